@@ -1,0 +1,136 @@
+# streamavatar.c
+#   make                  build everything for this machine (BACKEND=cpu; TYPE by CPU: bf16 with AMX, else float)
+#   make demo             set up, generate data, run all stages, stream, report
+#   make demo-real DATA=FOLDER   the same from a folder of real videos
+#   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
+#   make bench            achieved rates against measured limits
+# BACKEND=ref|cpu|cuda   TYPE=float|bf16|double (double: backend ref only)
+
+BACKEND  ?= cpu
+TYPE     ?= $(shell sh tools/number_type.sh)
+GUARD    ?= 0
+SANITIZE ?= 0
+CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+
+VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)
+BUILD    := build/$(VARIANT)
+BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)
+
+PACKAGES := hdf5-serial libavformat libavcodec libavutil libswscale libswresample libpng cairo yaml-0.1 libcjson
+CFLAGS   := -std=c11 -O2 -g -fopenmp -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror \
+            -fno-math-errno -ffp-contract=on -D_GNU_SOURCE -I. -I$(BUILD)/gen
+CFLAGS   += $(if $(filter bf16,$(TYPE)),-DTYPE_BF16)$(if $(filter double,$(TYPE)),-DTYPE_DOUBLE)
+CFLAGS   += $(if $(filter 1,$(GUARD)),-DGUARD=1)
+CFLAGS   += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g')
+LDFLAGS  := -fopenmp
+ifeq ($(SANITIZE),1)
+CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+LDFLAGS  += -fsanitize=address,undefined
+endif
+LIBS_LEAN := $(shell pkg-config --libs libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson 2>/dev/null) -lm -lz -lpthread
+LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cmu_us_kal -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite -lasound
+ifeq ($(BACKEND),cpu)
+LIBS_LEAN += -ldnnl
+endif
+
+# Programs: one .c with main each; all other sources go to the library of their floor.
+PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
+            train/teacher.c train/ode_init.c train/distill.c train/refine.c infer/stream.c tools/prepare.c tools/puppet.c \
+            tools/export.c tools/evaluate.c tools/inspect.c tools/bench.c tools/samples.c)
+override_ref = $(filter-out $(notdir $(wildcard kernels/$(BACKEND)/*.c)),$(notdir $(wildcard kernels/ref/*.c)))
+KERNELS  := $(wildcard kernels/*.c) kernels/comm/single.c $(if $(filter cuda,$(BACKEND)),,$(wildcard kernels/host/*.c)) $(if $(filter ref,$(BACKEND)),$(wildcard kernels/ref/*.c),\
+            $(wildcard kernels/$(BACKEND)/*.c) $(addprefix kernels/ref/,$(override_ref)))
+FLOORS   := base kernels model data checkpoints train infer tools
+base_SRC := $(wildcard base/*.c)
+kernels_SRC := $(KERNELS)
+model_SRC := $(wildcard model/*.c)
+data_SRC := $(filter-out $(PROGRAMS),$(wildcard data/*.c))
+checkpoints_SRC := $(wildcard checkpoints/*.c)
+train_SRC := $(filter-out $(PROGRAMS),$(wildcard train/*.c))
+infer_SRC := $(filter-out $(PROGRAMS),$(wildcard infer/*.c))
+tools_SRC := $(filter-out $(PROGRAMS),$(wildcard tools/*.c))
+define floor_library
+$(1)_OBJ := $$($(1)_SRC:%.c=$(BUILD)/%.o)
+$(BUILD)/lib$(1).a: $$($(1)_OBJ)
+	@mkdir -p $$(dir $$@)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
+# linking order: from the upper floors down
+LIBRARIES := $(foreach f,tools infer train checkpoints data model kernels base,$(BUILD)/lib$(f).a)
+NAMES    := $(basename $(notdir $(PROGRAMS)))
+
+.PHONY: all programs test unit-tests double-tests bench demo demo-real clean format check-format setup plan
+.SECONDARY:
+all: programs
+programs: $(addprefix $(BIN)/,$(NAMES))
+
+# The cpu backend is built for the machine it is built on (CPU_FLAGS= to change that); the rest is plain.
+CPU_FLAGS ?= -O3 -march=native -ffp-contract=fast -fno-trapping-math
+$(BUILD)/kernels/cpu/%.o: CFLAGS += $(CPU_FLAGS)
+$(BUILD)/%.o: %.c | $(BUILD)/gen/oracle_names.h
+	@mkdir -p $(dir $@)
+	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+# The double oracle: ref/*.c once more, every public name with ref_ in front (kernels/oracle.h).
+ORACLE_SRC := $(wildcard kernels/ref/*.c)
+$(BUILD)/gen/oracle_names.h: kernels/kernels.h kernels/oracle_names.sh
+	@mkdir -p $(dir $@)
+	sh kernels/oracle_names.sh kernels/kernels.h $@ $(BUILD)/gen/oracle_names_undef.h
+$(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
+	@mkdir -p $(dir $@)
+	$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1,$(CFLAGS)) -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
+$(BUILD)/liboracle.a: $(ORACLE_SRC:kernels/ref/%.c=$(BUILD)/oracle/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+define program
+$(BIN)/$(basename $(notdir $(1))): $(BUILD)/$(1:.c=.o) $(LIBRARIES)
+	@mkdir -p $$(dir $$@)
+	$(CC) $(LDFLAGS) -o $$@ $$^ $$(if $$(filter infer/%,$(1)),$(LIBS_LEAN),$(LIBS_FULL) $(LIBS_LEAN))
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# Tests: tests/unit against this backend and the oracle, tests/double in the double build, tests/e2e scripts.
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
+	@mkdir -p $(dir $@)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+unit-tests: $(UNIT_TESTS)
+DOUBLE_TESTS := $(patsubst tests/double/%.c,$(BUILD)/double/%,$(wildcard tests/double/test_*.c))
+$(BUILD)/double/%: $(BUILD)/tests/double/%.o $(LIBRARIES)
+	@mkdir -p $(dir $@)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+ifeq ($(TYPE),double)
+double-tests: $(DOUBLE_TESTS)
+else
+double-tests:
+	+$(MAKE) BACKEND=ref TYPE=double double-tests
+endif
+
+setup:
+	@sh tools/setup.sh
+test: setup
+	+@$(MAKE) --no-print-directory programs unit-tests double-tests
+	@BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)) sh tests/run.sh
+bench: setup
+	+@$(MAKE) --no-print-directory programs
+	$(BIN)/bench
+demo: setup
+	+@$(MAKE) --no-print-directory programs
+	BIN=$(BIN) sh tools/demo.sh configs/demo.yaml runs/demo
+demo-real: setup
+	+@$(MAKE) --no-print-directory programs
+	BIN=$(BIN) sh tools/demo_real.sh configs/real.yaml runs/real "$(DATA)"
+clean:
+	rm -rf build bin
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cu')
+check-format:
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.cu')
+
+-include $(shell find build -name '*.d' 2>/dev/null)

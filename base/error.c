@@ -1,0 +1,31 @@
+/* error.c: see error.h. */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char text[1024];
+
+int error_set(enum error_code code, const char *format, ...) {
+    char line[sizeof text]; /* the arguments may point into the present text */
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    memcpy(text, line, sizeof text);
+    return code;
+}
+
+int error_context(int code, const char *format, ...) {
+    char prefix[256], line[sizeof text];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(prefix, sizeof prefix, format, list);
+    va_end(list);
+    snprintf(line, sizeof line, "%s: %.700s", prefix, text);
+    memcpy(text, line, sizeof text);
+    return code;
+}
+
+const char *error_text(void) { return text; }

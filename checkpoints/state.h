@@ -1,0 +1,36 @@
+/* state.h: training state in HDF5 (docs/formats.md): whole tensors under their names, scalars, and a resolved config, so
+   that it depends on neither backend nor number of ranks. Beside FILE a small FILE.sum holds length and checksum of the
+   whole file; it is verified before the HDF5 library opens the file. Written to a temporary name, synced, renamed, the
+   sum last. Host memory. */
+#ifndef CHECKPOINTS_STATE_H
+#define CHECKPOINTS_STATE_H
+
+#include <stdint.h>
+#include "model/params.h"
+
+struct state_writer;
+int state_create(struct state_writer **w, const char *path);
+/* group "student/master": one data set a parameter of the table, named by the parameter; values [table->total], float. */
+int state_put_params(struct state_writer *w, const char *group, const struct param_table *table, const float *values);
+int state_put_floats(struct state_writer *w, const char *name, const float *values, int ndim, const long *shape);
+int state_put_integer(struct state_writer *w, const char *name, int64_t value);
+int state_put_text(struct state_writer *w, const char *name, const char *text);
+int state_finish(struct state_writer *w);  /* file and sum are whole when it returns OK; on error nothing is left */
+void state_abandon(struct state_writer *w);
+
+struct state_reader;
+int state_open(struct state_reader **r, const char *path); /* verifies length and checksum first */
+void state_close(struct state_reader *r);
+int state_has(const struct state_reader *r, const char *name);
+/* Missing, surplus and mis-shaped tensors are all listed in the error text. */
+int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values);
+int state_get_floats(struct state_reader *r, const char *name, float *values, size_t count);
+int state_get_integer(struct state_reader *r, const char *name, int64_t *value);
+int state_get_text(struct state_reader *r, const char *name, char **text); /* malloc'd */
+
+/* Run folders: FOLDER/checkpoints/step_00001234.h5. The newest whole one ("" when there is none); damaged ones are
+   skipped with a line in the log. Keeps the last `keep`. */
+int state_newest(const char *folder, char *path, size_t size);
+int state_prune(const char *folder, int keep);
+
+#endif

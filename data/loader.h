@@ -1,0 +1,29 @@
+/* loader.h: batches of windows, prefetched by one thread. Which row a sample takes is a pure function of (seed, step,
+   sample): an epoch-wise permutation of the split, so resume needs only the step. Conditioning dropout too. */
+#ifndef DATA_LOADER_H
+#define DATA_LOADER_H
+
+#include "data/dataset.h"
+
+struct loader_config {
+    uint64_t seed;
+    int batch;               /* samples a step */
+    enum dataset_split split;
+    double drop_text, drop_audio; /* probability that a sample's text is zeroed / its talk and listen masks are */
+    int latents;             /* 0: conditions and frame 0 only are wanted (data-free stages may skip the rest) */
+};
+struct loader_batch {        /* host, owned by the loader, valid until the next loader_next */
+    float *latents;          /* [B, F, C, H, W] */
+    float *talk_audio, *listen_audio; /* [B, T, D]: audio[0] and audio[A-1], not yet masked */
+    float *talk, *listen;    /* [B, T] masks, dropout applied */
+    float *text;             /* [B, text_len, text_dim], dropout applied */
+    int *clip, *identity, *utterance; /* [B] */
+    uint64_t step;
+};
+struct loader;
+int loader_open(struct loader **loader, struct dataset *set, const struct loader_config *config, uint64_t first_step);
+/* The batch of the next step (first_step, first_step + 1, ...). */
+int loader_next(struct loader *loader, const struct loader_batch **batch);
+void loader_close(struct loader *loader);
+
+#endif

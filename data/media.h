@@ -1,0 +1,40 @@
+/* media.h: pixels and sound in and out of files, through libav and libpng. Knows no HDF5.
+   Frames are host float planar [3, H, W] in [-1, 1] (RGB); audio is host float mono at 16 kHz in [-1, 1]. */
+#ifndef DATA_MEDIA_H
+#define DATA_MEDIA_H
+
+#include <stddef.h>
+
+/* Reads a video file frame by frame at exactly 25 fps (frames repeated or dropped by presentation time), scaled to cover
+   height x width and centre-cropped (crop_x, crop_y, crop_size in 0..1 of the source choose another square; 0: default). */
+struct video_reader;
+int video_open(struct video_reader **reader, const char *path, int height, int width);
+int video_read(struct video_reader *reader, float *frame); /* 1 a frame, 0 the end, negative: -(error code) */
+void video_close(struct video_reader *reader);
+
+/* All of a file's sound, first audio stream, mixed to mono, resampled to 16 kHz; malloc'd. channel: -1 mix, 0, 1, ...
+   a file without sound: *samples = 0 and OK. */
+int audio_read(const char *path, int channel, float **pcm, long *samples);
+int audio_channels(const char *path, int *channels); /* 0: no sound */
+/* Streaming read of any length: fills up to `want` samples of `channels` interleaved channels at 16 kHz. */
+struct audio_reader;
+int audio_open(struct audio_reader **reader, const char *path, int channels);
+long audio_next(struct audio_reader *reader, float *pcm, long want); /* frames read; 0 the end; negative: -(error code) */
+void audio_close(struct audio_reader *reader);
+int audio_write_wav(const char *path, const float *pcm, long samples, int channels); /* 16 kHz, 16 bit */
+
+/* mp4 (H.264, AAC) at 25 fps; audio_channels 0, 1 or 2 interleaved. Written to a temporary name, renamed at close. */
+struct video_writer;
+int video_create(struct video_writer **writer, const char *path, int height, int width, int audio_channels);
+int video_write(struct video_writer *writer, const float *frame);
+int video_write_audio(struct video_writer *writer, const float *pcm, long samples);
+int video_finish(struct video_writer *writer); /* closes; the file is there when it returns OK */
+void video_discard(struct video_writer *writer);
+
+/* 8-bit RGB [H, W, 3]. png_read scales nothing; pixels malloc'd. */
+int png_write(const char *path, const unsigned char *rgb, int height, int width);
+int png_read(const char *path, unsigned char **rgb, int *height, int *width);
+/* A still image (PNG or whatever libav reads; a video: its first frame), scaled and cropped as video_open does. */
+int image_read(const char *path, int height, int width, float *frame);
+
+#endif

@@ -1,0 +1,42 @@
+/* arena.h: device memory planned by name before anything is allocated.
+   An arena is filled twice by the same layout function: first without memory (pointers come back NULL, sizes are
+   counted), then, after arena_commit, for real. So the plan and the use cannot differ. Not thread-safe. */
+#ifndef KERNELS_ARENA_H
+#define KERNELS_ARENA_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct arena_entry {
+    char name[64];
+    size_t bytes;
+};
+struct arena {
+    char purpose[48]; /* "student activations": what the plan and an out-of-memory line call it */
+    char *base;       /* NULL while planning */
+    size_t used, size;
+    struct arena_entry *entries;
+    int count, capacity;
+};
+
+void arena_begin(struct arena *arena, const char *purpose);
+/* Next `bytes`, aligned to 64; NULL while planning. The name is for the plan. */
+void *arena_take(struct arena *arena, const char *name, size_t bytes);
+/* Allocates what the planning pass counted and rewinds. ERR_DEVICE names purpose, size and the largest entries. */
+int arena_commit(struct arena *arena);
+void arena_free(struct arena *arena);
+/* One line: purpose and MiB; with detail, one line an entry. */
+void arena_print(const struct arena *arena, FILE *out, int detail);
+#define ARENA_TAKE(arena, name, type, n) ((type *)arena_take(arena, name, sizeof(type) * (size_t)(n)))
+
+/* Last-in-first-out scratch over one device block. */
+struct scratch {
+    char *base;
+    size_t used, size, high;
+};
+int scratch_open(struct scratch *s, size_t bytes);
+void scratch_close(struct scratch *s);
+void *scratch_push(struct scratch *s, size_t bytes); /* NULL, with the error text set, when it does not fit */
+void scratch_pop(struct scratch *s, void *pointer);
+
+#endif

@@ -1,0 +1,61 @@
+/* device.h: memory, streams and the state of the backend. Same semantics on every backend, the CPU included:
+   kernel calls are asynchronous and ordered on the current stream; pointers from device_alloc are device pointers that
+   only kernels/ dereferences; all else moves data with mem_upload, mem_download, mem_copy.
+   Kernels return nothing: a failure is kept in the backend and returned by the next device_sync. */
+#ifndef KERNELS_DEVICE_H
+#define KERNELS_DEVICE_H
+
+#include <stddef.h>
+
+/* Starts the backend (0 threads: all cores of the process). Sets flush-to-zero in every thread. ERR_DEVICE when the
+   device or the driver is missing. May be called again; the last call's thread count holds. */
+int device_init(int threads);
+void device_shutdown(void);
+const char *device_name(void);  /* "ref", "cpu", "cuda" */
+int device_threads(void);
+
+/* Device memory, 64-byte aligned, contents undefined (tests: filled with NaN bytes when device_poison(1) was called).
+   NULL when there is none left. With GUARD=1 builds the memory is unreadable outside kernel calls. */
+void *device_alloc(size_t bytes);
+void device_free(void *pointer);
+void device_poison(int on);
+
+/* Copies ordered on the current stream. mem_download returns when the bytes are there. */
+void mem_upload(void *device_to, const void *host_from, size_t bytes);
+void mem_download(void *host_to, const void *device_from, size_t bytes);
+void mem_copy(void *device_to, const void *device_from, size_t bytes);
+void mem_zero(void *device_to, size_t bytes);
+/* rows pieces of `bytes` each, the next one `to_pitch`, `from_pitch` bytes further on. */
+void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
+                   size_t rows);
+
+/* Waits for everything queued; returns OK or the first failure since the last call. */
+int device_sync(void);
+
+/* Streams and events (the CPU backends run in order, so these are bookkeeping there). */
+struct device_stream;
+struct device_event;
+struct device_stream *device_stream_create(void);
+void device_stream_destroy(struct device_stream *stream);
+void device_stream_use(struct device_stream *stream); /* NULL: the default stream; per host thread */
+struct device_event *device_event_create(void);
+void device_event_destroy(struct device_event *event);
+void device_event_record(struct device_event *event); /* on the current stream */
+void device_event_wait(struct device_event *event);   /* the current stream waits for it */
+
+/* Scratch for library workspaces and for the kernels' own temporaries: a last-in-first-out stack of fixed size, owned
+   by the caller of the kernels (the stage), planned with everything else. Kernels push and pop inside one call. */
+void device_workspace(void *pointer, size_t bytes);
+
+/* GUARD=1 builds: kernels open the arenas while they run. KERNEL_SCOPE is the first line of every kernel. */
+#ifdef GUARD
+void guard_open(void);
+void guard_close(int *scope);
+#define KERNEL_SCOPE                                                                                                   \
+    int kernel_scope __attribute__((cleanup(guard_close), unused)) = 0;                                                \
+    guard_open()
+#else
+#define KERNEL_SCOPE ((void)0)
+#endif
+
+#endif

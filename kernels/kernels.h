@@ -1,0 +1,194 @@
+/* kernels.h: every operation that runs on the device, declared once for all backends (ref, cpu, cuda).
+   Plain pointers and sizes; all pointers are device pointers unless marked host. Row-major. Letters:
+     n rows, d width, B samples, F latent frames, P tokens of a frame, S query tokens, K key tokens, H heads, D width of
+     a head, C channels. "rows_per_group": consecutive rows that share one modulation vector (a frame's tokens).
+   Functions that add to their output say "+="; all others assign. Gradients of weights are always added to.
+   A NULL gradient pointer means: not wanted, not computed.
+   Types: types.h. Errors: device.h (kernels return nothing). Every backend keeps sums in a fixed order: same thread
+   count, same bits. */
+#ifndef KERNELS_KERNELS_H
+#define KERNELS_KERNELS_H
+
+#include <stdint.h>
+#include "types.h"
+#ifdef ORACLE /* ref/ compiled as the oracle: double, ref_ names */
+#include "oracle_names.h"
+#endif
+
+/* ---- conversion and pointwise ---- */
+void elem_from_real(elem *y, const real *x, long n);
+void real_from_elem(real *y, const elem *x, long n);
+void real_fill(real *y, real value, long n);
+/* y = a x + b y */
+void real_axpby(real *y, real a, const real *x, real b, long n);
+/* y[g, i] = a[g] x[g, i] + b[g] z[g, i] for groups g of `size` elements; z may equal y. Noising: a = 1 - sigma, b = sigma;
+   x0 from velocity: a = 1, b = -sigma. a, b: device [groups]. */
+void real_group_combine(real *y, const real *a, const real *x, const real *b, const real *z, long groups, long size);
+/* y += x, elem into real */
+void real_add_elem(real *y, const elem *x, long n);
+void gelu_forward(elem *y, const elem *x, long n);                  /* tanh form */
+void gelu_backward(elem *dx, const elem *dy, const elem *x, long n); /* dx may equal dy */
+void silu_forward(elem *y, const real *x, long n);
+void silu_backward(real *dx, const elem *dy, const real *x, long n);
+void relu_forward(elem *y, const elem *x, long n);
+void relu_backward(elem *dx, const elem *dy, const elem *y, long n); /* by the output's sign; dx may equal dy */
+
+/* ---- gemm ----
+   A linear layer's weight is w [dout, din], its bias b [dout] (NULL: none). */
+/* y [n, dout] = beta y + x w^T + b */
+void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta);
+/* as linear_forward with beta 0, result in real */
+void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
+/* pre = x w^T + b; y = gelu(pre) */
+void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
+/* dx [n, din] = beta dx + dy w */
+void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta);
+/* dx [n, din] = (dy w) gelu'(pre), pre [n, din] */
+void linear_gelu_backward_input(elem *dx, const elem *dy, const elem *w, const elem *pre, long n, long din, long dout);
+/* dw [dout, din] += dy^T x;  db [dout] += column sums of dy */
+void linear_backward_weight(real *dw, real *db, const elem *dy, const elem *x, long n, long din, long dout);
+/* c [m, n] = a [m, k] b [k, n], all real: codecs and small algebra, never bf16 */
+void matmul_real(real *c, const real *a, const real *b, long m, long k, long n);
+/* c [m, n] = a [m, k] b^T, b [n, k] */
+void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long n);
+
+/* ---- norms ----
+   Statistics in real; saved as mean and rstd per row. */
+/* y = LN(x) (1 + scale[g]) + shift[g], no affine; scale and shift of group g at + g group_stride */
+void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
+                                long n, long d, long rows_per_group, long group_stride, real eps);
+/* dx += ..., dshift[g] += ..., dscale[g] += ... (same group_stride) */
+void layernorm_modulate_backward(resid *dx, real *dshift, real *dscale, const elem *dy, const resid *x,
+                                 const real *mean, const real *rstd, const real *scale, long n, long d,
+                                 long rows_per_group, long group_stride);
+/* y = LN(x) w + b */
+void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d,
+                       real eps);
+/* dx += ...; dw, db += ... (NULL: not wanted) */
+void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean,
+                        const real *rstd, const elem *w, long n, long d);
+/* y = x rstd w over the whole row (the model's width, before the split in heads) */
+void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps);
+/* dx = ..., dw += ... ; dx may equal dy */
+void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n, long d);
+
+/* ---- modulation, gates, residual ---- */
+/* m[g, i] = table[i] + e[g, i]; table [width] are parameters, e and m real [groups, width] */
+void modulation_forward(real *m, const elem *table, const real *e, long groups, long width);
+/* dtable[i] += sum over g of dm[g, i]; de[g, i] += dm[g, i] */
+void modulation_backward(real *dtable, real *de, const real *dm, long groups, long width);
+/* out = x + y gate[g]; gate NULL: out = x + y. out may equal x */
+void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d,
+                      long rows_per_group, long group_stride);
+/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
+void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
+                       long rows_per_group, long group_stride);
+/* s [n, width] = [cos(t w_i), sin(t w_i)], w_i = 10000^(-i / (width/2)); angles in double */
+void time_sinusoid(elem *s, const real *t, long n, long width);
+
+/* ---- rope ----
+   Pairs (2j, 2j+1) of each head; table rows of D/2 cosines and sines, one row a token. */
+#ifndef KERNELS_ORACLE_PASS
+struct rope_axes {
+    int head_dim;               /* D */
+    int pairs_t, pairs_h, pairs_w; /* sum D/2; order in a head: t, h, w */
+    double theta_t, theta_hw;   /* angle of pair k on an axis of n pairs = position theta^(-k/n) */
+};
+#endif
+/* cos, sin [frames * ph * pw, D/2]; frame_position is a host array [frames]; token order h, then w */
+void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *frame_position, int frames, int ph, int pw);
+/* y = rotate(x): x, y [B, n, H, D], table row of token i is i; y may equal x; sign +1 forward, -1 its inverse, which is
+   also the backward. Sample b of x and y starts at b x_stride, b y_stride elements. */
+void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
+                long y_stride, int sign);
+/* The inverse rotation of real gradients, added: y += rotate(x, -1) */
+void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
+                      long x_stride, long y_stride);
+
+/* ---- attention ----
+   q, o [B, S, H, D]. Keys and values come as a list of ranges, each [B, length, H, D] with its own distance between
+   samples. Dense: every query sees every key of every range. Online softmax: no S x K buffer.
+   Self-attention over a chunk: ranges [sink | ring | current]. Cross-attention: one range. Audio by frame: B = B*F,
+   S = P, one range of the frame's audio tokens. */
+struct attention_range {
+    const elem *k, *v;
+    long length;             /* tokens */
+    long k_stride, v_stride; /* elements from one sample to the next */
+    elem *dk, *dv;           /* backward: assigned, [B, length, H, D] packed; NULL: not wanted */
+    real *dk_sum, *dv_sum;   /* backward: added to, at k_stride, v_stride; NULL: not wanted */
+};
+#ifndef KERNELS_ORACLE_PASS
+enum { ATTENTION_RANGES_MAX = 8 };
+#endif
+/* lse [B, H, S] = log of the sum of exponentials. ranges: host array, [count] */
+void attention_forward(elem *o, real *lse, const elem *q, const struct attention_range *ranges, int count, long B,
+                       long S, long H, long D, real scale);
+/* dq = ... (NULL: not wanted); the ranges' gradients as they ask */
+void attention_backward(elem *dq, const elem *dout, const elem *o, const real *lse, const elem *q,
+                        const struct attention_range *ranges, int count, long B, long S, long H, long D, real scale);
+
+/* ---- latents and tokens ----
+   Latents real [B][F, C, H, W], sample b at b stride elements. Tokens [B, F, H/2, W/2]. */
+/* tokens [., 4C], element c*4 + q*2 + r (q row offset, r column offset) */
+void patchify(elem *tokens, const real *latents, long B, long F, long C, long H, long W, long stride);
+/* dlatents += (same stride) */
+void patchify_backward(real *dlatents, const elem *dtokens, long B, long F, long C, long H, long W, long stride);
+/* out element (q*2 + r)*C + c of the head, real */
+void unpatchify(real *latents, const real *tokens, long B, long F, long C, long H, long W, long stride);
+void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, long C, long H, long W, long stride);
+
+/* Audio windows of latent frames first .. first+F-1 of a clip: window [B, F, 8, D] elem from features [B, T, D] times
+   mask [B, T] (NULL: ones). Latent i >= 1 takes video frames 4i-5 .. 4i+2, latent 0 takes -2 .. 2 in the first five
+   rows (the rest zero); indices clamped to 0 .. T-1. feature_start: video frame of features row 0 (streaming). */
+void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
+                   long feature_start);
+
+/* ---- losses ----
+   loss: real [1] on the device, +=. */
+/* loss += sum_g weight[g] mean over the group of (pred - target)^2; dpred = its gradient (NULL: not wanted) */
+void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups, long size);
+/* out[b] = mean |x - y| over sample b's n elements */
+void mean_abs_difference(real *out, const real *x, const real *y, long B, long n);
+/* DMD (Yin 2024): g = (f - r) / (norm[b] N), N = B n;  loss += mean of (f - r)^2 (a figure to watch) */
+void dmd_gradient(real *g, real *loss, const real *f, const real *r, const real *norm, long B, long n);
+/* SiD terms per element: a = r - f, b = (r - x) - alpha a, k = 1/(n B norm[b]):
+   g_r = k (b + (1 - alpha) a), g_f = k (alpha a - b), g_x = -k a; loss += k a b */
+void sid_gradients(real *g_r, real *g_f, real *g_x, real *loss, const real *x, const real *r, const real *f,
+                   const real *norm, real alpha, long B, long n);
+/* Relativistic pairing: loss += weight mean softplus(-(a - b)) over n logits; da, db = gradients (NULL: not wanted).
+   With a = D(real), b = D(fake) it is the discriminator's; with a = D(fake), b = D(real) the generator's. */
+void relativistic_loss(real *loss, real *da, real *db, const real *a, const real *b, real weight, long n);
+/* Finite-difference penalty: loss += weight mean ((moved - still)/h)^2; dmoved, dstill += gradients */
+void finite_difference_penalty(real *loss, real *dmoved, real *dstill, const real *moved, const real *still, real h,
+                               real weight, long n);
+
+/* ---- random numbers: base/philox.h says how element, frame, sample, purpose, pass and step make the counter ---- */
+/* y [B, F, size] = normals; sample b, frame f of y is the address (sample0 + b, frame0 + f) */
+void random_normal(real *y, uint64_t seed, uint64_t step, int purpose, int pass, long sample0, long B, long frame0,
+                   long F, long size);
+/* y [size] elements = mean 0, deviation `scale`; sample 0, frame `tensor`: initial weights */
+void random_init(real *y, uint64_t seed, int tensor, real scale, long size);
+
+/* ---- optimiser ----
+   struct optim_state lives on the device; the host reads a copy one step late. */
+#ifndef KERNELS_ORACLE_PASS
+struct optim_state {
+    double norm_squared; /* of all gradients, summed by grad_norm_add */
+    float norm;          /* its root */
+    float clip;          /* factor for the gradients: min(1, max_norm/norm) */
+    int32_t nonfinite;   /* 1: this update is skipped */
+    int32_t skipped_in_row, skipped;
+    int64_t updates;     /* made so far: Adam's t */
+};
+#endif
+void grad_norm_begin(struct optim_state *state);
+void grad_norm_add(struct optim_state *state, const real *grad, long n);
+/* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
+void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
+/* AdamW with decoupled decay on master weights (Loshchilov 2019); writes the elem copy; no-op when state says skip */
+void adamw_update(real *master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1,
+                  real beta2, real eps, real decay, const struct optim_state *state);
+/* ema = d ema + (1 - d) master, d = min(decay, (1 + u)/(warmup + u)), u = updates; no-op when state says skip */
+void ema_update(real *ema, const real *master, long n, real decay, real warmup, const struct optim_state *state);
+
+#endif

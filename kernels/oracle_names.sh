@@ -1,0 +1,12 @@
+#!/bin/sh
+# oracle_names.sh HEADER OUT UNDEF: the functions and structs that kernels.h declares, as "#define name ref_name" lines.
+# A declaration starts in column 1; structs are "struct name {".
+set -e
+names=$(sed -nE 's/^(void|int|long|real|const [a-z]+ \*?)[ *]*([a-z_0-9]+)\(.*/\2/p; s/^struct ([a-z_0-9]+) \{.*/\1/p' "$1")
+printf '/* generated from kernels.h */\n' >"$2"
+printf '/* generated from kernels.h */\n' >"$3"
+for n in $names; do
+    case $n in optim_state | rope_axes) continue ;; esac # no element types inside: shared
+    echo "#define $n ref_$n" >>"$2"
+    echo "#undef $n" >>"$3"
+done

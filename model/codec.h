@@ -1,0 +1,44 @@
+/* codec.h: video codecs behind one streaming interface. Pixels are host float in [-1, 1], planar [3, height, width] a
+   frame; latents host float [C, h, w] a latent frame, normalised as the DiT expects them.
+   Latent 0 comes from one pixel frame, every later one from four. State is causal and kept between pushes. */
+#ifndef MODEL_CODEC_H
+#define MODEL_CODEC_H
+
+#include <stddef.h>
+
+struct codec_tensor { /* what a codec saves: named, host float, owned by the codec */
+    const char *name;
+    int ndim;
+    long shape[4];
+    const float *data;
+};
+struct codec {
+    char name[32];            /* "pca", later "wan22", "wan21" */
+    int height, width;        /* pixels */
+    int channels, h, w;       /* latent frame */
+    void *state;              /* private */
+    const struct codec_operations *operations; /* private */
+};
+/* A pca codec from its tensors (data set, exported student). ERR_INPUT names what is missing or mis-shaped. */
+int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors, int count);
+void codec_close(struct codec *codec);
+int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count */
+
+/* Encoder and decoder keep separate causal states. reset starts a clip. */
+void codec_encode_reset(struct codec *codec);
+/* Pushes `frames` pixel frames (1 first, then multiples of 4); returns the number of latent frames written to out. */
+int codec_encode(struct codec *codec, const float *pixels, int frames, float *latents);
+void codec_decode_reset(struct codec *codec);
+/* Pushes latent frames; returns the number of pixel frames written (1 for the first latent, 4 for each later one). */
+int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels);
+
+/* Fits the pca codec: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its
+   deviation to the power `scale_power`, one global scale to mean square 1. First frame: repeated four times through the
+   same basis. next() hands out groups of 4 consecutive frames ([4, 3, H, W]) until it returns 0. */
+struct pca_fit {
+    int height, width, patch, channels;
+    double scale_power;
+};
+int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(void *user, float *group), void *user);
+
+#endif

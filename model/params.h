@@ -1,0 +1,65 @@
+/* params.h: one table describes a network's parameters; everything else (arena offsets, initialisation, optimiser,
+   saving, loading, counting, export) derives from it.
+   A network is a list of slices: slice 0 embeddings, slices 1..L the blocks, the last slices heads. A slice is one
+   contiguous piece of the arena; a parameter is an offset (in elements) inside its slice. Every parameter starts at a
+   multiple of 32 elements. Names are the original Wan names ("blocks.3.self_attn.q.weight"). */
+#ifndef MODEL_PARAMS_H
+#define MODEL_PARAMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "kernels/types.h"
+
+enum param_init { INIT_ZERO, INIT_ONE, INIT_NORMAL };
+
+struct param {
+    char name[96];
+    int slice;
+    int ndim;
+    long shape[5];
+    size_t count;
+    size_t offset; /* inside the slice, elements */
+    enum param_init init;
+    double deviation; /* of INIT_NORMAL */
+    int decay;        /* weight decay applies */
+};
+struct param_table {
+    struct param *list;
+    int count, capacity;
+    int slices;
+    size_t *slice_offset; /* [slices + 1], elements; valid after param_table_close */
+    size_t total;         /* elements, padding included */
+    size_t values;        /* elements, padding left out: the parameter count that is printed */
+};
+
+void param_table_open(struct param_table *table);
+/* Appends; returns the offset inside the slice. Slices must come in ascending order. shape ends with 0. */
+size_t param_add(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
+                 int decay, const long *shape);
+void param_table_close(struct param_table *table);
+void param_table_free(struct param_table *table);
+const struct param *param_find(const struct param_table *table, const char *name); /* NULL: none */
+static inline size_t param_position(const struct param_table *t, const struct param *p) {
+    return t->slice_offset[p->slice] + p->offset;
+}
+
+/* A network's weights and, while it trains, its gradients. The arenas belong to the caller. Networks take a struct
+   params in each call and keep no pointer of it. */
+struct params {
+    const struct param_table *table;
+    elem *weights;       /* device [total] */
+    real *grads;         /* device [total]; NULL: input gradients only */
+};
+/* Slice's weights, valid until release. With one process and no offload these are pointer arithmetic; sharding gathers
+   here. */
+const elem *params_acquire(const struct params *params, int slice);
+void params_release(const struct params *params, int slice);
+/* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through with the slice
+   (sharding reduces here). */
+real *grads_acquire(const struct params *params, int slice);
+void grads_done(const struct params *params, int slice);
+
+/* Fills master [total] (device) from the table: random numbers by (seed, index of the parameter); padding zero. */
+void params_initialise(real *master, const struct param_table *table, uint64_t seed);
+
+#endif
