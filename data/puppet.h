@@ -1,0 +1,46 @@
+/* puppet.h: the generated data set: dialogues of two parties, one of whom (the agent) is drawn.
+   Everything is a pure function of (seed, identity, utterance): base/philox.h, purpose RANDOM_PUPPET. An identity is a
+   person of random looks and a voice; an utterance is who says what when. Speech and phone times come from flite, the
+   picture is vector drawing by cairo. The agent talks (mouth by phones, both hands beating with the stressed vowels) and
+   listens (mouth shut, nods locked to the user's voice); when nobody speaks the body only sways a little.
+   Positions are fractions of the picture: x to the right, y down, 0..1. Left and right are the picture's.
+   Several dialogues may be open in several threads; one dialogue belongs to one thread at a time. */
+#ifndef DATA_PUPPET_H
+#define DATA_PUPPET_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+enum { PUPPET_FPS = 25, PUPPET_RATE = 16000, PUPPET_FRAME_SAMPLES = PUPPET_RATE / PUPPET_FPS };
+enum puppet_track { PUPPET_AGENT, PUPPET_USER };
+
+struct puppet_pose {           /* the truth of one frame */
+    float mouth;               /* opening, 0 shut .. 1; the dark gap is mouth * PUPPET_GAP of the picture's height */
+    float round;               /* lips, 0 wide .. 1 rounded */
+    float head[2];             /* middle of the head */
+    float nod;                 /* 0 upright .. 1 chin down; already in the positions of head and lips */
+    float lips[2];             /* middle of the mouth */
+    float eyes[2];             /* middle between the eyes */
+    float hand_left[2], hand_right[2];
+    float blink;               /* 0 open .. 1 shut */
+    float gaze[2];             /* -1..1 */
+    float sway;                /* sideways shift of the torso */
+};
+#define PUPPET_GAP 0.10f
+
+struct puppet;
+/* A dialogue of `seconds` (0.5 .. 3600) of video. ERR_USAGE for a length out of range, ERR_INPUT when speech fails. */
+int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds);
+void puppet_close(struct puppet *puppet);
+int puppet_frames(const struct puppet *puppet);
+/* 16 kHz mono in [-1, 1], frames * PUPPET_FRAME_SAMPLES long. */
+const float *puppet_pcm(const struct puppet *puppet, enum puppet_track track);
+/* [frames]: 1 while that party speaks (agent: the talk mask; user: the listen mask). Both may be 1. */
+const float *puppet_mask(const struct puppet *puppet, enum puppet_track track);
+const struct puppet_pose *puppet_truth(const struct puppet *puppet); /* [frames] */
+/* One line a sentence: start and end in seconds, who, text. */
+void puppet_transcript(const struct puppet *puppet, FILE *file);
+/* Draws a frame into planar RGB [3, height, width] in [-1, 1]. Frames may be drawn in any order. */
+int puppet_draw(struct puppet *puppet, int frame, int height, int width, float *planar);
+
+#endif
