@@ -1,0 +1,23 @@
+/* progress.h: how far a long job is. On a terminal a status line with a bar, percentage, rate and time left, redrawn at
+   most ten times a second; elsewhere one log line every `every` seconds, and one at the end. */
+#ifndef BASE_PROGRESS_H
+#define BASE_PROGRESS_H
+
+struct progress {
+    char title[64];
+    long total, first;   /* units of work; units done before this run (resume) */
+    double every;        /* seconds between log lines when stderr is no terminal */
+    double start, drawn; /* seconds, monotonic */
+};
+void progress_begin(struct progress *progress, const char *title, long total, long first);
+/* done of total; `detail` is shown after the bar ("loss 0.123"). */
+void progress_update(struct progress *progress, long done, const char *detail);
+/* Removes the status line and logs a last line. */
+void progress_end(struct progress *progress, long done, const char *detail);
+
+/* Seconds of the monotonic clock. */
+double clock_seconds(void);
+/* "1:02:03", "2:03" or "--" when unknown (negative or not finite). */
+void clock_text(double seconds, char *text, int size);
+
+#endif
