@@ -1,54 +1,44 @@
 /* kv_cache.h: keys (after RMSNorm, before RoPE) and values of past latent frames, a pinned sink and a ring.
-   Frame f lives in slot f while f < sink, else in slot sink + (f - sink) % ring. A cache with room for the whole clip
-   (ring >= T - sink) evicts nothing: training uses it so. Which frames a chunk sees, and at which temporal position, is
-   decided by pure functions of the chunk's index: rapr_history. */
+   Frame f lives in slot f while f < sink, else in the ring, which starts over when it is full: a chunk always lies in
+   neighbouring slots, and the ring has room for one chunk more than the history, so that a chunk may be written while
+   its own history is read. A cache with room for the whole clip evicts nothing: training uses it so. Which frames a chunk
+   sees, and at which temporal position, is decided by pure functions of the chunk's index (rapr.h).
+   Keys are rotated once a chunk, for all layers, into a buffer in the order of the view. Whatever the slots are, attention
+   gets the same ranges in the same order, [sink | ring], so streaming and training give the same bits. */
 #ifndef MODEL_KV_CACHE_H
 #define MODEL_KV_CACHE_H
 
 #include "model/dit.h"
-
-enum rapr_mode { RAPR_OFF, RAPR_END, RAPR_START, RAPR_CONTEXT }; /* off; readings 1, 2, 3 (docs/model.md) */
-
-struct causal_config {
-    int chunk;       /* C: latent frames a chunk (3) */
-    int sink;        /* frames pinned: 1 + chunk (reference and first chunk), 1, or 0 (ablation) */
-    int ring;        /* frames of rolling history (6) */
-    enum rapr_mode rapr;
-    int rapr_cap;    /* D (9) */
-};
-enum { HISTORY_MAX = 64 };
-/* Frames that chunk i >= 1 sees (chunk i covers frames (i-1) C + 1 .. i C), in ascending order, and all positions. */
-struct causal_view {
-    int count;                  /* history frames */
-    int frame[HISTORY_MAX];     /* latent indices */
-    int position[HISTORY_MAX];  /* their temporal RoPE positions */
-    int current[HISTORY_MAX];   /* positions of the chunk's own frames, [chunk] */
-};
-/* Pure. With C = 3, sink = 4, ring = 6, D = 9, reading 1: chunk 1 sees frame 0 at 0, itself at 1..3; chunk 4 sees
-   0..3 at 0..3 and 4..9 at 1..6, itself at 7..9. */
-void causal_view(struct causal_view *view, const struct causal_config *config, int chunk);
-/* The largest position that any chunk meets, and the largest in chunks 1 .. chunks. */
-int causal_position_max(const struct causal_config *config, int chunks);
+#include "model/rapr.h"
 
 struct kv_cache;
-/* capacity: frames stored besides the sink (>= config->ring). Device memory from the arena; called twice (arena.h). */
+/* capacity: frames stored besides the sink; at least config->ring + config->chunk are. Device memory from the arena;
+   called twice (arena.h; free what the planning call made). ERR_USAGE: causal_check. */
 int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
                     int capacity, struct arena *arena);
-void kv_cache_free(struct kv_cache *cache);
+void kv_cache_free(struct kv_cache *cache); /* NULL is allowed */
+/* Forgets all frames. */
 void kv_cache_clear(struct kv_cache *cache);
 
-/* Where a forward of frames first .. first+count-1 (contiguous slots) writes its keys and values. */
+/* Where a forward of frames first .. first+count-1 (the reference alone, or one whole chunk) writes its keys and values;
+   from now on these frames are in the cache and those that had their slots are not. Valid until the next call. */
 const struct dit_kv_output *kv_cache_output(struct kv_cache *cache, int first, int count);
-/* The history of one chunk for all layers: rotates the keys of view's frames (once a chunk) and lists the ranges. The
-   result is valid until the next call. */
+/* The history of one chunk for all layers: rotates the keys of view's frames (once a chunk) and lists the ranges. Valid
+   until the next call. NULL, with the error text set, when a frame of the view is not in the cache. */
 const struct dit_history *kv_cache_history(struct kv_cache *cache, const struct causal_view *view);
-/* As above, and the ranges carry gradient buffers (fp32, zeroed by kv_cache_grads_clear) for keys and values. */
-const struct dit_history *kv_cache_history_with_grads(struct kv_cache *cache, const struct causal_view *view);
+
+/* Block-causal training (ode_init): the gradients of history keys and values, added up frame by frame, fp32. */
 int kv_cache_grads_layout(struct kv_cache *cache, struct arena *arena);
+/* Zeroes the sums of all frames. */
 void kv_cache_grads_clear(struct kv_cache *cache);
-/* After the backward of the chunk seen through `view`: un-rotates the key gradients into the frames' sums. */
+/* As kv_cache_history, and the ranges carry gradient buffers for keys and values. NULL also when the ring has started
+   over inside the view. */
+const struct dit_history *kv_cache_history_with_grads(struct kv_cache *cache, const struct causal_view *view);
+/* After the backward of the chunk seen through `view`: un-rotates the key gradients into the frames' sums. (Value
+   gradients are added there by attention itself.) */
 void kv_cache_grads_collect(struct kv_cache *cache, const struct causal_view *view);
 /* The sums of frames first .., one pointer a layer (keys before RoPE): dit_gradients.dk_own and dv_own. */
-void kv_cache_grads_own(struct kv_cache *cache, int first, const real *const **dk, const real *const **dv, long *stride);
+void kv_cache_grads_own(struct kv_cache *cache, int first, const real *const **dk, const real *const **dv,
+                        long *stride);
 
 #endif
