@@ -17,10 +17,12 @@ struct arena {
     size_t used, size;
     struct arena_entry *entries;
     int count, capacity;
+    int next; /* entry that the second pass takes next */
 };
 
 void arena_begin(struct arena *arena, const char *purpose);
-/* Next `bytes`, aligned to 64; NULL while planning. The name is for the plan. */
+/* Next `bytes`, aligned to 64; NULL while planning, and (device_fail) when the second pass asks for something else than
+   the first. The name is for the plan. */
 void *arena_take(struct arena *arena, const char *name, size_t bytes);
 /* Allocates what the planning pass counted and rewinds. ERR_DEVICE names purpose, size and the largest entries. */
 int arena_commit(struct arena *arena);
@@ -30,13 +32,16 @@ void arena_print(const struct arena *arena, FILE *out, int detail);
 #define ARENA_TAKE(arena, name, type, n) ((type *)arena_take(arena, name, sizeof(type) * (size_t)(n)))
 
 /* Last-in-first-out scratch over one device block. */
+enum { SCRATCH_DEPTH = 64 };
 struct scratch {
     char *base;
     size_t used, size, high;
+    size_t start[SCRATCH_DEPTH]; /* of the pieces now out */
+    int depth;
 };
 int scratch_open(struct scratch *s, size_t bytes);
 void scratch_close(struct scratch *s);
 void *scratch_push(struct scratch *s, size_t bytes); /* NULL, with the error text set, when it does not fit */
-void scratch_pop(struct scratch *s, void *pointer);
+void scratch_pop(struct scratch *s, void *pointer);  /* the last piece pushed; another is a failure (device_fail) */
 
 #endif

@@ -11,7 +11,7 @@
    device or the driver is missing. May be called again; the last call's thread count holds. */
 int device_init(int threads);
 void device_shutdown(void);
-const char *device_name(void);  /* "ref", "cpu", "cuda" */
+const char *device_name(void); /* "ref", "cpu", "cuda" */
 int device_threads(void);
 
 /* Device memory, 64-byte aligned, contents undefined (tests: filled with NaN bytes when device_poison(1) was called).
@@ -46,6 +46,12 @@ void device_event_wait(struct device_event *event);   /* the current stream wait
 /* Scratch for library workspaces and for the kernels' own temporaries: a last-in-first-out stack of fixed size, owned
    by the caller of the kernels (the stage), planned with everything else. Kernels push and pop inside one call. */
 void device_workspace(void *pointer, size_t bytes);
+
+/* For kernels only. A failure is kept until device_sync returns it; the first one counts. */
+void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* From the caller's block (device_workspace); NULL, and a failure kept, when it does not fit. */
+void *workspace_push(size_t bytes);
+void workspace_pop(void *pointer);
 
 /* GUARD=1 builds: kernels open the arenas while they run. KERNEL_SCOPE is the first line of every kernel. */
 #ifdef GUARD

@@ -118,7 +118,7 @@ struct attention_range {
     real *dk_sum, *dv_sum;   /* backward: added to, at k_stride, v_stride; NULL: not wanted */
 };
 #ifndef KERNELS_ORACLE_PASS
-enum { ATTENTION_RANGES_MAX = 8 };
+enum { ATTENTION_RANGES_MAX = 8, ATTENTION_HEAD_MAX = 256 }; /* the second: largest D */
 #endif
 /* lse [B, H, S] = log of the sum of exponentials. ranges: host array, [count] */
 void attention_forward(elem *o, real *lse, const elem *q, const struct attention_range *ranges, int count, long B,

@@ -1,0 +1,184 @@
+/* device.c: device.h for the backends that compute on the host (ref, cpu). Device memory is host memory, the one queue
+   is program order, so a copy is done when it returns and an event has nothing to wait for. */
+#include "kernels/device.h"
+#include "kernels/arena.h"
+#include "kernels/host/guard.h"
+#include "base/error.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
+/* The backend's context. */
+static struct {
+    int threads; /* 0: not started */
+    int poison;
+    struct scratch workspace;
+    pthread_mutex_t lock; /* of the text */
+    char failure[256];    /* the first since the last device_sync; "" when there was none */
+} context = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Results and operands too small to be normal become zero: they would cost a hundred cycles each. Threads that are
+   created later inherit this from their creator. */
+static void flush_denormals(void) {
+#if defined(__SSE__)
+    _mm_setcsr(_mm_getcsr() | 0x8040); /* FTZ and DAZ */
+#elif defined(__aarch64__)
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control | (1u << 24)));
+#endif
+}
+
+int device_init(int threads) {
+    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    context.threads = threads ? threads : omp_get_num_procs();
+    omp_set_dynamic(0);
+    omp_set_num_threads(context.threads);
+    flush_denormals();
+#pragma omp parallel
+    flush_denormals();
+    return OK;
+}
+
+void device_shutdown(void) {
+    context.threads = 0;
+    context.workspace = (struct scratch){0};
+}
+
+const char *device_name(void) { return BACKEND_NAME; }
+
+int device_threads(void) { return context.threads; }
+
+void device_fail(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    pthread_mutex_lock(&context.lock);
+    if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
+    pthread_mutex_unlock(&context.lock);
+    va_end(list);
+}
+
+int device_sync(void) {
+    int code = OK;
+    pthread_mutex_lock(&context.lock);
+    if (context.failure[0]) code = error_set(ERR_DEVICE, "%s", context.failure);
+    context.failure[0] = 0;
+    pthread_mutex_unlock(&context.lock);
+    return code;
+}
+
+/* ---- memory ---- */
+
+/* The system promises more memory than it has and kills who uses it: more than the machine's is refused here. */
+static int beyond_machine(size_t bytes) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 && bytes / (size_t)page >= (size_t)pages;
+}
+
+void *device_alloc(size_t bytes) {
+    if (beyond_machine(bytes)) return NULL;
+    size_t rounded = bytes ? (bytes + 63) / 64 * 64 : 64;
+#ifdef GUARD
+    void *pointer = guard_alloc(rounded);
+#else
+    void *pointer = aligned_alloc(64, rounded);
+#endif
+    if (pointer && context.poison) {
+        KERNEL_SCOPE;
+        memset(pointer, 0xff, rounded); /* a NaN in every number type */
+    }
+    return pointer;
+}
+
+void device_free(void *pointer) {
+#ifdef GUARD
+    guard_free(pointer);
+#else
+    free(pointer);
+#endif
+}
+
+void device_poison(int on) { context.poison = on; }
+
+void mem_upload(void *device_to, const void *host_from, size_t bytes) {
+    KERNEL_SCOPE;
+    if (bytes) memcpy(device_to, host_from, bytes);
+}
+
+void mem_download(void *host_to, const void *device_from, size_t bytes) {
+    KERNEL_SCOPE;
+    if (bytes) memcpy(host_to, device_from, bytes);
+}
+
+void mem_copy(void *device_to, const void *device_from, size_t bytes) {
+    KERNEL_SCOPE;
+    if (bytes) memcpy(device_to, device_from, bytes);
+}
+
+void mem_zero(void *device_to, size_t bytes) {
+    KERNEL_SCOPE;
+    if (bytes) memset(device_to, 0, bytes);
+}
+
+void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
+                   size_t rows) {
+    KERNEL_SCOPE;
+    for (size_t r = 0; r < rows && bytes; r++)
+        memcpy((char *)device_to + r * to_pitch, (const char *)device_from + r * from_pitch, bytes);
+}
+
+/* ---- streams and events: who uses what is kept, there is nothing to order ---- */
+
+struct device_stream {
+    int unused;
+};
+struct device_event {
+    struct device_stream *recorded_on;
+};
+
+static _Thread_local struct device_stream *current;
+
+struct device_stream *device_stream_create(void) {
+    return calloc(1, sizeof(struct device_stream));
+}
+
+void device_stream_destroy(struct device_stream *stream) {
+    if (current == stream) current = NULL;
+    free(stream);
+}
+
+void device_stream_use(struct device_stream *stream) { current = stream; }
+
+struct device_event *device_event_create(void) {
+    return calloc(1, sizeof(struct device_event));
+}
+
+void device_event_destroy(struct device_event *event) { free(event); }
+
+void device_event_record(struct device_event *event) { event->recorded_on = current; }
+
+void device_event_wait(struct device_event *event) { (void)event; }
+
+/* ---- workspace ---- */
+
+void device_workspace(void *pointer, size_t bytes) {
+    context.workspace = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
+}
+
+void *workspace_push(size_t bytes) {
+    void *pointer = scratch_push(&context.workspace, bytes);
+    if (!pointer) device_fail("workspace: %s", error_text());
+    return pointer;
+}
+
+void workspace_pop(void *pointer) {
+    if (pointer) scratch_pop(&context.workspace, pointer);
+}

@@ -1,0 +1,84 @@
+/* losses.c: losses with their gradients, as the definition. loss is real [1] and added to; sums over elements are kept
+   in double, so that a loss of millions of elements still has real's precision. */
+#include "kernels/kernels.h"
+#include "kernels/device.h"
+
+#include <math.h>
+
+void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
+              long size) {
+    KERNEL_SCOPE;
+    double total = 0;
+    for (long g = 0; g < groups; g++) {
+        double sum = 0;
+        for (long i = g * size; i < (g + 1) * size; i++) {
+            real difference = pred[i] - target[i];
+            sum += (double)difference * difference;
+            if (dpred) dpred[i] = 2 * weight[g] * difference / (real)size;
+        }
+        total += weight[g] * sum / (double)size;
+    }
+    *loss += (real)total;
+}
+
+void mean_abs_difference(real *out, const real *x, const real *y, long B, long n) {
+    KERNEL_SCOPE;
+    for (long b = 0; b < B; b++) {
+        double sum = 0;
+        for (long i = b * n; i < (b + 1) * n; i++) sum += fabs(x[i] - y[i]);
+        out[b] = (real)(sum / (double)n);
+    }
+}
+
+void dmd_gradient(real *g, real *loss, const real *f, const real *r, const real *norm, long B, long n) {
+    KERNEL_SCOPE;
+    double sum = 0;
+    for (long i = 0; i < B * n; i++) {
+        real difference = f[i] - r[i];
+        sum += (double)difference * difference;
+        g[i] = difference / (norm[i / n] * (real)(B * n));
+    }
+    *loss += (real)(sum / (double)(B * n));
+}
+
+void sid_gradients(real *g_r, real *g_f, real *g_x, real *loss, const real *x, const real *r, const real *f,
+                   const real *norm, real alpha, long B, long n) {
+    KERNEL_SCOPE;
+    double total = 0;
+    for (long i = 0; i < B * n; i++) {
+        real k = 1 / ((real)(B * n) * norm[i / n]);
+        real a = r[i] - f[i], b = (r[i] - x[i]) - alpha * a;
+        total += (double)k * a * b;
+        if (g_r) g_r[i] = k * (b + (1 - alpha) * a);
+        if (g_f) g_f[i] = k * (alpha * a - b);
+        if (g_x) g_x[i] = -k * a;
+    }
+    *loss += (real)total;
+}
+
+void relativistic_loss(real *loss, real *da, real *db, const real *a, const real *b, real weight, long n) {
+    KERNEL_SCOPE;
+    double sum = 0;
+    for (long i = 0; i < n; i++) {
+        double z = (double)a[i] - b[i], e = exp(-fabs(z));
+        sum += (z < 0 ? -z : 0) + log1p(e);                  /* softplus(-z) without overflow */
+        double slope = -(z < 0 ? 1 / (1 + e) : e / (1 + e)); /* -sigmoid(-z) */
+        if (da) da[i] = (real)(weight * slope / (double)n);
+        if (db) db[i] = (real)(-weight * slope / (double)n);
+    }
+    *loss += (real)(weight * sum / (double)n);
+}
+
+void finite_difference_penalty(real *loss, real *dmoved, real *dstill, const real *moved, const real *still, real h,
+                               real weight, long n) {
+    KERNEL_SCOPE;
+    double sum = 0;
+    for (long i = 0; i < n; i++) {
+        double slope = ((double)moved[i] - still[i]) / h;
+        real gradient = (real)(2 * weight * slope / ((double)n * h));
+        sum += slope * slope;
+        if (dmoved) dmoved[i] += gradient;
+        if (dstill) dstill[i] -= gradient;
+    }
+    *loss += (real)(weight * sum / (double)n);
+}

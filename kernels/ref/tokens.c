@@ -1,0 +1,65 @@
+/* tokens.c: latents to tokens and back, and audio windows, as the definition.
+   Latents real [B][F, C, H, W], sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h, w. */
+#include "kernels/kernels.h"
+#include "kernels/device.h"
+
+/* Latent element (q, r) of channel c in the patch that is token `token` of its sample. */
+static long latent_index(long token, long c, long q, long r, long C, long H, long W) {
+    long w = token % (W / 2), h = token / (W / 2) % (H / 2), f = token / (W / 2 * (H / 2));
+    return ((f * C + c) * H + 2 * h + q) * W + 2 * w + r;
+}
+
+void patchify(elem *tokens, const real *latents, long B, long F, long C, long H, long W, long stride) {
+    KERNEL_SCOPE;
+    long count = F * (H / 2) * (W / 2);
+    for (long i = 0; i < B * count; i++)
+        for (long c = 0; c < C; c++)
+            for (long qr = 0; qr < 4; qr++)
+                tokens[i * 4 * C + c * 4 + qr] =
+                    elem_store(latents[i / count * stride + latent_index(i % count, c, qr / 2, qr % 2, C, H, W)]);
+}
+
+void patchify_backward(real *dlatents, const elem *dtokens, long B, long F, long C, long H, long W, long stride) {
+    KERNEL_SCOPE;
+    long count = F * (H / 2) * (W / 2);
+    for (long i = 0; i < B * count; i++)
+        for (long c = 0; c < C; c++)
+            for (long qr = 0; qr < 4; qr++)
+                dlatents[i / count * stride + latent_index(i % count, c, qr / 2, qr % 2, C, H, W)] +=
+                    elem_load(dtokens[i * 4 * C + c * 4 + qr]);
+}
+
+void unpatchify(real *latents, const real *tokens, long B, long F, long C, long H, long W, long stride) {
+    KERNEL_SCOPE;
+    long count = F * (H / 2) * (W / 2);
+    for (long i = 0; i < B * count; i++)
+        for (long qr = 0; qr < 4; qr++)
+            for (long c = 0; c < C; c++)
+                latents[i / count * stride + latent_index(i % count, c, qr / 2, qr % 2, C, H, W)] =
+                    tokens[i * 4 * C + qr * C + c];
+}
+
+void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, long C, long H, long W, long stride) {
+    KERNEL_SCOPE;
+    long count = F * (H / 2) * (W / 2);
+    for (long i = 0; i < B * count; i++)
+        for (long qr = 0; qr < 4; qr++)
+            for (long c = 0; c < C; c++)
+                dtokens[i * 4 * C + qr * C + c] =
+                    dlatents[i / count * stride + latent_index(i % count, c, qr / 2, qr % 2, C, H, W)];
+}
+
+void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
+                   long feature_start) {
+    KERNEL_SCOPE;
+    for (long i = 0; i < B * F * 8; i++) {
+        long b = i / (F * 8), latent = first + i / 8 % F, row = i % 8;
+        long t = (latent == 0 ? -2 : 4 * latent - 5) + row - feature_start;
+        t = t < 0 ? 0 : t >= T ? T - 1 : t;
+        int empty = latent == 0 && row >= 5; /* frame 0 of the video alone is latent 0 */
+        for (long d = 0; d < D; d++) {
+            real value = empty ? 0 : features[(b * T + t) * D + d] * (mask ? mask[b * T + t] : 1);
+            window[i * D + d] = elem_store(value);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+#!/bin/sh
+# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*) and every script in tests/e2e, each
+# under a time limit, with one line a program and the output of those that fail. cmocka programs and scripts that end in
+# "N passed, N failed" count by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out
+# is a failure. The last line is the sum. Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double sh tests/run.sh [NAME...]
+LIMIT=${TEST_LIMIT:-300}        # seconds a unit program may take
+LIMIT_E2E=${TEST_LIMIT_E2E:-1800} # and a script
+export BIN BUILD DOUBLE
+passed=0 failed=0 skipped=0 ran=0
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT TERM
+
+# count LABEL CODE: reads the program's output in $log.
+count() {
+    p=0 f=0 s=0 note=
+    summary=$(tail -n 1 "$log" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?.*$/\1 \2 \4/p')
+    if grep -q '^\[==========\]' "$log"; then # cmocka
+        p=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
+        f=$(sed -nE 's/^\[  FAILED  \] .*: ([0-9]+) test.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
+        s=$(sed -nE 's/^\[  SKIPPED \] .*: ([0-9]+) test.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
+    elif [ -n "$summary" ]; then
+        set -- "$1" "$2" $summary
+        p=$3 f=$4 s=${5:-0}
+    elif [ "$2" -eq 77 ]; then
+        s=1
+    elif [ "$2" -eq 0 ]; then
+        p=1
+    fi
+    if [ "$2" -eq 124 ] || [ "$2" -eq 137 ]; then
+        note=' (time limit)'
+    elif [ "$2" -gt 128 ]; then
+        note=" (signal $(($2 - 128)))"
+    fi
+    if [ "$2" -ne 0 ] && [ "$2" -ne 77 ] && [ "$f" -eq 0 ]; then f=1; fi
+    if [ "$2" -eq 0 ] && [ $((p + f + s)) -eq 0 ]; then f=1 note=' (no test ran)'; fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s)) ran=$((ran + 1))
+    if [ "$f" -gt 0 ]; then
+        printf 'FAIL  %-44s %s passed, %s failed%s\n' "$1" "$p" "$f" "$note"
+        sed 's/^/      /' "$log" | tail -n 60
+    elif [ "$p" -eq 0 ]; then
+        printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$log" | cut -c 1-60)"
+    else
+        printf 'ok    %-44s %s passed%s\n' "$1" "$p" "$([ "$s" -gt 0 ] && echo ", $s skipped")"
+    fi
+}
+
+# run LIMIT LABEL COMMAND...
+run() {
+    limit=$1 label=$2
+    shift 2
+    timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
+    count "$label" $?
+}
+
+# wanted LABEL: no NAME given, or one that is part of the label.
+names=$*
+wanted() {
+    [ -z "$names" ] && return 0
+    for n in $names; do case $1 in *"$n"*) return 0 ;; esac; done
+    return 1
+}
+
+# Programs whose source is still there: an old build folder may hold others.
+for program in "$BUILD"/tests/test_*; do
+    name=$(basename "$program")
+    [ -f "tests/unit/$name.c" ] && [ -x "$program" ] && wanted "unit/$name" && run "$LIMIT" "unit/$name" "$program"
+done
+for program in "$DOUBLE"/double/test_*; do
+    name=$(basename "$program")
+    [ -f "tests/double/$name.c" ] && [ -x "$program" ] && wanted "double/$name" && run "$LIMIT" "double/$name" "$program"
+done
+for script in tests/e2e/*.sh; do
+    name=$(basename "$script")
+    [ -f "$script" ] && wanted "e2e/$name" && run "$LIMIT_E2E" "e2e/$name" sh "$script"
+done
+
+[ "$ran" -eq 0 ] && echo "no test was found" && failed=1
+if [ "$skipped" -gt 0 ]; then
+    echo "$passed passed, $failed failed, $skipped skipped"
+else
+    echo "$passed passed, $failed failed"
+fi
+[ "$failed" -eq 0 ]
