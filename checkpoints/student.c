@@ -1,0 +1,258 @@
+/* student.c: see student.h. */
+#include "checkpoints/student.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/fileio.h"
+
+enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
+
+/* One table for both directions: key, where it lives, and the values a sane file may hold. */
+struct integer_field {
+    const char *group, *key;
+    size_t offset;
+    int min, max;
+};
+#define DIT(field, min, max)                                                                                           \
+    { "dit", #field, offsetof(struct student_description, dit.field), min, max }
+#define CAUSAL(field, min, max)                                                                                        \
+    { "rollout", #field, offsetof(struct student_description, rollout.causal.field), min, max }
+static const struct integer_field integers[] = {
+    DIT(dim, 2, 1 << 16),
+    DIT(ffn_dim, 2, 1 << 18),
+    DIT(heads, 1, 1024),
+    DIT(layers, 1, 1024),
+    DIT(in_channels, 1, 4096),
+    DIT(out_channels, 1, 4096),
+    DIT(height, 2, 4096),
+    DIT(width, 2, 4096),
+    DIT(freq_dim, 2, 1 << 16),
+    DIT(text_len, 1, 1 << 16),
+    DIT(text_dim, 1, 1 << 16),
+    DIT(audio_dim, 0, 1 << 16),
+    DIT(audio_tokens, 0, 4096),
+    DIT(audio_width, 0, 1 << 16),
+    DIT(audio_hidden, 0, 1 << 16),
+    DIT(audio_every, 1, 1024),
+    CAUSAL(chunk, 1, HISTORY_MAX / 2),
+    CAUSAL(sink, 0, HISTORY_MAX / 2),
+    CAUSAL(ring, 1, HISTORY_MAX / 2),
+    CAUSAL(rapr_cap, 0, 1 << 20),
+    {"rollout", "clean_pass", offsetof(struct student_description, rollout.clean_pass), 0, 1},
+    {"video", "height", offsetof(struct student_description, pixel_height), 2, 1 << 16},
+    {"video", "width", offsetof(struct student_description, pixel_width), 2, 1 << 16},
+};
+static const char *const rapr_names[] = {"off", "end", "start", "context"};
+enum { INTEGERS = sizeof integers / sizeof *integers, RAPR_NAMES = sizeof rapr_names / sizeof *rapr_names };
+
+static cJSON *group_of(cJSON *root, const char *name) {
+    cJSON *group = cJSON_GetObjectItemCaseSensitive(root, name);
+    return group ? group : cJSON_AddObjectToObject(root, name);
+}
+
+static char *description_print(const struct student_description *d) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddNumberToObject(root, "format", FORMAT_VERSION);
+    cJSON_AddStringToObject(root, "stage", d->stage);
+    cJSON_AddNumberToObject(root, "step", (double)d->step);
+    cJSON_AddStringToObject(root, "naming", d->naming == NAMING_DIFFUSERS ? "diffusers" : "original");
+    for (int i = 0; i < INTEGERS; i++)
+        cJSON_AddNumberToObject(group_of(root, integers[i].group), integers[i].key,
+                                *(const int *)((const char *)d + integers[i].offset));
+    cJSON *dit = group_of(root, "dit"), *rollout = group_of(root, "rollout");
+    cJSON_AddNumberToObject(dit, "rope_theta_t", d->dit.rope_theta_t);
+    cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
+    cJSON_AddNumberToObject(dit, "eps", d->dit.eps);
+    cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
+    cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
+    cJSON_AddStringToObject(group_of(root, "video"), "codec", d->codec);
+    cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
+    char *text = cJSON_Print(root);
+    cJSON_Delete(root);
+    return text;
+}
+
+static int write_codec(const char *path, const struct codec *codec) {
+    struct codec_tensor tensors[32];
+    struct safetensors_entry entries[32];
+    int count = codec_tensors(codec, tensors, 32);
+    memset(entries, 0, sizeof entries);
+    for (int i = 0; i < count; i++) {
+        struct safetensors_entry *e = &entries[i];
+        e->name = (char *)tensors[i].name;
+        e->type = ST_F32;
+        e->ndim = tensors[i].ndim;
+        e->count = 1;
+        for (int k = 0; k < e->ndim; k++) {
+            e->shape[k] = tensors[i].shape[k];
+            e->count *= (size_t)e->shape[k];
+        }
+        e->bytes = e->count * sizeof(float);
+        e->data = tensors[i].data;
+    }
+    return safetensors_write(path, entries, count, NULL);
+}
+
+int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
+                  const float *values, enum safetensors_type type, const struct codec *codec, const float *text) {
+    char path[1024];
+    TRY(file_make_folders(folder));
+    snprintf(path, sizeof path, "%s/transformer.safetensors", folder);
+    TRY(weights_save(path, table, values, WEIGHTS_TRUNK, d->naming, type));
+    snprintf(path, sizeof path, "%s/audio.safetensors", folder);
+    TRY(weights_save(path, table, values, WEIGHTS_AUDIO, NAMING_ORIGINAL, type));
+    snprintf(path, sizeof path, "%s/codec.safetensors", folder);
+    TRY(write_codec(path, codec));
+    snprintf(path, sizeof path, "%s/text.safetensors", folder);
+    size_t text_count = (size_t)d->dit.text_len * (size_t)d->dit.text_dim;
+    struct safetensors_entry prompt = {.name = (char *)"prompt",
+                                       .type = ST_F32,
+                                       .ndim = 2,
+                                       .count = text_count,
+                                       .shape = {d->dit.text_len, d->dit.text_dim},
+                                       .bytes = text_count * sizeof(float),
+                                       .data = text};
+    TRY(safetensors_write(path, &prompt, 1, NULL));
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    char *json = description_print(d);
+    if (!json) return error_set(ERR_DEVICE, "out of memory for %s", path);
+    int code = file_write(path, json, strlen(json));
+    free(json);
+    return code;
+}
+
+static int integer_at(const cJSON *root, const char *group, const char *key, int min, int max, int *out) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, group), key);
+    if (!cJSON_IsNumber(item) || item->valuedouble < min || item->valuedouble > max ||
+        item->valuedouble != floor(item->valuedouble))
+        return error_set(ERR_INPUT, "%s.%s: expected an integer from %d to %d", group, key, min, max);
+    *out = (int)item->valuedouble;
+    return OK;
+}
+
+static int real_at(const cJSON *root, const char *group, const char *key, double min, double max, double *out) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, group), key);
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= min && item->valuedouble <= max))
+        return error_set(ERR_INPUT, "%s.%s: expected a number from %g to %g", group, key, min, max);
+    *out = item->valuedouble;
+    return OK;
+}
+
+static int text_at(const cJSON *root, const char *group, const char *key, char *out, size_t size) {
+    const cJSON *parent = group ? cJSON_GetObjectItemCaseSensitive(root, group) : root;
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(parent, key);
+    if (!cJSON_IsString(item) || strlen(item->valuestring) >= size)
+        return error_set(ERR_INPUT, "%s%s%s: expected a name", group ? group : "", group ? "." : "", key);
+    snprintf(out, size, "%s", item->valuestring);
+    return OK;
+}
+
+static int description_parse(struct student_description *d, const cJSON *root) {
+    char naming[32], rapr[32];
+    memset(d, 0, sizeof *d);
+    const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
+    if (!cJSON_IsNumber(format) || format->valueint != FORMAT_VERSION)
+        return error_set(ERR_INPUT, "format: expected %d", FORMAT_VERSION);
+    for (int i = 0; i < INTEGERS; i++)
+        TRY(integer_at(root, integers[i].group, integers[i].key, integers[i].min, integers[i].max,
+                       (int *)((char *)d + integers[i].offset)));
+    TRY(real_at(root, "dit", "rope_theta_t", 1, 1e9, &d->dit.rope_theta_t));
+    TRY(real_at(root, "dit", "rope_theta_hw", 1, 1e9, &d->dit.rope_theta_hw));
+    TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
+    TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
+    TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
+    TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
+    TRY(text_at(root, NULL, "naming", naming, sizeof naming));
+    d->naming = strcmp(naming, "diffusers") ? NAMING_ORIGINAL : NAMING_DIFFUSERS;
+    const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
+    d->step = cJSON_IsNumber(step) ? (long)step->valuedouble : 0;
+    TRY(text_at(root, "rollout", "rapr", rapr, sizeof rapr));
+    int mode = 0;
+    while (mode < RAPR_NAMES && strcmp(rapr, rapr_names[mode])) mode++;
+    if (mode == RAPR_NAMES) return error_set(ERR_INPUT, "rollout.rapr: expected off, end, start or context");
+    d->rollout.causal.rapr = (enum rapr_mode)mode;
+    const cJSON *sigma = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "rollout"), "sigma");
+    d->rollout.steps = cJSON_GetArraySize(sigma);
+    if (!cJSON_IsArray(sigma) || d->rollout.steps < 1 || d->rollout.steps > ROLLOUT_STEPS_MAX)
+        return error_set(ERR_INPUT, "rollout.sigma: expected a list of 1 to %d levels", ROLLOUT_STEPS_MAX);
+    for (int i = 0; i < d->rollout.steps; i++) {
+        const cJSON *level = cJSON_GetArrayItem(sigma, i);
+        double above = i ? d->rollout.sigma[i - 1] : 1 + 1e-9;
+        if (!cJSON_IsNumber(level) || !(level->valuedouble > 0 && level->valuedouble < above))
+            return error_set(ERR_INPUT, "rollout.sigma: expected levels in (0, 1], each below the one before");
+        d->rollout.sigma[i] = level->valuedouble;
+    }
+    return OK;
+}
+
+int student_describe(struct student_description *description, const char *folder) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    char *text;
+    size_t bytes;
+    TRY(file_read(path, CONFIG_BYTES_MAX, &text, &bytes));
+    cJSON *root = cJSON_ParseWithLength(text, bytes);
+    free(text);
+    int code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
+    cJSON_Delete(root);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
+static int load_part(const char *folder, const char *name, elem *weights, const struct param_table *table,
+                     enum weights_part part, enum weights_naming naming) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    struct safetensors file;
+    TRY(safetensors_open(&file, path));
+    int code = weights_load(weights, table, &file, part, naming);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
+static int load_codec(const char *folder, const struct student_description *d, struct codec *codec) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/codec.safetensors", folder);
+    struct safetensors file;
+    TRY(safetensors_open(&file, path));
+    struct codec_tensor tensors[32];
+    int count = 0, code = OK;
+    for (int i = 0; i < file.count && count < 32 && !code; i++) {
+        const struct safetensors_entry *e = &file.entries[i];
+        if (e->type != ST_F32 || e->ndim > 4) code = error_set(ERR_INPUT, "%s: expected F32, at most 4 axes", e->name);
+        tensors[count] = (struct codec_tensor){.name = e->name, .ndim = e->ndim, .data = e->data};
+        for (int k = 0; k < e->ndim && !code; k++) tensors[count].shape[k] = e->shape[k];
+        count++;
+    }
+    if (!code) code = codec_open(codec, d->codec, d->pixel_height, d->pixel_width, tensors, count);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
+static int load_text(const char *folder, const struct student_description *d, float *text) {
+    char path[1024];
+    snprintf(path, sizeof path, "%s/text.safetensors", folder);
+    struct safetensors file;
+    TRY(safetensors_open(&file, path));
+    const struct safetensors_entry *e = safetensors_find(&file, "prompt");
+    int code = OK;
+    if (!e || e->ndim != 2 || e->shape[0] != d->dit.text_len || e->shape[1] != d->dit.text_dim)
+        code = error_set(ERR_INPUT, "prompt: expected [%d, %d]", d->dit.text_len, d->dit.text_dim);
+    if (!code) code = safetensors_read_float(e, text);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
+int student_load(const char *folder, const struct student_description *d, const struct param_table *table,
+                 elem *weights, struct codec *codec, float *text) {
+    TRY(load_part(folder, "transformer.safetensors", weights, table, WEIGHTS_TRUNK, d->naming));
+    if (d->dit.audio_dim) TRY(load_part(folder, "audio.safetensors", weights, table, WEIGHTS_AUDIO, NAMING_ORIGINAL));
+    TRY(load_text(folder, d, text));
+    return load_codec(folder, d, codec);
+}

@@ -1,0 +1,35 @@
+/* student.h: an exported student: a folder that holds all that streaming needs (docs/formats.md).
+     config.json              networks, chunking, levels, codec, audio encoder
+     transformer.safetensors  the trunk, in original Wan or Diffusers names
+     audio.safetensors        talk and listen modules and the audio projection
+     codec.safetensors        the video codec's tensors
+     text.safetensors         "prompt" [text_len, text_dim]: the stored text input
+   Written whole: config.json comes last, and the reader starts from it. */
+#ifndef CHECKPOINTS_STUDENT_H
+#define CHECKPOINTS_STUDENT_H
+
+#include "checkpoints/weights.h"
+#include "model/codec.h"
+#include "model/rollout.h"
+
+struct student_description {
+    struct dit_config dit;
+    struct rollout_config rollout;
+    char codec[32];
+    int pixel_height, pixel_width;
+    char audio_encoder[32];
+    char stage[32]; /* which stage's weights: "ode_init", "distill", "refine" */
+    long step;
+    enum weights_naming naming;
+};
+
+/* values: host [table->total] of a DiT built from description->dit. type: ST_F32 or ST_BF16. */
+int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
+                  const float *values, enum safetensors_type type, const struct codec *codec, const float *text);
+
+int student_describe(struct student_description *description, const char *folder); /* config.json alone */
+/* Device weights [table->total], the codec (opened), text host [text_len * text_dim]. */
+int student_load(const char *folder, const struct student_description *description, const struct param_table *table,
+                 elem *weights, struct codec *codec, float *text);
+
+#endif

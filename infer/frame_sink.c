@@ -1,0 +1,84 @@
+/* frame_sink.c: see frame_sink.h. */
+#include "infer/frame_sink.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "data/media.h"
+
+enum { PIECE = 1024 };
+
+struct frame_sink {
+    struct video_writer *video; /* NULL: raw or nowhere */
+    unsigned char *raw;         /* [H, W, 3]; NULL: nowhere */
+    int height, width, parties;
+};
+
+int sink_open(struct frame_sink **sink, const char *out, int height, int width, int parties) {
+    struct frame_sink *s = *sink = calloc(1, sizeof *s);
+    int code = s ? OK : error_set(ERR_DEVICE, "out of memory");
+    if (code) return code;
+    *s = (struct frame_sink){.height = height, .width = width, .parties = parties};
+    if (!strcmp(out, "-")) {
+        s->raw = malloc((size_t)(3 * height * width));
+        if (!s->raw) code = error_set(ERR_DEVICE, "out of memory for a frame");
+    } else if (strcmp(out, "null")) {
+        code = video_create(&s->video, out, height, width, parties);
+    }
+    if (code) {
+        free(s->raw);
+        free(s);
+        *sink = NULL;
+    }
+    return code;
+}
+
+static int write_raw(struct frame_sink *s, const float *frame) {
+    long pixels = (long)s->height * s->width;
+    for (long i = 0; i < pixels; i++)
+        for (int c = 0; c < 3; c++) {
+            float v = (frame[c * pixels + i] + 1) * 127.5f + 0.5f;
+            s->raw[3 * i + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
+        }
+    if (fwrite(s->raw, 3, (size_t)pixels, stdout) != (size_t)pixels || fflush(stdout))
+        return error_set(ERR_INPUT, "standard output: %s", strerror(errno));
+    return OK;
+}
+
+int sink_frame(struct frame_sink *s, const float *frame) {
+    if (s->video) return video_write(s->video, frame);
+    return s->raw ? write_raw(s, frame) : OK;
+}
+
+int sink_sound(struct frame_sink *s, const float *agent, const float *user, long samples) {
+    if (!s->video) return OK;
+    if (s->parties == 1) return video_write_audio(s->video, agent, samples);
+    float piece[2 * PIECE];
+    for (long done = 0; done < samples;) {
+        long n = samples - done < PIECE ? samples - done : PIECE;
+        for (long i = 0; i < n; i++) {
+            piece[2 * i] = agent[done + i];
+            piece[2 * i + 1] = user[done + i];
+        }
+        TRY(video_write_audio(s->video, piece, n));
+        done += n;
+    }
+    return OK;
+}
+
+int sink_finish(struct frame_sink *s) {
+    int code = s->video ? video_finish(s->video) : OK;
+    free(s->raw);
+    free(s);
+    return code;
+}
+
+void sink_discard(struct frame_sink *s) {
+    if (!s) return;
+    if (s->video) video_discard(s->video);
+    free(s->raw);
+    free(s);
+}

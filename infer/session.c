@@ -1,0 +1,307 @@
+/* session.c: see session.h. */
+#include "infer/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/progress.h"
+#include "base/error.h"
+#include "base/philox.h"
+#include "kernels/device.h"
+#include "model/audio_encoder.h"
+#include "model/transfer.h"
+#include "model/voice_activity.h"
+
+/* A chunk's windows reach from video frame 4i-5 of its first latent frame to 4i+2 of its last. The queues hold two chunks
+   besides, so that sound can be pushed in large pieces. */
+enum { WINDOW_BACK = 5, WINDOW_AHEAD = 2, QUEUE_CHUNKS = 2, FRAMES_PER_LATENT = 4 };
+
+/* One party's sound on its way to the network. */
+struct party {
+    struct audio_encoder encoder;
+    struct voice_activity vad;
+    float pcm[AUDIO_SAMPLES_PER_FRAME]; /* the video frame that is being filled */
+    float *features, *mask;             /* queues [capacity, dim], [capacity], from video frame session.start on */
+    long features_end, mask_end;        /* video frames known so far */
+};
+
+struct session {
+    struct student_description student;
+    struct dit net;
+    struct params params;
+    struct codec codec;
+    struct rollout rollout;
+    struct arena weights, buffers;
+    struct party party[AUDIO_STREAMS];
+    long start, capacity; /* first video frame in the queues, frames they hold */
+    int filled;           /* samples of the present video frame */
+    int begun;            /* the reference has gone through the network */
+    int ended;
+    long end_frame; /* video frames of sound, once ended */
+    struct rollout_noise noise;
+    struct rollout_condition condition;
+    float *latents; /* host, a chunk */
+    elem *text, *window[AUDIO_STREAMS];
+    real *features, *mask, *reference, *x0;
+};
+
+const struct student_description *session_student(const struct session *s) { return &s->student; }
+int session_chunk_frames(const struct session *s) { return FRAMES_PER_LATENT * s->student.rollout.causal.chunk; }
+
+/* Video frames that the windows of a chunk reach over. */
+static int chunk_reach(const struct session *s) { return WINDOW_BACK + session_chunk_frames(s) + WINDOW_AHEAD; }
+
+static long latent_size(const struct session *s) {
+    const struct dit_config *c = &s->student.dit;
+    return (long)c->in_channels * c->height * c->width;
+}
+
+static int layout(struct session *s) {
+    const struct dit_config *c = &s->student.dit;
+    const struct rollout_config *r = &s->student.rollout;
+    struct arena *a = &s->buffers;
+    TRY(rollout_layout(&s->rollout, &s->net, r, 1, r->causal.ring, a));
+    s->text = ARENA_TAKE(a, "text", elem, c->text_len * c->text_dim);
+    for (int k = 0; k < AUDIO_STREAMS; k++)
+        s->window[k] = ARENA_TAKE(a, "audio windows", elem, r->causal.chunk * AUDIO_WINDOW * c->audio_dim);
+    s->features = ARENA_TAKE(a, "features", real, chunk_reach(s) * c->audio_dim);
+    s->mask = ARENA_TAKE(a, "mask", real, chunk_reach(s));
+    s->reference = ARENA_TAKE(a, "reference", real, latent_size(s));
+    s->x0 = ARENA_TAKE(a, "chunk", real, r->causal.chunk * latent_size(s));
+    return OK;
+}
+
+static int allocate(struct session *s, FILE *plan) {
+    arena_begin(&s->weights, "student weights");
+    arena_begin(&s->buffers, "stream buffers");
+    ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    TRY(layout(s));
+    rollout_free(&s->rollout);
+    if (plan) {
+        arena_print(&s->weights, plan, 0);
+        arena_print(&s->buffers, plan, 0);
+    }
+    TRY(arena_commit(&s->weights));
+    TRY(arena_commit(&s->buffers));
+    s->params = (struct params){.table = &s->net.table};
+    s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    return layout(s);
+}
+
+static int load(struct session *s, const char *folder) {
+    const struct dit_config *c = &s->student.dit;
+    size_t count = (size_t)c->text_len * (size_t)c->text_dim;
+    float *text = malloc(count * sizeof *text);
+    int code = text ? student_load(folder, &s->student, &s->net.table, s->params.weights, &s->codec, text)
+                    : error_set(ERR_DEVICE, "out of memory for the text");
+    if (!code) transfer_to_elem(s->text, text, (long)count);
+    free(text);
+    TRY(code);
+    if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
+        return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,
+                         s->codec.channels, s->codec.h, s->codec.w, c->in_channels, c->height, c->width);
+    return OK;
+}
+
+static int open_party(struct session *s, struct party *p) {
+    TRY(audio_encoder_open(&p->encoder, s->student.audio_encoder, s->student.dit.audio_dim));
+    p->features = calloc((size_t)s->capacity * (size_t)s->student.dit.audio_dim, sizeof(float));
+    p->mask = calloc((size_t)s->capacity, sizeof(float));
+    return p->features && p->mask ? OK : error_set(ERR_DEVICE, "out of memory for the sound queues");
+}
+
+static int open_session(struct session *s, const char *folder, const struct session_options *options, FILE *plan) {
+    TRY(student_describe(&s->student, folder));
+    struct causal_config *causal = &s->student.rollout.causal;
+    if (options->sink >= 0) {
+        causal->ring += causal->sink - options->sink;
+        causal->sink = options->sink;
+    }
+    if (options->rapr >= 0) causal->rapr = (enum rapr_mode)options->rapr;
+    TRY(dit_create(&s->net, &s->student.dit, 0));
+    TRY(allocate(s, plan));
+    TRY(load(s, folder));
+    s->capacity = chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s);
+    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(open_party(s, &s->party[k]));
+    s->latents = malloc((size_t)(causal->chunk * latent_size(s)) * sizeof *s->latents);
+    if (!s->latents) return error_set(ERR_DEVICE, "out of memory for a chunk");
+    s->noise = (struct rollout_noise){.seed = options->seed, .purpose = RANDOM_STREAM};
+    s->condition = (struct rollout_condition){
+        .text = s->text,
+        .audio = {s->window[AUDIO_TALK], s->window[AUDIO_LISTEN]},
+        .audio_stride = (long)causal->chunk * AUDIO_WINDOW * s->student.dit.audio_dim,
+    };
+    return OK;
+}
+
+int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan) {
+    struct session *s = *session = calloc(1, sizeof *s);
+    if (!s) return error_set(ERR_DEVICE, "out of memory for a session");
+    int code = open_session(s, folder, options, plan);
+    if (code) {
+        session_close(s);
+        *session = NULL;
+    }
+    return code;
+}
+
+void session_close(struct session *s) {
+    if (!s) return;
+    for (int k = 0; k < AUDIO_STREAMS; k++) {
+        audio_encoder_close(&s->party[k].encoder);
+        free(s->party[k].features);
+        free(s->party[k].mask);
+    }
+    rollout_free(&s->rollout);
+    codec_close(&s->codec);
+    arena_free(&s->buffers);
+    arena_free(&s->weights);
+    dit_destroy(&s->net);
+    free(s->latents);
+    free(s);
+}
+
+int session_begin(struct session *s, const float *reference, float *first) {
+    for (int k = 0; k < AUDIO_STREAMS; k++) {
+        struct party *p = &s->party[k];
+        audio_encoder_reset(&p->encoder);
+        voice_activity_reset(&p->vad);
+        p->features_end = p->mask_end = 0;
+    }
+    s->start = s->filled = s->begun = s->ended = 0;
+    s->rollout.next_chunk = 1;
+    codec_encode_reset(&s->codec);
+    codec_decode_reset(&s->codec);
+    if (codec_encode(&s->codec, reference, 1, s->latents) != 1 || codec_decode(&s->codec, s->latents, 1, first) != 1)
+        return error_set(ERR_DEVICE, "the codec gave no latent frame for the reference");
+    transfer_to_real(s->reference, s->latents, latent_size(s));
+    return device_sync();
+}
+
+/* One past the last video frame that fits in the queues. */
+static long queue_end(const struct session *s) { return s->start + s->capacity; }
+
+static void take_features(struct session *s, struct party *p, int samples) {
+    int dim = s->student.dit.audio_dim, room = (int)(queue_end(s) - p->features_end);
+    float *out = p->features + (p->features_end - s->start) * dim;
+    p->features_end += samples ? audio_encoder_push(&p->encoder, p->pcm, samples, out, room)
+                               : audio_encoder_flush(&p->encoder, out, room);
+}
+
+/* The present video frame has all its samples. */
+static void close_frame(struct session *s, const float *talk, const float *listen) {
+    for (int k = 0; k < AUDIO_STREAMS; k++) {
+        struct party *p = &s->party[k];
+        const float *given = k == AUDIO_TALK ? talk : listen;
+        p->mask[p->mask_end++ - s->start] = given ? *given : voice_activity_push(&p->vad, p->pcm);
+        take_features(s, p, AUDIO_SAMPLES_PER_FRAME);
+    }
+    s->filled = 0;
+}
+
+long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
+                  const float *listen) {
+    long taken = 0, frame = 0;
+    while (taken < samples && s->party[AUDIO_TALK].mask_end < queue_end(s)) {
+        long want = AUDIO_SAMPLES_PER_FRAME - s->filled, n = samples - taken < want ? samples - taken : want;
+        memcpy(s->party[AUDIO_TALK].pcm + s->filled, agent + taken, (size_t)n * sizeof(float));
+        if (user)
+            memcpy(s->party[AUDIO_LISTEN].pcm + s->filled, user + taken, (size_t)n * sizeof(float));
+        else
+            memset(s->party[AUDIO_LISTEN].pcm + s->filled, 0, (size_t)n * sizeof(float));
+        s->filled += (int)n;
+        taken += n;
+        if (s->filled < AUDIO_SAMPLES_PER_FRAME) break;
+        close_frame(s, talk ? talk + frame : NULL, listen ? listen + frame : NULL);
+        frame++;
+    }
+    return taken;
+}
+
+void session_end(struct session *s) {
+    if (s->ended) return;
+    const float silent = 0;
+    for (int k = 0; k < AUDIO_STREAMS; k++)
+        memset(s->party[k].pcm + s->filled, 0, (size_t)(AUDIO_SAMPLES_PER_FRAME - s->filled) * sizeof(float));
+    if (s->filled && s->party[AUDIO_TALK].mask_end < queue_end(s)) close_frame(s, &silent, &silent);
+    for (int k = 0; k < AUDIO_STREAMS; k++) take_features(s, &s->party[k], 0);
+    s->ended = 1;
+    s->end_frame = s->party[AUDIO_TALK].mask_end;
+}
+
+/* Video frames whose mask and features of both parties are known. */
+static long known_end(const struct session *s) {
+    long end = s->party[AUDIO_TALK].mask_end;
+    for (int k = 0; k < AUDIO_STREAMS; k++)
+        if (s->party[k].features_end < end) end = s->party[k].features_end;
+    return end;
+}
+
+static long first_latent(const struct session *s) {
+    return (long)(s->rollout.next_chunk - 1) * s->student.rollout.causal.chunk + 1;
+}
+
+int session_ready(const struct session *s) {
+    long first = FRAMES_PER_LATENT * (first_latent(s) - 1) + 1;
+    if (s->ended) return first < s->end_frame;
+    return known_end(s) >= first + session_chunk_frames(s) + WINDOW_AHEAD;
+}
+
+/* Windows of latent frames first .. first+count-1 from the queues; ends beyond what is known repeat the last frame. */
+static void make_windows(struct session *s, long first, int count) {
+    int dim = s->student.dit.audio_dim;
+    long begin = FRAMES_PER_LATENT * first - WINDOW_BACK, end = begin + chunk_reach(s), known = known_end(s);
+    if (begin < s->start) begin = s->start;
+    if (end > known) end = known;
+    if (end <= begin) begin = end - 1;
+    long T = end - begin;
+    for (int k = 0; k < AUDIO_STREAMS; k++) {
+        const struct party *p = &s->party[k];
+        transfer_to_real(s->features, p->features + (begin - s->start) * dim, T * dim);
+        transfer_to_real(s->mask, p->mask + (begin - s->start), T);
+        audio_windows(s->window[k], s->features, s->mask, 1, T, dim, first, count, begin);
+    }
+    s->condition.window_first = (int)first;
+}
+
+/* Drops what no later chunk's windows reach. */
+static void advance_queues(struct session *s) {
+    int dim = s->student.dit.audio_dim;
+    long keep = FRAMES_PER_LATENT * first_latent(s) - WINDOW_BACK, drop = keep - s->start;
+    if (drop <= 0) return;
+    for (int k = 0; k < AUDIO_STREAMS; k++) {
+        struct party *p = &s->party[k];
+        long features = p->features_end - keep, mask = p->mask_end - keep;
+        if (features > 0) memmove(p->features, p->features + drop * dim, (size_t)(features * dim) * sizeof(float));
+        if (mask > 0) memmove(p->mask, p->mask + drop, (size_t)mask * sizeof(float));
+    }
+    s->start = keep;
+}
+
+/* The reference goes through the network with the first chunk's sound, as it does in training. */
+static int begin_rollout(struct session *s) {
+    make_windows(s, 0, 1);
+    s->begun = 1;
+    return rollout_begin(&s->rollout, &s->params, s->reference, latent_size(s), &s->condition);
+}
+
+int session_take(struct session *s, float *frames, double *seconds) {
+    int chunk = s->student.rollout.causal.chunk;
+    long size = chunk * latent_size(s);
+    double begin = clock_seconds();
+    if (!s->begun) TRY(begin_rollout(s));
+    make_windows(s, first_latent(s), chunk);
+    TRY(rollout_chunk(&s->rollout, &s->params, &s->condition, &s->noise, s->student.rollout.steps - 1, s->x0, size,
+                      NULL, 0));
+    transfer_from_real(s->latents, s->x0, size);
+    TRY(device_sync());
+    double middle = clock_seconds();
+    if (codec_decode(&s->codec, s->latents, chunk, frames) != session_chunk_frames(s))
+        return error_set(ERR_DEVICE, "the codec gave no whole chunk of frames");
+    if (seconds) {
+        seconds[0] = middle - begin;
+        seconds[1] = clock_seconds() - middle;
+    }
+    advance_queues(s);
+    return OK;
+}

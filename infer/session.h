@@ -1,0 +1,42 @@
+/* session.h: a live avatar: sound in, video frames out, at constant memory, without end.
+   Opened once for a student; begun with a reference picture; then sound is pushed as it comes and chunks are taken as
+   soon as their sound is there. All buffers are host memory of the caller. Chunk i of C latent frames covers video
+   frames 4 C (i-1) + 1 .. 4 C i; frame 0 is the reference. A chunk needs sound up to two video frames after its last,
+   plus the audio encoder's own look-ahead.
+   Threads: one session, one thread. Errors: error.h codes. */
+#ifndef INFER_SESSION_H
+#define INFER_SESSION_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include "checkpoints/student.h"
+
+struct session_options {
+    uint64_t seed;
+    int sink; /* -1: as trained; else frames pinned (0: no sink; the ring grows by as many, so the cache is as long) */
+    int rapr; /* -1: as trained; else enum rapr_mode */
+};
+struct session;
+
+/* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL: nowhere. */
+int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
+void session_close(struct session *session);
+const struct student_description *session_student(const struct session *session);
+int session_chunk_frames(const struct session *session); /* video frames a chunk: 4 C */
+
+/* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame 0). */
+int session_begin(struct session *session, const float *reference, float *first);
+
+/* The two parties' sound, 16 kHz mono, equally long; user NULL: nobody else speaks. talk, listen: the masks from the
+   dialogue system, one value for each video frame that these samples complete; NULL: by voice activity. Returns the
+   samples taken: fewer than given when a chunk must be taken first. */
+long session_push(struct session *session, const float *agent, const float *user, long samples, const float *talk,
+                  const float *listen);
+/* The sound has ended: the chunks it began can be taken, with silence in place of what is missing. */
+void session_end(struct session *session);
+/* 1: a chunk can be taken. */
+int session_ready(const struct session *session);
+/* Takes the next chunk: frames [4 C, 3, H, W]. seconds [2], if not NULL: spent in the network, in the codec. */
+int session_take(struct session *session, float *frames, double *seconds);
+
+#endif

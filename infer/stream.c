@@ -1,0 +1,202 @@
+/* stream.c: the live avatar from the command line: a student's folder, a picture and sound in; video out.
+   Prints the real-time factor, the delay of the first frame and chunk times. Links no HDF5, no MPI. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "data/media.h"
+#include "infer/frame_sink.h"
+#include "infer/session.h"
+#include "infer/sound_source.h"
+#include "infer/stream_options.h"
+#include "kernels/device.h"
+#include "model/audio_encoder.h"
+
+enum { TIMES_MAX = 1 << 16 };
+
+struct times {                                          /* the last TIMES_MAX chunks, so that memory stays constant */
+    double *chunk, network, codec, first_frame, needed; /* seconds; needed: when the first chunk's sound was there */
+    long count;
+};
+
+struct stream {
+    struct stream_options options;
+    struct session *session;
+    struct sound_source *source;
+    struct frame_sink *sink;
+    FILE *mask;
+    long mask_line;
+    float *frames; /* a chunk, [4C, 3, H, W] */
+    long frames_out;
+    struct times times;
+};
+
+static volatile sig_atomic_t interrupted;
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+static int next_mask(struct stream *s, float *talk, float *listen) {
+    char line[128];
+    *talk = *listen = 0;
+    if (!fgets(line, sizeof line, s->mask)) return OK; /* a mask that ends early: nobody speaks */
+    s->mask_line++;
+    if (sscanf(line, "%f,%f", talk, listen) == 2 && *talk >= 0 && *talk <= 1 && *listen >= 0 && *listen <= 1) return OK;
+    if (s->mask_line == 1) return next_mask(s, talk, listen); /* a line of column names */
+    return error_set(ERR_INPUT, "%s:%ld: expected talk,listen, each from 0 to 1", s->options.mask, s->mask_line);
+}
+
+static int open_stream(struct stream *s) {
+    const struct stream_options *o = &s->options;
+    const struct student_description *d = session_student(s->session);
+    size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    s->frames = malloc((size_t)session_chunk_frames(s->session) * frame * sizeof(float));
+    s->times.chunk = malloc(TIMES_MAX * sizeof(double));
+    float *reference = malloc(frame * sizeof *reference);
+    int code = s->frames && s->times.chunk && reference ? OK : error_set(ERR_DEVICE, "out of memory for the frames");
+    if (!code) code = image_read(o->reference, d->pixel_height, d->pixel_width, reference);
+    if (!code && o->talk == MASK_FILE && !(s->mask = fopen(o->mask, "r")))
+        code = error_set(ERR_INPUT, "%s: cannot be opened", o->mask);
+    if (!code) code = sound_open(&s->source, o);
+    if (!code) code = sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source));
+    if (!code) code = session_begin(s->session, reference, s->frames);
+    if (!code) code = sink_frame(s->sink, s->frames);
+    free(reference);
+    s->frames_out = 1;
+    return code;
+}
+
+static void close_stream(struct stream *s) {
+    sink_discard(s->sink);
+    sound_close(s->source);
+    session_close(s->session);
+    if (s->mask) fclose(s->mask);
+    free(s->frames);
+    free(s->times.chunk);
+}
+
+/* Everything that the sound so far allows. limit: video frames at most. */
+static int take_chunks(struct stream *s, long limit) {
+    const struct student_description *d = session_student(s->session);
+    size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    struct times *t = &s->times;
+    while (!interrupted && s->frames_out < limit && session_ready(s->session)) {
+        double seconds[2], begin = clock_seconds();
+        if (!t->count) t->needed = begin;
+        TRY(session_take(s->session, s->frames, seconds));
+        int count = session_chunk_frames(s->session);
+        for (int i = 0; i < count && s->frames_out < limit; i++, s->frames_out++)
+            TRY(sink_frame(s->sink, s->frames + (size_t)i * frame));
+        if (!t->count) t->first_frame = clock_seconds() - t->needed;
+        t->chunk[t->count++ % TIMES_MAX] = clock_seconds() - begin;
+        t->network += seconds[0];
+        t->codec += seconds[1];
+    }
+    return OK;
+}
+
+static int push_frame(struct stream *s, const float *agent, const float *user, long samples) {
+    float talk = 1, listen = sound_parties(s->source) == 2;
+    if (s->options.talk == MASK_FILE) TRY(next_mask(s, &talk, &listen));
+    int voice = s->options.talk == MASK_VOICE;
+    if (session_push(s->session, agent, sound_parties(s->source) == 2 ? user : NULL, samples, voice ? NULL : &talk,
+                     voice ? NULL : &listen) != samples)
+        return error_set(ERR_DEVICE, "the sound queues are full although every chunk was taken");
+    return sink_sound(s->sink, agent, user, samples);
+}
+
+/* A whole video frame of sound, short only at the end. */
+static long read_frame(struct stream *s, float *agent, float *user) {
+    long got = 0;
+    while (got < AUDIO_SAMPLES_PER_FRAME) {
+        long n = sound_next(s->source, agent + got, user + got, AUDIO_SAMPLES_PER_FRAME - got);
+        if (n < 0) return n;
+        if (!n) break;
+        got += n;
+    }
+    return got;
+}
+
+static int run(struct stream *s) {
+    float agent[AUDIO_SAMPLES_PER_FRAME], user[AUDIO_SAMPLES_PER_FRAME];
+    double wanted = s->options.seconds * VIDEO_RATE;
+    long limit = s->options.seconds > 0 ? (long)ceil(wanted) : 1L << 60, sound_frames = 0;
+    memset(user, 0, sizeof user);
+    while (!interrupted && s->frames_out < limit) {
+        long n = read_frame(s, agent, user);
+        if (n < 0) return (int)-n;
+        if (!n) break;
+        sound_frames++;
+        TRY(push_frame(s, agent, user, n));
+        TRY(take_chunks(s, limit));
+        if (n < AUDIO_SAMPLES_PER_FRAME) break;
+    }
+    session_end(s->session);
+    return take_chunks(s, limit < sound_frames ? limit : sound_frames);
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(struct stream *s) {
+    struct times *t = &s->times;
+    long kept = t->count < TIMES_MAX ? t->count : TIMES_MAX;
+    if (!kept) {
+        log_line("no chunk: the sound is shorter than one");
+        return;
+    }
+    double video = (double)t->count * session_chunk_frames(s->session) / VIDEO_RATE, chunk = video / (double)t->count;
+    qsort(t->chunk, (size_t)kept, sizeof *t->chunk, ascending);
+    log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
+             (t->network + t->codec) / video, t->network / video, t->codec / video);
+    log_line("first frame %.0f ms after its sound; chunk of %.2f s: median %.1f ms, 95 %% %.1f ms, 99 %% %.1f ms, most "
+             "%.1f ms",
+             1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
+             1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
+}
+
+static int stream(struct stream *s, const char *folder) {
+    struct session_options options = {.seed = (uint64_t)s->options.seed, .sink = -1, .rapr = -1};
+    struct student_description d;
+    TRY(student_describe(&d, folder));
+    if (s->options.sink != SWITCH_AS_TRAINED)
+        options.sink = s->options.sink == SWITCH_ON ? 1 + d.rollout.causal.chunk : 0;
+    if (s->options.rapr != SWITCH_AS_TRAINED) options.rapr = s->options.rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
+    TRY(device_init(s->options.threads));
+    TRY(session_open(&s->session, folder, &options, stderr));
+    TRY(open_stream(s));
+    TRY(run(s));
+    struct frame_sink *sink = s->sink;
+    s->sink = NULL;
+    TRY(sink_finish(sink));
+    report(s);
+    return OK;
+}
+
+int main(int argc, char **argv) {
+    static const char usage[] = "stream STUDENT_FOLDER reference=PICTURE audio=SOUND [out=FILE.mp4] [key=value ...]";
+    struct args args;
+    int code = args_parse(&args, argc, argv, NULL, 0, 1, 1);
+    if (code) return args_fail("stream", code);
+    if (args.help) {
+        args_help(usage, NULL, 0, stdout);
+        stream_options_describe();
+        return 0;
+    }
+    struct stream s = {.session = NULL};
+    signal(SIGINT, on_signal); /* the video so far is finished properly */
+    signal(SIGTERM, on_signal);
+    code = stream_options_read(&s.options, args.overrides, args.override_count);
+    if (!code) code = stream(&s, args.words[0]);
+    close_stream(&s);
+    return code ? args_fail("stream", code) : 0;
+}

@@ -1,0 +1,24 @@
+/* stream_options.h: what `stream` is told on its command line, as key=value (stream --help lists them). */
+#ifndef INFER_STREAM_OPTIONS_H
+#define INFER_STREAM_OPTIONS_H
+
+enum stream_mask { MASK_VOICE, MASK_ALWAYS, MASK_FILE };
+enum stream_switch { SWITCH_AS_TRAINED, SWITCH_ON, SWITCH_OFF };
+
+struct stream_options {
+    char reference[1024]; /* picture or video */
+    char audio[1024];     /* file, or "-": raw s16le PCM at 16 kHz on standard input */
+    char user[1024];      /* the other party's sound; "": none, or the right channel of `audio` */
+    int channels;         /* of raw PCM: 1, or 2 (left agent, right user) */
+    char out[1024];       /* FILE.mp4, "-": raw rgb24 frames on standard output, "null": nowhere */
+    int talk;             /* enum stream_mask */
+    char mask[1024];      /* CSV of a frame a line: talk,listen */
+    double seconds;       /* stop after this much video; 0: at the end of the sound */
+    long seed;
+    int threads;
+    int sink, rapr; /* enum stream_switch */
+};
+int stream_options_read(struct stream_options *options, const char *const *overrides, int count);
+void stream_options_describe(void);
+
+#endif
