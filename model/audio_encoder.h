@@ -6,18 +6,21 @@
 enum { AUDIO_RATE = 16000, VIDEO_RATE = 25, AUDIO_SAMPLES_PER_FRAME = AUDIO_RATE / VIDEO_RATE };
 
 struct audio_encoder {
-    char name[32];  /* "logmel", later "wav2vec2" */
-    int dim;        /* features a frame */
-    int lookahead;  /* samples needed beyond the end of frame f's 640 before feature f can come out */
+    char name[32]; /* "logmel", later "wav2vec2" */
+    int dim;       /* features a frame */
+    int lookahead; /* samples needed beyond the end of frame f's 640 before feature f can come out */
     void *state;
 };
 /* name "logmel": `dim` log-mel bands (and nothing else); fixed scale, no clip-wide statistics. ERR_USAGE otherwise. */
 int audio_encoder_open(struct audio_encoder *encoder, const char *name, int dim);
 void audio_encoder_close(struct audio_encoder *encoder);
 void audio_encoder_reset(struct audio_encoder *encoder);
-/* Pushes samples; writes the features that are complete, at most `capacity` frames; returns how many. */
+/* Pushes samples; writes the features that are complete, at most `capacity` frames; returns how many. What does not fit
+   comes with the next call (its samples are kept; with capacity for all that is complete nothing is allocated).
+   Negative: -(error code). */
 int audio_encoder_push(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity);
-/* End of stream: the remaining frames, the missing look-ahead taken as silence. */
+/* End of stream: the remaining frames, the missing samples taken as silence; n samples give n/640 frames, rounded up. To be
+   called again when it returns `capacity`; 0 ends it. */
 int audio_encoder_flush(struct audio_encoder *encoder, float *features, int capacity);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+enum { CODEC_PIXELS_MAX = 8192 }; /* of a side */
+
 struct codec_tensor { /* what a codec saves: named, host float, owned by the codec */
     const char *name;
     int ndim;
@@ -26,15 +28,17 @@ int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capac
 
 /* Encoder and decoder keep separate causal states. reset starts a clip. */
 void codec_encode_reset(struct codec *codec);
-/* Pushes `frames` pixel frames (1 first, then multiples of 4); returns the number of latent frames written to out. */
+/* Pushes any number of pixel frames; those that do not fill a latent frame yet are kept. Returns the number of latent
+   frames written: after n frames in all, 1 + (n-1)/4 have come out. */
 int codec_encode(struct codec *codec, const float *pixels, int frames, float *latents);
 void codec_decode_reset(struct codec *codec);
 /* Pushes latent frames; returns the number of pixel frames written (1 for the first latent, 4 for each later one). */
 int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels);
 
-/* Fits the pca codec: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its
+/* Fits and opens the pca codec: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its
    deviation to the power `scale_power`, one global scale to mean square 1. First frame: repeated four times through the
-   same basis. next() hands out groups of 4 consecutive frames ([4, 3, H, W]) until it returns 0. */
+   same basis. next() hands out groups of 4 consecutive frames ([4, 3, H, W]) until it returns 0 (negative: an error
+   code); a clip's first frame four times over is a group like any other. */
 struct pca_fit {
     int height, width, patch, channels;
     double scale_power;
