@@ -25,7 +25,7 @@ void clock_text(double seconds, char *text, int size) {
 }
 
 void progress_begin(struct progress *p, const char *title, long total, long first) {
-    *p = (struct progress){.total = total, .first = first, .every = 10};
+    *p = (struct progress){.total = total, .first = first};
     snprintf(p->title, sizeof p->title, "%s", title);
     p->start = clock_seconds();
     p->drawn = log_terminal() ? 0 : p->start;
@@ -51,7 +51,7 @@ static void describe(const struct progress *p, long done, const char *detail, in
 void progress_update(struct progress *p, long done, const char *detail) {
     double now = clock_seconds();
     int terminal = log_terminal();
-    if (now - p->drawn < (terminal ? 0.1 : p->every)) return;
+    if (!terminal && p->every ? done % p->every != 0 : now - p->drawn < (terminal ? 0.1 : 10)) return;
     p->drawn = now;
     char text[400];
     describe(p, done, detail, terminal, text, sizeof text);

@@ -1,12 +1,12 @@
 /* progress.h: how far a long job is. On a terminal a status line with a bar, percentage, rate and time left, redrawn at
-   most ten times a second; elsewhere one log line every `every` seconds, and one at the end. */
+   most ten times a second; elsewhere a log line now and then, and one at the end. */
 #ifndef BASE_PROGRESS_H
 #define BASE_PROGRESS_H
 
 struct progress {
     char title[64];
     long total, first;   /* units of work; units done before this run (resume) */
-    double every;        /* seconds between log lines when stderr is no terminal */
+    long every;          /* units between log lines when stderr is no terminal; 0: a line every ten seconds */
     double start, drawn; /* seconds, monotonic */
 };
 void progress_begin(struct progress *progress, const char *title, long total, long first);

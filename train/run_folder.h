@@ -1,0 +1,34 @@
+/* run_folder.h: the folder of one run (docs/formats.md):
+     lock, config.yaml (resolved), log.txt, metrics.jsonl, events.out.tfevents.*, checkpoints/step_XXXXXXXX.h5 (+ .sum),
+     samples/step_XXXXXXXX[_WHAT].EXT
+   One process at a time: a second is refused with a line that names the first one's pid. */
+#ifndef TRAIN_RUN_FOLDER_H
+#define TRAIN_RUN_FOLDER_H
+
+#include <stddef.h>
+#include "base/config.h"
+#include "base/fileio.h"
+#include "base/progress.h"
+#include "train/metrics.h"
+
+struct run_folder {
+    char path[FILE_PATH_MAX];
+    int lock;                /* -1: not open */
+    struct metrics *metrics; /* NULL until run_folder_begin */
+};
+/* Makes the folders, takes the lock, appends to log.txt from here on. */
+int run_folder_open(struct run_folder *run, const char *path);
+/* The newest whole training state to resume from; "" when there is none. Damaged ones are skipped with a log line. */
+int run_folder_newest(const struct run_folder *run, char *path, size_t size);
+/* Saves config.yaml and opens the metrics. last_step: that of the state resumed from, -1 for a fresh run. A fresh run in
+   a folder that holds training states is refused (ERR_USAGE): it would mix two runs. */
+int run_folder_begin(struct run_folder *run, const void *config, const struct config_field *fields, int count,
+                     long last_step);
+void run_folder_close(struct run_folder *run);
+
+/* FOLDER/checkpoints/step_00001234.h5 */
+int run_folder_state_path(const struct run_folder *run, long step, char *path, size_t size);
+/* FOLDER/samples/step_00001234_WHAT; what "grid.png", "held_out.mp4". */
+int run_folder_sample_path(const struct run_folder *run, long step, const char *what, char *path, size_t size);
+
+#endif
