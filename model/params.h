@@ -30,13 +30,15 @@ struct param_table {
     size_t *slice_offset; /* [slices + 1], elements; valid after param_table_close */
     size_t total;         /* elements, padding included */
     size_t values;        /* elements, padding left out: the parameter count that is printed */
+    int failed;           /* host memory ran out while adding */
 };
 
 void param_table_open(struct param_table *table);
 /* Appends; returns the offset inside the slice. Slices must come in ascending order. shape ends with 0. */
 size_t param_add(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
                  int decay, const long *shape);
-void param_table_close(struct param_table *table);
+/* Sets the slices' offsets and the totals. ERR_DEVICE: host memory ran out, here or while adding. */
+int param_table_close(struct param_table *table);
 void param_table_free(struct param_table *table);
 const struct param *param_find(const struct param_table *table, const char *name); /* NULL: none */
 static inline size_t param_position(const struct param_table *t, const struct param *p) {
@@ -47,8 +49,8 @@ static inline size_t param_position(const struct param_table *t, const struct pa
    params in each call and keep no pointer of it. */
 struct params {
     const struct param_table *table;
-    elem *weights;       /* device [total] */
-    real *grads;         /* device [total]; NULL: input gradients only */
+    elem *weights; /* device [total] */
+    real *grads;   /* device [total]; NULL: input gradients only */
 };
 /* Slice's weights, valid until release. With one process and no offload these are pointer arithmetic; sharding gathers
    here. */
