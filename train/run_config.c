@@ -1,0 +1,211 @@
+/* run_config.c: the table of keys. Sections repeat through macros, so that each stage lists only its own defaults. */
+#include "train/run_config.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define AT(member) offsetof(struct run_config, member)
+#define INT(key, member, low, high, fallback, help)                                                                    \
+    { key, CONFIG_INT, AT(member), low, high, fallback, NULL, 0, 0, help }
+#define LONG(key, member, low, high, fallback, help)                                                                   \
+    { key, CONFIG_LONG, AT(member), low, high, fallback, NULL, 0, 0, help }
+#define REAL(key, member, low, high, fallback, help)                                                                   \
+    { key, CONFIG_REAL, AT(member), low, high, fallback, NULL, 0, 0, help }
+#define CHOICE(key, member, list, fallback, help)                                                                      \
+    { key, CONFIG_CHOICE, AT(member), 0, 0, fallback, list, 0, 0, help }
+#define PATH(key, member, fallback, help)                                                                              \
+    { key, CONFIG_STRING, AT(member), 0, 0, fallback, NULL, RUN_PATH, 0, help }
+
+#define STAGE(key, member, steps_default, batch_default)                                                               \
+    LONG(key ".steps", member.steps, 0, 1e9, steps_default, "updates of the network that the stage trains"),           \
+        INT(key ".batch", member.batch, 1, 65536, batch_default, "samples a step"),                                    \
+        CHOICE(key ".recompute", member.recompute, recompute_names, "none",                                            \
+               "block: keep block inputs only and run each block again in backward"),                                  \
+        LONG(key ".log_every", member.log_every, 1, 1e9, "10", "steps between log lines"),                             \
+        LONG(key ".sample_every", member.sample_every, 0, 1e9, "0", "steps between samples; 0: at the end only"),      \
+        LONG(key ".save_every", member.save_every, 0, 1e9, "0", "steps between checkpoints; 0: at the end only"),      \
+        INT(key ".keep", member.keep, 1, 1000, "2", "checkpoints kept")
+
+#define OPTIMISER(key, member, lr_default, beta1_default, beta2_default, decay_default, clip_default, warm_default,    \
+                  cool_default, ema_default)                                                                           \
+    REAL(key ".lr", member.lr, 0, 1, lr_default, "learning rate"),                                                     \
+        REAL(key ".beta1", member.beta1, 0, 0.9999999, beta1_default, "decay of the first moment"),                    \
+        REAL(key ".beta2", member.beta2, 0, 0.9999999, beta2_default, "decay of the second moment"),                   \
+        REAL(key ".eps", member.eps, 1e-20, 1, "1e-8", "added to the root of the second moment"),                      \
+        REAL(key ".decay", member.decay, 0, 1, decay_default, "decoupled weight decay"),                               \
+        REAL(key ".clip", member.clip, 0, 1e9, clip_default, "largest gradient norm; 0: no clipping"),                 \
+        LONG(key ".warmup", member.warmup, 0, 1e9, warm_default, "updates of linear rise"),                            \
+        LONG(key ".cooldown", member.cooldown, 0, 1e9, cool_default, "updates of linear fall at the end"),             \
+        REAL(key ".ema", member.ema, 0, 0.9999999, ema_default, "decay of the averaged weights"),                      \
+        REAL(key ".ema_warmup", member.ema_warmup, 1, 1e9, "10", "decay is at most (1 + u)/(this + u)")
+
+#define LEVEL(key, member, sampling_default, shift_default, min_default, max_default)                                  \
+    CHOICE(key ".sampling", member.sampling, level_names, sampling_default, "how noise levels are drawn"),             \
+        REAL(key ".shift", member.shift, 1, 100, shift_default, "of shifted_uniform"),                                 \
+        REAL(key ".mean", member.mean, -20, 20, "0.3", "of logit_normal"),                                             \
+        REAL(key ".deviation", member.deviation, 0, 20, "1.2", "of logit_normal"),                                     \
+        REAL(key ".min", member.min, 0, 1, min_default, "smallest level"),                                             \
+        REAL(key ".max", member.max, 0, 1, max_default, "largest level")
+
+#define SAMPLER(key, member, steps_default, shift_default, guidance_default)                                           \
+    INT(key ".steps", member.steps, 1, 1000, steps_default, "Euler steps"),                                            \
+        REAL(key ".shift", member.shift, 1, 100, shift_default, "of the levels"),                                      \
+        REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "1: none")
+
+static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
+static const char *const recompute_names[] = {"none", "block", NULL};
+static const char *const level_names[] = {"shifted_uniform", "logit_normal", NULL};
+static const char *const history_names[] = {"own", "last", NULL};
+static const char *const loss_names[] = {"sid", "dmd", NULL};
+static const char *const exit_names[] = {"last", "random", NULL};
+
+static const struct config_field fields[] = {
+    PATH("run", run, "runs/run", "folder of the run"),
+    PATH("data", data, "", "data set; empty: RUN/data.h5"),
+    LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
+    INT("threads", threads, 0, 1024, "0", "0: all cores"),
+    INT("nonfinite_limit", nonfinite_limit, 1, 1000000, "10", "updates skipped in a row that stop the run"),
+    INT("frames", frames, 2, CLIP_FRAMES_MAX, "13", "latent frames of a training clip: the reference and whole chunks"),
+    INT("samples", samples, 1, 64, "4", "held-out clips shown"),
+
+    INT("model.dim", model.dim, 8, 65536, "192", "width"),
+    INT("model.ffn_dim", model.ffn_dim, 8, 262144, "768", "hidden width of the FFN"),
+    INT("model.heads", model.heads, 1, 1024, "6", "attention heads"),
+    INT("model.layers", model.layers, 1, 1000, "4", "blocks"),
+    INT("model.in_channels", model.in_channels, 1, 4096, "48", "latent channels in"),
+    INT("model.out_channels", model.out_channels, 1, 4096, "48", "latent channels out"),
+    INT("model.height", model.height, 2, 4096, "8", "latent rows"),
+    INT("model.width", model.width, 2, 4096, "8", "latent columns"),
+    INT("model.freq_dim", model.freq_dim, 2, 65536, "256", "width of the time sinusoid"),
+    INT("model.text_len", model.text_len, 1, 65536, "8", "text tokens"),
+    INT("model.text_dim", model.text_dim, 1, 65536, "32", "width of a text token"),
+    INT("model.audio_dim", model.audio_dim, 0, 65536, "32", "audio features a video frame; 0: no audio"),
+    INT("model.audio_tokens", model.audio_tokens, 1, 1024, "4", "audio tokens a latent frame"),
+    INT("model.audio_width", model.audio_width, 1, 65536, "96", "width of an audio token"),
+    INT("model.audio_hidden", model.audio_hidden, 1, 65536, "192", "hidden width of the audio projection"),
+    INT("model.audio_every", model.audio_every, 1, 1000, "1", "audio attention in every such block"),
+    REAL("model.rope_theta_t", model.rope_theta_t, 1, 1e9, "100", "base of the temporal positions"),
+    REAL("model.rope_theta_hw", model.rope_theta_hw, 1, 1e9, "10", "base of the spatial positions"),
+    REAL("model.eps", model.eps, 1e-20, 1, "1e-6", "of the norms"),
+
+    INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "latent frames a chunk"),
+    INT("causal.sink", rollout.causal.sink, 0, 64, "4", "frames pinned: 1 + chunk, 1, or 0"),
+    INT("causal.ring", rollout.causal.ring, 0, 64, "6", "frames of rolling history"),
+    CHOICE("causal.rapr", rollout.causal.rapr, rapr_names, "end", "which frame of the chunk the cap acts on"),
+    INT("causal.rapr_cap", rollout.causal.rapr_cap, 1, 4096, "9", "largest position D"),
+    {"rollout.sigma", CONFIG_REALS, AT(sigma), 0, 1, "[1, 0.857142857142857, 0.6]", NULL, ROLLOUT_STEPS_MAX,
+     AT(sigma_count), "level of every pass, falling from 1"},
+    {"rollout.clean_pass", CONFIG_BOOL, AT(rollout.clean_pass), 0, 1, "false", NULL, 0, 0,
+     "an extra pass at t = 0 writes the history"},
+
+    STAGE("teacher", teacher.stage, "1600", "16"),
+    OPTIMISER("teacher.optimiser", teacher.stage.optimiser, "1e-3", "0.9", "0.99", "0.01", "1", "100", "250", "0.995"),
+    LEVEL("teacher.level", teacher.level, "shifted_uniform", "5", "0", "1"),
+    REAL("teacher.drop_text", teacher.drop_text, 0, 1, "0", "share of samples whose text is dropped"),
+    REAL("teacher.drop_audio", teacher.drop_audio, 0, 1, "0.1", "share of samples whose audio is dropped"),
+    SAMPLER("teacher.sampler", teacher.sampler, "16", "3", "2"),
+
+    STAGE("ode_init", ode_init.stage, "100", "8"),
+    OPTIMISER("ode_init.optimiser", ode_init.stage.optimiser, "5e-4", "0.9", "0.99", "0.01", "1", "10", "30", "0.99"),
+    PATH("ode_init.teacher", ode_init.teacher, "", "folder of a stage, or a state; empty: RUN/teacher"),
+    INT("ode_init.trajectories", ode_init.trajectories, 1, 100000000, "320", "clips recorded from the teacher"),
+    SAMPLER("ode_init.sampler", ode_init.sampler, "12", "3", "2"),
+    CHOICE("ode_init.history", ode_init.history, history_names, "last",
+           "last: a chunk's history is made at the last level, as in serving; own: at each chunk's own level"),
+
+    STAGE("distill", distill.stage, "80", "8"),
+    OPTIMISER("distill.optimiser", distill.stage.optimiser, "4e-5", "0", "0.99", "0", "1", "0", "0", "0.97"),
+    PATH("distill.student", distill.student, "", "where the student starts; empty: RUN/ode_init"),
+    PATH("distill.teacher", distill.teacher, "", "real score, and where the critic starts; empty: RUN/teacher"),
+    CHOICE("distill.exit", distill.exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    CHOICE("distill.loss", distill.score.loss, loss_names, "sid", "of the generator"),
+    REAL("distill.guidance", distill.score.guidance, 0, 100, "2", "of the real score; 1: none"),
+    REAL("distill.alpha", distill.score.alpha, 0, 10, "1", "of sid"),
+    LEVEL("distill.level", distill.score.level, "shifted_uniform", "3", "0.02", "0.98"),
+    OPTIMISER("distill.critic", distill.score.critic, "3e-4", "0", "0.99", "0", "1", "0", "0", "0"),
+    LONG("distill.critic_warmup", distill.score.critic_warmup, 0, 1e9, "80", "critic updates before all else"),
+    INT("distill.critic_ratio", distill.score.critic_ratio, 0, 1000, "5", "critic updates a generator update"),
+    INT("distill.critic_replay", distill.score.critic_replay, 0, 1000, "5",
+        "rollouts that critic batches are drawn from; 0: a fresh one each"),
+
+    STAGE("refine", refine.stage, "100", "8"),
+    OPTIMISER("refine.optimiser", refine.stage.optimiser, "3e-5", "0", "0.99", "0", "1", "0", "0", "0.97"),
+    PATH("refine.student", refine.student, "", "where the student starts; empty: RUN/distill"),
+    PATH("refine.teacher", refine.teacher, "", "where the trunk starts; empty: RUN/teacher"),
+    CHOICE("refine.exit", refine.exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    INT("refine.discriminator.tap0", refine.discriminator.taps[0], -1, 1000, "-1", "block read; all -1: by depth"),
+    INT("refine.discriminator.tap1", refine.discriminator.taps[1], -1, 1000, "-1", "block read"),
+    INT("refine.discriminator.tap2", refine.discriminator.taps[2], -1, 1000, "-1", "block read"),
+    INT("refine.discriminator.queries", refine.discriminator.queries, 1, 64, "1", "learned queries a frame and tap"),
+    INT("refine.discriminator.heads", refine.discriminator.heads, 1, 1024, "6", "attention heads of the readers"),
+    INT("refine.discriminator.ffn_dim", refine.discriminator.ffn_dim, 1, 262144, "384", "hidden width of the readers"),
+    OPTIMISER("refine.critic", refine.critic, "2e-4", "0", "0.99", "0", "1", "0", "0", "0"),
+    LEVEL("refine.level", refine.level, "shifted_uniform", "1", "0.02", "0.6"),
+    LONG("refine.head_warmup", refine.head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
+    INT("refine.ratio", refine.ratio, 1, 1000, "1", "discriminator updates a generator update"),
+    REAL("refine.local_weight", refine.local_weight, 0, 1e6, "1", "of the frames' logits"),
+    REAL("refine.global_weight", refine.global_weight, 0, 1e6, "1", "of the clip's logit"),
+    REAL("refine.r1", refine.r1, 0, 1e6, "0.05", "weight of the penalty on real clips"),
+    REAL("refine.r2", refine.r2, 0, 1e6, "0.05", "weight of the penalty on generated clips"),
+    REAL("refine.fd_step", refine.fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
+    REAL("refine.distill_share", refine.distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static int check_levels(const char *section, const struct level_config *level) {
+    if (level->min > level->max)
+        return error_set(ERR_USAGE, "%s.level: min %g lies above max %g", section, level->min, level->max);
+    return OK;
+}
+
+static int check(struct run_config *c) {
+    const struct causal_config *causal = &c->rollout.causal;
+    if (c->frames < 1 + causal->chunk || (c->frames - 1) % causal->chunk)
+        return error_set(ERR_USAGE, "frames: expected 1 + a multiple of causal.chunk (%d), found %d", causal->chunk,
+                         c->frames);
+    if (causal->sink != 0 && causal->sink != 1 && causal->sink != 1 + causal->chunk)
+        return error_set(ERR_USAGE, "causal.sink: expected 0, 1 or 1 + causal.chunk (%d), found %d", 1 + causal->chunk,
+                         causal->sink);
+    if (causal->sink + causal->ring > HISTORY_MAX)
+        return error_set(ERR_USAGE, "causal.sink + causal.ring: expected at most %d", HISTORY_MAX);
+    if (c->sigma_count < 1 || c->sigma[0] != 1)
+        return error_set(ERR_USAGE, "rollout.sigma: expected levels that fall from 1");
+    for (int i = 1; i < c->sigma_count; i++)
+        if (c->sigma[i] >= c->sigma[i - 1] || c->sigma[i] <= 0)
+            return error_set(ERR_USAGE, "rollout.sigma: expected levels that fall from 1 and stay above 0");
+    if (c->model.in_channels != c->model.out_channels)
+        return error_set(ERR_USAGE, "model.out_channels: expected model.in_channels (%d), found %d",
+                         c->model.in_channels, c->model.out_channels);
+    TRY(check_levels("teacher", &c->teacher.level));
+    TRY(check_levels("distill", &c->distill.score.level));
+    return check_levels("refine", &c->refine.level);
+}
+
+int run_config_load(struct run_config *config, const char *path, const char *const *overrides, int override_count) {
+    memset(config, 0, sizeof *config);
+    TRY(config_load(config, fields, FIELDS, path, overrides, override_count));
+    config->rollout.steps = config->sigma_count;
+    memcpy(config->rollout.sigma, config->sigma, sizeof config->sigma);
+    if (!config->data[0] && snprintf(config->data, RUN_PATH, "%s/data.h5", config->run) >= RUN_PATH)
+        return error_set(ERR_USAGE, "run: the path is too long");
+    int code = check(config);
+    return code ? error_context(code, "%s", path ? path : "config") : OK;
+}
+
+const struct config_field *run_config_fields(int *count) {
+    *count = FIELDS;
+    return fields;
+}
+
+int run_config_text(const struct run_config *config, char **text) {
+    size_t size = 0;
+    FILE *file = open_memstream(text, &size);
+    if (!file) return error_set(ERR_DEVICE, "out of memory for the config's text");
+    int code = config_write(config, fields, FIELDS, file);
+    if (fclose(file) && !code) code = error_set(ERR_DEVICE, "out of memory for the config's text");
+    if (code) free(*text), *text = NULL;
+    return code;
+}

@@ -1,0 +1,113 @@
+/* run_config.h: the settings of a run, one YAML file for all stages; each program reads the common part and its own
+   section. Sizes of latents, text and audio stand here too, so that a plan needs no data; opening the data set compares
+   them and names both sides of a difference. docs/configuration: `teacher --help-config` prints every key. */
+#ifndef TRAIN_RUN_CONFIG_H
+#define TRAIN_RUN_CONFIG_H
+
+#include "base/config.h"
+#include "model/discriminator.h"
+#include "model/rollout.h"
+#include "model/sampler.h"
+
+enum { RUN_PATH = 256 };
+
+struct optimiser_config {
+    double lr, beta1, beta2, eps, decay, clip;
+    long warmup, cooldown;  /* updates of linear rise from 0 and of linear fall to 0 at the end */
+    double ema, ema_warmup; /* min(ema, (1 + u)/(ema_warmup + u)) */
+};
+/* What every stage has. */
+struct stage_config {
+    long steps;
+    int batch;
+    struct optimiser_config optimiser;        /* of the network that the stage is about */
+    int recompute;                            /* enum run_recompute */
+    long log_every, sample_every, save_every; /* steps; sample and save also at the end; 0: at the end only */
+    int keep;                                 /* checkpoints kept */
+};
+enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
+
+/* Levels for a network that sees a whole clip at one level. */
+enum level_sampling { LEVEL_SHIFTED_UNIFORM, LEVEL_LOGIT_NORMAL };
+struct level_config {
+    int sampling;
+    double shift;           /* shifted uniform: sigma = shift u / (1 + (shift - 1) u) */
+    double mean, deviation; /* logit-normal: sigma = sigmoid(mean + deviation n) */
+    double min, max;        /* clamp */
+};
+
+struct teacher_config {
+    struct stage_config stage;
+    struct level_config level;
+    double drop_text, drop_audio;
+    struct sampler_config sampler; /* of the samples that the stage shows */
+};
+
+enum ode_history { ODE_HISTORY_OWN, ODE_HISTORY_LAST };
+struct ode_init_config {
+    struct stage_config stage;
+    char teacher[RUN_PATH]; /* a stage's folder or a state; empty: RUN/teacher */
+    int trajectories;       /* clips recorded */
+    struct sampler_config sampler;
+    int history; /* enum ode_history: what a chunk's history is made of */
+};
+
+enum distill_loss { DISTILL_SID, DISTILL_DMD };
+enum distill_exit { EXIT_LAST, EXIT_RANDOM };
+/* The distribution matching part: real score (teacher), fake score (critic). */
+struct score_config {
+    int loss; /* enum distill_loss */
+    double guidance, alpha;
+    struct level_config level;
+    struct optimiser_config critic;
+    long critic_warmup; /* critic updates before the first generator update */
+    int critic_ratio;   /* critic updates a generator update */
+    int critic_replay;  /* rollouts kept for the critic; 0: a fresh rollout for every critic update */
+};
+struct distill_config {
+    struct stage_config stage;
+    char student[RUN_PATH], teacher[RUN_PATH];
+    int exit; /* enum distill_exit */
+    struct score_config score;
+};
+
+struct refine_config {
+    struct stage_config stage;
+    char student[RUN_PATH], teacher[RUN_PATH];
+    int exit;
+    struct discriminator_config discriminator;
+    struct optimiser_config critic; /* of the discriminator */
+    struct level_config level;      /* at which real and fake are judged */
+    long head_warmup;               /* discriminator updates of the heads alone, before all else */
+    int ratio;                      /* discriminator updates a generator update */
+    double local_weight, global_weight;
+    double r1, r2, fd_step; /* weights and step of the finite-difference penalties */
+    double distill_share;   /* weight of the distillation loss, with the settings of `distill` */
+};
+
+struct run_config {
+    char run[RUN_PATH];  /* folder of the run */
+    char data[RUN_PATH]; /* data set */
+    long seed;
+    int threads;
+    int nonfinite_limit; /* updates skipped in a row that stop a run */
+    int frames;          /* latent frames F of a training clip: 1 + chunks C */
+    int samples;         /* held-out clips shown */
+    struct dit_config model;
+    struct rollout_config rollout;
+    double sigma[ROLLOUT_STEPS_MAX];
+    int sigma_count;
+    struct teacher_config teacher;
+    struct ode_init_config ode_init;
+    struct distill_config distill;
+    struct refine_config refine;
+};
+
+/* Reads and checks what no single key can say (frames against chunks, levels falling from 1, taps). ERR_USAGE. */
+int run_config_load(struct run_config *config, const char *path, const char *const *overrides, int override_count);
+/* The schema, for base/config.h. */
+const struct config_field *run_config_fields(int *count);
+/* The resolved config as malloc'd text. */
+int run_config_text(const struct run_config *config, char **text);
+
+#endif

@@ -1,0 +1,290 @@
+/* stage.c: see stage.h. */
+#include "train/stage.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "kernels/device.h"
+#include "model/transfer.h"
+
+enum { WORKSPACE_MIB = 64 };
+
+/* The one thing that a signal handler may touch. */
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int number) { signalled = number; }
+
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- command line, config, network ---- */
+
+int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on) {
+    memset(s, 0, sizeof *s);
+    s->folder.lock = -1;
+    s->options = *options;
+    s->saved_step = -1;
+    *go_on = 0;
+    int describe = 0, fields = 0;
+    struct args args;
+    const struct args_option list[] = {
+        {"plan", NULL, &s->plan, NULL, "print the memory plan and stop"},
+        {"help-config", NULL, &describe, NULL, "print every key of the config and stop"}};
+    TRY(args_parse(&args, argc, argv, list, 2, 0, 1));
+    if (args.help || (!args.word_count && !describe)) {
+        char usage[128];
+        snprintf(usage, sizeof usage, "%s CONFIG.yaml [key=value ...]", options->name);
+        args_help(usage, list, 2, args.help ? stdout : stderr);
+        return args.help ? OK : error_set(ERR_USAGE, "a config is needed");
+    }
+    if (describe) {
+        const struct config_field *table = run_config_fields(&fields);
+        config_describe(table, fields, stdout);
+        return OK;
+    }
+    TRY(run_config_load(&s->config, args.words[0], args.overrides, args.override_count));
+    TRY(run_config_text(&s->config, &s->config_text));
+    s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
+    TRY(device_init(s->config.threads));
+    TRY(dit_create(&s->net, &s->config.model, 0));
+    train_state_integer(&s->saved, "step", &s->step);
+    train_state_integer(&s->saved, "batches", &s->batches);
+    *go_on = 1;
+    return OK;
+}
+
+int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size) {
+    return path[0] ? file_join(out, size, path, "") : file_join(out, size, s->config.run, stage);
+}
+
+enum dit_memory stage_memory_kind(const struct stage_config *settings) {
+    return settings->recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
+}
+
+/* ---- memory ---- */
+
+static size_t clip_size(const struct stage *s) {
+    const struct dit_config *c = &s->config.model;
+    return (size_t)s->config.frames * c->in_channels * c->height * c->width;
+}
+
+static void layout_batch(struct stage *s, struct arena *arena) {
+    int F = s->config.frames;
+    s->shown = s->config.samples;
+    s->clips = ARENA_TAKE(arena, "clips", real, (size_t)s->settings->batch * clip_size(s));
+    condition_batch_layout(&s->condition, &s->config.model, s->settings->batch, F, arena);
+    s->shown_clips = ARENA_TAKE(arena, "held-out clips", real, (size_t)s->shown * clip_size(s));
+    condition_batch_layout(&s->shown_condition, &s->config.model, s->shown, F, arena);
+}
+
+static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, struct arena *), void *program) {
+    TRY(layout(program, &s->state_memory, &s->activation_memory));
+    layout_batch(s, &s->batch_memory);
+    arena_take(&s->workspace, "workspace of kernels", (size_t)WORKSPACE_MIB << 20);
+    return device_sync(); /* where a plan and its use differ */
+}
+
+int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
+                 void *program) {
+    struct arena *all[] = {&s->state_memory, &s->activation_memory, &s->batch_memory, &s->workspace};
+    arena_begin(&s->state_memory, "networks and optimisers");
+    arena_begin(&s->activation_memory, "activations");
+    arena_begin(&s->batch_memory, "batches");
+    arena_begin(&s->workspace, "workspace");
+    TRY(layout_all(s, layout, program));
+    size_t total = 0;
+    printf("%s: %zu parameters, batch %d of %d frames\n", s->options.name, s->net.table.values, s->settings->batch,
+           s->config.frames);
+    for (int i = 0; i < 4; i++) {
+        arena_print(all[i], stdout, s->plan);
+        total += all[i]->used;
+    }
+    printf("%-32s %10.1f MiB\n", "total", (double)total / 1048576);
+    fflush(stdout);
+    if (s->plan) return OK;
+    for (int i = 0; i < 4; i++) TRY(arena_commit(all[i]));
+    TRY(layout_all(s, layout, program));
+    device_workspace(s->workspace.base, s->workspace.size);
+    return OK;
+}
+
+/* ---- data ---- */
+
+static int same(const char *key, long config, long data) {
+    if (config == data) return OK;
+    return error_set(ERR_USAGE, "%s is %ld in the config and %ld in the data set", key, config, data);
+}
+
+static int check_data(const struct stage *s) {
+    const struct dataset_shape *d = dataset_shape(s->set);
+    const struct dit_config *c = &s->config.model;
+    TRY(same("frames", s->config.frames, d->F));
+    TRY(same("model.in_channels", c->in_channels, d->C));
+    TRY(same("model.height", c->height, d->H));
+    TRY(same("model.width", c->width, d->W));
+    TRY(same("model.text_len", c->text_len, d->text_len));
+    TRY(same("model.text_dim", c->text_dim, d->text_dim));
+    if (c->audio_dim) TRY(same("model.audio_dim", c->audio_dim, d->D));
+    if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "no training rows");
+    return OK;
+}
+
+static void upload_batch(const struct loader_batch *batch, real *clips, size_t values, struct condition_batch *to) {
+    struct condition_host host = {.features = {batch->talk_audio, batch->listen_audio},
+                                  .mask = {batch->talk, batch->listen},
+                                  .text = batch->text};
+    transfer_to_real(clips, batch->latents, (long)values);
+    condition_batch_upload(to, &host);
+}
+
+/* The held-out clips that are shown: always the same ones. */
+static int load_shown(struct stage *s) {
+    size_t values = (size_t)s->shown * clip_size(s);
+    int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
+    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+                                   .batch = s->shown,
+                                   .split = held_out ? SPLIT_HELD_OUT : SPLIT_TRAIN,
+                                   .latents = 1};
+    const struct loader_batch *batch;
+    struct loader *loader;
+    if (!held_out) log_line("warning: the data set has no held-out clips; samples show training clips");
+    s->shown_truth = malloc(values * sizeof *s->shown_truth);
+    if (!s->shown_truth) return error_set(ERR_DEVICE, "out of memory for the held-out clips");
+    TRY(loader_open(&loader, s->set, &config, 0));
+    int code = loader_next(loader, &batch);
+    if (!code) {
+        memcpy(s->shown_truth, batch->latents, values * sizeof *s->shown_truth);
+        upload_batch(batch, s->shown_clips, values, &s->shown_condition);
+    }
+    loader_close(loader);
+    return code;
+}
+
+int stage_begin(struct stage *s, int *resumed) {
+    char path[FILE_PATH_MAX];
+    catch_signals();
+    TRY(file_join(path, sizeof path, s->config.run, s->options.name));
+    TRY(run_folder_open(&s->folder, path));
+    TRY(dataset_open(&s->set, s->config.data));
+    int code = check_data(s);
+    if (code) return error_context(code, "%s", s->config.data);
+    TRY(dataset_codec(s->set, &s->codec));
+    TRY(load_shown(s));
+    TRY(train_state_resume(&s->saved, s->folder.path, resumed));
+    if (*resumed) s->saved_step = s->step;
+    return OK;
+}
+
+int stage_ready(struct stage *s) {
+    int count;
+    const struct config_field *fields = run_config_fields(&count);
+    TRY(run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step));
+    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+                                   .batch = s->settings->batch,
+                                   .split = SPLIT_TRAIN,
+                                   .drop_text = s->options.drop_text,
+                                   .drop_audio = s->options.drop_audio,
+                                   .latents = 1};
+    TRY(loader_open(&s->loader, s->set, &config, (uint64_t)s->batches));
+    log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
+             s->net.table.values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
+             device_threads());
+    s->started = clock_seconds();
+    return device_sync();
+}
+
+void stage_close(struct stage *s) {
+    if (s->loader) loader_close(s->loader);
+    if (s->codec.state) codec_close(&s->codec);
+    if (s->set) dataset_close(s->set);
+    if (s->folder.lock >= 0) run_folder_close(&s->folder);
+    free(s->shown_truth);
+    free(s->config_text);
+    device_workspace(NULL, 0);
+    arena_free(&s->state_memory);
+    arena_free(&s->activation_memory);
+    arena_free(&s->batch_memory);
+    arena_free(&s->workspace);
+    dit_destroy(&s->net);
+    memset(s, 0, sizeof *s);
+    s->folder.lock = -1;
+}
+
+/* ---- steps ---- */
+
+int stage_goes_on(const struct stage *s) { return s->step < s->settings->steps && !signalled; }
+
+int stage_next_batch(struct stage *s) {
+    const struct loader_batch *batch;
+    TRY(loader_next(s->loader, &batch));
+    upload_batch(batch, s->clips, (size_t)s->settings->batch * clip_size(s), &s->condition);
+    s->batches++;
+    return OK;
+}
+
+void stage_count(struct stage *s) {
+    double now = clock_seconds(), seconds = now - s->started;
+    s->step_seconds = s->step_seconds > 0 ? 0.95 * s->step_seconds + 0.05 * seconds : seconds;
+    s->started = now;
+    s->step++;
+}
+
+int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
+                 int extra_count) {
+    enum { OWN = 5 };
+    struct metric list[METRICS_MAX] = {{"loss", account->loss},
+                                       {"grad_norm", account->norm},
+                                       {"lr", account->rate},
+                                       {"ms", 1000 * s->step_seconds},
+                                       {"skipped", account->skipped}};
+    for (int i = 0; i < extra_count; i++) list[OWN + i] = extra[i];
+    TRY(metrics_write(s->folder.metrics, step + 1, list, OWN + extra_count));
+
+    char line[512], eta[32];
+    clock_text((double)(s->settings->steps - step - 1) * s->step_seconds, eta, sizeof eta);
+    int used = snprintf(line, sizeof line, "step %ld/%ld  loss %.4f  norm %.3f  lr %.2e", step + 1, s->settings->steps,
+                        account->loss, account->norm, account->rate);
+    for (int i = 0; i < extra_count && used < 400; i++)
+        used += snprintf(line + used, sizeof line - (size_t)used, "  %s %.4g", extra[i].name, extra[i].value);
+    snprintf(line + used, sizeof line - (size_t)used, "  %.0f ms/step  ETA %s", 1000 * s->step_seconds, eta);
+    log_status("%s", line);
+    if ((step + 1) % s->settings->log_every == 0 || step + 1 == s->settings->steps) log_line("%s", line);
+    if (account->skipped) log_line("step %ld: loss or gradient is not finite: update skipped", step + 1);
+    if (account->skipped_in_row >= s->config.nonfinite_limit)
+        return error_set(ERR_NUMERIC, "step %ld: loss or gradient was not finite %ld times in a row", step + 1,
+                         account->skipped_in_row);
+    return OK;
+}
+
+int stage_sample_due(const struct stage *s) {
+    if (s->step == s->settings->steps) return 1;
+    return s->settings->sample_every && s->step % s->settings->sample_every == 0;
+}
+
+int stage_save_due(const struct stage *s) {
+    if (s->step == s->settings->steps) return 1;
+    return s->settings->save_every && s->step % s->settings->save_every == 0;
+}
+
+int stage_save(struct stage *s) {
+    TRY(metrics_sync(s->folder.metrics));
+    TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, s->settings->keep, s->config_text));
+    s->saved_step = s->step;
+    return OK;
+}
+
+int stage_finish(struct stage *s, int *exit_code) {
+    if (s->saved_step != s->step) TRY(stage_save(s));
+    *exit_code = signalled ? 128 + signalled : 0;
+    log_status("%s", "");
+    log_line("%s: %s after step %ld", s->options.name, signalled ? "stopped by a signal, saved," : "done",
+             (long)s->step);
+    return device_sync();
+}

@@ -1,0 +1,83 @@
+/* stage.h: what all stage programs share: command line, config, memory plan, data set and loader, run folder, resuming,
+   signals, log line, held-out samples. A stage's own file keeps the order of things in its hands:
+
+     stage_open -> stage_memory -> stage_begin -> fresh start or stage_resume ->
+     while (stage_goes_on) { stage_next_batch; the step; stage_count; report; stage_sample_due / stage_save_due }
+     -> stage_finish -> stage_close
+
+   Steps count from 0; the number shown and saved is how many are done. Folder: RUN/NAME (run_folder.h). */
+#ifndef TRAIN_STAGE_H
+#define TRAIN_STAGE_H
+
+#include "data/loader.h"
+#include "model/condition_batch.h"
+#include "train/run_folder.h"
+#include "train/train_state.h"
+
+struct stage_options {
+    const char *name;             /* "teacher" */
+    size_t settings;              /* offset of its struct stage_config in struct run_config */
+    double drop_text, drop_audio; /* set after the config is read, before stage_begin */
+};
+struct stage {
+    struct stage_options options;
+    struct run_config config;
+    const struct stage_config *settings; /* in config */
+    char *config_text;
+    int plan; /* --plan: stop when the plan is printed */
+    struct dit net;
+    struct arena state_memory, activation_memory, batch_memory, workspace;
+    struct run_folder folder;
+    struct dataset *set;
+    struct codec codec;
+    struct loader *loader;
+    struct train_state saved; /* what the stage saves; stage_open puts step and batches there */
+    int64_t step;             /* steps done */
+    int64_t batches;          /* batches taken from the loader */
+    int64_t saved_step;       /* -1: none */
+    /* the batch, on the device */
+    real *clips; /* [B, F, C, H, W] */
+    struct condition_batch condition;
+    /* held-out clips that are shown */
+    int shown;
+    real *shown_clips; /* device [shown, F, C, H, W] */
+    struct condition_batch shown_condition;
+    float *shown_truth;           /* host, as shown_clips */
+    double started, step_seconds; /* of the step under way; smoothed seconds a step */
+};
+
+/* Reads the command line and the config; starts the device; builds the network's table. *go_on 0: help was printed. */
+int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on);
+/* Plans, prints the plan, allocates (unless --plan): layout is called once for the plan and once for the memory. */
+int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
+                 void *program);
+/* Opens folder, data set, held-out samples; resumes from the newest state when there is one (*resumed). The stage has
+   told s->saved what it saves. */
+int stage_begin(struct stage *s, int *resumed);
+/* After the fresh start or the resume: config, metrics, loader. */
+int stage_ready(struct stage *s);
+void stage_close(struct stage *s);
+
+/* More steps to do, and no signal came. */
+int stage_goes_on(const struct stage *s);
+int stage_next_batch(struct stage *s);
+/* The step is queued: counts it and its time. */
+void stage_count(struct stage *s);
+/* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.
+   ERR_NUMERIC when too many updates in a row were skipped. */
+int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
+                 int extra_count);
+int stage_sample_due(const struct stage *s);
+int stage_save_due(const struct stage *s);
+int stage_save(struct stage *s);
+/* Saves what is not saved. *exit_code: 0, or 128 + the signal that ended the run early. */
+int stage_finish(struct stage *s, int *exit_code);
+
+/* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
+int stage_show(struct stage *s, const char *label, const real *latents);
+
+/* `path` of the config, or RUN/stage when it is empty. */
+int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size);
+enum dit_memory stage_memory_kind(const struct stage_config *settings);
+
+#endif

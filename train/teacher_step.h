@@ -1,0 +1,28 @@
+/* teacher_step.h: one update of the bidirectional teacher by flow matching. Opens no file: the batch comes as device
+   arrays, the conditions with their dropout already applied. */
+#ifndef TRAIN_TEACHER_STEP_H
+#define TRAIN_TEACHER_STEP_H
+
+#include "train/flow_matching.h"
+#include "train/optimiser.h"
+
+struct teacher_step {
+    const struct dit *net;
+    struct optimiser optimiser;
+    struct flow_matching flow;
+    struct dit_acts *acts;
+    struct teacher_config config;
+    uint64_t seed;
+};
+/* Memory in two arenas: what is saved (state) and what is not (activations). */
+int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
+                        uint64_t seed, struct arena *state, struct arena *activations);
+void teacher_step_free(struct teacher_step *s);
+/* After the memory is there: constants. */
+void teacher_step_prepare(struct teacher_step *s);
+/* New weights from the seed. */
+void teacher_step_fresh(struct teacher_step *s);
+/* Update number `step` (0, 1, ...) from clips [B, F, C, H, W]. */
+int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step);
+
+#endif
