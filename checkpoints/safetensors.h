@@ -13,12 +13,12 @@ struct safetensors_entry {
     int ndim;
     long shape[8];
     size_t count, bytes;
-    const void *data;  /* into the map */
+    const void *data; /* into the map */
 };
 struct safetensors {
     struct safetensors_entry *entries; /* sorted by name */
     int count;
-    char **metadata;   /* key, value, key, value, ..., NULL */
+    char **metadata; /* key, value, key, value, ..., NULL */
     void *map;
     size_t map_bytes;
 };
@@ -28,7 +28,10 @@ const struct safetensors_entry *safetensors_find(const struct safetensors *file,
 /* Converts F32, F16, BF16, F64 to float; ERR_INPUT for other types. */
 int safetensors_read_float(const struct safetensors_entry *entry, float *out);
 
-/* Writing: all entries with data pointers; metadata pairs as above or NULL. */
-int safetensors_write(const char *path, const struct safetensors_entry *entries, int count, const char *const *metadata);
+const char *safetensors_type_name(enum safetensors_type type); /* "F32"; "other" */
+
+/* Writing: all entries with data pointers; metadata pairs as above or NULL. The same input gives the same bytes. */
+int safetensors_write(const char *path, const struct safetensors_entry *entries, int count,
+                      const char *const *metadata);
 
 #endif

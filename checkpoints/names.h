@@ -1,0 +1,17 @@
+/* names.h: the names of a Wan DiT's tensors in the original checkpoints and in Diffusers (docs/formats.md has the table).
+   Parameter tables use the original names. Our audio modules ("audio_proj.", "blocks.N.talk_attn." ...) and tensors that
+   exist in one naming only keep their name in both. */
+#ifndef CHECKPOINTS_NAMES_H
+#define CHECKPOINTS_NAMES_H
+
+#include <stddef.h>
+
+/* original -> Diffusers and back; ERR_INPUT when `out` is too small. */
+int names_to_diffusers(const char *original, char *out, size_t size);
+int names_to_original(const char *diffusers, char *out, size_t size);
+/* 1: a name that only Diffusers files have ("condition_embedder.", ".attn1.", "proj_out."). */
+int names_is_diffusers(const char *name);
+/* The name without the prefix that repacked files put in front ("model.diffusion_model.", "diffusion_model."). */
+const char *names_without_prefix(const char *name);
+
+#endif
