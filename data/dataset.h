@@ -1,25 +1,31 @@
 /* dataset.h: the HDF5 data set (docs/formats.md). A row is a window of 1 + 4(F-1) video frames, encoded alone, so that
-   latent 0 is an image latent. Host memory throughout. */
+   latent 0 is an image latent. Host memory throughout.
+   The file: attributes format, version, fps, audio_rate, codec, audio_encoder and free notes; group codec with the codec's
+   tensors; text [text_len, text_dim]; one group a bucket, named TxHxW (video frames, pixel height and width), with
+   latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen [N, T] and the columns clip, identity, utterance and
+   split [N]. One bucket is read here.
+   Errors: ERR_INPUT for files that are damaged, not data sets, or of sizes that contradict each other. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "model/codec.h"
 
 enum dataset_split { SPLIT_TRAIN, SPLIT_HELD_OUT };
 
 struct dataset_shape {
-    int F, C, H, W;     /* latent frames, channels, latent height and width */
-    int T;              /* video frames: 1 + 4(F-1) */
-    int A;              /* audio tracks: 1 mixed, 2 agent and user */
-    int D;              /* features a video frame */
+    int F, C, H, W; /* latent frames, channels, latent height and width */
+    int T;          /* video frames: 1 + 4(F-1) */
+    int A;          /* audio tracks: 1 mixed, 2 agent and user */
+    int D;          /* features a video frame */
     int text_len, text_dim;
     int pixel_height, pixel_width;
     char codec[32], audio_encoder[32];
 };
-struct dataset_row {    /* pointers into a caller's buffers of the sizes of dataset_shape */
-    float *latents;     /* [F, C, H, W] */
-    float *audio;       /* [A, T, D] */
+struct dataset_row {      /* pointers into a caller's buffers of the sizes of dataset_shape; NULL: not wanted */
+    float *latents;       /* [F, C, H, W] */
+    float *audio;         /* [A, T, D] */
     float *talk, *listen; /* [T] */
     int clip, identity, utterance, split;
 };
@@ -29,16 +35,31 @@ int dataset_open(struct dataset **set, const char *path);
 void dataset_close(struct dataset *set);
 const struct dataset_shape *dataset_shape(const struct dataset *set);
 long dataset_rows(const struct dataset *set, enum dataset_split split);
-/* Row i of a split. Thread-safe (one lock around HDF5). */
+/* What a program needs of a data set: every field of `wanted` that is not 0 or empty must be the file's. ERR_INPUT names
+   both values. */
+int dataset_expect(const struct dataset *set, const struct dataset_shape *wanted);
+/* Row i of a split, with its first latent_frames latents (the others of row->latents stay as they are). Thread-safe: one
+   lock a set, and HDF5's own (Debian's library has it). */
 int dataset_read(struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
-int dataset_text(struct dataset *set, float *text); /* [text_len, text_dim] */
+int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, int latent_frames,
+                        struct dataset_row *row);
+/* A row's columns alone, from memory. */
+void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
+int dataset_text(struct dataset *set, float *text);          /* [text_len, text_dim] */
 int dataset_codec(struct dataset *set, struct codec *codec); /* opens the codec stored with the set */
 
-/* Writing. The file grows row by row; rows already there stay (prepare restarts where it stopped). */
+/* A note that the writer left; "" when there is none of that name. */
+int dataset_note(struct dataset *set, const char *name, char *text, size_t size);
+
+/* Writing: a new file under a temporary name (PATH.tmp), row by row. It is there under its own name when dataset_finish
+   returns OK; until then an older file of that name stays. */
 struct dataset_writer;
 int dataset_create(struct dataset_writer **writer, const char *path, const struct dataset_shape *shape,
                    const struct codec *codec, const float *text);
 int dataset_append(struct dataset_writer *writer, const struct dataset_row *row);
-int dataset_finish(struct dataset_writer *writer); /* flush, rename from the temporary name */
+int dataset_leave_note(struct dataset_writer *writer, const char *name, const char *text);
+/* Frees the writer in any case. */
+int dataset_finish(struct dataset_writer *writer);
+void dataset_discard(struct dataset_writer *writer);
 
 #endif

@@ -1,5 +1,6 @@
 /* loader.h: batches of windows, prefetched by one thread. Which row a sample takes is a pure function of (seed, step,
-   sample): an epoch-wise permutation of the split, so resume needs only the step. Conditioning dropout too. */
+   sample): sample number step * batch + sample walks through the split in an order drawn anew for each epoch, so resume
+   needs only the step. Conditioning dropout too. */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
@@ -7,23 +8,27 @@
 
 struct loader_config {
     uint64_t seed;
-    int batch;               /* samples a step */
+    int batch; /* samples a step */
     enum dataset_split split;
     double drop_text, drop_audio; /* probability that a sample's text is zeroed / its talk and listen masks are */
-    int latents;             /* 0: conditions and frame 0 only are wanted (data-free stages may skip the rest) */
+    int latents; /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
 };
-struct loader_batch {        /* host, owned by the loader, valid until the next loader_next */
-    float *latents;          /* [B, F, C, H, W] */
+struct loader_batch {                 /* host, owned by the loader, valid until the next loader_next */
+    float *latents;                   /* [B, F, C, H, W] */
     float *talk_audio, *listen_audio; /* [B, T, D]: audio[0] and audio[A-1], not yet masked */
-    float *talk, *listen;    /* [B, T] masks, dropout applied */
-    float *text;             /* [B, text_len, text_dim], dropout applied */
+    float *talk, *listen;             /* [B, T] masks, dropout applied */
+    float *text;                      /* [B, text_len, text_dim], dropout applied */
     int *clip, *identity, *utterance; /* [B] */
     uint64_t step;
 };
 struct loader;
+/* The set stays the caller's and must outlive the loader. ERR_USAGE: values out of range; ERR_INPUT: an empty split. */
 int loader_open(struct loader **loader, struct dataset *set, const struct loader_config *config, uint64_t first_step);
-/* The batch of the next step (first_step, first_step + 1, ...). */
+/* The batch of the next step (first_step, first_step + 1, ...). A row that cannot be read is an error at its step. */
 int loader_next(struct loader *loader, const struct loader_batch **batch);
 void loader_close(struct loader *loader);
+
+/* The row of a split of `rows` rows that sample number n = step * batch + sample takes. */
+long loader_row(uint64_t seed, uint64_t n, long rows);
 
 #endif

@@ -1,0 +1,378 @@
+/* dataset.c: reads data sets. See dataset.h; dataset_writer.c writes them. */
+#include "data/dataset.h"
+
+#include <hdf5.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "data/dataset_internal.h"
+
+enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8 };
+
+struct dataset {
+    char path[1024];
+    hid_t file;
+    hid_t latents, audio, talk, listen; /* the bucket's */
+    struct dataset_shape shape;
+    long rows;
+    int *clip, *identity, *utterance; /* [rows] */
+    long *index[2];                   /* rows of each split */
+    long count[2];
+    pthread_mutex_t lock;
+};
+
+static int damaged(const struct dataset *set, const char *what) {
+    return error_set(ERR_INPUT, "%s: data set: %s is missing or damaged", set->path, what);
+}
+
+static int read_text_attribute(hid_t object, const char *name, char *text, size_t size) {
+    if (H5Aexists(object, name) <= 0) return -1;
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    if (attribute < 0) return -1;
+    hid_t type = H5Aget_type(attribute), space = H5Aget_space(attribute);
+    size_t bytes = H5Tget_size(type);
+    int code = -1;
+    if (H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 && bytes < size &&
+        H5Sget_simple_extent_npoints(space) == 1) {
+        hid_t memory = H5Tcopy(H5T_C_S1);
+        H5Tset_size(memory, bytes + 1);
+        memset(text, 0, size);
+        if (H5Aread(attribute, memory, text) >= 0) code = 0;
+        H5Tclose(memory);
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Aclose(attribute);
+    return code;
+}
+
+static int read_int_attribute(hid_t object, const char *name, int *value) {
+    if (H5Aexists(object, name) <= 0) return -1;
+    hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    if (attribute < 0) return -1;
+    hid_t space = H5Aget_space(attribute);
+    int code = H5Sget_simple_extent_npoints(space) == 1 && H5Aread(attribute, H5T_NATIVE_INT, value) >= 0 ? 0 : -1;
+    H5Sclose(space);
+    H5Aclose(attribute);
+    return code;
+}
+
+/* Opens a numeric array of `ndim` dimensions, every side at least 1 (the first may be 0) and no larger than SIDE_MAX
+   (the first: ROWS_MAX). -1 otherwise. */
+static hid_t open_array(hid_t group, const char *name, int ndim, hsize_t *sides) {
+    if (H5Lexists(group, name, H5P_DEFAULT) <= 0) return -1;
+    hid_t array = H5Dopen2(group, name, H5P_DEFAULT);
+    if (array < 0) return -1;
+    hid_t space = H5Dget_space(array), type = H5Dget_type(array);
+    H5T_class_t class = H5Tget_class(type);
+    int good = (class == H5T_FLOAT || class == H5T_INTEGER) && H5Sget_simple_extent_ndims(space) == ndim &&
+               H5Sget_simple_extent_dims(space, sides, NULL) == ndim;
+    for (int d = 0; good && d < ndim; d++) good = d ? sides[d] >= 1 && sides[d] <= SIDE_MAX : sides[d] <= ROWS_MAX;
+    H5Sclose(space);
+    H5Tclose(type);
+    if (good) return array;
+    H5Dclose(array);
+    return -1;
+}
+
+/* A whole column of `rows` integers, malloc'd. */
+static int read_column(struct dataset *set, hid_t group, const char *name, int **values) {
+    hsize_t sides[1];
+    hid_t array = open_array(group, name, 1, sides);
+    if (array < 0 || sides[0] != (hsize_t)set->rows) return damaged(set, name);
+    *values = malloc(sizeof **values * (size_t)(set->rows + 1));
+    if (!*values) return error_set(ERR_DEVICE, "data set: out of memory");
+    int bad = set->rows && H5Dread(array, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0;
+    H5Dclose(array);
+    return bad ? damaged(set, name) : OK;
+}
+
+struct bucket_search {
+    char name[64];
+    int count;
+};
+
+static herr_t find_bucket(hid_t file, const char *name, const H5L_info_t *info, void *user) {
+    (void)info;
+    struct bucket_search *search = user;
+    int t, h, w, end = 0;
+    if (sscanf(name, "%dx%dx%d%n", &t, &h, &w, &end) != 3 || name[end] || strlen(name) >= sizeof search->name) return 0;
+    H5O_info_t object;
+    if (H5Oget_info_by_name2(file, name, &object, H5O_INFO_BASIC, H5P_DEFAULT) < 0 || object.type != H5O_TYPE_GROUP)
+        return 0;
+    snprintf(search->name, sizeof search->name, "%s", name);
+    search->count++;
+    return 0;
+}
+
+/* The arrays of the bucket and what their sizes say about the shape. */
+static int open_bucket(struct dataset *set) {
+    struct dataset_shape *s = &set->shape;
+    struct bucket_search search = {.count = 0};
+    if (H5Literate(set->file, H5_INDEX_NAME, H5_ITER_INC, NULL, find_bucket, &search) < 0)
+        return damaged(set, "its list of groups");
+    if (!search.count) return damaged(set, "the group of windows (such as 49x64x64)");
+    if (search.count > 1)
+        return error_set(ERR_INPUT, "%s: data set: %d buckets (one is %s); this program reads sets of one", set->path,
+                         search.count, search.name);
+    if (sscanf(search.name, "%dx%dx%d", &s->T, &s->pixel_height, &s->pixel_width) != 3 || s->T < 1 || s->T > SIDE_MAX ||
+        s->pixel_height < 1 || s->pixel_height > SIDE_MAX || s->pixel_width < 1 || s->pixel_width > SIDE_MAX)
+        return damaged(set, "the name of its bucket");
+    hid_t group = H5Gopen2(set->file, search.name, H5P_DEFAULT);
+    hsize_t sides[5], n;
+    if ((set->latents = open_array(group, "latents", 5, sides)) < 0) return damaged(set, "latents");
+    n = sides[0];
+    set->rows = (long)n;
+    s->F = (int)sides[1];
+    s->C = (int)sides[2];
+    s->H = (int)sides[3];
+    s->W = (int)sides[4];
+    if (s->T != 1 + 4 * (s->F - 1)) return damaged(set, "latents (its frames do not fit the bucket's name)");
+    if ((set->audio = open_array(group, "audio", 4, sides)) < 0 || sides[0] != n || sides[1] > 2 ||
+        sides[2] != (hsize_t)s->T)
+        return damaged(set, "audio");
+    s->A = (int)sides[1];
+    s->D = (int)sides[3];
+    if ((set->talk = open_array(group, "talk", 2, sides)) < 0 || sides[0] != n || sides[1] != (hsize_t)s->T)
+        return damaged(set, "talk");
+    if ((set->listen = open_array(group, "listen", 2, sides)) < 0 || sides[0] != n || sides[1] != (hsize_t)s->T)
+        return damaged(set, "listen");
+    int *split = NULL, code;
+    if ((code = read_column(set, group, "clip", &set->clip)) ||
+        (code = read_column(set, group, "identity", &set->identity)) ||
+        (code = read_column(set, group, "utterance", &set->utterance)) ||
+        (code = read_column(set, group, "split", &split))) {
+        free(split);
+        return code;
+    }
+    H5Gclose(group);
+    for (int k = 0; k < 2; k++) set->index[k] = malloc(sizeof(long) * (size_t)(set->rows + 1));
+    if (!set->index[0] || !set->index[1]) code = error_set(ERR_DEVICE, "data set: out of memory");
+    for (long i = 0; !code && i < set->rows; i++) {
+        if (split[i] != SPLIT_TRAIN && split[i] != SPLIT_HELD_OUT)
+            code = damaged(set, "split");
+        else
+            set->index[split[i]][set->count[split[i]]++] = i;
+    }
+    free(split);
+    return code;
+}
+
+static int open_file(struct dataset *set) {
+    struct dataset_shape *s = &set->shape;
+    char format[64];
+    int version = 0, fps = 0, rate = 0;
+    if (read_text_attribute(set->file, "format", format, sizeof format) || strcmp(format, DATASET_FORMAT))
+        return error_set(ERR_INPUT, "%s: not a data set of this toolkit", set->path);
+    if (read_int_attribute(set->file, "version", &version)) return damaged(set, "attribute version");
+    if (version != DATASET_VERSION)
+        return error_set(ERR_INPUT, "%s: data set version %d, but this program reads %d", set->path, version,
+                         DATASET_VERSION);
+    if (read_int_attribute(set->file, "fps", &fps)) return damaged(set, "attribute fps");
+    if (fps != DATASET_FPS)
+        return error_set(ERR_INPUT, "%s: data set of %d frames a second, but this program needs %d", set->path, fps,
+                         DATASET_FPS);
+    if (read_int_attribute(set->file, "audio_rate", &rate)) return damaged(set, "attribute audio_rate");
+    if (rate != DATASET_AUDIO_RATE)
+        return error_set(ERR_INPUT, "%s: data set of %d Hz sound, but this program needs %d", set->path, rate,
+                         DATASET_AUDIO_RATE);
+    if (read_text_attribute(set->file, "codec", s->codec, sizeof s->codec)) return damaged(set, "attribute codec");
+    if (read_text_attribute(set->file, "audio_encoder", s->audio_encoder, sizeof s->audio_encoder))
+        return damaged(set, "attribute audio_encoder");
+    hsize_t sides[2];
+    hid_t text = open_array(set->file, "text", 2, sides);
+    if (text < 0 || sides[0] > SIDE_MAX) return damaged(set, "text");
+    H5Dclose(text);
+    s->text_len = (int)sides[0];
+    s->text_dim = (int)sides[1];
+    return open_bucket(set);
+}
+
+int dataset_open(struct dataset **out, const char *path) {
+    *out = NULL;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    FILE *probe = fopen(path, "rb");
+    if (!probe) return error_set(ERR_INPUT, "%s: cannot be opened", path);
+    fclose(probe);
+    struct dataset *set = calloc(1, sizeof *set);
+    if (!set) return error_set(ERR_DEVICE, "data set: out of memory");
+    pthread_mutex_init(&set->lock, NULL);
+    snprintf(set->path, sizeof set->path, "%s", path);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS); /* closing the file closes all that was opened in it */
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    set->file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    int code = set->file < 0 ? error_set(ERR_INPUT, "%s: not an HDF5 file, or a damaged one", path) : open_file(set);
+    if (code) {
+        dataset_close(set);
+        return code;
+    }
+    *out = set;
+    return OK;
+}
+
+void dataset_close(struct dataset *set) {
+    if (!set) return;
+    if (set->file >= 0) H5Fclose(set->file);
+    pthread_mutex_destroy(&set->lock);
+    free(set->clip);
+    free(set->identity);
+    free(set->utterance);
+    free(set->index[0]);
+    free(set->index[1]);
+    free(set);
+}
+
+const struct dataset_shape *dataset_shape(const struct dataset *set) { return &set->shape; }
+
+long dataset_rows(const struct dataset *set, enum dataset_split split) { return set->count[split]; }
+
+int dataset_expect(const struct dataset *set, const struct dataset_shape *wanted) {
+    const struct dataset_shape *s = &set->shape;
+    const struct {
+        const char *name;
+        int file, wanted;
+    } numbers[] = {{"latent frames", s->F, wanted->F},
+                   {"latent channels", s->C, wanted->C},
+                   {"latent height", s->H, wanted->H},
+                   {"latent width", s->W, wanted->W},
+                   {"video frames", s->T, wanted->T},
+                   {"audio tracks", s->A, wanted->A},
+                   {"audio features", s->D, wanted->D},
+                   {"text tokens", s->text_len, wanted->text_len},
+                   {"text width", s->text_dim, wanted->text_dim},
+                   {"pixel height", s->pixel_height, wanted->pixel_height},
+                   {"pixel width", s->pixel_width, wanted->pixel_width}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i].wanted && numbers[i].wanted != numbers[i].file)
+            return error_set(ERR_INPUT, "%s: %s: the data set has %d, the config wants %d", set->path, numbers[i].name,
+                             numbers[i].file, numbers[i].wanted);
+    if (*wanted->codec && strcmp(wanted->codec, s->codec))
+        return error_set(ERR_INPUT, "%s: codec: the data set has %s, the config wants %s", set->path, s->codec,
+                         wanted->codec);
+    if (*wanted->audio_encoder && strcmp(wanted->audio_encoder, s->audio_encoder))
+        return error_set(ERR_INPUT, "%s: audio encoder: the data set has %s, the config wants %s", set->path,
+                         s->audio_encoder, wanted->audio_encoder);
+    return OK;
+}
+
+void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row) {
+    long r = set->index[split][i];
+    row->clip = set->clip[r];
+    row->identity = set->identity[r];
+    row->utterance = set->utterance[r];
+    row->split = split;
+}
+
+/* The first `count[1]` entries of row r of an array of `ndim` sides to `to`. */
+static int read_row(hid_t array, long r, int ndim, const hsize_t *count, float *to) {
+    if (!to) return 0;
+    hsize_t start[5] = {(hsize_t)r};
+    hid_t space = H5Dget_space(array), memory = H5Screate_simple(ndim, count, NULL);
+    int bad = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
+              H5Dread(array, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, to) < 0;
+    H5Sclose(space);
+    H5Sclose(memory);
+    return bad;
+}
+
+int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, int latent_frames,
+                        struct dataset_row *row) {
+    const struct dataset_shape *s = &set->shape;
+    if (i < 0 || i >= set->count[split])
+        return error_set(ERR_INPUT, "%s: data set: no row %ld of %ld", set->path, i, set->count[split]);
+    if (latent_frames < 0 || latent_frames > s->F) latent_frames = s->F;
+    long r = set->index[split][i];
+    dataset_columns(set, split, i, row);
+    const hsize_t latents[5] = {1, (hsize_t)latent_frames, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
+    const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
+    pthread_mutex_lock(&set->lock);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* this setting belongs to the thread */
+    int bad = (latent_frames && read_row(set->latents, r, 5, latents, row->latents)) ||
+              read_row(set->audio, r, 4, audio, row->audio) || read_row(set->talk, r, 2, mask, row->talk) ||
+              read_row(set->listen, r, 2, mask, row->listen);
+    pthread_mutex_unlock(&set->lock);
+    return bad ? error_set(ERR_INPUT, "%s: data set: row %ld cannot be read", set->path, r) : OK;
+}
+
+int dataset_read(struct dataset *set, enum dataset_split split, long i, struct dataset_row *row) {
+    return dataset_read_frames(set, split, i, set->shape.F, row);
+}
+
+int dataset_text(struct dataset *set, float *text) {
+    hsize_t sides[2];
+    pthread_mutex_lock(&set->lock);
+    hid_t array = open_array(set->file, "text", 2, sides);
+    int bad = array < 0 || H5Dread(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0;
+    if (array >= 0) H5Dclose(array);
+    pthread_mutex_unlock(&set->lock);
+    return bad ? damaged(set, "text") : OK;
+}
+
+/* A codec tensor of any rank up to 4, malloc'd. */
+static int read_tensor(hid_t group, const char *name, struct codec_tensor *tensor) {
+    hid_t array = H5Dopen2(group, name, H5P_DEFAULT);
+    if (array < 0) return -1;
+    hid_t space = H5Dget_space(array), type = H5Dget_type(array);
+    hsize_t sides[4] = {0}, count = 1;
+    int ndim = H5Sget_simple_extent_ndims(space), bad = ndim < 1 || ndim > 4 || H5Tget_class(type) != H5T_FLOAT;
+    if (!bad) H5Sget_simple_extent_dims(space, sides, NULL);
+    for (int d = 0; !bad && d < ndim; d++) {
+        bad = sides[d] < 1 || sides[d] > 1 << 24 || (count *= sides[d]) > 1 << 28;
+        tensor->shape[d] = (long)sides[d];
+    }
+    float *data = bad ? NULL : malloc(sizeof *data * count);
+    bad = !data || H5Dread(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
+    tensor->ndim = ndim;
+    tensor->data = data;
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Dclose(array);
+    return bad ? -1 : 0;
+}
+
+struct tensor_list {
+    struct codec_tensor tensors[CODEC_TENSORS_MAX];
+    char names[CODEC_TENSORS_MAX][64];
+    int count;
+};
+
+static herr_t collect_tensor(hid_t group, const char *name, const H5L_info_t *info, void *user) {
+    (void)info;
+    struct tensor_list *list = user;
+    if (list->count == CODEC_TENSORS_MAX || strlen(name) >= sizeof *list->names) return -1;
+    struct codec_tensor *tensor = &list->tensors[list->count];
+    tensor->name = strcpy(list->names[list->count++], name);
+    return read_tensor(group, name, tensor);
+}
+
+int dataset_codec(struct dataset *set, struct codec *codec) {
+    struct tensor_list list = {.count = 0};
+    pthread_mutex_lock(&set->lock);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    int bad = H5Lexists(set->file, "codec", H5P_DEFAULT) <= 0 ||
+              H5Literate_by_name(set->file, "codec", H5_INDEX_NAME, H5_ITER_INC, NULL, collect_tensor, &list,
+                                 H5P_DEFAULT) < 0;
+    pthread_mutex_unlock(&set->lock);
+    int code = bad ? damaged(set, "codec")
+                   : codec_open(codec, set->shape.codec, set->shape.pixel_height, set->shape.pixel_width, list.tensors,
+                                list.count);
+    if (code && !bad) error_context(code, "%s", set->path);
+    for (int i = 0; i < list.count; i++) free((void *)list.tensors[i].data);
+    if (code) return code;
+    if (codec->channels != set->shape.C || codec->h != set->shape.H || codec->w != set->shape.W) {
+        codec_close(codec);
+        return damaged(set, "codec (its latents are of another shape)");
+    }
+    return OK;
+}
+
+int dataset_note(struct dataset *set, const char *name, char *text, size_t size) {
+    *text = 0;
+    pthread_mutex_lock(&set->lock);
+    int there = H5Aexists(set->file, name) > 0, bad = there && read_text_attribute(set->file, name, text, size);
+    pthread_mutex_unlock(&set->lock);
+    return bad ? damaged(set, name) : OK;
+}

@@ -1,0 +1,203 @@
+/* dataset_writer.c: writes data sets. See dataset.h. */
+#include "data/dataset.h"
+
+#include <hdf5.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/fileio.h"
+#include "data/dataset_internal.h"
+
+enum { COLUMNS = 4, COLUMN_CHUNK = 1024, MASK_CHUNK = 64 };
+static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split"};
+
+struct dataset_writer {
+    char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
+    struct dataset_shape shape;
+    hid_t file, latents, audio, talk, listen, columns[COLUMNS];
+    hsize_t rows;
+};
+
+static int failed(const struct dataset_writer *w) {
+    return error_set(ERR_INPUT, "%s: cannot be written (disk full?)", w->temporary);
+}
+
+static int write_text_attribute(hid_t object, const char *name, const char *text) {
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    size_t bytes = strlen(text);
+    H5Tset_size(type, bytes ? bytes : 1);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    int bad = attribute < 0 || H5Awrite(attribute, type, text) < 0;
+    if (attribute >= 0) H5Aclose(attribute);
+    H5Sclose(space);
+    H5Tclose(type);
+    return bad;
+}
+
+static int write_int_attribute(hid_t object, const char *name, int value) {
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t attribute = H5Acreate2(object, name, H5T_STD_I32LE, space, H5P_DEFAULT, H5P_DEFAULT);
+    int bad = attribute < 0 || H5Awrite(attribute, H5T_NATIVE_INT, &value) < 0;
+    if (attribute >= 0) H5Aclose(attribute);
+    H5Sclose(space);
+    return bad;
+}
+
+/* A whole array of fixed size. */
+static int write_array(hid_t group, const char *name, int ndim, const long *shape, const float *data) {
+    hsize_t sides[4];
+    for (int d = 0; d < ndim; d++) sides[d] = (hsize_t)shape[d];
+    hid_t space = H5Screate_simple(ndim, sides, NULL);
+    hid_t array = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    int bad = array < 0 || H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
+    if (array >= 0) H5Dclose(array);
+    H5Sclose(space);
+    return bad;
+}
+
+/* An array of no rows yet, stored in pieces of `chunk_rows` rows. sides[0] is ignored. */
+static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim, const hsize_t *sides,
+                            hsize_t chunk_rows) {
+    hsize_t now[5], most[5], chunk[5];
+    for (int d = 0; d < ndim; d++) now[d] = most[d] = chunk[d] = sides[d];
+    now[0] = 0;
+    most[0] = H5S_UNLIMITED;
+    chunk[0] = chunk_rows;
+    hid_t space = H5Screate_simple(ndim, now, most), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, ndim, chunk);
+    hid_t array = H5Dcreate2(group, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    H5Pclose(properties);
+    H5Sclose(space);
+    return array;
+}
+
+static int create_contents(struct dataset_writer *w, const struct codec *codec, const float *text) {
+    const struct dataset_shape *s = &w->shape;
+    if (write_text_attribute(w->file, "format", DATASET_FORMAT) ||
+        write_int_attribute(w->file, "version", DATASET_VERSION) || write_int_attribute(w->file, "fps", DATASET_FPS) ||
+        write_int_attribute(w->file, "audio_rate", DATASET_AUDIO_RATE) ||
+        write_text_attribute(w->file, "codec", s->codec) ||
+        write_text_attribute(w->file, "audio_encoder", s->audio_encoder))
+        return failed(w);
+    if (write_array(w->file, "text", 2, (long[]){s->text_len, s->text_dim}, text)) return failed(w);
+    struct codec_tensor tensors[16];
+    int count = codec_tensors(codec, tensors, 16);
+    hid_t group = H5Gcreate2(w->file, "codec", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    for (int i = 0; i < count; i++)
+        if (write_array(group, tensors[i].name, tensors[i].ndim, tensors[i].shape, tensors[i].data)) return failed(w);
+    H5Gclose(group);
+    char name[64];
+    snprintf(name, sizeof name, "%dx%dx%d", s->T, s->pixel_height, s->pixel_width);
+    group = H5Gcreate2(w->file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hsize_t latents[] = {0, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W},
+            audio[] = {0, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[] = {0, (hsize_t)s->T};
+    w->latents = create_growing(group, "latents", H5T_IEEE_F32LE, 5, latents, 1);
+    w->audio = create_growing(group, "audio", H5T_IEEE_F32LE, 4, audio, 1);
+    w->talk = create_growing(group, "talk", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
+    w->listen = create_growing(group, "listen", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
+    int bad = w->latents < 0 || w->audio < 0 || w->talk < 0 || w->listen < 0;
+    for (int c = 0; c < COLUMNS; c++) {
+        w->columns[c] = create_growing(group, column_names[c], H5T_STD_I32LE, 1, mask, COLUMN_CHUNK);
+        bad |= w->columns[c] < 0;
+    }
+    H5Gclose(group);
+    return bad ? failed(w) : OK;
+}
+
+int dataset_create(struct dataset_writer **out, const char *path, const struct dataset_shape *shape,
+                   const struct codec *codec, const float *text) {
+    *out = NULL;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    const struct dataset_shape *s = shape;
+    if (s->F < 1 || s->C < 1 || s->H < 1 || s->W < 1 || s->D < 1 || s->text_len < 1 || s->text_dim < 1 || s->A < 1 ||
+        s->A > 2 || s->T != 1 + 4 * (s->F - 1))
+        return error_set(ERR_USAGE, "%s: a data set cannot have such a shape", path);
+    if (strcmp(codec->name, s->codec) || codec->channels != s->C || codec->h != s->H || codec->w != s->W ||
+        codec->height != s->pixel_height || codec->width != s->pixel_width)
+        return error_set(ERR_USAGE,
+                         "%s: codec %s gives %d x %d x %d latents of %d x %d pixels, the data set is to have %d x %d x "
+                         "%d of %d x %d from %s",
+                         path, codec->name, codec->channels, codec->h, codec->w, codec->height, codec->width, s->C,
+                         s->H, s->W, s->pixel_height, s->pixel_width, s->codec);
+    struct dataset_writer *w = calloc(1, sizeof *w);
+    if (!w) return error_set(ERR_DEVICE, "data set: out of memory");
+    w->shape = *shape;
+    w->file = -1;
+    int code = OK;
+    if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
+        code = error_set(ERR_USAGE, "%.60s...: the path is too long", path);
+    snprintf(w->temporary, sizeof w->temporary, "%s.tmp", w->path);
+    if (!code) {
+        hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+        w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+        H5Pclose(access);
+        if (w->file >= 0)
+            code = create_contents(w, codec, text);
+        else {
+            code = error_set(ERR_INPUT, "%s: cannot be created, or another process is writing it", w->temporary);
+            *w->temporary = 0; /* not ours to remove */
+        }
+    }
+    if (code) {
+        dataset_discard(w);
+        return code;
+    }
+    *out = w;
+    return OK;
+}
+
+/* Grows an array by one row and writes it. */
+static int append_row(hid_t array, hid_t type, hsize_t row, int ndim, const hsize_t *row_sides, const void *data) {
+    hsize_t sides[5], start[5] = {row};
+    for (int d = 0; d < ndim; d++) sides[d] = row_sides[d];
+    sides[0] = row + 1;
+    if (H5Dset_extent(array, sides) < 0) return 1;
+    hid_t space = H5Dget_space(array), memory = H5Screate_simple(ndim, row_sides, NULL);
+    int bad = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, row_sides, NULL) < 0 ||
+              H5Dwrite(array, type, memory, space, H5P_DEFAULT, data) < 0;
+    H5Sclose(space);
+    H5Sclose(memory);
+    return bad;
+}
+
+int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
+    const struct dataset_shape *s = &w->shape;
+    if (row->split != SPLIT_TRAIN && row->split != SPLIT_HELD_OUT)
+        return error_set(ERR_USAGE, "%s: row of split %d", w->path, row->split);
+    const hsize_t latents[5] = {1, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
+    const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
+    int bad = append_row(w->latents, H5T_NATIVE_FLOAT, w->rows, 5, latents, row->latents) ||
+              append_row(w->audio, H5T_NATIVE_FLOAT, w->rows, 4, audio, row->audio) ||
+              append_row(w->talk, H5T_NATIVE_FLOAT, w->rows, 2, mask, row->talk) ||
+              append_row(w->listen, H5T_NATIVE_FLOAT, w->rows, 2, mask, row->listen);
+    const int values[COLUMNS] = {row->clip, row->identity, row->utterance, row->split};
+    for (int c = 0; c < COLUMNS && !bad; c++)
+        bad = append_row(w->columns[c], H5T_NATIVE_INT, w->rows, 1, latents, &values[c]);
+    if (bad) return failed(w);
+    w->rows++;
+    return OK;
+}
+
+int dataset_leave_note(struct dataset_writer *w, const char *name, const char *text) {
+    return write_text_attribute(w->file, name, text) ? failed(w) : OK;
+}
+
+int dataset_finish(struct dataset_writer *w) {
+    int bad = H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0;
+    bad |= H5Fclose(w->file) < 0;
+    w->file = -1;
+    int code = bad ? failed(w) : file_replace(w->temporary, w->path);
+    dataset_discard(w);
+    return code;
+}
+
+void dataset_discard(struct dataset_writer *w) {
+    if (!w) return;
+    if (w->file >= 0) H5Fclose(w->file);
+    if (*w->temporary) unlink(w->temporary);
+    free(w);
+}

@@ -1,0 +1,205 @@
+/* loader.c: see loader.h. A ring of SLOTS batches: the thread fills, the caller empties; the slot that the caller holds is
+   not filled again before its next call. */
+#include "data/loader.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "base/philox.h"
+
+enum { SLOTS = 3, BATCH_MAX = 1 << 16, ROUNDS = 4 };
+
+struct slot {
+    struct loader_batch batch;
+    float *memory;
+    int code; /* why it could not be filled */
+    char text[512];
+};
+struct loader {
+    struct dataset *set;
+    struct loader_config config;
+    struct dataset_shape shape;
+    long rows;
+    float *text;  /* [text_len, text_dim] */
+    float *audio; /* [A, T, D] of one row */
+    struct slot slots[SLOTS];
+    uint64_t next;   /* step that the caller gets next */
+    uint64_t filled; /* step that the thread fills next */
+    uint64_t first;
+    int stop, started;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+/* A permutation of 0 .. rows-1 that needs no table: a balanced Feistel network on the smallest even number of bits that
+   holds `rows`, walked until it lands inside (Black and Rogaway 2002, "cycle walking"). Key: seed and epoch. */
+static uint64_t permuted(uint64_t seed, uint64_t epoch, uint64_t i, uint64_t rows) {
+    int half = 1;
+    while (half < 31 && (uint64_t)1 << (2 * half) < rows) half++;
+    uint32_t mask = ((uint32_t)1 << half) - 1;
+    do {
+        uint32_t left = (uint32_t)(i >> half) & mask, right = (uint32_t)i & mask;
+        for (int round = 0; round < ROUNDS; round++) {
+            struct random_address address = {
+                .seed = seed, .step = epoch, .purpose = RANDOM_DATA_ORDER, .pass = round, .frame = right};
+            uint32_t next = left ^ (random_block(&address, 0).v[0] & mask);
+            left = right;
+            right = next;
+        }
+        i = (uint64_t)left << half | right;
+    } while (i >= rows);
+    return i;
+}
+
+long loader_row(uint64_t seed, uint64_t n, long rows) {
+    return (long)permuted(seed, n / (uint64_t)rows, n % (uint64_t)rows, (uint64_t)rows);
+}
+
+/* Sample b of a step. */
+static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t step, int b) {
+    const struct dataset_shape *s = &l->shape;
+    const struct loader_config *c = &l->config;
+    size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D,
+           text = (size_t)s->text_len * s->text_dim;
+    long row_index = loader_row(c->seed, step * (uint64_t)c->batch + (uint64_t)b, l->rows);
+    struct dataset_row row = {.latents = batch->latents + b * clip,
+                              .audio = l->audio,
+                              .talk = batch->talk + (size_t)b * s->T,
+                              .listen = batch->listen + (size_t)b * s->T};
+    TRY(dataset_read_frames(l->set, c->split, row_index, c->latents ? s->F : 1, &row));
+    memcpy(batch->talk_audio + b * sound, l->audio, sizeof(float) * sound);
+    memcpy(batch->listen_audio + b * sound, l->audio + (size_t)(s->A - 1) * sound, sizeof(float) * sound);
+    batch->clip[b] = row.clip;
+    batch->identity[b] = row.identity;
+    batch->utterance[b] = row.utterance;
+    struct random_address address = {.seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)b};
+    if (random_uniform(&address, 0) < c->drop_text)
+        memset(batch->text + b * text, 0, sizeof(float) * text);
+    else
+        memcpy(batch->text + b * text, l->text, sizeof(float) * text);
+    if (random_uniform(&address, 1) < c->drop_audio) {
+        memset(row.talk, 0, sizeof(float) * (size_t)s->T);
+        memset(row.listen, 0, sizeof(float) * (size_t)s->T);
+    }
+    return OK;
+}
+
+static void fill_slot(struct loader *l, struct slot *slot, uint64_t step) {
+    slot->code = OK;
+    slot->batch.step = step;
+    for (int b = 0; b < l->config.batch && !slot->code; b++) slot->code = fill_sample(l, &slot->batch, step, b);
+    if (slot->code) snprintf(slot->text, sizeof slot->text, "%.500s", error_text()); /* the text is this thread's */
+}
+
+/* Fills slots as they become free. Slot of step s: s % SLOTS; the caller holds the one of step next - 1. */
+static void *work(void *argument) {
+    struct loader *l = argument;
+    pthread_mutex_lock(&l->lock);
+    for (;;) {
+        while (!l->stop && l->filled - l->first >= l->next - l->first + SLOTS - 1)
+            pthread_cond_wait(&l->changed, &l->lock);
+        if (l->stop) break;
+        uint64_t step = l->filled;
+        pthread_mutex_unlock(&l->lock);
+        fill_slot(l, &l->slots[step % SLOTS], step);
+        pthread_mutex_lock(&l->lock);
+        l->filled = step + 1;
+        pthread_cond_broadcast(&l->changed);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* One zeroed piece of memory for the arrays of a batch. */
+static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B) {
+    size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D,
+           text = (size_t)s->text_len * s->text_dim;
+    size_t n = (size_t)B;
+    float *at = slot->memory = calloc(n * (clip + 2 * sound + 2 * (size_t)s->T + text), sizeof *at);
+    slot->batch.clip = calloc(3 * n, sizeof(int));
+    if (!at || !slot->batch.clip) return error_set(ERR_DEVICE, "loader: out of memory");
+    slot->batch.latents = at;
+    slot->batch.talk_audio = at += n * clip;
+    slot->batch.listen_audio = at += n * sound;
+    slot->batch.talk = at += n * sound;
+    slot->batch.listen = at += n * (size_t)s->T;
+    slot->batch.text = at + n * (size_t)s->T;
+    slot->batch.identity = slot->batch.clip + n;
+    slot->batch.utterance = slot->batch.clip + 2 * n;
+    return OK;
+}
+
+static int prepare(struct loader *l) {
+    const struct dataset_shape *s = &l->shape;
+    l->text = malloc(sizeof(float) * (size_t)s->text_len * s->text_dim);
+    l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
+    if (!l->text || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
+    for (int i = 0; i < SLOTS; i++) TRY(allocate_slot(&l->slots[i], s, l->config.batch));
+    TRY(dataset_text(l->set, l->text));
+    if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
+    l->started = 1;
+    return OK;
+}
+
+int loader_open(struct loader **out, struct dataset *set, const struct loader_config *config, uint64_t first_step) {
+    *out = NULL;
+    if (config->batch < 1 || config->batch > BATCH_MAX)
+        return error_set(ERR_USAGE, "loader: batch is %d, but 1 to %d is possible", config->batch, BATCH_MAX);
+    if (!(config->drop_text >= 0 && config->drop_text <= 1 && config->drop_audio >= 0 && config->drop_audio <= 1))
+        return error_set(ERR_USAGE, "loader: dropout of text %g and audio %g, but 0 to 1 is possible",
+                         config->drop_text, config->drop_audio);
+    long rows = dataset_rows(set, config->split);
+    if (!rows)
+        return error_set(ERR_INPUT, "the data set has no %s windows",
+                         config->split == SPLIT_TRAIN ? "training" : "held-out");
+    struct loader *l = calloc(1, sizeof *l);
+    if (!l) return error_set(ERR_DEVICE, "loader: out of memory");
+    l->set = set;
+    l->config = *config;
+    l->shape = *dataset_shape(set);
+    l->rows = rows;
+    l->first = l->next = l->filled = first_step;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    int code = prepare(l);
+    if (code) {
+        loader_close(l);
+        return code;
+    }
+    *out = l;
+    return OK;
+}
+
+int loader_next(struct loader *l, const struct loader_batch **batch) {
+    pthread_mutex_lock(&l->lock);
+    while (l->filled <= l->next) pthread_cond_wait(&l->changed, &l->lock);
+    struct slot *slot = &l->slots[l->next % SLOTS];
+    l->next++;
+    pthread_cond_broadcast(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+    *batch = &slot->batch;
+    return slot->code ? error_set((enum error_code)slot->code, "%s", slot->text) : OK;
+}
+
+void loader_close(struct loader *l) {
+    if (!l) return;
+    if (l->started) {
+        pthread_mutex_lock(&l->lock);
+        l->stop = 1;
+        pthread_cond_broadcast(&l->changed);
+        pthread_mutex_unlock(&l->lock);
+        pthread_join(l->thread, NULL);
+    }
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->lock);
+    for (int i = 0; i < SLOTS; i++) {
+        free(l->slots[i].memory);
+        free(l->slots[i].batch.clip);
+    }
+    free(l->text);
+    free(l->audio);
+    free(l);
+}

@@ -1,0 +1,105 @@
+/* sample_dataset.h: a small data set for tests: every number is a function of row and place, so that a test can tell
+   where a value came from. Row r is clip r/2, identity r%3, utterance r, held out when r % 5 == 4. */
+#ifndef TESTS_SAMPLE_DATASET_H
+#define TESTS_SAMPLE_DATASET_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "data/dataset.h"
+
+enum {
+    SAMPLE_F = 3,
+    SAMPLE_C = 5,
+    SAMPLE_H = 2,
+    SAMPLE_W = 4,
+    SAMPLE_T = 9,
+    SAMPLE_A = 2,
+    SAMPLE_D = 6,
+    SAMPLE_P = 4,
+    SAMPLE_TEXT_LEN = 2,
+    SAMPLE_TEXT_DIM = 3,
+    SAMPLE_LATENTS = SAMPLE_F * SAMPLE_C * SAMPLE_H * SAMPLE_W,
+    SAMPLE_AUDIO = SAMPLE_A * SAMPLE_T * SAMPLE_D
+};
+
+static const struct dataset_shape sample_shape = {.F = SAMPLE_F,
+                                                  .C = SAMPLE_C,
+                                                  .H = SAMPLE_H,
+                                                  .W = SAMPLE_W,
+                                                  .T = SAMPLE_T,
+                                                  .A = SAMPLE_A,
+                                                  .D = SAMPLE_D,
+                                                  .text_len = SAMPLE_TEXT_LEN,
+                                                  .text_dim = SAMPLE_TEXT_DIM,
+                                                  .pixel_height = SAMPLE_H * SAMPLE_P,
+                                                  .pixel_width = SAMPLE_W * SAMPLE_P,
+                                                  .codec = "pca",
+                                                  .audio_encoder = "logmel"};
+
+static inline float sample_latent(int row, int i) { return (float)row + (float)i / 1024; }
+static inline float sample_audio(int row, int i) { return -(float)row - (float)i / 1024; }
+
+static inline int sample_codec(struct codec *codec) {
+    enum { SIZE = 12 * SAMPLE_P * SAMPLE_P };
+    static float basis[SAMPLE_C * SIZE], mean[SIZE], scale[SAMPLE_C];
+    for (int c = 0; c < SAMPLE_C; c++) {
+        basis[c * SIZE + 7 * c] = 1;
+        scale[c] = (float)(c + 1);
+    }
+    const struct codec_tensor tensors[] = {
+        {"pca.basis", 2, {SAMPLE_C, SIZE}, basis}, {"pca.mean", 1, {SIZE}, mean}, {"pca.scale", 1, {SAMPLE_C}, scale}};
+    return codec_open(codec, "pca", sample_shape.pixel_height, sample_shape.pixel_width, tensors, 3);
+}
+
+static inline int sample_append(struct dataset_writer *writer, int r) {
+    float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
+    for (int i = 0; i < SAMPLE_LATENTS; i++) latents[i] = sample_latent(r, i);
+    for (int i = 0; i < SAMPLE_AUDIO; i++) audio[i] = sample_audio(r, i);
+    for (int t = 0; t < SAMPLE_T; t++) talk[t] = 1, listen[t] = (float)(t % 2);
+    struct dataset_row row = {latents, audio, talk, listen, r / 2, r % 3, r, r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN};
+    return dataset_append(writer, &row);
+}
+
+static const float sample_text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM] = {1, 2, 3, 4, 5, 6};
+
+/* A data set of `rows` rows at path. */
+static inline int sample_dataset(const char *path, int rows) {
+    struct codec codec;
+    struct dataset_writer *writer;
+    int code = sample_codec(&codec);
+    if (code) return code;
+    code = dataset_create(&writer, path, &sample_shape, &codec, sample_text);
+    codec_close(&codec);
+    if (code) return code;
+    for (int r = 0; r < rows && !code; r++) code = sample_append(writer, r);
+    if (!code) code = dataset_leave_note(writer, "origin", "test");
+    if (!code) return dataset_finish(writer);
+    dataset_discard(writer);
+    return code;
+}
+
+/* A path for a test's file, in its own folder under /tmp. */
+static inline const char *sample_path(const char *name) {
+    static char folder[64], path[8][128];
+    static int used;
+    if (!*folder) {
+        strcpy(folder, "/tmp/test_data_XXXXXX");
+        if (!mkdtemp(folder)) abort();
+    }
+    char *p = path[used++ % 8];
+    snprintf(p, sizeof *path, "%s/%s", folder, name);
+    return p;
+}
+
+/* Removes the folder of sample_path with all that is in it. */
+static inline int sample_remove(void **state) {
+    (void)state;
+    char command[256], folder[128];
+    snprintf(folder, sizeof folder, "%s", sample_path(""));
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    return system(command);
+}
+
+#endif

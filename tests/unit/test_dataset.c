@@ -1,0 +1,261 @@
+/* test_dataset.c: what is written is what is read; a file appears only when it is finished; damaged files and files of
+   another shape are refused with a line that says why. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <hdf5.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include "base/error.h"
+#include "sample_dataset.h"
+
+static void round_trip(void **state) {
+    (void)state;
+    const char *path = sample_path("a.h5");
+    assert_int_equal(sample_dataset(path, 23), OK);
+    struct dataset *set;
+    assert_int_equal(dataset_open(&set, path), OK);
+    const struct dataset_shape *s = dataset_shape(set);
+    assert_memory_equal(s, &sample_shape, offsetof(struct dataset_shape, codec));
+    assert_string_equal(s->codec, "pca");
+    assert_string_equal(s->audio_encoder, "logmel");
+    assert_int_equal(dataset_rows(set, SPLIT_TRAIN), 19);
+    assert_int_equal(dataset_rows(set, SPLIT_HELD_OUT), 4);
+    for (int split = 0; split < 2; split++)
+        for (long i = 0; i < dataset_rows(set, split); i++) {
+            float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
+            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9};
+            assert_int_equal(dataset_read(set, split, i, &row), OK);
+            int r = row.utterance;
+            assert_int_equal(row.split, split);
+            assert_int_equal(split == SPLIT_HELD_OUT, r % 5 == 4);
+            assert_int_equal(row.clip, r / 2);
+            assert_int_equal(row.identity, r % 3);
+            for (int k = 0; k < SAMPLE_LATENTS; k++) assert_true(latents[k] == sample_latent(r, k));
+            for (int k = 0; k < SAMPLE_AUDIO; k++) assert_true(audio[k] == sample_audio(r, k));
+            for (int t = 0; t < SAMPLE_T; t++) assert_true(talk[t] == 1 && listen[t] == (float)(t % 2));
+            /* the first frame alone leaves the others be */
+            for (int k = 0; k < SAMPLE_LATENTS; k++) latents[k] = -5;
+            row.audio = NULL;
+            assert_int_equal(dataset_read_frames(set, split, i, 1, &row), OK);
+            for (int k = 0; k < SAMPLE_LATENTS; k++)
+                assert_true(latents[k] == (k < SAMPLE_LATENTS / SAMPLE_F ? sample_latent(r, k) : -5));
+        }
+    struct dataset_row row = {0};
+    assert_int_equal(dataset_read(set, SPLIT_TRAIN, 19, &row), ERR_INPUT);
+    assert_int_equal(dataset_read(set, SPLIT_TRAIN, -1, &row), ERR_INPUT);
+    float text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM];
+    assert_int_equal(dataset_text(set, text), OK);
+    assert_memory_equal(text, sample_text, sizeof text);
+    char note[64];
+    assert_int_equal(dataset_note(set, "origin", note, sizeof note), OK);
+    assert_string_equal(note, "test");
+    assert_int_equal(dataset_note(set, "nothing", note, sizeof note), OK);
+    assert_string_equal(note, "");
+    struct codec stored, made;
+    assert_int_equal(dataset_codec(set, &stored), OK);
+    assert_int_equal(sample_codec(&made), OK);
+    struct codec_tensor a[3], b[3];
+    assert_int_equal(codec_tensors(&stored, a, 3), codec_tensors(&made, b, 3));
+    for (int i = 0; i < 3; i++) {
+        long n = a[i].shape[0] * (a[i].ndim > 1 ? a[i].shape[1] : 1);
+        assert_string_equal(a[i].name, b[i].name);
+        assert_memory_equal(a[i].data, b[i].data, sizeof(float) * (size_t)n);
+    }
+    codec_close(&stored);
+    codec_close(&made);
+    dataset_close(set);
+}
+
+static void *read_all(void *argument) {
+    struct dataset *set = argument;
+    for (int round = 0; round < 5; round++)
+        for (long i = 0; i < dataset_rows(set, SPLIT_TRAIN); i++) {
+            float latents[SAMPLE_LATENTS];
+            struct dataset_row row = {.latents = latents};
+            if (dataset_read(set, SPLIT_TRAIN, i, &row)) return "read";
+            for (int k = 0; k < SAMPLE_LATENTS; k++)
+                if (latents[k] != sample_latent(row.utterance, k)) return "value";
+        }
+    return NULL;
+}
+
+static void threads(void **state) {
+    (void)state;
+    struct dataset *set;
+    assert_int_equal(dataset_open(&set, sample_path("a.h5")), OK);
+    pthread_t thread[4];
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&thread[i], NULL, read_all, set), 0);
+    for (int i = 0; i < 4; i++) {
+        void *result;
+        pthread_join(thread[i], &result);
+        assert_null(result);
+    }
+    dataset_close(set);
+}
+
+static void appears_when_finished(void **state) {
+    (void)state;
+    struct codec codec;
+    struct dataset_writer *writer;
+    struct dataset *set;
+    struct stat info;
+    const char *path = sample_path("b.h5");
+    assert_int_equal(sample_codec(&codec), OK);
+    assert_int_equal(dataset_create(&writer, path, &sample_shape, &codec, sample_text), OK);
+    assert_int_equal(sample_append(writer, 0), OK);
+    assert_int_equal(dataset_open(&set, path), ERR_INPUT); /* not there yet */
+    dataset_discard(writer);
+    char temporary[256];
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    assert_int_not_equal(stat(temporary, &info), 0);
+    /* what a killed writer left is no obstacle, and an older set stays until the new one is whole */
+    FILE *left = fopen(temporary, "w");
+    fputs("half a file", left);
+    fclose(left);
+    assert_int_equal(sample_dataset(path, 6), OK);
+    assert_int_equal(dataset_create(&writer, path, &sample_shape, &codec, sample_text), OK);
+    assert_int_equal(dataset_open(&set, path), OK);
+    assert_int_equal(dataset_rows(set, SPLIT_TRAIN), 5);
+    dataset_close(set);
+    assert_int_equal(dataset_finish(writer), OK);
+    assert_int_equal(dataset_open(&set, path), OK); /* empty, but a data set */
+    assert_int_equal(dataset_rows(set, SPLIT_TRAIN), 0);
+    dataset_close(set);
+    codec_close(&codec);
+}
+
+static void mismatch_names_both(void **state) {
+    (void)state;
+    struct dataset *set;
+    assert_int_equal(dataset_open(&set, sample_path("a.h5")), OK);
+    struct dataset_shape want = {0};
+    assert_int_equal(dataset_expect(set, &want), OK);
+    want = sample_shape;
+    assert_int_equal(dataset_expect(set, &want), OK);
+    want.C = 48;
+    assert_int_equal(dataset_expect(set, &want), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "5"));
+    assert_non_null(strstr(error_text(), "48"));
+    want = sample_shape;
+    strcpy(want.audio_encoder, "wav2vec2");
+    assert_int_equal(dataset_expect(set, &want), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "wav2vec2"));
+    assert_non_null(strstr(error_text(), "logmel"));
+    dataset_close(set);
+    /* a codec that does not make such latents */
+    struct codec codec;
+    struct dataset_writer *writer;
+    assert_int_equal(sample_codec(&codec), OK);
+    want = sample_shape;
+    want.C = 6;
+    assert_int_equal(dataset_create(&writer, sample_path("c.h5"), &want, &codec, sample_text), ERR_USAGE);
+    codec_close(&codec);
+    assert_int_equal(sample_codec(&codec), OK);
+    assert_int_equal(dataset_create(&writer, "/nowhere/at/all.h5", &sample_shape, &codec, sample_text), ERR_INPUT);
+    codec_close(&codec);
+}
+
+/* Copies a data set and lets `change` loose on the copy; opening it must fail with `says` in the line. */
+static void refuse(void (*change)(hid_t file), const char *says) {
+    const char *path = sample_path("changed.h5");
+    struct dataset *set = NULL;
+    assert_int_equal(sample_dataset(path, 7), OK);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    assert_true(file >= 0);
+    change(file);
+    H5Fclose(file);
+    assert_int_equal(dataset_open(&set, path), ERR_INPUT);
+    assert_null(set);
+    if (!strstr(error_text(), says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), says);
+}
+
+static void set_int(hid_t file, const char *name, int value) {
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    H5Awrite(attribute, H5T_NATIVE_INT, &value);
+    H5Aclose(attribute);
+}
+static void other_version(hid_t file) { set_int(file, "version", 7); }
+static void other_rate(hid_t file) { set_int(file, "fps", 30); }
+static void no_format(hid_t file) { H5Adelete(file, "format"); }
+static void no_audio(hid_t file) { H5Ldelete(file, "9x8x16/audio", H5P_DEFAULT); }
+static void no_bucket(hid_t file) { H5Ldelete(file, "9x8x16", H5P_DEFAULT); }
+static void two_buckets(hid_t file) { H5Gclose(H5Gcreate2(file, "13x8x16", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)); }
+static void wrong_bucket(hid_t file) { H5Lmove(file, "9x8x16", file, "13x8x16", H5P_DEFAULT, H5P_DEFAULT); }
+static void short_column(hid_t file) {
+    hsize_t rows = 3;
+    hid_t column = H5Dopen2(file, "9x8x16/clip", H5P_DEFAULT);
+    H5Dset_extent(column, &rows);
+    H5Dclose(column);
+}
+static void huge_column(hid_t file) { /* claims 2^40 rows, holds none of them */
+    hsize_t rows = (hsize_t)1 << 40, chunk = 1024, most = H5S_UNLIMITED;
+    H5Ldelete(file, "9x8x16/clip", H5P_DEFAULT);
+    hid_t space = H5Screate_simple(1, &rows, &most), p = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(p, 1, &chunk);
+    hid_t column = H5Dcreate2(file, "9x8x16/clip", H5T_STD_I32LE, space, H5P_DEFAULT, p, H5P_DEFAULT);
+    H5Dclose(column);
+    H5Pclose(p);
+    H5Sclose(space);
+}
+static void strange_split(hid_t file) {
+    int values[7] = {0, 1, 2, 0, 0, 0, 0};
+    hid_t column = H5Dopen2(file, "9x8x16/split", H5P_DEFAULT);
+    H5Dwrite(column, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    H5Dclose(column);
+}
+static void no_text(hid_t file) { H5Ldelete(file, "text", H5P_DEFAULT); }
+
+static void damaged_sets(void **state) {
+    (void)state;
+    refuse(other_version, "version 7");
+    refuse(other_rate, "30");
+    refuse(no_format, "not a data set");
+    refuse(no_audio, "audio");
+    refuse(no_bucket, "group of windows");
+    refuse(two_buckets, "2 buckets");
+    refuse(wrong_bucket, "latents");
+    refuse(short_column, "clip");
+    refuse(huge_column, "clip");
+    refuse(strange_split, "split");
+    refuse(no_text, "text");
+}
+
+static void damaged_files(void **state) {
+    (void)state;
+    struct dataset *set;
+    assert_int_equal(dataset_open(&set, sample_path("nowhere.h5")), ERR_INPUT);
+    const char *path = sample_path("text.h5");
+    FILE *file = fopen(path, "w");
+    fputs("this is no HDF5 file\n", file);
+    fclose(file);
+    assert_int_equal(dataset_open(&set, path), ERR_INPUT);
+    path = sample_path("cut.h5");
+    struct stat info;
+    for (int part = 1; part < 8; part++) {
+        assert_int_equal(sample_dataset(path, 7), OK);
+        stat(path, &info);
+        assert_int_equal(truncate(path, info.st_size * part / 8), 0);
+        assert_int_equal(dataset_open(&set, path), ERR_INPUT);
+    }
+    /* a codec tensor that is not there is found when the codec is wanted */
+    assert_int_equal(sample_dataset(path, 2), OK);
+    hid_t h5 = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    H5Ldelete(h5, "codec/pca.mean", H5P_DEFAULT);
+    H5Fclose(h5);
+    struct codec codec;
+    assert_int_equal(dataset_open(&set, path), OK);
+    assert_int_equal(dataset_codec(set, &codec), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "pca.mean"));
+    dataset_close(set);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),          cmocka_unit_test(threads),      cmocka_unit_test(appears_when_finished),
+        cmocka_unit_test(mismatch_names_both), cmocka_unit_test(damaged_sets), cmocka_unit_test(damaged_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, sample_remove);
+}

@@ -1,0 +1,218 @@
+/* test_loader.c: the schedule is a pure function of (seed, step, sample) and visits every row once an epoch; resume at any
+   step gives the same batches; dropout rates; batches hold the rows' numbers; closing never hangs. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <time.h>
+#include "base/error.h"
+#include "data/loader.h"
+#include "sample_dataset.h"
+
+static struct dataset *set;
+
+static int open_set(void **state) {
+    (void)state;
+    const char *path = sample_path("loader.h5");
+    return sample_dataset(path, 23) || dataset_open(&set, path);
+}
+static int close_set(void **state) {
+    dataset_close(set);
+    return sample_remove(state);
+}
+
+static const struct loader_config plain = {.seed = 11, .batch = 4, .split = SPLIT_TRAIN, .latents = 1};
+
+static void schedule_is_a_permutation(void **state) {
+    (void)state;
+    static const long sizes[] = {1, 2, 3, 5, 16, 17, 64, 1000};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        long rows = sizes[k], same = 0, fixed = 0;
+        for (uint64_t epoch = 0; epoch < 5; epoch++) {
+            char *seen = calloc((size_t)rows, 1);
+            for (long i = 0; i < rows; i++) {
+                long r = loader_row(7, epoch * (uint64_t)rows + (uint64_t)i, rows);
+                assert_in_range(r, 0, rows - 1);
+                assert_false(seen[r]);
+                seen[r] = 1;
+                same += r == loader_row(7, (epoch + 1) * (uint64_t)rows + (uint64_t)i, rows);
+                fixed += r == i;
+            }
+            free(seen);
+        }
+        if (rows ==
+            1000) { /* epochs differ, and differ from the order of the file: one chance hit a shuffle expected */
+            assert_true(same < 25);
+            assert_true(fixed < 25);
+            long other = 0;
+            for (int i = 0; i < 1000; i++)
+                other += loader_row(7, (uint64_t)i, rows) == loader_row(8, (uint64_t)i, rows);
+            assert_true(other < 10);
+        }
+    }
+}
+
+static void batches_hold_the_rows(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    assert_int_equal(loader_open(&loader, set, &plain, 0), OK);
+    int seen[23] = {0};
+    for (int step = 0; step < 19; step++) { /* 4 epochs of 19 rows */
+        assert_int_equal(loader_next(loader, &b), OK);
+        assert_int_equal(b->step, step);
+        for (int i = 0; i < 4; i++) {
+            int r = b->utterance[i];
+            seen[r]++;
+            assert_int_not_equal(r % 5, 4);
+            assert_int_equal(b->clip[i], r / 2);
+            assert_int_equal(b->identity[i], r % 3);
+            for (int k = 0; k < SAMPLE_LATENTS; k++)
+                assert_true(b->latents[i * SAMPLE_LATENTS + k] == sample_latent(r, k));
+            for (int k = 0; k < SAMPLE_T * SAMPLE_D; k++) {
+                assert_true(b->talk_audio[i * SAMPLE_T * SAMPLE_D + k] == sample_audio(r, k));
+                assert_true(b->listen_audio[i * SAMPLE_T * SAMPLE_D + k] == sample_audio(r, SAMPLE_T * SAMPLE_D + k));
+            }
+            for (int t = 0; t < SAMPLE_T; t++) {
+                assert_true(b->talk[i * SAMPLE_T + t] == 1);
+                assert_true(b->listen[i * SAMPLE_T + t] == (float)(t % 2));
+            }
+            assert_memory_equal(b->text + i * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM, sample_text, sizeof sample_text);
+        }
+    }
+    for (int r = 0; r < 23; r++) assert_int_equal(seen[r], r % 5 == 4 ? 0 : 4);
+    loader_close(loader);
+}
+
+static void resume_is_exact(void **state) {
+    (void)state;
+    struct loader *a, *b;
+    const struct loader_batch *x, *y;
+    struct loader_config config = plain;
+    config.drop_text = 0.4;
+    config.drop_audio = 0.3;
+    assert_int_equal(loader_open(&a, set, &config, 0), OK);
+    for (int step = 0; step < 7; step++) assert_int_equal(loader_next(a, &x), OK);
+    assert_int_equal(loader_open(&b, set, &config, 7), OK);
+    for (int step = 7; step < 30; step++) {
+        assert_int_equal(loader_next(a, &x), OK);
+        assert_int_equal(loader_next(b, &y), OK);
+        assert_int_equal(y->step, step);
+        assert_memory_equal(x->latents, y->latents, sizeof(float) * 4 * SAMPLE_LATENTS);
+        assert_memory_equal(x->talk, y->talk, sizeof(float) * 4 * SAMPLE_T);
+        assert_memory_equal(x->listen, y->listen, sizeof(float) * 4 * SAMPLE_T);
+        assert_memory_equal(x->text, y->text, sizeof(float) * 4 * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM);
+        assert_memory_equal(x->clip, y->clip, sizeof(int) * 4);
+    }
+    loader_close(a);
+    loader_close(b);
+}
+
+/* A batch stays as it is while the thread works ahead. */
+static void batch_is_held(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    float copy[4 * SAMPLE_LATENTS];
+    assert_int_equal(loader_open(&loader, set, &plain, 3), OK);
+    for (int step = 0; step < 8; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        memcpy(copy, b->latents, sizeof copy);
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        assert_memory_equal(copy, b->latents, sizeof copy);
+        assert_int_equal(b->step, 3 + step);
+    }
+    loader_close(loader);
+}
+
+static void dropout_rates(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.batch = 50;
+    config.drop_text = 0.1;
+    config.drop_audio = 0.25;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    int text = 0, audio = 0, both = 0, n = 0;
+    for (int step = 0; step < 80; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 50; i++, n++) {
+            int no_text = b->text[i * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM] == 0, no_audio = b->talk[i * SAMPLE_T] == 0;
+            for (int t = 0; t < SAMPLE_T; t++) /* talk and listen go together, for the whole clip */
+                assert_true(b->talk[i * SAMPLE_T + t] == (float)!no_audio &&
+                            b->listen[i * SAMPLE_T + t] == (float)(!no_audio && t % 2));
+            text += no_text;
+            audio += no_audio;
+            both += no_text && no_audio;
+        }
+    }
+    loader_close(loader);
+    /* four deviations of a binomial count of 4000 */
+    assert_true(fabs(text - 0.1 * n) < 4 * sqrt(n * 0.1 * 0.9));
+    assert_true(fabs(audio - 0.25 * n) < 4 * sqrt(n * 0.25 * 0.75));
+    assert_true(fabs(both - 0.025 * n) < 4 * sqrt(n * 0.025 * 0.975));
+}
+
+static void conditions_only(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.latents = 0;
+    config.split = SPLIT_HELD_OUT;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    for (int step = 0; step < 5; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++)
+            for (int k = 0; k < SAMPLE_LATENTS; k++)
+                assert_true(b->latents[i * SAMPLE_LATENTS + k] ==
+                            (k < SAMPLE_LATENTS / SAMPLE_F ? sample_latent(b->utterance[i], k) : 0));
+    }
+    loader_close(loader);
+}
+
+static void closes_at_any_time(void **state) {
+    (void)state;
+    for (int taken = 0; taken < 40; taken++) {
+        struct loader *loader;
+        const struct loader_batch *b;
+        assert_int_equal(loader_open(&loader, set, &plain, 0), OK);
+        for (int step = 0; step < taken % 5; step++) assert_int_equal(loader_next(loader, &b), OK);
+        loader_close(loader);
+    }
+    loader_close(NULL);
+}
+
+static void wrong_configs(void **state) {
+    (void)state;
+    struct loader *loader;
+    struct loader_config config = plain;
+    config.batch = 0;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+    config = plain;
+    config.drop_audio = 1.5;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+    struct dataset *empty;
+    const char *path = sample_path("empty.h5");
+    assert_int_equal(sample_dataset(path, 0), OK);
+    assert_int_equal(dataset_open(&empty, path), OK);
+    assert_int_equal(loader_open(&loader, empty, &plain, 0), ERR_INPUT);
+    dataset_close(empty);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(schedule_is_a_permutation),
+        cmocka_unit_test(batches_hold_the_rows),
+        cmocka_unit_test(resume_is_exact),
+        cmocka_unit_test(batch_is_held),
+        cmocka_unit_test(dropout_rates),
+        cmocka_unit_test(conditions_only),
+        cmocka_unit_test(closes_at_any_time),
+        cmocka_unit_test(wrong_configs),
+    };
+    return cmocka_run_group_tests(tests, open_set, close_set);
+}
