@@ -57,14 +57,12 @@ static void product_add(float *c, long c_row, const float *a, long a_row, long a
 
 static long padded(long n) { return (n + LANES - 1) / LANES * LANES; }
 
-SIMD vec row_load(const elem *x, long n) { return n >= LANES ? elem_load_vec(x) : elem_load_part(x, n); }
-
 /* rows of D numbers, `pitch` elements apart, to packed rows of the padded width. */
 static void pack_rows(float *to, const elem *from, long pitch, long rows, long D, float factor) {
     long width = padded(D);
     for (long i = 0; i < rows; i++)
         for (long d = 0; d < width; d += LANES)
-            vec_store(to + i * width + d, row_load(from + i * pitch + d, D - d) * factor);
+            vec_store(to + i * width + d, elem_load_some(from + i * pitch + d, D - d) * factor);
 }
 
 /* The same transposed, [padded D][padded rows]; rows that are not there are zero. */
@@ -74,7 +72,7 @@ static void pack_columns(float *to, const elem *from, long pitch, long rows, lon
         for (long d = 0; d < padded(D); d += LANES) {
             vec block[LANES];
             for (long r = 0; r < LANES; r++)
-                block[r] = i + r < rows ? row_load(from + (i + r) * pitch + d, D - d) * factor : vec_set(0);
+                block[r] = i + r < rows ? elem_load_some(from + (i + r) * pitch + d, D - d) * factor : vec_set(0);
             vec_transpose(block);
             for (long r = 0; r < LANES; r++) vec_store(to + (d + r) * lanes + i, block[r]);
         }
@@ -89,11 +87,7 @@ static void unpack_columns(elem *to, long pitch, const float *from, const float 
             for (long r = 0; r < LANES; r++) block[r] = vec_load(from + (d + r) * lanes + i) * vec_load(factor + i);
             vec_transpose(block);
             for (long r = 0; r < LANES && i + r < rows; r++) {
-                elem *row = to + (i + r) * pitch + d;
-                if (D - d >= LANES)
-                    elem_store_vec(row, block[r]);
-                else
-                    elem_store_part(row, block[r], D - d);
+                elem_store_some(to + (i + r) * pitch + d, block[r], D - d);
             }
         }
 }
@@ -237,7 +231,8 @@ static void output_dot(float *delta, const elem *dout, const elem *o, long pitch
         for (long r = 0; r < LANES; r++) {
             part[r] = vec_set(0);
             for (long d = 0; d < D && i + r < rows; d += LANES)
-                part[r] += row_load(dout + (i + r) * pitch + d, D - d) * row_load(o + (i + r) * pitch + d, D - d);
+                part[r] +=
+                    elem_load_some(dout + (i + r) * pitch + d, D - d) * elem_load_some(o + (i + r) * pitch + d, D - d);
         }
         vec_transpose(part);
         vec sum = part[0];

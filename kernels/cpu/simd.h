@@ -38,16 +38,30 @@ SIMD vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
 SIMD vec vec_min(vec a, vec b) { return vec_select(a < b, a, b); }
 #endif
 
-/* The first n lanes, 0 < n < 16; the others read as zero, are not written. */
-SIMD vec vec_load_part(const float *p, long n) {
+/* Reads and writes the first n lanes of what is left of a row, all sixteen when n >= 16; the others read as zero and are
+   not written. A loop over i += LANES with n - i handles any width. */
+SIMD vec vec_load_some(const float *p, long n) {
+    if (n >= LANES) return vec_load(p);
     float v[LANES] = {0};
     for (long i = 0; i < n; i++) v[i] = p[i];
     return vec_load(v);
 }
-SIMD void vec_store_part(float *p, vec x, long n) {
+SIMD void vec_store_some(float *p, vec x, long n) {
+    if (n >= LANES) {
+        vec_store(p, x);
+        return;
+    }
     float v[LANES];
     vec_store(v, x);
     for (long i = 0; i < n; i++) p[i] = v[i];
+}
+/* x with the lanes from n on set to zero. */
+SIMD vec vec_first(vec x, long n) {
+    if (n >= LANES) return x;
+    float v[LANES] = {0};
+    vec_store(v, x);
+    for (long i = n; i < LANES; i++) v[i] = 0;
+    return vec_load(v);
 }
 
 #if defined(TYPE_BF16)
@@ -59,20 +73,27 @@ SIMD void elem_store_vec(elem *p, vec v) {
     uvec nan = (uvec)(v != v);
     *(hvec_memory *)p = __builtin_convertvector((nan & ((bits >> 16) | 0x40)) | (~nan & rounded), hvec);
 }
-#else
-SIMD vec elem_load_vec(const elem *p) { return vec_load(p); }
-SIMD void elem_store_vec(elem *p, vec v) { vec_store(p, v); }
-#endif
-SIMD vec elem_load_part(const elem *p, long n) {
+SIMD vec elem_load_some(const elem *p, long n) {
+    if (n >= LANES) return elem_load_vec(p);
     float v[LANES] = {0};
     for (long i = 0; i < n; i++) v[i] = elem_load(p[i]);
     return vec_load(v);
 }
-SIMD void elem_store_part(elem *p, vec x, long n) {
+SIMD void elem_store_some(elem *p, vec x, long n) {
+    if (n >= LANES) {
+        elem_store_vec(p, x);
+        return;
+    }
     float v[LANES];
     vec_store(v, x);
     for (long i = 0; i < n; i++) p[i] = elem_store(v[i]);
 }
+#else
+SIMD vec elem_load_vec(const elem *p) { return vec_load(p); }
+SIMD void elem_store_vec(elem *p, vec v) { vec_store(p, v); }
+SIMD vec elem_load_some(const elem *p, long n) { return vec_load_some(p, n); }
+SIMD void elem_store_some(elem *p, vec x, long n) { vec_store_some(p, x, n); }
+#endif
 
 /* Sum of the lanes, by halves: always in the same order. */
 SIMD float vec_sum(vec v) {

@@ -1,0 +1,196 @@
+/* norms.c: LayerNorm (Ba 2016), with modulation (Peebles 2023) or with weights, and RMSNorm (Zhang 2019).
+   x [n, d]; mean and rstd [n]. With xh = (x - mean) rstd and dxh the gradient at xh:
+   dx = rstd (dxh - mean(dxh) - xh mean(dxh xh)).
+   A row is read from memory once and stays in the first cache for its second and third pass. Rows are split over threads;
+   gradients of a group's vectors are summed by the one thread that has the group, gradients of weights in a piece for
+   each thread, added up in the order of the threads. */
+#include <math.h>
+#include <omp.h>
+#include "kernels/device.h"
+#include "kernels/kernels.h"
+#include "kernels/cpu/buffer.h"
+#include "kernels/cpu/simd.h"
+
+static void row_statistics(real *mean, real *rstd, const resid *x, long d, real eps) {
+    vec sum = {0}, squares = {0};
+    for (long i = 0; i < d; i += LANES) sum += vec_load_some(x + i, d - i);
+    float m = vec_sum(sum) / (float)d;
+    for (long i = 0; i < d; i += LANES) {
+        vec centred = vec_first(vec_load_some(x + i, d - i) - m, d - i);
+        squares += centred * centred;
+    }
+    *mean = m;
+    *rstd = 1 / sqrtf(vec_sum(squares) / (float)d + eps);
+}
+
+void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
+                                long n, long d, long rows_per_group, long group_stride, real eps) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < n; r++) {
+        const real *a = shift + r / rows_per_group * group_stride, *s = scale + r / rows_per_group * group_stride;
+        const resid *row = x + r * d;
+        row_statistics(&mean[r], &rstd[r], row, d, eps);
+        for (long i = 0; i < d; i += LANES) {
+            vec xh = (vec_load_some(row + i, d - i) - mean[r]) * rstd[r];
+            elem_store_some(y + r * d + i, xh * (1.0f + vec_load_some(s + i, d - i)) + vec_load_some(a + i, d - i),
+                            d - i);
+        }
+    }
+}
+
+void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d,
+                       real eps) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < n; r++) {
+        const resid *row = x + r * d;
+        row_statistics(&mean[r], &rstd[r], row, d, eps);
+        for (long i = 0; i < d; i += LANES) {
+            vec xh = (vec_load_some(row + i, d - i) - mean[r]) * rstd[r];
+            elem_store_some(y + r * d + i, xh * elem_load_some(w + i, d - i) + elem_load_some(b + i, d - i), d - i);
+        }
+    }
+}
+
+/* One row of a LayerNorm's backward: dx (NULL: not wanted) and, added up, the sums of dy and of dy xh (NULL: not wanted).
+   dxh = dy factor, where factor is the weight or 1 + scale. */
+struct norm_row {
+    resid *dx;
+    real *dy_sum, *dy_xh_sum;
+    const elem *dy, *weight;
+    const real *scale;
+    const resid *x;
+    real mean, rstd;
+};
+SIMD vec row_factor(const struct norm_row *r, long i, long left) {
+    return r->weight ? elem_load_some(r->weight + i, left) : 1.0f + vec_load_some(r->scale + i, left);
+}
+static void layernorm_backward_row(const struct norm_row *r, long d) {
+    vec sum = {0}, product = {0};
+    for (long i = 0; i < d; i += LANES) {
+        vec dy = elem_load_some(r->dy + i, d - i), xh = (vec_load_some(r->x + i, d - i) - r->mean) * r->rstd;
+        vec dxh = dy * row_factor(r, i, d - i);
+        if (r->dy_sum) vec_store_some(r->dy_sum + i, vec_load_some(r->dy_sum + i, d - i) + dy, d - i);
+        if (r->dy_xh_sum) vec_store_some(r->dy_xh_sum + i, vec_load_some(r->dy_xh_sum + i, d - i) + dy * xh, d - i);
+        sum += dxh; /* dy reads as zero past the row's end, so these need no mask */
+        product += dxh * xh;
+    }
+    if (!r->dx) return;
+    float mean_dxh = vec_sum(sum) / (float)d, mean_product = vec_sum(product) / (float)d;
+    for (long i = 0; i < d; i += LANES) {
+        vec xh = (vec_load_some(r->x + i, d - i) - r->mean) * r->rstd;
+        vec dxh = elem_load_some(r->dy + i, d - i) * row_factor(r, i, d - i);
+        vec dx = vec_load_some(r->dx + i, d - i) + r->rstd * (dxh - mean_dxh - xh * mean_product);
+        vec_store_some(r->dx + i, dx, d - i);
+    }
+}
+
+void layernorm_modulate_backward(resid *dx, real *dshift, real *dscale, const elem *dy, const resid *x,
+                                 const real *mean, const real *rstd, const real *scale, long n, long d,
+                                 long rows_per_group, long group_stride) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long first = 0; first < n; first += rows_per_group) {
+        long last = first + rows_per_group < n ? first + rows_per_group : n;
+        long group = first / rows_per_group * group_stride;
+        for (long r = first; r < last; r++) {
+            struct norm_row row = {.dx = dx ? dx + r * d : NULL,
+                                   .dy_sum = dshift ? dshift + group : NULL,
+                                   .dy_xh_sum = dscale ? dscale + group : NULL,
+                                   .dy = dy + r * d,
+                                   .scale = scale + group,
+                                   .x = x + r * d,
+                                   .mean = mean[r],
+                                   .rstd = rstd[r]};
+            layernorm_backward_row(&row, d);
+        }
+    }
+}
+
+/* to [d] += the threads' pieces, in their order. */
+static void pieces_add(real *to, const float *pieces, long threads, long each, long d) {
+    for (long t = 0; t < threads; t++)
+        for (long i = 0; i < d; i++) to[i] += pieces[t * each + i];
+}
+
+void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean,
+                        const real *rstd, const elem *w, long n, long d) {
+    KERNEL_SCOPE;
+    long threads = omp_get_max_threads(), each = 2 * d;
+    float *pieces = cpu_buffer_take(threads, &each);
+    if (!pieces) return;
+    memset(pieces, 0, sizeof(float) * (size_t)(threads * each));
+#pragma omp parallel
+    {
+        float *piece = pieces + omp_get_thread_num() * each;
+#pragma omp for schedule(static)
+        for (long r = 0; r < n; r++) {
+            struct norm_row row = {.dx = dx ? dx + r * d : NULL,
+                                   .dy_sum = db ? piece : NULL,
+                                   .dy_xh_sum = dw ? piece + d : NULL,
+                                   .dy = dy + r * d,
+                                   .weight = w,
+                                   .x = x + r * d,
+                                   .mean = mean[r],
+                                   .rstd = rstd[r]};
+            layernorm_backward_row(&row, d);
+        }
+    }
+    if (db) pieces_add(db, pieces, threads, each, d);
+    if (dw) pieces_add(dw, pieces + d, threads, each, d);
+    cpu_buffer_give();
+}
+
+void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < n; r++) {
+        const elem *row = x + r * d;
+        vec squares = {0};
+        for (long i = 0; i < d; i += LANES) {
+            vec v = elem_load_some(row + i, d - i);
+            squares += v * v;
+        }
+        float scale = 1 / sqrtf(vec_sum(squares) / (float)d + eps);
+        rstd[r] = scale;
+        for (long i = 0; i < d; i += LANES)
+            elem_store_some(y + r * d + i, elem_load_some(row + i, d - i) * scale * elem_load_some(w + i, d - i),
+                            d - i);
+    }
+}
+
+/* One row; dw [d] is added to (NULL: not wanted). dx may be dy: all of dy is read before the first write. */
+static void rmsnorm_backward_row(elem *dx, float *dw, const elem *dy, const elem *x, float rstd, const elem *w,
+                                 long d) {
+    vec product = {0}; /* of the gradient at x rstd with x rstd */
+    for (long i = 0; i < d; i += LANES) {
+        vec g = elem_load_some(dy + i, d - i), xh = elem_load_some(x + i, d - i) * rstd;
+        product += g * elem_load_some(w + i, d - i) * xh;
+        if (dw) vec_store_some(dw + i, vec_load_some(dw + i, d - i) + g * xh, d - i);
+    }
+    if (!dx) return;
+    float mean_product = vec_sum(product) / (float)d;
+    for (long i = 0; i < d; i += LANES) {
+        vec g = elem_load_some(dy + i, d - i), xh = elem_load_some(x + i, d - i) * rstd;
+        elem_store_some(dx + i, rstd * (g * elem_load_some(w + i, d - i) - xh * mean_product), d - i);
+    }
+}
+
+void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
+                      long d) {
+    KERNEL_SCOPE;
+    long threads = omp_get_max_threads(), each = d;
+    float *pieces = cpu_buffer_take(threads, &each);
+    if (!pieces) return;
+    memset(pieces, 0, sizeof(float) * (size_t)(threads * each));
+#pragma omp parallel
+    {
+        float *piece = pieces + omp_get_thread_num() * each;
+#pragma omp for schedule(static)
+        for (long r = 0; r < n; r++)
+            rmsnorm_backward_row(dx ? dx + r * d : NULL, dw ? piece : NULL, dy + r * d, x + r * d, rstd[r], w, d);
+    }
+    if (dw) pieces_add(dw, pieces, threads, each, d);
+    cpu_buffer_give();
+}

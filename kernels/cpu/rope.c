@@ -1,0 +1,80 @@
+/* rope.c: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); the first
+   pairs_t pairs turn by the frame, then pairs_h by the row, pairs_w by the column.
+   Sixteen pairs are two vectors x of neighbours: rotate(x) = x c + swap(x) s, c and s with every number doubled and s
+   negative in even lanes. A token's c and s serve all its heads. */
+#include <math.h>
+#include "kernels/device.h"
+#include "kernels/kernels.h"
+#include "kernels/cpu/simd.h"
+
+/* Angles of one axis into a token's table row from pair `first` on. */
+static void axis_angles(real *c, real *s, int first, int pairs, double theta, double position) {
+    for (int k = 0; k < pairs; k++) {
+        double angle = position * pow(theta, -(double)k / pairs);
+        c[first + k] = (real)cos(angle);
+        s[first + k] = (real)sin(angle);
+    }
+}
+
+void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *frame_position, int frames, int ph,
+                int pw) {
+    KERNEL_SCOPE;
+    long half = axes->head_dim / 2, tokens = (long)ph * pw;
+#pragma omp parallel for schedule(static)
+    for (long i = 0; i < frames * tokens; i++) {
+        real *c = cos + i * half, *s = sin + i * half;
+        axis_angles(c, s, 0, axes->pairs_t, axes->theta_t, frame_position[i / tokens]);
+        axis_angles(c, s, axes->pairs_t, axes->pairs_h, axes->theta_hw, (double)(i % tokens / pw));
+        axis_angles(c, s, axes->pairs_t + axes->pairs_h, axes->pairs_w, axes->theta_hw, (double)(i % pw));
+    }
+}
+
+/* Cosines and signed sines of eight pairs, `left` pairs being left of the row, as sixteen lanes. */
+struct turn {
+    vec c, s;
+};
+SIMD struct turn turn_load(const real *cos, const real *sin, long left, float sign) {
+    const ivec twice = {0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7};
+    const vec signs = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
+    float c[LANES] = {0}, s[LANES] = {0};
+    for (long j = 0; j < 8 && j < left; j++) c[j] = cos[j], s[j] = sin[j];
+    return (struct turn){__builtin_shuffle(vec_load(c), twice), __builtin_shuffle(vec_load(s), twice) * (signs * sign)};
+}
+SIMD vec turn_apply(struct turn t, vec x) {
+    const ivec swap = {1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14};
+    return x * t.c + __builtin_shuffle(x, swap) * t.s;
+}
+
+void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
+                long y_stride, int sign) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long row = 0; row < B * n; row++) {
+        long b = row / n, i = row % n, table = i * (D / 2);
+        const elem *in = x + b * x_stride + i * H * D;
+        elem *out = y + b * y_stride + i * H * D;
+        for (long d = 0; d < D; d += LANES) {
+            struct turn t = turn_load(cos + table + d / 2, sin + table + d / 2, (D - d) / 2, (float)sign);
+            for (long h = 0; h < H; h++)
+                elem_store_some(out + h * D + d, turn_apply(t, elem_load_some(in + h * D + d, D - d)), D - d);
+        }
+    }
+}
+
+void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
+                      long x_stride, long y_stride) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long row = 0; row < B * n; row++) {
+        long b = row / n, i = row % n, table = i * (D / 2);
+        const real *in = x + b * x_stride + i * H * D;
+        real *out = y + b * y_stride + i * H * D;
+        for (long d = 0; d < D; d += LANES) {
+            struct turn t = turn_load(cos + table + d / 2, sin + table + d / 2, (D - d) / 2, -1);
+            for (long h = 0; h < H; h++) {
+                vec turned = turn_apply(t, vec_load_some(in + h * D + d, D - d));
+                vec_store_some(out + h * D + d, vec_load_some(out + h * D + d, D - d) + turned, D - d);
+            }
+        }
+    }
+}
