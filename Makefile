@@ -31,7 +31,7 @@ CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 LDFLAGS  += -fsanitize=address,undefined
 endif
 LIBS_LEAN := $(shell pkg-config --libs libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson 2>/dev/null) -lm -lz -lpthread
-LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cmu_us_kal -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
+LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif

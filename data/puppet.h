@@ -3,7 +3,8 @@
    person of random looks and a voice; an utterance is who says what when. Speech and phone times come from flite, the
    picture is vector drawing by cairo. The agent talks (mouth by phones, both hands beating with the stressed vowels) and
    listens (mouth shut, nods locked to the user's voice); when nobody speaks the body only sways a little.
-   Positions are fractions of the picture: x to the right, y down, 0..1. Left and right are the picture's.
+   Positions are in heights of the picture from the top left of its middle square: x to the right, y down, 0..1. So in a
+   square picture they are fractions; a wider one shows more wall. Left and right are the picture's.
    Several dialogues may be open in several threads; one dialogue belongs to one thread at a time. */
 #ifndef DATA_PUPPET_H
 #define DATA_PUPPET_H
@@ -14,17 +15,18 @@
 enum { PUPPET_FPS = 25, PUPPET_RATE = 16000, PUPPET_FRAME_SAMPLES = PUPPET_RATE / PUPPET_FPS };
 enum puppet_track { PUPPET_AGENT, PUPPET_USER };
 
-struct puppet_pose {           /* the truth of one frame */
-    float mouth;               /* opening, 0 shut .. 1; the dark gap is mouth * PUPPET_GAP of the picture's height */
-    float round;               /* lips, 0 wide .. 1 rounded */
-    float head[2];             /* middle of the head */
-    float nod;                 /* 0 upright .. 1 chin down; already in the positions of head and lips */
-    float lips[2];             /* middle of the mouth */
-    float eyes[2];             /* middle between the eyes */
+struct puppet_pose { /* the truth of one frame */
+    float mouth;     /* opening, 0 shut .. 1; the dark gap is mouth * PUPPET_GAP of the picture's height */
+    float round;     /* lips, 0 wide .. 1 rounded */
+    float head[2];   /* middle of the head */
+    float nod;       /* 0 upright .. 1 chin down; already in the positions of head and lips */
+    float lips[2];   /* middle of the mouth */
+    float eyes[2];   /* middle between the eyes */
     float hand_left[2], hand_right[2];
-    float blink;               /* 0 open .. 1 shut */
-    float gaze[2];             /* -1..1 */
-    float sway;                /* sideways shift of the torso */
+    float blink;   /* 0 open .. 1 shut */
+    float gaze[2]; /* -1..1 */
+    float sway;    /* sideways shift of the torso */
+    float tilt;    /* of the head, radians */
 };
 #define PUPPET_GAP 0.10f
 

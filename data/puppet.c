@@ -1,0 +1,331 @@
+/* puppet.c: a dialogue in time: who speaks when, and how the body moves with it. See puppet.h.
+   Motion is laid out on ticks of 10 ms (a video frame is 4) from what is heard: the agent's phones drive mouth and hands,
+   the user's drive the nods, each through a short Gaussian, so that all of it can be learned from the two voices near the
+   frame. What cannot (sway, glances, blinks) is small. */
+#include "data/puppet.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "data/puppet_drawing.h"
+#include "data/puppet_script.h"
+
+enum { TICKS = 100, FRAME_TICKS = TICKS / PUPPET_FPS };
+
+struct line { /* a sentence as spoken */
+    float start, end;
+    enum puppet_track track;
+    char text[SCRIPT_TEXT];
+};
+struct signals { /* of one voice, a value a tick */
+    float *mouth, *round, *stress, *speaking;
+};
+struct puppet {
+    uint64_t seed;
+    int identity, utterance, frames, ticks, line_count;
+    long samples;
+    float *pcm[2], *mask[2];
+    struct signals voice[2];
+    struct puppet_pose *truth;
+    struct line *lines;
+    struct puppet_looks looks;
+    struct puppet_canvas *canvas; /* of the size last drawn */
+    int height, width;
+};
+
+/* ---- speech on the time line ---- */
+
+/* Mouth opening and lip rounding aimed at by a phone. */
+static const struct viseme {
+    const char *name;
+    float mouth, round;
+} visemes[] = {{"aa", 1.00f, 0.1f}, {"ae", 0.95f, 0.0f}, {"ah", 0.75f, 0.1f}, {"ao", 0.90f, 0.6f}, {"aw", 0.90f, 0.4f},
+               {"ax", 0.50f, 0.1f}, {"ay", 0.90f, 0.0f}, {"eh", 0.70f, 0.0f}, {"er", 0.40f, 0.4f}, {"ey", 0.55f, 0.0f},
+               {"ih", 0.38f, 0.0f}, {"iy", 0.28f, 0.0f}, {"ow", 0.62f, 0.9f}, {"oy", 0.65f, 0.8f}, {"uh", 0.38f, 0.7f},
+               {"uw", 0.25f, 1.0f}, {"p", 0, 0.2f},      {"b", 0, 0.2f},      {"m", 0, 0.2f},      {"f", 0.06f, 0.1f},
+               {"v", 0.06f, 0.1f},  {"w", 0.12f, 1.0f},  {"y", 0.22f, 0.0f},  {"r", 0.25f, 0.5f},  {"l", 0.28f, 0.1f},
+               {"hh", 0.40f, 0.1f}, {"ch", 0.14f, 0.5f}, {"jh", 0.14f, 0.5f}, {"sh", 0.14f, 0.6f}, {"zh", 0.14f, 0.6f},
+               {"s", 0.12f, 0.0f},  {"z", 0.12f, 0.0f},  {"t", 0.16f, 0.0f},  {"d", 0.16f, 0.0f},  {"n", 0.18f, 0.0f},
+               {"th", 0.18f, 0.0f}, {"dh", 0.18f, 0.0f}, {"k", 0.22f, 0.1f},  {"g", 0.22f, 0.1f},  {"ng", 0.24f, 0.1f}};
+
+static struct viseme viseme_of(const char *phone) {
+    for (size_t i = 0; i < sizeof visemes / sizeof *visemes; i++)
+        if (!strcmp(visemes[i].name, phone)) return visemes[i];
+    return (struct viseme){"pau", 0, 0.1f};
+}
+
+/* Writes a spoken sentence into the track from `start` seconds on. What lies beyond the end is dropped. */
+static void place_speech(struct puppet *p, enum puppet_track track, double start, const struct script_speech *speech) {
+    long first = lround(start * PUPPET_RATE);
+    for (long i = 0; i < speech->samples && first + i < p->samples; i++) p->pcm[track][first + i] += speech->pcm[i];
+    for (int i = 0; i < speech->phone_count; i++) {
+        const struct script_phone *phone = &speech->phones[i];
+        struct viseme aim = viseme_of(phone->name);
+        long from = lround((start + phone->start) * TICKS), to = lround((start + phone->end) * TICKS);
+        for (long t = from; t < to && t < p->ticks; t++) {
+            p->voice[track].mouth[t] = aim.mouth;
+            p->voice[track].round[t] = aim.round;
+            p->voice[track].stress[t] = (float)phone->stressed;
+            p->voice[track].speaking[t] = 1;
+        }
+    }
+}
+
+/* A frame belongs to a party's speech when at least half of its ticks do. */
+static void mark_speech(struct puppet *p) {
+    for (int track = 0; track < 2; track++)
+        for (int i = 0; i < p->frames; i++) {
+            float sum = 0;
+            for (int t = 0; t < FRAME_TICKS; t++) sum += p->voice[track].speaking[i * FRAME_TICKS + t];
+            p->mask[track][i] = sum >= FRAME_TICKS / 2;
+        }
+}
+
+struct turn_state {
+    struct puppet_dice dice;
+    struct script_voice voices[2];
+    unsigned noise_seed;
+};
+
+/* Says a text at `start`; *end is when it ends. */
+static int speak(struct puppet *p, struct turn_state *state, enum puppet_track track, double start, const char *text,
+                 double *end) {
+    struct script_speech speech;
+    TRY(script_say(&speech, &state->voices[track], text, ++state->noise_seed));
+    place_speech(p, track, start, &speech);
+    *end = start + (double)speech.samples / PUPPET_RATE;
+    script_free(&speech);
+    if (p->line_count % 64 == 0) {
+        struct line *more = realloc(p->lines, (size_t)(p->line_count + 64) * sizeof *more);
+        if (!more) return error_set(ERR_DEVICE, "puppet: out of memory");
+        p->lines = more;
+    }
+    struct line *line = &p->lines[p->line_count++];
+    *line = (struct line){.start = (float)start, .end = (float)*end, .track = track};
+    memcpy(line->text, text, SCRIPT_TEXT);
+    return OK;
+}
+
+/* Turns of one sentence with pauses between; now and then the listener puts a word in, or nobody speaks for longer. */
+static int hold_dialogue(struct puppet *p, double seconds) {
+    struct puppet_dice voice = puppet_dice(p->seed, p->identity, -1, PUPPET_VOICE);
+    struct turn_state state = {.dice = puppet_dice(p->seed, p->identity, p->utterance, PUPPET_SCRIPT),
+                               .noise_seed = (unsigned)p->utterance * 7919u + (unsigned)p->identity};
+    state.voices[PUPPET_AGENT].speaker = puppet_pick(&voice, SCRIPT_VOICES);
+    state.voices[PUPPET_AGENT].stretch = puppet_roll(&voice, 0.95, 1.12);
+    state.voices[PUPPET_AGENT].pitch = puppet_roll(&voice, 0.88, 1.15);
+    state.voices[PUPPET_USER].speaker =
+        (state.voices[PUPPET_AGENT].speaker + 1 + puppet_pick(&state.dice, SCRIPT_VOICES - 1)) % SCRIPT_VOICES;
+    state.voices[PUPPET_USER].stretch = puppet_roll(&state.dice, 0.95, 1.12);
+    state.voices[PUPPET_USER].pitch = puppet_roll(&state.dice, 0.88, 1.15);
+    enum puppet_track speaker = puppet_pick(&state.dice, 2) ? PUPPET_USER : PUPPET_AGENT;
+    double now = puppet_roll(&state.dice, 0.1, 0.5);
+    while (now < seconds) {
+        char text[SCRIPT_TEXT] = {0}, word[SCRIPT_TEXT] = {0};
+        double end, word_end;
+        script_sentence(&state.dice, text);
+        script_backchannel(&state.dice, word);
+        double interjects = puppet_roll(&state.dice, 0, 1), at = puppet_roll(&state.dice, 0.5, 0.8);
+        TRY(speak(p, &state, speaker, now, text, &end));
+        if (interjects < (speaker == PUPPET_USER ? 0.25 : 0.10)) {
+            double when = now + at * (end - now);
+            TRY(speak(p, &state, speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER, when, word, &word_end));
+            end = fmax(end, word_end);
+        }
+        double pause = puppet_roll(&state.dice, 0.3, 0.8), longer = puppet_roll(&state.dice, 0, 1);
+        now = end + pause + (longer < 0.15 ? 1.0 : 0.0);
+        if (puppet_roll(&state.dice, 0, 1) < 0.85) speaker = speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER;
+    }
+    mark_speech(p);
+    return OK;
+}
+
+/* ---- motion ---- */
+
+/* out[t] = in smoothed by a Gaussian of `sigma` seconds, `delay` seconds later; zero outside. */
+static void smooth(float *out, const float *in, int ticks, double sigma, double delay) {
+    int reach = (int)ceil(3 * sigma * TICKS), lag = (int)lround(delay * TICKS);
+    double total = 0;
+    for (int k = -reach; k <= reach; k++) total += exp(-0.5 * k * k / (sigma * sigma * TICKS * TICKS));
+    memset(out, 0, (size_t)ticks * sizeof *out);
+    for (int k = -reach; k <= reach; k++) {
+        float weight = (float)(exp(-0.5 * k * k / (sigma * sigma * TICKS * TICKS)) / total);
+        int shift = k + lag;
+        for (int t = shift > 0 ? shift : 0; t < ticks && t - shift < ticks; t++) out[t] += weight * in[t - shift];
+    }
+}
+
+/* Mean of a frame's ticks. */
+static float frame_mean(const float *signal, int frame) {
+    float sum = 0;
+    for (int t = 0; t < FRAME_TICKS; t++) sum += signal[frame * FRAME_TICKS + t];
+    return sum / FRAME_TICKS;
+}
+
+/* The signals that drive the body, a value a tick. */
+enum drive { MOUTH, ROUND, TALKING, BEAT, OPENNESS, EMPHASIS, LISTENING, USER_FAST, USER_SLOW, DRIVES };
+
+static void drive_body(const struct puppet *p, float *drive) {
+    const struct signals *agent = &p->voice[PUPPET_AGENT], *user = &p->voice[PUPPET_USER];
+    int n = p->ticks;
+    smooth(drive + MOUTH * n, agent->mouth, n, 0.030, 0);
+    smooth(drive + ROUND * n, agent->round, n, 0.045, 0);
+    smooth(drive + TALKING * n, agent->speaking, n, 0.20, 0.12);
+    smooth(drive + BEAT * n, agent->stress, n, 0.09, 0.08);
+    smooth(drive + OPENNESS * n, agent->mouth, n, 0.14, 0.10);
+    smooth(drive + EMPHASIS * n, agent->stress, n, 0.12, 0.04);
+    smooth(drive + LISTENING * n, user->speaking, n, 0.20, 0.12);
+    smooth(drive + USER_FAST * n, user->mouth, n, 0.10, 0.12);
+    smooth(drive + USER_SLOW * n, user->mouth, n, 0.45, 0.12);
+}
+
+/* A slow wave between -1 and 1 of two seeded frequencies (Hz). */
+struct wave {
+    double frequency[2], phase[2];
+};
+static struct wave roll_wave(struct puppet_dice *dice, double low, double high) {
+    struct wave wave;
+    for (int i = 0; i < 2; i++) {
+        wave.frequency[i] = puppet_roll(dice, low, high);
+        wave.phase[i] = puppet_roll(dice, 0, 2 * M_PI);
+    }
+    return wave;
+}
+static double wave_at(const struct wave *wave, double seconds) {
+    return 0.6 * sin(2 * M_PI * wave->frequency[0] * seconds + wave->phase[0]) +
+           0.4 * sin(2 * M_PI * wave->frequency[1] * seconds + wave->phase[1]);
+}
+
+/* Shut for about a fifth of a second every few seconds. */
+static void lay_blinks(struct puppet *p, struct puppet_dice *dice) {
+    for (double at = puppet_roll(dice, 0.5, 3); at * PUPPET_FPS < p->frames; at += puppet_roll(dice, 2, 5))
+        for (int i = 0; i < p->frames; i++) {
+            double away = fabs((i + 0.5) / PUPPET_FPS - at) / 0.10;
+            if (away < 1) p->truth[i].blink = (float)fmin(1, 1.6 * (1 - away));
+        }
+}
+
+static void pose_head(struct puppet_pose *pose, double sway, double bob, double tilt) {
+    pose->head[0] = (float)(0.5 + 1.6 * sway);
+    pose->head[1] = (float)(0.335 + bob + PUPPET_NOD_HEAD * pose->nod);
+    pose->tilt = (float)tilt;
+    double down[2] = {-sin(tilt), cos(tilt)}, face = PUPPET_NOD_FACE * pose->nod;
+    for (int k = 0; k < 2; k++) {
+        pose->eyes[k] = (float)(pose->head[k] + down[k] * (PUPPET_EYES_Y + face));
+        pose->lips[k] = (float)(pose->head[k] + down[k] * (PUPPET_LIPS_Y + face));
+    }
+}
+
+static int move_body(struct puppet *p) {
+    float *drive = malloc((size_t)DRIVES * (size_t)p->ticks * sizeof *drive);
+    if (!drive) return error_set(ERR_DEVICE, "puppet: out of memory");
+    drive_body(p, drive);
+    struct puppet_dice dice = puppet_dice(p->seed, p->identity, p->utterance, PUPPET_MOTION);
+    struct wave sway = roll_wave(&dice, 0.10, 0.25), breath = roll_wave(&dice, 0.2, 0.3),
+                lean = roll_wave(&dice, 0.1, 0.2);
+    struct wave glance = roll_wave(&dice, 0.15, 0.4), float_hand = roll_wave(&dice, 0.2, 0.5);
+    for (int i = 0; i < p->frames; i++) {
+        struct puppet_pose *pose = &p->truth[i];
+        double now = (i + 0.5) / PUPPET_FPS;
+        float d[DRIVES];
+        for (int k = 0; k < DRIVES; k++) d[k] = frame_mean(drive + (size_t)k * (size_t)p->ticks, i);
+        pose->mouth = fminf(1, d[MOUTH]);
+        pose->round = d[ROUND];
+        /* A nod for every swell of the user's voice above its slow mean. */
+        pose->nod = fminf(1, fmaxf(0, 3.2f * (d[USER_FAST] - 0.75f * d[USER_SLOW])));
+        pose->sway = (float)(0.004 * wave_at(&sway, now));
+        double bob = 0.002 * wave_at(&breath, now) + 0.018 * d[EMPHASIS] * d[TALKING];
+        pose_head(pose, pose->sway, bob, 0.025 * wave_at(&lean, now) + 0.03 * d[LISTENING]);
+        double attention = fmax(d[LISTENING], 0.4 * (1 - d[TALKING]));
+        pose->gaze[0] = (float)((1 - attention) * 0.8 * wave_at(&glance, now));
+        pose->gaze[1] = (float)(0.35 * d[TALKING] * wave_at(&lean, 3 * now));
+        /* Hands rise while talking, swing out with open vowels and beat down on stressed ones. */
+        double lift = d[TALKING], swing = d[OPENNESS] - 0.3 * d[TALKING], beat = d[BEAT] - 0.25 * d[TALKING];
+        double drift = 0.010 * wave_at(&float_hand, now) * lift;
+        double x = 0.165 + 0.045 * lift + 0.24 * swing, y = 0.935 - 0.135 * lift + 0.15 * beat - 0.10 * swing;
+        pose->hand_left[0] = (float)(0.5 - x + pose->sway + drift);
+        pose->hand_right[0] = (float)(0.5 + x + pose->sway + drift);
+        pose->hand_left[1] = (float)(y + drift);
+        pose->hand_right[1] = (float)(y - drift - 0.03 * lift * (1 - 2 * d[OPENNESS]));
+    }
+    lay_blinks(p, &dice);
+    free(drive);
+    return OK;
+}
+
+/* ---- the interface ---- */
+
+static int allocate(struct puppet *p) {
+    int good = (p->truth = calloc((size_t)p->frames, sizeof *p->truth)) != NULL;
+    for (int track = 0; track < 2; track++) {
+        struct signals *voice = &p->voice[track];
+        float **each[] = {&voice->mouth, &voice->round, &voice->stress, &voice->speaking};
+        for (int k = 0; k < 4; k++) good &= (*each[k] = calloc((size_t)p->ticks, sizeof(float))) != NULL;
+        good &= (p->pcm[track] = calloc((size_t)p->samples, sizeof(float))) != NULL;
+        good &= (p->mask[track] = calloc((size_t)p->frames, sizeof(float))) != NULL;
+    }
+    return good ? OK : error_set(ERR_DEVICE, "puppet: out of memory");
+}
+
+static int fill(struct puppet *p, double seconds) {
+    TRY(allocate(p));
+    puppet_looks(&p->looks, p->seed, p->identity);
+    TRY(hold_dialogue(p, seconds));
+    return move_body(p);
+}
+
+int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds) {
+    *puppet = NULL;
+    if (!(seconds >= 0.5 && seconds <= 3600))
+        return error_set(ERR_USAGE, "puppet: %g seconds: expected 0.5 to 3600", seconds);
+    struct puppet *p = calloc(1, sizeof *p);
+    if (!p) return error_set(ERR_DEVICE, "puppet: out of memory");
+    *p = (struct puppet){.seed = seed, .identity = identity, .utterance = utterance};
+    p->frames = (int)lround(seconds * PUPPET_FPS);
+    p->ticks = p->frames * FRAME_TICKS;
+    p->samples = (long)p->frames * PUPPET_FRAME_SAMPLES;
+    int code = fill(p, seconds);
+    if (code)
+        puppet_close(p);
+    else
+        *puppet = p;
+    return code;
+}
+
+void puppet_close(struct puppet *p) {
+    if (!p) return;
+    for (int track = 0; track < 2; track++) {
+        struct signals *voice = &p->voice[track];
+        free(voice->mouth), free(voice->round), free(voice->stress), free(voice->speaking);
+        free(p->pcm[track]), free(p->mask[track]);
+    }
+    puppet_canvas_close(p->canvas);
+    free(p->truth), free(p->lines), free(p);
+}
+
+int puppet_frames(const struct puppet *puppet) { return puppet->frames; }
+const float *puppet_pcm(const struct puppet *puppet, enum puppet_track track) { return puppet->pcm[track]; }
+const float *puppet_mask(const struct puppet *puppet, enum puppet_track track) { return puppet->mask[track]; }
+const struct puppet_pose *puppet_truth(const struct puppet *puppet) { return puppet->truth; }
+
+void puppet_transcript(const struct puppet *puppet, FILE *file) {
+    for (int i = 0; i < puppet->line_count; i++) {
+        const struct line *line = &puppet->lines[i];
+        fprintf(file, "%.2f %.2f %s %s\n", (double)line->start, (double)line->end,
+                line->track == PUPPET_AGENT ? "agent" : "user", line->text);
+    }
+}
+
+int puppet_draw(struct puppet *p, int frame, int height, int width, float *planar) {
+    if (frame < 0 || frame >= p->frames) return error_set(ERR_USAGE, "puppet: no frame %d of %d", frame, p->frames);
+    if (!p->canvas || p->height != height || p->width != width) {
+        puppet_canvas_close(p->canvas);
+        p->canvas = NULL;
+        TRY(puppet_canvas_open(&p->canvas, height, width, &p->looks));
+        p->height = height, p->width = width;
+    }
+    puppet_canvas_draw(p->canvas, &p->truth[frame], planar);
+    return OK;
+}

@@ -1,0 +1,37 @@
+/* puppet_drawing.h: the looks of a puppet and its picture, drawn with cairo. */
+#ifndef DATA_PUPPET_DRAWING_H
+#define DATA_PUPPET_DRAWING_H
+
+#include "data/puppet.h"
+#include "data/puppet_script.h"
+
+struct puppet_colour {
+    double r, g, b;
+};
+enum puppet_hair { HAIR_SHORT, HAIR_PARTED, HAIR_LONG, HAIR_BOB, HAIR_BUN, HAIR_CURLY, HAIR_STYLES };
+enum puppet_collar { COLLAR_ROUND, COLLAR_V, COLLAR_SHIRT, COLLAR_STRIPES, COLLAR_STYLES };
+enum puppet_scene { SCENE_PLAIN, SCENE_WINDOW, SCENE_PICTURE, SCENE_PLANT, SCENE_PANELS, SCENE_STYLES };
+
+struct puppet_looks {
+    struct puppet_colour skin, hair, lips, iris, shirt, wall_top, wall_bottom, accent;
+    double head_width, head_height, jaw, shoulder, eye_gap, brow, fringe;
+    int hair_style, collar, scene, scene_side, glasses;
+};
+/* A pure function of (seed, identity). */
+void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity);
+
+/* Where parts of the head sit, in heights of the picture from the middle of the head. */
+#define PUPPET_EYES_Y -0.018
+#define PUPPET_LIPS_Y 0.088
+/* How far a nod of 1 moves the head, and within it the face. */
+#define PUPPET_NOD_HEAD 0.030
+#define PUPPET_NOD_FACE 0.030
+
+/* Keeps a surface and the background between frames of one size. */
+struct puppet_canvas;
+int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, const struct puppet_looks *looks);
+void puppet_canvas_close(struct puppet_canvas *canvas);
+/* planar [3, height, width] in [-1, 1]. */
+void puppet_canvas_draw(struct puppet_canvas *canvas, const struct puppet_pose *pose, float *planar);
+
+#endif

@@ -1,0 +1,47 @@
+/* puppet_script.h: what the puppets say, and flite that says it.
+   A sentence is drawn from word lists with good phone variety; speech is 16 kHz PCM with the end time of every phone. */
+#ifndef DATA_PUPPET_SCRIPT_H
+#define DATA_PUPPET_SCRIPT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "base/philox.h"
+
+/* Uniform draws of one purpose in order: element 0, 1, ... of an address. */
+struct puppet_dice {
+    struct random_address address;
+    uint32_t next;
+};
+enum puppet_stream { PUPPET_LOOKS, PUPPET_VOICE, PUPPET_SCRIPT, PUPPET_MOTION }; /* the address's pass */
+struct puppet_dice puppet_dice(uint64_t seed, int identity, int utterance, enum puppet_stream stream);
+double puppet_roll(struct puppet_dice *dice, double low, double high); /* in [low, high) */
+int puppet_pick(struct puppet_dice *dice, int n);                      /* 0 .. n-1 */
+
+enum { SCRIPT_TEXT = 160, SCRIPT_VOICES = 4 };
+void script_sentence(struct puppet_dice *dice, char text[SCRIPT_TEXT]);
+void script_backchannel(struct puppet_dice *dice, char text[SCRIPT_TEXT]); /* "yes", "I see", ... */
+
+struct script_phone {
+    float start, end; /* seconds */
+    char name[6];     /* flite's US English names; "pau" for silence */
+    int stressed;     /* vowel of a stressed syllable */
+};
+struct script_speech {
+    float *pcm; /* silence at both ends trimmed, root mean square SCRIPT_LOUDNESS */
+    long samples;
+    struct script_phone *phones;
+    int phone_count;
+};
+#define SCRIPT_LOUDNESS 0.09
+
+struct script_voice {
+    int speaker;    /* 0 .. SCRIPT_VOICES - 1 */
+    double stretch; /* of durations, 1 normal */
+    double pitch;   /* factor, 1 normal */
+};
+/* Synthesis, about 60 times faster than real time. Thread-safe: flite draws its noise from rand(), so that one call runs
+   at a time and starts from srand(noise_seed); processes, not threads, would run in parallel. Free with script_free. */
+int script_say(struct script_speech *speech, const struct script_voice *voice, const char *text, unsigned noise_seed);
+void script_free(struct script_speech *speech);
+
+#endif
