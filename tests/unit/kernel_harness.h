@@ -1,0 +1,266 @@
+/* kernel_harness.h: holds this backend's kernels against the double oracle (kernels/oracle.h), for test_kernels_*.c.
+   A test program is a table of cases; a case is a body that makes buffers, calls the kernel and its oracle, and says how
+   far apart the results may be. Every case runs at all its sizes and variants, with aligned and unaligned pointers and
+   with 1, 2, 3 and 5 threads, each twice: the second run must give the same bits. Outputs start as NaN, must be written
+   wholly and not beyond; inputs must stay as they are.
+
+   Tolerances. An output of type T may be off by unit(T) |want|, the rounding of the output itself, plus `noise`. A sum of
+   L terms, in any order, carries at most about c sqrt(L) unit(real) sum |terms|, where c = 4 makes failure by chance
+   practically impossible (Higham & Mary 2019); slack() adds 8 for the few operations around the sum. Sums of magnitudes
+   come from the oracle itself, run on the magnitudes of the inputs: that is exact for what is linear in each input. */
+#ifndef TESTS_KERNEL_HARNESS_H
+#define TESTS_KERNEL_HARNESS_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "kernels/device.h"
+#include "kernels/kernels.h"
+#include "kernels/oracle.h"
+
+enum number { ELEM, RESID, REAL };
+enum role {
+    INPUT,  /* must stay as it is */
+    OUTPUT, /* starts as NaN */
+    UPDATED /* starts with values: "+=" and in-place operations */
+};
+enum { BUFFERS_MAX = 48, GUARD_BYTES = 128, GUARD_VALUE = 0xa5, CASE_SIZES = 8 };
+
+struct buffer {
+    enum number number;
+    enum role role;
+    long n;
+    double *value;     /* the oracle's side, exactly what the device type can hold; after the call: what is wanted */
+    double *magnitude; /* |value| of inputs; for outputs what a body puts there */
+    double *noise;     /* allowed beyond the rounding of the output */
+    size_t bytes, at;  /* of the device block; where the numbers start in it */
+    unsigned char *device, *start;
+};
+
+struct trial {
+    int variant; /* 0 .. variants - 1 of the case */
+    long offset; /* elements by which pointers are off their alignment */
+    uint64_t seed;
+    uint32_t drawn;
+    int count, failures, quiet;
+    uint64_t digest; /* of all outputs' bytes */
+    struct buffer buffer[BUFFERS_MAX];
+};
+
+struct kernel_case {
+    const char *name;
+    void (*body)(struct trial *trial, const long *size);
+    int variants; /* 0 counts as 1 */
+    long sizes[10][CASE_SIZES];
+};
+
+static inline size_t number_size(enum number t) {
+    return t == ELEM ? sizeof(elem) : t == RESID ? sizeof(resid) : sizeof(real);
+}
+
+/* Largest relative error of rounding to the type. */
+static inline double unit(enum number t) {
+    size_t size = number_size(t);
+    return size == 2 ? 0x1p-8 : size == 4 ? 0x1p-24 : 0x1p-53;
+}
+
+static inline double slack(long terms) { return (8 + 4 * sqrt((double)terms)) * unit(REAL); }
+
+static inline void encode(unsigned char *to, enum number t, double value) {
+    elem e = elem_store((real)value);
+    resid r = (resid)value;
+    real v = (real)value;
+    memcpy(to, t == ELEM ? (void *)&e : t == RESID ? (void *)&r : (void *)&v, number_size(t));
+}
+
+static inline double decode(const unsigned char *from, enum number t) {
+    elem e;
+    resid r;
+    real v;
+    if (t == ELEM) return memcpy(&e, from, sizeof e), elem_load(e);
+    if (t == RESID) return memcpy(&r, from, sizeof r), r;
+    return memcpy(&v, from, sizeof v), v;
+}
+
+static inline double rounded(enum number t, double value) {
+    unsigned char bytes[8];
+    encode(bytes, t, value);
+    return decode(bytes, t);
+}
+
+/* In [0, 1), the next of the trial. */
+static inline double draw(struct trial *trial) {
+    struct random_address address = {.seed = trial->seed, .purpose = RANDOM_TEST};
+    return random_uniform(&address, trial->drawn++);
+}
+
+/* n numbers, in [-1, 1) but for outputs; n = 0 is allowed. */
+static inline struct buffer *make(struct trial *trial, enum number t, enum role role, long n) {
+    assert_true(trial->count < BUFFERS_MAX);
+    struct buffer *b = &trial->buffer[trial->count++];
+    *b = (struct buffer){.number = t, .role = role, .n = n};
+    b->value = malloc(sizeof(double) * (size_t)(n + 1));
+    b->magnitude = malloc(sizeof(double) * (size_t)(n + 1));
+    b->noise = calloc((size_t)n + 1, sizeof(double));
+    assert_true(b->value && b->magnitude && b->noise);
+    for (long i = 0; i < n; i++) {
+        b->value[i] = role == OUTPUT ? (double)NAN : rounded(t, 2 * draw(trial) - 1);
+        b->magnitude[i] = fabs(b->value[i]);
+    }
+    return b;
+}
+
+/* The numbers become low + (high - low) (v + 1)/2. */
+static inline void spread(struct buffer *b, double low, double high) {
+    for (long i = 0; i < b->n; i++) {
+        b->value[i] = rounded(b->number, low + (high - low) * (b->value[i] + 1) / 2);
+        b->magnitude[i] = fabs(b->value[i]);
+    }
+}
+
+static inline void put(struct buffer *b, long i, double value) {
+    b->value[i] = rounded(b->number, value);
+    b->magnitude[i] = fabs(b->value[i]);
+}
+
+/* Made only when the variant's bit is clear; NULL stands for "not wanted" with all functions here. */
+static inline struct buffer *make_unless(struct trial *trial, int bit, enum number t, enum role role, long n) {
+    return trial->variant >> bit & 1 ? NULL : make(trial, t, role, n);
+}
+
+static inline void *dev(const struct buffer *b) { return b ? b->device + b->at : NULL; }
+static inline double *val(const struct buffer *b) { return b ? b->value : NULL; }
+static inline double *mag(const struct buffer *b) { return b ? b->magnitude : NULL; }
+
+/* Puts all buffers on the device. */
+static inline void load(struct trial *trial) {
+    for (int k = 0; k < trial->count; k++) {
+        struct buffer *b = &trial->buffer[k];
+        size_t size = number_size(b->number);
+        b->at = GUARD_BYTES + (size_t)trial->offset * size;
+        b->bytes = b->at + (size_t)b->n * size + GUARD_BYTES;
+        b->device = device_alloc(b->bytes);
+        b->start = malloc(b->bytes);
+        assert_true(b->device && b->start);
+        memset(b->start, GUARD_VALUE, b->bytes);
+        if (b->role == OUTPUT) memset(b->start + b->at, 0xff, (size_t)b->n * size);
+        for (long i = 0; i < b->n && b->role != OUTPUT; i++)
+            encode(b->start + b->at + (size_t)i * size, b->number, b->value[i]);
+        mem_upload(b->device, b->start, b->bytes);
+    }
+}
+
+/* noise = slack(terms) magnitude. */
+static inline void allow(struct buffer *b, long terms) {
+    for (long i = 0; b && i < b->n; i++) b->noise[i] = slack(terms) * b->magnitude[i];
+}
+
+/* noise = factor magnitude */
+static inline void allow_factor(struct buffer *b, double factor) {
+    for (long i = 0; b && i < b->n; i++) b->noise[i] = factor * b->magnitude[i];
+}
+
+static inline void complain(struct trial *trial, int buffer, const char *what, long i, double got, double want,
+                            double allowed) {
+    if (!trial->quiet && trial->failures < 5)
+        print_error("buffer %d: %s at %ld: got %.9g, want %.9g, allowed %.3g\n", buffer, what, i, got, want, allowed);
+    trial->failures++;
+}
+
+static inline void check_numbers(struct trial *trial, int k, const unsigned char *bytes) {
+    struct buffer *b = &trial->buffer[k];
+    for (long i = 0; i < b->n; i++) {
+        double got = decode(bytes + b->at + (size_t)i * number_size(b->number), b->number);
+        double allowed = unit(b->number) * fabs(b->value[i]) + b->noise[i] + 1e-37; /* the last: flushed to zero */
+        if (!(fabs(got - b->value[i]) <= allowed)) complain(trial, k, "wrong", i, got, b->value[i], allowed);
+    }
+}
+
+/* Compares everything and frees the buffers; failures are counted in the trial. */
+static inline void finish(struct trial *trial) {
+    if (device_sync()) complain(trial, -1, error_text(), 0, 0, 0, 0);
+    for (int k = 0; k < trial->count; k++) {
+        struct buffer *b = &trial->buffer[k];
+        unsigned char *bytes = malloc(b->bytes);
+        assert_non_null(bytes);
+        mem_download(bytes, b->device, b->bytes);
+        size_t end = b->at + (size_t)b->n * number_size(b->number);
+        for (size_t i = 0; i < b->bytes; i++)
+            if ((i < b->at || i >= end || b->role == INPUT) && bytes[i] != b->start[i]) {
+                complain(trial, k, b->role == INPUT ? "input changed" : "written outside", (long)i, bytes[i],
+                         b->start[i], 0);
+                break;
+            }
+        if (b->role != INPUT) check_numbers(trial, k, bytes);
+        for (size_t i = 0; i < b->bytes && b->role != INPUT; i++)
+            trial->digest = (trial->digest ^ bytes[i]) * 0x100000001b3u; /* FNV-1a */
+        free(bytes), free(b->start), free(b->value), free(b->magnitude), free(b->noise);
+        device_free(b->device);
+    }
+    trial->count = 0;
+}
+
+/* One run of a case; returns the digest, adds to *failures. */
+static inline uint64_t run_trial(const struct kernel_case *c, const long *size, int variant, long offset, int threads,
+                                 int *failures) {
+    struct trial trial = {.variant = variant, .offset = offset, .digest = 0xcbf29ce484222325u};
+    for (int i = 0; i < CASE_SIZES; i++) trial.seed = trial.seed * 131 + (uint64_t)size[i] + (uint64_t)variant;
+    c->body(&trial, size);
+    finish(&trial);
+    if (trial.failures) {
+        print_error("%s: %d failures; sizes", c->name, trial.failures);
+        for (int i = 0; i < CASE_SIZES; i++) print_error(" %ld", size[i]);
+        print_error(", variant %d, offset %ld, %d threads\n", variant, offset, threads);
+    }
+    *failures += trial.failures;
+    return trial.digest;
+}
+
+/* The cmocka test of one case, which is its initial state. */
+static inline void run_case(void **state) {
+    static const int threads[] = {1, 2, 3, 5};
+    const struct kernel_case *c = *state;
+    int failures = 0;
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(device_init(threads[k]), OK);
+        for (int s = 0; s < 10 && (s == 0 || c->sizes[s][0]); s++)
+            for (int variant = 0; variant < (c->variants ? c->variants : 1); variant++)
+                for (long offset = 0; offset < 4; offset += 3) {
+                    uint64_t once = run_trial(c, c->sizes[s], variant, offset, threads[k], &failures);
+                    uint64_t again = run_trial(c, c->sizes[s], variant, offset, threads[k], &failures);
+                    if (once != again) print_error("%s: other bits in a second run\n", c->name), failures++;
+                }
+    }
+    assert_int_equal(failures, 0);
+}
+
+enum { WORKSPACE_BYTES = 8 << 20 };
+
+/* Runs a table of cases. */
+static inline int run_cases(const char *group, const struct kernel_case *cases, int count) {
+    struct CMUnitTest tests[64];
+    assert_true(count <= 64);
+    if (device_init(1)) return fprintf(stderr, "%s\n", error_text()), 1;
+    device_poison(1);
+    void *workspace = device_alloc(WORKSPACE_BYTES);
+    device_workspace(workspace, WORKSPACE_BYTES);
+    for (int i = 0; i < count; i++)
+        tests[i] =
+            (struct CMUnitTest){.name = cases[i].name, .test_func = run_case, .initial_state = (void *)&cases[i]};
+    int failed = _cmocka_run_group_tests(group, tests, (size_t)count, NULL, NULL);
+    device_workspace(NULL, 0);
+    device_free(workspace);
+    device_shutdown();
+    return failed;
+}
+#define RUN_CASES(cases) run_cases(#cases, cases, (int)(sizeof(cases) / sizeof *(cases)))
+
+#endif
