@@ -122,7 +122,7 @@ bench: setup
 	$(BIN)/bench
 demo: setup
 	+@$(MAKE) --no-print-directory programs
-	BIN=$(BIN) sh tools/demo.sh configs/demo.yaml runs/demo
+	BIN=$(BIN) sh tools/demo.sh configs/demo.yaml configs/demo_data.yaml runs/demo
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh tools/demo_real.sh configs/real.yaml runs/real "$(DATA)"

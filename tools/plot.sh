@@ -1,0 +1,27 @@
+#!/bin/sh
+# plot.sh RUN: loss curves of every stage as RUN/plots/STAGE.png, from RUN/STAGE/metrics.jsonl, with gnuplot.
+set -e
+run=$1
+mkdir -p "$run/plots"
+for file in "$run"/*/metrics.jsonl; do
+    [ -s "$file" ] || continue
+    stage=$(basename "$(dirname "$file")")
+    names=$(tr ',{}' '\n\n\n' <"$file" | sed -n 's/^ *"\([a-z_0-9/]*\)": *-\{0,1\}[0-9].*/\1/p' | sort -u |
+        grep -E 'loss|margin|norm|difference' || true)
+    [ -n "$names" ] || continue
+    columns=""
+    for name in $names; do
+        sed -n "s/.*\"step\": *\([0-9]*\).*\"$name\": *\(-\{0,1\}[0-9.e+-]*\).*/\1 \2/p" "$file" >"$run/plots/$stage.$name.txt"
+        columns="$columns${columns:+, }'$run/plots/$stage.$name.txt' using 1:2 with lines title '$(echo "$name" | tr _ ' ')'"
+    done
+    gnuplot <<PLOT
+set terminal pngcairo size 900,500 font 'sans,11'
+set output '$run/plots/$stage.png'
+set title '$(echo "$stage" | tr _ ' ')'
+set xlabel 'step'
+set logscale y
+set grid
+plot $columns
+PLOT
+    rm -f "$run/plots/$stage".*.txt
+done
