@@ -249,10 +249,38 @@ static int load_text(const char *folder, const struct student_description *d, fl
     return code ? error_context(code, "%s", path) : OK;
 }
 
-int student_load(const char *folder, const struct student_description *d, const struct param_table *table,
-                 elem *weights, struct codec *codec, float *text) {
-    TRY(load_part(folder, "transformer.safetensors", weights, table, WEIGHTS_TRUNK, d->naming));
-    if (d->dit.audio_dim) TRY(load_part(folder, "audio.safetensors", weights, table, WEIGHTS_AUDIO, NAMING_ORIGINAL));
-    TRY(load_text(folder, d, text));
-    return load_codec(folder, d, codec);
+int student_open(struct student *s, const char *folder) {
+    memset(s, 0, sizeof *s);
+    TRY(student_describe(&s->description, folder));
+    TRY(dit_create(&s->net, &s->description.dit, 0));
+    arena_begin(&s->weights, "student weights");
+    ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    return OK;
+}
+
+int student_load(struct student *s, const char *folder) {
+    const struct student_description *d = &s->description;
+    const struct dit_config *c = &d->dit;
+    TRY(arena_commit(&s->weights));
+    s->params = (struct params){.table = &s->net.table};
+    s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    TRY(load_part(folder, "transformer.safetensors", s->params.weights, &s->net.table, WEIGHTS_TRUNK, d->naming));
+    if (c->audio_dim)
+        TRY(load_part(folder, "audio.safetensors", s->params.weights, &s->net.table, WEIGHTS_AUDIO, NAMING_ORIGINAL));
+    s->text = malloc((size_t)c->text_len * (size_t)c->text_dim * sizeof *s->text);
+    if (!s->text) return error_set(ERR_DEVICE, "out of memory for the text");
+    TRY(load_text(folder, d, s->text));
+    TRY(load_codec(folder, d, &s->codec));
+    if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
+        return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,
+                         s->codec.channels, s->codec.h, s->codec.w, c->in_channels, c->height, c->width);
+    return OK;
+}
+
+void student_close(struct student *s) {
+    codec_close(&s->codec);
+    arena_free(&s->weights);
+    dit_destroy(&s->net);
+    free(s->text);
+    memset(s, 0, sizeof *s);
 }

@@ -28,8 +28,20 @@ int student_write(const char *folder, const struct student_description *descript
                   const float *values, enum safetensors_type type, const struct codec *codec, const float *text);
 
 int student_describe(struct student_description *description, const char *folder); /* config.json alone */
-/* Device weights [table->total], the codec (opened), text host [text_len * text_dim]. */
-int student_load(const char *folder, const struct student_description *description, const struct param_table *table,
-                 elem *weights, struct codec *codec, float *text);
+
+/* A student in memory. weights: its device arena, kept apart so that a plan can name it. */
+struct student {
+    struct student_description description;
+    struct dit net;
+    struct params params; /* no gradients */
+    struct codec codec;
+    struct arena weights;
+    float *text; /* host [text_len, text_dim] */
+};
+/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout. */
+int student_open(struct student *student, const char *folder);
+/* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
+int student_load(struct student *student, const char *folder);
+void student_close(struct student *student);
 
 #endif

@@ -26,12 +26,9 @@ struct party {
 };
 
 struct session {
-    struct student_description student;
-    struct dit net;
-    struct params params;
-    struct codec codec;
+    struct student student;
     struct rollout rollout;
-    struct arena weights, buffers;
+    struct arena buffers;
     struct party party[AUDIO_STREAMS];
     long start, capacity; /* first video frame in the queues, frames they hold */
     int filled;           /* samples of the present video frame */
@@ -45,22 +42,24 @@ struct session {
     real *features, *mask, *reference, *x0;
 };
 
-const struct student_description *session_student(const struct session *s) { return &s->student; }
-int session_chunk_frames(const struct session *s) { return FRAMES_PER_LATENT * s->student.rollout.causal.chunk; }
+const struct student_description *session_student(const struct session *s) { return &s->student.description; }
+int session_chunk_frames(const struct session *s) {
+    return FRAMES_PER_LATENT * s->student.description.rollout.causal.chunk;
+}
 
 /* Video frames that the windows of a chunk reach over. */
 static int chunk_reach(const struct session *s) { return WINDOW_BACK + session_chunk_frames(s) + WINDOW_AHEAD; }
 
 static long latent_size(const struct session *s) {
-    const struct dit_config *c = &s->student.dit;
+    const struct dit_config *c = &s->student.description.dit;
     return (long)c->in_channels * c->height * c->width;
 }
 
 static int layout(struct session *s) {
-    const struct dit_config *c = &s->student.dit;
-    const struct rollout_config *r = &s->student.rollout;
+    const struct dit_config *c = &s->student.description.dit;
+    const struct rollout_config *r = &s->student.description.rollout;
     struct arena *a = &s->buffers;
-    TRY(rollout_layout(&s->rollout, &s->net, r, 1, r->causal.ring, a));
+    TRY(rollout_layout(&s->rollout, &s->student.net, r, 1, r->causal.ring, a));
     s->text = ARENA_TAKE(a, "text", elem, c->text_len * c->text_dim);
     for (int k = 0; k < AUDIO_STREAMS; k++)
         s->window[k] = ARENA_TAKE(a, "audio windows", elem, r->causal.chunk * AUDIO_WINDOW * c->audio_dim);
@@ -72,55 +71,36 @@ static int layout(struct session *s) {
 }
 
 static int allocate(struct session *s, FILE *plan) {
-    arena_begin(&s->weights, "student weights");
     arena_begin(&s->buffers, "stream buffers");
-    ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
     TRY(layout(s));
     rollout_free(&s->rollout);
     if (plan) {
-        arena_print(&s->weights, plan, 0);
+        arena_print(&s->student.weights, plan, 0);
         arena_print(&s->buffers, plan, 0);
     }
-    TRY(arena_commit(&s->weights));
     TRY(arena_commit(&s->buffers));
-    s->params = (struct params){.table = &s->net.table};
-    s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
     return layout(s);
 }
 
-static int load(struct session *s, const char *folder) {
-    const struct dit_config *c = &s->student.dit;
-    size_t count = (size_t)c->text_len * (size_t)c->text_dim;
-    float *text = malloc(count * sizeof *text);
-    int code = text ? student_load(folder, &s->student, &s->net.table, s->params.weights, &s->codec, text)
-                    : error_set(ERR_DEVICE, "out of memory for the text");
-    if (!code) transfer_to_elem(s->text, text, (long)count);
-    free(text);
-    TRY(code);
-    if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
-        return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,
-                         s->codec.channels, s->codec.h, s->codec.w, c->in_channels, c->height, c->width);
-    return OK;
-}
-
 static int open_party(struct session *s, struct party *p) {
-    TRY(audio_encoder_open(&p->encoder, s->student.audio_encoder, s->student.dit.audio_dim));
-    p->features = calloc((size_t)s->capacity * (size_t)s->student.dit.audio_dim, sizeof(float));
+    TRY(audio_encoder_open(&p->encoder, s->student.description.audio_encoder, s->student.description.dit.audio_dim));
+    p->features = calloc((size_t)s->capacity * (size_t)s->student.description.dit.audio_dim, sizeof(float));
     p->mask = calloc((size_t)s->capacity, sizeof(float));
     return p->features && p->mask ? OK : error_set(ERR_DEVICE, "out of memory for the sound queues");
 }
 
 static int open_session(struct session *s, const char *folder, const struct session_options *options, FILE *plan) {
-    TRY(student_describe(&s->student, folder));
-    struct causal_config *causal = &s->student.rollout.causal;
+    TRY(student_open(&s->student, folder));
+    const struct dit_config *c = &s->student.description.dit;
+    struct causal_config *causal = &s->student.description.rollout.causal;
     if (options->sink >= 0) {
         causal->ring += causal->sink - options->sink;
         causal->sink = options->sink;
     }
     if (options->rapr >= 0) causal->rapr = (enum rapr_mode)options->rapr;
-    TRY(dit_create(&s->net, &s->student.dit, 0));
     TRY(allocate(s, plan));
-    TRY(load(s, folder));
+    TRY(student_load(&s->student, folder));
+    transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
     s->capacity = chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s);
     for (int k = 0; k < AUDIO_STREAMS; k++) TRY(open_party(s, &s->party[k]));
     s->latents = malloc((size_t)(causal->chunk * latent_size(s)) * sizeof *s->latents);
@@ -129,7 +109,7 @@ static int open_session(struct session *s, const char *folder, const struct sess
     s->condition = (struct rollout_condition){
         .text = s->text,
         .audio = {s->window[AUDIO_TALK], s->window[AUDIO_LISTEN]},
-        .audio_stride = (long)causal->chunk * AUDIO_WINDOW * s->student.dit.audio_dim,
+        .audio_stride = (long)causal->chunk * AUDIO_WINDOW * c->audio_dim,
     };
     return OK;
 }
@@ -153,10 +133,8 @@ void session_close(struct session *s) {
         free(s->party[k].mask);
     }
     rollout_free(&s->rollout);
-    codec_close(&s->codec);
     arena_free(&s->buffers);
-    arena_free(&s->weights);
-    dit_destroy(&s->net);
+    student_close(&s->student);
     free(s->latents);
     free(s);
 }
@@ -170,9 +148,10 @@ int session_begin(struct session *s, const float *reference, float *first) {
     }
     s->start = s->filled = s->begun = s->ended = 0;
     s->rollout.next_chunk = 1;
-    codec_encode_reset(&s->codec);
-    codec_decode_reset(&s->codec);
-    if (codec_encode(&s->codec, reference, 1, s->latents) != 1 || codec_decode(&s->codec, s->latents, 1, first) != 1)
+    codec_encode_reset(&s->student.codec);
+    codec_decode_reset(&s->student.codec);
+    if (codec_encode(&s->student.codec, reference, 1, s->latents) != 1 ||
+        codec_decode(&s->student.codec, s->latents, 1, first) != 1)
         return error_set(ERR_DEVICE, "the codec gave no latent frame for the reference");
     transfer_to_real(s->reference, s->latents, latent_size(s));
     return device_sync();
@@ -182,7 +161,7 @@ int session_begin(struct session *s, const float *reference, float *first) {
 static long queue_end(const struct session *s) { return s->start + s->capacity; }
 
 static void take_features(struct session *s, struct party *p, int samples) {
-    int dim = s->student.dit.audio_dim, room = (int)(queue_end(s) - p->features_end);
+    int dim = s->student.description.dit.audio_dim, room = (int)(queue_end(s) - p->features_end);
     float *out = p->features + (p->features_end - s->start) * dim;
     p->features_end += samples ? audio_encoder_push(&p->encoder, p->pcm, samples, out, room)
                                : audio_encoder_flush(&p->encoder, out, room);
@@ -238,7 +217,7 @@ static long known_end(const struct session *s) {
 }
 
 static long first_latent(const struct session *s) {
-    return (long)(s->rollout.next_chunk - 1) * s->student.rollout.causal.chunk + 1;
+    return (long)(s->rollout.next_chunk - 1) * s->student.description.rollout.causal.chunk + 1;
 }
 
 int session_ready(const struct session *s) {
@@ -249,7 +228,7 @@ int session_ready(const struct session *s) {
 
 /* Windows of latent frames first .. first+count-1 from the queues; ends beyond what is known repeat the last frame. */
 static void make_windows(struct session *s, long first, int count) {
-    int dim = s->student.dit.audio_dim;
+    int dim = s->student.description.dit.audio_dim;
     long begin = FRAMES_PER_LATENT * first - WINDOW_BACK, end = begin + chunk_reach(s), known = known_end(s);
     if (begin < s->start) begin = s->start;
     if (end > known) end = known;
@@ -266,7 +245,7 @@ static void make_windows(struct session *s, long first, int count) {
 
 /* Drops what no later chunk's windows reach. */
 static void advance_queues(struct session *s) {
-    int dim = s->student.dit.audio_dim;
+    int dim = s->student.description.dit.audio_dim;
     long keep = FRAMES_PER_LATENT * first_latent(s) - WINDOW_BACK, drop = keep - s->start;
     if (drop <= 0) return;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
@@ -282,21 +261,21 @@ static void advance_queues(struct session *s) {
 static int begin_rollout(struct session *s) {
     make_windows(s, 0, 1);
     s->begun = 1;
-    return rollout_begin(&s->rollout, &s->params, s->reference, latent_size(s), &s->condition);
+    return rollout_begin(&s->rollout, &s->student.params, s->reference, latent_size(s), &s->condition);
 }
 
 int session_take(struct session *s, float *frames, double *seconds) {
-    int chunk = s->student.rollout.causal.chunk;
+    int chunk = s->student.description.rollout.causal.chunk;
     long size = chunk * latent_size(s);
     double begin = clock_seconds();
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, first_latent(s), chunk);
-    TRY(rollout_chunk(&s->rollout, &s->params, &s->condition, &s->noise, s->student.rollout.steps - 1, s->x0, size,
-                      NULL, 0));
+    TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,
+                      s->student.description.rollout.steps - 1, s->x0, size, NULL, 0));
     transfer_from_real(s->latents, s->x0, size);
     TRY(device_sync());
     double middle = clock_seconds();
-    if (codec_decode(&s->codec, s->latents, chunk, frames) != session_chunk_frames(s))
+    if (codec_decode(&s->student.codec, s->latents, chunk, frames) != session_chunk_frames(s))
         return error_set(ERR_DEVICE, "the codec gave no whole chunk of frames");
     if (seconds) {
         seconds[0] = middle - begin;
