@@ -70,11 +70,10 @@ static int open_generator(struct teacher_generator *g, const char *folder, const
     TRY(layout(g, config));
     size_t clip = (size_t)(g->F * c->in_channels * c->height * c->width), B = (size_t)g->B, T = (size_t)g->T;
     size_t text = (size_t)(c->text_len * c->text_dim);
-    g->staging = malloc(condition_staging(&g->condition) * sizeof *g->staging);
     g->latents = calloc(B * clip, sizeof(float));
     g->text = malloc(B * text * sizeof(float));
     g->frames = malloc(T * 3 * (size_t)d->pixel_height * (size_t)d->pixel_width * sizeof(float));
-    int whole = g->staging && g->latents && g->text && g->frames;
+    int whole = g->latents && g->text && g->frames;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         g->features[k] = calloc(B * T * (size_t)c->audio_dim, sizeof(float));
         g->mask[k] = calloc(B * T, sizeof(float));
@@ -97,7 +96,6 @@ void teacher_generator_close(struct teacher_generator *g) {
     sampler_free(&g->sampler);
     arena_free(&g->buffers);
     student_close(&g->model);
-    free(g->staging);
     free(g->latents);
     free(g->text);
     free(g->frames);
@@ -145,7 +143,7 @@ static int sample_batch(struct teacher_generator *g, uint64_t seed, uint64_t ste
     long clip = (long)g->F * c->in_channels * c->height * c->width;
     struct condition_host host = {
         .features = {g->features[0], g->features[1]}, .mask = {g->mask[0], g->mask[1]}, .text = g->text};
-    condition_batch_upload(&g->condition, &host, g->staging);
+    condition_batch_upload(&g->condition, &host);
     transfer_to_real(g->clips, g->latents, g->B * clip);
     sampler_begin(&g->sampler, g->clips, clip, seed, step, 0);
     TRY(sampler_run(&g->sampler, &g->model.params, &g->condition));

@@ -197,7 +197,8 @@ int train_state_resume(struct train_state *s, const char *folder, int *found) {
     return OK;
 }
 
-int train_state_load_weights(const char *from, const char *network, const struct param_table *table, real *master) {
+int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+                             const struct param_table *table, real *master, long *step) {
     char path[FILE_PATH_MAX], group[NAME_MAX_LENGTH];
     struct stat info;
     struct state_reader *r;
@@ -207,7 +208,13 @@ int train_state_load_weights(const char *from, const char *network, const struct
     if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
     TRY(state_open(&r, path));
     snprintf(group, sizeof group, "%s/ema", network);
-    int code = get_params(r, network, state_has(r, group) ? "ema" : "master", table, master);
+    int average = source == WEIGHTS_AVERAGE && state_has(r, group);
+    int code = get_params(r, network, average ? "ema" : "master", table, master);
+    int64_t at = 0;
+    if (!code && step) {
+        code = state_get_integer(r, "step", &at);
+        *step = (long)at;
+    }
     state_close(r);
     if (code) return error_context(code, "%s", path);
     log_line("%s from %s", network, path);

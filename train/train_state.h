@@ -37,8 +37,11 @@ int train_state_save(struct train_state *s, const char *folder, long step, int k
    type or thread count differ from those that wrote it. */
 int train_state_resume(struct train_state *s, const char *folder, int *found);
 
-/* Master weights of one network from another stage: its average when it has one. `from`: a stage's folder (newest whole
-   state) or a file; the names must be those of `table`; master: device [table->total]. */
-int train_state_load_weights(const char *from, const char *network, const struct param_table *table, real *master);
+/* Master weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
+   stage's folder (newest whole state) or a file; the names must be those of `table`; master: device [table->total];
+   step: the update that they are from, or NULL. */
+enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
+int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+                             const struct param_table *table, real *master, long *step);
 
 #endif
