@@ -21,7 +21,7 @@ BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)
 
 PACKAGES := hdf5-serial libavformat libavcodec libavutil libswscale libswresample libpng cairo yaml-0.1 libcjson
 CFLAGS   := -std=c11 -O2 -g -fopenmp -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror \
-            -fno-math-errno -ffp-contract=on -D_GNU_SOURCE -DBACKEND_NAME='"$(BACKEND)"' -I. -I$(BUILD)/gen
+            -fno-math-errno -ffp-contract=on -D_GNU_SOURCE -DH5_USE_110_API -DBACKEND_NAME='"$(BACKEND)"' -I. -I$(BUILD)/gen
 CFLAGS   += $(if $(filter bf16,$(TYPE)),-DTYPE_BF16)$(if $(filter double,$(TYPE)),-DTYPE_DOUBLE)
 CFLAGS   += $(if $(filter 1,$(GUARD)),-DGUARD=1)
 CFLAGS   += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g')

@@ -13,6 +13,8 @@ int error_set(enum error_code code, const char *format, ...) {
     va_start(list, format);
     vsnprintf(line, sizeof line, format, list);
     va_end(list);
+    for (char *c = line; *c; c++) /* names from files may hold anything: one line, no control characters */
+        if ((unsigned char)*c < 32 || *c == 127) *c = '?';
     memcpy(text, line, sizeof text);
     return code;
 }

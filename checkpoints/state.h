@@ -1,7 +1,9 @@
 /* state.h: training state in HDF5 (docs/formats.md): whole tensors under their names, scalars, and a resolved config, so
    that it depends on neither backend nor number of ranks. Beside FILE a small FILE.sum holds length and checksum of the
-   whole file; it is verified before the HDF5 library opens the file. Written to a temporary name, synced, renamed, the
-   sum last. Host memory. */
+   whole file; it is verified before the HDF5 library opens the file, for the library can crash on damaged ones. A kill at
+   any moment leaves the old file or the new one whole: FILE.tmp is written and synced, then FILE.sum.new, then FILE.tmp
+   becomes FILE and FILE.sum.new becomes FILE.sum; in between a reader finds FILE to match one of the two sums. Host
+   memory. */
 #ifndef CHECKPOINTS_STATE_H
 #define CHECKPOINTS_STATE_H
 
@@ -15,7 +17,7 @@ int state_put_params(struct state_writer *w, const char *group, const struct par
 int state_put_floats(struct state_writer *w, const char *name, const float *values, int ndim, const long *shape);
 int state_put_integer(struct state_writer *w, const char *name, int64_t value);
 int state_put_text(struct state_writer *w, const char *name, const char *text);
-int state_finish(struct state_writer *w);  /* file and sum are whole when it returns OK; on error nothing is left */
+int state_finish(struct state_writer *w); /* file and sum are whole when it returns OK; on error nothing is left */
 void state_abandon(struct state_writer *w);
 
 struct state_reader;
@@ -28,9 +30,12 @@ int state_get_floats(struct state_reader *r, const char *name, float *values, si
 int state_get_integer(struct state_reader *r, const char *name, int64_t *value);
 int state_get_text(struct state_reader *r, const char *name, char **text); /* malloc'd */
 
+/* Length and checksum of a file against its sums; ERR_INPUT says what is wrong. */
+int state_verify(const char *path);
 /* Run folders: FOLDER/checkpoints/step_00001234.h5. The newest whole one ("" when there is none); damaged ones are
-   skipped with a line in the log. Keeps the last `keep`. */
+   skipped with a line in the log. */
 int state_newest(const char *folder, char *path, size_t size);
+/* Keeps the `keep` (at least 1) written last and removes the others and what killed writers left. */
 int state_prune(const char *folder, int keep);
 
 #endif

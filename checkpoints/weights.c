@@ -1,12 +1,12 @@
 /* weights.c: see weights.h. */
 #include "checkpoints/weights.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "checkpoints/fault_list.h"
 #include "checkpoints/names.h"
 #include "model/transfer.h"
 
@@ -21,30 +21,6 @@ static void tensor_key(char *key, size_t size, const struct param *param, enum w
     if (naming == NAMING_ORIGINAL || names_to_diffusers(param->name, key, size)) snprintf(key, size, "%s", param->name);
 }
 
-/* Every fault of a file in one line of text. */
-struct fault_list {
-    char text[900];
-    size_t length;
-    int count;
-};
-static void __attribute__((format(printf, 2, 3))) fault_add(struct fault_list *faults, const char *format, ...) {
-    faults->count++;
-    if (faults->length + 2 >= sizeof faults->text) return;
-    va_list list;
-    va_start(list, format);
-    int n = vsnprintf(faults->text + faults->length, sizeof faults->text - faults->length, format, list);
-    va_end(list);
-    faults->length += (size_t)n;
-    if (faults->length > sizeof faults->text) faults->length = sizeof faults->text;
-}
-
-static void shape_text(char *out, size_t size, int ndim, const long *shape) {
-    size_t used = (size_t)snprintf(out, size, "[");
-    for (int i = 0; i < ndim && used < size; i++)
-        used += (size_t)snprintf(out + used, size - used, i ? ", %ld" : "%ld", shape[i]);
-    if (used < size) snprintf(out + used, size - used, "]");
-}
-
 static void check_tensors(struct fault_list *faults, const struct param_table *table, const struct safetensors *file,
                           enum weights_part part, enum weights_naming naming) {
     int expected = 0;
@@ -57,28 +33,28 @@ static void check_tensors(struct fault_list *faults, const struct param_table *t
         tensor_key(key, sizeof key, p, naming);
         const struct safetensors_entry *e = safetensors_find(file, key);
         if (!e) {
-            fault_add(faults, "; missing %s", key);
+            fault_add(faults, "missing %s", key);
             continue;
         }
         if (known) known[e - file->entries] = 1;
         int same = e->ndim == p->ndim;
         for (int k = 0; same && k < p->ndim; k++) same = e->shape[k] == p->shape[k];
         if (same) continue;
-        shape_text(want, sizeof want, p->ndim, p->shape);
-        shape_text(got, sizeof got, e->ndim, e->shape);
-        fault_add(faults, "; %s is %s, expected %s", key, got, want);
+        fault_shape(want, sizeof want, p->ndim, p->shape);
+        fault_shape(got, sizeof got, e->ndim, e->shape);
+        fault_add(faults, "%s is %s, expected %s", key, got, want);
     }
     for (int i = 0; known && i < file->count; i++)
-        if (!known[i]) fault_add(faults, "; surplus %s", file->entries[i].name);
+        if (!known[i]) fault_add(faults, "surplus %s", file->entries[i].name);
     free(known);
-    if (!expected && file->count) fault_add(faults, "; no tensors were expected");
+    if (!expected && file->count) fault_add(faults, "no tensors were expected");
 }
 
 int weights_load(elem *weights, const struct param_table *table, const struct safetensors *file, enum weights_part part,
                  enum weights_naming naming) {
-    struct fault_list faults = {.text = "", .length = 0, .count = 0};
+    struct fault_list faults = {.count = 0};
     check_tensors(&faults, table, file, part, naming);
-    if (faults.count) return error_set(ERR_INPUT, "%d tensors do not fit: %s", faults.count, faults.text + 2);
+    if (faults.count) return error_set(ERR_INPUT, "%d tensors do not fit: %s", faults.count, faults.text);
     size_t largest = 0;
     for (int i = 0; i < table->count; i++)
         if (table->list[i].count > largest) largest = table->list[i].count;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "data/dataset_internal.h"
+#include "data/hdf5_error.h"
 
 enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8 };
 
@@ -192,7 +193,7 @@ static int open_file(struct dataset *set) {
 
 int dataset_open(struct dataset **out, const char *path) {
     *out = NULL;
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hdf5_quiet();
     FILE *probe = fopen(path, "rb");
     if (!probe) return error_set(ERR_INPUT, "%s: cannot be opened", path);
     fclose(probe);
@@ -289,7 +290,7 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
     const hsize_t latents[5] = {1, (hsize_t)latent_frames, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
     const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
     pthread_mutex_lock(&set->lock);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* this setting belongs to the thread */
+    hdf5_quiet(); /* this setting belongs to the thread */
     int bad = (latent_frames && read_row(set->latents, r, 5, latents, row->latents)) ||
               read_row(set->audio, r, 4, audio, row->audio) || read_row(set->talk, r, 2, mask, row->talk) ||
               read_row(set->listen, r, 2, mask, row->listen);
@@ -351,7 +352,7 @@ static herr_t collect_tensor(hid_t group, const char *name, const H5L_info_t *in
 int dataset_codec(struct dataset *set, struct codec *codec) {
     struct tensor_list list = {.count = 0};
     pthread_mutex_lock(&set->lock);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hdf5_quiet();
     int bad = H5Lexists(set->file, "codec", H5P_DEFAULT) <= 0 ||
               H5Literate_by_name(set->file, "codec", H5_INDEX_NAME, H5_ITER_INC, NULL, collect_tensor, &list,
                                  H5P_DEFAULT) < 0;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "data/dataset_internal.h"
+#include "data/hdf5_error.h"
 
 enum { COLUMNS = 4, COLUMN_CHUNK = 1024, MASK_CHUNK = 64 };
 static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split"};
@@ -110,7 +111,7 @@ static int create_contents(struct dataset_writer *w, const struct codec *codec, 
 int dataset_create(struct dataset_writer **out, const char *path, const struct dataset_shape *shape,
                    const struct codec *codec, const float *text) {
     *out = NULL;
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hdf5_quiet();
     const struct dataset_shape *s = shape;
     if (s->F < 1 || s->C < 1 || s->H < 1 || s->W < 1 || s->D < 1 || s->text_len < 1 || s->text_dim < 1 || s->A < 1 ||
         s->A > 2 || s->T != 1 + 4 * (s->F - 1))

@@ -107,9 +107,8 @@ int discriminator_create(struct discriminator *d, const struct dit_config *trunk
     }
     d->head_slice = trunk->layers + 2;
     add_heads(d);
-    int code = param_table_close(&d->trunk.table);
-    if (code) discriminator_destroy(d);
-    return code;
+    param_table_close(&d->trunk.table);
+    return OK;
 }
 
 void discriminator_destroy(struct discriminator *d) {

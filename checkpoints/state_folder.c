@@ -1,0 +1,135 @@
+/* state_folder.c: the training states of a run folder: state_newest and state_prune (state.h). */
+#include "checkpoints/state.h"
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct found_state {
+    char name[64];
+    long step;
+    struct timespec written;
+};
+struct state_list {
+    struct found_state *states;
+    int count, capacity;
+};
+
+/* 1: step_DIGITS.h5 followed by `ending`. */
+static int is_state(const char *name, long *step, const char *ending) {
+    char *end;
+    if (strncmp(name, "step_", 5) || name[5] < '0' || name[5] > '9' || strlen(name) >= 64) return 0;
+    errno = 0;
+    *step = strtol(name + 5, &end, 10);
+    return !errno && !strncmp(end, ".h5", 3) && !strcmp(end + 3, ending);
+}
+
+static int by_step(const void *a, const void *b) {
+    long x = ((const struct found_state *)a)->step, y = ((const struct found_state *)b)->step;
+    return x > y ? -1 : x < y;
+}
+
+static int by_time(const void *a, const void *b) {
+    const struct timespec *x = &((const struct found_state *)a)->written;
+    const struct timespec *y = &((const struct found_state *)b)->written;
+    if (x->tv_sec != y->tv_sec) return x->tv_sec > y->tv_sec ? -1 : 1;
+    if (x->tv_nsec != y->tv_nsec) return x->tv_nsec > y->tv_nsec ? -1 : 1;
+    return by_step(a, b);
+}
+
+static int add_state(struct state_list *list, DIR *dir, const char *name, long step) {
+    struct stat info;
+    if (fstatat(dirfd(dir), name, &info, 0)) return OK; /* gone meanwhile */
+    if (list->count == list->capacity) {
+        int capacity = list->capacity ? 2 * list->capacity : 16;
+        struct found_state *more = realloc(list->states, (size_t)capacity * sizeof *more);
+        if (!more) return error_set(ERR_DEVICE, "out of memory");
+        list->states = more;
+        list->capacity = capacity;
+    }
+    struct found_state *s = &list->states[list->count++];
+    snprintf(s->name, sizeof s->name, "%.63s", name);
+    s->step = step;
+    s->written = info.st_mtim;
+    return OK;
+}
+
+/* No folder: an empty list. */
+static int list_states(struct state_list *list, const char *folder, int (*order)(const void *, const void *)) {
+    memset(list, 0, sizeof *list);
+    DIR *dir = opendir(folder);
+    if (!dir && errno == ENOENT) return OK;
+    if (!dir) return error_set(ERR_INPUT, "%s: cannot read the folder: %s", folder, strerror(errno));
+    int code = OK;
+    long step;
+    for (struct dirent *entry; !code && (entry = readdir(dir));)
+        if (is_state(entry->d_name, &step, "")) code = add_state(list, dir, entry->d_name, step);
+    closedir(dir);
+    if (list->count) qsort(list->states, (size_t)list->count, sizeof *list->states, order);
+    if (code) free(list->states);
+    return code;
+}
+
+int state_newest(const char *folder, char *path, size_t size) {
+    char states[FILE_PATH_MAX];
+    struct state_list list;
+    TRY(file_join(states, sizeof states, folder, "checkpoints"));
+    TRY(list_states(&list, states, by_step));
+    int code = OK, found = 0;
+    for (int i = 0; i < list.count && !code && !found; i++) {
+        code = file_join(path, size, states, list.states[i].name);
+        if (code) break;
+        found = state_verify(path) == OK;
+        if (!found) log_line("skipped: %s", error_text());
+    }
+    free(list.states);
+    if (!found && size) path[0] = 0;
+    return code;
+}
+
+static void remove_with_sums(const char *path) {
+    static const char *const endings[] = {".sum.new", ".sum", ""};
+    char name[FILE_PATH_MAX + 16];
+    /* the sums go first: a state without one is not taken for whole */
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", path, endings[i]);
+        unlink(name);
+    }
+}
+
+/* Files that no writer will finish: the caller has the run folder's lock. */
+static void remove_leftovers(const char *folder) {
+    static const char *const endings[] = {".tmp", ".sum.tmp", ".sum.new.tmp"};
+    char path[FILE_PATH_MAX];
+    DIR *dir = opendir(folder);
+    long step;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        for (int i = 0; i < 3; i++)
+            if (is_state(entry->d_name, &step, endings[i]) && !file_join(path, sizeof path, folder, entry->d_name))
+                unlink(path);
+    if (dir) closedir(dir);
+}
+
+/* By time of writing, not by step: after a resume past a damaged state of a later step, the new states are the ones that
+   count. */
+int state_prune(const char *folder, int keep) {
+    char states[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    struct state_list list;
+    TRY(file_join(states, sizeof states, folder, "checkpoints"));
+    TRY(list_states(&list, states, by_time));
+    int code = OK;
+    for (int i = keep > 1 ? keep : 1; i < list.count && !code; i++) {
+        code = file_join(path, sizeof path, states, list.states[i].name);
+        if (!code) remove_with_sums(path);
+    }
+    free(list.states);
+    remove_leftovers(states);
+    return code;
+}
