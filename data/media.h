@@ -5,31 +5,42 @@
 
 #include <stddef.h>
 
-/* Reads a video file frame by frame at exactly 25 fps (frames repeated or dropped by presentation time), scaled to cover
-   height x width and centre-cropped (crop_x, crop_y, crop_size in 0..1 of the source choose another square; 0: default). */
+/* Reads a video file frame by frame at exactly 25 fps (frames repeated or dropped by presentation time), turned upright,
+   scaled to cover height x width and cropped about its middle. Time 0 is the file's, for video and sound alike. */
 struct video_reader;
 int video_open(struct video_reader **reader, const char *path, int height, int width);
+/* Another window: its middle at (x, y) and its height `size`, as fractions of the picture's width, height and height;
+   moved and shrunk to lie inside. size 0: as video_open. */
+struct video_crop {
+    double x, y, size;
+};
+int video_open_crop(struct video_reader **reader, const char *path, int height, int width,
+                    const struct video_crop *crop);
 int video_read(struct video_reader *reader, float *frame); /* 1 a frame, 0 the end, negative: -(error code) */
 void video_close(struct video_reader *reader);
 
-/* All of a file's sound, first audio stream, mixed to mono, resampled to 16 kHz; malloc'd. channel: -1 mix, 0, 1, ...
-   a file without sound: *samples = 0 and OK. */
+/* All of a file's sound: first audio stream, mixed to mono or one of its channels, resampled to 16 kHz; malloc'd.
+   channel: -1 mix, 0, 1, ...; a file without sound: *samples = 0, *pcm NULL and OK. */
 int audio_read(const char *path, int channel, float **pcm, long *samples);
 int audio_channels(const char *path, int *channels); /* 0: no sound */
-/* Streaming read of any length: fills up to `want` samples of `channels` interleaved channels at 16 kHz. */
+/* Streaming read of any length at constant memory: `channels` (1: mix; 2, where mono sound fills both) interleaved
+   channels at 16 kHz. ERR_INPUT when the file has no sound. */
 struct audio_reader;
 int audio_open(struct audio_reader **reader, const char *path, int channels);
-long audio_next(struct audio_reader *reader, float *pcm, long want); /* frames read; 0 the end; negative: -(error code) */
+/* Sample frames read: `want` until the file ends, then fewer, then 0; negative: -(error code). */
+long audio_next(struct audio_reader *reader, float *pcm, long want);
 void audio_close(struct audio_reader *reader);
 int audio_write_wav(const char *path, const float *pcm, long samples, int channels); /* 16 kHz, 16 bit */
 
-/* mp4 (H.264, AAC) at 25 fps; audio_channels 0, 1 or 2 interleaved. Written to a temporary name, renamed at close. */
+/* mp4 (H.264, AAC) at 25 fps; audio_channels 0, 1 or 2 interleaved. Written to a temporary name (PATH.tmp), renamed at
+   the end. Height and width are even. Pictures and sound are pushed side by side; constant memory while neither runs far
+   ahead. */
 struct video_writer;
 int video_create(struct video_writer **writer, const char *path, int height, int width, int audio_channels);
 int video_write(struct video_writer *writer, const float *frame);
 int video_write_audio(struct video_writer *writer, const float *pcm, long samples);
-int video_finish(struct video_writer *writer); /* closes; the file is there when it returns OK */
-void video_discard(struct video_writer *writer);
+int video_finish(struct video_writer *writer);   /* frees the writer; the file is there when it returns OK */
+void video_discard(struct video_writer *writer); /* frees the writer and removes what was written */
 
 /* 8-bit RGB [H, W, 3]. png_read scales nothing; pixels malloc'd. */
 int png_write(const char *path, const unsigned char *rgb, int height, int width);

@@ -1,0 +1,240 @@
+/* video_writer.c: pictures and sound into mp4 files: H.264 4:2:0 by libx264, AAC. See media.h. */
+#include "data/media.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/opt.h>
+#include <libswscale/swscale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/fileio.h"
+
+enum { FPS = 25, RATE = 16000, BITS_A_CHANNEL = 64000, SIDE_MAX = 8192 };
+
+struct output {
+    AVCodecContext *encoder;
+    AVStream *stream;
+    AVFrame *frame;
+    int64_t pts;
+};
+struct video_writer {
+    char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
+    AVFormatContext *format;
+    AVPacket *packet;
+    struct output video, sound; /* sound.encoder NULL: none */
+    struct SwsContext *scaler;
+    uint8_t *rgb;
+    int height, width, channels;
+    int filled; /* samples in sound.frame */
+    int opened; /* the file is there and has a header */
+};
+
+static int broken(const struct video_writer *w, const char *what) {
+    return error_set(ERR_INPUT, "%s: cannot %s (disk full?)", w->path, what);
+}
+
+/* Sends a frame (NULL: the end) to an encoder and what comes out of it to the file. */
+static int encode(struct video_writer *w, struct output *out, AVFrame *frame) {
+    if (avcodec_send_frame(out->encoder, frame) < 0) return broken(w, "be encoded");
+    for (;;) {
+        int result = avcodec_receive_packet(out->encoder, w->packet);
+        if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return OK;
+        if (result < 0) return broken(w, "be encoded");
+        av_packet_rescale_ts(w->packet, out->encoder->time_base, out->stream->time_base);
+        w->packet->stream_index = out->stream->index;
+        if (av_interleaved_write_frame(w->format, w->packet) < 0) return broken(w, "be written");
+    }
+}
+
+/* A stream in the container with its encoder, ready to be set up. */
+static int add_stream(struct video_writer *w, struct output *out, const char *name) {
+    const AVCodec *codec = avcodec_find_encoder_by_name(name);
+    if (!codec) return error_set(ERR_DEVICE, "%s: libav has no encoder %s here", w->path, name);
+    out->encoder = avcodec_alloc_context3(codec);
+    out->stream = avformat_new_stream(w->format, NULL);
+    out->frame = av_frame_alloc();
+    if (!out->encoder || !out->stream || !out->frame) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    if (w->format->oformat->flags & AVFMT_GLOBALHEADER) out->encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
+    return OK;
+}
+
+static int open_encoder(struct video_writer *w, struct output *out) {
+    if (avcodec_open2(out->encoder, NULL, NULL) < 0) return error_set(ERR_DEVICE, "%s: its encoder fails", w->path);
+    out->stream->time_base = out->encoder->time_base;
+    if (avcodec_parameters_from_context(out->stream->codecpar, out->encoder) < 0)
+        return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    return OK;
+}
+
+static int add_video(struct video_writer *w) {
+    TRY(add_stream(w, &w->video, "libx264"));
+    AVCodecContext *e = w->video.encoder;
+    e->width = w->width;
+    e->height = w->height;
+    e->pix_fmt = AV_PIX_FMT_YUV420P;
+    e->time_base = (AVRational){1, FPS};
+    e->framerate = (AVRational){FPS, 1};
+    e->gop_size = 2 * FPS;
+    e->thread_count = 1;
+    e->colorspace = AVCOL_SPC_SMPTE170M;
+    e->color_primaries = AVCOL_PRI_SMPTE170M;
+    e->color_trc = AVCOL_TRC_SMPTE170M;
+    e->color_range = AVCOL_RANGE_MPEG;
+    av_opt_set(e->priv_data, "preset", "veryfast", 0);
+    av_opt_set(e->priv_data, "crf", "15", 0); /* small pictures: what the model drew is to be seen, not the encoder */
+    TRY(open_encoder(w, &w->video));
+    AVFrame *f = w->video.frame;
+    f->format = e->pix_fmt;
+    f->width = w->width;
+    f->height = w->height;
+    w->rgb = malloc(3 * (size_t)w->height * w->width);
+    w->scaler = sws_getContext(w->width, w->height, AV_PIX_FMT_RGB24, w->width, w->height, AV_PIX_FMT_YUV420P,
+                               SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
+    if (!w->rgb || !w->scaler || av_frame_get_buffer(f, 0) < 0)
+        return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    sws_setColorspaceDetails(w->scaler, sws_getCoefficients(SWS_CS_ITU601), 1, sws_getCoefficients(SWS_CS_ITU601), 0, 0,
+                             1 << 16, 1 << 16);
+    return OK;
+}
+
+static int add_sound(struct video_writer *w) {
+    TRY(add_stream(w, &w->sound, "aac"));
+    AVCodecContext *e = w->sound.encoder;
+    e->sample_rate = RATE;
+    e->sample_fmt = AV_SAMPLE_FMT_FLTP;
+    e->bit_rate = BITS_A_CHANNEL * w->channels;
+    e->time_base = (AVRational){1, RATE};
+    av_channel_layout_default(&e->ch_layout, w->channels);
+    TRY(open_encoder(w, &w->sound));
+    AVFrame *f = w->sound.frame;
+    f->format = e->sample_fmt;
+    f->nb_samples = e->frame_size;
+    f->sample_rate = RATE;
+    if (av_channel_layout_copy(&f->ch_layout, &e->ch_layout) < 0 || av_frame_get_buffer(f, 0) < 0)
+        return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    return OK;
+}
+
+static int open_file(struct video_writer *w) {
+    av_log_set_level(AV_LOG_QUIET);
+    if (avformat_alloc_output_context2(&w->format, NULL, "mp4", NULL) < 0 || !(w->packet = av_packet_alloc()))
+        return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    TRY(add_video(w));
+    if (w->channels) TRY(add_sound(w));
+    char url[sizeof w->temporary + 8];
+    snprintf(url, sizeof url, "file:%s", w->temporary);
+    if (avio_open(&w->format->pb, url, AVIO_FLAG_WRITE) < 0) {
+        *w->temporary = 0;
+        return error_set(ERR_INPUT, "%s: cannot be created", w->path);
+    }
+    AVDictionary *options = NULL;
+    av_dict_set(&options, "movflags", "+faststart", 0); /* plays while it still loads */
+    int bad = avformat_write_header(w->format, &options) < 0;
+    av_dict_free(&options);
+    if (bad) return broken(w, "be written");
+    w->opened = 1;
+    return OK;
+}
+
+int video_create(struct video_writer **out, const char *path, int height, int width, int audio_channels) {
+    *out = NULL;
+    if (height < 2 || width < 2 || height % 2 || width % 2 || height > SIDE_MAX || width > SIDE_MAX)
+        return error_set(ERR_USAGE, "%s: H.264 needs even sides, not %d x %d", path, height, width);
+    if (audio_channels < 0 || audio_channels > 2)
+        return error_set(ERR_USAGE, "%s: %d sound channels", path, audio_channels);
+    struct video_writer *w = calloc(1, sizeof *w);
+    if (!w) return error_set(ERR_DEVICE, "%s: out of memory", path);
+    w->height = height;
+    w->width = width;
+    w->channels = audio_channels;
+    int code = OK;
+    if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
+        code = error_set(ERR_USAGE, "%.60s...: the path is too long", path);
+    else
+        snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path);
+    if (!code) code = open_file(w);
+    if (code) {
+        video_discard(w);
+        return code;
+    }
+    *out = w;
+    return OK;
+}
+
+int video_write(struct video_writer *w, const float *frame) {
+    size_t plane = (size_t)w->height * w->width;
+    for (size_t i = 0; i < plane; i++)
+        for (int c = 0; c < 3; c++) {
+            float v = (frame[c * plane + i] + 1) * 127.5f + 0.5f;
+            w->rgb[3 * i + c] = !(v > 0) ? 0 : v > 255 ? 255 : (uint8_t)v;
+        }
+    AVFrame *f = w->video.frame;
+    if (av_frame_make_writable(f) < 0) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    const uint8_t *from[] = {w->rgb};
+    const int stride[] = {3 * w->width};
+    sws_scale(w->scaler, from, stride, 0, w->height, f->data, f->linesize);
+    f->pts = w->video.pts++;
+    return encode(w, &w->video, f);
+}
+
+/* Encodes the samples gathered so far: a whole frame, or the last. */
+static int flush_sound(struct video_writer *w) {
+    AVFrame *f = w->sound.frame;
+    f->nb_samples = w->filled;
+    f->pts = w->sound.pts;
+    w->sound.pts += w->filled;
+    w->filled = 0;
+    int code = encode(w, &w->sound, f);
+    f->nb_samples = w->sound.encoder->frame_size;
+    return code;
+}
+
+int video_write_audio(struct video_writer *w, const float *pcm, long samples) {
+    if (!w->channels) return error_set(ERR_USAGE, "%s: was not created for sound", w->path);
+    AVFrame *f = w->sound.frame;
+    for (long i = 0; i < samples; i++) {
+        if (!w->filled && av_frame_make_writable(f) < 0) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+        for (int c = 0; c < w->channels; c++) {
+            float v = pcm[i * w->channels + c];
+            ((float *)f->data[c])[w->filled] = v >= -1 ? v <= 1 ? v : 1 : v < -1 ? -1 : 0;
+        }
+        if (++w->filled == w->sound.encoder->frame_size) TRY(flush_sound(w));
+    }
+    return OK;
+}
+
+int video_finish(struct video_writer *w) {
+    int code = OK;
+    if (w->channels && w->filled) code = flush_sound(w);
+    if (!code) code = encode(w, &w->video, NULL);
+    if (!code && w->channels) code = encode(w, &w->sound, NULL);
+    if (!code && av_write_trailer(w->format) < 0) code = broken(w, "be written");
+    if (!code) w->opened = 0;
+    if (!code && avio_closep(&w->format->pb) < 0) code = broken(w, "be written");
+    if (!code) {
+        code = file_replace(w->temporary, w->path);
+        *w->temporary = 0;
+    }
+    video_discard(w);
+    return code;
+}
+
+void video_discard(struct video_writer *w) {
+    if (!w) return;
+    if (w->opened) av_write_trailer(w->format); /* frees what the container holds */
+    if (w->format && w->format->pb) avio_closep(&w->format->pb);
+    if (*w->temporary) unlink(w->temporary);
+    struct output *outputs[] = {&w->video, &w->sound};
+    for (int i = 0; i < 2; i++) {
+        avcodec_free_context(&outputs[i]->encoder);
+        av_frame_free(&outputs[i]->frame);
+    }
+    av_packet_free(&w->packet);
+    avformat_free_context(w->format);
+    sws_freeContext(w->scaler);
+    free(w->rgb);
+    free(w);
+}
