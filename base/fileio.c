@@ -53,9 +53,8 @@ static void sync_folder(const char *path) {
 }
 
 int file_commit(struct file_writer *w) {
-    errno = 0;
-    int bad = ferror(w->file) | fflush(w->file);
-    if (!bad) bad = fsync(fileno(w->file));
+    /* an earlier write may have failed; its reason is still in errno as a rule */
+    int bad = ferror(w->file) || fflush(w->file) || fsync(fileno(w->file));
     int code = bad ? fail(w->path, "write") : OK;
     /* renamed while the lock is held, so that no other writer's file can take the temporary name in between */
     if (!code && rename(w->temporary, w->path)) code = fail(w->path, "rename the new file to");
@@ -126,6 +125,7 @@ int file_read(const char *path, size_t max, char **text, size_t *length) {
 int file_write(const char *path, const void *bytes, size_t length) {
     struct file_writer w;
     TRY(file_create(&w, path));
+    errno = 0;
     fwrite(bytes, 1, length, w.file);
     return file_commit(&w);
 }
