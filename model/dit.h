@@ -78,7 +78,8 @@ struct dit_acts;
 int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F, enum dit_memory memory,
                     struct arena *arena);
 void dit_acts_free(struct dit_acts *acts);
-/* Forget what was computed of the condition: new text, new audio, new weights. */
+/* Forget what was computed of the condition: new text, new audio, new weights (both). Other numbers of samples or other
+   frames than the last pass's are noticed without it; new contents behind the same pointers are not. */
 void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 
 /* One layer's history for every layer: ranges[layer * count + r]; keys already rotated. */
@@ -100,7 +101,8 @@ struct dit_input {
     long latent_stride;
     const real *t;            /* device [B, frames], 1000 sigma */
     const elem *text;         /* device [B, text_len, text_dim] */
-    const elem *audio[AUDIO_STREAMS]; /* device windows (kernels.h: audio_windows), sample b at b audio_stride */
+    const elem *audio[AUDIO_STREAMS]; /* device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at
+                                         b audio_stride; zeros for silence, NULL only without audio modules */
     long audio_stride;
     const struct dit_history *history;      /* NULL: none */
     const struct dit_kv_output *kv_output;  /* NULL: not wanted */
@@ -111,7 +113,8 @@ struct dit_input {
 int dit_forward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
                 real *velocity, long velocity_stride);
 
-/* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL. */
+/* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL when
+   there was none. */
 const resid *dit_tap(const struct dit_acts *acts, int block);
 
 struct dit_gradients {

@@ -115,7 +115,8 @@ static int text_ready(const struct dit_pass *pass, int blocks) {
 
 static int audio_ready(const struct dit_pass *pass, int blocks) {
     const struct dit_condition *c = &pass->acts->condition;
-    return c->audio_blocks >= blocks && c->audio_batch == pass->B && c->audio_frames == pass->F;
+    return c->audio_blocks >= blocks && c->audio_batch == pass->B && c->audio_frames == pass->F &&
+           c->audio_first == pass->in->first_frame;
 }
 
 void dit_condition_embed(struct dit_pass *pass, const elem *w) {
@@ -133,6 +134,7 @@ void dit_condition_embed(struct dit_pass *pass, const elem *w) {
         audio_tokens_forward(pass, w);
         c->audio_blocks = 0;
         c->audio_batch = (int)pass->B;
+        c->audio_first = pass->in->first_frame;
         c->audio_frames = (int)pass->F;
     }
 }

@@ -40,8 +40,8 @@ struct dit_block_acts {
 
 struct dit_condition {
     /* What is ready: -1 nothing, else the embedding and the keys and values of that many leading blocks, for this
-       many samples and frames. */
-    int text_blocks, text_batch, audio_blocks, audio_batch, audio_frames;
+       many samples and these frames. */
+    int text_blocks, text_batch, audio_blocks, audio_batch, audio_first, audio_frames;
     elem *text_pre, *text_h, *text;   /* [B text_len, d] */
     struct attention_keys *text_keys; /* [layers] */
     /* Audio projection. Streams are stacked: rows [stream, sample, frame]. Reference frames and the others, which have

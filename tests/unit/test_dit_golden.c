@@ -67,17 +67,13 @@ static real *upload_real(const char *name, size_t count) {
     return device;
 }
 
-static void check(const char *name, const real *device, const float *expected, size_t count, double bound) {
-    real *values = malloc(count * sizeof *values);
-    assert_non_null(values);
-    mem_download(values, device, count * sizeof *values);
+static void check(const char *name, const real *values, const float *expected, size_t count, double bound) {
     double error = 0, size = 0;
     for (size_t i = 0; i < count; i++) {
         double off = (double)values[i] - expected[i];
         error += off * off;
         size += (double)expected[i] * expected[i];
     }
-    free(values);
     double relative = sqrt(error / size);
     if (!(relative < bound)) fail_msg("%s: off by %g, allowed %g", name, relative, bound);
 }
@@ -94,71 +90,131 @@ static void load_weights(const struct dit *net, const struct params *params) {
     }
 }
 
-static void diffusers_parity(void **state) {
-    (void)state;
+/* The golden network with its inputs, and what one forward and backward made of them. */
+static struct golden_net {
     struct dit net;
-    assert_int_equal(dit_create(&net, &config, 0), OK);
-    struct params params = {&net.table, device_alloc(net.table.total * sizeof(elem)),
-                            device_alloc(net.table.total * sizeof(real))};
-    assert_true(params.weights && params.grads);
-    mem_zero(params.weights, net.table.total * sizeof(elem));
-    mem_zero(params.grads, net.table.total * sizeof(real));
-    load_weights(&net, &params);
+    struct params params;
+    size_t count; /* elements of latents and velocity */
+    real *latents, *t, *projection;
+    elem *text;
+} g;
+struct result {
+    real *velocity, *dlatents, *grads; /* host */
+};
+
+static void golden_net_open(void) {
+    assert_int_equal(dit_create(&g.net, &config, 0), OK);
+    g.params.table = &g.net.table;
+    g.params.weights = device_alloc(g.net.table.total * sizeof(elem));
+    assert_non_null(g.params.weights);
+    mem_zero(g.params.weights, g.net.table.total * sizeof(elem));
+    load_weights(&g.net, &g.params);
+    size_t text_count = (size_t)BATCH * (size_t)config.text_len * (size_t)config.text_dim;
+    g.count = (size_t)BATCH * FRAMES * (size_t)config.in_channels * (size_t)config.height * (size_t)config.width;
+    g.latents = upload_real("input.latents", g.count);
+    g.t = upload_real("input.t", BATCH * FRAMES);
+    g.projection = upload_real("input.projection", g.count);
+    real *text = upload_real("input.text", text_count);
+    g.text = device_alloc(text_count * sizeof *g.text);
+    assert_non_null(g.text);
+    elem_from_real(g.text, text, (long)text_count);
+    assert_int_equal(device_sync(), OK);
+    device_free(text);
+}
+
+static void golden_net_close(void) {
+    device_free(g.params.weights);
+    device_free(g.latents);
+    device_free(g.t);
+    device_free(g.projection);
+    device_free(g.text);
+    dit_destroy(&g.net);
+}
+
+static real *fetch(real *device, size_t count) {
+    real *host = malloc(count * sizeof *host);
+    assert_non_null(host);
+    mem_download(host, device, count * sizeof *host);
+    device_free(device);
+    return host;
+}
+
+static struct result run(enum dit_memory memory) {
     struct arena arena;
     struct dit_acts *acts;
     arena_begin(&arena, "test activations");
-    assert_int_equal(dit_acts_layout(&acts, &net, BATCH, FRAMES, DIT_SAVE_BLOCKS, &arena), OK);
+    assert_int_equal(dit_acts_layout(&acts, &g.net, BATCH, FRAMES, memory, &arena), OK);
     dit_acts_free(acts);
     assert_int_equal(arena_commit(&arena), OK);
-    assert_int_equal(dit_acts_layout(&acts, &net, BATCH, FRAMES, DIT_SAVE_BLOCKS, &arena), OK);
-
-    size_t text_count = (size_t)BATCH * (size_t)config.text_len * (size_t)config.text_dim;
-    size_t count = (size_t)BATCH * FRAMES * (size_t)config.in_channels * (size_t)config.height * (size_t)config.width;
-    real *latents = upload_real("input.latents", count), *t = upload_real("input.t", BATCH * FRAMES);
-    real *text_real = upload_real("input.text", text_count), *projection = upload_real("input.projection", count);
-    elem *text = device_alloc(text_count * sizeof *text);
-    real *velocity = device_alloc(count * sizeof *velocity), *dlatents = device_alloc(count * sizeof *dlatents);
-    assert_true(text && velocity && dlatents);
-    elem_from_real(text, text_real, (long)text_count);
-    mem_zero(dlatents, count * sizeof *dlatents);
+    assert_int_equal(dit_acts_layout(&acts, &g.net, BATCH, FRAMES, memory, &arena), OK);
+    size_t bytes = g.count * sizeof(real), total = g.net.table.total;
+    real *velocity = device_alloc(bytes), *dlatents = device_alloc(bytes), *grads = device_alloc(total * sizeof(real));
+    assert_true(velocity && dlatents && grads);
+    mem_zero(dlatents, bytes);
+    mem_zero(grads, total * sizeof(real));
+    g.params.grads = grads;
     static const int positions[FRAMES] = {0, 1, 2};
-    long stride = (long)count / BATCH;
+    long stride = (long)g.count / BATCH;
     struct dit_input in = {.batch = BATCH,
                            .frames = FRAMES,
                            .positions = positions,
-                           .latents = latents,
+                           .latents = g.latents,
                            .latent_stride = stride,
-                           .t = t,
-                           .text = text};
+                           .t = g.t,
+                           .text = g.text};
     struct dit_gradients gradients = {
-        .dvelocity = projection, .dvelocity_stride = stride, .dlatents = dlatents, .dlatents_stride = stride};
-    assert_int_equal(dit_forward(&net, &params, acts, &in, velocity, stride), OK);
-    assert_int_equal(dit_backward(&net, &params, acts, &in, &gradients), OK);
+        .dvelocity = g.projection, .dvelocity_stride = stride, .dlatents = dlatents, .dlatents_stride = stride};
+    assert_int_equal(dit_forward(&g.net, &g.params, acts, &in, velocity, stride), OK);
+    if (memory != DIT_FORWARD_ONLY) assert_int_equal(dit_backward(&g.net, &g.params, acts, &in, &gradients), OK);
     assert_int_equal(device_sync(), OK);
-
-    float *expected = golden("", "velocity", count);
-    assert_non_null(expected);
-    check("velocity", velocity, expected, count, forward_bound());
-    free(expected);
-    expected = golden("grad.", "latents", count);
-    assert_non_null(expected);
-    check("gradient of the latents", dlatents, expected, count, backward_bound());
-    free(expected);
-    int compared = 0;
-    for (int i = 0; i < net.table.count; i++) {
-        const struct param *p = &net.table.list[i];
-        if (!(expected = golden("grad.", p->name, p->count))) continue; /* the file holds some of them */
-        check(p->name, params.grads + param_position(&net.table, p), expected, p->count, backward_bound());
-        free(expected);
-        compared++;
-    }
-    assert_true(compared >= 50);
-    device_free(latents), device_free(t), device_free(text_real), device_free(projection);
-    device_free(text), device_free(velocity), device_free(dlatents);
-    device_free(params.weights), device_free(params.grads);
     dit_acts_free(acts);
     arena_free(&arena);
-    dit_destroy(&net);
+    return (struct result){fetch(velocity, g.count), fetch(dlatents, g.count), fetch(grads, total)};
+}
+
+static void result_free(struct result *r) {
+    free(r->velocity);
+    free(r->dlatents);
+    free(r->grads);
+}
+
+static void check_golden(const char *label, const char *name, const real *values, size_t count, double bound) {
+    float *expected = golden(label, name, count);
+    assert_non_null(expected);
+    check(name, values, expected, count, bound);
+    free(expected);
+}
+
+static void diffusers_parity(void **state) {
+    (void)state;
+    struct result r = run(DIT_SAVE_ALL);
+    check_golden("", "velocity", r.velocity, g.count, forward_bound());
+    check_golden("grad.", "latents", r.dlatents, g.count, backward_bound());
+    int compared = 0;
+    for (int i = 0; i < g.net.table.count; i++) {
+        const struct param *p = &g.net.table.list[i];
+        char name[128];
+        snprintf(name, sizeof name, "grad.%s", p->name);
+        if (!safetensors_find(&file, name)) continue; /* the file holds some of them */
+        check_golden("grad.", p->name, r.grads + param_position(&g.net.table, p), p->count, backward_bound());
+        compared++;
+    }
+    assert_int_equal(compared, 54);
+    result_free(&r);
+}
+
+/* This backend's kernels give the same bits when a block is run again, and when nothing is kept. */
+static void memory_changes_no_bit(void **state) {
+    (void)state;
+    struct result all = run(DIT_SAVE_ALL), blocks = run(DIT_SAVE_BLOCKS), none = run(DIT_FORWARD_ONLY);
+    size_t bytes = g.count * sizeof(real);
+    assert_memory_equal(blocks.velocity, all.velocity, bytes);
+    assert_memory_equal(none.velocity, all.velocity, bytes);
+    assert_memory_equal(blocks.dlatents, all.dlatents, bytes);
+    assert_memory_equal(blocks.grads, all.grads, g.net.table.total * sizeof(real));
+    result_free(&all);
+    result_free(&blocks);
+    result_free(&none);
 }
 
 static int start(void **state) {
@@ -167,16 +223,18 @@ static int start(void **state) {
     int code = device_init(2);
     if (!code) code = safetensors_open(&file, "tests/golden/dit.safetensors");
     if (code) print_error("%s\n", error_text());
+    if (!code) golden_net_open();
     return code;
 }
 
 static int stop(void **state) {
     (void)state;
+    golden_net_close();
     safetensors_close(&file);
     return 0;
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(diffusers_parity)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(diffusers_parity), cmocka_unit_test(memory_changes_no_bit)};
     return cmocka_run_group_tests(tests, start, stop);
 }
