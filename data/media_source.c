@@ -82,7 +82,7 @@ static int finish(const struct media_source *s) {
     if (!s->frames) return -error_set(ERR_INPUT, "%s: nothing in it could be decoded", s->path);
     double unit = av_q2d(s->stream->time_base), promised = (double)s->stream->duration * unit,
            got = (double)s->end * unit;
-    if (s->stream->duration != AV_NOPTS_VALUE && got < 0.9 * promised - 0.5)
+    if (s->stream->duration != AV_NOPTS_VALUE && got < 0.9 * promised - 0.1)
         return -error_set(ERR_INPUT, "%s: is cut off or damaged: %.1f of %.1f seconds could be read", s->path, got,
                           promised);
     return 0;

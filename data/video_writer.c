@@ -29,7 +29,6 @@ struct video_writer {
     uint8_t *rgb;
     int height, width, channels;
     int filled; /* samples in sound.frame */
-    int opened; /* the file is there and has a header */
 };
 
 static int broken(const struct video_writer *w, const char *what) {
@@ -43,6 +42,7 @@ static int encode(struct video_writer *w, struct output *out, AVFrame *frame) {
         int result = avcodec_receive_packet(out->encoder, w->packet);
         if (result == AVERROR(EAGAIN) || result == AVERROR_EOF) return OK;
         if (result < 0) return broken(w, "be encoded");
+        if (out == &w->video) w->packet->duration = 1;
         av_packet_rescale_ts(w->packet, out->encoder->time_base, out->stream->time_base);
         w->packet->stream_index = out->stream->index;
         if (av_interleaved_write_frame(w->format, w->packet) < 0) return broken(w, "be written");
@@ -120,12 +120,12 @@ static int add_sound(struct video_writer *w) {
 
 static int open_file(struct video_writer *w) {
     av_log_set_level(AV_LOG_QUIET);
-    if (avformat_alloc_output_context2(&w->format, NULL, "mp4", NULL) < 0 || !(w->packet = av_packet_alloc()))
+    char url[sizeof w->temporary + 8];
+    snprintf(url, sizeof url, "file:%s", w->temporary);
+    if (avformat_alloc_output_context2(&w->format, NULL, "mp4", url) < 0 || !(w->packet = av_packet_alloc()))
         return error_set(ERR_DEVICE, "%s: out of memory", w->path);
     TRY(add_video(w));
     if (w->channels) TRY(add_sound(w));
-    char url[sizeof w->temporary + 8];
-    snprintf(url, sizeof url, "file:%s", w->temporary);
     if (avio_open(&w->format->pb, url, AVIO_FLAG_WRITE) < 0) {
         *w->temporary = 0;
         return error_set(ERR_INPUT, "%s: cannot be created", w->path);
@@ -134,9 +134,7 @@ static int open_file(struct video_writer *w) {
     av_dict_set(&options, "movflags", "+faststart", 0); /* plays while it still loads */
     int bad = avformat_write_header(w->format, &options) < 0;
     av_dict_free(&options);
-    if (bad) return broken(w, "be written");
-    w->opened = 1;
-    return OK;
+    return bad ? broken(w, "be written") : OK;
 }
 
 int video_create(struct video_writer **out, const char *path, int height, int width, int audio_channels) {
@@ -212,7 +210,6 @@ int video_finish(struct video_writer *w) {
     if (!code) code = encode(w, &w->video, NULL);
     if (!code && w->channels) code = encode(w, &w->sound, NULL);
     if (!code && av_write_trailer(w->format) < 0) code = broken(w, "be written");
-    if (!code) w->opened = 0;
     if (!code && avio_closep(&w->format->pb) < 0) code = broken(w, "be written");
     if (!code) {
         code = file_replace(w->temporary, w->path);
@@ -224,7 +221,6 @@ int video_finish(struct video_writer *w) {
 
 void video_discard(struct video_writer *w) {
     if (!w) return;
-    if (w->opened) av_write_trailer(w->format); /* frees what the container holds */
     if (w->format && w->format->pb) avio_closep(&w->format->pb);
     if (*w->temporary) unlink(w->temporary);
     struct output *outputs[] = {&w->video, &w->sound};
