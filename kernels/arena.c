@@ -51,6 +51,17 @@ void *arena_take(struct arena *arena, const char *name, size_t bytes) {
     return pointer;
 }
 
+void arena_fork(const struct arena *arena, struct arena_fork *fork) { fork->start = fork->high = arena->used; }
+
+void arena_alternative(struct arena *arena, struct arena_fork *fork) {
+    if (arena->used > fork->high) fork->high = arena->used;
+    arena->used = fork->start;
+}
+
+void arena_join(struct arena *arena, const struct arena_fork *fork) {
+    if (fork->high > arena->used) arena->used = fork->high;
+}
+
 /* The largest entries as "name 12.3 MiB, ..." for the out-of-memory line. */
 static void largest_entries(const struct arena *arena, char *text, size_t size) {
     size_t written = 0, limit = SIZE_MAX;

@@ -27,6 +27,14 @@ void *arena_take(struct arena *arena, const char *name, size_t bytes);
 /* Allocates what the planning pass counted and rewinds. ERR_DEVICE names purpose, size and the largest entries. */
 int arena_commit(struct arena *arena);
 void arena_free(struct arena *arena);
+/* Alternatives: what is never alive together shares its memory. arena_fork; take the first; arena_alternative; take the
+   second; ...; arena_join. */
+struct arena_fork {
+    size_t start, high;
+};
+void arena_fork(const struct arena *arena, struct arena_fork *fork);
+void arena_alternative(struct arena *arena, struct arena_fork *fork);
+void arena_join(struct arena *arena, const struct arena_fork *fork);
 /* One line: purpose and MiB; with detail, one line an entry. */
 void arena_print(const struct arena *arena, FILE *out, int detail);
 #define ARENA_TAKE(arena, name, type, n) ((type *)arena_take(arena, name, sizeof(type) * (size_t)(n)))
