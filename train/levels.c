@@ -9,15 +9,18 @@
 #include "base/schedule.h"
 #include "kernels/device.h"
 
+enum { ARRAYS = 8 };
+
 int levels_layout(struct levels *l, int B, int F, struct arena *arena) {
     levels_free(l);
     size_t n = (size_t)B * F;
     l->B = B;
     l->F = F;
-    real **arrays[] = {&l->t, &l->sigma, &l->clean, &l->minus_sigma, &l->one, &l->generated, &l->through_noise};
-    for (int i = 0; i < 7; i++) *arrays[i] = ARENA_TAKE(arena, "levels", real, n);
+    real **arrays[ARRAYS] = {&l->t,   &l->sigma, &l->clean,     &l->minus_sigma,
+                             &l->one, &l->zero,  &l->generated, &l->through_noise};
+    for (int i = 0; i < ARRAYS; i++) *arrays[i] = ARENA_TAKE(arena, "levels", real, n);
     l->drawn = malloc((size_t)B * sizeof *l->drawn);
-    l->host = malloc(7 * n * sizeof *l->host);
+    l->host = malloc(ARRAYS * n * sizeof *l->host);
     return l->drawn && l->host ? OK : error_set(ERR_DEVICE, "levels: out of memory");
 }
 
@@ -54,11 +57,11 @@ void levels_set(struct levels *l, const double *sigma) {
     for (size_t g = 0; g < n; g++) {
         int generated = g % l->F != 0;
         double s = generated ? sigma[g / l->F] : 0;
-        double values[7] = {schedule_timestep(s), s, 1 - s, -s, 1, generated, generated ? 1 - s : 0};
-        for (int i = 0; i < 7; i++) l->host[i * n + g] = (real)values[i];
+        double values[ARRAYS] = {schedule_timestep(s), s, 1 - s, -s, 1, 0, generated, generated ? 1 - s : 0};
+        for (int i = 0; i < ARRAYS; i++) l->host[i * n + g] = (real)values[i];
     }
-    real *arrays[] = {l->t, l->sigma, l->clean, l->minus_sigma, l->one, l->generated, l->through_noise};
-    for (int i = 0; i < 7; i++) mem_upload(arrays[i], l->host + i * n, n * sizeof(real));
+    real *arrays[ARRAYS] = {l->t, l->sigma, l->clean, l->minus_sigma, l->one, l->zero, l->generated, l->through_noise};
+    for (int i = 0; i < ARRAYS; i++) mem_upload(arrays[i], l->host + i * n, n * sizeof(real));
 }
 
 void levels_noise(const struct levels *l, real *noisy, const real *x, const real *noise, long size) {

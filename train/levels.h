@@ -14,11 +14,11 @@ struct levels {
     real *sigma;         /* 0 at frame 0 */
     real *clean;         /* 1 - sigma; 1 at frame 0 */
     real *minus_sigma;   /* 0 at frame 0 */
-    real *one;           /* 1 */
+    real *one, *zero;    /* 1, 0 */
     real *generated;     /* 1; 0 at frame 0 */
     real *through_noise; /* 1 - sigma, the derivative of the noisy clip by the clip; 0 at frame 0 */
     double *drawn;       /* host [B] */
-    real *host;          /* host staging [7, B, F] */
+    real *host;          /* host staging [8, B, F] */
 };
 int levels_layout(struct levels *l, int B, int F, struct arena *arena);
 void levels_free(struct levels *l);

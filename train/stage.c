@@ -117,21 +117,16 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
 
 /* ---- data ---- */
 
-static int same(const char *key, long config, long data) {
-    if (config == data) return OK;
-    return error_set(ERR_USAGE, "%s is %ld in the config and %ld in the data set", key, config, data);
-}
-
 static int check_data(const struct stage *s) {
-    const struct dataset_shape *d = dataset_shape(s->set);
     const struct dit_config *c = &s->config.model;
-    TRY(same("frames", s->config.frames, d->F));
-    TRY(same("model.in_channels", c->in_channels, d->C));
-    TRY(same("model.height", c->height, d->H));
-    TRY(same("model.width", c->width, d->W));
-    TRY(same("model.text_len", c->text_len, d->text_len));
-    TRY(same("model.text_dim", c->text_dim, d->text_dim));
-    if (c->audio_dim) TRY(same("model.audio_dim", c->audio_dim, d->D));
+    struct dataset_shape wanted = {.F = s->config.frames,
+                                   .C = c->in_channels,
+                                   .H = c->height,
+                                   .W = c->width,
+                                   .D = c->audio_dim,
+                                   .text_len = c->text_len,
+                                   .text_dim = c->text_dim};
+    TRY(dataset_expect(s->set, &wanted));
     if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "no training rows");
     return OK;
 }
@@ -218,6 +213,8 @@ void stage_close(struct stage *s) {
 }
 
 /* ---- steps ---- */
+
+int stage_stopped(void) { return signalled != 0; }
 
 int stage_goes_on(const struct stage *s) { return s->step < s->settings->steps && !signalled; }
 

@@ -58,6 +58,8 @@ int stage_begin(struct stage *s, int *resumed);
 int stage_ready(struct stage *s);
 void stage_close(struct stage *s);
 
+/* SIGINT or SIGTERM came: save and leave. */
+int stage_stopped(void);
 /* More steps to do, and no signal came. */
 int stage_goes_on(const struct stage *s);
 int stage_next_batch(struct stage *s);

@@ -82,8 +82,7 @@ static int put_array(struct state_writer *w, const struct saved_array *a) {
     return code;
 }
 
-static int put_all(struct state_writer *w, struct train_state *s, long step, const char *config) {
-    TRY(state_put_integer(w, "step", step));
+static int put_all(struct state_writer *w, struct train_state *s, const char *config) {
     TRY(state_put_integer(w, "threads", device_threads()));
     TRY(state_put_text(w, "device", device_name()));
     TRY(state_put_text(w, "type", TYPE_NAME));
@@ -103,7 +102,7 @@ int train_state_save(struct train_state *s, const char *folder, long step, int k
     snprintf(path, sizeof path, "%s/checkpoints/step_%08ld.h5", folder, step);
     struct state_writer *w;
     TRY(state_create(&w, path));
-    int code = put_all(w, s, step, config);
+    int code = put_all(w, s, config);
     if (code) {
         state_abandon(w);
         return code;
@@ -114,16 +113,24 @@ int train_state_save(struct train_state *s, const char *folder, long step, int k
 
 /* ---- reading ---- */
 
+/* values: malloc'd [table->total]; padding is zero. */
+static int read_params(struct state_reader *r, const char *group, const struct param_table *table, float **values) {
+    *values = calloc(table->total, sizeof **values);
+    if (!*values) return error_set(ERR_DEVICE, "state: out of memory");
+    int code = state_get_params(r, group, table, *values);
+    if (code) free(*values), *values = NULL;
+    return code;
+}
+
 static int get_params(struct state_reader *r, const char *network, const char *what, const struct param_table *table,
                       real *device) {
     char group[NAME_MAX_LENGTH];
-    float *values = calloc(table->total, sizeof *values); /* padding stays zero */
-    if (!values) return error_set(ERR_DEVICE, "state: out of memory");
+    float *values;
     snprintf(group, sizeof group, "%s/%s", network, what);
-    int code = state_get_params(r, group, table, values);
-    if (!code) transfer_to_real(device, values, (long)table->total);
+    TRY(read_params(r, group, table, &values));
+    transfer_to_real(device, values, (long)table->total);
     free(values);
-    return code;
+    return OK;
 }
 
 static int get_network(struct state_reader *r, struct saved_network *n) {
@@ -197,26 +204,46 @@ int train_state_resume(struct train_state *s, const char *folder, int *found) {
     return OK;
 }
 
-int train_state_load_weights(const char *from, const char *network, enum weights_source source,
-                             const struct param_table *table, real *master, long *step) {
+/* values: malloc'd [table->total]. */
+static int read_weights(const char *from, const char *network, enum weights_source source,
+                        const struct param_table *table, float **values, long *step) {
     char path[FILE_PATH_MAX], group[NAME_MAX_LENGTH];
     struct stat info;
     struct state_reader *r;
-    snprintf(path, sizeof path, "%s", from);
-    if (stat(from, &info)) return error_set(ERR_INPUT, "%s: there is no such folder or state", from);
+    int64_t at = 0;
+    *values = NULL;
+    if (snprintf(path, sizeof path, "%s", from) >= (int)sizeof path || stat(from, &info))
+        return error_set(ERR_INPUT, "%s: there is no such folder or state", from);
     if (S_ISDIR(info.st_mode)) TRY(state_newest(from, path, sizeof path));
     if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
     TRY(state_open(&r, path));
     snprintf(group, sizeof group, "%s/ema", network);
-    int average = source == WEIGHTS_AVERAGE && state_has(r, group);
-    int code = get_params(r, network, average ? "ema" : "master", table, master);
-    int64_t at = 0;
-    if (!code && step) {
-        code = state_get_integer(r, "step", &at);
-        *step = (long)at;
-    }
+    if (source == WEIGHTS_RAW || !state_has(r, group)) snprintf(group, sizeof group, "%s/master", network);
+    int code = read_params(r, group, table, values);
+    if (!code) code = state_get_integer(r, "step", &at);
     state_close(r);
-    if (code) return error_context(code, "%s", path);
-    log_line("%s from %s", network, path);
+    if (code) {
+        free(*values);
+        return error_context(code, "%s", path);
+    }
+    if (step) *step = (long)at;
+    log_line("%s from %s", group, path);
+    return OK;
+}
+
+int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+                             const struct param_table *table, real *master, long *step) {
+    float *values;
+    TRY(read_weights(from, network, source, table, &values, step));
+    transfer_to_real(master, values, (long)table->total);
+    free(values);
+    return OK;
+}
+
+int train_state_load_frozen(const char *from, const char *network, const struct param_table *table, elem *weights) {
+    float *values;
+    TRY(read_weights(from, network, WEIGHTS_AVERAGE, table, &values, NULL));
+    transfer_to_elem(weights, values, (long)table->total);
+    free(values);
     return OK;
 }

@@ -1,7 +1,7 @@
 /* train_state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
    arrays (a replay of rollouts), through checkpoints/state.h. Saved whole between two steps, so a resumed run goes on
    bit for bit. In the file: NETWORK/master, /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and
-   arrays by their names, `config`. */
+   arrays by their names, `config`. A stage saves its `step` among the integers. */
 #ifndef TRAIN_TRAIN_STATE_H
 #define TRAIN_TRAIN_STATE_H
 
@@ -37,11 +37,12 @@ int train_state_save(struct train_state *s, const char *folder, long step, int k
    type or thread count differ from those that wrote it. */
 int train_state_resume(struct train_state *s, const char *folder, int *found);
 
-/* Master weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
-   stage's folder (newest whole state) or a file; the names must be those of `table`; master: device [table->total];
-   step: the update that they are from, or NULL. */
+/* Weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
+   stage's folder (newest whole state) or a file; the names must be those of `table`; device [table->total]; step: the
+   update that they are from, or NULL. As master weights, or as weights to read only. */
 enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
 int train_state_load_weights(const char *from, const char *network, enum weights_source source,
                              const struct param_table *table, real *master, long *step);
+int train_state_load_frozen(const char *from, const char *network, const struct param_table *table, elem *weights);
 
 #endif

@@ -1,0 +1,152 @@
+/* distill.c: distribution matching distillation of the causal student on its own rollouts.
+   usage: distill CONFIG.yaml [key=value ...] [--plan]
+   Writes RUN/distill. Metrics: loss (generator), grad_norm, lr, ms, skipped, critic_loss (mean of the step's updates),
+   critic_norm, distance (mean |x - r|), energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "train/distill_step.h"
+#include "train/student_show.h"
+
+struct program {
+    struct stage stage;
+    struct distill_step step;
+    struct student_show show;
+    int64_t warmed;         /* critic updates before all else: saved */
+    int64_t critic_updates; /* in all: saved */
+    long reported;
+};
+
+static int layout(void *self, struct arena *state, struct arena *activations) {
+    struct program *p = self;
+    TRY(distill_step_layout(&p->step, &p->stage.net, &p->stage.config, state, activations));
+    return student_show_layout(&p->show, &p->stage, activations);
+}
+
+static int report_to(struct program *p, long step) {
+    static const char *const names[ENERGY_BANDS] = {"energy_0", "energy_1", "energy_2", "energy_3"};
+    const struct score_config *c = &p->stage.config.distill.score;
+    struct optimiser_report account, critic;
+    struct distill_figures figures;
+    while (p->reported < step) {
+        long now = ++p->reported;
+        optimiser_report(&p->step.student, now, &account);
+        optimiser_report(&p->step.critic, (long)p->critic_updates - 1, &critic);
+        if (!mailbox_read(&p->step.mail, now, &figures))
+            return error_set(ERR_DEVICE, "figures of step %ld are lost", now);
+        struct metric list[3 + ENERGY_BANDS] = {
+            {"critic_loss", c->critic_ratio ? (double)figures.critic_loss / c->critic_ratio : 0},
+            {"critic_norm", critic.norm},
+            {"distance", (double)figures.distance}};
+        for (int i = 0; i < p->step.energy.bands; i++)
+            list[3 + i] = (struct metric){names[i], (double)figures.made[i] / (double)figures.truth[i]};
+        if (critic.skipped_in_row > account.skipped_in_row) account.skipped_in_row = critic.skipped_in_row;
+        TRY(stage_report(&p->stage, now, &account, list, 3 + p->step.energy.bands));
+    }
+    return OK;
+}
+
+static uint64_t round_of(const struct program *p) { return (uint64_t)(p->warmed + p->stage.step); }
+
+static int critic_update(struct program *p, int index) {
+    return distill_critic_update(&p->step, round_of(p), index, (long)p->critic_updates++);
+}
+
+static int fresh_rollout(struct program *p, int index) {
+    TRY(stage_next_batch(&p->stage));
+    return distill_critic_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
+}
+
+static int warm_up_critic(struct program *p) {
+    long updates = p->stage.config.distill.score.critic_warmup;
+    struct optimiser_report critic;
+    while (p->warmed < updates && !stage_stopped()) {
+        TRY(fresh_rollout(p, 0));
+        TRY(critic_update(p, 0));
+        p->warmed++;
+        p->stage.saved_step = -1;
+        optimiser_report(&p->step.critic, (long)p->critic_updates - 2, &critic);
+        if (critic.skipped_in_row >= p->stage.config.nonfinite_limit)
+            return error_set(ERR_NUMERIC, "critic warm-up: loss or gradient was not finite %ld times in a row",
+                             critic.skipped_in_row);
+        if (p->warmed % 10 == 0)
+            log_line("critic warm-up %ld/%ld  loss %.4f  norm %.3f", (long)p->warmed, updates, critic.loss,
+                     critic.norm);
+    }
+    return OK;
+}
+
+static int one_step(struct program *p) {
+    const struct score_config *c = &p->stage.config.distill.score;
+    struct stage *s = &p->stage;
+    TRY(stage_next_batch(s));
+    TRY(distill_generator_update(&p->step, s->clips, &s->condition, round_of(p), (long)s->step));
+    for (int j = 0; j < c->critic_ratio; j++) {
+        if (!c->critic_replay) TRY(fresh_rollout(p, j));
+        TRY(critic_update(p, j));
+    }
+    distill_step_end(&p->step, (long)s->step);
+    stage_count(s);
+    return OK;
+}
+
+static int train(struct program *p) {
+    struct stage *s = &p->stage;
+    TRY(warm_up_critic(p));
+    while (stage_goes_on(s)) {
+        TRY(one_step(p));
+        TRY(report_to(p, (long)s->step - 2));
+        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
+        if (stage_save_due(s)) TRY(stage_save(s));
+        if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "distilled", &p->step.student));
+    }
+    return report_to(p, (long)s->step - 1);
+}
+
+/* The teacher is read at every start; student and critic come from earlier stages at the first. */
+static int load_networks(struct program *p, int resumed) {
+    const struct distill_config *c = &p->stage.config.distill;
+    const struct param_table *table = &p->stage.net.table;
+    char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
+    TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
+    TRY(stage_source(&p->stage, c->student, "ode_init", student, sizeof student));
+    TRY(train_state_load_frozen(teacher, "teacher", table, p->step.teacher));
+    if (resumed) return OK;
+    TRY(train_state_load_weights(teacher, "teacher", WEIGHTS_AVERAGE, table, p->step.critic.master, NULL));
+    TRY(train_state_load_weights(student, "student", WEIGHTS_AVERAGE, table, p->step.student.master, NULL));
+    distill_step_fresh(&p->step);
+    return OK;
+}
+
+static int run(struct program *p, int argc, char **argv, int *exit_code) {
+    struct stage_options options = {.name = "distill", .settings = offsetof(struct run_config, distill.stage)};
+    int go_on, resumed;
+    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
+    if (!go_on) return OK;
+    TRY(stage_memory(&p->stage, layout, p));
+    if (p->stage.plan) return OK;
+    train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_network(&p->stage.saved, "critic", &p->step.critic);
+    train_state_integer(&p->stage.saved, "critic_warmed", &p->warmed);
+    train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
+    TRY(replay_save_with(&p->step.replay, &p->stage.saved));
+    TRY(distill_step_prepare(&p->step));
+    TRY(stage_begin(&p->stage, &resumed));
+    TRY(load_networks(p, resumed));
+    p->reported = (long)p->stage.step - 1;
+    TRY(stage_ready(&p->stage));
+    TRY(train(p));
+    return stage_finish(&p->stage, exit_code);
+}
+
+int main(int argc, char **argv) {
+    static struct program p;
+    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    distill_step_free(&p.step);
+    student_show_free(&p.show);
+    stage_close(&p.stage);
+    return code ? args_fail("distill", code) : exit_code;
+}

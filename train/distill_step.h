@@ -1,0 +1,63 @@
+/* distill_step.h: distribution matching on the student's own rollouts (self-forcing): SiD or DMD.
+   Networks of one shape: student (trained, averaged), critic = fake score (trained on rollouts by flow matching), teacher
+   = real score (frozen). A step is one generator update with its critic updates; before the first step the critic warms
+   up. Opens no file.
+   Memory: no two networks' activations are alive together: student's chunk, scores and critic take turns in the same
+   piece. Random numbers are addressed by `round` = warm-up updates + steps so far. */
+#ifndef TRAIN_DISTILL_STEP_H
+#define TRAIN_DISTILL_STEP_H
+
+#include "train/band_energy.h"
+#include "train/flow_matching.h"
+#include "train/optimiser.h"
+#include "train/replay.h"
+#include "train/score.h"
+#include "train/self_forcing.h"
+
+/* What the host is told of a step besides the generator's account, one step late. */
+struct distill_figures {
+    real critic_loss;                             /* sum over the step's critic updates */
+    real distance;                                /* mean |x - r| */
+    real made[ENERGY_BANDS], truth[ENERGY_BANDS]; /* latent energy of rollouts and of real clips */
+};
+
+struct distill_step {
+    const struct dit *net;
+    struct distill_config config;
+    uint64_t seed;
+    int B, F;
+    struct optimiser student, critic;
+    elem *teacher; /* device [table->total] */
+    struct self_forcing rollout;
+    struct score score;
+    struct flow_matching critic_flow;
+    struct dit_acts *acts; /* of scores and critic, saving */
+    real *g;               /* [B, F, C, H, W]: dL/dx */
+    struct replay replay;
+    real *critic_clips; /* [B, F, C, H, W]: what a critic update is made on */
+    struct condition_batch critic_condition;
+    struct band_energy energy;
+    struct distill_figures *figures; /* device */
+    real *no_sample;                 /* device [B]: zeros */
+    struct mailbox mail;             /* of figures */
+};
+int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
+                        struct arena *state, struct arena *activations);
+void distill_step_free(struct distill_step *d);
+/* After the memory is there: constants. The teacher's weights are the caller's to load, at every start. */
+int distill_step_prepare(struct distill_step *d);
+/* From weights in student.master and critic.master (a teacher's). */
+void distill_step_fresh(struct distill_step *d);
+
+/* A rollout for the critic alone, from references clips [B, F, ...] (frame 0); number `index` of this round. */
+int distill_critic_rollout(struct distill_step *d, const real *clips, const struct condition_batch *condition,
+                           uint64_t round, int index);
+/* One generator update: rollout, score gradient, gradient of the rollout, AdamW, EMA. */
+int distill_generator_update(struct distill_step *d, const real *clips, const struct condition_batch *condition,
+                             uint64_t round, long step);
+/* One critic update, number `index` of this round (`update` in all), on a rollout drawn from the last ones. */
+int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update);
+/* The step with its critic updates is queued: posts its figures. */
+void distill_step_end(struct distill_step *d, long step);
+
+#endif

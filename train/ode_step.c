@@ -1,0 +1,206 @@
+/* ode_step.c: see ode_step.h. */
+#include "train/ode_step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "base/schedule.h"
+#include "kernels/device.h"
+
+int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct arena *state,
+                    struct arena *activations) {
+    const struct ode_init_config *c = &config->ode_init;
+    if (c->history == ODE_HISTORY_LAST && config->rollout.steps < 2)
+        return error_set(ERR_USAGE, "ode_init.history: `last` needs more than one level in rollout.sigma");
+    s->net = net;
+    s->config = *c;
+    s->levels = config->rollout;
+    s->seed = (uint64_t)config->seed;
+    s->B = c->stage.batch;
+    s->F = config->frames;
+    s->chunks = (s->F - 1) / config->rollout.causal.chunk;
+    s->size = (long)net->config.in_channels * net->config.height * net->config.width;
+    s->clip = s->size * s->F;
+    TRY(optimiser_layout(&s->student, &net->table, &c->stage.optimiser, c->stage.steps, state));
+
+    int C = config->rollout.causal.chunk;
+    size_t groups = (size_t)s->B * C, chunk = groups * s->size;
+    s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->B * s->clip);
+    s->input = ARENA_TAKE(activations, "chunk's input", real, chunk);
+    s->target = ARENA_TAKE(activations, "chunk's target velocity", real, chunk);
+    s->velocity = ARENA_TAKE(activations, "chunk's velocity", real, chunk);
+    s->slope = ARENA_TAKE(activations, "chunk's velocity gradient", real, chunk);
+    real **small[4] = {&s->t, &s->inverse, &s->minus_inverse, &s->weight};
+    for (int i = 0; i < 4; i++) *small[i] = ARENA_TAKE(activations, "chunk's levels", real, groups);
+    free(s->host);
+    s->host = malloc(4 * groups * sizeof(real));
+    if (!s->host) return error_set(ERR_DEVICE, "ode_init: out of memory");
+    kv_cache_free(s->cache);
+    TRY(kv_cache_layout(&s->cache, net, &s->levels.causal, s->B, s->F, activations));
+    TRY(kv_cache_grads_layout(s->cache, activations));
+    if (s->acts) dit_acts_free(s->acts);
+    return dit_acts_layout(&s->acts, net, s->B, C,
+                           c->stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL, activations);
+}
+
+void ode_step_free(struct ode_step *s) {
+    if (s->acts) dit_acts_free(s->acts);
+    kv_cache_free(s->cache);
+    optimiser_free(&s->student);
+    free(s->host);
+    memset(s, 0, sizeof *s);
+}
+
+/* ---- one pass over one chunk ---- */
+
+enum pass_kind { PASS_CONTEXT, PASS_CURRENT }; /* writes the history; only reads it */
+
+static int passes_per_chunk(const struct ode_step *s) { return s->config.history == ODE_HISTORY_LAST ? 2 : 1; }
+
+/* The level of a sample's chunk in a pass. */
+static int level_of(const struct ode_step *s, enum pass_kind kind, int chunk, int sample, long step) {
+    struct random_address address = {.seed = s->seed,
+                                     .step = (uint64_t)step,
+                                     .purpose = RANDOM_TIMESTEP,
+                                     .sample = (uint32_t)sample,
+                                     .frame = (uint32_t)chunk};
+    int N = s->levels.steps;
+    if (s->config.history == ODE_HISTORY_OWN) return (int)random_below(&address, 0, N);
+    return kind == PASS_CONTEXT ? N - 1 : (int)random_below(&address, 0, N - 1);
+}
+
+static void copy_chunk(const struct ode_step *s, real *to, int sample, int first, int level) {
+    int C = s->levels.causal.chunk;
+    const real *state = s->states + ((long)level * s->B + sample) * s->clip + first * s->size;
+    mem_copy(to + (long)sample * C * s->size, state, sizeof(real) * (size_t)(C * s->size));
+}
+
+/* Input, target velocity (x - end)/sigma, timesteps, and the weights sigma^2 that make the velocities' mean square that
+   of x0. */
+static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, long step) {
+    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    size_t groups = (size_t)s->B * C;
+    double share = 1.0 / ((double)s->B * (s->F - 1) * passes_per_chunk(s));
+    for (int b = 0; b < s->B; b++) {
+        int level = level_of(s, kind, chunk, b, step);
+        double sigma = s->levels.sigma[level];
+        copy_chunk(s, s->input, b, first, level);
+        copy_chunk(s, s->target, b, first, s->levels.steps);
+        for (int f = 0; f < C; f++) {
+            size_t g = (size_t)b * C + f;
+            s->host[g] = (real)schedule_timestep(sigma);
+            s->host[groups + g] = (real)(1 / sigma);
+            s->host[2 * groups + g] = (real)(-1 / sigma);
+            s->host[3 * groups + g] = (real)(sigma * sigma * share);
+        }
+    }
+    real *small[4] = {s->t, s->inverse, s->minus_inverse, s->weight};
+    for (int i = 0; i < 4; i++) mem_upload(small[i], s->host + i * groups, groups * sizeof(real));
+    real_group_combine(s->target, s->inverse, s->input, s->minus_inverse, s->target, (long)groups, s->size);
+}
+
+static struct dit_input chunk_input(const struct ode_step *s, const struct condition_batch *condition, int first,
+                                    int frames, const int *positions, const struct dit_history *history) {
+    struct rollout_condition c = condition_batch_rollout(condition);
+    struct dit_input in = {.batch = s->B,
+                           .frames = frames,
+                           .first_frame = first,
+                           .positions = positions,
+                           .latents = s->input,
+                           .latent_stride = frames * s->size,
+                           .t = s->t,
+                           .text = c.text,
+                           .audio_stride = c.audio_stride,
+                           .history = history};
+    for (int a = 0; a < AUDIO_STREAMS; a++)
+        in.audio[a] = c.audio[a] + (long)first * AUDIO_WINDOW * s->net->config.audio_dim;
+    return in;
+}
+
+static int forward_context(struct ode_step *s, const struct params *params, const struct condition_batch *condition,
+                           int chunk, long step) {
+    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    struct causal_view view;
+    causal_view(&view, &s->levels.causal, chunk);
+    const struct dit_history *history = kv_cache_history(s->cache, &view);
+    if (!history) return ERR_USAGE;
+    prepare_pass(s, PASS_CONTEXT, chunk, step);
+    struct dit_input in = chunk_input(s, condition, first, C, view.current, history);
+    in.kv_output = kv_cache_output(s->cache, first, C);
+    dit_condition_reset(s->acts, 0, 1);
+    return dit_forward(s->net, params, s->acts, &in, s->velocity, C * s->size);
+}
+
+/* Runs a pass again, saving, adds its loss, and goes back through it into weights and history. */
+static int backward_pass(struct ode_step *s, const struct params *params, const struct condition_batch *condition,
+                         enum pass_kind kind, int chunk, long step) {
+    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    struct causal_view view;
+    causal_view(&view, &s->levels.causal, chunk);
+    const struct dit_history *history = kv_cache_history_with_grads(s->cache, &view);
+    if (!history) return ERR_USAGE;
+    prepare_pass(s, kind, chunk, step);
+    struct dit_input in = chunk_input(s, condition, first, C, view.current, history);
+    dit_condition_reset(s->acts, 0, 1);
+    TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, C * s->size));
+    mse_loss(s->student.loss, s->slope, s->velocity, s->target, s->weight, (long)s->B * C, s->size);
+    struct dit_gradients gradients = {.dvelocity = s->slope, .dvelocity_stride = C * s->size};
+    if (kind == PASS_CONTEXT)
+        kv_cache_grads_own(s->cache, first, &gradients.dk_own, &gradients.dv_own, &gradients.kv_stride);
+    TRY(dit_backward(s->net, params, s->acts, &in, &gradients));
+    kv_cache_grads_collect(s->cache, &view);
+    return OK;
+}
+
+/* ---- the reference: chunk 0, clean, without a loss of its own ---- */
+
+static const int reference_position[1] = {0};
+
+static struct dit_input reference_input(struct ode_step *s, const struct condition_batch *condition) {
+    size_t bytes = sizeof(real) * (size_t)s->size;
+    mem_copy_rows(s->input, bytes, s->states, sizeof(real) * (size_t)s->clip, bytes, (size_t)s->B);
+    real_fill(s->t, 0, s->B);
+    dit_condition_reset(s->acts, 0, 1);
+    return chunk_input(s, condition, 0, 1, reference_position, NULL);
+}
+
+static int forward_reference(struct ode_step *s, const struct params *params, const struct condition_batch *condition) {
+    struct dit_input in = reference_input(s, condition);
+    in.kv_output = kv_cache_output(s->cache, 0, 1);
+    return dit_forward(s->net, params, s->acts, &in, s->velocity, s->size);
+}
+
+static int backward_reference(struct ode_step *s, const struct params *params,
+                              const struct condition_batch *condition) {
+    struct dit_input in = reference_input(s, condition);
+    TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, s->size));
+    mem_zero(s->slope, sizeof(real) * (size_t)(s->B * s->size));
+    struct dit_gradients gradients = {.dvelocity = s->slope, .dvelocity_stride = s->size};
+    kv_cache_grads_own(s->cache, 0, &gradients.dk_own, &gradients.dv_own, &gradients.kv_stride);
+    return dit_backward(s->net, params, s->acts, &in, &gradients);
+}
+
+/* ---- the step ---- */
+
+int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step) {
+    struct params params = optimiser_params(&s->student);
+    kv_cache_clear(s->cache);
+    kv_cache_grads_clear(s->cache);
+    dit_condition_reset(s->acts, 1, 1);
+    TRY(forward_reference(s, &params, condition));
+    for (int i = 1; i <= s->chunks; i++) TRY(forward_context(s, &params, condition, i, step));
+    for (int i = s->chunks; i >= 1; i--) {
+        if (s->config.history == ODE_HISTORY_LAST) TRY(backward_pass(s, &params, condition, PASS_CURRENT, i, step));
+        TRY(backward_pass(s, &params, condition, PASS_CONTEXT, i, step));
+    }
+    return backward_reference(s, &params, condition);
+}
+
+int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step) {
+    optimiser_begin(&s->student);
+    TRY(ode_step_gradient(s, condition, step));
+    optimiser_step(&s->student, step, 0);
+    return OK;
+}

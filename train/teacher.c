@@ -1,0 +1,89 @@
+/* teacher.c: trains the bidirectional teacher.
+   usage: teacher CONFIG.yaml [key=value ...] [--plan]
+   Writes RUN/teacher. Metrics: loss (velocity mean square), grad_norm, lr, ms, skipped. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "model/sampler.h"
+#include "train/stage.h"
+#include "train/teacher_step.h"
+
+struct program {
+    struct stage stage;
+    struct teacher_step step;
+    struct sampler sampler;
+    elem *shown_weights; /* the average, for samples */
+    long reported;       /* last step reported */
+};
+
+static int layout(void *self, struct arena *state, struct arena *activations) {
+    struct program *p = self;
+    const struct run_config *c = &p->stage.config;
+    TRY(teacher_step_layout(&p->step, &p->stage.net, &c->teacher, c->frames, (uint64_t)c->seed, state, activations));
+    p->shown_weights = ARENA_TAKE(state, "weights for samples", elem, p->stage.net.table.total);
+    return sampler_layout(&p->sampler, &p->stage.net, &c->teacher.sampler, c->samples, c->frames, activations);
+}
+
+static int report_to(struct program *p, long step) {
+    struct optimiser_report account;
+    while (p->reported < step) {
+        optimiser_report(&p->step.optimiser, ++p->reported, &account);
+        TRY(stage_report(&p->stage, p->reported, &account, NULL, 0));
+    }
+    return OK;
+}
+
+static int show(struct program *p) {
+    struct stage *s = &p->stage;
+    const struct optimiser *o = &p->step.optimiser;
+    long clip = p->sampler.clip;
+    elem_from_real(p->shown_weights, o->ema ? o->ema : o->master, (long)o->table->total);
+    struct params params = {.table = o->table, .weights = p->shown_weights};
+    sampler_begin(&p->sampler, s->shown_clips, clip, (uint64_t)s->config.seed, 0, 0);
+    TRY(sampler_run(&p->sampler, &params, &s->shown_condition));
+    return stage_show(s, "teacher", p->sampler.x);
+}
+
+static int train(struct program *p) {
+    struct stage *s = &p->stage;
+    while (stage_goes_on(s)) {
+        TRY(stage_next_batch(s));
+        TRY(teacher_step_run(&p->step, s->clips, &s->condition, (long)s->step));
+        stage_count(s);
+        TRY(report_to(p, (long)s->step - 2));
+        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
+        if (stage_save_due(s)) TRY(stage_save(s));
+        if (stage_sample_due(s)) TRY(show(p));
+    }
+    return report_to(p, (long)s->step - 1);
+}
+
+static int run(struct program *p, int argc, char **argv, int *exit_code) {
+    struct stage_options options = {.name = "teacher", .settings = offsetof(struct run_config, teacher.stage)};
+    int go_on, resumed;
+    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
+    if (!go_on) return OK;
+    p->stage.options.drop_text = p->stage.config.teacher.drop_text;
+    p->stage.options.drop_audio = p->stage.config.teacher.drop_audio;
+    TRY(stage_memory(&p->stage, layout, p));
+    if (p->stage.plan) return OK;
+    train_state_network(&p->stage.saved, "teacher", &p->step.optimiser);
+    teacher_step_prepare(&p->step);
+    TRY(stage_begin(&p->stage, &resumed));
+    if (!resumed) teacher_step_fresh(&p->step);
+    p->reported = (long)p->stage.step - 1;
+    TRY(stage_ready(&p->stage));
+    TRY(train(p));
+    return stage_finish(&p->stage, exit_code);
+}
+
+int main(int argc, char **argv) {
+    static struct program p;
+    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    teacher_step_free(&p.step);
+    sampler_free(&p.sampler);
+    stage_close(&p.stage);
+    return code ? args_fail("teacher", code) : exit_code;
+}
