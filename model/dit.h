@@ -14,24 +14,26 @@
 
 struct dit_config {
     int dim, ffn_dim, heads, layers;
-    int in_channels, out_channels; /* latent channels */
-    int height, width;             /* latent size, even */
-    int freq_dim;                  /* 256 */
-    int text_len, text_dim;        /* rows of the text input (padded), their width */
-    int audio_dim;                 /* features a video frame; 0: no audio modules (bare Wan) */
-    int audio_tokens;              /* tokens a latent frame */
-    int audio_width;               /* width of a token */
-    int audio_hidden;              /* hidden width of the audio projection */
-    int audio_every;               /* audio attention in blocks 0, audio_every, ... */
+    int in_channels, out_channels;      /* latent channels */
+    int height, width;                  /* latent size, even */
+    int freq_dim;                       /* 256 */
+    int text_len, text_dim;             /* rows of the text input (padded), their width */
+    int audio_dim;                      /* features a video frame; 0: no audio modules (bare Wan) */
+    int audio_tokens;                   /* tokens a latent frame */
+    int audio_width;                    /* width of a token */
+    int audio_hidden;                   /* hidden width of the audio projection */
+    int audio_every;                    /* audio attention in blocks 0, audio_every, ... */
     double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
-    double eps;                    /* 1e-6 */
+    double eps;                         /* 1e-6 */
 };
 
 enum audio_stream { AUDIO_TALK, AUDIO_LISTEN, AUDIO_STREAMS };
 enum { AUDIO_WINDOW = 8, DIT_TAPS_MAX = 4 };
 
 /* Offsets of one block's parameters inside its slice. (size_t)-1: the block has no such part. */
-struct dit_attention_offsets { size_t q_w, q_b, k_w, k_b, v_w, v_b, o_w, o_b, norm_q, norm_k; };
+struct dit_attention_offsets {
+    size_t q_w, q_b, k_w, k_b, v_w, v_b, o_w, o_b, norm_q, norm_k;
+};
 struct dit_block_offsets {
     size_t modulation;
     struct dit_attention_offsets self, cross, audio[AUDIO_STREAMS];
@@ -42,9 +44,12 @@ struct dit_block_offsets {
 struct dit_embed_offsets {
     size_t patch_w, patch_b, text0_w, text0_b, text2_w, text2_b, time0_w, time0_b, time2_w, time2_b, time_proj_w,
         time_proj_b;
-    size_t audio1_w, audio1_b, audio1vf_w, audio1vf_b, audio2_w, audio2_b, audio3_w, audio3_b, audio_norm_w, audio_norm_b;
+    size_t audio1_w, audio1_b, audio1vf_w, audio1vf_b, audio2_w, audio2_b, audio3_w, audio3_b, audio_norm_w,
+        audio_norm_b;
 };
-struct dit_head_offsets { size_t modulation, w, b; };
+struct dit_head_offsets {
+    size_t modulation, w, b;
+};
 
 struct dit {
     struct dit_config config;
@@ -95,18 +100,19 @@ struct dit_kv_output {
 
 struct dit_input {
     int batch, frames;
-    int first_frame;          /* latent index of frame 0 here; 0: the reference frame is among them */
-    const int *positions;     /* host [frames]: temporal RoPE positions */
-    const real *latents;      /* device, [B][frames, C, H, W], sample b at b latent_stride */
+    int first_frame;      /* latent index of frame 0 here; 0: the reference frame is among them */
+    const int *positions; /* host [frames]: temporal RoPE positions */
+    const real *latents;  /* device, [B][frames, C, H, W], sample b at b latent_stride */
     long latent_stride;
-    const real *t;            /* device [B, frames], 1000 sigma */
-    const elem *text;         /* device [B, text_len, text_dim] */
-    const elem *audio[AUDIO_STREAMS]; /* device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at
-                                         b audio_stride; zeros for silence, NULL only without audio modules */
+    const real *t;    /* device [B, frames], 1000 sigma */
+    const elem *text; /* device [B, text_len, text_dim] */
+    /* Device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at b audio_stride. Zeros for silence;
+       NULL only without audio modules. */
+    const elem *audio[AUDIO_STREAMS];
     long audio_stride;
-    const struct dit_history *history;      /* NULL: none */
-    const struct dit_kv_output *kv_output;  /* NULL: not wanted */
-    int blocks;               /* run only the first `blocks` blocks and no head (discriminator trunk); 0: all */
+    const struct dit_history *history;     /* NULL: none */
+    const struct dit_kv_output *kv_output; /* NULL: not wanted */
+    int blocks; /* run only the first `blocks` blocks and no head (discriminator trunk); 0: all */
 };
 
 /* velocity: device real, laid out like latents (velocity_stride between samples); NULL together with blocks > 0. */
@@ -118,12 +124,12 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
 const resid *dit_tap(const struct dit_acts *acts, int block);
 
 struct dit_gradients {
-    const real *dvelocity;    /* like velocity; NULL with taps only */
+    const real *dvelocity; /* like velocity; NULL with taps only */
     long dvelocity_stride;
-    int taps;                 /* gradients that enter at the output of blocks */
+    int taps; /* gradients that enter at the output of blocks */
     int tap_block[DIT_TAPS_MAX];
     const resid *tap_grad[DIT_TAPS_MAX]; /* [N, dim] */
-    real *dlatents;           /* += , like latents; NULL: not wanted */
+    real *dlatents;                      /* += , like latents; NULL: not wanted */
     long dlatents_stride;
     /* Block-causal training (ode_init): gradients of the frames' own keys and values collected from later chunks, added
        to those of this pass: [layer] + b kv_stride, keys before RoPE. NULL: none. */
