@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "data/media_source.h"
 
-enum { SIDE_MAX = 16384, GAP_MAX = 10 /* seconds */ };
+enum { SIDE_MAX = 16384, PIXELS_MAX = 1 << 26, GAP_MAX = 10 /* seconds */ };
 
 struct video_reader {
     struct media_source source;
@@ -65,9 +65,9 @@ static int plan_geometry(struct video_reader *r, const AVFrame *frame) {
     y = fmin(fmax(y, 0), seen_height - high);
     double scale = r->height / high;
     double all_width = seen_width * scale, all_height = seen_height * scale;
-    if (!(all_width <= SIDE_MAX && all_height <= SIDE_MAX))
-        return error_set(ERR_INPUT, "%s: a crop of %g of a %d x %d picture is too small", r->source.path, r->crop.size,
-                         frame->width, frame->height);
+    if (!(all_width <= SIDE_MAX && all_height <= SIDE_MAX && all_width * all_height <= PIXELS_MAX))
+        return error_set(ERR_INPUT, "%s: a window of %d x %d is too small a part of a picture of %d x %d",
+                         r->source.path, (int)wide, (int)high, frame->width, frame->height);
     int w = (int)fmax(lround(all_width), r->width), h = (int)fmax(lround(all_height), r->height);
     r->left = (int)fmin(lround(x * scale), w - r->width);
     r->top = (int)fmin(lround(y * scale), h - r->height);
