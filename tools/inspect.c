@@ -1,0 +1,175 @@
+/* inspect.c: prints what a file holds: data sets and training states (HDF5), safetensors, and the folders of a run (its
+   newest whole training state) or of an exported student (config.json and its safetensors). Names, types, shapes,
+   attributes, the config; with --stats the range, mean and deviation of every array. */
+#include "base/args.h"
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "checkpoints/safetensors.h"
+#include "checkpoints/state.h"
+#include "tools/inspect_hdf5.h"
+#include "tools/tensor_stats.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CONFIG_MAX = 1 << 20, ERROR_LINE_MAX = 1024 };
+
+/* ---- HDF5 ---- */
+
+/* The library may crash on a damaged file: it works in a child, whose error line comes back through a pipe. */
+static int inspect_apart(const char *path, int stats) {
+    int line[2], status;
+    char text[ERROR_LINE_MAX] = "";
+    if (pipe(line)) return error_set(ERR_DEVICE, "%s: cannot start a process: %s", path, strerror(errno));
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0) return error_set(ERR_DEVICE, "%s: cannot start a process: %s", path, strerror(errno));
+    if (!child) {
+        int code = inspect_hdf5(path, stats);
+        if (!code && (fflush(stdout) || ferror(stdout)))
+            code = error_set(ERR_INPUT, "cannot write: %s", strerror(errno));
+        if (code && write(line[1], error_text(), strlen(error_text())) < 0) code = ERR_DEVICE;
+        _exit(code);
+    }
+    close(line[1]);
+    size_t used = 0;
+    for (ssize_t n; used < sizeof text - 1 && (n = read(line[0], text + used, sizeof text - 1 - used)) > 0;)
+        used += (size_t)n;
+    close(line[0]);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+    if (WIFEXITED(status) && WEXITSTATUS(status) == OK) return OK;
+    if (WIFEXITED(status) && text[0]) return error_set((enum error_code)WEXITSTATUS(status), "%s", text);
+    return error_set(ERR_INPUT, "%s: is damaged: the HDF5 library could not cope with it", path);
+}
+
+static int inspect_hdf5_file(const char *path, int stats) {
+    char sum[FILE_PATH_MAX + 8];
+    snprintf(sum, sizeof sum, "%s.sum", path);
+    if (!file_exists(sum)) {
+        printf("%s: HDF5, no checksum beside it\n", path);
+    } else {
+        TRY(state_verify(path));
+        printf("%s: HDF5, whole by its checksum\n", path);
+    }
+    return inspect_apart(path, stats);
+}
+
+/* ---- safetensors ---- */
+
+static int print_tensor(const struct safetensors_entry *e, int stats) {
+    fputs("  ", stdout);
+    print_clean(e->name, NULL);
+    printf("%*s %s", strlen(e->name) < 44 ? (int)(44 - strlen(e->name)) : 0, "", safetensors_type_name(e->type));
+    for (int d = 0; d < e->ndim; d++) printf("%s%ld", d ? " x " : " ", e->shape[d]);
+    if (stats && e->type < ST_I32) {
+        struct tensor_stats numbers = {0};
+        char text[160];
+        float *values = malloc(e->count * sizeof *values + 1);
+        if (!values) return error_set(ERR_DEVICE, "out of memory for %s", e->name);
+        int code = safetensors_read_float(e, values);
+        if (!code) tensor_stats_add(&numbers, values, e->count);
+        free(values);
+        if (code) return code;
+        tensor_stats_text(&numbers, text, sizeof text);
+        printf("  %s", text);
+    }
+    putchar('\n');
+    return OK;
+}
+
+static int inspect_safetensors(const char *path, int stats) {
+    struct safetensors file;
+    size_t values = 0;
+    TRY(safetensors_open(&file, path));
+    printf("%s: safetensors\n", path);
+    for (char **m = file.metadata; m && m[0]; m += 2) {
+        fputs("  @", stdout);
+        print_clean(m[0], NULL);
+        fputs(" = ", stdout);
+        print_clean(m[1], "    ");
+        putchar('\n');
+    }
+    int code = OK;
+    for (int i = 0; i < file.count && !code; i++) {
+        code = print_tensor(&file.entries[i], stats);
+        values += file.entries[i].count;
+    }
+    if (!code) printf("  %d arrays, %zu values\n", file.count, values);
+    safetensors_close(&file);
+    return code;
+}
+
+/* ---- files and folders ---- */
+
+static int inspect_file(const char *path, int stats) {
+    unsigned char start[9] = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file) return error_set(ERR_INPUT, "%s: cannot open: %s", path, strerror(errno));
+    size_t n = fread(start, 1, 9, file);
+    fclose(file);
+    if (n >= 8 && !memcmp(start, "\211HDF\r\n\032\n", 8)) return inspect_hdf5_file(path, stats);
+    if (n == 9 && start[8] == '{') return inspect_safetensors(path, stats);
+    return error_set(ERR_INPUT, "%s: is neither HDF5 nor safetensors", path);
+}
+
+static int inspect_student(const char *folder, const char *config, int stats) {
+    char path[FILE_PATH_MAX], *text;
+    TRY(file_read(config, CONFIG_MAX, &text, NULL));
+    printf("%s:\n  ", config);
+    print_clean(text, "  ");
+    if (*text && text[strlen(text) - 1] != '\n') putchar('\n');
+    free(text);
+    struct dirent **list;
+    int count = scandir(folder, &list, NULL, alphasort), code = OK;
+    if (count < 0) return error_set(ERR_INPUT, "%s: cannot read the folder: %s", folder, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        const char *ending = strrchr(list[i]->d_name, '.');
+        if (!code && ending && !strcmp(ending, ".safetensors")) {
+            code = file_join(path, sizeof path, folder, list[i]->d_name);
+            if (!code) code = inspect_safetensors(path, stats);
+        }
+        free(list[i]);
+    }
+    free(list);
+    return code;
+}
+
+static int inspect_folder(const char *folder, int stats) {
+    char path[FILE_PATH_MAX];
+    TRY(file_join(path, sizeof path, folder, "config.json"));
+    if (file_exists(path)) return inspect_student(folder, path, stats);
+    TRY(state_newest(folder, path, sizeof path));
+    if (!*path) return error_set(ERR_INPUT, "%s: holds neither an exported student nor a whole training state", folder);
+    return inspect_hdf5_file(path, stats);
+}
+
+int main(int argc, char **argv) {
+    struct args args;
+    int stats = 0;
+    const struct args_option options[] = {
+        {"stats", NULL, &stats, NULL, "smallest, largest, mean and deviation of every array"}};
+    int code = args_parse(&args, argc, argv, options, 1, 1, ARGS_MAX);
+    if (code) return args_fail("inspect", code);
+    if (args.help) {
+        args_help("inspect FILE|FOLDER ... (data sets, training states, safetensors, runs, exported students)", options,
+                  1, stdout);
+        return OK;
+    }
+    if (args.override_count)
+        return args_fail("inspect", error_set(ERR_USAGE, "%s: expected a file", args.overrides[0]));
+    for (int i = 0; i < args.word_count && !code; i++) {
+        struct stat info;
+        int folder = !stat(args.words[i], &info) && S_ISDIR(info.st_mode);
+        code = folder ? inspect_folder(args.words[i], stats) : inspect_file(args.words[i], stats);
+        if (!code && (fflush(stdout) || ferror(stdout)))
+            code = error_set(ERR_INPUT, "cannot write: %s", strerror(errno));
+    }
+    fflush(stdout);
+    return code ? args_fail("inspect", code) : OK;
+}
