@@ -107,8 +107,9 @@ int discriminator_create(struct discriminator *d, const struct dit_config *trunk
     }
     d->head_slice = trunk->layers + 2;
     add_heads(d);
-    param_table_close(&d->trunk.table);
-    return OK;
+    int code = param_table_close(&d->trunk.table);
+    if (code) discriminator_destroy(d);
+    return code;
 }
 
 void discriminator_destroy(struct discriminator *d) {
