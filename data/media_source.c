@@ -16,7 +16,6 @@ static int open_format(struct media_source *s) {
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     int result = avformat_open_input(&s->format, url, NULL, &options);
     av_dict_free(&options);
-    if (result == AVERROR(ENOMEM)) return error_set(ERR_DEVICE, "%s: out of memory", s->path);
     if (result < 0) {
         char why[AV_ERROR_MAX_STRING_SIZE];
         av_strerror(result, why, sizeof why);
