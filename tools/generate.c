@@ -20,7 +20,7 @@ struct dialogue_sound dialogue_sound(const struct puppet *puppet) {
 }
 
 int generate_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
-                    frame_taker take, void *user, double *seconds) {
+                    frame_taker take, void *user, struct stream_times *times) {
     const struct student_description *d = session_student(session);
     size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
     int chunk = session_chunk_frames(session);
@@ -40,9 +40,14 @@ int generate_stream(struct session *session, const float *reference, const struc
         if (!session_ready(session)) continue; /* once all is pushed, every chunk that begins can be taken */
         double spent[2];
         code = session_take(session, frames, spent);
-        if (seconds) {
-            seconds[0] += spent[0];
-            seconds[1] += spent[1];
+        if (times) {
+            times->network += spent[0];
+            times->codec += spent[1];
+            times->frames += chunk;
+            if (out == 1) {
+                times->first += spent[0] + spent[1];
+                times->streams++;
+            }
         }
         for (int i = 0; i < chunk && !code && out < sound->frames; i++, out++)
             code = take(user, out, frames + (size_t)i * picture);

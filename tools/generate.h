@@ -18,9 +18,13 @@ struct dialogue_sound dialogue_sound(const struct puppet *puppet);
 /* Gets video frame `frame` (1 .. frames-1), planar [3, H, W]; a code other than OK stops. */
 typedef int (*frame_taker)(void *user, long frame, const float *picture);
 
-/* Streams the whole dialogue from the reference. seconds[2] +=: network, codec; NULL: not wanted. */
+/* Streams the whole dialogue from the reference. times: added to (first: of the first chunk); NULL: not wanted. */
+struct stream_times {
+    double network, codec, first; /* seconds */
+    long streams, frames;
+};
 int generate_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
-                    frame_taker take, void *user, double *seconds);
+                    frame_taker take, void *user, struct stream_times *times);
 
 /* The teacher, window by window of 1 + 4 (F-1) frames, each from the true frame at its start (as in training). */
 struct teacher_generator {

@@ -152,6 +152,12 @@ static const struct config_field fields[] = {
     REAL("refine.r2", refine.r2, 0, 1e6, "0.05", "weight of the penalty on generated clips"),
     REAL("refine.fd_step", refine.fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
     REAL("refine.distill_share", refine.distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
+
+    INT("evaluate.dialogues", evaluate.dialogues, 1, 10000, "10", "held-out dialogues streamed by every student"),
+    INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10", "of them, sampled by the teacher"),
+    INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3", "of them, streamed with parts switched off"),
+    REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "length of a dialogue"),
+    SAMPLER("evaluate.sampler", evaluate.sampler, "16", "3", "2"),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 

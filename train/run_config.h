@@ -85,6 +85,15 @@ struct refine_config {
     double distill_share;   /* weight of the distillation loss, with the settings of `distill` */
 };
 
+/* The report on held-out puppet dialogues (tools/evaluate). */
+struct evaluate_config {
+    int dialogues;                 /* streamed through every stage's student */
+    int teacher_dialogues;         /* sampled by the teacher */
+    int ablations;                 /* of them, for sink and RAPR switched off and for the other party silenced */
+    double seconds;                /* a dialogue */
+    struct sampler_config sampler; /* of the teacher */
+};
+
 struct run_config {
     char run[RUN_PATH];  /* folder of the run */
     char data[RUN_PATH]; /* data set */
@@ -101,6 +110,7 @@ struct run_config {
     struct ode_init_config ode_init;
     struct distill_config distill;
     struct refine_config refine;
+    struct evaluate_config evaluate;
 };
 
 /* Reads and checks what no single key can say (frames against chunks, levels falling from 1, taps). ERR_USAGE. */
