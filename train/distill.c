@@ -34,7 +34,7 @@ static int report_to(struct program *p, long step) {
     while (p->reported < step) {
         long now = ++p->reported;
         optimiser_report(&p->step.student, now, &account);
-        optimiser_report(&p->step.critic, (long)p->critic_updates - 1, &critic);
+        optimiser_report(&p->step.matching.critic, (long)p->critic_updates - 1, &critic);
         if (!mailbox_read(&p->step.mail, now, &figures))
             return error_set(ERR_DEVICE, "figures of step %ld are lost", now);
         struct metric list[3 + ENERGY_BANDS] = {
@@ -68,7 +68,7 @@ static int warm_up_critic(struct program *p) {
         TRY(critic_update(p, 0));
         p->warmed++;
         p->stage.saved_step = -1;
-        optimiser_report(&p->step.critic, (long)p->critic_updates - 2, &critic);
+        optimiser_report(&p->step.matching.critic, (long)p->critic_updates - 2, &critic);
         if (critic.skipped_in_row >= p->stage.config.nonfinite_limit)
             return error_set(ERR_NUMERIC, "critic warm-up: loss or gradient was not finite %ld times in a row",
                              critic.skipped_in_row);
@@ -96,12 +96,14 @@ static int one_step(struct program *p) {
 static int train(struct program *p) {
     struct stage *s = &p->stage;
     TRY(warm_up_critic(p));
+    stage_start_clock(s);
     while (stage_goes_on(s)) {
         TRY(one_step(p));
         TRY(report_to(p, (long)s->step - 2));
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "distilled", &p->step.student));
+        stage_start_clock(s);
     }
     return report_to(p, (long)s->step - 1);
 }
@@ -113,9 +115,9 @@ static int load_networks(struct program *p, int resumed) {
     char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
     TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
     TRY(stage_source(&p->stage, c->student, "ode_init", student, sizeof student));
-    TRY(train_state_load_frozen(teacher, "teacher", table, p->step.teacher));
+    TRY(train_state_load_frozen(teacher, "teacher", table, p->step.matching.teacher));
     if (resumed) return OK;
-    TRY(train_state_load_weights(teacher, "teacher", WEIGHTS_AVERAGE, table, p->step.critic.master, NULL));
+    TRY(train_state_load_weights(teacher, "teacher", WEIGHTS_AVERAGE, table, p->step.matching.critic.master, NULL));
     TRY(train_state_load_weights(student, "student", WEIGHTS_AVERAGE, table, p->step.student.master, NULL));
     distill_step_fresh(&p->step);
     return OK;
@@ -129,10 +131,9 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
     train_state_network(&p->stage.saved, "student", &p->step.student);
-    train_state_network(&p->stage.saved, "critic", &p->step.critic);
     train_state_integer(&p->stage.saved, "critic_warmed", &p->warmed);
     train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
-    TRY(replay_save_with(&p->step.replay, &p->stage.saved));
+    TRY(matching_save_with(&p->step.matching, &p->stage.saved));
     TRY(distill_step_prepare(&p->step));
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));

@@ -8,10 +8,7 @@
 #define TRAIN_DISTILL_STEP_H
 
 #include "train/band_energy.h"
-#include "train/flow_matching.h"
-#include "train/optimiser.h"
-#include "train/replay.h"
-#include "train/score.h"
+#include "train/matching.h"
 #include "train/self_forcing.h"
 
 /* What the host is told of a step besides the generator's account, one step late. */
@@ -26,16 +23,10 @@ struct distill_step {
     struct distill_config config;
     uint64_t seed;
     int B, F;
-    struct optimiser student, critic;
-    elem *teacher; /* device [table->total] */
+    struct optimiser student;
     struct self_forcing rollout;
-    struct score score;
-    struct flow_matching critic_flow;
-    struct dit_acts *acts; /* of scores and critic, saving */
-    real *g;               /* [B, F, C, H, W]: dL/dx */
-    struct replay replay;
-    real *critic_clips; /* [B, F, C, H, W]: what a critic update is made on */
-    struct condition_batch critic_condition;
+    struct matching matching;
+    real *g; /* device [B, F, C, H, W]: dL/dx */
     struct band_energy energy;
     struct distill_figures *figures; /* device */
     real *no_sample;                 /* device [B]: zeros */
@@ -46,7 +37,7 @@ int distill_step_layout(struct distill_step *d, const struct dit *net, const str
 void distill_step_free(struct distill_step *d);
 /* After the memory is there: constants. The teacher's weights are the caller's to load, at every start. */
 int distill_step_prepare(struct distill_step *d);
-/* From weights in student.master and critic.master (a teacher's). */
+/* From weights in student.master and matching.critic.master (a teacher's). */
 void distill_step_fresh(struct distill_step *d);
 
 /* A rollout for the critic alone, from references clips [B, F, ...] (frame 0); number `index` of this round. */

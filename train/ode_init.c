@@ -92,6 +92,7 @@ static int report_to(struct program *p, long step) {
 
 static int train(struct program *p) {
     struct stage *s = &p->stage;
+    stage_start_clock(s);
     while (stage_goes_on(s)) {
         TRY(read_batch(p));
         TRY(ode_step_run(&p->step, &s->condition, (long)s->step));
@@ -100,6 +101,7 @@ static int train(struct program *p) {
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "causal", &p->step.student));
+        stage_start_clock(s);
     }
     return report_to(p, (long)s->step - 1);
 }

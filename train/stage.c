@@ -191,7 +191,6 @@ int stage_ready(struct stage *s) {
     log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
              s->net.table.values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
              device_threads());
-    s->started = clock_seconds();
     return device_sync();
 }
 
@@ -226,9 +225,13 @@ int stage_next_batch(struct stage *s) {
     return OK;
 }
 
+void stage_start_clock(struct stage *s) { s->started = clock_seconds(); }
+
 void stage_count(struct stage *s) {
+    enum { REMEMBERED = 20 };
     double now = clock_seconds(), seconds = now - s->started;
-    s->step_seconds = s->step_seconds > 0 ? 0.95 * s->step_seconds + 0.05 * seconds : seconds;
+    if (s->timed < REMEMBERED) s->timed++;
+    s->step_seconds += (seconds - s->step_seconds) / (double)s->timed;
     s->started = now;
     s->step++;
 }

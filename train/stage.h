@@ -63,6 +63,8 @@ int stage_stopped(void);
 /* More steps to do, and no signal came. */
 int stage_goes_on(const struct stage *s);
 int stage_next_batch(struct stage *s);
+/* The steps begin: what came before does not count as their time. */
+void stage_start_clock(struct stage *s);
 /* The step is queued: counts it and its time. */
 void stage_count(struct stage *s);
 /* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.

@@ -48,6 +48,7 @@ static int show(struct program *p) {
 
 static int train(struct program *p) {
     struct stage *s = &p->stage;
+    stage_start_clock(s);
     while (stage_goes_on(s)) {
         TRY(stage_next_batch(s));
         TRY(teacher_step_run(&p->step, s->clips, &s->condition, (long)s->step));
@@ -56,6 +57,7 @@ static int train(struct program *p) {
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(show(p));
+        stage_start_clock(s);
     }
     return report_to(p, (long)s->step - 1);
 }
