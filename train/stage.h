@@ -43,7 +43,8 @@ struct stage {
     real *shown_clips; /* device [shown, F, C, H, W] */
     struct condition_batch shown_condition;
     float *shown_truth;           /* host, as shown_clips */
-    double started, step_seconds; /* of the step under way; smoothed seconds a step */
+    double started, step_seconds; /* of the step under way; mean seconds of the last steps */
+    long timed;                   /* steps that step_seconds is made of */
 };
 
 /* Reads the command line and the config; starts the device; builds the network's table. *go_on 0: help was printed. */
