@@ -404,16 +404,34 @@ static void write_real(FILE *file, double v) {
     fputs(text, file);
 }
 
+/* UTF-8 that YAML takes for a line break or does not allow raw, and its escape. */
+static const char *const special[][2] = {{"\xe2\x80\xa8", "\\u2028"},
+                                         {"\xe2\x80\xa9", "\\u2029"},
+                                         {"\xef\xbb\xbf", "\\ufeff"},
+                                         {"\xef\xbf\xbe", "\\ufffe"},
+                                         {"\xef\xbf\xbf", "\\uffff"}};
+enum { SPECIALS = sizeof special / sizeof special[0] };
+
+/* In double quotes. */
 static void write_string(FILE *file, const char *s) {
     fputc('"', file);
     for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '"' || c == '\\')
+        unsigned char c = (unsigned char)s[0], next = (unsigned char)s[1];
+        int i = 0;
+        while (i < SPECIALS && strncmp(s, special[i][0], 3)) i++;
+        if (i < SPECIALS) {
+            fputs(special[i][1], file);
+            s += 2;
+        } else if (c == 0xc2 && next >= 0x80 && next < 0xa0) { /* U+0080 to U+009F */
+            fprintf(file, "\\x%02x", next);
+            s++;
+        } else if (c == '"' || c == '\\') {
             fprintf(file, "\\%c", c);
-        else if (c < 32 || c == 127)
+        } else if (c < 32 || c == 127) {
             fprintf(file, "\\x%02x", c);
-        else
+        } else {
             fputc(c, file);
+        }
     }
     fputc('"', file);
 }

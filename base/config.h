@@ -21,12 +21,12 @@ struct config_field {
     const char *key;
     enum config_type type;
     size_t offset;
-    double min, max;                /* numbers, inclusive */
-    const char *fallback;           /* default as YAML text; NULL: must be given */
-    const char *const *choices;     /* NULL-terminated */
-    size_t size;                    /* of CONFIG_STRING, CONFIG_REALS */
+    double min, max;            /* numbers, inclusive */
+    const char *fallback;       /* default as YAML text; NULL: must be given */
+    const char *const *choices; /* NULL-terminated */
+    size_t size;                /* of CONFIG_STRING, CONFIG_REALS */
     size_t count_offset;
-    const char *help;               /* one line, for --help-config and docs */
+    const char *help; /* one line, for --help-config and docs */
 };
 /* path NULL: defaults and overrides only. out is filled wholly or the call fails. */
 int config_load(void *out, const struct config_field *fields, int count, const char *path, const char *const *overrides,

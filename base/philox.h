@@ -14,25 +14,27 @@
 #endif
 
 enum random_purpose {
-    RANDOM_INIT = 1,        /* initial weights */
-    RANDOM_DATA_ORDER,      /* which clip, which window */
-    RANDOM_CLIP_NOISE,      /* teacher, score and critic noise on a clip */
-    RANDOM_TIMESTEP,        /* levels */
-    RANDOM_DROPOUT,         /* conditioning dropout */
-    RANDOM_SAMPLER,         /* starting noise of the teacher's sampler */
-    RANDOM_ROLLOUT,         /* the generator's rollout */
-    RANDOM_CRITIC_ROLLOUT,  /* fresh rollouts for the critic */
+    RANDOM_INIT = 1,       /* initial weights */
+    RANDOM_DATA_ORDER,     /* which clip, which window */
+    RANDOM_CLIP_NOISE,     /* teacher, score and critic noise on a clip */
+    RANDOM_TIMESTEP,       /* levels */
+    RANDOM_DROPOUT,        /* conditioning dropout */
+    RANDOM_SAMPLER,        /* starting noise of the teacher's sampler */
+    RANDOM_ROLLOUT,        /* the generator's rollout */
+    RANDOM_CRITIC_ROLLOUT, /* fresh rollouts for the critic */
     RANDOM_CRITIC_NOISE,
-    RANDOM_SCORE_NOISE,     /* noise of the score comparison */
-    RANDOM_EXIT,            /* exit step */
-    RANDOM_DISCRIMINATOR,   /* noise of real and fake */
-    RANDOM_PERTURB,         /* eta of the finite-difference penalty */
-    RANDOM_STREAM,          /* serving */
-    RANDOM_PUPPET,          /* the generated data */
+    RANDOM_SCORE_NOISE,   /* noise of the score comparison */
+    RANDOM_EXIT,          /* exit step */
+    RANDOM_DISCRIMINATOR, /* noise of real and fake */
+    RANDOM_PERTURB,       /* eta of the finite-difference penalty */
+    RANDOM_STREAM,        /* serving */
+    RANDOM_PUPPET,        /* the generated data */
     RANDOM_TEST
 };
 
-struct philox_block { uint32_t v[4]; };
+struct philox_block {
+    uint32_t v[4];
+};
 
 struct random_address {
     uint64_t seed, step;
@@ -56,9 +58,11 @@ PHILOX_HD struct philox_block philox(struct philox_block counter, uint32_t key0,
 /* Four words for elements 4 group .. 4 group + 3 of an address. */
 PHILOX_HD struct philox_block random_block(const struct random_address *a, uint32_t group) {
     uint64_t high = a->step >> 16;
-    struct philox_block c = {{group, a->frame, a->sample,
-                              ((uint32_t)a->purpose << 24) | ((uint32_t)a->pass & 0xff) << 16 | (uint32_t)(a->step & 0xffff)}};
-    return philox(c, (uint32_t)a->seed ^ (uint32_t)high * 0x85EBCA6Bu, (uint32_t)(a->seed >> 32) ^ (uint32_t)(high >> 32));
+    struct philox_block c = {
+        {group, a->frame, a->sample,
+         ((uint32_t)a->purpose << 24) | ((uint32_t)a->pass & 0xff) << 16 | (uint32_t)(a->step & 0xffff)}};
+    return philox(c, (uint32_t)a->seed ^ (uint32_t)high * 0x85EBCA6Bu,
+                  (uint32_t)(a->seed >> 32) ^ (uint32_t)(high >> 32));
 }
 
 /* In [0, 1): 24 bits. */

@@ -111,8 +111,9 @@ static void overrides_win(void **state) {
 static void writes_what_it_reads(void **state) {
     (void)state;
     struct sample s, back;
-    assert_int_equal(
-        load(&s, "steps: 12\nnote: \"a \\\"quote\\\", \\\\ , \\n, #, \xc3\xa9 and: - {x}\"\ndata: 'off'\n"), OK);
+    assert_int_equal(load(&s, "steps: 12\nnote: \"a \\\"quote\\\", \\\\ , \\n, #, \xc3\xa9 \\u2028\\u2029\\x85\\ufeff: "
+                              "- {x}\"\ndata: 'off'\n"),
+                     OK);
     s.lr = 0.1 + 0.2;
     s.loss_weight = -1.0 / 3;
     s.betas[0] = 5e-324;
