@@ -36,8 +36,10 @@ static void open_world(struct world *w, int history, int recompute) {
     CHECK(dit_create(&w->net, &net, 0));
     w->config.model = net;
     w->config.frames = 9;
-    w->config.rollout = (struct rollout_config){
-        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4}, .steps = 3, .sigma = {1, 0.8, 0.5}};
+    w->config.rollout =
+        (struct rollout_config){.causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4},
+                                .steps = 3,
+                                .sigma = {1, 0.8, 0.5}};
     w->config.ode_init.stage = (struct stage_config){.steps = 10, .batch = 2, .recompute = recompute};
     w->config.ode_init.history = history;
     arena_begin(&w->state, "state");

@@ -38,10 +38,8 @@ static void fill_condition(struct world *w) {
 
 static void open_world(struct world *w, int loss, double guidance, double alpha) {
     struct dit_config config = small_config(2);
-    struct score_config score = {.loss = loss,
-                                 .guidance = guidance,
-                                 .alpha = alpha,
-                                 .level = {LEVEL_SHIFTED_UNIFORM, 3, 0, 1, 0.3, 0.8}};
+    struct score_config score = {
+        .loss = loss, .guidance = guidance, .alpha = alpha, .level = {LEVEL_SHIFTED_UNIFORM, 3, 0, 1, 0.3, 0.8}};
     memset(w, 0, sizeof *w);
     CHECK(device_init(1));
     CHECK(dit_create(&w->net, &config, 0));
