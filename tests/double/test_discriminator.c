@@ -104,21 +104,21 @@ static void check_weights(struct world *w, const char *name, size_t position, lo
         fail_msg("%s: gradient %.12g, differences %.12g", name, computed, expected);
 }
 
-/* Each tensor of the heads; of the trunk, which has a test of its own, whole slices. */
+/* The heads' tensors, a handful at a time; of the trunk, which has a test of its own, whole slices. */
 static void gradients_match(int queries, enum dit_memory memory) {
     struct world w;
     open_world(&w, queries, 0.15, memory);
     forward(&w);
     backward(&w, &w.small.params, w.dlatents, 0);
     const struct param_table *table = &w.d.trunk.table;
-    int heads = 0;
-    for (int i = 0; i < table->count; i++) {
-        const struct param *p = &table->list[i];
-        if (p->slice < w.d.head_slice) continue;
-        check_weights(&w, p->name, param_position(table, p), (long)p->count);
-        heads++;
+    int first = 0;
+    while (table->list[first].slice < w.d.head_slice) first++;
+    for (int i = first, last; i < table->count; i = last + 1) {
+        last = i + SMALL_HANDFUL < table->count ? i + SMALL_HANDFUL - 1 : table->count - 1;
+        size_t from = param_position(table, &table->list[i]);
+        size_t to = param_position(table, &table->list[last]) + table->list[last].count;
+        check_weights(&w, table->list[i].name, from, (long)(to - from));
     }
-    assert_true(heads == 3 * 21 + 24);
     for (int s = 0; s < w.d.head_slice; s++) {
         size_t from = table->slice_offset[s];
         long n = (long)(table->slice_offset[s + 1] - from);

@@ -102,10 +102,9 @@ static double difference(struct world *w, loss_fn *loss, size_t position, const 
 
 /* Gradients against differences, along directions through a handful of neighbouring tensors each. */
 static void check_gradients(struct world *w, loss_fn *loss) {
-    enum { HANDFUL = 3 };
     const struct param_table *table = &w->net.table;
-    for (int i = 0; i < table->count; i += HANDFUL) {
-        int last = i + HANDFUL < table->count ? i + HANDFUL - 1 : table->count - 1;
+    for (int i = 0; i < table->count; i += SMALL_HANDFUL) {
+        int last = i + SMALL_HANDFUL < table->count ? i + SMALL_HANDFUL - 1 : table->count - 1;
         size_t position = param_position(table, &table->list[i]);
         long n = (long)(param_position(table, &table->list[last]) + table->list[last].count - position);
         real *direction = small_reals(&w->small, n, 1);
