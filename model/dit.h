@@ -83,8 +83,9 @@ struct dit_acts;
 int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F, enum dit_memory memory,
                     struct arena *arena);
 void dit_acts_free(struct dit_acts *acts);
-/* Forget what was computed of the condition: new text, new audio, new weights (both). Other numbers of samples or other
-   frames than the last pass's are noticed without it; new contents behind the same pointers are not. */
+/* Forget what was computed of the condition: new text, new audio, new weights (both), or the memory has served others
+   meanwhile (both: arena_fork). The table of rotations is forgotten in any case. Other numbers of samples or other frames
+   than the last pass's are noticed without it; new contents behind the same pointers are not. */
 void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 
 /* One layer's history for every layer: ranges[layer * count + r]; keys already rotated. */

@@ -12,6 +12,7 @@
 void dit_condition_reset(struct dit_acts *acts, int text, int audio) {
     if (text) acts->condition.text_blocks = -1;
     if (audio) acts->condition.audio_blocks = -1;
+    acts->position_count = 0;
 }
 
 /* ---- audio tokens ---- */

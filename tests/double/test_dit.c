@@ -415,6 +415,21 @@ static void condition_reset(void **state) {
     world_close(&w);
 }
 
+/* Activations that lent their memory to others (arena_fork) give the same bits again after the reset. */
+static void memory_lent(void **state) {
+    (void)state;
+    struct world w;
+    world_open(&w, &small, DIT_SAVE_ALL, FRAMES, 0);
+    real *first = zeros(w.outputs);
+    forward(&w);
+    mem_copy(first, w.velocity, sizeof(real) * (size_t)w.outputs);
+    real_fill((real *)w.arena.base, NAN, (long)(w.arena.size / sizeof(real)));
+    forward(&w);
+    assert_same_bits(w.velocity, first, w.outputs, "velocity after the memory was lent");
+    device_free(first);
+    world_close(&w);
+}
+
 /* ---- taps ---- */
 
 enum { TAPPED = 2 };
@@ -638,6 +653,7 @@ int main(void) {
         cmocka_unit_test(equal_bits_bidirectional),
         cmocka_unit_test(equal_bits_chunk),
         cmocka_unit_test(condition_reset),
+        cmocka_unit_test(memory_lent),
         cmocka_unit_test(taps),
         cmocka_unit_test(own_keys_and_values),
         cmocka_unit_test(silent_audio),
