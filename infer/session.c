@@ -89,15 +89,20 @@ static int open_party(struct session *s, struct party *p) {
     return p->features && p->mask ? OK : error_set(ERR_DEVICE, "out of memory for the sound queues");
 }
 
+/* The ring takes over what the sink held, as far as the cap leaves positions for it. */
+static void change_sink(struct causal_config *causal, int sink) {
+    int freed = causal->sink - sink;
+    causal->sink = sink;
+    causal->ring += freed;
+    for (; freed > 0 && causal_check(causal); freed--) causal->ring--;
+}
+
 static int open_session(struct session *s, const char *folder, const struct session_options *options, FILE *plan) {
     TRY(student_open(&s->student, folder));
     const struct dit_config *c = &s->student.description.dit;
     struct causal_config *causal = &s->student.description.rollout.causal;
-    if (options->sink >= 0) {
-        causal->ring += causal->sink - options->sink;
-        causal->sink = options->sink;
-    }
     if (options->rapr >= 0) causal->rapr = (enum rapr_mode)options->rapr;
+    if (options->sink >= 0) change_sink(causal, options->sink);
     TRY(allocate(s, plan));
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);

@@ -13,7 +13,8 @@
 
 struct session_options {
     uint64_t seed;
-    int sink; /* -1: as trained; else frames pinned (0: no sink; the ring grows by as many, so the cache is as long) */
+    int sink; /* -1: as trained; else frames pinned (0: no sink); the ring takes over what the sink held, as far as the
+                 cap on positions leaves room for it (rapr.h) */
     int rapr; /* -1: as trained; else enum rapr_mode */
 };
 struct session;
