@@ -6,6 +6,7 @@
 #   make bench            achieved rates against measured limits
 # BACKEND=ref|cpu|cuda   TYPE=float|bf16|double (double: backend ref only)
 
+.DEFAULT_GOAL := all
 BACKEND  ?= cpu
 TYPE     ?= $(shell sh tools/number_type.sh)
 GUARD    ?= 0
