@@ -40,7 +40,7 @@ endif
 # Programs: one .c with main each; all other sources go to the library of their floor.
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
             train/teacher.c train/ode_init.c train/distill.c train/refine.c infer/stream.c tools/prepare.c tools/puppet.c \
-            tools/export.c tools/evaluate.c tools/inspect.c tools/bench.c tools/samples.c)
+            tools/export.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c)
 override_ref = $(filter-out $(notdir $(wildcard kernels/$(BACKEND)/*.c)),$(notdir $(wildcard kernels/ref/*.c)))
 KERNELS  := $(wildcard kernels/*.c) kernels/comm/single.c $(if $(filter cuda,$(BACKEND)),,$(wildcard kernels/host/*.c)) $(if $(filter ref,$(BACKEND)),$(wildcard kernels/ref/*.c),\
             $(wildcard kernels/$(BACKEND)/*.c) $(addprefix kernels/ref/,$(override_ref)))
@@ -126,7 +126,7 @@ demo: setup
 	BIN=$(BIN) sh tools/demo.sh configs/demo.yaml configs/demo_data.yaml runs/demo
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
-	BIN=$(BIN) sh tools/demo_real.sh configs/real.yaml runs/real "$(DATA)"
+	BIN=$(BIN) sh tools/demo_real.sh configs/real.yaml configs/real_data.yaml runs/real "$(DATA)"
 clean:
 	rm -rf build bin
 format:
