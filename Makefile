@@ -101,7 +101,7 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/t
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
-unit-tests: $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS) $(BUILD)/tests/tiny_dataset # what tests/e2e train on
 DOUBLE_TESTS := $(patsubst tests/double/%.c,$(BUILD)/double/%,$(wildcard tests/double/test_*.c))
 $(BUILD)/double/%: $(BUILD)/tests/double/%.o $(LIBRARIES)
 	@mkdir -p $(dir $@)
