@@ -31,8 +31,10 @@ int generate_stream(struct session *session, const float *reference, const struc
     while (!code && out < sound->frames) {
         if (pushed < sound->frames) {
             const long samples = PUPPET_FRAME_SAMPLES;
-            if (session_push(session, sound->agent + pushed * samples, sound->user + pushed * samples, samples,
-                             sound->talk + pushed, sound->listen + pushed) == samples)
+            const float *talk = sound->talk ? sound->talk + pushed : NULL;
+            const float *listen = sound->listen ? sound->listen + pushed : NULL;
+            if (session_push(session, sound->agent + pushed * samples, sound->user + pushed * samples, samples, talk,
+                             listen) == samples)
                 pushed++;
         } else {
             session_end(session);

@@ -7,7 +7,7 @@
 #include "infer/session.h"
 #include "model/sampler.h"
 
-/* What is said to the model in a dialogue: sound and masks, one value of a mask a video frame. */
+/* What is said to the model in a dialogue: sound and masks, one value of a mask a video frame (NULL: by voice activity). */
 struct dialogue_sound {
     long frames;
     const float *agent, *user; /* [frames * PUPPET_FRAME_SAMPLES] */
