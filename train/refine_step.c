@@ -7,7 +7,9 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-enum { GENERATOR_PASS = 129 }; /* its levels and noise, apart from those of the discriminator's updates */
+/* Passes 0 .. are the critic's (matching.c), with which levels share their purpose; the generator's level and noise, then
+   those of the discriminator's updates. */
+enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 
 static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
@@ -180,7 +182,7 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
                                   const real *fake_clips, const struct condition_batch *condition, uint64_t round,
                                   int index, int heads_only, real *loss) {
     struct dit_input in;
-    draw_level(r, round, index);
+    draw_level(r, round, JUDGE_PASS + index);
     for (int i = 0; i < REFINE_INPUTS; i++) {
         if (!wanted(r, i)) continue;
         make_input(r, i, real_clips, fake_clips, round, index);

@@ -127,7 +127,7 @@ static const struct config_field fields[] = {
     LEVEL("distill.level", distill.score.level, "shifted_uniform", "3", "0.02", "0.98"),
     OPTIMISER("distill.critic", distill.score.critic, "3e-4", "0", "0.99", "0", "1", "0", "0", "0"),
     LONG("distill.critic_warmup", distill.score.critic_warmup, 0, 1e9, "80", "critic updates before all else"),
-    INT("distill.critic_ratio", distill.score.critic_ratio, 0, 1000, "5", "critic updates a generator update"),
+    INT("distill.critic_ratio", distill.score.critic_ratio, 0, 100, "5", "critic updates a generator update"),
     INT("distill.critic_replay", distill.score.critic_replay, 0, 1000, "5",
         "rollouts that critic batches are drawn from; 0: a fresh one each"),
 
@@ -147,7 +147,7 @@ static const struct config_field fields[] = {
     OPTIMISER("refine.critic", refine.critic, "2e-4", "0", "0.99", "0", "1", "0", "0", "0"),
     LEVEL("refine.level", refine.level, "shifted_uniform", "1", "0.02", "0.6"),
     LONG("refine.head_warmup", refine.head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
-    INT("refine.ratio", refine.ratio, 1, 1000, "1", "discriminator updates a generator update"),
+    INT("refine.ratio", refine.ratio, 1, 100, "1", "discriminator updates a generator update"),
     REAL("refine.local_weight", refine.local_weight, 0, 1e6, "1", "of the frames' logits"),
     REAL("refine.global_weight", refine.global_weight, 0, 1e6, "1", "of the clip's logit"),
     REAL("refine.r1", refine.r1, 0, 1e6, "0.05", "weight of the penalty on real clips"),
