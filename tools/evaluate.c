@@ -312,8 +312,9 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
     cJSON_AddNumberToObject(root, "threads", device_threads());
     cJSON_AddStringToObject(
         root, "protocol",
-        "held-out identities and utterances; teacher: bidirectional windows with guidance; students: "
-        "streamed chunk by chunk; no_sink, no_rapr: the refined weights, switched off at streaming");
+        "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
+        "first frame; students: streamed chunk by chunk from the first frame alone; no_sink, no_rapr: the refined "
+        "weights, switched off at streaming");
     add(root, "lip_sync_mask_only", lip_pool_correlation(&e->mask_only));
     for (int s = SOURCE_DRAWN; s <= SOURCE_REFINED; s++)
         cJSON_AddItemToObject(root, source_names[s], report_source(e, (enum source)s));
