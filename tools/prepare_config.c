@@ -1,0 +1,72 @@
+/* prepare_config.c: the config of prepare. See prepare.h. */
+#include "tools/prepare.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/error.h"
+
+#define AT(member) offsetof(struct prepare_config, member)
+static const char *const masks[] = {"auto", "vad", "sidecar", NULL};
+
+const struct config_field prepare_fields[] = {
+    {"source", CONFIG_STRING, AT(source), 0, 0, NULL, NULL, sizeof(((struct prepare_config *)0)->source), 0,
+     "folder of videos with sound, or puppet for generated dialogues"},
+    {"out", CONFIG_STRING, AT(out), 0, 0, NULL, NULL, sizeof(((struct prepare_config *)0)->out), 0,
+     "the data set that is written (.h5)"},
+    {"seed", CONFIG_LONG, AT(seed), 0, 1e15, "1", NULL, 0, 0, "of the split, the text tokens and the puppet"},
+    {"height", CONFIG_INT, AT(height), 8, 4096, "64", NULL, 0, 0, "of the pictures, pixels"},
+    {"width", CONFIG_INT, AT(width), 8, 4096, "64", NULL, 0, 0, "of the pictures, pixels"},
+    {"patch", CONFIG_INT, AT(patch), 1, 32, "8", NULL, 0, 0, "pixels of a latent's side"},
+    {"channels", CONFIG_INT, AT(channels), 1, 1024, "48", NULL, 0, 0, "numbers of a latent"},
+    {"scale_power", CONFIG_REAL, AT(scale_power), 0, 1, "0.5", NULL, 0, 0,
+     "latents are divided by deviation^scale_power: 0 as they are, 1 all alike"},
+    {"frames", CONFIG_INT, AT(frames), 2, 1000, "13", NULL, 0, 0,
+     "latent frames of a window: 1 + 4 (frames - 1) pictures"},
+    {"stride", CONFIG_INT, AT(stride), 1, 100000, "25", NULL, 0, 0,
+     "pictures from one window's start to the next one's"},
+    {"audio_encoder", CONFIG_STRING, AT(audio_encoder), 0, 0, "logmel", NULL, 32, 0, "features of the sound"},
+    {"audio_dim", CONFIG_INT, AT(audio_dim), 1, 1024, "32", NULL, 0, 0, "features a picture"},
+    {"tracks", CONFIG_INT, AT(tracks), 1, 2, "1", NULL, 0, 0,
+     "1: all sound mixed; 2: left channel the person in the picture, right the other one (the puppet always has 2)"},
+    {"text_len", CONFIG_INT, AT(text_len), 1, 4096, "8", NULL, 0, 0, "text tokens, fixed random ones"},
+    {"text_dim", CONFIG_INT, AT(text_dim), 1, 16384, "32", NULL, 0, 0, "width of a text token"},
+    {"mask", CONFIG_CHOICE, AT(mask), 0, 0, "auto", masks, 0, 0,
+     "who speaks when: sidecar files, vad (voice activity), or auto: a sidecar where there is one, else vad"},
+    {"crop.x", CONFIG_REAL, AT(crop.x), 0, 1, "0.5", NULL, 0, 0, "middle of the window, share of the picture's width"},
+    {"crop.y", CONFIG_REAL, AT(crop.y), 0, 1, "0.5", NULL, 0, 0, "middle of the window, share of the picture's height"},
+    {"crop.size", CONFIG_REAL, AT(crop.size), 0, 1, "0", NULL, 0, 0,
+     "height of the window, share of the picture's; 0: the largest window about the middle"},
+    {"held_out", CONFIG_INT, AT(held_out), 0, 1000000, "20", NULL, 0, 0, "clips of a folder that are held out"},
+    {"workers", CONFIG_INT, AT(workers), 0, 64, "0", NULL, 0, 0, "processes; 0: one a core"},
+    {"patience", CONFIG_REAL, AT(patience), 1, 86400, "120", NULL, 0, 0,
+     "seconds after which a clip that hangs is given up"},
+    {"fit.clips", CONFIG_INT, AT(fit_clips), 1, 100000, "200", NULL, 0, 0,
+     "training clips that the codec is fitted to, at most"},
+    {"fit.patches", CONFIG_LONG, AT(fit_patches), 1000, 1e9, "60000", NULL, 0, 0,
+     "patches that the codec is fitted to"},
+    {"puppet.identities", CONFIG_INT, AT(puppet_identities), 1, 1000000, "90", NULL, 0, 0, "persons in training"},
+    {"puppet.dialogues", CONFIG_INT, AT(puppet_dialogues), 1, 1000, "2", NULL, 0, 0,
+     "dialogues of each person in training"},
+    {"puppet.seconds", CONFIG_REAL, AT(puppet_seconds), 2, 3600, "10", NULL, 0, 0, "length of a dialogue"},
+    {"puppet.held_out", CONFIG_INT, AT(puppet_held_out), 0, 100000, "16", NULL, 0, 0,
+     "held-out dialogues, each of a person and with words that are in no training dialogue"},
+};
+const int prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
+
+int prepare_config_load(struct prepare_config *c, const char *path, const char *const *overrides, int count) {
+    TRY(config_load(c, prepare_fields, prepare_field_count, path, overrides, count));
+    const char *name = path ? path : "command line";
+    if (c->height % c->patch || c->width % c->patch)
+        return error_set(ERR_USAGE, "%s: patch: %d does not divide %d x %d pixels", name, c->patch, c->height,
+                         c->width);
+    if (c->channels > 12 * c->patch * c->patch)
+        return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
+                         12 * c->patch * c->patch, c->channels);
+    if (!*c->out || !*c->source) return error_set(ERR_USAGE, "%s: source and out must be named", name);
+    if (!strcmp(c->source, "puppet")) c->tracks = 2;
+    struct audio_encoder encoder;
+    int code = audio_encoder_open(&encoder, c->audio_encoder, c->audio_dim);
+    if (code) return error_context(code, "%s: audio_encoder", name);
+    audio_encoder_close(&encoder);
+    return OK;
+}
