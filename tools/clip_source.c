@@ -1,6 +1,5 @@
 /* clip_source.c: where prepare's clips come from: a folder of videos or the puppet. See prepare.h. */
 #include <fts.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,40 +214,6 @@ static int encode_silence(struct clip_source *s, const struct prepare_config *co
     return code;
 }
 
-static int by_value(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return x < y ? -1 : x > y;
-}
-
-/* Voice activity of a whole track: the streaming measure, started at the clip's own noise floor (the level that a tenth of
-   its frames stay below), which a stream would have to find first. */
-static int detect_voice(float *mask, long frames, const float *pcm, long samples) {
-    float *level = malloc(sizeof *level * (size_t)(frames + 1)), piece[AUDIO_SAMPLES_PER_FRAME];
-    if (!level) return error_set(ERR_DEVICE, "out of memory");
-    struct voice_activity vad;
-    voice_activity_reset(&vad);
-    for (int pass = 0; pass < 2; pass++) {
-        for (long f = 0; f < frames; f++) {
-            long start = f * AUDIO_SAMPLES_PER_FRAME, n = samples - start;
-            n = n < 0 ? 0 : n > AUDIO_SAMPLES_PER_FRAME ? AUDIO_SAMPLES_PER_FRAME : n;
-            memset(piece, 0, sizeof piece);
-            if (n) memcpy(piece, pcm + start, sizeof(float) * (size_t)n);
-            if (pass) {
-                mask[f] = voice_activity_push(&vad, piece);
-                continue;
-            }
-            double energy = 0;
-            for (int i = 0; i < AUDIO_SAMPLES_PER_FRAME; i++) energy += (double)piece[i] * piece[i];
-            level[f] = (float)(10 * log10(energy / AUDIO_SAMPLES_PER_FRAME + 1e-10));
-        }
-        if (pass) break;
-        qsort(level, (size_t)frames, sizeof *level, by_value);
-        if (frames && level[frames / 10] > vad.floor_db) vad.floor_db = level[frames / 10];
-    }
-    free(level);
-    return OK;
-}
-
 /* Room for masks and features of s->frames frames. */
 static int make_room(struct clip_source *s) {
     s->talk = calloc((size_t)s->frames + 1, sizeof *s->talk);
@@ -282,8 +247,8 @@ static int take_sound(struct clip_source *s, const struct prepare_config *config
         return sidecar_read(sidecar, (int)s->frames, s->talk, s->listen);
     if (config->mask == MASK_SIDECAR)
         return error_set(ERR_INPUT, "%s: has no sidecar (NAME.mask.csv or NAME.mask.json)", path);
-    TRY(detect_voice(s->talk, s->frames, pcm[0], samples[0]));
-    if (config->tracks == 2) TRY(detect_voice(s->listen, s->frames, pcm[1], samples[1]));
+    voice_activity_clip(s->talk, s->frames, pcm[0], samples[0]);
+    if (config->tracks == 2) voice_activity_clip(s->listen, s->frames, pcm[1], samples[1]);
     return OK;
 }
 

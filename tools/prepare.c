@@ -253,7 +253,7 @@ static int make_codec(struct preparation *p, int workers) {
 static void take_figures(struct job *job, const struct piece_head *head) {
     job->figures[FIGURE_ROWS] = head->rows;
     job->figures[FIGURE_SECONDS] = head->seconds;
-    job->figures[FIGURE_TALK] = head->talk_seconds;
+    job->figures[FIGURE_TALK] = head->talk;
     job->figures[FIGURE_SQUARE] = head->square;
     job->figures[FIGURE_PIXELS] = head->pixels;
 }

@@ -67,7 +67,8 @@ long clip_sound_frames(const struct clip_source *source);
 struct piece_head {
     char magic[8];
     int32_t rows, row_floats;
-    double seconds, talk_seconds;
+    double seconds;
+    double talk;   /* share of talking frames, summed over the rows */
     double square; /* squared codec error, summed over .. */
     double pixels; /* .. so many values */
 };

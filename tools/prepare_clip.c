@@ -60,7 +60,7 @@ static void cut_window(struct cutter *cut) {
     if (!cut->head->rows) judge(cut);
     fwrite(cut->row, sizeof(float), piece_row_floats(c), cut->out->file);
     cut->head->rows++;
-    for (int t = 0; t < T; t++) cut->head->talk_seconds += talk[t] * (double)c->stride / T / VIDEO_RATE;
+    for (int t = 0; t < T; t++) cut->head->talk += talk[t] / T;
     memmove(cut->window, cut->window + (size_t)(T - keep) * frame_floats(c),
             sizeof(float) * (size_t)keep * frame_floats(c));
     cut->held = keep;

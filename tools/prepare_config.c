@@ -40,7 +40,7 @@ const struct config_field prepare_fields[] = {
     {"workers", CONFIG_INT, AT(workers), 0, 64, "0", NULL, 0, 0, "processes; 0: one a core"},
     {"patience", CONFIG_REAL, AT(patience), 1, 86400, "120", NULL, 0, 0,
      "seconds after which a clip that hangs is given up"},
-    {"fit.clips", CONFIG_INT, AT(fit_clips), 1, 100000, "200", NULL, 0, 0,
+    {"fit.clips", CONFIG_INT, AT(fit_clips), 1, 100000, "64", NULL, 0, 0,
      "training clips that the codec is fitted to, at most"},
     {"fit.patches", CONFIG_LONG, AT(fit_patches), 1000, 1e9, "60000", NULL, 0, 0,
      "patches that the codec is fitted to"},

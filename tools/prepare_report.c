@@ -26,7 +26,7 @@ static void add_split(cJSON *all, const char *name, const struct totals *t) {
     cJSON_AddNumberToObject(object, "clips", t->clips);
     cJSON_AddNumberToObject(object, "windows", t->rows);
     cJSON_AddNumberToObject(object, "hours", t->hours);
-    cJSON_AddNumberToObject(object, "talk_share", t->hours > 0 ? t->talk / t->hours : 0);
+    cJSON_AddNumberToObject(object, "talk_share", t->rows > 0 ? t->talk / t->rows : 0);
     cJSON_AddNumberToObject(object, "codec_psnr", psnr(t));
 }
 
@@ -66,7 +66,7 @@ static int write_text(const char *path, const struct prepare_config *config, con
     for (int s = 0; s < 2; s++)
         fprintf(w.file, "%-9s %6d clips %7.0f windows %8.2f hours, %3.0f%% talk, codec %.1f dB\n", names[s],
                 totals[s].clips, totals[s].rows, totals[s].hours,
-                totals[s].hours > 0 ? 100 * totals[s].talk / totals[s].hours : 0, psnr(&totals[s]));
+                totals[s].rows > 0 ? 100 * totals[s].talk / totals[s].rows : 0, psnr(&totals[s]));
     for (int i = 0; i < list->count; i++)
         if (pool->jobs[i].state == JOB_REJECTED)
             fprintf(w.file, "rejected  %s: %s\n", list->entries[i].path, pool->jobs[i].text);
@@ -86,7 +86,7 @@ int prepare_report(const struct prepare_config *config, const struct clip_list *
         t->clips++;
         t->rows += job->figures[FIGURE_ROWS];
         t->hours += job->figures[FIGURE_SECONDS] / 3600;
-        t->talk += job->figures[FIGURE_TALK] / 3600;
+        t->talk += job->figures[FIGURE_TALK];
         t->square += job->figures[FIGURE_SQUARE];
         t->pixels += job->figures[FIGURE_PIXELS];
     }
