@@ -1,0 +1,182 @@
+/* test_refine.c: the adversarial losses as refine_step.c puts them together from single forwards and backwards: the
+   discriminator's whole loss (four inputs, both penalties) against central differences along random directions of its
+   weights, the generator's against differences along random clips, frame 0 untouched; heads-only leaves the trunk alone.
+   Five-point rule at h = 1e-4. */
+#include "tests/small_net.h"
+
+#include "train/refine_step.h"
+
+enum { LAYERS = 4 };
+
+struct world {
+    struct dit net;
+    struct run_config config;
+    struct arena state, activations;
+    struct refine_step step;
+    struct condition_batch condition;
+    struct small_net judge;
+    real *truth, *made, *moved, *g, *loss;
+    long all;
+};
+
+static void layout(struct world *w) {
+    CHECK(refine_step_layout(&w->step, &w->net, &w->config, &w->state, &w->activations));
+    condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
+}
+
+static void fill_condition(struct condition_batch *c) {
+    random_init(c->text_real, 1, 1, 1, (long)c->B * c->text_len * c->text_dim);
+    for (int s = 0; s < AUDIO_STREAMS; s++) {
+        random_init(c->features[s], 1, 2 + s, 1, (long)c->B * c->T * c->audio_dim);
+        real_fill(c->mask[s], 1, (long)c->B * c->T);
+    }
+    condition_batch_refresh(c);
+}
+
+static void open_world(struct world *w, double r1, double r2) {
+    memset(w, 0, sizeof *w);
+    CHECK(device_init(1));
+    struct dit_config net = small_config(LAYERS);
+    CHECK(dit_create(&w->net, &net, 0));
+    w->config.model = net;
+    w->config.frames = 5;
+    w->config.rollout = (struct rollout_config){
+        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4}, .steps = 2, .sigma = {1, 0.6}};
+    w->config.refine =
+        (struct refine_config){.stage = {.steps = 10, .batch = 2},
+                               .discriminator = {.taps = {0, 1, 3}, .queries = 1, .heads = 3, .ffn_dim = 14},
+                               .level = {LEVEL_SHIFTED_UNIFORM, 1, 0, 1, 0.2, 0.7},
+                               .local_weight = 0.7,
+                               .global_weight = 1.3,
+                               .r1 = r1,
+                               .r2 = r2,
+                               .fd_step = 0.1};
+    arena_begin(&w->state, "state");
+    arena_begin(&w->activations, "activations");
+    layout(w);
+    CHECK(arena_commit(&w->state));
+    CHECK(arena_commit(&w->activations));
+    layout(w);
+    CHECK(refine_step_prepare(&w->step));
+    CHECK(device_sync());
+    fill_condition(&w->condition);
+    small_open(&w->judge, &w->step.discriminator.trunk.table, 0.2);
+    small_without_kinks(&w->judge);
+    w->all = w->step.B * w->step.rollout.clip;
+    w->truth = small_reals(&w->judge, w->all, 1);
+    w->made = small_reals(&w->judge, w->all, 1);
+    w->moved = small_reals(&w->judge, w->all, 0);
+    w->g = small_reals(&w->judge, w->all, 0);
+    w->loss = small_reals(&w->judge, 1, 0);
+}
+
+static void close_world(struct world *w) {
+    refine_step_free(&w->step);
+    arena_free(&w->state);
+    arena_free(&w->activations);
+    small_close(&w->judge);
+    dit_destroy(&w->net);
+    CHECK(device_sync());
+}
+
+static double download_loss(const struct world *w) {
+    real loss;
+    mem_download(&loss, w->loss, sizeof loss);
+    return (double)loss;
+}
+
+static double judge_loss(struct world *w, int heads_only) {
+    mem_zero(w->judge.params.grads, sizeof(real) * w->judge.total);
+    mem_zero(w->loss, sizeof(real));
+    CHECK(refine_discriminator_gradient(&w->step, &w->judge.params, w->truth, w->made, &w->condition, 3, 1, heads_only,
+                                        w->loss));
+    return download_loss(w);
+}
+
+static double generator_loss(struct world *w, const real *made) {
+    struct params frozen = {.table = w->judge.params.table, .weights = w->judge.params.weights};
+    mem_zero(w->loss, sizeof(real));
+    CHECK(refine_generator_gradient(&w->step, &frozen, w->truth, made, &w->condition, 3, w->g, w->loss));
+    return download_loss(w);
+}
+
+static const double at[4] = {-2, -1, 1, 2}, weight[4] = {1 / 12.0, -8 / 12.0, 8 / 12.0, -1 / 12.0};
+#define STEP 1e-4
+
+static double judge_difference(struct world *w, const real *direction) {
+    double sum = 0;
+    for (int i = 0; i < 4; i++) {
+        mem_copy(w->judge.params.weights, w->judge.master, sizeof(elem) * w->judge.total);
+        real_axpby(w->judge.params.weights, (real)(at[i] * STEP), direction, 1, (long)w->judge.total);
+        sum += weight[i] * judge_loss(w, 0);
+    }
+    mem_copy(w->judge.params.weights, w->judge.master, sizeof(elem) * w->judge.total);
+    return sum / STEP;
+}
+
+static double generator_difference(struct world *w, const real *direction) {
+    double sum = 0;
+    for (int i = 0; i < 4; i++) {
+        mem_copy(w->moved, w->made, sizeof(real) * (size_t)w->all);
+        real_axpby(w->moved, (real)(at[i] * STEP), direction, 1, w->all);
+        sum += weight[i] * generator_loss(w, w->moved);
+    }
+    return sum / STEP;
+}
+
+static void assert_close(double exact, double numeric) {
+    if (!(fabs(exact - numeric) < 1e-6 * fabs(numeric))) fail_msg("%.12g, by differences %.12g", exact, numeric);
+}
+
+static void check_judge(double r1, double r2) {
+    struct world w;
+    open_world(&w, r1, r2);
+    long n = (long)w.judge.total;
+    real *gradient = small_reals(&w.judge, n, 0), *direction = small_reals(&w.judge, n, 1);
+    assert_true(judge_loss(&w, 0) > 0);
+    mem_copy(gradient, w.judge.params.grads, sizeof(real) * (size_t)n);
+    assert_close(small_dot(gradient, direction, n), judge_difference(&w, direction));
+    close_world(&w);
+}
+
+static void discriminator_gradient(void **state) {
+    (void)state;
+    check_judge(0.3, 0.2);
+    check_judge(0, 0.4);
+}
+
+static void generator_gradient(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w, 0, 0);
+    real *gradient = small_reals(&w.judge, w.all, 0), *direction = small_reals(&w.judge, w.all, 1);
+    generator_loss(&w, w.made);
+    mem_copy(gradient, w.g, sizeof(real) * (size_t)w.all);
+    /* nothing reaches the reference frame */
+    for (int b = 0; b < w.step.B; b++) {
+        const real *reference = gradient + b * w.step.rollout.clip;
+        assert_true(small_dot(reference, reference, w.step.rollout.size) == 0);
+        real_fill(direction + b * w.step.rollout.clip, 0, w.step.rollout.size);
+    }
+    assert_close(small_dot(gradient, direction, w.all), generator_difference(&w, direction));
+    close_world(&w);
+}
+
+static void heads_alone_leave_the_trunk(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w, 0.3, 0.3);
+    judge_loss(&w, 1);
+    const struct param_table *t = w.judge.params.table;
+    long trunk = (long)t->slice_offset[w.step.discriminator.head_slice], n = (long)w.judge.total;
+    const real *grads = w.judge.params.grads;
+    assert_true(small_dot(grads, grads, trunk) == 0);
+    assert_true(small_dot(grads + trunk, grads + trunk, n - trunk) > 0);
+    close_world(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(discriminator_gradient), cmocka_unit_test(generator_gradient),
+                                       cmocka_unit_test(heads_alone_leave_the_trunk)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
