@@ -113,9 +113,9 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     if (!code) memcpy(e->made, e->real, picture_size(e) * sizeof(float));
     if (!code) code = generate_stream(e->session, e->real, &sound, take, e, &e->times);
     if (!code) {
-        struct clip real = {e->real, clip->frames, e->height, e->width},
+        struct clip truth = {e->real, clip->frames, e->height, e->width},
                     made = {e->made, clip->frames, e->height, e->width};
-        measure_motion_energy(&real, &e->mouth, clip->energy_real);
+        measure_motion_energy(&truth, &e->mouth, clip->energy_real);
         measure_motion_energy(&made, &e->mouth, clip->energy_made);
         if (e->count < SHEET_CLIPS) code = keep_sheet(e, e->count);
         if (!code) code = film(e, clip->frames, padded);
@@ -146,13 +146,13 @@ static double correlation(const struct pool *p) { return p->xx > 0 && p->yy > 0 
 
 static int write_report(const struct real_evaluation *e, const char *out) {
     struct pool same = {0, 0, 0}, shuffled = {0, 0, 0};
-    double real = 0, made = 0;
+    double moved = 0, made = 0;
     for (int i = 0; i < e->count; i++) {
         const struct real_clip *a = &e->clips[i], *b = &e->clips[(i + 1) % e->count];
         pool_add(&same, a->energy_made, a->energy_real, a->frames);
         pool_add(&shuffled, a->energy_made, b->energy_real, a->frames < b->frames ? a->frames : b->frames);
         for (int f = 2; f < a->frames; f++) {
-            real += a->energy_real[f];
+            moved += a->energy_real[f];
             made += a->energy_made[f];
         }
     }
@@ -160,7 +160,7 @@ static int write_report(const struct real_evaluation *e, const char *out) {
     cJSON_AddNumberToObject(root, "held_out_clips", e->count);
     cJSON_AddNumberToObject(root, "mouth_motion_correlation", correlation(&same));
     cJSON_AddNumberToObject(root, "mouth_motion_correlation_shuffled", correlation(&shuffled));
-    cJSON_AddNumberToObject(root, "mouth_motion_amount", real > 0 ? made / real : 0);
+    cJSON_AddNumberToObject(root, "mouth_motion_amount", moved > 0 ? made / moved : 0);
     cJSON_AddNumberToObject(root, "rtf", (e->times.network + e->times.codec) * VIDEO_RATE / (double)e->times.frames);
     char path[FILE_PATH_MAX], *text = cJSON_Print(root);
     int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
