@@ -77,14 +77,14 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
-# The double oracle: ref/*.c once more, every public name with ref_ in front (kernels/oracle.h).
+# The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
 ORACLE_SRC := $(wildcard kernels/ref/*.c)
 $(BUILD)/gen/oracle_names.h: kernels/kernels.h kernels/oracle_names.sh
 	@mkdir -p $(dir $@)
 	sh kernels/oracle_names.sh kernels/kernels.h $@ $(BUILD)/gen/oracle_names_undef.h
 $(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
-	$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1,$(CFLAGS)) -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
+	$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1 -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
 $(BUILD)/liboracle.a: $(ORACLE_SRC:kernels/ref/%.c=$(BUILD)/oracle/%.o)
 	@rm -f $@
 	ar rcs $@ $^
