@@ -1,0 +1,218 @@
+/* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training over
+   the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue without
+   masks, and the ablations that a session offers. */
+#include "tests/small_net.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "base/philox.h"
+#include "infer/session.h"
+#include "model/audio_encoder.h"
+#include "model/transfer.h"
+#include "model/voice_activity.h"
+#include "train/self_forcing.h"
+
+enum { C = 3, CHUNKS = 5, F = 1 + C * CHUNKS, T = 1 + 4 * (F - 1), SAMPLES = T * AUDIO_SAMPLES_PER_FRAME };
+enum { PATCH = 4, HEIGHT = 8, WIDTH = 16, CHANNELS = 6, VECTOR = 12 * PATCH * PATCH, PICTURE = 3 * HEIGHT * WIDTH };
+
+static char folder[] = "/tmp/test_session_XXXXXX";
+
+struct world {
+    struct dit net;
+    struct small_net small;
+    struct codec codec;
+    struct student_description description;
+    float pcm[2][SAMPLES], mask[2][T], text[15], picture[PICTURE];
+    float frames[T][PICTURE], expected[T][PICTURE];
+};
+static struct world w;
+
+static double noise(int kind, long i) {
+    struct random_address a = {.seed = 9, .purpose = RANDOM_TEST, .sample = (uint32_t)kind};
+    return 2 * random_uniform(&a, (uint32_t)i) - 1;
+}
+
+/* A codec whose components are a patch's single numbers, turned a little so that none is alone. */
+static void open_codec(void) {
+    static float basis[CHANNELS * VECTOR], mean[VECTOR], scale[CHANNELS];
+    for (int i = 0; i < CHANNELS * VECTOR; i++) basis[i] = (float)(0.2 * noise(0, i));
+    for (int i = 0; i < CHANNELS; i++) scale[i] = 0.5f + (float)i / CHANNELS;
+    const struct codec_tensor tensors[] = {{"pca.basis", 2, {CHANNELS, VECTOR}, basis},
+                                           {"pca.mean", 1, {VECTOR}, mean},
+                                           {"pca.scale", 1, {CHANNELS}, scale}};
+    CHECK(codec_open(&w.codec, "pca", HEIGHT, WIDTH, tensors, 3));
+}
+
+static int write_student(void **state) {
+    (void)state;
+    if (!mkdtemp(folder) || device_init(2)) return 1;
+    open_codec();
+    struct dit_config dit = small_config(2);
+    dit.in_channels = dit.out_channels = CHANNELS;
+    dit.height = HEIGHT / PATCH;
+    dit.width = WIDTH / PATCH;
+    CHECK(dit_create(&w.net, &dit, 0));
+    small_open(&w.small, &w.net.table, 0.15);
+    w.description = (struct student_description){
+        .dit = dit,
+        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9}, .steps = 3, .sigma = {1, 0.857, 0.6}},
+        .codec = "pca",
+        .pixel_height = HEIGHT,
+        .pixel_width = WIDTH,
+        .audio_encoder = "logmel",
+        .stage = "distill"};
+    for (int k = 0; k < 2; k++) {
+        for (long i = 0; i < SAMPLES; i++) w.pcm[k][i] = (float)(0.3 * noise(1 + k, i) * noise(3 + k, i / 2000));
+        for (int t = 0; t < T; t++) w.mask[k][t] = noise(5 + k, t / 4) > -0.3;
+    }
+    for (int i = 0; i < PICTURE; i++) w.picture[i] = (float)noise(7, i);
+    for (int i = 0; i < dit.text_len * dit.text_dim; i++) w.text[i] = (float)noise(8, i);
+    real *master = small_host(w.small.master, (long)w.small.total);
+    float *values = malloc(w.small.total * sizeof *values);
+    for (size_t i = 0; i < w.small.total; i++) values[i] = (float)master[i];
+    CHECK(student_write(folder, &w.description, &w.net.table, values, ST_F32, &w.codec, w.text));
+    free(values);
+    free(master);
+    return 0;
+}
+
+static int remove_student(void **state) {
+    (void)state;
+    codec_close(&w.codec);
+    small_close(&w.small);
+    dit_destroy(&w.net);
+    DIR *dir = opendir(folder);
+    char path[400];
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        unlink(path);
+    }
+    if (dir) closedir(dir);
+    return rmdir(folder);
+}
+
+static struct session *open_session(int sink, int rapr) {
+    struct session_options options = {.seed = 5, .sink = sink, .rapr = rapr};
+    struct session *s;
+    CHECK(session_open(&s, folder, &options, NULL));
+    return s;
+}
+
+/* The clip through a session, `piece` samples at a time, into w.frames. */
+static void stream(struct session *s, long piece, const float *talk, const float *listen) {
+    long out = 1;
+    CHECK(session_begin(s, w.picture, w.frames[0]));
+    for (long at = 0; at < SAMPLES;) {
+        long n = SAMPLES - at < piece ? SAMPLES - at : piece, frame = at / AUDIO_SAMPLES_PER_FRAME;
+        at += session_push(s, w.pcm[0] + at, w.pcm[1] + at, n, talk ? talk + frame : NULL,
+                           listen ? listen + frame : NULL);
+        if (at == SAMPLES) session_end(s);
+        for (; session_ready(s); out += 4 * C) {
+            assert_true(out + 4 * C <= T);
+            CHECK(session_take(s, w.frames[out], NULL));
+        }
+    }
+    assert_int_equal(out, T);
+}
+
+/* ---- the same by training's path ---- */
+
+static void track_features(int track, float *features) {
+    struct audio_encoder encoder;
+    int dim = w.description.dit.audio_dim;
+    CHECK(audio_encoder_open(&encoder, "logmel", dim));
+    int done = audio_encoder_push(&encoder, w.pcm[track], SAMPLES, features, T);
+    done += audio_encoder_flush(&encoder, features + done * dim, T - done);
+    assert_int_equal(done, T);
+    audio_encoder_close(&encoder);
+}
+
+static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, 1, F, arena));
+    condition_batch_layout(c, &w.description.dit, 1, F, arena);
+    *reference = ARENA_TAKE(arena, "reference", real, r->size);
+}
+
+static void roll_out(const float *talk, const float *listen) {
+    static float features[2][T * 4];
+    struct self_forcing r = {0};
+    static struct condition_batch c;
+    struct arena arena;
+    real *reference;
+    arena_begin(&arena, "test");
+    layout(&r, &c, &reference, &arena);
+    CHECK(arena_commit(&arena));
+    layout(&r, &c, &reference, &arena);
+    assert_int_equal(w.description.dit.audio_dim, 4);
+    for (int k = 0; k < 2; k++) track_features(k, features[k]);
+    struct condition_host host = {.features = {features[0], features[1]}, .mask = {talk, listen}, .text = w.text};
+    condition_batch_upload(&c, &host);
+    float *latents = malloc(sizeof(float) * (size_t)r.clip);
+    codec_encode_reset(&w.codec);
+    assert_int_equal(codec_encode(&w.codec, w.picture, 1, latents), 1);
+    transfer_to_real(reference, latents, r.size);
+    struct rollout_noise random = {.seed = 5, .purpose = RANDOM_STREAM};
+    CHECK(self_forcing_rollout(&r, &w.small.params, reference, r.size, &c, &random, 2));
+    transfer_from_real(latents, r.x, r.clip);
+    codec_decode_reset(&w.codec);
+    assert_int_equal(codec_decode(&w.codec, latents, F, w.expected[0]), T);
+    free(latents);
+    self_forcing_free(&r);
+    arena_free(&arena);
+    CHECK(device_sync());
+}
+
+static void expect_same_frames(void) {
+    for (int t = 0; t < T; t++)
+        if (memcmp(w.frames[t], w.expected[t], sizeof w.frames[t])) fail_msg("video frame %d differs", t);
+}
+
+static void stream_equals_training(void **state) {
+    (void)state;
+    static const long pieces[] = {AUDIO_SAMPLES_PER_FRAME, 500, 7000, SAMPLES};
+    roll_out(w.mask[0], w.mask[1]);
+    struct session *s = open_session(-1, -1);
+    for (int i = 0; i < 4; i++) { /* one after the other: nothing of a clip is left for the next */
+        stream(s, pieces[i], w.mask[0], w.mask[1]);
+        expect_same_frames();
+    }
+    session_close(s);
+}
+
+static void masks_come_from_the_voices(void **state) {
+    (void)state;
+    static float heard[2][T];
+    for (int k = 0; k < 2; k++) {
+        struct voice_activity vad;
+        voice_activity_reset(&vad);
+        for (int t = 0; t < T; t++) heard[k][t] = voice_activity_push(&vad, w.pcm[k] + t * AUDIO_SAMPLES_PER_FRAME);
+    }
+    roll_out(heard[0], heard[1]);
+    struct session *s = open_session(-1, -1);
+    stream(s, AUDIO_SAMPLES_PER_FRAME, NULL, NULL);
+    expect_same_frames();
+    session_close(s);
+}
+
+/* Switched off at streaming: the configurations are possible, and they change the picture once the ring has moved on. */
+static void ablations_can_be_streamed(void **state) {
+    (void)state;
+    roll_out(w.mask[0], w.mask[1]);
+    static const int sinks[] = {0, -1, 0, 1}, modes[] = {-1, RAPR_OFF, RAPR_OFF, -1};
+    for (int i = 0; i < 4; i++) {
+        struct session *s = open_session(sinks[i], modes[i]);
+        stream(s, AUDIO_SAMPLES_PER_FRAME, w.mask[0], w.mask[1]);
+        assert_memory_equal(w.frames[0], w.expected[0], (1 + 4 * C) * sizeof w.frames[0]);
+        assert_memory_not_equal(w.frames[T - 1], w.expected[T - 1], sizeof w.frames[0]);
+        for (int k = 0; k < PICTURE; k++) assert_true(isfinite(w.frames[T - 1][k]));
+        session_close(s);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
+                                       cmocka_unit_test(masks_come_from_the_voices),
+                                       cmocka_unit_test(ablations_can_be_streamed)};
+    return cmocka_run_group_tests(tests, write_student, remove_student);
+}
