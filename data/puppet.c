@@ -170,7 +170,7 @@ enum drive { MOUTH, ROUND, TALKING, BEAT, OPENNESS, EMPHASIS, LISTENING, USER_FA
 static void drive_body(const struct puppet *p, float *drive) {
     const struct signals *agent = &p->voice[PUPPET_AGENT], *user = &p->voice[PUPPET_USER];
     int n = p->ticks;
-    smooth(drive + MOUTH * n, agent->mouth, n, 0.030, 0);
+    smooth(drive + MOUTH * n, agent->mouth, n, 0.036, 0);
     smooth(drive + ROUND * n, agent->round, n, 0.045, 0);
     smooth(drive + TALKING * n, agent->speaking, n, 0.20, 0.12);
     smooth(drive + BEAT * n, agent->stress, n, 0.09, 0.08);
@@ -244,7 +244,7 @@ static int move_body(struct puppet *p) {
         /* Hands rise while talking, swing out with open vowels and beat down on stressed ones. */
         double lift = d[TALKING], swing = d[OPENNESS] - 0.3 * d[TALKING], beat = d[BEAT] - 0.25 * d[TALKING];
         double drift = 0.010 * wave_at(&float_hand, now) * lift;
-        double x = 0.165 + 0.045 * lift + 0.24 * swing, y = 0.935 - 0.135 * lift + 0.15 * beat - 0.10 * swing;
+        double x = 0.165 + 0.050 * lift + 0.30 * swing, y = 0.930 - 0.130 * lift + 0.20 * beat - 0.15 * swing;
         pose->hand_left[0] = (float)(0.5 - x + pose->sway + drift);
         pose->hand_right[0] = (float)(0.5 + x + pose->sway + drift);
         pose->hand_left[1] = (float)(y + drift);

@@ -56,7 +56,7 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity) {
     looks->accent = hsv(puppet_roll(&dice, 0.25, 0.90), puppet_roll(&dice, 0.30, 0.60), puppet_roll(&dice, 0.55, 0.90));
     looks->head_width = puppet_roll(&dice, 0.93, 1.08);
     looks->head_height = puppet_roll(&dice, 0.96, 1.04);
-    looks->jaw = puppet_roll(&dice, 0.50, 0.78);
+    looks->jaw = puppet_roll(&dice, 0.58, 0.85);
     looks->shoulder = puppet_roll(&dice, 0.92, 1.10);
     looks->eye_gap = puppet_roll(&dice, 0.053, 0.062);
     looks->brow = puppet_roll(&dice, 0.008, 0.015);
@@ -280,15 +280,16 @@ static void draw_glasses(cairo_t *pen, const struct puppet_looks *k, double y) {
 /* The gap between the lips is PUPPET_GAP * mouth high in its middle. */
 static void draw_mouth(cairo_t *pen, const struct puppet_looks *k, const struct puppet_pose *pose, double y) {
     double gap = PUPPET_GAP * pose->mouth, half = 0.060 * (1 - 0.36 * pose->round);
-    double corner = y + 0.25 * gap, upper = y - 0.22 * gap, lower = y + 1.12 * gap, lip = 0.60 + 0.40 * pose->round;
+    double corner = y + 0.25 * gap - 0.009 * (1 - pose->round), upper = y - 0.22 * gap, lower = y + 1.12 * gap;
+    double lip = 0.60 + 0.40 * pose->round;
     cairo_move_to(pen, -half - 0.006, corner);
     cairo_curve_to(pen, -0.5 * half, upper - 0.030 * lip, -0.2 * half, upper - 0.028, 0, upper - 0.012 * lip);
     cairo_curve_to(pen, 0.2 * half, upper - 0.028, 0.5 * half, upper - 0.030 * lip, half + 0.006, corner);
-    cairo_curve_to(pen, 0.62 * half, lower + 0.030, -0.62 * half, lower + 0.030, -half - 0.006, corner);
+    cairo_curve_to(pen, 0.68 * half, lower + 0.030, -0.68 * half, lower + 0.030, -half - 0.006, corner);
     fill_with(pen, k->lips);
     cairo_move_to(pen, -half, corner);
     cairo_curve_to(pen, -0.55 * half, upper, 0.55 * half, upper, half, corner);
-    cairo_curve_to(pen, 0.60 * half, lower, -0.60 * half, lower, -half, corner);
+    cairo_curve_to(pen, 0.68 * half, lower, -0.68 * half, lower, -half, corner);
     cairo_close_path(pen);
     colour inside = {0.17, 0.04, 0.06};
     if (gap < 0.006) {
@@ -299,8 +300,8 @@ static void draw_mouth(cairo_t *pen, const struct puppet_looks *k, const struct 
     cairo_clip_preserve(pen);
     fill_with(pen, inside);
     ellipse(pen, 0, y + 0.93 * gap, 0.55 * half, 0.22 * gap);
-    fill_with(pen, (colour){0.47, 0.15, 0.18});
-    cairo_rectangle(pen, -0.72 * half, y - 0.25 * gap, 1.44 * half, 0.25 * gap + fmin(0.013, 0.20 * gap));
+    fill_with(pen, (colour){0.38, 0.10, 0.13});
+    cairo_rectangle(pen, -0.72 * half, y - 0.25 * gap, 1.44 * half, 0.25 * gap + fmin(0.010, 0.08 * gap));
     fill_with(pen, (colour){0.93, 0.91, 0.88});
     cairo_restore(pen);
 }

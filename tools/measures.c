@@ -174,8 +174,8 @@ static long gradient_histogram(const struct clip *clip, const float *frame, int 
         for (int x = 0; x + 1 < clip->width; x++) {
             float at = luminance_at(clip, frame, y, x);
             float gx = luminance_at(clip, frame, y, x + 1) - at, gy = luminance_at(clip, frame, y + 1, x) - at;
-            int cell = (int)(sqrtf(gx * gx + gy * gy) / GRADIENT_MAX * GRADIENT_CELLS);
-            cells[cell < 0 ? 0 : cell >= GRADIENT_CELLS ? GRADIENT_CELLS - 1 : cell]++;
+            float share = sqrtf(gx * gx + gy * gy) / GRADIENT_MAX;
+            cells[share < 1 ? (int)(share * GRADIENT_CELLS) : GRADIENT_CELLS - 1]++; /* NaN: the steepest */
         }
     return (long)(clip->height - 1) * (clip->width - 1);
 }
