@@ -1,6 +1,7 @@
 /* voice_activity.h: a talk mask from the sound alone: energy of each video frame's 640 samples against the levels of the
-   room and of the voice, which it follows, with hysteresis and a hang-over. Streaming: the whole clip at once gives the same
-   mask. Used where no mask comes with the clip or from the dialogue system. */
+   room and of the voice, which it follows, with hysteresis and a hang-over. A stream finds the levels on its way,
+   so that its first seconds may differ from a whole clip's mask. Used where no mask comes with the clip or from the dialogue
+   system. */
 #ifndef MODEL_VOICE_ACTIVITY_H
 #define MODEL_VOICE_ACTIVITY_H
 

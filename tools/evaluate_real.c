@@ -119,7 +119,12 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
         measure_motion_energy(&made, &e->mouth, clip->energy_made);
         if (e->count < SHEET_CLIPS) code = keep_sheet(e, e->count);
         if (!code) code = film(e, clip->frames, padded);
-        e->count++;
+        if (!code) e->count++;
+    }
+    if (code) { /* not counted: the next clip takes its place */
+        free(clip->energy_real);
+        free(clip->energy_made);
+        clip->energy_real = clip->energy_made = NULL;
     }
     free(padded);
     return code;
