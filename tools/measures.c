@@ -116,6 +116,7 @@ double measure_correlation(const float *a, const float *b, int count) {
 
 static double decibels(double squares, double values) {
     double mean = values > 0 ? squares / values : 0;
+    if (!isfinite(mean)) return 0;                            /* pixels that are no numbers are not like anything */
     return mean < 4e-9 ? 99 : fmin(99, 10 * log10(4 / mean)); /* the range of [-1, 1] is 2 */
 }
 

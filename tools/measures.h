@@ -73,8 +73,8 @@ double measure_mean_while(const float *value, const float *mask, const float *un
 
 /* ---- the picture ---- */
 
-/* PSNR (dB, 99 when equal) against the reference over what hardly moves in a puppet's picture: the wall to both sides of the
-   head and the middle of the shirt. */
+/* PSNR (dB, 99 when equal, 0 when not finite) against the reference over what hardly moves in a puppet's picture: the wall
+   to both sides of the head and the middle of the shirt. */
 double measure_identity_psnr(const struct clip *clip, const float *reference, const struct landmarks *marks);
 double measure_psnr(const struct clip *clip, const float *truth); /* whole clip against [count, 3, H, W] */
 /* Luminance gradients of each frame sorted: mean of the largest 3 %, mean of the flattest half; averaged over frames. */
