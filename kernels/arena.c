@@ -103,8 +103,19 @@ void arena_free(struct arena *arena) {
 
 void arena_print(const struct arena *arena, FILE *out, int detail) {
     fprintf(out, "%-32s %10.1f MiB\n", arena->purpose, (double)(arena->base ? arena->size : arena->used) / MEBIBYTE);
-    for (int i = 0; detail && i < arena->count; i++)
-        fprintf(out, "  %-40s %10.3f MiB\n", arena->entries[i].name, (double)arena->entries[i].bytes / MEBIBYTE);
+    for (int i = 0; detail && i < arena->count; i++) {
+        int first = i, count = 0;
+        size_t bytes = 0;
+        for (int j = 0; j < arena->count; j++) {
+            if (strcmp(arena->entries[j].name, arena->entries[i].name)) continue;
+            if (j < first) first = j;
+            bytes += arena->entries[j].bytes;
+            count++;
+        }
+        if (first == i)
+            fprintf(out, "  %-40s %10.3f MiB%s%.0d\n", arena->entries[i].name, (double)bytes / MEBIBYTE,
+                    count > 1 ? " in " : "", count > 1 ? count : 0);
+    }
 }
 
 int scratch_open(struct scratch *s, size_t bytes) {

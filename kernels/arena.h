@@ -35,7 +35,7 @@ struct arena_fork {
 void arena_fork(const struct arena *arena, struct arena_fork *fork);
 void arena_alternative(struct arena *arena, struct arena_fork *fork);
 void arena_join(struct arena *arena, const struct arena_fork *fork);
-/* One line: purpose and MiB; with detail, one line an entry. */
+/* One line: purpose and MiB; with detail, one line a name (alternatives count each, so their sum may be larger). */
 void arena_print(const struct arena *arena, FILE *out, int detail);
 #define ARENA_TAKE(arena, name, type, n) ((type *)arena_take(arena, name, sizeof(type) * (size_t)(n)))
 

@@ -46,10 +46,14 @@ int rollout_layout(struct rollout *r, const struct dit *net, const struct rollou
     r->x = ARENA_TAKE(arena, "rollout input", real, batch * chunk_size(r));
     r->x0 = ARENA_TAKE(arena, "rollout x0", real, batch * chunk_size(r));
     r->t = ARENA_TAKE(arena, "rollout levels", real, (config->steps + 1) * levels);
-    if (!r->t) return OK; /* planning */
-    for (int s = 0; s <= config->steps; s++)
-        real_fill(r->t + s * levels, s < config->steps ? (real)(1000 * config->sigma[s]) : 0, levels);
     return OK;
+}
+
+/* Timesteps of all levels, the clean one last. At every clip: between clips the memory may have been in other hands. */
+static void fill_levels(struct rollout *r) {
+    long levels = (long)r->batch * r->config.causal.chunk;
+    for (int s = 0; s <= r->config.steps; s++)
+        real_fill(r->t + s * levels, s < r->config.steps ? (real)(1000 * r->config.sigma[s]) : 0, levels);
 }
 
 void rollout_free(struct rollout *r) {
@@ -81,6 +85,7 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
     static const int position[1] = {0};
     kv_cache_clear(r->cache);
     dit_condition_reset(r->acts, 1, 1);
+    fill_levels(r);
     struct dit_input in = input_of(r, condition, 0, 1, r->config.steps, position, NULL);
     in.latents = reference;
     in.latent_stride = stride;

@@ -23,7 +23,13 @@ struct program {
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     TRY(distill_step_layout(&p->step, &p->stage.net, &p->stage.config, state, activations));
-    return student_show_layout(&p->show, &p->stage, activations);
+    struct arena_fork fork;
+    arena_fork(activations, &fork);
+    TRY(distill_step_acts_layout(&p->step, activations));
+    arena_alternative(activations, &fork);
+    TRY(student_show_layout(&p->show, &p->stage, activations));
+    arena_join(activations, &fork);
+    return OK;
 }
 
 static int report_to(struct program *p, long step) {

@@ -11,17 +11,6 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-static int layout_activations(struct distill_step *d, struct arena *activations) {
-    enum dit_memory kind = d->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
-    struct arena_fork fork;
-    arena_fork(activations, &fork);
-    TRY(matching_acts_layout(&d->matching, kind, activations));
-    arena_alternative(activations, &fork);
-    TRY(self_forcing_acts_layout(&d->rollout, kind, activations));
-    arena_join(activations, &fork);
-    return OK;
-}
-
 int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
                         struct arena *state, struct arena *activations) {
     const struct distill_config *c = &config->distill;
@@ -31,7 +20,7 @@ int distill_step_layout(struct distill_step *d, const struct dit *net, const str
     d->seed = (uint64_t)config->seed;
     d->B = c->stage.batch;
     d->F = config->frames;
-    TRY(optimiser_layout(&d->student, &net->table, &c->stage.optimiser, c->stage.steps, state));
+    TRY(optimiser_layout(&d->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, state));
     TRY(self_forcing_layout(&d->rollout, net, &config->rollout, d->B, d->F, activations));
     TRY(matching_layout(&d->matching, net, &c->score, d->B, d->F, d->seed, critic_updates, state, activations));
     d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)d->B * d->rollout.clip);
@@ -39,7 +28,18 @@ int distill_step_layout(struct distill_step *d, const struct dit *net, const str
     d->figures = ARENA_TAKE(activations, "figures", struct distill_figures, 1);
     d->no_sample = ARENA_TAKE(activations, "zeros", real, d->B);
     mailbox_layout(&d->mail, sizeof *d->figures, activations);
-    return layout_activations(d, activations);
+    return OK;
+}
+
+int distill_step_acts_layout(struct distill_step *d, struct arena *arena) {
+    enum dit_memory kind = d->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
+    struct arena_fork fork;
+    arena_fork(arena, &fork);
+    TRY(matching_acts_layout(&d->matching, kind, arena));
+    arena_alternative(arena, &fork);
+    TRY(self_forcing_acts_layout(&d->rollout, kind, arena));
+    arena_join(arena, &fork);
+    return OK;
 }
 
 void distill_step_free(struct distill_step *d) {

@@ -34,6 +34,8 @@ struct distill_step {
 };
 int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
                         struct arena *state, struct arena *activations);
+/* What is alive during a step only: may share memory with what is not. */
+int distill_step_acts_layout(struct distill_step *d, struct arena *arena);
 void distill_step_free(struct distill_step *d);
 /* After the memory is there: constants. The teacher's weights are the caller's to load, at every start. */
 int distill_step_prepare(struct distill_step *d);

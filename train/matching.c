@@ -13,7 +13,7 @@ int matching_layout(struct matching *m, const struct dit *net, const struct scor
     m->net = net;
     m->config = *config;
     m->seed = seed;
-    TRY(optimiser_layout(&m->critic, table, &config->critic, critic_updates, state));
+    TRY(optimiser_layout(&m->critic, "critic", table, &config->critic, critic_updates, state));
     m->teacher = ARENA_TAKE(state, "teacher", elem, table->total);
     TRY(score_layout(&m->score, net, config, B, F, activations));
     TRY(flow_matching_layout(&m->flow, &net->config, B, F, activations));

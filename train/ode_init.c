@@ -30,9 +30,16 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     const struct run_config *c = &p->stage.config;
     TRY(ode_step_layout(&p->step, &p->stage.net, c, state, activations));
     p->teacher = ARENA_TAKE(state, "teacher", elem, p->stage.net.table.total);
+    struct arena_fork fork;
+    arena_fork(activations, &fork);
+    TRY(ode_step_acts_layout(&p->step, activations));
+    arena_alternative(activations, &fork);
     TRY(sampler_layout(&p->sampler, &p->stage.net, &c->ode_init.sampler, c->ode_init.stage.batch, c->frames,
                        activations));
-    return student_show_layout(&p->show, &p->stage, activations);
+    arena_alternative(activations, &fork);
+    TRY(student_show_layout(&p->show, &p->stage, activations));
+    arena_join(activations, &fork);
+    return OK;
 }
 
 /* ---- recording ---- */

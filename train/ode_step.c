@@ -23,7 +23,7 @@ int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_
     s->chunks = (s->F - 1) / config->rollout.causal.chunk;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * s->F;
-    TRY(optimiser_layout(&s->student, &net->table, &c->stage.optimiser, c->stage.steps, state));
+    TRY(optimiser_layout(&s->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, state));
 
     int C = config->rollout.causal.chunk;
     size_t groups = (size_t)s->B * C, chunk = groups * s->size;
@@ -36,13 +36,16 @@ int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_
     for (int i = 0; i < 4; i++) *small[i] = ARENA_TAKE(activations, "chunk's levels", real, groups);
     free(s->host);
     s->host = malloc(4 * groups * sizeof(real));
-    if (!s->host) return error_set(ERR_DEVICE, "ode_init: out of memory");
+    return s->host ? OK : error_set(ERR_DEVICE, "ode_init: out of memory");
+}
+
+int ode_step_acts_layout(struct ode_step *s, struct arena *arena) {
+    enum dit_memory kind = s->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
     kv_cache_free(s->cache);
-    TRY(kv_cache_layout(&s->cache, net, &s->levels.causal, s->B, s->F, activations));
-    TRY(kv_cache_grads_layout(s->cache, activations));
+    TRY(kv_cache_layout(&s->cache, s->net, &s->levels.causal, s->B, s->F, arena));
+    TRY(kv_cache_grads_layout(s->cache, arena));
     if (s->acts) dit_acts_free(s->acts);
-    return dit_acts_layout(&s->acts, net, s->B, C,
-                           c->stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL, activations);
+    return dit_acts_layout(&s->acts, s->net, s->B, s->levels.causal.chunk, kind, arena);
 }
 
 void ode_step_free(struct ode_step *s) {

@@ -33,6 +33,8 @@ struct ode_step {
 };
 int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct arena *state,
                     struct arena *activations);
+/* Cache and activations, alive during a step only: may share memory with what is not. */
+int ode_step_acts_layout(struct ode_step *s, struct arena *arena);
 void ode_step_free(struct ode_step *s);
 /* Update number `step` from the trajectories in s->states. */
 int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step);

@@ -2,24 +2,31 @@
    alike are updated by one call (padding between them is zero and stays zero). */
 #include "train/optimiser.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 
-int optimiser_layout(struct optimiser *o, const struct param_table *table, const struct optimiser_config *config,
-                     long steps, struct arena *arena) {
+static void *take(struct arena *arena, const char *network, const char *what, size_t bytes) {
+    char name[64];
+    snprintf(name, sizeof name, "%s: %s", network, what);
+    return arena_take(arena, name, bytes);
+}
+
+int optimiser_layout(struct optimiser *o, const char *network, const struct param_table *table,
+                     const struct optimiser_config *config, long steps, struct arena *arena) {
     o->table = table;
     o->config = *config;
     o->steps = steps;
-    size_t n = table->total;
-    o->master = ARENA_TAKE(arena, "master weights", real, n);
-    o->m = ARENA_TAKE(arena, "first moments", real, n);
-    o->v = ARENA_TAKE(arena, "second moments", real, n);
-    o->ema = config->ema > 0 ? ARENA_TAKE(arena, "averaged weights", real, n) : NULL;
-    o->grads = ARENA_TAKE(arena, "gradients", real, n);
-    o->weights = ARENA_TAKE(arena, "weights", elem, n);
-    o->state = ARENA_TAKE(arena, "update state", struct optim_state, 1);
-    o->loss = ARENA_TAKE(arena, "loss", real, 1);
+    size_t bytes = table->total * sizeof(real);
+    o->master = take(arena, network, "master weights", bytes);
+    o->m = take(arena, network, "first moments", bytes);
+    o->v = take(arena, network, "second moments", bytes);
+    o->ema = config->ema > 0 ? take(arena, network, "averaged weights", bytes) : NULL;
+    o->grads = take(arena, network, "gradients", bytes);
+    o->weights = take(arena, network, "weights", table->total * sizeof(elem));
+    o->state = take(arena, network, "account", sizeof *o->state);
+    o->loss = take(arena, network, "account", sizeof *o->loss);
     mailbox_layout(&o->account, sizeof *o->state, arena);
     mailbox_layout(&o->losses, sizeof *o->loss, arena);
     return OK;

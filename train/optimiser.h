@@ -33,9 +33,9 @@ struct optimiser {
 };
 
 /* Lays out everything for `table` (arena.h: called while planning and once more). The caller frees with
-   optimiser_free. */
-int optimiser_layout(struct optimiser *o, const struct param_table *table, const struct optimiser_config *config,
-                     long steps, struct arena *arena);
+   optimiser_free. network: what the plan calls it ("student"). */
+int optimiser_layout(struct optimiser *o, const char *network, const struct param_table *table,
+                     const struct optimiser_config *config, long steps, struct arena *arena);
 void optimiser_free(struct optimiser *o);
 /* From master weights already there: moments zero, average equal to the weights, no updates made. */
 void optimiser_start(struct optimiser *o);

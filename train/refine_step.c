@@ -17,22 +17,6 @@ static long value_count(const struct refine_step *r) { return r->B * r->rollout.
 
 /* ---- memory ---- */
 
-static int layout_activations(struct refine_step *r, struct arena *activations) {
-    enum dit_memory kind = r->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
-    struct arena_fork fork;
-    arena_fork(activations, &fork);
-    if (r->acts) discriminator_acts_free(r->acts);
-    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->B, r->F, kind, activations));
-    if (r->config.distill_share > 0) {
-        arena_alternative(activations, &fork);
-        TRY(matching_acts_layout(&r->matching, kind, activations));
-    }
-    arena_alternative(activations, &fork);
-    TRY(self_forcing_acts_layout(&r->rollout, kind, activations));
-    arena_join(activations, &fork);
-    return OK;
-}
-
 static int layout_networks(struct refine_step *r, const struct run_config *config, struct arena *state,
                            struct arena *activations) {
     const struct refine_config *c = &config->refine;
@@ -41,8 +25,8 @@ static int layout_networks(struct refine_step *r, const struct run_config *confi
     const struct param_table *judged = &r->discriminator.trunk.table;
     if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
-    TRY(optimiser_layout(&r->student, &r->net->table, &c->stage.optimiser, c->stage.steps, state));
-    TRY(optimiser_layout(&r->judge, judged, &c->critic, updates, state));
+    TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, state));
+    TRY(optimiser_layout(&r->judge, "discriminator", judged, &c->critic, updates, state));
     TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, r->B, r->F, activations));
     if (c->distill_share == 0) return OK;
     return matching_layout(&r->matching, r->net, &config->distill.score, r->B, r->F, r->seed,
@@ -74,8 +58,23 @@ int refine_step_layout(struct refine_step *r, const struct dit *net, const struc
     mailbox_layout(&r->mail, figures * sizeof(real), activations);
     free(r->host);
     r->host = malloc(figures * sizeof(real));
-    if (!r->host) return error_set(ERR_DEVICE, "refine: out of memory");
-    return layout_activations(r, activations);
+    return r->host ? OK : error_set(ERR_DEVICE, "refine: out of memory");
+}
+
+int refine_step_acts_layout(struct refine_step *r, struct arena *arena) {
+    enum dit_memory kind = r->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
+    struct arena_fork fork;
+    arena_fork(arena, &fork);
+    if (r->acts) discriminator_acts_free(r->acts);
+    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->B, r->F, kind, arena));
+    if (r->config.distill_share > 0) {
+        arena_alternative(arena, &fork);
+        TRY(matching_acts_layout(&r->matching, kind, arena));
+    }
+    arena_alternative(arena, &fork);
+    TRY(self_forcing_acts_layout(&r->rollout, kind, arena));
+    arena_join(arena, &fork);
+    return OK;
 }
 
 void refine_step_free(struct refine_step *r) {

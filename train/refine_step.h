@@ -42,6 +42,8 @@ struct refine_report {
 };
 int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
                        struct arena *state, struct arena *activations);
+/* What is alive during a step only: may share memory with what is not. */
+int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
 int refine_step_prepare(struct refine_step *r);
 /* New heads from the seed; the trunk's weights are loaded over them by the caller, into judge.master. */

@@ -22,8 +22,14 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
     TRY(teacher_step_layout(&p->step, &p->stage.net, &c->teacher, c->frames, (uint64_t)c->seed, state, activations));
-    p->shown_weights = ARENA_TAKE(state, "weights for samples", elem, p->stage.net.table.total);
-    return sampler_layout(&p->sampler, &p->stage.net, &c->teacher.sampler, c->samples, c->frames, activations);
+    struct arena_fork fork;
+    arena_fork(activations, &fork);
+    TRY(teacher_step_acts_layout(&p->step, activations));
+    arena_alternative(activations, &fork);
+    p->shown_weights = ARENA_TAKE(activations, "weights for samples", elem, p->stage.net.table.total);
+    TRY(sampler_layout(&p->sampler, &p->stage.net, &c->teacher.sampler, c->samples, c->frames, activations));
+    arena_join(activations, &fork);
+    return OK;
 }
 
 static int report_to(struct program *p, long step) {

@@ -10,11 +10,14 @@ int teacher_step_layout(struct teacher_step *s, const struct dit *net, const str
     s->net = net;
     s->config = *config;
     s->seed = seed;
-    TRY(optimiser_layout(&s->optimiser, &net->table, &config->stage.optimiser, config->stage.steps, state));
-    TRY(flow_matching_layout(&s->flow, &net->config, config->stage.batch, F, activations));
+    TRY(optimiser_layout(&s->optimiser, "teacher", &net->table, &config->stage.optimiser, config->stage.steps, state));
+    return flow_matching_layout(&s->flow, &net->config, config->stage.batch, F, activations);
+}
+
+int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena) {
+    enum dit_memory kind = s->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
     if (s->acts) dit_acts_free(s->acts);
-    return dit_acts_layout(&s->acts, net, config->stage.batch, F,
-                           config->stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL, activations);
+    return dit_acts_layout(&s->acts, s->net, s->flow.B, s->flow.F, kind, arena);
 }
 
 void teacher_step_free(struct teacher_step *s) {

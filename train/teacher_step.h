@@ -17,6 +17,8 @@ struct teacher_step {
 /* Memory in two arenas: what is saved (state) and what is not (activations). */
 int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
                         uint64_t seed, struct arena *state, struct arena *activations);
+/* What is alive during a step only: may share memory with what is not. */
+int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena);
 void teacher_step_free(struct teacher_step *s);
 /* After the memory is there: constants. */
 void teacher_step_prepare(struct teacher_step *s);

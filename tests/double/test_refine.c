@@ -21,6 +21,7 @@ struct world {
 
 static void layout(struct world *w) {
     CHECK(refine_step_layout(&w->step, &w->net, &w->config, &w->state, &w->activations));
+    CHECK(refine_step_acts_layout(&w->step, &w->activations));
     condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
 }
 

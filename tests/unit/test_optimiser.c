@@ -36,9 +36,9 @@ static void open_world(struct world *w) {
     param_add(&w->table, 1, "c", INIT_NORMAL, 1, 1, (const long[]){C, 0});
     assert_int_equal(param_table_close(&w->table), OK);
     arena_begin(&w->arena, "test");
-    assert_int_equal(optimiser_layout(&w->o, &w->table, &plain, 100, &w->arena), OK);
+    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, &w->arena), OK);
     assert_int_equal(arena_commit(&w->arena), OK);
-    assert_int_equal(optimiser_layout(&w->o, &w->table, &plain, 100, &w->arena), OK);
+    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, &w->arena), OK);
     params_initialise(w->o.master, &w->table, 5);
     optimiser_start(&w->o);
     assert_int_equal(device_sync(), OK);
