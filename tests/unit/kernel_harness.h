@@ -61,8 +61,8 @@ struct trial {
 struct kernel_case {
     const char *name;
     void (*body)(struct trial *trial, const long *size);
-    int variants; /* 0 counts as 1 */
-    long sizes[10][CASE_SIZES];
+    int variants;                    /* 0 counts as 1 */
+    const long (*sizes)[CASE_SIZES]; /* ended by a row of zeros */
 };
 
 static inline size_t number_size(enum number t) {
@@ -246,7 +246,7 @@ static inline void run_case(void **state) {
     int failures = 0;
     for (int k = 0; k < 4; k++) {
         assert_int_equal(device_init(threads[k]), OK);
-        for (int s = 0; s < 10 && (s == 0 || c->sizes[s][0]); s++)
+        for (int s = 0; c->sizes[s][0]; s++)
             for (int variant = 0; variant < (c->variants ? c->variants : 1); variant++)
                 for (long offset = 0; offset < 4; offset += 3) {
                     uint64_t once = run_trial(c, c->sizes[s], variant, offset, threads[k], &failures);

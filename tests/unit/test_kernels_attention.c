@@ -207,25 +207,20 @@ static void too_wide(struct trial *t, const long *s) {
     if (device_sync() != ERR_DEVICE) complain(t, -1, "not refused", 0, 0, 0, 0);
 }
 
-#define HEADS                                                                                                          \
-    {                                                                                                                  \
-        {1, 1, 1, 2}, {2, 3, 3, 8}, {3, 31, 2, 12}, { 2, 33, 1, 32 }                                                   \
-    }
-#define ATTENTIONS                                                                                                     \
-    {                                                                                                                  \
-        {1, 1, 1, 1, 1}, {2, 3, 3, 12, 31}, {2, 31, 2, 16, 3, 33, 1}, {1, 33, 1, 32, 20, 0, 31},                       \
-            {2, 9, 2, 64, 17, 5, 8}, {2, 1, 1, 128, 1, 65, 3}, {                                                       \
-            1, 40, 1, 24, 70                                                                                           \
-        }                                                                                                              \
-    }
+static const long heads[][CASE_SIZES] = {{1, 1, 1, 2}, {2, 3, 3, 8}, {3, 31, 2, 12}, {2, 33, 1, 32}, {0}};
+static const long attentions[][CASE_SIZES] = {
+    {1, 1, 1, 1, 1},           {2, 3, 3, 12, 31},       {2, 31, 2, 16, 3, 33, 1},
+    {1, 33, 1, 32, 20, 0, 31}, {2, 9, 2, 64, 17, 5, 8}, {2, 1, 1, 128, 1, 65, 3},
+    {1, 70, 1, 24, 70},        {1, 33, 1, 72, 5},       {0}};
 
 static const struct kernel_case attention[] = {
-    {"rope_table", table, 1, {{1, 1, 1, 1, 1, 1}, {4, 3, 3, 5, 3, 2}, {22, 21, 21, 2, 1, 5}}},
-    {"rope_apply", rotate, 8, HEADS},
-    {"rope_add_inverse", rotate_back, 1, HEADS},
-    {"attention_forward", attend, 1, ATTENTIONS},
-    {"attention_backward", attend_backward, 8, ATTENTIONS},
-    {"attention: width of a head", too_wide, 1, {{1, 1, 1, ATTENTION_HEAD_MAX + 2}}},
+    {"rope_table", table, 1,
+     (const long[][CASE_SIZES]){{1, 1, 1, 1, 1, 1}, {4, 3, 3, 5, 3, 2}, {22, 21, 21, 2, 1, 5}, {0}}},
+    {"rope_apply", rotate, 8, heads},
+    {"rope_add_inverse", rotate_back, 1, heads},
+    {"attention_forward", attend, 1, attentions},
+    {"attention_backward", attend_backward, 8, attentions},
+    {"attention: width of a head", too_wide, 1, (const long[][CASE_SIZES]){{1, 1, 1, ATTENTION_HEAD_MAX + 2}, {0}}},
 };
 
 int main(void) { return RUN_CASES(attention); }

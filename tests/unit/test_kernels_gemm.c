@@ -94,19 +94,17 @@ static void products(struct trial *t, const long *s) {
     allow(c, k);
 }
 
-#define SHAPES                                                                                                         \
-    {                                                                                                                  \
-        {1, 1, 1}, {3, 1, 33}, {33, 31, 3}, {31, 96, 33}, {1, 64, 31}, {64, 32, 128}, { 70, 130, 40 }                  \
-    }
+static const long shapes[][CASE_SIZES] = {{1, 1, 1},   {3, 1, 33},    {33, 31, 3},   {31, 96, 33},
+                                          {1, 64, 31}, {64, 32, 128}, {70, 130, 40}, {0}};
 
 static const struct kernel_case gemm[] = {
-    {"linear_forward", forward, 6, SHAPES},
-    {"linear_forward_real", forward_real, 2, SHAPES},
-    {"linear_gelu_forward", forward_gelu, 2, SHAPES},
-    {"linear_backward_input", backward_input, 6, SHAPES},
-    {"linear_gelu_backward_input", gelu_backward_input, 1, SHAPES},
-    {"linear_backward_weight", backward_weight, 2, SHAPES},
-    {"matmul_real, matmul_real_nt", products, 2, SHAPES},
+    {"linear_forward", forward, 6, shapes},
+    {"linear_forward_real", forward_real, 2, shapes},
+    {"linear_gelu_forward", forward_gelu, 2, shapes},
+    {"linear_backward_input", backward_input, 6, shapes},
+    {"linear_gelu_backward_input", gelu_backward_input, 1, shapes},
+    {"linear_backward_weight", backward_weight, 2, shapes},
+    {"matmul_real, matmul_real_nt", products, 2, shapes},
 };
 
 int main(void) { return RUN_CASES(gemm); }

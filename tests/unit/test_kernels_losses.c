@@ -155,29 +155,24 @@ static void normals(struct trial *t, const long *s) {
     ref_random_init(val(w), 5, 17, (real)0.02, s[2]);
 }
 
-#define LATENTS                                                                                                        \
-    {                                                                                                                  \
-        {1, 1, 1, 2, 2, 0}, {2, 3, 3, 4, 6, 5}, {1, 2, 16, 8, 8, 0}, { 3, 1, 5, 2, 10, 7 }                             \
-    }
-#define GROUPS                                                                                                         \
-    {                                                                                                                  \
-        {1, 1}, {3, 31}, {2, 33}, { 5, 1000 }                                                                          \
-    }
+static const long latents[][CASE_SIZES] = {
+    {1, 1, 1, 2, 2, 0}, {2, 3, 3, 4, 6, 5}, {1, 2, 16, 8, 8, 0}, {3, 1, 5, 2, 10, 7}, {0}};
+static const long groups[][CASE_SIZES] = {{1, 1}, {3, 31}, {2, 33}, {5, 1000}, {0}};
+static const long clips[][CASE_SIZES] = {{1, 1, 1, 1, 0, 0},   {2, 17, 3, 5, 0, 0},  {3, 40, 33, 3, 4, 0},
+                                         {1, 12, 8, 3, 7, 23}, {2, 9, 5, 2, 20, 60}, {0}};
 
 static const struct kernel_case losses[] = {
-    {"patchify", patches, 1, LATENTS},
-    {"unpatchify", unpatches, 1, LATENTS},
-    {"audio_windows",
-     windows,
-     2,
-     {{1, 1, 1, 1, 0, 0}, {2, 17, 3, 5, 0, 0}, {3, 40, 33, 3, 4, 0}, {1, 12, 8, 3, 7, 23}, {2, 9, 5, 2, 20, 60}}},
-    {"mse_loss", mse, 2, GROUPS},
-    {"mean_abs_difference", abs_difference, 1, GROUPS},
-    {"dmd_gradient", dmd, 1, GROUPS},
-    {"sid_gradients", sid, 8, GROUPS},
-    {"relativistic_loss", relativistic, 4, GROUPS},
-    {"finite_difference_penalty", penalty, 4, GROUPS},
-    {"random_normal, random_init", normals, 1, {{1, 1, 1}, {2, 3, 31}, {3, 1, 33}, {1, 2, 64}}},
+    {"patchify", patches, 1, latents},
+    {"unpatchify", unpatches, 1, latents},
+    {"audio_windows", windows, 2, clips},
+    {"mse_loss", mse, 2, groups},
+    {"mean_abs_difference", abs_difference, 1, groups},
+    {"dmd_gradient", dmd, 1, groups},
+    {"sid_gradients", sid, 8, groups},
+    {"relativistic_loss", relativistic, 4, groups},
+    {"finite_difference_penalty", penalty, 4, groups},
+    {"random_normal, random_init", normals, 1,
+     (const long[][CASE_SIZES]){{1, 1, 1}, {2, 3, 31}, {3, 1, 33}, {1, 2, 64}, {0}}},
 };
 
 int main(void) { return RUN_CASES(losses); }

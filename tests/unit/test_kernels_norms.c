@@ -183,18 +183,16 @@ static void rms_backward(struct trial *t, const long *s) {
     ref_rmsnorm_backward(val(dx), val(dw), val(dy), val(x), val(rstd), val(w), n, d);
 }
 
-#define SHAPES                                                                                                         \
-    {                                                                                                                  \
-        {1, 1, 1, 1}, {6, 3, 3, 3}, {12, 31, 4, 200}, {7, 33, 3, 33}, {64, 96, 16, 576}, { 5, 256, 5, 256 }            \
-    }
+static const long shapes[][CASE_SIZES] = {
+    {1, 1, 1, 1}, {6, 3, 3, 3}, {12, 31, 4, 200}, {7, 33, 3, 33}, {64, 96, 16, 576}, {5, 256, 5, 256}, {0}};
 
 static const struct kernel_case norms[] = {
-    {"layernorm_modulate_forward", modulate_forward, 2, SHAPES},
-    {"layernorm_modulate_backward", modulate_backward, 16, SHAPES},
-    {"layernorm_forward", affine_forward, 2, SHAPES},
-    {"layernorm_backward", affine_backward, 16, SHAPES},
-    {"rmsnorm_forward", rms_forward, 1, SHAPES},
-    {"rmsnorm_backward", rms_backward, 4, SHAPES},
+    {"layernorm_modulate_forward", modulate_forward, 2, shapes},
+    {"layernorm_modulate_backward", modulate_backward, 16, shapes},
+    {"layernorm_forward", affine_forward, 2, shapes},
+    {"layernorm_backward", affine_backward, 16, shapes},
+    {"rmsnorm_forward", rms_forward, 1, shapes},
+    {"rmsnorm_backward", rms_backward, 4, shapes},
 };
 
 int main(void) { return RUN_CASES(norms); }

@@ -90,8 +90,9 @@ static void refuses_nonfinite(struct trial *t, const long *s) {
 }
 
 static const struct kernel_case optimiser[] = {
-    {"grad_norm, adamw_update, ema_update", step, 4, {{1, 0}, {3, 1}, {31, 5}, {33, 1000}, {1000, 0}, {4099, 20000}}},
-    {"non-finite gradients", refuses_nonfinite, 3, {{3}, {33}, {1000}}},
+    {"grad_norm, adamw_update, ema_update", step, 4,
+     (const long[][CASE_SIZES]){{1, 0}, {3, 1}, {31, 5}, {33, 1000}, {1000, 0}, {4099, 20000}, {0}}},
+    {"non-finite gradients", refuses_nonfinite, 3, (const long[][CASE_SIZES]){{3}, {33}, {1000}, {0}}},
 };
 
 int main(void) { return RUN_CASES(optimiser); }

@@ -166,34 +166,26 @@ static void sinusoid(struct trial *t, const long *s) {
     for (long i = 0; i < out->n; i++) out->noise[i] = 2 * unit(REAL);
 }
 
-#define LENGTHS                                                                                                        \
-    {                                                                                                                  \
-        {1}, {3}, {31}, {33}, { 1000 }                                                                                 \
-    }
-#define GROUPS                                                                                                         \
-    {                                                                                                                  \
-        {1, 1}, {3, 33}, {1, 31}, { 7, 64 }                                                                            \
-    }
-#define ROWS                                                                                                           \
-    {                                                                                                                  \
-        {1, 1, 1, 1}, {6, 33, 3, 33}, {12, 31, 4, 200}, {7, 3, 7, 3}, { 64, 96, 16, 576 }                              \
-    }
+static const long lengths[][CASE_SIZES] = {{1}, {3}, {31}, {33}, {1000}, {0}};
+static const long groups[][CASE_SIZES] = {{1, 1}, {3, 33}, {1, 31}, {7, 64}, {0}};
+static const long rows[][CASE_SIZES] = {{1, 1, 1, 1}, {6, 33, 3, 33},    {12, 31, 4, 200},
+                                        {7, 3, 7, 3}, {64, 96, 16, 576}, {0}};
 
 static const struct kernel_case pointwise[] = {
-    {"convert", convert, 1, LENGTHS},
-    {"real_fill", fill, 1, LENGTHS},
-    {"real_axpby", axpby, 3, LENGTHS},
-    {"real_group_combine", group_combine, 2, GROUPS},
-    {"real_add_elem", add_elem, 1, LENGTHS},
-    {"gelu, relu, silu", activation_forward, 1, LENGTHS},
-    {"gelu_backward", gelu_slope, 2, LENGTHS},
-    {"silu_backward", silu_slope, 1, LENGTHS},
-    {"relu_backward", relu_slope, 2, LENGTHS},
-    {"modulation_forward", modulate, 1, GROUPS},
-    {"modulation_backward", modulate_backward, 4, GROUPS},
-    {"residual_forward", residual, 4, ROWS},
-    {"residual_backward", residual_slope, 4, ROWS},
-    {"time_sinusoid", sinusoid, 1, {{1, 2}, {3, 6}, {5, 256}}},
+    {"convert", convert, 1, lengths},
+    {"real_fill", fill, 1, lengths},
+    {"real_axpby", axpby, 3, lengths},
+    {"real_group_combine", group_combine, 2, groups},
+    {"real_add_elem", add_elem, 1, lengths},
+    {"gelu, relu, silu", activation_forward, 1, lengths},
+    {"gelu_backward", gelu_slope, 2, lengths},
+    {"silu_backward", silu_slope, 1, lengths},
+    {"relu_backward", relu_slope, 2, lengths},
+    {"modulation_forward", modulate, 1, groups},
+    {"modulation_backward", modulate_backward, 4, groups},
+    {"residual_forward", residual, 4, rows},
+    {"residual_backward", residual_slope, 4, rows},
+    {"time_sinusoid", sinusoid, 1, (const long[][CASE_SIZES]){{1, 2}, {3, 6}, {5, 256}, {0}}},
 };
 
 int main(void) { return RUN_CASES(pointwise); }
