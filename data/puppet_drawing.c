@@ -377,7 +377,6 @@ static void draw_torso(cairo_t *pen, const struct puppet_looks *k, double x) {
 
 static void draw_arm(cairo_t *pen, const struct puppet_looks *k, double x, const float hand[2], int side) {
     double elbow = x + side * 0.275 * k->shoulder, wrist = hand[0] + side * 0.012;
-    cairo_set_line_cap(pen, CAIRO_LINE_CAP_ROUND);
     cairo_move_to(pen, elbow, 1.03);
     cairo_line_to(pen, wrist, hand[1] + 0.045);
     stroke_with(pen, darker(k->shirt, 0.42), 0.104);
@@ -433,6 +432,7 @@ int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, con
     cairo_status_t status = cairo_status(pen);
     cairo_destroy(pen);
     c->pen = cairo_create(c->picture);
+    cairo_set_line_cap(c->pen, CAIRO_LINE_CAP_ROUND); /* for good: a frame must not depend on the one before */
     if (status || cairo_status(c->pen)) {
         puppet_canvas_close(c);
         return error_set(ERR_DEVICE, "puppet: cairo: %s",
