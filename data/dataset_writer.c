@@ -52,7 +52,10 @@ static int write_array(hid_t group, const char *name, int ndim, const long *shap
     hsize_t sides[4];
     for (int d = 0; d < ndim; d++) sides[d] = (hsize_t)shape[d];
     hid_t space = H5Screate_simple(ndim, sides, NULL);
-    hid_t array = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(properties, 0);
+    hid_t array = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    H5Pclose(properties);
     int bad = array < 0 || H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
     if (array >= 0) H5Dclose(array);
     H5Sclose(space);
@@ -69,6 +72,7 @@ static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim,
     chunk[0] = chunk_rows;
     hid_t space = H5Screate_simple(ndim, now, most), properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, ndim, chunk);
+    H5Pset_obj_track_times(properties, 0); /* the same rows make the same bytes */
     hid_t array = H5Dcreate2(group, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);
     H5Sclose(space);

@@ -407,8 +407,14 @@ static int prepare(struct preparation *p) {
     }
     snprintf(p->work, sizeof p->work, "%s.work", p->config.out);
     TRY(file_make_folders(p->work));
-    TRY(file_lock(p->work, &lock));
-    int code = open_work(p);
+    int code = file_lock(p->work, &lock);
+    for (int i = 0; code && i < 20;
+         i++) { /* the workers of a program that was just killed still hold it for a moment */
+        usleep(100000);
+        code = file_lock(p->work, &lock);
+    }
+    if (code) return code;
+    code = open_work(p);
     if (!code) code = prepare_pieces(p, workers, start);
     if (!code) empty_work(p, 1);
     file_unlock(lock);

@@ -1,0 +1,463 @@
+/* test_prepare.c: the parts of prepare: sidecar masks, the worker pool with jobs that crash and hang, the list of clips,
+   cutting a clip into windows, clips that are no good. Then the program on a folder of good and bad files, whole and killed
+   again and again: the data sets are the same to the byte. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "tools/prepare.h"
+#include "tools/sidecar.h"
+#include "tools/worker_pool.h"
+
+enum { SIDE = 32, FRAME = 3 * SIDE * SIDE };
+
+static char folder[64];
+static const char *in_folder(const char *name) {
+    static char path[8][160];
+    static int used;
+    char *p = path[used++ % 8];
+    snprintf(p, sizeof *path, "%s/%s", folder, name);
+    return p;
+}
+
+static void put(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    fputs(text, file);
+    fclose(file);
+}
+
+/* A clip of moving colours; a voice (a pulsing tone) from frame 10 to 30. */
+static int film(const char *path, int frames, int channels, int seed) {
+    struct video_writer *w;
+    float frame[FRAME], pcm[2 * AUDIO_SAMPLES_PER_FRAME];
+    int code = video_create(&w, path, SIDE, SIDE, channels);
+    for (int f = 0; f < frames && !code; f++) {
+        for (int i = 0; i < FRAME; i++) {
+            int x = i % SIDE, y = i / SIDE % SIDE, c = i / (SIDE * SIDE);
+            frame[i] = 0.7f * sinf(0.1f * (float)(x * (seed % 3) + y + f) + (float)(c + seed));
+        }
+        for (int i = 0; i < AUDIO_SAMPLES_PER_FRAME * channels; i++) {
+            double t = f / 25.0 + i / channels / 16000.0;
+            pcm[i] = f >= 10 && f < 30 && !(i % channels) ? 0.5f * (float)sin(2 * M_PI * (200 + 10 * seed) * t) : 0;
+        }
+        code = video_write(w, frame);
+        if (!code && channels) code = video_write_audio(w, pcm, AUDIO_SAMPLES_PER_FRAME);
+    }
+    if (!code) return video_finish(w);
+    return code;
+}
+
+/* A folder of clips: good ones in two folders, and all kinds of bad ones. */
+static int setup(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/test_prepare_XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    mkdir(in_folder("clips"), 0777);
+    mkdir(in_folder("clips/anna"), 0777);
+    mkdir(in_folder("clips/bert"), 0777);
+    mkdir(in_folder("clips/bert/.hidden"), 0777);
+    char name[64];
+    int code = 0;
+    for (int i = 0; i < 6 && !code; i++) {
+        snprintf(name, sizeof name, "clips/%s/%d.mp4", i % 2 ? "bert" : "anna", i);
+        code = film(in_folder(name), 40 + 5 * i, 1 + i % 2, i);
+    }
+    code = code || film(in_folder("clips/short.mp4"), 8, 1, 7) || film(in_folder("clips/mute.mp4"), 40, 0, 8) ||
+           film(in_folder("clips/bert/.hidden/not.mp4"), 40, 1, 9) || film(in_folder("clips/cut.mp4"), 40, 1, 10);
+    struct stat info;
+    stat(in_folder("clips/cut.mp4"), &info);
+    if (truncate(in_folder("clips/cut.mp4"), info.st_size / 2)) code = 1;
+    put(in_folder("clips/text.mp4"), "no video\n");
+    put(in_folder("clips/notes.txt"), "no video\n");
+    return code;
+}
+static int teardown(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    return system(command);
+}
+
+/* ---- sidecars ---- */
+
+static void expect_mask(const float *mask, int frames, const char *want) {
+    for (int f = 0; f < frames; f++) assert_true(mask[f] == (float)(want[f] - '0'));
+}
+
+static void sidecars(void **state) {
+    (void)state;
+    float talk[10], listen[10];
+    const char *path = in_folder("a.mask.csv");
+    put(path,
+        "start,end,who\n# comment\n\n0.04,0.12,talk\r\n 0.2 , 9.5, listen \n0.28,0.28,talk\n0.001,0.039,listen\n");
+    assert_int_equal(sidecar_read(path, 10, talk, listen), OK);
+    expect_mask(talk, 10, "0110000000");
+    expect_mask(listen, 10, "1000011111");
+    const char *json = in_folder("a.mask.json");
+    put(json, "{\"talk\": [[0.04, 0.12]], \"other\": 1}");
+    assert_int_equal(sidecar_read(json, 10, talk, listen), OK);
+    expect_mask(talk, 10, "0110000000");
+    expect_mask(listen, 10, "0000000000");
+    char found[200];
+    assert_int_equal(sidecar_find(in_folder("a.mp4"), found, sizeof found), 1);
+    assert_string_equal(found, path);
+    assert_int_equal(sidecar_find(in_folder("b.mp4"), found, sizeof found), 0);
+    static const char *const bad_csv[] = {"0,1,talk\n1,2,sing\n", "0,1\n",           "1,0,talk\n",  "-1,2,talk\n",
+                                          "nan,1,talk\n",         "0,1,talk,more\n", "0,inf,talk\n"};
+    for (size_t i = 0; i < sizeof bad_csv / sizeof *bad_csv; i++) {
+        put(path, bad_csv[i]);
+        assert_int_equal(sidecar_read(path, 10, talk, listen), ERR_INPUT);
+        assert_non_null(strstr(error_text(), i ? "a.mask.csv:1" : "a.mask.csv:2"));
+    }
+    static const char *const bad_json[] = {"",
+                                           "[]",
+                                           "{",
+                                           "{\"talk\": 3}",
+                                           "{\"talk\": [3]}",
+                                           "{\"talk\": [[1]]}",
+                                           "{\"listen\": [[2, 1]]}",
+                                           "{\"talk\": [[\"0\", 1]]}"};
+    for (size_t i = 0; i < sizeof bad_json / sizeof *bad_json; i++) {
+        put(json, bad_json[i]);
+        assert_int_equal(sidecar_read(json, 10, talk, listen), ERR_INPUT);
+    }
+}
+
+/* ---- the pool ---- */
+
+static int pool_job(void *user, int index, struct job *job, int *rejected) {
+    const int *fail_at = user;
+    if (index == *fail_at) return error_set(ERR_INPUT, "disk full");
+    if (index == 3) raise(SIGKILL);
+    if (index == 5) {
+        *rejected = 1;
+        return error_set(ERR_INPUT, "five is bad");
+    }
+    if (index == 7)
+        for (;;) pause();
+    if (index == 8) _exit(9);
+    for (int i = 0; i < 5; i++) {
+        usleep(2000);
+        worker_pool_beat(job);
+    }
+    job->figures[0] = 10 * index;
+    return OK;
+}
+
+static void pool(void **state) {
+    (void)state;
+    struct worker_pool p;
+    for (int workers = 1; workers <= 3; workers += 2) {
+        int never = -1;
+        assert_int_equal(worker_pool_open(&p, 20), OK);
+        p.jobs[2].state = JOB_DONE; /* from an earlier go */
+        assert_int_equal(worker_pool_run(&p, workers, "pool", 0.5, pool_job, &never), OK);
+        for (int i = 0; i < 20; i++) {
+            int bad = i == 3 || i == 5 || i == 7 || i == 8;
+            assert_int_equal(p.jobs[i].state, bad ? JOB_REJECTED : JOB_DONE);
+            if (!bad) assert_true(p.jobs[i].figures[0] == (i == 2 ? 0 : 10 * i));
+        }
+        assert_non_null(strstr(p.jobs[3].text, "signal 9"));
+        assert_string_equal(p.jobs[5].text, "five is bad");
+        assert_non_null(strstr(p.jobs[7].text, "does not come to an end"));
+        assert_non_null(strstr(p.jobs[8].text, "exit code 9"));
+        worker_pool_close(&p);
+    }
+    int fail_at = 4;
+    assert_int_equal(worker_pool_open(&p, 20), OK);
+    assert_int_equal(worker_pool_run(&p, 2, "pool", 60, pool_job, &fail_at), ERR_INPUT);
+    assert_string_equal(error_text(), "disk full");
+    assert_int_equal(p.jobs[19].state, JOB_WAITING);
+    worker_pool_close(&p);
+}
+
+/* ---- clips ---- */
+
+static int load(struct prepare_config *c, const char *more) {
+    static char source[200], out[200];
+    snprintf(source, sizeof source, "source=%s", in_folder("clips"));
+    snprintf(out, sizeof out, "out=%s", in_folder("set.h5"));
+    const char *overrides[] = {source,       out,           "height=32",        "width=32", "channels=16", "frames=3",
+                               "held_out=3", "audio_dim=8", "fit.patches=1000", "stride=4", more};
+    return prepare_config_load(c, NULL, overrides, more ? 11 : 10);
+}
+
+static void lists(void **state) {
+    (void)state;
+    struct prepare_config c;
+    struct clip_list list;
+    assert_int_equal(load(&c, NULL), OK);
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    static const char *const want[] = {"anna/0.mp4", "anna/2.mp4", "anna/4.mp4", "bert/1.mp4", "bert/3.mp4",
+                                       "bert/5.mp4", "cut.mp4",    "mute.mp4",   "short.mp4",  "text.mp4"};
+    static const int identity[] = {0, 0, 0, 1, 1, 1, 2, 2, 2, 2};
+    assert_int_equal(list.count, 10);
+    assert_int_equal(list.held_out, 3);
+    assert_int_equal(list.ignored, 1);
+    for (int i = 0; i < 10; i++) {
+        assert_string_equal(list.entries[i].path, want[i]);
+        assert_int_equal(list.entries[i].identity, identity[i]);
+        assert_int_equal(list.entries[i].utterance, i);
+    }
+    clip_list_close(&list);
+    assert_int_equal(load(&c, "held_out=10"), OK);
+    assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
+    assert_int_equal(load(&c, "source=/nowhere"), OK);
+    assert_int_equal(clip_list_open(&list, &c), ERR_INPUT);
+    mkdir(in_folder("empty"), 0777);
+    char empty[200];
+    snprintf(empty, sizeof empty, "source=%s", in_folder("empty"));
+    assert_int_equal(load(&c, empty), OK);
+    assert_int_equal(clip_list_open(&list, &c), ERR_INPUT);
+    assert_int_equal(load(&c, "source=puppet"), OK);
+    c.puppet_identities = 3, c.puppet_dialogues = 2, c.puppet_held_out = 2;
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(list.count, 8);
+    for (int i = 0; i < 8; i++) { /* held out: persons and words that are not trained on */
+        assert_int_equal(list.entries[i].identity, i < 6 ? i / 2 : i - 3);
+        assert_int_equal(list.entries[i].utterance, i);
+        assert_int_equal(list.entries[i].split, i < 6 ? SPLIT_TRAIN : SPLIT_HELD_OUT);
+    }
+    clip_list_close(&list);
+    assert_int_equal(load(&c, "patch=5"), ERR_USAGE);
+    assert_int_equal(load(&c, "channels=1000"), ERR_USAGE);
+    assert_int_equal(load(&c, "audio_encoder=none"), ERR_USAGE);
+    assert_int_equal(load(&c, "nonsense=1"), ERR_USAGE);
+}
+
+static int beats;
+static void beat(void *user) { (void)user, beats++; }
+
+static int grey_source(void *user, float *group) {
+    int *n = user;
+    for (int i = 0; i < 4 * FRAME; i++) group[i] = sinf((float)i * 0.01f * (float)(*n % 7 + 1));
+    return (*n)++ < 20;
+}
+
+/* Cuts one clip; the piece's rows are malloc'd in *rows. */
+static int cut(const struct prepare_config *c, struct codec *codec, const char *name, struct piece_head *head,
+               int *rejected, float **rows) {
+    struct clip_entry entry = {.path = (char *)name};
+    const char *piece = in_folder("piece");
+    *rows = NULL;
+    unlink(piece);
+    int code = prepare_clip(c, &entry, codec, piece, head, rejected, beat, NULL);
+    if (code) return code;
+    FILE *file;
+    assert_int_equal(piece_open(piece, c, &file, head), OK);
+    size_t n = piece_row_floats(c) * (size_t)head->rows;
+    *rows = malloc(n * sizeof(float));
+    assert_int_equal(fread(*rows, sizeof(float), n, file), n);
+    fclose(file);
+    return OK;
+}
+
+static void windows(void **state) {
+    (void)state;
+    struct prepare_config c;
+    struct piece_head head;
+    struct codec codec;
+    int rejected, n = 0;
+    float *rows, *again;
+    assert_int_equal(load(&c, NULL), OK);
+    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5};
+    assert_int_equal(codec_fit_pca(&codec, &fit, grey_source, &n), OK);
+    assert_int_equal(cut(&c, &codec, "anna/2.mp4", &head, &rejected, &rows), OK);
+    assert_int_equal(head.rows, (50 - 9) / 4 + 1);
+    assert_float_equal(head.seconds, 2, 1e-9);
+    assert_true(beats >= 50);
+    /* each window is what the codec makes of its frames alone */
+    struct video_reader *r;
+    static float clip[50 * FRAME];
+    float latents[3 * 16 * 16];
+    assert_int_equal(video_open(&r, in_folder("clips/anna/2.mp4"), SIDE, SIDE), OK);
+    for (int f = 0; f < 50; f++) assert_int_equal(video_read(r, clip + f * FRAME), 1);
+    video_close(r);
+    size_t row = piece_row_floats(&c);
+    assert_int_equal(row, 3 * 16 * 16 + 9 * 8 + 2 * 9);
+    for (int w = 0; w < head.rows; w++) {
+        codec_encode_reset(&codec);
+        codec_encode(&codec, clip + 4 * w * FRAME, 9, latents);
+        assert_memory_equal(rows + (size_t)w * row, latents, sizeof latents);
+        for (int t = 0; t < 9; t++) { /* the voice of frames 10 to 30, with its hang-over */
+            int f = 4 * w + t;
+            float talk = rows[(size_t)w * row + row - 18 + (size_t)t],
+                  listen = rows[(size_t)w * row + row - 9 + (size_t)t];
+            if (f < 9 || f > 48) assert_true(talk == 0);
+            if (f >= 11 && f < 30) assert_true(talk == 1);
+            assert_true(listen == 0);
+        }
+        /* features of overlapping windows are the same sound's */
+        if (w) assert_memory_equal(rows + (size_t)w * row + 768, rows + (size_t)(w - 1) * row + 768 + 4 * 8, 5 * 8 * 4);
+    }
+    /* a stride beyond the window passes frames over */
+    c.stride = 20;
+    assert_int_equal(cut(&c, &codec, "anna/2.mp4", &head, &rejected, &again), OK);
+    assert_int_equal(head.rows, 3);
+    assert_memory_equal(again + row, rows + 5 * row, row * sizeof(float));
+    assert_memory_equal(again + 2 * row, rows + 10 * row, row * sizeof(float));
+    free(again);
+    /* a sidecar goes before voice activity */
+    put(in_folder("clips/anna/2.mask.csv"), "0,0.08,talk\n");
+    assert_int_equal(cut(&c, &codec, "anna/2.mp4", &head, &rejected, &again), OK);
+    expect_mask(again + row - 18, 9, "110000000");
+    free(again);
+    put(in_folder("clips/anna/2.mask.csv"), "nonsense\n");
+    assert_int_equal(cut(&c, &codec, "anna/2.mp4", &head, &rejected, &again), ERR_INPUT);
+    assert_true(rejected);
+    unlink(in_folder("clips/anna/2.mask.csv"));
+    free(rows);
+    codec_close(&codec);
+}
+
+static void bad_clips(void **state) {
+    (void)state;
+    struct prepare_config c;
+    struct piece_head head;
+    struct codec codec;
+    int rejected, n = 0;
+    float *rows;
+    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5};
+    assert_int_equal(codec_fit_pca(&codec, &fit, grey_source, &n), OK);
+    static const struct {
+        const char *name, *override, *says;
+    } cases[] = {{"short.mp4", NULL, "too short"},        {"mute.mp4", NULL, "no sound"},
+                 {"text.mp4", NULL, "cannot be read"},    {"cut.mp4", NULL, "cut.mp4"},
+                 {"gone.mp4", NULL, "gone.mp4"},          {"anna/0.mp4", "mask=sidecar", "sidecar"},
+                 {"anna/0.mp4", "tracks=2", "two tracks"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(load(&c, cases[i].override), OK);
+        assert_int_equal(cut(&c, &codec, cases[i].name, &head, &rejected, &rows), ERR_INPUT);
+        assert_true(rejected);
+        if (!strstr(error_text(), cases[i].says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), cases[i].says);
+        assert_false(file_exists(in_folder("piece")));
+        assert_false(file_exists(in_folder("piece.tmp")));
+    }
+    assert_int_equal(load(&c, "tracks=2"), OK);
+    assert_int_equal(cut(&c, &codec, "bert/1.mp4", &head, &rejected, &rows), OK);
+    free(rows);
+    /* a place that cannot be written is not the clip's fault */
+    struct clip_entry entry = {.path = (char *)"bert/1.mp4"};
+    assert_int_equal(prepare_clip(&c, &entry, &codec, "/nowhere/piece", &head, &rejected, beat, NULL), ERR_INPUT);
+    assert_false(rejected);
+    /* damaged pieces */
+    FILE *file;
+    const char *piece = in_folder("piece");
+    struct stat info;
+    stat(piece, &info);
+    assert_int_equal(truncate(piece, info.st_size - 4), 0);
+    assert_int_equal(piece_open(piece, &c, &file, &head), ERR_INPUT);
+    put(piece, "x");
+    assert_int_equal(piece_open(piece, &c, &file, &head), ERR_INPUT);
+    codec_close(&codec);
+}
+
+/* ---- the program ---- */
+
+static char program[512];
+
+/* Runs prepare; kills it after `seconds` when that is positive. Returns the exit code, -1 when killed. */
+static int run(const char *out, const char *more, double seconds) {
+    char source[200], out_text[200];
+    snprintf(source, sizeof source, "source=%s", in_folder("clips"));
+    snprintf(out_text, sizeof out_text, "out=%s", out);
+    pid_t pid = fork();
+    if (!pid) {
+        if (!freopen(in_folder("log"), "w", stderr)) _exit(99);
+        execl(program, program, source, out_text, "height=32", "width=32", "channels=16", "frames=3", "held_out=3",
+              "audio_dim=8", "fit.patches=1000", "stride=4", more ? more : "workers=2", NULL);
+        _exit(98);
+    }
+    if (seconds > 0) {
+        usleep((useconds_t)(seconds * 1e6));
+        kill(pid, SIGKILL);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static int same_files(const char *a, const char *b) {
+    char *x, *y;
+    size_t n, m;
+    assert_int_equal(file_read(a, 1 << 28, &x, &n), OK);
+    assert_int_equal(file_read(b, 1 << 28, &y, &m), OK);
+    int same = n == m && !memcmp(x, y, n);
+    free(x);
+    free(y);
+    return same;
+}
+
+static void whole_program(void **state) {
+    (void)state;
+    snprintf(program, sizeof program, "%s/prepare", getenv("BIN") ? getenv("BIN") : "bin");
+    if (access(program, X_OK)) {
+        print_message("%s is not built\n", program);
+        skip();
+    }
+    char one[160], two[160]; /* in_folder's own text does not last */
+    strcpy(one, in_folder("one.h5"));
+    strcpy(two, in_folder("two.h5"));
+    assert_int_equal(run(one, "workers=1", 0), 0);
+    assert_false(file_exists(in_folder("one.h5.work")));
+    struct dataset *set;
+    assert_int_equal(dataset_open(&set, one), OK);
+    assert_int_equal(dataset_shape(set)->T, 9);
+    long rows = dataset_rows(set, SPLIT_TRAIN) + dataset_rows(set, SPLIT_HELD_OUT), want = 0;
+    for (int i = 0; i < 6; i++) want += (40 + 5 * i - 9) / 4 + 1;
+    assert_int_equal(rows, want);
+    int split_of_clip[10] = {0};
+    for (int split = 0; split < 2; split++) /* no clip on both sides */
+        for (long i = 0; i < dataset_rows(set, split); i++) {
+            struct dataset_row row = {0};
+            dataset_columns(set, split, i, &row);
+            assert_in_range(row.clip, 0, 5);
+            split_of_clip[row.clip] |= 1 << split;
+        }
+    for (int i = 0; i < 6; i++) assert_int_not_equal(split_of_clip[i], 3);
+    dataset_close(set);
+    char *text;
+    assert_int_equal(file_read(in_folder("one.report.txt"), 1 << 16, &text, NULL), OK);
+    assert_non_null(strstr(text, "10 clips found, 6 taken, 4 rejected, 1 other"));
+    assert_non_null(strstr(text, "mute.mp4: has no sound"));
+    assert_non_null(strstr(text, "short.mp4: is too short"));
+    free(text);
+    assert_true(file_exists(in_folder("one.report.json")));
+    /* killed again and again, with other numbers of workers */
+    int kills = 0, code = -1;
+    for (double after = 0.05; code < 0 && kills < 12; after += 0.05, kills++)
+        code = run(two, kills % 2 ? "workers=3" : "workers=1", after);
+    if (code < 0) code = run(two, NULL, 0);
+    if (code) {
+        assert_int_equal(file_read(in_folder("log"), 1 << 16, &text, NULL), OK);
+        fail_msg("after %d kills: %s", kills, text);
+    }
+    assert_true(same_files(one, two));
+    /* again: nothing to do; otherwise: refused */
+    assert_int_equal(run(two, NULL, 0), 0);
+    assert_int_equal(run(two, "seed=2", 0), ERR_USAGE);
+    assert_int_equal(run(two, "stride=0", 0), ERR_USAGE);
+    assert_int_equal(run("/proc/nowhere/a.h5", NULL, 0), ERR_INPUT);
+    assert_int_equal(run(in_folder("three.h5"), "mask=sidecar", 0), ERR_INPUT); /* all are rejected */
+    assert_false(file_exists(in_folder("three.h5")));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sidecars), cmocka_unit_test(pool),      cmocka_unit_test(lists),
+        cmocka_unit_test(windows),  cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
