@@ -63,27 +63,33 @@ PHILOX_HD void normal_sine_cosine(uint32_t word, float *sine, float *cosine) {
     c = fmaf(c, z, 0.25366941f);
     c = fmaf(c, z, -1.23370055f);
     c = fmaf(c, z, 1.0f);
-    float odd_s = quarter & 1 ? c : s, odd_c = quarter & 1 ? s : c;
-    *sine = quarter & 2 ? -odd_s : odd_s;
-    *cosine = (quarter + 1) & 2 ? -odd_c : odd_c;
+    /* odd quarters exchange the two, then the signs; on the bits, so that loops over this have no branch */
+    uint32_t s_bits, c_bits;
+    memcpy(&s_bits, &s, 4);
+    memcpy(&c_bits, &c, 4);
+    uint32_t exchange = (s_bits ^ c_bits) & (0u - (quarter & 1));
+    s_bits ^= exchange ^ (quarter & 2) << 30;
+    c_bits ^= exchange ^ ((quarter + 1) & 2) << 30;
+    memcpy(sine, &s_bits, 4);
+    memcpy(cosine, &c_bits, 4);
 }
 
 /* Two normals from two words: radius from the first, angle from the second. u = (word + 1/2) / 2^32, at most 1. */
-PHILOX_HD void normal_pair(uint32_t word0, uint32_t word1, float *z) {
+PHILOX_HD void normal_pair(uint32_t word0, uint32_t word1, float *first, float *second) {
     float sine, cosine;
     float u = fmaf((float)word0, 2.3283064365386962890625e-10f, 1.16415321826934814453125e-10f);
     float radius = normal_root(-2.0f * normal_log(u));
     normal_sine_cosine(word1, &sine, &cosine);
-    z[0] = radius * cosine;
-    z[1] = radius * sine;
+    *first = radius * cosine;
+    *second = radius * sine;
 }
 
 /* Normals for elements 4 group .. 4 group + 3 of an address. */
 PHILOX_HD struct normal_block random_normals(const struct random_address *address, uint32_t group) {
     struct philox_block words = random_block(address, group);
     struct normal_block z;
-    normal_pair(words.v[0], words.v[1], z.v);
-    normal_pair(words.v[2], words.v[3], z.v + 2);
+    normal_pair(words.v[0], words.v[1], &z.v[0], &z.v[1]);
+    normal_pair(words.v[2], words.v[3], &z.v[2], &z.v[3]);
     return z;
 }
 

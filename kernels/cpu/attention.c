@@ -17,12 +17,12 @@ enum { QUERIES = 64, KEYS = 64 };
 
 /* ---- the product ---- */
 
-/* rows x 16 vectors of C += sum over l of A (i, l) = a[i a_row + l a_col] times row l of B. */
+/* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col] times row l of B; add: 0 or 1. */
 SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
-                        long k, int rows, int vectors) {
+                        long k, int rows, int vectors, int add) {
     vec sum[8][2];
     for (int i = 0; i < rows; i++)
-        for (int j = 0; j < vectors; j++) sum[i][j] = vec_load(c + i * c_row + j * LANES);
+        for (int j = 0; j < vectors; j++) sum[i][j] = add ? vec_load(c + i * c_row + j * LANES) : vec_set(0);
     for (long l = 0; l < k; l++) {
         vec right[2];
         for (int j = 0; j < vectors; j++) right[j] = vec_load(b + l * b_row + j * LANES);
@@ -36,21 +36,31 @@ SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a
 }
 
 SIMD void product_columns(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
-                          long m, long k, int vectors) {
+                          long m, long k, int vectors, int add) {
     long i = 0;
     for (; i + 8 <= m; i += 8)
-        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 8, vectors);
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 8, vectors, add);
     for (; i + 4 <= m; i += 4)
-        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 4, vectors);
-    for (; i < m; i++) product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 1, vectors);
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 4, vectors, add);
+    for (; i < m; i++) product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 1, vectors, add);
 }
 
-/* C [m, n] += A [m, k] B [k, n], n a multiple of 16; rows of B and C at b_row and c_row. */
+SIMD void product(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row, long m,
+                  long n, long k, int add) {
+    long j = 0;
+    for (; j + 2 * LANES <= n; j += 2 * LANES)
+        product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 2, add);
+    if (j < n) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 1, add);
+}
+/* C [m, n] = A [m, k] B [k, n], n a multiple of 16; rows of B and C at b_row and c_row. */
+static void product_set(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
+                        long m, long n, long k) {
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 0);
+}
+/* C += A B */
 static void product_add(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                         long m, long n, long k) {
-    long j = 0;
-    for (; j + 2 * LANES <= n; j += 2 * LANES) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 2);
-    if (j < n) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 1);
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 1);
 }
 
 /* ---- packing ---- */
@@ -163,8 +173,7 @@ static void forward_tile_run(const struct shape *s, const struct forward_tile *t
             long keys = range->length - first < KEYS ? range->length - first : KEYS;
             pack_rows(t->k, range->k + b * range->k_stride + first * pitch + h * s->D, pitch, keys, s->D, 1);
             pack_rows(t->v, range->v + b * range->v_stride + first * pitch + h * s->D, pitch, keys, s->D, 1);
-            memset(t->p, 0, sizeof(float) * (size_t)(keys * lanes));
-            product_add(t->p, lanes, t->k, s->width, 1, t->q, lanes, keys, lanes, s->width);
+            product_set(t->p, lanes, t->k, s->width, 1, t->q, lanes, keys, lanes, s->width);
             softmax_step(t, keys, lanes, s->width);
             product_add(t->o, lanes, t->v, 1, s->width, t->p, lanes, s->width, lanes, keys);
         }
@@ -268,10 +277,8 @@ static void backward_queries(const struct shape *s, const struct backward_tile *
         const struct attention_range *range = &s->ranges[r];
         for (long first = 0; first < range->length; first += KEYS) {
             long keys = range->length - first < KEYS ? range->length - first : KEYS, at = (base + first) * width;
-            memset(t->p, 0, sizeof(float) * (size_t)(keys * lanes));
-            memset(t->ds, 0, sizeof(float) * (size_t)(keys * lanes));
-            product_add(t->p, lanes, t->k + at, width, 1, t->q_t, lanes, keys, lanes, width);
-            product_add(t->ds, lanes, t->v + at, width, 1, t->dout_t, lanes, keys, lanes, width);
+            product_set(t->p, lanes, t->k + at, width, 1, t->q_t, lanes, keys, lanes, width);
+            product_set(t->ds, lanes, t->v + at, width, 1, t->dout_t, lanes, keys, lanes, width);
             softmax_backward(t, keys, lanes);
             if (keys_wanted(range)) {
                 product_add(t->dv + at, width, t->p, lanes, 1, t->dout, width, keys, width, rows);

@@ -16,11 +16,7 @@ static void normals_many(float z[4][GROUPS], const struct random_address *addres
     }
     for (int half = 0; half < 4; half += 2) {
 #pragma omp simd
-        for (int g = 0; g < GROUPS; g++) {
-            float pair[2];
-            normal_pair(words[half][g], words[half + 1][g], pair);
-            z[half][g] = pair[0], z[half + 1][g] = pair[1];
-        }
+        for (int g = 0; g < GROUPS; g++) normal_pair(words[half][g], words[half + 1][g], &z[half][g], &z[half + 1][g]);
     }
 }
 
@@ -29,7 +25,9 @@ static void fill_normals(real *y, const struct random_address *address, real sca
     float z[4][GROUPS];
     normals_many(z, address, (uint32_t)(first / 4));
     long count = size - first < 4 * GROUPS ? size - first : 4 * GROUPS;
-    for (long i = 0; i < count; i++) y[first + i] = scale * z[i % 4][i / 4];
+    for (long g = 0; g < count / 4; g++)
+        for (long e = 0; e < 4; e++) y[first + 4 * g + e] = scale * z[e][g];
+    for (long i = count / 4 * 4; i < count; i++) y[first + i] = scale * z[i % 4][i / 4];
 }
 
 void random_normal(real *y, uint64_t seed, uint64_t step, int purpose, int pass, long sample0, long B, long frame0,

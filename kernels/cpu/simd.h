@@ -68,11 +68,16 @@ SIMD vec vec_first(vec x, long n) {
 SIMD vec elem_load_vec(const elem *p) {
     return (vec)(__builtin_convertvector((hvec) * (const hvec_memory *)p, uvec) << 16);
 }
+#if defined(__AVX512BF16__)
+/* one instruction that rounds like elem_store, but takes denormals for zero, as all threads do anyway */
+SIMD void elem_store_vec(elem *p, vec v) { *(hvec_memory *)p = (hvec)_mm512_cvtneps_pbh((__m512)v); }
+#else
 SIMD void elem_store_vec(elem *p, vec v) {
     uvec bits = (uvec)v, rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     uvec nan = (uvec)(v != v);
     *(hvec_memory *)p = __builtin_convertvector((nan & ((bits >> 16) | 0x40)) | (~nan & rounded), hvec);
 }
+#endif
 SIMD vec elem_load_some(const elem *p, long n) {
     if (n >= LANES) return elem_load_vec(p);
     float v[LANES] = {0};
@@ -97,11 +102,15 @@ SIMD void elem_store_some(elem *p, vec x, long n) { vec_store_some(p, x, n); }
 
 /* Sum of the lanes, by halves: always in the same order. */
 SIMD float vec_sum(vec v) {
+#if defined(__AVX512F__)
+    return _mm512_reduce_add_ps((__m512)v);
+#else
     float s[LANES];
     vec_store(s, v);
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; i++) s[i] += s[i + half];
     return s[0];
+#endif
 }
 
 /* Transposes a 16 x 16 block: four rounds of swapping the off-diagonal halves of pairs of rows. */

@@ -85,11 +85,11 @@ static void polynomials_are_accurate(void **state) {
         assert_true(fabs(sine - sin(turn)) <= 3 * 0x1p-24 && fabs(cosine - cos(turn)) <= 3 * 0x1p-24);
     }
     float z[2];
-    normal_pair(~0u, 0, z); /* the centre */
+    normal_pair(~0u, 0, &z[0], &z[1]); /* the centre */
     assert_true(z[0] == 0 && z[1] == 0);
-    normal_pair(0, 0, z); /* the far end: sqrt(66 ln 2) */
+    normal_pair(0, 0, &z[0], &z[1]); /* the far end: sqrt(66 ln 2) */
     assert_true(fabs(z[0] - 6.7637) < 1e-3 && z[1] == 0);
-    normal_pair(0, 0x40000000u, z); /* a quarter turn */
+    normal_pair(0, 0x40000000u, &z[0], &z[1]); /* a quarter turn */
     assert_true(fabsf(z[0]) < 1e-6f && z[1] > 6);
 }
 

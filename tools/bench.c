@@ -1,0 +1,333 @@
+/* bench.c: what this machine reaches, against what it can. Prints for every operation of a training step, at the sizes of
+   the demo and at larger ones, the median of several runs, the rate, and its share of the measured limit: the fastest
+   matrix product of this number type for arithmetic, a streaming copy by all threads for memory. Then the network as a
+   whole: forward, forward and backward, one training step of the teacher. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "kernels/device.h"
+#include "kernels/kernels.h"
+#include "train/teacher_step.h"
+
+/* ---- timing ---- */
+
+enum { RUNS_MIN = 5, RUNS_MAX = 64 };
+static const double SERIES_SECONDS = 0.15;
+
+struct series {
+    double start, begun, times[RUNS_MAX];
+    int count; /* -1: the first run, which is not counted, is still to come */
+};
+
+/* Wall time, or with --cpu-time the processor time of the process: for one thread on a machine that others use too. */
+static clockid_t bench_clock = CLOCK_MONOTONIC;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(bench_clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static struct series series_start(void) { return (struct series){.count = -2}; }
+
+/* Condition of the loop whose body is measured: notes the last run's time; 0 when there were enough. */
+static int series_next(struct series *s) {
+    device_sync();
+    double t = now();
+    if (s->count >= 0) s->times[s->count] = t - s->begun;
+    if (++s->count == 0) s->start = t;
+    if (s->count == RUNS_MAX || (s->count >= RUNS_MIN && t - s->start > SERIES_SECONDS)) return 0;
+    s->begun = now();
+    return 1;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+static double series_median(struct series *s) {
+    qsort(s->times, (size_t)s->count, sizeof *s->times, by_value);
+    return s->times[s->count / 2];
+}
+
+/* Measured: flop/s and byte/s that are called 100 %. 0: not yet known. */
+struct limits {
+    double arithmetic, arithmetic_real, memory;
+};
+enum work { ARITHMETIC, ARITHMETIC_REAL, MEMORY };
+
+static double report(const struct limits *limits, struct series *s, const char *name, enum work work, double amount) {
+    double seconds = series_median(s), rate = amount / seconds;
+    double limit = work == ARITHMETIC ? limits->arithmetic : work == MEMORY ? limits->memory : limits->arithmetic_real;
+    printf("%-52s %9.3f ms %8.1f %s", name, 1e3 * seconds, 1e-9 * rate, work == MEMORY ? "GB/s   " : "GFLOP/s");
+    if (limit > 0) printf(" %4.0f %%", 100 * rate / limit);
+    printf("\n");
+    fflush(stdout);
+    return rate;
+}
+
+/* Prints the median of `call` and gives its rate. `amount`: operations or bytes of one call. */
+#define MEASURE(limits, name, work, amount, call)                                                                      \
+    __extension__({                                                                                                    \
+        struct series series_ = series_start();                                                                        \
+        while (series_next(&series_)) call;                                                                            \
+        report(limits, &series_, name, work, amount);                                                                  \
+    })
+
+/* ---- operands ---- */
+
+/* Device arrays of `size` numbers, filled with small normals, that every operation takes its operands from. */
+struct operands {
+    long size;
+    elem *e[5];
+    real *r[4];
+};
+
+static int operands_open(struct operands *o, long size) {
+    *o = (struct operands){.size = size};
+    for (int i = 0; i < 4; i++) {
+        if (!(o->r[i] = device_alloc((size_t)size * sizeof(real)))) return error_set(ERR_DEVICE, "out of memory");
+        random_init(o->r[i], 1, i, (real)0.5, size);
+    }
+    for (int i = 0; i < 5; i++) {
+        if (!(o->e[i] = device_alloc((size_t)size * sizeof(elem)))) return error_set(ERR_DEVICE, "out of memory");
+        elem_from_real(o->e[i], o->r[i % 4], size);
+    }
+    return device_sync();
+}
+
+static void operands_close(struct operands *o) {
+    for (int i = 0; i < 4; i++) device_free(o->r[i]);
+    for (int i = 0; i < 5; i++) device_free(o->e[i]);
+}
+
+static void measure_limits(struct limits *limits, const struct operands *o) {
+    static const long edges[] = {512, 1024, 2048};
+    char name[64];
+    for (int i = 0; i < 3; i++) {
+        long m = edges[i];
+        snprintf(name, sizeof name, "matrix product %s %ld x %ld x %ld", TYPE_NAME, m, m, m);
+        double rate = MEASURE(&(struct limits){0}, name, ARITHMETIC, 2.0 * m * m * m,
+                              linear_forward(o->e[0], o->e[1], o->e[2], NULL, m, m, m, 0));
+        limits->arithmetic = fmax(limits->arithmetic, rate);
+        snprintf(name, sizeof name, "matrix product real %ld x %ld x %ld", m, m, m);
+        rate = MEASURE(&(struct limits){0}, name, ARITHMETIC_REAL, 2.0 * m * m * m,
+                       matmul_real(o->r[0], o->r[1], o->r[2], m, m, m));
+        limits->arithmetic_real = fmax(limits->arithmetic_real, rate);
+    }
+    limits->memory = MEASURE(&(struct limits){0}, "copy", MEMORY, 2.0 * sizeof(real) * (double)o->size,
+                             real_axpby(o->r[0], 1, o->r[1], 0, o->size));
+}
+
+/* ---- operations ---- */
+
+static void bench_linear(const struct limits *l, const struct operands *o, long n, long din, long dout) {
+    char name[80];
+    double work = 2.0 * (double)n * (double)din * (double)dout;
+    snprintf(name, sizeof name, "linear %ld x %ld -> %ld forward", n, din, dout);
+    MEASURE(l, name, ARITHMETIC, work, linear_forward(o->e[0], o->e[1], o->e[2], o->e[3], n, din, dout, 0));
+    snprintf(name, sizeof name, "linear %ld x %ld -> %ld backward, input", n, din, dout);
+    MEASURE(l, name, ARITHMETIC, work, linear_backward_input(o->e[0], o->e[1], o->e[2], n, din, dout, 0));
+    snprintf(name, sizeof name, "linear %ld x %ld -> %ld backward, weight", n, din, dout);
+    MEASURE(l, name, ARITHMETIC, work, linear_backward_weight(o->r[0], o->r[1], o->e[1], o->e[2], n, din, dout));
+}
+
+static void bench_gelu(const struct limits *l, const struct operands *o, long n, long d, long ffn) {
+    char name[80];
+    double work = 2.0 * (double)n * (double)d * (double)ffn;
+    snprintf(name, sizeof name, "linear and gelu %ld x %ld -> %ld forward", n, d, ffn);
+    MEASURE(l, name, ARITHMETIC, work, linear_gelu_forward(o->e[0], o->e[1], o->e[2], o->e[3], o->e[4], n, d, ffn));
+    snprintf(name, sizeof name, "linear and gelu %ld x %ld <- %ld backward, input", n, ffn, d);
+    MEASURE(l, name, ARITHMETIC, work, linear_gelu_backward_input(o->e[0], o->e[2], o->e[3], o->e[1], n, ffn, d));
+}
+
+static void bench_attention(const struct limits *l, const struct operands *o, const char *what, long B, long S, long K,
+                            long H, long D) {
+    char name[80];
+    double work =
+        4.0 * (double)(B * S * K) * (double)(H * D); /* of the forward; the backward has five products for two */
+    long stride = K * H * D;
+    struct attention_range range = {.k = o->e[1], .v = o->e[2], .length = K, .k_stride = stride, .v_stride = stride};
+    snprintf(name, sizeof name, "attention %s %ld x %ld x %ld, %ld x %ld forward", what, B, S, K, H, D);
+    MEASURE(l, name, ARITHMETIC, work,
+            attention_forward(o->e[0], o->r[0], o->e[3], &range, 1, B, S, H, D, (real)(1 / sqrt((double)D))));
+    range.dk = o->e[1] + o->size / 2, range.dv = o->e[2] + o->size / 2;
+    snprintf(name, sizeof name, "attention %s %ld x %ld x %ld, %ld x %ld backward", what, B, S, K, H, D);
+    MEASURE(l, name, ARITHMETIC, 2.5 * work,
+            attention_backward(o->e[4], o->e[3], o->e[0], o->r[0], o->e[3], &range, 1, B, S, H, D,
+                               (real)(1 / sqrt((double)D))));
+}
+
+/* Operations bound by memory: `bytes` counts what must be read and written once. Rows n of width d, groups of `rows`. */
+static void bench_streams(const struct limits *l, const struct operands *o, long n, long d, long rows, long H) {
+    double e = (double)(n * d) * sizeof(elem), r = (double)(n * d) * sizeof(real);
+    long half = o->size / 2;
+    printf("rows %ld x %ld:\n", n, d);
+    MEASURE(l, "layernorm_modulate forward", MEMORY, r + e,
+            layernorm_modulate_forward(o->e[0], o->r[3], o->r[3] + n, o->r[0], o->r[1], o->r[2], n, d, rows, d,
+                                       (real)1e-6));
+    MEASURE(l, "layernorm_modulate backward", MEMORY, 3 * r + e,
+            layernorm_modulate_backward(o->r[2], o->r[1], o->r[1] + half, o->e[0], o->r[0], o->r[3], o->r[3] + n,
+                                        o->r[3] + 2 * n, n, d, rows, d));
+    MEASURE(l, "layernorm forward", MEMORY, r + e,
+            layernorm_forward(o->e[0], o->r[3], o->r[3] + n, o->r[0], o->e[1], o->e[2], n, d, (real)1e-6));
+    MEASURE(l, "layernorm backward", MEMORY, 3 * r + e,
+            layernorm_backward(o->r[2], o->r[1], o->r[1] + d, o->e[0], o->r[0], o->r[3], o->r[3] + n, o->e[1], n, d));
+    MEASURE(l, "rmsnorm forward", MEMORY, 2 * e, rmsnorm_forward(o->e[0], o->r[3], o->e[1], o->e[2], n, d, (real)1e-6));
+    MEASURE(l, "rmsnorm backward", MEMORY, 3 * e,
+            rmsnorm_backward(o->e[0], o->r[1], o->e[3], o->e[1], o->r[3], o->e[2], n, d));
+    MEASURE(l, "residual forward, gated", MEMORY, 2 * r + e,
+            residual_forward(o->r[0], o->r[1], o->e[0], o->r[2], n, d, rows, d));
+    MEASURE(l, "residual backward, gated", MEMORY, r + 2 * e,
+            residual_backward(o->e[0], o->r[2] + half, o->r[0], o->e[1], o->r[2], n, d, rows, d));
+    MEASURE(l, "rope", MEMORY, 2 * e, rope_apply(o->e[0], o->e[1], o->r[0], o->r[1], 1, n, H, d / H, n * d, n * d, 1));
+    MEASURE(l, "gelu forward", MEMORY, 2 * e, gelu_forward(o->e[0], o->e[1], n * d));
+    MEASURE(l, "gelu backward", MEMORY, 3 * e, gelu_backward(o->e[0], o->e[1], o->e[2], n * d));
+    MEASURE(l, "normals", MEMORY, r, random_normal(o->r[0], 1, 2, RANDOM_TEST, 0, 0, 1, 0, 1, n * d));
+    struct optim_state *state = device_alloc(sizeof *state);
+    if (!state) return;
+    mem_zero(state, sizeof *state);
+    MEASURE(l, "gradient norm", MEMORY, r, grad_norm_add(state, o->r[0], n * d));
+    grad_norm_end(state, NULL, 1);
+    MEASURE(l, "adamw", MEMORY, 7 * r + e,
+            adamw_update(o->r[0], o->r[1], o->r[2], o->e[0], o->r[3], n * d, 0, (real)0.9, (real)0.99, (real)1e-8, 0,
+                         state));
+    device_free(state);
+}
+
+/* ---- the network ---- */
+
+/* One teacher with the demo's sizes (the defaults of the configuration) and a batch of noise. */
+struct whole {
+    struct run_config config;
+    struct dit net;
+    struct teacher_step step;
+    struct condition_batch condition;
+    struct arena arena;
+    real *clips, *t;
+};
+
+static int whole_layout(struct whole *w) {
+    const struct dit_config *c = &w->config.model;
+    int B = w->config.teacher.stage.batch, F = w->config.frames;
+    TRY(teacher_step_layout(&w->step, &w->net, &w->config.teacher, F, 1, &w->arena, &w->arena));
+    condition_batch_layout(&w->condition, c, B, F, &w->arena);
+    w->clips = ARENA_TAKE(&w->arena, "clips", real, (size_t)B * F * c->in_channels * c->height * c->width);
+    w->t = ARENA_TAKE(&w->arena, "levels", real, (size_t)B * F);
+    return OK;
+}
+
+static int whole_open(struct whole *w) {
+    TRY(run_config_load(&w->config, NULL, NULL, 0));
+    TRY(dit_create(&w->net, &w->config.model, 0));
+    arena_begin(&w->arena, "bench");
+    TRY(whole_layout(w));
+    TRY(arena_commit(&w->arena));
+    TRY(whole_layout(w));
+    teacher_step_prepare(&w->step);
+    teacher_step_fresh(&w->step);
+    const struct dit_config *c = &w->config.model;
+    int B = w->config.teacher.stage.batch, F = w->config.frames;
+    random_normal(w->clips, 1, 0, RANDOM_TEST, 0, 0, B, 0, F, (long)c->in_channels * c->height * c->width);
+    real_fill(w->t, 500, (long)B * F);
+    random_init(w->condition.text_real, 1, 0, 1, (long)B * c->text_len * c->text_dim);
+    for (int s = 0; s < AUDIO_STREAMS; s++) {
+        random_init(w->condition.features[s], 1, s, 1, (long)B * w->condition.T * c->audio_dim);
+        real_fill(w->condition.mask[s], 1, (long)B * w->condition.T);
+    }
+    condition_batch_refresh(&w->condition);
+    return device_sync();
+}
+
+static void whole_close(struct whole *w) {
+    teacher_step_free(&w->step);
+    dit_destroy(&w->net);
+    arena_free(&w->arena);
+}
+
+static int bench_whole(const struct limits *l) {
+    struct whole w = {0};
+    int code = whole_open(&w);
+    if (code == OK) {
+        int B = w.config.teacher.stage.batch, F = w.config.frames;
+        const struct dit_config *c = &w.config.model;
+        long clip = (long)F * c->in_channels * c->height * c->width, step = 0;
+        double work = dit_flops(c, B, F, 0);
+        struct params params = optimiser_params(&w.step.optimiser);
+        struct dit_input in = condition_batch_clip(&w.condition, 0, w.clips, clip, w.t);
+        struct dit_gradients gradients = {.dvelocity = w.clips, .dvelocity_stride = clip};
+        printf("teacher: %zu parameters, %d tokens, %.1f GFLOP a step\n", w.net.table.values, B * F * dit_tokens(c),
+               3e-9 * work);
+        MEASURE(l, "forward", ARITHMETIC, work, {
+            dit_condition_reset(w.step.acts, 1, 1);
+            if (code == OK) code = dit_forward(&w.net, &params, w.step.acts, &in, w.step.flow.velocity, clip);
+        });
+        MEASURE(l, "forward and backward", ARITHMETIC, 3 * work, {
+            dit_condition_reset(w.step.acts, 1, 1);
+            if (code == OK) code = dit_forward(&w.net, &params, w.step.acts, &in, w.step.flow.velocity, clip);
+            if (code == OK) code = dit_backward(&w.net, &params, w.step.acts, &in, &gradients);
+        });
+        MEASURE(l, "training step", ARITHMETIC, 3 * work, {
+            if (code == OK) code = teacher_step_run(&w.step, w.clips, &w.condition, step++);
+        });
+        if (code == OK) code = device_sync();
+    }
+    whole_close(&w);
+    return code;
+}
+
+static void bench_operations(const struct limits *l, const struct operands *o) {
+    printf("demo sizes:\n");
+    const long N = 3328, d = 192, ffn = 768;
+    bench_linear(l, o, N, d, d);
+    bench_linear(l, o, N, ffn, d);
+    bench_gelu(l, o, N, d, ffn);
+    bench_attention(l, o, "self", 16, 208, 208, 6, 32);
+    bench_attention(l, o, "chunk", 8, 48, 208, 6, 32);
+    bench_attention(l, o, "text", 16, 208, 8, 6, 32);
+    bench_attention(l, o, "audio", 208, 16, 4, 6, 32);
+    bench_streams(l, o, N, d, 16, 6);
+    printf("larger sizes:\n");
+    bench_linear(l, o, 1560, 1536, 1536);
+    bench_gelu(l, o, 1560, 1536, 8960);
+    bench_attention(l, o, "self", 1, 1560, 1560, 12, 128);
+    bench_streams(l, o, 4096, 3072, 256, 24);
+}
+
+static int bench_all(int whole_only) {
+    struct limits limits = {0};
+    struct operands o;
+    printf("%s, %s, %d threads\nlimits:\n", device_name(), TYPE_NAME, device_threads());
+    TRY(operands_open(&o, 16 << 20));
+    measure_limits(&limits, &o);
+    if (!whole_only) bench_operations(&limits, &o);
+    operands_close(&o);
+    TRY(device_sync());
+    return bench_whole(&limits);
+}
+
+int main(int argc, char **argv) {
+    struct args args;
+    const char *threads = NULL;
+    int cpu_time = 0, whole_only = 0;
+    const struct args_option options[] = {
+        {"threads", "N", NULL, &threads, "0: all cores"},
+        {"cpu-time", NULL, &cpu_time, NULL, "processor time instead of wall time; for one thread on a busy machine"},
+        {"whole", NULL, &whole_only, NULL, "only the limits and the network"}};
+    int code = args_parse(&args, argc, argv, options, 3, 0, 0);
+    if (code == OK && args.help) {
+        args_help("bench", options, 3, stdout);
+        return 0;
+    }
+    if (cpu_time) bench_clock = CLOCK_PROCESS_CPUTIME_ID;
+    if (code == OK) code = device_init(threads ? atoi(threads) : 0);
+    if (code == OK) code = bench_all(whole_only);
+    if (code != OK) return args_fail("bench", code);
+    device_shutdown();
+    return 0;
+}
