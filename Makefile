@@ -7,6 +7,10 @@
 # BACKEND=ref|cpu|cuda   TYPE=float|bf16|double (double: backend ref only)
 
 .DEFAULT_GOAL := all
+JOBS     ?= $(shell nproc)
+ifeq ($(MAKELEVEL)$(findstring j,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(JOBS)
+endif
 BACKEND  ?= cpu
 TYPE     ?= $(shell sh tools/number_type.sh)
 GUARD    ?= 0
