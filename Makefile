@@ -1,5 +1,5 @@
 # streamavatar.c
-#   make                  build everything for this machine (BACKEND=cpu; TYPE by CPU: bf16 with AMX, else float)
+#   make                  build everything for this machine (BACKEND=cpu; TYPE by CPU: tools/number_type.sh)
 #   make demo             set up, generate data, run all stages, stream, report
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
@@ -19,6 +19,11 @@ CC       ?= gcc
 ifeq ($(origin CC),default)
 CC       := gcc
 endif
+
+# Threads wait for each other some tens of microseconds awake, then asleep: libgomp's own default of milliseconds makes
+# programs that share the machine several times slower.
+GOMP_SPINCOUNT ?= 10000
+export GOMP_SPINCOUNT
 
 VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)
 BUILD    := build/$(VARIANT)

@@ -4,6 +4,7 @@
 #include "kernels/arena.h"
 #include "kernels/host/guard.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <omp.h>
 #include <pthread.h>
@@ -37,8 +38,18 @@ static void flush_denormals(void) {
 #endif
 }
 
+#if defined(TYPE_BF16) && defined(__x86_64__)
+/* As tools/number_type.sh, which chose for the machine of the build. */
+static int slow_bf16(void) {
+    return !__builtin_cpu_supports("amx-bf16") && !(__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16"));
+}
+#else
+static int slow_bf16(void) { return 0; }
+#endif
+
 int device_init(int threads) {
     if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    if (!context.threads && slow_bf16()) log_line("bf16 is slow on this processor: make TYPE=float is faster here");
     context.threads = threads ? threads : omp_get_num_procs();
     omp_set_dynamic(0);
     omp_set_num_threads(context.threads);
