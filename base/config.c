@@ -347,7 +347,8 @@ static int read_override(struct reading *r, const char *override) {
         return error_set(ERR_USAGE, "command line: \"%.60s\": expected key=value", override);
     memcpy(key, override, (size_t)(equals - override));
     key[equals - override] = 0;
-    int code = read_text(r, equals + 1, strlen(equals + 1), key);
+    const char *value = strcmp(equals + 1, "-") ? equals + 1 : "'-'"; /* standard input, not an empty list */
+    int code = read_text(r, value, strlen(value), key);
     if (code && !strncmp(error_text(), "command line: not YAML", 22))
         return error_set(ERR_USAGE, "command line: %s: not YAML", key);
     return code;

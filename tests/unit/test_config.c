@@ -101,9 +101,11 @@ static void overrides_win(void **state) {
                           "steps=5",
                           "steps=6",
                           "student={ema: false}",
-                          "data="};
+                          "data=",
+                          "note=-"};
     assert_int_equal(file_write(path, text, strlen(text)), OK);
-    assert_int_equal(config_load(&s, fields, FIELDS, path, list, 7), OK);
+    assert_int_equal(config_load(&s, fields, FIELDS, path, list, 8), OK);
+    assert_string_equal(s.note, "-");
     assert_true(s.lr == 0.25 && s.mode == 2 && s.beta_count == 1 && s.betas[0] == 1 && s.steps == 6 && s.ema == 0);
 }
 
