@@ -8,7 +8,7 @@ struct sheet_row {
     int count;
 };
 /* Frames are drawn `zoom` times as large, at most `columns` a row, evenly picked. */
-int contact_sheet_write(const char *path, const struct sheet_row *rows, int row_count, int height, int width, int columns,
-                        int zoom);
+int contact_sheet_write(const char *path, const struct sheet_row *rows, int row_count, int height, int width,
+                        int columns, int zoom);
 
 #endif

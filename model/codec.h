@@ -15,14 +15,15 @@ struct codec_tensor { /* what a codec saves: named, host float, owned by the cod
     const float *data;
 };
 struct codec {
-    char name[32];            /* "pca", later "wan22", "wan21" */
-    int height, width;        /* pixels */
-    int channels, h, w;       /* latent frame */
-    void *state;              /* private */
+    char name[32];                             /* "pca", later "wan22", "wan21" */
+    int height, width;                         /* pixels */
+    int channels, h, w;                        /* latent frame */
+    void *state;                               /* private */
     const struct codec_operations *operations; /* private */
 };
 /* A pca codec from its tensors (data set, exported student). ERR_INPUT names what is missing or mis-shaped. */
-int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors, int count);
+int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
+               int count);
 void codec_close(struct codec *codec);
 int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count */
 
