@@ -26,7 +26,7 @@ void real_axpby(real *y, real a, const real *x, real b, long n);
 void real_group_combine(real *y, const real *a, const real *x, const real *b, const real *z, long groups, long size);
 /* y += x, elem into real */
 void real_add_elem(real *y, const elem *x, long n);
-void gelu_forward(elem *y, const elem *x, long n);                  /* tanh form */
+void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form */
 void gelu_backward(elem *dx, const elem *dy, const elem *x, long n); /* dx may equal dy */
 void silu_forward(elem *y, const real *x, long n);
 void silu_backward(real *dx, const elem *dy, const real *x, long n);
@@ -70,7 +70,8 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
 /* y = x rstd w over the whole row (the model's width, before the split in heads) */
 void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps);
 /* dx = ..., dw += ... ; dx may equal dy */
-void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n, long d);
+void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
+                      long d);
 
 /* ---- modulation, gates, residual ---- */
 /* m[g, i] = table[i] + e[g, i]; table [width] are parameters, e and m real [groups, width] */
@@ -78,8 +79,8 @@ void modulation_forward(real *m, const elem *table, const real *e, long groups, 
 /* dtable[i] += sum over g of dm[g, i]; de[g, i] += dm[g, i] */
 void modulation_backward(real *dtable, real *de, const real *dm, long groups, long width);
 /* out = x + y gate[g]; gate NULL: out = x + y. out may equal x */
-void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d,
-                      long rows_per_group, long group_stride);
+void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
+                      long group_stride);
 /* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
 void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
                        long rows_per_group, long group_stride);
@@ -90,13 +91,14 @@ void time_sinusoid(elem *s, const real *t, long n, long width);
    Pairs (2j, 2j+1) of each head; table rows of D/2 cosines and sines, one row a token. */
 #ifndef KERNELS_ORACLE_PASS
 struct rope_axes {
-    int head_dim;               /* D */
+    int head_dim;                  /* D */
     int pairs_t, pairs_h, pairs_w; /* sum D/2; order in a head: t, h, w */
-    double theta_t, theta_hw;   /* angle of pair k on an axis of n pairs = position theta^(-k/n) */
+    double theta_t, theta_hw;      /* angle of pair k on an axis of n pairs = position theta^(-k/n) */
 };
 #endif
 /* cos, sin [frames * ph * pw, D/2]; frame_position is a host array [frames]; token order h, then w */
-void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *frame_position, int frames, int ph, int pw);
+void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *frame_position, int frames, int ph,
+                int pw);
 /* y = rotate(x): x, y [B, n, H, D], table row of token i is i; y may equal x; sign +1 forward, -1 its inverse, which is
    also the backward. Sample b of x and y starts at b x_stride, b y_stride elements. */
 void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
@@ -146,7 +148,8 @@ void audio_windows(elem *window, const real *features, const real *mask, long B,
 /* ---- losses ----
    loss: real [1] on the device, +=. */
 /* loss += sum_g weight[g] mean over the group of (pred - target)^2; dpred = its gradient (NULL: not wanted) */
-void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups, long size);
+void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
+              long size);
 /* out[b] = mean |x - y| over sample b's n elements */
 void mean_abs_difference(real *out, const real *x, const real *y, long B, long n);
 /* DMD (Yin 2024): g = (f - r) / (norm[b] N), N = B n;  loss += mean of (f - r)^2 (a figure to watch) */
@@ -178,7 +181,7 @@ struct optim_state {
     float clip;          /* factor for the gradients: min(1, max_norm/norm) */
     int32_t nonfinite;   /* 1: this update is skipped */
     int32_t skipped_in_row, skipped;
-    int64_t updates;     /* made so far: Adam's t */
+    int64_t updates; /* made so far: Adam's t */
 };
 #endif
 void grad_norm_begin(struct optim_state *state);

@@ -7,9 +7,9 @@
 #include "kernels/kernels.h"
 #undef KERNELS_KERNELS_H
 #define KERNELS_ORACLE_PASS
-#define elem double
+#define elem  double
 #define resid double
-#define real double
+#define real  double
 #include "oracle_names.h"
 #include "kernels/kernels.h"
 #include "oracle_names_undef.h"
