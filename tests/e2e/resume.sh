@@ -115,6 +115,8 @@ refused 3 'audio' "$BIN/teacher" configs/tiny.yaml run="$work/new" data="$work/d
 refused 3 "no such folder" "$BIN/ode_init" configs/tiny.yaml run="$work/lone" data="$work/data.h5"
 refused 2 'rollout.sigma' "$BIN/ode_init" configs/tiny.yaml run="$work/other" data="$work/data.h5" \
     ode_init.teacher="$work/run/teacher" ode_init.sampler.steps=7
+refused 3 'recorded with seed 1' "$BIN/ode_init" configs/tiny.yaml run="$work/run" data="$work/data.h5" seed=2 \
+    ode_init.steps=14
 refused 4 'not finite' "$BIN/teacher" configs/tiny.yaml run="$work/nan" data="$work/data.h5" teacher.optimiser.lr=1 \
     teacher.optimiser.warmup=0 teacher.optimiser.clip=0 teacher.optimiser.beta2=0 teacher.optimiser.eps=1e-20 \
     teacher.steps=400 nonfinite_limit=3
