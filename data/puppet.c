@@ -173,11 +173,11 @@ static void drive_body(const struct puppet *p, float *drive) {
     smooth(drive + MOUTH * n, agent->mouth, n, 0.036, 0);
     smooth(drive + ROUND * n, agent->round, n, 0.045, 0);
     smooth(drive + TALKING * n, agent->speaking, n, 0.20, 0.12);
-    smooth(drive + BEAT * n, agent->stress, n, 0.09, 0.08);
-    smooth(drive + OPENNESS * n, agent->mouth, n, 0.14, 0.10);
+    smooth(drive + BEAT * n, agent->stress, n, 0.15, 0.10);
+    smooth(drive + OPENNESS * n, agent->mouth, n, 0.22, 0.10);
     smooth(drive + EMPHASIS * n, agent->stress, n, 0.12, 0.04);
     smooth(drive + LISTENING * n, user->speaking, n, 0.20, 0.12);
-    smooth(drive + USER_FAST * n, user->mouth, n, 0.10, 0.12);
+    smooth(drive + USER_FAST * n, user->mouth, n, 0.16, 0.12);
     smooth(drive + USER_SLOW * n, user->mouth, n, 0.45, 0.12);
 }
 
@@ -234,7 +234,7 @@ static int move_body(struct puppet *p) {
         pose->mouth = fminf(1, d[MOUTH]);
         pose->round = d[ROUND];
         /* A nod for every swell of the user's voice above its slow mean. */
-        pose->nod = fminf(1, fmaxf(0, 3.2f * (d[USER_FAST] - 0.75f * d[USER_SLOW])));
+        pose->nod = fminf(1, fmaxf(0, 3.6f * (d[USER_FAST] - 0.75f * d[USER_SLOW])));
         pose->sway = (float)(0.004 * wave_at(&sway, now));
         double bob = 0.002 * wave_at(&breath, now) + 0.018 * d[EMPHASIS] * d[TALKING];
         pose_head(pose, pose->sway, bob, 0.025 * wave_at(&lean, now) + 0.03 * d[LISTENING]);
@@ -244,7 +244,7 @@ static int move_body(struct puppet *p) {
         /* Hands rise while talking, swing out with open vowels and beat down on stressed ones. */
         double lift = d[TALKING], swing = d[OPENNESS] - 0.3 * d[TALKING], beat = d[BEAT] - 0.25 * d[TALKING];
         double drift = 0.010 * wave_at(&float_hand, now) * lift;
-        double x = 0.165 + 0.050 * lift + 0.30 * swing, y = 0.930 - 0.130 * lift + 0.20 * beat - 0.15 * swing;
+        double x = 0.165 + 0.050 * lift + 0.36 * swing, y = 0.930 - 0.140 * lift + 0.26 * beat - 0.18 * swing;
         pose->hand_left[0] = (float)(0.5 - x + pose->sway + drift);
         pose->hand_right[0] = (float)(0.5 + x + pose->sway + drift);
         pose->hand_left[1] = (float)(y + drift);

@@ -24,8 +24,8 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity);
 #define PUPPET_EYES_Y -0.018
 #define PUPPET_LIPS_Y 0.088
 /* How far a nod of 1 moves the head, and within it the face. */
-#define PUPPET_NOD_HEAD 0.030
-#define PUPPET_NOD_FACE 0.030
+#define PUPPET_NOD_HEAD 0.027
+#define PUPPET_NOD_FACE 0.026
 
 /* Keeps a surface and the background between frames of one size. */
 struct puppet_canvas;
