@@ -1,0 +1,141 @@
+/* tile.h: small dense products out of the first cache, for attention.c: packing of rows, and C [m, n] = A B with the
+   numbers of A broadcast one by one and B, C in rows of vectors.
+   Operands are packed in cells of 32 bits. A cell is one float; or, where the processor multiplies bf16, two bf16 that are
+   neighbours along the dimension that is summed over, and a product takes half as many instructions. So an operand comes
+   in up to three layouts, named by what its cells run along (R rows of width W):
+     rows     [R][W / CELL]   neighbours in a row: summed over the width
+     pairs    [R / CELL][W]   neighbours in a column: summed over the rows
+     columns  [W / CELL][R]   rows, transposed
+   With CELL 1, rows and pairs are the same. Sums are float in either case. Widths are padded with zeros to 16 numbers,
+   pairs with a row of zeros. */
+#ifndef KERNELS_CPU_TILE_H
+#define KERNELS_CPU_TILE_H
+
+#include "kernels/cpu/simd.h"
+
+#if defined(TYPE_BF16) && defined(__AVX512BF16__)
+enum { CELL = 2 };
+typedef elem number; /* what a cell holds */
+SIMD void number_store(number *p, vec x) { elem_store_vec(p, x); }
+SIMD vec cell_multiply_add(vec sum, float a, vec b) {
+    return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)vec_set(a), (__m512bh)b);
+}
+/* Cells of sixteen columns from two rows. */
+SIMD vec cell_join(const vec rows[CELL]) {
+    uvec even = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[0]), uvec);
+    uvec odd = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[1]), uvec);
+    return (vec)(even | odd << 16);
+}
+/* Sixteen cells of a row of which n numbers are left. */
+SIMD vec cell_load(const elem *p, long n) {
+    if (n >= LANES * CELL) return vec_load((const float *)(const void *)p);
+    elem part[LANES * CELL] = {0};
+    for (long i = 0; i < n; i++) part[i] = p[i];
+    return vec_load((const float *)(const void *)part);
+}
+#else
+enum { CELL = 1 };
+typedef float number;
+SIMD void number_store(number *p, vec x) { vec_store(p, x); }
+SIMD vec cell_multiply_add(vec sum, float a, vec b) { return sum + a * b; }
+SIMD vec cell_join(const vec rows[CELL]) { return rows[0]; }
+SIMD vec cell_load(const elem *p, long n) { return elem_load_some(p, n); }
+#endif
+
+static inline long padded(long n) { return (n + LANES - 1) / LANES * LANES; }
+static inline long cells(long n) { return (n + CELL - 1) / CELL; }
+
+/* ---- packing: `rows` rows of D numbers, `pitch` apart ---- */
+
+static inline void pack_rows(float *to, const elem *from, long pitch, long rows, long D) {
+    long width = padded(D);
+    number *row = (number *)(void *)to;
+    for (long i = 0; i < rows; i++, row += width)
+        for (long d = 0; d < width; d += LANES) number_store(row + d, elem_load_some(from + i * pitch + d, D - d));
+}
+
+static inline void pack_pairs(float *to, const elem *from, long pitch, long rows, long D) {
+    long width = padded(D);
+    for (long i = 0; i < rows; i += CELL)
+        for (long d = 0; d < width; d += LANES) {
+            vec pair[CELL];
+            for (long c = 0; c < CELL; c++)
+                pair[c] = i + c < rows ? elem_load_some(from + (i + c) * pitch + d, D - d) : vec_set(0);
+            vec_store(to + i / CELL * width + d, cell_join(pair));
+        }
+}
+
+/* The padded number of rows lie side by side; those that are not there are zero. */
+static inline void pack_columns(float *to, const elem *from, long pitch, long rows, long D) {
+    long lanes = padded(rows), height = padded(D) / CELL;
+    for (long i = 0; i < lanes; i += LANES)
+        for (long d = 0; d < height; d += LANES) {
+            vec block[LANES];
+            for (long r = 0; r < LANES; r++)
+                block[r] = i + r < rows ? cell_load(from + (i + r) * pitch + d * CELL, D - d * CELL) : vec_set(0);
+            vec_transpose(block);
+            for (long r = 0; r < LANES && d + r < height; r++) vec_store(to + (d + r) * lanes + i, block[r]);
+        }
+}
+
+/* Float columns [padded D][padded rows], times a factor of each row, to rows of elem. */
+static inline void unpack_columns(elem *to, long pitch, const float *from, const float *factor, long rows, long D) {
+    long lanes = padded(rows);
+    for (long i = 0; i < lanes; i += LANES)
+        for (long d = 0; d < padded(D); d += LANES) {
+            vec block[LANES];
+            for (long r = 0; r < LANES; r++) block[r] = vec_load(from + (d + r) * lanes + i) * vec_load(factor + i);
+            vec_transpose(block);
+            for (long r = 0; r < LANES && i + r < rows; r++) elem_store_some(to + (i + r) * pitch + d, block[r], D - d);
+        }
+}
+
+/* ---- the product ---- */
+
+/* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col] times row l of B; add: 0 or 1. */
+SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
+                        long k, int rows, int vectors, int add) {
+    vec sum[8][2];
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) sum[i][j] = add ? vec_load(c + i * c_row + j * LANES) : vec_set(0);
+    for (long l = 0; l < k; l++) {
+        vec right[2];
+        for (int j = 0; j < vectors; j++) right[j] = vec_load(b + l * b_row + j * LANES);
+        for (int i = 0; i < rows; i++) {
+            float left = a[i * a_row + l * a_col];
+            for (int j = 0; j < vectors; j++) sum[i][j] = cell_multiply_add(sum[i][j], left, right[j]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < vectors; j++) vec_store(c + i * c_row + j * LANES, sum[i][j]);
+}
+
+SIMD void product_columns(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
+                          long m, long k, int vectors, int add) {
+    long i = 0;
+    for (; i + 8 <= m; i += 8)
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 8, vectors, add);
+    for (; i + 4 <= m; i += 4)
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 4, vectors, add);
+    for (; i < m; i++) product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 1, vectors, add);
+}
+
+SIMD void product(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row, long m,
+                  long n, long k, int add) {
+    long j = 0;
+    for (; j + 2 * LANES <= n; j += 2 * LANES)
+        product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 2, add);
+    if (j < n) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 1, add);
+}
+/* C [m, n] = A [m, k] B [k, n], n a multiple of 16, k and all distances in cells. */
+static inline void product_set(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
+                               long m, long n, long k) {
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 0);
+}
+/* C += A B */
+static inline void product_add(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
+                               long m, long n, long k) {
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 1);
+}
+
+#endif
