@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/args.h"
 #include "base/error.h"
@@ -19,6 +21,7 @@
 #include "kernels/device.h"
 #include "tools/generate.h"
 #include "tools/trial.h"
+#include "tools/worker_pool.h"
 #include "train/run_config.h"
 
 /* Everything that makes frames of a dialogue. The students' variants follow STUDENT_FIRST. */
@@ -44,14 +47,24 @@ static const char *const stage_folders[SOURCES] = {
     [SOURCE_REFINED] = "refine",  [SOURCE_SHUFFLED] = "refine", [SOURCE_SILENCED] = "refine",
     [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",  [SOURCE_NEITHER] = "refine"};
 
+/* What a dialogue has to tell; in memory that the workers share. */
+struct dialogue_result {
+    struct source_totals totals[SOURCES];
+    struct stream_times times[SOURCES];
+};
+
 struct evaluation {
     struct run_config config;
-    struct trial trial; /* the present one */
-    int index;          /* its number */
+    int opened;                      /* this worker has its models */
+    int height, width;               /* of a picture */
+    struct dialogue_result *results; /* [dialogues], shared */
+    struct job *job;                 /* the present one */
+    struct trial trial;              /* the present one */
+    int index;                       /* its number */
     struct session *session[SOURCES];
     struct teacher_generator teacher;
-    struct codec *codec;            /* the students' */
     struct trial_measures measures; /* of the present source */
+    /* sums over all dialogues, in the parent: */
     struct source_totals totals[SOURCES];
     struct source_totals refined_ablated; /* refined, over the ablations' dialogues alone */
     struct stream_times times[SOURCES];
@@ -158,7 +171,8 @@ static int make_stream(struct evaluation *e, enum source source) {
         }
     }
     if (!code)
-        code = generate_stream(e->session[source], e->trial.reference, &sound, take_and_film, e, &e->times[source]);
+        code = generate_stream(e->session[source], e->trial.reference, &sound, take_and_film, e,
+                               &e->results[e->index].times[source]);
     free(replaced);
     free(mask);
     return code;
@@ -208,11 +222,7 @@ static int run_source(struct evaluation *e, enum source source) {
         else
             code = video_finish(video);
     }
-    if (!code) {
-        source_add(&e->totals[source], &e->measures);
-        if (source == SOURCE_REFINED && e->index < e->config.evaluate.ablations)
-            source_add(&e->refined_ablated, &e->measures);
-    }
+    if (!code) source_add(&e->results[e->index].totals[source], &e->measures);
     if (!code && e->index == 0) {
         e->sheet[source] = e->measures.kept;
         e->measures.kept = NULL;
@@ -221,11 +231,47 @@ static int run_source(struct evaluation *e, enum source source) {
     return code;
 }
 
+/* After dialogue 0: the same moments by every source. */
+static int write_sheet(struct evaluation *e) {
+    char path[FILE_PATH_MAX];
+    struct sheet_row rows[SOURCES];
+    float *reference = malloc(TRIAL_KEPT * picture_size(e) * sizeof *reference);
+    if (!reference) return error_set(ERR_DEVICE, "out of memory for the contact sheet");
+    for (int i = 0; i < TRIAL_KEPT; i++)
+        memcpy(reference + (size_t)i * picture_size(e), e->trial.reference, picture_size(e) * sizeof *reference);
+    int count = 0;
+    rows[count++] = (struct sheet_row){"reference", reference, TRIAL_KEPT};
+    for (int s = SOURCE_DRAWN; s <= SOURCE_REFINED; s++) {
+        if (s == SOURCE_CODEC || !e->sheet[s]) continue;
+        rows[count++] = (struct sheet_row){s == SOURCE_DRAWN ? "truth" : source_names[s], e->sheet[s], TRIAL_KEPT};
+    }
+    int code = file_join(path, sizeof path, e->config.run, "sheet.png");
+    if (!code) code = contact_sheet_write(path, rows, count, e->height, e->width, TRIAL_KEPT, 2);
+    free(reference);
+    return code;
+}
+
+static int open_sources(struct evaluation *e) {
+    char folder[FILE_PATH_MAX], name[64];
+    const struct evaluate_config *c = &e->config.evaluate;
+    enum { TEACHER_BATCH = 8 };
+    TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
+    TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
+    for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
+        struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
+        if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
+        if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
+        snprintf(name, sizeof name, "export/%s", stage_folders[s]);
+        TRY(file_join(folder, sizeof folder, e->config.run, name));
+        TRY(session_open(&e->session[s], folder, &options, NULL));
+    }
+    return OK;
+}
+
 static int run_dialogue(struct evaluation *e, int index) {
-    const struct student_description *d = &e->teacher.model.description;
     e->index = index;
-    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, d->pixel_height,
-                   d->pixel_width));
+    memset(&e->results[index], 0, sizeof e->results[index]);
+    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
     if (!e->picture) {
         e->picture = malloc(picture_size(e) * sizeof *e->picture);
         e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
@@ -233,26 +279,50 @@ static int run_dialogue(struct evaluation *e, int index) {
     }
     for (int source = 0; source < SOURCES; source++) {
         if (index >= dialogues_of(e, (enum source)source)) continue;
-        double begin = clock_seconds();
         TRY(run_source(e, (enum source)source));
-        log_status("dialogue %d: %s %.1f s", index, source_names[source], clock_seconds() - begin);
+        worker_pool_beat(e->job);
     }
-    log_status("%s", "");
-    log_line("dialogue %d of %d: refined lip sync so far %.3f", index + 1, e->config.evaluate.dialogues,
-             lip_pool_correlation(&e->totals[SOURCE_REFINED].lip));
+    if (index == 0) TRY(write_sheet(e));
     trial_close(&e->trial);
     return OK;
 }
 
+/* In a worker process: one thread a process wastes none of the cores on waiting. */
+static int work(void *user, int index, struct job *job, int *rejected) {
+    struct evaluation *e = user;
+    *rejected = 0;
+    e->job = job;
+    if (!e->opened) {
+        TRY(device_init(1));
+        TRY(open_sources(e));
+        e->opened = 1;
+    }
+    return run_dialogue(e, index);
+}
+
+/* Sums in the order of the dialogues, whoever did them. */
+static void merge_results(struct evaluation *e) {
+    for (int i = 0; i < e->config.evaluate.dialogues; i++) {
+        const struct dialogue_result *r = &e->results[i];
+        for (int s = 0; s < SOURCES; s++) {
+            source_merge(&e->totals[s], &r->totals[s]);
+            e->times[s].network += r->times[s].network;
+            e->times[s].codec += r->times[s].codec;
+            e->times[s].first += r->times[s].first;
+            e->times[s].streams += r->times[s].streams;
+            e->times[s].frames += r->times[s].frames;
+        }
+        if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
+    }
+}
+
 /* The best that the mask alone can say: fitted on as many other dialogues. */
 static int mask_only(struct evaluation *e) {
-    const struct student_description *d = &e->teacher.model.description;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < e->config.evaluate.dialogues; i++) {
             struct trial t;
             int index = pass ? i : 2 * e->config.evaluate.dialogues + i;
-            TRY(trial_open(&t, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, d->pixel_height,
-                           d->pixel_width));
+            TRY(trial_open(&t, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
             if (!pass) {
                 mask_profile_add(&e->profile, t.mouth, t.talk, t.frames);
             } else {
@@ -309,7 +379,7 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
     if (seconds_total > 0) add(root, "seconds_total", seconds_total);
     cJSON_AddStringToObject(root, "device", device_name());
     cJSON_AddStringToObject(root, "type", TYPE_NAME);
-    cJSON_AddNumberToObject(root, "threads", device_threads());
+    cJSON_AddNumberToObject(root, "threads_a_stream", 1);
     cJSON_AddStringToObject(
         root, "protocol",
         "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
@@ -366,54 +436,34 @@ static void print_table(const cJSON *root) {
         printf("seconds, all in all:    %.0f\n", value(root, NULL, "seconds_total"));
 }
 
-static int write_sheet(struct evaluation *e, int height, int width) {
-    char path[FILE_PATH_MAX];
-    struct sheet_row rows[SOURCES];
-    float *reference = malloc(TRIAL_KEPT * 3 * (size_t)height * (size_t)width * sizeof *reference);
-    if (!reference) return error_set(ERR_DEVICE, "out of memory for the contact sheet");
-    int count = 0, code = OK;
-    struct trial t;
-    code = trial_open(&t, (uint64_t)e->config.seed, 0, e->config.evaluate.seconds, height, width);
-    size_t size = 3 * (size_t)height * (size_t)width;
-    for (int i = 0; i < TRIAL_KEPT && !code; i++)
-        memcpy(reference + (size_t)i * size, t.reference, size * sizeof(float));
-    rows[count++] = (struct sheet_row){"reference", reference, TRIAL_KEPT};
-    for (int s = SOURCE_DRAWN; s <= SOURCE_REFINED; s++) {
-        if (s == SOURCE_CODEC || !e->sheet[s]) continue;
-        rows[count++] = (struct sheet_row){s == SOURCE_DRAWN ? "truth" : source_names[s], e->sheet[s], TRIAL_KEPT};
-    }
-    if (!code) code = file_join(path, sizeof path, e->config.run, "sheet.png");
-    if (!code) code = contact_sheet_write(path, rows, count, height, width, TRIAL_KEPT, 2);
-    if (!code) trial_close(&t);
-    free(reference);
+static int run_dialogues(struct evaluation *e) {
+    const double patience = 1200; /* seconds a dialogue's source may take */
+    struct worker_pool pool;
+    int count = e->config.evaluate.dialogues,
+        workers = e->config.threads ? e->config.threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    size_t bytes = (size_t)count * sizeof *e->results;
+    e->results = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (e->results == MAP_FAILED) return error_set(ERR_DEVICE, "out of memory for the results");
+    TRY(worker_pool_open(&pool, count));
+    int code = worker_pool_run(&pool, workers, "held-out dialogues", patience, work, e);
+    for (int i = 0; i < count && !code; i++)
+        if (atomic_load(&pool.jobs[i].state) != JOB_DONE)
+            code = error_set(ERR_DEVICE, "dialogue %d: %s", i, pool.jobs[i].text);
+    worker_pool_close(&pool);
+    if (!code) merge_results(e);
+    munmap(e->results, bytes);
     return code;
 }
 
-static int open_sources(struct evaluation *e) {
-    char folder[FILE_PATH_MAX], name[64];
-    const struct evaluate_config *c = &e->config.evaluate;
-    enum { TEACHER_BATCH = 8 };
-    TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
-    TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
-    for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
-        struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
-        if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
-        if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
-        snprintf(name, sizeof name, "export/%s", stage_folders[s]);
-        TRY(file_join(folder, sizeof folder, e->config.run, name));
-        TRY(session_open(&e->session[s], folder, &options, NULL));
-    }
-    return OK;
-}
-
 static int evaluate(struct evaluation *e, const char *started) {
-    TRY(device_init(e->config.threads));
-    TRY(open_sources(e));
-    for (int i = 0; i < e->config.evaluate.dialogues; i++) TRY(run_dialogue(e, i));
-    TRY(mask_only(e));
-    const struct student_description *d = &e->teacher.model.description;
-    TRY(write_sheet(e, d->pixel_height, d->pixel_width));
     char path[FILE_PATH_MAX];
+    struct student_description d;
+    TRY(file_join(path, sizeof path, e->config.run, "export/teacher"));
+    TRY(student_describe(&d, path));
+    e->height = d.pixel_height;
+    e->width = d.pixel_width;
+    TRY(run_dialogues(e));
+    TRY(mask_only(e));
     TRY(file_join(path, sizeof path, e->config.run, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)strtoll(started, NULL, 10)) : 0;
     cJSON *root = report(e, seconds);
@@ -446,7 +496,7 @@ int main(int argc, char **argv) {
         args_help("evaluate CONFIG.yaml run=RUN [key=value ...]", options, 1, stdout);
         return 0;
     }
-    static struct evaluation e;
+    static struct evaluation e; /* the workers are forks: nothing may use the device before */
     code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code) code = evaluate(&e, started);
     close_evaluation(&e);

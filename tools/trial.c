@@ -134,6 +134,31 @@ void source_add(struct source_totals *s, const struct trial_measures *m) {
     s->trials++;
 }
 
+static void motion_merge(struct motion_pool *to, const struct motion_pool *from) {
+    to->squares += from->squares;
+    to->frames += from->frames;
+}
+
+void source_merge(struct source_totals *to, const struct source_totals *from) {
+    to->lip.xx += from->lip.xx;
+    to->lip.yy += from->lip.yy;
+    to->lip.xy += from->lip.xy;
+    to->lip.frames += from->lip.frames;
+    to->lip.spans += from->lip.spans;
+    motion_merge(&to->hands, &from->hands);
+    motion_merge(&to->head, &from->head);
+    to->talk_mouth += from->talk_mouth;
+    to->listen_mouth += from->listen_mouth;
+    to->error_first += from->error_first;
+    to->error_last += from->error_last;
+    to->sharpness += from->sharpness;
+    to->flat += from->flat;
+    to->trials += from->trials;
+    to->frames_first += from->frames_first;
+    to->frames_last += from->frames_last;
+    to->frames += from->frames;
+}
+
 static double psnr(double error, long frames) { return frames ? -10 * log10(error / (double)frames + 1e-10) : 0; }
 double source_psnr_first(const struct source_totals *s) { return psnr(s->error_first, s->frames_first); }
 double source_psnr_last(const struct source_totals *s) { return psnr(s->error_last, s->frames_last); }

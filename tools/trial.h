@@ -45,6 +45,8 @@ struct source_totals {
     long trials, frames_first, frames_last, frames;
 };
 void source_add(struct source_totals *totals, const struct trial_measures *m);
+/* to += from: the sums of more trials. */
+void source_merge(struct source_totals *to, const struct source_totals *from);
 double source_psnr_first(const struct source_totals *totals); /* dB */
 double source_psnr_last(const struct source_totals *totals);
 
