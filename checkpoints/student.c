@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/fileio.h"
@@ -104,6 +104,8 @@ int student_write(const char *folder, const struct student_description *d, const
                   const float *values, enum safetensors_type type, const struct codec *codec, const float *text) {
     char path[1024];
     TRY(file_make_folders(folder));
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    if (unlink(path) && errno != ENOENT) return error_set(ERR_INPUT, "%s: %s", path, strerror(errno));
     snprintf(path, sizeof path, "%s/transformer.safetensors", folder);
     TRY(weights_save(path, table, values, WEIGHTS_TRUNK, d->naming, type));
     snprintf(path, sizeof path, "%s/audio.safetensors", folder);
