@@ -26,12 +26,13 @@ SIMD vec cell_join(const vec rows[CELL]) {
     uvec odd = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[1]), uvec);
     return (vec)(even | odd << 16);
 }
-/* Sixteen cells of a row of which n numbers are left. */
+/* Sixteen cells of a row of which n numbers are left; a row may start at any elem. */
+typedef float cell_memory __attribute__((vector_size(64), aligned(2), may_alias));
 SIMD vec cell_load(const elem *p, long n) {
-    if (n >= LANES * CELL) return vec_load((const float *)(const void *)p);
+    if (n >= LANES * CELL) return *(const cell_memory *)(const void *)p;
     elem part[LANES * CELL] = {0};
     for (long i = 0; i < n; i++) part[i] = p[i];
-    return vec_load((const float *)(const void *)part);
+    return *(const cell_memory *)(const void *)part;
 }
 #else
 enum { CELL = 1 };
