@@ -172,7 +172,7 @@ static const struct kernel_case losses[] = {
     {"relativistic_loss", relativistic, 4, groups},
     {"finite_difference_penalty", penalty, 4, groups},
     {"random_normal, random_init", normals, 1,
-     (const long[][CASE_SIZES]){{1, 1, 1}, {2, 3, 31}, {3, 1, 33}, {1, 2, 64}, {0}}},
+     (const long[][CASE_SIZES]){{1, 1, 1}, {2, 3, 31}, {3, 1, 33}, {1, 2, 64}, {1, 2, 601}, {0}}},
 };
 
 int main(void) { return RUN_CASES(losses); }
