@@ -5,8 +5,11 @@
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make bench            achieved rates against measured limits
 # BACKEND=ref|cpu|cuda   TYPE=float|bf16|double (double: backend ref only)
+#   V=1: print whole commands
 
 .DEFAULT_GOAL := all
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@printf '  %-4s %s\n' $(1) $@)
 JOBS     ?= $(shell nproc)
 ifeq ($(MAKELEVEL)$(findstring j,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(JOBS)
@@ -67,7 +70,8 @@ $(1)_OBJ := $$($(1)_SRC:%.c=$(BUILD)/%.o)
 $(BUILD)/lib$(1).a: $$($(1)_OBJ)
 	@mkdir -p $$(dir $$@)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	$$(call say,ar)
+	$$(Q)ar rcs $$@ $$^
 endef
 $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
 # linking order: from the upper floors down
@@ -84,37 +88,49 @@ CPU_FLAGS ?= -O3 -march=native -ffp-contract=fast -fno-trapping-math
 $(BUILD)/kernels/cpu/%.o: CFLAGS += $(CPU_FLAGS)
 $(BUILD)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
-	$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,cc)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
 ORACLE_SRC := $(wildcard kernels/ref/*.c)
 $(BUILD)/gen/oracle_names.h: kernels/kernels.h kernels/oracle_names.sh
 	@mkdir -p $(dir $@)
-	sh kernels/oracle_names.sh kernels/kernels.h $@ $(BUILD)/gen/oracle_names_undef.h
+	$(Q)sh kernels/oracle_names.sh kernels/kernels.h $@ $(BUILD)/gen/oracle_names_undef.h
 $(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
-	$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1 -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
+	$(call say,cc)
+	$(Q)$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1 -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
 $(BUILD)/liboracle.a: $(ORACLE_SRC:kernels/ref/%.c=$(BUILD)/oracle/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,ar)
+	$(Q)ar rcs $@ $^
 
 define program
 $(BIN)/$(basename $(notdir $(1))): $(BUILD)/$(1:.c=.o) $(LIBRARIES)
 	@mkdir -p $$(dir $$@)
-	$(CC) $(LDFLAGS) -o $$@ $$^ $$(if $$(filter infer/%,$(1)),$(LIBS_LEAN),$(LIBS_FULL) $(LIBS_LEAN))
+	$$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $$@ $$^ $$(if $$(filter infer/%,$(1)),$(LIBS_LEAN),$(LIBS_FULL) $(LIBS_LEAN))
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-# Tests: tests/unit against this backend and the oracle, tests/double in the double build, tests/e2e scripts.
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+# Tests: tests/unit against this backend and the oracle, tests/double in the double build, tests/golden (against tensors
+# of other implementations) in both, tests/e2e scripts.
+GOLDEN   := $(wildcard tests/golden/test_*.c)
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c)) $(GOLDEN:tests/golden/%.c=$(BUILD)/golden/%)
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
 	@mkdir -p $(dir $@)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
 unit-tests: $(UNIT_TESTS) $(BUILD)/tests/tiny_dataset # what tests/e2e train on
-DOUBLE_TESTS := $(patsubst tests/double/%.c,$(BUILD)/double/%,$(wildcard tests/double/test_*.c))
+$(BUILD)/golden/%: $(BUILD)/tests/golden/%.o $(LIBRARIES)
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+DOUBLE_TESTS := $(patsubst tests/double/%.c,$(BUILD)/double/%,$(wildcard tests/double/test_*.c)) $(GOLDEN:tests/golden/%.c=$(BUILD)/golden/%)
 $(BUILD)/double/%: $(BUILD)/tests/double/%.o $(LIBRARIES)
 	@mkdir -p $(dir $@)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
 ifeq ($(TYPE),double)
 double-tests: $(DOUBLE_TESTS)
 else

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*) and every script in tests/e2e, each
+# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*, golden/test_* of both) and every script in tests/e2e, each
 # under a time limit, with one line a program and the output of those that fail. cmocka programs and scripts that end in
 # "N passed, N failed" count by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out
 # is a failure. The last line is the sum. Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double sh tests/run.sh [NAME...]
@@ -71,6 +71,14 @@ done
 for program in "$DOUBLE"/double/test_*; do
     name=$(basename "$program")
     [ -f "tests/double/$name.c" ] && [ -x "$program" ] && wanted "double/$name" && run "$LIMIT" "double/$name" "$program"
+done
+for type in unit double; do
+    [ $type = unit ] && folder=$BUILD || folder=$DOUBLE
+    for program in "$folder"/golden/test_*; do
+        name=$(basename "$program")
+        [ -f "tests/golden/$name.c" ] && [ -x "$program" ] && wanted "golden/$name/$type" &&
+            run "$LIMIT" "golden/$name/$type" "$program"
+    done
 done
 for script in tests/e2e/*.sh; do
     name=$(basename "$script")

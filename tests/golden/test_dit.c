@@ -1,4 +1,4 @@
-/* test_dit_golden.c: velocity and gradients of a small DiT against Diffusers' WanTransformer3DModel
+/* test_dit.c: velocity and gradients of a small DiT against Diffusers' WanTransformer3DModel
    (tests/golden/dit.safetensors, made by dit.py there). The reference itself is float arithmetic, some 1e-6 off. */
 #include <math.h>
 #include <setjmp.h>
