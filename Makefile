@@ -54,7 +54,7 @@ PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
             train/teacher.c train/ode_init.c train/distill.c train/refine.c infer/stream.c tools/prepare.c tools/puppet.c \
             tools/export.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c)
 override_ref = $(filter-out $(notdir $(wildcard kernels/$(BACKEND)/*.c)),$(notdir $(wildcard kernels/ref/*.c)))
-KERNELS  := $(wildcard kernels/*.c) kernels/comm/single.c $(if $(filter cuda,$(BACKEND)),,$(wildcard kernels/host/*.c)) $(if $(filter ref,$(BACKEND)),$(wildcard kernels/ref/*.c),\
+KERNELS  := $(wildcard kernels/*.c) $(wildcard kernels/comm/*.c) $(if $(filter cuda,$(BACKEND)),,$(wildcard kernels/host/*.c)) $(if $(filter ref,$(BACKEND)),$(wildcard kernels/ref/*.c),\
             $(wildcard kernels/$(BACKEND)/*.c) $(addprefix kernels/ref/,$(override_ref)))
 FLOORS   := base kernels model data checkpoints train infer tools
 base_SRC := $(wildcard base/*.c)

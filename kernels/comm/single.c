@@ -1,33 +1,47 @@
-/* single.c: the transport of one process; collectives have nothing to do (comm.h). */
-#include "kernels/comm.h"
-#include "base/error.h"
-
+/* single.c: the transport of one process: what it gathers and scatters it has already, at most in another place. */
 #include <string.h>
 
-int comm_open(struct comm *comm, const char *transport) {
-    if (strcmp(transport, "single")) return error_set(ERR_USAGE, "transport \"%s\" is not built (single)", transport);
-    *comm = (struct comm){.rank = 0, .size = 1};
-    return OK;
+#include "kernels/comm/transport.h"
+#include "kernels/device.h"
+
+static void single_close(struct comm *comm) { *comm = (struct comm){0}; }
+
+static void single_abort(struct comm *comm, int code) {
+    (void)code;
+    single_close(comm);
 }
 
-void comm_close(struct comm *comm) { *comm = (struct comm){0}; }
-
-int comm_all_reduce(struct comm *comm, real *buffer, long n) {
-    (void)comm, (void)buffer, (void)n;
-    return OK;
+static int single_split(struct comm *part, struct comm *whole, int colour, int key) {
+    (void)whole, (void)colour, (void)key;
+    *part = (struct comm){.size = 1, .local_size = 1, .transport = &comm_single};
+    return 0;
 }
 
-int comm_broadcast(struct comm *comm, void *buffer, long bytes, int root) {
-    (void)comm, (void)buffer, (void)bytes, (void)root;
-    return OK;
-}
+static void single_busy(struct comm *comm, const char *why) { (void)comm, (void)why; }
 
-int comm_barrier(struct comm *comm) {
+static int single_start(struct comm *comm, const struct comm_call *call, comm_ticket *ticket) {
     (void)comm;
-    return OK;
+    size_t bytes = 0;
+    if (call->kind == COMM_REDUCE_SCATTER) bytes = (size_t)call->to_counts[0] * sizeof(real);
+    if (call->kind == COMM_ALL_GATHER || call->kind == COMM_ALL_TO_ALL) bytes = (size_t)call->to_counts[0];
+    *ticket = 0;
+    if (!bytes || call->to == call->from) return 0;
+    if (call->host)
+        memcpy(call->to, call->from, bytes);
+    else
+        mem_copy(call->to, call->from, bytes);
+    return 0;
 }
 
-int comm_seq_exchange(struct comm *comm, elem *buffer, long B, long n, long H, long D, enum seq_direction direction) {
-    (void)comm, (void)buffer, (void)B, (void)n, (void)H, (void)D, (void)direction;
-    return OK;
+static int single_wait(struct comm *comm, comm_ticket ticket) {
+    (void)comm, (void)ticket;
+    return 0;
 }
+
+const struct comm_transport comm_single = {.name = "single",
+                                           .close = single_close,
+                                           .abort = single_abort,
+                                           .split = single_split,
+                                           .busy = single_busy,
+                                           .start = single_start,
+                                           .wait = single_wait};

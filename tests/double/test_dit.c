@@ -347,7 +347,7 @@ static void equal_bits(int frames, int first_frame, int history) {
     if (history) world_add_history(&w);
     forward(&w);
     backward(&w);
-    struct comm alone = {0, 1}; /* one process: the exchange around self-attention must change nothing */
+    struct comm alone = {.size = 1}; /* one process: the exchange around self-attention must change nothing */
     w.net.comm = &alone;
     struct twin blocks, input_only, forward_only;
     twin_open(&blocks, &w, DIT_SAVE_BLOCKS, 1);
