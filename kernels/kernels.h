@@ -33,6 +33,9 @@ void silu_backward(real *dx, const elem *dy, const real *x, long n);
 void relu_forward(elem *y, const elem *x, long n);
 void relu_backward(elem *dx, const elem *dy, const elem *y, long n); /* by the output's sign; dx may equal dy */
 
+/* y = limit tanh(x / limit); y may equal x */
+void soft_clamp(real *y, const real *x, real limit, long n);
+
 /* ---- gemm ----
    A linear layer's weight is w [dout, din], its bias b [dout] (NULL: none). */
 /* y [n, dout] = beta y + x w^T + b */
@@ -51,6 +54,52 @@ void linear_backward_weight(real *dw, real *db, const elem *dy, const elem *x, l
 void matmul_real(real *c, const real *a, const real *b, long m, long k, long n);
 /* c [m, n] = a [m, k] b^T, b [n, k] */
 void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long n);
+
+/* ---- convolution ----
+   Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for attention:
+   x [samples, t, h, w, ci], y [samples, t', h', w', co]. Weights w [co, kt, kh, kw, ci/groups], bias b [co] (NULL: none);
+   checkpoints that hold [co, ci/groups, kt, kh, kw] are permuted once, when they are loaded. One or two axes of length 1
+   with kernel 1 make a convolution of two dimensions or one. Padding is zero, each end of each axis its own.
+   Streaming: the input buffer of a causal layer has room for its past frames in front of the new ones; the layer before
+   writes behind that room, only the past frames are copied into it, and before[0] falls by their number. */
+#ifndef KERNELS_ORACLE_PASS
+struct conv_shape {
+    long samples, ci, co, groups; /* groups divides ci and co */
+    long in[3];                   /* t, h, w of x */
+    int kernel[3], stride[3];     /* all >= 1 */
+    int before[3], after[3];      /* rows of zeros at the two ends of an axis, >= 0 */
+};
+static inline long conv_out(const struct conv_shape *s, int axis) {
+    return (s->in[axis] + s->before[axis] + s->after[axis] - s->kernel[axis]) / s->stride[axis] + 1;
+}
+/* Which channel of the depth layout [t, h, w, C nt nh nw] holds place (i, j, k) of the nt x nh x nw block of channel c:
+   c channel + i step[0] + j step[1] + k step[2] */
+struct block_order {
+    int size[3]; /* nt, nh, nw */
+    long channel, step[3];
+};
+#endif
+/* y = beta y + conv(x, w) + b */
+void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape, real beta);
+/* dx = beta dx + ... */
+void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct conv_shape *shape, real beta);
+/* dw, db += ... (NULL: not wanted) */
+void conv_backward_weight(real *dw, real *db, const elem *dy, const elem *x, const struct conv_shape *shape);
+/* y [t nt, h nh, w nw, C] from x [t, h, w, C nt nh nw]: pixel shuffle, growth in time; frames of all samples in t */
+void depth_to_block(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order);
+/* Its inverse, which is also its backward: y [t, h, w, C nt nh nw] from x [t nt, h nh, w nw, C] */
+void block_to_depth(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order);
+/* y [t, h n, w n, C]: each position of x [t, h, w, C] n x n times */
+void upsample_nearest(elem *y, const elem *x, long t, long h, long w, long C, int n);
+/* dx [t, h, w, C] = the sums of dy over n x n */
+void upsample_nearest_backward(elem *dx, const elem *dy, long t, long h, long w, long C, int n);
+/* y [n, C] = means of g consecutive channels of x [n, C g] */
+void channel_mean(elem *y, const elem *x, long n, long C, long g);
+/* y [n, C g] = every channel of x [n, C] g times in a row */
+void channel_repeat(elem *y, const elem *x, long n, long C, long g);
+/* y [frames, size, C] from x [frames, C, size]: from the latents' and pixels' layout, and back */
+void channels_last(elem *y, const real *x, long frames, long C, long size);
+void channels_first(real *y, const elem *x, long frames, long C, long size);
 
 /* ---- norms ----
    Statistics in real; saved as mean and rstd per row. */

@@ -1,5 +1,6 @@
 /* pointwise.c: conversions and element-by-element operations of kernels.h, streamed sixteen at a time by all threads.
    Each output element depends on the inputs at its own index, so outputs may overwrite inputs of the same type. */
+#include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
@@ -95,4 +96,10 @@ void relu_backward(elem *dx, const elem *dy, const elem *y, long n) {
     KERNEL_SCOPE;
 #pragma omp parallel for simd schedule(static) if (parallel : n > PARALLEL_MIN)
     for (long i = 0; i < n; i++) dx[i] = elem_load(y[i]) > 0 ? dy[i] : 0;
+}
+
+void soft_clamp(real *y, const real *x, real limit, long n) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static) if (n > PARALLEL_MIN)
+    for (long i = 0; i < n; i++) y[i] = limit * tanhf(x[i] / limit);
 }

@@ -70,3 +70,8 @@ void relu_backward(elem *dx, const elem *dy, const elem *y, long n) {
     KERNEL_SCOPE;
     for (long i = 0; i < n; i++) dx[i] = elem_load(y[i]) > 0 ? dy[i] : elem_store(0);
 }
+
+void soft_clamp(real *y, const real *x, real limit, long n) {
+    KERNEL_SCOPE;
+    for (long i = 0; i < n; i++) y[i] = (real)(limit * tanh((double)x[i] / limit));
+}

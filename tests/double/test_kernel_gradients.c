@@ -244,6 +244,33 @@ static void patches_back(struct problem *p) { patchify_backward(p->grad[0], p->d
 static void unpatches(struct problem *p) { unpatchify(p->out[0], p->in[0], B, F, C, LH, LW, LSTRIDE); }
 static void unpatches_back(struct problem *p) { unpatchify_backward(p->grad[0], p->dout[0], B, F, C, LH, LW, LSTRIDE); }
 
+/* in: x, w, b; strided, grouped, padded unevenly; the second output takes the beta 1 form of the input's gradient. */
+static const struct conv_shape uneven = {2, 4, 6, 2, {3, 4, 5}, {2, 3, 2}, {1, 2, 1}, {1, 1, 0}, {0, 0, 1}};
+enum { CONV_X = 2 * 3 * 4 * 5 * 4, CONV_W = 6 * 2 * 3 * 2 * 2, CONV_Y = 2 * 3 * 2 * 5 * 6 };
+static void convolution(struct problem *p) {
+    conv_forward(p->out[0], p->in[0], p->in[1], p->in[2], &uneven, 0);
+    conv_forward(p->out[1], p->in[0], p->in[1], NULL, &uneven, 1); /* outputs start as zero */
+}
+static void convolution_back(struct problem *p) {
+    conv_backward_input(p->grad[0], p->dout[0], p->in[1], &uneven, 0);
+    conv_backward_input(p->grad[0], p->dout[1], p->in[1], &uneven, 1);
+    conv_backward_weight(p->grad[1], p->grad[2], p->dout[0], p->in[0], &uneven);
+    conv_backward_weight(p->grad[1], NULL, p->dout[1], p->in[0], &uneven);
+}
+
+enum { BLOCK = 2 * 3 * 2 * 5 * 8 }; /* t 2, h 3, w 2, C 5, blocks of 2 x 2 x 2 */
+static const struct block_order block_order = {{2, 2, 2}, 8, {4, 1, 2}};
+static void block_layout(struct problem *p) {
+    depth_to_block(p->out[0], p->in[0], 2, 3, 2, 5, &block_order);
+    block_to_depth(p->out[1], p->in[1], 2, 3, 2, 5, &block_order);
+}
+static void block_layout_back(struct problem *p) {
+    block_to_depth(p->grad[0], p->dout[0], 2, 3, 2, 5, &block_order);
+    depth_to_block(p->grad[1], p->dout[1], 2, 3, 2, 5, &block_order);
+}
+static void upsample(struct problem *p) { upsample_nearest(p->out[0], p->in[0], 2, 3, 2, 5, 2); }
+static void upsample_back(struct problem *p) { upsample_nearest_backward(p->grad[0], p->dout[0], 2, 3, 2, 5, 2); }
+
 /* Losses give the gradient of the loss itself; it is scaled by the loss's weight in L here. */
 static void scale_by_loss(struct problem *p, int k) {
     double weight;
@@ -327,6 +354,9 @@ static const struct gradient_case cases[] = {
      {B * H * S}},
     {"patchify", patches, patches_back, {LATENTS}, {B * LATENT}, {0}},
     {"unpatchify", unpatches, unpatches_back, {B * LATENT}, {LATENTS}, {0}},
+    {"conv", convolution, convolution_back, {CONV_X, CONV_W, 6}, {CONV_Y, CONV_Y}, {0}},
+    {"depth_to_block", block_layout, block_layout_back, {BLOCK, BLOCK}, {BLOCK, BLOCK}, {0}},
+    {"upsample_nearest", upsample, upsample_back, {60}, {240}, {0}},
     {"mse_loss", mse, mse_back, {30}, {1}, {30, 3, 1}},
     {"sid_gradients", sid, sid_back, {30, 30, 30}, {1}, {2, 1}},
     {"relativistic_loss", relativistic, relativistic_back, {13, 13}, {1}, {1}},

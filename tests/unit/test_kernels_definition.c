@@ -120,6 +120,59 @@ static void linear_layers(void **state) {
     EXPECT_REALS(c, 11, 17);
 }
 
+static void convolutions(void **state) {
+    (void)state;
+    elem *y = block(), *dx = block();
+    struct conv_shape picture = {1, 1, 1, 1, {1, 2, 3}, {1, 2, 2}, {1, 1, 1}, {0, 0, 1}, {0, 0, 0}};
+    conv_forward(y, ELEMS(1, 2, 3, 4, 5, 6), ELEMS(1, 2, 4, 8), ELEMS(0.5), &picture, 0);
+    EXPECT_ELEMS(y, 34.5, 61.5, 76.5);
+    /* two channels, along time, the kernel's first place on the past */
+    struct conv_shape causal = {1, 2, 1, 1, {2, 1, 1}, {2, 1, 1}, {1, 1, 1}, {1, 0, 0}, {0, 0, 0}};
+    elem *x = ELEMS(1, 2, 10, 20), *w = ELEMS(1, 2, 3, 4), *dy = ELEMS(1, 2);
+    conv_forward(y, x, w, NULL, &causal, 0);
+    EXPECT_ELEMS(y, 11, 115);
+    conv_forward(y, x, w, NULL, &causal, 2);
+    EXPECT_ELEMS(y, 33, 345);
+    conv_backward_input(dx, dy, w, &causal, 0);
+    EXPECT_ELEMS(dx, 5, 8, 6, 8);
+    real *dw = REALS(100, 0, 0, 0), *db = REALS(10);
+    conv_backward_weight(dw, db, dy, x, &causal);
+    EXPECT_REALS(dw, 102, 4, 21, 42);
+    EXPECT_REALS(db, 13);
+    struct conv_shape grouped = {1, 2, 2, 2, {4, 1, 1}, {2, 1, 1}, {2, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    conv_forward(y, ELEMS(1, 5, 2, 6, 3, 7, 4, 8), ELEMS(1, 10, 2, 20), NULL, &grouped, 0);
+    EXPECT_ELEMS(y, 21, 130, 43, 174);
+}
+
+static void resampling(void **state) {
+    (void)state;
+    elem *y = block(), *x = ELEMS(1, 2, 3, 4);
+    struct block_order shuffle = {{1, 1, 2}, 2, {0, 0, 1}}, growth = {{2, 1, 1}, 1, {2, 0, 0}};
+    depth_to_block(y, x, 1, 1, 1, 2, &shuffle);
+    EXPECT_ELEMS(y, 1, 3, 2, 4);
+    depth_to_block(y, x, 1, 1, 1, 2, &growth);
+    EXPECT_ELEMS(y, 1, 2, 3, 4);
+    block_to_depth(y, x, 1, 1, 1, 2, &shuffle);
+    EXPECT_ELEMS(y, 1, 3, 2, 4);
+    depth_to_block(y, ELEMS(1, 2, 3, 4, 5, 6, 7, 8), 1, 1, 2, 2, &growth);
+    EXPECT_ELEMS(y, 1, 2, 5, 6, 3, 4, 7, 8);
+    upsample_nearest(y, ELEMS(1, 2), 1, 1, 2, 1, 2);
+    EXPECT_ELEMS(y, 1, 1, 2, 2, 1, 1, 2, 2);
+    upsample_nearest_backward(y, ELEMS(1, 2, 3, 4, 5, 6, 7, 8), 1, 1, 2, 1, 2);
+    EXPECT_ELEMS(y, 14, 22);
+    channel_mean(y, x, 1, 2, 2);
+    EXPECT_ELEMS(y, 1.5, 3.5);
+    channel_repeat(y, x, 2, 2, 2);
+    EXPECT_ELEMS(y, 1, 1, 2, 2, 3, 3, 4, 4);
+    channels_last(y, REALS(1, 2, 3, 4, 5, 6), 1, 2, 3);
+    EXPECT_ELEMS(y, 1, 4, 2, 5, 3, 6);
+    real *r = block();
+    channels_first(r, y, 1, 2, 3);
+    EXPECT_REALS(r, 1, 2, 3, 4, 5, 6);
+    soft_clamp(r, REALS(0, 3, -30, 0.003), 3, 4);
+    EXPECT_REALS(r, 0, 2.2847825, -3, 0.003);
+}
+
 /* Two rows in groups of their own, vectors three apart. */
 static void norms(void **state) {
     (void)state;
@@ -283,7 +336,8 @@ int main(void) {
         cmocka_unit_test_setup(norms, begin),     cmocka_unit_test_setup(modulation, begin),
         cmocka_unit_test_setup(rope, begin),      cmocka_unit_test_setup(attention, begin),
         cmocka_unit_test_setup(tokens, begin),    cmocka_unit_test_setup(losses, begin),
-        cmocka_unit_test_setup(optimiser, begin)};
+        cmocka_unit_test_setup(optimiser, begin), cmocka_unit_test_setup(convolutions, begin),
+        cmocka_unit_test_setup(resampling, begin)};
     if (device_init(2)) return fprintf(stderr, "%s\n", error_text()), 1;
     device_poison(1);
     pool = device_alloc(BLOCKS * BLOCK_BYTES);

@@ -166,6 +166,17 @@ static void sinusoid(struct trial *t, const long *s) {
     for (long i = 0; i < out->n; i++) out->noise[i] = 2 * unit(REAL);
 }
 
+/* Around the clamp's knee. tanh has slope at most 1 and its argument is off by a rounding or two. Variant 1: in place. */
+static void clamp(struct trial *t, const long *s) {
+    struct buffer *x = make(t, REAL, t->variant ? UPDATED : INPUT, s[0]),
+                  *y = t->variant ? x : make(t, REAL, OUTPUT, s[0]);
+    spread(x, -9, 9);
+    load(t);
+    soft_clamp(dev(y), dev(x), 3, s[0]);
+    ref_soft_clamp(val(y), val(x), 3, s[0]);
+    for (long i = 0; i < y->n; i++) y->noise[i] = slack(1) * fabs(y->value[i]);
+}
+
 static const long lengths[][CASE_SIZES] = {{1}, {3}, {31}, {33}, {1000}, {0}};
 static const long groups[][CASE_SIZES] = {{1, 1}, {3, 33}, {1, 31}, {7, 64}, {0}};
 static const long rows[][CASE_SIZES] = {{1, 1, 1, 1}, {6, 33, 3, 33},    {12, 31, 4, 200},
@@ -181,6 +192,7 @@ static const struct kernel_case pointwise[] = {
     {"gelu_backward", gelu_slope, 2, lengths},
     {"silu_backward", silu_slope, 1, lengths},
     {"relu_backward", relu_slope, 2, lengths},
+    {"soft_clamp", clamp, 2, lengths},
     {"modulation_forward", modulate, 1, groups},
     {"modulation_backward", modulate_backward, 4, groups},
     {"residual_forward", residual, 4, rows},
