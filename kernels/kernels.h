@@ -28,6 +28,7 @@ void real_group_combine(real *y, const real *a, const real *x, const real *b, co
 void real_add_elem(real *y, const elem *x, long n);
 void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form */
 void gelu_backward(elem *dx, const elem *dy, const elem *x, long n); /* dx may equal dy */
+void gelu_erf_forward(elem *y, const elem *x, long n);               /* x/2 (1 + erf(x / sqrt 2)); y may be x */
 void silu_forward(elem *y, const real *x, long n);
 void silu_backward(real *dx, const elem *dy, const real *x, long n);
 void relu_forward(elem *y, const elem *x, long n);
@@ -193,6 +194,19 @@ void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, lo
    rows (the rest zero); indices clamped to 0 .. T-1. feature_start: video frame of features row 0 (streaming). */
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
                    long feature_start);
+
+/* ---- signals: rows over time ---- */
+/* y [n, width] = the windows of x that start every `stride` elements. With rows of channels this makes the operand of a
+   convolution over time that is one linear layer: width = taps C, stride = step C. x holds (n - 1) stride + width. */
+void unfold_rows(elem *y, const elem *x, long n, long width, long stride);
+/* mean, variance [d] of the columns of x [n, d], merged into those there: `weight` of these rows and 1 - weight of what
+   was (Chan 1979). weight 1: what was is not read. */
+void channel_moments(real *mean, real *variance, const real *x, long n, long d, real weight);
+/* y [n, d] = (x - mean) / sqrt(variance + eps) w + b by column; w and b [d] may be NULL: none */
+void channel_norm(elem *y, const real *x, const real *mean, const real *variance, const elem *w, const elem *b, long n,
+                  long d, real eps);
+/* Row i of y [m, d] = x [n, d] at row first + i step, linear between rows, the ends repeated */
+void interpolate_rows(real *y, const real *x, long n, long m, long d, double first, double step);
 
 /* ---- losses ----
    loss: real [1] on the device, +=. */

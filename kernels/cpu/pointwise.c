@@ -69,6 +69,11 @@ void gelu_backward(elem *dx, const elem *dy, const elem *x, long n) {
     elem_store_some(dx + i, elem_load_some(dy + i, n - i) * vec_gelu_slope(elem_load_some(x + i, n - i)), n - i);
 }
 
+void gelu_erf_forward(elem *y, const elem *x, long n) {
+    KERNEL_SCOPE;
+    EACH_VECTOR(n) elem_store_some(y + i, vec_gelu_erf(elem_load_some(x + i, n - i)), n - i);
+}
+
 void silu_forward(elem *y, const real *x, long n) {
     KERNEL_SCOPE;
     EACH_VECTOR(n) {
