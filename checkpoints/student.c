@@ -70,6 +70,7 @@ static char *description_print(const struct student_description *d) {
     cJSON_AddNumberToObject(dit, "rope_theta_t", d->dit.rope_theta_t);
     cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
     cJSON_AddNumberToObject(dit, "eps", d->dit.eps);
+    cJSON_AddNumberToObject(dit, "clean_floor", d->dit.clean_floor);
     cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
     cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
     cJSON_AddStringToObject(group_of(root, "video"), "codec", d->codec);
@@ -168,6 +169,7 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(real_at(root, "dit", "rope_theta_t", 1, 1e9, &d->dit.rope_theta_t));
     TRY(real_at(root, "dit", "rope_theta_hw", 1, 1e9, &d->dit.rope_theta_hw));
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
+    TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
     TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
     TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));

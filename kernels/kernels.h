@@ -188,6 +188,13 @@ void patchify_backward(real *dlatents, const elem *dtokens, long B, long F, long
 /* out element (q*2 + r)*C + c of the head, real */
 void unpatchify(real *latents, const real *tokens, long B, long F, long C, long H, long W, long stride);
 void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, long C, long H, long W, long stride);
+/* From a prediction of the clean latents to the velocity, in place: v = (x - v) / max(t / 1000, floor), t [B, F], frames
+   of `size` elements; strides between samples. */
+void clean_to_velocity(real *v, long v_stride, const real *x, long x_stride, const real *t, real floor, long B, long F,
+                       long size);
+/* dclean [B, F, size] packed = -dv / max(t / 1000, floor); dx += dv / max(t / 1000, floor) (NULL: not wanted) */
+void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const real *dv, long dv_stride, const real *t,
+                                real floor, long B, long F, long size);
 
 /* Audio windows of latent frames first .. first+F-1 of a clip: window [B, F, 8, D] elem from features [B, T, D] times
    mask [B, T] (NULL: ones). Latent i >= 1 takes video frames 4i-5 .. 4i+2, latent 0 takes -2 .. 2 in the first five

@@ -97,6 +97,9 @@ static void head_forward(struct dit_pass *pass, real *velocity, long stride) {
                                pass->N, d, pass->P, 2 * d, pass->eps);
     linear_forward_real(a->head_out, a->head_y, w + at->w, w + at->b, pass->N, d, 4 * c->out_channels);
     unpatchify(velocity, a->head_out, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    if (c->clean_floor > 0)
+        clean_to_velocity(velocity, stride, pass->in->latents, pass->in->latent_stride, pass->in->t,
+                          (real)c->clean_floor, pass->B, pass->F, (long)c->out_channels * c->height * c->width);
     params_release(pass->params, c->layers + 1);
 }
 
@@ -139,8 +142,15 @@ static void head_backward(struct dit_pass *pass) {
     real *g = grads_acquire(pass->params, slice);
     real *dm = g ? b->dm : NULL;
     long N = pass->N, G = pass->G, d = pass->d, out = 4L * c->out_channels;
-    unpatchify_backward(b->dhead_out, pass->gradients->dvelocity, pass->B, pass->F, c->out_channels, c->height,
-                        c->width, pass->gradients->dvelocity_stride);
+    const real *dlatents = pass->gradients->dvelocity;
+    long stride = pass->gradients->dvelocity_stride, frame = (long)c->out_channels * c->height * c->width;
+    if (c->clean_floor > 0) {
+        clean_to_velocity_backward(b->dclean, pass->gradients->dlatents, pass->gradients->dlatents_stride, dlatents,
+                                   stride, pass->in->t, (real)c->clean_floor, pass->B, pass->F, frame);
+        dlatents = b->dclean;
+        stride = pass->F * frame;
+    }
+    unpatchify_backward(b->dhead_out, dlatents, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
     elem_from_real(b->dhead, b->dhead_out, N * out);
     linear_grads(g, at->w, at->b, b->dhead, a->head_y, N, d, out);
     linear_backward_input(b->a, b->dhead, w + at->w, N, d, out, 0);

@@ -25,6 +25,9 @@ struct dit_config {
     int audio_every;                    /* audio attention in blocks 0, audio_every, ... */
     double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
     double eps;                         /* 1e-6 */
+    /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma, clean_floor):
+       for tokens about as wide as the model, which has no room to carry their noise to its output. */
+    double clean_floor;
 };
 
 enum audio_stream { AUDIO_TALK, AUDIO_LISTEN, AUDIO_STREAMS };

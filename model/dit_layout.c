@@ -145,6 +145,10 @@ static int check_config(const struct dit_config *c) {
         TRY(check_size("audio_every", c->audio_every, 1, 1000));
     }
     if (!(c->eps > 0)) return error_set(ERR_USAGE, "model: eps must be above 0");
+    if (!(c->clean_floor >= 0)) return error_set(ERR_USAGE, "model: clean_floor %g is below 0", c->clean_floor);
+    if (c->clean_floor > 0 && c->in_channels != c->out_channels)
+        return error_set(ERR_USAGE, "model: clean latents need as many channels out (%d) as in (%d)", c->out_channels,
+                         c->in_channels);
     if (!(c->rope_theta_t > 0) || !(c->rope_theta_hw > 0))
         return error_set(ERR_USAGE, "model: rope_theta must be above 0");
     return OK;
@@ -323,6 +327,7 @@ static void plan_backward(struct planner *p, struct dit_backward_acts *a, const 
     a->time_wide = TAKE(p, "time wide", elem, s->G * 6 * s->d);
     a->time_a = TAKE(p, "time a", elem, s->G * s->d);
     a->time_b = TAKE(p, "time b", real, s->G * s->d);
+    a->dclean = TAKE(p, "clean latents", real, c->clean_floor > 0 ? s->N * 4 * c->out_channels : 0);
     a->dhead_out = TAKE(p, "head out", real, s->N * 4 * c->out_channels);
     a->dhead = TAKE(p, "head", elem, s->N * 4 * c->out_channels);
     a->dpatches = TAKE(p, "patches", elem, s->N * 4 * c->in_channels);

@@ -63,6 +63,7 @@ struct dit_backward_acts {
     real *dm, *de0, *de;        /* [G, 6 d], [G, 6 d], [G, d] */
     elem *time_wide, *time_a;   /* [G, 6 d], [G, d] */
     real *time_b;               /* [G, d] */
+    real *dclean;               /* [B, F, C, H, W]: gradient of the head's latents, with clean_floor */
     real *dhead_out;            /* [N, 4 out_channels] */
     elem *dhead, *dpatches;     /* [N, 4 out_channels], [N, 4 in_channels] */
     /* Condition: sums over the blocks in real, the rest for one block at a time. */

@@ -90,6 +90,8 @@ static const struct config_field fields[] = {
     REAL("model.rope_theta_t", model.rope_theta_t, 1, 1e9, "100", "base of the temporal positions"),
     REAL("model.rope_theta_hw", model.rope_theta_hw, 1, 1e9, "10", "base of the spatial positions"),
     REAL("model.eps", model.eps, 1e-20, 1, "1e-6", "of the norms"),
+    REAL("model.clean_floor", model.clean_floor, 0, 1, "0",
+         "0: the network gives the velocity; above: the clean latents, v = (x - x0)/max(sigma, this)"),
 
     INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "latent frames a chunk"),
     INT("causal.sink", rollout.causal.sink, 0, 64, "4", "frames pinned: 1 + chunk, 1, or 0"),

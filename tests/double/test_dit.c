@@ -283,6 +283,38 @@ static void bidirectional(void **state) {
     world_close(&w);
 }
 
+/* A head that gives clean latents: the velocity follows from them, and its gradients are exact, on both sides of the floor. */
+static void clean_latents(void **state) {
+    (void)state;
+    struct dit_config clean = small, velocity = small;
+    clean.out_channels = velocity.out_channels = small.in_channels;
+    clean.clean_floor = 0.0008; /* between the levels of the two samples */
+    struct world w, plain;
+    world_open(&w, &clean, DIT_SAVE_ALL, FRAMES, 0);
+    world_open(&plain, &velocity, DIT_FORWARD_ONLY, FRAMES, 0);
+    forward(&w);
+    forward(&plain);
+    double *x = downloaded(w.x, w.latents), *v = downloaded(w.velocity, w.outputs),
+           *head = downloaded(plain.velocity, w.outputs), *t = downloaded(w.t, BATCH * FRAMES);
+    long frame = (long)clean.in_channels * clean.height * clean.width, stride = w.outputs / BATCH;
+    int low = 0, high = 0;
+    for (int f = 0; f < BATCH * FRAMES; f++) {
+        double level = t[f] / 1000 > clean.clean_floor ? t[f] / 1000 : clean.clean_floor;
+        *(level > clean.clean_floor ? &high : &low) = 1;
+        for (long i = 0; i < frame; i++) {
+            long at = f / FRAMES * stride + f % FRAMES * frame + i;
+            assert_true(fabs(v[at] - (x[at] - head[at]) / level) < 1e-12 * (1 + fabs(v[at])));
+        }
+    }
+    assert_true(low && high);
+    free(x), free(v), free(head), free(t);
+    backward(&w);
+    check_parameters(velocity_loss, &w, &w, 1);
+    check_direction(velocity_loss, &w, w.x, w.dlatents, w.latents, 900, "latents");
+    world_close(&w);
+    world_close(&plain);
+}
+
 static void chunk_with_history(void **state) {
     (void)state;
     struct world w;
@@ -649,6 +681,7 @@ static int start(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bidirectional),
+        cmocka_unit_test(clean_latents),
         cmocka_unit_test(chunk_with_history),
         cmocka_unit_test(equal_bits_bidirectional),
         cmocka_unit_test(equal_bits_chunk),

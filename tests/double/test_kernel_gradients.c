@@ -243,6 +243,16 @@ static void patches(struct problem *p) { patchify(p->out[0], p->in[0], B, F, C, 
 static void patches_back(struct problem *p) { patchify_backward(p->grad[0], p->dout[0], B, F, C, LH, LW, LSTRIDE); }
 static void unpatches(struct problem *p) { unpatchify(p->out[0], p->in[0], B, F, C, LH, LW, LSTRIDE); }
 static void unpatches_back(struct problem *p) { unpatchify_backward(p->grad[0], p->dout[0], B, F, C, LH, LW, LSTRIDE); }
+/* in: clean latents, noisy latents; saved: t of two frames of 15, below and above the floor */
+static const double clean_t[2] = {100, 700};
+static void clean_velocity(struct problem *p) {
+    mem_upload(p->saved[0], clean_t, sizeof clean_t);
+    mem_copy(p->out[0], p->in[0], sizeof(double) * 30);
+    clean_to_velocity(p->out[0], 30, p->in[1], 30, p->saved[0], 0.3, 1, 2, 15);
+}
+static void clean_velocity_back(struct problem *p) {
+    clean_to_velocity_backward(p->grad[0], p->grad[1], 30, p->dout[0], 30, p->saved[0], 0.3, 1, 2, 15);
+}
 
 /* in: x, w, b; strided, grouped, padded unevenly; the second output takes the beta 1 form of the input's gradient. */
 static const struct conv_shape uneven = {2, 4, 6, 2, {3, 4, 5}, {2, 3, 2}, {1, 2, 1}, {1, 1, 0}, {0, 0, 1}};
@@ -357,6 +367,7 @@ static const struct gradient_case cases[] = {
     {"conv", convolution, convolution_back, {CONV_X, CONV_W, 6}, {CONV_Y, CONV_Y}, {0}},
     {"depth_to_block", block_layout, block_layout_back, {BLOCK, BLOCK}, {BLOCK, BLOCK}, {0}},
     {"upsample_nearest", upsample, upsample_back, {60}, {240}, {0}},
+    {"clean_to_velocity", clean_velocity, clean_velocity_back, {30, 30}, {30}, {2}},
     {"mse_loss", mse, mse_back, {30}, {1}, {30, 3, 1}},
     {"sid_gradients", sid, sid_back, {30, 30, 30}, {1}, {2, 1}},
     {"relativistic_loss", relativistic, relativistic_back, {13, 13}, {1}, {1}},

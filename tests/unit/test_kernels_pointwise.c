@@ -177,10 +177,38 @@ static void clamp(struct trial *t, const long *s) {
     for (long i = 0; i < y->n; i++) y->noise[i] = slack(1) * fabs(y->value[i]);
 }
 
+/* Sizes: samples, frames, elements of a frame, gap between samples. Levels on both sides of the floor. */
+static void clean_velocity(struct trial *t, const long *s) {
+    long stride = s[1] * s[2] + s[3], n = s[0] * stride;
+    struct buffer *time = make(t, REAL, INPUT, s[0] * s[1]), *x = make(t, REAL, INPUT, n),
+                  *v = make(t, REAL, UPDATED, n);
+    spread(time, 0, 1000);
+    put(time, 0, 0);
+    load(t);
+    clean_to_velocity(dev(v), stride, dev(x), stride, dev(time), (real)0.25, s[0], s[1], s[2]);
+    ref_clean_to_velocity(val(v), stride, val(x), stride, val(time), 0.25, s[0], s[1], s[2]);
+    for (long i = 0; i < n; i++) v->noise[i] = slack(2) * (v->magnitude[i] + x->magnitude[i]) / 0.25;
+}
+
+/* Variant 1: the input's gradient is not wanted. */
+static void clean_velocity_slope(struct trial *t, const long *s) {
+    long stride = s[1] * s[2] + s[3], n = s[0] * stride;
+    struct buffer *time = make(t, REAL, INPUT, s[0] * s[1]), *dv = make(t, REAL, INPUT, n);
+    struct buffer *dclean = make(t, REAL, OUTPUT, s[0] * s[1] * s[2]), *dx = make_unless(t, 0, REAL, UPDATED, n);
+    spread(time, 0, 1000);
+    load(t);
+    clean_to_velocity_backward(dev(dclean), dev(dx), stride, dev(dv), stride, dev(time), (real)0.25, s[0], s[1], s[2]);
+    ref_clean_to_velocity_backward(val(dclean), val(dx), stride, val(dv), stride, val(time), 0.25, s[0], s[1], s[2]);
+    for (long i = 0; i < dclean->n; i++) dclean->noise[i] = slack(1) / 0.25;
+    for (long i = 0; dx && i < n; i++) dx->noise[i] = slack(2) * (dx->magnitude[i] + dv->magnitude[i] / 0.25);
+}
+
 static const long lengths[][CASE_SIZES] = {{1}, {3}, {31}, {33}, {1000}, {0}};
 static const long groups[][CASE_SIZES] = {{1, 1}, {3, 33}, {1, 31}, {7, 64}, {0}};
 static const long rows[][CASE_SIZES] = {{1, 1, 1, 1}, {6, 33, 3, 33},    {12, 31, 4, 200},
                                         {7, 3, 7, 3}, {64, 96, 16, 576}, {0}};
+
+static const long clips[][CASE_SIZES] = {{1, 1, 1, 0}, {2, 3, 33, 5}, {3, 2, 64, 0}, {0}};
 
 static const struct kernel_case pointwise[] = {
     {"convert", convert, 1, lengths},
@@ -197,6 +225,8 @@ static const struct kernel_case pointwise[] = {
     {"modulation_backward", modulate_backward, 4, groups},
     {"residual_forward", residual, 4, rows},
     {"residual_backward", residual_slope, 4, rows},
+    {"clean_to_velocity", clean_velocity, 1, clips},
+    {"clean_to_velocity_backward", clean_velocity_slope, 2, clips},
     {"time_sinusoid", sinusoid, 1, (const long[][CASE_SIZES]){{1, 2}, {3, 6}, {5, 256}, {0}}},
 };
 
