@@ -4,6 +4,7 @@
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make bench            achieved rates against measured limits
+#   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda   TYPE=float|bf16|double (double: backend ref only)
 #   V=1: print whole commands
 
@@ -18,6 +19,7 @@ BACKEND  ?= cpu
 TYPE     ?= $(shell sh tools/number_type.sh)
 GUARD    ?= 0
 SANITIZE ?= 0
+FUZZ     ?= 0
 CC       ?= gcc
 ifeq ($(origin CC),default)
 CC       := gcc
@@ -28,7 +30,7 @@ endif
 GOMP_SPINCOUNT ?= 10000
 export GOMP_SPINCOUNT
 
-VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)
+VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)$(if $(filter 1,$(FUZZ)),-fuzz)
 BUILD    := build/$(VARIANT)
 BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)
 
@@ -42,6 +44,11 @@ LDFLAGS  := -fopenmp
 ifeq ($(SANITIZE),1)
 CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=address,undefined
+endif
+ifeq ($(FUZZ),1) # by clang, whose warnings are not ours
+FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w $(FUZZ_FLAGS)
+LDFLAGS  += -fsanitize=fuzzer,address,undefined
 endif
 LIBS_LEAN := $(shell pkg-config --libs libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson 2>/dev/null) -lm -lz -lpthread
 LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
@@ -78,7 +85,7 @@ $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
 LIBRARIES := $(foreach f,tools infer train checkpoints data model kernels base,$(BUILD)/lib$(f).a)
 NAMES    := $(basename $(notdir $(PROGRAMS)))
 
-.PHONY: all programs test unit-tests double-tests bench demo demo-real clean format check-format setup plan
+.PHONY: all programs fuzz fuzz-targets test unit-tests double-tests bench demo demo-real clean format check-format setup plan
 .SECONDARY:
 all: programs
 programs: $(addprefix $(BIN)/,$(NAMES))
@@ -137,6 +144,23 @@ else
 double-tests:
 	+$(MAKE) BACKEND=ref TYPE=double double-tests
 endif
+
+# Fuzzing (tests/fuzz/fuzz.h). The corpus is replayed by test_fuzz_corpus, which needs no clang.
+FUZZ_NAMES := $(shell sed -n 's/^ *X(\([a-z_]*\)).*/\1/p' tests/fuzz/fuzz.h)
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/fuzz_*.c))
+TIME     ?= 600
+$(BUILD)/tests/test_fuzz_corpus: $(BUILD)/tests/unit/test_fuzz_corpus.o $(FUZZ_OBJ) $(LIBRARIES)
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+$(BUILD)/fuzz/%: tests/fuzz/target.c $(FUZZ_OBJ) $(LIBRARIES)
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(CFLAGS) -DFUZZ_TARGET=fuzz_$* $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN)
+fuzz-targets: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
+fuzz:
+	+@$(MAKE) --no-print-directory FUZZ=1 CC=clang BACKEND=ref TYPE=float fuzz-targets
+	@sh tests/fuzz/run.sh $(TIME) build/ref-float-fuzz/fuzz $(or $(ONLY),$(FUZZ_NAMES))
 
 setup:
 	@sh tools/setup.sh
