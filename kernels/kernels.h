@@ -26,6 +26,8 @@ void real_axpby(real *y, real a, const real *x, real b, long n);
 void real_group_combine(real *y, const real *a, const real *x, const real *b, const real *z, long groups, long size);
 /* y += x, elem into real */
 void real_add_elem(real *y, const elem *x, long n);
+/* y += x */
+void elem_add(elem *y, const elem *x, long n);
 void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form */
 void gelu_backward(elem *dx, const elem *dy, const elem *x, long n); /* dx may equal dy */
 void gelu_erf_forward(elem *y, const elem *x, long n);               /* x/2 (1 + erf(x / sqrt 2)); y may be x */
@@ -122,6 +124,10 @@ void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, 
 /* dx = ..., dw += ... ; dx may equal dy */
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
                       long d);
+/* Over the channels of a position: y = x sqrt(d)/max(|x|, 1e-12) w; and the SiLU of that. Video autoencoders; no
+   backward. y may equal x. */
+void length_norm(elem *y, const elem *x, const elem *w, long n, long d);
+void length_norm_silu(elem *y, const elem *x, const elem *w, long n, long d);
 
 /* ---- modulation, gates, residual ---- */
 /* m[g, i] = table[i] + e[g, i]; table [width] are parameters, e and m real [groups, width] */
@@ -178,6 +184,8 @@ void attention_forward(elem *o, real *lse, const elem *q, const struct attention
 /* dq = ... (NULL: not wanted); the ranges' gradients as they ask */
 void attention_backward(elem *dq, const elem *dout, const elem *o, const real *lse, const elem *q,
                         const struct attention_range *ranges, int count, long B, long S, long H, long D, real scale);
+/* Each row of p [n, d] = softmax(scale s): attention by products, for heads wider than attention_forward takes. */
+void softmax_forward(elem *p, const real *s, real scale, long n, long d);
 
 /* ---- latents and tokens ----
    Latents real [B][F, C, H, W], sample b at b stride elements. Tokens [B, F, H/2, W/2]. */

@@ -58,6 +58,11 @@ void real_add_elem(real *y, const elem *x, long n) {
     EACH_VECTOR(n) vec_store_some(y + i, vec_load_some(y + i, n - i) + elem_load_some(x + i, n - i), n - i);
 }
 
+void elem_add(elem *y, const elem *x, long n) {
+    KERNEL_SCOPE;
+    EACH_VECTOR(n) elem_store_some(y + i, elem_load_some(y + i, n - i) + elem_load_some(x + i, n - i), n - i);
+}
+
 void gelu_forward(elem *y, const elem *x, long n) {
     KERNEL_SCOPE;
     EACH_VECTOR(n) elem_store_some(y + i, vec_gelu(elem_load_some(x + i, n - i)), n - i);

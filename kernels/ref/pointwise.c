@@ -36,6 +36,11 @@ void real_add_elem(real *y, const elem *x, long n) {
     for (long i = 0; i < n; i++) y[i] += elem_load(x[i]);
 }
 
+void elem_add(elem *y, const elem *x, long n) {
+    KERNEL_SCOPE;
+    for (long i = 0; i < n; i++) y[i] = elem_store(elem_load(y[i]) + elem_load(x[i]));
+}
+
 void gelu_forward(elem *y, const elem *x, long n) {
     KERNEL_SCOPE;
     for (long i = 0; i < n; i++) y[i] = elem_store(gelu_value(elem_load(x[i])));

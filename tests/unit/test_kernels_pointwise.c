@@ -50,6 +50,15 @@ static void add_elem(struct trial *t, const long *s) {
     allow(y, 2);
 }
 
+static void add_elems(struct trial *t, const long *s) {
+    struct buffer *x = make(t, ELEM, INPUT, s[0]), *y = make(t, ELEM, UPDATED, s[0]);
+    load(t);
+    elem_add(dev(y), dev(x), s[0]);
+    ref_elem_add(val(y), val(x), s[0]);
+    ref_elem_add(mag(y), mag(x), s[0]);
+    allow(y, 1);
+}
+
 /* Small and large arguments, both zeros. */
 static void awkward_arguments(struct buffer *x) {
     static const double some[] = {0, -0.0, 30, -30, 5, -5, 1e-20, -1e-20, 1e4, -1e4};
@@ -216,6 +225,7 @@ static const struct kernel_case pointwise[] = {
     {"real_axpby", axpby, 3, lengths},
     {"real_group_combine", group_combine, 2, groups},
     {"real_add_elem", add_elem, 1, lengths},
+    {"elem_add", add_elems, 1, lengths},
     {"gelu, relu, silu", activation_forward, 1, lengths},
     {"gelu_backward", gelu_slope, 2, lengths},
     {"silu_backward", silu_slope, 1, lengths},
