@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char text[1024];
+enum { TEXT_MAX = 8192 }; /* room for all the tensors that do not fit */
+static _Thread_local char text[TEXT_MAX];
 
 int error_set(enum error_code code, const char *format, ...) {
     char line[sizeof text]; /* the arguments may point into the present text */
@@ -25,7 +26,7 @@ int error_context(int code, const char *format, ...) {
     va_start(list, format);
     vsnprintf(prefix, sizeof prefix, format, list);
     va_end(list);
-    snprintf(line, sizeof line, "%s: %.700s", prefix, text);
+    snprintf(line, sizeof line, "%s: %.*s", prefix, TEXT_MAX - (int)sizeof prefix - 4, text);
     memcpy(text, line, sizeof text);
     return code;
 }

@@ -91,10 +91,3 @@ int names_is_diffusers(const char *name) {
                match(part, "scale_shift_table");
     return match(name, "condition_embedder") || match(name, "proj_out") || match(name, "scale_shift_table");
 }
-
-const char *names_without_prefix(const char *name) {
-    static const char *const prefixes[] = {"model.diffusion_model.", "diffusion_model."};
-    for (int i = 0; i < 2; i++)
-        if (!strncmp(name, prefixes[i], strlen(prefixes[i]))) return name + strlen(prefixes[i]);
-    return name;
-}

@@ -11,7 +11,5 @@ int names_to_diffusers(const char *original, char *out, size_t size);
 int names_to_original(const char *diffusers, char *out, size_t size);
 /* 1: a name that only Diffusers files have ("condition_embedder.", ".attn1.", "proj_out."). */
 int names_is_diffusers(const char *name);
-/* The name without the prefix that repacked files put in front ("model.diffusion_model.", "diffusion_model."). */
-const char *names_without_prefix(const char *name);
 
 #endif

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HEADER_MAX = 100 << 20, NDIM_MAX = 8 };
+enum { HEADER_MAX = 100 << 20, NDIM_MAX = 8, WRITE_PIECE = 1 << 16 };
 static const double INTEGER_MAX = 9007199254740992.0; /* 2^53: what a JSON number holds exactly */
 
 static const struct {
@@ -56,6 +56,7 @@ static int read_entry(struct safetensors_entry *e, const cJSON *object, const ch
     if (!(e->name = strdup(object->string))) return error_set(ERR_DEVICE, "out of memory");
     if (!cJSON_IsObject(object) || !cJSON_IsString(dtype)) return error_set(ERR_INPUT, "%.100s: has no dtype", e->name);
     e->type = ST_OTHER;
+    snprintf(e->dtype, sizeof e->dtype, "%s", dtype->valuestring);
     for (int t = 0; t < ST_OTHER; t++)
         if (!strcmp(dtype->valuestring, types[t].name)) e->type = (enum safetensors_type)t;
     TRY(read_shape(e, cJSON_GetObjectItemCaseSensitive(object, "shape")));
@@ -202,6 +203,8 @@ const struct safetensors_entry *safetensors_find(const struct safetensors *file,
 
 const char *safetensors_type_name(enum safetensors_type type) { return type < ST_OTHER ? types[type].name : "other"; }
 
+size_t safetensors_type_bytes(enum safetensors_type type) { return type < ST_OTHER ? types[type].bytes : 0; }
+
 /* ---- values ---- */
 
 static float from_bits(uint32_t bits) {
@@ -218,31 +221,48 @@ static float from_half(uint16_t h) {
     return sign ? -v : v;
 }
 
-int safetensors_read_float(const struct safetensors_entry *e, float *out) {
-    const char *data = e->data; /* of any alignment */
+int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
+    if (e->type > ST_BF16 && e->type != ST_F64)
+        return error_set(ERR_INPUT, "%.100s: is of type %s, expected floating point", e->name,
+                         e->type == ST_OTHER ? e->dtype : safetensors_type_name(e->type));
+    const char *data = (const char *)e->data + from * types[e->type].bytes; /* of any alignment */
     uint16_t half;
     double wide;
     switch (e->type) {
     case ST_F32:
-        if (e->bytes) memcpy(out, data, e->bytes);
-        return OK;
+        if (count) memcpy(out, data, 4 * count);
+        break;
     case ST_F16:
-    case ST_BF16:
-        for (size_t i = 0; i < e->count; i++) {
+        for (size_t i = 0; i < count; i++) {
             memcpy(&half, data + 2 * i, 2);
-            out[i] = e->type == ST_F16 ? from_half(half) : from_bits((uint32_t)half << 16);
+            out[i] = from_half(half);
         }
-        return OK;
-    case ST_F64:
-        for (size_t i = 0; i < e->count; i++) {
+        break;
+    case ST_BF16:
+        for (size_t i = 0; i < count; i++) {
+            memcpy(&half, data + 2 * i, 2);
+            out[i] = from_bits((uint32_t)half << 16);
+        }
+        break;
+    default:
+        for (size_t i = 0; i < count; i++) {
             memcpy(&wide, data + 8 * i, 8);
             out[i] = (float)wide;
         }
-        return OK;
-    default:
-        return error_set(ERR_INPUT, "%.100s: is of type %s, expected floating point", e->name,
-                         safetensors_type_name(e->type));
     }
+    return OK;
+}
+
+int safetensors_read_float(const struct safetensors_entry *e, float *out) {
+    return safetensors_read_part(e, 0, e->count, out);
+}
+
+void safetensors_forget(const struct safetensors_entry *e, size_t from, size_t count) {
+    if (e->type == ST_OTHER || !count) return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), size = types[e->type].bytes;
+    uintptr_t begin = ((uintptr_t)e->data + from * size) / page * page,
+              end = (uintptr_t)e->data + (from + count) * size;
+    madvise((void *)begin, end - begin, MADV_DONTNEED); /* only advice: a page that is read again comes from the file */
 }
 
 /* ---- writing ---- */
@@ -293,19 +313,41 @@ static cJSON *header_of(const struct safetensors_entry *const *order, int count,
     return header;
 }
 
-static int write_file(const char *path, const char *header, const struct safetensors_entry *const *order, int count) {
+/* An entry's bytes from its own pointer or, piece by piece, from `give`. */
+static int write_entry(FILE *file, const struct safetensors_entry *e, safetensors_giver give, void *user) {
+    if (!give) {
+        if (e->bytes) fwrite(e->data, 1, e->bytes, file);
+        return OK;
+    }
+    char piece[WRITE_PIECE];
+    size_t size = types[e->type].bytes, most = sizeof piece / size;
+    for (size_t from = 0; from < e->count; from += most) {
+        size_t count = e->count - from < most ? e->count - from : most;
+        TRY(give(user, e, from, count, piece));
+        if (fwrite(piece, size, count, file) != count) return OK; /* file_commit says why */
+    }
+    return OK;
+}
+
+static int write_file(const char *path, const char *header, const struct safetensors_entry *const *order, int count,
+                      safetensors_giver give, void *user) {
     struct file_writer w;
     TRY(file_create(&w, path));
     size_t length = strlen(header), padded = (length + 7) / 8 * 8;
     for (int i = 0; i < 8; i++) fputc((int)((uint64_t)padded >> (8 * i) & 255), w.file);
     fprintf(w.file, "%-*s", (int)padded, header);
-    for (int i = 0; i < count; i++)
-        if (order[i]->bytes) fwrite(order[i]->data, 1, order[i]->bytes, w.file);
+    for (int i = 0; i < count; i++) {
+        int code = write_entry(w.file, order[i], give, user);
+        if (code) {
+            file_discard(&w);
+            return code;
+        }
+    }
     return file_commit(&w);
 }
 
-int safetensors_write(const char *path, const struct safetensors_entry *entries, int count,
-                      const char *const *metadata) {
+int safetensors_write_from(const char *path, const struct safetensors_entry *entries, int count,
+                           const char *const *metadata, safetensors_giver give, void *user) {
     const struct safetensors_entry **order = malloc(((size_t)count + 1) * sizeof *order);
     if (!order) return error_set(ERR_DEVICE, "out of memory");
     for (int i = 0; i < count; i++) order[i] = &entries[i];
@@ -320,9 +362,14 @@ int safetensors_write(const char *path, const struct safetensors_entry *entries,
     char *text = header ? cJSON_PrintUnformatted(header) : NULL;
     if (!code && !text) code = error_set(ERR_DEVICE, "out of memory");
     if (!code && strlen(text) > HEADER_MAX) code = error_set(ERR_USAGE, "%s: the header is too long", path);
-    if (!code) code = write_file(path, text, order, count);
+    if (!code) code = write_file(path, text, order, count, give, user);
     free(text);
     cJSON_Delete(header);
     free(order);
     return code;
+}
+
+int safetensors_write(const char *path, const struct safetensors_entry *entries, int count,
+                      const char *const *metadata) {
+    return safetensors_write_from(path, entries, count, metadata, NULL, NULL);
 }

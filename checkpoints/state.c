@@ -341,7 +341,7 @@ static herr_t find_surplus(hid_t group, const char *name, const H5L_info_t *info
 }
 
 int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values) {
-    struct fault_list faults = {.count = 0};
+    struct fault_list faults = FAULT_LIST;
     char name[NAME_MAX_LENGTH];
     if (!state_has(r, group)) return error_set(ERR_INPUT, "%s: has no %s", r->path, group);
     for (int i = 0; i < table->count; i++) {
@@ -350,11 +350,14 @@ int state_get_params(struct state_reader *r, const char *group, const struct par
     }
     struct surplus surplus = {table, &faults};
     hid_t folder = H5Gopen2(r->file, group, H5P_DEFAULT);
-    if (folder < 0) return fail(r->path, "read", group);
+    if (folder < 0) {
+        fault_free(&faults);
+        return fail(r->path, "read", group);
+    }
     H5Literate(folder, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, find_surplus, &surplus);
     H5Gclose(folder);
-    if (faults.count)
-        return error_set(ERR_INPUT, "%s: %s: %d tensors do not fit: %s", r->path, group, faults.count, faults.text);
+    int code = fault_report(&faults, "tensors do not fit");
+    if (code) return error_context(code, "%s: %s", r->path, group);
     memset(values, 0, table->total * sizeof *values);
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];

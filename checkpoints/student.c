@@ -11,6 +11,8 @@
 
 #include "base/error.h"
 #include "base/fileio.h"
+#include "checkpoints/wan_config.h"
+#include "kernels/device.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
 
@@ -62,7 +64,6 @@ static char *description_print(const struct student_description *d) {
     cJSON_AddNumberToObject(root, "format", FORMAT_VERSION);
     cJSON_AddStringToObject(root, "stage", d->stage);
     cJSON_AddNumberToObject(root, "step", (double)d->step);
-    cJSON_AddStringToObject(root, "naming", d->naming == NAMING_DIFFUSERS ? "diffusers" : "original");
     for (int i = 0; i < INTEGERS; i++)
         cJSON_AddNumberToObject(group_of(root, integers[i].group), integers[i].key,
                                 *(const int *)((const char *)d + integers[i].offset));
@@ -101,16 +102,34 @@ static int write_codec(const char *path, const struct codec *codec) {
     return safetensors_write(path, entries, count, NULL);
 }
 
+static int write_text(const char *path, char *text) {
+    int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for %s", path);
+    free(text);
+    return code;
+}
+
+/* The folder that other tools load: weights under the name they look for, sizes beside them. */
+static int write_trunk(const char *folder, const struct dit_config *config, const struct param_table *table,
+                       const struct weights_giver *source, const struct weights_format *format) {
+    char path[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
+    TRY(file_join(trunk, sizeof trunk, folder, "transformer"));
+    TRY(file_make_folders(trunk));
+    TRY(file_join(path, sizeof path, trunk, "config.json"));
+    TRY(weights_save(trunk, "diffusion_pytorch_model", table, source, WEIGHTS_TRUNK, format));
+    return write_text(path, format->naming == NAMING_DIFFUSERS ? wan_config_print_diffusers(config)
+                                                               : wan_config_print_original(config));
+}
+
 int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
-                  const float *values, enum safetensors_type type, const struct codec *codec, const float *text) {
+                  const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
+                  const float *text) {
+    const struct weights_format audio = {.naming = NAMING_ORIGINAL, .type = format->type};
     char path[1024];
     TRY(file_make_folders(folder));
     snprintf(path, sizeof path, "%s/config.json", folder);
     if (unlink(path) && errno != ENOENT) return error_set(ERR_INPUT, "%s: %s", path, strerror(errno));
-    snprintf(path, sizeof path, "%s/transformer.safetensors", folder);
-    TRY(weights_save(path, table, values, WEIGHTS_TRUNK, d->naming, type));
-    snprintf(path, sizeof path, "%s/audio.safetensors", folder);
-    TRY(weights_save(path, table, values, WEIGHTS_AUDIO, NAMING_ORIGINAL, type));
+    TRY(write_trunk(folder, &d->dit, table, source, format));
+    TRY(weights_save(folder, "audio", table, source, WEIGHTS_AUDIO, &audio));
     snprintf(path, sizeof path, "%s/codec.safetensors", folder);
     TRY(write_codec(path, codec));
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
@@ -124,11 +143,7 @@ int student_write(const char *folder, const struct student_description *d, const
                                        .data = text};
     TRY(safetensors_write(path, &prompt, 1, NULL));
     snprintf(path, sizeof path, "%s/config.json", folder);
-    char *json = description_print(d);
-    if (!json) return error_set(ERR_DEVICE, "out of memory for %s", path);
-    int code = file_write(path, json, strlen(json));
-    free(json);
-    return code;
+    return write_text(path, description_print(d));
 }
 
 static int integer_at(const cJSON *root, const char *group, const char *key, int min, int max, int *out) {
@@ -158,7 +173,7 @@ static int text_at(const cJSON *root, const char *group, const char *key, char *
 }
 
 static int description_parse(struct student_description *d, const cJSON *root) {
-    char naming[32], rapr[32];
+    char rapr[32];
     memset(d, 0, sizeof *d);
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
     if (!cJSON_IsNumber(format) || format->valueint != FORMAT_VERSION)
@@ -173,8 +188,6 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
     TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
     TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
-    TRY(text_at(root, NULL, "naming", naming, sizeof naming));
-    d->naming = strcmp(naming, "diffusers") ? NAMING_ORIGINAL : NAMING_DIFFUSERS;
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
     d->step = cJSON_IsNumber(step) ? (long)step->valuedouble : 0;
     TRY(text_at(root, "rollout", "rapr", rapr, sizeof rapr));
@@ -210,14 +223,21 @@ int student_describe(struct student_description *description, const char *folder
 }
 
 static int load_part(const char *folder, const char *name, elem *weights, const struct param_table *table,
-                     enum weights_part part, enum weights_naming naming) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    struct safetensors file;
-    TRY(safetensors_open(&file, path));
-    int code = weights_load(weights, table, &file, part, naming);
-    safetensors_close(&file);
-    return code ? error_context(code, "%s", path) : OK;
+                     enum weights_part part) {
+    char path[FILE_PATH_MAX];
+    struct checkpoint file;
+    TRY(file_join(path, sizeof path, folder, name));
+    TRY(checkpoint_open(&file, path));
+    int code = weights_load_elem(weights, table, &file, part);
+    checkpoint_close(&file);
+    return code;
+}
+
+/* Exports of the first version had the trunk in a file. */
+static const char *trunk_name(const char *folder) {
+    char path[FILE_PATH_MAX];
+    return !file_join(path, sizeof path, folder, "transformer") && file_exists(path) ? "transformer"
+                                                                                     : "transformer.safetensors";
 }
 
 static int load_codec(const char *folder, const struct student_description *d, struct codec *codec) {
@@ -268,9 +288,9 @@ int student_load(struct student *s, const char *folder) {
     TRY(arena_commit(&s->weights));
     s->params = (struct params){.table = &s->net.table};
     s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
-    TRY(load_part(folder, "transformer.safetensors", s->params.weights, &s->net.table, WEIGHTS_TRUNK, d->naming));
-    if (c->audio_dim)
-        TRY(load_part(folder, "audio.safetensors", s->params.weights, &s->net.table, WEIGHTS_AUDIO, NAMING_ORIGINAL));
+    mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding */
+    TRY(load_part(folder, trunk_name(folder), s->params.weights, &s->net.table, WEIGHTS_TRUNK));
+    if (c->audio_dim) TRY(load_part(folder, "audio.safetensors", s->params.weights, &s->net.table, WEIGHTS_AUDIO));
     s->text = malloc((size_t)c->text_len * (size_t)c->text_dim * sizeof *s->text);
     if (!s->text) return error_set(ERR_DEVICE, "out of memory for the text");
     TRY(load_text(folder, d, s->text));

@@ -1,9 +1,9 @@
 /* student.h: an exported student: a folder that holds all that streaming needs (docs/formats.md).
-     config.json              networks, chunking, levels, codec, audio encoder
-     transformer.safetensors  the trunk, in original Wan or Diffusers names
-     audio.safetensors        talk and listen modules and the audio projection
-     codec.safetensors        the video codec's tensors
-     text.safetensors         "prompt" [text_len, text_dim]: the stored text input
+     config.json        networks, chunking, levels, codec, audio encoder
+     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load it
+     audio.safetensors  talk and listen modules and the audio projection
+     codec.safetensors  the video codec's tensors
+     text.safetensors   "prompt" [text_len, text_dim]: the stored text input
    Written whole: config.json comes last, and the reader starts from it. */
 #ifndef CHECKPOINTS_STUDENT_H
 #define CHECKPOINTS_STUDENT_H
@@ -20,12 +20,13 @@ struct student_description {
     char audio_encoder[32];
     char stage[32]; /* which stage's weights: "ode_init", "distill", "refine" */
     long step;
-    enum weights_naming naming;
 };
 
-/* values: host [table->total] of a DiT built from description->dit. type: ST_F32 or ST_BF16. */
+/* table: of a DiT built from description->dit. The trunk may be in shards; the audio modules have their names in one
+   form only and are one file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
-                  const float *values, enum safetensors_type type, const struct codec *codec, const float *text);
+                  const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
+                  const float *text);
 
 int student_describe(struct student_description *description, const char *folder); /* config.json alone */
 

@@ -1,6 +1,7 @@
 /* weights.c: see weights.h. */
 #include "checkpoints/weights.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "checkpoints/names.h"
 #include "model/transfer.h"
 
+enum { KEY_MAX = 256, PIECE = 1 << 14, FORGET_EVERY = 1 << 20 }; /* elements */
+
 int weights_belongs(const struct param *param, enum weights_part part) {
     if (part == WEIGHTS_ALL) return 1;
     int audio =
@@ -17,99 +20,209 @@ int weights_belongs(const struct param *param, enum weights_part part) {
     return audio == (part == WEIGHTS_AUDIO);
 }
 
-static void tensor_key(char *key, size_t size, const struct param *param, enum weights_naming naming) {
-    if (naming == NAMING_ORIGINAL || names_to_diffusers(param->name, key, size)) snprintf(key, size, "%s", param->name);
+/* ---- loading ---- */
+
+static int convertible(const struct safetensors_entry *e) { return e->type <= ST_BF16 || e->type == ST_F64; }
+
+static void check_tensor(struct fault_list *faults, const struct param *p, const char *key,
+                         const struct safetensors_entry *e) {
+    char want[96], got[96];
+    fault_shape(want, sizeof want, p->ndim, p->shape);
+    if (!e) {
+        fault_add(faults, "missing %s %s", key, want);
+        return;
+    }
+    if (!convertible(e))
+        fault_add(faults, "%s is of type %s, expected F32, BF16 or F16", key,
+                  e->type == ST_OTHER ? e->dtype : safetensors_type_name(e->type));
+    int same = e->ndim == p->ndim;
+    for (int k = 0; same && k < p->ndim; k++) same = e->shape[k] == p->shape[k];
+    if (same) return;
+    fault_shape(got, sizeof got, e->ndim, e->shape);
+    fault_add(faults, "%s is %s, expected %s", key, got, want);
 }
 
-static void check_tensors(struct fault_list *faults, const struct param_table *table, const struct safetensors *file,
-                          enum weights_part part, enum weights_naming naming) {
-    int expected = 0;
-    char *known = calloc((size_t)file->count + 1, 1);
+int weights_check(const struct param_table *table, const struct checkpoint *c, enum weights_part part) {
+    struct fault_list faults = FAULT_LIST;
+    const struct shards *s = &c->shards;
+    char *known = calloc((size_t)s->count + 1, 1), key[KEY_MAX];
+    if (!known) return error_set(ERR_DEVICE, "out of memory");
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
         if (!weights_belongs(p, part)) continue;
-        expected++;
-        char key[160], want[96], got[96];
-        tensor_key(key, sizeof key, p, naming);
-        const struct safetensors_entry *e = safetensors_find(file, key);
-        if (!e) {
-            fault_add(faults, "missing %s", key);
-            continue;
-        }
-        if (known) known[e - file->entries] = 1;
-        int same = e->ndim == p->ndim;
-        for (int k = 0; same && k < p->ndim; k++) same = e->shape[k] == p->shape[k];
-        if (same) continue;
-        fault_shape(want, sizeof want, p->ndim, p->shape);
-        fault_shape(got, sizeof got, e->ndim, e->shape);
-        fault_add(faults, "%s is %s, expected %s", key, got, want);
+        int at = checkpoint_key(c, p->name, key, sizeof key) ? -1 : shards_index(s, key);
+        check_tensor(&faults, p, key, at < 0 ? NULL : s->entries[at]);
+        if (at >= 0) known[at] = 1;
     }
-    for (int i = 0; known && i < file->count; i++)
-        if (!known[i]) fault_add(faults, "surplus %s", file->entries[i].name);
+    for (int i = 0; i < s->count; i++)
+        if (!known[i] && !checkpoint_ignores(s->entries[i]->name))
+            fault_add(&faults, "surplus %s", s->entries[i]->name);
     free(known);
-    if (!expected && file->count) fault_add(faults, "no tensors were expected");
+    int code = fault_report(&faults, "tensors do not fit");
+    return code ? error_context(code, "%s", s->path) : OK;
 }
 
-int weights_load(elem *weights, const struct param_table *table, const struct safetensors *file, enum weights_part part,
-                 enum weights_naming naming) {
-    struct fault_list faults = {.count = 0};
-    check_tensors(&faults, table, file, part, naming);
-    if (faults.count) return error_set(ERR_INPUT, "%d tensors do not fit: %s", faults.count, faults.text);
-    size_t largest = 0;
-    for (int i = 0; i < table->count; i++)
-        if (table->list[i].count > largest) largest = table->list[i].count;
-    float *values = malloc(largest * sizeof *values + 1);
-    int code = values ? OK : error_set(ERR_DEVICE, "out of memory for a tensor of %zu values", largest);
-    for (int i = 0; i < table->count && !code; i++) {
-        const struct param *p = &table->list[i];
-        if (!weights_belongs(p, part)) continue;
-        char key[160];
-        tensor_key(key, sizeof key, p, naming);
-        code = safetensors_read_float(safetensors_find(file, key), values);
-        if (!code) transfer_to_elem(weights + param_position(table, p), values, (long)p->count);
+static int load_tensor(const struct weights_taker *sink, const struct param *p, const struct safetensors_entry *e) {
+    float values[PIECE];
+    for (size_t from = 0; from < p->count; from += PIECE) {
+        size_t count = p->count - from < PIECE ? p->count - from : PIECE, end = from + count;
+        TRY(safetensors_read_part(e, from, count, values));
+        TRY(sink->take(sink->self, p, from, count, values));
+        if (end == p->count || end % FORGET_EVERY == 0) {
+            size_t begin = (end - 1) / FORGET_EVERY * FORGET_EVERY;
+            safetensors_forget(e, begin, end - begin);
+        }
     }
-    free(values);
-    return code;
+    return OK;
 }
 
-static void *converted(const float *values, size_t count, enum safetensors_type type) {
-    size_t bytes = count * (type == ST_BF16 ? 2 : 4);
-    void *out = malloc(bytes + 1);
-    if (!out) return NULL;
-    if (type == ST_F32) return memcpy(out, values, bytes);
-    for (size_t k = 0; k < count; k++) {
-        uint32_t bits;
-        memcpy(&bits, &values[k], 4);
-        int nan = (bits & 0x7fffffffu) > 0x7f800000u;
-        ((uint16_t *)out)[k] = (uint16_t)(nan ? (bits >> 16) | 0x40 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-    }
-    return out;
-}
-
-int weights_save(const char *path, const struct param_table *table, const float *values, enum weights_part part,
-                 enum weights_naming naming, enum safetensors_type type) {
-    struct safetensors_entry *entries = calloc((size_t)table->count + 1, sizeof *entries);
-    int count = 0, code = entries ? OK : error_set(ERR_DEVICE, "out of memory");
-    for (int i = 0; i < table->count && !code; i++) {
+int weights_load(const struct weights_taker *sink, const struct param_table *table, const struct checkpoint *c,
+                 enum weights_part part) {
+    TRY(weights_check(table, c, part));
+    for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
+        if (weights_belongs(p, part)) TRY(load_tensor(sink, p, checkpoint_find(c, p->name)));
+    }
+    return OK;
+}
+
+struct arena_target {
+    const struct param_table *table;
+    elem *weights;
+    real *master;
+};
+
+static int take_elem(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    const struct arena_target *to = self;
+    transfer_to_elem(to->weights + param_position(to->table, p) + from, values, (long)count);
+    return OK;
+}
+
+static int take_real(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    const struct arena_target *to = self;
+    transfer_to_real(to->master + param_position(to->table, p) + from, values, (long)count);
+    return OK;
+}
+
+int weights_load_elem(elem *weights, const struct param_table *table, const struct checkpoint *c,
+                      enum weights_part part) {
+    struct arena_target target = {.table = table, .weights = weights};
+    const struct weights_taker sink = {take_elem, &target};
+    return weights_load(&sink, table, c, part);
+}
+
+int weights_load_real(real *master, const struct param_table *table, const struct checkpoint *c,
+                      enum weights_part part) {
+    struct arena_target target = {.table = table, .master = master};
+    const struct weights_taker sink = {take_real, &target};
+    return weights_load(&sink, table, c, part);
+}
+
+/* ---- saving ---- */
+
+/* Rounds to nearest even. */
+static uint16_t to_brain(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    int nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    return (uint16_t)(nan ? (bits >> 16) | 0x40 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+/* The same; what is too large becomes infinite. */
+static uint16_t to_half(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00);
+    if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00); /* 65520 and more */
+    if (magnitude < 0x38800000u) {                                  /* below 2^-14: steps of 2^-24 */
+        float scaled = fabsf(value) * 0x1p24f;
+        return (uint16_t)(sign | (uint32_t)lrintf(scaled));
+    }
+    uint32_t rounded = magnitude + 0xfff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (rounded - 0x38000000u) >> 13);
+}
+
+struct save {
+    const struct param_table *table;
+    const struct weights_giver *source;
+    const struct param **params; /* [entries] */
+    const struct safetensors_entry *entries;
+};
+
+static const struct param *param_of(const struct save *save, const struct safetensors_entry *e) {
+    return save->params[e - save->entries];
+}
+
+static int convert(const struct safetensors_entry *e, const float *values, size_t count, void *bytes) {
+    if (e->type == ST_F32) {
+        memcpy(bytes, values, 4 * count);
+        return OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint16_t bits = e->type == ST_BF16 ? to_brain(values[i]) : to_half(values[i]);
+        if (e->type == ST_F16 && (bits & 0x7fff) == 0x7c00 && isfinite(values[i]))
+            return error_set(ERR_NUMERIC, "%s: %g does not fit in F16", e->name, (double)values[i]);
+        memcpy((char *)bytes + 2 * i, &bits, 2);
+    }
+    return OK;
+}
+
+static int give_bytes(void *self, const struct safetensors_entry *e, size_t from, size_t count, void *bytes) {
+    const struct save *save = self;
+    float values[PIECE];
+    size_t size = safetensors_type_bytes(e->type);
+    for (size_t done = 0, n; done < count; done += n) {
+        n = count - done < PIECE ? count - done : PIECE;
+        TRY(save->source->give(save->source->self, param_of(save, e), from + done, n, values));
+        TRY(convert(e, values, n, (char *)bytes + done * size));
+    }
+    return OK;
+}
+
+static int list_entries(struct save *save, struct safetensors_entry *entries, int *count, enum weights_part part,
+                        const struct weights_format *format) {
+    char key[KEY_MAX];
+    for (int i = 0; i < save->table->count; i++) {
+        const struct param *p = &save->table->list[i];
         if (!weights_belongs(p, part)) continue;
-        struct safetensors_entry *e = &entries[count++];
-        char key[160];
-        tensor_key(key, sizeof key, p, naming);
-        e->name = strdup(key);
-        e->type = type;
+        struct safetensors_entry *e = &entries[*count];
+        if (format->naming == NAMING_DIFFUSERS)
+            TRY(names_to_diffusers(p->name, key, sizeof key));
+        else
+            snprintf(key, sizeof key, "%s", p->name);
+        if (!(e->name = strdup(key))) return error_set(ERR_DEVICE, "out of memory");
+        e->type = format->type;
         e->ndim = p->ndim;
         memcpy(e->shape, p->shape, sizeof p->shape);
         e->count = p->count;
-        e->bytes = p->count * (type == ST_BF16 ? 2 : 4);
-        e->data = converted(values + param_position(table, p), p->count, type);
-        if (!e->name || !e->data) code = error_set(ERR_DEVICE, "out of memory for %s", p->name);
+        e->bytes = p->count * safetensors_type_bytes(format->type);
+        save->params[(*count)++] = p;
     }
-    if (!code) code = safetensors_write(path, entries, count, NULL);
-    for (int i = 0; i < count; i++) {
-        free(entries[i].name);
-        free((void *)entries[i].data);
-    }
+    return OK;
+}
+
+int weights_save(const char *folder, const char *base, const struct param_table *table,
+                 const struct weights_giver *source, enum weights_part part, const struct weights_format *format) {
+    if (format->type > ST_BF16) return error_set(ERR_USAGE, "weights are written as F32, BF16 or F16");
+    struct safetensors_entry *entries = calloc((size_t)table->count + 1, sizeof *entries);
+    const struct param **params = calloc((size_t)table->count + 1, sizeof *params);
+    struct save save = {.table = table, .source = source, .params = params, .entries = entries};
+    int count = 0, code = entries && params ? OK : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = list_entries(&save, entries, &count, part, format);
+    if (!code) code = shards_write(folder, base, entries, count, format->shard_bytes, give_bytes, &save);
+    for (int i = 0; i < count; i++) free(entries[i].name);
     free(entries);
+    free(params);
     return code;
+}
+
+static int give_host(void *self, const struct param *p, size_t from, size_t count, float *values) {
+    const struct weights_host *host = self;
+    memcpy(values, host->values + param_position(host->table, p) + from, count * sizeof *values);
+    return OK;
+}
+
+struct weights_giver weights_from_host(struct weights_host *host) {
+    return (struct weights_giver){give_host, host};
 }

@@ -1,24 +1,52 @@
-/* weights.h: a network's weights from and to safetensors files, by the names of its parameter table.
-   Tensors are converted on the way (F32, F16, BF16, F64 to elem), one at a time: no second copy of the model in memory. */
+/* weights.h: a network's weights from and to checkpoints, by the names of its parameter table.
+   Values pass through in pieces, converted on the way (F32, F16, BF16, F64 to float and back): no second copy of the model in
+   memory. Where they go to or come from is the caller's: an arena, or the part of one that a process keeps. */
 #ifndef CHECKPOINTS_WEIGHTS_H
 #define CHECKPOINTS_WEIGHTS_H
 
-#include "checkpoints/safetensors.h"
+#include "checkpoints/checkpoint.h"
 #include "model/params.h"
 
-/* Which tensors a file holds: the audio modules are kept in a file of their own. */
+/* Which tensors a checkpoint holds: the audio modules are kept in a file of their own. */
 enum weights_part { WEIGHTS_ALL, WEIGHTS_TRUNK, WEIGHTS_AUDIO };
 int weights_belongs(const struct param *param, enum weights_part part);
 
-enum weights_naming { NAMING_ORIGINAL, NAMING_DIFFUSERS };
+/* Takes host values of a parameter's elements from .. from + count; a parameter's pieces come in order. */
+struct weights_taker {
+    int (*take)(void *self, const struct param *param, size_t from, size_t count, const float *values);
+    void *self;
+};
+/* Gives them. */
+struct weights_giver {
+    int (*give)(void *self, const struct param *param, size_t from, size_t count, float *values);
+    void *self;
+};
 
-/* Reads `part` of the table from an open file into device weights [table->total]. Missing, surplus and mis-shaped
-   tensors are all listed (ERR_INPUT). */
-int weights_load(elem *weights, const struct param_table *table, const struct safetensors *file, enum weights_part part,
-                 enum weights_naming naming);
+/* Reads `part` of the table from a checkpoint. Missing, surplus and mis-shaped tensors and those of other types are all
+   listed (ERR_INPUT) before the first value is read. */
+int weights_load(const struct weights_taker *sink, const struct param_table *table, const struct checkpoint *checkpoint,
+                 enum weights_part part);
+/* The check alone. */
+int weights_check(const struct param_table *table, const struct checkpoint *checkpoint, enum weights_part part);
+/* Into device arenas [table->total]. */
+int weights_load_elem(elem *weights, const struct param_table *table, const struct checkpoint *checkpoint,
+                      enum weights_part part);
+int weights_load_real(real *master, const struct param_table *table, const struct checkpoint *checkpoint,
+                      enum weights_part part);
 
-/* Writes `part` of host values [table->total] as F32 or BF16. */
-int weights_save(const char *path, const struct param_table *table, const float *values, enum weights_part part,
-                 enum weights_naming naming, enum safetensors_type type);
+struct weights_format {
+    enum weights_naming naming;
+    enum safetensors_type type; /* ST_F32, ST_BF16 or ST_F16 */
+    size_t shard_bytes;         /* largest file; 0: one file */
+};
+/* Writes `part` as FOLDER/BASE.safetensors or its shards (shards.h). ERR_NUMERIC: a value that F16 cannot hold. */
+int weights_save(const char *folder, const char *base, const struct param_table *table,
+                 const struct weights_giver *source, enum weights_part part, const struct weights_format *format);
+/* From host values [table->total]; `values` lives as long as the source. */
+struct weights_host {
+    const struct param_table *table;
+    const float *values;
+};
+struct weights_giver weights_from_host(struct weights_host *host);
 
 #endif

@@ -1,6 +1,8 @@
 /* export.c: a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
-     export CONFIG --stage distill [--weights average|raw] [--naming original|diffusers] [--type f32|bf16] --out FOLDER
-   The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. */
+     export CONFIG --stage distill [--weights average|raw] [--naming diffusers|original] [--type f32|bf16|f16]
+            [--shard-mb N] --out FOLDER
+   The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
+   WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +18,29 @@
 #include "train/train_state.h"
 
 struct export_options {
-    const char *stage, *out, *weights, *naming, *type;
+    const char *stage, *out, *weights, *naming, *type, *shard;
 };
 
-static int choice(const char *option, const char *value, const char *first, const char *second, int *out) {
-    *out = strcmp(value, first) != 0;
-    if (*out && strcmp(value, second))
-        return error_set(ERR_USAGE, "--%s %s: expected %s or %s", option, value, first, second);
+static int choice(const char *option, const char *value, const char *const *names, int *out) {
+    for (*out = 0; names[*out]; ++*out)
+        if (!strcmp(value, names[*out])) return OK;
+    return error_set(ERR_USAGE, "--%s %s: expected %s, %s%s%s", option, value, names[0], names[1],
+                     names[2] ? " or " : "", names[2] ? names[2] : "");
+}
+
+static int parse_format(const struct export_options *o, struct weights_format *format) {
+    static const char *const namings[] = {"original", "diffusers", NULL}, *const types[] = {"f32", "bf16", "f16", NULL};
+    static const enum safetensors_type stored[] = {ST_F32, ST_BF16, ST_F16};
+    int naming, type;
+    char *end;
+    TRY(choice("naming", o->naming, namings, &naming));
+    TRY(choice("type", o->type, types, &type));
+    double megabytes = strtod(o->shard, &end);
+    if (end == o->shard || *end || !(megabytes >= 0 && megabytes < 1e9))
+        return error_set(ERR_USAGE, "--shard-mb %s: expected a number of megabytes, 0 for one file", o->shard);
+    *format = (struct weights_format){.naming = naming ? NAMING_DIFFUSERS : NAMING_ORIGINAL,
+                                      .type = stored[type],
+                                      .shard_bytes = (size_t)(megabytes * 1e6)};
     return OK;
 }
 
@@ -56,16 +74,16 @@ static int read_weights(const char *from, const char *network, enum weights_sour
 }
 
 static int export_stage(const struct run_config *config, const struct export_options *o) {
-    int raw, diffusers, bf16;
-    TRY(choice("weights", o->weights, "average", "raw", &raw));
-    TRY(choice("naming", o->naming, "original", "diffusers", &diffusers));
-    TRY(choice("type", o->type, "f32", "bf16", &bf16));
+    static const char *const kinds[] = {"average", "raw", NULL};
+    int raw;
+    struct weights_format format;
+    TRY(choice("weights", o->weights, kinds, &raw));
+    TRY(parse_format(o, &format));
     struct dataset *set;
     TRY(dataset_open(&set, config->data));
     const struct dataset_shape *shape = dataset_shape(set);
     struct student_description d;
     describe(&d, config, shape, o);
-    d.naming = diffusers ? NAMING_DIFFUSERS : NAMING_ORIGINAL;
     struct dit net;
     struct codec codec = {.state = NULL};
     char from[RUN_PATH + 32];
@@ -78,7 +96,9 @@ static int export_stage(const struct run_config *config, const struct export_opt
     if (!code) code = read_weights(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, values, &d.step);
     if (!code) code = dataset_text(set, text);
     if (!code) code = dataset_codec(set, &codec);
-    if (!code) code = student_write(o->out, &d, &net.table, values, bf16 ? ST_BF16 : ST_F32, &codec, text);
+    struct weights_host host = {.table = &net.table, .values = values};
+    struct weights_giver source = weights_from_host(&host);
+    if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, text);
     if (!code) log_line("%s, step %ld: %zu parameters to %s", o->stage, d.step, net.table.values, o->out);
     codec_close(&codec);
     free(values);
@@ -89,13 +109,15 @@ static int export_stage(const struct run_config *config, const struct export_opt
 }
 
 int main(int argc, char **argv) {
-    struct export_options o = {.stage = NULL, .out = NULL, .weights = "average", .naming = "original", .type = "f32"};
+    struct export_options o = {
+        .stage = NULL, .out = NULL, .weights = "average", .naming = "diffusers", .type = "f32", .shard = "0"};
     const struct args_option options[] = {
         {"stage", "STAGE", NULL, &o.stage, "teacher, ode_init, distill or refine"},
         {"out", "FOLDER", NULL, &o.out, "where the student goes"},
         {"weights", "WHICH", NULL, &o.weights, "average (default; EMA when there is one) or raw"},
-        {"naming", "NAMES", NULL, &o.naming, "original (default) or diffusers names of the trunk"},
-        {"type", "TYPE", NULL, &o.type, "f32 (default) or bf16"},
+        {"naming", "NAMES", NULL, &o.naming, "diffusers (default) or original names of the trunk"},
+        {"type", "TYPE", NULL, &o.type, "f32 (default), bf16 or f16"},
+        {"shard-mb", "N", NULL, &o.shard, "largest file of the trunk in megabytes; 0 (default): one file"},
     };
     enum { OPTIONS = sizeof options / sizeof *options };
     struct args args;

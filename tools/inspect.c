@@ -118,8 +118,9 @@ static int inspect_file(const char *path, int stats) {
     return error_set(ERR_INPUT, "%s: is neither HDF5 nor safetensors", path);
 }
 
+/* A folder of safetensors with their config.json, and its folder transformer/. */
 static int inspect_student(const char *folder, const char *config, int stats) {
-    char path[FILE_PATH_MAX], *text;
+    char path[FILE_PATH_MAX], folder_below[FILE_PATH_MAX], *text;
     TRY(file_read(config, CONFIG_MAX, &text, NULL));
     printf("%s:\n  ", config);
     print_clean(text, "  ");
@@ -137,7 +138,10 @@ static int inspect_student(const char *folder, const char *config, int stats) {
         free(list[i]);
     }
     free(list);
-    return code;
+    if (code) return code;
+    TRY(file_join(folder_below, sizeof folder_below, folder, "transformer"));
+    TRY(file_join(path, sizeof path, folder_below, "config.json"));
+    return file_exists(path) ? inspect_student(folder_below, path, stats) : OK;
 }
 
 static int inspect_folder(const char *folder, int stats) {

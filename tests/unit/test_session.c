@@ -71,7 +71,10 @@ static int write_student(void **state) {
     real *master = small_host(w.small.master, (long)w.small.total);
     float *values = malloc(w.small.total * sizeof *values);
     for (size_t i = 0; i < w.small.total; i++) values[i] = (float)master[i];
-    CHECK(student_write(folder, &w.description, &w.net.table, values, ST_F32, &w.codec, w.text));
+    struct weights_host host = {.table = &w.net.table, .values = values};
+    struct weights_giver source = weights_from_host(&host);
+    const struct weights_format format = {.naming = NAMING_DIFFUSERS, .type = ST_F32};
+    CHECK(student_write(folder, &w.description, &w.net.table, &source, &format, &w.codec, w.text));
     free(values);
     free(master);
     return 0;
@@ -82,14 +85,20 @@ static int remove_student(void **state) {
     codec_close(&w.codec);
     small_close(&w.small);
     dit_destroy(&w.net);
-    DIR *dir = opendir(folder);
+    const char *const folders[] = {"/transformer", ""};
     char path[400];
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        unlink(path);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s%s", folder, folders[i]);
+        DIR *dir = opendir(path);
+        for (struct dirent *e; dir && (e = readdir(dir));) {
+            snprintf(path, sizeof path, "%s%s/%s", folder, folders[i], e->d_name);
+            unlink(path);
+        }
+        if (dir) closedir(dir);
+        snprintf(path, sizeof path, "%s%s", folder, folders[i]);
+        rmdir(path);
     }
-    if (dir) closedir(dir);
-    return rmdir(folder);
+    return access(folder, F_OK) == 0;
 }
 
 static struct session *open_session(int sink, int rapr) {
