@@ -1,6 +1,6 @@
 /* buffer.h: one block of floats that the kernels of this backend share for their tiles and partial sums. It grows to the
    largest request ever made and stays, so that only the first step allocates. Its size goes with the thread count, which
-   no plan of a stage knows; it is in the order of the first two cache levels. */
+   no plan of a stage knows; it is in the order of the first two cache levels, or of a convolution's weights. */
 #ifndef KERNELS_CPU_BUFFER_H
 #define KERNELS_CPU_BUFFER_H
 

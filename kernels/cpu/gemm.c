@@ -1,21 +1,13 @@
-/* gemm.c: the matrix products of kernels.h on oneDNN. All oneDNN calls of the project are in this file, which copes with
-   the 2.x and the 3.x C interface.
+/* gemm.c: the matrix products of kernels.h on oneDNN (onednn.h).
    A product is C [m, n] = beta C + A [m, k] B [k, n] + bias; a transposed operand is a matter of strides, so dx = dy w
    and dw = dy^T x copy nothing. Primitives are made once for a shape, type and thread count and kept in a table (a
    primitive fixes its partition of the work for the number of threads it was made for: same threads, same bits).
    What oneDNN refuses, and what is too small to be worth its call, runs in a plain loop. */
 #include <omp.h>
-#include <pthread.h>
-#include <oneapi/dnnl/dnnl.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/cpu/onednn.h"
 #include "kernels/cpu/simd.h"
-
-#if defined(TYPE_BF16)
-#define ELEM_DATA dnnl_bf16
-#else
-#define ELEM_DATA dnnl_f32
-#endif
 
 enum { CACHE_SLOTS = 1024, CACHE_LIMIT = 768, SMALL_PRODUCT = 2048 };
 
@@ -34,71 +26,20 @@ struct cache_entry {
     dnnl_memory_t a, b, c, bias;
 };
 static struct {
-    pthread_mutex_t lock; /* of all: a product holds it while it runs */
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
     int used;
     struct cache_entry slots[CACHE_SLOTS];
-} gemm = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} gemm; /* guarded by onednn_acquire */
 
-/* ---- the oneDNN interface ---- */
-
-#if DNNL_VERSION_MAJOR >= 3
-typedef dnnl_memory_desc_t matrix_desc;
-static int matrix_describe(matrix_desc *desc, long rows, long cols, long row_stride, long col_stride,
-                           dnnl_data_type_t type) {
-    dnnl_dims_t dims = {rows, cols}, strides = {row_stride, col_stride};
-    return dnnl_memory_desc_create_with_strides(desc, 2, dims, type, strides) == dnnl_success;
-}
-static void matrix_forget(matrix_desc *desc) { dnnl_memory_desc_destroy(*desc); }
-static int matrix_memory(dnnl_memory_t *memory, matrix_desc *desc) {
-    return dnnl_memory_create(memory, *desc, gemm.engine, DNNL_MEMORY_NONE) == dnnl_success;
-}
-static int product_describe(dnnl_primitive_desc_t *pd, matrix_desc *a, matrix_desc *b, matrix_desc *bias,
-                            matrix_desc *c, const_dnnl_primitive_attr_t attr) {
-    return dnnl_matmul_primitive_desc_create(pd, gemm.engine, *a, *b, bias ? *bias : NULL, *c, attr) == dnnl_success;
-}
-static int append_sum(dnnl_post_ops_t ops, float beta) {
-    return dnnl_post_ops_append_sum(ops, beta, 0, dnnl_data_type_undef) == dnnl_success;
-}
-#else
-typedef dnnl_memory_desc_t matrix_desc;
-static int matrix_describe(matrix_desc *desc, long rows, long cols, long row_stride, long col_stride,
-                           dnnl_data_type_t type) {
-    dnnl_dims_t dims = {rows, cols}, strides = {row_stride, col_stride};
-    return dnnl_memory_desc_init_by_strides(desc, 2, dims, type, strides) == dnnl_success;
-}
-static void matrix_forget(matrix_desc *desc) { (void)desc; }
-static int matrix_memory(dnnl_memory_t *memory, matrix_desc *desc) {
-    return dnnl_memory_create(memory, desc, gemm.engine, DNNL_MEMORY_NONE) == dnnl_success;
-}
-static int product_describe(dnnl_primitive_desc_t *pd, matrix_desc *a, matrix_desc *b, matrix_desc *bias,
-                            matrix_desc *c, const_dnnl_primitive_attr_t attr) {
-    dnnl_matmul_desc_t desc;
-    return dnnl_matmul_desc_init(&desc, a, b, bias, c) == dnnl_success &&
-           dnnl_primitive_desc_create(pd, &desc, attr, gemm.engine, NULL) == dnnl_success;
-}
-static int append_sum(dnnl_post_ops_t ops, float beta) { return dnnl_post_ops_append_sum(ops, beta) == dnnl_success; }
-#endif
-
-static int engine_start(void) {
-    if (gemm.stream) return 1;
-    if (!gemm.engine && dnnl_engine_create(&gemm.engine, dnnl_cpu, 0) != dnnl_success) return 0;
-    return dnnl_stream_create(&gemm.stream, gemm.engine, dnnl_stream_default_flags) == dnnl_success;
-}
-
-static int primitive_make(struct cache_entry *e, matrix_desc *a, matrix_desc *b, matrix_desc *bias, matrix_desc *c) {
+static int primitive_make(struct cache_entry *e, onednn_layout a, onednn_layout b, onednn_layout bias,
+                          onednn_layout c) {
     dnnl_primitive_attr_t attr = NULL;
-    dnnl_post_ops_t ops = NULL;
     dnnl_primitive_desc_t pd = NULL;
-    int ok = dnnl_primitive_attr_create(&attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success;
-    if (ok && e->key.beta != 0)
-        ok = append_sum(ops, e->key.beta) && dnnl_primitive_attr_set_post_ops(attr, ops) == dnnl_success;
-    ok = ok && product_describe(&pd, a, b, bias, c, attr) && dnnl_primitive_create(&e->primitive, pd) == dnnl_success;
-    ok = ok && matrix_memory(&e->a, a) && matrix_memory(&e->b, b) && matrix_memory(&e->c, c);
-    ok = ok && (!bias || matrix_memory(&e->bias, bias));
+    int ok = onednn_attributes(&attr, e->key.beta, dnnl_scratchpad_mode_library);
+    ok = ok && onednn_describe_matmul(&pd, a, b, bias, c, attr);
+    ok = ok && dnnl_primitive_create(&e->primitive, pd) == dnnl_success;
+    ok = ok && onednn_memory(&e->a, a) && onednn_memory(&e->b, b) && onednn_memory(&e->c, c);
+    ok = ok && (!bias || onednn_memory(&e->bias, bias));
     if (pd) dnnl_primitive_desc_destroy(pd);
-    if (ops) dnnl_post_ops_destroy(ops);
     if (attr) dnnl_primitive_attr_destroy(attr);
     return ok;
 }
@@ -112,21 +53,26 @@ static void entry_clear(struct cache_entry *e) {
     memset(e, 0, sizeof *e);
 }
 
+static int matrix_describe(dnnl_memory_desc_t *desc, long rows, long cols, long row_stride, long col_stride,
+                           dnnl_data_type_t type) {
+    return onednn_describe(desc, 2, (long[]){rows, cols}, (long[]){row_stride, col_stride}, type);
+}
+
 static void entry_make(struct cache_entry *e, const struct product *p) {
-    matrix_desc a, b, c, bias;
+    dnnl_memory_desc_t a, b, c, bias;
     memcpy(&e->key, p, sizeof *p);
     e->state = -1;
-    if (!engine_start()) return;
     int a_made = matrix_describe(&a, p->m, p->k, p->a_row, p->a_col, p->ab_type);
     int b_made = matrix_describe(&b, p->k, p->n, p->b_row, p->b_col, p->ab_type);
     int c_made = matrix_describe(&c, p->m, p->n, p->n, 1, p->c_type);
     int bias_made = p->bias && matrix_describe(&bias, 1, p->n, p->n, 1, p->ab_type);
-    if (a_made && b_made && c_made && bias_made == p->bias && primitive_make(e, &a, &b, p->bias ? &bias : NULL, &c))
+    if (a_made && b_made && c_made && bias_made == p->bias &&
+        primitive_make(e, ONEDNN_LAYOUT(a), ONEDNN_LAYOUT(b), p->bias ? ONEDNN_LAYOUT(bias) : NULL, ONEDNN_LAYOUT(c)))
         e->state = 1;
-    if (a_made) matrix_forget(&a);
-    if (b_made) matrix_forget(&b);
-    if (c_made) matrix_forget(&c);
-    if (bias_made) matrix_forget(&bias);
+    if (a_made) onednn_forget(&a);
+    if (b_made) onednn_forget(&b);
+    if (c_made) onednn_forget(&c);
+    if (bias_made) onednn_forget(&bias);
 }
 
 /* ---- the table ---- */
@@ -190,24 +136,22 @@ static void product_loop(const struct product *p, void *c, const void *a, const 
 static int product_library(const struct product *p, void *c, const void *a, const void *b, const void *bias) {
     struct cache_entry *e = entry_of(p);
     if (e->state < 0) return 0;
-    /* oneDNN takes all operands as void *, but writes only the destination */
-    dnnl_memory_set_data_handle(e->a, (void *)(uintptr_t)a);
-    dnnl_memory_set_data_handle(e->b, (void *)(uintptr_t)b);
-    dnnl_memory_set_data_handle(e->c, c);
-    if (e->bias) dnnl_memory_set_data_handle(e->bias, (void *)(uintptr_t)bias);
+    onednn_point(e->a, a);
+    onednn_point(e->b, b);
+    onednn_point(e->c, c);
+    if (e->bias) onednn_point(e->bias, bias);
     dnnl_exec_arg_t args[] = {
         {DNNL_ARG_SRC, e->a}, {DNNL_ARG_WEIGHTS, e->b}, {DNNL_ARG_DST, e->c}, {DNNL_ARG_BIAS, e->bias}};
-    return dnnl_primitive_execute(e->primitive, gemm.stream, e->bias ? 4 : 3, args) == dnnl_success;
+    return onednn_run(e->primitive, args, e->bias ? 4 : 3);
 }
 
 static void product_run(struct product *p, void *c, const void *a, const void *b, const void *bias) {
     if (p->m <= 0 || p->n <= 0) return;
     p->bias = bias != NULL;
     int done = 0;
-    if (p->m * p->n * p->k > SMALL_PRODUCT) {
-        pthread_mutex_lock(&gemm.lock);
+    if (p->m * p->n * p->k > SMALL_PRODUCT && onednn_acquire()) {
         done = product_library(p, c, a, b, bias);
-        pthread_mutex_unlock(&gemm.lock);
+        onednn_release();
     }
     if (!done) product_loop(p, c, a, b, bias);
 }
