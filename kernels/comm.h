@@ -31,9 +31,13 @@ struct comm {
 };
 
 struct comm_options {
-    const char *transport; /* "auto" (NULL), "single", "tcp", "mpi", "nccl" */
-    double timeout;        /* seconds; 0: 25. The environment's STREAMAVATAR_COMM_TIMEOUT goes first */
-    const char *config;    /* text that must be the same on every rank; NULL: none */
+    const char *transport;  /* "auto" (NULL), "single", "tcp", "mpi", "nccl" */
+    double timeout;         /* seconds; 0: 25. The environment's STREAMAVATAR_COMM_TIMEOUT goes first */
+    double connect_timeout; /* seconds for all ranks to come; 0: 60 */
+    const char *config;     /* text that must be the same on every rank; NULL: none */
+    /* Called once, from another thread, when the job has failed and this process makes no call that could tell it so for
+       some seconds. For programs: print the text and end. NULL: none. */
+    void (*failed)(const char *text);
 };
 /* Rank, number of ranks and meeting place come from the environment (docs/scaling.md); "auto" is single where it names
    none. ERR_USAGE: variables that are missing or wrong, a transport that is not built, configs that differ (the text

@@ -1,13 +1,54 @@
 /* open.c: chooses the transport of a job (comm.h). */
-#include <stddef.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "kernels/comm/transport.h"
+#include "kernels/comm/tcp.h"
+
+enum { DEFAULT_TIMEOUT = 25 };
+
+static int timeout_of(const struct comm_options *options, double *seconds) {
+    const char *text = getenv("STREAMAVATAR_COMM_TIMEOUT");
+    *seconds = options->timeout > 0 ? options->timeout : DEFAULT_TIMEOUT;
+    if (!text || !*text) return OK;
+    char *end;
+    *seconds = strtod(text, &end);
+    if (*end || !(*seconds >= 0.1 && *seconds <= 1e6))
+        return error_set(ERR_USAGE, "STREAMAVATAR_COMM_TIMEOUT: expected seconds from 0.1 to 1e6, found \"%s\"", text);
+    return OK;
+}
+
+static const char *automatic(const struct launch *l) {
+    if (l->size == 1) return "single";
+    return l->by == LAUNCH_MPI ? "mpi" : "tcp";
+}
+
+static int open_single(struct comm *comm, const struct launch *l) {
+    if (l->size > 1)
+        return error_set(ERR_USAGE, "transport \"single\" is for one process, the environment says %d", l->size);
+    *comm = (struct comm){.size = 1, .local_size = 1, .transport = &comm_single, .index = -1};
+    return OK;
+}
+
+static int open_tcp(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {
+    if (l->by == LAUNCH_MPI && l->size > 1)
+        return error_set(ERR_USAGE,
+                         "transport \"tcp\" needs RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, which mpirun "
+                         "does not set");
+    if (l->size == 1) return open_single(comm, l);
+    return tcp_open(comm, l, options, timeout);
+}
 
 int comm_open(struct comm *comm, const struct comm_options *options) {
-    const char *name = options->transport ? options->transport : "auto";
-    *comm = (struct comm){.size = 1, .local_size = 1, .transport = &comm_single};
-    if (!strcmp(name, "auto") || !strcmp(name, "single")) return OK;
-    return error_set(ERR_USAGE, "transport \"%s\" is not built (auto, single)", name);
+    struct launch launch;
+    double timeout;
+    *comm = (struct comm){.size = 1, .local_size = 1, .transport = &comm_single, .index = -1};
+    TRY(launch_read(&launch));
+    TRY(timeout_of(options, &timeout));
+    const char *name =
+        options->transport && strcmp(options->transport, "auto") ? options->transport : automatic(&launch);
+    if (!strcmp(name, "single")) return open_single(comm, &launch);
+    if (!strcmp(name, "tcp")) return open_tcp(comm, &launch, options, timeout);
+    return error_set(ERR_USAGE, "transport \"%s\" is not built (auto, single, tcp)", name);
 }

@@ -2,6 +2,7 @@
    is program order, so a copy is done when it returns and an event has nothing to wait for. */
 #include "kernels/device.h"
 #include "kernels/arena.h"
+#include "kernels/host/denormals.h"
 #include "kernels/host/guard.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -13,9 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#ifdef __SSE__
-#include <xmmintrin.h>
-#endif
 
 /* The backend's context. */
 static struct {
@@ -25,18 +23,6 @@ static struct {
     pthread_mutex_t lock; /* of the text */
     char failure[256];    /* the first since the last device_sync; "" when there was none */
 } context = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* Results and operands too small to be normal become zero: they would cost a hundred cycles each. Threads that are
-   created later inherit this from their creator. */
-static void flush_denormals(void) {
-#if defined(__SSE__)
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* FTZ and DAZ */
-#elif defined(__aarch64__)
-    uint64_t control;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-    __asm__ volatile("msr fpcr, %0" : : "r"(control | (1u << 24)));
-#endif
-}
 
 #if defined(TYPE_BF16) && defined(__x86_64__)
 /* As tools/number_type.sh, which chose for the machine of the build. */
