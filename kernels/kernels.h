@@ -243,6 +243,16 @@ void relativistic_loss(real *loss, real *da, real *db, const real *a, const real
 void finite_difference_penalty(real *loss, real *dmoved, real *dstill, const real *moved, const real *still, real h,
                                real weight, long n);
 
+/* ---- T5: text encoders, forward only ---- */
+/* y = x / sqrt(mean(x^2) + eps) w by row: no mean is taken off, no statistics kept */
+void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long d, real eps);
+/* y = gelu(gate) up, tanh form; y may equal gate or up */
+void gelu_gate_forward(elem *y, const elem *gate, const elem *up, long n);
+/* One sequence of S tokens, all seeing all: o [S, H, D] = softmax(scale q.k + bias) v, where query s and key t of head h
+   have the bias [H, 2 reach - 1] at (s - t + reach - 1) of row h; reach >= S. */
+void attention_relative_forward(elem *o, const elem *q, const elem *k, const elem *v, const real *bias, long S, long H,
+                                long D, long reach, real scale);
+
 /* ---- random numbers: base/philox.h says how element, frame, sample, purpose, pass and step make the counter ---- */
 /* y [B, F, size] = normals; sample b, frame f of y is the address (sample0 + b, frame0 + f) */
 void random_normal(real *y, uint64_t seed, uint64_t step, int purpose, int pass, long sample0, long B, long frame0,
