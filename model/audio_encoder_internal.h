@@ -4,11 +4,23 @@
 
 #include "model/audio_encoder.h"
 
-/* Opens the logmel encoder: fills dim, lookahead, state. */
+struct audio_operations {
+    void (*close)(struct audio_encoder *encoder);
+    void (*reset)(struct audio_encoder *encoder);
+    int (*push)(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity);
+    int (*flush)(struct audio_encoder *encoder, float *features, int capacity);
+};
+
+/* Open an encoder: fill dim, lookahead, operations, state. What they leave in a failure, audio_encoder_close frees. */
 int audio_logmel_open(struct audio_encoder *encoder, int dim);
-void audio_logmel_close(struct audio_encoder *encoder);
-void audio_logmel_reset(struct audio_encoder *encoder);
-int audio_logmel_push(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity);
-int audio_logmel_flush(struct audio_encoder *encoder, float *features, int capacity);
+int audio_wav2vec2_open(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
+                        const struct audio_recipe *recipe); /* window by window */
+int audio_wav2vec2_clip_open(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
+                             const struct audio_recipe *recipe); /* all of the sound at once, when it has ended */
+
+/* Hidden states [count][rows, dim] as features [rows, count dim] or, averaged, [rows, dim]. Host. */
+void audio_join_states(float *features, const float *states, int count, int mean, long rows, long dim);
+/* A sample that can be used: what is not finite is silence. */
+float audio_sample(float sample);
 
 #endif

@@ -117,7 +117,7 @@ static void fill_bands(struct logmel *lm) {
     }
 }
 
-void audio_logmel_reset(struct audio_encoder *encoder) {
+static void logmel_reset(struct audio_encoder *encoder) {
     struct logmel *lm = encoder->state;
     memset(lm->buffer, 0, REACH * sizeof(float));
     lm->held = REACH;
@@ -125,40 +125,7 @@ void audio_logmel_reset(struct audio_encoder *encoder) {
     lm->frames_due = -1;
 }
 
-int audio_logmel_open(struct audio_encoder *encoder, int dim) {
-    if (dim < 1 || dim > BANDS_MAX)
-        return error_set(ERR_USAGE, "audio encoder logmel: %d features a frame, but 1 to %d are possible", dim,
-                         BANDS_MAX);
-    struct logmel *lm = calloc(1, sizeof *lm);
-    if (!lm) return error_set(ERR_DEVICE, "audio encoder: out of memory");
-    lm->bands = dim;
-    lm->capacity = 8 * SPAN;
-    lm->buffer = malloc(sizeof(float) * (size_t)lm->capacity);
-    lm->weights = calloc((size_t)dim * BINS, sizeof(float));
-    encoder->state = lm;
-    if (!lm->buffer || !lm->weights) {
-        audio_encoder_close(encoder);
-        return error_set(ERR_DEVICE, "audio encoder: out of memory");
-    }
-    double sum = 0;
-    for (int i = 0; i < WINDOW; i++) {
-        double w = 0.5 - 0.5 * cos(2 * M_PI * (i + 0.5) / WINDOW);
-        lm->window[i] = (float)w;
-        sum += w * w;
-    }
-    for (int i = 0; i < WINDOW; i++) lm->window[i] /= (float)sqrt(2 * sum);
-    for (int k = 0; k < POINTS / 2; k++) {
-        lm->cosine[k] = (float)cos(2 * M_PI * k / POINTS);
-        lm->sine[k] = (float)sin(2 * M_PI * k / POINTS);
-    }
-    fill_bands(lm);
-    encoder->dim = dim;
-    encoder->lookahead = REACH;
-    audio_logmel_reset(encoder);
-    return OK;
-}
-
-void audio_logmel_close(struct audio_encoder *encoder) {
+static void logmel_close(struct audio_encoder *encoder) {
     struct logmel *lm = encoder->state;
     free(lm->buffer);
     free(lm->weights);
@@ -189,7 +156,7 @@ static int reserve(struct logmel *lm, long more) {
     return OK;
 }
 
-int audio_logmel_push(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity) {
+static int logmel_push(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity) {
     struct logmel *lm = encoder->state;
     int out = drain(lm, features, capacity);
     while (samples > 0) {
@@ -210,7 +177,7 @@ int audio_logmel_push(struct audio_encoder *encoder, const float *pcm, long samp
     return out;
 }
 
-int audio_logmel_flush(struct audio_encoder *encoder, float *features, int capacity) {
+static int logmel_flush(struct audio_encoder *encoder, float *features, int capacity) {
     struct logmel *lm = encoder->state;
     if (lm->frames_due < 0) {
         long all = (lm->samples + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
@@ -226,4 +193,40 @@ int audio_logmel_flush(struct audio_encoder *encoder, float *features, int capac
     int out = drain(lm, features, capacity < lm->frames_due ? capacity : (int)lm->frames_due);
     lm->frames_due -= out;
     return out;
+}
+
+static const struct audio_operations logmel_operations = {logmel_close, logmel_reset, logmel_push, logmel_flush};
+
+int audio_logmel_open(struct audio_encoder *encoder, int dim) {
+    if (dim < 1 || dim > BANDS_MAX)
+        return error_set(ERR_USAGE, "audio encoder logmel: %d features a frame, but 1 to %d are possible", dim,
+                         BANDS_MAX);
+    struct logmel *lm = calloc(1, sizeof *lm);
+    if (!lm) return error_set(ERR_DEVICE, "audio encoder: out of memory");
+    lm->bands = dim;
+    lm->capacity = 8 * SPAN;
+    lm->buffer = malloc(sizeof(float) * (size_t)lm->capacity);
+    lm->weights = calloc((size_t)dim * BINS, sizeof(float));
+    encoder->operations = &logmel_operations;
+    encoder->state = lm;
+    if (!lm->buffer || !lm->weights) {
+        audio_encoder_close(encoder);
+        return error_set(ERR_DEVICE, "audio encoder: out of memory");
+    }
+    double sum = 0;
+    for (int i = 0; i < WINDOW; i++) {
+        double w = 0.5 - 0.5 * cos(2 * M_PI * (i + 0.5) / WINDOW);
+        lm->window[i] = (float)w;
+        sum += w * w;
+    }
+    for (int i = 0; i < WINDOW; i++) lm->window[i] /= (float)sqrt(2 * sum);
+    for (int k = 0; k < POINTS / 2; k++) {
+        lm->cosine[k] = (float)cos(2 * M_PI * k / POINTS);
+        lm->sine[k] = (float)sin(2 * M_PI * k / POINTS);
+    }
+    fill_bands(lm);
+    encoder->dim = dim;
+    encoder->lookahead = REACH;
+    logmel_reset(encoder);
+    return OK;
 }

@@ -1,0 +1,75 @@
+/* sound_encoder.c: see sound_encoder.h. */
+#include "checkpoints/sound_encoder.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "base/error.h"
+#include "kernels/device.h"
+
+static int open_wav2vec2(struct sound_encoder *e, int dim, const char *weights) {
+    struct audio_recipe *r = &e->recipe;
+    TRY(audio_recipe_check(r));
+    if (!weights || !*weights)
+        return error_set(ERR_USAGE, "the audio encoder wav2vec2 needs weights: name them with audio_weights=PATH%s%s%s",
+                         *r->weights ? " (checksum " : "", r->weights, *r->weights ? ")" : "");
+    TRY(wav2vec2_file_open(&e->file, weights));
+    if (*r->weights && strcmp(r->weights, e->file.id))
+        return error_set(ERR_INPUT, "%s: these weights have the checksum %s, the features were made with %s",
+                         e->file.path, e->file.id, r->weights);
+    snprintf(r->weights, sizeof r->weights, "%s", e->file.id);
+    if (r->normalise < 0) r->normalise = e->file.net.config.normalise;
+    e->file.net.config.normalise = r->normalise;
+    int state[WAV2VEC2_STATES_MAX], count, mean;
+    TRY(audio_states(r->states, e->file.net.config.layers, state, WAV2VEC2_STATES_MAX, &count, &mean));
+    e->dim = mean ? e->file.net.config.dim : count * e->file.net.config.dim;
+    if (dim && dim != e->dim)
+        return error_set(ERR_USAGE, "audio_dim: %d, but the states %s of %s are %d features a frame", dim, r->states,
+                         e->file.path, e->dim);
+    return OK;
+}
+
+int sound_encoder_open(struct sound_encoder *e, const struct audio_recipe *recipe, int dim, const char *weights) {
+    memset(e, 0, sizeof *e);
+    e->recipe = *recipe;
+    int code = OK;
+    if (!strcmp(recipe->encoder, "wav2vec2")) {
+        code = open_wav2vec2(e, dim, weights);
+    } else {
+        struct audio_encoder trial;
+        e->dim = dim ? dim : LOGMEL_BANDS;
+        code = audio_encoder_open(&trial, recipe->encoder, e->dim);
+        if (!code) audio_encoder_close(&trial);
+    }
+    if (code) sound_encoder_close(e);
+    return code;
+}
+
+static int load(struct sound_encoder *e) {
+    size_t total = e->file.net.table.total;
+    arena_begin(&e->weights, "wav2vec2 weights");
+    ARENA_TAKE(&e->weights, "weights", elem, total);
+    TRY(arena_commit(&e->weights));
+    elem *weights = ARENA_TAKE(&e->weights, "weights", elem, total);
+    mem_zero(weights, sizeof *weights * total);
+    int code = wav2vec2_file_load(&e->file, weights);
+    if (!code) code = device_sync();
+    if (code) {
+        arena_free(&e->weights);
+        return code;
+    }
+    e->params = (struct params){.table = &e->file.net.table, .weights = weights};
+    return OK;
+}
+
+int sound_encoder_stream(struct sound_encoder *e, struct audio_encoder *stream) {
+    memset(stream, 0, sizeof *stream);
+    if (strcmp(e->recipe.encoder, "wav2vec2")) return audio_encoder_open(stream, e->recipe.encoder, e->dim);
+    if (!e->params.weights) TRY(load(e));
+    return audio_encoder_open_wav2vec2(stream, &e->file.net, &e->params, &e->recipe);
+}
+
+void sound_encoder_close(struct sound_encoder *e) {
+    arena_free(&e->weights);
+    wav2vec2_file_close(&e->file);
+    memset(e, 0, sizeof *e);
+}
