@@ -84,6 +84,8 @@ struct block_order {
 #endif
 /* y = beta y + conv(x, w) + b */
 void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape, real beta);
+/* as conv_forward with beta 0, result in real */
+void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape);
 /* dx = beta dx + ... */
 void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct conv_shape *shape, real beta);
 /* dw, db += ... (NULL: not wanted) */
@@ -103,6 +105,10 @@ void channel_repeat(elem *y, const elem *x, long n, long C, long g);
 /* y [frames, size, C] from x [frames, C, size]: from the latents' and pixels' layout, and back */
 void channels_last(elem *y, const real *x, long frames, long C, long size);
 void channels_first(real *y, const elem *x, long frames, long C, long size);
+/* The two at once, as patches of pixels go: y [t nt, C, h nh, w nw] from x [t, h, w, C nt nh nw], and its inverse, which
+   is also its backward */
+void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
+void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
 
 /* ---- norms ----
    Statistics in real; saved as mean and rstd per row. */
@@ -228,6 +234,12 @@ void interpolate_rows(real *y, const real *x, long n, long m, long d, double fir
 /* loss += sum_g weight[g] mean over the group of (pred - target)^2; dpred = its gradient (NULL: not wanted) */
 void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
               long size);
+/* loss += weight mean |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not wanted) */
+void abs_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n);
+/* Difference of gradients, over planes [n, H, W], e = pred - target:
+   loss += weight (mean |e[., y, x+1] - e[., y, x]| + mean |e[., y+1, x] - e[., y, x]|); dpred += (NULL: not wanted) */
+void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
+                              long H, long W);
 /* out[b] = mean |x - y| over sample b's n elements */
 void mean_abs_difference(real *out, const real *x, const real *y, long B, long n);
 /* DMD (Yin 2024): g = (f - r) / (norm[b] N), N = B n;  loss += mean of (f - r)^2 (a figure to watch) */

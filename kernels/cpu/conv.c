@@ -17,8 +17,9 @@ struct conv_key { /* padding bytes are zero: compared and hashed as bytes */
     struct conv_shape shape;
     enum onednn_direction direction;
     int bias, threads;
-    float beta; /* FORWARD alone */
-    int add;    /* TO_INPUT: the result goes to floats, to be added */
+    float beta;   /* FORWARD alone */
+    int y_floats; /* FORWARD: the result stays in floats */
+    int x_floats; /* TO_INPUT: the result goes to floats, to be added */
 };
 struct conv_entry {
     struct conv_key key;
@@ -112,11 +113,12 @@ static int layouts_make(struct layouts *l, const struct conv_key *key) {
     int axes = s->in[0] == 1 && axis_plain(s, 0) ? 2 : 3, skip = 3 - axes;
     long out[3] = {conv_out(s, 0), conv_out(s, 1), conv_out(s, 2)}, dims[6] = {0}, strides[6] = {0}, one = 1;
     int ndims = weight_dims(s, axes, dims, strides);
-    dnnl_data_type_t x_type = key->add ? dnnl_f32 : ELEM_DATA;
+    dnnl_data_type_t y_type = key->y_floats ? dnnl_f32 : ELEM_DATA;
+    dnnl_data_type_t x_type = key->x_floats ? dnnl_f32 : ELEM_DATA;
     dnnl_data_type_t w_type = key->direction == ONEDNN_TO_WEIGHT ? dnnl_f32 : ELEM_DATA;
     l->made = 0;
     l->made += describe_activations(&l->desc[X], s->samples, s->ci, s->in + skip, axes, x_type);
-    l->made += l->made == Y && describe_activations(&l->desc[Y], s->samples, s->co, out + skip, axes, ELEM_DATA);
+    l->made += l->made == Y && describe_activations(&l->desc[Y], s->samples, s->co, out + skip, axes, y_type);
     l->made += l->made == W && onednn_describe_any(&l->desc[W], ndims, dims, w_type);
     l->made += l->made == PLAIN && onednn_describe(&l->desc[PLAIN], ndims, dims, strides, w_type);
     l->made += l->made == BIAS && onednn_describe(&l->desc[BIAS], 1, &s->co, &one, ELEM_DATA);
@@ -150,7 +152,7 @@ static int describe(dnnl_primitive_desc_t *pd, struct layouts *l, const struct c
     struct conv_key forward_key = *key;
     struct layouts forward;
     dnnl_primitive_desc_t hint = NULL;
-    forward_key.direction = ONEDNN_FORWARD, forward_key.add = 0;
+    forward_key.direction = ONEDNN_FORWARD, forward_key.x_floats = 0;
     int ok = layouts_make(&forward, &forward_key) &&
              onednn_describe_convolution(&hint, ONEDNN_FORWARD, LAYOUT(&forward, X), LAYOUT(&forward, W), NULL,
                                          LAYOUT(&forward, Y), &window, NULL, NULL) &&
@@ -184,7 +186,7 @@ static int primitives_make(struct conv_entry *e, struct layouts *l, dnnl_primiti
     if (!packed || !scratchpad) return 0;
     e->w_bytes = dnnl_memory_desc_get_size(packed);
     e->scratchpad_bytes = dnnl_memory_desc_get_size(scratchpad);
-    e->x_bytes = e->key.add ? dnnl_memory_desc_get_size(LAYOUT(l, X)) : 0;
+    e->x_bytes = e->key.x_floats ? dnnl_memory_desc_get_size(LAYOUT(l, X)) : 0;
     return dnnl_primitive_create(&e->primitive, pd) == dnnl_success && make_reorder(e, LAYOUT(l, PLAIN), packed) &&
            onednn_memory(&e->x, LAYOUT(l, X)) && onednn_memory(&e->y, LAYOUT(l, Y)) && onednn_memory(&e->w, packed) &&
            onednn_memory(&e->plain, LAYOUT(l, PLAIN)) && onednn_memory(&e->b, LAYOUT(l, BIAS)) &&
@@ -262,7 +264,7 @@ static int entry_run(struct conv_entry *e, const void *x, const void *w, const v
     char *packed = block, *sums = packed + (sizes[0] + PAGE - 1) / PAGE * PAGE;
     char *scratchpad = sums + (sizes[1] + PAGE - 1) / PAGE * PAGE;
     int to_weight = e->key.direction == ONEDNN_TO_WEIGHT, to_input = e->key.direction == ONEDNN_TO_INPUT;
-    onednn_point(e->x, e->key.add ? sums : x);
+    onednn_point(e->x, e->key.x_floats ? sums : x);
     onednn_point(e->y, y);
     onednn_point(e->b, b);
     onednn_point(e->plain, w);
@@ -278,7 +280,7 @@ static int entry_run(struct conv_entry *e, const void *x, const void *w, const v
     if (e->reorder && !to_weight) ok = onednn_run(e->reorder, pack, 2);
     ok = ok && onednn_run(e->primitive, run, e->key.bias ? 5 : 4);
     if (to_weight) ok = ok && onednn_run(e->reorder, pack, 2);
-    if (ok && e->key.add)
+    if (ok && e->key.x_floats)
         add_sums((elem *)(uintptr_t)x, (const float *)sums, add_beta, (long)(e->x_bytes / sizeof(float)));
     cpu_buffer_give();
     return ok;
@@ -304,6 +306,17 @@ void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const st
     if (!library(&key, x, w, b, y, 0)) device_fail("oneDNN refuses a convolution");
 }
 
+void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape) {
+    KERNEL_SCOPE;
+    if (is_linear(shape)) {
+        linear_forward_real(y, x, w, b, out_rows(shape), shape->ci, shape->co);
+        return;
+    }
+    struct conv_key key = key_of(shape, ONEDNN_FORWARD);
+    key.bias = b != NULL, key.y_floats = 1;
+    if (!library(&key, x, w, b, y, 0)) device_fail("oneDNN refuses a convolution to floats");
+}
+
 void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct conv_shape *shape, real beta) {
     KERNEL_SCOPE;
     if (is_linear(shape)) {
@@ -311,7 +324,7 @@ void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct c
         return;
     }
     struct conv_key key = key_of(shape, ONEDNN_TO_INPUT);
-    key.add = beta != 0;
+    key.x_floats = beta != 0;
     if (!library(&key, dx, w, NULL, dy, beta)) device_fail("oneDNN refuses a convolution's input gradient");
 }
 

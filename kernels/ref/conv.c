@@ -67,6 +67,15 @@ void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const st
     }
 }
 
+void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape) {
+    KERNEL_SCOPE;
+    long in = in_positions(shape), out = out_positions(shape);
+#pragma omp parallel for
+    for (long r = 0; r < shape->samples * out; r++)
+        for (long o = 0; o < shape->co; o++)
+            y[r * shape->co + o] = conv_dot(x + r / out * in * shape->ci, w, b, shape, r % out, o);
+}
+
 /* Input position `in`, channel i: the outputs of i's group that read it. */
 static real conv_dot_transposed(const elem *dy, const elem *w, const struct conv_shape *s, long in, long i) {
     long width = s->ci / s->groups, outs = s->co / s->groups, first = i / width * outs, places = kernel_places(s);

@@ -21,6 +21,39 @@ void mse_loss(real *loss, real *dpred, const real *pred, const real *target, con
     *loss += (real)total;
 }
 
+static real sign_of(real v) { return (real)((v > 0) - (v < 0)); }
+
+void abs_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n) {
+    KERNEL_SCOPE;
+    double sum = 0;
+    for (long i = 0; i < n; i++) {
+        real difference = pred[i] - target[i];
+        sum += fabs(difference);
+        if (dpred) dpred[i] += weight * sign_of(difference) / (real)n;
+    }
+    *loss += (real)(weight * sum / (double)n);
+}
+
+/* The term of element i and its neighbour `step` elements on; its gradient, `share` in size, to both. */
+static double gradient_term(real *dpred, const real *pred, const real *target, long i, long step, real share) {
+    real difference = (pred[i + step] - target[i + step]) - (pred[i] - target[i]);
+    if (dpred) dpred[i + step] += share * sign_of(difference), dpred[i] -= share * sign_of(difference);
+    return fabs(difference);
+}
+
+void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
+                              long H, long W) {
+    KERNEL_SCOPE;
+    double across = 0, down = 0;
+    long pairs_across = n * H * (W - 1), pairs_down = n * (H - 1) * W;
+    for (long i = 0; i < n * H * W; i++) {
+        if (i % W < W - 1) across += gradient_term(dpred, pred, target, i, 1, weight / (real)pairs_across);
+        if (i / W % H < H - 1) down += gradient_term(dpred, pred, target, i, W, weight / (real)pairs_down);
+    }
+    if (pairs_across) *loss += (real)(weight * across / (double)pairs_across);
+    if (pairs_down) *loss += (real)(weight * down / (double)pairs_down);
+}
+
 void mean_abs_difference(real *out, const real *x, const real *y, long B, long n) {
     KERNEL_SCOPE;
     for (long b = 0; b < B; b++) {

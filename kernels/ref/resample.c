@@ -87,3 +87,23 @@ void channels_first(real *y, const elem *x, long frames, long C, long size) {
     for (long p = 0; p < frames * size; p++)
         for (long c = 0; c < C; c++) y[(p / size * C + c) * size + p % size] = elem_load(x[p * C + c]);
 }
+
+void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
+    KERNEL_SCOPE;
+    long positions = block_positions(t, h, w, order), plane = h * order->size[1] * w * order->size[2];
+#pragma omp parallel for
+    for (long p = 0; p < positions; p++) {
+        const real *from = x + depth_index(p, h, w, C, order);
+        for (long c = 0; c < C; c++) y[(p / plane * C + c) * plane + p % plane] = from[c * order->channel];
+    }
+}
+
+void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
+    KERNEL_SCOPE;
+    long positions = block_positions(t, h, w, order), plane = h * order->size[1] * w * order->size[2];
+#pragma omp parallel for
+    for (long p = 0; p < positions; p++) {
+        real *to = y + depth_index(p, h, w, C, order);
+        for (long c = 0; c < C; c++) to[c * order->channel] = x[(p / plane * C + c) * plane + p % plane];
+    }
+}

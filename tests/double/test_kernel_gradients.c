@@ -260,12 +260,15 @@ enum { CONV_X = 2 * 3 * 4 * 5 * 4, CONV_W = 6 * 2 * 3 * 2 * 2, CONV_Y = 2 * 3 * 
 static void convolution(struct problem *p) {
     conv_forward(p->out[0], p->in[0], p->in[1], p->in[2], &uneven, 0);
     conv_forward(p->out[1], p->in[0], p->in[1], NULL, &uneven, 1); /* outputs start as zero */
+    conv_forward_real(p->out[2], p->in[0], p->in[1], p->in[2], &uneven);
 }
 static void convolution_back(struct problem *p) {
     conv_backward_input(p->grad[0], p->dout[0], p->in[1], &uneven, 0);
     conv_backward_input(p->grad[0], p->dout[1], p->in[1], &uneven, 1);
     conv_backward_weight(p->grad[1], p->grad[2], p->dout[0], p->in[0], &uneven);
     conv_backward_weight(p->grad[1], NULL, p->dout[1], p->in[0], &uneven);
+    conv_backward_input(p->grad[0], p->dout[2], p->in[1], &uneven, 1);
+    conv_backward_weight(p->grad[1], p->grad[2], p->dout[2], p->in[0], &uneven);
 }
 
 enum { BLOCK = 2 * 3 * 2 * 5 * 8 }; /* t 2, h 3, w 2, C 5, blocks of 2 x 2 x 2 */
@@ -277,6 +280,14 @@ static void block_layout(struct problem *p) {
 static void block_layout_back(struct problem *p) {
     block_to_depth(p->grad[0], p->dout[0], 2, 3, 2, 5, &block_order);
     depth_to_block(p->grad[1], p->dout[1], 2, 3, 2, 5, &block_order);
+}
+static void planes(struct problem *p) {
+    planes_from_depth(p->out[0], p->in[0], 2, 3, 2, 5, &block_order);
+    depth_from_planes(p->out[1], p->in[1], 2, 3, 2, 5, &block_order);
+}
+static void planes_back(struct problem *p) {
+    depth_from_planes(p->grad[0], p->dout[0], 2, 3, 2, 5, &block_order);
+    planes_from_depth(p->grad[1], p->dout[1], 2, 3, 2, 5, &block_order);
 }
 static void upsample(struct problem *p) { upsample_nearest(p->out[0], p->in[0], 2, 3, 2, 5, 2); }
 static void upsample_back(struct problem *p) { upsample_nearest_backward(p->grad[0], p->dout[0], 2, 3, 2, 5, 2); }
@@ -292,6 +303,19 @@ static void scale_by_loss(struct problem *p, int k) {
 static void mse(struct problem *p) { mse_loss(p->out[0], NULL, p->in[0], p->saved[0], p->saved[1], 3, 10); }
 static void mse_back(struct problem *p) {
     mse_loss(p->saved[2], p->grad[0], p->in[0], p->saved[0], p->saved[1], 3, 10);
+    scale_by_loss(p, 0);
+}
+
+static void absolute(struct problem *p) { abs_loss(p->out[0], NULL, p->in[0], p->saved[0], 0.7, p->in_n[0]); }
+static void absolute_back(struct problem *p) {
+    abs_loss(p->saved[1], p->grad[0], p->in[0], p->saved[0], 0.7, p->in_n[0]);
+    scale_by_loss(p, 0);
+}
+static void gradient_difference(struct problem *p) {
+    gradient_difference_loss(p->out[0], NULL, p->in[0], p->saved[0], 0.7, 2, 3, 4);
+}
+static void gradient_difference_back(struct problem *p) {
+    gradient_difference_loss(p->saved[1], p->grad[0], p->in[0], p->saved[0], 0.7, 2, 3, 4);
     scale_by_loss(p, 0);
 }
 
@@ -364,11 +388,14 @@ static const struct gradient_case cases[] = {
      {B * H * S}},
     {"patchify", patches, patches_back, {LATENTS}, {B * LATENT}, {0}},
     {"unpatchify", unpatches, unpatches_back, {B * LATENT}, {LATENTS}, {0}},
-    {"conv", convolution, convolution_back, {CONV_X, CONV_W, 6}, {CONV_Y, CONV_Y}, {0}},
+    {"conv", convolution, convolution_back, {CONV_X, CONV_W, 6}, {CONV_Y, CONV_Y, CONV_Y}, {0}},
     {"depth_to_block", block_layout, block_layout_back, {BLOCK, BLOCK}, {BLOCK, BLOCK}, {0}},
+    {"planes_from_depth", planes, planes_back, {BLOCK, BLOCK}, {BLOCK, BLOCK}, {0}},
     {"upsample_nearest", upsample, upsample_back, {60}, {240}, {0}},
     {"clean_to_velocity", clean_velocity, clean_velocity_back, {30, 30}, {30}, {2}},
     {"mse_loss", mse, mse_back, {30}, {1}, {30, 3, 1}},
+    {"abs_loss", absolute, absolute_back, {30}, {1}, {30, 1}},
+    {"gradient_difference_loss", gradient_difference, gradient_difference_back, {24}, {1}, {24, 1}},
     {"sid_gradients", sid, sid_back, {30, 30, 30}, {1}, {2, 1}},
     {"relativistic_loss", relativistic, relativistic_back, {13, 13}, {1}, {1}},
     {"finite_difference_penalty", penalty, penalty_back, {13, 13}, {1}, {1}},

@@ -45,6 +45,18 @@ static void forward(struct trial *t, const long *size) {
     allow(y, places(s) * (s->ci / s->groups));
 }
 
+/* Variant 1: no bias. */
+static void forward_real(struct trial *t, const long *size) {
+    const struct conv_shape *s = &convolutions[size[0] - 1];
+    struct buffer *x = make(t, ELEM, INPUT, in_size(s)), *w = make(t, ELEM, INPUT, weights(s));
+    struct buffer *b = make_unless(t, 0, ELEM, INPUT, s->co), *y = make(t, REAL, OUTPUT, out_size(s));
+    load(t);
+    conv_forward_real(dev(y), dev(x), dev(w), dev(b), s);
+    ref_conv_forward_real(val(y), val(x), val(w), val(b), s);
+    ref_conv_forward_real(mag(y), mag(x), mag(w), mag(b), s);
+    allow(y, places(s) * (s->ci / s->groups));
+}
+
 /* beta 0, 1, 0.5 */
 static void backward_input(struct trial *t, const long *size) {
     const struct conv_shape *s = &convolutions[size[0] - 1];
@@ -80,11 +92,17 @@ static void blocks(struct trial *t, const long *s) {
         order = (struct block_order){{(int)s[4], (int)s[5], (int)s[6]}, 1, {s[5] * s[6] * s[3], s[6] * s[3], s[3]}};
     if (t->variant == 2) order = (struct block_order){{(int)s[4], (int)s[5], (int)s[6]}, block, {s[5] * s[6], 1, s[5]}};
     struct buffer *x = make(t, ELEM, INPUT, n), *y = make(t, ELEM, OUTPUT, n), *z = make(t, ELEM, OUTPUT, n);
+    struct buffer *depth = make(t, REAL, INPUT, n), *planes = make(t, REAL, OUTPUT, n),
+                  *back = make(t, REAL, OUTPUT, n);
     load(t);
     depth_to_block(dev(y), dev(x), s[0], s[1], s[2], s[3], &order);
     ref_depth_to_block(val(y), val(x), s[0], s[1], s[2], s[3], &order);
     block_to_depth(dev(z), dev(x), s[0], s[1], s[2], s[3], &order);
     ref_block_to_depth(val(z), val(x), s[0], s[1], s[2], s[3], &order);
+    planes_from_depth(dev(planes), dev(depth), s[0], s[1], s[2], s[3], &order);
+    ref_planes_from_depth(val(planes), val(depth), s[0], s[1], s[2], s[3], &order);
+    depth_from_planes(dev(back), dev(depth), s[0], s[1], s[2], s[3], &order);
+    ref_depth_from_planes(val(back), val(depth), s[0], s[1], s[2], s[3], &order);
 }
 
 /* Sizes: t, h, w, C, n */
@@ -135,9 +153,10 @@ static const long layout_sizes[][CASE_SIZES] = {{1, 1, 1}, {2, 3, 35}, {3, 48, 1
 
 static const struct kernel_case conv[] = {
     {"conv_forward", forward, 6, rows},
+    {"conv_forward_real", forward_real, 2, rows},
     {"conv_backward_input", backward_input, 3, rows},
     {"conv_backward_weight", backward_weight, 4, rows},
-    {"depth_to_block, block_to_depth", blocks, 3, block_sizes},
+    {"depth and blocks, depth and planes", blocks, 3, block_sizes},
     {"upsample_nearest", upsample, 1, upsample_sizes},
     {"channel_mean, channel_repeat", channels, 1, channel_sizes},
     {"channels_last, channels_first", layouts, 1, layout_sizes},

@@ -135,6 +135,9 @@ static void convolutions(void **state) {
     EXPECT_ELEMS(y, 33, 345);
     conv_backward_input(dx, dy, w, &causal, 0);
     EXPECT_ELEMS(dx, 5, 8, 6, 8);
+    real *r = block();
+    conv_forward_real(r, x, w, ELEMS(0.5), &causal);
+    EXPECT_REALS(r, 11.5, 115.5);
     real *dw = REALS(100, 0, 0, 0), *db = REALS(10);
     conv_backward_weight(dw, db, dy, x, &causal);
     EXPECT_REALS(dw, 102, 4, 21, 42);
@@ -169,6 +172,12 @@ static void resampling(void **state) {
     real *r = block();
     channels_first(r, y, 1, 2, 3);
     EXPECT_REALS(r, 1, 2, 3, 4, 5, 6);
+    /* two frames of two colours, one row of two: element c nt nw + i nw + k */
+    struct block_order patch = {{2, 1, 2}, 4, {2, 0, 1}};
+    planes_from_depth(r, REALS(1, 2, 3, 4, 5, 6, 7, 8), 1, 1, 1, 2, &patch);
+    EXPECT_REALS(r, 1, 2, 5, 6, 3, 4, 7, 8);
+    depth_from_planes(r, REALS(1, 2, 5, 6, 3, 4, 7, 8), 1, 1, 1, 2, &patch);
+    EXPECT_REALS(r, 1, 2, 3, 4, 5, 6, 7, 8);
     soft_clamp(r, REALS(0, 3, -30, 0.003), 3, 4);
     EXPECT_REALS(r, 0, 2.2847825, -3, 0.003);
 }
@@ -278,6 +287,14 @@ static void tokens(void **state) {
 
 static void losses(void **state) {
     (void)state;
+    real *absolute = REALS(1), *slope = REALS(1, 1, 1, 1);
+    abs_loss(absolute, slope, REALS(1, 2, 3, 4), REALS(2, 2, 1, 4.5), 2, 4);
+    EXPECT_REALS(absolute, 2.75); /* 1 + 2 (1 + 0 + 2 + 0.5)/4 */
+    EXPECT_REALS(slope, 0.5, 1, 1.5, 0.5);
+    /* e = 1 3 / 0 7: across |2|, |7|, down |-1|, |4| */
+    gradient_difference_loss(absolute, slope, REALS(1, 3, 0, 7), REALS(0, 0, 0, 0), 2, 1, 2, 2);
+    EXPECT_REALS(absolute, 16.75);
+    EXPECT_REALS(slope, 0.5 - 1 + 1, 1 + 1 - 1, 1.5 - 1 - 1, 0.5 + 1 + 1);
     real *loss = REALS(1), *g = block(), *h = block(), *k = block();
     mse_loss(loss, g, REALS(1, 2, 3, 4), REALS(0, 0, 1, 1), REALS(2, 0.5), 2, 2);
     EXPECT_REALS(loss, 1 + 2 * 2.5 + 0.5 * 6.5);

@@ -55,6 +55,39 @@ static void mse(struct trial *t, const long *s) {
     allow(loss, n);
 }
 
+/* Half of the targets are equal to the prediction, where the slope is 0. A difference's sign survives its rounding. */
+static void tie(struct buffer *target, const struct buffer *pred) {
+    for (long i = 0; i < target->n; i += 2) put(target, i, pred->value[i]);
+}
+
+/* Bit 0: no gradient. */
+static void absolute(struct trial *t, const long *s) {
+    long n = s[0] * s[1];
+    struct buffer *loss = make(t, REAL, UPDATED, 1), *dpred = make_unless(t, 0, REAL, UPDATED, n);
+    struct buffer *pred = make(t, REAL, INPUT, n), *target = make(t, REAL, INPUT, n);
+    tie(target, pred);
+    for (long i = 0; dpred && i < n; i++) dpred->noise[i] = slack(2) * (dpred->magnitude[i] + 1);
+    load(t);
+    abs_loss(dev(loss), dev(dpred), dev(pred), dev(target), (real)0.7, n);
+    ref_abs_loss(val(loss), val(dpred), val(pred), val(target), (real)0.7, n);
+    for (long i = 0; i < n; i++) loss->magnitude[0] += (pred->magnitude[i] + target->magnitude[i]) / (double)n;
+    allow(loss, n);
+}
+
+/* Sizes: planes, H, W. Whole numbers, so that all differences are exact. */
+static void gradient_difference(struct trial *t, const long *s) {
+    long n = s[0] * s[1] * s[2];
+    struct buffer *loss = make(t, REAL, UPDATED, 1), *dpred = make_unless(t, 0, REAL, UPDATED, n);
+    struct buffer *pred = make(t, REAL, INPUT, n), *target = make(t, REAL, INPUT, n);
+    for (long i = 0; i < n; i++) put(pred, i, floor(4 * pred->value[i])), put(target, i, floor(4 * target->value[i]));
+    for (long i = 0; dpred && i < n; i++) dpred->noise[i] = slack(4) * (dpred->magnitude[i] + 4);
+    load(t);
+    gradient_difference_loss(dev(loss), dev(dpred), dev(pred), dev(target), (real)0.7, s[0], s[1], s[2]);
+    ref_gradient_difference_loss(val(loss), val(dpred), val(pred), val(target), (real)0.7, s[0], s[1], s[2]);
+    loss->magnitude[0] += 32;
+    allow(loss, n);
+}
+
 static void abs_difference(struct trial *t, const long *s) {
     long n = s[0] * s[1];
     struct buffer *out = make(t, REAL, OUTPUT, s[0]), *x = make(t, REAL, INPUT, n), *y = make(t, REAL, INPUT, n);
@@ -166,6 +199,9 @@ static const struct kernel_case losses[] = {
     {"unpatchify", unpatches, 1, latents},
     {"audio_windows", windows, 2, clips},
     {"mse_loss", mse, 2, groups},
+    {"abs_loss", absolute, 2, groups},
+    {"gradient_difference_loss", gradient_difference, 2,
+     (const long[][CASE_SIZES]){{1, 1, 1}, {3, 5, 4}, {2, 1, 33}, {5, 17, 1}, {4, 16, 40}, {0}}},
     {"mean_abs_difference", abs_difference, 1, groups},
     {"dmd_gradient", dmd, 1, groups},
     {"sid_gradients", sid, 8, groups},
