@@ -81,7 +81,9 @@ int checkpoint_key(const struct checkpoint *c, const char *original, char *key, 
     size_t n = strlen(c->prefix);
     if (n + strlen(original) >= size) return error_set(ERR_INPUT, "the tensor name %.60s... is too long", original);
     memcpy(key, c->prefix, n + 1);
-    if (c->naming == NAMING_DIFFUSERS) return names_to_diffusers(original, key + n, size - n);
+    if (c->naming == NAMING_DIFFUSERS)
+        return c->rename ? c->rename(c->rename_user, original, key + n, size - n)
+                         : names_to_diffusers(original, key + n, size - n);
     snprintf(key + n, size - n, "%s", original);
     return OK;
 }

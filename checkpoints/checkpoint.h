@@ -13,6 +13,9 @@ struct checkpoint {
     struct shards shards;
     enum weights_naming naming;
     char prefix[128]; /* "" as a rule */
+    /* Diffusers' name of a tensor, for checkpoints of other networks (vae_file.h); NULL: a transformer's. */
+    int (*rename)(const void *user, const char *original, char *out, size_t size);
+    const void *rename_user;
 };
 /* path: what shards.h opens. ERR_INPUT names the file and what is wrong. */
 int checkpoint_open(struct checkpoint *c, const char *path);

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fileio.h"
+#include "checkpoints/codec_file.h"
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
 
@@ -75,31 +76,14 @@ static char *description_print(const struct student_description *d) {
     cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
     cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
     cJSON_AddStringToObject(group_of(root, "video"), "codec", d->codec);
+    if (codec_is_external(d->codec)) {
+        cJSON_AddStringToObject(group_of(root, "video"), "codec_weights", d->codec_weights);
+        cJSON_AddStringToObject(group_of(root, "video"), "codec_checksum", d->codec_checksum);
+    }
     cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
     char *text = cJSON_Print(root);
     cJSON_Delete(root);
     return text;
-}
-
-static int write_codec(const char *path, const struct codec *codec) {
-    struct codec_tensor tensors[32];
-    struct safetensors_entry entries[32];
-    int count = codec_tensors(codec, tensors, 32);
-    memset(entries, 0, sizeof entries);
-    for (int i = 0; i < count; i++) {
-        struct safetensors_entry *e = &entries[i];
-        e->name = (char *)tensors[i].name;
-        e->type = ST_F32;
-        e->ndim = tensors[i].ndim;
-        e->count = 1;
-        for (int k = 0; k < e->ndim; k++) {
-            e->shape[k] = tensors[i].shape[k];
-            e->count *= (size_t)e->shape[k];
-        }
-        e->bytes = e->count * sizeof(float);
-        e->data = tensors[i].data;
-    }
-    return safetensors_write(path, entries, count, NULL);
 }
 
 static int write_text(const char *path, char *text) {
@@ -131,7 +115,10 @@ int student_write(const char *folder, const struct student_description *d, const
     TRY(write_trunk(folder, &d->dit, table, source, format));
     TRY(weights_save(folder, "audio", table, source, WEIGHTS_AUDIO, &audio));
     snprintf(path, sizeof path, "%s/codec.safetensors", folder);
-    TRY(write_codec(path, codec));
+    if (codec_is_external(codec->name))
+        unlink(path);
+    else
+        TRY(codec_file_write(path, codec));
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
     size_t text_count = (size_t)d->dit.text_len * (size_t)d->dit.text_dim;
     struct safetensors_entry prompt = {.name = (char *)"prompt",
@@ -186,6 +173,10 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
     TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
+    if (codec_is_external(d->codec)) {
+        TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));
+        TRY(text_at(root, "video", "codec_checksum", d->codec_checksum, sizeof d->codec_checksum));
+    }
     TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
     TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
@@ -240,23 +231,13 @@ static const char *trunk_name(const char *folder) {
                                                                                      : "transformer.safetensors";
 }
 
+/* Its tensors are here, or its weights somewhere else. */
 static int load_codec(const char *folder, const struct student_description *d, struct codec *codec) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/codec.safetensors", folder);
-    struct safetensors file;
-    TRY(safetensors_open(&file, path));
-    struct codec_tensor tensors[32];
-    int count = 0, code = OK;
-    for (int i = 0; i < file.count && count < 32 && !code; i++) {
-        const struct safetensors_entry *e = &file.entries[i];
-        if (e->type != ST_F32 || e->ndim > 4) code = error_set(ERR_INPUT, "%s: expected F32, at most 4 axes", e->name);
-        tensors[count] = (struct codec_tensor){.name = e->name, .ndim = e->ndim, .data = e->data};
-        for (int k = 0; k < e->ndim && !code; k++) tensors[count].shape[k] = e->shape[k];
-        count++;
-    }
-    if (!code) code = codec_open(codec, d->codec, d->pixel_height, d->pixel_width, tensors, count);
-    safetensors_close(&file);
-    return code ? error_context(code, "%s", path) : OK;
+    char path[FILE_PATH_MAX];
+    int external = codec_is_external(d->codec);
+    TRY(file_join(path, sizeof path, folder, "codec.safetensors"));
+    const struct codec_source source = {d->codec, external ? d->codec_weights : path, d->codec_checksum};
+    return codec_file_open(codec, &source, d->pixel_height, d->pixel_width);
 }
 
 static int load_text(const char *folder, const struct student_description *d, float *text) {

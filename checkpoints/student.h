@@ -2,7 +2,8 @@
      config.json        networks, chunking, levels, codec, audio encoder
      transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load it
      audio.safetensors  talk and listen modules and the audio projection
-     codec.safetensors  the video codec's tensors
+     codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
+                        where that is and what its checksum is
      text.safetensors   "prompt" [text_len, text_dim]: the stored text input
    Written whole: config.json comes last, and the reader starts from it. */
 #ifndef CHECKPOINTS_STUDENT_H
@@ -16,6 +17,7 @@ struct student_description {
     struct dit_config dit;
     struct rollout_config rollout;
     char codec[32];
+    char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
     int pixel_height, pixel_width;
     char audio_encoder[32];
     char stage[32]; /* which stage's weights: "ode_init", "distill", "refine" */
@@ -39,7 +41,8 @@ struct student {
     struct arena weights;
     float *text; /* host [text_len, text_dim] */
 };
-/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout. */
+/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout and
+   description.codec_weights. */
 int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);

@@ -25,8 +25,12 @@ int codec_open(struct codec *codec, const char *name, int height, int width, con
         if (code) memset(codec, 0, sizeof *codec);
         return code;
     }
-    return error_set(ERR_INPUT, "codec %s: not known here (pca is)", name);
+    if (codec_is_external(name))
+        return error_set(ERR_INPUT, "codec %s: its weights are in a file of their own, and none was named", name);
+    return error_set(ERR_INPUT, "codec %s: not known here (pca, wan21, wan22 are)", name);
 }
+
+int codec_is_external(const char *name) { return !strcmp(name, "wan21") || !strcmp(name, "wan22"); }
 
 void codec_close(struct codec *codec) {
     if (codec->operations) codec->operations->close(codec);

@@ -15,17 +15,21 @@ struct codec_tensor { /* what a codec saves: named, host float, owned by the cod
     const float *data;
 };
 struct codec {
-    char name[32];                             /* "pca", later "wan22", "wan21" */
+    char name[32];                             /* "pca", "wan21", "wan22" */
+    char weights[768], checksum[24];           /* of a codec whose weights stay in a file of their own; else "" */
     int height, width;                         /* pixels */
     int channels, h, w;                        /* latent frame */
     void *state;                               /* private */
     const struct codec_operations *operations; /* private */
 };
-/* A pca codec from its tensors (data set, exported student). ERR_INPUT names what is missing or mis-shaped. */
+/* A codec that travels with its data (pca), from its tensors (data set, exported student). ERR_INPUT names what is missing
+   or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
 int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
                int count);
 void codec_close(struct codec *codec);
-int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count */
+/* 1: weights stay in a file of their own; whoever stores latents stores where, and the checksum. */
+int codec_is_external(const char *name);
+int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count; 0: external */
 
 /* Encoder and decoder keep separate causal states. reset starts a clip. */
 void codec_encode_reset(struct codec *codec);

@@ -15,7 +15,7 @@
 #include "kernels/device.h"
 #include "model/transfer.h"
 #include "model/vae.h"
-#include "tests/golden_weights.h"
+#include "tests/vae_files.h"
 
 enum { FRAMES = 9, LATENTS = 3, Z = 4 };
 
@@ -60,11 +60,8 @@ static void load_weights(struct model *m) {
     assert_non_null(m->params.weights);
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
-        char full[128];
         float *values = allocated(p->count * sizeof *values), *arranged = allocated(p->count * sizeof *values);
-        snprintf(full, sizeof full, "%s.%s", m->kind, p->name);
-        int gamma = strlen(full) > 6 && !strcmp(full + strlen(full) - 6, ".gamma");
-        golden_values(values, full, (long)p->count, strncmp(p->name, "decoder.head.2", 14) ? 0.1 : 0.03, gamma);
+        small_vae_values(values, &m->vae.config, p);
         vae_arrange(arranged, values, p);
         transfer_to_elem(m->params.weights + param_position(table, p), arranged, (long)p->count);
         free(values);
@@ -204,6 +201,47 @@ static void decoder(void **state) {
     free(two);
 }
 
+/* Every tensor of the published models, by both names, with its shape; and no other. */
+static void names(void **state) {
+    (void)state;
+    FILE *list = fopen("tests/golden/vae_names.txt", "r");
+    char kind[16], diffusers[128], original[128], shape[64], line[512];
+    struct vae full[2];
+    struct vae_config config;
+    vae_config_wan21(&config);
+    assert_int_equal(vae_create(&full[0], &config), OK);
+    vae_config_wan22(&config);
+    assert_int_equal(vae_create(&full[1], &config), OK);
+    assert_non_null(list);
+    int count[2] = {0, 0};
+    while (fgets(line, sizeof line, list)) {
+        assert_int_equal(sscanf(line, "%15s %127s %127s %63[0-9 ]", kind, diffusers, original, shape), 4);
+        const struct vae *vae = &full[!strcmp(kind, "wan22")];
+        const struct param *p = param_find(&vae->table, original);
+        if (!p) fail_msg("%s: %s is not in the table", kind, original);
+        char key[160], sides[64] = "";
+        assert_int_equal(vae_names_to_diffusers(&vae->config, original, key, sizeof key), OK);
+        assert_string_equal(key, diffusers);
+        for (int d = 0; d < p->ndim; d++)
+            snprintf(sides + strlen(sides), sizeof sides - strlen(sides), d ? " %ld" : "%ld", p->shape[d]);
+        assert_string_equal(sides, shape);
+        count[vae == &full[1]]++;
+    }
+    fclose(list);
+    static const int tensors[2] = {194, 196};
+    static const size_t values[2][2] = {{53595872 + 1056, 73295331 + 272}, {149627776 + 9312, 555049228 + 2352}};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(count[i], tensors[i]);
+        assert_int_equal(full[i].table.count, tensors[i]);
+        size_t half[2] = {0, 0};
+        for (int k = 0; k < full[i].table.count; k++) half[full[i].table.list[k].slice] += full[i].table.list[k].count;
+        assert_int_equal(half[0], values[i][0]);
+        assert_int_equal(half[1], values[i][1]);
+        assert_int_equal(full[i].table.values, i ? 704688668 : 126892531);
+        vae_destroy(&full[i]);
+    }
+}
+
 static int start(void **state) {
     (void)state;
     device_poison(1);
@@ -211,10 +249,7 @@ static int start(void **state) {
     if (!code) code = safetensors_open(&file, "tests/golden/vae.safetensors");
     for (int i = 0; i < 2 && !code; i++) {
         struct vae_config config;
-        (i ? vae_config_wan22 : vae_config_wan21)(&config);
-        config.z = Z;
-        config.encoder_base = 8;
-        config.decoder_base = i ? 16 : 8;
+        small_vae_config(&config, i, Z);
         code = vae_create(&models[i].vae, &config);
         if (!code) load_weights(&models[i]);
     }
@@ -238,6 +273,7 @@ int main(void) {
         {"wan21_decode", decoder, NULL, NULL, &models[0]},
         {"wan22_encode", encoder, NULL, NULL, &models[1]},
         {"wan22_decode", decoder, NULL, NULL, &models[1]},
+        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

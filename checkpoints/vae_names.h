@@ -1,0 +1,11 @@
+/* vae_names.h: the names of a Wan video autoencoder's tensors in the original checkpoints and in Diffusers. */
+#ifndef CHECKPOINTS_VAE_NAMES_H
+#define CHECKPOINTS_VAE_NAMES_H
+
+#include <stddef.h>
+#include "model/vae.h"
+
+/* original -> Diffusers; of the config, kind and number of residual blocks count. ERR_INPUT when `out` is too small. */
+int vae_names_to_diffusers(const struct vae_config *config, const char *original, char *out, size_t size);
+
+#endif
