@@ -60,6 +60,13 @@ endif
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
             train/teacher.c train/ode_init.c train/distill.c train/refine.c infer/stream.c tools/prepare.c tools/puppet.c \
             tools/export.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c)
+# The tokenizer is C++ where libsentencepiece is there; without it the build is C alone and text_embed takes token numbers.
+CXX      ?= g++
+SENTENCEPIECE := $(shell pkg-config --libs sentencepiece 2>/dev/null)
+TOKENIZER := $(if $(SENTENCEPIECE),checkpoints/tokenizer.cc,checkpoints/tokenizer_none.c)
+ifneq ($(SENTENCEPIECE),)
+LIBS_FULL += $(filter-out -lsentencepiece_train,$(SENTENCEPIECE)) -lstdc++
+endif
 override_ref = $(filter-out $(notdir $(wildcard kernels/$(BACKEND)/*.c)),$(notdir $(wildcard kernels/ref/*.c)))
 KERNELS  := $(wildcard kernels/*.c) $(wildcard kernels/comm/*.c) $(if $(filter cuda,$(BACKEND)),,$(wildcard kernels/host/*.c)) $(if $(filter ref,$(BACKEND)),$(wildcard kernels/ref/*.c),\
             $(wildcard kernels/$(BACKEND)/*.c) $(addprefix kernels/ref/,$(override_ref)))
@@ -68,12 +75,12 @@ base_SRC := $(wildcard base/*.c)
 kernels_SRC := $(KERNELS)
 model_SRC := $(wildcard model/*.c)
 data_SRC := $(filter-out $(PROGRAMS),$(wildcard data/*.c))
-checkpoints_SRC := $(wildcard checkpoints/*.c)
+checkpoints_SRC := $(filter-out checkpoints/tokenizer%,$(wildcard checkpoints/*.c)) $(TOKENIZER)
 train_SRC := $(filter-out $(PROGRAMS),$(wildcard train/*.c))
 infer_SRC := $(filter-out $(PROGRAMS),$(wildcard infer/*.c))
 tools_SRC := $(filter-out $(PROGRAMS),$(wildcard tools/*.c))
 define floor_library
-$(1)_OBJ := $$($(1)_SRC:%.c=$(BUILD)/%.o)
+$(1)_OBJ := $$(patsubst %,$(BUILD)/%.o,$$(basename $$($(1)_SRC)))
 $(BUILD)/lib$(1).a: $$($(1)_OBJ)
 	@mkdir -p $$(dir $$@)
 	@rm -f $$@
@@ -97,6 +104,12 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(call say,cc)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
+
+CXXFLAGS := -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(CFLAGS)) $(shell pkg-config --cflags sentencepiece 2>/dev/null)
+$(BUILD)/%.o: %.cc
+	@mkdir -p $(dir $@)
+	$(call say,c++)
+	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
 # The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
 ORACLE_SRC := $(wildcard kernels/ref/*.c)
@@ -159,7 +172,7 @@ $(BUILD)/fuzz/%: tests/fuzz/target.c $(FUZZ_OBJ) $(LIBRARIES)
 	$(Q)$(CC) $(CFLAGS) -DFUZZ_TARGET=fuzz_$* $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN)
 fuzz-targets: $(FUZZ_NAMES:%=$(BUILD)/fuzz/%)
 fuzz:
-	+@$(MAKE) --no-print-directory FUZZ=1 CC=clang BACKEND=ref TYPE=float fuzz-targets
+	+@$(MAKE) --no-print-directory FUZZ=1 CC=clang CXX=clang++ BACKEND=ref TYPE=float fuzz-targets
 	@sh tests/fuzz/run.sh $(TIME) build/ref-float-fuzz/fuzz $(or $(ONLY),$(FUZZ_NAMES))
 
 setup:

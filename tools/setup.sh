@@ -38,6 +38,8 @@ look() {
     needs libcairo2-dev header cairo.h cairo
     needs flite1-dev header flite/flite.h
     needs libcmocka-dev header cmocka.h cmocka
+    needs libsentencepiece-dev pkg-config --exists sentencepiece
+    needs g++ command -v ${CXX:-g++}
     needs gnuplot-nox command -v gnuplot
 }
 

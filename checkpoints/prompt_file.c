@@ -1,0 +1,272 @@
+/* prompt_file.c: see prompt_file.h. */
+#include "checkpoints/prompt_file.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+
+static const char prefix[] = "prompt/", default_key[] = "default";
+enum { PREFIX = sizeof prefix - 1, ROWS_MAX = 1 << 20, WIDTH_MAX = 1 << 20 };
+
+/* ---- reading ---- */
+
+static const char *metadata(const struct safetensors *file, const char *key) {
+    for (char **m = file->metadata; m && *m; m += 2)
+        if (!strcmp(m[0], key)) return m[1];
+    return NULL;
+}
+
+static int is_number(const struct safetensors_entry *e) {
+    return e->type == ST_F32 || e->type == ST_BF16 || e->type == ST_F16 || e->type == ST_F64;
+}
+
+/* [L, D], or [1, L, D] as batches of one are saved. */
+static int is_embedding(const struct safetensors_entry *e, long *rows, long *dim) {
+    int first = e->ndim == 3 && e->shape[0] == 1;
+    if (!is_number(e) || e->ndim != 2 + first) return 0;
+    *rows = e->shape[first];
+    *dim = e->shape[first + 1];
+    return *rows <= ROWS_MAX && *dim >= 1 && *dim <= WIDTH_MAX;
+}
+
+static int add_entry(struct prompt_file *f, const struct safetensors_entry *e, long rows, long dim) {
+    if (f->count && dim != f->dim) return error_set(ERR_INPUT, "%.80s: is %ld wide, others %d", e->name, dim, f->dim);
+    f->dim = (int)dim;
+    struct prompt_entry *p = &f->entries[f->count++];
+    int keyed = !strncmp(e->name, prefix, PREFIX);
+    *p = (struct prompt_entry){.name = strdup(e->name + (keyed ? PREFIX : 0)),
+                               .text = keyed ? metadata(&f->file, e->name) : NULL,
+                               .keyed = keyed,
+                               .length = rows,
+                               .tensor = e};
+    return p->name ? OK : error_set(ERR_DEVICE, "out of memory");
+}
+
+static int64_t mask_value(const struct safetensors_entry *e, size_t i) {
+    int64_t wide;
+    int32_t narrow;
+    const char *data = e->data;
+    if (e->type == ST_I64) return memcpy(&wide, data + 8 * i, 8), wide;
+    if (e->type == ST_I32) return memcpy(&narrow, data + 4 * i, 4), narrow;
+    return data[i];
+}
+
+/* The tokens that a mask [L] leaves: those before its first 0, which nothing but zeros may follow. */
+static int apply_mask(struct prompt_entry *p, const struct safetensors_entry *mask) {
+    size_t n = (size_t)mask->shape[mask->ndim - 1], tokens = 0;
+    while (tokens < n && mask_value(mask, tokens)) tokens++;
+    for (size_t i = tokens; i < n; i++)
+        if (mask_value(mask, i)) return error_set(ERR_INPUT, "%.80s: tokens are not all at the start", mask->name);
+    p->length = (long)tokens;
+    return OK;
+}
+
+static int is_mask(const struct safetensors_entry *e, long rows) {
+    int first = e->ndim == 2 && e->shape[0] == 1, bytes = e->type == ST_OTHER && !strcmp(e->dtype, "BOOL");
+    if (!bytes && e->type != ST_U8 && e->type != ST_I32 && e->type != ST_I64) return 0;
+    if (e->ndim != 1 + first || e->shape[first] != rows) return 0;
+    return !bytes || e->bytes == (size_t)rows;
+}
+
+static int read_entries(struct prompt_file *f) {
+    long rows, dim;
+    f->entries = calloc((size_t)f->file.count + 1, sizeof *f->entries);
+    if (!f->entries) return error_set(ERR_DEVICE, "out of memory");
+    int named = 0;
+    for (int i = 0; i < f->file.count; i++) {
+        const struct safetensors_entry *e = &f->file.entries[i];
+        if (!is_embedding(e, &rows, &dim)) continue;
+        TRY(add_entry(f, e, rows, dim));
+        named += !f->entries[f->count - 1].keyed;
+    }
+    if (!f->count) return error_set(ERR_INPUT, "holds no prompt: no tensor [tokens, width]");
+    for (int i = 0; i < f->file.count && named == 1 && f->count == 1; i++)
+        if (is_mask(&f->file.entries[i], f->entries[0].length)) return apply_mask(&f->entries[0], &f->file.entries[i]);
+    return OK;
+}
+
+static int is_empty(const struct prompt_entry *p) {
+    char key[PROMPT_KEY];
+    return p->keyed ? !prompt_key("", key) && !strcmp(p->name, key) : !strcmp(p->name, "empty");
+}
+
+/* The prompt that is meant when none is named: as the metadata say, else the only one that is not empty. */
+static int find_fallback(const struct prompt_file *f) {
+    const char *key = metadata(&f->file, default_key);
+    int only = -1, others = 0;
+    for (int i = 0; i < f->count; i++) {
+        if (key && f->entries[i].keyed && !strcmp(f->entries[i].name, key)) return i;
+        if (is_empty(&f->entries[i])) continue;
+        only = i;
+        others++;
+    }
+    return others == 1 ? only : -1;
+}
+
+int prompt_file_open(struct prompt_file *f, const char *path) {
+    memset(f, 0, sizeof *f);
+    snprintf(f->path, sizeof f->path, "%s", path);
+    TRY(safetensors_open(&f->file, path));
+    int code = read_entries(f);
+    f->fallback = find_fallback(f);
+    if (!code) return OK;
+    prompt_file_close(f);
+    return error_context(code, "%s", path);
+}
+
+void prompt_file_close(struct prompt_file *f) {
+    for (int i = 0; i < f->count; i++) free(f->entries[i].name);
+    free(f->entries);
+    safetensors_close(&f->file);
+    memset(f, 0, sizeof *f);
+}
+
+/* "a", "b" and 3 more */
+static void list_prompts(const struct prompt_file *f, char *list, size_t size) {
+    size_t used = 0;
+    int shown = 0;
+    *list = 0;
+    for (int i = 0; i < f->count && used + 80 < size; i++, shown++) {
+        const struct prompt_entry *p = &f->entries[i];
+        used += (size_t)snprintf(list + used, size - used, "%s\"%.50s\"", i ? ", " : "", p->text ? p->text : p->name);
+    }
+    if (shown < f->count) snprintf(list + used, size - used, " and %d more", f->count - shown);
+}
+
+static int none(const struct prompt_file *f, const char *text) {
+    char list[400];
+    list_prompts(f, list, sizeof list);
+    if (!text || !*text)
+        return error_set(ERR_INPUT, "%s: which prompt is meant must be said; there are %s", f->path, list);
+    return error_set(ERR_INPUT, "%s: has no embedding of \"%.80s\"; there are %s (text_embed makes one)", f->path, text,
+                     list);
+}
+
+static int find_clean(const struct prompt_file *f, const char *clean, const struct prompt_entry **entry) {
+    char key[PROMPT_KEY];
+    TRY(prompt_key(clean, key));
+    int named = 0;
+    for (int i = 0; i < f->count; i++) {
+        const struct prompt_entry *p = &f->entries[i];
+        if (!strcmp(p->name, p->keyed ? key : clean)) {
+            *entry = p;
+            return OK;
+        }
+        named += !p->keyed && !is_empty(p);
+    }
+    if (named != 1) return none(f, clean);
+    for (int i = 0; i < f->count; i++)
+        if (!f->entries[i].keyed && !is_empty(&f->entries[i])) *entry = &f->entries[i];
+    return OK;
+}
+
+int prompt_file_find(const struct prompt_file *f, const char *text, const struct prompt_entry **entry) {
+    char *clean = NULL;
+    if (text && *text) TRY(prompt_clean(text, &clean));
+    int code = OK;
+    if (clean && *clean)
+        code = find_clean(f, clean, entry);
+    else if (f->fallback < 0)
+        code = none(f, NULL);
+    else
+        *entry = &f->entries[f->fallback];
+    free(clean);
+    return code;
+}
+
+const struct prompt_entry *prompt_file_empty(const struct prompt_file *f) {
+    for (int i = 0; i < f->count; i++)
+        if (is_empty(&f->entries[i])) return &f->entries[i];
+    return NULL;
+}
+
+int prompt_file_read(const struct prompt_file *f, const struct prompt_entry *p, float **rows) {
+    size_t count = (size_t)p->length * (size_t)f->dim;
+    *rows = malloc(sizeof **rows * (count + 1));
+    if (!*rows) return error_set(ERR_DEVICE, "out of memory for a prompt of %ld tokens", p->length);
+    int code = count ? safetensors_read_part(p->tensor, 0, count, *rows) : OK;
+    if (!code)
+        for (size_t i = 0; i < count && !code; i++)
+            if (!((*rows)[i] - (*rows)[i] == 0)) code = error_set(ERR_INPUT, "%.80s: is not finite", p->tensor->name);
+    if (!code) return OK;
+    free(*rows);
+    *rows = NULL;
+    return error_context(code, "%s", f->path);
+}
+
+/* ---- writing ---- */
+
+struct prompt_writing {
+    struct safetensors_entry *entries; /* two a prompt: rows, token numbers */
+    const char **metadata;
+    int count, pairs;
+};
+
+static void *to_bf16(const float *values, size_t count) {
+    uint16_t *out = malloc(sizeof *out * (count + 1));
+    for (size_t i = 0; out && i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], 4);
+        out[i] = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    }
+    return out;
+}
+
+static void *copy_of(const void *bytes, size_t size) {
+    void *out = malloc(size + 1);
+    return out && size ? memcpy(out, bytes, size) : out;
+}
+
+static int put_tensor(struct prompt_writing *w, const char *before, const char *key, enum safetensors_type type,
+                      long rows, long dim, void *data) {
+    struct safetensors_entry *e = &w->entries[w->count++];
+    char name[PREFIX + PROMPT_KEY];
+    snprintf(name, sizeof name, "%s%s", before, key);
+    size_t count = (size_t)rows * (size_t)dim;
+    *e = (struct safetensors_entry){.name = strdup(name),
+                                    .type = type,
+                                    .ndim = type == ST_I32 ? 1 : 2,
+                                    .shape = {rows, dim},
+                                    .count = count,
+                                    .bytes = count * safetensors_type_bytes(type),
+                                    .data = data};
+    return e->name && data ? OK : error_set(ERR_DEVICE, "out of memory for the prompts");
+}
+
+static int put_prompt(struct prompt_writing *w, const struct prompt_rows *p, int dim, enum safetensors_type type,
+                      const int *ids) {
+    char key[PROMPT_KEY];
+    TRY(prompt_key(p->text, key));
+    for (int i = 0; i < w->count; i++)
+        if (!strcmp(strchr(w->entries[i].name, '/') + 1, key)) return OK; /* there already */
+    size_t count = (size_t)p->length * (size_t)dim;
+    TRY(put_tensor(w, prefix, key, type, p->length, dim,
+                   type == ST_BF16 ? to_bf16(p->rows, count) : copy_of(p->rows, 4 * count)));
+    w->metadata[2 * w->pairs] = w->entries[w->count - 1].name;
+    w->metadata[2 * w->pairs++ + 1] = p->text;
+    return ids ? put_tensor(w, "ids/", key, ST_I32, p->length, 1, copy_of(ids, sizeof *ids * (size_t)p->length)) : OK;
+}
+
+int prompt_file_write(const char *path, const struct prompt_rows *prompts, int count, int dim,
+                      enum safetensors_type type, int fallback, const int *const *ids) {
+    struct prompt_writing w = {.entries = calloc(2 * (size_t)count + 1, sizeof *w.entries),
+                               .metadata = calloc(2 * (size_t)count + 4, sizeof *w.metadata)};
+    char key[PROMPT_KEY];
+    int code = w.entries && w.metadata ? OK : error_set(ERR_DEVICE, "out of memory for the prompts");
+    for (int i = 0; i < count && !code; i++) code = put_prompt(&w, &prompts[i], dim, type, ids ? ids[i] : NULL);
+    if (!code) code = prompt_key(prompts[fallback].text, key);
+    if (!code) {
+        w.metadata[2 * w.pairs] = default_key;
+        w.metadata[2 * w.pairs + 1] = key;
+        code = safetensors_write(path, w.entries, w.count, w.metadata);
+    }
+    for (int i = 0; i < w.count; i++) {
+        free(w.entries[i].name);
+        free((void *)w.entries[i].data);
+    }
+    free(w.entries);
+    free(w.metadata);
+    return code;
+}
