@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/codec_file.h"
+#include "checkpoints/pretrained.h"
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
 
@@ -213,24 +214,6 @@ int student_describe(struct student_description *description, const char *folder
     return code ? error_context(code, "%s", path) : OK;
 }
 
-static int load_part(const char *folder, const char *name, elem *weights, const struct param_table *table,
-                     enum weights_part part) {
-    char path[FILE_PATH_MAX];
-    struct checkpoint file;
-    TRY(file_join(path, sizeof path, folder, name));
-    TRY(checkpoint_open(&file, path));
-    int code = weights_load_elem(weights, table, &file, part);
-    checkpoint_close(&file);
-    return code;
-}
-
-/* Exports of the first version had the trunk in a file. */
-static const char *trunk_name(const char *folder) {
-    char path[FILE_PATH_MAX];
-    return !file_join(path, sizeof path, folder, "transformer") && file_exists(path) ? "transformer"
-                                                                                     : "transformer.safetensors";
-}
-
 /* Its tensors are here, or its weights somewhere else. */
 static int load_codec(const char *folder, const struct student_description *d, struct codec *codec) {
     char path[FILE_PATH_MAX];
@@ -266,12 +249,15 @@ int student_open(struct student *s, const char *folder) {
 int student_load(struct student *s, const char *folder) {
     const struct student_description *d = &s->description;
     const struct dit_config *c = &d->dit;
+    int audio;
     TRY(arena_commit(&s->weights));
     s->params = (struct params){.table = &s->net.table};
     s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
     mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding */
-    TRY(load_part(folder, trunk_name(folder), s->params.weights, &s->net.table, WEIGHTS_TRUNK));
-    if (c->audio_dim) TRY(load_part(folder, "audio.safetensors", s->params.weights, &s->net.table, WEIGHTS_AUDIO));
+    struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
+    const struct weights_taker taker = weights_to_arena(&arena);
+    TRY(pretrained_load(&taker, &s->net.table, folder, &audio));
+    if (!audio) return error_set(ERR_INPUT, "%s: has no audio.safetensors", folder);
     s->text = malloc((size_t)c->text_len * (size_t)c->text_dim * sizeof *s->text);
     if (!s->text) return error_set(ERR_DEVICE, "out of memory for the text");
     TRY(load_text(folder, d, s->text));

@@ -86,36 +86,16 @@ int weights_load(const struct weights_taker *sink, const struct param_table *tab
     return OK;
 }
 
-struct arena_target {
-    const struct param_table *table;
-    elem *weights;
-    real *master;
-};
-
-static int take_elem(void *self, const struct param *p, size_t from, size_t count, const float *values) {
-    const struct arena_target *to = self;
-    transfer_to_elem(to->weights + param_position(to->table, p) + from, values, (long)count);
+static int take_arena(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    const struct weights_arena *to = self;
+    size_t at = param_position(to->table, p) + from;
+    if (to->weights) transfer_to_elem(to->weights + at, values, (long)count);
+    if (to->master) transfer_to_real(to->master + at, values, (long)count);
     return OK;
 }
 
-static int take_real(void *self, const struct param *p, size_t from, size_t count, const float *values) {
-    const struct arena_target *to = self;
-    transfer_to_real(to->master + param_position(to->table, p) + from, values, (long)count);
-    return OK;
-}
-
-int weights_load_elem(elem *weights, const struct param_table *table, const struct checkpoint *c,
-                      enum weights_part part) {
-    struct arena_target target = {.table = table, .weights = weights};
-    const struct weights_taker sink = {take_elem, &target};
-    return weights_load(&sink, table, c, part);
-}
-
-int weights_load_real(real *master, const struct param_table *table, const struct checkpoint *c,
-                      enum weights_part part) {
-    struct arena_target target = {.table = table, .master = master};
-    const struct weights_taker sink = {take_real, &target};
-    return weights_load(&sink, table, c, part);
+struct weights_taker weights_to_arena(struct weights_arena *arena) {
+    return (struct weights_taker){take_arena, arena};
 }
 
 /* ---- saving ---- */

@@ -28,11 +28,13 @@ int weights_load(const struct weights_taker *sink, const struct param_table *tab
                  enum weights_part part);
 /* The check alone. */
 int weights_check(const struct param_table *table, const struct checkpoint *checkpoint, enum weights_part part);
-/* Into device arenas [table->total]. */
-int weights_load_elem(elem *weights, const struct param_table *table, const struct checkpoint *checkpoint,
-                      enum weights_part part);
-int weights_load_real(real *master, const struct param_table *table, const struct checkpoint *checkpoint,
-                      enum weights_part part);
+/* Into device arenas [table->total]: those that are not NULL. `arena` lives as long as the taker. */
+struct weights_arena {
+    const struct param_table *table;
+    elem *weights;
+    real *master;
+};
+struct weights_taker weights_to_arena(struct weights_arena *arena);
 
 struct weights_format {
     enum weights_naming naming;

@@ -105,6 +105,7 @@ static const struct config_field fields[] = {
 
     STAGE("teacher", teacher.stage, "1600", "16"),
     OPTIMISER("teacher.optimiser", teacher.stage.optimiser, "1e-3", "0.9", "0.99", "0.01", "1", "100", "250", "0.995"),
+    PATH("teacher.init", teacher.init, "", "Wan checkpoint to start from, file or folder; empty: random weights"),
     LEVEL("teacher.level", teacher.level, "shifted_uniform", "5", "0", "1"),
     REAL("teacher.drop_text", teacher.drop_text, 0, 1, "0", "share of samples whose text is dropped"),
     REAL("teacher.drop_audio", teacher.drop_audio, 0, 1, "0.1", "share of samples whose audio is dropped"),

@@ -38,6 +38,7 @@ struct level_config {
 
 struct teacher_config {
     struct stage_config stage;
+    char init[RUN_PATH]; /* transformer to start from (checkpoints/pretrained.h); empty: random weights */
     struct level_config level;
     double drop_text, drop_audio;
     struct sampler_config sampler; /* of the samples that the stage shows */

@@ -1,11 +1,14 @@
 /* teacher.c: trains the bidirectional teacher.
    usage: teacher CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/teacher. Metrics: loss (velocity mean square), grad_norm, lr, ms, skipped. */
+   Starts from random weights or from a Wan checkpoint (teacher.init). Writes RUN/teacher. Metrics: loss (velocity mean square), grad_norm, lr, ms, skipped. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/args.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "checkpoints/pretrained.h"
+#include "kernels/device.h"
 #include "model/sampler.h"
 #include "train/stage.h"
 #include "train/teacher_step.h"
@@ -68,6 +71,23 @@ static int train(struct program *p) {
     return report_to(p, (long)s->step - 1);
 }
 
+/* Random weights; then, of a transformer that is there already, its own. Audio modules that it lacks stay random with an
+   output of zero: the network gives what it gave before, to the last bit. */
+static int start_fresh(struct program *p) {
+    const char *init = p->stage.config.teacher.init;
+    struct optimiser *o = &p->step.optimiser;
+    struct weights_arena arena = {.table = o->table, .master = o->master};
+    const struct weights_taker taker = weights_to_arena(&arena);
+    int audio;
+    teacher_step_fresh(&p->step);
+    if (!init[0]) return OK;
+    TRY(pretrained_expect(init, &p->stage.config.model));
+    TRY(pretrained_load(&taker, o->table, init, &audio));
+    optimiser_start(o);
+    log_line("teacher starts from %s%s", init, audio ? "" : "; its audio modules are new");
+    return device_sync();
+}
+
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {.name = "teacher", .settings = offsetof(struct run_config, teacher.stage)};
     int go_on, resumed;
@@ -80,7 +100,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     train_state_network(&p->stage.saved, "teacher", &p->step.optimiser);
     teacher_step_prepare(&p->step);
     TRY(stage_begin(&p->stage, &resumed));
-    if (!resumed) teacher_step_fresh(&p->step);
+    if (!resumed) TRY(start_fresh(p));
     p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
     TRY(train(p));
