@@ -5,7 +5,6 @@
 #include "kernels/comm/launch.h"
 #include "kernels/comm/transport.h"
 
-extern const struct comm_transport comm_tcp;
 /* launch->size > 1 */
 int tcp_open(struct comm *comm, const struct launch *launch, const struct comm_options *options, double timeout);
 
