@@ -55,6 +55,13 @@ LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cm
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif
+# MPI: 1 where pkg-config finds Open MPI or MPICH; the streaming program never links it.
+MPI_PACKAGE := $(firstword $(foreach p,ompi-c mpich,$(if $(shell pkg-config --exists $(p) 2>/dev/null && echo 1),$(p))))
+MPI      ?= $(if $(MPI_PACKAGE),1,0)
+ifeq ($(MPI),1)
+$(BUILD)/kernels/comm/mpi.o: CFLAGS += -DHAVE_MPI $(shell pkg-config --cflags $(MPI_PACKAGE) | sed 's/-I/-isystem /g')
+LIBS_FULL += -Wl,--as-needed $(shell pkg-config --libs $(MPI_PACKAGE)) -Wl,--no-as-needed
+endif
 
 # Programs: one .c with main each; all other sources go to the library of their floor.
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\

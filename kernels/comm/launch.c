@@ -103,7 +103,7 @@ static int from_mpi(struct launch *l) {
 }
 
 int launch_read(struct launch *l) {
-    *l = (struct launch){.size = 1, .local_rank = -1, .local_size = -1};
+    *l = (struct launch){.size = 1, .local_rank = -1, .local_size = -1, .listener = -1};
     if (gethostname(l->host, sizeof l->host - 1)) snprintf(l->host, sizeof l->host, "this host");
     int mpi = variable("OMPI_COMM_WORLD_SIZE") || (variable("PMI_SIZE") && !variable("SLURM_STEP_ID"));
     if (variable("RANK") || (variable("WORLD_SIZE") && !mpi)) return from_environment(l);

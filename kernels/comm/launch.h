@@ -15,6 +15,7 @@ struct launch {
     int local_rank, local_size;       /* -1: not told */
     char address[256], fallback[256]; /* of rank 0's host; fallback: when the first has no address. "": none */
     int port;
+    int listener;  /* rank 0: a socket that listens there already; -1: none. Not from the environment */
     char host[64]; /* this one's name; under Slurm its node's */
 };
 /* ERR_USAGE names the variable that is missing or wrong. */

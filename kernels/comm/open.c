@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "kernels/comm/mpi.h"
 #include "kernels/comm/tcp.h"
 
 enum { DEFAULT_TIMEOUT = 25 };
@@ -40,6 +41,13 @@ static int open_tcp(struct comm *comm, const struct launch *l, const struct comm
     return tcp_open(comm, l, options, timeout);
 }
 
+static int open_mpi(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {
+    if (l->by != LAUNCH_MPI && l->by != LAUNCH_ALONE)
+        return error_set(ERR_USAGE, "transport \"mpi\" needs mpirun to start the processes");
+    if (l->size == 1) return open_single(comm, l);
+    return mpi_open(comm, l, options, timeout);
+}
+
 int comm_open(struct comm *comm, const struct comm_options *options) {
     struct launch launch;
     double timeout;
@@ -50,5 +58,6 @@ int comm_open(struct comm *comm, const struct comm_options *options) {
         options->transport && strcmp(options->transport, "auto") ? options->transport : automatic(&launch);
     if (!strcmp(name, "single")) return open_single(comm, &launch);
     if (!strcmp(name, "tcp")) return open_tcp(comm, &launch, options, timeout);
-    return error_set(ERR_USAGE, "transport \"%s\" is not built (auto, single, tcp)", name);
+    if (!strcmp(name, "mpi")) return open_mpi(comm, &launch, options, timeout);
+    return error_set(ERR_USAGE, "transport \"%s\" is not built (auto, single, tcp, mpi)", name);
 }

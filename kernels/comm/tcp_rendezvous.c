@@ -263,7 +263,9 @@ int tcp_rendezvous(struct tcp_job *job, const struct launch *l, const char *conf
     TRY(meeting_place(l, &place));
     struct socket_address at = place;
     if (l->rank) socket_set_port(&at, 0);
-    TRY(socket_listen(&job->listener, &at, !socket_is_loopback(&place), &port));
+    job->listener = l->listener;
+    port = l->port;
+    if (l->listener < 0) TRY(socket_listen(&job->listener, &at, !socket_is_loopback(&place), &port));
     TRY(describe_self(&own, job, l, config, port));
     if (l->rank == 0) return receive_guests(job, &own, config);
     return call_on_rank_0(job, l, &place, &own, config);

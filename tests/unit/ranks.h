@@ -19,12 +19,15 @@
 
 enum { RANKS_MAX = 8, RANKS_SECONDS = 60 };
 
+static inline const char *ranks_own(void) {
+    const char *rank = getenv("RANK");
+    return rank ? rank : getenv("OMPI_COMM_WORLD_RANK");
+}
 /* In a rank: ends it with a line when the condition does not hold. */
 #define CHECK(condition)                                                                                               \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: rank %s: %s [%s]\n", __FILE__, __LINE__, getenv("RANK"), #condition,               \
-                    error_text());                                                                                     \
+            fprintf(stderr, "%s:%d: rank %s: %s [%s]\n", __FILE__, __LINE__, ranks_own(), #condition, error_text());   \
             fflush(stderr);                                                                                            \
             _exit(99);                                                                                                 \
         }                                                                                                              \

@@ -1,4 +1,5 @@
-/* test_comm.c: every collective over tcp between 1 to 5 processes of this host: odd, zero and unequal counts, sizes of
+/* test_comm.c: every collective over tcp between 1 to 5 processes of this host, or, started by mpirun (tests/e2e/mpi.sh),
+   over MPI between its processes: odd, zero and unequal counts, sizes of
    several chunks, sums in rank order to the bit, overlap by tickets, parts, host values, agreement on errors. */
 #include <math.h>
 #include <setjmp.h>
@@ -10,8 +11,10 @@
 #include "tests/unit/ranks.h"
 
 static struct comm world;
+static int started_by_mpi; /* which cannot be started twice: one communicator serves all tests */
 
 static void join(int size) {
+    if (started_by_mpi && world.size) return;
     CHECK(device_init(1) == OK);
     CHECK(comm_open(&world, &(struct comm_options){.timeout = 10}) == OK);
     CHECK(world.size == size && world.local_size == size && world.local_rank == world.rank);
@@ -19,7 +22,7 @@ static void join(int size) {
 
 static int leave(void) {
     CHECK(comm_barrier(&world) == OK);
-    comm_close(&world);
+    if (!started_by_mpi) comm_close(&world);
     return 0;
 }
 
@@ -287,32 +290,47 @@ static int late(int rank, int size, void *context) {
     return leave();
 }
 
-static void with_every_size(int (*run)(int, int, void *), int least) {
-    for (int n = least; n <= 5; n++) assert_int_equal(ranks_run(n, run, NULL), 0);
-}
-#define TEST(name, least)                                                                                              \
-    static void test_##name(void **state) {                                                                            \
-        (void)state;                                                                                                   \
-        with_every_size(name, least);                                                                                  \
+static const struct {
+    const char *name;
+    int (*run)(int rank, int size, void *context);
+    int least; /* ranks */
+} all[] = {{"all_reduce", all_reduce, 1},
+           {"reduce_scatter", reduce_scatter, 1},
+           {"all_gather", all_gather, 1},
+           {"all_to_all", all_to_all, 1},
+           {"broadcast", broadcast, 1},
+           {"host_values", host_values, 1},
+           {"not_a_number", not_a_number, 1},
+           {"agreement", agreement, 2},
+           {"overlap", overlap, 2},
+           {"parts", parts, 2},
+           {"late", late, 2}};
+enum { ALL = sizeof all / sizeof *all };
+
+static int as_a_rank_of_mpi(void) {
+    int rank = atoi(getenv("OMPI_COMM_WORLD_RANK")), size = atoi(getenv("OMPI_COMM_WORLD_SIZE"));
+    started_by_mpi = 1;
+    for (int i = 0; i < ALL; i++) {
+        int code = all[i].run(rank, size, NULL);
+        if (code) return code;
+        if (rank == 0) printf("%s: passed on %d ranks\n", all[i].name, size);
     }
-TEST(all_reduce, 1)
-TEST(reduce_scatter, 1)
-TEST(all_gather, 1)
-TEST(all_to_all, 1)
-TEST(broadcast, 1)
-TEST(host_values, 1)
-TEST(not_a_number, 1)
-TEST(agreement, 2)
-TEST(overlap, 2)
-TEST(parts, 2)
-TEST(late, 2)
+    comm_close(&world);
+    return 0;
+}
+
+static void on_every_size(void **state) {
+    const int i = *(const int *)*state;
+    for (int n = all[i].least; n <= 5; n++) assert_int_equal(ranks_run(n, all[i].run, NULL), 0);
+}
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_reduce),   cmocka_unit_test(test_reduce_scatter),
-                                       cmocka_unit_test(test_all_gather),   cmocka_unit_test(test_all_to_all),
-                                       cmocka_unit_test(test_broadcast),    cmocka_unit_test(test_host_values),
-                                       cmocka_unit_test(test_not_a_number), cmocka_unit_test(test_agreement),
-                                       cmocka_unit_test(test_overlap),      cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_late)};
+    static int index[ALL];
+    struct CMUnitTest tests[ALL];
+    if (getenv("OMPI_COMM_WORLD_SIZE")) return as_a_rank_of_mpi();
+    for (int i = 0; i < ALL; i++) {
+        index[i] = i;
+        tests[i] = (struct CMUnitTest){.name = all[i].name, .test_func = on_every_size, .initial_state = &index[i]};
+    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
