@@ -41,6 +41,8 @@ look() {
     needs libsentencepiece-dev pkg-config --exists sentencepiece
     needs g++ command -v ${CXX:-g++}
     needs gnuplot-nox command -v gnuplot
+    needs libopenmpi-dev pkg-config --exists ompi-c
+    needs openmpi-bin command -v mpirun
 }
 
 look

@@ -15,7 +15,7 @@
 #include "kernels/comm/tcp_job.h"
 #include "kernels/types.h"
 
-enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 10, CONFIG_MAX = 1 << 20 };
+enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 2, CONFIG_MAX = 1 << 20 };
 static const char MAGIC[8] = "savatar1";
 
 struct hello {
