@@ -47,6 +47,7 @@ int codec_decode(struct codec *codec, const float *latents, int frames, float *p
 struct pca_fit {
     int height, width, patch, channels;
     double scale_power;
+    double motion_weight; /* of what differs among the four frames; 1: none (codec_pca.c) */
 };
 int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(void *user, float *group), void *user);
 

@@ -1,11 +1,14 @@
 /* codec_pca.c: the embedded video codec, linear and causal.
    A latent frame is a group of 4 pixel frames cut in p x p patches; a patch is a vector v of 12 p^2 numbers (frame,
-   colour, row, column). With orthonormal principal components b_c of such vectors, their mean m and a scale k_c,
-     latent[c, i, j] = k_c b_c . (v - m)          v = m + sum_c (latent[c, i, j] / k_c) b_c
-   k_c = g / deviation_c^scale_power, g so that the mean square of all latents is 1 (codec_pca_fit.c).
+   colour, row, column). With the mean m of such vectors, orthonormal principal components b_c of the vectors W (v - m), and a
+   scale k_c,
+     latent[c, i, j] = k_c b_c . W (v - m)        v = m + W^-1 sum_c (latent[c, i, j] / k_c) b_c
+   k_c = g / deviation_c^scale_power, g so that the mean square of all latents is 1 (codec_pca_fit.c). W leaves the mean of the
+   four frames as it is and multiplies what differs from it by the motion weight w: where a face fills the picture
+   and hardly moves, components fitted with w = 1 hold detail and lose the lips' motion within a group.
    Latent 0 stands for one pixel frame: that frame four times over goes through the same basis, and the decoder gives
    the mean of the four frames it gets back. The decoder is linear, so it can leave [-1, 1] a little.
-   Tensors: pca.basis [C, 12 p^2], pca.mean [12 p^2], pca.scale [C]. */
+   Tensors: pca.basis [C, 12 p^2] (b), pca.mean [12 p^2], pca.scale [C], pca.motion_weight [1] (left out: 1). */
 #include "model/codec.h"
 
 #include <math.h>
@@ -19,10 +22,13 @@ struct pca {
     int patch, size;     /* p, 12 p^2 */
     float *basis;        /* [C, size] */
     float *mean, *scale; /* [size], [C] */
-    float *offset;       /* [C]: b_c . m */
-    float *inverse;      /* [C]: 1 / k_c */
-    float *tile;         /* [size, PCA_LANES], patches side by side */
-    float *pending;      /* [4, 3, height, width]: encoder input that does not fill a group yet */
+    float motion_weight;
+    float *analysis;  /* [C, size]: W b_c */
+    float *synthesis; /* [C, size]: W^-1 b_c */
+    float *offset;    /* [C]: W b_c . m */
+    float *inverse;   /* [C]: 1 / k_c */
+    float *tile;      /* [size, PCA_LANES], patches side by side */
+    float *pending;   /* [4, 3, height, width]: encoder input that does not fill a group yet */
     int pending_frames;
     int encoder_started, decoder_started;
 };
@@ -52,7 +58,7 @@ static void encode_group(const struct codec *codec, const float *frames, size_t 
         pca_gather(pca->tile, frames, stride, codec->height, codec->width, pca->patch, first, count);
         for (int c = 0; c < codec->channels; c++) {
             float sum[PCA_LANES] = {0};
-            const float *b = pca->basis + (size_t)c * pca->size;
+            const float *b = pca->analysis + (size_t)c * pca->size;
             for (int k = 0; k < pca->size; k++)
 #pragma omp simd
                 for (int lane = 0; lane < PCA_LANES; lane++)
@@ -74,7 +80,7 @@ static void decode_group(const struct codec *codec, const float *latent, int ima
         for (int k = 0; k < size; k++)
             for (int lane = 0; lane < PCA_LANES; lane++) pca->tile[(size_t)k * PCA_LANES + lane] = pca->mean[k];
         for (int c = 0; c < C; c++) {
-            const float *from = latent + (size_t)c * patches + first, *b = pca->basis + (size_t)c * size;
+            const float *from = latent + (size_t)c * patches + first, *b = pca->synthesis + (size_t)c * size;
             for (int lane = 0; lane < PCA_LANES; lane++) z[lane] = lane < count ? from[lane] * pca->inverse[c] : 0;
             for (int k = 0; k < size; k++)
 #pragma omp simd
@@ -147,7 +153,8 @@ static int pca_tensors(const struct codec *codec, struct codec_tensor *out, int 
     const struct pca *pca = codec->state;
     const struct codec_tensor all[] = {{"pca.basis", 2, {codec->channels, pca->size}, pca->basis},
                                        {"pca.mean", 1, {pca->size}, pca->mean},
-                                       {"pca.scale", 1, {codec->channels}, pca->scale}};
+                                       {"pca.scale", 1, {codec->channels}, pca->scale},
+                                       {"pca.motion_weight", 1, {1}, &pca->motion_weight}};
     int count = sizeof all / sizeof *all;
     for (int i = 0; i < count && i < capacity; i++) out[i] = all[i];
     return count;
@@ -158,6 +165,8 @@ static void pca_close(struct codec *codec) {
     free(pca->basis);
     free(pca->mean);
     free(pca->scale);
+    free(pca->analysis);
+    free(pca->synthesis);
     free(pca->offset);
     free(pca->inverse);
     free(pca->tile);
@@ -201,6 +210,41 @@ static float *copy(const float *from, size_t count) {
     return to;
 }
 
+void pca_weigh_motion(float *to, const float *from, int size, double weight) {
+    int frame = size / 4;
+    for (int k = 0; k < frame; k++) {
+        double mean = 0;
+        for (int f = 0; f < 4; f++) mean += 0.25 * (double)from[f * frame + k];
+        for (int f = 0; f < 4; f++) to[f * frame + k] = (float)(mean + weight * ((double)from[f * frame + k] - mean));
+    }
+}
+
+/* What is derived from the tensors. */
+static void derive(struct pca *pca, int channels) {
+    for (int c = 0; c < channels; c++) {
+        const float *b = pca->basis + (size_t)c * pca->size;
+        float *analysis = pca->analysis + (size_t)c * pca->size;
+        pca_weigh_motion(analysis, b, pca->size, (double)pca->motion_weight);
+        pca_weigh_motion(pca->synthesis + (size_t)c * pca->size, b, pca->size, 1 / (double)pca->motion_weight);
+        double sum = 0;
+        for (int k = 0; k < pca->size; k++) sum += (double)analysis[k] * (double)pca->mean[k];
+        pca->offset[c] = (float)sum;
+        pca->inverse[c] = 1 / pca->scale[c];
+    }
+}
+
+/* The optional tensor's value; 0: the error text says what is wrong with it. */
+static float motion_weight(const struct codec_tensor *tensors, int count) {
+    int there = 0;
+    for (int i = 0; i < count; i++) there |= !strcmp(tensors[i].name, "pca.motion_weight");
+    if (!there) return 1;
+    const struct codec_tensor *t = find(tensors, count, "pca.motion_weight", 1);
+    if (!t) return 0;
+    if (t->shape[0] == 1 && t->data[0] >= 1e-3f && t->data[0] <= 1e3f) return t->data[0];
+    error_set(ERR_INPUT, "codec pca: pca.motion_weight is not one number of 0.001 to 1000");
+    return 0;
+}
+
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count) {
     const struct codec_tensor *basis = find(tensors, count, "pca.basis", 2);
     if (!basis) return ERR_INPUT;
@@ -219,6 +263,8 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
         return error_set(ERR_INPUT, "codec pca: pca.scale has %ld values, pca.basis %ld rows", scale->shape[0], C);
     for (long c = 0; c < C; c++)
         if (scale->data[c] <= 0) return error_set(ERR_INPUT, "codec pca: pca.scale[%ld] is not positive", c);
+    float weight = motion_weight(tensors, count);
+    if (weight <= 0) return ERR_INPUT;
     if (codec->height % p || codec->width % p)
         return error_set(ERR_INPUT, "codec pca: %d x %d pixels do not divide into patches of %d", codec->height,
                          codec->width, p);
@@ -235,19 +281,18 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
     pca->basis = copy(basis->data, (size_t)(C * size));
     pca->mean = copy(mean->data, (size_t)size);
     pca->scale = copy(scale->data, (size_t)C);
+    pca->motion_weight = weight;
+    pca->analysis = malloc((size_t)(C * size) * sizeof(float));
+    pca->synthesis = malloc((size_t)(C * size) * sizeof(float));
     pca->offset = malloc((size_t)C * sizeof(float));
     pca->inverse = malloc((size_t)C * sizeof(float));
     pca->tile = malloc((size_t)size * PCA_LANES * sizeof(float));
     pca->pending = malloc(12 * (size_t)codec->height * codec->width * sizeof(float));
-    if (!pca->basis || !pca->mean || !pca->scale || !pca->offset || !pca->inverse || !pca->tile || !pca->pending) {
+    if (!pca->basis || !pca->mean || !pca->scale || !pca->analysis || !pca->synthesis || !pca->offset ||
+        !pca->inverse || !pca->tile || !pca->pending) {
         pca_close(codec);
         return error_set(ERR_DEVICE, "codec pca: out of memory");
     }
-    for (long c = 0; c < C; c++) {
-        double sum = 0;
-        for (long k = 0; k < size; k++) sum += (double)basis->data[c * size + k] * mean->data[k];
-        pca->offset[c] = (float)sum;
-        pca->inverse[c] = 1 / scale->data[c];
-    }
+    derive(pca, (int)C);
     return OK;
 }

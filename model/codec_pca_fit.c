@@ -218,6 +218,23 @@ static void leading_eigenvectors(double *q, double *values, const double *a, int
     }
 }
 
+/* products = W products W^T, W as in codec_pca.c: over rows, then over columns. */
+static void weigh_motion(struct covariance *cov, double weight) {
+    int n = cov->size, frame = n / 4;
+    if (weight == 1) return;
+    for (int side = 0; side < 2; side++)
+        for (int line = 0; line < n; line++)
+            for (int k = 0; k < frame; k++) {
+                double *at[4], mean = 0;
+                for (int f = 0; f < 4; f++) {
+                    int other = f * frame + k;
+                    at[f] = cov->products + (side ? (size_t)line * n + other : (size_t)other * n + line);
+                    mean += 0.25 * *at[f];
+                }
+                for (int f = 0; f < 4; f++) *at[f] = mean + weight * (*at[f] - mean);
+            }
+}
+
 /* The codec from covariance and mean. */
 static int open_fitted(struct codec *codec, const struct pca_fit *fit, const struct covariance *cov) {
     int n = cov->size, C = fit->channels, m = C + (C / 2 > 8 ? C / 2 : 8);
@@ -227,6 +244,7 @@ static int open_fitted(struct codec *codec, const struct pca_fit *fit, const str
            *work = malloc(sizeof *work * work_size);
     float *basis = malloc(sizeof *basis * (size_t)C * n), *mean = malloc(sizeof *mean * (size_t)n),
           *scale = malloc(sizeof *scale * (size_t)C);
+    float motion_weight = (float)fit->motion_weight;
     int code = OK;
     if (!q || !values || !work || !basis || !mean || !scale) code = error_set(ERR_DEVICE, "codec pca: out of memory");
     if (!code) {
@@ -247,9 +265,11 @@ static int open_fitted(struct codec *codec, const struct pca_fit *fit, const str
         }
         for (int c = 0; c < C; c++) scale[c] /= (float)sqrt(square);
         for (int k = 0; k < n; k++) mean[k] = (float)cov->sum[k];
-        const struct codec_tensor tensors[] = {
-            {"pca.basis", 2, {C, n}, basis}, {"pca.mean", 1, {n}, mean}, {"pca.scale", 1, {C}, scale}};
-        code = codec_open(codec, "pca", fit->height, fit->width, tensors, 3);
+        const struct codec_tensor tensors[] = {{"pca.basis", 2, {C, n}, basis},
+                                               {"pca.mean", 1, {n}, mean},
+                                               {"pca.scale", 1, {C}, scale},
+                                               {"pca.motion_weight", 1, {1}, &motion_weight}};
+        code = codec_open(codec, "pca", fit->height, fit->width, tensors, sizeof tensors / sizeof *tensors);
     }
     free(q);
     free(values);
@@ -270,6 +290,8 @@ int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(vo
     if (fit->channels < 1 || fit->channels > 12 * p * p)
         return error_set(ERR_USAGE, "codec pca: channels is %d, but a patch of %d has 1 to %d components",
                          fit->channels, p, 12 * p * p);
+    if (!(fit->motion_weight >= 1e-3 && fit->motion_weight <= 1e3))
+        return error_set(ERR_USAGE, "codec pca: motion_weight is %g, not 0.001 to 1000", fit->motion_weight);
     struct covariance cov = {.size = 12 * p * p, .panels = (12 * p * p + PANEL - 1) / PANEL};
     size_t frame = 3 * (size_t)fit->height * fit->width;
     float *group = malloc(4 * frame * sizeof *group), *tile = malloc(sizeof *tile * (size_t)cov.size * PCA_LANES);
@@ -293,6 +315,7 @@ int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(vo
     if (!code && cov.count + cov.filled < 2) code = error_set(ERR_INPUT, "codec pca: no frames to fit it to");
     if (!code) {
         covariance_finish(&cov);
+        weigh_motion(&cov, fit->motion_weight);
         code = open_fitted(codec, fit, &cov);
     }
     free(group);

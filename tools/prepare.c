@@ -230,7 +230,7 @@ static int make_codec(struct preparation *p, int workers) {
     if (!code) {
         size_t size = 12 * (size_t)c->height * (size_t)c->width;
         struct sample_reader reader = {.p = p, .bytes = malloc(size), .size = size};
-        struct pca_fit fit = {c->height, c->width, c->patch, c->channels, c->scale_power};
+        struct pca_fit fit = {c->height, c->width, c->patch, c->channels, c->scale_power, c->motion_weight};
         double start = clock_seconds();
         code =
             reader.bytes ? codec_fit_pca(&p->codec, &fit, next_group, &reader) : error_set(ERR_DEVICE, "out of memory");

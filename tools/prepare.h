@@ -15,7 +15,7 @@ struct prepare_config {
     char out[768];
     long seed;
     int height, width, patch, channels;
-    double scale_power;
+    double scale_power, motion_weight;
     int frames; /* latent frames of a window */
     int stride; /* video frames from one window's start to the next */
     char audio_encoder[32];

@@ -20,6 +20,8 @@ const struct config_field prepare_fields[] = {
     {"channels", CONFIG_INT, AT(channels), 1, 1024, "48", NULL, 0, 0, "numbers of a latent"},
     {"scale_power", CONFIG_REAL, AT(scale_power), 0, 1, "0.5", NULL, 0, 0,
      "latents are divided by deviation^scale_power: 0 as they are, 1 all alike"},
+    {"motion_weight", CONFIG_REAL, AT(motion_weight), 1e-3, 1e3, "1", NULL, 0, 0,
+     "weight of the motion within a latent frame when the codec is fitted: above 1 keeps more of it, and less detail"},
     {"frames", CONFIG_INT, AT(frames), 2, 1000, "13", NULL, 0, 0,
      "latent frames of a window: 1 + 4 (frames - 1) pictures"},
     {"stride", CONFIG_INT, AT(stride), 1, 100000, "25", NULL, 0, 0,

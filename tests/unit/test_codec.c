@@ -40,15 +40,19 @@ static int next_group(void *user, float *group) {
     return 1;
 }
 
-static const struct pca_fit fit = {HEIGHT, WIDTH, PATCH, CHANNELS, 0.5};
+static const struct pca_fit fit = {HEIGHT, WIDTH, PATCH, CHANNELS, 0.5, 1};
 
-static int setup(void **state) {
+static int setup_weighted(void **state, double motion_weight) {
     static struct codec codec;
     struct source source = {0, 0};
-    if (codec_fit_pca(&codec, &fit, next_group, &source)) return -1;
+    struct pca_fit weighted = fit;
+    weighted.motion_weight = motion_weight;
+    if (codec_fit_pca(&codec, &weighted, next_group, &source)) return -1;
     *state = &codec;
     return 0;
 }
+static int setup(void **state) { return setup_weighted(state, 1); }
+static int setup_for_motion(void **state) { return setup_weighted(state, 4); }
 
 static int teardown(void **state) {
     codec_close(*state);
@@ -84,8 +88,8 @@ static void shape_and_scale(void **state) {
         }
     }
     assert_float_equal(square / (double)count, 1, 2e-3);
-    struct codec_tensor t[3];
-    assert_int_equal(codec_tensors(codec, t, 3), 3);
+    struct codec_tensor t[4];
+    assert_int_equal(codec_tensors(codec, t, 4), 4);
     assert_string_equal(t[0].name, "pca.basis");
     long size = t[0].shape[1];
     assert_int_equal(size, 12 * PATCH * PATCH);
@@ -106,8 +110,8 @@ static void components_are_principal(void **state) {
     double n = 0;
     memset(sum, 0, sizeof sum);
     memset(product, 0, sizeof product);
-    struct codec_tensor t[3];
-    codec_tensors(codec, t, 3);
+    struct codec_tensor t[4];
+    codec_tensors(codec, t, 4);
     struct source source = {0, 0};
     while (next_group(&source, group + FRAME)) {
         codec_encode_reset(codec);
@@ -119,10 +123,11 @@ static void components_are_principal(void **state) {
                 for (int b = 0; b <= a; b++) product[a][b] += va * z[(CHANNELS + b) * PATCHES + p] / t[2].data[b];
             }
     }
-    double first = product[0][0] / n;
+    double first = product[0][0] / n,
+           rounding = 1e-9 * (double)(t[3].data[0] * t[3].data[0]); /* the weight scales it */
     for (int a = 0; a < CHANNELS; a++) {
         assert_true(fabs(sum[a] / n) < 1e-4 * sqrt(first));
-        if (a) assert_true(product[a][a] <= product[a - 1][a - 1] * (1 + 1e-3) + 1e-9 * n);
+        if (a) assert_true(product[a][a] <= product[a - 1][a - 1] * (1 + 1e-3) + rounding * n);
         for (int b = 0; b < a; b++) assert_true(fabs(product[a][b] / n) < 1e-5 * first);
     }
 }
@@ -142,6 +147,40 @@ static void round_trip(void **state) {
     free(clip);
     free(back);
     free(latents);
+}
+
+/* Mean square error of what differs from a group's mean picture, on a clip that is not in the fit. */
+static double motion_error(struct codec *codec) {
+    static float clip[5 * FRAME], back[5 * FRAME], latents[2 * CHANNELS * (HEIGHT / PATCH) * (WIDTH / PATCH)];
+    double sum = 0;
+    for (int f = 0; f < 5; f++) draw(clip + f * FRAME, 41, f);
+    codec_encode_reset(codec);
+    codec_encode(codec, clip, 5, latents);
+    codec_decode_reset(codec);
+    codec_decode(codec, latents, 2, back);
+    for (int i = 0; i < FRAME; i++) {
+        double off[4], mean = 0;
+        for (int f = 0; f < 4; f++)
+            mean += 0.25 * (off[f] = (double)back[(f + 1) * FRAME + i] - clip[(f + 1) * FRAME + i]);
+        for (int f = 0; f < 4; f++) sum += (off[f] - mean) * (off[f] - mean) / (4.0 * FRAME);
+    }
+    return sum;
+}
+
+static void a_motion_weight_keeps_motion(void **state) {
+    (void)state;
+    double error[2];
+    for (int i = 0; i < 2; i++) {
+        struct codec codec;
+        struct source source = {0, 0};
+        struct pca_fit few = fit;
+        few.channels = 6;
+        few.motion_weight = i ? 6 : 1;
+        assert_int_equal(codec_fit_pca(&codec, &few, next_group, &source), OK);
+        error[i] = motion_error(&codec);
+        codec_close(&codec);
+    }
+    assert_true(error[1] < 0.7 * error[0]);
 }
 
 static void stream_equals_whole(void **state) {
@@ -206,8 +245,8 @@ static void first_frame_rule(void **state) {
 
 static void reopened_is_the_same(void **state) {
     struct codec *codec = *state, other;
-    struct codec_tensor t[3];
-    int count = codec_tensors(codec, t, 3);
+    struct codec_tensor t[4];
+    int count = codec_tensors(codec, t, 4);
     assert_int_equal(codec_open(&other, "pca", HEIGHT, WIDTH, t, count), OK);
     size_t latent = (size_t)codec->channels * codec->h * codec->w;
     float *frame = malloc(sizeof(float) * FRAME), *a = malloc(sizeof(float) * latent),
@@ -229,8 +268,8 @@ static void reopened_is_the_same(void **state) {
 
 static void bad_tensors(void **state) {
     struct codec *codec = *state, other;
-    struct codec_tensor t[3], bad[3];
-    codec_tensors(codec, t, 3);
+    struct codec_tensor t[4], bad[4];
+    codec_tensors(codec, t, 4);
     assert_int_equal(codec_open(&other, "pca", HEIGHT, WIDTH, t, 2), ERR_INPUT);
     assert_non_null(strstr(error_text(), "pca.scale"));
     assert_int_equal(codec_open(&other, "vae9", HEIGHT, WIDTH, t, 3), ERR_INPUT);
@@ -280,6 +319,9 @@ static void bad_fits(void **state) {
     bad.patch = 7;
     assert_int_equal(codec_fit_pca(&codec, &bad, one_grey_group, &left), ERR_USAGE);
     bad = fit;
+    bad.motion_weight = 0;
+    assert_int_equal(codec_fit_pca(&codec, &bad, one_grey_group, &left), ERR_USAGE);
+    bad = fit;
     bad.channels = 12 * PATCH * PATCH + 1;
     assert_int_equal(codec_fit_pca(&codec, &bad, one_grey_group, &left), ERR_USAGE);
 }
@@ -289,7 +331,13 @@ int main(void) {
         cmocka_unit_test(shape_and_scale),  cmocka_unit_test(components_are_principal),
         cmocka_unit_test(round_trip),       cmocka_unit_test(stream_equals_whole),
         cmocka_unit_test(first_frame_rule), cmocka_unit_test(reopened_is_the_same),
-        cmocka_unit_test(bad_tensors),      cmocka_unit_test(bad_fits),
+        cmocka_unit_test(bad_tensors),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const struct CMUnitTest others[] = {
+        cmocka_unit_test(a_motion_weight_keeps_motion),
+        cmocka_unit_test(bad_fits),
+    };
+    int failed = cmocka_run_group_tests_name("codec", tests, setup, teardown);
+    failed += cmocka_run_group_tests_name("codec fitted for motion", tests, setup_for_motion, teardown);
+    return failed + cmocka_run_group_tests_name("fits", others, NULL, NULL);
 }

@@ -272,7 +272,7 @@ static void windows(void **state) {
     int rejected, n = 0;
     float *rows, *again;
     assert_int_equal(load(&c, NULL), OK);
-    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5};
+    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
     assert_int_equal(codec_fit_pca(&codec, &fit, grey_source, &n), OK);
     assert_int_equal(cut(&c, &codec, "anna/2.mp4", &head, &rejected, &rows), OK);
     assert_int_equal(head.rows, (50 - 9) / 4 + 1);
@@ -329,7 +329,7 @@ static void bad_clips(void **state) {
     struct codec codec;
     int rejected, n = 0;
     float *rows;
-    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5};
+    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
     assert_int_equal(codec_fit_pca(&codec, &fit, grey_source, &n), OK);
     static const struct {
         const char *name, *override, *says;

@@ -111,7 +111,7 @@ static int make(char **argv) {
     TRY(run_config_load(&config, argv[1], NULL, 0));
     const struct dit_config *c = &config.model;
     int pixels = atoi(argv[3]);
-    struct pca_fit fit = {pixels, pixels, pixels / c->height, c->in_channels, 0.5};
+    struct pca_fit fit = {pixels, pixels, pixels / c->height, c->in_channels, 0.5, 1};
     struct maker m = {.shape = {.F = config.frames,
                                 .C = c->in_channels,
                                 .H = c->height,
