@@ -99,19 +99,58 @@ int codec_file_describe(struct codec *codec, const struct codec_source *s, int h
     return note_weights(codec, s, checksum);
 }
 
-static int is_pca(const char *path) {
+static int print_direction(const struct vae *net, enum vae_direction direction, int height, int width, FILE *out) {
+    struct vae_stream stream;
+    TRY(vae_stream_plan(&stream, net, direction, height, width, 1));
+    vae_stream_print(&stream, out);
+    vae_stream_close(&stream);
+    return OK;
+}
+
+int codec_file_print(const struct codec_source *s, int height, int width, FILE *out) {
+    struct vae_config config;
+    struct codec sizes;
+    struct vae net;
+    TRY(vae_file_config(&config, s->path));
+    TRY(check_name(s, &config));
+    TRY(codec_vae_describe(&sizes, &config, height, width));
+    int code = vae_create(&net, &config);
+    if (!code) {
+        fprintf(out, "%s: %zu parameters, %.1f MiB; %d x %d pixels, latents [%d, %d, %d] of 4 frames\n", sizes.name,
+                net.table.values, (double)net.table.total * sizeof(elem) / 0x1p20, height, width, sizes.channels,
+                sizes.h, sizes.w);
+        code = print_direction(&net, VAE_ENCODE, height, width, out);
+    }
+    if (!code) code = print_direction(&net, VAE_DECODE, height, width, out);
+    vae_destroy(&net);
+    return code;
+}
+
+/* The pca codec's patch, 0 when the file is something else. */
+static int pca_patch(const char *path) {
     struct safetensors file;
+    int patch = 0;
     if (safetensors_open(&file, path)) return 0;
-    int found = safetensors_find(&file, "pca.basis") != NULL;
+    const struct safetensors_entry *basis = safetensors_find(&file, "pca.basis");
+    if (basis && basis->ndim == 2)
+        for (patch = 1; 12L * patch * patch < basis->shape[1];) patch++;
     safetensors_close(&file);
-    return found;
+    return patch;
+}
+
+int codec_file_stride(const char *path, int *stride) {
+    struct vae_config config;
+    if ((*stride = pca_patch(path))) return OK;
+    TRY(vae_file_config(&config, path));
+    *stride = vae_stride(&config);
+    return OK;
 }
 
 int codec_file_open(struct codec *codec, const struct codec_source *s, int height, int width) {
     memset(codec, 0, sizeof *codec);
     if (*s->name && !codec_is_external(s->name) && strcmp(s->name, "pca"))
         return codec_open(codec, s->name, height, width, NULL, 0); /* says which there are */
-    if (!strcmp(s->name, "pca") || (!*s->name && is_pca(s->path))) return open_pca(codec, s->path, height, width);
+    if (!strcmp(s->name, "pca") || (!*s->name && pca_patch(s->path))) return open_pca(codec, s->path, height, width);
     if (!*s->path)
         return error_set(ERR_USAGE, "codec %s: its weights are in a file of their own, and none was named", s->name);
     return open_vae(codec, s, height, width);

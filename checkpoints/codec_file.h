@@ -3,6 +3,7 @@
 #ifndef CHECKPOINTS_CODEC_FILE_H
 #define CHECKPOINTS_CODEC_FILE_H
 
+#include <stdio.h>
 #include "model/codec.h"
 
 /* Where a codec is: its name ("": whatever the file holds), the file or folder, and what its weights' checksum has to be
@@ -15,6 +16,10 @@ int codec_file_open(struct codec *codec, const struct codec_source *source, int 
 /* Name, sizes, checksum and place of an external codec, with no device: its operations are not there. Reads all of its
    weights once. */
 int codec_file_describe(struct codec *codec, const struct codec_source *source, int height, int width);
+/* Pixels of a latent's side. */
+int codec_file_stride(const char *path, int *stride);
+/* Its memory and operations; values are not read. */
+int codec_file_print(const struct codec_source *source, int height, int width, FILE *out);
 
 /* The tensors of a codec that has some (not external). */
 int codec_file_write(const char *path, const struct codec *codec);

@@ -214,13 +214,26 @@ int student_describe(struct student_description *description, const char *folder
     return code ? error_context(code, "%s", path) : OK;
 }
 
+/* An error about weights that the student does not hold. */
+static int elsewhere(int code) {
+    return code ? error_context(code, "codec of the student (codec_weights=FILE names another place)") : OK;
+}
+
+int student_print_codec(const struct student *s, FILE *out) {
+    const struct student_description *d = &s->description;
+    const struct codec_source source = {d->codec, d->codec_weights, d->codec_checksum};
+    if (!codec_is_external(d->codec)) return OK;
+    return elsewhere(codec_file_print(&source, d->pixel_height, d->pixel_width, out));
+}
+
 /* Its tensors are here, or its weights somewhere else. */
 static int load_codec(const char *folder, const struct student_description *d, struct codec *codec) {
     char path[FILE_PATH_MAX];
     int external = codec_is_external(d->codec);
     TRY(file_join(path, sizeof path, folder, "codec.safetensors"));
     const struct codec_source source = {d->codec, external ? d->codec_weights : path, d->codec_checksum};
-    return codec_file_open(codec, &source, d->pixel_height, d->pixel_width);
+    int code = codec_file_open(codec, &source, d->pixel_height, d->pixel_width);
+    return external ? elsewhere(code) : code;
 }
 
 static int load_text(const char *folder, const struct student_description *d, float *text) {

@@ -9,6 +9,7 @@
 #ifndef CHECKPOINTS_STUDENT_H
 #define CHECKPOINTS_STUDENT_H
 
+#include <stdio.h>
 #include "checkpoints/weights.h"
 #include "model/codec.h"
 #include "model/rollout.h"
@@ -47,5 +48,7 @@ int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
+/* Memory and work of a codec with weights in a file of its own, before student_load; nothing for others. */
+int student_print_codec(const struct student *student, FILE *out);
 
 #endif

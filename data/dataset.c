@@ -180,6 +180,10 @@ static int open_file(struct dataset *set) {
         return error_set(ERR_INPUT, "%s: data set of %d Hz sound, but this program needs %d", set->path, rate,
                          DATASET_AUDIO_RATE);
     if (read_text_attribute(set->file, "codec", s->codec, sizeof s->codec)) return damaged(set, "attribute codec");
+    if (codec_is_external(s->codec) &&
+        (read_text_attribute(set->file, "codec_weights", s->codec_weights, sizeof s->codec_weights) ||
+         read_text_attribute(set->file, "codec_checksum", s->codec_checksum, sizeof s->codec_checksum)))
+        return damaged(set, "attributes codec_weights, codec_checksum");
     if (read_text_attribute(set->file, "audio_encoder", s->audio_encoder, sizeof s->audio_encoder))
         return damaged(set, "attribute audio_encoder");
     hsize_t sides[2];

@@ -1,7 +1,7 @@
 /* dataset.h: the HDF5 data set (docs/formats.md). A row is a window of 1 + 4(F-1) video frames, encoded alone, so that
    latent 0 is an image latent. Host memory throughout.
    The file: attributes format, version, fps, audio_rate, codec, audio_encoder and free notes; group codec with the codec's
-   tensors; text [text_len, text_dim]; one group a bucket, named TxHxW (video frames, pixel height and width), with
+   tensors (or attributes codec_weights and codec_checksum: model/codec.h); text [text_len, text_dim]; one group a bucket, named TxHxW (video frames, pixel height and width), with
    latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen [N, T] and the columns clip, identity, utterance and
    split [N]. One bucket is read here.
    Errors: ERR_INPUT for files that are damaged, not data sets, or of sizes that contradict each other. */
@@ -22,6 +22,7 @@ struct dataset_shape {
     int text_len, text_dim;
     int pixel_height, pixel_width;
     char codec[32], audio_encoder[32];
+    char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
 };
 struct dataset_row {      /* pointers into a caller's buffers of the sizes of dataset_shape; NULL: not wanted */
     float *latents;       /* [F, C, H, W] */
@@ -46,7 +47,7 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
 /* A row's columns alone, from memory. */
 void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
 int dataset_text(struct dataset *set, float *text);          /* [text_len, text_dim] */
-int dataset_codec(struct dataset *set, struct codec *codec); /* opens the codec stored with the set */
+int dataset_codec(struct dataset *set, struct codec *codec); /* opens the codec stored with the set (not external) */
 
 /* A note that the writer left; "" when there is none of that name. */
 int dataset_note(struct dataset *set, const char *name, char *text, size_t size);

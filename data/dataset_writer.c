@@ -88,8 +88,11 @@ static int create_contents(struct dataset_writer *w, const struct codec *codec, 
         write_text_attribute(w->file, "audio_encoder", s->audio_encoder))
         return failed(w);
     if (write_array(w->file, "text", 2, (long[]){s->text_len, s->text_dim}, text)) return failed(w);
+    if (codec_is_external(codec->name) && (write_text_attribute(w->file, "codec_weights", codec->weights) ||
+                                           write_text_attribute(w->file, "codec_checksum", codec->checksum)))
+        return failed(w);
     struct codec_tensor tensors[16];
-    int count = codec_tensors(codec, tensors, 16);
+    int count = codec_is_external(codec->name) ? 0 : codec_tensors(codec, tensors, 16);
     hid_t group = H5Gcreate2(w->file, "codec", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     for (int i = 0; i < count; i++)
         if (write_array(group, tensors[i].name, tensors[i].ndim, tensors[i].shape, tensors[i].data)) return failed(w);

@@ -77,6 +77,7 @@ static int allocate(struct session *s, FILE *plan) {
     if (plan) {
         arena_print(&s->student.weights, plan, 0);
         arena_print(&s->buffers, plan, 0);
+        TRY(student_print_codec(&s->student, plan));
     }
     TRY(arena_commit(&s->buffers));
     return layout(s);
@@ -103,6 +104,9 @@ static int open_session(struct session *s, const char *folder, const struct sess
     struct causal_config *causal = &s->student.description.rollout.causal;
     if (options->rapr >= 0) causal->rapr = (enum rapr_mode)options->rapr;
     if (options->sink >= 0) change_sink(causal, options->sink);
+    if (options->codec_weights && *options->codec_weights)
+        snprintf(s->student.description.codec_weights, sizeof s->student.description.codec_weights, "%s",
+                 options->codec_weights);
     TRY(allocate(s, plan));
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
@@ -144,6 +148,12 @@ void session_close(struct session *s) {
     free(s);
 }
 
+/* What codec_encode or codec_decode returned, as an error code. */
+static int codec_gave(int count, int expected) {
+    if (count < 0) return -count;
+    return count == expected ? OK : error_set(ERR_DEVICE, "the codec gave %d frames, not %d", count, expected);
+}
+
 int session_begin(struct session *s, const float *reference, float *first) {
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         struct party *p = &s->party[k];
@@ -155,9 +165,8 @@ int session_begin(struct session *s, const float *reference, float *first) {
     s->rollout.next_chunk = 1;
     codec_encode_reset(&s->student.codec);
     codec_decode_reset(&s->student.codec);
-    if (codec_encode(&s->student.codec, reference, 1, s->latents) != 1 ||
-        codec_decode(&s->student.codec, s->latents, 1, first) != 1)
-        return error_set(ERR_DEVICE, "the codec gave no latent frame for the reference");
+    TRY(codec_gave(codec_encode(&s->student.codec, reference, 1, s->latents), 1));
+    TRY(codec_gave(codec_decode(&s->student.codec, s->latents, 1, first), 1));
     transfer_to_real(s->reference, s->latents, latent_size(s));
     return device_sync();
 }
@@ -280,8 +289,7 @@ int session_take(struct session *s, float *frames, double *seconds) {
     transfer_from_real(s->latents, s->x0, size);
     TRY(device_sync());
     double middle = clock_seconds();
-    if (codec_decode(&s->student.codec, s->latents, chunk, frames) != session_chunk_frames(s))
-        return error_set(ERR_DEVICE, "the codec gave no whole chunk of frames");
+    TRY(codec_gave(codec_decode(&s->student.codec, s->latents, chunk, frames), session_chunk_frames(s)));
     if (seconds) {
         seconds[0] = middle - begin;
         seconds[1] = clock_seconds() - middle;

@@ -16,7 +16,8 @@ struct stream_options {
     double seconds;       /* stop after this much video; 0: at the end of the sound */
     long seed;
     int threads;
-    int sink, rapr; /* enum stream_switch */
+    int sink, rapr;          /* enum stream_switch */
+    char codec_weights[768]; /* "": where the student says */
 };
 int stream_options_read(struct stream_options *options, const char *const *overrides, int count);
 void stream_options_describe(void);

@@ -15,6 +15,7 @@
 #include "kernels/device.h"
 #include "model/transfer.h"
 #include "train/run_config.h"
+#include "train/set_codec.h"
 #include "train/train_state.h"
 
 struct export_options {
@@ -95,7 +96,11 @@ static int export_stage(const struct run_config *config, const struct export_opt
     const char *network = strcmp(o->stage, "teacher") ? "student" : "teacher";
     if (!code) code = read_weights(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, values, &d.step);
     if (!code) code = dataset_text(set, text);
-    if (!code) code = dataset_codec(set, &codec);
+    if (!code) code = set_codec_describe(&codec, set, config->codec_weights);
+    if (!code) {
+        snprintf(d.codec_weights, sizeof d.codec_weights, "%s", codec.weights);
+        snprintf(d.codec_checksum, sizeof d.codec_checksum, "%s", codec.checksum);
+    }
     struct weights_host host = {.table = &net.table, .values = values};
     struct weights_giver source = weights_from_host(&host);
     if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, text);

@@ -134,8 +134,9 @@ static int fill_window(struct teacher_generator *g, struct puppet *puppet, float
     long start = w * (g->T - 1), frame = (long)c->in_channels * c->height * c->width;
     TRY(puppet_draw(puppet, (int)start, d->pixel_height, d->pixel_width, g->frames));
     codec_encode_reset(&g->model.codec);
-    if (codec_encode(&g->model.codec, g->frames, 1, g->latents + (long)b * g->F * frame) != 1)
-        return error_set(ERR_DEVICE, "the codec gave no latent frame for the reference");
+    int encoded = codec_encode(&g->model.codec, g->frames, 1, g->latents + (long)b * g->F * frame);
+    if (encoded != 1)
+        return encoded < 0 ? -encoded : error_set(ERR_DEVICE, "the codec gave no latent frame for the reference");
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         long dim = c->audio_dim;
         const float *mask = puppet_mask(puppet, k == AUDIO_TALK ? PUPPET_AGENT : PUPPET_USER);

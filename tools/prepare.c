@@ -19,7 +19,8 @@
 #include "base/log.h"
 #include "base/philox.h"
 #include "base/progress.h"
-#include "checkpoints/safetensors.h"
+#include "checkpoints/codec_file.h"
+#include "kernels/device.h"
 #include "tools/prepare_report.h"
 #include "tools/worker_pool.h"
 
@@ -31,13 +32,15 @@ struct preparation {
     char work[900];        /* OUT.work */
     char stamp[STAMP_MAX]; /* what the data set depends on: config and clips */
     struct codec codec;
+    int threads;                           /* of a worker, where the codec takes some */
     int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to, groups of each */
 };
 
 /* ---- what the result depends on ---- */
 
 static int is_immaterial(const char *line) {
-    static const char *const keys[] = {"out:", "workers:", "patience:"};
+    /* pca stands in no stamp: it was the only codec when the first data sets were made */
+    static const char *const keys[] = {"out:", "workers:", "patience:", "codec_weights:", "codec: \"pca\""};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
     return 0;
@@ -66,8 +69,10 @@ static int make_stamp(struct preparation *p) {
         hash = (hash ^ e->size) * 1099511628211u;
         hash = (hash ^ e->changed) * 1099511628211u;
     }
-    if (!code && snprintf(p->stamp + used, sizeof p->stamp - used, "clips: %d, %016llx\n", p->list.count,
-                          (unsigned long long)hash) >= (int)(sizeof p->stamp - used))
+    if (!code &&
+        snprintf(p->stamp + used, sizeof p->stamp - used, "%s%s%sclips: %d, %016llx\n",
+                 *p->codec.checksum ? "codec_checksum: " : "", p->codec.checksum, *p->codec.checksum ? "\n" : "",
+                 p->list.count, (unsigned long long)hash) >= (int)(sizeof p->stamp - used))
         code = error_set(ERR_USAGE, "the config is too long");
     return code;
 }
@@ -91,6 +96,26 @@ static int already_done(const struct preparation *p, int *done) {
                      "%s is there and was made otherwise (\"%.*s\" then, \"%.*s\" now): remove it or name another out",
                      p->config.out, (int)strcspn(stamp + line, "\n"), stamp + line, (int)strcspn(p->stamp + line, "\n"),
                      p->stamp + line);
+}
+
+/* A codec with weights in a file of its own: sizes and checksum are found out here, once; a worker opens it for itself. */
+static int find_codec(struct preparation *p) {
+    struct prepare_config *c = &p->config;
+    const struct codec_source source = {c->codec, c->codec_weights, ""};
+    if (!codec_is_external(c->codec)) return OK;
+    TRY(codec_file_describe(&p->codec, &source, c->height, c->width));
+    c->channels = p->codec.channels;
+    c->patch = c->height / p->codec.h;
+    return OK;
+}
+
+/* In a worker. */
+static int open_codec(struct preparation *p) {
+    const struct codec found = p->codec;
+    const struct codec_source source = {found.name, found.weights, found.checksum};
+    if (found.operations) return OK;
+    TRY(device_init(p->threads));
+    return codec_file_open(&p->codec, &source, found.height, found.width);
 }
 
 /* ---- the work folder ---- */
@@ -184,45 +209,14 @@ static int choose_fit_clips(struct preparation *p) {
     return OK;
 }
 
-static int save_codec(const struct preparation *p, const char *path) {
-    struct codec_tensor tensors[16];
-    struct safetensors_entry entries[16] = {{0}};
-    int count = codec_tensors(&p->codec, tensors, 16);
-    for (int i = 0; i < count; i++) {
-        struct safetensors_entry *e = &entries[i];
-        e->name = (char *)tensors[i].name;
-        e->type = ST_F32;
-        e->ndim = tensors[i].ndim;
-        e->count = 1;
-        for (int d = 0; d < e->ndim; d++) e->count *= (size_t)(e->shape[d] = tensors[i].shape[d]);
-        e->bytes = e->count * sizeof(float);
-        e->data = tensors[i].data;
-    }
-    return safetensors_write(path, entries, count, NULL);
-}
-
-static int load_codec(struct preparation *p, const char *path) {
-    struct safetensors file;
-    struct codec_tensor tensors[16];
-    TRY(safetensors_open(&file, path));
-    int count = 0, code = OK;
-    for (; count < file.count && count < 16; count++) {
-        const struct safetensors_entry *e = &file.entries[count];
-        if (e->type != ST_F32 || e->ndim > 4) code = error_set(ERR_INPUT, "%s: is damaged", path);
-        tensors[count] = (struct codec_tensor){.name = e->name, .ndim = e->ndim, .data = e->data};
-        for (int d = 0; d < e->ndim && d < 4; d++) tensors[count].shape[d] = e->shape[d];
-    }
-    if (!code) code = codec_open(&p->codec, "pca", p->config.height, p->config.width, tensors, count);
-    safetensors_close(&file);
-    return code;
-}
-
 /* Fits the codec to the training split, or takes the one that an earlier go fitted. */
 static int make_codec(struct preparation *p, int workers) {
     const struct prepare_config *c = &p->config;
     char path[1024];
     work_path(p, "codec.safetensors", path, sizeof path);
-    if (file_exists(path) && !load_codec(p, path)) return OK;
+    const struct codec_source made = {"pca", path, ""};
+    if (codec_is_external(c->codec)) return OK; /* the workers open it */
+    if (file_exists(path) && !codec_file_open(&p->codec, &made, c->height, c->width)) return OK;
     TRY(choose_fit_clips(p));
     struct worker_pool pool;
     TRY(worker_pool_open(&pool, p->fit_count));
@@ -245,7 +239,7 @@ static int make_codec(struct preparation *p, int workers) {
         unlink(sample);
     }
     worker_pool_close(&pool);
-    return code ? code : save_codec(p, path);
+    return code ? code : codec_file_write(path, &p->codec);
 }
 
 /* ---- the pieces ---- */
@@ -263,6 +257,7 @@ static int piece_job(void *user, int index, struct job *job, int *rejected) {
     struct piece_head head;
     char path[1024];
     piece_path(p, index, path, sizeof path);
+    TRY(open_codec(p));
     TRY(prepare_clip(&p->config, &p->list.entries[index], &p->codec, path, &head, rejected, beat, job));
     take_figures(job, &head);
     return OK;
@@ -397,7 +392,10 @@ static int prepare_pieces(struct preparation *p, int workers, double start) {
 
 static int prepare(struct preparation *p) {
     double start = clock_seconds();
-    int done, lock, workers = p->config.workers ? p->config.workers : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int done, lock, cores = (int)sysconf(_SC_NPROCESSORS_ONLN), workers = p->config.workers;
+    TRY(find_codec(p));
+    if (!workers) workers = codec_is_external(p->config.codec) ? 1 : cores; /* such a codec uses all cores */
+    p->threads = cores / workers > 1 ? cores / workers : 1;
     TRY(clip_list_open(&p->list, &p->config));
     TRY(make_stamp(p));
     TRY(already_done(p, &done));

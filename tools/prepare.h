@@ -14,7 +14,9 @@ struct prepare_config {
     char source[768]; /* a folder, or "puppet" */
     char out[768];
     long seed;
-    int height, width, patch, channels;
+    int height, width;
+    char codec[32], codec_weights[768];
+    int patch, channels; /* given for pca, found out for the others */
     double scale_power, motion_weight;
     int frames; /* latent frames of a window */
     int stride; /* video frames from one window's start to the next */

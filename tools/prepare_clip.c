@@ -31,33 +31,55 @@ struct cutter {
     float *window; /* [T, 3, H, W]: the last frames, the newest at the end when full */
     float *back;   /* [T, 3, H, W]: decoded */
     float *row;
-    int held;   /* frames in the window */
-    long start; /* video frame that the window starts at */
-    int skip;   /* frames to pass over, when the stride is longer than the window */
+    int held;                 /* frames in the window */
+    long start;               /* video frame that the window starts at */
+    void (*beat)(void *user); /* called now and then: a sign of life */
+    void *user;
+    int skip; /* frames to pass over, when the stride is longer than the window */
 };
 
+/* The window into the row's latents, four frames after the first one at a time: large codecs take long. */
+static int encode_window(struct cutter *cut) {
+    int T = prepare_window(cut->config), out = 0;
+    size_t latent = latent_floats(cut->config) / (size_t)cut->config->frames;
+    codec_encode_reset(cut->codec);
+    for (int t = 0; t < T; t += t ? 4 : 1, cut->beat(cut->user)) {
+        int made = codec_encode(cut->codec, cut->window + (size_t)t * frame_floats(cut->config), t ? 4 : 1,
+                                cut->row + (size_t)out * latent);
+        if (made < 0) return -made;
+        out += made;
+    }
+    return OK;
+}
+
 /* Squared error of the codec over a window, for the report. */
-static void judge(struct cutter *cut) {
-    int T = prepare_window(cut->config);
+static int judge(struct cutter *cut) {
+    int T = prepare_window(cut->config), F = cut->config->frames, out = 0;
+    size_t latent = latent_floats(cut->config) / (size_t)F;
     codec_decode_reset(cut->codec);
-    codec_decode(cut->codec, cut->row, cut->config->frames, cut->back);
+    for (int f = 0; f < F; f++, cut->beat(cut->user)) {
+        int made = codec_decode(cut->codec, cut->row + (size_t)f * latent, 1,
+                                cut->back + (size_t)out * frame_floats(cut->config));
+        if (made < 0) return -made;
+        out += made;
+    }
     size_t n = (size_t)T * frame_floats(cut->config);
     double sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += ((double)cut->back[i] - cut->window[i]) * ((double)cut->back[i] - cut->window[i]);
     cut->head->square += sum;
     cut->head->pixels += (double)n;
+    return OK;
 }
 
 /* The full window becomes a row; then it moves on by the stride. */
-static void cut_window(struct cutter *cut) {
+static int cut_window(struct cutter *cut) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), keep = T > c->stride ? T - c->stride : 0;
     float *audio = cut->row + latent_floats(c), *talk = audio + (size_t)c->tracks * (size_t)T * (size_t)c->audio_dim;
-    codec_encode_reset(cut->codec);
-    codec_encode(cut->codec, cut->window, T, cut->row);
+    TRY(encode_window(cut));
     clip_conditions(cut->source, cut->start, T, audio, talk, talk + T);
-    if (!cut->head->rows) judge(cut);
+    if (!cut->head->rows) TRY(judge(cut));
     fwrite(cut->row, sizeof(float), piece_row_floats(c), cut->out->file);
     cut->head->rows++;
     for (int t = 0; t < T; t++) cut->head->talk += talk[t] / T;
@@ -66,21 +88,22 @@ static void cut_window(struct cutter *cut) {
     cut->held = keep;
     cut->start += c->stride;
     cut->skip = c->stride > T ? c->stride - T : 0;
+    return OK;
 }
 
 /* All frames of the clip through the window. */
-static int cut_clip(struct cutter *cut, const char *name, int *rejected, void (*beat)(void *), void *user) {
+static int cut_clip(struct cutter *cut, const char *name, int *rejected) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), result;
     long frames = 0;
     while ((result = clip_frame(cut->source, cut->window + (size_t)cut->held * frame_floats(c))) > 0) {
         frames++;
-        beat(user);
+        cut->beat(cut->user);
         if (cut->skip) {
             cut->skip--;
             continue;
         }
-        if (++cut->held == T) cut_window(cut);
+        if (++cut->held == T) TRY(cut_window(cut));
     }
     *rejected = 1;
     if (result < 0) return -result;
@@ -97,7 +120,7 @@ static int cut_clip(struct cutter *cut, const char *name, int *rejected, void (*
 int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
                  const char *piece, struct piece_head *head, int *rejected, void (*beat)(void *), void *user) {
     struct file_writer out;
-    struct cutter cut = {.config = config, .codec = codec, .out = &out, .head = head};
+    struct cutter cut = {.config = config, .codec = codec, .out = &out, .head = head, .beat = beat, .user = user};
     memset(head, 0, sizeof *head);
     memcpy(head->magic, piece_magic, sizeof head->magic);
     head->row_floats = (int32_t)piece_row_floats(config);
@@ -112,7 +135,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     if (!code) code = file_create(&out, piece);
     if (!code) {
         fwrite(head, sizeof *head, 1, out.file); /* room; the figures come at the end */
-        code = cut_clip(&cut, entry->path, rejected, beat, user);
+        code = cut_clip(&cut, entry->path, rejected);
         if (!code) {
             rewind(out.file);
             fwrite(head, sizeof *head, 1, out.file);

@@ -16,8 +16,12 @@ const struct config_field prepare_fields[] = {
     {"seed", CONFIG_LONG, AT(seed), 0, 1e15, "1", NULL, 0, 0, "of the split, the text tokens and the puppet"},
     {"height", CONFIG_INT, AT(height), 8, 4096, "64", NULL, 0, 0, "of the pictures, pixels"},
     {"width", CONFIG_INT, AT(width), 8, 4096, "64", NULL, 0, 0, "of the pictures, pixels"},
-    {"patch", CONFIG_INT, AT(patch), 1, 32, "8", NULL, 0, 0, "pixels of a latent's side"},
-    {"channels", CONFIG_INT, AT(channels), 1, 1024, "48", NULL, 0, 0, "numbers of a latent"},
+    {"codec", CONFIG_STRING, AT(codec), 0, 0, "pca", NULL, 32, 0,
+     "pca, fitted here, or wan21, wan22: the Wan video autoencoders"},
+    {"codec_weights", CONFIG_STRING, AT(codec_weights), 0, 0, "''", NULL, 768, 0,
+     "file or folder of the codec's weights (wan21, wan22)"},
+    {"patch", CONFIG_INT, AT(patch), 1, 32, "8", NULL, 0, 0, "pixels of a latent's side (pca)"},
+    {"channels", CONFIG_INT, AT(channels), 1, 1024, "48", NULL, 0, 0, "numbers of a latent (pca)"},
     {"scale_power", CONFIG_REAL, AT(scale_power), 0, 1, "0.5", NULL, 0, 0,
      "latents are divided by deviation^scale_power: 0 as they are, 1 all alike"},
     {"motion_weight", CONFIG_REAL, AT(motion_weight), 1e-3, 1e3, "1", NULL, 0, 0,
@@ -58,13 +62,18 @@ const int prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
 int prepare_config_load(struct prepare_config *c, const char *path, const char *const *overrides, int count) {
     TRY(config_load(c, prepare_fields, prepare_field_count, path, overrides, count));
     const char *name = path ? path : "command line";
-    if (c->height % c->patch || c->width % c->patch)
+    if (!*c->out || !*c->source) return error_set(ERR_USAGE, "%s: source and out must be named", name);
+    int external = codec_is_external(c->codec);
+    if (!external && strcmp(c->codec, "pca"))
+        return error_set(ERR_USAGE, "%s: codec: expected pca, wan21 or wan22, got \"%s\"", name, c->codec);
+    if (external && !*c->codec_weights)
+        return error_set(ERR_USAGE, "%s: codec_weights: codec %s needs the file of its weights", name, c->codec);
+    if (!external && (c->height % c->patch || c->width % c->patch))
         return error_set(ERR_USAGE, "%s: patch: %d does not divide %d x %d pixels", name, c->patch, c->height,
                          c->width);
-    if (c->channels > 12 * c->patch * c->patch)
+    if (!external && c->channels > 12 * c->patch * c->patch)
         return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
                          12 * c->patch * c->patch, c->channels);
-    if (!*c->out || !*c->source) return error_set(ERR_USAGE, "%s: source and out must be named", name);
     if (!strcmp(c->source, "puppet")) c->tracks = 2;
     struct audio_encoder encoder;
     int code = audio_encoder_open(&encoder, c->audio_encoder, c->audio_dim);

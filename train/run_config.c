@@ -65,6 +65,7 @@ static const char *const exit_names[] = {"last", "random", NULL};
 static const struct config_field fields[] = {
     PATH("run", run, "runs/run", "folder of the run"),
     PATH("data", data, "", "data set; empty: RUN/data.h5"),
+    PATH("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("nonfinite_limit", nonfinite_limit, 1, 1000000, "10", "updates skipped in a row that stop the run"),

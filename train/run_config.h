@@ -98,6 +98,8 @@ struct evaluate_config {
 struct run_config {
     char run[RUN_PATH];  /* folder of the run */
     char data[RUN_PATH]; /* data set */
+    char codec_weights
+        [RUN_PATH]; /* of a codec whose weights are in a file of their own; empty: where the data set says */
     long seed;
     int threads;
     int nonfinite_limit; /* updates skipped in a row that stop a run */

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
+#include "train/set_codec.h"
 
 enum { WORKSPACE_MIB = 64 };
 
@@ -170,7 +171,7 @@ int stage_begin(struct stage *s, int *resumed) {
     TRY(dataset_open(&s->set, s->config.data));
     int code = check_data(s);
     if (code) return error_context(code, "%s", s->config.data);
-    TRY(dataset_codec(s->set, &s->codec));
+    TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
     TRY(load_shown(s));
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
     if (*resumed) s->saved_step = s->step;

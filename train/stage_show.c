@@ -26,6 +26,7 @@ static int decode(struct stage *s, const struct show *w, const float *latents, f
         codec_decode_reset(&s->codec);
         int n = codec_decode(&s->codec, latents + i * clip, s->config.frames,
                              pixels + (size_t)i * w->frames * frame_size(w));
+        if (n < 0) return -n;
         if (n != w->frames) return error_set(ERR_INPUT, "codec: %d video frames of a clip, expected %d", n, w->frames);
     }
     return OK;
