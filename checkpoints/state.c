@@ -340,7 +340,7 @@ static herr_t find_surplus(hid_t group, const char *name, const H5L_info_t *info
     return 0;
 }
 
-int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values) {
+int state_check_params(struct state_reader *r, const char *group, const struct param_table *table) {
     struct fault_list faults = FAULT_LIST;
     char name[NAME_MAX_LENGTH];
     if (!state_has(r, group)) return error_set(ERR_INPUT, "%s: has no %s", r->path, group);
@@ -357,12 +357,25 @@ int state_get_params(struct state_reader *r, const char *group, const struct par
     H5Literate(folder, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, find_surplus, &surplus);
     H5Gclose(folder);
     int code = fault_report(&faults, "tensors do not fit");
-    if (code) return error_context(code, "%s: %s", r->path, group);
-    memset(values, 0, table->total * sizeof *values);
+    return code ? error_context(code, "%s: %s", r->path, group) : OK;
+}
+
+int state_get_slice(struct state_reader *r, const char *group, const struct param_table *table, int slice,
+                    float *values) {
+    char name[NAME_MAX_LENGTH];
+    memset(values, 0, (table->slice_offset[slice + 1] - table->slice_offset[slice]) * sizeof *values);
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
+        if (p->slice != slice) continue;
         snprintf(name, sizeof name, "%.120s/%s", group, p->name);
-        TRY(state_get_floats(r, name, values + param_position(table, p), p->count));
+        TRY(state_get_floats(r, name, values + p->offset, p->count));
     }
+    return OK;
+}
+
+int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values) {
+    TRY(state_check_params(r, group, table));
+    for (int s = 0; s < table->slices; s++)
+        TRY(state_get_slice(r, group, table, s, values + table->slice_offset[s]));
     return OK;
 }

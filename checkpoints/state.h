@@ -24,7 +24,11 @@ struct state_reader;
 int state_open(struct state_reader **r, const char *path); /* verifies length and checksum first */
 void state_close(struct state_reader *r);
 int state_has(const struct state_reader *r, const char *name);
-/* Missing, surplus and mis-shaped tensors are all listed in the error text. */
+/* Missing, surplus and mis-shaped tensors are all listed in the error text. Whole, or checked first and then slice by
+   slice: values [the slice's size], padding zero. */
+int state_check_params(struct state_reader *r, const char *group, const struct param_table *table);
+int state_get_slice(struct state_reader *r, const char *group, const struct param_table *table, int slice,
+                    float *values);
 int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values);
 int state_get_floats(struct state_reader *r, const char *name, float *values, size_t count);
 int state_get_integer(struct state_reader *r, const char *name, int64_t *value);
@@ -35,7 +39,8 @@ int state_verify(const char *path);
 /* Run folders: FOLDER/checkpoints/step_00001234.h5. The newest whole one ("" when there is none); damaged ones are
    skipped with a line in the log. */
 int state_newest(const char *folder, char *path, size_t size);
-/* Keeps the `keep` (at least 1) written last and removes the others and what killed writers left. */
-int state_prune(const char *folder, int keep);
+/* Keeps the `keep` (at least 1) written last, those of every `every`-th step (0: none) and those beside which there is a
+   FILE.keep; removes the others and what killed writers left. */
+int state_prune(const char *folder, int keep, long every);
 
 #endif

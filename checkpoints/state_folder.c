@@ -119,7 +119,14 @@ static void remove_leftovers(const char *folder) {
 
 /* By time of writing, not by step: after a resume past a damaged state of a later step, the new states are the ones that
    count. */
-int state_prune(const char *folder, int keep) {
+/* Kept for ever: by its step, or by a mark beside it. */
+static int marked(const char *path, long step, long every) {
+    char mark[FILE_PATH_MAX + 16];
+    snprintf(mark, sizeof mark, "%s.keep", path);
+    return (every > 0 && step > 0 && step % every == 0) || file_exists(mark);
+}
+
+int state_prune(const char *folder, int keep, long every) {
     char states[FILE_PATH_MAX], path[FILE_PATH_MAX];
     struct state_list list;
     TRY(file_join(states, sizeof states, folder, "checkpoints"));
@@ -127,7 +134,7 @@ int state_prune(const char *folder, int keep) {
     int code = OK;
     for (int i = keep > 1 ? keep : 1; i < list.count && !code; i++) {
         code = file_join(path, sizeof path, states, list.states[i].name);
-        if (!code) remove_with_sums(path);
+        if (!code && !marked(path, list.states[i].step, every)) remove_with_sums(path);
     }
     free(list.states);
     remove_leftovers(states);

@@ -64,7 +64,8 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     const struct loader_config *c = &l->config;
     size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D,
            text = (size_t)s->text_len * s->text_dim;
-    long row_index = loader_row(c->seed, step * (uint64_t)c->batch + (uint64_t)b, l->rows);
+    uint64_t sample = (uint64_t)(c->first + b);
+    long row_index = loader_row(c->seed, step * (uint64_t)c->batch + sample, l->rows);
     struct dataset_row row = {.latents = batch->latents + b * clip,
                               .audio = l->audio,
                               .talk = batch->talk + (size_t)b * s->T,
@@ -75,7 +76,7 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     batch->clip[b] = row.clip;
     batch->identity[b] = row.identity;
     batch->utterance[b] = row.utterance;
-    struct random_address address = {.seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)b};
+    struct random_address address = {.seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
     if (random_uniform(&address, 0) < c->drop_text)
         memset(batch->text + b * text, 0, sizeof(float) * text);
     else
@@ -90,7 +91,7 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
 static void fill_slot(struct loader *l, struct slot *slot, uint64_t step) {
     slot->code = OK;
     slot->batch.step = step;
-    for (int b = 0; b < l->config.batch && !slot->code; b++) slot->code = fill_sample(l, &slot->batch, step, b);
+    for (int b = 0; b < l->config.count && !slot->code; b++) slot->code = fill_sample(l, &slot->batch, step, b);
     if (slot->code) snprintf(slot->text, sizeof slot->text, "%.500s", error_text()); /* the text is this thread's */
 }
 
@@ -137,7 +138,7 @@ static int prepare(struct loader *l) {
     l->text = malloc(sizeof(float) * (size_t)s->text_len * s->text_dim);
     l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
     if (!l->text || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
-    for (int i = 0; i < SLOTS; i++) TRY(allocate_slot(&l->slots[i], s, l->config.batch));
+    for (int i = 0; i < SLOTS; i++) TRY(allocate_slot(&l->slots[i], s, l->config.count));
     TRY(dataset_text(l->set, l->text));
     if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
     l->started = 1;
@@ -148,6 +149,9 @@ int loader_open(struct loader **out, struct dataset *set, const struct loader_co
     *out = NULL;
     if (config->batch < 1 || config->batch > BATCH_MAX)
         return error_set(ERR_USAGE, "loader: batch is %d, but 1 to %d is possible", config->batch, BATCH_MAX);
+    if (config->first < 0 || config->count < 0 || config->first + config->count > config->batch)
+        return error_set(ERR_USAGE, "loader: samples %d to %d of a batch of %d", config->first,
+                         config->first + config->count - 1, config->batch);
     if (!(config->drop_text >= 0 && config->drop_text <= 1 && config->drop_audio >= 0 && config->drop_audio <= 1))
         return error_set(ERR_USAGE, "loader: dropout of text %g and audio %g, but 0 to 1 is possible",
                          config->drop_text, config->drop_audio);
@@ -159,6 +163,7 @@ int loader_open(struct loader **out, struct dataset *set, const struct loader_co
     if (!l) return error_set(ERR_DEVICE, "loader: out of memory");
     l->set = set;
     l->config = *config;
+    if (!l->config.count) l->config.count = config->batch;
     l->shape = *dataset_shape(set);
     l->rows = rows;
     l->first = l->next = l->filled = first_step;

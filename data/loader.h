@@ -8,12 +8,13 @@
 
 struct loader_config {
     uint64_t seed;
-    int batch; /* samples a step */
+    int batch;        /* samples a step, over all ranks */
+    int first, count; /* those of them that are wanted here; count 0: all */
     enum dataset_split split;
     double drop_text, drop_audio; /* probability that a sample's text is zeroed / its talk and listen masks are */
     int latents; /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
 };
-struct loader_batch {                 /* host, owned by the loader, valid until the next loader_next */
+struct loader_batch {                 /* host, owned by the loader, valid until the next loader_next; B = count */
     float *latents;                   /* [B, F, C, H, W] */
     float *talk_audio, *listen_audio; /* [B, T, D]: audio[0] and audio[A-1], not yet masked */
     float *talk, *listen;             /* [B, T] masks, dropout applied */

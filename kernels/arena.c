@@ -17,6 +17,17 @@ void arena_begin(struct arena *arena, const char *purpose) {
     snprintf(arena->purpose, sizeof arena->purpose, "%s", purpose);
 }
 
+void arena_begin_host(struct arena *arena, const char *purpose) {
+    arena_begin(arena, purpose);
+    arena->on_host = 1;
+}
+
+static void *host_alloc(size_t bytes) {
+    void *memory = aligned_alloc(ALIGNMENT, bytes ? bytes : ALIGNMENT);
+    if (memory) memset(memory, 0, bytes);
+    return memory;
+}
+
 /* Keeps what was asked for in the first pass. */
 static void plan_entry(struct arena *arena, const char *name, size_t bytes) {
     if (arena->count == arena->capacity) {
@@ -82,7 +93,7 @@ static void largest_entries(const struct arena *arena, char *text, size_t size) 
 }
 
 int arena_commit(struct arena *arena) {
-    arena->base = device_alloc(arena->used);
+    arena->base = arena->on_host ? host_alloc(arena->used) : device_alloc(arena->used);
     if (!arena->base) {
         char largest[400];
         largest_entries(arena, largest, sizeof largest);
@@ -96,7 +107,10 @@ int arena_commit(struct arena *arena) {
 }
 
 void arena_free(struct arena *arena) {
-    device_free(arena->base);
+    if (arena->on_host)
+        free(arena->base);
+    else
+        device_free(arena->base);
     free(arena->entries);
     *arena = (struct arena){0};
 }

@@ -12,6 +12,7 @@ struct arena_entry {
     size_t bytes;
 };
 struct arena {
+    int on_host;      /* in host memory, touched when it is allocated */
     char purpose[48]; /* "student activations": what the plan and an out-of-memory line call it */
     char *base;       /* NULL while planning */
     size_t used, size;
@@ -21,6 +22,8 @@ struct arena {
 };
 
 void arena_begin(struct arena *arena, const char *purpose);
+/* The same in host memory, which a step may use without waiting for the system to hand out its pages. */
+void arena_begin_host(struct arena *arena, const char *purpose);
 /* Next `bytes`, aligned to 64; NULL while planning, and (device_fail) when the second pass asks for something else than
    the first. The name is for the plan. */
 void *arena_take(struct arena *arena, const char *name, size_t bytes);

@@ -286,6 +286,8 @@ struct optim_state {
 #endif
 void grad_norm_begin(struct optim_state *state);
 void grad_norm_add(struct optim_state *state, const real *grad, long n);
+/* Sharded gradients: the sum of n ranks' sums so far, in their order, becomes this one's. all: device [n] */
+void grad_norm_combine(struct optim_state *state, const struct optim_state *all, long n);
 /* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
 /* AdamW with decoupled decay on master weights (Loshchilov 2019); writes the elem copy; no-op when state says skip */

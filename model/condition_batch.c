@@ -47,6 +47,18 @@ void condition_batch_refresh(struct condition_batch *c) {
             audio_windows(c->windows[s], c->features[s], c->mask[s], c->B, c->T, c->audio_dim, 0, c->F, 0);
 }
 
+void condition_batch_part(struct condition_batch *part, const struct condition_batch *whole, int first, int count) {
+    *part = *whole;
+    part->B = count;
+    part->text_real += (size_t)first * text_count(whole) / whole->B;
+    part->text += (size_t)first * text_count(whole) / whole->B;
+    for (int s = 0; s < AUDIO_STREAMS; s++) {
+        part->features[s] += (size_t)first * feature_count(whole) / whole->B;
+        part->mask[s] += (size_t)first * mask_count(whole) / whole->B;
+        part->windows[s] += (size_t)first * window_count(whole) / whole->B;
+    }
+}
+
 void condition_batch_copy(struct condition_batch *to, const struct condition_batch *from) {
     mem_copy(to->text_real, from->text_real, text_count(from) * sizeof(real));
     for (int s = 0; s < AUDIO_STREAMS; s++) {

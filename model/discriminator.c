@@ -22,7 +22,7 @@ struct discriminator_heads {
 
 struct discriminator_acts {
     struct dit_acts *trunk;
-    int B, F;
+    int B, F, capacity; /* samples in hand, frames, samples laid out */
     struct reader_shape reader_shape, global_shape;
     struct q_former_acts reader[TAPS];
     struct attend_acts global;
@@ -161,7 +161,7 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
         free(a);
         return code;
     }
-    a->B = B;
+    a->B = a->capacity = B;
     a->F = F;
     long frames = (long)B * F, P = dit_tokens(t);
     a->reader_shape = (struct reader_shape){.groups = frames,
@@ -226,14 +226,23 @@ static void branches_forward(const struct discriminator *d, const elem *w, struc
 }
 
 static int check_input(const struct discriminator_acts *a, const struct dit_input *in) {
-    if (in->batch == a->B && in->frames == a->F && in->first_frame == 0 && !in->history) return OK;
+    if (in->batch >= 1 && in->batch <= a->capacity && in->frames == a->F && in->first_frame == 0 && !in->history)
+        return OK;
     return error_set(ERR_USAGE, "discriminator: %d samples of %d frames from frame %d on, laid out for %d of %d",
-                     in->batch, in->frames, in->first_frame, a->B, a->F);
+                     in->batch, in->frames, in->first_frame, a->capacity, a->F);
+}
+
+/* This many samples are in hand. */
+static void use_samples(struct discriminator_acts *a, int B) {
+    a->B = B;
+    a->reader_shape.groups = (long)B * a->F;
+    a->global_shape.groups = B;
 }
 
 int discriminator_forward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
                           const struct dit_input *in, real *local, real *global) {
     TRY(check_input(a, in));
+    use_samples(a, in->batch);
     struct dit_input trunk = *in;
     trunk.blocks = d->config.taps[TAPS - 1] + 1;
     TRY(dit_forward(&d->trunk, params, a->trunk, &trunk, NULL, 0));
@@ -294,6 +303,7 @@ int discriminator_backward(const struct discriminator *d, const struct params *p
                            const struct dit_input *in, const real *dlocal, const real *dglobal, real *dlatents,
                            long dlatents_stride, int heads_only) {
     TRY(check_input(a, in));
+    if (in->batch != a->B) return error_set(ERR_USAGE, "discriminator: no forward of %d samples", in->batch);
     int slice = d->head_slice + TAPS;
     branches_backward(d, params_acquire(params, slice), grads_acquire(params, slice), a, dlocal, dglobal);
     params_release(params, slice);

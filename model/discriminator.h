@@ -31,7 +31,7 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
 void discriminator_acts_free(struct discriminator_acts *acts); /* NULL is allowed */
 /* New text, audio or weights: what the trunk keeps of them is forgotten. */
 void discriminator_condition_reset(struct discriminator_acts *acts);
-/* in: a bidirectional input of F frames from the reference on, as many as laid out. local [B, F-1], global [B], real. */
+/* in: a bidirectional input of F frames, as many as laid out, from the reference on; of at most the samples laid out. local [B, F-1], global [B], real. */
 int discriminator_forward(const struct discriminator *d, const struct params *params, struct discriminator_acts *acts,
                           const struct dit_input *in, real *local, real *global);
 /* After a forward of the same input. dlocal, dglobal: like the logits. Weight gradients are added when params has an

@@ -121,7 +121,7 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
     acts->last_batch = in->batch;
     acts->last_frames = in->frames;
     acts->last_blocks = pass.blocks;
-    return OK;
+    return params_status(params);
 }
 
 const resid *dit_tap(const struct dit_acts *acts, int block) {
@@ -264,7 +264,7 @@ int dit_backward(const struct dit *net, const struct params *params, struct dit_
     if (gradients->dvelocity) head_backward(&pass);
     for (int l = pass.blocks - 1; l >= 0; l--) TRY(block_step_back(&pass, l));
     embed_backward(&pass);
-    return OK;
+    return params_status(params);
 }
 
 /* ---- cost ---- */

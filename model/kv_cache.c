@@ -108,6 +108,11 @@ void kv_cache_clear(struct kv_cache *c) {
     for (int s = 0; s < c->slots; s++) c->stored[s] = -1;
 }
 
+void kv_cache_batch(struct kv_cache *c, int batch) {
+    c->B = batch;
+    kv_cache_clear(c);
+}
+
 const struct dit_kv_output *kv_cache_output(struct kv_cache *c, int first, int count) {
     int slot = slot_of(c, first);
     for (int i = 0; i < count; i++) c->stored[slot + i] = first + i;

@@ -19,6 +19,8 @@ int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct
 void kv_cache_free(struct kv_cache *cache); /* NULL is allowed */
 /* Forgets all frames. */
 void kv_cache_clear(struct kv_cache *cache);
+/* Clips of `batch` samples from here on, at most those laid out; forgets all frames. */
+void kv_cache_batch(struct kv_cache *cache, int batch);
 
 /* Where a forward of frames first .. first+count-1 (the reference alone, or one whole chunk) writes its keys and values;
    from now on these frames are in the cache and those that had their slots are not. Valid until the next call. */

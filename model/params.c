@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "model/shard.h"
 
 enum { ALIGN_ELEMENTS = 32 };
 
@@ -48,19 +49,29 @@ size_t param_add(struct param_table *table, int slice, const char *name, enum pa
     return p->offset;
 }
 
+static void place_slices(struct param_table *table, size_t unit) {
+    memset(table->slice_offset, 0, ((size_t)table->slices + 1) * sizeof *table->slice_offset);
+    for (int i = 0; i < table->count; i++) { /* the slices' sizes */
+        const struct param *p = &table->list[i];
+        size_t size = p->offset + round_up(p->count);
+        table->slice_offset[p->slice + 1] = (size + unit - 1) / unit * unit;
+    }
+    for (int s = 0; s < table->slices; s++) table->slice_offset[s + 1] += table->slice_offset[s];
+    table->total = table->slice_offset[table->slices];
+}
+
+void param_table_divide(struct param_table *table, int pieces) {
+    place_slices(table, (size_t)ALIGN_ELEMENTS * (size_t)pieces);
+}
+
 int param_table_close(struct param_table *table) {
     table->slices = table->count ? table->list[table->count - 1].slice + 1 : 0;
     free(table->slice_offset);
     table->slice_offset = calloc((size_t)table->slices + 1, sizeof *table->slice_offset);
     if (table->failed || !table->slice_offset) return error_set(ERR_DEVICE, "parameter table: out of host memory");
     table->values = 0;
-    for (int i = 0; i < table->count; i++) {
-        const struct param *p = &table->list[i];
-        table->values += p->count;
-        table->slice_offset[p->slice + 1] = p->offset + round_up(p->count); /* the slice's size, so far */
-    }
-    for (int s = 0; s < table->slices; s++) table->slice_offset[s + 1] += table->slice_offset[s];
-    table->total = table->slice_offset[table->slices];
+    for (int i = 0; i < table->count; i++) table->values += table->list[i].count;
+    place_slices(table, ALIGN_ELEMENTS);
     return OK;
 }
 
@@ -77,29 +88,36 @@ const struct param *param_find(const struct param_table *table, const char *name
 }
 
 const elem *params_acquire(const struct params *params, int slice) {
+    if (params->shard) return shard_acquire(params->shard, slice);
     return params->weights + params->table->slice_offset[slice];
 }
 
 void params_release(const struct params *params, int slice) {
-    (void)params;
-    (void)slice;
+    if (params->shard) shard_release(params->shard, slice);
 }
 
 real *grads_acquire(const struct params *params, int slice) {
-    return params->grads ? params->grads + params->table->slice_offset[slice] : NULL;
+    if (!params->grads) return NULL;
+    if (params->shard) return shard_grads_acquire(params->shard, slice);
+    return params->grads + params->table->slice_offset[slice];
 }
 
 void grads_done(const struct params *params, int slice) {
-    (void)params;
-    (void)slice;
+    if (params->grads && params->shard) shard_grads_done(params->shard, slice, params->last);
+}
+
+int params_status(const struct params *params) { return params->shard ? sharding_status(params->shard->all) : OK; }
+
+void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed) {
+    mem_zero(values, (table->slice_offset[slice + 1] - table->slice_offset[slice]) * sizeof *values);
+    for (int i = 0; i < table->count; i++) {
+        const struct param *p = &table->list[i];
+        if (p->slice != slice) continue;
+        if (p->init == INIT_ONE) real_fill(values + p->offset, 1, (long)p->count);
+        if (p->init == INIT_NORMAL) random_init(values + p->offset, seed, i, (real)p->deviation, (long)p->count);
+    }
 }
 
 void params_initialise(real *master, const struct param_table *table, uint64_t seed) {
-    mem_zero(master, table->total * sizeof *master);
-    for (int i = 0; i < table->count; i++) {
-        const struct param *p = &table->list[i];
-        real *values = master + param_position(table, p);
-        if (p->init == INIT_ONE) real_fill(values, 1, (long)p->count);
-        if (p->init == INIT_NORMAL) random_init(values, seed, i, (real)p->deviation, (long)p->count);
-    }
+    for (int s = 0; s < table->slices; s++) params_initialise_slice(master + table->slice_offset[s], table, s, seed);
 }

@@ -37,6 +37,9 @@ void param_table_open(struct param_table *table);
 /* Appends; returns the offset inside the slice. Slices must come in ascending order. shape ends with 0. */
 size_t param_add(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
                  int decay, const long *shape);
+/* After close: pads every slice so that it divides into `pieces` (>= 1) equal ones that each are a multiple of 32
+   elements. */
+void param_table_divide(struct param_table *table, int pieces);
 /* Sets the slices' offsets and the totals. ERR_DEVICE: host memory ran out, here or while adding. */
 int param_table_close(struct param_table *table);
 void param_table_free(struct param_table *table);
@@ -45,15 +48,18 @@ static inline size_t param_position(const struct param_table *t, const struct pa
     return t->slice_offset[p->slice] + p->offset;
 }
 
+struct sharded;
 /* A network's weights and, while it trains, its gradients. The arenas belong to the caller. Networks take a struct
    params in each call and keep no pointer of it. */
 struct params {
     const struct param_table *table;
     elem *weights; /* device [total] */
     real *grads;   /* device [total]; NULL: input gradients only */
+    /* Divided over ranks (shard.h): then weights and grads lie as it says, and may be pieces. NULL: all here. */
+    struct sharded *shard;
+    int last; /* a backward with these is the last before the gradients are used: they may be summed over ranks */
 };
-/* Slice's weights, valid until release. With one process and no offload these are pointer arithmetic; sharding gathers
-   here. */
+/* Slice's weights, valid until release. In one process these are pointer arithmetic; sharding gathers here. */
 const elem *params_acquire(const struct params *params, int slice);
 void params_release(const struct params *params, int slice);
 /* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through with the slice
@@ -61,6 +67,11 @@ void params_release(const struct params *params, int slice);
 real *grads_acquire(const struct params *params, int slice);
 void grads_done(const struct params *params, int slice);
 
+/* What went wrong behind the hooks, if anything did: at the end of a pass. */
+int params_status(const struct params *params);
+
+/* Fills one slice [its size] (device) as params_initialise does. */
+void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed);
 /* Fills master [total] (device) from the table: random numbers by (seed, index of the parameter); padding zero. */
 void params_initialise(real *master, const struct param_table *table, uint64_t seed);
 

@@ -80,6 +80,11 @@ static struct dit_input input_of(const struct rollout *r, const struct rollout_c
     return in;
 }
 
+void rollout_batch(struct rollout *r, int batch) {
+    r->batch = batch;
+    kv_cache_batch(r->cache, batch);
+}
+
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
                   const struct rollout_condition *condition) {
     static const int position[1] = {0};

@@ -35,7 +35,7 @@ struct rollout_condition {
 struct rollout {
     const struct dit *net;
     struct rollout_config config;
-    int batch;
+    int batch; /* samples in hand, at most those laid out */
     struct kv_cache *cache;
     struct dit_acts *acts; /* DIT_FORWARD_ONLY, chunk frames */
     int next_chunk;        /* 1 after the prefill */
@@ -47,6 +47,8 @@ struct rollout {
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
                    int capacity, struct arena *arena);
 void rollout_free(struct rollout *r);
+/* Clips of `batch` samples from here on. */
+void rollout_batch(struct rollout *r, int batch);
 /* Starts a clip: clears the cache and runs the reference [B][1, C, H, W] (sample stride given) at t = 0. Text is read
    here, audio of frame 0 too. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,

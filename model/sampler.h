@@ -15,7 +15,7 @@ struct sampler {
     const struct dit *net;
     struct sampler_config config;
     double sigma[SAMPLER_STEPS_MAX + 1]; /* sigma[0] = 1 .. sigma[steps] = 0 */
-    int B, F;
+    int B, F;        /* samples in hand, at most those laid out; frames */
     long size, clip; /* elements of a latent frame, of a clip */
     real *x;         /* device [B, F, C, H, W]: the state; frame 0 is the reference */
     real *conditional, *unconditional;
@@ -29,6 +29,8 @@ int sampler_layout(struct sampler *s, const struct dit *net, const struct sample
                    struct arena *arena);
 void sampler_free(struct sampler *s);
 
+/* Clips of B samples from here on. */
+static inline void sampler_batch(struct sampler *s, int B) { s->B = B; }
 /* x: noise in frames 1.., the reference (frame 0 of the clips latents, sample stride given) in frame 0. */
 void sampler_begin(struct sampler *s, const real *latents, long stride, uint64_t seed, uint64_t step, long sample0);
 /* x from sigma[i] to sigma[i + 1]. */

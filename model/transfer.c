@@ -5,9 +5,16 @@
 
 enum { PIECE = 4096 };
 
+/* real is float: the bytes are the same. */
+static int plain(void) { return sizeof(real) == sizeof(float); }
+
 static long piece_of(long n, long done) { return n - done < PIECE ? n - done : PIECE; }
 
 void transfer_to_real(real *device_to, const float *host_from, long n) {
+    if (plain()) {
+        mem_upload(device_to, host_from, (size_t)n * sizeof(real));
+        return;
+    }
     real piece[PIECE];
     for (long done = 0; done < n; done += PIECE) {
         long count = piece_of(n, done);
@@ -26,6 +33,10 @@ void transfer_to_elem(elem *device_to, const float *host_from, long n) {
 }
 
 void transfer_from_real(float *host_to, const real *device_from, long n) {
+    if (plain()) {
+        mem_download(host_to, device_from, (size_t)n * sizeof(real));
+        return;
+    }
     real piece[PIECE];
     for (long done = 0; done < n; done += PIECE) {
         long count = piece_of(n, done);

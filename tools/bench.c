@@ -215,7 +215,7 @@ struct whole {
 static int whole_layout(struct whole *w) {
     const struct dit_config *c = &w->config.model;
     int B = w->config.teacher.stage.batch, F = w->config.frames;
-    TRY(teacher_step_layout(&w->step, &w->net, &w->config.teacher, F, 1, &w->arena, &w->arena));
+    TRY(teacher_step_layout(&w->step, &w->net, &w->config.teacher, F, 1, NULL, &w->arena, &w->arena));
     TRY(teacher_step_acts_layout(&w->step, &w->arena));
     condition_batch_layout(&w->condition, c, B, F, &w->arena);
     w->clips = ARENA_TAKE(&w->arena, "clips", real, (size_t)B * F * c->in_channels * c->height * c->width);

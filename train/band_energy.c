@@ -18,14 +18,14 @@ void band_energy_layout(struct band_energy *e, int B, int F, int channels, long 
     e->zero = ARENA_TAKE(arena, "zeros", real, (size_t)B * F * size);
 }
 
-int band_energy_prepare(struct band_energy *e) {
+int band_energy_prepare(struct band_energy *e, int batch) {
     size_t n = groups(e);
     real *host = malloc(n * sizeof *host);
     if (!host) return error_set(ERR_DEVICE, "out of memory for energy bands");
     for (int band = 0; band < e->bands; band++) {
         for (size_t g = 0; g < n; g++) {
             int generated = g / e->bands % e->F != 0, mine = (int)(g % e->bands) == band;
-            host[g] = generated && mine ? (real)(1.0 / ((double)e->B * (e->F - 1))) : 0;
+            host[g] = generated && mine ? (real)(1.0 / ((double)batch * (e->F - 1))) : 0;
         }
         mem_upload(e->weight + (size_t)band * n, host, n * sizeof *host);
     }
@@ -34,9 +34,8 @@ int band_energy_prepare(struct band_energy *e) {
     return OK;
 }
 
-void band_energy_measure(const struct band_energy *e, real *out, const real *x) {
-    long n = (long)groups(e);
-    mem_zero(out, ENERGY_BANDS * sizeof *out);
+void band_energy_measure(const struct band_energy *e, real *out, const real *x, int B) {
+    long n = (long)B * e->F * e->bands;
     for (int band = 0; band < e->bands; band++)
-        mse_loss(out + band, NULL, x, e->zero, e->weight + band * n, n, e->size / e->bands);
+        mse_loss(out + band, NULL, x, e->zero, e->weight + (size_t)band * groups(e), n, e->size / e->bands);
 }

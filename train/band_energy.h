@@ -9,15 +9,15 @@
 
 enum { ENERGY_BANDS = 4 };
 struct band_energy {
-    int B, F, bands; /* bands: 4, or 1 when the channels do not divide by 4 */
+    int B, F, bands; /* of the largest part; bands: 4, or 1 when the channels do not divide by 4 */
     long size;       /* elements of a latent frame */
     real *weight;    /* device [bands][B, F, bands] */
     real *zero;      /* device [B, F, C, H, W] */
 };
 void band_energy_layout(struct band_energy *e, int B, int F, int channels, long size, struct arena *arena);
-/* After the memory is there: constants. */
-int band_energy_prepare(struct band_energy *e);
-/* out: device [4]; x device [B, F, C, H, W]. */
-void band_energy_measure(const struct band_energy *e, real *out, const real *x);
+/* After the memory is there: constants. batch: the samples over which it is a mean. */
+int band_energy_prepare(struct band_energy *e, int batch);
+/* out: device [4], += the share of B samples x, device [B, F, C, H, W]. */
+void band_energy_measure(const struct band_energy *e, real *out, const real *x, int B);
 
 #endif

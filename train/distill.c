@@ -22,7 +22,11 @@ struct program {
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
-    TRY(distill_step_layout(&p->step, &p->stage.net, &p->stage.config, state, activations));
+    TRY(distill_step_layout(&p->step, &p->stage.net, &p->stage.config, &p->stage.shards, state, activations));
+    train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_integer(&p->stage.saved, "critic_warmed", &p->warmed);
+    train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
+    TRY(matching_save_with(&p->step.matching, &p->stage.saved));
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(distill_step_acts_layout(&p->step, activations));
@@ -94,7 +98,7 @@ static int one_step(struct program *p) {
         if (!c->critic_replay) TRY(fresh_rollout(p, j));
         TRY(critic_update(p, j));
     }
-    distill_step_end(&p->step, (long)s->step);
+    TRY(distill_step_end(&p->step, (long)s->step));
     stage_count(s);
     return OK;
 }
@@ -121,10 +125,10 @@ static int load_networks(struct program *p, int resumed) {
     char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
     TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
     TRY(stage_source(&p->stage, c->student, "ode_init", student, sizeof student));
-    TRY(train_state_load_frozen(teacher, "teacher", table, p->step.matching.teacher));
+    TRY(train_state_load_frozen(teacher, "teacher", &p->step.matching.teacher));
     if (resumed) return OK;
-    TRY(train_state_load_weights(teacher, "teacher", WEIGHTS_AVERAGE, table, p->step.matching.critic.master, NULL));
-    TRY(train_state_load_weights(student, "student", WEIGHTS_AVERAGE, table, p->step.student.master, NULL));
+    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &p->step.matching.critic));
+    TRY(train_state_load_master(student, "student", WEIGHTS_AVERAGE, table, &p->step.student));
     distill_step_fresh(&p->step);
     return OK;
 }
@@ -136,10 +140,6 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     if (!go_on) return OK;
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
-    train_state_network(&p->stage.saved, "student", &p->step.student);
-    train_state_integer(&p->stage.saved, "critic_warmed", &p->warmed);
-    train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
-    TRY(matching_save_with(&p->step.matching, &p->stage.saved));
     TRY(distill_step_prepare(&p->step));
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));

@@ -12,21 +12,24 @@
 #include "kernels/device.h"
 
 int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
-                        struct arena *state, struct arena *activations) {
+                        struct sharding *shards, struct arena *state, struct arena *activations) {
     const struct distill_config *c = &config->distill;
     long critic_updates = c->score.critic_warmup + c->stage.steps * c->score.critic_ratio;
     d->net = net;
     d->config = *c;
     d->seed = (uint64_t)config->seed;
-    d->B = c->stage.batch;
     d->F = config->frames;
-    TRY(optimiser_layout(&d->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, state));
-    TRY(self_forcing_layout(&d->rollout, net, &config->rollout, d->B, d->F, activations));
-    TRY(matching_layout(&d->matching, net, &c->score, d->B, d->F, d->seed, critic_updates, state, activations));
-    d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)d->B * d->rollout.clip);
-    band_energy_layout(&d->energy, d->B, d->F, net->config.in_channels, d->rollout.size, activations);
+    TRY(sharding_share(shards, &d->share, c->stage.batch, c->stage.accumulate));
+    int B = d->share.largest;
+    TRY(optimiser_layout(&d->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, shards, state));
+    TRY(self_forcing_layout(&d->rollout, net, &config->rollout, &d->share, d->F, activations));
+    TRY(matching_layout(&d->matching, net, &c->score, &d->share, d->F, d->seed, critic_updates, shards, state,
+                        activations));
+    d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)B * d->rollout.clip);
+    band_energy_layout(&d->energy, B, d->F, net->config.in_channels, d->rollout.size, activations);
     d->figures = ARENA_TAKE(activations, "figures", struct distill_figures, 1);
-    d->no_sample = ARENA_TAKE(activations, "zeros", real, d->B);
+    d->no_sample = ARENA_TAKE(activations, "zeros", real, B);
+    d->part_distance = ARENA_TAKE(activations, "figures", real, 1);
     mailbox_layout(&d->mail, sizeof *d->figures, activations);
     return OK;
 }
@@ -53,8 +56,8 @@ void distill_step_free(struct distill_step *d) {
 int distill_step_prepare(struct distill_step *d) {
     matching_prepare(&d->matching);
     mem_zero(d->figures, sizeof *d->figures);
-    mem_zero(d->no_sample, sizeof(real) * (size_t)d->B);
-    return band_energy_prepare(&d->energy);
+    mem_zero(d->no_sample, sizeof(real) * (size_t)d->share.largest);
+    return band_energy_prepare(&d->energy, d->share.batch);
 }
 
 void distill_step_fresh(struct distill_step *d) {
@@ -62,40 +65,52 @@ void distill_step_fresh(struct distill_step *d) {
     matching_fresh(&d->matching);
 }
 
-/* The student's clip of this batch into rollout.x; the critic learns from it too. */
-static int roll_out(struct distill_step *d, const real *clips, const struct condition_batch *condition, int purpose,
-                    uint64_t round, int index) {
-    struct params student = {.table = &d->net->table, .weights = d->student.weights};
-    struct rollout_noise noise = {.seed = d->seed, .step = round, .purpose = purpose, .sample0 = (long)index * d->B};
+/* The student's clips of a part of the batch; the critic learns from them too. */
+static int roll_out(struct distill_step *d, const struct batch_part *b, int purpose, uint64_t round, int index) {
+    struct params student = optimiser_frozen(&d->student);
+    struct rollout_noise noise = {
+        .seed = d->seed, .step = round, .purpose = purpose, .sample0 = (long)index * d->share.batch};
     int exit = self_forcing_exit(d->config.exit, d->rollout.rollout.config.steps, d->seed, round);
-    TRY(self_forcing_rollout(&d->rollout, &student, clips, d->rollout.clip, condition, &noise, exit));
-    matching_show(&d->matching, d->rollout.x, condition);
+    TRY(self_forcing_rollout(&d->rollout, &student, &b->part, b->clips, d->rollout.clip, &b->condition, &noise, exit));
+    matching_show(&d->matching, &b->part, self_forcing_clips(&d->rollout), &b->condition);
     return OK;
 }
 
 int distill_critic_rollout(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                            uint64_t round, int index) {
-    return roll_out(d, clips, condition, RANDOM_CRITIC_ROLLOUT, round, index);
+    struct batch_part b;
+    for (int i = 0; i < d->share.parts; i++) {
+        batch_part(&b, &d->share, i, clips, d->rollout.clip, condition);
+        TRY(roll_out(d, &b, RANDOM_CRITIC_ROLLOUT, round, index));
+    }
+    return OK;
 }
 
-/* Figures of the rollout; the critic's loss is added to by its updates. Only addresses inside the device struct. */
-static void measure(struct distill_step *d, const real *clips) {
-    mem_zero(d->figures, sizeof *d->figures);
-    mean_abs_difference(&d->figures->distance, d->matching.score.normaliser, d->no_sample, 1, d->B);
-    band_energy_measure(&d->energy, d->figures->made, d->rollout.x);
-    band_energy_measure(&d->energy, d->figures->truth, clips);
+/* The part's share of the figures. Only addresses inside the device struct. */
+static void measure(struct distill_step *d, const struct batch_part *b) {
+    int B = b->part.count;
+    mean_abs_difference(d->part_distance, d->matching.score.normaliser, d->no_sample, 1, B);
+    real_axpby(&d->figures->distance, (real)B / (real)b->part.batch, d->part_distance, 1, 1);
+    band_energy_measure(&d->energy, d->figures->made, self_forcing_clips(&d->rollout), B);
+    band_energy_measure(&d->energy, d->figures->truth, b->clips, B);
 }
 
 int distill_generator_update(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                              uint64_t round, long step) {
     struct params student = optimiser_params(&d->student);
+    struct batch_part b;
     optimiser_begin(&d->student);
-    TRY(roll_out(d, clips, condition, RANDOM_ROLLOUT, round, 0));
-    TRY(matching_gradient(&d->matching, d->g, d->student.loss, d->rollout.x, condition, round));
-    TRY(self_forcing_backward(&d->rollout, &student, condition, d->g));
-    optimiser_step(&d->student, step, 0);
-    measure(d, clips);
-    return OK;
+    mem_zero(d->figures, sizeof *d->figures);
+    for (int i = 0; i < d->share.parts; i++) {
+        batch_part(&b, &d->share, i, clips, d->rollout.clip, condition);
+        student.last = b.part.last;
+        TRY(roll_out(d, &b, RANDOM_ROLLOUT, round, 0));
+        TRY(matching_gradient(&d->matching, &b.part, d->g, d->student.loss, self_forcing_clips(&d->rollout),
+                              &b.condition, round));
+        TRY(self_forcing_backward(&d->rollout, &student, &b.condition, d->g));
+        measure(d, &b);
+    }
+    return optimiser_step(&d->student, step, 0);
 }
 
 int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update) {
@@ -104,4 +119,9 @@ int distill_critic_update(struct distill_step *d, uint64_t round, int index, lon
     return OK;
 }
 
-void distill_step_end(struct distill_step *d, long step) { mailbox_post(&d->mail, step, d->figures); }
+/* Of the figures only the critic's loss is over all ranks yet. */
+int distill_step_end(struct distill_step *d, long step) {
+    TRY(sharding_add(d->student.shard.all, &d->figures->distance, 1 + 2 * ENERGY_BANDS));
+    mailbox_post(&d->mail, step, d->figures);
+    return OK;
+}

@@ -22,18 +22,20 @@ struct distill_step {
     const struct dit *net;
     struct distill_config config;
     uint64_t seed;
-    int B, F;
+    int F;
+    struct share share;
     struct optimiser student;
     struct self_forcing rollout;
     struct matching matching;
-    real *g; /* device [B, F, C, H, W]: dL/dx */
+    real *g; /* device [B, F, C, H, W]: dL/dx of a part */
     struct band_energy energy;
     struct distill_figures *figures; /* device */
     real *no_sample;                 /* device [B]: zeros */
+    real *part_distance;             /* device [1] */
     struct mailbox mail;             /* of figures */
 };
 int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
-                        struct arena *state, struct arena *activations);
+                        struct sharding *shards, struct arena *state, struct arena *activations);
 /* What is alive during a step only: may share memory with what is not. */
 int distill_step_acts_layout(struct distill_step *d, struct arena *arena);
 void distill_step_free(struct distill_step *d);
@@ -42,7 +44,7 @@ int distill_step_prepare(struct distill_step *d);
 /* From weights in student.master and matching.critic.master (a teacher's). */
 void distill_step_fresh(struct distill_step *d);
 
-/* A rollout for the critic alone, from references clips [B, F, ...] (frame 0); number `index` of this round. */
+/* A rollout for the critic alone, from references clips [share, F, ...] (frame 0); number `index` of this round. */
 int distill_critic_rollout(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                            uint64_t round, int index);
 /* One generator update: rollout, score gradient, gradient of the rollout, AdamW, EMA. */
@@ -51,6 +53,6 @@ int distill_generator_update(struct distill_step *d, const real *clips, const st
 /* One critic update, number `index` of this round (`update` in all), on a rollout drawn from the last ones. */
 int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update);
 /* The step with its critic updates is queued: posts its figures. */
-void distill_step_end(struct distill_step *d, long step);
+int distill_step_end(struct distill_step *d, long step);
 
 #endif

@@ -7,8 +7,11 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, int B, int F, struct arena *arena) {
+int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct share *share, int F,
+                         struct arena *arena) {
+    int B = share->largest;
     flow_matching_free(f);
+    f->batch = share->batch;
     f->B = B;
     f->F = F;
     f->size = (long)config->in_channels * config->height * config->width;
@@ -33,22 +36,24 @@ void flow_matching_free(struct flow_matching *f) {
 
 void flow_matching_prepare(struct flow_matching *f) {
     size_t groups = (size_t)f->B * f->F;
-    for (size_t g = 0; g < groups; g++) f->host_weight[g] = g % f->F ? (real)(1.0 / ((double)f->B * (f->F - 1))) : 0;
+    for (size_t g = 0; g < groups; g++)
+        f->host_weight[g] = g % f->F ? (real)(1.0 / ((double)f->batch * (f->F - 1))) : 0;
     mem_upload(f->weight, f->host_weight, groups * sizeof(real));
 }
 
 int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
                            struct dit_acts *acts, const real *x, const struct condition_batch *condition,
-                           const struct level_config *level, int purpose, const struct step_random *random,
-                           real *loss) {
-    long all = (long)f->B * f->clip, groups = (long)f->B * f->F;
+                           const struct part *part, const struct level_config *level, int purpose,
+                           const struct step_random *random, real *loss) {
+    long all = (long)part->count * f->clip, groups = (long)part->count * f->F;
     struct random_address draw = {.seed = random->seed,
                                   .step = random->step,
                                   .purpose = RANDOM_TIMESTEP,
                                   .pass = random->pass,
-                                  .sample = (uint32_t)random->sample0};
-    levels_draw(&f->levels, level, &draw);
-    random_normal(f->noise, random->seed, random->step, purpose, random->pass, random->sample0, f->B, 0, f->F, f->size);
+                                  .sample = (uint32_t)part->sample0};
+    levels_draw(&f->levels, level, &draw, part->count);
+    random_normal(f->noise, random->seed, random->step, purpose, random->pass, part->sample0, part->count, 0, f->F,
+                  f->size);
     levels_noise(&f->levels, f->noisy, x, f->noise, f->size);
     mem_copy(f->target, f->noise, (size_t)all * sizeof(real));
     real_axpby(f->target, -1, x, 1, all);

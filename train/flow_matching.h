@@ -6,30 +6,32 @@
 
 #include "model/condition_batch.h"
 #include "train/levels.h"
+#include "train/share.h"
 
-/* Addresses of a step's random numbers. */
+/* Addresses of a step's random numbers; samples by their number in the global batch. */
 struct step_random {
     uint64_t seed, step;
     int pass;
-    long sample0;
 };
 struct flow_matching {
-    int B, F;
+    int B, F, batch; /* samples of the largest part, frames, samples of the global batch */
     long size, clip; /* elements of a latent frame, of a clip */
     struct levels levels;
     real *noise, *noisy, *target, *velocity, *slope; /* device [B, F, C, H, W]; slope: dloss/dvelocity */
-    real *weight;                                    /* device [B, F]: 1 / (B (F - 1)); 0 at frame 0 */
+    real *weight;                                    /* device [B, F]: 1 / (batch (F - 1)); 0 at frame 0 */
     real *host_weight;
 };
-int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, int B, int F, struct arena *arena);
+int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct share *share, int F,
+                         struct arena *arena);
 void flow_matching_free(struct flow_matching *f);
 /* After the memory is there: constants. */
 void flow_matching_prepare(struct flow_matching *f);
 
-/* loss [1] += the loss of clips x [B, F, C, H, W]; gradients added to params. purpose: of the noise; levels take the
+/* loss [1] += the part's share of the loss, from its clips x [B, F, C, H, W]; gradients added to params. purpose: of the noise; levels take the
    same address with RANDOM_TIMESTEP folded in by the pass. */
 int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
                            struct dit_acts *acts, const real *x, const struct condition_batch *condition,
-                           const struct level_config *level, int purpose, const struct step_random *random, real *loss);
+                           const struct part *part, const struct level_config *level, int purpose,
+                           const struct step_random *random, real *loss);
 
 #endif

@@ -43,7 +43,8 @@ double level_draw(const struct level_config *config, const struct random_address
     return sigma < config->min ? config->min : sigma > config->max ? config->max : sigma;
 }
 
-void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address) {
+void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address, int B) {
+    l->B = B;
     for (int b = 0; b < l->B; b++) {
         struct random_address a = *address;
         a.sample += (uint32_t)b;

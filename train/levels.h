@@ -9,7 +9,7 @@
 #include "train/run_config.h"
 
 struct levels {
-    int B, F;
+    int B, F;            /* samples in hand, at most those laid out */
     real *t;             /* device [B, F]: 1000 sigma; 0 at frame 0 */
     real *sigma;         /* 0 at frame 0 */
     real *clean;         /* 1 - sigma; 1 at frame 0 */
@@ -25,8 +25,8 @@ void levels_free(struct levels *l);
 
 /* A level from (address, sample) (pure). */
 double level_draw(const struct level_config *config, const struct random_address *address);
-/* Draws the levels of samples address->sample .. + B - 1 and uploads. */
-void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address);
+/* Draws the levels of samples address->sample .. + B - 1 and uploads; these B samples are now in hand. */
+void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address, int B);
 /* The same with given levels sigma [B]. */
 void levels_set(struct levels *l, const double *sigma);
 

@@ -6,26 +6,28 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-int matching_layout(struct matching *m, const struct dit *net, const struct score_config *config, int B, int F,
-                    uint64_t seed, long critic_updates, struct arena *state, struct arena *activations) {
+int matching_layout(struct matching *m, const struct dit *net, const struct score_config *config,
+                    const struct share *share, int F, uint64_t seed, long critic_updates, struct sharding *shards,
+                    struct arena *state, struct arena *activations) {
     const struct param_table *table = &net->table;
     int slots = config->critic_replay > 0 ? config->critic_replay : 1;
     m->net = net;
     m->config = *config;
     m->seed = seed;
-    TRY(optimiser_layout(&m->critic, "critic", table, &config->critic, critic_updates, state));
-    m->teacher = ARENA_TAKE(state, "teacher", elem, table->total);
-    TRY(score_layout(&m->score, net, config, B, F, activations));
-    TRY(flow_matching_layout(&m->flow, &net->config, B, F, activations));
-    m->clips = ARENA_TAKE(activations, "critic's clips", real, (size_t)B * m->score.clip);
-    condition_batch_layout(&m->condition, &net->config, B, F, activations);
-    replay_layout(&m->replay, slots, &m->condition, m->score.clip, state);
+    m->share = *share;
+    TRY(optimiser_layout(&m->critic, "critic", table, &config->critic, critic_updates, shards, state));
+    TRY(shard_layout_frozen(&m->teacher, "teacher", table, shards, state));
+    TRY(score_layout(&m->score, net, config, share, F, activations));
+    TRY(flow_matching_layout(&m->flow, &net->config, share, F, activations));
+    m->clips = ARENA_TAKE(activations, "critic's clips", real, (size_t)share->largest * m->score.clip);
+    condition_batch_layout(&m->condition, &net->config, share->largest, F, activations);
+    replay_layout(&m->replay, slots, share->count, &m->condition, m->score.clip, state);
     return OK;
 }
 
 int matching_acts_layout(struct matching *m, enum dit_memory memory, struct arena *arena) {
     if (m->acts) dit_acts_free(m->acts);
-    return dit_acts_layout(&m->acts, m->net, m->score.B, m->score.F, memory, arena);
+    return dit_acts_layout(&m->acts, m->net, m->share.largest, m->score.F, memory, arena);
 }
 
 void matching_free(struct matching *m) {
@@ -33,6 +35,7 @@ void matching_free(struct matching *m) {
     score_free(&m->score);
     flow_matching_free(&m->flow);
     optimiser_free(&m->critic);
+    shard_free(&m->teacher);
     memset(m, 0, sizeof *m);
 }
 
@@ -48,16 +51,16 @@ int matching_save_with(struct matching *m, struct train_state *state) {
     return replay_save_with(&m->replay, state);
 }
 
-void matching_show(struct matching *m, const real *x, const struct condition_batch *condition) {
-    replay_push(&m->replay, x, condition);
+void matching_show(struct matching *m, const struct part *part, const real *x,
+                   const struct condition_batch *condition) {
+    replay_push(&m->replay, part, x, condition);
 }
 
-int matching_gradient(struct matching *m, real *g, real *loss, const real *x, const struct condition_batch *condition,
-                      uint64_t round) {
-    struct params teacher = {.table = &m->net->table, .weights = m->teacher};
-    struct params critic = {.table = &m->net->table, .weights = m->critic.weights};
+int matching_gradient(struct matching *m, const struct part *part, real *g, real *loss, const real *x,
+                      const struct condition_batch *condition, uint64_t round) {
+    struct params teacher = shard_frozen(&m->teacher), critic = optimiser_frozen(&m->critic);
     struct step_random random = {.seed = m->seed, .step = round};
-    return score_gradient(&m->score, g, loss, x, condition, &teacher, &critic, m->acts, &random);
+    return score_gradient(&m->score, g, loss, x, condition, &teacher, &critic, m->acts, part, &random);
 }
 
 /* Which of the rollouts kept an update takes. */
@@ -70,10 +73,14 @@ static int critic_slot(const struct matching *m, uint64_t round, int index) {
 int matching_critic_update(struct matching *m, uint64_t round, int index, long update) {
     struct params critic = optimiser_params(&m->critic);
     struct step_random random = {.seed = m->seed, .step = round, .pass = index};
-    replay_draw(&m->replay, critic_slot(m, round, index), m->clips, &m->condition);
+    int slot = critic_slot(m, round, index);
     optimiser_begin(&m->critic);
-    TRY(flow_matching_gradient(&m->flow, m->net, &critic, m->acts, m->clips, &m->condition, &m->config.level,
-                               RANDOM_CRITIC_NOISE, &random, m->critic.loss));
-    optimiser_step(&m->critic, update, 0);
-    return OK;
+    for (int i = 0; i < m->share.parts; i++) {
+        struct part part = share_part(&m->share, i);
+        critic.last = part.last;
+        replay_draw(&m->replay, slot, &part, m->clips, &m->condition);
+        TRY(flow_matching_gradient(&m->flow, m->net, &critic, m->acts, m->clips, &m->condition, &part, &m->config.level,
+                                   RANDOM_CRITIC_NOISE, &random, m->critic.loss));
+    }
+    return optimiser_step(&m->critic, update, 0);
 }

@@ -14,17 +14,19 @@ struct matching {
     struct score_config config;
     uint64_t seed;
     struct optimiser critic;
-    elem *teacher; /* device [table->total]; the caller loads it at every start */
+    struct share share;
+    struct sharded teacher; /* the caller loads it at every start */
     struct score score;
     struct flow_matching flow;
     struct dit_acts *acts; /* of scores and critic, saving: they take turns */
     struct replay replay;
-    real *clips; /* device [B, F, C, H, W]: what a critic update is made on */
+    real *clips; /* device [B, F, C, H, W]: what a part of a critic update is made on */
     struct condition_batch condition;
 };
 /* critic_updates: in the whole run. */
-int matching_layout(struct matching *m, const struct dit *net, const struct score_config *config, int B, int F,
-                    uint64_t seed, long critic_updates, struct arena *state, struct arena *activations);
+int matching_layout(struct matching *m, const struct dit *net, const struct score_config *config,
+                    const struct share *share, int F, uint64_t seed, long critic_updates, struct sharding *shards,
+                    struct arena *state, struct arena *activations);
 /* The activations, which may share memory with what is never alive beside them. */
 int matching_acts_layout(struct matching *m, enum dit_memory memory, struct arena *arena);
 void matching_free(struct matching *m);
@@ -35,11 +37,11 @@ void matching_fresh(struct matching *m);
 /* What a checkpoint must hold. */
 int matching_save_with(struct matching *m, struct train_state *state);
 
-/* A rollout for the critic to learn from. */
-void matching_show(struct matching *m, const real *x, const struct condition_batch *condition);
-/* g = dL/dx of clips x; loss [1] += L. */
-int matching_gradient(struct matching *m, real *g, real *loss, const real *x, const struct condition_batch *condition,
-                      uint64_t round);
+/* Part of a rollout for the critic to learn from. */
+void matching_show(struct matching *m, const struct part *part, const real *x, const struct condition_batch *condition);
+/* g = dL/dx of a part's clips x; loss [1] += its share of L. */
+int matching_gradient(struct matching *m, const struct part *part, real *g, real *loss, const real *x,
+                      const struct condition_batch *condition, uint64_t round);
 /* One critic update, number `index` of this round, `update` in all, on one of the rollouts kept. */
 int matching_critic_update(struct matching *m, uint64_t round, int index, long update);
 

@@ -20,21 +20,22 @@ struct program {
     struct sampler sampler;
     struct student_show show;
     struct trajectory_store store;
-    elem *teacher; /* device [total] */
-    int batches;   /* files of trajectories */
+    struct sharded teacher;
+    int batches; /* files of trajectories */
     long reported;
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    TRY(ode_step_layout(&p->step, &p->stage.net, c, state, activations));
-    p->teacher = ARENA_TAKE(state, "teacher", elem, p->stage.net.table.total);
+    TRY(ode_step_layout(&p->step, &p->stage.net, c, &p->stage.shards, state, activations));
+    TRY(shard_layout_frozen(&p->teacher, "teacher", &p->stage.net.table, &p->stage.shards, state));
+    train_state_network(&p->stage.saved, "student", &p->step.student);
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(ode_step_acts_layout(&p->step, activations));
     arena_alternative(activations, &fork);
-    TRY(sampler_layout(&p->sampler, &p->stage.net, &c->ode_init.sampler, c->ode_init.stage.batch, c->frames,
+    TRY(sampler_layout(&p->sampler, &p->stage.net, &c->ode_init.sampler, p->stage.share.largest, c->frames,
                        activations));
     arena_alternative(activations, &fork);
     TRY(student_show_layout(&p->show, &p->stage, activations));
@@ -44,38 +45,71 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
 
 /* ---- recording ---- */
 
-static void keep_state(struct program *p, int level) {
-    size_t values = p->store.values;
-    mem_copy(p->step.states + (size_t)level * values, p->sampler.x, sizeof(real) * values);
+/* Elements from one level's states to the next: those of the rank's share. */
+static size_t level_stride(const struct program *p) { return (size_t)p->stage.share.count * p->store.values; }
+
+static void keep_state(struct program *p, const struct part *part, int level) {
+    real *to = p->step.states + (size_t)level * level_stride(p) + (size_t)part->first * p->store.values;
+    mem_copy(to, p->sampler.x, sizeof(real) * (size_t)part->count * p->store.values);
 }
 
-/* One batch: the states at the student's levels and the end. */
-static int record_batch(struct program *p, const int *steps) {
-    const struct params teacher = {.table = &p->stage.net.table, .weights = p->teacher};
+/* A part of a batch: the states at the student's levels and the end. */
+static int record_part(struct program *p, const struct batch_part *b, const int *steps) {
+    const struct params teacher = shard_frozen(&p->teacher);
     int levels = p->store.levels, level = 0;
-    sampler_begin(&p->sampler, p->stage.clips, p->sampler.clip, (uint64_t)p->stage.config.seed,
-                  1 + (uint64_t)p->stage.batches, 0);
+    sampler_batch(&p->sampler, b->part.count);
+    sampler_begin(&p->sampler, b->clips, p->sampler.clip, (uint64_t)p->stage.config.seed,
+                  1 + (uint64_t)p->stage.batches, b->part.sample0);
     for (int i = 0; i < p->sampler.config.steps; i++) {
-        if (level < levels && steps[level] == i) keep_state(p, level++);
-        TRY(sampler_step(&p->sampler, &teacher, &p->stage.condition, i));
+        if (level < levels && steps[level] == i) keep_state(p, &b->part, level++);
+        TRY(sampler_step(&p->sampler, &teacher, &b->condition, i));
     }
-    keep_state(p, levels);
+    keep_state(p, &b->part, levels);
+    return OK;
+}
+
+/* Number of the rank's clip i of a recorded batch. */
+static long clip_number(const struct program *p, int batch, int i) {
+    return (long)batch * p->stage.share.batch + p->stage.share.first + i;
+}
+
+static int record_batch(struct program *p, int number, const int *steps) {
+    struct stage *s = &p->stage;
+    struct batch_part b;
+    TRY(stage_next_batch(s));
+    for (int i = 0; i < s->share.parts; i++) {
+        batch_part(&b, &s->share, i, s->clips, p->sampler.clip, &s->condition);
+        TRY(record_part(p, &b, steps));
+    }
+    for (int i = 0; i < s->share.count; i++) {
+        condition_batch_part(&b.condition, &s->condition, i, 1);
+        TRY(trajectory_store_write(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
+                                   level_stride(p), &b.condition));
+    }
+    return OK;
+}
+
+/* Batches that every rank finds whole. */
+static int recorded(struct program *p, int *count) {
+    double least = trajectory_store_count(&p->store);
+    TRY(comm_values(&p->stage.comm, COMM_MIN, &least, 1));
+    *count = (int)least;
     return OK;
 }
 
 static int record(struct program *p) {
-    int steps[ROLLOUT_STEPS_MAX] = {0}, done = trajectory_store_count(&p->store);
+    int steps[ROLLOUT_STEPS_MAX] = {0}, done;
     struct progress progress;
+    TRY(recorded(p, &done));
     if (done >= p->batches) return OK;
     TRY(trajectory_steps(&p->stage.config, &p->sampler, steps));
     progress_begin(&progress, "trajectories", p->batches, done);
     for (int n = done; n < p->batches && !stage_stopped(); n++) {
-        TRY(stage_next_batch(&p->stage));
-        TRY(record_batch(p, steps));
-        TRY(trajectory_store_write(&p->store, n, p->step.states, &p->stage.condition));
+        TRY(record_batch(p, n, steps));
         progress_update(&progress, n + 1, "");
     }
-    progress_end(&progress, trajectory_store_count(&p->store), "");
+    TRY(recorded(p, &done)); /* nobody reads before all have written */
+    progress_end(&progress, done, "");
     return OK;
 }
 
@@ -85,7 +119,13 @@ static int read_batch(struct program *p) {
     struct random_address address = {
         .seed = (uint64_t)p->stage.config.seed, .step = (uint64_t)p->stage.step, .purpose = RANDOM_DATA_ORDER};
     int number = (int)random_below(&address, 0, p->batches);
-    return trajectory_store_read(&p->store, number, p->step.states, &p->stage.condition);
+    struct condition_batch one;
+    for (int i = 0; i < p->stage.share.count; i++) {
+        condition_batch_part(&one, &p->stage.condition, i, 1);
+        TRY(trajectory_store_read(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
+                                  level_stride(p), &one));
+    }
+    return OK;
 }
 
 static int report_to(struct program *p, long step) {
@@ -118,9 +158,9 @@ static int load_networks(struct program *p, int resumed) {
     const struct param_table *table = &p->stage.net.table;
     char teacher[FILE_PATH_MAX];
     TRY(stage_source(&p->stage, p->stage.config.ode_init.teacher, "teacher", teacher, sizeof teacher));
-    TRY(train_state_load_frozen(teacher, "teacher", table, p->teacher));
+    TRY(train_state_load_frozen(teacher, "teacher", &p->teacher));
     if (resumed) return OK;
-    TRY(train_state_load_weights(teacher, "teacher", WEIGHTS_AVERAGE, table, p->step.student.master, NULL));
+    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &p->step.student));
     optimiser_start(&p->step.student);
     return OK;
 }
@@ -134,11 +174,12 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     if (p->stage.plan) return OK;
     const struct ode_init_config *c = &p->stage.config.ode_init;
     p->batches = (c->trajectories + c->stage.batch - 1) / c->stage.batch;
-    train_state_network(&p->stage.saved, "student", &p->step.student);
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));
     TRY(trajectory_store_open(&p->store, p->stage.folder.path, &p->stage.config));
-    p->stage.batches = trajectory_store_count(&p->store);
+    int done;
+    TRY(recorded(p, &done));
+    p->stage.batches = done;
     p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
     TRY(record(p));
@@ -152,6 +193,7 @@ int main(int argc, char **argv) {
     trajectory_store_close(&p.store);
     ode_step_free(&p.step);
     sampler_free(&p.sampler);
+    shard_free(&p.teacher);
     student_show_free(&p.show);
     stage_close(&p.stage);
     return code ? args_fail("ode_init", code) : exit_code;

@@ -9,8 +9,8 @@
 #include "base/schedule.h"
 #include "kernels/device.h"
 
-int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct arena *state,
-                    struct arena *activations) {
+int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct sharding *shards,
+                    struct arena *state, struct arena *activations) {
     const struct ode_init_config *c = &config->ode_init;
     if (c->history == ODE_HISTORY_LAST && config->rollout.steps < 2)
         return error_set(ERR_USAGE, "ode_init.history: `last` needs more than one level in rollout.sigma");
@@ -18,16 +18,16 @@ int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_
     s->config = *c;
     s->levels = config->rollout;
     s->seed = (uint64_t)config->seed;
-    s->B = c->stage.batch;
     s->F = config->frames;
+    TRY(sharding_share(shards, &s->share, c->stage.batch, c->stage.accumulate));
     s->chunks = (s->F - 1) / config->rollout.causal.chunk;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * s->F;
-    TRY(optimiser_layout(&s->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, state));
+    TRY(optimiser_layout(&s->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, shards, state));
 
     int C = config->rollout.causal.chunk;
-    size_t groups = (size_t)s->B * C, chunk = groups * s->size;
-    s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->B * s->clip);
+    size_t groups = (size_t)s->share.largest * C, chunk = groups * s->size;
+    s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->share.count * s->clip);
     s->input = ARENA_TAKE(activations, "chunk's input", real, chunk);
     s->target = ARENA_TAKE(activations, "chunk's target velocity", real, chunk);
     s->velocity = ARENA_TAKE(activations, "chunk's velocity", real, chunk);
@@ -42,10 +42,10 @@ int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_
 int ode_step_acts_layout(struct ode_step *s, struct arena *arena) {
     enum dit_memory kind = s->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
     kv_cache_free(s->cache);
-    TRY(kv_cache_layout(&s->cache, s->net, &s->levels.causal, s->B, s->F, arena));
+    TRY(kv_cache_layout(&s->cache, s->net, &s->levels.causal, s->share.largest, s->F, arena));
     TRY(kv_cache_grads_layout(s->cache, arena));
     if (s->acts) dit_acts_free(s->acts);
-    return dit_acts_layout(&s->acts, s->net, s->B, s->levels.causal.chunk, kind, arena);
+    return dit_acts_layout(&s->acts, s->net, s->share.largest, s->levels.causal.chunk, kind, arena);
 }
 
 void ode_step_free(struct ode_step *s) {
@@ -62,12 +62,12 @@ enum pass_kind { PASS_CONTEXT, PASS_CURRENT }; /* writes the history; only reads
 
 static int passes_per_chunk(const struct ode_step *s) { return s->config.history == ODE_HISTORY_LAST ? 2 : 1; }
 
-/* The level of a sample's chunk in a pass. */
+/* The level of a chunk of a sample (of the part) in a pass. */
 static int level_of(const struct ode_step *s, enum pass_kind kind, int chunk, int sample, long step) {
     struct random_address address = {.seed = s->seed,
                                      .step = (uint64_t)step,
                                      .purpose = RANDOM_TIMESTEP,
-                                     .sample = (uint32_t)sample,
+                                     .sample = (uint32_t)(s->part.sample0 + sample),
                                      .frame = (uint32_t)chunk};
     int N = s->levels.steps;
     if (s->config.history == ODE_HISTORY_OWN) return (int)random_below(&address, 0, N);
@@ -76,7 +76,8 @@ static int level_of(const struct ode_step *s, enum pass_kind kind, int chunk, in
 
 static void copy_chunk(const struct ode_step *s, real *to, int sample, int first, int level) {
     int C = s->levels.causal.chunk;
-    const real *state = s->states + ((long)level * s->B + sample) * s->clip + first * s->size;
+    long row = (long)level * s->share.count + s->part.first + sample;
+    const real *state = s->states + row * s->clip + first * s->size;
     mem_copy(to + (long)sample * C * s->size, state, sizeof(real) * (size_t)(C * s->size));
 }
 
@@ -84,9 +85,9 @@ static void copy_chunk(const struct ode_step *s, real *to, int sample, int first
    of x0. */
 static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, long step) {
     int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
-    size_t groups = (size_t)s->B * C;
-    double share = 1.0 / ((double)s->B * (s->F - 1) * passes_per_chunk(s));
-    for (int b = 0; b < s->B; b++) {
+    size_t groups = (size_t)s->part.count * C;
+    double share = 1.0 / ((double)s->share.batch * (s->F - 1) * passes_per_chunk(s));
+    for (int b = 0; b < s->part.count; b++) {
         int level = level_of(s, kind, chunk, b, step);
         double sigma = s->levels.sigma[level];
         copy_chunk(s, s->input, b, first, level);
@@ -107,7 +108,7 @@ static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, lon
 static struct dit_input chunk_input(const struct ode_step *s, const struct condition_batch *condition, int first,
                                     int frames, const int *positions, const struct dit_history *history) {
     struct rollout_condition c = condition_batch_rollout(condition);
-    struct dit_input in = {.batch = s->B,
+    struct dit_input in = {.batch = s->part.count,
                            .frames = frames,
                            .first_frame = first,
                            .positions = positions,
@@ -148,7 +149,7 @@ static int backward_pass(struct ode_step *s, const struct params *params, const 
     struct dit_input in = chunk_input(s, condition, first, C, view.current, history);
     dit_condition_reset(s->acts, 0, 1);
     TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, C * s->size));
-    mse_loss(s->student.loss, s->slope, s->velocity, s->target, s->weight, (long)s->B * C, s->size);
+    mse_loss(s->student.loss, s->slope, s->velocity, s->target, s->weight, (long)s->part.count * C, s->size);
     struct dit_gradients gradients = {.dvelocity = s->slope, .dvelocity_stride = C * s->size};
     if (kind == PASS_CONTEXT)
         kv_cache_grads_own(s->cache, first, &gradients.dk_own, &gradients.dv_own, &gradients.kv_stride);
@@ -163,8 +164,9 @@ static const int reference_position[1] = {0};
 
 static struct dit_input reference_input(struct ode_step *s, const struct condition_batch *condition) {
     size_t bytes = sizeof(real) * (size_t)s->size;
-    mem_copy_rows(s->input, bytes, s->states, sizeof(real) * (size_t)s->clip, bytes, (size_t)s->B);
-    real_fill(s->t, 0, s->B);
+    mem_copy_rows(s->input, bytes, s->states + s->part.first * s->clip, sizeof(real) * (size_t)s->clip, bytes,
+                  (size_t)s->part.count);
+    real_fill(s->t, 0, s->part.count);
     dit_condition_reset(s->acts, 0, 1);
     return chunk_input(s, condition, 0, 1, reference_position, NULL);
 }
@@ -179,7 +181,7 @@ static int backward_reference(struct ode_step *s, const struct params *params,
                               const struct condition_batch *condition) {
     struct dit_input in = reference_input(s, condition);
     TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, s->size));
-    mem_zero(s->slope, sizeof(real) * (size_t)(s->B * s->size));
+    mem_zero(s->slope, sizeof(real) * (size_t)(s->part.count * s->size));
     struct dit_gradients gradients = {.dvelocity = s->slope, .dvelocity_stride = s->size};
     kv_cache_grads_own(s->cache, 0, &gradients.dk_own, &gradients.dv_own, &gradients.kv_stride);
     return dit_backward(s->net, params, s->acts, &in, &gradients);
@@ -187,9 +189,11 @@ static int backward_reference(struct ode_step *s, const struct params *params,
 
 /* ---- the step ---- */
 
-int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step) {
-    struct params params = optimiser_params(&s->student);
-    kv_cache_clear(s->cache);
+static int part_gradient(struct ode_step *s, const struct condition_batch *condition, long step) {
+    struct params params = optimiser_params(&s->student), last = params;
+    params.last = 0;
+    last.last = s->part.last;
+    kv_cache_batch(s->cache, s->part.count);
     kv_cache_grads_clear(s->cache);
     dit_condition_reset(s->acts, 1, 1);
     TRY(forward_reference(s, &params, condition));
@@ -198,12 +202,21 @@ int ode_step_gradient(struct ode_step *s, const struct condition_batch *conditio
         if (s->config.history == ODE_HISTORY_LAST) TRY(backward_pass(s, &params, condition, PASS_CURRENT, i, step));
         TRY(backward_pass(s, &params, condition, PASS_CONTEXT, i, step));
     }
-    return backward_reference(s, &params, condition);
+    return backward_reference(s, &last, condition);
+}
+
+int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step) {
+    struct condition_batch c;
+    for (int i = 0; i < s->share.parts; i++) {
+        s->part = share_part(&s->share, i);
+        condition_batch_part(&c, condition, s->part.first, s->part.count);
+        TRY(part_gradient(s, &c, step));
+    }
+    return OK;
 }
 
 int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step) {
     optimiser_begin(&s->student);
     TRY(ode_step_gradient(s, condition, step));
-    optimiser_step(&s->student, step, 0);
-    return OK;
+    return optimiser_step(&s->student, step, 0);
 }

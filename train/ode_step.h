@@ -15,28 +15,31 @@
 #include "model/condition_batch.h"
 #include "model/kv_cache.h"
 #include "train/optimiser.h"
+#include "train/share.h"
 
 struct ode_step {
     const struct dit *net;
     struct ode_init_config config;
     struct rollout_config levels; /* the student's levels and chunking */
     uint64_t seed;
-    int B, F, chunks;
-    long size, clip; /* elements of a latent frame, of a clip */
+    int F, chunks;
+    struct share share;
+    struct part part; /* the one in hand */
+    long size, clip;  /* elements of a latent frame, of a clip */
     struct optimiser student;
-    struct kv_cache *cache;                     /* all frames, with gradients */
-    struct dit_acts *acts;                      /* of one chunk, saving */
-    real *states;                               /* device [levels + 1][B, F, C, H, W]: at sigma[0] .. , and the end */
-    real *input, *target, *velocity, *slope;    /* device [B, C frames] of a pass */
+    struct kv_cache *cache;                  /* all frames, with gradients */
+    struct dit_acts *acts;                   /* of one chunk, saving */
+    real *states;                            /* device [levels + 1][share, F, C, H, W]: at sigma[0] .. , and the end */
+    real *input, *target, *velocity, *slope; /* device [B, C frames] of a pass */
     real *t, *inverse, *minus_inverse, *weight; /* device [B, C] of a pass */
     real *host;                                 /* host [4, B, C] */
 };
-int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct arena *state,
-                    struct arena *activations);
+int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct sharding *shards,
+                    struct arena *state, struct arena *activations);
 /* Cache and activations, alive during a step only: may share memory with what is not. */
 int ode_step_acts_layout(struct ode_step *s, struct arena *arena);
 void ode_step_free(struct ode_step *s);
-/* Update number `step` from the trajectories in s->states. */
+/* Update number `step` from the trajectories in s->states and their conditions, of the rank's share. */
 int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step);
 /* Its loss and gradients alone (s->student.loss, .grads: cleared by the caller). */
 int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step);

@@ -22,7 +22,13 @@ struct program {
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
-    TRY(refine_step_layout(&p->step, &p->stage.net, &p->stage.config, state, activations));
+    TRY(refine_step_layout(&p->step, &p->stage.net, &p->stage.config, &p->stage.shards, state, activations));
+    train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_network(&p->stage.saved, "discriminator", &p->step.judge);
+    train_state_integer(&p->stage.saved, "heads_warmed", &p->warmed);
+    train_state_integer(&p->stage.saved, "judge_updates", &p->judge_updates);
+    train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
+    if (p->stage.config.refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(refine_step_acts_layout(&p->step, activations));
@@ -90,7 +96,7 @@ static int one_step(struct program *p) {
     const struct score_config *score = &p->stage.config.distill.score;
     struct stage *s = &p->stage;
     uint64_t round = round_of(p);
-    TRY(next_pair(p, 0));
+    TRY(stage_next_batch(s));
     TRY(refine_generator_update(&p->step, s->clips, &s->condition, round, (long)s->step));
     for (int j = 0; j < c->ratio; j++) {
         if (j) TRY(next_pair(p, j));
@@ -98,7 +104,7 @@ static int one_step(struct program *p) {
     }
     for (int j = 0; c->distill_share > 0 && j < score->critic_ratio; j++)
         TRY(matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
-    refine_step_end(&p->step, (long)s->step);
+    TRY(refine_step_end(&p->step, (long)s->step));
     stage_count(s);
     return OK;
 }
@@ -127,13 +133,12 @@ static int load_networks(struct program *p, int resumed) {
     char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
     TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
     TRY(stage_source(&p->stage, c->student, "distill", student, sizeof student));
-    if (c->distill_share > 0) TRY(train_state_load_frozen(teacher, "teacher", table, r->matching.teacher));
+    if (c->distill_share > 0) TRY(train_state_load_frozen(teacher, "teacher", &r->matching.teacher));
     if (resumed) return OK;
     refine_step_new_heads(r);
-    TRY(train_state_load_weights(teacher, "teacher", WEIGHTS_AVERAGE, table, r->judge.master, NULL));
-    TRY(train_state_load_weights(student, "student", WEIGHTS_AVERAGE, table, r->student.master, NULL));
-    if (c->distill_share > 0)
-        TRY(train_state_load_weights(student, "critic", WEIGHTS_RAW, table, r->matching.critic.master, NULL));
+    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &r->judge));
+    TRY(train_state_load_master(student, "student", WEIGHTS_AVERAGE, table, &r->student));
+    if (c->distill_share > 0) TRY(train_state_load_master(student, "critic", WEIGHTS_RAW, table, &r->matching.critic));
     refine_step_fresh(r);
     return OK;
 }
@@ -145,12 +150,6 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     if (!go_on) return OK;
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
-    train_state_network(&p->stage.saved, "student", &p->step.student);
-    train_state_network(&p->stage.saved, "discriminator", &p->step.judge);
-    train_state_integer(&p->stage.saved, "heads_warmed", &p->warmed);
-    train_state_integer(&p->stage.saved, "judge_updates", &p->judge_updates);
-    train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
-    if (p->stage.config.refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
     TRY(refine_step_prepare(&p->step));
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));

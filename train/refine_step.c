@@ -14,35 +14,38 @@ enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
+static size_t figure_count(const struct refine_step *r) { return 2 + 2 * (size_t)r->share.batch * (size_t)r->F; }
 
 /* ---- memory ---- */
 
-static int layout_networks(struct refine_step *r, const struct run_config *config, struct arena *state,
-                           struct arena *activations) {
+static int layout_networks(struct refine_step *r, const struct run_config *config, struct sharding *shards,
+                           struct arena *state, struct arena *activations) {
     const struct refine_config *c = &config->refine;
     long updates = c->head_warmup + c->stage.steps * c->ratio;
     if (!r->discriminator.heads) TRY(discriminator_create(&r->discriminator, &r->net->config, &c->discriminator));
+    TRY(sharding_divide(shards, &r->discriminator.trunk.table));
     const struct param_table *judged = &r->discriminator.trunk.table;
     if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
-    TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, state));
-    TRY(optimiser_layout(&r->judge, "discriminator", judged, &c->critic, updates, state));
-    TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, r->B, r->F, activations));
+    TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
+    TRY(optimiser_layout(&r->judge, "discriminator", judged, &c->critic, updates, shards, state));
+    TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, &r->share, r->F, activations));
     if (c->distill_share == 0) return OK;
-    return matching_layout(&r->matching, r->net, &config->distill.score, r->B, r->F, r->seed,
-                           c->stage.steps * config->distill.score.critic_ratio, state, activations);
+    return matching_layout(&r->matching, r->net, &config->distill.score, &r->share, r->F, r->seed,
+                           c->stage.steps * config->distill.score.critic_ratio, shards, state, activations);
 }
 
 int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
-                       struct arena *state, struct arena *activations) {
+                       struct sharding *shards, struct arena *state, struct arena *activations) {
     r->net = net;
     r->config = config->refine;
     r->seed = (uint64_t)config->seed;
-    r->B = config->refine.stage.batch;
+    TRY(sharding_share(shards, &r->share, config->refine.stage.batch, config->refine.stage.accumulate));
+    r->B = r->share.largest;
     r->F = config->frames;
-    TRY(layout_networks(r, config, state, activations));
+    TRY(layout_networks(r, config, shards, state, activations));
     TRY(levels_layout(&r->levels, r->B, r->F, activations));
-    size_t all = (size_t)value_count(r), logits = (size_t)logit_count(r), figures = 2 + 2 * logits;
+    size_t all = (size_t)value_count(r), logits = (size_t)logit_count(r), figures = figure_count(r);
     r->noise = ARENA_TAKE(activations, "noise of real and fake", real, all);
     r->eta = ARENA_TAKE(activations, "direction of the penalty", real, all);
     r->input = ARENA_TAKE(activations, "discriminator's input", real, all);
@@ -55,6 +58,7 @@ int refine_step_layout(struct refine_step *r, const struct dit *net, const struc
         r->slopes[i] = ARENA_TAKE(activations, "gradients of logits", real, logits);
     }
     r->figures = ARENA_TAKE(activations, "figures", real, figures);
+    r->part_loss = ARENA_TAKE(activations, "figures", real, 1);
     mailbox_layout(&r->mail, figures * sizeof(real), activations);
     free(r->host);
     r->host = malloc(figures * sizeof(real));
@@ -66,7 +70,7 @@ int refine_step_acts_layout(struct refine_step *r, struct arena *arena) {
     struct arena_fork fork;
     arena_fork(arena, &fork);
     if (r->acts) discriminator_acts_free(r->acts);
-    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->B, r->F, kind, arena));
+    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->share.largest, r->F, kind, arena));
     if (r->config.distill_share > 0) {
         arena_alternative(arena, &fork);
         TRY(matching_acts_layout(&r->matching, kind, arena));
@@ -91,20 +95,18 @@ void refine_step_free(struct refine_step *r) {
 }
 
 int refine_step_prepare(struct refine_step *r) {
-    size_t groups = (size_t)r->B * r->F;
+    size_t groups = (size_t)r->share.largest * r->F;
     real *host = malloc(groups * sizeof *host);
     if (!host) return error_set(ERR_DEVICE, "refine: out of memory");
     for (size_t g = 0; g < groups; g++) host[g] = g % r->F ? (real)r->config.fd_step : 0;
     mem_upload(r->step_size, host, groups * sizeof *host);
     free(host);
-    mem_zero(r->figures, (2 + 2 * groups) * sizeof(real));
+    mem_zero(r->figures, figure_count(r) * sizeof(real));
     if (r->config.distill_share > 0) matching_prepare(&r->matching);
     return OK;
 }
 
-void refine_step_new_heads(struct refine_step *r) {
-    params_initialise(r->judge.master, &r->discriminator.trunk.table, r->seed);
-}
+void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->judge, r->seed); }
 
 void refine_step_fresh(struct refine_step *r) {
     optimiser_start(&r->student);
@@ -116,22 +118,24 @@ void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->judge); }
 
 /* ---- what the discriminator sees ---- */
 
-/* One level a pair and one noise for both. */
-static void draw_level(struct refine_step *r, uint64_t round, int pass) {
-    struct random_address draw = {.seed = r->seed, .step = round, .purpose = RANDOM_TIMESTEP, .pass = pass};
-    levels_draw(&r->levels, &r->config.level, &draw);
-    random_normal(r->noise, r->seed, round, RANDOM_DISCRIMINATOR, pass, 0, r->B, 0, r->F, r->rollout.size);
+/* One level a pair and one noise for both; the part's samples are in hand from here on. */
+static void draw_level(struct refine_step *r, const struct part *part, uint64_t round, int pass) {
+    struct random_address draw = {
+        .seed = r->seed, .step = round, .purpose = RANDOM_TIMESTEP, .pass = pass, .sample = (uint32_t)part->sample0};
+    r->B = part->count;
+    levels_draw(&r->levels, &r->config.level, &draw, r->B);
+    random_normal(r->noise, r->seed, round, RANDOM_DISCRIMINATOR, pass, part->sample0, r->B, 0, r->F, r->rollout.size);
 }
 
 /* Fills r->input. A moved input's eta has an address of its own, so it is the same each time. */
-static void make_input(struct refine_step *r, enum refine_input kind, const real *real_clips, const real *fake_clips,
-                       uint64_t round, int index) {
+static void make_input(struct refine_step *r, enum refine_input kind, const struct batch_part *b,
+                       const real *fake_clips, uint64_t round, int index) {
     int moved = kind == INPUT_REAL_MOVED || kind == INPUT_FAKE_MOVED;
     int is_real = kind == INPUT_REAL || kind == INPUT_REAL_MOVED;
     long size = r->rollout.size, groups = (long)r->B * r->F;
-    levels_noise(&r->levels, r->input, is_real ? real_clips : fake_clips, r->noise, size);
+    levels_noise(&r->levels, r->input, is_real ? b->clips : fake_clips, r->noise, size);
     if (!moved) return;
-    random_normal(r->eta, r->seed, round, RANDOM_PERTURB, 2 * index + is_real, 0, r->B, 0, r->F, size);
+    random_normal(r->eta, r->seed, round, RANDOM_PERTURB, 2 * index + is_real, b->part.sample0, r->B, 0, r->F, size);
     real_group_combine(r->input, r->levels.one, r->input, r->step_size, r->eta, groups, size);
 }
 
@@ -152,14 +156,18 @@ static int wanted(const struct refine_step *r, enum refine_input kind) {
 
 /* ---- losses on logits ---- */
 
+/* A part's mean counts for as much of the batch's. */
+static double share_of_batch(const struct refine_step *r) { return (double)r->B / r->share.batch; }
+
 /* softplus(-(D(a) - D(b))), frames averaged, clips averaged; slopes of a, and of b when it is asked for. */
 static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, enum refine_input b, int slope_of_b) {
     long local = local_count(r);
+    double share = share_of_batch(r);
     const real *la = r->logits[a], *lb = r->logits[b];
     real *sa = r->slopes[a], *sb = slope_of_b ? r->slopes[b] : NULL;
-    relativistic_loss(loss, sa, sb, la, lb, (real)r->config.local_weight, local);
-    relativistic_loss(loss, sa + local, sb ? sb + local : NULL, la + local, lb + local, (real)r->config.global_weight,
-                      r->B);
+    relativistic_loss(loss, sa, sb, la, lb, (real)(share * r->config.local_weight), local);
+    relativistic_loss(loss, sa + local, sb ? sb + local : NULL, la + local, lb + local,
+                      (real)(share * r->config.global_weight), r->B);
 }
 
 /* The penalty's weighted loss and slopes, and its plain value as a figure. */
@@ -167,36 +175,47 @@ static void penalty(struct refine_step *r, real *loss, enum refine_input still, 
                     real *figure) {
     long n = logit_count(r);
     real h = (real)r->config.fd_step;
+    double share = share_of_batch(r);
     mem_zero(r->slopes[moved], sizeof(real) * (size_t)n);
-    mem_zero(figure, sizeof *figure);
     if (weight == 0) return;
     finite_difference_penalty(loss, r->slopes[moved], r->slopes[still], r->logits[moved], r->logits[still], h,
-                              (real)weight, n);
-    finite_difference_penalty(figure, NULL, NULL, r->logits[moved], r->logits[still], h, 1, n);
+                              (real)(share * weight), n);
+    finite_difference_penalty(figure, NULL, NULL, r->logits[moved], r->logits[still], h, (real)share, n);
+}
+
+/* The part's logits to their places among the batch's: frames' [batch, F - 1], then clips' [batch]. */
+static void keep_logits(const struct refine_step *r, const struct part *part, enum refine_input kind, real *figures) {
+    long local = local_count(r), frames = r->F - 1;
+    mem_copy(figures + part->sample0 * frames, r->logits[kind], sizeof(real) * (size_t)local);
+    mem_copy(figures + part->batch * frames + part->sample0, r->logits[kind] + local, sizeof(real) * (size_t)r->B);
 }
 
 /* ---- the discriminator ---- */
 
-int refine_discriminator_gradient(struct refine_step *r, const struct params *params, const real *real_clips,
-                                  const real *fake_clips, const struct condition_batch *condition, uint64_t round,
-                                  int index, int heads_only, real *loss) {
+int refine_discriminator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *b,
+                                  const real *fake_clips, uint64_t round, int index, int heads_only, real *loss) {
     struct dit_input in;
-    draw_level(r, round, JUDGE_PASS + index);
+    struct params pass = *params;
+    int last_input = wanted(r, INPUT_FAKE_MOVED)   ? INPUT_FAKE_MOVED
+                     : wanted(r, INPUT_REAL_MOVED) ? INPUT_REAL_MOVED
+                                                   : INPUT_FAKE;
+    draw_level(r, &b->part, round, JUDGE_PASS + index);
     for (int i = 0; i < REFINE_INPUTS; i++) {
         if (!wanted(r, i)) continue;
-        make_input(r, i, real_clips, fake_clips, round, index);
-        TRY(judge(r, params, condition, i, &in));
+        make_input(r, i, b, fake_clips, round, index);
+        TRY(judge(r, params, &b->condition, i, &in));
     }
     pair_losses(r, loss, INPUT_REAL, INPUT_FAKE, 1);
     penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures);
     penalty(r, loss, INPUT_FAKE, INPUT_FAKE_MOVED, r->config.r2, r->figures + 1);
-    mem_copy(r->figures + 2, r->logits[INPUT_REAL], sizeof(real) * (size_t)logit_count(r));
-    mem_copy(r->figures + 2 + logit_count(r), r->logits[INPUT_FAKE], sizeof(real) * (size_t)logit_count(r));
+    keep_logits(r, &b->part, INPUT_REAL, r->figures + 2);
+    keep_logits(r, &b->part, INPUT_FAKE, r->figures + 2 + (long)b->part.batch * r->F);
     for (int i = 0; i < REFINE_INPUTS; i++) {
         if (!wanted(r, i)) continue;
-        make_input(r, i, real_clips, fake_clips, round, index);
-        TRY(judge(r, params, condition, i, &in));
-        TRY(discriminator_backward(&r->discriminator, params, r->acts, &in, r->slopes[i], r->slopes[i] + local_count(r),
+        pass.last = params->last && i == last_input;
+        make_input(r, i, b, fake_clips, round, index);
+        TRY(judge(r, params, &b->condition, i, &in));
+        TRY(discriminator_backward(&r->discriminator, &pass, r->acts, &in, r->slopes[i], r->slopes[i] + local_count(r),
                                    NULL, 0, heads_only));
     }
     return OK;
@@ -205,35 +224,49 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
 int refine_discriminator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                                 uint64_t round, int index, long update, int heads_only) {
     struct params params = optimiser_params(&r->judge);
+    struct batch_part b;
     optimiser_begin(&r->judge);
-    TRY(refine_discriminator_gradient(r, &params, clips, r->rollout.x, condition, round, index, heads_only,
-                                      r->judge.loss));
-    optimiser_step(&r->judge, update, heads_only ? r->discriminator.head_slice : 0);
-    return OK;
+    mem_zero(r->figures, sizeof(real) * figure_count(r));
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        params.last = b.part.last;
+        TRY(refine_discriminator_gradient(r, &params, &b, r->rollout.x + b.part.first * r->rollout.clip, round, index,
+                                          heads_only, r->judge.loss));
+    }
+    return optimiser_step(&r->judge, update, heads_only ? r->discriminator.head_slice : 0);
 }
 
 /* ---- the generator ---- */
 
-int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
-                   int index) {
-    struct params student = {.table = &r->net->table, .weights = r->student.weights};
+static int roll_out(struct refine_step *r, const struct batch_part *b, uint64_t round, int index) {
+    struct params student = optimiser_frozen(&r->student);
     struct rollout_noise noise = {
-        .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->B};
+        .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->share.batch};
     int exit = self_forcing_exit(r->config.exit, r->rollout.rollout.config.steps, r->seed, round);
-    TRY(self_forcing_rollout(&r->rollout, &student, clips, r->rollout.clip, condition, &noise, exit));
-    if (r->config.distill_share > 0) matching_show(&r->matching, r->rollout.x, condition);
+    TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit));
+    if (r->config.distill_share > 0)
+        matching_show(&r->matching, &b->part, self_forcing_clips(&r->rollout), &b->condition);
     return OK;
 }
 
-int refine_generator_gradient(struct refine_step *r, const struct params *params, const real *real_clips,
-                              const real *fake_clips, const struct condition_batch *condition, uint64_t round, real *g,
-                              real *loss) {
+int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
+                   int index) {
+    struct batch_part b;
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        TRY(roll_out(r, &b, round, index));
+    }
+    return OK;
+}
+
+int refine_generator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *b,
+                              const real *fake_clips, uint64_t round, real *g, real *loss) {
     struct dit_input in;
-    draw_level(r, round, GENERATOR_PASS);
-    make_input(r, INPUT_REAL, real_clips, fake_clips, round, 0);
-    TRY(judge(r, params, condition, INPUT_REAL, &in));
-    make_input(r, INPUT_FAKE, real_clips, fake_clips, round, 0);
-    TRY(judge(r, params, condition, INPUT_FAKE, &in));
+    draw_level(r, &b->part, round, GENERATOR_PASS);
+    make_input(r, INPUT_REAL, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_REAL, &in));
+    make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_FAKE, &in));
     pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
     mem_zero(r->by_input, sizeof(real) * (size_t)value_count(r));
     TRY(discriminator_backward(&r->discriminator, params, r->acts, &in, r->slopes[INPUT_FAKE],
@@ -244,27 +277,36 @@ int refine_generator_gradient(struct refine_step *r, const struct params *params
 }
 
 /* g += share times the distillation gradient; its loss is not added, for it has another scale. */
-static int add_distillation(struct refine_step *r, const struct condition_batch *condition, uint64_t round) {
-    TRY(matching_gradient(&r->matching, r->g_matching, r->figures, r->rollout.x, condition, round));
+static int add_distillation(struct refine_step *r, const struct batch_part *b, uint64_t round) {
+    TRY(matching_gradient(&r->matching, &b->part, r->g_matching, r->part_loss, self_forcing_clips(&r->rollout),
+                          &b->condition, round));
     real_axpby(r->g, (real)r->config.distill_share, r->g_matching, 1, value_count(r));
     return OK;
 }
 
 int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                             uint64_t round, long step) {
-    struct params frozen = {.table = &r->discriminator.trunk.table, .weights = r->judge.weights};
-    struct params student = optimiser_params(&r->student);
+    struct params frozen = optimiser_frozen(&r->judge), student = optimiser_params(&r->student);
+    struct batch_part b;
     optimiser_begin(&r->student);
-    TRY(refine_generator_gradient(r, &frozen, clips, r->rollout.x, condition, round, r->g, r->student.loss));
-    if (r->config.distill_share > 0) TRY(add_distillation(r, condition, round));
-    TRY(self_forcing_backward(&r->rollout, &student, condition, r->g));
-    optimiser_step(&r->student, step, 0);
-    return OK;
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        student.last = b.part.last;
+        TRY(roll_out(r, &b, round, 0));
+        TRY(refine_generator_gradient(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->g, r->student.loss));
+        if (r->config.distill_share > 0) TRY(add_distillation(r, &b, round));
+        TRY(self_forcing_backward(&r->rollout, &student, &b.condition, r->g));
+    }
+    return optimiser_step(&r->student, step, 0);
 }
 
 /* ---- figures ---- */
 
-void refine_step_end(struct refine_step *r, long step) { mailbox_post(&r->mail, step, r->figures); }
+int refine_step_end(struct refine_step *r, long step) {
+    TRY(sharding_add(r->student.shard.all, r->figures, (long)figure_count(r)));
+    mailbox_post(&r->mail, step, r->figures);
+    return OK;
+}
 
 static double mean_difference(const real *a, const real *b, long n) {
     double sum = 0;
@@ -273,12 +315,12 @@ static double mean_difference(const real *a, const real *b, long n) {
 }
 
 int refine_step_report(struct refine_step *r, long step, struct refine_report *report) {
-    long local = local_count(r);
-    const real *real_logits = r->host + 2, *fake_logits = real_logits + logit_count(r);
+    long local = (long)r->share.batch * (r->F - 1), all = (long)r->share.batch * r->F;
+    const real *real_logits = r->host + 2, *fake_logits = real_logits + all;
     if (!mailbox_read(&r->mail, step, r->host)) return 0;
     report->r1 = (double)r->host[0];
     report->r2 = (double)r->host[1];
     report->local_margin = mean_difference(real_logits, fake_logits, local);
-    report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->B);
+    report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
     return 1;
 }

@@ -18,7 +18,8 @@ struct refine_step {
     const struct dit *net;
     struct refine_config config;
     uint64_t seed;
-    int B, F;
+    int B, F; /* samples in hand, frames */
+    struct share share;
     struct discriminator discriminator;
     struct optimiser student, judge; /* judge: of the discriminator */
     struct self_forcing rollout;
@@ -31,9 +32,10 @@ struct refine_step {
     real *logits[REFINE_INPUTS]; /* device [B (F-1) + B]: frames' logits, then clips' */
     real *slopes[REFINE_INPUTS]; /* loss by logits */
     struct discriminator_acts *acts;
-    real *figures; /* device [2 + 2 B F]: R1, R2, logits of real, logits of fake */
+    real *figures; /* device [2 + 2 batch F]: R1, R2, logits of real, logits of fake, of the global batch */
     struct mailbox mail;
-    real *host; /* host [2 + 2 B F] */
+    real *part_loss; /* device [1] */
+    real *host;      /* host, as figures */
 };
 /* What the host learns of a step. */
 struct refine_report {
@@ -41,7 +43,7 @@ struct refine_report {
     double r1, r2;                      /* unweighted penalties */
 };
 int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
-                       struct arena *state, struct arena *activations);
+                       struct sharding *shards, struct arena *state, struct arena *activations);
 /* What is alive during a step only: may share memory with what is not. */
 int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
@@ -51,28 +53,27 @@ void refine_step_new_heads(struct refine_step *r);
 /* From weights in student.master, judge.master (and matching.critic.master). */
 void refine_step_fresh(struct refine_step *r);
 
-/* Rolls the student out: rollout.x. Number `index` of this round. */
+/* Rolls the student out: rollout.x [share, F, C, H, W], for the discriminator. Number `index` of this round. */
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
                    int index);
-/* One generator update from the present rollout. */
+/* Rolls the student out (number 0 of this round) and makes one generator update from it. */
 int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                             uint64_t round, long step);
-/* One discriminator update on the present rollout and its real clips. heads_only in the warm-up. */
+/* One discriminator update on the last rollout and its real clips. heads_only in the warm-up. */
 int refine_discriminator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                                 uint64_t round, int index, long update, int heads_only);
 /* The warm-up of the heads is over: moments start anew, for the trunk has none. */
 void refine_heads_warm(struct refine_step *r);
 
-void refine_step_end(struct refine_step *r, long step);
+int refine_step_end(struct refine_step *r, long step);
 int refine_step_report(struct refine_step *r, long step, struct refine_report *report); /* 0: not there */
 
-/* For tests: loss [1] += the discriminator's loss; gradients added to params. */
-int refine_discriminator_gradient(struct refine_step *r, const struct params *params, const real *real_clips,
-                                  const real *fake_clips, const struct condition_batch *condition, uint64_t round,
-                                  int index, int heads_only, real *loss);
+/* For tests: loss [1] += a part's share of the discriminator's loss; gradients added to params. */
+int refine_discriminator_gradient(struct refine_step *r, const struct params *params,
+                                  const struct batch_part *real_part, const real *fake_clips, uint64_t round, int index,
+                                  int heads_only, real *loss);
 /* g = gradient of the generator's adversarial loss by fake_clips; loss [1] += it. */
-int refine_generator_gradient(struct refine_step *r, const struct params *params, const real *real_clips,
-                              const real *fake_clips, const struct condition_batch *condition, uint64_t round, real *g,
-                              real *loss);
+int refine_generator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *real_part,
+                              const real *fake_clips, uint64_t round, real *g, real *loss);
 
 #endif

@@ -21,13 +21,15 @@
 
 #define STAGE(key, member, steps_default, batch_default)                                                               \
     LONG(key ".steps", member.steps, 0, 1e9, steps_default, "updates of the network that the stage trains"),           \
-        INT(key ".batch", member.batch, 1, 65536, batch_default, "samples a step"),                                    \
+        INT(key ".batch", member.batch, 1, 65536, batch_default, "samples a step, over all ranks"),                    \
+        INT(key ".accumulate", member.accumulate, 1, 65536, "1", "parts that a rank takes its samples in"),            \
         CHOICE(key ".recompute", member.recompute, recompute_names, "none",                                            \
                "block: keep block inputs only and run each block again in backward"),                                  \
         LONG(key ".log_every", member.log_every, 1, 1e9, "10", "steps between log lines"),                             \
         LONG(key ".sample_every", member.sample_every, 0, 1e9, "0", "steps between samples; 0: at the end only"),      \
         LONG(key ".save_every", member.save_every, 0, 1e9, "0", "steps between checkpoints; 0: at the end only"),      \
-        INT(key ".keep", member.keep, 1, 1000, "2", "checkpoints kept")
+        INT(key ".keep", member.keep, 1, 1000, "2", "checkpoints kept: the last so many"),                             \
+        LONG(key ".keep_every", member.keep_every, 0, 1e9, "0", "steps whose checkpoints are kept for ever; 0: none")
 
 #define OPTIMISER(key, member, lr_default, beta1_default, beta2_default, decay_default, clip_default, warm_default,    \
                   cool_default, ema_default)                                                                           \
@@ -71,6 +73,9 @@ static const struct config_field fields[] = {
     INT("nonfinite_limit", nonfinite_limit, 1, 1000000, "10", "updates skipped in a row that stop the run"),
     INT("frames", frames, 2, CLIP_FRAMES_MAX, "13", "latent frames of a training clip: the reference and whole chunks"),
     INT("samples", samples, 1, 64, "4", "held-out clips shown"),
+
+    INT("shard.zero", shard.zero, 0, 3, "0", "divided over ranks: 1 optimiser state, 2 gradients, 3 weights too"),
+    {"shard.offload", CONFIG_BOOL, AT(shard.offload), 0, 1, "false", NULL, 0, 0, "optimiser state in host memory"},
 
     INT("model.dim", model.dim, 8, 65536, "192", "width"),
     INT("model.ffn_dim", model.ffn_dim, 8, 262144, "768", "hidden width of the FFN"),

@@ -19,13 +19,20 @@ struct optimiser_config {
 /* What every stage has. */
 struct stage_config {
     long steps;
-    int batch;
-    struct optimiser_config optimiser;        /* of the network that the stage is about */
-    int recompute;                            /* enum run_recompute */
+    int batch, accumulate;             /* samples of the global batch; parts that every rank takes its share in */
+    struct optimiser_config optimiser; /* of the network that the stage is about */
+    int recompute;                     /* enum run_recompute */
     long log_every, sample_every, save_every; /* steps; sample and save also at the end; 0: at the end only */
-    int keep;                                 /* checkpoints kept */
+    int keep;                                 /* checkpoints kept: the last so many */
+    long keep_every;                          /* and those of steps that this divides; 0: none */
 };
 enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
+
+/* How networks are divided over ranks (model/shard.h). */
+struct shard_config {
+    int zero;    /* 0 to 3 */
+    int offload; /* the optimisers' state in host memory */
+};
 
 /* Levels for a network that sees a whole clip at one level. */
 enum level_sampling { LEVEL_SHIFTED_UNIFORM, LEVEL_LOGIT_NORMAL };
@@ -105,6 +112,7 @@ struct run_config {
     int nonfinite_limit; /* updates skipped in a row that stop a run */
     int frames;          /* latent frames F of a training clip: 1 + chunks C */
     int samples;         /* held-out clips shown */
+    struct shard_config shard;
     struct dit_config model;
     struct rollout_config rollout;
     double sigma[ROLLOUT_STEPS_MAX];

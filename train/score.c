@@ -8,13 +8,15 @@
 
 enum { SCORE_PASS = 128 }; /* apart from the critic's passes, which share the purpose of the levels */
 
-int score_layout(struct score *s, const struct dit *net, const struct score_config *config, int B, int F,
-                 struct arena *arena) {
+int score_layout(struct score *s, const struct dit *net, const struct score_config *config, const struct share *share,
+                 int F, struct arena *arena) {
+    int B = share->largest;
     score_free(s);
     s->net = net;
     s->config = *config;
     s->B = B;
     s->F = F;
+    s->batch = share->batch;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * F;
     size_t all = (size_t)B * s->clip;
@@ -33,6 +35,8 @@ int score_layout(struct score *s, const struct dit *net, const struct score_conf
         s->by_noisy = ARENA_TAKE(arena, "gradient by the noisy clip", real, all);
     }
     s->normaliser = ARENA_TAKE(arena, "normaliser", real, B);
+    s->scaled = ARENA_TAKE(arena, "normaliser", real, B);
+    s->part_loss = ARENA_TAKE(arena, "normaliser", real, 1);
     return levels_layout(&s->levels, B, F, arena);
 }
 
@@ -96,11 +100,15 @@ static int through_networks(struct score *s, const struct condition_batch *condi
 
 int score_differentiate(struct score *s, real *g, real *loss, const real *x, const struct condition_batch *condition,
                         const struct params *teacher, const struct params *critic, struct dit_acts *acts) {
+    mem_copy(s->scaled, s->normaliser, sizeof(real) * (size_t)s->B);
+    real_axpby(s->scaled, 0, s->scaled, (real)((double)s->batch / s->B), s->B);
     if (s->config.loss == DISTILL_DMD) {
-        dmd_gradient(g, loss, s->f, s->r, s->normaliser, s->B, s->clip);
+        mem_zero(s->part_loss, sizeof(real));
+        dmd_gradient(g, s->part_loss, s->f, s->r, s->scaled, s->B, s->clip);
+        real_axpby(loss, (real)((double)s->B / s->batch), s->part_loss, 1, 1);
         return OK;
     }
-    sid_gradients(s->g_r, s->g_f, s->g_x, loss, x, s->r, s->f, s->normaliser, (real)s->config.alpha, s->B, s->clip);
+    sid_gradients(s->g_r, s->g_f, s->g_x, loss, x, s->r, s->f, s->scaled, (real)s->config.alpha, s->B, s->clip);
     TRY(through_networks(s, condition, teacher, critic, acts));
     real_group_combine(g, s->levels.generated, s->g_x, s->levels.through_noise, s->by_noisy, (long)s->B * s->F,
                        s->size);
@@ -109,15 +117,16 @@ int score_differentiate(struct score *s, real *g, real *loss, const real *x, con
 
 int score_gradient(struct score *s, real *g, real *loss, const real *x, const struct condition_batch *condition,
                    const struct params *teacher, const struct params *critic, struct dit_acts *acts,
-                   const struct step_random *random) {
+                   const struct part *part, const struct step_random *random) {
+    s->B = part->count;
     struct random_address draw = {.seed = random->seed,
                                   .step = random->step,
                                   .purpose = RANDOM_TIMESTEP,
                                   .pass = SCORE_PASS,
-                                  .sample = (uint32_t)random->sample0};
-    levels_draw(&s->levels, &s->config.level, &draw);
-    random_normal(s->noise, random->seed, random->step, RANDOM_SCORE_NOISE, random->pass, random->sample0, s->B, 0,
-                  s->F, s->size);
+                                  .sample = (uint32_t)part->sample0};
+    levels_draw(&s->levels, &s->config.level, &draw, s->B);
+    random_normal(s->noise, random->seed, random->step, RANDOM_SCORE_NOISE, random->pass, part->sample0, s->B, 0, s->F,
+                  s->size);
     levels_noise(&s->levels, s->noisy, x, s->noise, s->size);
     TRY(score_compare(s, x, condition, teacher, critic, acts));
     return score_differentiate(s, g, loss, x, condition, teacher, critic, acts);

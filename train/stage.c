@@ -12,7 +12,7 @@
 #include "model/transfer.h"
 #include "train/set_codec.h"
 
-enum { WORKSPACE_MIB = 64 };
+enum { WORKSPACE_MIB = 64, RANKS_MAX = 65536 };
 
 /* The one thing that a signal handler may touch. */
 static volatile sig_atomic_t signalled;
@@ -27,6 +27,21 @@ static void catch_signals(void) {
 
 /* ---- command line, config, network ---- */
 
+/* The processes of the job, or those that a plan asks for; and which samples are this one's. */
+static int open_ranks(struct stage *s, const char *asked) {
+    const struct run_config *c = &s->config;
+    char *end = NULL;
+    long ranks = asked ? strtol(asked, &end, 10) : 0;
+    if (asked && (!s->plan || *end || ranks < 1 || ranks > RANKS_MAX))
+        return error_set(ERR_USAGE, "--ranks: expected a number from 1 to %d, with --plan", RANKS_MAX);
+    if (!s->plan) TRY(comm_open(&s->comm, &(struct comm_options){.config = s->config_text}));
+    s->ranks = s->plan ? (asked ? (int)ranks : 1) : s->comm.size;
+    TRY(sharding_open(&s->shards, s->plan ? NULL : &s->comm, s->ranks, c->shard.zero));
+    if (c->shard.offload) s->shards.host = &s->offload_memory;
+    TRY(sharding_divide(&s->shards, &s->net.table));
+    return sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate);
+}
+
 int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on) {
     memset(s, 0, sizeof *s);
     s->folder.lock = -1;
@@ -34,15 +49,17 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     s->saved_step = -1;
     *go_on = 0;
     int describe = 0, fields = 0;
+    const char *ranks = NULL;
     struct args args;
     const struct args_option list[] = {
         {"plan", NULL, &s->plan, NULL, "print the memory plan and stop"},
+        {"ranks", "N", NULL, &ranks, "of the plan: as one of N processes"},
         {"help-config", NULL, &describe, NULL, "print every key of the config and stop"}};
-    TRY(args_parse(&args, argc, argv, list, 2, 0, 1));
+    TRY(args_parse(&args, argc, argv, list, 3, 0, 1));
     if (args.help || (!args.word_count && !describe)) {
         char usage[128];
         snprintf(usage, sizeof usage, "%s CONFIG.yaml [key=value ...]", options->name);
-        args_help(usage, list, 2, args.help ? stdout : stderr);
+        args_help(usage, list, 3, args.help ? stdout : stderr);
         return args.help ? OK : error_set(ERR_USAGE, "a config is needed");
     }
     if (describe) {
@@ -55,8 +72,7 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
     TRY(device_init(s->config.threads));
     TRY(dit_create(&s->net, &s->config.model, 0));
-    train_state_integer(&s->saved, "step", &s->step);
-    train_state_integer(&s->saved, "batches", &s->batches);
+    TRY(open_ranks(s, ranks));
     *go_on = 1;
     return OK;
 }
@@ -79,38 +95,57 @@ static size_t clip_size(const struct stage *s) {
 static void layout_batch(struct stage *s, struct arena *arena) {
     int F = s->config.frames;
     s->shown = s->config.samples;
-    s->clips = ARENA_TAKE(arena, "clips", real, (size_t)s->settings->batch * clip_size(s));
-    condition_batch_layout(&s->condition, &s->config.model, s->settings->batch, F, arena);
+    s->clips = ARENA_TAKE(arena, "clips", real, (size_t)s->share.count * clip_size(s));
+    condition_batch_layout(&s->condition, &s->config.model, s->share.count, F, arena);
     s->shown_clips = ARENA_TAKE(arena, "held-out clips", real, (size_t)s->shown * clip_size(s));
     condition_batch_layout(&s->shown_condition, &s->config.model, s->shown, F, arena);
 }
 
 static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, struct arena *), void *program) {
+    train_state_begin(&s->saved, &s->shards, &s->share);
+    train_state_integer(&s->saved, "step", &s->step);
+    train_state_integer(&s->saved, "batches", &s->batches);
     TRY(layout(program, &s->state_memory, &s->activation_memory));
+    sharding_layout(&s->shards, &s->state_memory);
+    train_state_layout(&s->saved, &s->batch_memory, &s->staging_memory);
     layout_batch(s, &s->batch_memory);
     arena_take(&s->workspace, "workspace of kernels", (size_t)WORKSPACE_MIB << 20);
     return device_sync(); /* where a plan and its use differ */
 }
 
+enum { DEVICE_ARENAS = 4, ARENAS = 6 };
+
+static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
+    size_t device = 0, host = 0;
+    printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->net.table.values, s->settings->batch,
+           s->config.frames);
+    if (s->ranks > 1)
+        printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->share.count, s->share.parts,
+               s->shards.zero);
+    printf("\n");
+    for (int i = 0; i < ARENAS; i++) {
+        *(i < DEVICE_ARENAS ? &device : &host) += all[i]->used;
+        if (i < DEVICE_ARENAS || all[i]->used) arena_print(all[i], stdout, s->plan);
+    }
+    printf("%-32s %10.1f MiB\n", "total", (double)device / 1048576);
+    if (host) printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
+    fflush(stdout);
+}
+
 int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
                  void *program) {
-    struct arena *all[] = {&s->state_memory, &s->activation_memory, &s->batch_memory, &s->workspace};
+    struct arena *all[ARENAS] = {&s->state_memory, &s->activation_memory, &s->batch_memory,
+                                 &s->workspace,    &s->offload_memory,    &s->staging_memory};
     arena_begin(&s->state_memory, "networks and optimisers");
     arena_begin(&s->activation_memory, "activations");
     arena_begin(&s->batch_memory, "batches");
     arena_begin(&s->workspace, "workspace");
+    arena_begin_host(&s->offload_memory, "offloaded optimisers (host)");
+    arena_begin_host(&s->staging_memory, "staging of checkpoints (host)");
     TRY(layout_all(s, layout, program));
-    size_t total = 0;
-    printf("%s: %zu parameters, batch %d of %d frames\n", s->options.name, s->net.table.values, s->settings->batch,
-           s->config.frames);
-    for (int i = 0; i < 4; i++) {
-        arena_print(all[i], stdout, s->plan);
-        total += all[i]->used;
-    }
-    printf("%-32s %10.1f MiB\n", "total", (double)total / 1048576);
-    fflush(stdout);
+    if (s->shards.rank == 0) print_plan(s, all);
     if (s->plan) return OK;
-    for (int i = 0; i < 4; i++) TRY(arena_commit(all[i]));
+    for (int i = 0; i < ARENAS; i++) TRY(arena_commit(all[i]));
     TRY(layout_all(s, layout, program));
     device_workspace(s->workspace.base, s->workspace.size);
     return OK;
@@ -184,6 +219,8 @@ int stage_ready(struct stage *s) {
     TRY(run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step));
     struct loader_config config = {.seed = (uint64_t)s->config.seed,
                                    .batch = s->settings->batch,
+                                   .first = s->share.first,
+                                   .count = s->share.count,
                                    .split = SPLIT_TRAIN,
                                    .drop_text = s->options.drop_text,
                                    .drop_audio = s->options.drop_audio,
@@ -196,6 +233,7 @@ int stage_ready(struct stage *s) {
 }
 
 void stage_close(struct stage *s) {
+    train_state_wait(&s->saved);
     if (s->loader) loader_close(s->loader);
     if (s->codec.state) codec_close(&s->codec);
     if (s->set) dataset_close(s->set);
@@ -207,6 +245,10 @@ void stage_close(struct stage *s) {
     arena_free(&s->activation_memory);
     arena_free(&s->batch_memory);
     arena_free(&s->workspace);
+    arena_free(&s->offload_memory);
+    arena_free(&s->staging_memory);
+    sharding_close(&s->shards);
+    if (s->comm.size) comm_close(&s->comm);
     dit_destroy(&s->net);
     memset(s, 0, sizeof *s);
     s->folder.lock = -1;
@@ -221,7 +263,7 @@ int stage_goes_on(const struct stage *s) { return s->step < s->settings->steps &
 int stage_next_batch(struct stage *s) {
     const struct loader_batch *batch;
     TRY(loader_next(s->loader, &batch));
-    upload_batch(batch, s->clips, (size_t)s->settings->batch * clip_size(s), &s->condition);
+    upload_batch(batch, s->clips, (size_t)s->share.count * clip_size(s), &s->condition);
     s->batches++;
     return OK;
 }
@@ -276,13 +318,15 @@ int stage_save_due(const struct stage *s) {
 
 int stage_save(struct stage *s) {
     TRY(metrics_sync(s->folder.metrics));
-    TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, s->settings->keep, s->config_text));
+    struct state_keeping keeping = {s->settings->keep, s->settings->keep_every, s->config_text};
+    TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, &keeping));
     s->saved_step = s->step;
     return OK;
 }
 
 int stage_finish(struct stage *s, int *exit_code) {
     if (s->saved_step != s->step) TRY(stage_save(s));
+    TRY(train_state_wait(&s->saved));
     *exit_code = signalled ? 128 + signalled : 0;
     log_status("%s", "");
     log_line("%s: %s after step %ld", s->options.name, signalled ? "stopped by a signal, saved," : "done",

@@ -12,6 +12,7 @@
 #include "data/loader.h"
 #include "model/condition_batch.h"
 #include "train/run_folder.h"
+#include "train/share.h"
 #include "train/train_state.h"
 
 struct stage_options {
@@ -24,9 +25,14 @@ struct stage {
     struct run_config config;
     const struct stage_config *settings; /* in config */
     char *config_text;
-    int plan; /* --plan: stop when the plan is printed */
+    int plan;  /* --plan: stop when the plan is printed */
+    int ranks; /* of the job, or of the plan (--ranks) */
     struct dit net;
-    struct arena state_memory, activation_memory, batch_memory, workspace;
+    struct comm comm;                                                      /* of all ranks */
+    struct sharding shards;                                                /* of all networks */
+    struct share share;                                                    /* this rank's samples */
+    struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
+    struct arena staging_memory, offload_memory;                           /* host */
     struct run_folder folder;
     struct dataset *set;
     struct codec codec;
@@ -35,8 +41,8 @@ struct stage {
     int64_t step;             /* steps done */
     int64_t batches;          /* batches taken from the loader */
     int64_t saved_step;       /* -1: none */
-    /* the batch, on the device */
-    real *clips; /* [B, F, C, H, W] */
+    /* the share of the batch, on the device */
+    real *clips; /* [share, F, C, H, W] */
     struct condition_batch condition;
     /* held-out clips that are shown */
     int shown;
@@ -49,11 +55,11 @@ struct stage {
 
 /* Reads the command line and the config; starts the device; builds the network's table. *go_on 0: help was printed. */
 int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on);
-/* Plans, prints the plan, allocates (unless --plan): layout is called once for the plan and once for the memory. */
+/* Plans, prints the plan, allocates (unless --plan): layout is called once for the plan and once for the memory; it lays
+   out and tells s->saved what the stage saves. */
 int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
                  void *program);
-/* Opens folder, data set, held-out samples; resumes from the newest state when there is one (*resumed). The stage has
-   told s->saved what it saves. */
+/* Opens folder, data set, held-out samples; resumes from the newest state when there is one (*resumed). */
 int stage_begin(struct stage *s, int *resumed);
 /* After the fresh start or the resume: config, metrics, loader. */
 int stage_ready(struct stage *s);

@@ -8,11 +8,11 @@
 
 struct student_show {
     struct self_forcing rollout;
-    elem *weights; /* device [total] */
+    struct sharded weights; /* the average */
 };
-int student_show_layout(struct student_show *w, const struct stage *stage, struct arena *arena);
+int student_show_layout(struct student_show *w, struct stage *stage, struct arena *arena);
 void student_show_free(struct student_show *w);
 /* Always the same noise, so that samples of different steps can be compared. */
-int student_show_run(struct student_show *w, struct stage *stage, const char *label, const struct optimiser *student);
+int student_show_run(struct student_show *w, struct stage *stage, const char *label, struct optimiser *student);
 
 #endif

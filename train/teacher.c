@@ -17,19 +17,21 @@ struct program {
     struct stage stage;
     struct teacher_step step;
     struct sampler sampler;
-    elem *shown_weights; /* the average, for samples */
-    long reported;       /* last step reported */
+    struct sharded shown; /* the average, for samples */
+    long reported;        /* last step reported */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    TRY(teacher_step_layout(&p->step, &p->stage.net, &c->teacher, c->frames, (uint64_t)c->seed, state, activations));
+    TRY(teacher_step_layout(&p->step, &p->stage.net, &c->teacher, c->frames, (uint64_t)c->seed, &p->stage.shards, state,
+                            activations));
+    train_state_network(&p->stage.saved, "teacher", &p->step.optimiser);
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(teacher_step_acts_layout(&p->step, activations));
     arena_alternative(activations, &fork);
-    p->shown_weights = ARENA_TAKE(activations, "weights for samples", elem, p->stage.net.table.total);
+    TRY(shard_layout_frozen(&p->shown, "samples", &p->stage.net.table, &p->stage.shards, activations));
     TRY(sampler_layout(&p->sampler, &p->stage.net, &c->teacher.sampler, c->samples, c->frames, activations));
     arena_join(activations, &fork);
     return OK;
@@ -46,12 +48,12 @@ static int report_to(struct program *p, long step) {
 
 static int show(struct program *p) {
     struct stage *s = &p->stage;
-    const struct optimiser *o = &p->step.optimiser;
     long clip = p->sampler.clip;
-    elem_from_real(p->shown_weights, o->ema ? o->ema : o->master, (long)o->table->total);
-    struct params params = {.table = o->table, .weights = p->shown_weights};
+    optimiser_average(&p->step.optimiser, &p->shown);
+    struct params params = shard_frozen(&p->shown);
     sampler_begin(&p->sampler, s->shown_clips, clip, (uint64_t)s->config.seed, 0, 0);
     TRY(sampler_run(&p->sampler, &params, &s->shown_condition));
+    shard_settle(&p->shown); /* its memory serves others now */
     return stage_show(s, "teacher", p->sampler.x);
 }
 
@@ -97,7 +99,6 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     p->stage.options.drop_audio = p->stage.config.teacher.drop_audio;
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
-    train_state_network(&p->stage.saved, "teacher", &p->step.optimiser);
     teacher_step_prepare(&p->step);
     TRY(stage_begin(&p->stage, &resumed));
     if (!resumed) TRY(start_fresh(p));
@@ -112,6 +113,7 @@ int main(int argc, char **argv) {
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
     teacher_step_free(&p.step);
     sampler_free(&p.sampler);
+    shard_free(&p.shown);
     stage_close(&p.stage);
     return code ? args_fail("teacher", code) : exit_code;
 }

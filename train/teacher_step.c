@@ -6,12 +6,14 @@
 #include "base/error.h"
 
 int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
-                        uint64_t seed, struct arena *state, struct arena *activations) {
+                        uint64_t seed, struct sharding *shards, struct arena *state, struct arena *activations) {
     s->net = net;
     s->config = *config;
     s->seed = seed;
-    TRY(optimiser_layout(&s->optimiser, "teacher", &net->table, &config->stage.optimiser, config->stage.steps, state));
-    return flow_matching_layout(&s->flow, &net->config, config->stage.batch, F, activations);
+    TRY(sharding_share(shards, &s->share, config->stage.batch, config->stage.accumulate));
+    TRY(optimiser_layout(&s->optimiser, "teacher", &net->table, &config->stage.optimiser, config->stage.steps, shards,
+                         state));
+    return flow_matching_layout(&s->flow, &net->config, &s->share, F, activations);
 }
 
 int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena) {
@@ -30,16 +32,20 @@ void teacher_step_free(struct teacher_step *s) {
 void teacher_step_prepare(struct teacher_step *s) { flow_matching_prepare(&s->flow); }
 
 void teacher_step_fresh(struct teacher_step *s) {
-    params_initialise(s->optimiser.master, &s->net->table, s->seed);
+    optimiser_initialise(&s->optimiser, s->seed);
     optimiser_start(&s->optimiser);
 }
 
 int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step) {
     struct params params = optimiser_params(&s->optimiser);
     struct step_random random = {.seed = s->seed, .step = (uint64_t)step};
+    struct batch_part b;
     optimiser_begin(&s->optimiser);
-    TRY(flow_matching_gradient(&s->flow, s->net, &params, s->acts, clips, condition, &s->config.level,
-                               RANDOM_CLIP_NOISE, &random, s->optimiser.loss));
-    optimiser_step(&s->optimiser, step, 0);
-    return OK;
+    for (int i = 0; i < s->share.parts; i++) {
+        batch_part(&b, &s->share, i, clips, s->flow.clip, condition);
+        params.last = b.part.last;
+        TRY(flow_matching_gradient(&s->flow, s->net, &params, s->acts, b.clips, &b.condition, &b.part, &s->config.level,
+                                   RANDOM_CLIP_NOISE, &random, s->optimiser.loss));
+    }
+    return optimiser_step(&s->optimiser, step, 0);
 }

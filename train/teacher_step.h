@@ -8,6 +8,7 @@
 
 struct teacher_step {
     const struct dit *net;
+    struct share share;
     struct optimiser optimiser;
     struct flow_matching flow;
     struct dit_acts *acts;
@@ -16,7 +17,7 @@ struct teacher_step {
 };
 /* Memory in two arenas: what is saved (state) and what is not (activations). */
 int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
-                        uint64_t seed, struct arena *state, struct arena *activations);
+                        uint64_t seed, struct sharding *shards, struct arena *state, struct arena *activations);
 /* What is alive during a step only: may share memory with what is not. */
 int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena);
 void teacher_step_free(struct teacher_step *s);
@@ -24,7 +25,7 @@ void teacher_step_free(struct teacher_step *s);
 void teacher_step_prepare(struct teacher_step *s);
 /* New weights from the seed. */
 void teacher_step_fresh(struct teacher_step *s);
-/* Update number `step` (0, 1, ...) from clips [B, F, C, H, W]. */
+/* Update number `step` (0, 1, ...) from the rank's share of the batch, clips [share, F, C, H, W]. */
 int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step);
 
 #endif

@@ -1,249 +1,215 @@
-/* train_state.c: see train_state.h. */
+/* train_state.c: what a state holds, the copy to the staging, the writing thread (train_state.h). Reading:
+   train_state_read.c. */
 #include "train/train_state.h"
 
-#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/fileio.h"
-#include "base/log.h"
 #include "checkpoints/state.h"
 #include "model/transfer.h"
+#include "train/train_state_names.h"
 
-enum { NAME_MAX_LENGTH = 128 };
+/* What the thread needs besides the staging. Its own until it is joined. */
+struct state_write {
+    struct train_state *state;
+    char folder[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    char *config;
+    int keep;
+    long every;
+    int code;
+    char text[512];
+    atomic_int ended;
+    pthread_t thread;
+};
+
+/* ---- names ---- */
+
+void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share) {
+    struct state_write *write = s->write;
+    memset(s, 0, sizeof *s);
+    s->write = write;
+    s->shards = shards;
+    s->share = *share;
+}
 
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser) {
-    s->networks[s->network_count++] = (struct saved_network){name, optimiser};
+    s->networks[s->network_count++] = (struct saved_network){.name = name, .optimiser = optimiser};
 }
 
 void train_state_integer(struct train_state *s, const char *name, int64_t *value) {
-    s->integers[s->integer_count++] = (struct saved_integer){name, value};
+    s->integers[s->integer_count++] = (struct saved_integer){.name = name, .value = value};
 }
 
-int train_state_array(struct train_state *s, const char *name, real *device, size_t count) {
-    if (s->array_count == STATE_ITEMS_MAX) return error_set(ERR_USAGE, "state: more than %d arrays", STATE_ITEMS_MAX);
-    struct saved_array *a = &s->arrays[s->array_count++];
-    snprintf(a->name, sizeof a->name, "%s", name);
-    a->device = device;
-    a->count = count;
+int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size) {
+    if (s->row_count == STATE_ROWS_MAX) return error_set(ERR_USAGE, "state: more than %d arrays", STATE_ROWS_MAX);
+    struct saved_rows *r = &s->rows[s->row_count++];
+    *r = (struct saved_rows){.device = device, .slots = slots, .size = size};
+    snprintf(r->name, sizeof r->name, "%s", name);
     return OK;
 }
 
-/* In the double build values go through float and a resumed run is not bit-equal. */
-static int download(float **values, const real *device, size_t count) {
-    *values = malloc(count * sizeof **values);
-    if (!*values) return error_set(ERR_DEVICE, "state: out of memory for %zu values", count);
-    transfer_from_real(*values, device, (long)count);
-    return OK;
+static int ranks(const struct train_state *s) { return s->shards && s->shards->ranks ? s->shards->ranks : 1; }
+static int first_rank(const struct train_state *s) { return !s->shards || s->shards->rank == 0; }
+
+void train_state_layout(struct train_state *s, struct arena *device, struct arena *host) {
+    size_t largest = 0;
+    for (int i = 0; i < s->row_count; i++)
+        if (s->rows[i].size > largest) largest = s->rows[i].size;
+    s->gathered = NULL;
+    if (ranks(s) > 1 && largest)
+        s->gathered = ARENA_TAKE(device, "gathered rows of a checkpoint", real, (size_t)s->share.batch * largest);
+    if (!first_rank(s)) return;
+    for (int i = 0; i < s->network_count; i++)
+        for (int k = 0; k < OPTIMISER_ARRAYS; k++)
+            if (k != OPTIMISER_EMA || s->networks[i].optimiser->config.ema > 0)
+                s->networks[i].staging[k] =
+                    ARENA_TAKE(host, "staging of checkpoints", float, s->networks[i].optimiser->table->total);
+    for (int i = 0; i < s->row_count; i++)
+        s->rows[i].staging = ARENA_TAKE(host, "staging of checkpoints", float,
+                                        (size_t)s->rows[i].slots *(size_t)s->share.batch * s->rows[i].size);
 }
 
-/* ---- writing ---- */
+/* ---- the copy ---- */
 
-static int put_params(struct state_writer *w, const char *network, const char *what, const struct param_table *table,
-                      const real *device) {
-    char group[NAME_MAX_LENGTH];
-    float *values = NULL;
-    snprintf(group, sizeof group, "%s/%s", network, what);
-    int code = download(&values, device, table->total);
-    if (!code) code = state_put_params(w, group, table, values);
-    free(values);
-    return code;
-}
-
-static int put_network(struct state_writer *w, const struct saved_network *n) {
-    const struct optimiser *o = n->optimiser;
-    char name[NAME_MAX_LENGTH];
-    struct optim_state state;
-    TRY(put_params(w, n->name, "master", o->table, o->master));
-    TRY(put_params(w, n->name, "m", o->table, o->m));
-    TRY(put_params(w, n->name, "v", o->table, o->v));
-    if (o->ema) TRY(put_params(w, n->name, "ema", o->table, o->ema));
-    mem_download(&state, o->state, sizeof state);
-    const struct {
-        const char *what;
-        int64_t value;
-    } counts[] = {{"updates", state.updates}, {"skipped", state.skipped}, {"skipped_in_row", state.skipped_in_row}};
-    for (int i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s/%s", n->name, counts[i].what);
-        TRY(state_put_integer(w, name, counts[i].value));
+static int stage_network(struct saved_network *n) {
+    struct optimiser *o = n->optimiser;
+    mem_download(&n->account, o->state, sizeof n->account);
+    for (int k = 0; k < OPTIMISER_ARRAYS; k++) {
+        if (!o->array[k]) continue;
+        for (int s = 0; s < o->table->slices; s++)
+            TRY(optimiser_read(o, k, s, n->staging[k] ? n->staging[k] + o->table->slice_offset[s] : NULL));
     }
     return OK;
 }
 
-static int put_array(struct state_writer *w, const struct saved_array *a) {
-    float *values = NULL;
-    long shape[1] = {(long)a->count};
-    int code = download(&values, a->device, a->count);
-    if (!code) code = state_put_floats(w, a->name, values, 1, shape);
-    free(values);
-    return code;
+static int stage_rows(struct train_state *s, struct saved_rows *r) {
+    size_t mine = (size_t)s->share.count * r->size, all = (size_t)s->share.batch * r->size;
+    for (int i = 0; i < r->slots; i++) {
+        const real *from = r->device + (size_t)i * mine;
+        if (s->gathered) {
+            TRY(share_gather(s->shards, &s->share, s->gathered, from, r->size));
+            from = s->gathered;
+        }
+        if (r->staging) transfer_from_real(r->staging + (size_t)i * all, from, (long)all);
+    }
+    return OK;
 }
 
-static int put_all(struct state_writer *w, struct train_state *s, const char *config) {
+static int stage_all(struct train_state *s) {
+    for (int i = 0; i < s->network_count; i++) TRY(stage_network(&s->networks[i]));
+    for (int i = 0; i < s->row_count; i++) TRY(stage_rows(s, &s->rows[i]));
+    for (int i = 0; i < s->integer_count; i++) s->integers[i].staged = *s->integers[i].value;
+    return device_sync();
+}
+
+/* ---- the thread ---- */
+
+static int put_network(struct state_writer *w, const struct saved_network *n) {
+    char name[STATE_NAME_MAX];
+    for (int k = 0; k < OPTIMISER_ARRAYS; k++) {
+        if (!n->optimiser->array[k]) continue;
+        snprintf(name, sizeof name, "%s/%s", n->name, state_array_names[k]);
+        TRY(state_put_params(w, name, n->optimiser->table, n->staging[k]));
+    }
+    const int64_t counts[STATE_COUNTS] = {n->account.updates, n->account.skipped, n->account.skipped_in_row};
+    for (int i = 0; i < STATE_COUNTS; i++) {
+        snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
+        TRY(state_put_integer(w, name, counts[i]));
+    }
+    return OK;
+}
+
+static int put_all(struct state_writer *w, const struct train_state *s, const char *config) {
     TRY(state_put_integer(w, "threads", device_threads()));
+    TRY(state_put_integer(w, "ranks", ranks(s)));
     TRY(state_put_text(w, "device", device_name()));
     TRY(state_put_text(w, "type", TYPE_NAME));
     TRY(state_put_text(w, "config", config));
     for (int i = 0; i < s->network_count; i++) TRY(put_network(w, &s->networks[i]));
-    for (int i = 0; i < s->integer_count; i++) TRY(state_put_integer(w, s->integers[i].name, *s->integers[i].value));
-    for (int i = 0; i < s->array_count; i++) TRY(put_array(w, &s->arrays[i]));
+    for (int i = 0; i < s->integer_count; i++) TRY(state_put_integer(w, s->integers[i].name, s->integers[i].staged));
+    for (int i = 0; i < s->row_count; i++) {
+        long shape[1] = {(long)((size_t)s->rows[i].slots * (size_t)s->share.batch * s->rows[i].size)};
+        TRY(state_put_floats(w, s->rows[i].name, s->rows[i].staging, 1, shape));
+    }
     return OK;
 }
 
-int train_state_save(struct train_state *s, const char *folder, long step, int keep, const char *config) {
-    char path[FILE_PATH_MAX];
-    TRY(device_sync());
-    if (snprintf(path, sizeof path, "%s/checkpoints", folder) >= (int)sizeof path - 32)
-        return error_set(ERR_USAGE, "%s: the path is too long", folder);
-    TRY(file_make_folders(path));
-    snprintf(path, sizeof path, "%s/checkpoints/step_%08ld.h5", folder, step);
+static int write_file(const struct state_write *job) {
     struct state_writer *w;
-    TRY(state_create(&w, path));
-    int code = put_all(w, s, config);
+    TRY(state_create(&w, job->path));
+    int code = put_all(w, job->state, job->config);
     if (code) {
         state_abandon(w);
         return code;
     }
     TRY(state_finish(w));
-    return state_prune(folder, keep);
+    return state_prune(job->folder, job->keep, job->every);
 }
 
-/* ---- reading ---- */
+static void *work(void *argument) {
+    struct state_write *job = argument;
+    job->code = write_file(job);
+    if (job->code) snprintf(job->text, sizeof job->text, "%s", error_text());
+    atomic_store(&job->ended, 1);
+    return NULL;
+}
 
-/* values: malloc'd [table->total]; padding is zero. */
-static int read_params(struct state_reader *r, const char *group, const struct param_table *table, float **values) {
-    *values = calloc(table->total, sizeof **values);
-    if (!*values) return error_set(ERR_DEVICE, "state: out of memory");
-    int code = state_get_params(r, group, table, *values);
-    if (code) free(*values), *values = NULL;
+static struct state_write *new_write(struct train_state *s, const char *folder, long step,
+                                     const struct state_keeping *keeping) {
+    struct state_write *job = calloc(1, sizeof *job);
+    char *config = strdup(keeping->config ? keeping->config : "");
+    if (!job || !config) {
+        free(job);
+        free(config);
+        return NULL;
+    }
+    job->state = s;
+    job->config = config;
+    job->keep = keeping->keep;
+    job->every = keeping->every;
+    snprintf(job->folder, sizeof job->folder, "%s", folder);
+    snprintf(job->path, sizeof job->path, "%.900s/checkpoints/step_%08ld.h5", folder, step);
+    return job;
+}
+
+static void free_write(struct state_write *job) {
+    free(job->config);
+    free(job);
+}
+
+int train_state_save(struct train_state *s, const char *folder, long step, const struct state_keeping *keeping) {
+    char states[FILE_PATH_MAX];
+    TRY(train_state_wait(s));
+    TRY(device_sync());
+    TRY(stage_all(s));
+    if (!first_rank(s)) return OK;
+    TRY(file_join(states, sizeof states - 64, folder, "checkpoints"));
+    TRY(file_make_folders(states));
+    struct state_write *job = new_write(s, folder, step, keeping);
+    if (!job) return error_set(ERR_DEVICE, "state: out of memory");
+    if (pthread_create(&job->thread, NULL, work, job)) {
+        free_write(job);
+        return error_set(ERR_DEVICE, "state: no thread to be had");
+    }
+    s->write = job;
+    return OK;
+}
+
+int train_state_wait(struct train_state *s) {
+    struct state_write *job = s->write;
+    if (!job) return OK;
+    s->write = NULL;
+    pthread_join(job->thread, NULL);
+    int code = job->code ? error_set((enum error_code)job->code, "%s", job->text) : OK;
+    free_write(job);
     return code;
 }
 
-static int get_params(struct state_reader *r, const char *network, const char *what, const struct param_table *table,
-                      real *device) {
-    char group[NAME_MAX_LENGTH];
-    float *values;
-    snprintf(group, sizeof group, "%s/%s", network, what);
-    TRY(read_params(r, group, table, &values));
-    transfer_to_real(device, values, (long)table->total);
-    free(values);
-    return OK;
-}
-
-static int get_network(struct state_reader *r, struct saved_network *n) {
-    struct optimiser *o = n->optimiser;
-    char name[NAME_MAX_LENGTH];
-    int64_t counts[3];
-    static const char *const what[3] = {"updates", "skipped", "skipped_in_row"};
-    TRY(get_params(r, n->name, "master", o->table, o->master));
-    TRY(get_params(r, n->name, "m", o->table, o->m));
-    TRY(get_params(r, n->name, "v", o->table, o->v));
-    if (o->ema) TRY(get_params(r, n->name, "ema", o->table, o->ema));
-    for (int i = 0; i < 3; i++) {
-        snprintf(name, sizeof name, "%s/%s", n->name, what[i]);
-        TRY(state_get_integer(r, name, &counts[i]));
-    }
-    struct optim_state state = {
-        .updates = counts[0], .skipped = (int32_t)counts[1], .skipped_in_row = (int32_t)counts[2]};
-    mem_upload(o->state, &state, sizeof state);
-    optimiser_publish(o);
-    return device_sync();
-}
-
-static int get_array(struct state_reader *r, struct saved_array *a) {
-    float *values = malloc(a->count * sizeof *values);
-    if (!values) return error_set(ERR_DEVICE, "state: out of memory");
-    int code = state_get_floats(r, a->name, values, a->count);
-    if (!code) transfer_to_real(a->device, values, (long)a->count);
-    free(values);
-    return code;
-}
-
-static void warn_of_text(struct state_reader *r, const char *name, const char *here) {
-    char *text = NULL;
-    if (state_get_text(r, name, &text)) return;
-    if (strcmp(text, here))
-        log_line("warning: the state was written with %s %s, this is %s: the run goes on, but not bit for bit", name,
-                 text, here);
-    free(text);
-}
-
-static void warn_of_machine(struct state_reader *r) {
-    int64_t threads = 0;
-    warn_of_text(r, "device", device_name());
-    warn_of_text(r, "type", TYPE_NAME);
-    if (!state_get_integer(r, "threads", &threads) && threads != device_threads())
-        log_line("warning: the state was written with %" PRId64 " threads, these are %d: the run goes on, but not bit "
-                 "for bit",
-                 threads, device_threads());
-}
-
-static int get_all(struct state_reader *r, struct train_state *s) {
-    warn_of_machine(r);
-    for (int i = 0; i < s->network_count; i++) TRY(get_network(r, &s->networks[i]));
-    for (int i = 0; i < s->integer_count; i++) TRY(state_get_integer(r, s->integers[i].name, s->integers[i].value));
-    for (int i = 0; i < s->array_count; i++) TRY(get_array(r, &s->arrays[i]));
-    return OK;
-}
-
-int train_state_resume(struct train_state *s, const char *folder, int *found) {
-    char path[FILE_PATH_MAX];
-    struct state_reader *r;
-    *found = 0;
-    TRY(state_newest(folder, path, sizeof path));
-    if (!path[0]) return OK;
-    TRY(state_open(&r, path));
-    int code = get_all(r, s);
-    state_close(r);
-    if (code) return error_context(code, "%s", path);
-    log_line("resumed from %s", path);
-    *found = 1;
-    return OK;
-}
-
-/* values: malloc'd [table->total]. */
-static int read_weights(const char *from, const char *network, enum weights_source source,
-                        const struct param_table *table, float **values, long *step) {
-    char path[FILE_PATH_MAX], group[NAME_MAX_LENGTH];
-    struct stat info;
-    struct state_reader *r;
-    int64_t at = 0;
-    *values = NULL;
-    if (snprintf(path, sizeof path, "%s", from) >= (int)sizeof path || stat(from, &info))
-        return error_set(ERR_INPUT, "%s: there is no such folder or state", from);
-    if (S_ISDIR(info.st_mode)) TRY(state_newest(from, path, sizeof path));
-    if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
-    TRY(state_open(&r, path));
-    snprintf(group, sizeof group, "%s/ema", network);
-    if (source == WEIGHTS_RAW || !state_has(r, group)) snprintf(group, sizeof group, "%s/master", network);
-    int code = read_params(r, group, table, values);
-    if (!code) code = state_get_integer(r, "step", &at);
-    state_close(r);
-    if (code) {
-        free(*values);
-        return error_context(code, "%s", path);
-    }
-    if (step) *step = (long)at;
-    log_line("%s from %s", group, path);
-    return OK;
-}
-
-int train_state_load_weights(const char *from, const char *network, enum weights_source source,
-                             const struct param_table *table, real *master, long *step) {
-    float *values;
-    TRY(read_weights(from, network, source, table, &values, step));
-    transfer_to_real(master, values, (long)table->total);
-    free(values);
-    return OK;
-}
-
-int train_state_load_frozen(const char *from, const char *network, const struct param_table *table, elem *weights) {
-    float *values;
-    TRY(read_weights(from, network, WEIGHTS_AVERAGE, table, &values, NULL));
-    transfer_to_elem(weights, values, (long)table->total);
-    free(values);
-    return OK;
+int train_state_poll(struct train_state *s) {
+    return s->write && atomic_load(&s->write->ended) ? train_state_wait(s) : OK;
 }

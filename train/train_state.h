@@ -1,48 +1,81 @@
 /* train_state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
    arrays (a replay of rollouts), through checkpoints/state.h. Saved whole between two steps, so a resumed run goes on
    bit for bit. In the file: NETWORK/master, /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and
-   arrays by their names, `config`. A stage saves its `step` among the integers. */
+   arrays by their names, `config`. A stage saves its `step` among the integers.
+   The file holds whole tensors and whole batches, so the ranks that read it need not be as many as those that wrote it:
+   the first rank gathers, the others give; every rank reads what is its.
+   Writing is asynchronous: a save copies everything to host memory (planned: the staging), and a thread of the first rank
+   writes, sums, syncs and renames the file while the run goes on. One write at a time: the next save waits for it. */
 #ifndef TRAIN_TRAIN_STATE_H
 #define TRAIN_TRAIN_STATE_H
 
 #include "train/optimiser.h"
+#include "train/share.h"
 
-enum { STATE_ITEMS_MAX = 64 };
+enum { STATE_NETWORKS_MAX = 4, STATE_INTEGERS_MAX = 16, STATE_ROWS_MAX = 16 };
 struct saved_network {
     const char *name; /* "teacher", "student", "critic", "discriminator" */
     struct optimiser *optimiser;
+    float *staging[OPTIMISER_ARRAYS]; /* host [table->total]; NULL: not the first rank */
+    struct optim_state account;       /* of the state under way */
 };
 struct saved_integer {
     const char *name;
     int64_t *value;
+    int64_t staged;
 };
-struct saved_array {
+/* A batch's rows `slots` times: of each the rank has its share's. */
+struct saved_rows {
     char name[48];
-    real *device;
-    size_t count;
+    real *device; /* [slots][share][size] */
+    int slots;
+    size_t size;
+    float *staging; /* host [slots][batch][size] */
 };
+struct state_write; /* the one under way */
 struct train_state {
-    struct saved_network networks[4];
-    struct saved_integer integers[16];
-    struct saved_array arrays[STATE_ITEMS_MAX];
-    int network_count, integer_count, array_count;
+    struct saved_network networks[STATE_NETWORKS_MAX];
+    struct saved_integer integers[STATE_INTEGERS_MAX];
+    struct saved_rows rows[STATE_ROWS_MAX];
+    int network_count, integer_count, row_count;
+    struct sharding *shards; /* NULL: one process */
+    struct share share;
+    real *gathered; /* device [batch][largest size]: one slot of all ranks */
+    struct state_write *write;
 };
+/* Forgets what is registered; what follows is of this rank's share. Before the names, in both layout passes. */
+void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share);
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser);
 void train_state_integer(struct train_state *s, const char *name, int64_t *value);
-int train_state_array(struct train_state *s, const char *name, real *device, size_t count);
+int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size);
+/* The staging (arena.h), after all names: host memory and, with ranks, device memory. */
+void train_state_layout(struct train_state *s, struct arena *device, struct arena *host);
 
-/* Waits for the device; writes FOLDER/checkpoints/step_00001234.h5, keeps the last `keep`. */
-int train_state_save(struct train_state *s, const char *folder, long step, int keep, const char *config);
+/* How a state is kept. */
+struct state_keeping {
+    int keep;           /* the last so many, */
+    long every;         /* and those of steps that this divides (0: none) */
+    const char *config; /* text */
+};
+/* Takes the state of now and starts to write FOLDER/checkpoints/step_00001234.h5; all ranks call it. Returns what an
+   earlier write that had not ended yet came to. */
+int train_state_save(struct train_state *s, const char *folder, long step, const struct state_keeping *keeping);
+/* What the last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told once. */
+int train_state_poll(struct train_state *s);
+int train_state_wait(struct train_state *s);
 /* From the newest whole state in FOLDER; *found 0: there is none, nothing was changed. Warns on stderr's log when device,
-   type or thread count differ from those that wrote it. */
+   type or thread count differ from those that wrote it. All ranks call it, and read what the first one finds. */
 int train_state_resume(struct train_state *s, const char *folder, int *found);
 
 /* Weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
-   stage's folder (newest whole state) or a file; the names must be those of `table`; device [table->total]; step: the
-   update that they are from, or NULL. As master weights, or as weights to read only. */
+   stage's folder (newest whole state) or a file; the names must be those of `table`; step: the update that they are from,
+   or NULL. Into a whole array, device [table->total]; into the first slices of an optimiser's master weights; as weights
+   to read only. */
 enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
 int train_state_load_weights(const char *from, const char *network, enum weights_source source,
                              const struct param_table *table, real *master, long *step);
-int train_state_load_frozen(const char *from, const char *network, const struct param_table *table, elem *weights);
+int train_state_load_master(const char *from, const char *network, enum weights_source source,
+                            const struct param_table *table, struct optimiser *optimiser);
+int train_state_load_frozen(const char *from, const char *network, struct sharded *weights);
 
 #endif

@@ -16,7 +16,7 @@ int trajectory_store_open(struct trajectory_store *t, const char *stage_folder, 
     memset(t, 0, sizeof *t);
     t->config = config;
     t->levels = config->rollout.steps;
-    t->values = (size_t)config->ode_init.stage.batch * config->frames * m->in_channels * m->height * m->width;
+    t->values = (size_t)config->frames * m->in_channels * m->height * m->width;
     if (snprintf(t->folder, sizeof t->folder, "%s/trajectories", stage_folder) >= (int)sizeof t->folder)
         return error_set(ERR_USAGE, "%s: the path is too long", stage_folder);
     TRY(file_make_folders(t->folder));
@@ -29,16 +29,16 @@ void trajectory_store_close(struct trajectory_store *t) {
     memset(t, 0, sizeof *t);
 }
 
-static void path_of(const struct trajectory_store *t, int number, char *path, size_t size) {
-    snprintf(path, size, "%s/batch_%05d.h5", t->folder, number);
+static void path_of(const struct trajectory_store *t, long number, char *path, size_t size) {
+    snprintf(path, size, "%s/clip_%06ld.h5", t->folder, number);
 }
 
 int trajectory_store_count(const struct trajectory_store *t) {
     char path[FILE_PATH_MAX], sum[FILE_PATH_MAX + 8];
-    for (int n = 0;; n++) {
+    for (long n = 0;; n++) {
         path_of(t, n, path, sizeof path);
         snprintf(sum, sizeof sum, "%s.sum", path);
-        if (!file_exists(path) || !file_exists(sum)) return n;
+        if (!file_exists(path) || !file_exists(sum)) return (int)(n / t->config->ode_init.stage.batch);
     }
 }
 
@@ -106,11 +106,12 @@ static int put(struct trajectory_store *t, struct state_writer *w, const struct 
     return OK;
 }
 
-int trajectory_store_write(struct trajectory_store *t, int number, const real *states,
+int trajectory_store_write(struct trajectory_store *t, long number, const real *states, size_t stride,
                            const struct condition_batch *condition) {
     char path[FILE_PATH_MAX];
     struct state_writer *w;
-    transfer_from_real(t->host, states, (long)((size_t)(t->levels + 1) * t->values));
+    for (int i = 0; i <= t->levels; i++)
+        transfer_from_real(t->host + (size_t)i * t->values, states + (size_t)i * stride, (long)t->values);
     path_of(t, number, path, sizeof path);
     TRY(state_create(&w, path));
     int code = put(t, w, condition);
@@ -144,12 +145,13 @@ static int check(const struct trajectory_store *t, struct state_reader *r) {
     return OK;
 }
 
-static int get(struct trajectory_store *t, struct state_reader *r, real *states, struct condition_batch *condition) {
+static int get(struct trajectory_store *t, struct state_reader *r, real *states, size_t stride,
+               struct condition_batch *condition) {
     struct entry entries[ENTRIES];
-    size_t all = (size_t)(t->levels + 1) * t->values;
     TRY(check(t, r));
-    TRY(state_get_floats(r, "states", t->host, all));
-    transfer_to_real(states, t->host, (long)all);
+    TRY(state_get_floats(r, "states", t->host, (size_t)(t->levels + 1) * t->values));
+    for (int i = 0; i <= t->levels; i++)
+        transfer_to_real(states + (size_t)i * stride, t->host + (size_t)i * t->values, (long)t->values);
     list_entries(condition, entries);
     for (int i = 0; i < ENTRIES; i++) {
         float *values = malloc(entries[i].count * sizeof *values);
@@ -163,12 +165,13 @@ static int get(struct trajectory_store *t, struct state_reader *r, real *states,
     return OK;
 }
 
-int trajectory_store_read(struct trajectory_store *t, int number, real *states, struct condition_batch *condition) {
+int trajectory_store_read(struct trajectory_store *t, long number, real *states, size_t stride,
+                          struct condition_batch *condition) {
     char path[FILE_PATH_MAX];
     struct state_reader *r;
     path_of(t, number, path, sizeof path);
     TRY(state_open(&r, path));
-    int code = get(t, r, states, condition);
+    int code = get(t, r, states, stride, condition);
     state_close(r);
     return code ? error_context(code, "%s", path) : OK;
 }

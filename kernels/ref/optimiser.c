@@ -17,6 +17,13 @@ void grad_norm_add(struct optim_state *state, const real *grad, long n) {
     state->norm_squared += sum;
 }
 
+void grad_norm_combine(struct optim_state *state, const struct optim_state *all, long n) {
+    KERNEL_SCOPE;
+    double sum = 0;
+    for (long i = 0; i < n; i++) sum += all[i].norm_squared;
+    state->norm_squared = sum;
+}
+
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm) {
     KERNEL_SCOPE;
     state->norm = (float)sqrt(state->norm_squared); /* a NaN or an infinity anywhere in the gradients ends up here */

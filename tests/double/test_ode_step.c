@@ -16,9 +16,9 @@ struct world {
 };
 
 static void layout(struct world *w) {
-    CHECK(ode_step_layout(&w->step, &w->net, &w->config, &w->state, &w->activations));
+    CHECK(ode_step_layout(&w->step, &w->net, &w->config, NULL, &w->state, &w->activations));
     CHECK(ode_step_acts_layout(&w->step, &w->activations));
-    condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
+    condition_batch_layout(&w->condition, &w->net.config, w->step.share.count, w->step.F, &w->activations);
 }
 
 static void fill_condition(struct condition_batch *c) {
@@ -51,10 +51,10 @@ static void open_world(struct world *w, int history, int recompute) {
     layout(w);
     CHECK(device_sync());
     fill_condition(&w->condition);
-    random_init(w->step.states, 3, 1, 1, 4 * (long)w->step.B * w->step.clip);
+    random_init(w->step.states, 3, 1, 1, 4 * (long)w->step.share.count * w->step.clip);
     small_open(&w->weights, &w->net.table, 0.15);
     small_without_kinks(&w->weights);
-    mem_copy(w->step.student.weights, w->weights.params.weights, sizeof(elem) * w->weights.total);
+    mem_copy(w->step.student.shard.weights, w->weights.params.weights, sizeof(elem) * w->weights.total);
 }
 
 static void close_world(struct world *w) {
@@ -79,8 +79,8 @@ static double difference(struct world *w, const real *direction, double h) {
     long n = (long)w->weights.total;
     double sum = 0;
     for (int i = 0; i < 4; i++) {
-        mem_copy(w->step.student.weights, w->weights.params.weights, sizeof(elem) * (size_t)n);
-        real_axpby(w->step.student.weights, (real)(at[i] * h), direction, 1, n);
+        mem_copy(w->step.student.shard.weights, w->weights.params.weights, sizeof(elem) * (size_t)n);
+        real_axpby(w->step.student.shard.weights, (real)(at[i] * h), direction, 1, n);
         sum += weight[i] * run(w);
     }
     return sum / (12 * h);
@@ -92,7 +92,7 @@ static void check(int history, int recompute) {
     long n = (long)w.weights.total;
     real *gradient = small_reals(&w.weights, n, 0);
     assert_true(run(&w) > 0);
-    mem_copy(gradient, w.step.student.grads, sizeof(real) * (size_t)n);
+    mem_copy(gradient, w.step.student.shard.grads, sizeof(real) * (size_t)n);
     for (int trial = 0; trial < 2; trial++) {
         real *d = small_reals(&w.weights, n, 1);
         double exact = small_dot(gradient, d, n), numeric = difference(&w, d, 1e-4);
@@ -118,15 +118,15 @@ static void loss_is_the_mean_square_of_x0(void **state) {
     struct world w;
     open_world(&w, ODE_HISTORY_OWN, RECOMPUTE_NONE);
     /* A network that answers 0 predicts x0 = x: the loss is the mean square of state minus end. */
-    mem_zero(w.step.student.weights, sizeof(elem) * w.weights.total);
-    long clips = (long)w.step.B * w.step.clip;
+    mem_zero(w.step.student.shard.weights, sizeof(elem) * w.weights.total);
+    long clips = (long)w.step.share.count * w.step.clip;
     for (int level = 1; level < 3; level++)
         mem_copy(w.step.states + level * clips, w.step.states, sizeof(real) * (size_t)clips);
     double loss = run(&w), sum = 0;
     real *a = small_host(w.step.states, clips), *b = small_host(w.step.states + 3 * clips, clips);
     for (long i = 0; i < clips; i++)
         if (i % w.step.clip >= w.step.size) sum += (a[i] - b[i]) * (a[i] - b[i]);
-    sum /= (double)(w.step.B * (w.step.clip - w.step.size));
+    sum /= (double)(w.step.share.count * (w.step.clip - w.step.size));
     assert_true(fabs(loss - sum) < 1e-12 * sum);
     free(a);
     free(b);

@@ -20,7 +20,7 @@ struct world {
 };
 
 static void layout(struct world *w) {
-    CHECK(refine_step_layout(&w->step, &w->net, &w->config, &w->state, &w->activations));
+    CHECK(refine_step_layout(&w->step, &w->net, &w->config, NULL, &w->state, &w->activations));
     CHECK(refine_step_acts_layout(&w->step, &w->activations));
     condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
 }
@@ -86,18 +86,23 @@ static double download_loss(const struct world *w) {
     return (double)loss;
 }
 
+static struct batch_part whole_batch(const struct world *w) {
+    return (struct batch_part){part_whole(w->step.B), w->truth, w->condition};
+}
+
 static double judge_loss(struct world *w, int heads_only) {
     mem_zero(w->judge.params.grads, sizeof(real) * w->judge.total);
     mem_zero(w->loss, sizeof(real));
-    CHECK(refine_discriminator_gradient(&w->step, &w->judge.params, w->truth, w->made, &w->condition, 3, 1, heads_only,
-                                        w->loss));
+    struct batch_part b = whole_batch(w);
+    CHECK(refine_discriminator_gradient(&w->step, &w->judge.params, &b, w->made, 3, 1, heads_only, w->loss));
     return download_loss(w);
 }
 
 static double generator_loss(struct world *w, const real *made) {
     struct params frozen = {.table = w->judge.params.table, .weights = w->judge.params.weights};
+    struct batch_part b = whole_batch(w);
     mem_zero(w->loss, sizeof(real));
-    CHECK(refine_generator_gradient(&w->step, &frozen, w->truth, made, &w->condition, 3, w->g, w->loss));
+    CHECK(refine_generator_gradient(&w->step, &frozen, &b, made, 3, w->g, w->loss));
     return download_loss(w);
 }
 

@@ -20,7 +20,9 @@ struct world {
 };
 
 static void layout(struct world *w, const struct score_config *config) {
-    CHECK(score_layout(&w->score, &w->net, config, B, F, &w->arena));
+    struct share share;
+    CHECK(share_of(&share, B, 1, 0, 1));
+    CHECK(score_layout(&w->score, &w->net, config, &share, F, &w->arena));
     if (w->acts) dit_acts_free(w->acts);
     CHECK(dit_acts_layout(&w->acts, &w->net, B, F, DIT_SAVE_ALL, &w->arena));
     condition_batch_layout(&w->condition, &w->net.config, B, F, &w->arena);
@@ -109,9 +111,10 @@ static real *direction_in(struct world *w, int generated) {
 
 static void gradient(struct world *w) {
     struct step_random random = {.seed = 4, .step = 9};
+    struct part part = part_whole(B);
     mem_zero(w->loss, sizeof(real));
     CHECK(score_gradient(&w->score, w->g, w->loss, w->x, &w->condition, &w->teacher.params, &w->critic.params, w->acts,
-                         &random));
+                         &part, &random));
     CHECK(device_sync());
 }
 

@@ -89,10 +89,28 @@ static void refuses_nonfinite(struct trial *t, const long *s) {
     device_free(device);
 }
 
+/* Sizes: ranks. Sums whose order shows in the last bit, and which the state itself had is forgotten. */
+static void combines_ranks(struct trial *t, const long *s) {
+    enum { MOST = 8 };
+    struct optim_state parts[MOST] = {{0}}, start = {.norm_squared = 1e30, .updates = 3};
+    double sum = 0;
+    for (long i = 0; i < s[0]; i++) sum += parts[i].norm_squared = ldexp(1 + 0.1 * (double)i, 20 * (i % 3 == 1));
+    struct optim_state *all = device_alloc(sizeof parts), *device = state_on_device(&start);
+    assert_non_null(all);
+    mem_upload(all, parts, sizeof parts);
+    grad_norm_combine(device, all, s[0]);
+    struct optim_state after = state_of(device);
+    if (after.norm_squared != sum) complain(t, -1, "norm_squared", 0, after.norm_squared, sum, 0);
+    expect_near(t, "updates", (double)after.updates, 3);
+    device_free(all);
+    device_free(device);
+}
+
 static const struct kernel_case optimiser[] = {
     {"grad_norm, adamw_update, ema_update", step, 4,
      (const long[][CASE_SIZES]){{1, 0}, {3, 1}, {31, 5}, {33, 1000}, {1000, 0}, {4099, 20000}, {0}}},
     {"non-finite gradients", refuses_nonfinite, 3, (const long[][CASE_SIZES]){{3}, {33}, {1000}, {0}}},
+    {"grad_norm_combine", combines_ranks, 1, (const long[][CASE_SIZES]){{1}, {2}, {3}, {8}, {0}}},
 };
 
 int main(void) { return RUN_CASES(optimiser); }

@@ -36,9 +36,9 @@ static void open_world(struct world *w) {
     param_add(&w->table, 1, "c", INIT_NORMAL, 1, 1, (const long[]){C, 0});
     assert_int_equal(param_table_close(&w->table), OK);
     arena_begin(&w->arena, "test");
-    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, &w->arena), OK);
+    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, NULL, &w->arena), OK);
     assert_int_equal(arena_commit(&w->arena), OK);
-    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, &w->arena), OK);
+    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, NULL, &w->arena), OK);
     params_initialise(w->o.master, &w->table, 5);
     optimiser_start(&w->o);
     assert_int_equal(device_sync(), OK);
@@ -101,7 +101,7 @@ static void adamw_by_hand(void **state) {
             ema[i] = average * ema[i] + (1 - average) * x[i];
         }
         optimiser_begin(&w.o);
-        scatter(&w, w.o.grads, g);
+        scatter(&w, w.o.shard.grads, g);
         optimiser_step(&w.o, step, 0);
         assert_int_equal(device_sync(), OK);
         struct optimiser_report report;
@@ -129,7 +129,7 @@ static void nonfinite_step_changes_nothing(void **state) {
     g[A + 3] = NAN;
     for (int step = 0; step < 3; step++) {
         optimiser_begin(&w.o);
-        scatter(&w, w.o.grads, g);
+        scatter(&w, w.o.shard.grads, g);
         optimiser_step(&w.o, step, 0);
     }
     gather(&w, w.o.master, after);
@@ -140,12 +140,12 @@ static void nonfinite_step_changes_nothing(void **state) {
     assert_int_equal(report.updates, 0);
     g[A + 3] = 0;
     optimiser_begin(&w.o);
-    scatter(&w, w.o.grads, g);
+    scatter(&w, w.o.shard.grads, g);
     real bad = INFINITY;
     mem_upload(w.o.loss, &bad, sizeof bad); /* a loss alone counts as well */
     optimiser_step(&w.o, 3, 0);
     optimiser_begin(&w.o);
-    scatter(&w, w.o.grads, g);
+    scatter(&w, w.o.shard.grads, g);
     optimiser_step(&w.o, 4, 0);
     optimiser_report(&w.o, 3, &report);
     assert_int_equal(report.skipped_in_row, 4);
@@ -165,7 +165,7 @@ static void slices_before_the_first_stay(void **state) {
     gather(&w, w.o.master, before);
     for (int i = 0; i < COUNT; i++) g[i] = i < A + B ? 1e6 : 0.01; /* not in the norm either: no clipping */
     optimiser_begin(&w.o);
-    scatter(&w, w.o.grads, g);
+    scatter(&w, w.o.shard.grads, g);
     optimiser_step(&w.o, 0, 1);
     gather(&w, w.o.master, after);
     assert_memory_equal(before, after, (A + B) * sizeof *before);

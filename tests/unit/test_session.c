@@ -138,7 +138,9 @@ static void track_features(int track, float *features) {
 }
 
 static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
-    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, 1, F, arena));
+    struct share share;
+    CHECK(share_of(&share, 1, 1, 0, 1));
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, arena));
     condition_batch_layout(c, &w.description.dit, 1, F, arena);
     *reference = ARENA_TAKE(arena, "reference", real, r->size);
 }
@@ -162,7 +164,8 @@ static void roll_out(const float *talk, const float *listen) {
     assert_int_equal(codec_encode(&w.codec, w.picture, 1, latents), 1);
     transfer_to_real(reference, latents, r.size);
     struct rollout_noise random = {.seed = 5, .purpose = RANDOM_STREAM};
-    CHECK(self_forcing_rollout(&r, &w.small.params, reference, r.size, &c, &random, 2));
+    struct part part = part_whole(1);
+    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2));
     transfer_from_real(latents, r.x, r.clip);
     codec_decode_reset(&w.codec);
     assert_int_equal(codec_decode(&w.codec, latents, F, w.expected[0]), T);

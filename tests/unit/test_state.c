@@ -280,7 +280,7 @@ static void finds_the_newest_whole_one(void **state) {
     assert_int_equal(save(name, 7), OK);
     snprintf(name, sizeof name, "%s/checkpoints/step_00000099.h5.tmp", run);
     assert_int_equal(file_write(name, "x", 1), OK);
-    assert_int_equal(state_prune(run, 1), OK);
+    assert_int_equal(state_prune(run, 1, 0), OK);
     assert_int_equal(state_newest(run, found, sizeof found), OK);
     assert_int_equal(seed_of(found), 7);
     snprintf(name, sizeof name, "%s/checkpoints", run);

@@ -1,0 +1,210 @@
+/* train_state_read.c: states and other stages' weights into the memory of this rank (train_state.h). Tensors are read
+   slice by slice: a rank needs host memory for one slice, whatever the network's size. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "checkpoints/state.h"
+#include "model/transfer.h"
+#include "train/train_state.h"
+#include "train/train_state_names.h"
+
+static size_t slice_size(const struct param_table *t, int s) { return t->slice_offset[s + 1] - t->slice_offset[s]; }
+
+/* Host room for the largest slice. */
+static float *slice_room(const struct param_table *table) {
+    size_t largest = 1;
+    for (int s = 0; s < table->slices; s++)
+        if (slice_size(table, s) > largest) largest = slice_size(table, s);
+    float *values = malloc(largest * sizeof *values);
+    if (!values) error_set(ERR_DEVICE, "state: out of memory for a slice of %zu values", largest);
+    return values;
+}
+
+/* Reads a group's slices one after the other into what `take` makes of them. */
+typedef void slice_taker(void *to, int slice, const float *values);
+static int read_slices(struct state_reader *r, const char *group, const struct param_table *table, slice_taker *take,
+                       void *to) {
+    TRY(state_check_params(r, group, table));
+    float *values = slice_room(table);
+    if (!values) return ERR_DEVICE;
+    int code = OK;
+    for (int s = 0; s < table->slices && !code; s++) {
+        code = state_get_slice(r, group, table, s, values);
+        if (!code) take(to, s, values);
+    }
+    free(values);
+    return code;
+}
+
+struct array_target {
+    struct optimiser *optimiser;
+    enum optimiser_array which;
+};
+static void take_array(void *to, int slice, const float *values) {
+    struct array_target *t = to;
+    optimiser_write(t->optimiser, t->which, slice, values);
+}
+
+static void take_frozen(void *to, int slice, const float *values) {
+    struct sharded *shard = to;
+    struct shard_piece p = shard_weight_piece(shard, slice);
+    transfer_to_elem(shard->weights + p.at, values + p.from, (long)p.count);
+}
+
+struct whole_target {
+    const struct param_table *table;
+    real *values;
+};
+static void take_whole(void *to, int slice, const float *values) {
+    struct whole_target *t = to;
+    transfer_to_real(t->values + t->table->slice_offset[slice], values, (long)slice_size(t->table, slice));
+}
+
+/* ---- a stage's own state ---- */
+
+static int get_network(struct state_reader *r, struct saved_network *n) {
+    struct optimiser *o = n->optimiser;
+    char name[STATE_NAME_MAX];
+    int64_t counts[STATE_COUNTS];
+    for (int k = 0; k < OPTIMISER_ARRAYS; k++) {
+        if (!o->array[k]) continue;
+        snprintf(name, sizeof name, "%s/%s", n->name, state_array_names[k]);
+        struct array_target target = {o, k};
+        TRY(read_slices(r, name, o->table, take_array, &target));
+    }
+    for (int i = 0; i < STATE_COUNTS; i++) {
+        snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
+        TRY(state_get_integer(r, name, &counts[i]));
+    }
+    struct optim_state state = {
+        .updates = counts[0], .skipped = (int32_t)counts[1], .skipped_in_row = (int32_t)counts[2]};
+    mem_upload(o->state, &state, sizeof state);
+    optimiser_publish(o);
+    return device_sync();
+}
+
+static int get_rows(struct state_reader *r, const struct train_state *s, struct saved_rows *rows) {
+    size_t all = (size_t)s->share.batch * rows->size, mine = (size_t)s->share.count * rows->size;
+    float *values = malloc((size_t)rows->slots * all * sizeof *values);
+    if (!values) return error_set(ERR_DEVICE, "state: out of memory");
+    int code = state_get_floats(r, rows->name, values, (size_t)rows->slots * all);
+    for (int i = 0; i < rows->slots && !code; i++)
+        transfer_to_real(rows->device + (size_t)i * mine,
+                         values + (size_t)i * all + (size_t)s->share.first * rows->size, (long)mine);
+    free(values);
+    return code;
+}
+
+static void warn_of_text(struct state_reader *r, const char *name, const char *here) {
+    char *text = NULL;
+    if (state_get_text(r, name, &text)) return;
+    if (strcmp(text, here))
+        log_line("warning: the state was written with %s %s, this is %s: the run goes on, but not bit for bit", name,
+                 text, here);
+    free(text);
+}
+
+static void warn_of_number(struct state_reader *r, const char *name, int here) {
+    int64_t there = 0;
+    if (state_has(r, name) && !state_get_integer(r, name, &there) && there != here)
+        log_line("warning: the state was written with %" PRId64
+                 " %s, these are %d: the run goes on, but not bit for bit",
+                 there, name, here);
+}
+
+static int get_all(struct state_reader *r, struct train_state *s) {
+    warn_of_text(r, "device", device_name());
+    warn_of_text(r, "type", TYPE_NAME);
+    warn_of_number(r, "threads", device_threads());
+    warn_of_number(r, "ranks", s->shards && s->shards->ranks ? s->shards->ranks : 1);
+    for (int i = 0; i < s->network_count; i++) TRY(get_network(r, &s->networks[i]));
+    for (int i = 0; i < s->integer_count; i++) TRY(state_get_integer(r, s->integers[i].name, s->integers[i].value));
+    for (int i = 0; i < s->row_count; i++) TRY(get_rows(r, s, &s->rows[i]));
+    return OK;
+}
+
+/* The first rank looks, so that all read the same file. */
+static int newest(const struct train_state *s, const char *folder, char path[FILE_PATH_MAX]) {
+    struct comm *comm = s->shards ? s->shards->comm : NULL;
+    int code = OK;
+    path[0] = 0;
+    if (!comm || comm->rank == 0) code = state_newest(folder, path, FILE_PATH_MAX);
+    if (!comm) return code;
+    TRY(comm_agree(comm, code));
+    return comm_broadcast_host(comm, path, FILE_PATH_MAX, 0);
+}
+
+static int resume_from(struct train_state *s, const char *path) {
+    struct state_reader *r;
+    TRY(state_open(&r, path));
+    int code = get_all(r, s);
+    state_close(r);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
+int train_state_resume(struct train_state *s, const char *folder, int *found) {
+    char path[FILE_PATH_MAX];
+    struct comm *comm = s->shards ? s->shards->comm : NULL;
+    *found = 0;
+    TRY(newest(s, folder, path));
+    if (!path[0]) return OK;
+    int code = resume_from(s, path);
+    if (comm) code = comm_agree(comm, code);
+    if (code) return code;
+    log_line("resumed from %s", path);
+    *found = 1;
+    return OK;
+}
+
+/* ---- another stage's weights ---- */
+
+/* Opens the state and names the group. */
+static int open_weights(const char *from, const char *network, enum weights_source source, struct state_reader **r,
+                        char path[FILE_PATH_MAX], char group[STATE_NAME_MAX]) {
+    struct stat info;
+    if (snprintf(path, FILE_PATH_MAX, "%s", from) >= FILE_PATH_MAX || stat(from, &info))
+        return error_set(ERR_INPUT, "%s: there is no such folder or state", from);
+    if (S_ISDIR(info.st_mode)) TRY(state_newest(from, path, FILE_PATH_MAX));
+    if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
+    TRY(state_open(r, path));
+    snprintf(group, STATE_NAME_MAX, "%s/ema", network);
+    if (source == WEIGHTS_RAW || !state_has(*r, group)) snprintf(group, STATE_NAME_MAX, "%s/master", network);
+    return OK;
+}
+
+static int load(const char *from, const char *network, enum weights_source source, const struct param_table *table,
+                slice_taker *take, void *to, long *step) {
+    char path[FILE_PATH_MAX], group[STATE_NAME_MAX];
+    struct state_reader *r;
+    int64_t at = 0;
+    TRY(open_weights(from, network, source, &r, path, group));
+    int code = read_slices(r, group, table, take, to);
+    if (!code) code = state_get_integer(r, "step", &at);
+    state_close(r);
+    if (code) return error_context(code, "%s", path);
+    if (step) *step = (long)at;
+    log_line("%s from %s", group, path);
+    return OK;
+}
+
+int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+                             const struct param_table *table, real *master, long *step) {
+    struct whole_target target = {table, master};
+    return load(from, network, source, table, take_whole, &target, step);
+}
+
+int train_state_load_master(const char *from, const char *network, enum weights_source source,
+                            const struct param_table *table, struct optimiser *optimiser) {
+    struct array_target target = {optimiser, OPTIMISER_MASTER};
+    return load(from, network, source, table, take_array, &target, NULL);
+}
+
+int train_state_load_frozen(const char *from, const char *network, struct sharded *weights) {
+    return load(from, network, WEIGHTS_AVERAGE, weights->table, take_frozen, weights, NULL);
+}
