@@ -55,6 +55,10 @@ LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cm
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif
+ifeq ($(BACKEND),cuda)
+$(BUILD)/kernels/comm/nccl.o: CFLAGS += -DHAVE_NCCL
+LIBS_FULL += -lnccl
+endif
 # MPI: 1 where pkg-config finds Open MPI or MPICH; the streaming program never links it.
 MPI_PACKAGE := $(firstword $(foreach p,ompi-c mpich,$(if $(shell pkg-config --exists $(p) 2>/dev/null && echo 1),$(p))))
 MPI      ?= $(if $(MPI_PACKAGE),1,0)

@@ -183,18 +183,20 @@ int file_join(char *text, size_t size, const char *folder, const char *name) {
 }
 
 int file_lock(const char *folder, int *lock) {
-    char path[FILE_PATH_MAX], text[32] = "";
+    char path[FILE_PATH_MAX], text[128] = "", host[64] = "";
+    long pid = 0;
     TRY(file_join(path, sizeof path, folder, "lock"));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return fail(path, "open");
     if (flock(fd, LOCK_EX | LOCK_NB)) {
         ssize_t n = pread(fd, text, sizeof text - 1, 0);
         close(fd);
-        long pid = n > 0 ? strtol(text, NULL, 10) : 0;
-        if (pid > 0) return error_set(ERR_INPUT, "%s: is in use by process %ld", folder, pid);
+        if (n > 0 && sscanf(text, "%ld %63s", &pid, host) == 2)
+            return error_set(ERR_INPUT, "%s: is in use by process %ld on %s", folder, pid, host);
         return error_set(ERR_INPUT, "%s: is in use by another process", folder);
     }
-    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (gethostname(host, sizeof host - 1) || !host[0]) snprintf(host, sizeof host, "this-host");
+    int n = snprintf(text, sizeof text, "%ld %s\n", (long)getpid(), host);
     if (ftruncate(fd, 0) || pwrite(fd, text, (size_t)n, 0) != n) {
         int code = fail(path, "write");
         close(fd);

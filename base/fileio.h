@@ -34,7 +34,8 @@ int file_exists(const char *path);
 /* "FOLDER/NAME" in text; ERR_USAGE when it does not fit. */
 int file_join(char *text, size_t size, const char *folder, const char *name);
 
-/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the pid that has it. */
+/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the process and the host
+   that have it. */
 int file_lock(const char *folder, int *lock);
 void file_unlock(int lock);
 

@@ -13,8 +13,22 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *log_file;
 static char status[512];
+static int quiet;
 
-int log_terminal(void) { return isatty(STDERR_FILENO); }
+void log_quiet(int on) {
+    pthread_mutex_lock(&lock);
+    quiet = on;
+    pthread_mutex_unlock(&lock);
+}
+
+static int is_quiet(void) {
+    pthread_mutex_lock(&lock);
+    int on = quiet;
+    pthread_mutex_unlock(&lock);
+    return on;
+}
+
+int log_terminal(void) { return !is_quiet() && isatty(STDERR_FILENO); }
 
 int log_open(const char *path) {
     FILE *file = fopen(path, "a");
@@ -43,10 +57,12 @@ void log_line(const char *format, ...) {
     struct tm local;
     if (localtime_r(&now, &local)) strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &local);
     pthread_mutex_lock(&lock);
-    if (status[0]) fputs("\r\033[K", stderr);
-    fprintf(stderr, "%s %s\n", date[0] ? date + 11 : "", text);
-    if (status[0]) fputs(status, stderr);
-    fflush(stderr);
+    if (!quiet) {
+        if (status[0]) fputs("\r\033[K", stderr);
+        fprintf(stderr, "%s %s\n", date[0] ? date + 11 : "", text);
+        if (status[0]) fputs(status, stderr);
+        fflush(stderr);
+    }
     if (log_file) {
         fprintf(log_file, "%s %s\n", date, text);
         fflush(log_file);

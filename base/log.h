@@ -5,6 +5,8 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
+/* Lines no longer go to stderr, or do again: for all ranks of a job but one. */
+void log_quiet(int on);
 /* Lines go to this file too (appended), until log_close. ERR_INPUT. */
 int log_open(const char *path);
 void log_close(void);

@@ -37,7 +37,8 @@ struct comm_options {
     const char *config;     /* text that must be the same on every rank; NULL: none */
     /* Called once, from another thread, when the job has failed and this process makes no call that could tell it so for
        some seconds. For programs: print the text and end. NULL: none. */
-    void (*failed)(const char *text);
+    void (*failed)(void *context, const char *text);
+    void *context;
 };
 /* Rank, number of ranks and meeting place come from the environment (docs/scaling.md); "auto" is single where it names
    none. ERR_USAGE: variables that are missing or wrong, a transport that is not built, configs that differ (the text

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/comm/mpi.h"
+#include "kernels/comm/nccl.h"
 #include "kernels/comm/tcp.h"
 
 enum { DEFAULT_TIMEOUT = 25 };
@@ -20,8 +21,11 @@ static int timeout_of(const struct comm_options *options, double *seconds) {
     return OK;
 }
 
+static int on_gpu(void) { return !strcmp(BACKEND_NAME, "cuda"); }
+
 static const char *automatic(const struct launch *l) {
     if (l->size == 1) return "single";
+    if (on_gpu()) return "nccl";
     return l->by == LAUNCH_MPI ? "mpi" : "tcp";
 }
 
@@ -48,6 +52,13 @@ static int open_mpi(struct comm *comm, const struct launch *l, const struct comm
     return mpi_open(comm, l, options, timeout);
 }
 
+static int open_nccl(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {
+    struct comm host;
+    if (l->size == 1) return open_single(comm, l);
+    TRY(l->by == LAUNCH_MPI ? open_mpi(&host, l, options, timeout) : open_tcp(&host, l, options, timeout));
+    return nccl_open(comm, &host);
+}
+
 int comm_open(struct comm *comm, const struct comm_options *options) {
     struct launch launch;
     double timeout;
@@ -57,7 +68,10 @@ int comm_open(struct comm *comm, const struct comm_options *options) {
     const char *name =
         options->transport && strcmp(options->transport, "auto") ? options->transport : automatic(&launch);
     if (!strcmp(name, "single")) return open_single(comm, &launch);
+    if (!strcmp(name, "nccl")) return open_nccl(comm, &launch, options, timeout);
+    if (on_gpu() && launch.size > 1)
+        return error_set(ERR_USAGE, "transport \"%s\" moves host memory; between GPUs it is \"nccl\"", name);
     if (!strcmp(name, "tcp")) return open_tcp(comm, &launch, options, timeout);
     if (!strcmp(name, "mpi")) return open_mpi(comm, &launch, options, timeout);
-    return error_set(ERR_USAGE, "transport \"%s\" is not built (auto, single, tcp, mpi)", name);
+    return error_set(ERR_USAGE, "transport \"%s\" is unknown (auto, single, tcp, mpi, nccl)", name);
 }

@@ -46,6 +46,7 @@ static void give_sign(struct tcp_job *job) {
     struct tcp_message alive = {.word = TCP_ALIVE}, failed = {.word = TCP_FAILED};
     pthread_mutex_lock(&job->lock);
     alive.waiting_for = job->waiting_for;
+    alive.reached = job->reached;
     memcpy(alive.text, job->busy, sizeof alive.text);
     int announce = job->announce;
     job->announce = 0;
@@ -74,6 +75,7 @@ static void hear(struct tcp_job *job, struct tcp_peer *p) {
     p->heard = clock_seconds();
     p->left |= m->word == TCP_BYE;
     p->busy = m->word == TCP_ALIVE && m->text[0];
+    if (m->word == TCP_ALIVE) p->reached = m->reached;
     p->waiting_for = m->word == TCP_ALIVE ? m->waiting_for : -1;
     pthread_mutex_unlock(&job->lock);
     if (m->word == TCP_FAILED) adopt(job, m->text);
@@ -126,7 +128,7 @@ static void call_program(struct tcp_job *job, double now) {
     int due = job->failed && job->failure && !job->noticed && !job->leaving && now > job->failure_time + NOTICE_SECONDS;
     if (due) job->noticed = 1;
     pthread_mutex_unlock(&job->lock);
-    if (due) job->failed(job->reason);
+    if (due) job->failed(job->context, job->reason);
 }
 
 /* ---- the thread ---- */

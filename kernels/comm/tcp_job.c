@@ -88,6 +88,23 @@ int tcp_job_culprit(struct tcp_job *job, int rank, int *busy) {
     return rank;
 }
 
+void tcp_job_reached(struct tcp_job *job) {
+    pthread_mutex_lock(&job->lock);
+    job->reached++;
+    pthread_mutex_unlock(&job->lock);
+}
+
+int tcp_job_last(struct tcp_job *job, int *busy) {
+    int rank = -1;
+    pthread_mutex_lock(&job->lock);
+    int64_t least = job->reached;
+    for (int r = 0; r < job->size; r++)
+        if (r != job->rank && job->peers[r].reached < least) least = job->peers[rank = r].reached;
+    *busy = rank >= 0 && job->peers[rank].busy;
+    pthread_mutex_unlock(&job->lock);
+    return rank;
+}
+
 /* ---- connections ---- */
 
 struct greeting {
@@ -231,6 +248,7 @@ int tcp_job_open(struct tcp_job **made, const struct launch *l, const struct com
                             .timeout = timeout,
                             .connect_timeout = options->connect_timeout > 0 ? options->connect_timeout : 60,
                             .failed = options->failed,
+                            .context = options->context,
                             .nudge = -1,
                             .alarm = -1,
                             .waiting_for = -1};

@@ -23,6 +23,7 @@ enum tcp_word { TCP_ALIVE = 1, TCP_FAILED, TCP_BYE };
 struct tcp_message {
     int32_t word;
     int32_t waiting_for; /* ALIVE: the rank that a collective now waits for; -1: none */
+    int64_t reached;     /* ALIVE: collectives that were queued for the device (nccl) */
     char text[TCP_TEXT]; /* ALIVE: why the rank is busy, or ""; FAILED: the reason */
 };
 struct tcp_peer {
@@ -37,6 +38,7 @@ struct tcp_peer {
     /* under the job's lock */
     double heard; /* clock_seconds */
     int busy, left, waiting_for;
+    int64_t reached;
 };
 /* A connection that came for a communicator that this rank is not making yet. */
 struct tcp_early {
@@ -50,7 +52,8 @@ struct tcp_job {
     int listener;
     uint64_t secret; /* of this run: what does not know it is not of the job */
     double timeout, connect_timeout;
-    void (*failed)(const char *text); /* comm_options */
+    void (*failed)(void *context, const char *text); /* comm_options */
+    void *context;
     struct tcp_early *early;
     pthread_t thread;
     int running;
@@ -58,6 +61,7 @@ struct tcp_job {
     int alarm; /* eventfd: readable for ever once the job has failed */
     pthread_mutex_t lock;
     int waiting_for;
+    int64_t reached;
     char busy[TCP_TEXT];
     int failure;  /* 1: failed, reason is set */
     int announce; /* the others are still to be told */
@@ -89,6 +93,10 @@ void tcp_job_busy(struct tcp_job *job, const char *why);
 void tcp_job_waits_for(struct tcp_job *job, int rank);
 /* Who keeps `rank` waiting in the end: the end of the chain of who waits for whom. *busy: it says that it is busy. */
 int tcp_job_culprit(struct tcp_job *job, int rank, int *busy);
+/* One more collective is queued for the device. */
+void tcp_job_reached(struct tcp_job *job);
+/* The rank that has queued the fewest; -1: none has fewer than this one. *busy: it says that it is busy. */
+int tcp_job_last(struct tcp_job *job, int *busy);
 
 /* tcp_rendezvous.c */
 int tcp_rendezvous(struct tcp_job *job, const struct launch *launch, const char *config);

@@ -30,7 +30,7 @@ struct comm_transport {
     int (*start)(struct comm *comm, const struct comm_call *call, comm_ticket *ticket);
     int (*wait)(struct comm *comm, comm_ticket ticket);
 };
-extern const struct comm_transport comm_single;
+extern const struct comm_transport comm_single, comm_nccl;
 
 const char *comm_kind_name(enum comm_kind kind);
 

@@ -132,6 +132,23 @@ static void transports_that_see_fewer_ranks(void **state) {
     environment(NULL);
 }
 
+/* NCCL is the cuda backend's, and needs a driver there: every rank says so. */
+static int asks_for_nccl(int rank, int size, void *context) {
+    struct comm comm;
+    int code = comm_open(&comm, &(struct comm_options){.transport = "nccl"});
+    (void)rank, (void)size, (void)context;
+    if (code == OK) return comm_close(&comm), 0; /* a machine with GPUs */
+    if (strcmp(device_name(), "cuda"))
+        CHECK(code == ERR_USAGE && strstr(error_text(), "of the cuda backend"));
+    else
+        CHECK(code == ERR_DEVICE && strstr(error_text(), "cuda: "));
+    return 0;
+}
+static void nccl_without_a_gpu(void **state) {
+    (void)state;
+    assert_int_equal(ranks_run(2, asks_for_nccl, NULL), 0);
+}
+
 /* ---- with processes ---- */
 
 struct plan {
@@ -282,6 +299,7 @@ int main(void) {
         cmocka_unit_test(as_slurm_starts),
         cmocka_unit_test(missing_and_wrong_variables),
         cmocka_unit_test(transports_that_see_fewer_ranks),
+        cmocka_unit_test(nccl_without_a_gpu),
         cmocka_unit_test(configs_that_agree),
         cmocka_unit_test(configs_that_differ),
         cmocka_unit_test(sizes_that_differ),

@@ -169,8 +169,8 @@ static void one_process_a_folder(void **state) {
     named(path, "run/of/mine");
     assert_int_equal(run_folder_open(&run, path), OK);
     assert_int_equal(run_folder_open(&second, path), ERR_INPUT);
-    snprintf(expected, sizeof expected, "%s: is in use by process %ld", path, (long)getpid());
-    assert_string_equal(error_text(), expected);
+    snprintf(expected, sizeof expected, "%s: is in use by process %ld on ", path, (long)getpid());
+    assert_int_equal(strncmp(error_text(), expected, strlen(expected)), 0);
     run_folder_close(&run);
     /* a killed process leaves no lock behind */
     int ready[2], status;
@@ -185,8 +185,8 @@ static void one_process_a_folder(void **state) {
     assert_int_equal(read(ready[0], &ok, 1), 1);
     assert_int_equal(ok, 1);
     assert_int_equal(run_folder_open(&second, path), ERR_INPUT);
-    snprintf(expected, sizeof expected, "%s: is in use by process %ld", path, (long)child);
-    assert_string_equal(error_text(), expected);
+    snprintf(expected, sizeof expected, "%s: is in use by process %ld on ", path, (long)child);
+    assert_int_equal(strncmp(error_text(), expected, strlen(expected)), 0);
     kill(child, SIGKILL);
     waitpid(child, &status, 0);
     close(ready[0]);
