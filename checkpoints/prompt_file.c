@@ -196,6 +196,20 @@ int prompt_file_read(const struct prompt_file *f, const struct prompt_entry *p, 
     return error_context(code, "%s", f->path);
 }
 
+int prompt_file_fill(const struct prompt_file *f, const struct prompt_entry *p, int text_len, int text_dim,
+                     float *text) {
+    float *rows;
+    if (f->dim != text_dim || p->length > text_len)
+        return error_set(ERR_INPUT, "%s: prompt \"%.60s\" is [%ld, %d], the network takes [%d, %d] at most", f->path,
+                         p->text ? p->text : p->name, p->length, f->dim, text_len, text_dim);
+    TRY(prompt_file_read(f, p, &rows));
+    size_t filled = (size_t)p->length * (size_t)text_dim;
+    memcpy(text, rows, sizeof *text * filled);
+    memset(text + filled, 0, sizeof *text * ((size_t)text_len * (size_t)text_dim - filled));
+    free(rows);
+    return OK;
+}
+
 /* ---- writing ---- */
 
 struct prompt_writing {

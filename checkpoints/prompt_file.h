@@ -36,6 +36,10 @@ const struct prompt_entry *prompt_file_empty(const struct prompt_file *f);
 /* Rows [length, dim] of an entry, malloc'd, under the text it is to have. ERR_INPUT: not numbers, or none at all. */
 int prompt_file_read(const struct prompt_file *f, const struct prompt_entry *entry, float **rows);
 
+/* Its rows and zeros, into [text_len, text_dim], for a network of these sizes; ERR_INPUT names them. */
+int prompt_file_fill(const struct prompt_file *f, const struct prompt_entry *entry, int text_len, int text_dim,
+                     float *text);
+
 /* Writes a keyed file. type: ST_F32 or ST_BF16. fallback: index of the default; ids: each prompt's token numbers, or NULL.
    Prompts of the same text are written once. */
 int prompt_file_write(const char *path, const struct prompt_rows *prompts, int count, int dim,

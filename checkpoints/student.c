@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/fileio.h"
+#include "checkpoints/prompt_file.h"
 #include "checkpoints/codec_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/wan_config.h"
@@ -107,7 +108,7 @@ static int write_trunk(const char *folder, const struct dit_config *config, cons
 
 int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
                   const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
-                  const float *text) {
+                  const struct prompt_rows prompts[2]) {
     const struct weights_format audio = {.naming = NAMING_ORIGINAL, .type = format->type};
     char path[1024];
     TRY(file_make_folders(folder));
@@ -121,15 +122,7 @@ int student_write(const char *folder, const struct student_description *d, const
     else
         TRY(codec_file_write(path, codec));
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
-    size_t text_count = (size_t)d->dit.text_len * (size_t)d->dit.text_dim;
-    struct safetensors_entry prompt = {.name = (char *)"prompt",
-                                       .type = ST_F32,
-                                       .ndim = 2,
-                                       .count = text_count,
-                                       .shape = {d->dit.text_len, d->dit.text_dim},
-                                       .bytes = text_count * sizeof(float),
-                                       .data = text};
-    TRY(safetensors_write(path, &prompt, 1, NULL));
+    TRY(prompt_file_write(path, prompts, 2, d->dit.text_dim, ST_F32, 0, NULL));
     snprintf(path, sizeof path, "%s/config.json", folder);
     return write_text(path, description_print(d));
 }
@@ -236,18 +229,17 @@ static int load_codec(const char *folder, const struct student_description *d, s
     return external ? elsewhere(code) : code;
 }
 
-static int load_text(const char *folder, const struct student_description *d, float *text) {
+static int load_text(const struct student *s, const char *folder, float *text) {
+    const struct dit_config *c = &s->description.dit;
+    const struct prompt_entry *entry;
+    struct prompt_file file;
     char path[1024];
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
-    struct safetensors file;
-    TRY(safetensors_open(&file, path));
-    const struct safetensors_entry *e = safetensors_find(&file, "prompt");
-    int code = OK;
-    if (!e || e->ndim != 2 || e->shape[0] != d->dit.text_len || e->shape[1] != d->dit.text_dim)
-        code = error_set(ERR_INPUT, "prompt: expected [%d, %d]", d->dit.text_len, d->dit.text_dim);
-    if (!code) code = safetensors_read_float(e, text);
-    safetensors_close(&file);
-    return code ? error_context(code, "%s", path) : OK;
+    TRY(prompt_file_open(&file, s->text_file ? s->text_file : path));
+    int code = prompt_file_find(&file, s->prompt, &entry);
+    if (!code) code = prompt_file_fill(&file, entry, c->text_len, c->text_dim, text);
+    prompt_file_close(&file);
+    return code;
 }
 
 int student_open(struct student *s, const char *folder) {
@@ -273,7 +265,7 @@ int student_load(struct student *s, const char *folder) {
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio.safetensors", folder);
     s->text = malloc((size_t)c->text_len * (size_t)c->text_dim * sizeof *s->text);
     if (!s->text) return error_set(ERR_DEVICE, "out of memory for the text");
-    TRY(load_text(folder, d, s->text));
+    TRY(load_text(s, folder, s->text));
     TRY(load_codec(folder, d, &s->codec));
     if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
         return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,

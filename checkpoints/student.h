@@ -4,13 +4,14 @@
      audio.safetensors  talk and listen modules and the audio projection
      codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
                         where that is and what its checksum is
-     text.safetensors   "prompt" [text_len, text_dim]: the stored text input
+     text.safetensors   the prompt and the empty prompt (prompt_file.h)
    Written whole: config.json comes last, and the reader starts from it. */
 #ifndef CHECKPOINTS_STUDENT_H
 #define CHECKPOINTS_STUDENT_H
 
 #include <stdio.h>
 #include "checkpoints/weights.h"
+#include "model/prompt.h"
 #include "model/codec.h"
 #include "model/rollout.h"
 
@@ -25,11 +26,11 @@ struct student_description {
     long step;
 };
 
-/* table: of a DiT built from description->dit. The trunk may be in shards; the audio modules have their names in one
+/* prompts: the one that is streamed with, and the empty one. table: of a DiT built from description->dit. The trunk may be in shards; the audio modules have their names in one
    form only and are one file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
                   const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
-                  const float *text);
+                  const struct prompt_rows prompts[2]);
 
 int student_describe(struct student_description *description, const char *folder); /* config.json alone */
 
@@ -40,10 +41,11 @@ struct student {
     struct params params; /* no gradients */
     struct codec codec;
     struct arena weights;
-    float *text; /* host [text_len, text_dim] */
+    const char *text_file, *prompt; /* of student_load: NULL: the folder's file, its default */
+    float *text;                    /* host [text_len, text_dim] */
 };
-/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout and
-   description.codec_weights. */
+/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout,
+   description.codec_weights, text_file and prompt. */
 int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);

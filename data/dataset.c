@@ -10,7 +10,7 @@
 #include "data/dataset_internal.h"
 #include "data/hdf5_error.h"
 
-enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8 };
+enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8, PROMPTS_MAX = 1 << 20, TEXT_BYTES_MAX = 1 << 28 };
 
 struct dataset {
     char path[1024];
@@ -18,8 +18,13 @@ struct dataset {
     hid_t latents, audio, talk, listen; /* the bucket's */
     struct dataset_shape shape;
     long rows;
-    int *clip, *identity, *utterance; /* [rows] */
-    long *index[2];                   /* rows of each split */
+    int *clip, *identity, *utterance, *prompt; /* [rows] */
+    hid_t text;
+    int prompts;
+    int *text_start; /* [prompts + 1] */
+    char *texts;     /* [prompts, text_bytes + 1] */
+    size_t text_bytes;
+    long *index[2]; /* rows of each split */
     long count[2];
     pthread_mutex_t lock;
 };
@@ -78,17 +83,95 @@ static hid_t open_array(hid_t group, const char *name, int ndim, hsize_t *sides)
     return -1;
 }
 
-/* A whole column of `rows` integers, malloc'd. */
-static int read_column(struct dataset *set, hid_t group, const char *name, int **values) {
+/* A whole array of `count` integers, malloc'd. */
+static int read_integers(struct dataset *set, hid_t group, const char *name, long count, int **values) {
     hsize_t sides[1];
     hid_t array = open_array(group, name, 1, sides);
-    if (array < 0 || sides[0] != (hsize_t)set->rows) return damaged(set, name);
-    *values = malloc(sizeof **values * (size_t)(set->rows + 1));
+    if (array < 0 || sides[0] != (hsize_t)count) return damaged(set, name);
+    *values = malloc(sizeof **values * (size_t)(count + 1));
     if (!*values) return error_set(ERR_DEVICE, "data set: out of memory");
-    int bad = set->rows && H5Dread(array, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0;
+    int bad = count && H5Dread(array, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0;
     H5Dclose(array);
     return bad ? damaged(set, name) : OK;
 }
+
+static int read_column(struct dataset *set, hid_t group, const char *name, int **values) {
+    return read_integers(set, group, name, set->rows, values);
+}
+
+/* ---- prompts ---- */
+
+/* The texts: an array of strings of one length. */
+static int read_texts(struct dataset *set) {
+    if (H5Lexists(set->file, "prompts", H5P_DEFAULT) <= 0) return damaged(set, "prompts");
+    hid_t array = H5Dopen2(set->file, "prompts", H5P_DEFAULT);
+    if (array < 0) return damaged(set, "prompts");
+    hid_t type = H5Dget_type(array), space = H5Dget_space(array), memory = H5Tcopy(H5T_C_S1);
+    hsize_t count = 0;
+    size_t bytes = H5Tget_size(type);
+    int good = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
+               H5Sget_simple_extent_ndims(space) == 1 && H5Sget_simple_extent_dims(space, &count, NULL) == 1 &&
+               count >= 1 && count <= PROMPTS_MAX && bytes >= 1 && bytes <= PROMPT_TEXT_MAX &&
+               count * (bytes + 1) <= TEXT_BYTES_MAX;
+    if (good) {
+        set->prompts = (int)count;
+        set->text_bytes = bytes;
+        H5Tset_size(memory, bytes + 1);
+        H5Tset_cset(memory, H5Tget_cset(type));
+        set->texts = calloc(count, bytes + 1);
+        good = set->texts && H5Dread(array, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, set->texts) >= 0;
+    }
+    for (int i = 0; good && i < set->prompts; i++) set->texts[((size_t)i + 1) * (bytes + 1) - 1] = 0;
+    H5Tclose(memory);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Dclose(array);
+    return good ? OK : damaged(set, "prompts");
+}
+
+static int check_starts(const struct dataset *set, long rows) {
+    const int *start = set->text_start;
+    int bad = start[0] != 0 || start[set->prompts] != rows || *set->texts;
+    for (int i = 0; !bad && i < set->prompts; i++)
+        bad = start[i + 1] < start[i] || start[i + 1] - start[i] > set->shape.text_len;
+    return bad ? damaged(set, "text_start") : OK;
+}
+
+static int open_prompts(struct dataset *set, int version) {
+    struct dataset_shape *s = &set->shape;
+    hsize_t sides[2];
+    if ((set->text = open_array(set->file, "text", 2, sides)) < 0) return damaged(set, "text");
+    s->text_dim = (int)sides[1];
+    if (version == 1) { /* as two prompts, the empty one without rows */
+        if (sides[0] < 1 || sides[0] > SIDE_MAX) return damaged(set, "text");
+        s->text_len = (int)sides[0];
+        set->prompts = 2;
+        set->texts = calloc(2, 1);
+        set->text_start = calloc(3, sizeof *set->text_start);
+        if (!set->texts || !set->text_start) return error_set(ERR_DEVICE, "data set: out of memory");
+        set->text_start[2] = s->text_len;
+        return OK;
+    }
+    if (read_int_attribute(set->file, "text_len", &s->text_len) || s->text_len < 1 || s->text_len > SIDE_MAX)
+        return damaged(set, "attribute text_len");
+    TRY(read_texts(set));
+    TRY(read_integers(set, set->file, "text_start", set->prompts + 1L, &set->text_start));
+    return check_starts(set, (long)sides[0]);
+}
+
+/* Which prompt each row has; in version 1 the only one. */
+static int read_prompt_column(struct dataset *set, hid_t group, int version) {
+    if (version > 1) TRY(read_column(set, group, "prompt", &set->prompt));
+    if (version == 1 && !(set->prompt = malloc(sizeof *set->prompt * (size_t)(set->rows + 1))))
+        return error_set(ERR_DEVICE, "data set: out of memory");
+    for (long i = 0; i < set->rows; i++) {
+        if (version == 1) set->prompt[i] = 1;
+        if (set->prompt[i] < 0 || set->prompt[i] >= set->prompts) return damaged(set, "prompt");
+    }
+    return OK;
+}
+
+/* ---- buckets ---- */
 
 struct bucket_search {
     char name[64];
@@ -109,7 +192,7 @@ static herr_t find_bucket(hid_t file, const char *name, const H5L_info_t *info, 
 }
 
 /* The arrays of the bucket and what their sizes say about the shape. */
-static int open_bucket(struct dataset *set) {
+static int open_bucket(struct dataset *set, int version) {
     struct dataset_shape *s = &set->shape;
     struct bucket_search search = {.count = 0};
     if (H5Literate(set->file, H5_INDEX_NAME, H5_ITER_INC, NULL, find_bucket, &search) < 0)
@@ -144,7 +227,7 @@ static int open_bucket(struct dataset *set) {
     if ((code = read_column(set, group, "clip", &set->clip)) ||
         (code = read_column(set, group, "identity", &set->identity)) ||
         (code = read_column(set, group, "utterance", &set->utterance)) ||
-        (code = read_column(set, group, "split", &split))) {
+        (code = read_column(set, group, "split", &split)) || (code = read_prompt_column(set, group, version))) {
         free(split);
         return code;
     }
@@ -168,8 +251,8 @@ static int open_file(struct dataset *set) {
     if (read_text_attribute(set->file, "format", format, sizeof format) || strcmp(format, DATASET_FORMAT))
         return error_set(ERR_INPUT, "%s: not a data set of this toolkit", set->path);
     if (read_int_attribute(set->file, "version", &version)) return damaged(set, "attribute version");
-    if (version != DATASET_VERSION)
-        return error_set(ERR_INPUT, "%s: data set version %d, but this program reads %d", set->path, version,
+    if (version < 1 || version > DATASET_VERSION)
+        return error_set(ERR_INPUT, "%s: data set version %d, but this program reads 1 to %d", set->path, version,
                          DATASET_VERSION);
     if (read_int_attribute(set->file, "fps", &fps)) return damaged(set, "attribute fps");
     if (fps != DATASET_FPS)
@@ -186,13 +269,8 @@ static int open_file(struct dataset *set) {
         return damaged(set, "attributes codec_weights, codec_checksum");
     if (read_text_attribute(set->file, "audio_encoder", s->audio_encoder, sizeof s->audio_encoder))
         return damaged(set, "attribute audio_encoder");
-    hsize_t sides[2];
-    hid_t text = open_array(set->file, "text", 2, sides);
-    if (text < 0 || sides[0] > SIDE_MAX) return damaged(set, "text");
-    H5Dclose(text);
-    s->text_len = (int)sides[0];
-    s->text_dim = (int)sides[1];
-    return open_bucket(set);
+    TRY(open_prompts(set, version));
+    return open_bucket(set, version);
 }
 
 int dataset_open(struct dataset **out, const char *path) {
@@ -225,6 +303,9 @@ void dataset_close(struct dataset *set) {
     free(set->clip);
     free(set->identity);
     free(set->utterance);
+    free(set->prompt);
+    free(set->text_start);
+    free(set->texts);
     free(set->index[0]);
     free(set->index[1]);
     free(set);
@@ -269,6 +350,7 @@ void dataset_columns(const struct dataset *set, enum dataset_split split, long i
     row->identity = set->identity[r];
     row->utterance = set->utterance[r];
     row->split = split;
+    row->prompt = set->prompt[r];
 }
 
 /* The first `count[1]` entries of row r of an array of `ndim` sides to `to`. */
@@ -306,12 +388,32 @@ int dataset_read(struct dataset *set, enum dataset_split split, long i, struct d
     return dataset_read_frames(set, split, i, set->shape.F, row);
 }
 
-int dataset_text(struct dataset *set, float *text) {
-    hsize_t sides[2];
+int dataset_prompts(const struct dataset *set) { return set->prompts; }
+
+const char *dataset_prompt_text(const struct dataset *set, int prompt) {
+    return set->texts + (size_t)prompt * (set->text_bytes + 1);
+}
+
+int dataset_prompt_length(const struct dataset *set, int prompt) {
+    return set->text_start[prompt + 1] - set->text_start[prompt];
+}
+
+int dataset_text(struct dataset *set, int prompt, float *text) {
+    const struct dataset_shape *s = &set->shape;
+    if (prompt < 0 || prompt >= set->prompts)
+        return error_set(ERR_INPUT, "%s: data set: no prompt %d of %d", set->path, prompt, set->prompts);
+    const hsize_t start[2] = {(hsize_t)set->text_start[prompt]};
+    const hsize_t count[2] = {(hsize_t)dataset_prompt_length(set, prompt), (hsize_t)s->text_dim};
+    size_t filled = (size_t)count[0] * (size_t)s->text_dim, all = (size_t)s->text_len * (size_t)s->text_dim;
+    memset(text + filled, 0, sizeof *text * (all - filled));
+    if (!filled) return OK;
     pthread_mutex_lock(&set->lock);
-    hid_t array = open_array(set->file, "text", 2, sides);
-    int bad = array < 0 || H5Dread(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, text) < 0;
-    if (array >= 0) H5Dclose(array);
+    hdf5_quiet();
+    hid_t space = H5Dget_space(set->text), memory = H5Screate_simple(2, count, NULL);
+    int bad = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
+              H5Dread(set->text, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, text) < 0;
+    H5Sclose(space);
+    H5Sclose(memory);
     pthread_mutex_unlock(&set->lock);
     return bad ? damaged(set, "text") : OK;
 }

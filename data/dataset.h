@@ -1,9 +1,11 @@
 /* dataset.h: the HDF5 data set (docs/formats.md). A row is a window of 1 + 4(F-1) video frames, encoded alone, so that
    latent 0 is an image latent. Host memory throughout.
    The file: attributes format, version, fps, audio_rate, codec, audio_encoder and free notes; group codec with the codec's
-   tensors (or attributes codec_weights and codec_checksum: model/codec.h); text [text_len, text_dim]; one group a bucket, named TxHxW (video frames, pixel height and width), with
-   latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen [N, T] and the columns clip, identity, utterance and
-   split [N]. One bucket is read here.
+   tensors (or attributes codec_weights and codec_checksum: model/codec.h); the prompts: attribute text_len, text [R,
+   text_dim] with the rows of one after the other, text_start [P+1], prompts [P] their texts, the first the empty one; one
+   group a bucket, named TxHxW (video frames, pixel height and width), with latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen [N, T] and the columns clip, identity, utterance,
+   split and prompt [N]. One bucket is read here. Files of version 1, whose rows all have the prompt text [text_len,
+   text_dim], are read too: their empty prompt has no rows.
    Errors: ERR_INPUT for files that are damaged, not data sets, or of sizes that contradict each other. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
@@ -11,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "model/codec.h"
+#include "model/prompt.h"
 
 enum dataset_split { SPLIT_TRAIN, SPLIT_HELD_OUT };
 
@@ -28,7 +31,7 @@ struct dataset_row {      /* pointers into a caller's buffers of the sizes of da
     float *latents;       /* [F, C, H, W] */
     float *audio;         /* [A, T, D] */
     float *talk, *listen; /* [T] */
-    int clip, identity, utterance, split;
+    int clip, identity, utterance, split, prompt;
 };
 
 struct dataset;
@@ -46,7 +49,12 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
                         struct dataset_row *row);
 /* A row's columns alone, from memory. */
 void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
-int dataset_text(struct dataset *set, float *text);          /* [text_len, text_dim] */
+/* Prompts; 0 is the empty one. */
+int dataset_prompts(const struct dataset *set);
+const char *dataset_prompt_text(const struct dataset *set, int prompt);
+int dataset_prompt_length(const struct dataset *set, int prompt);
+/* Its rows, and zeros to text [text_len, text_dim]. Thread-safe. */
+int dataset_text(struct dataset *set, int prompt, float *text);
 int dataset_codec(struct dataset *set, struct codec *codec); /* opens the codec stored with the set (not external) */
 
 /* A note that the writer left; "" when there is none of that name. */
@@ -56,7 +64,9 @@ int dataset_note(struct dataset *set, const char *name, char *text, size_t size)
    returns OK; until then an older file of that name stays. */
 struct dataset_writer;
 int dataset_create(struct dataset_writer **writer, const char *path, const struct dataset_shape *shape,
-                   const struct codec *codec, const float *text);
+                   const struct codec *codec);
+/* Prompts are numbered as they are added, the empty one ("") first; rows name them. ERR_USAGE: too many tokens. */
+int dataset_add_prompt(struct dataset_writer *writer, const struct prompt_rows *prompt);
 int dataset_append(struct dataset_writer *writer, const struct dataset_row *row);
 int dataset_leave_note(struct dataset_writer *writer, const char *name, const char *text);
 /* Frees the writer in any case. */

@@ -3,6 +3,7 @@
 #define DATA_DATASET_INTERNAL_H
 
 #define DATASET_FORMAT "streamavatar data set"
-enum { DATASET_VERSION = 1, DATASET_FPS = 25, DATASET_AUDIO_RATE = 16000 };
+/* Version 1 had one prompt for all rows. */
+enum { DATASET_VERSION = 2, DATASET_FPS = 25, DATASET_AUDIO_RATE = 16000 };
 
 #endif

@@ -11,14 +11,17 @@
 #include "data/dataset_internal.h"
 #include "data/hdf5_error.h"
 
-enum { COLUMNS = 4, COLUMN_CHUNK = 1024, MASK_CHUNK = 64 };
-static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split"};
+enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16 };
+static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};
 
 struct dataset_writer {
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
     struct dataset_shape shape;
-    hid_t file, latents, audio, talk, listen, columns[COLUMNS];
+    hid_t file, latents, audio, talk, listen, text, columns[COLUMNS];
     hsize_t rows;
+    int prompts;
+    char **prompt_texts; /* [prompts] */
+    int *text_start;     /* [prompts + 1] */
 };
 
 static int failed(const struct dataset_writer *w) {
@@ -79,15 +82,19 @@ static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim,
     return array;
 }
 
-static int create_contents(struct dataset_writer *w, const struct codec *codec, const float *text) {
+static int create_contents(struct dataset_writer *w, const struct codec *codec) {
     const struct dataset_shape *s = &w->shape;
     if (write_text_attribute(w->file, "format", DATASET_FORMAT) ||
         write_int_attribute(w->file, "version", DATASET_VERSION) || write_int_attribute(w->file, "fps", DATASET_FPS) ||
         write_int_attribute(w->file, "audio_rate", DATASET_AUDIO_RATE) ||
         write_text_attribute(w->file, "codec", s->codec) ||
-        write_text_attribute(w->file, "audio_encoder", s->audio_encoder))
+        write_text_attribute(w->file, "audio_encoder", s->audio_encoder) ||
+        write_int_attribute(w->file, "text_len", s->text_len))
         return failed(w);
-    if (write_array(w->file, "text", 2, (long[]){s->text_len, s->text_dim}, text)) return failed(w);
+    hsize_t text[] = {0, (hsize_t)s->text_dim};
+    w->text = create_growing(w->file, "text", H5T_IEEE_F32LE, 2, text,
+                             s->text_dim < TEXT_CHUNK ? (hsize_t)(TEXT_CHUNK / s->text_dim) : 1);
+    if (w->text < 0) return failed(w);
     if (codec_is_external(codec->name) && (write_text_attribute(w->file, "codec_weights", codec->weights) ||
                                            write_text_attribute(w->file, "codec_checksum", codec->checksum)))
         return failed(w);
@@ -116,7 +123,7 @@ static int create_contents(struct dataset_writer *w, const struct codec *codec, 
 }
 
 int dataset_create(struct dataset_writer **out, const char *path, const struct dataset_shape *shape,
-                   const struct codec *codec, const float *text) {
+                   const struct codec *codec) {
     *out = NULL;
     hdf5_quiet();
     const struct dataset_shape *s = shape;
@@ -144,7 +151,7 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
         w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
         H5Pclose(access);
         if (w->file >= 0)
-            code = create_contents(w, codec, text);
+            code = create_contents(w, codec);
         else {
             code = error_set(ERR_INPUT, "%s: cannot be created, or another process is writing it", w->temporary);
             *w->temporary = 0; /* not ours to remove */
@@ -158,11 +165,11 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     return OK;
 }
 
-/* Grows an array by one row and writes it. */
+/* Grows an array of `row` rows by row_sides[0], one as a rule, and writes them. */
 static int append_row(hid_t array, hid_t type, hsize_t row, int ndim, const hsize_t *row_sides, const void *data) {
     hsize_t sides[5], start[5] = {row};
     for (int d = 0; d < ndim; d++) sides[d] = row_sides[d];
-    sides[0] = row + 1;
+    sides[0] += row;
     if (H5Dset_extent(array, sides) < 0) return 1;
     hid_t space = H5Dget_space(array), memory = H5Screate_simple(ndim, row_sides, NULL);
     int bad = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, row_sides, NULL) < 0 ||
@@ -172,17 +179,43 @@ static int append_row(hid_t array, hid_t type, hsize_t row, int ndim, const hsiz
     return bad;
 }
 
+int dataset_add_prompt(struct dataset_writer *w, const struct prompt_rows *prompt) {
+    const struct dataset_shape *s = &w->shape;
+    if (!w->prompts && *prompt->text)
+        return error_set(ERR_USAGE, "%s: the first prompt must be the empty one", w->path);
+    if (prompt->length < 0 || prompt->length > s->text_len)
+        return error_set(ERR_USAGE, "%s: prompt \"%.60s\" has %ld tokens, the data set is to have at most %d", w->path,
+                         prompt->text, prompt->length, s->text_len);
+    char **texts = realloc(w->prompt_texts, sizeof *texts * (size_t)(w->prompts + 1));
+    if (texts) w->prompt_texts = texts;
+    int *start = realloc(w->text_start, sizeof *start * (size_t)(w->prompts + 2));
+    if (start) w->text_start = start;
+    char *text = strdup(prompt->text);
+    if (!texts || !start || !text) {
+        free(text);
+        return error_set(ERR_DEVICE, "data set: out of memory");
+    }
+    texts[w->prompts] = text;
+    if (!w->prompts) start[0] = 0;
+    hsize_t first = (hsize_t)start[w->prompts];
+    start[++w->prompts] = (int)first + (int)prompt->length;
+    const hsize_t sides[2] = {(hsize_t)prompt->length, (hsize_t)s->text_dim};
+    return prompt->length && append_row(w->text, H5T_NATIVE_FLOAT, first, 2, sides, prompt->rows) ? failed(w) : OK;
+}
+
 int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
     const struct dataset_shape *s = &w->shape;
     if (row->split != SPLIT_TRAIN && row->split != SPLIT_HELD_OUT)
         return error_set(ERR_USAGE, "%s: row of split %d", w->path, row->split);
+    if (row->prompt < 0 || row->prompt >= w->prompts)
+        return error_set(ERR_USAGE, "%s: row of prompt %d, of %d", w->path, row->prompt, w->prompts);
     const hsize_t latents[5] = {1, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
     const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
     int bad = append_row(w->latents, H5T_NATIVE_FLOAT, w->rows, 5, latents, row->latents) ||
               append_row(w->audio, H5T_NATIVE_FLOAT, w->rows, 4, audio, row->audio) ||
               append_row(w->talk, H5T_NATIVE_FLOAT, w->rows, 2, mask, row->talk) ||
               append_row(w->listen, H5T_NATIVE_FLOAT, w->rows, 2, mask, row->listen);
-    const int values[COLUMNS] = {row->clip, row->identity, row->utterance, row->split};
+    const int values[COLUMNS] = {row->clip, row->identity, row->utterance, row->split, row->prompt};
     for (int c = 0; c < COLUMNS && !bad; c++)
         bad = append_row(w->columns[c], H5T_NATIVE_INT, w->rows, 1, latents, &values[c]);
     if (bad) return failed(w);
@@ -194,11 +227,48 @@ int dataset_leave_note(struct dataset_writer *w, const char *name, const char *t
     return write_text_attribute(w->file, name, text) ? failed(w) : OK;
 }
 
+static int write_fixed(hid_t file, const char *name, hid_t type, hsize_t count, const void *data) {
+    hid_t space = H5Screate_simple(1, &count, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(properties, 0);
+    hid_t array = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    int bad = array < 0 || H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
+    if (array >= 0) H5Dclose(array);
+    H5Pclose(properties);
+    H5Sclose(space);
+    return bad;
+}
+
+/* The texts as strings of the longest one's length, and where the rows of each begin. */
+static int write_prompts(struct dataset_writer *w) {
+    size_t bytes = 1;
+    if (!w->prompts) return error_set(ERR_USAGE, "%s: a data set needs at least the empty prompt", w->path);
+    for (int i = 0; i < w->prompts; i++)
+        if (strlen(w->prompt_texts[i]) > bytes) bytes = strlen(w->prompt_texts[i]);
+    char *all = calloc((size_t)w->prompts, bytes);
+    if (!all) return error_set(ERR_DEVICE, "data set: out of memory");
+    for (int i = 0; i < w->prompts; i++)
+        memcpy(all + (size_t)i * bytes, w->prompt_texts[i], strlen(w->prompt_texts[i]));
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, bytes);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    int bad = write_fixed(w->file, "prompts", type, (hsize_t)w->prompts, all) ||
+              write_fixed(w->file, "text_start", H5T_NATIVE_INT32, (hsize_t)w->prompts + 1, w->text_start);
+    H5Tclose(type);
+    free(all);
+    return bad ? failed(w) : OK;
+}
+
 int dataset_finish(struct dataset_writer *w) {
+    int code = write_prompts(w);
+    if (code) {
+        dataset_discard(w);
+        return code;
+    }
     int bad = H5Fflush(w->file, H5F_SCOPE_GLOBAL) < 0;
     bad |= H5Fclose(w->file) < 0;
     w->file = -1;
-    int code = bad ? failed(w) : file_replace(w->temporary, w->path);
+    code = bad ? failed(w) : file_replace(w->temporary, w->path);
     dataset_discard(w);
     return code;
 }
@@ -207,5 +277,8 @@ void dataset_discard(struct dataset_writer *w) {
     if (!w) return;
     if (w->file >= 0) H5Fclose(w->file);
     if (*w->temporary) unlink(w->temporary);
+    for (int i = 0; i < w->prompts; i++) free(w->prompt_texts[i]);
+    free(w->prompt_texts);
+    free(w->text_start);
     free(w);
 }

@@ -22,7 +22,6 @@ struct loader {
     struct loader_config config;
     struct dataset_shape shape;
     long rows;
-    float *text;  /* [text_len, text_dim] */
     float *audio; /* [A, T, D] of one row */
     struct slot slots[SLOTS];
     uint64_t next;   /* step that the caller gets next */
@@ -77,10 +76,8 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     batch->identity[b] = row.identity;
     batch->utterance[b] = row.utterance;
     struct random_address address = {.seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
-    if (random_uniform(&address, 0) < c->drop_text)
-        memset(batch->text + b * text, 0, sizeof(float) * text);
-    else
-        memcpy(batch->text + b * text, l->text, sizeof(float) * text);
+    int dropped = random_uniform(&address, 0) < c->drop_text;
+    TRY(dataset_text(l->set, dropped ? 0 : row.prompt, batch->text + b * text));
     if (random_uniform(&address, 1) < c->drop_audio) {
         memset(row.talk, 0, sizeof(float) * (size_t)s->T);
         memset(row.listen, 0, sizeof(float) * (size_t)s->T);
@@ -135,11 +132,9 @@ static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B
 
 static int prepare(struct loader *l) {
     const struct dataset_shape *s = &l->shape;
-    l->text = malloc(sizeof(float) * (size_t)s->text_len * s->text_dim);
     l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
-    if (!l->text || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
+    if (!l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
     for (int i = 0; i < SLOTS; i++) TRY(allocate_slot(&l->slots[i], s, l->config.count));
-    TRY(dataset_text(l->set, l->text));
     if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
     l->started = 1;
     return OK;
@@ -204,7 +199,6 @@ void loader_close(struct loader *l) {
         free(l->slots[i].memory);
         free(l->slots[i].batch.clip);
     }
-    free(l->text);
     free(l->audio);
     free(l);
 }

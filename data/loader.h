@@ -11,7 +11,7 @@ struct loader_config {
     int batch;        /* samples a step, over all ranks */
     int first, count; /* those of them that are wanted here; count 0: all */
     enum dataset_split split;
-    double drop_text, drop_audio; /* probability that a sample's text is zeroed / its talk and listen masks are */
+    double drop_text, drop_audio; /* probability that a sample has the empty prompt / that its masks are 0 */
     int latents; /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
 };
 struct loader_batch {                 /* host, owned by the loader, valid until the next loader_next; B = count */

@@ -107,6 +107,8 @@ static int open_session(struct session *s, const char *folder, const struct sess
     if (options->codec_weights && *options->codec_weights)
         snprintf(s->student.description.codec_weights, sizeof s->student.description.codec_weights, "%s",
                  options->codec_weights);
+    s->student.text_file = options->text;
+    s->student.prompt = options->prompt;
     TRY(allocate(s, plan));
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);

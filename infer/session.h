@@ -17,6 +17,7 @@ struct session_options {
                  cap on positions leaves room for it (rapr.h) */
     int rapr; /* -1: as trained; else enum rapr_mode */
     const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
+    const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */
 };
 struct session;
 

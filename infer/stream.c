@@ -165,8 +165,12 @@ static void report(struct stream *s) {
 }
 
 static int stream(struct stream *s, const char *folder) {
-    struct session_options options = {
-        .seed = (uint64_t)s->options.seed, .sink = -1, .rapr = -1, .codec_weights = s->options.codec_weights};
+    struct session_options options = {.seed = (uint64_t)s->options.seed,
+                                      .sink = -1,
+                                      .rapr = -1,
+                                      .codec_weights = s->options.codec_weights,
+                                      .text = *s->options.text ? s->options.text : NULL,
+                                      .prompt = s->options.prompt};
     struct student_description d;
     TRY(student_describe(&d, folder));
     if (s->options.sink != SWITCH_AS_TRAINED)

@@ -24,6 +24,8 @@ static const struct config_field fields[] = {
     {"seconds", CONFIG_REAL, AT(seconds), 0, 1e9, "0", NULL, 0, 0, "stop after this much video; 0: at the sound's end"},
     {"seed", CONFIG_LONG, AT(seed), 0, 9e15, "1", NULL, 0, 0, "of the noise"},
     {"threads", CONFIG_INT, AT(threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
+    TEXT(text, "''", "safetensors file of prompts' embeddings (text_embed); without one the student's own"),
+    TEXT(prompt, "''", "which prompt of the file is meant; empty: its default"),
     TEXT(codec_weights, "''", "file of the codec's weights (wan21, wan22), when it is not where the student says"),
     {"sink", CONFIG_CHOICE, AT(sink), 0, 0, "trained", sinks, 0, 0, "off: the reference is evicted like any frame"},
     {"rapr", CONFIG_CHOICE, AT(rapr), 0, 0, "trained", sinks, 0, 0, "off: absolute temporal positions"},

@@ -18,6 +18,7 @@ struct stream_options {
     int threads;
     int sink, rapr;          /* enum stream_switch */
     char codec_weights[768]; /* "": where the student says */
+    char text[768], prompt[4096];
 };
 int stream_options_read(struct stream_options *options, const char *const *overrides, int count);
 void stream_options_describe(void);

@@ -1,6 +1,6 @@
 /* export.c: a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
      export CONFIG --stage distill [--weights average|raw] [--naming diffusers|original] [--type f32|bf16|f16]
-            [--shard-mb N] --out FOLDER
+            [--shard-mb N] [--prompt TEXT] [--text FILE] --out FOLDER
    The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
    WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoints/prompt_file.h"
 #include "checkpoints/student.h"
 #include "data/dataset.h"
 #include "kernels/device.h"
@@ -19,7 +20,7 @@
 #include "train/train_state.h"
 
 struct export_options {
-    const char *stage, *out, *weights, *naming, *type, *shard;
+    const char *stage, *out, *weights, *naming, *type, *shard, *text, *prompt;
 };
 
 static int choice(const char *option, const char *value, const char *const *names, int *out) {
@@ -74,6 +75,77 @@ static int read_weights(const char *from, const char *network, enum weights_sour
     return code;
 }
 
+/* ---- the prompts ---- */
+
+struct export_prompts { /* the one that is streamed with, and the empty one */
+    struct prompt_rows rows[2];
+    float *values[2]; /* what rows point to */
+    char *text;
+};
+
+static void prompts_free(struct export_prompts *p) {
+    free(p->values[0]);
+    free(p->values[1]);
+    free(p->text);
+}
+
+/* Prompt `number` of the data set as the k-th. */
+static int take_from_set(struct export_prompts *p, int k, struct dataset *set, int number) {
+    const struct dataset_shape *s = dataset_shape(set);
+    p->values[k] = malloc(sizeof **p->values * (size_t)s->text_len * (size_t)s->text_dim);
+    if (!p->values[k]) return error_set(ERR_DEVICE, "out of memory for the prompts");
+    p->rows[k] =
+        (struct prompt_rows){dataset_prompt_text(set, number), dataset_prompt_length(set, number), p->values[k]};
+    return dataset_text(set, number, p->values[k]);
+}
+
+/* The data set's prompt of a cleaned text; without a text the first training window's. */
+static int find_in_set(struct dataset *set, const char *clean, int *number) {
+    struct dataset_row row = {.prompt = dataset_prompts(set) - 1};
+    if (dataset_rows(set, SPLIT_TRAIN)) dataset_columns(set, SPLIT_TRAIN, 0, &row);
+    *number = row.prompt;
+    if (!clean) return OK;
+    for (*number = 0; *number < dataset_prompts(set); ++*number)
+        if (!strcmp(dataset_prompt_text(set, *number), clean)) return OK;
+    return error_set(ERR_INPUT, "the data set has no prompt \"%.80s\" (--text FILE names a file that has)", clean);
+}
+
+static int take_from_file(struct export_prompts *p, const struct prompt_file *file, const char *prompt) {
+    const struct prompt_entry *entry[2] = {NULL, prompt_file_empty(file)};
+    TRY(prompt_file_find(file, prompt, &entry[0]));
+    for (int k = 0; k < 2; k++) {
+        if (!entry[k]) continue; /* the data set's empty one stays */
+        free(p->values[k]);
+        TRY(prompt_file_read(file, entry[k], &p->values[k]));
+        p->rows[k].rows = p->values[k];
+        p->rows[k].length = entry[k]->length;
+    }
+    if (!p->text && !(p->text = strdup(entry[0]->text ? entry[0]->text : entry[0]->name)))
+        return error_set(ERR_DEVICE, "out of memory for the prompts");
+    p->rows[0].text = p->text;
+    return OK;
+}
+
+static int find_prompts(struct export_prompts *p, struct dataset *set, const struct export_options *o) {
+    const struct dataset_shape *s = dataset_shape(set);
+    int number = 0;
+    if (o->prompt) TRY(prompt_clean(o->prompt, &p->text));
+    TRY(take_from_set(p, 1, set, 0));
+    if (!o->text) {
+        TRY(find_in_set(set, p->text, &number));
+        return take_from_set(p, 0, set, number);
+    }
+    struct prompt_file file;
+    TRY(prompt_file_open(&file, o->text));
+    int code = take_from_file(p, &file, o->prompt);
+    for (int k = 0; k < 2 && !code; k++)
+        if (file.dim != s->text_dim || p->rows[k].length > s->text_len)
+            code = error_set(ERR_INPUT, "%s: a prompt of [%ld, %d], the network takes [%d, %d] at most", o->text,
+                             p->rows[k].length, file.dim, s->text_len, s->text_dim);
+    prompt_file_close(&file);
+    return code;
+}
+
 static int export_stage(const struct run_config *config, const struct export_options *o) {
     static const char *const kinds[] = {"average", "raw", NULL};
     int raw;
@@ -91,11 +163,11 @@ static int export_stage(const struct run_config *config, const struct export_opt
     snprintf(from, sizeof from, "%s/%s", config->run, o->stage);
     int code = dit_create(&net, &config->model, 0);
     float *values = code ? NULL : calloc(net.table.total, sizeof *values);
-    float *text = calloc((size_t)shape->text_len * (size_t)shape->text_dim, sizeof *text);
-    if (!code && (!values || !text)) code = error_set(ERR_DEVICE, "out of memory for the weights");
+    struct export_prompts prompts = {.text = NULL};
+    if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
     const char *network = strcmp(o->stage, "teacher") ? "student" : "teacher";
     if (!code) code = read_weights(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, values, &d.step);
-    if (!code) code = dataset_text(set, text);
+    if (!code) code = find_prompts(&prompts, set, o);
     if (!code) code = set_codec_describe(&codec, set, config->codec_weights);
     if (!code) {
         snprintf(d.codec_weights, sizeof d.codec_weights, "%s", codec.weights);
@@ -103,11 +175,11 @@ static int export_stage(const struct run_config *config, const struct export_opt
     }
     struct weights_host host = {.table = &net.table, .values = values};
     struct weights_giver source = weights_from_host(&host);
-    if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, text);
+    if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, prompts.rows);
     if (!code) log_line("%s, step %ld: %zu parameters to %s", o->stage, d.step, net.table.values, o->out);
     codec_close(&codec);
     free(values);
-    free(text);
+    prompts_free(&prompts);
     dit_destroy(&net);
     dataset_close(set);
     return code;
@@ -119,6 +191,8 @@ int main(int argc, char **argv) {
     const struct args_option options[] = {
         {"stage", "STAGE", NULL, &o.stage, "teacher, ode_init, distill or refine"},
         {"out", "FOLDER", NULL, &o.out, "where the student goes"},
+        {"prompt", "TEXT", NULL, &o.prompt, "the prompt it has; without one that of the first training window"},
+        {"text", "FILE", NULL, &o.text, "the prompt's embedding (text_embed), when it is not the data set's"},
         {"weights", "WHICH", NULL, &o.weights, "average (default; EMA when there is one) or raw"},
         {"naming", "NAMES", NULL, &o.naming, "diffusers (default) or original names of the trunk"},
         {"type", "TYPE", NULL, &o.type, "f32 (default), bf16 or f16"},

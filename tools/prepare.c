@@ -21,6 +21,7 @@
 #include "base/progress.h"
 #include "checkpoints/codec_file.h"
 #include "kernels/device.h"
+#include "tools/prepare_prompts.h"
 #include "tools/prepare_report.h"
 #include "tools/worker_pool.h"
 
@@ -31,6 +32,7 @@ struct preparation {
     struct clip_list list;
     char work[900];        /* OUT.work */
     char stamp[STAMP_MAX]; /* what the data set depends on: config and clips */
+    struct prepare_prompts prompts;
     struct codec codec;
     int threads;                           /* of a worker, where the codec takes some */
     int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to, groups of each */
@@ -39,8 +41,9 @@ struct preparation {
 /* ---- what the result depends on ---- */
 
 static int is_immaterial(const char *line) {
-    /* pca stands in no stamp: it was the only codec when the first data sets were made */
-    static const char *const keys[] = {"out:", "workers:", "patience:", "codec_weights:", "codec: \"pca\""};
+    /* pca stands in no stamp: it was the only codec when the first data sets were made; prompts have a line of their own */
+    static const char *const keys[] = {
+        "out:", "workers:", "patience:", "text:", "prompt:", "codec_weights:", "codec: \"pca\""};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
     return 0;
@@ -70,9 +73,9 @@ static int make_stamp(struct preparation *p) {
         hash = (hash ^ e->changed) * 1099511628211u;
     }
     if (!code &&
-        snprintf(p->stamp + used, sizeof p->stamp - used, "%s%s%sclips: %d, %016llx\n",
+        snprintf(p->stamp + used, sizeof p->stamp - used, "%s%s%s%sclips: %d, %016llx\n",
                  *p->codec.checksum ? "codec_checksum: " : "", p->codec.checksum, *p->codec.checksum ? "\n" : "",
-                 p->list.count, (unsigned long long)hash) >= (int)(sizeof p->stamp - used))
+                 p->prompts.stamp, p->list.count, (unsigned long long)hash) >= (int)(sizeof p->stamp - used))
         code = error_set(ERR_USAGE, "the config is too long");
     return code;
 }
@@ -280,17 +283,6 @@ static int find_pieces(struct preparation *p, struct worker_pool *pool) {
     return found;
 }
 
-static float *make_text(const struct prepare_config *c) {
-    long n = (long)c->text_len * c->text_dim;
-    float *text = malloc(sizeof *text * (size_t)n);
-    struct random_address address = {.seed = (uint64_t)c->seed, .purpose = RANDOM_INIT};
-    for (long i = 0; text && i < n; i++) { /* Box and Muller */
-        double u = 1 - random_uniform(&address, (uint32_t)(2 * i)), v = random_uniform(&address, (uint32_t)(2 * i + 1));
-        text[i] = (float)(sqrt(-2 * log(u)) * cos(2 * M_PI * v));
-    }
-    return text;
-}
-
 /* One clip's rows into the data set. */
 static int gather_piece(struct preparation *p, int index, float *row_floats, struct dataset_writer *writer) {
     const struct prepare_config *c = &p->config;
@@ -308,7 +300,8 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, str
                               .clip = index,
                               .identity = entry->identity,
                               .utterance = entry->utterance,
-                              .split = entry->split};
+                              .split = entry->split,
+                              .prompt = p->prompts.of_clip[index]};
     int code = OK;
     for (int r = 0; r < head.rows && !code; r++)
         code = fread(row_floats, sizeof(float), n, file) == n ? dataset_append(writer, &row)
@@ -343,10 +336,10 @@ static int gather(struct preparation *p, const struct worker_pool *pool) {
                                   .pixel_width = c->width};
     snprintf(shape.codec, sizeof shape.codec, "%s", p->codec.name);
     snprintf(shape.audio_encoder, sizeof shape.audio_encoder, "%s", c->audio_encoder);
-    float *text = make_text(c), *row = malloc(sizeof *row * piece_row_floats(c));
+    float *row = malloc(sizeof *row * piece_row_floats(c));
     struct dataset_writer *writer = NULL;
-    int code =
-        text && row ? dataset_create(&writer, c->out, &shape, &p->codec, text) : error_set(ERR_DEVICE, "out of memory");
+    int code = row ? dataset_create(&writer, c->out, &shape, &p->codec) : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = prepare_prompts_write(&p->prompts, writer);
     struct progress progress;
     progress_begin(&progress, "gathering", p->list.count, 0);
     for (int i = 0; i < p->list.count && !code; i++) {
@@ -359,7 +352,6 @@ static int gather(struct preparation *p, const struct worker_pool *pool) {
         code = dataset_finish(writer);
     else
         dataset_discard(writer);
-    free(text);
     free(row);
     return code;
 }
@@ -397,6 +389,7 @@ static int prepare(struct preparation *p) {
     if (!workers) workers = codec_is_external(p->config.codec) ? 1 : cores; /* such a codec uses all cores */
     p->threads = cores / workers > 1 ? cores / workers : 1;
     TRY(clip_list_open(&p->list, &p->config));
+    TRY(prepare_prompts_open(&p->prompts, &p->config, &p->list));
     TRY(make_stamp(p));
     TRY(already_done(p, &done));
     if (done) {
@@ -434,6 +427,7 @@ int main(int argc, char **argv) {
     code = prepare_config_load(&p.config, args.word_count ? args.words[0] : NULL, args.overrides, args.override_count);
     if (!code) code = prepare(&p);
     if (p.codec.operations) codec_close(&p.codec);
+    prepare_prompts_close(&p.prompts);
     clip_list_close(&p.list);
     free(p.fit_clips);
     return code ? args_fail("prepare", code) : 0;

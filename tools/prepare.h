@@ -22,6 +22,7 @@ struct prepare_config {
     int stride; /* video frames from one window's start to the next */
     char audio_encoder[32];
     int audio_dim, tracks;
+    char text[768], prompt[4096]; /* file of embeddings, or ""; the prompt of clips without one of their own */
     int text_len, text_dim;
     int mask; /* enum prepare_mask */
     struct video_crop crop;

@@ -34,7 +34,11 @@ const struct config_field prepare_fields[] = {
     {"audio_dim", CONFIG_INT, AT(audio_dim), 1, 1024, "32", NULL, 0, 0, "features a picture"},
     {"tracks", CONFIG_INT, AT(tracks), 1, 2, "1", NULL, 0, 0,
      "1: all sound mixed; 2: left channel the person in the picture, right the other one (the puppet always has 2)"},
-    {"text_len", CONFIG_INT, AT(text_len), 1, 4096, "8", NULL, 0, 0, "text tokens, fixed random ones"},
+    {"text", CONFIG_STRING, AT(text), 0, 0, "''", NULL, sizeof(((struct prepare_config *)0)->text), 0,
+     "safetensors file of prompts' embeddings (text_embed); without one all clips have the same random tokens"},
+    {"prompt", CONFIG_STRING, AT(prompt), 0, 0, "''", NULL, sizeof(((struct prepare_config *)0)->prompt), 0,
+     "prompt of clips that have no NAME.txt beside them; empty: the default of the file"},
+    {"text_len", CONFIG_INT, AT(text_len), 1, 4096, "8", NULL, 0, 0, "text tokens of the network; padded with zeros"},
     {"text_dim", CONFIG_INT, AT(text_dim), 1, 16384, "32", NULL, 0, 0, "width of a text token"},
     {"mask", CONFIG_CHOICE, AT(mask), 0, 0, "auto", masks, 0, 0,
      "who speaks when: sidecar files, vad (voice activity), or auto: a sidecar where there is one, else vad"},
@@ -74,6 +78,8 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
     if (!external && c->channels > 12 * c->patch * c->patch)
         return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
                          12 * c->patch * c->patch, c->channels);
+    if (*c->prompt && !*c->text)
+        return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding (text)", name);
     if (!strcmp(c->source, "puppet")) c->tracks = 2;
     struct audio_encoder encoder;
     int code = audio_encoder_open(&encoder, c->audio_encoder, c->audio_dim);

@@ -58,20 +58,32 @@ static inline int sample_append(struct dataset_writer *writer, int r) {
     for (int i = 0; i < SAMPLE_LATENTS; i++) latents[i] = sample_latent(r, i);
     for (int i = 0; i < SAMPLE_AUDIO; i++) audio[i] = sample_audio(r, i);
     for (int t = 0; t < SAMPLE_T; t++) talk[t] = 1, listen[t] = (float)(t % 2);
-    struct dataset_row row = {latents, audio, talk, listen, r / 2, r % 3, r, r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN};
+    struct dataset_row row = {latents,  audio, talk, listen, r / 2, r % 3, r, r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN,
+                              r % 2 + 1};
     return dataset_append(writer, &row);
 }
 
-static const float sample_text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM] = {1, 2, 3, 4, 5, 6};
+/* Row r has prompt 1 + r % 2; the empty one has rows of its own. */
+static const float sample_rows[][SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM] = {{7, 8, 9}, {1, 2, 3, 4, 5, 6}, {10, 11, 12}};
+static const struct prompt_rows sample_prompts[] = {
+    {"", 1, sample_rows[0]}, {"a person talks", 2, sample_rows[1]}, {"\xc3\xa9vident", 1, sample_rows[2]}};
+enum { SAMPLE_PROMPTS = sizeof sample_prompts / sizeof *sample_prompts };
+
+/* A writer with the prompts in it. */
+static inline int sample_create(struct dataset_writer **writer, const char *path) {
+    struct codec codec;
+    int code = sample_codec(&codec);
+    if (code) return code;
+    code = dataset_create(writer, path, &sample_shape, &codec);
+    codec_close(&codec);
+    for (int i = 0; i < SAMPLE_PROMPTS && !code; i++) code = dataset_add_prompt(*writer, &sample_prompts[i]);
+    return code;
+}
 
 /* A data set of `rows` rows at path. */
 static inline int sample_dataset(const char *path, int rows) {
-    struct codec codec;
     struct dataset_writer *writer;
-    int code = sample_codec(&codec);
-    if (code) return code;
-    code = dataset_create(&writer, path, &sample_shape, &codec, sample_text);
-    codec_close(&codec);
+    int code = sample_create(&writer, path);
     if (code) return code;
     for (int r = 0; r < rows && !code; r++) code = sample_append(writer, r);
     if (!code) code = dataset_leave_note(writer, "origin", "test");

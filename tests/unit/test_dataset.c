@@ -26,13 +26,14 @@ static void round_trip(void **state) {
     for (int split = 0; split < 2; split++)
         for (long i = 0; i < dataset_rows(set, split); i++) {
             float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9};
+            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9};
             assert_int_equal(dataset_read(set, split, i, &row), OK);
             int r = row.utterance;
             assert_int_equal(row.split, split);
             assert_int_equal(split == SPLIT_HELD_OUT, r % 5 == 4);
             assert_int_equal(row.clip, r / 2);
             assert_int_equal(row.identity, r % 3);
+            assert_int_equal(row.prompt, 1 + r % 2);
             for (int k = 0; k < SAMPLE_LATENTS; k++) assert_true(latents[k] == sample_latent(r, k));
             for (int k = 0; k < SAMPLE_AUDIO; k++) assert_true(audio[k] == sample_audio(r, k));
             for (int t = 0; t < SAMPLE_T; t++) assert_true(talk[t] == 1 && listen[t] == (float)(t % 2));
@@ -47,8 +48,16 @@ static void round_trip(void **state) {
     assert_int_equal(dataset_read(set, SPLIT_TRAIN, 19, &row), ERR_INPUT);
     assert_int_equal(dataset_read(set, SPLIT_TRAIN, -1, &row), ERR_INPUT);
     float text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM];
-    assert_int_equal(dataset_text(set, text), OK);
-    assert_memory_equal(text, sample_text, sizeof text);
+    assert_int_equal(dataset_prompts(set), SAMPLE_PROMPTS);
+    for (int i = 0; i < SAMPLE_PROMPTS; i++) {
+        for (size_t k = 0; k < sizeof text / sizeof *text; k++) text[k] = -1;
+        assert_int_equal(dataset_text(set, i, text), OK);
+        assert_memory_equal(text, sample_rows[i], sizeof text); /* zeros after the last token */
+        assert_string_equal(dataset_prompt_text(set, i), sample_prompts[i].text);
+        assert_int_equal(dataset_prompt_length(set, i), sample_prompts[i].length);
+    }
+    assert_int_equal(dataset_text(set, SAMPLE_PROMPTS, text), ERR_INPUT);
+    assert_int_equal(dataset_text(set, -1, text), ERR_INPUT);
     char note[64];
     assert_int_equal(dataset_note(set, "origin", note, sizeof note), OK);
     assert_string_equal(note, "test");
@@ -98,13 +107,11 @@ static void threads(void **state) {
 
 static void appears_when_finished(void **state) {
     (void)state;
-    struct codec codec;
     struct dataset_writer *writer;
     struct dataset *set;
     struct stat info;
     const char *path = sample_path("b.h5");
-    assert_int_equal(sample_codec(&codec), OK);
-    assert_int_equal(dataset_create(&writer, path, &sample_shape, &codec, sample_text), OK);
+    assert_int_equal(sample_create(&writer, path), OK);
     assert_int_equal(sample_append(writer, 0), OK);
     assert_int_equal(dataset_open(&set, path), ERR_INPUT); /* not there yet */
     dataset_discard(writer);
@@ -116,7 +123,7 @@ static void appears_when_finished(void **state) {
     fputs("half a file", left);
     fclose(left);
     assert_int_equal(sample_dataset(path, 6), OK);
-    assert_int_equal(dataset_create(&writer, path, &sample_shape, &codec, sample_text), OK);
+    assert_int_equal(sample_create(&writer, path), OK);
     assert_int_equal(dataset_open(&set, path), OK);
     assert_int_equal(dataset_rows(set, SPLIT_TRAIN), 5);
     dataset_close(set);
@@ -124,7 +131,6 @@ static void appears_when_finished(void **state) {
     assert_int_equal(dataset_open(&set, path), OK); /* empty, but a data set */
     assert_int_equal(dataset_rows(set, SPLIT_TRAIN), 0);
     dataset_close(set);
-    codec_close(&codec);
 }
 
 static void mismatch_names_both(void **state) {
@@ -151,11 +157,78 @@ static void mismatch_names_both(void **state) {
     assert_int_equal(sample_codec(&codec), OK);
     want = sample_shape;
     want.C = 6;
-    assert_int_equal(dataset_create(&writer, sample_path("c.h5"), &want, &codec, sample_text), ERR_USAGE);
+    assert_int_equal(dataset_create(&writer, sample_path("c.h5"), &want, &codec), ERR_USAGE);
     codec_close(&codec);
     assert_int_equal(sample_codec(&codec), OK);
-    assert_int_equal(dataset_create(&writer, "/nowhere/at/all.h5", &sample_shape, &codec, sample_text), ERR_INPUT);
+    assert_int_equal(dataset_create(&writer, "/nowhere/at/all.h5", &sample_shape, &codec), ERR_INPUT);
     codec_close(&codec);
+}
+
+/* The writer's promises about prompts. */
+static void prompts_are_checked(void **state) {
+    (void)state;
+    struct codec codec;
+    struct dataset_writer *writer;
+    const struct prompt_rows empty = {"", 0, NULL}, first = {"a", 1, sample_rows[0]}, wide = {"b", 3, sample_rows[0]};
+    struct dataset_row row = {.prompt = 1};
+    assert_int_equal(sample_codec(&codec), OK);
+    assert_int_equal(dataset_create(&writer, sample_path("p.h5"), &sample_shape, &codec), OK);
+    codec_close(&codec);
+    assert_int_equal(dataset_add_prompt(writer, &first), ERR_USAGE); /* the empty one comes first */
+    assert_int_equal(dataset_add_prompt(writer, &empty), OK);
+    assert_int_equal(dataset_add_prompt(writer, &wide), ERR_USAGE);
+    assert_int_equal(dataset_append(writer, &row), ERR_USAGE); /* there is no prompt 1 */
+    assert_int_equal(dataset_finish(writer), OK);
+    struct dataset *set;
+    float text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM] = {1};
+    assert_int_equal(dataset_open(&set, sample_path("p.h5")), OK);
+    assert_int_equal(dataset_prompts(set), 1);
+    assert_int_equal(dataset_text(set, 0, text), OK);
+    assert_true(text[0] == 0);
+    dataset_close(set);
+    assert_int_equal(sample_codec(&codec), OK);
+    assert_int_equal(dataset_create(&writer, sample_path("p.h5"), &sample_shape, &codec), OK);
+    codec_close(&codec);
+    assert_int_equal(dataset_finish(writer), ERR_USAGE); /* none at all */
+}
+
+static void set_int(hid_t file, const char *name, int value) {
+    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
+    H5Awrite(attribute, H5T_NATIVE_INT, &value);
+    H5Aclose(attribute);
+}
+
+/* One prompt for all rows, as the first version had it. */
+static void first_version(void **state) {
+    (void)state;
+    static const char *const later[] = {"text", "text_start", "prompts", "9x8x16/prompt"};
+    static const float values[SAMPLE_TEXT_LEN][SAMPLE_TEXT_DIM] = {{3, 1, 4}, {1, 5, 9}};
+    const char *path = sample_path("v1.h5");
+    assert_int_equal(sample_dataset(path, 7), OK);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    for (int i = 0; i < 4; i++) H5Ldelete(file, later[i], H5P_DEFAULT);
+    H5Adelete(file, "text_len");
+    set_int(file, "version", 1);
+    const hsize_t sides[] = {SAMPLE_TEXT_LEN, SAMPLE_TEXT_DIM};
+    hid_t space = H5Screate_simple(2, sides, NULL);
+    hid_t array = H5Dcreate2(file, "text", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    H5Dclose(array);
+    H5Sclose(space);
+    H5Fclose(file);
+    struct dataset *set;
+    struct dataset_row row = {.prompt = 0};
+    float text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM];
+    if (dataset_open(&set, path)) fail_msg("%s", error_text());
+    assert_int_equal(dataset_shape(set)->text_len, SAMPLE_TEXT_LEN);
+    assert_int_equal(dataset_prompts(set), 2);
+    assert_int_equal(dataset_read(set, SPLIT_TRAIN, 0, &row), OK);
+    assert_int_equal(row.prompt, 1);
+    assert_int_equal(dataset_text(set, 1, text), OK);
+    assert_memory_equal(text, values, sizeof text);
+    assert_int_equal(dataset_text(set, 0, text), OK);
+    for (int i = 0; i < SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM; i++) assert_true(text[i] == 0);
+    dataset_close(set);
 }
 
 /* Copies a data set and lets `change` loose on the copy; opening it must fail with `says` in the line. */
@@ -172,11 +245,6 @@ static void refuse(void (*change)(hid_t file), const char *says) {
     if (!strstr(error_text(), says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), says);
 }
 
-static void set_int(hid_t file, const char *name, int value) {
-    hid_t attribute = H5Aopen(file, name, H5P_DEFAULT);
-    H5Awrite(attribute, H5T_NATIVE_INT, &value);
-    H5Aclose(attribute);
-}
 static void other_version(hid_t file) { set_int(file, "version", 7); }
 static void other_rate(hid_t file) { set_int(file, "fps", 30); }
 static void no_format(hid_t file) { H5Adelete(file, "format"); }
@@ -207,6 +275,16 @@ static void strange_split(hid_t file) {
     H5Dclose(column);
 }
 static void no_text(hid_t file) { H5Ldelete(file, "text", H5P_DEFAULT); }
+static void no_prompts(hid_t file) { H5Ldelete(file, "prompts", H5P_DEFAULT); }
+static void short_text(hid_t file) { set_int(file, "text_len", 1); } /* a prompt has two tokens */
+static void overwrite(hid_t file, const char *name, const int *values) {
+    hid_t array = H5Dopen2(file, name, H5P_DEFAULT);
+    H5Dwrite(array, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    H5Dclose(array);
+}
+static void strange_prompt(hid_t file) { overwrite(file, "9x8x16/prompt", (int[]){1, 1, 3, 1, 1, 1, 1}); }
+static void backward_starts(hid_t file) { overwrite(file, "text_start", (int[]){0, 2, 1, 4}); }
+static void starts_beyond(hid_t file) { overwrite(file, "text_start", (int[]){0, 1, 3, 5}); }
 
 static void damaged_sets(void **state) {
     (void)state;
@@ -221,6 +299,11 @@ static void damaged_sets(void **state) {
     refuse(huge_column, "clip");
     refuse(strange_split, "split");
     refuse(no_text, "text");
+    refuse(no_prompts, "prompts");
+    refuse(short_text, "text_start");
+    refuse(strange_prompt, "prompt");
+    refuse(backward_starts, "text_start");
+    refuse(starts_beyond, "text_start");
 }
 
 static void damaged_files(void **state) {
@@ -254,8 +337,9 @@ static void damaged_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),          cmocka_unit_test(threads),      cmocka_unit_test(appears_when_finished),
-        cmocka_unit_test(mismatch_names_both), cmocka_unit_test(damaged_sets), cmocka_unit_test(damaged_files),
+        cmocka_unit_test(round_trip),          cmocka_unit_test(threads),       cmocka_unit_test(appears_when_finished),
+        cmocka_unit_test(mismatch_names_both), cmocka_unit_test(damaged_sets),  cmocka_unit_test(damaged_files),
+        cmocka_unit_test(prompts_are_checked), cmocka_unit_test(first_version),
     };
     return cmocka_run_group_tests(tests, NULL, sample_remove);
 }

@@ -79,7 +79,8 @@ static void batches_hold_the_rows(void **state) {
                 assert_true(b->talk[i * SAMPLE_T + t] == 1);
                 assert_true(b->listen[i * SAMPLE_T + t] == (float)(t % 2));
             }
-            assert_memory_equal(b->text + i * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM, sample_text, sizeof sample_text);
+            assert_memory_equal(b->text + i * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM, sample_rows[1 + r % 2],
+                                sizeof *sample_rows);
         }
     }
     for (int r = 0; r < 23; r++) assert_int_equal(seen[r], r % 5 == 4 ? 0 : 4);
@@ -140,7 +141,9 @@ static void dropout_rates(void **state) {
     for (int step = 0; step < 80; step++) {
         assert_int_equal(loader_next(loader, &b), OK);
         for (int i = 0; i < 50; i++, n++) {
-            int no_text = b->text[i * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM] == 0, no_audio = b->talk[i * SAMPLE_T] == 0;
+            const float *given = b->text + i * SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM;
+            int no_text = *given == sample_rows[0][0], no_audio = b->talk[i * SAMPLE_T] == 0;
+            assert_memory_equal(given, sample_rows[no_text ? 0 : 1 + b->utterance[i] % 2], sizeof *sample_rows);
             for (int t = 0; t < SAMPLE_T; t++) /* talk and listen go together, for the whole clip */
                 assert_true(b->talk[i * SAMPLE_T + t] == (float)!no_audio &&
                             b->listen[i * SAMPLE_T + t] == (float)(!no_audio && t % 2));

@@ -16,6 +16,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "checkpoints/prompt_file.h"
 #include "base/log.h"
 #include "tools/prepare.h"
 #include "tools/sidecar.h"
@@ -454,10 +455,62 @@ static void whole_program(void **state) {
     assert_false(file_exists(in_folder("three.h5")));
 }
 
+/* NAME.txt beside a clip is its prompt, the others have the config's or the file's default. */
+static void prompts_of_clips(void **state) {
+    (void)state;
+    enum { DIM = 32, LEN = 8 };
+    static float rows[3][LEN * DIM];
+    const struct prompt_rows prompts[] = {
+        {"a person talks", 3, rows[0]}, {"somebody else", 2, rows[1]}, {"", 1, rows[2]}};
+    char file[160], text[200], out[160];
+    strcpy(file, in_folder("text.safetensors"));
+    strcpy(out, in_folder("prompts.h5"));
+    snprintf(text, sizeof text, "text=%s", file);
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < LEN * DIM; i++) rows[k][i] = (float)(k + 1) + (float)i / 256;
+    assert_int_equal(prompt_file_write(file, prompts, 3, DIM, ST_F32, 0, NULL), OK);
+    put(in_folder("clips/bert/3.txt"), "  somebody\nelse ");
+    assert_int_equal(run(out, text, 0), 0);
+    struct dataset *set;
+    float got[LEN * DIM];
+    assert_int_equal(dataset_open(&set, out), OK);
+    assert_int_equal(dataset_prompts(set), 3);
+    int seen[3] = {0};
+    for (int split = 0; split < 2; split++)
+        for (long i = 0; i < dataset_rows(set, split); i++) {
+            struct dataset_row row = {0};
+            dataset_columns(set, split, i, &row);
+            const char *words = dataset_prompt_text(set, row.prompt);
+            assert_string_equal(words, row.clip == 4 ? "somebody else" : "a person talks"); /* bert/3 is the fifth */
+            seen[row.prompt]++;
+        }
+    assert_true(!seen[0] && seen[1] && seen[2]);
+    assert_int_equal(dataset_text(set, 0, got), OK);
+    for (int i = 0; i < LEN * DIM; i++) assert_true(got[i] == (i < DIM ? rows[2][i] : 0));
+    dataset_close(set);
+    assert_int_equal(run(out, text, 0), 0); /* nothing to do */
+    put(in_folder("clips/bert/3.txt"), "a person talks");
+    assert_int_equal(run(out, text, 0), ERR_USAGE); /* made otherwise */
+    put(in_folder("clips/bert/3.txt"), "nobody knows this");
+    assert_int_equal(run(in_folder("none.h5"), text, 0), ERR_INPUT);
+    char *log;
+    assert_int_equal(file_read(in_folder("log"), 1 << 16, &log, NULL), OK);
+    if (!strstr(log, "bert/3.mp4") || !strstr(log, "nobody knows this")) fail_msg("%s", log);
+    free(log);
+    put(in_folder("clips/bert/3.txt"), "a\xff");
+    assert_int_equal(run(in_folder("none.h5"), text, 0), ERR_INPUT);
+    unlink(in_folder("clips/bert/3.txt"));
+    assert_int_equal(run(in_folder("none.h5"), "prompt=a person talks", 0), ERR_USAGE); /* without a file */
+    assert_int_equal(prompt_file_write(file, prompts, 3, DIM / 2, ST_F32, 0, NULL), OK);
+    assert_int_equal(run(in_folder("none.h5"), text, 0), ERR_INPUT); /* of another width */
+    assert_false(file_exists(in_folder("none.h5")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sidecars), cmocka_unit_test(pool),      cmocka_unit_test(lists),
-        cmocka_unit_test(windows),  cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program),
+        cmocka_unit_test(sidecars),         cmocka_unit_test(pool),      cmocka_unit_test(lists),
+        cmocka_unit_test(windows),          cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program),
+        cmocka_unit_test(prompts_of_clips),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/philox.h"
+#include "checkpoints/prompt_file.h"
 #include "infer/session.h"
 #include "model/audio_encoder.h"
 #include "model/transfer.h"
@@ -74,7 +75,8 @@ static int write_student(void **state) {
     struct weights_host host = {.table = &w.net.table, .values = values};
     struct weights_giver source = weights_from_host(&host);
     const struct weights_format format = {.naming = NAMING_DIFFUSERS, .type = ST_F32};
-    CHECK(student_write(folder, &w.description, &w.net.table, &source, &format, &w.codec, w.text));
+    const struct prompt_rows prompts[2] = {{"a person talks", dit.text_len, w.text}, {"", 0, NULL}};
+    CHECK(student_write(folder, &w.description, &w.net.table, &source, &format, &w.codec, prompts));
     free(values);
     free(master);
     return 0;
@@ -222,9 +224,42 @@ static void ablations_can_be_streamed(void **state) {
     }
 }
 
+/* What a student opened with this file and prompt has for its text; code: what loading returns. */
+static void check_text(const char *file, const char *prompt, int code, const float *rows, int length) {
+    const struct dit_config dit = w.description.dit;
+    struct student student;
+    CHECK(student_open(&student, folder));
+    student.text_file = file;
+    student.prompt = prompt;
+    assert_int_equal(student_load(&student, folder), code);
+    int n = dit.text_len * dit.text_dim;
+    for (int i = 0; !code && i < n; i++) assert_true(student.text[i] == (i < length * dit.text_dim ? rows[i] : 0));
+    student_close(&student);
+}
+
+static void other_prompts(void **state) {
+    (void)state;
+    const struct dit_config dit = w.description.dit;
+    char file[400];
+    float rows[64];
+    const struct prompt_rows prompts[] = {{"a person smiles", 1, rows}, {"a person listens", 2, rows}, {"", 0, NULL}};
+    assert_true(3 * dit.text_dim <= 64 && dit.text_len >= 2);
+    for (int i = 0; i < 64; i++) rows[i] = (float)i / 8 + 1;
+    snprintf(file, sizeof file, "%s/other.safetensors", folder);
+    CHECK(prompt_file_write(file, prompts, 3, dit.text_dim, ST_BF16, 1, NULL));
+    check_text(NULL, NULL, OK, w.text, dit.text_len);
+    check_text(NULL, "a  person talks", OK, w.text, dit.text_len);
+    check_text(NULL, "a person smiles", ERR_INPUT, NULL, 0); /* the student has no such prompt */
+    check_text(file, NULL, OK, rows, 2);
+    check_text(file, "a person smiles", OK, rows, 1);
+    check_text(file, "nobody", ERR_INPUT, NULL, 0);
+    CHECK(prompt_file_write(file, prompts, 1, dit.text_dim - 1, ST_F32, 0, NULL));
+    check_text(file, NULL, ERR_INPUT, NULL, 0); /* of another width */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
                                        cmocka_unit_test(masks_come_from_the_voices),
-                                       cmocka_unit_test(ablations_can_be_streamed)};
+                                       cmocka_unit_test(ablations_can_be_streamed), cmocka_unit_test(other_prompts)};
     return cmocka_run_group_tests(tests, write_student, remove_student);
 }

@@ -83,7 +83,8 @@ static int write_rows(const struct maker *m, struct codec *codec, const char *pa
     size_t frame = (size_t)3 * s->pixel_height * s->pixel_width;
     float *pixels = malloc(sizeof(float) * frame * (size_t)s->T);
     float *text = malloc(sizeof(float) * (size_t)(s->text_len * s->text_dim));
-    struct dataset_row row = {.latents = malloc(sizeof(float) * (size_t)(s->F * s->C * s->H * s->W)),
+    struct dataset_row row = {.prompt = 1,
+                              .latents = malloc(sizeof(float) * (size_t)(s->F * s->C * s->H * s->W)),
                               .audio = malloc(sizeof(float) * (size_t)(s->A * s->T * s->D)),
                               .talk = malloc(sizeof(float) * (size_t)s->T),
                               .listen = malloc(sizeof(float) * (size_t)s->T)};
@@ -91,7 +92,9 @@ static int write_rows(const struct maker *m, struct codec *codec, const char *pa
     int code = error_set(ERR_DEVICE, "out of memory");
     if (pixels && text && row.latents && row.audio && row.talk && row.listen) {
         for (int i = 0; i < s->text_len * s->text_dim; i++) text[i] = (float)(draw(0, 100 + i) - 0.5);
-        code = dataset_create(&writer, path, s, codec, text);
+        const struct prompt_rows prompts[] = {{"", 0, NULL}, {"stored tokens", s->text_len, text}};
+        code = dataset_create(&writer, path, s, codec);
+        for (int i = 0; !code && i < 2; i++) code = dataset_add_prompt(writer, &prompts[i]);
         for (int i = 0; !code && i < train + held_out; i++)
             code = append(m, codec, writer, i, i >= train, pixels, &row);
         if (!code) code = dataset_finish(writer);
