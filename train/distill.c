@@ -36,6 +36,10 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     return OK;
 }
 
+static void work(const void *self, struct step_work *to) {
+    distill_step_work(&((const struct program *)self)->step, to);
+}
+
 static int report_to(struct program *p, long step) {
     static const char *const names[ENERGY_BANDS] = {"energy_0", "energy_1", "energy_2", "energy_3"};
     const struct score_config *c = &p->stage.config.distill.score;
@@ -134,7 +138,8 @@ static int load_networks(struct program *p, int resumed) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "distill", .settings = offsetof(struct run_config, distill.stage)};
+    struct stage_options options = {
+        .name = "distill", .work = work, .settings = offsetof(struct run_config, distill.stage)};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;

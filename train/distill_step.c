@@ -125,3 +125,14 @@ int distill_step_end(struct distill_step *d, long step) {
     mailbox_post(&d->mail, step, d->figures);
     return OK;
 }
+
+void distill_step_work(const struct distill_step *d, struct step_work *work) {
+    const struct score_config *c = &d->config.score;
+    struct network_work *student = step_work_network(work, "student", &d->net->table);
+    int recompute = d->config.stage.recompute;
+    student->updates = 1;
+    step_work_rollout(work, student, &d->rollout, &d->share, 1 + (c->critic_replay ? 0 : c->critic_ratio));
+    step_work_rollout_backward(work, student, &d->rollout, &d->share, recompute);
+    matching_work_gradient(&d->matching, recompute, work);
+    matching_work_critic(&d->matching, recompute, c->critic_ratio, work);
+}

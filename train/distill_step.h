@@ -54,5 +54,7 @@ int distill_generator_update(struct distill_step *d, const real *clips, const st
 int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update);
 /* The step with its critic updates is queued: posts its figures. */
 int distill_step_end(struct distill_step *d, long step);
+/* What a step costs this rank; after the layout. */
+void distill_step_work(const struct distill_step *d, struct step_work *work);
 
 #endif

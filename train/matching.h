@@ -8,6 +8,7 @@
 #include "train/optimiser.h"
 #include "train/replay.h"
 #include "train/score.h"
+#include "train/step_work.h"
 
 struct matching {
     const struct dit *net;
@@ -44,5 +45,8 @@ int matching_gradient(struct matching *m, const struct part *part, real *g, real
                       const struct condition_batch *condition, uint64_t round);
 /* One critic update, number `index` of this round, `update` in all, on one of the rollouts kept. */
 int matching_critic_update(struct matching *m, uint64_t round, int index, long update);
+/* What a step costs this rank; after the layout. */
+void matching_work_gradient(const struct matching *m, int recompute, struct step_work *work);
+void matching_work_critic(const struct matching *m, int recompute, double updates, struct step_work *work);
 
 #endif

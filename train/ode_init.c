@@ -128,6 +128,8 @@ static int read_batch(struct program *p) {
     return OK;
 }
 
+static void work(const void *self, struct step_work *to) { ode_step_work(&((const struct program *)self)->step, to); }
+
 static int report_to(struct program *p, long step) {
     struct optimiser_report account;
     while (p->reported < step) {
@@ -166,7 +168,8 @@ static int load_networks(struct program *p, int resumed) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "ode_init", .settings = offsetof(struct run_config, ode_init.stage)};
+    struct stage_options options = {
+        .name = "ode_init", .work = work, .settings = offsetof(struct run_config, ode_init.stage)};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;

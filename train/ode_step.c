@@ -220,3 +220,21 @@ int ode_step_run(struct ode_step *s, const struct condition_batch *condition, lo
     TRY(ode_step_gradient(s, condition, step));
     return optimiser_step(&s->student, step, 0);
 }
+
+/* Frames of history as the cache shows them to a chunk. */
+static double chunk_flops(const struct ode_step *s, int chunk) {
+    struct causal_view view;
+    causal_view(&view, &s->levels.causal, chunk);
+    return dit_flops(&s->net->config, s->share.count, s->levels.causal.chunk, view.count);
+}
+
+void ode_step_work(const struct ode_step *s, struct step_work *work) {
+    struct network_work *n = step_work_network(work, "student", &s->net->table);
+    int passes = passes_per_chunk(s), again = s->config.stage.recompute != RECOMPUTE_NONE;
+    double backward = 1 + 2 + again; /* with the forward before it */
+    n->updates = 1;
+    n->forwards = s->share.parts * (2.0 + s->chunks * (1.0 + passes));
+    n->backwards = s->share.parts * (1.0 + s->chunks * (double)passes);
+    work->flops += (1 + backward) * dit_flops(&s->net->config, s->share.count, 1, 0);
+    for (int i = 1; i <= s->chunks; i++) work->flops += (1 + passes * backward) * chunk_flops(s, i);
+}

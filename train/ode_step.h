@@ -16,6 +16,7 @@
 #include "model/kv_cache.h"
 #include "train/optimiser.h"
 #include "train/share.h"
+#include "train/step_work.h"
 
 struct ode_step {
     const struct dit *net;
@@ -43,5 +44,7 @@ void ode_step_free(struct ode_step *s);
 int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step);
 /* Its loss and gradients alone (s->student.loss, .grads: cleared by the caller). */
 int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step);
+/* What a step costs this rank; after the layout. */
+void ode_step_work(const struct ode_step *s, struct step_work *work);
 
 #endif

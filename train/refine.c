@@ -38,6 +38,10 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     return OK;
 }
 
+static void work(const void *self, struct step_work *to) {
+    refine_step_work(&((const struct program *)self)->step, to);
+}
+
 static int report_to(struct program *p, long step) {
     struct optimiser_report account, judge;
     struct refine_report figures;
@@ -144,7 +148,8 @@ static int load_networks(struct program *p, int resumed) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "refine", .settings = offsetof(struct run_config, refine.stage)};
+    struct stage_options options = {
+        .name = "refine", .work = work, .settings = offsetof(struct run_config, refine.stage)};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;

@@ -30,6 +30,7 @@ static int layout_networks(struct refine_step *r, const struct run_config *confi
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
     TRY(optimiser_layout(&r->judge, "discriminator", judged, &c->critic, updates, shards, state));
     TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, &r->share, r->F, activations));
+    r->critic_ratio = config->distill.score.critic_ratio;
     if (c->distill_share == 0) return OK;
     return matching_layout(&r->matching, r->net, &config->distill.score, &r->share, r->F, r->seed,
                            c->stage.steps * config->distill.score.critic_ratio, shards, state, activations);
@@ -323,4 +324,28 @@ int refine_step_report(struct refine_step *r, long step, struct refine_report *r
     report->local_margin = mean_difference(real_logits, fake_logits, local);
     report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
     return 1;
+}
+
+/* n passes of the discriminator: its trunk ends at the last tap; the heads are small beside it. */
+static void judge_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
+    struct network_work *judge = step_work_network(work, "discriminator", &r->discriminator.trunk.table);
+    struct dit_config trunk = r->net->config;
+    trunk.layers = r->discriminator.config.taps[2] + 1;
+    step_work_clips(work, judge, &trunk, &r->share, r->F, kind, r->config.stage.recompute, n);
+}
+
+void refine_step_work(const struct refine_step *r, struct step_work *work) {
+    const struct refine_config *c = &r->config;
+    struct network_work *student = step_work_network(work, "student", &r->net->table);
+    int inputs = 2 + (c->r1 > 0) + (c->r2 > 0);
+    student->updates = 1;
+    step_work_rollout(work, student, &r->rollout, &r->share, c->ratio);
+    step_work_rollout_backward(work, student, &r->rollout, &r->share, c->stage.recompute);
+    judge_work(r, WORK_FORWARD, 2 + 2.0 * inputs * c->ratio, work);
+    judge_work(r, WORK_BACKWARD_INPUT, 1, work);
+    judge_work(r, WORK_BACKWARD, (double)inputs * c->ratio, work);
+    step_work_network(work, "discriminator", &r->discriminator.trunk.table)->updates = c->ratio;
+    if (c->distill_share == 0) return;
+    matching_work_gradient(&r->matching, c->stage.recompute, work);
+    matching_work_critic(&r->matching, c->stage.recompute, r->critic_ratio, work);
 }

@@ -24,6 +24,7 @@ struct refine_step {
     struct optimiser student, judge; /* judge: of the discriminator */
     struct self_forcing rollout;
     struct matching matching; /* when distill_share > 0 */
+    int critic_ratio;         /* its critic's updates a step */
     struct levels levels;
     real *noise, *eta, *input;   /* device [B, F, C, H, W] */
     real *by_input;              /* gradient by the generator's input */
@@ -67,6 +68,8 @@ void refine_heads_warm(struct refine_step *r);
 
 int refine_step_end(struct refine_step *r, long step);
 int refine_step_report(struct refine_step *r, long step, struct refine_report *report); /* 0: not there */
+/* What a step costs this rank; after the layout. */
+void refine_step_work(const struct refine_step *r, struct step_work *work);
 
 /* For tests: loss [1] += a part's share of the discriminator's loss; gradients added to params. */
 int refine_discriminator_gradient(struct refine_step *r, const struct params *params,

@@ -115,7 +115,16 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
 
 enum { DEVICE_ARENAS = 4, ARENAS = 6 };
 
-static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
+/* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
+static void print_work(const struct stage *s, const void *program) {
+    struct step_work work = {.count = 0};
+    s->options.work(program, &work);
+    printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops);
+    if (s->ranks > 1)
+        printf("%-32s %10.1f MiB\n", "sent a step", step_work_sent(&work, s->ranks, s->shards.zero) / 1048576);
+}
+
+static void print_plan(const struct stage *s, struct arena *const all[ARENAS], const void *program) {
     size_t device = 0, host = 0;
     printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->net.table.values, s->settings->batch,
            s->config.frames);
@@ -129,6 +138,7 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
     }
     printf("%-32s %10.1f MiB\n", "total", (double)device / 1048576);
     if (host) printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
+    if (s->plan) print_work(s, program);
     fflush(stdout);
 }
 
@@ -143,7 +153,7 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
     arena_begin_host(&s->offload_memory, "offloaded optimisers (host)");
     arena_begin_host(&s->staging_memory, "staging of checkpoints (host)");
     TRY(layout_all(s, layout, program));
-    if (s->shards.rank == 0) print_plan(s, all);
+    if (s->shards.rank == 0) print_plan(s, all, program);
     if (s->plan) return OK;
     for (int i = 0; i < ARENAS; i++) TRY(arena_commit(all[i]));
     TRY(layout_all(s, layout, program));

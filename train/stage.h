@@ -13,12 +13,14 @@
 #include "model/condition_batch.h"
 #include "train/run_folder.h"
 #include "train/share.h"
+#include "train/step_work.h"
 #include "train/train_state.h"
 
 struct stage_options {
-    const char *name;             /* "teacher" */
-    size_t settings;              /* offset of its struct stage_config in struct run_config */
-    double drop_text, drop_audio; /* set after the config is read, before stage_begin */
+    const char *name; /* "teacher" */
+    size_t settings;  /* offset of its struct stage_config in struct run_config */
+    void (*work)(const void *program, struct step_work *work); /* what a step costs, for the plan */
+    double drop_text, drop_audio;                              /* set after the config is read, before stage_begin */
 };
 struct stage {
     struct stage_options options;

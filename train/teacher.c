@@ -37,6 +37,10 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     return OK;
 }
 
+static void work(const void *self, struct step_work *to) {
+    teacher_step_work(&((const struct program *)self)->step, to);
+}
+
 static int report_to(struct program *p, long step) {
     struct optimiser_report account;
     while (p->reported < step) {
@@ -91,7 +95,8 @@ static int start_fresh(struct program *p) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "teacher", .settings = offsetof(struct run_config, teacher.stage)};
+    struct stage_options options = {
+        .name = "teacher", .work = work, .settings = offsetof(struct run_config, teacher.stage)};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;

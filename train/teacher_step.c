@@ -49,3 +49,11 @@ int teacher_step_run(struct teacher_step *s, const real *clips, const struct con
     }
     return optimiser_step(&s->optimiser, step, 0);
 }
+
+void teacher_step_work(const struct teacher_step *s, struct step_work *work) {
+    struct network_work *n = step_work_network(work, "teacher", &s->net->table);
+    const struct dit_config *c = &s->net->config;
+    n->updates = 1;
+    step_work_clips(work, n, c, &s->share, s->flow.F, WORK_FORWARD, 0, 1);
+    step_work_clips(work, n, c, &s->share, s->flow.F, WORK_BACKWARD, s->config.stage.recompute, 1);
+}

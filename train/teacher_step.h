@@ -5,6 +5,7 @@
 
 #include "train/flow_matching.h"
 #include "train/optimiser.h"
+#include "train/step_work.h"
 
 struct teacher_step {
     const struct dit *net;
@@ -27,5 +28,7 @@ void teacher_step_prepare(struct teacher_step *s);
 void teacher_step_fresh(struct teacher_step *s);
 /* Update number `step` (0, 1, ...) from the rank's share of the batch, clips [share, F, C, H, W]. */
 int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step);
+/* What a step costs this rank; after the layout. */
+void teacher_step_work(const struct teacher_step *s, struct step_work *work);
 
 #endif
