@@ -69,7 +69,7 @@ endif
 
 # Programs: one .c with main each; all other sources go to the library of their floor.
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
-            train/teacher.c train/ode_init.c train/distill.c train/refine.c infer/stream.c tools/prepare.c tools/puppet.c \
+            train/teacher.c train/ode_init.c train/distill.c train/refine.c train/light_decoder.c infer/stream.c tools/prepare.c tools/puppet.c \
             tools/export.c tools/forward.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c tools/text_embed.c tools/codec.c)
 # Those that need no HDF5, cairo or speech: what runs beside a model, not beside a data set.
 LEAN     := infer/% tools/forward.c tools/codec.c

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "checkpoints/fault_list.h"
+#include "kernels/device.h"
+#include "model/light_codec.h"
 #include "model/transfer.h"
 
 enum { FIRST_BLOCK = 3 }; /* its number in a file */
@@ -135,24 +137,33 @@ int light_file_check(const struct light_decoder *net, const struct safetensors *
     return fault_report(&faults, "tensors do not fit");
 }
 
-int light_file_load(elem *weights, const struct light_decoder *net, const struct safetensors *file) {
-    TRY(light_file_check(net, file));
-    int code = OK;
-    for (int i = 0; i < net->table.count && !code; i++) {
-        const struct param *p = &net->table.list[i];
-        const struct safetensors_entry *e = safetensors_find(file, p->name);
-        struct stored f = stored_of(p);
-        float *theirs = malloc(e->count * sizeof *theirs + 1), *ours = malloc(p->count * sizeof *ours + 1);
-        code =
-            theirs && ours ? safetensors_read_float(e, theirs) : error_set(ERR_DEVICE, "out of memory for %s", p->name);
-        if (!code) {
-            const float *from = theirs + surplus_outputs(e, &f) * (long)(p->count / (size_t)f.co);
-            for (long k = 0; k < (long)p->count; k++) ours[k] = from[stored_index(&f, k)];
-            transfer_to_elem(weights + param_position(&net->table, p), ours, (long)p->count);
-        }
-        free(theirs);
-        free(ours);
+static int read_param(float *ours, const struct param *p, const struct safetensors_entry *e) {
+    struct stored f = stored_of(p);
+    float *theirs = malloc(e->count * sizeof *theirs + 1);
+    int code = theirs ? safetensors_read_float(e, theirs) : error_set(ERR_DEVICE, "out of memory for %s", p->name);
+    if (!code) {
+        const float *from = theirs + surplus_outputs(e, &f) * (long)(p->count / (size_t)f.co);
+        for (long k = 0; k < (long)p->count; k++) ours[k] = from[stored_index(&f, k)];
     }
+    free(theirs);
+    return code;
+}
+
+int light_file_read(float *values, const struct light_decoder *net, const struct safetensors *file) {
+    TRY(light_file_check(net, file));
+    memset(values, 0, net->table.total * sizeof *values);
+    for (int i = 0; i < net->table.count; i++) {
+        const struct param *p = &net->table.list[i];
+        TRY(read_param(values + param_position(&net->table, p), p, safetensors_find(file, p->name)));
+    }
+    return OK;
+}
+
+int light_file_load(elem *weights, const struct light_decoder *net, const struct safetensors *file) {
+    float *values = malloc(net->table.total * sizeof *values);
+    int code = values ? light_file_read(values, net, file) : error_set(ERR_DEVICE, "out of memory for a decoder");
+    if (!code) transfer_to_elem(weights, values, (long)net->table.total);
+    free(values);
     return code;
 }
 
@@ -181,4 +192,43 @@ int light_file_save(const char *path, const struct light_decoder *net, const flo
     free(entries);
     free(stored);
     return code;
+}
+
+/* ---- as a codec's decoder ---- */
+
+static int fits(const struct codec *codec, const struct light_decoder_config *c) {
+    int stride = light_decoder_stride(c);
+    if (c->channels != codec->channels || stride * codec->h != codec->height || stride * codec->w != codec->width)
+        return error_set(
+            ERR_INPUT, "decodes %d channels at stride %d; the %s codec makes %d channels of %d x %d for %d x %d pixels",
+            c->channels, stride, codec->name, codec->channels, codec->h, codec->w, codec->height, codec->width);
+    return OK;
+}
+
+static int use(struct codec *codec, const struct safetensors *file) {
+    struct light_decoder_config config;
+    struct light_decoder net;
+    struct codec_decoder decoder;
+    TRY(light_file_describe(&config, file));
+    TRY(fits(codec, &config));
+    TRY(light_decoder_create(&net, &config));
+    elem *weights = device_alloc(net.table.total * sizeof *weights);
+    int code = weights ? OK : error_set(ERR_DEVICE, "out of memory for the light decoder");
+    if (!code) code = light_file_load(weights, &net, file);
+    if (!code) code = light_codec_open(&decoder, codec, &net, weights);
+    if (code) {
+        device_free(weights);
+        light_decoder_destroy(&net);
+        return code;
+    }
+    codec_use_decoder(codec, &decoder);
+    return OK;
+}
+
+int light_file_use(struct codec *codec, const char *path) {
+    struct safetensors file;
+    TRY(safetensors_open(&file, path));
+    int code = use(codec, &file);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
 }

@@ -33,6 +33,7 @@ int codec_open(struct codec *codec, const char *name, int height, int width, con
 int codec_is_external(const char *name) { return !strcmp(name, "wan21") || !strcmp(name, "wan22"); }
 
 void codec_close(struct codec *codec) {
+    if (codec->decoder.close) codec->decoder.close(codec->decoder.state);
     if (codec->operations) codec->operations->close(codec);
     memset(codec, 0, sizeof *codec);
 }
@@ -47,8 +48,19 @@ int codec_encode(struct codec *codec, const float *pixels, int frames, float *la
     return codec->operations->encode(codec, pixels, frames, latents);
 }
 
-void codec_decode_reset(struct codec *codec) { codec->operations->decode_reset(codec); }
+void codec_decode_reset(struct codec *codec) {
+    if (codec->decoder.decode)
+        codec->decoder.reset(codec->decoder.state);
+    else
+        codec->operations->decode_reset(codec);
+}
 
 int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels) {
+    if (codec->decoder.decode) return codec->decoder.decode(codec->decoder.state, latents, frames, pixels);
     return codec->operations->decode(codec, latents, frames, pixels);
+}
+
+void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder) {
+    if (codec->decoder.close) codec->decoder.close(codec->decoder.state);
+    codec->decoder = *decoder;
 }

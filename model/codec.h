@@ -14,6 +14,13 @@ struct codec_tensor { /* what a codec saves: named, host float, owned by the cod
     long shape[4];
     const float *data;
 };
+/* A decoder in place of a codec's own (model/light_codec.h): the same latents in, the same number of frames out. */
+struct codec_decoder {
+    void *state;
+    void (*close)(void *state);
+    void (*reset)(void *state);
+    int (*decode)(void *state, const float *latents, int frames, float *pixels);
+};
 struct codec {
     char name[32];                             /* "pca", "wan21", "wan22" */
     char weights[768], checksum[24];           /* of a codec whose weights stay in a file of their own; else "" */
@@ -21,6 +28,7 @@ struct codec {
     int channels, h, w;                        /* latent frame */
     void *state;                               /* private */
     const struct codec_operations *operations; /* private */
+    struct codec_decoder decoder;              /* decode NULL: the codec's own */
 };
 /* A codec that travels with its data (pca), from its tensors (data set, exported student). ERR_INPUT names what is missing
    or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
@@ -39,6 +47,8 @@ int codec_encode(struct codec *codec, const float *pixels, int frames, float *la
 void codec_decode_reset(struct codec *codec);
 /* Pushes latent frames; returns the number of pixel frames written (1 for the first latent, 4 for each later one). */
 int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels);
+/* From here on `decoder` decodes; the codec closes it. */
+void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder);
 
 /* Fits and opens the pca codec: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its
    deviation to the power `scale_power`, one global scale to mean square 1. First frame: repeated four times through the

@@ -19,7 +19,7 @@ struct layer_acts {
 };
 struct light_acts {
     enum light_memory memory;
-    int batch, frames, h, w; /* latent frames at most (STREAM) or of each clip (TRAIN) */
+    int batch, frames, h, w; /* clips of the pass under way; latent frames at most (STREAM) or of each clip (TRAIN) */
     struct layer_acts layer[LIGHT_LAYERS_MAX];
     real *clamped, *head, *raw; /* latents; the last layer's output; pixels with those to be trimmed */
     elem *gradient[TURNS];      /* TRAIN */
@@ -262,7 +262,8 @@ int light_stream_decode(const struct light_decoder *net, const struct params *pa
 /* ---- training ---- */
 
 void light_decoder_forward(const struct light_decoder *net, const struct params *params, struct light_acts *acts,
-                           const real *latents, real *pixels) {
+                           int batch, const real *latents, real *pixels) {
+    acts->batch = batch;
     struct pass pass = {net, params, acts, acts->frames};
     struct extent all = pixel_extent(acts, net, acts->frames);
     size_t frame = (size_t)extent_frame(&all), clip = (size_t)(all.frames / acts->batch) * frame;

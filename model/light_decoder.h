@@ -50,8 +50,8 @@ void light_decoder_destroy(struct light_decoder *net);
 int light_decoder_stride(const struct light_decoder_config *config);
 static inline int light_decoder_frames(int latents) { return latents > 0 ? 1 + 4 * (latents - 1) : 0; }
 
-/* What passes over clips need. STREAM: one clip, `frames` latent frames at a time, the past kept; TRAIN: whole clips of
-   `frames`, everything saved for the backward. h, w: latent rows and columns. */
+/* What passes over clips need. STREAM: one clip, `frames` latent frames at a time, the past kept; TRAIN: up to `batch` whole
+   clips of `frames`, everything saved for the backward. h, w: latent rows and columns. */
 enum light_memory { LIGHT_STREAM, LIGHT_TRAIN };
 struct light_acts;
 int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum light_memory memory, int batch,
@@ -64,9 +64,10 @@ void light_stream_reset(struct light_acts *acts);
 int light_stream_decode(const struct light_decoder *net, const struct params *params, struct light_acts *acts,
                         const real *latents, int frames, real *pixels);
 
-/* TRAIN: latents [B, F, C, h, w] to pixels [B, 4F-3, 3, H, W]; then the gradients of the parameters, added. */
+/* TRAIN: latents [batch, F, C, h, w] to pixels [batch, 4F-3, 3, H, W], batch at most the layout's; then the gradients of
+   the parameters, added. */
 void light_decoder_forward(const struct light_decoder *net, const struct params *params, struct light_acts *acts,
-                           const real *latents, real *pixels);
+                           int batch, const real *latents, real *pixels);
 void light_decoder_backward(const struct light_decoder *net, const struct params *params, struct light_acts *acts,
                             const real *dpixels);
 

@@ -62,12 +62,14 @@ static const char *const recompute_names[] = {"none", "block", NULL};
 static const char *const level_names[] = {"shifted_uniform", "logit_normal", NULL};
 static const char *const history_names[] = {"own", "last", NULL};
 static const char *const loss_names[] = {"sid", "dmd", NULL};
+static const char *const light_names[] = {"l1", "mse", NULL};
 static const char *const exit_names[] = {"last", "random", NULL};
 
 static const struct config_field fields[] = {
     PATH("run", run, "runs/run", "folder of the run"),
     PATH("data", data, "", "data set; empty: RUN/data.h5"),
     PATH("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
+    PATH("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("nonfinite_limit", nonfinite_limit, 1, 1000000, "10", "updates skipped in a row that stop the run"),
@@ -164,6 +166,28 @@ static const struct config_field fields[] = {
     REAL("refine.fd_step", refine.fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
     REAL("refine.distill_share", refine.distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
 
+    STAGE("light_decoder", light.stage, "400", "4"),
+    OPTIMISER("light_decoder.optimiser", light.stage.optimiser, "2e-3", "0.9", "0.99", "0", "1", "20", "100", "0.99"),
+    PATH("light_decoder.from", light.from, "",
+         "safetensors file to start from, with its sizes; empty: the sizes below"),
+    INT("light_decoder.width0", light.net.first, 1, 8192, "64", "channels of the first stage"),
+    INT("light_decoder.width1", light.net.stage[0], 1, 8192, "48", "of the second"),
+    INT("light_decoder.width2", light.net.stage[1], 1, 8192, "32", "of the third"),
+    INT("light_decoder.width3", light.net.stage[2], 1, 8192, "32", "after it"),
+    INT("light_decoder.blocks", light.net.blocks, 0, LIGHT_BLOCKS_MAX, "3", "memory blocks a stage"),
+    INT("light_decoder.grow0", light.net.grow[0], 1, 2, "1", "frames that a frame becomes in the first stage"),
+    INT("light_decoder.grow1", light.net.grow[1], 1, 2, "2", "in the second"),
+    INT("light_decoder.grow2", light.net.grow[2], 1, 2, "2", "in the third; 4 in all"),
+    INT("light_decoder.scale0", light.net.scale[0], 1, 2, "2", "growth of the sides in the first stage"),
+    INT("light_decoder.scale1", light.net.scale[1], 1, 2, "2", "in the second"),
+    INT("light_decoder.scale2", light.net.scale[2], 1, 2, "2", "in the third"),
+    INT("light_decoder.patch", light.net.patch, 1, 16, "1", "pixels of a side that the last layer gives at once"),
+    CHOICE("light_decoder.pixel", light.pixel, light_names, "l1", "pixel loss against the codec's own decode"),
+    REAL("light_decoder.pixel_weight", light.pixel_weight, 0, 1e6, "1", "of the pixel loss"),
+    REAL("light_decoder.gradient_weight", light.gradient_weight, 0, 1e6, "1", "of the gradient-difference loss"),
+    REAL("light_decoder.consistency_weight", light.consistency_weight, 0, 1e6, "0",
+         "of the re-encoded output's distance from the latents (codec pca)"),
+
     INT("evaluate.dialogues", evaluate.dialogues, 1, 10000, "10", "held-out dialogues streamed by every student"),
     INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10", "of them, sampled by the teacher"),
     INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3", "of them, streamed with parts switched off"),
@@ -204,6 +228,7 @@ static int check(struct run_config *c) {
 int run_config_load(struct run_config *config, const char *path, const char *const *overrides, int override_count) {
     memset(config, 0, sizeof *config);
     TRY(config_load(config, fields, FIELDS, path, overrides, override_count));
+    config->light.net.channels = config->model.in_channels;
     config->rollout.steps = config->sigma_count;
     memcpy(config->rollout.sigma, config->sigma, sizeof config->sigma);
     if (!config->data[0] && snprintf(config->data, RUN_PATH, "%s/data.h5", config->run) >= RUN_PATH)

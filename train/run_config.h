@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "model/discriminator.h"
+#include "model/light_decoder.h"
 #include "model/rollout.h"
 #include "model/sampler.h"
 
@@ -93,6 +94,16 @@ struct refine_config {
     double distill_share;   /* weight of the distillation loss, with the settings of `distill` */
 };
 
+enum light_loss { LIGHT_L1, LIGHT_MSE };
+/* A light decoder from a codec. Its latents' channels are model.in_channels. */
+struct light_config {
+    struct stage_config stage;
+    char from[RUN_PATH];             /* safetensors file that it starts from, with its sizes; empty: from the seed */
+    struct light_decoder_config net; /* when it starts from the seed */
+    int pixel;                       /* enum light_loss */
+    double pixel_weight, gradient_weight, consistency_weight;
+};
+
 /* The report on held-out puppet dialogues (tools/evaluate). */
 struct evaluate_config {
     int dialogues;                 /* streamed through every stage's student */
@@ -106,7 +117,8 @@ struct run_config {
     char run[RUN_PATH];  /* folder of the run */
     char data[RUN_PATH]; /* data set */
     char codec_weights
-        [RUN_PATH]; /* of a codec whose weights are in a file of their own; empty: where the data set says */
+        [RUN_PATH];         /* of a codec whose weights are in a file of their own; empty: where the data set says */
+    char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */
     long seed;
     int threads;
     int nonfinite_limit; /* updates skipped in a row that stop a run */
@@ -121,6 +133,7 @@ struct run_config {
     struct ode_init_config ode_init;
     struct distill_config distill;
     struct refine_config refine;
+    struct light_config light;
     struct evaluate_config evaluate;
 };
 

@@ -8,6 +8,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
 #include "train/set_codec.h"
@@ -72,6 +73,7 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
     TRY(device_init(s->config.threads));
     TRY(dit_create(&s->net, &s->config.model, 0));
+    s->table = &s->net.table;
     TRY(open_ranks(s, ranks));
     *go_on = 1;
     return OK;
@@ -126,7 +128,7 @@ static void print_work(const struct stage *s, const void *program) {
 
 static void print_plan(const struct stage *s, struct arena *const all[ARENAS], const void *program) {
     size_t device = 0, host = 0;
-    printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->net.table.values, s->settings->batch,
+    printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->table->values, s->settings->batch,
            s->config.frames);
     if (s->ranks > 1)
         printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->share.count, s->share.parts,
@@ -217,6 +219,7 @@ int stage_begin(struct stage *s, int *resumed) {
     int code = check_data(s);
     if (code) return error_context(code, "%s", s->config.data);
     TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
+    if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
     TRY(load_shown(s));
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
     if (*resumed) s->saved_step = s->step;
@@ -237,7 +240,7 @@ int stage_ready(struct stage *s) {
                                    .latents = 1};
     TRY(loader_open(&s->loader, s->set, &config, (uint64_t)s->batches));
     log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
-             s->net.table.values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
+             s->table->values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
              device_threads());
     return device_sync();
 }
@@ -271,9 +274,8 @@ int stage_stopped(void) { return signalled != 0; }
 int stage_goes_on(const struct stage *s) { return s->step < s->settings->steps && !signalled; }
 
 int stage_next_batch(struct stage *s) {
-    const struct loader_batch *batch;
-    TRY(loader_next(s->loader, &batch));
-    upload_batch(batch, s->clips, (size_t)s->share.count * clip_size(s), &s->condition);
+    TRY(loader_next(s->loader, &s->batch));
+    upload_batch(s->batch, s->clips, (size_t)s->share.count * clip_size(s), &s->condition);
     s->batches++;
     return OK;
 }

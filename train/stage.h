@@ -30,9 +30,10 @@ struct stage {
     int plan;  /* --plan: stop when the plan is printed */
     int ranks; /* of the job, or of the plan (--ranks) */
     struct dit net;
-    struct comm comm;                                                      /* of all ranks */
-    struct sharding shards;                                                /* of all networks */
-    struct share share;                                                    /* this rank's samples */
+    const struct param_table *table; /* of the stage's network: net's, unless the program says another */
+    struct comm comm;                /* of all ranks */
+    struct sharding shards;          /* of all networks */
+    struct share share;              /* this rank's samples */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     struct run_folder folder;
@@ -43,7 +44,8 @@ struct stage {
     int64_t step;             /* steps done */
     int64_t batches;          /* batches taken from the loader */
     int64_t saved_step;       /* -1: none */
-    /* the share of the batch, on the device */
+    /* the share of the batch, on the host and on the device */
+    const struct loader_batch *batch;
     real *clips; /* [share, F, C, H, W] */
     struct condition_batch condition;
     /* held-out clips that are shown */
@@ -88,6 +90,8 @@ int stage_finish(struct stage *s, int *exit_code);
 
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
+/* The same of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */
+int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made);
 
 /* `path` of the config, or RUN/stage when it is empty. */
 int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size);

@@ -14,7 +14,7 @@ enum { SHEET_COLUMNS = 13, SHEET_ZOOM = 2 };
 
 struct show {
     int clips, frames, height, width; /* video frames of a clip */
-    float *truth, *made;              /* [clips, frames, 3, height, width] */
+    const float *truth, *made;        /* [clips, frames, 3, height, width] */
     float *tiles;                     /* [3, 2 height, clips width] */
 };
 
@@ -81,30 +81,41 @@ static int write_video(const struct stage *s, const struct show *w) {
     return video_finish(video);
 }
 
-static int show(struct stage *s, struct show *w, const char *label, const float *latents) {
-    TRY(decode(s, w, s->shown_truth, w->truth));
-    TRY(decode(s, w, latents, w->made));
-    TRY(write_sheet(s, w, label));
-    return write_video(s, w);
+static struct show show_of(const struct stage *s) {
+    return (struct show){.clips = s->shown,
+                         .frames = 1 + 4 * (s->config.frames - 1),
+                         .height = s->codec.height,
+                         .width = s->codec.width};
+}
+static size_t pixel_count(const struct show *w) { return (size_t)w->clips * (size_t)w->frames * frame_size(w); }
+
+int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made) {
+    struct show w = show_of(s);
+    w.truth = truth;
+    w.made = made;
+    w.tiles = malloc(2 * (size_t)w.clips * frame_size(&w) * sizeof *w.tiles);
+    int code = w.tiles ? write_sheet(s, &w, label) : error_set(ERR_DEVICE, "out of memory for samples");
+    if (!code) code = write_video(s, &w);
+    free(w.tiles);
+    if (!code) log_line("samples of step %ld in %s/samples", (long)s->step, s->folder.path);
+    return code;
 }
 
 int stage_show(struct stage *s, const char *label, const real *latents) {
-    struct show w = {s->shown, 1 + 4 * (s->config.frames - 1), s->codec.height, s->codec.width, NULL, NULL, NULL};
-    size_t values = (size_t)s->shown * s->config.frames * s->codec.channels * s->codec.h * s->codec.w;
-    size_t pixels = (size_t)w.clips * w.frames * frame_size(&w);
-    float *host = malloc(values * sizeof *host);
-    w.truth = malloc(pixels * sizeof *w.truth);
-    w.made = malloc(pixels * sizeof *w.made);
-    w.tiles = malloc(2 * (size_t)w.clips * frame_size(&w) * sizeof *w.tiles);
-    int code = error_set(ERR_DEVICE, "out of memory for samples");
-    if (host && w.truth && w.made && w.tiles) {
+    struct show w = show_of(s);
+    size_t values = (size_t)s->shown * (size_t)s->config.frames * (size_t)s->codec.channels * (size_t)s->codec.h *
+                    (size_t)s->codec.w;
+    float *host = malloc(values * sizeof *host), *truth = malloc(pixel_count(&w) * sizeof *truth);
+    float *made = malloc(pixel_count(&w) * sizeof *made);
+    int code = host && truth && made ? OK : error_set(ERR_DEVICE, "out of memory for samples");
+    if (!code) {
         transfer_from_real(host, latents, (long)values);
-        code = show(s, &w, label, host);
+        code = decode(s, &w, s->shown_truth, truth);
     }
+    if (!code) code = decode(s, &w, host, made);
+    if (!code) code = stage_show_frames(s, label, truth, made);
     free(host);
-    free(w.truth);
-    free(w.made);
-    free(w.tiles);
-    if (!code) log_line("samples of step %ld in %s/samples", (long)s->step, s->folder.path);
+    free(truth);
+    free(made);
     return code;
 }

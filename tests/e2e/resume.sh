@@ -50,7 +50,7 @@ newest() { ls "$work/$1/checkpoints"/*.h5 2>/dev/null | tail -n 1; }
 
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
-for stage in teacher ode_init distill refine; do
+for stage in teacher ode_init distill refine light_decoder; do
     steps=$(sed -n "/^$stage:/,/^[a-z]/s/^  steps: //p" configs/tiny.yaml)
     run $stage
     verdict $? "$stage: the uninterrupted run"
@@ -89,7 +89,7 @@ cmp "$(newest whole)" "$(newest run/distill)"
 verdict $? "distill: states differ after a stop in the warm-up"
 
 # --plan: no data, no folder.
-for stage in teacher ode_init distill refine; do
+for stage in teacher ode_init distill refine light_decoder; do
     "$BIN/$stage" configs/tiny.yaml run="$work/none" --plan >"$work/plan" 2>&1
     verdict $? "$stage: --plan"
     grep -q '^total' "$work/plan" && [ ! -e "$work/none" ]
@@ -117,6 +117,13 @@ refused 2 'rollout.sigma' "$BIN/ode_init" configs/tiny.yaml run="$work/other" da
     ode_init.teacher="$work/run/teacher" ode_init.sampler.steps=7
 refused 3 'recorded with seed 1' "$BIN/ode_init" configs/tiny.yaml run="$work/run" data="$work/data.h5" seed=2 \
     ode_init.steps=14
+refused 2 'scale0..2 and patch' "$BIN/light_decoder" configs/tiny.yaml run="$work/other" data="$work/data.h5" \
+    light_decoder.patch=2
+refused 2 '4 in all\|expected 4' "$BIN/light_decoder" configs/tiny.yaml run="$work/other" light_decoder.grow1=1
+refused 3 'none.safetensors' "$BIN/light_decoder" configs/tiny.yaml run="$work/other" data="$work/data.h5" \
+    light_decoder.from="$work/none.safetensors"
+refused 3 'light decoder' "$BIN/teacher" configs/tiny.yaml run="$work/other" data="$work/data.h5" \
+    decoder=tests/golden/dit.safetensors
 refused 4 'not finite' "$BIN/teacher" configs/tiny.yaml run="$work/nan" data="$work/data.h5" teacher.optimiser.lr=1 \
     teacher.optimiser.warmup=0 teacher.optimiser.clip=0 teacher.optimiser.beta2=0 teacher.optimiser.eps=1e-20 \
     teacher.steps=400 nonfinite_limit=3

@@ -1,0 +1,13 @@
+/* light_codec.h: a light decoder as the decoding half of a codec (codec.h): host latents in, host pixels in [-1, 1] out. It
+   works through latent frames one at a time, so its memory does not depend on how many come at once. */
+#ifndef MODEL_LIGHT_CODEC_H
+#define MODEL_LIGHT_CODEC_H
+
+#include "model/codec.h"
+#include "model/light_decoder.h"
+
+/* For the codec's sizes. On success net and weights (device, [net->table.total]) belong to the decoder. ERR_DEVICE. */
+int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, const struct light_decoder *net,
+                     elem *weights);
+
+#endif
