@@ -15,6 +15,11 @@ fuzz_target fuzz_config;             /* YAML, through a schema with every type *
 fuzz_target fuzz_prepare_config;     /* YAML of prepare, with an override in the last line */
 fuzz_target fuzz_mask_csv;           /* NAME.mask.csv */
 fuzz_target fuzz_mask_json;          /* NAME.mask.json */
+fuzz_target fuzz_tensors;            /* names and shapes (tensor_list.h), by every reader of checkpoints */
+fuzz_target fuzz_model_config;       /* JSON beside checkpoints; the first letter says of which network */
+fuzz_target fuzz_shards_index;       /* NAME.safetensors.index.json */
+fuzz_target fuzz_prompt_file;        /* names and shapes */
+fuzz_target fuzz_prompt_text;        /* a text */
 #define FUZZ_TARGETS(X)                                                                                                \
     X(safetensors)                                                                                                     \
     X(safetensors_header)                                                                                              \
@@ -22,7 +27,12 @@ fuzz_target fuzz_mask_json;          /* NAME.mask.json */
     X(config)                                                                                                          \
     X(prepare_config)                                                                                                  \
     X(mask_csv)                                                                                                        \
-    X(mask_json)
+    X(mask_json)                                                                                                       \
+    X(tensors)                                                                                                         \
+    X(model_config)                                                                                                    \
+    X(shards_index)                                                                                                    \
+    X(prompt_file)                                                                                                     \
+    X(prompt_text)
 
 enum { FUZZ_TENSOR_BYTES = 256 };
 

@@ -10,13 +10,14 @@ for target; do
     corpus=$programs/corpus/$target log=$programs/$target.log
     mkdir -p "$corpus"
     case $target in
-    *csv | *prompt_text) dictionary= ;;
+    mask_csv) dictionary= ;;
+    tensors | prompt_*) dictionary=-dict=tests/fuzz/names.dict ;;
     config | prepare_config) dictionary=-dict=tests/fuzz/yaml.dict ;;
     *) dictionary=-dict=tests/fuzz/json.dict ;;
     esac
     # Leaks are looked for once, when the process ends: libFuzzer's check after a run takes half a second.
     nice -n 19 "$programs/$target" -max_total_time="$seconds" -timeout=10 -detect_leaks=0 -rss_limit_mb=1500 -print_final_stats=1 \
-        -max_len=4096 $dictionary -artifact_prefix="$programs/findings/$target-" "$corpus" "tests/fuzz/corpus/$target" \
+        -max_len=8192 $dictionary -artifact_prefix="$programs/findings/$target-" "$corpus" "tests/fuzz/corpus/$target" \
         >"$log" 2>&1
     code=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
