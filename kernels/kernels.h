@@ -57,6 +57,8 @@ void linear_backward_weight(real *dw, real *db, const elem *dy, const elem *x, l
 void matmul_real(real *c, const real *a, const real *b, long m, long k, long n);
 /* c [m, n] = a [m, k] b^T, b [n, k] */
 void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long n);
+/* c [m, n] = a^T b, a [k, m] */
+void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long n);
 
 /* ---- convolution ----
    Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for attention:

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "model/lora.h"
 #include "model/shard.h"
 
 enum { ALIGN_ELEMENTS = 32 };
@@ -88,21 +89,25 @@ const struct param *param_find(const struct param_table *table, const char *name
 }
 
 const elem *params_acquire(const struct params *params, int slice) {
+    if (params->lora) return lora_acquire(params->lora, slice);
     if (params->shard) return shard_acquire(params->shard, slice);
     return params->weights + params->table->slice_offset[slice];
 }
 
 void params_release(const struct params *params, int slice) {
+    if (params->lora) lora_release(params->lora, slice);
     if (params->shard) shard_release(params->shard, slice);
 }
 
 real *grads_acquire(const struct params *params, int slice) {
     if (!params->grads) return NULL;
+    if (params->lora) return lora_grads_acquire(params->lora, slice);
     if (params->shard) return shard_grads_acquire(params->shard, slice);
     return params->grads + params->table->slice_offset[slice];
 }
 
 void grads_done(const struct params *params, int slice) {
+    if (params->grads && params->lora) lora_grads_done(params->lora, slice);
     if (params->grads && params->shard) shard_grads_done(params->shard, slice, params->last);
 }
 

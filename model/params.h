@@ -49,6 +49,7 @@ static inline size_t param_position(const struct param_table *t, const struct pa
 }
 
 struct sharded;
+struct lora;
 /* A network's weights and, while it trains, its gradients. The arenas belong to the caller. Networks take a struct
    params in each call and keep no pointer of it. */
 struct params {
@@ -57,6 +58,8 @@ struct params {
     real *grads;   /* device [total]; NULL: input gradients only */
     /* Divided over ranks (shard.h): then weights and grads lie as it says, and may be pieces. NULL: all here. */
     struct sharded *shard;
+    /* Adapters over frozen weights (lora.h): then the slices are merged, and weights is NULL. */
+    const struct lora *lora;
     int last; /* a backward with these is the last before the gradients are used: they may be summed over ranks */
 };
 /* Slice's weights, valid until release. In one process these are pointer arithmetic; sharding gathers here. */

@@ -235,3 +235,9 @@ void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long 
     struct product p = product_start(m, n, k, 0, 1, dnnl_f32, dnnl_f32, 0);
     product_run(&p, c, a, b, NULL);
 }
+
+void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long n) {
+    KERNEL_SCOPE;
+    struct product p = product_start(m, n, k, 1, 0, dnnl_f32, dnnl_f32, 0);
+    product_run(&p, c, a, b, NULL);
+}

@@ -112,3 +112,15 @@ void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long 
         }
     }
 }
+
+void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long n) {
+    KERNEL_SCOPE;
+#pragma omp parallel for
+    for (long r = 0; r < m; r++) {
+        for (long o = 0; o < n; o++) {
+            real sum = 0;
+            for (long i = 0; i < k; i++) sum += a[i * m + r] * b[i * n + o];
+            c[r * n + o] = sum;
+        }
+    }
+}

@@ -85,12 +85,13 @@ static void products(struct trial *t, const long *s) {
     long m = s[0], k = s[1], n = s[2];
     struct buffer *a = make(t, REAL, INPUT, m * k), *b = make(t, REAL, INPUT, k * n), *c = make(t, REAL, OUTPUT, m * n);
     load(t);
-    void (*product)(real *, const real *, const real *, long, long, long) = t->variant ? matmul_real_nt : matmul_real;
-    void (*oracle)(double *, const double *, const double *, long, long, long) =
-        t->variant ? ref_matmul_real_nt : ref_matmul_real;
-    product(dev(c), dev(a), dev(b), m, k, n);
-    oracle(val(c), val(a), val(b), m, k, n);
-    oracle(mag(c), mag(a), mag(b), m, k, n);
+    void (*const products[])(real *, const real *, const real *, long, long, long) = {matmul_real, matmul_real_nt,
+                                                                                      matmul_real_tn};
+    void (*const oracles[])(double *, const double *, const double *, long, long,
+                            long) = {ref_matmul_real, ref_matmul_real_nt, ref_matmul_real_tn};
+    products[t->variant](dev(c), dev(a), dev(b), m, k, n);
+    oracles[t->variant](val(c), val(a), val(b), m, k, n);
+    oracles[t->variant](mag(c), mag(a), mag(b), m, k, n);
     allow(c, k);
 }
 
@@ -104,7 +105,7 @@ static const struct kernel_case gemm[] = {
     {"linear_backward_input", backward_input, 6, shapes},
     {"linear_gelu_backward_input", gelu_backward_input, 1, shapes},
     {"linear_backward_weight", backward_weight, 2, shapes},
-    {"matmul_real, matmul_real_nt", products, 2, shapes},
+    {"matmul_real, _nt, _tn", products, 3, shapes},
 };
 
 int main(void) { return RUN_CASES(gemm); }
