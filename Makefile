@@ -5,7 +5,8 @@
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make bench            achieved rates against measured limits
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
-# BACKEND=ref|cpu|cuda   TYPE=float|bf16|double (double: backend ref only)
+# BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
+#   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"; cuda-shim: the kernels of cuda, run on the host (tests/shim), for tests
 #   V=1: print whole commands
 
 .DEFAULT_GOAL := all
@@ -16,7 +17,7 @@ ifeq ($(MAKELEVEL)$(findstring j,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(JOBS)
 endif
 BACKEND  ?= cpu
-TYPE     ?= $(shell sh tools/number_type.sh)
+TYPE     ?= $(if $(filter cuda%,$(BACKEND)),bf16,$(shell sh tools/number_type.sh))
 GUARD    ?= 0
 SANITIZE ?= 0
 FUZZ     ?= 0
@@ -66,6 +67,20 @@ ifeq ($(MPI),1)
 $(BUILD)/kernels/comm/mpi.o: CFLAGS += -DHAVE_MPI $(shell pkg-config --cflags $(MPI_PACKAGE) | sed 's/-I/-isystem /g')
 LIBS_FULL += -Wl,--as-needed $(shell pkg-config --libs $(MPI_PACKAGE)) -Wl,--no-as-needed
 endif
+ifneq ($(filter cuda%,$(BACKEND)),)
+ifeq ($(GUARD),1)
+$(error GUARD=1 is for backends whose device memory the host can see: ref, cpu)
+endif
+LIBS_LEAN += -lstdc++
+endif
+CUDA_HOME ?= /usr/local/cuda
+CUDA_ARCH ?= 80 90a 100 120
+NVCC      ?= $(CUDA_HOME)/bin/nvcc
+ifeq ($(BACKEND),cuda)
+CFLAGS    += -isystem $(CUDA_HOME)/include
+# Never -lcuda: the libraries load the driver themselves, so that a program starts without one and can say so.
+LIBS_LEAN += -L$(CUDA_HOME)/lib64 -Xlinker -rpath -Xlinker $(CUDA_HOME)/lib64 -lcublasLt -lcudnn -lcudart
+endif
 
 # Programs: one .c with main each; all other sources go to the library of their floor.
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
@@ -80,9 +95,17 @@ TOKENIZER := $(if $(SENTENCEPIECE),checkpoints/tokenizer.cc,checkpoints/tokenize
 ifneq ($(SENTENCEPIECE),)
 LIBS_FULL += $(filter-out -lsentencepiece_train,$(SENTENCEPIECE)) -lstdc++
 endif
-override_ref = $(filter-out $(notdir $(wildcard kernels/$(BACKEND)/*.c)),$(notdir $(wildcard kernels/ref/*.c)))
-KERNELS  := $(wildcard kernels/*.c) $(wildcard kernels/comm/*.c) $(if $(filter cuda,$(BACKEND)),,$(wildcard kernels/host/*.c)) $(if $(filter ref,$(BACKEND)),$(wildcard kernels/ref/*.c),\
-            $(wildcard kernels/$(BACKEND)/*.c) $(addprefix kernels/ref/,$(override_ref)))
+BACKEND_SRC := $(wildcard kernels/$(BACKEND)/*.c kernels/$(BACKEND)/*.cu)
+ifeq ($(BACKEND),cuda-shim) # the own kernels alone: NVIDIA's libraries are not there
+BACKEND_SRC := $(filter-out kernels/cuda/gemm_lt.c kernels/cuda/gemm_plan.c kernels/cuda/cudnn_% %_cudnn.c,$(wildcard kernels/cuda/*.c kernels/cuda/*.cu)) \
+               tests/shim/libraries.c tests/shim/shim.cpp
+endif
+# A backend on the host takes from ref what it has no file for; on a device nothing can come from there.
+override_ref = $(filter-out $(notdir $(BACKEND_SRC)),$(notdir $(wildcard kernels/ref/*.c)))
+KERNELS  := $(wildcard kernels/*.c kernels/comm/*.c) $(BACKEND_SRC) $(if $(filter cuda%,$(BACKEND)),,$(wildcard kernels/host/*.c))
+ifneq ($(filter-out ref cuda%,$(BACKEND)),)
+KERNELS  += $(addprefix kernels/ref/,$(override_ref))
+endif
 FLOORS   := base kernels model data checkpoints train infer tools
 base_SRC := $(wildcard base/*.c)
 kernels_SRC := $(KERNELS)
@@ -105,7 +128,7 @@ $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
 LIBRARIES := $(foreach f,tools infer train checkpoints data model kernels base,$(BUILD)/lib$(f).a)
 NAMES    := $(basename $(notdir $(PROGRAMS)))
 
-.PHONY: all programs fuzz fuzz-targets test unit-tests double-tests bench demo demo-real clean format check-format setup plan
+.PHONY: all programs fuzz fuzz-targets test unit-tests kernel-tests double-tests bench demo demo-real clean format check-format setup plan
 .SECONDARY:
 all: programs
 programs: $(addprefix $(BIN)/,$(NAMES))
@@ -123,6 +146,30 @@ $(BUILD)/%.o: %.cc
 	@mkdir -p $(dir $@)
 	$(call say,c++)
 	$(Q)$(CXX) $(CXXFLAGS) -MMD -MP -c $< -o $@
+
+# CUDA C: by nvcc, whose report of registers must show no spills, or, with BACKEND=cuda-shim, by g++ (tests/shim).
+CUDA_TYPE := $(if $(filter bf16,$(TYPE)),-DTYPE_BF16)
+NVCCFLAGS := -std=c++17 -O3 -lineinfo -ftz=true $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -Xptxas -v \
+             -Xcompiler -Wall,-Wno-unknown-pragmas -I. $(CUDA_TYPE)
+SHIMFLAGS := -std=c++17 -O2 -g -Wall -Werror -Wno-unknown-pragmas -ffp-contract=on -Itests/shim -I. $(CUDA_TYPE) \
+             $(filter -fsanitize% -fno-%,$(CFLAGS))
+ifeq ($(BACKEND),cuda)
+$(BUILD)/%.o: %.cu tools/ptxas_gate.sh
+	@mkdir -p $(dir $@)
+	$(call say,nvcc)
+	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2>$@.log || { cat $@.log >&2; rm -f $@; exit 1; }
+	$(Q)sh tools/ptxas_gate.sh $@.log || { rm -f $@; exit 1; }
+else
+$(BUILD)/%.o: %.cu
+	@mkdir -p $(dir $@)
+	$(call say,c++)
+	$(Q)$(CXX) $(SHIMFLAGS) -MMD -MP -x c++ -c $< -o $@
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(dir $@)
+	$(call say,c++)
+	$(Q)$(CXX) $(SHIMFLAGS) -MMD -MP -c $< -o $@
+$(BUILD)/kernels/cuda/%.o $(BUILD)/tests/shim/%.o: CFLAGS += -Itests/shim
+endif
 
 # The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
 ORACLE_SRC := $(wildcard kernels/ref/*.c)
@@ -150,6 +197,20 @@ $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 # of other implementations) in both, tests/e2e scripts.
 GOLDEN   := $(wildcard tests/golden/test_*.c)
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c)) $(GOLDEN:tests/golden/%.c=$(BUILD)/golden/%)
+ifeq ($(BACKEND),cuda) # what NVIDIA's libraries are told; needs no GPU
+UNIT_TESTS += $(patsubst tests/cuda/%.c,$(BUILD)/tests/%,$(wildcard tests/cuda/test_*.c))
+$(BUILD)/tests/%: $(BUILD)/tests/cuda/%.o $(LIBRARIES)
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
+endif
+# Tests of the device and its kernels need nothing of the upper floors, so the shim's build of them is small.
+KERNEL_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
+kernel-tests: $(KERNEL_TESTS)
+$(KERNEL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
 	@mkdir -p $(dir $@)
 	$(call say,ld)
@@ -192,7 +253,8 @@ setup:
 	@sh tools/setup.sh
 test: setup
 	+@$(MAKE) --no-print-directory programs unit-tests double-tests
-	@BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)) sh tests/run.sh
+	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 kernel-tests)
+	@SHIM=build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)) sh tests/run.sh
 bench: setup
 	+@$(MAKE) --no-print-directory programs
 	$(BIN)/bench

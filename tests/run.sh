@@ -1,5 +1,6 @@
 #!/bin/sh
-# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*, golden/test_* of both) and every script in tests/e2e, each
+# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*, golden/test_* of both, $SHIM/tests/test_*: the CUDA
+# kernels on the host) and every script in tests/e2e, each
 # under a time limit, with one line a program and the output of those that fail. cmocka programs and scripts that end in
 # "N passed, N failed" count by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out
 # is a failure. The last line is the sum. Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double sh tests/run.sh [NAME...]
@@ -67,6 +68,11 @@ wanted() {
 for program in "$BUILD"/tests/test_*; do
     name=$(basename "$program")
     [ -f "tests/unit/$name.c" ] && [ -x "$program" ] && wanted "unit/$name" && run "$LIMIT" "unit/$name" "$program"
+done
+for program in "$SHIM"/tests/test_*; do
+    name=$(basename "$program")
+    [ -n "$SHIM" ] && [ -f "tests/unit/$name.c" ] && [ -x "$program" ] && wanted "cuda-shim/$name" &&
+        run "$LIMIT" "cuda-shim/$name" "$program"
 done
 for program in "$DOUBLE"/double/test_*; do
     name=$(basename "$program")

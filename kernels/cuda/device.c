@@ -1,0 +1,267 @@
+/* device.c: device.h on one CUDA GPU.
+   Everything is queued on the calling host thread's current stream; the default is a stream of the backend's own, which
+   does not synchronise with others. Uploads go through pinned pieces in a ring, so that the caller's buffer is free when
+   mem_upload returns although the copy has not begun. The first failure is kept until device_sync. */
+#include "kernels/device.h"
+#include "kernels/arena.h"
+#include "kernels/cuda/cuda.h"
+#include "base/error.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Two pieces suffice to fill one while the other is under way; four hide a slow memcpy. 4 MiB is where a transfer's fixed
+   cost no longer shows. */
+enum { PIECES = 4, PIECE_BYTES = 4 << 20 };
+
+struct device_stream {
+    cudaStream_t stream;
+    struct scratch workspace; /* set while the stream was current; else the default stream's is used */
+};
+struct device_event {
+    cudaEvent_t event;
+};
+
+/* The backend's context. */
+static struct {
+    int started, threads, poison, deterministic;
+    cudaStream_t stream; /* the default */
+    struct scratch workspace;
+    pthread_mutex_t lock; /* of the text */
+    char failure[256];    /* the first since the last device_sync; "" when there was none */
+    pthread_mutex_t ring; /* of the pieces */
+    char *piece[PIECES];
+    cudaEvent_t done[PIECES]; /* the piece's last copy */
+    int next;
+} context = {.lock = PTHREAD_MUTEX_INITIALIZER, .ring = PTHREAD_MUTEX_INITIALIZER};
+
+static _Thread_local struct device_stream *current;
+
+cudaStream_t cuda_stream(void) { return current ? current->stream : context.stream; }
+
+int cuda_deterministic(void) { return context.deterministic; }
+
+int cuda_failed(cudaError_t code, const char *what) {
+    if (code != cudaSuccess) device_fail("%s: %s", what, cudaGetErrorString(code));
+    return code != cudaSuccess;
+}
+
+void cuda_launched(const char *kernel) { cuda_failed(cudaGetLastError(), kernel); }
+
+/* ---- start and end ---- */
+
+static int no_device(cudaError_t code) {
+    if (code == cudaErrorInsufficientDriver)
+        return error_set(ERR_DEVICE, "cuda: no NVIDIA driver on this machine, or one too old for this build");
+    return error_set(ERR_DEVICE, "cuda: %s", code ? cudaGetErrorString(code) : "no GPU on this machine");
+}
+
+static int start(void) {
+    int count = 0;
+    cudaError_t code = cudaGetDeviceCount(&count);
+    cudaGetLastError(); /* not to be found again by a launch */
+    if (code != cudaSuccess || count == 0) return no_device(code);
+    struct cudaDeviceProp properties;
+    code = cudaSetDevice(0);
+    if (!code) code = cudaGetDeviceProperties(&properties, 0);
+    if (code) return no_device(code);
+    if (properties.major < 8)
+        return error_set(ERR_DEVICE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", properties.name,
+                         properties.major, properties.minor);
+    code = cudaStreamCreateWithFlags(&context.stream, cudaStreamNonBlocking);
+    for (int i = 0; i < PIECES && !code; i++) {
+        code = cudaHostAlloc((void **)&context.piece[i], PIECE_BYTES, cudaHostAllocDefault);
+        if (!code) code = cudaEventCreateWithFlags(&context.done[i], cudaEventDisableTiming);
+    }
+    if (code) return error_set(ERR_DEVICE, "cuda: %s", cudaGetErrorString(code));
+    return OK;
+}
+
+int device_init(int threads) {
+    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    if (!context.started) {
+        int code = start();
+        if (code) return device_shutdown(), code;
+        context.started = 1;
+    }
+    context.threads = threads ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return OK;
+}
+
+void device_shutdown(void) {
+    gemm_lt_close();
+    cudnn_close();
+    for (int i = 0; i < PIECES; i++) {
+        if (context.done[i]) cudaEventDestroy(context.done[i]);
+        if (context.piece[i]) cudaFreeHost(context.piece[i]);
+        context.done[i] = NULL;
+        context.piece[i] = NULL;
+    }
+    if (context.stream) cudaStreamDestroy(context.stream);
+    context.stream = NULL;
+    context.workspace = (struct scratch){0};
+    context.started = context.threads = 0;
+}
+
+const char *device_name(void) { return BACKEND_NAME; }
+
+int device_threads(void) { return context.threads; }
+
+void device_fail(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    pthread_mutex_lock(&context.lock);
+    if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
+    pthread_mutex_unlock(&context.lock);
+    va_end(list);
+}
+
+int device_sync(void) {
+    if (context.started) cuda_failed(cudaDeviceSynchronize(), "cuda");
+    int code = OK;
+    pthread_mutex_lock(&context.lock);
+    if (context.failure[0]) code = error_set(ERR_DEVICE, "%s", context.failure);
+    context.failure[0] = 0;
+    pthread_mutex_unlock(&context.lock);
+    return code;
+}
+
+/* ---- memory ---- */
+
+void *device_alloc(size_t bytes) {
+    if (bytes > SIZE_MAX - 64) return NULL;
+    size_t rounded = bytes ? (bytes + 63) / 64 * 64 : 64;
+    void *pointer = NULL;
+    if (cudaMalloc(&pointer, rounded) != cudaSuccess) {
+        cudaGetLastError();
+        return NULL;
+    }
+    if (context.poison) { /* a NaN in every number type; complete before any stream may write */
+        cuda_failed(cudaMemsetAsync(pointer, 0xff, rounded, cuda_stream()), "device_alloc");
+        cuda_failed(cudaStreamSynchronize(cuda_stream()), "device_alloc");
+    }
+    return pointer;
+}
+
+void device_free(void *pointer) { cuda_failed(cudaFree(pointer), "device_free"); }
+
+void device_poison(int on) { context.poison = on; }
+
+void mem_upload(void *device_to, const void *host_from, size_t bytes) {
+    pthread_mutex_lock(&context.ring);
+    for (size_t at = 0; at < bytes;) {
+        size_t some = bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES;
+        int i = context.next;
+        context.next = (i + 1) % PIECES;
+        if (cuda_failed(cudaEventSynchronize(context.done[i]), "mem_upload")) break;
+        memcpy(context.piece[i], (const char *)host_from + at, some);
+        if (cuda_failed(
+                cudaMemcpyAsync((char *)device_to + at, context.piece[i], some, cudaMemcpyHostToDevice, cuda_stream()),
+                "mem_upload"))
+            break;
+        cuda_failed(cudaEventRecord(context.done[i], cuda_stream()), "mem_upload");
+        at += some;
+    }
+    pthread_mutex_unlock(&context.ring);
+}
+
+void mem_download(void *host_to, const void *device_from, size_t bytes) {
+    if (!bytes) return;
+    if (!cuda_failed(cudaMemcpyAsync(host_to, device_from, bytes, cudaMemcpyDeviceToHost, cuda_stream()),
+                     "mem_download"))
+        cuda_failed(cudaStreamSynchronize(cuda_stream()), "mem_download");
+}
+
+void mem_copy(void *device_to, const void *device_from, size_t bytes) {
+    if (bytes)
+        cuda_failed(cudaMemcpyAsync(device_to, device_from, bytes, cudaMemcpyDeviceToDevice, cuda_stream()),
+                    "mem_copy");
+}
+
+void mem_zero(void *device_to, size_t bytes) {
+    if (bytes) cuda_failed(cudaMemsetAsync(device_to, 0, bytes, cuda_stream()), "mem_zero");
+}
+
+void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
+                   size_t rows) {
+    if (!bytes || !rows) return;
+    if (rows == 1) return mem_copy(device_to, device_from, bytes); /* a pitch that is never used may be anything */
+    cuda_failed(cudaMemcpy2DAsync(device_to, to_pitch, device_from, from_pitch, bytes, rows, cudaMemcpyDeviceToDevice,
+                                  cuda_stream()),
+                "mem_copy_rows");
+}
+
+/* ---- streams and events ---- */
+
+struct device_stream *device_stream_create(void) {
+    struct device_stream *stream = calloc(1, sizeof *stream);
+    if (stream && cuda_failed(cudaStreamCreateWithFlags(&stream->stream, cudaStreamNonBlocking), "stream")) {
+        free(stream);
+        return NULL;
+    }
+    return stream;
+}
+
+void device_stream_destroy(struct device_stream *stream) {
+    if (!stream) return;
+    if (current == stream) current = NULL;
+    cuda_failed(cudaStreamDestroy(stream->stream), "stream");
+    free(stream);
+}
+
+void device_stream_use(struct device_stream *stream) { current = stream; }
+
+struct device_event *device_event_create(void) {
+    struct device_event *event = calloc(1, sizeof *event);
+    if (event && cuda_failed(cudaEventCreateWithFlags(&event->event, cudaEventDisableTiming), "event")) {
+        free(event);
+        return NULL;
+    }
+    return event;
+}
+
+void device_event_destroy(struct device_event *event) {
+    if (!event) return;
+    cuda_failed(cudaEventDestroy(event->event), "event");
+    free(event);
+}
+
+void device_event_record(struct device_event *event) {
+    cuda_failed(cudaEventRecord(event->event, cuda_stream()), "event");
+}
+
+void device_event_wait(struct device_event *event) {
+    cuda_failed(cudaStreamWaitEvent(cuda_stream(), event->event, 0), "event");
+}
+
+/* ---- workspace ---- */
+
+/* Kernels of two streams run at the same time and must not share a workspace. */
+static struct scratch *workspace(void) {
+    return current && current->workspace.base ? &current->workspace : &context.workspace;
+}
+
+void device_workspace(void *pointer, size_t bytes) {
+    struct scratch *s = current ? &current->workspace : &context.workspace;
+    *s = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
+}
+
+size_t cuda_workspace_left(void) {
+    const struct scratch *s = workspace();
+    return s->base && s->depth < SCRATCH_DEPTH ? (s->size - s->used) / 64 * 64 : 0;
+}
+
+void *workspace_push(size_t bytes) {
+    void *pointer = scratch_push(workspace(), bytes);
+    if (!pointer) device_fail("workspace: %s", error_text());
+    return pointer;
+}
+
+void workspace_pop(void *pointer) {
+    if (pointer) scratch_pop(workspace(), pointer);
+}

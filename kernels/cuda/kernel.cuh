@@ -1,0 +1,136 @@
+/* kernel.cuh: what every .cu file of this backend starts from: launches, loads and stores of the number types, sums over
+   warps and blocks. The same files also build with g++ against tests/shim, which runs them on the host.
+   Rules of the house for kernels: indices are long; outputs are written by one thread each; sums over threads have a fixed
+   order; no inline PTX outside mma.cuh. */
+#ifndef KERNELS_CUDA_KERNEL_CUH
+#define KERNELS_CUDA_KERNEL_CUH
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include <cuda_runtime.h>
+extern "C" {
+#include "kernels/kernels.h"
+#include "kernels/device.h"
+}
+#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/launch.h"
+
+#ifdef __CUDACC__
+#define LAUNCH(kernel, grid, block, shared, ...)                                                                       \
+    (kernel<<<(unsigned)(grid), block, shared, cuda_stream()>>>(__VA_ARGS__), cuda_launched(#kernel))
+#define DYNAMIC_SHARED(type, name)                                                                                     \
+    extern __shared__ __align__(16) unsigned char dynamic_shared[];                                                    \
+    type *name = (type *)dynamic_shared
+#else
+#define LAUNCH(kernel, grid, block, shared, ...)                                                                       \
+    (shim_launch(dim3((unsigned)(grid)), dim3(block), shared, [=] { kernel(__VA_ARGS__); }), cuda_launched(#kernel))
+#define DYNAMIC_SHARED(type, name) type *name = (type *)shim_dynamic
+#endif
+
+/* ---- numbers: arithmetic is float; elem is float or bf16 ---- */
+
+__device__ inline float to_float(float v) { return v; }
+#ifdef TYPE_BF16
+__device__ inline float to_float(elem e) { return __uint_as_float((unsigned)e << 16); }
+#endif
+
+template <class T> __device__ inline T from_float(float v);
+template <> __device__ inline float from_float<float>(float v) { return v; }
+#ifdef TYPE_BF16
+template <> __device__ inline elem from_float<elem>(float v) {
+#ifdef __CUDA_ARCH__ /* one instruction; the same rounding as elem_store */
+    unsigned short bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(v));
+    return bits;
+#else
+    return elem_store(v);
+#endif
+}
+#endif
+
+/* V numbers at p, V 1 or VECTOR; with VECTOR p is 16-byte aligned. */
+template <int V, class T> __device__ inline void load(float (&x)[V], const T *p) {
+    if constexpr (V == 1) {
+        x[0] = to_float(*p);
+    } else {
+        union {
+            uint4 word[V * sizeof(T) / 16];
+            T value[V];
+        } raw;
+#pragma unroll
+        for (int i = 0; i < (int)(V * sizeof(T) / 16); i++) raw.word[i] = ((const uint4 *)p)[i];
+#pragma unroll
+        for (int i = 0; i < V; i++) x[i] = to_float(raw.value[i]);
+    }
+}
+
+template <int V, class T> __device__ inline void store(T *p, const float (&x)[V]) {
+    if constexpr (V == 1) {
+        *p = from_float<T>(x[0]);
+    } else {
+        union {
+            uint4 word[V * sizeof(T) / 16];
+            T value[V];
+        } raw;
+#pragma unroll
+        for (int i = 0; i < V; i++) raw.value[i] = from_float<T>(x[i]);
+#pragma unroll
+        for (int i = 0; i < (int)(V * sizeof(T) / 16); i++) ((uint4 *)p)[i] = raw.word[i];
+    }
+}
+
+/* ---- sums: every thread gets the total; the order of the terms is fixed ---- */
+
+template <class T> __device__ inline T warp_sum(T v) {
+    for (int lane = 16; lane > 0; lane /= 2) v += __shfl_xor_sync(0xffffffffu, v, lane);
+    return v;
+}
+
+/* Two sums at once over the block, a whole number of warps. */
+template <class T> __device__ inline void block_sum_two(T *a, T *b) {
+    __shared__ T part[2][32];
+    int warps = blockDim.x / 32, warp = threadIdx.x / 32;
+    T x = warp_sum(*a), y = warp_sum(*b);
+    if (warps > 1) {
+        __syncthreads(); /* the previous sum has been read */
+        if (threadIdx.x % 32 == 0) part[0][warp] = x, part[1][warp] = y;
+        __syncthreads();
+        x = y = 0;
+        for (int i = 0; i < warps; i++) x += part[0][i], y += part[1][i];
+    }
+    *a = x, *b = y;
+}
+
+template <class T> __device__ inline T block_sum(T v) {
+    T unused = 0;
+    block_sum_two(&v, &unused);
+    return v;
+}
+
+/* ---- one operation on each of n elements ----
+   F is a struct with the operands and a function `template <int V> void at(long i)` for the V elements from i on. */
+template <int V, class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_kernel(F f, long n) {
+    long i = ((long)blockIdx.x * BLOCK_THREADS + threadIdx.x) * V;
+    if (i + V <= n)
+        f.template at<V>(i);
+    else
+        for (; i < n; i++) f.template at<1>(i);
+}
+
+/* One element a thread: for what has no vectors. */
+template <class F> static inline void for_each_one(F f, long n) {
+    long blocks = launch_blocks(n, BLOCK_THREADS);
+    if (blocks < 0) return device_fail("a kernel over %ld elements: too many", n);
+    if (blocks) LAUNCH((each_kernel<1, F>), blocks, BLOCK_THREADS, 0, f, n);
+}
+
+/* vectorised: all operands of f are 16-byte aligned. */
+template <class F> static inline void for_each(F f, long n, int vectorised) {
+    long blocks = launch_blocks(n, VECTOR * BLOCK_THREADS);
+    if (!vectorised) return for_each_one(f, n);
+    if (blocks < 0) return device_fail("a kernel over %ld elements: too many", n);
+    if (blocks) LAUNCH((each_kernel<VECTOR, F>), blocks, BLOCK_THREADS, 0, f, n);
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* launch.h: the arithmetic of launches, without a device: blocks for a number of elements, how a row is split over a
+   block's threads, into how many parts the rows of a sum are cut. All counts are long: arrays of more than 2^31 elements
+   are common. What a sum's parts are depends on sizes alone, never on the device, so that the bits do not either. */
+#ifndef KERNELS_CUDA_LAUNCH_H
+#define KERNELS_CUDA_LAUNCH_H
+
+enum {
+    BLOCK_THREADS = 256, /* pointwise kernels: eight warps, eight blocks fill a multiprocessor */
+    GRID_MAX = 0x7fffffff,
+    VECTOR = 8,                   /* elements of a vectorised load: 16 bytes of bf16, twice 16 of float */
+    ROW_THREADS_MAX = 256,        /* of a row kernel with vectors */
+    ROW_THREADS_MAX_SCALAR = 512, /* without */
+    ROW_WIDTH_MAX = 8192
+};
+
+static inline long divide_up(long a, long b) { return (a + b - 1) / b; }
+
+/* Blocks for n elements at `each` a block; 0 for none, and -1 when no grid is that long. */
+static inline long launch_blocks(long n, long each) {
+    if (n <= 0) return 0;
+    long blocks = divide_up(n, each);
+    return blocks <= GRID_MAX ? blocks : -1;
+}
+
+/* A row of d numbers kept in the registers of one block: thread t holds, for k < pieces, the `vector` numbers from
+   (k threads + t) vector on. Few threads with several pieces each need fewer exchanges than many with one; beyond
+   four pieces of eight a backward would not fit into registers. */
+struct row_shape {
+    int vector, pieces, threads; /* pieces 0: the row is too wide */
+};
+static inline struct row_shape row_shape(long d, int vectorised) {
+    struct row_shape s = {vectorised ? VECTOR : 1, 0, 0};
+    if (d < 1 || d > ROW_WIDTH_MAX) return s;
+    long chunks = divide_up(d, s.vector);
+    if (vectorised)
+        s.pieces = chunks <= 128 ? 1 : chunks <= 256 ? 2 : chunks <= 384 ? 3 : 4;
+    else
+        s.pieces = chunks <= 256 ? 1 : chunks <= 1024 ? 4 : 16;
+    s.threads = (int)divide_up(divide_up(chunks, s.pieces), 32) * 32;
+    return s;
+}
+
+/* Parts into which `rows` rows of each of `groups` groups are cut for a sum over rows: enough blocks for any device in
+   all, at least four rows a part, and partial sums of at most `bytes` (0: one part). */
+enum { SUM_BLOCKS = 1024 };
+static inline long sum_parts(long groups, long rows, long bytes_per_part, long bytes) {
+    long parts = divide_up(SUM_BLOCKS, groups), most = rows / 4, fit = bytes / (groups * bytes_per_part);
+    if (parts > most) parts = most;
+    if (parts > fit) parts = fit;
+    return parts < 1 ? 1 : parts;
+}
+
+/* First row of part p out of `parts`; part p ends where p + 1 starts. */
+static inline
+#ifdef __CUDACC__
+    __host__ __device__
+#endif
+    long
+    part_start(long rows, long parts, long p) {
+    return rows / parts * p + (p < rows % parts ? p : rows % parts);
+}
+
+#endif

@@ -1,0 +1,195 @@
+/* resample.cu: kernels.h's changes of layout and resolution, channels-last. A thread writes one number or, where channels
+   stay together, one vector of channels. */
+#include "kernels/cuda/kernel.cuh"
+
+/* Where the depth layout [t, h, w, C nt nh nw] keeps channel 0 of position p of the block layout [t nt, h nh, w nw]. */
+__device__ static inline long depth_index(long p, long h, long w, long C, const struct block_order &order) {
+    long nt = order.size[0], nh = order.size[1], nw = order.size[2];
+    long column = p % (w * nw), row = p / (w * nw) % (h * nh), frame = p / (w * nw * h * nh);
+    return ((frame / nt * h + row / nh) * w + column / nw) * C * nt * nh * nw + frame % nt * order.step[0] +
+           row % nh * order.step[1] + column % nw * order.step[2];
+}
+
+struct block_from_depth {
+    elem *y;
+    const elem *x;
+    long h, w, C;
+    struct block_order order;
+    template <int V> __device__ void at(long i) const {
+        float v[V];
+        long from = depth_index(i / C, h, w, C, order) + i % C * order.channel;
+        load(v, x + from);
+        store(y + i, v);
+    }
+};
+struct depth_from_block {
+    elem *y;
+    const elem *x;
+    long h, w, C;
+    struct block_order order;
+    template <int V> __device__ void at(long i) const {
+        float v[V];
+        load(v, x + i);
+        store(y + depth_index(i / C, h, w, C, order) + i % C * order.channel, v);
+    }
+};
+
+/* Vectors where a position's channels lie side by side in the depth layout too. */
+static int channels_together(const elem *y, const elem *x, long C, const struct block_order *o) {
+    return aligned16(y) && aligned16(x) && C % VECTOR == 0 && o->channel == 1 && o->step[0] % VECTOR == 0 &&
+           o->step[1] % VECTOR == 0 && o->step[2] % VECTOR == 0;
+}
+
+static long block_elements(long t, long h, long w, long C, const struct block_order *order) {
+    return t * order->size[0] * h * order->size[1] * w * order->size[2] * C;
+}
+
+void depth_to_block(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order) {
+    for_each(block_from_depth{y, x, h, w, C, *order}, block_elements(t, h, w, C, order),
+             channels_together(y, x, C, order));
+}
+
+void block_to_depth(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order) {
+    for_each(depth_from_block{y, x, h, w, C, *order}, block_elements(t, h, w, C, order),
+             channels_together(y, x, C, order));
+}
+
+struct upsample {
+    elem *y;
+    const elem *x;
+    long h, w, C, n;
+    template <int V> __device__ void at(long i) const {
+        long p = i / C, column = p % (w * n), row = p / (w * n) % (h * n), frame = p / (w * n * h * n);
+        float v[V];
+        load(v, x + ((frame * h + row / n) * w + column / n) * C + i % C);
+        store(y + i, v);
+    }
+};
+
+void upsample_nearest(elem *y, const elem *x, long t, long h, long w, long C, int n) {
+    for_each(upsample{y, x, h, w, C, n}, t * h * w * n * n * C, aligned16(y) && aligned16(x) && C % VECTOR == 0);
+}
+
+struct upsample_slope {
+    elem *dx;
+    const elem *dy;
+    long w, C, n;
+    template <int V> __device__ void at(long i) const {
+        long p = i / C;
+        const elem *block = dy + (p / w * n * w * n + p % w * n) * C + i % C; /* frame and row together: p / w */
+        float sum[V] = {0};
+        for (long k = 0; k < n * n; k++) {
+            float v[V];
+            load(v, block + (k / n * w * n + k % n) * C);
+#pragma unroll
+            for (int j = 0; j < V; j++) sum[j] += v[j];
+        }
+        store(dx + i, sum);
+    }
+};
+
+void upsample_nearest_backward(elem *dx, const elem *dy, long t, long h, long w, long C, int n) {
+    for_each(upsample_slope{dx, dy, w, C, n}, t * h * w * C, aligned16(dx) && aligned16(dy) && C % VECTOR == 0);
+}
+
+struct mean_of_channels {
+    elem *y;
+    const elem *x;
+    long g;
+    template <int V> __device__ void at(long i) const {
+        float mean[V];
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float sum = 0;
+            for (long k = 0; k < g; k++) sum += to_float(x[(i + j) * g + k]);
+            mean[j] = sum / (float)g;
+        }
+        store(y + i, mean);
+    }
+};
+
+void channel_mean(elem *y, const elem *x, long n, long C, long g) { for_each_one(mean_of_channels{y, x, g}, n * C); }
+
+struct repeat_channels {
+    elem *y;
+    const elem *x;
+    long g;
+    template <int V> __device__ void at(long i) const {
+        float v[V];
+#pragma unroll
+        for (int j = 0; j < V; j++) v[j] = to_float(x[(i + j) / g]);
+        store(y + i, v);
+    }
+};
+
+void channel_repeat(elem *y, const elem *x, long n, long C, long g) {
+    for_each(repeat_channels{y, x, g}, n * C * g, aligned16(y));
+}
+
+/* ---- transposes: a tile goes through shared memory, so that both sides are read and written as whole lines ---- */
+
+enum { TILE = 32, TILE_ROWS = BLOCK_THREADS / TILE };
+
+/* y [columns, rows] = x [rows, columns], frame by frame */
+template <class Y, class X>
+__global__ void __launch_bounds__(BLOCK_THREADS)
+    transpose_kernel(Y *y, const X *x, long rows, long columns, long tiles) {
+    __shared__ float tile[TILE][TILE + 1];
+    long frame = blockIdx.x / (tiles * ((rows + TILE - 1) / TILE)),
+         rest = blockIdx.x % (tiles * ((rows + TILE - 1) / TILE));
+    long row = rest / tiles * TILE, column = rest % tiles * TILE;
+    int lane = threadIdx.x % TILE, first = threadIdx.x / TILE;
+    x += frame * rows * columns;
+    y += frame * rows * columns;
+    for (int i = first; i < TILE; i += TILE_ROWS)
+        if (row + i < rows && column + lane < columns) tile[i][lane] = to_float(x[(row + i) * columns + column + lane]);
+    __syncthreads();
+    for (int i = first; i < TILE; i += TILE_ROWS)
+        if (column + i < columns && row + lane < rows)
+            y[(column + i) * rows + row + lane] = from_float<Y>(tile[lane][i]);
+}
+
+template <class Y, class X> static void transpose(Y *y, const X *x, long frames, long rows, long columns) {
+    long tiles = divide_up(columns, TILE), blocks = launch_blocks(frames * divide_up(rows, TILE) * tiles, 1);
+    if (blocks < 0) return device_fail("a transposition of %ld frames: too many", frames);
+    if (blocks) LAUNCH((transpose_kernel<Y, X>), blocks, BLOCK_THREADS, 0, y, x, rows, columns, tiles);
+}
+
+void channels_last(elem *y, const real *x, long frames, long C, long size) { transpose(y, x, frames, C, size); }
+
+void channels_first(real *y, const elem *x, long frames, long C, long size) { transpose(y, x, frames, size, C); }
+
+/* Number i of the planes [t nt, C, h nh, w nw]: where the depth layout keeps it. */
+__device__ static inline long depth_of_plane(long i, long h, long w, long C, const struct block_order &order) {
+    long plane = h * order.size[1] * w * order.size[2], c = i / plane % C, p = i / (plane * C) * plane + i % plane;
+    return depth_index(p, h, w, C, order) + c * order.channel;
+}
+
+struct plane_from_depth {
+    real *y;
+    const real *x;
+    long h, w, C;
+    struct block_order order;
+    template <int V> __device__ void at(long i) const {
+        static_assert(V == 1, "one a thread");
+        y[i] = x[depth_of_plane(i, h, w, C, order)];
+    }
+};
+struct depth_from_plane {
+    real *y;
+    const real *x;
+    long h, w, C;
+    struct block_order order;
+    template <int V> __device__ void at(long i) const {
+        static_assert(V == 1, "one a thread");
+        y[depth_of_plane(i, h, w, C, order)] = x[i];
+    }
+};
+
+void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
+    for_each_one(plane_from_depth{y, x, h, w, C, *order}, block_elements(t, h, w, C, order));
+}
+
+void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
+    for_each_one(depth_from_plane{y, x, h, w, C, *order}, block_elements(t, h, w, C, order));
+}

@@ -1,0 +1,57 @@
+#!/bin/sh
+# cuda_absent.sh: the CUDA build (make BACKEND=cuda) on a machine without a GPU: all of the contract comes from kernels/cuda, the
+# driver's own library is not linked, programs say in one line that there is no driver and exit 5, and what is told to
+# NVIDIA's libraries holds together. Skips when there is no such build, or a GPU.
+CUDA=${CUDA:-build/cuda-bf16}
+[ -x "$CUDA/bin/bench" ] || { echo "no CUDA build here: make BACKEND=cuda programs unit-tests"; exit 77; }
+nvidia-smi -L >/dev/null 2>&1 && { echo "there is a GPU"; exit 77; }
+passed=0 failed=0
+ok() { passed=$((passed + 1)); }
+bad() { failed=$((failed + 1)); echo "FAILED: $*"; }
+
+# No program needs libcuda.so.1 to start.
+for program in "$CUDA"/bin/*; do
+    if readelf -d "$program" | grep -q 'NEEDED.*libcuda\.so'; then bad "$program links the driver"; else ok; fi
+done
+
+# Every function of kernels.h is defined by an object of kernels/cuda, none by ref.
+names=$(sed -nE 's/^#define ([a-z_0-9]+) ref_.*/\1/p' "$CUDA/gen/oracle_names.h")
+defined=$(nm -A "$CUDA"/kernels/cuda/*.o | awk '$2 ~ /^[TW]$/ || $3 == "T" {print $NF}')
+missing=
+for name in $names; do
+    case $name in attention_range) continue ;; esac # a struct
+    echo "$defined" | grep -qx "$name" || missing="$missing $name"
+done
+if [ -z "$missing" ] && [ -n "$names" ]; then ok; else bad "not in kernels/cuda:$missing"; fi
+if ls "$CUDA"/kernels/ref/*.o >/dev/null 2>&1; then bad "ref is in the CUDA build"; else ok; fi
+
+# expect_5 LABEL COMMAND...
+expect_5() {
+    label=$1
+    shift
+    text=$("$@" 2>&1 >/dev/null </dev/null)
+    code=$?
+    if [ $code -eq 5 ] && [ "$(printf '%s\n' "$text" | wc -l)" -eq 1 ] && printf '%s' "$text" | grep -q 'cuda: .*driver'; then
+        ok
+    else
+        bad "$label: exit $code, $text"
+    fi
+}
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+for stage in teacher ode_init distill refine; do
+    expect_5 $stage "$CUDA/bin/$stage" configs/demo.yaml run="$scratch/$stage" data="$scratch/none.h5"
+done
+expect_5 bench "$CUDA/bin/bench"
+
+# Descriptors, made without a device.
+for program in "$CUDA"/tests/test_cuda_*; do
+    case $program in *.d | *.o) continue ;; esac
+    [ -x "$program" ] || continue
+    if "$program" >"$scratch/log" 2>&1; then ok; else
+        bad "$program"
+        cat "$scratch/log"
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

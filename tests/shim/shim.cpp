@@ -1,0 +1,261 @@
+/* shim.cpp: fibers, blocks and the runtime's calls of cuda_runtime.h of this folder. x86-64. */
+#include "cuda_runtime.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+#include <xmmintrin.h>
+#include <mutex>
+#include <vector>
+extern "C" {
+#include "kernels/device.h"
+}
+
+dim3 threadIdx, blockIdx, blockDim, gridDim;
+char *shim_dynamic;
+
+enum state { RUN, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
+enum { STACK_BYTES = 128 << 10, SLOT_BYTES = 64, SHARED_BYTES = 227 << 10 };
+
+struct fiber {
+    void *stack_pointer;
+    char *stack;
+    enum state state;
+    unsigned mask;
+    char slot[SLOT_BYTES];
+};
+
+static std::vector<fiber> fibers;
+static void *scheduler;
+static int current, count;
+static const std::function<void()> *running;
+static std::mutex device_lock;
+static cudaError_t last_error;
+
+/* Saves the registers that a call keeps on the stack, and goes on from another stack. */
+extern "C" void shim_switch(void **save, void *load);
+asm(".text\n.globl shim_switch\nshim_switch:\n"
+    "pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+    "movq %rsp,(%rdi); movq %rsi,%rsp\n"
+    "popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp; ret\n");
+
+static void leave(enum state state, unsigned mask) {
+    fiber &me = fibers[(size_t)current];
+    me.state = state;
+    me.mask = mask;
+    shim_switch(&me.stack_pointer, scheduler);
+}
+
+static void entry() {
+    (*running)();
+    leave(DONE, 0);
+    abort();
+}
+
+void shim_block_barrier() { leave(AT_BLOCK_BARRIER, 0); }
+void shim_warp_barrier(unsigned mask) { leave(AT_WARP_BARRIER, mask); }
+
+void shim_publish(unsigned mask, const void *bytes, size_t size) {
+    if (size > SLOT_BYTES) abort();
+    memcpy(fibers[(size_t)current].slot, bytes, size);
+    shim_warp_barrier(mask);
+}
+
+const void *shim_published(int lane) {
+    int from = (current & ~31) + lane;
+    return fibers[(size_t)(from < count ? from : current)].slot;
+}
+
+/* The q-th thread to run, by the thread count that device_init was given. */
+static int in_order(int q) {
+    switch (device_threads()) {
+    case 2:
+        return count - 1 - q;
+    case 3:
+        return q < count / 2 ? 2 * q + 1 : 2 * (q - count / 2);
+    case 5:
+        return count % 37 ? (int)((long)q * 37 % count) : q; /* 37 is prime: each thread once */
+    default:
+        return q;
+    }
+}
+
+static void start_fibers() {
+    while ((int)fibers.size() < count) {
+        fiber f = {};
+        f.stack = (char *)mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (f.stack == MAP_FAILED) abort();
+        fibers.push_back(f);
+    }
+    for (int i = 0; i < count; i++) {
+        void **top = (void **)(void *)(fibers[(size_t)i].stack + STACK_BYTES - 64);
+        *--top = NULL;
+        *--top = (void *)entry;
+        for (int k = 0; k < 6; k++) *--top = NULL;
+        fibers[(size_t)i].stack_pointer = top;
+        fibers[(size_t)i].state = RUN;
+    }
+}
+
+/* A warp exchange is complete when every live lane of the mask waits with the same mask. */
+static bool warp_complete(int i) {
+    int first = i & ~31;
+    unsigned mask = fibers[(size_t)i].mask;
+    for (int lane = 0; lane < 32 && first + lane < count; lane++) {
+        const fiber &f = fibers[(size_t)(first + lane)];
+        if (mask >> lane & 1 && f.state != DONE && !(f.state == AT_WARP_BARRIER && f.mask == mask)) return false;
+    }
+    return true;
+}
+
+static void release_warp(int i) {
+    int first = i & ~31;
+    unsigned mask = fibers[(size_t)i].mask;
+    for (int lane = 0; lane < 32 && first + lane < count; lane++) {
+        fiber &f = fibers[(size_t)(first + lane)];
+        if (f.state == AT_WARP_BARRIER && f.mask == mask) f.state = RUN;
+    }
+}
+
+static void run_block() {
+    start_fibers();
+    for (int live = count; live > 0;) {
+        bool moved = false;
+        int waiting = 0;
+        for (int q = 0; q < count; q++) {
+            int i = in_order(q);
+            if (fibers[(size_t)i].state != RUN) continue;
+            unsigned u = (unsigned)i;
+            moved = true;
+            current = i;
+            threadIdx = dim3(u % blockDim.x, u / blockDim.x % blockDim.y, u / (blockDim.x * blockDim.y));
+            shim_switch(&scheduler, fibers[(size_t)i].stack_pointer);
+        }
+        live = 0;
+        for (const fiber &f : fibers) {
+            if (&f - fibers.data() >= count) break;
+            live += f.state != DONE;
+            waiting += f.state == AT_BLOCK_BARRIER;
+        }
+        if (waiting && waiting == live) {
+            moved = true;
+            for (int i = 0; i < count; i++)
+                if (fibers[(size_t)i].state == AT_BLOCK_BARRIER) fibers[(size_t)i].state = RUN;
+        }
+        for (int i = 0; i < count; i++)
+            if (fibers[(size_t)i].state == AT_WARP_BARRIER && warp_complete(i)) {
+                moved = true;
+                release_warp(i);
+            }
+        if (live && !moved) {
+            fprintf(stderr, "shim: threads of block %u,%u wait at different barriers\n", blockIdx.x, blockIdx.y);
+            abort();
+        }
+    }
+}
+
+void shim_launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &body) {
+    std::lock_guard<std::mutex> lock(device_lock);
+    unsigned long threads = (unsigned long)block.x * block.y * block.z;
+    if (!threads || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 ||
+        grid.z > 65535 || shared > SHARED_BYTES) {
+        last_error = cudaErrorInvalidConfiguration;
+        return;
+    }
+    std::vector<char> memory(shared + 128);
+    shim_dynamic = (char *)(((uintptr_t)memory.data() + 127) & ~(uintptr_t)127);
+    gridDim = grid, blockDim = block;
+    count = (int)threads;
+    running = &body;
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                blockIdx = dim3(x, y, z);
+                memset(shim_dynamic, 0xff, shared);
+                run_block();
+            }
+}
+
+/* ---- the runtime ---- */
+
+struct shim_stream {
+    int unused;
+};
+struct shim_event {
+    int unused;
+};
+
+const char *cudaGetErrorString(cudaError_t code) {
+    switch (code) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInvalidConfiguration:
+        return "invalid configuration argument";
+    default:
+        return "invalid argument";
+    }
+}
+
+cudaError_t cudaGetLastError(void) {
+    cudaError_t code = last_error;
+    last_error = cudaSuccess;
+    return code;
+}
+
+cudaError_t cudaGetDeviceCount(int *number) { return *number = 1, cudaSuccess; }
+
+/* Denormals are flushed as the kernels are built to on a device. */
+cudaError_t cudaSetDevice(int) {
+    _mm_setcsr(_mm_getcsr() | 0x8040);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
+    *properties = {};
+    snprintf(properties->name, sizeof properties->name, "fibers of the host");
+    properties->major = 9;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
+
+cudaError_t cudaMalloc(void **pointer, size_t bytes) {
+    size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    *pointer = bytes < machine ? aligned_alloc(256, (bytes + 255) / 256 * 256) : NULL;
+    return *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFree(void *pointer) { return free(pointer), cudaSuccess; }
+
+cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned) {
+    return *pointer = malloc(bytes), *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFreeHost(void *pointer) { return free(pointer), cudaSuccess; }
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind, cudaStream_t) {
+    return memmove(to, from, bytes), cudaSuccess;
+}
+
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows,
+                              enum cudaMemcpyKind, cudaStream_t) {
+    if (to_pitch < bytes || from_pitch < bytes) return cudaErrorInvalidValue;
+    for (size_t r = 0; r < rows; r++) memmove((char *)to + r * to_pitch, (const char *)from + r * from_pitch, bytes);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t) {
+    return memset(to, byte, bytes), cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+    return *stream = new shim_stream(), cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) { return *event = new shim_event(), cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
