@@ -2,6 +2,7 @@
 #include "checkpoints/sound_encoder.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
 #include "kernels/device.h"
@@ -44,6 +45,13 @@ int sound_encoder_open(struct sound_encoder *e, const struct audio_recipe *recip
     return code;
 }
 
+int sound_encoder_open_text(struct sound_encoder *e, const char *text, int dim, const char *weights) {
+    struct audio_recipe recipe;
+    memset(e, 0, sizeof *e);
+    TRY(audio_recipe_parse(&recipe, text));
+    return sound_encoder_open(e, &recipe, dim, weights);
+}
+
 static int load(struct sound_encoder *e) {
     size_t total = e->file.net.table.total;
     arena_begin(&e->weights, "wav2vec2 weights");
@@ -68,7 +76,34 @@ int sound_encoder_stream(struct sound_encoder *e, struct audio_encoder *stream) 
     return audio_encoder_open_wav2vec2(stream, &e->file.net, &e->params, &e->recipe);
 }
 
+int sound_encoder_silence(struct sound_encoder *e, const float **silence) {
+    enum { AT = VIDEO_RATE / 2 };
+    static const float quiet[AUDIO_RATE];
+    if (!e->silence) {
+        struct audio_encoder stream;
+        TRY(sound_encoder_stream(e, &stream));
+        float *all = calloc((size_t)e->dim * VIDEO_RATE, sizeof *all);
+        int got = all ? audio_encoder_push(&stream, quiet, AUDIO_RATE, all, VIDEO_RATE)
+                      : -error_set(ERR_DEVICE, "out of memory for silence");
+        if (got >= 0 && got < VIDEO_RATE) {
+            int more = audio_encoder_flush(&stream, all + got * e->dim, VIDEO_RATE - got);
+            got = more < 0 ? more : got + more;
+        }
+        audio_encoder_close(&stream);
+        if (got > AT) {
+            memmove(all, all + AT * e->dim, sizeof *all * (size_t)e->dim);
+            e->silence = all;
+        } else {
+            free(all);
+            return got < 0 ? -got : error_set(ERR_DEVICE, "the audio encoder gave no feature of silence");
+        }
+    }
+    *silence = e->silence;
+    return OK;
+}
+
 void sound_encoder_close(struct sound_encoder *e) {
+    free(e->silence);
     arena_free(&e->weights);
     wav2vec2_file_close(&e->file);
     memset(e, 0, sizeof *e);

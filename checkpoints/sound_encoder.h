@@ -15,13 +15,18 @@ struct sound_encoder {
     struct wav2vec2_file file;
     struct params params;
     struct arena weights;
+    float *silence; /* [dim], once asked for */
 };
 /* dim 0: the encoder's own. weights: the checkpoint (wav2vec2_file.h); NULL or "": none. A recipe with a checksum wants
    exactly those weights. ERR_USAGE: encoder, dim or states that cannot be, or weights that are not named; ERR_INPUT: the
    checkpoint. */
 int sound_encoder_open(struct sound_encoder *encoder, const struct audio_recipe *recipe, int dim, const char *weights);
+/* The same from a recipe's text, as data sets and students have it. */
+int sound_encoder_open_text(struct sound_encoder *encoder, const char *recipe, int dim, const char *weights);
 /* A new stream (device_init first). */
 int sound_encoder_stream(struct sound_encoder *encoder, struct audio_encoder *stream);
+/* The feature [dim] of silence, half a second into it. */
+int sound_encoder_silence(struct sound_encoder *encoder, const float **silence);
 void sound_encoder_close(struct sound_encoder *encoder); /* after its streams */
 
 #endif

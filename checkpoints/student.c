@@ -83,6 +83,8 @@ static char *description_print(const struct student_description *d) {
         cJSON_AddStringToObject(group_of(root, "video"), "codec_checksum", d->codec_checksum);
     }
     cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
+    cJSON_AddStringToObject(group_of(root, "audio"), "recipe", *d->audio_recipe ? d->audio_recipe : d->audio_encoder);
+    if (*d->audio_weights) cJSON_AddStringToObject(group_of(root, "audio"), "weights", d->audio_weights);
     char *text = cJSON_Print(root);
     cJSON_Delete(root);
     return text;
@@ -153,6 +155,21 @@ static int text_at(const cJSON *root, const char *group, const char *key, char *
     return OK;
 }
 
+/* The recipe, which must be of the encoder; older exports have none. */
+static int audio_parse(struct student_description *d, const cJSON *root) {
+    const cJSON *audio = cJSON_GetObjectItemCaseSensitive(root, "audio");
+    struct audio_recipe recipe;
+    snprintf(d->audio_recipe, sizeof d->audio_recipe, "%s", d->audio_encoder);
+    if (cJSON_HasObjectItem(audio, "recipe"))
+        TRY(text_at(root, "audio", "recipe", d->audio_recipe, sizeof d->audio_recipe));
+    if (cJSON_HasObjectItem(audio, "weights"))
+        TRY(text_at(root, "audio", "weights", d->audio_weights, sizeof d->audio_weights));
+    TRY(audio_recipe_parse(&recipe, d->audio_recipe));
+    if (strcmp(recipe.encoder, d->audio_encoder))
+        return error_set(ERR_INPUT, "audio.recipe: is of %s, the encoder is %s", recipe.encoder, d->audio_encoder);
+    return OK;
+}
+
 static int description_parse(struct student_description *d, const cJSON *root) {
     char rapr[32];
     memset(d, 0, sizeof *d);
@@ -172,6 +189,7 @@ static int description_parse(struct student_description *d, const cJSON *root) {
         TRY(text_at(root, "video", "codec_checksum", d->codec_checksum, sizeof d->codec_checksum));
     }
     TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
+    TRY(audio_parse(d, root));
     TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
     d->step = cJSON_IsNumber(step) ? (long)step->valuedouble : 0;

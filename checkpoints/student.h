@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include "checkpoints/weights.h"
+#include "model/audio_recipe.h"
 #include "model/prompt.h"
 #include "model/codec.h"
 #include "model/rollout.h"
@@ -22,7 +23,9 @@ struct student_description {
     char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
     int pixel_height, pixel_width;
     char audio_encoder[32];
-    char stage[32]; /* which stage's weights: "ode_init", "distill", "refine" */
+    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio_recipe.h) */
+    char audio_weights[1024];             /* where the encoder's weights were when the data were prepared; "": none */
+    char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
     long step;
 };
 

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "kernels/device.h"
-#include "model/audio_encoder.h"
+#include "checkpoints/sound_encoder.h"
 #include "model/transfer.h"
 #include "model/voice_activity.h"
 
@@ -27,6 +27,7 @@ struct party {
 
 struct session {
     struct student student;
+    struct sound_encoder sound;
     struct rollout rollout;
     struct arena buffers;
     struct party party[AUDIO_STREAMS];
@@ -34,6 +35,7 @@ struct session {
     int filled;           /* samples of the present video frame */
     int begun;            /* the reference has gone through the network */
     int ended;
+    int failure;    /* code of an audio encoder that failed */
     long end_frame; /* video frames of sound, once ended */
     struct rollout_noise noise;
     struct rollout_condition condition;
@@ -83,11 +85,27 @@ static int allocate(struct session *s, FILE *plan) {
     return layout(s);
 }
 
-static int open_party(struct session *s, struct party *p) {
-    TRY(audio_encoder_open(&p->encoder, s->student.description.audio_encoder, s->student.description.dit.audio_dim));
+static int open_queues(struct session *s, struct party *p) {
     p->features = calloc((size_t)s->capacity * (size_t)s->student.description.dit.audio_dim, sizeof(float));
     p->mask = calloc((size_t)s->capacity, sizeof(float));
     return p->features && p->mask ? OK : error_set(ERR_DEVICE, "out of memory for the sound queues");
+}
+
+/* The audio encoder that the student was trained with; the queues also hold what it is behind. */
+static int open_sound(struct session *s, const struct session_options *options, FILE *plan) {
+    const struct student_description *d = &s->student.description;
+    const char *named = options->audio_weights;
+    TRY(sound_encoder_open_text(&s->sound, *d->audio_recipe ? d->audio_recipe : d->audio_encoder, d->dit.audio_dim,
+                                named && *named ? named : d->audio_weights));
+    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(sound_encoder_stream(&s->sound, &s->party[k].encoder));
+    int lookahead = s->party[0].encoder.lookahead;
+    if (lookahead == AUDIO_LOOKAHEAD_ALL)
+        return error_set(ERR_USAGE, "the student was trained on features of whole clips (audio_mode: whole): it cannot "
+                                    "stream");
+    int behind = (lookahead + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
+    s->capacity = chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s) + behind;
+    if (plan && s->sound.weights.base) arena_print(&s->sound.weights, plan, 0);
+    return OK;
 }
 
 /* The ring takes over what the sink held, as far as the cap leaves positions for it. */
@@ -112,8 +130,8 @@ static int open_session(struct session *s, const char *folder, const struct sess
     TRY(allocate(s, plan));
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
-    s->capacity = chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s);
-    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(open_party(s, &s->party[k]));
+    TRY(open_sound(s, options, plan));
+    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(open_queues(s, &s->party[k]));
     s->latents = malloc((size_t)(causal->chunk * latent_size(s)) * sizeof *s->latents);
     if (!s->latents) return error_set(ERR_DEVICE, "out of memory for a chunk");
     s->noise = (struct rollout_noise){.seed = options->seed, .purpose = RANDOM_STREAM};
@@ -143,6 +161,7 @@ void session_close(struct session *s) {
         free(s->party[k].features);
         free(s->party[k].mask);
     }
+    sound_encoder_close(&s->sound);
     rollout_free(&s->rollout);
     arena_free(&s->buffers);
     student_close(&s->student);
@@ -163,7 +182,7 @@ int session_begin(struct session *s, const float *reference, float *first) {
         voice_activity_reset(&p->vad);
         p->features_end = p->mask_end = 0;
     }
-    s->start = s->filled = s->begun = s->ended = 0;
+    s->start = s->filled = s->begun = s->ended = s->failure = 0;
     s->rollout.next_chunk = 1;
     codec_encode_reset(&s->student.codec);
     codec_decode_reset(&s->student.codec);
@@ -179,8 +198,12 @@ static long queue_end(const struct session *s) { return s->start + s->capacity; 
 static void take_features(struct session *s, struct party *p, int samples) {
     int dim = s->student.description.dit.audio_dim, room = (int)(queue_end(s) - p->features_end);
     float *out = p->features + (p->features_end - s->start) * dim;
-    p->features_end += samples ? audio_encoder_push(&p->encoder, p->pcm, samples, out, room)
-                               : audio_encoder_flush(&p->encoder, out, room);
+    int more = samples ? audio_encoder_push(&p->encoder, p->pcm, samples, out, room)
+                       : audio_encoder_flush(&p->encoder, out, room);
+    if (more < 0)
+        s->failure = -more;
+    else
+        p->features_end += more;
 }
 
 /* The present video frame has all its samples. */
@@ -208,6 +231,7 @@ long session_push(struct session *s, const float *agent, const float *user, long
         taken += n;
         if (s->filled < AUDIO_SAMPLES_PER_FRAME) break;
         close_frame(s, talk ? talk + frame : NULL, listen ? listen + frame : NULL);
+        if (s->failure) return -s->failure;
         frame++;
     }
     return taken;
@@ -284,6 +308,7 @@ int session_take(struct session *s, float *frames, double *seconds) {
     int chunk = s->student.description.rollout.causal.chunk;
     long size = chunk * latent_size(s);
     double begin = clock_seconds();
+    if (s->failure) return s->failure;
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, first_latent(s), chunk);
     TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,

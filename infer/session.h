@@ -17,6 +17,7 @@ struct session_options {
                  cap on positions leaves room for it (rapr.h) */
     int rapr; /* -1: as trained; else enum rapr_mode */
     const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
+    const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */
 };
 struct session;
@@ -32,7 +33,7 @@ int session_begin(struct session *session, const float *reference, float *first)
 
 /* The two parties' sound, 16 kHz mono, equally long; user NULL: nobody else speaks. talk, listen: the masks from the
    dialogue system, one value for each video frame that these samples complete; NULL: by voice activity. Returns the
-   samples taken: fewer than given when a chunk must be taken first. */
+   samples taken: fewer than given when a chunk must be taken first; negative: -(error code). */
 long session_push(struct session *session, const float *agent, const float *user, long samples, const float *talk,
                   const float *listen);
 /* The sound has ended: the chunks it began can be taken, with silence in place of what is missing. */

@@ -106,9 +106,10 @@ static int push_frame(struct stream *s, const float *agent, const float *user, l
     float talk = 1, listen = sound_parties(s->source) == 2;
     if (s->options.talk == MASK_FILE) TRY(next_mask(s, &talk, &listen));
     int voice = s->options.talk == MASK_VOICE;
-    if (session_push(s->session, agent, sound_parties(s->source) == 2 ? user : NULL, samples, voice ? NULL : &talk,
-                     voice ? NULL : &listen) != samples)
-        return error_set(ERR_DEVICE, "the sound queues are full although every chunk was taken");
+    long taken = session_push(s->session, agent, sound_parties(s->source) == 2 ? user : NULL, samples,
+                              voice ? NULL : &talk, voice ? NULL : &listen);
+    if (taken < 0) return (int)-taken;
+    if (taken != samples) return error_set(ERR_DEVICE, "the sound queues are full although every chunk was taken");
     return sink_sound(s->sink, agent, user, samples);
 }
 
@@ -169,6 +170,7 @@ static int stream(struct stream *s, const char *folder) {
                                       .sink = -1,
                                       .rapr = -1,
                                       .codec_weights = s->options.codec_weights,
+                                      .audio_weights = s->options.audio_weights,
                                       .text = *s->options.text ? s->options.text : NULL,
                                       .prompt = s->options.prompt};
     struct student_description d;

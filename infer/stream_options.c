@@ -28,6 +28,7 @@ static const struct config_field fields[] = {
     TEXT(prompt, "''", "which prompt of the file is meant; empty: its default"),
     TEXT(codec_weights, "''", "file of the codec's weights (wan21, wan22), when it is not where the student says"),
     {"sink", CONFIG_CHOICE, AT(sink), 0, 0, "trained", sinks, 0, 0, "off: the reference is evicted like any frame"},
+    TEXT(audio_weights, "''", "checkpoint of the student's audio encoder, if it is not where it was in training"),
     {"rapr", CONFIG_CHOICE, AT(rapr), 0, 0, "trained", sinks, 0, 0, "off: absolute temporal positions"},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };

@@ -16,8 +16,9 @@ struct stream_options {
     double seconds;       /* stop after this much video; 0: at the end of the sound */
     long seed;
     int threads;
-    int sink, rapr;          /* enum stream_switch */
-    char codec_weights[768]; /* "": where the student says */
+    int sink, rapr;           /* enum stream_switch */
+    char codec_weights[768];  /* "": where the student says */
+    char audio_weights[1024]; /* checkpoint of the audio encoder; "": where the student says */
     char text[768], prompt[4096];
 };
 int stream_options_read(struct stream_options *options, const char *const *overrides, int count);

@@ -43,17 +43,4 @@ int audio_encoder_flush(struct audio_encoder *encoder, float *features, int capa
     return encoder->operations->flush(encoder, features, capacity);
 }
 
-void audio_join_states(float *features, const float *states, int count, int mean, long rows, long dim) {
-    for (long r = 0; r < rows; r++)
-        for (long i = 0; i < dim; i++) {
-            double sum = 0;
-            for (long k = 0; k < count; k++) {
-                float value = states[(k * rows + r) * dim + i];
-                sum += value;
-                if (!mean) features[(r * count + k) * dim + i] = value;
-            }
-            if (mean) features[r * dim + i] = (float)(sum / count);
-        }
-}
-
 float audio_sample(float sample) { return isfinite(sample) ? sample : 0; }

@@ -18,8 +18,6 @@ int audio_wav2vec2_open(struct audio_encoder *encoder, const struct wav2vec2 *ne
 int audio_wav2vec2_clip_open(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
                              const struct audio_recipe *recipe); /* all of the sound at once, when it has ended */
 
-/* Hidden states [count][rows, dim] as features [rows, count dim] or, averaged, [rows, dim]. Host. */
-void audio_join_states(float *features, const float *states, int count, int mean, long rows, long dim);
 /* A sample that can be used: what is not finite is silence. */
 float audio_sample(float sample);
 

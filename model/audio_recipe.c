@@ -132,3 +132,16 @@ int audio_states(const char *text, int layers, int *state, int max, int *count, 
     return error_set(ERR_USAGE, "states \"%s\": expected a list of hidden states 0 to %d, as last, 1-%d or last,0-%d",
                      text, layers, layers, layers);
 }
+
+void audio_join_states(float *features, const float *states, int count, int mean, long rows, long dim) {
+    for (long r = 0; r < rows; r++)
+        for (long i = 0; i < dim; i++) {
+            double sum = 0;
+            for (long k = 0; k < count; k++) {
+                float value = states[(k * rows + r) * dim + i];
+                sum += value;
+                if (!mean) features[(r * count + k) * dim + i] = value;
+            }
+            if (mean) features[r * dim + i] = (float)(sum / count);
+        }
+}

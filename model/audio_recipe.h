@@ -33,5 +33,7 @@ int audio_recipe_parse(struct audio_recipe *recipe, const char *text);
 
 /* The list of states for an encoder of so many layers; state [max]. ERR_USAGE says what cannot be. */
 int audio_states(const char *text, int layers, int *state, int max, int *count, int *mean);
+/* Hidden states [count][rows, dim] as features [rows, count dim] or, averaged, [rows, dim]. Host. */
+void audio_join_states(float *features, const float *states, int count, int mean, long rows, long dim);
 
 #endif

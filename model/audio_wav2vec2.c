@@ -238,7 +238,10 @@ static const struct audio_operations stream_operations = {stream_close, stream_r
 /* ---- opening ---- */
 
 static int check(const struct wav2vec2 *net, const struct stream *s) {
-    if (AUDIO_SAMPLES_PER_FRAME % net->hop || net->reach < net->hop)
+    if (net->reach < net->hop)
+        return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples sees but %d: gaps cannot be streamed", net->hop,
+                         net->reach);
+    if (AUDIO_SAMPLES_PER_FRAME % net->hop)
         return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples; %d must be a multiple of it to stream",
                          net->hop, AUDIO_SAMPLES_PER_FRAME);
     if (!wav2vec2_frames(net, samples_for(s, next_end(s))))

@@ -171,47 +171,42 @@ struct clip_source {
     int next, height, width; /* puppet: frame that is drawn next */
     long frames;             /* video frames' worth of sound */
     int tracks, dim;
+    struct sound_encoder *sound;
     float *features[2];   /* [frames, dim] */
-    float *silence;       /* [dim]: the feature of silence */
+    const float *silence; /* [dim]: the feature of silence; the encoder's */
     float *talk, *listen; /* [frames] */
 };
 
-/* Features of all of a track. */
-static int encode_sound(struct clip_source *s, const struct prepare_config *config, int track, const float *pcm,
-                        long samples) {
-    struct audio_encoder encoder;
-    TRY(audio_encoder_open(&encoder, config->audio_encoder, config->audio_dim));
-    float *features = s->features[track] = malloc(sizeof(float) * (size_t)(s->frames + 1) * (size_t)s->dim);
-    int code = features ? OK : error_set(ERR_DEVICE, "out of memory");
-    if (!code) {
-        long got = 0;
-        int n = audio_encoder_push(&encoder, pcm, samples, features, (int)s->frames);
-        if (n >= 0) got = n, n = audio_encoder_flush(&encoder, features + got * s->dim, (int)(s->frames - got));
-        got += n > 0 ? n : 0;
-        if (n < 0)
-            code = -n;
-        else if (got < s->frames) /* the other track is longer */
-            for (long f = got; f < s->frames; f++)
-                memcpy(features + f * s->dim, s->silence, sizeof(float) * (size_t)s->dim);
-    }
-    audio_encoder_close(&encoder);
-    return code;
-}
+/* Who is told that work goes on. */
+struct listener {
+    void (*beat)(void *);
+    void *user;
+};
 
-/* The feature vector that an encoder gives for silence. */
-static int encode_silence(struct clip_source *s, const struct prepare_config *config) {
-    enum { LONG = AUDIO_RATE };
-    struct audio_encoder encoder;
-    TRY(audio_encoder_open(&encoder, config->audio_encoder, config->audio_dim));
-    float *quiet = calloc(LONG, sizeof *quiet), *all = calloc((size_t)s->dim * VIDEO_RATE, sizeof *all);
-    s->silence = calloc((size_t)s->dim, sizeof(float));
-    int code = quiet && all && s->silence ? OK : error_set(ERR_DEVICE, "out of memory");
-    if (!code && audio_encoder_push(&encoder, quiet, LONG, all, VIDEO_RATE) > VIDEO_RATE / 2)
-        memcpy(s->silence, all + VIDEO_RATE / 2 * s->dim, sizeof(float) * (size_t)s->dim);
-    free(quiet);
-    free(all);
-    audio_encoder_close(&encoder);
-    return code;
+/* Features of all of a track, pushed a second at a time. */
+static int encode_sound(struct clip_source *s, const struct listener *listener, int track, const float *pcm,
+                        long samples) {
+    struct audio_encoder stream;
+    if (!s->sound) return OK;
+    TRY(sound_encoder_stream(s->sound, &stream));
+    float *features = s->features[track] = malloc(sizeof(float) * (size_t)(s->frames + 1) * (size_t)s->dim);
+    long got = features ? 0 : -error_set(ERR_DEVICE, "out of memory");
+    for (long at = 0; at < samples && got >= 0; at += AUDIO_RATE) {
+        long n = samples - at < AUDIO_RATE ? samples - at : AUDIO_RATE;
+        int more = audio_encoder_push(&stream, pcm + at, n, features + got * s->dim, (int)(s->frames - got));
+        got = more < 0 ? more : got + more;
+        listener->beat(listener->user);
+    }
+    while (got >= 0 && got < s->frames) {
+        int more = audio_encoder_flush(&stream, features + got * s->dim, (int)(s->frames - got));
+        if (!more) break;
+        got = more < 0 ? more : got + more;
+        listener->beat(listener->user);
+    }
+    for (long f = got; got >= 0 && f < s->frames; f++) /* the other track is longer */
+        memcpy(features + f * s->dim, s->silence, sizeof(float) * (size_t)s->dim);
+    audio_encoder_close(&stream);
+    return got < 0 ? (int)-got : OK;
 }
 
 /* Room for masks and features of s->frames frames. */
@@ -221,27 +216,28 @@ static int make_room(struct clip_source *s) {
     return s->talk && s->listen ? OK : error_set(ERR_DEVICE, "out of memory");
 }
 
-static int open_puppet(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry) {
+static int open_puppet(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
+                       const struct listener *listener) {
     TRY(puppet_open(&s->puppet, (uint64_t)config->seed, entry->identity, entry->utterance, config->puppet_seconds));
     s->frames = puppet_frames(s->puppet);
     TRY(make_room(s));
     memcpy(s->talk, puppet_mask(s->puppet, PUPPET_AGENT), sizeof(float) * (size_t)s->frames);
     memcpy(s->listen, puppet_mask(s->puppet, PUPPET_USER), sizeof(float) * (size_t)s->frames);
     for (int track = 0; track < 2; track++)
-        TRY(encode_sound(s, config, track, puppet_pcm(s->puppet, track == 0 ? PUPPET_AGENT : PUPPET_USER),
+        TRY(encode_sound(s, listener, track, puppet_pcm(s->puppet, track == 0 ? PUPPET_AGENT : PUPPET_USER),
                          s->frames * PUPPET_FRAME_SAMPLES));
     return OK;
 }
 
 /* Features and masks of a video's sound, which is in pcm already. */
-static int take_sound(struct clip_source *s, const struct prepare_config *config, const char *path, float *const *pcm,
-                      const long *samples) {
+static int take_sound(struct clip_source *s, const struct prepare_config *config, const struct listener *listener,
+                      const char *path, float *const *pcm, const long *samples) {
     long longest = samples[0] > samples[1] ? samples[0] : samples[1];
     s->frames = (longest + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
     if (s->frames > 1 << 28) return error_set(ERR_INPUT, "%s: too long", path);
     TRY(make_room(s));
     for (int track = 0; track < config->tracks; track++)
-        TRY(encode_sound(s, config, track, pcm[track], samples[track]));
+        TRY(encode_sound(s, listener, track, pcm[track], samples[track]));
     char sidecar[1600];
     if (config->mask != MASK_VAD && sidecar_find(path, sidecar, sizeof sidecar))
         return sidecar_read(sidecar, (int)s->frames, s->talk, s->listen);
@@ -252,7 +248,8 @@ static int take_sound(struct clip_source *s, const struct prepare_config *config
     return OK;
 }
 
-static int open_video(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry) {
+static int open_video(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
+                      const struct listener *listener) {
     char path[1600];
     snprintf(path, sizeof path, "%s/%s", config->source, entry->path);
     TRY(video_open_crop(&s->video, path, config->height, config->width, &config->crop));
@@ -267,13 +264,15 @@ static int open_video(struct clip_source *s, const struct prepare_config *config
     for (int track = 0; track < config->tracks && !code; track++)
         code = audio_read(path, config->tracks == 2 ? track : -1, &pcm[track], &samples[track]);
     if (!code && !samples[0]) code = error_set(ERR_INPUT, "%s: has no sound", path);
-    if (!code) code = take_sound(s, config, path, pcm, samples);
+    if (!code) code = take_sound(s, config, listener, path, pcm, samples);
     free(pcm[0]);
     free(pcm[1]);
     return code;
 }
 
-int clip_open(struct clip_source **out, const struct prepare_config *config, const struct clip_entry *entry) {
+int clip_open(struct clip_source **out, const struct prepare_config *config, const struct clip_entry *entry,
+              struct sound_encoder *sound, void (*beat)(void *), void *user) {
+    const struct listener listener = {beat, user};
     *out = NULL;
     struct clip_source *s = calloc(1, sizeof *s);
     if (!s) return error_set(ERR_DEVICE, "out of memory");
@@ -281,8 +280,11 @@ int clip_open(struct clip_source **out, const struct prepare_config *config, con
     s->width = config->width;
     s->tracks = config->tracks;
     s->dim = config->audio_dim;
-    int code = encode_silence(s, config);
-    if (!code) code = strcmp(config->source, "puppet") ? open_video(s, config, entry) : open_puppet(s, config, entry);
+    s->sound = sound;
+    int code = sound ? sound_encoder_silence(sound, &s->silence) : OK;
+    if (!code)
+        code = strcmp(config->source, "puppet") ? open_video(s, config, entry, &listener)
+                                                : open_puppet(s, config, entry, &listener);
     if (code) {
         clip_close(s);
         return code;
@@ -317,7 +319,6 @@ void clip_close(struct clip_source *s) {
     puppet_close(s->puppet);
     free(s->features[0]);
     free(s->features[1]);
-    free(s->silence);
     free(s->talk);
     free(s->listen);
     free(s);

@@ -157,6 +157,8 @@ static int export_stage(const struct run_config *config, const struct export_opt
     const struct dataset_shape *shape = dataset_shape(set);
     struct student_description d;
     describe(&d, config, shape, o);
+    TRY(dataset_note(set, "audio_recipe", d.audio_recipe, sizeof d.audio_recipe));
+    TRY(dataset_note(set, "audio_weights", d.audio_weights, sizeof d.audio_weights));
     struct dit net;
     struct codec codec = {.state = NULL};
     char from[RUN_PATH + 32];

@@ -33,13 +33,14 @@ int generate_stream(struct session *session, const float *reference, const struc
             const long samples = PUPPET_FRAME_SAMPLES;
             const float *talk = sound->talk ? sound->talk + pushed : NULL;
             const float *listen = sound->listen ? sound->listen + pushed : NULL;
-            if (session_push(session, sound->agent + pushed * samples, sound->user + pushed * samples, samples, talk,
-                             listen) == samples)
-                pushed++;
+            long taken = session_push(session, sound->agent + pushed * samples, sound->user + pushed * samples, samples,
+                                      talk, listen);
+            if (taken < 0) code = (int)-taken;
+            if (taken == samples) pushed++;
         } else {
             session_end(session);
         }
-        if (!session_ready(session)) continue; /* once all is pushed, every chunk that begins can be taken */
+        if (code || !session_ready(session)) continue; /* once all is pushed, every chunk that begins can be taken */
         double spent[2];
         code = session_take(session, frames, spent);
         if (times) {
@@ -70,6 +71,7 @@ static int open_generator(struct teacher_generator *g, const char *folder, const
     TRY(student_load(&g->model, folder));
     const struct dit_config *c = &g->model.description.dit;
     const struct student_description *d = &g->model.description;
+    TRY(sound_encoder_open_text(&g->sound, d->audio_recipe, c->audio_dim, d->audio_weights));
     arena_begin(&g->buffers, "teacher sampler");
     TRY(layout(g, config));
     sampler_free(&g->sampler);
@@ -102,6 +104,7 @@ int teacher_generator_open(struct teacher_generator *g, const char *folder, cons
 void teacher_generator_close(struct teacher_generator *g) {
     sampler_free(&g->sampler);
     arena_free(&g->buffers);
+    sound_encoder_close(&g->sound);
     student_close(&g->model);
     free(g->latents);
     free(g->text);
@@ -114,14 +117,15 @@ void teacher_generator_close(struct teacher_generator *g) {
 }
 
 /* Features of a whole track: malloc'd [frames, dim]. */
-static int track_features(const struct student_description *d, const float *pcm, long frames, float **features) {
+static int track_features(struct sound_encoder *sound, const float *pcm, long frames, float **features) {
     struct audio_encoder encoder;
-    TRY(audio_encoder_open(&encoder, d->audio_encoder, d->dit.audio_dim));
-    *features = calloc((size_t)frames * (size_t)d->dit.audio_dim, sizeof(float));
+    TRY(sound_encoder_stream(sound, &encoder));
+    *features = calloc((size_t)frames * (size_t)sound->dim, sizeof(float));
     int code = *features ? OK : error_set(ERR_DEVICE, "out of memory for the features");
     if (!code) {
         int done = audio_encoder_push(&encoder, pcm, frames * AUDIO_SAMPLES_PER_FRAME, *features, (int)frames);
-        audio_encoder_flush(&encoder, *features + (long)done * d->dit.audio_dim, (int)(frames - done));
+        if (done >= 0) done = audio_encoder_flush(&encoder, *features + (long)done * sound->dim, (int)(frames - done));
+        if (done < 0) code = -done;
     }
     audio_encoder_close(&encoder);
     return code;
@@ -171,11 +175,10 @@ static int hand_out(struct teacher_generator *g, long w, int b, frame_taker take
 }
 
 int generate_teacher(struct teacher_generator *g, struct puppet *puppet, uint64_t seed, frame_taker take, void *user) {
-    const struct student_description *d = &g->model.description;
     long frames = puppet_frames(puppet), windows = (frames - 1) / (g->T - 1);
     float *features[AUDIO_STREAMS] = {NULL, NULL};
-    int code = track_features(d, puppet_pcm(puppet, PUPPET_AGENT), frames, &features[AUDIO_TALK]);
-    if (!code) code = track_features(d, puppet_pcm(puppet, PUPPET_USER), frames, &features[AUDIO_LISTEN]);
+    int code = track_features(&g->sound, puppet_pcm(puppet, PUPPET_AGENT), frames, &features[AUDIO_TALK]);
+    if (!code) code = track_features(&g->sound, puppet_pcm(puppet, PUPPET_USER), frames, &features[AUDIO_LISTEN]);
     for (long w = 0; w < windows && !code; w += g->B) {
         int n = windows - w < g->B ? (int)(windows - w) : g->B;
         for (int b = 0; b < n && !code; b++) code = fill_window(g, puppet, features, w + b, b);

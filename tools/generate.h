@@ -4,6 +4,7 @@
 #define TOOLS_GENERATE_H
 
 #include "data/puppet.h"
+#include "checkpoints/sound_encoder.h"
 #include "infer/session.h"
 #include "model/sampler.h"
 
@@ -29,6 +30,7 @@ int generate_stream(struct session *session, const float *reference, const struc
 /* The teacher, window by window of 1 + 4 (F-1) frames, each from the true frame at its start (as in training). */
 struct teacher_generator {
     struct student model;
+    struct sound_encoder sound;
     struct sampler sampler;
     struct condition_batch condition;
     struct arena buffers;

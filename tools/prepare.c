@@ -34,22 +34,27 @@ struct preparation {
     char stamp[STAMP_MAX]; /* what the data set depends on: config and clips */
     struct prepare_prompts prompts;
     struct codec codec;
-    int threads;                           /* of a worker, where the codec takes some */
+    int threads;                           /* of a worker, where codec or audio encoder take some */
+    struct sound_encoder sound;            /* each worker loads the weights for itself */
     int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to, groups of each */
 };
 
 /* ---- what the result depends on ---- */
 
 static int is_immaterial(const char *line) {
-    /* pca stands in no stamp: it was the only codec when the first data sets were made; prompts have a line of their own */
+    /* pca stands in no stamp: it was the only codec when the first data sets were made; prompts and sound have lines of
+       their own */
     static const char *const keys[] = {
-        "out:", "workers:", "patience:", "text:", "prompt:", "codec_weights:", "codec: \"pca\""};
+        "out:",           "workers:",       "patience:",        "text:",           "prompt:",         "codec_weights:",
+        "codec: \"pca\"", "audio_weights:", "audio_states:",    "audio_mode:",     "audio_resample:", "audio_context:",
+        "audio_stride:",  "audio_horizon:", "audio_lookahead:", "audio_normalise:"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
     return 0;
 }
 
-/* The resolved config without what does not matter, and a line that stands for the list of clips. */
+/* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for the
+   list of clips. */
 static int make_stamp(struct preparation *p) {
     char *text = NULL;
     size_t size = 0;
@@ -65,6 +70,12 @@ static int make_stamp(struct preparation *p) {
         used += (size_t)n;
     }
     free(text);
+    if (!code && strcmp(p->config.audio.recipe.encoder, "logmel")) {
+        char recipe[AUDIO_RECIPE_TEXT];
+        audio_recipe_print(&p->config.audio.recipe, recipe);
+        used += (size_t)snprintf(p->stamp + used, sizeof p->stamp - used, "audio: %s\n", recipe);
+        if (used >= sizeof p->stamp) return error_set(ERR_USAGE, "the config is too long");
+    }
     uint64_t hash = 1469598103934665603u; /* FNV-1a */
     for (int i = 0; i < p->list.count; i++) {
         const struct clip_entry *e = &p->list.entries[i];
@@ -117,7 +128,6 @@ static int open_codec(struct preparation *p) {
     const struct codec found = p->codec;
     const struct codec_source source = {found.name, found.weights, found.checksum};
     if (found.operations) return OK;
-    TRY(device_init(p->threads));
     return codec_file_open(&p->codec, &source, found.height, found.width);
 }
 
@@ -260,8 +270,9 @@ static int piece_job(void *user, int index, struct job *job, int *rejected) {
     struct piece_head head;
     char path[1024];
     piece_path(p, index, path, sizeof path);
+    if (!device_threads()) TRY(device_init(p->threads));
     TRY(open_codec(p));
-    TRY(prepare_clip(&p->config, &p->list.entries[index], &p->codec, path, &head, rejected, beat, job));
+    TRY(prepare_clip(&p->config, &p->list.entries[index], &p->codec, &p->sound, path, &head, rejected, beat, job));
     take_figures(job, &head);
     return OK;
 }
@@ -311,9 +322,12 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, str
 }
 
 static int leave_notes(const struct preparation *p, struct dataset_writer *writer) {
-    char number[64];
+    char number[64], recipe[AUDIO_RECIPE_TEXT];
     TRY(dataset_leave_note(writer, "prepared_from", p->stamp));
     TRY(dataset_leave_note(writer, "source", p->config.source));
+    audio_recipe_print(&p->config.audio.recipe, recipe);
+    TRY(dataset_leave_note(writer, "audio_recipe", recipe));
+    if (*p->config.audio.weights) TRY(dataset_leave_note(writer, "audio_weights", p->config.audio.weights));
     if (strcmp(p->config.source, "puppet")) return OK;
     snprintf(number, sizeof number, "%ld", p->config.seed);
     TRY(dataset_leave_note(writer, "puppet_seed", number));
@@ -335,7 +349,7 @@ static int gather(struct preparation *p, const struct worker_pool *pool) {
                                   .pixel_height = c->height,
                                   .pixel_width = c->width};
     snprintf(shape.codec, sizeof shape.codec, "%s", p->codec.name);
-    snprintf(shape.audio_encoder, sizeof shape.audio_encoder, "%s", c->audio_encoder);
+    snprintf(shape.audio_encoder, sizeof shape.audio_encoder, "%s", c->audio.recipe.encoder);
     float *row = malloc(sizeof *row * piece_row_floats(c));
     struct dataset_writer *writer = NULL;
     int code = row ? dataset_create(&writer, c->out, &shape, &p->codec) : error_set(ERR_DEVICE, "out of memory");
@@ -387,7 +401,8 @@ static int prepare(struct preparation *p) {
     int done, lock, cores = (int)sysconf(_SC_NPROCESSORS_ONLN), workers = p->config.workers;
     TRY(find_codec(p));
     if (!workers) workers = codec_is_external(p->config.codec) ? 1 : cores; /* such a codec uses all cores */
-    p->threads = cores / workers > 1 ? cores / workers : 1;
+    /* the fit of pca wakes threads here, which a worker does not inherit: it must stay alone */
+    p->threads = codec_is_external(p->config.codec) && cores / workers > 1 ? cores / workers : 1;
     TRY(clip_list_open(&p->list, &p->config));
     TRY(prepare_prompts_open(&p->prompts, &p->config, &p->list));
     TRY(make_stamp(p));
@@ -425,7 +440,9 @@ int main(int argc, char **argv) {
     if (describe) config_describe(prepare_fields, prepare_field_count, stdout);
     if (args.help || describe) return 0;
     code = prepare_config_load(&p.config, args.word_count ? args.words[0] : NULL, args.overrides, args.override_count);
+    if (!code) code = sound_encoder_open(&p.sound, &p.config.audio.recipe, p.config.audio_dim, p.config.audio.weights);
     if (!code) code = prepare(&p);
+    sound_encoder_close(&p.sound);
     if (p.codec.operations) codec_close(&p.codec);
     prepare_prompts_close(&p.prompts);
     clip_list_close(&p.list);

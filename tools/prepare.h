@@ -6,7 +6,8 @@
 #include "base/config.h"
 #include "data/dataset.h"
 #include "data/media.h"
-#include "model/audio_encoder.h"
+#include "checkpoints/sound_encoder.h"
+#include "tools/audio_config.h"
 
 enum prepare_mask { MASK_AUTO, MASK_VAD, MASK_SIDECAR };
 
@@ -20,7 +21,7 @@ struct prepare_config {
     double scale_power, motion_weight;
     int frames; /* latent frames of a window */
     int stride; /* video frames from one window's start to the next */
-    char audio_encoder[32];
+    struct audio_config audio;
     int audio_dim, tracks;
     char text[768], prompt[4096]; /* file of embeddings, or ""; the prompt of clips without one of their own */
     int text_len, text_dim;
@@ -57,8 +58,10 @@ void clip_list_close(struct clip_list *list);
 /* A clip being read: frames one after the other, masks and sound of all of it. Sound and masks that end before the picture
    go on as silence. */
 struct clip_source;
-/* ERR_INPUT says why the clip is no good. */
-int clip_open(struct clip_source **source, const struct prepare_config *config, const struct clip_entry *entry);
+/* sound: makes the features; NULL: none are wanted, clip_conditions must not be called. `beat` is called now and then.
+   ERR_INPUT says why the clip is no good. */
+int clip_open(struct clip_source **source, const struct prepare_config *config, const struct clip_entry *entry,
+              struct sound_encoder *sound, void (*beat)(void *), void *user);
 int clip_frame(struct clip_source *source, float *pixels); /* 1, 0 the end, negative: -(error code) */
 /* Audio features and masks of video frames first .. first+T-1: audio [A, T, D], talk [T], listen [T]. */
 void clip_conditions(const struct clip_source *source, long first, int T, float *audio, float *talk, float *listen);
@@ -78,7 +81,8 @@ struct piece_head {
 /* Reads a clip, encodes its windows and writes the piece. *rejected is set when the error is the clip's own fault. `beat`
    is called for every frame. */
 int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
-                 const char *piece, struct piece_head *head, int *rejected, void (*beat)(void *), void *user);
+                 struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
+                 void (*beat)(void *), void *user);
 /* ERR_INPUT when the piece is not there or not whole. */
 int piece_open(const char *path, const struct prepare_config *config, FILE **file, struct piece_head *head);
 /* Floats of one row: latents, audio, talk, listen. */

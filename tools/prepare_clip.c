@@ -118,13 +118,14 @@ static int cut_clip(struct cutter *cut, const char *name, int *rejected) {
 }
 
 int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
-                 const char *piece, struct piece_head *head, int *rejected, void (*beat)(void *), void *user) {
+                 struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
+                 void (*beat)(void *), void *user) {
     struct file_writer out;
     struct cutter cut = {.config = config, .codec = codec, .out = &out, .head = head, .beat = beat, .user = user};
     memset(head, 0, sizeof *head);
     memcpy(head->magic, piece_magic, sizeof head->magic);
     head->row_floats = (int32_t)piece_row_floats(config);
-    int code = clip_open(&cut.source, config, entry);
+    int code = clip_open(&cut.source, config, entry, sound, beat, user);
     *rejected = code == ERR_INPUT;
     if (code) return code;
     size_t window = (size_t)prepare_window(config) * frame_floats(config);
@@ -169,7 +170,7 @@ int prepare_sample(const struct prepare_config *config, const struct clip_entry 
     enum { APART = 11 }; /* frames from one group to the next */
     struct clip_source *source;
     struct file_writer out;
-    int code = clip_open(&source, config, entry);
+    int code = clip_open(&source, config, entry, NULL, beat, user);
     *rejected = code == ERR_INPUT;
     if (code) return code;
     size_t frame = frame_floats(config);

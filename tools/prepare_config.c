@@ -30,8 +30,9 @@ const struct config_field prepare_fields[] = {
      "latent frames of a window: 1 + 4 (frames - 1) pictures"},
     {"stride", CONFIG_INT, AT(stride), 1, 100000, "25", NULL, 0, 0,
      "pictures from one window's start to the next one's"},
-    {"audio_encoder", CONFIG_STRING, AT(audio_encoder), 0, 0, "logmel", NULL, 32, 0, "features of the sound"},
-    {"audio_dim", CONFIG_INT, AT(audio_dim), 1, 1024, "32", NULL, 0, 0, "features a picture"},
+    AUDIO_CONFIG_FIELDS(struct prepare_config, "logmel"),
+    {"audio_dim", CONFIG_INT, AT(audio_dim), 0, 65536, "0", NULL, 0, 0,
+     "features a picture; 0: as the encoder gives (logmel 32)"},
     {"tracks", CONFIG_INT, AT(tracks), 1, 2, "1", NULL, 0, 0,
      "1: all sound mixed; 2: left channel the person in the picture, right the other one (the puppet always has 2)"},
     {"text", CONFIG_STRING, AT(text), 0, 0, "''", NULL, sizeof(((struct prepare_config *)0)->text), 0,
@@ -63,6 +64,17 @@ const struct config_field prepare_fields[] = {
 };
 const int prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
 
+/* What the encoder says of itself: width, checksum of the weights. */
+static int settle_audio(struct prepare_config *c, const char *name) {
+    struct sound_encoder encoder;
+    int code = sound_encoder_open(&encoder, &c->audio.recipe, c->audio_dim, c->audio.weights);
+    if (code) return error_context(code, "%s: audio_encoder", name);
+    c->audio.recipe = encoder.recipe;
+    c->audio_dim = encoder.dim;
+    sound_encoder_close(&encoder);
+    return OK;
+}
+
 int prepare_config_load(struct prepare_config *c, const char *path, const char *const *overrides, int count) {
     TRY(config_load(c, prepare_fields, prepare_field_count, path, overrides, count));
     const char *name = path ? path : "command line";
@@ -81,9 +93,5 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
     if (*c->prompt && !*c->text)
         return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding (text)", name);
     if (!strcmp(c->source, "puppet")) c->tracks = 2;
-    struct audio_encoder encoder;
-    int code = audio_encoder_open(&encoder, c->audio_encoder, c->audio_dim);
-    if (code) return error_context(code, "%s: audio_encoder", name);
-    audio_encoder_close(&encoder);
-    return OK;
+    return settle_audio(c, name);
 }

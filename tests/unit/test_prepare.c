@@ -254,7 +254,10 @@ static int cut(const struct prepare_config *c, struct codec *codec, const char *
     const char *piece = in_folder("piece");
     *rows = NULL;
     unlink(piece);
-    int code = prepare_clip(c, &entry, codec, piece, head, rejected, beat, NULL);
+    struct sound_encoder sound;
+    assert_int_equal(sound_encoder_open(&sound, &c->audio.recipe, c->audio_dim, ""), OK);
+    int code = prepare_clip(c, &entry, codec, &sound, piece, head, rejected, beat, NULL);
+    sound_encoder_close(&sound);
     if (code) return code;
     FILE *file;
     assert_int_equal(piece_open(piece, c, &file, head), OK);
@@ -351,7 +354,7 @@ static void bad_clips(void **state) {
     free(rows);
     /* a place that cannot be written is not the clip's fault */
     struct clip_entry entry = {.path = (char *)"bert/1.mp4"};
-    assert_int_equal(prepare_clip(&c, &entry, &codec, "/nowhere/piece", &head, &rejected, beat, NULL), ERR_INPUT);
+    assert_int_equal(prepare_clip(&c, &entry, &codec, NULL, "/nowhere/piece", &head, &rejected, beat, NULL), ERR_INPUT);
     assert_false(rejected);
     /* damaged pieces */
     FILE *file;
