@@ -85,9 +85,10 @@ endif
 # Programs: one .c with main each; all other sources go to the library of their floor.
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
             train/teacher.c train/ode_init.c train/distill.c train/refine.c train/light_decoder.c infer/stream.c tools/prepare.c tools/puppet.c \
-            tools/export.c tools/forward.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c tools/text_embed.c tools/codec.c)
+            tools/export.c tools/forward.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c tools/text_embed.c tools/codec.c \
+            tools/audio_features.c)
 # Those that need no HDF5, cairo or speech: what runs beside a model, not beside a data set.
-LEAN     := infer/% tools/forward.c tools/codec.c
+LEAN     := infer/% tools/forward.c tools/codec.c tools/audio_features.c
 # The tokenizer is C++ where libsentencepiece is there; without it the build is C alone and text_embed takes token numbers.
 CXX      ?= g++
 SENTENCEPIECE := $(shell pkg-config --libs sentencepiece 2>/dev/null)
@@ -215,7 +216,7 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
 	@mkdir -p $(dir $@)
 	$(call say,ld)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka
-unit-tests: $(UNIT_TESTS) $(BUILD)/tests/tiny_dataset $(BUILD)/tests/forward_input $(BUILD)/tests/tiny_text_encoder $(BUILD)/tests/tiny_vae # what tests/e2e use
+unit-tests: $(UNIT_TESTS) $(BUILD)/tests/tiny_dataset $(BUILD)/tests/tiny_wav2vec2 $(BUILD)/tests/forward_input $(BUILD)/tests/tiny_text_encoder $(BUILD)/tests/tiny_vae # what tests/e2e use
 $(BUILD)/golden/%: $(BUILD)/tests/golden/%.o $(LIBRARIES)
 	@mkdir -p $(dir $@)
 	$(call say,ld)

@@ -14,7 +14,7 @@
 
 static const struct wav2vec2_config checkpoint_base = {.convs = 3,
                                                        .conv_dim = {24, 40, 32},
-                                                       .conv_kernel = {10, 3, 2},
+                                                       .conv_kernel = {10, 8, 6},
                                                        .conv_stride = {5, 4, 4},
                                                        .dim = 48,
                                                        .layers = 3,

@@ -26,7 +26,7 @@ common = dict(attn_implementation="eager", apply_spec_augment=False, hidden_act=
 VARIANTS = {
     "base": (Wav2Vec2Config(hidden_size=48, num_hidden_layers=3, num_attention_heads=4, intermediate_size=80,
                             feat_extract_norm="group", conv_bias=False, do_stable_layer_norm=False,
-                            conv_dim=[24, 40, 32], conv_kernel=[10, 3, 2], conv_stride=[5, 4, 4],
+                            conv_dim=[24, 40, 32], conv_kernel=[10, 8, 6], conv_stride=[5, 4, 4],
                             num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=6, **common), 5009, True),
     "large": (Wav2Vec2Config(hidden_size=40, num_hidden_layers=2, num_attention_heads=5, intermediate_size=72,
                              feat_extract_norm="layer", conv_bias=True, do_stable_layer_norm=True,

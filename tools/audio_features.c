@@ -1,0 +1,268 @@
+/* audio_features.c: the program that shows what wav2vec2 hears: audio_features WEIGHTS IN OUT.safetensors [key=value ...].
+   IN is any file with sound, or a safetensors file with `pcm` [n], 16 kHz mono. OUT gets
+     features       [F, D]      one row a video frame, by the keys audio_states, audio_resample, ...
+     hidden_states  [L + 1, T, dim]  whole clips: every state at the rate of the transformer
+   audio_mode=whole (here the default) runs a clip as Transformers does; audio_mode=stream as a live student hears it.
+   fps and via are for whole clips: another rate than 25, and states that go to it by way of a rate in between and the
+   nearest row there (fps=16 via=30 is what Wan-S2V does).
+   --compare says how far the stream's features are from the whole clip's, state by state. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "checkpoints/sound_encoder.h"
+#include "data/media.h"
+#include "kernels/device.h"
+#include "tools/audio_config.h"
+
+struct settings {
+    struct audio_config audio;
+    double fps, via;
+    int threads, hidden;
+};
+static const struct config_field fields[] = {
+    AUDIO_CONFIG_FIELDS(struct settings, "wav2vec2"),
+    {"fps", CONFIG_REAL, offsetof(struct settings, fps), 1, 1000, "25", NULL, 0, 0, "whole clips: features a second"},
+    {"via", CONFIG_REAL, offsetof(struct settings, via), 0, 1000, "0", NULL, 0, 0,
+     "whole clips: states go to this rate first, then to the nearest row; 0: straight"},
+    {"hidden", CONFIG_BOOL, offsetof(struct settings, hidden), 0, 0, "true", NULL, 0, 0,
+     "whole clips: write the hidden states too"},
+    {"threads", CONFIG_INT, offsetof(struct settings, threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+struct sound {
+    float *pcm;
+    long samples;
+};
+
+/* ---- sound ---- */
+
+static int read_tensor(struct sound *sound, const struct safetensors *file) {
+    const struct safetensors_entry *e = safetensors_find(file, "pcm");
+    if (!e) return error_set(ERR_INPUT, "has no tensor pcm");
+    if (e->ndim < 1 || (size_t)e->shape[e->ndim - 1] != e->count || e->count > (size_t)1 << 31)
+        return error_set(ERR_INPUT, "pcm: expected one row of samples");
+    for (int i = 0; file->metadata && file->metadata[i]; i += 2)
+        if (!strcmp(file->metadata[i], "rate") && strcmp(file->metadata[i + 1], "16000"))
+            return error_set(ERR_INPUT, "pcm: its rate is %.20s, expected 16000", file->metadata[i + 1]);
+    sound->samples = (long)e->count;
+    sound->pcm = malloc(sizeof *sound->pcm * (e->count + 1));
+    return sound->pcm ? safetensors_read_float(e, sound->pcm) : error_set(ERR_DEVICE, "out of memory");
+}
+
+static int read_sound(struct sound *sound, const char *path) {
+    const char *dot = strrchr(path, '.');
+    if (dot && !strcmp(dot, ".safetensors")) {
+        struct safetensors file;
+        TRY(safetensors_open(&file, path));
+        int code = read_tensor(sound, &file);
+        safetensors_close(&file);
+        if (code) return error_context(code, "%s", path);
+    } else
+        TRY(audio_read(path, -1, &sound->pcm, &sound->samples));
+    if (!sound->samples) return error_set(ERR_INPUT, "%s: has no sound", path);
+    for (long i = 0; i < sound->samples; i++)
+        if (!isfinite(sound->pcm[i])) return error_set(ERR_INPUT, "%s: sample %ld is not finite", path, i);
+    return OK;
+}
+
+/* ---- features ---- */
+
+static float *make_room(long rows, long dim) { return calloc((size_t)rows * (size_t)dim, sizeof(float)); }
+
+/* Through the streaming interface, in its mode: [n / 640 rounded up, dim]. */
+static int stream_features(struct sound_encoder *encoder, const struct sound *sound, float *features, long frames,
+                           double *seconds) {
+    struct audio_encoder stream;
+    TRY(sound_encoder_stream(encoder, &stream));
+    double start = clock_seconds();
+    int got = audio_encoder_push(&stream, sound->pcm, sound->samples, features, (int)frames);
+    int more = got < 0 ? got : audio_encoder_flush(&stream, features + (long)got * stream.dim, (int)frames - got);
+    *seconds = clock_seconds() - start;
+    audio_encoder_close(&stream);
+    if (more < 0) return -more;
+    return got + more == frames ? OK : error_set(ERR_DEVICE, "%d features of %ld", got + more, frames);
+}
+
+/* A whole clip at another rate than 25, or by way of one: [frames, D]. */
+static int clip_features(struct sound_encoder *encoder, const struct settings *o, const struct sound *sound,
+                         float *features, long frames) {
+    const struct wav2vec2 *net = &encoder->file.net;
+    int state[WAV2VEC2_STATES_MAX], count, mean;
+    long dim = net->config.dim, rows = frames, made = wav2vec2_frames(net, sound->samples);
+    TRY(audio_states(o->audio.recipe.states, net->config.layers, state, WAV2VEC2_STATES_MAX, &count, &mean));
+    int before = o->audio.recipe.resample == AUDIO_BEFORE;
+    if (o->via > 0) rows = (long)((double)made * net->hop / AUDIO_RATE * o->via);
+    if (rows < 1) rows = 1;
+    float *states = make_room(count * rows, dim), *joined = make_room(rows, encoder->dim);
+    int code = states && joined ? OK : error_set(ERR_DEVICE, "out of memory for %ld frames", rows);
+    if (!code)
+        code = wav2vec2_clip(net, &encoder->params, sound->pcm, sound->samples, before ? rows : 0, state, count, rows,
+                             states);
+    if (!code) audio_join_states(joined, states, count, mean, rows, dim);
+    for (long f = 0; f < frames && !code; f++) {
+        long row = o->via > 0 ? lrint((double)f / o->fps * o->via) : f;
+        memcpy(features + f * encoder->dim, joined + (row < rows ? row : rows - 1) * encoder->dim,
+               sizeof *features * (size_t)encoder->dim);
+    }
+    free(states);
+    free(joined);
+    return code;
+}
+
+static int hidden_states(struct sound_encoder *encoder, const struct sound *sound, float **states, long *rows) {
+    const struct wav2vec2 *net = &encoder->file.net;
+    int state[WAV2VEC2_LAYERS_MAX + 1], count = net->config.layers + 1;
+    for (int i = 0; i < count; i++) state[i] = i;
+    *rows = wav2vec2_frames(net, sound->samples);
+    if (!*rows) *rows = 1; /* continued by silence */
+    *states = make_room(count * *rows, net->config.dim);
+    if (!*states) return error_set(ERR_DEVICE, "out of memory for the hidden states");
+    return wav2vec2_clip(net, &encoder->params, sound->pcm, sound->samples, 0, state, count, 0, *states);
+}
+
+static int check_finite(const float *values, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i])) return error_set(ERR_NUMERIC, "a feature is not finite");
+    return OK;
+}
+
+/* ---- the file ---- */
+
+static struct safetensors_entry entry_of(const char *name, const float *data, int ndim, const long *shape) {
+    struct safetensors_entry e = {.name = (char *)name, .type = ST_F32, .ndim = ndim, .count = 1, .data = data};
+    for (int k = 0; k < ndim; k++) e.count *= (size_t)(e.shape[k] = shape[k]);
+    e.bytes = e.count * sizeof *data;
+    return e;
+}
+
+static int write_all(struct sound_encoder *encoder, const struct settings *o, const struct sound *sound,
+                     const char *path, const float *features, long frames) {
+    char recipe[AUDIO_RECIPE_TEXT];
+    float *states = NULL;
+    long rows = 0;
+    int count = 1, code = OK;
+    audio_recipe_print(&encoder->recipe, recipe);
+    const char *const metadata[] = {"audio_recipe", recipe, NULL};
+    struct safetensors_entry entries[2] = {entry_of("features", features, 2, (long[]){frames, encoder->dim})};
+    if (o->hidden && o->audio.recipe.mode == AUDIO_WHOLE) {
+        const struct wav2vec2_config *c = &encoder->file.net.config;
+        code = hidden_states(encoder, sound, &states, &rows);
+        entries[count++] = entry_of("hidden_states", states, 3, (long[]){c->layers + 1, rows, c->dim});
+    }
+    for (int i = 0; i < count && !code; i++) code = check_finite(entries[i].data, entries[i].count);
+    if (!code) code = safetensors_write(path, entries, count, metadata);
+    free(states);
+    return code;
+}
+
+static int make_features(struct sound_encoder *encoder, const struct settings *o, const struct sound *sound,
+                         const char *out) {
+    double seconds = 0, length = (double)sound->samples / AUDIO_RATE;
+    long frames = (long)ceil(length * o->fps - 1e-9);
+    int straight = o->fps == VIDEO_RATE && o->via == 0;
+    if (!straight && o->audio.recipe.mode == AUDIO_STREAM)
+        return error_set(ERR_USAGE, "fps, via: a stream has 25 features a second");
+    float *features = make_room(frames, encoder->dim);
+    if (!features) return error_set(ERR_DEVICE, "out of memory for %ld frames", frames);
+    struct audio_encoder stream;
+    int code = sound_encoder_stream(encoder, &stream); /* loads the weights */
+    if (!code) audio_encoder_close(&stream);
+    if (!code && straight) code = stream_features(encoder, sound, features, frames, &seconds);
+    if (!code && !straight) code = clip_features(encoder, o, sound, features, frames);
+    if (!code) code = write_all(encoder, o, sound, out, features, frames);
+    if (!code) log_line("%.2f s of sound: %ld features of %d to %s", length, frames, encoder->dim, out);
+    if (!code && straight) log_line("made in %.2f s: real-time factor %.3f", seconds, seconds / length);
+    free(features);
+    return code;
+}
+
+/* ---- how far a stream is from a whole clip ---- */
+
+/* Root of the sum of squares of a - b over that of b, columns first .. first + width - 1 of some rows. */
+static double distance(const float *a, const float *b, long rows, long dim, long first, long width) {
+    double error = 0, size = 0;
+    for (long r = 0; r < rows; r++)
+        for (long i = first; i < first + width; i++) {
+            double want = b[r * dim + i], off = a[r * dim + i] - want;
+            error += off * off;
+            size += want * want;
+        }
+    return size > 0 ? sqrt(error / size) : 0;
+}
+
+static void report(const struct sound_encoder *encoder, const float *stream, const float *whole, long frames) {
+    enum { WARM = 4 * VIDEO_RATE };
+    int state[WAV2VEC2_STATES_MAX], count, mean;
+    long dim = encoder->dim, width = encoder->file.net.config.dim, late = frames > WARM ? WARM : 0;
+    audio_states(encoder->recipe.states, encoder->file.net.config.layers, state, WAV2VEC2_STATES_MAX, &count, &mean);
+    printf("stream against whole clip, relative to the root of the mean square\n");
+    printf("%-10s %-12s %s\n", "state", "all frames", "after 4 s");
+    for (int k = 0; k < (mean ? 1 : count); k++) {
+        char name[32];
+        snprintf(name, sizeof name, mean ? "mean" : "%d", state[k]);
+        printf("%-10s %-12.4f %.4f\n", name, distance(stream, whole, frames, dim, k * width, width),
+               distance(stream + late * dim, whole + late * dim, frames - late, dim, k * width, width));
+    }
+    printf("%-10s %-12.4f %.4f\n", "all", distance(stream, whole, frames, dim, 0, dim),
+           distance(stream + late * dim, whole + late * dim, frames - late, dim, 0, dim));
+}
+
+static int compare(struct sound_encoder *encoder, const struct sound *sound) {
+    long frames = (sound->samples + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
+    float *made[2];
+    double seconds[2];
+    int code = OK;
+    for (int mode = 0; mode < 2; mode++) {
+        made[mode] = make_room(frames, encoder->dim);
+        if (!made[mode]) code = error_set(ERR_DEVICE, "out of memory for %ld frames", frames);
+        encoder->recipe.mode = mode ? AUDIO_WHOLE : AUDIO_STREAM;
+        if (!code) code = stream_features(encoder, sound, made[mode], frames, &seconds[mode]);
+    }
+    if (!code) {
+        report(encoder, made[0], made[1], frames);
+        double length = (double)sound->samples / AUDIO_RATE;
+        printf("real-time factor: stream %.3f, whole clip %.3f (%d threads)\n", seconds[0] / length,
+               seconds[1] / length, device_threads());
+    }
+    free(made[0]);
+    free(made[1]);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    int comparing = 0, describe = 0;
+    const struct args_option options[] = {
+        {"compare", NULL, &comparing, NULL, "say how far the stream is from the whole clip; OUT is not needed"},
+        {"help-config", NULL, &describe, NULL, "list every key"},
+    };
+    struct args args;
+    int code = args_parse(&args, argc, argv, options, 2, 0, 3);
+    if (code) return args_fail("audio_features", code);
+    if (args.help) args_help("audio_features WEIGHTS IN OUT.safetensors [key=value ...]", options, 2, stdout);
+    if (describe) config_describe(fields, FIELDS, stdout);
+    if (args.help || describe) return 0;
+    struct settings o;
+    struct sound sound = {NULL, 0};
+    struct sound_encoder encoder = {.dim = 0};
+    if (args.word_count != (comparing ? 2 : 3))
+        code = error_set(ERR_USAGE, "expected WEIGHTS IN%s", comparing ? "" : " OUT.safetensors");
+    const char *first[ARGS_MAX + 1] = {"audio_mode=whole"}; /* what is given later holds */
+    for (int i = 0; i < args.override_count; i++) first[1 + i] = args.overrides[i];
+    if (!code) code = config_load(&o, fields, FIELDS, NULL, first, args.override_count + 1);
+    if (!code && strcmp(o.audio.recipe.encoder, "wav2vec2"))
+        code = error_set(ERR_USAGE, "audio_encoder: %s has no hidden states", o.audio.recipe.encoder);
+    if (!code) code = device_init(o.threads);
+    if (!code) code = read_sound(&sound, args.words[1]);
+    if (!code) code = sound_encoder_open(&encoder, &o.audio.recipe, 0, args.words[0]);
+    if (!code) code = comparing ? compare(&encoder, &sound) : make_features(&encoder, &o, &sound, args.words[2]);
+    sound_encoder_close(&encoder);
+    free(sound.pcm);
+    return code ? args_fail("audio_features", code) : 0;
+}
