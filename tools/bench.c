@@ -1,7 +1,7 @@
 /* bench.c: what this machine reaches, against what it can. Prints for every operation of a training step, at the sizes of
    the demo and at larger ones, the median of several runs, the rate, and its share of the measured limit: the fastest
    matrix product of this number type for arithmetic, a streaming copy by all threads for memory. Then the network as a
-   whole: forward, forward and backward, one training step of the teacher. */
+   whole: forward, forward and backward, one training step of the teacher; and both halves of a video autoencoder. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "model/codec_vae.h"
 #include "train/teacher_step.h"
 
 /* ---- timing ---- */
@@ -282,6 +283,51 @@ static int bench_whole(const struct limits *l) {
     return code;
 }
 
+/* A pass of a video autoencoder's half: one latent frame, four frames of 64 x 64 pixels. */
+static int bench_half(const struct limits *l, const struct vae_weights *w, enum vae_direction direction) {
+    enum { SIDE = 64 };
+    const struct params params = {.table = &w->net.table, .weights = w->weights};
+    struct vae_stream s;
+    TRY(vae_stream_plan(&s, &w->net, direction, SIDE, SIDE, 1));
+    int code = vae_stream_open(&s), latent = SIDE / vae_stride(&w->net.config);
+    real *pixels = device_alloc(4 * 3 * SIDE * SIDE * sizeof *pixels);
+    real *latents = device_alloc((size_t)(latent * latent * w->net.config.z) * sizeof *latents);
+    if (!code && pixels && latents) {
+        real_fill(pixels, 0.5f, 4L * 3 * SIDE * SIDE);
+        real_fill(latents, 0.5f, (long)latent * latent * w->net.config.z);
+        s.started = 1;
+        MEASURE(l, direction == VAE_ENCODE ? "encode a latent frame" : "decode a latent frame", ARITHMETIC, s.flops[1],
+                (direction == VAE_ENCODE ? vae_encode(&s, &params, pixels, 1, latents)
+                                         : vae_decode(&s, &params, latents, 1, pixels)));
+    }
+    device_free(pixels);
+    device_free(latents);
+    vae_stream_close(&s);
+    return code ? code : device_sync();
+}
+
+/* Wan 2.2's at an eighth of its widths. */
+static int bench_codec(const struct limits *l) {
+    struct vae_weights w;
+    struct vae_config config;
+    vae_config_wan22(&config);
+    config.encoder_base /= 8;
+    config.decoder_base /= 8;
+    TRY(vae_weights_open(&w, &config));
+    real *master = device_alloc(w.net.table.total * sizeof *master);
+    int code = master ? OK : error_set(ERR_DEVICE, "out of memory for the codec's weights");
+    if (!code) {
+        printf("video autoencoder: %zu parameters\n", w.net.table.values);
+        random_init(master, 1, 0, (real)0.03, (long)w.net.table.total);
+        elem_from_real(w.weights, master, (long)w.net.table.total);
+        code = bench_half(l, &w, VAE_ENCODE);
+    }
+    if (!code) code = bench_half(l, &w, VAE_DECODE);
+    device_free(master);
+    vae_weights_close(&w);
+    return code;
+}
+
 static void bench_operations(const struct limits *l, const struct operands *o) {
     printf("demo sizes:\n");
     const long N = 3328, d = 192, ffn = 768;
@@ -309,7 +355,8 @@ static int bench_all(int whole_only) {
     if (!whole_only) bench_operations(&limits, &o);
     operands_close(&o);
     TRY(device_sync());
-    return bench_whole(&limits);
+    TRY(bench_whole(&limits));
+    return bench_codec(&limits);
 }
 
 int main(int argc, char **argv) {
@@ -319,7 +366,7 @@ int main(int argc, char **argv) {
     const struct args_option options[] = {
         {"threads", "N", NULL, &threads, "0: all cores"},
         {"cpu-time", NULL, &cpu_time, NULL, "processor time instead of wall time; for one thread on a busy machine"},
-        {"whole", NULL, &whole_only, NULL, "only the limits and the network"}};
+        {"whole", NULL, &whole_only, NULL, "only the limits and whole networks"}};
     int code = args_parse(&args, argc, argv, options, 3, 0, 0);
     if (code == OK && args.help) {
         args_help("bench", options, 3, stdout);
