@@ -21,5 +21,9 @@ for stage in teacher ode_init distill refine; do
 done
 say "plots"
 sh tools/plot.sh "$run"
-say "held-out clips, streamed"
+for stage in ode_init distill; do
+    say "held-out clips, streamed by the student of $stage"
+    "$bin/evaluate_real" "$data_config" source="$source" --student "$run/export/$stage" --out "$run/streamed/$stage"
+done
+say "held-out clips, streamed by the student of refine"
 "$bin/evaluate_real" "$data_config" source="$source" --student "$run/export/refine" --out "$run"
