@@ -28,6 +28,7 @@ struct comm {
     long step;        /* comm_at */
     const char *what; /* comm_at; NULL: nothing said */
     long index;
+    struct comm_scratch *scratch; /* transport.h; NULL: one process */
 };
 
 struct comm_options {

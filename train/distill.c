@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "train/distill_step.h"
@@ -77,7 +76,7 @@ static int fresh_rollout(struct program *p, int index) {
 static int warm_up_critic(struct program *p) {
     long updates = p->stage.config.distill.score.critic_warmup;
     struct optimiser_report critic;
-    while (p->warmed < updates && !stage_stopped()) {
+    while (p->warmed < updates && !stage_stopped(&p->stage)) {
         TRY(fresh_rollout(p, 0));
         TRY(critic_update(p, 0));
         p->warmed++;
@@ -159,6 +158,5 @@ int main(int argc, char **argv) {
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
     distill_step_free(&p.step);
     student_show_free(&p.show);
-    stage_close(&p.stage);
-    return code ? args_fail("distill", code) : exit_code;
+    return stage_close(&p.stage, code, exit_code);
 }

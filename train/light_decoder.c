@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoints/light_decoder_file.h"
@@ -135,6 +134,7 @@ static int show(struct program *p) {
     TRY(write_decoder(p));
     if (!first_rank(p)) return OK;
     struct stage *s = &p->stage;
+    comm_busy(&s->comm, "showing held-out clips");
     int frames = light_decoder_frames(s->config.frames);
     struct codec_decoder none = {NULL, NULL, NULL, NULL};
     double start = clock_seconds();
@@ -152,7 +152,9 @@ static int show(struct program *p) {
     TRY(metrics_write(s->folder.metrics, (long)s->step, &figure, 1));
     log_line("step %ld: held-out clips %.2f dB from the %s codec's decode; %.0f frames/s, the codec's own %.0f",
              (long)s->step, figure.value, s->codec.name, s->shown * frames / light, s->shown * frames / own);
-    return stage_show_frames(s, "light", p->truth, p->made);
+    TRY(stage_show_frames(s, "light", p->truth, p->made));
+    comm_busy(&s->comm, NULL);
+    return OK;
 }
 
 /* ---- the run ---- */
@@ -228,6 +230,5 @@ int main(int argc, char **argv) {
     free(p.truth);
     free(p.made);
     free(p.values);
-    stage_close(&p.stage);
-    return code ? args_fail("light_decoder", code) : exit_code;
+    return stage_close(&p.stage, code, exit_code);
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/philox.h"
@@ -104,7 +103,7 @@ static int record(struct program *p) {
     if (done >= p->batches) return OK;
     TRY(trajectory_steps(&p->stage.config, &p->sampler, steps));
     progress_begin(&progress, "trajectories", p->batches, done);
-    for (int n = done; n < p->batches && !stage_stopped(); n++) {
+    for (int n = done; n < p->batches && !stage_stopped(&p->stage); n++) {
         TRY(record_batch(p, n, steps));
         progress_update(&progress, n + 1, "");
     }
@@ -198,6 +197,5 @@ int main(int argc, char **argv) {
     sampler_free(&p.sampler);
     shard_free(&p.teacher);
     student_show_free(&p.show);
-    stage_close(&p.stage);
-    return code ? args_fail("ode_init", code) : exit_code;
+    return stage_close(&p.stage, code, exit_code);
 }

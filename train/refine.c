@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "train/refine_step.h"
@@ -78,7 +77,7 @@ static int judge_update(struct program *p, int index, int heads_only) {
 static int warm_up_heads(struct program *p) {
     long updates = p->stage.config.refine.head_warmup;
     struct optimiser_report judge;
-    while (p->warmed < updates && !stage_stopped()) {
+    while (p->warmed < updates && !stage_stopped(&p->stage)) {
         TRY(next_pair(p, 0));
         TRY(judge_update(p, 0, 1));
         p->warmed++;
@@ -169,6 +168,5 @@ int main(int argc, char **argv) {
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
     refine_step_free(&p.step);
     student_show_free(&p.show);
-    stage_close(&p.stage);
-    return code ? args_fail("refine", code) : exit_code;
+    return stage_close(&p.stage, code, exit_code);
 }

@@ -58,6 +58,7 @@
         REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "1: none")
 
 static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
+const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const recompute_names[] = {"none", "block", NULL};
 static const char *const level_names[] = {"shifted_uniform", "logit_normal", NULL};
 static const char *const history_names[] = {"own", "last", NULL};
@@ -75,6 +76,11 @@ static const struct config_field fields[] = {
     INT("nonfinite_limit", nonfinite_limit, 1, 1000000, "10", "updates skipped in a row that stop the run"),
     INT("frames", frames, 2, CLIP_FRAMES_MAX, "13", "latent frames of a training clip: the reference and whole chunks"),
     INT("samples", samples, 1, 64, "4", "held-out clips shown"),
+
+    CHOICE("comm.transport", comm.transport, comm_transports, "auto", "between the processes of a job"),
+    REAL("comm.timeout", comm.timeout, 0.1, 1e6, "25",
+         "seconds without a sign of life, or behind the others, that end it"),
+    REAL("comm.connect_timeout", comm.connect_timeout, 0.1, 1e6, "60", "seconds for all processes to come"),
 
     INT("shard.zero", shard.zero, 0, 3, "0", "divided over ranks: 1 optimiser state, 2 gradients, 3 weights too"),
     {"shard.offload", CONFIG_BOOL, AT(shard.offload), 0, 1, "false", NULL, 0, 0, "optimiser state in host memory"},

@@ -29,6 +29,13 @@ struct stage_config {
 };
 enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
 
+/* The processes of a job (kernels/comm.h). */
+enum run_transport { TRANSPORT_AUTO, TRANSPORT_SINGLE, TRANSPORT_TCP, TRANSPORT_MPI, TRANSPORT_NCCL };
+extern const char *const comm_transports[];
+struct comm_config {
+    int transport;                   /* enum run_transport */
+    double timeout, connect_timeout; /* seconds */
+};
 /* How networks are divided over ranks (model/shard.h). */
 struct shard_config {
     int zero;    /* 0 to 3 */
@@ -124,6 +131,7 @@ struct run_config {
     int nonfinite_limit; /* updates skipped in a row that stop a run */
     int frames;          /* latent frames F of a training clip: 1 + chunks C */
     int samples;         /* held-out clips shown */
+    struct comm_config comm;
     struct shard_config shard;
     struct dit_config model;
     struct rollout_config rollout;

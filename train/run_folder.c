@@ -14,19 +14,35 @@ static int make(struct run_folder *run) {
     return file_make_folders(path);
 }
 
-int run_folder_open(struct run_folder *run, const char *path) {
-    char log_path[FILE_PATH_MAX];
+static int name(struct run_folder *run, const char *path) {
     memset(run, 0, sizeof *run);
     run->lock = -1;
     if (!*path) return error_set(ERR_USAGE, "a run needs a folder");
     TRY(file_join(run->path, sizeof run->path, path, "")); /* with a slash at the end */
     run->path[strlen(run->path) - (strlen(run->path) > 1)] = 0;
+    return OK;
+}
+
+static int open_log(const struct run_folder *run, const char *file) {
+    char path[FILE_PATH_MAX];
+    TRY(file_join(path, sizeof path, run->path, file));
+    return log_open(path);
+}
+
+int run_folder_open(struct run_folder *run, const char *path) {
+    TRY(name(run, path));
     TRY(make(run));
     TRY(file_lock(run->path, &run->lock));
-    int code = file_join(log_path, sizeof log_path, run->path, "log.txt");
-    if (!code) code = log_open(log_path);
+    int code = open_log(run, "log.txt");
     if (code) run_folder_close(run);
     return code;
+}
+
+int run_folder_follow(struct run_folder *run, const char *path, int rank) {
+    char file[48];
+    TRY(name(run, path));
+    snprintf(file, sizeof file, "log.rank%d.txt", rank);
+    return open_log(run, file);
 }
 
 int run_folder_newest(const struct run_folder *run, char *path, size_t size) {

@@ -1,7 +1,7 @@
 /* run_folder.h: the folder of one run (docs/formats.md):
-     lock, config.yaml (resolved), log.txt, metrics.jsonl, events.out.tfevents.*, checkpoints/step_XXXXXXXX.h5 (+ .sum),
+     lock, config.yaml (resolved), log.txt (log.rank1.txt, ... of a job's other ranks), metrics.jsonl, events.out.tfevents.*, checkpoints/step_XXXXXXXX.h5 (+ .sum),
      samples/step_XXXXXXXX[_WHAT].EXT
-   One process at a time: a second is refused with a line that names the first one's pid. */
+   One job at a time: a second is refused with a line that names the first one's process and host. */
 #ifndef TRAIN_RUN_FOLDER_H
 #define TRAIN_RUN_FOLDER_H
 
@@ -18,6 +18,8 @@ struct run_folder {
 };
 /* Makes the folders, takes the lock, appends to log.txt from here on. */
 int run_folder_open(struct run_folder *run, const char *path);
+/* For the other ranks of the job: no lock and nothing written but log.rankN.txt. */
+int run_folder_follow(struct run_folder *run, const char *path, int rank);
 /* The newest whole training state to resume from; "" when there is none. Damaged ones are skipped with a log line. */
 int run_folder_newest(const struct run_folder *run, char *path, size_t size);
 /* Saves config.yaml and opens the metrics. last_step: that of the state resumed from, -1 for a fresh run. A fresh run in

@@ -1,7 +1,6 @@
 /* stage.c: see stage.h. */
 #include "train/stage.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,17 +14,6 @@
 
 enum { WORKSPACE_MIB = 64, RANKS_MAX = 65536 };
 
-/* The one thing that a signal handler may touch. */
-static volatile sig_atomic_t signalled;
-
-static void on_signal(int number) { signalled = number; }
-
-static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 /* ---- command line, config, network ---- */
 
 /* The processes of the job, or those that a plan asks for; and which samples are this one's. */
@@ -35,7 +23,6 @@ static int open_ranks(struct stage *s, const char *asked) {
     long ranks = asked ? strtol(asked, &end, 10) : 0;
     if (asked && (!s->plan || *end || ranks < 1 || ranks > RANKS_MAX))
         return error_set(ERR_USAGE, "--ranks: expected a number from 1 to %d, with --plan", RANKS_MAX);
-    if (!s->plan) TRY(comm_open(&s->comm, &(struct comm_options){.config = s->config_text}));
     s->ranks = s->plan ? (asked ? (int)ranks : 1) : s->comm.size;
     TRY(sharding_open(&s->shards, s->plan ? NULL : &s->comm, s->ranks, c->shard.zero));
     if (c->shard.offload) s->shards.host = &s->offload_memory;
@@ -71,7 +58,7 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     TRY(run_config_load(&s->config, args.words[0], args.overrides, args.override_count));
     TRY(run_config_text(&s->config, &s->config_text));
     s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
-    TRY(device_init(s->config.threads));
+    TRY(stage_join(s));
     TRY(dit_create(&s->net, &s->config.model, 0));
     s->table = &s->net.table;
     TRY(open_ranks(s, ranks));
@@ -120,6 +107,7 @@ enum { DEVICE_ARENAS = 4, ARENAS = 6 };
 /* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
 static void print_work(const struct stage *s, const void *program) {
     struct step_work work = {.count = 0};
+    if (!s->options.work) return; /* a stage that does not count it */
     s->options.work(program, &work);
     printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops);
     if (s->ranks > 1)
@@ -210,17 +198,19 @@ static int load_shown(struct stage *s) {
     return code;
 }
 
-int stage_begin(struct stage *s, int *resumed) {
-    char path[FILE_PATH_MAX];
-    catch_signals();
-    TRY(file_join(path, sizeof path, s->config.run, s->options.name));
-    TRY(run_folder_open(&s->folder, path));
+static int open_data(struct stage *s) {
     TRY(dataset_open(&s->set, s->config.data));
     int code = check_data(s);
     if (code) return error_context(code, "%s", s->config.data);
     TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
     if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
-    TRY(load_shown(s));
+    return load_shown(s);
+}
+
+int stage_begin(struct stage *s, int *resumed) {
+    stage_catch_signals();
+    TRY(stage_open_folder(s));
+    TRY(stage_agree(s, open_data(s)));
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
     if (*resumed) s->saved_step = s->step;
     return OK;
@@ -229,7 +219,8 @@ int stage_begin(struct stage *s, int *resumed) {
 int stage_ready(struct stage *s) {
     int count;
     const struct config_field *fields = run_config_fields(&count);
-    TRY(run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step));
+    int code = s->comm.rank ? OK : run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step);
+    TRY(stage_agree(s, code));
     struct loader_config config = {.seed = (uint64_t)s->config.seed,
                                    .batch = s->settings->batch,
                                    .first = s->share.first,
@@ -242,15 +233,18 @@ int stage_ready(struct stage *s) {
     log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
              s->table->values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
              device_threads());
+    if (s->ranks > 1) log_line("%s: rank %d of %d", s->options.name, s->comm.rank, s->ranks);
+    comm_busy(&s->comm, NULL);
     return device_sync();
 }
 
-void stage_close(struct stage *s) {
+int stage_close(struct stage *s, int code, int exit_code) {
+    if (code) exit_code = stage_leave(s, code); /* first: the others wait, and the text is still the reason */
     train_state_wait(&s->saved);
     if (s->loader) loader_close(s->loader);
     if (s->codec.state) codec_close(&s->codec);
     if (s->set) dataset_close(s->set);
-    if (s->folder.lock >= 0) run_folder_close(&s->folder);
+    run_folder_close(&s->folder);
     free(s->shown_truth);
     free(s->config_text);
     device_workspace(NULL, 0);
@@ -265,13 +259,12 @@ void stage_close(struct stage *s) {
     dit_destroy(&s->net);
     memset(s, 0, sizeof *s);
     s->folder.lock = -1;
+    return exit_code;
 }
 
 /* ---- steps ---- */
 
-int stage_stopped(void) { return signalled != 0; }
-
-int stage_goes_on(const struct stage *s) { return s->step < s->settings->steps && !signalled; }
+int stage_goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
 
 int stage_next_batch(struct stage *s) {
     TRY(loader_next(s->loader, &s->batch));
@@ -300,7 +293,7 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
                                        {"ms", 1000 * s->step_seconds},
                                        {"skipped", account->skipped}};
     for (int i = 0; i < extra_count; i++) list[OWN + i] = extra[i];
-    TRY(metrics_write(s->folder.metrics, step + 1, list, OWN + extra_count));
+    if (s->folder.metrics) TRY(metrics_write(s->folder.metrics, step + 1, list, OWN + extra_count));
 
     char line[512], eta[32];
     clock_text((double)(s->settings->steps - step - 1) * s->step_seconds, eta, sizeof eta);
@@ -329,7 +322,7 @@ int stage_save_due(const struct stage *s) {
 }
 
 int stage_save(struct stage *s) {
-    TRY(metrics_sync(s->folder.metrics));
+    if (s->folder.metrics) TRY(metrics_sync(s->folder.metrics));
     struct state_keeping keeping = {s->settings->keep, s->settings->keep_every, s->config_text};
     TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, &keeping));
     s->saved_step = s->step;
@@ -337,11 +330,11 @@ int stage_save(struct stage *s) {
 }
 
 int stage_finish(struct stage *s, int *exit_code) {
+    if (s->comm_code) return s->comm_code; /* why it stopped */
     if (s->saved_step != s->step) TRY(stage_save(s));
     TRY(train_state_wait(&s->saved));
-    *exit_code = signalled ? 128 + signalled : 0;
+    *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
-    log_line("%s: %s after step %ld", s->options.name, signalled ? "stopped by a signal, saved," : "done",
-             (long)s->step);
+    log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);
     return device_sync();
 }

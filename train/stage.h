@@ -5,6 +5,8 @@
      while (stage_goes_on) { stage_next_batch; the step; stage_count; report; stage_sample_due / stage_save_due }
      -> stage_finish -> stage_close
 
+   A stage may be several processes (ranks): all go through the same calls. The first one logs to stderr, writes metrics,
+   samples and states; the others log to files of their own.
    Steps count from 0; the number shown and saved is how many are done. Folder: RUN/NAME (run_folder.h). */
 #ifndef TRAIN_STAGE_H
 #define TRAIN_STAGE_H
@@ -32,6 +34,9 @@ struct stage {
     struct dit net;
     const struct param_table *table; /* of the stage's network: net's, unless the program says another */
     struct comm comm;                /* of all ranks */
+    int stop;                        /* the signal that ends the run, agreed; 0: none */
+    int comm_code;                   /* of the agreement */
+    int told;                        /* the error was another rank's, which prints it */
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
@@ -67,12 +72,15 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
 int stage_begin(struct stage *s, int *resumed);
 /* After the fresh start or the resume: config, metrics, loader. */
 int stage_ready(struct stage *s);
-void stage_close(struct stage *s);
+/* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
+   returns: `code`, or exit_code where it is OK. */
+int stage_close(struct stage *s, int code, int exit_code);
 
-/* SIGINT or SIGTERM came: save and leave. */
-int stage_stopped(void);
+/* SIGINT, SIGTERM or SIGUSR1 came to some rank, or the job has failed (stage_finish returns that): save and leave. All
+   ranks ask at the same places and hear the same. */
+int stage_stopped(struct stage *s);
 /* More steps to do, and no signal came. */
-int stage_goes_on(const struct stage *s);
+int stage_goes_on(struct stage *s);
 int stage_next_batch(struct stage *s);
 /* The steps begin: what came before does not count as their time. */
 void stage_start_clock(struct stage *s);
@@ -96,5 +104,17 @@ int stage_show_frames(struct stage *s, const char *label, const float *truth, co
 /* `path` of the config, or RUN/stage when it is empty. */
 int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size);
 enum dit_memory stage_memory_kind(const struct stage_config *settings);
+
+/* ---- stage_job.c, for stage.c ---- */
+
+/* Joins the other processes of the job; starts the device. Only the first rank's lines go to stderr from here on. */
+int stage_join(struct stage *s);
+/* comm_agree, for what any rank may fail at while the others wait. */
+int stage_agree(struct stage *s, int code);
+/* The first rank makes the run folder and holds its lock; the others follow. */
+int stage_open_folder(struct stage *s);
+void stage_catch_signals(void);
+/* Tells the others of the error and prints it, unless it was another's. Returns code. */
+int stage_leave(struct stage *s, int code);
 
 #endif

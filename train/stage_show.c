@@ -90,6 +90,7 @@ static struct show show_of(const struct stage *s) {
 static size_t pixel_count(const struct show *w) { return (size_t)w->clips * (size_t)w->frames * frame_size(w); }
 
 int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made) {
+    if (s->comm.rank) return OK; /* all ranks have made the same */
     struct show w = show_of(s);
     w.truth = truth;
     w.made = made;
@@ -101,7 +102,7 @@ int stage_show_frames(struct stage *s, const char *label, const float *truth, co
     return code;
 }
 
-int stage_show(struct stage *s, const char *label, const real *latents) {
+static int show_alone(struct stage *s, const char *label, const real *latents) {
     struct show w = show_of(s);
     size_t values = (size_t)s->shown * (size_t)s->config.frames * (size_t)s->codec.channels * (size_t)s->codec.h *
                     (size_t)s->codec.w;
@@ -117,5 +118,13 @@ int stage_show(struct stage *s, const char *label, const real *latents) {
     free(host);
     free(truth);
     free(made);
+    return code;
+}
+
+int stage_show(struct stage *s, const char *label, const real *latents) {
+    if (s->comm.rank) return OK;
+    comm_busy(&s->comm, "writing samples");
+    int code = show_alone(s, label, latents);
+    comm_busy(&s->comm, NULL);
     return code;
 }

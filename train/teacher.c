@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoints/pretrained.h"
@@ -119,6 +118,5 @@ int main(int argc, char **argv) {
     teacher_step_free(&p.step);
     sampler_free(&p.sampler);
     shard_free(&p.shown);
-    stage_close(&p.stage);
-    return code ? args_fail("teacher", code) : exit_code;
+    return stage_close(&p.stage, code, exit_code);
 }

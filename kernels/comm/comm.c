@@ -108,13 +108,10 @@ int comm_broadcast_host(struct comm *comm, void *buffer, long bytes, int root) {
 }
 
 int comm_all_gather_host(struct comm *comm, void *all, const void *own, long bytes) {
-    long *counts = malloc((size_t)comm->size * sizeof *counts);
-    if (!counts) return error_set(ERR_DEVICE, "out of memory for the counts of %d ranks", comm->size);
+    long *counts = comm->scratch ? comm->scratch->counts : &bytes;
     for (int r = 0; r < comm->size; r++) counts[r] = bytes;
-    int code =
-        run(comm, &(struct comm_call){.kind = COMM_ALL_GATHER, .to = all, .from = own, .to_counts = counts, .host = 1});
-    free(counts);
-    return code;
+    return run(comm,
+               &(struct comm_call){.kind = COMM_ALL_GATHER, .to = all, .from = own, .to_counts = counts, .host = 1});
 }
 
 static double combine(enum comm_combine how, double a, double b) {
@@ -126,16 +123,14 @@ static double combine(enum comm_combine how, double a, double b) {
 
 int comm_values(struct comm *comm, enum comm_combine how, double *values, int n) {
     if (n < 0 || n > COMM_VALUES) return error_set(ERR_USAGE, "comm_values: %d values, at most %d", n, COMM_VALUES);
-    double *all = malloc((size_t)comm->size * COMM_VALUES * sizeof *all);
-    if (!all) return error_set(ERR_DEVICE, "out of memory for the values of %d ranks", comm->size);
-    int code = comm_all_gather_host(comm, all, values, n * (long)sizeof *values);
-    for (int i = 0; i < n && !code; i++) {
+    double own[COMM_VALUES], *all = comm->scratch ? comm->scratch->values : own;
+    TRY(comm_all_gather_host(comm, all, values, n * (long)sizeof *values));
+    for (int i = 0; i < n; i++) {
         values[i] = all[i];
         for (int r = 1; r < comm->size; r++)
             values[i] = combine(how, values[i], all[(size_t)r * (size_t)n + (size_t)i]);
     }
-    free(all);
-    return code;
+    return OK;
 }
 
 struct outcome {

@@ -72,13 +72,18 @@ static void destroy(struct comm_link *l) {
     if (l->queue.calls) comm_queue_close(&l->queue);
     rounds_close(&l->rounds);
     if (l->wire) l->how->close(l);
+    free(l->scratch.counts);
+    free(l->scratch.values);
     free(l->members);
     free(l);
 }
 
 static int fill(struct comm_link *l, const int *members, struct comm_link *whole, int colour, int key) {
     l->members = calloc((size_t)l->size, sizeof *l->members);
-    if (!l->members) return error_set(ERR_DEVICE, "out of memory for %d ranks", l->size);
+    l->scratch.counts = calloc((size_t)l->size, sizeof *l->scratch.counts);
+    l->scratch.values = calloc((size_t)l->size * COMM_VALUES, sizeof *l->scratch.values);
+    if (!l->members || !l->scratch.counts || !l->scratch.values)
+        return error_set(ERR_DEVICE, "out of memory for %d ranks", l->size);
     memcpy(l->members, members, (size_t)l->size * sizeof *members);
     TRY(rounds_open(&l->rounds, l->rank, l->size));
     l->rounds.link = l;
@@ -110,7 +115,8 @@ static int create(struct comm *comm, const struct comm_link *as, const int *memb
         destroy(l);
         return code;
     }
-    *comm = (struct comm){.rank = l->rank, .size = l->size, .transport = &comm_linked, .link = l, .index = -1};
+    *comm = (struct comm){
+        .rank = l->rank, .size = l->size, .transport = &comm_linked, .link = l, .index = -1, .scratch = &l->scratch};
     count_locals(comm);
     return OK;
 }

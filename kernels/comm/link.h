@@ -28,6 +28,7 @@ struct comm_link {
     int parts; /* made of it */
     struct rounds rounds;
     struct comm_queue queue;
+    struct comm_scratch scratch;
     int greeting;             /* the round under way is that of the headers */
     double finished, longest; /* end of the last call; longest recent time between two calls */
 };

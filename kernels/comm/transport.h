@@ -21,6 +21,11 @@ struct comm_call {
     int root;
     int host; /* the buffers are host memory */
 };
+/* Host memory of a communicator of several ranks, for comm.c: nothing is allocated in a call. The transport's. */
+struct comm_scratch {
+    long *counts;   /* [size] */
+    double *values; /* [size, COMM_VALUES] */
+};
 struct comm_transport {
     const char *name;
     void (*close)(struct comm *comm);
