@@ -67,6 +67,16 @@ static const char text_encoder[] =
     "blocks.0.ffn.gate.0.weight 5 6\nblocks.0.ffn.fc1.weight 5 6\nblocks.0.ffn.fc2.weight 6 5\n"
     "blocks.0.pos_embedding.embedding.weight 32 2\n";
 
+/* As much as its sizes are read from; the rest is missing, which is found after config.json. */
+static const char video_autoencoder[] =
+    "encoder.conv1.weight 4 12 3 3 3\nconv2.weight 4 4 1 1 1\ndecoder.head.0.gamma 4 1 1 1\n"
+    "encoder.downsamples.0.downsamples.0.residual.2.weight 4 4 3 3 3\n"
+    "encoder.downsamples.0.downsamples.0.residual.6.weight 4 4 3 3 3\n"
+    "encoder.downsamples.0.downsamples.1.time_conv.weight 4 4 3 1 1\n"
+    "encoder.downsamples.1.downsamples.0.residual.6.weight 4 4 3 3 3\n"
+    "encoder.downsamples.1.downsamples.1.time_conv.weight 4 4 3 1 1\n"
+    "encoder.downsamples.2.downsamples.0.residual.6.weight 4 4 3 3 3\n";
+
 static int with_config(const char *tensors, const char *name, const unsigned char *json, size_t size,
                        int (*try)(const char *path)) {
     char path[160];
@@ -97,7 +107,7 @@ int fuzz_model_config(const unsigned char *data, size_t size) {
     case 'w':
         return with_config(text_encoder, "config.json", json, size - 1, try_wan_config);
     case 'v':
-        return with_config("decoder.conv1.weight 4 4 3 3 3\n", "config.json", json, size - 1, try_vae);
+        return with_config(video_autoencoder, "config.json", json, size - 1, try_vae);
     case 'a':
         return with_config("feature_projection.projection.weight 4 4\n", "config.json", json, size - 1, try_wav2vec2);
     case 'p':
