@@ -37,7 +37,9 @@ static struct model {
     int height, width;
     struct vae vae;
     struct params params;
-} models[2] = {{.kind = "wan21", .height = 16, .width = 24}, {.kind = "wan22", .height = 32, .width = 48}};
+} models[3] = {{.kind = "wan21", .height = 16, .width = 24},
+               {.kind = "wan22", .height = 32, .width = 48},
+               {.kind = "odd", .height = 16, .width = 24}};
 
 static void *allocated(size_t bytes) {
     void *p = malloc(bytes);
@@ -247,9 +249,17 @@ static int start(void **state) {
     device_poison(1);
     int code = device_init(2);
     if (!code) code = safetensors_open(&file, "tests/golden/vae.safetensors");
-    for (int i = 0; i < 2 && !code; i++) {
+    for (int i = 0; i < 3 && !code; i++) {
         struct vae_config config;
-        small_vae_config(&config, i, Z);
+        small_vae_config(&config, i > 0, Z);
+        if (i == 2) { /* other multiples, stages, blocks and steps in time than any published model */
+            config.encoder_base = 6;
+            config.decoder_base = 10;
+            config.stages = 3;
+            config.res_blocks = 1;
+            memcpy(config.mult, (int[]){1, 2, 1}, 3 * sizeof(int));
+            memcpy(config.halve_time, (int[]){1, 1, 0}, 3 * sizeof(int));
+        }
         code = vae_create(&models[i].vae, &config);
         if (!code) load_weights(&models[i]);
     }
@@ -259,7 +269,7 @@ static int start(void **state) {
 
 static int stop(void **state) {
     (void)state;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         device_free(models[i].params.weights);
         vae_destroy(&models[i].vae);
     }
@@ -273,6 +283,8 @@ int main(void) {
         {"wan21_decode", decoder, NULL, NULL, &models[0]},
         {"wan22_encode", encoder, NULL, NULL, &models[1]},
         {"wan22_decode", decoder, NULL, NULL, &models[1]},
+        {"odd_encode", encoder, NULL, NULL, &models[2]},
+        {"odd_decode", decoder, NULL, NULL, &models[2]},
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, start, stop);

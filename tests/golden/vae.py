@@ -4,7 +4,7 @@ and shapes of the full-size ones.
 
 Pinned: torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/vae.py
 All in float64, rounded to float32 at the end. Shapes hide nothing: H != W, channels change between stages, two latent
-frames after the first one. Weights and inputs are made by weights.py from the original Wan names ("KIND." in front).
+frames after the first one. Weights and inputs are made by weights.py from the original Wan names ("wan21." or "wan22." in front).
 The encoder's deviations are not used: the mean is the latent.
 """
 import os
@@ -23,9 +23,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FRAMES = 9
 COMMON = dict(dim_mult=[1, 2, 4, 4], num_res_blocks=2, temperal_downsample=[False, True, True])
 RESIDUAL = dict(is_residual=True, in_channels=12, out_channels=12, patch_size=2, scale_factor_spatial=16)
-SMALL = {  # kind: config, pixels
+SMALL = {  # name: config, pixels
     "wan21": (dict(base_dim=8, z_dim=4, **COMMON), (16, 24)),
     "wan22": (dict(base_dim=8, decoder_base_dim=16, z_dim=4, **COMMON, **RESIDUAL), (32, 48)),
+    # other multiples, stages, blocks and steps in time than any published model
+    "odd": (dict(base_dim=6, decoder_base_dim=10, z_dim=4, dim_mult=[1, 2, 1], num_res_blocks=1,
+                 temperal_downsample=[True, True], **RESIDUAL), (16, 24)),
 }
 FULL = {
     "wan21": dict(base_dim=96, z_dim=16, **COMMON),
@@ -34,16 +37,16 @@ FULL = {
 }
 
 
-def original(name, residual):
-    """Diffusers' parameter name as the original Wan's."""
+def original(name, residual, blocks=2):
+    """Diffusers' parameter name as the original Wan's, with that many residual blocks in an encoder stage."""
     def flat(match, per_stage):  # 2.1 numbers the decoder's layers through
         return str(int(match.group(1)) * per_stage + int(match.group(2)))
 
     if residual:
         name = re.sub(r"^encoder\.down_blocks\.(\d+)\.resnets\.", r"encoder.downsamples.\1.downsamples.", name)
-        name = re.sub(r"^encoder\.down_blocks\.(\d+)\.downsampler\.", r"encoder.downsamples.\1.downsamples.2.", name)
+        name = re.sub(r"^encoder\.down_blocks\.(\d+)\.downsampler\.", rf"encoder.downsamples.\1.downsamples.{blocks}.", name)
         name = re.sub(r"^decoder\.up_blocks\.(\d+)\.resnets\.", r"decoder.upsamples.\1.upsamples.", name)
-        name = re.sub(r"^decoder\.up_blocks\.(\d+)\.upsampler\.", r"decoder.upsamples.\1.upsamples.3.", name)
+        name = re.sub(r"^decoder\.up_blocks\.(\d+)\.upsampler\.", rf"decoder.upsamples.\1.upsamples.{blocks + 1}.", name)
     else:
         name = re.sub(r"^encoder\.down_blocks\.", "encoder.downsamples.", name)
         name = re.sub(r"^decoder\.up_blocks\.(\d+)\.resnets\.(\d+)", lambda m: "decoder.upsamples." + flat(m, 4), name)
@@ -60,9 +63,11 @@ def original(name, residual):
     return name
 
 
-def fill(model, kind):
+def fill(model):
     """Gammas about 1; the decoder's last layer small, so that few pixels leave [-1, 1]."""
-    weights.fill(model, rename=lambda n: kind + "." + original(n, kind == "wan22"),
+    residual, blocks = model.config.is_residual, model.config.num_res_blocks
+    kind = "wan22." if residual else "wan21."
+    weights.fill(model, rename=lambda n: kind + original(n, residual, blocks),
                  mean=lambda n: 1.0 if n.endswith("gamma") else 0.0,
                  deviation=lambda n: 0.03 if n.startswith("decoder.conv_out") else 0.1)
 
@@ -70,9 +75,9 @@ def fill(model, kind):
 out = {}
 for kind, (config, (height, width)) in SMALL.items():
     model = AutoencoderKLWan(**config)
-    fill(model, kind)
+    fill(model)
     model = model.double().eval()
-    scale = 16 if kind == "wan22" else 8
+    scale = (config.get("patch_size") or 1) * 2 ** (len(config["dim_mult"]) - 1)
     pixels = weights.values(kind + ".pixels", (1, 3, FRAMES, height, width), 0.5)
     latents = weights.values(kind + ".latents", (1, 4, 1 + FRAMES // 4, height // scale, width // scale), 1.0)
     with torch.no_grad():
