@@ -21,6 +21,8 @@ size_t piece_row_floats(const struct prepare_config *c) {
     return latent_floats(c) + (size_t)c->tracks * T * (size_t)c->audio_dim + 2 * T;
 }
 
+enum { LARGE_JUDGED = 3 }; /* latent frames that a large codec's report decodes */
+
 /* What a clip needs while it is cut. */
 struct cutter {
     const struct prepare_config *config;
@@ -52,10 +54,12 @@ static int encode_window(struct cutter *cut) {
     return OK;
 }
 
-/* Squared error of the codec over a window, for the report. */
+/* Squared error of the codec over a window, for the report; over the start of it where decoding is much more work than
+   encoding. */
 static int judge(struct cutter *cut) {
-    int T = prepare_window(cut->config), F = cut->config->frames, out = 0;
+    int F = cut->config->frames, out = 0;
     size_t latent = latent_floats(cut->config) / (size_t)F;
+    if (codec_is_external(cut->codec->name) && F > LARGE_JUDGED) F = LARGE_JUDGED;
     codec_decode_reset(cut->codec);
     for (int f = 0; f < F; f++, cut->beat(cut->user)) {
         int made = codec_decode(cut->codec, cut->row + (size_t)f * latent, 1,
@@ -63,7 +67,7 @@ static int judge(struct cutter *cut) {
         if (made < 0) return -made;
         out += made;
     }
-    size_t n = (size_t)T * frame_floats(cut->config);
+    size_t n = (size_t)out * frame_floats(cut->config);
     double sum = 0;
     for (size_t i = 0; i < n; i++)
         sum += ((double)cut->back[i] - cut->window[i]) * ((double)cut->back[i] - cut->window[i]);
