@@ -1,4 +1,5 @@
-/* attention.c: attention of kernels.h: by cuDNN where it takes the problem, else by the own kernels. */
+/* attention.c: attention of kernels.h: by cuDNN where it takes the problem, else by the own kernels, on tensor cores where
+   rows are aligned. */
 #include "kernels/cuda/attention.h"
 #include "kernels/device.h"
 
@@ -12,7 +13,8 @@ void attention_forward(elem *o, real *lse, const elem *q, const struct attention
                        long S, long H, long D, real scale) {
     struct attention a = {ranges, count, B, S, H, D, scale};
     if (!head_fits(D) || B * S * H <= 0) return;
-    if (!attention_cudnn_forward(o, lse, q, &a)) attention_plain_forward(o, lse, q, &a);
+    if (attention_cudnn_forward(o, lse, q, &a) || attention_mma_forward(o, lse, q, &a)) return;
+    attention_plain_forward(o, lse, q, &a);
 }
 
 void attention_backward(elem *dq, const elem *dout, const elem *o, const real *lse, const elem *q,
@@ -22,6 +24,6 @@ void attention_backward(elem *dq, const elem *dout, const elem *o, const real *l
     real *delta = workspace_push(sizeof(real) * (size_t)(B * S * H));
     if (!delta) return;
     attention_delta(delta, dout, o, B, S, H, D);
-    attention_plain_backward(dq, dout, lse, delta, q, &a);
+    if (!attention_mma_backward(dq, dout, lse, delta, q, &a)) attention_plain_backward(dq, dout, lse, delta, q, &a);
     workspace_pop(delta);
 }
