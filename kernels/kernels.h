@@ -170,6 +170,13 @@ void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B
 /* The inverse rotation of real gradients, added: y += rotate(x, -1) */
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
                       long x_stride, long y_stride);
+/* RMSNorm over the whole row and the rotation in one pass: normed = RMS(x) w (rounded to elem; NULL: not wanted),
+   y = rotate(normed). x, y [B, n, H, D] packed, rstd [B n]; sample b of normed starts at b normed_stride. */
+void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
+                          const real *sin, long B, long n, long H, long D, long normed_stride, real eps);
+/* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows; all packed; dx may equal dy */
+void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
+                           const real *cos, const real *sin, long B, long n, long H, long D);
 
 /* ---- attention ----
    q, o [B, S, H, D]. Keys and values come as a list of ranges, each [B, length, H, D] with its own distance between

@@ -82,9 +82,17 @@ static int self_ranges(const struct dit_pass *pass, int block, const struct dit_
     return count + 1;
 }
 
-static void rope(const struct dit_pass *pass, elem *x, int sign) {
-    long n = pass->F * pass->P, stride = n * pass->d;
-    rope_apply(x, x, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, n, pass->H, pass->D, stride, stride, sign);
+/* RMSNorm and rotation of queries or keys; normed, at a stride, is what the cache wants. */
+static void norm_rope(const struct dit_pass *pass, elem *y, elem *normed, long stride, real *rstd, const elem *raw,
+                      const elem *w) {
+    rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
+                         pass->F * pass->P, pass->H, pass->D, stride, pass->eps);
+}
+
+static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw, const elem *raw, const real *rstd,
+                               const elem *w) {
+    rmsnorm_rope_backward(grad, dw, grad, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
+                          pass->F * pass->P, pass->H, pass->D);
 }
 
 /* ---- forward ---- */
@@ -100,15 +108,12 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
     linear_forward(own->k_raw, q->y, w + at->k_w, w + at->k_b, N, d, d, 0);
     linear_forward(own->v, q->y, w + at->v_w, w + at->v_b, N, d, d, 0);
-    rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
-    rmsnorm_forward(own->k, own->k_rstd, own->k_raw, w + at->norm_k, N, d, pass->eps);
+    norm_rope(pass, q->q, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
+    norm_rope(pass, own->k, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw, w + at->norm_k);
     if (kv) {
         size_t bytes = (size_t)(tokens * d) * sizeof(elem), pitch = (size_t)kv->stride * sizeof(elem);
-        mem_copy_rows(kv->k[block], pitch, own->k, bytes, bytes, (size_t)pass->B);
         mem_copy_rows(kv->v[block], pitch, own->v, bytes, bytes, (size_t)pass->B);
     }
-    rope(pass, q->q, 1);
-    rope(pass, own->k, 1);
     TRY(seq_exchange(pass, q->q, SEQ_TOKENS_TO_HEADS));
     TRY(seq_exchange(pass, own->k, SEQ_TOKENS_TO_HEADS));
     TRY(seq_exchange(pass, own->v, SEQ_TOKENS_TO_HEADS));
@@ -236,12 +241,17 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
     TRY(seq_exchange(pass, b->dq, SEQ_HEADS_TO_TOKENS));
     TRY(seq_exchange(pass, b->dk, SEQ_HEADS_TO_TOKENS));
     TRY(seq_exchange(pass, b->dv, SEQ_HEADS_TO_TOKENS));
-    rope(pass, b->dq, -1);
-    rope(pass, b->dk, -1);
-    if (gradients->dk_own) add_own(pass, b->dk, gradients->dk_own[block]);
     if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
-    rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, N, d);
-    rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, N, d);
+    norm_rope_backward(pass, b->dq, grad_at(g, at->norm_q), q->q_raw, q->q_rstd, w + at->norm_q);
+    if (gradients->dk_own) { /* what later chunks collected is a gradient at the keys before they turn */
+        long stride = pass->F * pass->P * d;
+        rope_apply(b->dk, b->dk, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, pass->F * pass->P, pass->H,
+                   pass->D, stride, stride, -1);
+        add_own(pass, b->dk, gradients->dk_own[block]);
+        rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, N, d);
+    } else {
+        norm_rope_backward(pass, b->dk, grad_at(g, at->norm_k), own->k_raw, own->k_rstd, w + at->norm_k);
+    }
     linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
     linear_grads(g, at->k_w, at->k_b, b->dk, q->y, N, d, d);
     linear_grads(g, at->v_w, at->v_b, b->dv, q->y, N, d, d);

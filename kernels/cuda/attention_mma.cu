@@ -34,7 +34,8 @@ __device__ static inline struct mma_place mma_place_of_block(const struct mma_si
 }
 
 /* `rows` rows of a head, H D apart, as N rows of W in shared memory; zero where there is none. */
-template <int W, int N> __device__ static inline void rows_load(elem *tile, const elem *from, long rows, const struct mma_sizes &s) {
+template <int W, int N>
+__device__ static inline void rows_load(elem *tile, const elem *from, long rows, const struct mma_sizes &s) {
     for (int t = threadIdx.x; t < N * (W / 8); t += MMA_THREADS) {
         int r = t / (W / 8), d = t % (W / 8) * 8;
         uint4 v = {};
@@ -44,8 +45,7 @@ template <int W, int N> __device__ static inline void rows_load(elem *tile, cons
 }
 
 /* sum [SIDE / 8] = this warp's 16 rows of `rows` times the SIDE rows of `side`, all of width W: scores. */
-template <int W>
-__device__ static inline void rows_dot(float (&sum)[SIDE / 8][4], const elem *rows, const elem *side) {
+template <int W> __device__ static inline void rows_dot(float (&sum)[SIDE / 8][4], const elem *rows, const elem *side) {
 #pragma unroll
     for (int n = 0; n < SIDE / 8; n++)
 #pragma unroll
@@ -181,7 +181,8 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     rows_store<W>(o + ((at.b * s.S + row) * s.H + at.h) * s.D, NULL, sum, factor, rows - mine, s);
     for (int half = 0; half < 2; half++)
         if (threadIdx.x % 4 == 0 && mine + lane_row(2 * half) < rows)
-            lse[(at.b * s.H + at.h) * s.S + row + lane_row(2 * half)] = most[half] * 0.69314718055994530942f + logf(total[half]);
+            lse[(at.b * s.H + at.h) * s.S + row + lane_row(2 * half)] =
+                most[half] * 0.69314718055994530942f + logf(total[half]);
 }
 
 /* ---- backward ---- */
@@ -284,8 +285,8 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     float scale[2] = {s.scale, s.scale}, one[2] = {1, 1};
     rows_store<W>(range.dk ? range.dk + packed : NULL, range.dk_sum ? range.dk_sum + k_at + row : NULL, dk, scale,
                   rows - mine, s);
-    rows_store<W>(range.dv ? range.dv + packed : NULL, range.dv_sum ? range.dv_sum + v_at + row : NULL, dv, one, rows - mine,
-                  s);
+    rows_store<W>(range.dv ? range.dv + packed : NULL, range.dv_sum ? range.dv_sum + v_at + row : NULL, dv, one,
+                  rows - mine, s);
 }
 
 /* ---- launches ---- */
@@ -295,7 +296,8 @@ static int mma_takes(const struct attention *a, const elem *q, const elem *other
     int takes = a->D % 8 == 0 && a->D <= HEAD_MAX && aligned16(q) && aligned16(other);
     for (int r = 0; r < a->count; r++) {
         const struct attention_range *range = &a->ranges[r];
-        takes = takes && aligned16(range->k) && aligned16(range->v) && range->k_stride % 8 == 0 && range->v_stride % 8 == 0;
+        takes =
+            takes && aligned16(range->k) && aligned16(range->v) && range->k_stride % 8 == 0 && range->v_stride % 8 == 0;
     }
     return takes;
 }

@@ -218,6 +218,17 @@ static void rope_back(struct problem *p) {
     rope_apply(p->grad[0], p->dout[0], p->saved[0], p->saved[1], B, TOKENS, H, D, PACKED / B, PACKED / B, -1);
     rope_add_inverse(p->grad[0], p->dout[1], p->saved[0], p->saved[1], B, TOKENS, H, D, PACKED / B, PACKED / B);
 }
+static void norm_rope(struct problem *p) {
+    static const int position[] = {0, 4, 9};
+    struct rope_axes axes = {D, 2, 1, 1, 1e4, 100};
+    rope_table(p->saved[0], p->saved[1], &axes, position, F, 2, 2);
+    rmsnorm_rope_forward(p->out[0], NULL, p->saved[2], p->in[0], p->in[1], p->saved[0], p->saved[1], B, TOKENS, H, D, 0,
+                         1e-6);
+}
+static void norm_rope_back(struct problem *p) {
+    rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1], B,
+                          TOKENS, H, D);
+}
 
 /* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for them. */
 enum { S = 5, K0 = 3, K1 = 2, K2 = 4, TOKEN = H * D, GAP = 3 };
@@ -380,6 +391,7 @@ static const struct gradient_case cases[] = {
      {ROWS * WIDTH, ROWS *WIDTH},
      {ROWS * WIDTH}},
     {"rope", rope, rope_back, {PACKED}, {PACKED, PACKED}, {TABLE, TABLE}},
+    {"rmsnorm_rope", norm_rope, norm_rope_back, {PACKED, H * D}, {PACKED}, {TABLE, TABLE, B *TOKENS}},
     {"attention",
      attention,
      attention_back,

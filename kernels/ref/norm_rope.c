@@ -1,0 +1,20 @@
+/* norm_rope.c: RMSNorm and rotation in one, as the definition: one after the other. Backends whose kernels are bound by
+   memory make it one pass. */
+#include "kernels/kernels.h"
+#include "kernels/device.h"
+
+void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
+                          const real *sin, long B, long n, long H, long D, long normed_stride, real eps) {
+    KERNEL_SCOPE;
+    long sample = n * H * D, stride = normed ? normed_stride : sample;
+    elem *to = normed ? normed : y;
+    for (long b = 0; b < B; b++) rmsnorm_forward(to + b * stride, rstd + b * n, x + b * sample, w, n, H * D, eps);
+    rope_apply(y, to, cos, sin, B, n, H, D, stride, sample, 1);
+}
+
+void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
+                           const real *cos, const real *sin, long B, long n, long H, long D) {
+    KERNEL_SCOPE;
+    rope_apply(dx, dy, cos, sin, B, n, H, D, n * H * D, n * H * D, -1);
+    rmsnorm_backward(dx, dw, dx, x, rstd, w, B * n, H * D);
+}
