@@ -26,6 +26,8 @@ struct session;
 int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
 void session_close(struct session *session);
 const struct student_description *session_student(const struct session *session);
+/* The student's codec; encoding or decoding with it ends the stream: begin again. */
+struct codec *session_codec(struct session *session);
 int session_chunk_frames(const struct session *session); /* video frames a chunk: 4 C */
 
 /* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame 0). */

@@ -3,7 +3,7 @@
      evaluate_real DATA_CONFIG.yaml source=FOLDER --student FOLDER --out FOLDER [--mouth x0,y0,x1,y1]
    Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
    and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
-   control, which should be near 0). Writes OUT/report.json, OUT/sheet.png and OUT/real.mp4 (real beside generated). */
+   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass. Writes OUT/report.json, OUT/sheet.png and OUT/real.mp4 (real beside generated). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -28,6 +28,8 @@ enum { FRAMES_MAX = 25 * 60, SHEET_CLIPS = 4, SHEET_COLUMNS = 12 };
 struct real_clip {
     int frames;
     float *energy_real, *energy_made; /* [frames] */
+    float *energy_codec;              /* [copied] */
+    int copied;                       /* frames that the codec gives back: whole latent frames */
 };
 struct pool { /* a correlation, each clip's mean removed */
     double xx, yy, xy;
@@ -93,6 +95,24 @@ static int keep_sheet(struct real_evaluation *e, int clip) {
     return OK;
 }
 
+/* The real frames through the codec, into e->made. */
+static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
+    struct codec *codec = session_codec(e->session);
+    int count = 1 + (clip->frames - 1) / 4;
+    float *latents = malloc(sizeof *latents * (size_t)count * (size_t)codec->channels * (size_t)(codec->h * codec->w));
+    if (!latents) return error_set(ERR_DEVICE, "out of memory for a clip's latents");
+    codec_encode_reset(codec);
+    codec_decode_reset(codec);
+    int got = codec_encode(codec, e->real, clip->frames, latents);
+    if (got == count) got = codec_decode(codec, latents, count, e->made);
+    free(latents);
+    clip->copied = 1 + 4 * (count - 1);
+    if (got != clip->copied) return got < 0 ? -got : error_set(ERR_DEVICE, "the codec gave %d frames", got);
+    struct clip copy = {e->made, clip->copied, e->height, e->width};
+    measure_motion_energy(&copy, &e->mouth, clip->energy_codec);
+    return OK;
+}
+
 static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     char path[FILE_PATH_MAX];
     TRY(file_join(path, sizeof path, e->config.source, entry->path));
@@ -105,8 +125,10 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     padded = calloc((size_t)(2 * want) + 1, sizeof *padded); /* the sound, then a silent other party */
     clip->energy_real = calloc((size_t)clip->frames + 1, sizeof(float));
     clip->energy_made = calloc((size_t)clip->frames + 1, sizeof(float));
-    int code =
-        padded && clip->energy_real && clip->energy_made ? OK : error_set(ERR_DEVICE, "out of memory for a clip");
+    clip->energy_codec = calloc((size_t)clip->frames + 4, sizeof(float));
+    int code = padded && clip->energy_real && clip->energy_made && clip->energy_codec
+                   ? OK
+                   : error_set(ERR_DEVICE, "out of memory for a clip");
     if (!code) memcpy(padded, pcm, sizeof *padded * (size_t)(samples < want ? samples : want));
     free(pcm);
     struct dialogue_sound sound = {.frames = clip->frames, .agent = padded, .user = padded ? padded + want : NULL};
@@ -119,12 +141,14 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
         measure_motion_energy(&made, &e->mouth, clip->energy_made);
         if (e->count < SHEET_CLIPS) code = keep_sheet(e, e->count);
         if (!code) code = film(e, clip->frames, padded);
+        if (!code) code = copy_by_codec(e, clip);
         if (!code) e->count++;
     }
     if (code) { /* not counted: the next clip takes its place */
         free(clip->energy_real);
         free(clip->energy_made);
-        clip->energy_real = clip->energy_made = NULL;
+        free(clip->energy_codec);
+        clip->energy_real = clip->energy_made = clip->energy_codec = NULL;
     }
     free(padded);
     return code;
@@ -150,15 +174,17 @@ static void pool_add(struct pool *p, const float *x, const float *y, int n) {
 static double correlation(const struct pool *p) { return p->xx > 0 && p->yy > 0 ? p->xy / sqrt(p->xx * p->yy) : 0; }
 
 static int write_report(const struct real_evaluation *e, const char *out) {
-    struct pool same = {0, 0, 0}, shuffled = {0, 0, 0};
-    double moved = 0, made = 0;
+    struct pool same = {0, 0, 0}, shuffled = {0, 0, 0}, codec = {0, 0, 0};
+    double moved = 0, made = 0, copied = 0;
     for (int i = 0; i < e->count; i++) {
         const struct real_clip *a = &e->clips[i], *b = &e->clips[(i + 1) % e->count];
         pool_add(&same, a->energy_made, a->energy_real, a->frames);
+        pool_add(&codec, a->energy_codec, a->energy_real, a->copied);
         pool_add(&shuffled, a->energy_made, b->energy_real, a->frames < b->frames ? a->frames : b->frames);
         for (int f = 2; f < a->frames; f++) {
             moved += a->energy_real[f];
             made += a->energy_made[f];
+            copied += f < a->copied ? a->energy_codec[f] : a->energy_real[f];
         }
     }
     cJSON *root = cJSON_CreateObject();
@@ -166,6 +192,8 @@ static int write_report(const struct real_evaluation *e, const char *out) {
     cJSON_AddNumberToObject(root, "mouth_motion_correlation", correlation(&same));
     cJSON_AddNumberToObject(root, "mouth_motion_correlation_shuffled", correlation(&shuffled));
     cJSON_AddNumberToObject(root, "mouth_motion_amount", moved > 0 ? made / moved : 0);
+    cJSON_AddNumberToObject(root, "codec_motion_correlation", correlation(&codec));
+    cJSON_AddNumberToObject(root, "codec_motion_amount", moved > 0 ? copied / moved : 0);
     cJSON_AddNumberToObject(root, "rtf", (e->times.network + e->times.codec) * VIDEO_RATE / (double)e->times.frames);
     char path[FILE_PATH_MAX], *text = cJSON_Print(root);
     int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
@@ -230,6 +258,7 @@ static void close_evaluation(struct real_evaluation *e) {
     for (int i = 0; e->clips && i < e->count; i++) {
         free(e->clips[i].energy_real);
         free(e->clips[i].energy_made);
+        free(e->clips[i].energy_codec);
     }
     for (int i = 0; i < 2 * SHEET_CLIPS; i++) free(e->sheet[i]);
     free(e->clips);
