@@ -288,8 +288,10 @@ struct optim_state {
     double norm_squared; /* of all gradients, summed by grad_norm_add */
     float norm;          /* its root */
     float clip;          /* factor for the gradients: min(1, max_norm/norm) */
-    int32_t nonfinite;   /* 1: this update is skipped */
+    int32_t nonfinite;   /* 1: this update is skipped: not finite, or a spike */
+    int32_t spiked;      /* 1: the norm is a spike (grad_norm_spike) */
     int32_t skipped_in_row, skipped;
+    float typical;   /* running mean of the norms of updates made; 0: none yet */
     int64_t updates; /* made so far: Adam's t */
 };
 #endif
@@ -297,6 +299,9 @@ void grad_norm_begin(struct optim_state *state);
 void grad_norm_add(struct optim_state *state, const real *grad, long n);
 /* Sharded gradients: the sum of n ranks' sums so far, in their order, becomes this one's. all: device [n] */
 void grad_norm_combine(struct optim_state *state, const struct optim_state *all, long n);
+/* Before grad_norm_end: after `warmup` updates a norm above `factor` times the running mean (0.98 of it and 0.02 of each
+   update's norm) is a spike, which is skipped and leaves the mean as it is. */
+void grad_norm_spike(struct optim_state *state, real factor, long warmup);
 /* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
 /* AdamW with decoupled decay on master weights (Loshchilov 2019); writes the elem copy; no-op when state says skip */

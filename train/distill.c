@@ -82,7 +82,7 @@ static int warm_up_critic(struct program *p) {
         p->warmed++;
         p->stage.saved_step = -1;
         optimiser_report(&p->step.matching.critic, (long)p->critic_updates - 2, &critic);
-        if (critic.skipped_in_row >= p->stage.config.nonfinite_limit)
+        if (critic.skipped_in_row >= p->stage.config.faults.after)
             return error_set(ERR_NUMERIC, "critic warm-up: loss or gradient was not finite %ld times in a row",
                              critic.skipped_in_row);
         if (p->warmed % 10 == 0)
@@ -114,6 +114,10 @@ static int train(struct program *p) {
         TRY(one_step(p));
         TRY(report_to(p, (long)s->step - 2));
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
+        if (s->fault) {
+            TRY(stage_roll_back(s, &p->reported));
+            continue;
+        }
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "distilled", &p->step.student));
         stage_start_clock(s);

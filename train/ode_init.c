@@ -115,8 +115,10 @@ static int record(struct program *p) {
 /* ---- regression ---- */
 
 static int read_batch(struct program *p) {
-    struct random_address address = {
-        .seed = (uint64_t)p->stage.config.seed, .step = (uint64_t)p->stage.step, .purpose = RANDOM_DATA_ORDER};
+    struct random_address address = {.seed = (uint64_t)p->stage.config.seed,
+                                     .step = (uint64_t)p->stage.step,
+                                     .purpose = RANDOM_DATA_ORDER,
+                                     .pass = (int)p->stage.rollbacks};
     int number = (int)random_below(&address, 0, p->batches);
     struct condition_batch one;
     for (int i = 0; i < p->stage.share.count; i++) {
@@ -147,6 +149,10 @@ static int train(struct program *p) {
         stage_count(s);
         TRY(report_to(p, (long)s->step - 2));
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
+        if (s->fault) {
+            TRY(stage_roll_back(s, &p->reported));
+            continue;
+        }
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "causal", &p->step.student));
         stage_start_clock(s);

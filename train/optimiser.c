@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "model/transfer.h"
 
-enum { STAGE_ELEMENTS = 1 << 22 };
+enum { STAGE_ELEMENTS = 1 << 22, SPIKE_WARMUP = 20 };
 
 static const char *const array_names[OPTIMISER_ARRAYS] = {"master weights", "first moments", "second moments",
                                                           "averaged weights"};
@@ -189,6 +189,7 @@ static int close_norm(struct optimiser *o, int first_slice) {
         TRY(sharding_collect(shards, o->all, o->state, sizeof *o->state));
         grad_norm_combine(o->state, o->all, shards->ranks);
     }
+    if (o->config.spike > 0) grad_norm_spike(o->state, (real)o->config.spike, SPIKE_WARMUP);
     grad_norm_end(o->state, o->loss, (real)o->config.clip);
     return OK;
 }
@@ -272,6 +273,8 @@ void optimiser_report(struct optimiser *o, long step, struct optimiser_report *r
                                         .norm = (double)state.norm,
                                         .rate = optimiser_rate(&o->config, step, o->steps),
                                         .skipped = state.nonfinite != 0,
+                                        .spiked = state.spiked != 0,
+                                        .typical = (double)state.typical,
                                         .skipped_in_row = state.skipped_in_row,
                                         .updates = (long)state.updates};
 }

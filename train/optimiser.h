@@ -19,7 +19,9 @@
 struct optimiser_report {
     long step; /* -1: that step's account is not there */
     double loss, norm, rate;
-    int skipped; /* 1: that step was non-finite */
+    int skipped;    /* 1: that step was non-finite or a spike */
+    int spiked;     /* 1: a spike */
+    double typical; /* running mean of the norms */
     long skipped_in_row, updates;
 };
 

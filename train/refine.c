@@ -84,7 +84,7 @@ static int warm_up_heads(struct program *p) {
         p->stage.saved_step = -1;
         if (p->warmed == updates) refine_heads_warm(&p->step);
         optimiser_report(&p->step.judge, (long)p->judge_updates - 2, &judge);
-        if (judge.skipped_in_row >= p->stage.config.nonfinite_limit)
+        if (judge.skipped_in_row >= p->stage.config.faults.after)
             return error_set(ERR_NUMERIC, "warm-up of the heads: loss or gradient was not finite %ld times in a row",
                              judge.skipped_in_row);
         if (p->warmed % 5 == 0)
@@ -120,6 +120,10 @@ static int train(struct program *p) {
         TRY(one_step(p));
         TRY(report_to(p, (long)s->step - 2));
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
+        if (s->fault) {
+            TRY(stage_roll_back(s, &p->reported));
+            continue;
+        }
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "refined", &p->step.student));
         stage_start_clock(s);

@@ -59,6 +59,8 @@
 
 static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
+static const char *const fault_names[] = {"stop", "rollback", NULL};
+static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
 static const char *const recompute_names[] = {"none", "block", NULL};
 static const char *const level_names[] = {"shifted_uniform", "logit_normal", NULL};
 static const char *const history_names[] = {"own", "last", NULL};
@@ -73,7 +75,14 @@ static const struct config_field fields[] = {
     PATH("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
-    INT("nonfinite_limit", nonfinite_limit, 1, 1000000, "10", "updates skipped in a row that stop the run"),
+    REAL("faults.spike", faults.spike, 0, 1e6, "0",
+         "skip updates whose gradient norm is this many times the mean; 0: none"),
+    INT("faults.after", faults.after, 1, 1000000, "10", "updates skipped in a row that are a fault"),
+    CHOICE("faults.then", faults.then, fault_names, "stop",
+           "stop, or rollback to the last state and on with other batches"),
+    CHOICE("faults.checkpoint", faults.checkpoint, checkpoint_names, "stop",
+           "when a checkpoint cannot be written (a full disk): stop, or go_on without it"),
+    INT("faults.rollbacks", faults.rollbacks, 1, 1000, "3", "rollbacks without a new state in between before it stops"),
     INT("frames", frames, 2, CLIP_FRAMES_MAX, "13", "latent frames of a training clip: the reference and whole chunks"),
     INT("samples", samples, 1, 64, "4", "held-out clips shown"),
 
@@ -239,6 +248,10 @@ int run_config_load(struct run_config *config, const char *path, const char *con
     memcpy(config->rollout.sigma, config->sigma, sizeof config->sigma);
     if (!config->data[0] && snprintf(config->data, RUN_PATH, "%s/data.h5", config->run) >= RUN_PATH)
         return error_set(ERR_USAGE, "run: the path is too long");
+    struct optimiser_config *all[] = {&config->teacher.stage.optimiser, &config->ode_init.stage.optimiser,
+                                      &config->distill.stage.optimiser, &config->distill.score.critic,
+                                      &config->refine.stage.optimiser,  &config->refine.critic};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) all[i]->spike = config->faults.spike;
     int code = check(config);
     return code ? error_context(code, "%s", path ? path : "config") : OK;
 }

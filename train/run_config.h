@@ -16,6 +16,7 @@ struct optimiser_config {
     double lr, beta1, beta2, eps, decay, clip;
     long warmup, cooldown;  /* updates of linear rise from 0 and of linear fall to 0 at the end */
     double ema, ema_warmup; /* min(ema, (1 + u)/(ema_warmup + u)) */
+    double spike;           /* fault_config's, for all optimisers of a run */
 };
 /* What every stage has. */
 struct stage_config {
@@ -36,6 +37,17 @@ struct comm_config {
     int transport;                   /* enum run_transport */
     double timeout, connect_timeout; /* seconds */
 };
+/* What becomes of updates that would do harm: they are skipped and counted; `after` of them in a row are a fault. */
+enum fault_then { FAULT_STOP, FAULT_ROLL_BACK };
+enum fault_checkpoint { CHECKPOINT_STOP, CHECKPOINT_GO_ON };
+struct fault_config {
+    double spike;   /* a gradient norm above this many times its running mean is skipped too; 0: off */
+    int after;      /* skipped in a row */
+    int then;       /* enum fault_then: end the run, or go back to the last state and on with other batches */
+    int rollbacks;  /* at most, without a new state in between */
+    int checkpoint; /* enum fault_checkpoint: one that cannot be written (a full disk) ends the run, or does not */
+};
+
 /* How networks are divided over ranks (model/shard.h). */
 struct shard_config {
     int zero;    /* 0 to 3 */
@@ -128,9 +140,9 @@ struct run_config {
     char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */
     long seed;
     int threads;
-    int nonfinite_limit; /* updates skipped in a row that stop a run */
-    int frames;          /* latent frames F of a training clip: 1 + chunks C */
-    int samples;         /* held-out clips shown */
+    struct fault_config faults;
+    int frames;  /* latent frames F of a training clip: 1 + chunks C */
+    int samples; /* held-out clips shown */
     struct comm_config comm;
     struct shard_config shard;
     struct dit_config model;

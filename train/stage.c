@@ -94,6 +94,7 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
     train_state_begin(&s->saved, &s->shards, &s->share);
     train_state_integer(&s->saved, "step", &s->step);
     train_state_integer(&s->saved, "batches", &s->batches);
+    train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
     TRY(layout(program, &s->state_memory, &s->activation_memory));
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->batch_memory, &s->staging_memory);
@@ -216,11 +217,7 @@ int stage_begin(struct stage *s, int *resumed) {
     return OK;
 }
 
-int stage_ready(struct stage *s) {
-    int count;
-    const struct config_field *fields = run_config_fields(&count);
-    int code = s->comm.rank ? OK : run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step);
-    TRY(stage_agree(s, code));
+static int open_loader(struct stage *s) {
     struct loader_config config = {.seed = (uint64_t)s->config.seed,
                                    .batch = s->settings->batch,
                                    .first = s->share.first,
@@ -229,7 +226,26 @@ int stage_ready(struct stage *s) {
                                    .drop_text = s->options.drop_text,
                                    .drop_audio = s->options.drop_audio,
                                    .latents = 1};
-    TRY(loader_open(&s->loader, s->set, &config, (uint64_t)s->batches));
+    return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
+}
+
+int stage_restart_data(struct stage *s) {
+    if (s->folder.metrics) { /* the first rank's */
+        metrics_close(s->folder.metrics);
+        s->folder.metrics = NULL;
+        TRY(metrics_open(&s->folder.metrics, s->folder.path, (long)s->step));
+    }
+    loader_close(s->loader);
+    s->loader = NULL;
+    return open_loader(s);
+}
+
+int stage_ready(struct stage *s) {
+    int count;
+    const struct config_field *fields = run_config_fields(&count);
+    int code = s->comm.rank ? OK : run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step);
+    TRY(stage_agree(s, code));
+    TRY(open_loader(s));
     log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
              s->table->values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
              device_threads());
@@ -304,11 +320,8 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
     snprintf(line + used, sizeof line - (size_t)used, "  %.0f ms/step  ETA %s", 1000 * s->step_seconds, eta);
     log_status("%s", line);
     if ((step + 1) % s->settings->log_every == 0 || step + 1 == s->settings->steps) log_line("%s", line);
-    if (account->skipped) log_line("step %ld: loss or gradient is not finite: update skipped", step + 1);
-    if (account->skipped_in_row >= s->config.nonfinite_limit)
-        return error_set(ERR_NUMERIC, "step %ld: loss or gradient was not finite %ld times in a row", step + 1,
-                         account->skipped_in_row);
-    return OK;
+    TRY(stage_checkpoint_ended(s, train_state_poll(&s->saved)));
+    return stage_check_skips(s, step, account);
 }
 
 int stage_sample_due(const struct stage *s) {
@@ -318,21 +331,23 @@ int stage_sample_due(const struct stage *s) {
 
 int stage_save_due(const struct stage *s) {
     if (s->step == s->settings->steps) return 1;
-    return s->settings->save_every && s->step % s->settings->save_every == 0;
+    return s->settings->save_every && s->step % s->settings->save_every == 0 && !s->skipping;
 }
 
 int stage_save(struct stage *s) {
     if (s->folder.metrics) TRY(metrics_sync(s->folder.metrics));
     struct state_keeping keeping = {s->settings->keep, s->settings->keep_every, s->config_text};
+    TRY(stage_checkpoint_ended(s, train_state_wait(&s->saved)));
     TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, &keeping));
     s->saved_step = s->step;
+    s->rolled_back = 0;
     return OK;
 }
 
 int stage_finish(struct stage *s, int *exit_code) {
     if (s->comm_code) return s->comm_code; /* why it stopped */
     if (s->saved_step != s->step) TRY(stage_save(s));
-    TRY(train_state_wait(&s->saved));
+    TRY(train_state_wait(&s->saved)); /* the last one is not done without */
     *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
     log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);

@@ -49,6 +49,9 @@ struct stage {
     int64_t step;             /* steps done */
     int64_t batches;          /* batches taken from the loader */
     int64_t saved_step;       /* -1: none */
+    int64_t rollbacks;        /* of the whole run: saved */
+    int rolled_back;          /* since the last state */
+    int skipping, fault;      /* the last update was skipped; too many were: stage_roll_back is due */
     /* the share of the batch, on the host and on the device */
     const struct loader_batch *batch;
     real *clips; /* [share, F, C, H, W] */
@@ -90,6 +93,15 @@ void stage_count(struct stage *s);
    ERR_NUMERIC when too many updates in a row were skipped. */
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
                  int extra_count);
+/* In place of stage_report where there is no step to report on: what is to be done about the account's skips. ERR_NUMERIC
+   where the run ends; s->fault where it goes back. */
+int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
+/* s->fault: back to the last state, which was saved before the updates in question; on with batches that were not seen
+   yet. *reported: the last step reported. */
+int stage_roll_back(struct stage *s, long *reported);
+/* For stage files: an asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */
+int stage_checkpoint_ended(struct stage *s, int code);
+int stage_restart_data(struct stage *s);
 int stage_sample_due(const struct stage *s);
 int stage_save_due(const struct stage *s);
 int stage_save(struct stage *s);

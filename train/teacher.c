@@ -69,6 +69,10 @@ static int train(struct program *p) {
         stage_count(s);
         TRY(report_to(p, (long)s->step - 2));
         if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
+        if (s->fault) {
+            TRY(stage_roll_back(s, &p->reported));
+            continue;
+        }
         if (stage_save_due(s)) TRY(stage_save(s));
         if (stage_sample_due(s)) TRY(show(p));
         stage_start_clock(s);

@@ -121,7 +121,8 @@ static int put_network(struct state_writer *w, const struct saved_network *n) {
         snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
         TRY(state_put_integer(w, name, counts[i]));
     }
-    return OK;
+    snprintf(name, sizeof name, "%s/typical_norm", n->name);
+    return state_put_floats(w, name, &n->account.typical, 0, NULL);
 }
 
 static int put_all(struct state_writer *w, const struct train_state *s, const char *config) {

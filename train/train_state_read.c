@@ -82,8 +82,11 @@ static int get_network(struct state_reader *r, struct saved_network *n) {
         snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
         TRY(state_get_integer(r, name, &counts[i]));
     }
+    float typical = 0; /* states of before it was kept have none */
+    snprintf(name, sizeof name, "%s/typical_norm", n->name);
+    if (state_has(r, name)) TRY(state_get_floats(r, name, &typical, 1));
     struct optim_state state = {
-        .updates = counts[0], .skipped = (int32_t)counts[1], .skipped_in_row = (int32_t)counts[2]};
+        .typical = typical, .updates = counts[0], .skipped = (int32_t)counts[1], .skipped_in_row = (int32_t)counts[2]};
     mem_upload(o->state, &state, sizeof state);
     optimiser_publish(o);
     return device_sync();

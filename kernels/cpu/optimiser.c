@@ -8,6 +8,7 @@
 void grad_norm_begin(struct optim_state *state) {
     KERNEL_SCOPE;
     state->norm_squared = 0;
+    state->spiked = 0;
 }
 
 /* In double, sixteen sums side by side. */
@@ -43,11 +44,19 @@ void grad_norm_combine(struct optim_state *state, const struct optim_state *all,
     state->norm_squared = sum;
 }
 
+void grad_norm_spike(struct optim_state *state, real factor, long warmup) {
+    KERNEL_SCOPE;
+    float norm = (float)sqrt(state->norm_squared);
+    if (!isfinite(norm)) return;
+    state->spiked = state->updates >= warmup && state->typical > 0 && norm > factor * state->typical;
+    if (!state->spiked) state->typical = state->typical > 0 ? 0.98f * state->typical + 0.02f * norm : norm;
+}
+
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm) {
     KERNEL_SCOPE;
     state->norm = (float)sqrt(state->norm_squared); /* a NaN or an infinity anywhere in the gradients ends up here */
     state->clip = max_norm > 0 && state->norm > max_norm ? (float)(max_norm / state->norm) : 1;
-    state->nonfinite = !isfinite(state->norm) || (loss && !isfinite(*loss));
+    state->nonfinite = state->spiked || !isfinite(state->norm) || (loss && !isfinite(*loss));
     if (state->nonfinite) {
         state->skipped++;
         state->skipped_in_row++;

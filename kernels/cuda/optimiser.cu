@@ -2,7 +2,10 @@
    not asked. Arrays are whole arenas, one launch each. */
 #include "kernels/cuda/total.cuh"
 
-void grad_norm_begin(struct optim_state *state) { mem_zero(&state->norm_squared, sizeof state->norm_squared); }
+void grad_norm_begin(struct optim_state *state) {
+    mem_zero(&state->norm_squared, sizeof state->norm_squared);
+    mem_zero(&state->spiked, sizeof state->spiked);
+}
 
 /* Four gradients at a time where they are aligned: this reads the largest array of a step and computes next to nothing. */
 struct square_four {
@@ -38,10 +41,21 @@ void grad_norm_combine(struct optim_state *state, const struct optim_state *all,
     LAUNCH(grad_norm_combine_kernel, 1, 1, 0, state, all, n);
 }
 
+__global__ void grad_norm_spike_kernel(struct optim_state *state, real factor, long warmup) {
+    float norm = (float)sqrt(state->norm_squared);
+    if (!isfinite(norm)) return;
+    state->spiked = state->updates >= warmup && state->typical > 0 && norm > factor * state->typical;
+    if (!state->spiked) state->typical = state->typical > 0 ? 0.98f * state->typical + 0.02f * norm : norm;
+}
+
+void grad_norm_spike(struct optim_state *state, real factor, long warmup) {
+    LAUNCH(grad_norm_spike_kernel, 1, 1, 0, state, factor, warmup);
+}
+
 __global__ void grad_norm_end_kernel(struct optim_state *state, const real *loss, real max_norm) {
     state->norm = (float)sqrt(state->norm_squared); /* a NaN or an infinity anywhere in the gradients ends up here */
     state->clip = max_norm > 0 && state->norm > max_norm ? max_norm / state->norm : 1;
-    state->nonfinite = !isfinite(state->norm) || (loss && !isfinite(*loss));
+    state->nonfinite = state->spiked || !isfinite(state->norm) || (loss && !isfinite(*loss));
     if (state->nonfinite) {
         state->skipped++;
         state->skipped_in_row++;

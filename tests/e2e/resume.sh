@@ -126,7 +126,7 @@ refused 3 'light decoder' "$BIN/teacher" configs/tiny.yaml run="$work/other" dat
     decoder=tests/golden/dit.safetensors
 refused 4 'not finite' "$BIN/teacher" configs/tiny.yaml run="$work/nan" data="$work/data.h5" teacher.optimiser.lr=1 \
     teacher.optimiser.warmup=0 teacher.optimiser.clip=0 teacher.optimiser.beta2=0 teacher.optimiser.eps=1e-20 \
-    teacher.steps=400 nonfinite_limit=3
+    teacher.steps=400 faults.after=3
 
 [ "$failed" -eq 0 ] || tail -n 40 "$work/log"
 echo "$passed passed, $failed failed"

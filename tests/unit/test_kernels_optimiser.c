@@ -106,10 +106,39 @@ static void combines_ranks(struct trial *t, const long *s) {
     device_free(device);
 }
 
+/* Sizes: updates of warm-up. Ten quiet updates, one of twelve times their norm, one quiet one; both implementations. */
+static void skips_spikes(struct trial *t, const long *s) {
+    struct optim_state start = {0}, *device = state_on_device(&start), oracle = start;
+    struct buffer *grad = make(t, REAL, INPUT, 1), *loud = make(t, REAL, INPUT, 1);
+    put(grad, 0, 2);
+    put(loud, 0, 24);
+    load(t);
+    for (int i = 0; i < 12; i++) {
+        struct buffer *g = i == 10 ? loud : grad;
+        grad_norm_begin(device);
+        ref_grad_norm_begin(&oracle);
+        grad_norm_add(device, dev(g), 1);
+        ref_grad_norm_add(&oracle, val(g), 1);
+        grad_norm_spike(device, 10, s[0]);
+        ref_grad_norm_spike(&oracle, 10, s[0]);
+        grad_norm_end(device, NULL, 1);
+        ref_grad_norm_end(&oracle, NULL, 1);
+        struct optim_state now = state_of(device);
+        int skipped = i == 10 && s[0] <= 10;
+        expect_near(t, "spiked", now.spiked, skipped);
+        expect_near(t, "nonfinite", now.nonfinite, skipped);
+        expect_near(t, "typical", now.typical, oracle.typical);
+        expect_near(t, "typical, by hand", now.typical, i < 10 || skipped || s[0] <= 10 ? 2 : i == 10 ? 2.44 : 2.4312);
+    }
+    expect_near(t, "updates", (double)state_of(device).updates, s[0] <= 10 ? 11 : 12);
+    device_free(device);
+}
+
 static const struct kernel_case optimiser[] = {
     {"grad_norm, adamw_update, ema_update", step, 4,
      (const long[][CASE_SIZES]){{1, 0}, {3, 1}, {31, 5}, {33, 1000}, {1000, 0}, {4099, 20000}, {0}}},
     {"non-finite gradients", refuses_nonfinite, 3, (const long[][CASE_SIZES]){{3}, {33}, {1000}, {0}}},
+    {"grad_norm_spike", skips_spikes, 1, (const long[][CASE_SIZES]){{1}, {10}, {20}, {0}}},
     {"grad_norm_combine", combines_ranks, 1, (const long[][CASE_SIZES]){{1}, {2}, {3}, {8}, {0}}},
 };
 

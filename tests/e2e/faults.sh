@@ -1,0 +1,106 @@
+#!/bin/sh
+# faults.sh: updates that would do harm are skipped and counted, end the run or take it back to the last state, by
+# configuration; a checkpoint that cannot be written (files may not grow: what a full disk looks like to the writer) leaves
+# the one before whole and says so in one line, and the run ends or goes on, by configuration; states that are marked stay.
+# Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/faults.sh
+BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-bf16}
+export OMP_WAIT_POLICY=passive
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+passed=0 failed=0
+
+verdict() { # verdict OK TEXT
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $2"
+    fi
+}
+
+teacher() { # teacher RUN OVERRIDES...: log in RUN.log
+    name=$1
+    shift
+    "$BIN/teacher" configs/tiny.yaml run="$work/$name" data="$work/data.h5" threads=1 teacher.sample_every=0 "$@" \
+        >"$work/$name.log" 2>&1
+    code=$?
+}
+states() { ls "$work/$1/teacher/checkpoints" 2>/dev/null | grep -c 'h5$'; }
+newest() { ls "$work/$1/teacher/checkpoints"/*.h5 2>/dev/null | tail -n 1; }
+
+"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+
+# ---- updates ----
+
+teacher spikes teacher.steps=60 faults.spike=1.5 faults.after=50
+verdict $code "spikes are skipped: exit code $code"
+grep -q 'more than 1.5 times the mean' "$work/spikes.log"
+verdict $? "no update was a spike"
+[ "$(grep -c '"skipped": 1' "$work/spikes/teacher/metrics.jsonl")" -ge 1 ]
+verdict $? "the metrics count no skipped update"
+[ "$(wc -l <"$work/spikes/teacher/metrics.jsonl")" -eq 60 ]
+verdict $? "the metrics have $(wc -l <"$work/spikes/teacher/metrics.jsonl") lines of 60"
+
+# With a threshold below the mean every update after the first twenty is a spike: back, back, and no further.
+teacher back teacher.steps=60 teacher.save_every=10 faults.spike=0.01 faults.after=3 faults.then=rollback \
+    faults.rollbacks=2
+[ "$code" -eq 4 ]
+verdict $? "rollbacks that do not help: exit code $code"
+[ "$(grep -c 'back to step 20, on with other batches' "$work/back.log")" -eq 2 ]
+verdict $? "the run went back $(grep -c 'back to step' "$work/back.log") times, not twice to step 20"
+[ "$(grep -c 'again after going back' "$work/back.log")" -eq 1 ]
+verdict $? "the last line does not tell of going back"
+[ "$(basename "$(newest back)")" = step_00000020.h5 ]
+verdict $? "a state was saved among skipped updates: $(newest back)"
+
+# The same run goes on when the reason is gone, and its metrics are whole.
+teacher back teacher.steps=60 teacher.save_every=10
+verdict $code "the run did not go on: exit code $code"
+awk -F'[:,]' '{if ($2 + 0 != NR) bad = 1} END {exit bad || NR != 60}' "$work/back/teacher/metrics.jsonl"
+verdict $? "steps are missing or doubled in the metrics"
+
+teacher stop teacher.steps=60 faults.spike=0.01 faults.after=3
+[ "$code" -eq 4 ]
+verdict $? "faults.then=stop: exit code $code"
+
+# ---- checkpoints ----
+
+teacher whole teacher.steps=8
+teacher full teacher.steps=4 teacher.save_every=2
+size=$(($(stat -c %s "$(newest full)") / 1024))
+# Files may grow to half of a state; the signal that comes with it is ignored, so that writing fails.
+limited() { # limited RUN OVERRIDES...
+    (
+        trap '' XFSZ
+        ulimit -f "$((size / 2 * 2))" # in blocks of 512 bytes
+        teacher "$@"
+        exit "$code"
+    )
+    code=$?
+}
+limited full teacher.steps=8 teacher.save_every=2
+[ "$code" -eq 3 ]
+verdict $? "a full disk: exit code $code"
+[ "$(grep -c 'step_00000006.h5' "$work/full.log")" -eq 1 ]
+verdict $? "not one line about the checkpoint"
+[ "$(basename "$(newest full)")" = step_00000004.h5 ] && "$BIN/inspect" "$(newest full)" >/dev/null
+verdict $? "the state before is not whole"
+ls "$work/full/teacher/checkpoints" | grep -q tmp
+[ $? -ne 0 ]
+verdict $? "half a file was left"
+limited full teacher.steps=8 teacher.save_every=2 faults.checkpoint=go_on
+[ "$code" -eq 3 ] && grep -q 'the run goes on' "$work/full.log" && grep -q 'step 8/8' "$work/full.log"
+verdict $? "faults.checkpoint=go_on: exit code $code, $(tail -n 1 "$work/full.log")"
+teacher full teacher.steps=8 teacher.save_every=2
+verdict $code "after the disk has room again: exit code $code"
+
+teacher marks teacher.steps=4 teacher.save_every=1 teacher.keep=1
+touch "$(newest marks).keep"
+teacher marks teacher.steps=12 teacher.save_every=1 teacher.keep=2 teacher.keep_every=6
+# 4 by its mark, 6 by its step, 11 and 12 as the last two
+[ "$(states marks)" -eq 4 ] && [ -f "$work/marks/teacher/checkpoints/step_00000004.h5" ] &&
+    [ -f "$work/marks/teacher/checkpoints/step_00000006.h5" ]
+verdict $? "states kept: $(ls "$work/marks/teacher/checkpoints" | tr '\n' ' ')"
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
