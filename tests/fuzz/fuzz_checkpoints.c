@@ -14,6 +14,17 @@
 #include "checkpoints/wan_config.h"
 #include "checkpoints/wav2vec2_file.h"
 
+/* Networks of a size that a table may be made for. */
+enum { LAYERS_MAX = 4 };
+
+static void check_tensors(const struct checkpoint *c, struct dit_config config) {
+    struct dit net;
+    config.height = config.width = 4;
+    if (config.layers > LAYERS_MAX || dit_create(&net, &config, 0)) return;
+    weights_check(&net.table, c, WEIGHTS_TRUNK);
+    dit_destroy(&net);
+}
+
 static int try_transformer(const char *path) {
     struct checkpoint c;
     struct dit_config config = {0};
@@ -21,6 +32,7 @@ static int try_transformer(const char *path) {
     int code = checkpoint_dit_config(&c, &config);
     fuzz_promise(code || (config.dim > 0 && config.layers > 0 && config.heads > 0), "a network's sizes are positive");
     if (!code) checkpoint_expect(&c, &config);
+    if (!code) check_tensors(&c, config);
     checkpoint_close(&c);
     return !code;
 }
@@ -48,7 +60,13 @@ static int try_light_decoder(const char *path) {
     struct light_decoder_config config;
     struct safetensors file;
     if (safetensors_open(&file, path)) return 0;
+    struct light_decoder net;
     int code = light_file_describe(&config, &file);
+    if (!code) code = light_decoder_create(&net, &config);
+    if (!code) {
+        code = light_file_check(&net, &file);
+        light_decoder_destroy(&net);
+    }
     safetensors_close(&file);
     return !code;
 }
