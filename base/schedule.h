@@ -21,6 +21,15 @@ int schedule_steps(const double *nominal, int count, double shift, double *sigma
 /* Euler sampler: sigma[0] = 1 > ... > sigma[steps] = 0; sigma[i] = shift(1 - i / steps). The step from i is
    x += v (sigma[i + 1] - sigma[i]). ERR_USAGE as above. */
 int schedule_euler(int steps, double shift, double *sigma);
+/* The levels of a sampler and the timesteps that its network is given: sigma[steps + 1] from the noisiest to 0,
+   timestep[steps].
+     linear     as schedule_euler; t = 1000 sigma
+     wan        sigma_i = shift(0.999 (1 - i/steps)), t = 1000 sigma without its fraction: the original Wan's, and Diffusers'
+                before 0.37
+     diffusers  sigma_i = shift(1 - 0.999 i/steps), sigma_0 = 1 - 1e-6; t alike: Diffusers' from 0.37 on
+   The latter two keep sigma to float, as they do. */
+enum schedule_kind { SCHEDULE_LINEAR, SCHEDULE_WAN, SCHEDULE_DIFFUSERS };
+int schedule_sampler(enum schedule_kind kind, int steps, double shift, double *sigma, double *timestep);
 /* A level for training: u uniform in [0, 1), shifted, kept within [low, high]. */
 double schedule_level(double u, double shift, double low, double high);
 

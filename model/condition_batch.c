@@ -22,6 +22,7 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
     for (int f = 0; f < F; f++) c->positions[f] = f;
     c->text_real = ARENA_TAKE(arena, "text", real, text_count(c));
     c->text = ARENA_TAKE(arena, "text, elem", elem, text_count(c));
+    c->no_text = ARENA_TAKE(arena, "no text", elem, text_count(c));
     for (int s = 0; s < AUDIO_STREAMS; s++) {
         c->features[s] = ARENA_TAKE(arena, "audio features", real, feature_count(c));
         c->mask[s] = ARENA_TAKE(arena, "audio mask", real, mask_count(c));
@@ -42,6 +43,7 @@ void condition_batch_upload(struct condition_batch *c, const struct condition_ho
 void condition_batch_refresh(struct condition_batch *c) {
     elem_from_real(c->text, c->text_real, (long)text_count(c));
     mem_zero(c->silence, window_count(c) * sizeof(elem));
+    mem_zero(c->no_text, text_count(c) * sizeof(elem));
     if (c->audio_dim)
         for (int s = 0; s < AUDIO_STREAMS; s++)
             audio_windows(c->windows[s], c->features[s], c->mask[s], c->B, c->T, c->audio_dim, 0, c->F, 0);

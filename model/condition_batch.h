@@ -24,6 +24,7 @@ struct condition_batch {
     elem *text;                     /* as text_real, for the networks */
     elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D]: features times mask */
     elem *silence;                  /* [B, F, 8, D] zeros: both audio inputs dropped */
+    elem *no_text;                  /* [B, text_len, text_dim] zeros: text dropped, as in training */
 };
 
 /* Device memory from the arena (arena.h: called while planning and once more). */

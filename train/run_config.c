@@ -53,15 +53,21 @@
         REAL(key ".max", member.max, 0, 1, max_default, "largest level")
 
 #define SAMPLER(key, member, steps_default, shift_default, guidance_default)                                           \
-    INT(key ".steps", member.steps, 1, 1000, steps_default, "Euler steps"),                                            \
+    INT(key ".steps", member.steps, 1, 1000, steps_default, "steps of the solver"),                                    \
+        CHOICE(key ".solver", member.solver, solver_names, "euler", "unipc: order 2, for fewer steps"),                \
+        CHOICE(key ".schedule", member.schedule, schedule_names, "linear",                                             \
+               "of the levels; wan, diffusers: as those programs have them, with whole timesteps"),                    \
         REAL(key ".shift", member.shift, 1, 100, shift_default, "of the levels"),                                      \
-        REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "1: none")
+        REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "of audio; 1: none"),                         \
+        REAL(key ".text_guidance", member.text_guidance, 0, 100, "1", "of text; 1: none")
 
 static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
 static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
 static const char *const recompute_names[] = {"none", "block", NULL};
+static const char *const solver_names[] = {"euler", "unipc", NULL};
+static const char *const schedule_names[] = {"linear", "wan", "diffusers", NULL};
 static const char *const level_names[] = {"shifted_uniform", "logit_normal", NULL};
 static const char *const history_names[] = {"own", "last", NULL};
 static const char *const loss_names[] = {"sid", "dmd", NULL};

@@ -63,7 +63,7 @@ struct entry {
     real *device;
     size_t count;
 };
-enum { ENTRIES = 5, FACTS = 7 };
+enum { ENTRIES = 5, FACTS = 10 };
 
 static void list_entries(const struct condition_batch *c, struct entry entries[ENTRIES]) {
     size_t features = (size_t)c->B * c->T * c->audio_dim, mask = (size_t)c->B * c->T;
@@ -78,9 +78,10 @@ static void list_entries(const struct condition_batch *c, struct entry entries[E
 /* What a file must have been made with. */
 static void list_facts(const struct run_config *config, float facts[FACTS]) {
     const struct ode_init_config *o = &config->ode_init;
-    const float list[FACTS] = {(float)o->stage.batch,   (float)config->frames,      (float)o->sampler.steps,
-                               (float)o->sampler.shift, (float)o->sampler.guidance, (float)config->rollout.steps,
-                               (float)config->seed};
+    const float list[FACTS] = {
+        (float)o->stage.batch,      (float)config->frames,          (float)o->sampler.steps, (float)o->sampler.shift,
+        (float)o->sampler.guidance, (float)config->rollout.steps,   (float)config->seed,     (float)o->sampler.solver,
+        (float)o->sampler.schedule, (float)o->sampler.text_guidance};
     memcpy(facts, list, sizeof list);
 }
 
@@ -129,7 +130,10 @@ static int check(const struct trajectory_store *t, struct state_reader *r) {
                                             "ode_init.sampler.shift",
                                             "ode_init.sampler.guidance",
                                             "number of levels in rollout.sigma",
-                                            "seed"};
+                                            "seed",
+                                            "ode_init.sampler.solver",
+                                            "ode_init.sampler.schedule",
+                                            "ode_init.sampler.text_guidance"};
     float facts[FACTS], wanted[FACTS], sigma[ROLLOUT_STEPS_MAX + 1];
     list_facts(t->config, wanted);
     TRY(state_get_floats(r, "made_with", facts, FACTS));

@@ -1,0 +1,239 @@
+/* test_sampler.c: 50-step UniPC trajectories of a small DiT against Diffusers' scheduler and the original Wan's, levels and
+   timesteps with them; text guidance; Euler (tests/golden/sampler.safetensors, made by sampler.py there). Errors are
+   relative to the way that the state went, not to the state. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "checkpoints/names.h"
+#include "checkpoints/safetensors.h"
+#include "kernels/device.h"
+#include "model/sampler.h"
+#include "model/transfer.h"
+#include "tests/golden_weights.h"
+
+enum { BATCH = 2, FRAMES = 3, CHANNELS = 8, HEIGHT = 4, WIDTH = 6 };
+enum { FRAME = CHANNELS * HEIGHT * WIDTH, ALL = BATCH * FRAMES * FRAME };
+
+static const struct dit_config config = {.dim = 64,
+                                         .ffn_dim = 96,
+                                         .heads = 2,
+                                         .layers = 2,
+                                         .in_channels = CHANNELS,
+                                         .out_channels = CHANNELS,
+                                         .height = HEIGHT,
+                                         .width = WIDTH,
+                                         .freq_dim = 256,
+                                         .text_len = 8,
+                                         .text_dim = 32,
+                                         .rope_theta_t = 10000,
+                                         .rope_theta_hw = 10000,
+                                         .eps = 1e-6};
+
+/* In float both sides' velocities are 1e-6 off and the way there adds up and amplifies. In bf16 a velocity is off by
+   sqrt(40) / 256 (tests/golden_dit.h), systematically so where the rounded weights are the cause, and the errors of
+   the 50 add up to no more than the share that each has of the way; guidance 4 takes four of one velocity and three of
+   another. */
+#ifdef TYPE_BF16
+static double bound(double guidance) { return sqrt(40) / 256 * (2 * guidance - 1); }
+#else
+static double bound(double guidance) { return guidance == 1 ? 1e-4 : 1e-3; }
+#endif
+
+static struct safetensors file;
+static struct dit net;
+static struct params params;
+static struct arena memory;
+static struct condition_batch condition;
+static float start[ALL]; /* the reference and noise, [B, F, C, H, W] */
+
+static float *golden(const char *name, const char *part, size_t *count) {
+    char full[64];
+    snprintf(full, sizeof full, "%s.%s", name, part);
+    const struct safetensors_entry *e = safetensors_find(&file, full);
+    if (!e) return NULL;
+    float *values = malloc(e->count * sizeof *values);
+    assert_non_null(values);
+    assert_int_equal(safetensors_read_float(e, values), OK);
+    *count = e->count;
+    return values;
+}
+
+/* The file's levels and timesteps are ours: float's last place in the levels, nothing in whole timesteps. */
+static void check_levels(const char *name, const struct sampler *s) {
+    size_t n, m;
+    float *sigma = golden(name, "sigma", &n), *t = golden(name, "timestep", &m);
+    assert_true(sigma && t);
+    assert_int_equal(n, s->config.steps + 1);
+    for (int i = 0; i < s->config.steps; i++) {
+        if (fabs(sigma[i] - s->sigma[i]) > 1e-7)
+            fail_msg("%s: sigma %d is %.9g, not %.9g", name, i, s->sigma[i], sigma[i]);
+        if (fabs(t[i] - s->timestep[i]) > (s->config.schedule == SCHEDULE_LINEAR ? 1e-4 : 0))
+            fail_msg("%s: timestep %d is %.9g, not %.9g", name, i, s->timestep[i], t[i]);
+    }
+    assert_true(s->sigma[s->config.steps] == 0);
+    free(sigma);
+    free(t);
+}
+
+static void check_state(const char *name, const struct sampler *s, int steps) {
+    char part[16];
+    size_t n;
+    snprintf(part, sizeof part, "%d", steps);
+    float *expected = golden(name, part, &n), got[ALL];
+    if (!expected) return;
+    assert_int_equal(n, ALL);
+    transfer_from_real(got, s->x, ALL);
+    assert_int_equal(device_sync(), OK);
+    double error = 0, way = 0;
+    for (int i = 0; i < ALL; i++) {
+        if (i / FRAME % FRAMES == 0 && got[i] != start[i]) fail_msg("%s: the reference frame moved", name);
+        error += pow((double)got[i] - expected[i], 2);
+        way += pow((double)expected[i] - start[i], 2);
+    }
+    double relative = sqrt(error / way), allowed = bound(s->config.text_guidance);
+    if (!(relative < allowed)) fail_msg("%s after %d steps: off by %g, allowed %g", name, steps, relative, allowed);
+    print_message("%s after %d steps: off by %.2g\n", name, steps, relative);
+    free(expected);
+}
+
+static void run(const char *name, const struct sampler_config *c, int checks) {
+    struct arena arena;
+    struct sampler s = {.acts = NULL};
+    arena_begin(&arena, "sampler");
+    assert_int_equal(sampler_layout(&s, &net, c, BATCH, FRAMES, &arena), OK);
+    assert_int_equal(arena_commit(&arena), OK);
+    assert_int_equal(sampler_layout(&s, &net, c, BATCH, FRAMES, &arena), OK);
+    check_levels(name, &s);
+    real *clips = device_alloc(ALL * sizeof *clips);
+    assert_non_null(clips);
+    transfer_to_real(clips, start, ALL);
+    sampler_begin(&s, clips, FRAMES * FRAME, 1, 0, 0);
+    transfer_to_real(s.x, start, ALL); /* the file's noise in place of ours */
+    size_t unused;
+    int found = 0;
+    for (int i = 0; i < c->steps; i++) {
+        char part[16];
+        assert_int_equal(sampler_step(&s, &params, &condition, i), OK);
+        check_state(name, &s, i + 1);
+        snprintf(part, sizeof part, "%d", i + 1);
+        float *there = golden(name, part, &unused);
+        found += there != NULL;
+        free(there);
+    }
+    assert_int_equal(found, checks);
+    device_free(clips);
+    sampler_free(&s);
+    arena_free(&arena);
+}
+
+static void diffusers_unipc(void **state) {
+    (void)state;
+    run("diffusers",
+        &(struct sampler_config){.steps = 50,
+                                 .solver = SOLVER_UNIPC,
+                                 .schedule = SCHEDULE_DIFFUSERS,
+                                 .shift = 5,
+                                 .guidance = 1,
+                                 .text_guidance = 1},
+        5);
+}
+
+static void original_unipc(void **state) {
+    (void)state;
+    run("wan",
+        &(struct sampler_config){.steps = 50,
+                                 .solver = SOLVER_UNIPC,
+                                 .schedule = SCHEDULE_WAN,
+                                 .shift = 5,
+                                 .guidance = 1,
+                                 .text_guidance = 1},
+        5);
+}
+
+static void original_unipc_guided_by_text(void **state) {
+    (void)state;
+    run("guided",
+        &(struct sampler_config){.steps = 20,
+                                 .solver = SOLVER_UNIPC,
+                                 .schedule = SCHEDULE_WAN,
+                                 .shift = 5,
+                                 .guidance = 1,
+                                 .text_guidance = 4},
+        2);
+}
+
+static void euler(void **state) {
+    (void)state;
+    run("euler", &(struct sampler_config){.steps = 12, .shift = 5, .guidance = 1, .text_guidance = 1}, 2);
+}
+
+static void load_weights(void) {
+    params = (struct params){.table = &net.table, .weights = device_alloc(net.table.total * sizeof(elem))};
+    assert_non_null(params.weights);
+    mem_zero(params.weights, net.table.total * sizeof(elem));
+    for (int i = 0; i < net.table.count; i++) {
+        const struct param *p = &net.table.list[i];
+        char name[128];
+        size_t n = strlen(p->name);
+        int norm = strstr(p->name, "norm") && !strcmp(p->name + n - 6, "weight");
+        float *values = malloc(p->count * sizeof *values);
+        assert_non_null(values);
+        assert_int_equal(names_to_diffusers(p->name, name, sizeof name), OK); /* the maker's names */
+        golden_values(values, name, (long)p->count, 0.1, norm ? 1 : 0);
+        transfer_to_elem(params.weights + param_position(&net.table, p), values, (long)p->count);
+        free(values);
+    }
+}
+
+static void make_inputs(void) {
+    static float noise[ALL], reference[BATCH * FRAME], text[BATCH * 8 * 32];
+    golden_values(noise, "noise", ALL, 1, 0);
+    golden_values(reference, "reference", BATCH * FRAME, 1, 0);
+    golden_values(text, "text", BATCH * 8 * 32, 1, 0);
+    memcpy(start, noise, sizeof start);
+    for (int b = 0; b < BATCH; b++) memcpy(start + b * FRAMES * FRAME, reference + b * FRAME, FRAME * sizeof *start);
+    arena_begin(&memory, "condition");
+    condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
+    assert_int_equal(arena_commit(&memory), OK);
+    condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
+    float none[BATCH * (1 + 4 * (FRAMES - 1))] = {0};
+    const struct condition_host host = {.features = {none, none}, .mask = {none, none}, .text = text};
+    condition_batch_upload(&condition, &host);
+}
+
+static int begin(void **state) {
+    (void)state;
+    device_poison(1);
+    int code = device_init(2);
+    if (!code) code = safetensors_open(&file, "tests/golden/sampler.safetensors");
+    if (!code) code = dit_create(&net, &config, 0);
+    if (code) {
+        print_error("%s\n", error_text());
+        return code;
+    }
+    load_weights();
+    make_inputs();
+    return device_sync();
+}
+
+static int end(void **state) {
+    (void)state;
+    device_free(params.weights);
+    arena_free(&memory);
+    dit_destroy(&net);
+    safetensors_close(&file);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(diffusers_unipc), cmocka_unit_test(original_unipc),
+                                       cmocka_unit_test(original_unipc_guided_by_text), cmocka_unit_test(euler)};
+    return cmocka_run_group_tests(tests, begin, end);
+}
