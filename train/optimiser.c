@@ -105,13 +105,22 @@ int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, f
     return OK;
 }
 
-void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice, const float *from) {
+void optimiser_write_part(struct optimiser *o, enum optimiser_array which, int slice, size_t at, size_t count,
+                          const float *from) {
     struct shard_piece p = shard_piece(&o->shard, slice);
+    size_t begin = at > p.from ? at : p.from, end = at + count < p.from + p.count ? at + count : p.from + p.count;
+    if (begin >= end) return;
+    real *to = o->array[which] + p.at + (begin - p.from);
     if (!o->stage_size) {
-        transfer_to_real(o->array[which] + p.at, from + p.from, (long)p.count);
+        transfer_to_real(to, from + (begin - at), (long)(end - begin));
         return;
     }
-    for (size_t i = 0; i < p.count; i++) o->array[which][p.at + i] = (real)from[p.from + i];
+    for (size_t i = 0; i < end - begin; i++) to[i] = (real)from[begin - at + i];
+}
+
+void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice, const float *from) {
+    const size_t *offset = o->table->slice_offset;
+    optimiser_write_part(o, which, slice, 0, offset[slice + 1] - offset[slice], from);
 }
 
 /* ---- start ---- */

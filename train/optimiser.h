@@ -66,8 +66,10 @@ void optimiser_average(struct optimiser *o, struct sharded *weights);
 
 /* A slice of an array to host floats [its size]; over the ranks, so all of them call it, and the first has the result. */
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to);
-/* This rank's piece of it from host floats of the whole slice. */
+/* This rank's piece of it from host floats of the whole slice; from those of `count` of its elements, the first at `at`. */
 void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice, const float *from);
+void optimiser_write_part(struct optimiser *o, enum optimiser_array which, int slice, size_t at, size_t count,
+                          const float *from);
 
 /* Learning rate of step 0, 1, ... (pure): linear warm-up, constant, linear cool-down over the last steps. */
 double optimiser_rate(const struct optimiser_config *config, long step, long steps);

@@ -80,13 +80,18 @@ static int train(struct program *p) {
     return report_to(p, (long)s->step - 1);
 }
 
+/* A piece of a parameter, of which this rank keeps what is its own. */
+static int take_weights(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    optimiser_write_part(self, OPTIMISER_MASTER, p->slice, p->offset + from, count, values);
+    return OK;
+}
+
 /* Random weights; then, of a transformer that is there already, its own. Audio modules that it lacks stay random with an
    output of zero: the network gives what it gave before, to the last bit. */
 static int start_fresh(struct program *p) {
     const char *init = p->stage.config.teacher.init;
     struct optimiser *o = &p->step.optimiser;
-    struct weights_arena arena = {.table = o->table, .master = o->master};
-    const struct weights_taker taker = weights_to_arena(&arena);
+    const struct weights_taker taker = {take_weights, o};
     int audio;
     teacher_step_fresh(&p->step);
     if (!init[0]) return OK;

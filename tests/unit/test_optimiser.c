@@ -214,10 +214,57 @@ static void levels_follow_their_distribution(void **state) {
     assert_true(fabs(deviation - 1.2) < 4 * 1.2 / sqrt(2.0 * DRAWS));
 }
 
+/* Values that come in pieces of any size land where the whole slice would put them, in whichever half of the slice a rank
+   of two holds, and nowhere else. */
+static void takes_values_in_pieces(void **state) {
+    (void)state;
+    enum { SLICE_MAX = 256 };
+    float values[SLICE_MAX];
+    for (int i = 0; i < SLICE_MAX; i++) values[i] = (float)(i + 1);
+    for (int rank = 0; rank < 2; rank++) {
+        struct world w = {.table = {.list = NULL}};
+        struct sharding shards;
+        open_world(&w);
+        optimiser_free(&w.o);
+        arena_free(&w.arena);
+        assert_int_equal(sharding_open(&shards, NULL, 2, 1), OK);
+        shards.rank = rank; /* nothing is exchanged here */
+        assert_int_equal(sharding_divide(&shards, &w.table), OK);
+        arena_begin(&w.arena, "test");
+        assert_int_equal(optimiser_layout(&w.o, "test", &w.table, &plain, 100, &shards, &w.arena), OK);
+        assert_int_equal(arena_commit(&w.arena), OK);
+        assert_int_equal(optimiser_layout(&w.o, "test", &w.table, &plain, 100, &shards, &w.arena), OK);
+        size_t pieces = shard_pieces(&w.o.shard), bytes = pieces * sizeof(real);
+        real *whole = malloc(bytes), *parts = malloc(bytes);
+        assert_true(whole && parts && pieces < w.table.total);
+        for (int slice = 0; slice < w.table.slices; slice++) {
+            size_t size = w.table.slice_offset[slice + 1] - w.table.slice_offset[slice];
+            assert_true(size <= SLICE_MAX);
+            mem_zero(w.o.master, bytes);
+            optimiser_write(&w.o, OPTIMISER_MASTER, slice, values);
+            mem_download(whole, w.o.master, bytes);
+            for (size_t step = 1; step < 50; step += 7) {
+                mem_zero(w.o.master, bytes);
+                for (size_t at = 0; at < size; at += step)
+                    optimiser_write_part(&w.o, OPTIMISER_MASTER, slice, at, size - at < step ? size - at : step,
+                                         values + at);
+                mem_download(parts, w.o.master, bytes);
+                assert_memory_equal(parts, whole, bytes);
+            }
+            struct shard_piece p = shard_piece(&w.o.shard, slice);
+            assert_true(whole[p.at] == values[p.from] && p.from == (size_t)rank * size / 2);
+        }
+        free(whole);
+        free(parts);
+        close_world(&w);
+        sharding_close(&shards);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adamw_by_hand), cmocka_unit_test(nonfinite_step_changes_nothing),
-        cmocka_unit_test(slices_before_the_first_stay), cmocka_unit_test(rate_rises_and_falls),
-        cmocka_unit_test(levels_follow_their_distribution)};
+        cmocka_unit_test(takes_values_in_pieces),         cmocka_unit_test(adamw_by_hand),
+        cmocka_unit_test(nonfinite_step_changes_nothing), cmocka_unit_test(slices_before_the_first_stay),
+        cmocka_unit_test(rate_rises_and_falls),           cmocka_unit_test(levels_follow_their_distribution)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
