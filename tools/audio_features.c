@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/args.h"
 #include "base/error.h"
@@ -40,6 +41,16 @@ struct sound {
     float *pcm;
     long samples;
 };
+struct cost {
+    double wall, processor; /* seconds; of all threads, which a busy machine does not lengthen much */
+};
+
+static struct cost cost_now(void) { return (struct cost){clock_seconds(), (double)clock() / CLOCKS_PER_SEC}; }
+
+static struct cost cost_since(struct cost start) {
+    struct cost now = cost_now();
+    return (struct cost){now.wall - start.wall, now.processor - start.processor};
+}
 
 /* ---- sound ---- */
 
@@ -78,13 +89,13 @@ static float *make_room(long rows, long dim) { return calloc((size_t)rows * (siz
 
 /* Through the streaming interface, in its mode: [n / 640 rounded up, dim]. */
 static int stream_features(struct sound_encoder *encoder, const struct sound *sound, float *features, long frames,
-                           double *seconds) {
+                           struct cost *cost) {
     struct audio_encoder stream;
     TRY(sound_encoder_stream(encoder, &stream));
-    double start = clock_seconds();
+    struct cost start = cost_now();
     int got = audio_encoder_push(&stream, sound->pcm, sound->samples, features, (int)frames);
     int more = got < 0 ? got : audio_encoder_flush(&stream, features + (long)got * stream.dim, (int)frames - got);
-    *seconds = clock_seconds() - start;
+    *cost = cost_since(start);
     audio_encoder_close(&stream);
     if (more < 0) return -more;
     return got + more == frames ? OK : error_set(ERR_DEVICE, "%d features of %ld", got + more, frames);
@@ -164,7 +175,8 @@ static int write_all(struct sound_encoder *encoder, const struct settings *o, co
 
 static int make_features(struct sound_encoder *encoder, const struct settings *o, const struct sound *sound,
                          const char *out) {
-    double seconds = 0, length = (double)sound->samples / AUDIO_RATE;
+    struct cost cost = {0, 0};
+    double length = (double)sound->samples / AUDIO_RATE;
     long frames = (long)ceil(length * o->fps - 1e-9);
     int straight = o->fps == VIDEO_RATE && o->via == 0;
     if (!straight && o->audio.recipe.mode == AUDIO_STREAM)
@@ -174,11 +186,13 @@ static int make_features(struct sound_encoder *encoder, const struct settings *o
     struct audio_encoder stream;
     int code = sound_encoder_stream(encoder, &stream); /* loads the weights */
     if (!code) audio_encoder_close(&stream);
-    if (!code && straight) code = stream_features(encoder, sound, features, frames, &seconds);
+    if (!code && straight) code = stream_features(encoder, sound, features, frames, &cost);
     if (!code && !straight) code = clip_features(encoder, o, sound, features, frames);
     if (!code) code = write_all(encoder, o, sound, out, features, frames);
     if (!code) log_line("%.2f s of sound: %ld features of %d to %s", length, frames, encoder->dim, out);
-    if (!code && straight) log_line("made in %.2f s: real-time factor %.3f", seconds, seconds / length);
+    if (!code && straight)
+        log_line("made in %.2f s: real-time factor %.3f, of processor time %.3f (%d threads)", cost.wall,
+                 cost.wall / length, cost.processor / length, device_threads());
     free(features);
     return code;
 }
@@ -217,19 +231,20 @@ static void report(const struct sound_encoder *encoder, const float *stream, con
 static int compare(struct sound_encoder *encoder, const struct sound *sound) {
     long frames = (sound->samples + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
     float *made[2];
-    double seconds[2];
+    struct cost cost[2];
     int code = OK;
     for (int mode = 0; mode < 2; mode++) {
         made[mode] = make_room(frames, encoder->dim);
         if (!made[mode]) code = error_set(ERR_DEVICE, "out of memory for %ld frames", frames);
         encoder->recipe.mode = mode ? AUDIO_WHOLE : AUDIO_STREAM;
-        if (!code) code = stream_features(encoder, sound, made[mode], frames, &seconds[mode]);
+        if (!code) code = stream_features(encoder, sound, made[mode], frames, &cost[mode]);
     }
     if (!code) {
         report(encoder, made[0], made[1], frames);
         double length = (double)sound->samples / AUDIO_RATE;
-        printf("real-time factor: stream %.3f, whole clip %.3f (%d threads)\n", seconds[0] / length,
-               seconds[1] / length, device_threads());
+        for (int mode = 0; mode < 2; mode++)
+            printf("%-10s real-time factor %.3f, of processor time %.3f (%d threads)\n", mode ? "whole clip" : "stream",
+                   cost[mode].wall / length, cost[mode].processor / length, device_threads());
     }
     free(made[0]);
     free(made[1]);
