@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DATA_MAX = 64 << 20, NDIM = 8 };
+enum { DATA_MAX = 4 << 20, NDIM = 8 };
 
 struct writing {
     FILE *header;

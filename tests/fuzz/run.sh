@@ -15,8 +15,9 @@ for target; do
     config | prepare_config) dictionary=-dict=tests/fuzz/yaml.dict ;;
     *) dictionary=-dict=tests/fuzz/json.dict ;;
     esac
-    # Leaks are looked for once, when the process ends: libFuzzer's check after a run takes half a second.
-    nice -n 19 "$programs/$target" -max_total_time="$seconds" -timeout=10 -detect_leaks=0 -rss_limit_mb=1500 -print_final_stats=1 \
+    # An input has a minute: on a busy machine, at this priority, that is a second of work. Leaks are looked for once, when
+    # the process ends: libFuzzer's check after a run takes half a second.
+    nice -n 19 "$programs/$target" -max_total_time="$seconds" -timeout=60 -detect_leaks=0 -rss_limit_mb=1500 -print_final_stats=1 \
         -max_len=8192 $dictionary -artifact_prefix="$programs/findings/$target-" "$corpus" "tests/fuzz/corpus/$target" \
         >"$log" 2>&1
     code=$?

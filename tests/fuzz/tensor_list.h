@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* Writes the file under this name in fuzz_folder(); NULL: no line is a tensor, or they would be larger than 64 MiB. */
+/* Writes the file under this name in fuzz_folder(); NULL: no line is a tensor, or they would be larger than 4 MiB. */
 const char *fuzz_tensor_file(const char *name, const unsigned char *lines, size_t size);
 
 #endif
