@@ -11,6 +11,12 @@
    device or the driver is missing. May be called again; the last call's thread count holds. */
 int device_init(int threads);
 void device_shutdown(void);
+/* Before device_init: which of the host's devices this process takes, counted round; 0 at first. For processes that share a
+   host. The backends on the host have but one. */
+void device_use(int index);
+/* 1: equal bits for equal inputs, without the libraries' algorithms that may add in another order each time. For before the
+   first kernel. The backends on the host, and the own kernels of cuda, are so anyway. */
+void device_deterministic(int on);
 const char *device_name(void); /* "ref", "cpu", "cuda" */
 int device_threads(void);
 

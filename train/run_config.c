@@ -81,6 +81,8 @@ static const struct config_field fields[] = {
     PATH("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
+    {"deterministic", CONFIG_BOOL, AT(deterministic), 0, 1, "false", NULL, 0, 0,
+     "cuda: none of the libraries' algorithms that add in another order each time"},
     REAL("faults.spike", faults.spike, 0, 1e6, "0",
          "skip updates whose gradient norm is this many times the mean; 0: none"),
     INT("faults.after", faults.after, 1, 1000000, "10", "updates skipped in a row that are a fault"),

@@ -69,6 +69,8 @@ int stage_join(struct stage *s) {
                                                    .context = s}));
     log_quiet(s->comm.rank > 0);
     comm_busy(&s->comm, "starting");
+    device_use(s->comm.local_rank);
+    device_deterministic(s->config.deterministic);
     return stage_agree(s, device_init(threads_of(s)));
 }
 

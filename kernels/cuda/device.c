@@ -19,6 +19,9 @@
    cost no longer shows. */
 enum { PIECES = 4, PIECE_BYTES = 4 << 20 };
 
+/* Of the workspace that programs get which plan none: streaming, tools. cuBLASLt's 32 MiB and as much for partial results. */
+enum { OWN_WORKSPACE = 64 << 20 };
+
 struct device_stream {
     cudaStream_t stream;
     struct scratch workspace; /* set while the stream was current; else the default stream's is used */
@@ -30,8 +33,11 @@ struct device_event {
 /* The backend's context. */
 static struct {
     int started, threads, poison, deterministic;
+    int wanted;          /* device, counted round those there are */
     cudaStream_t stream; /* the default */
     struct scratch workspace;
+    int workspace_given;  /* 0: no caller has said anything yet */
+    void *own_workspace;  /* made then, when first wanted */
     pthread_mutex_t lock; /* of the text */
     char failure[256];    /* the first since the last device_sync; "" when there was none */
     pthread_mutex_t ring; /* of the pieces */
@@ -45,6 +51,10 @@ static _Thread_local struct device_stream *current;
 cudaStream_t cuda_stream(void) { return current ? current->stream : context.stream; }
 
 int cuda_deterministic(void) { return context.deterministic; }
+
+void device_deterministic(int on) { context.deterministic = on; }
+
+void device_use(int index) { context.wanted = index; }
 
 int cuda_failed(cudaError_t code, const char *what) {
     if (code != cudaSuccess) device_fail("%s: %s", what, cudaGetErrorString(code));
@@ -67,8 +77,9 @@ static int start(void) {
     cudaGetLastError(); /* not to be found again by a launch */
     if (code != cudaSuccess || count == 0) return no_device(code);
     struct cudaDeviceProp properties;
-    code = cudaSetDevice(0);
-    if (!code) code = cudaGetDeviceProperties(&properties, 0);
+    int device = context.wanted > 0 ? context.wanted % count : 0;
+    code = cudaSetDevice(device);
+    if (!code) code = cudaGetDeviceProperties(&properties, device);
     if (code) return no_device(code);
     if (properties.major < 8)
         return error_set(ERR_DEVICE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", properties.name,
@@ -104,8 +115,10 @@ void device_shutdown(void) {
     }
     if (context.stream) cudaStreamDestroy(context.stream);
     context.stream = NULL;
+    if (context.own_workspace) cudaFree(context.own_workspace);
+    context.own_workspace = NULL;
     context.workspace = (struct scratch){0};
-    context.started = context.threads = 0;
+    context.started = context.threads = context.workspace_given = 0;
 }
 
 const char *device_name(void) { return BACKEND_NAME; }
@@ -241,14 +254,21 @@ void device_event_wait(struct device_event *event) {
 
 /* ---- workspace ---- */
 
-/* Kernels of two streams run at the same time and must not share a workspace. */
+/* Kernels of two streams run at the same time and must not share a workspace, so a stream may have one of its own. */
 static struct scratch *workspace(void) {
-    return current && current->workspace.base ? &current->workspace : &context.workspace;
+    if (current && current->workspace.base) return &current->workspace;
+    if (!context.workspace_given && context.started && !context.own_workspace) {
+        context.own_workspace = device_alloc(OWN_WORKSPACE);
+        context.workspace =
+            (struct scratch){.base = context.own_workspace, .size = context.own_workspace ? (size_t)OWN_WORKSPACE : 0};
+    }
+    return &context.workspace;
 }
 
 void device_workspace(void *pointer, size_t bytes) {
     struct scratch *s = current ? &current->workspace : &context.workspace;
     *s = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
+    context.workspace_given |= !current;
 }
 
 size_t cuda_workspace_left(void) {

@@ -50,6 +50,10 @@ void device_shutdown(void) {
     context.workspace = (struct scratch){0};
 }
 
+void device_use(int index) { (void)index; }
+
+void device_deterministic(int on) { (void)on; }
+
 const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }

@@ -237,6 +237,21 @@ static void workspace_of_the_caller(void **state) {
     device_free(memory);
 }
 
+/* Programs that plan no workspace get one on cuda, until they say otherwise. */
+static void workspace_of_the_backend(void **state) {
+    (void)state;
+    if (strncmp(device_name(), "cuda", 4)) skip();
+    device_shutdown();
+    assert_int_equal(device_init(2), OK);
+    void *p = workspace_push(32 << 20);
+    assert_non_null(p);
+    workspace_pop(p);
+    assert_int_equal(device_sync(), OK);
+    device_workspace(NULL, 0);
+    assert_null(workspace_push(1));
+    assert_int_equal(device_sync(), ERR_DEVICE);
+}
+
 static void one_process_needs_no_collectives(void **state) {
     (void)state;
     struct comm comm;
@@ -319,6 +334,7 @@ int main(void) {
         cmocka_unit_test(arena_names_what_does_not_fit),
         cmocka_unit_test(scratch_is_a_stack),
         cmocka_unit_test(workspace_of_the_caller),
+        cmocka_unit_test(workspace_of_the_backend),
         cmocka_unit_test(one_process_needs_no_collectives),
         cmocka_unit_test(guard_keeps_the_host_out),
     };
