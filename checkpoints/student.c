@@ -247,15 +247,21 @@ static int load_codec(const char *folder, const struct student_description *d, s
     return external ? elsewhere(code) : code;
 }
 
-static int load_text(const struct student *s, const char *folder, float *text) {
+static int load_text(struct student *s, const char *folder) {
     const struct dit_config *c = &s->description.dit;
-    const struct prompt_entry *entry;
+    const struct prompt_entry *entry, *empty;
     struct prompt_file file;
     char path[1024];
+    size_t count = (size_t)c->text_len * (size_t)c->text_dim;
+    s->text = malloc(count * sizeof *s->text);
+    s->empty = calloc(count, sizeof *s->empty);
+    if (!s->text || !s->empty) return error_set(ERR_DEVICE, "out of memory for the text");
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
     TRY(prompt_file_open(&file, s->text_file ? s->text_file : path));
     int code = prompt_file_find(&file, s->prompt, &entry);
-    if (!code) code = prompt_file_fill(&file, entry, c->text_len, c->text_dim, text);
+    if (!code) code = prompt_file_fill(&file, entry, c->text_len, c->text_dim, s->text);
+    if (!code && (empty = prompt_file_empty(&file)))
+        code = prompt_file_fill(&file, empty, c->text_len, c->text_dim, s->empty);
     prompt_file_close(&file);
     return code;
 }
@@ -281,9 +287,7 @@ int student_load(struct student *s, const char *folder) {
     const struct weights_taker taker = weights_to_arena(&arena);
     TRY(pretrained_load(&taker, &s->net.table, folder, &audio));
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio.safetensors", folder);
-    s->text = malloc((size_t)c->text_len * (size_t)c->text_dim * sizeof *s->text);
-    if (!s->text) return error_set(ERR_DEVICE, "out of memory for the text");
-    TRY(load_text(s, folder, s->text));
+    TRY(load_text(s, folder));
     TRY(load_codec(folder, d, &s->codec));
     if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
         return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,
@@ -296,5 +300,6 @@ void student_close(struct student *s) {
     arena_free(&s->weights);
     dit_destroy(&s->net);
     free(s->text);
+    free(s->empty);
     memset(s, 0, sizeof *s);
 }

@@ -45,7 +45,7 @@ struct student {
     struct codec codec;
     struct arena weights;
     const char *text_file, *prompt; /* of student_load: NULL: the folder's file, its default */
-    float *text;                    /* host [text_len, text_dim] */
+    float *text, *empty;            /* host [text_len, text_dim]: the prompt, and the empty one */
 };
 /* Reads config.json and builds the network; no weights yet: the caller may change description.rollout,
    description.codec_weights, text_file and prompt. */

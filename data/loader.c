@@ -22,6 +22,7 @@ struct loader {
     struct loader_config config;
     struct dataset_shape shape;
     long rows;
+    float *empty; /* [text_len, text_dim] */
     float *audio; /* [A, T, D] of one row */
     struct slot slots[SLOTS];
     uint64_t next;   /* step that the caller gets next */
@@ -75,7 +76,8 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     batch->clip[b] = row.clip;
     batch->identity[b] = row.identity;
     batch->utterance[b] = row.utterance;
-    struct random_address address = {.seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
+    struct random_address address = {
+        .seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
     int dropped = random_uniform(&address, 0) < c->drop_text;
     TRY(dataset_text(l->set, dropped ? 0 : row.prompt, batch->text + b * text));
     if (random_uniform(&address, 1) < c->drop_audio) {
@@ -132,9 +134,14 @@ static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B
 
 static int prepare(struct loader *l) {
     const struct dataset_shape *s = &l->shape;
+    l->empty = malloc(sizeof(float) * (size_t)s->text_len * s->text_dim);
     l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
-    if (!l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
-    for (int i = 0; i < SLOTS; i++) TRY(allocate_slot(&l->slots[i], s, l->config.count));
+    if (!l->empty || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
+    TRY(dataset_text(l->set, 0, l->empty));
+    for (int i = 0; i < SLOTS; i++) {
+        TRY(allocate_slot(&l->slots[i], s, l->config.count));
+        l->slots[i].batch.empty = l->empty;
+    }
     if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
     l->started = 1;
     return OK;
@@ -199,6 +206,7 @@ void loader_close(struct loader *l) {
         free(l->slots[i].memory);
         free(l->slots[i].batch.clip);
     }
+    free(l->empty);
     free(l->audio);
     free(l);
 }

@@ -19,6 +19,7 @@ struct loader_batch {                 /* host, owned by the loader, valid until 
     float *talk_audio, *listen_audio; /* [B, T, D]: audio[0] and audio[A-1], not yet masked */
     float *talk, *listen;             /* [B, T] masks, dropout applied */
     float *text;                      /* [B, text_len, text_dim], dropout applied */
+    const float *empty;               /* [text_len, text_dim]: the empty prompt */
     int *clip, *identity, *utterance; /* [B] */
     uint64_t step;
 };

@@ -32,7 +32,10 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
 }
 
 void condition_batch_upload(struct condition_batch *c, const struct condition_host *host) {
+    long text = (long)c->text_len * c->text_dim;
     transfer_to_real(c->text_real, host->text, (long)text_count(c));
+    mem_zero(c->no_text, text_count(c) * sizeof(elem));
+    for (int b = 0; host->empty && b < c->B; b++) transfer_to_elem(c->no_text + b * text, host->empty, text);
     for (int s = 0; s < AUDIO_STREAMS; s++) {
         transfer_to_real(c->features[s], host->features[s], (long)feature_count(c));
         transfer_to_real(c->mask[s], host->mask[s], (long)mask_count(c));
@@ -43,7 +46,6 @@ void condition_batch_upload(struct condition_batch *c, const struct condition_ho
 void condition_batch_refresh(struct condition_batch *c) {
     elem_from_real(c->text, c->text_real, (long)text_count(c));
     mem_zero(c->silence, window_count(c) * sizeof(elem));
-    mem_zero(c->no_text, text_count(c) * sizeof(elem));
     if (c->audio_dim)
         for (int s = 0; s < AUDIO_STREAMS; s++)
             audio_windows(c->windows[s], c->features[s], c->mask[s], c->B, c->T, c->audio_dim, 0, c->F, 0);
@@ -63,6 +65,7 @@ void condition_batch_part(struct condition_batch *part, const struct condition_b
 
 void condition_batch_copy(struct condition_batch *to, const struct condition_batch *from) {
     mem_copy(to->text_real, from->text_real, text_count(from) * sizeof(real));
+    mem_copy(to->no_text, from->no_text, text_count(from) * sizeof(elem));
     for (int s = 0; s < AUDIO_STREAMS; s++) {
         mem_copy(to->features[s], from->features[s], feature_count(from) * sizeof(real));
         mem_copy(to->mask[s], from->mask[s], mask_count(from) * sizeof(real));

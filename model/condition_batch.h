@@ -12,6 +12,7 @@ struct condition_host {
     const float *features[AUDIO_STREAMS]; /* [B, T, D] */
     const float *mask[AUDIO_STREAMS];     /* [B, T] */
     const float *text;                    /* [B, text_len, text_dim] */
+    const float *empty;                   /* [text_len, text_dim], the empty prompt; NULL: zeros */
 };
 enum { CLIP_FRAMES_MAX = 1024 };
 struct condition_batch {
@@ -24,7 +25,7 @@ struct condition_batch {
     elem *text;                     /* as text_real, for the networks */
     elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D]: features times mask */
     elem *silence;                  /* [B, F, 8, D] zeros: both audio inputs dropped */
-    elem *no_text;                  /* [B, text_len, text_dim] zeros: text dropped, as in training */
+    elem *no_text;                  /* [B, text_len, text_dim] the empty prompt: text dropped, as in training */
 };
 
 /* Device memory from the arena (arena.h: called while planning and once more). */

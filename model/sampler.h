@@ -5,7 +5,7 @@
      audio   v = a + s (c - a)
      text    v = w + g (c - w)
      both    v = u + g (c - w) + s (w - u)   (MultiTalk's two scales)
-   Dropped audio is silence in talk and listen, dropped text is zeros, as in training. */
+   Dropped audio is silence in talk and listen, dropped text is the empty prompt, as in training. */
 #ifndef MODEL_SAMPLER_H
 #define MODEL_SAMPLER_H
 

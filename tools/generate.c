@@ -153,8 +153,10 @@ static int fill_window(struct teacher_generator *g, struct puppet *puppet, float
 static int sample_batch(struct teacher_generator *g, uint64_t seed, uint64_t step) {
     const struct dit_config *c = &g->model.description.dit;
     long clip = (long)g->F * c->in_channels * c->height * c->width;
-    struct condition_host host = {
-        .features = {g->features[0], g->features[1]}, .mask = {g->mask[0], g->mask[1]}, .text = g->text};
+    struct condition_host host = {.features = {g->features[0], g->features[1]},
+                                  .mask = {g->mask[0], g->mask[1]},
+                                  .text = g->text,
+                                  .empty = g->model.empty};
     condition_batch_upload(&g->condition, &host);
     transfer_to_real(g->clips, g->latents, g->B * clip);
     sampler_begin(&g->sampler, g->clips, clip, seed, step, 0);

@@ -171,7 +171,8 @@ static int check_data(const struct stage *s) {
 static void upload_batch(const struct loader_batch *batch, real *clips, size_t values, struct condition_batch *to) {
     struct condition_host host = {.features = {batch->talk_audio, batch->listen_audio},
                                   .mask = {batch->talk, batch->listen},
-                                  .text = batch->text};
+                                  .text = batch->text,
+                                  .empty = batch->empty};
     transfer_to_real(clips, batch->latents, (long)values);
     condition_batch_upload(to, &host);
 }

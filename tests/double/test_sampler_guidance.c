@@ -69,10 +69,42 @@ static void guides_as_its_formulas_say(void **state) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
+/* Sound, and texts: every sample's, and the empty prompt's. */
+enum { TEXT = 3 * 5 };
+static void upload(const float text[BATCH * TEXT], const float empty[TEXT]) {
+    float features[2][BATCH * 9 * 4], mask[BATCH * 9];
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < BATCH * 9 * 4; i++) features[k][i] = (float)sin(1 + i * (k + 0.7));
+    for (int i = 0; i < BATCH * 9; i++) mask[i] = 1;
+    const struct condition_host host = {
+        .features = {features[0], features[1]}, .mask = {mask, mask}, .text = text, .empty = empty};
+    condition_batch_upload(&condition, &host);
+    CHECK(device_sync());
+}
+
+/* Without text is with the empty prompt, whose embedding need not be zeros. */
+static void dropped_text_is_the_empty_prompt(void **state) {
+    (void)state;
+    float text[BATCH * TEXT], empty[BATCH * TEXT];
+    for (int i = 0; i < BATCH * TEXT; i++) text[i] = (float)cos(i), empty[i] = (float)sin(3 + i % TEXT);
+    upload(text, empty);
+    real *without = velocity(1, 0);
+    upload(empty, NULL);
+    real *with_empty = velocity(1, 1), *without_any = velocity(1, 0);
+    expect(without, with_empty, "the empty prompt");
+    double apart = 0;
+    for (long i = 0; i < values(); i++) apart = fmax(apart, fabs((double)(without[i] - without_any[i])));
+    assert_true(apart > 1e-3); /* zeros would have been something else */
+    upload(text, NULL);
+    free(without);
+    free(with_empty);
+    free(without_any);
+}
+
 static int start(void **state) {
     (void)state;
     struct dit_config config = small_config(2);
-    float features[2][BATCH * 9 * 4], mask[BATCH * 9], text[BATCH * 3 * 5];
+    float text[BATCH * TEXT];
     device_poison(1);
     CHECK(device_init(1));
     CHECK(dit_create(&net, &config, 0));
@@ -81,12 +113,8 @@ static int start(void **state) {
     condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
     CHECK(arena_commit(&memory));
     condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < BATCH * 9 * 4; i++) features[k][i] = (float)sin(1 + i * (k + 0.7));
-    for (int i = 0; i < BATCH * 9; i++) mask[i] = 1;
-    for (int i = 0; i < BATCH * 3 * 5; i++) text[i] = (float)cos(i);
-    const struct condition_host host = {.features = {features[0], features[1]}, .mask = {mask, mask}, .text = text};
-    condition_batch_upload(&condition, &host);
+    for (int i = 0; i < BATCH * TEXT; i++) text[i] = (float)cos(i);
+    upload(text, NULL);
     return device_sync();
 }
 
@@ -99,6 +127,7 @@ static int stop(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(guides_as_its_formulas_say)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(guides_as_its_formulas_say),
+                                       cmocka_unit_test(dropped_text_is_the_empty_prompt)};
     return cmocka_run_group_tests(tests, start, stop);
 }

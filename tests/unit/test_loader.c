@@ -63,6 +63,7 @@ static void batches_hold_the_rows(void **state) {
     for (int step = 0; step < 19; step++) { /* 4 epochs of 19 rows */
         assert_int_equal(loader_next(loader, &b), OK);
         assert_int_equal(b->step, step);
+        assert_memory_equal(b->empty, sample_rows[0], sizeof *sample_rows);
         for (int i = 0; i < 4; i++) {
             int r = b->utterance[i];
             seen[r]++;
