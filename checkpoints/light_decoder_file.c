@@ -31,9 +31,13 @@ static const char *metadata_of(const struct safetensors *file, const char *key) 
     return NULL;
 }
 
-static int describe_scale(struct light_decoder_config *c, const struct safetensors *file) {
-    const char *text = metadata_of(file, "scale");
+/* What the tensors do not say. */
+static int describe_metadata(struct light_decoder_config *c, const struct safetensors *file) {
+    const char *text = metadata_of(file, "scale"), *clamp = metadata_of(file, "clamp");
     char rest;
+    c->clamp = 3;
+    if (clamp && (sscanf(clamp, "%lf%c", &c->clamp, &rest) != 1 || !(c->clamp >= 0 && c->clamp <= LIGHT_CLAMP_MAX)))
+        return error_set(ERR_INPUT, "light decoder: metadata clamp is \"%.20s\", expected a number from 0", clamp);
     for (int s = 0; s < LIGHT_STAGES; s++) c->scale[s] = 2;
     if (!text || sscanf(text, "%1d,%1d,%1d%c", &c->scale[0], &c->scale[1], &c->scale[2], &rest) == 3) return OK;
     return error_set(ERR_INPUT, "light decoder: metadata scale is \"%.20s\", expected three numbers as \"2,2,2\"",
@@ -62,7 +66,7 @@ int light_file_describe(struct light_decoder_config *c, const struct safetensors
     c->first = size_from(first->shape[0]);
     c->channels = size_from(first->shape[1]);
     while (c->blocks < LIGHT_BLOCKS_MAX && part(file, FIRST_BLOCK + c->blocks, "conv.4.weight", 4)) c->blocks++;
-    TRY(describe_scale(c, file));
+    TRY(describe_metadata(c, file));
     for (int s = 0; s < LIGHT_STAGES; s++) TRY(describe_stage(c, file, s, s ? c->stage[s - 1] : c->first));
     if (c->grow[0] == 2 && c->grow[1] == 2 && c->grow[2] == 2) c->grow[0] = 1;
     int number = FIRST_BLOCK + LIGHT_STAGES * (c->blocks + 3) + 1;
@@ -168,10 +172,11 @@ int light_file_load(elem *weights, const struct light_decoder *net, const struct
 }
 
 int light_file_save(const char *path, const struct light_decoder *net, const float *values) {
-    char scale[16];
+    char scale[16], clamp[32];
     const int *s = net->config.scale;
     snprintf(scale, sizeof scale, "%d,%d,%d", s[0], s[1], s[2]);
-    const char *const metadata[] = {"format", "light_decoder", "scale", scale, NULL};
+    snprintf(clamp, sizeof clamp, "%.17g", net->config.clamp);
+    const char *const metadata[] = {"format", "light_decoder", "scale", scale, "clamp", clamp, NULL};
     struct safetensors_entry *entries = calloc((size_t)net->table.count + 1, sizeof *entries);
     float *stored = malloc(net->table.total * sizeof *stored + 1);
     int code = entries && stored ? OK : error_set(ERR_DEVICE, "out of memory for the decoder's file");

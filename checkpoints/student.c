@@ -13,11 +13,13 @@
 #include "base/fileio.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/codec_file.h"
+#include "checkpoints/light_decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
 
-enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
+enum { CONFIG_BYTES_MAX = 1 << 20, DECODER_BYTES_MAX = 1 << 30, FORMAT_VERSION = 1 };
+#define DECODER_FILE "decoder.safetensors"
 
 /* One table for both directions: key, where it lives, and the values a sane file may hold. */
 struct integer_field {
@@ -82,6 +84,7 @@ static char *description_print(const struct student_description *d) {
         cJSON_AddStringToObject(group_of(root, "video"), "codec_weights", d->codec_weights);
         cJSON_AddStringToObject(group_of(root, "video"), "codec_checksum", d->codec_checksum);
     }
+    if (d->decoder[0]) cJSON_AddStringToObject(group_of(root, "video"), "decoder", DECODER_FILE);
     cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
     cJSON_AddStringToObject(group_of(root, "audio"), "recipe", *d->audio_recipe ? d->audio_recipe : d->audio_encoder);
     if (*d->audio_weights) cJSON_AddStringToObject(group_of(root, "audio"), "weights", d->audio_weights);
@@ -108,6 +111,21 @@ static int write_trunk(const char *folder, const struct dit_config *config, cons
                                                                : wan_config_print_original(config));
 }
 
+/* A copy of the light decoder's file; none is left of an earlier student that had one. */
+static int write_decoder(const char *folder, const struct student_description *d) {
+    char path[FILE_PATH_MAX], *bytes;
+    size_t length;
+    TRY(file_join(path, sizeof path, folder, DECODER_FILE));
+    if (!d->decoder[0]) {
+        unlink(path);
+        return OK;
+    }
+    TRY(file_read(d->decoder, DECODER_BYTES_MAX, &bytes, &length));
+    int code = file_write(path, bytes, length);
+    free(bytes);
+    return code;
+}
+
 int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
                   const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]) {
@@ -123,6 +141,7 @@ int student_write(const char *folder, const struct student_description *d, const
         unlink(path);
     else
         TRY(codec_file_write(path, codec));
+    TRY(write_decoder(folder, d));
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
     TRY(prompt_file_write(path, prompts, 2, d->dit.text_dim, ST_F32, 0, NULL));
     snprintf(path, sizeof path, "%s/config.json", folder);
@@ -188,6 +207,9 @@ static int description_parse(struct student_description *d, const cJSON *root) {
         TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));
         TRY(text_at(root, "video", "codec_checksum", d->codec_checksum, sizeof d->codec_checksum));
     }
+    const cJSON *video = cJSON_GetObjectItemCaseSensitive(root, "video");
+    if (cJSON_GetObjectItemCaseSensitive(video, "decoder"))
+        TRY(text_at(root, "video", "decoder", d->decoder, sizeof d->decoder));
     TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
     TRY(audio_parse(d, root));
     TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
@@ -222,6 +244,8 @@ int student_describe(struct student_description *description, const char *folder
     free(text);
     int code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
     cJSON_Delete(root);
+    if (!code && description->decoder[0])
+        code = file_join(description->decoder, sizeof description->decoder, folder, DECODER_FILE);
     return code ? error_context(code, "%s", path) : OK;
 }
 
@@ -292,7 +316,7 @@ int student_load(struct student *s, const char *folder) {
     if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
         return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,
                          s->codec.channels, s->codec.h, s->codec.w, c->in_channels, c->height, c->width);
-    return OK;
+    return d->decoder[0] ? light_file_use(&s->codec, d->decoder) : OK;
 }
 
 void student_close(struct student *s) {

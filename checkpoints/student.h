@@ -4,6 +4,7 @@
      audio.safetensors  talk and listen modules and the audio projection
      codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
                         where that is and what its checksum is
+     decoder.safetensors  a light decoder, where one decodes in the codec's place
      text.safetensors   the prompt and the empty prompt (prompt_file.h)
    Written whole: config.json comes last, and the reader starts from it. */
 #ifndef CHECKPOINTS_STUDENT_H
@@ -21,6 +22,7 @@ struct student_description {
     struct rollout_config rollout;
     char codec[32];
     char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
+    char decoder[768];                           /* light decoder in place of the codec's own: its file; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
     char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio_recipe.h) */
@@ -48,7 +50,7 @@ struct student {
     float *text, *empty;            /* host [text_len, text_dim]: the prompt, and the empty one */
 };
 /* Reads config.json and builds the network; no weights yet: the caller may change description.rollout,
-   description.codec_weights, text_file and prompt. */
+   description.codec_weights and decoder, text_file and prompt. */
 int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);

@@ -127,6 +127,8 @@ static int open_session(struct session *s, const char *folder, const struct sess
     if (options->codec_weights && *options->codec_weights)
         snprintf(s->student.description.codec_weights, sizeof s->student.description.codec_weights, "%s",
                  options->codec_weights);
+    if (options->decoder && *options->decoder)
+        snprintf(s->student.description.decoder, sizeof s->student.description.decoder, "%s", options->decoder);
     s->student.text_file = options->text;
     s->student.prompt = options->prompt;
     TRY(allocate(s, plan));

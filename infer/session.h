@@ -16,6 +16,7 @@ struct session_options {
     int sink; /* -1: as trained; else frames pinned (0: no sink); the ring takes over what the sink held, as far as the
                  cap on positions leaves room for it (rapr.h) */
     int rapr; /* -1: as trained; else enum rapr_mode */
+    const char *decoder;       /* file of a light decoder in the codec's place; NULL or "": as the student has it */
     const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */

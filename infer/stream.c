@@ -171,6 +171,7 @@ static int stream(struct stream *s, const char *folder) {
                                       .rapr = -1,
                                       .codec_weights = s->options.codec_weights,
                                       .audio_weights = s->options.audio_weights,
+                                      .decoder = s->options.decoder,
                                       .text = *s->options.text ? s->options.text : NULL,
                                       .prompt = s->options.prompt};
     struct student_description d;

@@ -26,6 +26,7 @@ static const struct config_field fields[] = {
     {"threads", CONFIG_INT, AT(threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
     TEXT(text, "''", "safetensors file of prompts' embeddings (text_embed); without one the student's own"),
     TEXT(prompt, "''", "which prompt of the file is meant; empty: its default"),
+    TEXT(decoder, "''", "light decoder in place of the codec's own: a safetensors file (bin/light_decoder writes one)"),
     TEXT(codec_weights, "''", "file of the codec's weights (wan21, wan22), when it is not where the student says"),
     {"sink", CONFIG_CHOICE, AT(sink), 0, 0, "trained", sinks, 0, 0, "off: the reference is evicted like any frame"},
     TEXT(audio_weights, "''", "checkpoint of the student's audio encoder, if it is not where it was in training"),

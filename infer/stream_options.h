@@ -19,6 +19,7 @@ struct stream_options {
     int sink, rapr;           /* enum stream_switch */
     char codec_weights[768];  /* "": where the student says */
     char audio_weights[1024]; /* checkpoint of the audio encoder; "": where the student says */
+    char decoder[768];        /* light decoder in place of the codec's own; "": as the student has it */
     char text[768], prompt[4096];
 };
 int stream_options_read(struct stream_options *options, const char *const *overrides, int count);

@@ -7,21 +7,23 @@
 #include "kernels/device.h"
 #include "model/transfer.h"
 
-enum { GROUP = 4 }; /* video frames of a latent frame */
+/* Video frames of a latent frame; latent frames at once: as many as have this number of pixels, at most MOST. */
+enum { GROUP = 4, PIXELS = 1 << 18, MOST = 8 };
 
 struct light_codec {
     struct light_decoder net;
     struct params params;
     struct arena arena;
     struct light_acts *acts;
-    real *latent, *pixels;   /* one latent frame and what it makes */
+    int at_once;             /* latent frames */
+    real *latents, *pixels;  /* those, and what they make */
     size_t channels, values; /* numbers of a latent frame, of a video frame */
 };
 
 static int layout(struct light_codec *c, const struct codec *codec) {
-    TRY(light_acts_layout(&c->acts, &c->net, LIGHT_STREAM, 1, 1, codec->h, codec->w, &c->arena));
-    c->latent = ARENA_TAKE(&c->arena, "decoder: latent", real, c->channels);
-    c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, GROUP * c->values);
+    TRY(light_acts_layout(&c->acts, &c->net, LIGHT_STREAM, 1, c->at_once, codec->h, codec->w, &c->arena));
+    c->latents = ARENA_TAKE(&c->arena, "decoder: latents", real, (size_t)c->at_once * c->channels);
+    c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, (size_t)c->at_once * GROUP * c->values);
     return OK;
 }
 
@@ -56,9 +58,10 @@ static void widen(float *pixels, size_t n) {
 static int light_decode(void *state, const float *latents, int frames, float *pixels) {
     struct light_codec *c = state;
     int written = 0;
-    for (int i = 0; i < frames; i++) {
-        transfer_to_real(c->latent, latents + (size_t)i * c->channels, (long)c->channels);
-        int n = light_stream_decode(&c->net, &c->params, c->acts, c->latent, 1, c->pixels);
+    for (int i = 0; i < frames; i += c->at_once) {
+        int now = frames - i < c->at_once ? frames - i : c->at_once;
+        transfer_to_real(c->latents, latents + (size_t)i * c->channels, (long)((size_t)now * c->channels));
+        int n = light_stream_decode(&c->net, &c->params, c->acts, c->latents, now, c->pixels);
         float *to = pixels + (size_t)written * c->values;
         transfer_from_real(to, c->pixels, (long)((size_t)n * c->values));
         widen(to, (size_t)n * c->values);
@@ -74,6 +77,8 @@ int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, c
     c->net = *net;
     c->channels = (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
     c->values = 3 * (size_t)codec->height * (size_t)codec->width;
+    long most = PIXELS / ((long)GROUP * codec->height * codec->width);
+    c->at_once = most < 1 ? 1 : most > MOST ? MOST : (int)most;
     int code = allocate(c, codec);
     if (code) {
         light_acts_free(c->acts);

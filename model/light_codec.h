@@ -1,5 +1,6 @@
 /* light_codec.h: a light decoder as the decoding half of a codec (codec.h): host latents in, host pixels in [-1, 1] out. It
-   works through latent frames one at a time, so its memory does not depend on how many come at once. */
+   works through latent frames one at a time, or some at once where pictures are small, so its memory does not depend on how
+   many come. */
 #ifndef MODEL_LIGHT_CODEC_H
 #define MODEL_LIGHT_CODEC_H
 

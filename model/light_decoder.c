@@ -207,8 +207,9 @@ static void pass_forward(const struct pass *p, const real *latents, real *pixels
     const struct light_decoder *net = p->net;
     struct light_acts *a = p->acts;
     struct extent first = input_extent(a, &net->layers[0], p->frames);
-    soft_clamp(a->clamped, latents, 3, extent_size(&first));
-    channels_last(a->layer[0].in, a->clamped, first.frames, first.width, first.h * first.w);
+    const real *clamped = net->config.clamp > 0 ? a->clamped : latents;
+    if (net->config.clamp > 0) soft_clamp(a->clamped, latents, (real)net->config.clamp, extent_size(&first));
+    channels_last(a->layer[0].in, clamped, first.frames, first.width, first.h * first.w);
     for (int i = 0; i < net->count - 1; i++) {
         const struct light_layer *l = &net->layers[i];
         const elem *w = params_acquire(p->params, i);

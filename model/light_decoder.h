@@ -1,7 +1,7 @@
 /* light_decoder.h: a small causal decoder from latents to video, forward, streaming and backward: the shape of the tiny
    autoencoders that are in use for Wan and other video models (TAEHV, public description), at any width and depth.
    All convolutions are 3 x 3 on channels-last frames, ReLU, no norm:
-     z = 3 tanh(latent / 3);  x = relu(conv(z))
+     z = 3 tanh(latent / 3), or another clamp;  x = relu(conv(z))
      three stages of: `blocks` memory blocks;  growth: 1 x 1 to n frames for each;  nearest upsampling;  conv without bias
      x = relu(x);  pixels = pixel shuffle by `patch` of conv(x), three colours in [0, 1], not clamped
    A memory block sees each frame beside the one before it (nothing before the first), which here is a convolution over
@@ -18,7 +18,12 @@
 #include "kernels/arena.h"
 #include "model/params.h"
 
-enum { LIGHT_STAGES = 3, LIGHT_BLOCKS_MAX = 16, LIGHT_LAYERS_MAX = 2 + LIGHT_STAGES * (LIGHT_BLOCKS_MAX + 2) };
+enum {
+    LIGHT_STAGES = 3,
+    LIGHT_CLAMP_MAX = 1000000,
+    LIGHT_BLOCKS_MAX = 16,
+    LIGHT_LAYERS_MAX = 2 + LIGHT_STAGES * (LIGHT_BLOCKS_MAX + 2)
+};
 
 struct light_decoder_config {
     int channels;                                /* of the latents */
@@ -26,6 +31,7 @@ struct light_decoder_config {
     int blocks;                                  /* memory blocks a stage */
     int grow[LIGHT_STAGES], scale[LIGHT_STAGES]; /* frames for a frame, growth of the sides: 1 or 2 each */
     int patch;
+    double clamp; /* 3 in the public weights; 0: none */
 };
 enum light_kind { LIGHT_CONV, LIGHT_MEMORY, LIGHT_GROW };
 struct light_layer {
@@ -46,6 +52,9 @@ struct light_decoder {
 /* ERR_USAGE when growth is not 4 in all or a size is out of range. */
 int light_decoder_create(struct light_decoder *net, const struct light_decoder_config *config);
 void light_decoder_destroy(struct light_decoder *net);
+/* Makes of a layer's fresh random weights, host floats of its slice, those that training starts from: stages begin near
+   the identity and pixels at 1/2. Small random steps around zero let most units die before anything is learnt. */
+void light_decoder_begin(const struct light_decoder *net, int layer, float *slice);
 /* Pixels for a latent position, along a side: the codec's stride. */
 int light_decoder_stride(const struct light_decoder_config *config);
 static inline int light_decoder_frames(int latents) { return latents > 0 ? 1 + 4 * (latents - 1) : 0; }

@@ -48,13 +48,14 @@ static struct light_layer *next_layer(struct light_decoder *net, struct light_la
     return &net->layers[net->count++];
 }
 
-static void add_conv(struct light_decoder *net, int number, int ci, int co, int bias, int relu, int frames, int side) {
+static void add_conv(struct light_decoder *net, int number, int ci, int co, double gain, int bias, int relu, int frames,
+                     int side) {
     char name[32];
     struct light_layer *l = next_layer(
         net, (struct light_layer){
                  .kind = LIGHT_CONV, .ci = ci, .co = co, .frames = frames, .side = side, .bias = bias, .relu = relu});
     snprintf(name, sizeof name, "%d", number);
-    add(net, l, 0, name, relu ? 2 : 1, (long[6]){co, 3, 3, ci});
+    add(net, l, 0, name, gain, (long[6]){co, 3, 3, ci});
 }
 
 /* The last convolution starts small, so that a deep stack of blocks starts near the identity. */
@@ -82,7 +83,7 @@ static void add_growth(struct light_decoder *net, int number, int width, int gro
                                                                  .grow = grow,
                                                                  .scale = scale});
     snprintf(name, sizeof name, "%d.conv", number);
-    add(net, l, 0, name, 1, (long[6]){(long)width * grow, 1, 1, width});
+    add(net, l, 0, name, 0.25, (long[6]){(long)width * grow, 1, 1, width});
 }
 
 int light_decoder_create(struct light_decoder *net, const struct light_decoder_config *config) {
@@ -91,7 +92,7 @@ int light_decoder_create(struct light_decoder *net, const struct light_decoder_c
     net->config = *config;
     param_table_open(&net->table);
     int number = 1, width = config->first, frames = 1, side = 1; /* 0 is the clamp */
-    add_conv(net, number, config->channels, width, 1, 1, frames, side);
+    add_conv(net, number, config->channels, width, 2, 1, 1, frames, side);
     number += 2; /* its ReLU */
     for (int s = 0; s < LIGHT_STAGES; s++) {
         for (int b = 0; b < config->blocks; b++) add_memory(net, number++, width, frames, side);
@@ -99,12 +100,29 @@ int light_decoder_create(struct light_decoder *net, const struct light_decoder_c
         add_growth(net, number++, width, config->grow[s], config->scale[s], frames, side);
         frames *= config->grow[s];
         side *= config->scale[s];
-        add_conv(net, number++, width, config->stage[s], 0, s == LIGHT_STAGES - 1, frames, side);
+        add_conv(net, number++, width, config->stage[s], 0.1, 0, s == LIGHT_STAGES - 1, frames, side);
         width = config->stage[s];
     }
     number++; /* the last ReLU */
-    add_conv(net, number, width, 3 * config->patch * config->patch, 1, 0, frames, side);
+    /* The last one starts small: a loud start is first of all switched off, and units die of it. */
+    add_conv(net, number, width, 3 * config->patch * config->patch, 0.01, 1, 0, frames, side);
     return param_table_close(&net->table);
+}
+
+/* Adds 1 where output o takes channel o (each of a growing layer's frames its own) at the centre of the kernel. */
+static void add_identity(const struct light_layer *l, float *w) {
+    int side = l->kind == LIGHT_GROW ? 1 : 3, outputs = l->kind == LIGHT_GROW ? l->ci * l->grow : l->co;
+    for (int o = 0; o < outputs; o++) {
+        int channel = l->kind == LIGHT_GROW ? o % l->ci : o;
+        if (channel < l->ci) w[((o * side + side / 2) * side + side / 2) * l->ci + channel] += 1;
+    }
+}
+
+void light_decoder_begin(const struct light_decoder *net, int layer, float *slice) {
+    const struct light_layer *l = &net->layers[layer];
+    int last = layer == net->count - 1;
+    if (l->kind == LIGHT_GROW || (l->kind == LIGHT_CONV && layer && !last)) add_identity(l, slice + l->w[0]);
+    for (int i = 0; last && i < l->co; i++) slice[l->b[0] + (size_t)i] = 0.5f;
 }
 
 void light_decoder_destroy(struct light_decoder *net) {

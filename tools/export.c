@@ -54,6 +54,7 @@ static void describe(struct student_description *d, const struct run_config *con
     d->pixel_height = shape->pixel_height;
     d->pixel_width = shape->pixel_width;
     snprintf(d->codec, sizeof d->codec, "%s", shape->codec);
+    snprintf(d->decoder, sizeof d->decoder, "%s", config->decoder);
     snprintf(d->audio_encoder, sizeof d->audio_encoder, "%s", shape->audio_encoder);
     snprintf(d->stage, sizeof d->stage, "%s", o->stage);
 }

@@ -63,7 +63,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
 static int fresh(struct program *p) {
     const char *from = p->stage.config.light.from;
     struct optimiser *o = &p->step.optimiser;
-    light_step_fresh(&p->step);
+    TRY(light_step_fresh(&p->step));
     if (!from[0]) return OK;
     struct safetensors file;
     TRY(safetensors_open(&file, from));

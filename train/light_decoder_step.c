@@ -1,6 +1,7 @@
 /* light_decoder_step.c: see light_decoder_step.h. */
 #include "train/light_decoder_step.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -46,9 +47,21 @@ int light_step_prepare(struct light_step *s, const struct codec *codec) {
     return s->config.consistency_weight > 0 ? latent_consistency_prepare(&s->consistency, codec) : OK;
 }
 
-void light_step_fresh(struct light_step *s) {
+static int begin_layer(struct light_step *s, int layer, float *slice) {
+    TRY(optimiser_read(&s->optimiser, OPTIMISER_MASTER, layer, slice));
+    light_decoder_begin(s->net, layer, slice);
+    optimiser_write(&s->optimiser, OPTIMISER_MASTER, layer, slice);
+    return OK;
+}
+
+int light_step_fresh(struct light_step *s) {
     optimiser_initialise(&s->optimiser, s->seed);
+    float *slice = malloc(s->net->table.total * sizeof *slice);
+    int code = slice ? OK : error_set(ERR_DEVICE, "out of memory for a layer");
+    for (int i = 0; i < s->net->count && !code; i++) code = begin_layer(s, i, slice);
+    free(slice);
     optimiser_start(&s->optimiser);
+    return code;
 }
 
 /* What the pixels cost, and their gradient d (NULL: not wanted). Means over a part count by its share of the batch. */

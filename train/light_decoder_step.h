@@ -38,7 +38,7 @@ void light_step_free(struct light_step *s);
 /* After the memory is there: constants. ERR_USAGE: the codec does not give what the loss asks for. */
 int light_step_prepare(struct light_step *s, const struct codec *codec);
 /* New weights from the seed. */
-void light_step_fresh(struct light_step *s);
+int light_step_fresh(struct light_step *s);
 /* A part of the batch: its share of the loss into the optimiser's, of the loss's parts into figures, gradients to
    params->grads (NULL: none). latents [part, F, C, h, w], target [part, 4F-3, 3, height, width]. */
 int light_step_gradient(struct light_step *s, const struct params *params, const struct part *part, const real *latents,

@@ -204,6 +204,8 @@ static const struct config_field fields[] = {
     INT("light_decoder.scale0", light.net.scale[0], 1, 2, "2", "growth of the sides in the first stage"),
     INT("light_decoder.scale1", light.net.scale[1], 1, 2, "2", "in the second"),
     INT("light_decoder.scale2", light.net.scale[2], 1, 2, "2", "in the third"),
+    REAL("light_decoder.clamp", light.net.clamp, 0, LIGHT_CLAMP_MAX, "3",
+         "the latents are held within this; 0: as they are"),
     INT("light_decoder.patch", light.net.patch, 1, 16, "1", "pixels of a side that the last layer gives at once"),
     CHOICE("light_decoder.pixel", light.pixel, light_names, "l1", "pixel loss against the codec's own decode"),
     REAL("light_decoder.pixel_weight", light.pixel_weight, 0, 1e6, "1", "of the pixel loss"),

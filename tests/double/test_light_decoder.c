@@ -21,8 +21,8 @@ enum { SEED = 4 }; /* one of which no ReLU lies within the step of its corner */
 
 /* Two shapes of the stride 4: growth and scale in different stages, with and without patches at the end. */
 static const struct light_decoder_config shapes[] = {
-    {CHANNELS, 6, {5, 4, 3}, 2, {2, 1, 2}, {2, 1, 2}, 1},
-    {CHANNELS, 4, {3, 6, 5}, 1, {1, 2, 2}, {1, 2, 1}, 2},
+    {CHANNELS, 6, {5, 4, 3}, 2, {2, 1, 2}, {2, 1, 2}, 1, 3},
+    {CHANNELS, 4, {3, 6, 5}, 1, {1, 2, 2}, {1, 2, 1}, 2, 0},
 };
 
 struct world {

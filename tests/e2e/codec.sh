@@ -96,12 +96,35 @@ stream() {
 }
 check "stream" stream 0 out="$dir/out.mp4"
 check "a video" [ -s "$dir/out.mp4" ]
+light() {
+    want=$1
+    shift
+    run "$want" light_decoder light_decoder.steps=2 light_decoder.batch=2 light_decoder.width0=12 light_decoder.width1=8 \
+        light_decoder.width2=8 light_decoder.width3=4 light_decoder.blocks=1 light_decoder.scale2=2 \
+        light_decoder.patch=2 light_decoder.consistency_weight=0 "$@"
+}
+check "no gradient to this codec's pixels" light 2 light_decoder.consistency_weight=1
+check "it says so" says "light_decoder.consistency_weight: the wan22 codec"
+check "no such enlargement" light 2 light_decoder.patch=1
+check "a light decoder" light 0
+check "it shows samples" [ -s "$dir/run/light_decoder/samples/step_00000002_sheet.png" ]
+decoder=$dir/run/light_decoder/decoder.safetensors
+check "stream through it" stream 0 decoder="$decoder" out="$dir/light.mp4"
+check "another picture" eval '! cmp -s "$dir/light.mp4" "$dir/out.mp4"'
+check "no decoder" stream 3 decoder="$dir/x.safetensors"
+check "export with it" run 0 export --stage teacher --out "$dir/student" decoder="$decoder"
+check "it goes along" cmp "$decoder" "$dir/student/decoder.safetensors"
+check "stream" stream 0 out="$dir/out.mp4"
+check "the same through the student's own" cmp "$dir/light.mp4" "$dir/out.mp4"
+check "export without it" run 0 export --stage teacher --out "$dir/student"
+check "it is gone" [ ! -e "$dir/student/decoder.safetensors" ]
+check "samples through it" run 0 teacher teacher.steps=3 decoder="$decoder"
 mv "$dir/vae.safetensors" "$dir/moved.safetensors"
 check "weights that are gone" stream 3
 check "it says how to name them" says "codec_weights="
 check "weights that moved" stream 0 codec_weights="$dir/moved.safetensors"
 check "teacher without them" run 3 teacher
-check "teacher with them" run 0 teacher codec_weights="$dir/moved.safetensors" teacher.steps=3
+check "teacher with them" run 0 teacher codec_weights="$dir/moved.safetensors" teacher.steps=4
 "$build/tests/tiny_vae" wan22 "$dir/vae.safetensors" 48
 printf '\101' | dd of="$dir/vae.safetensors" bs=1 seek=5000003 conv=notrunc 2>/dev/null
 check "weights that changed" stream 3
