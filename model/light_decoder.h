@@ -53,7 +53,7 @@ struct light_decoder {
 int light_decoder_create(struct light_decoder *net, const struct light_decoder_config *config);
 void light_decoder_destroy(struct light_decoder *net);
 /* Makes of a layer's fresh random weights, host floats of its slice, those that training starts from: stages begin near
-   the identity and pixels at 1/2. Small random steps around zero let most units die before anything is learnt. */
+   the identity and pixels at 1/2. From plain random weights most units die before anything is learnt. */
 void light_decoder_begin(const struct light_decoder *net, int layer, float *slice);
 /* Pixels for a latent position, along a side: the codec's stride. */
 int light_decoder_stride(const struct light_decoder_config *config);
