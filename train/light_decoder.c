@@ -228,6 +228,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
 int main(int argc, char **argv) {
     static struct program p;
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    stage_settle(&p.stage);
     light_step_free(&p.step);
     light_decoder_destroy(&p.net);
     free(p.decoded);

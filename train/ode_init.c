@@ -198,6 +198,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
 int main(int argc, char **argv) {
     static struct program p;
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    stage_settle(&p.stage);
     trajectory_store_close(&p.store);
     ode_step_free(&p.step);
     sampler_free(&p.sampler);

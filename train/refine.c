@@ -170,6 +170,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
 int main(int argc, char **argv) {
     static struct program p;
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    stage_settle(&p.stage);
     refine_step_free(&p.step);
     student_show_free(&p.show);
     return stage_close(&p.stage, code, exit_code);

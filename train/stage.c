@@ -255,9 +255,10 @@ int stage_ready(struct stage *s) {
     return device_sync();
 }
 
+void stage_settle(struct stage *s) { train_state_settle(&s->saved); }
+
 int stage_close(struct stage *s, int code, int exit_code) {
     if (code) exit_code = stage_leave(s, code); /* first: the others wait, and the text is still the reason */
-    train_state_wait(&s->saved);
     if (s->loader) loader_close(s->loader);
     if (s->codec.state) codec_close(&s->codec);
     if (s->set) dataset_close(s->set);

@@ -77,6 +77,8 @@ int stage_begin(struct stage *s, int *resumed);
 int stage_ready(struct stage *s);
 /* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
    returns: `code`, or exit_code where it is OK. */
+/* Before anything is freed, also after an error: a checkpoint under way is written to its end. */
+void stage_settle(struct stage *s);
 int stage_close(struct stage *s, int code, int exit_code);
 
 /* SIGINT, SIGTERM or SIGUSR1 came to some rank, or the job has failed (stage_finish returns that): save and leave. All

@@ -124,6 +124,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
 int main(int argc, char **argv) {
     static struct program p;
     int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    stage_settle(&p.stage);
     teacher_step_free(&p.step);
     sampler_free(&p.sampler);
     shard_free(&p.shown);

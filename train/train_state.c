@@ -211,6 +211,13 @@ int train_state_wait(struct train_state *s) {
     return code;
 }
 
+void train_state_settle(struct train_state *s) {
+    if (!s->write) return;
+    pthread_join(s->write->thread, NULL);
+    free_write(s->write);
+    s->write = NULL;
+}
+
 int train_state_poll(struct train_state *s) {
     return s->write && atomic_load(&s->write->ended) ? train_state_wait(s) : OK;
 }

@@ -63,6 +63,8 @@ int train_state_save(struct train_state *s, const char *folder, long step, const
 /* What the last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told once. */
 int train_state_poll(struct train_state *s);
 int train_state_wait(struct train_state *s);
+/* Waits for it whatever it comes to, and leaves the error text as it is. */
+void train_state_settle(struct train_state *s);
 /* From the newest whole state in FOLDER; *found 0: there is none, nothing was changed. Warns on stderr's log when device,
    type or thread count differ from those that wrote it. All ranks call it, and read what the first one finds. */
 int train_state_resume(struct train_state *s, const char *folder, int *found);

@@ -1,0 +1,146 @@
+#!/bin/sh
+# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, of which at a random moment one rank or all
+# are killed (SIGKILL): the others end by themselves; the same job started again goes on and ends with the very state of an
+# undisturbed run. Then a state of 4 ranks goes on with 2 and with 3, with another ZeRO level, and its losses are those of
+# the undisturbed run up to the order of sums. Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
+BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-bf16}
+export OMP_WAIT_POLICY=passive
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+rounds=${1:-4} seed=${2:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
+passed=0 failed=0
+echo "seed $seed"
+
+verdict() { # verdict OK TEXT
+    if [ "$1" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $2"
+    fi
+}
+random() { # random N: 0 .. N - 1
+    seed=$(((seed * 1103 + 12345) % 65536))
+    random=$((seed / 16 % $1))
+}
+
+# job RANKS STAGE ZERO OVERRIDES...: output in $work/log. Ranks are started here, so that their process ids are known.
+job() {
+    n=$1 stage=$2 zero=$3
+    shift 3
+    port=$((20000 + ($$ * 7 + jobs * 13) % 20000)) jobs=$((jobs + 1))
+    pids= rank=0
+    while [ $rank -lt "$n" ]; do
+        RANK=$rank WORLD_SIZE=$n LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$n MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
+            "$BIN/$stage" configs/tiny.yaml run="$work/run" data="$work/data.h5" threads=1 shard.zero="$zero" \
+            "$stage.sample_every=0" "$stage.save_every=1" "$stage.keep=3" "$@" >>"$work/log" 2>&1 &
+        pids="$pids $!"
+        rank=$((rank + 1))
+    done
+}
+jobs=0
+ended() { # waits for all ranks; code: the largest
+    code=0
+    for pid in $pids; do
+        wait "$pid"
+        c=$?
+        [ $c -gt $code ] && code=$c
+    done
+}
+lines() { [ -f "$work/run/$1/metrics.jsonl" ] && wc -l <"$work/run/$1/metrics.jsonl" || echo 0; }
+newest() { ls "$work/$1/checkpoints"/*.h5 2>/dev/null | tail -n 1; }
+losses() { sed -E 's/.*"loss": ([^,]*),.*/\1/' "$1"; }
+
+"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+
+# What the later stages start from.
+for stage in teacher ode_init distill; do
+    job 2 $stage 1
+    ended
+    verdict $code "$stage on 2 ranks: exit code $code"
+    cp -r "$work/run/$stage" "$work/base_$stage"
+done
+
+# The folders that the stages start from, where a test has taken or changed them.
+restore() {
+    for r in teacher ode_init distill; do
+        rm -rf "$work/run/$r"
+        cp -r "$work/base_$r" "$work/run/$r"
+    done
+}
+
+# Undisturbed runs of every stage, ranks and ZeRO level that a round draws; made when they are first asked for.
+whole() { # whole STAGE RANKS ZERO -> folder whole_...
+    folder="whole_$1_$2_$3"
+    [ -d "$work/$folder" ] && return
+    rm -rf "$work/run/$1"
+    job "$2" "$1" "$3"
+    ended
+    verdict $code "$1 on $2 ranks, zero $3: exit code $code"
+    mv "$work/run/$1" "$work/$folder"
+    restore
+}
+
+round=0
+while [ $round -lt "$rounds" ]; do
+    random 4
+    stage=$(echo teacher ode_init distill refine | cut -d' ' -f$((random + 1)))
+    random 2 && n=$((random + 2))
+    random 4 && zero=$random
+    random 3 && victim=$random # n or more: all
+    random 1000 && when=$random
+    whole $stage $n $zero
+    rm -rf "$work/run/$stage"
+    begun=$(date +%s%N)
+    job $n $stage $zero
+    # A moment: after so many steps, and then some milliseconds.
+    random 6 && steps=$random
+    while kill -0 $pids 2>/dev/null && [ "$(lines $stage)" -lt "$steps" ]; do sleep 0.02; done
+    sleep "0.$(printf '%03d' $((when / 5)))"
+    i=0
+    for pid in $pids; do
+        if [ $i -eq "$victim" ] || [ "$victim" -ge $n ]; then kill -KILL "$pid" 2>/dev/null; fi
+        i=$((i + 1))
+    done
+    killed=$(date +%s%N)
+    ended
+    seconds=$((($(date +%s%N) - killed) / 1000000000))
+    [ $seconds -lt 30 ]
+    verdict $? "round $round: $stage, $n ranks, zero $zero: the others needed $seconds s to end"
+    job $n $stage $zero
+    ended
+    verdict $code "round $round: $stage, $n ranks, zero $zero: went on with exit code $code"
+    cmp "$(newest "$folder")" "$(newest run/$stage)"
+    verdict $? "round $round: $stage, $n ranks, zero $zero, victim $victim at step $steps: states differ"
+    rm -rf "$work/run/$stage"
+    restore
+    round=$((round + 1))
+done
+
+# Four ranks, then two and three: losses within rounding of the run on four.
+for stage in teacher refine; do
+    for then in "2 1" "3 2"; do
+        set -- $then
+        rm -rf "$work/run/$stage"
+        job 4 $stage 3 $stage.steps=4 $stage.optimiser.cooldown=0
+        ended
+        verdict $code "$stage: the first steps on 4 ranks"
+        job "$1" $stage "$2" $stage.steps=6 $stage.optimiser.cooldown=0
+        ended
+        verdict $code "$stage: went on with $1 ranks, zero $2: exit code $code"
+        losses "$work/run/$stage/metrics.jsonl" >"$work/a"
+        mv "$work/run/$stage" "$work/again"
+        job 4 $stage 3 $stage.steps=6 $stage.optimiser.cooldown=0
+        ended
+        losses "$work/run/$stage/metrics.jsonl" >"$work/b"
+        paste "$work/a" "$work/b" | awk '{d = $1 - $2; if (d < 0) d = -d; m = $2 < 0 ? -$2 : $2
+                                          if (d > 2e-3 * m + 1e-6) bad = 1; n++} END {exit bad || n != 6}'
+        verdict $? "$stage: losses of $1 ranks and of 4 differ: $(paste "$work/a" "$work/b" | tail -n 2 | tr '\t\n' '  ')"
+        rm -rf "$work/run/$stage" "$work/again"
+        restore
+    done
+done
+
+[ "$failed" -eq 0 ] || tail -n 40 "$work/log"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
