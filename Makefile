@@ -3,6 +3,7 @@
 #   make demo             set up, generate data, run all stages, stream, report
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
+#   make test-threads     the tests of several ranks under the thread sanitizer (clang, libomp and its Archer)
 #   make bench            achieved rates against measured limits
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
@@ -31,7 +32,7 @@ endif
 GOMP_SPINCOUNT ?= 10000
 export GOMP_SPINCOUNT
 
-VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)$(if $(filter 1,$(FUZZ)),-fuzz)
+VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)$(if $(filter thread,$(SANITIZE)),-threads)$(if $(filter 1,$(FUZZ)),-fuzz)
 BUILD    := build/$(VARIANT)
 BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)
 
@@ -45,6 +46,10 @@ LDFLAGS  := -fopenmp
 ifeq ($(SANITIZE),1)
 CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=address,undefined
+endif
+ifeq ($(SANITIZE),thread) # by clang; its OpenMP tells the sanitizer what it orders (tools/thread_sanitizer.sh)
+CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w -fsanitize=thread -fno-omit-frame-pointer
+LDFLAGS  += -fsanitize=thread
 endif
 ifeq ($(FUZZ),1) # by clang, whose warnings are not ours
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -129,7 +134,7 @@ $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
 LIBRARIES := $(foreach f,tools infer train checkpoints data model kernels base,$(BUILD)/lib$(f).a)
 NAMES    := $(basename $(notdir $(PROGRAMS)))
 
-.PHONY: all programs fuzz fuzz-targets test unit-tests kernel-tests double-tests bench demo demo-real clean format check-format setup plan
+.PHONY: test-threads all programs fuzz fuzz-targets test unit-tests kernel-tests double-tests bench demo demo-real clean format check-format setup plan
 .SECONDARY:
 all: programs
 programs: $(addprefix $(BIN)/,$(NAMES))
@@ -256,6 +261,12 @@ test: setup
 	+@$(MAKE) --no-print-directory programs unit-tests double-tests
 	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 kernel-tests)
 	@SHIM=build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)) sh tests/run.sh
+THREAD_TESTS := test_comm test_comm_faults test_comm_launch
+test-threads: setup
+	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
+	    $(addprefix build/ref-float-threads/tests/,$(THREAD_TESTS)) $(addprefix build/ref-float-threads/bin/,teacher ode_init distill refine) \
+	    build/ref-float-threads/tests/tiny_dataset
+	@sh tools/thread_sanitizer.sh build/ref-float-threads $(THREAD_TESTS)
 bench: setup
 	+@$(MAKE) --no-print-directory programs
 	$(BIN)/bench
