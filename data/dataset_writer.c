@@ -241,7 +241,7 @@ static int write_fixed(hid_t file, const char *name, hid_t type, hsize_t count, 
 /* The texts as strings of the longest one's length, and where the rows of each begin. */
 static int write_prompts(struct dataset_writer *w) {
     size_t bytes = 1;
-    if (!w->prompts) return error_set(ERR_USAGE, "%s: a data set needs at least the empty prompt", w->path);
+    if (w->prompts < 1) return error_set(ERR_USAGE, "%s: a data set needs at least the empty prompt", w->path);
     for (int i = 0; i < w->prompts; i++)
         if (strlen(w->prompt_texts[i]) > bytes) bytes = strlen(w->prompt_texts[i]);
     char *all = calloc((size_t)w->prompts, bytes);
