@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "checkpoints/pretrained.h"
 #include "checkpoints/safetensors.h"
 #include "checkpoints/state.h"
 #include "tools/inspect_hdf5.h"
@@ -153,16 +154,32 @@ static int inspect_folder(const char *folder, int stats) {
     return inspect_hdf5_file(path, stats);
 }
 
+/* The section of a run's config that fits a transformer's checkpoint. Its latent size is the run's own. */
+static int print_model_section(const char *path) {
+    struct dit_config c;
+    TRY(pretrained_config(path, &c));
+    printf("model:\n  dim: %d\n  ffn_dim: %d\n  heads: %d\n  layers: %d\n  in_channels: %d\n  out_channels: %d\n",
+           c.dim, c.ffn_dim, c.heads, c.layers, c.in_channels, c.out_channels);
+    printf("  freq_dim: %d\n  text_len: %d\n  text_dim: %d\n  rope_theta_t: %g\n  rope_theta_hw: %g\n  eps: %g\n",
+           c.freq_dim, c.text_len, c.text_dim, c.rope_theta_t, c.rope_theta_hw, c.eps);
+    if (c.height) printf("  height: %d\n  width: %d\n", c.height, c.width);
+    if (c.audio_dim)
+        printf("  audio_dim: %d\n  audio_tokens: %d\n  audio_width: %d\n  audio_hidden: %d\n  audio_every: %d\n",
+               c.audio_dim, c.audio_tokens, c.audio_width, c.audio_hidden, c.audio_every);
+    return OK;
+}
+
 int main(int argc, char **argv) {
     struct args args;
-    int stats = 0;
+    int stats = 0, model = 0;
     const struct args_option options[] = {
-        {"stats", NULL, &stats, NULL, "smallest, largest, mean and deviation of every array"}};
-    int code = args_parse(&args, argc, argv, options, 1, 1, ARGS_MAX);
+        {"stats", NULL, &stats, NULL, "smallest, largest, mean and deviation of every array"},
+        {"model", NULL, &model, NULL, "of a transformer's checkpoint: the section of a run's config that fits it"}};
+    int code = args_parse(&args, argc, argv, options, 2, 1, ARGS_MAX);
     if (code) return args_fail("inspect", code);
     if (args.help) {
         args_help("inspect FILE|FOLDER ... (data sets, training states, safetensors, runs, exported students)", options,
-                  1, stdout);
+                  2, stdout);
         return OK;
     }
     if (args.override_count)
@@ -170,7 +187,10 @@ int main(int argc, char **argv) {
     for (int i = 0; i < args.word_count && !code; i++) {
         struct stat info;
         int folder = !stat(args.words[i], &info) && S_ISDIR(info.st_mode);
-        code = folder ? inspect_folder(args.words[i], stats) : inspect_file(args.words[i], stats);
+        if (model)
+            code = print_model_section(args.words[i]);
+        else
+            code = folder ? inspect_folder(args.words[i], stats) : inspect_file(args.words[i], stats);
         if (!code && (fflush(stdout) || ferror(stdout)))
             code = error_set(ERR_INPUT, "cannot write: %s", strerror(errno));
     }

@@ -61,6 +61,13 @@ check "its export" "$bin/export" $all run="$dir/third" --stage teacher --out "$d
 check "its forward" "$bin/forward" "$dir/third-export" "$dir/sound.safetensors" "$dir/third.out"
 check "is the whole network's to the last bit" cmp "$first.out" "$dir/third.out"
 
+# The trunk's own sizes, as a config, are those that it was trained with.
+"$bin/inspect" --model "$first/transformer" >"$dir/model.yaml" 2>"$dir/log"
+check "a config from a checkpoint" grep -q '^  ffn_dim: 64$' "$dir/model.yaml"
+check "starts a teacher" "$bin/teacher" "$dir/model.yaml" data="$dir/data.h5" run="$dir/fifth" frames=7 model.height=4 \
+    model.width=4 model.text_len=4 model.audio_dim=16 threads=2 teacher.steps=0 teacher.batch=1 teacher.sampler.steps=2 \
+    teacher.init="$first/transformer"
+
 check "other sizes" refuses 3 "ffn_dim is 64, the run's 128" "$bin/teacher" $all run="$dir/fourth" model.ffn_dim=128 \
     teacher.init="$first"
 check "no such checkpoint" refuses 3 "cannot open" "$bin/teacher" $all run="$dir/fourth" teacher.init="$dir/none"
