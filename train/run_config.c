@@ -81,6 +81,7 @@ static const struct config_field fields[] = {
     PATH("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
+    INT("workspace_mib", workspace_mib, 1, 1048576, "64", "scratch memory of kernels and libraries"),
     {"deterministic", CONFIG_BOOL, AT(deterministic), 0, 1, "false", NULL, 0, 0,
      "cuda: none of the libraries' algorithms that add in another order each time"},
     REAL("faults.spike", faults.spike, 0, 1e6, "0",

@@ -140,6 +140,7 @@ struct run_config {
     char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */
     long seed;
     int threads;
+    int workspace_mib; /* scratch of kernels and libraries */
     int deterministic; /* on cuda */
     struct fault_config faults;
     int frames;  /* latent frames F of a training clip: 1 + chunks C */

@@ -12,7 +12,7 @@
 #include "model/transfer.h"
 #include "train/set_codec.h"
 
-enum { WORKSPACE_MIB = 64, RANKS_MAX = 65536 };
+enum { RANKS_MAX = 65536 };
 
 /* ---- command line, config, network ---- */
 
@@ -99,7 +99,7 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->batch_memory, &s->staging_memory);
     layout_batch(s, &s->batch_memory);
-    arena_take(&s->workspace, "workspace of kernels", (size_t)WORKSPACE_MIB << 20);
+    arena_take(&s->workspace, "workspace of kernels", (size_t)s->config.workspace_mib << 20);
     return device_sync(); /* where a plan and its use differ */
 }
 
