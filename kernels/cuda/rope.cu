@@ -51,25 +51,25 @@ void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *f
 
 /* V pairs from x on. */
 template <int V, class T> __device__ inline void load_pairs(float (&u)[V], float (&v)[V], const T *x) {
-    float first[V], second[V];
-    load(first, x);
-    load(second, x + V);
+    float both[2][V];
+    load(both[0], x);
+    load(both[1], x + V);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-        u[j] = 2 * j < V ? first[2 * j % V] : second[2 * j % V];
-        v[j] = 2 * j + 1 < V ? first[(2 * j + 1) % V] : second[(2 * j + 1) % V];
+        u[j] = both[2 * j / V][2 * j % V];
+        v[j] = both[(2 * j + 1) / V][(2 * j + 1) % V];
     }
 }
 
 template <int V, class T> __device__ inline void store_pairs(T *y, const float (&u)[V], const float (&v)[V]) {
-    float first[V], second[V];
+    float both[2][V];
 #pragma unroll
     for (int j = 0; j < V; j++) {
-        (2 * j < V ? first : second)[2 * j % V] = u[j];
-        (2 * j + 1 < V ? first : second)[(2 * j + 1) % V] = v[j];
+        both[2 * j / V][2 * j % V] = u[j];
+        both[(2 * j + 1) / V][(2 * j + 1) % V] = v[j];
     }
-    store(y, first);
-    store(y + V, second);
+    store(y, both[0]);
+    store(y + V, both[1]);
 }
 
 /* Tokens of samples at a distance; a token's row is H heads of `half` pairs. */
