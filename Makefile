@@ -61,7 +61,8 @@ LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cm
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif
-ifeq ($(BACKEND),cuda)
+NCCL     ?= $(if $(filter cuda,$(BACKEND)),1,0)
+ifeq ($(NCCL),1)
 $(BUILD)/kernels/comm/nccl.o: CFLAGS += -DHAVE_NCCL
 LIBS_FULL += -lnccl
 endif
@@ -237,6 +238,16 @@ else
 double-tests:
 	+$(MAKE) BACKEND=ref TYPE=double double-tests
 endif
+
+# What tools/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
+GPU_KERNELS := $(patsubst tests/unit/%.c,$(BUILD)/gpu/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
+gpu-checks: $(GPU_KERNELS) $(BUILD)/gpu/stage_trace
+$(GPU_KERNELS): $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
+$(BUILD)/gpu/stage_trace: $(BUILD)/tests/gpu/stage_trace.o $(LIBRARIES)
+$(GPU_KERNELS) $(BUILD)/gpu/stage_trace:
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -Wl,-rpath,'$$ORIGIN' -Wl,--as-needed $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka
 
 # Fuzzing (tests/fuzz/fuzz.h). The corpus is replayed by test_fuzz_corpus, which needs no clang.
 FUZZ_NAMES := $(shell sed -n 's/^ *X(\([a-z_]*\)).*/\1/p' tests/fuzz/fuzz.h)

@@ -21,7 +21,7 @@
 
 enum job_stage { JOB_TEACHER, JOB_ODE, JOB_DISTILL_SID, JOB_DISTILL_DMD, JOB_REFINE, JOB_STAGES };
 static const char *const job_stage_names[JOB_STAGES] = {"teacher", "ode_init", "distill sid", "distill dmd", "refine"};
-enum { JOB_NETWORKS = 3, JOB_VALUES = 1 << 16, JOB_STATES = 3, JOB_TENSORS = 512 };
+enum { JOB_NETWORKS = 3, JOB_VALUES = 1 << 19, JOB_STATES = 3, JOB_TENSORS = 512 };
 
 /* What a job leaves behind. */
 struct job_result {
@@ -36,6 +36,7 @@ struct job_result {
 struct job {
     enum job_stage stage;
     int ranks, zero, accumulate, batch, updates, offload, recompute;
+    int wide;                  /* 1: a network of sizes that a GPU's libraries take */
     struct job_result *result; /* shared */
 };
 
@@ -92,6 +93,12 @@ static inline struct run_config job_config(const struct job *j) {
                                   .rope_theta_t = 100,
                                   .rope_theta_hw = 10,
                                   .eps = 1e-6};
+    if (j->wide) {
+        c.model.dim = 64, c.model.heads = 2, c.model.ffn_dim = 128;
+        c.model.height = 4, c.model.width = 8, c.model.in_channels = c.model.out_channels = 4;
+        c.model.freq_dim = 32, c.model.text_len = 8, c.model.text_dim = 16;
+        c.model.audio_dim = 8, c.model.audio_width = 16, c.model.audio_hidden = 24;
+    }
     c.rollout = (struct rollout_config){
         .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4}, .steps = 2, .sigma = {1, 0.6}};
     c.teacher = (struct teacher_config){.stage = stage, .level = level};
@@ -104,17 +111,18 @@ static inline struct run_config job_config(const struct job *j) {
                                                   .critic = o,
                                                   .critic_ratio = 2,
                                                   .critic_replay = 2}};
-    c.refine = (struct refine_config){.stage = stage,
-                                      .discriminator = {.taps = {0, 1, 2}, .queries = 1, .heads = 3, .ffn_dim = 8},
-                                      .critic = o,
-                                      .level = level,
-                                      .ratio = 2,
-                                      .local_weight = 0.7,
-                                      .global_weight = 1.3,
-                                      .r1 = 0.05,
-                                      .r2 = 0.05,
-                                      .fd_step = 0.1,
-                                      .distill_share = 0.5};
+    c.refine = (struct refine_config){
+        .stage = stage,
+        .discriminator = {.taps = {0, 1, 2}, .queries = 1, .heads = j->wide ? 2 : 3, .ffn_dim = j->wide ? 64 : 8},
+        .critic = o,
+        .level = level,
+        .ratio = 2,
+        .local_weight = 0.7,
+        .global_weight = 1.3,
+        .r1 = 0.05,
+        .r2 = 0.05,
+        .fd_step = 0.1,
+        .distill_share = 0.5};
     return c;
 }
 
@@ -282,6 +290,7 @@ static inline void job_update(struct job_world *w, long step) {
 static inline size_t job_gather(struct job_world *w, struct optimiser *o, int gradients, double *values) {
     const struct param_table *t = o->table;
     size_t n = 0;
+    CHECK(t->values <= JOB_VALUES);
     for (int s = 0; s < t->slices; s++) {
         struct shard_piece p = shard_piece(&o->shard, s);
         size_t size = t->slice_offset[s + 1] - t->slice_offset[s];
@@ -300,7 +309,6 @@ static inline size_t job_gather(struct job_world *w, struct optimiser *o, int gr
         device_free(whole);
         free(host);
     }
-    CHECK(n <= JOB_VALUES);
     return n;
 }
 

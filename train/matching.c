@@ -46,11 +46,6 @@ void matching_fresh(struct matching *m) {
     replay_clear(&m->replay);
 }
 
-int matching_save_with(struct matching *m, struct train_state *state) {
-    train_state_network(state, "critic", &m->critic);
-    return replay_save_with(&m->replay, state);
-}
-
 void matching_show(struct matching *m, const struct part *part, const real *x,
                    const struct condition_batch *condition) {
     replay_push(&m->replay, part, x, condition);

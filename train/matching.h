@@ -10,6 +10,7 @@
 #include "train/score.h"
 #include "train/step_work.h"
 
+struct train_state;
 struct matching {
     const struct dit *net;
     struct score_config config;

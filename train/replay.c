@@ -34,17 +34,6 @@ void replay_clear(struct replay *r) {
     }
 }
 
-int replay_save_with(struct replay *r, struct train_state *state) {
-    int n = r->slots;
-    train_state_integer(state, "replay/pushed", &r->pushed);
-    TRY(train_state_rows(state, "replay/clips", r->x, n, r->clips));
-    TRY(train_state_rows(state, "replay/text", r->text_values, n, r->text));
-    TRY(train_state_rows(state, "replay/talk_features", r->feature_values[AUDIO_TALK], n, r->features));
-    TRY(train_state_rows(state, "replay/listen_features", r->feature_values[AUDIO_LISTEN], n, r->features));
-    TRY(train_state_rows(state, "replay/talk_mask", r->mask_values[AUDIO_TALK], n, r->mask));
-    return train_state_rows(state, "replay/listen_mask", r->mask_values[AUDIO_LISTEN], n, r->mask);
-}
-
 /* One array of a part between the replay and a batch: `size` elements a sample. */
 static real *place(const struct replay *r, real *values, int slot, const struct part *part, size_t size) {
     return values + ((size_t)slot * (size_t)r->B + (size_t)part->first) * size;

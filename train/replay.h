@@ -5,8 +5,8 @@
 
 #include "model/condition_batch.h"
 #include "train/share.h"
-#include "train/train_state.h"
 
+struct train_state;
 struct replay {
     int slots, B;                       /* rollouts, samples of this rank in each */
     int64_t pushed;                     /* rollouts pushed so far: saved */
@@ -18,6 +18,7 @@ void replay_layout(struct replay *r, int slots, int B, const struct condition_ba
                    struct arena *arena);
 /* Zeros, for a fresh start. */
 void replay_clear(struct replay *r);
+/* What a checkpoint must hold. */
 int replay_save_with(struct replay *r, struct train_state *state);
 /* A part of the next rollout; the last part completes it. */
 void replay_push(struct replay *r, const struct part *part, const real *x, const struct condition_batch *condition);

@@ -1,0 +1,139 @@
+/* stage_trace.c: what every stage's first updates make of a tiny network, for holding one build against another: another
+   backend, another type, another machine.
+     stage_trace write FILE             runs teacher, ode_init, distill (SiD, DMD) and refine, small and wide
+     stage_trace compare A B ALLOWED    one line a stage and network: relative difference of the first update's gradients
+                                        and of the weights' change over all updates (root of the sums of squares, and the worst tensor's
+                                        gradient), and of the loss; exit 1 when one is above ALLOWED, or not finite
+   Batches and weights are random numbers by address, so that every build has the same. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "tests/stage_ranks.h"
+
+enum { UPDATES = 3, WIDTHS = 2 };
+static const char magic[16] = "stage trace 1\n";
+
+/* ---- write ---- */
+
+static int put(FILE *file, const void *from, size_t bytes) { return fwrite(from, 1, bytes, file) == bytes; }
+
+/* A result without the room that it does not use. */
+static int put_result(FILE *file, const struct job_result *r) {
+    int ok = put(file, &r->networks, sizeof r->networks) && put(file, &r->loss, sizeof r->loss);
+    for (int n = 0; n < r->networks && ok; n++)
+        ok = put(file, &r->count[n], sizeof r->count[n]) && put(file, &r->tensors[n], sizeof r->tensors[n]) &&
+             put(file, r->end[n], (size_t)r->tensors[n] * sizeof *r->end[n]) &&
+             put(file, r->first[n], r->count[n] * sizeof *r->first[n]) &&
+             put(file, r->last[n], r->count[n] * sizeof *r->last[n]);
+    return ok;
+}
+
+static int write_trace(const char *path) {
+    FILE *file = fopen(path, "wb");
+    if (!file) return fprintf(stderr, "stage_trace: %s cannot be written\n", path), 3;
+    int ok = put(file, magic, sizeof magic);
+    for (int wide = 0; wide < WIDTHS; wide++)
+        for (int s = 0; s < JOB_STAGES && ok; s++) {
+            struct job job = {.stage = s,
+                              .ranks = 1,
+                              .accumulate = 1,
+                              .batch = 3,
+                              .updates = UPDATES,
+                              .wide = wide,
+                              .result = job_result_new()};
+            job_rank(0, 1, &job);
+            ok = put_result(file, job.result);
+            job_result_free(job.result);
+        }
+    if (fclose(file)) ok = 0;
+    if (!ok) fprintf(stderr, "stage_trace: %s: the write failed\n", path);
+    return ok ? 0 : 3;
+}
+
+/* ---- compare ---- */
+
+static int get(FILE *file, void *to, size_t bytes) { return fread(to, 1, bytes, file) == bytes; }
+
+static int get_result(FILE *file, struct job_result *r) {
+    memset(r, 0, sizeof *r);
+    int ok = get(file, &r->networks, sizeof r->networks) && get(file, &r->loss, sizeof r->loss) && r->networks >= 0 &&
+             r->networks <= JOB_NETWORKS;
+    for (int n = 0; n < r->networks && ok; n++)
+        ok = get(file, &r->count[n], sizeof r->count[n]) && get(file, &r->tensors[n], sizeof r->tensors[n]) &&
+             r->count[n] <= JOB_VALUES && r->tensors[n] <= JOB_TENSORS &&
+             get(file, r->end[n], (size_t)r->tensors[n] * sizeof *r->end[n]) &&
+             get(file, r->first[n], r->count[n] * sizeof *r->first[n]) &&
+             get(file, r->last[n], r->count[n] * sizeof *r->last[n]);
+    return ok;
+}
+
+/* |a - b| / |b| over values [from, to) */
+static double apart(const double *a, const double *b, size_t from, size_t to) {
+    double off = 0, size = 0;
+    for (size_t i = from; i < to; i++) {
+        off += (a[i] - b[i]) * (a[i] - b[i]);
+        size += b[i] * b[i];
+    }
+    return size > 0 ? sqrt(off / size) : sqrt(off);
+}
+
+/* Tensors whose gradient is under a thousandth of the network's are rounding: they count in the sum alone. */
+static double worst_tensor(const struct job_result *a, const struct job_result *b, int n, int *which) {
+    double worst = 0, whole = 0;
+    for (size_t i = 0; i < b->count[n]; i++) whole += b->first[n][i] * b->first[n][i];
+    size_t from = 0;
+    for (int t = 0; t < b->tensors[n]; from = b->end[n][t++]) {
+        double square = 0;
+        for (size_t i = from; i < b->end[n][t]; i++) square += b->first[n][i] * b->first[n][i];
+        double off = square > 1e-6 * whole ? apart(a->first[n], b->first[n], from, b->end[n][t]) : 0;
+        if (!(off <= worst)) worst = off, *which = t;
+    }
+    return worst;
+}
+
+/* 1: within what is allowed. The discriminator's penalties divide differences of logits by their step of 0.1, and so
+   the rounding of the logits: it is allowed ten times as much. */
+static int compare_results(const struct job_result *a, const struct job_result *b, enum job_stage kind, int wide,
+                           double base) {
+    const char *stage = job_stage_names[kind];
+    if (a->networks != b->networks || a->count[0] != b->count[0])
+        return printf("FAIL  %-12s the two are of different networks\n", stage), 0;
+    int good = 1;
+    for (int n = 0; n < b->networks; n++) {
+        int which = 0;
+        double allowed = kind == JOB_REFINE && n == 1 ? 10 * base : base;
+        double gradient = apart(a->first[n], b->first[n], 0, b->count[n]), worst = worst_tensor(a, b, n, &which);
+        double weights = apart(a->last[n], b->last[n], 0, b->count[n]), loss = fabs(a->loss - b->loss) / fabs(b->loss);
+        int ok = gradient <= allowed && worst <= 4 * allowed && weights <= allowed && loss <= allowed;
+        printf("%s  %-12s %-5s network %d: gradients %.2e (tensor %d: %.2e), weights %.2e, loss %.2e\n",
+               ok ? "ok  " : "FAIL", stage, wide ? "wide" : "small", n, gradient, which, worst, weights, loss);
+        good &= ok;
+    }
+    return good;
+}
+
+static int compare_traces(const char *path_a, const char *path_b, double allowed) {
+    static struct job_result a, b;
+    char head[sizeof magic];
+    FILE *file_a = fopen(path_a, "rb"), *file_b = fopen(path_b, "rb");
+    int readable = file_a && file_b && get(file_a, head, sizeof head) && !memcmp(head, magic, sizeof magic) &&
+                   get(file_b, head, sizeof head) && !memcmp(head, magic, sizeof magic);
+    int good = 1;
+    for (int i = 0; i < WIDTHS * JOB_STAGES && readable; i++) {
+        readable = get_result(file_a, &a) && get_result(file_b, &b);
+        if (readable) good &= compare_results(&a, &b, i % JOB_STAGES, i / JOB_STAGES, allowed);
+    }
+    if (file_a) fclose(file_a);
+    if (file_b) fclose(file_b);
+    if (!readable) return fprintf(stderr, "stage_trace: %s or %s is not a whole trace\n", path_a, path_b), 3;
+    return !good;
+}
+
+int main(int argc, char **argv) {
+    if (argc == 3 && !strcmp(argv[1], "write")) return write_trace(argv[2]);
+    if (argc == 5 && !strcmp(argv[1], "compare")) return compare_traces(argv[2], argv[3], atof(argv[4]));
+    fprintf(stderr, "usage: stage_trace write FILE | compare A B ALLOWED\n");
+    return 2;
+}
