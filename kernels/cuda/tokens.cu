@@ -9,10 +9,10 @@ struct latents {
 };
 
 /* Number i of [B, F, C, H, W]: where it lies in the latents, its token, channel and place q*2 + r in the patch. */
-struct place {
+struct token_place {
     long latent, token, c, qr;
 };
-__device__ static inline struct place place_of(const struct latents &s, long i) {
+__device__ static inline struct token_place place_of(const struct latents &s, long i) {
     long w = i % s.W, h = i / s.W % s.H, c = i / (s.W * s.H) % s.C, bf = i / (s.W * s.H * s.C), frame = s.C * s.H * s.W;
     return {bf / s.F * s.stride + i - bf / s.F * s.F * frame, (bf * (s.H / 2) + h / 2) * (s.W / 2) + w / 2, c,
             h % 2 * 2 + w % 2};
@@ -24,7 +24,7 @@ struct to_tokens {
     struct latents s;
     template <int V> __device__ void at(long i) const {
         static_assert(V == 1, "one a thread");
-        struct place p = place_of(s, i);
+        struct token_place p = place_of(s, i);
         tokens[p.token * 4 * s.C + p.c * 4 + p.qr] = from_float<elem>(latents[p.latent]);
     }
 };
@@ -34,7 +34,7 @@ struct to_tokens_backward {
     struct latents s;
     template <int V> __device__ void at(long i) const {
         static_assert(V == 1, "one a thread");
-        struct place p = place_of(s, i);
+        struct token_place p = place_of(s, i);
         dlatents[p.latent] += to_float(dtokens[p.token * 4 * s.C + p.c * 4 + p.qr]);
     }
 };
@@ -44,7 +44,7 @@ struct from_tokens {
     struct latents s;
     template <int V> __device__ void at(long i) const {
         static_assert(V == 1, "one a thread");
-        struct place p = place_of(s, i);
+        struct token_place p = place_of(s, i);
         latents[p.latent] = tokens[p.token * 4 * s.C + p.qr * s.C + p.c];
     }
 };
@@ -54,7 +54,7 @@ struct from_tokens_backward {
     struct latents s;
     template <int V> __device__ void at(long i) const {
         static_assert(V == 1, "one a thread");
-        struct place p = place_of(s, i);
+        struct token_place p = place_of(s, i);
         dtokens[p.token * 4 * s.C + p.qr * s.C + p.c] = dlatents[p.latent];
     }
 };

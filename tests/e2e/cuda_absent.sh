@@ -25,6 +25,10 @@ done
 if [ -z "$missing" ] && [ -n "$names" ]; then ok; else bad "not in kernels/cuda:$missing"; fi
 if ls "$CUDA"/kernels/ref/*.o >/dev/null 2>&1; then bad "ref is in the CUDA build"; else ok; fi
 
+# Kernels that are templates are told apart by the names of their operands, over all files.
+twice=$(cat kernels/cuda/*.cu | sed -nE 's/^struct ([a-z_]+) \{.*/\1/p' | sort | uniq -d)
+if [ -z "$twice" ]; then ok; else bad "structs of one name in kernels/cuda:" $twice; fi
+
 # expect_5 LABEL COMMAND...
 expect_5() {
     label=$1
