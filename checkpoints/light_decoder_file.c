@@ -217,8 +217,9 @@ static int use(struct codec *codec, const struct safetensors *file) {
     TRY(light_file_describe(&config, file));
     TRY(fits(codec, &config));
     TRY(light_decoder_create(&net, &config));
-    elem *weights = device_alloc(net.table.total * sizeof *weights);
-    int code = weights ? OK : error_set(ERR_DEVICE, "out of memory for the light decoder");
+    int code = light_file_check(&net, file); /* the sizes are the tensors' own before they allocate */
+    elem *weights = code ? NULL : device_alloc(net.table.total * sizeof *weights);
+    if (!code && !weights) code = error_set(ERR_DEVICE, "out of memory for the light decoder");
     if (!code) code = light_file_load(weights, &net, file);
     if (!code) code = light_codec_open(&decoder, codec, &net, weights);
     if (code) {

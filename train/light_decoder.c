@@ -31,20 +31,24 @@ static long share_pixels(const struct program *p) { return (long)clip_pixels(p) 
 
 /* ---- the network ---- */
 
+/* With the sizes of the file that it starts from, whose tensors must be there. */
+static int network_of_file(struct program *p, const char *path) {
+    struct light_decoder_config sizes;
+    struct safetensors file;
+    TRY(safetensors_open(&file, path));
+    int code = light_file_describe(&sizes, &file);
+    if (!code) code = light_decoder_create(&p->net, &sizes);
+    if (!code) code = light_file_check(&p->net, &file);
+    if (!code && sizes.channels != p->stage.config.model.in_channels)
+        code = error_set(ERR_INPUT, "decodes %d channels, model.in_channels is %d", sizes.channels,
+                         p->stage.config.model.in_channels);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
 static int make_network(struct program *p) {
     const struct light_config *c = &p->stage.config.light;
-    struct light_decoder_config sizes = c->net;
-    if (c->from[0]) {
-        struct safetensors file;
-        TRY(safetensors_open(&file, c->from));
-        int code = light_file_describe(&sizes, &file);
-        safetensors_close(&file);
-        if (code) return error_context(code, "%s", c->from);
-        if (sizes.channels != p->stage.config.model.in_channels)
-            return error_set(ERR_INPUT, "%s: decodes %d channels, model.in_channels is %d", c->from, sizes.channels,
-                             p->stage.config.model.in_channels);
-    }
-    TRY(light_decoder_create(&p->net, &sizes));
+    TRY(c->from[0] ? network_of_file(p, c->from) : light_decoder_create(&p->net, &c->net));
     p->stage.table = &p->net.table;
     return sharding_divide(&p->stage.shards, &p->net.table);
 }
