@@ -7,6 +7,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/process_memory.h"
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
@@ -146,7 +147,11 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
     TRY(layout_all(s, layout, program));
     if (s->shards.rank == 0) print_plan(s, all, program);
     if (s->plan) return OK;
-    for (int i = 0; i < ARENAS; i++) TRY(arena_commit(all[i]));
+    s->resident = process_resident();
+    for (int i = 0; i < ARENAS; i++) {
+        s->planned += all[i]->used;
+        TRY(arena_commit(all[i]));
+    }
     TRY(layout_all(s, layout, program));
     device_workspace(s->workspace.base, s->workspace.size);
     return OK;
@@ -346,12 +351,21 @@ int stage_save(struct stage *s) {
     return OK;
 }
 
+/* On a backend whose device memory is the host's this holds the plan against what was used. */
+static void log_memory(const struct stage *s) {
+    size_t peak = process_peak();
+    if (peak > s->resident)
+        log_line("memory: %.1f MiB planned; this process's peak is %.1f MiB above what it had before",
+                 (double)s->planned / 1048576, (double)(peak - s->resident) / 1048576);
+}
+
 int stage_finish(struct stage *s, int *exit_code) {
     if (s->comm_code) return s->comm_code; /* why it stopped */
     if (s->saved_step != s->step) TRY(stage_save(s));
     TRY(train_state_wait(&s->saved)); /* the last one is not done without */
     *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
+    log_memory(s);
     log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);
     return device_sync();
 }

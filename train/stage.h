@@ -41,6 +41,7 @@ struct stage {
     struct share share;              /* this rank's samples */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
+    size_t planned, resident; /* bytes of all of them; of the process just before they were allocated */
     struct run_folder folder;
     struct dataset *set;
     struct codec codec;
@@ -75,10 +76,10 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
 int stage_begin(struct stage *s, int *resumed);
 /* After the fresh start or the resume: config, metrics, loader. */
 int stage_ready(struct stage *s);
-/* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
-   returns: `code`, or exit_code where it is OK. */
 /* Before anything is freed, also after an error: a checkpoint under way is written to its end. */
 void stage_settle(struct stage *s);
+/* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
+   returns: `code`, or exit_code where it is OK. */
 int stage_close(struct stage *s, int code, int exit_code);
 
 /* SIGINT, SIGTERM or SIGUSR1 came to some rank, or the job has failed (stage_finish returns that): save and leave. All
