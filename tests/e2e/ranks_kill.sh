@@ -33,7 +33,7 @@ job() {
     while [ $rank -lt "$n" ]; do
         RANK=$rank WORLD_SIZE=$n LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$n MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
             "$BIN/$stage" configs/tiny.yaml run="$work/run" data="$work/data.h5" threads=1 shard.zero="$zero" \
-            "$stage.sample_every=0" "$stage.save_every=1" "$stage.keep=3" "$@" >>"$work/log" 2>&1 &
+            "$stage.sample_every=0" "$stage.save_every=1" "$stage.keep=3" comm.connect_timeout=20 "$@" >>"$work/log" 2>&1 &
         pids="$pids $!"
         rank=$((rank + 1))
     done

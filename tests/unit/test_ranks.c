@@ -1,0 +1,62 @@
+/* test_ranks.c: in this build's number type, the gradients that the first update of every stage leaves on 2 and 3 ranks against
+   those of one process. What may differ: the order of the sums over samples, and the roundings of a sample's own pass,
+   whose matrix products are cut otherwise in smaller batches. Both are roundings on a value's way through the network, of
+   which there are fewer than 64 in these three blocks forward and backward: 64 units of elem, tensor by tensor, where a
+   tensor that is all but nothing beside the network's gradient is held to a hundredth of that one. */
+#include "tests/stage_ranks.h"
+
+static double unit(void) {
+    elem one = elem_store(1);
+    for (double u = 0.5;; u /= 2)
+        if (elem_load(elem_store((real)(1 + u))) == elem_load(one)) return u;
+}
+
+static double norm(const double *x, const double *y, size_t from, size_t to) {
+    double sum = 0;
+    for (size_t i = from; i < to; i++) sum += (x[i] - (y ? y[i] : 0)) * (x[i] - (y ? y[i] : 0));
+    return sqrt(sum);
+}
+
+static void compare(const struct job *job, const struct job_result *want) {
+    for (int n = 0; n < want->networks; n++) {
+        const double *x = job->result->first[n], *y = want->first[n];
+        double whole = norm(y, NULL, 0, want->count[n]);
+        assert_true(whole > 0);
+        for (int i = 0; i < want->tensors[n]; i++) {
+            size_t from = i ? want->end[n][i - 1] : 0, to = want->end[n][i];
+            double gap = norm(x, y, from, to), scale = norm(y, NULL, from, to);
+            if (scale < 1e-2 * whole) scale = 1e-2 * whole;
+            if (!(gap <= 64 * unit() * scale))
+                fail_msg("%s, %d ranks, zero %d, %d parts, network %d, tensor %d: %.3g of %.3g, allowed %.3g",
+                         job_stage_names[job->stage], job->ranks, job->zero, job->accumulate, n, i, gap, scale,
+                         64 * unit() * scale);
+        }
+    }
+}
+
+static void first_gradients(void **state) {
+    (void)state;
+    static const struct { int ranks, zero, accumulate; } cuts[] = {{2, 0, 1}, {2, 3, 4}, {3, 1, 1}, {3, 2, 4}};
+    struct job_result *want = job_result_new(), *have = job_result_new();
+    for (int stage = 0; stage < JOB_STAGES; stage++) {
+        struct job one = {
+            .stage = (enum job_stage)stage, .ranks = 1, .accumulate = 1, .batch = 13, .updates = 1, .result = want};
+        job_run(&one);
+        for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
+            struct job job = one;
+            job.ranks = cuts[c].ranks;
+            job.zero = cuts[c].zero;
+            job.accumulate = cuts[c].accumulate;
+            job.result = have;
+            job_run(&job);
+            compare(&job, want);
+        }
+    }
+    job_result_free(want);
+    job_result_free(have);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(first_gradients)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
