@@ -45,7 +45,9 @@ struct session {
 };
 
 const struct student_description *session_student(const struct session *s) { return &s->student.description; }
-struct codec *session_codec(struct session *s) { return &s->student.codec; }
+struct codec *session_codec(struct session *s) {
+    return &s->student.codec;
+}
 
 int session_chunk_frames(const struct session *s) {
     return FRAMES_PER_LATENT * s->student.description.rollout.causal.chunk;

@@ -239,8 +239,8 @@ static const struct audio_operations stream_operations = {stream_close, stream_r
 
 static int check(const struct wav2vec2 *net, const struct stream *s) {
     if (net->reach < net->hop)
-        return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples sees but %d: gaps cannot be streamed", net->hop,
-                         net->reach);
+        return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples sees but %d: gaps cannot be streamed",
+                         net->hop, net->reach);
     if (AUDIO_SAMPLES_PER_FRAME % net->hop)
         return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples; %d must be a multiple of it to stream",
                          net->hop, AUDIO_SAMPLES_PER_FRAME);
