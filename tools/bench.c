@@ -10,6 +10,7 @@
 
 #include "base/args.h"
 #include "base/error.h"
+#include "kernels/comm.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "model/codec_vae.h"
@@ -359,7 +360,45 @@ static int bench_all(int whole_only) {
     return bench_codec(&limits);
 }
 
+/* ---- several processes: tools/launch.sh -n N bin/bench ---- */
+
+/* Bytes of the buffer that every rank has summed, a second; a rank sends and receives 2 (N-1)/N of them. */
+static int bench_sums(struct comm *comm) {
+    enum { RUNS = 12 };
+    for (long mib = 1; mib <= 64; mib *= 8) {
+        long n = (mib << 20) / (long)sizeof(real);
+        double times[RUNS];
+        real *x = device_alloc((size_t)n * sizeof *x);
+        if (!x) return error_set(ERR_DEVICE, "out of memory");
+        mem_zero(x, (size_t)n * sizeof *x);
+        for (int i = 0; i < RUNS; i++) {
+            TRY(comm_barrier(comm));
+            double start = now();
+            TRY(comm_all_reduce(comm, x, n));
+            TRY(device_sync());
+            times[i] = now() - start;
+        }
+        device_free(x);
+        qsort(times, RUNS, sizeof *times, by_value);
+        if (comm->rank == 0)
+            printf("all-reduce of %2ld MiB over %d ranks %24s %9.3f ms %8.2f GB/s\n", mib, comm->size, "",
+                   1e3 * times[RUNS / 2], 1e-9 * (double)(mib << 20) / times[RUNS / 2]);
+    }
+    return OK;
+}
+
+static int bench_ranks(struct comm *comm, int threads) {
+    int code = device_init(threads ? threads : 1);
+    if (!code) code = bench_sums(comm);
+    if (code)
+        comm_abort(comm, code);
+    else
+        comm_close(comm);
+    return code;
+}
+
 int main(int argc, char **argv) {
+    struct comm comm;
     struct args args;
     const char *threads = NULL;
     int cpu_time = 0, whole_only = 0;
@@ -373,6 +412,11 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (cpu_time) bench_clock = CLOCK_PROCESS_CPUTIME_ID;
+    if (code == OK) code = comm_open(&comm, &(struct comm_options){.transport = "auto"});
+    if (code == OK && comm.size > 1) {
+        code = bench_ranks(&comm, threads ? atoi(threads) : 0);
+        return code ? args_fail("bench", code) : 0;
+    }
     if (code == OK) code = device_init(threads ? atoi(threads) : 0);
     if (code == OK) code = bench_all(whole_only);
     if (code != OK) return args_fail("bench", code);

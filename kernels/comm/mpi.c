@@ -6,7 +6,6 @@
 #ifdef HAVE_MPI
 
 #include <mpi.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,11 +66,11 @@ static int awaited(const struct wire *w, int size) {
     return 0;
 }
 
-/* MPI moves messages only while it is called: look often at first, then leave the processor to others. */
-static void rest(long idle) {
-    if (idle < 200) {
-        sched_yield();
-    } else {
+/* MPI moves messages only while it is called, large ones piece by piece. A rank that is awaited (idle: looks in vain since
+   then) may be long: leave the processor to others. Once all are there, look without a pause, which on a busy machine
+   costs a time slice each. */
+static void rest(int awaiting, long idle) {
+    if (idle > (awaiting ? 200 : 20000)) {
         struct timespec pause = {.tv_nsec = idle < 2000 ? 20000 : 200000};
         nanosleep(&pause, NULL);
     }
@@ -101,7 +100,7 @@ static int exchange(void *link, const struct round_piece *pieces) {
             idle = 0;
             continue;
         }
-        rest(idle++);
+        rest(l->greeting, idle++);
         if (clock_seconds() - looked >= LINK_TICK) TRY(link_look(l, awaited(w, l->size), &since, &looked));
     }
     link_moved_on(l);
