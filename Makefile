@@ -91,10 +91,10 @@ endif
 # Programs: one .c with main each; all other sources go to the library of their floor.
 PROGRAMS := $(filter $(wildcard train/*.c infer/*.c tools/*.c),\
             train/teacher.c train/ode_init.c train/distill.c train/refine.c train/light_decoder.c infer/stream.c tools/prepare.c tools/puppet.c \
-            tools/export.c tools/forward.c tools/evaluate.c tools/inspect.c tools/bench.c tools/evaluate_real.c tools/text_embed.c tools/codec.c \
+            tools/export.c tools/forward.c tools/evaluate.c tools/inspect.c tools/bench.c tools/bench_dit.c tools/evaluate_real.c tools/text_embed.c tools/codec.c \
             tools/audio_features.c)
 # Those that need no HDF5, cairo or speech: what runs beside a model, not beside a data set.
-LEAN     := infer/% tools/forward.c tools/codec.c tools/audio_features.c
+LEAN     := infer/% tools/forward.c tools/codec.c tools/audio_features.c tools/bench_dit.c
 # The tokenizer is C++ where libsentencepiece is there; without it the build is C alone and text_embed takes token numbers.
 CXX      ?= g++
 SENTENCEPIECE := $(shell pkg-config --libs sentencepiece 2>/dev/null)
@@ -241,10 +241,11 @@ endif
 
 # What tools/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
 GPU_KERNELS := $(patsubst tests/unit/%.c,$(BUILD)/gpu/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
-gpu-checks: $(GPU_KERNELS) $(BUILD)/gpu/stage_trace
+gpu-checks: $(GPU_KERNELS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit
 $(GPU_KERNELS): $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
 $(BUILD)/gpu/stage_trace: $(BUILD)/tests/gpu/stage_trace.o $(LIBRARIES)
-$(GPU_KERNELS) $(BUILD)/gpu/stage_trace:
+$(BUILD)/gpu/bench_dit: $(BUILD)/tools/bench_dit.o $(LIBRARIES)
+$(GPU_KERNELS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit:
 	@mkdir -p $(dir $@)
 	$(call say,ld)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -Wl,-rpath,'$$ORIGIN' -Wl,--as-needed $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka

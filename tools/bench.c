@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/args.h"
 #include "base/error.h"
@@ -14,117 +13,8 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "model/codec_vae.h"
+#include "tools/bench_measure.h"
 #include "train/teacher_step.h"
-
-/* ---- timing ---- */
-
-enum { RUNS_MIN = 5, RUNS_MAX = 64 };
-static const double SERIES_SECONDS = 0.15;
-
-struct series {
-    double start, begun, times[RUNS_MAX];
-    int count; /* -1: the first run, which is not counted, is still to come */
-};
-
-/* Wall time, or with --cpu-time the processor time of the process: for one thread on a machine that others use too. */
-static clockid_t bench_clock = CLOCK_MONOTONIC;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(bench_clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static struct series series_start(void) { return (struct series){.count = -2}; }
-
-/* Condition of the loop whose body is measured: notes the last run's time; 0 when there were enough. */
-static int series_next(struct series *s) {
-    device_sync();
-    double t = now();
-    if (s->count >= 0) s->times[s->count] = t - s->begun;
-    if (++s->count == 0) s->start = t;
-    if (s->count == RUNS_MAX || (s->count >= RUNS_MIN && t - s->start > SERIES_SECONDS)) return 0;
-    s->begun = now();
-    return 1;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-static double series_median(struct series *s) {
-    qsort(s->times, (size_t)s->count, sizeof *s->times, by_value);
-    return s->times[s->count / 2];
-}
-
-/* Measured: flop/s and byte/s that are called 100 %. 0: not yet known. */
-struct limits {
-    double arithmetic, arithmetic_real, memory;
-};
-enum work { ARITHMETIC, ARITHMETIC_REAL, MEMORY };
-
-static double report(const struct limits *limits, struct series *s, const char *name, enum work work, double amount) {
-    double seconds = series_median(s), rate = amount / seconds;
-    double limit = work == ARITHMETIC ? limits->arithmetic : work == MEMORY ? limits->memory : limits->arithmetic_real;
-    printf("%-52s %9.3f ms %8.1f %s", name, 1e3 * seconds, 1e-9 * rate, work == MEMORY ? "GB/s   " : "GFLOP/s");
-    if (limit > 0) printf(" %4.0f %%", 100 * rate / limit);
-    printf("\n");
-    fflush(stdout);
-    return rate;
-}
-
-/* Prints the median of `call` and gives its rate. `amount`: operations or bytes of one call. */
-#define MEASURE(limits, name, work, amount, call)                                                                      \
-    __extension__({                                                                                                    \
-        struct series series_ = series_start();                                                                        \
-        while (series_next(&series_)) call;                                                                            \
-        report(limits, &series_, name, work, amount);                                                                  \
-    })
-
-/* ---- operands ---- */
-
-/* Device arrays of `size` numbers, filled with small normals, that every operation takes its operands from. */
-struct operands {
-    long size;
-    elem *e[5];
-    real *r[4];
-};
-
-static int operands_open(struct operands *o, long size) {
-    *o = (struct operands){.size = size};
-    for (int i = 0; i < 4; i++) {
-        if (!(o->r[i] = device_alloc((size_t)size * sizeof(real)))) return error_set(ERR_DEVICE, "out of memory");
-        random_init(o->r[i], 1, i, (real)0.5, size);
-    }
-    for (int i = 0; i < 5; i++) {
-        if (!(o->e[i] = device_alloc((size_t)size * sizeof(elem)))) return error_set(ERR_DEVICE, "out of memory");
-        elem_from_real(o->e[i], o->r[i % 4], size);
-    }
-    return device_sync();
-}
-
-static void operands_close(struct operands *o) {
-    for (int i = 0; i < 4; i++) device_free(o->r[i]);
-    for (int i = 0; i < 5; i++) device_free(o->e[i]);
-}
-
-static void measure_limits(struct limits *limits, const struct operands *o) {
-    static const long edges[] = {512, 1024, 2048};
-    char name[64];
-    for (int i = 0; i < 3; i++) {
-        long m = edges[i];
-        snprintf(name, sizeof name, "matrix product %s %ld x %ld x %ld", TYPE_NAME, m, m, m);
-        double rate = MEASURE(&(struct limits){0}, name, ARITHMETIC, 2.0 * m * m * m,
-                              linear_forward(o->e[0], o->e[1], o->e[2], NULL, m, m, m, 0));
-        limits->arithmetic = fmax(limits->arithmetic, rate);
-        snprintf(name, sizeof name, "matrix product real %ld x %ld x %ld", m, m, m);
-        rate = MEASURE(&(struct limits){0}, name, ARITHMETIC_REAL, 2.0 * m * m * m,
-                       matmul_real(o->r[0], o->r[1], o->r[2], m, m, m));
-        limits->arithmetic_real = fmax(limits->arithmetic_real, rate);
-    }
-    limits->memory = MEASURE(&(struct limits){0}, "copy", MEMORY, 2.0 * sizeof(real) * (double)o->size,
-                             real_axpby(o->r[0], 1, o->r[1], 0, o->size));
-}
 
 /* ---- operations ---- */
 
@@ -352,7 +242,7 @@ static int bench_all(int whole_only) {
     struct operands o;
     printf("%s, %s, %d threads\nlimits:\n", device_name(), TYPE_NAME, device_threads());
     TRY(operands_open(&o, 16 << 20));
-    measure_limits(&limits, &o);
+    measure_limits(&limits, &o, 2048);
     if (!whole_only) bench_operations(&limits, &o);
     operands_close(&o);
     TRY(device_sync());
@@ -373,16 +263,16 @@ static int bench_sums(struct comm *comm) {
         mem_zero(x, (size_t)n * sizeof *x);
         for (int i = 0; i < RUNS; i++) {
             TRY(comm_barrier(comm));
-            double start = now();
+            double start = bench_now();
             TRY(comm_all_reduce(comm, x, n));
             TRY(device_sync());
-            times[i] = now() - start;
+            times[i] = bench_now() - start;
         }
         device_free(x);
-        qsort(times, RUNS, sizeof *times, by_value);
+        double seconds = bench_median(times, RUNS);
         if (comm->rank == 0)
             printf("all-reduce of %2ld MiB over %d ranks %24s %9.3f ms %8.2f GB/s\n", mib, comm->size, "",
-                   1e3 * times[RUNS / 2], 1e-9 * (double)(mib << 20) / times[RUNS / 2]);
+                   1e3 * seconds, 1e-9 * (double)(mib << 20) / seconds);
     }
     return OK;
 }
@@ -411,7 +301,7 @@ int main(int argc, char **argv) {
         args_help("bench", options, 3, stdout);
         return 0;
     }
-    if (cpu_time) bench_clock = CLOCK_PROCESS_CPUTIME_ID;
+    if (cpu_time) bench_use_processor_time();
     if (code == OK) code = comm_open(&comm, &(struct comm_options){.transport = "auto"});
     if (code == OK && comm.size > 1) {
         code = bench_ranks(&comm, threads ? atoi(threads) : 0);

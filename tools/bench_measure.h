@@ -1,0 +1,47 @@
+/* bench_measure.h: how benchmarks time a call and what they hold it against. A call is run until there are enough runs;
+   its median counts. Limits are measured: the fastest matrix product, a streaming copy. Times include the device's end. */
+#ifndef TOOLS_BENCH_MEASURE_H
+#define TOOLS_BENCH_MEASURE_H
+
+#include "kernels/types.h"
+
+enum { BENCH_RUNS_MIN = 5, BENCH_RUNS_MAX = 64 };
+struct series {
+    double start, begun, times[BENCH_RUNS_MAX];
+    int count; /* below 0: the first runs, which are not counted, are still to come */
+};
+/* Processor time of the process instead of wall time: for one thread on a machine that others use too. */
+void bench_use_processor_time(void);
+double bench_now(void);                        /* seconds */
+double bench_median(double *times, int count); /* sorts them */
+struct series series_start(void);
+/* Condition of the loop whose body is measured: notes the last run's time; 0 when there were enough. */
+int series_next(struct series *s);
+double series_median(struct series *s); /* seconds */
+
+/* Flop/s and byte/s that are called 100 %. 0: not yet known. */
+struct limits {
+    double arithmetic, arithmetic_real, memory;
+};
+enum work { ARITHMETIC, ARITHMETIC_REAL, MEMORY };
+/* Prints the median, the rate of `amount` operations or bytes, its share of the limit. Returns the rate. */
+double bench_report(const struct limits *limits, struct series *s, const char *name, enum work work, double amount);
+#define MEASURE(limits, name, work, amount, call)                                                                      \
+    __extension__({                                                                                                    \
+        struct series series_ = series_start();                                                                        \
+        while (series_next(&series_)) call;                                                                            \
+        bench_report(limits, &series_, name, work, amount);                                                            \
+    })
+
+/* Device arrays of `size` numbers, filled with small normals, that every operation takes its operands from. */
+struct operands {
+    long size;
+    elem *e[5];
+    real *r[4];
+};
+int operands_open(struct operands *o, long size);
+void operands_close(struct operands *o);
+/* Square matrix products of a quarter, a half and all of `edge`, whose square operands hold; and a copy. */
+void measure_limits(struct limits *limits, const struct operands *o, long edge);
+
+#endif
