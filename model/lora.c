@@ -36,12 +36,12 @@ static void add_pair(struct param_table *table, const struct param *p, int rank)
     param_add(table, p->slice, name, INIT_ZERO, 0, 0, (const long[]){p->shape[0], rank, 0});
 }
 
-static int fill_table(struct lora *l, const struct lora_config *c, int first_whole_slice) {
+static int fill_table(struct lora *l, const struct lora_config *c) {
     int pairs = 0;
     for (int i = 0; i < l->full->count; i++) {
         const struct param *p = &l->full->list[i];
         int before = l->adapters.count;
-        if (p->slice >= first_whole_slice || listed(c->whole, p->name)) {
+        if ((c->first_whole_slice && p->slice >= c->first_whole_slice) || listed(c->whole, p->name)) {
             long shape[6] = {0};
             memcpy(shape, p->shape, sizeof p->shape);
             param_add(&l->adapters, p->slice, p->name, p->init, p->deviation, p->decay, shape);
@@ -56,7 +56,7 @@ static int fill_table(struct lora *l, const struct lora_config *c, int first_who
     return pairs ? OK : error_set(ERR_USAGE, "lora.targets: no weight's name has a part of \"%s\"", c->targets);
 }
 
-int lora_create(struct lora *l, const struct param_table *full, const struct lora_config *c, int first_whole_slice) {
+int lora_create(struct lora *l, const struct param_table *full, const struct lora_config *c) {
     memset(l, 0, sizeof *l);
     if (c->rank < 1 || c->rank > 4096 || !(c->alpha > 0))
         return error_set(ERR_USAGE, "lora: rank %d and alpha %g, expected 1 to 4096 and above 0", c->rank, c->alpha);
@@ -65,7 +65,7 @@ int lora_create(struct lora *l, const struct param_table *full, const struct lor
     param_table_open(&l->adapters);
     l->target = calloc(2 * (size_t)full->count + 1, sizeof *l->target);
     if (!l->target) return error_set(ERR_DEVICE, "lora: out of host memory");
-    int code = fill_table(l, c, first_whole_slice);
+    int code = fill_table(l, c);
     if (!code) code = param_table_close(&l->adapters);
     if (code) lora_destroy(l);
     return code;
@@ -124,9 +124,12 @@ static void merge_pair(const struct lora *l, elem *w, const struct param *a, con
 }
 
 void lora_merge(const struct lora *l, int slice, elem *to) {
-    const elem *base = params_acquire(&l->base, slice);
-    mem_copy(to, base, slice_size(l->full, slice) * sizeof(elem));
-    params_release(&l->base, slice);
+    size_t bytes = slice_size(l->full, slice) * sizeof(elem);
+    if (slice < l->base.table->slices) {
+        mem_copy(to, params_acquire(&l->base, slice), bytes);
+        params_release(&l->base, slice);
+    } else
+        mem_zero(to, bytes); /* the padding of what is trained whole */
     if (!has_adapters(l, slice)) return;
     const elem *own = params_acquire(&l->own, slice);
     for (int i = 0; i < l->adapters.count; i++) {
@@ -151,6 +154,7 @@ static int find_merged(const struct lora *l, int slice) {
 
 const elem *lora_acquire(const struct lora *l, int slice) {
     struct lora_buffers *b = l->buffers;
+    if (!has_adapters(l, slice)) return params_acquire(&l->base, slice);
     int i = find_merged(l, slice);
     if (i < 0) {
         for (i = 0; i < LORA_MERGED - 1 && b->merged_held[i]; i++) continue;
@@ -166,6 +170,7 @@ const elem *lora_acquire(const struct lora *l, int slice) {
 
 void lora_release(const struct lora *l, int slice) {
     int i = find_merged(l, slice);
+    if (!has_adapters(l, slice)) params_release(&l->base, slice);
     if (i >= 0) l->buffers->merged_held[i]--;
 }
 
@@ -191,10 +196,12 @@ static void project_pair(const struct lora *l, real *da, real *db, const real *d
     real_axpby(da, (real)l->scale, buffers->product, 1, r * din);
 }
 
-void lora_grads_done(const struct lora *l, int slice) {
+void lora_grads_done(const struct lora *l, int slice, int last) {
     if (!has_adapters(l, slice)) return;
-    const elem *own = params_acquire(&l->own, slice);
-    real *grads = grads_acquire(&l->own, slice);
+    struct params adapters = l->own;
+    adapters.last = last;
+    const elem *own = params_acquire(&adapters, slice);
+    real *grads = grads_acquire(&adapters, slice);
     for (int i = 0; i < l->adapters.count; i++) {
         const struct param *p = &l->adapters.list[i], *whole = &l->full->list[l->target[i]];
         if (p->slice != slice) continue;
@@ -207,6 +214,36 @@ void lora_grads_done(const struct lora *l, int slice) {
         } else
             real_axpby(grads + p->offset, 1, dw, 1, (long)p->count);
     }
-    params_release(&l->own, slice);
-    grads_done(&l->own, slice);
+    params_release(&adapters, slice);
+    grads_done(&adapters, slice);
+}
+
+/* ---- on the host ---- */
+
+/* Row by row, for a piece may begin and end inside one. */
+static void add_product(const struct lora *l, const struct param *a, const float *a_values, const float *b_values,
+                        size_t from, size_t count, float *values) {
+    size_t din = (size_t)a->shape[1], done = 0;
+    while (done < count) {
+        size_t row = (from + done) / din, column = (from + done) % din;
+        size_t n = din - column < count - done ? din - column : count - done;
+        for (long k = 0; k < a->shape[0]; k++) {
+            float factor = (float)l->scale * b_values[row * (size_t)a->shape[0] + (size_t)k];
+            const float *line = a_values + (size_t)k * din + column;
+            for (size_t j = 0; j < n; j++) values[done + j] += factor * line[j];
+        }
+        done += n;
+    }
+}
+
+void lora_merge_values(const struct lora *l, int param, size_t from, size_t count, const float *own, float *values) {
+    const struct param_table *t = &l->adapters;
+    int i = 0;
+    while (i < t->count && l->target[i] != param) i++;
+    if (i == t->count) return;
+    const float *first = own + param_position(t, &t->list[i]);
+    if (is_pair(l, i))
+        add_product(l, &t->list[i], first, own + param_position(t, &t->list[i + 1]), from, count, values);
+    else
+        memcpy(values, first + from, count * sizeof *values);
 }

@@ -107,11 +107,14 @@ real *grads_acquire(const struct params *params, int slice) {
 }
 
 void grads_done(const struct params *params, int slice) {
-    if (params->grads && params->lora) lora_grads_done(params->lora, slice);
+    if (params->grads && params->lora) lora_grads_done(params->lora, slice, params->last);
     if (params->grads && params->shard) shard_grads_done(params->shard, slice, params->last);
 }
 
-int params_status(const struct params *params) { return params->shard ? sharding_status(params->shard->all) : OK; }
+int params_status(const struct params *params) {
+    const struct sharded *shard = params->lora ? params->lora->own.shard : params->shard;
+    return shard ? sharding_status(shard->all) : OK;
+}
 
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed) {
     mem_zero(values, (table->slice_offset[slice + 1] - table->slice_offset[slice]) * sizeof *values);

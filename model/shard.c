@@ -60,6 +60,7 @@ int sharding_collect(struct sharding *a, void *all, const void *own, size_t byte
 }
 
 void sharding_layout(struct sharding *a, struct arena *arena) {
+    if (a->lora.slice) lora_buffers_layout(&a->lora, arena);
     for (int i = 0; i < SHARD_GATHERED && a->zero == 3; i++)
         a->gathered[i] =
             (struct shard_buffer){.memory = ARENA_TAKE(arena, "gathered slices of weights", elem, a->largest)};
@@ -220,7 +221,7 @@ static int predict(struct sharded *s, int slice) {
         s->rising = !s->rising; /* a pass ends where the next begins: forward, then backward */
     s->last = slice;
     int next = s->after[s->rising][slice];
-    return next >= 0 && next < s->table->slices ? next : -1;
+    return next >= 0 && next < s->table->slices && slice_size(s, next) ? next : -1;
 }
 
 const elem *shard_acquire(struct sharded *s, int slice) {
@@ -254,6 +255,7 @@ void shard_publish(struct sharded *s, int first_slice) {
     }
     if (state_parts(s) == 1) return;
     for (int i = first_slice; i < s->table->slices; i++) {
+        if (!slice_size(s, i)) continue; /* adapters need not be in every slice */
         gather(s, i, s->weights + s->table->slice_offset[i], shard_weights(s, i), &s->weights_ticket[i]);
         s->weights_pending[i] = 1;
     }
@@ -342,6 +344,7 @@ void shard_reduce(struct sharded *s, int first_slice) {
         return;
     }
     for (int i = s->table->slices - 1; i >= first_slice; i--)
-        if (!s->grads_reduced[i]) reduce_slice(s, i);
-    for (int i = first_slice; i < s->table->slices; i++) failed(a, comm_wait(a->comm, s->grads_ticket[i]));
+        if (!s->grads_reduced[i] && slice_size(s, i)) reduce_slice(s, i);
+    for (int i = first_slice; i < s->table->slices; i++)
+        if (slice_size(s, i)) failed(a, comm_wait(a->comm, s->grads_ticket[i]));
 }

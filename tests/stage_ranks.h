@@ -37,6 +37,7 @@ struct job {
     enum job_stage stage;
     int ranks, zero, accumulate, batch, updates, offload, recompute;
     int wide;                  /* 1: a network of sizes that a GPU's libraries take */
+    int lora;                  /* rank of the adapters that all networks are trained through; 0: whole */
     struct job_result *result; /* shared */
 };
 
@@ -70,6 +71,9 @@ struct job_world {
 static inline struct run_config job_config(const struct job *j) {
     struct optimiser_config o = {
         .lr = 1e-3, .beta1 = 0.5, .beta2 = 0.9, .eps = 1e-5, .decay = 0.01, .clip = 0.5, .ema = 0.9, .ema_warmup = 4};
+    if (j->lora)
+        o.lora = (struct lora_config){
+            .rank = j->lora, .alpha = 2, .targets = "self_attn,cross_attn,ffn.0", .whole = "head.head,norm3"};
     struct stage_config stage = {
         .steps = 10, .batch = j->batch, .accumulate = j->accumulate, .optimiser = o, .recompute = j->recompute};
     struct level_config level = {LEVEL_SHIFTED_UNIFORM, 1, 0, 1, 0.2, 0.7};
@@ -177,6 +181,15 @@ static inline float *job_weights(const struct param_table *t, int slice, uint64_
     return host;
 }
 
+static inline void job_fill_frozen(struct sharded *frozen, uint64_t seed) {
+    for (int s = 0; s < frozen->table->slices; s++) {
+        struct shard_piece p = shard_weight_piece(frozen, s);
+        float *values = job_weights(frozen->table, s, seed);
+        transfer_to_elem(frozen->weights + p.at, values + p.from, (long)p.count);
+        free(values);
+    }
+}
+
 static inline void job_fill(struct job_world *w) {
     struct condition_batch *c = &w->all;
     random_init(c->text_real, 1, 1, 1, (long)c->B * c->text_len * c->text_dim);
@@ -189,7 +202,10 @@ static inline void job_fill(struct job_world *w) {
     random_init(w->clips, 2, 1, 1, c->B * clip);
     random_init(w->states, 2, 2, 1, JOB_STATES * c->B * clip);
     for (int n = 0; n < JOB_NETWORKS && w->networks[n]; n++) {
+        if (optimiser_adapted(w->networks[n]) && !w->networks[n]->shared)
+            job_fill_frozen(&w->networks[n]->own_base, 20 + (uint64_t)n);
         for (int s = 0; s < w->networks[n]->table->slices; s++) {
+            if (!shard_piece(&w->networks[n]->shard, s).count) continue; /* no adapters in it */
             float *values = job_weights(w->networks[n]->table, s, 10 + 2 * (uint64_t)n);
             optimiser_write(w->networks[n], OPTIMISER_MASTER, s, values);
             free(values);
@@ -199,12 +215,7 @@ static inline void job_fill(struct job_world *w) {
     struct matching *m = w->job->stage == JOB_REFINE ? &w->refine.matching : &w->distill.matching;
     if (!m->net) return;
     replay_clear(&m->replay);
-    for (int s = 0; s < m->teacher.table->slices; s++) {
-        struct shard_piece p = shard_weight_piece(&m->teacher, s);
-        float *values = job_weights(m->teacher.table, s, 30);
-        transfer_to_elem(m->teacher.weights + p.at, values + p.from, (long)p.count);
-        free(values);
-    }
+    job_fill_frozen(&m->teacher, 30);
 }
 
 static inline void job_open(struct job_world *w, const struct job *job) {
@@ -294,6 +305,7 @@ static inline size_t job_gather(struct job_world *w, struct optimiser *o, int gr
     for (int s = 0; s < t->slices; s++) {
         struct shard_piece p = shard_piece(&o->shard, s);
         size_t size = t->slice_offset[s + 1] - t->slice_offset[s];
+        if (!size) continue;
         real *whole = device_alloc(size * sizeof *whole), *host = malloc(size * sizeof *host);
         const real *piece = gradients ? shard_grads(&o->shard, s) : o->master + p.at;
         CHECK(whole && host);

@@ -133,7 +133,7 @@ static int load_networks(struct program *p, int resumed) {
     TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
     TRY(stage_source(&p->stage, c->student, "ode_init", student, sizeof student));
     TRY(train_state_load_frozen(teacher, "teacher", &p->step.matching.teacher));
-    if (resumed) return OK;
+    if (resumed) return train_state_check_base(&p->step.matching.critic, "critic");
     TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &p->step.matching.critic));
     TRY(train_state_load_master(student, "student", WEIGHTS_AVERAGE, table, &p->step.student));
     distill_step_fresh(&p->step);

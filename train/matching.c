@@ -15,8 +15,9 @@ int matching_layout(struct matching *m, const struct dit *net, const struct scor
     m->config = *config;
     m->seed = seed;
     m->share = *share;
-    TRY(optimiser_layout(&m->critic, "critic", table, &config->critic, critic_updates, shards, state));
     TRY(shard_layout_frozen(&m->teacher, "teacher", table, shards, state));
+    optimiser_share(&m->critic, &m->teacher);
+    TRY(optimiser_layout(&m->critic, "critic", table, &config->critic, critic_updates, shards, state));
     TRY(score_layout(&m->score, net, config, share, F, activations));
     TRY(flow_matching_layout(&m->flow, &net->config, share, F, activations));
     m->clips = ARENA_TAKE(activations, "critic's clips", real, (size_t)share->largest * m->score.clip);

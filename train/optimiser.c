@@ -19,12 +19,35 @@ static void *take(struct arena *arena, const char *network, const char *what, si
     return arena_take(arena, name, bytes);
 }
 
+void optimiser_share(struct optimiser *o, struct sharded *base) { o->shared = base; }
+
+/* The adapters' table, and the frozen weights. */
+static int layout_base(struct optimiser *o, const char *network, struct sharding *shards, struct arena *arena) {
+    char name[64];
+    if (!shards) return error_set(ERR_USAGE, "%s: adapters need a sharding's working memory", network);
+    if (!o->lora.target) {
+        TRY(lora_create(&o->lora, o->net, &o->config.lora));
+        TRY(sharding_divide(shards, &o->lora.adapters));
+    }
+    lora_buffers_need(&shards->lora, &o->lora);
+    o->lora.buffers = &shards->lora;
+    o->table = &o->lora.adapters;
+    o->base = o->shared ? o->shared : &o->own_base;
+    snprintf(name, sizeof name, "%s, frozen", network);
+    if (!o->shared) TRY(shard_layout_frozen(&o->own_base, name, o->net, shards, arena));
+    o->lora.base = shard_frozen(o->base);
+    return OK;
+}
+
 int optimiser_layout(struct optimiser *o, const char *network, const struct param_table *table,
                      const struct optimiser_config *config, long steps, struct sharding *shards, struct arena *arena) {
-    o->table = table;
+    o->table = o->net = table;
     o->config = *config;
     o->steps = steps;
-    TRY(shard_layout(&o->shard, network, table, shards, arena));
+    if (optimiser_adapted(o)) TRY(layout_base(o, network, shards, arena));
+    TRY(shard_layout(&o->shard, network, o->table, shards, arena));
+    o->lora.own = shard_frozen(&o->shard);
+    o->lora.own.grads = o->shard.grads;
     struct arena *keep = shards && shards->host ? shards->host : arena;
     size_t n = shard_pieces(&o->shard);
     o->stage_size = keep == arena ? 0 : n < STAGE_ELEMENTS ? n : STAGE_ELEMENTS;
@@ -43,6 +66,8 @@ int optimiser_layout(struct optimiser *o, const char *network, const struct para
 
 void optimiser_free(struct optimiser *o) {
     shard_free(&o->shard);
+    shard_free(&o->own_base);
+    lora_destroy(&o->lora);
     mailbox_free(&o->account);
     mailbox_free(&o->losses);
     memset(o, 0, sizeof *o);
@@ -127,12 +152,19 @@ void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice,
 
 /* A gradient's place serves for a slice's new values: nothing else is there yet. */
 void optimiser_initialise(struct optimiser *o, uint64_t seed) {
-    struct params params = optimiser_params(o);
     for (int s = 0; s < o->table->slices; s++) {
         struct shard_piece p = shard_piece(&o->shard, s);
-        real *whole = shard_scratch(params.shard, s);
+        real *whole = shard_scratch(&o->shard, s);
+        if (!p.count) continue; /* adapters need not be in every slice */
         params_initialise_slice(whole, o->table, s, seed);
         copy_out(o, o->array[OPTIMISER_MASTER] + p.at, whole + p.from, p.count);
+    }
+}
+
+void optimiser_clear(struct optimiser *o, int slices) {
+    for (int s = 0; s < slices; s++) {
+        struct shard_piece p = shard_piece(&o->shard, s);
+        if (p.count) zero(o, o->array[OPTIMISER_MASTER] + p.at, p.count);
     }
 }
 
@@ -151,18 +183,34 @@ static void publish_as(const struct optimiser *o, struct sharded *to, const real
     shard_settle(to);
     for (int s = 0; s < o->table->slices; s++) {
         struct shard_piece p = shard_piece(&o->shard, s);
-        to_elem(o, shard_weights(to, s), array + p.at, p.count);
+        if (p.count) to_elem(o, shard_weights(to, s), array + p.at, p.count);
     }
     shard_publish(to, 0);
 }
 
 void optimiser_publish(struct optimiser *o) { publish_as(o, &o->shard, o->array[OPTIMISER_MASTER]); }
 
+/* The adapters' weights are the average's for as long as it takes to merge them. */
+static void average_merged(struct optimiser *o, struct sharded *weights) {
+    publish_as(o, &o->shard, o->array[has_average(o) ? OPTIMISER_EMA : OPTIMISER_MASTER]);
+    shard_settle(weights);
+    for (int s = 0; s < o->net->slices; s++) {
+        struct shard_piece p = shard_weight_piece(weights, s);
+        mem_copy(weights->weights + p.at, lora_acquire(&o->lora, s) + p.from, p.count * sizeof(elem));
+        lora_release(&o->lora, s);
+    }
+    optimiser_publish(o);
+}
+
 void optimiser_average(struct optimiser *o, struct sharded *weights) {
-    publish_as(o, weights, o->array[has_average(o) ? OPTIMISER_EMA : OPTIMISER_MASTER]);
+    if (optimiser_adapted(o))
+        average_merged(o, weights);
+    else
+        publish_as(o, weights, o->array[has_average(o) ? OPTIMISER_EMA : OPTIMISER_MASTER]);
 }
 
 struct params optimiser_frozen(const struct optimiser *o) {
+    if (optimiser_adapted(o)) return (struct params){.table = o->net, .lora = &o->lora};
     return shard_frozen((struct sharded *)&o->shard);
 }
 
@@ -192,7 +240,8 @@ static int close_norm(struct optimiser *o, int first_slice) {
     struct sharding *shards = o->shard.all;
     grad_norm_begin(o->state);
     for (int s = first_slice; s < o->table->slices; s++)
-        grad_norm_add(o->state, shard_grads(&o->shard, s), (long)shard_piece(&o->shard, s).count);
+        if (shard_piece(&o->shard, s).count)
+            grad_norm_add(o->state, shard_grads(&o->shard, s), (long)shard_piece(&o->shard, s).count);
     TRY(sharding_add(shards, o->loss, 1));
     if (shards && shards->comm && shards->zero) {
         TRY(sharding_collect(shards, o->all, o->state, sizeof *o->state));

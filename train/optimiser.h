@@ -4,6 +4,8 @@
    update goes through a staging buffer, piece by piece.
    Loss, norm, clip factor and the non-finite flag stay on the device, the same on all ranks; a step with a non-finite loss
    or gradient is skipped there. The host learns of a step when it has queued the next one (mailbox.h).
+   With adapters (config.lora, model/lora.h) `table` is the adapters' and all of this is theirs; the network's own weights
+   stay frozen, in memory of the optimiser's or, where the stage says so, shared with a frozen network.
    AdamW: Loshchilov and Hutter 2019; clipping by the norm of all gradients. */
 #ifndef TRAIN_OPTIMISER_H
 #define TRAIN_OPTIMISER_H
@@ -29,10 +31,14 @@ struct optimiser_report {
 enum optimiser_array { OPTIMISER_MASTER, OPTIMISER_M, OPTIMISER_V, OPTIMISER_EMA, OPTIMISER_ARRAYS };
 
 struct optimiser {
-    const struct param_table *table;
+    const struct param_table *table; /* of what is trained */
+    const struct param_table *net;   /* the network's: the same without adapters */
     struct optimiser_config config;
     long steps; /* of the whole run, for the cool-down */
     struct sharded shard;
+    struct lora lora;              /* with adapters */
+    struct sharded own_base;       /* their frozen weights, */
+    struct sharded *base, *shared; /* or those of another network; NULL: own */
     union { /* [shard_pieces]: device, or host with offload; the average NULL when config.ema is 0 */
         real *array[OPTIMISER_ARRAYS];
         struct {
@@ -52,7 +58,10 @@ struct optimiser {
 int optimiser_layout(struct optimiser *o, const char *network, const struct param_table *table,
                      const struct optimiser_config *config, long steps, struct sharding *shards, struct arena *arena);
 void optimiser_free(struct optimiser *o);
-/* New master weights from the table's initialisers. */
+/* Before the layout: adapters are over these weights, of the same network or of its first slices. */
+void optimiser_share(struct optimiser *o, struct sharded *base);
+static inline int optimiser_adapted(const struct optimiser *o) { return o->config.lora.rank > 0; }
+/* New master weights from the table's initialisers; adapters that change nothing. */
 void optimiser_initialise(struct optimiser *o, uint64_t seed);
 /* From master weights already there: moments zero, average equal to the weights, no updates made. */
 void optimiser_start(struct optimiser *o);
@@ -61,9 +70,11 @@ void optimiser_publish(struct optimiser *o);
 /* The network's parameters with gradients, as of an update's last backward; and without gradients. */
 struct params optimiser_params(const struct optimiser *o);
 struct params optimiser_frozen(const struct optimiser *o);
-/* The average (the weights when there is none) as weights of another shard of the same table. */
+/* The average (the weights when there is none) as weights of another shard of the network's table, adapters merged. */
 void optimiser_average(struct optimiser *o, struct sharded *weights);
 
+/* Zero master weights in the first `slices` slices, padding too: before they are written in parts. */
+void optimiser_clear(struct optimiser *o, int slices);
 /* A slice of an array to host floats [its size]; over the ranks, so all of them call it, and the first has the result. */
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to);
 /* This rank's piece of it from host floats of the whole slice; from those of `count` of its elements, the first at `at`. */

@@ -16,7 +16,23 @@ static long logit_count(const struct refine_step *r) { return (long)r->B * r->F;
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
 static size_t figure_count(const struct refine_step *r) { return 2 + 2 * (size_t)r->share.batch * (size_t)r->F; }
 
+struct sharded *refine_frozen_teacher(struct refine_step *r) {
+    if (r->config.distill_share > 0) return &r->matching.teacher;
+    return r->config.critic.lora.rank ? &r->trunk : NULL;
+}
+
 /* ---- memory ---- */
+
+/* With adapters its trunk is the frozen teacher's, its heads are trained whole. */
+static int layout_judge(struct refine_step *r, const struct optimiser_config *config, long updates,
+                        struct sharding *shards, struct arena *state) {
+    struct optimiser_config c = *config;
+    struct sharded *teacher = refine_frozen_teacher(r);
+    c.lora.first_whole_slice = r->discriminator.head_slice;
+    if (teacher == &r->trunk) TRY(shard_layout_frozen(teacher, "teacher", &r->net->table, shards, state));
+    optimiser_share(&r->judge, teacher);
+    return optimiser_layout(&r->judge, "discriminator", &r->discriminator.trunk.table, &c, updates, shards, state);
+}
 
 static int layout_networks(struct refine_step *r, const struct run_config *config, struct sharding *shards,
                            struct arena *state, struct arena *activations) {
@@ -27,13 +43,13 @@ static int layout_networks(struct refine_step *r, const struct run_config *confi
     const struct param_table *judged = &r->discriminator.trunk.table;
     if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
-    TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
-    TRY(optimiser_layout(&r->judge, "discriminator", judged, &c->critic, updates, shards, state));
-    TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, &r->share, r->F, activations));
     r->critic_ratio = config->distill.score.critic_ratio;
-    if (c->distill_share == 0) return OK;
-    return matching_layout(&r->matching, r->net, &config->distill.score, &r->share, r->F, r->seed,
-                           c->stage.steps * config->distill.score.critic_ratio, shards, state, activations);
+    TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
+    TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, &r->share, r->F, activations));
+    if (c->distill_share > 0)
+        TRY(matching_layout(&r->matching, r->net, &config->distill.score, &r->share, r->F, r->seed,
+                            c->stage.steps * r->critic_ratio, shards, state, activations));
+    return layout_judge(r, &c->critic, updates, shards, state);
 }
 
 int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
@@ -89,6 +105,7 @@ void refine_step_free(struct refine_step *r) {
     levels_free(&r->levels);
     optimiser_free(&r->student);
     optimiser_free(&r->judge);
+    shard_free(&r->trunk);
     mailbox_free(&r->mail);
     if (r->discriminator.heads) discriminator_destroy(&r->discriminator);
     free(r->host);

@@ -19,6 +19,9 @@
 #define PATH(key, member, fallback, help)                                                                              \
     { key, CONFIG_STRING, AT(member), 0, 0, fallback, NULL, RUN_PATH, 0, help }
 
+#define TEXT(key, member, size, fallback, help)                                                                        \
+    { key, CONFIG_STRING, AT(member), 0, 0, fallback, NULL, size, 0, help }
+
 #define STAGE(key, member, steps_default, batch_default)                                                               \
     LONG(key ".steps", member.steps, 0, 1e9, steps_default, "updates of the network that the stage trains"),           \
         INT(key ".batch", member.batch, 1, 65536, batch_default, "samples a step, over all ranks"),                    \
@@ -102,6 +105,13 @@ static const struct config_field fields[] = {
 
     INT("shard.zero", shard.zero, 0, 3, "0", "divided over ranks: 1 optimiser state, 2 gradients, 3 weights too"),
     {"shard.offload", CONFIG_BOOL, AT(shard.offload), 0, 1, "false", NULL, 0, 0, "optimiser state in host memory"},
+
+    INT("lora.rank", lora.rank, 0, 4096, "0", "of the low-rank adapters that are trained; 0: all weights are"),
+    REAL("lora.alpha", lora.alpha, 0, 1e6, "0", "an adapted weight is W + alpha / rank B A; 0: the rank"),
+    TEXT("lora.targets", lora.targets, LORA_LIST, "self_attn,cross_attn,ffn", "parts of the names of what is adapted"),
+    TEXT("lora.whole", lora.whole, LORA_LIST, "", "parts of the names of what is trained whole"),
+    TEXT("lora.networks", lora.networks, LORA_LIST, "student,critic,discriminator",
+         "which have adapters: of teacher, student, critic, discriminator"),
 
     INT("model.dim", model.dim, 8, 65536, "192", "width"),
     INT("model.ffn_dim", model.ffn_dim, 8, 262144, "768", "hidden width of the FFN"),
@@ -228,6 +238,43 @@ static int check_levels(const char *section, const struct level_config *level) {
     return OK;
 }
 
+enum { LORA_NETWORKS = 4 };
+static const char *const lora_networks[LORA_NETWORKS] = {"teacher", "student", "critic", "discriminator"};
+
+/* Which of the names are in the list: bits. */
+static int read_networks(const char *list, int *networks) {
+    char copy[LORA_LIST], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", list);
+    *networks = 0;
+    for (const char *name; (name = strtok_r(rest, ", ", &rest));) {
+        int i = 0;
+        while (i < LORA_NETWORKS && strcmp(name, lora_networks[i])) i++;
+        if (i == LORA_NETWORKS)
+            return error_set(ERR_USAGE,
+                             "lora.networks: expected some of teacher, student, critic, discriminator, found %s", name);
+        *networks |= 1 << i;
+    }
+    return OK;
+}
+
+static int set_adapters(struct run_config *c) {
+    struct optimiser_config *of[LORA_NETWORKS][3] = {
+        {&c->teacher.stage.optimiser},
+        {&c->ode_init.stage.optimiser, &c->distill.stage.optimiser, &c->refine.stage.optimiser},
+        {&c->distill.score.critic},
+        {&c->refine.critic}};
+    struct lora_config lora = {
+        .rank = c->lora.rank, .alpha = c->lora.alpha > 0 ? c->lora.alpha : c->lora.rank, .seed = (uint64_t)c->seed};
+    int networks;
+    memcpy(lora.targets, c->lora.targets, sizeof lora.targets);
+    memcpy(lora.whole, c->lora.whole, sizeof lora.whole);
+    TRY(read_networks(c->lora.networks, &networks));
+    for (int i = 0; i < LORA_NETWORKS; i++)
+        for (int k = 0; k < 3 && of[i][k]; k++)
+            if (networks >> i & 1) of[i][k]->lora = lora;
+    return OK;
+}
+
 static int check(struct run_config *c) {
     const struct causal_config *causal = &c->rollout.causal;
     if (c->frames < 1 + causal->chunk || (c->frames - 1) % causal->chunk)
@@ -246,6 +293,7 @@ static int check(struct run_config *c) {
     if (c->model.in_channels != c->model.out_channels)
         return error_set(ERR_USAGE, "model.out_channels: expected model.in_channels (%d), found %d",
                          c->model.in_channels, c->model.out_channels);
+    TRY(set_adapters(c));
     TRY(check_levels("teacher", &c->teacher.level));
     TRY(check_levels("distill", &c->distill.score.level));
     return check_levels("refine", &c->refine.level);

@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "model/discriminator.h"
 #include "model/light_decoder.h"
+#include "model/lora.h"
 #include "model/rollout.h"
 #include "model/sampler.h"
 
@@ -14,9 +15,10 @@ enum { RUN_PATH = 256 };
 
 struct optimiser_config {
     double lr, beta1, beta2, eps, decay, clip;
-    long warmup, cooldown;  /* updates of linear rise from 0 and of linear fall to 0 at the end */
-    double ema, ema_warmup; /* min(ema, (1 + u)/(ema_warmup + u)) */
-    double spike;           /* fault_config's, for all optimisers of a run */
+    long warmup, cooldown;   /* updates of linear rise from 0 and of linear fall to 0 at the end */
+    double ema, ema_warmup;  /* min(ema, (1 + u)/(ema_warmup + u)) */
+    double spike;            /* fault_config's, for all optimisers of a run */
+    struct lora_config lora; /* lora_settings', where the network is among them */
 };
 /* What every stage has. */
 struct stage_config {
@@ -52,6 +54,14 @@ struct fault_config {
 struct shard_config {
     int zero;    /* 0 to 3 */
     int offload; /* the optimisers' state in host memory */
+};
+
+/* Networks that are trained through adapters over frozen weights (model/lora.h). */
+struct lora_settings {
+    int rank;     /* 0: none is */
+    double alpha; /* 0: the rank */
+    char targets[LORA_LIST], whole[LORA_LIST];
+    char networks[LORA_LIST]; /* with commas between */
 };
 
 /* Levels for a network that sees a whole clip at one level. */
@@ -147,6 +157,7 @@ struct run_config {
     int samples; /* held-out clips shown */
     struct comm_config comm;
     struct shard_config shard;
+    struct lora_settings lora;
     struct dit_config model;
     struct rollout_config rollout;
     double sigma[ROLLOUT_STEPS_MAX];

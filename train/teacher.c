@@ -86,6 +86,16 @@ static int take_weights(void *self, const struct param *p, size_t from, size_t c
     return OK;
 }
 
+/* Adapters over a transformer that is there already. */
+static int start_adapted(struct program *p) {
+    const struct run_config *c = &p->stage.config;
+    if (!c->teacher.init[0]) return error_set(ERR_USAGE, "lora: adapters of the teacher need teacher.init to adapt");
+    TRY(pretrained_expect(c->teacher.init, &c->model));
+    TRY(train_state_load_checkpoint(c->teacher.init, &p->step.optimiser, (uint64_t)c->seed));
+    optimiser_start(&p->step.optimiser);
+    return device_sync();
+}
+
 /* Random weights; then, of a transformer that is there already, its own. Audio modules that it lacks stay random with an
    output of zero: the network gives what it gave before, to the last bit. */
 static int start_fresh(struct program *p) {
@@ -93,6 +103,7 @@ static int start_fresh(struct program *p) {
     struct optimiser *o = &p->step.optimiser;
     const struct weights_taker taker = {take_weights, o};
     int audio;
+    if (optimiser_adapted(o)) return start_adapted(p);
     teacher_step_fresh(&p->step);
     if (!init[0]) return OK;
     TRY(pretrained_expect(init, &p->stage.config.model));

@@ -125,13 +125,42 @@ static int put_network(struct state_writer *w, const struct saved_network *n) {
     return state_put_floats(w, name, &n->account.typical, 0, NULL);
 }
 
+/* What the adapters are and what they are over. */
+static int put_adapters(struct state_writer *w, const char *network, const struct optimiser *o) {
+    const struct lora_config *c = &o->config.lora;
+    const struct weights_origin *base = &o->base->origin;
+    const float alpha = (float)c->alpha;
+    char name[STATE_NAME_MAX];
+    const struct {
+        const char *name, *text;
+    } texts[] = {{"targets", c->targets}, {"whole", c->whole}, {"base", base->path}, {"base_group", base->group}};
+    const struct {
+        const char *name;
+        int64_t value;
+    } integers[] = {{"rank", c->rank}, {"first_whole_slice", c->first_whole_slice}, {"base_seed", (int64_t)base->seed}};
+    for (int i = 0; i < 4; i++) {
+        snprintf(name, sizeof name, "%s/lora_%s", network, texts[i].name);
+        TRY(state_put_text(w, name, texts[i].text));
+    }
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s/lora_%s", network, integers[i].name);
+        TRY(state_put_integer(w, name, integers[i].value));
+    }
+    snprintf(name, sizeof name, "%s/lora_alpha", network);
+    return state_put_floats(w, name, &alpha, 0, NULL);
+}
+
 static int put_all(struct state_writer *w, const struct train_state *s, const char *config) {
     TRY(state_put_integer(w, "threads", device_threads()));
     TRY(state_put_integer(w, "ranks", ranks(s)));
     TRY(state_put_text(w, "device", device_name()));
     TRY(state_put_text(w, "type", TYPE_NAME));
     TRY(state_put_text(w, "config", config));
-    for (int i = 0; i < s->network_count; i++) TRY(put_network(w, &s->networks[i]));
+    for (int i = 0; i < s->network_count; i++) {
+        TRY(put_network(w, &s->networks[i]));
+        if (optimiser_adapted(s->networks[i].optimiser))
+            TRY(put_adapters(w, s->networks[i].name, s->networks[i].optimiser));
+    }
     for (int i = 0; i < s->integer_count; i++) TRY(state_put_integer(w, s->integers[i].name, s->integers[i].staged));
     for (int i = 0; i < s->row_count; i++) {
         long shape[1] = {(long)((size_t)s->rows[i].slots * (size_t)s->share.batch * s->rows[i].size)};

@@ -1,6 +1,6 @@
 /* train_state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
    arrays (a replay of rollouts), through checkpoints/state.h. Saved whole between two steps, so a resumed run goes on
-   bit for bit. In the file: NETWORK/master, /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and
+   bit for bit. A network with adapters saves those, and what they are over by its place. In the file: NETWORK/master, /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and
    arrays by their names, `config`. A stage saves its `step` among the integers.
    The file holds whole tensors and whole batches, so the ranks that read it need not be as many as those that wrote it:
    the first rank gathers, the others give; every rank reads what is its.
@@ -11,6 +11,7 @@
 
 #include "train/optimiser.h"
 #include "train/share.h"
+#include "train/weights_stream.h"
 
 enum { STATE_NETWORKS_MAX = 4, STATE_INTEGERS_MAX = 16, STATE_ROWS_MAX = 16 };
 struct saved_network {
@@ -71,13 +72,17 @@ int train_state_resume(struct train_state *s, const char *folder, int *found);
 
 /* Weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
    stage's folder (newest whole state) or a file; the names must be those of `table`; step: the update that they are from,
-   or NULL. Into a whole array, device [table->total]; into the first slices of an optimiser's master weights; as weights
-   to read only. */
-enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
+   or NULL. Adapters come merged. Into a whole array, device [table->total]; into the first slices of an optimiser's master
+   weights, or, where it has adapters, as what new ones are over (adapters over the same weights, of the same kind, go on);
+   as weights to read only. */
 int train_state_load_weights(const char *from, const char *network, enum weights_source source,
                              const struct param_table *table, real *master, long *step);
 int train_state_load_master(const char *from, const char *network, enum weights_source source,
                             const struct param_table *table, struct optimiser *optimiser);
+/* A checkpoint of another kind (checkpoints/pretrained.h); seed: of the audio modules that it lacks. */
+int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, uint64_t seed);
 int train_state_load_frozen(const char *from, const char *network, struct sharded *weights);
+/* After a resume, when the frozen weights that the optimiser shares are there: they are those that its adapters are over. */
+int train_state_check_base(const struct optimiser *o, const char *name);
 
 #endif

@@ -8,7 +8,7 @@
 #define TOLERANCE 1e-6
 enum { BATCH = 2, FRAMES = 2, LAYERS = 2 };
 
-static const struct lora_config rank3 = {3, 6, "self_attn,ffn.2,talk_attn.o", "time_projection, listen_attn"};
+static const struct lora_config rank3 = {3, 6, "self_attn,ffn.2,talk_attn.o", "time_projection, listen_attn", 0, 0};
 
 struct world {
     struct dit net;
@@ -44,7 +44,7 @@ static void open_world(struct world *w, const struct lora_config *config, double
     CHECK(dit_create(&w->net, &net, 0));
     small_open(&w->small, &w->net.table, 0.2);
     w->full = w->small.params;
-    CHECK(lora_create(&w->lora, &w->net.table, config, 1 << 20));
+    CHECK(lora_create(&w->lora, &w->net.table, config));
     lora_buffers_need(&w->buffers, &w->lora);
     layout(w);
     w->lora.buffers = &w->buffers;
@@ -181,11 +181,11 @@ static void refusals(void **state) {
     struct dit_config config = small_config(1);
     struct lora lora;
     CHECK(dit_create(&net, &config, 0));
-    struct lora_config bad = {4, 4, "no_such_part", ""};
-    assert_int_equal(lora_create(&lora, &net.table, &bad, 1 << 20), ERR_USAGE);
+    struct lora_config bad = {4, 4, "no_such_part", "", 0, 0};
+    assert_int_equal(lora_create(&lora, &net.table, &bad), ERR_USAGE);
     assert_non_null(strstr(error_text(), "no_such_part"));
-    bad = (struct lora_config){4, 0, "self_attn", ""};
-    assert_int_equal(lora_create(&lora, &net.table, &bad, 1 << 20), ERR_USAGE);
+    bad = (struct lora_config){.rank = 4, .targets = "self_attn"};
+    assert_int_equal(lora_create(&lora, &net.table, &bad), ERR_USAGE);
     dit_destroy(&net);
 }
 
@@ -197,7 +197,7 @@ static int start(void **state) {
 
 int main(void) {
     /* Adapters in block 1 alone: the slices above them pass gradients on, those below are left out. */
-    static const struct lora_config upper = {2, 2, "blocks.1.cross_attn", ""};
+    static const struct lora_config upper = {2, 2, "blocks.1.cross_attn", "", 0, 0};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(adapters_start_as_nothing),
         cmocka_unit_test(merged_is_the_same),

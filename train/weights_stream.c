@@ -1,0 +1,239 @@
+/* weights_stream.c: see weights_stream.h. */
+#include "train/weights_stream.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "base/fileio.h"
+#include "checkpoints/pretrained.h"
+#include "kernels/device.h"
+#include "model/transfer.h"
+#include "train/train_state_names.h"
+
+enum { BASES_MAX = 8 }; /* adapters over adapters over ... */
+
+/* ---- origins ---- */
+
+/* In full, so that a state may name it whatever the folder it is read from. */
+static int set_path(struct weights_origin *o, const char *path) {
+    char *full = realpath(path, NULL);
+    int fits = full && snprintf(o->path, sizeof o->path, "%s", full) < (int)sizeof o->path;
+    free(full);
+    return fits ? OK : error_set(ERR_INPUT, "%s: there is no such folder or file", path);
+}
+
+int weights_origin_of_state(struct weights_origin *o, const char *from, const char *network,
+                            enum weights_source source) {
+    struct stat info;
+    struct state_reader *r;
+    char path[FILE_PATH_MAX];
+    memset(o, 0, sizeof *o);
+    if (snprintf(path, sizeof path, "%s", from) >= FILE_PATH_MAX || stat(from, &info))
+        return error_set(ERR_INPUT, "%s: there is no such folder or state", from);
+    if (S_ISDIR(info.st_mode)) TRY(state_newest(from, path, sizeof path));
+    if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
+    TRY(set_path(o, path));
+    TRY(state_open(&r, path));
+    snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[3]);
+    if (source == WEIGHTS_RAW || !state_has(r, o->group))
+        snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[0]);
+    state_close(r);
+    return OK;
+}
+
+int weights_origin_of_checkpoint(struct weights_origin *o, const char *path, uint64_t seed) {
+    memset(o, 0, sizeof *o);
+    o->seed = seed;
+    return set_path(o, path);
+}
+
+int weights_origin_same(const struct weights_origin *x, const struct weights_origin *y) {
+    return !strcmp(x->path, y->path) && !strcmp(x->group, y->group) && x->seed == y->seed;
+}
+
+/* ---- adapters ---- */
+
+/* "student/lora_rank" of "student/ema" */
+static void adapter_name(char name[STATE_NAME_MAX], const char *group, const char *what) {
+    snprintf(name, STATE_NAME_MAX, "%.*s/lora_%s", (int)strcspn(group, "/"), group, what);
+}
+
+static int get_integer(struct state_reader *r, const char *group, const char *what, int64_t low, int64_t high,
+                       int64_t *value) {
+    char name[STATE_NAME_MAX];
+    adapter_name(name, group, what);
+    TRY(state_get_integer(r, name, value));
+    if (*value < low || *value > high) return error_set(ERR_INPUT, "%s: %lld", name, (long long)*value);
+    return OK;
+}
+
+static int get_text(struct state_reader *r, const char *group, const char *what, char *to, size_t size) {
+    char name[STATE_NAME_MAX], *text;
+    adapter_name(name, group, what);
+    TRY(state_get_text(r, name, &text));
+    int fits = snprintf(to, size, "%s", text) < (int)size;
+    free(text);
+    return fits ? OK : error_set(ERR_INPUT, "%s: the text is too long", name);
+}
+
+static int get_config(struct state_reader *r, const char *group, struct lora_config *c, struct weights_origin *base) {
+    int64_t rank, first, seed;
+    char name[STATE_NAME_MAX];
+    float alpha;
+    TRY(get_integer(r, group, "rank", 1, 4096, &rank));
+    TRY(get_integer(r, group, "first_whole_slice", 0, 1 << 20, &first));
+    TRY(get_integer(r, group, "base_seed", 0, INT64_MAX, &seed));
+    adapter_name(name, group, "alpha");
+    TRY(state_get_floats(r, name, &alpha, 1));
+    TRY(get_text(r, group, "targets", c->targets, sizeof c->targets));
+    TRY(get_text(r, group, "whole", c->whole, sizeof c->whole));
+    TRY(get_text(r, group, "base", base->path, sizeof base->path));
+    TRY(get_text(r, group, "base_group", base->group, sizeof base->group));
+    c->rank = (int)rank;
+    c->first_whole_slice = (int)first;
+    c->alpha = (double)alpha;
+    base->seed = (uint64_t)seed;
+    return OK;
+}
+
+static int has_adapters(const struct state_reader *r, const char *group) {
+    char name[STATE_NAME_MAX];
+    adapter_name(name, group, "rank");
+    return state_has(r, name);
+}
+
+int weights_adapters(struct state_reader *r, const char *group, int *adapted, struct lora_config *config,
+                     struct weights_origin *base) {
+    memset(config, 0, sizeof *config);
+    memset(base, 0, sizeof *base);
+    *adapted = has_adapters(r, group);
+    return *adapted ? get_config(r, group, config, base) : OK;
+}
+
+struct merging {
+    struct lora lora;
+    float *own;   /* [adapters.total] */
+    float *piece; /* [largest parameter] */
+    const struct weights_taker *to;
+};
+
+static int take_merged(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    struct merging *m = self;
+    memcpy(m->piece, values, count * sizeof *values);
+    lora_merge_values(&m->lora, (int)(p - m->lora.full->list), from, count, m->own, m->piece);
+    return m->to->take(m->to->self, p, from, count, m->piece);
+}
+
+static int open_merging(struct merging *m, struct state_reader *r, const char *group, const struct param_table *table,
+                        const struct lora_config *config) {
+    size_t largest = 1;
+    for (int i = 0; i < table->count; i++)
+        if (table->list[i].count > largest) largest = table->list[i].count;
+    TRY(lora_create(&m->lora, table, config));
+    m->own = malloc((m->lora.adapters.total + 1) * sizeof *m->own);
+    m->piece = malloc(largest * sizeof *m->piece);
+    if (!m->own || !m->piece) return error_set(ERR_DEVICE, "state: out of memory for the adapters");
+    TRY(state_check_params(r, group, &m->lora.adapters));
+    return state_get_params(r, group, &m->lora.adapters, m->own);
+}
+
+static void close_merging(struct merging *m) {
+    lora_destroy(&m->lora);
+    free(m->own);
+    free(m->piece);
+}
+
+/* ---- the stream ---- */
+
+static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+                  int depth);
+
+/* Host room for the largest slice. */
+static float *slice_room(const struct param_table *t) {
+    size_t largest = 1;
+    for (int s = 0; s < t->slices; s++)
+        if (t->slice_offset[s + 1] - t->slice_offset[s] > largest)
+            largest = t->slice_offset[s + 1] - t->slice_offset[s];
+    float *values = malloc(largest * sizeof *values);
+    if (!values) error_set(ERR_DEVICE, "out of memory for a slice of %zu values", largest);
+    return values;
+}
+
+static int give_slice(const struct param_table *t, int slice, const float *values, const struct weights_taker *taker) {
+    for (int i = 0; i < t->count; i++) {
+        const struct param *p = &t->list[i];
+        if (p->slice == slice) TRY(taker->take(taker->self, p, 0, p->count, values + p->offset));
+    }
+    return OK;
+}
+
+static int stream_plain(struct state_reader *r, const char *group, const struct param_table *table,
+                        const struct weights_taker *taker) {
+    TRY(state_check_params(r, group, table));
+    float *values = slice_room(table);
+    int code = values ? OK : ERR_DEVICE;
+    for (int s = 0; s < table->slices && !code; s++) {
+        code = state_get_slice(r, group, table, s, values);
+        if (!code) code = give_slice(table, s, values, taker);
+    }
+    free(values);
+    return code;
+}
+
+/* The group's own values, or its adapters, for whose base the state is closed. */
+static int stream_state(const struct weights_origin *o, const struct param_table *table,
+                        const struct weights_taker *taker, int depth) {
+    struct merging m = {.to = taker};
+    const struct weights_taker merge = {take_merged, &m};
+    struct lora_config config;
+    struct weights_origin base;
+    struct state_reader *r;
+    TRY(state_open(&r, o->path));
+    int adapted, code = weights_adapters(r, o->group, &adapted, &config, &base);
+    if (!code) code = adapted ? open_merging(&m, r, o->group, table, &config) : stream_plain(r, o->group, table, taker);
+    state_close(r);
+    if (code) code = error_context(code, "%s", o->path);
+    if (adapted && !code && depth == BASES_MAX)
+        code = error_set(ERR_INPUT, "%s: adapters over more than %d others", o->path, BASES_MAX);
+    if (adapted && !code && !file_exists(base.path))
+        code = error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone", o->path, base.path);
+    if (adapted && !code) code = stream(&base, table, &merge, depth + 1);
+    close_merging(&m);
+    return code;
+}
+
+/* Audio modules that a checkpoint lacks are new. */
+static int give_new_audio(const struct param_table *t, uint64_t seed, const struct weights_taker *taker) {
+    int code = OK;
+    for (int i = 0; i < t->count && !code; i++) {
+        const struct param *p = &t->list[i];
+        if (!weights_belongs(p, WEIGHTS_AUDIO)) continue;
+        size_t size = t->slice_offset[p->slice + 1] - t->slice_offset[p->slice];
+        real *device = device_alloc(size * sizeof *device);
+        float *values = malloc(p->count * sizeof *values);
+        if (device && values) {
+            params_initialise_slice(device, t, p->slice, seed);
+            transfer_from_real(values, device + p->offset, (long)p->count);
+            code = taker->take(taker->self, p, 0, p->count, values);
+        } else
+            code = error_set(ERR_DEVICE, "out of memory for new audio modules");
+        device_free(device);
+        free(values);
+    }
+    return code;
+}
+
+static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+                  int depth) {
+    int audio;
+    if (o->group[0]) return stream_state(o, table, taker, depth);
+    TRY(pretrained_load(taker, table, o->path, &audio));
+    return audio ? OK : give_new_audio(table, o->seed, taker);
+}
+
+int weights_stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker) {
+    return stream(o, table, taker, 0);
+}

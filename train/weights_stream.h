@@ -1,0 +1,29 @@
+/* weights_stream.h: a network's weights from where they are kept: a group of a training state, adapters merged into the
+   weights that they are over (which may be such a state again), or a checkpoint of another kind
+   (checkpoints/pretrained.h). They pass in pieces: host memory holds one slice and the adapters, whatever the network's
+   size. */
+#ifndef TRAIN_WEIGHTS_STREAM_H
+#define TRAIN_WEIGHTS_STREAM_H
+
+#include "checkpoints/state.h"
+#include "checkpoints/weights.h"
+#include "model/shard.h"
+
+/* Which weights of a state: the average when there is one, or those trained themselves. */
+enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
+
+/* `from`: a stage's folder (newest whole state) or a state. ERR_INPUT: there is none. */
+int weights_origin_of_state(struct weights_origin *origin, const char *from, const char *network,
+                            enum weights_source source);
+int weights_origin_of_checkpoint(struct weights_origin *origin, const char *path, uint64_t seed);
+int weights_origin_same(const struct weights_origin *x, const struct weights_origin *y);
+
+/* Every parameter of the table, whose names and shapes must be those of the origin. */
+int weights_stream(const struct weights_origin *origin, const struct param_table *table,
+                   const struct weights_taker *taker);
+
+/* What a group of a state is when it is adapters: *adapted 0 otherwise. base: what they are over. */
+int weights_adapters(struct state_reader *r, const char *group, int *adapted, struct lora_config *config,
+                     struct weights_origin *base);
+
+#endif
