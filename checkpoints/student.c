@@ -201,7 +201,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(real_at(root, "dit", "rope_theta_t", 1, 1e9, &d->dit.rope_theta_t));
     TRY(real_at(root, "dit", "rope_theta_hw", 1, 1e9, &d->dit.rope_theta_hw));
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
-    TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
+    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "clean_floor")) /* 0 where it is missing */
+        TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
     if (codec_is_external(d->codec)) {
         TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));
