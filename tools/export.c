@@ -1,6 +1,7 @@
 /* export.c: a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
      export CONFIG --stage distill [--weights average|raw] [--naming diffusers|original] [--type f32|bf16|f16]
-            [--shard-mb N] [--prompt TEXT] [--text FILE] --out FOLDER
+            [--shard-mb N] [--prompt TEXT] [--text FILE] [--lora FILE] --out FOLDER
+   Adapters are merged; --lora writes them apart too, in the names asked for (checkpoints/adapter_file.h).
    The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
    WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoints/adapter_file.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/student.h"
 #include "data/dataset.h"
@@ -20,7 +22,7 @@
 #include "train/train_state.h"
 
 struct export_options {
-    const char *stage, *out, *weights, *naming, *type, *shard, *text, *prompt;
+    const char *stage, *out, *weights, *naming, *type, *shard, *text, *prompt, *lora;
 };
 
 static int choice(const char *option, const char *value, const char *const *names, int *out) {
@@ -73,6 +75,39 @@ static int read_weights(const char *from, const char *network, enum weights_sour
         code = device_sync();
     }
     arena_free(&arena);
+    return code;
+}
+
+/* ---- adapters apart ---- */
+
+static int write_adapters(struct state_reader *r, const struct weights_origin *from, const struct param_table *table,
+                          const char *path, enum weights_naming naming) {
+    struct lora_config config;
+    struct weights_origin base;
+    struct lora lora;
+    int adapted;
+    TRY(weights_adapters(r, from->group, &adapted, &config, &base));
+    if (!adapted) return error_set(ERR_USAGE, "--lora: %s was trained whole, there are no adapters", from->path);
+    TRY(lora_create(&lora, table, &config));
+    float *own = calloc(lora.adapters.total + 1, sizeof *own);
+    int code = own ? OK : error_set(ERR_DEVICE, "out of memory for the adapters");
+    if (!code) code = state_check_params(r, from->group, &lora.adapters);
+    if (!code) code = state_get_params(r, from->group, &lora.adapters, own);
+    if (!code) code = adapter_file_write(path, &lora, own, naming);
+    if (!code) log_line("%d tensors of adapters over %s to %s", lora.adapters.count, base.path, path);
+    free(own);
+    lora_destroy(&lora);
+    return code;
+}
+
+static int export_adapters(const char *from, const char *network, enum weights_source source,
+                           const struct param_table *table, const char *path, enum weights_naming naming) {
+    struct weights_origin origin;
+    struct state_reader *r;
+    TRY(weights_origin_of_state(&origin, from, network, source));
+    TRY(state_open(&r, origin.path));
+    int code = write_adapters(r, &origin, table, path, naming);
+    state_close(r);
     return code;
 }
 
@@ -170,6 +205,8 @@ static int export_stage(const struct run_config *config, const struct export_opt
     if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
     const char *network = strcmp(o->stage, "teacher") ? "student" : "teacher";
     if (!code) code = read_weights(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, values, &d.step);
+    if (!code && o->lora)
+        code = export_adapters(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, o->lora, format.naming);
     if (!code) code = find_prompts(&prompts, set, o);
     if (!code) code = set_codec_describe(&codec, set, config->codec_weights);
     if (!code) {
@@ -199,6 +236,7 @@ int main(int argc, char **argv) {
         {"weights", "WHICH", NULL, &o.weights, "average (default; EMA when there is one) or raw"},
         {"naming", "NAMES", NULL, &o.naming, "diffusers (default) or original names of the trunk"},
         {"type", "TYPE", NULL, &o.type, "f32 (default), bf16 or f16"},
+        {"lora", "FILE", NULL, &o.lora, "the adapters apart, beside the merged weights (safetensors)"},
         {"shard-mb", "N", NULL, &o.shard, "largest file of the trunk in megabytes; 0 (default): one file"},
     };
     enum { OPTIONS = sizeof options / sizeof *options };

@@ -103,7 +103,10 @@ static int wrong_base(const char *name, const struct weights_origin *wanted, con
 
 /* Weights that are shared are the stage's to load, here or before. */
 static int use_base(struct optimiser *o, const char *name, const struct weights_origin *origin) {
-    if (!o->shared) return weights_origin_same(&o->own_base.origin, origin) ? OK : load_base(&o->own_base, origin);
+    if (!o->shared && weights_origin_same(&o->own_base.origin, origin)) return OK;
+    if (!o->shared && !file_exists(origin->path))
+        return error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone", name, origin->path);
+    if (!o->shared) return load_base(&o->own_base, origin);
     o->own_base.origin = *origin;
     if (o->shared->origin.path[0] && !weights_origin_same(&o->shared->origin, origin))
         return wrong_base(name, origin, &o->shared->origin);
