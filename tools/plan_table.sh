@@ -11,7 +11,10 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
 # How the networks are trained: NAME OVERRIDES...; another line here is another set of rows.
-variants() { echo "full"; }
+variants() {
+    echo "full"
+    echo "LoRA lora.rank=64 lora.networks=teacher,student,critic,discriminator"
+}
 # ROW PROGRAM OVERRIDES...
 stages() {
     echo "teacher teacher"

@@ -128,7 +128,7 @@ int distill_step_end(struct distill_step *d, long step) {
 
 void distill_step_work(const struct distill_step *d, struct step_work *work) {
     const struct score_config *c = &d->config.score;
-    struct network_work *student = step_work_network(work, "student", &d->net->table);
+    struct network_work *student = step_work_trained(work, "student", &d->student);
     int recompute = d->config.stage.recompute;
     student->updates = 1;
     step_work_rollout(work, student, &d->rollout, &d->share, 1 + (c->critic_replay ? 0 : c->critic_ratio));

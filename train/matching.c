@@ -84,7 +84,7 @@ int matching_critic_update(struct matching *m, uint64_t round, int index, long u
 void matching_work_gradient(const struct matching *m, int recompute, struct step_work *work) {
     const struct dit_config *c = &m->net->config;
     struct network_work *teacher = step_work_network(work, "teacher", &m->net->table);
-    struct network_work *critic = step_work_network(work, "critic", &m->net->table);
+    struct network_work *critic = step_work_trained(work, "critic", &m->critic);
     int guided = 1 + (m->config.guidance != 1), sweeps = m->config.loss == DISTILL_SID ? 2 : 1, F = m->score.F;
     step_work_clips(work, teacher, c, &m->share, F, WORK_FORWARD, 0, guided * sweeps);
     step_work_clips(work, critic, c, &m->share, F, WORK_FORWARD, 0, sweeps);
@@ -94,7 +94,7 @@ void matching_work_gradient(const struct matching *m, int recompute, struct step
 }
 
 void matching_work_critic(const struct matching *m, int recompute, double updates, struct step_work *work) {
-    struct network_work *critic = step_work_network(work, "critic", &m->net->table);
+    struct network_work *critic = step_work_trained(work, "critic", &m->critic);
     critic->updates += updates;
     step_work_clips(work, critic, &m->net->config, &m->share, m->score.F, WORK_FORWARD, 0, updates);
     step_work_clips(work, critic, &m->net->config, &m->share, m->score.F, WORK_BACKWARD, recompute, updates);

@@ -229,7 +229,7 @@ static double chunk_flops(const struct ode_step *s, int chunk) {
 }
 
 void ode_step_work(const struct ode_step *s, struct step_work *work) {
-    struct network_work *n = step_work_network(work, "student", &s->net->table);
+    struct network_work *n = step_work_trained(work, "student", &s->student);
     int passes = passes_per_chunk(s), again = s->config.stage.recompute != RECOMPUTE_NONE;
     double backward = 1 + 2 + again; /* with the forward before it */
     n->updates = 1;

@@ -345,7 +345,7 @@ int refine_step_report(struct refine_step *r, long step, struct refine_report *r
 
 /* n passes of the discriminator: its trunk ends at the last tap; the heads are small beside it. */
 static void judge_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
-    struct network_work *judge = step_work_network(work, "discriminator", &r->discriminator.trunk.table);
+    struct network_work *judge = step_work_trained(work, "discriminator", &r->judge);
     struct dit_config trunk = r->net->config;
     trunk.layers = r->discriminator.config.taps[2] + 1;
     step_work_clips(work, judge, &trunk, &r->share, r->F, kind, r->config.stage.recompute, n);
@@ -353,7 +353,7 @@ static void judge_work(const struct refine_step *r, enum work_pass kind, double 
 
 void refine_step_work(const struct refine_step *r, struct step_work *work) {
     const struct refine_config *c = &r->config;
-    struct network_work *student = step_work_network(work, "student", &r->net->table);
+    struct network_work *student = step_work_trained(work, "student", &r->student);
     int inputs = 2 + (c->r1 > 0) + (c->r2 > 0);
     student->updates = 1;
     step_work_rollout(work, student, &r->rollout, &r->share, c->ratio);
@@ -361,7 +361,7 @@ void refine_step_work(const struct refine_step *r, struct step_work *work) {
     judge_work(r, WORK_FORWARD, 2 + 2.0 * inputs * c->ratio, work);
     judge_work(r, WORK_BACKWARD_INPUT, 1, work);
     judge_work(r, WORK_BACKWARD, (double)inputs * c->ratio, work);
-    step_work_network(work, "discriminator", &r->discriminator.trunk.table)->updates = c->ratio;
+    step_work_trained(work, "discriminator", &r->judge)->updates = c->ratio;
     if (c->distill_share == 0) return;
     matching_work_gradient(&r->matching, c->stage.recompute, work);
     matching_work_critic(&r->matching, c->stage.recompute, r->critic_ratio, work);

@@ -7,7 +7,13 @@ struct network_work *step_work_network(struct step_work *w, const char *name, co
     for (int i = 0; i < w->count; i++)
         if (!strcmp(w->list[i].name, name)) return &w->list[i];
     struct network_work *n = &w->list[w->count++];
-    *n = (struct network_work){.name = name, .table = table};
+    *n = (struct network_work){.name = name, .table = table, .trained = table};
+    return n;
+}
+
+struct network_work *step_work_trained(struct step_work *w, const char *name, const struct optimiser *o) {
+    struct network_work *n = step_work_network(w, name, o->net);
+    n->trained = o->table;
     return n;
 }
 
@@ -51,12 +57,14 @@ double step_work_sent(const struct step_work *w, int ranks, int zero) {
     double f = (ranks - 1.0) / ranks, sent = 0;
     for (int i = 0; i < w->count && ranks > 1; i++) {
         const struct network_work *n = &w->list[i];
-        double grads = f * sizeof(real) * (double)n->table->total, weights = f * sizeof(elem) * (double)n->table->total;
+        double grads = f * sizeof(real) * (double)n->trained->total;
+        double weights = f * sizeof(elem) * (double)n->trained->total;
+        double frozen = n->trained == n->table ? 0 : f * sizeof(elem) * (double)n->table->total;
         int trains = n->updates > 0;
         if (zero <= 1) sent += n->updates * grads * (zero ? 1 : 2);
         if (zero >= 2 && trains) sent += n->backwards * grads;
         if (zero == 1 || zero == 2) sent += n->updates * weights;
-        if (zero == 3) sent += (n->forwards + n->backwards) * weights;
+        if (zero == 3) sent += (n->forwards + n->backwards) * (weights + frozen);
     }
     return sent;
 }

@@ -1,5 +1,6 @@
 /* step_work.h: what one step of a stage costs a rank, for the plan: passes over each network, arithmetic, and the bytes
    that sharding sends. Pure arithmetic of the layout.
+   Adapters: T is theirs for gradients and updates; zero 3 gathers them and the frozen weights that they are over.
    With N ranks, T elements of a table (padded), f = (N - 1)/N; a ring sends and receives as much on every rank:
      gradients  zero 0: all-reduce, 2 f 4T an update; zero 1: reduce-scatter, f 4T an update; zero 2, 3: f 4T a backward
      weights    zero 1, 2: all-gather, f eT an update; zero 3: f eT a forward and a backward (e: bytes of an elem) */
@@ -7,22 +8,25 @@
 #define TRAIN_STEP_WORK_H
 
 #include "model/shard.h"
+#include "train/optimiser.h"
 #include "train/self_forcing.h"
 
 enum { WORK_NETWORKS = 4 };
 struct network_work {
     const char *name;
-    const struct param_table *table;
-    double forwards, backwards; /* passes over its weights: of all parts of a step */
-    double updates;             /* 0: frozen */
+    const struct param_table *table;   /* of its weights */
+    const struct param_table *trained; /* of what is updated: the table itself, or adapters' */
+    double forwards, backwards;        /* passes over its weights: of all parts of a step */
+    double updates;                    /* 0: frozen */
 };
 struct step_work {
     struct network_work list[WORK_NETWORKS];
     int count;
     double flops; /* multiply-adds times two, of this rank */
 };
-/* The network's entry, made when it is not there. */
+/* The network's entry, made when it is not there: of a frozen one by its table, of one that trains by its optimiser. */
 struct network_work *step_work_network(struct step_work *w, const char *name, const struct param_table *table);
+struct network_work *step_work_trained(struct step_work *w, const char *name, const struct optimiser *optimiser);
 /* n passes over clips of the rank's share: forwards, and backwards that give weight gradients too or only the input's. */
 enum work_pass { WORK_FORWARD, WORK_BACKWARD, WORK_BACKWARD_INPUT };
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,

@@ -51,7 +51,7 @@ int teacher_step_run(struct teacher_step *s, const real *clips, const struct con
 }
 
 void teacher_step_work(const struct teacher_step *s, struct step_work *work) {
-    struct network_work *n = step_work_network(work, "teacher", &s->net->table);
+    struct network_work *n = step_work_trained(work, "teacher", &s->optimiser);
     const struct dit_config *c = &s->net->config;
     n->updates = 1;
     step_work_clips(work, n, c, &s->share, s->flow.F, WORK_FORWARD, 0, 1);
