@@ -5,13 +5,12 @@
 CUDA=${CUDA:-build/cuda-bf16}
 [ -x "$CUDA/bin/bench" ] || { echo "no CUDA build here: make BACKEND=cuda programs unit-tests"; exit 77; }
 nvidia-smi -L >/dev/null 2>&1 && { echo "there is a GPU"; exit 77; }
-passed=0 failed=0
-ok() { passed=$((passed + 1)); }
-bad() { failed=$((failed + 1)); echo "FAILED: $*"; }
+. tests/e2e/checks
 
 # No program needs libcuda.so.1 to start.
 for program in "$CUDA"/bin/*; do
-    if readelf -d "$program" | grep -q 'NEEDED.*libcuda\.so'; then bad "$program links the driver"; else ok; fi
+    ! readelf -d "$program" | grep -q 'NEEDED.*libcuda\.so'
+    verdict $? "$program links the driver"
 done
 
 # Every function of kernels.h is defined by an object of kernels/cuda, none by ref.
@@ -22,12 +21,15 @@ for name in $names; do
     case $name in attention_range) continue ;; esac # a struct
     echo "$defined" | grep -qx "$name" || missing="$missing $name"
 done
-if [ -z "$missing" ] && [ -n "$names" ]; then ok; else bad "not in kernels/cuda:$missing"; fi
-if ls "$CUDA"/kernels/ref/*.o >/dev/null 2>&1; then bad "ref is in the CUDA build"; else ok; fi
+[ -z "$missing" ] && [ -n "$names" ]
+verdict $? "not in kernels/cuda:$missing"
+! ls "$CUDA"/kernels/ref/*.o >/dev/null 2>&1
+verdict $? "ref is in the CUDA build"
 
 # Kernels that are templates are told apart by the names of their operands, over all files.
 twice=$(cat kernels/cuda/*.cu | sed -nE 's/^struct ([a-z_]+) \{.*/\1/p' | sort | uniq -d)
-if [ -z "$twice" ]; then ok; else bad "structs of one name in kernels/cuda:" $twice; fi
+[ -z "$twice" ]
+verdict $? "structs of one name in kernels/cuda: $twice"
 
 # expect_5 LABEL COMMAND...
 expect_5() {
@@ -35,16 +37,11 @@ expect_5() {
     shift
     text=$("$@" 2>&1 >/dev/null </dev/null)
     code=$?
-    if [ $code -eq 5 ] && [ "$(printf '%s\n' "$text" | wc -l)" -eq 1 ] && printf '%s' "$text" | grep -q 'cuda: .*driver'; then
-        ok
-    else
-        bad "$label: exit $code, $text"
-    fi
+    [ $code -eq 5 ] && [ "$(printf '%s\n' "$text" | wc -l)" -eq 1 ] && printf '%s' "$text" | grep -q 'cuda: .*driver'
+    verdict $? "$label: exit $code, $text"
 }
-scratch=$(mktemp -d) || exit 1
-trap 'rm -rf "$scratch"' EXIT
 for stage in teacher ode_init distill refine; do
-    expect_5 $stage "$CUDA/bin/$stage" configs/demo.yaml run="$scratch/$stage" data="$scratch/none.h5"
+    expect_5 $stage "$CUDA/bin/$stage" configs/demo.yaml run="$work/$stage" data="$work/none.h5"
 done
 expect_5 bench "$CUDA/bin/bench"
 
@@ -52,10 +49,7 @@ expect_5 bench "$CUDA/bin/bench"
 for program in "$CUDA"/tests/test_cuda_*; do
     case $program in *.d | *.o) continue ;; esac
     [ -x "$program" ] || continue
-    if "$program" >"$scratch/log" 2>&1; then ok; else
-        bad "$program"
-        cat "$scratch/log"
-    fi
+    "$program" >"$log" 2>&1
+    verdict $? "$program"
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

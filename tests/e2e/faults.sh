@@ -3,30 +3,16 @@
 # configuration; a checkpoint that cannot be written (files may not grow: what a full disk looks like to the writer) leaves
 # the one before whole and says so in one line, and the run ends or goes on, by configuration; states that are marked stay.
 # Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/faults.sh
-BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-bf16}
-export OMP_WAIT_POLICY=passive
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-
-verdict() { # verdict OK TEXT
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $2"
-    fi
-}
+. tests/e2e/checks
 
 teacher() { # teacher RUN OVERRIDES...: log in RUN.log
-    name=$1
+    name=$1 log=$work/$1.log
     shift
     "$BIN/teacher" configs/tiny.yaml run="$work/$name" data="$work/data.h5" threads=1 teacher.sample_every=0 "$@" \
-        >"$work/$name.log" 2>&1
+        >"$log" 2>&1
     code=$?
 }
 states() { ls "$work/$1/teacher/checkpoints" 2>/dev/null | grep -c 'h5$'; }
-newest() { ls "$work/$1/teacher/checkpoints"/*.h5 2>/dev/null | tail -n 1; }
 
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
@@ -50,8 +36,8 @@ verdict $? "rollbacks that do not help: exit code $code"
 verdict $? "the run went back $(grep -c 'back to step' "$work/back.log") times, not twice to step 20"
 [ "$(grep -c 'again after going back' "$work/back.log")" -eq 1 ]
 verdict $? "the last line does not tell of going back"
-[ "$(basename "$(newest back)")" = step_00000020.h5 ]
-verdict $? "a state was saved among skipped updates: $(newest back)"
+[ "$(basename "$(newest back/teacher)")" = step_00000020.h5 ]
+verdict $? "a state was saved among skipped updates: $(newest back/teacher)"
 
 # The same run goes on when the reason is gone, and its metrics are whole.
 teacher back teacher.steps=60 teacher.save_every=10
@@ -67,7 +53,7 @@ verdict $? "faults.then=stop: exit code $code"
 
 teacher whole teacher.steps=8
 teacher full teacher.steps=4 teacher.save_every=2
-size=$(($(stat -c %s "$(newest full)") / 1024))
+size=$(($(stat -c %s "$(newest full/teacher)") / 1024))
 # Files may grow to half of a state; the signal that comes with it is ignored, so that writing fails.
 limited() { # limited RUN OVERRIDES...
     (
@@ -83,7 +69,7 @@ limited full teacher.steps=8 teacher.save_every=2
 verdict $? "a full disk: exit code $code"
 [ "$(grep -c 'step_00000006.h5' "$work/full.log")" -eq 1 ]
 verdict $? "not one line about the checkpoint"
-[ "$(basename "$(newest full)")" = step_00000004.h5 ] && "$BIN/inspect" "$(newest full)" >/dev/null
+[ "$(basename "$(newest full/teacher)")" = step_00000004.h5 ] && "$BIN/inspect" "$(newest full/teacher)" >/dev/null
 verdict $? "the state before is not whole"
 ls "$work/full/teacher/checkpoints" | grep -q tmp
 [ $? -ne 0 ]
@@ -95,12 +81,11 @@ teacher full teacher.steps=8 teacher.save_every=2
 verdict $code "after the disk has room again: exit code $code"
 
 teacher marks teacher.steps=4 teacher.save_every=1 teacher.keep=1
-touch "$(newest marks).keep"
+touch "$(newest marks/teacher).keep"
 teacher marks teacher.steps=12 teacher.save_every=1 teacher.keep=2 teacher.keep_every=6
 # 4 by its mark, 6 by its step, 11 and 12 as the last two
 [ "$(states marks)" -eq 4 ] && [ -f "$work/marks/teacher/checkpoints/step_00000004.h5" ] &&
     [ -f "$work/marks/teacher/checkpoints/step_00000006.h5" ]
 verdict $? "states kept: $(ls "$work/marks/teacher/checkpoints" | tr '\n' ' ')"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

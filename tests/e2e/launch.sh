@@ -3,20 +3,9 @@
 # any one of them and resume, a rank that is killed or stopped is named and the job ends in time, a run folder takes one
 # job at a time, and processes that do not belong together are refused in one line. Over MPI too, where mpirun is.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/launch.sh
-BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float}
-export OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-verdict() { # verdict OK TEXT
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $2"
-        tail -n 15 "$work/out"
-    fi
-}
+. tests/e2e/checks
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+log=$work/out
 settings="data=$work/data.h5 threads=1"
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
@@ -25,9 +14,8 @@ job() {
     ranks=$1 name=$2
     shift 2
     timeout -k 5 120 sh tools/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" \
-        >"$work/out" 2>&1
+        >"$log" 2>&1
 }
-lines() { [ -f "$1" ] && wc -l <"$1" || echo 0; }
 # The process of a rank of the job under way.
 process() { pgrep -f "^$BIN/teacher configs/tiny.yaml .*run=$work/" | while read -r pid; do
     tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "RANK=$1" && echo "$pid"
@@ -36,10 +24,10 @@ done; }
 interrupt() {
     ranks=$1 name=$2 rank=$3 number=$4
     shift 4
-    before=$(lines "$work/$name/teacher/metrics.jsonl")
+    before=$(steps_done "$name/teacher")
     job "$ranks" "$name" "$@" &
     shell=$!
-    while kill -0 $shell 2>/dev/null && [ "$(lines "$work/$name/teacher/metrics.jsonl")" -lt $((before + 5)) ]; do sleep 0.05; done
+    while kill -0 $shell 2>/dev/null && [ "$(steps_done "$name/teacher")" -lt $((before + 5)) ]; do sleep 0.05; done
     victim=$(process "$rank")
     began=$(date +%s)
     kill -"$number" $victim
@@ -47,12 +35,11 @@ interrupt() {
     code=$?
     seconds=$(($(date +%s) - began))
 }
-values() { sed -E 's/"(time|ms)": [^,}]*//g' "$1"; }
 
 # What the interrupted runs below are held to.
 job 2 run teacher.steps=200
 verdict $? "two ranks"
-grep -q '^\[0\].*step 200/200' "$work/out" && ! grep -q '^\[1\]' "$work/out"
+grep -q '^\[0\].*step 200/200' "$log" && ! grep -q '^\[1\]' "$log"
 verdict $? "the first rank speaks, the second does not"
 grep -q 'step 200/200' "$work/run/teacher/log.rank1.txt"
 verdict $? "the second rank has a log of its own"
@@ -72,12 +59,12 @@ done
 
 # A rank that is killed, then one that is stopped: named by the others, which end with 5 in time.
 interrupt 3 three 1 KILL teacher.steps=100000 teacher.save_every=5
-[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$work/out" &&
-    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$work/out"
+[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$log" &&
+    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$log"
 verdict $? "a killed rank: exit code $code after $seconds s"
 GRACE=5 interrupt 3 four 2 STOP teacher.steps=100000 teacher.save_every=5 comm.timeout=3
-[ "$code" -eq 5 ] && [ "$seconds" -lt 45 ] && grep -q '^\[0\] teacher: rank 2 (.*) has given no sign of life' "$work/out" &&
-    grep -q '^\[1\] teacher: rank 2 (.*) has given no sign of life' "$work/out"
+[ "$code" -eq 5 ] && [ "$seconds" -lt 45 ] && grep -q '^\[0\] teacher: rank 2 (.*) has given no sign of life' "$log" &&
+    grep -q '^\[1\] teacher: rank 2 (.*) has given no sign of life' "$log"
 verdict $? "a stopped rank: exit code $code after $seconds s"
 
 # The interrupted run goes on, and ends with what the undisturbed one ended with.
@@ -91,7 +78,7 @@ verdict $? "metrics differ"
 # One job a run folder.
 job 2 one teacher.steps=100000 &
 shell=$!
-while [ "$(lines "$work/one/teacher/metrics.jsonl")" -lt 2 ] && kill -0 $shell 2>/dev/null; do sleep 0.05; done
+while [ "$(steps_done "one/teacher")" -lt 2 ] && kill -0 $shell 2>/dev/null; do sleep 0.05; done
 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
 [ $? -eq 3 ] && grep -q "one/teacher: is in use by process [0-9]* on $(hostname)" "$work/second"
 verdict $? "a second job: $(tail -n 1 "$work/second")"
@@ -102,34 +89,33 @@ kill -TERM $(process 0)
 wait $shell
 
 # Processes that do not belong together.
-refused() { # refused CODE PATTERN VARIABLES... : the teacher with this environment
+unformed() { # unformed CODE PATTERN VARIABLES... : the teacher with this environment
     want=$1 pattern=$2
     shift 2
-    env "$@" "$BIN/teacher" configs/tiny.yaml $settings run="$work/no" comm.connect_timeout=1 >"$work/out" 2>&1
+    env "$@" "$BIN/teacher" configs/tiny.yaml $settings run="$work/no" comm.connect_timeout=1 >"$log" 2>&1
     code=$?
-    [ $code -eq "$want" ] && tail -n 1 "$work/out" | grep -q "$pattern"
-    verdict $? "exit code $code, expected $want: $(tail -n 1 "$work/out")"
+    [ $code -eq "$want" ] && tail -n 1 "$log" | grep -q "$pattern"
+    verdict $? "exit code $code, expected $want: $(tail -n 1 "$log")"
 }
-refused 2 'MASTER_ADDR is not set' RANK=0 WORLD_SIZE=2
-refused 2 'RANK: expected a number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29511
-refused 5 '1 of 2 ranks did not come within 1 s: 1' RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29512
+unformed 2 'MASTER_ADDR is not set' RANK=0 WORLD_SIZE=2
+unformed 2 'RANK: expected a number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29511
+unformed 5 '1 of 2 ranks did not come within 1 s: 1' RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29512
 [ ! -e "$work/no" ]
 verdict $? "a job that was not formed makes no folder"
 cat >"$work/odd.sh" <<END
 exec "$BIN/teacher" configs/tiny.yaml $settings run="$work/no" seed=\$RANK
 END
-sh tools/launch.sh -n 2 sh "$work/odd.sh" >"$work/out" 2>&1
-[ $? -eq 2 ] && grep -q 'configs differ in line [0-9]*: rank 1 has "seed: 1", rank 0 has "seed: 0"' "$work/out"
+sh tools/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
+[ $? -eq 2 ] && grep -q 'configs differ in line [0-9]*: rank 1 has "seed: 1", rank 0 has "seed: 0"' "$log"
 verdict $? "configs that differ"
 
 if command -v mpirun >/dev/null 2>&1 && ldd "$BIN/teacher" | grep -q libmpi; then
     timeout -k 5 120 mpirun --oversubscribe --bind-to none -np 2 "$BIN/teacher" configs/tiny.yaml $settings \
-        run="$work/mpi" teacher.steps=200 >"$work/out" 2>&1
+        run="$work/mpi" teacher.steps=200 >"$log" 2>&1
     verdict $? "mpirun -np 2"
-    sed -E 's/"(time|ms)": [^,}]*//g' "$work/mpi/teacher/metrics.jsonl" >"$work/b"
+    values "$work/mpi/teacher/metrics.jsonl" >"$work/b"
     cmp "$work/a" "$work/b"
     verdict $? "over MPI the metrics differ from those over TCP"
 fi
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

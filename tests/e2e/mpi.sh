@@ -2,8 +2,8 @@
 # mpi.sh: collectives between processes that mpirun started: all of tests/unit/test_comm.c on 2, 3 and 4 ranks; a rank that
 # is killed or stopped is named and the job ends in time, non-zero; wrong numbers of ranks are refused.
 # Usage: BUILD=build/cpu-float sh tests/e2e/mpi.sh
-BUILD=${BUILD:-build/cpu-float}
-export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+. tests/e2e/checks
+export OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 command -v mpirun >/dev/null 2>&1 || {
     echo "skip: no mpirun"
     exit 77
@@ -12,28 +12,16 @@ ldd "$BUILD/tests/test_comm" | grep -q libmpi || {
     echo "skip: built without MPI"
     exit 77
 }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-verdict() { # verdict OK TEXT
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $2"
-        tail -n 20 "$work/log"
-    fi
-}
 mpi() { # mpi N PROGRAM ARGS...
     ranks=$1
     shift
-    timeout -k 5 60 mpirun --oversubscribe --bind-to none -np "$ranks" "$@" >"$work/log" 2>&1
+    timeout -k 5 60 mpirun --oversubscribe --bind-to none -np "$ranks" "$@" >"$log" 2>&1
 }
 
 for n in 2 3 4; do
     mpi $n "$BUILD/tests/test_comm"
     verdict $? "collectives on $n ranks"
-    [ "$(grep -c "passed on $n ranks" "$work/log")" -eq 11 ]
+    [ "$(grep -c "passed on $n ranks" "$log")" -eq 11 ]
     verdict $? "11 collectives on $n ranks"
 done
 
@@ -45,22 +33,21 @@ signalled() {
     victim=
     while kill -0 $shell 2>/dev/null && [ -z "$victim" ]; do
         sleep 0.1
-        victim=$(sed -n 's/^rank 1 is process \([0-9]*\)$/\1/p' "$work/log" 2>/dev/null)
+        victim=$(sed -n 's/^rank 1 is process \([0-9]*\)$/\1/p' "$log" 2>/dev/null)
     done
     kill -"$1" "$victim"
     wait $shell
     code=$?
     [ $code -ne 0 ] && [ $code -ne 124 ] && [ $(($(date +%s) - begun)) -lt 30 ]
     verdict $? "$1: exit code $code after $(($(date +%s) - begun)) s"
-    grep -q "$2" "$work/log"
+    grep -q "$2" "$log"
     verdict $? "$1: the rank is named"
 }
 signalled KILL 'rank 1 (.*closed its connection\|process rank 1 with PID'
 signalled STOP 'rank 1 (.*no sign of life'
 
 WORLD_SIZE=4 mpi 2 "$BUILD/tests/test_comm"
-[ $? -ne 0 ] && grep -q 'WORLD_SIZE is 4, but mpirun started 2' "$work/log"
+[ $? -ne 0 ] && grep -q 'WORLD_SIZE is 4, but mpirun started 2' "$log"
 verdict $? "WORLD_SIZE above what mpirun started"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -3,26 +3,9 @@
 # are killed (SIGKILL): the others end by themselves; the same job started again goes on and ends with the very state of an
 # undisturbed run. Then a state of 4 ranks goes on with 2 and with 3, with another ZeRO level, and its losses are those of
 # the undisturbed run up to the order of sums. Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
-BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-bf16}
-export OMP_WAIT_POLICY=passive
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-rounds=${1:-4} seed=${2:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
-passed=0 failed=0
-echo "seed $seed"
-
-verdict() { # verdict OK TEXT
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $2"
-    fi
-}
-random() { # random N: 0 .. N - 1
-    seed=$(((seed * 1103 + 12345) % 65536))
-    random=$((seed / 16 % $1))
-}
+. tests/e2e/checks
+rounds=${1:-4}
+seeded "$2"
 
 # job RANKS STAGE ZERO OVERRIDES...: output in $work/log. Ranks are started here, so that their process ids are known.
 job() {
@@ -33,7 +16,7 @@ job() {
     while [ $rank -lt "$n" ]; do
         RANK=$rank WORLD_SIZE=$n LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$n MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
             "$BIN/$stage" configs/tiny.yaml run="$work/run" data="$work/data.h5" threads=1 shard.zero="$zero" \
-            "$stage.sample_every=0" "$stage.save_every=1" "$stage.keep=3" comm.connect_timeout=20 "$@" >>"$work/log" 2>&1 &
+            "$stage.sample_every=0" "$stage.save_every=1" "$stage.keep=3" comm.connect_timeout=20 "$@" >>"$log" 2>&1 &
         pids="$pids $!"
         rank=$((rank + 1))
     done
@@ -47,8 +30,6 @@ ended() { # waits for all ranks; code: the largest
         [ $c -gt $code ] && code=$c
     done
 }
-lines() { [ -f "$work/run/$1/metrics.jsonl" ] && wc -l <"$work/run/$1/metrics.jsonl" || echo 0; }
-newest() { ls "$work/$1/checkpoints"/*.h5 2>/dev/null | tail -n 1; }
 losses() { sed -E 's/.*"loss": ([^,]*),.*/\1/' "$1"; }
 
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
@@ -95,7 +76,7 @@ while [ $round -lt "$rounds" ]; do
     job $n $stage $zero
     # A moment: after so many steps, and then some milliseconds.
     random 6 && steps=$random
-    while kill -0 $pids 2>/dev/null && [ "$(lines $stage)" -lt "$steps" ]; do sleep 0.02; done
+    while kill -0 $pids 2>/dev/null && [ "$(steps_done run/$stage)" -lt "$steps" ]; do sleep 0.02; done
     sleep "0.$(printf '%03d' $((when / 5)))"
     i=0
     for pid in $pids; do
@@ -141,6 +122,4 @@ for stage in teacher refine; do
     done
 done
 
-[ "$failed" -eq 0 ] || tail -n 40 "$work/log"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -3,50 +3,24 @@
 # is, bit for bit, what the uninterrupted run ends with: parameters, moments, averages, counts, replay of rollouts, and
 # the metrics, times apart. Also: --plan needs no data; wrong settings end with one line and exit code 2 or 3.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/resume.sh [SEED]
-BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float}
-export OMP_WAIT_POLICY=passive
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-seed=${1:-$(od -An -N2 -tu2 /dev/urandom | tr -d ' ')}
-passed=0 failed=0
-echo "seed $seed"
-
-verdict() { # verdict OK TEXT
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $2"
-    fi
-}
-
-# random N: 1 .. N
-random() {
-    seed=$(((seed * 1103 + 12345) % 65536))
-    random=$((seed / 16 % $1 + 1))
-}
+. tests/e2e/checks
+seeded "$1"
 
 run() { # run STAGE: under the one run folder, so that configs are equal too
     "$BIN/$1" configs/tiny.yaml run="$work/run" data="$work/data.h5" threads=2 "$1.save_every=1" "$1.keep=3" \
-        >>"$work/log" 2>&1
+        >>"$log" 2>&1
 }
-
-lines() { [ -f "$work/run/$1/metrics.jsonl" ] && wc -l <"$work/run/$1/metrics.jsonl" || echo 0; }
 
 # interrupt STAGE SIGNAL LINES: starts the stage and signals it when that many steps are in its metrics.
 interrupt() {
     run "$1" &
     shell=$!
-    while kill -0 $shell 2>/dev/null && [ "$(lines "$1")" -lt "$3" ]; do sleep 0.02; done
+    while kill -0 $shell 2>/dev/null && [ "$(steps_done "run/$1")" -lt "$3" ]; do sleep 0.02; done
     child=$(cat "/proc/$shell/task/$shell/children" 2>/dev/null)
     [ -n "$child" ] && kill -"$2" $child 2>/dev/null
     wait $shell
     code=$?
 }
-
-values() { sed -E 's/"(time|ms)": [^,}]*//g' "$1"; }
-
-newest() { ls "$work/$1/checkpoints"/*.h5 2>/dev/null | tail -n 1; }
 
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
@@ -55,14 +29,14 @@ for stage in teacher ode_init distill refine light_decoder; do
     run $stage
     verdict $? "$stage: the uninterrupted run"
     mv "$work/run/$stage" "$work/whole"
-    random $((steps - 2))
-    interrupt $stage KILL "$random"
+    random $((steps - 2)) && at=$((random + 1))
+    interrupt $stage KILL $at
     [ "$code" -ne 0 ]
-    verdict $? "$stage: was not killed in step $random"
-    random $((steps - 1))
-    before=$(lines $stage)
-    [ "$random" -gt "$before" ] || random=$((before + 1))
-    interrupt $stage TERM "$random"
+    verdict $? "$stage: was not killed in step $at"
+    random $((steps - 1)) && at=$((random + 1))
+    before=$(steps_done run/$stage)
+    [ $at -gt "$before" ] || at=$((before + 1))
+    interrupt $stage TERM $at
     [ "$code" -eq 143 ] || [ "$code" -eq 0 ] # it may have been at its end
     verdict $? "$stage: exit code $code after SIGTERM"
     run $stage
@@ -97,15 +71,6 @@ for stage in teacher ode_init distill refine light_decoder; do
 done
 
 # One line on stderr and the exit code.
-refused() { # refused CODE PATTERN COMMAND...
-    want=$1 pattern=$2
-    shift 2
-    "$@" >/dev/null 2>"$work/error"
-    code=$?
-    last=$(tail -n 1 "$work/error")
-    [ "$code" -eq "$want" ] && echo "$last" | grep -q "$pattern"
-    verdict $? "exit $code, expected $want: $last"
-}
 refused 2 'teacher.stepz' "$BIN/teacher" configs/tiny.yaml teacher.stepz=3
 refused 2 'frames' "$BIN/teacher" configs/tiny.yaml frames=8
 refused 2 'rollout.sigma' "$BIN/distill" configs/tiny.yaml 'rollout.sigma=[0.9, 0.5]'
@@ -128,6 +93,4 @@ refused 4 'not finite' "$BIN/teacher" configs/tiny.yaml run="$work/nan" data="$w
     teacher.optimiser.warmup=0 teacher.optimiser.clip=0 teacher.optimiser.beta2=0 teacher.optimiser.eps=1e-20 \
     teacher.steps=400 faults.after=3
 
-[ "$failed" -eq 0 ] || tail -n 40 "$work/log"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish
