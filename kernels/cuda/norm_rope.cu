@@ -1,7 +1,7 @@
 /* norm_rope.cu: RMSNorm and rotation in one pass over rows in registers (rows.cuh): apart, they read and write queries and
    keys twice. A thread's eight numbers are four pairs of one head, so the rotation needs no exchange. The norm is rounded to elem
    before it turns, as it is when the cache's keys turn later. Rows that have no vectors take the two kernels apart. */
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/rms_backward.cuh"
 
 struct norm_rope {
     elem *y, *normed; /* normed NULL: not wanted */
@@ -28,13 +28,8 @@ __device__ static inline void rotate_pairs(float (&v)[V], const real *cos, const
 template <int V, int K> __global__ void norm_rope_forward_kernel(struct norm_rope a) {
     long r = blockIdx.x, token = r % a.n;
     row<V, K> v;
-    float squares = 0;
     row_load(v, a.x + r * a.d, a.d);
-#pragma unroll
-    for (int k = 0; k < K; k++)
-#pragma unroll
-        for (int j = 0; j < V; j++) squares += v.x[k][j] * v.x[k][j];
-    float root = 1 / sqrtf(block_sum(squares) / (float)a.d + a.eps);
+    float root = 1 / sqrtf(block_sum(row_squares(v)) / (float)a.d + a.eps);
     if (threadIdx.x == 0) a.rstd[r] = root;
     EACH_PIECE(V, K, a.d) {
         float factor[V];
@@ -47,24 +42,6 @@ template <int V, int K> __global__ void norm_rope_forward_kernel(struct norm_rop
         store(a.y + r * a.d + c, v.x[k]);
     }
 }
-
-/* LAUNCH_ROWS without the shapes that have no vectors. */
-#define LAUNCH_VECTOR_ROWS(shape, kernel, grid, ...)                                                                   \
-    do {                                                                                                               \
-        switch ((shape).pieces) {                                                                                      \
-        case 1:                                                                                                        \
-            LAUNCH((kernel<VECTOR, 1>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-            break;                                                                                                     \
-        case 2:                                                                                                        \
-            LAUNCH((kernel<VECTOR, 2>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-            break;                                                                                                     \
-        case 3:                                                                                                        \
-            LAUNCH((kernel<VECTOR, 3>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-            break;                                                                                                     \
-        default:                                                                                                       \
-            LAUNCH((kernel<VECTOR, 4>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-        }                                                                                                              \
-    } while (0)
 
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
                           const real *sin, long B, long n, long H, long D, long normed_stride, real eps) {
@@ -84,46 +61,15 @@ void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, cons
     rope_apply(y, to, cos, sin, B, n, H, D, stride, n * H * D, 1);
 }
 
-struct norm_rope_slope {
-    elem *dx;      /* may be dy: a row is read whole before it is written */
-    float *dw_sum; /* partial sums; NULL: not wanted */
-    const elem *dy, *x, *w;
-    const real *rstd, *cos, *sin;
-    long n, d, D;
-    struct row_parts rows;
-};
-
-template <int V, int K> __global__ void norm_rope_backward_kernel(struct norm_rope_slope a) {
-    struct row_span span = span_of_block(a.rows);
-    row<V, K> sum;
-    row_fill(sum, 0);
-    for (long r = span.first; r < span.end; r++) {
-        row<V, K> xh, dxh;
-        float rstd = a.rstd[r], product = 0;
-        row_load(xh, a.x + r * a.d, a.d);
-        row_load(dxh, a.dy + r * a.d, a.d);
-        EACH_PIECE(V, K, a.d) {
-            float factor[V];
-            long angle = r % a.n * (a.D / 2) + (int)c % (int)a.D / 2;
-            load(factor, a.w + c);
-            rotate_pairs(dxh.x[k], a.cos + angle, a.sin + angle, -1);
-#pragma unroll
-            for (int j = 0; j < V; j++) {
-                xh.x[k][j] *= rstd;
-                sum.x[k][j] += dxh.x[k][j] * xh.x[k][j];
-                dxh.x[k][j] *= factor[j];
-                product += dxh.x[k][j] * xh.x[k][j];
-            }
-        }
-        product = block_sum(product) / (float)a.d;
-#pragma unroll
-        for (int k = 0; k < K; k++)
-#pragma unroll
-            for (int j = 0; j < V; j++) dxh.x[k][j] = rstd * (dxh.x[k][j] - xh.x[k][j] * product);
-        row_store(a.dx + r * a.d, dxh, a.d);
+/* The gradient turns back before the norm's. */
+struct turn_back {
+    const real *cos, *sin;
+    long n, D;
+    template <int V> __device__ void operator()(float (&v)[V], long r, long c) const {
+        long angle = r % n * (D / 2) + (int)c % (int)D / 2;
+        rotate_pairs(v, cos + angle, sin + angle, -1);
     }
-    if (a.dw_sum) row_store(a.dw_sum + blockIdx.x * a.d, sum, a.d);
-}
+};
 
 void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
                            const real *cos, const real *sin, long B, long n, long H, long D) {
@@ -137,9 +83,9 @@ void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, co
         rmsnorm_backward(dx, dw, dx, x, rstd, w, rows, d);
         return;
     }
-    struct norm_rope_slope a = {dx, NULL, dy, x, w, rstd, cos, sin, n, d, D, row_parts(rows, rows, d, dw != NULL)};
-    if (dw && !(a.dw_sum = (float *)workspace_push(sizeof(float) * (size_t)(a.rows.parts * d)))) return;
-    LAUNCH_VECTOR_ROWS(shape, norm_rope_backward_kernel, a.rows.parts, a);
-    add_parts(dw, a.dw_sum, 1, a.rows.parts, d, 0);
-    workspace_pop(a.dw_sum);
+    struct rms_backward a = {dx, NULL, dy, x, w, rstd, d, {}};
+    struct turn_back turn = {cos, sin, n, D};
+    if (!rms_backward_begin(&a, rows, dw)) return;
+    LAUNCH_VECTOR_ROWS(shape, rmsnorm_backward_kernel, a.rows.parts, a, turn);
+    rms_backward_end(&a, dw);
 }

@@ -4,7 +4,7 @@
    A block has one row at a time in its registers (rows.cuh), so x, dy and the result cross the memory bus once; statistics
    are float, the variance from centred values. Backward blocks walk a part of the rows and keep the sums for the
    gradients of shift, scale and weights in registers too. */
-#include "kernels/cuda/rows.cuh"
+#include "kernels/cuda/rms_backward.cuh"
 
 /* ---- forward ---- */
 
@@ -174,20 +174,15 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
     layernorm_backward_launch(a, db, dw, n, n, aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(w));
 }
 
-/* ---- RMSNorm ---- */
+/* ---- RMSNorm; its backward is in rms_backward.cuh ---- */
 
 /* T: elem, or resid where no statistics are kept (rstd NULL). */
 template <int V, int K, class T>
 __global__ void rmsnorm_forward_kernel(elem *y, real *rstd, const T *x, const elem *w, long d, real eps) {
     long r = blockIdx.x;
     row<V, K> v;
-    float squares = 0;
     row_load(v, x + r * d, d);
-#pragma unroll
-    for (int k = 0; k < K; k++)
-#pragma unroll
-        for (int j = 0; j < V; j++) squares += v.x[k][j] * v.x[k][j];
-    float root = 1 / sqrtf(block_sum(squares) / (float)d + eps);
+    float root = 1 / sqrtf(block_sum(row_squares(v)) / (float)d + eps);
     if (rstd && threadIdx.x == 0) rstd[r] = root;
     EACH_PIECE(V, K, d) {
         float factor[V];
@@ -215,54 +210,17 @@ void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long 
     rmsnorm_launch(y, NULL, x, w, n, d, eps);
 }
 
-struct rms_backward {
-    elem *dx;      /* NULL: not wanted; may be dy: a row is read whole before it is written */
-    float *dw_sum; /* partial sums; NULL: not wanted */
-    const elem *dy, *x, *w;
-    const real *rstd;
-    long d;
-    struct row_parts rows;
+/* The gradient as it comes. */
+struct straight {
+    template <int V> __device__ void operator()(float (&)[V], long, long) const {}
 };
-
-template <int V, int K> __global__ void rmsnorm_backward_kernel(struct rms_backward a) {
-    struct row_span span = span_of_block(a.rows);
-    row<V, K> sum;
-    row_fill(sum, 0);
-    for (long r = span.first; r < span.end; r++) {
-        row<V, K> xh, dxh;
-        float rstd = a.rstd[r], product = 0;
-        row_load(xh, a.x + r * a.d, a.d);
-        row_load(dxh, a.dy + r * a.d, a.d);
-        EACH_PIECE(V, K, a.d) {
-            float factor[V];
-            load(factor, a.w + c);
-#pragma unroll
-            for (int j = 0; j < V; j++) {
-                xh.x[k][j] *= rstd;
-                sum.x[k][j] += dxh.x[k][j] * xh.x[k][j];
-                dxh.x[k][j] *= factor[j];
-                product += dxh.x[k][j] * xh.x[k][j];
-            }
-        }
-        if (!a.dx) continue;
-        product = block_sum(product) / (float)a.d;
-#pragma unroll
-        for (int k = 0; k < K; k++)
-#pragma unroll
-            for (int j = 0; j < V; j++) dxh.x[k][j] = rstd * (dxh.x[k][j] - xh.x[k][j] * product);
-        row_store(a.dx + r * a.d, dxh, a.d);
-    }
-    if (a.dw_sum) row_store(a.dw_sum + blockIdx.x * a.d, sum, a.d);
-}
 
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
                       long d) {
     struct row_shape shape =
         row_shape(d, aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(w) && d % VECTOR == 0);
-    struct rms_backward a = {dx, NULL, dy, x, w, rstd, d, row_parts(n, n, d, dw != NULL)};
-    if (!row_fits(&shape, d) || n <= 0) return;
-    if (dw && !(a.dw_sum = (float *)workspace_push(sizeof(float) * (size_t)(a.rows.parts * d)))) return;
-    LAUNCH_ROWS(shape, rmsnorm_backward_kernel, a.rows.parts, a);
-    add_parts(dw, a.dw_sum, 1, a.rows.parts, d, 0);
-    workspace_pop(a.dw_sum);
+    struct rms_backward a = {dx, NULL, dy, x, w, rstd, d, {}};
+    if (!row_fits(&shape, d) || n <= 0 || !rms_backward_begin(&a, n, dw)) return;
+    LAUNCH_ROWS(shape, rmsnorm_backward_kernel, a.rows.parts, a, straight{});
+    rms_backward_end(&a, dw);
 }

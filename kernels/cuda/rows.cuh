@@ -39,23 +39,36 @@ template <int V, int K> __device__ inline void row_fill(row<V, K> &r, float valu
         for (int j = 0; j < V; j++) r.x[k][j] = value;
 }
 
-/* Launches kernel<V, K> for the shape. */
+template <int V, int K> __device__ inline float row_squares(const row<V, K> &r) {
+    float sum = 0;
+#pragma unroll
+    for (int k = 0; k < K; k++)
+#pragma unroll
+        for (int j = 0; j < V; j++) sum += r.x[k][j] * r.x[k][j];
+    return sum;
+}
+
+/* Launches kernel<V, K> for a shape with vectors, or for any shape. */
+#define LAUNCH_VECTOR_ROWS(shape, kernel, grid, ...)                                                                   \
+    do {                                                                                                               \
+        switch ((shape).pieces) {                                                                                      \
+        case 1:                                                                                                        \
+            LAUNCH((kernel<VECTOR, 1>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
+            break;                                                                                                     \
+        case 2:                                                                                                        \
+            LAUNCH((kernel<VECTOR, 2>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
+            break;                                                                                                     \
+        case 3:                                                                                                        \
+            LAUNCH((kernel<VECTOR, 3>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
+            break;                                                                                                     \
+        default:                                                                                                       \
+            LAUNCH((kernel<VECTOR, 4>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
+        }                                                                                                              \
+    } while (0)
 #define LAUNCH_ROWS(shape, kernel, grid, ...)                                                                          \
     do {                                                                                                               \
         if ((shape).vector > 1) {                                                                                      \
-            switch ((shape).pieces) {                                                                                  \
-            case 1:                                                                                                    \
-                LAUNCH((kernel<VECTOR, 1>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
-                break;                                                                                                 \
-            case 2:                                                                                                    \
-                LAUNCH((kernel<VECTOR, 2>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
-                break;                                                                                                 \
-            case 3:                                                                                                    \
-                LAUNCH((kernel<VECTOR, 3>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
-                break;                                                                                                 \
-            default:                                                                                                   \
-                LAUNCH((kernel<VECTOR, 4>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
-            }                                                                                                          \
+            LAUNCH_VECTOR_ROWS(shape, kernel, grid, __VA_ARGS__);                                                      \
         } else {                                                                                                       \
             switch ((shape).pieces) {                                                                                  \
             case 1:                                                                                                    \
