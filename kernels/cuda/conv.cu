@@ -72,8 +72,7 @@ struct conv_output {
     elem *y;
     struct conv_operands operands;
     real beta;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         float sum = operands.sum_at(i);
         y[i] = from_float<elem>(beta == 0 ? sum : sum + beta * to_float(y[i]));
     }
@@ -81,10 +80,7 @@ struct conv_output {
 struct conv_output_real {
     real *y;
     struct conv_operands operands;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
-        y[i] = operands.sum_at(i);
-    }
+    __device__ void at(long i) const { y[i] = operands.sum_at(i); }
 };
 
 void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape, real beta) {
@@ -126,8 +122,7 @@ struct conv_input_slope {
     const elem *dy, *w;
     struct conv_sizes c;
     real beta;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         long channel = i % c.s.ci, in = i / c.s.ci, first = channel / c.width * c.outs;
         const elem *sample = dy + in / c.in_positions * c.out_positions * c.s.co;
         float sum = 0;
@@ -152,8 +147,7 @@ struct conv_weight_slope {
     real *dw;
     const elem *dy, *x;
     struct conv_sizes c;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         long j = i % c.width, k = i / c.width % c.places, o = i / (c.width * c.places), first = o / c.outs * c.width;
         float sum = 0;
         for (long r = 0; r < c.s.samples * c.out_positions; r++) {

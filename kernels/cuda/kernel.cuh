@@ -108,8 +108,15 @@ template <class T> __device__ inline T block_sum(T v) {
     return v;
 }
 
-/* ---- one operation on each of n elements ----
-   F is a struct with the operands and a function `template <int V> void at(long i)` for the V elements from i on. */
+/* ---- one operation on each of n elements ---- */
+
+/* F is a struct with the operands and a function `at(long i)` for element i. */
+template <class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_one_kernel(F f, long n) {
+    long i = (long)blockIdx.x * BLOCK_THREADS + threadIdx.x;
+    if (i < n) f.at(i);
+}
+
+/* `template <int V> void at(long i)` for the V elements from i on. */
 template <int V, class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_kernel(F f, long n) {
     long i = ((long)blockIdx.x * BLOCK_THREADS + threadIdx.x) * V;
     if (i + V <= n)
@@ -118,19 +125,26 @@ template <int V, class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_
         for (; i < n; i++) f.template at<1>(i);
 }
 
-/* One element a thread: for what has no vectors. */
+/* Blocks of `each` elements for n; 0: nothing to launch. */
+static inline long each_blocks(long n, long each) {
+    long blocks = launch_blocks(n, each);
+    if (blocks < 0) device_fail("a kernel over %ld elements: too many", n);
+    return blocks > 0 ? blocks : 0;
+}
+
 template <class F> static inline void for_each_one(F f, long n) {
-    long blocks = launch_blocks(n, BLOCK_THREADS);
-    if (blocks < 0) return device_fail("a kernel over %ld elements: too many", n);
-    if (blocks) LAUNCH((each_kernel<1, F>), blocks, BLOCK_THREADS, 0, f, n);
+    long blocks = each_blocks(n, BLOCK_THREADS);
+    if (blocks) LAUNCH((each_one_kernel<F>), blocks, BLOCK_THREADS, 0, f, n);
 }
 
 /* vectorised: all operands of f are 16-byte aligned. */
 template <class F> static inline void for_each(F f, long n, int vectorised) {
-    long blocks = launch_blocks(n, VECTOR * BLOCK_THREADS);
-    if (!vectorised) return for_each_one(f, n);
-    if (blocks < 0) return device_fail("a kernel over %ld elements: too many", n);
-    if (blocks) LAUNCH((each_kernel<VECTOR, F>), blocks, BLOCK_THREADS, 0, f, n);
+    long blocks = each_blocks(n, vectorised ? VECTOR * BLOCK_THREADS : BLOCK_THREADS);
+    if (!blocks) return;
+    if (vectorised)
+        LAUNCH((each_kernel<VECTOR, F>), blocks, BLOCK_THREADS, 0, f, n);
+    else
+        LAUNCH((each_kernel<1, F>), blocks, BLOCK_THREADS, 0, f, n);
 }
 
 #endif

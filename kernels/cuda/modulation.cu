@@ -27,25 +27,14 @@ struct modulate_backward {
     real *dtable, *de;
     const real *dm;
     long groups, width;
-    template <int V> __device__ void at(long i) const {
-        float sum[V] = {0};
+    __device__ void at(long i) const {
+        float sum = 0;
         for (long g = 0; g < groups; g++) {
-            float v[V], old[V];
-            load(v, dm + g * width + i);
-#pragma unroll
-            for (int j = 0; j < V; j++) sum[j] += v[j];
-            if (!de) continue;
-            load(old, de + g * width + i);
-#pragma unroll
-            for (int j = 0; j < V; j++) v[j] += old[j];
-            store(de + g * width + i, v);
+            float v = dm[g * width + i];
+            sum += v;
+            if (de) de[g * width + i] += v;
         }
-        if (!dtable) return;
-        float old[V];
-        load(old, dtable + i);
-#pragma unroll
-        for (int j = 0; j < V; j++) sum[j] += old[j];
-        store(dtable + i, sum);
+        if (dtable) dtable[i] += sum;
     }
 };
 
@@ -137,8 +126,7 @@ struct sinusoid {
     elem *s;
     const real *t;
     long half;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         long r = i / half, k = i % half;
         double angle = (double)t[r] * pow(10000.0, -(double)k / (double)half), sine, cosine;
         sincos(angle, &sine, &cosine);

@@ -8,8 +8,7 @@ struct normals {
     struct random_address address;
     long frames, size;
     real scale;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         long groups = (size + 3) / 4, r = i / groups, first = i % groups * 4;
         struct random_address a = address;
         a.sample += (uint32_t)(r / frames);

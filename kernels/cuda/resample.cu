@@ -96,15 +96,10 @@ struct mean_of_channels {
     elem *y;
     const elem *x;
     long g;
-    template <int V> __device__ void at(long i) const {
-        float mean[V];
-#pragma unroll
-        for (int j = 0; j < V; j++) {
-            float sum = 0;
-            for (long k = 0; k < g; k++) sum += to_float(x[(i + j) * g + k]);
-            mean[j] = sum / (float)g;
-        }
-        store(y + i, mean);
+    __device__ void at(long i) const {
+        float sum = 0;
+        for (long k = 0; k < g; k++) sum += to_float(x[i * g + k]);
+        y[i] = from_float<elem>(sum / (float)g);
     }
 };
 
@@ -170,20 +165,14 @@ struct plane_from_depth {
     const real *x;
     long h, w, C;
     struct block_order order;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
-        y[i] = x[depth_of_plane(i, h, w, C, order)];
-    }
+    __device__ void at(long i) const { y[i] = x[depth_of_plane(i, h, w, C, order)]; }
 };
 struct depth_from_plane {
     real *y;
     const real *x;
     long h, w, C;
     struct block_order order;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
-        y[depth_of_plane(i, h, w, C, order)] = x[i];
-    }
+    __device__ void at(long i) const { y[depth_of_plane(i, h, w, C, order)] = x[i]; }
 };
 
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {

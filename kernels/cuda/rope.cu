@@ -17,8 +17,7 @@ struct table_entry {
     struct rope_axes axes;
     struct positions position;
     int ph, pw;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         int half = axes.head_dim / 2, k = (int)(i % half), pairs = axes.pairs_t;
         long token = i / half;
         double theta = axes.theta_t, where = position.frame[token / ((long)ph * pw)];

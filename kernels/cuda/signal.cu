@@ -6,10 +6,7 @@ struct unfold {
     elem *y;
     const elem *x;
     long width, stride;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
-        y[i] = x[i / width * stride + i % width];
-    }
+    __device__ void at(long i) const { y[i] = x[i / width * stride + i % width]; }
 };
 
 void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
@@ -60,8 +57,7 @@ struct normalise_channels {
     const elem *w, *b;
     long d;
     real eps;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         long c = i % d;
         double rstd = 1 / sqrt((double)variance[c] + (double)eps);
         float factor = (float)rstd * (w ? to_float(w[c]) : 1);
@@ -80,8 +76,7 @@ struct interpolate {
     const real *x;
     long n, d;
     double first, step;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         double place = first + (double)(i / d) * step, last = (double)(n - 1);
         place = place < 0 ? 0 : place > last ? last : place;
         long low = (long)place, high = low + 1 < n ? low + 1 : low;

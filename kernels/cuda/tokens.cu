@@ -22,8 +22,7 @@ struct to_tokens {
     elem *tokens;
     const real *latents;
     struct latents s;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         struct token_place p = place_of(s, i);
         tokens[p.token * 4 * s.C + p.c * 4 + p.qr] = from_float<elem>(latents[p.latent]);
     }
@@ -32,8 +31,7 @@ struct to_tokens_backward {
     real *dlatents;
     const elem *dtokens;
     struct latents s;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         struct token_place p = place_of(s, i);
         dlatents[p.latent] += to_float(dtokens[p.token * 4 * s.C + p.c * 4 + p.qr]);
     }
@@ -42,8 +40,7 @@ struct from_tokens {
     real *latents;
     const real *tokens;
     struct latents s;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         struct token_place p = place_of(s, i);
         latents[p.latent] = tokens[p.token * 4 * s.C + p.qr * s.C + p.c];
     }
@@ -52,8 +49,7 @@ struct from_tokens_backward {
     real *dtokens;
     const real *dlatents;
     struct latents s;
-    template <int V> __device__ void at(long i) const {
-        static_assert(V == 1, "one a thread");
+    __device__ void at(long i) const {
         struct token_place p = place_of(s, i);
         dtokens[p.token * 4 * s.C + p.qr * s.C + p.c] = dlatents[p.latent];
     }
