@@ -113,12 +113,21 @@ static void *work(void *argument) {
     return NULL;
 }
 
+/* Values of a sample's arrays. */
+static size_t sample_size(const struct dataset_shape *s) {
+    return (size_t)s->F * s->C * s->H * s->W + 2 * (size_t)s->T * s->D + 2 * (size_t)s->T +
+           (size_t)s->text_len * s->text_dim;
+}
+
+size_t loader_memory(const struct dataset_shape *shape, int count) {
+    return SLOTS * (size_t)count * (sample_size(shape) * sizeof(float) + 3 * sizeof(int));
+}
+
 /* One zeroed piece of memory for the arrays of a batch. */
 static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B) {
-    size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D,
-           text = (size_t)s->text_len * s->text_dim;
+    size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D;
     size_t n = (size_t)B;
-    float *at = slot->memory = calloc(n * (clip + 2 * sound + 2 * (size_t)s->T + text), sizeof *at);
+    float *at = slot->memory = calloc(n * sample_size(s), sizeof *at);
     slot->batch.clip = calloc(3 * n, sizeof(int));
     if (!at || !slot->batch.clip) return error_set(ERR_DEVICE, "loader: out of memory");
     slot->batch.latents = at;

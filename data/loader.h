@@ -29,6 +29,8 @@ int loader_open(struct loader **loader, struct dataset *set, const struct loader
 /* The batch of the next step (first_step, first_step + 1, ...). A row that cannot be read is an error at its step. */
 int loader_next(struct loader *loader, const struct loader_batch **batch);
 void loader_close(struct loader *loader);
+/* Host memory of a loader of `count` samples a batch. */
+size_t loader_memory(const struct dataset_shape *shape, int count);
 
 /* The row of a split of `rows` rows that sample number n = step * batch + sample takes. */
 long loader_row(uint64_t seed, uint64_t n, long rows);

@@ -14,6 +14,7 @@
 #ifndef KERNELS_COMM_H
 #define KERNELS_COMM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "types.h"
@@ -45,6 +46,8 @@ struct comm_options {
    none. ERR_USAGE: variables that are missing or wrong, a transport that is not built, configs that differ (the text
    names the first line that does). ERR_DEVICE: fewer ranks than promised, builds that differ, no connection. */
 int comm_open(struct comm *comm, const struct comm_options *options);
+/* Host memory of a communicator of so many ranks (tcp, mpi); 0 for one. */
+size_t comm_memory(int ranks);
 /* After the last collective of every rank; of a part (comm_split) before its whole. */
 void comm_close(struct comm *comm);
 /* Instead of comm_close where this rank must end with an error: the others learn `code` and error_text(). */

@@ -52,6 +52,8 @@ void device_event_wait(struct device_event *event);   /* the current stream wait
 /* Scratch for library workspaces and for the kernels' own temporaries: a last-in-first-out stack of fixed size, owned
    by the caller of the kernels (the stage), planned with everything else. Kernels push and pop inside one call. */
 void device_workspace(void *pointer, size_t bytes);
+/* The most of it that was used at a time: nothing on backends whose kernels need none (ref, cpu). */
+size_t device_workspace_high(void);
 
 /* For kernels only. A failure is kept until device_sync returns it; the first one counts. */
 void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

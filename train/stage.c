@@ -106,6 +106,23 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
 
 enum { DEVICE_ARENAS = 4, ARENAS = 6 };
 
+static struct dataset_shape wanted_shape(const struct stage *s) {
+    const struct dit_config *c = &s->config.model;
+    return (struct dataset_shape){.F = s->config.frames,
+                                  .C = c->in_channels,
+                                  .H = c->height,
+                                  .W = c->width,
+                                  .D = c->audio_dim,
+                                  .text_len = c->text_len,
+                                  .text_dim = c->text_dim};
+}
+
+static size_t buffer_memory(const struct stage *s) {
+    struct dataset_shape shape = wanted_shape(s);
+    shape.T = 1 + 4 * (shape.F - 1);
+    return loader_memory(&shape, s->share.count) + comm_memory(s->ranks);
+}
+
 /* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
 static void print_work(const struct stage *s, const void *program) {
     struct step_work work = {.count = 0};
@@ -117,7 +134,7 @@ static void print_work(const struct stage *s, const void *program) {
 }
 
 static void print_plan(const struct stage *s, struct arena *const all[ARENAS], const void *program) {
-    size_t device = 0, host = 0;
+    size_t device = 0, host = s->buffers;
     printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->table->values, s->settings->batch,
            s->config.frames);
     if (s->ranks > 1)
@@ -128,8 +145,9 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS], c
         *(i < DEVICE_ARENAS ? &device : &host) += all[i]->used;
         if (i < DEVICE_ARENAS || all[i]->used) arena_print(all[i], stdout, s->plan);
     }
+    printf("%-32s %10.1f MiB\n", "loader and messages (host)", (double)s->buffers / 1048576);
     printf("%-32s %10.1f MiB\n", "total", (double)device / 1048576);
-    if (host) printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
+    printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
     if (s->plan) print_work(s, program);
     fflush(stdout);
 }
@@ -145,6 +163,7 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
     arena_begin_host(&s->offload_memory, "offloaded optimisers (host)");
     arena_begin_host(&s->staging_memory, "staging of checkpoints (host)");
     TRY(layout_all(s, layout, program));
+    s->planned = s->buffers = buffer_memory(s);
     if (s->shards.rank == 0) print_plan(s, all, program);
     if (s->plan) return OK;
     s->resident = process_resident();
@@ -160,14 +179,7 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
 /* ---- data ---- */
 
 static int check_data(const struct stage *s) {
-    const struct dit_config *c = &s->config.model;
-    struct dataset_shape wanted = {.F = s->config.frames,
-                                   .C = c->in_channels,
-                                   .H = c->height,
-                                   .W = c->width,
-                                   .D = c->audio_dim,
-                                   .text_len = c->text_len,
-                                   .text_dim = c->text_dim};
+    const struct dataset_shape wanted = wanted_shape(s);
     TRY(dataset_expect(s->set, &wanted));
     if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "no training rows");
     return OK;
@@ -351,12 +363,15 @@ int stage_save(struct stage *s) {
     return OK;
 }
 
-/* On a backend whose device memory is the host's this holds the plan against what was used. */
+/* On a backend whose device memory is the host's this holds the plan against what was used. The workspace is what the
+   config says; kernels that need none never touch it. */
 static void log_memory(const struct stage *s) {
-    size_t peak = process_peak();
+    size_t peak = process_peak(), high = device_workspace_high();
     if (peak > s->resident)
-        log_line("memory: %.1f MiB planned; this process's peak is %.1f MiB above what it had before",
-                 (double)s->planned / 1048576, (double)(peak - s->resident) / 1048576);
+        log_line("memory: %.1f MiB planned, of them %.1f of workspace that no kernel wanted; this process's peak is "
+                 "%.1f MiB above what it had before",
+                 (double)s->planned / 1048576, (double)(s->workspace.size - high) / 1048576,
+                 (double)(peak - s->resident) / 1048576);
 }
 
 int stage_finish(struct stage *s, int *exit_code) {

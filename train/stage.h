@@ -41,7 +41,8 @@ struct stage {
     struct share share;              /* this rank's samples */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
-    size_t planned, resident; /* bytes of all of them; of the process just before they were allocated */
+    size_t buffers;           /* bytes on the host that loader and communication take by themselves */
+    size_t planned, resident; /* of all of that; of the process just before the arenas were allocated */
     struct run_folder folder;
     struct dataset *set;
     struct codec codec;

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "kernels/comm/mpi.h"
 #include "kernels/comm/nccl.h"
+#include "kernels/comm/queue.h"
 #include "kernels/comm/tcp.h"
 
 enum { DEFAULT_TIMEOUT = 25 };
@@ -74,4 +75,11 @@ int comm_open(struct comm *comm, const struct comm_options *options) {
     if (!strcmp(name, "tcp")) return open_tcp(comm, &launch, options, timeout);
     if (!strcmp(name, "mpi")) return open_mpi(comm, &launch, options, timeout);
     return error_set(ERR_USAGE, "transport \"%s\" is unknown (auto, single, tcp, mpi, nccl)", name);
+}
+
+size_t comm_memory(int ranks) {
+    size_t n = ranks > 1 ? (size_t)ranks : 0, counts = 2 * n * sizeof(long);
+    if (!n) return 0;
+    return n * (ROUND_CHUNK + ROUND_PIECES * sizeof(struct round_piece) + 2 * sizeof(struct round_header)) + counts +
+           QUEUE_CALLS * (sizeof(struct queued_call) + counts);
 }

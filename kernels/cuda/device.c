@@ -271,6 +271,8 @@ void device_workspace(void *pointer, size_t bytes) {
     context.workspace_given |= !current;
 }
 
+size_t device_workspace_high(void) { return workspace()->high; }
+
 size_t cuda_workspace_left(void) {
     const struct scratch *s = workspace();
     return s->base && s->depth < SCRATCH_DEPTH ? (s->size - s->used) / 64 * 64 : 0;

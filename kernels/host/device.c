@@ -189,6 +189,8 @@ void device_workspace(void *pointer, size_t bytes) {
     context.workspace = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
 }
 
+size_t device_workspace_high(void) { return context.workspace.high; }
+
 void *workspace_push(size_t bytes) {
     void *pointer = scratch_push(&context.workspace, bytes);
     if (!pointer) device_fail("workspace: %s", error_text());
