@@ -16,7 +16,6 @@ struct program {
     struct student_show show;
     int64_t warmed;         /* critic updates before all else: saved */
     int64_t critic_updates; /* in all: saved */
-    long reported;
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -39,27 +38,24 @@ static void work(const void *self, struct step_work *to) {
     distill_step_work(&((const struct program *)self)->step, to);
 }
 
-static int report_to(struct program *p, long step) {
+static int report(void *self, long step) {
+    struct program *p = self;
     static const char *const names[ENERGY_BANDS] = {"energy_0", "energy_1", "energy_2", "energy_3"};
     const struct score_config *c = &p->stage.config.distill.score;
     struct optimiser_report account, critic;
     struct distill_figures figures;
-    while (p->reported < step) {
-        long now = ++p->reported;
-        optimiser_report(&p->step.student, now, &account);
-        optimiser_report(&p->step.matching.critic, (long)p->critic_updates - 1, &critic);
-        if (!mailbox_read(&p->step.mail, now, &figures))
-            return error_set(ERR_DEVICE, "figures of step %ld are lost", now);
-        struct metric list[3 + ENERGY_BANDS] = {
-            {"critic_loss", c->critic_ratio ? (double)figures.critic_loss / c->critic_ratio : 0},
-            {"critic_norm", critic.norm},
-            {"distance", (double)figures.distance}};
-        for (int i = 0; i < p->step.energy.bands; i++)
-            list[3 + i] = (struct metric){names[i], (double)figures.made[i] / (double)figures.truth[i]};
-        if (critic.skipped_in_row > account.skipped_in_row) account.skipped_in_row = critic.skipped_in_row;
-        TRY(stage_report(&p->stage, now, &account, list, 3 + p->step.energy.bands));
-    }
-    return OK;
+    optimiser_report(&p->step.student, step, &account);
+    optimiser_report(&p->step.matching.critic, (long)p->critic_updates - 1, &critic);
+    if (!mailbox_read(&p->step.mail, step, &figures))
+        return error_set(ERR_DEVICE, "figures of step %ld are lost", step);
+    struct metric list[3 + ENERGY_BANDS] = {
+        {"critic_loss", c->critic_ratio ? (double)figures.critic_loss / c->critic_ratio : 0},
+        {"critic_norm", critic.norm},
+        {"distance", (double)figures.distance}};
+    for (int i = 0; i < p->step.energy.bands; i++)
+        list[3 + i] = (struct metric){names[i], (double)figures.made[i] / (double)figures.truth[i]};
+    if (critic.skipped_in_row > account.skipped_in_row) account.skipped_in_row = critic.skipped_in_row;
+    return stage_report(&p->stage, step, &account, list, 3 + p->step.energy.bands);
 }
 
 static uint64_t round_of(const struct program *p) { return (uint64_t)(p->warmed + p->stage.step); }
@@ -92,7 +88,8 @@ static int warm_up_critic(struct program *p) {
     return OK;
 }
 
-static int one_step(struct program *p) {
+static int one_step(void *self) {
+    struct program *p = self;
     const struct score_config *c = &p->stage.config.distill.score;
     struct stage *s = &p->stage;
     TRY(stage_next_batch(s));
@@ -101,28 +98,14 @@ static int one_step(struct program *p) {
         if (!c->critic_replay) TRY(fresh_rollout(p, j));
         TRY(critic_update(p, j));
     }
-    TRY(distill_step_end(&p->step, (long)s->step));
-    stage_count(s);
-    return OK;
+    return distill_step_end(&p->step, (long)s->step);
 }
 
-static int train(struct program *p) {
+static int keep(void *self) {
+    struct program *p = self;
     struct stage *s = &p->stage;
-    TRY(warm_up_critic(p));
-    stage_start_clock(s);
-    while (stage_goes_on(s)) {
-        TRY(one_step(p));
-        TRY(report_to(p, (long)s->step - 2));
-        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
-        if (s->fault) {
-            TRY(stage_roll_back(s, &p->reported));
-            continue;
-        }
-        if (stage_save_due(s)) TRY(stage_save(s));
-        if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "distilled", &p->step.student));
-        stage_start_clock(s);
-    }
-    return report_to(p, (long)s->step - 1);
+    if (stage_save_due(s)) TRY(stage_save(s));
+    return stage_sample_due(s) ? student_show_run(&p->show, s, "distilled", &p->step.student) : OK;
 }
 
 /* The teacher is read at every start; student and critic come from earlier stages at the first. */
@@ -143,6 +126,7 @@ static int load_networks(struct program *p, int resumed) {
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {
         .name = "distill", .work = work, .settings = offsetof(struct run_config, distill.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;
@@ -151,9 +135,9 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(distill_step_prepare(&p->step));
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));
-    p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
-    TRY(train(p));
+    TRY(warm_up_critic(p));
+    TRY(stage_train(&p->stage, &steps));
     return stage_finish(&p->stage, exit_code);
 }
 

@@ -23,7 +23,6 @@ struct program {
     float *truth, *made;      /* host [shown, 4F-3, 3, height, width], in [-1, 1] */
     float *values;            /* host [table.total]: the weights that are written */
     char path[FILE_PATH_MAX]; /* of decoder.safetensors */
-    long reported;
 };
 
 static size_t clip_pixels(const struct program *p) { return (size_t)(p->step.planes * p->step.height * p->step.width); }
@@ -163,42 +162,31 @@ static int show(struct program *p) {
 
 /* ---- the run ---- */
 
-static int report_to(struct program *p, long step) {
+static int report(void *self, long step) {
+    struct program *p = self;
     struct optimiser_report account;
     struct light_figures f;
-    while (p->reported < step) {
-        long now = ++p->reported;
-        optimiser_report(&p->step.optimiser, now, &account);
-        if (!mailbox_read(&p->step.mail, now, &f)) return error_set(ERR_DEVICE, "figures of step %ld are lost", now);
-        struct metric list[] = {
-            {"pixel", (double)f.pixel}, {"gradient", (double)f.gradient}, {"consistency", (double)f.consistency}};
-        TRY(stage_report(&p->stage, now, &account, list, 3));
-    }
-    return OK;
+    optimiser_report(&p->step.optimiser, step, &account);
+    if (!mailbox_read(&p->step.mail, step, &f)) return error_set(ERR_DEVICE, "figures of step %ld are lost", step);
+    struct metric list[] = {
+        {"pixel", (double)f.pixel}, {"gradient", (double)f.gradient}, {"consistency", (double)f.consistency}};
+    return stage_report(&p->stage, step, &account, list, 3);
 }
 
-static int train(struct program *p) {
+static int one_step(void *self) {
+    struct program *p = self;
+    TRY(stage_next_batch(&p->stage));
+    TRY(next_target(p));
+    return light_step_run(&p->step, p->stage.clips, p->target, (long)p->stage.step);
+}
+
+static int keep(void *self) {
+    struct program *p = self;
     struct stage *s = &p->stage;
-    stage_start_clock(s);
-    while (stage_goes_on(s)) {
-        TRY(stage_next_batch(s));
-        TRY(next_target(p));
-        TRY(light_step_run(&p->step, s->clips, p->target, (long)s->step));
-        stage_count(s);
-        TRY(report_to(p, (long)s->step - 2));
-        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
-        if (s->fault) {
-            TRY(stage_roll_back(s, &p->reported));
-            continue;
-        }
-        if (stage_sample_due(s)) TRY(show(p));
-        if (stage_save_due(s)) {
-            TRY(write_decoder(p));
-            TRY(stage_save(s));
-        }
-        stage_start_clock(s);
-    }
-    return report_to(p, (long)s->step - 1);
+    if (stage_sample_due(s)) TRY(show(p));
+    if (!stage_save_due(s)) return OK;
+    TRY(write_decoder(p));
+    return stage_save(s);
 }
 
 static int allocate_host(struct program *p) {
@@ -213,6 +201,7 @@ static int allocate_host(struct program *p) {
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {.name = "light_decoder", .settings = offsetof(struct run_config, light.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;
@@ -223,9 +212,8 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(check_codec(p));
     TRY(allocate_host(p));
     if (!resumed) TRY(fresh(p));
-    p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
-    TRY(train(p));
+    TRY(stage_train(&p->stage, &steps));
     return stage_finish(&p->stage, exit_code);
 }
 

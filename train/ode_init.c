@@ -21,7 +21,6 @@ struct program {
     struct trajectory_store store;
     struct sharded teacher;
     int batches; /* files of trajectories */
-    long reported;
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -131,33 +130,24 @@ static int read_batch(struct program *p) {
 
 static void work(const void *self, struct step_work *to) { ode_step_work(&((const struct program *)self)->step, to); }
 
-static int report_to(struct program *p, long step) {
+static int report(void *self, long step) {
+    struct program *p = self;
     struct optimiser_report account;
-    while (p->reported < step) {
-        optimiser_report(&p->step.student, ++p->reported, &account);
-        TRY(stage_report(&p->stage, p->reported, &account, NULL, 0));
-    }
-    return OK;
+    optimiser_report(&p->step.student, step, &account);
+    return stage_report(&p->stage, step, &account, NULL, 0);
 }
 
-static int train(struct program *p) {
+static int one_step(void *self) {
+    struct program *p = self;
+    TRY(read_batch(p));
+    return ode_step_run(&p->step, &p->stage.condition, (long)p->stage.step);
+}
+
+static int keep(void *self) {
+    struct program *p = self;
     struct stage *s = &p->stage;
-    stage_start_clock(s);
-    while (stage_goes_on(s)) {
-        TRY(read_batch(p));
-        TRY(ode_step_run(&p->step, &s->condition, (long)s->step));
-        stage_count(s);
-        TRY(report_to(p, (long)s->step - 2));
-        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
-        if (s->fault) {
-            TRY(stage_roll_back(s, &p->reported));
-            continue;
-        }
-        if (stage_save_due(s)) TRY(stage_save(s));
-        if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "causal", &p->step.student));
-        stage_start_clock(s);
-    }
-    return report_to(p, (long)s->step - 1);
+    if (stage_save_due(s)) TRY(stage_save(s));
+    return stage_sample_due(s) ? student_show_run(&p->show, s, "causal", &p->step.student) : OK;
 }
 
 /* The student starts from the teacher's average. */
@@ -175,6 +165,7 @@ static int load_networks(struct program *p, int resumed) {
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {
         .name = "ode_init", .work = work, .settings = offsetof(struct run_config, ode_init.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;
@@ -188,10 +179,9 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     int done;
     TRY(recorded(p, &done));
     p->stage.batches = done;
-    p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
     TRY(record(p));
-    TRY(train(p));
+    TRY(stage_train(&p->stage, &steps));
     return stage_finish(&p->stage, exit_code);
 }
 

@@ -16,7 +16,6 @@ struct program {
     struct student_show show;
     int64_t warmed;                        /* updates of the heads alone: saved */
     int64_t judge_updates, critic_updates; /* in all: saved */
-    long reported;
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -41,25 +40,22 @@ static void work(const void *self, struct step_work *to) {
     refine_step_work(&((const struct program *)self)->step, to);
 }
 
-static int report_to(struct program *p, long step) {
+static int report(void *self, long step) {
+    struct program *p = self;
     struct optimiser_report account, judge;
     struct refine_report figures;
-    while (p->reported < step) {
-        long now = ++p->reported;
-        optimiser_report(&p->step.student, now, &account);
-        optimiser_report(&p->step.judge, (long)p->judge_updates - 1, &judge);
-        if (!refine_step_report(&p->step, now, &figures))
-            return error_set(ERR_DEVICE, "figures of step %ld are lost", now);
-        const struct metric list[] = {{"judge_loss", judge.loss},
-                                      {"judge_norm", judge.norm},
-                                      {"margin_local", figures.local_margin},
-                                      {"margin_global", figures.global_margin},
-                                      {"r1", figures.r1},
-                                      {"r2", figures.r2}};
-        if (judge.skipped_in_row > account.skipped_in_row) account.skipped_in_row = judge.skipped_in_row;
-        TRY(stage_report(&p->stage, now, &account, list, 6));
-    }
-    return OK;
+    optimiser_report(&p->step.student, step, &account);
+    optimiser_report(&p->step.judge, (long)p->judge_updates - 1, &judge);
+    if (!refine_step_report(&p->step, step, &figures))
+        return error_set(ERR_DEVICE, "figures of step %ld are lost", step);
+    const struct metric list[] = {{"judge_loss", judge.loss},
+                                  {"judge_norm", judge.norm},
+                                  {"margin_local", figures.local_margin},
+                                  {"margin_global", figures.global_margin},
+                                  {"r1", figures.r1},
+                                  {"r2", figures.r2}};
+    if (judge.skipped_in_row > account.skipped_in_row) account.skipped_in_row = judge.skipped_in_row;
+    return stage_report(&p->stage, step, &account, list, 6);
 }
 
 static uint64_t round_of(const struct program *p) { return (uint64_t)(p->warmed + p->stage.step); }
@@ -94,7 +90,8 @@ static int warm_up_heads(struct program *p) {
     return OK;
 }
 
-static int one_step(struct program *p) {
+static int one_step(void *self) {
+    struct program *p = self;
     const struct refine_config *c = &p->stage.config.refine;
     const struct score_config *score = &p->stage.config.distill.score;
     struct stage *s = &p->stage;
@@ -107,28 +104,14 @@ static int one_step(struct program *p) {
     }
     for (int j = 0; c->distill_share > 0 && j < score->critic_ratio; j++)
         TRY(matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
-    TRY(refine_step_end(&p->step, (long)s->step));
-    stage_count(s);
-    return OK;
+    return refine_step_end(&p->step, (long)s->step);
 }
 
-static int train(struct program *p) {
+static int keep(void *self) {
+    struct program *p = self;
     struct stage *s = &p->stage;
-    TRY(warm_up_heads(p));
-    stage_start_clock(s);
-    while (stage_goes_on(s)) {
-        TRY(one_step(p));
-        TRY(report_to(p, (long)s->step - 2));
-        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
-        if (s->fault) {
-            TRY(stage_roll_back(s, &p->reported));
-            continue;
-        }
-        if (stage_save_due(s)) TRY(stage_save(s));
-        if (stage_sample_due(s)) TRY(student_show_run(&p->show, s, "refined", &p->step.student));
-        stage_start_clock(s);
-    }
-    return report_to(p, (long)s->step - 1);
+    if (stage_save_due(s)) TRY(stage_save(s));
+    return stage_sample_due(s) ? student_show_run(&p->show, s, "refined", &p->step.student) : OK;
 }
 
 /* The trunk is the teacher's average; the heads are new. With a share of the distillation loss its critic goes on from
@@ -156,6 +139,7 @@ static int load_networks(struct program *p, int resumed) {
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {
         .name = "refine", .work = work, .settings = offsetof(struct run_config, refine.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;
@@ -164,9 +148,9 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(refine_step_prepare(&p->step));
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));
-    p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
-    TRY(train(p));
+    TRY(warm_up_heads(p));
+    TRY(stage_train(&p->stage, &steps));
     return stage_finish(&p->stage, exit_code);
 }
 

@@ -1,9 +1,9 @@
 /* stage.h: what all stage programs share: command line, config, memory plan, data set and loader, run folder, resuming,
    signals, log line, held-out samples. A stage's own file keeps the order of things in its hands:
 
-     stage_open -> stage_memory -> stage_begin -> fresh start or stage_resume ->
-     while (stage_goes_on) { stage_next_batch; the step; stage_count; report; stage_sample_due / stage_save_due }
-     -> stage_finish -> stage_close
+     stage_open -> stage_memory -> stage_begin -> fresh start, unless it resumed -> stage_ready ->
+     stage_train: { its step, with stage_next_batch; its report; what is due of stage_save and samples }
+     -> stage_finish -> stage_settle -> stage_close
 
    A stage may be several processes (ranks): all go through the same calls. The first one logs to stderr, writes metrics,
    samples and states; the others log to files of their own.
@@ -86,26 +86,20 @@ int stage_close(struct stage *s, int code, int exit_code);
 /* SIGINT, SIGTERM or SIGUSR1 came to some rank, or the job has failed (stage_finish returns that): save and leave. All
    ranks ask at the same places and hear the same. */
 int stage_stopped(struct stage *s);
-/* More steps to do, and no signal came. */
-int stage_goes_on(struct stage *s);
 int stage_next_batch(struct stage *s);
-/* The steps begin: what came before does not count as their time. */
-void stage_start_clock(struct stage *s);
-/* The step is queued: counts it and its time. */
-void stage_count(struct stage *s);
+/* What a program does in its steps. */
+struct stage_steps {
+    void *program;
+    int (*step)(void *program);              /* takes a batch and queues the work of step s->step */
+    int (*report)(void *program, long step); /* that step's account and figures to stage_report */
+    int (*keep)(void *program);              /* saves and shows what is due (stage_save_due, stage_sample_due) */
+};
+/* All steps that are left, until a signal comes. */
+int stage_train(struct stage *s, const struct stage_steps *steps);
 /* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.
    ERR_NUMERIC when too many updates in a row were skipped. */
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
                  int extra_count);
-/* In place of stage_report where there is no step to report on: what is to be done about the account's skips. ERR_NUMERIC
-   where the run ends; s->fault where it goes back. */
-int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
-/* s->fault: back to the last state, which was saved before the updates in question; on with batches that were not seen
-   yet. *reported: the last step reported. */
-int stage_roll_back(struct stage *s, long *reported);
-/* For stage files: an asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */
-int stage_checkpoint_ended(struct stage *s, int code);
-int stage_restart_data(struct stage *s);
 int stage_sample_due(const struct stage *s);
 int stage_save_due(const struct stage *s);
 int stage_save(struct stage *s);
@@ -120,6 +114,26 @@ int stage_show_frames(struct stage *s, const char *label, const float *truth, co
 /* `path` of the config, or RUN/stage when it is empty. */
 int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size);
 enum dit_memory stage_memory_kind(const struct stage_config *settings);
+
+/* ---- for stage_train.c ---- */
+
+/* More steps to do, and no signal came. */
+int stage_goes_on(struct stage *s);
+/* The steps begin: what came before does not count as their time. */
+void stage_start_clock(struct stage *s);
+/* The step is queued: counts it and its time. */
+void stage_count(struct stage *s);
+/* s->fault: back to the last state, which was saved before the updates in question; on with batches that were not seen
+   yet. */
+int stage_roll_back(struct stage *s);
+
+/* ---- stage.c and stage_faults.c, for each other ---- */
+
+/* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
+int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
+/* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */
+int stage_checkpoint_ended(struct stage *s, int code);
+int stage_restart_data(struct stage *s);
 
 /* ---- stage_job.c, for stage.c ---- */
 

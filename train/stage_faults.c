@@ -25,7 +25,7 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
     return OK;
 }
 
-int stage_roll_back(struct stage *s, long *reported) {
+int stage_roll_back(struct stage *s) {
     int64_t batches = s->batches, rollbacks = s->rollbacks + 1;
     long from = (long)s->step;
     int found;
@@ -39,7 +39,6 @@ int stage_roll_back(struct stage *s, long *reported) {
     s->rolled_back++;
     s->saved_step = s->step;
     s->fault = s->skipping = 0;
-    *reported = (long)s->step - 1;
     return stage_restart_data(s);
 }
 

@@ -17,7 +17,6 @@ struct program {
     struct teacher_step step;
     struct sampler sampler;
     struct sharded shown; /* the average, for samples */
-    long reported;        /* last step reported */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -40,13 +39,11 @@ static void work(const void *self, struct step_work *to) {
     teacher_step_work(&((const struct program *)self)->step, to);
 }
 
-static int report_to(struct program *p, long step) {
+static int report(void *self, long step) {
+    struct program *p = self;
     struct optimiser_report account;
-    while (p->reported < step) {
-        optimiser_report(&p->step.optimiser, ++p->reported, &account);
-        TRY(stage_report(&p->stage, p->reported, &account, NULL, 0));
-    }
-    return OK;
+    optimiser_report(&p->step.optimiser, step, &account);
+    return stage_report(&p->stage, step, &account, NULL, 0);
 }
 
 static int show(struct program *p) {
@@ -60,24 +57,17 @@ static int show(struct program *p) {
     return stage_show(s, "teacher", p->sampler.x);
 }
 
-static int train(struct program *p) {
+static int one_step(void *self) {
+    struct program *p = self;
+    TRY(stage_next_batch(&p->stage));
+    return teacher_step_run(&p->step, p->stage.clips, &p->stage.condition, (long)p->stage.step);
+}
+
+static int keep(void *self) {
+    struct program *p = self;
     struct stage *s = &p->stage;
-    stage_start_clock(s);
-    while (stage_goes_on(s)) {
-        TRY(stage_next_batch(s));
-        TRY(teacher_step_run(&p->step, s->clips, &s->condition, (long)s->step));
-        stage_count(s);
-        TRY(report_to(p, (long)s->step - 2));
-        if (stage_save_due(s) || stage_sample_due(s)) TRY(report_to(p, (long)s->step - 1));
-        if (s->fault) {
-            TRY(stage_roll_back(s, &p->reported));
-            continue;
-        }
-        if (stage_save_due(s)) TRY(stage_save(s));
-        if (stage_sample_due(s)) TRY(show(p));
-        stage_start_clock(s);
-    }
-    return report_to(p, (long)s->step - 1);
+    if (stage_save_due(s)) TRY(stage_save(s));
+    return stage_sample_due(s) ? show(p) : OK;
 }
 
 /* A piece of a parameter, of which this rank keeps what is its own. */
@@ -116,6 +106,7 @@ static int start_fresh(struct program *p) {
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {
         .name = "teacher", .work = work, .settings = offsetof(struct run_config, teacher.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
     if (!go_on) return OK;
@@ -126,9 +117,8 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     teacher_step_prepare(&p->step);
     TRY(stage_begin(&p->stage, &resumed));
     if (!resumed) TRY(start_fresh(p));
-    p->reported = (long)p->stage.step - 1;
     TRY(stage_ready(&p->stage));
-    TRY(train(p));
+    TRY(stage_train(&p->stage, &steps));
     return stage_finish(&p->stage, exit_code);
 }
 
