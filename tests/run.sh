@@ -9,6 +9,7 @@ LIMIT_E2E=${TEST_LIMIT_E2E:-1800} # and a script
 export BIN BUILD DOUBLE
 # Tests use more threads than cores: waiting threads should sleep.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+export LSAN_OPTIONS="suppressions=$PWD/tests/leaks.supp:print_suppressions=0"
 passed=0 failed=0 skipped=0 ran=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT

@@ -195,6 +195,7 @@ static int receive_guests(struct tcp_job *job, const struct hello *own, const ch
         free(guests[r].config);
         socket_close(&guests[r].fd);
     }
+    free(guests);
     return code ? error_set(code, "%s", verdict.code ? verdict.text : error_text()) : OK;
 }
 

@@ -110,7 +110,7 @@ sh tools/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
 verdict $? "configs that differ"
 
 if command -v mpirun >/dev/null 2>&1 && ldd "$BIN/teacher" | grep -q libmpi; then
-    timeout -k 5 120 mpirun --oversubscribe --bind-to none -np 2 "$BIN/teacher" configs/tiny.yaml $settings \
+    mpi 120 2 "$BIN/teacher" configs/tiny.yaml $settings \
         run="$work/mpi" teacher.steps=200 >"$log" 2>&1
     verdict $? "mpirun -np 2"
     values "$work/mpi/teacher/metrics.jsonl" >"$work/b"
