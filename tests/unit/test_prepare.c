@@ -1,6 +1,6 @@
-/* test_prepare.c: the parts of prepare: sidecar masks, the worker pool with jobs that crash and hang, the list of clips,
-   cutting a clip into windows, clips that are no good. Then the program on a folder of good and bad files, whole and killed
-   again and again: the data sets are the same to the byte. */
+/* test_prepare.c: the parts of prepare: sidecar masks, the list of clips, cutting a clip into windows, clips that are
+   no good. Then the program on a folder of good and bad files, whole and killed again and again: the data sets are the same
+   to the byte. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,6 @@
 #include "base/log.h"
 #include "tools/prepare.h"
 #include "tools/sidecar.h"
-#include "tools/worker_pool.h"
 
 enum { SIDE = 32, FRAME = 3 * SIDE * SIDE };
 
@@ -134,54 +133,6 @@ static void sidecars(void **state) {
         put(json, bad_json[i]);
         assert_int_equal(sidecar_read(json, 10, talk, listen), ERR_INPUT);
     }
-}
-
-/* ---- the pool ---- */
-
-static int pool_job(void *user, int index, struct job *job, int *rejected) {
-    const int *fail_at = user;
-    if (index == *fail_at) return error_set(ERR_INPUT, "disk full");
-    if (index == 3) raise(SIGKILL);
-    if (index == 5) {
-        *rejected = 1;
-        return error_set(ERR_INPUT, "five is bad");
-    }
-    if (index == 7)
-        for (;;) pause();
-    if (index == 8) _exit(9);
-    for (int i = 0; i < 5; i++) {
-        usleep(2000);
-        worker_pool_beat(job);
-    }
-    job->figures[0] = 10 * index;
-    return OK;
-}
-
-static void pool(void **state) {
-    (void)state;
-    struct worker_pool p;
-    for (int workers = 1; workers <= 3; workers += 2) {
-        int never = -1;
-        assert_int_equal(worker_pool_open(&p, 20), OK);
-        p.jobs[2].state = JOB_DONE; /* from an earlier go */
-        assert_int_equal(worker_pool_run(&p, workers, "pool", 0.5, pool_job, &never), OK);
-        for (int i = 0; i < 20; i++) {
-            int bad = i == 3 || i == 5 || i == 7 || i == 8;
-            assert_int_equal(p.jobs[i].state, bad ? JOB_REJECTED : JOB_DONE);
-            if (!bad) assert_true(p.jobs[i].figures[0] == (i == 2 ? 0 : 10 * i));
-        }
-        assert_non_null(strstr(p.jobs[3].text, "signal 9"));
-        assert_string_equal(p.jobs[5].text, "five is bad");
-        assert_non_null(strstr(p.jobs[7].text, "does not come to an end"));
-        assert_non_null(strstr(p.jobs[8].text, "exit code 9"));
-        worker_pool_close(&p);
-    }
-    int fail_at = 4;
-    assert_int_equal(worker_pool_open(&p, 20), OK);
-    assert_int_equal(worker_pool_run(&p, 2, "pool", 60, pool_job, &fail_at), ERR_INPUT);
-    assert_string_equal(error_text(), "disk full");
-    assert_int_equal(p.jobs[19].state, JOB_WAITING);
-    worker_pool_close(&p);
 }
 
 /* ---- clips ---- */
@@ -511,9 +462,8 @@ static void prompts_of_clips(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sidecars),         cmocka_unit_test(pool),      cmocka_unit_test(lists),
-        cmocka_unit_test(windows),          cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program),
-        cmocka_unit_test(prompts_of_clips),
+        cmocka_unit_test(sidecars),  cmocka_unit_test(lists),         cmocka_unit_test(windows),
+        cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
