@@ -65,6 +65,7 @@ enum { ORIGIN_PATH = 1024, ORIGIN_GROUP = 64 };
 struct weights_origin {
     char path[ORIGIN_PATH], group[ORIGIN_GROUP];
     uint64_t seed; /* of modules that a checkpoint of another kind lacks */
+    uint64_t sum;  /* of the values that the file holds; 0: not known */
 };
 /* One network on this rank. */
 struct sharded {

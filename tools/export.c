@@ -86,7 +86,7 @@ static int write_adapters(struct state_reader *r, const struct weights_origin *f
     struct weights_origin base;
     struct lora lora;
     int adapted;
-    TRY(weights_adapters(r, from->group, &adapted, &config, &base));
+    TRY(weights_adapters(r, from->path, from->group, &adapted, &config, &base));
     if (!adapted) return error_set(ERR_USAGE, "--lora: %s was trained whole, there are no adapters", from->path);
     TRY(lora_create(&lora, table, &config));
     float *own = calloc(lora.adapters.total + 1, sizeof *own);

@@ -133,6 +133,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
     TRY(distill_step_prepare(&p->step));
+    train_state_source(&p->stage.saved, "student", "distill.student", p->stage.config.distill.student, "student");
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));
     TRY(stage_ready(&p->stage));

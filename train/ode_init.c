@@ -173,6 +173,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     if (p->stage.plan) return OK;
     const struct ode_init_config *c = &p->stage.config.ode_init;
     p->batches = (c->trajectories + c->stage.batch - 1) / c->stage.batch;
+    train_state_source(&p->stage.saved, "student", "ode_init.teacher", c->teacher, "teacher");
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));
     TRY(trajectory_store_open(&p->store, p->stage.folder.path, &p->stage.config));

@@ -146,6 +146,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
     TRY(refine_step_prepare(&p->step));
+    train_state_source(&p->stage.saved, "student", "refine.student", p->stage.config.refine.student, "student");
     TRY(stage_begin(&p->stage, &resumed));
     TRY(load_networks(p, resumed));
     TRY(stage_ready(&p->stage));

@@ -115,6 +115,7 @@ static int run(struct program *p, int argc, char **argv, int *exit_code) {
     TRY(stage_memory(&p->stage, layout, p));
     if (p->stage.plan) return OK;
     teacher_step_prepare(&p->step);
+    train_state_source(&p->stage.saved, "teacher", "teacher.init", p->stage.config.teacher.init, NULL);
     TRY(stage_begin(&p->stage, &resumed));
     if (!resumed) TRY(start_fresh(p));
     TRY(stage_ready(&p->stage));

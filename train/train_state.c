@@ -38,7 +38,18 @@ void train_state_begin(struct train_state *s, struct sharding *shards, const str
 }
 
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser) {
-    s->networks[s->network_count++] = (struct saved_network){.name = name, .optimiser = optimiser};
+    s->networks[s->network_count++] = (struct saved_network){.name = name, .optimiser = optimiser, .source = ""};
+}
+
+void train_state_source(struct train_state *s, const char *name, const char *key, const char *source,
+                        const char *network) {
+    for (int i = 0; i < s->network_count; i++) {
+        struct saved_network *n = &s->networks[i];
+        if (strcmp(n->name, name)) continue;
+        n->source_key = key;
+        n->source = source;
+        n->source_network = network;
+    }
 }
 
 void train_state_integer(struct train_state *s, const char *name, int64_t *value) {
@@ -126,23 +137,31 @@ static int put_network(struct state_writer *w, const struct saved_network *n) {
 }
 
 /* What the adapters are and what they are over. */
-static int put_adapters(struct state_writer *w, const char *network, const struct optimiser *o) {
+static int put_adapters(struct state_writer *w, const char *path, const char *network, const struct optimiser *o) {
     const struct lora_config *c = &o->config.lora;
     const struct weights_origin *base = &o->base->origin;
     const float alpha = (float)c->alpha;
-    char name[STATE_NAME_MAX];
+    char name[STATE_NAME_MAX], place[ORIGIN_PATH];
+    weights_place(place, path, base->path);
     const struct {
         const char *name, *text;
-    } texts[] = {{"targets", c->targets}, {"whole", c->whole}, {"base", base->path}, {"base_group", base->group}};
+    } texts[] = {{"targets", c->targets},
+                 {"whole", c->whole},
+                 {"base", place},
+                 {"base_full", base->path},
+                 {"base_group", base->group}};
     const struct {
         const char *name;
         int64_t value;
-    } integers[] = {{"rank", c->rank}, {"first_whole_slice", c->first_whole_slice}, {"base_seed", (int64_t)base->seed}};
-    for (int i = 0; i < 4; i++) {
+    } integers[] = {{"rank", c->rank},
+                    {"first_whole_slice", c->first_whole_slice},
+                    {"base_seed", (int64_t)base->seed},
+                    {"base_sum", (int64_t)base->sum}};
+    for (int i = 0; i < 5; i++) {
         snprintf(name, sizeof name, "%s/lora_%s", network, texts[i].name);
         TRY(state_put_text(w, name, texts[i].text));
     }
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "%s/lora_%s", network, integers[i].name);
         TRY(state_put_integer(w, name, integers[i].value));
     }
@@ -150,7 +169,7 @@ static int put_adapters(struct state_writer *w, const char *network, const struc
     return state_put_floats(w, name, &alpha, 0, NULL);
 }
 
-static int put_all(struct state_writer *w, const struct train_state *s, const char *config) {
+static int put_all(struct state_writer *w, const struct train_state *s, const char *path, const char *config) {
     TRY(state_put_integer(w, "threads", device_threads()));
     TRY(state_put_integer(w, "ranks", ranks(s)));
     TRY(state_put_text(w, "device", device_name()));
@@ -159,7 +178,7 @@ static int put_all(struct state_writer *w, const struct train_state *s, const ch
     for (int i = 0; i < s->network_count; i++) {
         TRY(put_network(w, &s->networks[i]));
         if (optimiser_adapted(s->networks[i].optimiser))
-            TRY(put_adapters(w, s->networks[i].name, s->networks[i].optimiser));
+            TRY(put_adapters(w, path, s->networks[i].name, s->networks[i].optimiser));
     }
     for (int i = 0; i < s->integer_count; i++) TRY(state_put_integer(w, s->integers[i].name, s->integers[i].staged));
     for (int i = 0; i < s->row_count; i++) {
@@ -172,7 +191,7 @@ static int put_all(struct state_writer *w, const struct train_state *s, const ch
 static int write_file(const struct state_write *job) {
     struct state_writer *w;
     TRY(state_create(&w, job->path));
-    int code = put_all(w, job->state, job->config);
+    int code = put_all(w, job->state, job->path, job->config);
     if (code) {
         state_abandon(w);
         return code;

@@ -19,6 +19,8 @@ struct saved_network {
     struct optimiser *optimiser;
     float *staging[OPTIMISER_ARRAYS]; /* host [table->total]; NULL: not the first rank */
     struct optim_state account;       /* of the state under way */
+    const char *source_key, *source;  /* train_state_source; source "": the config names none */
+    const char *source_network;       /* NULL: a checkpoint of another kind */
 };
 struct saved_integer {
     const char *name;
@@ -47,6 +49,10 @@ struct train_state {
 /* Forgets what is registered; what follows is of this rank's share. Before the names, in both layout passes. */
 void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share);
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser);
+/* Where the config says that a network with adapters starts: on resuming that must be what they are over, or hold the
+   same. source: kept by the caller; network: of the state that it names, NULL for a checkpoint of another kind. */
+void train_state_source(struct train_state *s, const char *name, const char *key, const char *source,
+                        const char *network);
 void train_state_integer(struct train_state *s, const char *name, int64_t *value);
 int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size);
 /* The staging (arena.h), after all names: host memory and, with ranks, device memory. */

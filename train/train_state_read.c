@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "checkpoints/state.h"
 #include "model/transfer.h"
+#include "train/adapters.h"
 #include "train/train_state.h"
 #include "train/train_state_names.h"
 
@@ -58,27 +59,6 @@ static int take_master(void *self, const struct param *p, size_t from, size_t co
     return OK;
 }
 
-static int take_frozen(void *self, const struct param *p, size_t from, size_t count, const float *values) {
-    struct sharded *shard = self;
-    struct shard_piece piece = shard_weight_piece(shard, p->slice);
-    size_t at = p->offset + from, begin = at > piece.from ? at : piece.from;
-    size_t end = at + count < piece.from + piece.count ? at + count : piece.from + piece.count;
-    if (begin < end)
-        transfer_to_elem(shard->weights + piece.at + (begin - piece.from), values + (begin - at), (long)(end - begin));
-    return OK;
-}
-
-static int load_base(struct sharded *base, const struct weights_origin *origin) {
-    const struct weights_taker taker = {take_frozen, base};
-    for (int s = 0; s < base->table->slices; s++) { /* the padding */
-        struct shard_piece p = shard_weight_piece(base, s);
-        mem_zero(base->weights + p.at, p.count * sizeof(elem));
-    }
-    TRY(weights_stream(origin, base->table, &taker));
-    base->origin = *origin;
-    return OK;
-}
-
 struct whole_target {
     const struct param_table *table;
     real *values;
@@ -87,100 +67,6 @@ static int take_whole(void *self, const struct param *p, size_t from, size_t cou
     struct whole_target *t = self;
     transfer_to_real(t->values + param_position(t->table, p) + from, values, (long)count);
     return OK;
-}
-
-/* ---- adapters ---- */
-
-static int same_adapters(const struct lora_config *x, const struct lora_config *y) {
-    return x->rank == y->rank && (float)x->alpha == (float)y->alpha && !strcmp(x->targets, y->targets) &&
-           !strcmp(x->whole, y->whole) && x->first_whole_slice == y->first_whole_slice;
-}
-
-static int wrong_base(const char *name, const struct weights_origin *wanted, const struct weights_origin *found) {
-    return error_set(ERR_INPUT, "%s: its adapters are over %s %s, the stage's frozen weights are %s %s", name,
-                     wanted->path, wanted->group, found->path, found->group);
-}
-
-/* Weights that are shared are the stage's to load, here or before. */
-static int use_base(struct optimiser *o, const char *name, const struct weights_origin *origin) {
-    if (!o->shared && weights_origin_same(&o->own_base.origin, origin)) return OK;
-    if (!o->shared && !file_exists(origin->path))
-        return error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone", name, origin->path);
-    if (!o->shared) return load_base(&o->own_base, origin);
-    o->own_base.origin = *origin;
-    if (o->shared->origin.path[0] && !weights_origin_same(&o->shared->origin, origin))
-        return wrong_base(name, origin, &o->shared->origin);
-    return OK;
-}
-
-int train_state_check_base(const struct optimiser *o, const char *name) {
-    if (!optimiser_adapted(o) || !o->shared || weights_origin_same(&o->shared->origin, &o->own_base.origin)) return OK;
-    return wrong_base(name, &o->own_base.origin, &o->shared->origin);
-}
-
-/* Before the arrays of a stage's own state: it has the config's adapters, or none. */
-static int resume_adapters(struct state_reader *r, const struct saved_network *n) {
-    struct optimiser *o = n->optimiser;
-    struct lora_config there;
-    struct weights_origin base;
-    int adapted;
-    TRY(weights_adapters(r, n->name, &adapted, &there, &base));
-    if (adapted != optimiser_adapted(o))
-        return error_set(ERR_INPUT, "%s was trained %s, now lora.rank is %d", n->name,
-                         adapted ? "through adapters" : "whole", o->config.lora.rank);
-    if (!adapted) return OK;
-    if (!same_adapters(&there, &o->config.lora))
-        return error_set(ERR_INPUT, "%s has adapters of rank %d, alpha %g, of \"%s\", whole \"%s\": not the config's",
-                         n->name, there.rank, there.alpha, there.targets, there.whole);
-    return use_base(o, n->name, &base);
-}
-
-/* Where the frozen weights come from, what is trained whole starts. */
-static int take_trained_whole(void *self, const struct param *p, size_t from, size_t count, const float *values) {
-    struct optimiser *o = self;
-    const struct param *own = param_find(o->table, p->name);
-    if (own) optimiser_write_part(o, OPTIMISER_MASTER, own->slice, own->offset + from, count, values);
-    return OK;
-}
-
-static int new_adapters(struct optimiser *o, const char *name, const struct weights_origin *base) {
-    const struct weights_taker taker = {take_trained_whole, o};
-    TRY(use_base(o, name, base));
-    optimiser_initialise(o, o->config.lora.seed);
-    return weights_stream(base, o->base->table, &taker);
-}
-
-static int read_array(const struct weights_origin *origin, struct optimiser *o) {
-    struct array_target target = {o, OPTIMISER_MASTER};
-    struct state_reader *r;
-    TRY(state_open(&r, origin->path));
-    int code = read_slices(r, origin->group, o->table, take_array, &target);
-    state_close(r);
-    return code ? error_context(code, "%s", origin->path) : OK;
-}
-
-static int adapters_of(const struct weights_origin *from, int *adapted, struct lora_config *config,
-                       struct weights_origin *base) {
-    struct state_reader *r;
-    *adapted = 0;
-    if (!from->group[0]) return OK;
-    TRY(state_open(&r, from->path));
-    int code = weights_adapters(r, from->group, adapted, config, base);
-    state_close(r);
-    return code ? error_context(code, "%s", from->path) : OK;
-}
-
-/* Adapters over the same weights go on; other weights become those that new adapters are over. */
-static int start_adapters(struct optimiser *o, const char *name, const struct weights_origin *from) {
-    struct lora_config there;
-    struct weights_origin base;
-    int adapted;
-    TRY(adapters_of(from, &adapted, &there, &base));
-    int goes_on = adapted && same_adapters(&there, &o->config.lora) &&
-                  (!o->shared || weights_origin_same(&base, &o->shared->origin));
-    if (!goes_on) return new_adapters(o, name, from);
-    TRY(use_base(o, name, &base));
-    return read_array(from, o);
 }
 
 /* ---- a stage's own state ---- */
@@ -238,13 +124,13 @@ static void warn_of_number(struct state_reader *r, const char *name, int here) {
                  there, name, here);
 }
 
-static int get_all(struct state_reader *r, struct train_state *s) {
+static int get_all(struct state_reader *r, const char *path, struct train_state *s) {
     warn_of_text(r, "device", device_name());
     warn_of_text(r, "type", TYPE_NAME);
     warn_of_number(r, "threads", device_threads());
     warn_of_number(r, "ranks", s->shards && s->shards->ranks ? s->shards->ranks : 1);
     for (int i = 0; i < s->network_count; i++) {
-        TRY(resume_adapters(r, &s->networks[i]));
+        TRY(adapters_resume(r, path, &s->networks[i]));
         TRY(get_network(r, &s->networks[i]));
     }
     for (int i = 0; i < s->integer_count; i++) TRY(state_get_integer(r, s->integers[i].name, s->integers[i].value));
@@ -266,7 +152,7 @@ static int newest(const struct train_state *s, const char *folder, char path[FIL
 static int resume_from(struct train_state *s, const char *path) {
     struct state_reader *r;
     TRY(state_open(&r, path));
-    int code = get_all(r, s);
+    int code = get_all(r, path, s);
     state_close(r);
     return code ? error_context(code, "%s", path) : OK;
 }
@@ -313,12 +199,23 @@ int train_state_load_weights(const char *from, const char *network, enum weights
     return step ? step_of(origin.path, step) : OK;
 }
 
-static int load_master(const struct weights_origin *origin, const char *network, const struct param_table *table,
+static int read_master(const struct weights_origin *origin, struct optimiser *o) {
+    struct array_target target = {o, OPTIMISER_MASTER};
+    struct state_reader *r;
+    TRY(state_open(&r, origin->path));
+    int code = read_slices(r, origin->group, o->table, take_array, &target);
+    state_close(r);
+    return code ? error_context(code, "%s", origin->path) : OK;
+}
+
+static int load_master(struct weights_origin *origin, const char *network, const struct param_table *table,
                        struct optimiser *o) {
     const struct weights_taker taker = {take_master, o};
-    if (optimiser_adapted(o))
-        TRY(start_adapters(o, network, origin));
-    else {
+    int goes_on = 0;
+    if (optimiser_adapted(o)) {
+        TRY(adapters_start(o, network, origin, &goes_on));
+        if (goes_on) TRY(read_master(origin, o));
+    } else {
         optimiser_clear(o, table->slices);
         TRY(weights_stream(origin, table, &taker));
     }
@@ -342,7 +239,7 @@ int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, u
 int train_state_load_frozen(const char *from, const char *network, struct sharded *weights) {
     struct weights_origin origin;
     TRY(weights_origin_of_state(&origin, from, network, WEIGHTS_AVERAGE));
-    TRY(load_base(weights, &origin));
+    TRY(adapters_load_frozen(weights, &origin));
     log_origin(&origin);
     return OK;
 }

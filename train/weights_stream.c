@@ -51,7 +51,62 @@ int weights_origin_of_checkpoint(struct weights_origin *o, const char *path, uin
 }
 
 int weights_origin_same(const struct weights_origin *x, const struct weights_origin *y) {
+    if (x->sum && y->sum) return x->sum == y->sum;
     return !strcmp(x->path, y->path) && !strcmp(x->group, y->group) && x->seed == y->seed;
+}
+
+/* ---- places in states: within a run relative to the state, so that a run's folder may be moved ---- */
+
+static void up(char *path, int levels) {
+    for (char *slash; levels-- > 0 && (slash = strrchr(path, '/'));) *slash = 0;
+}
+
+void weights_place(char place[ORIGIN_PATH], const char *state, const char *path) {
+    char folder[FILE_PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", state);
+    up(folder, 1);
+    char *run = realpath(strchr(state, '/') ? folder : ".", NULL);
+    if (run) up(run, 2); /* RUN/STAGE/checkpoints */
+    size_t n = run ? strlen(run) : 0;
+    if (n && !strncmp(path, run, n) && path[n] == '/')
+        snprintf(place, ORIGIN_PATH, "../../%.*s", ORIGIN_PATH - 8, path + n + 1);
+    else
+        snprintf(place, ORIGIN_PATH, "%.*s", ORIGIN_PATH - 1, path);
+    free(run);
+}
+
+/* Where that is now: at `place`, or else where it was in full. */
+static int find_place(struct weights_origin *o, const char *state, const char *place, const char *full) {
+    char path[2 * FILE_PATH_MAX];
+    int folder = place[0] == '/' ? 0 : (int)(strrchr(state, '/') ? strrchr(state, '/') + 1 - state : 0);
+    snprintf(path, sizeof path, "%.*s%s", folder, state, place);
+    char *found = realpath(path, NULL);
+    int fits = snprintf(o->path, sizeof o->path, "%s", found ? found : full) < (int)sizeof o->path;
+    free(found);
+    return fits ? OK : error_set(ERR_INPUT, "the path of a base is too long");
+}
+
+/* ---- sums of what files hold: every value with its place, in any order ---- */
+
+struct summing {
+    const struct param_table *table;
+    uint64_t *sum;
+    uint64_t salt; /* adapters' values are not a network's */
+    const struct weights_taker *to;
+};
+
+static int take_summed(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    const struct summing *s = self;
+    uint64_t place = (s->salt + (uint64_t)(p - s->table->list)) << 40, sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        uint64_t x = (place + from + i) * 0x9e3779b97f4a7c15u ^ bits;
+        x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+        sum += x ^ x >> 32;
+    }
+    *s->sum += sum;
+    return s->to ? s->to->take(s->to->self, p, from, count, values) : OK;
 }
 
 /* ---- adapters ---- */
@@ -79,9 +134,10 @@ static int get_text(struct state_reader *r, const char *group, const char *what,
     return fits ? OK : error_set(ERR_INPUT, "%s: the text is too long", name);
 }
 
-static int get_config(struct state_reader *r, const char *group, struct lora_config *c, struct weights_origin *base) {
-    int64_t rank, first, seed;
-    char name[STATE_NAME_MAX];
+static int get_config(struct state_reader *r, const char *path, const char *group, struct lora_config *c,
+                      struct weights_origin *base) {
+    int64_t rank, first, seed, sum = 0; /* states of before it was kept have no sum */
+    char name[STATE_NAME_MAX], place[ORIGIN_PATH], full[ORIGIN_PATH];
     float alpha;
     TRY(get_integer(r, group, "rank", 1, 4096, &rank));
     TRY(get_integer(r, group, "first_whole_slice", 0, 1 << 20, &first));
@@ -90,12 +146,19 @@ static int get_config(struct state_reader *r, const char *group, struct lora_con
     TRY(state_get_floats(r, name, &alpha, 1));
     TRY(get_text(r, group, "targets", c->targets, sizeof c->targets));
     TRY(get_text(r, group, "whole", c->whole, sizeof c->whole));
-    TRY(get_text(r, group, "base", base->path, sizeof base->path));
+    TRY(get_text(r, group, "base", place, sizeof place));
+    snprintf(full, sizeof full, "%s", place);
+    adapter_name(name, group, "base_full");
+    if (state_has(r, name)) TRY(get_text(r, group, "base_full", full, sizeof full));
+    TRY(find_place(base, path, place, full));
+    adapter_name(name, group, "base_sum");
+    if (state_has(r, name)) TRY(state_get_integer(r, name, &sum));
     TRY(get_text(r, group, "base_group", base->group, sizeof base->group));
     c->rank = (int)rank;
     c->first_whole_slice = (int)first;
     c->alpha = (double)alpha;
     base->seed = (uint64_t)seed;
+    base->sum = (uint64_t)sum;
     return OK;
 }
 
@@ -105,12 +168,12 @@ static int has_adapters(const struct state_reader *r, const char *group) {
     return state_has(r, name);
 }
 
-int weights_adapters(struct state_reader *r, const char *group, int *adapted, struct lora_config *config,
-                     struct weights_origin *base) {
+int weights_adapters(struct state_reader *r, const char *path, const char *group, int *adapted,
+                     struct lora_config *config, struct weights_origin *base) {
     memset(config, 0, sizeof *config);
     memset(base, 0, sizeof *base);
     *adapted = has_adapters(r, group);
-    return *adapted ? get_config(r, group, config, base) : OK;
+    return *adapted ? get_config(r, path, group, config, base) : OK;
 }
 
 struct merging {
@@ -128,7 +191,7 @@ static int take_merged(void *self, const struct param *p, size_t from, size_t co
 }
 
 static int open_merging(struct merging *m, struct state_reader *r, const char *group, const struct param_table *table,
-                        const struct lora_config *config) {
+                        const struct lora_config *config, uint64_t *sum) {
     size_t largest = 1;
     for (int i = 0; i < table->count; i++)
         if (table->list[i].count > largest) largest = table->list[i].count;
@@ -137,7 +200,13 @@ static int open_merging(struct merging *m, struct state_reader *r, const char *g
     m->piece = malloc(largest * sizeof *m->piece);
     if (!m->own || !m->piece) return error_set(ERR_DEVICE, "state: out of memory for the adapters");
     TRY(state_check_params(r, group, &m->lora.adapters));
-    return state_get_params(r, group, &m->lora.adapters, m->own);
+    TRY(state_get_params(r, group, &m->lora.adapters, m->own));
+    struct summing own = {.table = &m->lora.adapters, .sum = sum, .salt = 1 << 20};
+    for (int i = 0; i < m->lora.adapters.count; i++) {
+        const struct param *p = &m->lora.adapters.list[i];
+        take_summed(&own, p, 0, p->count, m->own + param_position(&m->lora.adapters, p));
+    }
+    return OK;
 }
 
 static void close_merging(struct merging *m) {
@@ -149,7 +218,7 @@ static void close_merging(struct merging *m) {
 /* ---- the stream ---- */
 
 static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
-                  int depth);
+                  int depth, uint64_t *sum);
 
 /* Host room for the largest slice. */
 static float *slice_room(const struct param_table *t) {
@@ -185,22 +254,26 @@ static int stream_plain(struct state_reader *r, const char *group, const struct 
 
 /* The group's own values, or its adapters, for whose base the state is closed. */
 static int stream_state(const struct weights_origin *o, const struct param_table *table,
-                        const struct weights_taker *taker, int depth) {
+                        const struct weights_taker *taker, int depth, uint64_t *sum) {
     struct merging m = {.to = taker};
-    const struct weights_taker merge = {take_merged, &m};
+    struct summing summing = {.table = table, .sum = sum, .to = taker};
+    const struct weights_taker merge = {take_merged, &m}, plain = {take_summed, &summing};
     struct lora_config config;
     struct weights_origin base;
     struct state_reader *r;
     TRY(state_open(&r, o->path));
-    int adapted, code = weights_adapters(r, o->group, &adapted, &config, &base);
-    if (!code) code = adapted ? open_merging(&m, r, o->group, table, &config) : stream_plain(r, o->group, table, taker);
+    int adapted, code = weights_adapters(r, o->path, o->group, &adapted, &config, &base);
+    if (!code)
+        code = adapted ? open_merging(&m, r, o->group, table, &config, sum) : stream_plain(r, o->group, table, &plain);
     state_close(r);
     if (code) code = error_context(code, "%s", o->path);
     if (adapted && !code && depth == BASES_MAX)
         code = error_set(ERR_INPUT, "%s: adapters over more than %d others", o->path, BASES_MAX);
     if (adapted && !code && !file_exists(base.path))
         code = error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone", o->path, base.path);
-    if (adapted && !code) code = stream(&base, table, &merge, depth + 1);
+    uint64_t base_sum = 0;
+    if (adapted && !code) code = stream(&base, table, &merge, depth + 1, &base_sum);
+    *sum += base_sum;
     close_merging(&m);
     return code;
 }
@@ -226,14 +299,35 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
     return code;
 }
 
-static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
-                  int depth) {
+static int stream_checkpoint(const struct weights_origin *o, const struct param_table *table,
+                             const struct weights_taker *taker, uint64_t *sum) {
+    struct summing summing = {.table = table, .sum = sum, .to = taker};
+    const struct weights_taker summed = {take_summed, &summing};
     int audio;
-    if (o->group[0]) return stream_state(o, table, taker, depth);
-    TRY(pretrained_load(taker, table, o->path, &audio));
+    TRY(pretrained_load(&summed, table, o->path, &audio));
+    *sum += audio ? 0 : o->seed;
     return audio ? OK : give_new_audio(table, o->seed, taker);
 }
 
-int weights_stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker) {
-    return stream(o, table, taker, 0);
+static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+                  int depth, uint64_t *sum) {
+    *sum = 0;
+    TRY(o->group[0] ? stream_state(o, table, taker, depth, sum) : stream_checkpoint(o, table, taker, sum));
+    if (!o->sum || o->sum == *sum) return OK;
+    return error_set(
+        ERR_INPUT, "%s: %s%sare not the weights that the adapters were trained over (sum %016llx, then %016llx)",
+        o->path, o->group, o->group[0] ? " " : "these ", (unsigned long long)*sum, (unsigned long long)o->sum);
+}
+
+static int take_nothing(void *self, const struct param *p, size_t from, size_t count, const float *values) {
+    (void)self, (void)p, (void)from, (void)count, (void)values;
+    return OK;
+}
+
+int weights_stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker) {
+    const struct weights_taker nobody = {take_nothing, NULL};
+    uint64_t sum;
+    TRY(stream(o, table, taker ? taker : &nobody, 0, &sum));
+    o->sum = sum;
+    return OK;
 }

@@ -16,14 +16,17 @@ enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
 int weights_origin_of_state(struct weights_origin *origin, const char *from, const char *network,
                             enum weights_source source);
 int weights_origin_of_checkpoint(struct weights_origin *origin, const char *path, uint64_t seed);
+/* The same values where both sums are known, else the same place. */
 int weights_origin_same(const struct weights_origin *x, const struct weights_origin *y);
+/* How a state names the place of a base: relative to itself where both lie in one run's folder. */
+void weights_place(char place[ORIGIN_PATH], const char *state, const char *path);
 
-/* Every parameter of the table, whose names and shapes must be those of the origin. */
-int weights_stream(const struct weights_origin *origin, const struct param_table *table,
-                   const struct weights_taker *taker);
+/* Every parameter of the table, whose names and shapes must be those of the origin; taker NULL: nobody wants them. The
+   origin's sum is set; when it was known and is another now: ERR_INPUT, after the values were taken. */
+int weights_stream(struct weights_origin *origin, const struct param_table *table, const struct weights_taker *taker);
 
-/* What a group of a state is when it is adapters: *adapted 0 otherwise. base: what they are over. */
-int weights_adapters(struct state_reader *r, const char *group, int *adapted, struct lora_config *config,
-                     struct weights_origin *base);
+/* What a group of a state is when it is adapters: *adapted 0 otherwise. path: the state's. base: what they are over. */
+int weights_adapters(struct state_reader *r, const char *path, const char *group, int *adapted,
+                     struct lora_config *config, struct weights_origin *base);
 
 #endif

@@ -43,6 +43,10 @@ static void distill(void **state) {
     (void)state;
     check_adapters(JOB_DISTILL_SID);
 }
+static void distill_dmd(void **state) {
+    (void)state;
+    check_adapters(JOB_DISTILL_DMD);
+}
 static void refine(void **state) {
     (void)state;
     check_adapters(JOB_REFINE);
@@ -104,7 +108,8 @@ static void average_is_merged(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(teacher), cmocka_unit_test(ode_init), cmocka_unit_test(distill),
-                                       cmocka_unit_test(refine), cmocka_unit_test(average_is_merged)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(teacher), cmocka_unit_test(ode_init),
+                                       cmocka_unit_test(distill), cmocka_unit_test(distill_dmd),
+                                       cmocka_unit_test(refine),  cmocka_unit_test(average_is_merged)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

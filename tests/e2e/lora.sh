@@ -1,8 +1,9 @@
 #!/bin/sh
 # lora.sh: distillation through adapters. A run that is killed goes on bit for bit; the loss of causal initialisation
 # falls; the next stage goes on with adapters over the same weights; an export is base + alpha / rank B A; the adapters'
-# own file holds the same; Diffusers loads it (where PYTHON_ORACLE names a Python that has it); a base that is gone, other
-# adapters and adapters of what was trained whole are refused in one line.
+# own file holds the same; Diffusers loads it (where PYTHON_ORACLE names a Python that has it); DMD on several ranks; a run
+# that was moved goes on; a base that is gone or another, other adapters and adapters of what was trained whole are refused
+# in one line.
 # Usage: BIN=bin BUILD=build/cpu-float [PYTHON_ORACLE=python3] sh tests/e2e/lora.sh
 . tests/e2e/checks
 settings="data=$work/data.h5 threads=2"
@@ -58,8 +59,27 @@ verdict $? "refine through adapters"
 strings "$(newest run/refine)" | grep -q 'checkpoints/.*ode_init\|ode_init/checkpoints'
 verdict $? "refine's student is not over what distill's was"
 
-refused 3 'not the config' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" $adapters lora.alpha=3 distill.steps=9
-refused 3 'through adapters' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" distill.steps=9
+# What a stage was started with stays.
+again() { # again PATTERN key=value ...: distill goes on so
+    pattern=$1
+    shift
+    refused 2 "$pattern" "$BIN/distill" configs/tiny.yaml $settings run="$work/run" distill.steps=9 "$@"
+}
+again 'student: lora.rank is 3, this run.s adapters have 4' $adapters lora.rank=3
+again 'student: lora.alpha is 3, this run.s adapters have 8' $adapters lora.alpha=3
+again 'student: lora.targets is "cross_attn", this run.s adapters have "' $adapters lora.targets=cross_attn
+again 'student: lora.whole is "", this run.s adapters have "time_projection"' $adapters lora.whole=
+again 'critic: this run trains it through adapters of rank 4' $adapters lora.networks=student
+again 'student: this run trains it through adapters of rank 4'
+run teacher other seed=2
+run ode_init other seed=2
+verdict $? "another teacher and its student"
+again 'student: distill.student is .*other/ode_init, this run.s adapters are over other weights' $adapters \
+    distill.student="$work/other/ode_init"
+again 'critic: its adapters are over .*run/teacher.* frozen weights are .*other/teacher' $adapters \
+    distill.teacher="$work/other/teacher"
+cp "$work/other/ode_init/checkpoints/"step_*12.h5 "$work/stranger.h5"
+cp "$work/other/ode_init/checkpoints/"step_*12.h5.sum "$work/stranger.h5.sum"
 refused 2 'no adapters' "$BIN/export" configs/tiny.yaml $settings run="$work/run" --stage teacher --out "$work/x" \
     --lora "$work/x.lora"
 refused 2 'lora.targets' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.rank=4 lora.targets=no_such
@@ -71,8 +91,36 @@ if [ -n "$PYTHON_ORACLE" ]; then
     verdict $? "merged weights, or Diffusers"
 fi
 
+# On several ranks; a run's folder may be moved, and what it started from too when the config says where it is.
+ranks() { # ranks N STAGE RUN [key=value ...]
+    count=$1 stage=$2 name=$3
+    shift 3
+    sh tools/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$name" "$@" \
+        >>"$log" 2>&1
+}
+mkdir "$work/dmd"
+cp -r "$work/run/teacher" "$work/run/ode_init" "$work/dmd/"
+ranks 3 distill dmd $adapters distill.loss=dmd shard.zero=3
+verdict $? "DMD through adapters on three ranks"
+mv "$work/dmd" "$work/moved"
+ranks 2 distill moved $adapters distill.loss=dmd shard.zero=2 distill.steps=8
+verdict $? "a moved run on two ranks"
+strings "$(newest moved/distill)" | grep -q "^\.\./\.\./ode_init/checkpoints"
+verdict $? "the place of the base is not relative"
+
 mv "$work/run/ode_init" "$work/elsewhere"
-refused 3 'gone' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" $adapters distill.steps=9 \
-    distill.student="$work/elsewhere"
+refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" $adapters distill.steps=9
+run distill run $adapters distill.steps=9 distill.student="$work/elsewhere"
+verdict $? "the config says where the base is now"
+strings "$(newest run/distill)" | grep -q "^$work/elsewhere/checkpoints"
+verdict $? "its new place is not in the state"
+
+# Another file in its place.
+mkdir -p "$work/run/ode_init/checkpoints"
+base=$(cd "$work/elsewhere/checkpoints" && ls step_*.h5 | tail -n 1)
+mv "$work/stranger.h5" "$work/elsewhere/checkpoints/$base"
+mv "$work/stranger.h5.sum" "$work/elsewhere/checkpoints/$base.sum"
+refused 3 "$base.* not the weights that the adapters were trained over" "$BIN/distill" configs/tiny.yaml $settings \
+    run="$work/run" $adapters distill.steps=12
 
 finish
