@@ -1,9 +1,7 @@
 /* test_dit.c: velocity and gradients of a small DiT against Diffusers' WanTransformer3DModel
    (tests/golden/dit.safetensors, made by dit.py there). The reference itself is float arithmetic, some 1e-6 off. */
 #include "tests/golden_dit.h"
-
-#include <string.h>
-#include "checkpoints/safetensors.h"
+#include "tests/golden_file.h"
 
 enum { BATCH = 2, FRAMES = 3 };
 
@@ -26,15 +24,7 @@ static struct safetensors file;
 static struct golden_net g;
 
 static float *golden(const char *prefix, const char *name, size_t count) {
-    char full[128];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    const struct safetensors_entry *entry = safetensors_find(&file, full);
-    if (!entry) return NULL;
-    if (count) assert_int_equal(entry->count, count);
-    float *values = malloc(entry->count * sizeof *values);
-    assert_non_null(values);
-    assert_int_equal(safetensors_read_float(entry, values), OK);
-    return values;
+    return golden_tensor_of(&file, prefix, name, count);
 }
 
 static float *weight(const char *name, size_t count) { return golden("weight.", name, count); }
@@ -88,8 +78,10 @@ static int start(void **state) {
         print_error("%s\n", error_text());
         return code;
     }
-    float *latents = golden("", "input.latents", 0), *t = golden("", "input.t", BATCH * FRAMES);
-    float *text = golden("", "input.text", 0), *projection = golden("", "input.projection", 0);
+    size_t count = (size_t)(BATCH * FRAMES * config.in_channels * config.height * config.width);
+    float *latents = golden("", "input.latents", count), *t = golden("", "input.t", BATCH * FRAMES);
+    float *text = golden("", "input.text", BATCH * (size_t)(config.text_len * config.text_dim)),
+          *projection = golden("", "input.projection", count);
     assert_true(latents && t && text && projection);
     golden_net_open(&g, &config, BATCH, FRAMES, weight, latents, t, text, projection);
     free(latents);

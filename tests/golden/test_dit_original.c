@@ -2,9 +2,8 @@
    (tests/golden/dit_original.safetensors, made by dit_original.py there): three heads of 128, text of two lengths.
    The reference itself is float arithmetic, some 1e-6 off. */
 #include "tests/golden_dit.h"
+#include "tests/golden_file.h"
 
-#include <string.h>
-#include "checkpoints/safetensors.h"
 #include "tests/golden_weights.h"
 
 enum { BATCH = 2, FRAMES = 4, PARAMS = 69 };
@@ -41,17 +40,8 @@ static float *weight(const char *name, size_t count) {
     return made(name, count, 0.1, norm ? 1 : 0);
 }
 
-/* NULL: the file does not have it. */
 static float *golden(const char *prefix, const char *name, size_t count) {
-    char full[128];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    const struct safetensors_entry *entry = safetensors_find(&file, full);
-    if (!entry) return NULL;
-    assert_int_equal(entry->count, count);
-    float *values = malloc(count * sizeof *values);
-    assert_non_null(values);
-    assert_int_equal(safetensors_read_float(entry, values), OK);
-    return values;
+    return golden_tensor_of(&file, prefix, name, count);
 }
 
 /* Of a gradient too large for the file: its length, and its product with a probe of normals, which tells directions

@@ -1,20 +1,12 @@
 /* test_light_decoder.c: two small light decoders against a PyTorch module written from the public description
    (light_decoder.safetensors, made by light_decoder.py there), whole and as streams, through files in the public names
    and shapes; and the sizes, names and counts of the public full-size files. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-#include "base/error.h"
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
+#include "tests/golden_file.h"
 #include "tests/golden_weights.h"
 
 /* Relative error in the root of the sum of squares. In bf16 every stored activation and weight is off by at most
@@ -183,13 +175,11 @@ static double relative(const struct decoder *d, const struct kind *kind, const f
 static float *golden(const struct kind *kind) {
     struct safetensors file;
     char name[32];
+    size_t count;
     snprintf(name, sizeof name, "%s.pixels", kind->name);
     assert_int_equal(safetensors_open(&file, "tests/golden/light_decoder.safetensors"), OK);
-    const struct safetensors_entry *e = safetensors_find(&file, name);
-    assert_non_null(e);
-    float *values = malloc(e->bytes);
+    float *values = golden_tensor(&file, "", name, &count);
     assert_non_null(values);
-    assert_int_equal(safetensors_read_float(e, values), OK);
     safetensors_close(&file);
     return values;
 }

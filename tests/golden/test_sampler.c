@@ -1,21 +1,11 @@
 /* test_sampler.c: 50-step UniPC trajectories of a small DiT against Diffusers' scheduler and the original Wan's, levels and
    timesteps with them; text guidance; Euler (tests/golden/sampler.safetensors, made by sampler.py there). Errors are
    relative to the way that the state went, not to the state. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "base/error.h"
 #include "checkpoints/names.h"
-#include "checkpoints/safetensors.h"
 #include "kernels/device.h"
 #include "model/sampler.h"
 #include "model/transfer.h"
+#include "tests/golden_file.h"
 #include "tests/golden_weights.h"
 
 enum { BATCH = 2, FRAMES = 3, CHANNELS = 8, HEIGHT = 4, WIDTH = 6 };
@@ -54,15 +44,9 @@ static struct condition_batch condition;
 static float start[ALL]; /* the reference and noise, [B, F, C, H, W] */
 
 static float *golden(const char *name, const char *part, size_t *count) {
-    char full[64];
-    snprintf(full, sizeof full, "%s.%s", name, part);
-    const struct safetensors_entry *e = safetensors_find(&file, full);
-    if (!e) return NULL;
-    float *values = malloc(e->count * sizeof *values);
-    assert_non_null(values);
-    assert_int_equal(safetensors_read_float(e, values), OK);
-    *count = e->count;
-    return values;
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "%s.", name);
+    return golden_tensor(&file, prefix, part, count);
 }
 
 /* The file's levels and timesteps are ours: float's last place in the levels, nothing in whole timesteps. */

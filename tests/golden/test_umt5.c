@@ -1,8 +1,8 @@
 /* test_umt5.c: the text encoder against Transformers' UMT5EncoderModel (tests/golden/umt5.safetensors, made by umt5.py
    there in double), through checkpoint files in both namings. */
-#include <math.h>
 #include <unistd.h>
 #include "kernels/device.h"
+#include "tests/golden_file.h"
 #include "tests/text_encoder_file.h"
 
 /* In bf16 every stored weight and activation is off by at most u = 2^-8 of itself, in some 12 stores a layer, in sequence
@@ -29,15 +29,6 @@ static int *integers(const char *name, int *count) {
     return out;
 }
 
-static double difference(const float *a, const float *b, size_t n) {
-    double error = 0, size = 0;
-    for (size_t i = 0; i < n; i++) {
-        error += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        size += (double)b[i] * b[i];
-    }
-    return sqrt(error / size);
-}
-
 static float *encode(const char *path, const int *ids, const int *length, int count, long tokens) {
     struct text_encoder encoder;
     float *out = malloc(sizeof *out * (size_t)(tokens * small_umt5.dim));
@@ -60,11 +51,11 @@ static void transformers_parity(void **state) {
     assert_int_equal(safetensors_write(path, weights.entries, weights.count, NULL), OK);
     umt5_file_free(&weights);
     float *result = encode(path, ids, length, count, tokens);
-    double off = difference(result, e->data, e->count);
+    double off = golden_distance(result, e->data, e->count);
     if (!(off < bound())) fail_msg("off by %g, allowed %g", off, bound());
     /* a text alone is what it is among others, but for the order of sums in products of other sizes */
     float *alone = encode(path, ids + length[0], length + 1, 1, length[1]);
-    off = difference(alone, result + length[0] * small_umt5.dim, (size_t)(length[1] * small_umt5.dim));
+    off = golden_distance(alone, result + length[0] * small_umt5.dim, (size_t)(length[1] * small_umt5.dim));
     if (!(off < bound())) fail_msg("alone: off by %g, allowed %g", off, bound());
     free(alone);
     free(result);

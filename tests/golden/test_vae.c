@@ -1,20 +1,10 @@
 /* test_vae.c: small Wan VAEs, 2.1 and 2.2, against Diffusers' AutoencoderKLWan in float64 (tests/golden/vae.safetensors,
    made by vae.py there): encode and decode, in passes of one latent frame and in a pass of all; and the names and
    shapes of the full-size ones (vae_names.txt). */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "base/error.h"
-#include "checkpoints/safetensors.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
 #include "model/vae.h"
+#include "tests/golden_file.h"
 #include "tests/vae_files.h"
 
 enum { FRAMES = 9, LATENTS = 3, Z = 4 };
@@ -83,20 +73,12 @@ static void check(const struct model *m, const char *name, const float *values, 
                   double allowed) {
     char full[64];
     snprintf(full, sizeof full, "%s.%s", m->kind, name);
-    const struct safetensors_entry *entry = safetensors_find(&file, full);
-    assert_non_null(entry);
-    assert_int_equal(entry->count, count);
-    float *expected = allocated(count * sizeof *expected);
-    assert_int_equal(safetensors_read_float(entry, expected), OK);
-    double error = 0, size = 0;
-    for (size_t i = 0; i < count; i++) {
-        double want = other ? other[i] : expected[i];
-        error += (values[i] - want) * (values[i] - want);
-        size += want * want;
-    }
+    float *expected = golden_tensor_of(&file, "", full, count);
+    assert_non_null(expected);
+    double off = golden_distance(values, other ? other : expected, count);
     free(expected);
-    print_message("%s%s: off by %.3g\n", full, other ? ", one pass against three" : "", sqrt(error / size));
-    if (!(sqrt(error / size) < allowed)) fail_msg("%s: off by %g, allowed %g", full, sqrt(error / size), allowed);
+    print_message("%s%s: off by %.3g\n", full, other ? ", one pass against three" : "", off);
+    if (!(off < allowed)) fail_msg("%s: off by %g, allowed %g", full, off, allowed);
 }
 
 struct clip {

@@ -1,17 +1,8 @@
 /* test_wav2vec2.c: all hidden states of small speech encoders, both variants, against Transformers' Wav2Vec2Model
    (tests/golden/wav2vec2.safetensors, made in double by wav2vec2.py there). */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "base/error.h"
 #include "checkpoints/sound_encoder.h"
 #include "kernels/device.h"
+#include "tests/golden_file.h"
 #include "tests/wav2vec2_checkpoint.h"
 
 #define CHECK(call)                                                                                                    \
@@ -52,12 +43,7 @@ static void compare(const char *name, const float *got, const struct wav2vec2_co
     CHECK(safetensors_read_float(e, want));
     size_t each = e->count / (size_t)e->shape[0];
     for (long s = 0; s < e->shape[0]; s++) {
-        double error = 0, size = 0;
-        for (size_t i = (size_t)s * each; i < (size_t)(s + 1) * each; i++) {
-            error += ((double)got[i] - want[i]) * ((double)got[i] - want[i]);
-            size += (double)want[i] * want[i];
-        }
-        double off = sqrt(error / size);
+        double off = golden_distance(got + (size_t)s * each, want + (size_t)s * each, each);
         print_message("%s, state %ld: off by %.2e\n", name, s, off);
         if (!(off < bound(c))) fail_msg("%s, state %ld: off by %g, allowed %g", name, s, off, bound(c));
     }
