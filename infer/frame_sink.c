@@ -2,6 +2,7 @@
 #include "infer/frame_sink.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,13 +16,21 @@ struct frame_sink {
     struct video_writer *video; /* NULL: raw or nowhere */
     unsigned char *raw;         /* [H, W, 3]; NULL: nowhere */
     int height, width, parties;
+    pthread_mutex_t lock; /* of video */
 };
+
+static void sink_free(struct frame_sink *s) {
+    pthread_mutex_destroy(&s->lock);
+    free(s->raw);
+    free(s);
+}
 
 int sink_open(struct frame_sink **sink, const char *out, int height, int width, int parties) {
     struct frame_sink *s = *sink = calloc(1, sizeof *s);
     int code = s ? OK : error_set(ERR_DEVICE, "out of memory");
     if (code) return code;
     *s = (struct frame_sink){.height = height, .width = width, .parties = parties};
+    pthread_mutex_init(&s->lock, NULL);
     if (!strcmp(out, "-")) {
         s->raw = malloc((size_t)(3 * height * width));
         if (!s->raw) code = error_set(ERR_DEVICE, "out of memory for a frame");
@@ -29,8 +38,7 @@ int sink_open(struct frame_sink **sink, const char *out, int height, int width, 
         code = video_create(&s->video, out, height, width, parties);
     }
     if (code) {
-        free(s->raw);
-        free(s);
+        sink_free(s);
         *sink = NULL;
     }
     return code;
@@ -49,12 +57,14 @@ static int write_raw(struct frame_sink *s, const float *frame) {
 }
 
 int sink_frame(struct frame_sink *s, const float *frame) {
-    if (s->video) return video_write(s->video, frame);
-    return s->raw ? write_raw(s, frame) : OK;
+    if (!s->video) return s->raw ? write_raw(s, frame) : OK;
+    pthread_mutex_lock(&s->lock);
+    int code = video_write(s->video, frame);
+    pthread_mutex_unlock(&s->lock);
+    return code;
 }
 
-int sink_sound(struct frame_sink *s, const float *agent, const float *user, long samples) {
-    if (!s->video) return OK;
+static int write_sound(struct frame_sink *s, const float *agent, const float *user, long samples) {
     if (s->parties == 1) return video_write_audio(s->video, agent, samples);
     float piece[2 * PIECE];
     for (long done = 0; done < samples;) {
@@ -69,16 +79,22 @@ int sink_sound(struct frame_sink *s, const float *agent, const float *user, long
     return OK;
 }
 
+int sink_sound(struct frame_sink *s, const float *agent, const float *user, long samples) {
+    if (!s->video) return OK;
+    pthread_mutex_lock(&s->lock);
+    int code = write_sound(s, agent, user, samples);
+    pthread_mutex_unlock(&s->lock);
+    return code;
+}
+
 int sink_finish(struct frame_sink *s) {
     int code = s->video ? video_finish(s->video) : OK;
-    free(s->raw);
-    free(s);
+    sink_free(s);
     return code;
 }
 
 void sink_discard(struct frame_sink *s) {
     if (!s) return;
     if (s->video) video_discard(s->video);
-    free(s->raw);
-    free(s);
+    sink_free(s);
 }

@@ -1,4 +1,5 @@
-/* frame_sink.h: where a stream's frames go: an mp4 with sound, raw rgb24 on standard output, or nowhere. */
+/* frame_sink.h: where a stream's frames go: an mp4 with sound, raw rgb24 on standard output, or nowhere.
+   Frames and sound may come from two threads. */
 #ifndef INFER_FRAME_SINK_H
 #define INFER_FRAME_SINK_H
 

@@ -310,23 +310,44 @@ static int begin_rollout(struct session *s) {
     return rollout_begin(&s->rollout, &s->student.params, s->reference, latent_size(s), &s->condition);
 }
 
-int session_take(struct session *s, float *frames, double *seconds) {
+long session_chunk_latents(const struct session *s) {
+    return s->student.description.rollout.causal.chunk * latent_size(s);
+}
+
+int session_generate(struct session *s, float *latents) {
     int chunk = s->student.description.rollout.causal.chunk;
-    long size = chunk * latent_size(s);
-    double begin = clock_seconds();
     if (s->failure) return s->failure;
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, first_latent(s), chunk);
     TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,
-                      s->student.description.rollout.steps - 1, s->x0, size, NULL, 0));
-    transfer_from_real(s->latents, s->x0, size);
+                      s->student.description.rollout.steps - 1, s->x0, session_chunk_latents(s), NULL, 0));
+    transfer_from_real(latents, s->x0, session_chunk_latents(s));
     TRY(device_sync());
+    advance_queues(s);
+    return OK;
+}
+
+int session_decode(struct session *s, const float *latents, float *frames) {
+    int chunk = s->student.description.rollout.causal.chunk;
+    TRY(codec_gave(codec_decode(&s->student.codec, latents, chunk, frames), session_chunk_frames(s)));
+    return device_sync();
+}
+
+int session_take(struct session *s, float *frames, double *seconds) {
+    double begin = clock_seconds();
+    TRY(session_generate(s, s->latents));
     double middle = clock_seconds();
-    TRY(codec_gave(codec_decode(&s->student.codec, s->latents, chunk, frames), session_chunk_frames(s)));
+    TRY(session_decode(s, s->latents, frames));
     if (seconds) {
         seconds[0] = middle - begin;
         seconds[1] = clock_seconds() - middle;
     }
-    advance_queues(s);
     return OK;
+}
+
+struct session_wait session_wait(const struct session *s) {
+    int behind = (s->party[0].encoder.lookahead + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
+    return (struct session_wait){.chunk = (1 + session_chunk_frames(s)) / (double)VIDEO_RATE,
+                                 .ahead = WINDOW_AHEAD / (double)VIDEO_RATE,
+                                 .encoder_ahead = behind / (double)VIDEO_RATE};
 }

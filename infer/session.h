@@ -3,7 +3,7 @@
    soon as their sound is there. All buffers are host memory of the caller. Chunk i of C latent frames covers video
    frames 4 C (i-1) + 1 .. 4 C i; frame 0 is the reference. A chunk needs sound up to two video frames after its last,
    plus the audio encoder's own look-ahead.
-   Threads: one session, one thread. Errors: error.h codes. */
+   Threads: one session, one thread; but session_decode may be in a thread of its own (pipeline.h). Errors: error.h codes. */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -45,5 +45,17 @@ void session_end(struct session *session);
 int session_ready(const struct session *session);
 /* Takes the next chunk: frames [4 C, 3, H, W]. seconds [2], if not NULL: spent in the network, in the codec. */
 int session_take(struct session *session, float *frames, double *seconds);
+/* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's latents
+   [C, channels, h, w] (session_chunk_latents numbers); their frames. Chunks are decoded in their order. The halves of
+   different chunks may run at the same time in two threads, on two streams. */
+long session_chunk_latents(const struct session *session);
+int session_generate(struct session *session, float *latents);
+int session_decode(struct session *session, const float *latents, float *frames);
+/* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk), and
+   what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
+struct session_wait {
+    double chunk, ahead, encoder_ahead;
+};
+struct session_wait session_wait(const struct session *session);
 
 #endif

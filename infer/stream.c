@@ -12,7 +12,7 @@
 #include "base/progress.h"
 #include "data/media.h"
 #include "infer/frame_sink.h"
-#include "infer/session.h"
+#include "infer/pipeline.h"
 #include "infer/sound_source.h"
 #include "infer/stream_options.h"
 #include "kernels/device.h"
@@ -20,20 +20,25 @@
 
 enum { TIMES_MAX = 1 << 16 };
 
-struct times {                                          /* the last TIMES_MAX chunks, so that memory stays constant */
-    double *chunk, network, codec, first_frame, needed; /* seconds; needed: when the first chunk's sound was there */
+struct times {                                      /* seconds; written by whoever hands out frames */
+    double *chunk;                                  /* the last TIMES_MAX chunks, so that memory stays constant */
+    double network, codec;                          /* of all chunks */
+    double first_network, first_codec, first_frame; /* of the first; first_frame: after its sound was there */
     long count;
 };
 
 struct stream {
     struct stream_options options;
     struct session *session;
+    struct pipeline *pipeline;
     struct sound_source *source;
     struct frame_sink *sink;
     FILE *mask;
     long mask_line;
-    float *frames; /* a chunk, [4C, 3, H, W] */
-    long frames_out;
+    long frames_begun;      /* video frames of the chunks that the network has begun, and the first */
+    long frames_out, limit; /* those handed out; at most so many */
+    double encoder;         /* seconds that the sound of the last video frame took to encode */
+    double first_encoder;   /* the same when the first chunk was ready */
     struct times times;
 };
 
@@ -53,51 +58,74 @@ static int next_mask(struct stream *s, float *talk, float *listen) {
     return error_set(ERR_INPUT, "%s:%ld: expected talk,listen, each from 0 to 1", s->options.mask, s->mask_line);
 }
 
-static int open_stream(struct stream *s) {
-    const struct stream_options *o = &s->options;
+/* A decoded chunk: out with it. Overlapped this is the decoder's thread. */
+static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
+    struct stream *s = user;
+    struct times *t = &s->times;
     const struct student_description *d = session_student(s->session);
     size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    s->frames = malloc((size_t)session_chunk_frames(s->session) * frame * sizeof(float));
-    s->times.chunk = malloc(TIMES_MAX * sizeof(double));
-    float *reference = malloc(frame * sizeof *reference);
-    int code = s->frames && s->times.chunk && reference ? OK : error_set(ERR_DEVICE, "out of memory for the frames");
-    if (!code) code = image_read(o->reference, d->pixel_height, d->pixel_width, reference);
-    if (!code && o->talk == MASK_FILE && !(s->mask = fopen(o->mask, "r")))
-        code = error_set(ERR_INPUT, "%s: cannot be opened", o->mask);
-    if (!code) code = sound_open(&s->source, o);
-    if (!code) code = sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source));
-    if (!code) code = session_begin(s->session, reference, s->frames);
-    if (!code) code = sink_frame(s->sink, s->frames);
+    int count = session_chunk_frames(s->session);
+    for (int i = 0; i < count && s->frames_out < s->limit; i++, s->frames_out++) {
+        TRY(sink_frame(s->sink, chunk->frames + (size_t)i * frame));
+        if (t->count || i) continue;
+        t->first_frame = clock_seconds() - chunk->begun;
+        t->first_network = chunk->network;
+        t->first_codec = chunk->decoder;
+    }
+    t->chunk[t->count++ % TIMES_MAX] = clock_seconds() - chunk->begun;
+    t->network += chunk->network;
+    t->codec += chunk->decoder;
+    return OK;
+}
+
+static int open_pipeline(struct stream *s) {
+    int overlap = s->options.overlap;
+    return pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? device_overlaps() : overlap == OVERLAP_ON,
+                         take_chunk, s, stderr);
+}
+
+/* The reference's own frame is the video's first. */
+static int show_reference(struct stream *s) {
+    const struct student_description *d = session_student(s->session);
+    size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    float *reference = malloc(2 * picture * sizeof *reference);
+    if (!reference) return error_set(ERR_DEVICE, "out of memory for the frames");
+    int code = image_read(s->options.reference, d->pixel_height, d->pixel_width, reference);
+    if (!code) code = session_begin(s->session, reference, reference + picture);
+    if (!code) code = sink_frame(s->sink, reference + picture);
     free(reference);
-    s->frames_out = 1;
+    s->frames_begun = s->frames_out = 1;
     return code;
 }
 
+static int open_stream(struct stream *s) {
+    const struct stream_options *o = &s->options;
+    const struct student_description *d = session_student(s->session);
+    s->times.chunk = malloc(TIMES_MAX * sizeof(double));
+    if (!s->times.chunk) return error_set(ERR_DEVICE, "out of memory for the times");
+    if (o->talk == MASK_FILE && !(s->mask = fopen(o->mask, "r")))
+        return error_set(ERR_INPUT, "%s: cannot be opened", o->mask);
+    TRY(sound_open(&s->source, o));
+    TRY(sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source)));
+    TRY(show_reference(s));
+    return open_pipeline(s);
+}
+
 static void close_stream(struct stream *s) {
+    pipeline_close(s->pipeline);
     sink_discard(s->sink);
     sound_close(s->source);
     session_close(s->session);
     if (s->mask) fclose(s->mask);
-    free(s->frames);
     free(s->times.chunk);
 }
 
-/* Everything that the sound so far allows. limit: video frames at most. */
-static int take_chunks(struct stream *s, long limit) {
-    const struct student_description *d = session_student(s->session);
-    size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    struct times *t = &s->times;
-    while (!interrupted && s->frames_out < limit && session_ready(s->session)) {
-        double seconds[2], begin = clock_seconds();
-        if (!t->count) t->needed = begin;
-        TRY(session_take(s->session, s->frames, seconds));
-        int count = session_chunk_frames(s->session);
-        for (int i = 0; i < count && s->frames_out < limit; i++, s->frames_out++)
-            TRY(sink_frame(s->sink, s->frames + (size_t)i * frame));
-        if (!t->count) t->first_frame = clock_seconds() - t->needed;
-        t->chunk[t->count++ % TIMES_MAX] = clock_seconds() - begin;
-        t->network += seconds[0];
-        t->codec += seconds[1];
+/* Everything that the sound so far allows. */
+static int run_chunks(struct stream *s) {
+    while (!interrupted && s->frames_begun < s->limit && session_ready(s->session)) {
+        if (s->frames_begun == 1) s->first_encoder = s->encoder;
+        TRY(pipeline_run(s->pipeline));
+        s->frames_begun += session_chunk_frames(s->session);
     }
     return OK;
 }
@@ -106,8 +134,10 @@ static int push_frame(struct stream *s, const float *agent, const float *user, l
     float talk = 1, listen = sound_parties(s->source) == 2;
     if (s->options.talk == MASK_FILE) TRY(next_mask(s, &talk, &listen));
     int voice = s->options.talk == MASK_VOICE;
+    double begin = clock_seconds();
     long taken = session_push(s->session, agent, sound_parties(s->source) == 2 ? user : NULL, samples,
                               voice ? NULL : &talk, voice ? NULL : &listen);
+    s->encoder = clock_seconds() - begin;
     if (taken < 0) return (int)-taken;
     if (taken != samples) return error_set(ERR_DEVICE, "the sound queues are full although every chunk was taken");
     return sink_sound(s->sink, agent, user, samples);
@@ -127,20 +157,22 @@ static long read_frame(struct stream *s, float *agent, float *user) {
 
 static int run(struct stream *s) {
     float agent[AUDIO_SAMPLES_PER_FRAME], user[AUDIO_SAMPLES_PER_FRAME];
-    double wanted = s->options.seconds * VIDEO_RATE;
-    long limit = s->options.seconds > 0 ? (long)ceil(wanted) : 1L << 60, sound_frames = 0;
+    long sound_frames = 0;
     memset(user, 0, sizeof user);
-    while (!interrupted && s->frames_out < limit) {
+    while (!interrupted && s->frames_begun < s->limit) {
         long n = read_frame(s, agent, user);
         if (n < 0) return (int)-n;
         if (!n) break;
         sound_frames++;
         TRY(push_frame(s, agent, user, n));
-        TRY(take_chunks(s, limit));
+        TRY(run_chunks(s));
         if (n < AUDIO_SAMPLES_PER_FRAME) break;
     }
     session_end(s->session);
-    return take_chunks(s, limit < sound_frames ? limit : sound_frames);
+    TRY(pipeline_finish(s->pipeline)); /* the decoder's thread reads the limit */
+    if (sound_frames < s->limit) s->limit = sound_frames;
+    TRY(run_chunks(s));
+    return pipeline_finish(s->pipeline);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -158,11 +190,19 @@ static void report(struct stream *s) {
     double video = (double)t->count * session_chunk_frames(s->session) / VIDEO_RATE, chunk = video / (double)t->count;
     qsort(t->chunk, (size_t)kept, sizeof *t->chunk, ascending);
     log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
-             (t->network + t->codec) / video, t->network / video, t->codec / video);
+             pipeline_busy(s->pipeline) / video, t->network / video, t->codec / video);
     log_line("first frame %.0f ms after its sound; chunk of %.2f s: median %.1f ms, 95 %% %.1f ms, 99 %% %.1f ms, most "
              "%.1f ms",
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
              1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
+    struct session_wait w = session_wait(s->session);
+    double heard = w.chunk + w.ahead + w.encoder_ahead;
+    log_line(
+        "first frame %.0f ms after the sound begins: first frame and chunk %.0f, look-ahead %.0f, encoder's look-ahead "
+        "%.0f, encoder %.0f, network %.0f, codec %.0f, out %.0f",
+        1e3 * (heard + s->first_encoder + t->first_frame), 1e3 * w.chunk, 1e3 * w.ahead, 1e3 * w.encoder_ahead,
+        1e3 * s->first_encoder, 1e3 * t->first_network, 1e3 * t->first_codec,
+        1e3 * (t->first_frame - t->first_network - t->first_codec));
 }
 
 static int stream(struct stream *s, const char *folder) {
@@ -181,6 +221,7 @@ static int stream(struct stream *s, const char *folder) {
     if (s->options.rapr != SWITCH_AS_TRAINED) options.rapr = s->options.rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
     TRY(device_init(s->options.threads));
     TRY(session_open(&s->session, folder, &options, stderr));
+    s->limit = s->options.seconds > 0 ? (long)ceil(s->options.seconds * VIDEO_RATE) : 1L << 60;
     TRY(open_stream(s));
     TRY(run(s));
     struct frame_sink *sink = s->sink;

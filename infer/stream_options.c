@@ -7,6 +7,7 @@
 #include "base/error.h"
 
 static const char *const masks[] = {"voice", "always", "file", NULL};
+static const char *const overlaps[] = {"auto", "on", "off", NULL};
 static const char *const sinks[] = {"trained", "on", "off", NULL};
 
 #define AT(field) offsetof(struct stream_options, field)
@@ -24,6 +25,8 @@ static const struct config_field fields[] = {
     {"seconds", CONFIG_REAL, AT(seconds), 0, 1e9, "0", NULL, 0, 0, "stop after this much video; 0: at the sound's end"},
     {"seed", CONFIG_LONG, AT(seed), 0, 9e15, "1", NULL, 0, 0, "of the noise"},
     {"threads", CONFIG_INT, AT(threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
+    {"overlap", CONFIG_CHOICE, AT(overlap), 0, 0, "auto", overlaps, 0, 0,
+     "decode a chunk while the network works on the next; auto: where the device has streams for that"},
     TEXT(text, "''", "safetensors file of prompts' embeddings (text_embed); without one the student's own"),
     TEXT(prompt, "''", "which prompt of the file is meant; empty: its default"),
     TEXT(decoder, "''", "light decoder in place of the codec's own: a safetensors file (bin/light_decoder writes one)"),

@@ -3,6 +3,7 @@
 #define INFER_STREAM_OPTIONS_H
 
 enum stream_mask { MASK_VOICE, MASK_ALWAYS, MASK_FILE };
+enum stream_overlap { OVERLAP_AUTO, OVERLAP_ON, OVERLAP_OFF };
 enum stream_switch { SWITCH_AS_TRAINED, SWITCH_ON, SWITCH_OFF };
 
 struct stream_options {
@@ -16,6 +17,7 @@ struct stream_options {
     double seconds;       /* stop after this much video; 0: at the end of the sound */
     long seed;
     int threads;
+    int overlap;              /* enum stream_overlap */
     int sink, rapr;           /* enum stream_switch */
     char codec_weights[768];  /* "": where the student says */
     char audio_weights[1024]; /* checkpoint of the audio encoder; "": where the student says */

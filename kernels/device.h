@@ -19,6 +19,9 @@ void device_use(int index);
 void device_deterministic(int on);
 const char *device_name(void); /* "ref", "cpu", "cuda" */
 int device_threads(void);
+/* For every further host thread, before it calls kernels or copies: makes the device and the thread count of device_init
+   its own. */
+void device_thread(void);
 
 /* Device memory, 64-byte aligned, contents undefined (tests: filled with NaN bytes when device_poison(1) was called).
    NULL when there is none left. With GUARD=1 builds the memory is unreadable outside kernel calls. */
@@ -35,13 +38,19 @@ void mem_zero(void *device_to, size_t bytes);
 void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
                    size_t rows);
 
-/* Waits for everything queued; returns OK or the first failure since the last call. */
+/* Waits for everything queued on the calling thread's current stream, and from the default stream for all streams;
+   returns OK or the first failure since the last call. */
 int device_sync(void);
 
 /* Streams and events (the CPU backends run in order, so these are bookkeeping there). */
 struct device_stream;
 struct device_event;
 struct device_stream *device_stream_create(void);
+/* Where both have work that waits, this stream's goes first. */
+struct device_stream *device_stream_create_urgent(void);
+/* 1: streams run beside each other on the device, so that a second one hides work behind the first's. 0: all work is the
+   host's own, and two threads of it share its cores. */
+int device_overlaps(void);
 void device_stream_destroy(struct device_stream *stream);
 void device_stream_use(struct device_stream *stream); /* NULL: the default stream; per host thread */
 struct device_event *device_event_create(void);

@@ -34,6 +34,7 @@ struct device_event {
 static struct {
     int started, threads, poison, deterministic;
     int wanted;          /* device, counted round those there are */
+    int device;          /* the one taken */
     cudaStream_t stream; /* the default */
     struct scratch workspace;
     int workspace_given;  /* 0: no caller has said anything yet */
@@ -77,9 +78,9 @@ static int start(void) {
     cudaGetLastError(); /* not to be found again by a launch */
     if (code != cudaSuccess || count == 0) return no_device(code);
     struct cudaDeviceProp properties;
-    int device = context.wanted > 0 ? context.wanted % count : 0;
-    code = cudaSetDevice(device);
-    if (!code) code = cudaGetDeviceProperties(&properties, device);
+    context.device = context.wanted > 0 ? context.wanted % count : 0;
+    code = cudaSetDevice(context.device);
+    if (!code) code = cudaGetDeviceProperties(&properties, context.device);
     if (code) return no_device(code);
     if (properties.major < 8)
         return error_set(ERR_DEVICE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", properties.name,
@@ -102,6 +103,11 @@ int device_init(int threads) {
     }
     context.threads = threads ? threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     return OK;
+}
+
+/* The runtime keeps the device by host thread. */
+void device_thread(void) {
+    if (context.started) cuda_failed(cudaSetDevice(context.device), "device_thread");
 }
 
 void device_shutdown(void) {
@@ -135,7 +141,8 @@ void device_fail(const char *format, ...) {
 }
 
 int device_sync(void) {
-    if (context.started) cuda_failed(cudaDeviceSynchronize(), "cuda");
+    if (context.started)
+        cuda_failed(current ? cudaStreamSynchronize(current->stream) : cudaDeviceSynchronize(), "cuda");
     int code = OK;
     pthread_mutex_lock(&context.lock);
     if (context.failure[0]) code = error_set(ERR_DEVICE, "%s", context.failure);
@@ -211,14 +218,27 @@ void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, si
 
 /* ---- streams and events ---- */
 
-struct device_stream *device_stream_create(void) {
+static struct device_stream *create_stream(int priority) {
     struct device_stream *stream = calloc(1, sizeof *stream);
-    if (stream && cuda_failed(cudaStreamCreateWithFlags(&stream->stream, cudaStreamNonBlocking), "stream")) {
+    if (stream &&
+        cuda_failed(cudaStreamCreateWithPriority(&stream->stream, cudaStreamNonBlocking, priority), "stream")) {
         free(stream);
         return NULL;
     }
     return stream;
 }
+
+struct device_stream *device_stream_create(void) {
+    return create_stream(0);
+}
+
+struct device_stream *device_stream_create_urgent(void) {
+    int least = 0, greatest = 0; /* lower numbers go first */
+    cuda_failed(cudaDeviceGetStreamPriorityRange(&least, &greatest), "stream");
+    return create_stream(greatest);
+}
+
+int device_overlaps(void) { return 1; }
 
 void device_stream_destroy(struct device_stream *stream) {
     if (!stream) return;

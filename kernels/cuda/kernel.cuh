@@ -24,7 +24,10 @@ extern "C" {
     type *name = (type *)dynamic_shared
 #else
 #define LAUNCH(kernel, grid, block, shared, ...)                                                                       \
-    (shim_launch(dim3((unsigned)(grid)), dim3(block), shared, [=] { kernel(__VA_ARGS__); }), cuda_launched(#kernel))
+    (shim_launch_with(                                                                                                 \
+         dim3((unsigned)(grid)), dim3(block), shared, cuda_stream(), [](auto... arguments) { kernel(arguments...); },  \
+         __VA_ARGS__),                                                                                                 \
+     cuda_launched(#kernel))
 #define DYNAMIC_SHARED(type, name) type *name = (type *)shim_dynamic
 #endif
 

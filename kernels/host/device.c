@@ -33,15 +33,20 @@ static int slow_bf16(void) {
 static int slow_bf16(void) { return 0; }
 #endif
 
-int device_init(int threads) {
-    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
-    if (!context.threads && slow_bf16()) log_line("bf16 is slow on this processor: make TYPE=float is faster here");
-    context.threads = threads ? threads : omp_get_num_procs();
+/* A host thread has a team of its own. */
+void device_thread(void) {
     omp_set_dynamic(0);
     omp_set_num_threads(context.threads);
     flush_denormals();
 #pragma omp parallel
     flush_denormals();
+}
+
+int device_init(int threads) {
+    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    if (!context.threads && slow_bf16()) log_line("bf16 is slow on this processor: make TYPE=float is faster here");
+    context.threads = threads ? threads : omp_get_num_procs();
+    device_thread();
     return OK;
 }
 
@@ -165,6 +170,12 @@ static _Thread_local struct device_stream *current;
 struct device_stream *device_stream_create(void) {
     return calloc(1, sizeof(struct device_stream));
 }
+
+struct device_stream *device_stream_create_urgent(void) {
+    return device_stream_create();
+}
+
+int device_overlaps(void) { return 0; }
 
 void device_stream_destroy(struct device_stream *stream) {
     if (current == stream) current = NULL;

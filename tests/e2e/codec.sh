@@ -71,6 +71,13 @@ stream() {
 }
 check "stream" stream 0 out="$work/out.mp4"
 check "a video" [ -s "$work/out.mp4" ]
+# overlapped ARGUMENTS...: the decoder beside the network or after it: the same frames
+overlapped() {
+    stream 0 out=- overlap=off "$@" && mv "$work/out" "$work/after" && stream 0 out=- overlap=on "$@" &&
+        cmp "$work/out" "$work/after" && [ "$(wc -c <"$work/out")" -eq $((25 * 64 * 64 * 3)) ]
+}
+check "the decoder beside the network" overlapped
+check "the delay in its parts" says "first frame [0-9]* ms after the sound begins: .* look-ahead 80, .* codec [0-9]"
 light() {
     want=$1
     shift
@@ -85,6 +92,7 @@ check "a light decoder" light 0
 check "it shows samples" [ -s "$work/run/light_decoder/samples/step_00000002_sheet.png" ]
 decoder=$work/run/light_decoder/decoder.safetensors
 check "stream through it" stream 0 decoder="$decoder" out="$work/light.mp4"
+check "the light decoder beside the network" overlapped decoder="$decoder"
 check "another picture" eval '! cmp -s "$work/light.mp4" "$work/out.mp4"'
 check "no decoder" stream 3 decoder="$work/x.safetensors"
 check "export with it" run 0 export --stage teacher --out "$work/student" decoder="$decoder"

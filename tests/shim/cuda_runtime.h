@@ -4,6 +4,7 @@
    run: forwards, backwards, odd ones first, shuffled. A kernel whose result depends on it lacks a barrier.
    Dynamic shared memory starts as NaN bytes. Vector loads check their alignment. A barrier that not all live threads of
    a block reach ends the program.
+   Streams run as late as they may (shim.cpp), and can be recorded.
    Not seen here: weak memory order, real concurrency, registers, speed. */
 #ifndef TESTS_SHIM_CUDA_RUNTIME_H
 #define TESTS_SHIM_CUDA_RUNTIME_H
@@ -54,7 +55,12 @@ struct shim_float4 {
 };
 typedef shim_vector<shim_float4> float4;
 extern char *shim_dynamic; /* dynamic shared memory of the running block */
-void shim_launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &body);
+void shim_launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, const std::function<void()> &body);
+/* The arguments are copied now, the kernel runs later. */
+template <class K, class... A>
+void shim_launch_with(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, K kernel, A... arguments) {
+    shim_launch(grid, block, shared, stream, [=] { kernel(arguments...); });
+}
 void shim_block_barrier();
 void shim_warp_barrier(unsigned mask);
 /* Publishes the calling lane's bytes (at most 64), waits for the mask's lanes; shim_published then gives a lane's. A second

@@ -1,10 +1,16 @@
-/* shim.cpp: fibers, blocks and the runtime's calls of cuda_runtime.h of this folder. x86-64. */
+/* shim.cpp: fibers, blocks, streams and the runtime's calls of cuda_runtime.h of this folder. x86-64.
+   A stream is a list of work that nobody has begun: it runs as late as it may, when somebody waits for it, and no further than
+   is waited for. So two streams that lack an event between them give other results than in program order, and a buffer that
+   is overwritten before its copy was waited for is seen. Where all streams are waited for at once, the thread count of
+   device_init picks whose work goes first. Recording a stream keeps its work in a list that can be queued again. */
 #include "cuda_runtime.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xmmintrin.h>
+#include <deque>
 #include <mutex>
+#include <thread>
 #include <vector>
 extern "C" {
 #include "kernels/device.h"
@@ -28,8 +34,9 @@ static std::vector<fiber> fibers;
 static void *scheduler;
 static int current, count;
 static const std::function<void()> *running;
-static std::mutex device_lock;
+static std::recursive_mutex device_lock; /* of everything here: one host thread at a time */
 static cudaError_t last_error;
+#define LOCKED std::lock_guard<std::recursive_mutex> locked(device_lock)
 
 /* Saves the registers that a call keeps on the stack, and goes on from another stack. */
 extern "C" void shim_switch(void **save, void *load);
@@ -153,18 +160,11 @@ static void run_block() {
     }
 }
 
-void shim_launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &body) {
-    std::lock_guard<std::mutex> lock(device_lock);
-    unsigned long threads = (unsigned long)block.x * block.y * block.z;
-    if (!threads || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 ||
-        grid.z > 65535 || shared > SHARED_BYTES) {
-        last_error = cudaErrorInvalidConfiguration;
-        return;
-    }
+static void run_blocks(dim3 grid, dim3 block, size_t shared, const std::function<void()> &body) {
     std::vector<char> memory(shared + 128);
     shim_dynamic = (char *)(((uintptr_t)memory.data() + 127) & ~(uintptr_t)127);
     gridDim = grid, blockDim = block;
-    count = (int)threads;
+    count = (int)(block.x * block.y * block.z);
     running = &body;
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
@@ -175,14 +175,87 @@ void shim_launch(dim3 grid, dim3 block, size_t shared, const std::function<void(
             }
 }
 
-/* ---- the runtime ---- */
+/* ---- streams ---- */
 
+typedef std::function<void()> work;
+struct CUgraph_shim {
+    std::vector<work> all;
+};
 struct shim_stream {
-    int unused;
+    std::deque<work> queue;
+    long queued = 0, done = 0; /* pieces of work */
+    cudaGraph_t recording = NULL;
+    bool spoilt = false; /* something was asked for that a recording cannot hold */
+    std::thread::id recorded_by;
 };
 struct shim_event {
-    int unused;
+    cudaStream_t stream = NULL; /* NULL: never recorded */
+    long number = 0;            /* of the stream's work until then */
+    bool in_recording = false;
 };
+static std::vector<cudaStream_t> streams;
+
+static cudaError_t fail(cudaError_t code) { return last_error = code; }
+
+static cudaError_t enqueue(cudaStream_t s, work piece) {
+    if (s->recording) return s->recording->all.push_back(std::move(piece)), cudaSuccess;
+    s->queue.push_back(std::move(piece));
+    s->queued++;
+    return cudaSuccess;
+}
+
+static void run_one(cudaStream_t s) {
+    work piece = std::move(s->queue.front());
+    s->queue.pop_front();
+    piece();
+    s->done++;
+}
+
+/* Denormals are flushed as the kernels are built to on a device, whichever host thread runs them. */
+static void run_until(cudaStream_t s, long number) {
+    unsigned mode = _mm_getcsr();
+    _mm_setcsr(mode | 0x8040);
+    while (s->done < number) run_one(s);
+    _mm_setcsr(mode);
+}
+
+static void run_all() {
+    int order = device_threads();
+    std::vector<cudaStream_t> turn = streams;
+    if (order == 2) turn.assign(streams.rbegin(), streams.rend());
+    if (order == 3) /* one piece of each in turn */
+        for (bool more = true; more;) {
+            more = false;
+            for (cudaStream_t s : turn)
+                if (s->done < s->queued) run_until(s, s->done + 1), more = true;
+        }
+    for (cudaStream_t s : turn) run_until(s, s->queued);
+}
+
+/* What no recording may hold; nobody but the recording thread spoils one. 1: it was. */
+static bool spoils(cudaStream_t s) {
+    if (!s->recording || s->recorded_by != std::this_thread::get_id()) return false;
+    s->spoilt = true;
+    return true;
+}
+static bool spoils_any() {
+    bool any = false;
+    for (cudaStream_t s : streams) any |= spoils(s);
+    return any;
+}
+
+void shim_launch(dim3 grid, dim3 block, size_t shared, cudaStream_t stream, const std::function<void()> &body) {
+    LOCKED;
+    unsigned long threads = (unsigned long)block.x * block.y * block.z;
+    if (!threads || threads > 1024 || !grid.x || !grid.y || !grid.z || grid.x > 0x7fffffffu || grid.y > 65535 ||
+        grid.z > 65535 || shared > SHARED_BYTES) {
+        last_error = cudaErrorInvalidConfiguration;
+        return;
+    }
+    enqueue(stream, [=] { run_blocks(grid, block, shared, body); });
+}
+
+/* ---- the runtime ---- */
 
 const char *cudaGetErrorString(cudaError_t code) {
     switch (code) {
@@ -205,11 +278,7 @@ cudaError_t cudaGetLastError(void) {
 
 cudaError_t cudaGetDeviceCount(int *number) { return *number = 1, cudaSuccess; }
 
-/* Denormals are flushed as the kernels are built to on a device. */
-cudaError_t cudaSetDevice(int) {
-    _mm_setcsr(_mm_getcsr() | 0x8040);
-    return cudaSuccess;
-}
+cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
     *properties = {};
@@ -218,44 +287,145 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
     return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize(void) { return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize(void) {
+    LOCKED;
+    if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+    return run_all(), cudaSuccess;
+}
 
 cudaError_t cudaMalloc(void **pointer, size_t bytes) {
+    LOCKED;
     size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+    if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
     *pointer = bytes < machine ? aligned_alloc(256, (bytes + 255) / 256 * 256) : NULL;
     return *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
-cudaError_t cudaFree(void *pointer) { return free(pointer), cudaSuccess; }
+cudaError_t cudaFree(void *pointer) {
+    LOCKED;
+    if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+    run_all();
+    return free(pointer), cudaSuccess;
+}
 
 cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned) {
     return *pointer = malloc(bytes), *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
-cudaError_t cudaFreeHost(void *pointer) { return free(pointer), cudaSuccess; }
+cudaError_t cudaFreeHost(void *pointer) {
+    cudaDeviceSynchronize();
+    return free(pointer), cudaSuccess;
+}
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind, cudaStream_t) {
-    return memmove(to, from, bytes), cudaSuccess;
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind, cudaStream_t stream) {
+    LOCKED;
+    return enqueue(stream, [=] { memmove(to, from, bytes); });
 }
 
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows,
-                              enum cudaMemcpyKind, cudaStream_t) {
-    if (to_pitch < bytes || from_pitch < bytes) return cudaErrorInvalidValue;
-    for (size_t r = 0; r < rows; r++) memmove((char *)to + r * to_pitch, (const char *)from + r * from_pitch, bytes);
-    return cudaSuccess;
+                              enum cudaMemcpyKind, cudaStream_t stream) {
+    LOCKED;
+    if (to_pitch < bytes || from_pitch < bytes) return fail(cudaErrorInvalidValue);
+    return enqueue(stream, [=] {
+        for (size_t r = 0; r < rows; r++)
+            memmove((char *)to + r * to_pitch, (const char *)from + r * from_pitch, bytes);
+    });
 }
 
-cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t) {
-    return memset(to, byte, bytes), cudaSuccess;
+cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t stream) {
+    LOCKED;
+    return enqueue(stream, [=] { memset(to, byte, bytes); });
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
-    return *stream = new shim_stream(), cudaSuccess;
+    LOCKED;
+    return *stream = new shim_stream(), streams.push_back(*stream), cudaSuccess;
 }
-cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) { return cudaSuccess; }
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int) {
+    return cudaStreamCreateWithFlags(stream, flags);
+}
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+    return *least = 0, *greatest = -5, cudaSuccess;
+}
+/* Events that name the stream may outlive it: it is never freed. */
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    LOCKED;
+    run_until(stream, stream->queued);
+    for (size_t i = 0; i < streams.size(); i++)
+        if (streams[i] == stream) streams.erase(streams.begin() + (long)i--);
+    return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    LOCKED;
+    if (spoils(stream)) return fail(cudaErrorStreamCaptureUnsupported);
+    return run_until(stream, stream->queued), cudaSuccess;
+}
+
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) { return *event = new shim_event(), cudaSuccess; }
 cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
-cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    LOCKED;
+    event->stream = stream;
+    event->number = stream->queued;
+    event->in_recording = stream->recording != NULL;
+    return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    LOCKED;
+    if (event->in_recording || spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+    if (event->stream) run_until(event->stream, event->number);
+    return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    LOCKED;
+    cudaStream_t other = event->stream;
+    long number = event->number;
+    if (!other || other == stream) return cudaSuccess;
+    if (spoils(stream)) return fail(cudaErrorStreamCaptureUnsupported);
+    return enqueue(stream, [=] { run_until(other, number); });
+}
+
+/* ---- recordings ---- */
+
+struct CUgraphExec_shim {
+    std::vector<work> all;
+};
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode) {
+    LOCKED;
+    if (stream->recording) return fail(cudaErrorStreamCaptureUnsupported);
+    stream->recording = new CUgraph_shim();
+    stream->spoilt = false;
+    stream->recorded_by = std::this_thread::get_id();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+    LOCKED;
+    *graph = stream->recording;
+    stream->recording = NULL;
+    if (!*graph) return fail(cudaErrorInvalidValue);
+    if (!stream->spoilt) return cudaSuccess;
+    delete *graph;
+    *graph = NULL;
+    return fail(cudaErrorStreamCaptureInvalidated);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long) {
+    return *exec = new CUgraphExec_shim{graph->all}, cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    LOCKED;
+    for (const work &piece : exec->all) enqueue(stream, piece);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    LOCKED;
+    return delete exec, cudaSuccess; /* what is queued of it is a copy */
+}

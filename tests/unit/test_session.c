@@ -1,14 +1,15 @@
 /* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training over
    the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue without
-   masks, and the ablations that a session offers. */
+   masks, the ablations that a session offers, and the decoder in a thread and stream of its own beside the network. */
 #include "tests/small_net.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "base/philox.h"
 #include "checkpoints/prompt_file.h"
-#include "infer/session.h"
+#include "infer/pipeline.h"
 #include "model/audio_encoder.h"
 #include "model/transfer.h"
 #include "model/voice_activity.h"
@@ -127,6 +128,47 @@ static void stream(struct session *s, long piece, const float *talk, const float
     assert_int_equal(out, T);
 }
 
+/* The same through a pipeline. */
+struct shown {
+    long out;      /* video frames that came out */
+    int fail_from; /* chunks from here on are refused; 0: none */
+    int in_thread; /* taken by another thread than the one that opened the pipeline */
+    pthread_t opener;
+};
+
+static int show(void *user, const struct pipeline_chunk *chunk) {
+    struct shown *shown = user;
+    shown->in_thread = !pthread_equal(pthread_self(), shown->opener);
+    if (shown->fail_from && shown->out > 4 * C * (shown->fail_from - 1))
+        return error_set(ERR_INPUT, "chunk %d is refused", shown->fail_from);
+    if (shown->out + 4 * C > T || chunk->network <= 0 || chunk->decoder < 0)
+        return error_set(ERR_DEVICE, "a bad chunk");
+    memcpy(w.frames[shown->out], chunk->frames, 4 * C * sizeof w.frames[0]);
+    shown->out += 4 * C;
+    return OK;
+}
+
+/* Returns the code that the pipeline ended with. */
+static int stream_pipelined(struct session *s, int overlapped, struct shown *shown) {
+    struct pipeline *p;
+    *shown = (struct shown){.out = 1, .fail_from = shown->fail_from, .opener = pthread_self()};
+    CHECK(session_begin(s, w.picture, w.frames[0]));
+    CHECK(pipeline_open(&p, s, overlapped, show, shown, NULL));
+    int code = OK;
+    for (long frame = 0; frame < T && !code; frame++) {
+        long at = frame * AUDIO_SAMPLES_PER_FRAME;
+        assert_int_equal(session_push(s, w.pcm[0] + at, w.pcm[1] + at, AUDIO_SAMPLES_PER_FRAME, w.mask[0] + frame,
+                                      w.mask[1] + frame),
+                         AUDIO_SAMPLES_PER_FRAME);
+        if (frame == T - 1) session_end(s);
+        while (!code && session_ready(s)) code = pipeline_run(p);
+    }
+    if (!code) code = pipeline_finish(p);
+    if (!code) assert_true(pipeline_busy(p) > 0);
+    pipeline_close(p);
+    return code;
+}
+
 /* ---- the same by training's path ---- */
 
 static void track_features(int track, float *features) {
@@ -191,6 +233,51 @@ static void stream_equals_training(void **state) {
         stream(s, pieces[i], w.mask[0], w.mask[1]);
         expect_same_frames();
     }
+    session_close(s);
+}
+
+static void decoder_beside_the_network(void **state) {
+    (void)state;
+    struct session *s = open_session(-1, -1);
+    struct shown shown = {.out = 1};
+    roll_out(w.mask[0], w.mask[1]);
+    for (int overlapped = 0; overlapped < 2; overlapped++)
+        for (int run = 0; run < 3; run++) {
+            memset(w.frames, 0, sizeof w.frames);
+            CHECK(stream_pipelined(s, overlapped, &shown));
+            assert_int_equal(shown.out, T);
+            assert_int_equal(shown.in_thread, overlapped);
+            expect_same_frames();
+        }
+    session_close(s);
+}
+
+/* Whoever shows the frames fails: the pipeline says so, whichever thread it was in, and ends. */
+static void failure_of_the_decoder(void **state) {
+    (void)state;
+    struct session *s = open_session(-1, -1);
+    for (int overlapped = 0; overlapped < 2; overlapped++) {
+        struct shown shown = {.fail_from = 2};
+        assert_int_equal(stream_pipelined(s, overlapped, &shown), ERR_INPUT);
+        assert_string_equal(error_text(), "chunk 2 is refused");
+        assert_int_equal(shown.out, 1 + 4 * C);
+    }
+    session_close(s);
+}
+
+/* What is under way when a stream is given up is dropped. */
+static void pipeline_given_up(void **state) {
+    (void)state;
+    struct session *s = open_session(-1, -1);
+    struct shown shown = {.out = 1};
+    struct pipeline *p;
+    CHECK(session_begin(s, w.picture, w.frames[0]));
+    CHECK(pipeline_open(&p, s, 1, show, &shown, NULL));
+    long taken = session_push(s, w.pcm[0], w.pcm[1], SAMPLES, w.mask[0], w.mask[1]);
+    assert_true(taken > 0 && session_ready(s));
+    CHECK(pipeline_run(p));
+    pipeline_close(p);
+    assert_true(shown.out == 1 || shown.out == 1 + 4 * C);
     session_close(s);
 }
 
@@ -259,7 +346,11 @@ static void other_prompts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
+                                       cmocka_unit_test(decoder_beside_the_network),
+                                       cmocka_unit_test(failure_of_the_decoder),
+                                       cmocka_unit_test(pipeline_given_up),
                                        cmocka_unit_test(masks_come_from_the_voices),
-                                       cmocka_unit_test(ablations_can_be_streamed), cmocka_unit_test(other_prompts)};
+                                       cmocka_unit_test(ablations_can_be_streamed),
+                                       cmocka_unit_test(other_prompts)};
     return cmocka_run_group_tests(tests, write_student, remove_student);
 }

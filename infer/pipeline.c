@@ -1,0 +1,202 @@
+/* pipeline.c: see pipeline.h. */
+#include "infer/pipeline.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "kernels/arena.h"
+#include "kernels/device.h"
+
+/* One chunk of latents is decoded while the network writes the other. */
+enum { SLOTS = 2 };
+/* Scratch of the decoder's kernels, which must not be the network's. What convolutions are offered. */
+enum { DECODER_WORKSPACE = 64 << 20 };
+
+struct slot {
+    float *latents;
+    double begun, network;
+};
+struct pipeline {
+    struct session *session;
+    pipeline_taker take;
+    void *user;
+    struct slot slot[SLOTS];
+    float *frames;
+    struct arena arena;
+    struct device_stream *network, *decoder; /* overlapped; else NULL */
+    void *workspace;
+    int threaded;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
+    long generated, decoded; /* chunks */
+    int stop, code;
+    char text[256]; /* of the first error */
+    int workers;    /* network and decoder: how many are at work */
+    double busy, busy_since;
+};
+
+/* ---- what both threads keep ---- */
+
+/* by +1: begins to work, -1: ends. With the lock held. */
+static void count_worker(struct pipeline *p, int by) {
+    double now = clock_seconds();
+    if (p->workers == 0) p->busy_since = now;
+    p->workers += by;
+    if (p->workers == 0) p->busy += now - p->busy_since;
+}
+
+static void begin_work(struct pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    count_worker(p, +1);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* A worker has made its chunk, or failed. */
+static void end_work(struct pipeline *p, long *chunks, int code) {
+    pthread_mutex_lock(&p->lock);
+    count_worker(p, -1);
+    if (code && !p->code) {
+        p->code = code;
+        snprintf(p->text, sizeof p->text, "%s", error_text());
+    }
+    if (!code) ++*chunks;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* With the lock held. */
+static int first_error(const struct pipeline *p) { return p->code ? error_set(p->code, "%s", p->text) : OK; }
+
+/* ---- the decoder ---- */
+
+static int decode(struct pipeline *p, const struct slot *slot) {
+    double begin = clock_seconds();
+    TRY(session_decode(p->session, slot->latents, p->frames));
+    struct pipeline_chunk chunk = {p->frames, slot->begun, slot->network, clock_seconds() - begin};
+    return p->take(p->user, &chunk);
+}
+
+static void decode_next(struct pipeline *p) {
+    begin_work(p);
+    end_work(p, &p->decoded, decode(p, &p->slot[p->decoded % SLOTS]));
+}
+
+static void *work(void *argument) {
+    struct pipeline *p = argument;
+    device_thread();
+    device_stream_use(p->decoder);
+    if (p->workspace) device_workspace(p->workspace, DECODER_WORKSPACE);
+    for (;;) {
+        pthread_mutex_lock(&p->lock);
+        while (!p->stop && !p->code && p->decoded == p->generated) pthread_cond_wait(&p->changed, &p->lock);
+        int end = p->stop || p->code;
+        pthread_mutex_unlock(&p->lock);
+        if (end) break;
+        decode_next(p);
+    }
+    device_stream_use(NULL);
+    return NULL;
+}
+
+/* ---- the network ---- */
+
+/* Waits until a slot is free. */
+static int wait_for_slot(struct pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    while (!p->code && p->generated - p->decoded == SLOTS) pthread_cond_wait(&p->changed, &p->lock);
+    int code = first_error(p);
+    if (!code) count_worker(p, +1);
+    pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+int pipeline_run(struct pipeline *p) {
+    TRY(wait_for_slot(p));
+    struct slot *slot = &p->slot[p->generated % SLOTS];
+    slot->begun = clock_seconds();
+    device_stream_use(p->network);
+    int code = session_generate(p->session, slot->latents);
+    device_stream_use(NULL);
+    slot->network = clock_seconds() - slot->begun;
+    end_work(p, &p->generated, code);
+    if (!code && !p->threaded) decode_next(p);
+    pthread_mutex_lock(&p->lock);
+    code = first_error(p);
+    pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+int pipeline_finish(struct pipeline *p) {
+    pthread_mutex_lock(&p->lock);
+    while (!p->code && p->decoded < p->generated) pthread_cond_wait(&p->changed, &p->lock);
+    int code = first_error(p);
+    pthread_mutex_unlock(&p->lock);
+    return code;
+}
+
+double pipeline_busy(const struct pipeline *p) { return p->busy; }
+
+/* ---- open and close ---- */
+
+static int open_thread(struct pipeline *p, FILE *plan) {
+    p->network = device_stream_create();
+    p->decoder = device_stream_create_urgent();
+    if (!p->network || !p->decoder) return error_set(ERR_DEVICE, "no streams for network and decoder");
+    if (device_overlaps()) {
+        arena_begin(&p->arena, "decoder's workspace");
+        arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);
+        if (plan) arena_print(&p->arena, plan, 0);
+        TRY(arena_commit(&p->arena));
+        p->workspace = arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);
+    }
+    TRY(device_sync()); /* what the network's stream reads was made on the default one */
+    if (pthread_create(&p->thread, NULL, work, p)) return error_set(ERR_DEVICE, "cannot start a thread");
+    p->threaded = 1;
+    return OK;
+}
+
+int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
+                  FILE *plan) {
+    const struct student_description *d = session_student(session);
+    size_t frames = (size_t)session_chunk_frames(session) * 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    struct pipeline *p = *pipeline = calloc(1, sizeof *p);
+    if (!p) return error_set(ERR_DEVICE, "out of memory for a pipeline");
+    *p = (struct pipeline){.session = session, .take = take, .user = user};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    p->frames = malloc(frames * sizeof *p->frames);
+    int code = p->frames ? OK : error_set(ERR_DEVICE, "out of memory for a chunk of frames");
+    for (int i = 0; i < SLOTS && !code; i++) {
+        p->slot[i].latents = malloc((size_t)session_chunk_latents(session) * sizeof(float));
+        if (!p->slot[i].latents) code = error_set(ERR_DEVICE, "out of memory for a chunk");
+    }
+    if (!code && overlapped) code = open_thread(p, plan);
+    if (code) {
+        pipeline_close(p);
+        *pipeline = NULL;
+    }
+    return code;
+}
+
+void pipeline_close(struct pipeline *p) {
+    if (!p) return;
+    if (p->threaded) {
+        pthread_mutex_lock(&p->lock);
+        p->stop = 1;
+        pthread_cond_broadcast(&p->changed);
+        pthread_mutex_unlock(&p->lock);
+        pthread_join(p->thread, NULL);
+    }
+    device_stream_destroy(p->network);
+    device_stream_destroy(p->decoder);
+    arena_free(&p->arena);
+    for (int i = 0; i < SLOTS; i++) free(p->slot[i].latents);
+    free(p->frames);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}

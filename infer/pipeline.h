@@ -1,0 +1,32 @@
+/* pipeline.h: a session's chunks from the network to the decoder to whoever shows them, one chunk behind the other.
+   Overlapped, the decoder works in a thread and on a device stream of its own, so that a chunk is decoded while the network
+   works on the next. A chunk is handed out as soon as it is decoded: it waits neither for the next chunk nor for its sound. The
+   decoder's stream is the urgent one of the two, so that a chunk's pictures do not queue up behind the next chunk's passes.
+   Without, network and decoder take turns in the calling thread. Either way the same frames to the bit, in order.
+   Two chunks of latents at most lie between the two. Errors: the first one counts, whichever thread met it. */
+#ifndef INFER_PIPELINE_H
+#define INFER_PIPELINE_H
+
+#include "infer/session.h"
+
+struct pipeline_chunk {
+    const float *frames;     /* session_chunk_frames of them, valid during the call */
+    double begun;            /* when the network began it (base/progress.h: clock_seconds) */
+    double network, decoder; /* seconds spent in each */
+};
+/* Takes a decoded chunk; overlapped it runs in the decoder's thread. Returns an error code. */
+typedef int (*pipeline_taker)(void *user, const struct pipeline_chunk *chunk);
+
+struct pipeline;
+/* plan: where the memory plan is printed; NULL: nowhere. The session outlives the pipeline. */
+int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
+                  FILE *plan);
+/* After session_ready: runs the next chunk's network and passes it on. */
+int pipeline_run(struct pipeline *pipeline);
+/* Waits until all chunks are handed out. */
+int pipeline_finish(struct pipeline *pipeline);
+/* Seconds in which network or decoder, or both, were at work; after pipeline_finish. */
+double pipeline_busy(const struct pipeline *pipeline);
+void pipeline_close(struct pipeline *pipeline); /* drops what has not been decoded yet; NULL is allowed */
+
+#endif
