@@ -213,8 +213,11 @@ $(BUILD)/tests/%: $(BUILD)/tests/cuda/%.o $(LIBRARIES)
 endif
 # Tests of the device and its kernels need nothing of the upper floors, so the shim's build of them is small.
 KERNEL_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
-kernel-tests: $(KERNEL_TESTS)
+NETWORK_TESTS := $(BUILD)/tests/test_replay# those that need networks besides
+kernel-tests: $(KERNEL_TESTS) $(NETWORK_TESTS)
+$(NETWORK_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmodel.a $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
 $(KERNEL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
+$(KERNEL_TESTS) $(NETWORK_TESTS):
 	@mkdir -p $(dir $@)
 	$(call say,ld)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS_FULL) $(LIBS_LEAN) -lcmocka

@@ -134,6 +134,7 @@ static int open_session(struct session *s, const char *folder, const struct sess
     s->student.text_file = options->text;
     s->student.prompt = options->prompt;
     TRY(allocate(s, plan));
+    if (!options->direct) TRY(rollout_record(&s->rollout));
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
     TRY(open_sound(s, options, plan));
@@ -343,6 +344,10 @@ int session_take(struct session *s, float *frames, double *seconds) {
         seconds[1] = clock_seconds() - middle;
     }
     return OK;
+}
+
+struct replay_counts session_replays(const struct session *s) {
+    return s->rollout.replay ? replay_counts(s->rollout.replay) : (struct replay_counts){0};
 }
 
 struct session_wait session_wait(const struct session *s) {

@@ -15,7 +15,8 @@ struct session_options {
     uint64_t seed;
     int sink; /* -1: as trained; else frames pinned (0: no sink); the ring takes over what the sink held, as far as the
                  cap on positions leaves room for it (rapr.h) */
-    int rapr; /* -1: as trained; else enum rapr_mode */
+    int direct; /* 0: the network's passes are recorded once and replayed, where the device does that; 1: never */
+    int rapr;   /* -1: as trained; else enum rapr_mode */
     const char *decoder;       /* file of a light decoder in the codec's place; NULL or "": as the student has it */
     const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
@@ -57,5 +58,7 @@ struct session_wait {
     double chunk, ahead, encoder_ahead;
 };
 struct session_wait session_wait(const struct session *session);
+/* How often passes ran as they are, were recorded, were replayed. */
+struct replay_counts session_replays(const struct session *session);
 
 #endif

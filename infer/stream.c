@@ -195,6 +195,8 @@ static void report(struct stream *s) {
              "%.1f ms",
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
              1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
+    struct replay_counts r = session_replays(s->session);
+    if (r.kept) log_line("passes: %ld as they are, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
     struct session_wait w = session_wait(s->session);
     double heard = w.chunk + w.ahead + w.encoder_ahead;
     log_line(
@@ -209,6 +211,7 @@ static int stream(struct stream *s, const char *folder) {
     struct session_options options = {.seed = (uint64_t)s->options.seed,
                                       .sink = -1,
                                       .rapr = -1,
+                                      .direct = s->options.graphs == GRAPHS_OFF,
                                       .codec_weights = s->options.codec_weights,
                                       .audio_weights = s->options.audio_weights,
                                       .decoder = s->options.decoder,

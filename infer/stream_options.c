@@ -8,6 +8,7 @@
 
 static const char *const masks[] = {"voice", "always", "file", NULL};
 static const char *const overlaps[] = {"auto", "on", "off", NULL};
+static const char *const graphs[] = {"on", "off", NULL};
 static const char *const sinks[] = {"trained", "on", "off", NULL};
 
 #define AT(field) offsetof(struct stream_options, field)
@@ -27,6 +28,9 @@ static const struct config_field fields[] = {
     {"threads", CONFIG_INT, AT(threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
     {"overlap", CONFIG_CHOICE, AT(overlap), 0, 0, "auto", overlaps, 0, 0,
      "decode a chunk while the network works on the next; auto: where the device has streams for that"},
+    {"graphs", CONFIG_CHOICE, AT(graphs), 0, 0, "on", graphs, 0, 0,
+     "off: every pass of the network is queued kernel by kernel; on: recorded and replayed, where the device does "
+     "that"},
     TEXT(text, "''", "safetensors file of prompts' embeddings (text_embed); without one the student's own"),
     TEXT(prompt, "''", "which prompt of the file is meant; empty: its default"),
     TEXT(decoder, "''", "light decoder in place of the codec's own: a safetensors file (bin/light_decoder writes one)"),

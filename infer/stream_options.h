@@ -4,6 +4,7 @@
 
 enum stream_mask { MASK_VOICE, MASK_ALWAYS, MASK_FILE };
 enum stream_overlap { OVERLAP_AUTO, OVERLAP_ON, OVERLAP_OFF };
+enum stream_graphs { GRAPHS_ON, GRAPHS_OFF };
 enum stream_switch { SWITCH_AS_TRAINED, SWITCH_ON, SWITCH_OFF };
 
 struct stream_options {
@@ -19,6 +20,7 @@ struct stream_options {
     int threads;
     int overlap;              /* enum stream_overlap */
     int sink, rapr;           /* enum stream_switch */
+    int graphs;               /* enum stream_graphs */
     char codec_weights[768];  /* "": where the student says */
     char audio_weights[1024]; /* checkpoint of the audio encoder; "": where the student says */
     char decoder[768];        /* light decoder in place of the codec's own; "": as the student has it */

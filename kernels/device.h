@@ -58,6 +58,16 @@ void device_event_destroy(struct device_event *event);
 void device_event_record(struct device_event *event); /* on the current stream */
 void device_event_wait(struct device_event *event);   /* the current stream waits for it */
 
+/* Recordings: what the calling thread queues on its current stream between begin and end is kept instead of done, with the
+   arguments it had, and is then queued as often as it is launched, by one call. Kernels, mem_copy and mem_zero can be kept;
+   copies to and from the host, waiting and memory cannot. The backends on the host record nothing. */
+struct device_graph;
+int device_record_begin(void); /* 1: recording; 0: not here */
+struct device_graph *
+device_record_end(void); /* NULL: it held what cannot be kept; nothing of it was done, nothing failed */
+void device_graph_launch(struct device_graph *graph);  /* on the current stream */
+void device_graph_destroy(struct device_graph *graph); /* NULL is allowed */
+
 /* Scratch for library workspaces and for the kernels' own temporaries: a last-in-first-out stack of fixed size, owned
    by the caller of the kernels (the stage), planned with everything else. Kernels push and pop inside one call. */
 void device_workspace(void *pointer, size_t bytes);

@@ -124,6 +124,19 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
     return params_status(params);
 }
 
+int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in) {
+    TRY(check_input(net, acts, in));
+    struct dit_pass pass = pass_begin(net, params, acts, in);
+    rope_prepare(&pass);
+    dit_condition_embed(&pass, params_acquire(params, 0));
+    params_release(params, 0);
+    for (int l = 0; l < pass.blocks; l++) {
+        dit_condition_keys(&pass, l, params_acquire(params, l + 1));
+        params_release(params, l + 1);
+    }
+    return params_status(params);
+}
+
 const resid *dit_tap(const struct dit_acts *acts, int block) {
     if (acts->memory == DIT_FORWARD_ONLY || block < 0 || block >= acts->last_blocks) return NULL;
     return acts->x[block + 1];

@@ -123,6 +123,11 @@ struct dit_input {
 int dit_forward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
                 real *velocity, long velocity_stride);
 
+/* Computes what a pass of this input would find not ready: rotations, embeddings, text and audio keys. A forward that
+   follows queues work that depends on the pointers and sizes of its input alone, and reads neither positions nor text and
+   audio: it can be recorded (kernels/replay.h). */
+int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in);
+
 /* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL when
    there was none. */
 const resid *dit_tap(const struct dit_acts *acts, int block);

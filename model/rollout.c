@@ -1,6 +1,7 @@
 /* rollout.c: see rollout.h. */
 #include "model/rollout.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -59,6 +60,8 @@ static void fill_levels(struct rollout *r) {
 void rollout_free(struct rollout *r) {
     kv_cache_free(r->cache);
     if (r->acts) dit_acts_free(r->acts);
+    replay_close(r->replay);
+    free(r->key);
     memset(r, 0, sizeof *r);
 }
 
@@ -107,6 +110,84 @@ static void x0_from_velocity(const struct rollout *r, real *velocity, const real
     real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * chunk_size(r));
 }
 
+/* ---- recorded passes ---- */
+
+/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the chunk
+   stands in the clip is not among them: noise, positions, text and audio are worked out before. */
+struct pass_key {
+    const struct params *params;
+    const elem *weights;
+    struct dit_acts *acts;
+    const real *latents, *t;
+    real *result;
+    long latent_stride, kv_stride, batch, frames, ranges, writes, step; /* writes: keys and values go to the cache */
+};
+/* One network pass of a chunk; step N: the clean one, whose result is not used. */
+struct chunk_pass {
+    const struct rollout *r;
+    const struct params *params;
+    const struct dit_input *in;
+    real *result;
+    int step;
+};
+
+/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never return. */
+enum { REPLAYS_MAX = 96 };
+
+static size_t key_bytes(const struct rollout *r) {
+    size_t layers = (size_t)r->net->config.layers;
+    return sizeof(struct pass_key) +
+           layers * (ATTENTION_RANGES_MAX * sizeof(struct attention_range) + 2 * sizeof(elem *));
+}
+
+int rollout_record(struct rollout *r) {
+    if (r->replay) return OK;
+    r->key = malloc(key_bytes(r));
+    if (!r->key) return error_set(ERR_DEVICE, "out of memory for recordings");
+    return replay_open(&r->replay, REPLAYS_MAX, key_bytes(r));
+}
+
+static size_t put(unsigned char *key, size_t at, const void *from, size_t bytes) {
+    memcpy(key + at, from, bytes);
+    return at + bytes;
+}
+
+/* Fills r->key; returns its bytes. */
+static size_t make_key(const struct chunk_pass *p) {
+    const struct dit_input *in = p->in;
+    const struct dit_history *h = in->history;
+    const struct dit_kv_output *kv = in->kv_output;
+    size_t layers = (size_t)p->r->net->config.layers;
+    struct pass_key key;
+    memset(&key, 0, sizeof key);
+    key = (struct pass_key){
+        p->params,           p->params->weights, p->r->acts, in->latents, in->t,      p->result, in->latent_stride,
+        kv ? kv->stride : 0, in->batch,          in->frames, h->count,    kv != NULL, p->step};
+    size_t at = put(p->r->key, 0, &key, sizeof key);
+    at = put(p->r->key, at, h->ranges, layers * (size_t)h->count * sizeof *h->ranges);
+    if (!kv) return at;
+    at = put(p->r->key, at, kv->k, layers * sizeof *kv->k);
+    return put(p->r->key, at, kv->v, layers * sizeof *kv->v);
+}
+
+static int queue_pass(void *user) {
+    const struct chunk_pass *p = user;
+    const struct rollout *r = p->r;
+    TRY(dit_forward(r->net, p->params, r->acts, p->in, p->result, chunk_size(r)));
+    if (p->step < r->config.steps) x0_from_velocity(r, p->result, r->x, p->step);
+    return OK;
+}
+
+static int run_pass(const struct rollout *r, const struct params *params, const struct dit_input *in, real *result,
+                    int step) {
+    struct chunk_pass pass = {r, params, in, result, step};
+    if (!r->replay || params->shard || params->lora) return queue_pass(&pass);
+    TRY(dit_prepare(r->net, params, r->acts, in));
+    return replay_run(r->replay, r->key, make_key(&pass), queue_pass, &pass);
+}
+
+/* ---- chunks ---- */
+
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride) {
@@ -128,8 +209,7 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
         in.latents = r->x;
         in.latent_stride = size;
         if (step == N - 1 && !r->config.clean_pass) in.kv_output = kv_cache_output(r->cache, first, C);
-        TRY(dit_forward(r->net, params, r->acts, &in, r->x0, size));
-        x0_from_velocity(r, r->x0, r->x, step);
+        TRY(run_pass(r, params, &in, r->x0, step));
         if (step != exit) continue;
         copy_samples(out, out_stride, r->x0, size, r->batch, size);
         if (exit_input) copy_samples(exit_input, exit_stride, r->x, size, r->batch, size);
@@ -139,7 +219,7 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
         in.latents = r->x0;
         in.latent_stride = size;
         in.kv_output = kv_cache_output(r->cache, first, C);
-        TRY(dit_forward(r->net, params, r->acts, &in, r->x, size));
+        TRY(run_pass(r, params, &in, r->x, N));
     }
     r->next_chunk++;
     return OK;

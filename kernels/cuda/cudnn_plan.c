@@ -15,8 +15,9 @@ struct cudnn_plan {
     size_t workspace;
 };
 
-/* What a network and a codec have in shapes is some dozens; a full table starts over. */
-enum { PLANS = 256, ENGINES = 16, NOTES = 16 };
+/* What a network and a codec have in shapes is some dozens. Plans stay until the end: a recording (device.h) may hold their
+   kernels. A full table takes no more, and what finds no plan is left to the own kernels. */
+enum { PLANS = 512, ENGINES = 16, NOTES = 16 };
 static struct {
     pthread_mutex_t lock;
     cudnnHandle_t handle;
@@ -131,12 +132,12 @@ static void plan_choose(struct cudnn_plan *plan) {
     cudnn_parts_free(&extra);
 }
 
-/* The plan of a key, from the table or new; NULL with a failure kept. */
+/* The plan of a key, from the table or new; NULL: the table is full, or a failure is kept. */
 static struct cudnn_plan *find_plan(const struct cudnn_key *key, cudnn_builder *build) {
     for (int i = 0; i < dnn.count; i++)
         if (dnn.plan[i].build == build && !memcmp(&dnn.plan[i].key, key, sizeof *key)) return &dnn.plan[i];
     if (!dnn.handle && failed(cudnnCreate(&dnn.handle), "start")) return NULL;
-    if (dnn.count == PLANS) forget_plans();
+    if (dnn.count == PLANS) return NULL;
     struct cudnn_plan *plan = &dnn.plan[dnn.count++];
     memset(plan, 0, sizeof *plan);
     plan->key = *key;

@@ -48,6 +48,7 @@ static struct {
 } context = {.lock = PTHREAD_MUTEX_INITIALIZER, .ring = PTHREAD_MUTEX_INITIALIZER};
 
 static _Thread_local struct device_stream *current;
+static _Thread_local enum { NOT_RECORDING, RECORDING, SPOILT } recording; /* SPOILT: it held what cannot be kept */
 
 cudaStream_t cuda_stream(void) { return current ? current->stream : context.stream; }
 
@@ -131,8 +132,16 @@ const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }
 
+/* 1: this cannot be recorded, and is not to be done. */
+static int spoils_recording(void) {
+    if (recording) recording = SPOILT;
+    return recording != NOT_RECORDING;
+}
+
+/* A failure inside a recording spoils it: then the same is done without, and fails again if it must. */
 void device_fail(const char *format, ...) {
     va_list list;
+    if (spoils_recording()) return;
     va_start(list, format);
     pthread_mutex_lock(&context.lock);
     if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
@@ -141,6 +150,7 @@ void device_fail(const char *format, ...) {
 }
 
 int device_sync(void) {
+    if (spoils_recording()) return OK;
     if (context.started)
         cuda_failed(current ? cudaStreamSynchronize(current->stream) : cudaDeviceSynchronize(), "cuda");
     int code = OK;
@@ -157,6 +167,7 @@ void *device_alloc(size_t bytes) {
     if (bytes > SIZE_MAX - 64) return NULL;
     size_t rounded = bytes ? (bytes + 63) / 64 * 64 : 64;
     void *pointer = NULL;
+    if (spoils_recording()) return NULL;
     if (cudaMalloc(&pointer, rounded) != cudaSuccess) {
         cudaGetLastError();
         return NULL;
@@ -168,11 +179,14 @@ void *device_alloc(size_t bytes) {
     return pointer;
 }
 
-void device_free(void *pointer) { cuda_failed(cudaFree(pointer), "device_free"); }
+void device_free(void *pointer) {
+    if (!spoils_recording()) cuda_failed(cudaFree(pointer), "device_free");
+}
 
 void device_poison(int on) { context.poison = on; }
 
 void mem_upload(void *device_to, const void *host_from, size_t bytes) {
+    if (spoils_recording()) return;
     pthread_mutex_lock(&context.ring);
     for (size_t at = 0; at < bytes;) {
         size_t some = bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES;
@@ -191,7 +205,7 @@ void mem_upload(void *device_to, const void *host_from, size_t bytes) {
 }
 
 void mem_download(void *host_to, const void *device_from, size_t bytes) {
-    if (!bytes) return;
+    if (!bytes || spoils_recording()) return;
     if (!cuda_failed(cudaMemcpyAsync(host_to, device_from, bytes, cudaMemcpyDeviceToHost, cuda_stream()),
                      "mem_download"))
         cuda_failed(cudaStreamSynchronize(cuda_stream()), "mem_download");
@@ -265,11 +279,62 @@ void device_event_destroy(struct device_event *event) {
 }
 
 void device_event_record(struct device_event *event) {
-    cuda_failed(cudaEventRecord(event->event, cuda_stream()), "event");
+    if (!spoils_recording()) cuda_failed(cudaEventRecord(event->event, cuda_stream()), "event");
 }
 
 void device_event_wait(struct device_event *event) {
-    cuda_failed(cudaStreamWaitEvent(cuda_stream(), event->event, 0), "event");
+    if (!spoils_recording()) cuda_failed(cudaStreamWaitEvent(cuda_stream(), event->event, 0), "event");
+}
+
+/* ---- recordings ---- */
+
+struct device_graph {
+    cudaGraphExec_t exec;
+};
+
+/* Other threads' calls are not restricted meanwhile. */
+int device_record_begin(void) {
+    if (!context.started || recording) return 0;
+    if (cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
+        cudaGetLastError();
+        return 0;
+    }
+    recording = RECORDING;
+    return 1;
+}
+
+static struct device_graph *graph_of(cudaGraph_t kept) {
+    struct device_graph *graph = calloc(1, sizeof *graph);
+    if (!graph) return NULL;
+    if (cudaGraphInstantiate(&graph->exec, kept, 0) == cudaSuccess) {
+        cudaGraphUpload(graph->exec, cuda_stream()); /* or the first launch would */
+        return graph;
+    }
+    free(graph);
+    return NULL;
+}
+
+struct device_graph *device_record_end(void) {
+    int whole = recording == RECORDING;
+    cudaGraph_t kept = NULL;
+    struct device_graph *graph = NULL;
+    recording = NOT_RECORDING;
+    if (cudaStreamEndCapture(cuda_stream(), &kept) == cudaSuccess && kept) {
+        if (whole) graph = graph_of(kept);
+        cudaGraphDestroy(kept);
+    }
+    cudaGetLastError(); /* whatever it was, it is done without a recording */
+    return graph;
+}
+
+void device_graph_launch(struct device_graph *graph) {
+    cuda_failed(cudaGraphLaunch(graph->exec, cuda_stream()), "a recording");
+}
+
+void device_graph_destroy(struct device_graph *graph) {
+    if (!graph) return;
+    cuda_failed(cudaGraphExecDestroy(graph->exec), "a recording");
+    free(graph);
 }
 
 /* ---- workspace ---- */

@@ -194,6 +194,16 @@ void device_event_record(struct device_event *event) { event->recorded_on = curr
 
 void device_event_wait(struct device_event *event) { (void)event; }
 
+int device_record_begin(void) { return 0; }
+
+struct device_graph *device_record_end(void) {
+    return NULL;
+}
+
+void device_graph_launch(struct device_graph *graph) { (void)graph; }
+
+void device_graph_destroy(struct device_graph *graph) { (void)graph; }
+
 /* ---- workspace ---- */
 
 void device_workspace(void *pointer, size_t bytes) {

@@ -1,0 +1,97 @@
+/* replay.c: see replay.h. Keys are compared whole; they are few. */
+#include "kernels/replay.h"
+#include "kernels/device.h"
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    unsigned char *key; /* [key_bytes] */
+    size_t bytes;
+    struct device_graph *graph; /* NULL: none yet, or refused */
+    int refused;
+};
+struct replay {
+    int most, count;
+    size_t key_bytes;
+    struct entry *entries;
+    unsigned char *keys; /* [most, key_bytes] */
+    struct replay_counts counts;
+};
+
+int replay_open(struct replay **replay, int most, size_t key_bytes) {
+    struct replay *r = *replay = calloc(1, sizeof *r);
+    if (r) r->entries = calloc((size_t)most, sizeof *r->entries);
+    if (r) r->keys = malloc((size_t)most * key_bytes);
+    if (!r || !r->entries || !r->keys) {
+        replay_close(r);
+        *replay = NULL;
+        return error_set(ERR_DEVICE, "out of memory for recordings");
+    }
+    r->most = most;
+    r->key_bytes = key_bytes;
+    for (int i = 0; i < most; i++) r->entries[i].key = r->keys + (size_t)i * key_bytes;
+    return OK;
+}
+
+void replay_close(struct replay *r) {
+    if (!r) return;
+    for (int i = 0; i < r->count; i++) device_graph_destroy(r->entries[i].graph);
+    free(r->entries);
+    free(r->keys);
+    free(r);
+}
+
+static struct entry *find(struct replay *r, const void *key, size_t bytes) {
+    for (int i = 0; i < r->count; i++)
+        if (r->entries[i].bytes == bytes && !memcmp(r->entries[i].key, key, bytes)) return &r->entries[i];
+    return NULL;
+}
+
+static int run_direct(struct replay *r, int (*work)(void *), void *user) {
+    r->counts.direct++;
+    return work(user);
+}
+
+static int run_first(struct replay *r, const void *key, size_t bytes, int (*work)(void *), void *user) {
+    if (r->count < r->most && bytes <= r->key_bytes) {
+        struct entry *e = &r->entries[r->count++];
+        memcpy(e->key, key, bytes);
+        e->bytes = bytes;
+    }
+    return run_direct(r, work, user);
+}
+
+/* Recorded and then queued; what could not be recorded was not done, and is done now. */
+static int run_second(struct replay *r, struct entry *e, int (*work)(void *), void *user) {
+    int recording = device_record_begin(), code = recording ? work(user) : OK;
+    if (recording) e->graph = device_record_end();
+    if (code) { /* whatever was kept of it is not what the key stands for */
+        device_graph_destroy(e->graph);
+        e->graph = NULL;
+        return code;
+    }
+    if (!e->graph) {
+        e->refused = 1;
+        return run_direct(r, work, user);
+    }
+    device_graph_launch(e->graph);
+    r->counts.recorded++;
+    r->counts.kept++;
+    return OK;
+}
+
+int replay_run(struct replay *r, const void *key, size_t bytes, int (*work)(void *user), void *user) {
+    struct entry *e = find(r, key, bytes);
+    if (!e) return run_first(r, key, bytes, work, user);
+    if (e->refused) return run_direct(r, work, user);
+    if (!e->graph) return run_second(r, e, work, user);
+    device_graph_launch(e->graph);
+    r->counts.replayed++;
+    return OK;
+}
+
+struct replay_counts replay_counts(const struct replay *r) {
+    return r->counts;
+}

@@ -1,0 +1,209 @@
+/* test_replay.c: recordings of the device (kernels/replay.h). A recorded stream gives the bits of one whose passes are all queued
+   as they are; how many recordings there are is bounded by the ring's period times the passes of a chunk, and once they are
+   there every pass of the steady state is replayed; what cannot be recorded runs as it is. On a backend that records nothing
+   all of it runs as it is, with the same results. */
+#include "tests/small_net.h"
+
+#include "base/philox.h"
+#include "kernels/replay.h"
+#include "model/rollout.h"
+
+enum { LAYERS = 1, C = 3, STEPS = 2, CHUNKS = 9 };
+
+static int records; /* whether this backend does */
+
+static int start(void **state) {
+    (void)state;
+    if (device_init(2)) return 1;
+    records = device_record_begin();
+    if (records) device_graph_destroy(device_record_end());
+    return device_sync();
+}
+
+/* ---- work by key ---- */
+
+struct job {
+    real *x;
+    const real *from;
+    int upload, calls;
+};
+
+static int job_work(void *user) {
+    struct job *job = user;
+    const real one[4] = {1, 1, 1, 1};
+    job->calls++;
+    if (job->upload) mem_upload(job->x, one, sizeof one);
+    real_axpby(job->x, 2, job->from, 1, 4);
+    mem_copy(job->x + 4, job->x, 4 * sizeof *job->x);
+    return OK;
+}
+
+static void expect(const real *x, double first, double second) {
+    real host[8];
+    mem_download(host, x, sizeof host);
+    for (int i = 0; i < 4; i++) assert_true(host[i] == (real)first && host[4 + i] == (real)second);
+}
+
+/* x += 2 from, with what `from` holds at the time of each run. */
+static void a_recording_reads_memory_anew(void **state) {
+    (void)state;
+    struct replay *replay;
+    real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
+    struct job job = {.x = x, .from = from};
+    CHECK(replay_open(&replay, 2, sizeof(int)));
+    mem_zero(x, 8 * sizeof *x);
+    double sum = 0;
+    for (int run = 1, key = 7; run <= 5; run++) {
+        real_fill(from, (real)run, 4);
+        sum += 2 * run;
+        CHECK(replay_run(replay, &key, sizeof key, job_work, &job));
+        expect(x, sum, sum);
+    }
+    struct replay_counts counts = replay_counts(replay);
+    assert_int_equal(counts.direct + counts.recorded + counts.replayed, 5);
+    assert_int_equal(counts.replayed, records ? 3 : 0);
+    assert_int_equal(counts.kept, records);
+    assert_int_equal(job.calls, records ? 2 : 5); /* once as it is, once recorded */
+    CHECK(device_sync());
+    replay_close(replay);
+    device_free(x);
+    device_free(from);
+}
+
+/* An upload reads host memory of its moment: no recording holds it, and nothing of the attempt was done. */
+static void what_cannot_be_recorded(void **state) {
+    (void)state;
+    struct replay *replay;
+    real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
+    struct job job = {.x = x, .from = from, .upload = 1};
+    CHECK(replay_open(&replay, 2, sizeof(int)));
+    real_fill(from, 3, 4);
+    for (int run = 0, key = 7; run < 4; run++) {
+        CHECK(replay_run(replay, &key, sizeof key, job_work, &job));
+        expect(x, 7, 7);
+    }
+    assert_int_equal(replay_counts(replay).direct, 4);
+    assert_int_equal(replay_counts(replay).kept, 0);
+    CHECK(device_sync()); /* the attempt left no failure */
+    replay_close(replay);
+    device_free(x);
+    device_free(from);
+}
+
+static int failing_work(void *user) {
+    job_work(user);
+    return error_set(ERR_USAGE, "it does not work");
+}
+
+static void full_tables_and_failures(void **state) {
+    (void)state;
+    struct replay *replay;
+    real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
+    struct job job = {.x = x, .from = from};
+    CHECK(replay_open(&replay, 2, sizeof(int)));
+    mem_zero(x, 8 * sizeof *x);
+    real_fill(from, 1, 4);
+    for (int run = 0; run < 4; run++)
+        for (int key = 0; key < 3; key++) CHECK(replay_run(replay, &key, sizeof key, job_work, &job));
+    expect(x, 24, 24);
+    assert_int_equal(replay_counts(replay).kept, records ? 2 : 0); /* the third key found no room */
+    replay_close(replay);
+    CHECK(replay_open(&replay, 2, sizeof(int)));
+    for (int run = 0, key = 1; run < 3; run++)
+        assert_int_equal(replay_run(replay, &key, sizeof key, failing_work, &job), ERR_USAGE);
+    assert_int_equal(replay_counts(replay).kept, 0);
+    CHECK(device_sync());
+    replay_close(replay);
+    device_free(x);
+    device_free(from);
+}
+
+/* ---- streams ---- */
+
+struct world {
+    struct dit net;
+    struct small_net small;
+    struct rollout_config config;
+    struct rollout rollout;
+    struct arena arena;
+    struct rollout_condition condition;
+    long frame, clip; /* elements */
+    real *reference, *out;
+};
+
+static void open_world(struct world *w, const struct rollout_config *config) {
+    memset(w, 0, sizeof *w);
+    struct dit_config dit = small_config(LAYERS);
+    CHECK(dit_create(&w->net, &dit, 0));
+    small_open(&w->small, &w->net.table, 0.15);
+    w->config = *config;
+    w->frame = (long)dit.in_channels * dit.height * dit.width;
+    w->clip = CHUNKS * C * w->frame;
+    arena_begin(&w->arena, "test");
+    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, 1, config->causal.ring, &w->arena));
+    rollout_free(&w->rollout);
+    CHECK(arena_commit(&w->arena));
+    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, 1, config->causal.ring, &w->arena));
+    long window = AUDIO_WINDOW * dit.audio_dim, frames = 1 + CHUNKS * C;
+    w->condition.text = small_elems(&w->small, dit.text_len * dit.text_dim, 1);
+    for (int s = 0; s < AUDIO_STREAMS; s++) w->condition.audio[s] = small_elems(&w->small, frames * window, 1);
+    w->condition.audio_stride = frames * window;
+    w->reference = small_reals(&w->small, w->frame, 1);
+    w->out = small_reals(&w->small, w->clip, 0);
+}
+
+static void close_world(struct world *w) {
+    rollout_free(&w->rollout);
+    arena_free(&w->arena);
+    small_close(&w->small);
+    dit_destroy(&w->net);
+    CHECK(device_sync());
+}
+
+/* A clip; its chunks into w->out. */
+static void roll(struct world *w, uint64_t seed) {
+    struct rollout_noise noise = {.seed = seed, .purpose = RANDOM_TEST};
+    CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
+    for (int i = 0; i < CHUNKS; i++)
+        CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, STEPS - 1, w->out + i * C * w->frame,
+                            w->clip, NULL, 0));
+}
+
+static void recorded_equals_direct(const struct rollout_config *config) {
+    struct world direct, recorded;
+    /* the ring has room for one chunk more than the history, and starts over after so many chunks */
+    int period = (config->causal.ring + 2 * C - 1) / C, passes = STEPS + config->clean_pass;
+    open_world(&direct, config);
+    open_world(&recorded, config);
+    CHECK(rollout_record(&recorded.rollout));
+    for (int clip = 0; clip < 2; clip++) {
+        roll(&direct, 5 + (uint64_t)clip);
+        roll(&recorded, 5 + (uint64_t)clip);
+        assert_same_bits(recorded.out, direct.out, sizeof(real) * (size_t)direct.clip);
+        struct replay_counts counts = replay_counts(recorded.rollout.replay);
+        assert_int_equal(counts.direct + counts.recorded + counts.replayed, (clip + 1) * CHUNKS * passes);
+        if (!records) continue;
+        /* the first clip sees each pass of the steady state twice, and those of the growing history once */
+        assert_int_equal(counts.kept, (clip + 1) * period * passes);
+        assert_int_equal(counts.direct, 2 * period * passes); /* each key once, never again */
+    }
+    close_world(&direct);
+    close_world(&recorded);
+}
+
+static void recorded_streams(void **state) {
+    (void)state;
+    const struct rollout_config standard = {.causal = {C, 4, 6, RAPR_END, 9}, .steps = STEPS, .sigma = {1, 0.6}};
+    struct rollout_config absolute = standard; /* positions without end: they are not part of a pass */
+    absolute.causal.rapr = RAPR_OFF;
+    absolute.clean_pass = 1;
+    recorded_equals_direct(&standard);
+    recorded_equals_direct(&absolute);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_recording_reads_memory_anew),
+                                       cmocka_unit_test(what_cannot_be_recorded),
+                                       cmocka_unit_test(full_tables_and_failures), cmocka_unit_test(recorded_streams)};
+    return cmocka_run_group_tests(tests, start, NULL);
+}
