@@ -98,9 +98,4 @@ int comm_values(struct comm *comm, enum comm_combine how, double *values, int n)
    failed (its own on a rank that failed), with the text "rank R: TEXT". So that all leave together. */
 int comm_agree(struct comm *comm, int code);
 
-/* Sequence parallelism's hook, called once before and once after self-attention (Ulysses: heads for tokens). With one
-   process the buffer stays as it is. buffer [B, n, H, D] elem. */
-enum seq_direction { SEQ_TOKENS_TO_HEADS, SEQ_HEADS_TO_TOKENS };
-int comm_seq_exchange(struct comm *comm, elem *buffer, long B, long n, long H, long D, enum seq_direction direction);
-
 #endif

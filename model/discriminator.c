@@ -25,6 +25,10 @@ struct discriminator_acts {
     int B, F, capacity; /* samples in hand, frames, samples laid out */
     struct reader_shape reader_shape, global_shape;
     struct q_former_acts reader[TAPS];
+    /* Divided over ranks: a Q-Former reads whole frames, each rank its share of them, from `exchange`. */
+    struct sequence_slot exchange;
+    resid *frames[TAPS], *dframes; /* [groups, P, dim] */
+    resid *feature;                /* [B F, queries dim], of one tap */
     struct attend_acts global;
     resid *features;                                /* [B F, W] */
     real *mean, *rstd;                              /* of features */
@@ -147,6 +151,16 @@ static void take_branches(struct discriminator_acts *a, long width, long dim, st
     a->dtok = ARENA_TAKE(arena, "discriminator gradients", resid, n * width / TAPS);
 }
 
+/* Of a trunk divided over ranks. */
+static void take_frames(struct discriminator_acts *a, struct arena *arena) {
+    const struct reader_shape *s = &a->reader_shape;
+    long whole = s->groups * s->keys * s->dim, features = (long)a->B * a->F * s->queries * s->dim;
+    for (int i = 0; i < TAPS; i++) a->frames[i] = ARENA_TAKE(arena, "discriminator frames", resid, whole);
+    a->dframes = ARENA_TAKE(arena, "discriminator frames", resid, whole);
+    a->feature = ARENA_TAKE(arena, "discriminator features", resid, features);
+    sequence_slot_layout(&a->exchange, sizeof(resid) * (size_t)(whole > features ? whole : features), arena);
+}
+
 int discriminator_acts_layout(struct discriminator_acts **acts, const struct discriminator *d, int B, int F,
                               enum dit_memory memory, struct arena *arena) {
     *acts = NULL;
@@ -163,8 +177,9 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
     }
     a->B = a->capacity = B;
     a->F = F;
-    long frames = (long)B * F, P = dit_tokens(t);
-    a->reader_shape = (struct reader_shape){.groups = frames,
+    const struct sequence *seq = d->trunk.sequence;
+    long frames = (long)B * F, P = dit_tokens(t), own = sequence_own(seq, P);
+    a->reader_shape = (struct reader_shape){.groups = sequence_own(seq, frames),
                                             .queries = d->config.queries,
                                             .keys = P,
                                             .dim = t->dim,
@@ -179,7 +194,8 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
     reader_scratch_layout(&a->scratch, &a->reader_shape, arena);
     reader_scratch_layout(&a->global_scratch, &a->global_shape, arena);
     for (int i = 0; i < TAPS; i++)
-        a->dtap[i] = ARENA_TAKE(arena, "discriminator tap gradients", resid, frames * P * t->dim);
+        a->dtap[i] = ARENA_TAKE(arena, "discriminator tap gradients", resid, frames * own * t->dim);
+    if (sequence_divides(seq)) take_frames(a, arena);
     *acts = a;
     return OK;
 }
@@ -233,28 +249,45 @@ static int check_input(const struct discriminator_acts *a, const struct dit_inpu
 }
 
 /* This many samples are in hand. */
-static void use_samples(struct discriminator_acts *a, int B) {
+static void use_samples(const struct discriminator *d, struct discriminator_acts *a, int B) {
     a->B = B;
-    a->reader_shape.groups = (long)B * a->F;
+    a->reader_shape.groups = sequence_own(d->trunk.sequence, (long)B * a->F);
     a->global_shape.groups = B;
+}
+
+/* What one tap's Q-Former reads. */
+static const resid *reader_input(const struct discriminator *d, const struct discriminator_acts *a, int tap) {
+    return sequence_divides(d->trunk.sequence) ? a->frames[tap] : dit_tap(a->trunk, d->config.taps[tap]);
+}
+
+static int read_tap(const struct discriminator *d, const struct params *params, struct discriminator_acts *a, int tap) {
+    const struct sequence *seq = d->trunk.sequence;
+    const struct reader_shape *shape = &a->reader_shape;
+    long part = shape->queries * shape->dim, frames = (long)a->B * a->F;
+    int slice = d->head_slice + tap;
+    const resid *feature = a->reader[tap].tok2;
+    if (sequence_divides(seq))
+        TRY(sequence_to_frames(seq, &a->exchange, a->frames[tap], dit_tap(a->trunk, d->config.taps[tap]), frames,
+                               shape->keys, sizeof(resid) * (size_t)shape->dim));
+    const elem *w = params_acquire(params, slice);
+    if (shape->groups) q_former_forward(shape, &d->heads->reader[tap], w, &a->reader[tap], reader_input(d, a, tap));
+    params_release(params, slice);
+    if (sequence_divides(seq)) {
+        TRY(sequence_gather(seq, &a->exchange, a->feature, feature, 1, frames, sizeof(resid) * (size_t)part));
+        feature = a->feature;
+    }
+    spread(a->features + tap * part, TAPS * part, feature, part, frames);
+    return OK;
 }
 
 int discriminator_forward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
                           const struct dit_input *in, real *local, real *global) {
     TRY(check_input(a, in));
-    use_samples(a, in->batch);
+    use_samples(d, a, in->batch);
     struct dit_input trunk = *in;
     trunk.blocks = d->config.taps[TAPS - 1] + 1;
     TRY(dit_forward(&d->trunk, params, a->trunk, &trunk, NULL, 0));
-
-    long part = (long)d->config.queries * d->trunk.config.dim;
-    for (int i = 0; i < TAPS; i++) {
-        int slice = d->head_slice + i;
-        q_former_forward(&a->reader_shape, &d->heads->reader[i], params_acquire(params, slice), &a->reader[i],
-                         dit_tap(a->trunk, d->config.taps[i]));
-        params_release(params, slice);
-        spread(a->features + i * part, TAPS * part, a->reader[i].tok2, part, (long)a->B * a->F);
-    }
+    for (int i = 0; i < TAPS; i++) TRY(read_tap(d, params, a, i));
     branches_forward(d, params_acquire(params, d->head_slice + TAPS), a, local, global);
     params_release(params, d->head_slice + TAPS);
     return OK;
@@ -299,30 +332,46 @@ static void branches_backward(const struct discriminator *d, const elem *w, real
                        a->mean, a->rstd, w + h->branch.norm_w, n, width);
 }
 
+/* From dfeatures to one tap's gradient, dtap of the rank's rows (NULL: not wanted). */
+static int read_tap_backward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
+                             int tap, resid *dtap) {
+    const struct sequence *seq = d->trunk.sequence;
+    const struct reader_shape *shape = &a->reader_shape;
+    long part = shape->queries * shape->dim, frames = (long)a->B * a->F, first = sequence_own_first(seq, frames);
+    int slice = d->head_slice + tap;
+    resid *dframes = dtap && sequence_divides(seq) ? a->dframes : dtap;
+    const elem *w = params_acquire(params, slice);
+    real *g = grads_acquire(params, slice);
+    if (shape->groups) {
+        if (dframes) mem_zero(dframes, sizeof(resid) * (size_t)(shape->groups * shape->keys * shape->dim));
+        gather(a->dtok, a->dfeatures + (first * TAPS + tap) * part, TAPS * part, part, shape->groups);
+        q_former_backward(shape, &d->heads->reader[tap], w, g, &a->reader[tap], &a->scratch, a->dtok, dframes,
+                          reader_input(d, a, tap));
+    }
+    params_release(params, slice);
+    grads_done(params, slice);
+    if (dframes == dtap) return OK;
+    return sequence_from_frames(seq, &a->exchange, dtap, dframes, frames, shape->keys,
+                                sizeof(resid) * (size_t)shape->dim);
+}
+
 int discriminator_backward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
                            const struct dit_input *in, const real *dlocal, const real *dglobal, real *dlatents,
                            long dlatents_stride, int heads_only) {
     TRY(check_input(a, in));
     if (in->batch != a->B) return error_set(ERR_USAGE, "discriminator: no forward of %d samples", in->batch);
-    int slice = d->head_slice + TAPS;
-    branches_backward(d, params_acquire(params, slice), grads_acquire(params, slice), a, dlocal, dglobal);
+    int slice = d->head_slice + TAPS, counts = !d->trunk.sequence || d->trunk.sequence->rank == 0;
+    const elem *w = params_acquire(params, slice);
+    real *g = grads_acquire(params, slice);
+    branches_backward(d, w, counts ? g : NULL, a, dlocal, dglobal); /* all ranks of a group do the same */
     params_release(params, slice);
     grads_done(params, slice);
 
-    long part = (long)d->config.queries * d->trunk.config.dim, frames = (long)a->B * a->F;
     struct dit_gradients gradients = {.taps = TAPS, .dlatents = dlatents, .dlatents_stride = dlatents_stride};
     for (int i = TAPS - 1; i >= 0; i--) {
-        slice = d->head_slice + i;
-        resid *dtap = heads_only ? NULL : a->dtap[i];
-        if (dtap) mem_zero(dtap, sizeof(resid) * (size_t)(frames * a->reader_shape.keys * a->reader_shape.dim));
-        gather(a->dtok, a->dfeatures + i * part, TAPS * part, part, frames);
-        q_former_backward(&a->reader_shape, &d->heads->reader[i], params_acquire(params, slice),
-                          grads_acquire(params, slice), &a->reader[i], &a->scratch, a->dtok, dtap,
-                          dit_tap(a->trunk, d->config.taps[i]));
-        params_release(params, slice);
-        grads_done(params, slice);
         gradients.tap_block[i] = d->config.taps[i];
-        gradients.tap_grad[i] = dtap;
+        gradients.tap_grad[i] = heads_only ? NULL : a->dtap[i];
+        TRY(read_tap_backward(d, params, a, i, heads_only ? NULL : a->dtap[i]));
     }
     if (heads_only) return OK;
     struct dit_input trunk = *in;

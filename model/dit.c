@@ -33,7 +33,9 @@ static struct dit_pass pass_begin(const struct dit *net, const struct params *pa
     pass.blocks = in->blocks ? in->blocks : c->layers;
     pass.B = in->batch;
     pass.F = in->frames;
-    pass.P = dit_tokens(c);
+    pass.tokens = dit_tokens(c);
+    pass.heads = sequence_own(net->sequence, c->heads);
+    pass.P = sequence_own(net->sequence, pass.tokens);
     pass.G = pass.B * pass.F;
     pass.N = pass.G * pass.P;
     pass.d = c->dim;
@@ -69,6 +71,18 @@ static void time_forward(struct dit_pass *pass, const elem *w) {
     linear_forward_real(a->e0, a->e_silu, w + at->time_proj_w, w + at->time_proj_b, G, d, 6 * d);
 }
 
+/* A divided network makes all patches and keeps its own: they are few beside its rows. */
+static void patches_forward(struct dit_pass *pass) {
+    const struct dit_config *c = pass->config;
+    struct dit_acts *a = pass->acts;
+    elem *patches = dit_divided(pass) ? a->whole : a->patches;
+    patchify(patches, pass->in->latents, pass->B, pass->F, c->in_channels, c->height, c->width,
+             pass->in->latent_stride);
+    if (dit_divided(pass))
+        sequence_take(pass->net->sequence, a->patches, patches, pass->G, pass->tokens,
+                      4 * (size_t)c->in_channels * sizeof(elem));
+}
+
 static void embed_forward(struct dit_pass *pass) {
     const struct dit_config *c = pass->config;
     const struct dit_embed_offsets *at = &pass->net->embed;
@@ -76,14 +90,26 @@ static void embed_forward(struct dit_pass *pass) {
     const elem *w = params_acquire(pass->params, 0);
     dit_condition_embed(pass, w);
     time_forward(pass, w);
-    patchify(a->patches, pass->in->latents, pass->B, pass->F, c->in_channels, c->height, c->width,
-             pass->in->latent_stride);
+    patches_forward(pass);
     linear_forward_real(a->x[0], a->patches, w + at->patch_w, w + at->patch_b, pass->N, 4 * c->in_channels, pass->d);
     params_release(pass->params, 0);
 }
 
+/* Of all ranks' tokens. */
+static int velocity_of(struct dit_pass *pass, const real *rows, real *velocity, long stride) {
+    const struct dit_config *c = pass->config;
+    struct dit_acts *a = pass->acts;
+    if (dit_divided(pass)) {
+        TRY(sequence_gather(pass->net->sequence, &a->exchange[0], a->whole, rows, pass->G, pass->tokens,
+                            4 * (size_t)c->out_channels * sizeof(real)));
+        rows = a->whole;
+    }
+    unpatchify(velocity, rows, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    return OK;
+}
+
 /* o = Wh (LN(x)(1 + M1) + M0) + bh, M = modulation + e in both rows */
-static void head_forward(struct dit_pass *pass, real *velocity, long stride) {
+static int head_forward(struct dit_pass *pass, real *velocity, long stride) {
     const struct dit_config *c = pass->config;
     const struct dit_head_offsets *at = &pass->net->head;
     struct dit_acts *a = pass->acts;
@@ -96,11 +122,12 @@ static void head_forward(struct dit_pass *pass, real *velocity, long stride) {
     layernorm_modulate_forward(a->head_y, a->head_mean, a->head_rstd, a->x[c->layers], a->head_m, a->head_m + d,
                                pass->N, d, pass->P, 2 * d, pass->eps);
     linear_forward_real(a->head_out, a->head_y, w + at->w, w + at->b, pass->N, d, 4 * c->out_channels);
-    unpatchify(velocity, a->head_out, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    params_release(pass->params, c->layers + 1);
+    TRY(velocity_of(pass, a->head_out, velocity, stride));
     if (c->clean_floor > 0)
         clean_to_velocity(velocity, stride, pass->in->latents, pass->in->latent_stride, pass->in->t,
                           (real)c->clean_floor, pass->B, pass->F, (long)c->out_channels * c->height * c->width);
-    params_release(pass->params, c->layers + 1);
+    return OK;
 }
 
 int dit_forward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
@@ -117,7 +144,7 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
         params_release(params, l + 1);
         TRY(code);
     }
-    if (velocity) head_forward(&pass, velocity, velocity_stride);
+    if (velocity) TRY(head_forward(&pass, velocity, velocity_stride));
     acts->last_batch = in->batch;
     acts->last_frames = in->frames;
     acts->last_blocks = pass.blocks;
@@ -144,6 +171,16 @@ const resid *dit_tap(const struct dit_acts *acts, int block) {
 
 /* ---- backward ---- */
 
+/* Of the whole velocity's gradient, which every rank has, its own tokens'. */
+static void velocity_backward(struct dit_pass *pass, real *drows, const real *dvelocity, long stride) {
+    const struct dit_config *c = pass->config;
+    real *rows = dit_divided(pass) ? pass->acts->whole : drows;
+    unpatchify_backward(rows, dvelocity, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    if (dit_divided(pass))
+        sequence_take(pass->net->sequence, drows, rows, pass->G, pass->tokens,
+                      4 * (size_t)c->out_channels * sizeof(real));
+}
+
 /* back.dx = the head's part of the stream's gradient, back.de its part of the time embedding's. */
 static void head_backward(struct dit_pass *pass) {
     const struct dit_config *c = pass->config;
@@ -163,7 +200,7 @@ static void head_backward(struct dit_pass *pass) {
         dlatents = b->dclean;
         stride = pass->F * frame;
     }
-    unpatchify_backward(b->dhead_out, dlatents, pass->B, pass->F, c->out_channels, c->height, c->width, stride);
+    velocity_backward(pass, b->dhead_out, dlatents, stride);
     elem_from_real(b->dhead, b->dhead_out, N * out);
     linear_grads(g, at->w, at->b, b->dhead, a->head_y, N, d, out);
     linear_backward_input(b->a, b->dhead, w + at->w, N, d, out, 0);
@@ -201,7 +238,21 @@ static void time_backward(struct dit_pass *pass, const elem *w, real *g) {
     linear_grads(g, at->time0_w, at->time0_b, b->time_a, a->time_s, G, pass->config->freq_dim, d);
 }
 
-static void embed_backward(struct dit_pass *pass) {
+/* dlatents += the patches' gradients, of all ranks' tokens. */
+static int patches_backward(struct dit_pass *pass, const elem *dpatches) {
+    const struct dit_config *c = pass->config;
+    struct dit_acts *a = pass->acts;
+    if (dit_divided(pass)) {
+        TRY(sequence_gather(pass->net->sequence, &a->exchange[0], a->whole, dpatches, pass->G, pass->tokens,
+                            4 * (size_t)c->in_channels * sizeof(elem)));
+        dpatches = a->whole;
+    }
+    patchify_backward(pass->gradients->dlatents, dpatches, pass->B, pass->F, c->in_channels, c->height, c->width,
+                      pass->gradients->dlatents_stride);
+    return OK;
+}
+
+static int embed_backward(struct dit_pass *pass) {
     const struct dit_config *c = pass->config;
     const struct dit_embed_offsets *at = &pass->net->embed;
     struct dit_acts *a = pass->acts;
@@ -211,17 +262,15 @@ static void embed_backward(struct dit_pass *pass) {
     long patch = 4L * c->in_channels;
     elem_from_real(b->a, b->dx, pass->N * pass->d);
     linear_grads(g, at->patch_w, at->patch_b, b->a, a->patches, pass->N, patch, pass->d);
-    if (pass->gradients->dlatents) {
+    if (pass->gradients->dlatents)
         linear_backward_input(b->dpatches, b->a, w + at->patch_w, pass->N, patch, pass->d, 0);
-        patchify_backward(pass->gradients->dlatents, b->dpatches, pass->B, pass->F, c->in_channels, c->height, c->width,
-                          pass->gradients->dlatents_stride);
-    }
     if (g) {
         time_backward(pass, w, g);
         dit_condition_embed_backward(pass, w, g);
     }
     params_release(pass->params, 0);
     if (g) grads_done(pass->params, 0);
+    return pass->gradients->dlatents ? patches_backward(pass, b->dpatches) : OK;
 }
 
 static void sums_clear(struct dit_pass *pass) {
@@ -276,7 +325,7 @@ int dit_backward(const struct dit *net, const struct params *params, struct dit_
     sums_clear(&pass);
     if (gradients->dvelocity) head_backward(&pass);
     for (int l = pass.blocks - 1; l >= 0; l--) TRY(block_step_back(&pass, l));
-    embed_backward(&pass);
+    TRY(embed_backward(&pass));
     return params_status(params);
 }
 

@@ -8,9 +8,9 @@
 #define MODEL_DIT_H
 
 #include "kernels/arena.h"
-#include "kernels/comm.h"
 #include "kernels/kernels.h"
 #include "model/params.h"
+#include "model/sequence.h"
 
 struct dit_config {
     int dim, ffn_dim, heads, layers;
@@ -61,7 +61,7 @@ struct dit {
     struct dit_block_offsets *blocks; /* [layers] */
     struct dit_head_offsets head;
     struct rope_axes axes;
-    struct comm *comm; /* sequence exchange; NULL: none */
+    const struct sequence *sequence; /* tokens divided over ranks; NULL: none */
 };
 
 /* Builds the parameter table (left open for more slices when `open` is not 0: the caller closes it).
@@ -69,6 +69,10 @@ struct dit {
 int dit_create(struct dit *net, const struct dit_config *config, int open);
 void dit_destroy(struct dit *net);
 static inline int dit_tokens(const struct dit_config *c) { return (c->height / 2) * (c->width / 2); }
+/* Before anything is laid out: every frame's tokens and self-attention's heads are divided over the ranks of a group
+   (sequence.h), of which all make the same passes. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks than
+   heads or tokens. */
+int dit_divide(struct dit *net, const struct sequence *sequence);
 
 /* What a forward keeps. */
 enum dit_memory {
@@ -96,7 +100,8 @@ struct dit_history {
     const struct attention_range *ranges;
     int count;
 };
-/* Where a forward leaves each layer's keys (after RMSNorm, before RoPE) and values: k[layer] + b stride. */
+/* Where a forward leaves each layer's keys (after RMSNorm, before RoPE) and values: k[layer] + b stride. Of a divided
+   network, here and in the history: all tokens of the rank's own heads. */
 struct dit_kv_output {
     elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
     long stride;               /* elements between samples */
@@ -129,7 +134,7 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
 int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in);
 
 /* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL when
-   there was none. */
+   there was none. Of a divided network, here and in taps' gradients: the rank's own rows. */
 const resid *dit_tap(const struct dit_acts *acts, int block);
 
 struct dit_gradients {

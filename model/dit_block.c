@@ -64,25 +64,20 @@ static const resid *ffn_input(const struct dit_pass *pass, int block, const stru
     return pass->net->blocks[block].has_audio ? a->audio[AUDIO_STREAMS - 1].x : a->cross.x;
 }
 
-/* Sequence parallelism: tokens for heads and back; nothing to do in one process. */
-static int seq_exchange(const struct dit_pass *pass, elem *buffer, enum seq_direction direction) {
-    if (!pass->net->comm) return OK;
-    return comm_seq_exchange(pass->net->comm, buffer, pass->B, pass->F * pass->P, pass->H, pass->D, direction);
-}
-
 /* The key ranges of self-attention: the history, if any, then the pass's own frames. Returns their number. */
 static int self_ranges(const struct dit_pass *pass, int block, const struct dit_block_acts *a,
                        struct attention_range *ranges) {
     const struct dit_history *history = pass->in->history;
     int count = history ? history->count : 0;
     for (int i = 0; i < count; i++) ranges[i] = history->ranges[block * count + i];
-    long stride = pass->F * pass->P * pass->d;
+    long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
     ranges[count] = (struct attention_range){
-        .k = a->own.k, .v = a->own.v, .length = pass->F * pass->P, .k_stride = stride, .v_stride = stride};
+        .k = a->own.k, .v = a->own.v, .length = tokens, .k_stride = stride, .v_stride = stride};
     return count + 1;
 }
 
-/* RMSNorm and rotation of queries or keys; normed, at a stride, is what the cache wants. */
+/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed, at a stride, is what
+   the cache wants. */
 static void norm_rope(const struct dit_pass *pass, elem *y, elem *normed, long stride, real *rstd, const elem *raw,
                       const elem *w) {
     rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
@@ -95,33 +90,96 @@ static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw
                           pass->F * pass->P, pass->H, pass->D);
 }
 
+/* Divided: every row by itself, then tokens for heads, and all tokens of the own heads turn. */
+static int start_heads(const struct dit_pass *pass, int exchange, const elem *rows) {
+    return sequence_start_heads(pass->net->sequence, &pass->acts->exchange[exchange], rows, pass->G, pass->tokens,
+                                pass->H, pass->D);
+}
+static int finish_heads(const struct dit_pass *pass, int exchange, elem *by_heads) {
+    return sequence_finish_heads(pass->net->sequence, &pass->acts->exchange[exchange], by_heads);
+}
+static int start_tokens(const struct dit_pass *pass, int exchange, const elem *by_heads) {
+    return sequence_start_tokens(pass->net->sequence, &pass->acts->exchange[exchange], by_heads, pass->G, pass->tokens,
+                                 pass->H, pass->D);
+}
+static int finish_tokens(const struct dit_pass *pass, int exchange, elem *rows) {
+    return sequence_finish_tokens(pass->net->sequence, &pass->acts->exchange[exchange], rows);
+}
+
+static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
+    long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
+    rope_apply(by_heads, by_heads, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D,
+               stride, stride, sign);
+}
+
 /* ---- forward ---- */
+
+/* Keys or values, packed, to the cache. */
+static void keep(const struct dit_pass *pass, elem *to, long stride, const elem *from) {
+    size_t bytes = (size_t)(pass->F * pass->tokens * pass->heads * pass->D) * sizeof(elem);
+    mem_copy_rows(to, (size_t)stride * sizeof(elem), from, bytes, bytes, (size_t)pass->B);
+}
+
+static void project(const struct dit_pass *pass, elem *y, const elem *x, const elem *w, size_t weight, size_t bias) {
+    linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
+}
+
+/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. */
+static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
+    project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
+    project(pass, own->v, q->y, w, at->v_w, at->v_b);
+    norm_rope(pass, q->q, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
+    norm_rope(pass, own->k, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw, w + at->norm_k);
+    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+}
+
+/* Divided: each exchange runs beside the products that follow. */
+static int self_inputs_divided(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
+    rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, pass->N, pass->d, pass->eps);
+    TRY(start_heads(pass, 0, q->q));
+    project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
+    rmsnorm_forward(own->k, own->k_rstd, own->k_raw, w + at->norm_k, pass->N, pass->d, pass->eps);
+    TRY(start_heads(pass, 1, own->k));
+    project(pass, own->v, q->y, w, at->v_w, at->v_b);
+    TRY(start_heads(pass, 2, own->v));
+    TRY(finish_heads(pass, 0, q->q));
+    turn(pass, q->q, 1);
+    TRY(finish_heads(pass, 1, own->k));
+    if (kv) keep(pass, kv->k[block], kv->stride, own->k);
+    turn(pass, own->k, 1);
+    TRY(finish_heads(pass, 2, own->v));
+    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+    return OK;
+}
 
 static int self_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
-    const struct attention_keys *own = &a->own;
     const resid *x = pass->acts->x[block];
-    long N = pass->N, d = pass->d, tokens = pass->F * pass->P;
+    long N = pass->N, d = pass->d;
     layernorm_modulate_forward(q->y, q->mean, q->rstd, x, a->m, a->m + d, N, d, pass->P, 6 * d, pass->eps);
-    linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
-    linear_forward(own->k_raw, q->y, w + at->k_w, w + at->k_b, N, d, d, 0);
-    linear_forward(own->v, q->y, w + at->v_w, w + at->v_b, N, d, d, 0);
-    norm_rope(pass, q->q, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
-    norm_rope(pass, own->k, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw, w + at->norm_k);
-    if (kv) {
-        size_t bytes = (size_t)(tokens * d) * sizeof(elem), pitch = (size_t)kv->stride * sizeof(elem);
-        mem_copy_rows(kv->v[block], pitch, own->v, bytes, bytes, (size_t)pass->B);
-    }
-    TRY(seq_exchange(pass, q->q, SEQ_TOKENS_TO_HEADS));
-    TRY(seq_exchange(pass, own->k, SEQ_TOKENS_TO_HEADS));
-    TRY(seq_exchange(pass, own->v, SEQ_TOKENS_TO_HEADS));
+    if (dit_divided(pass))
+        TRY(self_inputs_divided(pass, block, w, kv));
+    else
+        self_inputs(pass, block, w, kv);
     struct attention_range ranges[ATTENTION_RANGES_MAX];
     int count = self_ranges(pass, block, a, ranges);
-    attention_forward(q->o, q->lse, q->q, ranges, count, pass->B, tokens, pass->H, pass->D, pass->scale);
-    TRY(seq_exchange(pass, q->o, SEQ_HEADS_TO_TOKENS));
-    linear_forward(q->out, q->o, w + at->o_w, w + at->o_b, N, d, d, 0);
+    attention_forward(q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens, pass->heads, pass->D,
+                      pass->scale);
+    if (dit_divided(pass)) {
+        TRY(start_tokens(pass, 0, q->o_heads));
+        TRY(finish_tokens(pass, 0, q->o));
+    }
+    project(pass, q->out, q->o, w, at->o_w, at->o_b);
     residual_forward(q->x, x, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
     return OK;
 }
@@ -210,48 +268,80 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
                        w + layer->norm_w, N, d);
 }
 
-/* grad [B, F P, d] += what later chunks collected, own [B] at a stride; summed in real. */
+/* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */
 static void add_own(struct dit_pass *pass, elem *grad, const real *own) {
     real *sum = pass->acts->back.wide;
-    size_t bytes = (size_t)(pass->F * pass->P * pass->d) * sizeof(real);
+    long n = pass->F * pass->tokens * pass->heads * pass->D;
+    size_t bytes = (size_t)n * sizeof(real);
     mem_copy_rows(sum, bytes, own, (size_t)pass->gradients->kv_stride * sizeof(real), bytes, (size_t)pass->B);
-    real_add_elem(sum, grad, pass->N * pass->d);
-    elem_from_real(grad, sum, pass->N * pass->d);
+    real_add_elem(sum, grad, pass->B * n);
+    elem_from_real(grad, sum, pass->B * n);
+}
+
+/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs. What later chunks
+   collected is a gradient at the keys before they turn. */
+static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    const struct dit_gradients *gradients = pass->gradients;
+    struct dit_backward_acts *b = &pass->acts->back;
+    if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
+    norm_rope_backward(pass, b->dq, grad_at(g, at->norm_q), q->q_raw, q->q_rstd, w + at->norm_q);
+    if (gradients->dk_own) {
+        turn(pass, b->dk, -1);
+        add_own(pass, b->dk, gradients->dk_own[block]);
+        rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N,
+                         pass->d);
+    } else {
+        norm_rope_backward(pass, b->dk, grad_at(g, at->norm_k), own->k_raw, own->k_rstd, w + at->norm_k);
+    }
+}
+
+static int self_inputs_backward_divided(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    const struct dit_gradients *gradients = pass->gradients;
+    struct dit_backward_acts *b = &pass->acts->back;
+    turn(pass, b->dq, -1);
+    TRY(start_tokens(pass, 0, b->dq));
+    turn(pass, b->dk, -1);
+    if (gradients->dk_own) add_own(pass, b->dk, gradients->dk_own[block]);
+    TRY(start_tokens(pass, 1, b->dk));
+    if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
+    TRY(start_tokens(pass, 2, b->dv));
+    TRY(finish_tokens(pass, 0, b->dq));
+    rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, pass->N, pass->d);
+    TRY(finish_tokens(pass, 1, b->dk));
+    rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N, pass->d);
+    return finish_tokens(pass, 2, b->dv);
 }
 
 static int self_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
-    const struct attention_keys *own = &a->own;
-    const struct dit_gradients *gradients = pass->gradients;
     struct dit_backward_acts *b = &pass->acts->back;
     real *dm = g ? b->dm : NULL;
     long N = pass->N, d = pass->d;
     residual_backward(b->a, grad_at(dm, (size_t)(2 * d)), b->dx, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
     linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
     linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
-    TRY(seq_exchange(pass, b->b, SEQ_TOKENS_TO_HEADS));
+    if (dit_divided(pass)) {
+        TRY(start_heads(pass, 0, b->b));
+        TRY(finish_heads(pass, 0, b->b));
+    }
     struct attention_range ranges[ATTENTION_RANGES_MAX];
     int count = self_ranges(pass, block, a, ranges);
     ranges[count - 1].dk = b->dk;
     ranges[count - 1].dv = b->dv;
-    attention_backward(b->dq, b->b, q->o, q->lse, q->q, ranges, count, pass->B, pass->F * pass->P, pass->H, pass->D,
-                       pass->scale);
-    TRY(seq_exchange(pass, b->dq, SEQ_HEADS_TO_TOKENS));
-    TRY(seq_exchange(pass, b->dk, SEQ_HEADS_TO_TOKENS));
-    TRY(seq_exchange(pass, b->dv, SEQ_HEADS_TO_TOKENS));
-    if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
-    norm_rope_backward(pass, b->dq, grad_at(g, at->norm_q), q->q_raw, q->q_rstd, w + at->norm_q);
-    if (gradients->dk_own) { /* what later chunks collected is a gradient at the keys before they turn */
-        long stride = pass->F * pass->P * d;
-        rope_apply(b->dk, b->dk, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, pass->F * pass->P, pass->H,
-                   pass->D, stride, stride, -1);
-        add_own(pass, b->dk, gradients->dk_own[block]);
-        rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, N, d);
-    } else {
-        norm_rope_backward(pass, b->dk, grad_at(g, at->norm_k), own->k_raw, own->k_rstd, w + at->norm_k);
-    }
+    attention_backward(b->dq, b->b, q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens,
+                       pass->heads, pass->D, pass->scale);
+    if (dit_divided(pass))
+        TRY(self_inputs_backward_divided(pass, block, w, g));
+    else
+        self_inputs_backward(pass, block, w, g);
     linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
     linear_grads(g, at->k_w, at->k_b, b->dk, q->y, N, d, d);
     linear_grads(g, at->v_w, at->v_b, b->dv, q->y, N, d, d);

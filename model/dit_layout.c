@@ -191,6 +191,15 @@ int dit_create(struct dit *net, const struct dit_config *config, int open) {
     return code;
 }
 
+int dit_divide(struct dit *net, const struct sequence *sequence) {
+    int ranks = sequence_divides(sequence) ? sequence->ranks : 1, tokens = dit_tokens(&net->config);
+    if (ranks > net->config.heads || ranks > tokens)
+        return error_set(ERR_USAGE, "comm.sequence: %d ranks cannot divide %d heads and %d tokens of a frame", ranks,
+                         net->config.heads, tokens);
+    net->sequence = sequence;
+    return OK;
+}
+
 void dit_destroy(struct dit *net) {
     param_table_free(&net->table);
     free(net->blocks);
@@ -222,26 +231,30 @@ static void plan_prefix(struct planner *p, const char *format, ...) {
 
 struct sizes {
     long B, F, G, N, d, heads;
+    long whole;     /* rows of all ranks: N when nothing is divided */
+    long by_heads;  /* self-attention: elements of the rank's own heads of all rows; 0: nothing is divided */
+    long self, lse; /* and of whichever form is the larger; of its lse */
 };
 
-static void plan_query(struct planner *p, struct attention_query *q, const struct sizes *s) {
+/* elements: of q; lse: of lse */
+static void plan_query(struct planner *p, struct attention_query *q, const struct sizes *s, long elements, long lse) {
     q->mean = TAKE(p, "norm mean", real, s->N);
     q->rstd = TAKE(p, "norm rstd", real, s->N);
     q->y = TAKE(p, "norm", elem, s->N * s->d);
     q->q_raw = TAKE(p, "q raw", elem, s->N * s->d);
     q->q_rstd = TAKE(p, "q rstd", real, s->N);
-    q->q = TAKE(p, "q", elem, s->N * s->d);
-    q->o = TAKE(p, "o", elem, s->N * s->d);
-    q->lse = TAKE(p, "lse", real, s->N * s->heads);
+    q->q = TAKE(p, "q", elem, elements);
+    q->o = q->o_heads = TAKE(p, "o", elem, s->N * s->d);
+    q->lse = TAKE(p, "lse", real, lse);
 }
 
-/* raw: what only the backward reads again is shared with these keys; NULL: own. */
-static void plan_keys(struct planner *p, struct attention_keys *k, long rows, long d,
+/* raw: what only the backward reads again is shared with these keys; NULL: own. elements: of k and v. */
+static void plan_keys(struct planner *p, struct attention_keys *k, long rows, long d, long elements,
                       const struct attention_keys *raw) {
     k->k_raw = raw ? raw->k_raw : TAKE(p, "k raw", elem, rows * d);
     k->k_rstd = raw ? raw->k_rstd : TAKE(p, "k rstd", real, rows);
-    k->k = TAKE(p, "k", elem, rows * d);
-    k->v = TAKE(p, "v", elem, rows * d);
+    k->k = TAKE(p, "k", elem, elements);
+    k->v = TAKE(p, "v", elem, elements);
 }
 
 /* The buffers of one block. keep: a backward will read them, so each of its layers has its own; else the layers take
@@ -252,18 +265,19 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
     plan_prefix(p, "block %d ", block);
     a->m = TAKE(p, "modulation", real, s->G * 6 * s->d);
     plan_prefix(p, "block %d self ", block);
-    plan_query(p, &a->self, s);
+    plan_query(p, &a->self, s, s->self, s->lse);
+    if (s->by_heads) a->self.o_heads = TAKE(p, "o by heads", elem, s->by_heads);
     a->self.out = TAKE(p, "out", elem, Nd);
     a->self.x = keep ? TAKE(p, "x", resid, Nd) : x;
-    plan_keys(p, &a->own, s->N, s->d, NULL);
+    plan_keys(p, &a->own, s->N, s->d, s->self, NULL);
     a->cross = a->audio[AUDIO_TALK] = a->audio[AUDIO_LISTEN] = a->self;
     if (keep) {
         plan_prefix(p, "block %d cross ", block);
-        plan_query(p, &a->cross, s);
+        plan_query(p, &a->cross, s, Nd, s->N * s->heads);
         a->cross.x = TAKE(p, "x", resid, Nd);
         for (int i = 0; i < AUDIO_STREAMS && audio; i++) {
             plan_prefix(p, "block %d %s ", block, i == AUDIO_TALK ? "talk" : "listen");
-            plan_query(p, &a->audio[i], s);
+            plan_query(p, &a->audio[i], s, Nd, s->N * s->heads);
             a->audio[i].x = TAKE(p, "x", resid, Nd);
         }
     }
@@ -300,10 +314,11 @@ static void plan_condition(struct planner *p, struct dit_condition *a, const str
     }
     for (int l = 0; l < c->layers; l++) {
         plan_prefix(p, "block %d text ", l);
-        plan_keys(p, &a->text_keys[l], rows, s->d, keep || !l ? NULL : &a->text_keys[0]);
+        plan_keys(p, &a->text_keys[l], rows, s->d, rows * s->d, keep || !l ? NULL : &a->text_keys[0]);
         for (int i = 0; i < AUDIO_STREAMS && net->blocks[l].has_audio; i++) {
             plan_prefix(p, "block %d %s ", l, i == AUDIO_TALK ? "talk" : "listen");
-            plan_keys(p, &a->audio_keys[i][l], tokens / AUDIO_STREAMS, s->d, keep || !l ? NULL : &a->audio_keys[i][0]);
+            plan_keys(p, &a->audio_keys[i][l], tokens / AUDIO_STREAMS, s->d, tokens / AUDIO_STREAMS * s->d,
+                      keep || !l ? NULL : &a->audio_keys[i][0]);
         }
     }
 }
@@ -316,18 +331,18 @@ static void plan_backward(struct planner *p, struct dit_backward_acts *a, const 
     plan_prefix(p, "backward ");
     a->dx = TAKE(p, "dx", resid, Nd);
     a->a = TAKE(p, "a", elem, Nd);
-    a->b = TAKE(p, "b", elem, Nd);
-    a->dq = TAKE(p, "dq", elem, Nd);
-    a->dk = TAKE(p, "dk", elem, Nd);
-    a->dv = TAKE(p, "dv", elem, Nd);
-    a->wide = take(p, "wide", (size_t)larger(s->N * c->ffn_dim * (long)sizeof(elem), Nd * (long)sizeof(real)));
+    a->b = TAKE(p, "b", elem, s->self);
+    a->dq = TAKE(p, "dq", elem, s->self);
+    a->dk = TAKE(p, "dk", elem, s->self);
+    a->dv = TAKE(p, "dv", elem, s->self);
+    a->wide = take(p, "wide", (size_t)larger(s->N * c->ffn_dim * (long)sizeof(elem), s->self * (long)sizeof(real)));
     a->dm = TAKE(p, "dm", real, s->G * 6 * s->d);
     a->de0 = TAKE(p, "de0", real, s->G * 6 * s->d);
     a->de = TAKE(p, "de", real, s->G * s->d);
     a->time_wide = TAKE(p, "time wide", elem, s->G * 6 * s->d);
     a->time_a = TAKE(p, "time a", elem, s->G * s->d);
     a->time_b = TAKE(p, "time b", real, s->G * s->d);
-    a->dclean = TAKE(p, "clean latents", real, c->clean_floor > 0 ? s->N * 4 * c->out_channels : 0);
+    a->dclean = TAKE(p, "clean latents", real, c->clean_floor > 0 ? s->whole * 4 * c->out_channels : 0);
     a->dhead_out = TAKE(p, "head out", real, s->N * 4 * c->out_channels);
     a->dhead = TAKE(p, "head", elem, s->N * 4 * c->out_channels);
     a->dpatches = TAKE(p, "patches", elem, s->N * 4 * c->in_channels);
@@ -345,6 +360,27 @@ static void plan_backward(struct planner *p, struct dit_backward_acts *a, const 
     a->dhidden1 = TAKE(p, "hidden 1", elem, frames * c->audio_hidden);
     a->dhidden1_part0 = TAKE(p, "hidden 1 part 0", elem, AUDIO_STREAMS * s->B * c->audio_hidden);
     a->dhidden1_part = TAKE(p, "hidden 1 part", elem, frames * c->audio_hidden);
+}
+
+/* What the exchanges need: the larger of a block's and of the rows that are gathered. */
+static void plan_exchange(struct planner *p, struct dit_acts *a, const struct dit_config *c, const struct sizes *s) {
+    long channels = larger(c->in_channels, c->out_channels), rows = s->whole * 4 * channels * (long)sizeof(real);
+    for (int i = 0; i < DIT_EXCHANGES; i++)
+        sequence_slot_layout(&a->exchange[i], (size_t)larger(s->self * (long)sizeof(elem), i ? 0 : rows), p->arena);
+    plan_prefix(p, "sequence ");
+    a->whole = take(p, "rows of all ranks", (size_t)rows);
+}
+
+static struct sizes sizes_of(const struct dit *net, int B, int F) {
+    const struct dit_config *c = &net->config;
+    long tokens = dit_tokens(c), G = (long)B * F, heads = sequence_own(net->sequence, c->heads);
+    struct sizes s = {.B = B, .F = F, .G = G, .d = c->dim, .heads = c->heads};
+    s.N = G * sequence_own(net->sequence, tokens);
+    s.whole = G * tokens;
+    s.by_heads = sequence_divides(net->sequence) ? s.whole * heads * net->axes.head_dim : 0;
+    s.self = larger(s.N * s.d, s.by_heads);
+    s.lse = larger(s.N * s.heads, s.whole * heads);
+    return s;
 }
 
 static struct dit_acts *acts_create(const struct dit *net, int B, int F, enum dit_memory memory) {
@@ -375,8 +411,8 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
     if (B < 1 || F < 1) return error_set(ERR_USAGE, "model: activations for %d samples of %d frames", B, F);
     struct dit_acts *a = acts_create(net, B, F, memory);
     if (!a) return error_set(ERR_DEVICE, "model: out of host memory");
-    long P = dit_tokens(c), G = (long)B * F;
-    struct sizes s = {.B = B, .F = F, .G = G, .N = G * P, .d = c->dim, .heads = c->heads};
+    struct sizes s = sizes_of(net, B, F);
+    long P = dit_tokens(c), G = s.G;
     struct planner p = {.arena = arena};
     a->patches = TAKE(&p, "patches", elem, s.N * 4 * c->in_channels);
     a->rope_cos = TAKE(&p, "rope cos", real, F * P * (net->axes.head_dim / 2));
@@ -408,6 +444,7 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
     a->head_out = TAKE(&p, "out", real, s.N * 4 * c->out_channels);
     plan_condition(&p, &a->condition, net, &s, !forward_only);
     if (!forward_only) plan_backward(&p, &a->back, c, &s);
+    if (sequence_divides(net->sequence)) plan_exchange(&p, a, c, &s);
     *acts = a;
     return OK;
 }

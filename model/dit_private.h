@@ -1,7 +1,10 @@
 /* dit_private.h: what the files of the DiT share: the activations of one forward and the pass over them.
    dit_layout.c parameter table and buffers; dit_condition.c text and audio keys and values; dit_block.c one block;
    dit.c embeddings, head and the order of it all. Rows: N = B F P tokens, G = B F frames; d = dim. Device pointers
-   throughout, owned by the activation arena. */
+   throughout, owned by the activation arena.
+   Divided over ranks (sequence.h), P and N are the rank's own tokens, and self-attention has its queries, keys and values
+   in two forms, one after the other in the same memory: own rows of all heads [N, d], and by heads: all tokens of the
+   rank's own heads [G tokens, heads D]. */
 #ifndef MODEL_DIT_PRIVATE_H
 #define MODEL_DIT_PRIVATE_H
 
@@ -19,6 +22,7 @@ struct attention_query {
     real *q_rstd;      /* [N] */
     elem *q;           /* as the attention sees it (self: rotated) */
     elem *o;           /* attention's output */
+    elem *o_heads;     /* self: the same by heads; o itself when nothing is divided */
     real *lse;         /* [samples, heads, queries], N heads in all */
     elem *out;         /* after the output projection, before the gate */
     resid *x;          /* the residual stream behind the layer */
@@ -74,6 +78,8 @@ struct dit_backward_acts {
     elem *dtokens_elem;
 };
 
+enum { DIT_EXCHANGES = 3 }; /* under way at once: of queries, keys and values */
+
 struct dit_acts {
     enum dit_memory memory;
     int B, F, layers;                         /* capacity */
@@ -97,6 +103,9 @@ struct dit_acts {
     real *head_out; /* [N, 4 out_channels] */
     struct dit_condition condition;
     struct dit_backward_acts back;
+    /* Divided over ranks: */
+    struct sequence_slot exchange[DIT_EXCHANGES];
+    void *whole; /* [G tokens, 4 channels]: patches or the head's output of all ranks */
 };
 
 /* One call's sizes and where everything is. */
@@ -109,9 +118,12 @@ struct dit_pass {
     const struct dit_gradients *gradients; /* backward only */
     int blocks;                            /* how many run */
     long B, F, P, G, N, d;
-    long H, D; /* heads, their width */
+    long H, D;          /* heads, their width */
+    long tokens, heads; /* of a whole frame; whose self-attention is this rank's: P and H when nothing is divided */
     real scale, eps;
 };
+
+static inline int dit_divided(const struct dit_pass *pass) { return sequence_divides(pass->net->sequence); }
 
 static inline real *grad_at(real *grads, size_t offset) { return grads ? grads + offset : NULL; }
 

@@ -1,5 +1,5 @@
 /* kv_cache.c: see kv_cache.h.
-   Memory, T = P dim (one frame): every layer has keys and values [B, slots, T], the keys of the present history rotated
+   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads): every layer has keys and values [B, slots, T], the keys of the present history rotated
    [B, sink + ring, T], and, in a cache whose ring starts over, values gathered [B, ring, T], used when the ring's frames
    do not lie in neighbouring slots. One table of cosines and sines serves all layers. */
 #include "model/kv_cache.h"
@@ -64,10 +64,10 @@ int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct
     c->axes = net->axes;
     c->layers = net->config.layers;
     c->B = B;
-    c->heads = net->config.heads;
+    c->heads = (int)sequence_own(net->sequence, net->config.heads);
     c->height = net->config.height / 2;
     c->width = net->config.width / 2;
-    c->frame = (long)c->height * c->width * net->config.dim;
+    c->frame = (long)c->height * c->width * c->heads * net->axes.head_dim;
     /* Frame 1, the first of a chunk, must fall on a multiple of the chunk, or chunks would straddle the ring's end. */
     int C = config->chunk, least = config->ring + C;
     c->lead = config->sink == 0 ? C - 1 : 0;

@@ -17,6 +17,7 @@ int sharding_open(struct sharding *a, struct comm *comm, int ranks, int zero) {
     a->ranks = ranks;
     a->rank = a->comm ? comm->rank : 0;
     a->zero = ranks > 1 ? zero : 0;
+    a->together = 1;
     a->counts = calloc((size_t)ranks, sizeof *a->counts);
     return a->counts ? OK : error_set(ERR_DEVICE, "sharding: out of host memory");
 }
@@ -43,6 +44,7 @@ int sharding_status(const struct sharding *a) { return a && a->code ? error_set(
 
 int sharding_add(struct sharding *a, real *values, long n) {
     if (!a || !a->comm) return OK;
+    if (!sharding_speaks(a)) mem_zero(values, (size_t)n * sizeof *values);
     comm_at(a->comm, a->comm->step, "figures", -1);
     return comm_all_reduce(a->comm, values, n);
 }

@@ -35,6 +35,7 @@ struct shard_buffer {
 struct sharding {
     struct comm *comm; /* NULL: one process, or a plan */
     int ranks, rank, zero;
+    int together;        /* neighbouring ranks that work on the same samples (sequence.h); 1: each has its own */
     struct arena *host;  /* not NULL: optimisers keep their state in this host memory */
     size_t largest;      /* elements of the largest slice of all networks laid out */
     size_t largest_grad; /* and of those with gradients */
@@ -54,7 +55,11 @@ int sharding_divide(const struct sharding *shards, struct param_table *table);
 /* The working buffers, after all networks are laid out. */
 void sharding_layout(struct sharding *shards, struct arena *arena);
 int sharding_status(const struct sharding *shards);
-/* values, device [n]: the sum over all ranks. */
+/* This rank, of those with the same samples, is the one that counts and writes what all of them have. NULL: it is. */
+static inline int sharding_speaks(const struct sharding *shards) {
+    return !shards || shards->together <= 1 || shards->rank % shards->together == 0;
+}
+/* values, device [n]: the sum over all ranks; of those with the same samples, which have the same values, once. */
 int sharding_add(struct sharding *shards, real *values, long n);
 
 /* all, device [ranks][bytes] = every rank's own. */

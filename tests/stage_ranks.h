@@ -36,7 +36,9 @@ struct job_result {
 struct job {
     enum job_stage stage;
     int ranks, zero, accumulate, batch, updates, offload, recompute;
+    int heads;                 /* of a network of seven tokens a frame; 0: one head and two tokens */
     int wide;                  /* 1: a network of sizes that a GPU's libraries take */
+    int sequence;              /* ranks that divide the clips' tokens between them; 0: 1 */
     int lora;                  /* rank of the adapters that all networks are trained through; 0: whole */
     struct job_result *result; /* shared */
 };
@@ -52,6 +54,7 @@ static inline void job_result_free(struct job_result *r) { munmap(r, sizeof *r);
 struct job_world {
     const struct job *job;
     struct comm comm;
+    struct sequence sequence;
     struct sharding shards;
     struct dit net;
     struct run_config config;
@@ -97,6 +100,10 @@ static inline struct run_config job_config(const struct job *j) {
                                   .rope_theta_t = 100,
                                   .rope_theta_hw = 10,
                                   .eps = 1e-6};
+    if (j->heads) {
+        c.model.heads = j->heads, c.model.dim = 6 * j->heads;
+        c.model.width = 14;
+    }
     if (j->wide) {
         c.model.dim = 64, c.model.heads = 2, c.model.ffn_dim = 128;
         c.model.height = 4, c.model.width = 8, c.model.in_channels = c.model.out_channels = 4;
@@ -227,6 +234,10 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     CHECK(!sharding_open(&w->shards, &w->comm, w->comm.size, job->zero));
     if (job->offload) w->shards.host = &w->host;
     CHECK(!dit_create(&w->net, &w->config.model, 0));
+    CHECK(!sequence_open(&w->sequence, w->comm.size, w->comm.rank, job->sequence ? job->sequence : 1));
+    CHECK(!sequence_join(&w->sequence, &w->comm));
+    CHECK(!dit_divide(&w->net, &w->sequence));
+    w->shards.together = w->sequence.ranks;
     CHECK(!sharding_divide(&w->shards, &w->net.table));
     CHECK(!sharding_share(&w->shards, &w->share, job->batch, job->accumulate));
     arena_begin(&w->state, "state");
@@ -258,6 +269,7 @@ static inline void job_close(struct job_world *w) {
     dit_destroy(&w->net);
     sharding_close(&w->shards);
     CHECK(!comm_barrier(&w->comm));
+    sequence_close(&w->sequence);
     comm_close(&w->comm);
 }
 
@@ -364,8 +376,8 @@ static inline int job_rank(int rank, int size, void *context) {
 static inline void job_run(struct job *job) {
     memset(job->result, 0, sizeof *job->result);
     if (ranks_run(job->ranks, job_rank, job))
-        fail_msg("%s, %d ranks, zero %d, accumulate %d: a rank failed", job_stage_names[job->stage], job->ranks,
-                 job->zero, job->accumulate);
+        fail_msg("%s, %d ranks, tokens by %d, zero %d, accumulate %d: a rank failed", job_stage_names[job->stage],
+                 job->ranks, job->sequence, job->zero, job->accumulate);
 }
 
 #endif

@@ -1,7 +1,7 @@
 #!/bin/sh
 # plan_table.sh: writes the tables of docs/scaling.md between its marks "<!-- plan -->" and "<!-- /plan -->", from --plan of the
 # stages at full size: memory a rank by stage, ranks, ZeRO and picture size; arithmetic, bytes sent and the share of a step
-# that sending takes at given rates. Nothing there is typed by hand. Usage: BIN=bin sh tools/plan_table.sh [docs/scaling.md]
+# that sending takes at given rates; the same of clips whose tokens ranks divide. Nothing there is typed by hand. Usage: BIN=bin sh tools/plan_table.sh [docs/scaling.md]
 BIN=${BIN:-bin}
 out=${1:-docs/scaling.md}
 config=configs/wan2.2-ti2v-5b.yaml
@@ -110,16 +110,54 @@ sending() {
     }' "$work/all"
 }
 
+# Eight ranks, ZeRO 3: as many groups as samples.
+divided() {
+    echo
+    echo "### Tokens divided (\`comm.sequence\`): 8 ranks, ZeRO 3, 704x1280, GiB a rank"
+    echo
+    printf "| stage | latent frames | tokens by | samples | activations and batches | total | TFLOP a step | exchanges of tokens | sent in all |"
+    for l in $links; do printf " exchanges at %s GB/s |" "$l"; done
+    printf "\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    for l in $links; do printf " --- |"; done
+    echo
+    for s in $(stages | cut -d' ' -f1); do
+        program=$(stages | awk -v n="$s" '$1 == n {print $2}')
+        mine=$(stages | awk -v n="$s" '$1 == n {$1 = $2 = ""; print}')
+        for f in 31 121; do
+            for d in 1 2 4 8; do
+                "$BIN/$program" "$config" --plan --ranks 8 shard.zero=3 comm.sequence=$d "$program.batch=$((8 / d))" frames=$f \
+                    samples=1 model.height=44 model.width=80 $mine >"$work/plan" || exit 1
+                awk -v stage="$s" -v f=$f -v d=$d -v rate="$rate" -v links="$links" '
+                    /^networks and opt/ {n = $(NF - 1)} /^total  / {t = $(NF - 1)} /^arithmetic/ {a = $(NF - 1)}
+                    /^of it exchanges/ {x = $(NF - 1)} /^sent/ {s = $(NF - 1)}
+                    END {
+                        sub("_SiD", " SiD", stage); sub("_DMD", " DMD", stage)
+                        printf "| %s | %d | %d | %d | %.1f | %.1f | %.0f | %.1f | %.1f |", stage, f, d, 8 / d, (t - n) / 1024,
+                            t / 1024, a, x / 1024, s / 1024
+                        m = split(links, link, " ")
+                        for (j = 1; j <= m; j++) {
+                            y = x / 1024 * 1.073741824 / link[j]
+                            printf " %s |", x ? sprintf("%.0f %%", 100 * y / (y + a / rate)) : "-"
+                        }
+                        printf "\n"
+                    }' "$work/plan"
+            done
+        done
+    done
+}
+
 {
     echo "Made by \`tools/plan_table.sh\` from \`--plan\` of $config ($("$BIN/teacher" "$config" --plan | awk '/parameters/ {print $2; exit}') parameters a"
     echo "network, $(sh tools/number_type.sh) build, one sample a rank, block recompute). Memory is what a rank allocates on the device; the first rank's host memory"
     echo "holds a checkpoint while it is written."
     for p in $(sizes | cut -d' ' -f1); do memory "$p"; done
     sending
+    divided
     echo
     echo "Arithmetic, not measurement: a ring sends (N-1)/N of a network's gradients (4 bytes) or weights (2 bytes) for each gathering or"
     echo "scattering (\`train/step_work.h\`); the share of a step is sent / rate over that plus TFLOP / $rate TFLOP/s (40 % of an H100's dense"
     echo "bf16 rate), as if nothing overlapped. Reduction runs beside backward and gathering ahead of use, so less of it is waited for."
+    echo "Of the exchanges of tokens those of queries and keys run beside the products that follow; their share is of their own time alone."
 } >"$work/tables" || exit 1
 
 [ -f "$out" ] || printf '# Scaling\n\n## Memory and communication at full size\n\n<!-- plan -->\n<!-- /plan -->\n' >"$out"

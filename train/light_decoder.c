@@ -200,7 +200,8 @@ static int allocate_host(struct program *p) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "light_decoder", .settings = offsetof(struct run_config, light.stage)};
+    struct stage_options options = {
+        .name = "light_decoder", .settings = offsetof(struct run_config, light.stage), .own_clips = 1};
     const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));

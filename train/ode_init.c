@@ -79,7 +79,7 @@ static int record_batch(struct program *p, int number, const int *steps) {
         batch_part(&b, &s->share, i, s->clips, p->sampler.clip, &s->condition);
         TRY(record_part(p, &b, steps));
     }
-    for (int i = 0; i < s->share.count; i++) {
+    for (int i = 0; i < s->share.count && sharding_speaks(&s->shards); i++) {
         condition_batch_part(&b.condition, &s->condition, i, 1);
         TRY(trajectory_store_write(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
                                    level_stride(p), &b.condition));

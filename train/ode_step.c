@@ -237,4 +237,10 @@ void ode_step_work(const struct ode_step *s, struct step_work *work) {
     n->backwards = s->share.parts * (1.0 + s->chunks * (double)passes);
     work->flops += (1 + backward) * dit_flops(&s->net->config, s->share.count, 1, 0);
     for (int i = 1; i <= s->chunks; i++) work->flops += (1 + passes * backward) * chunk_flops(s, i);
+    const struct dit_config *c = &s->net->config;
+    int C = s->levels.causal.chunk;
+    step_work_exchanges(work, c, s->share.count, 1, WORK_FORWARD, 0, 2);
+    step_work_exchanges(work, c, s->share.count, 1, WORK_BACKWARD, again, 1);
+    step_work_exchanges(work, c, s->share.count, C, WORK_FORWARD, 0, s->chunks * (1.0 + passes));
+    step_work_exchanges(work, c, s->share.count, C, WORK_BACKWARD, again, s->chunks * (double)passes);
 }

@@ -39,6 +39,7 @@ static int layout_networks(struct refine_step *r, const struct run_config *confi
     const struct refine_config *c = &config->refine;
     long updates = c->head_warmup + c->stage.steps * c->ratio;
     if (!r->discriminator.heads) TRY(discriminator_create(&r->discriminator, &r->net->config, &c->discriminator));
+    TRY(dit_divide(&r->discriminator.trunk, r->net->sequence));
     TRY(sharding_divide(shards, &r->discriminator.trunk.table));
     const struct param_table *judged = &r->discriminator.trunk.table;
     if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)

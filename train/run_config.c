@@ -99,6 +99,8 @@ static const struct config_field fields[] = {
     INT("samples", samples, 1, 64, "4", "held-out clips shown"),
 
     CHOICE("comm.transport", comm.transport, comm_transports, "auto", "between the processes of a job"),
+    INT("comm.sequence", comm.sequence, 1, 65536, "1",
+        "neighbouring processes that divide the tokens of every clip between them"),
     REAL("comm.timeout", comm.timeout, 0.1, 1e6, "25",
          "seconds without a sign of life, or behind the others, that end it"),
     REAL("comm.connect_timeout", comm.connect_timeout, 0.1, 1e6, "60", "seconds for all processes to come"),

@@ -37,6 +37,7 @@ enum run_transport { TRANSPORT_AUTO, TRANSPORT_SINGLE, TRANSPORT_TCP, TRANSPORT_
 extern const char *const comm_transports[];
 struct comm_config {
     int transport;                   /* enum run_transport */
+    int sequence;                    /* ranks that divide a clip's tokens between them (model/sequence.h) */
     double timeout, connect_timeout; /* seconds */
 };
 /* What becomes of updates that would do harm: they are skipped and counted; `after` of them in a row are a fault. */

@@ -24,9 +24,11 @@ int share_of(struct share *share, int batch, int parts, int rank, int ranks) {
     return OK;
 }
 
+static int together(const struct sharding *shards) { return shards && shards->together > 1 ? shards->together : 1; }
+
 int sharding_share(const struct sharding *shards, struct share *share, int batch, int parts) {
-    int ranks = shards && shards->ranks ? shards->ranks : 1;
-    return share_of(share, batch, parts, shards ? shards->rank : 0, ranks);
+    int ranks = shards && shards->ranks ? shards->ranks : 1, each = together(shards);
+    return share_of(share, batch, parts, shards ? shards->rank / each : 0, ranks / each);
 }
 
 /* The rank's own cut is that of the batch: of its pieces, too, the first have one more. */
@@ -50,9 +52,9 @@ void batch_part(struct batch_part *b, const struct share *share, int index, cons
     condition_batch_part(&b->condition, condition, b->part.first, b->part.count);
 }
 
-/* Where rank r's samples start. */
-static int rank_start(const struct share *share, int ranks, int r) {
-    return start_of(share->batch, ranks * share->parts, r * share->parts);
+/* Where the samples of group g, of `groups` with samples of their own, start. */
+static int group_start(const struct share *share, int groups, int g) {
+    return start_of(share->batch, groups * share->parts, g * share->parts);
 }
 
 int share_gather(struct sharding *shards, const struct share *share, real *all, const real *own, size_t size) {
@@ -60,9 +62,10 @@ int share_gather(struct sharding *shards, const struct share *share, real *all, 
         mem_copy(all, own, sizeof(real) * (size_t)share->batch * size);
         return OK;
     }
+    int each = together(shards), groups = shards->ranks / each;
     for (int r = 0; r < shards->ranks; r++) {
-        int samples = rank_start(share, shards->ranks, r + 1) - rank_start(share, shards->ranks, r);
-        shards->counts[r] = (long)((size_t)samples * size * sizeof(real));
+        int g = r / each, samples = group_start(share, groups, g + 1) - group_start(share, groups, g);
+        shards->counts[r] = r % each ? 0 : (long)((size_t)samples * size * sizeof(real));
     }
     return comm_all_gather(shards->comm, all, own, shards->counts);
 }

@@ -25,10 +25,14 @@ static int open_ranks(struct stage *s, const char *asked) {
     if (asked && (!s->plan || *end || ranks < 1 || ranks > RANKS_MAX))
         return error_set(ERR_USAGE, "--ranks: expected a number from 1 to %d, with --plan", RANKS_MAX);
     s->ranks = s->plan ? (asked ? (int)ranks : 1) : s->comm.size;
+    TRY(sequence_open(&s->sequence, s->ranks, s->plan ? 0 : s->comm.rank, s->options.own_clips ? 1 : c->comm.sequence));
+    TRY(dit_divide(&s->net, &s->sequence));
     TRY(sharding_open(&s->shards, s->plan ? NULL : &s->comm, s->ranks, c->shard.zero));
+    s->shards.together = s->sequence.ranks;
     if (c->shard.offload) s->shards.host = &s->offload_memory;
     TRY(sharding_divide(&s->shards, &s->net.table));
-    return sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate);
+    TRY(sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate));
+    return s->plan ? OK : sequence_join(&s->sequence, &s->comm);
 }
 
 int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on) {
@@ -120,15 +124,17 @@ static struct dataset_shape wanted_shape(const struct stage *s) {
 static size_t buffer_memory(const struct stage *s) {
     struct dataset_shape shape = wanted_shape(s);
     shape.T = 1 + 4 * (shape.F - 1);
-    return loader_memory(&shape, s->share.count) + comm_memory(s->ranks);
+    return loader_memory(&shape, s->share.count) + comm_memory(s->ranks) + comm_memory(s->sequence.ranks);
 }
 
 /* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
 static void print_work(const struct stage *s, const void *program) {
-    struct step_work work = {.count = 0};
+    struct step_work work = {.sequence = s->sequence.ranks};
     if (!s->options.work) return; /* a stage that does not count it */
     s->options.work(program, &work);
-    printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops);
+    int divided = s->sequence.ranks > 1 ? s->sequence.ranks : 1;
+    printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops / divided);
+    if (divided > 1) printf("%-32s %10.1f MiB\n", "of it exchanges of tokens", work.exchanged / 1048576);
     if (s->ranks > 1)
         printf("%-32s %10.1f MiB\n", "sent a step", step_work_sent(&work, s->ranks, s->shards.zero) / 1048576);
 }
@@ -140,6 +146,7 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS], c
     if (s->ranks > 1)
         printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->share.count, s->share.parts,
                s->shards.zero);
+    if (s->sequence.ranks > 1) printf(", tokens divided by %d", s->sequence.ranks);
     printf("\n");
     for (int i = 0; i < ARENAS; i++) {
         *(i < DEVICE_ARENAS ? &device : &host) += all[i]->used;
@@ -268,6 +275,8 @@ int stage_ready(struct stage *s) {
              s->table->values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
              device_threads());
     if (s->ranks > 1) log_line("%s: rank %d of %d", s->options.name, s->comm.rank, s->ranks);
+    if (s->sequence.comm.local_size < s->sequence.comm.size)
+        log_line("warning: ranks that divide clips between them (comm.sequence) are on several hosts");
     comm_busy(&s->comm, NULL);
     return device_sync();
 }
@@ -290,6 +299,7 @@ int stage_close(struct stage *s, int code, int exit_code) {
     arena_free(&s->offload_memory);
     arena_free(&s->staging_memory);
     sharding_close(&s->shards);
+    sequence_close(&s->sequence);
     if (s->comm.size) comm_close(&s->comm);
     dit_destroy(&s->net);
     memset(s, 0, sizeof *s);

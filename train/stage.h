@@ -22,7 +22,8 @@ struct stage_options {
     const char *name; /* "teacher" */
     size_t settings;  /* offset of its struct stage_config in struct run_config */
     void (*work)(const void *program, struct step_work *work); /* what a step costs, for the plan */
-    double drop_text, drop_audio;                              /* set after the config is read, before stage_begin */
+    int own_clips; /* its network's clips are not divided: every rank has samples of its own, whatever comm.sequence */
+    double drop_text, drop_audio; /* set after the config is read, before stage_begin */
 };
 struct stage {
     struct stage_options options;
@@ -37,6 +38,7 @@ struct stage {
     int stop;                        /* the signal that ends the run, agreed; 0: none */
     int comm_code;                   /* of the agreement */
     int told;                        /* the error was another rank's, which prints it */
+    struct sequence sequence;        /* of those that divide the clips' tokens between them */
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */

@@ -30,6 +30,7 @@ int stage_stopped(struct stage *s) {
     double number = signalled;
     if (s->stop) return 1;
     if (s->comm.size > 1) {
+        s->sequence.comm.step = (long)s->step;
         comm_at(&s->comm, (long)s->step, "go on or stop", -1);
         s->comm_code = comm_values(&s->comm, COMM_MAX, &number, 1);
         if (s->comm_code) return 1;
@@ -95,6 +96,7 @@ int stage_leave(struct stage *s, int code) {
     char text[512];
     if (!code) return OK;
     snprintf(text, sizeof text, "%s", error_text());
+    if (s->sequence.comm.size) comm_abort(&s->sequence.comm, code); /* a part, before its whole */
     if (s->comm.size > 1) comm_abort(&s->comm, code);
     if (s->comm.rank > 0) log_line("%s", text); /* to its own log */
     log_quiet(0);

@@ -23,10 +23,20 @@ static double forwards_worth(enum work_pass kind, int recompute) {
     return (kind == WORK_BACKWARD ? 2 : 1) + (recompute != 0);
 }
 
+void step_work_exchanges(struct step_work *w, const struct dit_config *c, int count, int F, enum work_pass kind,
+                         int recompute, double n) {
+    double S = w->sequence, own = (double)count * F * dit_tokens(c) / S;
+    if (S <= 1) return;
+    int times = 1 + (kind != WORK_FORWARD && recompute);
+    w->exchanged += n * times * c->layers * 4 * (S - 1) / S * own * c->dim * (double)sizeof(elem);
+    if (kind == WORK_FORWARD) w->exchanged += n * (S - 1) * own * 4 * c->out_channels * (double)sizeof(real);
+}
+
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,
                      const struct share *share, int F, enum work_pass kind, int recompute, double n) {
     *(kind == WORK_FORWARD ? &network->forwards : &network->backwards) += n * share->parts;
     w->flops += n * forwards_worth(kind, recompute) * dit_flops(config, share->count, F, 0);
+    step_work_exchanges(w, config, share->count, F, kind, recompute, n);
 }
 
 /* One pass over chunk i of all samples. */
@@ -43,6 +53,9 @@ void step_work_rollout(struct step_work *w, struct network_work *student, const 
     student->forwards += n * share->parts * (1 + (double)s->chunks * passes);
     w->flops += n * dit_flops(&s->net->config, share->count, 1, 0);
     for (int i = 1; i <= s->chunks; i++) w->flops += n * passes * chunk_flops(s, share, i);
+    step_work_exchanges(w, &s->net->config, share->count, 1, WORK_FORWARD, 0, n);
+    step_work_exchanges(w, &s->net->config, share->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
+                        n * passes * s->chunks);
 }
 
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
@@ -51,10 +64,13 @@ void step_work_rollout_backward(struct step_work *w, struct network_work *studen
     student->backwards += (double)share->parts * s->chunks;
     for (int i = 1; i <= s->chunks; i++)
         w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, share, i);
+    int C = s->rollout.config.causal.chunk;
+    step_work_exchanges(w, &s->net->config, share->count, C, WORK_FORWARD, 0, s->chunks);
+    step_work_exchanges(w, &s->net->config, share->count, C, WORK_BACKWARD, recompute, s->chunks);
 }
 
 double step_work_sent(const struct step_work *w, int ranks, int zero) {
-    double f = (ranks - 1.0) / ranks, sent = 0;
+    double f = (ranks - 1.0) / ranks, sent = w->exchanged;
     for (int i = 0; i < w->count && ranks > 1; i++) {
         const struct network_work *n = &w->list[i];
         double grads = f * sizeof(real) * (double)n->trained->total;

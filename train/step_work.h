@@ -3,7 +3,10 @@
    Adapters: T is theirs for gradients and updates; zero 3 gathers them and the frozen weights that they are over.
    With N ranks, T elements of a table (padded), f = (N - 1)/N; a ring sends and receives as much on every rank:
      gradients  zero 0: all-reduce, 2 f 4T an update; zero 1: reduce-scatter, f 4T an update; zero 2, 3: f 4T a backward
-     weights    zero 1, 2: all-gather, f eT an update; zero 3: f eT a forward and a backward (e: bytes of an elem) */
+     weights    zero 1, 2: all-gather, f eT an update; zero 3: f eT a forward and a backward (e: bytes of an elem)
+   With S ranks that divide the clips' tokens (model/sequence.h), n = tokens / S of a pass, g = (S - 1)/S:
+     exchanges  4 g e n d a block: queries, keys, values and the output, forward, again when run again, and back
+     velocity   4 (S - 1) n C sizeof(real) a forward: the head's output of C channels, to all */
 #ifndef TRAIN_STEP_WORK_H
 #define TRAIN_STEP_WORK_H
 
@@ -22,7 +25,9 @@ struct network_work {
 struct step_work {
     struct network_work list[WORK_NETWORKS];
     int count;
-    double flops; /* multiply-adds times two, of this rank */
+    int sequence;     /* S; 0, 1: nothing is divided */
+    double flops;     /* multiply-adds times two, of all ranks that divide this rank's samples */
+    double exchanged; /* bytes that this rank sends in exchanges */
 };
 /* The network's entry, made when it is not there: of a frozen one by its table, of one that trains by its optimiser. */
 struct network_work *step_work_network(struct step_work *w, const char *name, const struct param_table *table);
@@ -31,12 +36,15 @@ struct network_work *step_work_trained(struct step_work *w, const char *name, co
 enum work_pass { WORK_FORWARD, WORK_BACKWARD, WORK_BACKWARD_INPUT };
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,
                      const struct share *share, int F, enum work_pass kind, int recompute, double n);
+/* Exchanges of n passes through `count` samples of F frames, and the same of the ways back through them. */
+void step_work_exchanges(struct step_work *w, const struct dit_config *config, int count, int F, enum work_pass kind,
+                         int recompute, double n);
 /* A rollout of the student, and the way back through its exit passes. */
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                        const struct share *share, double n);
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                                 const struct share *share, int recompute);
-/* Bytes that a rank sends in a step. */
+/* Bytes that a rank sends in a step, exchanges among them. */
 double step_work_sent(const struct step_work *w, int ranks, int zero);
 
 #endif

@@ -1,5 +1,5 @@
 /* comm.c: the collectives of comm.h as calls of the communicator's transport. Opening is a file of its own (open.c), so
-   that programs that only pass through comm_seq_exchange link no transport. */
+   that programs whose networks could be divided but never are link no transport. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,10 +155,4 @@ int comm_agree(struct comm *comm, int code) {
     }
     free(all);
     return code;
-}
-
-int comm_seq_exchange(struct comm *comm, elem *buffer, long B, long n, long H, long D, enum seq_direction direction) {
-    (void)buffer, (void)B, (void)n, (void)H, (void)D, (void)direction;
-    if (comm->size == 1) return OK;
-    return error_set(ERR_USAGE, "sequence parallelism is not built");
 }

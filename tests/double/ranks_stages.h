@@ -1,6 +1,7 @@
 /* ranks_stages.h: data parallelism and sharding change nothing but the order of sums: a stage on 1, 2, 3 and 4 ranks, with
    ZeRO 0 to 3, in 1 part and in 4, over processes joined by tcp, against one process; batches that the ranks do not divide;
-   block recompute on 2 ranks, offloaded optimisers on 3. Gradients of the first update and, after five updates, every
+   block recompute on 2 ranks, offloaded optimisers on 3. And the tokens of every clip divided by 2, 3 and 4 (sequence.h), with
+   as many ranks and with more: seven tokens a frame and five heads, which none of them divides. Gradients of the first update and, after five updates, every
    master weight of every network: within 1e-12 of each tensor's norm. */
 #ifndef TESTS_DOUBLE_RANKS_STAGES_H
 #define TESTS_DOUBLE_RANKS_STAGES_H
@@ -25,9 +26,10 @@ static inline void compare(const struct job *job, const double *x, const double 
         double gap = norm(x, y, from, to), scale = norm(y, NULL, from, to);
         if (scale < 1e-3 * whole) scale = 1e-3 * whole;
         if (!(gap <= 1e-12 * scale))
-            fail_msg("%s, %d ranks, zero %d, %d parts%s, network %d, tensor %d: %s differ by %.3g of %.3g",
-                     job_stage_names[job->stage], job->ranks, job->zero, job->accumulate,
-                     job->offload ? ", offloaded" : "", network, i, what, gap, scale);
+            fail_msg(
+                "%s, %d ranks, tokens by %d, zero %d, %d parts%s, network %d, tensor %d: %s differ by %.3g of %.3g",
+                job_stage_names[job->stage], job->ranks, job->sequence, job->zero, job->accumulate,
+                job->offload ? ", offloaded" : "", network, i, what, gap, scale);
     }
 }
 
@@ -62,6 +64,29 @@ static inline void check_stage(enum job_stage stage) {
                 same(&job, want);
             }
     }
+    job_result_free(want);
+    job_result_free(have);
+}
+
+/* Which ZeRO goes with which division turns with the stage; `all` of them with every one, whole batch and in four parts. */
+static inline void check_sequence(enum job_stage stage, int all) {
+    static const struct { int ranks, sequence, accumulate; } cuts[] = {{2, 2, 4}, {3, 3, 1}, {4, 4, 1}, {4, 2, 2}};
+    struct job_result *want = job_result_new(), *have = job_result_new();
+    struct job one = {
+        .stage = stage, .ranks = 1, .accumulate = 1, .batch = 5, .updates = UPDATES, .heads = 5, .result = want};
+    job_run(&one);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < (all ? 8 : 1); k++) {
+            struct job job = one;
+            job.ranks = cuts[i].ranks;
+            job.sequence = cuts[i].sequence;
+            job.zero = all ? k / 2 : ((int)stage + i) % 4;
+            job.accumulate = !all ? cuts[i].accumulate : k % 2 == 0 ? 1 : cuts[i].ranks > cuts[i].sequence ? 2 : 4;
+            job.recompute = (i + k) % 2 ? RECOMPUTE_BLOCK : RECOMPUTE_NONE;
+            job.result = have;
+            job_run(&job);
+            same(&job, want);
+        }
     job_result_free(want);
     job_result_free(have);
 }

@@ -41,8 +41,8 @@ static void equal_bits(int frames, int first_frame, int history) {
     if (history) world_add_history(&w);
     forward(&w);
     backward(&w);
-    struct comm alone = {.size = 1}; /* one process: the exchange around self-attention must change nothing */
-    w.net.comm = &alone;
+    struct sequence alone = {.ranks = 1}; /* a group of one: must change nothing */
+    assert_int_equal(dit_divide(&w.net, &alone), OK);
     struct twin blocks, input_only, forward_only;
     twin_open(&blocks, &w, DIT_SAVE_BLOCKS, 1);
     twin_run(&blocks, &w, 1);
