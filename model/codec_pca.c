@@ -210,7 +210,8 @@ static float *copy(const float *from, size_t count) {
     return to;
 }
 
-void pca_weigh_motion(float *to, const float *from, int size, double weight) {
+/* to = W from for a patch vector of `size` numbers; to may not be from. 1 / weight gives the inverse. */
+static void weigh_motion(float *to, const float *from, int size, double weight) {
     int frame = size / 4;
     for (int k = 0; k < frame; k++) {
         double mean = 0;
@@ -224,8 +225,8 @@ static void derive(struct pca *pca, int channels) {
     for (int c = 0; c < channels; c++) {
         const float *b = pca->basis + (size_t)c * pca->size;
         float *analysis = pca->analysis + (size_t)c * pca->size;
-        pca_weigh_motion(analysis, b, pca->size, (double)pca->motion_weight);
-        pca_weigh_motion(pca->synthesis + (size_t)c * pca->size, b, pca->size, 1 / (double)pca->motion_weight);
+        weigh_motion(analysis, b, pca->size, (double)pca->motion_weight);
+        weigh_motion(pca->synthesis + (size_t)c * pca->size, b, pca->size, 1 / (double)pca->motion_weight);
         double sum = 0;
         for (int k = 0; k < pca->size; k++) sum += (double)analysis[k] * (double)pca->mean[k];
         pca->offset[c] = (float)sum;

@@ -10,7 +10,4 @@ enum { PCA_LANES = 16 }; /* patches that are worked on together */
    tile [12 p^2, PCA_LANES], a patch a lane. Frame f is at frames + f * stride: stride 0 takes one frame four times. */
 void pca_gather(float *tile, const float *frames, size_t stride, int height, int width, int p, int first, int count);
 
-/* to = W from for a patch vector of `size` numbers (codec_pca.c); to may not be from. 1 / weight gives the inverse. */
-void pca_weigh_motion(float *to, const float *from, int size, double weight);
-
 #endif

@@ -63,16 +63,6 @@ void condition_batch_part(struct condition_batch *part, const struct condition_b
     }
 }
 
-void condition_batch_copy(struct condition_batch *to, const struct condition_batch *from) {
-    mem_copy(to->text_real, from->text_real, text_count(from) * sizeof(real));
-    mem_copy(to->no_text, from->no_text, text_count(from) * sizeof(elem));
-    for (int s = 0; s < AUDIO_STREAMS; s++) {
-        mem_copy(to->features[s], from->features[s], feature_count(from) * sizeof(real));
-        mem_copy(to->mask[s], from->mask[s], mask_count(from) * sizeof(real));
-    }
-    condition_batch_refresh(to);
-}
-
 struct dit_input condition_batch_clip(const struct condition_batch *c, int audio_dropped, const real *latents,
                                       long latent_stride, const real *t) {
     struct dit_input in = {.batch = c->B,

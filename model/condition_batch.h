@@ -35,8 +35,6 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
 void condition_batch_upload(struct condition_batch *c, const struct condition_host *host);
 /* Samples first .. first + count - 1 of a batch, as a view of its memory. */
 void condition_batch_part(struct condition_batch *part, const struct condition_batch *whole, int first, int count);
-/* to = from, same sizes. */
-void condition_batch_copy(struct condition_batch *to, const struct condition_batch *from);
 /* Windows and text again from the real arrays (after those were loaded). */
 void condition_batch_refresh(struct condition_batch *c);
 

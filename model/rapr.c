@@ -53,12 +53,3 @@ void causal_view(struct causal_view *view, const struct causal_config *c, int ch
     view->count = n;
     for (int i = 0; i < c->chunk; i++) view->current[i] = first + i - shift;
 }
-
-int causal_position_max(const struct causal_config *c, int chunks) {
-    if (chunks < 1) return 0;
-    struct causal_view view;
-    causal_view(&view, c,
-                chunks); /* a chunk's last frame never stands before an earlier chunk's, nor before the sink */
-    int own = view.current[c->chunk - 1];
-    return view.pinned ? at_least(own, view.position[view.pinned - 1]) : own;
-}

@@ -36,7 +36,5 @@ int causal_check(const struct causal_config *config);
 /* With C = 3, sink = 4, ring = 6, D = 9, reading 1: chunk 1 sees frame 0 at 0, itself at 1..3; chunk 4 sees 0..3 at 0..3
    and 4..9 at 1..6, itself at 7..9. */
 void causal_view(struct causal_view *view, const struct causal_config *config, int chunk);
-/* The largest position that chunks 1 .. chunks meet; it never falls as chunks grow. */
-int causal_position_max(const struct causal_config *config, int chunks);
 
 #endif

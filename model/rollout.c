@@ -103,8 +103,6 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
     return OK;
 }
 
-void rollout_text_changed(struct rollout *r) { dit_condition_reset(r->acts, 1, 1); }
-
 /* x0 = x - sigma v, in place of v; both packed. */
 static void x0_from_velocity(const struct rollout *r, real *velocity, const real *x, int step) {
     real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * chunk_size(r));

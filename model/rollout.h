@@ -59,8 +59,6 @@ void rollout_batch(struct rollout *r, int batch);
    here, audio of frame 0 too. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
                   const struct rollout_condition *condition);
-/* Text or weights have changed inside a clip: they are read again from the next chunk on. */
-void rollout_text_changed(struct rollout *r);
 /* The next chunk: x0 [B][C frames] of the pass `exit` (0..N-1; N-1 is what is served) into out; exit_input, if not NULL,
    gets that pass's input; all N passes always run. Strides between samples in elements. */
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,

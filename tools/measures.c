@@ -99,19 +99,6 @@ double measure_mean_while(const float *value, const float *mask, const float *un
     return n ? sum / (double)n : 0;
 }
 
-double measure_correlation(const float *a, const float *b, int count) {
-    double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
-    for (int i = 0; i < count; i++) ma += a[i], mb += b[i];
-    if (count) ma /= count, mb /= count;
-    for (int i = 0; i < count; i++) {
-        aa += (a[i] - ma) * (a[i] - ma);
-        bb += (b[i] - mb) * (b[i] - mb);
-        ab += (a[i] - ma) * (b[i] - mb);
-    }
-    double scale = sqrt(aa * bb);
-    return scale > 1e-12 ? ab / scale : 0;
-}
-
 /* ---- the picture ---- */
 
 static double decibels(double squares, double values) {
@@ -148,16 +135,6 @@ double measure_identity_psnr(const struct clip *clip, const float *reference, co
                 }
     }
     return decibels(squares, values);
-}
-
-double measure_psnr(const struct clip *clip, const float *truth) {
-    double squares = 0;
-    size_t values = (size_t)clip->count * frame_size(clip);
-    for (size_t i = 0; i < values; i++) {
-        double d = clip->frames[i] - truth[i];
-        squares += d * d;
-    }
-    return decibels(squares, (double)values);
 }
 
 static float luminance_at(const struct clip *clip, const float *frame, int y, int x) {

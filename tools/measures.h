@@ -76,7 +76,6 @@ double measure_mean_while(const float *value, const float *mask, const float *un
 /* PSNR (dB, 99 when equal, 0 when not finite) against the reference over what hardly moves in a puppet's picture: the wall
    to both sides of the head and the middle of the shirt. */
 double measure_identity_psnr(const struct clip *clip, const float *reference, const struct landmarks *marks);
-double measure_psnr(const struct clip *clip, const float *truth); /* whole clip against [count, 3, H, W] */
 /* Luminance gradients of each frame sorted: mean of the largest 3 %, mean of the flattest half; averaged over frames. */
 double measure_sharpness(const struct clip *clip);
 double measure_flat_noise(const struct clip *clip);
@@ -85,6 +84,5 @@ double measure_flat_noise(const struct clip *clip);
 
 /* Mean absolute change of luminance in a box since the frame before, [count]; the first is 0. */
 void measure_motion_energy(const struct clip *clip, const struct box *box, float *energy);
-double measure_correlation(const float *a, const float *b, int count); /* 0 when one is constant */
 
 #endif

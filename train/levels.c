@@ -43,17 +43,8 @@ double level_draw(const struct level_config *config, const struct random_address
     return sigma < config->min ? config->min : sigma > config->max ? config->max : sigma;
 }
 
-void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address, int B) {
-    l->B = B;
-    for (int b = 0; b < l->B; b++) {
-        struct random_address a = *address;
-        a.sample += (uint32_t)b;
-        l->drawn[b] = level_draw(config, &a);
-    }
-    levels_set(l, l->drawn);
-}
-
-void levels_set(struct levels *l, const double *sigma) {
+/* The arrays of given levels sigma [B]. */
+static void set_levels(struct levels *l, const double *sigma) {
     size_t n = (size_t)l->B * l->F;
     for (size_t g = 0; g < n; g++) {
         int generated = g % l->F != 0;
@@ -63,6 +54,16 @@ void levels_set(struct levels *l, const double *sigma) {
     }
     real *arrays[ARRAYS] = {l->t, l->sigma, l->clean, l->minus_sigma, l->one, l->zero, l->generated, l->through_noise};
     for (int i = 0; i < ARRAYS; i++) mem_upload(arrays[i], l->host + i * n, n * sizeof(real));
+}
+
+void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address, int B) {
+    l->B = B;
+    for (int b = 0; b < l->B; b++) {
+        struct random_address a = *address;
+        a.sample += (uint32_t)b;
+        l->drawn[b] = level_draw(config, &a);
+    }
+    set_levels(l, l->drawn);
 }
 
 void levels_noise(const struct levels *l, real *noisy, const real *x, const real *noise, long size) {

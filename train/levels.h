@@ -27,8 +27,6 @@ void levels_free(struct levels *l);
 double level_draw(const struct level_config *config, const struct random_address *address);
 /* Draws the levels of samples address->sample .. + B - 1 and uploads; these B samples are now in hand. */
 void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address, int B);
-/* The same with given levels sigma [B]. */
-void levels_set(struct levels *l, const double *sigma);
 
 /* noisy = (1 - sigma) x + sigma noise, frame by frame of `size` elements. */
 void levels_noise(const struct levels *l, real *noisy, const real *x, const real *noise, long size);

@@ -4,7 +4,7 @@
 #include "train/matching.h"
 #include "train/train_state.h"
 
-int replay_save_with(struct replay *r, struct train_state *state) {
+static int save_replay(struct replay *r, struct train_state *state) {
     int n = r->slots;
     train_state_integer(state, "replay/pushed", &r->pushed);
     TRY(train_state_rows(state, "replay/clips", r->x, n, r->clips));
@@ -17,5 +17,5 @@ int replay_save_with(struct replay *r, struct train_state *state) {
 
 int matching_save_with(struct matching *m, struct train_state *state) {
     train_state_network(state, "critic", &m->critic);
-    return replay_save_with(&m->replay, state);
+    return save_replay(&m->replay, state);
 }

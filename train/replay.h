@@ -18,8 +18,6 @@ void replay_layout(struct replay *r, int slots, int B, const struct condition_ba
                    struct arena *arena);
 /* Zeros, for a fresh start. */
 void replay_clear(struct replay *r);
-/* What a checkpoint must hold. */
-int replay_save_with(struct replay *r, struct train_state *state);
 /* A part of the next rollout; the last part completes it. */
 void replay_push(struct replay *r, const struct part *part, const real *x, const struct condition_batch *condition);
 /* Copies a part of the rollout of slot 0 .. replay_filled - 1 into x and condition. */

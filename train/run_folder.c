@@ -45,10 +45,6 @@ int run_folder_follow(struct run_folder *run, const char *path, int rank) {
     return open_log(run, file);
 }
 
-int run_folder_newest(const struct run_folder *run, char *path, size_t size) {
-    return state_newest(run->path, path, size);
-}
-
 int run_folder_begin(struct run_folder *run, const void *config, const struct config_field *fields, int count,
                      long last_step) {
     char path[FILE_PATH_MAX];
@@ -76,12 +72,6 @@ void run_folder_close(struct run_folder *run) {
     log_close();
     if (run->lock >= 0) file_unlock(run->lock);
     run->lock = -1;
-}
-
-int run_folder_state_path(const struct run_folder *run, long step, char *path, size_t size) {
-    char name[64];
-    snprintf(name, sizeof name, "checkpoints/step_%08ld.h5", step);
-    return file_join(path, size, run->path, name);
 }
 
 int run_folder_sample_path(const struct run_folder *run, long step, const char *what, char *path, size_t size) {

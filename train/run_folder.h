@@ -20,16 +20,12 @@ struct run_folder {
 int run_folder_open(struct run_folder *run, const char *path);
 /* For the other ranks of the job: no lock and nothing written but log.rankN.txt. */
 int run_folder_follow(struct run_folder *run, const char *path, int rank);
-/* The newest whole training state to resume from; "" when there is none. Damaged ones are skipped with a log line. */
-int run_folder_newest(const struct run_folder *run, char *path, size_t size);
 /* Saves config.yaml and opens the metrics. last_step: that of the state resumed from, -1 for a fresh run. A fresh run in
    a folder that holds training states is refused (ERR_USAGE): it would mix two runs. */
 int run_folder_begin(struct run_folder *run, const void *config, const struct config_field *fields, int count,
                      long last_step);
 void run_folder_close(struct run_folder *run);
 
-/* FOLDER/checkpoints/step_00001234.h5 */
-int run_folder_state_path(const struct run_folder *run, long step, char *path, size_t size);
 /* FOLDER/samples/step_00001234_WHAT; what "grid.png", "held_out.mp4". */
 int run_folder_sample_path(const struct run_folder *run, long step, const char *what, char *path, size_t size);
 

@@ -75,10 +75,6 @@ int stage_source(const struct stage *s, const char *path, const char *stage, cha
     return path[0] ? file_join(out, size, path, "") : file_join(out, size, s->config.run, stage);
 }
 
-enum dit_memory stage_memory_kind(const struct stage_config *settings) {
-    return settings->recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
-}
-
 /* ---- memory ---- */
 
 static size_t clip_size(const struct stage *s) {

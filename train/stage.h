@@ -115,7 +115,6 @@ int stage_show_frames(struct stage *s, const char *label, const float *truth, co
 
 /* `path` of the config, or RUN/stage when it is empty. */
 int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size);
-enum dit_memory stage_memory_kind(const struct stage_config *settings);
 
 /* ---- for stage_train.c ---- */
 

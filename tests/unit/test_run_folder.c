@@ -202,12 +202,8 @@ static void keeps_config_log_and_paths(void **state) {
     char path[128], name[256], *text;
     named(path, "run2/");
     assert_int_equal(run_folder_open(&run, path), OK);
-    assert_int_equal(run_folder_newest(&run, name, sizeof name), OK);
-    assert_string_equal(name, "");
     assert_int_equal(run_folder_begin(&run, &settings, fields, 1, -1), OK);
     log_line("hello %d", 5);
-    assert_int_equal(run_folder_state_path(&run, 1234, name, sizeof name), OK);
-    assert_string_equal(name + strlen(folder), "/run2/checkpoints/step_00001234.h5");
     assert_int_equal(run_folder_sample_path(&run, 7, "grid.png", name, sizeof name), OK);
     assert_string_equal(name + strlen(folder), "/run2/samples/step_00000007_grid.png");
     run_folder_close(&run);
