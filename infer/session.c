@@ -283,6 +283,10 @@ static void make_windows(struct session *s, long first, int count) {
     long T = end - begin;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         const struct party *p = &s->party[k];
+        if (s->student.description.dit.deaf >> k & 1) {
+            mem_zero(s->window[k], (size_t)(count * AUDIO_WINDOW * dim) * sizeof(elem));
+            continue;
+        }
         transfer_to_real(s->features, p->features + (begin - s->start) * dim, T * dim);
         transfer_to_real(s->mask, p->mask + (begin - s->start), T);
         audio_windows(s->window[k], s->features, s->mask, 1, T, dim, first, count, begin);

@@ -12,20 +12,20 @@ struct condition_host {
     const float *features[AUDIO_STREAMS]; /* [B, T, D] */
     const float *mask[AUDIO_STREAMS];     /* [B, T] */
     const float *text;                    /* [B, text_len, text_dim] */
-    const float *empty;                   /* [text_len, text_dim], the empty prompt; NULL: zeros */
+    const float *empty;                   /* [text_len, text_dim], the empty or a negative prompt; NULL: zeros */
 };
 enum { CLIP_FRAMES_MAX = 1024 };
 struct condition_batch {
     int B, F, T; /* samples, latent frames, video frames 1 + 4 (F - 1) */
-    int text_len, text_dim, audio_dim;
+    int text_len, text_dim, audio_dim, deaf;
     int positions[CLIP_FRAMES_MAX]; /* 0 .. F-1 */
     real *text_real;                /* [B, text_len, text_dim] */
     real *features[AUDIO_STREAMS];  /* [B, T, D] */
     real *mask[AUDIO_STREAMS];      /* [B, T] */
     elem *text;                     /* as text_real, for the networks */
-    elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D]: features times mask */
+    elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D]: features times mask; zeros of what the config is deaf to */
     elem *silence;                  /* [B, F, 8, D] zeros: both audio inputs dropped */
-    elem *no_text;                  /* [B, text_len, text_dim] the empty prompt: text dropped, as in training */
+    elem *no_text;                  /* [B, text_len, text_dim] the empty or a negative prompt: text dropped */
 };
 
 /* Device memory from the arena (arena.h: called while planning and once more). */

@@ -17,6 +17,7 @@
 #include "data/dataset.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
+#include "train/negative_prompt.h"
 #include "train/run_config.h"
 #include "train/set_codec.h"
 #include "train/train_state.h"
@@ -182,6 +183,18 @@ static int find_prompts(struct export_prompts *p, struct dataset *set, const str
     return code;
 }
 
+/* What guidance has in place of no text goes where the empty prompt is. */
+static int take_negative(struct export_prompts *p, const struct run_config *config) {
+    float *rows;
+    TRY(negative_prompt_load(config, &rows));
+    if (!rows) return OK;
+    free(p->values[1]);
+    p->values[1] = rows;
+    p->rows[1].rows = rows;
+    p->rows[1].length = config->model.text_len;
+    return OK;
+}
+
 static int export_stage(const struct run_config *config, const struct export_options *o) {
     static const char *const kinds[] = {"average", "raw", NULL};
     int raw;
@@ -208,6 +221,7 @@ static int export_stage(const struct run_config *config, const struct export_opt
     if (!code && o->lora)
         code = export_adapters(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, o->lora, format.naming);
     if (!code) code = find_prompts(&prompts, set, o);
+    if (!code) code = take_negative(&prompts, config);
     if (!code) code = set_codec_describe(&codec, set, config->codec_weights);
     if (!code) {
         snprintf(d.codec_weights, sizeof d.codec_weights, "%s", codec.weights);

@@ -65,6 +65,7 @@
         REAL(key ".text_guidance", member.text_guidance, 0, 100, "1", "of text; 1: none")
 
 static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
+static const char *const deaf_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
 static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
@@ -82,6 +83,9 @@ static const struct config_field fields[] = {
     PATH("data", data, "", "data set; empty: RUN/data.h5"),
     PATH("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
     PATH("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
+    PATH("negative.file", negative.file, "",
+         "prompts' embeddings (text_embed), one of which guidance has in place of no text"),
+    TEXT("negative.prompt", negative.prompt, PROMPT_TEXT, "", "its text or name; empty: the file's default"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("workspace_mib", workspace_mib, 1, 1048576, "64", "scratch memory of kernels and libraries"),
@@ -131,6 +135,7 @@ static const struct config_field fields[] = {
     INT("model.audio_width", model.audio_width, 1, 65536, "96", "width of an audio token"),
     INT("model.audio_hidden", model.audio_hidden, 1, 65536, "192", "hidden width of the audio projection"),
     INT("model.audio_every", model.audio_every, 1, 1000, "1", "audio attention in every such block"),
+    CHOICE("model.deaf", model.deaf, deaf_names, "none", "whose sound is heard as silence: of ablations"),
     REAL("model.rope_theta_t", model.rope_theta_t, 1, 1e9, "100", "base of the temporal positions"),
     REAL("model.rope_theta_hw", model.rope_theta_hw, 1, 1e9, "10", "base of the spatial positions"),
     REAL("model.eps", model.eps, 1e-20, 1, "1e-6", "of the norms"),
@@ -170,6 +175,8 @@ static const struct config_field fields[] = {
     CHOICE("distill.exit", distill.exit, exit_names, "last", "the pass whose prediction is judged and trained"),
     CHOICE("distill.loss", distill.score.loss, loss_names, "sid", "of the generator"),
     REAL("distill.guidance", distill.score.guidance, 0, 100, "2", "of the real score; 1: none"),
+    {"distill.guide_text", CONFIG_BOOL, AT(distill.score.guide_text), 0, 1, "false", NULL, 0, 0,
+     "guidance leaves text out too: the empty prompt, or the negative one, in its place"},
     REAL("distill.alpha", distill.score.alpha, 0, 10, "1", "of sid"),
     LEVEL("distill.level", distill.score.level, "shifted_uniform", "3", "0.02", "0.98"),
     OPTIMISER("distill.critic", distill.score.critic, "3e-4", "0", "0.99", "0", "1", "0", "0", "0"),

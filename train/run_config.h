@@ -97,6 +97,7 @@ enum distill_exit { EXIT_LAST, EXIT_RANDOM };
 struct score_config {
     int loss; /* enum distill_loss */
     double guidance, alpha;
+    int guide_text; /* what guidance leaves out is audio and text, not audio alone */
     struct level_config level;
     struct optimiser_config critic;
     long critic_warmup; /* critic updates before the first generator update */
@@ -143,12 +144,20 @@ struct evaluate_config {
     struct sampler_config sampler; /* of the teacher */
 };
 
+/* What guidance has in place of no text. */
+enum { PROMPT_TEXT = 1024 };
+struct negative_config {
+    char file[RUN_PATH]; /* of prompts (checkpoints/prompt_file.h); empty: the data set's empty prompt */
+    char prompt[PROMPT_TEXT];
+};
+
 struct run_config {
     char run[RUN_PATH];  /* folder of the run */
     char data[RUN_PATH]; /* data set */
     char codec_weights
         [RUN_PATH];         /* of a codec whose weights are in a file of their own; empty: where the data set says */
     char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */
+    struct negative_config negative;
     long seed;
     int threads;
     int workspace_mib; /* scratch of kernels and libraries */

@@ -46,15 +46,17 @@ void score_free(struct score *s) {
 }
 
 /* The input at x_t, with the networks' text and audio to be computed anew: another network used acts before. */
-static struct dit_input noisy_input(const struct score *s, const struct condition_batch *condition, int audio_dropped,
+static struct dit_input noisy_input(const struct score *s, const struct condition_batch *condition, int dropped,
                                     struct dit_acts *acts) {
     dit_condition_reset(acts, 1, 1);
-    return condition_batch_clip(condition, audio_dropped, s->noisy, s->clip, s->levels.t);
+    struct dit_input in = condition_batch_clip(condition, dropped, s->noisy, s->clip, s->levels.t);
+    if (dropped && s->config.guide_text) in.text = condition->no_text;
+    return in;
 }
 
-static int velocity(struct score *s, const struct params *params, const struct condition_batch *condition,
-                    int audio_dropped, struct dit_acts *acts, real *out) {
-    struct dit_input in = noisy_input(s, condition, audio_dropped, acts);
+static int velocity(struct score *s, const struct params *params, const struct condition_batch *condition, int dropped,
+                    struct dit_acts *acts, real *out) {
+    struct dit_input in = noisy_input(s, condition, dropped, acts);
     return dit_forward(s->net, params, acts, &in, out, s->clip);
 }
 
@@ -75,8 +77,8 @@ int score_compare(struct score *s, const real *x, const struct condition_batch *
 
 /* by_noisy += J^T (-sigma share g) of one network: it runs again, saving, and back-propagates to its input. */
 static int add_input_gradient(struct score *s, const struct params *params, const struct condition_batch *condition,
-                              int audio_dropped, struct dit_acts *acts, const real *g, real share) {
-    struct dit_input in = noisy_input(s, condition, audio_dropped, acts);
+                              int dropped, struct dit_acts *acts, const real *g, real share) {
+    struct dit_input in = noisy_input(s, condition, dropped, acts);
     TRY(dit_forward(s->net, params, acts, &in, s->slope, s->clip));
     real_group_combine(s->slope, s->levels.minus_sigma, g, s->levels.zero, g, (long)s->B * s->F, s->size);
     if (share != 1) real_axpby(s->slope, 0, s->slope, share, (long)s->B * s->clip);

@@ -2,7 +2,7 @@
    guided) and a fake score F (the critic). Both see the whole clip at one noise level; frame 0 is the clean reference
    and gets no gradient.
      x_t = (1 - sigma) x + sigma eps;  r = x_t - sigma v_R,  f = x_t - sigma v_F,  v_R = v_u + s (v_c - v_u)
-     N = mean |x - r| per sample, held constant
+     N = mean |x - r| per sample, held constant; v_u without audio, or without audio and text (config.guide_text)
    DMD (Yin et al. 2024):  g = (f - r) / N over the number of elements.
    SiD (Zhou et al. 2024): L = mean (r - f) ((r - x) - alpha (r - f)) / N, differentiated through R and F:
      a = r - f, b = (r - x) - alpha a, k = 1/(n B N): g_r = k (b + (1 - alpha) a), g_f = k (alpha a - b)

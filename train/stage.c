@@ -11,6 +11,7 @@
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
+#include "train/negative_prompt.h"
 #include "train/set_codec.h"
 
 enum { RANKS_MAX = 65536 };
@@ -188,11 +189,12 @@ static int check_data(const struct stage *s) {
     return OK;
 }
 
-static void upload_batch(const struct loader_batch *batch, real *clips, size_t values, struct condition_batch *to) {
+static void upload_batch(const struct stage *s, const struct loader_batch *batch, real *clips, size_t values,
+                         struct condition_batch *to) {
     struct condition_host host = {.features = {batch->talk_audio, batch->listen_audio},
                                   .mask = {batch->talk, batch->listen},
                                   .text = batch->text,
-                                  .empty = batch->empty};
+                                  .empty = s->negative ? s->negative : batch->empty};
     transfer_to_real(clips, batch->latents, (long)values);
     condition_batch_upload(to, &host);
 }
@@ -214,7 +216,7 @@ static int load_shown(struct stage *s) {
     int code = loader_next(loader, &batch);
     if (!code) {
         memcpy(s->shown_truth, batch->latents, values * sizeof *s->shown_truth);
-        upload_batch(batch, s->shown_clips, values, &s->shown_condition);
+        upload_batch(s, batch, s->shown_clips, values, &s->shown_condition);
     }
     loader_close(loader);
     return code;
@@ -226,6 +228,7 @@ static int open_data(struct stage *s) {
     if (code) return error_context(code, "%s", s->config.data);
     TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
     if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
+    TRY(negative_prompt_load(&s->config, &s->negative));
     return load_shown(s);
 }
 
@@ -286,6 +289,7 @@ int stage_close(struct stage *s, int code, int exit_code) {
     if (s->set) dataset_close(s->set);
     run_folder_close(&s->folder);
     free(s->shown_truth);
+    free(s->negative);
     free(s->config_text);
     device_workspace(NULL, 0);
     arena_free(&s->state_memory);
@@ -309,7 +313,7 @@ int stage_goes_on(struct stage *s) { return s->step < s->settings->steps && !sta
 
 int stage_next_batch(struct stage *s) {
     TRY(loader_next(s->loader, &s->batch));
-    upload_batch(s->batch, s->clips, (size_t)s->share.count * clip_size(s), &s->condition);
+    upload_batch(s, s->batch, s->clips, (size_t)s->share.count * clip_size(s), &s->condition);
     s->batches++;
     return OK;
 }

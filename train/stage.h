@@ -64,6 +64,7 @@ struct stage {
     int shown;
     real *shown_clips; /* device [shown, F, C, H, W] */
     struct condition_batch shown_condition;
+    float *negative;              /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
     float *shown_truth;           /* host, as shown_clips */
     double started, step_seconds; /* of the step under way; mean seconds of the last steps */
     long timed;                   /* steps that step_seconds is made of */

@@ -35,13 +35,17 @@ static void fill_condition(struct world *w) {
         random_init(c->features[s], 1, 2 + s, 1, (long)B * c->T * c->audio_dim);
         real_fill(c->mask[s], 1, (long)B * c->T);
     }
+    random_init(c->no_text, 1, 7, 1, (long)B * c->text_len * c->text_dim); /* elem is real here */
     condition_batch_refresh(c);
 }
 
-static void open_world(struct world *w, int loss, double guidance, double alpha) {
+static void open_world(struct world *w, int loss, double guidance, double alpha, int guide_text) {
     struct dit_config config = small_config(2);
-    struct score_config score = {
-        .loss = loss, .guidance = guidance, .alpha = alpha, .level = {LEVEL_SHIFTED_UNIFORM, 3, 0, 1, 0.3, 0.8}};
+    struct score_config score = {.loss = loss,
+                                 .guidance = guidance,
+                                 .alpha = alpha,
+                                 .guide_text = guide_text,
+                                 .level = {LEVEL_SHIFTED_UNIFORM, 3, 0, 1, 0.3, 0.8}};
     memset(w, 0, sizeof *w);
     CHECK(device_init(1));
     CHECK(dit_create(&w->net, &config, 0));
@@ -118,9 +122,9 @@ static void gradient(struct world *w) {
     CHECK(device_sync());
 }
 
-static void check_sid(double guidance, double alpha) {
+static void check_sid(double guidance, double alpha, int guide_text) {
     struct world w;
-    open_world(&w, DISTILL_SID, guidance, alpha);
+    open_world(&w, DISTILL_SID, guidance, alpha, guide_text);
     gradient(&w);
     double loss = download_loss(&w);
     real *normaliser = small_reals(&w.teacher, B, 0);
@@ -138,15 +142,15 @@ static void check_sid(double guidance, double alpha) {
 
 static void sid_is_the_gradient_of_its_loss(void **state) {
     (void)state;
-    check_sid(3, 1.2);
-    check_sid(1, 0.7);
+    check_sid(3, 1.2, 0);
+    check_sid(3, 1.2, 1);
+    check_sid(1, 0.7, 0);
 }
 
-/* With an unguided score the audio-dropped pass has no share; with guidance it has. */
-static void guidance_drops_audio(void **state) {
-    (void)state;
+/* With an unguided score the pass without audio has no share; with guidance it has, with the text or the negative one. */
+static void check_guidance(int guide_text) {
     struct world w;
-    open_world(&w, DISTILL_DMD, 2.5, 1);
+    open_world(&w, DISTILL_DMD, 2.5, 1, guide_text);
     gradient(&w);
     struct score *s = &w.score;
     real *conditional = small_reals(&w.teacher, w.all, 0), *dropped = small_reals(&w.teacher, w.all, 0);
@@ -154,6 +158,7 @@ static void guidance_drops_audio(void **state) {
     dit_condition_reset(w.acts, 1, 1);
     CHECK(dit_forward(&w.net, &w.teacher.params, w.acts, &in, conditional, s->clip));
     in = condition_batch_clip(&w.condition, 1, s->noisy, s->clip, s->levels.t);
+    if (guide_text) in.text = w.condition.no_text;
     dit_condition_reset(w.acts, 1, 1);
     CHECK(dit_forward(&w.net, &w.teacher.params, w.acts, &in, dropped, s->clip));
     real_axpby(dropped, 2.5, conditional, -1.5, w.all);
@@ -162,11 +167,20 @@ static void guidance_drops_audio(void **state) {
     close_world(&w);
 }
 
+static void guidance_drops_audio(void **state) {
+    (void)state;
+    check_guidance(0);
+}
+static void guidance_drops_text_too(void **state) {
+    (void)state;
+    check_guidance(1);
+}
+
 /* g = (f - r)/(N numel) = -sigma (v_F - v_R)/(N numel), nothing in frame 0. */
 static void dmd_is_the_score_difference(void **state) {
     (void)state;
     struct world w;
-    open_world(&w, DISTILL_DMD, 2.5, 1);
+    open_world(&w, DISTILL_DMD, 2.5, 1, 0);
     gradient(&w);
     const struct score *s = &w.score;
     real *g = small_host(w.g, w.all), *x = small_host(w.x, w.all), *v_r = small_host(s->v_guided, w.all);
@@ -191,8 +205,8 @@ static void dmd_is_the_score_difference(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sid_is_the_gradient_of_its_loss),
-                                       cmocka_unit_test(guidance_drops_audio),
-                                       cmocka_unit_test(dmd_is_the_score_difference)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sid_is_the_gradient_of_its_loss), cmocka_unit_test(guidance_drops_audio),
+        cmocka_unit_test(guidance_drops_text_too), cmocka_unit_test(dmd_is_the_score_difference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
