@@ -9,11 +9,12 @@
 #include "base/progress.h"
 #include "kernels/arena.h"
 #include "kernels/device.h"
+#include "kernels/workspace.h"
 
 /* One chunk of latents is decoded while the network writes the other. */
 enum { SLOTS = 2 };
-/* Scratch of the decoder's kernels, which must not be the network's. What convolutions are offered. */
-enum { DECODER_WORKSPACE = 64 << 20 };
+/* Scratch of the decoder's kernels, which must not be the network's. */
+enum { DECODER_WORKSPACE = WORKSPACE_LEAST };
 
 struct slot {
     float *latents;

@@ -42,6 +42,8 @@ struct session {
     float *latents; /* host, a chunk */
     elem *text, *window[AUDIO_STREAMS];
     real *features, *mask, *reference, *x0;
+    void *workspace;
+    size_t workspace_bytes;
 };
 
 const struct student_description *session_student(const struct session *s) { return &s->student.description; }
@@ -73,6 +75,9 @@ static int layout(struct session *s) {
     s->mask = ARENA_TAKE(a, "mask", real, chunk_reach(s));
     s->reference = ARENA_TAKE(a, "reference", real, latent_size(s));
     s->x0 = ARENA_TAKE(a, "chunk", real, r->causal.chunk * latent_size(s));
+    if (!device_overlaps()) return OK; /* kernels on the host want none */
+    s->workspace_bytes = dit_workspace(c, 1, r->causal.chunk, r->causal.sink + r->causal.ring, 0);
+    s->workspace = arena_take(a, "workspace of kernels", s->workspace_bytes);
     return OK;
 }
 
@@ -134,6 +139,7 @@ static int open_session(struct session *s, const char *folder, const struct sess
     s->student.text_file = options->text;
     s->student.prompt = options->prompt;
     TRY(allocate(s, plan));
+    if (s->workspace) device_workspace(s->workspace, s->workspace_bytes);
     if (!options->direct) TRY(rollout_record(&s->rollout));
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
@@ -170,6 +176,7 @@ void session_close(struct session *s) {
     }
     sound_encoder_close(&s->sound);
     rollout_free(&s->rollout);
+    if (s->workspace) device_workspace(NULL, 0);
     arena_free(&s->buffers);
     student_close(&s->student);
     free(s->latents);

@@ -69,7 +69,8 @@ void device_graph_launch(struct device_graph *graph);  /* on the current stream 
 void device_graph_destroy(struct device_graph *graph); /* NULL is allowed */
 
 /* Scratch for library workspaces and for the kernels' own temporaries: a last-in-first-out stack of fixed size, owned
-   by the caller of the kernels (the stage), planned with everything else. Kernels push and pop inside one call. */
+   by the caller of the kernels (the stage), planned with everything else. Kernels push and pop inside one call. Where
+   nobody has given one, or NULL, cuda makes one of its own (WORKSPACE_LEAST of workspace.h) when a kernel wants it. */
 void device_workspace(void *pointer, size_t bytes);
 /* The most of it that was used at a time: nothing on backends whose kernels need none (ref, cpu). */
 size_t device_workspace_high(void);

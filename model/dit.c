@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
+#include "kernels/workspace.h"
 
 /* ---- the pass ---- */
 
@@ -330,6 +331,20 @@ int dit_backward(const struct dit *net, const struct params *params, struct dit_
 }
 
 /* ---- cost ---- */
+
+/* Self-attention is the largest: cross-attention has the same queries and fewer keys in one range. */
+size_t dit_workspace(const struct dit_config *c, int B, int F, int history, int backward) {
+    long P = dit_tokens(c), own = F * P, before = history * P;
+    struct attention_sizes sizes = {.B = B,
+                                    .S = own,
+                                    .H = c->heads,
+                                    .D = c->dim / c->heads,
+                                    .keys = own + before,
+                                    .longest = own > before ? own : before,
+                                    .ranges = history ? 3 : 1};
+    size_t bytes = attention_workspace(&sizes, backward);
+    return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST;
+}
 
 double dit_flops(const struct dit_config *c, int B, int F, int history) {
     double d = c->dim, G = (double)B * F, P = dit_tokens(c), N = G * P, text = (double)B * c->text_len;

@@ -157,6 +157,10 @@ struct dit_gradients {
 int dit_backward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
                  const struct dit_gradients *gradients);
 
+/* Workspace (kernels/workspace.h) that passes of B samples want: F frames over `history` frames of keys in two ranges besides;
+   with their backward or without. At least WORKSPACE_LEAST; the same on all machines with the backend. */
+size_t dit_workspace(const struct dit_config *config, int B, int F, int history, int backward);
+
 /* Multiply-adds times two of one forward with `history` frames of keys besides. */
 double dit_flops(const struct dit_config *config, int B, int F, int history);
 

@@ -8,9 +8,9 @@ void mailbox_layout(struct mailbox *m, size_t bytes, struct arena *arena) {
     for (int i = 0; i < 2; i++) {
         m->slot[i] = arena_take(arena, "mailbox", bytes);
         m->step[i] = -1;
-        if (!m->written[i]) m->written[i] = device_event_create();
+        if (arena->base && !m->written[i]) m->written[i] = device_event_create(); /* a plan needs no device */
     }
-    if (!m->reader) m->reader = device_stream_create();
+    if (arena->base && !m->reader) m->reader = device_stream_create();
 }
 
 void mailbox_free(struct mailbox *m) {

@@ -10,6 +10,7 @@
 #include "base/process_memory.h"
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
+#include "kernels/workspace.h"
 #include "model/transfer.h"
 #include "train/negative_prompt.h"
 #include "train/set_codec.h"
@@ -92,6 +93,29 @@ static void layout_batch(struct stage *s, struct arena *arena) {
     condition_batch_layout(&s->shown_condition, &s->config.model, s->shown, F, arena);
 }
 
+/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. A stage that
+   counts no work runs no network of the config's. */
+static size_t workspace_wanted(const struct stage *s) {
+    const struct causal_config *causal = &s->config.rollout.causal;
+    const struct dit_config *c = &s->config.model;
+    if (!s->options.work) return WORKSPACE_LEAST;
+    size_t clips = dit_workspace(c, s->share.largest, s->config.frames, 0, 1);
+    size_t chunks = dit_workspace(c, s->share.largest, causal->chunk, causal->sink + causal->ring, 1);
+    return clips > chunks ? clips : chunks;
+}
+
+/* The config's is a cap. */
+static size_t workspace_size(const struct stage *s) {
+    size_t wanted = workspace_wanted(s), cap = (size_t)s->config.workspace_mib << 20;
+    if (!cap || wanted <= cap) return wanted;
+    if (!s->workspace.base && s->shards.rank == 0 && wanted > WORKSPACE_LEAST)
+        log_line(
+            "workspace_mib: %d, but attention wants %.1f for its fastest kernels: where those do not fit, slower ones "
+            "do the work",
+            s->config.workspace_mib, (double)wanted / 1048576);
+    return cap;
+}
+
 static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, struct arena *), void *program) {
     train_state_begin(&s->saved, &s->shards, &s->share);
     train_state_integer(&s->saved, "step", &s->step);
@@ -101,7 +125,7 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->batch_memory, &s->staging_memory);
     layout_batch(s, &s->batch_memory);
-    arena_take(&s->workspace, "workspace of kernels", (size_t)s->config.workspace_mib << 20);
+    arena_take(&s->workspace, "workspace of kernels", workspace_size(s));
     return device_sync(); /* where a plan and its use differ */
 }
 

@@ -61,7 +61,7 @@ static int threads_of(const struct stage *s) {
 
 int stage_join(struct stage *s) {
     const struct comm_config *c = &s->config.comm;
-    if (s->plan) return device_init(s->config.threads);
+    if (s->plan) return OK; /* sizes alone: made on machines without the device too */
     TRY(comm_open(&s->comm, &(struct comm_options){.transport = comm_transports[c->transport],
                                                    .timeout = c->timeout,
                                                    .connect_timeout = c->connect_timeout,

@@ -123,6 +123,9 @@ static int join_ranges(struct attention_range *joined, const struct attention *a
     return count;
 }
 
+/* Pieces of the workspace are rounded up (arena.h). */
+static size_t piece(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
 static void forward_range(elem *o, real *lse, const elem *q, const struct attention *a,
                           const struct attention_range *range, const struct cudnn_key *key) {
     struct cudnn_bindings b = {.count = 0};
@@ -138,15 +141,21 @@ static void forward_range(elem *o, real *lse, const elem *q, const struct attent
 int attention_cudnn_forward(elem *o, real *lse, const elem *q, const struct attention *a) {
     struct attention_range range[ATTENTION_RANGES_MAX];
     struct cudnn_key key[ATTENTION_RANGES_MAX];
+    size_t library = 0;
     if (!problem_fits(a, q, o)) return 0;
     int count = join_ranges(range, a);
     for (int r = 0; r < count; r++) {
         key[r] = cudnn_attention_key(a, &range[r]);
         if (!cudnn_supports(&key[r], cudnn_attention_forward_graph)) return 0;
+        size_t bytes = cudnn_workspace(&key[r], cudnn_attention_forward_graph);
+        if (bytes > library) library = bytes;
     }
     if (count == 1) return forward_range(o, lse, q, a, &range[0], &key[0]), 1;
     /* each range's own output and sums: [count] of them */
-    size_t rows = (size_t)(a->B * a->S * a->H);
+    size_t rows = (size_t)(a->B * a->S * a->H), n = (size_t)count;
+    if (!cuda_workspace_holds("attention",
+                              piece(sizeof(elem) * rows * (size_t)a->D * n) + piece(sizeof(real) * rows * n) + library))
+        return 0;
     elem *part = workspace_push(sizeof(elem) * rows * (size_t)(a->D * count));
     real *sums = part ? workspace_push(sizeof(real) * rows * (size_t)count) : NULL;
     for (int r = 0; r < count && sums; r++)
@@ -206,6 +215,15 @@ static void backward_of(elem *dq, const struct backward *p, const struct attenti
     workspace_pop(part);
 }
 
+/* What backward_of takes for this range. */
+static size_t backward_bytes(const elem *dq, const struct attention *a, const struct attention_range *range, int first,
+                             const struct cudnn_key *key) {
+    size_t keys = piece(sizeof(elem) * (size_t)(a->B * range->length * a->H * a->D));
+    size_t bytes = cudnn_workspace(key, cudnn_attention_backward_graph);
+    if (!dq || !first) bytes += piece(sizeof(elem) * (size_t)(a->B * a->S * a->H * a->D));
+    return bytes + (range->dk ? 0 : keys) + (range->dv ? 0 : keys);
+}
+
 static int gradients_fit(const struct attention *a, const elem *dq, const elem *dout) {
     int fit = aligned16(dq) && aligned16(dout);
     for (int r = 0; r < a->count; r++) fit = fit && aligned16(a->ranges[r].dk) && aligned16(a->ranges[r].dv);
@@ -220,8 +238,12 @@ int attention_cudnn_backward(elem *dq, const elem *dout, const elem *o, const re
     if (!problem_fits(a, q, o) || !gradients_fit(a, dq, dout)) return 0;
     for (int r = 0; r < a->count; r++) {
         key[r] = cudnn_attention_key(a, &a->ranges[r]);
-        if (a->ranges[r].length > 0 && !cudnn_supports(&key[r], cudnn_attention_backward_graph)) return 0;
+        if (a->ranges[r].length <= 0) continue;
+        if (!cudnn_supports(&key[r], cudnn_attention_backward_graph)) return 0;
+        if (!cuda_workspace_holds("attention", backward_bytes(dq, a, &a->ranges[r], first, &key[r]))) return 0;
+        first = 0;
     }
+    first = 1;
     for (int r = 0; r < a->count; r++) {
         if (a->ranges[r].length <= 0) continue;
         backward_of(dq, &p, &a->ranges[r], first, &key[r]);

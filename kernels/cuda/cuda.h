@@ -19,6 +19,8 @@ int cuda_failed(cudaError_t code, const char *what);
 int cuda_deterministic(void);
 /* Bytes that workspace_push would still give. */
 size_t cuda_workspace_left(void);
+/* 1 when it would give that many. 0: it is said once for a workspace that `what` is left to slower kernels. */
+int cuda_workspace_holds(const char *what, size_t bytes);
 
 /* Handles of the libraries are made when first used and freed by device_shutdown. */
 void gemm_lt_close(void);

@@ -65,8 +65,11 @@ struct cudnn_bindings {
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer);
 
 /* 1 when the library has an engine for the graph: the heuristic's first whose notes this build accepts (with determinism
-   asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace fits. */
+   asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace fits. What does not
+   fit is said once a graph. */
 int cudnn_supports(const struct cudnn_key *key, cudnn_builder *build);
+/* Bytes that a run takes from the workspace; after cudnn_supports said yes. */
+size_t cudnn_workspace(const struct cudnn_key *key, cudnn_builder *build);
 /* Queues the graph on the current stream; a failure is kept. Only after cudnn_supports said yes. */
 void cudnn_run(const struct cudnn_key *key, cudnn_builder *build, const struct cudnn_bindings *bindings);
 

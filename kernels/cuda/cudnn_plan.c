@@ -12,7 +12,7 @@ struct cudnn_plan {
     cudnn_builder *build;
     struct cudnn_parts parts;
     cudnnBackendDescriptor_t plan; /* NULL: the library has none */
-    size_t workspace;
+    size_t workspace, refused;     /* refused: the least that an engine wanted which did not fit; 0: none */
 };
 
 /* What a network and a codec have in shapes is some dozens. Plans stay until the end: a recording (device.h) may hold their
@@ -86,7 +86,7 @@ static int engine_accepted(cudnnBackendDescriptor_t config) {
 }
 
 /* The plan of an engine, NULL when it does not take the graph or wants more than the workspace has. */
-static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, size_t *workspace) {
+static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, struct cudnn_plan *to) {
     cudnnBackendDescriptor_t plan = NULL;
     int64_t bytes = 0, one = 0;
     if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan)) return NULL;
@@ -94,10 +94,12 @@ static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, size_t 
                                   &config) &&
         !cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1, &dnn.handle) &&
         !cudnnBackendFinalize(plan) &&
-        !cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &one, &bytes) &&
-        (size_t)bytes <= cuda_workspace_left()) {
-        *workspace = (size_t)bytes;
-        return plan;
+        !cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &one, &bytes)) {
+        if ((size_t)bytes <= cuda_workspace_left()) {
+            to->workspace = (size_t)bytes;
+            return plan;
+        }
+        if (!to->refused || (size_t)bytes < to->refused) to->refused = (size_t)bytes;
     }
     cudnnBackendDestroyDescriptor(plan);
     return NULL;
@@ -128,8 +130,9 @@ static void plan_choose(struct cudnn_plan *plan) {
     cudnn_end(parts, graph);
     int count = parts->status ? 0 : engines(&extra, graph, config);
     for (int i = 0; i < count && !plan->plan; i++)
-        if (engine_accepted(config[i])) plan->plan = plan_of(config[i], &plan->workspace);
+        if (engine_accepted(config[i])) plan->plan = plan_of(config[i], plan);
     cudnn_parts_free(&extra);
+    if (!plan->plan && plan->refused) cuda_workspace_holds("cudnn", plan->refused);
 }
 
 /* The plan of a key, from the table or new; NULL: the table is full, or a failure is kept. */
@@ -153,6 +156,14 @@ int cudnn_supports(const struct cudnn_key *key, cudnn_builder *build) {
     int yes = plan && plan->plan;
     pthread_mutex_unlock(&dnn.lock);
     return yes;
+}
+
+size_t cudnn_workspace(const struct cudnn_key *key, cudnn_builder *build) {
+    pthread_mutex_lock(&dnn.lock);
+    struct cudnn_plan *plan = find_plan(key, build);
+    size_t bytes = plan ? plan->workspace : 0;
+    pthread_mutex_unlock(&dnn.lock);
+    return bytes;
 }
 
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer) {

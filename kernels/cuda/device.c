@@ -5,7 +5,9 @@
 #include "kernels/device.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/workspace.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -18,9 +20,6 @@
 /* Two pieces suffice to fill one while the other is under way; four hide a slow memcpy. 4 MiB is where a transfer's fixed
    cost no longer shows. */
 enum { PIECES = 4, PIECE_BYTES = 4 << 20 };
-
-/* Of the workspace that programs get which plan none: streaming, tools. cuBLASLt's 32 MiB and as much for partial results. */
-enum { OWN_WORKSPACE = 64 << 20 };
 
 struct device_stream {
     cudaStream_t stream;
@@ -37,7 +36,7 @@ static struct {
     int device;          /* the one taken */
     cudaStream_t stream; /* the default */
     struct scratch workspace;
-    int workspace_given;  /* 0: no caller has said anything yet */
+    int told;             /* that the workspace is too small */
     void *own_workspace;  /* made then, when first wanted */
     pthread_mutex_t lock; /* of the text */
     char failure[256];    /* the first since the last device_sync; "" when there was none */
@@ -125,7 +124,7 @@ void device_shutdown(void) {
     if (context.own_workspace) cudaFree(context.own_workspace);
     context.own_workspace = NULL;
     context.workspace = (struct scratch){0};
-    context.started = context.threads = context.workspace_given = 0;
+    context.started = context.threads = 0;
 }
 
 const char *device_name(void) { return BACKEND_NAME; }
@@ -342,10 +341,10 @@ void device_graph_destroy(struct device_graph *graph) {
 /* Kernels of two streams run at the same time and must not share a workspace, so a stream may have one of its own. */
 static struct scratch *workspace(void) {
     if (current && current->workspace.base) return &current->workspace;
-    if (!context.workspace_given && context.started && !context.own_workspace) {
-        context.own_workspace = device_alloc(OWN_WORKSPACE);
-        context.workspace =
-            (struct scratch){.base = context.own_workspace, .size = context.own_workspace ? (size_t)OWN_WORKSPACE : 0};
+    if (!context.workspace.base && context.started) {
+        if (!context.own_workspace) context.own_workspace = device_alloc(WORKSPACE_LEAST);
+        context.workspace = (struct scratch){.base = context.own_workspace,
+                                             .size = context.own_workspace ? (size_t)WORKSPACE_LEAST : 0};
     }
     return &context.workspace;
 }
@@ -353,7 +352,7 @@ static struct scratch *workspace(void) {
 void device_workspace(void *pointer, size_t bytes) {
     struct scratch *s = current ? &current->workspace : &context.workspace;
     *s = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
-    context.workspace_given |= !current;
+    context.told = 0;
 }
 
 size_t device_workspace_high(void) { return workspace()->high; }
@@ -361,6 +360,16 @@ size_t device_workspace_high(void) { return workspace()->high; }
 size_t cuda_workspace_left(void) {
     const struct scratch *s = workspace();
     return s->base && s->depth < SCRATCH_DEPTH ? (s->size - s->used) / 64 * 64 : 0;
+}
+
+int cuda_workspace_holds(const char *what, size_t bytes) {
+    size_t left = cuda_workspace_left();
+    if (bytes <= left) return 1;
+    if (!context.told)
+        log_line("%s: %.1f MiB of workspace are wanted, there are %.1f: slower kernels do its work (workspace_mib)",
+                 what, (double)bytes / 1048576, (double)left / 1048576);
+    context.told = 1;
+    return 0;
 }
 
 void *workspace_push(size_t bytes) {

@@ -1,0 +1,4 @@
+/* workspace.c: kernels on the host use no workspace. */
+#include "kernels/workspace.h"
+
+size_t attention_workspace(const struct attention_sizes *sizes, int backward) { return (void)sizes, (void)backward, 0; }

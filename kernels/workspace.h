@@ -1,0 +1,21 @@
+/* workspace.h: scratch (device_workspace) that kernels want for their fastest way, from sizes alone: for plans, which are
+   made before anything runs and on machines without the device. */
+#ifndef KERNELS_WORKSPACE_H
+#define KERNELS_WORKSPACE_H
+
+#include <stddef.h>
+
+/* What all kernels but attention are content with: the library of products is offered 32 MiB, sums over rows leave as much of
+   partial sums. */
+enum { WORKSPACE_LEAST = 64 << 20 };
+
+/* Sizes of one call of attention (kernels.h): so many keys in all, in the longest range, so many ranges. */
+struct attention_sizes {
+    long B, S, H, D, keys, longest;
+    int ranges;
+};
+/* Bytes for attention's forward, or for its backward, which wants more. 0 on backends whose kernels take none. With less, slower
+   kernels of the backend's own do the work. */
+size_t attention_workspace(const struct attention_sizes *sizes, int backward);
+
+#endif
