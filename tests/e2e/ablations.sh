@@ -1,0 +1,40 @@
+#!/bin/sh
+# ablations.sh: tools/ablations.sh at toy size, trained through adapters: two rows and the base run; a second go finds all
+# done and prints the same; every row's keys are those of a config. Also what an evaluation is of a run with adapters.
+# Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/ablations.sh
+. tests/e2e/checks
+export BIN
+small="height=16 width=16 patch=4 channels=16 frames=7 stride=24 audio_dim=16 text_len=4 text_dim=8 puppet.identities=5
+    puppet.held_out=1 puppet.seconds=4"
+check "data" expect 0 prepare configs/demo_data.yaml out="$work/run/data.h5" $small
+toy="lora.rank=2 teacher.steps=3 ode_init.steps=2 ode_init.trajectories=4 distill.steps=2 distill.critic_warmup=1 refine.steps=1
+    refine.head_warmup=1 evaluate.dialogues=1 evaluate.teacher_dialogues=1 evaluate.ablations=1 evaluate.seconds=20"
+ablate() { sh tools/ablations.sh configs/tiny.yaml none "$work/run" "$@" $toy >"$log" 2>&1; }
+
+check "two rows, and two of the base run" ablate full rapr no_sink no_causal_init
+table=$work/run/ablations/table.md
+check "a line a row" [ "$(wc -l <"$table")" -eq 6 ]
+check "figures in it" [ "$(grep -c '^| [a-z_]* | -*[0-9.]* | [-0-9.]* | [0-9.]* | [0-9.]* | [-0-9.]* | [0-9.]* | [0-9.]* |' "$table")" -eq 4 ]
+row() { sed -n "s/^| $1 | \(.*\) | [^|]* |\$/\1/p" "$table"; }
+check "a row's are its own" [ "$(row no_sink)" != "$(row full)" ]
+check "the base run's report has the full row's" grep -qe "$(row full | cut -d' ' -f1)" "$work/run/report.json"
+no_sink=$work/run/ablations/no_sink
+check "the row's student streams without a sink" grep -q '"sink":.0,' "$no_sink/export/refine/config.json"
+check "the base run's with one" grep -q '"sink":.4,' "$work/run/export/refine/config.json"
+check "the teacher is shared" [ -L "$no_sink/teacher" ]
+check "it was trained through adapters" sh -c "strings '$(newest run/distill)' | grep -q lora_rank"
+cp "$table" "$work/first.md"
+check "again" ablate full rapr no_sink no_causal_init
+check "trains nothing" sh -c "! grep -q 'step .* of' '$log'"
+check "and prints the same" cmp "$table" "$work/first.md"
+check "a row that there is not" sh -c "sh tools/ablations.sh configs/tiny.yaml none '$work/run' nonsense >'$log' 2>&1; [ \$? -eq 2 ]"
+check "is named" says 'no row nonsense'
+
+grep -v '^#' configs/ablations.txt | cut -d'|' -f1,4 | tr -d '|' | while read -r name keys; do
+    "$BIN/refine" configs/demo.yaml --plan $keys >"$work/plan" 2>&1 || {
+        echo "$name: $(tail -n 1 "$work/plan")" >"$log"
+        exit 1
+    }
+done
+verdict $? "every row is a config"
+finish
