@@ -82,6 +82,7 @@ static inline void check_sequence(enum job_stage stage, int all) {
             job.sequence = cuts[i].sequence;
             job.zero = all ? k / 2 : ((int)stage + i) % 4;
             job.accumulate = !all ? cuts[i].accumulate : k % 2 == 0 ? 1 : cuts[i].ranks > cuts[i].sequence ? 2 : 4;
+            job.offload = job.ranks == 3;
             job.recompute = (i + k) % 2 ? RECOMPUTE_BLOCK : RECOMPUTE_NONE;
             job.result = have;
             job_run(&job);

@@ -1,34 +1,49 @@
-/* test_ranks_lora.c: every stage through adapters, on several ranks and with every way to divide networks, against one
-   process (ranks_stages.h): adapters, parameters trained whole, discriminator's heads; critic and discriminator over the
-   one frozen teacher. Also: it is the adapters that train, and an averaged student is what merging by hand gives. */
+/* test_ranks_lora.c: every stage through adapters, on several ranks and with every way to divide networks, and with clips' tokens
+   divided, against one process (ranks_stages.h): adapters, parameters trained whole, discriminator's heads; critic and
+   discriminator over the one frozen teacher. Also: it is the adapters that train, and an averaged student is what merging by
+   hand gives. */
 #include "tests/double/ranks_stages.h"
 
-static void check_adapters(enum job_stage stage) {
-    static const struct {
-        int ranks, zero, offload, accumulate;
-    } cuts[] = {{2, 0, 0, 1}, {2, 1, 0, 2}, {2, 2, 0, 2}, {2, 3, 0, 1}, {3, 3, 1, 1}};
-    struct job_result *want = job_result_new(), *have = job_result_new();
-    struct job one = {
-        .stage = stage, .ranks = 1, .accumulate = 1, .batch = 7, .updates = UPDATES, .lora = 2, .result = want};
-    job_run(&one);
-    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        struct job job = one;
+struct cut {
+    int ranks, zero, offload, accumulate, sequence, recompute;
+};
+
+static void against_one(const struct job *one, const struct cut *cuts, size_t count) {
+    struct job_result *have = job_result_new();
+    for (size_t i = 0; i < count; i++) {
+        struct job job = *one;
         job.ranks = cuts[i].ranks;
         job.zero = cuts[i].zero;
         job.offload = cuts[i].offload;
         job.accumulate = cuts[i].accumulate;
-        job.recompute = i % 2 ? RECOMPUTE_BLOCK : RECOMPUTE_NONE;
+        job.sequence = cuts[i].sequence;
+        job.recompute = cuts[i].recompute ? RECOMPUTE_BLOCK : RECOMPUTE_NONE;
         job.result = have;
         job_run(&job);
-        same(&job, want);
+        same(&job, one->result);
     }
+    job_result_free(have);
+}
+
+static void check_adapters(enum job_stage stage) {
+    static const struct cut cuts[] = {
+        {2, 0, 0, 1, 1, 0}, {2, 1, 0, 2, 1, 1}, {2, 2, 0, 2, 1, 0}, {2, 3, 0, 1, 1, 1}, {3, 3, 1, 1, 1, 0}};
+    static const struct cut divided[] = {{2, 3, 0, 2, 2, 1}};
+    struct job one = {.stage = stage, .ranks = 1, .accumulate = 1, .batch = 7, .updates = UPDATES, .lora = 2};
+    struct job_result *want = one.result = job_result_new(), *all = job_result_new();
+    job_run(&one);
+    against_one(&one, cuts, sizeof cuts / sizeof *cuts);
     struct job whole = one;
     whole.lora = 0;
-    whole.result = have;
+    whole.result = all;
     job_run(&whole);
-    assert_true(want->count[0] < have->count[0]);
+    assert_true(want->count[0] < all->count[0]);
+    one.heads = 3;
+    one.batch = 2;
+    job_run(&one);
+    against_one(&one, divided, 1);
     job_result_free(want);
-    job_result_free(have);
+    job_result_free(all);
 }
 
 static void teacher(void **state) {

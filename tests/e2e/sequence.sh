@@ -76,6 +76,29 @@ verdict $? "and with samples of their own"
 [ "$(losses resumed teacher | wc -l)" -eq 36 ]
 verdict $? "steps are missing"
 
+# A rank that is killed in the middle of it is named by all others.
+job 3 killed teacher comm.sequence=3 teacher.steps=100000 &
+shell=$!
+while kill -0 $shell 2>/dev/null && [ "$(cat "$work/killed/teacher/metrics.jsonl" 2>/dev/null | wc -l)" -lt 5 ]; do sleep 0.05; done
+pgrep -f "^$BIN/teacher configs/tiny.yaml .*run=$work/killed" | while read -r pid; do
+    tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx RANK=1 && kill -KILL "$pid"
+done
+began=$(date +%s)
+wait $shell
+code=$? seconds=$(($(date +%s) - began))
+[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$work/out" &&
+    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$work/out"
+verdict $? "a killed rank: exit code $code after $seconds s"
+
+if command -v mpirun >/dev/null 2>&1 && ldd "$BIN/teacher" | grep -q libmpi; then
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 120 mpirun --oversubscribe --bind-to none -np 2 \
+        "$BIN/teacher" configs/tiny.yaml $settings run="$work/mpi" comm.sequence=2 >"$work/out" 2>&1
+    verdict $? "mpirun -np 2"
+    g=$(gap run2_teacher mpi teacher)
+    [ "$g" = 0 ]
+    verdict $? "over MPI losses differ from those over TCP by $g"
+fi
+
 # The plan: a rank's activations and its share of the work.
 plan_value() { "$BIN/teacher" configs/tiny.yaml $settings model.height=32 model.width=32 --plan --ranks 4 comm.sequence="$1" teacher.batch=$((4 / $1)) |
     awk -v name="$2" 'index($0, name) == 1 {print $(NF - 1)}'; }
