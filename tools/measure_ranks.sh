@@ -1,7 +1,8 @@
 #!/bin/sh
 # measure_ranks.sh: what many ranks cost on this machine, against one. The figures of docs/scaling.md are made by it.
-#   memory [RANKS [ZERO]]  a teacher of 195 million parameters (LAYERS=16): for every rank (default 2, ZeRO 3) the plan without the
-#                          workspace that no kernel wanted, the peak above what the process had before, their difference
+#   memory [RANKS [ZERO [SEQUENCE]]]
+#                          a teacher of 195 million parameters (LAYERS=16): for every rank (default 2, ZeRO 3, tokens whole) the
+#                          plan without the workspace that no kernel wanted, the peak above what the process had before, their difference
 #   shards [RANKS]         of the plan: networks and optimiser a rank with ZeRO 3 against one process (default 4)
 #   speed [ROUNDS [STEPS]] the demo's teacher: RANKS=2 processes of one thread against one process of two, in turn; medians
 #                          of a step, their ratios and the median ratio (default 5 rounds of 20 steps)
@@ -20,10 +21,10 @@ data() { tell "$BIN/prepare" configs/demo_data.yaml out="$work/data.h5" puppet.i
 wide="model.dim=768 model.ffn_dim=3072 model.heads=12 model.layers=${LAYERS:-16} samples=1 teacher.sampler.steps=2"
 
 memory() {
-    ranks=${1:-2} zero=${2:-3}
+    ranks=${1:-2} zero=${2:-3} sequence=${3:-1}
     data
     tell sh tools/launch.sh -n "$ranks" "$BIN/teacher" configs/demo.yaml $wide data="$work/data.h5" run="$work/run" \
-        threads=1 teacher.steps=3 teacher.batch="$ranks" shard.zero="$zero"
+        threads=1 teacher.steps=3 teacher.batch="$ranks" shard.zero="$zero" comm.sequence="$sequence"
     echo "rank  planned, MiB  peak, MiB  difference"
     for rank in $(seq 0 $((ranks - 1))); do
         [ "$rank" = 0 ] && log="$work/run/teacher/log.txt" || log="$work/run/teacher/log.rank$rank.txt"
@@ -72,7 +73,7 @@ what=$1
 case $what in
 memory | shards | speed) "$what" "$@" ;;
 *)
-    sed -n '3,8s/^# *//p' "$0" >&2
+    sed -n '3,9s/^# *//p' "$0" >&2
     exit 2
     ;;
 esac

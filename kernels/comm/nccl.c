@@ -357,8 +357,22 @@ static void nccl_abort(struct comm *comm, int code) {
     comm_abort(&host, code);
 }
 
+/* A part works beside its whole, on a stream of its own, and a GPU need not run two collectives at once. All hosts queue
+   them in the same order, and NCCL starts them in it when it is told to, on every GPU, so that none waits for one that
+   another GPU has not begun. */
+static int orders_launches(void) {
+    enum { FIRST = 22600 };
+    int version = 0;
+    ncclGetVersion(&version);
+    return version >= FIRST
+               ? OK
+               : error_set(ERR_DEVICE, "NCCL %d cannot order collectives of several communicators: expected %d",
+                           version, FIRST);
+}
+
 static int nccl_split(struct comm *part, struct comm *whole, int colour, int key) {
     struct comm host;
+    TRY(orders_launches());
     TRY(comm_split(&host, &link_of(whole)->host, colour, key));
     int code = create(part, &host);
     if (code) comm_close(&host);
@@ -398,6 +412,7 @@ static int choose_gpu(const struct comm *host) {
 }
 
 int nccl_open(struct comm *comm, struct comm *host) {
+    setenv("NCCL_LAUNCH_ORDER_IMPLICIT", "1", 0); /* see nccl_split; read at NCCL's first call */
     int code = comm_agree(host, choose_gpu(host));
     if (!code) code = create(comm, host);
     if (code) comm_abort(host, code);
