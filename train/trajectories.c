@@ -85,14 +85,24 @@ static void list_facts(const struct run_config *config, float facts[FACTS]) {
     memcpy(facts, list, sizeof list);
 }
 
+/* "FILE PROMPT" of what guidance had in place of no text; "" where that was the empty prompt. */
+static void name_negative(const struct run_config *c, char name[RUN_PATH + PROMPT_TEXT]) {
+    int used = c->negative.file[0] && c->ode_init.sampler.text_guidance != 1;
+    snprintf(name, RUN_PATH + PROMPT_TEXT, "%s%s%s", used ? c->negative.file : "", used ? " " : "",
+             used ? c->negative.prompt : "");
+}
+
 static int put(struct trajectory_store *t, struct state_writer *w, const struct condition_batch *condition) {
     struct entry entries[ENTRIES];
     float facts[FACTS], sigma[ROLLOUT_STEPS_MAX + 1] = {0};
+    char negative[RUN_PATH + PROMPT_TEXT];
     long shape[2] = {t->levels + 1, (long)t->values}, facts_shape[1] = {FACTS};
     for (int i = 0; i < t->levels; i++) sigma[i] = (float)t->config->rollout.sigma[i];
     list_facts(t->config, facts);
+    name_negative(t->config, negative);
     list_entries(condition, entries);
     TRY(state_put_floats(w, "made_with", facts, 1, facts_shape));
+    TRY(state_put_text(w, "negative", negative));
     TRY(state_put_floats(w, "sigma", sigma, 1, shape));
     TRY(state_put_floats(w, "states", t->host, 2, shape));
     for (int i = 0; i < ENTRIES; i++) {
@@ -123,6 +133,22 @@ int trajectory_store_write(struct trajectory_store *t, long number, const real *
     return state_finish(w);
 }
 
+/* Recordings of before there were negative prompts have no name. */
+static int check_negative(const struct trajectory_store *t, struct state_reader *r) {
+    char wanted[RUN_PATH + PROMPT_TEXT], *found = NULL;
+    name_negative(t->config, wanted);
+    if (state_has(r, "negative")) TRY(state_get_text(r, "negative", &found));
+    int same = !strcmp(found ? found : "", wanted);
+    int code =
+        same ? OK
+             : error_set(
+                   ERR_INPUT,
+                   "recorded with negative prompt \"%s\", the config has \"%s\" (delete the folder to record anew)",
+                   found ? found : "", wanted);
+    free(found);
+    return code;
+}
+
 static int check(const struct trajectory_store *t, struct state_reader *r) {
     static const char *const keys[FACTS] = {"ode_init.batch",
                                             "frames",
@@ -141,6 +167,7 @@ static int check(const struct trajectory_store *t, struct state_reader *r) {
         if (facts[i] != wanted[i])
             return error_set(ERR_INPUT, "recorded with %s %g, the config has %g (delete the folder to record anew)",
                              keys[i], facts[i], wanted[i]);
+    TRY(check_negative(t, r));
     TRY(state_get_floats(r, "sigma", sigma, (size_t)t->levels + 1));
     for (int i = 0; i < t->levels; i++)
         if (fabs(sigma[i] - t->config->rollout.sigma[i]) > 1e-6)

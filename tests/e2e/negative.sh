@@ -56,6 +56,9 @@ check "is neither" differ "$work/far.losses" "$work/score.losses"
 check "export with it" expect 0 export $all run="$work/run" --stage teacher --out "$work/export2" negative.file="$own"
 check "has it in the place of no text" differ "$work/export2/text.safetensors" "$own"
 
+check "recordings are of one negative prompt" expect 3 ode_init $all run="$work/negative" ode_init.steps=9 \
+    ode_init.sampler.guidance=1 $text negative.file="$own"
+check "which" says 'recorded with negative prompt ".*prompts.safetensors ", the config has ".*text.safetensors "'
 refuses() { # refuses PATTERN key=value ...
     pattern=$1
     shift
