@@ -88,6 +88,15 @@ static int adapters_of(const struct weights_origin *from, int *adapted, struct l
     return code ? error_context(code, "%s", from->path) : OK;
 }
 
+/* The stage that wrote it removes old states, but none beside which there is such a file. */
+static void keep_state(const struct optimiser *o, const struct weights_origin *origin) {
+    char path[ORIGIN_PATH + 8];
+    snprintf(path, sizeof path, "%s.keep", origin->path);
+    if (!origin->group[0] || (o->shard.all && o->shard.all->rank) || file_exists(path)) return;
+    if (file_write(path, "", 0))
+        log_line("warning: %s; adapters need this state for as long as they are", error_text());
+}
+
 int adapters_start(struct optimiser *o, const char *name, struct weights_origin *from, int *goes_on) {
     struct lora_config there;
     struct weights_origin base;
@@ -95,6 +104,7 @@ int adapters_start(struct optimiser *o, const char *name, struct weights_origin 
     TRY(adapters_of(from, &adapted, &there, &base));
     *goes_on = adapted && same_adapters(&there, &o->config.lora) &&
                (!o->shared || weights_origin_same(&base, &o->shared->origin));
+    keep_state(o, *goes_on ? &base : from);
     return *goes_on ? use_base(o, name, &base) : new_adapters(o, name, from);
 }
 

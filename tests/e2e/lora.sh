@@ -53,6 +53,12 @@ verdict $? "the resumed run's adapters differ"
     >>"$log" 2>&1
 verdict $? "export of the base"
 
+# The base stays though its stage goes on and keeps two states.
+run ode_init run lora.rank=16 ode_init.steps=156 ode_init.save_every=2
+verdict $? "ode_init goes on"
+check "the base is kept" test -f "$work/run/ode_init/checkpoints/step_00000150.h5"
+rm "$work"/run/ode_init/checkpoints/step_0000015[246].h5*
+
 # The next stage: student and critic go on with their adapters.
 run refine run $adapters refine.distill_share=0.5
 verdict $? "refine through adapters"
