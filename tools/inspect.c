@@ -13,6 +13,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,6 +46,8 @@ static int inspect_apart(const char *path, int stats) {
     close(line[0]);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
     if (WIFEXITED(status) && WEXITSTATUS(status) == OK) return OK;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
+        raise(SIGPIPE); /* who reads has left: no fault of the file */
     if (WIFEXITED(status) && text[0]) return error_set((enum error_code)WEXITSTATUS(status), "%s", text);
     return error_set(ERR_INPUT, "%s: is damaged: the HDF5 library could not cope with it", path);
 }
