@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A key as config files have them, then '='. */
@@ -63,6 +64,15 @@ int args_parse(struct args *args, int argc, char **argv, const struct args_optio
                          min_words - args->word_count == 1 ? " is" : "s are");
     if (args->word_count > max_words)
         return error_set(ERR_USAGE, "one argument too many: %.200s (see --help)", args->words[max_words]);
+    return OK;
+}
+
+int args_number(const char *option, const char *text, int min, int max, int *value) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (!*text || *end || n < min || n > max)
+        return error_set(ERR_USAGE, "--%s %s: expected a whole number from %d to %d", option, text, min, max);
+    *value = (int)n;
     return OK;
 }
 

@@ -24,6 +24,8 @@ struct args {
 /* ERR_USAGE: unknown option, missing value, fewer than min_words or more than max_words words (unless --help). */
 int args_parse(struct args *args, int argc, char **argv, const struct args_option *options, int option_count,
                int min_words, int max_words);
+/* The value of an option that takes a whole number; ERR_USAGE names option, text and bounds. */
+int args_number(const char *option, const char *text, int min, int max, int *value);
 /* "usage: NAME WORDS [options]" and every option. */
 void args_help(const char *usage, const struct args_option *options, int option_count, FILE *file);
 /* For main: prints "NAME: TEXT" of the last error to stderr and returns the exit code. */

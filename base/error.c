@@ -26,6 +26,8 @@ int error_context(int code, const char *format, ...) {
     va_start(list, format);
     vsnprintf(prefix, sizeof prefix, format, list);
     va_end(list);
+    size_t n = strlen(prefix);
+    if (!strncmp(text, prefix, n) && text[n] == ':') return code; /* a lower floor knew it too */
     snprintf(line, sizeof line, "%s: %.*s", prefix, TEXT_MAX - (int)sizeof prefix - 4, text);
     memcpy(text, line, sizeof text);
     return code;

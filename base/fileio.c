@@ -15,8 +15,15 @@ static int fail(const char *path, const char *what) {
     return error_set(ERR_INPUT, "%s: cannot %s: %s", path, what, strerror(errno ? errno : EIO));
 }
 
+int file_not_folder(const char *path) {
+    struct stat info;
+    if (!stat(path, &info) && S_ISDIR(info.st_mode)) return error_set(ERR_INPUT, "%s: is a folder, not a file", path);
+    return OK;
+}
+
 int file_create(struct file_writer *w, const char *path) {
     memset(w, 0, sizeof *w);
+    TRY(file_not_folder(path));
     if (strlen(path) >= sizeof w->path) return error_set(ERR_INPUT, "%.80s...: the path is too long", path);
     strcpy(w->path, path);
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path);

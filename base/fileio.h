@@ -18,6 +18,8 @@ struct file_writer {
 int file_create(struct file_writer *writer, const char *path);
 int file_commit(struct file_writer *writer); /* on error nothing of the new file is left */
 void file_discard(struct file_writer *writer);
+/* ERR_INPUT where PATH is a folder: known before any work is done, not only when the new file is renamed. */
+int file_not_folder(const char *path);
 /* The same for files that a library wrote under `temporary` and closed. */
 int file_replace(const char *temporary, const char *path);
 

@@ -143,6 +143,7 @@ int video_create(struct video_writer **out, const char *path, int height, int wi
         return error_set(ERR_USAGE, "%s: H.264 needs even sides, not %d x %d", path, height, width);
     if (audio_channels < 0 || audio_channels > 2)
         return error_set(ERR_USAGE, "%s: %d sound channels", path, audio_channels);
+    TRY(file_not_folder(path));
     struct video_writer *w = calloc(1, sizeof *w);
     if (!w) return error_set(ERR_DEVICE, "%s: out of memory", path);
     w->height = height;

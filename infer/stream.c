@@ -51,7 +51,10 @@ static void on_signal(int number) {
 static int next_mask(struct stream *s, float *talk, float *listen) {
     char line[128];
     *talk = *listen = 0;
-    if (!fgets(line, sizeof line, s->mask)) return OK; /* a mask that ends early: nobody speaks */
+    if (!fgets(line, sizeof line, s->mask)) { /* a mask that ends early: nobody speaks */
+        if (s->mask_line && !ferror(s->mask)) return OK;
+        return error_set(ERR_INPUT, "%s: holds no mask that can be read", s->options.mask);
+    }
     s->mask_line++;
     if (sscanf(line, "%f,%f", talk, listen) == 2 && *talk >= 0 && *talk <= 1 && *listen >= 0 && *listen <= 1) return OK;
     if (s->mask_line == 1) return next_mask(s, talk, listen); /* a line of column names */

@@ -290,10 +290,10 @@ static int bench_ranks(struct comm *comm, int threads) {
 int main(int argc, char **argv) {
     struct comm comm;
     struct args args;
-    const char *threads = NULL;
-    int cpu_time = 0, whole_only = 0;
+    const char *asked = "0";
+    int threads = 0, cpu_time = 0, whole_only = 0;
     const struct args_option options[] = {
-        {"threads", "N", NULL, &threads, "0: all cores"},
+        {"threads", "N", NULL, &asked, "0: all cores"},
         {"cpu-time", NULL, &cpu_time, NULL, "processor time instead of wall time; for one thread on a busy machine"},
         {"whole", NULL, &whole_only, NULL, "only the limits and whole networks"}};
     int code = args_parse(&args, argc, argv, options, 3, 0, 0);
@@ -301,13 +301,14 @@ int main(int argc, char **argv) {
         args_help("bench", options, 3, stdout);
         return 0;
     }
+    if (code == OK) code = args_number("threads", asked, 0, 1024, &threads);
     if (cpu_time) bench_use_processor_time();
     if (code == OK) code = comm_open(&comm, &(struct comm_options){.transport = "auto"});
     if (code == OK && comm.size > 1) {
-        code = bench_ranks(&comm, threads ? atoi(threads) : 0);
+        code = bench_ranks(&comm, threads);
         return code ? args_fail("bench", code) : 0;
     }
-    if (code == OK) code = device_init(threads ? atoi(threads) : 0);
+    if (code == OK) code = device_init(threads);
     if (code == OK) code = bench_all(whole_only);
     if (code != OK) return args_fail("bench", code);
     device_shutdown();

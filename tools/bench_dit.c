@@ -323,16 +323,17 @@ static int bench_all(int tiny) {
 
 int main(int argc, char **argv) {
     struct args args;
-    const char *threads = NULL;
-    int tiny = 0;
-    const struct args_option options[] = {{"threads", "N", NULL, &threads, "0: all cores"},
+    const char *asked = "0";
+    int threads = 0, tiny = 0;
+    const struct args_option options[] = {{"threads", "N", NULL, &asked, "0: all cores"},
                                           {"tiny", NULL, &tiny, NULL, "small shapes, to try the program itself"}};
     int code = args_parse(&args, argc, argv, options, 2, 0, 0);
     if (code == OK && args.help) {
         args_help("bench_dit", options, 2, stdout);
         return 0;
     }
-    if (code == OK) code = device_init(threads ? atoi(threads) : 0);
+    if (code == OK) code = args_number("threads", asked, 0, 1024, &threads);
+    if (code == OK) code = device_init(threads);
     if (code == OK) code = bench_all(tiny);
     if (code != OK) return args_fail("bench_dit", code);
     device_shutdown();

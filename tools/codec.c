@@ -138,20 +138,11 @@ static int convert(const struct codec_options *o) {
 
 /* ---- the program ---- */
 
-static int whole_number(const char *option, const char *text, int min, int max, int *value) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (!*text || *end || n < min || n > max)
-        return error_set(ERR_USAGE, "--%s %s: expected a whole number from %d to %d", option, text, min, max);
-    *value = (int)n;
-    return OK;
-}
-
 static int plan(const struct codec_options *o) {
     const struct codec_source source = {"", o->weights, ""};
     int height, width;
-    TRY(whole_number("height", o->height, 1, CODEC_PIXELS_MAX, &height));
-    TRY(whole_number("width", o->width, 1, CODEC_PIXELS_MAX, &width));
+    TRY(args_number("height", o->height, 1, CODEC_PIXELS_MAX, &height));
+    TRY(args_number("width", o->width, 1, CODEC_PIXELS_MAX, &width));
     return codec_file_print(&source, height, width, stdout);
 }
 
@@ -167,7 +158,7 @@ static int run(struct codec_options *o, const struct args *args) {
     if (planned) return plan(o);
     o->in = args->words[2];
     o->out = args->words[3];
-    TRY(whole_number("threads", o->threads, 0, 1024, &threads));
+    TRY(args_number("threads", o->threads, 0, 1024, &threads));
     TRY(device_init(threads));
     return convert(o);
 }

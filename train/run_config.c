@@ -287,6 +287,7 @@ static int set_adapters(struct run_config *c) {
 
 static int check(struct run_config *c) {
     const struct causal_config *causal = &c->rollout.causal;
+    if (!c->run[0]) return error_set(ERR_USAGE, "run: expected a folder, found nothing");
     if (c->frames < 1 + causal->chunk || (c->frames - 1) % causal->chunk)
         return error_set(ERR_USAGE, "frames: expected 1 + a multiple of causal.chunk (%d), found %d", causal->chunk,
                          c->frames);

@@ -74,7 +74,10 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
 }
 
 int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size) {
-    return path[0] ? file_join(out, size, path, "") : file_join(out, size, s->config.run, stage);
+    if (!path[0]) return file_join(out, size, s->config.run, stage);
+    if (snprintf(out, size, "%s", path) >= (int)size)
+        return error_set(ERR_USAGE, "%.80s...: the path is too long", path);
+    return OK;
 }
 
 /* ---- memory ---- */
