@@ -28,7 +28,8 @@ static int together(const struct sharding *shards) { return shards && shards->to
 
 int sharding_share(const struct sharding *shards, struct share *share, int batch, int parts) {
     int ranks = shards && shards->ranks ? shards->ranks : 1, each = together(shards);
-    return share_of(share, batch, parts, shards ? shards->rank / each : 0, ranks / each);
+    int code = share_of(share, batch, parts, shards ? shards->rank / each : 0, ranks / each);
+    return code && each > 1 ? error_context(code, "ranks are groups of %d (comm.sequence)", each) : code;
 }
 
 /* The rank's own cut is that of the batch: of its pieces, too, the first have one more. */

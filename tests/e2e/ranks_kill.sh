@@ -1,5 +1,5 @@
 #!/bin/sh
-# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, of which at a random moment one rank or all
+# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, samples or their tokens divided, of which at a random moment one rank or all
 # are killed (SIGKILL): the others end by themselves; the same job started again goes on and ends with the very state of an
 # undisturbed run. Then a state of 4 ranks goes on with 2 and with 3, with another ZeRO level, and its losses are those of
 # the undisturbed run up to the order of sums. Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
@@ -50,12 +50,12 @@ restore() {
     done
 }
 
-# Undisturbed runs of every stage, ranks and ZeRO level that a round draws; made when they are first asked for.
-whole() { # whole STAGE RANKS ZERO -> folder whole_...
-    folder="whole_$1_$2_$3"
+# Undisturbed runs of every stage, ranks, ZeRO level and division that a round draws; made when they are first asked for.
+whole() { # whole STAGE RANKS ZERO SEQUENCE -> folder whole_...
+    folder="whole_$1_$2_$3_$4"
     [ -d "$work/$folder" ] && return
     rm -rf "$work/run/$1"
-    job "$2" "$1" "$3"
+    job "$2" "$1" "$3" comm.sequence="$4"
     ended
     verdict $code "$1 on $2 ranks, zero $3: exit code $code"
     mv "$work/run/$1" "$work/$folder"
@@ -68,12 +68,14 @@ while [ $round -lt "$rounds" ]; do
     stage=$(echo teacher ode_init distill refine | cut -d' ' -f$((random + 1)))
     random 2 && n=$((random + 2))
     random 4 && zero=$random
+    random 2 && sequence=1
+    [ "$random" = 1 ] && [ $n = 2 ] && sequence=2 # two heads
     random 3 && victim=$random # n or more: all
     random 1000 && when=$random
-    whole $stage $n $zero
+    whole $stage $n $zero $sequence
     rm -rf "$work/run/$stage"
     begun=$(date +%s%N)
-    job $n $stage $zero
+    job $n $stage $zero comm.sequence=$sequence
     # A moment: after so many steps, and then some milliseconds.
     random 6 && steps=$random
     while kill -0 $pids 2>/dev/null && [ "$(steps_done run/$stage)" -lt "$steps" ]; do sleep 0.02; done
@@ -87,12 +89,12 @@ while [ $round -lt "$rounds" ]; do
     ended
     seconds=$((($(date +%s%N) - killed) / 1000000000))
     [ $seconds -lt 30 ]
-    verdict $? "round $round: $stage, $n ranks, zero $zero: the others needed $seconds s to end"
-    job $n $stage $zero
+    verdict $? "round $round: $stage, $n ranks, zero $zero, tokens by $sequence: the others needed $seconds s to end"
+    job $n $stage $zero comm.sequence=$sequence
     ended
-    verdict $code "round $round: $stage, $n ranks, zero $zero: went on with exit code $code"
+    verdict $code "round $round: $stage, $n ranks, zero $zero, tokens by $sequence: went on with exit code $code"
     cmp "$(newest "$folder")" "$(newest run/$stage)"
-    verdict $? "round $round: $stage, $n ranks, zero $zero, victim $victim at step $steps: states differ"
+    verdict $? "round $round: $stage, $n ranks, zero $zero, tokens by $sequence, victim $victim at step $steps: states differ"
     rm -rf "$work/run/$stage"
     restore
     round=$((round + 1))

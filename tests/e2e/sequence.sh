@@ -3,20 +3,7 @@
 # on two, three and four ranks learns what one process learns: the losses of every step, up to the roundings of this build's
 # number type; trajectories are recorded once; a run goes on with another division; the plan's activations shrink; what
 # cannot be divided is refused in one line. Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/sequence.sh
-BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float}
-export OMP_WAIT_POLICY=passive
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
-verdict() { # verdict OK TEXT
-    if [ "$1" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $2"
-        tail -n 5 "$work/out"
-    fi
-}
+. tests/e2e/checks
 # Five heads and four tokens a frame: three ranks divide neither, two not the heads.
 settings="data=$work/data.h5 threads=1 model.dim=30 model.heads=5"
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
@@ -26,7 +13,7 @@ job() {
     ranks=$1 name=$2 stage=$3
     shift 3
     timeout -k 5 300 sh tools/launch.sh -n "$ranks" "$BIN/$stage" configs/tiny.yaml $settings run="$work/$name" "$@" \
-        >"$work/out" 2>&1
+        >"$log" 2>&1
 }
 losses() { sed -E 's/.*"loss": *([-0-9.e+]+).*/\1/' "$work/$1/$2/metrics.jsonl"; }
 # gap A B STAGE: the largest difference of two runs' losses, by the largest loss.
@@ -86,13 +73,13 @@ done
 began=$(date +%s)
 wait $shell
 code=$? seconds=$(($(date +%s) - began))
-[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$work/out" &&
-    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$work/out"
+[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$log" &&
+    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$log"
 verdict $? "a killed rank: exit code $code after $seconds s"
 
 if command -v mpirun >/dev/null 2>&1 && ldd "$BIN/teacher" | grep -q libmpi; then
-    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 timeout -k 5 120 mpirun --oversubscribe --bind-to none -np 2 \
-        "$BIN/teacher" configs/tiny.yaml $settings run="$work/mpi" comm.sequence=2 >"$work/out" 2>&1
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    mpi 120 2 "$BIN/teacher" configs/tiny.yaml $settings run="$work/mpi" comm.sequence=2 >"$log" 2>&1
     verdict $? "mpirun -np 2"
     g=$(gap run2_teacher mpi teacher)
     [ "$g" = 0 ]
@@ -107,17 +94,16 @@ verdict $? "activations: $(plan_value 1 activations) MiB, tokens by four $(plan_
 [ -n "$(plan_value 4 'of it exchanges')" ] && [ -z "$(plan_value 1 'of it exchanges')" ]
 verdict $? "the plan's exchanges: $(plan_value 4 'of it exchanges')"
 
-refused() { # refused N PATTERN [key=value ...]
+not_divided() { # not_divided N PATTERN [key=value ...]
     ranks=$1 pattern=$2
     shift 2
     job "$ranks" no teacher "$@"
     code=$?
-    [ $code -eq 2 ] && [ "$(grep -c 'comm.sequence' "$work/out")" -ge 1 ] && grep -q "$pattern" "$work/out"
-    verdict $? "exit $code, expected 2 and \"$pattern\": $(tail -n 1 "$work/out")"
+    [ $code -eq 2 ] && [ "$(grep -c 'comm.sequence' "$log")" -ge 1 ] && grep -q "$pattern" "$log"
+    verdict $? "exit $code, expected 2 and \"$pattern\": $(tail -n 1 "$log")"
 }
-refused 3 '3 processes cannot make groups of 2' comm.sequence=2
-refused 3 '3 ranks cannot divide 2 heads' comm.sequence=3 model.dim=32 model.heads=2
+not_divided 3 '3 processes cannot make groups of 2' comm.sequence=2
+not_divided 3 '3 ranks cannot divide 2 heads' comm.sequence=3 model.dim=32 model.heads=2
 [ ! -e "$work/no/teacher/checkpoints" ]
 verdict $? "a run that was refused has begun"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish
