@@ -161,6 +161,12 @@ static void link_abort(struct comm *comm, int code) {
 
 static void link_busy(struct comm *comm, const char *why) { tcp_job_busy(comm->link->job, why); }
 
+static void link_tell(struct comm *comm, int64_t number) { tcp_job_tell(comm->link->job, number); }
+
+static int link_told(struct comm *comm, int rank, int64_t *number) {
+    return tcp_job_told(comm->link->job, comm->link->members[rank], number);
+}
+
 static int link_start(struct comm *comm, const struct comm_call *call, comm_ticket *ticket) {
     int code = comm_queue_start(&comm->link->queue, comm, call, ticket);
     if (code) tcp_job_noticed(comm->link->job);
@@ -221,5 +227,7 @@ const struct comm_transport comm_linked = {.name = "linked",
                                            .abort = link_abort,
                                            .split = link_split,
                                            .busy = link_busy,
+                                           .tell = link_tell,
+                                           .told = link_told,
                                            .start = link_start,
                                            .wait = link_wait};

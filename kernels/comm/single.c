@@ -19,6 +19,15 @@ static int single_split(struct comm *part, struct comm *whole, int colour, int k
 
 static void single_busy(struct comm *comm, const char *why) { (void)comm, (void)why; }
 
+static void single_tell(struct comm *comm, int64_t number) { (void)comm, (void)number; }
+
+/* There is no other to ask for. */
+static int single_told(struct comm *comm, int rank, int64_t *number) {
+    (void)comm, (void)rank;
+    *number = 0;
+    return 0;
+}
+
 static int single_start(struct comm *comm, const struct comm_call *call, comm_ticket *ticket) {
     (void)comm;
     size_t bytes = 0;
@@ -43,5 +52,7 @@ const struct comm_transport comm_single = {.name = "single",
                                            .abort = single_abort,
                                            .split = single_split,
                                            .busy = single_busy,
+                                           .tell = single_tell,
+                                           .told = single_told,
                                            .start = single_start,
                                            .wait = single_wait};

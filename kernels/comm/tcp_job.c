@@ -70,6 +70,23 @@ void tcp_job_busy(struct tcp_job *job, const char *why) {
     eventfd_write(job->nudge, 1);
 }
 
+void tcp_job_tell(struct tcp_job *job, int64_t number) {
+    pthread_mutex_lock(&job->lock);
+    job->told = number;
+    pthread_mutex_unlock(&job->lock);
+    eventfd_write(job->nudge, 1);
+}
+
+int tcp_job_told(struct tcp_job *job, int rank, int64_t *number) {
+    pthread_mutex_lock(&job->lock);
+    const struct tcp_peer *p = &job->peers[rank];
+    *number = rank == job->rank ? job->told : p->told;
+    int left = p->left, failed = job->failure;
+    pthread_mutex_unlock(&job->lock);
+    if (failed) return tcp_job_check(job);
+    return left ? error_set(ERR_DEVICE, "rank %d has left", rank) : OK;
+}
+
 void tcp_job_waits_for(struct tcp_job *job, int rank) {
     pthread_mutex_lock(&job->lock);
     job->waiting_for = rank;

@@ -226,6 +226,28 @@ static int agreement(int rank, int size, void *context) {
     return leave();
 }
 
+/* Numbers told beside the collectives: the last one arrives, of every rank at every rank, in a part by its own ranks. */
+static int numbers_told(int rank, int size, void *context) {
+    (void)context;
+    struct comm part;
+    join(size);
+    CHECK(comm_split(&part, &world, 0, -rank) == OK);
+    for (int k = 1; k <= 50; k++) comm_tell(k % 2 ? &world : &part, 1000 * rank + k);
+    for (int r = 0; r < size && size > 1; r++) {
+        int64_t number = 0, same = 0;
+        double until = wall_seconds() + 10;
+        while (number != 1000 * r + 50 && wall_seconds() < until) {
+            CHECK(comm_told(&world, r, &number) == OK);
+            usleep(1000);
+        }
+        CHECK(comm_told(&part, size - 1 - r, &same) == OK);
+        CHECK(number == 1000 * r + 50 && same == number);
+    }
+    CHECK(comm_barrier(&world) == OK);
+    comm_close(&part);
+    return leave();
+}
+
 /* Many collectives started at once, waited for late and out of order; the queue is longer than its ring. */
 static int overlap(int rank, int size, void *context) {
     (void)context;
@@ -302,6 +324,7 @@ static const struct {
            {"host_values", host_values, 1},
            {"not_a_number", not_a_number, 1},
            {"agreement", agreement, 2},
+           {"numbers_told", numbers_told, 1},
            {"overlap", overlap, 2},
            {"parts", parts, 2},
            {"late", late, 2}};
