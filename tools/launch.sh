@@ -1,8 +1,8 @@
 #!/bin/sh
 # launch.sh: starts N processes of one job on this host, as torchrun would: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE,
 # MASTER_ADDR and MASTER_PORT are set, and every line that a process prints begins with its rank. When one ends with an
-# error the others have GRACE seconds (default 35) to say why and end, then they are killed; the exit code is that of the
-# first that failed. SIGINT, SIGTERM and SIGUSR1 are passed on to all.
+# error it is named, and the others have GRACE seconds (default 28) to say why and end, then they are killed; the exit code is
+# that of the first that failed. SIGINT, SIGTERM and SIGUSR1 are passed on to all.
 #   usage: tools/launch.sh -n N [-p PORT] PROGRAM ARGS...
 # Without -p a free port is taken. Over several hosts: set RANK and the others yourself, or use configs/slurm.
 usage() {
@@ -65,7 +65,10 @@ while [ -n "$left" ]; do
         fi
         wait "$pid"
         ended=$?
-        [ $ended -ne 0 ] && [ $code -eq 0 ] && code=$ended deadline=$(($(date +%s) + ${GRACE:-35}))
+        [ $ended -ne 0 ] && [ $code -eq 0 ] || continue
+        code=$ended deadline=$(($(date +%s) + ${GRACE:-28}))
+        rank=0
+        for p in $pids; do [ "$p" -eq "$pid" ] && echo "launch: rank $rank ended with exit code $ended" >&2; rank=$((rank + 1)); done
     done
     left=$still
     [ -n "$deadline" ] && [ -n "$left" ] && [ "$(date +%s)" -ge "$deadline" ] && kill -KILL $left 2>/dev/null

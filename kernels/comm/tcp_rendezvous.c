@@ -2,6 +2,7 @@
    memory: builds that differ are refused, and the fields that tell are at the front. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 #include "kernels/comm/tcp_job.h"
 #include "kernels/types.h"
 
-enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 2, CONFIG_MAX = 1 << 20 };
+enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 2, LATE_SECONDS = 20, CONFIG_MAX = 1 << 20 };
 static const char MAGIC[8] = "savatar1";
 
 struct hello {
@@ -128,11 +129,28 @@ static int missing(const struct guest *guests, int size, double seconds) {
                      count > 16 ? ", ..." : "");
 }
 
-static int gather(struct tcp_job *job, struct guest *guests, const struct hello *own, const char *config) {
-    double deadline = clock_seconds() + job->connect_timeout;
+/* Waits for somebody at the door, or the deadline. One that has come has nothing to say now: its connection moves when it
+   is gone, which is not the same as to be late. */
+static int await_next(struct tcp_job *job, const struct guest *guests, struct pollfd *entries, double deadline) {
+    entries[0] = (struct pollfd){.fd = job->listener, .events = POLLIN};
+    for (int r = 1; r < job->size; r++) entries[r] = (struct pollfd){.fd = guests[r].fd, .events = POLLIN};
+    for (;;) {
+        double left = deadline - clock_seconds();
+        int n = poll(entries, (nfds_t)job->size, left > 0 ? (int)(1000 * left) + 1 : 0);
+        for (int r = 1; r < job->size && n > 0; r++)
+            if (entries[r].revents)
+                return error_set(ERR_DEVICE, "rank %d (%s, process %d) closed its connection before all had met", r,
+                                 guests[r].hello.host, guests[r].hello.pid);
+        if (n > 0 || left <= 0) return OK;
+    }
+}
+
+static int gather(struct tcp_job *job, struct guest *guests, struct pollfd *entries, double deadline) {
     for (int here = 1; here < job->size;) {
         struct guest g = {.fd = -1};
-        TRY(socket_accept(job->listener, &g.fd, &g.from, deadline));
+        TRY(await_next(job, guests, entries, deadline));
+        TRY(socket_accept(job->listener, &g.fd, &g.from, clock_seconds()));
+        if (g.fd < 0 && clock_seconds() < deadline) continue;
         if (g.fd < 0) return missing(guests, job->size, job->connect_timeout);
         if (!greet(&g)) {
             free(g.config);
@@ -151,8 +169,22 @@ static int gather(struct tcp_job *job, struct guest *guests, const struct hello 
         }
         here++;
     }
-    for (int r = 1; r < job->size; r++) TRY(compare(&guests[r], own, config));
     return OK;
+}
+
+/* Those who come after the meeting has failed would wait for one that will not be. */
+static void tell_late_ones(struct tcp_job *job, const struct guest *guests, const struct verdict *verdict,
+                           double deadline) {
+    int left = 0;
+    for (int r = 1; r < job->size; r++) left += guests[r].fd < 0;
+    if (deadline > clock_seconds() + LATE_SECONDS) deadline = clock_seconds() + LATE_SECONDS;
+    while (left) {
+        struct guest g = {.fd = -1};
+        if (socket_accept(job->listener, &g.fd, &g.from, deadline) || g.fd < 0) return;
+        if (greet(&g) && !socket_send(g.fd, verdict, sizeof *verdict, clock_seconds() + 1)) left--;
+        free(g.config);
+        socket_close(&g.fd);
+    }
 }
 
 static int send_list(struct tcp_job *job, struct guest *guests, const struct hello *own) {
@@ -179,19 +211,24 @@ static int send_list(struct tcp_job *job, struct guest *guests, const struct hel
 
 static int receive_guests(struct tcp_job *job, const struct hello *own, const char *config) {
     struct guest *guests = calloc((size_t)job->size, sizeof *guests);
-    if (!guests) return error_set(ERR_DEVICE, "out of memory for %d ranks", job->size);
-    for (int r = 0; r < job->size; r++) guests[r].fd = -1;
-    int code = gather(job, guests, own, config);
+    struct pollfd *entries = calloc((size_t)job->size, sizeof *entries);
+    double deadline = clock_seconds() + job->connect_timeout;
+    for (int r = 0; r < job->size && guests; r++) guests[r].fd = -1;
+    int code = guests && entries ? gather(job, guests, entries, deadline)
+                                 : error_set(ERR_DEVICE, "out of memory for %d ranks", job->size);
+    free(entries);
+    for (int r = 1; r < job->size && !code; r++) code = compare(&guests[r], own, config);
     struct verdict verdict = {.code = code};
     memcpy(verdict.magic, MAGIC, sizeof MAGIC);
     if (code) snprintf(verdict.text, sizeof verdict.text, "%s", error_text());
     if (getrandom(&job->secret, sizeof job->secret, 0) != sizeof job->secret)
         job->secret = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u + (uint64_t)getpid();
     verdict.secret = job->secret;
-    for (int r = 1; r < job->size; r++)
+    for (int r = 1; r < job->size && guests; r++)
         if (guests[r].fd >= 0) socket_send(guests[r].fd, &verdict, sizeof verdict, clock_seconds() + 1);
+    if (code == ERR_DEVICE && guests) tell_late_ones(job, guests, &verdict, deadline);
     if (!code) code = send_list(job, guests, own);
-    for (int r = 0; r < job->size; r++) {
+    for (int r = 0; r < job->size && guests; r++) {
         free(guests[r].config);
         socket_close(&guests[r].fd);
     }

@@ -203,6 +203,31 @@ static int computes(int rank, int size, void *context) {
 }
 static int a_program_far_from_a_collective_is_told(void) { return expect(2, computes, NULL, 0, 8); }
 
+/* Rank 1 has come and is killed while others are still to come: those that wait hear of it at once, and the one that comes
+   after that, too. */
+static int dies_before_all_have_met(int rank, int size, void *context) {
+    (void)size, (void)context;
+    CHECK(device_init(1) == OK);
+    if (rank == 3) sleep_for(1.5);
+    int code = comm_open(&world, &(struct comm_options){.timeout = TIMEOUT});
+    CHECK(code == ERR_DEVICE && strstr(error_text(), "rank 1 ("));
+    CHECK(strstr(error_text(), "closed its connection before all had met"));
+    return code;
+}
+static int a_rank_that_is_killed_before_all_have_met_is_named(void) {
+    return expect(4, dies_before_all_have_met, NULL, SIGKILL, 1.5 + 4);
+}
+
+/* One that has not come yet is not gone. */
+static int comes_late(int rank, int size, void *context) {
+    (void)size, (void)context;
+    if (rank == AT_FAULT) sleep_for(2.5 * TIMEOUT);
+    join();
+    comm_close(&world);
+    return 0;
+}
+static int a_rank_that_comes_late_is_waited_for(void) { return ranks_run(3, comes_late, NULL); }
+
 /* Most of a scenario is waiting: all run at once, each in a process of its own. */
 #define SCENARIOS                                                                                                      \
     X(a_rank_that_is_killed_is_named)                                                                                  \
@@ -214,7 +239,9 @@ static int a_program_far_from_a_collective_is_told(void) { return expect(2, comp
     X(ranks_that_diverge_are_both_named)                                                                               \
     X(an_error_of_one_rank_reaches_the_others)                                                                         \
     X(a_rank_that_leaves_early_is_named)                                                                               \
-    X(a_program_far_from_a_collective_is_told)
+    X(a_program_far_from_a_collective_is_told)                                                                         \
+    X(a_rank_that_is_killed_before_all_have_met_is_named)                                                              \
+    X(a_rank_that_comes_late_is_waited_for)
 #define X(name) SCENARIO_##name,
 enum { SCENARIOS COUNT };
 #undef X
