@@ -6,9 +6,12 @@
 #include "checkpoints/fault_list.h"
 #include "data/hdf5_error.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAME_MAX_LENGTH = 256, TEXT_MAX = 1 << 24 };
@@ -58,14 +61,18 @@ int state_create(struct state_writer **writer, const char *path) {
     return code;
 }
 
+/* values NULL: room for them. */
 static int put(struct state_writer *w, const char *name, hid_t file_type, hid_t memory_type, int ndim,
                const hsize_t *shape, const void *values) {
     if (strlen(name) >= NAME_MAX_LENGTH) return error_set(ERR_USAGE, "the name %.60s... is too long", name);
     hid_t space = ndim ? H5Screate_simple(ndim, shape, NULL) : H5Screate(H5S_SCALAR);
     hid_t plain = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_obj_track_times(plain, 0); /* the same state gives the same bytes */
+    H5Pset_alloc_time(plain, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(plain, H5D_FILL_TIME_NEVER);
     hid_t set = H5Dcreate2(w->file, name, file_type, space, w->make_groups, plain, H5P_DEFAULT);
-    herr_t status = set < 0 ? -1 : H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
+    herr_t status = set < 0 ? -1 : 0;
+    if (!status && values) status = H5Dwrite(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values);
     int code = status < 0 ? fail(w->path, "write", name) : OK;
     if (set >= 0 && H5Dclose(set) < 0 && !code) code = fail(w->path, "write", name);
     H5Pclose(plain);
@@ -81,12 +88,16 @@ int state_put_floats(struct state_writer *w, const char *name, const float *valu
     return put(w, name, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, ndim, size, values);
 }
 
-int state_put_params(struct state_writer *w, const char *group, const struct param_table *table, const float *values) {
+int state_room_floats(struct state_writer *w, const char *name, int ndim, const long *shape) {
+    return state_put_floats(w, name, NULL, ndim, shape);
+}
+
+int state_room_params(struct state_writer *w, const char *group, const struct param_table *table) {
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
         char name[NAME_MAX_LENGTH];
         snprintf(name, sizeof name, "%.120s/%s", group, p->name);
-        TRY(state_put_floats(w, name, values + param_position(table, p), p->ndim, p->shape));
+        TRY(state_room_floats(w, name, p->ndim, p->shape));
     }
     return OK;
 }
@@ -151,14 +162,34 @@ static int publish(const struct state_writer *w) {
     return code;
 }
 
+static int close_file(struct state_writer *w) {
+    if (w->file < 0) return OK;
+    if (H5Fflush(w->file, H5F_SCOPE_LOCAL) < 0) return fail(w->path, "write", "the file");
+    herr_t status = H5Fclose(w->file);
+    w->file = -1;
+    return status < 0 ? fail(w->path, "write", "the file") : OK;
+}
+
+/* Disks that are too full for the values are found now; file systems that cannot claim space find it when they come. */
+static int claim_space(const struct state_writer *w) {
+    struct stat info;
+    int fd = open(w->temporary, O_WRONLY | O_CLOEXEC), failed = fd < 0 || fstat(fd, &info);
+    if (!failed && info.st_size > 0 && fallocate(fd, 0, 0, info.st_size))
+        failed = errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO;
+    int code = failed ? error_set(ERR_INPUT, "%s: cannot make room for the values: %s", w->path, strerror(errno)) : OK;
+    if (fd >= 0) close(fd);
+    return code;
+}
+
+int state_lay_out(struct state_writer *w) {
+    int code = w->failed ? error_set(ERR_INPUT, "%s: was not written whole", w->path) : close_file(w);
+    if (!code) code = claim_space(w);
+    w->failed |= code != OK;
+    return code;
+}
+
 int state_finish(struct state_writer *w) {
-    int code = w->failed ? error_set(ERR_INPUT, "%s: was not written whole", w->path) : OK;
-    if (!code && H5Fflush(w->file, H5F_SCOPE_LOCAL) < 0) code = fail(w->path, "write", "the file");
-    if (!code) {
-        herr_t status = H5Fclose(w->file);
-        w->file = -1;
-        if (status < 0) code = fail(w->path, "write", "the file");
-    }
+    int code = w->failed ? error_set(ERR_INPUT, "%s: was not written whole", w->path) : close_file(w);
     if (!code) code = publish(w);
     state_abandon(w); /* removes the temporary file, which is gone when all went well */
     return code;
@@ -375,7 +406,6 @@ int state_get_slice(struct state_reader *r, const char *group, const struct para
 
 int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values) {
     TRY(state_check_params(r, group, table));
-    for (int s = 0; s < table->slices; s++)
-        TRY(state_get_slice(r, group, table, s, values + table->slice_offset[s]));
+    for (int s = 0; s < table->slices; s++) TRY(state_get_slice(r, group, table, s, values + table->slice_offset[s]));
     return OK;
 }

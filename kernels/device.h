@@ -29,7 +29,8 @@ void *device_alloc(size_t bytes);
 void device_free(void *pointer);
 void device_poison(int on);
 
-/* Copies ordered on the current stream. mem_download returns when the bytes are there. */
+/* Copies ordered on the current stream. mem_download returns when the bytes are there. A thread beside the one that
+   computes may copy too, on a stream of its own: it takes no other threads from the kernels. */
 void mem_upload(void *device_to, const void *host_from, size_t bytes);
 void mem_download(void *host_to, const void *device_from, size_t bytes);
 void mem_copy(void *device_to, const void *device_from, size_t bytes);
@@ -41,6 +42,9 @@ void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, si
 /* Waits for everything queued on the calling thread's current stream, and from the default stream for all streams;
    returns OK or the first failure since the last call. */
 int device_sync(void);
+/* How many there have been, those that device_sync has returned too: for a thread beside, whose failures another's
+   device_sync may return. */
+long device_failures(void);
 
 /* Streams and events (the CPU backends run in order, so these are bookkeeping there). */
 struct device_stream;

@@ -61,7 +61,7 @@ memory() { # memory SIZE
     echo
     echo "### $1, 31 latent frames: GiB a rank"
     echo
-    echo "| trained | stage | ranks | ZeRO 0 | ZeRO 1 | ZeRO 2 | ZeRO 3 | activations and batches, of the last of these | first rank's host memory |"
+    echo "| trained | stage | ranks | ZeRO 0 | ZeRO 1 | ZeRO 2 | ZeRO 3 | activations and batches, of the last of these | host memory a rank |"
     echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     awk -v size="$1" '$3 == size {
         key = $1 " | " $2 " | " $4
@@ -148,8 +148,8 @@ divided() {
 
 {
     echo "Made by \`tools/plan_table.sh\` from \`--plan\` of $config ($("$BIN/teacher" "$config" --plan | awk '/parameters/ {print $2; exit}') parameters a"
-    echo "network, $(sh tools/number_type.sh) build, one sample a rank, block recompute). Memory is what a rank allocates on the device; the first rank's host memory"
-    echo "holds a checkpoint while it is written."
+    echo "network, $(sh tools/number_type.sh) build, one sample a rank, block recompute). Memory is what a rank allocates on the device; its host memory"
+    echo "holds its part of a checkpoint while that is written."
     for p in $(sizes | cut -d' ' -f1); do memory "$p"; done
     sending
     divided

@@ -111,6 +111,15 @@ static void to_elem(const struct optimiser *o, elem *to, const real *array, size
     }
 }
 
+void optimiser_copy(const struct optimiser *o, enum optimiser_array which, size_t at, size_t count, float *to) {
+    const real *from = o->array[which] + at;
+    if (!o->stage_size) {
+        transfer_from_real(to, from, (long)count);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) to[i] = (float)from[i];
+}
+
 /* Between two updates the gradients' place is free for a slice gathered from all ranks. */
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to) {
     struct shard_piece p = shard_piece(&o->shard, slice);
@@ -308,6 +317,8 @@ int optimiser_step(struct optimiser *o, long step, int first_slice) {
     double rate = optimiser_rate(&o->config, step, o->steps);
     shard_reduce(&o->shard, first_slice);
     TRY(close_norm(o, first_slice));
+    if (o->copying) copy_gate_pass(o->copying);
+    o->copying = NULL;
     int i = 0;
     while (i < t->count && t->list[i].slice < first_slice) i++;
     for (int j; i < t->count; i = j) {

@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "model/params.h"
 #include "model/shard.h"
+#include "train/copy_gate.h"
 #include "train/mailbox.h"
 #include "train/run_config.h"
 
@@ -51,6 +52,7 @@ struct optimiser {
     struct optim_state *all;        /* device [ranks] */
     real *loss;                     /* device [1]: the loss of this step, added to by the step */
     struct mailbox account, losses; /* of the last two steps */
+    struct copy_gate *copying;      /* another thread copies the arrays: an update waits for it; NULL: none does */
 };
 
 /* Lays out everything for `table` (arena.h: called while planning and once more). The caller frees with
@@ -75,6 +77,9 @@ void optimiser_average(struct optimiser *o, struct sharded *weights);
 
 /* Zero master weights in the first `slices` slices, padding too: before they are written in parts. */
 void optimiser_clear(struct optimiser *o, int slices);
+/* Elements at .. at + count - 1 of what this rank has of an array, to host floats: from any thread, beside the steps as long
+   as no update changes them (copying). */
+void optimiser_copy(const struct optimiser *o, enum optimiser_array which, size_t at, size_t count, float *to);
 /* A slice of an array to host floats [its size]; over the ranks, so all of them call it, and the first has the result. */
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to);
 /* This rank's piece of it from host floats of the whole slice; from those of `count` of its elements, the first at `at`. */

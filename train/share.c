@@ -52,21 +52,3 @@ void batch_part(struct batch_part *b, const struct share *share, int index, cons
     b->clips = clips + b->part.first * clip;
     condition_batch_part(&b->condition, condition, b->part.first, b->part.count);
 }
-
-/* Where the samples of group g, of `groups` with samples of their own, start. */
-static int group_start(const struct share *share, int groups, int g) {
-    return start_of(share->batch, groups * share->parts, g * share->parts);
-}
-
-int share_gather(struct sharding *shards, const struct share *share, real *all, const real *own, size_t size) {
-    if (!shards || !shards->comm) {
-        mem_copy(all, own, sizeof(real) * (size_t)share->batch * size);
-        return OK;
-    }
-    int each = together(shards), groups = shards->ranks / each;
-    for (int r = 0; r < shards->ranks; r++) {
-        int g = r / each, samples = group_start(share, groups, g + 1) - group_start(share, groups, g);
-        shards->counts[r] = r % each ? 0 : (long)((size_t)samples * size * sizeof(real));
-    }
-    return comm_all_gather(shards->comm, all, own, shards->counts);
-}

@@ -27,8 +27,6 @@ int share_of(struct share *share, int batch, int parts, int rank, int ranks);
 /* Of this rank of the process's; NULL: one process. */
 int sharding_share(const struct sharding *shards, struct share *share, int batch, int parts);
 struct part share_part(const struct share *share, int index);
-/* all, device [batch][size] = every rank's samples, own, device [share][size]. */
-int share_gather(struct sharding *shards, const struct share *share, real *all, const real *own, size_t size);
 /* A part of a batch as it lies on the device. */
 struct batch_part {
     struct part part;

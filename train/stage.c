@@ -126,7 +126,7 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
     train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
     TRY(layout(program, &s->state_memory, &s->activation_memory));
     sharding_layout(&s->shards, &s->state_memory);
-    train_state_layout(&s->saved, &s->batch_memory, &s->staging_memory);
+    train_state_layout(&s->saved, &s->staging_memory);
     layout_batch(s, &s->batch_memory);
     arena_take(&s->workspace, "workspace of kernels", workspace_size(s));
     return device_sync(); /* where a plan and its use differ */
@@ -411,6 +411,15 @@ static void log_memory(const struct stage *s) {
                  (double)(peak - s->resident) / 1048576);
 }
 
+static void log_checkpoints(const struct stage *s) {
+    const struct state_figures *f = &s->saved.figures;
+    if (f->count)
+        log_line("checkpoints: %ld, %.1f MiB each on this rank: steps waited %.1f ms for one, writing it took %.1f ms "
+                 "beside them",
+                 f->count, (double)s->staging_memory.used / 1048576, 1000 * f->paused / (double)f->count,
+                 1000 * f->wrote / (double)f->count);
+}
+
 int stage_finish(struct stage *s, int *exit_code) {
     if (s->comm_code) return s->comm_code; /* why it stopped */
     if (s->saved_step != s->step) TRY(stage_save(s));
@@ -418,6 +427,7 @@ int stage_finish(struct stage *s, int *exit_code) {
     *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
     log_memory(s);
+    log_checkpoints(s);
     log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);
     return device_sync();
 }

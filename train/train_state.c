@@ -1,31 +1,16 @@
-/* train_state.c: what a state holds, the copy to the staging, the writing thread (train_state.h). Reading:
-   train_state_read.c. */
+/* train_state.c: what a state holds, its staging, the start and the end of a write (train_state.h). The thread that writes:
+   train_state_write.c. Reading: train_state_read.c. */
 #include "train/train_state.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/fileio.h"
-#include "checkpoints/state.h"
+#include "base/progress.h"
 #include "model/transfer.h"
-#include "train/train_state_names.h"
-
-/* What the thread needs besides the staging. Its own until it is joined. */
-struct state_write {
-    struct train_state *state;
-    char folder[FILE_PATH_MAX], path[FILE_PATH_MAX];
-    char *config;
-    int keep;
-    long every;
-    int code;
-    char text[512];
-    atomic_int ended;
-    pthread_t thread;
-};
+#include "train/train_state_write.h"
 
 /* ---- names ---- */
 
@@ -64,206 +49,126 @@ int train_state_rows(struct train_state *s, const char *name, real *device, int 
     return OK;
 }
 
-static int ranks(const struct train_state *s) { return s->shards && s->shards->ranks ? s->shards->ranks : 1; }
-static int first_rank(const struct train_state *s) { return !s->shards || s->shards->rank == 0; }
+int state_write_ranks(const struct train_state *s) { return s->shards && s->shards->ranks ? s->shards->ranks : 1; }
 
-void train_state_layout(struct train_state *s, struct arena *device, struct arena *host) {
-    size_t largest = 0;
-    for (int i = 0; i < s->row_count; i++)
-        if (s->rows[i].size > largest) largest = s->rows[i].size;
-    s->gathered = NULL;
-    if (ranks(s) > 1 && largest)
-        s->gathered = ARENA_TAKE(device, "gathered rows of a checkpoint", real, (size_t)s->share.batch * largest);
-    if (!first_rank(s)) return;
-    for (int i = 0; i < s->network_count; i++)
+struct shard_piece state_write_piece(const struct train_state *s, const struct optimiser *o, int slice) {
+    struct shard_piece p = shard_piece(&o->shard, slice);
+    size_t size = o->table->slice_offset[slice + 1] - o->table->slice_offset[slice];
+    size_t ranks = (size_t)state_write_ranks(s);
+    if (p.count < size || ranks == 1) return p;
+    size_t rank = (size_t)s->shards->rank, begin = size * rank / ranks, end = size * (rank + 1) / ranks;
+    return (struct shard_piece){.at = p.at + begin, .from = begin, .count = end - begin};
+}
+
+void train_state_layout(struct train_state *s, struct arena *host) {
+    for (int i = 0; i < s->network_count; i++) {
+        const struct optimiser *o = s->networks[i].optimiser;
+        size_t n = 0;
+        for (int slice = 0; slice < o->table->slices; slice++) n += state_write_piece(s, o, slice).count;
         for (int k = 0; k < OPTIMISER_ARRAYS; k++)
-            if (k != OPTIMISER_EMA || s->networks[i].optimiser->config.ema > 0)
-                s->networks[i].staging[k] =
-                    ARENA_TAKE(host, "staging of checkpoints", float, s->networks[i].optimiser->table->total);
+            if (k != OPTIMISER_EMA || o->config.ema > 0)
+                s->networks[i].staging[k] = ARENA_TAKE(host, "staging of checkpoints", float, n);
+    }
     for (int i = 0; i < s->row_count; i++)
         s->rows[i].staging = ARENA_TAKE(host, "staging of checkpoints", float,
-                                        (size_t)s->rows[i].slots *(size_t)s->share.batch * s->rows[i].size);
+                                        (size_t)s->rows[i].slots *(size_t)s->share.count * s->rows[i].size);
 }
 
-/* ---- the copy ---- */
+/* ---- a write ---- */
 
-static int stage_network(struct saved_network *n) {
-    struct optimiser *o = n->optimiser;
-    mem_download(&n->account, o->state, sizeof n->account);
-    for (int k = 0; k < OPTIMISER_ARRAYS; k++) {
-        if (!o->array[k]) continue;
-        for (int s = 0; s < o->table->slices; s++)
-            TRY(optimiser_read(o, k, s, n->staging[k] ? n->staging[k] + o->table->slice_offset[s] : NULL));
-    }
-    return OK;
-}
-
-static int stage_rows(struct train_state *s, struct saved_rows *r) {
-    size_t mine = (size_t)s->share.count * r->size, all = (size_t)s->share.batch * r->size;
-    for (int i = 0; i < r->slots; i++) {
-        const real *from = r->device + (size_t)i * mine;
-        if (s->gathered) {
-            TRY(share_gather(s->shards, &s->share, s->gathered, from, r->size));
-            from = s->gathered;
-        }
-        if (r->staging) transfer_from_real(r->staging + (size_t)i * all, from, (long)all);
-    }
-    return OK;
-}
-
-static int stage_all(struct train_state *s) {
-    for (int i = 0; i < s->network_count; i++) TRY(stage_network(&s->networks[i]));
-    for (int i = 0; i < s->row_count; i++) TRY(stage_rows(s, &s->rows[i]));
-    for (int i = 0; i < s->integer_count; i++) s->integers[i].staged = *s->integers[i].value;
-    return device_sync();
-}
-
-/* ---- the thread ---- */
-
-static int put_network(struct state_writer *w, const struct saved_network *n) {
-    char name[STATE_NAME_MAX];
-    for (int k = 0; k < OPTIMISER_ARRAYS; k++) {
-        if (!n->optimiser->array[k]) continue;
-        snprintf(name, sizeof name, "%s/%s", n->name, state_array_names[k]);
-        TRY(state_put_params(w, name, n->optimiser->table, n->staging[k]));
-    }
-    const int64_t counts[STATE_COUNTS] = {n->account.updates, n->account.skipped, n->account.skipped_in_row};
-    for (int i = 0; i < STATE_COUNTS; i++) {
-        snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
-        TRY(state_put_integer(w, name, counts[i]));
-    }
-    snprintf(name, sizeof name, "%s/typical_norm", n->name);
-    return state_put_floats(w, name, &n->account.typical, 0, NULL);
-}
-
-/* What the adapters are and what they are over. */
-static int put_adapters(struct state_writer *w, const char *path, const char *network, const struct optimiser *o) {
-    const struct lora_config *c = &o->config.lora;
-    const struct weights_origin *base = &o->base->origin;
-    const float alpha = (float)c->alpha;
-    char name[STATE_NAME_MAX], place[ORIGIN_PATH];
-    weights_place(place, path, base->path);
-    const struct {
-        const char *name, *text;
-    } texts[] = {{"targets", c->targets},
-                 {"whole", c->whole},
-                 {"base", place},
-                 {"base_full", base->path},
-                 {"base_group", base->group}};
-    const struct {
-        const char *name;
-        int64_t value;
-    } integers[] = {{"rank", c->rank},
-                    {"first_whole_slice", c->first_whole_slice},
-                    {"base_seed", (int64_t)base->seed},
-                    {"base_sum", (int64_t)base->sum}};
-    for (int i = 0; i < 5; i++) {
-        snprintf(name, sizeof name, "%s/lora_%s", network, texts[i].name);
-        TRY(state_put_text(w, name, texts[i].text));
-    }
-    for (int i = 0; i < 4; i++) {
-        snprintf(name, sizeof name, "%s/lora_%s", network, integers[i].name);
-        TRY(state_put_integer(w, name, integers[i].value));
-    }
-    snprintf(name, sizeof name, "%s/lora_alpha", network);
-    return state_put_floats(w, name, &alpha, 0, NULL);
-}
-
-static int put_all(struct state_writer *w, const struct train_state *s, const char *path, const char *config) {
-    TRY(state_put_integer(w, "threads", device_threads()));
-    TRY(state_put_integer(w, "ranks", ranks(s)));
-    TRY(state_put_text(w, "device", device_name()));
-    TRY(state_put_text(w, "type", TYPE_NAME));
-    TRY(state_put_text(w, "config", config));
-    for (int i = 0; i < s->network_count; i++) {
-        TRY(put_network(w, &s->networks[i]));
-        if (optimiser_adapted(s->networks[i].optimiser))
-            TRY(put_adapters(w, path, s->networks[i].name, s->networks[i].optimiser));
-    }
-    for (int i = 0; i < s->integer_count; i++) TRY(state_put_integer(w, s->integers[i].name, s->integers[i].staged));
-    for (int i = 0; i < s->row_count; i++) {
-        long shape[1] = {(long)((size_t)s->rows[i].slots * (size_t)s->share.batch * s->rows[i].size)};
-        TRY(state_put_floats(w, s->rows[i].name, s->rows[i].staging, 1, shape));
-    }
-    return OK;
-}
-
-static int write_file(const struct state_write *job) {
-    struct state_writer *w;
-    TRY(state_create(&w, job->path));
-    int code = put_all(w, job->state, job->path, job->config);
-    if (code) {
-        state_abandon(w);
-        return code;
-    }
-    TRY(state_finish(w));
-    return state_prune(job->folder, job->keep, job->every);
-}
-
-static void *work(void *argument) {
-    struct state_write *job = argument;
-    job->code = write_file(job);
-    if (job->code) snprintf(job->text, sizeof job->text, "%s", error_text());
-    atomic_store(&job->ended, 1);
-    return NULL;
+static void free_write(struct state_write *job) {
+    for (int i = 0; i < STATE_NETWORKS_MAX; i++) copy_gate_destroy(&job->copied[i]);
+    device_stream_destroy(job->stream);
+    free(job->config);
+    free(job);
 }
 
 static struct state_write *new_write(struct train_state *s, const char *folder, long step,
                                      const struct state_keeping *keeping) {
     struct state_write *job = calloc(1, sizeof *job);
-    char *config = strdup(keeping->config ? keeping->config : "");
-    if (!job || !config) {
-        free(job);
-        free(config);
-        return NULL;
-    }
+    if (!job) return NULL;
     job->state = s;
-    job->config = config;
     job->keep = keeping->keep;
     job->every = keeping->every;
+    job->number = s->saves;
+    job->failures = device_failures();
+    for (int i = 0; i < STATE_NETWORKS_MAX; i++) copy_gate_make(&job->copied[i]);
     snprintf(job->folder, sizeof job->folder, "%s", folder);
     snprintf(job->path, sizeof job->path, "%.900s/checkpoints/step_%08ld.h5", folder, step);
-    return job;
+    job->config = strdup(keeping->config ? keeping->config : "");
+    job->stream = device_stream_create();
+    if (job->config && job->stream) return job;
+    free_write(job);
+    return NULL;
 }
 
-static void free_write(struct state_write *job) {
-    free(job->config);
-    free(job);
+/* What is small or changes in a step. */
+static int copy_now(struct train_state *s) {
+    TRY(device_sync());
+    for (int i = 0; i < s->network_count; i++)
+        mem_download(&s->networks[i].account, s->networks[i].optimiser->state, sizeof s->networks[i].account);
+    for (int i = 0; i < s->row_count; i++)
+        transfer_from_real(s->rows[i].staging, s->rows[i].device,
+                           (long)((size_t)s->rows[i].slots * (size_t)s->share.count * s->rows[i].size));
+    for (int i = 0; i < s->integer_count; i++) s->integers[i].staged = *s->integers[i].value;
+    return device_sync();
+}
+
+static int make_folder(const char *folder) {
+    char states[FILE_PATH_MAX];
+    TRY(file_join(states, sizeof states - 64, folder, "checkpoints"));
+    return file_make_folders(states);
 }
 
 int train_state_save(struct train_state *s, const char *folder, long step, const struct state_keeping *keeping) {
-    char states[FILE_PATH_MAX];
     TRY(train_state_wait(s));
-    TRY(device_sync());
-    TRY(stage_all(s));
-    if (!first_rank(s)) return OK;
-    TRY(file_join(states, sizeof states - 64, folder, "checkpoints"));
-    TRY(file_make_folders(states));
+    double start = clock_seconds();
+    s->saves++;
+    TRY(copy_now(s));
+    TRY(make_folder(folder));
     struct state_write *job = new_write(s, folder, step, keeping);
     if (!job) return error_set(ERR_DEVICE, "state: out of memory");
-    if (pthread_create(&job->thread, NULL, work, job)) {
-        free_write(job);
-        return error_set(ERR_DEVICE, "state: no thread to be had");
-    }
+    for (int i = 0; i < s->network_count; i++) s->networks[i].optimiser->copying = &job->copied[i];
     s->write = job;
+    if (pthread_create(&job->thread, NULL, state_write_work, job)) {
+        for (int i = 0; i < s->network_count; i++) s->networks[i].optimiser->copying = NULL;
+        free_write(job);
+        s->write = NULL;
+        return error_set(ERR_DEVICE, "state: cannot start a thread");
+    }
+    job->paused = clock_seconds() - start;
     return OK;
 }
 
-int train_state_wait(struct train_state *s) {
+/* Ends with the thread; the write is the caller's. */
+static struct state_write *join(struct train_state *s) {
     struct state_write *job = s->write;
-    if (!job) return OK;
-    s->write = NULL;
     pthread_join(job->thread, NULL);
+    s->write = NULL;
+    s->figures.count++;
+    s->figures.wrote += job->seconds;
+    s->figures.paused += job->paused;
+    for (int i = 0; i < s->network_count; i++) {
+        s->networks[i].optimiser->copying = NULL;
+        s->figures.paused += job->copied[i].waited;
+    }
+    return job;
+}
+
+int train_state_wait(struct train_state *s) {
+    struct comm *comm = s->shards ? s->shards->comm : NULL;
+    if (!s->write) return OK;
+    int under_way = comm && !atomic_load(&s->write->ended);
+    if (under_way) comm_busy(comm, "writing a checkpoint");
+    struct state_write *job = join(s);
+    if (under_way) comm_busy(comm, NULL);
     int code = job->code ? error_set((enum error_code)job->code, "%s", job->text) : OK;
     free_write(job);
     return code;
 }
 
 void train_state_settle(struct train_state *s) {
-    if (!s->write) return;
-    pthread_join(s->write->thread, NULL);
-    free_write(s->write);
-    s->write = NULL;
+    if (s->write) free_write(join(s));
 }
 
 int train_state_poll(struct train_state *s) {

@@ -3,9 +3,11 @@
    bit for bit. A network with adapters saves those, and what they are over by its place. In the file: NETWORK/master, /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and
    arrays by their names, `config`. A stage saves its `step` among the integers.
    The file holds whole tensors and whole batches, so the ranks that read it need not be as many as those that wrote it:
-   the first rank gathers, the others give; every rank reads what is its.
-   Writing is asynchronous: a save copies everything to host memory (planned: the staging), and a thread of the first rank
-   writes, sums, syncs and renames the file while the run goes on. One write at a time: the next save waits for it. */
+   every rank writes its part of each (checkpoints/state.h), and reads what is its. The run folder is one that all see.
+   Writing is asynchronous, on a thread of each rank. It copies the rank's part to host memory (planned: the staging) while the
+   next step runs, which waits before it changes what is not copied yet (optimiser.h, copying); then it writes. The first rank
+   lays the file out, and when all have written sums, syncs and renames it. One write at a time: the next save waits for
+   it. */
 #ifndef TRAIN_TRAIN_STATE_H
 #define TRAIN_TRAIN_STATE_H
 
@@ -17,7 +19,7 @@ enum { STATE_NETWORKS_MAX = 4, STATE_INTEGERS_MAX = 16, STATE_ROWS_MAX = 16 };
 struct saved_network {
     const char *name; /* "teacher", "student", "critic", "discriminator" */
     struct optimiser *optimiser;
-    float *staging[OPTIMISER_ARRAYS]; /* host [table->total]; NULL: not the first rank */
+    float *staging[OPTIMISER_ARRAYS]; /* host [elements of this rank's pieces] */
     struct optim_state account;       /* of the state under way */
     const char *source_key, *source;  /* train_state_source; source "": the config names none */
     const char *source_network;       /* NULL: a checkpoint of another kind */
@@ -27,15 +29,21 @@ struct saved_integer {
     int64_t *value;
     int64_t staged;
 };
-/* A batch's rows `slots` times: of each the rank has its share's. */
+/* A batch's rows `slots` times: of each the rank has its share's. Steps change them: they are copied in the save. */
 struct saved_rows {
     char name[48];
     real *device; /* [slots][share][size] */
     int slots;
     size_t size;
-    float *staging; /* host [slots][batch][size] */
+    float *staging; /* host, as on the device */
 };
 struct state_write; /* the one under way */
+/* Of the writes that have ended, on this rank. */
+struct state_figures {
+    long count;
+    double paused,
+        wrote; /* seconds, together: that steps have waited, in saves and at updates; that the threads took */
+};
 struct train_state {
     struct saved_network networks[STATE_NETWORKS_MAX];
     struct saved_integer integers[STATE_INTEGERS_MAX];
@@ -43,8 +51,9 @@ struct train_state {
     int network_count, integer_count, row_count;
     struct sharding *shards; /* NULL: one process */
     struct share share;
-    real *gathered; /* device [batch][largest size]: one slot of all ranks */
     struct state_write *write;
+    int64_t saves; /* begun */
+    struct state_figures figures;
 };
 /* Forgets what is registered; what follows is of this rank's share. Before the names, in both layout passes. */
 void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share);
@@ -55,8 +64,8 @@ void train_state_source(struct train_state *s, const char *name, const char *key
                         const char *network);
 void train_state_integer(struct train_state *s, const char *name, int64_t *value);
 int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size);
-/* The staging (arena.h), after all names: host memory and, with ranks, device memory. */
-void train_state_layout(struct train_state *s, struct arena *device, struct arena *host);
+/* The staging (arena.h), after all names. */
+void train_state_layout(struct train_state *s, struct arena *host);
 
 /* How a state is kept. */
 struct state_keeping {
@@ -65,9 +74,10 @@ struct state_keeping {
     const char *config; /* text */
 };
 /* Takes the state of now and starts to write FOLDER/checkpoints/step_00001234.h5; all ranks call it. Returns what an
-   earlier write that had not ended yet came to. */
+   earlier write that had not ended yet came to. Arrays of optimisers change by optimiser_step alone until the next wait. */
 int train_state_save(struct train_state *s, const char *folder, long step, const struct state_keeping *keeping);
-/* What the last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told once. */
+/* What this rank's last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told once: by the
+   rank whose part it is, and by the first one for the file. */
 int train_state_poll(struct train_state *s);
 int train_state_wait(struct train_state *s);
 /* Waits for it whatever it comes to, and leaves the error text as it is. */

@@ -40,6 +40,7 @@ static struct {
     void *own_workspace;  /* made then, when first wanted */
     pthread_mutex_t lock; /* of the text */
     char failure[256];    /* the first since the last device_sync; "" when there was none */
+    long failures;
     pthread_mutex_t ring; /* of the pieces */
     char *piece[PIECES];
     cudaEvent_t done[PIECES]; /* the piece's last copy */
@@ -82,6 +83,7 @@ static int start(void) {
     code = cudaSetDevice(context.device);
     if (!code) code = cudaGetDeviceProperties(&properties, context.device);
     if (code) return no_device(code);
+    context.device = device;
     if (properties.major < 8)
         return error_set(ERR_DEVICE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", properties.name,
                          properties.major, properties.minor);
@@ -144,6 +146,7 @@ void device_fail(const char *format, ...) {
     va_start(list, format);
     pthread_mutex_lock(&context.lock);
     if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
+    context.failures++;
     pthread_mutex_unlock(&context.lock);
     va_end(list);
 }
@@ -158,6 +161,13 @@ int device_sync(void) {
     context.failure[0] = 0;
     pthread_mutex_unlock(&context.lock);
     return code;
+}
+
+long device_failures(void) {
+    pthread_mutex_lock(&context.lock);
+    long failures = context.failures;
+    pthread_mutex_unlock(&context.lock);
+    return failures;
 }
 
 /* ---- memory ---- */
@@ -260,7 +270,12 @@ void device_stream_destroy(struct device_stream *stream) {
     free(stream);
 }
 
-void device_stream_use(struct device_stream *stream) { current = stream; }
+/* A thread that the program has made takes the first device of the host, where it is not told otherwise. */
+void device_stream_use(struct device_stream *stream) {
+    static _Thread_local int told;
+    if (!told) told = !cuda_failed(cudaSetDevice(context.device), "stream");
+    current = stream;
+}
 
 struct device_event *device_event_create(void) {
     struct device_event *event = calloc(1, sizeof *event);

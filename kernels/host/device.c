@@ -22,6 +22,7 @@ static struct {
     struct scratch workspace;
     pthread_mutex_t lock; /* of the text */
     char failure[256];    /* the first since the last device_sync; "" when there was none */
+    long failures;
 } context = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 #if defined(TYPE_BF16) && defined(__x86_64__)
@@ -68,6 +69,7 @@ void device_fail(const char *format, ...) {
     va_start(list, format);
     pthread_mutex_lock(&context.lock);
     if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
+    context.failures++;
     pthread_mutex_unlock(&context.lock);
     va_end(list);
 }
@@ -79,6 +81,13 @@ int device_sync(void) {
     context.failure[0] = 0;
     pthread_mutex_unlock(&context.lock);
     return code;
+}
+
+long device_failures(void) {
+    pthread_mutex_lock(&context.lock);
+    long failures = context.failures;
+    pthread_mutex_unlock(&context.lock);
+    return failures;
 }
 
 /* ---- memory ---- */
@@ -114,10 +123,13 @@ void device_free(void *pointer) {
 
 void device_poison(int on) { context.poison = on; }
 
-/* A large copy by all threads: one alone does not fill the memory's bandwidth. */
+static _Thread_local struct device_stream *current;
+
+/* A large copy by all threads: one alone does not fill the memory's bandwidth. One on a stream beside the kernels' leaves
+   them theirs. */
 static void copy(void *to, const void *from, size_t bytes) {
     enum { LARGE = 4 << 20, PIECES = 16 };
-    if (bytes < LARGE) {
+    if (bytes < LARGE || current) {
         if (bytes) memcpy(to, from, bytes);
         return;
     }
@@ -164,8 +176,6 @@ struct device_stream {
 struct device_event {
     struct device_stream *recorded_on;
 };
-
-static _Thread_local struct device_stream *current;
 
 struct device_stream *device_stream_create(void) {
     return calloc(1, sizeof(struct device_stream));

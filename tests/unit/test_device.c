@@ -1,6 +1,7 @@
 /* test_device.c: device memory and copies, the error that sticks, streams, flush-to-zero, arenas, scratch, the one-process
    collectives, and in GUARD=1 builds that the host cannot reach device memory. */
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -78,11 +79,13 @@ static void copies(void **state) {
 static void failures_stick(void **state) {
     (void)state;
     assert_int_equal(device_sync(), OK);
+    long before = device_failures();
     device_fail("first %d", 1);
     device_fail("second");
     assert_int_equal(device_sync(), ERR_DEVICE);
     assert_string_equal(error_text(), "first 1");
     assert_int_equal(device_sync(), OK);
+    assert_int_equal(device_failures(), before + 2);
 }
 
 static void streams_and_events(void **state) {
@@ -103,6 +106,42 @@ static void streams_and_events(void **state) {
     device_event_destroy(event);
     device_stream_destroy(stream);
     device_free(x);
+}
+
+/* A thread copies on a stream of its own while kernels run on other memory. */
+struct beside {
+    struct device_stream *stream;
+    const real *device;
+    real *host;
+    size_t bytes;
+};
+static void *copy_beside(void *argument) {
+    const struct beside *b = argument;
+    device_stream_use(b->stream);
+    mem_download(b->host, b->device, b->bytes);
+    return NULL;
+}
+static void copies_beside_kernels(void **state) {
+    (void)state;
+    enum { COUNT = 3 << 20 };
+    real *x = device_alloc(sizeof(real) * COUNT), *y = device_alloc(sizeof(real) * COUNT), sum[1];
+    struct beside b = {device_stream_create(), x, malloc(sizeof(real) * COUNT), sizeof(real) * COUNT};
+    pthread_t thread;
+    assert_true(x && y && b.stream && b.host);
+    real_fill(x, 3, COUNT);
+    real_fill(y, 1, COUNT);
+    assert_int_equal(device_sync(), OK);
+    assert_int_equal(pthread_create(&thread, NULL, copy_beside, &b), 0);
+    for (int i = 0; i < 10; i++) real_axpby(y, 1, x, 1, COUNT);
+    pthread_join(thread, NULL);
+    for (long i = 0; i < COUNT; i++) assert_true(b.host[i] == 3);
+    mem_download(sum, y + COUNT - 1, sizeof sum);
+    assert_true(sum[0] == 31);
+    assert_int_equal(device_sync(), OK);
+    device_stream_destroy(b.stream);
+    free(b.host);
+    device_free(x);
+    device_free(y);
 }
 
 /* The square is a denormal number that must become zero, in each thread: many elements. */
@@ -331,6 +370,7 @@ int main(void) {
         cmocka_unit_test(copies),
         cmocka_unit_test(failures_stick),
         cmocka_unit_test(streams_and_events),
+        cmocka_unit_test(copies_beside_kernels),
         cmocka_unit_test(denormals_are_flushed),
         cmocka_unit_test(arena_plans_what_it_gives),
         cmocka_unit_test(arena_refuses_another_layout),

@@ -29,21 +29,46 @@ static void fill(float *values, int seed) {
     for (size_t i = 0; i < table.total; i++) values[i] = (float)(i * 7 + (size_t)seed) * 0.125f;
 }
 
-static int save(const char *file, int seed) {
+/* One of `writers`: its share of every slice, and of the replay's rows. */
+static int write_part(const char *file, const float *values, int writer, int writers) {
+    struct state_part *p;
+    int code = state_part_open(&p, file);
+    if (code) return code;
+    for (int s = 0; s < table.slices && !code; s++) {
+        const float *slice = values + table.slice_offset[s];
+        size_t size = table.slice_offset[s + 1] - table.slice_offset[s];
+        size_t at = size * (size_t)writer / (size_t)writers, end = size * (size_t)(writer + 1) / (size_t)writers;
+        code = state_part_put_slice(p, "student/master", &table, s, at, end - at, slice + at);
+    }
+    size_t first = 6 * (size_t)writer / (size_t)writers, end = 6 * (size_t)(writer + 1) / (size_t)writers;
+    if (!code) code = state_part_put(p, "replay", first, end - first, values + first);
+    if (!code) return state_part_close(p);
+    state_part_abandon(p);
+    return code;
+}
+
+static int save_by(const char *file, int seed, int writers) {
     struct state_writer *w;
     float values[VALUES_MAX];
     const long shape[] = {3, 2};
     fill(values, seed);
     int code = state_create(&w, file);
     if (code) return code;
-    code = state_put_params(w, "student/master", &table, values);
-    if (!code) code = state_put_floats(w, "replay", values, 2, shape);
+    code = state_room_params(w, "student/master", &table);
+    if (!code) code = state_room_floats(w, "replay", 2, shape);
+    if (!code) code = state_put_floats(w, "norm", values + 1, 0, NULL);
     if (!code) code = state_put_integer(w, "step", (int64_t)seed << 33);
     if (!code) code = state_put_text(w, "config", "steps: 3\nname: \"\xc3\xa9\"\n");
+    if (!code) code = state_lay_out(w);
+    for (int i = writers - 1; i >= 0 && !code; i--) code = write_part(file, values, i, writers);
     if (!code) return state_finish(w);
+    char text[512];
+    snprintf(text, sizeof text, "%s", error_text());
     state_abandon(w);
-    return code;
+    return error_set((enum error_code)code, "%s", text);
 }
+
+static int save(const char *file, int seed) { return save_by(file, seed, 1); }
 
 /* The state holds exactly what save(seed) put there. */
 static void expect_state(const char *file, int seed) {
@@ -92,16 +117,44 @@ static void comes_back(void **state) {
     assert_int_equal(save(path, 6), OK);
     expect_state(path, 6);
     assert_int_equal(files_in(folder), 2); /* file and sum, nothing temporary */
-    /* the same state gives the same bytes */
+    /* the same state gives the same bytes, whoever writes them */
     char *first, *second;
     size_t n, m;
     assert_int_equal(file_read(path, 1 << 24, &first, &n), OK);
-    assert_int_equal(save(path, 6), OK);
-    assert_int_equal(file_read(path, 1 << 24, &second, &m), OK);
-    assert_int_equal(n, m);
-    assert_memory_equal(first, second, n);
+    for (int writers = 1; writers <= 5; writers++) {
+        assert_int_equal(save_by(path, 6, writers), OK);
+        assert_int_equal(file_read(path, 1 << 24, &second, &m), OK);
+        assert_int_equal(n, m);
+        assert_memory_equal(first, second, n);
+        free(second);
+    }
     free(first);
-    free(second);
+}
+
+/* A part has a place only while the file is being made, and only where there is room for it. */
+static void parts_stay_in_their_places(void **state) {
+    (void)state;
+    struct state_writer *w;
+    struct state_part *p;
+    const float values[7] = {0};
+    const long shape[] = {3, 2};
+    assert_int_equal(save(path, 3), OK);
+    assert_int_equal(state_part_open(&p, path), ERR_INPUT);
+    assert_int_equal(state_create(&w, path), OK);
+    assert_int_equal(state_room_floats(w, "replay", 2, shape), OK);
+    assert_int_equal(state_put_integer(w, "step", 1), OK);
+    assert_int_equal(state_lay_out(w), OK);
+    assert_int_equal(state_part_open(&p, path), OK);
+    assert_int_equal(state_part_put(p, "replay", 0, 7, values), ERR_INPUT);
+    assert_int_equal(state_part_put(p, "replay", 6, 1, values), ERR_INPUT);
+    assert_int_equal(state_part_put(p, "replay", (size_t)-1, 2, values), ERR_INPUT);
+    assert_int_equal(state_part_put(p, "step", 0, 1, values), ERR_INPUT);
+    assert_int_equal(state_part_put(p, "none", 0, 1, values), ERR_INPUT);
+    assert_int_equal(state_part_put(p, "replay", 5, 1, values), OK);
+    assert_int_equal(state_part_close(p), OK);
+    state_abandon(w);
+    expect_state(path, 3);
+    assert_int_equal(files_in(folder), 2);
 }
 
 static void names_what_does_not_fit(void **state) {
@@ -309,6 +362,7 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),
+        cmocka_unit_test(parts_stay_in_their_places),
         cmocka_unit_test(names_what_does_not_fit),
         cmocka_unit_test(survives_a_full_disk),
         cmocka_unit_test(finds_damage),
