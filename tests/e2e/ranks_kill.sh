@@ -11,7 +11,7 @@ seeded "$2"
 job() {
     n=$1 stage=$2 zero=$3
     shift 3
-    port=$((20000 + ($$ * 7 + jobs * 13) % 20000)) jobs=$((jobs + 1))
+    port=$((20000 + ($$ * 7 + jobs * 13) % 12000)) jobs=$((jobs + 1)) # below those that the system gives out by itself
     pids= rank=0
     while [ $rank -lt "$n" ]; do
         RANK=$rank WORLD_SIZE=$n LOCAL_RANK=$rank LOCAL_WORLD_SIZE=$n MASTER_ADDR=127.0.0.1 MASTER_PORT=$port \
@@ -72,14 +72,18 @@ while [ $round -lt "$rounds" ]; do
     [ "$random" = 1 ] && [ $n = 2 ] && sequence=2 # two heads
     random 3 && victim=$random # n or more: all
     random 1000 && when=$random
+    random 3 && writing=$random # 0: in the middle of a checkpoint
     whole $stage $n $zero $sequence
     rm -rf "$work/run/$stage"
-    begun=$(date +%s%N)
     job $n $stage $zero comm.sequence=$sequence
-    # A moment: after so many steps, and then some milliseconds.
-    random 6 && steps=$random
+    # A moment: after so many steps, and then some milliseconds, or when a file is being written.
+    random $(sed -n "/^$stage:/,/^[a-z]/s/^  steps: //p" configs/tiny.yaml) && steps=$random
     while kill -0 $pids 2>/dev/null && [ "$(steps_done run/$stage)" -lt "$steps" ]; do sleep 0.02; done
-    sleep "0.$(printf '%03d' $((when / 5)))"
+    if [ $writing -eq 0 ]; then
+        while kill -0 $pids 2>/dev/null && ! ls "$work/run/$stage/checkpoints" 2>/dev/null | grep -q tmp; do :; done
+    else
+        sleep "0.$(printf '%03d' $((when / 5)))"
+    fi
     i=0
     for pid in $pids; do
         if [ $i -eq "$victim" ] || [ "$victim" -ge $n ]; then kill -KILL "$pid" 2>/dev/null; fi
@@ -90,6 +94,11 @@ while [ $round -lt "$rounds" ]; do
     seconds=$((($(date +%s%N) - killed) / 1000000000))
     [ $seconds -lt 30 ]
     verdict $? "round $round: $stage, $n ranks, zero $zero, tokens by $sequence: the others needed $seconds s to end"
+    left=$(newest run/$stage)
+    half=$(ls "$work/run/$stage/checkpoints" 2>/dev/null | grep -c tmp)
+    echo "round $round: $stage, $n ranks, zero $zero, tokens by $sequence:" \
+        "$([ $victim -lt $n ] && echo "rank $victim" || echo all) killed at step $steps," \
+        "the others ended in $seconds s, $half files half written, last state ${left##*/}"
     job $n $stage $zero comm.sequence=$sequence
     ended
     verdict $code "round $round: $stage, $n ranks, zero $zero, tokens by $sequence: went on with exit code $code"
