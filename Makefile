@@ -244,11 +244,13 @@ endif
 
 # What tools/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
 GPU_KERNELS := $(patsubst tests/unit/%.c,$(BUILD)/gpu/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
-gpu-checks: $(GPU_KERNELS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit
+GPU_STREAMS := $(BUILD)/gpu/test_replay $(BUILD)/gpu/test_session
+gpu-checks: $(GPU_KERNELS) $(GPU_STREAMS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit
+$(GPU_STREAMS): $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
 $(GPU_KERNELS): $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
 $(BUILD)/gpu/stage_trace: $(BUILD)/tests/gpu/stage_trace.o $(LIBRARIES)
 $(BUILD)/gpu/bench_dit: $(BUILD)/tools/bench_dit.o $(LIBRARIES)
-$(GPU_KERNELS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit:
+$(GPU_KERNELS) $(GPU_STREAMS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit:
 	@mkdir -p $(dir $@)
 	$(call say,ld)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out %.h,$^) -Wl,-rpath,'$$ORIGIN' -Wl,--as-needed $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka

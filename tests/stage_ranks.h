@@ -21,7 +21,7 @@
 
 enum job_stage { JOB_TEACHER, JOB_ODE, JOB_DISTILL_SID, JOB_DISTILL_DMD, JOB_REFINE, JOB_STAGES };
 static const char *const job_stage_names[JOB_STAGES] = {"teacher", "ode_init", "distill sid", "distill dmd", "refine"};
-enum { JOB_NETWORKS = 3, JOB_VALUES = 1 << 19, JOB_STATES = 3, JOB_TENSORS = 512 };
+enum { JOB_NETWORKS = 3, JOB_VALUES = 1 << 19, JOB_STATES = 3, JOB_TENSORS = 512, JOB_LOSSES = 64 };
 
 /* What a job leaves behind. */
 struct job_result {
@@ -30,8 +30,9 @@ struct job_result {
     int tensors[JOB_NETWORKS];
     size_t end[JOB_NETWORKS][JOB_TENSORS]; /* of every tensor in those values */
     double first[JOB_NETWORKS][JOB_VALUES], last[JOB_NETWORKS][JOB_VALUES];
-    double loss;   /* of the last update */
-    size_t memory; /* bytes of what is sharded, on rank 0 */
+    double loss;               /* of the last update */
+    double losses[JOB_LOSSES]; /* of the first updates */
+    size_t memory;             /* bytes of what is sharded, on rank 0 */
 };
 struct job {
     enum job_stage stage;
@@ -350,7 +351,10 @@ static inline int job_rank(int rank, int size, void *context) {
     (void)size;
     job_open(&w, job);
     for (int step = 0; step < job->updates; step++) {
+        struct optimiser_report report;
         job_update(&w, step);
+        optimiser_report(w.networks[0], step, &report);
+        if (!rank && step < JOB_LOSSES) job->result->losses[step] = report.loss;
         for (int n = 0; n < JOB_NETWORKS && w.networks[n] && (step == 0 || step + 1 == job->updates); n++) {
             if (step == 0) { /* of a network with several updates a step, the last one's */
                 size_t count = job_gather(&w, w.networks[n], 1, values);

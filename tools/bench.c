@@ -13,84 +13,8 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "model/codec_vae.h"
-#include "tools/bench_measure.h"
+#include "tools/bench_operations.h"
 #include "train/teacher_step.h"
-
-/* ---- operations ---- */
-
-static void bench_linear(const struct limits *l, const struct operands *o, long n, long din, long dout) {
-    char name[80];
-    double work = 2.0 * (double)n * (double)din * (double)dout;
-    snprintf(name, sizeof name, "linear %ld x %ld -> %ld forward", n, din, dout);
-    MEASURE(l, name, ARITHMETIC, work, linear_forward(o->e[0], o->e[1], o->e[2], o->e[3], n, din, dout, 0));
-    snprintf(name, sizeof name, "linear %ld x %ld -> %ld backward, input", n, din, dout);
-    MEASURE(l, name, ARITHMETIC, work, linear_backward_input(o->e[0], o->e[1], o->e[2], n, din, dout, 0));
-    snprintf(name, sizeof name, "linear %ld x %ld -> %ld backward, weight", n, din, dout);
-    MEASURE(l, name, ARITHMETIC, work, linear_backward_weight(o->r[0], o->r[1], o->e[1], o->e[2], n, din, dout));
-}
-
-static void bench_gelu(const struct limits *l, const struct operands *o, long n, long d, long ffn) {
-    char name[80];
-    double work = 2.0 * (double)n * (double)d * (double)ffn;
-    snprintf(name, sizeof name, "linear and gelu %ld x %ld -> %ld forward", n, d, ffn);
-    MEASURE(l, name, ARITHMETIC, work, linear_gelu_forward(o->e[0], o->e[1], o->e[2], o->e[3], o->e[4], n, d, ffn));
-    snprintf(name, sizeof name, "linear and gelu %ld x %ld <- %ld backward, input", n, ffn, d);
-    MEASURE(l, name, ARITHMETIC, work, linear_gelu_backward_input(o->e[0], o->e[2], o->e[3], o->e[1], n, ffn, d));
-}
-
-static void bench_attention(const struct limits *l, const struct operands *o, const char *what, long B, long S, long K,
-                            long H, long D) {
-    char name[80];
-    double work =
-        4.0 * (double)(B * S * K) * (double)(H * D); /* of the forward; the backward has five products for two */
-    long stride = K * H * D;
-    struct attention_range range = {.k = o->e[1], .v = o->e[2], .length = K, .k_stride = stride, .v_stride = stride};
-    snprintf(name, sizeof name, "attention %s %ld x %ld x %ld, %ld x %ld forward", what, B, S, K, H, D);
-    MEASURE(l, name, ARITHMETIC, work,
-            attention_forward(o->e[0], o->r[0], o->e[3], &range, 1, B, S, H, D, (real)(1 / sqrt((double)D))));
-    range.dk = o->e[1] + o->size / 2, range.dv = o->e[2] + o->size / 2;
-    snprintf(name, sizeof name, "attention %s %ld x %ld x %ld, %ld x %ld backward", what, B, S, K, H, D);
-    MEASURE(l, name, ARITHMETIC, 2.5 * work,
-            attention_backward(o->e[4], o->e[3], o->e[0], o->r[0], o->e[3], &range, 1, B, S, H, D,
-                               (real)(1 / sqrt((double)D))));
-}
-
-/* Operations bound by memory: `bytes` counts what must be read and written once. Rows n of width d, groups of `rows`. */
-static void bench_streams(const struct limits *l, const struct operands *o, long n, long d, long rows, long H) {
-    double e = (double)(n * d) * sizeof(elem), r = (double)(n * d) * sizeof(real);
-    long half = o->size / 2;
-    printf("rows %ld x %ld:\n", n, d);
-    MEASURE(l, "layernorm_modulate forward", MEMORY, r + e,
-            layernorm_modulate_forward(o->e[0], o->r[3], o->r[3] + n, o->r[0], o->r[1], o->r[2], n, d, rows, d,
-                                       (real)1e-6));
-    MEASURE(l, "layernorm_modulate backward", MEMORY, 3 * r + e,
-            layernorm_modulate_backward(o->r[2], o->r[1], o->r[1] + half, o->e[0], o->r[0], o->r[3], o->r[3] + n,
-                                        o->r[3] + 2 * n, n, d, rows, d));
-    MEASURE(l, "layernorm forward", MEMORY, r + e,
-            layernorm_forward(o->e[0], o->r[3], o->r[3] + n, o->r[0], o->e[1], o->e[2], n, d, (real)1e-6));
-    MEASURE(l, "layernorm backward", MEMORY, 3 * r + e,
-            layernorm_backward(o->r[2], o->r[1], o->r[1] + d, o->e[0], o->r[0], o->r[3], o->r[3] + n, o->e[1], n, d));
-    MEASURE(l, "rmsnorm forward", MEMORY, 2 * e, rmsnorm_forward(o->e[0], o->r[3], o->e[1], o->e[2], n, d, (real)1e-6));
-    MEASURE(l, "rmsnorm backward", MEMORY, 3 * e,
-            rmsnorm_backward(o->e[0], o->r[1], o->e[3], o->e[1], o->r[3], o->e[2], n, d));
-    MEASURE(l, "residual forward, gated", MEMORY, 2 * r + e,
-            residual_forward(o->r[0], o->r[1], o->e[0], o->r[2], n, d, rows, d));
-    MEASURE(l, "residual backward, gated", MEMORY, r + 2 * e,
-            residual_backward(o->e[0], o->r[2] + half, o->r[0], o->e[1], o->r[2], n, d, rows, d));
-    MEASURE(l, "rope", MEMORY, 2 * e, rope_apply(o->e[0], o->e[1], o->r[0], o->r[1], 1, n, H, d / H, n * d, n * d, 1));
-    MEASURE(l, "gelu forward", MEMORY, 2 * e, gelu_forward(o->e[0], o->e[1], n * d));
-    MEASURE(l, "gelu backward", MEMORY, 3 * e, gelu_backward(o->e[0], o->e[1], o->e[2], n * d));
-    MEASURE(l, "normals", MEMORY, r, random_normal(o->r[0], 1, 2, RANDOM_TEST, 0, 0, 1, 0, 1, n * d));
-    struct optim_state *state = device_alloc(sizeof *state);
-    if (!state) return;
-    mem_zero(state, sizeof *state);
-    MEASURE(l, "gradient norm", MEMORY, r, grad_norm_add(state, o->r[0], n * d));
-    grad_norm_end(state, NULL, 1);
-    MEASURE(l, "adamw", MEMORY, 7 * r + e,
-            adamw_update(o->r[0], o->r[1], o->r[2], o->e[0], o->r[3], n * d, 0, (real)0.9, (real)0.99, (real)1e-8, 0,
-                         state));
-    device_free(state);
-}
 
 /* ---- the network ---- */
 

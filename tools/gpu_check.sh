@@ -4,8 +4,10 @@
 #   gpu_check.sh run FOLDER [OUT]   there: runs it all in under eight minutes; OUT/report.txt (OUT: FOLDER/report) has device,
 #                                   versions, commit, and one line a check. Exit code 0: everything passed.
 # CUDA_ARCH="90a" and TYPES="bf16 float" say for what it is built.
-# Checks: every kernel against the double oracle; the first updates of every stage, small and wide, against the plain C
-# loops in the same type; two runs for equal bits; compute-sanitizer, where there is one, over the smaller kernel tests; rates.
+# Checks: every kernel against the double oracle; streams, recorded and with the decoder beside the network, against plain ones;
+# the first updates of every stage, small and wide, and the losses of twenty, against the plain C loops in the same type; two
+# runs for equal bits; compute-sanitizer, where there is one, over the smaller kernel tests; rates of every operation, of
+# blocks, of a stream; what determinism costs.
 set -u
 ARCH=${CUDA_ARCH:-90a}
 TYPES=${TYPES:-bf16 float}
@@ -66,15 +68,39 @@ check() {
     return $code
 }
 
+# The plain loops need a minute or two of one core: they run beside the kernels' tests. loops TYPE; then await TYPE.
+loops() { { timeout -k 5 240 "$pack/$1/stage_trace_ref" write "$out/$1.ref" >"$out/$1.log" 2>&1; echo $? >"$out/$1.done"; } & }
+await() {
+    while [ ! -f "$out/$1.done" ]; do sleep 1; done
+    cat "$out/$1.log"
+    return "$(cat "$out/$1.done")"
+}
+
 traces() { # TYPE ALLOWED
     here="$pack/$1"
-    check "$1: stages on the CPU" 120 "$here/stage_trace_ref" write "$out/$1.ref" || return
+    ran=$((ran + 1))
+    if await "$1" >"$out/last"; then
+        echo "pass  $1: stages on the CPU" | tee -a "$report"
+    else
+        failed=$((failed + 1))
+        echo "FAIL  $1: stages on the CPU" | tee -a "$report"
+        sed 's/^/        /' "$out/last" >>"$report"
+        return
+    fi
     check "$1: stages on the device" 120 "$here/stage_trace" write "$out/$1.cuda" || return
     check "$1: stages, device against CPU (at most $2)" 60 "$here/stage_trace" compare "$out/$1.cuda" "$out/$1.ref" "$2"
     sed 's/^/        /' "$out/last" >>"$report"
     check "$1: stages once more" 120 "$here/stage_trace" write "$out/$1.again" || return
     check "$1: two runs have the same bits" 60 cmp "$out/$1.cuda" "$out/$1.again"
     rm -f "$out/$1".*
+}
+
+# price RATES DETERMINISTIC: lines of both that have the same name and a time in ms, and the quotient of the times.
+price() {
+    awk 'function time(i) {for (i = 2; i <= NF; i++) if ($i == "ms") return $(i - 1); return 0}
+         /^block/ {name = $0; sub(/  .*/, "", name); t = time()
+                   if (FILENAME == ARGV[1]) before[name] = t
+                   else if (before[name] > 0) printf "        %-52s %9.3f ms, deterministic %9.3f ms: %.3f times as long\n", name, before[name], t, t / before[name]}' "$1" "$2"
 }
 
 run() {
@@ -93,6 +119,8 @@ run() {
     # Libraries of CUDA wheels, where the toolkit's are not in the loader's path.
     wheels=$(python3 -c 'import glob, site; print(":".join(d for p in site.getsitepackages() for d in glob.glob(p + "/nvidia/*/lib")))' 2>/dev/null)
     export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:-}:/usr/local/cuda/lib64:$wheels"
+    rm -f "$out"/*.done
+    for type in $TYPES; do [ ! -d "$pack/$type" ] || loops "$type"; done
     for type in $TYPES; do
         [ -d "$pack/$type" ] || continue
         for test in "$pack/$type"/test_*; do check "$type: $(basename "$test")" 60 "$test"; done
@@ -111,7 +139,9 @@ run() {
         echo "skip  compute-sanitizer is not there" >>"$report"
     fi
     if [ -x "$pack/bf16/bench_dit" ]; then
-        check "rates" 120 "$pack/bf16/bench_dit" && sed 's/^/        /' "$out/last" >>"$report"
+        check "rates" 150 "$pack/bf16/bench_dit" && sed 's/^/        /' "$out/last" >>"$report"
+        cp "$out/last" "$out/rates"
+        check "deterministic blocks" 60 "$pack/bf16/bench_dit" --deterministic && price "$out/rates" "$out/last" >>"$report"
         if [ -f "$pack/bench_torch.py" ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
             check "the same block in PyTorch" 120 python3 "$pack/bench_torch.py" && sed 's/^/        /' "$out/last" >>"$report"
         else

@@ -100,8 +100,9 @@ static int range_fits(const struct attention_range *r) {
     return aligned16(r->k) && aligned16(r->v) && r->k_stride % 8 == 0 && r->v_stride % 8 == 0;
 }
 
-static int problem_fits(const struct attention *a, const elem *q, const elem *o) {
-    int fits = CUDNN_ELEM == CUDNN_DATA_BFLOAT16 && a->D % 8 == 0 && a->D <= HEAD_MAX && aligned16(q) && aligned16(o);
+static int problem_fits(const struct attention *a, const elem *q, const elem *o, const real *lse) {
+    int fits = CUDNN_ELEM == CUDNN_DATA_BFLOAT16 && a->D % 8 == 0 && a->D <= HEAD_MAX && aligned16(q) && aligned16(o) &&
+               lse && aligned16(lse);
     for (int r = 0; r < a->count; r++) fits = fits && range_fits(&a->ranges[r]);
     return fits;
 }
@@ -142,7 +143,7 @@ int attention_cudnn_forward(elem *o, real *lse, const elem *q, const struct atte
     struct attention_range range[ATTENTION_RANGES_MAX];
     struct cudnn_key key[ATTENTION_RANGES_MAX];
     size_t library = 0;
-    if (!problem_fits(a, q, o)) return 0;
+    if (!problem_fits(a, q, o, lse)) return 0;
     int count = join_ranges(range, a);
     for (int r = 0; r < count; r++) {
         key[r] = cudnn_attention_key(a, &range[r]);
@@ -152,14 +153,14 @@ int attention_cudnn_forward(elem *o, real *lse, const elem *q, const struct atte
     }
     if (count == 1) return forward_range(o, lse, q, a, &range[0], &key[0]), 1;
     /* each range's own output and sums: [count] of them */
-    size_t rows = (size_t)(a->B * a->S * a->H), n = (size_t)count;
-    if (!cuda_workspace_holds("attention",
-                              piece(sizeof(elem) * rows * (size_t)a->D * n) + piece(sizeof(real) * rows * n) + library))
+    size_t rows = (size_t)(a->B * a->S * a->H), n = (size_t)count, pitch = (size_t)attention_pitch(a->B, a->S, a->H);
+    if (!cuda_workspace_holds("attention", piece(sizeof(elem) * rows * (size_t)a->D * n) +
+                                               piece(sizeof(real) * pitch * n) + library))
         return 0;
     elem *part = workspace_push(sizeof(elem) * rows * (size_t)(a->D * count));
-    real *sums = part ? workspace_push(sizeof(real) * rows * (size_t)count) : NULL;
+    real *sums = part ? workspace_push(sizeof(real) * pitch * n) : NULL;
     for (int r = 0; r < count && sums; r++)
-        forward_range(part + (size_t)r * rows * (size_t)a->D, sums + (size_t)r * rows, q, a, &range[r], &key[r]);
+        forward_range(part + (size_t)r * rows * (size_t)a->D, sums + (size_t)r * pitch, q, a, &range[r], &key[r]);
     if (sums) attention_merge(o, lse, part, sums, count, a->B, a->S, a->H, a->D);
     workspace_pop(sums);
     workspace_pop(part);
@@ -235,7 +236,7 @@ int attention_cudnn_backward(elem *dq, const elem *dout, const elem *o, const re
     struct backward p = {dout, o, q, lse, a};
     struct cudnn_key key[ATTENTION_RANGES_MAX];
     int first = 1;
-    if (!problem_fits(a, q, o) || !gradients_fit(a, dq, dout)) return 0;
+    if (!problem_fits(a, q, o, lse) || !gradients_fit(a, dq, dout)) return 0;
     for (int r = 0; r < a->count; r++) {
         key[r] = cudnn_attention_key(a, &a->ranges[r]);
         if (a->ranges[r].length <= 0) continue;

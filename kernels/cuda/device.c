@@ -17,9 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Two pieces suffice to fill one while the other is under way; four hide a slow memcpy. 4 MiB is where a transfer's fixed
-   cost no longer shows. */
-enum { PIECES = 4, PIECE_BYTES = 4 << 20 };
+/* 4 MiB is where a transfer's fixed cost no longer shows. So many of them that a batch at full size (25 MiB a sample: latents, text,
+   features) finds room behind a step that is still under way: an upload waits for the piece it takes. */
+enum { PIECES = 16, PIECE_BYTES = 4 << 20 };
 
 struct device_stream {
     cudaStream_t stream;

@@ -77,6 +77,7 @@ int gemm_lt(const struct gemm *g) {
     if (g->rows <= 0 || g->columns <= 0) return 1;
     if (g->inner <= 0) return 0;
     if (g->side && (!aligned16(g->side) || g->columns % 8)) return 0; /* the library's rule for side buffers */
+    if (!aligned16(g->bias)) return 0;                                /* the algorithm was chosen for a bias that is */
     pthread_mutex_lock(&lt.lock);
     struct gemm_plan *plan = find_plan(g);
     int done = !plan || plan->chosen; /* without a library a failure is kept: no use in another way */
