@@ -149,7 +149,7 @@ divided() {
 {
     echo "Made by \`tools/plan_table.sh\` from \`--plan\` of $config ($("$BIN/teacher" "$config" --plan | awk '/parameters/ {print $2; exit}') parameters a"
     echo "network, $(sh tools/number_type.sh) build, one sample a rank, block recompute). Memory is what a rank allocates on the device; its host memory"
-    echo "holds its part of a checkpoint while that is written."
+    echo "holds its part of a checkpoint while that is written, batches that are being read, and messages."
     for p in $(sizes | cut -d' ' -f1); do memory "$p"; done
     sending
     divided
