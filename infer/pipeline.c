@@ -119,9 +119,7 @@ int pipeline_run(struct pipeline *p) {
     TRY(wait_for_slot(p));
     struct slot *slot = &p->slot[p->generated % SLOTS];
     slot->begun = clock_seconds();
-    device_stream_use(p->network);
     int code = session_generate(p->session, slot->latents);
-    device_stream_use(NULL);
     slot->network = clock_seconds() - slot->begun;
     end_work(p, &p->generated, code);
     if (!code && !p->threaded) decode_next(p);
@@ -157,6 +155,7 @@ static int open_thread(struct pipeline *p, FILE *plan) {
     TRY(device_sync()); /* what the network's stream reads was made on the default one */
     if (pthread_create(&p->thread, NULL, work, p)) return error_set(ERR_DEVICE, "cannot start a thread");
     p->threaded = 1;
+    device_stream_use(p->network);
     return OK;
 }
 
@@ -191,6 +190,7 @@ void pipeline_close(struct pipeline *p) {
         pthread_cond_broadcast(&p->changed);
         pthread_mutex_unlock(&p->lock);
         pthread_join(p->thread, NULL);
+        device_stream_use(NULL);
     }
     device_stream_destroy(p->network);
     device_stream_destroy(p->decoder);

@@ -18,7 +18,9 @@ struct pipeline_chunk {
 typedef int (*pipeline_taker)(void *user, const struct pipeline_chunk *chunk);
 
 struct pipeline;
-/* plan: where the memory plan is printed; NULL: nowhere. The session outlives the pipeline. */
+/* plan: where the memory plan is printed; NULL: nowhere. The session outlives the pipeline. Overlapped, the network's stream is the
+   calling thread's current one until pipeline_close, for the sound's encoder too: whoever waits on the default stream waits
+   for the decoder. */
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
                   FILE *plan);
 /* After session_ready: runs the next chunk's network and passes it on. */

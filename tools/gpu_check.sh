@@ -38,6 +38,9 @@ build() {
             return 1
         fi
     done
+    for type in $TYPES; do # kernels' code shrinks to a third
+        tar -C "$pack" -czf "$pack/$type.tar.gz" "$type" && rm -r "${pack:?}/$type" || return 1
+    done
     cp tools/gpu_check.sh "$pack/"
     [ -f tools/bench_torch.py ] && cp tools/bench_torch.py "$pack/"
     { git rev-parse HEAD 2>/dev/null || echo "no commit"; git status --porcelain 2>/dev/null | grep -qv '^??' && echo "with changes"; } |
@@ -108,6 +111,9 @@ run() {
     out=${2:-$pack/report}
     mkdir -p "$out" && out=$(cd "$out" && pwd) || return 3
     report=$out/report.txt
+    for type in $TYPES; do
+        [ -d "$pack/$type" ] || [ ! -f "$pack/$type.tar.gz" ] || tar -C "$pack" -xzf "$pack/$type.tar.gz" || return 3
+    done
     {
         echo "commit: $(cat "$pack/commit")"
         date -u '+date: %Y-%m-%d %H:%M UTC'

@@ -83,7 +83,6 @@ static int start(void) {
     code = cudaSetDevice(context.device);
     if (!code) code = cudaGetDeviceProperties(&properties, context.device);
     if (code) return no_device(code);
-    context.device = device;
     if (properties.major < 8)
         return error_set(ERR_DEVICE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", properties.name,
                          properties.major, properties.minor);
@@ -272,8 +271,7 @@ void device_stream_destroy(struct device_stream *stream) {
 
 /* A thread that the program has made takes the first device of the host, where it is not told otherwise. */
 void device_stream_use(struct device_stream *stream) {
-    static _Thread_local int told;
-    if (!told) told = !cuda_failed(cudaSetDevice(context.device), "stream");
+    if (stream) device_thread();
     current = stream;
 }
 
