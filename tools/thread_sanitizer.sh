@@ -30,11 +30,12 @@ run() { # run LABEL COMMAND...
 }
 for test in "$@"; do run "$test" "$build/tests/$test"; done
 "$build/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
-for zero in 0 3; do
+for job in "3 0 1" "3 3 1" "2 1 2"; do
+    set -- $job
     for stage in teacher ode_init distill refine; do
-        run "$stage on 3 ranks, zero $zero" sh tools/launch.sh -n 3 "$build/bin/$stage" configs/tiny.yaml \
-            data="$work/data.h5" run="$work/run$zero" threads=2 shard.zero=$zero comm.timeout=120 $stage.steps=3 \
-            $stage.batch=3 $stage.save_every=2 distill.critic_warmup=1 refine.head_warmup=1
+        run "$stage on $1 ranks, zero $2, tokens by $3" sh tools/launch.sh -n "$1" "$build/bin/$stage" configs/tiny.yaml \
+            data="$work/data.h5" run="$work/run$2" threads=2 shard.zero="$2" comm.sequence="$3" comm.timeout=120 \
+            $stage.steps=3 $stage.batch=3 $stage.save_every=2 distill.critic_warmup=1 refine.head_warmup=1
     done
 done
 exit $failed

@@ -33,8 +33,7 @@ static int open_ranks(struct stage *s, const char *asked) {
     s->shards.together = s->sequence.ranks;
     if (c->shard.offload) s->shards.host = &s->offload_memory;
     TRY(sharding_divide(&s->shards, &s->net.table));
-    TRY(sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate));
-    return s->plan ? OK : sequence_join(&s->sequence, &s->comm);
+    return sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate);
 }
 
 int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on) {
@@ -68,7 +67,8 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     TRY(stage_join(s));
     TRY(dit_create(&s->net, &s->config.model, 0));
     s->table = &s->net.table;
-    TRY(open_ranks(s, ranks));
+    TRY(stage_agree(s, open_ranks(s, ranks)));
+    if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
     *go_on = 1;
     return OK;
 }
