@@ -14,16 +14,16 @@
 
 struct dit_config {
     int dim, ffn_dim, heads, layers;
-    int in_channels, out_channels;      /* latent channels */
-    int height, width;                  /* latent size, even */
-    int freq_dim;                       /* 256 */
-    int text_len, text_dim;             /* rows of the text input (padded), their width */
-    int audio_dim;                      /* features a video frame; 0: no audio modules (bare Wan) */
-    int audio_tokens;                   /* tokens a latent frame */
-    int audio_width;                    /* width of a token */
-    int audio_hidden;                   /* hidden width of the audio projection */
-    int audio_every;                    /* audio attention in blocks 0, audio_every, ... */
-    int deaf;                           /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
+    int in_channels, out_channels; /* latent channels */
+    int height, width;             /* latent size, even */
+    int freq_dim;                  /* 256 */
+    int text_len, text_dim;        /* rows of the text input (padded), their width */
+    int audio_dim;                 /* features a video frame; 0: no audio modules (bare Wan) */
+    int audio_tokens;              /* tokens a latent frame */
+    int audio_width;               /* width of a token */
+    int audio_hidden;              /* hidden width of the audio projection */
+    int audio_every;               /* audio attention in blocks 0, audio_every, ... */
+    int deaf; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
     double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
     double eps;                         /* 1e-6 */
     /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma, clean_floor):
