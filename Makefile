@@ -278,7 +278,7 @@ test: setup
 	+@$(MAKE) --no-print-directory programs unit-tests double-tests
 	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 kernel-tests)
 	@SHIM=build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)) sh tests/run.sh
-THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence
+THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
 	    $(addprefix build/ref-float-threads/tests/,$(THREAD_TESTS)) $(addprefix build/ref-float-threads/bin/,teacher ode_init distill refine) \
