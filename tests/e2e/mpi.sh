@@ -19,8 +19,8 @@ job() { # job N PROGRAM ARGUMENTS...
 for n in 2 3 4; do
     job $n "$BUILD/tests/test_comm"
     verdict $? "collectives on $n ranks"
-    [ "$(grep -c "passed on $n ranks" "$log")" -eq 11 ]
-    verdict $? "11 collectives on $n ranks"
+    [ "$(grep -c "passed on $n ranks" "$log")" -eq 12 ]
+    verdict $? "12 tests of collectives on $n ranks"
 done
 
 # signalled NAME PATTERN: a rank of three is signalled at work; the job ends within 30 s, non-zero, and names it.
