@@ -43,8 +43,8 @@ int stage_roll_back(struct stage *s) {
 }
 
 int stage_checkpoint_ended(struct stage *s, int code) {
-    if (!code) return OK;
-    if (s->config.faults.checkpoint == CHECKPOINT_STOP || code == ERR_DEVICE) return error_context(code, "checkpoint");
+    if (!code || code == ERR_DEVICE) return code; /* the job's end or the device's, of which the writer heard first */
+    if (s->config.faults.checkpoint == CHECKPOINT_STOP) return error_context(code, "checkpoint");
     log_line("checkpoint: %s: the run goes on", error_text());
     return OK;
 }

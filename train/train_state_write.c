@@ -232,6 +232,8 @@ void *state_write_work(void *argument) {
     double start = clock_seconds();
     int code = copy_all(job);
     if (!code) code = first_rank(job) ? write_file(job) : follow(job);
+    int ended = code ? job_goes_on(job) : OK; /* then the file failed because the job had, and that is the text */
+    if (ended) code = ended;
     job->code = code;
     if (code) snprintf(job->text, sizeof job->text, "%s", error_text());
     if (code || !first_rank(job)) tell(job, code ? FAILED : WRITTEN);

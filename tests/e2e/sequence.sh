@@ -73,8 +73,8 @@ done
 began=$(date +%s)
 wait $shell
 code=$? seconds=$(($(date +%s) - began))
-[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: .*rank 1 (.*) closed its connection' "$log" &&
-    grep -q '^\[2\] teacher: .*rank 1 (.*) closed its connection' "$log"
+[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$log" &&
+    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$log"
 verdict $? "a killed rank: exit code $code after $seconds s"
 
 if command -v mpirun >/dev/null 2>&1 && ldd "$BIN/teacher" | grep -q libmpi; then
