@@ -394,7 +394,7 @@ int state_check_params(struct state_reader *r, const char *group, const struct p
 int state_get_slice(struct state_reader *r, const char *group, const struct param_table *table, int slice,
                     float *values) {
     char name[NAME_MAX_LENGTH];
-    memset(values, 0, (table->slice_offset[slice + 1] - table->slice_offset[slice]) * sizeof *values);
+    memset(values, 0, param_slice_size(table, slice) * sizeof *values);
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
         if (p->slice != slice) continue;

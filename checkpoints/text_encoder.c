@@ -203,17 +203,8 @@ struct encoding {
     float *piece;  /* host [PIECE or a row] */
 };
 
-static size_t largest_slice(const struct param_table *t) {
-    size_t largest = 0;
-    for (int s = 1; s < t->slices; s++) {
-        size_t size = t->slice_offset[s + 1] - t->slice_offset[s];
-        if (size > largest) largest = size;
-    }
-    return largest;
-}
-
 static void layout(struct encoding *w, const struct umt5 *net, long tokens, long longest) {
-    w->weights = ARENA_TAKE(&w->memory, "one layer's weights", elem, largest_slice(&net->table));
+    w->weights = ARENA_TAKE(&w->memory, "one layer's weights", elem, param_largest_slice(&net->table, 1));
     umt5_acts_layout(&w->acts, net, tokens, longest, &w->memory);
 }
 

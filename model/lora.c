@@ -79,13 +79,9 @@ void lora_destroy(struct lora *l) {
 
 /* ---- working memory ---- */
 
-static size_t slice_size(const struct param_table *t, int slice) {
-    return slice < t->slices ? t->slice_offset[slice + 1] - t->slice_offset[slice] : 0;
-}
-
 void lora_buffers_need(struct lora_buffers *b, const struct lora *l) {
-    for (int s = 0; s < l->full->slices; s++)
-        if (slice_size(l->full, s) > b->slice) b->slice = slice_size(l->full, s);
+    size_t largest = param_largest_slice(l->full, 0);
+    if (largest > b->slice) b->slice = largest;
     for (int i = 0; i < l->adapters.count; i++)
         if (l->adapters.list[i].count > b->small) b->small = l->adapters.list[i].count;
 }
@@ -105,7 +101,10 @@ void lora_buffers_layout(struct lora_buffers *b, struct arena *arena) {
 
 /* ---- one slice ---- */
 
-static int has_adapters(const struct lora *l, int slice) { return slice_size(&l->adapters, slice) > 0; }
+/* Their table ends with the last slice that has some. */
+static int has_adapters(const struct lora *l, int slice) {
+    return slice < l->adapters.slices && param_slice_size(&l->adapters, slice) > 0;
+}
 
 /* Adapter number i is the A of a pair: the next one is its B. */
 static int is_pair(const struct lora *l, int i) {
@@ -124,7 +123,7 @@ static void merge_pair(const struct lora *l, elem *w, const struct param *a, con
 }
 
 void lora_merge(const struct lora *l, int slice, elem *to) {
-    size_t bytes = slice_size(l->full, slice) * sizeof(elem);
+    size_t bytes = param_slice_size(l->full, slice) * sizeof(elem);
     if (slice < l->base.table->slices) {
         mem_copy(to, params_acquire(&l->base, slice), bytes);
         params_release(&l->base, slice);
@@ -179,7 +178,7 @@ void lora_release(const struct lora *l, int slice) {
 /* A slice without adapters still passes on what those below it get, keys and modulations among it. */
 real *lora_grads_acquire(const struct lora *l, int slice) {
     if (slice < l->adapters.list[0].slice) return NULL;
-    mem_zero(l->buffers->grads, slice_size(l->full, slice) * sizeof(real));
+    mem_zero(l->buffers->grads, param_slice_size(l->full, slice) * sizeof(real));
     return l->buffers->grads;
 }
 

@@ -82,6 +82,13 @@ void param_table_free(struct param_table *table) {
     memset(table, 0, sizeof *table);
 }
 
+size_t param_largest_slice(const struct param_table *table, int first) {
+    size_t largest = 0;
+    for (int s = first; s < table->slices; s++)
+        if (param_slice_size(table, s) > largest) largest = param_slice_size(table, s);
+    return largest;
+}
+
 const struct param *param_find(const struct param_table *table, const char *name) {
     for (int i = 0; i < table->count; i++)
         if (strcmp(table->list[i].name, name) == 0) return &table->list[i];
@@ -117,7 +124,7 @@ int params_status(const struct params *params) {
 }
 
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed) {
-    mem_zero(values, (table->slice_offset[slice + 1] - table->slice_offset[slice]) * sizeof *values);
+    mem_zero(values, param_slice_size(table, slice) * sizeof *values);
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
         if (p->slice != slice) continue;

@@ -47,6 +47,11 @@ const struct param *param_find(const struct param_table *table, const char *name
 static inline size_t param_position(const struct param_table *t, const struct param *p) {
     return t->slice_offset[p->slice] + p->offset;
 }
+/* Elements of a slice, padding included; of the largest of those from `first` on. */
+static inline size_t param_slice_size(const struct param_table *t, int slice) {
+    return t->slice_offset[slice + 1] - t->slice_offset[slice];
+}
+size_t param_largest_slice(const struct param_table *table, int first);
 
 struct sharded;
 struct lora;

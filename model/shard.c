@@ -80,9 +80,7 @@ static int weight_parts(const struct sharded *s) { return parts_from(s, 3); }
 static int grad_parts(const struct sharded *s) { return parts_from(s, 2); }
 static int state_parts(const struct sharded *s) { return parts_from(s, 1); }
 
-static size_t slice_size(const struct sharded *s, int slice) {
-    return s->table->slice_offset[slice + 1] - s->table->slice_offset[slice];
-}
+static size_t slice_size(const struct sharded *s, int slice) { return param_slice_size(s->table, slice); }
 
 static struct shard_piece piece_of(const struct sharded *s, int slice, int parts) {
     size_t count = slice_size(s, slice) / (size_t)parts;
@@ -144,8 +142,8 @@ int shard_layout_frozen(struct sharded *s, const char *network, const struct par
     s->table = table;
     s->grads = NULL;
     TRY(open_tables(s));
-    for (int i = 0; shards && i < table->slices; i++)
-        if (slice_size(s, i) > shards->largest) shards->largest = slice_size(s, i);
+    size_t largest = param_largest_slice(table, 0);
+    if (shards && largest > shards->largest) shards->largest = largest;
     s->weights = take(arena, network, "weights", table->total / (size_t)weight_parts(s) * sizeof(elem));
     return OK;
 }
@@ -153,8 +151,8 @@ int shard_layout_frozen(struct sharded *s, const char *network, const struct par
 int shard_layout(struct sharded *s, const char *network, const struct param_table *table, struct sharding *shards,
                  struct arena *arena) {
     TRY(shard_layout_frozen(s, network, table, shards, arena));
-    for (int i = 0; shards && i < table->slices; i++)
-        if (slice_size(s, i) > shards->largest_grad) shards->largest_grad = slice_size(s, i);
+    size_t largest = param_largest_slice(table, 0);
+    if (shards && largest > shards->largest_grad) shards->largest_grad = largest;
     s->grads = take(arena, network, "gradients", table->total / (size_t)grad_parts(s) * sizeof(real));
     return OK;
 }

@@ -62,13 +62,8 @@ static struct dit_config tiny_config(struct dit_config c) {
 
 /* Random weights on the device, a slice at a time. */
 static int random_weights(struct params *params, const struct param_table *table, int grads) {
-    size_t largest = 0;
-    for (int s = 0; s < table->slices; s++) {
-        size_t size = table->slice_offset[s + 1] - table->slice_offset[s];
-        if (size > largest) largest = size;
-    }
     elem *weights = device_alloc(table->total * sizeof *weights);
-    real *slice = device_alloc(largest * sizeof *slice);
+    real *slice = device_alloc(param_largest_slice(table, 0) * sizeof *slice);
     *params = (struct params){.table = table, .weights = weights};
     if (grads) params->grads = device_alloc(table->total * sizeof *params->grads);
     if (!weights || !slice || (grads && !params->grads))
@@ -76,8 +71,7 @@ static int random_weights(struct params *params, const struct param_table *table
                          1e-9 * (double)(table->total * sizeof *weights));
     for (int s = 0; s < table->slices; s++) {
         params_initialise_slice(slice, table, s, 1);
-        elem_from_real(weights + table->slice_offset[s], slice,
-                       (long)(table->slice_offset[s + 1] - table->slice_offset[s]));
+        elem_from_real(weights + table->slice_offset[s], slice, (long)param_slice_size(table, s));
     }
     int code = device_sync();
     device_free(slice);

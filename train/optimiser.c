@@ -124,7 +124,7 @@ void optimiser_copy(const struct optimiser *o, enum optimiser_array which, size_
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to) {
     struct shard_piece p = shard_piece(&o->shard, slice);
     const real *piece = o->array[which] + p.at;
-    size_t size = o->table->slice_offset[slice + 1] - o->table->slice_offset[slice];
+    size_t size = param_slice_size(o->table, slice);
     if (p.count == size && !o->stage_size) {
         if (to) transfer_from_real(to, piece, (long)size);
         return OK;
@@ -153,8 +153,7 @@ void optimiser_write_part(struct optimiser *o, enum optimiser_array which, int s
 }
 
 void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice, const float *from) {
-    const size_t *offset = o->table->slice_offset;
-    optimiser_write_part(o, which, slice, 0, offset[slice + 1] - offset[slice], from);
+    optimiser_write_part(o, which, slice, 0, param_slice_size(o->table, slice), from);
 }
 
 /* ---- start ---- */
@@ -302,8 +301,7 @@ static void update_parameters(struct optimiser *o, int i, int j, double rate) {
     const struct param *first = &t->list[i];
     int s = first->slice;
     struct shard_piece p = shard_piece(&o->shard, s);
-    size_t end =
-        j < t->count && t->list[j].slice == s ? t->list[j].offset : t->slice_offset[s + 1] - t->slice_offset[s];
+    size_t end = j < t->count && t->list[j].slice == s ? t->list[j].offset : param_slice_size(t, s);
     size_t from = first->offset > p.from ? first->offset : p.from;
     size_t to = end < p.from + p.count ? end : p.from + p.count;
     if (from >= to) return;

@@ -53,7 +53,7 @@ int state_write_ranks(const struct train_state *s) { return s->shards && s->shar
 
 struct shard_piece state_write_piece(const struct train_state *s, const struct optimiser *o, int slice) {
     struct shard_piece p = shard_piece(&o->shard, slice);
-    size_t size = o->table->slice_offset[slice + 1] - o->table->slice_offset[slice];
+    size_t size = param_slice_size(o->table, slice);
     size_t ranks = (size_t)state_write_ranks(s);
     if (p.count < size || ranks == 1) return p;
     size_t rank = (size_t)s->shards->rank, begin = size * rank / ranks, end = size * (rank + 1) / ranks;

@@ -15,14 +15,10 @@
 #include "train/train_state.h"
 #include "train/train_state_names.h"
 
-static size_t slice_size(const struct param_table *t, int s) { return t->slice_offset[s + 1] - t->slice_offset[s]; }
-
 /* Host room for the largest slice. */
 static float *slice_room(const struct param_table *table) {
-    size_t largest = 1;
-    for (int s = 0; s < table->slices; s++)
-        if (slice_size(table, s) > largest) largest = slice_size(table, s);
-    float *values = malloc(largest * sizeof *values);
+    size_t largest = param_largest_slice(table, 0);
+    float *values = malloc((largest + 1) * sizeof *values);
     if (!values) error_set(ERR_DEVICE, "state: out of memory for a slice of %zu values", largest);
     return values;
 }

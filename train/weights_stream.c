@@ -222,11 +222,8 @@ static int stream(const struct weights_origin *o, const struct param_table *tabl
 
 /* Host room for the largest slice. */
 static float *slice_room(const struct param_table *t) {
-    size_t largest = 1;
-    for (int s = 0; s < t->slices; s++)
-        if (t->slice_offset[s + 1] - t->slice_offset[s] > largest)
-            largest = t->slice_offset[s + 1] - t->slice_offset[s];
-    float *values = malloc(largest * sizeof *values);
+    size_t largest = param_largest_slice(t, 0);
+    float *values = malloc((largest + 1) * sizeof *values);
     if (!values) error_set(ERR_DEVICE, "out of memory for a slice of %zu values", largest);
     return values;
 }
@@ -284,7 +281,7 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
     for (int i = 0; i < t->count && !code; i++) {
         const struct param *p = &t->list[i];
         if (!weights_belongs(p, WEIGHTS_AUDIO)) continue;
-        size_t size = t->slice_offset[p->slice + 1] - t->slice_offset[p->slice];
+        size_t size = param_slice_size(t, p->slice);
         real *device = device_alloc(size * sizeof *device);
         float *values = malloc(p->count * sizeof *values);
         if (device && values) {
