@@ -65,13 +65,6 @@ int sharding_add(struct sharding *shards, real *values, long n);
 /* all, device [ranks][bytes] = every rank's own. */
 int sharding_collect(struct sharding *shards, void *all, const void *own, size_t bytes);
 
-/* Where weights came from: a group of a state, or (empty) a checkpoint of another kind. */
-enum { ORIGIN_PATH = 1024, ORIGIN_GROUP = 64 };
-struct weights_origin {
-    char path[ORIGIN_PATH], group[ORIGIN_GROUP];
-    uint64_t seed; /* of modules that a checkpoint of another kind lacks */
-    uint64_t sum;  /* of the values that the file holds; 0: not known */
-};
 /* One network on this rank. */
 struct sharded {
     struct sharding *all; /* NULL: one process */
@@ -82,7 +75,6 @@ struct sharded {
     comm_ticket *weights_ticket, *grads_ticket;     /* [slices] */
     int last, rising;                               /* the slice acquired last; the way that acquires go */
     int *after[2];                                  /* what followed a slice last time, by that way */
-    struct weights_origin origin;                   /* of frozen weights: for whoever shares them */
 };
 /* Memory for a network that trains, for one that does not (arena.h: called while planning and once more). */
 int shard_layout(struct sharded *shard, const char *network, const struct param_table *table, struct sharding *shards,

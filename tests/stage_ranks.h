@@ -211,7 +211,7 @@ static inline void job_fill(struct job_world *w) {
     random_init(w->states, 2, 2, 1, JOB_STATES * c->B * clip);
     for (int n = 0; n < JOB_NETWORKS && w->networks[n]; n++) {
         if (optimiser_adapted(w->networks[n]) && !w->networks[n]->shared)
-            job_fill_frozen(&w->networks[n]->own_base, 20 + (uint64_t)n);
+            job_fill_frozen(&w->networks[n]->own_base.shard, 20 + (uint64_t)n);
         for (int s = 0; s < w->networks[n]->table->slices; s++) {
             if (!shard_piece(&w->networks[n]->shard, s).count) continue; /* no adapters in it */
             float *values = job_weights(w->networks[n]->table, s, 10 + 2 * (uint64_t)n);
@@ -223,7 +223,7 @@ static inline void job_fill(struct job_world *w) {
     struct matching *m = w->job->stage == JOB_REFINE ? &w->refine.matching : &w->distill.matching;
     if (!m->net) return;
     replay_clear(&m->replay);
-    job_fill_frozen(&m->teacher, 30);
+    job_fill_frozen(&m->teacher.shard, 30);
 }
 
 static inline void job_open(struct job_world *w, const struct job *job) {

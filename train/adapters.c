@@ -22,13 +22,14 @@ static int take_frozen(void *self, const struct param *p, size_t from, size_t co
     return OK;
 }
 
-int adapters_load_frozen(struct sharded *base, struct weights_origin *origin) {
-    const struct weights_taker taker = {take_frozen, base};
-    for (int s = 0; s < base->table->slices; s++) { /* the padding */
-        struct shard_piece p = shard_weight_piece(base, s);
-        mem_zero(base->weights + p.at, p.count * sizeof(elem));
+int adapters_load_frozen(struct frozen_weights *base, struct weights_origin *origin) {
+    struct sharded *shard = &base->shard;
+    const struct weights_taker taker = {take_frozen, shard};
+    for (int s = 0; s < shard->table->slices; s++) { /* the padding */
+        struct shard_piece p = shard_weight_piece(shard, s);
+        mem_zero(shard->weights + p.at, p.count * sizeof(elem));
     }
-    TRY(weights_stream(origin, base->table, &taker));
+    TRY(weights_stream(origin, shard->table, &taker));
     base->origin = *origin;
     return OK;
 }
@@ -74,7 +75,7 @@ static int new_adapters(struct optimiser *o, const char *name, struct weights_or
     const struct weights_taker taker = {take_trained_whole, o};
     TRY(use_base(o, name, base));
     optimiser_initialise(o, o->config.lora.seed);
-    return weights_stream(base, o->base->table, &taker);
+    return weights_stream(base, o->base->shard.table, &taker);
 }
 
 static int adapters_of(const struct weights_origin *from, int *adapted, struct lora_config *config,
@@ -131,7 +132,7 @@ static int check_kind(const char *name, const struct lora_config *there, const s
 /* The configured source, or what its adapters are over: *found 1 where it is the base, which is taken from there. */
 static int compare_source(const struct saved_network *n, struct weights_origin *source, struct weights_origin *base,
                           int *found) {
-    const struct param_table *table = n->optimiser->base->table;
+    const struct param_table *table = n->optimiser->base->shard.table;
     struct weights_origin under, *both[2] = {source, &under};
     struct lora_config config;
     int adapted;

@@ -6,7 +6,7 @@
 #include "train/train_state.h"
 
 /* Frozen weights of this rank, and where they came from; origin's sum is set. */
-int adapters_load_frozen(struct sharded *weights, struct weights_origin *origin);
+int adapters_load_frozen(struct frozen_weights *weights, struct weights_origin *origin);
 /* A network's first weights: adapters over the same weights, of the same kind, go on (*goes_on: their values are to be
    read from `from`); other weights become those that new adapters are over. */
 int adapters_start(struct optimiser *o, const char *name, struct weights_origin *from, int *goes_on);

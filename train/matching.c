@@ -15,7 +15,7 @@ int matching_layout(struct matching *m, const struct dit *net, const struct scor
     m->config = *config;
     m->seed = seed;
     m->share = *share;
-    TRY(shard_layout_frozen(&m->teacher, "teacher", table, shards, state));
+    TRY(shard_layout_frozen(&m->teacher.shard, "teacher", table, shards, state));
     optimiser_share(&m->critic, &m->teacher);
     TRY(optimiser_layout(&m->critic, "critic", table, &config->critic, critic_updates, shards, state));
     TRY(score_layout(&m->score, net, config, share, F, activations));
@@ -36,7 +36,7 @@ void matching_free(struct matching *m) {
     score_free(&m->score);
     flow_matching_free(&m->flow);
     optimiser_free(&m->critic);
-    shard_free(&m->teacher);
+    shard_free(&m->teacher.shard);
     memset(m, 0, sizeof *m);
 }
 
@@ -54,7 +54,7 @@ void matching_show(struct matching *m, const struct part *part, const real *x,
 
 int matching_gradient(struct matching *m, const struct part *part, real *g, real *loss, const real *x,
                       const struct condition_batch *condition, uint64_t round) {
-    struct params teacher = shard_frozen(&m->teacher), critic = optimiser_frozen(&m->critic);
+    struct params teacher = shard_frozen(&m->teacher.shard), critic = optimiser_frozen(&m->critic);
     struct step_random random = {.seed = m->seed, .step = round};
     return score_gradient(&m->score, g, loss, x, condition, &teacher, &critic, m->acts, part, &random);
 }

@@ -17,7 +17,7 @@ struct matching {
     uint64_t seed;
     struct optimiser critic;
     struct share share;
-    struct sharded teacher; /* the caller loads it at every start */
+    struct frozen_weights teacher; /* the caller loads it at every start */
     struct score score;
     struct flow_matching flow;
     struct dit_acts *acts; /* of scores and critic, saving: they take turns */

@@ -19,7 +19,7 @@ struct program {
     struct sampler sampler;
     struct student_show show;
     struct trajectory_store store;
-    struct sharded teacher;
+    struct frozen_weights teacher;
     int batches; /* files of trajectories */
 };
 
@@ -27,7 +27,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
     TRY(ode_step_layout(&p->step, &p->stage.net, c, &p->stage.shards, state, activations));
-    TRY(shard_layout_frozen(&p->teacher, "teacher", &p->stage.net.table, &p->stage.shards, state));
+    TRY(shard_layout_frozen(&p->teacher.shard, "teacher", &p->stage.net.table, &p->stage.shards, state));
     train_state_network(&p->stage.saved, "student", &p->step.student);
     struct arena_fork fork;
     arena_fork(activations, &fork);
@@ -53,7 +53,7 @@ static void keep_state(struct program *p, const struct part *part, int level) {
 
 /* A part of a batch: the states at the student's levels and the end. */
 static int record_part(struct program *p, const struct batch_part *b, const int *steps) {
-    const struct params teacher = shard_frozen(&p->teacher);
+    const struct params teacher = shard_frozen(&p->teacher.shard);
     int levels = p->store.levels, level = 0;
     sampler_batch(&p->sampler, b->part.count);
     sampler_begin(&p->sampler, b->clips, p->sampler.clip, (uint64_t)p->stage.config.seed,
@@ -193,7 +193,7 @@ int main(int argc, char **argv) {
     trajectory_store_close(&p.store);
     ode_step_free(&p.step);
     sampler_free(&p.sampler);
-    shard_free(&p.teacher);
+    shard_free(&p.teacher.shard);
     student_show_free(&p.show);
     return stage_close(&p.stage, code, exit_code);
 }

@@ -19,7 +19,7 @@ static void *take(struct arena *arena, const char *network, const char *what, si
     return arena_take(arena, name, bytes);
 }
 
-void optimiser_share(struct optimiser *o, struct sharded *base) { o->shared = base; }
+void optimiser_share(struct optimiser *o, struct frozen_weights *base) { o->shared = base; }
 
 /* The adapters' table, and the frozen weights. */
 static int layout_base(struct optimiser *o, const char *network, struct sharding *shards, struct arena *arena) {
@@ -34,8 +34,8 @@ static int layout_base(struct optimiser *o, const char *network, struct sharding
     o->table = &o->lora.adapters;
     o->base = o->shared ? o->shared : &o->own_base;
     snprintf(name, sizeof name, "%s, frozen", network);
-    if (!o->shared) TRY(shard_layout_frozen(&o->own_base, name, o->net, shards, arena));
-    o->lora.base = shard_frozen(o->base);
+    if (!o->shared) TRY(shard_layout_frozen(&o->own_base.shard, name, o->net, shards, arena));
+    o->lora.base = shard_frozen(&o->base->shard);
     return OK;
 }
 
@@ -66,7 +66,7 @@ int optimiser_layout(struct optimiser *o, const char *network, const struct para
 
 void optimiser_free(struct optimiser *o) {
     shard_free(&o->shard);
-    shard_free(&o->own_base);
+    shard_free(&o->own_base.shard);
     lora_destroy(&o->lora);
     mailbox_free(&o->account);
     mailbox_free(&o->losses);

@@ -18,6 +18,7 @@
 #include "train/copy_gate.h"
 #include "train/mailbox.h"
 #include "train/run_config.h"
+#include "train/weights_stream.h"
 
 struct optimiser_report {
     long step; /* -1: that step's account is not there */
@@ -37,9 +38,9 @@ struct optimiser {
     struct optimiser_config config;
     long steps; /* of the whole run, for the cool-down */
     struct sharded shard;
-    struct lora lora;              /* with adapters */
-    struct sharded own_base;       /* their frozen weights, */
-    struct sharded *base, *shared; /* or those of another network; NULL: own */
+    struct lora lora;                     /* with adapters */
+    struct frozen_weights own_base;       /* their frozen weights, */
+    struct frozen_weights *base, *shared; /* or those of another network; NULL: own */
     union { /* [shard_pieces]: device, or host with offload; the average NULL when config.ema is 0 */
         real *array[OPTIMISER_ARRAYS];
         struct {
@@ -61,7 +62,7 @@ int optimiser_layout(struct optimiser *o, const char *network, const struct para
                      const struct optimiser_config *config, long steps, struct sharding *shards, struct arena *arena);
 void optimiser_free(struct optimiser *o);
 /* Before the layout: adapters are over these weights, of the same network or of its first slices. */
-void optimiser_share(struct optimiser *o, struct sharded *base);
+void optimiser_share(struct optimiser *o, struct frozen_weights *base);
 static inline int optimiser_adapted(const struct optimiser *o) { return o->config.lora.rank > 0; }
 /* New master weights from the table's initialisers; adapters that change nothing. */
 void optimiser_initialise(struct optimiser *o, uint64_t seed);

@@ -123,7 +123,7 @@ static int load_networks(struct program *p, int resumed) {
     char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
     TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
     TRY(stage_source(&p->stage, c->student, "distill", student, sizeof student));
-    struct sharded *frozen = refine_frozen_teacher(r);
+    struct frozen_weights *frozen = refine_frozen_teacher(r);
     if (frozen) TRY(train_state_load_frozen(teacher, "teacher", frozen));
     if (resumed && optimiser_adapted(&r->judge)) TRY(train_state_check_base(&r->judge, "discriminator"));
     if (resumed && c->distill_share > 0) TRY(train_state_check_base(&r->matching.critic, "critic"));

@@ -16,7 +16,7 @@ static long logit_count(const struct refine_step *r) { return (long)r->B * r->F;
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
 static size_t figure_count(const struct refine_step *r) { return 2 + 2 * (size_t)r->share.batch * (size_t)r->F; }
 
-struct sharded *refine_frozen_teacher(struct refine_step *r) {
+struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
     if (r->config.distill_share > 0) return &r->matching.teacher;
     return r->config.critic.lora.rank ? &r->trunk : NULL;
 }
@@ -27,9 +27,9 @@ struct sharded *refine_frozen_teacher(struct refine_step *r) {
 static int layout_judge(struct refine_step *r, const struct optimiser_config *config, long updates,
                         struct sharding *shards, struct arena *state) {
     struct optimiser_config c = *config;
-    struct sharded *teacher = refine_frozen_teacher(r);
+    struct frozen_weights *teacher = refine_frozen_teacher(r);
     c.lora.first_whole_slice = r->discriminator.head_slice;
-    if (teacher == &r->trunk) TRY(shard_layout_frozen(teacher, "teacher", &r->net->table, shards, state));
+    if (teacher == &r->trunk) TRY(shard_layout_frozen(&teacher->shard, "teacher", &r->net->table, shards, state));
     optimiser_share(&r->judge, teacher);
     return optimiser_layout(&r->judge, "discriminator", &r->discriminator.trunk.table, &c, updates, shards, state);
 }
@@ -106,7 +106,7 @@ void refine_step_free(struct refine_step *r) {
     levels_free(&r->levels);
     optimiser_free(&r->student);
     optimiser_free(&r->judge);
-    shard_free(&r->trunk);
+    shard_free(&r->trunk.shard);
     mailbox_free(&r->mail);
     if (r->discriminator.heads) discriminator_destroy(&r->discriminator);
     free(r->host);

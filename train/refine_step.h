@@ -23,9 +23,9 @@ struct refine_step {
     struct discriminator discriminator;
     struct optimiser student, judge; /* judge: of the discriminator */
     struct self_forcing rollout;
-    struct matching matching; /* when distill_share > 0 */
-    int critic_ratio;         /* its critic's updates a step */
-    struct sharded trunk;     /* frozen, under the discriminator's adapters, when matching has no teacher */
+    struct matching matching;    /* when distill_share > 0 */
+    int critic_ratio;            /* its critic's updates a step */
+    struct frozen_weights trunk; /* frozen, under the discriminator's adapters, when matching has no teacher */
     struct levels levels;
     real *noise, *eta, *input;   /* device [B, F, C, H, W] */
     real *by_input;              /* gradient by the generator's input */
@@ -50,7 +50,7 @@ int refine_step_layout(struct refine_step *r, const struct dit *net, const struc
 int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
 /* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL: none. */
-struct sharded *refine_frozen_teacher(struct refine_step *r);
+struct frozen_weights *refine_frozen_teacher(struct refine_step *r);
 int refine_step_prepare(struct refine_step *r);
 /* New heads from the seed; the trunk's weights are loaded over them by the caller, into judge.master. */
 void refine_step_new_heads(struct refine_step *r);

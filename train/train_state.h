@@ -97,7 +97,7 @@ int train_state_load_master(const char *from, const char *network, enum weights_
                             const struct param_table *table, struct optimiser *optimiser);
 /* A checkpoint of another kind (checkpoints/pretrained.h); seed: of the audio modules that it lacks. */
 int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, uint64_t seed);
-int train_state_load_frozen(const char *from, const char *network, struct sharded *weights);
+int train_state_load_frozen(const char *from, const char *network, struct frozen_weights *weights);
 /* After a resume, when the frozen weights that the optimiser shares are there: they are those that its adapters are over. */
 int train_state_check_base(const struct optimiser *o, const char *name);
 

@@ -232,7 +232,7 @@ int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, u
     return load_master(&origin, "teacher", optimiser->net, optimiser);
 }
 
-int train_state_load_frozen(const char *from, const char *network, struct sharded *weights) {
+int train_state_load_frozen(const char *from, const char *network, struct frozen_weights *weights) {
     struct weights_origin origin;
     TRY(weights_origin_of_state(&origin, from, network, WEIGHTS_AVERAGE));
     TRY(adapters_load_frozen(weights, &origin));

@@ -9,6 +9,19 @@
 #include "checkpoints/weights.h"
 #include "model/shard.h"
 
+/* Where weights came from: a group of a state, or (empty) a checkpoint of another kind. */
+enum { ORIGIN_PATH = 1024, ORIGIN_GROUP = 64 };
+struct weights_origin {
+    char path[ORIGIN_PATH], group[ORIGIN_GROUP];
+    uint64_t seed; /* of modules that a checkpoint of another kind lacks */
+    uint64_t sum;  /* of the values that the file holds; 0: not known */
+};
+/* A network on this rank that does not train, and what is in it: for whoever shares it. */
+struct frozen_weights {
+    struct sharded shard;
+    struct weights_origin origin;
+};
+
 /* Which weights of a state: the average when there is one, or those trained themselves. */
 enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
 
