@@ -37,8 +37,15 @@ int state_part_put_slice(struct state_part *p, const char *group, const struct p
 int state_part_close(struct state_part *p); /* OK: what was put is on the disk */
 void state_part_abandon(struct state_part *p);
 
+/* A state that was found whole, so that a process that opens it again need not read all of it again: as long as file, length
+   and time of writing are the same. Zeroed: none was. */
+struct state_seen {
+    uint64_t device, inode, length;
+    int64_t seconds, nanoseconds;
+};
 struct state_reader;
 int state_open(struct state_reader **r, const char *path); /* verifies length and checksum first */
+int state_open_seen(struct state_reader **r, const char *path, struct state_seen *seen); /* NULL: as state_open */
 void state_close(struct state_reader *r);
 int state_has(const struct state_reader *r, const char *name);
 /* Missing, surplus and mis-shaped tensors are all listed in the error text. Whole, or checked first and then slice by
@@ -51,11 +58,11 @@ int state_get_floats(struct state_reader *r, const char *name, float *values, si
 int state_get_integer(struct state_reader *r, const char *name, int64_t *value);
 int state_get_text(struct state_reader *r, const char *name, char **text); /* malloc'd */
 
-/* Length and checksum of a file against its sums; ERR_INPUT says what is wrong. */
-int state_verify(const char *path);
+/* Length and checksum of a file against its sums; ERR_INPUT says what is wrong. seen: of this file, or NULL. */
+int state_verify(const char *path, struct state_seen *seen);
 /* Run folders: FOLDER/checkpoints/step_00001234.h5. The newest whole one ("" when there is none); damaged ones are
-   skipped with a line in the log. */
-int state_newest(const char *folder, char *path, size_t size);
+   skipped with a line in the log. seen: is of the one found; NULL: not wanted. */
+int state_newest(const char *folder, char *path, size_t size, struct state_seen *seen);
 /* Keeps the `keep` (at least 1) written last, those of every `every`-th step (0: none) and those beside which there is a
    FILE.keep; removes the others and what killed writers left. */
 int state_prune(const char *folder, int keep, long every);

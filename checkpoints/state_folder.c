@@ -77,7 +77,7 @@ static int list_states(struct state_list *list, const char *folder, int (*order)
     return code;
 }
 
-int state_newest(const char *folder, char *path, size_t size) {
+int state_newest(const char *folder, char *path, size_t size, struct state_seen *seen) {
     char states[FILE_PATH_MAX];
     struct state_list list;
     TRY(file_join(states, sizeof states, folder, "checkpoints"));
@@ -86,7 +86,7 @@ int state_newest(const char *folder, char *path, size_t size) {
     for (int i = 0; i < list.count && !code && !found; i++) {
         code = file_join(path, size, states, list.states[i].name);
         if (code) break;
-        found = state_verify(path) == OK;
+        found = state_verify(path, seen) == OK;
         if (!found) log_line("skipped: %s", error_text());
     }
     free(list.states);

@@ -106,7 +106,7 @@ static int export_adapters(const char *from, const char *network, enum weights_s
     struct weights_origin origin;
     struct state_reader *r;
     TRY(weights_origin_of_state(&origin, from, network, source));
-    TRY(state_open(&r, origin.path));
+    TRY(state_open_seen(&r, origin.path, &origin.seen));
     int code = write_adapters(r, &origin, table, path, naming);
     state_close(r);
     return code;

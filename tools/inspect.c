@@ -52,13 +52,14 @@ static int inspect_apart(const char *path, int stats) {
     return error_set(ERR_INPUT, "%s: is damaged: the HDF5 library could not cope with it", path);
 }
 
-static int inspect_hdf5_file(const char *path, int stats) {
+/* seen: whether it was read through already; NULL: it was not. */
+static int inspect_hdf5_file(const char *path, struct state_seen *seen, int stats) {
     char sum[FILE_PATH_MAX + 8];
     snprintf(sum, sizeof sum, "%s.sum", path);
     if (!file_exists(sum)) {
         printf("%s: HDF5, no checksum beside it\n", path);
     } else {
-        TRY(state_verify(path));
+        TRY(state_verify(path, seen));
         printf("%s: HDF5, whole by its checksum\n", path);
     }
     return inspect_apart(path, stats);
@@ -117,7 +118,7 @@ static int inspect_file(const char *path, int stats) {
     if (!file) return error_set(ERR_INPUT, "%s: cannot open: %s", path, strerror(errno));
     size_t n = fread(start, 1, 9, file);
     fclose(file);
-    if (n >= 8 && !memcmp(start, "\211HDF\r\n\032\n", 8)) return inspect_hdf5_file(path, stats);
+    if (n >= 8 && !memcmp(start, "\211HDF\r\n\032\n", 8)) return inspect_hdf5_file(path, NULL, stats);
     if (n == 9 && start[8] == '{') return inspect_safetensors(path, stats);
     return error_set(ERR_INPUT, "%s: is neither HDF5 nor safetensors", path);
 }
@@ -150,11 +151,12 @@ static int inspect_student(const char *folder, const char *config, int stats) {
 
 static int inspect_folder(const char *folder, int stats) {
     char path[FILE_PATH_MAX];
+    struct state_seen seen = {0};
     TRY(file_join(path, sizeof path, folder, "config.json"));
     if (file_exists(path)) return inspect_student(folder, path, stats);
-    TRY(state_newest(folder, path, sizeof path));
+    TRY(state_newest(folder, path, sizeof path, &seen));
     if (!*path) return error_set(ERR_INPUT, "%s: holds neither an exported student nor a whole training state", folder);
-    return inspect_hdf5_file(path, stats);
+    return inspect_hdf5_file(path, &seen, stats);
 }
 
 /* The section of a run's config that fits a transformer's checkpoint. Its latent size is the run's own. */

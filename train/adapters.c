@@ -78,12 +78,12 @@ static int new_adapters(struct optimiser *o, const char *name, struct weights_or
     return weights_stream(base, o->base->shard.table, &taker);
 }
 
-static int adapters_of(const struct weights_origin *from, int *adapted, struct lora_config *config,
+static int adapters_of(struct weights_origin *from, int *adapted, struct lora_config *config,
                        struct weights_origin *base) {
     struct state_reader *r;
     *adapted = 0;
     if (!from->group[0]) return OK;
-    TRY(state_open(&r, from->path));
+    TRY(state_open_seen(&r, from->path, &from->seen));
     int code = weights_adapters(r, from->path, from->group, adapted, config, base);
     state_close(r);
     return code ? error_context(code, "%s", from->path) : OK;

@@ -49,7 +49,7 @@ int run_folder_begin(struct run_folder *run, const void *config, const struct co
                      long last_step) {
     char path[FILE_PATH_MAX];
     if (last_step < 0) {
-        TRY(state_newest(run->path, path, sizeof path));
+        TRY(state_newest(run->path, path, sizeof path, NULL));
         if (*path)
             return error_set(ERR_USAGE, "%s: already holds a run (%s): resume it or choose another folder", run->path,
                              strrchr(path, '/') + 1);

@@ -135,19 +135,19 @@ static int get_all(struct state_reader *r, const char *path, struct train_state 
 }
 
 /* The first rank looks, so that all read the same file. */
-static int newest(const struct train_state *s, const char *folder, char path[FILE_PATH_MAX]) {
+static int newest(const struct train_state *s, const char *folder, char path[FILE_PATH_MAX], struct state_seen *seen) {
     struct comm *comm = s->shards ? s->shards->comm : NULL;
     int code = OK;
     path[0] = 0;
-    if (!comm || comm->rank == 0) code = state_newest(folder, path, FILE_PATH_MAX);
+    if (!comm || comm->rank == 0) code = state_newest(folder, path, FILE_PATH_MAX, seen);
     if (!comm) return code;
     TRY(comm_agree(comm, code));
     return comm_broadcast_host(comm, path, FILE_PATH_MAX, 0);
 }
 
-static int resume_from(struct train_state *s, const char *path) {
+static int resume_from(struct train_state *s, const char *path, struct state_seen *seen) {
     struct state_reader *r;
-    TRY(state_open(&r, path));
+    TRY(state_open_seen(&r, path, seen));
     int code = get_all(r, path, s);
     state_close(r);
     return code ? error_context(code, "%s", path) : OK;
@@ -156,10 +156,11 @@ static int resume_from(struct train_state *s, const char *path) {
 int train_state_resume(struct train_state *s, const char *folder, int *found) {
     char path[FILE_PATH_MAX];
     struct comm *comm = s->shards ? s->shards->comm : NULL;
+    struct state_seen seen = {0};
     *found = 0;
-    TRY(newest(s, folder, path));
+    TRY(newest(s, folder, path, &seen));
     if (!path[0]) return OK;
-    int code = resume_from(s, path);
+    int code = resume_from(s, path, &seen);
     if (comm) code = comm_agree(comm, code);
     if (code) return code;
     log_line("resumed from %s", path);
@@ -173,14 +174,14 @@ static void log_origin(const struct weights_origin *o) {
     log_line("%s%sfrom %s", o->group, o->group[0] ? " " : "weights ", o->path);
 }
 
-static int step_of(const char *path, long *step) {
+static int step_of(struct weights_origin *o, long *step) {
     struct state_reader *r;
     int64_t at = 0;
-    TRY(state_open(&r, path));
+    TRY(state_open_seen(&r, o->path, &o->seen));
     int code = state_get_integer(r, "step", &at);
     state_close(r);
     *step = (long)at;
-    return code ? error_context(code, "%s", path) : OK;
+    return code ? error_context(code, "%s", o->path) : OK;
 }
 
 int train_state_load_weights(const char *from, const char *network, enum weights_source source,
@@ -192,13 +193,13 @@ int train_state_load_weights(const char *from, const char *network, enum weights
     mem_zero(master, table->total * sizeof *master);
     TRY(weights_stream(&origin, table, &taker));
     log_origin(&origin);
-    return step ? step_of(origin.path, step) : OK;
+    return step ? step_of(&origin, step) : OK;
 }
 
-static int read_master(const struct weights_origin *origin, struct optimiser *o) {
+static int read_master(struct weights_origin *origin, struct optimiser *o) {
     struct array_target target = {o, OPTIMISER_MASTER};
     struct state_reader *r;
-    TRY(state_open(&r, origin->path));
+    TRY(state_open_seen(&r, origin->path, &origin->seen));
     int code = read_slices(r, origin->group, o->table, take_array, &target);
     state_close(r);
     return code ? error_context(code, "%s", origin->path) : OK;

@@ -33,10 +33,10 @@ int weights_origin_of_state(struct weights_origin *o, const char *from, const ch
     memset(o, 0, sizeof *o);
     if (snprintf(path, sizeof path, "%s", from) >= FILE_PATH_MAX || stat(from, &info))
         return error_set(ERR_INPUT, "%s: there is no such folder or state", from);
-    if (S_ISDIR(info.st_mode)) TRY(state_newest(from, path, sizeof path));
+    if (S_ISDIR(info.st_mode)) TRY(state_newest(from, path, sizeof path, &o->seen));
     if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
     TRY(set_path(o, path));
-    TRY(state_open(&r, path));
+    TRY(state_open_seen(&r, o->path, &o->seen));
     snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[3]);
     if (source == WEIGHTS_RAW || !state_has(r, o->group))
         snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[0]);
@@ -217,7 +217,7 @@ static void close_merging(struct merging *m) {
 
 /* ---- the stream ---- */
 
-static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
                   int depth, uint64_t *sum);
 
 /* Host room for the largest slice. */
@@ -250,15 +250,15 @@ static int stream_plain(struct state_reader *r, const char *group, const struct 
 }
 
 /* The group's own values, or its adapters, for whose base the state is closed. */
-static int stream_state(const struct weights_origin *o, const struct param_table *table,
-                        const struct weights_taker *taker, int depth, uint64_t *sum) {
+static int stream_state(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+                        int depth, uint64_t *sum) {
     struct merging m = {.to = taker};
     struct summing summing = {.table = table, .sum = sum, .to = taker};
     const struct weights_taker merge = {take_merged, &m}, plain = {take_summed, &summing};
     struct lora_config config;
     struct weights_origin base;
     struct state_reader *r;
-    TRY(state_open(&r, o->path));
+    TRY(state_open_seen(&r, o->path, &o->seen));
     int adapted, code = weights_adapters(r, o->path, o->group, &adapted, &config, &base);
     if (!code)
         code = adapted ? open_merging(&m, r, o->group, table, &config, sum) : stream_plain(r, o->group, table, &plain);
@@ -306,7 +306,7 @@ static int stream_checkpoint(const struct weights_origin *o, const struct param_
     return audio ? OK : give_new_audio(table, o->seed, taker);
 }
 
-static int stream(const struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
                   int depth, uint64_t *sum) {
     *sum = 0;
     TRY(o->group[0] ? stream_state(o, table, taker, depth, sum) : stream_checkpoint(o, table, taker, sum));

@@ -15,6 +15,7 @@ struct weights_origin {
     char path[ORIGIN_PATH], group[ORIGIN_GROUP];
     uint64_t seed; /* of modules that a checkpoint of another kind lacks */
     uint64_t sum;  /* of the values that the file holds; 0: not known */
+    struct state_seen seen;
 };
 /* A network on this rank that does not train, and what is in it: for whoever shares it. */
 struct frozen_weights {
