@@ -86,14 +86,11 @@ static int write_adapters(struct state_reader *r, const struct weights_origin *f
     struct lora_config config;
     struct weights_origin base;
     struct lora lora;
+    float *own;
     int adapted;
     TRY(weights_adapters(r, from->path, from->group, &adapted, &config, &base));
     if (!adapted) return error_set(ERR_USAGE, "--lora: %s was trained whole, there are no adapters", from->path);
-    TRY(lora_create(&lora, table, &config));
-    float *own = calloc(lora.adapters.total + 1, sizeof *own);
-    int code = own ? OK : error_set(ERR_DEVICE, "out of memory for the adapters");
-    if (!code) code = state_check_params(r, from->group, &lora.adapters);
-    if (!code) code = state_get_params(r, from->group, &lora.adapters, own);
+    int code = weights_adapters_read(r, from->group, table, &config, &lora, &own);
     if (!code) code = adapter_file_write(path, &lora, own, naming);
     if (!code) log_line("%d tensors of adapters over %s to %s", lora.adapters.count, base.path, path);
     free(own);

@@ -176,6 +176,15 @@ int weights_adapters(struct state_reader *r, const char *path, const char *group
     return *adapted ? get_config(r, path, group, config, base) : OK;
 }
 
+int weights_adapters_read(struct state_reader *r, const char *group, const struct param_table *table,
+                          const struct lora_config *config, struct lora *lora, float **values) {
+    *values = NULL;
+    TRY(lora_create(lora, table, config));
+    *values = malloc((lora->adapters.total + 1) * sizeof **values);
+    if (!*values) return error_set(ERR_DEVICE, "state: out of memory for the adapters");
+    return state_get_params(r, group, &lora->adapters, *values);
+}
+
 struct merging {
     struct lora lora;
     float *own;   /* [adapters.total] */
@@ -195,12 +204,9 @@ static int open_merging(struct merging *m, struct state_reader *r, const char *g
     size_t largest = 1;
     for (int i = 0; i < table->count; i++)
         if (table->list[i].count > largest) largest = table->list[i].count;
-    TRY(lora_create(&m->lora, table, config));
-    m->own = malloc((m->lora.adapters.total + 1) * sizeof *m->own);
+    TRY(weights_adapters_read(r, group, table, config, &m->lora, &m->own));
     m->piece = malloc(largest * sizeof *m->piece);
-    if (!m->own || !m->piece) return error_set(ERR_DEVICE, "state: out of memory for the adapters");
-    TRY(state_check_params(r, group, &m->lora.adapters));
-    TRY(state_get_params(r, group, &m->lora.adapters, m->own));
+    if (!m->piece) return error_set(ERR_DEVICE, "state: out of memory for a parameter");
     struct summing own = {.table = &m->lora.adapters, .sum = sum, .salt = 1 << 20};
     for (int i = 0; i < m->lora.adapters.count; i++) {
         const struct param *p = &m->lora.adapters.list[i];
