@@ -123,13 +123,17 @@ int params_status(const struct params *params) {
     return shard ? sharding_status(shard->all) : OK;
 }
 
+void params_initialise_one(real *values, const struct param_table *table, const struct param *p, uint64_t seed) {
+    if (p->init == INIT_ZERO) mem_zero(values, p->count * sizeof *values);
+    if (p->init == INIT_ONE) real_fill(values, 1, (long)p->count);
+    if (p->init == INIT_NORMAL) random_init(values, seed, (int)(p - table->list), (real)p->deviation, (long)p->count);
+}
+
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed) {
-    mem_zero(values, param_slice_size(table, slice) * sizeof *values);
+    mem_zero(values, param_slice_size(table, slice) * sizeof *values); /* the padding too */
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
-        if (p->slice != slice) continue;
-        if (p->init == INIT_ONE) real_fill(values + p->offset, 1, (long)p->count);
-        if (p->init == INIT_NORMAL) random_init(values + p->offset, seed, i, (real)p->deviation, (long)p->count);
+        if (p->slice == slice) params_initialise_one(values + p->offset, table, p, seed);
     }
 }
 

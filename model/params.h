@@ -78,7 +78,8 @@ void grads_done(const struct params *params, int slice);
 /* What went wrong behind the hooks, if anything did: at the end of a pass. */
 int params_status(const struct params *params);
 
-/* Fills one slice [its size] (device) as params_initialise does. */
+/* Fills one parameter [its count], one slice [its size] (device) as params_initialise does. */
+void params_initialise_one(real *values, const struct param_table *table, const struct param *param, uint64_t seed);
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed);
 /* Fills master [total] (device) from the table: random numbers by (seed, index of the parameter); padding zero. */
 void params_initialise(real *master, const struct param_table *table, uint64_t seed);

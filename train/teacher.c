@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "checkpoints/pretrained.h"
 #include "kernels/device.h"
 #include "model/sampler.h"
@@ -70,36 +69,20 @@ static int keep(void *self) {
     return stage_sample_due(s) ? show(p) : OK;
 }
 
-/* A piece of a parameter, of which this rank keeps what is its own. */
-static int take_weights(void *self, const struct param *p, size_t from, size_t count, const float *values) {
-    optimiser_write_part(self, OPTIMISER_MASTER, p->slice, p->offset + from, count, values);
-    return OK;
-}
-
-/* Adapters over a transformer that is there already. */
-static int start_adapted(struct program *p) {
-    const struct run_config *c = &p->stage.config;
-    if (!c->teacher.init[0]) return error_set(ERR_USAGE, "lora: adapters of the teacher need teacher.init to adapt");
-    TRY(pretrained_expect(c->teacher.init, &c->model));
-    TRY(train_state_load_checkpoint(c->teacher.init, &p->step.optimiser, (uint64_t)c->seed));
-    optimiser_start(&p->step.optimiser);
-    return device_sync();
-}
-
-/* Random weights; then, of a transformer that is there already, its own. Audio modules that it lacks stay random with an
-   output of zero: the network gives what it gave before, to the last bit. */
+/* Random weights, or those of a transformer that is there already, whole or to adapt. Audio modules that it lacks are random
+   with an output of zero: the network gives what it gave before, to the last bit. */
 static int start_fresh(struct program *p) {
-    const char *init = p->stage.config.teacher.init;
+    const struct run_config *c = &p->stage.config;
     struct optimiser *o = &p->step.optimiser;
-    const struct weights_taker taker = {take_weights, o};
-    int audio;
-    if (optimiser_adapted(o)) return start_adapted(p);
-    teacher_step_fresh(&p->step);
-    if (!init[0]) return OK;
-    TRY(pretrained_expect(init, &p->stage.config.model));
-    TRY(pretrained_load(&taker, o->table, init, &audio));
+    if (!c->teacher.init[0]) {
+        if (optimiser_adapted(o))
+            return error_set(ERR_USAGE, "lora: adapters of the teacher need teacher.init to adapt");
+        teacher_step_fresh(&p->step);
+        return OK;
+    }
+    TRY(pretrained_expect(c->teacher.init, &c->model));
+    TRY(train_state_load_checkpoint(c->teacher.init, o, (uint64_t)c->seed));
     optimiser_start(o);
-    log_line("teacher starts from %s%s", init, audio ? "" : "; its audio modules are new");
     return device_sync();
 }
 

@@ -171,7 +171,8 @@ int train_state_resume(struct train_state *s, const char *folder, int *found) {
 /* ---- another stage's weights ---- */
 
 static void log_origin(const struct weights_origin *o) {
-    log_line("%s%sfrom %s", o->group, o->group[0] ? " " : "weights ", o->path);
+    log_line("%s%sfrom %s%s", o->group, o->group[0] ? " " : "weights ", o->path,
+             o->new_audio ? "; its audio modules are new" : "");
 }
 
 static int step_of(struct weights_origin *o, long *step) {

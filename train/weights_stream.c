@@ -287,12 +287,11 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
     for (int i = 0; i < t->count && !code; i++) {
         const struct param *p = &t->list[i];
         if (!weights_belongs(p, WEIGHTS_AUDIO)) continue;
-        size_t size = param_slice_size(t, p->slice);
-        real *device = device_alloc(size * sizeof *device);
+        real *device = device_alloc(p->count * sizeof *device);
         float *values = malloc(p->count * sizeof *values);
         if (device && values) {
-            params_initialise_slice(device, t, p->slice, seed);
-            transfer_from_real(values, device + p->offset, (long)p->count);
+            params_initialise_one(device, t, p, seed);
+            transfer_from_real(values, device, (long)p->count);
             code = taker->take(taker->self, p, 0, p->count, values);
         } else
             code = error_set(ERR_DEVICE, "out of memory for new audio modules");
@@ -302,14 +301,16 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
     return code;
 }
 
-static int stream_checkpoint(const struct weights_origin *o, const struct param_table *table,
+static int stream_checkpoint(struct weights_origin *o, const struct param_table *table,
                              const struct weights_taker *taker, uint64_t *sum) {
     struct summing summing = {.table = table, .sum = sum, .to = taker};
     const struct weights_taker summed = {take_summed, &summing};
     int audio;
     TRY(pretrained_load(&summed, table, o->path, &audio));
-    *sum += audio ? 0 : o->seed;
-    return audio ? OK : give_new_audio(table, o->seed, taker);
+    o->new_audio = !audio;
+    if (audio) return OK;
+    *sum += o->seed;
+    return give_new_audio(table, o->seed, taker);
 }
 
 static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,

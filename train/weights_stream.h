@@ -16,6 +16,7 @@ struct weights_origin {
     uint64_t seed; /* of modules that a checkpoint of another kind lacks */
     uint64_t sum;  /* of the values that the file holds; 0: not known */
     struct state_seen seen;
+    int new_audio; /* set with the sum: the audio modules are from the seed, for the checkpoint has none */
 };
 /* A network on this rank that does not train, and what is in it: for whoever shares it. */
 struct frozen_weights {
