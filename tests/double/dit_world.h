@@ -8,13 +8,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "kernels/device.h"
 #include "model/dit.h"
 

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "tests/stage_ranks.h"
 
 enum { UPDATES = 3, WIDTHS = 2, RUN = 20 };

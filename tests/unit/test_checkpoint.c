@@ -2,8 +2,6 @@
    half types; the published sizes by name and count; loading takes no memory besides the parameters. */
 #include "tests/checkpoint_folder.h"
 
-#include <math.h>
-
 /* ---- published sizes ---- */
 
 static void knows_the_published_models(void **state) {

@@ -1,6 +1,5 @@
 /* test_device.c: device memory and copies, the error that sticks, streams, flush-to-zero, arenas, scratch, the one-process
    collectives, and in GUARD=1 builds that the host cannot reach device memory. */
-#include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>

@@ -9,7 +9,6 @@
 
 #include <sys/resource.h>
 
-#include "base/fileio.h"
 #include "tests/unit/ranks.h"
 #include "train/train_state.h"
 
