@@ -9,6 +9,7 @@
 
 #include "model/dit.h"
 #include "model/sequence.h"
+#include "model/transfer.h"
 #include "tests/unit/ranks.h"
 
 static const struct shape {
@@ -22,35 +23,22 @@ static struct arena arena;
 static struct sequence_slot slots[3];
 
 /* A value that tells where it belongs; below 256 so that every number type holds it. */
-static real value(long group, long token, long head, long i, int tensor) {
-    return (real)((group * 131 + token * 17 + head * 5 + i * 3 + tensor * 29) % 251);
-}
-
-static void upload(elem *device, const real *host, long n) {
-    real *staged = device_alloc((size_t)n * sizeof *staged);
-    mem_upload(staged, host, (size_t)n * sizeof *staged);
-    elem_from_real(device, staged, n);
-    device_free(staged);
-}
-static real *download(const elem *device, long n) {
-    real *staged = device_alloc((size_t)n * sizeof *staged), *host = malloc((size_t)n * sizeof *host + 1);
-    real_from_elem(staged, device, n);
-    mem_download(host, staged, (size_t)n * sizeof *staged);
-    device_free(staged);
-    return host;
+static float value(long group, long token, long head, long i, int tensor) {
+    return (float)((group * 131 + token * 17 + head * 5 + i * 3 + tensor * 29) % 251);
 }
 
 /* [G, tokens t0 .. t0 + T, heads h0 .. h0 + H, D] */
-static real *part(const struct shape *s, long t0, long T, long h0, long H, int tensor) {
-    real *x = malloc((size_t)(s->groups * T * H * s->D) * sizeof *x + 1);
+static float *part(const struct shape *s, long t0, long T, long h0, long H, int tensor) {
+    float *x = malloc((size_t)(s->groups * T * H * s->D) * sizeof *x + 1);
     for (long g = 0, n = 0; g < s->groups; g++)
         for (long t = 0; t < T; t++)
             for (long h = 0; h < H; h++)
                 for (long i = 0; i < s->D; i++) x[n++] = value(g, t0 + t, h0 + h, i, tensor);
     return x;
 }
-static void check(const elem *device, const real *want, long n) {
-    real *have = download(device, n);
+static void check(const elem *device, const float *want, long n) {
+    float *have = malloc((size_t)n * sizeof *have + 1);
+    transfer_from_elem(have, device, n);
     for (long i = 0; i < n; i++) CHECK(have[i] == want[i]);
     free(have);
 }
@@ -84,14 +72,14 @@ static void heads(const struct shape *s) {
     long rows = s->groups * own * s->heads * s->D, by_heads = s->groups * s->tokens * heads * s->D;
     elem *x[3];
     for (int k = 0; k < 3; k++) {
-        real *host = part(s, first, own, 0, s->heads, k);
+        float *host = part(s, first, own, 0, s->heads, k);
         x[k] = device_alloc((size_t)(rows > by_heads ? rows : by_heads) * sizeof(elem));
-        upload(x[k], host, rows);
+        transfer_to_elem(x[k], host, rows);
         CHECK(!sequence_start_heads(&seq, &slots[k], x[k], s->groups, s->tokens, s->heads, s->D));
         free(host);
     }
     for (int k = 0; k < 3; k++) {
-        real *want = part(s, 0, s->tokens, head, heads, k);
+        float *want = part(s, 0, s->tokens, head, heads, k);
         CHECK(!sequence_finish_heads(&seq, &slots[k], x[k]));
         check(x[k], want, by_heads);
         free(want);
@@ -99,7 +87,7 @@ static void heads(const struct shape *s) {
     for (int k = 0; k < 3; k++)
         CHECK(!sequence_start_tokens(&seq, &slots[k], x[k], s->groups, s->tokens, s->heads, s->D));
     for (int k = 0; k < 3; k++) {
-        real *want = part(s, first, own, 0, s->heads, k);
+        float *want = part(s, first, own, 0, s->heads, k);
         CHECK(!sequence_finish_tokens(&seq, &slots[k], x[k]));
         check(x[k], want, rows);
         free(want);
@@ -115,8 +103,8 @@ static void rows(const struct shape *s) {
     long share = all / s->groups * sequence_own(&seq, s->groups), frame = sequence_own_first(&seq, s->groups);
     elem *x = device_alloc((size_t)n * sizeof(elem)), *whole = device_alloc((size_t)all * sizeof(elem));
     elem *frames = device_alloc((size_t)share * sizeof(elem) + 1);
-    real *mine = part(s, first, own, 0, s->heads, 0), *want = part(s, 0, s->tokens, 0, s->heads, 0);
-    upload(x, mine, n);
+    float *mine = part(s, first, own, 0, s->heads, 0), *want = part(s, 0, s->tokens, 0, s->heads, 0);
+    transfer_to_elem(x, mine, n);
     CHECK(!sequence_gather(&seq, &slots[0], whole, x, s->groups, s->tokens, width));
     check(whole, want, all);
     mem_zero(x, (size_t)n * sizeof(elem));
