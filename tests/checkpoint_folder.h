@@ -3,16 +3,11 @@
 #ifndef TESTS_CHECKPOINT_FOLDER_H
 #define TESTS_CHECKPOINT_FOLDER_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-
-#include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/wan_config.h"
 #include "checkpoints/weights.h"
 #include "kernels/device.h"
+#include "tests/check.h"
 #include "tests/wan_files.h"
 
 #include <dirent.h>
@@ -41,11 +36,6 @@ static inline void empty_folder(const char *path) {
     }
     if (dir) closedir(dir);
 }
-
-#define CHECK(call)                                                                                                    \
-    do {                                                                                                               \
-        if (call) fail_msg("%s", error_text());                                                                        \
-    } while (0)
 
 /* One line that names the place and the fault. */
 static inline void refuses(int code, const char *where, const char *why) {

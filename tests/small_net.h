@@ -5,23 +5,14 @@
 #define TESTS_SMALL_NET_H
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "base/error.h"
 #include "kernels/device.h"
 #include "model/dit.h"
-
-static inline void small_check(int code, const char *what) {
-    if (code) fail_msg("%s: %s", what, error_text());
-}
-#define CHECK(call) small_check(call, #call)
+#include "tests/check.h"
 
 enum { SMALL_BYTES = 16 << 20, SMALL_SEED = 20 };
 /* Tensors to a direction when gradients meet differences. Guarded kernels are slow and looked at for stray accesses

@@ -2,13 +2,9 @@
    (tests/golden/wav2vec2.safetensors, made in double by wav2vec2.py there). */
 #include "checkpoints/sound_encoder.h"
 #include "kernels/device.h"
+#include "tests/check.h"
 #include "tests/golden_file.h"
 #include "tests/wav2vec2_checkpoint.h"
-
-#define CHECK(call)                                                                                                    \
-    do {                                                                                                               \
-        if (call) fail_msg("%s", error_text());                                                                        \
-    } while (0)
 
 /* Relative errors in the root of the sum of squares. float: unit 6e-8 through some hundred sums in sequence. double: the
    stored states are rounded to float (3e-8 of each, so of the root). bf16: what is stored is off by 2^-8 of itself at most,

@@ -3,24 +3,15 @@
    is in tests/golden. */
 #include <malloc.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "base/error.h"
 #include "base/philox.h"
 #include "checkpoints/sound_encoder.h"
 #include "kernels/device.h"
+#include "tests/check.h"
 #include "tests/wav2vec2_checkpoint.h"
-
-#define CHECK(call)                                                                                                    \
-    do {                                                                                                               \
-        if (call) fail_msg("%s", error_text());                                                                        \
-    } while (0)
 
 enum { FRAMES = 61, SAMPLES = 640 * (FRAMES - 1) + 123 };
 

@@ -1,22 +1,13 @@
 /* test_wav2vec2_file.c: checkpoints of wav2vec2: those that do not fit, all that is amiss in one line; shapes without a config;
    the public sizes. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <cmocka.h>
 
-#include "base/error.h"
 #include "checkpoints/wav2vec2_file.h"
 #include "kernels/device.h"
+#include "tests/check.h"
 #include "tests/wav2vec2_checkpoint.h"
-
-#define CHECK(call)                                                                                                    \
-    do {                                                                                                               \
-        if (call) fail_msg("%s", error_text());                                                                        \
-    } while (0)
 
 static const struct checkpoint_style style = {"unit", "", 0, NULL, 0};
 
