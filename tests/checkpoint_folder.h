@@ -8,9 +8,9 @@
 #include "checkpoints/weights.h"
 #include "kernels/device.h"
 #include "tests/check.h"
+#include "tests/folder.h"
 #include "tests/wan_files.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 
 static char folder[] = "/tmp/test_checkpoint_XXXXXX";
@@ -22,19 +22,6 @@ static inline const char *in_folder(const char *name) {
     char *path = text[turn++ % 4];
     snprintf(path, FILE_PATH_MAX, "%s/%s", folder, name);
     return path;
-}
-
-static inline void empty_folder(const char *path) {
-    DIR *dir = opendir(path);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        char inside[FILE_PATH_MAX];
-        if (e->d_name[0] == '.' || file_join(inside, sizeof inside, path, e->d_name)) continue;
-        if (unlink(inside)) {
-            empty_folder(inside);
-            rmdir(inside);
-        }
-    }
-    if (dir) closedir(dir);
 }
 
 /* One line that names the place and the fault. */
@@ -78,8 +65,7 @@ static inline int set_up(void **state) {
 }
 static inline int tear_down(void **state) {
     (void)state;
-    empty_folder(folder);
-    return rmdir(folder);
+    return folder_remove(folder);
 }
 
 #endif

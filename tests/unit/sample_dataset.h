@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "data/dataset.h"
+#include "tests/folder.h"
 
 enum {
     SAMPLE_F = 3,
@@ -108,10 +109,7 @@ static inline const char *sample_path(const char *name) {
 /* Removes the folder of sample_path with all that is in it. */
 static inline int sample_remove(void **state) {
     (void)state;
-    char command[256], folder[128];
-    snprintf(folder, sizeof folder, "%s", sample_path(""));
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
+    return folder_remove(sample_path(""));
 }
 
 #endif

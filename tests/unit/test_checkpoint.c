@@ -129,7 +129,7 @@ static void comes_back_in_every_form(void **state) {
                                        WEIGHTS_ALL);
             }
     dit_destroy(&net);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 /* Shards are no larger than asked for, tensors apart that are larger themselves. */
@@ -159,7 +159,7 @@ static void shards_keep_to_their_size(void **state) {
     free(text);
     shards_close(&s);
     dit_destroy(&net);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 static int give_large(void *self, const struct param *p, size_t from, size_t count, float *values) {
@@ -203,7 +203,7 @@ static void rounds_to_half_types(void **state) {
     assert_non_null(strstr(error_text(), "blocks.1.norm3.bias"));
     assert_false(file_exists(in_folder("m.safetensors")));
     dit_destroy(&net);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 static void takes_prefixes(void **state) {
@@ -242,7 +242,7 @@ static void takes_prefixes(void **state) {
     CHECK(weights_check(&net.table, &c, WEIGHTS_ALL));
     checkpoint_close(&c);
     dit_destroy(&net);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 /* ---- memory ---- */
@@ -303,7 +303,7 @@ static void loads_in_the_memory_of_the_parameters(void **state) {
     device_free(seen.arena);
     dit_destroy(&net);
     checkpoint_close(&c);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 int main(void) {

@@ -40,7 +40,7 @@ static void lists_all_that_does_not_fit(void **state) {
     assert_null(strstr(error_text(), "more"));
     checkpoint_close(&c);
     dit_destroy(&net);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 static void names_the_type_that_it_cannot_read(void **state) {
@@ -57,7 +57,7 @@ static void names_the_type_that_it_cannot_read(void **state) {
             "is of type F8_E4M3, expected F32, BF16 or F16");
     checkpoint_close(&c);
     dit_destroy(&net);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 /* A file of another network altogether. */
@@ -72,7 +72,7 @@ static void says_what_a_strange_file_lacks(void **state) {
     CHECK(checkpoint_open(&c, folder));
     refuses(checkpoint_dit_config(&c, &config), "a.safetensors", "patch_embedding.weight: it is no Wan transformer");
     checkpoint_close(&c);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 /* ---- shards ---- */
@@ -131,7 +131,7 @@ static void refuses_bad_shards(void **state) {
     assert_int_equal(stat(in_folder("two.safetensors"), &info), 0);
     assert_int_equal(truncate(in_folder("two.safetensors"), info.st_size - 1), 0);
     refuses(shards_open(&s, folder), "two.safetensors", "c: its data end at byte 8 of 7: the file is cut short");
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 static void chooses_the_file_of_a_folder(void **state) {
@@ -155,7 +155,7 @@ static void chooses_the_file_of_a_folder(void **state) {
     shards_close(&s);
     write_text("n.safetensors.index.json", "{}");
     refuses(shards_open(&s, folder), folder, "2 indexes");
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 /* ---- config.json ---- */
@@ -210,7 +210,7 @@ static void compares_config_json(void **state) {
     write_text("config.json", "{\"format\":1}"); /* of something else */
     CHECK(checkpoint_dit_config(&c, &config));
     checkpoint_close(&c);
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 static void prints_configs_that_read_back(void **state) {
@@ -230,7 +230,7 @@ static void prints_configs_that_read_back(void **state) {
         back.rope_theta_t = back.rope_theta_hw = 10000;
         assert_memory_equal(&back, &small_config, sizeof back);
     }
-    empty_folder(folder);
+    folder_empty(folder);
 }
 
 int main(void) {

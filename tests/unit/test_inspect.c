@@ -10,6 +10,7 @@
 #include "base/fileio.h"
 #include "checkpoints/safetensors.h"
 #include "checkpoints/state.h"
+#include "tests/folder.h"
 #include "tools/tensor_stats.h"
 
 #include <math.h>
@@ -166,9 +167,7 @@ static int set_up(void **state) {
 }
 static int tear_down(void **state) {
     (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return folder_remove(folder);
 }
 
 int main(void) {

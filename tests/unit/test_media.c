@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "data/contact_sheet.h"
 #include "data/media.h"
+#include "tests/folder.h"
 
 enum { SIDE = 64, FRAME = 3 * SIDE * SIDE, FRAMES = 50, SAMPLES = FRAMES * 640, FLASH = 30 };
 
@@ -70,9 +71,7 @@ static int setup(void **state) {
 }
 static int teardown(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
+    return folder_remove(folder);
 }
 
 /* All frames of a file; how many. */

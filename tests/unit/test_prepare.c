@@ -18,6 +18,7 @@
 #include "base/fileio.h"
 #include "checkpoints/prompt_file.h"
 #include "base/log.h"
+#include "tests/folder.h"
 #include "tools/prepare.h"
 #include "tools/sidecar.h"
 
@@ -85,9 +86,7 @@ static int setup(void **state) {
 }
 static int teardown(void **state) {
     (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", folder);
-    return system(command);
+    return folder_remove(folder);
 }
 
 /* ---- sidecars ---- */

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "tests/folder.h"
 #include "train/event_file.h"
 #include "train/run_folder.h"
 
@@ -274,9 +275,7 @@ static int set_up(void **state) {
 }
 static int tear_down(void **state) {
     (void)state;
-    char command[64];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return folder_remove(folder);
 }
 
 int main(void) {

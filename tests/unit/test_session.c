@@ -3,9 +3,7 @@
    masks, the ablations that a session offers, and the decoder in a thread and stream of its own beside the network. */
 #include "tests/small_net.h"
 
-#include <dirent.h>
 #include <pthread.h>
-#include <unistd.h>
 
 #include "base/philox.h"
 #include "checkpoints/prompt_file.h"
@@ -13,6 +11,7 @@
 #include "model/audio_encoder.h"
 #include "model/transfer.h"
 #include "model/voice_activity.h"
+#include "tests/folder.h"
 #include "train/self_forcing.h"
 
 enum { C = 3, CHUNKS = 5, F = 1 + C * CHUNKS, T = 1 + 4 * (F - 1), SAMPLES = T * AUDIO_SAMPLES_PER_FRAME };
@@ -88,20 +87,7 @@ static int remove_student(void **state) {
     codec_close(&w.codec);
     small_close(&w.small);
     dit_destroy(&w.net);
-    const char *const folders[] = {"/transformer", ""};
-    char path[400];
-    for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s%s", folder, folders[i]);
-        DIR *dir = opendir(path);
-        for (struct dirent *e; dir && (e = readdir(dir));) {
-            snprintf(path, sizeof path, "%s%s/%s", folder, folders[i], e->d_name);
-            unlink(path);
-        }
-        if (dir) closedir(dir);
-        snprintf(path, sizeof path, "%s%s", folder, folders[i]);
-        rmdir(path);
-    }
-    return access(folder, F_OK) == 0;
+    return folder_remove(folder);
 }
 
 static struct session *open_session(int sink, int rapr) {

@@ -10,6 +10,7 @@
 #include "base/fileio.h"
 #include "base/progress.h"
 #include "checkpoints/state.h"
+#include "tests/folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -376,10 +377,8 @@ static int set_up(void **state) {
 }
 static int tear_down(void **state) {
     (void)state;
-    char command[64];
     param_table_free(&table);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return folder_remove(folder);
 }
 
 int main(void) {

@@ -9,6 +9,7 @@
 
 #include <sys/resource.h>
 
+#include "tests/folder.h"
 #include "tests/unit/ranks.h"
 #include "train/train_state.h"
 
@@ -243,7 +244,5 @@ int main(void) {
                                        cmocka_unit_test_prestate(a_part_that_cannot_be_written, folder)};
     if (!mkdtemp(folder)) return 1;
     int bad = cmocka_run_group_tests(tests, NULL, NULL);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command) ? 1 : bad;
+    return folder_remove(folder) ? 1 : bad;
 }
