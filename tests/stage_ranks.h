@@ -30,19 +30,35 @@ struct job_result {
     int tensors[JOB_NETWORKS];
     size_t end[JOB_NETWORKS][JOB_TENSORS]; /* of every tensor in those values */
     double first[JOB_NETWORKS][JOB_VALUES], last[JOB_NETWORKS][JOB_VALUES];
-    double loss;               /* of the last update */
-    double losses[JOB_LOSSES]; /* of the first updates */
-    size_t memory;             /* bytes of what is sharded, on rank 0 */
+    double losses[JOB_LOSSES]; /* of every update */
 };
+
+/* How a job is cut: whatever it is, only the order of sums depends on it. */
+struct job_cut {
+    int ranks, zero, accumulate;
+    int sequence; /* ranks that divide the clips' tokens between them; 0: 1 */
+    int offload, recompute;
+};
+static const struct job_cut job_whole = {.ranks = 1, .accumulate = 1};
+
 struct job {
     enum job_stage stage;
-    int ranks, zero, accumulate, batch, updates, offload, recompute;
+    struct job_cut cut;
+    int batch, updates;
     int heads;                 /* of a network of seven tokens a frame; 0: one head and two tokens */
     int wide;                  /* 1: a network of sizes that a GPU's libraries take */
-    int sequence;              /* ranks that divide the clips' tokens between them; 0: 1 */
     int lora;                  /* rank of the adapters that all networks are trained through; 0: whole */
     struct job_result *result; /* shared */
 };
+
+/* For a line about it. */
+static inline const char *job_text(const struct job *j) {
+    static char text[160];
+    const struct job_cut *c = &j->cut;
+    snprintf(text, sizeof text, "%s, %d ranks, tokens by %d, zero %d, %d parts%s", job_stage_names[j->stage], c->ranks,
+             c->sequence, c->zero, c->accumulate, c->offload ? ", offloaded" : "");
+    return text;
+}
 
 static inline struct job_result *job_result_new(void) {
     void *p = mmap(NULL, sizeof(struct job_result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -50,6 +66,17 @@ static inline struct job_result *job_result_new(void) {
     return p;
 }
 static inline void job_result_free(struct job_result *r) { munmap(r, sizeof *r); }
+
+/* Where tensor i of a network begins in its values; it ends at end[network][i]. */
+static inline size_t job_start(const struct job_result *r, int network, int i) {
+    return i ? r->end[network][i - 1] : 0;
+}
+/* |x - y| over values [from, to); y NULL: |x|. */
+static inline double job_norm(const double *x, const double *y, size_t from, size_t to) {
+    double sum = 0;
+    for (size_t i = from; i < to; i++) sum += (x[i] - (y ? y[i] : 0)) * (x[i] - (y ? y[i] : 0));
+    return sqrt(sum);
+}
 
 /* One rank's world. */
 struct job_world {
@@ -79,7 +106,7 @@ static inline struct run_config job_config(const struct job *j) {
         o.lora = (struct lora_config){
             .rank = j->lora, .alpha = 2, .targets = "self_attn,cross_attn,ffn.0", .whole = "head.head,norm3"};
     struct stage_config stage = {
-        .steps = 10, .batch = j->batch, .accumulate = j->accumulate, .optimiser = o, .recompute = j->recompute};
+        .steps = 10, .batch = j->batch, .accumulate = j->cut.accumulate, .optimiser = o, .recompute = j->cut.recompute};
     struct level_config level = {LEVEL_SHIFTED_UNIFORM, 1, 0, 1, 0.2, 0.7};
     struct run_config c = {.seed = 7, .frames = 5};
     c.model = (struct dit_config){.dim = 12,
@@ -232,15 +259,15 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     w->config = job_config(job);
     CHECK(!device_init(1));
     CHECK(!comm_open(&w->comm, &(struct comm_options){.timeout = 20}));
-    CHECK(!sharding_open(&w->shards, &w->comm, w->comm.size, job->zero));
-    if (job->offload) w->shards.host = &w->host;
+    CHECK(!sharding_open(&w->shards, &w->comm, w->comm.size, job->cut.zero));
+    if (job->cut.offload) w->shards.host = &w->host;
     CHECK(!dit_create(&w->net, &w->config.model, 0));
-    CHECK(!sequence_open(&w->sequence, w->comm.size, w->comm.rank, job->sequence ? job->sequence : 1));
+    CHECK(!sequence_open(&w->sequence, w->comm.size, w->comm.rank, job->cut.sequence ? job->cut.sequence : 1));
     CHECK(!sequence_join(&w->sequence, &w->comm));
     CHECK(!dit_divide(&w->net, &w->sequence));
     w->shards.together = w->sequence.ranks;
     CHECK(!sharding_divide(&w->shards, &w->net.table));
-    CHECK(!sharding_share(&w->shards, &w->share, job->batch, job->accumulate));
+    CHECK(!sharding_share(&w->shards, &w->share, job->batch, job->cut.accumulate));
     arena_begin(&w->state, "state");
     arena_begin(&w->activations, "activations");
     arena_begin(&w->batch, "batch");
@@ -348,13 +375,14 @@ static inline int job_rank(int rank, int size, void *context) {
     const struct job *job = context;
     static struct job_world w;
     static double values[JOB_VALUES];
+    struct optimiser_report report;
     (void)size;
+    CHECK(job->updates <= JOB_LOSSES);
     job_open(&w, job);
     for (int step = 0; step < job->updates; step++) {
-        struct optimiser_report report;
         job_update(&w, step);
         optimiser_report(w.networks[0], step, &report);
-        if (!rank && step < JOB_LOSSES) job->result->losses[step] = report.loss;
+        if (!rank) job->result->losses[step] = report.loss;
         for (int n = 0; n < JOB_NETWORKS && w.networks[n] && (step == 0 || step + 1 == job->updates); n++) {
             if (step == 0) { /* of a network with several updates a step, the last one's */
                 size_t count = job_gather(&w, w.networks[n], 1, values);
@@ -368,10 +396,6 @@ static inline int job_rank(int rank, int size, void *context) {
             job_tensors(w.networks[n]->table, job->result, n);
         }
     }
-    struct optimiser_report report;
-    optimiser_report(w.networks[0], job->updates - 1, &report);
-    if (!rank) job->result->loss = report.loss;
-    if (!rank) job->result->memory = w.state.size + w.host.size;
     CHECK(report.step == job->updates - 1 && !report.skipped);
     job_close(&w);
     return 0;
@@ -379,9 +403,7 @@ static inline int job_rank(int rank, int size, void *context) {
 
 static inline void job_run(struct job *job) {
     memset(job->result, 0, sizeof *job->result);
-    if (ranks_run(job->ranks, job_rank, job))
-        fail_msg("%s, %d ranks, tokens by %d, zero %d, accumulate %d: a rank failed", job_stage_names[job->stage],
-                 job->ranks, job->sequence, job->zero, job->accumulate);
+    if (ranks_run(job->cut.ranks, job_rank, job)) fail_msg("%s: a rank failed", job_text(job));
 }
 
 #endif

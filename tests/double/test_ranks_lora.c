@@ -4,46 +4,31 @@
    hand gives. */
 #include "tests/double/ranks_stages.h"
 
-struct cut {
-    int ranks, zero, offload, accumulate, sequence, recompute;
-};
-
-static void against_one(const struct job *one, const struct cut *cuts, size_t count) {
-    struct job_result *have = job_result_new();
-    for (size_t i = 0; i < count; i++) {
-        struct job job = *one;
-        job.ranks = cuts[i].ranks;
-        job.zero = cuts[i].zero;
-        job.offload = cuts[i].offload;
-        job.accumulate = cuts[i].accumulate;
-        job.sequence = cuts[i].sequence;
-        job.recompute = cuts[i].recompute ? RECOMPUTE_BLOCK : RECOMPUTE_NONE;
-        job.result = have;
-        job_run(&job);
-        same(&job, one->result);
-    }
-    job_result_free(have);
-}
-
 static void check_adapters(enum job_stage stage) {
-    static const struct cut cuts[] = {
-        {2, 0, 0, 1, 1, 0}, {2, 1, 0, 2, 1, 1}, {2, 2, 0, 2, 1, 0}, {2, 3, 0, 1, 1, 1}, {3, 3, 1, 1, 1, 0}};
-    static const struct cut divided[] = {{2, 3, 0, 2, 2, 1}};
-    struct job one = {.stage = stage, .ranks = 1, .accumulate = 1, .batch = 7, .updates = UPDATES, .lora = 2};
-    struct job_result *want = one.result = job_result_new(), *all = job_result_new();
+    static const struct job_cut cuts[] = {
+        {.ranks = 2, .zero = 0, .accumulate = 1},
+        {.ranks = 2, .zero = 1, .accumulate = 2, .recompute = RECOMPUTE_BLOCK},
+        {.ranks = 2, .zero = 2, .accumulate = 2},
+        {.ranks = 2, .zero = 3, .accumulate = 1, .recompute = RECOMPUTE_BLOCK},
+        {.ranks = 3, .zero = 3, .accumulate = 1, .offload = 1},
+    };
+    static const struct job_cut divided = {
+        .ranks = 2, .zero = 3, .accumulate = 2, .sequence = 2, .recompute = RECOMPUTE_BLOCK};
+    struct job one = {.stage = stage, .cut = job_whole, .batch = 7, .updates = UPDATES, .lora = 2};
+    struct job_result *want = one.result = job_result_new(), *have = job_result_new();
     job_run(&one);
-    against_one(&one, cuts, sizeof cuts / sizeof *cuts);
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) check_cut(&one, cuts[i], have);
     struct job whole = one;
     whole.lora = 0;
-    whole.result = all;
+    whole.result = have;
     job_run(&whole);
-    assert_true(want->count[0] < all->count[0]);
+    assert_true(want->count[0] < have->count[0]);
     one.heads = 3;
     one.batch = 2;
     job_run(&one);
-    against_one(&one, divided, 1);
+    check_cut(&one, divided, have);
     job_result_free(want);
-    job_result_free(all);
+    job_result_free(have);
 }
 
 static void teacher(void **state) {
@@ -118,7 +103,7 @@ static int average_rank(int rank, int size, void *context) {
 
 static void average_is_merged(void **state) {
     (void)state;
-    struct job job = {.stage = JOB_TEACHER, .ranks = 1, .accumulate = 1, .batch = 2, .updates = 3, .lora = 2};
+    struct job job = {.stage = JOB_TEACHER, .cut = job_whole, .batch = 2, .updates = 3, .lora = 2};
     assert_int_equal(ranks_run(1, average_rank, &job), 0);
 }
 

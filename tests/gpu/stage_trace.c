@@ -22,7 +22,7 @@ static int put(FILE *file, const void *from, size_t bytes) { return fwrite(from,
 
 /* A result without the room that it does not use. */
 static int put_result(FILE *file, const struct job_result *r) {
-    int ok = put(file, &r->networks, sizeof r->networks) && put(file, &r->loss, sizeof r->loss);
+    int ok = put(file, &r->networks, sizeof r->networks) && put(file, &r->losses[UPDATES - 1], sizeof r->losses[0]);
     for (int n = 0; n < r->networks && ok; n++)
         ok = put(file, &r->count[n], sizeof r->count[n]) && put(file, &r->tensors[n], sizeof r->tensors[n]) &&
              put(file, r->end[n], (size_t)r->tensors[n] * sizeof *r->end[n]) &&
@@ -33,13 +33,8 @@ static int put_result(FILE *file, const struct job_result *r) {
 
 /* The wide teacher's first RUN updates: their losses. */
 static int put_run(FILE *file) {
-    struct job job = {.stage = JOB_TEACHER,
-                      .ranks = 1,
-                      .accumulate = 1,
-                      .batch = 8,
-                      .updates = RUN,
-                      .wide = 1,
-                      .result = job_result_new()};
+    struct job job = {
+        .stage = JOB_TEACHER, .cut = job_whole, .batch = 8, .updates = RUN, .wide = 1, .result = job_result_new()};
     job_rank(0, 1, &job);
     int ok = put(file, job.result->losses, RUN * sizeof job.result->losses[0]);
     job_result_free(job.result);
@@ -52,13 +47,8 @@ static int write_trace(const char *path) {
     int ok = put(file, magic, sizeof magic);
     for (int wide = 0; wide < WIDTHS; wide++)
         for (int s = 0; s < JOB_STAGES && ok; s++) {
-            struct job job = {.stage = s,
-                              .ranks = 1,
-                              .accumulate = 1,
-                              .batch = 3,
-                              .updates = UPDATES,
-                              .wide = wide,
-                              .result = job_result_new()};
+            struct job job = {
+                .stage = s, .cut = job_whole, .batch = 3, .updates = UPDATES, .wide = wide, .result = job_result_new()};
             job_rank(0, 1, &job);
             ok = put_result(file, job.result);
             job_result_free(job.result);
@@ -75,8 +65,8 @@ static int get(FILE *file, void *to, size_t bytes) { return fread(to, 1, bytes, 
 
 static int get_result(FILE *file, struct job_result *r) {
     memset(r, 0, sizeof *r);
-    int ok = get(file, &r->networks, sizeof r->networks) && get(file, &r->loss, sizeof r->loss) && r->networks >= 0 &&
-             r->networks <= JOB_NETWORKS;
+    int ok = get(file, &r->networks, sizeof r->networks) && get(file, &r->losses[UPDATES - 1], sizeof r->losses[0]) &&
+             r->networks >= 0 && r->networks <= JOB_NETWORKS;
     for (int n = 0; n < r->networks && ok; n++)
         ok = get(file, &r->count[n], sizeof r->count[n]) && get(file, &r->tensors[n], sizeof r->tensors[n]) &&
              r->count[n] <= JOB_VALUES && r->tensors[n] <= JOB_TENSORS &&
@@ -88,23 +78,17 @@ static int get_result(FILE *file, struct job_result *r) {
 
 /* |a - b| / |b| over values [from, to) */
 static double apart(const double *a, const double *b, size_t from, size_t to) {
-    double off = 0, size = 0;
-    for (size_t i = from; i < to; i++) {
-        off += (a[i] - b[i]) * (a[i] - b[i]);
-        size += b[i] * b[i];
-    }
-    return size > 0 ? sqrt(off / size) : sqrt(off);
+    double off = job_norm(a, b, from, to), size = job_norm(b, NULL, from, to);
+    return size > 0 ? off / size : off;
 }
 
 /* Tensors whose gradient is under a thousandth of the network's are rounding: they count in the sum alone. */
 static double worst_tensor(const struct job_result *a, const struct job_result *b, int n, int *which) {
-    double worst = 0, whole = 0;
-    for (size_t i = 0; i < b->count[n]; i++) whole += b->first[n][i] * b->first[n][i];
-    size_t from = 0;
-    for (int t = 0; t < b->tensors[n]; from = b->end[n][t++]) {
-        double square = 0;
-        for (size_t i = from; i < b->end[n][t]; i++) square += b->first[n][i] * b->first[n][i];
-        double off = square > 1e-6 * whole ? apart(a->first[n], b->first[n], from, b->end[n][t]) : 0;
+    double worst = 0, whole = job_norm(b->first[n], NULL, 0, b->count[n]);
+    for (int t = 0; t < b->tensors[n]; t++) {
+        size_t from = job_start(b, n, t), to = b->end[n][t];
+        int counts = job_norm(b->first[n], NULL, from, to) > 1e-3 * whole;
+        double off = counts ? apart(a->first[n], b->first[n], from, to) : 0;
         if (!(off <= worst)) worst = off, *which = t;
     }
     return worst;
@@ -122,7 +106,8 @@ static int compare_results(const struct job_result *a, const struct job_result *
         int which = 0;
         double allowed = kind == JOB_REFINE && n == 1 ? 10 * base : base;
         double gradient = apart(a->first[n], b->first[n], 0, b->count[n]), worst = worst_tensor(a, b, n, &which);
-        double weights = apart(a->last[n], b->last[n], 0, b->count[n]), loss = fabs(a->loss - b->loss) / fabs(b->loss);
+        double weights = apart(a->last[n], b->last[n], 0, b->count[n]);
+        double loss = fabs(a->losses[UPDATES - 1] - b->losses[UPDATES - 1]) / fabs(b->losses[UPDATES - 1]);
         int ok = gradient <= allowed && worst <= 4 * allowed && weights <= allowed && loss <= allowed;
         printf("%s  %-12s %-5s network %d: gradients %.2e (tensor %d: %.2e), weights %.2e, loss %.2e\n",
                ok ? "ok  " : "FAIL", stage, wide ? "wide" : "small", n, gradient, which, worst, weights, loss);
