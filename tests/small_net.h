@@ -127,12 +127,13 @@ static inline double small_dot(const real *device_a, const real *device_b, long 
     free(b);
     return sum;
 }
-/* max |a - b| / max |b| */
+/* max |a - b| / max |b|; NaN when any of them is. */
 static inline double small_distance(const real *device_a, const real *device_b, long n) {
     real *a = small_host(device_a, n), *b = small_host(device_b, n);
     double gap = 0, largest = 0;
     for (long i = 0; i < n; i++) {
-        if (!(fabs((double)a[i] - (double)b[i]) <= gap)) gap = fabs((double)a[i] - (double)b[i]);
+        double off = fabs((double)a[i] - (double)b[i]);
+        if (off > gap || isnan(off)) gap = off; /* nothing is above NaN */
         if (fabs((double)b[i]) > largest) largest = fabs((double)b[i]);
     }
     free(a);

@@ -89,7 +89,7 @@ static double worst_tensor(const struct job_result *a, const struct job_result *
         size_t from = job_start(b, n, t), to = b->end[n][t];
         int counts = job_norm(b->first[n], NULL, from, to) > 1e-3 * whole;
         double off = counts ? apart(a->first[n], b->first[n], from, to) : 0;
-        if (!(off <= worst)) worst = off, *which = t;
+        if (off > worst || isnan(off)) worst = off, *which = t; /* nothing is above NaN */
     }
     return worst;
 }
@@ -124,7 +124,7 @@ static int compare_runs(const double *a, const double *b, double most) {
     int which = 0;
     for (int i = 0; i < RUN; i++) {
         double off = fabs(a[i] - b[i]) / fabs(b[i]);
-        if (!(off <= worst)) worst = off, which = i;
+        if (off > worst || isnan(off)) worst = off, which = i; /* nothing is above NaN */
         *(i < RUN / 2 ? &first : &last) += b[i] / (RUN / 2);
     }
     int ok = worst <= allowed && last < 0.9 * first;
