@@ -67,12 +67,14 @@ static int get_result(FILE *file, struct job_result *r) {
     memset(r, 0, sizeof *r);
     int ok = get(file, &r->networks, sizeof r->networks) && get(file, &r->losses[UPDATES - 1], sizeof r->losses[0]) &&
              r->networks >= 0 && r->networks <= JOB_NETWORKS;
-    for (int n = 0; n < r->networks && ok; n++)
+    for (int n = 0; n < r->networks && ok; n++) {
         ok = get(file, &r->count[n], sizeof r->count[n]) && get(file, &r->tensors[n], sizeof r->tensors[n]) &&
-             r->count[n] <= JOB_VALUES && r->tensors[n] <= JOB_TENSORS &&
+             r->count[n] <= JOB_VALUES && r->tensors[n] >= 0 && r->tensors[n] <= JOB_TENSORS &&
              get(file, r->end[n], (size_t)r->tensors[n] * sizeof *r->end[n]) &&
              get(file, r->first[n], r->count[n] * sizeof *r->first[n]) &&
              get(file, r->last[n], r->count[n] * sizeof *r->last[n]);
+        for (int t = 0; t < r->tensors[n] && ok; t++) ok = r->end[n][t] <= r->count[n];
+    }
     return ok;
 }
 
