@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "model/transfer.h"
+#include "tests/random_condition.h"
 #include "tests/unit/ranks.h"
 #include "train/distill_step.h"
 #include "train/ode_step.h"
@@ -227,12 +228,7 @@ static inline void job_fill_frozen(struct sharded *frozen, uint64_t seed) {
 
 static inline void job_fill(struct job_world *w) {
     struct condition_batch *c = &w->all;
-    random_init(c->text_real, 1, 1, 1, (long)c->B * c->text_len * c->text_dim);
-    for (int s = 0; s < AUDIO_STREAMS; s++) {
-        random_init(c->features[s], 1, 2 + s, 1, (long)c->B * c->T * c->audio_dim);
-        real_fill(c->mask[s], 1, (long)c->B * c->T);
-    }
-    condition_batch_refresh(c);
+    random_condition(c);
     long clip = (long)w->config.frames * w->net.config.in_channels * w->net.config.height * w->net.config.width;
     random_init(w->clips, 2, 1, 1, c->B * clip);
     random_init(w->states, 2, 2, 1, JOB_STATES * c->B * clip);

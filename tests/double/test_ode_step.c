@@ -4,6 +4,7 @@
    history. Five-point rule at h = 1e-4. */
 #include "tests/small_net.h"
 
+#include "tests/random_condition.h"
 #include "train/ode_step.h"
 
 struct world {
@@ -19,15 +20,6 @@ static void layout(struct world *w) {
     CHECK(ode_step_layout(&w->step, &w->net, &w->config, NULL, &w->state, &w->activations));
     CHECK(ode_step_acts_layout(&w->step, &w->activations));
     condition_batch_layout(&w->condition, &w->net.config, w->step.share.count, w->step.F, &w->activations);
-}
-
-static void fill_condition(struct condition_batch *c) {
-    random_init(c->text_real, 1, 1, 1, (long)c->B * c->text_len * c->text_dim);
-    for (int s = 0; s < AUDIO_STREAMS; s++) {
-        random_init(c->features[s], 1, 2 + s, 1, (long)c->B * c->T * c->audio_dim);
-        real_fill(c->mask[s], 1, (long)c->B * c->T);
-    }
-    condition_batch_refresh(c);
 }
 
 static void open_world(struct world *w, int history, int recompute) {
@@ -50,7 +42,7 @@ static void open_world(struct world *w, int history, int recompute) {
     CHECK(arena_commit(&w->activations));
     layout(w);
     CHECK(device_sync());
-    fill_condition(&w->condition);
+    random_condition(&w->condition);
     random_init(w->step.states, 3, 1, 1, 4 * (long)w->step.share.count * w->step.clip);
     small_open(&w->weights, &w->net.table, 0.15);
     small_without_kinks(&w->weights);

@@ -4,6 +4,7 @@
    Five-point rule at h = 1e-4. */
 #include "tests/small_net.h"
 
+#include "tests/random_condition.h"
 #include "train/refine_step.h"
 
 enum { LAYERS = 4 };
@@ -23,15 +24,6 @@ static void layout(struct world *w) {
     CHECK(refine_step_layout(&w->step, &w->net, &w->config, NULL, &w->state, &w->activations));
     CHECK(refine_step_acts_layout(&w->step, &w->activations));
     condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
-}
-
-static void fill_condition(struct condition_batch *c) {
-    random_init(c->text_real, 1, 1, 1, (long)c->B * c->text_len * c->text_dim);
-    for (int s = 0; s < AUDIO_STREAMS; s++) {
-        random_init(c->features[s], 1, 2 + s, 1, (long)c->B * c->T * c->audio_dim);
-        real_fill(c->mask[s], 1, (long)c->B * c->T);
-    }
-    condition_batch_refresh(c);
 }
 
 static void open_world(struct world *w, double r1, double r2) {
@@ -60,7 +52,7 @@ static void open_world(struct world *w, double r1, double r2) {
     layout(w);
     CHECK(refine_step_prepare(&w->step));
     CHECK(device_sync());
-    fill_condition(&w->condition);
+    random_condition(&w->condition);
     small_open(&w->judge, &w->step.discriminator.trunk.table, 0.2);
     small_without_kinks(&w->judge);
     w->all = w->step.B * w->step.rollout.clip;

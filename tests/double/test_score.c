@@ -4,6 +4,7 @@
    function's scale, rounding 1e-16 / h. */
 #include "tests/small_net.h"
 
+#include "tests/random_condition.h"
 #include "train/score.h"
 
 enum { B = 2, F = 3 };
@@ -28,17 +29,6 @@ static void layout(struct world *w, const struct score_config *config) {
     condition_batch_layout(&w->condition, &w->net.config, B, F, &w->arena);
 }
 
-static void fill_condition(struct world *w) {
-    struct condition_batch *c = &w->condition;
-    random_init(c->text_real, 1, 1, 1, (long)B * c->text_len * c->text_dim);
-    for (int s = 0; s < AUDIO_STREAMS; s++) {
-        random_init(c->features[s], 1, 2 + s, 1, (long)B * c->T * c->audio_dim);
-        real_fill(c->mask[s], 1, (long)B * c->T);
-    }
-    random_init(c->no_text, 1, 7, 1, (long)B * c->text_len * c->text_dim); /* elem is real here */
-    condition_batch_refresh(c);
-}
-
 static void open_world(struct world *w, int loss, double guidance, double alpha, int guide_text) {
     struct dit_config config = small_config(2);
     struct score_config score = {.loss = loss,
@@ -57,7 +47,8 @@ static void open_world(struct world *w, int loss, double guidance, double alpha,
     CHECK(arena_commit(&w->arena));
     layout(w, &score);
     CHECK(device_sync());
-    fill_condition(w);
+    random_condition(&w->condition);
+    random_init(w->condition.no_text, 1, 7, 1, (long)B * config.text_len * config.text_dim); /* elem is real here */
     w->all = (long)B * w->score.clip;
     w->x = small_reals(&w->teacher, w->all, 1);
     w->g = small_reals(&w->teacher, w->all, 0);
