@@ -29,7 +29,7 @@ struct world {
 };
 
 struct job {
-    char folder[64];
+    const char *folder;
     int zero, seed;
     long wide; /* elements of the largest parameter */
 };
@@ -82,6 +82,15 @@ static float value(int seed, int array, int i, size_t j) {
     return (float)(seed + 10 * array + 100 * i) + (float)(j % 4096) / 8192;
 }
 
+/* The rows of this rank's samples, of one seed; returns how many values. */
+static int rows_of(const struct world *w, int seed, real *rows) {
+    int n = w->share.count;
+    for (int i = 0; i < SLOTS * n * ROW; i++)
+        rows[i] =
+            (real)value(seed, OPTIMISER_ARRAYS, w->share.first + i / ROW % n, (size_t)(i / ROW / n * 100 + i % ROW));
+    return SLOTS * n * ROW;
+}
+
 static void fill(struct world *w, int seed) {
     float *slice = calloc(w->table.total, sizeof *slice);
     CHECK(slice);
@@ -94,11 +103,8 @@ static void fill(struct world *w, int seed) {
         }
     free(slice);
     real rows[SLOTS * BATCH * ROW];
-    int n = w->share.count;
-    for (int i = 0; i < SLOTS * n * ROW; i++)
-        rows[i] =
-            (real)value(seed, OPTIMISER_ARRAYS, w->share.first + i / ROW % n, (size_t)(i / ROW / n * 100 + i % ROW));
-    mem_upload(w->rows, rows, sizeof(real) * (size_t)(SLOTS * n * ROW));
+    int count = rows_of(w, seed, rows);
+    mem_upload(w->rows, rows, sizeof *rows * (size_t)count);
     const struct optim_state account = {.updates = seed};
     mem_upload(w->o.state, &account, sizeof account);
     w->step = seed;
@@ -124,12 +130,10 @@ static long differences(struct world *w, int seed) {
         }
     }
     free(have);
-    real rows[SLOTS * BATCH * ROW];
-    int m = w->share.count;
-    mem_download(rows, w->rows, sizeof(real) * (size_t)(SLOTS * m * ROW));
-    for (int i = 0; i < SLOTS * m * ROW; i++)
-        wrong += rows[i] != (real)value(seed, OPTIMISER_ARRAYS, w->share.first + i / ROW % m,
-                                        (size_t)(i / ROW / m * 100 + i % ROW));
+    real rows[SLOTS * BATCH * ROW], want[SLOTS * BATCH * ROW];
+    int count = rows_of(w, seed, want);
+    mem_download(rows, w->rows, sizeof *rows * (size_t)count);
+    for (int i = 0; i < count; i++) wrong += rows[i] != want[i];
     struct optim_state account;
     mem_download(&account, w->o.state, sizeof account);
     return wrong + (account.updates != seed);
@@ -184,8 +188,7 @@ static int read_back(int rank, int size, void *context) {
 static void is_of_its_moment(void **state) {
     static const struct { int ranks, zero; } cuts[] = {{1, 0}, {3, 0}, {2, 1}, {3, 2}, {4, 3}};
     enum { CUTS = sizeof cuts / sizeof *cuts };
-    struct job job = {.seed = 1};
-    snprintf(job.folder, sizeof job.folder, "%s", (const char *)*state);
+    struct job job = {.folder = *state, .seed = 1};
     for (int i = 0; i < CUTS; i++, job.seed += 10) {
         job.zero = cuts[i].zero;
         job.wide = i ? SMALL : LARGE;
@@ -233,8 +236,7 @@ static int lacks_a_part(int rank, int size, void *context) {
 }
 
 static void a_part_that_cannot_be_written(void **state) {
-    struct job job = {.zero = 1, .wide = SMALL};
-    snprintf(job.folder, sizeof job.folder, "%s", (const char *)*state);
+    struct job job = {.folder = *state, .zero = 1, .wide = SMALL};
     assert_int_equal(ranks_run(3, lacks_a_part, &job), 0);
 }
 
