@@ -7,10 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, LARGEST_SHOWN = 4 };
+enum { LARGEST_SHOWN = 4 };
 #define MEBIBYTE 1048576.0
-
-static size_t aligned(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
 void arena_begin(struct arena *arena, const char *purpose) {
     *arena = (struct arena){0};
@@ -23,7 +21,7 @@ void arena_begin_host(struct arena *arena, const char *purpose) {
 }
 
 static void *host_alloc(size_t bytes) {
-    void *memory = aligned_alloc(ALIGNMENT, bytes ? bytes : ALIGNMENT);
+    void *memory = aligned_alloc(ARENA_ALIGNMENT, bytes ? bytes : ARENA_ALIGNMENT);
     if (memory) memset(memory, 0, bytes);
     return memory;
 }
@@ -43,7 +41,7 @@ static void plan_entry(struct arena *arena, const char *name, size_t bytes) {
     struct arena_entry *entry = &arena->entries[arena->count++];
     snprintf(entry->name, sizeof entry->name, "%s", name);
     entry->bytes = bytes;
-    arena->used += aligned(bytes);
+    arena->used += arena_aligned(bytes);
 }
 
 void *arena_take(struct arena *arena, const char *name, size_t bytes) {
@@ -57,7 +55,7 @@ void *arena_take(struct arena *arena, const char *name, size_t bytes) {
         return NULL;
     }
     void *pointer = arena->base + arena->used;
-    arena->used += aligned(bytes);
+    arena->used += arena_aligned(bytes);
     arena->next++;
     return pointer;
 }
@@ -133,7 +131,7 @@ void arena_print(const struct arena *arena, FILE *out, int detail) {
 }
 
 int scratch_open(struct scratch *s, size_t bytes) {
-    *s = (struct scratch){.size = aligned(bytes)};
+    *s = (struct scratch){.size = arena_aligned(bytes)};
     s->base = device_alloc(s->size);
     return s->base ? OK : error_set(ERR_DEVICE, "scratch: no memory for %.1f MiB", (double)bytes / MEBIBYTE);
 }
@@ -144,14 +142,14 @@ void scratch_close(struct scratch *s) {
 }
 
 void *scratch_push(struct scratch *s, size_t bytes) {
-    if (s->depth == SCRATCH_DEPTH || bytes > s->size - s->used || aligned(bytes) > s->size - s->used) {
+    if (s->depth == SCRATCH_DEPTH || bytes > s->size - s->used || arena_aligned(bytes) > s->size - s->used) {
         error_set(ERR_DEVICE, "scratch: %zu bytes do not fit: %zu of %zu used by %d pieces", bytes, s->used, s->size,
                   s->depth);
         return NULL;
     }
     void *pointer = s->base + s->used;
     s->start[s->depth++] = s->used;
-    s->used += aligned(bytes);
+    s->used += arena_aligned(bytes);
     if (s->used > s->high) s->high = s->used;
     return pointer;
 }

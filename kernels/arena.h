@@ -7,6 +7,12 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* What sizes of device memory and of its pieces are rounded up to. */
+enum { ARENA_ALIGNMENT = 64 };
+static inline size_t arena_aligned(size_t bytes) {
+    return (bytes + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT;
+}
+
 struct arena_entry {
     char name[64];
     size_t bytes;

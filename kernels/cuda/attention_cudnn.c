@@ -4,6 +4,7 @@
    any merging of statistics: each range needs the sums over all ranges, which the forward has left, so its keys' gradients
    are final and the queries' add up. Ranges that lie side by side are taken as one in the forward. */
 #include "kernels/cuda/attention_merge.h"
+#include "kernels/arena.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/cudnn_builders.h"
 #include "kernels/device.h"
@@ -124,9 +125,6 @@ static int join_ranges(struct attention_range *joined, const struct attention *a
     return count;
 }
 
-/* Pieces of the workspace are rounded up (arena.h). */
-static size_t piece(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 static void forward_range(elem *o, real *lse, const elem *q, const struct attention *a,
                           const struct attention_range *range, const struct cudnn_key *key) {
     struct cudnn_bindings b = {.count = 0};
@@ -154,8 +152,8 @@ int attention_cudnn_forward(elem *o, real *lse, const elem *q, const struct atte
     if (count == 1) return forward_range(o, lse, q, a, &range[0], &key[0]), 1;
     /* each range's own output and sums: [count] of them */
     size_t rows = (size_t)(a->B * a->S * a->H), n = (size_t)count, pitch = (size_t)attention_pitch(a->B, a->S, a->H);
-    if (!cuda_workspace_holds("attention", piece(sizeof(elem) * rows * (size_t)a->D * n) +
-                                               piece(sizeof(real) * pitch * n) + library))
+    if (!cuda_workspace_holds("attention", arena_aligned(sizeof(elem) * rows * (size_t)a->D * n) +
+                                               arena_aligned(sizeof(real) * pitch * n) + library))
         return 0;
     elem *part = workspace_push(sizeof(elem) * rows * (size_t)(a->D * count));
     real *sums = part ? workspace_push(sizeof(real) * pitch * n) : NULL;
@@ -219,9 +217,9 @@ static void backward_of(elem *dq, const struct backward *p, const struct attenti
 /* What backward_of takes for this range. */
 static size_t backward_bytes(const elem *dq, const struct attention *a, const struct attention_range *range, int first,
                              const struct cudnn_key *key) {
-    size_t keys = piece(sizeof(elem) * (size_t)(a->B * range->length * a->H * a->D));
+    size_t keys = arena_aligned(sizeof(elem) * (size_t)(a->B * range->length * a->H * a->D));
     size_t bytes = cudnn_workspace(key, cudnn_attention_backward_graph);
-    if (!dq || !first) bytes += piece(sizeof(elem) * (size_t)(a->B * a->S * a->H * a->D));
+    if (!dq || !first) bytes += arena_aligned(sizeof(elem) * (size_t)(a->B * a->S * a->H * a->D));
     return bytes + (range->dk ? 0 : keys) + (range->dv ? 0 : keys);
 }
 

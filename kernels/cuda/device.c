@@ -173,7 +173,7 @@ long device_failures(void) {
 
 void *device_alloc(size_t bytes) {
     if (bytes > SIZE_MAX - 64) return NULL;
-    size_t rounded = bytes ? (bytes + 63) / 64 * 64 : 64;
+    size_t rounded = arena_aligned(bytes ? bytes : 1);
     void *pointer = NULL;
     if (spoils_recording()) return NULL;
     if (cudaMalloc(&pointer, rounded) != cudaSuccess) {
@@ -372,7 +372,7 @@ size_t device_workspace_high(void) { return workspace()->high; }
 
 size_t cuda_workspace_left(void) {
     const struct scratch *s = workspace();
-    return s->base && s->depth < SCRATCH_DEPTH ? (s->size - s->used) / 64 * 64 : 0;
+    return s->base && s->depth < SCRATCH_DEPTH ? (s->size - s->used) / ARENA_ALIGNMENT * ARENA_ALIGNMENT : 0;
 }
 
 int cuda_workspace_holds(const char *what, size_t bytes) {

@@ -100,7 +100,7 @@ static int beyond_machine(size_t bytes) {
 
 void *device_alloc(size_t bytes) {
     if (beyond_machine(bytes)) return NULL;
-    size_t rounded = bytes ? (bytes + 63) / 64 * 64 : 64;
+    size_t rounded = arena_aligned(bytes ? bytes : 1);
 #ifdef GUARD
     void *pointer = guard_alloc(rounded);
 #else

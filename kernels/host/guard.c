@@ -3,6 +3,7 @@
 #ifdef GUARD
 
 #include "kernels/host/guard.h"
+#include "kernels/arena.h"
 #include "kernels/device.h"
 
 #include <pthread.h>
@@ -29,7 +30,7 @@ static void protect(const struct block *block, int protection) {
 }
 
 void *guard_alloc(size_t bytes) {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), rounded = (bytes + 63) / 64 * 64;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), rounded = arena_aligned(bytes);
     size_t size = (rounded + page - 1) / page * page;
     struct block *block = malloc(sizeof *block);
     if (!block) return NULL;
