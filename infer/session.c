@@ -357,8 +357,8 @@ int session_take(struct session *s, float *frames, double *seconds) {
     return OK;
 }
 
-struct replay_counts session_replays(const struct session *s) {
-    return s->rollout.replay ? replay_counts(s->rollout.replay) : (struct replay_counts){0};
+struct recording_counts session_recordings(const struct session *s) {
+    return s->rollout.recordings ? recordings_counts(s->rollout.recordings) : (struct recording_counts){0};
 }
 
 struct session_wait session_wait(const struct session *s) {

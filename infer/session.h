@@ -59,6 +59,6 @@ struct session_wait {
 };
 struct session_wait session_wait(const struct session *session);
 /* How often passes ran as they are, were recorded, were replayed. */
-struct replay_counts session_replays(const struct session *session);
+struct recording_counts session_recordings(const struct session *session);
 
 #endif

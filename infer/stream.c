@@ -198,7 +198,7 @@ static void report(struct stream *s) {
              "%.1f ms",
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
              1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
-    struct replay_counts r = session_replays(s->session);
+    struct recording_counts r = session_recordings(s->session);
     if (r.kept) log_line("passes: %ld as they are, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
     struct session_wait w = session_wait(s->session);
     double heard = w.chunk + w.ahead + w.encoder_ahead;

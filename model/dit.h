@@ -131,7 +131,7 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
 
 /* Computes what a pass of this input would find not ready: rotations, embeddings, text and audio keys. A forward that
    follows queues work that depends on the pointers and sizes of its input alone, and reads neither positions nor text and
-   audio: it can be recorded (kernels/replay.h). */
+   audio: it can be recorded (kernels/recordings.h). */
 int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in);
 
 /* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL when

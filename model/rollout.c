@@ -60,7 +60,7 @@ static void fill_levels(struct rollout *r) {
 void rollout_free(struct rollout *r) {
     kv_cache_free(r->cache);
     if (r->acts) dit_acts_free(r->acts);
-    replay_close(r->replay);
+    recordings_close(r->recordings);
     free(r->key);
     memset(r, 0, sizeof *r);
 }
@@ -130,7 +130,7 @@ struct chunk_pass {
 };
 
 /* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never return. */
-enum { REPLAYS_MAX = 96 };
+enum { RECORDINGS_MAX = 96 };
 
 static size_t key_bytes(const struct rollout *r) {
     size_t layers = (size_t)r->net->config.layers;
@@ -139,10 +139,10 @@ static size_t key_bytes(const struct rollout *r) {
 }
 
 int rollout_record(struct rollout *r) {
-    if (r->replay) return OK;
+    if (r->recordings) return OK;
     r->key = malloc(key_bytes(r));
     if (!r->key) return error_set(ERR_DEVICE, "out of memory for recordings");
-    return replay_open(&r->replay, REPLAYS_MAX, key_bytes(r));
+    return recordings_open(&r->recordings, RECORDINGS_MAX, key_bytes(r));
 }
 
 static size_t put(unsigned char *key, size_t at, const void *from, size_t bytes) {
@@ -179,9 +179,9 @@ static int queue_pass(void *user) {
 static int run_pass(const struct rollout *r, const struct params *params, const struct dit_input *in, real *result,
                     int step) {
     struct chunk_pass pass = {r, params, in, result, step};
-    if (!r->replay || params->shard || params->lora) return queue_pass(&pass);
+    if (!r->recordings || params->shard || params->lora) return queue_pass(&pass);
     TRY(dit_prepare(r->net, params, r->acts, in));
-    return replay_run(r->replay, r->key, make_key(&pass), queue_pass, &pass);
+    return recordings_run(r->recordings, r->key, make_key(&pass), queue_pass, &pass);
 }
 
 /* ---- chunks ---- */

@@ -10,7 +10,7 @@
 #ifndef MODEL_ROLLOUT_H
 #define MODEL_ROLLOUT_H
 
-#include "kernels/replay.h"
+#include "kernels/recordings.h"
 #include "model/kv_cache.h"
 
 enum { ROLLOUT_STEPS_MAX = 8 };
@@ -43,14 +43,14 @@ struct rollout {
     /* device: x [B, C frames] is the pass's input; x0 its velocity, then its x0 prediction; t [N + 1][B C] the levels'
        1000 sigma, the last of them 0 */
     real *x, *x0, *t;
-    struct replay *replay; /* rollout_record */
+    struct recordings *recordings; /* rollout_record */
     unsigned char *key;
 };
 /* capacity: kv_cache.h. Called twice (arena.h; free what the planning call made). ERR_USAGE names what does not fit. */
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
                    int capacity, struct arena *arena);
 void rollout_free(struct rollout *r);
-/* From here on the passes of chunks are recorded and replayed where the device does that (kernels/replay.h): for streams, whose
+/* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for streams, whose
    ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with adapters run as ever. */
 int rollout_record(struct rollout *r);
 /* Clips of `batch` samples from here on. */

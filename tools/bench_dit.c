@@ -5,7 +5,7 @@
    928 x 704 and of 480 x 832 pixels; with --deterministic that alone, by algorithms that always add in the same order.
    Streaming: a chunk of 3 latent frames of 928 x 704 through all 30 layers in 3 passes over a history of 10 frames, the
    cache's rotation included, with random weights made on the device, its passes queued as they are and as recordings
-   (kernels/replay.h); the light decoder's part of a chunk, at its full size; both on two streams, where a chunk is decoded
+   (kernels/recordings.h); the light decoder's part of a chunk, at its full size; both on two streams, where a chunk is decoded
    beside the next one's passes; the first frame's delay in parts. Real-time factor: a chunk's time over the 0.48 s that it
    shows. --tiny: small shapes, to try the program itself. Operations are counted by dit_flops; a backward counts twice its
    forward. */

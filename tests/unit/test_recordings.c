@@ -1,11 +1,11 @@
-/* test_replay.c: recordings of the device (kernels/replay.h). A recorded stream gives the bits of one whose passes are all queued
+/* test_recordings.c: recordings of the device (kernels/recordings.h). A recorded stream gives the bits of one whose passes are all queued
    as they are; how many recordings there are is bounded by the ring's period times the passes of a chunk, and once they are
    there every pass of the steady state is replayed; what cannot be recorded runs as it is. On a backend that records nothing
    all of it runs as it is, with the same results. */
 #include "tests/small_net.h"
 
 #include "base/philox.h"
-#include "kernels/replay.h"
+#include "kernels/recordings.h"
 #include "model/rollout.h"
 
 enum { LAYERS = 1, C = 3, STEPS = 2, CHUNKS = 9 };
@@ -47,25 +47,25 @@ static void expect(const real *x, double first, double second) {
 /* x += 2 from, with what `from` holds at the time of each run. */
 static void a_recording_reads_memory_anew(void **state) {
     (void)state;
-    struct replay *replay;
+    struct recordings *recordings;
     real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
     struct job job = {.x = x, .from = from};
-    CHECK(replay_open(&replay, 2, sizeof(int)));
+    CHECK(recordings_open(&recordings, 2, sizeof(int)));
     mem_zero(x, 8 * sizeof *x);
     double sum = 0;
     for (int run = 1, key = 7; run <= 5; run++) {
         real_fill(from, (real)run, 4);
         sum += 2 * run;
-        CHECK(replay_run(replay, &key, sizeof key, job_work, &job));
+        CHECK(recordings_run(recordings, &key, sizeof key, job_work, &job));
         expect(x, sum, sum);
     }
-    struct replay_counts counts = replay_counts(replay);
+    struct recording_counts counts = recordings_counts(recordings);
     assert_int_equal(counts.direct + counts.recorded + counts.replayed, 5);
     assert_int_equal(counts.replayed, records ? 3 : 0);
     assert_int_equal(counts.kept, records);
     assert_int_equal(job.calls, records ? 2 : 5); /* once as it is, once recorded */
     CHECK(device_sync());
-    replay_close(replay);
+    recordings_close(recordings);
     device_free(x);
     device_free(from);
 }
@@ -73,19 +73,19 @@ static void a_recording_reads_memory_anew(void **state) {
 /* An upload reads host memory of its moment: no recording holds it, and nothing of the attempt was done. */
 static void what_cannot_be_recorded(void **state) {
     (void)state;
-    struct replay *replay;
+    struct recordings *recordings;
     real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
     struct job job = {.x = x, .from = from, .upload = 1};
-    CHECK(replay_open(&replay, 2, sizeof(int)));
+    CHECK(recordings_open(&recordings, 2, sizeof(int)));
     real_fill(from, 3, 4);
     for (int run = 0, key = 7; run < 4; run++) {
-        CHECK(replay_run(replay, &key, sizeof key, job_work, &job));
+        CHECK(recordings_run(recordings, &key, sizeof key, job_work, &job));
         expect(x, 7, 7);
     }
-    assert_int_equal(replay_counts(replay).direct, 4);
-    assert_int_equal(replay_counts(replay).kept, 0);
+    assert_int_equal(recordings_counts(recordings).direct, 4);
+    assert_int_equal(recordings_counts(recordings).kept, 0);
     CHECK(device_sync()); /* the attempt left no failure */
-    replay_close(replay);
+    recordings_close(recordings);
     device_free(x);
     device_free(from);
 }
@@ -97,23 +97,23 @@ static int failing_work(void *user) {
 
 static void full_tables_and_failures(void **state) {
     (void)state;
-    struct replay *replay;
+    struct recordings *recordings;
     real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
     struct job job = {.x = x, .from = from};
-    CHECK(replay_open(&replay, 2, sizeof(int)));
+    CHECK(recordings_open(&recordings, 2, sizeof(int)));
     mem_zero(x, 8 * sizeof *x);
     real_fill(from, 1, 4);
     for (int run = 0; run < 4; run++)
-        for (int key = 0; key < 3; key++) CHECK(replay_run(replay, &key, sizeof key, job_work, &job));
+        for (int key = 0; key < 3; key++) CHECK(recordings_run(recordings, &key, sizeof key, job_work, &job));
     expect(x, 24, 24);
-    assert_int_equal(replay_counts(replay).kept, records ? 2 : 0); /* the third key found no room */
-    replay_close(replay);
-    CHECK(replay_open(&replay, 2, sizeof(int)));
+    assert_int_equal(recordings_counts(recordings).kept, records ? 2 : 0); /* the third key found no room */
+    recordings_close(recordings);
+    CHECK(recordings_open(&recordings, 2, sizeof(int)));
     for (int run = 0, key = 1; run < 3; run++)
-        assert_int_equal(replay_run(replay, &key, sizeof key, failing_work, &job), ERR_USAGE);
-    assert_int_equal(replay_counts(replay).kept, 0);
+        assert_int_equal(recordings_run(recordings, &key, sizeof key, failing_work, &job), ERR_USAGE);
+    assert_int_equal(recordings_counts(recordings).kept, 0);
     CHECK(device_sync());
-    replay_close(replay);
+    recordings_close(recordings);
     device_free(x);
     device_free(from);
 }
@@ -180,7 +180,7 @@ static void recorded_equals_direct(const struct rollout_config *config) {
         roll(&direct, 5 + (uint64_t)clip);
         roll(&recorded, 5 + (uint64_t)clip);
         assert_same_bits(recorded.out, direct.out, sizeof(real) * (size_t)direct.clip);
-        struct replay_counts counts = replay_counts(recorded.rollout.replay);
+        struct recording_counts counts = recordings_counts(recorded.rollout.recordings);
         assert_int_equal(counts.direct + counts.recorded + counts.replayed, (clip + 1) * CHUNKS * passes);
         if (!records) continue;
         /* the first clip sees each pass of the steady state twice, and those of the growing history once */

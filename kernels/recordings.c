@@ -1,5 +1,5 @@
-/* replay.c: see replay.h. Keys are compared whole; they are few. */
-#include "kernels/replay.h"
+/* recordings.c: see recordings.h. Keys are compared whole; they are few. */
+#include "kernels/recordings.h"
 #include "kernels/device.h"
 #include "base/error.h"
 
@@ -12,21 +12,21 @@ struct entry {
     struct device_graph *graph; /* NULL: none yet, or refused */
     int refused;
 };
-struct replay {
+struct recordings {
     int most, count;
     size_t key_bytes;
     struct entry *entries;
     unsigned char *keys; /* [most, key_bytes] */
-    struct replay_counts counts;
+    struct recording_counts counts;
 };
 
-int replay_open(struct replay **replay, int most, size_t key_bytes) {
-    struct replay *r = *replay = calloc(1, sizeof *r);
+int recordings_open(struct recordings **recordings, int most, size_t key_bytes) {
+    struct recordings *r = *recordings = calloc(1, sizeof *r);
     if (r) r->entries = calloc((size_t)most, sizeof *r->entries);
     if (r) r->keys = malloc((size_t)most * key_bytes);
     if (!r || !r->entries || !r->keys) {
-        replay_close(r);
-        *replay = NULL;
+        recordings_close(r);
+        *recordings = NULL;
         return error_set(ERR_DEVICE, "out of memory for recordings");
     }
     r->most = most;
@@ -35,7 +35,7 @@ int replay_open(struct replay **replay, int most, size_t key_bytes) {
     return OK;
 }
 
-void replay_close(struct replay *r) {
+void recordings_close(struct recordings *r) {
     if (!r) return;
     for (int i = 0; i < r->count; i++) device_graph_destroy(r->entries[i].graph);
     free(r->entries);
@@ -43,18 +43,18 @@ void replay_close(struct replay *r) {
     free(r);
 }
 
-static struct entry *find(struct replay *r, const void *key, size_t bytes) {
+static struct entry *find(struct recordings *r, const void *key, size_t bytes) {
     for (int i = 0; i < r->count; i++)
         if (r->entries[i].bytes == bytes && !memcmp(r->entries[i].key, key, bytes)) return &r->entries[i];
     return NULL;
 }
 
-static int run_direct(struct replay *r, int (*work)(void *), void *user) {
+static int run_direct(struct recordings *r, int (*work)(void *), void *user) {
     r->counts.direct++;
     return work(user);
 }
 
-static int run_first(struct replay *r, const void *key, size_t bytes, int (*work)(void *), void *user) {
+static int run_first(struct recordings *r, const void *key, size_t bytes, int (*work)(void *), void *user) {
     if (r->count < r->most && bytes <= r->key_bytes) {
         struct entry *e = &r->entries[r->count++];
         memcpy(e->key, key, bytes);
@@ -64,7 +64,7 @@ static int run_first(struct replay *r, const void *key, size_t bytes, int (*work
 }
 
 /* Recorded and then queued; what could not be recorded was not done, and is done now. */
-static int run_second(struct replay *r, struct entry *e, int (*work)(void *), void *user) {
+static int run_second(struct recordings *r, struct entry *e, int (*work)(void *), void *user) {
     int recording = device_record_begin(), code = recording ? work(user) : OK;
     if (recording) e->graph = device_record_end();
     if (code) { /* whatever was kept of it is not what the key stands for */
@@ -82,7 +82,7 @@ static int run_second(struct replay *r, struct entry *e, int (*work)(void *), vo
     return OK;
 }
 
-int replay_run(struct replay *r, const void *key, size_t bytes, int (*work)(void *user), void *user) {
+int recordings_run(struct recordings *r, const void *key, size_t bytes, int (*work)(void *user), void *user) {
     struct entry *e = find(r, key, bytes);
     if (!e) return run_first(r, key, bytes, work, user);
     if (e->refused) return run_direct(r, work, user);
@@ -92,6 +92,6 @@ int replay_run(struct replay *r, const void *key, size_t bytes, int (*work)(void
     return OK;
 }
 
-struct replay_counts replay_counts(const struct replay *r) {
+struct recording_counts recordings_counts(const struct recordings *r) {
     return r->counts;
 }
