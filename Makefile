@@ -135,7 +135,7 @@ $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
 LIBRARIES := $(foreach f,tools infer train checkpoints data model kernels base,$(BUILD)/lib$(f).a)
 NAMES    := $(basename $(notdir $(PROGRAMS)))
 
-.PHONY: test-threads all programs fuzz fuzz-targets test unit-tests kernel-tests double-tests bench demo demo-real clean format check-format setup plan
+.PHONY: all programs gpu-checks test-threads fuzz fuzz-targets test unit-tests kernel-tests double-tests bench demo demo-real clean format check-format setup plan
 .SECONDARY:
 all: programs
 programs: $(addprefix $(BIN)/,$(NAMES))

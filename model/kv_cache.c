@@ -1,7 +1,7 @@
 /* kv_cache.c: see kv_cache.h.
-   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads): every layer has keys and values [B, slots, T], the keys of the present history rotated
-   [B, sink + ring, T], and, in a cache whose ring starts over, values gathered [B, ring, T], used when the ring's frames
-   do not lie in neighbouring slots. One table of cosines and sines serves all layers. */
+   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads): every layer has keys and values
+   [B, slots, T], the keys of the present history rotated [B, sink + ring, T], and, in a cache whose ring starts over,
+   values gathered [B, ring, T], used when the ring's frames do not lie in neighbouring slots. One table of cosines and sines serves all layers. */
 #include "model/kv_cache.h"
 
 #include <stdlib.h>

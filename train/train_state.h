@@ -1,7 +1,8 @@
 /* train_state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
    arrays (a replay of rollouts), through checkpoints/state.h. Saved whole between two steps, so a resumed run goes on
-   bit for bit. A network with adapters saves those, and what they are over by its place. In the file: NETWORK/master, /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and
-   arrays by their names, `config`. A stage saves its `step` among the integers.
+   bit for bit. A network with adapters saves those, and what they are over by its place. In the file: NETWORK/master,
+   /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and arrays by their names, `config`. A stage
+   saves its `step` among the integers.
    The file holds whole tensors and whole batches, so the ranks that read it need not be as many as those that wrote it:
    every rank writes its part of each (checkpoints/state.h), and reads what is its. The run folder is one that all see.
    Writing is asynchronous, on a thread of each rank. It copies the rank's part to host memory (planned: the staging) while the

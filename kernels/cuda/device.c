@@ -17,8 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 4 MiB is where a transfer's fixed cost no longer shows. So many of them that a batch at full size (25 MiB a sample: latents, text,
-   features) finds room behind a step that is still under way: an upload waits for the piece it takes. */
+/* 4 MiB is where a transfer's fixed cost no longer shows. So many of them that a batch at full size (25 MiB a sample:
+   latents, text, features) finds room behind a step that is still under way: an upload waits for the piece it takes. */
 enum { PIECES = 16, PIECE_BYTES = 4 << 20 };
 
 struct device_stream {
