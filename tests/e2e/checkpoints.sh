@@ -48,6 +48,11 @@ check "starts a teacher" expect 0 teacher "$work/model.yaml" data="$work/data.h5
     model.width=4 model.text_len=4 model.audio_dim=16 threads=2 teacher.steps=0 teacher.batch=1 teacher.sampler.steps=2 \
     teacher.init="$first/transformer"
 
+cp -r "$first" "$work/clean"
+sed -i 's/"clean_floor":[^,}]*/"clean_floor": 0.25/' "$work/clean/config.json"
+"$BIN/inspect" --model "$work/clean" >"$work/clean.yaml" 2>"$log"
+check "a config from an export that predicts clean latents" grep -q '^  clean_floor: 0.25$' "$work/clean.yaml"
+
 check "other sizes" refuses 3 "ffn_dim is 64, the run's 128" teacher $all run="$work/fourth" model.ffn_dim=128 \
     teacher.init="$first"
 check "no such checkpoint" refuses 3 "cannot open" teacher $all run="$work/fourth" teacher.init="$work/none"
