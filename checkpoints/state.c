@@ -396,7 +396,7 @@ static herr_t find_surplus(hid_t group, const char *name, const H5L_info_t *info
     return 0;
 }
 
-int state_check_params(struct state_reader *r, const char *group, const struct param_table *table) {
+static int check_params(struct state_reader *r, const char *group, const struct param_table *table) {
     struct fault_list faults = FAULT_LIST;
     char name[NAME_MAX_LENGTH];
     if (!state_has(r, group)) return error_set(ERR_INPUT, "%s: has no %s", r->path, group);
@@ -416,8 +416,8 @@ int state_check_params(struct state_reader *r, const char *group, const struct p
     return code ? error_context(code, "%s: %s", r->path, group) : OK;
 }
 
-int state_get_slice(struct state_reader *r, const char *group, const struct param_table *table, int slice,
-                    float *values) {
+static int get_slice(struct state_reader *r, const char *group, const struct param_table *table, int slice,
+                     float *values) {
     char name[NAME_MAX_LENGTH];
     memset(values, 0, param_slice_size(table, slice) * sizeof *values);
     for (int i = 0; i < table->count; i++) {
@@ -430,7 +430,21 @@ int state_get_slice(struct state_reader *r, const char *group, const struct para
 }
 
 int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values) {
-    TRY(state_check_params(r, group, table));
-    for (int s = 0; s < table->slices; s++) TRY(state_get_slice(r, group, table, s, values + table->slice_offset[s]));
+    TRY(check_params(r, group, table));
+    for (int s = 0; s < table->slices; s++) TRY(get_slice(r, group, table, s, values + table->slice_offset[s]));
     return OK;
+}
+
+int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table,
+                     state_slice_taker *take, void *self) {
+    TRY(check_params(r, group, table));
+    size_t largest = param_largest_slice(table, 0);
+    float *values = malloc((largest + 1) * sizeof *values);
+    int code = values ? OK : error_set(ERR_DEVICE, "state: out of memory for a slice of %zu values", largest);
+    for (int s = 0; s < table->slices && !code; s++) {
+        code = get_slice(r, group, table, s, values);
+        if (!code) code = take(self, s, values);
+    }
+    free(values);
+    return code;
 }

@@ -48,12 +48,12 @@ int state_open(struct state_reader **r, const char *path); /* verifies length an
 int state_open_seen(struct state_reader **r, const char *path, struct state_seen *seen); /* NULL: as state_open */
 void state_close(struct state_reader *r);
 int state_has(const struct state_reader *r, const char *name);
-/* Missing, surplus and mis-shaped tensors are all listed in the error text. Whole, or checked first and then slice by
-   slice: values [the slice's size], padding zero. */
-int state_check_params(struct state_reader *r, const char *group, const struct param_table *table);
-int state_get_slice(struct state_reader *r, const char *group, const struct param_table *table, int slice,
-                    float *values);
+/* Missing, surplus and mis-shaped tensors are all listed in the error text. Whole, or slice by slice, in memory of the
+   call's own: `take` is given values [the slice's size], padding zero; its error ends the reading. */
 int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values);
+typedef int state_slice_taker(void *self, int slice, const float *values);
+int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table,
+                     state_slice_taker *take, void *self);
 int state_get_floats(struct state_reader *r, const char *name, float *values, size_t count);
 int state_get_integer(struct state_reader *r, const char *name, int64_t *value);
 int state_get_text(struct state_reader *r, const char *name, char **text); /* malloc'd */

@@ -15,37 +15,14 @@
 #include "train/train_state.h"
 #include "train/train_state_names.h"
 
-/* Host room for the largest slice. */
-static float *slice_room(const struct param_table *table) {
-    size_t largest = param_largest_slice(table, 0);
-    float *values = malloc((largest + 1) * sizeof *values);
-    if (!values) error_set(ERR_DEVICE, "state: out of memory for a slice of %zu values", largest);
-    return values;
-}
-
-/* Reads a group's slices one after the other into what `take` makes of them. */
-typedef void slice_taker(void *to, int slice, const float *values);
-static int read_slices(struct state_reader *r, const char *group, const struct param_table *table, slice_taker *take,
-                       void *to) {
-    TRY(state_check_params(r, group, table));
-    float *values = slice_room(table);
-    if (!values) return ERR_DEVICE;
-    int code = OK;
-    for (int s = 0; s < table->slices && !code; s++) {
-        code = state_get_slice(r, group, table, s, values);
-        if (!code) take(to, s, values);
-    }
-    free(values);
-    return code;
-}
-
 struct array_target {
     struct optimiser *optimiser;
     enum optimiser_array which;
 };
-static void take_array(void *to, int slice, const float *values) {
-    struct array_target *t = to;
+static int take_array(void *self, int slice, const float *values) {
+    struct array_target *t = self;
     optimiser_write(t->optimiser, t->which, slice, values);
+    return OK;
 }
 
 /* ---- parameters in pieces ---- */
@@ -75,7 +52,7 @@ static int get_network(struct state_reader *r, struct saved_network *n) {
         if (!o->array[k]) continue;
         snprintf(name, sizeof name, "%s/%s", n->name, state_array_names[k]);
         struct array_target target = {o, k};
-        TRY(read_slices(r, name, o->table, take_array, &target));
+        TRY(state_each_slice(r, name, o->table, take_array, &target));
     }
     for (int i = 0; i < STATE_COUNTS; i++) {
         snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
@@ -201,7 +178,7 @@ static int read_master(struct weights_origin *origin, struct optimiser *o) {
     struct array_target target = {o, OPTIMISER_MASTER};
     struct state_reader *r;
     TRY(state_open_seen(&r, origin->path, &origin->seen));
-    int code = read_slices(r, origin->group, o->table, take_array, &target);
+    int code = state_each_slice(r, origin->group, o->table, take_array, &target);
     state_close(r);
     return code ? error_context(code, "%s", origin->path) : OK;
 }

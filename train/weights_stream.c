@@ -11,6 +11,7 @@
 #include "checkpoints/pretrained.h"
 #include "kernels/device.h"
 #include "model/transfer.h"
+#include "train/optimiser.h"
 #include "train/train_state_names.h"
 
 enum { BASES_MAX = 8 }; /* adapters over adapters over ... */
@@ -37,9 +38,9 @@ int weights_origin_of_state(struct weights_origin *o, const char *from, const ch
     if (!path[0]) return error_set(ERR_INPUT, "%s: no whole state in checkpoints/", from);
     TRY(set_path(o, path));
     TRY(state_open_seen(&r, o->path, &o->seen));
-    snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[3]);
+    snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[OPTIMISER_EMA]);
     if (source == WEIGHTS_RAW || !state_has(r, o->group))
-        snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[0]);
+        snprintf(o->group, sizeof o->group, "%s/%s", network, state_array_names[OPTIMISER_MASTER]);
     state_close(r);
     return OK;
 }
@@ -226,33 +227,24 @@ static void close_merging(struct merging *m) {
 static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
                   int depth, uint64_t *sum);
 
-/* Host room for the largest slice. */
-static float *slice_room(const struct param_table *t) {
-    size_t largest = param_largest_slice(t, 0);
-    float *values = malloc((largest + 1) * sizeof *values);
-    if (!values) error_set(ERR_DEVICE, "out of memory for a slice of %zu values", largest);
-    return values;
-}
+struct giving {
+    const struct param_table *table;
+    const struct weights_taker *to;
+};
 
-static int give_slice(const struct param_table *t, int slice, const float *values, const struct weights_taker *taker) {
-    for (int i = 0; i < t->count; i++) {
-        const struct param *p = &t->list[i];
-        if (p->slice == slice) TRY(taker->take(taker->self, p, 0, p->count, values + p->offset));
+static int give_slice(void *self, int slice, const float *values) {
+    const struct giving *g = self;
+    for (int i = 0; i < g->table->count; i++) {
+        const struct param *p = &g->table->list[i];
+        if (p->slice == slice) TRY(g->to->take(g->to->self, p, 0, p->count, values + p->offset));
     }
     return OK;
 }
 
 static int stream_plain(struct state_reader *r, const char *group, const struct param_table *table,
                         const struct weights_taker *taker) {
-    TRY(state_check_params(r, group, table));
-    float *values = slice_room(table);
-    int code = values ? OK : ERR_DEVICE;
-    for (int s = 0; s < table->slices && !code; s++) {
-        code = state_get_slice(r, group, table, s, values);
-        if (!code) code = give_slice(table, s, values, taker);
-    }
-    free(values);
-    return code;
+    struct giving giving = {table, taker};
+    return state_each_slice(r, group, table, give_slice, &giving);
 }
 
 /* The group's own values, or its adapters, for whose base the state is closed. */
