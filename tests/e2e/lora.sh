@@ -30,12 +30,14 @@ verdict $? "the loss does not fall"
 run distill run $adapters
 verdict $? "distill through adapters"
 mv "$work/run/distill" "$work/whole"
-run distill run $adapters distill.save_every=1 distill.steps=6 &
-shell=$!
-while kill -0 $shell 2>/dev/null && ! ls "$work"/run/distill/checkpoints/*.h5 >/dev/null 2>&1; do sleep 0.02; done
-child=$(cat "/proc/$shell/task/$shell/children" 2>/dev/null)
-[ -n "$child" ] && kill -KILL $child 2>/dev/null
-wait $shell
+code=0 tries=0
+while [ $code -eq 0 ] && [ $tries -lt 10 ]; do # through before it was killed: once more
+    rm -rf "$work/run/distill"
+    tries=$((tries + 1))
+    interrupt KILL '[ -n "$(newest run/distill)" ]' run distill run $adapters distill.save_every=1
+done
+[ $code -eq 137 ]
+verdict $? "distill was not killed"
 run distill run $adapters
 verdict $? "distill resumed"
 "$BIN/export" configs/tiny.yaml $settings run="$work/run" --stage distill --out "$work/resumed" \

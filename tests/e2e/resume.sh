@@ -11,17 +11,6 @@ run() { # run STAGE: under the one run folder, so that configs are equal too
         >>"$log" 2>&1
 }
 
-# interrupt STAGE SIGNAL LINES: starts the stage and signals it when that many steps are in its metrics.
-interrupt() {
-    run "$1" &
-    shell=$!
-    while kill -0 $shell 2>/dev/null && [ "$(steps_done "run/$1")" -lt "$3" ]; do sleep 0.02; done
-    child=$(cat "/proc/$shell/task/$shell/children" 2>/dev/null)
-    [ -n "$child" ] && kill -"$2" $child 2>/dev/null
-    wait $shell
-    code=$?
-}
-
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 for stage in teacher ode_init distill refine light_decoder; do
@@ -29,19 +18,20 @@ for stage in teacher ode_init distill refine light_decoder; do
     run $stage
     verdict $? "$stage: the uninterrupted run"
     mv "$work/run/$stage" "$work/whole"
+    there='[ "$(steps_done run/$stage)" -ge $at ]'
     # On a busy machine a run can be through before this shell sees its last steps and kills it: then once more.
     code=0 tries=0
     while [ "$code" -eq 0 ] && [ $tries -lt 10 ]; do
         rm -rf "$work/run/$stage"
         random $((steps - 2)) && at=$((random + 1)) tries=$((tries + 1))
-        interrupt $stage KILL $at
+        interrupt KILL "$there" run $stage
     done
     [ "$code" -eq 137 ]
     verdict $? "$stage: was not killed in step $at"
     random $((steps - 1)) && at=$((random + 1))
     before=$(steps_done run/$stage)
     [ $at -gt "$before" ] || at=$((before + 1))
-    interrupt $stage TERM $at
+    interrupt TERM "$there" run $stage
     [ "$code" -eq 143 ] || [ "$code" -eq 0 ] # it may have been at its end
     verdict $? "$stage: exit code $code after SIGTERM"
     run $stage
