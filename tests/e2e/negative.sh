@@ -23,8 +23,7 @@ trained() {
     for stage in ode_init distill; do
         expect 0 $stage $all run="$work/$name" ode_init.steps=2 ode_init.sampler.guidance=1 distill.steps=2 "$@" || return
     done
-    for stage in ode_init distill; do values "$work/$name/$stage/metrics.jsonl"; done |
-        sed -E 's/.*"loss": ([^,]*),.*/\1/' >"$work/$name.losses"
+    for stage in ode_init distill; do losses "$name/$stage"; done >"$work/$name.losses"
 }
 # gap A B: how far the losses of ode_init are apart, at most, in hundred thousandths
 gap() {
