@@ -1,8 +1,8 @@
 #!/bin/sh
-# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, samples or their tokens divided, of which at a random moment one rank or all
-# are killed (SIGKILL): the others end by themselves; the same job started again goes on and ends with the very state of an
-# undisturbed run. Then a state of 4 ranks goes on with 2 and with 3, with another ZeRO level, and its losses are those of
-# the undisturbed run up to the order of sums. Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
+# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, samples or their tokens divided, of which at
+# a random moment one rank or all are killed (SIGKILL): the others end by themselves; the same job started again goes on and
+# ends with the very state of an undisturbed run. Then a state of 4 ranks goes on with 2 and with 3, with another ZeRO level, and its
+# losses are those of the undisturbed run up to the order of sums. Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
 . tests/e2e/checks
 rounds=${1:-4}
 seeded "$2"
@@ -110,26 +110,30 @@ done
 
 # Four ranks, then two and three: losses within rounding of the run on four.
 for stage in teacher refine; do
+    rm -rf "$work/run/$stage"
+    job 4 $stage 3 $stage.steps=6 $stage.optimiser.cooldown=0
+    ended
+    verdict $code "$stage: 4 ranks to the end"
+    losses run/$stage >"$work/b"
+    rm -rf "$work/run/$stage"
+    job 4 $stage 3 $stage.steps=4 $stage.optimiser.cooldown=0
+    ended
+    verdict $code "$stage: the first steps on 4 ranks"
+    mv "$work/run/$stage" "$work/first"
     for then in "2 1" "3 2"; do
         set -- $then
         rm -rf "$work/run/$stage"
-        job 4 $stage 3 $stage.steps=4 $stage.optimiser.cooldown=0
-        ended
-        verdict $code "$stage: the first steps on 4 ranks"
+        cp -r "$work/first" "$work/run/$stage"
         job "$1" $stage "$2" $stage.steps=6 $stage.optimiser.cooldown=0
         ended
         verdict $code "$stage: went on with $1 ranks, zero $2: exit code $code"
         losses run/$stage >"$work/a"
-        mv "$work/run/$stage" "$work/again"
-        job 4 $stage 3 $stage.steps=6 $stage.optimiser.cooldown=0
-        ended
-        losses run/$stage >"$work/b"
         paste "$work/a" "$work/b" | awk '{d = $1 - $2; if (d < 0) d = -d; m = $2 < 0 ? -$2 : $2
                                           if (d > 2e-3 * m + 1e-6) bad = 1; n++} END {exit bad || n != 6}'
         verdict $? "$stage: losses of $1 ranks and of 4 differ: $(paste "$work/a" "$work/b" | tail -n 2 | tr '\t\n' '  ')"
-        rm -rf "$work/run/$stage" "$work/again"
-        restore
     done
+    rm -rf "$work/run/$stage" "$work/first"
+    restore
 done
 
 finish
