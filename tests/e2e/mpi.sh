@@ -3,7 +3,7 @@
 # is killed or stopped is named and the job ends in time, non-zero; wrong numbers of ranks are refused.
 # Usage: BUILD=build/cpu-float sh tests/e2e/mpi.sh
 . tests/e2e/checks
-export OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMP_NUM_THREADS=1
 command -v mpirun >/dev/null 2>&1 || {
     echo "skip: no mpirun"
     exit 77
