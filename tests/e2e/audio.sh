@@ -68,12 +68,10 @@ check "no checkpoint" expect 3 audio_features "$work/data.h5" "$clip" "$work/no.
 check "no folder to write to" expect 3 audio_features "$work/moved" "$clip" "$work/nowhere/no.safetensors"
 check "too few words" expect 2 audio_features "$work/moved" "$clip"
 check "nothing was written" [ ! -e "$work/no.safetensors" ]
-# sound as a tensor: 16-bit lengths of the header, the header, the samples
-tensor() { # tensor FILE RATE VALUES(printf)
+# sound as a tensor: the header's length, the header, the samples
+tensor() { # tensor FILE RATE VALUES(printf) COUNT
     head="{\"__metadata__\":{\"rate\":\"$2\"},\"pcm\":{\"dtype\":\"F32\",\"shape\":[$4],\"data_offsets\":[0,$((4 * $4))]}}"
-    n=${#head}
-    printf "\\$(printf %o $((n % 256)))\\$(printf %o $((n / 256)))\0\0\0\0\0\0%s" "$head" >"$1"
-    printf "$3" >>"$1"
+    { le 8 ${#head} && printf '%s' "$head" && printf "$3"; } >"$1"
 }
 tensor "$work/a.safetensors" 16000 '\0\0\0\077\0\0\0\077' 2
 check "two samples" expect 0 audio_features "$work/moved" "$work/a.safetensors" "$work/yes.safetensors"

@@ -12,7 +12,7 @@ head -c 32000 /dev/zero >"$input" # a second of silence on every standard input
 tensor() {
     header=$(printf '{"%s":{"dtype":"F32","shape":[%s],"data_offsets":[0,%d]}}' "$2" "$3" $((4 * $4)))
     while [ $((${#header} % 8)) -ne 0 ]; do header="$header "; done
-    { printf "\\$(printf %03o $((${#header} % 256)))\\0\\0\\0\\0\\0\\0\\0%s" "$header" && head -c $((4 * $4)) /dev/zero; } >"$1"
+    { le 8 ${#header} && printf '%s' "$header" && head -c $((4 * $4)) /dev/zero; } >"$1"
 }
 
 tensor "$work/x.safetensors" pixels 5,3,32,48 $((5 * 3 * 32 * 48))

@@ -47,13 +47,6 @@ check "a full disk is no damage" sh -c "! '$BIN/inspect' '$state' 2>&1 >/dev/ful
 
 # ---- sound, pictures and places for a stream ----
 
-le() { # le BYTES NUMBER: little-endian
-    n=$2
-    for _ in $(seq "$1"); do
-        printf "\\$(printf %03o $((n % 256)))"
-        n=$((n / 256))
-    done
-}
 wav() { # wav FILE RATE CHANNELS BITS SAMPLES
     bytes=$(($5 * $3 * $4 / 8))
     {
