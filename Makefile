@@ -213,9 +213,9 @@ $(BUILD)/tests/%: $(BUILD)/tests/cuda/%.o $(LIBRARIES)
 endif
 # Tests of the device and its kernels need nothing of the upper floors, so the shim's build of them is small.
 KERNEL_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
-NETWORK_TESTS := $(BUILD)/tests/test_recordings# those that need networks besides
+NETWORK_TESTS := $(addprefix $(BUILD)/tests/,test_recordings test_batch_feed)# of streams; those need networks besides
 kernel-tests: $(KERNEL_TESTS) $(NETWORK_TESTS)
-$(NETWORK_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libmodel.a $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
+$(NETWORK_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/train/batch_feed.o $(BUILD)/libmodel.a $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
 $(KERNEL_TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a
 $(KERNEL_TESTS) $(NETWORK_TESTS):
 	@mkdir -p $(dir $@)
@@ -244,7 +244,7 @@ endif
 
 # What tools/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
 GPU_KERNELS := $(patsubst tests/unit/%.c,$(BUILD)/gpu/%,$(wildcard tests/unit/test_kernels_*.c) tests/unit/test_device.c)
-GPU_STREAMS := $(BUILD)/gpu/test_recordings $(BUILD)/gpu/test_session
+GPU_STREAMS := $(addprefix $(BUILD)/gpu/,test_recordings test_session test_batch_feed)
 gpu-checks: $(GPU_KERNELS) $(GPU_STREAMS) $(BUILD)/gpu/stage_trace $(BUILD)/gpu/bench_dit
 $(GPU_STREAMS): $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(BUILD)/liboracle.a
 $(GPU_KERNELS): $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(BUILD)/libkernels.a $(BUILD)/libbase.a $(BUILD)/liboracle.a

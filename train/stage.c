@@ -11,7 +11,6 @@
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
 #include "kernels/workspace.h"
-#include "model/transfer.h"
 #include "train/negative_prompt.h"
 #include "train/set_codec.h"
 
@@ -82,18 +81,16 @@ int stage_source(const struct stage *s, const char *path, const char *stage, cha
 
 /* ---- memory ---- */
 
-static size_t clip_size(const struct stage *s) {
-    const struct dit_config *c = &s->config.model;
-    return (size_t)s->config.frames * c->in_channels * c->height * c->width;
+static void use_batch(struct stage *s, const struct device_batch *batch) {
+    s->clips = batch->clips;
+    s->condition = batch->condition;
 }
 
 static void layout_batch(struct stage *s, struct arena *arena) {
-    int F = s->config.frames;
     s->shown = s->config.samples;
-    s->clips = ARENA_TAKE(arena, "clips", real, (size_t)s->share.count * clip_size(s));
-    condition_batch_layout(&s->condition, &s->config.model, s->share.count, F, arena);
-    s->shown_clips = ARENA_TAKE(arena, "held-out clips", real, (size_t)s->shown * clip_size(s));
-    condition_batch_layout(&s->shown_condition, &s->config.model, s->shown, F, arena);
+    batch_feed_layout(&s->feed, &s->config.model, s->share.count, s->config.frames, arena);
+    device_batch_layout(&s->held_out, &s->config.model, s->shown, s->config.frames, arena);
+    use_batch(s, &s->feed.batch[s->feed.now]);
 }
 
 /* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. A stage that
@@ -216,19 +213,9 @@ static int check_data(const struct stage *s) {
     return OK;
 }
 
-static void upload_batch(const struct stage *s, const struct loader_batch *batch, real *clips, size_t values,
-                         struct condition_batch *to) {
-    struct condition_host host = {.features = {batch->talk_audio, batch->listen_audio},
-                                  .mask = {batch->talk, batch->listen},
-                                  .text = batch->text,
-                                  .empty = s->negative ? s->negative : batch->empty};
-    transfer_to_real(clips, batch->latents, (long)values);
-    condition_batch_upload(to, &host);
-}
-
 /* The held-out clips that are shown: always the same ones. */
 static int load_shown(struct stage *s) {
-    size_t values = (size_t)s->shown * clip_size(s);
+    size_t values = s->held_out.values;
     int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
     struct loader_config config = {.seed = (uint64_t)s->config.seed,
                                    .batch = s->shown,
@@ -243,7 +230,7 @@ static int load_shown(struct stage *s) {
     int code = loader_next(loader, &batch);
     if (!code) {
         memcpy(s->shown_truth, batch->latents, values * sizeof *s->shown_truth);
-        upload_batch(s, batch, s->shown_clips, values, &s->shown_condition);
+        device_batch_upload(&s->held_out, batch, s->negative);
     }
     loader_close(loader);
     return code;
@@ -321,6 +308,7 @@ int stage_close(struct stage *s, int code, int exit_code) {
     device_workspace(NULL, 0);
     arena_free(&s->state_memory);
     arena_free(&s->activation_memory);
+    batch_feed_free(&s->feed);
     arena_free(&s->batch_memory);
     arena_free(&s->workspace);
     arena_free(&s->offload_memory);
@@ -340,7 +328,7 @@ int stage_goes_on(struct stage *s) { return s->step < s->settings->steps && !sta
 
 int stage_next_batch(struct stage *s) {
     TRY(loader_next(s->loader, &s->batch));
-    upload_batch(s, s->batch, s->clips, (size_t)s->share.count * clip_size(s), &s->condition);
+    use_batch(s, batch_feed_next(&s->feed, s->batch, s->negative));
     s->batches++;
     return OK;
 }

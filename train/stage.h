@@ -11,8 +11,7 @@
 #ifndef TRAIN_STAGE_H
 #define TRAIN_STAGE_H
 
-#include "data/loader.h"
-#include "model/condition_batch.h"
+#include "train/batch_feed.h"
 #include "train/run_folder.h"
 #include "train/share.h"
 #include "train/step_work.h"
@@ -56,16 +55,16 @@ struct stage {
     int64_t rollbacks;        /* of the whole run: saved */
     int rolled_back;          /* since the last state */
     int skipping, fault;      /* the last update was skipped; too many were: stage_roll_back is due */
-    /* the share of the batch, on the host and on the device */
+    /* the share of the batch, on the host and on the device: of the feed, until the next one */
     const struct loader_batch *batch;
+    struct batch_feed feed;
     real *clips; /* [share, F, C, H, W] */
     struct condition_batch condition;
     /* held-out clips that are shown */
     int shown;
-    real *shown_clips; /* device [shown, F, C, H, W] */
-    struct condition_batch shown_condition;
+    struct device_batch held_out;
     float *negative;              /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
-    float *shown_truth;           /* host, as shown_clips */
+    float *shown_truth;           /* host, as its clips */
     double started, step_seconds; /* of the step under way; mean seconds of the last steps */
     long timed;                   /* steps that step_seconds is made of */
 };

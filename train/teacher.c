@@ -50,8 +50,8 @@ static int show(struct program *p) {
     long clip = p->sampler.clip;
     optimiser_average(&p->step.optimiser, &p->shown);
     struct params params = shard_frozen(&p->shown);
-    sampler_begin(&p->sampler, s->shown_clips, clip, (uint64_t)s->config.seed, 0, 0);
-    TRY(sampler_run(&p->sampler, &params, &s->shown_condition));
+    sampler_begin(&p->sampler, s->held_out.clips, clip, (uint64_t)s->config.seed, 0, 0);
+    TRY(sampler_run(&p->sampler, &params, &s->held_out.condition));
     shard_settle(&p->shown); /* its memory serves others now */
     return stage_show(s, "teacher", p->sampler.x);
 }
