@@ -1,9 +1,10 @@
 #!/bin/sh
-# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*, golden/test_* of both, $SHIM/tests/test_*: the CUDA
-# kernels on the host) and every script in tests/e2e, each
-# under a time limit, with one line a program and the output of those that fail. cmocka programs and scripts that end in
-# "N passed, N failed" count by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out
-# is a failure. The last line is the sum. Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double sh tests/run.sh [NAME...]
+# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*, golden/test_* of both,
+# $SHIM/tests/test_*: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, with one
+# line a program and the output of those that fail. cmocka programs and scripts that end in "N passed, N failed" count
+# by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out is a failure. The last line
+# is the sum.
+# Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double sh tests/run.sh [NAME...]
 LIMIT=${TEST_LIMIT:-300}        # seconds a unit program may take
 LIMIT_E2E=${TEST_LIMIT_E2E:-1800} # and a script
 export BIN BUILD DOUBLE

@@ -1,6 +1,6 @@
-/* dit_world.h: a small DiT with all its inputs, in double, for the tests of its gradients (test_dit_gradients.c) and of what must be
-   equal to the last bit (test_dit.c). Shapes hide nothing: head of 16 splits 8/4/4 over t, h, w; H != W; in and out channels,
-   text and audio widths differ; block 1 of 3 has no audio. */
+/* dit_world.h: a small DiT with all its inputs, in double, for the tests of its gradients (test_dit_gradients.c) and of
+   what must be equal to the last bit (test_dit.c). Shapes hide nothing: head of 16 splits 8/4/4 over t, h, w; H != W;
+   in and out channels, text and audio widths differ; block 1 of 3 has no audio. */
 #ifndef TESTS_DIT_WORLD_H
 #define TESTS_DIT_WORLD_H
 

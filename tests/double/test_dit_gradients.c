@@ -1,5 +1,6 @@
-/* test_dit_gradients.c: the DiT's hand-written gradients against central differences in double. Derivatives by the five-point rule
-   at h = 1e-4: its error, about h^4 of the function's scale plus 1e-16/h of rounding, is far below the 1e-6 asked for. */
+/* test_dit_gradients.c: the DiT's hand-written gradients against central differences in double. Derivatives by the
+   five-point rule at h = 1e-4: its error, about h^4 of the function's scale plus 1e-16/h of rounding, is far below the
+   1e-6 asked for. */
 #include "tests/double/dit_world.h"
 
 #define STEP      1e-4

@@ -1,4 +1,5 @@
-/* test_ranks_refine.c: refinement with a share of distillation: student, discriminator, critic and frozen teacher on several ranks (ranks_stages.h). */
+/* test_ranks_refine.c: refinement with a share of distillation: student, discriminator, critic and frozen teacher on
+   several ranks (ranks_stages.h). */
 #include "tests/double/ranks_stages.h"
 
 static void refine(void **state) {

@@ -1,4 +1,5 @@
-/* test_rollout_gradients.c: what goes back through a rollout and through the causal cache, against differences (rollout_world.h). */
+/* test_rollout_gradients.c: what goes back through a rollout and through the causal cache, against differences
+   (rollout_world.h). */
 #include "tests/double/rollout_world.h"
 
 #define STEP      1e-4

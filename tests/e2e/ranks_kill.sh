@@ -1,8 +1,9 @@
 #!/bin/sh
-# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, samples or their tokens divided, of which at
-# a random moment one rank or all are killed (SIGKILL): the others end by themselves; the same job started again goes on and
-# ends with the very state of an undisturbed run. Then a state of 4 ranks goes on with 2 and with 3, with another ZeRO level, and its
-# losses are those of the undisturbed run up to the order of sums. Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
+# ranks_kill.sh: jobs of 2 and 3 ranks, of every stage and with every ZeRO level, samples or their tokens divided, of
+# which at a random moment one rank or all are killed (SIGKILL): the others end by themselves; the same job started
+# again goes on and ends with the very state of an undisturbed run. Then a state of 4 ranks goes on with 2 and with 3,
+# with another ZeRO level, and its losses are those of the undisturbed run up to the order of sums.
+# Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/ranks_kill.sh [ROUNDS [SEED]]
 . tests/e2e/checks
 rounds=${1:-4}
 seeded "$2"

@@ -3,9 +3,9 @@
      stage_trace write FILE             runs teacher, ode_init, distill (SiD, DMD) and refine, small and wide, and a longer
                                         run of the wide teacher
      stage_trace compare A B ALLOWED    one line a stage and network: relative difference of the first update's gradients
-                                        and of the weights' change over all updates (root of the sums of squares, and the worst tensor's
-                                        gradient), and of the loss; of the longer run every loss. Exit 1 when one is
-                                        above ALLOWED, or not finite
+                                        and of the weights' change over all updates (root of the sums of
+                                        squares, and the worst tensor's gradient), and of the loss; of the longer
+                                        run every loss. Exit 1 when one is above ALLOWED, or not finite
    Batches and weights are random numbers by address, so that every build has the same. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
    A test program is a table of cases; a case is a body that makes buffers, calls the kernel and its oracle, and says how
    far apart the results may be. Every case runs at all its sizes and variants, with aligned and unaligned pointers and
    with 1, 2, 3 and 5 threads, each twice: the second run must give the same bits. On CUDA the number means nothing to a
-   device, so there all must give the same; where the kernels run on the host (tests/shim) it picks the order of threads. Outputs and all between the buffers start
-   as NaN; outputs must be written wholly and not beyond; inputs must stay as they are.
-
+   device, so there all must give the same; where the kernels run on the host (tests/shim) it picks the order of
+   threads. Outputs and all between the buffers start as NaN; outputs must be written wholly and not beyond; inputs must
+   stay as they are.
    Tolerances. An output of type T may be off by unit(T) |want|, the rounding of the output itself, plus `noise`. A sum of
    L terms, in any order, carries at most about c sqrt(L) unit(real) sum |terms|, where c = 4 makes failure by chance
    practically impossible (Higham & Mary 2019); slack() adds 8 for the few operations around the sum. Sums of magnitudes
@@ -257,7 +257,8 @@ static inline void run_case(void **state) {
                     int trial = (s * VARIANTS_MAX + variant) * 2 + (offset > 0);
                     assert_true(s < SIZES_MAX && variant < VARIANTS_MAX);
                     if (k == 0) first[trial] = once;
-                    if (one_order && once != first[trial]) print_error("%s: other bits in another order\n", c->name), failures++;
+                    if (one_order && once != first[trial])
+                        print_error("%s: other bits in another order\n", c->name), failures++;
                 }
     }
     assert_int_equal(failures, 0);

@@ -37,7 +37,8 @@ static int work_until(const char *pattern, const char *second) {
 
 static void sleep_for(double seconds) { usleep((useconds_t)(1e6 * seconds)); }
 
-/* Starts the ranks and sends the faulty one a signal at work (0: none); the others must end with ERR_DEVICE in time. 0: so it was. */
+/* Starts the ranks and sends the faulty one a signal at work (0: none); the others must end with ERR_DEVICE in time.
+   0: so it was. */
 static int expect(int size, int (*run)(int, int, void *), void *context, int number, double limit) {
     struct ranks r;
     ranks_start(&r, size, run, context);

@@ -1,7 +1,7 @@
-/* test_recordings.c: recordings of the device (kernels/recordings.h). A recorded stream gives the bits of one whose passes are all queued
-   as they are; how many recordings there are is bounded by the ring's period times the passes of a chunk, and once they are
-   there every pass of the steady state is replayed; what cannot be recorded runs as it is. On a backend that records nothing
-   all of it runs as it is, with the same results. */
+/* test_recordings.c: recordings of the device (kernels/recordings.h). A recorded stream gives the bits of one whose
+   passes are all queued as they are; how many recordings there are is bounded by the ring's period times the passes of
+   a chunk, and once they are there every pass of the steady state is replayed; what cannot be recorded runs as it is.
+   On a backend that records nothing all of it runs as it is, with the same results. */
 #include "tests/small_net.h"
 
 #include "base/philox.h"

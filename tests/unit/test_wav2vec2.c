@@ -101,7 +101,8 @@ static void any_cut_gives_the_same_bits(void **state) {
     }
 }
 
-/* Feature f needs no more than `lookahead` samples beyond video frame f, the last of a pass exactly lookahead - (stride - 1) frames. */
+/* Feature f needs no more than `lookahead` samples beyond video frame f, the last of a pass exactly
+   lookahead - (stride - 1) frames. */
 static void features_come_in_time(void **state) {
     (void)state;
     static const int strides[] = {12, 4, 3, 1};
