@@ -5,10 +5,9 @@
 #ifndef TESTS_ROLLOUT_WORLD_H
 #define TESTS_ROLLOUT_WORLD_H
 
-#include "tests/small_net.h"
+#include "tests/small_rollout.h"
 
 #include "base/philox.h"
-#include "model/rollout.h"
 
 enum { C = 3, STEPS = 3, B = 2 };
 
@@ -58,10 +57,7 @@ static inline void open_world(struct world *w, const struct rollout_config *conf
     drop(w);
     CHECK(arena_commit(&w->arena));
     layout(w, memory);
-    long window = AUDIO_WINDOW * dit.audio_dim;
-    w->condition.text = small_elems(&w->small, B * dit.text_len * dit.text_dim, 1);
-    for (int s = 0; s < AUDIO_STREAMS; s++) w->condition.audio[s] = small_elems(&w->small, B * w->frames * window, 1);
-    w->condition.audio_stride = w->frames * window;
+    w->condition = small_condition(&w->small, &dit, B, w->frames);
     w->reference = small_reals(&w->small, B * w->frame, 1);
     w->out = small_reals(&w->small, B * w->clip, 0);
     w->exit_input = small_reals(&w->small, B * w->clip, 0);

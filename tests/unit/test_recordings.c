@@ -2,11 +2,10 @@
    passes are all queued as they are; how many recordings there are is bounded by the ring's period times the passes of
    a chunk, and once they are there every pass of the steady state is replayed; what cannot be recorded runs as it is.
    On a backend that records nothing all of it runs as it is, with the same results. */
-#include "tests/small_net.h"
+#include "tests/small_rollout.h"
 
 #include "base/philox.h"
 #include "kernels/recordings.h"
-#include "model/rollout.h"
 
 enum { LAYERS = 1, C = 3, STEPS = 2, CHUNKS = 9 };
 
@@ -120,61 +119,21 @@ static void full_tables_and_failures(void **state) {
 
 /* ---- streams ---- */
 
-struct world {
-    struct dit net;
-    struct small_net small;
-    struct rollout_config config;
-    struct rollout rollout;
-    struct arena arena;
-    struct rollout_condition condition;
-    long frame, clip; /* elements */
-    real *reference, *out;
-};
-
-static void open_world(struct world *w, const struct rollout_config *config) {
-    memset(w, 0, sizeof *w);
-    struct dit_config dit = small_config(LAYERS);
-    CHECK(dit_create(&w->net, &dit, 0));
-    small_open(&w->small, &w->net.table, 0.15);
-    w->config = *config;
-    w->frame = (long)dit.in_channels * dit.height * dit.width;
-    w->clip = CHUNKS * C * w->frame;
-    arena_begin(&w->arena, "test");
-    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, 1, config->causal.ring, &w->arena));
-    rollout_free(&w->rollout);
-    CHECK(arena_commit(&w->arena));
-    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, 1, config->causal.ring, &w->arena));
-    long window = AUDIO_WINDOW * dit.audio_dim, frames = 1 + CHUNKS * C;
-    w->condition.text = small_elems(&w->small, dit.text_len * dit.text_dim, 1);
-    for (int s = 0; s < AUDIO_STREAMS; s++) w->condition.audio[s] = small_elems(&w->small, frames * window, 1);
-    w->condition.audio_stride = frames * window;
-    w->reference = small_reals(&w->small, w->frame, 1);
-    w->out = small_reals(&w->small, w->clip, 0);
-}
-
-static void close_world(struct world *w) {
-    rollout_free(&w->rollout);
-    arena_free(&w->arena);
-    small_close(&w->small);
-    dit_destroy(&w->net);
-    CHECK(device_sync());
-}
-
 /* A clip; its chunks into w->out. */
-static void roll(struct world *w, uint64_t seed) {
+static void roll(struct small_rollout *w, uint64_t seed) {
     struct rollout_noise noise = {.seed = seed, .purpose = RANDOM_TEST};
     CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
     for (int i = 0; i < CHUNKS; i++)
-        CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, STEPS - 1, w->out + i * C * w->frame,
-                            w->clip, NULL, 0));
+        CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, STEPS - 1,
+                            w->out + (1 + i * C) * w->frame, w->clip, NULL, 0));
 }
 
 static void recorded_equals_direct(const struct rollout_config *config) {
-    struct world direct, recorded;
+    struct small_rollout direct, recorded;
     /* the ring has room for one chunk more than the history, and starts over after so many chunks */
     int period = (config->causal.ring + 2 * C - 1) / C, passes = STEPS + config->clean_pass;
-    open_world(&direct, config);
-    open_world(&recorded, config);
+    small_rollout_open(&direct, config, LAYERS, 1, CHUNKS, config->causal.ring, DIT_FORWARD_ONLY);
+    small_rollout_open(&recorded, config, LAYERS, 1, CHUNKS, config->causal.ring, DIT_FORWARD_ONLY);
     CHECK(rollout_record(&recorded.rollout));
     for (int clip = 0; clip < 2; clip++) {
         roll(&direct, 5 + (uint64_t)clip);
@@ -187,8 +146,8 @@ static void recorded_equals_direct(const struct rollout_config *config) {
         assert_int_equal(counts.kept, (clip + 1) * period * passes);
         assert_int_equal(counts.direct, 2 * period * passes); /* each key once, never again */
     }
-    close_world(&direct);
-    close_world(&recorded);
+    small_rollout_close(&direct);
+    small_rollout_close(&recorded);
 }
 
 static void recorded_streams(void **state) {

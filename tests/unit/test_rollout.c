@@ -1,70 +1,15 @@
 /* test_rollout.c: what a rollout promises to the bit, on this backend: the exit step run again equals its first run, a
    stream with a ring equals training with room for the whole clip, and a sample's noise does not depend on its batch. */
-#include "tests/small_net.h"
+#include "tests/small_rollout.h"
 
 #include "base/philox.h"
-#include "model/rollout.h"
 
 enum { LAYERS = 2, C = 3, STEPS = 3 };
 
 static const struct rollout_config standard = {
     .causal = {C, 4, 6, RAPR_END, 9}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
 
-struct world {
-    struct dit net;
-    struct small_net small;
-    struct rollout_config config;
-    struct rollout rollout;
-    struct dit_acts *acts; /* saving */
-    struct arena arena;
-    struct rollout_condition condition;
-    int B, chunks;
-    long frame, frames, clip; /* elements of a frame, frames of a clip, elements of a sample's clip */
-    real *reference, *out, *exit_input;
-};
-
-static void layout(struct world *w, int capacity, enum dit_memory memory) {
-    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, w->B, capacity, &w->arena));
-    CHECK(dit_acts_layout(&w->acts, &w->net, w->B, C, memory, &w->arena));
-}
-
-static void open_world(struct world *w, const struct rollout_config *config, int B, int chunks, int capacity,
-                       enum dit_memory memory) {
-    memset(w, 0, sizeof *w);
-    struct dit_config dit = small_config(LAYERS);
-    CHECK(dit_create(&w->net, &dit, 0));
-    small_open(&w->small, &w->net.table, 0.15);
-    w->config = *config;
-    w->B = B;
-    w->chunks = chunks;
-    w->frames = 1 + chunks * C;
-    w->frame = (long)dit.in_channels * dit.height * dit.width;
-    w->clip = w->frames * w->frame;
-    arena_begin(&w->arena, "test");
-    layout(w, capacity, memory);
-    rollout_free(&w->rollout);
-    dit_acts_free(w->acts);
-    CHECK(arena_commit(&w->arena));
-    layout(w, capacity, memory);
-    long window = AUDIO_WINDOW * dit.audio_dim;
-    w->condition.text = small_elems(&w->small, B * dit.text_len * dit.text_dim, 1);
-    for (int s = 0; s < AUDIO_STREAMS; s++) w->condition.audio[s] = small_elems(&w->small, B * w->frames * window, 1);
-    w->condition.audio_stride = w->frames * window;
-    w->reference = small_reals(&w->small, B * w->frame, 1);
-    w->out = small_reals(&w->small, B * w->clip, 0);
-    w->exit_input = small_reals(&w->small, B * w->clip, 0);
-}
-
-static void close_world(struct world *w) {
-    rollout_free(&w->rollout);
-    dit_acts_free(w->acts);
-    arena_free(&w->arena);
-    small_close(&w->small);
-    dit_destroy(&w->net);
-    CHECK(device_sync());
-}
-
-static void roll(struct world *w, int exit, long sample0) {
+static void roll(struct small_rollout *w, int exit, long sample0) {
     struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST, .sample0 = sample0};
     CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
     for (int i = 1; i <= w->chunks; i++) {
@@ -75,14 +20,14 @@ static void roll(struct world *w, int exit, long sample0) {
 }
 
 /* Chunk i (1 ..) of sample b. */
-static real *chunk_of(const struct world *w, real *clip, int b, int i) {
+static real *chunk_of(const struct small_rollout *w, real *clip, int b, int i) {
     return clip + b * w->clip + (1 + (i - 1) * C) * w->frame;
 }
 
 static void rerun_equals_first_run(const struct rollout_config *config, enum dit_memory memory) {
     enum { CHUNKS = 6 };
-    struct world w;
-    open_world(&w, config, 2, CHUNKS, CHUNKS * C, memory);
+    struct small_rollout w;
+    small_rollout_open(&w, config, LAYERS, 2, CHUNKS, CHUNKS * C, memory);
     real *again = small_reals(&w.small, 2 * w.clip, 0);
     size_t bytes = sizeof(real) * (size_t)(C * w.frame);
     for (int exit = 0; exit < STEPS; exit++) {
@@ -93,7 +38,7 @@ static void rerun_equals_first_run(const struct rollout_config *config, enum dit
             for (int b = 0; b < 2; b++) assert_same_bits(chunk_of(&w, again, b, i), chunk_of(&w, w.out, b, i), bytes);
         }
     }
-    close_world(&w);
+    small_rollout_close(&w);
 }
 static void rerun_equals_first_run_saving_all(void **state) {
     (void)state;
@@ -117,9 +62,9 @@ static void stream_equals_training(void **state) {
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rollout_config config = standard;
         config.causal = kinds[k];
-        struct world stream, training;
-        open_world(&stream, &config, 1, CHUNKS, config.causal.ring, DIT_FORWARD_ONLY);
-        open_world(&training, &config, 1, CHUNKS, CHUNKS * C + 1, DIT_FORWARD_ONLY);
+        struct small_rollout stream, training;
+        small_rollout_open(&stream, &config, LAYERS, 1, CHUNKS, config.causal.ring, DIT_FORWARD_ONLY);
+        small_rollout_open(&training, &config, LAYERS, 1, CHUNKS, CHUNKS * C + 1, DIT_FORWARD_ONLY);
         roll(&stream, STEPS - 1, 0);
         roll(&training, STEPS - 1, 0);
         long generated = stream.clip - stream.frame;
@@ -129,8 +74,8 @@ static void stream_equals_training(void **state) {
         for (long i = 0; i < generated; i++) energy += (double)x[i] * (double)x[i];
         free(x);
         assert_true(isfinite(energy) && energy / (double)generated > 0.1);
-        close_world(&stream);
-        close_world(&training);
+        small_rollout_close(&stream);
+        small_rollout_close(&training);
     }
 }
 
@@ -138,8 +83,8 @@ static void stream_equals_training(void **state) {
 static void windows_may_move(void **state) {
     (void)state;
     enum { CHUNKS = 4 };
-    struct world w;
-    open_world(&w, &standard, 1, CHUNKS, 6, DIT_FORWARD_ONLY);
+    struct small_rollout w;
+    small_rollout_open(&w, &standard, LAYERS, 1, CHUNKS, 6, DIT_FORWARD_ONLY);
     roll(&w, STEPS - 1, 0);
     real *whole = small_reals(&w.small, w.clip, 0);
     mem_copy(whole, w.out, sizeof(real) * (size_t)w.clip);
@@ -155,7 +100,7 @@ static void windows_may_move(void **state) {
                             NULL, 0));
     }
     assert_same_bits(w.out + w.frame, whole + w.frame, sizeof(real) * (size_t)(w.clip - w.frame));
-    close_world(&w);
+    small_rollout_close(&w);
 }
 
 /* The input of pass 0 is the starting noise: the same for sample 1 alone as beside sample 0. Later passes add noise to a
@@ -163,9 +108,9 @@ static void windows_may_move(void **state) {
 static void noise_is_the_samples_own(void **state) {
     (void)state;
     enum { CHUNKS = 2 };
-    struct world both, alone;
-    open_world(&both, &standard, 2, CHUNKS, CHUNKS * C, DIT_FORWARD_ONLY);
-    open_world(&alone, &standard, 1, CHUNKS, CHUNKS * C, DIT_FORWARD_ONLY);
+    struct small_rollout both, alone;
+    small_rollout_open(&both, &standard, LAYERS, 2, CHUNKS, CHUNKS * C, DIT_FORWARD_ONLY);
+    small_rollout_open(&alone, &standard, LAYERS, 1, CHUNKS, CHUNKS * C, DIT_FORWARD_ONLY);
     roll(&both, 0, 8);
     roll(&alone, 0, 9);
     size_t bytes = sizeof(real) * (size_t)(CHUNKS * C * both.frame);
@@ -180,14 +125,14 @@ static void noise_is_the_samples_own(void **state) {
     assert_memory_not_equal(a, b, bytes);
     free(a);
     free(b);
-    close_world(&both);
-    close_world(&alone);
+    small_rollout_close(&both);
+    small_rollout_close(&alone);
 }
 
 static void wrong_use_is_refused(void **state) {
     (void)state;
-    struct world w;
-    open_world(&w, &standard, 1, 6, 6, DIT_FORWARD_ONLY); /* a ring: old chunks are gone */
+    struct small_rollout w;
+    small_rollout_open(&w, &standard, LAYERS, 1, 6, 6, DIT_FORWARD_ONLY); /* a ring: old chunks are gone */
     struct rollout_noise noise = {.purpose = RANDOM_TEST};
     CHECK(rollout_begin(&w.rollout, &w.small.params, w.reference, w.frame, &w.condition));
     assert_int_equal(rollout_chunk(&w.rollout, &w.small.params, &w.condition, &noise, STEPS, w.out, w.clip, NULL, 0),
@@ -213,7 +158,7 @@ static void wrong_use_is_refused(void **state) {
     config = standard;
     config.causal.sink = 2;
     assert_int_equal(rollout_layout(&bad, &w.net, &config, 1, 6, &w.arena), ERR_USAGE);
-    close_world(&w);
+    small_rollout_close(&w);
 }
 
 static int setup(void **state) {

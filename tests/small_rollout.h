@@ -1,0 +1,71 @@
+/* small_rollout.h: a rollout over a small network (small_net.h) with its cache, random conditions and a random reference, for
+   the tests of what rollouts promise to the bit. */
+#ifndef TESTS_SMALL_ROLLOUT_H
+#define TESTS_SMALL_ROLLOUT_H
+
+#include "tests/small_net.h"
+
+#include "model/rollout.h"
+
+struct small_rollout {
+    struct dit net;
+    struct small_net small;
+    struct rollout_config config;
+    struct rollout rollout;
+    struct dit_acts *acts; /* of one chunk */
+    struct arena arena;
+    struct rollout_condition condition;
+    int B, chunks;
+    long frame, frames, clip; /* elements of a frame, frames of a clip, elements of a sample's clip */
+    real *reference, *out, *exit_input;
+};
+
+/* Text and the windows of both tracks of B clips, freed by small_close. */
+static inline struct rollout_condition small_condition(struct small_net *s, const struct dit_config *dit, int B,
+                                                       long frames) {
+    long clip = frames * AUDIO_WINDOW * dit->audio_dim;
+    struct rollout_condition c = {.text = small_elems(s, B * dit->text_len * dit->text_dim, 1), .audio_stride = clip};
+    for (int k = 0; k < AUDIO_STREAMS; k++) c.audio[k] = small_elems(s, B * clip, 1);
+    return c;
+}
+
+static inline void small_rollout_layout(struct small_rollout *w, int capacity, enum dit_memory memory) {
+    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, w->B, capacity, &w->arena));
+    CHECK(dit_acts_layout(&w->acts, &w->net, w->B, w->config.causal.chunk, memory, &w->arena));
+}
+
+/* B clips of the reference and that many chunks; capacity: frames that the cache has room for. */
+static inline void small_rollout_open(struct small_rollout *w, const struct rollout_config *config, int layers, int B,
+                                      int chunks, int capacity, enum dit_memory memory) {
+    memset(w, 0, sizeof *w);
+    struct dit_config dit = small_config(layers);
+    CHECK(dit_create(&w->net, &dit, 0));
+    small_open(&w->small, &w->net.table, 0.15);
+    w->config = *config;
+    w->B = B;
+    w->chunks = chunks;
+    w->frames = 1 + chunks * config->causal.chunk;
+    w->frame = (long)dit.in_channels * dit.height * dit.width;
+    w->clip = w->frames * w->frame;
+    arena_begin(&w->arena, "test");
+    small_rollout_layout(w, capacity, memory);
+    rollout_free(&w->rollout);
+    dit_acts_free(w->acts);
+    CHECK(arena_commit(&w->arena));
+    small_rollout_layout(w, capacity, memory);
+    w->condition = small_condition(&w->small, &dit, B, w->frames);
+    w->reference = small_reals(&w->small, B * w->frame, 1);
+    w->out = small_reals(&w->small, B * w->clip, 0);
+    w->exit_input = small_reals(&w->small, B * w->clip, 0);
+}
+
+static inline void small_rollout_close(struct small_rollout *w) {
+    rollout_free(&w->rollout);
+    dit_acts_free(w->acts);
+    arena_free(&w->arena);
+    small_close(&w->small);
+    dit_destroy(&w->net);
+    CHECK(device_sync());
+}
+
+#endif
