@@ -22,10 +22,25 @@ static int start(void **state) {
 /* ---- work by key ---- */
 
 struct job {
-    real *x;
-    const real *from;
+    real *x, *from; /* [8], [4] */
     int upload, calls;
 };
+
+static struct job open_job(struct recordings **recordings) {
+    struct job job = {.x = device_alloc(8 * sizeof *job.x), .from = device_alloc(4 * sizeof *job.from)};
+    assert_true(job.x && job.from);
+    mem_zero(job.x, 8 * sizeof *job.x);
+    CHECK(recordings_open(recordings, 2, sizeof(int)));
+    return job;
+}
+
+/* No attempt at recording left a failure. */
+static void close_job(struct job *job, struct recordings *recordings) {
+    CHECK(device_sync());
+    recordings_close(recordings);
+    device_free(job->x);
+    device_free(job->from);
+}
 
 static int job_work(void *user) {
     struct job *job = user;
@@ -37,56 +52,46 @@ static int job_work(void *user) {
     return OK;
 }
 
-static void expect(const real *x, double first, double second) {
+static void expect(const struct job *job, double value) {
     real host[8];
-    mem_download(host, x, sizeof host);
-    for (int i = 0; i < 4; i++) assert_true(host[i] == (real)first && host[4 + i] == (real)second);
+    mem_download(host, job->x, sizeof host);
+    for (int i = 0; i < 8; i++) assert_true(host[i] == (real)value);
 }
 
 /* x += 2 from, with what `from` holds at the time of each run. */
 static void a_recording_reads_memory_anew(void **state) {
     (void)state;
     struct recordings *recordings;
-    real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
-    struct job job = {.x = x, .from = from};
-    CHECK(recordings_open(&recordings, 2, sizeof(int)));
-    mem_zero(x, 8 * sizeof *x);
+    struct job job = open_job(&recordings);
     double sum = 0;
     for (int run = 1, key = 7; run <= 5; run++) {
-        real_fill(from, (real)run, 4);
+        real_fill(job.from, (real)run, 4);
         sum += 2 * run;
         CHECK(recordings_run(recordings, &key, sizeof key, job_work, &job));
-        expect(x, sum, sum);
+        expect(&job, sum);
     }
     struct recording_counts counts = recordings_counts(recordings);
     assert_int_equal(counts.direct + counts.recorded + counts.replayed, 5);
     assert_int_equal(counts.replayed, records ? 3 : 0);
     assert_int_equal(counts.kept, records);
     assert_int_equal(job.calls, records ? 2 : 5); /* once as it is, once recorded */
-    CHECK(device_sync());
-    recordings_close(recordings);
-    device_free(x);
-    device_free(from);
+    close_job(&job, recordings);
 }
 
 /* An upload reads host memory of its moment: no recording holds it, and nothing of the attempt was done. */
 static void what_cannot_be_recorded(void **state) {
     (void)state;
     struct recordings *recordings;
-    real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
-    struct job job = {.x = x, .from = from, .upload = 1};
-    CHECK(recordings_open(&recordings, 2, sizeof(int)));
-    real_fill(from, 3, 4);
+    struct job job = open_job(&recordings);
+    job.upload = 1;
+    real_fill(job.from, 3, 4);
     for (int run = 0, key = 7; run < 4; run++) {
         CHECK(recordings_run(recordings, &key, sizeof key, job_work, &job));
-        expect(x, 7, 7);
+        expect(&job, 7);
     }
     assert_int_equal(recordings_counts(recordings).direct, 4);
     assert_int_equal(recordings_counts(recordings).kept, 0);
-    CHECK(device_sync()); /* the attempt left no failure */
-    recordings_close(recordings);
-    device_free(x);
-    device_free(from);
+    close_job(&job, recordings);
 }
 
 static int failing_work(void *user) {
@@ -97,24 +102,18 @@ static int failing_work(void *user) {
 static void full_tables_and_failures(void **state) {
     (void)state;
     struct recordings *recordings;
-    real *x = device_alloc(8 * sizeof *x), *from = device_alloc(4 * sizeof *from);
-    struct job job = {.x = x, .from = from};
-    CHECK(recordings_open(&recordings, 2, sizeof(int)));
-    mem_zero(x, 8 * sizeof *x);
-    real_fill(from, 1, 4);
+    struct job job = open_job(&recordings);
+    real_fill(job.from, 1, 4);
     for (int run = 0; run < 4; run++)
         for (int key = 0; key < 3; key++) CHECK(recordings_run(recordings, &key, sizeof key, job_work, &job));
-    expect(x, 24, 24);
+    expect(&job, 24);
     assert_int_equal(recordings_counts(recordings).kept, records ? 2 : 0); /* the third key found no room */
     recordings_close(recordings);
     CHECK(recordings_open(&recordings, 2, sizeof(int)));
     for (int run = 0, key = 1; run < 3; run++)
         assert_int_equal(recordings_run(recordings, &key, sizeof key, failing_work, &job), ERR_USAGE);
     assert_int_equal(recordings_counts(recordings).kept, 0);
-    CHECK(device_sync());
-    recordings_close(recordings);
-    device_free(x);
-    device_free(from);
+    close_job(&job, recordings);
 }
 
 /* ---- streams ---- */
