@@ -26,7 +26,7 @@ struct pipeline {
     void *user;
     struct slot slot[SLOTS];
     float *frames;
-    struct arena arena;
+    struct arena arena, host;                /* of what is copied from the device */
     struct device_stream *network, *decoder; /* overlapped; else NULL */
     void *workspace;
     int threaded;
@@ -159,21 +159,26 @@ static int open_thread(struct pipeline *p, FILE *plan) {
     return OK;
 }
 
+static void layout_host(struct pipeline *p) {
+    const struct student_description *d = session_student(p->session);
+    size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    p->frames = ARENA_TAKE(&p->host, "frames", float, (size_t)session_chunk_frames(p->session) * frame);
+    for (int i = 0; i < SLOTS; i++)
+        p->slot[i].latents = ARENA_TAKE(&p->host, "latents", float, session_chunk_latents(p->session));
+}
+
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
                   FILE *plan) {
-    const struct student_description *d = session_student(session);
-    size_t frames = (size_t)session_chunk_frames(session) * 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
     struct pipeline *p = *pipeline = calloc(1, sizeof *p);
     if (!p) return error_set(ERR_DEVICE, "out of memory for a pipeline");
     *p = (struct pipeline){.session = session, .take = take, .user = user};
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    p->frames = malloc(frames * sizeof *p->frames);
-    int code = p->frames ? OK : error_set(ERR_DEVICE, "out of memory for a chunk of frames");
-    for (int i = 0; i < SLOTS && !code; i++) {
-        p->slot[i].latents = malloc((size_t)session_chunk_latents(session) * sizeof(float));
-        if (!p->slot[i].latents) code = error_set(ERR_DEVICE, "out of memory for a chunk");
-    }
+    arena_begin_host(&p->host, "chunks (host)");
+    layout_host(p);
+    if (plan) arena_print(&p->host, plan, 0);
+    int code = arena_commit(&p->host);
+    if (!code) layout_host(p);
     if (!code && overlapped) code = open_thread(p, plan);
     if (code) {
         pipeline_close(p);
@@ -195,8 +200,7 @@ void pipeline_close(struct pipeline *p) {
     device_stream_destroy(p->network);
     device_stream_destroy(p->decoder);
     arena_free(&p->arena);
-    for (int i = 0; i < SLOTS; i++) free(p->slot[i].latents);
-    free(p->frames);
+    arena_free(&p->host);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     free(p);

@@ -22,7 +22,9 @@ void arena_begin_host(struct arena *arena, const char *purpose) {
 
 static void *host_alloc(size_t bytes) {
     void *memory = aligned_alloc(ARENA_ALIGNMENT, bytes ? bytes : ARENA_ALIGNMENT);
-    if (memory) memset(memory, 0, bytes);
+    if (!memory) return NULL;
+    memset(memory, 0, bytes);
+    device_pin(memory, bytes);
     return memory;
 }
 
@@ -105,9 +107,10 @@ int arena_commit(struct arena *arena) {
 }
 
 void arena_free(struct arena *arena) {
-    if (arena->on_host)
+    if (arena->on_host) {
+        device_unpin(arena->base);
         free(arena->base);
-    else
+    } else
         device_free(arena->base);
     free(arena->entries);
     *arena = (struct arena){0};

@@ -28,7 +28,8 @@ struct arena {
 };
 
 void arena_begin(struct arena *arena, const char *purpose);
-/* The same in host memory, which a step may use without waiting for the system to hand out its pages. */
+/* The same in host memory, pinned where the device does that (device_pin), which a step may use without waiting for the
+   system to hand out its pages. */
 void arena_begin_host(struct arena *arena, const char *purpose);
 /* Next `bytes`, aligned to 64; NULL while planning, and (device_fail) when the second pass asks for something else than
    the first. The name is for the plan. */

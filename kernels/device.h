@@ -29,6 +29,11 @@ void *device_alloc(size_t bytes);
 void device_free(void *pointer);
 void device_poison(int on);
 
+/* Host memory that the device's copies reach by themselves, several times as fast as other host memory; until device_unpin,
+   which comes before it is freed. 0: it is not (a backend of the host, no more of it to be had); copies work all the same. */
+int device_pin(void *host, size_t bytes);
+void device_unpin(void *host); /* of memory that is not pinned: nothing */
+
 /* Copies ordered on the current stream. mem_download returns when the bytes are there. A thread beside the one that
    computes may copy too, on a stream of its own: it takes no other threads from the kernels. */
 void mem_upload(void *device_to, const void *host_from, size_t bytes);

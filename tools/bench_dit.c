@@ -361,6 +361,7 @@ static int bench_first_frame(struct live *s, struct decoder *d) {
     void *host = malloc(d->bytes);
     double at[4] = {0};
     if (!host) return error_set(ERR_DEVICE, "out of memory for the pixels");
+    device_pin(host, d->bytes); /* as a stream's frames are */
     int code = device_sync();
     for (int run = 0; run < 2 && !code; run++) { /* the first touches the host's pages */
         at[0] = bench_now();
@@ -373,6 +374,7 @@ static int bench_first_frame(struct live *s, struct decoder *d) {
         mem_download(host, d->pixels, d->bytes);
         at[3] = bench_now();
     }
+    device_unpin(host);
     free(host);
     if (!code)
         printf("first frame: %.0f ms after its sound (network %.1f, decoder %.1f, copy %.1f), %.0f ms after the sound "

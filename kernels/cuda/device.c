@@ -193,6 +193,17 @@ void device_free(void *pointer) {
 
 void device_poison(int on) { context.poison = on; }
 
+int device_pin(void *host, size_t bytes) {
+    int pinned = context.started && bytes && cudaHostRegister(host, bytes, cudaHostRegisterDefault) == cudaSuccess;
+    cudaGetLastError(); /* not to be found again by a launch */
+    return pinned;
+}
+
+void device_unpin(void *host) {
+    if (context.started && host) cudaHostUnregister(host);
+    cudaGetLastError();
+}
+
 void mem_upload(void *device_to, const void *host_from, size_t bytes) {
     if (spoils_recording()) return;
     pthread_mutex_lock(&context.ring);

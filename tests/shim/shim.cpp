@@ -10,6 +10,7 @@
 #include <xmmintrin.h>
 #include <deque>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 extern "C" {
@@ -315,6 +316,19 @@ cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned) {
 cudaError_t cudaFreeHost(void *pointer) {
     cudaDeviceSynchronize();
     return free(pointer), cudaSuccess;
+}
+
+/* As the driver does, memory that is registered already, or is not, is refused. */
+static std::set<void *> registered;
+
+cudaError_t cudaHostRegister(void *pointer, size_t, unsigned) {
+    LOCKED;
+    return registered.insert(pointer).second ? cudaSuccess : fail(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaHostUnregister(void *pointer) {
+    LOCKED;
+    return registered.erase(pointer) ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
 
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind, cudaStream_t stream) {

@@ -75,6 +75,32 @@ static void copies(void **state) {
     device_free(a), device_free(b);
 }
 
+/* Host memory reads the same pinned or not; what was not pinned, or no more, may be unpinned. */
+static void pinned_memory(void **state) {
+    (void)state;
+    enum { N = 1 << 16 };
+    char *host = malloc(N), *beside = malloc(N), *device = device_alloc(N);
+    assert_true(host && beside && device);
+    int pinned = device_pin(host, N);
+    assert_int_equal(pinned, device_overlaps()); /* a device beside the host has use for it */
+    assert_int_equal(device_pin(host, N), 0);
+    for (int i = 0; i < N; i++) host[i] = (char)(i * 7);
+    mem_upload(device, host, N);
+    memset(host, 0, N);
+    mem_download(host, device, N);
+    mem_download(beside, device, N);
+    for (int i = 0; i < N; i++) assert_int_equal(host[i], (char)(i * 7));
+    assert_memory_equal(host, beside, N);
+    device_unpin(host);
+    device_unpin(host);
+    device_unpin(beside);
+    device_unpin(NULL);
+    assert_int_equal(device_sync(), OK);
+    free(host);
+    free(beside);
+    device_free(device);
+}
+
 static void failures_stick(void **state) {
     (void)state;
     assert_int_equal(device_sync(), OK);
@@ -367,6 +393,7 @@ int main(void) {
         cmocka_unit_test(threads_are_as_asked),
         cmocka_unit_test(memory_is_aligned_and_poisoned),
         cmocka_unit_test(copies),
+        cmocka_unit_test(pinned_memory),
         cmocka_unit_test(failures_stick),
         cmocka_unit_test(streams_and_events),
         cmocka_unit_test(copies_beside_kernels),
