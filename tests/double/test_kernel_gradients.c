@@ -226,8 +226,8 @@ static void norm_rope(struct problem *p) {
                          1e-6);
 }
 static void norm_rope_back(struct problem *p) {
-    rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1], B,
-                          TOKENS, H, D);
+    rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1],
+                          B, TOKENS, H, D);
 }
 
 /* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for them. */
@@ -391,7 +391,7 @@ static const struct gradient_case cases[] = {
      {ROWS * WIDTH, ROWS *WIDTH},
      {ROWS * WIDTH}},
     {"rope", rope, rope_back, {PACKED}, {PACKED, PACKED}, {TABLE, TABLE}},
-    {"rmsnorm_rope", norm_rope, norm_rope_back, {PACKED, H * D}, {PACKED}, {TABLE, TABLE, B *TOKENS}},
+    {"rmsnorm_rope", norm_rope, norm_rope_back, {PACKED, H *D}, {PACKED}, {TABLE, TABLE, B *TOKENS}},
     {"attention",
      attention,
      attention_back,
