@@ -1,4 +1,4 @@
-/* golden_file.h: tensors of a golden file, and how far values are from them. Host arrays. */
+/* golden_file.h: a golden file, its tensors, and how far values are from them. Host arrays. */
 #ifndef TESTS_GOLDEN_FILE_H
 #define TESTS_GOLDEN_FILE_H
 
@@ -13,6 +13,16 @@
 
 #include "base/error.h"
 #include "checkpoints/safetensors.h"
+#include "kernels/device.h"
+
+/* The device, with memory poisoned, and a golden file; where that fails a line and the code. */
+static inline int golden_open(struct safetensors *file, const char *path) {
+    device_poison(1);
+    int code = device_init(2);
+    if (!code) code = safetensors_open(file, path);
+    if (code) print_error("%s\n", error_text());
+    return code;
+}
 
 /* Tensor `prefix``name`, malloc'd, of *count elements; NULL: the file does not have it. */
 static inline float *golden_tensor(const struct safetensors *file, const char *prefix, const char *name,

@@ -71,13 +71,7 @@ static void memory_changes_no_bit(void **state) {
 
 static int start(void **state) {
     (void)state;
-    device_poison(1);
-    int code = device_init(2);
-    if (!code) code = safetensors_open(&file, "tests/golden/dit.safetensors");
-    if (code) {
-        print_error("%s\n", error_text());
-        return code;
-    }
+    if (golden_open(&file, "tests/golden/dit.safetensors")) return 1;
     size_t count = (size_t)(BATCH * FRAMES * config.in_channels * config.height * config.width);
     float *latents = golden("", "input.latents", count), *t = golden("", "input.t", BATCH * FRAMES);
     float *text = golden("", "input.text", BATCH * (size_t)(config.text_len * config.text_dim)),

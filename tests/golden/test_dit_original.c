@@ -91,13 +91,7 @@ static void original_parity(void **state) {
 
 static int start(void **state) {
     (void)state;
-    device_poison(1);
-    int code = device_init(2);
-    if (!code) code = safetensors_open(&file, "tests/golden/dit_original.safetensors");
-    if (code) {
-        print_error("%s\n", error_text());
-        return code;
-    }
+    if (golden_open(&file, "tests/golden/dit_original.safetensors")) return 1;
     size_t row = (size_t)config.text_dim, rows = (size_t)config.text_len;
     size_t count = (size_t)(BATCH * FRAMES * config.in_channels * config.height * config.width);
     float *latents = made("latents", count, 1, 0), *projection = made("projection", count, 1, 0);

@@ -194,10 +194,8 @@ static void make_inputs(void) {
 
 static int begin(void **state) {
     (void)state;
-    device_poison(1);
-    int code = device_init(2);
-    if (!code) code = safetensors_open(&file, "tests/golden/sampler.safetensors");
-    if (!code) code = dit_create(&net, &config, 0);
+    if (golden_open(&file, "tests/golden/sampler.safetensors")) return 1;
+    int code = dit_create(&net, &config, 0);
     if (code) {
         print_error("%s\n", error_text());
         return code;

@@ -1,7 +1,6 @@
 /* test_umt5.c: the text encoder against Transformers' UMT5EncoderModel (tests/golden/umt5.safetensors, made by umt5.py
    there in double), through checkpoint files in both namings. */
 #include <unistd.h>
-#include "kernels/device.h"
 #include "tests/golden_file.h"
 #include "tests/text_encoder_file.h"
 
@@ -119,11 +118,7 @@ static void buckets(void **state) {
 
 static int start(void **state) {
     (void)state;
-    device_poison(1);
-    int code = device_init(2);
-    if (!code) code = safetensors_open(&file, "tests/golden/umt5.safetensors");
-    if (code) print_error("%s\n", error_text());
-    return code || !mkdtemp(folder);
+    return golden_open(&file, "tests/golden/umt5.safetensors") || !mkdtemp(folder);
 }
 
 static int stop(void **state) {

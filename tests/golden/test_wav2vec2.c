@@ -101,12 +101,7 @@ static void resampled_before(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    if (device_init(2) || safetensors_open(&file, "tests/golden/wav2vec2.safetensors")) {
-        print_error("%s\n", error_text());
-        return 1;
-    }
-    device_poison(1);
-    return 0;
+    return golden_open(&file, "tests/golden/wav2vec2.safetensors");
 }
 static int tear_down(void **state) {
     (void)state;
