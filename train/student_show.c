@@ -25,8 +25,8 @@ int student_show_run(struct student_show *w, struct stage *stage, const char *la
     struct params params = shard_frozen(&w->weights);
     struct part part = part_whole(stage->shown);
     struct rollout_noise noise = {.seed = (uint64_t)stage->config.seed, .purpose = RANDOM_SAMPLER};
-    TRY(self_forcing_rollout(&w->rollout, &params, &part, stage->held_out.clips, w->rollout.clip, &stage->held_out.condition,
-                             &noise, stage->config.rollout.steps - 1));
+    TRY(self_forcing_rollout(&w->rollout, &params, &part, stage->held_out.clips, w->rollout.clip,
+                             &stage->held_out.condition, &noise, stage->config.rollout.steps - 1));
     shard_settle(&w->weights); /* its memory serves others now */
     return stage_show(stage, label, w->rollout.x);
 }

@@ -4,7 +4,6 @@
 # job at a time, and processes that do not belong together are refused in one line. Over MPI too, where mpirun is.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/launch.sh
 . tests/e2e/checks
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 log=$work/out
 settings="data=$work/data.h5 threads=1"
 "$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
@@ -16,26 +15,6 @@ job() {
     timeout -k 5 120 sh tools/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" \
         >"$log" 2>&1
 }
-# The process of a rank of the job under way.
-process() { pgrep -f "^$BIN/teacher configs/tiny.yaml .*run=$work/" | while read -r pid; do
-    tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qx "RANK=$1" && echo "$pid"
-done; }
-# interrupt N NAME RANK SIGNAL [key=value ...]: signals a rank when some steps are done; $code, $seconds from then on.
-interrupt() {
-    ranks=$1 name=$2 rank=$3 number=$4
-    shift 4
-    before=$(steps_done "$name/teacher")
-    job "$ranks" "$name" "$@" &
-    shell=$!
-    while kill -0 $shell 2>/dev/null && [ "$(steps_done "$name/teacher")" -lt $((before + 5)) ]; do sleep 0.05; done
-    victim=$(process "$rank")
-    began=$(date +%s)
-    kill -"$number" $victim
-    wait $shell
-    code=$?
-    seconds=$(($(date +%s) - began))
-}
-
 # What the interrupted runs below are held to.
 job 2 run teacher.steps=200
 verdict $? "two ranks"
@@ -48,7 +27,7 @@ mv "$work/run" "$work/whole"
 # A signal to one rank stops all after the same step.
 for number in TERM USR1; do
     [ $number = TERM ] && want=143 rank=1 || want=138 rank=0
-    interrupt 2 run $rank $number teacher.steps=200
+    interrupt_rank $number $rank run teacher job 2 run teacher.steps=200
     [ "$code" -eq $want ] || [ "$code" -eq 0 ] # it may have been at its end
     verdict $? "$number: exit code $code, expected $want"
     a=$(sed -n 's/.*teacher: \(.* after step [0-9]*\)$/\1/p' "$work/run/teacher/log.txt" | tail -n 1)
@@ -58,13 +37,11 @@ for number in TERM USR1; do
 done
 
 # A rank that is killed, then one that is stopped: named by the others, which end with 5 in time.
-interrupt 3 three 1 KILL teacher.steps=100000 teacher.save_every=5
-[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && grep -q '^\[0\] teacher: rank 1 (.*) closed its connection' "$log" &&
-    grep -q '^\[2\] teacher: rank 1 (.*) closed its connection' "$log"
+interrupt_rank KILL 1 three teacher job 3 three teacher.steps=100000 teacher.save_every=5
+[ "$code" -ne 0 ] && [ "$seconds" -lt 30 ] && named 1 'closed its connection' 0 2
 verdict $? "a killed rank: exit code $code after $seconds s"
-GRACE=5 interrupt 3 four 2 STOP teacher.steps=100000 teacher.save_every=5 comm.timeout=3
-[ "$code" -eq 5 ] && [ "$seconds" -lt 45 ] && grep -q '^\[0\] teacher: rank 2 (.*) has given no sign of life' "$log" &&
-    grep -q '^\[1\] teacher: rank 2 (.*) has given no sign of life' "$log"
+GRACE=5 interrupt_rank STOP 2 four teacher job 3 four teacher.steps=100000 teacher.save_every=5 comm.timeout=3
+[ "$code" -eq 5 ] && [ "$seconds" -lt 45 ] && named 2 'has given no sign of life' 0 1
 verdict $? "a stopped rank: exit code $code after $seconds s"
 
 # The interrupted run goes on, and ends with what the undisturbed one ended with.
@@ -85,7 +62,7 @@ verdict $? "a second job: $(tail -n 1 "$work/second")"
 sh tools/launch.sh -n 2 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
 [ $? -eq 3 ] && [ "$(grep -c 'is in use' "$work/second")" -eq 1 ]
 verdict $? "a second job of two ranks: $(tail -n 1 "$work/second")"
-kill -TERM $(process 0)
+kill -TERM $(rank_process one 0)
 wait $shell
 
 # Processes that do not belong together.
@@ -109,7 +86,7 @@ sh tools/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
 [ $? -eq 2 ] && grep -q 'configs differ in line [0-9]*: rank 1 has "seed: 1", rank 0 has "seed: 0"' "$log"
 verdict $? "configs that differ"
 
-if command -v mpirun >/dev/null 2>&1 && ldd "$BIN/teacher" | grep -q libmpi; then
+if with_mpi; then
     mpi 120 2 "$BIN/teacher" configs/tiny.yaml $settings \
         run="$work/mpi" teacher.steps=200 >"$log" 2>&1
     verdict $? "mpirun -np 2"

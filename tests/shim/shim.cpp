@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <xmmintrin.h>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -194,7 +195,8 @@ struct shim_event {
     long number = 0;            /* of the stream's work until then */
     bool in_recording = false;
 };
-static std::vector<cudaStream_t> streams;
+static std::vector<cudaStream_t> streams; /* those that were not destroyed */
+static std::vector<std::unique_ptr<shim_stream>> all_streams;
 
 static cudaError_t fail(cudaError_t code) { return last_error = code; }
 
@@ -353,7 +355,8 @@ cudaError_t cudaMemsetAsync(void *to, int byte, size_t bytes, cudaStream_t strea
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
     LOCKED;
-    return *stream = new shim_stream(), streams.push_back(*stream), cudaSuccess;
+    all_streams.emplace_back(*stream = new shim_stream());
+    return streams.push_back(*stream), cudaSuccess;
 }
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int) {
     return cudaStreamCreateWithFlags(stream, flags);
@@ -361,7 +364,7 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, i
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
     return *least = 0, *greatest = -5, cudaSuccess;
 }
-/* Events that name the stream may outlive it: it is never freed. */
+/* Events that name the stream may outlive it: it is freed when the program ends. */
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     LOCKED;
     run_until(stream, stream->queued);
