@@ -17,7 +17,12 @@
 #include "kernels/comm.h"
 #include "kernels/device.h"
 
+/* A rank that hangs is ended after so long; guarded kernels take twenty times as long as others. */
+#ifdef GUARD
+enum { RANKS_MAX = 8, RANKS_SECONDS = 600 };
+#else
 enum { RANKS_MAX = 8, RANKS_SECONDS = 60 };
+#endif
 
 static inline const char *ranks_own(void) {
     const char *rank = getenv("RANK");
