@@ -12,7 +12,7 @@ void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
 }
 
 /* Sums over the rows of one vector of columns, of x or of (x - mean)^2: pieces of 64 rows keep the error of a sum small. */
-static vec column_sum(const real *x, long n, long d, long left, const vec *mean) {
+SIMD vec column_sum(const real *x, long n, long d, long left, const vec *mean) {
     enum { PIECE = 64 };
     vec sum = {0};
     for (long first = 0; first < n; first += PIECE) {
