@@ -5,7 +5,7 @@
 #define CHECKPOINTS_CHECKPOINT_H
 
 #include "checkpoints/shards.h"
-#include "model/dit.h"
+#include "model/dit/dit.h"
 
 enum weights_naming { NAMING_ORIGINAL, NAMING_DIFFUSERS };
 

@@ -4,7 +4,7 @@
 #define CHECKPOINTS_CODEC_FILE_H
 
 #include <stdio.h>
-#include "model/codec.h"
+#include "model/codec/codec.h"
 
 /* Where a codec is: its name ("": whatever the file holds), the file or folder, and what its weights' checksum has to be
    ("": any). */

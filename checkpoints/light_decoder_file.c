@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "checkpoints/fault_list.h"
 #include "kernels/device.h"
-#include "model/light_codec.h"
-#include "model/transfer.h"
+#include "model/codec/light_codec.h"
+#include "model/params/transfer.h"
 
 enum { FIRST_BLOCK = 3 }; /* its number in a file */
 

@@ -1,4 +1,4 @@
-/* light_decoder_file.h: light decoders (model/light_decoder.h) from and to safetensors files in the names and shapes of
+/* light_decoder_file.h: light decoders (model/codec/light_decoder.h) from and to safetensors files in the names and shapes of
    the public tiny autoencoders: "decoder.1.weight" [co, ci, 3, 3], a memory block's first weight [co, 2 ci, 3, 3] with the
    frame itself before the past one, "decoder.7.conv.weight" [co n, ci, 1, 1]. A file's tensors tell all sizes but how far
    a stage upsamples: metadata "scale" ("2,2,2", also without it), and the
@@ -8,8 +8,8 @@
 #define CHECKPOINTS_LIGHT_DECODER_FILE_H
 
 #include "checkpoints/safetensors.h"
-#include "model/codec.h"
-#include "model/light_decoder.h"
+#include "model/codec/codec.h"
+#include "model/codec/light_decoder.h"
 
 /* The sizes that a file's tensors have. ERR_INPUT: not such a decoder, or one of another kind ("super"). */
 int light_file_describe(struct light_decoder_config *config, const struct safetensors *file);

@@ -10,7 +10,7 @@
 #define CHECKPOINTS_PROMPT_FILE_H
 
 #include "checkpoints/safetensors.h"
-#include "model/prompt.h"
+#include "model/text/prompt.h"
 
 struct prompt_entry {
     char *name;       /* key of a keyed one, else the tensor's */

@@ -1,11 +1,11 @@
-/* sound_encoder.h: an audio encoder by its recipe (model/audio_recipe.h), with the weights that it needs: what prepare, the
+/* sound_encoder.h: an audio encoder by its recipe (model/audio/recipe.h), with the weights that it needs: what prepare, the
    live session and the evaluation open. Opening reads shapes and checksums alone; the weights are loaded with the first
    stream and shared by all. */
 #ifndef CHECKPOINTS_SOUND_ENCODER_H
 #define CHECKPOINTS_SOUND_ENCODER_H
 
 #include "checkpoints/wav2vec2_file.h"
-#include "model/audio_encoder.h"
+#include "model/audio/encoder.h"
 
 enum { LOGMEL_BANDS = 32 }; /* when nothing is said */
 

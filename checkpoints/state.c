@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/fault_list.h"
-#include "data/hdf5_error.h"
+#include "base/hdf5_error.h"
 
 #include <errno.h>
 #include <fcntl.h>

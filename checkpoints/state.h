@@ -11,7 +11,7 @@
 #define CHECKPOINTS_STATE_H
 
 #include <stdint.h>
-#include "model/params.h"
+#include "model/params/params.h"
 
 struct state_writer;
 int state_create(struct state_writer **w, const char *path);

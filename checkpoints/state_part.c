@@ -3,7 +3,7 @@
 #include "checkpoints/state.h"
 #include "base/error.h"
 #include "base/fileio.h"
-#include "data/hdf5_error.h"
+#include "base/hdf5_error.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,10 +12,10 @@
 
 #include <stdio.h>
 #include "checkpoints/weights.h"
-#include "model/audio_recipe.h"
-#include "model/prompt.h"
-#include "model/codec.h"
-#include "model/rollout.h"
+#include "model/audio/recipe.h"
+#include "model/text/prompt.h"
+#include "model/codec/codec.h"
+#include "model/dit/rollout.h"
 
 struct student_description {
     struct dit_config dit;
@@ -25,7 +25,7 @@ struct student_description {
     char decoder[768];                           /* light decoder in place of the codec's own: its file; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
-    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio_recipe.h) */
+    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */
     char audio_weights[1024];             /* where the encoder's weights were when the data were prepared; "": none */
     char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
     long step;

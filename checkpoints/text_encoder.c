@@ -8,7 +8,7 @@
 #include "base/fileio.h"
 #include "checkpoints/fault_list.h"
 #include "kernels/device.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 
 enum { PIECE = 1 << 20, CONFIG_BYTES_MAX = 1 << 20, SIDE_MAX = 1 << 24, LAYERS_MAX = 1024 };
 

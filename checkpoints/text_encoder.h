@@ -8,7 +8,7 @@
 #define CHECKPOINTS_TEXT_ENCODER_H
 
 #include "checkpoints/shards.h"
-#include "model/umt5.h"
+#include "model/text/umt5.h"
 
 struct text_encoder {
     struct umt5 net;
@@ -24,7 +24,7 @@ int text_encoder_encode(struct text_encoder *encoder, const int *ids, const int 
 /* The memory that encoding would take, by name, to a file. */
 void text_encoder_plan(const struct text_encoder *encoder, long tokens, long longest, FILE *out);
 
-/* The name of a parameter of model/umt5.h in Transformers; ERR_INPUT: no room. */
+/* The name of a parameter of model/text/umt5.h in Transformers; ERR_INPUT: no room. */
 int text_encoder_transformers_name(const char *original, char *name, size_t size);
 
 #endif

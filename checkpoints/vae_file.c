@@ -13,7 +13,7 @@
 #include "checkpoints/vae_names.h"
 #include "checkpoints/weights.h"
 #include "kernels/device.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, SIDE_MAX = 1 << 16 };
 static const char original_marker[] = "encoder.conv1.weight", diffusers_marker[] = "encoder.conv_in.weight";

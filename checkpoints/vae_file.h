@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 #include "checkpoints/checkpoint.h"
-#include "model/codec_vae.h"
+#include "model/codec/vae_codec.h"
 
 /* path: what shards.h opens; a folder whose vae/ holds it will do. Sizes come from the tensors' shapes; statistics from
    Diffusers' config.json beside the file, which must agree with them, else the published ones for 16 and 48 channels.

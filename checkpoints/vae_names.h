@@ -3,7 +3,7 @@
 #define CHECKPOINTS_VAE_NAMES_H
 
 #include <stddef.h>
-#include "model/vae.h"
+#include "model/codec/vae.h"
 
 /* original -> Diffusers; of the config, kind and number of residual blocks count. ERR_INPUT when `out` is too small. */
 int vae_names_to_diffusers(const struct vae_config *config, const char *original, char *out, size_t size);

@@ -4,7 +4,7 @@
 #define CHECKPOINTS_WAN_CONFIG_H
 
 #include "checkpoints/fault_list.h"
-#include "model/dit.h"
+#include "model/dit/dit.h"
 
 /* Fields that the file does not give are 0. */
 struct wan_config {

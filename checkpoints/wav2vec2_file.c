@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/fault_list.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, KEY = 160, HEAD_WIDTH = 64 };
 

@@ -10,7 +10,7 @@
 #define CHECKPOINTS_WAV2VEC2_FILE_H
 
 #include "checkpoints/safetensors.h"
-#include "model/wav2vec2.h"
+#include "model/audio/wav2vec2.h"
 
 struct wav2vec2_file {
     struct wav2vec2 net;

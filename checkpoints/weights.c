@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "checkpoints/fault_list.h"
 #include "checkpoints/names.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 
 enum { KEY_MAX = 256, PIECE = 1 << 14, FORGET_EVERY = 1 << 20 }; /* elements */
 

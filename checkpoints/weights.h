@@ -5,7 +5,7 @@
 #define CHECKPOINTS_WEIGHTS_H
 
 #include "checkpoints/checkpoint.h"
-#include "model/params.h"
+#include "model/params/params.h"
 
 /* Which tensors a checkpoint holds: the audio modules are kept in a file of their own. */
 enum weights_part { WEIGHTS_ALL, WEIGHTS_TRUNK, WEIGHTS_AUDIO };

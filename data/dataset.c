@@ -8,7 +8,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "data/dataset_internal.h"
-#include "data/hdf5_error.h"
+#include "base/hdf5_error.h"
 
 enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8, PROMPTS_MAX = 1 << 20, TEXT_BYTES_MAX = 1 << 28 };
 

@@ -1,7 +1,7 @@
 /* dataset.h: the HDF5 data set (docs/formats.md). A row is a window of 1 + 4(F-1) video frames, encoded alone, so that
    latent 0 is an image latent. Host memory throughout.
    The file: attributes format, version, fps, audio_rate, codec, audio_encoder and free notes; group codec with the codec's
-   tensors (or attributes codec_weights and codec_checksum: model/codec.h); the prompts: attribute text_len, text [R,
+   tensors (or attributes codec_weights and codec_checksum: model/codec/codec.h); the prompts: attribute text_len, text [R,
    text_dim] with the rows of one after the other, text_start [P+1], prompts [P] their texts, the first the empty one; one
    group a bucket, named TxHxW (video frames, pixel height and width), with latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen [N, T] and the columns clip, identity, utterance,
    split and prompt [N]. One bucket is read here. Files of version 1, whose rows all have the prompt text [text_len,
@@ -12,8 +12,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "model/codec.h"
-#include "model/prompt.h"
+#include "model/codec/codec.h"
+#include "model/text/prompt.h"
 
 enum dataset_split { SPLIT_TRAIN, SPLIT_HELD_OUT };
 

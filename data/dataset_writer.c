@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "data/dataset_internal.h"
-#include "data/hdf5_error.h"
+#include "base/hdf5_error.h"
 
 enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16 };
 static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};

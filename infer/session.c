@@ -9,8 +9,8 @@
 #include "base/philox.h"
 #include "kernels/device.h"
 #include "checkpoints/sound_encoder.h"
-#include "model/transfer.h"
-#include "model/voice_activity.h"
+#include "model/params/transfer.h"
+#include "model/audio/voice_activity.h"
 
 /* A chunk's windows reach from video frame 4i-5 of its first latent frame to 4i+2 of its last. The queues hold two chunks
    besides, so that sound can be pushed in large pieces. */

@@ -13,8 +13,8 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
-#include "model/dit.h"
-#include "model/transfer.h"
+#include "model/dit/dit.h"
+#include "model/params/transfer.h"
 
 /* Relative errors of a tensor, in the root of the sum of squares. In bf16 every weight, activation and gradient that is
    stored is off by at most u = 2^-8 of itself; the errors are independent and add in squares, over some 20 stores in

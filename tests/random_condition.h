@@ -3,7 +3,7 @@
 #define TESTS_RANDOM_CONDITION_H
 
 #include "kernels/kernels.h"
-#include "model/condition_batch.h"
+#include "model/dit/condition_batch.h"
 
 static inline void random_condition(struct condition_batch *c) {
     random_init(c->text_real, 1, 1, 1, (long)c->B * c->text_len * c->text_dim);

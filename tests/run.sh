@@ -1,6 +1,6 @@
 #!/bin/sh
-# run.sh: runs every built test program ($BUILD/tests/test_*, $DOUBLE/double/test_*, golden/test_* of both,
-# $SHIM/tests/test_*: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, with one
+# run.sh: runs every built test program (tests/unit, cuda and golden of $BUILD, tests/double and golden of $DOUBLE, tests/unit of
+# $SHIM: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, with one
 # line a program and the output of those that fail. cmocka programs and scripts that end in "N passed, N failed" count
 # by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out is a failure. The last line
 # is the sum.
@@ -66,28 +66,19 @@ wanted() {
     return 1
 }
 
-# Programs whose source is still there: an old build folder may hold others.
-for program in "$BUILD"/tests/test_*; do
-    name=$(basename "$program")
-    [ -f "tests/unit/$name.c" ] && [ -x "$program" ] && wanted "unit/$name" && run "$LIMIT" "unit/$name" "$program"
-done
-for program in "$SHIM"/tests/test_*; do
-    name=$(basename "$program")
-    [ -n "$SHIM" ] && [ -f "tests/unit/$name.c" ] && [ -x "$program" ] && wanted "cuda-shim/$name" &&
-        run "$LIMIT" "cuda-shim/$name" "$program"
-done
-for program in "$DOUBLE"/double/test_*; do
-    name=$(basename "$program")
-    [ -f "tests/double/$name.c" ] && [ -x "$program" ] && wanted "double/$name" && run "$LIMIT" "double/$name" "$program"
-done
-for type in unit double; do
-    [ $type = unit ] && folder=$BUILD || folder=$DOUBLE
-    for program in "$folder"/golden/test_*; do
+# programs BUILD FOLDER LABEL: the tests of tests/FOLDER in that build. Those whose source is gone are left out: a build folder may be old.
+programs() {
+    for program in "$1/tests/$2"/test_*; do
         name=$(basename "$program")
-        [ -f "tests/golden/$name.c" ] && [ -x "$program" ] && wanted "golden/$name/$type" &&
-            run "$LIMIT" "golden/$name/$type" "$program"
+        [ -f "tests/$2/$name.c" ] && [ -x "$program" ] && wanted "$3/$name" && run "$LIMIT" "$3/$name" "$program"
     done
-done
+}
+programs "$BUILD" unit unit
+programs "$BUILD" cuda cuda
+[ -n "$SHIM" ] && programs "$SHIM" unit cuda-shim
+programs "$DOUBLE" double double
+programs "$BUILD" golden golden
+programs "$DOUBLE" golden golden-double
 for script in tests/e2e/*.sh; do
     name=$(basename "$script")
     [ -f "$script" ] && wanted "e2e/$name" && run "$LIMIT_E2E" "e2e/$name" sh "$script"

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "kernels/device.h"
-#include "model/dit.h"
+#include "model/dit/dit.h"
 #include "tests/check.h"
 
 enum { SMALL_BYTES = 16 << 20, SMALL_SEED = 20 };

@@ -5,7 +5,7 @@
 
 #include "tests/small_net.h"
 
-#include "model/rollout.h"
+#include "model/dit/rollout.h"
 
 struct small_rollout {
     struct dit net;

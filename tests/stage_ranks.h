@@ -12,13 +12,13 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 #include "tests/random_condition.h"
 #include "tests/unit/ranks.h"
-#include "train/distill_step.h"
-#include "train/ode_step.h"
-#include "train/refine_step.h"
-#include "train/teacher_step.h"
+#include "train/method/distill_step.h"
+#include "train/method/ode_step.h"
+#include "train/method/refine_step.h"
+#include "train/method/teacher_step.h"
 
 enum job_stage { JOB_TEACHER, JOB_ODE, JOB_DISTILL_SID, JOB_DISTILL_DMD, JOB_REFINE, JOB_STAGES };
 static const char *const job_stage_names[JOB_STAGES] = {"teacher", "ode_init", "distill sid", "distill dmd", "refine"};

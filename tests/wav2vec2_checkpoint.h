@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/safetensors.h"
-#include "model/wav2vec2.h"
+#include "model/audio/wav2vec2.h"
 #include "tests/golden_weights.h"
 
 static const struct wav2vec2_config checkpoint_base = {.convs = 3,

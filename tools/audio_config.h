@@ -1,10 +1,10 @@
-/* audio_config.h: the config keys that say how sound becomes features (model/audio_recipe.h), for the programs that make
+/* audio_config.h: the config keys that say how sound becomes features (model/audio/recipe.h), for the programs that make
    features: rows of a table of struct config_field for a struct that has struct audio_config `audio`. */
 #ifndef TOOLS_AUDIO_CONFIG_H
 #define TOOLS_AUDIO_CONFIG_H
 
 #include "base/config.h"
-#include "model/audio_recipe.h"
+#include "model/audio/recipe.h"
 
 struct audio_config {
     struct audio_recipe recipe;

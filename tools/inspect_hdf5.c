@@ -1,7 +1,7 @@
 /* inspect_hdf5.c: see inspect_hdf5.h. */
 #include "tools/inspect_hdf5.h"
 #include "base/error.h"
-#include "data/hdf5_error.h"
+#include "base/hdf5_error.h"
 #include "tools/tensor_stats.h"
 
 #include <hdf5.h>

@@ -3,7 +3,7 @@
    twice that. */
 #include "kernels/workspace.h"
 #include "kernels/arena.h"
-#include "kernels/cuda/attention_merge.h"
+#include "kernels/cuda/attention/attention_merge.h"
 #include "kernels/types.h"
 
 enum { TILE = 128, LIBRARY_FORWARD = 4 << 20 };

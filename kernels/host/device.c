@@ -26,7 +26,7 @@ static struct {
 } context = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 #if defined(TYPE_BF16) && defined(__x86_64__)
-/* As tools/number_type.sh, which chose for the machine of the build. */
+/* As scripts/number_type.sh, which chose for the machine of the build. */
 static int slow_bf16(void) {
     return !__builtin_cpu_supports("amx-bf16") && !(__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16"));
 }

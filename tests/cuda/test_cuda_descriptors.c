@@ -9,8 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernels/cuda/cudnn_builders.h"
-#include "kernels/cuda/gemm_plan.h"
+#include "kernels/cuda/cudnn/builders.h"
+#include "kernels/cuda/products/gemm_plan.h"
 
 static void finalises(cudnn_builder *build, const struct cudnn_key *key, int operations) {
     struct cudnn_parts parts = {.count = 0};

@@ -8,7 +8,7 @@
 
 #include "kernels/types.h"
 #include "kernels/workspace.h"
-#include "model/dit.h"
+#include "model/dit/dit.h"
 
 enum { H = 24, D = 128, P = 22 * 29 /* 928 x 704 */ };
 static const size_t MiB = 1 << 20;

@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
-#include "model/dit.h"
+#include "model/dit/dit.h"
 
 enum { BATCH = 2, FRAMES = 3, RANGES = 2 };
 

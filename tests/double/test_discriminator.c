@@ -3,7 +3,7 @@
    for), what the two branches look at, and what the warm-up of the heads leaves alone. */
 #include "tests/small_net.h"
 
-#include "model/discriminator.h"
+#include "model/dit/discriminator.h"
 
 enum { B = 2, F = 4, LAYERS = 4 };
 #define STEP      1e-4

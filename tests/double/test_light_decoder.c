@@ -6,9 +6,9 @@
 
 #include "kernels/arena.h"
 #include "kernels/kernels.h"
-#include "model/transfer.h"
-#include "train/light_decoder_step.h"
-#include "train/share.h"
+#include "model/params/transfer.h"
+#include "train/method/light_decoder_step.h"
+#include "train/optimiser/share.h"
 
 enum { BATCH = 3, PARTS = 2, FRAMES = 3, H = 2, W = 3, CHANNELS = 7, PATCH = 4, SIZE = 12 * PATCH * PATCH };
 enum {

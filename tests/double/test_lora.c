@@ -3,7 +3,7 @@
 #include "tests/small_net.h"
 
 #include "kernels/arena.h"
-#include "model/lora.h"
+#include "model/params/lora.h"
 
 #define TOLERANCE 1e-6
 enum { BATCH = 2, FRAMES = 2, LAYERS = 2 };

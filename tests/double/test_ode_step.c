@@ -5,7 +5,7 @@
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
-#include "train/ode_step.h"
+#include "train/method/ode_step.h"
 
 struct world {
     struct dit net;

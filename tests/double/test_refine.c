@@ -5,7 +5,7 @@
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
-#include "train/refine_step.h"
+#include "train/method/refine_step.h"
 
 enum { LAYERS = 4 };
 

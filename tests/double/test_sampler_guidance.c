@@ -2,7 +2,7 @@
    to 0 moves the state by minus the guided velocity; scales of 0 and 1 give the four velocities alone. */
 #include "tests/small_net.h"
 
-#include "model/sampler.h"
+#include "model/dit/sampler.h"
 
 enum { BATCH = 2, FRAMES = 3 };
 

@@ -5,7 +5,7 @@
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
-#include "train/score.h"
+#include "train/method/score.h"
 
 enum { B = 2, F = 3 };
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ablations.sh: tools/ablations.sh at toy size, trained through adapters: two rows and the base run; a second go finds all
+# ablations.sh: scripts/ablations.sh at toy size, trained through adapters: two rows and the base run; a second go finds all
 # done and prints the same; every row's keys are those of a config. Also what an evaluation is of a run with adapters.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/ablations.sh
 . tests/e2e/checks
@@ -9,7 +9,7 @@ small="height=16 width=16 patch=4 channels=16 frames=7 stride=24 audio_dim=16 te
 check "data" expect 0 prepare configs/demo_data.yaml out="$work/run/data.h5" $small
 toy="lora.rank=2 teacher.steps=3 ode_init.steps=2 ode_init.trajectories=4 distill.steps=2 distill.critic_warmup=1 refine.steps=1
     refine.head_warmup=1 evaluate.dialogues=1 evaluate.teacher_dialogues=1 evaluate.ablations=1 evaluate.seconds=20"
-ablate() { sh tools/ablations.sh configs/tiny.yaml none "$work/run" "$@" $toy >"$log" 2>&1; }
+ablate() { sh scripts/ablations.sh configs/tiny.yaml none "$work/run" "$@" $toy >"$log" 2>&1; }
 
 check "two rows, and two of the base run" ablate full rapr no_sink no_causal_init
 table=$work/run/ablations/table.md
@@ -27,7 +27,7 @@ cp "$table" "$work/first.md"
 check "again" ablate full rapr no_sink no_causal_init
 check "trains nothing" sh -c "! grep -q 'step .* of' '$log'"
 check "and prints the same" cmp "$table" "$work/first.md"
-check "a row that there is not" sh -c "sh tools/ablations.sh configs/tiny.yaml none '$work/run' nonsense >'$log' 2>&1; [ \$? -eq 2 ]"
+check "a row that there is not" sh -c "sh scripts/ablations.sh configs/tiny.yaml none '$work/run' nonsense >'$log' 2>&1; [ \$? -eq 2 ]"
 check "is named" says 'no row nonsense'
 
 grep -v '^#' configs/ablations.txt | cut -d'|' -f1,4 | tr -d '|' | while read -r name keys; do

@@ -3,8 +3,8 @@
 # missing or others, sound that is none: one line and the exit code.
 . tests/e2e/checks
 
-"$BUILD/tests/tiny_wav2vec2" "$work/encoder" tiny || exit 1
-"$BUILD/tests/tiny_wav2vec2" "$work/other" other || exit 1
+"$BUILD/tests/programs/tiny_wav2vec2" "$work/encoder" tiny || exit 1
+"$BUILD/tests/programs/tiny_wav2vec2" "$work/other" other || exit 1
 cat >"$work/set.yaml" <<EOF
 source: puppet
 height: 16

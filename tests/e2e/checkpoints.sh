@@ -10,9 +10,9 @@ refuses() { # refuses CODE TEXT PROGRAM ARGUMENTS...: nothing but one line, whic
     expect "$want" "$@" && [ "$(wc -l <"$log")" -eq 1 ] && grep -qF -e "$text" "$log"
 }
 all="configs/tiny.yaml data=$work/data.h5 threads=2 model.rope_theta_t=10000 model.rope_theta_hw=10000"
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 12 4 || exit 1
-"$BUILD/tests/forward_input" "$work/bare.safetensors" 2 16 3 4 6 5 8 0 || exit 1
-"$BUILD/tests/forward_input" "$work/sound.safetensors" 2 16 3 4 6 5 8 16 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 12 4 || exit 1
+"$BUILD/tests/programs/forward_input" "$work/bare.safetensors" 2 16 3 4 6 5 8 0 || exit 1
+"$BUILD/tests/programs/forward_input" "$work/sound.safetensors" 2 16 3 4 6 5 8 16 || exit 1
 
 check "a teacher trains" expect 0 teacher $all run="$work/run" teacher.steps=12
 for form in "diffusers f32 0" "original f32 0" "diffusers f32 0.05" "original bf16 0.05" "diffusers f16 0"; do

@@ -6,8 +6,8 @@
 
 input=$work/pcm
 head -c 32000 /dev/zero >"$input" # a second of silence on every standard input
-"$BUILD/tests/tiny_vae" wan22 "$work/vae.safetensors" 48 || exit 1
-"$BUILD/tests/tiny_vae" wan21 "$work/vae21.safetensors" 16 || exit 1
+"$BUILD/tests/programs/tiny_vae" wan22 "$work/vae.safetensors" 48 || exit 1
+"$BUILD/tests/programs/tiny_vae" wan21 "$work/vae21.safetensors" 16 || exit 1
 # tensor FILE NAME SHAPE COUNT: a safetensors file of one F32 tensor of zeros
 tensor() {
     header=$(printf '{"%s":{"dtype":"F32","shape":[%s],"data_offsets":[0,%d]}}' "$2" "$3" $((4 * $4)))
@@ -108,7 +108,7 @@ check "it says how to name them" says "codec_weights="
 check "weights that moved" stream 0 codec_weights="$work/moved.safetensors"
 check "teacher without them" run 3 teacher
 check "teacher with them" run 0 teacher codec_weights="$work/moved.safetensors" teacher.steps=4
-"$BUILD/tests/tiny_vae" wan22 "$work/vae.safetensors" 48
+"$BUILD/tests/programs/tiny_vae" wan22 "$work/vae.safetensors" 48
 printf '\101' | dd of="$work/vae.safetensors" bs=1 seek=5000003 conv=notrunc 2>/dev/null
 check "weights that changed" stream 3
 check "it says so" says "checksum"

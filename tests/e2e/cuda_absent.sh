@@ -15,7 +15,7 @@ done
 
 # Every function of kernels.h is defined by an object of kernels/cuda, none by ref.
 names=$(sed -nE 's/^#define ([a-z_0-9]+) ref_.*/\1/p' "$CUDA/gen/oracle_names.h")
-defined=$(nm -A "$CUDA"/kernels/cuda/*.o | awk '$2 ~ /^[TW]$/ || $3 == "T" {print $NF}')
+defined=$(nm -A "$CUDA"/kernels/cuda/*.o "$CUDA"/kernels/cuda/*/*.o | awk '$2 ~ /^[TW]$/ || $3 == "T" {print $NF}')
 missing=
 for name in $names; do
     case $name in attention_range) continue ;; esac # a struct
@@ -27,7 +27,7 @@ verdict $? "not in kernels/cuda:$missing"
 verdict $? "ref is in the CUDA build"
 
 # Kernels that are templates are told apart by the names of their operands, over all files.
-twice=$(cat kernels/cuda/*.cu | sed -nE 's/^struct ([a-z_]+) \{.*/\1/p' | sort | uniq -d)
+twice=$(cat kernels/cuda/*/*.cu | sed -nE 's/^struct ([a-z_]+) \{.*/\1/p' | sort | uniq -d)
 [ -z "$twice" ]
 verdict $? "structs of one name in kernels/cuda: $twice"
 
@@ -55,7 +55,7 @@ done
 verdict $? "a cap that is too small"
 
 # Descriptors, made without a device.
-for program in "$CUDA"/tests/test_cuda_*; do
+for program in "$CUDA"/tests/cuda/test_cuda_*; do
     case $program in *.d | *.o) continue ;; esac
     [ -x "$program" ] || continue
     "$program" >"$log" 2>&1

@@ -14,7 +14,7 @@ teacher() { # teacher RUN OVERRIDES...: log in RUN.log
 }
 states() { ls "$work/$1/teacher/checkpoints" 2>/dev/null | grep -c 'h5$'; }
 
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 # ---- updates ----
 

@@ -6,7 +6,7 @@
 . tests/e2e/checks
 mkdir "$work/folder"
 : >"$work/empty"
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 12 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 12 4 || exit 1
 stage() { # stage CODE PROGRAM ARGUMENTS...
     want=$1 program=$2
     shift 2

@@ -1,18 +1,18 @@
 #!/bin/sh
-# launch.sh: stages as jobs of several processes (tools/launch.sh): one speaks, all stop after the same step on a signal to
+# launch.sh: stages as jobs of several processes (scripts/launch.sh): one speaks, all stop after the same step on a signal to
 # any one of them and resume, a rank that is killed or stopped is named and the job ends in time, a run folder takes one
 # job at a time, and processes that do not belong together are refused in one line. Over MPI too, where mpirun is.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/launch.sh
 . tests/e2e/checks
 log=$work/out
 settings="data=$work/data.h5 threads=1"
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 # job N NAME [key=value ...]: the teacher on N ranks in the run folder NAME.
 job() {
     ranks=$1 name=$2
     shift 2
-    timeout -k 5 120 sh tools/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" \
+    timeout -k 5 120 sh scripts/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" \
         >"$log" 2>&1
 }
 # What the interrupted runs below are held to.
@@ -59,7 +59,7 @@ while [ "$(steps_done "one/teacher")" -lt 2 ] && kill -0 $shell 2>/dev/null; do 
 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
 [ $? -eq 3 ] && grep -q "one/teacher: is in use by process [0-9]* on $(hostname)" "$work/second"
 verdict $? "a second job: $(tail -n 1 "$work/second")"
-sh tools/launch.sh -n 2 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
+sh scripts/launch.sh -n 2 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
 [ $? -eq 3 ] && [ "$(grep -c 'is in use' "$work/second")" -eq 1 ]
 verdict $? "a second job of two ranks: $(tail -n 1 "$work/second")"
 kill -TERM $(rank_process one 0)
@@ -82,7 +82,7 @@ verdict $? "a job that was not formed makes no folder"
 cat >"$work/odd.sh" <<END
 exec "$BIN/teacher" configs/tiny.yaml $settings run="$work/no" seed=\$RANK
 END
-sh tools/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
+sh scripts/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
 [ $? -eq 2 ] && grep -q 'configs differ in line [0-9]*: rank 1 has "seed: 1", rank 0 has "seed: 0"' "$log"
 verdict $? "configs that differ"
 

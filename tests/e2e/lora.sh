@@ -14,7 +14,7 @@ run() { # run STAGE RUN [key=value ...]
     "$BIN/$stage" configs/tiny.yaml $settings run="$work/$name" "$@" >>"$log" 2>&1
 }
 
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 run teacher run
 verdict $? "teacher"
 
@@ -103,7 +103,7 @@ fi
 ranks() { # ranks N STAGE RUN [key=value ...]
     count=$1 stage=$2 name=$3
     shift 3
-    sh tools/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$name" "$@" \
+    sh scripts/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$name" "$@" \
         >>"$log" 2>&1
 }
 mkdir "$work/dmd"

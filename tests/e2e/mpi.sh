@@ -8,7 +8,7 @@ command -v mpirun >/dev/null 2>&1 || {
     echo "skip: no mpirun"
     exit 77
 }
-ldd "$BUILD/tests/test_comm" | grep -q libmpi || {
+ldd "$BUILD/tests/unit/test_comm" | grep -q libmpi || {
     echo "skip: built without MPI"
     exit 77
 }
@@ -17,7 +17,7 @@ job() { # job N PROGRAM ARGUMENTS...
 }
 
 for n in 2 3 4; do
-    job $n "$BUILD/tests/test_comm"
+    job $n "$BUILD/tests/unit/test_comm"
     verdict $? "collectives on $n ranks"
     [ "$(grep -c "passed on $n ranks" "$log")" -eq 12 ]
     verdict $? "12 tests of collectives on $n ranks"
@@ -26,7 +26,7 @@ done
 # signalled NAME PATTERN: a rank of three is signalled at work; the job ends within 30 s, non-zero, and names it.
 signalled() {
     begun=$(date +%s)
-    STREAMAVATAR_COMM_TIMEOUT=3 TEST_COMM_WORK=1 job 3 "$BUILD/tests/test_comm" &
+    STREAMAVATAR_COMM_TIMEOUT=3 TEST_COMM_WORK=1 job 3 "$BUILD/tests/unit/test_comm" &
     shell=$!
     victim=
     while kill -0 $shell 2>/dev/null && [ -z "$victim" ]; do
@@ -44,7 +44,7 @@ signalled() {
 signalled KILL 'rank 1 (.*closed its connection\|process rank 1 with PID'
 signalled STOP 'rank 1 (.*no sign of life'
 
-WORLD_SIZE=4 job 2 "$BUILD/tests/test_comm"
+WORLD_SIZE=4 job 2 "$BUILD/tests/unit/test_comm"
 [ $? -ne 0 ] && grep -q 'WORLD_SIZE is 4, but mpirun started 2' "$log"
 verdict $? "WORLD_SIZE above what mpirun started"
 

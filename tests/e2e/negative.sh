@@ -6,8 +6,8 @@
 . tests/e2e/checks
 sed 's/text_dim: 8/text_dim: 48/' configs/tiny.yaml >"$work/config.yaml"
 all="$work/config.yaml data=$work/data.h5 threads=1"
-"$BUILD/tests/tiny_dataset" "$work/config.yaml" "$work/data.h5" 16 24 4 || exit 1
-"$BUILD/tests/tiny_text_encoder" "$work/weights.safetensors" || exit 1
+"$BUILD/tests/programs/tiny_dataset" "$work/config.yaml" "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_text_encoder" "$work/weights.safetensors" || exit 1
 check "a teacher trains" expect 0 teacher $all run="$work/run" teacher.steps=20 teacher.drop_text=0.3
 check "export" expect 0 export $all run="$work/run" --stage teacher --out "$work/export"
 own=$work/export/text.safetensors # the clips' prompt is its default
@@ -65,7 +65,7 @@ refuses() { # refuses PATTERN key=value ...
 check "no such file" refuses "cannot open\|No such file" negative.file="$work/none.safetensors"
 check "no such prompt" refuses "gruesome" negative.file="$work/prompts.safetensors" negative.prompt=gruesome
 narrow="configs/tiny.yaml data=$work/narrow.h5 threads=1"
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/narrow.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/narrow.h5" 16 24 4 || exit 1
 check "another width" expect 3 teacher $narrow run="$work/no" negative.file="$work/prompts.safetensors"
 check "which" says 'prompts.safetensors: .*48.*8\]'
 finish

@@ -32,7 +32,7 @@ ended() { # waits for all ranks; code: the largest
     done
 }
 
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 # What the later stages start from.
 for stage in teacher ode_init distill; do

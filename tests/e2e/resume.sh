@@ -11,7 +11,7 @@ run() { # run STAGE: under the one run folder, so that configs are equal too
         >>"$log" 2>&1
 }
 
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 for stage in teacher ode_init distill refine light_decoder; do
     steps=$(sed -n "/^$stage:/,/^[a-z]/s/^  steps: //p" configs/tiny.yaml)

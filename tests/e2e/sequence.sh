@@ -6,13 +6,13 @@
 . tests/e2e/checks
 # Five heads and four tokens a frame: three ranks divide neither, two not the heads.
 settings="data=$work/data.h5 threads=1 model.dim=30 model.heads=5"
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 
 # job N NAME STAGE [key=value ...]
 job() {
     ranks=$1 name=$2 stage=$3
     shift 3
-    timeout -k 5 300 sh tools/launch.sh -n "$ranks" "$BIN/$stage" configs/tiny.yaml $settings run="$work/$name" "$@" \
+    timeout -k 5 300 sh scripts/launch.sh -n "$ranks" "$BIN/$stage" configs/tiny.yaml $settings run="$work/$name" "$@" \
         >"$log" 2>&1
 }
 # gap A B STAGE: the largest difference of two runs' losses, by the largest loss.

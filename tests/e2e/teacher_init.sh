@@ -11,7 +11,7 @@ run() { # run RANKS NAME [key=value ...]
     if [ "$ranks" = 1 ]; then
         "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" >"$log" 2>&1
     else
-        sh tools/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" >"$log" 2>&1
+        sh scripts/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" >"$log" 2>&1
     fi
 }
 export_to() { # export_to RUN FOLDER [key=value|--option ...]
@@ -36,7 +36,7 @@ close() {
         END {print NR " steps, first " first ", worst " worst; exit !(NR == 8 && first < 1e-6 && worst < 1e-5)}' >"$log"
 }
 
-"$BUILD/tests/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 run 1 source teacher.steps=20
 verdict $? "a teacher to start from"
 for naming in original diffusers; do

@@ -9,7 +9,7 @@ embeds() { # embeds CODE ARGUMENTS...: text_embed as expected, and a refusal lea
 }
 
 weights=$work/weights.safetensors model=tests/golden/prompts.model
-"$BUILD/tests/tiny_text_encoder" "$weights" || exit 1
+"$BUILD/tests/programs/tiny_text_encoder" "$weights" || exit 1
 if "$BIN/text_embed" none $model none --tokens x 2>&1 | grep -q 'no tokenizer'; then
     check "without a tokenizer token numbers do" embeds 0 "$weights" - "$work/a.safetensors" --ids "a b" 5,6,1
     finish

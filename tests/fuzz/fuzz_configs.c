@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "base/config.h"
 #include "checkpoints/student.h"
-#include "tools/prepare.h"
+#include "tools/prepare/prepare.h"
 
 int fuzz_student_config(const unsigned char *data, size_t size) {
     struct student_description d;

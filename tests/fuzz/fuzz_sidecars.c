@@ -1,7 +1,7 @@
 /* fuzz_sidecars.c: files beside a clip. */
 #include "tests/fuzz/fuzz.h"
 
-#include "tools/sidecar.h"
+#include "tools/prepare/sidecar.h"
 
 enum { FRAMES = 40 };
 

@@ -5,7 +5,7 @@
 
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 #include "tests/golden_file.h"
 #include "tests/golden_weights.h"
 

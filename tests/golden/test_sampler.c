@@ -3,8 +3,8 @@
    relative to the way that the state went, not to the state. */
 #include "checkpoints/names.h"
 #include "kernels/device.h"
-#include "model/sampler.h"
-#include "model/transfer.h"
+#include "model/dit/sampler.h"
+#include "model/params/transfer.h"
 #include "tests/golden_file.h"
 #include "tests/golden_weights.h"
 

@@ -2,8 +2,8 @@
    made by vae.py there): encode and decode, in passes of one latent frame and in a pass of all; and the names and
    shapes of the full-size ones (vae_names.txt). */
 #include "kernels/device.h"
-#include "model/transfer.h"
-#include "model/vae.h"
+#include "model/params/transfer.h"
+#include "model/codec/vae.h"
 #include "tests/golden_file.h"
 #include "tests/vae_files.h"
 

@@ -1,10 +1,10 @@
 /* libraries.c: in the shim's build NVIDIA's libraries take no problem, so that the own kernels do all the work; but attention to
    several ranges with an odd number of queries goes as cuDNN's does, range by range and merged, so that the merging runs too. */
-#include "kernels/cuda/attention.h"
-#include "kernels/cuda/attention_merge.h"
-#include "kernels/cuda/conv.h"
+#include "kernels/cuda/attention/attention.h"
+#include "kernels/cuda/attention/attention_merge.h"
+#include "kernels/cuda/convolution/conv.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/gemm_lt.h"
+#include "kernels/cuda/products/gemm_lt.h"
 #include "kernels/device.h"
 
 void gemm_lt_close(void) {}

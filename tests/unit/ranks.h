@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "kernels/comm.h"
+#include "comm/comm.h"
 #include "kernels/device.h"
 
 /* A rank that hangs is ended after so long; guarded kernels take twenty times as long as others. */
@@ -55,7 +55,7 @@ static inline void set_number(const char *name, long value) {
     setenv(name, text, 1);
 }
 
-/* What torchrun and tools/launch.sh set. */
+/* What torchrun and scripts/launch.sh set. */
 static inline void rank_environment(int rank, int size, int port) {
     set_number("RANK", rank);
     set_number("WORLD_SIZE", size);

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include "base/error.h"
 #include "base/philox.h"
-#include "model/audio_encoder.h"
+#include "model/audio/encoder.h"
 
 enum { DIM = 24, FRAMES = 40, SAMPLES = FRAMES * AUDIO_SAMPLES_PER_FRAME };
 

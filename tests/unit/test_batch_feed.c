@@ -1,4 +1,4 @@
-/* test_batch_feed.c: batches on their way to the device (train/batch_feed.h). Every step sees its own batch, whole, although the
+/* test_batch_feed.c: batches on their way to the device (train/stage/batch_feed.h). Every step sees its own batch, whole, although the
    next one is fed while the step is still queued; on a device that works beside the host a step of many kernels is under way
    then. What is made of a batch on the device, windows of sound, is of the same batch. */
 #include <stdlib.h>
@@ -6,9 +6,9 @@
 
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 #include "tests/check.h"
-#include "train/batch_feed.h"
+#include "train/stage/batch_feed.h"
 
 enum { B = 2, F = 4, T = 1 + 4 * (F - 1), TEXT = 3, STEPS = 7, ROUNDS = 40 };
 static const struct dit_config config = {.in_channels = 4,

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include "base/error.h"
 #include "base/philox.h"
-#include "model/codec.h"
+#include "model/codec/codec.h"
 
 enum { HEIGHT = 32, WIDTH = 48, PATCH = 8, CHANNELS = 24, FRAMES = 25, FRAME = 3 * HEIGHT * WIDTH };
 

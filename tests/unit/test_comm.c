@@ -1,5 +1,5 @@
 /* test_comm.c: every collective over tcp between 1 to 5 processes of this host, or, started by mpirun (tests/e2e/mpi.sh),
-   over MPI between its processes: odd, zero and unequal counts, sizes of
+   over MPI between its processes, or alone in its process: odd, zero and unequal counts, sizes of
    several chunks, sums in rank order to the bit, overlap by tickets, parts, host values, agreement on errors. */
 #include <math.h>
 #include <setjmp.h>
@@ -361,9 +361,27 @@ static void on_every_size(void **state) {
     for (int n = all[i].least; n <= 5; n++) assert_int_equal(ranks_run(n, all[i].run, NULL), 0);
 }
 
+static void one_process_needs_no_collectives(void **state) {
+    (void)state;
+    struct comm comm;
+    assert_int_equal(device_init(1), OK);
+    real host[2] = {1, 2}, *x = device_alloc(sizeof host);
+    assert_int_equal(comm_open(&comm, &(struct comm_options){.transport = "carrier pigeon"}), ERR_USAGE);
+    assert_int_equal(comm_open(&comm, &(struct comm_options){.transport = "single"}), OK);
+    assert_true(comm.rank == 0 && comm.size == 1);
+    mem_upload(x, host, sizeof host);
+    assert_int_equal(comm_all_reduce(&comm, x, 2), OK);
+    assert_int_equal(comm_broadcast(&comm, x, sizeof host, 0), OK);
+    assert_int_equal(comm_barrier(&comm), OK);
+    mem_download(host, x, sizeof host);
+    assert_true(host[0] == 1 && host[1] == 2);
+    comm_close(&comm);
+    device_free(x);
+}
+
 int main(void) {
     static int index[ALL];
-    struct CMUnitTest tests[ALL];
+    struct CMUnitTest tests[ALL + 1] = {[ALL] = cmocka_unit_test(one_process_needs_no_collectives)};
     if (getenv("OMPI_COMM_WORLD_SIZE")) return as_a_rank_of_mpi();
     for (int i = 0; i < ALL; i++) {
         index[i] = i;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "kernels/comm/launch.h"
+#include "comm/job/launch.h"
 #include "tests/unit/ranks.h"
 
 static const char *const variables[] = {"RANK",

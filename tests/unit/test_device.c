@@ -1,5 +1,5 @@
-/* test_device.c: device memory and copies, the error that sticks, streams, flush-to-zero, arenas, scratch, the one-process
-   collectives, and in GUARD=1 builds that the host cannot reach device memory. */
+/* test_device.c: device memory and copies, the error that sticks, streams, flush-to-zero, arenas, scratch, and in
+   GUARD=1 builds that the host cannot reach device memory. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,7 +15,6 @@
 
 #include "base/error.h"
 #include "kernels/arena.h"
-#include "kernels/comm.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
@@ -322,23 +321,6 @@ static void workspace_of_the_backend(void **state) {
     device_free(memory);
 }
 
-static void one_process_needs_no_collectives(void **state) {
-    (void)state;
-    struct comm comm;
-    real host[2] = {1, 2}, *x = device_alloc(sizeof host);
-    assert_int_equal(comm_open(&comm, &(struct comm_options){.transport = "carrier pigeon"}), ERR_USAGE);
-    assert_int_equal(comm_open(&comm, &(struct comm_options){.transport = "single"}), OK);
-    assert_true(comm.rank == 0 && comm.size == 1);
-    mem_upload(x, host, sizeof host);
-    assert_int_equal(comm_all_reduce(&comm, x, 2), OK);
-    assert_int_equal(comm_broadcast(&comm, x, sizeof host, 0), OK);
-    assert_int_equal(comm_barrier(&comm), OK);
-    mem_download(host, x, sizeof host);
-    assert_true(host[0] == 1 && host[1] == 2);
-    comm_close(&comm);
-    device_free(x);
-}
-
 /* 1 when a child process that runs `action` on the pointer ends normally. */
 static int child_survives(void (*action)(char *), char *pointer) {
     fflush(NULL);
@@ -404,7 +386,6 @@ int main(void) {
         cmocka_unit_test(scratch_is_a_stack),
         cmocka_unit_test(workspace_of_the_caller),
         cmocka_unit_test(workspace_of_the_backend),
-        cmocka_unit_test(one_process_needs_no_collectives),
         cmocka_unit_test(guard_keeps_the_host_out),
     };
     if (device_init(2)) return fprintf(stderr, "%s\n", error_text()), 1;

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
-#include "model/transfer.h"
+#include "model/params/transfer.h"
 #include "tests/golden_weights.h"
 
 enum { CHANNELS = 5, H = 2, W = 3, PATCH = 4, SIZE = 12 * PATCH * PATCH, FRAMES = 11, LATENT = CHANNELS * H * W };

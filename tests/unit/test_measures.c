@@ -12,7 +12,7 @@
 #include "base/philox.h"
 #include "data/puppet.h"
 #include "data/puppet_drawing.h"
-#include "tools/measures.h"
+#include "tools/evaluate/measures.h"
 
 enum { SIDE = 64, PLANE = SIDE * SIDE, FRAME = 3 * PLANE, SEED = 7 };
 

@@ -12,8 +12,8 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
-#include "train/levels.h"
-#include "train/optimiser.h"
+#include "train/method/levels.h"
+#include "train/optimiser/optimiser.h"
 
 /* Three parameters in two slices: decayed 40, not decayed 7, decayed 33 (slice 1). */
 enum { A = 40, B = 7, C = 33, COUNT = A + B + C };

@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
-#include "model/dit.h"
+#include "model/dit/dit.h"
 
 /* Wan2.2-TI2V-5B at 704 x 1280; no audio. */
 static struct dit_config ti2v_5b(void) {

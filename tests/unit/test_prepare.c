@@ -19,8 +19,8 @@
 #include "checkpoints/prompt_file.h"
 #include "base/log.h"
 #include "tests/folder.h"
-#include "tools/prepare.h"
-#include "tools/sidecar.h"
+#include "tools/prepare/prepare.h"
+#include "tools/prepare/sidecar.h"
 
 enum { SIDE = 32, FRAME = 3 * SIDE * SIDE };
 

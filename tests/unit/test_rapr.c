@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
-#include "model/rapr.h"
+#include "model/dit/rapr.h"
 
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 

@@ -10,8 +10,8 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "tests/folder.h"
-#include "train/event_file.h"
-#include "train/run_folder.h"
+#include "train/stage/event_file.h"
+#include "train/stage/run_folder.h"
 
 #include <math.h>
 #include <signal.h>

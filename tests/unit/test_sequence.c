@@ -1,4 +1,4 @@
-/* test_sequence.c: exchanges of tokens for heads and for frames (model/sequence.h) on 2 to 4 ranks, value by value: frames of a
+/* test_sequence.c: exchanges of tokens for heads and for frames (model/params/sequence.h) on 2 to 4 ranks, value by value: frames of a
    full-size clip (638 tokens, a chunk's 1914), counts that nothing divides, more ranks than frames; three exchanges
    at once; groups that are parts of a job. Who may be in which group, and what is refused. */
 #include <setjmp.h>
@@ -7,9 +7,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "model/dit.h"
-#include "model/sequence.h"
-#include "model/transfer.h"
+#include "model/dit/dit.h"
+#include "model/params/sequence.h"
+#include "model/params/transfer.h"
 #include "tests/unit/ranks.h"
 
 static const struct shape {

@@ -8,11 +8,11 @@
 #include "base/philox.h"
 #include "checkpoints/prompt_file.h"
 #include "infer/pipeline.h"
-#include "model/audio_encoder.h"
-#include "model/transfer.h"
-#include "model/voice_activity.h"
+#include "model/audio/encoder.h"
+#include "model/params/transfer.h"
+#include "model/audio/voice_activity.h"
 #include "tests/folder.h"
-#include "train/self_forcing.h"
+#include "train/method/self_forcing.h"
 
 enum { C = 3, CHUNKS = 5, F = 1 + C * CHUNKS, T = 1 + 4 * (F - 1), SAMPLES = T * AUDIO_SAMPLES_PER_FRAME };
 enum { PATCH = 4, HEIGHT = 8, WIDTH = 16, CHANNELS = 6, VECTOR = 12 * PATCH * PATCH, PICTURE = 3 * HEIGHT * WIDTH };

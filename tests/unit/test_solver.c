@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/schedule.h"
-#include "model/solver.h"
+#include "model/dit/solver.h"
 
 #include <math.h>
 #include <stdlib.h>

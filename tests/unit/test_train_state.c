@@ -11,7 +11,7 @@
 
 #include "tests/folder.h"
 #include "tests/unit/ranks.h"
-#include "train/train_state.h"
+#include "train/state/state.h"
 
 /* LARGE: so many that the copy of what comes after them is late; five samples' rows in three slots. */
 enum { LARGE = 1 << 22, SMALL = 1 << 16, NARROW = 33, BATCH = 5, SLOTS = 3, ROW = 7 };

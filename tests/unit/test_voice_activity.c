@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/philox.h"
-#include "model/audio_encoder.h"
-#include "model/voice_activity.h"
+#include "model/audio/encoder.h"
+#include "model/audio/voice_activity.h"
 
 enum { FRAMES = 400, SAMPLES = FRAMES * AUDIO_SAMPLES_PER_FRAME };
 static float pcm[SAMPLES], mask[FRAMES];

@@ -1,0 +1,37 @@
+/* queue.h: the thread that runs a communicator's collectives one after the other, beside the compute (transports of host
+   memory). Calls are taken in order; a ticket is the number of the call, from 1 on. */
+#ifndef COMM_HOST_QUEUE_H
+#define COMM_HOST_QUEUE_H
+
+#include <pthread.h>
+
+#include "comm/host/rounds.h"
+
+enum { QUEUE_CALLS = 256 };
+struct queued_call {
+    struct comm_call call;
+    struct round_header about; /* number, step, what, index */
+};
+struct comm_queue {
+    int size;
+    void *link;
+    int (*run)(void *link, const struct comm_call *call, const struct round_header *about);
+    struct queued_call *calls; /* ring of QUEUE_CALLS */
+    long *counts;              /* [QUEUE_CALLS, 2, size] */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t added, done;
+    int64_t taken, finished; /* calls put in; calls done */
+    int code;                /* of the first call that failed; then none is run any more */
+    char text[480];
+    int stop, running;
+};
+int comm_queue_open(struct comm_queue *queue, int size, void *link,
+                    int (*run)(void *link, const struct comm_call *call, const struct round_header *about));
+/* After what is queued. */
+void comm_queue_close(struct comm_queue *queue);
+int comm_queue_start(struct comm_queue *queue, const struct comm *comm, const struct comm_call *call,
+                     comm_ticket *ticket);
+int comm_queue_wait(struct comm_queue *queue, comm_ticket ticket);
+
+#endif

@@ -1,0 +1,296 @@
+/* tcp_job.c: opening and closing a job over TCP, connections between its processes, its one failure (tcp_job.h). */
+#include "comm/job/job.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+static const double LOST_SECONDS = 1; /* for the control thread to learn why a connection broke */
+static const uint64_t CONTROL_ID = 1;
+
+/* ---- failure ---- */
+
+void tcp_job_fail(struct tcp_job *job, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    pthread_mutex_lock(&job->lock);
+    if (!job->failure) {
+        vsnprintf(job->reason, sizeof job->reason, format, list);
+        job->failure = job->announce = 1;
+        job->failure_time = clock_seconds();
+        eventfd_write(job->alarm, 1);
+        eventfd_write(job->nudge, 1);
+    }
+    pthread_mutex_unlock(&job->lock);
+    va_end(list);
+}
+
+int tcp_job_check(struct tcp_job *job) {
+    pthread_mutex_lock(&job->lock);
+    int code = job->failure ? error_set(ERR_DEVICE, "%s", job->reason) : OK;
+    pthread_mutex_unlock(&job->lock);
+    return code;
+}
+
+void tcp_job_noticed(struct tcp_job *job) {
+    pthread_mutex_lock(&job->lock);
+    job->noticed = 1;
+    pthread_mutex_unlock(&job->lock);
+}
+
+int tcp_job_lost(struct tcp_job *job, int rank, const char *during) {
+    struct pollfd alarm = {.fd = job->alarm, .events = POLLIN};
+    char name[160];
+    poll(&alarm, 1, (int)(1000 * LOST_SECONDS));
+    tcp_job_name(job, rank, name, sizeof name);
+    pthread_mutex_lock(&job->lock);
+    int left = job->peers[rank].left;
+    pthread_mutex_unlock(&job->lock);
+    tcp_job_fail(job, left ? "%s left before %s" : "%s closed its connection in %s", name, during);
+    return tcp_job_check(job);
+}
+
+void tcp_job_name(const struct tcp_job *job, int rank, char *text, size_t size) {
+    snprintf(text, size, "rank %d (%s, process %d)", rank, job->peers[rank].host, job->peers[rank].pid);
+}
+
+/* ---- what the control thread tells the others ---- */
+
+void tcp_job_busy(struct tcp_job *job, const char *why) {
+    pthread_mutex_lock(&job->lock);
+    snprintf(job->busy, sizeof job->busy, "%s", why ? why : "");
+    pthread_mutex_unlock(&job->lock);
+    eventfd_write(job->nudge, 1);
+}
+
+void tcp_job_tell(struct tcp_job *job, int64_t number) {
+    pthread_mutex_lock(&job->lock);
+    job->told = number;
+    pthread_mutex_unlock(&job->lock);
+    eventfd_write(job->nudge, 1);
+}
+
+int tcp_job_told(struct tcp_job *job, int rank, int64_t *number) {
+    pthread_mutex_lock(&job->lock);
+    const struct tcp_peer *p = &job->peers[rank];
+    *number = rank == job->rank ? job->told : p->told;
+    int left = p->left, failed = job->failure;
+    pthread_mutex_unlock(&job->lock);
+    if (failed) return tcp_job_check(job);
+    return left ? error_set(ERR_DEVICE, "rank %d has left", rank) : OK;
+}
+
+void tcp_job_waits_for(struct tcp_job *job, int rank) {
+    pthread_mutex_lock(&job->lock);
+    job->waiting_for = rank;
+    pthread_mutex_unlock(&job->lock);
+}
+
+int tcp_job_culprit(struct tcp_job *job, int rank, int *busy) {
+    pthread_mutex_lock(&job->lock);
+    for (int hops = 0; hops < job->size; hops++) {
+        int next = job->peers[rank].waiting_for;
+        if (next < 0 || next >= job->size || next == job->rank || job->peers[rank].busy) break;
+        rank = next;
+    }
+    *busy = job->peers[rank].busy;
+    pthread_mutex_unlock(&job->lock);
+    return rank;
+}
+
+void tcp_job_reached(struct tcp_job *job) {
+    pthread_mutex_lock(&job->lock);
+    job->reached++;
+    pthread_mutex_unlock(&job->lock);
+}
+
+int tcp_job_last(struct tcp_job *job, int *busy) {
+    int rank = -1;
+    pthread_mutex_lock(&job->lock);
+    int64_t least = job->reached;
+    for (int r = 0; r < job->size; r++)
+        if (r != job->rank && job->peers[r].reached < least) least = job->peers[rank = r].reached;
+    *busy = rank >= 0 && job->peers[rank].busy;
+    pthread_mutex_unlock(&job->lock);
+    return rank;
+}
+
+/* ---- connections ---- */
+
+struct greeting {
+    uint64_t secret, id;
+    int32_t rank, unused;
+};
+
+static int find(const int *members, int count, int rank) {
+    for (int i = 0; i < count; i++)
+        if (members[i] == rank) return i;
+    return -1;
+}
+
+static int call_lower(struct tcp_job *job, int *fd, int rank, uint64_t id) {
+    struct greeting greeting = {.secret = job->secret, .id = id, .rank = job->rank};
+    double deadline = clock_seconds() + job->timeout;
+    char name[160];
+    int code = socket_connect(fd, &job->peers[rank].address, deadline);
+    if (!code) code = socket_send(*fd, &greeting, sizeof greeting, deadline);
+    if (!code) return OK;
+    tcp_job_name(job, rank, name, sizeof name);
+    return error_context(code, "%s", name);
+}
+
+/* Takes the connections that came before their time. */
+static int take_early(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
+    int taken = 0;
+    for (struct tcp_early **link = &job->early; *link;) {
+        struct tcp_early *e = *link;
+        int i = e->id == id ? find(members, count, e->rank) : -1;
+        if (i < 0) {
+            link = &e->next;
+            continue;
+        }
+        *link = e->next;
+        fds[i] = e->fd;
+        free(e);
+        taken++;
+    }
+    return taken;
+}
+
+/* Accepts one connection of this job, of whichever communicator. *came 0: none so far. */
+static int accept_one(struct tcp_job *job, int *came) {
+    enum { GREETING_SECONDS = 5 };
+    static const double PATIENCE = 0.1;
+    struct greeting greeting;
+    struct socket_address from;
+    int fd;
+    *came = 0;
+    TRY(socket_accept(job->listener, &fd, &from, clock_seconds() + PATIENCE));
+    if (fd < 0) return OK;
+    int code = socket_receive(fd, &greeting, sizeof greeting, clock_seconds() + GREETING_SECONDS);
+    struct tcp_early *e = malloc(sizeof *e);
+    if (code || greeting.secret != job->secret || !e) {
+        free(e);
+        socket_close(&fd);
+        return OK;
+    }
+    *e = (struct tcp_early){.id = greeting.id, .rank = greeting.rank, .fd = fd, .next = job->early};
+    job->early = e;
+    *came = 1;
+    return OK;
+}
+
+static int await_higher(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
+    double deadline = clock_seconds() + job->timeout;
+    int wanted = 0, came;
+    for (int i = 0; i < count; i++) wanted += members[i] > job->rank;
+    for (;;) {
+        wanted -= take_early(job, fds, members, count, id);
+        if (wanted <= 0) return OK;
+        TRY(tcp_job_check(job));
+        TRY(accept_one(job, &came));
+        if (came || clock_seconds() < deadline) continue;
+        int late = 0;
+        while (members[late] <= job->rank || fds[late] >= 0) late++;
+        char name[160];
+        tcp_job_name(job, members[late], name, sizeof name);
+        return error_set(ERR_DEVICE, "%s has not connected for %.0f s", name, job->timeout);
+    }
+}
+
+int tcp_job_connect(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
+    int code = OK;
+    for (int i = 0; i < count; i++) fds[i] = -1;
+    for (int i = 0; i < count && !code; i++)
+        if (members[i] < job->rank) code = call_lower(job, &fds[i], members[i], id);
+    if (!code) code = await_higher(job, fds, members, count, id);
+    if (code)
+        for (int i = 0; i < count; i++) socket_close(&fds[i]);
+    return code;
+}
+
+static int connect_control(struct tcp_job *job) {
+    int *everyone = calloc((size_t)job->size, sizeof *everyone), *fds = calloc((size_t)job->size, sizeof *fds);
+    int code = everyone && fds ? OK : error_set(ERR_DEVICE, "out of memory for %d ranks", job->size);
+    for (int r = 0; r < job->size && !code; r++) everyone[r] = r;
+    if (!code) code = tcp_job_connect(job, fds, everyone, job->size, CONTROL_ID);
+    for (int r = 0; r < job->size && !code; r++) job->peers[r].control = fds[r];
+    free(everyone);
+    free(fds);
+    return code;
+}
+
+/* ---- the job ---- */
+
+/* Where the starter did not tell: the place among the ranks of the same host name. */
+static void count_locals(struct tcp_job *job) {
+    int before = 0, all = 0;
+    for (int r = 0; r < job->size; r++) {
+        int here = !strcmp(job->peers[r].host, job->peers[job->rank].host);
+        all += here;
+        before += here && r < job->rank;
+    }
+    if (job->local_rank < 0) job->local_rank = before;
+    if (job->local_size < 0) job->local_size = all;
+}
+
+static int start(struct tcp_job *job, const struct launch *launch, const struct comm_options *options) {
+    job->peers = calloc((size_t)job->size, sizeof *job->peers);
+    if (!job->peers) return error_set(ERR_DEVICE, "out of memory for %d ranks", job->size);
+    for (int r = 0; r < job->size; r++) job->peers[r].control = job->peers[r].waiting_for = -1;
+    job->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    job->alarm = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (job->nudge < 0 || job->alarm < 0) return error_set(ERR_DEVICE, "cannot make an event descriptor");
+    TRY(tcp_rendezvous(job, launch, options->config));
+    count_locals(job);
+    TRY(connect_control(job));
+    return tcp_control_start(job);
+}
+
+int tcp_job_open(struct tcp_job **made, const struct launch *l, const struct comm_options *options, double timeout) {
+    struct tcp_job *job = calloc(1, sizeof *job);
+    if (!job) return error_set(ERR_DEVICE, "out of memory");
+    *job = (struct tcp_job){.rank = l->rank,
+                            .size = l->size,
+                            .local_rank = l->local_rank,
+                            .local_size = l->local_size,
+                            .listener = -1,
+                            .timeout = timeout,
+                            .connect_timeout = options->connect_timeout > 0 ? options->connect_timeout : 60,
+                            .failed = options->failed,
+                            .context = options->context,
+                            .nudge = -1,
+                            .alarm = -1,
+                            .waiting_for = -1};
+    pthread_mutex_init(&job->lock, NULL);
+    int code = start(job, l, options);
+    if (code)
+        tcp_job_close(job);
+    else
+        *made = job;
+    return code;
+}
+
+void tcp_job_close(struct tcp_job *job) {
+    tcp_control_stop(job);
+    for (int r = 0; r < job->size && job->peers; r++) socket_close(&job->peers[r].control);
+    while (job->early) {
+        struct tcp_early *e = job->early;
+        job->early = e->next;
+        socket_close(&e->fd);
+        free(e);
+    }
+    socket_close(&job->listener);
+    socket_close(&job->nudge);
+    socket_close(&job->alarm);
+    pthread_mutex_destroy(&job->lock);
+    free(job->peers);
+    free(job);
+}

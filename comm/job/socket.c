@@ -1,0 +1,197 @@
+/* socket.c: see socket.h. */
+#include "comm/job/socket.h"
+#include "base/error.h"
+#include "base/progress.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int socket_resolve(struct socket_address *address, const char *host, int port) {
+    char service[16];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+    snprintf(service, sizeof service, "%d", port);
+    int failure = getaddrinfo(host, service, &hints, &list);
+    if (failure) return error_set(ERR_USAGE, "%s: %s", host, gai_strerror(failure));
+    /* the first of version 4 where there is one: names of a cluster often have unusable addresses of version 6 */
+    struct addrinfo *chosen = list;
+    for (struct addrinfo *i = list; i && chosen->ai_family != AF_INET; i = i->ai_next)
+        if (i->ai_family == AF_INET) chosen = i;
+    *address = (struct socket_address){.length = chosen->ai_addrlen};
+    memcpy(&address->storage, chosen->ai_addr, chosen->ai_addrlen);
+    freeaddrinfo(list);
+    return OK;
+}
+
+int socket_is_loopback(const struct socket_address *address) {
+    if (address->storage.ss_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&address->storage)->sin6_addr);
+    return ((const struct sockaddr_in *)&address->storage)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+}
+
+void socket_set_port(struct socket_address *address, int port) {
+    if (address->storage.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&address->storage)->sin6_port = htons((uint16_t)port);
+    else
+        ((struct sockaddr_in *)&address->storage)->sin_port = htons((uint16_t)port);
+}
+
+void socket_text(const struct socket_address *address, char *text, size_t size) {
+    char host[64], service[16];
+    if (getnameinfo((const struct sockaddr *)&address->storage, address->length, host, sizeof host, service,
+                    sizeof service, NI_NUMERICHOST | NI_NUMERICSERV))
+        snprintf(text, size, "?");
+    else
+        snprintf(text, size, "%s:%s", host, service);
+}
+
+static int fail(int *fd, const struct socket_address *address, const char *what) {
+    char text[96];
+    int number = errno;
+    socket_text(address, text, sizeof text);
+    socket_close(fd);
+    return error_set(ERR_DEVICE, "%s: cannot %s: %s", text, what, strerror(number));
+}
+
+static int create(int *fd, const struct socket_address *address) {
+    *fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return *fd < 0 ? fail(fd, address, "make a socket") : OK;
+}
+
+/* Small messages leave at once. */
+static void prepare(int fd) {
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int socket_listen(int *fd, const struct socket_address *address, int every_interface, int *port) {
+    struct socket_address at = *address;
+    int on = 1;
+    if (every_interface && at.storage.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&at.storage)->sin6_addr = in6addr_any;
+    else if (every_interface)
+        ((struct sockaddr_in *)&at.storage)->sin_addr.s_addr = htonl(INADDR_ANY);
+    TRY(create(fd, &at));
+    /* the port of a run that has just ended may be had again; one that is listened at may not */
+    setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(*fd, (struct sockaddr *)&at.storage, at.length) || listen(*fd, 1024)) return fail(fd, &at, "listen");
+    if (getsockname(*fd, (struct sockaddr *)&at.storage, &at.length)) return fail(fd, &at, "listen");
+    *port = ntohs(at.storage.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at.storage)->sin6_port
+                                                   : ((struct sockaddr_in *)&at.storage)->sin_port);
+    return OK;
+}
+
+/* 1: ready; 0: the deadline has passed. */
+static int ready(int fd, short events, double deadline) {
+    for (;;) {
+        double left = deadline - clock_seconds();
+        struct pollfd entry = {.fd = fd, .events = events};
+        int n = poll(&entry, 1, left > 0 ? (int)(1000 * left) + 1 : 0);
+        if (n > 0) return 1;
+        if (n == 0 && left <= 0) return 0;
+    }
+}
+
+int socket_accept(int listener, int *fd, struct socket_address *from, double deadline) {
+    *fd = -1;
+    while (ready(listener, POLLIN, deadline)) {
+        *from = (struct socket_address){.length = sizeof from->storage};
+        *fd = accept4(listener, (struct sockaddr *)&from->storage, &from->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (*fd >= 0) {
+            prepare(*fd);
+            return OK;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EBADF)
+            return error_set(ERR_DEVICE, "cannot accept a connection: %s", strerror(errno));
+    }
+    return OK;
+}
+
+/* 1: connected, 0: nobody listens there (errno). */
+static int try_connect(int fd, const struct socket_address *address, double deadline) {
+    if (!connect(fd, (const struct sockaddr *)&address->storage, address->length)) return 1;
+    if (errno != EINPROGRESS && errno != EINTR) return 0;
+    if (!ready(fd, POLLOUT, deadline)) {
+        errno = ETIMEDOUT;
+        return 0;
+    }
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    errno = failure;
+    return !failure;
+}
+
+/* A connection to a free port of this very host may meet itself. */
+static int met_itself(int fd) {
+    struct sockaddr_storage own, peer;
+    socklen_t own_length = sizeof own, peer_length = sizeof peer;
+    memset(&own, 0, sizeof own), memset(&peer, 0, sizeof peer);
+    if (getsockname(fd, (struct sockaddr *)&own, &own_length)) return 0;
+    if (getpeername(fd, (struct sockaddr *)&peer, &peer_length)) return 0;
+    return own_length == peer_length && !memcmp(&own, &peer, own_length);
+}
+
+int socket_connect(int *fd, const struct socket_address *address, double deadline) {
+    enum { PAUSE_MS = 50 };
+    for (;;) {
+        TRY(create(fd, address));
+        int connected = try_connect(*fd, address, deadline);
+        if (connected && !met_itself(*fd)) {
+            prepare(*fd);
+            return OK;
+        }
+        if (connected) errno = ECONNREFUSED;
+        int waits = errno == ECONNREFUSED || errno == ENETUNREACH || errno == EHOSTUNREACH || errno == ECONNRESET;
+        if (!waits || clock_seconds() >= deadline) return fail(fd, address, "connect");
+        socket_close(fd);
+        poll(NULL, 0, PAUSE_MS);
+    }
+}
+
+static int gone(ssize_t n) {
+    if (n == 0) return error_set(ERR_DEVICE, "the connection was closed");
+    return error_set(ERR_DEVICE, "%s", strerror(errno));
+}
+
+int socket_send(int fd, const void *bytes, size_t count, double deadline) {
+    const char *p = bytes;
+    while (count) {
+        ssize_t n = send(fd, p, count, MSG_NOSIGNAL);
+        if (n > 0) {
+            p += n, count -= (size_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (!ready(fd, POLLOUT, deadline)) return error_set(ERR_DEVICE, "no answer in time");
+        } else if (n < 0 && errno != EINTR) {
+            return gone(n);
+        }
+    }
+    return OK;
+}
+
+int socket_receive(int fd, void *bytes, size_t count, double deadline) {
+    char *p = bytes;
+    while (count) {
+        ssize_t n = recv(fd, p, count, 0);
+        if (n > 0) {
+            p += n, count -= (size_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (!ready(fd, POLLIN, deadline)) return error_set(ERR_DEVICE, "no answer in time");
+        } else if (n == 0 || errno != EINTR) {
+            return gone(n);
+        }
+    }
+    return OK;
+}
+
+void socket_close(int *fd) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}

@@ -1,0 +1,441 @@
+/* nccl.c: collectives between GPUs. Calls are queued on a stream of the communicator's own, behind what the caller's current
+   stream holds; comm_wait orders the caller's stream behind them; the host never waits. What concerns host memory, and the
+   watch over the other processes, is the business of a second communicator over TCP or MPI (link.h).
+
+   NCCL is used without blocking, so that nothing waits in it without end. A thread looks at the collectives under way:
+   when the job has failed, NCCL reports an error, or one takes longer than the budget (link.h) allows, it aborts the
+   communicator, which ends the kernels that wait on the GPU. */
+#include "comm/nccl.h"
+
+#ifdef HAVE_NCCL
+
+#include <nccl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "comm/host/link.h"
+#include "kernels/cuda/cuda.h"
+
+enum { CALLS = 256, LOOK_MICROSECONDS = 100000 };
+#ifdef TYPE_DOUBLE
+#define NCCL_REAL ncclDouble
+#else
+#define NCCL_REAL ncclFloat
+#endif
+
+struct nccl_link {
+    struct comm host; /* the same ranks */
+    ncclComm_t nccl;
+    cudaStream_t stream;
+    cudaEvent_t before;      /* what the caller had queued */
+    cudaEvent_t done[CALLS]; /* of the last calls, ring */
+    pthread_t watcher;
+    int watched;
+    pthread_mutex_t lock;
+    /* under the lock */
+    int64_t started, finished; /* calls; finished: as last seen */
+    double since;              /* nothing has finished since */
+    double longest;            /* recent time between two calls, with the time of the last one */
+    double last;
+    char about[160]; /* of the last call */
+    int stop, failed;
+    char text[480];
+};
+
+static struct nccl_link *link_of(const struct comm *comm) { return (struct nccl_link *)comm->link; }
+
+/* ---- failure ---- */
+
+static int failure(struct nccl_link *l) {
+    pthread_mutex_lock(&l->lock);
+    int code = l->failed ? error_set(ERR_DEVICE, "%s", l->text) : OK;
+    pthread_mutex_unlock(&l->lock);
+    return code;
+}
+
+/* The first failure counts. The others learn of it; kernels that wait for them end. */
+static int fail(struct nccl_link *l, const char *text) {
+    pthread_mutex_lock(&l->lock);
+    int first = !l->failed;
+    if (first) snprintf(l->text, sizeof l->text, "%s", text);
+    l->failed = 1;
+    pthread_mutex_unlock(&l->lock);
+    if (first) {
+        tcp_job_fail(l->host.link->job, "%s", text);
+        if (l->nccl) ncclCommAbort(l->nccl);
+    }
+    return failure(l);
+}
+
+static int fail_nccl(struct nccl_link *l, ncclResult_t code, const char *what) {
+    char text[400];
+    const char *more = l->nccl ? ncclGetLastError(l->nccl) : "";
+    snprintf(text, sizeof text, "rank %d: %s: %s%s%.200s", l->host.rank, what, ncclGetErrorString(code),
+             more && *more ? ": " : "", more ? more : "");
+    return fail(l, text);
+}
+
+static int fail_cuda(struct nccl_link *l, cudaError_t code, const char *what) {
+    char text[256];
+    if (code == cudaSuccess) return OK;
+    snprintf(text, sizeof text, "rank %d: %s: %s", l->host.rank, what, cudaGetErrorString(code));
+    return fail(l, text);
+}
+
+/* Waits until a call that NCCL is still working at has been taken; not for its kernels. */
+static int settle(struct nccl_link *l, ncclResult_t code, const char *what) {
+    while (code == ncclSuccess || code == ncclInProgress) {
+        ncclResult_t state;
+        code = ncclCommGetAsyncError(l->nccl, &state);
+        if (code == ncclSuccess) code = state;
+        if (code == ncclSuccess) return OK;
+        if (code != ncclInProgress) break;
+        if (tcp_job_check(l->host.link->job)) return fail(l, error_text());
+        usleep(100);
+    }
+    return fail_nccl(l, code, what);
+}
+
+/* ---- watcher ---- */
+
+/* Moves `finished` on; 1: something is under way. */
+static int look(struct nccl_link *l, double now) {
+    pthread_mutex_lock(&l->lock);
+    while (l->finished < l->started && cudaEventQuery(l->done[l->finished % CALLS]) == cudaSuccess) {
+        l->finished++;
+        l->since = now;
+    }
+    int busy = l->finished < l->started;
+    if (!busy) l->since = now;
+    pthread_mutex_unlock(&l->lock);
+    return busy;
+}
+
+static void judge(struct nccl_link *l, double now) {
+    struct tcp_job *job = l->host.link->job;
+    char text[400], name[160];
+    ncclResult_t state = ncclSuccess;
+    if (tcp_job_check(job)) {
+        fail(l, error_text());
+        return;
+    }
+    ncclCommGetAsyncError(l->nccl, &state);
+    if (state != ncclSuccess && state != ncclInProgress) {
+        fail_nccl(l, state, "NCCL");
+        return;
+    }
+    if (!look(l, now)) return;
+    int busy, rank = tcp_job_last(job, &busy);
+    pthread_mutex_lock(&l->lock);
+    if (busy) l->since = now;
+    double waited = now - l->since;
+    int over = waited > job->timeout + 2 * l->longest;
+    if (over) {
+        snprintf(name, sizeof name, "no rank");
+        if (rank >= 0) tcp_job_name(job, rank, name, sizeof name);
+        snprintf(text, sizeof text, "%s is behind; rank %d has waited in or before %.150s for %.0f s", name, job->rank,
+                 l->about, waited);
+    }
+    pthread_mutex_unlock(&l->lock);
+    if (over) fail(l, text);
+}
+
+static void *watch(void *argument) {
+    struct nccl_link *l = argument;
+    for (;;) {
+        pthread_mutex_lock(&l->lock);
+        int stop = l->stop || l->failed;
+        pthread_mutex_unlock(&l->lock);
+        if (stop) return NULL;
+        judge(l, clock_seconds());
+        usleep(LOOK_MICROSECONDS);
+    }
+}
+
+/* ---- calls ---- */
+
+static int equal(const long *counts, int size) {
+    for (int r = 1; r < size; r++)
+        if (counts[r] != counts[0]) return 0;
+    return 1;
+}
+
+static ncclResult_t reduce_scatter(struct nccl_link *l, const struct comm_call *c) {
+    const real *part = c->from;
+    ncclResult_t code = ncclSuccess;
+    if (equal(c->to_counts, l->host.size))
+        return ncclReduceScatter(c->from, c->to, (size_t)c->to_counts[0], NCCL_REAL, ncclSum, l->nccl, l->stream);
+    ncclGroupStart();
+    for (int r = 0; r < l->host.size; part += c->to_counts[r++])
+        if (c->to_counts[r] && code == ncclSuccess)
+            code = ncclReduce(part, c->to, (size_t)c->to_counts[r], NCCL_REAL, ncclSum, r, l->nccl, l->stream);
+    ncclResult_t end = ncclGroupEnd();
+    return code != ncclSuccess && code != ncclInProgress ? code : end;
+}
+
+static ncclResult_t all_gather(struct nccl_link *l, const struct comm_call *c) {
+    char *part = c->to;
+    ncclResult_t code = ncclSuccess;
+    if (equal(c->to_counts, l->host.size))
+        return ncclAllGather(c->from, c->to, (size_t)c->to_counts[0], ncclInt8, l->nccl, l->stream);
+    ncclGroupStart();
+    for (int r = 0; r < l->host.size; part += c->to_counts[r++])
+        if (c->to_counts[r] && code == ncclSuccess)
+            code = ncclBroadcast(c->from, part, (size_t)c->to_counts[r], ncclInt8, r, l->nccl, l->stream);
+    ncclResult_t end = ncclGroupEnd();
+    return code != ncclSuccess && code != ncclInProgress ? code : end;
+}
+
+static ncclResult_t all_to_all(struct nccl_link *l, const struct comm_call *c) {
+    const char *from = c->from;
+    char *to = c->to;
+    ncclResult_t code = ncclSuccess;
+    ncclGroupStart();
+    for (int r = 0; r < l->host.size; from += c->from_counts[r], to += c->to_counts[r], r++) {
+        if (c->from_counts[r] && code == ncclSuccess)
+            code = ncclSend(from, (size_t)c->from_counts[r], ncclInt8, r, l->nccl, l->stream);
+        if (c->to_counts[r] && code == ncclSuccess)
+            code = ncclRecv(to, (size_t)c->to_counts[r], ncclInt8, r, l->nccl, l->stream);
+    }
+    ncclResult_t end = ncclGroupEnd();
+    return code != ncclSuccess && code != ncclInProgress ? code : end;
+}
+
+static ncclResult_t queue(struct nccl_link *l, const struct comm_call *c) {
+    switch (c->kind) {
+    case COMM_ALL_REDUCE:
+        return ncclAllReduce(c->to, c->to, (size_t)c->n, NCCL_REAL, ncclSum, l->nccl, l->stream);
+    case COMM_REDUCE_SCATTER:
+        return reduce_scatter(l, c);
+    case COMM_ALL_GATHER:
+        return all_gather(l, c);
+    case COMM_ALL_TO_ALL:
+        return all_to_all(l, c);
+    case COMM_BROADCAST:
+        return ncclBroadcast(c->to, c->to, (size_t)c->n, ncclInt8, c->root, l->nccl, l->stream);
+    case COMM_BARRIER:
+        return ncclSuccess;
+    }
+    return ncclInvalidArgument;
+}
+
+/* Without waiting for the GPU in a call that cannot be ended. */
+static int drain(struct nccl_link *l) {
+    cudaError_t code;
+    while ((code = cudaStreamQuery(l->stream)) == cudaErrorNotReady) {
+        TRY(failure(l));
+        usleep(50);
+    }
+    return fail_cuda(l, code, "the stream of collectives");
+}
+
+static void note(struct nccl_link *l, const struct comm *comm, const struct comm_call *call) {
+    struct round_header header = {
+        .kind = (int32_t)call->kind, .number = l->started + 1, .step = comm->step, .index = comm->index};
+    double now = clock_seconds();
+    if (comm->what) strncpy(header.what, comm->what, sizeof header.what - 1);
+    pthread_mutex_lock(&l->lock);
+    l->longest -= l->longest / 256;
+    if (l->last > 0 && now - l->last > l->longest) l->longest = now - l->last;
+    l->last = now;
+    rounds_describe(&header, l->about, sizeof l->about);
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* Tickets of calls on host memory are negative. */
+static int nccl_start(struct comm *comm, const struct comm_call *call, comm_ticket *ticket) {
+    struct nccl_link *l = link_of(comm);
+    TRY(failure(l));
+    if (call->host) {
+        l->host.step = comm->step, l->host.what = comm->what, l->host.index = comm->index;
+        TRY(l->host.transport->start(&l->host, call, ticket));
+        *ticket = -*ticket;
+        return OK;
+    }
+    note(l, comm, call);
+    TRY(fail_cuda(l, cudaEventRecord(l->before, cuda_stream()), "cudaEventRecord"));
+    TRY(fail_cuda(l, cudaStreamWaitEvent(l->stream, l->before, 0), "cudaStreamWaitEvent"));
+    TRY(settle(l, queue(l, call), comm_kind_name(call->kind)));
+    pthread_mutex_lock(&l->lock);
+    cudaError_t code = cudaEventRecord(l->done[l->started % CALLS], l->stream);
+    if (l->finished + CALLS <= l->started) l->finished = l->started + 1 - CALLS; /* its event is another's now */
+    *ticket = ++l->started;
+    pthread_mutex_unlock(&l->lock);
+    tcp_job_reached(l->host.link->job);
+    TRY(fail_cuda(l, code, "cudaEventRecord"));
+    if (call->kind != COMM_BARRIER) return OK;
+    TRY(drain(l));
+    return comm_barrier(&l->host);
+}
+
+static int nccl_wait(struct comm *comm, comm_ticket ticket) {
+    struct nccl_link *l = link_of(comm);
+    TRY(failure(l));
+    if (ticket < 0) return comm_wait(&l->host, -ticket);
+    if (!ticket) return OK;
+    return fail_cuda(l, cudaStreamWaitEvent(cuda_stream(), l->done[(ticket - 1) % CALLS], 0), "cudaStreamWaitEvent");
+}
+
+/* ---- opening and closing ---- */
+
+static void destroy(struct nccl_link *l) {
+    if (l->watched) {
+        pthread_mutex_lock(&l->lock);
+        l->stop = 1;
+        pthread_mutex_unlock(&l->lock);
+        pthread_join(l->watcher, NULL);
+    }
+    if (l->nccl && !l->failed) ncclCommAbort(l->nccl); /* all collectives are done: nothing is lost */
+    for (int i = 0; i < CALLS; i++)
+        if (l->done[i]) cudaEventDestroy(l->done[i]);
+    if (l->before) cudaEventDestroy(l->before);
+    if (l->stream) cudaStreamDestroy(l->stream);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+static int make_events(struct nccl_link *l) {
+    cudaError_t code = cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking);
+    if (!code) code = cudaEventCreateWithFlags(&l->before, cudaEventDisableTiming);
+    for (int i = 0; i < CALLS && !code; i++) code = cudaEventCreateWithFlags(&l->done[i], cudaEventDisableTiming);
+    return code ? error_set(ERR_DEVICE, "cuda: %s", cudaGetErrorString(code)) : OK;
+}
+
+static int join(struct nccl_link *l) {
+    ncclUniqueId id;
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    ncclResult_t code = l->host.rank ? ncclSuccess : ncclGetUniqueId(&id);
+    TRY(comm_agree(&l->host, code ? error_set(ERR_DEVICE, "ncclGetUniqueId: %s", ncclGetErrorString(code)) : OK));
+    TRY(comm_broadcast_host(&l->host, &id, sizeof id, 0));
+    config.blocking = 0;
+    TRY(settle(l, ncclCommInitRankConfig(&l->nccl, l->host.size, id, l->host.rank, &config), "ncclCommInitRankConfig"));
+    l->since = clock_seconds();
+    if (pthread_create(&l->watcher, NULL, watch, l)) return error_set(ERR_DEVICE, "cannot start a thread");
+    l->watched = 1;
+    return OK;
+}
+
+/* The host's communicator is the caller's still when this fails. */
+static int create(struct comm *comm, const struct comm *host) {
+    struct nccl_link *l = calloc(1, sizeof *l);
+    if (!l) return error_set(ERR_DEVICE, "out of memory");
+    pthread_mutex_init(&l->lock, NULL);
+    l->host = *host;
+    int code = comm_agree(&l->host, make_events(l));
+    if (!code) code = join(l);
+    if (code) {
+        destroy(l);
+        return code;
+    }
+    *comm = *host;
+    comm->transport = &comm_nccl;
+    comm->link = (struct comm_link *)l;
+    return OK;
+}
+
+static void nccl_close(struct comm *comm) {
+    struct nccl_link *l = link_of(comm);
+    struct comm host = l->host;
+    drain(l);
+    destroy(l);
+    comm_close(&host);
+}
+
+static void nccl_abort(struct comm *comm, int code) {
+    struct nccl_link *l = link_of(comm);
+    struct comm host = l->host;
+    char text[256];
+    snprintf(text, sizeof text, "%s", error_text());
+    fail(l, text);
+    destroy(l);
+    error_set(code ? (enum error_code)code : ERR_DEVICE, "%s", text);
+    comm_abort(&host, code);
+}
+
+/* A part works beside its whole, on a stream of its own, and a GPU need not run two collectives at once. All hosts queue
+   them in the same order, and NCCL starts them in it when it is told to, on every GPU, so that none waits for one that
+   another GPU has not begun. */
+static int orders_launches(void) {
+    enum { FIRST = 22600 };
+    int version = 0;
+    ncclGetVersion(&version);
+    return version >= FIRST
+               ? OK
+               : error_set(ERR_DEVICE, "NCCL %d cannot order collectives of several communicators: expected %d",
+                           version, FIRST);
+}
+
+static int nccl_split(struct comm *part, struct comm *whole, int colour, int key) {
+    struct comm host;
+    TRY(orders_launches());
+    TRY(comm_split(&host, &link_of(whole)->host, colour, key));
+    int code = create(part, &host);
+    if (code) comm_close(&host);
+    return code;
+}
+
+static void nccl_busy(struct comm *comm, const char *why) { comm_busy(&link_of(comm)->host, why); }
+
+static void nccl_tell(struct comm *comm, int64_t number) { comm_tell(&link_of(comm)->host, number); }
+
+static int nccl_told(struct comm *comm, int rank, int64_t *number) {
+    return comm_told(&link_of(comm)->host, rank, number);
+}
+
+const struct comm_transport comm_nccl = {.name = "nccl",
+                                         .close = nccl_close,
+                                         .abort = nccl_abort,
+                                         .split = nccl_split,
+                                         .busy = nccl_busy,
+                                         .tell = nccl_tell,
+                                         .told = nccl_told,
+                                         .start = nccl_start,
+                                         .wait = nccl_wait};
+
+/* The local rank's entry of CUDA_VISIBLE_DEVICES, or the GPU of that number; a starter that has bound each process to one
+   GPU of its own (Slurm can) is obeyed. */
+static int choose_gpu(const struct comm *host) {
+    const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *entry = visible;
+    char choice[96];
+    int count;
+    snprintf(choice, sizeof choice, "%d", host->local_rank);
+    if (visible && *visible) {
+        if (!strchr(visible, ',')) return OK;
+        for (int i = 0; i < host->local_rank && entry; i++) entry = (entry = strchr(entry, ',')) ? entry + 1 : NULL;
+        if (!entry)
+            return error_set(ERR_USAGE, "CUDA_VISIBLE_DEVICES=%s names fewer GPUs than this host has processes (%d)",
+                             visible, host->local_size);
+        snprintf(choice, sizeof choice, "%.*s", (int)strcspn(entry, ","), entry);
+    }
+    setenv("CUDA_VISIBLE_DEVICES", choice, 1);
+    cudaError_t code = cudaGetDeviceCount(&count);
+    if (code == cudaErrorInsufficientDriver) return error_set(ERR_DEVICE, "cuda: no NVIDIA driver on this machine");
+    if (code || !count) return error_set(ERR_DEVICE, "cuda: there is no GPU %s on this host", choice);
+    return OK;
+}
+
+int nccl_open(struct comm *comm, struct comm *host) {
+    setenv("NCCL_LAUNCH_ORDER_IMPLICIT", "1", 0); /* see nccl_split; read at NCCL's first call */
+    int code = comm_agree(host, choose_gpu(host));
+    if (!code) code = create(comm, host);
+    if (code) comm_abort(host, code);
+    return code;
+}
+
+#else
+
+#include "base/error.h"
+
+int nccl_open(struct comm *comm, struct comm *host) {
+    (void)comm;
+    comm_close(host);
+    return error_set(ERR_USAGE, "transport \"nccl\" is of the cuda backend, this program is built for %s",
+                     BACKEND_NAME);
+}
+
+#endif

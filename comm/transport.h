@@ -1,0 +1,44 @@
+/* transport.h: what a transport fills in behind comm.h. comm.c turns every collective into a `struct comm_call`. */
+#ifndef COMM_TRANSPORT_H
+#define COMM_TRANSPORT_H
+
+#include "comm/comm.h"
+
+enum comm_kind {
+    COMM_ALL_REDUCE,     /* to [n] real, in place */
+    COMM_REDUCE_SCATTER, /* to: own; from: all; to_counts in real */
+    COMM_ALL_GATHER,     /* to: all; from: own; to_counts in bytes */
+    COMM_ALL_TO_ALL,     /* counts in bytes */
+    COMM_BROADCAST,      /* to [n] bytes, from root */
+    COMM_BARRIER
+};
+struct comm_call {
+    enum comm_kind kind;
+    void *to;
+    const void *from;
+    const long *to_counts, *from_counts; /* [size], the caller's */
+    long n;
+    int root;
+    int host; /* the buffers are host memory */
+};
+/* Host memory of a communicator of several ranks, for comm.c: nothing is allocated in a call. The transport's. */
+struct comm_scratch {
+    long *counts;   /* [size] */
+    double *values; /* [size, COMM_VALUES] */
+};
+struct comm_transport {
+    const char *name;
+    void (*close)(struct comm *comm);
+    void (*abort)(struct comm *comm, int code);
+    int (*split)(struct comm *part, struct comm *whole, int colour, int key);
+    void (*busy)(struct comm *comm, const char *why);
+    void (*tell)(struct comm *comm, int64_t number);
+    int (*told)(struct comm *comm, int rank, int64_t *number);
+    int (*start)(struct comm *comm, const struct comm_call *call, comm_ticket *ticket);
+    int (*wait)(struct comm *comm, comm_ticket ticket);
+};
+extern const struct comm_transport comm_single, comm_nccl;
+
+const char *comm_kind_name(enum comm_kind kind);
+
+#endif

@@ -1,0 +1,87 @@
+/* gemm_lt.c: see gemm_lt.h. cuBLASLt thinks in columns: a row-major matrix [r, c] is its column-major one of c rows, r
+   columns. So d^T = b^T a^T is what is asked for: the library's A is our b, its B our a, its m our columns, its n our rows.
+   Its bias runs along its rows, our columns; its sums "of B" run over our a. */
+#include "kernels/cuda/products/gemm_lt.h"
+#include "kernels/cuda/products/gemm_plan.h"
+#include "kernels/cuda/cuda.h"
+#include "kernels/device.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* What a network has in shapes is some dozens; a full table starts over. */
+enum { PLANS = 512 };
+static struct {
+    pthread_mutex_t lock;
+    cublasLtHandle_t handle;
+    int count;
+    struct gemm_plan plan[PLANS];
+} lt = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static int failed(cublasStatus_t status, const char *what) {
+    if (status != CUBLAS_STATUS_SUCCESS) device_fail("cublasLt: %s: %s", what, cublasLtGetStatusName(status));
+    return status != CUBLAS_STATUS_SUCCESS;
+}
+
+static void forget_plans(void) {
+    for (int i = 0; i < lt.count; i++) gemm_plan_close(&lt.plan[i]);
+    lt.count = 0;
+}
+
+void gemm_lt_close(void) {
+    pthread_mutex_lock(&lt.lock);
+    forget_plans();
+    if (lt.handle) cublasLtDestroy(lt.handle);
+    lt.handle = NULL;
+    pthread_mutex_unlock(&lt.lock);
+}
+
+/* The plan for this problem, from the table or new; NULL with a failure kept. */
+static struct gemm_plan *find_plan(const struct gemm *g) {
+    struct gemm_key key = gemm_key(g, cuda_workspace_left());
+    for (int i = 0; i < lt.count; i++)
+        if (!memcmp(&lt.plan[i].key, &key, sizeof key)) return &lt.plan[i];
+    if (!lt.handle && failed(cublasLtCreate(&lt.handle), "start")) return NULL;
+    if (lt.count == PLANS) forget_plans();
+    struct gemm_plan *plan = &lt.plan[lt.count];
+    if (failed(gemm_plan_open(plan, &key), "descriptors")) return gemm_plan_close(plan), NULL;
+    gemm_plan_choose(plan, lt.handle);
+    lt.count++;
+    return plan;
+}
+
+/* Bias and side buffer are part of the library's descriptor, so they are set before each call. */
+static cublasStatus_t set_pointers(struct gemm_plan *plan, const struct gemm *g) {
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    if (g->bias)
+        status =
+            cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &g->bias, sizeof g->bias);
+    if (!status && g->side)
+        status = cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &g->side,
+                                                sizeof g->side);
+    return status;
+}
+
+static void run(struct gemm_plan *plan, const struct gemm *g) {
+    const float one = 1;
+    void *workspace = plan->workspace ? workspace_push(plan->workspace) : NULL;
+    if (plan->workspace && !workspace) return;
+    if (!failed(set_pointers(plan, g), "pointers"))
+        failed(cublasLtMatmul(lt.handle, plan->product, &one, g->b, plan->a, g->a, plan->b, &g->beta, g->d, plan->d,
+                              g->d, plan->d, &plan->algorithm, workspace, plan->workspace, cuda_stream()),
+               "product");
+    workspace_pop(workspace);
+}
+
+int gemm_lt(const struct gemm *g) {
+    if (g->rows <= 0 || g->columns <= 0) return 1;
+    if (g->inner <= 0) return 0;
+    if (g->side && (!aligned16(g->side) || g->columns % 8)) return 0; /* the library's rule for side buffers */
+    if (!aligned16(g->bias)) return 0;                                /* the algorithm was chosen for a bias that is */
+    pthread_mutex_lock(&lt.lock);
+    struct gemm_plan *plan = find_plan(g);
+    int done = !plan || plan->chosen; /* without a library a failure is kept: no use in another way */
+    if (plan && plan->chosen) run(plan, g);
+    pthread_mutex_unlock(&lt.lock);
+    return done;
+}

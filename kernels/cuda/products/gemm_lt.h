@@ -1,0 +1,44 @@
+/* gemm_lt.h: one matrix product by cuBLASLt with what belongs to it in the same pass. */
+#ifndef KERNELS_CUDA_PRODUCTS_GEMM_LT_H
+#define KERNELS_CUDA_PRODUCTS_GEMM_LT_H
+
+#include "kernels/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum gemm_number { GEMM_ELEM, GEMM_REAL };
+enum gemm_extra {
+    GEMM_PLAIN,
+    GEMM_BIAS,         /* + bias, elem [columns] */
+    GEMM_GELU,         /* side = the sum, d = gelu(side) */
+    GEMM_GELU_BIAS,    /* side = the sum + bias, d = gelu(side) */
+    GEMM_GELU_SLOPE,   /* d = the sum gelu'(side) */
+    GEMM_COLUMN_SUMS_A /* bias, real [rows], = sums of a over the inner index */
+};
+
+/* d [rows, columns] = a b + beta d, all row-major and packed; a is [rows, inner], or [inner, rows] when a_transposed; b is
+   [inner, columns], or [columns, inner] when b_transposed. a and b are of type `in`, sums are float. */
+struct gemm {
+    long rows, columns, inner;
+    int a_transposed, b_transposed;
+    enum gemm_number in, out;
+    enum gemm_extra extra;
+    float beta;
+    const void *a, *b;
+    void *d;
+    void *bias; /* as extra says; else NULL */
+    void *side; /* [rows, columns] elem, where extra says */
+};
+
+/* 1: queued on the current stream. 0: the library has no kernel for this problem (say, a side buffer that is not aligned):
+   nothing was done. Another failure is kept (device.h) and counts as done. The algorithm is the heuristic's first choice
+   for shape, types and alignment, kept from then on: no timing, so the bits do not depend on the machine's mood. */
+int gemm_lt(const struct gemm *g);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,146 @@
+/* gemm_plan.c: see gemm_plan.h. */
+#include "kernels/cuda/products/gemm_plan.h"
+
+#include <stdint.h>
+#include <string.h>
+
+static cudaDataType_t number_type(int number) {
+#ifdef TYPE_BF16
+    return number == GEMM_ELEM ? CUDA_R_16BF : CUDA_R_32F;
+#else
+    (void)number;
+    return CUDA_R_32F;
+#endif
+}
+
+static int alignment(const void *pointer) {
+    uintptr_t p = (uintptr_t)pointer;
+    for (int bytes = 16; bytes > 2; bytes /= 2)
+        if (p % (uintptr_t)bytes == 0) return bytes;
+    return 2;
+}
+
+struct gemm_key gemm_key(const struct gemm *g, size_t workspace) {
+    struct gemm_key key;
+    memset(&key, 0, sizeof key);
+    key.rows = g->rows, key.columns = g->columns, key.inner = g->inner;
+    key.a_transposed = g->a_transposed, key.b_transposed = g->b_transposed;
+    key.in = g->in, key.out = g->out, key.extra = g->extra;
+    key.accumulates = g->beta != 0;
+    key.workspace = workspace < GEMM_WORKSPACE ? workspace : GEMM_WORKSPACE;
+    key.a_align = alignment(g->a), key.b_align = alignment(g->b), key.d_align = alignment(g->d);
+    return key;
+}
+
+static cublasLtEpilogue_t epilogue(int extra) {
+    switch (extra) {
+    case GEMM_BIAS:
+        return CUBLASLT_EPILOGUE_BIAS;
+    case GEMM_GELU:
+        return CUBLASLT_EPILOGUE_GELU_AUX;
+    case GEMM_GELU_BIAS:
+        return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+    case GEMM_GELU_SLOPE:
+        return CUBLASLT_EPILOGUE_DGELU;
+    case GEMM_COLUMN_SUMS_A:
+        return CUBLASLT_EPILOGUE_BGRADB;
+    default:
+        return CUBLASLT_EPILOGUE_DEFAULT;
+    }
+}
+
+static int has_side(int extra) { return extra == GEMM_GELU || extra == GEMM_GELU_BIAS || extra == GEMM_GELU_SLOPE; }
+
+#define SET(plan, name, value)                                                                                         \
+    cublasLtMatmulDescSetAttribute((plan)->product, CUBLASLT_MATMUL_DESC_##name, &(value), sizeof(value))
+
+static cublasStatus_t set_product(struct gemm_plan *plan) {
+    const struct gemm_key *k = &plan->key;
+    cublasOperation_t a = k->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, b = k->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cublasLtEpilogue_t extra = epilogue(k->extra);
+    int32_t bias = (int32_t)number_type(k->extra == GEMM_COLUMN_SUMS_A ? GEMM_REAL : GEMM_ELEM);
+    int32_t side = (int32_t)number_type(GEMM_ELEM);
+    int64_t pitch = k->columns;
+    cublasStatus_t status = SET(plan, TRANSA, a);
+    if (!status) status = SET(plan, TRANSB, b);
+    if (!status) status = SET(plan, EPILOGUE, extra);
+    if (!status && (k->extra == GEMM_BIAS || k->extra == GEMM_GELU_BIAS || k->extra == GEMM_COLUMN_SUMS_A))
+        status = SET(plan, BIAS_DATA_TYPE, bias);
+    if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_LD, pitch);
+    if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_DATA_TYPE, side);
+    return status;
+}
+
+/* A packed row-major [rows, columns]. */
+static cublasStatus_t layout(cublasLtMatrixLayout_t *l, int number, long rows, long columns) {
+    return cublasLtMatrixLayoutCreate(l, number_type(number), (uint64_t)columns, (uint64_t)rows, columns);
+}
+
+cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key) {
+    memset(plan, 0, sizeof *plan);
+    plan->key = *key;
+    cublasStatus_t status = cublasLtMatmulDescCreate(&plan->product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    if (!status) status = set_product(plan);
+    if (!status)
+        status = layout(&plan->a, key->in, key->b_transposed ? key->columns : key->inner,
+                        key->b_transposed ? key->inner : key->columns);
+    if (!status)
+        status = layout(&plan->b, key->in, key->a_transposed ? key->inner : key->rows,
+                        key->a_transposed ? key->rows : key->inner);
+    if (!status) status = layout(&plan->d, key->out, key->rows, key->columns);
+    return status;
+}
+
+/* Sums that are split over the inner index must be added in a fixed order, so not "in place". */
+static cublasStatus_t set_preference(cublasLtMatmulPreference_t preference, const struct gemm_key *k) {
+    uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+    uint32_t a = (uint32_t)k->b_align, b = (uint32_t)k->a_align, d = (uint32_t)k->d_align;
+    uint64_t workspace = k->workspace;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t name;
+        const void *value;
+        size_t size;
+    } all[] = {{CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace},
+               {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes, sizeof schemes},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &a, sizeof a},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &b, sizeof b},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &d, sizeof d},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &d, sizeof d}};
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    for (size_t i = 0; i < sizeof all / sizeof *all && !status; i++)
+        status = cublasLtMatmulPreferenceSetAttribute(preference, all[i].name, all[i].value, all[i].size);
+    return status;
+}
+
+/* The heuristic looks at the pointers of bias and side too: any aligned ones stand for those of the calls. */
+static cublasStatus_t set_stand_ins(struct gemm_plan *plan) {
+    const void *pointer = (const void *)4096;
+    cublasStatus_t status = SET(plan, BIAS_POINTER, pointer);
+    if (!status && has_side(plan->key.extra)) status = SET(plan, EPILOGUE_AUX_POINTER, pointer);
+    return status;
+}
+
+void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle) {
+    cublasLtMatmulPreference_t preference = NULL;
+    cublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    cublasStatus_t status = cublasLtMatmulPreferenceCreate(&preference);
+    if (!status) status = set_preference(preference, &plan->key);
+    if (!status && plan->key.extra != GEMM_PLAIN) status = set_stand_ins(plan);
+    if (!status)
+        status = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->a, plan->b, plan->d, plan->d, preference,
+                                                1, &result, &found);
+    if (preference) cublasLtMatmulPreferenceDestroy(preference);
+    plan->chosen = !status && found && !result.state;
+    if (!plan->chosen) return;
+    plan->algorithm = result.algo;
+    plan->workspace = result.workspaceSize;
+}
+
+void gemm_plan_close(struct gemm_plan *plan) {
+    if (plan->a) cublasLtMatrixLayoutDestroy(plan->a);
+    if (plan->b) cublasLtMatrixLayoutDestroy(plan->b);
+    if (plan->d) cublasLtMatrixLayoutDestroy(plan->d);
+    if (plan->product) cublasLtMatmulDescDestroy(plan->product);
+    memset(plan, 0, sizeof *plan);
+}

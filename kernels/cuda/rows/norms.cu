@@ -1,0 +1,226 @@
+/* norms.cu: LayerNorm (Ba 2016), with modulation (Peebles 2023) or with weights, and RMSNorm (Zhang 2019).
+   x [n, d]; mean and rstd [n]. With xh = (x - mean) rstd and dxh the gradient at xh:
+   dx = rstd (dxh - mean(dxh) - xh mean(dxh xh)).
+   A block has one row at a time in its registers (rows.cuh), so x, dy and the result cross the memory bus once; statistics
+   are float, the variance from centred values. Backward blocks walk a part of the rows and keep the sums for the
+   gradients of shift, scale and weights in registers too. */
+#include "kernels/cuda/rows/rms_backward.cuh"
+
+/* ---- forward ---- */
+
+/* y = xh factor + offset, where factor and offset are weights (elem) or 1 + scale and shift (real). */
+struct norm_forward {
+    elem *y;
+    real *mean, *rstd;
+    const resid *x;
+    const elem *w, *b;         /* weights; NULL: */
+    const real *shift, *scale; /* modulation */
+    long d, rows_per_group, group_stride;
+    real eps;
+};
+
+template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w, const real *scale, long c) {
+    if (w) {
+        load(f, w + c);
+    } else {
+        load(f, scale + c);
+#pragma unroll
+        for (int j = 0; j < V; j++) f[j] += 1;
+    }
+}
+
+template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_forward a) {
+    long r = blockIdx.x, group = a.w ? 0 : r / a.rows_per_group * a.group_stride;
+    row<V, K> x;
+    float sum = 0, squares = 0;
+    row_load(x, a.x + r * a.d, a.d);
+#pragma unroll
+    for (int k = 0; k < K; k++)
+#pragma unroll
+        for (int j = 0; j < V; j++) sum += x.x[k][j];
+    float mean = block_sum(sum) / (float)a.d;
+    EACH_PIECE(V, K, a.d) {
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            x.x[k][j] -= mean;
+            squares += x.x[k][j] * x.x[k][j];
+        }
+    }
+    float rstd = 1 / sqrtf(block_sum(squares) / (float)a.d + a.eps);
+    if (threadIdx.x == 0) a.mean[r] = mean, a.rstd[r] = rstd;
+    EACH_PIECE(V, K, a.d) {
+        float factor[V], offset[V];
+        factor_load(factor, a.w, a.scale + group, c);
+        if (a.w)
+            load(offset, a.b + c);
+        else
+            load(offset, a.shift + group + c);
+#pragma unroll
+        for (int j = 0; j < V; j++) x.x[k][j] = x.x[k][j] * rstd * factor[j] + offset[j];
+    }
+    row_store(a.y + r * a.d, x, a.d);
+}
+
+static int row_fits(const struct row_shape *shape, long d) {
+    if (!shape->pieces) device_fail("norm: rows of %ld numbers, at most %d are built", d, ROW_WIDTH_MAX);
+    return shape->pieces != 0;
+}
+
+static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
+    struct row_shape shape = row_shape(a.d, vectorised && a.d % VECTOR == 0);
+    long blocks = launch_blocks(n, 1);
+    if (!row_fits(&shape, a.d) || blocks == 0) return;
+    if (blocks < 0) return device_fail("norm: %ld rows: too many", n);
+    LAUNCH_ROWS(shape, layernorm_forward_kernel, blocks, a);
+}
+
+void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
+                                long n, long d, long rows_per_group, long group_stride, real eps) {
+    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, shift, scale, d, rows_per_group, group_stride, eps};
+    layernorm_launch(a, n,
+                     aligned16(y) && aligned16(x) && aligned16(shift) && aligned16(scale) && group_stride % 4 == 0);
+}
+
+void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d,
+                       real eps) {
+    struct norm_forward a = {y, mean, rstd, x, w, b, NULL, NULL, d, 1, 0, eps};
+    layernorm_launch(a, n, aligned16(y) && aligned16(x) && aligned16(w) && aligned16(b));
+}
+
+/* ---- backward ---- */
+
+struct norm_backward {
+    resid *dx;                 /* NULL: not wanted */
+    float *dy_sum, *dy_xh_sum; /* partial sums over a block's rows; NULL: not wanted */
+    const elem *dy, *w;        /* w NULL: modulation */
+    const resid *x;
+    const real *mean, *rstd, *scale;
+    long d, group_stride;
+    struct row_parts rows;
+};
+
+template <int V, int K> __global__ void layernorm_backward_kernel(struct norm_backward a) {
+    struct row_span span = span_of_block(a.rows);
+    row<V, K> sum, sum_xh;
+    row_fill(sum, 0);
+    row_fill(sum_xh, 0);
+    for (long r = span.first; r < span.end; r++) {
+        row<V, K> xh, dxh;
+        float mean = a.mean[r], rstd = a.rstd[r], total = 0, product = 0;
+        row_load(xh, a.x + r * a.d, a.d);
+        row_load(dxh, a.dy + r * a.d, a.d);
+        EACH_PIECE(V, K, a.d) {
+            float factor[V];
+            factor_load(factor, a.w, a.scale + span.group * a.group_stride, c);
+#pragma unroll
+            for (int j = 0; j < V; j++) {
+                float dy = dxh.x[k][j];
+                xh.x[k][j] = (xh.x[k][j] - mean) * rstd;
+                sum.x[k][j] += dy;
+                sum_xh.x[k][j] += dy * xh.x[k][j];
+                dxh.x[k][j] = dy * factor[j];
+                total += dxh.x[k][j];
+                product += dxh.x[k][j] * xh.x[k][j];
+            }
+        }
+        if (!a.dx) continue;
+        block_sum_two(&total, &product);
+        total /= (float)a.d, product /= (float)a.d;
+        EACH_PIECE(V, K, a.d) {
+            float dx[V];
+            load(dx, a.dx + r * a.d + c);
+#pragma unroll
+            for (int j = 0; j < V; j++) dx[j] += rstd * (dxh.x[k][j] - total - xh.x[k][j] * product);
+            store(a.dx + r * a.d + c, dx);
+        }
+    }
+    if (a.dy_sum) row_store(a.dy_sum + blockIdx.x * a.d, sum, a.d);
+    if (a.dy_xh_sum) row_store(a.dy_xh_sum + blockIdx.x * a.d, sum_xh, a.d);
+}
+
+/* Plans the parts, takes the partial sums, launches, adds them to shift's and scale's gradients (group g at g stride). */
+static void layernorm_backward_launch(struct norm_backward a, real *dshift, real *dscale, long n, long rows_per_group,
+                                      int vectorised) {
+    struct row_shape shape = row_shape(a.d, vectorised && a.d % VECTOR == 0);
+    int sums = (dshift != NULL) + (dscale != NULL);
+    a.rows = row_parts(n, rows_per_group, a.d, sums);
+    long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
+    if (!row_fits(&shape, a.d) || blocks == 0) return;
+    if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups);
+    size_t bytes = sizeof(float) * (size_t)(blocks * a.d);
+    a.dy_sum = dshift ? (float *)workspace_push(bytes) : NULL;
+    a.dy_xh_sum = dscale ? (float *)workspace_push(bytes) : NULL;
+    if ((!dshift || a.dy_sum) && (!dscale || a.dy_xh_sum)) {
+        LAUNCH_ROWS(shape, layernorm_backward_kernel, blocks, a);
+        add_parts(dshift, a.dy_sum, a.rows.groups, a.rows.parts, a.d, a.group_stride);
+        add_parts(dscale, a.dy_xh_sum, a.rows.groups, a.rows.parts, a.d, a.group_stride);
+    }
+    workspace_pop(a.dy_xh_sum);
+    workspace_pop(a.dy_sum);
+}
+
+void layernorm_modulate_backward(resid *dx, real *dshift, real *dscale, const elem *dy, const resid *x,
+                                 const real *mean, const real *rstd, const real *scale, long n, long d,
+                                 long rows_per_group, long group_stride) {
+    struct norm_backward a = {dx, NULL, NULL, dy, NULL, x, mean, rstd, scale, d, group_stride, {}};
+    layernorm_backward_launch(a, dshift, dscale, n, rows_per_group,
+                              aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(scale) &&
+                                  group_stride % 4 == 0);
+}
+
+void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean,
+                        const real *rstd, const elem *w, long n, long d) {
+    struct norm_backward a = {dx, NULL, NULL, dy, w, x, mean, rstd, NULL, d, 0, {}};
+    layernorm_backward_launch(a, db, dw, n, n, aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(w));
+}
+
+/* ---- RMSNorm; its backward is in rms_backward.cuh ---- */
+
+/* T: elem, or resid where no statistics are kept (rstd NULL). */
+template <int V, int K, class T>
+__global__ void rmsnorm_forward_kernel(elem *y, real *rstd, const T *x, const elem *w, long d, real eps) {
+    long r = blockIdx.x;
+    row<V, K> v;
+    row_load(v, x + r * d, d);
+    float root = 1 / sqrtf(block_sum(row_squares(v)) / (float)d + eps);
+    if (rstd && threadIdx.x == 0) rstd[r] = root;
+    EACH_PIECE(V, K, d) {
+        float factor[V];
+        load(factor, w + c);
+#pragma unroll
+        for (int j = 0; j < V; j++) v.x[k][j] = v.x[k][j] * root * factor[j];
+    }
+    row_store(y + r * d, v, d);
+}
+
+template <class T>
+static void rmsnorm_launch(elem *y, real *rstd, const T *x, const elem *w, long n, long d, real eps) {
+    struct row_shape shape = row_shape(d, aligned16(y) && aligned16(x) && aligned16(w) && d % VECTOR == 0);
+    long blocks = launch_blocks(n, 1);
+    if (!row_fits(&shape, d) || blocks == 0) return;
+    if (blocks < 0) return device_fail("norm: %ld rows: too many", n);
+    LAUNCH_ROWS(shape, rmsnorm_forward_kernel, blocks, y, rstd, x, w, d, eps);
+}
+
+void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps) {
+    rmsnorm_launch(y, rstd, x, w, n, d, eps);
+}
+
+void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long d, real eps) {
+    rmsnorm_launch(y, NULL, x, w, n, d, eps);
+}
+
+/* The gradient as it comes. */
+struct straight {
+    template <int V> __device__ void operator()(float (&)[V], long, long) const {}
+};
+
+void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
+                      long d) {
+    struct row_shape shape =
+        row_shape(d, aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(w) && d % VECTOR == 0);
+    struct rms_backward a = {dx, NULL, dy, x, w, rstd, d, {}};
+    if (!row_fits(&shape, d) || n <= 0 || !rms_backward_begin(&a, n, dw)) return;
+    LAUNCH_ROWS(shape, rmsnorm_backward_kernel, a.rows.parts, a, straight{});
+    rms_backward_end(&a, dw);
+}

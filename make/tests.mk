@@ -1,0 +1,67 @@
+# tests.mk: the test programs. tests/FOLDER/test_x.c becomes build/VARIANT/tests/FOLDER/test_x.
+#   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in double
+#   double    in the double build                          cuda    what NVIDIA's libraries are told; needs no GPU
+#   programs  not tests: what the scripts of tests/e2e use  gpu    see gpu-checks
+tests_of   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/$(2).c))
+
+# The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
+ORACLE   := $(BUILD)/liboracle.a
+$(BUILD)/gen/oracle_names.h: kernels/kernels.h kernels/oracle_names.sh
+	@mkdir -p $(dir $@)
+	$(Q)sh kernels/oracle_names.sh kernels/kernels.h $@ $(BUILD)/gen/oracle_names_undef.h
+$(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
+	@mkdir -p $(dir $@)
+	$(call say,cc)
+	$(Q)$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1 -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
+$(ORACLE): $(patsubst kernels/ref/%.c,$(BUILD)/oracle/%.o,$(wildcard kernels/ref/*.c))
+	$(archive)
+
+# The shim's tests need nothing of the upper floors, so its build is small.
+TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(call libraries,model comm kernels base),$(LIBRARIES)) $(ORACLE)
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
+	$(call link,$(LIBS_FULL) $(LIBS_LEAN) -lcmocka)
+ifeq ($(BACKEND),cuda-shim)
+$(BUILD)/tests/unit/test_batch_feed: $(BUILD)/train/stage/batch_feed.o
+endif
+
+.PHONY: unit-tests kernel-tests double-tests gpu-checks test-threads
+UNIT_TESTS := $(call tests_of,unit,test_*) $(call tests_of,golden,test_*) $(if $(filter cuda,$(BACKEND)),$(call tests_of,cuda,test_*))
+KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
+unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*)
+kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
+ifeq ($(TYPE),double)
+double-tests: $(call tests_of,double,test_*) $(call tests_of,golden,test_*)
+else
+double-tests:
+	+$(MAKE) BACKEND=ref TYPE=double double-tests
+endif
+
+# What scripts/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
+GPU_CHECKS := $(KERNEL_TESTS:$(BUILD)/tests/unit/%=$(BUILD)/gpu/%) $(addprefix $(BUILD)/gpu/,test_recordings test_session test_batch_feed \
+              stage_trace bench_dit)
+gpu-checks: $(GPU_CHECKS)
+$(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(ORACLE)
+	$(link_bare)
+$(BUILD)/gpu/%: $(BUILD)/tests/gpu/%.o $(LIBRARIES)
+	$(link_bare)
+$(BUILD)/gpu/%: $(BUILD)/programs/lean/%.o $(LIBRARIES)
+	$(link_bare)
+define link_bare
+	$(call link,-Wl$(comma)-rpath$(comma)'$$ORIGIN' -Wl$(comma)--as-needed $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka)
+endef
+comma := ,
+
+DOUBLE   := $(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize))
+SHIM     := build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize)
+test: setup
+	+@$(MAKE) --no-print-directory programs unit-tests double-tests
+	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 kernel-tests)
+	@SHIM=$(SHIM) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(DOUBLE) sh tests/run.sh
+
+THREADS  := build/ref-float-threads
+THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session
+test-threads: setup
+	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
+	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,teacher ode_init distill refine) \
+	    $(THREADS)/tests/programs/tiny_dataset
+	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)

@@ -1,0 +1,64 @@
+/* codec.h: video codecs behind one streaming interface. Pixels are host float in [-1, 1], planar [3, height, width] a
+   frame; latents host float [C, h, w] a latent frame, normalised as the DiT expects them.
+   Latent 0 comes from one pixel frame, every later one from four. State is causal and kept between pushes. */
+#ifndef MODEL_CODEC_CODEC_H
+#define MODEL_CODEC_CODEC_H
+
+#include <stddef.h>
+
+enum { CODEC_PIXELS_MAX = 8192 }; /* of a side */
+
+struct codec_tensor { /* what a codec saves: named, host float, owned by the codec */
+    const char *name;
+    int ndim;
+    long shape[4];
+    const float *data;
+};
+/* A decoder in place of a codec's own (model/codec/light_codec.h): the same latents in, the same number of frames out. */
+struct codec_decoder {
+    void *state;
+    void (*close)(void *state);
+    void (*reset)(void *state);
+    int (*decode)(void *state, const float *latents, int frames, float *pixels);
+};
+struct codec {
+    char name[32];                             /* "pca", "wan21", "wan22" */
+    char weights[768], checksum[24];           /* of a codec whose weights stay in a file of their own; else "" */
+    int height, width;                         /* pixels */
+    int channels, h, w;                        /* latent frame */
+    void *state;                               /* private */
+    const struct codec_operations *operations; /* private */
+    struct codec_decoder decoder;              /* decode NULL: the codec's own */
+};
+/* A codec that travels with its data (pca), from its tensors (data set, exported student). ERR_INPUT names what is missing
+   or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
+int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
+               int count);
+void codec_close(struct codec *codec);
+/* 1: weights stay in a file of their own; whoever stores latents stores where, and the checksum. */
+int codec_is_external(const char *name);
+int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count; 0: external */
+
+/* Encoder and decoder keep separate causal states. reset starts a clip. */
+void codec_encode_reset(struct codec *codec);
+/* Pushes any number of pixel frames; those that do not fill a latent frame yet are kept. Returns the number of latent
+   frames written: after n frames in all, 1 + (n-1)/4 have come out. */
+int codec_encode(struct codec *codec, const float *pixels, int frames, float *latents);
+void codec_decode_reset(struct codec *codec);
+/* Pushes latent frames; returns the number of pixel frames written (1 for the first latent, 4 for each later one). */
+int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels);
+/* From here on `decoder` decodes; the codec closes it. */
+void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder);
+
+/* Fits and opens the pca codec: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its
+   deviation to the power `scale_power`, one global scale to mean square 1. First frame: repeated four times through the
+   same basis. next() hands out groups of 4 consecutive frames ([4, 3, H, W]) until it returns 0 (negative: an error
+   code); a clip's first frame four times over is a group like any other. */
+struct pca_fit {
+    int height, width, patch, channels;
+    double scale_power;
+    double motion_weight; /* of what differs among the four frames; 1: none (codec_pca.c) */
+};
+int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(void *user, float *group), void *user);
+
+#endif

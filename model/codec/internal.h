@@ -1,0 +1,19 @@
+/* codec_internal.h: what a codec implements behind codec.h. Included by the codecs alone. */
+#ifndef MODEL_CODEC_INTERNAL_H
+#define MODEL_CODEC_INTERNAL_H
+
+#include "model/codec/codec.h"
+
+struct codec_operations {
+    void (*close)(struct codec *codec);
+    int (*tensors)(const struct codec *codec, struct codec_tensor *out, int capacity);
+    void (*encode_reset)(struct codec *codec);
+    int (*encode)(struct codec *codec, const float *pixels, int frames, float *latents);
+    void (*decode_reset)(struct codec *codec);
+    int (*decode)(struct codec *codec, const float *latents, int frames, float *pixels);
+};
+
+/* Opens the pca codec; codec->name, height and width are set already. */
+int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count);
+
+#endif

@@ -1,0 +1,93 @@
+/* light_codec.c: see light_codec.h. */
+#include "model/codec/light_codec.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+#include "model/params/transfer.h"
+
+/* Video frames of a latent frame; latent frames at once: as many as have this number of pixels, at most MOST. */
+enum { GROUP = 4, PIXELS = 1 << 18, MOST = 8 };
+
+struct light_codec {
+    struct light_decoder net;
+    struct params params;
+    struct arena arena;
+    struct light_acts *acts;
+    int at_once;             /* latent frames */
+    real *latents, *pixels;  /* those, and what they make */
+    size_t channels, values; /* numbers of a latent frame, of a video frame */
+};
+
+static int layout(struct light_codec *c, const struct codec *codec) {
+    TRY(light_acts_layout(&c->acts, &c->net, LIGHT_STREAM, 1, c->at_once, codec->h, codec->w, &c->arena));
+    c->latents = ARENA_TAKE(&c->arena, "decoder: latents", real, (size_t)c->at_once * c->channels);
+    c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, (size_t)c->at_once * GROUP * c->values);
+    return OK;
+}
+
+static int allocate(struct light_codec *c, const struct codec *codec) {
+    arena_begin(&c->arena, "light decoder");
+    TRY(layout(c, codec));
+    light_acts_free(c->acts);
+    c->acts = NULL;
+    TRY(arena_commit(&c->arena));
+    return layout(c, codec);
+}
+
+static void light_close(void *state) {
+    struct light_codec *c = state;
+    light_acts_free(c->acts);
+    arena_free(&c->arena);
+    device_free(c->params.weights);
+    light_decoder_destroy(&c->net);
+    free(c);
+}
+
+static void light_reset(void *state) { light_stream_reset(((struct light_codec *)state)->acts); }
+
+/* From [0, 1] to [-1, 1], held within. */
+static void widen(float *pixels, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float v = 2 * pixels[i] - 1;
+        pixels[i] = v < -1 ? -1 : v > 1 ? 1 : v;
+    }
+}
+
+static int light_decode(void *state, const float *latents, int frames, float *pixels) {
+    struct light_codec *c = state;
+    int written = 0;
+    for (int i = 0; i < frames; i += c->at_once) {
+        int now = frames - i < c->at_once ? frames - i : c->at_once;
+        transfer_to_real(c->latents, latents + (size_t)i * c->channels, (long)((size_t)now * c->channels));
+        int n = light_stream_decode(&c->net, &c->params, c->acts, c->latents, now, c->pixels);
+        float *to = pixels + (size_t)written * c->values;
+        transfer_from_real(to, c->pixels, (long)((size_t)n * c->values));
+        widen(to, (size_t)n * c->values);
+        written += n;
+    }
+    return written;
+}
+
+int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, const struct light_decoder *net,
+                     elem *weights) {
+    struct light_codec *c = calloc(1, sizeof *c);
+    if (!c) return error_set(ERR_DEVICE, "out of memory for the light decoder");
+    c->net = *net;
+    c->channels = (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
+    c->values = 3 * (size_t)codec->height * (size_t)codec->width;
+    long most = PIXELS / ((long)GROUP * codec->height * codec->width);
+    c->at_once = most < 1 ? 1 : most > MOST ? MOST : (int)most;
+    int code = allocate(c, codec);
+    if (code) {
+        light_acts_free(c->acts);
+        arena_free(&c->arena);
+        free(c);
+        return code;
+    }
+    c->params = (struct params){.table = &c->net.table, .weights = weights};
+    light_stream_reset(c->acts);
+    *decoder = (struct codec_decoder){c, light_close, light_reset, light_decode};
+    return OK;
+}

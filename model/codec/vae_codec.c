@@ -1,0 +1,218 @@
+/* codec_vae.c: see codec_vae.h. The networks work on one latent frame at a time: their memory is that of four frames
+   whatever is pushed, and any division of a clip gives the same bits. */
+#include "model/codec/vae_codec.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/error.h"
+#include "kernels/device.h"
+#include "model/codec/internal.h"
+#include "model/params/transfer.h"
+
+struct vae_codec {
+    struct vae_weights weights;
+    struct params params;
+    struct vae_stream stream[2]; /* by direction */
+    struct arena arena[2];       /* what goes in and out on the device */
+    real *pixels[2], *latents[2];
+    int ready[2];
+    float *pending; /* [4, 3, height, width]: encoder input that does not fill a latent frame yet */
+    int pending_frames;
+    float *rows; /* [h w, z]: a latent frame, channels-last */
+};
+
+/* ---- weights ---- */
+
+int vae_weights_open(struct vae_weights *w, const struct vae_config *config) {
+    memset(w, 0, sizeof *w);
+    int code = vae_create(&w->net, config);
+    if (!code) {
+        arena_begin(&w->arena, "video autoencoder weights");
+        ARENA_TAKE(&w->arena, "weights", elem, w->net.table.total);
+        code = arena_commit(&w->arena);
+    }
+    if (code) {
+        vae_weights_close(w);
+        return code;
+    }
+    w->weights = ARENA_TAKE(&w->arena, "weights", elem, w->net.table.total);
+    mem_zero(w->weights, w->net.table.total * sizeof(elem));
+    return OK;
+}
+
+void vae_weights_close(struct vae_weights *w) {
+    arena_free(&w->arena);
+    vae_destroy(&w->net);
+    memset(w, 0, sizeof *w);
+}
+
+/* ---- a direction's memory ---- */
+
+static long frame_values(const struct codec *codec) { return 3L * codec->height * codec->width; }
+static long latent_values(const struct codec *codec) { return (long)codec->channels * codec->h * codec->w; }
+
+static void lay_out(const struct codec *codec, enum vae_direction d) {
+    struct vae_codec *v = codec->state;
+    v->pixels[d] = ARENA_TAKE(&v->arena[d], "pixels", real, 4 * frame_values(codec));
+    v->latents[d] = ARENA_TAKE(&v->arena[d], "latents", real, latent_values(codec));
+}
+
+static int make_ready(const struct codec *codec, enum vae_direction d) {
+    struct vae_codec *v = codec->state;
+    if (v->ready[d]) return OK;
+    TRY(vae_stream_open(&v->stream[d]));
+    TRY(arena_commit(&v->arena[d]));
+    lay_out(codec, d);
+    v->ready[d] = 1;
+    return OK;
+}
+
+/* ---- encoding ---- */
+
+/* One latent frame's pixels (1 or 4 frames) to the latent frame. */
+static int encode_group(const struct codec *codec, const float *pixels, float *latent) {
+    struct vae_codec *v = codec->state;
+    const struct vae_config *config = &v->weights.net.config;
+    int frames = v->stream[VAE_ENCODE].started ? 4 : 1, n = codec->h * codec->w;
+    transfer_to_real(v->pixels[VAE_ENCODE], pixels, frames * frame_values(codec));
+    vae_encode(&v->stream[VAE_ENCODE], &v->params, v->pixels[VAE_ENCODE], 1, v->latents[VAE_ENCODE]);
+    transfer_from_real(v->rows, v->latents[VAE_ENCODE], latent_values(codec));
+    for (int z = 0; z < config->z; z++)
+        for (int i = 0; i < n; i++) latent[z * n + i] = (v->rows[i * config->z + z] - config->mean[z]) / config->std[z];
+    return device_sync();
+}
+
+static void vae_codec_encode_reset(struct codec *codec) {
+    struct vae_codec *v = codec->state;
+    v->pending_frames = 0;
+    if (v->ready[VAE_ENCODE]) vae_stream_reset(&v->stream[VAE_ENCODE]);
+}
+
+static int vae_codec_encode(struct codec *codec, const float *pixels, int frames, float *latents) {
+    struct vae_codec *v = codec->state;
+    long frame = frame_values(codec);
+    int out = 0, code = make_ready(codec, VAE_ENCODE);
+    while (frames > 0 && !code) {
+        int whole = v->stream[VAE_ENCODE].started ? 4 : 1;
+        if (!v->pending_frames && frames >= whole) {
+            code = encode_group(codec, pixels, latents + out++ * latent_values(codec));
+            pixels += whole * frame;
+            frames -= whole;
+            continue;
+        }
+        memcpy(v->pending + v->pending_frames++ * frame, pixels, (size_t)frame * sizeof(float));
+        pixels += frame;
+        frames--;
+        if (v->pending_frames < 4) continue;
+        code = encode_group(codec, v->pending, latents + out++ * latent_values(codec));
+        v->pending_frames = 0;
+    }
+    return code ? -code : out;
+}
+
+/* ---- decoding ---- */
+
+static void vae_codec_decode_reset(struct codec *codec) {
+    struct vae_codec *v = codec->state;
+    if (v->ready[VAE_DECODE]) vae_stream_reset(&v->stream[VAE_DECODE]);
+}
+
+static int decode_latent(const struct codec *codec, const float *latent, int frames, float *pixels) {
+    struct vae_codec *v = codec->state;
+    const struct vae_config *config = &v->weights.net.config;
+    int n = codec->h * codec->w;
+    for (int z = 0; z < config->z; z++)
+        for (int i = 0; i < n; i++) v->rows[i * config->z + z] = latent[z * n + i] * config->std[z] + config->mean[z];
+    transfer_to_real(v->latents[VAE_DECODE], v->rows, latent_values(codec));
+    vae_decode(&v->stream[VAE_DECODE], &v->params, v->latents[VAE_DECODE], 1, v->pixels[VAE_DECODE]);
+    transfer_from_real(pixels, v->pixels[VAE_DECODE], frames * frame_values(codec));
+    for (long i = 0; i < frames * frame_values(codec); i++) pixels[i] = fminf(1, fmaxf(-1, pixels[i]));
+    return device_sync();
+}
+
+static int vae_codec_decode(struct codec *codec, const float *latents, int frames, float *pixels) {
+    struct vae_codec *v = codec->state;
+    int out = 0, code = make_ready(codec, VAE_DECODE);
+    for (int i = 0; i < frames && !code; i++) {
+        int made = v->stream[VAE_DECODE].started ? 4 : 1;
+        code = decode_latent(codec, latents + i * latent_values(codec), made, pixels + out * frame_values(codec));
+        out += made;
+    }
+    return code ? -code : out;
+}
+
+/* ---- open and close ---- */
+
+static int vae_codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity) {
+    (void)codec, (void)out, (void)capacity;
+    return 0;
+}
+
+static void vae_codec_close(struct codec *codec) {
+    struct vae_codec *v = codec->state;
+    for (int d = 0; d < 2; d++) {
+        vae_stream_close(&v->stream[d]);
+        arena_free(&v->arena[d]);
+    }
+    vae_weights_close(&v->weights);
+    free(v->pending);
+    free(v->rows);
+    free(v);
+}
+
+static const struct codec_operations vae_operations = {vae_codec_close,  vae_codec_tensors,      vae_codec_encode_reset,
+                                                       vae_codec_encode, vae_codec_decode_reset, vae_codec_decode};
+
+const char *codec_vae_name(const struct vae_config *config) { return config->residual ? "wan22" : "wan21"; }
+
+int codec_vae_describe(struct codec *codec, const struct vae_config *config, int height, int width) {
+    int stride = vae_stride(config);
+    memset(codec, 0, sizeof *codec);
+    snprintf(codec->name, sizeof codec->name, "%s", codec_vae_name(config));
+    if (height < 1 || width < 1 || height > CODEC_PIXELS_MAX || width > CODEC_PIXELS_MAX || height % stride ||
+        width % stride)
+        return error_set(ERR_INPUT, "codec %s: cannot work at %d x %d pixels: both must be multiples of %d",
+                         codec->name, height, width, stride);
+    codec->height = height;
+    codec->width = width;
+    codec->channels = config->z;
+    codec->h = height / stride;
+    codec->w = width / stride;
+    return OK;
+}
+
+/* Plans both directions; `v` has the weights already. */
+static int plan(struct codec *codec, struct vae_codec *v) {
+    static const char *const purpose[] = {"video encoder's input and output", "video decoder's input and output"};
+    v->params = (struct params){.table = &v->weights.net.table, .weights = v->weights.weights};
+    TRY(codec_vae_describe(codec, &v->weights.net.config, codec->height, codec->width));
+    codec->state = v;
+    for (int d = 0; d < 2; d++) {
+        arena_begin(&v->arena[d], purpose[d]);
+        lay_out(codec, d);
+        TRY(vae_stream_plan(&v->stream[d], &v->weights.net, d, codec->height, codec->width, 1));
+    }
+    v->pending = malloc((size_t)(4 * frame_values(codec)) * sizeof(float));
+    v->rows = malloc((size_t)latent_values(codec) * sizeof(float));
+    return v->pending && v->rows ? OK : error_set(ERR_DEVICE, "codec %s: out of memory", codec->name);
+}
+
+int codec_vae_open(struct codec *codec, struct vae_weights *weights, int height, int width) {
+    struct vae_codec *v = calloc(1, sizeof *v);
+    memset(codec, 0, sizeof *codec);
+    codec->height = height;
+    codec->width = width;
+    if (!v) {
+        vae_weights_close(weights);
+        return error_set(ERR_DEVICE, "codec: out of memory");
+    }
+    v->weights = *weights;
+    memset(weights, 0, sizeof *weights);
+    int code = plan(codec, v);
+    codec->state = v;
+    codec->operations = &vae_operations;
+    if (code) codec_close(codec);
+    return code;
+}

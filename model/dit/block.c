@@ -1,0 +1,372 @@
+/* dit_block.c: one DiT block, forward and backward. x is the residual stream, M = modulation + e0 of the frame:
+     x += (Wo a + bo) M2,  a = attention(rope(RMS(Wq y)), rope(RMS(Wk y)), Wv y),  y = LN(x)(1 + M1) + M0
+     x += Wo a + bo,       a = attention(RMS(Wq y), text keys and values),         y = LN(x) w + b
+     x += Wo a + bo        likewise for talk, then listen: a frame's queries see that frame's audio tokens
+     x += FFN(y) M5,       FFN(y) = W2 gelu(W1 y + b1) + b2,                       y = LN(x)(1 + M4) + M3
+   The backward walks the same lines from the bottom; back.dx is the stream's gradient all the way. */
+#include "model/dit/private.h"
+
+#include "base/error.h"
+#include "kernels/device.h"
+
+/* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
+struct cross_layer {
+    const struct dit_attention_offsets *at;
+    size_t norm_w, norm_b;
+    const struct attention_query *q;
+    const struct attention_keys *keys;
+    const resid *x; /* the stream in front of it */
+    const elem *source;
+    real *dsource_sum;
+    long samples, queries, tokens, width; /* attention's B, S; keys of a sample; width of the source */
+};
+
+static struct cross_layer text_layer(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    struct dit_condition *c = &pass->acts->condition;
+    return (struct cross_layer){.at = &at->cross,
+                                .norm_w = at->norm3_w,
+                                .norm_b = at->norm3_b,
+                                .q = &a->cross,
+                                .keys = &c->text_keys[block],
+                                .x = a->self.x,
+                                .source = c->text,
+                                .dsource_sum = pass->acts->back.dtext,
+                                .samples = pass->B,
+                                .queries = pass->F * pass->P,
+                                .tokens = pass->config->text_len,
+                                .width = pass->d};
+}
+
+static struct cross_layer audio_layer(const struct dit_pass *pass, int block, int stream,
+                                      const struct dit_block_acts *a) {
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    const struct dit_config *config = pass->config;
+    struct dit_condition *c = &pass->acts->condition;
+    long source = stream * pass->G * config->audio_tokens * config->audio_width;
+    real *dtokens = pass->acts->back.dtokens;
+    return (struct cross_layer){.at = &at->audio[stream],
+                                .norm_w = at->audio_norm_w[stream],
+                                .norm_b = at->audio_norm_b[stream],
+                                .q = &a->audio[stream],
+                                .keys = &c->audio_keys[stream][block],
+                                .x = stream == AUDIO_TALK ? a->cross.x : a->audio[stream - 1].x,
+                                .source = c->tokens + source,
+                                .dsource_sum = dtokens ? dtokens + source : NULL,
+                                .samples = pass->G,
+                                .queries = pass->P,
+                                .tokens = config->audio_tokens,
+                                .width = config->audio_width};
+}
+
+/* The stream in front of the FFN. */
+static const resid *ffn_input(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
+    return pass->net->blocks[block].has_audio ? a->audio[AUDIO_STREAMS - 1].x : a->cross.x;
+}
+
+/* The key ranges of self-attention: the history, if any, then the pass's own frames. Returns their number. */
+static int self_ranges(const struct dit_pass *pass, int block, const struct dit_block_acts *a,
+                       struct attention_range *ranges) {
+    const struct dit_history *history = pass->in->history;
+    int count = history ? history->count : 0;
+    for (int i = 0; i < count; i++) ranges[i] = history->ranges[block * count + i];
+    long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
+    ranges[count] = (struct attention_range){
+        .k = a->own.k, .v = a->own.v, .length = tokens, .k_stride = stride, .v_stride = stride};
+    return count + 1;
+}
+
+/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed, at a stride, is what
+   the cache wants. */
+static void norm_rope(const struct dit_pass *pass, elem *y, elem *normed, long stride, real *rstd, const elem *raw,
+                      const elem *w) {
+    rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
+                         pass->F * pass->P, pass->H, pass->D, stride, pass->eps);
+}
+
+static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw, const elem *raw, const real *rstd,
+                               const elem *w) {
+    rmsnorm_rope_backward(grad, dw, grad, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
+                          pass->F * pass->P, pass->H, pass->D);
+}
+
+/* Divided: every row by itself, then tokens for heads, and all tokens of the own heads turn. */
+static int start_heads(const struct dit_pass *pass, int exchange, const elem *rows) {
+    return sequence_start_heads(pass->net->sequence, &pass->acts->exchange[exchange], rows, pass->G, pass->tokens,
+                                pass->H, pass->D);
+}
+static int finish_heads(const struct dit_pass *pass, int exchange, elem *by_heads) {
+    return sequence_finish_heads(pass->net->sequence, &pass->acts->exchange[exchange], by_heads);
+}
+static int start_tokens(const struct dit_pass *pass, int exchange, const elem *by_heads) {
+    return sequence_start_tokens(pass->net->sequence, &pass->acts->exchange[exchange], by_heads, pass->G, pass->tokens,
+                                 pass->H, pass->D);
+}
+static int finish_tokens(const struct dit_pass *pass, int exchange, elem *rows) {
+    return sequence_finish_tokens(pass->net->sequence, &pass->acts->exchange[exchange], rows);
+}
+
+static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
+    long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
+    rope_apply(by_heads, by_heads, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D,
+               stride, stride, sign);
+}
+
+/* ---- forward ---- */
+
+/* Keys or values, packed, to the cache. */
+static void keep(const struct dit_pass *pass, elem *to, long stride, const elem *from) {
+    size_t bytes = (size_t)(pass->F * pass->tokens * pass->heads * pass->D) * sizeof(elem);
+    mem_copy_rows(to, (size_t)stride * sizeof(elem), from, bytes, bytes, (size_t)pass->B);
+}
+
+static void project(const struct dit_pass *pass, elem *y, const elem *x, const elem *w, size_t weight, size_t bias) {
+    linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
+}
+
+/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. */
+static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
+    project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
+    project(pass, own->v, q->y, w, at->v_w, at->v_b);
+    norm_rope(pass, q->q, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
+    norm_rope(pass, own->k, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw, w + at->norm_k);
+    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+}
+
+/* Divided: each exchange runs beside the products that follow. */
+static int self_inputs_divided(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
+    rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, pass->N, pass->d, pass->eps);
+    TRY(start_heads(pass, 0, q->q));
+    project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
+    rmsnorm_forward(own->k, own->k_rstd, own->k_raw, w + at->norm_k, pass->N, pass->d, pass->eps);
+    TRY(start_heads(pass, 1, own->k));
+    project(pass, own->v, q->y, w, at->v_w, at->v_b);
+    TRY(start_heads(pass, 2, own->v));
+    TRY(finish_heads(pass, 0, q->q));
+    turn(pass, q->q, 1);
+    TRY(finish_heads(pass, 1, own->k));
+    if (kv) keep(pass, kv->k[block], kv->stride, own->k);
+    turn(pass, own->k, 1);
+    TRY(finish_heads(pass, 2, own->v));
+    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+    return OK;
+}
+
+static int self_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    const struct attention_query *q = &a->self;
+    const resid *x = pass->acts->x[block];
+    long N = pass->N, d = pass->d;
+    layernorm_modulate_forward(q->y, q->mean, q->rstd, x, a->m, a->m + d, N, d, pass->P, 6 * d, pass->eps);
+    if (dit_divided(pass))
+        TRY(self_inputs_divided(pass, block, w, kv));
+    else
+        self_inputs(pass, block, w, kv);
+    struct attention_range ranges[ATTENTION_RANGES_MAX];
+    int count = self_ranges(pass, block, a, ranges);
+    attention_forward(q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens, pass->heads, pass->D,
+                      pass->scale);
+    if (dit_divided(pass)) {
+        TRY(start_tokens(pass, 0, q->o_heads));
+        TRY(finish_tokens(pass, 0, q->o));
+    }
+    project(pass, q->out, q->o, w, at->o_w, at->o_b);
+    residual_forward(q->x, x, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
+    return OK;
+}
+
+static void cross_forward(const struct dit_pass *pass, const struct cross_layer *layer, const elem *w) {
+    const struct dit_attention_offsets *at = layer->at;
+    const struct attention_query *q = layer->q;
+    long N = pass->N, d = pass->d;
+    layernorm_forward(q->y, q->mean, q->rstd, layer->x, w + layer->norm_w, w + layer->norm_b, N, d, pass->eps);
+    linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
+    rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
+    struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
+    attention_forward(q->o, q->lse, q->q, &range, 1, layer->samples, layer->queries, pass->H, pass->D, pass->scale);
+    linear_forward(q->out, q->o, w + at->o_w, w + at->o_b, N, d, d, 0);
+    residual_forward(q->x, layer->x, q->out, NULL, N, d, pass->P, 0);
+}
+
+static void ffn_forward(struct dit_pass *pass, int block, const elem *w) {
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    const resid *x = ffn_input(pass, block, a);
+    long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
+    layernorm_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, x, a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d,
+                               pass->eps);
+    linear_gelu_forward(a->ffn_h, a->ffn_pre, a->ffn_y, w + at->ffn0_w, w + at->ffn0_b, N, d, wide);
+    linear_forward(a->ffn_out, a->ffn_h, w + at->ffn2_w, w + at->ffn2_b, N, wide, d, 0);
+    residual_forward(pass->acts->x[block + 1], x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
+}
+
+int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    dit_condition_keys(pass, block, w);
+    modulation_forward(a->m, w + at->modulation, pass->acts->e0, pass->G, 6 * pass->d);
+    TRY(self_forward(pass, block, w, kv));
+    struct cross_layer text = text_layer(pass, block, a);
+    cross_forward(pass, &text, w);
+    for (int s = 0; s < AUDIO_STREAMS && at->has_audio; s++) {
+        struct cross_layer audio = audio_layer(pass, block, s, a);
+        cross_forward(pass, &audio, w);
+    }
+    ffn_forward(pass, block, w);
+    pass->acts->held_block = block;
+    return OK;
+}
+
+/* ---- backward ---- */
+
+static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    struct dit_backward_acts *b = &pass->acts->back;
+    real *dm = g ? b->dm : NULL;
+    elem *dpre = b->wide;
+    long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
+    residual_backward(b->a, grad_at(dm, (size_t)(5 * d)), b->dx, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
+    linear_grads(g, at->ffn2_w, at->ffn2_b, b->a, a->ffn_h, N, wide, d);
+    linear_gelu_backward_input(dpre, b->a, w + at->ffn2_w, a->ffn_pre, N, wide, d);
+    linear_grads(g, at->ffn0_w, at->ffn0_b, dpre, a->ffn_y, N, d, wide);
+    linear_backward_input(b->a, dpre, w + at->ffn0_w, N, d, wide, 0);
+    layernorm_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
+                                ffn_input(pass, block, a), a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
+                                6 * d);
+}
+
+static void cross_backward(struct dit_pass *pass, const struct cross_layer *layer, const elem *w, real *g) {
+    const struct dit_attention_offsets *at = layer->at;
+    const struct attention_query *q = layer->q;
+    struct dit_backward_acts *b = &pass->acts->back;
+    long N = pass->N, d = pass->d;
+    residual_backward(b->a, NULL, b->dx, q->out, NULL, N, d, pass->P, 0);
+    linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
+    linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
+    struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
+    range.dk = g ? b->dkeys : NULL;
+    range.dv = g ? b->dvalues : NULL;
+    attention_backward(b->dq, b->b, q->o, q->lse, q->q, &range, 1, layer->samples, layer->queries, pass->H, pass->D,
+                       pass->scale);
+    if (g)
+        dit_condition_keys_backward(pass, layer->keys, at, w, g, layer->source, layer->dsource_sum,
+                                    layer->samples * layer->tokens, layer->width);
+    rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, N, d);
+    linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
+    linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
+    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->x, q->mean, q->rstd,
+                       w + layer->norm_w, N, d);
+}
+
+/* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */
+static void add_own(struct dit_pass *pass, elem *grad, const real *own) {
+    real *sum = pass->acts->back.wide;
+    long n = pass->F * pass->tokens * pass->heads * pass->D;
+    size_t bytes = (size_t)n * sizeof(real);
+    mem_copy_rows(sum, bytes, own, (size_t)pass->gradients->kv_stride * sizeof(real), bytes, (size_t)pass->B);
+    real_add_elem(sum, grad, pass->B * n);
+    elem_from_real(grad, sum, pass->B * n);
+}
+
+/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs. What later chunks
+   collected is a gradient at the keys before they turn. */
+static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    const struct dit_gradients *gradients = pass->gradients;
+    struct dit_backward_acts *b = &pass->acts->back;
+    if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
+    norm_rope_backward(pass, b->dq, grad_at(g, at->norm_q), q->q_raw, q->q_rstd, w + at->norm_q);
+    if (gradients->dk_own) {
+        turn(pass, b->dk, -1);
+        add_own(pass, b->dk, gradients->dk_own[block]);
+        rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N,
+                         pass->d);
+    } else {
+        norm_rope_backward(pass, b->dk, grad_at(g, at->norm_k), own->k_raw, own->k_rstd, w + at->norm_k);
+    }
+}
+
+static int self_inputs_backward_divided(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct attention_query *q = &pass->acts->blocks[block].self;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    const struct dit_gradients *gradients = pass->gradients;
+    struct dit_backward_acts *b = &pass->acts->back;
+    turn(pass, b->dq, -1);
+    TRY(start_tokens(pass, 0, b->dq));
+    turn(pass, b->dk, -1);
+    if (gradients->dk_own) add_own(pass, b->dk, gradients->dk_own[block]);
+    TRY(start_tokens(pass, 1, b->dk));
+    if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
+    TRY(start_tokens(pass, 2, b->dv));
+    TRY(finish_tokens(pass, 0, b->dq));
+    rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, pass->N, pass->d);
+    TRY(finish_tokens(pass, 1, b->dk));
+    rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N, pass->d);
+    return finish_tokens(pass, 2, b->dv);
+}
+
+static int self_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    const struct attention_query *q = &a->self;
+    struct dit_backward_acts *b = &pass->acts->back;
+    real *dm = g ? b->dm : NULL;
+    long N = pass->N, d = pass->d;
+    residual_backward(b->a, grad_at(dm, (size_t)(2 * d)), b->dx, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
+    linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
+    linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
+    if (dit_divided(pass)) {
+        TRY(start_heads(pass, 0, b->b));
+        TRY(finish_heads(pass, 0, b->b));
+    }
+    struct attention_range ranges[ATTENTION_RANGES_MAX];
+    int count = self_ranges(pass, block, a, ranges);
+    ranges[count - 1].dk = b->dk;
+    ranges[count - 1].dv = b->dv;
+    attention_backward(b->dq, b->b, q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens,
+                       pass->heads, pass->D, pass->scale);
+    if (dit_divided(pass))
+        TRY(self_inputs_backward_divided(pass, block, w, g));
+    else
+        self_inputs_backward(pass, block, w, g);
+    linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
+    linear_grads(g, at->k_w, at->k_b, b->dk, q->y, N, d, d);
+    linear_grads(g, at->v_w, at->v_b, b->dv, q->y, N, d, d);
+    linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
+    linear_backward_input(b->a, b->dk, w + at->k_w, N, d, d, 1);
+    linear_backward_input(b->a, b->dv, w + at->v_w, N, d, d, 1);
+    layernorm_modulate_backward(b->dx, dm, grad_at(dm, (size_t)d), b->a, pass->acts->x[block], q->mean, q->rstd,
+                                a->m + d, N, d, pass->P, 6 * d);
+    return OK;
+}
+
+int dit_block_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    struct dit_backward_acts *b = &pass->acts->back;
+    long width = 6 * pass->d;
+    if (g) mem_zero(b->dm, (size_t)(pass->G * width) * sizeof(real));
+    ffn_backward(pass, block, w, g);
+    for (int s = AUDIO_STREAMS - 1; s >= 0 && at->has_audio; s--) {
+        struct cross_layer audio = audio_layer(pass, block, s, a);
+        cross_backward(pass, &audio, w, g);
+    }
+    struct cross_layer text = text_layer(pass, block, a);
+    cross_backward(pass, &text, w, g);
+    TRY(self_backward(pass, block, w, g));
+    if (g) modulation_backward(g + at->modulation, b->de0, b->dm, pass->G, width);
+    return OK;
+}

@@ -1,0 +1,48 @@
+/* condition_batch.h: what a batch of clips is conditioned on, on the device: text, the audio windows of all latent
+   frames, and the windows of silence that guidance compares with. */
+#ifndef MODEL_DIT_CONDITION_BATCH_H
+#define MODEL_DIT_CONDITION_BATCH_H
+
+#include "kernels/arena.h"
+#include "model/dit/dit.h"
+#include "model/dit/rollout.h"
+
+/* Host, as a loader has them: features not yet masked. */
+struct condition_host {
+    const float *features[AUDIO_STREAMS]; /* [B, T, D] */
+    const float *mask[AUDIO_STREAMS];     /* [B, T] */
+    const float *text;                    /* [B, text_len, text_dim] */
+    const float *empty;                   /* [text_len, text_dim], the empty or a negative prompt; NULL: zeros */
+};
+enum { CLIP_FRAMES_MAX = 1024 };
+struct condition_batch {
+    int B, F, T; /* samples, latent frames, video frames 1 + 4 (F - 1) */
+    int text_len, text_dim, audio_dim, deaf;
+    int positions[CLIP_FRAMES_MAX]; /* 0 .. F-1 */
+    real *text_real;                /* [B, text_len, text_dim] */
+    real *features[AUDIO_STREAMS];  /* [B, T, D] */
+    real *mask[AUDIO_STREAMS];      /* [B, T] */
+    elem *text;                     /* as text_real, for the networks */
+    elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D]: features times mask; zeros of what the config is deaf to */
+    elem *silence;                  /* [B, F, 8, D] zeros: both audio inputs dropped */
+    elem *no_text;                  /* [B, text_len, text_dim] the empty or a negative prompt: text dropped */
+};
+
+/* Device memory from the arena (arena.h: called while planning and once more). */
+void condition_batch_layout(struct condition_batch *c, const struct dit_config *config, int B, int F,
+                            struct arena *arena);
+/* Text and audio of B samples. */
+void condition_batch_upload(struct condition_batch *c, const struct condition_host *host);
+/* Samples first .. first + count - 1 of a batch, as a view of its memory. */
+void condition_batch_part(struct condition_batch *part, const struct condition_batch *whole, int first, int count);
+/* Windows and text again from the real arrays (after those were loaded). */
+void condition_batch_refresh(struct condition_batch *c);
+
+/* The input of a network that sees the whole clip: latents [B][F, C, H, W], t device [B, F]; audio_dropped: silence in
+   place of talk and listen. */
+struct dit_input condition_batch_clip(const struct condition_batch *c, int audio_dropped, const real *latents,
+                                      long latent_stride, const real *t);
+/* For a rollout over the same clip. */
+struct rollout_condition condition_batch_rollout(const struct condition_batch *c);
+
+#endif

@@ -1,0 +1,167 @@
+/* dit.h: the Wan video diffusion transformer with talk and listen audio attention, forward and backward.
+   Formulas: Wan2.1/2.2 model (docs/model.md): patch 1x2x2, per-frame time, AdaLN with six modulations, self-attention with
+   q/k RMSNorm over the whole width and 3-axis RoPE, text cross-attention, talk and listen cross-attention by frame
+   (MultiTalk's projection, zero-initialised output), FFN with tanh-GELU.
+   One function serves the bidirectional teacher and the causal student: the queries are the frames given, the keys are
+   an optional history (kv_cache.h) and those frames. Letters: kernels.h; N = B F P rows. */
+#ifndef MODEL_DIT_DIT_H
+#define MODEL_DIT_DIT_H
+
+#include "kernels/arena.h"
+#include "kernels/kernels.h"
+#include "model/params/params.h"
+#include "model/params/sequence.h"
+
+struct dit_config {
+    int dim, ffn_dim, heads, layers;
+    int in_channels, out_channels; /* latent channels */
+    int height, width;             /* latent size, even */
+    int freq_dim;                  /* 256 */
+    int text_len, text_dim;        /* rows of the text input (padded), their width */
+    int audio_dim;                 /* features a video frame; 0: no audio modules (bare Wan) */
+    int audio_tokens;              /* tokens a latent frame */
+    int audio_width;               /* width of a token */
+    int audio_hidden;              /* hidden width of the audio projection */
+    int audio_every;               /* audio attention in blocks 0, audio_every, ... */
+    int deaf; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
+    double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
+    double eps;                         /* 1e-6 */
+    /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma, clean_floor):
+       for tokens about as wide as the model, which has no room to carry their noise to its output. */
+    double clean_floor;
+};
+
+enum audio_stream { AUDIO_TALK, AUDIO_LISTEN, AUDIO_STREAMS };
+enum { AUDIO_WINDOW = 8, DIT_TAPS_MAX = 4 };
+
+/* Offsets of one block's parameters inside its slice. (size_t)-1: the block has no such part. */
+struct dit_attention_offsets {
+    size_t q_w, q_b, k_w, k_b, v_w, v_b, o_w, o_b, norm_q, norm_k;
+};
+struct dit_block_offsets {
+    size_t modulation;
+    struct dit_attention_offsets self, cross, audio[AUDIO_STREAMS];
+    size_t norm3_w, norm3_b, audio_norm_w[AUDIO_STREAMS], audio_norm_b[AUDIO_STREAMS];
+    size_t ffn0_w, ffn0_b, ffn2_w, ffn2_b;
+    int has_audio;
+};
+struct dit_embed_offsets {
+    size_t patch_w, patch_b, text0_w, text0_b, text2_w, text2_b, time0_w, time0_b, time2_w, time2_b, time_proj_w,
+        time_proj_b;
+    size_t audio1_w, audio1_b, audio1vf_w, audio1vf_b, audio2_w, audio2_b, audio3_w, audio3_b, audio_norm_w,
+        audio_norm_b;
+};
+struct dit_head_offsets {
+    size_t modulation, w, b;
+};
+
+struct dit {
+    struct dit_config config;
+    struct param_table table; /* slice 0 embeddings, 1..layers blocks, layers+1 head; a discriminator appends its own */
+    struct dit_embed_offsets embed;
+    struct dit_block_offsets *blocks; /* [layers] */
+    struct dit_head_offsets head;
+    struct rope_axes axes;
+    const struct sequence *sequence; /* tokens divided over ranks; NULL: none */
+};
+
+/* Builds the parameter table (left open for more slices when `open` is not 0: the caller closes it).
+   ERR_USAGE names what does not fit in the config. */
+int dit_create(struct dit *net, const struct dit_config *config, int open);
+void dit_destroy(struct dit *net);
+static inline int dit_tokens(const struct dit_config *c) { return (c->height / 2) * (c->width / 2); }
+/* Before anything is laid out: every frame's tokens and self-attention's heads are divided over the ranks of a group
+   (sequence.h), of which all make the same passes. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks than
+   heads or tokens. */
+int dit_divide(struct dit *net, const struct sequence *sequence);
+
+/* What a forward keeps. */
+enum dit_memory {
+    DIT_FORWARD_ONLY, /* no backward can follow */
+    DIT_SAVE_BLOCKS,  /* recompute: block: the input of every block; backward runs each block again */
+    DIT_SAVE_ALL      /* everything */
+};
+
+/* Text and audio keys and values of every block. They depend on neither t nor the latents, so a rollout computes them
+   once (text a clip, audio a chunk) and all passes use them; a pass that finds them not ready computes them. */
+struct dit_condition;
+/* All activations of one forward of up to B samples and F frames: device memory from `arena`, host tables of pointers
+   by malloc. Called twice, as arena.h says (the first call's object may be dropped by dit_acts_free). */
+struct dit_acts;
+int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F, enum dit_memory memory,
+                    struct arena *arena);
+void dit_acts_free(struct dit_acts *acts);
+/* Forget what was computed of the condition: new text, new audio, new weights (both), or the memory has served others
+   meanwhile (both: arena_fork). The table of rotations is forgotten in any case. Other numbers of samples or other frames
+   than the last pass's are noticed without it; new contents behind the same pointers are not. */
+void dit_condition_reset(struct dit_acts *acts, int text, int audio);
+
+/* One layer's history for every layer: ranges[layer * count + r]; keys already rotated. */
+struct dit_history {
+    const struct attention_range *ranges;
+    int count;
+};
+/* Where a forward leaves each layer's keys (after RMSNorm, before RoPE) and values: k[layer] + b stride. Of a divided
+   network, here and in the history: all tokens of the rank's own heads. */
+struct dit_kv_output {
+    elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
+    long stride;               /* elements between samples */
+};
+
+struct dit_input {
+    int batch, frames;
+    int first_frame;      /* latent index of frame 0 here; 0: the reference frame is among them */
+    const int *positions; /* host [frames]: temporal RoPE positions */
+    const real *latents;  /* device, [B][frames, C, H, W], sample b at b latent_stride */
+    long latent_stride;
+    const real *t;    /* device [B, frames], 1000 sigma */
+    const elem *text; /* device [B, text_len, text_dim] */
+    /* Device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at b audio_stride. Zeros for silence;
+       NULL only without audio modules. */
+    const elem *audio[AUDIO_STREAMS];
+    long audio_stride;
+    const struct dit_history *history;     /* NULL: none */
+    const struct dit_kv_output *kv_output; /* NULL: not wanted */
+    int blocks; /* run only the first `blocks` blocks and no head (discriminator trunk); 0: all */
+};
+
+/* velocity: device real, laid out like latents (velocity_stride between samples); NULL together with blocks > 0. */
+int dit_forward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
+                real *velocity, long velocity_stride);
+
+/* Computes what a pass of this input would find not ready: rotations, embeddings, text and audio keys. A forward that
+   follows queues work that depends on the pointers and sizes of its input alone, and reads neither positions nor text and
+   audio: it can be recorded (kernels/recordings.h). */
+int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in);
+
+/* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL when
+   there was none. Of a divided network, here and in taps' gradients: the rank's own rows. */
+const resid *dit_tap(const struct dit_acts *acts, int block);
+
+struct dit_gradients {
+    const real *dvelocity; /* like velocity; NULL with taps only */
+    long dvelocity_stride;
+    int taps; /* gradients that enter at the output of blocks */
+    int tap_block[DIT_TAPS_MAX];
+    const resid *tap_grad[DIT_TAPS_MAX]; /* [N, dim] */
+    real *dlatents;                      /* += , like latents; NULL: not wanted */
+    long dlatents_stride;
+    /* Block-causal training (ode_init): gradients of the frames' own keys and values collected from later chunks, added
+       to those of this pass: [layer] + b kv_stride, keys before RoPE. NULL: none. */
+    const real *const *dk_own, *const *dv_own;
+    long kv_stride;
+    /* The history's gradients go where in->history's ranges say (dk_sum, dv_sum: rotated keys). */
+};
+/* After a forward of the same input with DIT_SAVE_BLOCKS or DIT_SAVE_ALL. Weight gradients are added when params has an
+   arena for them. */
+int dit_backward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
+                 const struct dit_gradients *gradients);
+
+/* Workspace (kernels/workspace.h) that passes of B samples want: F frames over `history` frames of keys in two ranges besides;
+   with their backward or without. At least WORKSPACE_LEAST; the same on all machines with the backend. */
+size_t dit_workspace(const struct dit_config *config, int B, int F, int history, int backward);
+
+/* Multiply-adds times two of one forward with `history` frames of keys besides. */
+double dit_flops(const struct dit_config *config, int B, int F, int history);
+
+#endif

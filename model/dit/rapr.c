@@ -1,0 +1,55 @@
+/* rapr.c: see rapr.h. */
+#include "model/dit/rapr.h"
+
+#include "base/error.h"
+
+static int at_least(int value, int least) { return value > least ? value : least; }
+
+/* How far ring and chunk move back: what the capped index exceeds D by. */
+static int shift_of(const struct causal_config *c, int chunk) {
+    int first = (chunk - 1) * c->chunk + 1, last = chunk * c->chunk;
+    switch (c->rapr) {
+    case RAPR_END:
+        return at_least(last - c->rapr_cap, 0);
+    case RAPR_START:
+        return at_least(first - c->rapr_cap, 0);
+    case RAPR_CONTEXT:
+        return at_least(first - 1 - c->rapr_cap, 0);
+    case RAPR_OFF:
+        break;
+    }
+    return 0;
+}
+
+int causal_check(const struct causal_config *c) {
+    if (c->chunk < 1 || c->chunk > HISTORY_MAX)
+        return error_set(ERR_USAGE, "chunk: %d latent frames, expected 1 to %d", c->chunk, HISTORY_MAX);
+    if (c->sink < 0 || c->sink > HISTORY_MAX || (c->sink > 1 && (c->sink - 1) % c->chunk))
+        return error_set(ERR_USAGE, "sink: %d frames, expected 0, 1, or 1 and whole chunks of %d", c->sink, c->chunk);
+    if (c->ring < 0 || c->ring > HISTORY_MAX - c->sink || c->sink + c->ring < 1)
+        return error_set(ERR_USAGE, "ring: %d frames besides a sink of %d, expected 1 to %d together", c->ring, c->sink,
+                         HISTORY_MAX);
+    if (c->rapr == RAPR_OFF) return OK;
+    if (c->rapr_cap < 1 || c->rapr_cap > 1 << 20)
+        return error_set(ERR_USAGE, "rapr_cap: %d, expected 1 or more", c->rapr_cap);
+    /* the oldest ring frame of a chunk whose capped index stands at D */
+    int oldest = c->rapr == RAPR_END     ? c->rapr_cap - c->chunk + 1 - c->ring
+                 : c->rapr == RAPR_START ? c->rapr_cap - c->ring
+                                         : c->rapr_cap - c->ring + 1;
+    if (oldest < 0 || c->rapr_cap < c->sink - 1)
+        return error_set(ERR_USAGE, "rapr_cap: %d leaves no room for a ring of %d and a sink of %d", c->rapr_cap,
+                         c->ring, c->sink);
+    return OK;
+}
+
+void causal_view(struct causal_view *view, const struct causal_config *c, int chunk) {
+    int first = (chunk - 1) * c->chunk + 1, shift = shift_of(c, chunk), n = 0;
+    for (int f = 0; f < c->sink && f < first; f++, n++) view->frame[n] = view->position[n] = f;
+    view->pinned = n;
+    for (int f = at_least(first - c->ring, c->sink); f < first; f++, n++) {
+        view->frame[n] = f;
+        view->position[n] = f - shift;
+    }
+    view->count = n;
+    for (int i = 0; i < c->chunk; i++) view->current[i] = first + i - shift;
+}

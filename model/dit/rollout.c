@@ -1,0 +1,268 @@
+/* rollout.c: see rollout.h. */
+#include "model/dit/rollout.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+
+static long frame_size(const struct dit_config *c) { return (long)c->out_channels * c->height * c->width; }
+
+static long chunk_size(const struct rollout *r) { return r->config.causal.chunk * frame_size(&r->net->config); }
+
+/* [B][size] from one distance between samples to another. */
+static void copy_samples(real *to, long to_stride, const real *from, long from_stride, int B, long size) {
+    mem_copy_rows(to, sizeof(real) * (size_t)to_stride, from, sizeof(real) * (size_t)from_stride,
+                  sizeof(real) * (size_t)size, (size_t)B);
+}
+
+static int check(const struct rollout_config *config, const struct dit_config *net) {
+    if (config->steps < 1 || config->steps > ROLLOUT_STEPS_MAX)
+        return error_set(ERR_USAGE, "rollout: %d steps, expected 1 to %d", config->steps, ROLLOUT_STEPS_MAX);
+    for (int s = 0; s < config->steps; s++) {
+        double before = s ? config->sigma[s - 1] : 1, sigma = config->sigma[s];
+        if (!(sigma > 0 && (s ? sigma < before : sigma <= before)))
+            return error_set(ERR_USAGE, "rollout: sigma %g of step %d, expected falling values in (0, 1]", sigma, s);
+    }
+    if (net->in_channels != net->out_channels)
+        return error_set(ERR_USAGE, "rollout: %d latent channels in, %d out", net->in_channels, net->out_channels);
+    return OK;
+}
+
+int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
+                   int capacity, struct arena *arena) {
+    memset(r, 0, sizeof *r);
+    TRY(check(config, &net->config));
+    r->net = net;
+    r->config = *config;
+    r->batch = batch;
+    TRY(kv_cache_layout(&r->cache, net, &config->causal, batch, capacity, arena));
+    int code = dit_acts_layout(&r->acts, net, batch, config->causal.chunk, DIT_FORWARD_ONLY, arena);
+    if (code) {
+        rollout_free(r);
+        return code;
+    }
+    long levels = (long)batch * config->causal.chunk;
+    r->x = ARENA_TAKE(arena, "rollout input", real, batch * chunk_size(r));
+    r->x0 = ARENA_TAKE(arena, "rollout x0", real, batch * chunk_size(r));
+    r->t = ARENA_TAKE(arena, "rollout levels", real, (config->steps + 1) * levels);
+    return OK;
+}
+
+/* Timesteps of all levels, the clean one last. At every clip: between clips the memory may have been in other hands. */
+static void fill_levels(struct rollout *r) {
+    long levels = (long)r->batch * r->config.causal.chunk;
+    for (int s = 0; s <= r->config.steps; s++)
+        real_fill(r->t + s * levels, s < r->config.steps ? (real)(1000 * r->config.sigma[s]) : 0, levels);
+}
+
+void rollout_free(struct rollout *r) {
+    kv_cache_free(r->cache);
+    if (r->acts) dit_acts_free(r->acts);
+    recordings_close(r->recordings);
+    free(r->key);
+    memset(r, 0, sizeof *r);
+}
+
+/* Input of the network over frames first .. of a clip at level `level` (steps: clean). positions and history must
+   outlive it. */
+static struct dit_input input_of(const struct rollout *r, const struct rollout_condition *condition, int first,
+                                 int frames, int level, const int *positions, const struct dit_history *history) {
+    struct dit_input in = {.batch = r->batch,
+                           .frames = frames,
+                           .first_frame = first,
+                           .positions = positions,
+                           .t = r->t + (long)level * r->batch * r->config.causal.chunk,
+                           .text = condition->text,
+                           .audio_stride = condition->audio_stride,
+                           .history = history};
+    long window = (long)AUDIO_WINDOW * r->net->config.audio_dim;
+    for (int s = 0; s < AUDIO_STREAMS; s++)
+        if (condition->audio[s]) in.audio[s] = condition->audio[s] + (first - condition->window_first) * window;
+    return in;
+}
+
+void rollout_batch(struct rollout *r, int batch) {
+    r->batch = batch;
+    kv_cache_batch(r->cache, batch);
+}
+
+int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
+                  const struct rollout_condition *condition) {
+    static const int position[1] = {0};
+    kv_cache_clear(r->cache);
+    dit_condition_reset(r->acts, 1, 1);
+    fill_levels(r);
+    struct dit_input in = input_of(r, condition, 0, 1, r->config.steps, position, NULL);
+    in.latents = reference;
+    in.latent_stride = stride;
+    in.kv_output = kv_cache_output(r->cache, 0, 1);
+    TRY(dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config)));
+    r->next_chunk = 1;
+    return OK;
+}
+
+/* x0 = x - sigma v, in place of v; both packed. */
+static void x0_from_velocity(const struct rollout *r, real *velocity, const real *x, int step) {
+    real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * chunk_size(r));
+}
+
+/* ---- recorded passes ---- */
+
+/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the chunk
+   stands in the clip is not among them: noise, positions, text and audio are worked out before. */
+struct pass_key {
+    const struct params *params;
+    const elem *weights;
+    struct dit_acts *acts;
+    const real *latents, *t;
+    real *result;
+    long latent_stride, kv_stride, batch, frames, ranges, writes, step; /* writes: keys and values go to the cache */
+};
+/* One network pass of a chunk; step N: the clean one, whose result is not used. */
+struct chunk_pass {
+    const struct rollout *r;
+    const struct params *params;
+    const struct dit_input *in;
+    real *result;
+    int step;
+};
+
+/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never return. */
+enum { RECORDINGS_MAX = 96 };
+
+static size_t key_bytes(const struct rollout *r) {
+    size_t layers = (size_t)r->net->config.layers;
+    return sizeof(struct pass_key) +
+           layers * (ATTENTION_RANGES_MAX * sizeof(struct attention_range) + 2 * sizeof(elem *));
+}
+
+int rollout_record(struct rollout *r) {
+    if (r->recordings) return OK;
+    r->key = malloc(key_bytes(r));
+    if (!r->key) return error_set(ERR_DEVICE, "out of memory for recordings");
+    return recordings_open(&r->recordings, RECORDINGS_MAX, key_bytes(r));
+}
+
+static size_t put(unsigned char *key, size_t at, const void *from, size_t bytes) {
+    memcpy(key + at, from, bytes);
+    return at + bytes;
+}
+
+/* Fills r->key; returns its bytes. */
+static size_t make_key(const struct chunk_pass *p) {
+    const struct dit_input *in = p->in;
+    const struct dit_history *h = in->history;
+    const struct dit_kv_output *kv = in->kv_output;
+    size_t layers = (size_t)p->r->net->config.layers;
+    struct pass_key key;
+    memset(&key, 0, sizeof key);
+    key = (struct pass_key){
+        p->params,           p->params->weights, p->r->acts, in->latents, in->t,      p->result, in->latent_stride,
+        kv ? kv->stride : 0, in->batch,          in->frames, h->count,    kv != NULL, p->step};
+    size_t at = put(p->r->key, 0, &key, sizeof key);
+    at = put(p->r->key, at, h->ranges, layers * (size_t)h->count * sizeof *h->ranges);
+    if (!kv) return at;
+    at = put(p->r->key, at, kv->k, layers * sizeof *kv->k);
+    return put(p->r->key, at, kv->v, layers * sizeof *kv->v);
+}
+
+static int queue_pass(void *user) {
+    const struct chunk_pass *p = user;
+    const struct rollout *r = p->r;
+    TRY(dit_forward(r->net, p->params, r->acts, p->in, p->result, chunk_size(r)));
+    if (p->step < r->config.steps) x0_from_velocity(r, p->result, r->x, p->step);
+    return OK;
+}
+
+static int run_pass(const struct rollout *r, const struct params *params, const struct dit_input *in, real *result,
+                    int step) {
+    struct chunk_pass pass = {r, params, in, result, step};
+    if (!r->recordings || params->shard || params->lora) return queue_pass(&pass);
+    TRY(dit_prepare(r->net, params, r->acts, in));
+    return recordings_run(r->recordings, r->key, make_key(&pass), queue_pass, &pass);
+}
+
+/* ---- chunks ---- */
+
+int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
+                  const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
+                  long exit_stride) {
+    int C = r->config.causal.chunk, N = r->config.steps, first = (r->next_chunk - 1) * C + 1;
+    long size = chunk_size(r);
+    if (exit < 0 || exit >= N) return error_set(ERR_USAGE, "rollout: exit step %d of %d", exit, N);
+    struct causal_view view;
+    causal_view(&view, &r->config.causal, r->next_chunk);
+    const struct dit_history *history = kv_cache_history(r->cache, &view);
+    if (!history) return ERR_USAGE;
+    dit_condition_reset(r->acts, 0, 1);
+
+    for (int step = 0; step < N; step++) {
+        random_normal(r->x, noise->seed, noise->step, noise->purpose, step, noise->sample0, r->batch, first, C,
+                      size / C);
+        if (step) /* the prediction so far, noised again */
+            real_axpby(r->x, (real)(1 - r->config.sigma[step]), r->x0, (real)r->config.sigma[step], r->batch * size);
+        struct dit_input in = input_of(r, condition, first, C, step, view.current, history);
+        in.latents = r->x;
+        in.latent_stride = size;
+        if (step == N - 1 && !r->config.clean_pass) in.kv_output = kv_cache_output(r->cache, first, C);
+        TRY(run_pass(r, params, &in, r->x0, step));
+        if (step != exit) continue;
+        copy_samples(out, out_stride, r->x0, size, r->batch, size);
+        if (exit_input) copy_samples(exit_input, exit_stride, r->x, size, r->batch, size);
+    }
+    if (r->config.clean_pass) {
+        struct dit_input in = input_of(r, condition, first, C, N, view.current, history);
+        in.latents = r->x0;
+        in.latent_stride = size;
+        in.kv_output = kv_cache_output(r->cache, first, C);
+        TRY(run_pass(r, params, &in, r->x, N));
+    }
+    r->next_chunk++;
+    return OK;
+}
+
+/* Fills `in` for the pass `exit` of a chunk; view must outlive it. */
+static int exit_pass(struct rollout *r, struct causal_view *view, struct dit_input *in,
+                     const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,
+                     long exit_stride) {
+    causal_view(view, &r->config.causal, chunk);
+    const struct dit_history *history = kv_cache_history(r->cache, view);
+    if (!history) return ERR_USAGE;
+    int C = r->config.causal.chunk;
+    *in = input_of(r, condition, (chunk - 1) * C + 1, C, exit, view->current, history);
+    in->latents = exit_input;
+    in->latent_stride = exit_stride;
+    return OK;
+}
+
+int rollout_rerun(struct rollout *r, const struct params *params, struct dit_acts *acts,
+                  const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,
+                  long exit_stride, real *out, long out_stride) {
+    struct causal_view view;
+    struct dit_input in;
+    TRY(exit_pass(r, &view, &in, condition, chunk, exit, exit_input, exit_stride));
+    dit_condition_reset(acts, 1, 1);
+    long size = chunk_size(r);
+    TRY(dit_forward(r->net, params, acts, &in, r->x0, size));
+    if (!out) return OK;
+    copy_samples(r->x, size, exit_input, exit_stride, r->batch, size);
+    x0_from_velocity(r, r->x0, r->x, exit);
+    copy_samples(out, out_stride, r->x0, size, r->batch, size);
+    return OK;
+}
+
+int rollout_rerun_backward(struct rollout *r, const struct params *params, struct dit_acts *acts,
+                           const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,
+                           long exit_stride, const real *dx0, long dx0_stride) {
+    struct causal_view view;
+    struct dit_input in;
+    TRY(exit_pass(r, &view, &in, condition, chunk, exit, exit_input, exit_stride));
+    long size = chunk_size(r);
+    copy_samples(r->x, size, dx0, dx0_stride, r->batch, size);
+    mem_zero(r->x0, sizeof(real) * (size_t)(r->batch * size));
+    real_axpby(r->x0, (real)-r->config.sigma[exit], r->x, 1, r->batch * size); /* dv = -sigma dx0 */
+    struct dit_gradients gradients = {.dvelocity = r->x0, .dvelocity_stride = size};
+    return dit_backward(r->net, params, acts, &in, &gradients);
+}

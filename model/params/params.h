@@ -1,0 +1,87 @@
+/* params.h: one table describes a network's parameters; everything else (arena offsets, initialisation, optimiser,
+   saving, loading, counting, export) derives from it.
+   A network is a list of slices: slice 0 embeddings, slices 1..L the blocks, the last slices heads. A slice is one
+   contiguous piece of the arena; a parameter is an offset (in elements) inside its slice. Every parameter starts at a
+   multiple of 32 elements. Names are the original Wan names ("blocks.3.self_attn.q.weight"). */
+#ifndef MODEL_PARAMS_PARAMS_H
+#define MODEL_PARAMS_PARAMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "kernels/types.h"
+
+enum param_init { INIT_ZERO, INIT_ONE, INIT_NORMAL };
+
+struct param {
+    char name[96];
+    int slice;
+    int ndim;
+    long shape[5];
+    size_t count;
+    size_t offset; /* inside the slice, elements */
+    enum param_init init;
+    double deviation; /* of INIT_NORMAL */
+    int decay;        /* weight decay applies */
+};
+struct param_table {
+    struct param *list;
+    int count, capacity;
+    int slices;
+    size_t *slice_offset; /* [slices + 1], elements; valid after param_table_close */
+    size_t total;         /* elements, padding included */
+    size_t values;        /* elements, padding left out: the parameter count that is printed */
+    int failed;           /* host memory ran out while adding */
+};
+
+void param_table_open(struct param_table *table);
+/* Appends; returns the offset inside the slice. Slices must come in ascending order. shape ends with 0. */
+size_t param_add(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
+                 int decay, const long *shape);
+/* After close: pads every slice so that it divides into `pieces` (>= 1) equal ones that each are a multiple of 32
+   elements. */
+void param_table_divide(struct param_table *table, int pieces);
+/* Sets the slices' offsets and the totals. ERR_DEVICE: host memory ran out, here or while adding. */
+int param_table_close(struct param_table *table);
+void param_table_free(struct param_table *table);
+const struct param *param_find(const struct param_table *table, const char *name); /* NULL: none */
+static inline size_t param_position(const struct param_table *t, const struct param *p) {
+    return t->slice_offset[p->slice] + p->offset;
+}
+/* Elements of a slice, padding included; of the largest of those from `first` on. */
+static inline size_t param_slice_size(const struct param_table *t, int slice) {
+    return t->slice_offset[slice + 1] - t->slice_offset[slice];
+}
+size_t param_largest_slice(const struct param_table *table, int first);
+
+struct sharded;
+struct lora;
+/* A network's weights and, while it trains, its gradients. The arenas belong to the caller. Networks take a struct
+   params in each call and keep no pointer of it. */
+struct params {
+    const struct param_table *table;
+    elem *weights; /* device [total] */
+    real *grads;   /* device [total]; NULL: input gradients only */
+    /* Divided over ranks (shard.h): then weights and grads lie as it says, and may be pieces. NULL: all here. */
+    struct sharded *shard;
+    /* Adapters over frozen weights (lora.h): then the slices are merged, and weights is NULL. */
+    const struct lora *lora;
+    int last; /* a backward with these is the last before the gradients are used: they may be summed over ranks */
+};
+/* Slice's weights, valid until release. In one process these are pointer arithmetic; sharding gathers here. */
+const elem *params_acquire(const struct params *params, int slice);
+void params_release(const struct params *params, int slice);
+/* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through with the slice
+   (sharding reduces here). */
+real *grads_acquire(const struct params *params, int slice);
+void grads_done(const struct params *params, int slice);
+
+/* What went wrong behind the hooks, if anything did: at the end of a pass. */
+int params_status(const struct params *params);
+
+/* Fills one parameter [its count], one slice [its size] (device) as params_initialise does. */
+void params_initialise_one(real *values, const struct param_table *table, const struct param *param, uint64_t seed);
+void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed);
+/* Fills master [total] (device) from the table: random numbers by (seed, index of the parameter); padding zero. */
+void params_initialise(real *master, const struct param_table *table, uint64_t seed);
+
+#endif

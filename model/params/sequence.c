@@ -1,0 +1,170 @@
+/* sequence.c: see sequence.h. An exchange is packed into one piece a rank, sent, and unpacked. Two cuts make all pieces:
+     by heads   [rank][G P_r, H_rank, D]   of rows [G P_r, H, D]
+     by tokens  [rank][G, P_rank, width]   of whole frames [G, P, width] */
+#include "model/params/sequence.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+
+int sequence_open(struct sequence *s, int all, int rank, int ranks) {
+    memset(s, 0, sizeof *s);
+    s->ranks = ranks;
+    if (ranks <= 1) return OK;
+    if (all % ranks)
+        return error_set(ERR_USAGE, "comm.sequence: %d process%s cannot make groups of %d", all, all == 1 ? "" : "es",
+                         ranks);
+    s->rank = rank % ranks;
+    s->counts = calloc(2 * (size_t)ranks, sizeof *s->counts);
+    return s->counts ? OK : error_set(ERR_DEVICE, "sequence: out of host memory");
+}
+
+int sequence_join(struct sequence *s, struct comm *world) {
+    return sequence_divides(s) ? comm_split(&s->comm, world, world->rank / s->ranks, s->rank) : OK;
+}
+
+void sequence_close(struct sequence *s) {
+    if (s->comm.size) comm_close(&s->comm);
+    free(s->counts);
+    memset(s, 0, sizeof *s);
+}
+
+void sequence_slot_layout(struct sequence_slot *slot, size_t bytes, struct arena *arena) {
+    slot->sent = arena_take(arena, "sequence exchange", bytes);
+    slot->received = arena_take(arena, "sequence exchange", bytes);
+}
+
+/* ---- pieces ---- */
+
+enum direction { PACK, UNPACK };
+
+static long count_of(const struct sequence *s, long n, int rank) {
+    return sequence_first(n, s->ranks, rank + 1) - sequence_first(n, s->ranks, rank);
+}
+
+static void copy_piece(enum direction way, char *whole, long pitch, char *piece, long bytes, long rows) {
+    size_t size = (size_t)bytes;
+    if (way == PACK)
+        mem_copy_rows(piece, size, whole, (size_t)pitch, size, (size_t)rows);
+    else
+        mem_copy_rows(whole, (size_t)pitch, piece, size, size, (size_t)rows);
+}
+
+/* Between rows [rows, H, width] and pieces by heads. */
+static void copy_heads(const struct sequence *s, enum direction way, void *whole, void *pieces, long rows, long heads,
+                       long width) {
+    for (int r = 0; r < s->ranks; r++) {
+        long first = sequence_first(heads, s->ranks, r) * width;
+        copy_piece(way, (char *)whole + first, heads * width, (char *)pieces + rows * first,
+                   count_of(s, heads, r) * width, rows);
+    }
+}
+
+/* Between frames [G, P, width] and pieces by tokens. */
+static void copy_tokens(const struct sequence *s, enum direction way, void *whole, void *pieces, long groups,
+                        long tokens, long width) {
+    for (int r = 0; r < s->ranks && groups; r++) {
+        long first = sequence_first(tokens, s->ranks, r) * width;
+        copy_piece(way, (char *)whole + first, tokens * width, (char *)pieces + groups * first,
+                   count_of(s, tokens, r) * width, groups);
+    }
+}
+
+/* ---- heads ---- */
+
+/* counts [rank] = bytes of the piece by heads of this rank's rows, by tokens of this rank's heads. */
+static void count_heads(const struct sequence *s, const struct sequence_slot *e, long *counts) {
+    long rows = e->groups * sequence_own(s, e->tokens);
+    for (int r = 0; r < s->ranks; r++) counts[r] = rows * count_of(s, e->heads, r) * e->width;
+}
+static void count_tokens(const struct sequence *s, const struct sequence_slot *e, long *counts) {
+    long row = sequence_own(s, e->heads) * e->width;
+    for (int r = 0; r < s->ranks; r++) counts[r] = e->groups * count_of(s, e->tokens, r) * row;
+}
+
+static struct comm *comm_of(const struct sequence *s, const char *what) {
+    struct comm *comm = (struct comm *)&s->comm; /* what calls are about is the communicator's own note */
+    comm_at(comm, comm->step, what, -1);
+    return comm;
+}
+
+static void begin(struct sequence_slot *slot, long groups, long tokens, long heads, long width) {
+    slot->groups = groups;
+    slot->tokens = tokens;
+    slot->heads = heads;
+    slot->width = width;
+}
+
+int sequence_start_heads(const struct sequence *s, struct sequence_slot *slot, const elem *from, long groups,
+                         long tokens, long heads, long D) {
+    begin(slot, groups, tokens, heads, D * (long)sizeof(elem));
+    copy_heads(s, PACK, (elem *)from, slot->sent, groups * sequence_own(s, tokens), heads, slot->width);
+    count_heads(s, slot, s->counts);
+    count_tokens(s, slot, s->counts + s->ranks);
+    return comm_start_all_to_all(comm_of(s, "heads for tokens"), slot->received, s->counts + s->ranks, slot->sent,
+                                 s->counts, &slot->ticket);
+}
+
+int sequence_finish_heads(const struct sequence *s, struct sequence_slot *slot, elem *to) {
+    TRY(comm_wait((struct comm *)&s->comm, slot->ticket));
+    copy_tokens(s, UNPACK, to, slot->received, slot->groups, slot->tokens, sequence_own(s, slot->heads) * slot->width);
+    return OK;
+}
+
+int sequence_start_tokens(const struct sequence *s, struct sequence_slot *slot, const elem *from, long groups,
+                          long tokens, long heads, long D) {
+    begin(slot, groups, tokens, heads, D * (long)sizeof(elem));
+    copy_tokens(s, PACK, (elem *)from, slot->sent, groups, tokens, sequence_own(s, heads) * slot->width);
+    count_tokens(s, slot, s->counts);
+    count_heads(s, slot, s->counts + s->ranks);
+    return comm_start_all_to_all(comm_of(s, "tokens for heads"), slot->received, s->counts + s->ranks, slot->sent,
+                                 s->counts, &slot->ticket);
+}
+
+int sequence_finish_tokens(const struct sequence *s, struct sequence_slot *slot, elem *to) {
+    TRY(comm_wait((struct comm *)&s->comm, slot->ticket));
+    copy_heads(s, UNPACK, to, slot->received, slot->groups * sequence_own(s, slot->tokens), slot->heads, slot->width);
+    return OK;
+}
+
+/* ---- rows ---- */
+
+int sequence_gather(const struct sequence *s, struct sequence_slot *slot, void *whole, const void *own, long groups,
+                    long tokens, size_t width) {
+    for (int r = 0; r < s->ranks; r++) s->counts[r] = groups * count_of(s, tokens, r) * (long)width;
+    TRY(comm_all_gather(comm_of(s, "tokens of all"), slot->received, own, s->counts));
+    copy_tokens(s, UNPACK, whole, slot->received, groups, tokens, (long)width);
+    return OK;
+}
+
+void sequence_take(const struct sequence *s, void *own, const void *whole, long groups, long tokens, size_t width) {
+    size_t bytes = (size_t)sequence_own(s, tokens) * width, first = (size_t)sequence_own_first(s, tokens) * width;
+    mem_copy_rows(own, bytes, (const char *)whole + first, (size_t)tokens * width, bytes, (size_t)groups);
+}
+
+/* Whole frames come in as pieces by tokens; a rank's rows are in the order of their frames' owners already. */
+static void count_frames(const struct sequence *s, long groups, long tokens, long width, long *rows, long *frames) {
+    for (int r = 0; r < s->ranks; r++) {
+        rows[r] = count_of(s, groups, r) * sequence_own(s, tokens) * width;
+        frames[r] = sequence_own(s, groups) * count_of(s, tokens, r) * width;
+    }
+}
+
+int sequence_to_frames(const struct sequence *s, struct sequence_slot *slot, void *frames, const void *own, long groups,
+                       long tokens, size_t width) {
+    long *rows = s->counts, *pieces = s->counts + s->ranks;
+    count_frames(s, groups, tokens, (long)width, rows, pieces);
+    TRY(comm_all_to_all(comm_of(s, "frames for tokens"), slot->received, pieces, own, rows));
+    copy_tokens(s, UNPACK, frames, slot->received, sequence_own(s, groups), tokens, (long)width);
+    return OK;
+}
+
+int sequence_from_frames(const struct sequence *s, struct sequence_slot *slot, void *own, const void *frames,
+                         long groups, long tokens, size_t width) {
+    long *rows = s->counts, *pieces = s->counts + s->ranks;
+    count_frames(s, groups, tokens, (long)width, rows, pieces);
+    copy_tokens(s, PACK, (void *)frames, slot->sent, sequence_own(s, groups), tokens, (long)width);
+    return comm_all_to_all(comm_of(s, "tokens for frames"), own, rows, slot->sent, pieces);
+}

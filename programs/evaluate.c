@@ -1,0 +1,504 @@
+/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the teacher and
+   through every exported student, measured in the pixels (measures.h) with controls that must fail.
+     evaluate CONFIG run=RUN [--started EPOCH]
+   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 and prints a table. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "data/contact_sheet.h"
+#include "data/media.h"
+#include "kernels/device.h"
+#include "tools/evaluate/generate.h"
+#include "tools/evaluate/trial.h"
+#include "tools/worker_pool.h"
+#include "train/config/run_config.h"
+
+/* Everything that makes frames of a dialogue. The students' variants follow STUDENT_FIRST. */
+enum source {
+    SOURCE_DRAWN,
+    SOURCE_CODEC,
+    SOURCE_TEACHER,
+    SOURCE_CAUSAL,
+    SOURCE_DISTILLED,
+    SOURCE_REFINED,
+    SOURCE_SHUFFLED,
+    SOURCE_SILENCED,
+    SOURCE_NO_SINK,
+    SOURCE_NO_RAPR,
+    SOURCE_NEITHER,
+    SOURCES
+};
+static const char *const source_names[SOURCES] = {"drawn",     "codec",   "teacher",        "causal",
+                                                  "distilled", "refined", "shuffled",       "silenced",
+                                                  "no_sink",   "no_rapr", "no_sink_no_rapr"};
+static const char *const stage_folders[SOURCES] = {
+    [SOURCE_TEACHER] = "teacher", [SOURCE_CAUSAL] = "ode_init", [SOURCE_DISTILLED] = "distill",
+    [SOURCE_REFINED] = "refine",  [SOURCE_SHUFFLED] = "refine", [SOURCE_SILENCED] = "refine",
+    [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",  [SOURCE_NEITHER] = "refine"};
+
+/* What a dialogue has to tell; in memory that the workers share. */
+struct dialogue_result {
+    struct source_totals totals[SOURCES];
+    struct stream_times times[SOURCES];
+};
+
+struct evaluation {
+    struct run_config config;
+    int opened;                      /* this worker has its models */
+    int height, width;               /* of a picture */
+    struct dialogue_result *results; /* [dialogues], shared */
+    struct job *job;                 /* the present one */
+    struct trial trial;              /* the present one */
+    int index;                       /* its number */
+    struct session *session[SOURCES];
+    struct teacher_generator teacher;
+    struct trial_measures measures; /* of the present source */
+    /* sums over all dialogues, in the parent: */
+    struct source_totals totals[SOURCES];
+    struct source_totals refined_ablated; /* refined, over the ablations' dialogues alone */
+    struct stream_times times[SOURCES];
+    struct mask_profile profile;
+    struct lip_pool mask_only;
+    float *sheet[SOURCES];      /* kept frames of dialogue 0 */
+    struct video_writer *video; /* of dialogue 0: drawn beside refined */
+    float *pair;                /* [3, H, 2 W] */
+    float *picture;             /* [3, H, W] */
+};
+
+static size_t picture_size(const struct evaluation *e) { return 3 * (size_t)e->trial.height * (size_t)e->trial.width; }
+
+/* How many dialogues a source gets. */
+static int dialogues_of(const struct evaluation *e, enum source source) {
+    const struct evaluate_config *c = &e->config.evaluate;
+    if (source == SOURCE_TEACHER) return c->teacher_dialogues;
+    return source >= SOURCE_SILENCED ? c->ablations : c->dialogues;
+}
+
+/* ---- sources ---- */
+
+static int make_drawn(struct evaluation *e) {
+    for (int f = 1; f < e->trial.frames; f++) {
+        TRY(puppet_draw(e->trial.puppet, f, e->trial.height, e->trial.width, e->picture));
+        TRY(trial_take(&e->measures, f, e->picture));
+    }
+    return OK;
+}
+
+/* What the codec leaves of the true frames: the ceiling of everything that goes through it. */
+static int make_codec(struct evaluation *e) {
+    const long group = 4, size = (long)picture_size(e);
+    struct codec *codec = &e->teacher.model.codec;
+    float *pixels = malloc((size_t)(group * size) * sizeof *pixels);
+    float *latent = malloc((size_t)codec->channels * (size_t)codec->h * (size_t)codec->w * sizeof *latent);
+    int code = pixels && latent ? OK : error_set(ERR_DEVICE, "out of memory for the codec's frames");
+    codec_encode_reset(codec);
+    codec_decode_reset(codec);
+    if (!code &&
+        (codec_encode(codec, e->trial.reference, 1, latent) != 1 || codec_decode(codec, latent, 1, pixels) != 1))
+        code = error_set(ERR_DEVICE, "the codec gave no latent frame");
+    for (long f = 1; f + group <= e->trial.frames && !code; f += group) {
+        for (long i = 0; i < group && !code; i++)
+            code = puppet_draw(e->trial.puppet, (int)(f + i), e->trial.height, e->trial.width, pixels + i * size);
+        if (!code &&
+            (codec_encode(codec, pixels, group, latent) != 1 || codec_decode(codec, latent, 1, pixels) != group))
+            code = error_set(ERR_DEVICE, "the codec gave no whole group");
+        for (long i = 0; i < group && !code; i++) code = trial_take(&e->measures, f + i, pixels + i * size);
+    }
+    free(pixels);
+    free(latent);
+    return code;
+}
+
+/* Dialogue 0 by the refined student, beside the drawing, goes to a video. */
+static int take_and_film(void *user, long frame, const float *picture) {
+    struct evaluation *e = user;
+    TRY(trial_take(&e->measures, frame, picture));
+    if (!e->video) return OK;
+    int height = e->trial.height, width = e->trial.width;
+    TRY(puppet_draw(e->trial.puppet, (int)frame, height, width, e->picture));
+    for (int row = 0; row < 3 * height; row++) {
+        memcpy(e->pair + (size_t)row * 2 * width, e->picture + (size_t)row * width, (size_t)width * sizeof(float));
+        memcpy(e->pair + (size_t)(2 * row + 1) * width, picture + (size_t)row * width, (size_t)width * sizeof(float));
+    }
+    return video_write(e->video, e->pair);
+}
+
+/* Another dialogue's speech under this one's talk mask: its talk frames, one after the other, where this one's are. */
+static int other_speech(const struct evaluation *e, float *agent) {
+    struct puppet *other;
+    int index = e->config.evaluate.dialogues + e->index;
+    TRY(puppet_open(&other, (uint64_t)e->config.seed, TRIAL_FIRST + e->index, TRIAL_FIRST + index,
+                    e->config.evaluate.seconds));
+    const float *pcm = puppet_pcm(other, PUPPET_AGENT), *talk = puppet_mask(other, PUPPET_AGENT);
+    int frames = puppet_frames(other), from = 0;
+    for (int f = 0; f < e->trial.frames; f++) {
+        float *to = agent + (long)f * PUPPET_FRAME_SAMPLES;
+        memset(to, 0, PUPPET_FRAME_SAMPLES * sizeof *to);
+        if (e->trial.talk[f] < 0.5f) continue;
+        for (int tries = 0; tries < frames && talk[from] < 0.5f; tries++) from = (from + 1) % frames;
+        memcpy(to, pcm + (long)from * PUPPET_FRAME_SAMPLES, PUPPET_FRAME_SAMPLES * sizeof *to);
+        from = (from + 1) % frames;
+    }
+    puppet_close(other);
+    return OK;
+}
+
+static int make_stream(struct evaluation *e, enum source source) {
+    struct dialogue_sound sound = dialogue_sound(e->trial.puppet);
+    float *replaced = NULL, *mask = NULL;
+    int code = OK;
+    if (source == SOURCE_SHUFFLED || source == SOURCE_SILENCED) {
+        replaced = calloc((size_t)sound.frames * PUPPET_FRAME_SAMPLES, sizeof *replaced);
+        mask = calloc((size_t)sound.frames, sizeof *mask);
+        if (!replaced || !mask) code = error_set(ERR_DEVICE, "out of memory for a sound track");
+        if (!code && source == SOURCE_SHUFFLED) code = other_speech(e, replaced);
+        if (source == SOURCE_SHUFFLED) {
+            sound.agent = replaced;
+        } else {
+            sound.user = replaced;
+            sound.listen = mask;
+        }
+    }
+    if (!code)
+        code = generate_stream(e->session[source], e->trial.reference, &sound, take_and_film, e,
+                               &e->results[e->index].times[source]);
+    free(replaced);
+    free(mask);
+    return code;
+}
+
+static int make(struct evaluation *e, enum source source) {
+    switch (source) {
+    case SOURCE_DRAWN:
+        return make_drawn(e);
+    case SOURCE_CODEC:
+        return make_codec(e);
+    case SOURCE_TEACHER:
+        return generate_teacher(&e->teacher, e->trial.puppet, (uint64_t)e->config.seed, trial_take, &e->measures);
+    default:
+        return make_stream(e, source);
+    }
+}
+
+/* ---- one dialogue ---- */
+
+static int open_video(struct evaluation *e) {
+    char path[FILE_PATH_MAX];
+    TRY(file_join(path, sizeof path, e->config.run, "refined.mp4"));
+    TRY(video_create(&e->video, path, e->trial.height, 2 * e->trial.width, 2));
+    const struct dialogue_sound sound = dialogue_sound(e->trial.puppet);
+    for (long f = 1; f < sound.frames; f++) {
+        float both[2 * PUPPET_FRAME_SAMPLES];
+        for (int i = 0; i < PUPPET_FRAME_SAMPLES; i++) {
+            both[2 * i] = sound.agent[f * PUPPET_FRAME_SAMPLES + i];
+            both[2 * i + 1] = sound.user[f * PUPPET_FRAME_SAMPLES + i];
+        }
+        TRY(video_write_audio(e->video, both, PUPPET_FRAME_SAMPLES));
+    }
+    return OK;
+}
+
+static int run_source(struct evaluation *e, enum source source) {
+    TRY(trial_measures_open(&e->measures, &e->trial));
+    int film = source == SOURCE_REFINED && e->index == 0;
+    int code = film ? open_video(e) : OK;
+    if (!code) code = make(e, source);
+    if (film && e->video) {
+        struct video_writer *video = e->video;
+        e->video = NULL;
+        if (code)
+            video_discard(video);
+        else
+            code = video_finish(video);
+    }
+    if (!code) source_add(&e->results[e->index].totals[source], &e->measures);
+    if (!code && e->index == 0) {
+        e->sheet[source] = e->measures.kept;
+        e->measures.kept = NULL;
+    }
+    trial_measures_close(&e->measures);
+    return code;
+}
+
+/* After dialogue 0: the same moments by every source. */
+static int write_sheet(struct evaluation *e) {
+    char path[FILE_PATH_MAX];
+    struct sheet_row rows[SOURCES];
+    float *reference = malloc(TRIAL_KEPT * picture_size(e) * sizeof *reference);
+    if (!reference) return error_set(ERR_DEVICE, "out of memory for the contact sheet");
+    for (int i = 0; i < TRIAL_KEPT; i++)
+        memcpy(reference + (size_t)i * picture_size(e), e->trial.reference, picture_size(e) * sizeof *reference);
+    int count = 0;
+    rows[count++] = (struct sheet_row){"reference", reference, TRIAL_KEPT};
+    for (int s = SOURCE_DRAWN; s <= SOURCE_REFINED; s++) {
+        if (s == SOURCE_CODEC || !e->sheet[s]) continue;
+        rows[count++] = (struct sheet_row){s == SOURCE_DRAWN ? "truth" : source_names[s], e->sheet[s], TRIAL_KEPT};
+    }
+    int code = file_join(path, sizeof path, e->config.run, "sheet.png");
+    if (!code) code = contact_sheet_write(path, rows, count, e->height, e->width, TRIAL_KEPT, 2);
+    free(reference);
+    return code;
+}
+
+static int open_sources(struct evaluation *e) {
+    char folder[FILE_PATH_MAX], name[64];
+    const struct evaluate_config *c = &e->config.evaluate;
+    enum { TEACHER_BATCH = 8 };
+    TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
+    TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
+    for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
+        struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
+        if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
+        if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
+        snprintf(name, sizeof name, "export/%s", stage_folders[s]);
+        TRY(file_join(folder, sizeof folder, e->config.run, name));
+        TRY(session_open(&e->session[s], folder, &options, NULL));
+    }
+    return OK;
+}
+
+static int run_dialogue(struct evaluation *e, int index) {
+    e->index = index;
+    memset(&e->results[index], 0, sizeof e->results[index]);
+    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
+    if (!e->picture) {
+        e->picture = malloc(picture_size(e) * sizeof *e->picture);
+        e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
+        if (!e->picture || !e->pair) return error_set(ERR_DEVICE, "out of memory for a frame");
+    }
+    for (int source = 0; source < SOURCES; source++) {
+        if (index >= dialogues_of(e, (enum source)source)) continue;
+        TRY(run_source(e, (enum source)source));
+        worker_pool_beat(e->job);
+    }
+    if (index == 0) TRY(write_sheet(e));
+    trial_close(&e->trial);
+    return OK;
+}
+
+/* In a worker process: one thread a process wastes none of the cores on waiting. */
+static int work(void *user, int index, struct job *job, int *rejected) {
+    struct evaluation *e = user;
+    *rejected = 0;
+    e->job = job;
+    if (!e->opened) {
+        TRY(device_init(1));
+        TRY(open_sources(e));
+        e->opened = 1;
+    }
+    return run_dialogue(e, index);
+}
+
+/* Sums in the order of the dialogues, whoever did them. */
+static void merge_results(struct evaluation *e) {
+    for (int i = 0; i < e->config.evaluate.dialogues; i++) {
+        const struct dialogue_result *r = &e->results[i];
+        for (int s = 0; s < SOURCES; s++) {
+            source_merge(&e->totals[s], &r->totals[s]);
+            e->times[s].network += r->times[s].network;
+            e->times[s].codec += r->times[s].codec;
+            e->times[s].first += r->times[s].first;
+            e->times[s].streams += r->times[s].streams;
+            e->times[s].frames += r->times[s].frames;
+        }
+        if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
+    }
+}
+
+/* The best that the mask alone can say: fitted on as many other dialogues. */
+static int mask_only(struct evaluation *e) {
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < e->config.evaluate.dialogues; i++) {
+            struct trial t;
+            int index = pass ? i : 2 * e->config.evaluate.dialogues + i;
+            TRY(trial_open(&t, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
+            if (!pass) {
+                mask_profile_add(&e->profile, t.mouth, t.talk, t.frames);
+            } else {
+                float *predicted = calloc((size_t)t.frames, sizeof *predicted);
+                if (!predicted) {
+                    trial_close(&t);
+                    return error_set(ERR_DEVICE, "out of memory for the mask's prediction");
+                }
+                mask_profile_predict(&e->profile, t.talk, t.frames, predicted);
+                lip_pool_add(&e->mask_only, predicted, t.mouth, t.talk, t.frames);
+                free(predicted);
+            }
+            trial_close(&t);
+        }
+    return OK;
+}
+
+/* ---- the report ---- */
+
+static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
+
+static void add(cJSON *object, const char *key, double value) {
+    cJSON_AddNumberToObject(object, key, isfinite(value) ? floor(value * 1e4 + 0.5) / 1e4 : 0);
+}
+
+static double hand_ratio(const struct evaluation *e, enum source s) {
+    return ratio(motion_pool_variance(&e->totals[s].hands), motion_pool_variance(&e->totals[SOURCE_DRAWN].hands));
+}
+
+static cJSON *report_source(const struct evaluation *e, enum source s) {
+    const struct source_totals *t = &e->totals[s], *drawn = &e->totals[SOURCE_DRAWN];
+    cJSON *o = cJSON_CreateObject();
+    add(o, "lip_sync", lip_pool_correlation(&t->lip));
+    add(o, "mouth_amplitude", ratio(lip_pool_deviation(&t->lip), lip_pool_deviation(&drawn->lip)));
+    add(o, "sharpness", ratio(t->sharpness / (double)t->frames, drawn->sharpness / (double)drawn->frames));
+    add(o, "flat_noise", t->flat / (double)t->frames);
+    add(o, "hand_motion_ratio", hand_ratio(e, s));
+    add(o, "listen_mouth_ratio", ratio(t->listen_mouth, t->talk_mouth));
+    add(o, "identity_psnr_first", source_psnr_first(t));
+    add(o, "identity_psnr_last", source_psnr_last(t));
+    add(o, "talk_minutes", (double)t->lip.frames / PUPPET_FPS / 60);
+    add(o, "video_minutes", (double)t->frames / PUPPET_FPS / 60);
+    const struct stream_times *times = &e->times[s];
+    if (times->frames) {
+        add(o, "rtf", (times->network + times->codec) * PUPPET_FPS / (double)times->frames);
+        add(o, "rtf_network", times->network * PUPPET_FPS / (double)times->frames);
+        add(o, "first_frame_ms", 1e3 * times->first / (double)times->streams);
+    }
+    return o;
+}
+
+static cJSON *report(const struct evaluation *e, double seconds_total) {
+    cJSON *root = cJSON_CreateObject();
+    if (seconds_total > 0) add(root, "seconds_total", seconds_total);
+    cJSON_AddStringToObject(root, "device", device_name());
+    cJSON_AddStringToObject(root, "type", TYPE_NAME);
+    cJSON_AddNumberToObject(root, "threads_a_stream", 1);
+    cJSON_AddStringToObject(
+        root, "protocol",
+        "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
+        "first frame; students: streamed chunk by chunk from the first frame alone; no_sink, no_rapr: the refined "
+        "weights, switched off at streaming");
+    add(root, "lip_sync_mask_only", lip_pool_correlation(&e->mask_only));
+    for (int s = SOURCE_DRAWN; s <= SOURCE_REFINED; s++)
+        cJSON_AddItemToObject(root, source_names[s], report_source(e, (enum source)s));
+    cJSON *refined = cJSON_GetObjectItem(root, "refined");
+    add(refined, "lip_sync_shuffled", lip_pool_correlation(&e->totals[SOURCE_SHUFFLED].lip));
+    add(refined, "listen_motion_ratio",
+        ratio(motion_pool_variance(&e->refined_ablated.head), motion_pool_variance(&e->totals[SOURCE_SILENCED].head)));
+    add(refined, "identity_psnr_last_same_dialogues", source_psnr_last(&e->refined_ablated));
+    for (int s = SOURCE_NO_SINK; s <= SOURCE_NEITHER; s++) {
+        cJSON *o = cJSON_CreateObject();
+        add(o, "identity_psnr_first", source_psnr_first(&e->totals[s]));
+        add(o, "identity_psnr_last", source_psnr_last(&e->totals[s]));
+        add(o, "lip_sync", lip_pool_correlation(&e->totals[s].lip));
+        cJSON_AddItemToObject(root, source_names[s], o);
+    }
+    return root;
+}
+
+static double value(const cJSON *root, const char *group, const char *key) {
+    const cJSON *item = cJSON_GetObjectItem(group ? cJSON_GetObjectItem(root, group) : root, key);
+    return item ? item->valuedouble : NAN;
+}
+
+static void print_table(const cJSON *root) {
+    static const char *const columns[] = {"drawn", "codec", "teacher", "causal", "distilled", "refined"};
+    static const char *const rows[] = {
+        "lip_sync",           "mouth_amplitude",     "sharpness",          "flat_noise", "hand_motion_ratio",
+        "listen_mouth_ratio", "identity_psnr_first", "identity_psnr_last", "rtf",        "first_frame_ms"};
+    printf("\n%-22s", "");
+    for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) printf("%11s", columns[c]);
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        printf("\n%-22s", rows[r]);
+        for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
+            double v = value(root, columns[c], rows[r]);
+            if (isnan(v))
+                printf("%11s", "-");
+            else
+                printf("%11.3f", v);
+        }
+    }
+    printf("\n\nrefined, controls:      shuffled speech %.3f, mask alone %.3f (lip sync; both should be near 0)\n",
+           value(root, "refined", "lip_sync_shuffled"), value(root, NULL, "lip_sync_mask_only"));
+    printf("listening:              head motion %.2f times that with the other party silenced\n",
+           value(root, "refined", "listen_motion_ratio"));
+    printf("identity, last 10 s:    %.1f dB; switched off at streaming: sink %.1f, RAPR %.1f, both %.1f\n",
+           value(root, "refined", "identity_psnr_last_same_dialogues"), value(root, "no_sink", "identity_psnr_last"),
+           value(root, "no_rapr", "identity_psnr_last"), value(root, "no_sink_no_rapr", "identity_psnr_last"));
+    if (value(root, NULL, "seconds_total") > 0)
+        printf("seconds, all in all:    %.0f\n", value(root, NULL, "seconds_total"));
+}
+
+static int run_dialogues(struct evaluation *e) {
+    const double patience = 1200; /* seconds a dialogue's source may take */
+    struct worker_pool pool;
+    int count = e->config.evaluate.dialogues,
+        workers = e->config.threads ? e->config.threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    size_t bytes = (size_t)count * sizeof *e->results;
+    e->results = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (e->results == MAP_FAILED) return error_set(ERR_DEVICE, "out of memory for the results");
+    TRY(worker_pool_open(&pool, count));
+    int code = worker_pool_run(&pool, workers, "held-out dialogues", patience, work, e);
+    for (int i = 0; i < count && !code; i++)
+        if (atomic_load(&pool.jobs[i].state) != JOB_DONE)
+            code = error_set(ERR_DEVICE, "dialogue %d: %s", i, pool.jobs[i].text);
+    worker_pool_close(&pool);
+    if (!code) merge_results(e);
+    munmap(e->results, bytes);
+    return code;
+}
+
+static int evaluate(struct evaluation *e, const char *started) {
+    char path[FILE_PATH_MAX];
+    struct student_description d;
+    TRY(file_join(path, sizeof path, e->config.run, "export/teacher"));
+    TRY(student_describe(&d, path));
+    e->height = d.pixel_height;
+    e->width = d.pixel_width;
+    TRY(run_dialogues(e));
+    TRY(mask_only(e));
+    TRY(file_join(path, sizeof path, e->config.run, "report.json"));
+    double seconds = started ? difftime(time(NULL), (time_t)strtoll(started, NULL, 10)) : 0;
+    cJSON *root = report(e, seconds);
+    char *text = cJSON_Print(root);
+    int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
+    if (!code) print_table(root);
+    free(text);
+    cJSON_Delete(root);
+    return code;
+}
+
+static void close_evaluation(struct evaluation *e) {
+    for (int s = 0; s < SOURCES; s++) {
+        session_close(e->session[s]);
+        free(e->sheet[s]);
+    }
+    teacher_generator_close(&e->teacher);
+    free(e->picture);
+    free(e->pair);
+}
+
+int main(int argc, char **argv) {
+    const char *started = NULL;
+    const struct args_option options[] = {
+        {"started", "EPOCH", NULL, &started, "when the run began (seconds since 1970), for seconds_total"}};
+    struct args args;
+    int code = args_parse(&args, argc, argv, options, 1, 1, 1);
+    if (code) return args_fail("evaluate", code);
+    if (args.help) {
+        args_help("evaluate CONFIG.yaml run=RUN [key=value ...]", options, 1, stdout);
+        return 0;
+    }
+    static struct evaluation e; /* the workers are forks: nothing may use the device before */
+    code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
+    if (!code) code = evaluate(&e, started);
+    close_evaluation(&e);
+    return code ? args_fail("evaluate", code) : 0;
+}

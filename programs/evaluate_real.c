@@ -1,0 +1,292 @@
+/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go in; what comes
+   out is compared with the clip by the motion of the mouth's region.
+     evaluate_real DATA_CONFIG.yaml source=FOLDER --student FOLDER --out FOLDER [--mouth x0,y0,x1,y1]
+   Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
+   and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
+   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass. Writes OUT/report.json, OUT/sheet.png and OUT/real.mp4 (real beside generated). */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "data/contact_sheet.h"
+#include "data/media.h"
+#include "kernels/device.h"
+#include "model/audio/encoder.h"
+#include "tools/evaluate/generate.h"
+#include "tools/evaluate/measures.h"
+#include "tools/prepare/prepare.h"
+
+enum { FRAMES_MAX = 25 * 60, SHEET_CLIPS = 4, SHEET_COLUMNS = 12 };
+
+struct real_clip {
+    int frames;
+    float *energy_real, *energy_made; /* [frames] */
+    float *energy_codec;              /* [copied] */
+    int copied;                       /* frames that the codec gives back: whole latent frames */
+};
+struct pool { /* a correlation, each clip's mean removed */
+    double xx, yy, xy;
+};
+struct real_evaluation {
+    struct prepare_config config;
+    struct clip_list list;
+    struct session *session;
+    struct stream_times times;
+    struct box mouth;
+    int height, width;
+    struct real_clip *clips;
+    int count;
+    float *real, *made; /* [FRAMES_MAX, 3, H, W] of the present clip */
+    float *sheet[2 * SHEET_CLIPS];
+    struct video_writer *video;
+    float *pair; /* [3, H, 2 W] */
+};
+
+static size_t picture_size(const struct real_evaluation *e) { return 3 * (size_t)e->height * (size_t)e->width; }
+
+static int read_frames(struct real_evaluation *e, const char *path, int *frames) {
+    struct video_reader *reader;
+    TRY(video_open_crop(&reader, path, e->height, e->width, &e->config.crop));
+    int n = 0, got = 1;
+    while (n < FRAMES_MAX && (got = video_read(reader, e->real + (size_t)n * picture_size(e))) == 1) n++;
+    video_close(reader);
+    *frames = n;
+    return got < 0 ? -got : OK;
+}
+
+static int take(void *user, long frame, const float *picture) {
+    struct real_evaluation *e = user;
+    memcpy(e->made + (size_t)frame * picture_size(e), picture, picture_size(e) * sizeof *picture);
+    return OK;
+}
+
+static int film(struct real_evaluation *e, int frames, const float *pcm) {
+    for (int f = 0; f < frames; f++) {
+        for (int row = 0; row < 3 * e->height; row++) {
+            size_t line = (size_t)e->width;
+            const float *sides[2] = {e->real, e->made};
+            for (int s = 0; s < 2; s++)
+                memcpy(e->pair + (size_t)(2 * row + s) * line,
+                       sides[s] + (size_t)f * picture_size(e) + (size_t)row * line, line * sizeof(float));
+        }
+        TRY(video_write(e->video, e->pair));
+    }
+    return video_write_audio(e->video, pcm, (long)frames * AUDIO_SAMPLES_PER_FRAME);
+}
+
+static int keep_sheet(struct real_evaluation *e, int clip) {
+    size_t size = picture_size(e);
+    const float *sides[2] = {e->real, e->made};
+    for (int s = 0; s < 2; s++) {
+        float *row = e->sheet[2 * clip + s] = malloc(SHEET_COLUMNS * size * sizeof *row);
+        if (!row) return error_set(ERR_DEVICE, "out of memory for the contact sheet");
+        for (int i = 0; i < SHEET_COLUMNS; i++)
+            memcpy(row + (size_t)i * size,
+                   sides[s] + (size_t)((i + 1) * e->clips[clip].frames / (SHEET_COLUMNS + 1)) * size,
+                   size * sizeof *row);
+    }
+    return OK;
+}
+
+/* The real frames through the codec, into e->made. */
+static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
+    struct codec *codec = session_codec(e->session);
+    int count = 1 + (clip->frames - 1) / 4;
+    float *latents = malloc(sizeof *latents * (size_t)count * (size_t)codec->channels * (size_t)(codec->h * codec->w));
+    if (!latents) return error_set(ERR_DEVICE, "out of memory for a clip's latents");
+    codec_encode_reset(codec);
+    codec_decode_reset(codec);
+    int got = codec_encode(codec, e->real, clip->frames, latents);
+    if (got == count) got = codec_decode(codec, latents, count, e->made);
+    free(latents);
+    clip->copied = 1 + 4 * (count - 1);
+    if (got != clip->copied) return got < 0 ? -got : error_set(ERR_DEVICE, "the codec gave %d frames", got);
+    struct clip copy = {e->made, clip->copied, e->height, e->width};
+    measure_motion_energy(&copy, &e->mouth, clip->energy_codec);
+    return OK;
+}
+
+static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
+    char path[FILE_PATH_MAX];
+    TRY(file_join(path, sizeof path, e->config.source, entry->path));
+    struct real_clip *clip = &e->clips[e->count];
+    TRY(read_frames(e, path, &clip->frames));
+    float *pcm, *padded;
+    long samples;
+    TRY(audio_read(path, -1, &pcm, &samples));
+    long want = (long)clip->frames * AUDIO_SAMPLES_PER_FRAME;
+    padded = calloc((size_t)(2 * want) + 1, sizeof *padded); /* the sound, then a silent other party */
+    clip->energy_real = calloc((size_t)clip->frames + 1, sizeof(float));
+    clip->energy_made = calloc((size_t)clip->frames + 1, sizeof(float));
+    clip->energy_codec = calloc((size_t)clip->frames + 4, sizeof(float));
+    int code = padded && clip->energy_real && clip->energy_made && clip->energy_codec
+                   ? OK
+                   : error_set(ERR_DEVICE, "out of memory for a clip");
+    if (!code) memcpy(padded, pcm, sizeof *padded * (size_t)(samples < want ? samples : want));
+    free(pcm);
+    struct dialogue_sound sound = {.frames = clip->frames, .agent = padded, .user = padded ? padded + want : NULL};
+    if (!code) memcpy(e->made, e->real, picture_size(e) * sizeof(float));
+    if (!code) code = generate_stream(e->session, e->real, &sound, take, e, &e->times);
+    if (!code) {
+        struct clip truth = {e->real, clip->frames, e->height, e->width},
+                    made = {e->made, clip->frames, e->height, e->width};
+        measure_motion_energy(&truth, &e->mouth, clip->energy_real);
+        measure_motion_energy(&made, &e->mouth, clip->energy_made);
+        if (e->count < SHEET_CLIPS) code = keep_sheet(e, e->count);
+        if (!code) code = film(e, clip->frames, padded);
+        if (!code) code = copy_by_codec(e, clip);
+        if (!code) e->count++;
+    }
+    if (code) { /* not counted: the next clip takes its place */
+        free(clip->energy_real);
+        free(clip->energy_made);
+        free(clip->energy_codec);
+        clip->energy_real = clip->energy_made = clip->energy_codec = NULL;
+    }
+    free(padded);
+    return code;
+}
+
+/* From frame 2 on: frame 1's change is from the reference itself. */
+static void pool_add(struct pool *p, const float *x, const float *y, int n) {
+    double mx = 0, my = 0;
+    if (n <= 2) return;
+    for (int i = 2; i < n; i++) {
+        mx += x[i];
+        my += y[i];
+    }
+    mx /= n - 2;
+    my /= n - 2;
+    for (int i = 2; i < n; i++) {
+        p->xx += (x[i] - mx) * (x[i] - mx);
+        p->yy += (y[i] - my) * (y[i] - my);
+        p->xy += (x[i] - mx) * (y[i] - my);
+    }
+}
+
+static double correlation(const struct pool *p) { return p->xx > 0 && p->yy > 0 ? p->xy / sqrt(p->xx * p->yy) : 0; }
+
+static int write_report(const struct real_evaluation *e, const char *out) {
+    struct pool same = {0, 0, 0}, shuffled = {0, 0, 0}, codec = {0, 0, 0};
+    double moved = 0, made = 0, copied = 0;
+    for (int i = 0; i < e->count; i++) {
+        const struct real_clip *a = &e->clips[i], *b = &e->clips[(i + 1) % e->count];
+        pool_add(&same, a->energy_made, a->energy_real, a->frames);
+        pool_add(&codec, a->energy_codec, a->energy_real, a->copied);
+        pool_add(&shuffled, a->energy_made, b->energy_real, a->frames < b->frames ? a->frames : b->frames);
+        for (int f = 2; f < a->frames; f++) {
+            moved += a->energy_real[f];
+            made += a->energy_made[f];
+            copied += f < a->copied ? a->energy_codec[f] : a->energy_real[f];
+        }
+    }
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddNumberToObject(root, "held_out_clips", e->count);
+    cJSON_AddNumberToObject(root, "mouth_motion_correlation", correlation(&same));
+    cJSON_AddNumberToObject(root, "mouth_motion_correlation_shuffled", correlation(&shuffled));
+    cJSON_AddNumberToObject(root, "mouth_motion_amount", moved > 0 ? made / moved : 0);
+    cJSON_AddNumberToObject(root, "codec_motion_correlation", correlation(&codec));
+    cJSON_AddNumberToObject(root, "codec_motion_amount", moved > 0 ? copied / moved : 0);
+    cJSON_AddNumberToObject(root, "rtf", (e->times.network + e->times.codec) * VIDEO_RATE / (double)e->times.frames);
+    char path[FILE_PATH_MAX], *text = cJSON_Print(root);
+    int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = file_write(path, text, strlen(text));
+    if (!code) printf("%s\n", text);
+    free(text);
+    cJSON_Delete(root);
+    return code;
+}
+
+static int write_sheet(struct real_evaluation *e, const char *out) {
+    char path[FILE_PATH_MAX];
+    struct sheet_row rows[2 * SHEET_CLIPS];
+    int count = 0;
+    for (int i = 0; i < 2 * SHEET_CLIPS && e->sheet[i]; i++)
+        rows[count++] = (struct sheet_row){i % 2 ? "streamed" : "real", e->sheet[i], SHEET_COLUMNS};
+    TRY(file_join(path, sizeof path, out, "sheet.png"));
+    return contact_sheet_write(path, rows, count, e->height, e->width, SHEET_COLUMNS, 2);
+}
+
+static int open_evaluation(struct real_evaluation *e, const char *student, const char *mouth, const char *out) {
+    float box[4];
+    if (sscanf(mouth, "%f,%f,%f,%f", &box[0], &box[1], &box[2], &box[3]) != 4 || !(box[0] >= 0 && box[1] >= 0) ||
+        !(box[2] > box[0] && box[3] > box[1] && box[2] <= 1 && box[3] <= 1))
+        return error_set(ERR_USAGE, "--mouth %s: expected x0,y0,x1,y1 as fractions of the picture", mouth);
+    struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
+    TRY(device_init(0));
+    TRY(session_open(&e->session, student, &options, NULL));
+    e->height = session_student(e->session)->pixel_height;
+    e->width = session_student(e->session)->pixel_width;
+    float w = (float)e->width, h = (float)e->height;
+    e->mouth = (struct box){box[0] * w, box[1] * h, box[2] * w, box[3] * h};
+    TRY(clip_list_open(&e->list, &e->config));
+    e->clips = calloc((size_t)e->list.held_out + 1, sizeof *e->clips);
+    e->real = malloc(FRAMES_MAX * picture_size(e) * sizeof *e->real);
+    e->made = malloc(FRAMES_MAX * picture_size(e) * sizeof *e->made);
+    e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
+    if (!e->clips || !e->real || !e->made || !e->pair) return error_set(ERR_DEVICE, "out of memory for the clips");
+    char path[FILE_PATH_MAX];
+    TRY(file_make_folders(out));
+    TRY(file_join(path, sizeof path, out, "real.mp4"));
+    return video_create(&e->video, path, e->height, 2 * e->width, 1);
+}
+
+static int evaluate_real(struct real_evaluation *e, const char *student, const char *mouth, const char *out) {
+    TRY(open_evaluation(e, student, mouth, out));
+    for (int i = 0; i < e->list.count; i++)
+        if (e->list.entries[i].split == SPLIT_HELD_OUT && run_clip(e, &e->list.entries[i]))
+            log_line("left out: %s", error_text());
+    if (!e->count) return error_set(ERR_INPUT, "%s: no held-out clip could be streamed", e->config.source);
+    struct video_writer *video = e->video;
+    e->video = NULL;
+    TRY(video_finish(video));
+    TRY(write_sheet(e, out));
+    return write_report(e, out);
+}
+
+static void close_evaluation(struct real_evaluation *e) {
+    video_discard(e->video);
+    session_close(e->session);
+    clip_list_close(&e->list);
+    for (int i = 0; e->clips && i < e->count; i++) {
+        free(e->clips[i].energy_real);
+        free(e->clips[i].energy_made);
+        free(e->clips[i].energy_codec);
+    }
+    for (int i = 0; i < 2 * SHEET_CLIPS; i++) free(e->sheet[i]);
+    free(e->clips);
+    free(e->real);
+    free(e->made);
+    free(e->pair);
+}
+
+int main(int argc, char **argv) {
+    const char *student = NULL, *out = NULL, *mouth = "0.3,0.55,0.7,0.85";
+    const struct args_option options[] = {
+        {"student", "FOLDER", NULL, &student, "the exported student"},
+        {"out", "FOLDER", NULL, &out, "where report, sheet and video go"},
+        {"mouth", "BOX", NULL, &mouth, "x0,y0,x1,y1: the mouth's region, fractions of the picture"},
+    };
+    enum { OPTIONS = sizeof options / sizeof *options };
+    struct args args;
+    int code = args_parse(&args, argc, argv, options, OPTIONS, 1, 1);
+    if (code) return args_fail("evaluate_real", code);
+    if (args.help) {
+        args_help("evaluate_real DATA_CONFIG.yaml source=FOLDER --student FOLDER --out FOLDER", options, OPTIONS,
+                  stdout);
+        return 0;
+    }
+    static struct real_evaluation e;
+    if (!student || !out) code = error_set(ERR_USAGE, "--student and --out must be given");
+    if (!code) code = prepare_config_load(&e.config, args.words[0], args.overrides, args.override_count);
+    if (!code) code = evaluate_real(&e, student, mouth, out);
+    close_evaluation(&e);
+    return code ? args_fail("evaluate_real", code) : 0;
+}

@@ -1,0 +1,267 @@
+/* export.c: a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
+     export CONFIG --stage distill [--weights average|raw] [--naming diffusers|original] [--type f32|bf16|f16]
+            [--shard-mb N] [--prompt TEXT] [--text FILE] [--lora FILE] --out FOLDER
+   Adapters are merged; --lora writes them apart too, in the names asked for (checkpoints/adapter_file.h).
+   The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
+   WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoints/adapter_file.h"
+#include "checkpoints/prompt_file.h"
+#include "checkpoints/student.h"
+#include "data/dataset.h"
+#include "kernels/device.h"
+#include "model/params/transfer.h"
+#include "train/stage/negative_prompt.h"
+#include "train/config/run_config.h"
+#include "train/stage/set_codec.h"
+#include "train/state/state.h"
+
+struct export_options {
+    const char *stage, *out, *weights, *naming, *type, *shard, *text, *prompt, *lora;
+};
+
+static int choice(const char *option, const char *value, const char *const *names, int *out) {
+    for (*out = 0; names[*out]; ++*out)
+        if (!strcmp(value, names[*out])) return OK;
+    return error_set(ERR_USAGE, "--%s %s: expected %s, %s%s%s", option, value, names[0], names[1],
+                     names[2] ? " or " : "", names[2] ? names[2] : "");
+}
+
+static int parse_format(const struct export_options *o, struct weights_format *format) {
+    static const char *const namings[] = {"original", "diffusers", NULL}, *const types[] = {"f32", "bf16", "f16", NULL};
+    static const enum safetensors_type stored[] = {ST_F32, ST_BF16, ST_F16};
+    int naming, type;
+    char *end;
+    TRY(choice("naming", o->naming, namings, &naming));
+    TRY(choice("type", o->type, types, &type));
+    double megabytes = strtod(o->shard, &end);
+    if (end == o->shard || *end || !(megabytes >= 0 && megabytes < 1e9))
+        return error_set(ERR_USAGE, "--shard-mb %s: expected a number of megabytes, 0 for one file", o->shard);
+    *format = (struct weights_format){.naming = naming ? NAMING_DIFFUSERS : NAMING_ORIGINAL,
+                                      .type = stored[type],
+                                      .shard_bytes = (size_t)(megabytes * 1e6)};
+    return OK;
+}
+
+static void describe(struct student_description *d, const struct run_config *config, const struct dataset_shape *shape,
+                     const struct export_options *o) {
+    memset(d, 0, sizeof *d);
+    d->dit = config->model;
+    d->rollout = config->rollout;
+    d->pixel_height = shape->pixel_height;
+    d->pixel_width = shape->pixel_width;
+    snprintf(d->codec, sizeof d->codec, "%s", shape->codec);
+    snprintf(d->decoder, sizeof d->decoder, "%s", config->decoder);
+    snprintf(d->audio_encoder, sizeof d->audio_encoder, "%s", shape->audio_encoder);
+    snprintf(d->stage, sizeof d->stage, "%s", o->stage);
+}
+
+/* The stage's weights on the host: [table->total]. */
+static int read_weights(const char *from, const char *network, enum weights_source source,
+                        const struct param_table *table, float *values, long *step) {
+    struct arena arena;
+    arena_begin(&arena, "exported weights");
+    ARENA_TAKE(&arena, "master", real, table->total);
+    TRY(arena_commit(&arena));
+    real *master = ARENA_TAKE(&arena, "master", real, table->total);
+    int code = train_state_load_weights(from, network, source, table, master, step);
+    if (!code) {
+        transfer_from_real(values, master, (long)table->total);
+        code = device_sync();
+    }
+    arena_free(&arena);
+    return code;
+}
+
+/* ---- adapters apart ---- */
+
+static int write_adapters(struct state_reader *r, const struct weights_origin *from, const struct param_table *table,
+                          const char *path, enum weights_naming naming) {
+    struct lora_config config;
+    struct weights_origin base;
+    struct lora lora;
+    float *own;
+    int adapted;
+    TRY(weights_adapters(r, from->path, from->group, &adapted, &config, &base));
+    if (!adapted) return error_set(ERR_USAGE, "--lora: %s was trained whole, there are no adapters", from->path);
+    int code = weights_adapters_read(r, from->group, table, &config, &lora, &own);
+    if (!code) code = adapter_file_write(path, &lora, own, naming);
+    if (!code) log_line("%d tensors of adapters over %s to %s", lora.adapters.count, base.path, path);
+    free(own);
+    lora_destroy(&lora);
+    return code;
+}
+
+static int export_adapters(const char *from, const char *network, enum weights_source source,
+                           const struct param_table *table, const char *path, enum weights_naming naming) {
+    struct weights_origin origin;
+    struct state_reader *r;
+    TRY(weights_origin_of_state(&origin, from, network, source));
+    TRY(state_open_seen(&r, origin.path, &origin.seen));
+    int code = write_adapters(r, &origin, table, path, naming);
+    state_close(r);
+    return code;
+}
+
+/* ---- the prompts ---- */
+
+struct export_prompts { /* the one that is streamed with, and the empty one */
+    struct prompt_rows rows[2];
+    float *values[2]; /* what rows point to */
+    char *text;
+};
+
+static void prompts_free(struct export_prompts *p) {
+    free(p->values[0]);
+    free(p->values[1]);
+    free(p->text);
+}
+
+/* Prompt `number` of the data set as the k-th. */
+static int take_from_set(struct export_prompts *p, int k, struct dataset *set, int number) {
+    const struct dataset_shape *s = dataset_shape(set);
+    p->values[k] = malloc(sizeof **p->values * (size_t)s->text_len * (size_t)s->text_dim);
+    if (!p->values[k]) return error_set(ERR_DEVICE, "out of memory for the prompts");
+    p->rows[k] =
+        (struct prompt_rows){dataset_prompt_text(set, number), dataset_prompt_length(set, number), p->values[k]};
+    return dataset_text(set, number, p->values[k]);
+}
+
+/* The data set's prompt of a cleaned text; without a text the first training window's. */
+static int find_in_set(struct dataset *set, const char *clean, int *number) {
+    struct dataset_row row = {.prompt = dataset_prompts(set) - 1};
+    if (dataset_rows(set, SPLIT_TRAIN)) dataset_columns(set, SPLIT_TRAIN, 0, &row);
+    *number = row.prompt;
+    if (!clean) return OK;
+    for (*number = 0; *number < dataset_prompts(set); ++*number)
+        if (!strcmp(dataset_prompt_text(set, *number), clean)) return OK;
+    return error_set(ERR_INPUT, "the data set has no prompt \"%.80s\" (--text FILE names a file that has)", clean);
+}
+
+static int take_from_file(struct export_prompts *p, const struct prompt_file *file, const char *prompt) {
+    const struct prompt_entry *entry[2] = {NULL, prompt_file_empty(file)};
+    TRY(prompt_file_find(file, prompt, &entry[0]));
+    for (int k = 0; k < 2; k++) {
+        if (!entry[k]) continue; /* the data set's empty one stays */
+        free(p->values[k]);
+        TRY(prompt_file_read(file, entry[k], &p->values[k]));
+        p->rows[k].rows = p->values[k];
+        p->rows[k].length = entry[k]->length;
+    }
+    if (!p->text && !(p->text = strdup(entry[0]->text ? entry[0]->text : entry[0]->name)))
+        return error_set(ERR_DEVICE, "out of memory for the prompts");
+    p->rows[0].text = p->text;
+    return OK;
+}
+
+static int find_prompts(struct export_prompts *p, struct dataset *set, const struct export_options *o) {
+    const struct dataset_shape *s = dataset_shape(set);
+    int number = 0;
+    if (o->prompt) TRY(prompt_clean(o->prompt, &p->text));
+    TRY(take_from_set(p, 1, set, 0));
+    if (!o->text) {
+        TRY(find_in_set(set, p->text, &number));
+        return take_from_set(p, 0, set, number);
+    }
+    struct prompt_file file;
+    TRY(prompt_file_open(&file, o->text));
+    int code = take_from_file(p, &file, o->prompt);
+    for (int k = 0; k < 2 && !code; k++)
+        if (file.dim != s->text_dim || p->rows[k].length > s->text_len)
+            code = error_set(ERR_INPUT, "%s: a prompt of [%ld, %d], the network takes [%d, %d] at most", o->text,
+                             p->rows[k].length, file.dim, s->text_len, s->text_dim);
+    prompt_file_close(&file);
+    return code;
+}
+
+/* What guidance has in place of no text goes where the empty prompt is. */
+static int take_negative(struct export_prompts *p, const struct run_config *config) {
+    float *rows;
+    TRY(negative_prompt_load(config, &rows));
+    if (!rows) return OK;
+    free(p->values[1]);
+    p->values[1] = rows;
+    p->rows[1].rows = rows;
+    p->rows[1].length = config->model.text_len;
+    return OK;
+}
+
+static int export_stage(const struct run_config *config, const struct export_options *o) {
+    static const char *const kinds[] = {"average", "raw", NULL};
+    int raw;
+    struct weights_format format;
+    TRY(choice("weights", o->weights, kinds, &raw));
+    TRY(parse_format(o, &format));
+    struct dataset *set;
+    TRY(dataset_open(&set, config->data));
+    const struct dataset_shape *shape = dataset_shape(set);
+    struct student_description d;
+    describe(&d, config, shape, o);
+    TRY(dataset_note(set, "audio_recipe", d.audio_recipe, sizeof d.audio_recipe));
+    TRY(dataset_note(set, "audio_weights", d.audio_weights, sizeof d.audio_weights));
+    struct dit net;
+    struct codec codec = {.state = NULL};
+    char from[RUN_PATH + 32];
+    snprintf(from, sizeof from, "%s/%s", config->run, o->stage);
+    int code = dit_create(&net, &config->model, 0);
+    float *values = code ? NULL : calloc(net.table.total, sizeof *values);
+    struct export_prompts prompts = {.text = NULL};
+    if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
+    const char *network = strcmp(o->stage, "teacher") ? "student" : "teacher";
+    if (!code) code = read_weights(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, values, &d.step);
+    if (!code && o->lora)
+        code = export_adapters(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, o->lora, format.naming);
+    if (!code) code = find_prompts(&prompts, set, o);
+    if (!code) code = take_negative(&prompts, config);
+    if (!code) code = set_codec_describe(&codec, set, config->codec_weights);
+    if (!code) {
+        snprintf(d.codec_weights, sizeof d.codec_weights, "%s", codec.weights);
+        snprintf(d.codec_checksum, sizeof d.codec_checksum, "%s", codec.checksum);
+    }
+    struct weights_host host = {.table = &net.table, .values = values};
+    struct weights_giver source = weights_from_host(&host);
+    if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, prompts.rows);
+    if (!code) log_line("%s, step %ld: %zu parameters to %s", o->stage, d.step, net.table.values, o->out);
+    codec_close(&codec);
+    free(values);
+    prompts_free(&prompts);
+    dit_destroy(&net);
+    dataset_close(set);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    struct export_options o = {
+        .stage = NULL, .out = NULL, .weights = "average", .naming = "diffusers", .type = "f32", .shard = "0"};
+    const struct args_option options[] = {
+        {"stage", "STAGE", NULL, &o.stage, "teacher, ode_init, distill or refine"},
+        {"out", "FOLDER", NULL, &o.out, "where the student goes"},
+        {"prompt", "TEXT", NULL, &o.prompt, "the prompt it has; without one that of the first training window"},
+        {"text", "FILE", NULL, &o.text, "the prompt's embedding (text_embed), when it is not the data set's"},
+        {"weights", "WHICH", NULL, &o.weights, "average (default; EMA when there is one) or raw"},
+        {"naming", "NAMES", NULL, &o.naming, "diffusers (default) or original names of the trunk"},
+        {"type", "TYPE", NULL, &o.type, "f32 (default), bf16 or f16"},
+        {"lora", "FILE", NULL, &o.lora, "the adapters apart, beside the merged weights (safetensors)"},
+        {"shard-mb", "N", NULL, &o.shard, "largest file of the trunk in megabytes; 0 (default): one file"},
+    };
+    enum { OPTIONS = sizeof options / sizeof *options };
+    struct args args;
+    int code = args_parse(&args, argc, argv, options, OPTIONS, 1, 1);
+    if (code) return args_fail("export", code);
+    if (args.help) {
+        args_help("export CONFIG.yaml --stage STAGE --out FOLDER [key=value ...]", options, OPTIONS, stdout);
+        return 0;
+    }
+    struct run_config config;
+    if (!o.stage || !o.out) code = error_set(ERR_USAGE, "--stage and --out must be given");
+    if (!code) code = run_config_load(&config, args.words[0], args.overrides, args.override_count);
+    if (!code) code = device_init(config.threads);
+    if (!code) code = export_stage(&config, &o);
+    return code ? args_fail("export", code) : 0;
+}

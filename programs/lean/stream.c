@@ -1,0 +1,257 @@
+/* stream.c: the live avatar from the command line: a student's folder, a picture and sound in; video out.
+   Prints the real-time factor, the delay of the first frame and chunk times. Links no HDF5, no MPI. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "data/media.h"
+#include "infer/frame_sink.h"
+#include "infer/pipeline.h"
+#include "infer/sound_source.h"
+#include "infer/stream_options.h"
+#include "kernels/device.h"
+#include "model/audio/encoder.h"
+
+enum { TIMES_MAX = 1 << 16 };
+
+struct times {                                      /* seconds; written by whoever hands out frames */
+    double *chunk;                                  /* the last TIMES_MAX chunks, so that memory stays constant */
+    double network, codec;                          /* of all chunks */
+    double first_network, first_codec, first_frame; /* of the first; first_frame: after its sound was there */
+    long count;
+};
+
+struct stream {
+    struct stream_options options;
+    struct session *session;
+    struct pipeline *pipeline;
+    struct sound_source *source;
+    struct frame_sink *sink;
+    FILE *mask;
+    long mask_line;
+    long frames_begun;      /* video frames of the chunks that the network has begun, and the first */
+    long frames_out, limit; /* those handed out; at most so many */
+    double encoder;         /* seconds that the sound of the last video frame took to encode */
+    double first_encoder;   /* the same when the first chunk was ready */
+    struct times times;
+};
+
+static volatile sig_atomic_t interrupted;
+static void on_signal(int number) {
+    (void)number;
+    interrupted = 1;
+}
+
+static int next_mask(struct stream *s, float *talk, float *listen) {
+    char line[128];
+    *talk = *listen = 0;
+    if (!fgets(line, sizeof line, s->mask)) { /* a mask that ends early: nobody speaks */
+        if (s->mask_line && !ferror(s->mask)) return OK;
+        return error_set(ERR_INPUT, "%s: holds no mask that can be read", s->options.mask);
+    }
+    s->mask_line++;
+    if (sscanf(line, "%f,%f", talk, listen) == 2 && *talk >= 0 && *talk <= 1 && *listen >= 0 && *listen <= 1) return OK;
+    if (s->mask_line == 1) return next_mask(s, talk, listen); /* a line of column names */
+    return error_set(ERR_INPUT, "%s:%ld: expected talk,listen, each from 0 to 1", s->options.mask, s->mask_line);
+}
+
+/* A decoded chunk: out with it. Overlapped this is the decoder's thread. */
+static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
+    struct stream *s = user;
+    struct times *t = &s->times;
+    const struct student_description *d = session_student(s->session);
+    size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    int count = session_chunk_frames(s->session);
+    for (int i = 0; i < count && s->frames_out < s->limit; i++, s->frames_out++) {
+        TRY(sink_frame(s->sink, chunk->frames + (size_t)i * frame));
+        if (t->count || i) continue;
+        t->first_frame = clock_seconds() - chunk->begun;
+        t->first_network = chunk->network;
+        t->first_codec = chunk->decoder;
+    }
+    t->chunk[t->count++ % TIMES_MAX] = clock_seconds() - chunk->begun;
+    t->network += chunk->network;
+    t->codec += chunk->decoder;
+    return OK;
+}
+
+static int open_pipeline(struct stream *s) {
+    int overlap = s->options.overlap;
+    return pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? device_overlaps() : overlap == OVERLAP_ON,
+                         take_chunk, s, stderr);
+}
+
+/* The reference's own frame is the video's first. */
+static int show_reference(struct stream *s) {
+    const struct student_description *d = session_student(s->session);
+    size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    float *reference = malloc(2 * picture * sizeof *reference);
+    if (!reference) return error_set(ERR_DEVICE, "out of memory for the frames");
+    int code = image_read(s->options.reference, d->pixel_height, d->pixel_width, reference);
+    if (!code) code = session_begin(s->session, reference, reference + picture);
+    if (!code) code = sink_frame(s->sink, reference + picture);
+    free(reference);
+    s->frames_begun = s->frames_out = 1;
+    return code;
+}
+
+static int open_stream(struct stream *s) {
+    const struct stream_options *o = &s->options;
+    const struct student_description *d = session_student(s->session);
+    s->times.chunk = malloc(TIMES_MAX * sizeof(double));
+    if (!s->times.chunk) return error_set(ERR_DEVICE, "out of memory for the times");
+    if (o->talk == MASK_FILE && !(s->mask = fopen(o->mask, "r")))
+        return error_set(ERR_INPUT, "%s: cannot be opened", o->mask);
+    TRY(sound_open(&s->source, o));
+    TRY(sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source)));
+    TRY(show_reference(s));
+    return open_pipeline(s);
+}
+
+static void close_stream(struct stream *s) {
+    pipeline_close(s->pipeline);
+    sink_discard(s->sink);
+    sound_close(s->source);
+    session_close(s->session);
+    if (s->mask) fclose(s->mask);
+    free(s->times.chunk);
+}
+
+/* Everything that the sound so far allows. */
+static int run_chunks(struct stream *s) {
+    while (!interrupted && s->frames_begun < s->limit && session_ready(s->session)) {
+        if (s->frames_begun == 1) s->first_encoder = s->encoder;
+        TRY(pipeline_run(s->pipeline));
+        s->frames_begun += session_chunk_frames(s->session);
+    }
+    return OK;
+}
+
+static int push_frame(struct stream *s, const float *agent, const float *user, long samples) {
+    float talk = 1, listen = sound_parties(s->source) == 2;
+    if (s->options.talk == MASK_FILE) TRY(next_mask(s, &talk, &listen));
+    int voice = s->options.talk == MASK_VOICE;
+    double begin = clock_seconds();
+    long taken = session_push(s->session, agent, sound_parties(s->source) == 2 ? user : NULL, samples,
+                              voice ? NULL : &talk, voice ? NULL : &listen);
+    s->encoder = clock_seconds() - begin;
+    if (taken < 0) return (int)-taken;
+    if (taken != samples) return error_set(ERR_DEVICE, "the sound queues are full although every chunk was taken");
+    return sink_sound(s->sink, agent, user, samples);
+}
+
+/* A whole video frame of sound, short only at the end. */
+static long read_frame(struct stream *s, float *agent, float *user) {
+    long got = 0;
+    while (got < AUDIO_SAMPLES_PER_FRAME) {
+        long n = sound_next(s->source, agent + got, user + got, AUDIO_SAMPLES_PER_FRAME - got);
+        if (n < 0) return n;
+        if (!n) break;
+        got += n;
+    }
+    return got;
+}
+
+static int run(struct stream *s) {
+    float agent[AUDIO_SAMPLES_PER_FRAME], user[AUDIO_SAMPLES_PER_FRAME];
+    long sound_frames = 0;
+    memset(user, 0, sizeof user);
+    while (!interrupted && s->frames_begun < s->limit) {
+        long n = read_frame(s, agent, user);
+        if (n < 0) return (int)-n;
+        if (!n) break;
+        sound_frames++;
+        TRY(push_frame(s, agent, user, n));
+        TRY(run_chunks(s));
+        if (n < AUDIO_SAMPLES_PER_FRAME) break;
+    }
+    session_end(s->session);
+    TRY(pipeline_finish(s->pipeline)); /* the decoder's thread reads the limit */
+    if (sound_frames < s->limit) s->limit = sound_frames;
+    TRY(run_chunks(s));
+    return pipeline_finish(s->pipeline);
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void report(struct stream *s) {
+    struct times *t = &s->times;
+    long kept = t->count < TIMES_MAX ? t->count : TIMES_MAX;
+    if (!kept) {
+        log_line("no chunk: the sound is shorter than one");
+        return;
+    }
+    double video = (double)t->count * session_chunk_frames(s->session) / VIDEO_RATE, chunk = video / (double)t->count;
+    qsort(t->chunk, (size_t)kept, sizeof *t->chunk, ascending);
+    log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
+             pipeline_busy(s->pipeline) / video, t->network / video, t->codec / video);
+    log_line("first frame %.0f ms after its sound; chunk of %.2f s: median %.1f ms, 95 %% %.1f ms, 99 %% %.1f ms, most "
+             "%.1f ms",
+             1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
+             1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
+    struct recording_counts r = session_recordings(s->session);
+    if (r.kept) log_line("passes: %ld as they are, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
+    struct session_wait w = session_wait(s->session);
+    double heard = w.chunk + w.ahead + w.encoder_ahead;
+    log_line(
+        "first frame %.0f ms after the sound begins: first frame and chunk %.0f, look-ahead %.0f, encoder's look-ahead "
+        "%.0f, encoder %.0f, network %.0f, codec %.0f, out %.0f",
+        1e3 * (heard + s->first_encoder + t->first_frame), 1e3 * w.chunk, 1e3 * w.ahead, 1e3 * w.encoder_ahead,
+        1e3 * s->first_encoder, 1e3 * t->first_network, 1e3 * t->first_codec,
+        1e3 * (t->first_frame - t->first_network - t->first_codec));
+}
+
+static int stream(struct stream *s, const char *folder) {
+    struct session_options options = {.seed = (uint64_t)s->options.seed,
+                                      .sink = -1,
+                                      .rapr = -1,
+                                      .direct = s->options.graphs == GRAPHS_OFF,
+                                      .codec_weights = s->options.codec_weights,
+                                      .audio_weights = s->options.audio_weights,
+                                      .decoder = s->options.decoder,
+                                      .text = *s->options.text ? s->options.text : NULL,
+                                      .prompt = s->options.prompt};
+    struct student_description d;
+    TRY(student_describe(&d, folder));
+    if (s->options.sink != SWITCH_AS_TRAINED)
+        options.sink = s->options.sink == SWITCH_ON ? 1 + d.rollout.causal.chunk : 0;
+    if (s->options.rapr != SWITCH_AS_TRAINED) options.rapr = s->options.rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
+    TRY(device_init(s->options.threads));
+    TRY(session_open(&s->session, folder, &options, stderr));
+    s->limit = s->options.seconds > 0 ? (long)ceil(s->options.seconds * VIDEO_RATE) : 1L << 60;
+    TRY(open_stream(s));
+    TRY(run(s));
+    struct frame_sink *sink = s->sink;
+    s->sink = NULL;
+    TRY(sink_finish(sink));
+    report(s);
+    return OK;
+}
+
+int main(int argc, char **argv) {
+    static const char usage[] = "stream STUDENT_FOLDER reference=PICTURE audio=SOUND [out=FILE.mp4] [key=value ...]";
+    struct args args;
+    int code = args_parse(&args, argc, argv, NULL, 0, 1, 1);
+    if (code) return args_fail("stream", code);
+    if (args.help) {
+        args_help(usage, NULL, 0, stdout);
+        stream_options_describe();
+        return 0;
+    }
+    struct stream s = {.session = NULL};
+    signal(SIGINT, on_signal); /* the video so far is finished properly */
+    signal(SIGTERM, on_signal);
+    code = stream_options_read(&s.options, args.overrides, args.override_count);
+    if (!code) code = stream(&s, args.words[0]);
+    close_stream(&s);
+    return code ? args_fail("stream", code) : 0;
+}

@@ -1,0 +1,199 @@
+/* ode_init.c: initialises the causal student: records the teacher's trajectories, then regresses the student on them.
+   usage: ode_init CONFIG.yaml [key=value ...] [--plan]
+   Writes RUN/ode_init and RUN/ode_init/trajectories. Metrics: loss (mean square of x0 against the trajectory's end),
+   grad_norm, lr, ms, skipped. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/philox.h"
+#include "model/dit/sampler.h"
+#include "train/method/ode_step.h"
+#include "train/stage/student_show.h"
+#include "train/state/trajectories.h"
+
+struct program {
+    struct stage stage;
+    struct ode_step step;
+    struct sampler sampler;
+    struct student_show show;
+    struct trajectory_store store;
+    struct frozen_weights teacher;
+    int batches; /* files of trajectories */
+};
+
+static int layout(void *self, struct arena *state, struct arena *activations) {
+    struct program *p = self;
+    const struct run_config *c = &p->stage.config;
+    TRY(ode_step_layout(&p->step, &p->stage.net, c, &p->stage.shards, state, activations));
+    TRY(shard_layout_frozen(&p->teacher.shard, "teacher", &p->stage.net.table, &p->stage.shards, state));
+    train_state_network(&p->stage.saved, "student", &p->step.student);
+    struct arena_fork fork;
+    arena_fork(activations, &fork);
+    TRY(ode_step_acts_layout(&p->step, activations));
+    arena_alternative(activations, &fork);
+    TRY(sampler_layout(&p->sampler, &p->stage.net, &c->ode_init.sampler, p->stage.share.largest, c->frames,
+                       activations));
+    arena_alternative(activations, &fork);
+    TRY(student_show_layout(&p->show, &p->stage, activations));
+    arena_join(activations, &fork);
+    return OK;
+}
+
+/* ---- recording ---- */
+
+/* Elements from one level's states to the next: those of the rank's share. */
+static size_t level_stride(const struct program *p) { return (size_t)p->stage.share.count * p->store.values; }
+
+static void keep_state(struct program *p, const struct part *part, int level) {
+    real *to = p->step.states + (size_t)level * level_stride(p) + (size_t)part->first * p->store.values;
+    mem_copy(to, p->sampler.x, sizeof(real) * (size_t)part->count * p->store.values);
+}
+
+/* A part of a batch: the states at the student's levels and the end. */
+static int record_part(struct program *p, const struct batch_part *b, const int *steps) {
+    const struct params teacher = shard_frozen(&p->teacher.shard);
+    int levels = p->store.levels, level = 0;
+    sampler_batch(&p->sampler, b->part.count);
+    sampler_begin(&p->sampler, b->clips, p->sampler.clip, (uint64_t)p->stage.config.seed,
+                  1 + (uint64_t)p->stage.batches, b->part.sample0);
+    for (int i = 0; i < p->sampler.config.steps; i++) {
+        if (level < levels && steps[level] == i) keep_state(p, &b->part, level++);
+        TRY(sampler_step(&p->sampler, &teacher, &b->condition, i));
+    }
+    keep_state(p, &b->part, levels);
+    return OK;
+}
+
+/* Number of the rank's clip i of a recorded batch. */
+static long clip_number(const struct program *p, int batch, int i) {
+    return (long)batch * p->stage.share.batch + p->stage.share.first + i;
+}
+
+static int record_batch(struct program *p, int number, const int *steps) {
+    struct stage *s = &p->stage;
+    struct batch_part b;
+    TRY(stage_next_batch(s));
+    for (int i = 0; i < s->share.parts; i++) {
+        batch_part(&b, &s->share, i, s->clips, p->sampler.clip, &s->condition);
+        TRY(record_part(p, &b, steps));
+    }
+    for (int i = 0; i < s->share.count && sharding_speaks(&s->shards); i++) {
+        condition_batch_part(&b.condition, &s->condition, i, 1);
+        TRY(trajectory_store_write(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
+                                   level_stride(p), &b.condition));
+    }
+    return OK;
+}
+
+/* Batches that every rank finds whole. */
+static int recorded(struct program *p, int *count) {
+    double least = trajectory_store_count(&p->store);
+    TRY(comm_values(&p->stage.comm, COMM_MIN, &least, 1));
+    *count = (int)least;
+    return OK;
+}
+
+static int record(struct program *p) {
+    int steps[ROLLOUT_STEPS_MAX] = {0}, done;
+    struct progress progress;
+    TRY(recorded(p, &done));
+    if (done >= p->batches) return OK;
+    TRY(trajectory_steps(&p->stage.config, &p->sampler, steps));
+    progress_begin(&progress, "trajectories", p->batches, done);
+    for (int n = done; n < p->batches && !stage_stopped(&p->stage); n++) {
+        TRY(record_batch(p, n, steps));
+        progress_update(&progress, n + 1, "");
+    }
+    TRY(recorded(p, &done)); /* nobody reads before all have written */
+    progress_end(&progress, done, "");
+    return OK;
+}
+
+/* ---- regression ---- */
+
+static int read_batch(struct program *p) {
+    struct random_address address = {.seed = (uint64_t)p->stage.config.seed,
+                                     .step = (uint64_t)p->stage.step,
+                                     .purpose = RANDOM_DATA_ORDER,
+                                     .pass = (int)p->stage.rollbacks};
+    int number = (int)random_below(&address, 0, p->batches);
+    struct condition_batch one;
+    for (int i = 0; i < p->stage.share.count; i++) {
+        condition_batch_part(&one, &p->stage.condition, i, 1);
+        TRY(trajectory_store_read(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
+                                  level_stride(p), &one));
+    }
+    return OK;
+}
+
+static void work(const void *self, struct step_work *to) { ode_step_work(&((const struct program *)self)->step, to); }
+
+static int report(void *self, long step) {
+    struct program *p = self;
+    struct optimiser_report account;
+    optimiser_report(&p->step.student, step, &account);
+    return stage_report(&p->stage, step, &account, NULL, 0);
+}
+
+static int one_step(void *self) {
+    struct program *p = self;
+    TRY(read_batch(p));
+    return ode_step_run(&p->step, &p->stage.condition, (long)p->stage.step);
+}
+
+static int keep(void *self) {
+    struct program *p = self;
+    struct stage *s = &p->stage;
+    if (stage_save_due(s)) TRY(stage_save(s));
+    return stage_sample_due(s) ? student_show_run(&p->show, s, "causal", &p->step.student) : OK;
+}
+
+/* The student starts from the teacher's average. */
+static int load_networks(struct program *p, int resumed) {
+    const struct param_table *table = &p->stage.net.table;
+    char teacher[FILE_PATH_MAX];
+    TRY(stage_source(&p->stage, p->stage.config.ode_init.teacher, "teacher", teacher, sizeof teacher));
+    TRY(train_state_load_frozen(teacher, "teacher", &p->teacher));
+    if (resumed) return OK;
+    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &p->step.student));
+    optimiser_start(&p->step.student);
+    return OK;
+}
+
+static int run(struct program *p, int argc, char **argv, int *exit_code) {
+    struct stage_options options = {
+        .name = "ode_init", .work = work, .settings = offsetof(struct run_config, ode_init.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
+    int go_on, resumed;
+    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
+    if (!go_on) return OK;
+    TRY(stage_memory(&p->stage, layout, p));
+    if (p->stage.plan) return OK;
+    const struct ode_init_config *c = &p->stage.config.ode_init;
+    p->batches = (c->trajectories + c->stage.batch - 1) / c->stage.batch;
+    train_state_source(&p->stage.saved, "student", "ode_init.teacher", c->teacher, "teacher");
+    TRY(stage_begin(&p->stage, &resumed));
+    TRY(load_networks(p, resumed));
+    TRY(trajectory_store_open(&p->store, p->stage.folder.path, &p->stage.config));
+    int done;
+    TRY(recorded(p, &done));
+    p->stage.batches = done;
+    TRY(stage_ready(&p->stage));
+    TRY(record(p));
+    TRY(stage_train(&p->stage, &steps));
+    return stage_finish(&p->stage, exit_code);
+}
+
+int main(int argc, char **argv) {
+    static struct program p;
+    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    stage_settle(&p.stage);
+    trajectory_store_close(&p.store);
+    ode_step_free(&p.step);
+    sampler_free(&p.sampler);
+    shard_free(&p.teacher.shard);
+    student_show_free(&p.show);
+    return stage_close(&p.stage, code, exit_code);
+}

@@ -1,0 +1,451 @@
+/* prepare.c: the program that makes data sets: prepare CONFIG.yaml [key=value ...].
+   Videos of a folder, or the puppet's dialogues, become windows of latents, audio features and masks:
+     1. a sample of the training clips is read and the codec fitted to it;
+     2. every clip is cut and encoded into a piece of its own, by several processes, in the folder OUT.work;
+     3. the pieces are gathered into the data set in the order of the list, and the folder removed.
+   Interrupted, it goes on where it stopped: codec and pieces that are whole stay. So the data set has the same bytes however
+   many processes made it in however many goes. What was rejected and why is in OUT.report.txt and OUT.report.json. */
+#include "tools/prepare/prepare.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <dirent.h>
+#include <unistd.h>
+#include "base/args.h"
+#include "base/error.h"
+#include "base/fileio.h"
+#include "base/log.h"
+#include "base/philox.h"
+#include "base/progress.h"
+#include "checkpoints/codec_file.h"
+#include "kernels/device.h"
+#include "tools/prepare/prompts.h"
+#include "tools/prepare/report.h"
+#include "tools/worker_pool.h"
+
+enum { STAMP_MAX = 16384 };
+
+struct preparation {
+    struct prepare_config config;
+    struct clip_list list;
+    char work[900];        /* OUT.work */
+    char stamp[STAMP_MAX]; /* what the data set depends on: config and clips */
+    struct prepare_prompts prompts;
+    struct codec codec;
+    int threads;                           /* of a worker, where codec or audio encoder take some */
+    struct sound_encoder sound;            /* each worker loads the weights for itself */
+    int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to, groups of each */
+};
+
+/* ---- what the result depends on ---- */
+
+static int is_immaterial(const char *line) {
+    /* pca stands in no stamp: it was the only codec when the first data sets were made; prompts and sound have lines of
+       their own */
+    static const char *const keys[] = {
+        "out:",           "workers:",       "patience:",        "text:",           "prompt:",         "codec_weights:",
+        "codec: \"pca\"", "audio_weights:", "audio_states:",    "audio_mode:",     "audio_resample:", "audio_context:",
+        "audio_stride:",  "audio_horizon:", "audio_lookahead:", "audio_normalise:"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
+    return 0;
+}
+
+/* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for the
+   list of clips. */
+static int make_stamp(struct preparation *p) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    if (!memory) return error_set(ERR_DEVICE, "out of memory");
+    int code = config_write(&p->config, prepare_fields, prepare_field_count, memory);
+    fclose(memory);
+    size_t used = 0;
+    for (char *next = text, *line; !code && (line = strsep(&next, "\n"));) {
+        if (!*line || is_immaterial(line)) continue;
+        int n = snprintf(p->stamp + used, sizeof p->stamp - used, "%s\n", line);
+        if (n < 0 || used + (size_t)n >= sizeof p->stamp) code = error_set(ERR_USAGE, "the config is too long");
+        used += (size_t)n;
+    }
+    free(text);
+    if (!code && strcmp(p->config.audio.recipe.encoder, "logmel")) {
+        char recipe[AUDIO_RECIPE_TEXT];
+        audio_recipe_print(&p->config.audio.recipe, recipe);
+        used += (size_t)snprintf(p->stamp + used, sizeof p->stamp - used, "audio: %s\n", recipe);
+        if (used >= sizeof p->stamp) return error_set(ERR_USAGE, "the config is too long");
+    }
+    uint64_t hash = 1469598103934665603u; /* FNV-1a */
+    for (int i = 0; i < p->list.count; i++) {
+        const struct clip_entry *e = &p->list.entries[i];
+        for (const char *c = e->path; *c; c++) hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+        hash = (hash ^ e->size) * 1099511628211u;
+        hash = (hash ^ e->changed) * 1099511628211u;
+    }
+    if (!code &&
+        snprintf(p->stamp + used, sizeof p->stamp - used, "%s%s%s%sclips: %d, %016llx\n",
+                 *p->codec.checksum ? "codec_checksum: " : "", p->codec.checksum, *p->codec.checksum ? "\n" : "",
+                 p->prompts.stamp, p->list.count, (unsigned long long)hash) >= (int)(sizeof p->stamp - used))
+        code = error_set(ERR_USAGE, "the config is too long");
+    return code;
+}
+
+/* 1 when the data set is there already, made from the same; 0 when it is not there; an error when it is another. */
+static int already_done(const struct preparation *p, int *done) {
+    *done = 0;
+    if (!file_exists(p->config.out)) return OK;
+    struct dataset *set;
+    char stamp[STAMP_MAX];
+    TRY(dataset_open(&set, p->config.out));
+    int code = dataset_note(set, "prepared_from", stamp, sizeof stamp);
+    dataset_close(set);
+    if (code) return code;
+    *done = !strcmp(stamp, p->stamp);
+    if (*done) return OK;
+    size_t i = 0, line = 0;
+    for (; stamp[i] && stamp[i] == p->stamp[i]; i++)
+        if (stamp[i] == '\n') line = i + 1;
+    return error_set(ERR_USAGE,
+                     "%s is there and was made otherwise (\"%.*s\" then, \"%.*s\" now): remove it or name another out",
+                     p->config.out, (int)strcspn(stamp + line, "\n"), stamp + line, (int)strcspn(p->stamp + line, "\n"),
+                     p->stamp + line);
+}
+
+/* A codec with weights in a file of its own: sizes and checksum are found out here, once; a worker opens it for itself. */
+static int find_codec(struct preparation *p) {
+    struct prepare_config *c = &p->config;
+    const struct codec_source source = {c->codec, c->codec_weights, ""};
+    if (!codec_is_external(c->codec)) return OK;
+    TRY(codec_file_describe(&p->codec, &source, c->height, c->width));
+    c->channels = p->codec.channels;
+    c->patch = c->height / p->codec.h;
+    return OK;
+}
+
+/* In a worker. */
+static int open_codec(struct preparation *p) {
+    const struct codec found = p->codec;
+    const struct codec_source source = {found.name, found.weights, found.checksum};
+    if (found.operations) return OK;
+    return codec_file_open(&p->codec, &source, found.height, found.width);
+}
+
+/* ---- the work folder ---- */
+
+static void work_path(const struct preparation *p, const char *name, char *path, size_t size) {
+    snprintf(path, size, "%s/%s", p->work, name);
+}
+
+static void empty_work(const struct preparation *p, int folder_too) {
+    DIR *dir = opendir(p->work);
+    char path[1400];
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || (!folder_too && !strcmp(e->d_name, "lock")))
+            continue;
+        work_path(p, e->d_name, path, sizeof path);
+        unlink(path);
+    }
+    if (dir) closedir(dir);
+    if (folder_too) rmdir(p->work);
+}
+
+/* The work folder, with what an earlier go left when it was for the same data set, else empty. */
+static int open_work(const struct preparation *p) {
+    char path[1024], *text = NULL;
+    work_path(p, "stamp", path, sizeof path);
+    int same = file_exists(path) && !file_read(path, STAMP_MAX, &text, NULL) && !strcmp(text, p->stamp);
+    free(text);
+    if (same) {
+        log_line("going on with %s", p->work);
+        return OK;
+    }
+    empty_work(p, 0);
+    return file_write(path, p->stamp, strlen(p->stamp));
+}
+
+/* ---- the codec ---- */
+
+static void sample_path(const struct preparation *p, int index, char *path, size_t size) {
+    snprintf(path, size, "%s/%07d.fit", p->work, index);
+}
+static void piece_path(const struct preparation *p, int index, char *path, size_t size) {
+    snprintf(path, size, "%s/%07d.rows", p->work, index);
+}
+static void beat(void *job) { worker_pool_beat(job); }
+
+static int sample_job(void *user, int index, struct job *job, int *rejected) {
+    const struct preparation *p = user;
+    char path[1024];
+    sample_path(p, index, path, sizeof path);
+    return prepare_sample(&p->config, &p->list.entries[p->fit_clips[index]], p->fit_groups, path, rejected, beat, job);
+}
+
+struct sample_reader { /* walks through all sample files */
+    const struct preparation *p;
+    int index;
+    FILE *file;
+    unsigned char *bytes;
+    size_t size;
+};
+
+static int next_group(void *user, float *group) {
+    struct sample_reader *r = user;
+    for (;;) {
+        if (r->file && fread(r->bytes, 1, r->size, r->file) == r->size) break;
+        if (r->file) fclose(r->file);
+        r->file = NULL;
+        if (r->index == r->p->fit_count) return 0;
+        char path[1024];
+        sample_path(r->p, r->index++, path, sizeof path);
+        r->file = fopen(path, "rb"); /* none: the clip was rejected */
+    }
+    for (size_t i = 0; i < r->size; i++) group[i] = r->bytes[i] / 127.5f - 1;
+    return 1;
+}
+
+/* Picks training clips evenly, and how much of each. */
+static int choose_fit_clips(struct preparation *p) {
+    const struct prepare_config *c = &p->config;
+    int training = p->list.count - p->list.held_out, seen = 0;
+    p->fit_count = training < c->fit_clips ? training : c->fit_clips;
+    p->fit_clips = malloc(sizeof *p->fit_clips * (size_t)p->fit_count);
+    if (!p->fit_clips) return error_set(ERR_DEVICE, "out of memory");
+    int taken = 0;
+    for (int i = 0; i < p->list.count; i++) {
+        if (p->list.entries[i].split != SPLIT_TRAIN) continue;
+        if (taken < p->fit_count && (long)seen * p->fit_count / training >= taken) p->fit_clips[taken++] = i;
+        seen++;
+    }
+    long patches = (long)(c->height / c->patch) * (c->width / c->patch);
+    p->fit_groups = (int)ceil((double)c->fit_patches / (double)patches / p->fit_count);
+    return OK;
+}
+
+/* Fits the codec to the training split, or takes the one that an earlier go fitted. */
+static int make_codec(struct preparation *p, int workers) {
+    const struct prepare_config *c = &p->config;
+    char path[1024];
+    work_path(p, "codec.safetensors", path, sizeof path);
+    const struct codec_source made = {"pca", path, ""};
+    if (codec_is_external(c->codec)) return OK; /* the workers open it */
+    if (file_exists(path) && !codec_file_open(&p->codec, &made, c->height, c->width)) return OK;
+    TRY(choose_fit_clips(p));
+    struct worker_pool pool;
+    TRY(worker_pool_open(&pool, p->fit_count));
+    int code = worker_pool_run(&pool, workers, "sampling for the codec", c->patience, sample_job, p);
+    if (!code) {
+        size_t size = 12 * (size_t)c->height * (size_t)c->width;
+        struct sample_reader reader = {.p = p, .bytes = malloc(size), .size = size};
+        struct pca_fit fit = {c->height, c->width, c->patch, c->channels, c->scale_power, c->motion_weight};
+        double start = clock_seconds();
+        code =
+            reader.bytes ? codec_fit_pca(&p->codec, &fit, next_group, &reader) : error_set(ERR_DEVICE, "out of memory");
+        if (!code) log_line("codec fitted in %.1f s", clock_seconds() - start);
+        free(reader.bytes);
+        for (int i = 0; code == ERR_INPUT && i < pool.count; i++)
+            if (pool.jobs[i].state == JOB_REJECTED) error_context(code, "%s", pool.jobs[i].text), i = pool.count;
+    }
+    for (int i = 0; i < pool.count; i++) {
+        char sample[1024];
+        sample_path(p, i, sample, sizeof sample);
+        unlink(sample);
+    }
+    worker_pool_close(&pool);
+    return code ? code : codec_file_write(path, &p->codec);
+}
+
+/* ---- the pieces ---- */
+
+static void take_figures(struct job *job, const struct piece_head *head) {
+    job->figures[FIGURE_ROWS] = head->rows;
+    job->figures[FIGURE_SECONDS] = head->seconds;
+    job->figures[FIGURE_TALK] = head->talk;
+    job->figures[FIGURE_SQUARE] = head->square;
+    job->figures[FIGURE_PIXELS] = head->pixels;
+}
+
+static int piece_job(void *user, int index, struct job *job, int *rejected) {
+    struct preparation *p = user;
+    struct piece_head head;
+    char path[1024];
+    piece_path(p, index, path, sizeof path);
+    if (!device_threads()) TRY(device_init(p->threads));
+    TRY(open_codec(p));
+    TRY(prepare_clip(&p->config, &p->list.entries[index], &p->codec, &p->sound, path, &head, rejected, beat, job));
+    take_figures(job, &head);
+    return OK;
+}
+
+/* Marks the jobs whose pieces are there from an earlier go. */
+static int find_pieces(struct preparation *p, struct worker_pool *pool) {
+    int found = 0;
+    for (int i = 0; i < p->list.count; i++) {
+        char path[1024];
+        FILE *file;
+        struct piece_head head;
+        piece_path(p, i, path, sizeof path);
+        if (!file_exists(path) || piece_open(path, &p->config, &file, &head)) continue;
+        fclose(file);
+        take_figures(&pool->jobs[i], &head);
+        pool->jobs[i].state = JOB_DONE;
+        found++;
+    }
+    return found;
+}
+
+/* One clip's rows into the data set. */
+static int gather_piece(struct preparation *p, int index, float *row_floats, struct dataset_writer *writer) {
+    const struct prepare_config *c = &p->config;
+    const struct clip_entry *entry = &p->list.entries[index];
+    size_t T = (size_t)prepare_window(c), sound = (size_t)c->tracks * T * (size_t)c->audio_dim, n = piece_row_floats(c);
+    char path[1024];
+    FILE *file;
+    struct piece_head head;
+    piece_path(p, index, path, sizeof path);
+    TRY(piece_open(path, c, &file, &head));
+    struct dataset_row row = {.latents = row_floats,
+                              .audio = row_floats + (n - 2 * T - sound),
+                              .talk = row_floats + (n - 2 * T),
+                              .listen = row_floats + (n - T),
+                              .clip = index,
+                              .identity = entry->identity,
+                              .utterance = entry->utterance,
+                              .split = entry->split,
+                              .prompt = p->prompts.of_clip[index]};
+    int code = OK;
+    for (int r = 0; r < head.rows && !code; r++)
+        code = fread(row_floats, sizeof(float), n, file) == n ? dataset_append(writer, &row)
+                                                              : error_set(ERR_INPUT, "%s: cannot be read", path);
+    fclose(file);
+    return code;
+}
+
+static int leave_notes(const struct preparation *p, struct dataset_writer *writer) {
+    char number[64], recipe[AUDIO_RECIPE_TEXT];
+    TRY(dataset_leave_note(writer, "prepared_from", p->stamp));
+    TRY(dataset_leave_note(writer, "source", p->config.source));
+    audio_recipe_print(&p->config.audio.recipe, recipe);
+    TRY(dataset_leave_note(writer, "audio_recipe", recipe));
+    if (*p->config.audio.weights) TRY(dataset_leave_note(writer, "audio_weights", p->config.audio.weights));
+    if (strcmp(p->config.source, "puppet")) return OK;
+    snprintf(number, sizeof number, "%ld", p->config.seed);
+    TRY(dataset_leave_note(writer, "puppet_seed", number));
+    snprintf(number, sizeof number, "%.17g", p->config.puppet_seconds);
+    return dataset_leave_note(writer, "puppet_seconds", number);
+}
+
+static int gather(struct preparation *p, const struct worker_pool *pool) {
+    const struct prepare_config *c = &p->config;
+    struct dataset_shape shape = {.F = c->frames,
+                                  .C = p->codec.channels,
+                                  .H = p->codec.h,
+                                  .W = p->codec.w,
+                                  .T = prepare_window(c),
+                                  .A = c->tracks,
+                                  .D = c->audio_dim,
+                                  .text_len = c->text_len,
+                                  .text_dim = c->text_dim,
+                                  .pixel_height = c->height,
+                                  .pixel_width = c->width};
+    snprintf(shape.codec, sizeof shape.codec, "%s", p->codec.name);
+    snprintf(shape.audio_encoder, sizeof shape.audio_encoder, "%s", c->audio.recipe.encoder);
+    float *row = malloc(sizeof *row * piece_row_floats(c));
+    struct dataset_writer *writer = NULL;
+    int code = row ? dataset_create(&writer, c->out, &shape, &p->codec) : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = prepare_prompts_write(&p->prompts, writer);
+    struct progress progress;
+    progress_begin(&progress, "gathering", p->list.count, 0);
+    for (int i = 0; i < p->list.count && !code; i++) {
+        if (pool->jobs[i].state == JOB_DONE) code = gather_piece(p, i, row, writer);
+        progress_update(&progress, i + 1, "");
+    }
+    progress_end(&progress, p->list.count, "");
+    if (!code) code = leave_notes(p, writer);
+    if (!code)
+        code = dataset_finish(writer);
+    else
+        dataset_discard(writer);
+    free(row);
+    return code;
+}
+
+/* Why nothing can be made of the clips, or OK. */
+static int check_yield(const struct preparation *p, const struct worker_pool *pool) {
+    const char *why = "";
+    for (int i = 0; i < p->list.count; i++) {
+        if (pool->jobs[i].state == JOB_DONE && p->list.entries[i].split == SPLIT_TRAIN) return OK;
+        if (pool->jobs[i].state == JOB_REJECTED && !*why) why = pool->jobs[i].text;
+    }
+    return error_set(ERR_INPUT, "%s: no clip is left to train on; the first rejected one: %s", p->config.source, why);
+}
+
+/* ---- all of it ---- */
+
+static int prepare_pieces(struct preparation *p, int workers, double start) {
+    TRY(make_codec(p, workers));
+    struct worker_pool pool;
+    TRY(worker_pool_open(&pool, p->list.count));
+    int found = find_pieces(p, &pool);
+    if (found) log_line("%d clips are ready from before", found);
+    int code = worker_pool_run(&pool, workers, "clips", p->config.patience, piece_job, p);
+    if (!code) code = prepare_report(&p->config, &p->list, &pool, clock_seconds() - start);
+    if (!code) code = check_yield(p, &pool);
+    if (!code) code = gather(p, &pool);
+    worker_pool_close(&pool);
+    return code;
+}
+
+static int prepare(struct preparation *p) {
+    double start = clock_seconds();
+    int done, lock, cores = (int)sysconf(_SC_NPROCESSORS_ONLN), workers = p->config.workers;
+    TRY(find_codec(p));
+    if (!workers) workers = codec_is_external(p->config.codec) ? 1 : cores; /* such a codec uses all cores */
+    /* the fit of pca wakes threads here, which a worker does not inherit: it must stay alone */
+    p->threads = codec_is_external(p->config.codec) && cores / workers > 1 ? cores / workers : 1;
+    TRY(clip_list_open(&p->list, &p->config));
+    TRY(prepare_prompts_open(&p->prompts, &p->config, &p->list));
+    TRY(make_stamp(p));
+    TRY(already_done(p, &done));
+    if (done) {
+        log_line("%s is there already, made from the same clips with the same config", p->config.out);
+        return OK;
+    }
+    snprintf(p->work, sizeof p->work, "%s.work", p->config.out);
+    TRY(file_make_folders(p->work));
+    int code = file_lock(p->work, &lock);
+    for (int i = 0; code && i < 20;
+         i++) { /* the workers of a program that was just killed still hold it for a moment */
+        usleep(100000);
+        code = file_lock(p->work, &lock);
+    }
+    if (code) return code;
+    code = open_work(p);
+    if (!code) code = prepare_pieces(p, workers, start);
+    if (!code) empty_work(p, 1);
+    file_unlock(lock);
+    if (!code) log_line("%s is ready after %.0f s", p->config.out, clock_seconds() - start);
+    return code;
+}
+
+int main(int argc, char **argv) {
+    static struct preparation p;
+    struct args args;
+    int describe = 0;
+    const struct args_option options[] = {{"help-config", NULL, &describe, NULL, "lists every key of the config"}};
+    const char *usage = "prepare CONFIG.yaml [key=value ...]";
+    int code = args_parse(&args, argc, argv, options, 1, 0, 1);
+    if (code) return args_fail("prepare", code);
+    if (args.help) args_help(usage, options, 1, stdout);
+    if (describe) config_describe(prepare_fields, prepare_field_count, stdout);
+    if (args.help || describe) return 0;
+    code = prepare_config_load(&p.config, args.word_count ? args.words[0] : NULL, args.overrides, args.override_count);
+    if (!code) code = sound_encoder_open(&p.sound, &p.config.audio.recipe, p.config.audio_dim, p.config.audio.weights);
+    if (!code) code = prepare(&p);
+    sound_encoder_close(&p.sound);
+    if (p.codec.operations) codec_close(&p.codec);
+    prepare_prompts_close(&p.prompts);
+    clip_list_close(&p.list);
+    free(p.fit_clips);
+    return code ? args_fail("prepare", code) : 0;
+}

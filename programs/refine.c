@@ -1,0 +1,165 @@
+/* refine.c: adversarial refinement of the student against real clips.
+   usage: refine CONFIG.yaml [key=value ...] [--plan]
+   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, judge_loss (with penalties),
+   judge_norm, margin_local, margin_global (mean D(real) - D(fake)), r1, r2 (penalties without weights). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "train/method/refine_step.h"
+#include "train/stage/student_show.h"
+
+struct program {
+    struct stage stage;
+    struct refine_step step;
+    struct student_show show;
+    int64_t warmed;                        /* updates of the heads alone: saved */
+    int64_t judge_updates, critic_updates; /* in all: saved */
+};
+
+static int layout(void *self, struct arena *state, struct arena *activations) {
+    struct program *p = self;
+    TRY(refine_step_layout(&p->step, &p->stage.net, &p->stage.config, &p->stage.shards, state, activations));
+    train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_network(&p->stage.saved, "discriminator", &p->step.judge);
+    train_state_integer(&p->stage.saved, "heads_warmed", &p->warmed);
+    train_state_integer(&p->stage.saved, "judge_updates", &p->judge_updates);
+    train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
+    if (p->stage.config.refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
+    struct arena_fork fork;
+    arena_fork(activations, &fork);
+    TRY(refine_step_acts_layout(&p->step, activations));
+    arena_alternative(activations, &fork);
+    TRY(student_show_layout(&p->show, &p->stage, activations));
+    arena_join(activations, &fork);
+    return OK;
+}
+
+static void work(const void *self, struct step_work *to) {
+    refine_step_work(&((const struct program *)self)->step, to);
+}
+
+static int report(void *self, long step) {
+    struct program *p = self;
+    struct optimiser_report account, judge;
+    struct refine_report figures;
+    optimiser_report(&p->step.student, step, &account);
+    optimiser_report(&p->step.judge, (long)p->judge_updates - 1, &judge);
+    if (!refine_step_report(&p->step, step, &figures))
+        return error_set(ERR_DEVICE, "figures of step %ld are lost", step);
+    const struct metric list[] = {{"judge_loss", judge.loss},
+                                  {"judge_norm", judge.norm},
+                                  {"margin_local", figures.local_margin},
+                                  {"margin_global", figures.global_margin},
+                                  {"r1", figures.r1},
+                                  {"r2", figures.r2}};
+    if (judge.skipped_in_row > account.skipped_in_row) account.skipped_in_row = judge.skipped_in_row;
+    return stage_report(&p->stage, step, &account, list, 6);
+}
+
+static uint64_t round_of(const struct program *p) { return (uint64_t)(p->warmed + p->stage.step); }
+
+static int next_pair(struct program *p, int index) {
+    TRY(stage_next_batch(&p->stage));
+    return refine_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
+}
+
+static int judge_update(struct program *p, int index, int heads_only) {
+    return refine_discriminator_update(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index,
+                                       (long)p->judge_updates++, heads_only);
+}
+
+static int warm_up_heads(struct program *p) {
+    long updates = p->stage.config.refine.head_warmup;
+    struct optimiser_report judge;
+    while (p->warmed < updates && !stage_stopped(&p->stage)) {
+        TRY(next_pair(p, 0));
+        TRY(judge_update(p, 0, 1));
+        p->warmed++;
+        p->stage.saved_step = -1;
+        if (p->warmed == updates) refine_heads_warm(&p->step);
+        optimiser_report(&p->step.judge, (long)p->judge_updates - 2, &judge);
+        if (judge.skipped_in_row >= p->stage.config.faults.after)
+            return error_set(ERR_NUMERIC, "warm-up of the heads: loss or gradient was not finite %ld times in a row",
+                             judge.skipped_in_row);
+        if (p->warmed % 5 == 0)
+            log_line("warm-up of the heads %ld/%ld  loss %.4f  norm %.3f", (long)p->warmed, updates, judge.loss,
+                     judge.norm);
+    }
+    return OK;
+}
+
+static int one_step(void *self) {
+    struct program *p = self;
+    const struct refine_config *c = &p->stage.config.refine;
+    const struct score_config *score = &p->stage.config.distill.score;
+    struct stage *s = &p->stage;
+    uint64_t round = round_of(p);
+    TRY(stage_next_batch(s));
+    TRY(refine_generator_update(&p->step, s->clips, &s->condition, round, (long)s->step));
+    for (int j = 0; j < c->ratio; j++) {
+        if (j) TRY(next_pair(p, j));
+        TRY(judge_update(p, j, 0));
+    }
+    for (int j = 0; c->distill_share > 0 && j < score->critic_ratio; j++)
+        TRY(matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
+    return refine_step_end(&p->step, (long)s->step);
+}
+
+static int keep(void *self) {
+    struct program *p = self;
+    struct stage *s = &p->stage;
+    if (stage_save_due(s)) TRY(stage_save(s));
+    return stage_sample_due(s) ? student_show_run(&p->show, s, "refined", &p->step.student) : OK;
+}
+
+/* The trunk is the teacher's average; the heads are new. With a share of the distillation loss its critic goes on from
+   the student's own stage. */
+static int load_networks(struct program *p, int resumed) {
+    const struct refine_config *c = &p->stage.config.refine;
+    const struct param_table *table = &p->stage.net.table;
+    struct refine_step *r = &p->step;
+    char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
+    TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
+    TRY(stage_source(&p->stage, c->student, "distill", student, sizeof student));
+    struct frozen_weights *frozen = refine_frozen_teacher(r);
+    if (frozen) TRY(train_state_load_frozen(teacher, "teacher", frozen));
+    if (resumed && optimiser_adapted(&r->judge)) TRY(train_state_check_base(&r->judge, "discriminator"));
+    if (resumed && c->distill_share > 0) TRY(train_state_check_base(&r->matching.critic, "critic"));
+    if (resumed) return OK;
+    refine_step_new_heads(r);
+    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &r->judge));
+    TRY(train_state_load_master(student, "student", WEIGHTS_AVERAGE, table, &r->student));
+    if (c->distill_share > 0) TRY(train_state_load_master(student, "critic", WEIGHTS_RAW, table, &r->matching.critic));
+    refine_step_fresh(r);
+    return OK;
+}
+
+static int run(struct program *p, int argc, char **argv, int *exit_code) {
+    struct stage_options options = {
+        .name = "refine", .work = work, .settings = offsetof(struct run_config, refine.stage)};
+    const struct stage_steps steps = {p, one_step, report, keep};
+    int go_on, resumed;
+    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
+    if (!go_on) return OK;
+    TRY(stage_memory(&p->stage, layout, p));
+    if (p->stage.plan) return OK;
+    TRY(refine_step_prepare(&p->step));
+    train_state_source(&p->stage.saved, "student", "refine.student", p->stage.config.refine.student, "student");
+    TRY(stage_begin(&p->stage, &resumed));
+    TRY(load_networks(p, resumed));
+    TRY(stage_ready(&p->stage));
+    TRY(warm_up_heads(p));
+    TRY(stage_train(&p->stage, &steps));
+    return stage_finish(&p->stage, exit_code);
+}
+
+int main(int argc, char **argv) {
+    static struct program p;
+    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
+    stage_settle(&p.stage);
+    refine_step_free(&p.step);
+    student_show_free(&p.show);
+    return stage_close(&p.stage, code, exit_code);
+}

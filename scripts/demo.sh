@@ -1,0 +1,23 @@
+#!/bin/sh
+# demo.sh CONFIG DATA_CONFIG RUN: the whole method, from data to a live student and a report. Interrupted, it goes on
+# where it stopped. The programs are in $BIN.
+set -e
+config=$1 data_config=$2 run=$3
+bin=${BIN:-bin}
+mkdir -p "$run"
+started=$(date +%s)
+[ -f "$run/started" ] || echo "$started" >"$run/started"
+
+say() { printf '\n== %s (%d s so far)\n' "$1" $(($(date +%s) - started)); }
+
+say "data"
+"$bin/prepare" "$data_config" out="$run/data.h5"
+for stage in teacher ode_init distill refine; do
+    say "$stage"
+    "$bin/$stage" "$config" run="$run" data="$run/data.h5"
+    "$bin/export" "$config" --stage $stage run="$run" data="$run/data.h5" --out "$run/export/$stage"
+done
+say "plots"
+sh scripts/plot.sh "$run"
+say "evaluation"
+"$bin/evaluate" "$config" run="$run" data="$run/data.h5" --started "$(cat "$run/started")"

@@ -1,0 +1,93 @@
+/* bench_measure.c: see bench_measure.h. */
+#include "tools/bench/measure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+#include "kernels/kernels.h"
+
+static const double SERIES_SECONDS = 0.15;
+
+static clockid_t bench_clock = CLOCK_MONOTONIC;
+
+void bench_use_processor_time(void) { bench_clock = CLOCK_PROCESS_CPUTIME_ID; }
+
+double bench_now(void) {
+    struct timespec t;
+    clock_gettime(bench_clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct series series_start(void) {
+    return (struct series){.count = -2};
+}
+
+int series_next(struct series *s) {
+    device_sync();
+    double t = bench_now();
+    if (s->count >= 0) s->times[s->count] = t - s->begun;
+    if (++s->count == 0) s->start = t;
+    if (s->count == BENCH_RUNS_MAX || (s->count >= BENCH_RUNS_MIN && t - s->start > SERIES_SECONDS)) return 0;
+    s->begun = bench_now();
+    return 1;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+double bench_median(double *times, int count) {
+    qsort(times, (size_t)count, sizeof *times, by_value);
+    return times[count / 2];
+}
+
+double series_median(struct series *s) { return bench_median(s->times, s->count); }
+
+double bench_report(const struct limits *limits, struct series *s, const char *name, enum work work, double amount) {
+    double seconds = series_median(s), rate = amount / seconds;
+    double limit = work == ARITHMETIC ? limits->arithmetic : work == MEMORY ? limits->memory : limits->arithmetic_real;
+    printf("%-52s %9.3f ms %8.1f %s", name, 1e3 * seconds, 1e-9 * rate, work == MEMORY ? "GB/s   " : "GFLOP/s");
+    if (limit > 0) printf(" %4.0f %%", 100 * rate / limit);
+    printf("\n");
+    fflush(stdout);
+    return rate;
+}
+
+int operands_open(struct operands *o, long size) {
+    *o = (struct operands){.size = size};
+    for (int i = 0; i < 4; i++) {
+        if (!(o->r[i] = device_alloc((size_t)size * sizeof(real)))) return error_set(ERR_DEVICE, "out of memory");
+        random_init(o->r[i], 1, i, (real)0.5, size);
+    }
+    for (int i = 0; i < 5; i++) {
+        if (!(o->e[i] = device_alloc((size_t)size * sizeof(elem)))) return error_set(ERR_DEVICE, "out of memory");
+        elem_from_real(o->e[i], o->r[i % 4], size);
+    }
+    return device_sync();
+}
+
+void operands_close(struct operands *o) {
+    for (int i = 0; i < 4; i++) device_free(o->r[i]);
+    for (int i = 0; i < 5; i++) device_free(o->e[i]);
+}
+
+void measure_limits(struct limits *limits, const struct operands *o, long edge) {
+    char name[64];
+    for (int i = 0; i < 3; i++) {
+        long m = edge >> (2 - i);
+        snprintf(name, sizeof name, "matrix product %s %ld x %ld x %ld", TYPE_NAME, m, m, m);
+        double rate = MEASURE(&(struct limits){0}, name, ARITHMETIC, 2.0 * m * m * m,
+                              linear_forward(o->e[0], o->e[1], o->e[2], NULL, m, m, m, 0));
+        limits->arithmetic = fmax(limits->arithmetic, rate);
+        snprintf(name, sizeof name, "matrix product real %ld x %ld x %ld", m, m, m);
+        rate = MEASURE(&(struct limits){0}, name, ARITHMETIC_REAL, 2.0 * m * m * m,
+                       matmul_real(o->r[0], o->r[1], o->r[2], m, m, m));
+        limits->arithmetic_real = fmax(limits->arithmetic_real, rate);
+    }
+    limits->memory = MEASURE(&(struct limits){0}, "copy", MEMORY, 2.0 * sizeof(real) * (double)o->size,
+                             real_axpby(o->r[0], 1, o->r[1], 0, o->size));
+}

@@ -1,0 +1,195 @@
+/* measures.c: pooled statistics and picture quality. See measures.h. */
+#include "tools/evaluate/measures.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+/* ---- spans ---- */
+
+/* The next run of mask > 0.5 from *to on: [*from, *to). 0: none left. */
+static int next_span(const float *mask, int count, int *from, int *to) {
+    int i = *to;
+    while (i < count && !(mask[i] > 0.5f)) i++;
+    *from = i;
+    while (i < count && mask[i] > 0.5f) i++;
+    *to = i;
+    return *to > *from;
+}
+
+void lip_pool_add(struct lip_pool *pool, const float *measured, const float *known, const float *talk, int count) {
+    for (int from = 0, to = 0; next_span(talk, count, &from, &to);) {
+        int a = from, b = to;
+        while (a < b && known[a] < LIP_PAUSE) a++;
+        while (b > a && known[b - 1] < LIP_PAUSE) b--;
+        a += LIP_CUT, b -= LIP_CUT;
+        if (b - a < LIP_SPAN) continue;
+        double x = 0, y = 0;
+        for (int i = a; i < b; i++) x += measured[i], y += known[i];
+        x /= b - a, y /= b - a;
+        for (int i = a; i < b; i++) {
+            pool->xx += (measured[i] - x) * (measured[i] - x);
+            pool->yy += (known[i] - y) * (known[i] - y);
+            pool->xy += (measured[i] - x) * (known[i] - y);
+        }
+        pool->frames += b - a;
+        pool->spans++;
+    }
+}
+
+double lip_pool_correlation(const struct lip_pool *pool) {
+    double scale = sqrt(pool->xx * pool->yy);
+    return scale > 1e-12 ? pool->xy / scale : 0;
+}
+
+double lip_pool_deviation(const struct lip_pool *pool) {
+    return pool->frames ? sqrt(pool->xx / (double)pool->frames) : 0;
+}
+
+/* Which cell of the profile frame i of the span [from, to) belongs to. */
+static void profile_cell(int i, int from, int to, int *end, int *distance) {
+    *end = to - 1 - i < i - from;
+    *distance = *end ? to - 1 - i : i - from;
+    if (*distance >= MASK_PROFILE) *distance = MASK_PROFILE - 1;
+}
+
+void mask_profile_add(struct mask_profile *profile, const float *known, const float *talk, int count) {
+    for (int from = 0, to = 0; next_span(talk, count, &from, &to);)
+        for (int i = from; i < to; i++) {
+            int end, distance;
+            profile_cell(i, from, to, &end, &distance);
+            profile->sum[end][distance] += known[i];
+            profile->frames[end][distance]++;
+        }
+}
+
+void mask_profile_predict(const struct mask_profile *profile, const float *talk, int count, float *predicted) {
+    memset(predicted, 0, (size_t)count * sizeof *predicted);
+    for (int from = 0, to = 0; next_span(talk, count, &from, &to);)
+        for (int i = from; i < to; i++) {
+            int end, distance;
+            profile_cell(i, from, to, &end, &distance);
+            long n = profile->frames[end][distance];
+            predicted[i] = n ? (float)(profile->sum[end][distance] / (double)n) : 0;
+        }
+}
+
+/* ---- motion ---- */
+
+void motion_pool_add(struct motion_pool *pool, const float (*position)[2], const float *mask, int count) {
+    for (int from = 0, to = 0; next_span(mask, count, &from, &to);)
+        for (int k = 0; k < 2; k++) {
+            double mean = 0;
+            for (int i = from; i < to; i++) mean += position[i][k];
+            mean /= to - from;
+            for (int i = from; i < to; i++) pool->squares += (position[i][k] - mean) * (position[i][k] - mean);
+            if (k == 0) pool->frames += to - from;
+        }
+}
+
+double motion_pool_variance(const struct motion_pool *pool) {
+    return pool->frames ? pool->squares / (double)pool->frames : 0;
+}
+
+double measure_mean_while(const float *value, const float *mask, const float *unless, int count) {
+    double sum = 0;
+    long n = 0;
+    for (int i = 0; i < count; i++)
+        if (mask[i] > 0.5f && !(unless && unless[i] > 0.5f)) sum += value[i], n++;
+    return n ? sum / (double)n : 0;
+}
+
+/* ---- the picture ---- */
+
+static double decibels(double squares, double values) {
+    double mean = values > 0 ? squares / values : 0;
+    if (!isfinite(mean)) return 0;                            /* pixels that are no numbers are not like anything */
+    return mean < 4e-9 ? 99 : fmin(99, 10 * log10(4 / mean)); /* the range of [-1, 1] is 2 */
+}
+
+static size_t frame_size(const struct clip *clip) { return 3 * (size_t)clip->height * (size_t)clip->width; }
+
+/* Whole pixels of a box, cut to the picture. */
+static void box_pixels(const struct clip *clip, const struct box *box, int *x0, int *x1, int *y0, int *y1) {
+    *x0 = (int)fmaxf(0, roundf(box->x0)), *x1 = (int)fminf((float)clip->width, roundf(box->x1));
+    *y0 = (int)fmaxf(0, roundf(box->y0)), *y1 = (int)fminf((float)clip->height, roundf(box->y1));
+}
+
+double measure_identity_psnr(const struct clip *clip, const float *reference, const struct landmarks *marks) {
+    float h = (float)clip->height, w = (float)clip->width, middle = marks->head[0];
+    const struct box still[] = {{0, 0, middle - 0.24f * h, 0.58f * h},
+                                {middle + 0.24f * h, 0, w, 0.58f * h},
+                                {middle - 0.07f * h, 0.73f * h, middle + 0.07f * h, h}};
+    double squares = 0, values = 0;
+    size_t plane = (size_t)clip->height * (size_t)clip->width;
+    for (int k = 0; k < 3; k++) {
+        int x0, x1, y0, y1;
+        box_pixels(clip, &still[k], &x0, &x1, &y0, &y1);
+        for (int i = 0; i < clip->count * 3; i++)
+            for (int y = y0; y < y1; y++)
+                for (int x = x0; x < x1; x++) {
+                    size_t at = (size_t)y * (size_t)clip->width + (size_t)x;
+                    double d = clip->frames[(size_t)i * plane + at] - reference[(size_t)(i % 3) * plane + at];
+                    squares += d * d;
+                    values++;
+                }
+    }
+    return decibels(squares, values);
+}
+
+static float luminance_at(const struct clip *clip, const float *frame, int y, int x) {
+    size_t plane = (size_t)clip->height * (size_t)clip->width, at = (size_t)y * (size_t)clip->width + (size_t)x;
+    return 0.299f * frame[at] + 0.587f * frame[at + plane] + 0.114f * frame[at + 2 * plane];
+}
+
+/* Histogram of a frame's gradient magnitudes; a cell is 1/GRADIENT_CELLS of the largest possible. */
+enum { GRADIENT_CELLS = 8192 };
+#define GRADIENT_MAX 2.83f
+
+static long gradient_histogram(const struct clip *clip, const float *frame, int *cells) {
+    memset(cells, 0, GRADIENT_CELLS * sizeof *cells);
+    for (int y = 0; y + 1 < clip->height; y++)
+        for (int x = 0; x + 1 < clip->width; x++) {
+            float at = luminance_at(clip, frame, y, x);
+            float gx = luminance_at(clip, frame, y, x + 1) - at, gy = luminance_at(clip, frame, y + 1, x) - at;
+            float share = sqrtf(gx * gx + gy * gy) / GRADIENT_MAX;
+            cells[share < 1 ? (int)(share * GRADIENT_CELLS) : GRADIENT_CELLS - 1]++; /* NaN: the steepest */
+        }
+    return (long)(clip->height - 1) * (clip->width - 1);
+}
+
+/* Mean of the `share` of gradients at one end: step 1 from the flattest up, -1 from the steepest down. */
+static double gradient_end_mean(const struct clip *clip, double share, int step) {
+    int cells[GRADIENT_CELLS];
+    double total = 0;
+    for (int i = 0; i < clip->count; i++) {
+        long wanted =
+            lround(share * (double)gradient_histogram(clip, clip->frames + (size_t)i * frame_size(clip), cells));
+        long left = wanted;
+        double sum = 0;
+        for (int c = step > 0 ? 0 : GRADIENT_CELLS - 1; left > 0 && c >= 0 && c < GRADIENT_CELLS; c += step) {
+            long taken = cells[c] < left ? cells[c] : left;
+            sum += (double)taken * (c + 0.5) * (double)GRADIENT_MAX / GRADIENT_CELLS;
+            left -= taken;
+        }
+        if (wanted > 0) total += sum / (double)wanted;
+    }
+    return clip->count ? total / clip->count : 0;
+}
+
+double measure_sharpness(const struct clip *clip) { return gradient_end_mean(clip, 0.03, -1); }
+double measure_flat_noise(const struct clip *clip) { return gradient_end_mean(clip, 0.5, 1); }
+
+void measure_motion_energy(const struct clip *clip, const struct box *box, float *energy) {
+    int x0, x1, y0, y1;
+    box_pixels(clip, box, &x0, &x1, &y0, &y1);
+    for (int i = 0; i < clip->count; i++) {
+        const float *now = clip->frames + (size_t)i * frame_size(clip), *before = i ? now - frame_size(clip) : now;
+        double sum = 0;
+        for (int y = y0; y < y1; y++)
+            for (int x = x0; x < x1; x++)
+                sum += fabsf(luminance_at(clip, now, y, x) - luminance_at(clip, before, y, x));
+        long area = (long)(x1 - x0) * (y1 - y0);
+        energy[i] = area > 0 ? (float)(sum / (double)area) : 0;
+    }
+}

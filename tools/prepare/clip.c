@@ -1,0 +1,207 @@
+/* prepare_clip.c: one clip to windows in a file of its own, and to samples for the fit of the codec. See prepare.h. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "base/error.h"
+#include "base/fileio.h"
+#include "tools/prepare/prepare.h"
+
+static const char piece_magic[8] = "pieces1";
+
+static size_t frame_floats(const struct prepare_config *c) { return 3 * (size_t)c->height * (size_t)c->width; }
+
+static size_t latent_floats(const struct prepare_config *c) {
+    return (size_t)c->frames * (size_t)c->channels * (size_t)(c->height / c->patch) * (size_t)(c->width / c->patch);
+}
+
+size_t piece_row_floats(const struct prepare_config *c) {
+    size_t T = (size_t)prepare_window(c);
+    return latent_floats(c) + (size_t)c->tracks * T * (size_t)c->audio_dim + 2 * T;
+}
+
+enum { LARGE_JUDGED = 3 }; /* latent frames that a large codec's report decodes */
+
+/* What a clip needs while it is cut. */
+struct cutter {
+    const struct prepare_config *config;
+    struct clip_source *source;
+    struct codec *codec;
+    struct file_writer *out;
+    struct piece_head *head;
+    float *window; /* [T, 3, H, W]: the last frames, the newest at the end when full */
+    float *back;   /* [T, 3, H, W]: decoded */
+    float *row;
+    int held;                 /* frames in the window */
+    long start;               /* video frame that the window starts at */
+    void (*beat)(void *user); /* called now and then: a sign of life */
+    void *user;
+    int skip; /* frames to pass over, when the stride is longer than the window */
+};
+
+/* The window into the row's latents, four frames after the first one at a time: large codecs take long. */
+static int encode_window(struct cutter *cut) {
+    int T = prepare_window(cut->config), out = 0;
+    size_t latent = latent_floats(cut->config) / (size_t)cut->config->frames;
+    codec_encode_reset(cut->codec);
+    for (int t = 0; t < T; t += t ? 4 : 1, cut->beat(cut->user)) {
+        int made = codec_encode(cut->codec, cut->window + (size_t)t * frame_floats(cut->config), t ? 4 : 1,
+                                cut->row + (size_t)out * latent);
+        if (made < 0) return -made;
+        out += made;
+    }
+    return OK;
+}
+
+/* Squared error of the codec over a window, for the report; over the start of it where decoding is much more work than
+   encoding. */
+static int judge(struct cutter *cut) {
+    int F = cut->config->frames, out = 0;
+    size_t latent = latent_floats(cut->config) / (size_t)F;
+    if (codec_is_external(cut->codec->name) && F > LARGE_JUDGED) F = LARGE_JUDGED;
+    codec_decode_reset(cut->codec);
+    for (int f = 0; f < F; f++, cut->beat(cut->user)) {
+        int made = codec_decode(cut->codec, cut->row + (size_t)f * latent, 1,
+                                cut->back + (size_t)out * frame_floats(cut->config));
+        if (made < 0) return -made;
+        out += made;
+    }
+    size_t n = (size_t)out * frame_floats(cut->config);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += ((double)cut->back[i] - cut->window[i]) * ((double)cut->back[i] - cut->window[i]);
+    cut->head->square += sum;
+    cut->head->pixels += (double)n;
+    return OK;
+}
+
+/* The full window becomes a row; then it moves on by the stride. */
+static int cut_window(struct cutter *cut) {
+    const struct prepare_config *c = cut->config;
+    int T = prepare_window(c), keep = T > c->stride ? T - c->stride : 0;
+    float *audio = cut->row + latent_floats(c), *talk = audio + (size_t)c->tracks * (size_t)T * (size_t)c->audio_dim;
+    TRY(encode_window(cut));
+    clip_conditions(cut->source, cut->start, T, audio, talk, talk + T);
+    if (!cut->head->rows) TRY(judge(cut));
+    fwrite(cut->row, sizeof(float), piece_row_floats(c), cut->out->file);
+    cut->head->rows++;
+    for (int t = 0; t < T; t++) cut->head->talk += talk[t] / T;
+    memmove(cut->window, cut->window + (size_t)(T - keep) * frame_floats(c),
+            sizeof(float) * (size_t)keep * frame_floats(c));
+    cut->held = keep;
+    cut->start += c->stride;
+    cut->skip = c->stride > T ? c->stride - T : 0;
+    return OK;
+}
+
+/* All frames of the clip through the window. */
+static int cut_clip(struct cutter *cut, const char *name, int *rejected) {
+    const struct prepare_config *c = cut->config;
+    int T = prepare_window(c), result;
+    long frames = 0;
+    while ((result = clip_frame(cut->source, cut->window + (size_t)cut->held * frame_floats(c))) > 0) {
+        frames++;
+        cut->beat(cut->user);
+        if (cut->skip) {
+            cut->skip--;
+            continue;
+        }
+        if (++cut->held == T) TRY(cut_window(cut));
+    }
+    *rejected = 1;
+    if (result < 0) return -result;
+    cut->head->seconds = (double)frames / VIDEO_RATE;
+    if (!cut->head->rows) return error_set(ERR_INPUT, "%s: is too short: %ld frames, a window has %d", name, frames, T);
+    long sound = clip_sound_frames(cut->source);
+    if (sound < frames - VIDEO_RATE && (double)sound < 0.9 * (double)frames)
+        return error_set(ERR_INPUT, "%s: its sound ends after %.1f of %.1f seconds", name, (double)sound / VIDEO_RATE,
+                         (double)frames / VIDEO_RATE);
+    *rejected = 0;
+    return OK;
+}
+
+int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
+                 struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
+                 void (*beat)(void *), void *user) {
+    struct file_writer out;
+    struct cutter cut = {.config = config, .codec = codec, .out = &out, .head = head, .beat = beat, .user = user};
+    memset(head, 0, sizeof *head);
+    memcpy(head->magic, piece_magic, sizeof head->magic);
+    head->row_floats = (int32_t)piece_row_floats(config);
+    int code = clip_open(&cut.source, config, entry, sound, beat, user);
+    *rejected = code == ERR_INPUT;
+    if (code) return code;
+    size_t window = (size_t)prepare_window(config) * frame_floats(config);
+    cut.window = malloc(sizeof(float) * window);
+    cut.back = malloc(sizeof(float) * window);
+    cut.row = malloc(sizeof(float) * piece_row_floats(config));
+    if (!cut.window || !cut.back || !cut.row) code = error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = file_create(&out, piece);
+    if (!code) {
+        fwrite(head, sizeof *head, 1, out.file); /* room; the figures come at the end */
+        code = cut_clip(&cut, entry->path, rejected);
+        if (!code) {
+            rewind(out.file);
+            fwrite(head, sizeof *head, 1, out.file);
+            code = file_commit(&out);
+        } else
+            file_discard(&out);
+    }
+    clip_close(cut.source);
+    free(cut.window);
+    free(cut.back);
+    free(cut.row);
+    return code;
+}
+
+int piece_open(const char *path, const struct prepare_config *config, FILE **file, struct piece_head *head) {
+    *file = fopen(path, "rb");
+    if (!*file) return error_set(ERR_INPUT, "%s: is not there", path);
+    size_t row = sizeof(float) * piece_row_floats(config);
+    int good = fread(head, sizeof *head, 1, *file) == 1 && !memcmp(head->magic, piece_magic, sizeof head->magic) &&
+               head->row_floats == (int32_t)piece_row_floats(config) && head->rows > 0 && !fseek(*file, 0, SEEK_END) &&
+               ftell(*file) == (long)(sizeof *head + row * (size_t)head->rows) &&
+               !fseek(*file, (long)sizeof *head, SEEK_SET);
+    if (good) return OK;
+    fclose(*file);
+    *file = NULL;
+    return error_set(ERR_INPUT, "%s: is damaged", path);
+}
+
+int prepare_sample(const struct prepare_config *config, const struct clip_entry *entry, int groups, const char *piece,
+                   int *rejected, void (*beat)(void *), void *user) {
+    enum { APART = 11 }; /* frames from one group to the next */
+    struct clip_source *source;
+    struct file_writer out;
+    int code = clip_open(&source, config, entry, NULL, beat, user);
+    *rejected = code == ERR_INPUT;
+    if (code) return code;
+    size_t frame = frame_floats(config);
+    float *pixels = malloc(sizeof *pixels * frame);
+    unsigned char *bytes = malloc(frame);
+    code = pixels && bytes ? file_create(&out, piece) : error_set(ERR_DEVICE, "out of memory");
+    int result = 0;
+    if (!code) {
+        for (long f = 0; f < (long)groups * APART && (result = clip_frame(source, pixels)) > 0; f++) {
+            beat(user);
+            long group = f / APART;
+            int still = group % config->frames == 0, copies = f % APART > 3 ? 0 : !still ? 1 : f % APART ? 0 : 4;
+            for (size_t i = 0; copies && i < frame; i++) {
+                float v = (pixels[i] + 1) * 127.5f + 0.5f;
+                bytes[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;
+            }
+            for (int k = 0; k < copies; k++) fwrite(bytes, 1, frame, out.file);
+        }
+        if (result < 0) { /* a clip that breaks in the middle is not fitted to */
+            file_discard(&out);
+            *rejected = 1;
+            code = -result;
+        } else
+            code = file_commit(&out);
+    }
+    clip_close(source);
+    free(pixels);
+    free(bytes);
+    return code;
+}

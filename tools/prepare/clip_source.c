@@ -1,0 +1,325 @@
+/* clip_source.c: where prepare's clips come from: a folder of videos or the puppet. See prepare.h. */
+#include <fts.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include "base/error.h"
+#include "base/philox.h"
+#include "data/puppet.h"
+#include "model/audio/voice_activity.h"
+#include "tools/prepare/prepare.h"
+#include "tools/prepare/sidecar.h"
+
+enum { CLIPS_MAX = 10000000 };
+
+/* ---- lists ---- */
+
+static int is_video(const char *name) {
+    static const char *const endings[] = {"mp4", "mov",  "mkv", "avi", "webm", "mpg", "mpeg", "m4v", "flv", "wmv", "ts",
+                                          "mts", "m2ts", "3gp", "ogv", "vob",  "mxf", "y4m",  "asf", "dv",  "nut"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (!strcasecmp(dot + 1, endings[i])) return 1;
+    return 0;
+}
+
+/* A new, zeroed entry at the end of the list; NULL when memory or numbers are out. */
+static struct clip_entry *add_entry(struct clip_list *list, const char *path) {
+    if (list->count >= CLIPS_MAX) return NULL;
+    if (!(list->count & (list->count - 1))) { /* 0 or a power of two: the room is used up */
+        size_t room = list->count ? 2 * (size_t)list->count : 1;
+        struct clip_entry *grown = realloc(list->entries, sizeof *grown * room);
+        if (!grown) return NULL;
+        list->entries = grown;
+    }
+    struct clip_entry *entry = &list->entries[list->count];
+    memset(entry, 0, sizeof *entry);
+    if (!(entry->path = strdup(path))) return NULL;
+    list->count++;
+    return entry;
+}
+
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const struct clip_entry *)a)->path, ((const struct clip_entry *)b)->path);
+}
+
+/* Length of the folder part of a path. */
+static size_t folder_length(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static int walk_folder(struct clip_list *list, const char *folder) {
+    char *const roots[] = {(char *)folder, NULL};
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    if (!walk) return error_set(ERR_INPUT, "%s: cannot be read", folder);
+    int code = OK;
+    size_t skip = strlen(folder);
+    while (skip && folder[skip - 1] == '/') skip--;
+    for (FTSENT *at; !code && (at = fts_read(walk));) {
+        if (at->fts_level == 0 && at->fts_info != FTS_D && at->fts_info != FTS_DP)
+            code = error_set(ERR_INPUT, "%s: is not a folder that can be read", folder);
+        if (at->fts_level > 0 && at->fts_name[0] == '.') {
+            if (at->fts_info == FTS_D) fts_set(walk, at, FTS_SKIP);
+            continue;
+        }
+        if (at->fts_info != FTS_F) continue;
+        if (!is_video(at->fts_name)) {
+            list->ignored++;
+            continue;
+        }
+        const char *path = at->fts_path + skip;
+        struct clip_entry *entry = add_entry(list, path + strspn(path, "/"));
+        if (!entry) code = error_set(ERR_DEVICE, "%s: too many clips", folder);
+        if (entry) entry->size = (uint64_t)at->fts_statp->st_size;
+        if (entry) entry->changed = (uint64_t)at->fts_statp->st_mtime;
+    }
+    fts_close(walk);
+    return code;
+}
+
+struct draw {
+    uint64_t number;
+    int index;
+};
+static int by_number(const void *a, const void *b) {
+    uint64_t x = ((const struct draw *)a)->number, y = ((const struct draw *)b)->number;
+    return x < y ? -1 : x > y;
+}
+
+/* Holds out `wanted` clips: those with the smallest random numbers, drawn from the path, so that a clip more or less
+   changes little. */
+static int hold_out(struct clip_list *list, long seed, int wanted) {
+    struct draw *draws = malloc(sizeof *draws * (size_t)list->count);
+    if (!draws) return error_set(ERR_DEVICE, "out of memory");
+    for (int i = 0; i < list->count; i++) {
+        uint64_t hash = 1469598103934665603u; /* FNV-1a */
+        for (const char *p = list->entries[i].path; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+        struct random_address address = {.seed = (uint64_t)seed ^ hash, .purpose = RANDOM_DATA_ORDER};
+        struct philox_block block = random_block(&address, 0);
+        draws[i] = (struct draw){(uint64_t)block.v[0] << 32 | block.v[1], i};
+    }
+    qsort(draws, (size_t)list->count, sizeof *draws, by_number);
+    for (int i = 0; i < wanted; i++) list->entries[draws[i].index].split = SPLIT_HELD_OUT;
+    free(draws);
+    return OK;
+}
+
+static int list_folder(struct clip_list *list, const struct prepare_config *config) {
+    TRY(walk_folder(list, config->source));
+    if (!list->count)
+        return error_set(ERR_INPUT, "%s: holds no videos (%d other files)", config->source, list->ignored);
+    if (config->held_out >= list->count)
+        return error_set(ERR_USAGE, "held_out: %d of %d clips; none would be left to train on", config->held_out,
+                         list->count);
+    qsort(list->entries, (size_t)list->count, sizeof *list->entries, by_path);
+    int identity = 0; /* sorted by path, a folder's clips stand together but for its subfolders' */
+    for (int i = 0; i < list->count; i++) {
+        struct clip_entry *entry = &list->entries[i];
+        size_t length = folder_length(entry->path);
+        entry->utterance = i;
+        entry->identity = identity;
+        int known = 0;
+        for (int j = i - 1; j >= 0 && !known; j--)
+            if (folder_length(list->entries[j].path) == length &&
+                !strncmp(list->entries[j].path, entry->path, length)) {
+                entry->identity = list->entries[j].identity;
+                known = 1;
+            }
+        identity += !known;
+    }
+    return hold_out(list, config->seed, config->held_out);
+}
+
+static int list_puppet(struct clip_list *list, const struct prepare_config *config) {
+    int trained = config->puppet_identities * config->puppet_dialogues;
+    for (int i = 0; i < trained + config->puppet_held_out; i++) {
+        int held_out = i >= trained;
+        int identity = held_out ? config->puppet_identities + i - trained : i / config->puppet_dialogues;
+        char name[64];
+        snprintf(name, sizeof name, "puppet %d, dialogue %d", identity, i);
+        struct clip_entry *entry = add_entry(list, name);
+        if (!entry) return error_set(ERR_DEVICE, "too many dialogues");
+        entry->identity = identity;
+        entry->utterance = i;
+        entry->split = held_out ? SPLIT_HELD_OUT : SPLIT_TRAIN;
+    }
+    return OK;
+}
+
+int clip_list_open(struct clip_list *list, const struct prepare_config *config) {
+    memset(list, 0, sizeof *list);
+    int code = strcmp(config->source, "puppet") ? list_folder(list, config) : list_puppet(list, config);
+    for (int i = 0; i < list->count; i++) list->held_out += list->entries[i].split == SPLIT_HELD_OUT;
+    if (code) clip_list_close(list);
+    return code;
+}
+
+void clip_list_close(struct clip_list *list) {
+    for (int i = 0; i < list->count; i++) free(list->entries[i].path);
+    free(list->entries);
+    memset(list, 0, sizeof *list);
+}
+
+/* ---- one clip ---- */
+
+struct clip_source {
+    struct video_reader *video; /* or .. */
+    struct puppet *puppet;
+    int next, height, width; /* puppet: frame that is drawn next */
+    long frames;             /* video frames' worth of sound */
+    int tracks, dim;
+    struct sound_encoder *sound;
+    float *features[2];   /* [frames, dim] */
+    const float *silence; /* [dim]: the feature of silence; the encoder's */
+    float *talk, *listen; /* [frames] */
+};
+
+/* Who is told that work goes on. */
+struct listener {
+    void (*beat)(void *);
+    void *user;
+};
+
+/* Features of all of a track, pushed a second at a time. */
+static int encode_sound(struct clip_source *s, const struct listener *listener, int track, const float *pcm,
+                        long samples) {
+    struct audio_encoder stream;
+    if (!s->sound) return OK;
+    TRY(sound_encoder_stream(s->sound, &stream));
+    float *features = s->features[track] = malloc(sizeof(float) * (size_t)(s->frames + 1) * (size_t)s->dim);
+    long got = features ? 0 : -error_set(ERR_DEVICE, "out of memory");
+    for (long at = 0; at < samples && got >= 0; at += AUDIO_RATE) {
+        long n = samples - at < AUDIO_RATE ? samples - at : AUDIO_RATE;
+        int more = audio_encoder_push(&stream, pcm + at, n, features + got * s->dim, (int)(s->frames - got));
+        got = more < 0 ? more : got + more;
+        listener->beat(listener->user);
+    }
+    while (got >= 0 && got < s->frames) {
+        int more = audio_encoder_flush(&stream, features + got * s->dim, (int)(s->frames - got));
+        if (!more) break;
+        got = more < 0 ? more : got + more;
+        listener->beat(listener->user);
+    }
+    for (long f = got; got >= 0 && f < s->frames; f++) /* the other track is longer */
+        memcpy(features + f * s->dim, s->silence, sizeof(float) * (size_t)s->dim);
+    audio_encoder_close(&stream);
+    return got < 0 ? (int)-got : OK;
+}
+
+/* Room for masks and features of s->frames frames. */
+static int make_room(struct clip_source *s) {
+    s->talk = calloc((size_t)s->frames + 1, sizeof *s->talk);
+    s->listen = calloc((size_t)s->frames + 1, sizeof *s->listen);
+    return s->talk && s->listen ? OK : error_set(ERR_DEVICE, "out of memory");
+}
+
+static int open_puppet(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
+                       const struct listener *listener) {
+    TRY(puppet_open(&s->puppet, (uint64_t)config->seed, entry->identity, entry->utterance, config->puppet_seconds));
+    s->frames = puppet_frames(s->puppet);
+    TRY(make_room(s));
+    memcpy(s->talk, puppet_mask(s->puppet, PUPPET_AGENT), sizeof(float) * (size_t)s->frames);
+    memcpy(s->listen, puppet_mask(s->puppet, PUPPET_USER), sizeof(float) * (size_t)s->frames);
+    for (int track = 0; track < 2; track++)
+        TRY(encode_sound(s, listener, track, puppet_pcm(s->puppet, track == 0 ? PUPPET_AGENT : PUPPET_USER),
+                         s->frames * PUPPET_FRAME_SAMPLES));
+    return OK;
+}
+
+/* Features and masks of a video's sound, which is in pcm already. */
+static int take_sound(struct clip_source *s, const struct prepare_config *config, const struct listener *listener,
+                      const char *path, float *const *pcm, const long *samples) {
+    long longest = samples[0] > samples[1] ? samples[0] : samples[1];
+    s->frames = (longest + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
+    if (s->frames > 1 << 28) return error_set(ERR_INPUT, "%s: too long", path);
+    TRY(make_room(s));
+    for (int track = 0; track < config->tracks; track++)
+        TRY(encode_sound(s, listener, track, pcm[track], samples[track]));
+    char sidecar[1600];
+    if (config->mask != MASK_VAD && sidecar_find(path, sidecar, sizeof sidecar))
+        return sidecar_read(sidecar, (int)s->frames, s->talk, s->listen);
+    if (config->mask == MASK_SIDECAR)
+        return error_set(ERR_INPUT, "%s: has no sidecar (NAME.mask.csv or NAME.mask.json)", path);
+    voice_activity_clip(s->talk, s->frames, pcm[0], samples[0]);
+    if (config->tracks == 2) voice_activity_clip(s->listen, s->frames, pcm[1], samples[1]);
+    return OK;
+}
+
+static int open_video(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
+                      const struct listener *listener) {
+    char path[1600];
+    snprintf(path, sizeof path, "%s/%s", config->source, entry->path);
+    TRY(video_open_crop(&s->video, path, config->height, config->width, &config->crop));
+    int channels;
+    TRY(audio_channels(path, &channels));
+    if (!channels) return error_set(ERR_INPUT, "%s: has no sound", path);
+    if (config->tracks == 2 && channels < 2)
+        return error_set(ERR_INPUT, "%s: has %d sound channel, but two tracks are wanted", path, channels);
+    float *pcm[2] = {NULL, NULL};
+    long samples[2] = {0, 0};
+    int code = OK;
+    for (int track = 0; track < config->tracks && !code; track++)
+        code = audio_read(path, config->tracks == 2 ? track : -1, &pcm[track], &samples[track]);
+    if (!code && !samples[0]) code = error_set(ERR_INPUT, "%s: has no sound", path);
+    if (!code) code = take_sound(s, config, listener, path, pcm, samples);
+    free(pcm[0]);
+    free(pcm[1]);
+    return code;
+}
+
+int clip_open(struct clip_source **out, const struct prepare_config *config, const struct clip_entry *entry,
+              struct sound_encoder *sound, void (*beat)(void *), void *user) {
+    const struct listener listener = {beat, user};
+    *out = NULL;
+    struct clip_source *s = calloc(1, sizeof *s);
+    if (!s) return error_set(ERR_DEVICE, "out of memory");
+    s->height = config->height;
+    s->width = config->width;
+    s->tracks = config->tracks;
+    s->dim = config->audio_dim;
+    s->sound = sound;
+    int code = sound ? sound_encoder_silence(sound, &s->silence) : OK;
+    if (!code)
+        code = strcmp(config->source, "puppet") ? open_video(s, config, entry, &listener)
+                                                : open_puppet(s, config, entry, &listener);
+    if (code) {
+        clip_close(s);
+        return code;
+    }
+    *out = s;
+    return OK;
+}
+
+int clip_frame(struct clip_source *s, float *pixels) {
+    if (s->video) return video_read(s->video, pixels);
+    if (s->next >= puppet_frames(s->puppet)) return 0;
+    int code = puppet_draw(s->puppet, s->next++, s->height, s->width, pixels);
+    return code ? -code : 1;
+}
+
+long clip_sound_frames(const struct clip_source *s) { return s->frames; }
+
+void clip_conditions(const struct clip_source *s, long first, int T, float *audio, float *talk, float *listen) {
+    for (int t = 0; t < T; t++) {
+        long f = first + t;
+        for (int track = 0; track < s->tracks; track++)
+            memcpy(audio + ((size_t)track * (size_t)T + (size_t)t) * (size_t)s->dim,
+                   f < s->frames ? s->features[track] + f * s->dim : s->silence, sizeof(float) * (size_t)s->dim);
+        talk[t] = f < s->frames ? s->talk[f] : 0;
+        listen[t] = f < s->frames ? s->listen[f] : 0;
+    }
+}
+
+void clip_close(struct clip_source *s) {
+    if (!s) return;
+    video_close(s->video);
+    puppet_close(s->puppet);
+    free(s->features[0]);
+    free(s->features[1]);
+    free(s->talk);
+    free(s->listen);
+    free(s);
+}

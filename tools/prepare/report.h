@@ -1,0 +1,15 @@
+/* prepare_report.h: what prepare did, for people (text) and programs (JSON). */
+#ifndef TOOLS_PREPARE_REPORT_H
+#define TOOLS_PREPARE_REPORT_H
+
+#include "tools/prepare/prepare.h"
+#include "tools/worker_pool.h"
+
+/* Figures of a clip's job. */
+enum { FIGURE_ROWS, FIGURE_SECONDS, FIGURE_TALK, FIGURE_SQUARE, FIGURE_PIXELS };
+
+/* Writes OUT.report.json and OUT.report.txt (OUT without .h5) and logs the summary. */
+int prepare_report(const struct prepare_config *config, const struct clip_list *list, const struct worker_pool *pool,
+                   double seconds);
+
+#endif

@@ -1,0 +1,138 @@
+/* distill_step.c: see distill_step.h. The method, in order:
+
+     x = rollout(student, reference, audio)              self_forcing.h
+     g = dL/dx from teacher and critic at x              matching.h, score.h
+     student -= AdamW(gradient of the rollout along g)   self_forcing.h
+     critic  -= AdamW(flow matching on rollouts)         matching.h, flow_matching.h */
+#include "train/method/distill_step.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+
+int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
+                        struct sharding *shards, struct arena *state, struct arena *activations) {
+    const struct distill_config *c = &config->distill;
+    long critic_updates = c->score.critic_warmup + c->stage.steps * c->score.critic_ratio;
+    d->net = net;
+    d->config = *c;
+    d->seed = (uint64_t)config->seed;
+    d->F = config->frames;
+    TRY(sharding_share(shards, &d->share, c->stage.batch, c->stage.accumulate));
+    int B = d->share.largest;
+    TRY(optimiser_layout(&d->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, shards, state));
+    TRY(self_forcing_layout(&d->rollout, net, &config->rollout, &d->share, d->F, activations));
+    TRY(matching_layout(&d->matching, net, &c->score, &d->share, d->F, d->seed, critic_updates, shards, state,
+                        activations));
+    d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)B * d->rollout.clip);
+    band_energy_layout(&d->energy, B, d->F, net->config.in_channels, d->rollout.size, activations);
+    d->figures = ARENA_TAKE(activations, "figures", struct distill_figures, 1);
+    d->no_sample = ARENA_TAKE(activations, "zeros", real, B);
+    d->part_distance = ARENA_TAKE(activations, "figures", real, 1);
+    mailbox_layout(&d->mail, sizeof *d->figures, activations);
+    return OK;
+}
+
+int distill_step_acts_layout(struct distill_step *d, struct arena *arena) {
+    enum dit_memory kind = d->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
+    struct arena_fork fork;
+    arena_fork(arena, &fork);
+    TRY(matching_acts_layout(&d->matching, kind, arena));
+    arena_alternative(arena, &fork);
+    TRY(self_forcing_acts_layout(&d->rollout, kind, arena));
+    arena_join(arena, &fork);
+    return OK;
+}
+
+void distill_step_free(struct distill_step *d) {
+    self_forcing_free(&d->rollout);
+    matching_free(&d->matching);
+    optimiser_free(&d->student);
+    mailbox_free(&d->mail);
+    memset(d, 0, sizeof *d);
+}
+
+int distill_step_prepare(struct distill_step *d) {
+    matching_prepare(&d->matching);
+    mem_zero(d->figures, sizeof *d->figures);
+    mem_zero(d->no_sample, sizeof(real) * (size_t)d->share.largest);
+    return band_energy_prepare(&d->energy, d->share.batch);
+}
+
+void distill_step_fresh(struct distill_step *d) {
+    optimiser_start(&d->student);
+    matching_fresh(&d->matching);
+}
+
+/* The student's clips of a part of the batch; the critic learns from them too. */
+static int roll_out(struct distill_step *d, const struct batch_part *b, int purpose, uint64_t round, int index) {
+    struct params student = optimiser_frozen(&d->student);
+    struct rollout_noise noise = {
+        .seed = d->seed, .step = round, .purpose = purpose, .sample0 = (long)index * d->share.batch};
+    int exit = self_forcing_exit(d->config.exit, d->rollout.rollout.config.steps, d->seed, round);
+    TRY(self_forcing_rollout(&d->rollout, &student, &b->part, b->clips, d->rollout.clip, &b->condition, &noise, exit));
+    matching_show(&d->matching, &b->part, self_forcing_clips(&d->rollout), &b->condition);
+    return OK;
+}
+
+int distill_critic_rollout(struct distill_step *d, const real *clips, const struct condition_batch *condition,
+                           uint64_t round, int index) {
+    struct batch_part b;
+    for (int i = 0; i < d->share.parts; i++) {
+        batch_part(&b, &d->share, i, clips, d->rollout.clip, condition);
+        TRY(roll_out(d, &b, RANDOM_CRITIC_ROLLOUT, round, index));
+    }
+    return OK;
+}
+
+/* The part's share of the figures. Only addresses inside the device struct. */
+static void measure(struct distill_step *d, const struct batch_part *b) {
+    int B = b->part.count;
+    mean_abs_difference(d->part_distance, d->matching.score.normaliser, d->no_sample, 1, B);
+    real_axpby(&d->figures->distance, (real)B / (real)b->part.batch, d->part_distance, 1, 1);
+    band_energy_measure(&d->energy, d->figures->made, self_forcing_clips(&d->rollout), B);
+    band_energy_measure(&d->energy, d->figures->truth, b->clips, B);
+}
+
+int distill_generator_update(struct distill_step *d, const real *clips, const struct condition_batch *condition,
+                             uint64_t round, long step) {
+    struct params student = optimiser_params(&d->student);
+    struct batch_part b;
+    optimiser_begin(&d->student);
+    mem_zero(d->figures, sizeof *d->figures);
+    for (int i = 0; i < d->share.parts; i++) {
+        batch_part(&b, &d->share, i, clips, d->rollout.clip, condition);
+        student.last = b.part.last;
+        TRY(roll_out(d, &b, RANDOM_ROLLOUT, round, 0));
+        TRY(matching_gradient(&d->matching, &b.part, d->g, d->student.loss, self_forcing_clips(&d->rollout),
+                              &b.condition, round));
+        TRY(self_forcing_backward(&d->rollout, &student, &b.condition, d->g));
+        measure(d, &b);
+    }
+    return optimiser_step(&d->student, step, 0);
+}
+
+int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update) {
+    TRY(matching_critic_update(&d->matching, round, index, update));
+    real_axpby(&d->figures->critic_loss, 1, d->matching.critic.loss, 1, 1);
+    return OK;
+}
+
+/* Of the figures only the critic's loss is over all ranks yet. */
+int distill_step_end(struct distill_step *d, long step) {
+    TRY(sharding_add(d->student.shard.all, &d->figures->distance, 1 + 2 * ENERGY_BANDS));
+    mailbox_post(&d->mail, step, d->figures);
+    return OK;
+}
+
+void distill_step_work(const struct distill_step *d, struct step_work *work) {
+    const struct score_config *c = &d->config.score;
+    struct network_work *student = step_work_trained(work, "student", &d->student);
+    int recompute = d->config.stage.recompute;
+    student->updates = 1;
+    step_work_rollout(work, student, &d->rollout, &d->share, 1 + (c->critic_replay ? 0 : c->critic_ratio));
+    step_work_rollout_backward(work, student, &d->rollout, &d->share, recompute);
+    matching_work_gradient(&d->matching, recompute, work);
+    matching_work_critic(&d->matching, recompute, c->critic_ratio, work);
+}

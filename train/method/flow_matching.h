@@ -1,0 +1,37 @@
+/* flow_matching.h: the flow-matching loss of a network that sees whole clips: the teacher's, and the critic's.
+   x_t = (1 - sigma) x + sigma eps; loss = mean over samples and frames 1.. of mean |v(x_t, t) - (eps - x)|^2
+   (Lipman et al. 2023; Liu et al. 2023). One level a clip; frame 0 is clean and out of the loss. */
+#ifndef TRAIN_METHOD_FLOW_MATCHING_H
+#define TRAIN_METHOD_FLOW_MATCHING_H
+
+#include "model/dit/condition_batch.h"
+#include "train/method/levels.h"
+#include "train/optimiser/share.h"
+
+/* Addresses of a step's random numbers; samples by their number in the global batch. */
+struct step_random {
+    uint64_t seed, step;
+    int pass;
+};
+struct flow_matching {
+    int B, F, batch; /* samples of the largest part, frames, samples of the global batch */
+    long size, clip; /* elements of a latent frame, of a clip */
+    struct levels levels;
+    real *noise, *noisy, *target, *velocity, *slope; /* device [B, F, C, H, W]; slope: dloss/dvelocity */
+    real *weight;                                    /* device [B, F]: 1 / (batch (F - 1)); 0 at frame 0 */
+    real *host_weight;
+};
+int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct share *share, int F,
+                         struct arena *arena);
+void flow_matching_free(struct flow_matching *f);
+/* After the memory is there: constants. */
+void flow_matching_prepare(struct flow_matching *f);
+
+/* loss [1] += the part's share of the loss, from its clips x [B, F, C, H, W]; gradients added to params. purpose: of the noise; levels take the
+   same address with RANDOM_TIMESTEP folded in by the pass. */
+int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
+                           struct dit_acts *acts, const real *x, const struct condition_batch *condition,
+                           const struct part *part, const struct level_config *level, int purpose,
+                           const struct step_random *random, real *loss);
+
+#endif

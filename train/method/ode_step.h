@@ -1,0 +1,50 @@
+/* ode_step.h: one update of the causal student's initialisation: regression on the teacher's trajectories, chunk by
+   chunk, with the exact gradient of block-causal attention (Yin et al. 2025, CausVid).
+   A chunk's input is the trajectory's state at one of the student's levels; the target is the trajectory's end; the loss
+   is the mean square of x0 = x - sigma v against it over frames 1...
+   What a chunk sees of earlier ones:
+     history own    their keys and values from the same pass, each at the level drawn for it
+     history last   their keys and values from a pass at the last level, as the cache has them in serving; that pass is
+                    trained as well, and the chunk's own pass is at one of the other levels
+   Chunks run forward once to fill the cache; then they are visited last to first: each is run again, saving, and its
+   backward adds the fp32 gradients that later chunks collected for its keys and values. The reference is chunk 0. One
+   chunk's activations are alive at a time. */
+#ifndef TRAIN_METHOD_ODE_STEP_H
+#define TRAIN_METHOD_ODE_STEP_H
+
+#include "model/dit/condition_batch.h"
+#include "model/dit/kv_cache.h"
+#include "train/optimiser/optimiser.h"
+#include "train/optimiser/share.h"
+#include "train/method/step_work.h"
+
+struct ode_step {
+    const struct dit *net;
+    struct ode_init_config config;
+    struct rollout_config levels; /* the student's levels and chunking */
+    uint64_t seed;
+    int F, chunks;
+    struct share share;
+    struct part part; /* the one in hand */
+    long size, clip;  /* elements of a latent frame, of a clip */
+    struct optimiser student;
+    struct kv_cache *cache;                  /* all frames, with gradients */
+    struct dit_acts *acts;                   /* of one chunk, saving */
+    real *states;                            /* device [levels + 1][share, F, C, H, W]: at sigma[0] .. , and the end */
+    real *input, *target, *velocity, *slope; /* device [B, C frames] of a pass */
+    real *t, *inverse, *minus_inverse, *weight; /* device [B, C] of a pass */
+    real *host;                                 /* host [4, B, C] */
+};
+int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct sharding *shards,
+                    struct arena *state, struct arena *activations);
+/* Cache and activations, alive during a step only: may share memory with what is not. */
+int ode_step_acts_layout(struct ode_step *s, struct arena *arena);
+void ode_step_free(struct ode_step *s);
+/* Update number `step` from the trajectories in s->states and their conditions, of the rank's share. */
+int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step);
+/* Its loss and gradients alone (s->student.loss, .grads: cleared by the caller). */
+int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step);
+/* What a step costs this rank; after the layout. */
+void ode_step_work(const struct ode_step *s, struct step_work *work);
+
+#endif

@@ -1,0 +1,369 @@
+/* refine_step.c: see refine_step.h. */
+#include "train/method/refine_step.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+
+/* Passes 0 .. are the critic's (matching.c), with which levels share their purpose; the generator's level and noise, then
+   those of the discriminator's updates. */
+enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
+
+static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
+static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
+static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
+static size_t figure_count(const struct refine_step *r) { return 2 + 2 * (size_t)r->share.batch * (size_t)r->F; }
+
+struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
+    if (r->config.distill_share > 0) return &r->matching.teacher;
+    return r->config.critic.lora.rank ? &r->trunk : NULL;
+}
+
+/* ---- memory ---- */
+
+/* With adapters its trunk is the frozen teacher's, its heads are trained whole. */
+static int layout_judge(struct refine_step *r, const struct optimiser_config *config, long updates,
+                        struct sharding *shards, struct arena *state) {
+    struct optimiser_config c = *config;
+    struct frozen_weights *teacher = refine_frozen_teacher(r);
+    c.lora.first_whole_slice = r->discriminator.head_slice;
+    if (teacher == &r->trunk) TRY(shard_layout_frozen(&teacher->shard, "teacher", &r->net->table, shards, state));
+    optimiser_share(&r->judge, teacher);
+    return optimiser_layout(&r->judge, "discriminator", &r->discriminator.trunk.table, &c, updates, shards, state);
+}
+
+static int layout_networks(struct refine_step *r, const struct run_config *config, struct sharding *shards,
+                           struct arena *state, struct arena *activations) {
+    const struct refine_config *c = &config->refine;
+    long updates = c->head_warmup + c->stage.steps * c->ratio;
+    if (!r->discriminator.heads) TRY(discriminator_create(&r->discriminator, &r->net->config, &c->discriminator));
+    TRY(dit_divide(&r->discriminator.trunk, r->net->sequence));
+    TRY(sharding_divide(shards, &r->discriminator.trunk.table));
+    const struct param_table *judged = &r->discriminator.trunk.table;
+    if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)
+        return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
+    r->critic_ratio = config->distill.score.critic_ratio;
+    TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
+    TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, &r->share, r->F, activations));
+    if (c->distill_share > 0)
+        TRY(matching_layout(&r->matching, r->net, &config->distill.score, &r->share, r->F, r->seed,
+                            c->stage.steps * r->critic_ratio, shards, state, activations));
+    return layout_judge(r, &c->critic, updates, shards, state);
+}
+
+int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
+                       struct sharding *shards, struct arena *state, struct arena *activations) {
+    r->net = net;
+    r->config = config->refine;
+    r->seed = (uint64_t)config->seed;
+    TRY(sharding_share(shards, &r->share, config->refine.stage.batch, config->refine.stage.accumulate));
+    r->B = r->share.largest;
+    r->F = config->frames;
+    TRY(layout_networks(r, config, shards, state, activations));
+    TRY(levels_layout(&r->levels, r->B, r->F, activations));
+    size_t all = (size_t)value_count(r), logits = (size_t)logit_count(r), figures = figure_count(r);
+    r->noise = ARENA_TAKE(activations, "noise of real and fake", real, all);
+    r->eta = ARENA_TAKE(activations, "direction of the penalty", real, all);
+    r->input = ARENA_TAKE(activations, "discriminator's input", real, all);
+    r->by_input = ARENA_TAKE(activations, "gradient by the input", real, all);
+    r->g = ARENA_TAKE(activations, "gradient by the clips", real, all);
+    r->g_matching = ARENA_TAKE(activations, "its distillation share", real, r->config.distill_share > 0 ? all : 0);
+    r->step_size = ARENA_TAKE(activations, "penalty's step", real, (size_t)r->B * r->F);
+    for (int i = 0; i < REFINE_INPUTS; i++) {
+        r->logits[i] = ARENA_TAKE(activations, "logits", real, logits);
+        r->slopes[i] = ARENA_TAKE(activations, "gradients of logits", real, logits);
+    }
+    r->figures = ARENA_TAKE(activations, "figures", real, figures);
+    r->part_loss = ARENA_TAKE(activations, "figures", real, 1);
+    mailbox_layout(&r->mail, figures * sizeof(real), activations);
+    free(r->host);
+    r->host = malloc(figures * sizeof(real));
+    return r->host ? OK : error_set(ERR_DEVICE, "refine: out of memory");
+}
+
+int refine_step_acts_layout(struct refine_step *r, struct arena *arena) {
+    enum dit_memory kind = r->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
+    struct arena_fork fork;
+    arena_fork(arena, &fork);
+    if (r->acts) discriminator_acts_free(r->acts);
+    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->share.largest, r->F, kind, arena));
+    if (r->config.distill_share > 0) {
+        arena_alternative(arena, &fork);
+        TRY(matching_acts_layout(&r->matching, kind, arena));
+    }
+    arena_alternative(arena, &fork);
+    TRY(self_forcing_acts_layout(&r->rollout, kind, arena));
+    arena_join(arena, &fork);
+    return OK;
+}
+
+void refine_step_free(struct refine_step *r) {
+    discriminator_acts_free(r->acts);
+    self_forcing_free(&r->rollout);
+    matching_free(&r->matching);
+    levels_free(&r->levels);
+    optimiser_free(&r->student);
+    optimiser_free(&r->judge);
+    shard_free(&r->trunk.shard);
+    mailbox_free(&r->mail);
+    if (r->discriminator.heads) discriminator_destroy(&r->discriminator);
+    free(r->host);
+    memset(r, 0, sizeof *r);
+}
+
+int refine_step_prepare(struct refine_step *r) {
+    size_t groups = (size_t)r->share.largest * r->F;
+    real *host = malloc(groups * sizeof *host);
+    if (!host) return error_set(ERR_DEVICE, "refine: out of memory");
+    for (size_t g = 0; g < groups; g++) host[g] = g % r->F ? (real)r->config.fd_step : 0;
+    mem_upload(r->step_size, host, groups * sizeof *host);
+    free(host);
+    mem_zero(r->figures, figure_count(r) * sizeof(real));
+    if (r->config.distill_share > 0) matching_prepare(&r->matching);
+    return OK;
+}
+
+void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->judge, r->seed); }
+
+void refine_step_fresh(struct refine_step *r) {
+    optimiser_start(&r->student);
+    optimiser_start(&r->judge);
+    if (r->config.distill_share > 0) matching_fresh(&r->matching);
+}
+
+void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->judge); }
+
+/* ---- what the discriminator sees ---- */
+
+/* One level a pair and one noise for both; the part's samples are in hand from here on. */
+static void draw_level(struct refine_step *r, const struct part *part, uint64_t round, int pass) {
+    struct random_address draw = {
+        .seed = r->seed, .step = round, .purpose = RANDOM_TIMESTEP, .pass = pass, .sample = (uint32_t)part->sample0};
+    r->B = part->count;
+    levels_draw(&r->levels, &r->config.level, &draw, r->B);
+    random_normal(r->noise, r->seed, round, RANDOM_DISCRIMINATOR, pass, part->sample0, r->B, 0, r->F, r->rollout.size);
+}
+
+/* Fills r->input. A moved input's eta has an address of its own, so it is the same each time. */
+static void make_input(struct refine_step *r, enum refine_input kind, const struct batch_part *b,
+                       const real *fake_clips, uint64_t round, int index) {
+    int moved = kind == INPUT_REAL_MOVED || kind == INPUT_FAKE_MOVED;
+    int is_real = kind == INPUT_REAL || kind == INPUT_REAL_MOVED;
+    long size = r->rollout.size, groups = (long)r->B * r->F;
+    levels_noise(&r->levels, r->input, is_real ? b->clips : fake_clips, r->noise, size);
+    if (!moved) return;
+    random_normal(r->eta, r->seed, round, RANDOM_PERTURB, 2 * index + is_real, b->part.sample0, r->B, 0, r->F, size);
+    real_group_combine(r->input, r->levels.one, r->input, r->step_size, r->eta, groups, size);
+}
+
+/* Logits of r->input. */
+static int judge(struct refine_step *r, const struct params *params, const struct condition_batch *condition,
+                 enum refine_input kind, struct dit_input *in) {
+    *in = condition_batch_clip(condition, 0, r->input, r->rollout.clip, r->levels.t);
+    discriminator_condition_reset(r->acts);
+    return discriminator_forward(&r->discriminator, params, r->acts, in, r->logits[kind],
+                                 r->logits[kind] + local_count(r));
+}
+
+static int wanted(const struct refine_step *r, enum refine_input kind) {
+    if (kind == INPUT_REAL_MOVED) return r->config.r1 > 0;
+    if (kind == INPUT_FAKE_MOVED) return r->config.r2 > 0;
+    return 1;
+}
+
+/* ---- losses on logits ---- */
+
+/* A part's mean counts for as much of the batch's. */
+static double share_of_batch(const struct refine_step *r) { return (double)r->B / r->share.batch; }
+
+/* softplus(-(D(a) - D(b))), frames averaged, clips averaged; slopes of a, and of b when it is asked for. */
+static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, enum refine_input b, int slope_of_b) {
+    long local = local_count(r);
+    double share = share_of_batch(r);
+    const real *la = r->logits[a], *lb = r->logits[b];
+    real *sa = r->slopes[a], *sb = slope_of_b ? r->slopes[b] : NULL;
+    relativistic_loss(loss, sa, sb, la, lb, (real)(share * r->config.local_weight), local);
+    relativistic_loss(loss, sa + local, sb ? sb + local : NULL, la + local, lb + local,
+                      (real)(share * r->config.global_weight), r->B);
+}
+
+/* The penalty's weighted loss and slopes, and its plain value as a figure. */
+static void penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, double weight,
+                    real *figure) {
+    long n = logit_count(r);
+    real h = (real)r->config.fd_step;
+    double share = share_of_batch(r);
+    mem_zero(r->slopes[moved], sizeof(real) * (size_t)n);
+    if (weight == 0) return;
+    finite_difference_penalty(loss, r->slopes[moved], r->slopes[still], r->logits[moved], r->logits[still], h,
+                              (real)(share * weight), n);
+    finite_difference_penalty(figure, NULL, NULL, r->logits[moved], r->logits[still], h, (real)share, n);
+}
+
+/* The part's logits to their places among the batch's: frames' [batch, F - 1], then clips' [batch]. */
+static void keep_logits(const struct refine_step *r, const struct part *part, enum refine_input kind, real *figures) {
+    long local = local_count(r), frames = r->F - 1;
+    mem_copy(figures + part->sample0 * frames, r->logits[kind], sizeof(real) * (size_t)local);
+    mem_copy(figures + part->batch * frames + part->sample0, r->logits[kind] + local, sizeof(real) * (size_t)r->B);
+}
+
+/* ---- the discriminator ---- */
+
+int refine_discriminator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *b,
+                                  const real *fake_clips, uint64_t round, int index, int heads_only, real *loss) {
+    struct dit_input in;
+    struct params pass = *params;
+    int last_input = wanted(r, INPUT_FAKE_MOVED)   ? INPUT_FAKE_MOVED
+                     : wanted(r, INPUT_REAL_MOVED) ? INPUT_REAL_MOVED
+                                                   : INPUT_FAKE;
+    draw_level(r, &b->part, round, JUDGE_PASS + index);
+    for (int i = 0; i < REFINE_INPUTS; i++) {
+        if (!wanted(r, i)) continue;
+        make_input(r, i, b, fake_clips, round, index);
+        TRY(judge(r, params, &b->condition, i, &in));
+    }
+    pair_losses(r, loss, INPUT_REAL, INPUT_FAKE, 1);
+    penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures);
+    penalty(r, loss, INPUT_FAKE, INPUT_FAKE_MOVED, r->config.r2, r->figures + 1);
+    keep_logits(r, &b->part, INPUT_REAL, r->figures + 2);
+    keep_logits(r, &b->part, INPUT_FAKE, r->figures + 2 + (long)b->part.batch * r->F);
+    for (int i = 0; i < REFINE_INPUTS; i++) {
+        if (!wanted(r, i)) continue;
+        pass.last = params->last && i == last_input;
+        make_input(r, i, b, fake_clips, round, index);
+        TRY(judge(r, params, &b->condition, i, &in));
+        TRY(discriminator_backward(&r->discriminator, &pass, r->acts, &in, r->slopes[i], r->slopes[i] + local_count(r),
+                                   NULL, 0, heads_only));
+    }
+    return OK;
+}
+
+int refine_discriminator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                                uint64_t round, int index, long update, int heads_only) {
+    struct params params = optimiser_params(&r->judge);
+    struct batch_part b;
+    optimiser_begin(&r->judge);
+    mem_zero(r->figures, sizeof(real) * figure_count(r));
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        params.last = b.part.last;
+        TRY(refine_discriminator_gradient(r, &params, &b, r->rollout.x + b.part.first * r->rollout.clip, round, index,
+                                          heads_only, r->judge.loss));
+    }
+    return optimiser_step(&r->judge, update, heads_only ? r->discriminator.head_slice : 0);
+}
+
+/* ---- the generator ---- */
+
+static int roll_out(struct refine_step *r, const struct batch_part *b, uint64_t round, int index) {
+    struct params student = optimiser_frozen(&r->student);
+    struct rollout_noise noise = {
+        .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->share.batch};
+    int exit = self_forcing_exit(r->config.exit, r->rollout.rollout.config.steps, r->seed, round);
+    TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit));
+    if (r->config.distill_share > 0)
+        matching_show(&r->matching, &b->part, self_forcing_clips(&r->rollout), &b->condition);
+    return OK;
+}
+
+int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
+                   int index) {
+    struct batch_part b;
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        TRY(roll_out(r, &b, round, index));
+    }
+    return OK;
+}
+
+int refine_generator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *b,
+                              const real *fake_clips, uint64_t round, real *g, real *loss) {
+    struct dit_input in;
+    draw_level(r, &b->part, round, GENERATOR_PASS);
+    make_input(r, INPUT_REAL, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_REAL, &in));
+    make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_FAKE, &in));
+    pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
+    mem_zero(r->by_input, sizeof(real) * (size_t)value_count(r));
+    TRY(discriminator_backward(&r->discriminator, params, r->acts, &in, r->slopes[INPUT_FAKE],
+                               r->slopes[INPUT_FAKE] + local_count(r), r->by_input, r->rollout.clip, 0));
+    real_group_combine(g, r->levels.through_noise, r->by_input, r->levels.zero, r->by_input, (long)r->B * r->F,
+                       r->rollout.size);
+    return OK;
+}
+
+/* g += share times the distillation gradient; its loss is not added, for it has another scale. */
+static int add_distillation(struct refine_step *r, const struct batch_part *b, uint64_t round) {
+    TRY(matching_gradient(&r->matching, &b->part, r->g_matching, r->part_loss, self_forcing_clips(&r->rollout),
+                          &b->condition, round));
+    real_axpby(r->g, (real)r->config.distill_share, r->g_matching, 1, value_count(r));
+    return OK;
+}
+
+int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                            uint64_t round, long step) {
+    struct params frozen = optimiser_frozen(&r->judge), student = optimiser_params(&r->student);
+    struct batch_part b;
+    optimiser_begin(&r->student);
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        student.last = b.part.last;
+        TRY(roll_out(r, &b, round, 0));
+        TRY(refine_generator_gradient(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->g, r->student.loss));
+        if (r->config.distill_share > 0) TRY(add_distillation(r, &b, round));
+        TRY(self_forcing_backward(&r->rollout, &student, &b.condition, r->g));
+    }
+    return optimiser_step(&r->student, step, 0);
+}
+
+/* ---- figures ---- */
+
+int refine_step_end(struct refine_step *r, long step) {
+    TRY(sharding_add(r->student.shard.all, r->figures, (long)figure_count(r)));
+    mailbox_post(&r->mail, step, r->figures);
+    return OK;
+}
+
+static double mean_difference(const real *a, const real *b, long n) {
+    double sum = 0;
+    for (long i = 0; i < n; i++) sum += (double)a[i] - (double)b[i];
+    return sum / (double)n;
+}
+
+int refine_step_report(struct refine_step *r, long step, struct refine_report *report) {
+    long local = (long)r->share.batch * (r->F - 1), all = (long)r->share.batch * r->F;
+    const real *real_logits = r->host + 2, *fake_logits = real_logits + all;
+    if (!mailbox_read(&r->mail, step, r->host)) return 0;
+    report->r1 = (double)r->host[0];
+    report->r2 = (double)r->host[1];
+    report->local_margin = mean_difference(real_logits, fake_logits, local);
+    report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
+    return 1;
+}
+
+/* n passes of the discriminator: its trunk ends at the last tap; the heads are small beside it. */
+static void judge_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
+    struct network_work *judge = step_work_trained(work, "discriminator", &r->judge);
+    struct dit_config trunk = r->net->config;
+    trunk.layers = r->discriminator.config.taps[2] + 1;
+    step_work_clips(work, judge, &trunk, &r->share, r->F, kind, r->config.stage.recompute, n);
+}
+
+void refine_step_work(const struct refine_step *r, struct step_work *work) {
+    const struct refine_config *c = &r->config;
+    struct network_work *student = step_work_trained(work, "student", &r->student);
+    int inputs = 2 + (c->r1 > 0) + (c->r2 > 0);
+    student->updates = 1;
+    step_work_rollout(work, student, &r->rollout, &r->share, c->ratio);
+    step_work_rollout_backward(work, student, &r->rollout, &r->share, c->stage.recompute);
+    judge_work(r, WORK_FORWARD, 2 + 2.0 * inputs * c->ratio, work);
+    judge_work(r, WORK_BACKWARD_INPUT, 1, work);
+    judge_work(r, WORK_BACKWARD, (double)inputs * c->ratio, work);
+    step_work_trained(work, "discriminator", &r->judge)->updates = c->ratio;
+    if (c->distill_share == 0) return;
+    matching_work_gradient(&r->matching, c->stage.recompute, work);
+    matching_work_critic(&r->matching, c->stage.recompute, r->critic_ratio, work);
+}

@@ -1,0 +1,85 @@
+/* refine_step.h: adversarial refinement of the student against real clips by the Consistency-Aware Discriminator.
+   Pair i is real clip i and a rollout from its reference and conditions; both are judged at the same noise level with the
+   same noise. Relativistic losses (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024) over the frames' logits and the
+   clip's logit; R1 on real and R2 on fake as finite differences: mean over logits of ((D(x_t + h eta) - D(x_t))/h)^2.
+   The discriminator step has four inputs: real, fake, and both moved by h eta. Four forwards give logits and their
+   gradients; then each input runs again, saving, and is back-propagated into the same gradients.
+   In the generator's step D(real) is a constant. A share of the distillation loss can be kept. Opens no file. */
+#ifndef TRAIN_METHOD_REFINE_STEP_H
+#define TRAIN_METHOD_REFINE_STEP_H
+
+#include "model/dit/discriminator.h"
+#include "train/method/matching.h"
+#include "train/method/self_forcing.h"
+
+enum refine_input { INPUT_REAL, INPUT_FAKE, INPUT_REAL_MOVED, INPUT_FAKE_MOVED, REFINE_INPUTS };
+
+struct refine_step {
+    const struct dit *net;
+    struct refine_config config;
+    uint64_t seed;
+    int B, F; /* samples in hand, frames */
+    struct share share;
+    struct discriminator discriminator;
+    struct optimiser student, judge; /* judge: of the discriminator */
+    struct self_forcing rollout;
+    struct matching matching;    /* when distill_share > 0 */
+    int critic_ratio;            /* its critic's updates a step */
+    struct frozen_weights trunk; /* frozen, under the discriminator's adapters, when matching has no teacher */
+    struct levels levels;
+    real *noise, *eta, *input;   /* device [B, F, C, H, W] */
+    real *by_input;              /* gradient by the generator's input */
+    real *g, *g_matching;        /* dL/dx */
+    real *step_size;             /* device [B, F]: h; 0 at frame 0 */
+    real *logits[REFINE_INPUTS]; /* device [B (F-1) + B]: frames' logits, then clips' */
+    real *slopes[REFINE_INPUTS]; /* loss by logits */
+    struct discriminator_acts *acts;
+    real *figures; /* device [2 + 2 batch F]: R1, R2, logits of real, logits of fake, of the global batch */
+    struct mailbox mail;
+    real *part_loss; /* device [1] */
+    real *host;      /* host, as figures */
+};
+/* What the host learns of a step. */
+struct refine_report {
+    double local_margin, global_margin; /* mean D(real) - D(fake) of the last discriminator update */
+    double r1, r2;                      /* unweighted penalties */
+};
+int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
+                       struct sharding *shards, struct arena *state, struct arena *activations);
+/* What is alive during a step only: may share memory with what is not. */
+int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
+void refine_step_free(struct refine_step *r);
+/* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL: none. */
+struct frozen_weights *refine_frozen_teacher(struct refine_step *r);
+int refine_step_prepare(struct refine_step *r);
+/* New heads from the seed; the trunk's weights are loaded over them by the caller, into judge.master. */
+void refine_step_new_heads(struct refine_step *r);
+/* From weights in student.master, judge.master (and matching.critic.master). */
+void refine_step_fresh(struct refine_step *r);
+
+/* Rolls the student out: rollout.x [share, F, C, H, W], for the discriminator. Number `index` of this round. */
+int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
+                   int index);
+/* Rolls the student out (number 0 of this round) and makes one generator update from it. */
+int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                            uint64_t round, long step);
+/* One discriminator update on the last rollout and its real clips. heads_only in the warm-up. */
+int refine_discriminator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                                uint64_t round, int index, long update, int heads_only);
+/* The warm-up of the heads is over: moments start anew, for the trunk has none. */
+void refine_heads_warm(struct refine_step *r);
+
+int refine_step_end(struct refine_step *r, long step);
+int refine_step_report(struct refine_step *r, long step, struct refine_report *report); /* 0: not there */
+/* What a step costs this rank; after the layout. */
+void refine_step_work(const struct refine_step *r, struct step_work *work);
+
+/* For tests: loss [1] += a part's share of the discriminator's loss; gradients added to params. */
+int refine_discriminator_gradient(struct refine_step *r, const struct params *params,
+                                  const struct batch_part *real_part, const real *fake_clips, uint64_t round, int index,
+                                  int heads_only, real *loss);
+/* g = gradient of the generator's adversarial loss by fake_clips; loss [1] += it. */
+int refine_generator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *real_part,
+                              const real *fake_clips, uint64_t round, real *g, real *loss);
+
+#endif

@@ -1,0 +1,78 @@
+/* self_forcing.c: see self_forcing.h. */
+#include "train/method/self_forcing.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "kernels/device.h"
+
+int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
+                        const struct share *share, int F, struct arena *arena) {
+    self_forcing_free(s);
+    s->net = net;
+    s->F = F;
+    s->chunks = (F - 1) / config->causal.chunk;
+    s->size = (long)net->config.in_channels * net->config.height * net->config.width;
+    s->clip = s->size * F;
+    TRY(rollout_layout(&s->rollout, net, config, share->largest, F, arena));
+    s->x = ARENA_TAKE(arena, "rolled-out clips", real, (size_t)share->count * s->clip);
+    s->exit_input = ARENA_TAKE(arena, "inputs of the exit passes", real, (size_t)share->largest * s->clip);
+    return OK;
+}
+
+int self_forcing_acts_layout(struct self_forcing *s, enum dit_memory memory, struct arena *arena) {
+    return dit_acts_layout(&s->acts, s->net, s->rollout.batch, s->rollout.config.causal.chunk, memory, arena);
+}
+
+void self_forcing_free(struct self_forcing *s) {
+    if (s->acts) dit_acts_free(s->acts);
+    rollout_free(&s->rollout);
+    memset(s, 0, sizeof *s);
+}
+
+/* Where chunk i (1 ..) starts in a sample's clip. */
+static long chunk_start(const struct self_forcing *s, int chunk) {
+    return (1 + (long)(chunk - 1) * s->rollout.config.causal.chunk) * s->size;
+}
+
+real *self_forcing_clips(const struct self_forcing *s) { return s->x + s->part.first * s->clip; }
+
+int self_forcing_rollout(struct self_forcing *s, const struct params *params, const struct part *part,
+                         const real *reference, long stride, const struct condition_batch *condition,
+                         const struct rollout_noise *noise, int exit) {
+    struct rollout_condition c = condition_batch_rollout(condition);
+    struct rollout_noise mine = *noise;
+    s->part = *part;
+    s->exit = exit;
+    mine.sample0 += part->sample0;
+    real *x = self_forcing_clips(s);
+    mem_copy_rows(x, sizeof(real) * (size_t)s->clip, reference, sizeof(real) * (size_t)stride,
+                  sizeof(real) * (size_t)s->size, (size_t)part->count);
+    rollout_batch(&s->rollout, part->count);
+    TRY(rollout_begin(&s->rollout, params, x, s->clip, &c));
+    for (int i = 1; i <= s->chunks; i++) {
+        long at = chunk_start(s, i);
+        TRY(rollout_chunk(&s->rollout, params, &c, &mine, exit, x + at, s->clip, s->exit_input + at, s->clip));
+    }
+    return OK;
+}
+
+int self_forcing_backward(struct self_forcing *s, const struct params *params, const struct condition_batch *condition,
+                          const real *g) {
+    struct rollout_condition c = condition_batch_rollout(condition);
+    struct params pass = *params;
+    for (int i = 1; i <= s->chunks; i++) {
+        long at = chunk_start(s, i);
+        pass.last = params->last && i == s->chunks;
+        const real *input = s->exit_input + at;
+        TRY(rollout_rerun(&s->rollout, &pass, s->acts, &c, i, s->exit, input, s->clip, NULL, 0));
+        TRY(rollout_rerun_backward(&s->rollout, &pass, s->acts, &c, i, s->exit, input, s->clip, g + at, s->clip));
+    }
+    return OK;
+}
+
+int self_forcing_exit(int mode, int passes, uint64_t seed, uint64_t step) {
+    struct random_address address = {.seed = seed, .step = step, .purpose = RANDOM_EXIT};
+    return mode == EXIT_RANDOM ? (int)random_below(&address, 0, passes) : passes - 1;
+}

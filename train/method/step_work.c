@@ -1,0 +1,86 @@
+/* step_work.c: see step_work.h. */
+#include "train/method/step_work.h"
+
+#include <string.h>
+
+struct network_work *step_work_network(struct step_work *w, const char *name, const struct param_table *table) {
+    for (int i = 0; i < w->count; i++)
+        if (!strcmp(w->list[i].name, name)) return &w->list[i];
+    struct network_work *n = &w->list[w->count++];
+    *n = (struct network_work){.name = name, .table = table, .trained = table};
+    return n;
+}
+
+struct network_work *step_work_trained(struct step_work *w, const char *name, const struct optimiser *o) {
+    struct network_work *n = step_work_network(w, name, o->net);
+    n->trained = o->table;
+    return n;
+}
+
+/* A backward is twice a forward, half of it for the weights; a block that is run again is one more. */
+static double forwards_worth(enum work_pass kind, int recompute) {
+    if (kind == WORK_FORWARD) return 1;
+    return (kind == WORK_BACKWARD ? 2 : 1) + (recompute != 0);
+}
+
+void step_work_exchanges(struct step_work *w, const struct dit_config *c, int count, int F, enum work_pass kind,
+                         int recompute, double n) {
+    double S = w->sequence, own = (double)count * F * dit_tokens(c) / S;
+    if (S <= 1) return;
+    int times = 1 + (kind != WORK_FORWARD && recompute);
+    w->exchanged += n * times * c->layers * 4 * (S - 1) / S * own * c->dim * (double)sizeof(elem);
+    if (kind == WORK_FORWARD) w->exchanged += n * (S - 1) * own * 4 * c->out_channels * (double)sizeof(real);
+}
+
+void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,
+                     const struct share *share, int F, enum work_pass kind, int recompute, double n) {
+    *(kind == WORK_FORWARD ? &network->forwards : &network->backwards) += n * share->parts;
+    w->flops += n * forwards_worth(kind, recompute) * dit_flops(config, share->count, F, 0);
+    step_work_exchanges(w, config, share->count, F, kind, recompute, n);
+}
+
+/* One pass over chunk i of all samples. */
+static double chunk_flops(const struct self_forcing *s, const struct share *share, int chunk) {
+    const struct causal_config *c = &s->rollout.config.causal;
+    struct causal_view view;
+    causal_view(&view, c, chunk);
+    return dit_flops(&s->net->config, share->count, c->chunk, view.count);
+}
+
+void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
+                       const struct share *share, double n) {
+    int passes = s->rollout.config.steps + (s->rollout.config.clean_pass != 0);
+    student->forwards += n * share->parts * (1 + (double)s->chunks * passes);
+    w->flops += n * dit_flops(&s->net->config, share->count, 1, 0);
+    for (int i = 1; i <= s->chunks; i++) w->flops += n * passes * chunk_flops(s, share, i);
+    step_work_exchanges(w, &s->net->config, share->count, 1, WORK_FORWARD, 0, n);
+    step_work_exchanges(w, &s->net->config, share->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
+                        n * passes * s->chunks);
+}
+
+void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
+                                const struct share *share, int recompute) {
+    student->forwards += (double)share->parts * s->chunks;
+    student->backwards += (double)share->parts * s->chunks;
+    for (int i = 1; i <= s->chunks; i++)
+        w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, share, i);
+    int C = s->rollout.config.causal.chunk;
+    step_work_exchanges(w, &s->net->config, share->count, C, WORK_FORWARD, 0, s->chunks);
+    step_work_exchanges(w, &s->net->config, share->count, C, WORK_BACKWARD, recompute, s->chunks);
+}
+
+double step_work_sent(const struct step_work *w, int ranks, int zero) {
+    double f = (ranks - 1.0) / ranks, sent = w->exchanged;
+    for (int i = 0; i < w->count && ranks > 1; i++) {
+        const struct network_work *n = &w->list[i];
+        double grads = f * sizeof(real) * (double)n->trained->total;
+        double weights = f * sizeof(elem) * (double)n->trained->total;
+        double frozen = n->trained == n->table ? 0 : f * sizeof(elem) * (double)n->table->total;
+        int trains = n->updates > 0;
+        if (zero <= 1) sent += n->updates * grads * (zero ? 1 : 2);
+        if (zero >= 2 && trains) sent += n->backwards * grads;
+        if (zero == 1 || zero == 2) sent += n->updates * weights;
+        if (zero == 3) sent += (n->forwards + n->backwards) * (weights + frozen);
+    }
+    return sent;
+}

@@ -1,0 +1,59 @@
+/* teacher_step.c: see teacher_step.h. */
+#include "train/method/teacher_step.h"
+
+#include <string.h>
+
+#include "base/error.h"
+
+int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
+                        uint64_t seed, struct sharding *shards, struct arena *state, struct arena *activations) {
+    s->net = net;
+    s->config = *config;
+    s->seed = seed;
+    TRY(sharding_share(shards, &s->share, config->stage.batch, config->stage.accumulate));
+    TRY(optimiser_layout(&s->optimiser, "teacher", &net->table, &config->stage.optimiser, config->stage.steps, shards,
+                         state));
+    return flow_matching_layout(&s->flow, &net->config, &s->share, F, activations);
+}
+
+int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena) {
+    enum dit_memory kind = s->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
+    if (s->acts) dit_acts_free(s->acts);
+    return dit_acts_layout(&s->acts, s->net, s->flow.B, s->flow.F, kind, arena);
+}
+
+void teacher_step_free(struct teacher_step *s) {
+    if (s->acts) dit_acts_free(s->acts);
+    flow_matching_free(&s->flow);
+    optimiser_free(&s->optimiser);
+    memset(s, 0, sizeof *s);
+}
+
+void teacher_step_prepare(struct teacher_step *s) { flow_matching_prepare(&s->flow); }
+
+void teacher_step_fresh(struct teacher_step *s) {
+    optimiser_initialise(&s->optimiser, s->seed);
+    optimiser_start(&s->optimiser);
+}
+
+int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step) {
+    struct params params = optimiser_params(&s->optimiser);
+    struct step_random random = {.seed = s->seed, .step = (uint64_t)step};
+    struct batch_part b;
+    optimiser_begin(&s->optimiser);
+    for (int i = 0; i < s->share.parts; i++) {
+        batch_part(&b, &s->share, i, clips, s->flow.clip, condition);
+        params.last = b.part.last;
+        TRY(flow_matching_gradient(&s->flow, s->net, &params, s->acts, b.clips, &b.condition, &b.part, &s->config.level,
+                                   RANDOM_CLIP_NOISE, &random, s->optimiser.loss));
+    }
+    return optimiser_step(&s->optimiser, step, 0);
+}
+
+void teacher_step_work(const struct teacher_step *s, struct step_work *work) {
+    struct network_work *n = step_work_trained(work, "teacher", &s->optimiser);
+    const struct dit_config *c = &s->net->config;
+    n->updates = 1;
+    step_work_clips(work, n, c, &s->share, s->flow.F, WORK_FORWARD, 0, 1);
+    step_work_clips(work, n, c, &s->share, s->flow.F, WORK_BACKWARD, s->config.stage.recompute, 1);
+}

@@ -1,0 +1,34 @@
+/* teacher_step.h: one update of the bidirectional teacher by flow matching. Opens no file: the batch comes as device
+   arrays, the conditions with their dropout already applied. */
+#ifndef TRAIN_METHOD_TEACHER_STEP_H
+#define TRAIN_METHOD_TEACHER_STEP_H
+
+#include "train/method/flow_matching.h"
+#include "train/optimiser/optimiser.h"
+#include "train/method/step_work.h"
+
+struct teacher_step {
+    const struct dit *net;
+    struct share share;
+    struct optimiser optimiser;
+    struct flow_matching flow;
+    struct dit_acts *acts;
+    struct teacher_config config;
+    uint64_t seed;
+};
+/* Memory in two arenas: what is saved (state) and what is not (activations). */
+int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
+                        uint64_t seed, struct sharding *shards, struct arena *state, struct arena *activations);
+/* What is alive during a step only: may share memory with what is not. */
+int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena);
+void teacher_step_free(struct teacher_step *s);
+/* After the memory is there: constants. */
+void teacher_step_prepare(struct teacher_step *s);
+/* New weights from the seed. */
+void teacher_step_fresh(struct teacher_step *s);
+/* Update number `step` (0, 1, ...) from the rank's share of the batch, clips [share, F, C, H, W]. */
+int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step);
+/* What a step costs this rank; after the layout. */
+void teacher_step_work(const struct teacher_step *s, struct step_work *work);
+
+#endif

@@ -1,0 +1,50 @@
+/* stage_faults.c: what a stage does about updates that were skipped and about checkpoints that could not be written
+   (stage.h). The accounts of the updates are the same on all ranks, so these decisions are too. */
+#include "base/error.h"
+#include "base/log.h"
+#include "train/stage/stage.h"
+
+static void log_skip(const struct stage *s, long step, const struct optimiser_report *account) {
+    if (account->spiked)
+        log_line("step %ld: gradient norm %.3g is more than %g times the mean %.3g: update skipped", step + 1,
+                 account->norm, s->config.faults.spike, account->typical);
+    else
+        log_line("step %ld: loss or gradient is not finite: update skipped", step + 1);
+}
+
+int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account) {
+    const struct fault_config *c = &s->config.faults;
+    if (account->skipped) log_skip(s, step, account);
+    s->skipping = account->skipped_in_row > 0;
+    if (account->skipped_in_row < c->after || s->fault) return OK;
+    int can_return = c->then == FAULT_ROLL_BACK && s->saved_step >= 0 && s->rolled_back < c->rollbacks;
+    if (!can_return)
+        return error_set(ERR_NUMERIC, "step %ld: loss or gradient was not finite, or a spike, %ld times in a row%s",
+                         step + 1, account->skipped_in_row, s->rolled_back ? ", again after going back" : "");
+    s->fault = 1;
+    return OK;
+}
+
+int stage_roll_back(struct stage *s) {
+    int64_t batches = s->batches, rollbacks = s->rollbacks + 1;
+    long from = (long)s->step;
+    int found;
+    TRY(stage_checkpoint_ended(s, train_state_wait(&s->saved)));
+    TRY(train_state_resume(&s->saved, s->folder.path, &found));
+    if (!found) return error_set(ERR_INPUT, "%s: no whole state to go back to", s->folder.path);
+    log_line("step %ld: updates were skipped %d times in a row: back to step %ld, on with other batches", from,
+             s->config.faults.after, (long)s->step);
+    s->batches = batches;
+    s->rollbacks = rollbacks;
+    s->rolled_back++;
+    s->saved_step = s->step;
+    s->fault = s->skipping = 0;
+    return stage_restart_data(s);
+}
+
+int stage_checkpoint_ended(struct stage *s, int code) {
+    if (!code || code == ERR_DEVICE) return code; /* the job's end or the device's, of which the writer heard first */
+    if (s->config.faults.checkpoint == CHECKPOINT_STOP) return error_context(code, "checkpoint");
+    log_line("checkpoint: %s: the run goes on", error_text());
+    return OK;
+}

@@ -1,0 +1,421 @@
+/* stage.c: see stage.h. */
+#include "train/stage/stage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/process_memory.h"
+#include "checkpoints/light_decoder_file.h"
+#include "kernels/device.h"
+#include "kernels/workspace.h"
+#include "train/stage/negative_prompt.h"
+#include "train/stage/set_codec.h"
+
+enum { RANKS_MAX = 65536 };
+
+/* ---- command line, config, network ---- */
+
+/* The processes of the job, or those that a plan asks for; and which samples are this one's. */
+static int open_ranks(struct stage *s, const char *asked) {
+    const struct run_config *c = &s->config;
+    char *end = NULL;
+    long ranks = asked ? strtol(asked, &end, 10) : 0;
+    if (asked && (!s->plan || *end || ranks < 1 || ranks > RANKS_MAX))
+        return error_set(ERR_USAGE, "--ranks: expected a number from 1 to %d, with --plan", RANKS_MAX);
+    s->ranks = s->plan ? (asked ? (int)ranks : 1) : s->comm.size;
+    TRY(sequence_open(&s->sequence, s->ranks, s->plan ? 0 : s->comm.rank, s->options.own_clips ? 1 : c->comm.sequence));
+    TRY(dit_divide(&s->net, &s->sequence));
+    TRY(sharding_open(&s->shards, s->plan ? NULL : &s->comm, s->ranks, c->shard.zero));
+    s->shards.together = s->sequence.ranks;
+    if (c->shard.offload) s->shards.host = &s->offload_memory;
+    TRY(sharding_divide(&s->shards, &s->net.table));
+    return sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate);
+}
+
+int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on) {
+    memset(s, 0, sizeof *s);
+    s->folder.lock = -1;
+    s->options = *options;
+    s->saved_step = -1;
+    *go_on = 0;
+    int describe = 0, fields = 0;
+    const char *ranks = NULL;
+    struct args args;
+    const struct args_option list[] = {
+        {"plan", NULL, &s->plan, NULL, "print the memory plan and stop"},
+        {"ranks", "N", NULL, &ranks, "of the plan: as one of N processes"},
+        {"help-config", NULL, &describe, NULL, "print every key of the config and stop"}};
+    TRY(args_parse(&args, argc, argv, list, 3, 0, 1));
+    if (args.help || (!args.word_count && !describe)) {
+        char usage[128];
+        snprintf(usage, sizeof usage, "%s CONFIG.yaml [key=value ...]", options->name);
+        args_help(usage, list, 3, args.help ? stdout : stderr);
+        return args.help ? OK : error_set(ERR_USAGE, "a config is needed");
+    }
+    if (describe) {
+        const struct config_field *table = run_config_fields(&fields);
+        config_describe(table, fields, stdout);
+        return OK;
+    }
+    TRY(run_config_load(&s->config, args.words[0], args.overrides, args.override_count));
+    TRY(run_config_text(&s->config, &s->config_text));
+    s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
+    TRY(stage_join(s));
+    TRY(dit_create(&s->net, &s->config.model, 0));
+    s->table = &s->net.table;
+    TRY(stage_agree(s, open_ranks(s, ranks)));
+    if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
+    *go_on = 1;
+    return OK;
+}
+
+int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size) {
+    if (!path[0]) return file_join(out, size, s->config.run, stage);
+    if (snprintf(out, size, "%s", path) >= (int)size)
+        return error_set(ERR_USAGE, "%.80s...: the path is too long", path);
+    return OK;
+}
+
+/* ---- memory ---- */
+
+static void use_batch(struct stage *s, const struct device_batch *batch) {
+    s->clips = batch->clips;
+    s->condition = batch->condition;
+}
+
+static void layout_batch(struct stage *s, struct arena *arena) {
+    s->shown = s->config.samples;
+    batch_feed_layout(&s->feed, &s->config.model, s->share.count, s->config.frames, arena);
+    device_batch_layout(&s->held_out, &s->config.model, s->shown, s->config.frames, arena);
+    use_batch(s, &s->feed.batch[s->feed.now]);
+}
+
+/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. A stage that
+   counts no work runs no network of the config's. */
+static size_t workspace_wanted(const struct stage *s) {
+    const struct causal_config *causal = &s->config.rollout.causal;
+    const struct dit_config *c = &s->config.model;
+    if (!s->options.work) return WORKSPACE_LEAST;
+    size_t clips = dit_workspace(c, s->share.largest, s->config.frames, 0, 1);
+    size_t chunks = dit_workspace(c, s->share.largest, causal->chunk, causal->sink + causal->ring, 1);
+    return clips > chunks ? clips : chunks;
+}
+
+/* The config's is a cap. */
+static size_t workspace_size(const struct stage *s) {
+    size_t wanted = workspace_wanted(s), cap = (size_t)s->config.workspace_mib << 20;
+    if (!cap || wanted <= cap) return wanted;
+    if (!s->workspace.base && s->shards.rank == 0 && wanted > WORKSPACE_LEAST)
+        log_line(
+            "workspace_mib: %d, but attention wants %.1f for its fastest kernels: where those do not fit, slower ones "
+            "do the work",
+            s->config.workspace_mib, (double)wanted / 1048576);
+    return cap;
+}
+
+static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, struct arena *), void *program) {
+    train_state_begin(&s->saved, &s->shards, &s->share);
+    train_state_integer(&s->saved, "step", &s->step);
+    train_state_integer(&s->saved, "batches", &s->batches);
+    train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
+    TRY(layout(program, &s->state_memory, &s->activation_memory));
+    sharding_layout(&s->shards, &s->state_memory);
+    train_state_layout(&s->saved, &s->staging_memory);
+    layout_batch(s, &s->batch_memory);
+    arena_take(&s->workspace, "workspace of kernels", workspace_size(s));
+    return device_sync(); /* where a plan and its use differ */
+}
+
+enum { DEVICE_ARENAS = 4, ARENAS = 6 };
+
+static struct dataset_shape wanted_shape(const struct stage *s) {
+    const struct dit_config *c = &s->config.model;
+    return (struct dataset_shape){.F = s->config.frames,
+                                  .C = c->in_channels,
+                                  .H = c->height,
+                                  .W = c->width,
+                                  .D = c->audio_dim,
+                                  .text_len = c->text_len,
+                                  .text_dim = c->text_dim};
+}
+
+static size_t buffer_memory(const struct stage *s) {
+    struct dataset_shape shape = wanted_shape(s);
+    shape.T = 1 + 4 * (shape.F - 1);
+    return loader_memory(&shape, s->share.count) + comm_memory(s->ranks) + comm_memory(s->sequence.ranks);
+}
+
+/* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
+static void print_work(const struct stage *s, const void *program) {
+    struct step_work work = {.sequence = s->sequence.ranks};
+    if (!s->options.work) return; /* a stage that does not count it */
+    s->options.work(program, &work);
+    int divided = s->sequence.ranks > 1 ? s->sequence.ranks : 1;
+    printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops / divided);
+    if (divided > 1) printf("%-32s %10.1f MiB\n", "of it exchanges of tokens", work.exchanged / 1048576);
+    if (s->ranks > 1)
+        printf("%-32s %10.1f MiB\n", "sent a step", step_work_sent(&work, s->ranks, s->shards.zero) / 1048576);
+}
+
+static void print_plan(const struct stage *s, struct arena *const all[ARENAS], const void *program) {
+    size_t device = 0, host = s->buffers;
+    printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->table->values, s->settings->batch,
+           s->config.frames);
+    if (s->ranks > 1)
+        printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->share.count, s->share.parts,
+               s->shards.zero);
+    if (s->sequence.ranks > 1) printf(", tokens divided by %d", s->sequence.ranks);
+    printf("\n");
+    for (int i = 0; i < ARENAS; i++) {
+        *(i < DEVICE_ARENAS ? &device : &host) += all[i]->used;
+        if (i < DEVICE_ARENAS || all[i]->used) arena_print(all[i], stdout, s->plan);
+    }
+    printf("%-32s %10.1f MiB\n", "loader and messages (host)", (double)s->buffers / 1048576);
+    printf("%-32s %10.1f MiB\n", "total", (double)device / 1048576);
+    printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
+    if (s->plan) print_work(s, program);
+    fflush(stdout);
+}
+
+int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
+                 void *program) {
+    struct arena *all[ARENAS] = {&s->state_memory, &s->activation_memory, &s->batch_memory,
+                                 &s->workspace,    &s->offload_memory,    &s->staging_memory};
+    arena_begin(&s->state_memory, "networks and optimisers");
+    arena_begin(&s->activation_memory, "activations");
+    arena_begin(&s->batch_memory, "batches");
+    arena_begin(&s->workspace, "workspace");
+    arena_begin_host(&s->offload_memory, "offloaded optimisers (host)");
+    arena_begin_host(&s->staging_memory, "staging of checkpoints (host)");
+    TRY(layout_all(s, layout, program));
+    s->planned = s->buffers = buffer_memory(s);
+    if (s->shards.rank == 0) print_plan(s, all, program);
+    if (s->plan) return OK;
+    s->resident = process_resident();
+    for (int i = 0; i < ARENAS; i++) {
+        s->planned += all[i]->used;
+        TRY(arena_commit(all[i]));
+    }
+    TRY(layout_all(s, layout, program));
+    device_workspace(s->workspace.base, s->workspace.size);
+    return OK;
+}
+
+/* ---- data ---- */
+
+static int check_data(const struct stage *s) {
+    const struct dataset_shape wanted = wanted_shape(s);
+    TRY(dataset_expect(s->set, &wanted));
+    if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "no training rows");
+    return OK;
+}
+
+/* The held-out clips that are shown: always the same ones. */
+static int load_shown(struct stage *s) {
+    size_t values = s->held_out.values;
+    int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
+    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+                                   .batch = s->shown,
+                                   .split = held_out ? SPLIT_HELD_OUT : SPLIT_TRAIN,
+                                   .latents = 1};
+    const struct loader_batch *batch;
+    struct loader *loader;
+    if (!held_out) log_line("warning: the data set has no held-out clips; samples show training clips");
+    s->shown_truth = malloc(values * sizeof *s->shown_truth);
+    if (!s->shown_truth) return error_set(ERR_DEVICE, "out of memory for the held-out clips");
+    TRY(loader_open(&loader, s->set, &config, 0));
+    int code = loader_next(loader, &batch);
+    if (!code) {
+        memcpy(s->shown_truth, batch->latents, values * sizeof *s->shown_truth);
+        device_batch_upload(&s->held_out, batch, s->negative);
+    }
+    loader_close(loader);
+    return code;
+}
+
+static int open_data(struct stage *s) {
+    TRY(dataset_open(&s->set, s->config.data));
+    int code = check_data(s);
+    if (code) return error_context(code, "%s", s->config.data);
+    TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
+    if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
+    TRY(negative_prompt_load(&s->config, &s->negative));
+    return load_shown(s);
+}
+
+int stage_begin(struct stage *s, int *resumed) {
+    stage_catch_signals();
+    TRY(stage_open_folder(s));
+    TRY(stage_agree(s, open_data(s)));
+    TRY(train_state_resume(&s->saved, s->folder.path, resumed));
+    if (*resumed) s->saved_step = s->step;
+    return OK;
+}
+
+static int open_loader(struct stage *s) {
+    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+                                   .batch = s->settings->batch,
+                                   .first = s->share.first,
+                                   .count = s->share.count,
+                                   .split = SPLIT_TRAIN,
+                                   .drop_text = s->options.drop_text,
+                                   .drop_audio = s->options.drop_audio,
+                                   .latents = 1};
+    return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
+}
+
+int stage_restart_data(struct stage *s) {
+    if (s->folder.metrics) { /* the first rank's */
+        metrics_close(s->folder.metrics);
+        s->folder.metrics = NULL;
+        TRY(metrics_open(&s->folder.metrics, s->folder.path, (long)s->step));
+    }
+    loader_close(s->loader);
+    s->loader = NULL;
+    return open_loader(s);
+}
+
+int stage_ready(struct stage *s) {
+    int count;
+    const struct config_field *fields = run_config_fields(&count);
+    int code = s->comm.rank ? OK : run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step);
+    TRY(stage_agree(s, code));
+    TRY(open_loader(s));
+    log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
+             s->table->values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
+             device_threads());
+    if (s->ranks > 1) log_line("%s: rank %d of %d", s->options.name, s->comm.rank, s->ranks);
+    if (s->sequence.comm.local_size < s->sequence.comm.size)
+        log_line("warning: ranks that divide clips between them (comm.sequence) are on several hosts");
+    comm_busy(&s->comm, NULL);
+    return device_sync();
+}
+
+void stage_settle(struct stage *s) { train_state_settle(&s->saved); }
+
+int stage_close(struct stage *s, int code, int exit_code) {
+    if (code) exit_code = stage_leave(s, code); /* first: the others wait, and the text is still the reason */
+    if (s->loader) loader_close(s->loader);
+    if (s->codec.state) codec_close(&s->codec);
+    if (s->set) dataset_close(s->set);
+    run_folder_close(&s->folder);
+    free(s->shown_truth);
+    free(s->negative);
+    free(s->config_text);
+    device_workspace(NULL, 0);
+    arena_free(&s->state_memory);
+    arena_free(&s->activation_memory);
+    batch_feed_free(&s->feed);
+    arena_free(&s->batch_memory);
+    arena_free(&s->workspace);
+    arena_free(&s->offload_memory);
+    arena_free(&s->staging_memory);
+    sharding_close(&s->shards);
+    sequence_close(&s->sequence);
+    if (s->comm.size) comm_close(&s->comm);
+    dit_destroy(&s->net);
+    memset(s, 0, sizeof *s);
+    s->folder.lock = -1;
+    return exit_code;
+}
+
+/* ---- steps ---- */
+
+int stage_goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
+
+int stage_next_batch(struct stage *s) {
+    TRY(loader_next(s->loader, &s->batch));
+    use_batch(s, batch_feed_next(&s->feed, s->batch, s->negative));
+    s->batches++;
+    return OK;
+}
+
+void stage_start_clock(struct stage *s) { s->started = clock_seconds(); }
+
+void stage_count(struct stage *s) {
+    enum { REMEMBERED = 20 };
+    double now = clock_seconds(), seconds = now - s->started;
+    if (s->timed < REMEMBERED) s->timed++;
+    s->step_seconds += (seconds - s->step_seconds) / (double)s->timed;
+    s->started = now;
+    s->step++;
+}
+
+int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
+                 int extra_count) {
+    enum { OWN = 5 };
+    struct metric list[METRICS_MAX] = {{"loss", account->loss},
+                                       {"grad_norm", account->norm},
+                                       {"lr", account->rate},
+                                       {"ms", 1000 * s->step_seconds},
+                                       {"skipped", account->skipped}};
+    for (int i = 0; i < extra_count; i++) list[OWN + i] = extra[i];
+    if (s->folder.metrics) TRY(metrics_write(s->folder.metrics, step + 1, list, OWN + extra_count));
+
+    char line[512], eta[32];
+    clock_text((double)(s->settings->steps - step - 1) * s->step_seconds, eta, sizeof eta);
+    int used = snprintf(line, sizeof line, "step %ld/%ld  loss %.4f  norm %.3f  lr %.2e", step + 1, s->settings->steps,
+                        account->loss, account->norm, account->rate);
+    for (int i = 0; i < extra_count && used < 400; i++)
+        used += snprintf(line + used, sizeof line - (size_t)used, "  %s %.4g", extra[i].name, extra[i].value);
+    snprintf(line + used, sizeof line - (size_t)used, "  %.0f ms/step  ETA %s", 1000 * s->step_seconds, eta);
+    log_status("%s", line);
+    if ((step + 1) % s->settings->log_every == 0 || step + 1 == s->settings->steps) log_line("%s", line);
+    TRY(stage_checkpoint_ended(s, train_state_poll(&s->saved)));
+    return stage_check_skips(s, step, account);
+}
+
+int stage_sample_due(const struct stage *s) {
+    if (s->step == s->settings->steps) return 1;
+    return s->settings->sample_every && s->step % s->settings->sample_every == 0;
+}
+
+int stage_save_due(const struct stage *s) {
+    if (s->step == s->settings->steps) return 1;
+    return s->settings->save_every && s->step % s->settings->save_every == 0 && !s->skipping;
+}
+
+int stage_save(struct stage *s) {
+    if (s->folder.metrics) TRY(metrics_sync(s->folder.metrics));
+    struct state_keeping keeping = {s->settings->keep, s->settings->keep_every, s->config_text};
+    TRY(stage_checkpoint_ended(s, train_state_wait(&s->saved)));
+    TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, &keeping));
+    s->saved_step = s->step;
+    s->rolled_back = 0;
+    return OK;
+}
+
+/* On a backend whose device memory is the host's this holds the plan against what was used. The workspace is what the
+   config says; kernels that need none never touch it. */
+static void log_memory(const struct stage *s) {
+    size_t peak = process_peak(), high = device_workspace_high();
+    if (peak > s->resident)
+        log_line("memory: %.1f MiB planned, of them %.1f of workspace that no kernel wanted; this process's peak is "
+                 "%.1f MiB above what it had before",
+                 (double)s->planned / 1048576, (double)(s->workspace.size - high) / 1048576,
+                 (double)(peak - s->resident) / 1048576);
+}
+
+static void log_checkpoints(const struct stage *s) {
+    const struct state_figures *f = &s->saved.figures;
+    if (f->count)
+        log_line("checkpoints: %ld, %.1f MiB each on this rank: steps waited %.1f ms for one, writing it took %.1f ms "
+                 "beside them",
+                 f->count, (double)s->staging_memory.used / 1048576, 1000 * f->paused / (double)f->count,
+                 1000 * f->wrote / (double)f->count);
+}
+
+int stage_finish(struct stage *s, int *exit_code) {
+    if (s->comm_code) return s->comm_code; /* why it stopped */
+    if (s->saved_step != s->step) TRY(stage_save(s));
+    TRY(train_state_wait(&s->saved)); /* the last one is not done without */
+    *exit_code = s->stop ? 128 + s->stop : 0;
+    log_status("%s", "");
+    log_memory(s);
+    log_checkpoints(s);
+    log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);
+    return device_sync();
+}

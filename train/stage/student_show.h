@@ -1,0 +1,18 @@
+/* student_show.h: held-out clips rolled out by a student's averaged weights, for the samples of ode_init, distill and
+   refine. */
+#ifndef TRAIN_STAGE_STUDENT_SHOW_H
+#define TRAIN_STAGE_STUDENT_SHOW_H
+
+#include "train/method/self_forcing.h"
+#include "train/stage/stage.h"
+
+struct student_show {
+    struct self_forcing rollout;
+    struct sharded weights; /* the average */
+};
+int student_show_layout(struct student_show *w, struct stage *stage, struct arena *arena);
+void student_show_free(struct student_show *w);
+/* Always the same noise, so that samples of different steps can be compared. */
+int student_show_run(struct student_show *w, struct stage *stage, const char *label, struct optimiser *student);
+
+#endif
