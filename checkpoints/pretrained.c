@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
-#include "checkpoints/student.h"
+#include "checkpoints/student_config.h"
 
 /* An export of ours: config.json beside the trunk's folder or, in the first version, its file. */
 static int is_export(const char *path) {

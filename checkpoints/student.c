@@ -1,9 +1,7 @@
 /* student.c: see student.h. */
 #include "checkpoints/student.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,81 +16,7 @@
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
 
-enum { CONFIG_BYTES_MAX = 1 << 20, DECODER_BYTES_MAX = 1 << 30, FORMAT_VERSION = 1 };
-#define DECODER_FILE "decoder.safetensors"
-
-/* One table for both directions: key, where it lives, and the values a sane file may hold. */
-struct integer_field {
-    const char *group, *key;
-    size_t offset;
-    int min, max;
-};
-#define DIT(field, min, max)                                                                                           \
-    { "dit", #field, offsetof(struct student_description, dit.field), min, max }
-#define CAUSAL(field, min, max)                                                                                        \
-    { "rollout", #field, offsetof(struct student_description, rollout.causal.field), min, max }
-static const struct integer_field integers[] = {
-    DIT(dim, 2, 1 << 16),
-    DIT(ffn_dim, 2, 1 << 18),
-    DIT(heads, 1, 1024),
-    DIT(layers, 1, 1024),
-    DIT(in_channels, 1, 4096),
-    DIT(out_channels, 1, 4096),
-    DIT(height, 2, 4096),
-    DIT(width, 2, 4096),
-    DIT(freq_dim, 2, 1 << 16),
-    DIT(text_len, 1, 1 << 16),
-    DIT(text_dim, 1, 1 << 16),
-    DIT(audio_dim, 0, 1 << 16),
-    DIT(audio_tokens, 0, 4096),
-    DIT(audio_width, 0, 1 << 16),
-    DIT(audio_hidden, 0, 1 << 16),
-    DIT(audio_every, 1, 1024),
-    CAUSAL(chunk, 1, HISTORY_MAX / 2),
-    CAUSAL(sink, 0, HISTORY_MAX / 2),
-    CAUSAL(ring, 1, HISTORY_MAX / 2),
-    CAUSAL(rapr_cap, 0, 1 << 20),
-    {"rollout", "clean_pass", offsetof(struct student_description, rollout.clean_pass), 0, 1},
-    {"video", "height", offsetof(struct student_description, pixel_height), 2, 1 << 16},
-    {"video", "width", offsetof(struct student_description, pixel_width), 2, 1 << 16},
-};
-static const char *const rapr_names[] = {"off", "end", "start", "context"};
-enum { INTEGERS = sizeof integers / sizeof *integers, RAPR_NAMES = sizeof rapr_names / sizeof *rapr_names };
-
-static cJSON *group_of(cJSON *root, const char *name) {
-    cJSON *group = cJSON_GetObjectItemCaseSensitive(root, name);
-    return group ? group : cJSON_AddObjectToObject(root, name);
-}
-
-static char *description_print(const struct student_description *d) {
-    cJSON *root = cJSON_CreateObject();
-    cJSON_AddNumberToObject(root, "format", FORMAT_VERSION);
-    cJSON_AddStringToObject(root, "stage", d->stage);
-    cJSON_AddNumberToObject(root, "step", (double)d->step);
-    for (int i = 0; i < INTEGERS; i++)
-        cJSON_AddNumberToObject(group_of(root, integers[i].group), integers[i].key,
-                                *(const int *)((const char *)d + integers[i].offset));
-    cJSON *dit = group_of(root, "dit"), *rollout = group_of(root, "rollout");
-    cJSON_AddNumberToObject(dit, "rope_theta_t", d->dit.rope_theta_t);
-    cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
-    cJSON_AddNumberToObject(dit, "eps", d->dit.eps);
-    cJSON_AddNumberToObject(dit, "clean_floor", d->dit.clean_floor);
-    if (d->dit.deaf) cJSON_AddNumberToObject(dit, "deaf", d->dit.deaf);
-    cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
-    cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
-    cJSON_AddStringToObject(group_of(root, "video"), "codec", d->codec);
-    if (codec_is_external(d->codec)) {
-        cJSON_AddStringToObject(group_of(root, "video"), "codec_weights", d->codec_weights);
-        cJSON_AddStringToObject(group_of(root, "video"), "codec_checksum", d->codec_checksum);
-    }
-    if (d->decoder[0]) cJSON_AddStringToObject(group_of(root, "video"), "decoder", DECODER_FILE);
-    cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
-    cJSON_AddStringToObject(group_of(root, "audio"), "recipe", *d->audio_recipe ? d->audio_recipe : d->audio_encoder);
-    if (*d->audio_weights) cJSON_AddStringToObject(group_of(root, "audio"), "weights", d->audio_weights);
-    char *text = cJSON_Print(root);
-    cJSON_Delete(root);
-    return text;
-}
+enum { DECODER_BYTES_MAX = 1 << 30 };
 
 static int write_text(const char *path, char *text) {
     int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for %s", path);
@@ -116,7 +40,7 @@ static int write_trunk(const char *folder, const struct dit_config *config, cons
 static int write_decoder(const char *folder, const struct student_description *d) {
     char path[FILE_PATH_MAX], *bytes;
     size_t length;
-    TRY(file_join(path, sizeof path, folder, DECODER_FILE));
+    TRY(file_join(path, sizeof path, folder, STUDENT_DECODER));
     if (!d->decoder[0]) {
         unlink(path);
         return OK;
@@ -146,111 +70,7 @@ int student_write(const char *folder, const struct student_description *d, const
     snprintf(path, sizeof path, "%s/text.safetensors", folder);
     TRY(prompt_file_write(path, prompts, 2, d->dit.text_dim, ST_F32, 0, NULL));
     snprintf(path, sizeof path, "%s/config.json", folder);
-    return write_text(path, description_print(d));
-}
-
-static int integer_at(const cJSON *root, const char *group, const char *key, int min, int max, int *out) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, group), key);
-    if (!cJSON_IsNumber(item) || item->valuedouble < min || item->valuedouble > max ||
-        item->valuedouble != floor(item->valuedouble))
-        return error_set(ERR_INPUT, "%s.%s: expected an integer from %d to %d", group, key, min, max);
-    *out = (int)item->valuedouble;
-    return OK;
-}
-
-static int real_at(const cJSON *root, const char *group, const char *key, double min, double max, double *out) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, group), key);
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= min && item->valuedouble <= max))
-        return error_set(ERR_INPUT, "%s.%s: expected a number from %g to %g", group, key, min, max);
-    *out = item->valuedouble;
-    return OK;
-}
-
-static int text_at(const cJSON *root, const char *group, const char *key, char *out, size_t size) {
-    const cJSON *parent = group ? cJSON_GetObjectItemCaseSensitive(root, group) : root;
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(parent, key);
-    if (!cJSON_IsString(item) || strlen(item->valuestring) >= size)
-        return error_set(ERR_INPUT, "%s%s%s: expected a name", group ? group : "", group ? "." : "", key);
-    snprintf(out, size, "%s", item->valuestring);
-    return OK;
-}
-
-/* The recipe, which must be of the encoder; older exports have none. */
-static int audio_parse(struct student_description *d, const cJSON *root) {
-    const cJSON *audio = cJSON_GetObjectItemCaseSensitive(root, "audio");
-    struct audio_recipe recipe;
-    snprintf(d->audio_recipe, sizeof d->audio_recipe, "%s", d->audio_encoder);
-    if (cJSON_HasObjectItem(audio, "recipe"))
-        TRY(text_at(root, "audio", "recipe", d->audio_recipe, sizeof d->audio_recipe));
-    if (cJSON_HasObjectItem(audio, "weights"))
-        TRY(text_at(root, "audio", "weights", d->audio_weights, sizeof d->audio_weights));
-    TRY(audio_recipe_parse(&recipe, d->audio_recipe));
-    if (strcmp(recipe.encoder, d->audio_encoder))
-        return error_set(ERR_INPUT, "audio.recipe: is of %s, the encoder is %s", recipe.encoder, d->audio_encoder);
-    return OK;
-}
-
-static int description_parse(struct student_description *d, const cJSON *root) {
-    char rapr[32];
-    memset(d, 0, sizeof *d);
-    const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
-    if (!cJSON_IsNumber(format) || format->valueint != FORMAT_VERSION)
-        return error_set(ERR_INPUT, "format: expected %d", FORMAT_VERSION);
-    for (int i = 0; i < INTEGERS; i++)
-        TRY(integer_at(root, integers[i].group, integers[i].key, integers[i].min, integers[i].max,
-                       (int *)((char *)d + integers[i].offset)));
-    TRY(real_at(root, "dit", "rope_theta_t", 1, 1e9, &d->dit.rope_theta_t));
-    TRY(real_at(root, "dit", "rope_theta_hw", 1, 1e9, &d->dit.rope_theta_hw));
-    TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
-    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "clean_floor")) /* 0 where it is missing */
-        TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
-    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "deaf"))
-        TRY(integer_at(root, "dit", "deaf", 0, 3, &d->dit.deaf));
-    TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
-    if (codec_is_external(d->codec)) {
-        TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));
-        TRY(text_at(root, "video", "codec_checksum", d->codec_checksum, sizeof d->codec_checksum));
-    }
-    const cJSON *video = cJSON_GetObjectItemCaseSensitive(root, "video");
-    if (cJSON_GetObjectItemCaseSensitive(video, "decoder"))
-        TRY(text_at(root, "video", "decoder", d->decoder, sizeof d->decoder));
-    TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
-    TRY(audio_parse(d, root));
-    TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
-    const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
-    d->step = cJSON_IsNumber(step) ? (long)step->valuedouble : 0;
-    TRY(text_at(root, "rollout", "rapr", rapr, sizeof rapr));
-    int mode = 0;
-    while (mode < RAPR_NAMES && strcmp(rapr, rapr_names[mode])) mode++;
-    if (mode == RAPR_NAMES) return error_set(ERR_INPUT, "rollout.rapr: expected off, end, start or context");
-    d->rollout.causal.rapr = (enum rapr_mode)mode;
-    const cJSON *sigma = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "rollout"), "sigma");
-    d->rollout.steps = cJSON_GetArraySize(sigma);
-    if (!cJSON_IsArray(sigma) || d->rollout.steps < 1 || d->rollout.steps > ROLLOUT_STEPS_MAX)
-        return error_set(ERR_INPUT, "rollout.sigma: expected a list of 1 to %d levels", ROLLOUT_STEPS_MAX);
-    for (int i = 0; i < d->rollout.steps; i++) {
-        const cJSON *level = cJSON_GetArrayItem(sigma, i);
-        double above = i ? d->rollout.sigma[i - 1] : 1 + 1e-9;
-        if (!cJSON_IsNumber(level) || !(level->valuedouble > 0 && level->valuedouble < above))
-            return error_set(ERR_INPUT, "rollout.sigma: expected levels in (0, 1], each below the one before");
-        d->rollout.sigma[i] = level->valuedouble;
-    }
-    return OK;
-}
-
-int student_describe(struct student_description *description, const char *folder) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/config.json", folder);
-    char *text;
-    size_t bytes;
-    TRY(file_read(path, CONFIG_BYTES_MAX, &text, &bytes));
-    cJSON *root = cJSON_ParseWithLength(text, bytes);
-    free(text);
-    int code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
-    cJSON_Delete(root);
-    if (!code && description->decoder[0])
-        code = file_join(description->decoder, sizeof description->decoder, folder, DECODER_FILE);
-    return code ? error_context(code, "%s", path) : OK;
+    return write_text(path, student_config_print(d));
 }
 
 /* An error about weights that the student does not hold. */

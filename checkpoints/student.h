@@ -11,33 +11,16 @@
 #define CHECKPOINTS_STUDENT_H
 
 #include <stdio.h>
+#include "checkpoints/student_config.h"
 #include "checkpoints/weights.h"
-#include "model/audio/recipe.h"
 #include "model/text/prompt.h"
 #include "model/codec/codec.h"
-#include "model/dit/rollout.h"
 
-struct student_description {
-    struct dit_config dit;
-    struct rollout_config rollout;
-    char codec[32];
-    char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
-    char decoder[768];                           /* light decoder in place of the codec's own: its file; "": none */
-    int pixel_height, pixel_width;
-    char audio_encoder[32];
-    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */
-    char audio_weights[1024];             /* where the encoder's weights were when the data were prepared; "": none */
-    char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
-    long step;
-};
-
-/* prompts: the one that is streamed with, and the empty one. table: of a DiT built from description->dit. The trunk may be in shards; the audio modules have their names in one
-   form only and are one file. */
+/* Writes a student's folder. prompts: the one that is streamed with, and the empty one. table: of a DiT built from
+   description->dit. The trunk may be in shards; the audio modules have their names in one form only and are one file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
                   const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);
-
-int student_describe(struct student_description *description, const char *folder); /* config.json alone */
 
 /* A student in memory. weights: its device arena, kept apart so that a plan can name it. */
 struct student {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/config.h"
-#include "checkpoints/student.h"
+#include "checkpoints/student_config.h"
 #include "tools/prepare/prepare.h"
 
 int fuzz_student_config(const unsigned char *data, size_t size) {

@@ -1,0 +1,32 @@
+/* student_config.h: what an exported student is: its networks, chunking, levels, codec and audio encoder, as its folder's
+   config.json says them (docs/formats.md). */
+#ifndef CHECKPOINTS_STUDENT_CONFIG_H
+#define CHECKPOINTS_STUDENT_CONFIG_H
+
+#include "model/audio/recipe.h"
+#include "model/dit/rollout.h"
+
+/* The file in the folder of a student with a light decoder. */
+#define STUDENT_DECODER "decoder.safetensors"
+
+struct student_description {
+    struct dit_config dit;
+    struct rollout_config rollout;
+    char codec[32];
+    char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
+    char decoder[768];                           /* light decoder in place of the codec's own: its file; "": none */
+    int pixel_height, pixel_width;
+    char audio_encoder[32];
+    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */
+    char audio_weights[1024];             /* where the encoder's weights were when the data were prepared; "": none */
+    char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
+    long step;
+};
+
+/* Reads config.json of a student's folder and nothing else. ERR_INPUT names the file and the key that is missing or out of
+   range. */
+int student_describe(struct student_description *description, const char *folder);
+/* The text of config.json, malloc'd; NULL: out of memory. */
+char *student_config_print(const struct student_description *description);
+
+#endif
