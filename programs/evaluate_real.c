@@ -21,7 +21,7 @@
 #include "model/audio/encoder.h"
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/measures.h"
-#include "tools/prepare/prepare.h"
+#include "tools/prepare/clip_list.h"
 
 enum { FRAMES_MAX = 25 * 60, SHEET_CLIPS = 4, SHEET_COLUMNS = 12 };
 

@@ -5,8 +5,6 @@
      3. the pieces are gathered into the data set in the order of the list, and the folder removed.
    Interrupted, it goes on where it stopped: codec and pieces that are whole stay. So the data set has the same bytes however
    many processes made it in however many goes. What was rejected and why is in OUT.report.txt and OUT.report.json. */
-#include "tools/prepare/prepare.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +19,7 @@
 #include "base/progress.h"
 #include "checkpoints/codec_file.h"
 #include "kernels/device.h"
+#include "tools/prepare/clip.h"
 #include "tools/prepare/prompts.h"
 #include "tools/prepare/report.h"
 #include "tools/worker_pool.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include "base/config.h"
 #include "checkpoints/student_config.h"
-#include "tools/prepare/prepare.h"
+#include "tools/prepare/config.h"
 
 int fuzz_student_config(const unsigned char *data, size_t size) {
     struct student_description d;

@@ -19,7 +19,7 @@
 #include "checkpoints/prompt_file.h"
 #include "base/log.h"
 #include "tests/folder.h"
-#include "tools/prepare/prepare.h"
+#include "tools/prepare/clip.h"
 #include "tools/prepare/sidecar.h"
 
 enum { SIDE = 32, FRAME = 3 * SIDE * SIDE };

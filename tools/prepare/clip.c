@@ -1,4 +1,6 @@
-/* prepare_clip.c: one clip to windows in a file of its own, and to samples for the fit of the codec. See prepare.h. */
+/* clip.c: see clip.h. */
+#include "tools/prepare/clip.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +8,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
-#include "tools/prepare/prepare.h"
+#include "tools/prepare/clip_source.h"
 
 static const char piece_magic[8] = "pieces1";
 

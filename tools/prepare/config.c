@@ -1,9 +1,11 @@
-/* prepare_config.c: the config of prepare. See prepare.h. */
-#include "tools/prepare/prepare.h"
+/* config.c: see config.h. */
+#include "tools/prepare/config.h"
 
 #include <stdio.h>
 #include <string.h>
 #include "base/error.h"
+#include "checkpoints/sound_encoder.h"
+#include "model/codec/codec.h"
 
 #define AT(member) offsetof(struct prepare_config, member)
 static const char *const masks[] = {"auto", "vad", "sidecar", NULL};

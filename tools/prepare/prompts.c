@@ -1,4 +1,4 @@
-/* prepare_prompts.c: see prepare_prompts.h. */
+/* prompts.c: see prompts.h. */
 #include "tools/prepare/prompts.h"
 
 #include <math.h>

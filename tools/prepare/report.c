@@ -1,4 +1,4 @@
-/* prepare_report.c: see prepare_report.h. */
+/* report.c: see report.h. */
 #include "tools/prepare/report.h"
 
 #include <cjson/cJSON.h>

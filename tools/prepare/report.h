@@ -1,8 +1,8 @@
-/* prepare_report.h: what prepare did, for people (text) and programs (JSON). */
+/* report.h: what prepare did, for people (text) and programs (JSON). */
 #ifndef TOOLS_PREPARE_REPORT_H
 #define TOOLS_PREPARE_REPORT_H
 
-#include "tools/prepare/prepare.h"
+#include "tools/prepare/clip_list.h"
 #include "tools/worker_pool.h"
 
 /* Figures of a clip's job. */

@@ -1,0 +1,159 @@
+/* clip_list.c: see clip_list.h. */
+#include "tools/prepare/clip_list.h"
+
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include "base/error.h"
+#include "base/philox.h"
+
+enum { CLIPS_MAX = 10000000 };
+
+static int is_video(const char *name) {
+    static const char *const endings[] = {"mp4", "mov",  "mkv", "avi", "webm", "mpg", "mpeg", "m4v", "flv", "wmv", "ts",
+                                          "mts", "m2ts", "3gp", "ogv", "vob",  "mxf", "y4m",  "asf", "dv",  "nut"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (!strcasecmp(dot + 1, endings[i])) return 1;
+    return 0;
+}
+
+/* A new, zeroed entry at the end of the list; NULL when memory or numbers are out. */
+static struct clip_entry *add_entry(struct clip_list *list, const char *path) {
+    if (list->count >= CLIPS_MAX) return NULL;
+    if (!(list->count & (list->count - 1))) { /* 0 or a power of two: the room is used up */
+        size_t room = list->count ? 2 * (size_t)list->count : 1;
+        struct clip_entry *grown = realloc(list->entries, sizeof *grown * room);
+        if (!grown) return NULL;
+        list->entries = grown;
+    }
+    struct clip_entry *entry = &list->entries[list->count];
+    memset(entry, 0, sizeof *entry);
+    if (!(entry->path = strdup(path))) return NULL;
+    list->count++;
+    return entry;
+}
+
+static int by_path(const void *a, const void *b) {
+    return strcmp(((const struct clip_entry *)a)->path, ((const struct clip_entry *)b)->path);
+}
+
+/* Length of the folder part of a path. */
+static size_t folder_length(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static int walk_folder(struct clip_list *list, const char *folder) {
+    char *const roots[] = {(char *)folder, NULL};
+    FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
+    if (!walk) return error_set(ERR_INPUT, "%s: cannot be read", folder);
+    int code = OK;
+    size_t skip = strlen(folder);
+    while (skip && folder[skip - 1] == '/') skip--;
+    for (FTSENT *at; !code && (at = fts_read(walk));) {
+        if (at->fts_level == 0 && at->fts_info != FTS_D && at->fts_info != FTS_DP)
+            code = error_set(ERR_INPUT, "%s: is not a folder that can be read", folder);
+        if (at->fts_level > 0 && at->fts_name[0] == '.') {
+            if (at->fts_info == FTS_D) fts_set(walk, at, FTS_SKIP);
+            continue;
+        }
+        if (at->fts_info != FTS_F) continue;
+        if (!is_video(at->fts_name)) {
+            list->ignored++;
+            continue;
+        }
+        const char *path = at->fts_path + skip;
+        struct clip_entry *entry = add_entry(list, path + strspn(path, "/"));
+        if (!entry) code = error_set(ERR_DEVICE, "%s: too many clips", folder);
+        if (entry) entry->size = (uint64_t)at->fts_statp->st_size;
+        if (entry) entry->changed = (uint64_t)at->fts_statp->st_mtime;
+    }
+    fts_close(walk);
+    return code;
+}
+
+struct draw {
+    uint64_t number;
+    int index;
+};
+static int by_number(const void *a, const void *b) {
+    uint64_t x = ((const struct draw *)a)->number, y = ((const struct draw *)b)->number;
+    return x < y ? -1 : x > y;
+}
+
+/* Holds out `wanted` clips: those with the smallest random numbers, drawn from the path, so that a clip more or less
+   changes little. */
+static int hold_out(struct clip_list *list, long seed, int wanted) {
+    struct draw *draws = malloc(sizeof *draws * (size_t)list->count);
+    if (!draws) return error_set(ERR_DEVICE, "out of memory");
+    for (int i = 0; i < list->count; i++) {
+        uint64_t hash = 1469598103934665603u; /* FNV-1a */
+        for (const char *p = list->entries[i].path; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+        struct random_address address = {.seed = (uint64_t)seed ^ hash, .purpose = RANDOM_DATA_ORDER};
+        struct philox_block block = random_block(&address, 0);
+        draws[i] = (struct draw){(uint64_t)block.v[0] << 32 | block.v[1], i};
+    }
+    qsort(draws, (size_t)list->count, sizeof *draws, by_number);
+    for (int i = 0; i < wanted; i++) list->entries[draws[i].index].split = SPLIT_HELD_OUT;
+    free(draws);
+    return OK;
+}
+
+static int list_folder(struct clip_list *list, const struct prepare_config *config) {
+    TRY(walk_folder(list, config->source));
+    if (!list->count)
+        return error_set(ERR_INPUT, "%s: holds no videos (%d other files)", config->source, list->ignored);
+    if (config->held_out >= list->count)
+        return error_set(ERR_USAGE, "held_out: %d of %d clips; none would be left to train on", config->held_out,
+                         list->count);
+    qsort(list->entries, (size_t)list->count, sizeof *list->entries, by_path);
+    int identity = 0; /* sorted by path, a folder's clips stand together but for its subfolders' */
+    for (int i = 0; i < list->count; i++) {
+        struct clip_entry *entry = &list->entries[i];
+        size_t length = folder_length(entry->path);
+        entry->utterance = i;
+        entry->identity = identity;
+        int known = 0;
+        for (int j = i - 1; j >= 0 && !known; j--)
+            if (folder_length(list->entries[j].path) == length &&
+                !strncmp(list->entries[j].path, entry->path, length)) {
+                entry->identity = list->entries[j].identity;
+                known = 1;
+            }
+        identity += !known;
+    }
+    return hold_out(list, config->seed, config->held_out);
+}
+
+static int list_puppet(struct clip_list *list, const struct prepare_config *config) {
+    int trained = config->puppet_identities * config->puppet_dialogues;
+    for (int i = 0; i < trained + config->puppet_held_out; i++) {
+        int held_out = i >= trained;
+        int identity = held_out ? config->puppet_identities + i - trained : i / config->puppet_dialogues;
+        char name[64];
+        snprintf(name, sizeof name, "puppet %d, dialogue %d", identity, i);
+        struct clip_entry *entry = add_entry(list, name);
+        if (!entry) return error_set(ERR_DEVICE, "too many dialogues");
+        entry->identity = identity;
+        entry->utterance = i;
+        entry->split = held_out ? SPLIT_HELD_OUT : SPLIT_TRAIN;
+    }
+    return OK;
+}
+
+int clip_list_open(struct clip_list *list, const struct prepare_config *config) {
+    memset(list, 0, sizeof *list);
+    int code = strcmp(config->source, "puppet") ? list_folder(list, config) : list_puppet(list, config);
+    for (int i = 0; i < list->count; i++) list->held_out += list->entries[i].split == SPLIT_HELD_OUT;
+    if (code) clip_list_close(list);
+    return code;
+}
+
+void clip_list_close(struct clip_list *list) {
+    for (int i = 0; i < list->count; i++) free(list->entries[i].path);
+    free(list->entries);
+    memset(list, 0, sizeof *list);
+}
