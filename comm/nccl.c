@@ -3,7 +3,7 @@
    watch over the other processes, is the business of a second communicator over TCP or MPI (link.h).
 
    NCCL is used without blocking, so that nothing waits in it without end. A thread looks at the collectives under way:
-   when the job has failed, NCCL reports an error, or one takes longer than the budget (link.h) allows, it aborts the
+   when the job has failed, NCCL reports an error, or one takes longer than the budget (wire.h) allows, it aborts the
    communicator, which ends the kernels that wait on the GPU. */
 #include "comm/nccl.h"
 
@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "comm/host/link.h"
-#include "kernels/cuda/cuda.h"
+#include "kernels/device.h"
 
 enum { CALLS = 256, LOOK_MICROSECONDS = 100000 };
 #ifdef TYPE_DOUBLE
@@ -66,7 +66,7 @@ static int fail(struct nccl_link *l, const char *text) {
     l->failed = 1;
     pthread_mutex_unlock(&l->lock);
     if (first) {
-        tcp_job_fail(l->host.link->job, "%s", text);
+        tcp_job_fail(l->host.link->wire.job, "%s", text);
         if (l->nccl) ncclCommAbort(l->nccl);
     }
     return failure(l);
@@ -95,7 +95,7 @@ static int settle(struct nccl_link *l, ncclResult_t code, const char *what) {
         if (code == ncclSuccess) code = state;
         if (code == ncclSuccess) return OK;
         if (code != ncclInProgress) break;
-        if (tcp_job_check(l->host.link->job)) return fail(l, error_text());
+        if (tcp_job_check(l->host.link->wire.job)) return fail(l, error_text());
         usleep(100);
     }
     return fail_nccl(l, code, what);
@@ -117,7 +117,7 @@ static int look(struct nccl_link *l, double now) {
 }
 
 static void judge(struct nccl_link *l, double now) {
-    struct tcp_job *job = l->host.link->job;
+    struct tcp_job *job = l->host.link->wire.job;
     char text[400], name[160];
     ncclResult_t state = ncclSuccess;
     if (tcp_job_check(job)) {
@@ -235,15 +235,13 @@ static int drain(struct nccl_link *l) {
 }
 
 static void note(struct nccl_link *l, const struct comm *comm, const struct comm_call *call) {
-    struct round_header header = {
-        .kind = (int32_t)call->kind, .number = l->started + 1, .step = comm->step, .index = comm->index};
+    struct comm_place place = comm_place(comm, call->kind, l->started + 1);
     double now = clock_seconds();
-    if (comm->what) strncpy(header.what, comm->what, sizeof header.what - 1);
     pthread_mutex_lock(&l->lock);
     l->longest -= l->longest / 256;
     if (l->last > 0 && now - l->last > l->longest) l->longest = now - l->last;
     l->last = now;
-    rounds_describe(&header, l->about, sizeof l->about);
+    comm_describe(&place, l->about, sizeof l->about);
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -258,7 +256,7 @@ static int nccl_start(struct comm *comm, const struct comm_call *call, comm_tick
         return OK;
     }
     note(l, comm, call);
-    TRY(fail_cuda(l, cudaEventRecord(l->before, cuda_stream()), "cudaEventRecord"));
+    TRY(fail_cuda(l, cudaEventRecord(l->before, device_stream_handle()), "cudaEventRecord"));
     TRY(fail_cuda(l, cudaStreamWaitEvent(l->stream, l->before, 0), "cudaStreamWaitEvent"));
     TRY(settle(l, queue(l, call), comm_kind_name(call->kind)));
     pthread_mutex_lock(&l->lock);
@@ -266,7 +264,7 @@ static int nccl_start(struct comm *comm, const struct comm_call *call, comm_tick
     if (l->finished + CALLS <= l->started) l->finished = l->started + 1 - CALLS; /* its event is another's now */
     *ticket = ++l->started;
     pthread_mutex_unlock(&l->lock);
-    tcp_job_reached(l->host.link->job);
+    tcp_job_reached(l->host.link->wire.job);
     TRY(fail_cuda(l, code, "cudaEventRecord"));
     if (call->kind != COMM_BARRIER) return OK;
     TRY(drain(l));
@@ -278,7 +276,8 @@ static int nccl_wait(struct comm *comm, comm_ticket ticket) {
     TRY(failure(l));
     if (ticket < 0) return comm_wait(&l->host, -ticket);
     if (!ticket) return OK;
-    return fail_cuda(l, cudaStreamWaitEvent(cuda_stream(), l->done[(ticket - 1) % CALLS], 0), "cudaStreamWaitEvent");
+    return fail_cuda(l, cudaStreamWaitEvent(device_stream_handle(), l->done[(ticket - 1) % CALLS], 0),
+                     "cudaStreamWaitEvent");
 }
 
 /* ---- opening and closing ---- */
@@ -387,8 +386,7 @@ static int nccl_told(struct comm *comm, int rank, int64_t *number) {
     return comm_told(&link_of(comm)->host, rank, number);
 }
 
-const struct comm_transport comm_nccl = {.name = "nccl",
-                                         .close = nccl_close,
+const struct comm_transport comm_nccl = {.close = nccl_close,
                                          .abort = nccl_abort,
                                          .split = nccl_split,
                                          .busy = nccl_busy,

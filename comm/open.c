@@ -4,10 +4,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "comm/host/mpi.h"
+#include "comm/host/link.h"
 #include "comm/nccl.h"
-#include "comm/host/queue.h"
-#include "comm/host/tcp.h"
 
 enum { DEFAULT_TIMEOUT = 25 };
 
@@ -30,11 +28,10 @@ static const char *automatic(const struct launch *l) {
     return l->by == LAUNCH_MPI ? "mpi" : "tcp";
 }
 
-static int open_single(struct comm *comm, const struct launch *l) {
-    if (l->size > 1)
-        return error_set(ERR_USAGE, "transport \"single\" is for one process, the environment says %d", l->size);
-    *comm = (struct comm){.size = 1, .local_size = 1, .transport = &comm_single, .index = -1};
-    return OK;
+/* One process is what comm_open begins with. */
+static int open_single(const struct launch *l) {
+    if (l->size == 1) return OK;
+    return error_set(ERR_USAGE, "transport \"single\" is for one process, the environment says %d", l->size);
 }
 
 static int open_tcp(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {
@@ -42,20 +39,20 @@ static int open_tcp(struct comm *comm, const struct launch *l, const struct comm
         return error_set(ERR_USAGE,
                          "transport \"tcp\" needs RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, which mpirun "
                          "does not set");
-    if (l->size == 1) return open_single(comm, l);
-    return tcp_open(comm, l, options, timeout);
+    if (l->size == 1) return OK;
+    return link_open(comm, l, options, timeout, &wire_tcp);
 }
 
 static int open_mpi(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {
     if (l->by != LAUNCH_MPI && l->by != LAUNCH_ALONE)
         return error_set(ERR_USAGE, "transport \"mpi\" needs mpirun to start the processes");
-    if (l->size == 1) return open_single(comm, l);
-    return mpi_open(comm, l, options, timeout);
+    if (l->size == 1) return OK;
+    return link_open(comm, l, options, timeout, &wire_mpi);
 }
 
 static int open_nccl(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {
     struct comm host;
-    if (l->size == 1) return open_single(comm, l);
+    if (l->size == 1) return OK;
     TRY(l->by == LAUNCH_MPI ? open_mpi(&host, l, options, timeout) : open_tcp(&host, l, options, timeout));
     return nccl_open(comm, &host);
 }
@@ -68,7 +65,7 @@ int comm_open(struct comm *comm, const struct comm_options *options) {
     TRY(timeout_of(options, &timeout));
     const char *name =
         options->transport && strcmp(options->transport, "auto") ? options->transport : automatic(&launch);
-    if (!strcmp(name, "single")) return open_single(comm, &launch);
+    if (!strcmp(name, "single")) return open_single(&launch);
     if (!strcmp(name, "nccl")) return open_nccl(comm, &launch, options, timeout);
     if (on_gpu() && launch.size > 1)
         return error_set(ERR_USAGE, "transport \"%s\" moves host memory; between GPUs it is \"nccl\"", name);
@@ -77,9 +74,4 @@ int comm_open(struct comm *comm, const struct comm_options *options) {
     return error_set(ERR_USAGE, "transport \"%s\" is unknown (auto, single, tcp, mpi, nccl)", name);
 }
 
-size_t comm_memory(int ranks) {
-    size_t n = ranks > 1 ? (size_t)ranks : 0, counts = 2 * n * sizeof(long);
-    if (!n) return 0;
-    return n * (ROUND_CHUNK + ROUND_PIECES * sizeof(struct round_piece) + 2 * sizeof(struct round_header)) + counts +
-           QUEUE_CALLS * (sizeof(struct queued_call) + counts);
-}
+size_t comm_memory(int ranks) { return ranks > 1 ? rounds_memory(ranks) + comm_queue_memory(ranks) : 0; }

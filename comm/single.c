@@ -47,8 +47,7 @@ static int single_wait(struct comm *comm, comm_ticket ticket) {
     return 0;
 }
 
-const struct comm_transport comm_single = {.name = "single",
-                                           .close = single_close,
+const struct comm_transport comm_single = {.close = single_close,
                                            .abort = single_abort,
                                            .split = single_split,
                                            .busy = single_busy,

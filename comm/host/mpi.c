@@ -1,7 +1,7 @@
-/* mpi.c: the wire of MPI (link.h), for jobs that mpirun starts. Messages go by MPI; ranks meet and watch each other over
-   the control connections of tcp_job.h, so a rank that dies or hangs is named here too. MPI is called from the thread of
+/* mpi.c: the wire of MPI (wire.h), for jobs that mpirun starts. Messages go by MPI; ranks meet and watch each other over
+   the control connections of job.h, so a rank that dies or hangs is named here too. MPI is called from the thread of
    each communicator and from the program's: it must give MPI_THREAD_MULTIPLE. */
-#include "comm/host/mpi.h"
+#include "comm/host/wire.h"
 
 #ifdef HAVE_MPI
 
@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/progress.h"
-#include "comm/host/link.h"
 
 enum { MESSAGE_MAX = 1 << 30 }; /* bytes: MPI counts in int */
 
@@ -22,7 +21,7 @@ struct lane {
     int piece;
     size_t done, under_way;
 };
-struct wire {
+struct messages {
     MPI_Comm comm;
     struct lane *lanes;    /* [size, 2]: to and from each rank */
     MPI_Request *requests; /* of each lane */
@@ -37,12 +36,12 @@ static int failed(int code, const char *what) {
     return error_set(ERR_DEVICE, "%s: %.*s", what, length, text);
 }
 
-/* Starts the next message of a lane (even: to rank i/2, odd: from it); its piece becomes ROUND_PIECES at the end. */
-static int advance(struct wire *w, int i, const struct round_piece *pieces) {
-    struct lane *lane = &w->lanes[i];
+/* Starts the next message of a lane (even: to rank i/2, odd: from it); its piece becomes WIRE_PIECES at the end. */
+static int advance(struct messages *m, int i, const struct wire_piece *pieces) {
+    struct lane *lane = &m->lanes[i];
     int out = i % 2 == 0, peer = i / 2;
-    while (lane->piece < ROUND_PIECES) {
-        const struct round_piece *p = &pieces[(size_t)peer * ROUND_PIECES + (size_t)lane->piece];
+    while (lane->piece < WIRE_PIECES) {
+        const struct wire_piece *p = &pieces[(size_t)peer * WIRE_PIECES + (size_t)lane->piece];
         size_t left = (out ? p->send_bytes : p->receive_bytes) - lane->done;
         if (!left) {
             lane->piece++, lane->done = 0;
@@ -51,18 +50,18 @@ static int advance(struct wire *w, int i, const struct round_piece *pieces) {
         lane->under_way = left < MESSAGE_MAX ? left : MESSAGE_MAX;
         int n = (int)lane->under_way;
         if (out)
-            return failed(MPI_Isend((const char *)p->send + lane->done, n, MPI_BYTE, peer, 0, w->comm, &w->requests[i]),
+            return failed(MPI_Isend((const char *)p->send + lane->done, n, MPI_BYTE, peer, 0, m->comm, &m->requests[i]),
                           "MPI_Isend");
-        return failed(MPI_Irecv((char *)p->receive + lane->done, n, MPI_BYTE, peer, 0, w->comm, &w->requests[i]),
+        return failed(MPI_Irecv((char *)p->receive + lane->done, n, MPI_BYTE, peer, 0, m->comm, &m->requests[i]),
                       "MPI_Irecv");
     }
     return OK;
 }
 
-static int awaited(const struct wire *w, int size) {
+static int awaited(const struct messages *m, int size) {
     for (int from = 1; from >= 0; from--)
         for (int p = 0; p < size; p++)
-            if (w->requests[2 * p + from] != MPI_REQUEST_NULL) return p;
+            if (m->requests[2 * p + from] != MPI_REQUEST_NULL) return p;
     return 0;
 }
 
@@ -76,84 +75,65 @@ static void rest(int awaiting, long idle) {
     }
 }
 
-static int exchange(void *link, const struct round_piece *pieces) {
-    struct comm_link *l = link;
-    struct wire *w = l->wire;
+static int exchange(struct wire *w, const struct wire_piece *pieces) {
+    struct messages *m = w->state;
     double since = clock_seconds(), looked = since;
     long idle = 0;
-    memset(w->lanes, 0, 2 * (size_t)l->size * sizeof *w->lanes);
-    for (int i = 0; i < 2 * l->size; i++) {
-        w->requests[i] = MPI_REQUEST_NULL;
-        if (i / 2 != l->rank) TRY(advance(w, i, pieces));
+    memset(m->lanes, 0, 2 * (size_t)w->size * sizeof *m->lanes);
+    for (int i = 0; i < 2 * w->size; i++) {
+        m->requests[i] = MPI_REQUEST_NULL;
+        if (i / 2 != w->rank) TRY(advance(m, i, pieces));
     }
     for (;;) {
         int count;
-        TRY(failed(MPI_Testsome(2 * l->size, w->requests, &count, w->completed, MPI_STATUSES_IGNORE), "MPI_Testsome"));
-        if (count == MPI_UNDEFINED) break; /* none is left */
+        TRY(failed(MPI_Testsome(2 * w->size, m->requests, &count, m->completed, MPI_STATUSES_IGNORE), "MPI_Testsome"));
+        if (count == MPI_UNDEFINED) return OK; /* none is left */
         for (int k = 0; k < count; k++) {
-            struct lane *lane = &w->lanes[w->completed[k]];
+            struct lane *lane = &m->lanes[m->completed[k]];
             lane->done += lane->under_way;
-            TRY(advance(w, w->completed[k], pieces));
+            TRY(advance(m, m->completed[k], pieces));
         }
         if (count) {
             since = looked = clock_seconds();
             idle = 0;
             continue;
         }
-        rest(l->greeting, idle++);
-        if (clock_seconds() - looked >= LINK_TICK) TRY(link_look(l, awaited(w, l->size), &since, &looked));
+        rest(w->greeting, idle++);
+        if (clock_seconds() - looked >= WIRE_TICK) TRY(wire_look(w, awaited(m, w->size), &since, &looked));
     }
-    link_moved_on(l);
-    return OK;
 }
 
 /* ---- opening ---- */
 
-static void wire_close(struct comm_link *l) {
-    struct wire *w = l->wire;
+static void wire_close(struct wire *w) {
+    struct messages *m = w->state;
     /* after a failure messages are under way that never end: MPI is left as it is */
-    if (w->comm != MPI_COMM_NULL && !tcp_job_check(l->job)) MPI_Comm_free(&w->comm);
-    free(w->lanes);
-    free(w->requests);
-    free(w->completed);
-    free(w);
+    if (m->comm != MPI_COMM_NULL && !tcp_job_check(w->job)) MPI_Comm_free(&m->comm);
+    free(m->lanes);
+    free(m->requests);
+    free(m->completed);
+    free(m);
 }
 
-static int wire_open(struct comm_link *l, struct comm_link *whole, int colour, int key) {
-    size_t n = (size_t)l->size;
-    struct wire *w = l->wire = calloc(1, sizeof *w);
-    if (!w) return error_set(ERR_DEVICE, "out of memory");
-    w->comm = MPI_COMM_NULL;
-    w->lanes = calloc(2 * n, sizeof *w->lanes);
-    w->requests = calloc(2 * n, sizeof *w->requests);
-    w->completed = calloc(2 * n, sizeof *w->completed);
-    if (!w->lanes || !w->requests || !w->completed) return error_set(ERR_DEVICE, "out of memory for %d ranks", l->size);
-    MPI_Comm from = whole ? ((struct wire *)whole->wire)->comm : MPI_COMM_WORLD;
+static int wire_open(struct wire *w, struct wire *whole, int colour, int key) {
+    size_t n = (size_t)w->size;
+    struct messages *m = w->state = calloc(1, sizeof *m);
+    if (!m) return error_set(ERR_DEVICE, "out of memory");
+    m->comm = MPI_COMM_NULL;
+    m->lanes = calloc(2 * n, sizeof *m->lanes);
+    m->requests = calloc(2 * n, sizeof *m->requests);
+    m->completed = calloc(2 * n, sizeof *m->completed);
+    if (!m->lanes || !m->requests || !m->completed) return error_set(ERR_DEVICE, "out of memory for %d ranks", w->size);
+    MPI_Comm from = whole ? ((struct messages *)whole->state)->comm : MPI_COMM_WORLD;
     /* ranks of equal keys keep their order, as in link.c */
-    TRY(failed(MPI_Comm_split(from, whole ? colour & 0x7fffffff : 0, whole ? key : l->rank, &w->comm),
+    TRY(failed(MPI_Comm_split(from, whole ? colour & 0x7fffffff : 0, whole ? key : w->rank, &m->comm),
                "MPI_Comm_split"));
-    return failed(MPI_Comm_set_errhandler(w->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    return failed(MPI_Comm_set_errhandler(m->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
 }
 
 /* After an error the other ranks may never come to MPI_Finalize: the process just ends, and mpirun ends the job. */
 static void end(int code) {
     if (!code) MPI_Finalize();
-}
-
-static int start_mpi(struct launch *l) {
-    int given, rank, size;
-    TRY(failed(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &given), "MPI_Init_thread"));
-    if (given != MPI_THREAD_MULTIPLE)
-        return error_set(ERR_DEVICE, "this MPI gives thread level %d, MPI_THREAD_MULTIPLE (%d) is needed", given,
-                         MPI_THREAD_MULTIPLE);
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    TRY(failed(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank"));
-    TRY(failed(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size"));
-    if (size != l->size || rank != l->rank)
-        return error_set(ERR_DEVICE,
-                         "mpirun says rank %d of %d, MPI says %d of %d: this program was built with another MPI",
-                         l->rank, l->size, rank, size);
-    return OK;
 }
 
 /* Rank 0 listens at a free port and tells the others by MPI. */
@@ -175,24 +155,34 @@ static int choose_meeting_place(struct launch *l) {
     return OK;
 }
 
-int mpi_open(struct comm *comm, const struct launch *launch, const struct comm_options *options, double timeout) {
-    static const struct link_wire messages = {.open = wire_open, .close = wire_close, .exchange = exchange, .end = end};
-    struct launch l = *launch;
-    struct tcp_job *job;
-    TRY(start_mpi(&l));
-    TRY(choose_meeting_place(&l));
-    TRY(tcp_job_open(&job, &l, options, timeout));
-    return link_open(comm, job, &messages);
+static int start(struct launch *l) {
+    int given, rank, size;
+    TRY(failed(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &given), "MPI_Init_thread"));
+    if (given != MPI_THREAD_MULTIPLE)
+        return error_set(ERR_DEVICE, "this MPI gives thread level %d, MPI_THREAD_MULTIPLE (%d) is needed", given,
+                         MPI_THREAD_MULTIPLE);
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    TRY(failed(MPI_Comm_rank(MPI_COMM_WORLD, &rank), "MPI_Comm_rank"));
+    TRY(failed(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size"));
+    if (size != l->size || rank != l->rank)
+        return error_set(ERR_DEVICE,
+                         "mpirun says rank %d of %d, MPI says %d of %d: this program was built with another MPI",
+                         l->rank, l->size, rank, size);
+    return choose_meeting_place(l);
 }
+
+const struct wire_kind wire_mpi = {
+    .start = start, .open = wire_open, .close = wire_close, .exchange = exchange, .end = end};
 
 #else
 
 #include "base/error.h"
 
-int mpi_open(struct comm *comm, const struct launch *launch, const struct comm_options *options, double timeout) {
-    (void)comm, (void)options, (void)timeout;
+static int start(struct launch *l) {
     return error_set(ERR_USAGE, "mpirun started %d processes, but this program was built without MPI (none was found)",
-                     launch->size);
+                     l->size);
 }
+
+const struct wire_kind wire_mpi = {.start = start};
 
 #endif

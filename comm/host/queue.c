@@ -9,9 +9,14 @@
 #include "kernels/device.h"
 #include "kernels/host/denormals.h"
 
+enum { QUEUE_CALLS = 256 };
+
 static int run(struct comm_queue *q, const struct queued_call *c) {
     KERNEL_SCOPE;
-    return q->run(q->link, &c->call, &c->about);
+    struct wire *w = q->rounds->wire;
+    int code = wire_begin(w, &c->place);
+    if (!code) code = rounds_run(q->rounds, &c->call);
+    return wire_end(w, code);
 }
 
 static void *work(void *argument) {
@@ -37,11 +42,14 @@ static void *work(void *argument) {
     return NULL;
 }
 
-int comm_queue_open(struct comm_queue *q, int size, void *link,
-                    int (*run_call)(void *link, const struct comm_call *call, const struct round_header *about)) {
-    *q = (struct comm_queue){.size = size, .link = link, .run = run_call};
+size_t comm_queue_memory(int ranks) {
+    return QUEUE_CALLS * (sizeof(struct queued_call) + 2 * (size_t)ranks * sizeof(long));
+}
+
+int comm_queue_open(struct comm_queue *q, struct rounds *rounds) {
+    *q = (struct comm_queue){.rounds = rounds};
     q->calls = calloc(QUEUE_CALLS, sizeof *q->calls);
-    q->counts = calloc((size_t)QUEUE_CALLS * 2 * (size_t)size, sizeof *q->counts);
+    q->counts = calloc((size_t)QUEUE_CALLS * 2 * (size_t)rounds->wire->size, sizeof *q->counts);
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->added, NULL);
     pthread_cond_init(&q->done, NULL);
@@ -70,7 +78,7 @@ void comm_queue_close(struct comm_queue *q) {
 
 static const long *keep(const struct comm_queue *q, long *place, const long *counts) {
     if (!counts) return NULL;
-    memcpy(place, counts, (size_t)q->size * sizeof *counts);
+    memcpy(place, counts, (size_t)q->rounds->wire->size * sizeof *counts);
     return place;
 }
 
@@ -82,13 +90,13 @@ int comm_queue_start(struct comm_queue *q, const struct comm *comm, const struct
     int code = failure(q);
     if (!code) {
         struct queued_call *c = &q->calls[q->taken % QUEUE_CALLS];
-        long *counts = q->counts + (size_t)(q->taken % QUEUE_CALLS) * 2 * (size_t)q->size;
+        size_t n = (size_t)q->rounds->wire->size;
+        long *counts = q->counts + (size_t)(q->taken % QUEUE_CALLS) * 2 * n;
         c->call = *call;
         c->call.to_counts = keep(q, counts, call->to_counts);
-        c->call.from_counts = keep(q, counts + q->size, call->from_counts);
-        c->about = (struct round_header){.number = q->taken + 1, .step = comm->step, .index = comm->index};
-        if (comm->what) strncpy(c->about.what, comm->what, sizeof c->about.what - 1);
+        c->call.from_counts = keep(q, counts + n, call->from_counts);
         *ticket = ++q->taken;
+        c->place = comm_place(comm, call->kind, q->taken);
         pthread_cond_signal(&q->added);
     }
     pthread_mutex_unlock(&q->lock);

@@ -7,15 +7,12 @@
 
 #include "comm/host/rounds.h"
 
-enum { QUEUE_CALLS = 256 };
 struct queued_call {
     struct comm_call call;
-    struct round_header about; /* number, step, what, index */
+    struct comm_place place;
 };
 struct comm_queue {
-    int size;
-    void *link;
-    int (*run)(void *link, const struct comm_call *call, const struct round_header *about);
+    struct rounds *rounds;
     struct queued_call *calls; /* ring of QUEUE_CALLS */
     long *counts;              /* [QUEUE_CALLS, 2, size] */
     pthread_t thread;
@@ -26,8 +23,8 @@ struct comm_queue {
     char text[480];
     int stop, running;
 };
-int comm_queue_open(struct comm_queue *queue, int size, void *link,
-                    int (*run)(void *link, const struct comm_call *call, const struct round_header *about));
+int comm_queue_open(struct comm_queue *queue, struct rounds *rounds);
+size_t comm_queue_memory(int ranks); /* bytes */
 /* After what is queued. */
 void comm_queue_close(struct comm_queue *queue);
 int comm_queue_start(struct comm_queue *queue, const struct comm *comm, const struct comm_call *call,

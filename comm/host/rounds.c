@@ -10,16 +10,21 @@
 static const uint64_t HEADER_MAGIC = 0x736176636f6d6d31; /* "savcomm1" */
 enum { CHUNK = ROUND_CHUNK / sizeof(real) };
 
-int rounds_open(struct rounds *r, int rank, int size) {
-    *r = (struct rounds){.rank = rank, .size = size};
-    size_t n = (size_t)size;
+int rounds_open(struct rounds *r, struct wire *wire) {
+    *r = (struct rounds){.wire = wire, .rank = wire->rank, .size = wire->size};
+    size_t n = (size_t)r->size;
     r->headers = calloc(2 * n, sizeof *r->headers);
-    r->pieces = calloc(n * ROUND_PIECES, sizeof *r->pieces);
+    r->pieces = calloc(n * WIRE_PIECES, sizeof *r->pieces);
     r->staging = aligned_alloc(64, n * ROUND_CHUNK);
     r->offsets = calloc(2 * n, sizeof *r->offsets);
     if (r->headers && r->pieces && r->staging && r->offsets) return OK;
     rounds_close(r);
-    return error_set(ERR_DEVICE, "out of memory for the buffers of %d ranks", size);
+    return error_set(ERR_DEVICE, "out of memory for the buffers of %d ranks", wire->size);
+}
+
+size_t rounds_memory(int ranks) {
+    return (size_t)ranks *
+           (ROUND_CHUNK + WIRE_PIECES * sizeof(struct wire_piece) + 2 * sizeof(struct round_header) + 2 * sizeof(long));
 }
 
 void rounds_close(struct rounds *r) {
@@ -32,22 +37,13 @@ void rounds_close(struct rounds *r) {
 
 /* ---- headers ---- */
 
-void rounds_describe(const struct round_header *h, char *text, size_t size) {
-    int used = snprintf(text, size, "%s %lld", comm_kind_name((enum comm_kind)h->kind), (long long)h->number);
-    if (used < 0 || (size_t)used >= size || !h->what[0]) return;
-    used += snprintf(text + used, size - (size_t)used, " \"%.*s", COMM_NAME, h->what);
-    if ((size_t)used < size && h->index >= 0)
-        used += snprintf(text + used, size - (size_t)used, " %lld", (long long)h->index);
-    if ((size_t)used < size) snprintf(text + used, size - (size_t)used, "\" of step %lld", (long long)h->step);
-}
-
 static uint64_t checksum(const long *counts, int size) {
     uint64_t sum = 0xcbf29ce484222325u;
     for (int i = 0; i < size; i++) sum = (sum ^ (uint64_t)counts[i]) * 0x100000001b3u;
     return sum;
 }
 
-static int same(const struct round_header *a, const struct round_header *b) {
+static int same(const struct comm_place *a, const struct comm_place *b) {
     return a->kind == b->kind && a->number == b->number && a->step == b->step && a->index == b->index &&
            !strncmp(a->what, b->what, COMM_NAME);
 }
@@ -55,27 +51,27 @@ static int same(const struct round_header *a, const struct round_header *b) {
 static int check(struct rounds *r, const struct comm_call *call, int rank) {
     const struct round_header *own = &r->own, *other = &r->headers[r->size + rank];
     char mine[160], theirs[160], text[400];
-    rounds_describe(own, mine, sizeof mine);
+    comm_describe(&own->place, mine, sizeof mine);
     if (other->magic != HEADER_MAGIC || other->rank != rank) {
         snprintf(text, sizeof text, "sent no header in %s", mine);
-        return r->mismatch(r->link, rank, text);
+        return wire_diverged(r->wire, rank, text);
     }
-    if (!same(own, other)) {
-        rounds_describe(other, theirs, sizeof theirs);
+    if (!same(&own->place, &other->place)) {
+        comm_describe(&other->place, theirs, sizeof theirs);
         snprintf(text, sizeof text, "is at %s, rank %d at %s", theirs, r->rank, mine);
-        return r->mismatch(r->link, rank, text);
+        return wire_diverged(r->wire, rank, text);
     }
     int alike = own->n == other->n && own->root == other->root && own->counts == other->counts;
     if (call->kind == COMM_ALL_TO_ALL) alike = other->bytes == call->to_counts[rank];
     if (alike) return OK;
     snprintf(text, sizeof text, "has other counts (n %lld, root %lld, bytes %lld) than rank %d in %s",
              (long long)other->n, (long long)other->root, (long long)other->bytes, r->rank, mine);
-    return r->mismatch(r->link, rank, text);
+    return wire_diverged(r->wire, rank, text);
 }
 
 static int exchange(struct rounds *r) {
-    int code = r->exchange(r->link, r->pieces);
-    memset(r->pieces, 0, (size_t)r->size * ROUND_PIECES * sizeof *r->pieces);
+    int code = wire_exchange(r->wire, r->pieces);
+    memset(r->pieces, 0, (size_t)r->size * WIRE_PIECES * sizeof *r->pieces);
     return code;
 }
 
@@ -83,8 +79,8 @@ static int greet(struct rounds *r, const struct comm_call *call) {
     for (int p = 0; p < r->size; p++) {
         r->headers[p] = r->own;
         if (call->kind == COMM_ALL_TO_ALL) r->headers[p].bytes = call->from_counts[p];
-        r->pieces[p * ROUND_PIECES] =
-            (struct round_piece){&r->headers[p], sizeof *r->headers, &r->headers[r->size + p], sizeof *r->headers};
+        r->pieces[p * WIRE_PIECES] =
+            (struct wire_piece){&r->headers[p], sizeof *r->headers, &r->headers[r->size + p], sizeof *r->headers};
     }
     TRY(exchange(r));
     for (int p = 0; p < r->size; p++)
@@ -130,7 +126,7 @@ static int reduce(struct rounds *r, real *own, real *all, const long *offsets, c
     }
     for (long k = 0; k < chunks + share; k++) {
         for (int p = 0; p < r->size; p++) {
-            struct round_piece *parts = &r->pieces[p * ROUND_PIECES], *sums = parts + 1;
+            struct wire_piece *parts = &r->pieces[p * WIRE_PIECES], *sums = parts + 1;
             if (p == r->rank) continue;
             parts->send = chunk(all + offsets[p], counts[p], k, &n);
             parts->send_bytes = (size_t)n * sizeof(real);
@@ -177,8 +173,8 @@ static int all_gather(struct rounds *r, const struct comm_call *call) {
     char *all = call->to;
     lay(r, offsets, counts);
     for (int p = 0; p < r->size; p++)
-        r->pieces[p * ROUND_PIECES] =
-            (struct round_piece){call->from, (size_t)counts[r->rank], all + offsets[p], (size_t)counts[p]};
+        r->pieces[p * WIRE_PIECES] =
+            (struct wire_piece){call->from, (size_t)counts[r->rank], all + offsets[p], (size_t)counts[p]};
     char *own = all + offsets[r->rank];
     if (counts[r->rank] && own != call->from) memmove(own, call->from, (size_t)counts[r->rank]);
     return exchange(r);
@@ -189,9 +185,9 @@ static int all_to_all(struct rounds *r, const struct comm_call *call) {
     lay(r, to, call->to_counts);
     lay(r, from, call->from_counts);
     for (int p = 0; p < r->size; p++)
-        r->pieces[p * ROUND_PIECES] =
-            (struct round_piece){(const char *)call->from + from[p], (size_t)call->from_counts[p],
-                                 (char *)call->to + to[p], (size_t)call->to_counts[p]};
+        r->pieces[p * WIRE_PIECES] =
+            (struct wire_piece){(const char *)call->from + from[p], (size_t)call->from_counts[p],
+                                (char *)call->to + to[p], (size_t)call->to_counts[p]};
     if (call->to_counts[r->rank])
         memcpy((char *)call->to + to[r->rank], (const char *)call->from + from[r->rank],
                (size_t)call->to_counts[r->rank]);
@@ -204,7 +200,7 @@ static int broadcast(struct rounds *r, const struct comm_call *call) {
     char *bytes = call->to;
     long parts = call->n > SMALL ? r->size : 1, each = (call->n + parts - 1) / parts;
     for (int p = 0; p < r->size; p++) {
-        struct round_piece *piece = &r->pieces[p * ROUND_PIECES];
+        struct wire_piece *piece = &r->pieces[p * WIRE_PIECES];
         long slice = parts > 1 ? (r->rank == call->root ? p : r->rank) : 0;
         long start = least(slice * each, call->n), n = least(each, call->n - start);
         if (r->rank == call->root)
@@ -215,7 +211,7 @@ static int broadcast(struct rounds *r, const struct comm_call *call) {
     TRY(exchange(r));
     if (parts == 1) return OK;
     for (int p = 0; p < r->size; p++) {
-        struct round_piece *piece = &r->pieces[p * ROUND_PIECES];
+        struct wire_piece *piece = &r->pieces[p * WIRE_PIECES];
         long own = least(r->rank * each, call->n), other = least(p * each, call->n);
         piece->send = bytes + own, piece->receive = bytes + other;
         if (p != call->root) piece->send_bytes = (size_t)least(each, call->n - own);
@@ -224,13 +220,9 @@ static int broadcast(struct rounds *r, const struct comm_call *call) {
     return exchange(r);
 }
 
-int rounds_run(struct rounds *r, const struct comm_call *call, const struct round_header *own) {
-    r->own = *own;
-    r->own.magic = HEADER_MAGIC;
-    r->own.rank = r->rank;
-    r->own.kind = (int32_t)call->kind;
-    r->own.n = call->n;
-    r->own.root = call->root;
+int rounds_run(struct rounds *r, const struct comm_call *call) {
+    r->own = (struct round_header){
+        .magic = HEADER_MAGIC, .place = r->wire->place, .n = call->n, .root = call->root, .rank = r->rank};
     r->own.counts = call->to_counts && call->kind != COMM_ALL_TO_ALL ? checksum(call->to_counts, r->size) : 0;
     TRY(greet(r, call));
     switch (call->kind) {

@@ -1,4 +1,4 @@
-/* tcp_control.c: the control thread of a process (tcp_job.h): signs of life, farewells, failures. */
+/* control.c: the control thread of a process (job.h): signs of life, farewells, failures. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* tcp_job.c: opening and closing a job over TCP, connections between its processes, its one failure (tcp_job.h). */
+/* job.c: opening and closing a job over TCP, connections between its processes, its one failure (job.h). */
 #include "comm/job/job.h"
 
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* tcp_job.h: the processes of a job over TCP: how they find each other, how they learn that one is gone.
+/* job.h: the processes of a job over TCP: how they find each other, how they learn that one is gone.
 
    Rendezvous: rank 0 listens at the meeting place; the others connect and say who they are (rank, number of ranks,
    build, config). Rank 0 compares, and sends everybody the list of all or the reason why not.
@@ -102,9 +102,9 @@ void tcp_job_reached(struct tcp_job *job);
 /* The rank that has queued the fewest; -1: none has fewer than this one. *busy: it says that it is busy. */
 int tcp_job_last(struct tcp_job *job, int *busy);
 
-/* tcp_rendezvous.c */
+/* rendezvous.c */
 int tcp_rendezvous(struct tcp_job *job, const struct launch *launch, const char *config);
-/* tcp_control.c */
+/* control.c */
 int tcp_control_start(struct tcp_job *job);
 void tcp_control_stop(struct tcp_job *job);
 

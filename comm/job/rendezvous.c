@@ -1,7 +1,5 @@
-/* tcp_rendezvous.c: how the processes of a job find each other (tcp_job.h). Wire format: the structs below, as they lie in
+/* rendezvous.c: how the processes of a job find each other (job.h). Wire format: the structs below, as they lie in
    memory: builds that differ are refused, and the fields that tell are at the front. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,12 +261,9 @@ static void settle_addresses(struct tcp_job *job, const struct socket_address *m
         struct socket_address *a = &job->peers[r].address;
         int same_host = r == 0 || (socket_is_loopback(a) && !socket_is_loopback(met));
         if (!same_host) continue;
-        struct sockaddr_storage own = a->storage;
+        int own = socket_port(a);
         *a = *met;
-        socket_set_port(a, port);
-        if (r)
-            socket_set_port(a, own.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&own)->sin6_port)
-                                                         : ntohs(((struct sockaddr_in *)&own)->sin_port));
+        socket_set_port(a, r ? own : port);
     }
 }
 

@@ -36,6 +36,12 @@ int socket_is_loopback(const struct socket_address *address) {
     return ((const struct sockaddr_in *)&address->storage)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
 }
 
+int socket_port(const struct socket_address *address) {
+    if (address->storage.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&address->storage)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&address->storage)->sin_port);
+}
+
 void socket_set_port(struct socket_address *address, int port) {
     if (address->storage.ss_family == AF_INET6)
         ((struct sockaddr_in6 *)&address->storage)->sin6_port = htons((uint16_t)port);
@@ -83,8 +89,7 @@ int socket_listen(int *fd, const struct socket_address *address, int every_inter
     setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(*fd, (struct sockaddr *)&at.storage, at.length) || listen(*fd, 1024)) return fail(fd, &at, "listen");
     if (getsockname(*fd, (struct sockaddr *)&at.storage, &at.length)) return fail(fd, &at, "listen");
-    *port = ntohs(at.storage.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at.storage)->sin6_port
-                                                   : ((struct sockaddr_in *)&at.storage)->sin_port);
+    *port = socket_port(&at);
     return OK;
 }
 

@@ -14,6 +14,7 @@ struct socket_address {
 int socket_resolve(struct socket_address *address, const char *host, int port);
 /* One of this host only: 127.0.0.1, ::1. */
 int socket_is_loopback(const struct socket_address *address);
+int socket_port(const struct socket_address *address);
 void socket_set_port(struct socket_address *address, int port);
 void socket_text(const struct socket_address *address, char *text, size_t size); /* "10.0.0.1:29500" */
 

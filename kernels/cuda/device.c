@@ -52,6 +52,8 @@ static _Thread_local enum { NOT_RECORDING, RECORDING, SPOILT } recording; /* SPO
 
 cudaStream_t cuda_stream(void) { return current ? current->stream : context.stream; }
 
+void *device_stream_handle(void) { return cuda_stream(); }
+
 int cuda_deterministic(void) { return context.deterministic; }
 
 void device_deterministic(int on) { context.deterministic = on; }

@@ -198,6 +198,8 @@ void device_stream_destroy(struct device_stream *stream) {
 
 void device_stream_use(struct device_stream *stream) { current = stream; }
 
+void *device_stream_handle(void) { return NULL; }
+
 struct device_event *device_event_create(void) {
     return calloc(1, sizeof(struct device_event));
 }

@@ -1,4 +1,4 @@
-/* comm.c: the collectives of comm.h as calls of the communicator's transport. Opening is a file of its own (open.c), so
+/* collectives.c: the collectives of comm.h as calls of the communicator's transport. Opening is a file of its own (open.c), so
    that programs whose networks could be divided but never are link no transport. */
 #include <math.h>
 #include <stdlib.h>
@@ -9,12 +9,6 @@
 
 static const struct comm_transport *transport_of(const struct comm *comm) {
     return comm->transport ? comm->transport : &comm_single;
-}
-
-const char *comm_kind_name(enum comm_kind kind) {
-    static const char *const names[] = {"all_reduce", "reduce_scatter", "all_gather",
-                                        "all_to_all", "broadcast",      "barrier"};
-    return kind < sizeof names / sizeof *names ? names[kind] : "?";
 }
 
 void comm_close(struct comm *comm) {
