@@ -1,9 +1,9 @@
 #!/bin/sh
 # run.sh: runs every built test program (tests/unit, cuda and golden of $BUILD, tests/double and golden of $DOUBLE, tests/unit of
-# $SHIM: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, with one
-# line a program and the output of those that fail. cmocka programs and scripts that end in "N passed, N failed" count
-# by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out is a failure. The last line
-# is the sum.
+# $SHIM: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, with one line a program (its
+# seconds, when they are many) and the output of those that fail. cmocka programs and scripts that end in "N passed, N failed"
+# count by their tests, others as one test by their exit code; 77 is a skip. A crash or a time-out is a failure. The last line is
+# the sum.
 # Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double sh tests/run.sh [NAME...]
 LIMIT=${TEST_LIMIT:-300}        # seconds a unit program may take
 LIMIT_E2E=${TEST_LIMIT_E2E:-1800} # and a script
@@ -16,9 +16,9 @@ log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
 
-# count LABEL CODE: reads the program's output in $log.
+# count LABEL CODE SECONDS: reads the program's output in $log.
 count() {
-    p=0 f=0 s=0 note=
+    p=0 f=0 s=0 note= took=$3
     summary=$(tail -n 1 "$log" | sed -nE 's/^([0-9]+) passed, ([0-9]+) failed(, ([0-9]+) skipped)?.*$/\1 \2 \4/p')
     if grep -q '^\[==========\]' "$log"; then # cmocka
         p=$(sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' "$log" | awk '{n += $1} END {print n + 0}')
@@ -46,7 +46,9 @@ count() {
     elif [ "$p" -eq 0 ]; then
         printf 'skip  %-44s %s\n' "$1" "$(tail -n 1 "$log" | cut -c 1-60)"
     else
-        printf 'ok    %-44s %s passed%s\n' "$1" "$p" "$([ "$s" -gt 0 ] && echo ", $s skipped")"
+        [ "$s" -eq 0 ] || note=", $s skipped"
+        [ "$took" -lt 2 ] || note="$note, $took s"
+        printf 'ok    %-44s %s passed%s\n' "$1" "$p" "$note"
     fi
 }
 
@@ -54,8 +56,10 @@ count() {
 run() {
     limit=$1 label=$2
     shift 2
+    begun=$(date +%s)
     timeout -k 10 "$limit" "$@" >"$log" 2>&1 </dev/null
-    count "$label" $?
+    code=$?
+    count "$label" $code $(($(date +%s) - begun))
 }
 
 # wanted LABEL: no NAME given, or one that is part of the label.
