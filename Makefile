@@ -87,6 +87,7 @@ endif
 FLOORS   := base kernels comm model data checkpoints train infer tools
 rooms     = $(foreach e,c cu,$(wildcard $(1)/*.$(e) $(1)/*/*.$(e)))
 $(foreach f,$(filter-out kernels checkpoints,$(FLOORS)),$(eval $(f)_SRC := $(call rooms,$(f))))
+base_SRC := $(filter-out base/version.c,$(base_SRC))
 checkpoints_SRC := $(filter-out checkpoints/tokenizer%,$(call rooms,checkpoints)) $(TOKENIZER)
 BACKEND_SRC ?= $(call rooms,kernels/$(BACKEND)) $(wildcard kernels/host/*.c)
 kernels_SRC := $(wildcard kernels/*.c) $(BACKEND_SRC)
@@ -107,22 +108,31 @@ endef
 define link # LIBRARIES OF OTHERS
 	@mkdir -p $(dir $@)
 	$(call say,ld)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.c %.o,$^) $(filter %.a,$^) $(1)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out $(VERSION_OBJ),$(filter %.c %.o,$^)) $(VERSION_OBJ) $(filter %.a,$^) $(1)
 endef
 $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
+# The version names the commit: only the programs are linked again for a new one, so it is in no library.
+VERSION_OBJ := $(BUILD)/base/version.o
+$(BUILD)/libbase.a: | $(VERSION_OBJ)
+$(VERSION_OBJ): $(BUILD)/gen/version_text.h
+$(BUILD)/gen/version_text.h: always
+	@mkdir -p $(dir $@)
+	@CC="$(CC)" CFLAGS="$(filter -isystem% /%,$(CFLAGS))" sh scripts/version.sh $(BACKEND) $(TYPE) \
+	    $(PACKAGES) $(if $(filter 1,$(MPI)),$(MPI_PACKAGE)) $(if $(SENTENCEPIECE),sentencepiece) >$@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 # linking order: from the upper floors down
 libraries = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 LIBRARIES := $(call libraries,tools infer train checkpoints data model comm kernels base)
 
-.PHONY: all programs test bench demo demo-real clean format check-format setup
+.PHONY: all always programs test bench demo demo-real clean format check-format setup
 .SECONDARY:
 all: programs
 
 # Programs: one .c with a main each. Those in programs/lean run beside a model, not beside a data set: no HDF5, MPI, cairo or speech.
 programs: $(patsubst %.c,$(BIN)/%,$(notdir $(wildcard programs/*.c programs/lean/*.c)))
-$(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES)
+$(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_FULL) $(LIBS_LEAN))
-$(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES)
+$(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN))
 
 # The cpu backend is built for the machine it is built on (CPU_FLAGS= to change that); the rest is plain.

@@ -2,94 +2,191 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* A key as config files have them, then '='. */
-static int is_override(const char *word) {
-    size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
-    return n > 0 && word[0] != '.' && word[n] == '=';
+enum { NAME_MAX_LENGTH = 60, PAGE_WIDTH = 100 };
+
+/* ---- help ---- */
+
+static void print_usage(const struct command *c, FILE *file) {
+    fprintf(file, "streamavatar %s", c->name);
+    if (*c->words) fprintf(file, " %s", c->words);
+    for (int i = 0; i < c->key_count; i++)
+        if (!c->keys[i].fallback) fprintf(file, " %s=...", c->keys[i].key);
+    if (c->key_count || c->config) fputs(" [key=value ...]", file);
+    if (c->plans) fputs(" [--plan]", file);
 }
 
-static int parse_option(struct args *args, int argc, char **argv, int *at, const struct args_option *options,
-                        int count) {
-    const char *name = argv[*at] + 2, *equals = strchr(name, '=');
-    size_t length = equals ? (size_t)(equals - name) : strlen(name);
-    if (length == 4 && !strncmp(name, "help", 4) && !equals) {
-        args->help = 1;
-        return OK;
-    }
-    for (int i = 0; i < count; i++) {
-        const struct args_option *o = &options[i];
-        if (strlen(o->name) != length || strncmp(o->name, name, length)) continue;
-        if (!o->value_name) {
-            if (equals) return error_set(ERR_USAGE, "--%s takes no value", o->name);
-            *o->flag = 1;
-            return OK;
-        }
-        if (equals)
-            *o->value = equals + 1;
-        else if (*at + 1 < argc)
-            *o->value = argv[++*at];
-        else
-            return error_set(ERR_USAGE, "--%s needs a value: --%s %s", o->name, o->name, o->value_name);
-        return OK;
-    }
-    return error_set(ERR_USAGE, "unknown option --%.*s (see --help)", (int)(length < 60 ? length : 60), name);
+static int in_section(const char *key, const char *section) {
+    size_t n = strlen(section);
+    return !n || (!strncmp(key, section, n) && key[n] == '.');
 }
 
-int args_parse(struct args *args, int argc, char **argv, const struct args_option *options, int option_count,
-               int min_words, int max_words) {
+/* The config's keys that are the command's own. */
+static void print_section(const struct command *c, FILE *file) {
+    int first = 0, last = c->config_count;
+    while (first < last && !in_section(c->config[first].key, c->section)) first++;
+    while (last > first && !in_section(c->config[last - 1].key, c->section)) last--;
+    fputs("\nkeys of the config, in the file or on the command line:\n", file);
+    config_describe(c->config + first, last - first, file);
+}
+
+/* The other keys and sections of the config, by name. */
+static void print_others(const struct command *c, FILE *file) {
+    int column = PAGE_WIDTH;
+    size_t n = 0;
+    fputs("\nother keys and sections of the config, which --help-config describes:", file);
+    for (int i = 0; i < c->config_count; i++) {
+        const char *key = c->config[i].key;
+        if ((c->section && in_section(key, c->section)) || (i && n && !strncmp(key, c->config[i - 1].key, n + 1)))
+            continue;
+        n = strcspn(key, ".");
+        if (column + (int)n + 3 > PAGE_WIDTH) column = fprintf(file, "\n ") - 1;
+        column += fprintf(file, " %.*s%s", (int)n, key, key[n] ? ".*" : "");
+        if (!key[n]) n = 0;
+    }
+    fputc('\n', file);
+}
+
+static void print_help(const struct command *c, FILE *file) {
+    fprintf(file, "%s: %s\n\nusage: ", c->name, c->does);
+    print_usage(c, file);
+    fprintf(file, "\n%s%s", c->text ? "\n" : "", c->text ? c->text : "");
+    if (c->key_count) {
+        fputs("\nkeys:\n", file);
+        config_describe(c->keys, c->key_count, file);
+    }
+    if (c->config && c->section) print_section(c, file);
+    if (c->config && !(c->section && !*c->section)) print_others(c, file);
+    fputs("\noptions:\n  --help                       Prints this text.\n"
+          "  --help-config                Prints every key that the command takes.\n"
+          "  --version                    Prints version, commit, backend and number type.\n",
+          file);
+    if (c->plans) fputs("  --plan                       Prints the memory that a run would take, and stops.\n", file);
+}
+
+static void print_keys(const struct command *c, FILE *file) {
+    config_describe(c->keys, c->key_count, file);
+    config_describe(c->config, c->config_count, file);
+}
+
+/* ---- options ---- */
+
+/* The key that a former option has become; NULL: it never was one. */
+static const struct config_field *key_of_option(const struct command *c, const char *option, size_t length) {
+    char name[NAME_MAX_LENGTH + 1];
+    if (length > NAME_MAX_LENGTH) return NULL;
+    for (size_t i = 0; i < length; i++) name[i] = option[i] == '-' ? '_' : option[i];
+    name[length] = 0;
+    for (const char *at = c->renamed; at && *at; at += strcspn(at, ","), at += *at == ',')
+        if (!strncmp(at, name, length) && at[length] == '=')
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(at + length + 1, ","), at + length + 1);
+    const struct config_field *key = config_find(c->keys, c->key_count, name);
+    return key ? key : config_find(c->config, c->config_count, name);
+}
+
+/* `option` is an argument that begins with '-', `next` the one behind it or NULL. */
+static int refuse_option(const struct command *c, const char *option, const char *next) {
+    const char *name = option + strspn(option, "-"), *value = strchr(name, '=');
+    size_t length = value ? (size_t)(value - name) : strlen(name);
+    const struct config_field *key = key_of_option(c, name, length);
+    int shown = (int)(length < NAME_MAX_LENGTH ? length : NAME_MAX_LENGTH) + (int)(name - option);
+    if (!key)
+        return error_set(ERR_USAGE,
+                         "unknown option %.*s; the options are --help, --help-config, --version%s, all else "
+                         "is key=value",
+                         shown, option, c->plans ? ", --plan" : "");
+    value = key->type == CONFIG_BOOL ? "yes" : value ? value + 1 : next ? next : "...";
+    return error_set(ERR_USAGE, "write %s=%.200s instead of %.*s", key->key, value, shown, option);
+}
+
+struct asked {
+    int help, keys, version;
+};
+
+static int take_option(struct args *args, const struct command *c, struct asked *asked, const char *option,
+                       const char *next) {
+    if (!strcmp(option, "--help"))
+        asked->help = 1;
+    else if (!strcmp(option, "--help-config"))
+        asked->keys = 1;
+    else if (!strcmp(option, "--version"))
+        asked->version = 1;
+    else if (c->plans && !strcmp(option, "--plan"))
+        args->plan = 1;
+    else
+        return refuse_option(c, option, next);
+    return OK;
+}
+
+static void answer(struct args *args, const struct command *c, const struct asked *asked) {
+    args->done = asked->help || asked->keys || asked->version;
+    if (asked->help)
+        print_help(c, stdout);
+    else if (asked->keys)
+        print_keys(c, stdout);
+    else if (asked->version)
+        version_print(c->name, stdout);
+}
+
+/* ---- words and keys ---- */
+
+/* Letters, digits, dots, underscores or hyphens, then '='. */
+static size_t key_length(const char *word) {
+    size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+    return word[0] != '.' && word[n] == '=' ? n : 0;
+}
+
+/* A key that the table does not have is the config file's, where there is one. */
+static int is_own(const struct command *c, const char *override, size_t length) {
+    for (int i = 0; i < c->key_count; i++)
+        if (!strncmp(c->keys[i].key, override, length) && !c->keys[i].key[length]) return 1;
+    return !c->config;
+}
+
+static int add(const char **list, int *count, const char *word) {
+    if (*count == ARGS_MAX) return error_set(ERR_USAGE, "more than %d arguments", ARGS_MAX);
+    list[(*count)++] = word;
+    return OK;
+}
+
+static int check_words(const struct args *args, const struct command *c) {
+    if (args->word_count > c->max_words)
+        return error_set(ERR_USAGE, "one argument too many: %.200s (see --help)", args->words[c->max_words]);
+    if (args->word_count >= c->min_words) return OK;
+    return error_set(ERR_USAGE, "%s missing; expected %s (see --help)",
+                     c->min_words - args->word_count == 1 ? "an argument is" : "arguments are", c->words);
+}
+
+int args_parse(struct args *args, const struct command *c, void *values, int argc, char **argv) {
+    const char *own[ARGS_MAX];
+    int own_count = 0, words_only = 0;
+    struct asked asked = {0, 0, 0};
     memset(args, 0, sizeof *args);
-    int words_only = 0;
     for (int at = 1; at < argc; at++) {
         const char *word = argv[at];
-        if (!words_only && !strcmp(word, "--")) {
+        size_t length = words_only ? 0 : key_length(word);
+        if (!words_only && !strcmp(word, "--"))
             words_only = 1;
-        } else if (!words_only && !strncmp(word, "--", 2)) {
-            TRY(parse_option(args, argc, argv, &at, options, option_count));
-        } else if (!words_only && word[0] == '-' && word[1]) {
-            return error_set(ERR_USAGE, "unknown option %.60s (see --help)", word);
-        } else {
-            int override = !words_only && is_override(word);
-            int *count = override ? &args->override_count : &args->word_count;
-            if (*count == ARGS_MAX) return error_set(ERR_USAGE, "more than %d arguments", ARGS_MAX);
-            (override ? args->overrides : args->words)[(*count)++] = word;
-        }
-    }
-    if (args->help) return OK;
-    if (args->word_count < min_words)
-        return error_set(ERR_USAGE, "%d argument%s missing (see --help)", min_words - args->word_count,
-                         min_words - args->word_count == 1 ? " is" : "s are");
-    if (args->word_count > max_words)
-        return error_set(ERR_USAGE, "one argument too many: %.200s (see --help)", args->words[max_words]);
-    return OK;
-}
-
-int args_number(const char *option, const char *text, int min, int max, int *value) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (!*text || *end || n < min || n > max)
-        return error_set(ERR_USAGE, "--%s %s: expected a whole number from %d to %d", option, text, min, max);
-    *value = (int)n;
-    return OK;
-}
-
-void args_help(const char *usage, const struct args_option *options, int option_count, FILE *file) {
-    fprintf(file, "usage: %s\n", usage);
-    for (int i = 0; i <= option_count; i++) {
-        char left[64];
-        if (i == option_count)
-            snprintf(left, sizeof left, "--help");
+        else if (!words_only && word[0] == '-' && word[1])
+            TRY(take_option(args, c, &asked, word, at + 1 < argc ? argv[at + 1] : NULL));
+        else if (!length)
+            TRY(add(args->words, &args->word_count, word));
+        else if (is_own(c, word, length))
+            TRY(add(own, &own_count, word));
         else
-            snprintf(left, sizeof left, "--%s%s%s", options[i].name, options[i].value_name ? " " : "",
-                     options[i].value_name ? options[i].value_name : "");
-        fprintf(file, "  %-24s %s\n", left, i == option_count ? "this text" : options[i].help);
+            TRY(add(args->overrides, &args->override_count, word));
     }
+    answer(args, c, &asked);
+    if (args->done) return OK;
+    TRY(check_words(args, c));
+    return config_load(values, c->keys, c->key_count, NULL, own, own_count);
 }
 
-int args_fail(const char *program, int code) {
+int args_exit(const char *program, int code) {
+    if (!code) return 0;
     log_status("%s", "");
     fprintf(stderr, "%s: %s\n", program, error_text());
     return code;

@@ -1,34 +1,38 @@
-/* args.h: the command line of every program: words (files, folders), overrides "key=value" for the config, and options
-   "--name", "--name VALUE" or "--name=VALUE" from a table. "--" ends the options; a file whose name looks like an
-   override is written with its folder ("./a=b"). --help is always there. */
+/* args.h: the command line of every program, declared in one table, of which usage, --help, manual page and completion
+   are made (scripts/manual.sh reads --help). There is one dialect: words (files, folders), then "key=value", in any
+   order. The options are --help, --help-config, --version and, where a command plans, --plan; all else is a key. After
+   "--" everything is a word; a file whose name looks like a key can also be written with its folder ("./a=b"). */
 #ifndef BASE_ARGS_H
 #define BASE_ARGS_H
 
-#include <stdio.h>
+#include "base/config.h"
 
 enum { ARGS_MAX = 512 };
-struct args_option {
-    const char *name;       /* "plan" */
-    const char *value_name; /* "FILE" as the help calls it; NULL: a flag */
-    int *flag;              /* of a flag: set to 1 */
-    const char **value;     /* of a value: set to the text, which lives in argv */
-    const char *help;
+struct command {
+    const char *name;                  /* "export" */
+    const char *does;                  /* one sentence, the first line of --help */
+    const char *words;                 /* as usage shows them, "CONFIG.yaml"; "" where there are none */
+    int min_words, max_words;          /* max_words may be ARGS_MAX */
+    const char *text;                  /* more to know: what the words are; NULL */
+    const struct config_field *keys;   /* [key_count]: the command's own keys; one without a default must be given */
+    const struct config_field *config; /* [config_count]: keys of its config file; NULL: it reads none */
+    int key_count, config_count;
+    const char *section; /* which of them are the command's own: "teacher", "" for all; NULL: none */
+    int plans;           /* takes --plan */
+    const char *renamed; /* options of version 0.0 whose key has another name: "lora=lora_out,..."; NULL */
 };
 struct args {
     const char *words[ARGS_MAX];
     int word_count;
-    const char *overrides[ARGS_MAX];
+    const char *overrides[ARGS_MAX]; /* keys of the config file */
     int override_count;
-    int help; /* --help was given: print args_help and stop */
+    int plan;
+    int done; /* --help, --help-config or --version was answered on stdout: the program ends */
 };
-/* ERR_USAGE: unknown option, missing value, fewer than min_words or more than max_words words (unless --help). */
-int args_parse(struct args *args, int argc, char **argv, const struct args_option *options, int option_count,
-               int min_words, int max_words);
-/* The value of an option that takes a whole number; ERR_USAGE names option, text and bounds. */
-int args_number(const char *option, const char *text, int min, int max, int *value);
-/* "usage: NAME WORDS [options]" and every option. */
-void args_help(const char *usage, const struct args_option *options, int option_count, FILE *file);
-/* For main: prints "NAME: TEXT" of the last error to stderr and returns the exit code. */
-int args_fail(const char *program, int code);
+/* Reads the own keys into *values, the struct that the table's offsets are of. ERR_USAGE, one line: unknown key or
+   option, too few words or too many. */
+int args_parse(struct args *args, const struct command *command, void *values, int argc, char **argv);
+/* For main: prints "NAME: TEXT" of the last error to stderr, unless code is OK, and returns the exit code. */
+int args_exit(const char *program, int code);
 
 #endif

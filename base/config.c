@@ -55,7 +55,7 @@ static void describe_type(const struct config_field *f, char *text, size_t size)
         snprintf(text, size, "a number%s", range);
         break;
     case CONFIG_BOOL:
-        snprintf(text, size, "true or false");
+        snprintf(text, size, "yes or no");
         break;
     case CONFIG_STRING:
         snprintf(text, size, "a text of at most %zu bytes", f->size - 1);
@@ -100,8 +100,7 @@ static int fail_type(const struct reading *r, const yaml_node_t *node, const str
     return fail(r, node, f->key, what);
 }
 
-/* Letters to insert, delete or replace to make b of a. */
-static int edit_distance(const char *a, const char *b) {
+int config_distance(const char *a, const char *b) {
     int row[KEY_MAX + 1], m = (int)strnlen(b, KEY_MAX);
     for (int j = 0; j <= m; j++) row[j] = j;
     for (int i = 0; a[i] && i < KEY_MAX; i++) {
@@ -127,8 +126,8 @@ static int fail_unknown(const struct reading *r, const yaml_node_t *node, const 
     const char *nearest = NULL;
     int best = INT_MAX;
     for (int i = 0; i < r->count; i++) {
-        int whole = edit_distance(key, r->fields[i].key);
-        int part = edit_distance(last_part(key), last_part(r->fields[i].key)) + 1; /* right name, wrong section */
+        int whole = config_distance(key, r->fields[i].key);
+        int part = config_distance(last_part(key), last_part(r->fields[i].key)) + 1; /* right name, wrong section */
         int d = whole < part ? whole : part;
         if (d < best) best = d, nearest = r->fields[i].key;
     }
@@ -187,10 +186,12 @@ static int assign(struct reading *r, const struct config_field *f, const yaml_no
         *(double *)at = value;
         return OK;
     }
-    case CONFIG_BOOL:
-        if (!text || (strcmp(text, "true") && strcmp(text, "false"))) return fail_type(r, node, f);
-        *(int *)at = text[0] == 't';
+    case CONFIG_BOOL: {
+        int yes = text && (!strcmp(text, "yes") || !strcmp(text, "true"));
+        if (!yes && (!text || (strcmp(text, "no") && strcmp(text, "false")))) return fail_type(r, node, f);
+        *(int *)at = yes;
         return OK;
+    }
     case CONFIG_STRING: {
         if (node->type != YAML_SCALAR_NODE) return fail_type(r, node, f);
         const char *value = (const char *)node->data.scalar.value;
@@ -340,6 +341,24 @@ static int read_file(struct reading *r, const char *path) {
     return code;
 }
 
+const struct config_field *config_find(const struct config_field *fields, int count, const char *key) {
+    for (int i = 0; i < count; i++)
+        if (!strcmp(fields[i].key, key)) return &fields[i];
+    return NULL;
+}
+
+/* A text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted already, or there is no memory. */
+static char *quote(const char *text) {
+    char *quoted = strchr("'\"", *text) ? NULL : malloc(2 * strlen(text) + 3), *at = quoted;
+    if (!quoted) return NULL;
+    *at++ = '\'';
+    for (; *text; *at++ = *text++)
+        if (*text == '\'') *at++ = '\'';
+    *at++ = '\'';
+    *at = 0;
+    return quoted;
+}
+
 static int read_override(struct reading *r, const char *override) {
     const char *equals = strchr(override, '=');
     char key[KEY_MAX];
@@ -347,8 +366,11 @@ static int read_override(struct reading *r, const char *override) {
         return error_set(ERR_USAGE, "command line: \"%.60s\": expected key=value", override);
     memcpy(key, override, (size_t)(equals - override));
     key[equals - override] = 0;
-    const char *value = strcmp(equals + 1, "-") ? equals + 1 : "'-'"; /* standard input, not an empty list */
+    const struct config_field *field = config_find(r->fields, r->count, key);
+    char *quoted = field && field->type == CONFIG_STRING ? quote(equals + 1) : NULL;
+    const char *value = quoted ? quoted : equals + 1;
     int code = read_text(r, value, strlen(value), key);
+    free(quoted);
     if (code && !strncmp(error_text(), "command line: not YAML", 22))
         return error_set(ERR_USAGE, "command line: %s: not YAML", key);
     return code;

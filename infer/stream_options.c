@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/config.h"
 #include "base/error.h"
 
 static const char *const masks[] = {"voice", "always", "file", NULL};
@@ -11,38 +10,36 @@ static const char *const overlaps[] = {"auto", "on", "off", NULL};
 static const char *const graphs[] = {"on", "off", NULL};
 static const char *const sinks[] = {"trained", "on", "off", NULL};
 
-#define AT(field) offsetof(struct stream_options, field)
-#define TEXT(name, fallback, help)                                                                                     \
-    { #name, CONFIG_STRING, AT(name), 0, 0, fallback, NULL, sizeof((struct stream_options *)0)->name, 0, help }
-static const struct config_field fields[] = {
-    TEXT(reference, NULL, "picture of the person (PNG, JPEG), or a video whose first frame is taken"),
-    TEXT(audio, NULL, "the agent's sound: any file, or - for raw 16-bit PCM at 16 kHz on standard input"),
-    TEXT(user, "''", "the other party's sound; without it the right channel of a stereo `audio`, or nobody"),
-    {"channels", CONFIG_INT, AT(channels), 1, 2, "1", NULL, 0, 0, "channels of raw PCM (2: left agent, right user)"},
-    TEXT(out, "'null'", "FILE.mp4, - for raw rgb24 frames on standard output, null for timing alone"),
-    {"talk", CONFIG_CHOICE, AT(talk), 0, 0, "voice", masks, 0, 0,
-     "who speaks when: by voice activity, always, or `mask`"},
-    TEXT(mask, "''", "CSV file, a line a video frame: talk,listen (with talk=file)"),
-    {"seconds", CONFIG_REAL, AT(seconds), 0, 1e9, "0", NULL, 0, 0, "stop after this much video; 0: at the sound's end"},
-    {"seed", CONFIG_LONG, AT(seed), 0, 9e15, "1", NULL, 0, 0, "of the noise"},
-    {"threads", CONFIG_INT, AT(threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
-    {"overlap", CONFIG_CHOICE, AT(overlap), 0, 0, "auto", overlaps, 0, 0,
-     "decode a chunk while the network works on the next; auto: where the device has streams for that"},
-    {"graphs", CONFIG_CHOICE, AT(graphs), 0, 0, "on", graphs, 0, 0,
-     "off: every pass of the network is queued kernel by kernel; on: recorded and replayed, where the device does "
-     "that"},
-    TEXT(text, "''", "safetensors file of prompts' embeddings (text_embed); without one the student's own"),
-    TEXT(prompt, "''", "which prompt of the file is meant; empty: its default"),
-    TEXT(decoder, "''", "light decoder in place of the codec's own: a safetensors file (bin/light_decoder writes one)"),
-    TEXT(codec_weights, "''", "file of the codec's weights (wan21, wan22), when it is not where the student says"),
-    {"sink", CONFIG_CHOICE, AT(sink), 0, 0, "trained", sinks, 0, 0, "off: the reference is evicted like any frame"},
-    TEXT(audio_weights, "''", "checkpoint of the student's audio encoder, if it is not where it was in training"),
-    {"rapr", CONFIG_CHOICE, AT(rapr), 0, 0, "trained", sinks, 0, 0, "off: absolute temporal positions"},
+#define TEXT(member, fallback, help)          TEXT_KEY(stream_options, member, fallback, help)
+#define CHOICE(member, names, fallback, help) CHOICE_KEY(stream_options, member, names, fallback, help)
+const struct config_field stream_fields[] = {
+    TEXT(reference, NULL, "Picture of the person (PNG, JPEG), or a video whose first frame is taken."),
+    TEXT(audio, NULL, "The agent's sound: any file, or - for raw 16-bit PCM at 16 kHz on standard input."),
+    TEXT(user, "", "The other party's sound; without it the right channel of a stereo `audio`, or nobody."),
+    INT_KEY(stream_options, channels, 1, 2, "1",
+            "Channels of raw PCM; with 2 the left is the agent, the right the user."),
+    TEXT(out, "'null'", "FILE.mp4, - for raw rgb24 frames on standard output, null for timing alone."),
+    CHOICE(talk, masks, "voice", "Who speaks when: by voice activity, always, or as the file `mask` says."),
+    TEXT(mask, "", "CSV file with a line talk,listen a video frame (with talk=file)."),
+    REAL_KEY(stream_options, seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),
+    LONG_KEY(stream_options, seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
+    THREADS_KEY(stream_options),
+    CHOICE(overlap, overlaps, "auto",
+           "Decodes a chunk while the network works on the next; auto does so where the device has streams for that."),
+    CHOICE(graphs, graphs, "on",
+           "on records the network's passes and replays them, where the device does that; off queues every kernel by "
+           "itself."),
+    TEXT(text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
+    TEXT(prompt, "", "Which prompt of that file is meant; empty takes its default."),
+    TEXT(decoder, "", "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
+    TEXT(codec_weights, "", "File of the codec's weights (wan21, wan22), where it is not where the student says."),
+    TEXT(audio_weights, "", "Checkpoint of the student's audio encoder, where it is not where it was in training."),
+    CHOICE(sink, sinks, "trained", "The reference sink; with off the reference is evicted like any frame."),
+    CHOICE(rapr, sinks, "trained", "Reference-anchored positions; with off temporal positions are absolute."),
 };
-enum { FIELDS = sizeof fields / sizeof *fields };
+const int stream_field_count = sizeof stream_fields / sizeof *stream_fields;
 
-int stream_options_read(struct stream_options *options, const char *const *overrides, int count) {
-    TRY(config_load(options, fields, FIELDS, NULL, overrides, count));
+int stream_options_check(const struct stream_options *options) {
     if (options->talk == MASK_FILE && !options->mask[0]) return error_set(ERR_USAGE, "talk=file needs mask=FILE.csv");
     if (!options->reference[0] || !options->audio[0])
         return error_set(ERR_USAGE, "reference= and audio= must be given");
@@ -50,5 +47,3 @@ int stream_options_read(struct stream_options *options, const char *const *overr
         return error_set(ERR_USAGE, "both parties from standard input: use audio=- channels=2");
     return OK;
 }
-
-void stream_options_describe(void) { config_describe(fields, FIELDS, stdout); }

@@ -2,6 +2,8 @@
 #ifndef INFER_STREAM_OPTIONS_H
 #define INFER_STREAM_OPTIONS_H
 
+#include "base/config.h"
+
 enum stream_mask { MASK_VOICE, MASK_ALWAYS, MASK_FILE };
 enum stream_overlap { OVERLAP_AUTO, OVERLAP_ON, OVERLAP_OFF };
 enum stream_graphs { GRAPHS_ON, GRAPHS_OFF };
@@ -26,7 +28,9 @@ struct stream_options {
     char decoder[768];        /* light decoder in place of the codec's own; "": as the student has it */
     char text[768], prompt[4096];
 };
-int stream_options_read(struct stream_options *options, const char *const *overrides, int count);
-void stream_options_describe(void);
+extern const struct config_field stream_fields[];
+extern const int stream_field_count;
+/* What no field says by itself: keys that need one another. ERR_USAGE. */
+int stream_options_check(const struct stream_options *options);
 
 #endif

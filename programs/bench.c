@@ -211,30 +211,39 @@ static int bench_ranks(struct comm *comm, int threads) {
     return code;
 }
 
-int main(int argc, char **argv) {
+/* ---- the program ---- */
+
+struct settings {
+    int threads, cpu_time, whole;
+};
+static const struct config_field keys[] = {
+    THREADS_KEY(settings),
+    FLAG_KEY(settings, cpu_time, "Counts processor time instead of wall time: for one thread on a busy machine."),
+    FLAG_KEY(settings, whole, "Measures the limits and whole networks only."),
+};
+static const struct command command = {
+    .name = "bench",
+    .does = "Measures what this machine reaches in every operation of a training step, against what it can.",
+    .words = "",
+    .text = "Started as several processes (streamavatar launch -n N bench) it measures sums over all of them.\n",
+    .keys = keys,
+    .key_count = sizeof keys / sizeof *keys};
+
+static int run(const struct settings *o) {
     struct comm comm;
-    struct args args;
-    const char *asked = "0";
-    int threads = 0, cpu_time = 0, whole_only = 0;
-    const struct args_option options[] = {
-        {"threads", "N", NULL, &asked, "0: all cores"},
-        {"cpu-time", NULL, &cpu_time, NULL, "processor time instead of wall time; for one thread on a busy machine"},
-        {"whole", NULL, &whole_only, NULL, "only the limits and whole networks"}};
-    int code = args_parse(&args, argc, argv, options, 3, 0, 0);
-    if (code == OK && args.help) {
-        args_help("bench", options, 3, stdout);
-        return 0;
-    }
-    if (code == OK) code = args_number("threads", asked, 0, 1024, &threads);
-    if (cpu_time) bench_use_processor_time();
-    if (code == OK) code = comm_open(&comm, &(struct comm_options){.transport = "auto"});
-    if (code == OK && comm.size > 1) {
-        code = bench_ranks(&comm, threads);
-        return code ? args_fail("bench", code) : 0;
-    }
-    if (code == OK) code = device_init(threads);
-    if (code == OK) code = bench_all(whole_only);
-    if (code != OK) return args_fail("bench", code);
+    if (o->cpu_time) bench_use_processor_time();
+    TRY(comm_open(&comm, &(struct comm_options){.transport = "auto"}));
+    if (comm.size > 1) return bench_ranks(&comm, o->threads);
+    TRY(device_init(o->threads));
+    TRY(bench_all(o->whole));
     device_shutdown();
-    return 0;
+    return OK;
+}
+
+int main(int argc, char **argv) {
+    struct args args;
+    struct settings o;
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (!code && !args.done) code = run(&o);
+    return args_exit("bench", code);
 }

@@ -125,7 +125,10 @@ static int load_networks(struct program *p, int resumed) {
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {
-        .name = "distill", .work = work, .settings = offsetof(struct run_config, distill.stage)};
+        .name = "distill",
+        .does = "Distils the causal student by matching distributions on its own rollouts (SiD or DMD).",
+        .work = work,
+        .settings = offsetof(struct run_config, distill.stage)};
     const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));

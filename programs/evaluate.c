@@ -455,7 +455,7 @@ static int run_dialogues(struct evaluation *e) {
     return code;
 }
 
-static int evaluate(struct evaluation *e, const char *started) {
+static int evaluate(struct evaluation *e, long started) {
     char path[FILE_PATH_MAX];
     struct student_description d;
     TRY(file_join(path, sizeof path, e->config.run, "export/teacher"));
@@ -465,7 +465,7 @@ static int evaluate(struct evaluation *e, const char *started) {
     TRY(run_dialogues(e));
     TRY(mask_only(e));
     TRY(file_join(path, sizeof path, e->config.run, "report.json"));
-    double seconds = started ? difftime(time(NULL), (time_t)strtoll(started, NULL, 10)) : 0;
+    double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
     cJSON *root = report(e, seconds);
     char *text = cJSON_Print(root);
     int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
@@ -485,20 +485,33 @@ static void close_evaluation(struct evaluation *e) {
     free(e->pair);
 }
 
+struct settings {
+    long started;
+};
+static const struct config_field keys[] = {
+    LONG_KEY(settings, started, 0, 9e15, "0",
+             "When the run began, seconds since 1970, for seconds_total; 0 leaves it out."),
+};
+
 int main(int argc, char **argv) {
-    const char *started = NULL;
-    const struct args_option options[] = {
-        {"started", "EPOCH", NULL, &started, "when the run began (seconds since 1970), for seconds_total"}};
+    struct command command = {
+        .name = "evaluate",
+        .does =
+            "Measures the teacher and the students of a run on held-out puppet dialogues and writes RUN/report.json.",
+        .words = "CONFIG.yaml",
+        .min_words = 1,
+        .max_words = 1,
+        .keys = keys,
+        .key_count = sizeof keys / sizeof *keys,
+        .section = "evaluate"};
     struct args args;
-    int code = args_parse(&args, argc, argv, options, 1, 1, 1);
-    if (code) return args_fail("evaluate", code);
-    if (args.help) {
-        args_help("evaluate CONFIG.yaml run=RUN [key=value ...]", options, 1, stdout);
-        return 0;
-    }
+    struct settings o;
+    command.config = run_config_fields(&command.config_count);
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (code || args.done) return args_exit("evaluate", code);
     static struct evaluation e; /* the workers are forks: nothing may use the device before */
     code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
-    if (!code) code = evaluate(&e, started);
+    if (!code) code = evaluate(&e, o.started);
     close_evaluation(&e);
-    return code ? args_fail("evaluate", code) : 0;
+    return args_exit("evaluate", code);
 }

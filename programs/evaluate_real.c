@@ -1,9 +1,9 @@
 /* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go in; what comes
    out is compared with the clip by the motion of the mouth's region.
-     evaluate_real DATA_CONFIG.yaml source=FOLDER --student FOLDER --out FOLDER [--mouth x0,y0,x1,y1]
    Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
    and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
-   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass. Writes OUT/report.json, OUT/sheet.png and OUT/real.mp4 (real beside generated). */
+   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass. Writes report.json,
+   sheet.png and real.mp4 (real beside generated). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -218,7 +218,7 @@ static int open_evaluation(struct real_evaluation *e, const char *student, const
     float box[4];
     if (sscanf(mouth, "%f,%f,%f,%f", &box[0], &box[1], &box[2], &box[3]) != 4 || !(box[0] >= 0 && box[1] >= 0) ||
         !(box[2] > box[0] && box[3] > box[1] && box[2] <= 1 && box[3] <= 1))
-        return error_set(ERR_USAGE, "--mouth %s: expected x0,y0,x1,y1 as fractions of the picture", mouth);
+        return error_set(ERR_USAGE, "mouth=%s: expected x0,y0,x1,y1 as fractions of the picture", mouth);
     struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
     TRY(device_init(0));
     TRY(session_open(&e->session, student, &options, NULL));
@@ -267,26 +267,33 @@ static void close_evaluation(struct real_evaluation *e) {
     free(e->pair);
 }
 
+struct settings {
+    char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], mouth[64];
+};
+static const struct config_field keys[] = {
+    TEXT_KEY(settings, student, NULL, "Folder of the exported student."),
+    TEXT_KEY(settings, folder, NULL, "Folder that report.json, sheet.png and real.mp4 go to."),
+    TEXT_KEY(settings, mouth, "0.3,0.55,0.7,0.85", "The mouth's region, x0,y0,x1,y1 as fractions of the picture."),
+};
 int main(int argc, char **argv) {
-    const char *student = NULL, *out = NULL, *mouth = "0.3,0.55,0.7,0.85";
-    const struct args_option options[] = {
-        {"student", "FOLDER", NULL, &student, "the exported student"},
-        {"out", "FOLDER", NULL, &out, "where report, sheet and video go"},
-        {"mouth", "BOX", NULL, &mouth, "x0,y0,x1,y1: the mouth's region, fractions of the picture"},
-    };
-    enum { OPTIONS = sizeof options / sizeof *options };
-    struct args args;
-    int code = args_parse(&args, argc, argv, options, OPTIONS, 1, 1);
-    if (code) return args_fail("evaluate_real", code);
-    if (args.help) {
-        args_help("evaluate_real DATA_CONFIG.yaml source=FOLDER --student FOLDER --out FOLDER", options, OPTIONS,
-                  stdout);
-        return 0;
-    }
+    struct command command = {
+        .name = "evaluate_real",
+        .does = "Streams a student on the held-out clips of a folder of real videos and compares motion with theirs.",
+        .words = "DATA_CONFIG.yaml",
+        .min_words = 1,
+        .max_words = 1,
+        .keys = keys,
+        .key_count = sizeof keys / sizeof *keys,
+        .config = prepare_fields,
+        .config_count = prepare_field_count,
+        .renamed = "out=folder"};
     static struct real_evaluation e;
-    if (!student || !out) code = error_set(ERR_USAGE, "--student and --out must be given");
-    if (!code) code = prepare_config_load(&e.config, args.words[0], args.overrides, args.override_count);
-    if (!code) code = evaluate_real(&e, student, mouth, out);
+    static struct settings o;
+    struct args args;
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (code || args.done) return args_exit("evaluate_real", code);
+    code = prepare_config_load(&e.config, args.words[0], args.overrides, args.override_count);
+    if (!code) code = evaluate_real(&e, o.student, o.mouth, o.folder);
     close_evaluation(&e);
-    return code ? args_fail("evaluate_real", code) : 0;
+    return args_exit("evaluate_real", code);
 }

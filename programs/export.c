@@ -1,7 +1,5 @@
 /* export.c: a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
-     export CONFIG --stage distill [--weights average|raw] [--naming diffusers|original] [--type f32|bf16|f16]
-            [--shard-mb N] [--prompt TEXT] [--text FILE] [--lora FILE] --out FOLDER
-   Adapters are merged; --lora writes them apart too, in the names asked for (checkpoints/adapter_file.h).
+   Adapters are merged; lora_out= writes them apart too, in the names asked for (checkpoints/adapter_file.h).
    The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
    WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
 #include <stdio.h>
@@ -23,30 +21,34 @@
 #include "train/state/state.h"
 
 struct export_options {
-    const char *stage, *out, *weights, *naming, *type, *shard, *text, *prompt, *lora;
+    char stage[32], out[FILE_PATH_MAX], lora_out[FILE_PATH_MAX], text[FILE_PATH_MAX], prompt[4096];
+    int weights, naming, type;
+    double shard_mb;
+};
+static const char *const weights_names[] = {"average", "raw", NULL};
+static const char *const naming_names[] = {"diffusers", "original", NULL};
+static const char *const type_names[] = {"f32", "bf16", "f16", NULL};
+static const struct config_field keys[] = {
+    TEXT_KEY(export_options, stage, NULL,
+             "The stage whose weights are exported: teacher, ode_init, distill or refine."),
+    TEXT_KEY(export_options, out, NULL, "Folder of the student that is written."),
+    CHOICE_KEY(export_options, weights, weights_names, "average",
+               "Which weights: the average (EMA) where the stage keeps one, or the raw ones."),
+    CHOICE_KEY(export_options, naming, naming_names, "diffusers", "Names of the trunk's tensors."),
+    CHOICE_KEY(export_options, type, type_names, "f32", "Number type of the tensors."),
+    REAL_KEY(export_options, shard_mb, 0, 1e9, "0", "Largest file of the trunk in megabytes; 0 writes one file."),
+    TEXT_KEY(export_options, prompt, "",
+             "The prompt that the student has; without one that of the first training window."),
+    TEXT_KEY(export_options, text, "",
+             "File of the prompt's embedding (text_embed writes it), where the data set does not have it."),
+    TEXT_KEY(export_options, lora_out, "", "File for the adapters apart (safetensors), beside the merged weights."),
 };
 
-static int choice(const char *option, const char *value, const char *const *names, int *out) {
-    for (*out = 0; names[*out]; ++*out)
-        if (!strcmp(value, names[*out])) return OK;
-    return error_set(ERR_USAGE, "--%s %s: expected %s, %s%s%s", option, value, names[0], names[1],
-                     names[2] ? " or " : "", names[2] ? names[2] : "");
-}
-
-static int parse_format(const struct export_options *o, struct weights_format *format) {
-    static const char *const namings[] = {"original", "diffusers", NULL}, *const types[] = {"f32", "bf16", "f16", NULL};
+static struct weights_format format_of(const struct export_options *o) {
     static const enum safetensors_type stored[] = {ST_F32, ST_BF16, ST_F16};
-    int naming, type;
-    char *end;
-    TRY(choice("naming", o->naming, namings, &naming));
-    TRY(choice("type", o->type, types, &type));
-    double megabytes = strtod(o->shard, &end);
-    if (end == o->shard || *end || !(megabytes >= 0 && megabytes < 1e9))
-        return error_set(ERR_USAGE, "--shard-mb %s: expected a number of megabytes, 0 for one file", o->shard);
-    *format = (struct weights_format){.naming = naming ? NAMING_DIFFUSERS : NAMING_ORIGINAL,
-                                      .type = stored[type],
-                                      .shard_bytes = (size_t)(megabytes * 1e6)};
-    return OK;
+    return (struct weights_format){.naming = o->naming ? NAMING_ORIGINAL : NAMING_DIFFUSERS,
+                                   .type = stored[o->type],
+                                   .shard_bytes = (size_t)(o->shard_mb * 1e6)};
 }
 
 static void describe(struct student_description *d, const struct run_config *config, const struct dataset_shape *shape,
@@ -89,7 +91,7 @@ static int write_adapters(struct state_reader *r, const struct weights_origin *f
     float *own;
     int adapted;
     TRY(weights_adapters(r, from->path, from->group, &adapted, &config, &base));
-    if (!adapted) return error_set(ERR_USAGE, "--lora: %s was trained whole, there are no adapters", from->path);
+    if (!adapted) return error_set(ERR_USAGE, "lora_out: %s was trained whole, there are no adapters", from->path);
     int code = weights_adapters_read(r, from->group, table, &config, &lora, &own);
     if (!code) code = adapter_file_write(path, &lora, own, naming);
     if (!code) log_line("%d tensors of adapters over %s to %s", lora.adapters.count, base.path, path);
@@ -141,7 +143,7 @@ static int find_in_set(struct dataset *set, const char *clean, int *number) {
     if (!clean) return OK;
     for (*number = 0; *number < dataset_prompts(set); ++*number)
         if (!strcmp(dataset_prompt_text(set, *number), clean)) return OK;
-    return error_set(ERR_INPUT, "the data set has no prompt \"%.80s\" (--text FILE names a file that has)", clean);
+    return error_set(ERR_INPUT, "the data set has no prompt \"%.80s\" (text=FILE names a file that has)", clean);
 }
 
 static int take_from_file(struct export_prompts *p, const struct prompt_file *file, const char *prompt) {
@@ -163,15 +165,16 @@ static int take_from_file(struct export_prompts *p, const struct prompt_file *fi
 static int find_prompts(struct export_prompts *p, struct dataset *set, const struct export_options *o) {
     const struct dataset_shape *s = dataset_shape(set);
     int number = 0;
-    if (o->prompt) TRY(prompt_clean(o->prompt, &p->text));
+    const char *prompt = *o->prompt ? o->prompt : NULL;
+    if (prompt) TRY(prompt_clean(prompt, &p->text));
     TRY(take_from_set(p, 1, set, 0));
-    if (!o->text) {
+    if (!*o->text) {
         TRY(find_in_set(set, p->text, &number));
         return take_from_set(p, 0, set, number);
     }
     struct prompt_file file;
     TRY(prompt_file_open(&file, o->text));
-    int code = take_from_file(p, &file, o->prompt);
+    int code = take_from_file(p, &file, prompt);
     for (int k = 0; k < 2 && !code; k++)
         if (file.dim != s->text_dim || p->rows[k].length > s->text_len)
             code = error_set(ERR_INPUT, "%s: a prompt of [%ld, %d], the network takes [%d, %d] at most", o->text,
@@ -193,11 +196,8 @@ static int take_negative(struct export_prompts *p, const struct run_config *conf
 }
 
 static int export_stage(const struct run_config *config, const struct export_options *o) {
-    static const char *const kinds[] = {"average", "raw", NULL};
-    int raw;
-    struct weights_format format;
-    TRY(choice("weights", o->weights, kinds, &raw));
-    TRY(parse_format(o, &format));
+    const enum weights_source kind = o->weights ? WEIGHTS_RAW : WEIGHTS_AVERAGE;
+    const struct weights_format format = format_of(o);
     struct dataset *set;
     TRY(dataset_open(&set, config->data));
     const struct dataset_shape *shape = dataset_shape(set);
@@ -214,9 +214,8 @@ static int export_stage(const struct run_config *config, const struct export_opt
     struct export_prompts prompts = {.text = NULL};
     if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
     const char *network = strcmp(o->stage, "teacher") ? "student" : "teacher";
-    if (!code) code = read_weights(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, values, &d.step);
-    if (!code && o->lora)
-        code = export_adapters(from, network, raw ? WEIGHTS_RAW : WEIGHTS_AVERAGE, &net.table, o->lora, format.naming);
+    if (!code) code = read_weights(from, network, kind, &net.table, values, &d.step);
+    if (!code && *o->lora_out) code = export_adapters(from, network, kind, &net.table, o->lora_out, format.naming);
     if (!code) code = find_prompts(&prompts, set, o);
     if (!code) code = take_negative(&prompts, config);
     if (!code) code = set_codec_describe(&codec, set, config->codec_weights);
@@ -237,31 +236,25 @@ static int export_stage(const struct run_config *config, const struct export_opt
 }
 
 int main(int argc, char **argv) {
-    struct export_options o = {
-        .stage = NULL, .out = NULL, .weights = "average", .naming = "diffusers", .type = "f32", .shard = "0"};
-    const struct args_option options[] = {
-        {"stage", "STAGE", NULL, &o.stage, "teacher, ode_init, distill or refine"},
-        {"out", "FOLDER", NULL, &o.out, "where the student goes"},
-        {"prompt", "TEXT", NULL, &o.prompt, "the prompt it has; without one that of the first training window"},
-        {"text", "FILE", NULL, &o.text, "the prompt's embedding (text_embed), when it is not the data set's"},
-        {"weights", "WHICH", NULL, &o.weights, "average (default; EMA when there is one) or raw"},
-        {"naming", "NAMES", NULL, &o.naming, "diffusers (default) or original names of the trunk"},
-        {"type", "TYPE", NULL, &o.type, "f32 (default), bf16 or f16"},
-        {"lora", "FILE", NULL, &o.lora, "the adapters apart, beside the merged weights (safetensors)"},
-        {"shard-mb", "N", NULL, &o.shard, "largest file of the trunk in megabytes; 0 (default): one file"},
-    };
-    enum { OPTIONS = sizeof options / sizeof *options };
+    struct command command = {
+        .name = "export",
+        .does = "Writes a stage's weights as a student's folder, which stream and other tools load.",
+        .words = "CONFIG.yaml",
+        .min_words = 1,
+        .max_words = 1,
+        .text = "CONFIG.yaml and its keys are those of the run, whose data set and codec the student takes along.\n"
+                "Diffusers loads the trunk: WanTransformer3DModel.from_pretrained(OUT, subfolder=\"transformer\").\n",
+        .keys = keys,
+        .key_count = sizeof keys / sizeof *keys,
+        .renamed = "lora=lora_out"};
+    static struct export_options o;
+    static struct run_config config;
     struct args args;
-    int code = args_parse(&args, argc, argv, options, OPTIONS, 1, 1);
-    if (code) return args_fail("export", code);
-    if (args.help) {
-        args_help("export CONFIG.yaml --stage STAGE --out FOLDER [key=value ...]", options, OPTIONS, stdout);
-        return 0;
-    }
-    struct run_config config;
-    if (!o.stage || !o.out) code = error_set(ERR_USAGE, "--stage and --out must be given");
-    if (!code) code = run_config_load(&config, args.words[0], args.overrides, args.override_count);
+    command.config = run_config_fields(&command.config_count);
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (code || args.done) return args_exit("export", code);
+    code = run_config_load(&config, args.words[0], args.overrides, args.override_count);
     if (!code) code = device_init(config.threads);
     if (!code) code = export_stage(&config, &o);
-    return code ? args_fail("export", code) : 0;
+    return args_exit("export", code);
 }

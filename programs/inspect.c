@@ -1,6 +1,6 @@
 /* inspect.c: prints what a file holds: data sets and training states (HDF5), safetensors, and the folders of a run (its
    newest whole training state) or of an exported student (config.json and its safetensors). Names, types, shapes,
-   attributes, the config; with --stats the range, mean and deviation of every array. */
+   attributes, the config; with stats=yes the range, mean and deviation of every array. */
 #include "base/args.h"
 #include "base/error.h"
 #include "base/fileio.h"
@@ -175,31 +175,38 @@ static int print_model_section(const char *path) {
     return OK;
 }
 
+struct settings {
+    int stats, model;
+};
+static const struct config_field keys[] = {
+    FLAG_KEY(settings, stats, "Prints smallest, largest, mean and deviation of every array."),
+    FLAG_KEY(settings, model, "Prints the section of a run's config that fits a transformer's checkpoint."),
+};
+static const struct command command = {
+    .name = "inspect",
+    .does = "Prints what data sets, training states, safetensors, runs and exported students hold.",
+    .words = "FILE|FOLDER ...",
+    .min_words = 1,
+    .max_words = ARGS_MAX,
+    .keys = keys,
+    .key_count = sizeof keys / sizeof *keys};
+
+static int inspect(const char *path, const struct settings *o) {
+    struct stat info;
+    int folder = !stat(path, &info) && S_ISDIR(info.st_mode);
+    if (o->model)
+        TRY(print_model_section(path));
+    else
+        TRY(folder ? inspect_folder(path, o->stats) : inspect_file(path, o->stats));
+    if (fflush(stdout) || ferror(stdout)) return error_set(ERR_INPUT, "cannot write: %s", strerror(errno));
+    return OK;
+}
+
 int main(int argc, char **argv) {
     struct args args;
-    int stats = 0, model = 0;
-    const struct args_option options[] = {
-        {"stats", NULL, &stats, NULL, "smallest, largest, mean and deviation of every array"},
-        {"model", NULL, &model, NULL, "of a transformer's checkpoint: the section of a run's config that fits it"}};
-    int code = args_parse(&args, argc, argv, options, 2, 1, ARGS_MAX);
-    if (code) return args_fail("inspect", code);
-    if (args.help) {
-        args_help("inspect FILE|FOLDER ... (data sets, training states, safetensors, runs, exported students)", options,
-                  2, stdout);
-        return OK;
-    }
-    if (args.override_count)
-        return args_fail("inspect", error_set(ERR_USAGE, "%s: expected a file", args.overrides[0]));
-    for (int i = 0; i < args.word_count && !code; i++) {
-        struct stat info;
-        int folder = !stat(args.words[i], &info) && S_ISDIR(info.st_mode);
-        if (model)
-            code = print_model_section(args.words[i]);
-        else
-            code = folder ? inspect_folder(args.words[i], stats) : inspect_file(args.words[i], stats);
-        if (!code && (fflush(stdout) || ferror(stdout)))
-            code = error_set(ERR_INPUT, "cannot write: %s", strerror(errno));
-    }
+    struct settings o;
+    int code = args_parse(&args, &command, &o, argc, argv);
+    for (int i = 0; i < args.word_count && !code && !args.done; i++) code = inspect(args.words[i], &o);
     fflush(stdout);
-    return code ? args_fail("inspect", code) : OK;
+    return args_exit("inspect", code);
 }

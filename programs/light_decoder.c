@@ -200,8 +200,10 @@ static int allocate_host(struct program *p) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {
-        .name = "light_decoder", .settings = offsetof(struct run_config, light.stage), .own_clips = 1};
+    struct stage_options options = {.name = "light_decoder",
+                                    .does = "Distils a small, fast decoder from the codec of a data set.",
+                                    .settings = offsetof(struct run_config, light.stage),
+                                    .own_clips = 1};
     const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));

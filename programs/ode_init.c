@@ -163,8 +163,11 @@ static int load_networks(struct program *p, int resumed) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {
-        .name = "ode_init", .work = work, .settings = offsetof(struct run_config, ode_init.stage)};
+    struct stage_options options = {.name = "ode_init",
+                                    .does =
+                                        "Records trajectories of the teacher and trains the causal student on them.",
+                                    .work = work,
+                                    .settings = offsetof(struct run_config, ode_init.stage)};
     const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));

@@ -428,16 +428,17 @@ static int prepare(struct preparation *p) {
 }
 
 int main(int argc, char **argv) {
+    struct command command = {.name = "prepare",
+                              .does = "Makes a data set of a folder of videos with sound, or of generated dialogues.",
+                              .words = "[CONFIG.yaml]",
+                              .max_words = 1,
+                              .config = prepare_fields,
+                              .config_count = prepare_field_count,
+                              .section = ""};
     static struct preparation p;
     struct args args;
-    int describe = 0;
-    const struct args_option options[] = {{"help-config", NULL, &describe, NULL, "lists every key of the config"}};
-    const char *usage = "prepare CONFIG.yaml [key=value ...]";
-    int code = args_parse(&args, argc, argv, options, 1, 0, 1);
-    if (code) return args_fail("prepare", code);
-    if (args.help) args_help(usage, options, 1, stdout);
-    if (describe) config_describe(prepare_fields, prepare_field_count, stdout);
-    if (args.help || describe) return 0;
+    int code = args_parse(&args, &command, NULL, argc, argv);
+    if (code || args.done) return args_exit("prepare", code);
     code = prepare_config_load(&p.config, args.word_count ? args.words[0] : NULL, args.overrides, args.override_count);
     if (!code) code = sound_encoder_open(&p.sound, &p.config.audio.recipe, p.config.audio_dim, p.config.audio.weights);
     if (!code) code = prepare(&p);
@@ -446,5 +447,5 @@ int main(int argc, char **argv) {
     prepare_prompts_close(&p.prompts);
     clip_list_close(&p.list);
     free(p.fit_clips);
-    return code ? args_fail("prepare", code) : 0;
+    return args_exit("prepare", code);
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/args.h"
-#include "base/config.h"
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/progress.h"
@@ -18,18 +17,23 @@ struct puppet_config {
     int identities, first_identity, clips, first_utterance, size;
     double seconds;
 };
-#define FIELD(key, type, member, min, max, fallback, help)                                                             \
-    { key, type, offsetof(struct puppet_config, member), min, max, fallback, NULL, 0, 0, help }
-static const struct config_field fields[] = {
-    FIELD("seed", CONFIG_LONG, seed, 0, 1e15, "1", "of looks, voices, words and motion"),
-    FIELD("identities", CONFIG_INT, identities, 1, 100000, "4", "people"),
-    FIELD("first_identity", CONFIG_INT, first_identity, 0, 2e9, "0", "number of the first"),
-    FIELD("clips", CONFIG_INT, clips, 1, 1000, "1", "dialogues of each"),
-    FIELD("first_utterance", CONFIG_INT, first_utterance, 0, 2e9, "0", "number of a person's first dialogue"),
-    FIELD("seconds", CONFIG_REAL, seconds, 0.5, 3600, "20", "length of a dialogue"),
-    FIELD("size", CONFIG_INT, size, 16, 4096, "256", "height and width in pixels, even"),
+static const struct config_field keys[] = {
+    LONG_KEY(puppet_config, seed, 0, 1e15, "1", "Seed of looks, voices, words and motion."),
+    INT_KEY(puppet_config, identities, 1, 100000, "4", "Number of people."),
+    INT_KEY(puppet_config, first_identity, 0, 2e9, "0", "Number of the first person."),
+    INT_KEY(puppet_config, clips, 1, 1000, "1", "Dialogues of each person."),
+    INT_KEY(puppet_config, first_utterance, 0, 2e9, "0", "Number of a person's first dialogue."),
+    REAL_KEY(puppet_config, seconds, 0.5, 3600, "20", "Length of a dialogue, seconds."),
+    INT_KEY(puppet_config, size, 16, 4096, "256", "Height and width in pixels, an even number."),
 };
-enum { FIELD_COUNT = sizeof fields / sizeof *fields };
+static const struct command command = {
+    .name = "puppet",
+    .does = "Writes generated dialogues as videos: what prepare takes from people, and pictures for people to look at.",
+    .words = "OUT_FOLDER",
+    .min_words = 1,
+    .max_words = 1,
+    .keys = keys,
+    .key_count = sizeof keys / sizeof *keys};
 
 /* Runs of a mask as lines of the sidecar. */
 static void write_spans(const struct puppet *puppet, enum puppet_track track, const char *name, FILE *file) {
@@ -125,25 +129,19 @@ static int write_all(const struct puppet_config *c, const char *folder, float *f
     return OK;
 }
 
-static int run(const struct args *args) {
-    struct puppet_config config;
-    TRY(config_load(&config, fields, FIELD_COUNT, NULL, args->overrides, args->override_count));
-    if (config.size % 2) return error_set(ERR_USAGE, "command line: size: expected an even number");
-    float *frame = malloc(3 * sizeof *frame * (size_t)config.size * (size_t)config.size);
+static int run(const struct puppet_config *c, const char *folder) {
+    if (c->size % 2) return error_set(ERR_USAGE, "command line: size: expected an even number");
+    float *frame = malloc(3 * sizeof *frame * (size_t)c->size * (size_t)c->size);
     if (!frame) return error_set(ERR_DEVICE, "out of memory");
-    int code = write_all(&config, args->words[0], frame);
+    int code = write_all(c, folder, frame);
     free(frame);
     return code;
 }
 
 int main(int argc, char **argv) {
     struct args args;
-    int code = args_parse(&args, argc, argv, NULL, 0, 1, 1);
-    if (!code && args.help) {
-        args_help("puppet OUT_FOLDER [key=value ...]", NULL, 0, stdout);
-        config_describe(fields, FIELD_COUNT, stdout);
-        return 0;
-    }
-    if (!code) code = run(&args);
-    return code ? args_fail("puppet", code) : 0;
+    struct puppet_config config;
+    int code = args_parse(&args, &command, &config, argc, argv);
+    if (!code && !args.done) code = run(&config, args.words[0]);
+    return args_exit("puppet", code);
 }

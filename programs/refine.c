@@ -138,7 +138,10 @@ static int load_networks(struct program *p, int resumed) {
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
     struct stage_options options = {
-        .name = "refine", .work = work, .settings = offsetof(struct run_config, refine.stage)};
+        .name = "refine",
+        .does = "Refines the student against real clips with the Consistency-Aware Discriminator.",
+        .work = work,
+        .settings = offsetof(struct run_config, refine.stage)};
     const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));

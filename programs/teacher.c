@@ -87,8 +87,10 @@ static int start_fresh(struct program *p) {
 }
 
 static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {
-        .name = "teacher", .work = work, .settings = offsetof(struct run_config, teacher.stage)};
+    struct stage_options options = {.name = "teacher",
+                                    .does = "Trains the bidirectional teacher by flow matching.",
+                                    .work = work,
+                                    .settings = offsetof(struct run_config, teacher.stage)};
     const struct stage_steps steps = {p, one_step, report, keep};
     int go_on, resumed;
     TRY(stage_open(&p->stage, &options, argc, argv, &go_on));

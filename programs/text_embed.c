@@ -1,8 +1,4 @@
-/* text_embed.c: the program that makes prompts' embeddings: text_embed WEIGHTS TOKENIZER OUT.safetensors PROMPT ...
-   WEIGHTS is a UMT5 encoder (checkpoints/text_encoder.h), TOKENIZER its SentencePiece model, OUT a file of prompts
-   (checkpoints/prompt_file.h) with the empty prompt added; the first PROMPT is its default. With --ids each PROMPT is
-   followed by its token numbers ("309,12,1"), the end of the sentence included, and TOKENIZER is not opened. --tokens prints
-   the numbers and stops. */
+/* text_embed.c: the program that makes prompts' embeddings. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,22 +20,36 @@ struct embedding { /* a prompt on its way */
     int *ids, length;
 };
 struct text_embed {
-    const char *weights, *tokenizer, *out, *type, *most, *list, *threads;
-    int given_ids, only_tokens;
-    int tokens_max;
+    const char *weights, *tokenizer, *out;
+    char list[FILE_PATH_MAX];
+    int type, tokens_max, ids, tokens, threads;
     int vocabulary; /* the tokenizer's; 0: not opened */
     struct embedding *prompts;
     int count;
 };
-
-static int to_number(const char *option, const char *text, int low, int high, int *value) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (!*text || *end || n < low || n > high)
-        return error_set(ERR_USAGE, "--%s %.40s: expected %d to %d", option, text, low, high);
-    *value = (int)n;
-    return OK;
-}
+static const char *const type_names[] = {"bf16", "f32", NULL};
+static const struct config_field keys[] = {
+    TEXT_KEY(text_embed, list, "", "File of more prompts, one a line."),
+    CHOICE_KEY(text_embed, type, type_names, "bf16", "Number type of the embeddings."),
+    INT_KEY(text_embed, tokens_max, 1, TOKENS_MAX, "512",
+            "Longer prompts are cut to so many tokens; Wan was trained with 512."),
+    FLAG_KEY(text_embed, ids,
+             "Every PROMPT is followed by its token numbers (309,12,1), the end of the sentence included, and "
+             "TOKENIZER is not opened."),
+    FLAG_KEY(text_embed, tokens, "Prints token numbers and cleaned prompts, and stops."),
+    THREADS_KEY(text_embed),
+};
+static const struct command command = {.name = "text_embed",
+                                       .does = "Makes the embeddings of prompts.",
+                                       .words = "WEIGHTS TOKENIZER OUT.safetensors [--] PROMPT ...",
+                                       .min_words = 3,
+                                       .max_words = ARGS_MAX,
+                                       .text = "WEIGHTS is a UMT5 encoder, TOKENIZER its SentencePiece model. OUT is a "
+                                               "file of prompts (docs/formats.md) with the empty\n"
+                                               "prompt added; the first PROMPT is its default. Write -- in front of "
+                                               "prompts that look like a key or an option.\n",
+                                       .keys = keys,
+                                       .key_count = sizeof keys / sizeof *keys};
 
 /* "309,12,1" */
 static int parse_ids(const char *text, int most, int *ids, int *length) {
@@ -94,23 +104,23 @@ static int add_list(struct text_embed *t, const struct tokenizer *tokenizer) {
 }
 
 static int add_all(struct text_embed *t, const struct tokenizer *tokenizer, const char *const *words, int count) {
-    if (t->given_ids) {
+    if (t->ids) {
         char end[16];
-        if (count % 2) return error_set(ERR_USAGE, "--ids: every prompt must be followed by its token numbers");
+        if (count % 2) return error_set(ERR_USAGE, "ids: every prompt must be followed by its token numbers");
         for (int i = 0; i < count; i += 2) TRY(add_prompt(t, NULL, words[i], words[i + 1]));
         snprintf(end, sizeof end, "%d", END_OF_SENTENCE);
         return add_prompt(t, NULL, "", end);
     }
     for (int i = 0; i < count; i++) TRY(add_prompt(t, tokenizer, words[i], NULL));
-    if (t->list) TRY(add_list(t, tokenizer));
+    if (*t->list) TRY(add_list(t, tokenizer));
     return add_prompt(t, tokenizer, "", NULL);
 }
 
 static int read_prompts(struct text_embed *t, const char *const *words, int count) {
     struct tokenizer *tokenizer = NULL;
-    if (t->given_ids && t->list) return error_set(ERR_USAGE, "--ids and --list do not go together");
-    if (!count && !t->list) return error_set(ERR_USAGE, "no prompt is given");
-    if (!t->given_ids) TRY(tokenizer_open(&tokenizer, t->tokenizer));
+    if (t->ids && *t->list) return error_set(ERR_USAGE, "ids and list do not go together");
+    if (!count && !*t->list) return error_set(ERR_USAGE, "no prompt is given");
+    if (!t->ids) TRY(tokenizer_open(&tokenizer, t->tokenizer));
     if (tokenizer) t->vocabulary = tokenizer_vocabulary(tokenizer);
     int code = add_all(t, tokenizer, words, count);
     tokenizer_close(tokenizer);
@@ -156,7 +166,7 @@ static int write_file(const struct text_embed *t, const float *values, int dim) 
         ids[i] = t->prompts[i].ids;
         values += (long)t->prompts[i].length * dim;
     }
-    if (!code) code = prompt_file_write(t->out, rows, t->count, dim, strcmp(t->type, "f32") ? ST_BF16 : ST_F32, 0, ids);
+    if (!code) code = prompt_file_write(t->out, rows, t->count, dim, t->type ? ST_F32 : ST_BF16, 0, ids);
     free(rows);
     free(ids);
     return code;
@@ -182,42 +192,24 @@ static int embed(struct text_embed *t) {
 }
 
 static int run(struct text_embed *t, const struct args *args) {
-    int threads;
-    if (strcmp(t->type, "f32") && strcmp(t->type, "bf16"))
-        return error_set(ERR_USAGE, "--type %.40s: expected bf16 or f32", t->type);
-    TRY(to_number("tokens-max", t->most, 1, TOKENS_MAX, &t->tokens_max));
-    TRY(to_number("threads", t->threads, 0, 1024, &threads));
     t->weights = args->words[0];
     t->tokenizer = args->words[1];
     t->out = args->words[2];
     TRY(read_prompts(t, args->words + 3, args->word_count - 3));
-    if (t->only_tokens) return print_tokens(t), OK;
-    TRY(device_init(threads));
+    if (t->tokens) return print_tokens(t), OK;
+    TRY(device_init(t->threads));
     return embed(t);
 }
 
 int main(int argc, char **argv) {
-    struct text_embed t = {.type = "bf16", .most = "512", .threads = "0"};
+    static struct text_embed t;
     struct args args;
-    const struct args_option options[] = {
-        {"list", "FILE", NULL, &t.list, "more prompts, one a line"},
-        {"type", "TYPE", NULL, &t.type, "bf16 (default) or f32"},
-        {"tokens-max", "N", NULL, &t.most, "longer prompts are cut (512, as Wan was trained)"},
-        {"ids", NULL, &t.given_ids, NULL, "every PROMPT is followed by its token numbers; TOKENIZER is not opened"},
-        {"tokens", NULL, &t.only_tokens, NULL, "print token numbers and cleaned prompts, and stop"},
-        {"threads", "N", NULL, &t.threads, "0 (default): all cores"},
-    };
-    enum { OPTIONS = sizeof options / sizeof *options };
-    const char *usage = "text_embed WEIGHTS TOKENIZER OUT.safetensors [options] [--] PROMPT ...";
-    int code = args_parse(&args, argc, argv, options, OPTIONS, 3, ARGS_MAX);
-    if (code) return args_fail("text_embed", code);
-    if (args.help) return args_help(usage, options, OPTIONS, stdout), 0;
-    code = args.override_count ? error_set(ERR_USAGE, "%.60s: write -- in front of prompts with =", args.overrides[0])
-                               : run(&t, &args);
+    int code = args_parse(&args, &command, &t, argc, argv);
+    if (!code && !args.done) code = run(&t, &args);
     for (int i = 0; i < t.count; i++) {
         free(t.prompts[i].clean);
         free(t.prompts[i].ids);
     }
     free(t.prompts);
-    return code ? args_fail("text_embed", code) : 0;
+    return args_exit("text_embed", code);
 }

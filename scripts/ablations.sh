@@ -41,7 +41,7 @@ train() {
         if [ -n "$on" ] && [ ! -e "$folder/export/$stage/config.json" ]; then
             say "$folder: $stage $keys"
             "$BIN/$stage" "$config" run="$folder" data="$base/data.h5" $common $keys &&
-                "$BIN/export" "$config" --stage $stage run="$folder" data="$base/data.h5" --out "$folder/export/$stage" \
+                "$BIN/export" "$config" stage=$stage run="$folder" data="$base/data.h5" out="$folder/export/$stage" \
                     $common $keys || exit
         fi
         [ "$stage" = "$last" ] && break

@@ -15,9 +15,9 @@ say "data"
 for stage in teacher ode_init distill refine; do
     say "$stage"
     "$bin/$stage" "$config" run="$run" data="$run/data.h5"
-    "$bin/export" "$config" --stage $stage run="$run" data="$run/data.h5" --out "$run/export/$stage"
+    "$bin/export" "$config" stage=$stage run="$run" data="$run/data.h5" out="$run/export/$stage"
 done
 say "plots"
 sh scripts/plot.sh "$run"
 say "evaluation"
-"$bin/evaluate" "$config" run="$run" data="$run/data.h5" --started "$(cat "$run/started")"
+"$bin/evaluate" "$config" run="$run" data="$run/data.h5" started="$(cat "$run/started")"

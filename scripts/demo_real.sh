@@ -17,13 +17,13 @@ say "data"
 for stage in teacher ode_init distill refine; do
     say "$stage"
     "$bin/$stage" "$config" run="$run" data="$run/data.h5"
-    "$bin/export" "$config" --stage $stage --out "$run/export/$stage" run="$run" data="$run/data.h5"
+    "$bin/export" "$config" stage=$stage out="$run/export/$stage" run="$run" data="$run/data.h5"
 done
 say "plots"
 sh scripts/plot.sh "$run"
 for stage in ode_init distill; do
     say "held-out clips, streamed by the student of $stage"
-    "$bin/evaluate_real" "$data_config" source="$source" --student "$run/export/$stage" --out "$run/streamed/$stage"
+    "$bin/evaluate_real" "$data_config" source="$source" student="$run/export/$stage" folder="$run/streamed/$stage"
 done
 say "held-out clips, streamed by the student of refine"
-"$bin/evaluate_real" "$data_config" source="$source" --student "$run/export/refine" --out "$run"
+"$bin/evaluate_real" "$data_config" source="$source" student="$run/export/refine" folder="$run"

@@ -147,7 +147,7 @@ run() {
     if [ -x "$pack/bf16/bench_dit" ]; then
         check "rates" 150 "$pack/bf16/bench_dit" && sed 's/^/        /' "$out/last" >>"$report"
         cp "$out/last" "$out/rates"
-        check "deterministic blocks" 60 "$pack/bf16/bench_dit" --deterministic && price "$out/rates" "$out/last" >>"$report"
+        check "deterministic blocks" 60 "$pack/bf16/bench_dit" deterministic=yes && price "$out/rates" "$out/last" >>"$report"
         if [ -f "$pack/bench_torch.py" ] && python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
             check "the same block in PyTorch" 120 python3 "$pack/bench_torch.py" && sed 's/^/        /' "$out/last" >>"$report"
         else

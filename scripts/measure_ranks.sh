@@ -36,7 +36,7 @@ memory() {
 shards() {
     ranks=${1:-4}
     for n in 1 "$ranks"; do
-        "$BIN/teacher" configs/demo.yaml $wide --plan --ranks "$n" shard.zero=3 teacher.batch="$n" >"$work/plan" || exit 1
+        "$BIN/teacher" configs/demo.yaml $wide --plan ranks="$n" shard.zero=3 teacher.batch="$n" >"$work/plan" || exit 1
         awk '/^  teacher: / && !/account/ {n += $(NF - 1)} END {printf "%.1f\n", n}' "$work/plan"
     done | awk -v n="$ranks" '{x[NR] = $1} END {printf "1 rank: %.1f MiB; each of %d: %.1f MiB, %.3f times it\n", x[1], n, x[2], x[2] / x[1]}'
 }

@@ -36,7 +36,7 @@ plan() {
     program=$(stages | awk -v n="$2" '$1 == n {print $2}')
     mine=$(stages | awk -v n="$2" '$1 == n {$1 = $2 = ""; print}')
     size=$(sizes | awk -v n="$3" '$1 == n {print "model.height=" $2, "model.width=" $3}')
-    "$BIN/$program" "$config" --plan --ranks "$4" shard.zero="$5" "$program.batch=$4" $size $overrides $mine \
+    "$BIN/$program" "$config" --plan ranks="$4" shard.zero="$5" "$program.batch=$4" $size $overrides $mine \
         >"$work/plan" || exit 1
     awk '/^networks and opt/ {n = $(NF - 1)} /^total  / {t = $(NF - 1)} /^total \(host\)/ {h = $(NF - 1)}
          /^arithmetic/ {f = $(NF - 1)} /^sent/ {s = $(NF - 1)}
@@ -125,7 +125,7 @@ divided() {
         mine=$(stages | awk -v n="$s" '$1 == n {$1 = $2 = ""; print}')
         for f in 31 121; do
             for d in 1 2 4 8; do
-                "$BIN/$program" "$config" --plan --ranks 8 shard.zero=3 comm.sequence=$d "$program.batch=$((8 / d))" frames=$f \
+                "$BIN/$program" "$config" --plan ranks=8 shard.zero=3 comm.sequence=$d "$program.batch=$((8 / d))" frames=$f \
                     samples=1 model.height=44 model.width=80 $mine >"$work/plan" || exit 1
                 awk -v stage="$s" -v f=$f -v d=$d -v rate="$rate" -v links="$links" '
                     /^networks and opt/ {n = $(NF - 1)} /^total  / {t = $(NF - 1)} /^arithmetic/ {a = $(NF - 1)}

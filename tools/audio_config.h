@@ -21,14 +21,14 @@ extern const char *const audio_config_modes[], *const audio_config_resamples[];
     { key, CONFIG_INT, offsetof(owner, audio.recipe.member), low, high, fallback, NULL, 0, 0, help }
 #define AUDIO_CHOICE(owner, key, member, names, fallback, help)                                                        \
     { key, CONFIG_CHOICE, offsetof(owner, audio.recipe.member), 0, 0, fallback, names, 0, 0, help }
-#define AUDIO_CONFIG_FIELDS(owner, standard)                                                                           \
+#define AUDIO_CONFIG_FIELDS(owner, standard, way)                                                                      \
     AUDIO_TEXT(owner, "audio_encoder", recipe.encoder, standard, "features of the sound: logmel or wav2vec2"),         \
         AUDIO_TEXT(owner, "audio_weights", weights, "''", "wav2vec2: checkpoint, a safetensors file or its folder"),   \
         AUDIO_TEXT(owner, "audio_states", recipe.states, "last",                                                       \
                    "wav2vec2: hidden states of a feature: last, 8, 1-12, last,0-12 or mean:6-9"),                      \
         AUDIO_CHOICE(owner, "audio_resample", resample, audio_config_resamples, "after",                               \
                      "wav2vec2: to the rate of the pictures after or before the transformer"),                         \
-        AUDIO_CHOICE(owner, "audio_mode", mode, audio_config_modes, "stream",                                          \
+        AUDIO_CHOICE(owner, "audio_mode", mode, audio_config_modes, way,                                               \
                      "wav2vec2: window by window, as a live student hears, or the whole clip at once"),                \
         AUDIO_INT(owner, "audio_context", context, 0, 2500, "100", "wav2vec2, stream: pictures before a window"),      \
         AUDIO_INT(owner, "audio_stride", stride, 1, 250, "12",                                                         \

@@ -1,11 +1,4 @@
-/* audio_features.c: the program that shows what wav2vec2 hears: audio_features WEIGHTS IN OUT.safetensors [key=value ...].
-   IN is any file with sound, or a safetensors file with `pcm` [n], 16 kHz mono. OUT gets
-     features       [F, D]      one row a video frame, by the keys audio_states, audio_resample, ...
-     hidden_states  [L + 1, T, dim]  whole clips: every state at the rate of the transformer
-   audio_mode=whole (here the default) runs a clip as Transformers does; audio_mode=stream as a live student hears it.
-   fps and via are for whole clips: another rate than 25, and states that go to it by way of a rate in between and the
-   nearest row there (fps=16 via=30 is what Wan-S2V does).
-   --compare says how far the stream's features are from the whole clip's, state by state. */
+/* audio_features.c: the program that shows what wav2vec2 hears. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,18 +17,33 @@
 struct settings {
     struct audio_config audio;
     double fps, via;
-    int threads, hidden;
+    int threads, hidden, compare;
 };
-static const struct config_field fields[] = {
-    AUDIO_CONFIG_FIELDS(struct settings, "wav2vec2"),
-    {"fps", CONFIG_REAL, offsetof(struct settings, fps), 1, 1000, "25", NULL, 0, 0, "whole clips: features a second"},
-    {"via", CONFIG_REAL, offsetof(struct settings, via), 0, 1000, "0", NULL, 0, 0,
-     "whole clips: states go to this rate first, then to the nearest row; 0: straight"},
-    {"hidden", CONFIG_BOOL, offsetof(struct settings, hidden), 0, 0, "true", NULL, 0, 0,
-     "whole clips: write the hidden states too"},
-    {"threads", CONFIG_INT, offsetof(struct settings, threads), 0, 1024, "0", NULL, 0, 0, "0: all cores"},
+static const struct config_field keys[] = {
+    AUDIO_CONFIG_FIELDS(struct settings, "wav2vec2", "whole"),
+    REAL_KEY(settings, fps, 1, 1000, "25", "Features a second, of whole clips."),
+    REAL_KEY(
+        settings, via, 0, 1000, "0",
+        "Of whole clips: states go to this rate first and then to the nearest row; 0 goes straight. fps=16 via=30 is "
+        "what Wan-S2V does."),
+    {"hidden", CONFIG_BOOL, offsetof(struct settings, hidden), 0, 0, "yes", NULL, 0, 0,
+     "Of whole clips: writes the hidden states too."},
+    FLAG_KEY(settings, compare, "Says how far the stream's features are from the whole clip's; OUT is not needed."),
+    THREADS_KEY(settings),
 };
-enum { FIELDS = sizeof fields / sizeof *fields };
+static const struct command command = {
+    .name = "audio_features",
+    .does = "Writes what the speech encoder wav2vec2 makes of a sound.",
+    .words = "WEIGHTS IN [OUT.safetensors]",
+    .min_words = 2,
+    .max_words = 3,
+    .text = "IN is any file with sound, or a safetensors file with pcm [n], 16 kHz mono. OUT gets\n"
+            "  features       [F, D]          one row a video frame, by the keys audio_states, audio_resample, ...\n"
+            "  hidden_states  [L + 1, T, dim]  of whole clips: every state at the rate of the transformer\n"
+            "audio_mode=whole, here the default, runs a clip as Transformers does; audio_mode=stream as a live student "
+            "hears it.\n",
+    .keys = keys,
+    .key_count = sizeof keys / sizeof *keys};
 
 struct sound {
     float *pcm;
@@ -251,33 +259,25 @@ static int compare(struct sound_encoder *encoder, const struct sound *sound) {
     return code;
 }
 
+static int run(struct settings *o, const struct args *args, struct sound *sound, struct sound_encoder *encoder) {
+    if (args->word_count != (o->compare ? 2 : 3))
+        return error_set(ERR_USAGE, "expected WEIGHTS IN%s", o->compare ? "" : " OUT.safetensors");
+    if (strcmp(o->audio.recipe.encoder, "wav2vec2"))
+        return error_set(ERR_USAGE, "audio_encoder: %s has no hidden states", o->audio.recipe.encoder);
+    TRY(device_init(o->threads));
+    TRY(read_sound(sound, args->words[1]));
+    TRY(sound_encoder_open(encoder, &o->audio.recipe, 0, args->words[0]));
+    return o->compare ? compare(encoder, sound) : make_features(encoder, o, sound, args->words[2]);
+}
+
 int main(int argc, char **argv) {
-    int comparing = 0, describe = 0;
-    const struct args_option options[] = {
-        {"compare", NULL, &comparing, NULL, "say how far the stream is from the whole clip; OUT is not needed"},
-        {"help-config", NULL, &describe, NULL, "list every key"},
-    };
     struct args args;
-    int code = args_parse(&args, argc, argv, options, 2, 0, 3);
-    if (code) return args_fail("audio_features", code);
-    if (args.help) args_help("audio_features WEIGHTS IN OUT.safetensors [key=value ...]", options, 2, stdout);
-    if (describe) config_describe(fields, FIELDS, stdout);
-    if (args.help || describe) return 0;
     struct settings o;
     struct sound sound = {NULL, 0};
     struct sound_encoder encoder = {.dim = 0};
-    if (args.word_count != (comparing ? 2 : 3))
-        code = error_set(ERR_USAGE, "expected WEIGHTS IN%s", comparing ? "" : " OUT.safetensors");
-    const char *first[ARGS_MAX + 1] = {"audio_mode=whole"}; /* what is given later holds */
-    for (int i = 0; i < args.override_count; i++) first[1 + i] = args.overrides[i];
-    if (!code) code = config_load(&o, fields, FIELDS, NULL, first, args.override_count + 1);
-    if (!code && strcmp(o.audio.recipe.encoder, "wav2vec2"))
-        code = error_set(ERR_USAGE, "audio_encoder: %s has no hidden states", o.audio.recipe.encoder);
-    if (!code) code = device_init(o.threads);
-    if (!code) code = read_sound(&sound, args.words[1]);
-    if (!code) code = sound_encoder_open(&encoder, &o.audio.recipe, 0, args.words[0]);
-    if (!code) code = comparing ? compare(&encoder, &sound) : make_features(&encoder, &o, &sound, args.words[2]);
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (!code && !args.done) code = run(&o, &args, &sound, &encoder);
     sound_encoder_close(&encoder);
     free(sound.pcm);
-    return code ? args_fail("audio_features", code) : 0;
+    return args_exit("audio_features", code);
 }

@@ -1,14 +1,12 @@
 /* bench_dit.c: the transformer at full width, as a training block and as a live stream, against this device's measured limits.
-     bench_dit [--tiny] [--deterministic] [--threads N]
    Operations: those of a block at the width of the 5B network over 21 latent frames of 928 x 704 pixels, each against the
    limits. Training: one block (with embeddings and head) of dim 3072, forward and forward + backward, over 21 latent frames of
-   928 x 704 and of 480 x 832 pixels; with --deterministic that alone, by algorithms that always add in the same order.
+   928 x 704 and of 480 x 832 pixels; with deterministic=yes that alone, by algorithms that always add in the same order.
    Streaming: a chunk of 3 latent frames of 928 x 704 through all 30 layers in 3 passes over a history of 10 frames, the
    cache's rotation included, with random weights made on the device, its passes queued as they are and as recordings
    (kernels/recordings.h); the light decoder's part of a chunk, at its full size; both on two streams, where a chunk is decoded
    beside the next one's passes; the first frame's delay in parts. Real-time factor: a chunk's time over the 0.48 s that it
-   shows. --tiny: small shapes, to try the program itself. Operations are counted by dit_flops; a backward counts twice its
-   forward. */
+   shows. Operations are counted by dit_flops; a backward counts twice its forward. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -465,24 +463,34 @@ static int bench_all(int tiny, int deterministic) {
     return OK;
 }
 
+struct settings {
+    int threads, deterministic, tiny;
+};
+static const struct config_field keys[] = {
+    THREADS_KEY(settings),
+    FLAG_KEY(settings, deterministic,
+             "Measures training blocks alone, with algorithms that give the same bits every time."),
+    FLAG_KEY(settings, tiny, "Takes small shapes, to try the program itself."),
+};
+static const struct command command = {.name = "bench_dit",
+                                       .does =
+                                           "Measures the blocks of a full-size network and a live stream through it.",
+                                       .words = "",
+                                       .keys = keys,
+                                       .key_count = sizeof keys / sizeof *keys};
+
+static int run(const struct settings *o) {
+    device_deterministic(o->deterministic);
+    TRY(device_init(o->threads));
+    TRY(bench_all(o->tiny, o->deterministic));
+    device_shutdown();
+    return OK;
+}
+
 int main(int argc, char **argv) {
     struct args args;
-    const char *asked = "0";
-    int threads = 0, tiny = 0, deterministic = 0;
-    const struct args_option options[] = {
-        {"threads", "N", NULL, &asked, "0: all cores"},
-        {"deterministic", NULL, &deterministic, NULL, "training blocks alone, by algorithms that give equal bits"},
-        {"tiny", NULL, &tiny, NULL, "small shapes, to try the program itself"}};
-    int code = args_parse(&args, argc, argv, options, 3, 0, 0);
-    if (code == OK && args.help) {
-        args_help("bench_dit", options, 3, stdout);
-        return 0;
-    }
-    if (code == OK) code = args_number("threads", asked, 0, 1024, &threads);
-    device_deterministic(deterministic);
-    if (code == OK) code = device_init(threads);
-    if (code == OK) code = bench_all(tiny, deterministic);
-    if (code != OK) return args_fail("bench_dit", code);
-    device_shutdown();
-    return 0;
+    struct settings o;
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (!code && !args.done) code = run(&o);
+    return args_exit("bench_dit", code);
 }

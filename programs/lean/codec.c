@@ -1,9 +1,4 @@
-/* codec.c: a video codec on tensors of safetensors files, to hold it against other tools:
-     codec encode WEIGHTS IN OUT    IN: pixels [T, 3, H, W] in [-1, 1], T = 1 + 4 k;  OUT: latents [1 + k, C, h, w]
-     codec decode WEIGHTS IN OUT    IN: latents;  OUT: pixels
-     codec plan WEIGHTS --height H --width W    memory and operations, from the headers alone
-   WEIGHTS: a Wan video autoencoder's file or folder, or a pca codec's file. --raw: latents as the autoencoder makes them,
-   not normalised (Diffusers' AutoencoderKLWan without its pipeline). */
+/* codec.c: a video codec on tensors of safetensors files, to hold it against other tools. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,9 +16,30 @@
 
 struct codec_options {
     const char *weights, *in, *out;
-    const char *height, *width, *threads;
-    int decode, raw;
+    int height, width, threads, raw;
+    int decode;
 };
+static const struct config_field keys[] = {
+    FLAG_KEY(codec_options, raw,
+             "Latents are as the autoencoder makes them, not normalised: as Diffusers' AutoencoderKLWan has them "
+             "without its "
+             "pipeline."),
+    INT_KEY(codec_options, height, 1, CODEC_PIXELS_MAX, "704", "Height of the plan's pictures, pixels."),
+    INT_KEY(codec_options, width, 1, CODEC_PIXELS_MAX, "1280", "Width of the plan's pictures, pixels."),
+    THREADS_KEY(codec_options),
+};
+static const struct command command = {
+    .name = "codec",
+    .does = "Runs a video codec on tensors of safetensors files, to hold it against other tools.",
+    .words = "encode|decode|plan WEIGHTS [IN.safetensors OUT.safetensors]",
+    .min_words = 2,
+    .max_words = 4,
+    .text =
+        "encode takes pixels [T, 3, H, W] in [-1, 1] with T = 1 + 4 k from IN and writes latents [1 + k, C, h, w];\n"
+        "decode goes back; plan prints memory and operations, from the headers of WEIGHTS alone.\n"
+        "WEIGHTS is a Wan video autoencoder's file or folder, or a pca codec's file.\n",
+    .keys = keys,
+    .key_count = sizeof keys / sizeof *keys};
 
 /* A tensor of four axes, as floats (malloc'd). */
 struct video {
@@ -140,15 +156,12 @@ static int convert(const struct codec_options *o) {
 
 static int plan(const struct codec_options *o) {
     const struct codec_source source = {"", o->weights, ""};
-    int height, width;
-    TRY(args_number("height", o->height, 1, CODEC_PIXELS_MAX, &height));
-    TRY(args_number("width", o->width, 1, CODEC_PIXELS_MAX, &width));
-    return codec_file_print(&source, height, width, stdout);
+    return codec_file_print(&source, o->height, o->width, stdout);
 }
 
 static int run(struct codec_options *o, const struct args *args) {
     const char *what = args->words[0];
-    int threads, planned = !strcmp(what, "plan");
+    int planned = !strcmp(what, "plan");
     o->decode = !strcmp(what, "decode");
     if (!planned && !o->decode && strcmp(what, "encode"))
         return error_set(ERR_USAGE, "%s: expected encode, decode or plan", what);
@@ -158,28 +171,14 @@ static int run(struct codec_options *o, const struct args *args) {
     if (planned) return plan(o);
     o->in = args->words[2];
     o->out = args->words[3];
-    TRY(args_number("threads", o->threads, 0, 1024, &threads));
-    TRY(device_init(threads));
+    TRY(device_init(o->threads));
     return convert(o);
 }
 
 int main(int argc, char **argv) {
-    struct codec_options o = {.height = "704", .width = "1280", .threads = "0"};
-    const struct args_option options[] = {
-        {"raw", NULL, &o.raw, NULL, "latents without the statistics, as the autoencoder makes them"},
-        {"height", "PIXELS", NULL, &o.height, "of the plan (704)"},
-        {"width", "PIXELS", NULL, &o.width, "of the plan (1280)"},
-        {"threads", "N", NULL, &o.threads, "0: all cores"},
-    };
-    enum { OPTIONS = sizeof options / sizeof *options };
+    struct codec_options o;
     struct args args;
-    int code = args_parse(&args, argc, argv, options, OPTIONS, 2, 4);
-    if (code) return args_fail("codec", code);
-    if (args.help) {
-        args_help("codec encode|decode WEIGHTS IN.safetensors OUT.safetensors | codec plan WEIGHTS", options, OPTIONS,
-                  stdout);
-        return 0;
-    }
-    code = args.override_count ? error_set(ERR_USAGE, "%s: not an option", args.overrides[0]) : run(&o, &args);
-    return code ? args_fail("codec", code) : 0;
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (!code && !args.done) code = run(&o, &args);
+    return args_exit("codec", code);
 }

@@ -1,11 +1,4 @@
-/* forward.c: one forward of a DiT on tensors of a file, to hold it against other implementations.
-     forward MODEL IN.safetensors OUT.safetensors
-   MODEL: an exported student's folder, or any Wan checkpoint (docs/checkpoints.md). IN, any floating type:
-     latents   [B, C, F, H, W], as PyTorch has them; H and W even
-     timestep  [B], [B, F] a frame, or [B, F H/2 W/2] a token, equal in every frame; 0 to 1000
-     text      [B, L, text_dim]: all L rows are attended to, so pad them as the model is used to
-     talk, listen  [B, 1 + 4 (F - 1), audio_dim]: features a video frame, times their mask; left out: silence
-   OUT: velocity, F32, like latents; the metadata say backend and number type. */
+/* forward.c: one forward of a DiT on tensors of a file, to hold it against other implementations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -291,25 +284,38 @@ static void free_all(struct program *p) {
     safetensors_close(&p->file);
 }
 
+/* ---- the program ---- */
+
+struct settings {
+    int threads;
+};
+static const struct config_field keys[] = {THREADS_KEY(settings)};
+static const struct command command = {
+    .name = "forward",
+    .does =
+        "Runs one forward of a diffusion transformer on tensors of a file, to hold it against other implementations.",
+    .words = "MODEL IN.safetensors OUT.safetensors",
+    .min_words = 3,
+    .max_words = 3,
+    .text =
+        "MODEL is an exported student's folder or any Wan checkpoint (docs/checkpoints.md). IN holds, in any floating "
+        "type:\n"
+        "  latents   [B, C, F, H, W], as PyTorch has them; H and W are even\n"
+        "  timestep  [B], [B, F] a frame, or [B, F H/2 W/2] a token, equal in every frame; 0 to 1000\n"
+        "  text      [B, L, text_dim]: all L rows are attended to, so pad them as the model is used to\n"
+        "  talk, listen  [B, 1 + 4 (F - 1), audio_dim]: features a video frame times their mask; left out: silence\n"
+        "OUT gets velocity, F32, shaped like latents; its metadata say backend and number type.\n",
+    .keys = keys,
+    .key_count = 1};
+
 int main(int argc, char **argv) {
     static struct program p;
-    const char *threads = "0";
-    const struct args_option options[] = {{"threads", "N", NULL, &threads, "0 (default): all cores"}};
+    struct settings o;
     struct args args;
-    int code = args_parse(&args, argc, argv, options, 1, 3, 3);
-    if (code) return args_fail("forward", code);
-    if (args.help) {
-        args_help("forward MODEL IN.safetensors OUT.safetensors (IN: latents, timestep, text[, talk, listen])", options,
-                  1, stdout);
-        return 0;
-    }
-    char *end;
-    long count = strtol(threads, &end, 10);
-    if (*end || end == threads || count < 0 || count > 1024)
-        code = error_set(ERR_USAGE, "--threads %s: expected a number from 0 to 1024", threads);
-    if (!code && args.override_count) code = error_set(ERR_USAGE, "%s: expected a file", args.overrides[0]);
-    if (!code) code = device_init((int)count);
+    int code = args_parse(&args, &command, &o, argc, argv);
+    if (code || args.done) return args_exit("forward", code);
+    code = device_init(o.threads);
     if (!code) code = run(&p, args.words[0], args.words[1], args.words[2]);
     free_all(&p);
-    return code ? args_fail("forward", code) : 0;
+    return args_exit("forward", code);
 }

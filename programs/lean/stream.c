@@ -238,20 +238,24 @@ static int stream(struct stream *s, const char *folder) {
 }
 
 int main(int argc, char **argv) {
-    static const char usage[] = "stream STUDENT_FOLDER reference=PICTURE audio=SOUND [out=FILE.mp4] [key=value ...]";
+    struct command command = {.name = "stream",
+                              .does = "Streams a student as a live avatar: a picture and sound in, video out.",
+                              .words = "STUDENT_FOLDER",
+                              .min_words = 1,
+                              .max_words = 1,
+                              .text = "STUDENT_FOLDER is what export wrote. Any length of sound runs at constant "
+                                      "memory; the program prints the real-time\n"
+                                      "factor, the delay of the first frame and the times of chunks.\n",
+                              .keys = stream_fields,
+                              .key_count = stream_field_count};
     struct args args;
-    int code = args_parse(&args, argc, argv, NULL, 0, 1, 1);
-    if (code) return args_fail("stream", code);
-    if (args.help) {
-        args_help(usage, NULL, 0, stdout);
-        stream_options_describe();
-        return 0;
-    }
-    struct stream s = {.session = NULL};
+    static struct stream s;
+    int code = args_parse(&args, &command, &s.options, argc, argv);
+    if (code || args.done) return args_exit("stream", code);
     signal(SIGINT, on_signal); /* the video so far is finished properly */
     signal(SIGTERM, on_signal);
-    code = stream_options_read(&s.options, args.overrides, args.override_count);
+    code = stream_options_check(&s.options);
     if (!code) code = stream(&s, args.words[0]);
     close_stream(&s);
-    return code ? args_fail("stream", code) : 0;
+    return args_exit("stream", code);
 }

@@ -36,7 +36,7 @@ check "other weights are another set" expect 2 prepare "$work/set.yaml" out="$wo
 check "another recipe is another set" expect 2 prepare "$work/set.yaml" out="$work/data.h5" audio_stride=6
 check "it says what differs" says stride=6
 check "two steps" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
-check "export" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" --stage teacher --out "$work/student"
+check "export" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
 check "the student says what it needs" grep -q '"recipe":.*wav2vec2 version=1 weights=[0-9a-f]\{8\} .*states=last,0 .*stride=12' \
     "$work/student/config.json"
 "$BIN/puppet" "$work/clips" size=32 identities=1 clips=1 seconds=2 >/dev/null 2>&1
@@ -50,7 +50,7 @@ check "the same video" cmp "$work/one.mp4" "$work/two.mp4"
 check "other weights" expect 3 stream "$work/student" reference="$clip" audio="$clip" audio_weights="$work/other"
 check "it names both" says "checksum [0-9a-f]\{8\}, the features were made with [0-9a-f]\{8\}"
 check "whole clips" expect 0 prepare "$work/set.yaml" out="$work/whole.h5" audio_weights="$work/moved" audio_mode=whole
-check "export of it" expect 0 export configs/tiny.yaml run="$work/run" data="$work/whole.h5" --stage teacher --out "$work/deaf"
+check "export of it" expect 0 export configs/tiny.yaml run="$work/run" data="$work/whole.h5" stage=teacher out="$work/deaf"
 check "a student of whole clips cannot stream" expect 2 stream "$work/deaf" reference="$clip" audio="$clip"
 check "it says why" says audio_mode
 
@@ -59,7 +59,7 @@ check "and by a stream" expect 0 audio_features "$work/moved" "$clip" "$work/str
 check "hidden states" sh -c "'$BIN/inspect' '$work/whole.safetensors' | grep -q hidden_states"
 check "16 a second by way of 30" expect 0 audio_features "$work/moved" "$clip" "$work/s2v.safetensors" fps=16 via=30
 check "not by a stream" expect 2 audio_features "$work/moved" "$clip" "$work/no.safetensors" fps=16 audio_mode=stream
-check "compare" expect 0 audio_features "$work/moved" "$clip" --compare audio_states=0-3
+check "compare" expect 0 audio_features "$work/moved" "$clip" compare=yes audio_states=0-3
 check "a line a state" [ "$(grep -c '^[0-3] ' "$work/out")" -eq 4 ]
 check "no pcm" expect 3 audio_features "$work/moved" "$work/whole.safetensors" "$work/no.safetensors"
 check "no sound" expect 3 audio_features "$work/moved" "$work/set.yaml" "$work/no.safetensors"

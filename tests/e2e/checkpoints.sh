@@ -17,8 +17,8 @@ all="configs/tiny.yaml data=$work/data.h5 threads=2 model.rope_theta_t=10000 mod
 check "a teacher trains" expect 0 teacher $all run="$work/run" teacher.steps=12
 for form in "diffusers f32 0" "original f32 0" "diffusers f32 0.05" "original bf16 0.05" "diffusers f16 0"; do
     set -- $form
-    check "export $form" expect 0 export $all run="$work/run" --stage teacher --naming "$1" --type "$2" --shard-mb "$3" \
-        --out "$work/$1-$2-$3"
+    check "export $form" expect 0 export $all run="$work/run" stage=teacher naming="$1" type="$2" shard_mb="$3" \
+        out="$work/$1-$2-$3"
     check "forward $form" expect 0 forward "$work/$1-$2-$3" "$work/sound.safetensors" "$work/$1-$2-$3.out"
 done
 first=$work/diffusers-f32-0
@@ -33,16 +33,16 @@ check "forward of the trunk" expect 0 forward "$first/transformer" "$work/bare.s
 check "audio counts" differ "$first.out" "$work/trunk.out"
 check "a teacher starts from the trunk" expect 0 teacher $all run="$work/second" teacher.steps=0 \
     teacher.init="$work/original-f32-0/transformer"
-check "its export" expect 0 export $all run="$work/second" --stage teacher --out "$work/second-export"
+check "its export" expect 0 export $all run="$work/second" stage=teacher out="$work/second-export"
 check "its forward with sound" expect 0 forward "$work/second-export" "$work/sound.safetensors" "$work/second.out"
 check "is the trunk's to the last bit" cmp "$work/trunk.out" "$work/second.out"
 check "a teacher starts from an export" expect 0 teacher $all run="$work/third" teacher.steps=0 teacher.init="$first"
-check "its export" expect 0 export $all run="$work/third" --stage teacher --out "$work/third-export"
+check "its export" expect 0 export $all run="$work/third" stage=teacher out="$work/third-export"
 check "its forward" expect 0 forward "$work/third-export" "$work/sound.safetensors" "$work/third.out"
 check "is the whole network's to the last bit" cmp "$first.out" "$work/third.out"
 
 # The trunk's own sizes, as a config, are those that it was trained with.
-"$BIN/inspect" --model "$first/transformer" >"$work/model.yaml" 2>"$log"
+"$BIN/inspect" model=yes "$first/transformer" >"$work/model.yaml" 2>"$log"
 check "a config from a checkpoint" grep -q '^  ffn_dim: 64$' "$work/model.yaml"
 check "starts a teacher" expect 0 teacher "$work/model.yaml" data="$work/data.h5" run="$work/fifth" frames=7 model.height=4 \
     model.width=4 model.text_len=4 model.audio_dim=16 threads=2 teacher.steps=0 teacher.batch=1 teacher.sampler.steps=2 \
@@ -50,7 +50,7 @@ check "starts a teacher" expect 0 teacher "$work/model.yaml" data="$work/data.h5
 
 cp -r "$first" "$work/clean"
 sed -i 's/"clean_floor":[^,}]*/"clean_floor": 0.25/' "$work/clean/config.json"
-"$BIN/inspect" --model "$work/clean" >"$work/clean.yaml" 2>"$log"
+"$BIN/inspect" model=yes "$work/clean" >"$work/clean.yaml" 2>"$log"
 check "a config from an export that predicts clean latents" grep -q '^  clean_floor: 0.25$' "$work/clean.yaml"
 
 check "other sizes" refuses 3 "ffn_dim is 64, the run's 128" teacher $all run="$work/fourth" model.ffn_dim=128 \
@@ -66,11 +66,11 @@ check "an index that leaves its folder" refuses 3 "is not one of this folder" fo
 truncate -s -1 "$first/transformer/diffusion_pytorch_model.safetensors"
 check "a trunk cut short" refuses 3 "cut short" forward "$first" "$work/bare.safetensors" "$work/no.out"
 check "nothing is written" test ! -e "$work/no.out"
-check "an unknown type" refuses 2 "--type f8: expected f32, bf16 or f16" export $all run="$work/run" \
-    --stage teacher --type f8 --out "$work/no"
+check "an unknown type" refuses 2 "type: expected one of f32, bf16, f16, got" export $all run="$work/run" \
+    stage=teacher type=f8 out="$work/no"
 
 if [ -n "$PYTHON_ORACLE" ]; then
-    "$BIN/export" $all run="$work/run" --stage teacher --out "$work/again" >/dev/null 2>&1
+    "$BIN/export" $all run="$work/run" stage=teacher out="$work/again" >/dev/null 2>&1
     check "Diffusers loads it" "$PYTHON_ORACLE" tests/golden/diffusers_loads.py "$work/again" "$BIN/forward"
 else
     skipped=1

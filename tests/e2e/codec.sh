@@ -24,8 +24,8 @@ for kind in vae vae21; do
 done
 check "latents of another codec" expect 3 codec decode "$work/vae.safetensors" "$work/z.safetensors" "$work/none"
 check "it says so" says "latents of 16 channels, codec wan22 has 48"
-check "plan" expect 0 codec plan "$work/vae.safetensors" --height 704 --width 1280
-check "plan of a wrong size" expect 3 codec plan "$work/vae.safetensors" --height 700
+check "plan" expect 0 codec plan "$work/vae.safetensors" height=704 width=1280
+check "plan of a wrong size" expect 3 codec plan "$work/vae.safetensors" height=700
 check "it says which sizes" says "multiples of 16"
 tensor "$work/odd.safetensors" pixels 4,3,32,48 $((4 * 3 * 32 * 48))
 check "four frames" expect 3 codec encode "$work/vae.safetensors" "$work/odd.safetensors" "$work/none"
@@ -61,7 +61,7 @@ run() {
 }
 check "teacher" run 0 teacher
 check "it shows samples" [ -s "$work/run/teacher/samples/step_00000002_sheet.png" ]
-check "export" run 0 export --stage teacher --out "$work/student"
+check "export" run 0 export stage=teacher out="$work/student"
 check "without the weights" [ ! -e "$work/student/codec.safetensors" ]
 stream() {
     want=$1
@@ -95,11 +95,11 @@ check "stream through it" stream 0 decoder="$decoder" out="$work/light.mp4"
 check "the light decoder beside the network" overlapped decoder="$decoder"
 check "another picture" differ "$work/light.mp4" "$work/out.mp4"
 check "no decoder" stream 3 decoder="$work/x.safetensors"
-check "export with it" run 0 export --stage teacher --out "$work/student" decoder="$decoder"
+check "export with it" run 0 export stage=teacher out="$work/student" decoder="$decoder"
 check "it goes along" cmp "$decoder" "$work/student/decoder.safetensors"
 check "stream" stream 0 out="$work/out.mp4"
 check "the same through the student's own" cmp "$work/light.mp4" "$work/out.mp4"
-check "export without it" run 0 export --stage teacher --out "$work/student"
+check "export without it" run 0 export stage=teacher out="$work/student"
 check "it is gone" [ ! -e "$work/student/decoder.safetensors" ]
 check "samples through it" run 0 teacher teacher.steps=3 decoder="$decoder"
 mv "$work/vae.safetensors" "$work/moved.safetensors"

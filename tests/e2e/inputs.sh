@@ -32,8 +32,8 @@ for file in "$work/folder" "$work/empty" "$state" "$work/nowhere"; do
     check "data: $file" stage 3 teacher data="$file"
     check "init: $file" stage 3 teacher run="$work/other" teacher.init="$file"
 done
-check "threads that are no number" expect 2 bench --threads x
-check "fewer than none" expect 2 bench_dit --threads -1
+check "threads that are no number" expect 2 bench threads=x
+check "fewer than none" expect 2 bench_dit threads=-1
 
 # ---- states ----
 
@@ -64,7 +64,7 @@ wav none 16000 1 16 0
 wav one 16000 1 16 1
 "$BIN/puppet" "$work/clips" size=32 identities=1 clips=1 seconds=1 >/dev/null 2>&1
 clip=$(ls "$work"/clips/*.mp4)
-check "a student" stage 0 export --stage teacher --out "$work/student"
+check "a student" stage 0 export stage=teacher out="$work/student"
 stream() { # stream CODE ARGUMENTS...
     want=$1
     shift

@@ -40,18 +40,18 @@ done
 verdict $? "distill was not killed"
 run distill run $adapters
 verdict $? "distill resumed"
-"$BIN/export" configs/tiny.yaml $settings run="$work/run" --stage distill --out "$work/resumed" \
-    --lora "$work/resumed.lora" >>"$log" 2>&1
+"$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=distill out="$work/resumed" \
+    lora_out="$work/resumed.lora" >>"$log" 2>&1
 verdict $? "export of the resumed run"
 rm -rf "$work/run/distill" && mv "$work/whole" "$work/run/distill"
 for naming in original diffusers; do
-    "$BIN/export" configs/tiny.yaml $settings run="$work/run" --stage distill --naming $naming --out "$work/$naming" \
-        --lora "$work/$naming.lora" >>"$log" 2>&1
+    "$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=distill naming=$naming out="$work/$naming" \
+        lora_out="$work/$naming.lora" >>"$log" 2>&1
     verdict $? "export, $naming names"
 done
 cmp "$work/resumed.lora" "$work/diffusers.lora"
 verdict $? "the resumed run's adapters differ"
-"$BIN/export" configs/tiny.yaml $settings run="$work/run" --stage ode_init --out "$work/base" \
+"$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=ode_init out="$work/base" \
     >>"$log" 2>&1
 verdict $? "export of the base"
 
@@ -88,8 +88,8 @@ again 'critic: its adapters are over .*run/teacher.* frozen weights are .*other/
     distill.teacher="$work/other/teacher"
 cp "$work/other/ode_init/checkpoints/"step_*12.h5 "$work/stranger.h5"
 cp "$work/other/ode_init/checkpoints/"step_*12.h5.sum "$work/stranger.h5.sum"
-refused 2 'no adapters' "$BIN/export" configs/tiny.yaml $settings run="$work/run" --stage teacher --out "$work/x" \
-    --lora "$work/x.lora"
+refused 2 'no adapters' "$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=teacher out="$work/x" \
+    lora_out="$work/x.lora"
 refused 2 'lora.targets' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.rank=4 lora.targets=no_such
 refused 2 'lora.networks' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.networks=judge
 refused 2 'teacher.init' "$BIN/teacher" configs/tiny.yaml $settings run="$work/new" lora.rank=4 lora.networks=teacher

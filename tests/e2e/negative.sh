@@ -9,9 +9,9 @@ all="$work/config.yaml data=$work/data.h5 threads=1"
 "$BUILD/tests/programs/tiny_dataset" "$work/config.yaml" "$work/data.h5" 16 24 4 || exit 1
 "$BUILD/tests/programs/tiny_text_encoder" "$work/weights.safetensors" || exit 1
 check "a teacher trains" expect 0 teacher $all run="$work/run" teacher.steps=20 teacher.drop_text=0.3
-check "export" expect 0 export $all run="$work/run" --stage teacher --out "$work/export"
+check "export" expect 0 export $all run="$work/run" stage=teacher out="$work/export"
 own=$work/export/text.safetensors # the clips' prompt is its default
-check "a prompt's embedding" expect 0 text_embed "$work/weights.safetensors" - "$work/prompts.safetensors" --ids -- \
+check "a prompt's embedding" expect 0 text_embed "$work/weights.safetensors" - "$work/prompts.safetensors" ids=yes -- \
     "static, blurred" 5,6,1 "bad hands" 7,8,9,1
 
 # trained NAME [key=value ...]: a student on recorded trajectories, distilled for two steps; their losses in NAME.losses
@@ -51,7 +51,7 @@ check "is with text, to the last bit" cmp "$work/plain.losses" "$work/kept.losse
 check "with another" trained far distill.guide_text=true negative.file="$work/prompts.safetensors"
 check "is neither" differ "$work/far.losses" "$work/score.losses"
 
-check "export with it" expect 0 export $all run="$work/run" --stage teacher --out "$work/export2" negative.file="$own"
+check "export with it" expect 0 export $all run="$work/run" stage=teacher out="$work/export2" negative.file="$own"
 check "has it in the place of no text" differ "$work/export2/text.safetensors" "$own"
 
 check "recordings are of one negative prompt" expect 3 ode_init $all run="$work/negative" ode_init.steps=9 \

@@ -17,7 +17,7 @@ run() { # run RANKS NAME [key=value ...]
 export_to() { # export_to RUN FOLDER [key=value|--option ...]
     name=$1 folder=$2
     shift 2
-    "$BIN/export" configs/tiny.yaml $settings run="$work/$name" --stage teacher --out "$work/$folder" "$@" >"$log" 2>&1
+    "$BIN/export" configs/tiny.yaml $settings run="$work/$name" stage=teacher out="$work/$folder" "$@" >"$log" 2>&1
 }
 same_files() { # every file of two exports
     (cd "$work/$1" && find . -name '*.safetensors') | while read -r file; do
@@ -40,7 +40,7 @@ close() {
 run 1 source teacher.steps=20
 verdict $? "a teacher to start from"
 for naming in original diffusers; do
-    export_to source "$naming" --naming $naming --type bf16 --shard-mb 0.05
+    export_to source "$naming" naming=$naming type=bf16 shard_mb=0.05
     verdict $? "its trunk in $naming names"
 done
 for naming in original diffusers; do

@@ -30,7 +30,7 @@ static void entry(struct safetensors_entry *e, const char *name, int ndim, const
 
 int main(int argc, char **argv) {
     long n[8];
-    if (argc != 10) return args_fail("forward_input", error_set(ERR_USAGE, "expected 9 arguments"));
+    if (argc != 10) return args_exit("forward_input", error_set(ERR_USAGE, "expected 9 arguments"));
     for (int i = 0; i < 8; i++) n[i] = atol(argv[2 + i]);
     long B = n[0], F = n[2], T = 1 + 4 * (F - 1);
     struct safetensors_entry e[5];
@@ -43,5 +43,5 @@ int main(int argc, char **argv) {
     for (long i = 0; i < B * F; i++) t[i] = i % F ? (float)(100 + 300 * (i / F)) : 0;
     int code = safetensors_write(argv[1], e, n[7] ? 5 : 3, NULL);
     for (int i = 0; i < 5; i++) free((void *)e[i].data);
-    return code ? args_fail("forward_input", code) : 0;
+    return code ? args_exit("forward_input", code) : 0;
 }

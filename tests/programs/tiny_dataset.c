@@ -140,5 +140,5 @@ int main(int argc, char **argv) {
         return ERR_USAGE;
     }
     int code = make(argv);
-    return code ? args_fail("tiny_dataset", code) : 0;
+    return code ? args_exit("tiny_dataset", code) : 0;
 }

@@ -5,7 +5,7 @@
 
 int main(int argc, char **argv) {
     char path[1024];
-    if (argc != 3) return args_fail("tiny_wav2vec2", error_set(ERR_USAGE, "expected FOLDER SEED"));
+    if (argc != 3) return args_exit("tiny_wav2vec2", error_set(ERR_USAGE, "expected FOLDER SEED"));
     struct wav2vec2_config config = checkpoint_base;
     struct checkpoint_style style = {argv[2], "wav2vec2.", 0, NULL, 1};
     config.dim = 8;
@@ -16,5 +16,5 @@ int main(int argc, char **argv) {
     if (!code) code = checkpoint_write_weights(path, &config, &style);
     if (!code) code = file_join(path, sizeof path, argv[1], "config.json");
     if (!code) code = checkpoint_write_config(path, &config);
-    return code ? args_fail("tiny_wav2vec2", code) : 0;
+    return code ? args_exit("tiny_wav2vec2", code) : 0;
 }

@@ -1,4 +1,4 @@
-/* test_inspect.c: inspect prints what files hold and refuses wrong ones with one line; the statistics behind --stats. The
+/* test_inspect.c: inspect prints what files hold and refuses wrong ones with one line; the statistics behind stats=yes. The
    program is $BIN/inspect; without BIN its part is skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -96,7 +96,7 @@ static void prints_what_is_there(void **state) {
     char arguments[300];
     assert_int_equal(file_make_folders(file_named("run/checkpoints")), OK);
     write_state(file_named("run/checkpoints/step_00000012.h5"));
-    snprintf(arguments, sizeof arguments, "--stats %s", file_named("run"));
+    snprintf(arguments, sizeof arguments, "stats=yes %s", file_named("run"));
     shows(arguments, (const char *const[]){"step_00000012.h5: HDF5, whole by its checksum\n",
                                            "      steps: 1\n      a:\n        b: 2\n", "int64 = 12\n",
                                            "float32 2 x 3  [1, 5], mean 3, deviation 1.414, 1 not finite\n", "format",
@@ -122,7 +122,8 @@ static void refuses_wrong_files(void **state) {
     const char *path = file_named("a.h5");
     refuses("", ERR_USAGE, "missing");
     refuses("--what x", ERR_USAGE, "unknown option --what");
-    refuses("a=b", ERR_USAGE, "missing");
+    refuses("a=b x", ERR_USAGE, "a: unknown key");
+    refuses("--stats x", ERR_USAGE, "write stats=yes instead of --stats");
     refuses("/nonexistent", ERR_INPUT, "/nonexistent: cannot open");
     refuses("/dev/null", ERR_INPUT, "neither");
     refuses(file_named("."), ERR_INPUT, "neither");
@@ -147,7 +148,7 @@ static void survives_damaged_hdf5(void **state) {
     write_state(path);
     assert_int_equal(unlink(file_named("b.h5.sum")), 0);
     assert_int_equal(file_read(path, 1 << 20, &bytes, &n), OK);
-    snprintf(arguments, sizeof arguments, "--stats %s", path);
+    snprintf(arguments, sizeof arguments, "stats=yes %s", path);
     for (size_t i = 0; i < 60; i++) {
         size_t at = 9 + i * (n - 9) / 60;
         bytes[at] ^= (char)(1 << (i % 8));

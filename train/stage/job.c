@@ -102,5 +102,5 @@ int stage_leave(struct stage *s, int code) {
     log_quiet(0);
     if (s->told) return code;
     error_set((enum error_code)code, "%s", text);
-    return args_fail(s->options.name, code);
+    return args_exit(s->options.name, code);
 }

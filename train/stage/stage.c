@@ -14,18 +14,20 @@
 #include "train/stage/negative_prompt.h"
 #include "train/stage/set_codec.h"
 
-enum { RANKS_MAX = 65536 };
+struct plan_settings {
+    int ranks;
+};
+static const struct config_field plan_keys[] = {
+    INT_KEY(plan_settings, ranks, 0, 65536, "0", "With --plan: plans for one of so many processes; 0 is one alone."),
+};
 
 /* ---- command line, config, network ---- */
 
-/* The processes of the job, or those that a plan asks for; and which samples are this one's. */
-static int open_ranks(struct stage *s, const char *asked) {
+/* The processes of the job, or those that a plan asks for (0: not said); and which samples are this one's. */
+static int open_ranks(struct stage *s, int planned) {
     const struct run_config *c = &s->config;
-    char *end = NULL;
-    long ranks = asked ? strtol(asked, &end, 10) : 0;
-    if (asked && (!s->plan || *end || ranks < 1 || ranks > RANKS_MAX))
-        return error_set(ERR_USAGE, "--ranks: expected a number from 1 to %d, with --plan", RANKS_MAX);
-    s->ranks = s->plan ? (asked ? (int)ranks : 1) : s->comm.size;
+    if (planned && !s->plan) return error_set(ERR_USAGE, "ranks=%d: is for --plan", planned);
+    s->ranks = s->plan ? (planned ? planned : 1) : s->comm.size;
     TRY(sequence_open(&s->sequence, s->ranks, s->plan ? 0 : s->comm.rank, s->options.own_clips ? 1 : c->comm.sequence));
     TRY(dit_divide(&s->net, &s->sequence));
     TRY(sharding_open(&s->shards, s->plan ? NULL : &s->comm, s->ranks, c->shard.zero));
@@ -41,32 +43,28 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     s->options = *options;
     s->saved_step = -1;
     *go_on = 0;
-    int describe = 0, fields = 0;
-    const char *ranks = NULL;
+    struct command command = {.name = options->name,
+                              .does = options->does,
+                              .words = "CONFIG.yaml",
+                              .min_words = 1,
+                              .max_words = 1,
+                              .keys = plan_keys,
+                              .key_count = 1,
+                              .section = options->name,
+                              .plans = 1};
+    struct plan_settings asked;
     struct args args;
-    const struct args_option list[] = {
-        {"plan", NULL, &s->plan, NULL, "print the memory plan and stop"},
-        {"ranks", "N", NULL, &ranks, "of the plan: as one of N processes"},
-        {"help-config", NULL, &describe, NULL, "print every key of the config and stop"}};
-    TRY(args_parse(&args, argc, argv, list, 3, 0, 1));
-    if (args.help || (!args.word_count && !describe)) {
-        char usage[128];
-        snprintf(usage, sizeof usage, "%s CONFIG.yaml [key=value ...]", options->name);
-        args_help(usage, list, 3, args.help ? stdout : stderr);
-        return args.help ? OK : error_set(ERR_USAGE, "a config is needed");
-    }
-    if (describe) {
-        const struct config_field *table = run_config_fields(&fields);
-        config_describe(table, fields, stdout);
-        return OK;
-    }
+    command.config = run_config_fields(&command.config_count);
+    TRY(args_parse(&args, &command, &asked, argc, argv));
+    if (args.done) return OK;
+    s->plan = args.plan;
     TRY(run_config_load(&s->config, args.words[0], args.overrides, args.override_count));
     TRY(run_config_text(&s->config, &s->config_text));
     s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
     TRY(stage_join(s));
     TRY(dit_create(&s->net, &s->config.model, 0));
     s->table = &s->net.table;
-    TRY(stage_agree(s, open_ranks(s, ranks)));
+    TRY(stage_agree(s, open_ranks(s, asked.ranks)));
     if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
     *go_on = 1;
     return OK;

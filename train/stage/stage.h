@@ -19,6 +19,7 @@
 
 struct stage_options {
     const char *name; /* "teacher" */
+    const char *does; /* one sentence, for its help */
     size_t settings;  /* offset of its struct stage_config in struct run_config */
     void (*work)(const void *program, struct step_work *work); /* what a step costs, for the plan */
     int own_clips; /* its network's clips are not divided: every rank has samples of its own, whatever comm.sequence */
@@ -30,7 +31,7 @@ struct stage {
     const struct stage_config *settings; /* in config */
     char *config_text;
     int plan;  /* --plan: stop when the plan is printed */
-    int ranks; /* of the job, or of the plan (--ranks) */
+    int ranks; /* of the job, or of the plan (ranks=) */
     struct dit net;
     const struct param_table *table; /* of the stage's network: net's, unless the program says another */
     struct comm comm;                /* of all ranks */
@@ -69,7 +70,8 @@ struct stage {
     long timed;                   /* steps that step_seconds is made of */
 };
 
-/* Reads the command line and the config; starts the device; builds the network's table. *go_on 0: help was printed. */
+/* Reads the command line and the config; starts the device; builds the network's table. *go_on 0: help or version was
+   printed. */
 int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on);
 /* Plans, prints the plan, allocates (unless --plan): layout is called once for the plan and once for the memory; it lays
    out and tells s->saved what the stage saves. */
