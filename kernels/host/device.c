@@ -4,6 +4,7 @@
 #include "kernels/arena.h"
 #include "kernels/host/denormals.h"
 #include "kernels/host/guard.h"
+#include "kernels/host/instructions.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -45,6 +46,12 @@ void device_thread(void) {
 
 int device_init(int threads) {
     if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    const char *missing = instructions_missing(instructions_built);
+    if (missing)
+        return error_set(ERR_DEVICE,
+                         "built for another processor: this one has no %s (make CPU_FLAGS=..., see "
+                         "docs/packaging.md)",
+                         missing);
     if (!context.threads && slow_bf16()) log_line("bf16 is slow on this processor: make TYPE=float is faster here");
     context.threads = threads ? threads : omp_get_num_procs();
     device_thread();

@@ -1,0 +1,31 @@
+/* instructions.h: the instruction sets that the cpu backend was compiled for (CPU_FLAGS), against those that this
+   processor has. Any of these the compiler may use by itself; oneDNN asks the processor on its own. */
+#ifndef KERNELS_HOST_INSTRUCTIONS_H
+#define KERNELS_HOST_INSTRUCTIONS_H
+
+/* X(name for __builtin_cpu_supports, macro that the compiler defines as 1 when it may use them) */
+#define INSTRUCTION_SETS(X)                                                                                            \
+    X("sse4.2", __SSE4_2__)                                                                                            \
+    X("popcnt", __POPCNT__)                                                                                            \
+    X("avx", __AVX__)                                                                                                  \
+    X("avx2", __AVX2__)                                                                                                \
+    X("fma", __FMA__)                                                                                                  \
+    X("bmi", __BMI__)                                                                                                  \
+    X("bmi2", __BMI2__)                                                                                                \
+    X("avx512f", __AVX512F__)                                                                                          \
+    X("avx512bw", __AVX512BW__)                                                                                        \
+    X("avx512cd", __AVX512CD__)                                                                                        \
+    X("avx512dq", __AVX512DQ__)                                                                                        \
+    X("avx512vl", __AVX512VL__)                                                                                        \
+    X("avx512vbmi", __AVX512VBMI__)                                                                                    \
+    X("avx512vbmi2", __AVX512VBMI2__)                                                                                  \
+    X("avx512vnni", __AVX512VNNI__)                                                                                    \
+    X("avx512bf16", __AVX512BF16__)
+
+/* One text a row: "1" where the kernels were compiled for that set. */
+extern const char *const instructions_built[];
+/* The first set that was built for (`built`: as instructions_built) and that this processor lacks; NULL: it has them
+   all. */
+const char *instructions_missing(const char *const *built);
+
+#endif
