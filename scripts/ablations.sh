@@ -1,13 +1,17 @@
 #!/bin/sh
-# ablations.sh: trains and measures the method with parts of it left out or changed, and prints one table. The rows are
-# configs/ablations.txt's; each is a run of its own in RUN/ablations/NAME that begins where it differs from the base run,
-# which is RUN itself (as scripts/demo.sh makes it) and is trained first as far as it is not there. Interrupted, it goes on
-# where it stopped. The columns are bin/evaluate's, of the row's last student: on held-out puppet dialogues, streamed.
-#   usage: sh scripts/ablations.sh CONFIG DATA_CONFIG RUN [ROW ...] [key=value ...]
-# Without a ROW all of them. key=value: for all stages of all rows. BIN: the programs; ROWS: another file of rows.
-BIN=${BIN:-bin} rows=${ROWS:-configs/ablations.txt}
+# ablations: Trains and measures the method with parts of it left out or changed, and prints one table.
+#
+# usage: streamavatar ablations CONFIG DATA_CONFIG RUN [ROW ...] [key=value ...]
+#
+# The rows are configs/ablations.txt's, all of them unless some are named; each is a run of its own in
+# RUN/ablations/NAME that begins where it differs from the base run, which is RUN itself (as scripts/demo.sh makes it)
+# and is trained first as far as it is not there. Interrupted, it goes on where it stopped. The columns are those of
+# evaluate, of the row's last student: on held-out puppet dialogues, streamed. key=value is for all stages of all rows.
+# $BIN (default bin) is where the programs lie, $ROWS another file of rows.
+[ "${1:-}" != --help ] || exec sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+BIN=${BIN:-bin} rows=${ROWS:-$(dirname "$0")/../configs/ablations.txt}
 [ $# -ge 3 ] || {
-    sed -n 's/^#   usage: /usage: /p' "$0" >&2
+    echo "ablations: expected CONFIG DATA_CONFIG RUN (see --help)" >&2
     exit 2
 }
 config=$1 data_config=$2 base=$3
@@ -48,8 +52,8 @@ train() {
     done
 }
 link() { [ -e "$2" ] || [ -L "$2" ] || ln -s "$(realpath "$1")" "$2" || exit; } # link WHAT NAME
-# The base run's stages before FIRST; its trajectories, which depend on the teacher alone; a student for the stages after
-# LAST, so that the report has its columns.
+# The base run's stages before FIRST; its trajectories, which depend on the teacher alone; a student for the stages
+# after LAST, so that the report has its columns.
 share() { # share FOLDER FIRST
     mkdir -p "$1/export" || exit
     for stage in $stages; do

@@ -1,12 +1,16 @@
 #!/bin/sh
-# launch.sh: starts N processes of one job on this host, as torchrun would: RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE,
-# MASTER_ADDR and MASTER_PORT are set, and every line that a process prints begins with its rank. When one ends with an
-# error it is named, and the others have GRACE seconds (default 28) to say why and end, then they are killed; the exit code is
-# that of the first that failed. SIGINT, SIGTERM and SIGUSR1 are passed on to all.
-#   usage: scripts/launch.sh -n N [-p PORT] PROGRAM ARGS...
-# Without -p a free port is taken. Over several hosts: set RANK and the others yourself, or use configs/slurm.
+# launch: Starts N processes of one job on this host, as torchrun would, and waits for them.
+#
+# usage: streamavatar launch -n N [-p PORT] PROGRAM ARGS...
+#
+# PROGRAM is a command of streamavatar or any other program. RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR
+# and MASTER_PORT are set, and every line that a process prints begins with its rank. When one ends with an error it is
+# named, and the others have GRACE seconds (default 28) to say why and end, then they are killed; the exit code is that
+# of the first that failed. SIGINT, SIGTERM and SIGUSR1 are passed on to all. Without -p a free port is taken. Over
+# several hosts: set RANK and the others yourself, or use configs/slurm. $BIN (default bin) is where the commands lie.
+[ "${1:-}" != --help ] || exec sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
 usage() {
-    echo "usage: scripts/launch.sh -n N [-p PORT] PROGRAM ARGS..." >&2
+    echo "launch: expected -n N [-p PORT] PROGRAM ARGS... (see --help)" >&2
     exit 2
 }
 n= port=
@@ -20,6 +24,9 @@ done
 shift $((OPTIND - 1))
 case $n in '' | *[!0-9]* | 0*) usage ;; esac
 [ $# -gt 0 ] || usage
+program=$1
+shift
+[ "${program#*/}" != "$program" ] || [ ! -x "${BIN:-bin}/$program" ] || program=${BIN:-bin}/$program
 
 # A port that nobody listens at, below those that the system gives out by itself (from 32768 on).
 if [ -z "$port" ]; then
@@ -47,7 +54,7 @@ while [ $rank -lt "$n" ]; do
         trap - INT TERM USR1
         RANK=$rank LOCAL_RANK=$rank
         export RANK LOCAL_RANK
-        exec "$@" >"$state/out$rank" 2>&1
+        exec "$program" "$@" >"$state/out$rank" 2>&1
     ) &
     pids="$pids $!"
     rank=$((rank + 1))

@@ -1,7 +1,12 @@
 #!/bin/sh
-# plot.sh RUN: loss curves of every stage as RUN/plots/STAGE.png, from RUN/STAGE/metrics.jsonl, with gnuplot.
+# plot: Draws the loss curves of every stage of a run.
+#
+# usage: streamavatar plot RUN
+#
+# Makes RUN/plots/STAGE.png of RUN/STAGE/metrics.jsonl, with gnuplot.
+[ "${1:-}" != --help ] || exec sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
 set -e
-run=$1
+run=${1:?RUN is missing (see --help)}
 mkdir -p "$run/plots"
 for file in "$run"/*/metrics.jsonl; do
     [ -s "$file" ] || continue

@@ -1,11 +1,12 @@
 #!/bin/sh
-# version.sh BACKEND TYPE PACKAGE...: prints the C header of base/version.c. The version is the file VERSION's; the commit is git's,
-# or, in a tree without git, the file COMMIT's, which `make dist` writes. Libraries are named with the versions that
-# pkg-config knows, at the time of the build.
+# version.sh BACKEND TYPE PACKAGE...: prints the C header of base/version.c. The version is the file VERSION's; the
+# commit is git's, or, in a tree without git, the file COMMIT's, which `make dist` writes. Libraries are named with the
+# versions that pkg-config knows, at the time of the build.
 commit=unknown
-if [ -e .git ] && name=$(git rev-parse --short=12 HEAD 2>/dev/null); then
+git="git -c safe.directory=*" # the tree may be another user's: sudo make install
+if [ -e .git ] && name=$($git rev-parse --short=12 HEAD 2>/dev/null); then
     commit=$name
-    git diff --quiet HEAD -- 2>/dev/null || commit="$commit with changes"
+    $git diff --quiet HEAD -- 2>/dev/null || commit="$commit with changes"
 elif [ -f COMMIT ]; then
     commit=$(cat COMMIT)
 fi

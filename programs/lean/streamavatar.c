@@ -1,5 +1,5 @@
-/* streamavatar.c: the one command. `streamavatar NAME ...` runs the program NAME that lies beside it (bin/ of a build) or in
-   ../libexec/streamavatar (installed), or the script NAME.sh, where its header says "usage: streamavatar NAME".
+/* streamavatar.c: the one command. `streamavatar NAME ...` runs the program NAME that lies beside it (bin/ of a build)
+   or in ../libexec/streamavatar (installed), or the script NAME.sh, where its header says "usage: streamavatar NAME".
    It knows no names: what commands there are and what they do, they say themselves (--help). */
 #include <dirent.h>
 #include <errno.h>
@@ -33,7 +33,8 @@ static int look(char *path, size_t size, const char *folder, int up, const char 
     return snprintf(path + n, size - n, "/%s", name) < (int)(size - n) && file_exists(path);
 }
 
-/* Installed, the programs are apart from what else lies in bin; a build's bin may be some folders below the scripts. */
+/* Installed, the programs are apart from what else lies in bin. In a checkout they are beside this one, some folders below
+   the scripts; anywhere else what lies beside it is not ours. */
 static int find_house(struct house *h) {
     char own[FILE_PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
@@ -44,11 +45,10 @@ static int find_house(struct house *h) {
         if (!look(h->scripts, sizeof h->scripts, own, 1, "share/streamavatar/scripts")) h->scripts[0] = 0;
         return OK;
     }
-    snprintf(h->programs, sizeof h->programs, "%s", own);
+    memcpy(h->programs, own, sizeof own);
     for (int up = 1; up <= DEPTH; up++)
         if (look(h->scripts, sizeof h->scripts, own, up, "scripts/launch.sh")) return *strrchr(h->scripts, '/') = 0, OK;
-    h->scripts[0] = 0;
-    return OK;
+    return error_set(ERR_INPUT, "%s: no commands: neither ../libexec/streamavatar nor a checkout around it", own);
 }
 
 static int program_path(const struct house *h, const char *name, char *path, size_t size) {
@@ -107,25 +107,30 @@ static int run(const struct house *h, const char *name, char **argv) {
     return error_set(ERR_DEVICE, "%s: cannot be run: %s", path, strerror(errno));
 }
 
-/* The first line that `NAME --help` prints, "NAME: what it does". */
-static void print_summary(const struct house *h, const char *name) {
+/* The first lines that the commands' --help prints, "NAME: what it does". All are asked at once. */
+static void print_summaries(const struct house *h) {
     char path[FILE_PATH_MAX], line[256];
-    find_command(h, name, path, sizeof path);
-    setenv("COMMAND", path, 1);
-    FILE *pipe = popen("\"$COMMAND\" --help 2>/dev/null", "r");
-    if (!pipe || !fgets(line, sizeof line, pipe)) line[0] = 0;
-    if (pipe) pclose(pipe);
-    const char *does = strchr(line, ':');
-    printf("  %-16s %s", name, does ? does + 2 : "does not say what it does\n");
+    FILE *said[COMMANDS_MAX];
+    for (int i = 0; i < h->count; i++) {
+        find_command(h, h->names[i], path, sizeof path);
+        setenv("COMMAND", path, 1);
+        said[i] = popen("\"$COMMAND\" --help 2>/dev/null", "r");
+    }
+    for (int i = 0; i < h->count; i++) {
+        const char *does = said[i] && fgets(line, sizeof line, said[i]) ? strchr(line, ':') : NULL;
+        printf("  %-16s %s", h->names[i], does ? does + 2 : "does not say what it does\n");
+        if (said[i]) pclose(said[i]);
+    }
 }
 
 static void print_help(struct house *h) {
     printf("streamavatar: Trains, distils and streams talking and listening avatars.\n\n"
-           "usage: streamavatar COMMAND WORD ... [key=value ...]\n\n"
+           "usage: streamavatar COMMAND WORD ... [key=value ...]\n\ncommands:\n"
            "  help             Prints this text; help COMMAND what that command takes.\n"
            "  version          Prints version, commit, backend, number type and libraries.\n");
+    fflush(stdout);
     list_commands(h);
-    for (int i = 0; i < h->count; i++) print_summary(h, h->names[i]);
+    print_summaries(h);
 }
 
 static int refuse(struct house *h, const char *name) {
