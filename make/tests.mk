@@ -25,7 +25,9 @@ $(BUILD)/tests/unit/test_batch_feed: $(BUILD)/train/stage/batch_feed.o
 endif
 
 .PHONY: unit-tests kernel-tests double-tests gpu-checks test-threads
-UNIT_TESTS := $(call tests_of,unit,test_*) $(call tests_of,golden,test_*) $(if $(filter cuda,$(BACKEND)),$(call tests_of,cuda,test_*))
+# What only backends on the host have
+HOST_TESTS := $(BUILD)/tests/unit/test_instructions
+UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda,$(BACKEND)),$(call tests_of,cuda,test_*))
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*)
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
