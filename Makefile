@@ -5,13 +5,15 @@
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make test-threads     the tests of several ranks under the thread sanitizer (clang, libomp and its Archer)
 #   make bench            achieved rates against measured limits
+#   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
 #   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"; cuda-shim: the kernels of cuda, run on the host (tests/shim), for tests
 #   V=1: print whole commands
 #
 # What is built mirrors the sources: FOLDER/x.c becomes build/VARIANT/FOLDER/x.o, and where it has a main a program beside it or,
-# from programs/, in bin/. make/cuda.mk has what BACKEND=cuda and cuda-shim add, make/tests.mk the tests, make/fuzz.mk fuzzing.
+# from programs/, in bin/. make/cuda.mk has what BACKEND=cuda and cuda-shim add, make/tests.mk the tests, make/fuzz.mk fuzzing,
+# make/install.mk the installation.
 
 .DEFAULT_GOAL := all
 Q        := $(if $(V),,@)
@@ -129,7 +131,8 @@ LIBRARIES := $(call libraries,tools infer train checkpoints data model comm kern
 all: programs
 
 # Programs: one .c with a main each. Those in programs/lean run beside a model, not beside a data set: no HDF5, MPI, cairo or speech.
-programs: $(patsubst %.c,$(BIN)/%,$(notdir $(wildcard programs/*.c programs/lean/*.c)))
+PROGRAMS := $(patsubst %.c,$(BIN)/%,$(notdir $(wildcard programs/*.c programs/lean/*.c)))
+programs: $(PROGRAMS)
 $(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_FULL) $(LIBS_LEAN))
 $(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES) $(VERSION_OBJ)
@@ -155,6 +158,7 @@ $(BUILD)/%.o: %.cc
 
 include make/tests.mk
 include make/fuzz.mk
+include make/install.mk
 
 setup:
 	@sh scripts/setup.sh

@@ -13,7 +13,9 @@ pass() {
 }
 trap 'pass USR1' USR1
 trap 'pass TERM' TERM
-srun --kill-on-bad-exit=0 --label "${STREAMAVATAR:-.}/bin/$stage" "$@" &
+command=${STREAMAVATAR:-.}/bin/streamavatar # a checkout's; else that of PATH
+[ -x "$command" ] || command=streamavatar
+srun --kill-on-bad-exit=0 --label "$command" "$stage" "$@" &
 step=$!
 wait $step
 code=$?
