@@ -139,11 +139,18 @@ static size_t key_length(const char *word) {
     return word[0] != '.' && word[n] == '=' ? n : 0;
 }
 
-/* A key that the table does not have is the config file's, where there is one. */
+/* A key that the table does not have is the config file's, where there is one; but a slip of the pen in an own key is left to
+   the table, whose reader names the right one. */
 static int is_own(const struct command *c, const char *override, size_t length) {
+    enum { SLIP = 2, SHORT = 4 };
+    char key[NAME_MAX_LENGTH + 1];
+    if (!c->config || length > NAME_MAX_LENGTH) return !c->config;
+    snprintf(key, sizeof key, "%.*s", (int)length, override);
+    if (config_find(c->keys, c->key_count, key)) return 1;
+    if (config_find(c->config, c->config_count, key) || length < SHORT) return 0;
     for (int i = 0; i < c->key_count; i++)
-        if (!strncmp(c->keys[i].key, override, length) && !c->keys[i].key[length]) return 1;
-    return !c->config;
+        if (config_distance(key, c->keys[i].key) <= SLIP) return 1;
+    return 0;
 }
 
 static int add(const char **list, int *count, const char *word) {

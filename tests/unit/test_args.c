@@ -99,6 +99,7 @@ static void wrong_words_and_keys(void **state) {
     REFUSES("out: missing", "a");
     REFUSES("shard_mb: expected a whole number from 0 to 100", "a", "out=x", "shard_mb=101");
     REFUSES("fast: expected yes or no", "a", "out=x", "fast=2");
+    REFUSES("promt: unknown key; did you mean prompt?", "a", "out=x", "promt=y");
     command.config = NULL;
     command.config_count = 0;
     REFUSES("shard-mb: unknown key; did you mean shard_mb?", "a", "out=x", "shard-mb=1");
