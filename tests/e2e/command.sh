@@ -1,15 +1,12 @@
 #!/bin/sh
 # command.sh: the command line that all programs share. Every command's help and version; what an option of before has
 # become; words and keys in any order; what a script that is a command says; completion in bash. Lists no command by
-# name: it asks for them. Usage: BIN=bin sh tests/e2e/command.sh
+# name: they are the sources in programs/ and the scripts that say so.
+# Usage: BIN=bin sh tests/e2e/command.sh
 . tests/e2e/checks
 root=$BIN/streamavatar
-commands=$("$root" help | sed -n 's/^  \([a-z_]*\)  .*/\1/p' | grep -vx -e help -e version)
 sources=$(ls programs/*.c programs/lean/*.c | sed 's,.*/,,; s/\.c$//' | grep -vx streamavatar)
 scripts=$(grep -l '^# usage: streamavatar' scripts/*.sh | sed 's,.*/,,; s/\.sh$//')
-check "help lists every program and no other" [ "$(echo $commands)" = "$(printf '%s\n' $sources $scripts | sort | tr '\n' ' ' | sed 's/ $//')" ]
-check "each says what it does" [ "$("$root" help | grep -c '^  [a-z_]*  *[A-Z].*\.$')" -eq $(($(echo $commands | wc -w) + 2)) ]
-
 refused_alone() {
     "$work/streamavatar" help >"$work/out" 2>"$log"
     [ $? -eq 3 ] && [ ! -s "$work/out" ] && says 'no commands: neither'
@@ -22,7 +19,9 @@ check "version" answers "$root" version
 check "version has all parts" shows "^streamavatar $(cat VERSION), commit .*, backend [a-z-]*, number type [a-z0-9]*$"
 check "version has libraries" shows '^yaml-0.1 [0-9]'
 check "--version too" answers "$root" --version
-for name in $commands; do
+"$root" help >"$work/list"
+for name in $sources $scripts; do
+    check "help lists $name and what it does" grep -q "^  $name  *[A-Z].*\.$" "$work/list"
     check "help $name" answers "$root" help "$name"
     check "help $name says what it does first" [ "$(head -n 1 "$work/out" | cut -d : -f 1)" = "$name" ]
     check "help $name shows the usage" shows "^usage: streamavatar $name"

@@ -1,11 +1,10 @@
 #!/bin/sh
 # install.sh: `make install` into an empty folder, which is then moved; the checkout out of reach; what is there works
 # by itself: help, manual pages, completion, a data set, every stage, export, a stream, a job of two processes. `make
-# uninstall` leaves nothing. Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/install.sh
+# uninstall` leaves nothing.
+# Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/install.sh
 . tests/e2e/checks
 variant=$(basename "$BUILD") # BACKEND-TYPE and what instruments it
-set -- $(echo "$variant" | tr - ' ')
-type=$(echo "$variant" | sed 's/^cuda-shim/x/' | cut -d - -f 2)
 case $variant in
 cpu-float | cpu-bf16 | ref-float) ;;
 *) # instrumented builds are not installed
@@ -13,8 +12,10 @@ cpu-float | cpu-bf16 | ref-float) ;;
     finish
     ;;
 esac
-install() { make -s -o programs BACKEND="$1" TYPE="$type" BIN="$BIN" BUILD="$BUILD" DESTDIR="$work/root" PREFIX=/opt/sa "$2" >"$log" 2>&1; }
-check "make install" install "$1" install
+installed() { # installed TARGET
+    make -s -o programs BACKEND="${variant%-*}" TYPE="${variant#*-}" BIN="$BIN" BUILD="$BUILD" DESTDIR="$work/root" PREFIX=/opt/sa "$1" >"$log" 2>&1
+}
+check "make install" installed install
 check "it makes no file elsewhere" [ "$(ls "$work/root" "$work/root/opt")" = "$(printf '%s\n' "$work/root:" opt '' "$work/root/opt:" sa)" ]
 check "one name in bin" [ "$(ls "$work/root/opt/sa/bin")" = streamavatar ]
 check "every program" [ "$(ls "$work/root/opt/sa/libexec/streamavatar" | wc -l)" -eq $(($(ls programs/*.c programs/lean/*.c | wc -l) - 1)) ]
@@ -78,7 +79,7 @@ check "a video" [ -s "$work/made.mp4" ]
 
 mv "$work/moved" "$work/root/opt/sa"
 touch "$work/root/opt/sa/bin/other"
-check "make uninstall" install "$1" uninstall
+check "make uninstall" installed uninstall
 check "nothing of ours is left" [ -z "$(find "$work/root" -name '*streamavatar*')" ]
 check "what was others' is, and no other file" [ "$(find "$work/root" ! -type d)" = "$work/root/opt/sa/bin/other" ]
 finish
