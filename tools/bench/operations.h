@@ -20,5 +20,8 @@ void bench_conv(const struct limits *l, const struct operands *o, long frames, l
 /* All of them at the sizes of the 5B network's block over 21 latent frames of 928 x 704 pixels and of its light decoder; tiny:
    small ones. Operands of 21 x 638 x 14336 numbers, or 2^18. */
 void bench_dit_operations(const struct limits *l, const struct operands *o, int tiny);
+/* The six calls that most time goes to, at the sizes of a chunk of the 5B network's stream, each once unseen and once for a
+   profiler (device_profile). The same operands. */
+void bench_profiled(const struct operands *o, int tiny);
 
 #endif
