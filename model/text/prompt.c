@@ -1,13 +1,12 @@
 /* prompt.c: see prompt.h. HTML's rules are those of Python's html.unescape, which Wan calls. */
 #include "model/text/prompt.h"
 
-#include <libavutil/mem.h>
-#include <libavutil/sha.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/sha256.h"
 #include "model/text/prompt_internal.h"
 
 enum { NAME_MAX_LENGTH = 32, REPLACEMENT = 0xfffd, NOTHING = -1 };
@@ -217,15 +216,8 @@ int prompt_clean(const char *text, char **clean) {
 }
 
 int prompt_key(const char *clean, char key[PROMPT_KEY]) {
-    struct AVSHA *sha = av_sha_alloc();
-    uint8_t digest[32];
-    if (!sha || av_sha_init(sha, 256)) {
-        av_free(sha);
-        return error_set(ERR_DEVICE, "prompt: out of memory");
-    }
-    av_sha_update(sha, (const uint8_t *)clean, strlen(clean));
-    av_sha_final(sha, digest);
-    av_free(sha);
-    for (int i = 0; i < 32; i++) snprintf(key + 2 * i, 3, "%02x", digest[i]);
+    unsigned char digest[SHA256_BYTES];
+    sha256(clean, strlen(clean), digest);
+    for (int i = 0; i < SHA256_BYTES; i++) snprintf(key + 2 * i, 3, "%02x", digest[i]);
     return OK;
 }
