@@ -167,9 +167,7 @@ check() {
         { echo "FAIL  $name, $took s: $(ended $code "$limit")"; tail -n 12 "$last" | cut -c 1-300 | sed 's/^/        /'; } >"$last.report"
         cat "$last.report" >>"$report"
         cat "$last.report"
-        if [ "$(wc -c <"$out/failures.txt" 2>/dev/null || echo 0)" -lt $((OUT_FILE_MIB * 524288)) ]; then
-            { echo "== $name"; head -c 262144 "$last"; } >>"$out/failures.txt"
-        fi
+        { echo "== $name"; head -c 262144 "$last"; } >>"$out/failures.txt"
     fi
     rm -f "$last" "$last.report"
     return $code
@@ -229,7 +227,7 @@ versions() {
     section "versions" || return
     say "  commit $(cat "$pack/commit")"
     say "  $(date -u '+%Y-%m-%d %H:%M UTC'), $(nproc 2>/dev/null || echo '?') cores, DEADLINE $DEADLINE s"
-    nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader 2>&1 | relay versions
+    [ -z "$(command -v nvidia-smi)" ] || nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader 2>&1 | relay versions
     for name in nvcc ncu compute-sanitizer; do say "  $name: $(tool $name || true)"; done
     say "  library folders: $libraries"
     figures "versions of driver and libraries" "$S_VERSIONS" ours "$bf16/gpu_smoke" versions
@@ -287,10 +285,11 @@ served() {
     section "who served what" || return
     [ -s "$out/served.txt" ] || { say "skip  no part has told"; return; }
     sed 's/^[^:]*: //' "$out/served.txt" | awk '
-        {calls = 0; for (i = 1; i < NF; i++) if ($(i + 1) ~ /^calls/) calls = $i
-         split($0, part, ": "); split(part[2], by, ","); key = by[1]; shapes[key]++; sum[key] += calls}
-        / calls; / || /\.cu, / {if (!seen[$0]++) print "  " $0}
-        END {for (k in shapes) printf "  %s: %d calls of %d kinds\n", k, sum[k], shapes[k]}' | while IFS= read -r line; do say "$line"; done
+        {calls = 0; for (i = 1; i < NF; i++) if ($(i + 1) ~ /^calls/) {calls = $i; $i = "CALLS"}
+         split($0, part, ": "); split(part[2], by, ","); kinds[by[1]] += !seen[$0]++; sum[by[1]] += calls; of[$0] += calls}
+        /calls; / || /\.cu, / {if (seen[$0] == 1) own[++n] = $0}
+        END {for (i = 1; i <= n; i++) {line = own[i]; sub(/CALLS/, of[own[i]], line); print "  " line}
+             for (k in kinds) printf "  %s: %d calls of %d kinds\n", k, sum[k], kinds[k]}' | while IFS= read -r line; do say "$line"; done
 }
 
 # The plain loops need a minute or two of one core: they run beside the device's work, four threads each.
@@ -375,7 +374,7 @@ finish() {
     if [ -s "$work/unreached" ]; then
         sed 's/^/  not reached: /' "$work/unreached" | while IFS= read -r line; do say "$line"; done
     fi
-    say "$passes passed, $fails failed, $(cat "$work/unreached" 2>/dev/null | wc -l | tr -d ' ') not reached"
+    say "$passes passed, $fails failed, $(grep -c '' "$work/unreached") not reached"
 }
 
 clean() {
@@ -393,8 +392,10 @@ run() {
     trap clean EXIT
     trap 'exit 130' INT TERM HUP
     report=$out/report.txt
-    rm -f "$out/served.txt" "$out/failures.txt"
+    : >"$work/unreached"
     : >"$report"
+    : >"$out/served.txt"
+    : >"$out/failures.txt"
     for type in $TYPES; do
         [ ! -f "$pack/$type.tar.gz" ] || tar -C "$work" -xzf "$pack/$type.tar.gz" || { say "FAIL  $type.tar.gz cannot be unpacked"; return 3; }
     done
