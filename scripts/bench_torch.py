@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The training block of bench_dit in PyTorch, for comparison: the same shapes in bf16, scaled_dot_product_attention, as it is and by
-torch.compile, whose first call compiles for many seconds. Prints the median of forward, and of forward and backward, in ms, each
-as soon as it is there. Needs a GPU. Run: python3 bench_torch.py"""
+"""The training block of bench_dit in PyTorch, for comparison: the same shapes in bf16, scaled_dot_product_attention, as
+it is and by torch.compile, whose first call compiles for many seconds. Prints the median of forward, and of forward and
+backward, in ms, each as soon as it is there. Needs a GPU. Run: python3 bench_torch.py"""
 import statistics
 import time
 
@@ -105,7 +105,8 @@ def prepare(name, rows, columns):
             model(x, level, text, audio, rope).sum().backward()
 
         for what, call in (("forward", forward), ("forward and backward", both)):
-            print(f"torch {torch.__version__}, {how}, block {name}, {tokens} tokens: {what} {median(call):.3f} ms", flush=True)
+            print(f"torch {torch.__version__}, {how}, block {name}, {tokens} tokens: "
+                  f"{what} {median(call):.3f} ms", flush=True)
 
     return measure, block
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# gpu_check.sh: checks and measures the CUDA backend in one short visit to a machine that has a GPU, CUDA 13's libraries, perhaps only
-# those in PyTorch's folders, and nothing else of ours.
-#   gpu_check.sh build [PACK]       here: builds, and packs what is needed into PACK (gpu_pack), at most PACK_MIB
-#   gpu_check.sh run PACK [OUT]     there: runs it all within DEADLINE seconds. OUT: a folder for report.txt and few other files; the
-#                                   environment variable OUT where it is not named, PACK/report where neither is
-# Sections come by value: docs/gpu.md has their order. Each line is printed and is in report.txt as soon as it is known, so that a run
-# that is killed has lost only what was under way. A part that fails or is out of time does not hide the others.
+# gpu_check.sh: checks and measures the CUDA backend in one short visit to a machine that has a GPU, CUDA 13's
+# libraries, perhaps only those in PyTorch's folders, and nothing else of ours.
+#   gpu_check.sh build [PACK]      here: builds, and packs what is needed into PACK (gpu_pack), at most PACK_MIB
+#   gpu_check.sh run PACK [OUT]    there: runs it all within DEADLINE seconds. OUT: a folder for report.txt and few
+#                                  other files; the environment variable OUT where it is not named, else PACK/report
+# Sections come by value: docs/gpu.md has their order. Each line is printed and is in report.txt as soon as it is known,
+# so that a run that is killed has lost only what was under way. A part that fails or is out of time does not hide the
+# others.
 # Exit code of run: 0 all passed, 1 something failed, 5 the smoke test did, 2 usage, 3 OUT or PACK cannot be used.
 # Keys; each can be set in the environment:
 : "${DEADLINE:=560}"    # seconds for all of it
@@ -15,22 +16,23 @@
 : "${PART_LINES:=400}"  # most lines of one part in the report
 : "${AFTER_SMOKE:=stop}" # "go": all the rest is run even where the smoke test fails
 : "${CUDA_ARCH:=90a}" "${TYPES:=bf16 float}" # what it is built for
-# Most seconds of: the versions, the smoke test, one stream, the training blocks, PyTorch's, the operations, one kernel test, one
-# trace, ncu, one run of compute-sanitizer, NCCL.
-: "${S_VERSIONS:=30}" "${S_SMOKE:=40}" "${S_STREAM:=40}" "${S_BLOCKS:=45}" "${S_TORCH:=90}" "${S_OPERATIONS:=75}" "${S_TEST:=60}"
-: "${S_TRACE:=60}" "${S_NCU:=60}" "${S_SANITIZER:=45}" "${S_NCCL:=30}"
+# Most seconds of: the versions, the smoke test, one stream, the training blocks, PyTorch's, the operations, one kernel
+# test, one trace, ncu, one run of compute-sanitizer, NCCL.
+: "${S_VERSIONS:=30}" "${S_SMOKE:=40}" "${S_STREAM:=40}" "${S_BLOCKS:=45}" "${S_TORCH:=90}" "${S_OPERATIONS:=75}"
+: "${S_TEST:=60}" "${S_TRACE:=60}" "${S_NCU:=60}" "${S_SANITIZER:=45}" "${S_NCCL:=30}"
 : "${LOOP_THREADS:=4}" # of each plain loop on the host
 set -u
 
 # ---- build ----
 
-# companions PACK TYPE: the libraries that its programs want and a machine with CUDA may lack. CUDA's own, and the runtime of C and
-# C++ that those need too, it must have.
+# companions PACK TYPE: the libraries that its programs want and a machine with CUDA may lack. CUDA's own, and the
+# runtime of C and C++ that those need too, it must have.
 companions() {
     for program in "$1/$2"/*; do ldd "$program"; done | awk '$2 == "=>" && $3 ~ /^\// {print $1, $3}' | sort -u |
         while read -r name path; do
             case $name in
-            libc.so* | libm.so* | ld-linux* | libpthread* | libdl* | librt* | libstdc++* | libgcc_s* | libcudart* | libcublas* | libcudnn* | libnccl*) ;;
+            libc.so* | libm.so* | ld-linux* | libpthread* | libdl* | librt* | libstdc++* | libgcc_s*) ;;
+            libcudart* | libcublas* | libcudnn* | libnccl*) ;;
             *) cp "$path" "$1/$2/$name" ;;
             esac
         done
@@ -41,10 +43,11 @@ build() {
     rm -rf "$pack"
     for type in $TYPES; do
         mkdir -p "$pack/$type"
-        make -s BACKEND=cuda TYPE="$type" CUDA_ARCH="$CUDA_ARCH" MPI=0 NCCL=0 BUILD="build/gpu-$type" gpu-checks || return 1
-        make -s BACKEND=ref TYPE="$type" MPI=0 BUILD="build/gpu-ref-$type" "build/gpu-ref-$type/gpu/stage_trace" || return 1
-        cp "build/gpu-$type/gpu/"* "$pack/$type/"
-        cp "build/gpu-ref-$type/gpu/stage_trace" "$pack/$type/stage_trace_ref"
+        device=build/gpu-$type loops=build/gpu-ref-$type
+        make -s BACKEND=cuda TYPE="$type" CUDA_ARCH="$CUDA_ARCH" MPI=0 NCCL=0 BUILD="$device" gpu-checks || return 1
+        make -s BACKEND=ref TYPE="$type" MPI=0 BUILD="$loops" "$loops/gpu/stage_trace" || return 1
+        cp "$device/gpu/"* "$pack/$type/"
+        cp "$loops/gpu/stage_trace" "$pack/$type/stage_trace_ref"
         [ "$type" = bf16 ] || rm -f "$pack/$type/bench_dit" "$pack/$type/nccl_one_rank" # rates are those of bf16
         strip "$pack/$type/"*
         if readelf -d "$pack/$type"/* | grep NEEDED | grep -E 'hdf5|mpi|libav|libsw|dnnl|cairo|flite'; then
@@ -52,11 +55,13 @@ build() {
             return 1
         fi
         companions "$pack" "$type"
-        tar -C "$pack" -czf "$pack/$type.tar.gz" "$type" && rm -r "${pack:?}/$type" || return 1 # kernels' code shrinks to a third
+        tar -C "$pack" -czf "$pack/$type.tar.gz" "$type" || return 1 # kernels' code shrinks to a third
+        rm -r "${pack:?}/$type"
     done
     cp scripts/gpu_check.sh scripts/bench_torch.py "$pack/"
-    { git rev-parse HEAD 2>/dev/null || echo "no commit"; git status --porcelain 2>/dev/null | grep -qv '^??' && echo "with changes"; } |
-        tr '\n' ' ' >"$pack/commit"
+    changes=
+    git status --porcelain 2>/dev/null | grep -qv '^??' && changes=", with changes"
+    echo "$(git rev-parse HEAD 2>/dev/null || echo none)$changes" >"$pack/commit"
     kib=$(du -sk "$pack" | cut -f1)
     echo "gpu_check: $pack, $kib KiB of $((PACK_MIB * 1024))"
     [ "$kib" -le $((PACK_MIB * 1024)) ] || { echo "gpu_check: more than PACK_MIB=$PACK_MIB" >&2; return 1; }
@@ -97,7 +102,8 @@ ended() { # CODE LIMIT: the reason in words
     esac
 }
 
-# ours COMMAND...: with the paths of libraries for our programs alone. PyTorch brings its own, which these would displace.
+# ours COMMAND...: with the paths of libraries for our programs alone. PyTorch brings its own, which these would
+# displace.
 ours() { env LD_LIBRARY_PATH="$libraries" "$@"; }
 
 # relay PREFIX: lines of standard input to the report at once. Who served what goes to a file of its own.
@@ -146,8 +152,8 @@ bounded() {
     fi
 }
 
-# check NAME LIMIT COMMAND...: one line in the report; what failed leaves its end below it and all of it in failures.txt. Several at
-# a time may run.
+# check NAME LIMIT COMMAND...: one line in the report; what failed leaves its end below it and all of it in
+# failures.txt. Several at a time may run.
 check() {
     name=$1 limit=$(within "$2")
     shift 2
@@ -164,7 +170,8 @@ check() {
     if [ $code -eq 0 ]; then
         say "pass  $name, $took s"
     else
-        { echo "FAIL  $name, $took s: $(ended $code "$limit")"; tail -n 12 "$last" | cut -c 1-300 | sed 's/^/        /'; } >"$last.report"
+        echo "FAIL  $name, $took s: $(ended $code "$limit")" >"$last.report"
+        tail -n 12 "$last" | cut -c 1-300 | sed 's/^/        /' >>"$last.report"
         cat "$last.report" >>"$report"
         cat "$last.report"
         { echo "== $name"; head -c 262144 "$last"; } >>"$out/failures.txt"
@@ -173,16 +180,15 @@ check() {
     return $code
 }
 
-# several LIMIT PREFIX PROGRAM...: a check each, four at a time: most of their time is one core's, of the double oracle.
+# several LIMIT PREFIX PROGRAM...: a check each, some at a time: most of their time is one core's, of the double oracle.
 several() {
     limit_each=$1 prefix=$2
     shift 2
     while [ $# -gt 0 ]; do
-        wave=
-        for slot in 1 2 3 4; do
-            [ $# -gt 0 ] || break
+        wave='' count=0
+        while [ $# -gt 0 ] && [ $count -lt "$at_once" ]; do
             check "$prefix: $(basename "$1")" "$limit_each" ours "$1" &
-            wave="$wave $!"
+            wave="$wave $!" count=$((count + 1))
             shift
         done
         for pid in $wave; do wait "$pid"; done
@@ -196,16 +202,20 @@ tool() { # NAME: a program of the toolkit, on PATH or in its usual folder
         for found in /opt/nvidia/nsight-compute/*/"$1"; do [ -x "$found" ] && echo "$found" && break; done
 }
 
-# Folders that hold a library of CUDA 13: pip's, PyTorch's, the toolkit's; pip's first, so that both sides of a comparison use the same.
+# Folders that hold a library of CUDA 13: pip's, PyTorch's, the toolkit's; pip's first, so that both sides of a
+# comparison use the same.
 library_folders() {
     {
-        python3 -c 'import site, sys; print("\n".join(site.getsitepackages() + [site.getusersitepackages()] + sys.path))' 2>/dev/null
-        for place in /usr/lib/python3*/*-packages /usr/local/lib/python3*/*-packages /opt/*/lib/python3*/site-packages; do echo "$place"; done
+        python3 -c 'import site, sys
+print("\n".join(site.getsitepackages() + [site.getusersitepackages()] + sys.path))' 2>/dev/null
+        for place in /usr/lib/python3*/*-packages /usr/local/lib/python3*/*-packages /opt/*/lib/python3*/*-packages; do
+            echo "$place"
+        done
     } | while IFS= read -r place; do
         for folder in "$place"/nvidia/*/lib "$place"/torch/lib; do [ -d "$folder" ] && echo "$folder"; done
     done | awk '!seen[$0]++' | while IFS= read -r folder; do
-        for file in "$folder"/libcudart.so.13 "$folder"/libcublasLt.so.13 "$folder"/libcudnn.so.9 "$folder"/libnccl.so.2 "$folder"/libnvrtc.so.13; do
-            [ -e "$file" ] && echo "$folder" && break
+        for name in libcudart.so.13 libcublasLt.so.13 libcudnn.so.9 libnccl.so.2 libnvrtc.so.13; do
+            [ -e "$folder/$name" ] && echo "$folder" && break
         done
     done
     for folder in /usr/local/cuda/lib64 /usr/local/cuda/targets/*/lib; do [ -d "$folder" ] && echo "$folder"; done
@@ -223,11 +233,15 @@ work_folder() {
 
 # ---- sections ----
 
+smi() { # FIELDS: of the device, in one line; nothing where there is no such tool
+    [ -z "$(command -v nvidia-smi)" ] || nvidia-smi --query-gpu="$1" --format=csv,noheader 2>&1 </dev/null
+}
+
 versions() {
     section "versions" || return
     say "  commit $(cat "$pack/commit")"
     say "  $(date -u '+%Y-%m-%d %H:%M UTC'), $(nproc 2>/dev/null || echo '?') cores, DEADLINE $DEADLINE s"
-    [ -z "$(command -v nvidia-smi)" ] || nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader 2>&1 | relay versions
+    smi name,driver_version,memory.total,clocks.max.sm,power.limit,compute_mode | relay versions
     for name in nvcc ncu compute-sanitizer; do say "  $name: $(tool $name || true)"; done
     say "  library folders: $libraries"
     figures "versions of driver and libraries" "$S_VERSIONS" ours "$bf16/gpu_smoke" versions
@@ -238,7 +252,7 @@ smoke() {
     check "smoke test: own kernel, product, attention, convolution" "$S_SMOKE" ours "$bf16/gpu_smoke" && return
     [ "$AFTER_SMOKE" = go ] && return
     say "stop: the smoke test failed; what else there is would measure nothing"
-    for name in streams blocks PyTorch operations "who served what" "kernels bf16" traces ncu float sanitizer NCCL; do
+    for name in streams blocks PyTorch operations "who served what" kernels traces ncu float sanitizer NCCL; do
         say "  not reached: $name"
     done
     finish
@@ -246,7 +260,8 @@ smoke() {
 }
 
 stream() { # NET SIZE
-    section "stream $1 $2" && figures "stream $1 $2" "$S_STREAM" ours "$bf16/bench_dit" --part stream --net "$1" --size "$2"
+    section "stream $1 $2" &&
+        figures "stream $1 $2" "$S_STREAM" ours "$bf16/bench_dit" --part stream --net "$1" --size "$2"
 }
 
 # price BEFORE AFTER: blocks of both files and the quotient of their times.
@@ -254,7 +269,8 @@ price() {
     awk 'function time(i) {for (i = 2; i <= NF; i++) if ($i == "ms") return $(i - 1); return 0}
          /^ *block/ {name = $0; sub(/^ */, "", name); sub(/  .*/, "", name); t = time()
                    if (FILENAME == ARGV[1]) before[name] = t
-                   else if (before[name] > 0 && t > 0) printf "  %s: deterministic %.3f times as long\n", name, t / before[name]}' "$1" "$2"
+                   else if (before[name] > 0 && t > 0)
+                       printf "  %s: deterministic %.3f times as long\n", name, t / before[name]}' "$1" "$2"
 }
 
 blocks() {
@@ -268,7 +284,8 @@ blocks() {
 
 torch() {
     section "the same in PyTorch" || return
-    if reason=$(timeout -k 3 "$(within 40)" python3 -c 'import torch; assert torch.cuda.is_available(), "no GPU"' 2>&1 </dev/null); then
+    works='import torch; assert torch.cuda.is_available(), "no GPU"'
+    if reason=$(timeout -k 3 "$(within 40)" python3 -c "$works" 2>&1 </dev/null); then
         TORCHINDUCTOR_CACHE_DIR="$work/inductor" TRITON_CACHE_DIR="$work/triton" \
             figures "blocks in PyTorch" "$S_TORCH" python3 -u "$pack/bench_torch.py"
     else
@@ -286,17 +303,19 @@ served() {
     [ -s "$out/served.txt" ] || { say "skip  no part has told"; return; }
     sed 's/^[^:]*: //' "$out/served.txt" | awk '
         {calls = 0; for (i = 1; i < NF; i++) if ($(i + 1) ~ /^calls/) {calls = $i; $i = "CALLS"}
-         split($0, part, ": "); split(part[2], by, ","); kinds[by[1]] += !seen[$0]++; sum[by[1]] += calls; of[$0] += calls}
+         split($0, part, ": "); split(part[2], by, ",")
+         kinds[by[1]] += !seen[$0]++; sum[by[1]] += calls; of[$0] += calls}
         /calls; / || /\.cu, / {if (seen[$0] == 1) own[++n] = $0}
         END {for (i = 1; i <= n; i++) {line = own[i]; sub(/CALLS/, of[own[i]], line); print "  " line}
-             for (k in kinds) printf "  %s: %d calls of %d kinds\n", k, sum[k], kinds[k]}' | while IFS= read -r line; do say "$line"; done
+             for (k in kinds) printf "  %s: %d calls of %d kinds\n", k, sum[k], kinds[k]}' |
+        while IFS= read -r line; do say "$line"; done
 }
 
 # The plain loops need a minute or two of one core: they run beside the device's work, four threads each.
 loops() { # TYPE
     [ -x "$work/$1/stage_trace_ref" ] || return
-    OMP_NUM_THREADS=$LOOP_THREADS LD_LIBRARY_PATH="$work/$1" timeout -k 3 "$(within 240)" "$work/$1/stage_trace_ref" write "$work/$1.ref" \
-        >"$work/$1.log" 2>&1 </dev/null &
+    OMP_NUM_THREADS=$LOOP_THREADS LD_LIBRARY_PATH="$work/$1" timeout -k 3 "$(within 240)" \
+        "$work/$1/stage_trace_ref" write "$work/$1.ref" >"$work/$1.log" 2>&1 </dev/null &
     echo $! >"$work/$1.pid"
 }
 
@@ -323,7 +342,8 @@ traces() { # TYPE ALLOWED
     check "$1: stages once more" "$S_TRACE" ours "$here/stage_trace" write "$work/$1.again" &&
         check "$1: two runs have the same bits" "$S_TRACE" cmp "$work/$1.cuda" "$work/$1.again"
     if await "$1"; then
-        figures "$1: stages, device against plain loops (at most $2)" "$S_TRACE" ours "$here/stage_trace" compare "$work/$1.cuda" "$work/$1.ref" "$2"
+        figures "$1: stages, device against plain loops (at most $2)" "$S_TRACE" \
+            ours "$here/stage_trace" compare "$work/$1.cuda" "$work/$1.ref" "$2"
     else
         say "FAIL  $1: stages by plain loops on the host: not done, or $(tail -n 1 "$work/$1.log" 2>/dev/null)"
     fi
@@ -334,9 +354,10 @@ profile() {
     section "six kernels under ncu" || return
     ncu=$(tool ncu)
     [ -n "$ncu" ] || { say "skip  ncu is not there"; return; }
-    figures "ncu" "$S_NCU" ours "$ncu" --clock-control none --profile-from-start off --metrics \
-gpu__time_duration.sum,sm__throughput.avg.pct_of_peak_sustained_elapsed,sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active,\
-dram__throughput.avg.pct_of_peak_sustained_elapsed,sm__warps_active.avg.pct_of_peak_sustained_active,launch__registers_per_thread \
+    share=avg.pct_of_peak_sustained
+    metrics=gpu__time_duration.sum,sm__throughput.${share}_elapsed,sm__inst_executed_pipe_tensor.${share}_active
+    metrics=$metrics,dram__throughput.${share}_elapsed,sm__warps_active.${share}_active,launch__registers_per_thread
+    figures "ncu" "$S_NCU" ours "$ncu" --clock-control none --profile-from-start off --metrics "$metrics" \
         "$bf16/bench_dit" --part kernels
 }
 
@@ -353,7 +374,8 @@ sanitizer() { # what NCCL needs is left
             fi
             limit=$(($(left) - S_NCCL))
             [ $limit -lt "$S_SANITIZER" ] || limit=$S_SANITIZER
-            check "$kind: test_kernels_$test" "$limit" ours "$sanitize" --tool $kind --error-exitcode 9 "$bf16/test_kernels_$test"
+            check "$kind: test_kernels_$test" "$limit" \
+                ours "$sanitize" --tool $kind --error-exitcode 9 "$bf16/test_kernels_$test"
         done
     done
 }
@@ -383,12 +405,27 @@ clean() {
     rm -rf "$work"
 }
 
+# A device that takes one program at a time is neither kept awake by one nor given four tests at once.
+keep_awake() {
+    at_once=4
+    case $(smi compute_mode) in *Exclusive*) at_once=1; return ;; esac
+    mkfifo "$work/held" # the keeper ends with this shell, however that ends: then nobody holds the other side
+    ours "$bf16/gpu_smoke" hold <"$work/held" >/dev/null 2>&1 &
+    holder=$!
+    exec 9>"$work/held"
+}
+
+refuse() { # CODE TEXT
+    echo "gpu_check: $2" >&2
+    exit "$1"
+}
+
 run() {
     begun=$(date +%s)
-    pack=$(cd "$1" 2>/dev/null && pwd) && [ -f "$pack/commit" ] || { echo "gpu_check: $1 is not what build packs" >&2; return 2; }
+    pack=$(cd "$1" 2>/dev/null && pwd) && [ -f "$pack/commit" ] || refuse 2 "$1 is not what build packs"
     out=${2:-${OUT:-$pack/report}}
-    mkdir -p "$out" && out=$(cd "$out" && pwd) && [ -w "$out" ] || { echo "gpu_check: $out cannot be written" >&2; return 3; }
-    work_folder || { echo "gpu_check: no folder for programs" >&2; return 3; }
+    mkdir -p "$out" && out=$(cd "$out" && pwd) && [ -w "$out" ] || refuse 3 "$out cannot be written"
+    work_folder || refuse 3 "no folder for programs"
     trap clean EXIT
     trap 'exit 130' INT TERM HUP
     report=$out/report.txt
@@ -397,14 +434,11 @@ run() {
     : >"$out/served.txt"
     : >"$out/failures.txt"
     for type in $TYPES; do
-        [ ! -f "$pack/$type.tar.gz" ] || tar -C "$work" -xzf "$pack/$type.tar.gz" || { say "FAIL  $type.tar.gz cannot be unpacked"; return 3; }
+        [ ! -f "$pack/$type.tar.gz" ] || tar -C "$work" -xzf "$pack/$type.tar.gz" || refuse 3 "$type.tar.gz is damaged"
     done
     bf16=$work/bf16
     libraries="$bf16:$(library_folders | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-    mkfifo "$work/held" # the keeper ends with this shell, however that ends: then nobody holds the other side
-    ours "$bf16/gpu_smoke" hold <"$work/held" >/dev/null 2>&1 &
-    holder=$!
-    exec 9>"$work/held"
+    keep_awake
     versions
     smoke
     for size in 928x704 768x512 704x384 512x512; do stream 5b $size; done

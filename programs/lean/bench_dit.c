@@ -1,17 +1,20 @@
-/* bench_dit.c: the transformer at full width, as a training block and as a live stream, against this device's measured limits.
+/* bench_dit.c: the transformer at full width, as a training block and as a live stream, against this device's measured
+   limits.
      bench_dit [--part NAME] [--net NAME] [--size WIDTHxHEIGHT] [--tiny] [--deterministic] [--threads N]
    Without --part: all of them for the 5B network. A part alone measures no more than it needs:
      limits      the largest matrix products, a copy
      blocks      one block (with embeddings and head) over 21 latent frames, forward and forward + backward; with
                  --deterministic by algorithms that always add in the same order
-     operations  those of a block over 21 latent frames of 928 x 704 pixels, and of the light decoder, each against the limits
-     stream      bench_stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder, the first frame
+     operations  those of a block over 21 latent frames of 928 x 704 pixels, and of the light decoder, each against the
+                 limits
+     stream      bench_stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder, the
+                 first frame
      kernels     the six calls that most of a stream's and of a training step's time goes to, each once for a profiler
                  (device_profile), after one that it does not see
-   Sizes are those of the pictures; blocks and stream without --size are over 928 x 704, and blocks over 480 x 832 too. Every figure is
-   printed when it is there, after at most about a second. At a part's end: who served what (kernels/served.h), where the backend
-   has several ways. --tiny: small shapes, to try the program itself. Operations are counted by dit_flops; a backward counts twice
-   its forward. */
+   Sizes are those of the pictures; blocks and stream without --size are over 928 x 704, and blocks over 480 x 832 too.
+   Every figure is printed when it is there, after at most about a second. At a part's end: who served what
+   (kernels/served.h), where the backend has several ways. --tiny: small shapes, to try the program itself. Operations
+   are counted by dit_flops; a backward counts twice its forward. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench.sh: bench runs through the limits and a whole training step, bench_dit through all its parts, or one alone; what they do not
-# know is refused.
+# bench.sh: bench runs through the limits and a whole training step, bench_dit through all its parts, or one alone; what
+# they do not know is refused.
 . tests/e2e/checks
 whole() { "$BIN/bench" --whole >"$log" 2>&1 && grep -q '^training step .* GFLOP/s' "$log"; }
 wide() { "$BIN/bench_dit" --tiny >"$log" 2>&1 && grep -q '^real-time factor' "$log" && grep -q '^light decoder' "$log"; }

@@ -1,8 +1,9 @@
 #!/bin/sh
-# gpu_rehearsal.sh: the visit to a GPU (scripts/gpu_check.sh), rehearsed in a bare root: a system without any of our libraries, and
-# stand-ins for CUDA's (tests/gpu/standin.c), which lie in PyTorch's folders only. Kernels do nothing there, so that tests fail and
-# rates mean nothing: what is tried is that every program starts, every section ends with a figure or a reason, and nothing measured
-# is lost. Takes root, nvcc's pack and some minutes, so that it skips unless GPU_REHEARSAL is set, and is not part of `make test`.
+# gpu_rehearsal.sh: the visit to a GPU (scripts/gpu_check.sh), rehearsed in a bare root: a system without any of our
+# libraries, and stand-ins for CUDA's (tests/gpu/standin.c), which lie in PyTorch's folders only. Kernels do nothing
+# there, so that tests fail and rates mean nothing: what is tried is that every program starts, every section ends with
+# a figure or a reason, and nothing measured is lost. Takes root, nvcc's pack and some minutes, so that it skips unless
+# GPU_REHEARSAL is set, and is not part of `make test`.
 #   GPU_REHEARSAL=1 sh tests/e2e/gpu_rehearsal.sh [whole] [smoke] [short] [kill]     all four where none is named
 #     whole   all sections, and the time of each
 #     smoke   the smoke test fails: the run stops early, and says what was not reached
@@ -13,7 +14,8 @@
 [ -n "${GPU_REHEARSAL:-}" ] || { echo "GPU_REHEARSAL is not set"; exit 77; }
 [ "$(id -u)" = 0 ] || { echo "a bare root takes root's rights"; exit 77; }
 . tests/e2e/checks
-CUDA_HOME=${CUDA_HOME:-/usr/local/cuda} PACK=${GPU_PACK:-gpu_pack} SHORT=${SHORT:-40} KILLS=${KILLS:-10} SEED=${SEED:-$(date +%s)}
+CUDA_HOME=${CUDA_HOME:-/usr/local/cuda} PACK=${GPU_PACK:-gpu_pack}
+SHORT=${SHORT:-40} KILLS=${KILLS:-10} SEED=${SEED:-$(date +%s)}
 root=$work/root out=$work/root/visit/out
 [ -f "$PACK/commit" ] || sh scripts/gpu_check.sh build "$PACK" || exit 1
 
@@ -32,8 +34,8 @@ into() {
 standin() { # MACRO NAME FOLDER
     mkdir -p "$root$3"
     echo "$2 { global: *; };" >"$work/map"
-    ${CC:-gcc} -shared -fPIC -O1 -DSTANDIN_"$1" -I"$CUDA_HOME/include" -Wl,-soname,"$2" -Wl,--version-script="$work/map" \
-        -o "$root$3/$2" tests/gpu/standin.c
+    ${CC:-gcc} -shared -fPIC -O1 -DSTANDIN_"$1" -I"$CUDA_HOME/include" -Wl,-soname,"$2" \
+        -Wl,--version-script="$work/map" -o "$root$3/$2" tests/gpu/standin.c
 }
 
 script() { # PATH: its text from standard input
@@ -44,8 +46,8 @@ script() { # PATH: its text from standard input
 make_root() {
     site=/usr/lib/python3/site-packages
     mkdir -p "$root/tmp" "$root/proc" "$root/dev" "$root/visit"
-    for name in sh awk basename cat chmod cmp cp cut date dirname du env find grep head id kill mkdir mkfifo mktemp nproc printf rm sed \
-        sleep sort strip tail tar gzip timeout tr uname wc; do
+    for name in sh awk basename cat chmod cmp cp cut date dirname du env find grep gzip head id kill mkdir mkfifo mktemp \
+        nproc printf rm sed sleep sort tail tar timeout tr uname wc; do
         file=$(command -v $name) && [ -f "$file" ] && into /bin "$file"
     done
     for library in libstdc++.so.6 libgcc_s.so.1; do # the runtime of C++, which CUDA's libraries need too
@@ -78,8 +80,9 @@ visit() {
     screen=$1
     shift
     rm -rf "$out" && mkdir -p "$out"
-    setsid unshare -m sh -c 'mount -t proc proc "$1/proc" && shift && exec chroot "$@"' sh "$root" "$root" /bin/env -i PATH=/bin:/usr/bin \
-        OUT=/visit/out "$@" /bin/sh -c 'cd /visit && exec sh gpu_pack/gpu_check.sh run gpu_pack' >"$screen" 2>&1 </dev/null &
+    setsid unshare -m sh -c 'mount -t proc proc "$1/proc" && shift && exec chroot "$@"' sh "$root" "$root" \
+        /bin/env -i PATH=/bin:/usr/bin OUT=/visit/out "$@" \
+        /bin/sh -c 'cd /visit && exec sh gpu_pack/gpu_check.sh run gpu_pack' >"$screen" 2>&1 </dev/null &
     pid=$!
 }
 
@@ -108,23 +111,27 @@ whole() {
     whole_seconds=$(($(date +%s) - begun)) report=$out/report.txt
     log=$report
     section_times "$report"
-    echo "  $(tail -n 1 "$report"), $whole_seconds s in all, $(find "$out" -type f | wc -l) files, $(du -sk "$out" | cut -f1) KiB"
+    files=$(find "$out" -type f | wc -l)
+    echo "  $(tail -n 1 "$report"), $whole_seconds s in all, $files files, $(du -sk "$out" | cut -f1) KiB"
     [ "$whole_seconds" -le 565 ]
     verdict $? "the deadline of 560 s: $whole_seconds s"
     [ -z "$(unended "$report")" ]
     verdict $? "sections without a figure or a reason: $(unended "$report")"
-    ! grep -rE 'error while loading|cannot open shared object|no version information|: not found' "$out" "$work/screen" >"$work/missing"
+    ! grep -rE 'error while loading|cannot open shared object|no version information|: not found' \
+        "$out" "$work/screen" >"$work/missing"
     verdict $? "something is missing there: $(head -n 3 "$work/missing")"
     [ -z "$(unreported)" ]
     verdict $? "printed, but not in the report: $(unreported | head -n 3)"
-    for pattern in '^== stream 5b 928x704' '^== stream 1.3b 512x512' '^pass  stream 5b 928x704' '^pass  stream 1.3b 720x400' '^  first frame, fresh open:' \
-        '^  block 928 x 704' 'deterministic [0-9.]* times as long' '^pass  blocks in PyTorch' '^  convolution .* weight' '^  library: /usr/lib/python3' \
-        'attention backward .*attention_mma.cu.*buildDAG' 'convolution, weight .*conv.cu.*no engine' 'test_session' 'bf16: two runs have the same bits' \
+    for pattern in '^== stream 5b 928x704' '^== stream 1.3b 512x512' '^pass  stream 5b 928x704' \
+        '^pass  stream 1.3b 720x400' '^  first frame, fresh open:' '^  block 928 x 704' \
+        'deterministic [0-9.]* times as long' '^pass  blocks in PyTorch' '^  convolution .* weight' \
+        '^  library: /usr/lib/python3' 'attention backward .*attention_mma.cu.*buildDAG' \
+        'convolution, weight .*conv.cu.*no engine' ' test_session, ' '^pass  bf16: two runs have the same bits' \
         '^  profiled: attention' '^pass  float: two runs' 'memcheck: test_kernels_norm_rope' '^pass  NCCL, one rank'; do
         grep -qE "$pattern" "$report"
         verdict $? "the report lacks: $pattern"
     done
-    [ "$(find "$out" -type f | wc -l)" -le 8 ] && [ -z "$(find "$out" -mindepth 3)" ] && [ -z "$(find "$out" -size +16384k)" ]
+    [ "$files" -le 8 ] && [ -z "$(find "$out" -mindepth 3)" ] && [ -z "$(find "$out" -size +16384k)" ]
     verdict $? "OUT holds too much"
     [ -z "${KEEP:-}" ] || cp -r "$out" "$KEEP"
     [ -z "$(ls "$root/tmp")" ]
@@ -135,7 +142,8 @@ smoke() {
     visit "$work/screen"
     wait $pid
     code=$? log=$out/report.txt
-    [ $code -eq 5 ] && grep -q '^stop: the smoke test failed' "$log" && grep -q '^  not reached: streams' "$log" && ! grep -q '^== stream' "$log"
+    [ $code -eq 5 ] && grep -q '^stop: the smoke test failed' "$log" && grep -q '^  not reached: streams' "$log" &&
+        ! grep -q '^== stream' "$log"
     verdict $? "a failed smoke test: exit $code"
 }
 
@@ -159,7 +167,8 @@ kill_visit() {
 kill_at_random() {
     longest=${whole_seconds:-120}
     echo "  seed $SEED, seconds up to $longest"
-    seconds=$(awk -v seed="$SEED" -v n="$KILLS" -v most="$longest" 'BEGIN {srand(seed); for (i = 0; i < n; i++) printf "%.1f ", 1 + rand() * (most - 1)}')
+    seconds=$(awk -v seed="$SEED" -v n="$KILLS" -v most="$longest" \
+        'BEGIN {srand(seed); for (i = 0; i < n; i++) printf "%.1f ", 1 + rand() * (most - 1)}')
     for after in $seconds; do
         visit "$work/screen" AFTER_SMOKE=go
         sleep "$after"

@@ -1,8 +1,9 @@
 /* gpu_smoke.c: the first thing to run on a machine with a GPU.
-     gpu_smoke            small calls of what everything else stands on, by whatever way this build takes, against the double
-                          oracle: an own kernel, a product, attention, a convolution; then who served them. Exit 1: one is wrong
-     gpu_smoke versions   the device, the versions of driver and libraries, and the files that the loader has found for them
-     gpu_smoke hold       keeps the device awake until its standard input ends, so that no other program waits for the driver
+     gpu_smoke            small calls of what everything else stands on, by whatever way this build takes, against the
+                          double oracle: an own kernel, a product, attention, a convolution; then who served them.
+                          Exit 1: one is wrong
+     gpu_smoke versions   the device, the versions of driver and libraries, and the files that the loader found for them
+     gpu_smoke hold       keeps the device awake until its standard input ends: no other program waits for the driver
    Only with BACKEND=cuda. */
 #include "tests/unit/kernel_harness.h"
 
@@ -97,9 +98,9 @@ static void product(struct trial *t, const long *s) {
     allow(y, s[1]);
 }
 
-/* Queries and keys, heads, width of a head. Values are at most 1, so an output is off by at most what the probabilities are: by
-   the rounding of themselves and by twice the error of a score, here of magnitude sqrt(width). The sums of exponentials, which
-   cuDNN only writes when it is asked, are close to the logarithm of the number of keys. */
+/* Queries and keys, heads, width of a head. Values are at most 1, so an output is off by at most what the probabilities
+   are: by the rounding of themselves and by twice the error of a score, here of magnitude sqrt(width). The sums of
+   exponentials, which cuDNN only writes when it is asked, are close to the logarithm of the number of keys. */
 static void attention(struct trial *t, const long *s) {
     long n = s[0] * s[1] * s[2];
     double scale = 1 / sqrt((double)s[2]), score = sqrt((double)s[2]);

@@ -1,13 +1,14 @@
-/* nccl_one_rank.c: every collective of a communicator of one rank, over NCCL on this machine's GPU: that the library loads, a
-   communicator without blocking opens and closes, its calls are taken, and what one rank must get back comes back. What several
-   ranks exchange is not shown. Exit 1: a result is wrong, 5: the device or NCCL failed. Linked with NCCL, unlike all else here. */
+/* nccl_one_rank.c: every collective of a communicator of one rank, over NCCL on this machine's GPU: that the library
+   loads, a communicator without blocking opens and closes, its calls are taken, and what one rank must get back comes
+   back. What several ranks exchange is not shown. Exit 1: a result is wrong, 5: the device or NCCL failed. Linked with
+   NCCL, unlike all else here. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "comm/host/link.h"
 #include "comm/nccl.h"
-#include "kernels/comm/tcp.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
@@ -67,7 +68,7 @@ static int run(void) {
     const struct comm_options options = {.transport = "nccl"};
     struct comm host, comm;
     double begun = clock_seconds();
-    TRY(tcp_open(&host, &alone, &options, 20));
+    TRY(link_open(&host, &alone, &options, 20, &wire_tcp));
     TRY(nccl_open(&comm, &host));
     TRY(device_init(1));
     printf("communicator of one rank: open after %.0f ms\n", 1e3 * (clock_seconds() - begun));

@@ -1,8 +1,8 @@
 /* standin.c: stand-ins for CUDA's libraries on a machine without any, for the rehearsal of scripts/gpu_check.sh
-   (tests/e2e/gpu_rehearsal.sh): calls succeed, memory is the host's, kernels, products and graphs do nothing. One library by one
-   macro: STANDIN_CUDART, STANDIN_CUBLASLT, STANDIN_CUDNN, STANDIN_NCCL, STANDIN_NVRTC. cuDNN's refuses what 9.19 refuses on an
-   H200: attention's backward when its graph is finalised, float weight gradients of convolutions for want of an engine.
-   The driver needs no stand-in: the runtime alone talks to it, and that is one. */
+   (tests/e2e/gpu_rehearsal.sh): calls succeed, memory is the host's, kernels, products and graphs do nothing. One
+   library by one macro: STANDIN_CUDART, STANDIN_CUBLASLT, STANDIN_CUDNN, STANDIN_NCCL, STANDIN_NVRTC. cuDNN's refuses
+   what 9.19 refuses on an H200: attention's backward when its graph is finalised, float weight gradients of
+   convolutions for want of an engine. The driver needs no stand-in: the runtime alone talks to it, and that is one. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -192,7 +192,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
 #ifdef STANDIN_CUDNN
 #include <cudnn.h>
 
-/* refuses: holds attention's backward; engineless: a weight gradient. Both pass from an operation to its graph and on. */
+/* refuses: holds attention's backward; engineless: a weight gradient. Both pass from an operation to its graph. */
 struct descriptor {
     cudnnBackendDescriptorType_t type;
     int refuses, engineless;

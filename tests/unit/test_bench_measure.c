@@ -1,5 +1,6 @@
-/* test_bench_measure.c: how often a measured call is made: enough runs of a quick one, one run of a call that takes longer than the
-   time box, no further run after the box in between. The clock is the process's own time, so that a busy machine does not count. */
+/* test_bench_measure.c: how often a measured call is made: enough runs of a quick one, one run of a call that takes
+   longer than the time box, no further run after the box in between. The clock is the process's own time, so that a
+   busy machine does not count. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,7 @@
 #include <cmocka.h>
 
 #include "kernels/device.h"
-#include "tools/bench_measure.h"
+#include "tools/bench/measure.h"
 
 static int runs;
 

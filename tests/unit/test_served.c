@@ -1,5 +1,5 @@
-/* test_served.c: the table of who served what: calls of one kind are one entry, the first reason stands and is used up, and a table
-   that is full still counts. */
+/* test_served.c: the table of who served what: calls of one kind are one entry, the first reason stands and is used up,
+   and a table that is full still counts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

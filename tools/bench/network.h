@@ -1,11 +1,12 @@
-/* network.h: networks at full width with random weights on the device, and random inputs for them: what bench_dit measures
-   blocks and streams of. */
+/* network.h: networks at full width with random weights on the device, and random inputs for them: what bench_dit
+   measures blocks and streams of. */
 #ifndef TOOLS_BENCH_NETWORK_H
 #define TOOLS_BENCH_NETWORK_H
 
 #include "model/dit/dit.h"
 
-/* The transformers that are in use: Wan2.2-TI2V-5B over latents of 16 x 16 pixels, Wan2.1-T2V-1.3B over those of 8 x 8. */
+/* The transformers that are in use: Wan2.2-TI2V-5B over latents of 16 x 16 pixels, Wan2.1-T2V-1.3B over those of 8 x 8.
+   */
 enum bench_net { BENCH_5B, BENCH_1_3B, BENCH_NETS };
 extern const char *const bench_net_names[BENCH_NETS]; /* "5b", "1.3b" */
 

@@ -14,8 +14,8 @@
 #include "model/codec/light_decoder.h"
 #include "model/dit/rollout.h"
 
-/* Long enough for every pass of the steady state to have been recorded: the history is whole after 3 chunks, its ring comes
-   round every 3, and a pass is recorded when it is met again. */
+/* Long enough for every pass of the steady state to have been recorded: the history is whole after 3 chunks, its ring
+   comes round every 3, and a pass is recorded when it is met again. */
 enum { CHUNK = 3, WARM_CHUNKS = 10, PIPELINED = 12, SLOTS = 2 };
 static const double CHUNK_SECONDS = 4.0 * CHUNK / 25;
 static const double BOX_SECONDS = 3; /* no further chunk to warm up or to fill the pipeline begins after it */
@@ -188,7 +188,8 @@ static int bench_pair(struct pair *p, struct live *s, struct decoder *d) {
     return OK;
 }
 
-/* One chunk from its sound's features to pixels in the host's memory, nothing beside it; at: begin, then the end of each part. */
+/* One chunk from its sound's features to pixels in the host's memory, nothing beside it; at: begin, then the end of
+   each part. */
 static int chunk_to_host(struct live *s, struct decoder *d, void *host, double at[4]) {
     at[0] = bench_now();
     TRY(live_chunk(s, d->latents[0]));
