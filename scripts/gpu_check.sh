@@ -97,7 +97,7 @@ section() { # TEXT: begins it; 1: there is no time for it
 ended() { # CODE LIMIT: the reason in words
     case $1 in
     124 | 137) echo "stopped at its limit of $2 s" ;;
-    127) echo "not found" ;;
+    127) echo "does not start" ;;
     *) if [ "$1" -gt 128 ]; then echo "signal $(($1 - 128))"; else echo "exit $1"; fi ;;
     esac
 }

@@ -46,8 +46,8 @@ script() { # PATH: its text from standard input
 make_root() {
     site=/usr/lib/python3/site-packages
     mkdir -p "$root/tmp" "$root/proc" "$root/dev" "$root/visit"
-    for name in sh awk basename cat chmod cmp cp cut date dirname du env find grep gzip head id kill mkdir mkfifo mktemp \
-        nproc printf rm sed sleep sort tail tar timeout tr uname wc; do
+    for name in sh awk basename cat chmod cmp cp cut date dirname du env find grep gzip head id kill mkdir mkfifo \
+        mktemp nproc printf rm sed sleep sort tail tar timeout tr uname wc; do
         file=$(command -v $name) && [ -f "$file" ] && into /bin "$file"
     done
     for library in libstdc++.so.6 libgcc_s.so.1; do # the runtime of C++, which CUDA's libraries need too
@@ -117,7 +117,7 @@ whole() {
     verdict $? "the deadline of 560 s: $whole_seconds s"
     [ -z "$(unended "$report")" ]
     verdict $? "sections without a figure or a reason: $(unended "$report")"
-    ! grep -rE 'error while loading|cannot open shared object|no version information|: not found' \
+    ! grep -rE 'error while loading|cannot open shared object|no version information|: not found|does not start' \
         "$out" "$work/screen" >"$work/missing"
     verdict $? "something is missing there: $(head -n 3 "$work/missing")"
     [ -z "$(unreported)" ]
