@@ -253,7 +253,7 @@ smoke() {
     [ "$AFTER_SMOKE" = go ] && return
     say "stop: the smoke test failed; what else there is would measure nothing"
     for name in streams blocks PyTorch operations "who served what" kernels traces ncu float sanitizer NCCL; do
-        say "  not reached: $name"
+        echo "$name" >>"$work/unreached"
     done
     finish
     exit 5

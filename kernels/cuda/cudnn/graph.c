@@ -50,7 +50,7 @@ void cudnn_set_part(struct cudnn_parts *parts, cudnnBackendDescriptor_t part, cu
 }
 
 void cudnn_end(struct cudnn_parts *parts, cudnnBackendDescriptor_t part) {
-    if (!parts->status) fail(parts, cudnnBackendFinalize(part), "part", parts->count);
+    if (!parts->status) fail(parts, cudnnBackendFinalize(part), "finalising part", parts->count);
 }
 
 void cudnn_end_operation(struct cudnn_parts *parts, cudnnBackendDescriptor_t operation) {
