@@ -7,7 +7,7 @@
                  --deterministic by algorithms that always add in the same order
      operations  those of a block over 21 latent frames of 928 x 704 pixels, and of the light decoder, each against the
                  limits
-     stream      bench_stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder, the
+     stream      tools/bench/stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder, the
                  first frame
      kernels     the six calls that most of a stream's and of a training step's time goes to, each once for a profiler
                  (device_profile), after one that it does not see
