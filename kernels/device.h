@@ -69,6 +69,9 @@ void device_event_destroy(struct device_event *event);
 void device_event_record(struct device_event *event); /* on the current stream */
 void device_event_wait(struct device_event *event);   /* the current stream waits for it */
 
+/* Tells a profiler that was started to wait for it (ncu --profile-from-start off) to look, or to stop looking. */
+void device_profile(int on);
+
 /* Recordings: what the calling thread queues on its current stream between begin and end is kept instead of done, with the
    arguments it had, and is then queued as often as it is launched, by one call. Kernels, mem_copy and mem_zero can be kept;
    copies to and from the host, waiting and memory cannot. The backends on the host record nothing. */

@@ -40,14 +40,22 @@ endif
 
 # What scripts/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
 GPU_CHECKS := $(KERNEL_TESTS:$(BUILD)/tests/unit/%=$(BUILD)/gpu/%) $(addprefix $(BUILD)/gpu/,test_recordings test_session test_batch_feed \
-              stage_trace bench_dit)
+              stage_trace bench_dit gpu_smoke nccl_one_rank)
 gpu-checks: $(GPU_CHECKS)
 $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(ORACLE)
 	$(link_bare)
-$(BUILD)/gpu/%: $(BUILD)/tests/gpu/%.o $(LIBRARIES)
+$(BUILD)/gpu/%: $(BUILD)/tests/gpu/%.o $(LIBRARIES) $(ORACLE)
 	$(link_bare)
 $(BUILD)/gpu/%: $(BUILD)/programs/lean/%.o $(LIBRARIES)
 	$(link_bare)
+# NCCL is bound to the one program that is about it.
+$(BUILD)/gpu/nccl_one_rank: LIBS_FULL += -lnccl
+$(BUILD)/gpu/nccl_one_rank: $(BUILD)/tests/gpu/nccl_one_rank.o $(BUILD)/tests/gpu/nccl.o $(LIBRARIES)
+	$(link_bare)
+$(BUILD)/tests/gpu/nccl.o: comm/nccl.c
+	@mkdir -p $(dir $@)
+	$(call say,cc)
+	$(Q)$(CC) $(CFLAGS) -DHAVE_NCCL -MMD -MP -c $< -o $@
 define link_bare
 	$(call link,-Wl$(comma)-rpath$(comma)'$$ORIGIN' -Wl$(comma)--as-needed $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka)
 endef

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 
+#include <cuda_profiler_api.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -310,6 +311,8 @@ void device_event_record(struct device_event *event) {
 void device_event_wait(struct device_event *event) {
     if (!spoils_recording()) cuda_failed(cudaStreamWaitEvent(cuda_stream(), event->event, 0), "event");
 }
+
+void device_profile(int on) { cuda_failed(on ? cudaProfilerStart() : cudaProfilerStop(), "device_profile"); }
 
 /* ---- recordings ---- */
 

@@ -1,9 +1,10 @@
 /* kernel_harness.h: holds this backend's kernels against the double oracle (kernels/oracle.h), for test_kernels_*.c.
    A test program is a table of cases; a case is a body that makes buffers, calls the kernel and its oracle, and says how
    far apart the results may be. Every case runs at all its sizes and variants, with aligned and unaligned pointers and
-   with 1, 2, 3 and 5 threads, each twice: the second run must give the same bits. On CUDA the number means nothing to a
-   device, so there all must give the same; where the kernels run on the host (tests/shim) it picks the order of
-   threads. Outputs and all between the buffers start as NaN; outputs must be written wholly and not beyond; inputs must
+   with 1, 2, 3 and 5 threads, each twice: the second run must give the same bits. Where the kernels of CUDA run on the host
+   (tests/shim) the number picks the order of threads, and all must give the same. On a device it means nothing, so there
+   everything runs once, in one block of memory that all trials share: the time there is short, and what two runs give is
+   compared by tests/gpu/stage_trace.c. Outputs and all between the buffers start as NaN; outputs must be written wholly and not beyond; inputs must
    stay as they are.
    Tolerances. An output of type T may be off by unit(T) |want|, the rounding of the output itself, plus `noise`. A sum of
    L terms, in any order, carries at most about c sqrt(L) unit(real) sum |terms|, where c = 4 makes failure by chance
@@ -144,6 +145,28 @@ static inline void *dev(const struct buffer *b) { return b ? b->device : NULL; }
 static inline double *val(const struct buffer *b) { return b ? b->value : NULL; }
 static inline double *mag(const struct buffer *b) { return b ? b->magnitude : NULL; }
 
+static inline int on_device(void) { return strcmp(device_name(), "cuda") == 0; }
+
+/* The device's memory for all trials, as much as the largest has wanted: to make and free it costs more than most kernels. */
+static struct {
+    unsigned char *device;
+    size_t bytes;
+} shared_memory;
+
+static inline unsigned char *trial_memory(size_t bytes) {
+    if (!on_device()) return device_alloc(bytes); /* of its own: what is beyond it is nobody's */
+    if (bytes > shared_memory.bytes) {
+        device_free(shared_memory.device);
+        shared_memory.device = device_alloc(2 * bytes);
+        shared_memory.bytes = shared_memory.device ? 2 * bytes : 0;
+    }
+    return shared_memory.device;
+}
+
+static inline void trial_memory_done(unsigned char *device) {
+    if (device != shared_memory.device) device_free(device);
+}
+
 /* Puts all buffers on the device. Outputs and everything between the buffers are NaN: who reads there, shows it. */
 static inline void load(struct trial *trial) {
     for (int k = 0; k < trial->count; k++) {
@@ -154,7 +177,7 @@ static inline void load(struct trial *trial) {
         b->end = b->at + (size_t)b->n * size;
         b->to = trial->bytes = (b->end + GUARD_BYTES + 63) / 64 * 64;
     }
-    trial->device = device_alloc(trial->bytes);
+    trial->device = trial_memory(trial->bytes);
     trial->start = malloc(trial->bytes + 1);
     assert_true(trial->device && trial->start);
     memset(trial->start, 0xff, trial->bytes);
@@ -220,7 +243,7 @@ static inline void finish(struct trial *trial) {
     }
     for (size_t i = 0; i < trial->bytes; i++) trial->digest = (trial->digest ^ bytes[i]) * 0x100000001b3u; /* FNV-1a */
     free(bytes), free(trial->start);
-    device_free(trial->device);
+    trial_memory_done(trial->device);
     trial->count = 0;
 }
 
@@ -244,15 +267,16 @@ static inline uint64_t run_trial(const struct kernel_case *c, const long *size, 
 static inline void run_case(void **state) {
     static const int threads[] = {1, 2, 3, 5};
     const struct kernel_case *c = *state;
-    int failures = 0, one_order = strncmp(device_name(), "cuda", 4) == 0;
+    int failures = 0, one_order = strncmp(device_name(), "cuda", 4) == 0, once_only = on_device();
     uint64_t first[SIZES_MAX * VARIANTS_MAX * 2]; /* digests of 1 thread */
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < (once_only ? 1 : 4); k++) {
         assert_int_equal(device_init(threads[k]), OK);
         for (int s = 0; c->sizes[s][0]; s++)
             for (int variant = 0; variant < (c->variants ? c->variants : 1); variant++)
                 for (long offset = 0; offset < 4; offset += 3) {
                     uint64_t once = run_trial(c, c->sizes[s], variant, offset, threads[k], &failures);
-                    uint64_t again = run_trial(c, c->sizes[s], variant, offset, threads[k], &failures);
+                    uint64_t again =
+                        once_only ? once : run_trial(c, c->sizes[s], variant, offset, threads[k], &failures);
                     if (once != again) print_error("%s: other bits in a second run\n", c->name), failures++;
                     int trial = (s * VARIANTS_MAX + variant) * 2 + (offset > 0);
                     assert_true(s < SIZES_MAX && variant < VARIANTS_MAX);
@@ -280,6 +304,7 @@ static inline int run_cases(const char *group, const struct kernel_case *cases, 
     int failed = _cmocka_run_group_tests(group, tests, (size_t)count, NULL, NULL);
     device_workspace(NULL, 0);
     device_free(workspace);
+    device_free(shared_memory.device);
     device_shutdown();
     return failed;
 }

@@ -59,6 +59,25 @@ static void notices_other_bits(void **state) {
     assert_true(once != again);
 }
 
+static int runs;
+static void counting_body(struct trial *trial, const long *size) {
+    struct buffer *y = make(trial, REAL, UPDATED, size[0]);
+    (void)y;
+    load(trial);
+    runs++;
+}
+
+/* Two sizes, aligned and not: four thread counts, twice each; on a device, once. */
+static void runs_as_often_as_it_says(void **state) {
+    (void)state;
+    static const long size[][CASE_SIZES] = {{300}, {1}, {0}};
+    static const struct kernel_case c = {"counting", counting_body, 1, size};
+    void *initial = (void *)&c;
+    runs = 0;
+    run_case(&initial);
+    assert_int_equal(runs, on_device() ? 4 : 4 * 8);
+}
+
 /* A failure inside a kernel comes out of device_sync once and makes the trial fail. */
 static void notices_device_failure(void **state) {
     (void)state;
@@ -72,6 +91,7 @@ static void notices_device_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(notices_faults), cmocka_unit_test(notices_other_bits),
+                                       cmocka_unit_test(runs_as_often_as_it_says),
                                        cmocka_unit_test(notices_device_failure)};
     return device_init(1) || cmocka_run_group_tests(tests, NULL, NULL);
 }

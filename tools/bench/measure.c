@@ -12,6 +12,10 @@
 
 static const double SERIES_SECONDS = 0.15;
 
+static double time_box;
+
+void bench_time_box(double seconds) { time_box = seconds; }
+
 static clockid_t bench_clock = CLOCK_MONOTONIC;
 
 void bench_use_processor_time(void) { bench_clock = CLOCK_PROCESS_CPUTIME_ID; }
@@ -22,16 +26,29 @@ double bench_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+enum { FIRST_RUNS = 1 }; /* not counted: the libraries make their plans in it, caches and clocks warm up */
+
 struct series series_start(void) {
-    return (struct series){.count = -2};
+    return (struct series){.count = -FIRST_RUNS - 1};
+}
+
+static int boxed(const struct series *s, double now) { return time_box > 0 && now - s->opened > time_box; }
+
+static int enough(const struct series *s, double now) {
+    return s->count == BENCH_RUNS_MAX || (s->count > 0 && boxed(s, now)) ||
+           (s->count >= BENCH_RUNS_MIN && now - s->start > SERIES_SECONDS);
 }
 
 int series_next(struct series *s) {
     device_sync();
-    double t = bench_now();
-    if (s->count >= 0) s->times[s->count] = t - s->begun;
-    if (++s->count == 0) s->start = t;
-    if (s->count == BENCH_RUNS_MAX || (s->count >= BENCH_RUNS_MIN && t - s->start > SERIES_SECONDS)) return 0;
+    double now = bench_now();
+    if (s->count < -FIRST_RUNS)
+        s->opened = now;
+    else if (s->count < 0 && boxed(s, now))
+        s->count = 0;
+    if (s->count >= 0) s->times[s->count] = now - s->begun;
+    if (++s->count == 0) s->start = now;
+    if (enough(s, now)) return 0;
     s->begun = bench_now();
     return 1;
 }
@@ -52,6 +69,7 @@ double bench_report(const struct limits *limits, struct series *s, const char *n
     double limit = work == ARITHMETIC ? limits->arithmetic : work == MEMORY ? limits->memory : limits->arithmetic_real;
     printf("%-52s %9.3f ms %8.1f %s", name, 1e3 * seconds, 1e-9 * rate, work == MEMORY ? "GB/s   " : "GFLOP/s");
     if (limit > 0) printf(" %4.0f %%", 100 * rate / limit);
+    if (s->count < BENCH_RUNS_MIN) printf(" (%d run%s)", s->count, s->count == 1 ? "" : "s");
     printf("\n");
     fflush(stdout);
     return rate;

@@ -1,5 +1,6 @@
-/* bench_measure.h: how benchmarks time a call and what they hold it against. A call is run until there are enough runs;
-   its median counts. Limits are measured: the fastest matrix product, a streaming copy. Times include the device's end. */
+/* bench_measure.h: how benchmarks time a call and what they hold it against. A call is run until there are enough runs
+   or its time box is used up; the median counts. Limits are measured: the fastest matrix product, a streaming copy.
+   Times include the device's end. Every figure is printed when it is there. */
 #ifndef TOOLS_BENCH_MEASURE_H
 #define TOOLS_BENCH_MEASURE_H
 
@@ -7,9 +8,13 @@
 
 enum { BENCH_RUNS_MIN = 5, BENCH_RUNS_MAX = 64 };
 struct series {
-    double start, begun, times[BENCH_RUNS_MAX];
-    int count; /* below 0: the first runs, which are not counted, are still to come */
+    double opened, start, begun,
+        times[BENCH_RUNS_MAX]; /* opened: before the first run; start: before the first that counts */
+    int count;                 /* below 0: the first run, which is not counted, is still to come */
 };
+/* The time box of every series from here on, in seconds: no further run begins after it, and where it ends in the first
+   run, that one counts. So a call that takes longer than the box is made once. 0, at first: no box. */
+void bench_time_box(double seconds);
 /* Processor time of the process instead of wall time: for one thread on a machine that others use too. */
 void bench_use_processor_time(void);
 double bench_now(void);                        /* seconds */
@@ -24,7 +29,8 @@ struct limits {
     double arithmetic, arithmetic_real, memory;
 };
 enum work { ARITHMETIC, ARITHMETIC_REAL, MEMORY };
-/* Prints the median, the rate of `amount` operations or bytes, its share of the limit. Returns the rate. */
+/* Prints the median, the rate of `amount` operations or bytes, its share of the limit, and the number of runs when it
+   is below BENCH_RUNS_MIN. Returns the rate. */
 double bench_report(const struct limits *limits, struct series *s, const char *name, enum work work, double amount);
 #define MEASURE(limits, name, work, amount, call)                                                                      \
     __extension__({                                                                                                    \

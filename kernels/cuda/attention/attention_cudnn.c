@@ -8,6 +8,7 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/cudnn/builders.h"
 #include "kernels/device.h"
+#include "kernels/served.h"
 
 #include <string.h>
 
@@ -53,6 +54,11 @@ static cudnnBackendDescriptor_t scale_of_scores(struct cudnn_parts *parts) {
     return cudnn_tensor(parts, &t);
 }
 
+static void name_graph(struct cudnn_parts *parts, const char *direction, const struct cudnn_key *key) {
+    cudnn_name(parts, "attention %s %ld x %ld x %ld, %ld x %ld", direction, key->v[KEY_B], key->v[KEY_S], key->v[KEY_K],
+               key->v[KEY_H], key->v[KEY_D]);
+}
+
 #define FORWARD(name)  CUDNN_ATTR_OPERATION_SDPA_FWD_##name
 #define BACKWARD(name) CUDNN_ATTR_OPERATION_SDPA_BWD_##name
 
@@ -69,6 +75,7 @@ void cudnn_attention_forward_graph(struct cudnn_parts *parts, const struct cudnn
     cudnn_set_part(parts, operation, FORWARD(ODESC), o);
     cudnn_set_part(parts, operation, FORWARD(STATSDESC), sums);
     cudnn_set_part(parts, operation, FORWARD(SCALEDESC), scale);
+    name_graph(parts, "forward", key);
     cudnn_end_operation(parts, operation);
 }
 
@@ -92,6 +99,7 @@ void cudnn_attention_backward_graph(struct cudnn_parts *parts, const struct cudn
     cudnn_set_part(parts, operation, BACKWARD(DQDESC), dq);
     cudnn_set_part(parts, operation, BACKWARD(DKDESC), dk);
     cudnn_set_part(parts, operation, BACKWARD(DVDESC), dv);
+    name_graph(parts, "backward", key);
     cudnn_end_operation(parts, operation);
 }
 
@@ -105,7 +113,14 @@ static int problem_fits(const struct attention *a, const elem *q, const elem *o,
     int fits = CUDNN_ELEM == CUDNN_DATA_BFLOAT16 && a->D % 8 == 0 && a->D <= HEAD_MAX && aligned16(q) && aligned16(o) &&
                lse && aligned16(lse);
     for (int r = 0; r < a->count; r++) fits = fits && range_fits(&a->ranges[r]);
+    if (!fits) served_refuse("cudnn: bf16, heads up to %d and rows of 16 bytes are what is asked of it", HEAD_MAX);
     return fits;
+}
+
+static int workspace_holds(size_t bytes) {
+    int holds = cuda_workspace_holds("attention", bytes);
+    if (!holds) served_refuse("cudnn: %.1f MiB of workspace are wanted", (double)bytes / 1048576);
+    return holds;
 }
 
 /* The ranges that have keys, neighbours in memory joined; returns their number. */
@@ -152,8 +167,8 @@ int attention_cudnn_forward(elem *o, real *lse, const elem *q, const struct atte
     if (count == 1) return forward_range(o, lse, q, a, &range[0], &key[0]), 1;
     /* each range's own output and sums: [count] of them */
     size_t rows = (size_t)(a->B * a->S * a->H), n = (size_t)count, pitch = (size_t)attention_pitch(a->B, a->S, a->H);
-    if (!cuda_workspace_holds("attention", arena_aligned(sizeof(elem) * rows * (size_t)a->D * n) +
-                                               arena_aligned(sizeof(real) * pitch * n) + library))
+    if (!workspace_holds(arena_aligned(sizeof(elem) * rows * (size_t)a->D * n) +
+                         arena_aligned(sizeof(real) * pitch * n) + library))
         return 0;
     elem *part = workspace_push(sizeof(elem) * rows * (size_t)(a->D * count));
     real *sums = part ? workspace_push(sizeof(real) * pitch * n) : NULL;
@@ -226,6 +241,7 @@ static size_t backward_bytes(const elem *dq, const struct attention *a, const st
 static int gradients_fit(const struct attention *a, const elem *dq, const elem *dout) {
     int fit = aligned16(dq) && aligned16(dout);
     for (int r = 0; r < a->count; r++) fit = fit && aligned16(a->ranges[r].dk) && aligned16(a->ranges[r].dv);
+    if (!fit) served_refuse("cudnn: a gradient is not aligned to 16 bytes");
     return fit;
 }
 
@@ -239,7 +255,7 @@ int attention_cudnn_backward(elem *dq, const elem *dout, const elem *o, const re
         key[r] = cudnn_attention_key(a, &a->ranges[r]);
         if (a->ranges[r].length <= 0) continue;
         if (!cudnn_supports(&key[r], cudnn_attention_backward_graph)) return 0;
-        if (!cuda_workspace_holds("attention", backward_bytes(dq, a, &a->ranges[r], first, &key[r]))) return 0;
+        if (!workspace_holds(backward_bytes(dq, a, &a->ranges[r], first, &key[r]))) return 0;
         first = 0;
     }
     first = 1;

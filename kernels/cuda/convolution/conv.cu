@@ -3,6 +3,7 @@
    the group's channels. Neighbouring threads have neighbouring channels of the result. */
 #include "kernels/cuda/rows/rows.cuh"
 #include "kernels/cuda/convolution/conv.h"
+#include "kernels/served.h"
 
 /* A convolution's shape with what threads would work out again and again. */
 struct conv_sizes {
@@ -83,14 +84,21 @@ struct conv_output_real {
     __device__ void at(long i) const { y[i] = operands.sum_at(i); }
 };
 
+static void served(const char *operation, const char *by, const struct conv_shape *s) {
+    const long size[] = {s->samples, s->in[0], s->in[1], s->in[2], s->ci, s->co, s->kernel[0], s->kernel[1]};
+    served_by(operation, by, sizeof size / sizeof *size, size);
+}
+
 void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape, real beta) {
-    if (conv_cudnn_forward(y, x, w, b, shape, beta)) return;
+    if (conv_cudnn_forward(y, x, w, b, shape, beta)) return served("convolution forward", "cuDNN", shape);
+    served("convolution forward", "conv.cu", shape);
     struct conv_sizes c = conv_sizes(shape);
     for_each_one(conv_output{y, {x, w, b, c}, beta}, shape->samples * c.out_positions * shape->co);
 }
 
 void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape) {
-    if (conv_cudnn_forward_real(y, x, w, b, shape)) return;
+    if (conv_cudnn_forward_real(y, x, w, b, shape)) return served("convolution forward, real", "cuDNN", shape);
+    served("convolution forward, real", "conv.cu", shape);
     struct conv_sizes c = conv_sizes(shape);
     for_each_one(conv_output_real{y, {x, w, b, c}}, shape->samples * c.out_positions * shape->co);
 }
@@ -137,7 +145,8 @@ struct conv_input_slope {
 };
 
 void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct conv_shape *shape, real beta) {
-    if (conv_cudnn_backward_input(dx, dy, w, shape, beta)) return;
+    if (conv_cudnn_backward_input(dx, dy, w, shape, beta)) return served("convolution, input", "cuDNN", shape);
+    served("convolution, input", "conv.cu", shape);
     struct conv_sizes c = conv_sizes(shape);
     for_each_one(conv_input_slope{dx, dy, w, c, beta}, shape->samples * c.in_positions * shape->ci);
 }
@@ -162,7 +171,8 @@ struct conv_weight_slope {
 
 void conv_backward_weight(real *dw, real *db, const elem *dy, const elem *x, const struct conv_shape *shape) {
     struct conv_sizes c = conv_sizes(shape);
-    if (dw && !conv_cudnn_backward_weight(dw, dy, x, shape))
-        for_each_one(conv_weight_slope{dw, dy, x, c}, shape->co * c.places * c.width);
+    int library = dw && conv_cudnn_backward_weight(dw, dy, x, shape);
+    if (dw && !library) for_each_one(conv_weight_slope{dw, dy, x, c}, shape->co * c.places * c.width);
+    if (dw) served("convolution, weight", library ? "cuDNN" : "conv.cu", shape);
     if (db) column_sums(db, dy, shape->samples * c.out_positions, shape->co);
 }

@@ -3,6 +3,7 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/cudnn/builders.h"
 #include "kernels/device.h"
+#include "kernels/served.h"
 
 #include <string.h>
 
@@ -60,6 +61,12 @@ static cudnnBackendDescriptor_t weights(struct cudnn_parts *parts, const struct 
                                 key->v[KEY_CI] / key->v[KEY_GROUPS], key, KERNEL);
 }
 
+static void name_graph(struct cudnn_parts *parts, const char *what, const struct cudnn_key *key) {
+    const long *last = key->v + KEY_FIRST + (key->v[KEY_AXES] - 1) * PER_AXIS, *rows = last - PER_AXIS;
+    cudnn_name(parts, "convolution %s of %ld x %ldd, %ld x %ld, %ld -> %ld%s", what, key->v[KEY_SAMPLES],
+               key->v[KEY_AXES], rows[IN], last[IN], key->v[KEY_CI], key->v[KEY_CO], key->v[KEY_BETA] ? ", added" : "");
+}
+
 static cudnnBackendDescriptor_t convolution(struct cudnn_parts *parts, const struct cudnn_key *key) {
     cudnnBackendDescriptor_t part = cudnn_begin(parts, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
     cudnnDataType_t type = CUDNN_DATA_FLOAT;
@@ -96,6 +103,7 @@ static void forward_operation(struct cudnn_parts *parts, const struct cudnn_key 
 }
 
 void cudnn_conv_forward_graph(struct cudnn_parts *parts, const struct cudnn_key *key) {
+    name_graph(parts, "forward", key);
     forward_operation(parts, key, output(parts, key), (float)key->v[KEY_BETA]);
 }
 
@@ -124,6 +132,7 @@ static void add_operation(struct cudnn_parts *parts, cudnnBackendDescriptor_t x,
 
 /* Sums stay inside as float; bias and what y was are added before anything is rounded. */
 void cudnn_conv_bias_graph(struct cudnn_parts *parts, const struct cudnn_key *key) {
+    name_graph(parts, "with bias", key);
     cudnnBackendDescriptor_t sum = output_as(parts, key, CONV_SUM, CUDNN_INSIDE);
     cudnnBackendDescriptor_t bias =
         channels_last_tensor(parts, CONV_BIAS, CUDNN_ELEM, CUDNN_IN_MEMORY, 1, key->v[KEY_CO], key, -1);
@@ -136,6 +145,7 @@ void cudnn_conv_bias_graph(struct cudnn_parts *parts, const struct cudnn_key *ke
 }
 
 void cudnn_conv_input_graph(struct cudnn_parts *parts, const struct cudnn_key *key) {
+    name_graph(parts, "gradient of the input", key);
     cudnnBackendDescriptor_t dx = input(parts, key), w = weights(parts, key, CUDNN_ELEM), dy = output(parts, key);
     cudnnBackendDescriptor_t shape = convolution(parts, key);
     cudnnBackendDescriptor_t operation =
@@ -152,6 +162,7 @@ void cudnn_conv_input_graph(struct cudnn_parts *parts, const struct cudnn_key *k
 
 /* Always added to, in float. */
 void cudnn_conv_weight_graph(struct cudnn_parts *parts, const struct cudnn_key *key) {
+    name_graph(parts, "gradient of the weights", key);
     cudnnBackendDescriptor_t x = input(parts, key), dw = weights(parts, key, CUDNN_DATA_FLOAT), dy = output(parts, key);
     cudnnBackendDescriptor_t shape = convolution(parts, key);
     cudnnBackendDescriptor_t operation =
@@ -169,7 +180,9 @@ void cudnn_conv_weight_graph(struct cudnn_parts *parts, const struct cudnn_key *
 /* ---- runs ---- */
 
 static int fits(const void *x, const void *w, const void *y, real beta) {
-    return aligned16(x) && aligned16(w) && aligned16(y) && (beta == 0 || beta == 1);
+    int fit = aligned16(x) && aligned16(w) && aligned16(y) && (beta == 0 || beta == 1);
+    if (!fit) served_refuse("cudnn: an operand is not aligned to 16 bytes, or beta is neither 0 nor 1");
+    return fit;
 }
 
 static int run_key(const struct cudnn_key *key, cudnn_builder *build, const void *x, const void *w, const void *y,

@@ -1,14 +1,27 @@
 /* cudnn_graph.c: the descriptors of cudnn_graph.h. */
 #include "kernels/cuda/cudnn/graph.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 static void fail(struct cudnn_parts *parts, cudnnStatus_t status, const char *what, int name) {
     if (status == CUDNN_STATUS_SUCCESS || parts->status != CUDNN_STATUS_SUCCESS) return;
+    char words[96] = "";
     parts->status = status;
-    snprintf(parts->failed, sizeof parts->failed, "%s %d: %s", what, name, cudnnGetErrorString(status));
+    cudnnGetLastErrorString(words, sizeof words);
+    for (char *c = words; *c; c++)
+        if (*c == '\n') *c = ' ';
+    snprintf(parts->failed, sizeof parts->failed, "%s %d: %s%s%s", what, name, cudnnGetErrorString(status),
+             *words ? ": " : "", words);
+}
+
+void cudnn_name(struct cudnn_parts *parts, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    vsnprintf(parts->name, sizeof parts->name, format, list);
+    va_end(list);
 }
 
 void cudnn_parts_free(struct cudnn_parts *parts) {
@@ -37,7 +50,7 @@ void cudnn_set_part(struct cudnn_parts *parts, cudnnBackendDescriptor_t part, cu
 }
 
 void cudnn_end(struct cudnn_parts *parts, cudnnBackendDescriptor_t part) {
-    if (!parts->status) fail(parts, cudnnBackendFinalize(part), "part", parts->count);
+    if (!parts->status) fail(parts, cudnnBackendFinalize(part), "finalising part", parts->count);
 }
 
 void cudnn_end_operation(struct cudnn_parts *parts, cudnnBackendDescriptor_t operation) {

@@ -20,7 +20,8 @@ struct cudnn_parts {
     cudnnBackendDescriptor_t part[CUDNN_PARTS], operation[CUDNN_OPERATIONS];
     int count, operations;
     cudnnStatus_t status;
-    char failed[160]; /* what failed first */
+    char name[96];    /* of the graph, for reports: the builder's */
+    char failed[160]; /* what failed first, and the library's own words for it */
 };
 void cudnn_parts_free(struct cudnn_parts *parts);
 
@@ -31,6 +32,8 @@ void cudnn_set(struct cudnn_parts *parts, cudnnBackendDescriptor_t part, cudnnBa
 void cudnn_set_part(struct cudnn_parts *parts, cudnnBackendDescriptor_t part, cudnnBackendAttributeName_t name,
                     cudnnBackendDescriptor_t value);
 void cudnn_end(struct cudnn_parts *parts, cudnnBackendDescriptor_t part);
+/* What the graph is called in reports: "attention backward 1 x 1914 x 8294, 24 x 128". */
+void cudnn_name(struct cudnn_parts *parts, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Ends an operation and adds it to the graph. */
 void cudnn_end_operation(struct cudnn_parts *parts, cudnnBackendDescriptor_t operation);
 
@@ -65,8 +68,8 @@ struct cudnn_bindings {
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer);
 
 /* 1 when the library has an engine for the graph: the heuristic's first whose notes this build accepts (with determinism
-   asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace fits. What does not
-   fit is said once a graph. */
+   asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace fits. A graph that is
+   refused is logged once, with the reason, which is kept for the table of who served what (kernels/served.h) too. */
 int cudnn_supports(const struct cudnn_key *key, cudnn_builder *build);
 /* Bytes that a run takes from the workspace; after cudnn_supports said yes. */
 size_t cudnn_workspace(const struct cudnn_key *key, cudnn_builder *build);

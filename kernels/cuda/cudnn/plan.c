@@ -2,8 +2,11 @@
 #include "kernels/cuda/cudnn/graph.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/device.h"
+#include "kernels/served.h"
+#include "base/log.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A plan of a graph; engine configurations that were tried are parts too. */
@@ -13,6 +16,7 @@ struct cudnn_plan {
     struct cudnn_parts parts;
     cudnnBackendDescriptor_t plan; /* NULL: the library has none */
     size_t workspace, refused;     /* refused: the least that an engine wanted which did not fit; 0: none */
+    char reason[160];              /* why there is no plan; what is said last counts */
 };
 
 /* What a network and a codec have in shapes is some dozens. Plans stay until the end: a recording (device.h) may hold their
@@ -85,6 +89,15 @@ static int engine_accepted(cudnnBackendDescriptor_t config) {
     return accepted;
 }
 
+/* Keeps why an engine, or the library as a whole, does not take the graph. */
+static void refuse(struct cudnn_plan *plan, const char *what) {
+    char words[96] = "";
+    cudnnGetLastErrorString(words, sizeof words);
+    for (char *c = words; *c; c++)
+        if (*c == '\n') *c = ' ';
+    snprintf(plan->reason, sizeof plan->reason, "%s%s%s", what, *words ? ": " : "", words);
+}
+
 /* The plan of an engine, NULL when it does not take the graph or wants more than the workspace has. */
 static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, struct cudnn_plan *to) {
     cudnnBackendDescriptor_t plan = NULL;
@@ -100,6 +113,8 @@ static cudnnBackendDescriptor_t plan_of(cudnnBackendDescriptor_t config, struct 
             return plan;
         }
         if (!to->refused || (size_t)bytes < to->refused) to->refused = (size_t)bytes;
+    } else {
+        refuse(to, "the plan of an engine");
     }
     cudnnBackendDestroyDescriptor(plan);
     return NULL;
@@ -128,11 +143,21 @@ static void plan_choose(struct cudnn_plan *plan) {
     cudnn_set(parts, graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, parts->operations,
               parts->operation);
     cudnn_end(parts, graph);
-    int count = parts->status ? 0 : engines(&extra, graph, config);
+    int count = parts->status ? 0 : engines(&extra, graph, config), accepted = 0;
+    if (parts->status)
+        snprintf(plan->reason, sizeof plan->reason, "%s", parts->failed);
+    else if (!count)
+        refuse(plan, extra.status ? extra.failed : "the library has no engine for it");
     for (int i = 0; i < count && !plan->plan; i++)
-        if (engine_accepted(config[i])) plan->plan = plan_of(config[i], plan);
+        if (engine_accepted(config[i])) accepted++, plan->plan = plan_of(config[i], plan);
     cudnn_parts_free(&extra);
-    if (!plan->plan && plan->refused) cuda_workspace_holds("cudnn", plan->refused);
+    if (count && !accepted)
+        snprintf(plan->reason, sizeof plan->reason, "%d engines, none of which computes as this build wants", count);
+    if (!plan->plan && plan->refused)
+        snprintf(plan->reason, sizeof plan->reason,
+                 "an engine wants %.1f MiB of workspace, there are %.1f (workspace_mib)",
+                 (double)plan->refused / 1048576, (double)cuda_workspace_left() / 1048576);
+    if (!plan->plan) log_line("cudnn: %s: %s", parts->name, plan->reason);
 }
 
 /* The plan of a key, from the table or new; NULL: the table is full, or a failure is kept. */
@@ -154,6 +179,7 @@ int cudnn_supports(const struct cudnn_key *key, cudnn_builder *build) {
     pthread_mutex_lock(&dnn.lock);
     struct cudnn_plan *plan = find_plan(key, build);
     int yes = plan && plan->plan;
+    if (!yes) served_refuse("cudnn: %s", plan ? plan->reason : "no plan, or the table of plans is full");
     pthread_mutex_unlock(&dnn.lock);
     return yes;
 }

@@ -2,6 +2,7 @@
    tiled kernel, which is also what the library is held against. Sums are float. A weight is w [dout, din]. */
 #include "kernels/cuda/rows/rows.cuh"
 #include "kernels/cuda/products/gemm_lt.h"
+#include "kernels/served.h"
 
 /* ---- the plain kernel ----
    A block makes a 64 x 64 tile; a thread makes 4 x 4 numbers of it, so that each number from shared memory is used four
@@ -69,6 +70,8 @@ template <class T, class E> static void gemm_plain(const struct gemm *g, E finis
     long tiles = divide_up(g->columns, TILE), blocks = launch_blocks(divide_up(g->rows, TILE) * tiles, 1);
     if (blocks < 0) return device_fail("a product of %ld rows and %ld columns: too many", g->rows, g->columns);
     if (blocks == 0) return;
+    const long size[] = {g->rows, g->columns, g->inner};
+    served_by(gemm_operation(g->in, g->out, g->extra), "gemm.cu", 3, size);
     struct operands<T> p = {
         (const T *)g->a, (const T *)g->b, g->a_transposed ? 1 : g->inner, g->a_transposed ? g->rows : 1,
             g->b_transposed ? 1 : g->columns, g->b_transposed ? g->inner : 1, g->rows, g->columns, g->inner, tiles

@@ -5,6 +5,8 @@
 #include "kernels/cuda/products/gemm_plan.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/device.h"
+#include "kernels/served.h"
+#include "base/log.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -36,6 +38,8 @@ void gemm_lt_close(void) {
     pthread_mutex_unlock(&lt.lock);
 }
 
+static const char *operation(const struct gemm *g) { return gemm_operation(g->in, g->out, g->extra); }
+
 /* The plan for this problem, from the table or new; NULL with a failure kept. */
 static struct gemm_plan *find_plan(const struct gemm *g) {
     struct gemm_key key = gemm_key(g, cuda_workspace_left());
@@ -46,6 +50,8 @@ static struct gemm_plan *find_plan(const struct gemm *g) {
     struct gemm_plan *plan = &lt.plan[lt.count];
     if (failed(gemm_plan_open(plan, &key), "descriptors")) return gemm_plan_close(plan), NULL;
     gemm_plan_choose(plan, lt.handle);
+    if (!plan->chosen)
+        log_line("cublasLt: %s %ld x %ld x %ld: %s", operation(g), g->rows, g->columns, g->inner, plan->reason);
     lt.count++;
     return plan;
 }
@@ -76,12 +82,19 @@ static void run(struct gemm_plan *plan, const struct gemm *g) {
 int gemm_lt(const struct gemm *g) {
     if (g->rows <= 0 || g->columns <= 0) return 1;
     if (g->inner <= 0) return 0;
-    if (g->side && (!aligned16(g->side) || g->columns % 8)) return 0; /* the library's rule for side buffers */
-    if (!aligned16(g->bias)) return 0;                                /* the algorithm was chosen for a bias that is */
+    /* the library's rule for side buffers; and the algorithm was chosen for a bias that is aligned */
+    if ((g->side && (!aligned16(g->side) || g->columns % 8)) || !aligned16(g->bias))
+        return served_refuse("cublasLt: %s: bias or side buffer not aligned to 16 bytes", operation(g)), 0;
     pthread_mutex_lock(&lt.lock);
     struct gemm_plan *plan = find_plan(g);
     int done = !plan || plan->chosen; /* without a library a failure is kept: no use in another way */
-    if (plan && plan->chosen) run(plan, g);
+    if (plan && plan->chosen) {
+        const long size[] = {g->rows, g->columns, g->inner};
+        run(plan, g);
+        served_by(operation(g), "cuBLASLt", 3, size);
+    } else if (plan) {
+        served_refuse("cublasLt: %s: %s", operation(g), plan->reason);
+    }
     pthread_mutex_unlock(&lt.lock);
     return done;
 }

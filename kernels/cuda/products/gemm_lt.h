@@ -32,6 +32,17 @@ struct gemm {
     void *side; /* [rows, columns] elem, where extra says */
 };
 
+/* What a product is called in logs and in the table of who served what (kernels/served.h). */
+static inline const char *gemm_operation(enum gemm_number in, enum gemm_number out, enum gemm_extra extra) {
+    static const char *const names[] = {"product",
+                                        "product, bias",
+                                        "product, gelu",
+                                        "product, bias, gelu",
+                                        "product, slope of gelu",
+                                        "product, sums of bias"};
+    return in == GEMM_REAL ? "product, real" : out == GEMM_REAL && !extra ? "product to real" : names[extra];
+}
+
 /* 1: queued on the current stream. 0: the library has no kernel for this problem (say, a side buffer that is not aligned):
    nothing was done. Another failure is kept (device.h) and counts as done. The algorithm is the heuristic's first choice
    for shape, types and alignment, kept from then on: no timing, so the bits do not depend on the machine's mood. */

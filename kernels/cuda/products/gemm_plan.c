@@ -132,6 +132,7 @@ void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle) {
                                                 1, &result, &found);
     if (preference) cublasLtMatmulPreferenceDestroy(preference);
     plan->chosen = !status && found && !result.state;
+    plan->reason = status ? cublasLtGetStatusName(status) : "the heuristic has no algorithm for it";
     if (!plan->chosen) return;
     plan->algorithm = result.algo;
     plan->workspace = result.workspaceSize;

@@ -22,7 +22,8 @@ struct gemm_plan {
     cublasLtMatrixLayout_t a, b, d; /* the library's A, B and D */
     cublasLtMatmulAlgo_t algorithm;
     size_t workspace;
-    int chosen; /* 0: the library has nothing for this problem */
+    int chosen;         /* 0: the library has nothing for this problem */
+    const char *reason; /* then: why */
 };
 
 /* workspace: bytes there are. */
