@@ -133,7 +133,7 @@ static int pca_patch(const char *path) {
     if (safetensors_open(&file, path)) return 0;
     const struct safetensors_entry *basis = safetensors_find(&file, "pca.basis");
     if (basis && basis->ndim == 2)
-        for (patch = 1; 12L * patch * patch < basis->shape[1];) patch++;
+        for (patch = 1; pca_values(patch) < basis->shape[1];) patch++;
     safetensors_close(&file);
     return patch;
 }

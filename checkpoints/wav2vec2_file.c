@@ -10,6 +10,7 @@
 #include <zlib.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/media_rates.h"
 #include "checkpoints/fault_list.h"
 #include "model/params/transfer.h"
 
@@ -115,9 +116,9 @@ static int parse_config(struct wav2vec2_config *c, const cJSON *root) {
 }
 
 static int parse_preprocessor(struct wav2vec2_config *c, const cJSON *root) {
-    int rate = 16000;
+    int rate = AUDIO_RATE;
     TRY(integer_at(root, "sampling_rate", &rate));
-    if (rate != 16000) return error_set(ERR_INPUT, "sampling_rate: %d, but only 16000 is built", rate);
+    if (rate != AUDIO_RATE) return error_set(ERR_INPUT, "sampling_rate: %d, but only %d is built", rate, AUDIO_RATE);
     return flag_at(root, "do_normalize", &c->normalise);
 }
 

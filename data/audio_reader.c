@@ -11,9 +11,10 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/media_rates.h"
 #include "data/media_source.h"
 
-enum { RATE = 16000, SLACK = RATE / 10, HOLE_MAX = 60 * RATE, CHANNELS_MAX = 64 };
+enum { SLACK = AUDIO_RATE / 10, HOLE_MAX = 60 * AUDIO_RATE, CHANNELS_MAX = 64 };
 
 struct audio_reader {
     struct media_source source;
@@ -49,7 +50,7 @@ static int prepare_resampler(struct audio_reader *r, const AVFrame *frame) {
     else
         av_channel_layout_default(&to, r->channels);
     swr_free(&r->resampler);
-    int bad = swr_alloc_set_opts2(&r->resampler, &to, AV_SAMPLE_FMT_FLT, RATE, &from,
+    int bad = swr_alloc_set_opts2(&r->resampler, &to, AV_SAMPLE_FMT_FLT, AUDIO_RATE, &from,
                                   (enum AVSampleFormat)frame->format, frame->sample_rate, 0, NULL) < 0;
     if (!bad) av_opt_set_double(r->resampler, "rematrix_maxval", 1, 0); /* a mix never clips */
     bad = bad || swr_init(r->resampler) < 0;
@@ -86,13 +87,13 @@ static float *reserve(struct audio_reader *r, long n) {
 
 /* Silence for a hole before the frame, or a cut where it overlaps what was there. */
 static int keep_time(struct audio_reader *r, const AVFrame *frame) {
-    int64_t due = av_rescale_q(frame->pts, r->source.stream->time_base, (AVRational){1, RATE});
-    int64_t ahead = r->produced - r->cut + swr_get_delay(r->resampler, RATE), hole = due - ahead;
+    int64_t due = av_rescale_q(frame->pts, r->source.stream->time_base, (AVRational){1, AUDIO_RATE});
+    int64_t ahead = r->produced - r->cut + swr_get_delay(r->resampler, AUDIO_RATE), hole = due - ahead;
     int first = !r->produced && !r->cut;
     if (!first && hole < SLACK && hole > -SLACK) return OK;
     if (hole > HOLE_MAX || hole < -HOLE_MAX)
         return error_set(ERR_INPUT, "%s: the clock of its sound jumps by %.0f seconds", r->source.path,
-                         (double)hole / RATE);
+                         (double)hole / AUDIO_RATE);
     if (hole <= 0) {
         r->cut -= hole;
         return OK;
@@ -211,7 +212,7 @@ int audio_channels(const char *path, int *channels) {
 
 /* The samples of one channel of all that a reader gives. */
 static int collect(struct audio_reader *r, int channel, float **pcm, long *samples) {
-    enum { PIECE = RATE };
+    enum { PIECE = AUDIO_RATE };
     float *piece = NULL;
     long n, count = 0, capacity = 0;
     do {
@@ -269,8 +270,8 @@ int audio_write_wav(const char *path, const float *pcm, long samples, int channe
     put_little(head + 16, 16, 4);
     put_little(head + 20, 1, 2); /* integers */
     put_little(head + 22, (unsigned long)channels, 2);
-    put_little(head + 24, RATE, 4);
-    put_little(head + 28, 2UL * RATE * (unsigned long)channels, 4);
+    put_little(head + 24, AUDIO_RATE, 4);
+    put_little(head + 28, 2UL * AUDIO_RATE * (unsigned long)channels, 4);
     put_little(head + 32, 2UL * (unsigned long)channels, 2);
     put_little(head + 34, 16, 2);
     memcpy(head + 36, "data", 4);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
+#include "base/media_rates.h"
 
 enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8, PROMPTS_MAX = 1 << 20, TEXT_BYTES_MAX = 1 << 28 };
 
@@ -213,7 +214,7 @@ static int open_bucket(struct dataset *set, int version) {
     s->C = (int)sides[2];
     s->H = (int)sides[3];
     s->W = (int)sides[4];
-    if (s->T != 1 + 4 * (s->F - 1)) return damaged(set, "latents (its frames do not fit the bucket's name)");
+    if (s->T != video_frames(s->F)) return damaged(set, "latents (its frames do not fit the bucket's name)");
     if ((set->audio = open_array(group, "audio", 4, sides)) < 0 || sides[0] != n || sides[1] > 2 ||
         sides[2] != (hsize_t)s->T)
         return damaged(set, "audio");
@@ -255,13 +256,13 @@ static int open_file(struct dataset *set) {
         return error_set(ERR_INPUT, "%s: data set version %d, but this program reads 1 to %d", set->path, version,
                          DATASET_VERSION);
     if (read_int_attribute(set->file, "fps", &fps)) return damaged(set, "attribute fps");
-    if (fps != DATASET_FPS)
+    if (fps != VIDEO_RATE)
         return error_set(ERR_INPUT, "%s: data set of %d frames a second, but this program needs %d", set->path, fps,
-                         DATASET_FPS);
+                         VIDEO_RATE);
     if (read_int_attribute(set->file, "audio_rate", &rate)) return damaged(set, "attribute audio_rate");
-    if (rate != DATASET_AUDIO_RATE)
+    if (rate != AUDIO_RATE)
         return error_set(ERR_INPUT, "%s: data set of %d Hz sound, but this program needs %d", set->path, rate,
-                         DATASET_AUDIO_RATE);
+                         AUDIO_RATE);
     if (read_text_attribute(set->file, "codec", s->codec, sizeof s->codec)) return damaged(set, "attribute codec");
     if (codec_is_external(s->codec) &&
         (read_text_attribute(set->file, "codec_weights", s->codec_weights, sizeof s->codec_weights) ||

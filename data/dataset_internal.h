@@ -4,6 +4,6 @@
 
 #define DATASET_FORMAT "streamavatar data set"
 /* Version 1 had one prompt for all rows. */
-enum { DATASET_VERSION = 2, DATASET_FPS = 25, DATASET_AUDIO_RATE = 16000 };
+enum { DATASET_VERSION = 2 };
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/fileio.h"
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
+#include "base/media_rates.h"
 
 enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16 };
 static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};
@@ -85,9 +86,8 @@ static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim,
 static int create_contents(struct dataset_writer *w, const struct codec *codec) {
     const struct dataset_shape *s = &w->shape;
     if (write_text_attribute(w->file, "format", DATASET_FORMAT) ||
-        write_int_attribute(w->file, "version", DATASET_VERSION) || write_int_attribute(w->file, "fps", DATASET_FPS) ||
-        write_int_attribute(w->file, "audio_rate", DATASET_AUDIO_RATE) ||
-        write_text_attribute(w->file, "codec", s->codec) ||
+        write_int_attribute(w->file, "version", DATASET_VERSION) || write_int_attribute(w->file, "fps", VIDEO_RATE) ||
+        write_int_attribute(w->file, "audio_rate", AUDIO_RATE) || write_text_attribute(w->file, "codec", s->codec) ||
         write_text_attribute(w->file, "audio_encoder", s->audio_encoder) ||
         write_int_attribute(w->file, "text_len", s->text_len))
         return failed(w);
@@ -128,7 +128,7 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     hdf5_quiet();
     const struct dataset_shape *s = shape;
     if (s->F < 1 || s->C < 1 || s->H < 1 || s->W < 1 || s->D < 1 || s->text_len < 1 || s->text_dim < 1 || s->A < 1 ||
-        s->A > 2 || s->T != 1 + 4 * (s->F - 1))
+        s->A > 2 || s->T != video_frames(s->F))
         return error_set(ERR_USAGE, "%s: a data set cannot have such a shape", path);
     if (strcmp(codec->name, s->codec) || codec->channels != s->C || codec->h != s->H || codec->w != s->W ||
         codec->height != s->pixel_height || codec->width != s->pixel_width)

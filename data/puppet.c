@@ -12,7 +12,7 @@
 #include "data/puppet_drawing.h"
 #include "data/puppet_script.h"
 
-enum { TICKS = 100, FRAME_TICKS = TICKS / PUPPET_FPS };
+enum { TICKS = 100, FRAME_TICKS = TICKS / VIDEO_RATE };
 
 struct line { /* a sentence as spoken */
     float start, end;
@@ -58,7 +58,7 @@ static struct viseme viseme_of(const char *phone) {
 
 /* Writes a spoken sentence into the track from `start` seconds on. What lies beyond the end is dropped. */
 static void place_speech(struct puppet *p, enum puppet_track track, double start, const struct script_speech *speech) {
-    long first = lround(start * PUPPET_RATE);
+    long first = lround(start * AUDIO_RATE);
     for (long i = 0; i < speech->samples && first + i < p->samples; i++) p->pcm[track][first + i] += speech->pcm[i];
     for (int i = 0; i < speech->phone_count; i++) {
         const struct script_phone *phone = &speech->phones[i];
@@ -95,7 +95,7 @@ static int speak(struct puppet *p, struct turn_state *state, enum puppet_track t
     struct script_speech speech;
     TRY(script_say(&speech, &state->voices[track], text, ++state->noise_seed));
     place_speech(p, track, start, &speech);
-    *end = start + (double)speech.samples / PUPPET_RATE;
+    *end = start + (double)speech.samples / AUDIO_RATE;
     script_free(&speech);
     if (p->line_count % 64 == 0) {
         struct line *more = realloc(p->lines, (size_t)(p->line_count + 64) * sizeof *more);
@@ -200,9 +200,9 @@ static double wave_at(const struct wave *wave, double seconds) {
 
 /* Shut for about a fifth of a second every few seconds. */
 static void lay_blinks(struct puppet *p, struct puppet_dice *dice) {
-    for (double at = puppet_roll(dice, 0.5, 3); at * PUPPET_FPS < p->frames; at += puppet_roll(dice, 2, 5))
+    for (double at = puppet_roll(dice, 0.5, 3); at * VIDEO_RATE < p->frames; at += puppet_roll(dice, 2, 5))
         for (int i = 0; i < p->frames; i++) {
-            double away = fabs((i + 0.5) / PUPPET_FPS - at) / 0.10;
+            double away = fabs((i + 0.5) / VIDEO_RATE - at) / 0.10;
             if (away < 1) p->truth[i].blink = (float)fmin(1, 1.6 * (1 - away));
         }
 }
@@ -228,7 +228,7 @@ static int move_body(struct puppet *p) {
     struct wave glance = roll_wave(&dice, 0.15, 0.4), float_hand = roll_wave(&dice, 0.2, 0.5);
     for (int i = 0; i < p->frames; i++) {
         struct puppet_pose *pose = &p->truth[i];
-        double now = (i + 0.5) / PUPPET_FPS;
+        double now = (i + 0.5) / VIDEO_RATE;
         float d[DRIVES];
         for (int k = 0; k < DRIVES; k++) d[k] = frame_mean(drive + (size_t)k * (size_t)p->ticks, i);
         pose->mouth = fminf(1, d[MOUTH]);
@@ -283,9 +283,9 @@ int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utteran
     struct puppet *p = calloc(1, sizeof *p);
     if (!p) return error_set(ERR_DEVICE, "puppet: out of memory");
     *p = (struct puppet){.seed = seed, .identity = identity, .utterance = utterance};
-    p->frames = (int)lround(seconds * PUPPET_FPS);
+    p->frames = (int)lround(seconds * VIDEO_RATE);
     p->ticks = p->frames * FRAME_TICKS;
-    p->samples = (long)p->frames * PUPPET_FRAME_SAMPLES;
+    p->samples = (long)p->frames * AUDIO_SAMPLES_PER_FRAME;
     int code = fill(p, seconds);
     if (code)
         puppet_close(p);

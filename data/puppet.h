@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include "base/media_rates.h"
 
-enum { PUPPET_FPS = 25, PUPPET_RATE = 16000, PUPPET_FRAME_SAMPLES = PUPPET_RATE / PUPPET_FPS };
 enum puppet_track { PUPPET_AGENT, PUPPET_USER };
 
 struct puppet_pose { /* the truth of one frame */
@@ -35,7 +35,7 @@ struct puppet;
 int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds);
 void puppet_close(struct puppet *puppet);
 int puppet_frames(const struct puppet *puppet);
-/* 16 kHz mono in [-1, 1], frames * PUPPET_FRAME_SAMPLES long. */
+/* 16 kHz mono in [-1, 1], frames * AUDIO_SAMPLES_PER_FRAME long. */
 const float *puppet_pcm(const struct puppet *puppet, enum puppet_track track);
 /* [frames]: 1 while that party speaks (agent: the talk mask; user: the listen mask). Both may be 1. */
 const float *puppet_mask(const struct puppet *puppet, enum puppet_track track);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/media_rates.h"
 
 cst_voice *register_cmu_us_kal16(const char *folder);
 cst_voice *register_cmu_us_slt(const char *folder);
@@ -172,7 +173,7 @@ int script_say(struct script_speech *speech, const struct script_voice *voice, c
     flite_init();
     srand(noise_seed);
     cst_utterance *utterance = synthesise(voice, text);
-    int said = utterance && utt_wave(utterance)->sample_rate == 16000 && utt_wave(utterance)->num_channels == 1 &&
+    int said = utterance && utt_wave(utterance)->sample_rate == AUDIO_RATE && utt_wave(utterance)->num_channels == 1 &&
                collect_phones(utterance, speech) && collect_samples(utt_wave(utterance), speech);
     if (utterance) delete_utterance(utterance);
     pthread_mutex_unlock(&flite_lock);

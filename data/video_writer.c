@@ -11,8 +11,9 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/media_rates.h"
 
-enum { FPS = 25, RATE = 16000, BITS_A_CHANNEL = 64000, SIDE_MAX = 8192 };
+enum { BITS_A_CHANNEL = 64000, SIDE_MAX = 8192 };
 
 struct output {
     AVCodecContext *encoder;
@@ -75,9 +76,9 @@ static int add_video(struct video_writer *w) {
     e->width = w->width;
     e->height = w->height;
     e->pix_fmt = AV_PIX_FMT_YUV420P;
-    e->time_base = (AVRational){1, FPS};
-    e->framerate = (AVRational){FPS, 1};
-    e->gop_size = 2 * FPS;
+    e->time_base = (AVRational){1, VIDEO_RATE};
+    e->framerate = (AVRational){VIDEO_RATE, 1};
+    e->gop_size = 2 * VIDEO_RATE;
     e->thread_count = 1;
     e->colorspace = AVCOL_SPC_SMPTE170M;
     e->color_primaries = AVCOL_PRI_SMPTE170M;
@@ -103,16 +104,16 @@ static int add_video(struct video_writer *w) {
 static int add_sound(struct video_writer *w) {
     TRY(add_stream(w, &w->sound, "aac"));
     AVCodecContext *e = w->sound.encoder;
-    e->sample_rate = RATE;
+    e->sample_rate = AUDIO_RATE;
     e->sample_fmt = AV_SAMPLE_FMT_FLTP;
     e->bit_rate = BITS_A_CHANNEL * w->channels;
-    e->time_base = (AVRational){1, RATE};
+    e->time_base = (AVRational){1, AUDIO_RATE};
     av_channel_layout_default(&e->ch_layout, w->channels);
     TRY(open_encoder(w, &w->sound));
     AVFrame *f = w->sound.frame;
     f->format = e->sample_fmt;
     f->nb_samples = e->frame_size;
-    f->sample_rate = RATE;
+    f->sample_rate = AUDIO_RATE;
     if (av_channel_layout_copy(&f->ch_layout, &e->ch_layout) < 0 || av_frame_get_buffer(f, 0) < 0)
         return error_set(ERR_DEVICE, "%s: out of memory", w->path);
     return OK;

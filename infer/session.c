@@ -12,9 +12,8 @@
 #include "model/params/transfer.h"
 #include "model/audio/voice_activity.h"
 
-/* A chunk's windows reach from video frame 4i-5 of its first latent frame to 4i+2 of its last. The queues hold two chunks
-   besides, so that sound can be pushed in large pieces. */
-enum { WINDOW_BACK = 5, WINDOW_AHEAD = 2, QUEUE_CHUNKS = 2, FRAMES_PER_LATENT = 4 };
+/* Chunks that the queues hold besides what a chunk's windows reach over, so that sound can be pushed in large pieces. */
+enum { QUEUE_CHUNKS = 2 };
 
 /* One party's sound on its way to the network. */
 struct party {
@@ -56,7 +55,7 @@ int session_chunk_frames(const struct session *s) {
 }
 
 /* Video frames that the windows of a chunk reach over. */
-static int chunk_reach(const struct session *s) { return WINDOW_BACK + session_chunk_frames(s) + WINDOW_AHEAD; }
+static int chunk_reach(const struct session *s) { return AUDIO_MARGIN + session_chunk_frames(s) + AUDIO_MARGIN; }
 
 static long latent_size(const struct session *s) {
     const struct dit_config *c = &s->student.description.dit;
@@ -275,15 +274,15 @@ static long first_latent(const struct session *s) {
 }
 
 int session_ready(const struct session *s) {
-    long first = FRAMES_PER_LATENT * (first_latent(s) - 1) + 1;
+    long first = video_frames(first_latent(s));
     if (s->ended) return first < s->end_frame;
-    return known_end(s) >= first + session_chunk_frames(s) + WINDOW_AHEAD;
+    return known_end(s) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
 }
 
 /* Windows of latent frames first .. first+count-1 from the queues; ends beyond what is known repeat the last frame. */
 static void make_windows(struct session *s, long first, int count) {
     int dim = s->student.description.dit.audio_dim;
-    long begin = FRAMES_PER_LATENT * first - WINDOW_BACK, end = begin + chunk_reach(s), known = known_end(s);
+    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + chunk_reach(s), known = known_end(s);
     if (begin < s->start) begin = s->start;
     if (end > known) end = known;
     if (end <= begin) begin = end - 1;
@@ -304,7 +303,7 @@ static void make_windows(struct session *s, long first, int count) {
 /* Drops what no later chunk's windows reach. */
 static void advance_queues(struct session *s) {
     int dim = s->student.description.dit.audio_dim;
-    long keep = FRAMES_PER_LATENT * first_latent(s) - WINDOW_BACK, drop = keep - s->start;
+    long keep = video_frames(first_latent(s)) - AUDIO_MARGIN, drop = keep - s->start;
     if (drop <= 0) return;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         struct party *p = &s->party[k];
@@ -364,6 +363,6 @@ struct recording_counts session_recordings(const struct session *s) {
 struct session_wait session_wait(const struct session *s) {
     int behind = (s->party[0].encoder.lookahead + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
     return (struct session_wait){.chunk = (1 + session_chunk_frames(s)) / (double)VIDEO_RATE,
-                                 .ahead = WINDOW_AHEAD / (double)VIDEO_RATE,
+                                 .ahead = AUDIO_MARGIN / (double)VIDEO_RATE,
                                  .encoder_ahead = behind / (double)VIDEO_RATE};
 }

@@ -105,10 +105,10 @@ static int bench_half(const struct limits *l, const struct vae_weights *w, enum 
     struct vae_stream s;
     TRY(vae_stream_plan(&s, &w->net, direction, SIDE, SIDE, 1));
     int code = vae_stream_open(&s), latent = SIDE / vae_stride(&w->net.config);
-    real *pixels = device_alloc(4 * 3 * SIDE * SIDE * sizeof *pixels);
+    real *pixels = device_alloc(FRAMES_PER_LATENT * 3 * SIDE * SIDE * sizeof *pixels);
     real *latents = device_alloc((size_t)(latent * latent * w->net.config.z) * sizeof *latents);
     if (!code && pixels && latents) {
-        real_fill(pixels, 0.5f, 4L * 3 * SIDE * SIDE);
+        real_fill(pixels, 0.5f, (long)FRAMES_PER_LATENT * 3 * SIDE * SIDE);
         real_fill(latents, 0.5f, (long)latent * latent * w->net.config.z);
         s.started = 1;
         MEASURE(l, direction == VAE_ENCODE ? "encode a latent frame" : "decode a latent frame", ARITHMETIC, s.flops[1],

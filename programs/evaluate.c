@@ -143,11 +143,11 @@ static int other_speech(const struct evaluation *e, float *agent) {
     const float *pcm = puppet_pcm(other, PUPPET_AGENT), *talk = puppet_mask(other, PUPPET_AGENT);
     int frames = puppet_frames(other), from = 0;
     for (int f = 0; f < e->trial.frames; f++) {
-        float *to = agent + (long)f * PUPPET_FRAME_SAMPLES;
-        memset(to, 0, PUPPET_FRAME_SAMPLES * sizeof *to);
+        float *to = agent + (long)f * AUDIO_SAMPLES_PER_FRAME;
+        memset(to, 0, AUDIO_SAMPLES_PER_FRAME * sizeof *to);
         if (e->trial.talk[f] < 0.5f) continue;
         for (int tries = 0; tries < frames && talk[from] < 0.5f; tries++) from = (from + 1) % frames;
-        memcpy(to, pcm + (long)from * PUPPET_FRAME_SAMPLES, PUPPET_FRAME_SAMPLES * sizeof *to);
+        memcpy(to, pcm + (long)from * AUDIO_SAMPLES_PER_FRAME, AUDIO_SAMPLES_PER_FRAME * sizeof *to);
         from = (from + 1) % frames;
     }
     puppet_close(other);
@@ -159,7 +159,7 @@ static int make_stream(struct evaluation *e, enum source source) {
     float *replaced = NULL, *mask = NULL;
     int code = OK;
     if (source == SOURCE_SHUFFLED || source == SOURCE_SILENCED) {
-        replaced = calloc((size_t)sound.frames * PUPPET_FRAME_SAMPLES, sizeof *replaced);
+        replaced = calloc((size_t)sound.frames * AUDIO_SAMPLES_PER_FRAME, sizeof *replaced);
         mask = calloc((size_t)sound.frames, sizeof *mask);
         if (!replaced || !mask) code = error_set(ERR_DEVICE, "out of memory for a sound track");
         if (!code && source == SOURCE_SHUFFLED) code = other_speech(e, replaced);
@@ -199,12 +199,12 @@ static int open_video(struct evaluation *e) {
     TRY(video_create(&e->video, path, e->trial.height, 2 * e->trial.width, 2));
     const struct dialogue_sound sound = dialogue_sound(e->trial.puppet);
     for (long f = 1; f < sound.frames; f++) {
-        float both[2 * PUPPET_FRAME_SAMPLES];
-        for (int i = 0; i < PUPPET_FRAME_SAMPLES; i++) {
-            both[2 * i] = sound.agent[f * PUPPET_FRAME_SAMPLES + i];
-            both[2 * i + 1] = sound.user[f * PUPPET_FRAME_SAMPLES + i];
+        float both[2 * AUDIO_SAMPLES_PER_FRAME];
+        for (int i = 0; i < AUDIO_SAMPLES_PER_FRAME; i++) {
+            both[2 * i] = sound.agent[f * AUDIO_SAMPLES_PER_FRAME + i];
+            both[2 * i + 1] = sound.user[f * AUDIO_SAMPLES_PER_FRAME + i];
         }
-        TRY(video_write_audio(e->video, both, PUPPET_FRAME_SAMPLES));
+        TRY(video_write_audio(e->video, both, AUDIO_SAMPLES_PER_FRAME));
     }
     return OK;
 }
@@ -363,12 +363,12 @@ static cJSON *report_source(const struct evaluation *e, enum source s) {
     add(o, "listen_mouth_ratio", ratio(t->listen_mouth, t->talk_mouth));
     add(o, "identity_psnr_first", source_psnr_first(t));
     add(o, "identity_psnr_last", source_psnr_last(t));
-    add(o, "talk_minutes", (double)t->lip.frames / PUPPET_FPS / 60);
-    add(o, "video_minutes", (double)t->frames / PUPPET_FPS / 60);
+    add(o, "talk_minutes", (double)t->lip.frames / VIDEO_RATE / 60);
+    add(o, "video_minutes", (double)t->frames / VIDEO_RATE / 60);
     const struct stream_times *times = &e->times[s];
     if (times->frames) {
-        add(o, "rtf", (times->network + times->codec) * PUPPET_FPS / (double)times->frames);
-        add(o, "rtf_network", times->network * PUPPET_FPS / (double)times->frames);
+        add(o, "rtf", (times->network + times->codec) * VIDEO_RATE / (double)times->frames);
+        add(o, "rtf_network", times->network * VIDEO_RATE / (double)times->frames);
         add(o, "first_frame_ms", 1e3 * times->first / (double)times->streams);
     }
     return o;

@@ -98,7 +98,7 @@ static int keep_sheet(struct real_evaluation *e, int clip) {
 /* The real frames through the codec, into e->made. */
 static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
     struct codec *codec = session_codec(e->session);
-    int count = 1 + (clip->frames - 1) / 4;
+    int count = (int)latent_frames(clip->frames);
     float *latents = malloc(sizeof *latents * (size_t)count * (size_t)codec->channels * (size_t)(codec->h * codec->w));
     if (!latents) return error_set(ERR_DEVICE, "out of memory for a clip's latents");
     codec_encode_reset(codec);
@@ -106,7 +106,7 @@ static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
     int got = codec_encode(codec, e->real, clip->frames, latents);
     if (got == count) got = codec_decode(codec, latents, count, e->made);
     free(latents);
-    clip->copied = 1 + 4 * (count - 1);
+    clip->copied = (int)video_frames(count);
     if (got != clip->copied) return got < 0 ? -got : error_set(ERR_DEVICE, "the codec gave %d frames", got);
     struct clip copy = {e->made, clip->copied, e->height, e->width};
     measure_motion_energy(&copy, &e->mouth, clip->energy_codec);
@@ -125,7 +125,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     padded = calloc((size_t)(2 * want) + 1, sizeof *padded); /* the sound, then a silent other party */
     clip->energy_real = calloc((size_t)clip->frames + 1, sizeof(float));
     clip->energy_made = calloc((size_t)clip->frames + 1, sizeof(float));
-    clip->energy_codec = calloc((size_t)clip->frames + 4, sizeof(float));
+    clip->energy_codec = calloc((size_t)clip->frames + FRAMES_PER_LATENT, sizeof(float));
     int code = padded && clip->energy_real && clip->energy_made && clip->energy_codec
                    ? OK
                    : error_set(ERR_DEVICE, "out of memory for a clip");

@@ -94,7 +94,7 @@ static int check_codec(struct program *p) {
 
 static int codec_clips(struct program *p, const float *latents, int clips, float *pixels) {
     struct codec *codec = &p->stage.codec;
-    int frames = light_decoder_frames(p->stage.config.frames);
+    int frames = video_frames(p->stage.config.frames);
     for (int i = 0; i < clips; i++) {
         codec_decode_reset(codec);
         int n = codec_decode(codec, latents + (long)i * p->step.latents, p->stage.config.frames,
@@ -138,7 +138,7 @@ static int show(struct program *p) {
     if (!first_rank(p)) return OK;
     struct stage *s = &p->stage;
     comm_busy(&s->comm, "showing held-out clips");
-    int frames = light_decoder_frames(s->config.frames);
+    int frames = video_frames(s->config.frames);
     struct codec_decoder none = {NULL, NULL, NULL, NULL};
     double start = clock_seconds();
     TRY(codec_clips(p, s->shown_truth, s->shown, p->truth));

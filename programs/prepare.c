@@ -234,7 +234,7 @@ static int make_codec(struct preparation *p, int workers) {
     TRY(worker_pool_open(&pool, p->fit_count));
     int code = worker_pool_run(&pool, workers, "sampling for the codec", c->patience, sample_job, p);
     if (!code) {
-        size_t size = 12 * (size_t)c->height * (size_t)c->width;
+        size_t size = 3 * FRAMES_PER_LATENT * (size_t)c->height * (size_t)c->width;
         struct sample_reader reader = {.p = p, .bytes = malloc(size), .size = size};
         struct pca_fit fit = {c->height, c->width, c->patch, c->channels, c->scale_power, c->motion_weight};
         double start = clock_seconds();

@@ -42,7 +42,7 @@ static void write_spans(const struct puppet *puppet, enum puppet_track track, co
     for (int i = 0, from; i < frames; i++) {
         if (mask[i] < 0.5f) continue;
         for (from = i; i < frames && mask[i] > 0.5f;) i++;
-        fprintf(file, "%.2f,%.2f,%s\n", (double)from / PUPPET_FPS, (double)i / PUPPET_FPS, name);
+        fprintf(file, "%.2f,%.2f,%s\n", (double)from / VIDEO_RATE, (double)i / VIDEO_RATE, name);
     }
 }
 
@@ -76,16 +76,16 @@ static int write_text(const char *path, const struct puppet *puppet, void (*writ
 
 /* A frame and its 40 ms of sound at a time. */
 static int write_frames(struct video_writer *video, struct puppet *puppet, int size, float *frame) {
-    float stereo[2 * PUPPET_FRAME_SAMPLES];
+    float stereo[2 * AUDIO_SAMPLES_PER_FRAME];
     const float *left = puppet_pcm(puppet, PUPPET_AGENT), *right = puppet_pcm(puppet, PUPPET_USER);
     for (int i = 0; i < puppet_frames(puppet); i++) {
-        for (int k = 0; k < PUPPET_FRAME_SAMPLES; k++) {
-            stereo[2 * k] = left[(size_t)i * PUPPET_FRAME_SAMPLES + (size_t)k];
-            stereo[2 * k + 1] = right[(size_t)i * PUPPET_FRAME_SAMPLES + (size_t)k];
+        for (int k = 0; k < AUDIO_SAMPLES_PER_FRAME; k++) {
+            stereo[2 * k] = left[(size_t)i * AUDIO_SAMPLES_PER_FRAME + (size_t)k];
+            stereo[2 * k + 1] = right[(size_t)i * AUDIO_SAMPLES_PER_FRAME + (size_t)k];
         }
         TRY(puppet_draw(puppet, i, size, size, frame));
         TRY(video_write(video, frame));
-        TRY(video_write_audio(video, stereo, PUPPET_FRAME_SAMPLES));
+        TRY(video_write_audio(video, stereo, AUDIO_SAMPLES_PER_FRAME));
     }
     return OK;
 }

@@ -68,11 +68,11 @@ void audio_windows(elem *window, const real *features, const real *mask, long B,
                    long feature_start) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
-    for (long i = 0; i < B * F * 8; i++) {
-        long b = i / (F * 8), latent = first + i / 8 % F, row = i % 8;
-        long t = (latent == 0 ? -2 : 4 * latent - 5) + row - feature_start;
+    for (long i = 0; i < B * F * AUDIO_WINDOW; i++) {
+        long b = i / (F * AUDIO_WINDOW), latent = first + i / AUDIO_WINDOW % F, row = i % AUDIO_WINDOW;
+        long t = video_frames(latent) - AUDIO_MARGIN + row - feature_start;
         t = t < 0 ? 0 : t >= T ? T - 1 : t;
-        int empty = latent == 0 && row >= 5; /* frame 0 of the video alone is latent 0 */
+        int empty = latent == 0 && row >= AUDIO_WINDOW_FIRST; /* frame 0 of the video alone is latent 0 */
         for (long d = 0; d < D; d++) {
             real value = empty ? 0 : features[(b * T + t) * D + d] * (mask ? mask[b * T + t] : 1);
             window[i * D + d] = elem_store(value);

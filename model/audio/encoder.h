@@ -3,10 +3,10 @@
 #ifndef MODEL_AUDIO_ENCODER_H
 #define MODEL_AUDIO_ENCODER_H
 
+#include "base/media_rates.h"
 #include "model/audio/recipe.h"
 #include "model/audio/wav2vec2.h"
 
-enum { AUDIO_RATE = 16000, VIDEO_RATE = 25, AUDIO_SAMPLES_PER_FRAME = AUDIO_RATE / VIDEO_RATE };
 enum { AUDIO_LOOKAHEAD_ALL = 1 << 30 }; /* of encoders that need all of the sound first */
 
 struct audio_operations;

@@ -31,7 +31,7 @@ static int check(const struct wav2vec2_config *c) {
         TRY(within("a convolution's width", c->conv_dim[i], 1, 1 << 14));
         TRY(within("a convolution's kernel", c->conv_kernel[i], 1, 1024));
         TRY(within("a convolution's stride", c->conv_stride[i], 1, 1024));
-        TRY(within("the samples of a feature", hop *= c->conv_stride[i], 1, 16000));
+        TRY(within("the samples of a feature", hop *= c->conv_stride[i], 1, AUDIO_RATE));
     }
     TRY(within("hidden_size", c->dim, 1, 1 << 14));
     TRY(within("num_hidden_layers", c->layers, 1, WAV2VEC2_LAYERS_MAX));

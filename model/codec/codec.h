@@ -5,6 +5,7 @@
 #define MODEL_CODEC_CODEC_H
 
 #include <stddef.h>
+#include "base/media_rates.h"
 
 enum { CODEC_PIXELS_MAX = 8192 }; /* of a side */
 
@@ -59,6 +60,8 @@ struct pca_fit {
     double scale_power;
     double motion_weight; /* of what differs among the four frames; 1: none (codec_pca.c) */
 };
+/* Numbers of a patch: the most components that there can be. */
+static inline long pca_values(long patch) { return 3 * FRAMES_PER_LATENT * patch * patch; }
 int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(void *user, float *group), void *user);
 
 #endif

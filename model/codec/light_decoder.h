@@ -57,7 +57,6 @@ void light_decoder_destroy(struct light_decoder *net);
 void light_decoder_begin(const struct light_decoder *net, int layer, float *slice);
 /* Pixels for a latent position, along a side: the codec's stride. */
 int light_decoder_stride(const struct light_decoder_config *config);
-static inline int light_decoder_frames(int latents) { return latents > 0 ? 1 + 4 * (latents - 1) : 0; }
 
 /* What passes over clips need. STREAM: one clip, `frames` latent frames at a time, the past kept; TRAIN: up to `batch` whole
    clips of `frames`, everything saved for the backward. h, w: latent rows and columns. */

@@ -41,7 +41,7 @@ void pca_gather(float *tile, const float *frames, size_t stride, int height, int
         int patch = first + (lane < count ? lane : 0);
         const float *corner = frames + (size_t)(patch / w) * p * width + (size_t)(patch % w) * p;
         float *to = tile + lane;
-        for (int f = 0; f < 4; f++)
+        for (int f = 0; f < FRAMES_PER_LATENT; f++)
             for (int c = 0; c < 3; c++)
                 for (int y = 0; y < p; y++)
                     for (int x = 0; x < p; x++, to += PCA_LANES)
@@ -86,7 +86,7 @@ static void decode_group(const struct codec *codec, const float *latent, int ima
 #pragma omp simd
                 for (int lane = 0; lane < PCA_LANES; lane++) pca->tile[(size_t)k * PCA_LANES + lane] += b[k] * z[lane];
         }
-        int frame_size = size / 4; /* of a patch in one frame */
+        int frame_size = size / FRAMES_PER_LATENT; /* of a patch in one frame */
         for (int lane = 0; lane < count; lane++) {
             int patch = first + lane;
             float *corner = pixels + (size_t)(patch / codec->w) * p * codec->width + (size_t)(patch % codec->w) * p;
@@ -94,6 +94,7 @@ static void decode_group(const struct codec *codec, const float *latent, int ima
                 int f = k / frame_size, c = k / (p * p) % 3, y = k / p % p, x = k % p;
                 const float *t = pca->tile + (size_t)k * PCA_LANES + lane;
                 size_t next = (size_t)frame_size * PCA_LANES;
+                _Static_assert(FRAMES_PER_LATENT == 4, "the mean of the frames is written out");
                 float v = image ? 0.25f * (t[0] + t[next] + t[2 * next] + t[3 * next]) : *t;
                 corner[(f * 3 + c) * plane + (size_t)y * codec->width + x] = v;
             }
@@ -118,16 +119,16 @@ static int pca_encode(struct codec *codec, const float *pixels, int frames, floa
         frames--;
     }
     while (frames > 0) {
-        if (!pca->pending_frames && frames >= 4) {
+        if (!pca->pending_frames && frames >= FRAMES_PER_LATENT) {
             encode_group(codec, pixels, frame, latents + out++ * latent);
-            pixels += 4 * frame;
-            frames -= 4;
+            pixels += FRAMES_PER_LATENT * frame;
+            frames -= FRAMES_PER_LATENT;
             continue;
         }
         memcpy(pca->pending + pca->pending_frames++ * frame, pixels, frame * sizeof(float));
         pixels += frame;
         frames--;
-        if (pca->pending_frames < 4) continue;
+        if (pca->pending_frames < FRAMES_PER_LATENT) continue;
         encode_group(codec, pca->pending, frame, latents + out++ * latent);
         pca->pending_frames = 0;
     }
@@ -144,7 +145,7 @@ static int pca_decode(struct codec *codec, const float *latents, int frames, flo
         int image = !pca->decoder_started;
         decode_group(codec, latents + i * latent, image, pixels + out * frame);
         pca->decoder_started = 1;
-        out += image ? 1 : 4;
+        out += image ? 1 : FRAMES_PER_LATENT;
     }
     return out;
 }
@@ -212,11 +213,12 @@ static float *copy(const float *from, size_t count) {
 
 /* to = W from for a patch vector of `size` numbers; to may not be from. 1 / weight gives the inverse. */
 static void weigh_motion(float *to, const float *from, int size, double weight) {
-    int frame = size / 4;
+    int frame = size / FRAMES_PER_LATENT;
     for (int k = 0; k < frame; k++) {
         double mean = 0;
-        for (int f = 0; f < 4; f++) mean += 0.25 * (double)from[f * frame + k];
-        for (int f = 0; f < 4; f++) to[f * frame + k] = (float)(mean + weight * ((double)from[f * frame + k] - mean));
+        for (int f = 0; f < FRAMES_PER_LATENT; f++) mean += (double)from[f * frame + k] / FRAMES_PER_LATENT;
+        for (int f = 0; f < FRAMES_PER_LATENT; f++)
+            to[f * frame + k] = (float)(mean + weight * ((double)from[f * frame + k] - mean));
     }
 }
 
@@ -255,8 +257,8 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
     if (!scale) return ERR_INPUT;
     long C = basis->shape[0], size = basis->shape[1];
     int p = 1;
-    while (12L * p * p < size) p++;
-    if (12L * p * p != size) return error_set(ERR_INPUT, "codec pca: pca.basis has %ld columns, not 12 p^2", size);
+    while (pca_values(p) < size) p++;
+    if (pca_values(p) != size) return error_set(ERR_INPUT, "codec pca: pca.basis has %ld columns, not 12 p^2", size);
     if (C > size) return error_set(ERR_INPUT, "codec pca: %ld components of %ld numbers", C, size);
     if (mean->shape[0] != size)
         return error_set(ERR_INPUT, "codec pca: pca.mean has %ld values, pca.basis %ld columns", mean->shape[0], size);
@@ -288,7 +290,7 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
     pca->offset = malloc((size_t)C * sizeof(float));
     pca->inverse = malloc((size_t)C * sizeof(float));
     pca->tile = malloc((size_t)size * PCA_LANES * sizeof(float));
-    pca->pending = malloc(12 * (size_t)codec->height * codec->width * sizeof(float));
+    pca->pending = malloc(3 * FRAMES_PER_LATENT * (size_t)codec->height * codec->width * sizeof(float));
     if (!pca->basis || !pca->mean || !pca->scale || !pca->analysis || !pca->synthesis || !pca->offset ||
         !pca->inverse || !pca->tile || !pca->pending) {
         pca_close(codec);

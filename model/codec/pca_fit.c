@@ -220,18 +220,18 @@ static void leading_eigenvectors(double *q, double *values, const double *a, int
 
 /* products = W products W^T, W as in codec_pca.c: over rows, then over columns. */
 static void weigh_motion(struct covariance *cov, double weight) {
-    int n = cov->size, frame = n / 4;
+    int n = cov->size, frame = n / FRAMES_PER_LATENT;
     if (weight == 1) return;
     for (int side = 0; side < 2; side++)
         for (int line = 0; line < n; line++)
             for (int k = 0; k < frame; k++) {
-                double *at[4], mean = 0;
-                for (int f = 0; f < 4; f++) {
+                double *at[FRAMES_PER_LATENT], mean = 0;
+                for (int f = 0; f < FRAMES_PER_LATENT; f++) {
                     int other = f * frame + k;
                     at[f] = cov->products + (side ? (size_t)line * n + other : (size_t)other * n + line);
-                    mean += 0.25 * *at[f];
+                    mean += *at[f] / FRAMES_PER_LATENT;
                 }
-                for (int f = 0; f < 4; f++) *at[f] = mean + weight * (*at[f] - mean);
+                for (int f = 0; f < FRAMES_PER_LATENT; f++) *at[f] = mean + weight * (*at[f] - mean);
             }
 }
 
@@ -287,14 +287,15 @@ int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(vo
         fit->width > CODEC_PIXELS_MAX || fit->height % p || fit->width % p)
         return error_set(ERR_USAGE, "codec pca: %d x %d pixels do not divide into patches of %d", fit->height,
                          fit->width, p);
-    if (fit->channels < 1 || fit->channels > 12 * p * p)
+    if (fit->channels < 1 || fit->channels > pca_values(p))
         return error_set(ERR_USAGE, "codec pca: channels is %d, but a patch of %d has 1 to %d components",
-                         fit->channels, p, 12 * p * p);
+                         fit->channels, p, (int)pca_values(p));
     if (!(fit->motion_weight >= 1e-3 && fit->motion_weight <= 1e3))
         return error_set(ERR_USAGE, "codec pca: motion_weight is %g, not 0.001 to 1000", fit->motion_weight);
-    struct covariance cov = {.size = 12 * p * p, .panels = (12 * p * p + PANEL - 1) / PANEL};
+    struct covariance cov = {.size = (int)pca_values(p), .panels = ((int)pca_values(p) + PANEL - 1) / PANEL};
     size_t frame = 3 * (size_t)fit->height * fit->width;
-    float *group = malloc(4 * frame * sizeof *group), *tile = malloc(sizeof *tile * (size_t)cov.size * PCA_LANES);
+    float *group = malloc(FRAMES_PER_LATENT * frame * sizeof *group),
+          *tile = malloc(sizeof *tile * (size_t)cov.size * PCA_LANES);
     cov.shift = malloc(sizeof *cov.shift * (size_t)cov.size);
     cov.block = aligned_alloc(64, sizeof *cov.block * (size_t)cov.panels * BLOCK);
     cov.sum = calloc((size_t)cov.size, sizeof *cov.sum);

@@ -308,7 +308,7 @@ void vae_encode(struct vae_stream *s, const struct params *params, const real *p
     struct walk w = walk_start(s, params);
     int p = s->vae->config.patch, z = s->vae->config.z;
     struct block_order order = patch_order(p);
-    w.t = w.first ? 1 : 4 * latent_frames;
+    w.t = w.first ? 1 : FRAMES_PER_LATENT * latent_frames;
     w.h = s->height / p;
     w.w = s->width / p;
     w.c = w.half->in.ci;

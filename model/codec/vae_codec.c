@@ -55,7 +55,7 @@ static long latent_values(const struct codec *codec) { return (long)codec->chann
 
 static void lay_out(const struct codec *codec, enum vae_direction d) {
     struct vae_codec *v = codec->state;
-    v->pixels[d] = ARENA_TAKE(&v->arena[d], "pixels", real, 4 * frame_values(codec));
+    v->pixels[d] = ARENA_TAKE(&v->arena[d], "pixels", real, FRAMES_PER_LATENT * frame_values(codec));
     v->latents[d] = ARENA_TAKE(&v->arena[d], "latents", real, latent_values(codec));
 }
 
@@ -75,7 +75,7 @@ static int make_ready(const struct codec *codec, enum vae_direction d) {
 static int encode_group(const struct codec *codec, const float *pixels, float *latent) {
     struct vae_codec *v = codec->state;
     const struct vae_config *config = &v->weights.net.config;
-    int frames = v->stream[VAE_ENCODE].started ? 4 : 1, n = codec->h * codec->w;
+    int frames = v->stream[VAE_ENCODE].started ? FRAMES_PER_LATENT : 1, n = codec->h * codec->w;
     transfer_to_real(v->pixels[VAE_ENCODE], pixels, frames * frame_values(codec));
     vae_encode(&v->stream[VAE_ENCODE], &v->params, v->pixels[VAE_ENCODE], 1, v->latents[VAE_ENCODE]);
     transfer_from_real(v->rows, v->latents[VAE_ENCODE], latent_values(codec));
@@ -95,7 +95,7 @@ static int vae_codec_encode(struct codec *codec, const float *pixels, int frames
     long frame = frame_values(codec);
     int out = 0, code = make_ready(codec, VAE_ENCODE);
     while (frames > 0 && !code) {
-        int whole = v->stream[VAE_ENCODE].started ? 4 : 1;
+        int whole = v->stream[VAE_ENCODE].started ? FRAMES_PER_LATENT : 1;
         if (!v->pending_frames && frames >= whole) {
             code = encode_group(codec, pixels, latents + out++ * latent_values(codec));
             pixels += whole * frame;
@@ -105,7 +105,7 @@ static int vae_codec_encode(struct codec *codec, const float *pixels, int frames
         memcpy(v->pending + v->pending_frames++ * frame, pixels, (size_t)frame * sizeof(float));
         pixels += frame;
         frames--;
-        if (v->pending_frames < 4) continue;
+        if (v->pending_frames < FRAMES_PER_LATENT) continue;
         code = encode_group(codec, v->pending, latents + out++ * latent_values(codec));
         v->pending_frames = 0;
     }
@@ -136,7 +136,7 @@ static int vae_codec_decode(struct codec *codec, const float *latents, int frame
     struct vae_codec *v = codec->state;
     int out = 0, code = make_ready(codec, VAE_DECODE);
     for (int i = 0; i < frames && !code; i++) {
-        int made = v->stream[VAE_DECODE].started ? 4 : 1;
+        int made = v->stream[VAE_DECODE].started ? FRAMES_PER_LATENT : 1;
         code = decode_latent(codec, latents + i * latent_values(codec), made, pixels + out * frame_values(codec));
         out += made;
     }
@@ -194,7 +194,7 @@ static int plan(struct codec *codec, struct vae_codec *v) {
         lay_out(codec, d);
         TRY(vae_stream_plan(&v->stream[d], &v->weights.net, d, codec->height, codec->width, 1));
     }
-    v->pending = malloc((size_t)(4 * frame_values(codec)) * sizeof(float));
+    v->pending = malloc((size_t)(FRAMES_PER_LATENT * frame_values(codec)) * sizeof(float));
     v->rows = malloc((size_t)latent_values(codec) * sizeof(float));
     return v->pending && v->rows ? OK : error_set(ERR_DEVICE, "codec %s: out of memory", codec->name);
 }

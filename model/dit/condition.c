@@ -34,7 +34,7 @@ static void gather_windows(struct dit_pass *pass, const struct audio_rows *r) {
     struct dit_condition *c = &pass->acts->condition;
     const struct dit_input *in = pass->in;
     size_t feature = (size_t)pass->config->audio_dim * sizeof(elem), from = (size_t)in->audio_stride * sizeof(elem);
-    size_t window0 = 5 * feature, window = AUDIO_WINDOW * feature;
+    size_t window0 = AUDIO_WINDOW_FIRST * feature, window = AUDIO_WINDOW * feature;
     for (int s = 0; s < AUDIO_STREAMS; s++) {
         char *to0 = (char *)c->window0 + (size_t)(s * pass->B) * window0;
         char *to = (char *)c->window + (size_t)(s * pass->B * r->rest) * window;
@@ -63,7 +63,7 @@ static void audio_tokens_forward(struct dit_pass *pass, const elem *w) {
     const struct dit_embed_offsets *at = &pass->net->embed;
     struct dit_condition *c = &pass->acts->condition;
     struct audio_rows r = audio_rows(pass);
-    long window0 = 5L * config->audio_dim, window = (long)AUDIO_WINDOW * config->audio_dim;
+    long window0 = (long)AUDIO_WINDOW_FIRST * config->audio_dim, window = (long)AUDIO_WINDOW * config->audio_dim;
     long hidden = config->audio_hidden, width = config->audio_width;
     gather_windows(pass, &r);
     if (r.first)
@@ -87,7 +87,7 @@ static void audio_tokens_backward(struct dit_pass *pass, const elem *w, real *g)
     struct dit_condition *c = &pass->acts->condition;
     struct dit_backward_acts *b = &pass->acts->back;
     struct audio_rows r = audio_rows(pass);
-    long window0 = 5L * config->audio_dim, window = (long)AUDIO_WINDOW * config->audio_dim;
+    long window0 = (long)AUDIO_WINDOW_FIRST * config->audio_dim, window = (long)AUDIO_WINDOW * config->audio_dim;
     long hidden = config->audio_hidden, width = config->audio_width, out = config->audio_tokens * width;
     elem_from_real(b->dtokens_elem, b->dtokens, r.all * out);
     mem_zero(b->dtokens_raw, (size_t)(r.all * out) * sizeof(resid));

@@ -15,7 +15,7 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
                             struct arena *arena) {
     c->B = B;
     c->F = F;
-    c->T = 1 + 4 * (F - 1);
+    c->T = (int)video_frames(F);
     c->text_len = config->text_len;
     c->text_dim = config->text_dim;
     c->audio_dim = config->audio_dim;

@@ -16,7 +16,7 @@ struct condition_host {
 };
 enum { CLIP_FRAMES_MAX = 1024 };
 struct condition_batch {
-    int B, F, T; /* samples, latent frames, video frames 1 + 4 (F - 1) */
+    int B, F, T; /* samples, latent frames, video frames (base/media_rates.h) */
     int text_len, text_dim, audio_dim, deaf;
     int positions[CLIP_FRAMES_MAX]; /* 0 .. F-1 */
     real *text_real;                /* [B, text_len, text_dim] */

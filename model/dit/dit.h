@@ -32,7 +32,7 @@ struct dit_config {
 };
 
 enum audio_stream { AUDIO_TALK, AUDIO_LISTEN, AUDIO_STREAMS };
-enum { AUDIO_WINDOW = 8, DIT_TAPS_MAX = 4 };
+enum { DIT_TAPS_MAX = 4 };
 
 /* Offsets of one block's parameters inside its slice. (size_t)-1: the block has no such part. */
 struct dit_attention_offsets {

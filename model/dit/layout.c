@@ -82,7 +82,8 @@ static void add_embeddings(struct builder *b, const struct dit_config *c, struct
     add_linear(b, "time_embedding.2", d, d, 0.02, &at->time2_w, &at->time2_b);
     add_linear(b, "time_projection.1", d, 6 * d, xavier(d, 6 * d), &at->time_proj_w, &at->time_proj_b);
     if (!c->audio_dim) return;
-    long window = (long)AUDIO_WINDOW * c->audio_dim, window0 = 5L * c->audio_dim, hidden = c->audio_hidden;
+    long window = (long)AUDIO_WINDOW * c->audio_dim, window0 = (long)AUDIO_WINDOW_FIRST * c->audio_dim,
+         hidden = c->audio_hidden;
     long out = (long)c->audio_tokens * c->audio_width;
     add_linear(b, "audio_proj.proj1", window0, hidden, xavier(window0, hidden), &at->audio1_w, &at->audio1_b);
     add_linear(b, "audio_proj.proj1_vf", window, hidden, xavier(window, hidden), &at->audio1vf_w, &at->audio1vf_b);

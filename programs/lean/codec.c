@@ -104,11 +104,11 @@ static int open_codec(struct codec *codec, const struct codec_options *o, long h
 
 static int encode(const struct codec_options *o, struct codec *codec, const struct video *in, struct video *out) {
     long frames = in->shape[0];
-    if (in->shape[1] != 3 || (frames - 1) % 4)
+    if (in->shape[1] != 3 || (frames - 1) % FRAMES_PER_LATENT)
         return error_set(ERR_INPUT, "%s: pixels are [%ld, %ld, ..], expected [1 + 4 k, 3, ..]", o->in, frames,
                          in->shape[1]);
     TRY(open_codec(codec, o, in->shape[2], in->shape[3]));
-    TRY(room_for(out, 1 + (frames - 1) / 4, codec->channels, codec->h, codec->w));
+    TRY(room_for(out, latent_frames(frames), codec->channels, codec->h, codec->w));
     codec_encode_reset(codec);
     int made = codec_encode(codec, in->values, (int)frames, out->values);
     return made < 0 ? -made : OK;
@@ -122,7 +122,7 @@ static int decode(const struct codec_options *o, struct codec *codec, const stru
     if (in->shape[1] != codec->channels)
         return error_set(ERR_INPUT, "%s: latents of %ld channels, codec %s has %d", o->in, in->shape[1], codec->name,
                          codec->channels);
-    TRY(room_for(out, 1 + 4 * (frames - 1), 3, codec->height, codec->width));
+    TRY(room_for(out, video_frames(frames), 3, codec->height, codec->width));
     codec_decode_reset(codec);
     int made = codec_decode(codec, in->values, (int)frames, out->values);
     return made < 0 ? -made : OK;

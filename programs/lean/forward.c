@@ -39,8 +39,6 @@ static long values_of_clip(const struct program *p) {
     return (long)p->in.F * p->config.in_channels * p->config.height * p->config.width;
 }
 
-static int video_frames(const struct program *p) { return 1 + 4 * (p->in.F - 1); }
-
 /* ---- the file ---- */
 
 static int find(const struct safetensors *file, const char *name, int ndim, const struct safetensors_entry **e) {
@@ -139,7 +137,7 @@ static int read_audio(struct program *p) {
         if (!p->config.audio_dim) return error_set(ERR_INPUT, "%s: the model has no audio modules", names[s]);
         TRY(find(&p->file, names[s], 3, &e));
         TRY(expect_axis(e, 0, p->in.B));
-        TRY(expect_axis(e, 1, video_frames(p)));
+        TRY(expect_axis(e, 1, video_frames(p->in.F)));
         TRY(expect_axis(e, 2, p->config.audio_dim));
         TRY(read_values(e, &p->in.features[s]));
     }
@@ -193,14 +191,14 @@ static int layout(struct program *p) {
     p->t = ARENA_TAKE(m, "timesteps", real, frames);
     p->text_real = ARENA_TAKE(m, "text", real, text);
     p->text = ARENA_TAKE(m, "text, elem", elem, text);
-    p->features = ARENA_TAKE(m, "audio features", real, B * video_frames(p) * D);
+    p->features = ARENA_TAKE(m, "audio features", real, B * video_frames(p->in.F) * D);
     for (int s = 0; s < AUDIO_STREAMS; s++)
         p->windows[s] = ARENA_TAKE(m, "audio windows", elem, frames * AUDIO_WINDOW * D);
     return dit_acts_layout(&p->acts, &p->net, p->in.B, p->in.F, DIT_FORWARD_ONLY, m);
 }
 
 static void upload_audio(struct program *p) {
-    long D = p->config.audio_dim, T = video_frames(p);
+    long D = p->config.audio_dim, T = video_frames(p->in.F);
     for (int s = 0; s < AUDIO_STREAMS && D; s++) {
         if (p->in.features[s])
             transfer_to_real(p->features, p->in.features[s], p->in.B * T * D);

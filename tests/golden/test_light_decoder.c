@@ -133,7 +133,7 @@ static void decoder_open(struct decoder *d, const struct kind *kind, const char 
     size_t values = (size_t)kind->latents * d->latent;
     float *host = malloc(values * sizeof *host);
     d->latents = device_alloc(values * sizeof(real));
-    d->pixels = device_alloc((size_t)light_decoder_frames(kind->latents) * d->frame * sizeof(real));
+    d->pixels = device_alloc((size_t)video_frames(kind->latents) * d->frame * sizeof(real));
     assert_true(host && d->latents && d->pixels);
     char name[32];
     snprintf(name, sizeof name, "%s.latents", kind->name);
@@ -156,14 +156,14 @@ static void stream(struct decoder *d, const struct kind *kind, const int *pieces
     for (; *pieces; done += *pieces++) {
         frames += light_stream_decode(&d->net, &d->params, d->acts, d->latents + (size_t)done * d->latent, *pieces,
                                       d->pixels + (size_t)frames * d->frame);
-        assert_int_equal(frames, light_decoder_frames(done + *pieces));
+        assert_int_equal(frames, video_frames(done + *pieces));
     }
     assert_int_equal(done, kind->latents);
     assert_int_equal(device_sync(), OK);
 }
 
 static double relative(const struct decoder *d, const struct kind *kind, const float *want) {
-    size_t values = (size_t)light_decoder_frames(kind->latents) * d->frame;
+    size_t values = (size_t)video_frames(kind->latents) * d->frame;
     real *made = malloc(values * sizeof *made);
     double error = 0, size = 0;
     assert_non_null(made);
@@ -179,7 +179,7 @@ static double relative(const struct decoder *d, const struct kind *kind, const f
 static float *golden(const struct kind *kind) {
     struct safetensors file;
     char name[32];
-    size_t count = (size_t)light_decoder_frames(kind->latents) * frame_values(kind);
+    size_t count = (size_t)video_frames(kind->latents) * frame_values(kind);
     snprintf(name, sizeof name, "%s.pixels", kind->name);
     assert_int_equal(safetensors_open(&file, "tests/golden/light_decoder.safetensors"), OK);
     float *values = golden_tensor_of(&file, "", name, count);

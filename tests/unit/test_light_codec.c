@@ -73,7 +73,7 @@ static void decode_in_pieces(struct codec *codec, int piece, const float *latent
     for (int i = 0; i < FRAMES; i += piece) {
         int now = FRAMES - i < piece ? FRAMES - i : piece;
         frames += codec_decode(codec, latents + i * LATENT, now, pixels + frames * FRAME);
-        assert_int_equal(frames, light_decoder_frames(i + now));
+        assert_int_equal(frames, video_frames(i + now));
     }
 }
 

@@ -294,7 +294,7 @@ static void lip_pool_by_hand(void **state) {
 /* The mask alone tells nothing of the mouth inside the spans, nor do another dialogue's words under this mask. */
 static void mask_alone_fails(void **state) {
     (void)state;
-    enum { FIT = 5, JUDGED = 5, SECONDS = 20, N = SECONDS * PUPPET_FPS };
+    enum { FIT = 5, JUDGED = 5, SECONDS = 20, N = SECONDS * VIDEO_RATE };
     static float known[FIT + JUDGED][N], predicted[N];
     static struct puppet *puppets[FIT + JUDGED];
     struct mask_profile profile = {0};

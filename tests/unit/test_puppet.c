@@ -24,7 +24,7 @@ static int same_dialogue(const struct puppet *a, const struct puppet *b) {
     size_t frames = (size_t)puppet_frames(a);
     int same = puppet_frames(b) == (int)frames;
     for (int t = 0; t < 2 && same; t++)
-        same = !memcmp(puppet_pcm(a, t), puppet_pcm(b, t), frames * PUPPET_FRAME_SAMPLES * sizeof(float)) &&
+        same = !memcmp(puppet_pcm(a, t), puppet_pcm(b, t), frames * AUDIO_SAMPLES_PER_FRAME * sizeof(float)) &&
                !memcmp(puppet_mask(a, t), puppet_mask(b, t), frames * sizeof(float));
     return same && !memcmp(puppet_truth(a), puppet_truth(b), frames * sizeof *puppet_truth(a));
 }
@@ -48,11 +48,11 @@ static void pure_function(void **state) {
 
 static double frame_power(const float *pcm, int frame) {
     double sum = 0;
-    for (int k = 0; k < PUPPET_FRAME_SAMPLES; k++) {
-        double x = pcm[(size_t)frame * PUPPET_FRAME_SAMPLES + (size_t)k];
+    for (int k = 0; k < AUDIO_SAMPLES_PER_FRAME; k++) {
+        double x = pcm[(size_t)frame * AUDIO_SAMPLES_PER_FRAME + (size_t)k];
         sum += x * x;
     }
-    return sum / PUPPET_FRAME_SAMPLES;
+    return sum / AUDIO_SAMPLES_PER_FRAME;
 }
 
 /* Sound where the mask is on, hardly any where it is off. */
@@ -152,7 +152,7 @@ static void phones_of_speech(void **state) {
         assert_string_equal(speech.phones[speech.phone_count - 1].name, "p");
         assert_int_equal(lips, 8); /* maybe my papa bought map */
         assert_in_range(stressed, 4, 8);
-        assert_true(end <= (float)speech.samples / PUPPET_RATE + 1e-3f);
+        assert_true(end <= (float)speech.samples / AUDIO_RATE + 1e-3f);
         script_free(&speech), script_free(&longer);
     }
     struct script_voice voice = {0, 1, 1};
@@ -224,8 +224,8 @@ static void wrong_requests(void **state) {
     assert_null(p);
     assert_int_equal(puppet_open(&p, 1, 1, 1, NAN), ERR_USAGE);
     p = open_puppet(1, 1, 1);
-    assert_int_equal(puppet_frames(p), PUPPET_FPS);
-    assert_int_equal(puppet_draw(p, PUPPET_FPS, SIDE, SIDE, pixels), ERR_USAGE);
+    assert_int_equal(puppet_frames(p), VIDEO_RATE);
+    assert_int_equal(puppet_draw(p, VIDEO_RATE, SIDE, SIDE, pixels), ERR_USAGE);
     assert_int_equal(puppet_draw(p, -1, SIDE, SIDE, pixels), ERR_USAGE);
     assert_int_equal(puppet_draw(p, 0, 4, SIDE, pixels), ERR_USAGE);
     assert_int_equal(puppet_draw(p, 0, SIDE, SIDE, pixels), OK);

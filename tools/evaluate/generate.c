@@ -30,7 +30,7 @@ int generate_stream(struct session *session, const float *reference, const struc
     int code = session_begin(session, reference, frames);
     while (!code && out < sound->frames) {
         if (pushed < sound->frames) {
-            const long samples = PUPPET_FRAME_SAMPLES;
+            const long samples = AUDIO_SAMPLES_PER_FRAME;
             const float *talk = sound->talk ? sound->talk + pushed : NULL;
             const float *listen = sound->listen ? sound->listen + pushed : NULL;
             long taken = session_push(session, sound->agent + pushed * samples, sound->user + pushed * samples, samples,
@@ -95,7 +95,7 @@ static int open_generator(struct teacher_generator *g, const char *folder, const
 
 int teacher_generator_open(struct teacher_generator *g, const char *folder, const struct sampler_config *config, int F,
                            int B) {
-    *g = (struct teacher_generator){.B = B, .F = F, .T = 1 + 4 * (F - 1)};
+    *g = (struct teacher_generator){.B = B, .F = F, .T = (int)video_frames(F)};
     int code = open_generator(g, folder, config);
     if (code) teacher_generator_close(g);
     return code;

@@ -11,7 +11,7 @@
 /* What is said to the model in a dialogue: sound and masks, one value of a mask a video frame (NULL: by voice activity). */
 struct dialogue_sound {
     long frames;
-    const float *agent, *user; /* [frames * PUPPET_FRAME_SAMPLES] */
+    const float *agent, *user; /* [frames * AUDIO_SAMPLES_PER_FRAME] */
     const float *talk, *listen;
 };
 struct dialogue_sound dialogue_sound(const struct puppet *puppet);

@@ -98,7 +98,7 @@ int trial_take(void *measures, long frame, const float *picture) {
     measure_hand(&clip, t->reference, &t->marks, HAND_LEFT, &m->hand[0][frame]);
     measure_hand(&clip, t->reference, &t->marks, HAND_RIGHT, &m->hand[1][frame]);
     double error = pow(10, -measure_identity_psnr(&clip, t->reference, &t->marks) / 10);
-    const long ends = TRIAL_ENDS_SECONDS * PUPPET_FPS;
+    const long ends = TRIAL_ENDS_SECONDS * VIDEO_RATE;
     if (frame <= ends) {
         m->error_first += error;
         m->frames_first++;

@@ -47,9 +47,9 @@ static int encode_window(struct cutter *cut) {
     int T = prepare_window(cut->config), out = 0;
     size_t latent = latent_floats(cut->config) / (size_t)cut->config->frames;
     codec_encode_reset(cut->codec);
-    for (int t = 0; t < T; t += t ? 4 : 1, cut->beat(cut->user)) {
-        int made = codec_encode(cut->codec, cut->window + (size_t)t * frame_floats(cut->config), t ? 4 : 1,
-                                cut->row + (size_t)out * latent);
+    for (int t = 0; t < T; t += t ? FRAMES_PER_LATENT : 1, cut->beat(cut->user)) {
+        int made = codec_encode(cut->codec, cut->window + (size_t)t * frame_floats(cut->config),
+                                t ? FRAMES_PER_LATENT : 1, cut->row + (size_t)out * latent);
         if (made < 0) return -made;
         out += made;
     }
@@ -188,7 +188,10 @@ int prepare_sample(const struct prepare_config *config, const struct clip_entry 
         for (long f = 0; f < (long)groups * APART && (result = clip_frame(source, pixels)) > 0; f++) {
             beat(user);
             long group = f / APART;
-            int still = group % config->frames == 0, copies = f % APART > 3 ? 0 : !still ? 1 : f % APART ? 0 : 4;
+            int still = group % config->frames == 0, copies = f % APART >= FRAMES_PER_LATENT ? 0
+                                                              : !still                       ? 1
+                                                              : f % APART                    ? 0
+                                                                                             : FRAMES_PER_LATENT;
             for (size_t i = 0; copies && i < frame; i++) {
                 float v = (pixels[i] + 1) * 127.5f + 0.5f;
                 bytes[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;

@@ -69,7 +69,7 @@ static int open_puppet(struct clip_source *s, const struct prepare_config *confi
     memcpy(s->listen, puppet_mask(s->puppet, PUPPET_USER), sizeof(float) * (size_t)s->frames);
     for (int track = 0; track < 2; track++)
         TRY(encode_sound(s, listener, track, puppet_pcm(s->puppet, track == 0 ? PUPPET_AGENT : PUPPET_USER),
-                         s->frames * PUPPET_FRAME_SAMPLES));
+                         s->frames * AUDIO_SAMPLES_PER_FRAME));
     return OK;
 }
 

@@ -86,9 +86,9 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
     if (!external && (c->height % c->patch || c->width % c->patch))
         return error_set(ERR_USAGE, "%s: patch: %d does not divide %d x %d pixels", name, c->patch, c->height,
                          c->width);
-    if (!external && c->channels > 12 * c->patch * c->patch)
+    if (!external && c->channels > pca_values(c->patch))
         return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
-                         12 * c->patch * c->patch, c->channels);
+                         (int)pca_values(c->patch), c->channels);
     if (*c->prompt && !*c->text)
         return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding (text)", name);
     if (!strcmp(c->source, "puppet")) c->tracks = 2;

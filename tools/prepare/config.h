@@ -3,6 +3,7 @@
 #define TOOLS_PREPARE_CONFIG_H
 
 #include "base/config.h"
+#include "base/media_rates.h"
 #include "data/media.h"
 #include "tools/audio_config.h"
 
@@ -34,6 +35,6 @@ extern const struct config_field prepare_fields[];
 extern const int prepare_field_count;
 /* Reads the config and checks what one field alone does not tell. */
 int prepare_config_load(struct prepare_config *config, const char *path, const char *const *overrides, int count);
-static inline int prepare_window(const struct prepare_config *config) { return 1 + 4 * (config->frames - 1); }
+static inline int prepare_window(const struct prepare_config *config) { return (int)video_frames(config->frames); }
 
 #endif

@@ -18,7 +18,7 @@ int light_step_layout(struct light_step *s, const struct light_decoder *net, con
     s->seed = seed;
     s->height = (long)h * stride;
     s->width = (long)w * stride;
-    s->planes = 3L * light_decoder_frames(frames);
+    s->planes = 3L * video_frames(frames);
     s->latents = (long)frames * net->config.channels * h * w;
     TRY(sharding_share(shards, &s->share, config->stage.batch, config->stage.accumulate));
     TRY(optimiser_layout(&s->optimiser, "decoder", &net->table, &config->stage.optimiser, config->stage.steps, shards,

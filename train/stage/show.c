@@ -83,7 +83,7 @@ static int write_video(const struct stage *s, const struct show *w) {
 
 static struct show show_of(const struct stage *s) {
     return (struct show){.clips = s->shown,
-                         .frames = 1 + 4 * (s->config.frames - 1),
+                         .frames = (int)video_frames(s->config.frames),
                          .height = s->codec.height,
                          .width = s->codec.width};
 }

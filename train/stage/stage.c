@@ -142,7 +142,7 @@ static struct dataset_shape wanted_shape(const struct stage *s) {
 
 static size_t buffer_memory(const struct stage *s) {
     struct dataset_shape shape = wanted_shape(s);
-    shape.T = 1 + 4 * (shape.F - 1);
+    shape.T = (int)video_frames(shape.F);
     return loader_memory(&shape, s->share.count) + comm_memory(s->ranks) + comm_memory(s->sequence.ranks);
 }
 

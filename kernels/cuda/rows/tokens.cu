@@ -76,15 +76,16 @@ struct audio_window {
     const real *features, *mask;
     long T, D, first, F, feature_start;
     template <int V> __device__ void at(long i) const {
-        long at = i / D, d = i % D, b = at / (F * 8), latent = first + at / 8 % F, row = at % 8;
-        long t = (latent == 0 ? -2 : 4 * latent - 5) + row - feature_start;
+        long at = i / D, d = i % D, b = at / (F * AUDIO_WINDOW), latent = first + at / AUDIO_WINDOW % F,
+             row = at % AUDIO_WINDOW;
+        long t = video_frames(latent) - AUDIO_MARGIN + row - feature_start;
         t = t < 0 ? 0 : t >= T ? T - 1 : t;
         float v[V];
         load(v, features + (b * T + t) * D + d);
 #pragma unroll
         for (int j = 0; j < V; j++) {
             if (mask) v[j] *= mask[b * T + t];
-            if (latent == 0 && row >= 5) v[j] = 0; /* frame 0 of the video alone is latent 0 */
+            if (latent == 0 && row >= AUDIO_WINDOW_FIRST) v[j] = 0; /* frame 0 of the video alone is latent 0 */
         }
         store(window + i, v);
     }
@@ -92,6 +93,6 @@ struct audio_window {
 
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
                    long feature_start) {
-    for_each(audio_window{window, features, mask, T, D, first, F, feature_start}, B * F * 8 * D,
+    for_each(audio_window{window, features, mask, T, D, first, F, feature_start}, B * F * AUDIO_WINDOW * D,
              aligned16(window) && aligned16(features) && D % VECTOR == 0);
 }

@@ -1,0 +1,21 @@
+/* media_rates.h: how often sound, pictures and latents come: 16 kHz mono sound, 25 pictures a second, and a latent frame for
+   every four pictures but the first, which is a latent frame alone. So F latent frames are 1 + 4 (F - 1) video frames. */
+#ifndef BASE_MEDIA_RATES_H
+#define BASE_MEDIA_RATES_H
+
+enum { AUDIO_RATE = 16000, VIDEO_RATE = 25, AUDIO_SAMPLES_PER_FRAME = AUDIO_RATE / VIDEO_RATE };
+enum { FRAMES_PER_LATENT = 4 };
+
+/* Video frames of a clip of so many latent frames; also the number of latent frame `latents`' first video frame. */
+#ifdef __CUDACC__
+__host__ __device__
+#endif
+    static inline long
+    video_frames(long latents) {
+    return latents > 0 ? 1 + FRAMES_PER_LATENT * (latents - 1) : 0;
+}
+
+/* Latent frames that are whole after so many video frames of a clip. */
+static inline long latent_frames(long video) { return video > 0 ? 1 + (video - 1) / FRAMES_PER_LATENT : 0; }
+
+#endif
