@@ -9,6 +9,7 @@
 #ifndef CHECKPOINTS_PROMPT_FILE_H
 #define CHECKPOINTS_PROMPT_FILE_H
 
+#include "base/fileio.h"
 #include "checkpoints/safetensors.h"
 #include "model/text/prompt.h"
 
@@ -21,7 +22,7 @@ struct prompt_entry {
 };
 struct prompt_file {
     struct safetensors file;
-    char path[1024];
+    char path[FILE_PATH_MAX];
     struct prompt_entry *entries;
     int count, dim;
     int fallback; /* the entry meant when none is named; -1: none */

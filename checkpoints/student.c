@@ -55,21 +55,21 @@ int student_write(const char *folder, const struct student_description *d, const
                   const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]) {
     const struct weights_format audio = {.naming = NAMING_ORIGINAL, .type = format->type};
-    char path[1024];
+    char path[FILE_PATH_MAX];
     TRY(file_make_folders(folder));
-    snprintf(path, sizeof path, "%s/config.json", folder);
+    TRY(file_join(path, sizeof path, folder, "config.json"));
     if (unlink(path) && errno != ENOENT) return error_set(ERR_INPUT, "%s: %s", path, strerror(errno));
     TRY(write_trunk(folder, &d->dit, table, source, format));
     TRY(weights_save(folder, "audio", table, source, WEIGHTS_AUDIO, &audio));
-    snprintf(path, sizeof path, "%s/codec.safetensors", folder);
+    TRY(file_join(path, sizeof path, folder, "codec.safetensors"));
     if (codec_is_external(codec->name))
         unlink(path);
     else
         TRY(codec_file_write(path, codec));
     TRY(write_decoder(folder, d));
-    snprintf(path, sizeof path, "%s/text.safetensors", folder);
+    TRY(file_join(path, sizeof path, folder, "text.safetensors"));
     TRY(prompt_file_write(path, prompts, 2, d->dit.text_dim, ST_F32, 0, NULL));
-    snprintf(path, sizeof path, "%s/config.json", folder);
+    TRY(file_join(path, sizeof path, folder, "config.json"));
     return write_text(path, student_config_print(d));
 }
 
@@ -99,12 +99,12 @@ static int load_text(struct student *s, const char *folder) {
     const struct dit_config *c = &s->description.dit;
     const struct prompt_entry *entry, *empty;
     struct prompt_file file;
-    char path[1024];
+    char path[FILE_PATH_MAX];
     size_t count = (size_t)c->text_len * (size_t)c->text_dim;
     s->text = malloc(count * sizeof *s->text);
     s->empty = calloc(count, sizeof *s->empty);
     if (!s->text || !s->empty) return error_set(ERR_DEVICE, "out of memory for the text");
-    snprintf(path, sizeof path, "%s/text.safetensors", folder);
+    TRY(file_join(path, sizeof path, folder, "text.safetensors"));
     TRY(prompt_file_open(&file, s->text_file ? s->text_file : path));
     int code = prompt_file_find(&file, s->prompt, &entry);
     if (!code) code = prompt_file_fill(&file, entry, c->text_len, c->text_dim, s->text);

@@ -177,10 +177,10 @@ static int description_parse(struct student_description *d, const cJSON *root) {
 }
 
 int student_describe(struct student_description *description, const char *folder) {
-    char path[1024];
-    snprintf(path, sizeof path, "%s/config.json", folder);
+    char path[FILE_PATH_MAX];
     char *text;
     size_t bytes;
+    TRY(file_join(path, sizeof path, folder, "config.json"));
     TRY(file_read(path, CONFIG_BYTES_MAX, &text, &bytes));
     cJSON *root = cJSON_ParseWithLength(text, bytes);
     free(text);

@@ -3,6 +3,7 @@
 #ifndef CHECKPOINTS_STUDENT_CONFIG_H
 #define CHECKPOINTS_STUDENT_CONFIG_H
 
+#include "base/fileio.h"
 #include "model/audio/recipe.h"
 #include "model/dit/rollout.h"
 
@@ -13,12 +14,13 @@ struct student_description {
     struct dit_config dit;
     struct rollout_config rollout;
     char codec[32];
-    char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
-    char decoder[768];                           /* light decoder in place of the codec's own: its file; "": none */
+    char codec_weights[FILE_PATH_MAX],
+        codec_checksum[24];      /* of a codec whose weights stay in a file of their own; else "" */
+    char decoder[FILE_PATH_MAX]; /* light decoder in place of the codec's own: its file; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
     char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */
-    char audio_weights[1024];             /* where the encoder's weights were when the data were prepared; "": none */
+    char audio_weights[FILE_PATH_MAX];    /* where the encoder's weights were when the data were prepared; "": none */
     char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
     long step;
 };

@@ -20,7 +20,7 @@ enum { CONFIG_BYTES_MAX = 1 << 20, KEY = 160, HEAD_WIDTH = 64 };
 
 /* NAME in the folder of the checkpoint; *root NULL when there is none. */
 static int read_json(const char *weights, const char *name, cJSON **root) {
-    char path[1200];
+    char path[FILE_PATH_MAX + 32];
     const char *slash = strrchr(weights, '/');
     int folder = slash ? (int)(slash - weights) + 1 : 0;
     *root = NULL;

@@ -9,13 +9,14 @@
 #ifndef CHECKPOINTS_WAV2VEC2_FILE_H
 #define CHECKPOINTS_WAV2VEC2_FILE_H
 
+#include "base/fileio.h"
 #include "checkpoints/safetensors.h"
 #include "model/audio/wav2vec2.h"
 
 struct wav2vec2_file {
     struct wav2vec2 net;
-    char path[1024]; /* of the safetensors file */
-    char id[16];     /* checksum of the file and the shape, eight hexadecimal digits */
+    char path[FILE_PATH_MAX]; /* of the safetensors file */
+    char id[16];              /* checksum of the file and the shape, eight hexadecimal digits */
 };
 /* Shape and checksum alone: nothing on the device. */
 int wav2vec2_file_open(struct wav2vec2_file *file, const char *path);

@@ -14,7 +14,7 @@
 enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8, PROMPTS_MAX = 1 << 20, TEXT_BYTES_MAX = 1 << 28 };
 
 struct dataset {
-    char path[1024];
+    char path[FILE_PATH_MAX];
     hid_t file;
     hid_t latents, audio, talk, listen; /* the bucket's */
     struct dataset_shape shape;

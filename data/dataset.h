@@ -25,7 +25,8 @@ struct dataset_shape {
     int text_len, text_dim;
     int pixel_height, pixel_width;
     char codec[32], audio_encoder[32];
-    char codec_weights[768], codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
+    char codec_weights[FILE_PATH_MAX],
+        codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
 };
 struct dataset_row {      /* pointers into a caller's buffers of the sizes of dataset_shape; NULL: not wanted */
     float *latents;       /* [F, C, H, W] */

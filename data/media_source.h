@@ -5,9 +5,10 @@
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include "base/fileio.h"
 
 struct media_source {
-    char path[1024];
+    char path[FILE_PATH_MAX];
     AVFormatContext *format;
     AVCodecContext *decoder;
     AVStream *stream;

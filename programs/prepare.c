@@ -14,6 +14,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/philox.h"
 #include "base/progress.h"
@@ -24,13 +25,13 @@
 #include "tools/prepare/report.h"
 #include "tools/worker_pool.h"
 
-enum { STAMP_MAX = 16384 };
+enum { STAMP_MAX = 16384, NAME_BYTES = 256, WORK_PATH_MAX = FILE_PATH_MAX + 8 + NAME_BYTES };
 
 struct preparation {
     struct prepare_config config;
     struct clip_list list;
-    char work[900];        /* OUT.work */
-    char stamp[STAMP_MAX]; /* what the data set depends on: config and clips */
+    char work[FILE_PATH_MAX + 8]; /* OUT.work */
+    char stamp[STAMP_MAX];        /* what the data set depends on: config and clips */
     struct prepare_prompts prompts;
     struct codec codec;
     int threads;                           /* of a worker, where codec or audio encoder take some */
@@ -75,12 +76,11 @@ static int make_stamp(struct preparation *p) {
         used += (size_t)snprintf(p->stamp + used, sizeof p->stamp - used, "audio: %s\n", recipe);
         if (used >= sizeof p->stamp) return error_set(ERR_USAGE, "the config is too long");
     }
-    uint64_t hash = 1469598103934665603u; /* FNV-1a */
+    uint64_t hash = HASH_START;
     for (int i = 0; i < p->list.count; i++) {
         const struct clip_entry *e = &p->list.entries[i];
-        for (const char *c = e->path; *c; c++) hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-        hash = (hash ^ e->size) * 1099511628211u;
-        hash = (hash ^ e->changed) * 1099511628211u;
+        hash = hash_bytes(hash, e->path, strlen(e->path));
+        hash = hash_number(hash_number(hash, e->size), e->changed);
     }
     if (!code &&
         snprintf(p->stamp + used, sizeof p->stamp - used, "%s%s%s%sclips: %d, %016llx\n",
@@ -132,17 +132,18 @@ static int open_codec(struct preparation *p) {
 
 /* ---- the work folder ---- */
 
-static void work_path(const struct preparation *p, const char *name, char *path, size_t size) {
-    snprintf(path, size, "%s/%s", p->work, name);
+/* Files of the work folder: path has WORK_PATH_MAX bytes. */
+static void work_path(const struct preparation *p, const char *name, char *path) {
+    snprintf(path, WORK_PATH_MAX, "%s/%s", p->work, name);
 }
 
 static void empty_work(const struct preparation *p, int folder_too) {
     DIR *dir = opendir(p->work);
-    char path[1400];
+    char path[WORK_PATH_MAX];
     for (struct dirent *e; dir && (e = readdir(dir));) {
         if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || (!folder_too && !strcmp(e->d_name, "lock")))
             continue;
-        work_path(p, e->d_name, path, sizeof path);
+        work_path(p, e->d_name, path);
         unlink(path);
     }
     if (dir) closedir(dir);
@@ -151,8 +152,8 @@ static void empty_work(const struct preparation *p, int folder_too) {
 
 /* The work folder, with what an earlier go left when it was for the same data set, else empty. */
 static int open_work(const struct preparation *p) {
-    char path[1024], *text = NULL;
-    work_path(p, "stamp", path, sizeof path);
+    char path[WORK_PATH_MAX], *text = NULL;
+    work_path(p, "stamp", path);
     int same = file_exists(path) && !file_read(path, STAMP_MAX, &text, NULL) && !strcmp(text, p->stamp);
     free(text);
     if (same) {
@@ -165,18 +166,18 @@ static int open_work(const struct preparation *p) {
 
 /* ---- the codec ---- */
 
-static void sample_path(const struct preparation *p, int index, char *path, size_t size) {
-    snprintf(path, size, "%s/%07d.fit", p->work, index);
+static void sample_path(const struct preparation *p, int index, char *path) {
+    snprintf(path, WORK_PATH_MAX, "%s/%07d.fit", p->work, index);
 }
-static void piece_path(const struct preparation *p, int index, char *path, size_t size) {
-    snprintf(path, size, "%s/%07d.rows", p->work, index);
+static void piece_path(const struct preparation *p, int index, char *path) {
+    snprintf(path, WORK_PATH_MAX, "%s/%07d.rows", p->work, index);
 }
 static void beat(void *job) { worker_pool_beat(job); }
 
 static int sample_job(void *user, int index, struct job *job, int *rejected) {
     const struct preparation *p = user;
-    char path[1024];
-    sample_path(p, index, path, sizeof path);
+    char path[WORK_PATH_MAX];
+    sample_path(p, index, path);
     return prepare_sample(&p->config, &p->list.entries[p->fit_clips[index]], p->fit_groups, path, rejected, beat, job);
 }
 
@@ -195,8 +196,8 @@ static int next_group(void *user, float *group) {
         if (r->file) fclose(r->file);
         r->file = NULL;
         if (r->index == r->p->fit_count) return 0;
-        char path[1024];
-        sample_path(r->p, r->index++, path, sizeof path);
+        char path[WORK_PATH_MAX];
+        sample_path(r->p, r->index++, path);
         r->file = fopen(path, "rb"); /* none: the clip was rejected */
     }
     for (size_t i = 0; i < r->size; i++) group[i] = r->bytes[i] / 127.5f - 1;
@@ -224,8 +225,8 @@ static int choose_fit_clips(struct preparation *p) {
 /* Fits the codec to the training split, or takes the one that an earlier go fitted. */
 static int make_codec(struct preparation *p, int workers) {
     const struct prepare_config *c = &p->config;
-    char path[1024];
-    work_path(p, "codec.safetensors", path, sizeof path);
+    char path[WORK_PATH_MAX];
+    work_path(p, "codec.safetensors", path);
     const struct codec_source made = {"pca", path, ""};
     if (codec_is_external(c->codec)) return OK; /* the workers open it */
     if (file_exists(path) && !codec_file_open(&p->codec, &made, c->height, c->width)) return OK;
@@ -246,8 +247,8 @@ static int make_codec(struct preparation *p, int workers) {
             if (pool.jobs[i].state == JOB_REJECTED) error_context(code, "%s", pool.jobs[i].text), i = pool.count;
     }
     for (int i = 0; i < pool.count; i++) {
-        char sample[1024];
-        sample_path(p, i, sample, sizeof sample);
+        char sample[WORK_PATH_MAX];
+        sample_path(p, i, sample);
         unlink(sample);
     }
     worker_pool_close(&pool);
@@ -267,8 +268,8 @@ static void take_figures(struct job *job, const struct piece_head *head) {
 static int piece_job(void *user, int index, struct job *job, int *rejected) {
     struct preparation *p = user;
     struct piece_head head;
-    char path[1024];
-    piece_path(p, index, path, sizeof path);
+    char path[WORK_PATH_MAX];
+    piece_path(p, index, path);
     if (!device_threads()) TRY(device_init(p->threads));
     TRY(open_codec(p));
     TRY(prepare_clip(&p->config, &p->list.entries[index], &p->codec, &p->sound, path, &head, rejected, beat, job));
@@ -280,10 +281,10 @@ static int piece_job(void *user, int index, struct job *job, int *rejected) {
 static int find_pieces(struct preparation *p, struct worker_pool *pool) {
     int found = 0;
     for (int i = 0; i < p->list.count; i++) {
-        char path[1024];
+        char path[WORK_PATH_MAX];
         FILE *file;
         struct piece_head head;
-        piece_path(p, i, path, sizeof path);
+        piece_path(p, i, path);
         if (!file_exists(path) || piece_open(path, &p->config, &file, &head)) continue;
         fclose(file);
         take_figures(&pool->jobs[i], &head);
@@ -298,10 +299,10 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, str
     const struct prepare_config *c = &p->config;
     const struct clip_entry *entry = &p->list.entries[index];
     size_t T = (size_t)prepare_window(c), sound = (size_t)c->tracks * T * (size_t)c->audio_dim, n = piece_row_floats(c);
-    char path[1024];
+    char path[WORK_PATH_MAX];
     FILE *file;
     struct piece_head head;
-    piece_path(p, index, path, sizeof path);
+    piece_path(p, index, path);
     TRY(piece_open(path, c, &file, &head));
     struct dataset_row row = {.latents = row_floats,
                               .audio = row_floats + (n - 2 * T - sound),

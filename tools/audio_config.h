@@ -4,11 +4,12 @@
 #define TOOLS_AUDIO_CONFIG_H
 
 #include "base/config.h"
+#include "base/fileio.h"
 #include "model/audio/recipe.h"
 
 struct audio_config {
     struct audio_recipe recipe;
-    char weights[768];
+    char weights[FILE_PATH_MAX];
 };
 extern const char *const audio_config_modes[], *const audio_config_resamples[];
 

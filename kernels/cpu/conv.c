@@ -8,6 +8,7 @@
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/simd.h"
+#include "base/hash.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
@@ -218,8 +219,7 @@ static void entry_clear(struct conv_entry *e) {
 /* ---- the table ---- */
 
 static struct conv_entry *entry_of(const struct conv_key *key) {
-    uint64_t hash = 1469598103934665603u;
-    for (size_t i = 0; i < sizeof *key; i++) hash = (hash ^ ((const unsigned char *)key)[i]) * 1099511628211u;
+    uint64_t hash = hash_bytes(HASH_START, key, sizeof *key);
     uint64_t slot = (hash ^ hash >> 29) % TABLE_SLOTS;
     while (table.slots[slot].state) {
         if (!memcmp(&table.slots[slot].key, key, sizeof *key)) return &table.slots[slot];

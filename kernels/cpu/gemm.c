@@ -4,6 +4,7 @@
    primitive fixes its partition of the work for the number of threads it was made for: same threads, same bits).
    What oneDNN refuses, and what is too small to be worth its call, runs in a plain loop. */
 #include <omp.h>
+#include "base/hash.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/onednn.h"
@@ -78,9 +79,7 @@ static void entry_make(struct cache_entry *e, const struct product *p) {
 /* ---- the table ---- */
 
 static uint64_t product_hash(const struct product *p) {
-    uint64_t h = 1469598103934665603u;
-    const unsigned char *bytes = (const unsigned char *)p;
-    for (size_t i = 0; i < sizeof *p; i++) h = (h ^ bytes[i]) * 1099511628211u;
+    uint64_t h = hash_bytes(HASH_START, p, sizeof *p);
     return h ^ h >> 29;
 }
 

@@ -5,6 +5,7 @@
 #include "kernels/device.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/failure.h"
 #include "kernels/workspace.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -39,14 +40,11 @@ static struct {
     struct scratch workspace;
     int told;             /* that the workspace is too small */
     void *own_workspace;  /* made then, when first wanted */
-    pthread_mutex_t lock; /* of the text */
-    char failure[256];    /* the first since the last device_sync; "" when there was none */
-    long failures;
     pthread_mutex_t ring; /* of the pieces */
     char *piece[PIECES];
     cudaEvent_t done[PIECES]; /* the piece's last copy */
     int next;
-} context = {.lock = PTHREAD_MUTEX_INITIALIZER, .ring = PTHREAD_MUTEX_INITIALIZER};
+} context = {.ring = PTHREAD_MUTEX_INITIALIZER};
 
 static _Thread_local struct device_stream *current;
 static _Thread_local enum { NOT_RECORDING, RECORDING, SPOILT } recording; /* SPOILT: it held what cannot be kept */
@@ -146,10 +144,7 @@ void device_fail(const char *format, ...) {
     va_list list;
     if (spoils_recording()) return;
     va_start(list, format);
-    pthread_mutex_lock(&context.lock);
-    if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
-    context.failures++;
-    pthread_mutex_unlock(&context.lock);
+    failure_keep(format, list);
     va_end(list);
 }
 
@@ -157,19 +152,7 @@ int device_sync(void) {
     if (spoils_recording()) return OK;
     if (context.started)
         cuda_failed(current ? cudaStreamSynchronize(current->stream) : cudaDeviceSynchronize(), "cuda");
-    int code = OK;
-    pthread_mutex_lock(&context.lock);
-    if (context.failure[0]) code = error_set(ERR_DEVICE, "%s", context.failure);
-    context.failure[0] = 0;
-    pthread_mutex_unlock(&context.lock);
-    return code;
-}
-
-long device_failures(void) {
-    pthread_mutex_lock(&context.lock);
-    long failures = context.failures;
-    pthread_mutex_unlock(&context.lock);
-    return failures;
+    return failure_take();
 }
 
 /* ---- memory ---- */

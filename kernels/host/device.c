@@ -2,6 +2,7 @@
    is program order, so a copy is done when it returns and an event has nothing to wait for. */
 #include "kernels/device.h"
 #include "kernels/arena.h"
+#include "kernels/failure.h"
 #include "kernels/host/denormals.h"
 #include "kernels/host/guard.h"
 #include "kernels/host/instructions.h"
@@ -9,7 +10,6 @@
 #include "base/log.h"
 
 #include <omp.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,10 +21,7 @@ static struct {
     int threads; /* 0: not started */
     int poison;
     struct scratch workspace;
-    pthread_mutex_t lock; /* of the text */
-    char failure[256];    /* the first since the last device_sync; "" when there was none */
-    long failures;
-} context = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} context;
 
 #if defined(TYPE_BF16) && defined(__x86_64__)
 /* As scripts/number_type.sh, which chose for the machine of the build. */
@@ -74,28 +71,11 @@ int device_threads(void) { return context.threads; }
 void device_fail(const char *format, ...) {
     va_list list;
     va_start(list, format);
-    pthread_mutex_lock(&context.lock);
-    if (!context.failure[0]) vsnprintf(context.failure, sizeof context.failure, format, list);
-    context.failures++;
-    pthread_mutex_unlock(&context.lock);
+    failure_keep(format, list);
     va_end(list);
 }
 
-int device_sync(void) {
-    int code = OK;
-    pthread_mutex_lock(&context.lock);
-    if (context.failure[0]) code = error_set(ERR_DEVICE, "%s", context.failure);
-    context.failure[0] = 0;
-    pthread_mutex_unlock(&context.lock);
-    return code;
-}
-
-long device_failures(void) {
-    pthread_mutex_lock(&context.lock);
-    long failures = context.failures;
-    pthread_mutex_unlock(&context.lock);
-    return failures;
-}
+int device_sync(void) { return failure_take(); }
 
 /* ---- memory ---- */
 

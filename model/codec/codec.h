@@ -5,6 +5,7 @@
 #define MODEL_CODEC_CODEC_H
 
 #include <stddef.h>
+#include "base/fileio.h"
 #include "base/media_rates.h"
 
 enum { CODEC_PIXELS_MAX = 8192 }; /* of a side */
@@ -24,7 +25,7 @@ struct codec_decoder {
 };
 struct codec {
     char name[32];                             /* "pca", "wan21", "wan22" */
-    char weights[768], checksum[24];           /* of a codec whose weights stay in a file of their own; else "" */
+    char weights[FILE_PATH_MAX], checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
     int height, width;                         /* pixels */
     int channels, h, w;                        /* latent frame */
     void *state;                               /* private */

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/philox.h"
 
 enum { CLIPS_MAX = 10000000 };
@@ -90,8 +91,7 @@ static int hold_out(struct clip_list *list, long seed, int wanted) {
     struct draw *draws = malloc(sizeof *draws * (size_t)list->count);
     if (!draws) return error_set(ERR_DEVICE, "out of memory");
     for (int i = 0; i < list->count; i++) {
-        uint64_t hash = 1469598103934665603u; /* FNV-1a */
-        for (const char *p = list->entries[i].path; *p; p++) hash = (hash ^ (unsigned char)*p) * 1099511628211u;
+        uint64_t hash = hash_bytes(HASH_START, list->entries[i].path, strlen(list->entries[i].path));
         struct random_address address = {.seed = (uint64_t)seed ^ hash, .purpose = RANDOM_DATA_ORDER};
         struct philox_block block = random_block(&address, 0);
         draws[i] = (struct draw){(uint64_t)block.v[0] << 32 | block.v[1], i};

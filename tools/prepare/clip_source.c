@@ -82,7 +82,7 @@ static int take_sound(struct clip_source *s, const struct prepare_config *config
     TRY(make_room(s));
     for (int track = 0; track < config->tracks; track++)
         TRY(encode_sound(s, listener, track, pcm[track], samples[track]));
-    char sidecar[1600];
+    char sidecar[FILE_PATH_MAX];
     if (config->mask != MASK_VAD && sidecar_find(path, sidecar, sizeof sidecar))
         return sidecar_read(sidecar, (int)s->frames, s->talk, s->listen);
     if (config->mask == MASK_SIDECAR)
@@ -94,8 +94,8 @@ static int take_sound(struct clip_source *s, const struct prepare_config *config
 
 static int open_video(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
                       const struct listener *listener) {
-    char path[1600];
-    snprintf(path, sizeof path, "%s/%s", config->source, entry->path);
+    char path[FILE_PATH_MAX];
+    TRY(file_join(path, sizeof path, config->source, entry->path));
     TRY(video_open_crop(&s->video, path, config->height, config->width, &config->crop));
     int channels;
     TRY(audio_channels(path, &channels));

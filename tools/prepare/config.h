@@ -3,6 +3,7 @@
 #define TOOLS_PREPARE_CONFIG_H
 
 #include "base/config.h"
+#include "base/fileio.h"
 #include "base/media_rates.h"
 #include "data/media.h"
 #include "tools/audio_config.h"
@@ -10,18 +11,19 @@
 enum prepare_mask { MASK_AUTO, MASK_VAD, MASK_SIDECAR };
 
 struct prepare_config {
-    char source[768]; /* a folder, or "puppet" */
-    char out[768];
+    char source[FILE_PATH_MAX]; /* a folder, or "puppet" */
+    char out[FILE_PATH_MAX];
     long seed;
     int height, width;
-    char codec[32], codec_weights[768];
+    char codec[32], codec_weights[FILE_PATH_MAX];
     int patch, channels; /* given for pca, found out for the others */
     double scale_power, motion_weight;
     int frames; /* latent frames of a window */
     int stride; /* video frames from one window's start to the next */
     struct audio_config audio;
     int audio_dim, tracks;
-    char text[768], prompt[4096]; /* file of embeddings, or ""; the prompt of clips without one of their own */
+    char text[FILE_PATH_MAX],
+        prompt[4096]; /* file of embeddings, or ""; the prompt of clips without one of their own */
     int text_len, text_dim;
     int mask; /* enum prepare_mask */
     struct video_crop crop;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/philox.h"
 
@@ -104,14 +105,13 @@ static int find_all(struct prepare_prompts *p, const struct clip_list *clips) {
 
 /* A line of the embeddings' checksum and of which clip has which text. */
 static int make_stamp(struct prepare_prompts *p, const struct clip_list *clips) {
-    uint64_t length, hash = 1469598103934665603u; /* FNV-1a */
+    uint64_t length, hash = HASH_START;
     uint32_t crc;
     TRY(file_checksum(p->config->text, &length, &crc));
-    for (int i = 0; i < clips->count; i++)
-        for (const char *c = p->list[p->of_clip[i]].text;; c++) {
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-            if (!*c) break;
-        }
+    for (int i = 0; i < clips->count; i++) {
+        const char *text = p->list[p->of_clip[i]].text;
+        hash = hash_bytes(hash, text, strlen(text) + 1);
+    }
     snprintf(p->stamp, sizeof p->stamp, "prompts: %d, %08x, %016llx\n", p->count, crc, (unsigned long long)hash);
     return OK;
 }

@@ -90,7 +90,7 @@ int prepare_report(const struct prepare_config *config, const struct clip_list *
         t->square += job->figures[FIGURE_SQUARE];
         t->pixels += job->figures[FIGURE_PIXELS];
     }
-    char stem[800], path[840];
+    char stem[FILE_PATH_MAX], path[FILE_PATH_MAX + 16];
     size_t length = strlen(config->out);
     if (length > 3 && !strcmp(config->out + length - 3, ".h5")) length -= 3;
     snprintf(stem, sizeof stem, "%.*s", (int)length, config->out);
