@@ -6,16 +6,24 @@
 enum { AUDIO_RATE = 16000, VIDEO_RATE = 25, AUDIO_SAMPLES_PER_FRAME = AUDIO_RATE / VIDEO_RATE };
 enum { FRAMES_PER_LATENT = 4 };
 
-/* Video frames of a clip of so many latent frames; also the number of latent frame `latents`' first video frame. */
 #ifdef __CUDACC__
-__host__ __device__
+#define MEDIA_HD __host__ __device__ static inline
+#else
+#define MEDIA_HD static inline
 #endif
-    static inline long
-    video_frames(long latents) {
-    return latents > 0 ? 1 + FRAMES_PER_LATENT * (latents - 1) : 0;
-}
+
+/* Video frames of a clip of so many latent frames; also the number of latent frame `latents`' first video frame. */
+MEDIA_HD long video_frames(long latents) { return latents > 0 ? 1 + FRAMES_PER_LATENT * (latents - 1) : 0; }
 
 /* Latent frames that are whole after so many video frames of a clip. */
-static inline long latent_frames(long video) { return video > 0 ? 1 + (video - 1) / FRAMES_PER_LATENT : 0; }
+MEDIA_HD long latent_frames(long video) { return video > 0 ? 1 + (video - 1) / FRAMES_PER_LATENT : 0; }
+
+/* The sound that a latent frame hears: that of its own video frames and of AUDIO_MARGIN more on either side. Latent frame 0
+   has one video frame, so its window has AUDIO_WINDOW_FIRST rows. */
+enum {
+    AUDIO_MARGIN = 2,
+    AUDIO_WINDOW = AUDIO_MARGIN + FRAMES_PER_LATENT + AUDIO_MARGIN,
+    AUDIO_WINDOW_FIRST = AUDIO_MARGIN + 1 + AUDIO_MARGIN
+};
 
 #endif

@@ -10,7 +10,6 @@
 #define KERNELS_KERNELS_H
 
 #include <stdint.h>
-#include "base/media_rates.h"
 #include "types.h"
 #ifdef ORACLE /* ref/ compiled as the oracle: double, ref_ names */
 #include "oracle_names.h"
@@ -220,16 +219,10 @@ void clean_to_velocity(real *v, long v_stride, const real *x, long x_stride, con
 void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const real *dv, long dv_stride, const real *t,
                                 real floor, long B, long F, long size);
 
-/* The sound that a latent frame hears: that of its own video frames and of AUDIO_MARGIN more on either side. Latent frame 0
-   has one video frame, so its window has AUDIO_WINDOW_FIRST rows. */
-enum {
-    AUDIO_MARGIN = 2,
-    AUDIO_WINDOW = AUDIO_MARGIN + FRAMES_PER_LATENT + AUDIO_MARGIN,
-    AUDIO_WINDOW_FIRST = AUDIO_MARGIN + 1 + AUDIO_MARGIN
-};
-/* Audio windows of latent frames first .. first+F-1 of a clip: window [B, F, AUDIO_WINDOW, D] elem from features [B, T, D]
-   times mask [B, T] (NULL: ones). Latent i >= 1 takes video frames 4i-5 .. 4i+2, latent 0 takes -2 .. 2 in its first rows
-   (the rest zero); indices clamped to 0 .. T-1. feature_start: video frame of features row 0 (streaming). */
+/* Audio windows of latent frames first .. first+F-1 of a clip: window [B, F, AUDIO_WINDOW, D] (base/media_rates.h) elem from
+   features [B, T, D] times mask [B, T] (NULL: ones). Latent i >= 1 takes video frames 4i-5 .. 4i+2, latent 0 takes -2 .. 2
+   in its first rows (the rest zero); indices clamped to 0 .. T-1. feature_start: video frame of features row 0
+   (streaming). */
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
                    long feature_start);
 

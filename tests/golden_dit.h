@@ -51,6 +51,38 @@ static inline real *golden_upload(const float *values, size_t count) {
     return device;
 }
 
+/* The network of dit.safetensors and sampler.safetensors. */
+static const struct dit_config golden_config = {.dim = 64,
+                                                .ffn_dim = 96,
+                                                .heads = 2,
+                                                .layers = 2,
+                                                .in_channels = 8,
+                                                .out_channels = 8,
+                                                .height = 4,
+                                                .width = 6,
+                                                .freq_dim = 256,
+                                                .text_len = 8,
+                                                .text_dim = 32,
+                                                .rope_theta_t = 10000,
+                                                .rope_theta_hw = 10000,
+                                                .eps = 1e-6};
+
+/* Weights for a table. weight(name, count): a tensor's values, malloc'd. */
+static inline struct params golden_params(const struct param_table *table,
+                                          float *(*weight)(const char *name, size_t count)) {
+    struct params params = {.table = table, .weights = device_alloc(table->total * sizeof(elem))};
+    assert_non_null(params.weights);
+    mem_zero(params.weights, table->total * sizeof(elem));
+    for (int i = 0; i < table->count; i++) {
+        const struct param *p = &table->list[i];
+        float *values = weight(p->name, p->count);
+        assert_non_null(values);
+        transfer_to_elem(params.weights + param_position(table, p), values, (long)p->count);
+        free(values);
+    }
+    return params;
+}
+
 struct golden_net {
     struct dit net;
     struct params params;
@@ -60,34 +92,32 @@ struct golden_net {
     elem *text;                     /* device */
 };
 
-/* weight(name, count): the tensor's values, malloc'd. latents, projection [B, F, C, H, W]; t [B, F]; text. */
+/* What the network is given, malloc'd: latents, projection [B, F, C, H, W]; t [B, F]; text. */
+struct golden_input {
+    float *latents, *t, *text, *projection;
+};
+/* Frees the input. */
 static inline void golden_net_open(struct golden_net *g, const struct dit_config *config, int batch, int frames,
-                                   float *(*weight)(const char *name, size_t count), const float *latents,
-                                   const float *t, const float *text, const float *projection) {
+                                   float *(*weight)(const char *name, size_t count), struct golden_input in) {
+    assert_true(in.latents && in.t && in.text && in.projection);
     assert_int_equal(dit_create(&g->net, config, 0), OK);
-    const struct param_table *table = &g->net.table;
     g->batch = batch;
     g->frames = frames;
-    g->params = (struct params){.table = table, .weights = device_alloc(table->total * sizeof(elem))};
-    assert_non_null(g->params.weights);
-    mem_zero(g->params.weights, table->total * sizeof(elem));
-    for (int i = 0; i < table->count; i++) {
-        const struct param *p = &table->list[i];
-        float *values = weight(p->name, p->count);
-        assert_non_null(values);
-        transfer_to_elem(g->params.weights + param_position(table, p), values, (long)p->count);
-        free(values);
-    }
+    g->params = golden_params(&g->net.table, weight);
     size_t text_count = (size_t)batch * (size_t)config->text_len * (size_t)config->text_dim;
     g->count =
         (size_t)batch * (size_t)frames * (size_t)config->in_channels * (size_t)config->height * (size_t)config->width;
-    g->latents = golden_upload(latents, g->count);
-    g->projection = golden_upload(projection, g->count);
-    g->t = golden_upload(t, (size_t)(batch * frames));
+    g->latents = golden_upload(in.latents, g->count);
+    g->projection = golden_upload(in.projection, g->count);
+    g->t = golden_upload(in.t, (size_t)(batch * frames));
     g->text = device_alloc(text_count * sizeof *g->text);
     assert_non_null(g->text);
-    transfer_to_elem(g->text, text, (long)text_count);
+    transfer_to_elem(g->text, in.text, (long)text_count);
     assert_int_equal(device_sync(), OK);
+    free(in.latents);
+    free(in.t);
+    free(in.text);
+    free(in.projection);
 }
 
 static inline void golden_net_close(struct golden_net *g) {

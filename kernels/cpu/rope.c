@@ -1,33 +1,10 @@
-/* rope.c: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); the first
-   pairs_t pairs turn by the frame, then pairs_h by the row, pairs_w by the column.
+/* rope.c: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); its angle is
+   in the table (ref/rope_table.c).
    Sixteen pairs are two vectors x of neighbours: rotate(x) = x c + swap(x) s, c and s with every number doubled and s
    negative in even lanes. A token's c and s serve all its heads. */
-#include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
-
-/* Angles of one axis into a token's table row from pair `first` on. */
-static void axis_angles(real *c, real *s, int first, int pairs, double theta, double position) {
-    for (int k = 0; k < pairs; k++) {
-        double angle = position * pow(theta, -(double)k / pairs);
-        c[first + k] = (real)cos(angle);
-        s[first + k] = (real)sin(angle);
-    }
-}
-
-void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *frame_position, int frames, int ph,
-                int pw) {
-    KERNEL_SCOPE;
-    long half = axes->head_dim / 2, tokens = (long)ph * pw;
-#pragma omp parallel for schedule(static)
-    for (long i = 0; i < frames * tokens; i++) {
-        real *c = cos + i * half, *s = sin + i * half;
-        axis_angles(c, s, 0, axes->pairs_t, axes->theta_t, frame_position[i / tokens]);
-        axis_angles(c, s, axes->pairs_t, axes->pairs_h, axes->theta_hw, (double)(i % tokens / pw));
-        axis_angles(c, s, axes->pairs_t + axes->pairs_h, axes->pairs_w, axes->theta_hw, (double)(i % pw));
-    }
-}
 
 /* Cosines and signed sines of eight pairs, `left` pairs being left of the row, as sixteen lanes. */
 struct turn {

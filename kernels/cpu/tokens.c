@@ -1,4 +1,4 @@
-/* tokens.c: latents to tokens and back, and audio windows. Latents real [B][F, C, H, W], sample b at b stride; a token is
+/* tokens.c: latents to tokens and back. Latents real [B][F, C, H, W], sample b at b stride; a token is
    a 2 x 2 patch of one frame, tokens in order f, h, w. A task is one row of patches of one frame: its latents are rows
    2h and 2h + 1 of all channels. */
 #include "kernels/device.h"
@@ -61,21 +61,5 @@ void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, lo
         for (long w = 0; w < W / 2; w++)
             for (long qr = 0; qr < 4; qr++)
                 for (long c = 0; c < C; c++) to[w * width + qr * C + c] = from[(c * H + qr / 2) * W + 2 * w + qr % 2];
-    }
-}
-
-void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
-                   long feature_start) {
-    KERNEL_SCOPE;
-#pragma omp parallel for schedule(static)
-    for (long i = 0; i < B * F * AUDIO_WINDOW; i++) {
-        long b = i / (F * AUDIO_WINDOW), latent = first + i / AUDIO_WINDOW % F, row = i % AUDIO_WINDOW;
-        long t = video_frames(latent) - AUDIO_MARGIN + row - feature_start;
-        t = t < 0 ? 0 : t >= T ? T - 1 : t;
-        int empty = latent == 0 && row >= AUDIO_WINDOW_FIRST; /* frame 0 of the video alone is latent 0 */
-        for (long d = 0; d < D; d++) {
-            real value = empty ? 0 : features[(b * T + t) * D + d] * (mask ? mask[b * T + t] : 1);
-            window[i * D + d] = elem_store(value);
-        }
     }
 }

@@ -1,4 +1,4 @@
-/* tokens.c: latents to tokens and back, and audio windows, as the definition.
+/* tokens.c: latents to tokens and back, as the definition.
    Latents real [B][F, C, H, W], sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h, w. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
@@ -47,19 +47,4 @@ void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, lo
             for (long c = 0; c < C; c++)
                 dtokens[i * 4 * C + qr * C + c] =
                     dlatents[i / count * stride + latent_index(i % count, c, qr / 2, qr % 2, C, H, W)];
-}
-
-void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
-                   long feature_start) {
-    KERNEL_SCOPE;
-    for (long i = 0; i < B * F * AUDIO_WINDOW; i++) {
-        long b = i / (F * AUDIO_WINDOW), latent = first + i / AUDIO_WINDOW % F, row = i % AUDIO_WINDOW;
-        long t = video_frames(latent) - AUDIO_MARGIN + row - feature_start;
-        t = t < 0 ? 0 : t >= T ? T - 1 : t;
-        int empty = latent == 0 && row >= AUDIO_WINDOW_FIRST; /* frame 0 of the video alone is latent 0 */
-        for (long d = 0; d < D; d++) {
-            real value = empty ? 0 : features[(b * T + t) * D + d] * (mask ? mask[b * T + t] : 1);
-            window[i * D + d] = elem_store(value);
-        }
-    }
 }

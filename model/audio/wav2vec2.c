@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/media_rates.h"
 #include "kernels/kernels.h"
 
 const struct wav2vec2_config wav2vec2_base = {.convs = 7,

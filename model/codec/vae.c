@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/media_rates.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 

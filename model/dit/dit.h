@@ -7,6 +7,7 @@
 #ifndef MODEL_DIT_DIT_H
 #define MODEL_DIT_DIT_H
 
+#include "base/media_rates.h"
 #include "kernels/arena.h"
 #include "kernels/kernels.h"
 #include "model/params/params.h"

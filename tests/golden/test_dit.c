@@ -5,21 +5,6 @@
 
 enum { BATCH = 2, FRAMES = 3 };
 
-static const struct dit_config config = {.dim = 64,
-                                         .ffn_dim = 96,
-                                         .heads = 2,
-                                         .layers = 2,
-                                         .in_channels = 8,
-                                         .out_channels = 8,
-                                         .height = 4,
-                                         .width = 6,
-                                         .freq_dim = 256,
-                                         .text_len = 8,
-                                         .text_dim = 32,
-                                         .rope_theta_t = 10000,
-                                         .rope_theta_hw = 10000,
-                                         .eps = 1e-6};
-
 static struct safetensors file;
 static struct golden_net g;
 
@@ -32,7 +17,7 @@ static float *weight(const char *name, size_t count) { return golden("weight.", 
 static void check(const char *label, const char *name, const real *values, size_t count, int backward) {
     float *expected = golden(label, name, count);
     assert_non_null(expected);
-    golden_check(name, values, expected, count, golden_bound(config.layers, backward));
+    golden_check(name, values, expected, count, golden_bound(golden_config.layers, backward));
     free(expected);
 }
 
@@ -72,16 +57,12 @@ static void memory_changes_no_bit(void **state) {
 static int start(void **state) {
     (void)state;
     if (golden_open(&file, "tests/golden/dit.safetensors")) return 1;
-    size_t count = (size_t)(BATCH * FRAMES * config.in_channels * config.height * config.width);
-    float *latents = golden("", "input.latents", count), *t = golden("", "input.t", BATCH * FRAMES);
-    float *text = golden("", "input.text", BATCH * (size_t)(config.text_len * config.text_dim)),
-          *projection = golden("", "input.projection", count);
-    assert_true(latents && t && text && projection);
-    golden_net_open(&g, &config, BATCH, FRAMES, weight, latents, t, text, projection);
-    free(latents);
-    free(t);
-    free(text);
-    free(projection);
+    const struct dit_config *c = &golden_config;
+    size_t count = (size_t)(BATCH * FRAMES * c->in_channels * c->height * c->width);
+    struct golden_input input = {golden("", "input.latents", count), golden("", "input.t", BATCH * FRAMES),
+                                 golden("", "input.text", BATCH * (size_t)(c->text_len * c->text_dim)),
+                                 golden("", "input.projection", count)};
+    golden_net_open(&g, c, BATCH, FRAMES, weight, input);
     return 0;
 }
 

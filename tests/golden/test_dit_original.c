@@ -94,16 +94,11 @@ static int start(void **state) {
     if (golden_open(&file, "tests/golden/dit_original.safetensors")) return 1;
     size_t row = (size_t)config.text_dim, rows = (size_t)config.text_len;
     size_t count = (size_t)(BATCH * FRAMES * config.in_channels * config.height * config.width);
-    float *latents = made("latents", count, 1, 0), *projection = made("projection", count, 1, 0);
-    float *text = made("text", BATCH * rows * row, 1, 0), *t = golden("", "t", BATCH * FRAMES);
-    assert_non_null(t);
+    struct golden_input input = {made("latents", count, 1, 0), golden("", "t", BATCH * FRAMES),
+                                 made("text", BATCH * rows * row, 1, 0), made("projection", count, 1, 0)};
     for (int b = 0; b < BATCH; b++)
-        for (size_t i = (size_t)real_rows[b] * row; i < rows * row; i++) text[(size_t)b * rows * row + i] = 0;
-    golden_net_open(&g, &config, BATCH, FRAMES, weight, latents, t, text, projection);
-    free(latents);
-    free(projection);
-    free(text);
-    free(t);
+        for (size_t i = (size_t)real_rows[b] * row; i < rows * row; i++) input.text[(size_t)b * rows * row + i] = 0;
+    golden_net_open(&g, &config, BATCH, FRAMES, weight, input);
     return 0;
 }
 

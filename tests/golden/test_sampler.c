@@ -5,26 +5,12 @@
 #include "kernels/device.h"
 #include "model/dit/sampler.h"
 #include "model/params/transfer.h"
+#include "tests/golden_dit.h"
 #include "tests/golden_file.h"
 #include "tests/golden_weights.h"
 
 enum { BATCH = 2, FRAMES = 3, CHANNELS = 8, HEIGHT = 4, WIDTH = 6 };
 enum { FRAME = CHANNELS * HEIGHT * WIDTH, ALL = BATCH * FRAMES * FRAME };
-
-static const struct dit_config config = {.dim = 64,
-                                         .ffn_dim = 96,
-                                         .heads = 2,
-                                         .layers = 2,
-                                         .in_channels = CHANNELS,
-                                         .out_channels = CHANNELS,
-                                         .height = HEIGHT,
-                                         .width = WIDTH,
-                                         .freq_dim = 256,
-                                         .text_len = 8,
-                                         .text_dim = 32,
-                                         .rope_theta_t = 10000,
-                                         .rope_theta_hw = 10000,
-                                         .eps = 1e-6};
 
 /* In float both sides' velocities are 1e-6 off and the way there adds up and amplifies. In bf16 a velocity is off by
    sqrt(40) / 256 (tests/golden_dit.h), systematically so where the rounded weights are the cause, and the errors of
@@ -158,22 +144,15 @@ static void euler(void **state) {
     run("euler", &(struct sampler_config){.steps = 12, .shift = 5, .guidance = 1, .text_guidance = 1}, 2);
 }
 
-static void load_weights(void) {
-    params = (struct params){.table = &net.table, .weights = device_alloc(net.table.total * sizeof(elem))};
-    assert_non_null(params.weights);
-    mem_zero(params.weights, net.table.total * sizeof(elem));
-    for (int i = 0; i < net.table.count; i++) {
-        const struct param *p = &net.table.list[i];
-        char name[128];
-        size_t n = strlen(p->name);
-        int norm = strstr(p->name, "norm") && !strcmp(p->name + n - 6, "weight");
-        float *values = malloc(p->count * sizeof *values);
-        assert_non_null(values);
-        assert_int_equal(names_to_diffusers(p->name, name, sizeof name), OK); /* the maker's names */
-        golden_values(values, name, (long)p->count, 0.1, norm ? 1 : 0);
-        transfer_to_elem(params.weights + param_position(&net.table, p), values, (long)p->count);
-        free(values);
-    }
+static float *weight(const char *name, size_t count) {
+    char theirs[128];
+    size_t n = strlen(name);
+    int norm = strstr(name, "norm") && !strcmp(name + n - 6, "weight");
+    float *values = malloc(count * sizeof *values);
+    assert_non_null(values);
+    assert_int_equal(names_to_diffusers(name, theirs, sizeof theirs), OK); /* the maker's names */
+    golden_values(values, theirs, (long)count, 0.1, norm ? 1 : 0);
+    return values;
 }
 
 static void make_inputs(void) {
@@ -184,9 +163,9 @@ static void make_inputs(void) {
     memcpy(start, noise, sizeof start);
     for (int b = 0; b < BATCH; b++) memcpy(start + b * FRAMES * FRAME, reference + b * FRAME, FRAME * sizeof *start);
     arena_begin(&memory, "condition");
-    condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
+    condition_batch_layout(&condition, &golden_config, BATCH, FRAMES, &memory);
     assert_int_equal(arena_commit(&memory), OK);
-    condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
+    condition_batch_layout(&condition, &golden_config, BATCH, FRAMES, &memory);
     float none[BATCH * (1 + 4 * (FRAMES - 1))] = {0};
     const struct condition_host host = {.features = {none, none}, .mask = {none, none}, .text = text};
     condition_batch_upload(&condition, &host);
@@ -195,12 +174,12 @@ static void make_inputs(void) {
 static int begin(void **state) {
     (void)state;
     if (golden_open(&file, "tests/golden/sampler.safetensors")) return 1;
-    int code = dit_create(&net, &config, 0);
+    int code = dit_create(&net, &golden_config, 0);
     if (code) {
         print_error("%s\n", error_text());
         return code;
     }
-    load_weights();
+    params = golden_params(&net.table, weight);
     make_inputs();
     return device_sync();
 }

@@ -2,6 +2,7 @@
    Latents real [B][F, C, H, W], sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h, w.
    A thread has one number of the latents, whose rows are read and written as whole lines; the tokens' side is short
    (latents are a thousandth of a step's traffic). */
+#include "base/media_rates.h"
 #include "kernels/cuda/kernel.cuh"
 
 struct latents {
