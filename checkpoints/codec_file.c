@@ -13,25 +13,38 @@ enum { TENSORS_MAX = 32 };
 
 /* ---- tensors in one file ---- */
 
-static int open_tensors(struct codec *codec, const char *name, const struct safetensors *file, int height, int width) {
-    struct codec_tensor tensors[TENSORS_MAX];
-    int count = 0;
-    for (int i = 0; i < file->count && count < TENSORS_MAX; i++) {
+static int list_tensors(const struct safetensors *file, struct codec_tensor tensors[TENSORS_MAX], int *count) {
+    *count = 0;
+    for (int i = 0; i < file->count && *count < TENSORS_MAX; i++) {
         const struct safetensors_entry *e = &file->entries[i];
         if (e->type != ST_F32 || e->ndim > 4) return error_set(ERR_INPUT, "%s: expected F32, at most 4 axes", e->name);
-        tensors[count] = (struct codec_tensor){.name = e->name, .ndim = e->ndim, .data = e->data};
-        for (int k = 0; k < e->ndim; k++) tensors[count].shape[k] = e->shape[k];
-        count++;
+        struct codec_tensor *t = &tensors[(*count)++];
+        *t = (struct codec_tensor){.name = e->name, .ndim = e->ndim, .data = e->data};
+        for (int k = 0; k < e->ndim; k++) t->shape[k] = e->shape[k];
     }
-    return codec_open(codec, name, height, width, tensors, count);
+    return OK;
 }
 
-static int open_pca(struct codec *codec, const char *path, int height, int width) {
+static int open_tensors(struct codec *codec, const char *name, const char *path, int height, int width) {
+    struct codec_tensor tensors[TENSORS_MAX];
     struct safetensors file;
+    int count;
     TRY(safetensors_open(&file, path));
-    int code = open_tensors(codec, "pca", &file, height, width);
+    int code = list_tensors(&file, tensors, &count);
+    if (!code) code = codec_open(codec, name, height, width, tensors, count);
     safetensors_close(&file);
     return code ? error_context(code, "%s", path) : OK;
+}
+
+/* The codec whose tensors a file holds, and its stride; NULL: it is something else. */
+static const char *codec_in(const char *path, int *stride) {
+    struct codec_tensor tensors[TENSORS_MAX];
+    struct safetensors file;
+    int count;
+    if (safetensors_open(&file, path)) return NULL;
+    const char *name = list_tensors(&file, tensors, &count) ? NULL : codec_of_tensors(tensors, count, stride);
+    safetensors_close(&file);
+    return name;
 }
 
 int codec_file_write(const char *path, const struct codec *codec) {
@@ -126,31 +139,21 @@ int codec_file_print(const struct codec_source *s, int height, int width, FILE *
     return code;
 }
 
-/* The pca codec's patch, 0 when the file is something else. */
-static int pca_patch(const char *path) {
-    struct safetensors file;
-    int patch = 0;
-    if (safetensors_open(&file, path)) return 0;
-    const struct safetensors_entry *basis = safetensors_find(&file, "pca.basis");
-    if (basis && basis->ndim == 2)
-        for (patch = 1; pca_values(patch) < basis->shape[1];) patch++;
-    safetensors_close(&file);
-    return patch;
-}
-
 int codec_file_stride(const char *path, int *stride) {
     struct vae_config config;
-    if ((*stride = pca_patch(path))) return OK;
+    if (codec_in(path, stride)) return OK;
     TRY(vae_file_config(&config, path));
     *stride = vae_stride(&config);
     return OK;
 }
 
 int codec_file_open(struct codec *codec, const struct codec_source *s, int height, int width) {
+    int stride;
     memset(codec, 0, sizeof *codec);
-    if (*s->name && !codec_is_external(s->name) && strcmp(s->name, "pca"))
+    if (*s->name && !codec_is_known(s->name))
         return codec_open(codec, s->name, height, width, NULL, 0); /* says which there are */
-    if (!strcmp(s->name, "pca") || (!*s->name && pca_patch(s->path))) return open_pca(codec, s->path, height, width);
+    const char *name = *s->name ? s->name : codec_in(s->path, &stride);
+    if (name && !codec_is_external(name)) return open_tensors(codec, name, s->path, height, width);
     if (!*s->path)
         return error_set(ERR_USAGE, "codec %s: its weights are in a file of their own, and none was named", s->name);
     return open_vae(codec, s, height, width);

@@ -227,7 +227,7 @@ static int make_codec(struct preparation *p, int workers) {
     const struct prepare_config *c = &p->config;
     char path[WORK_PATH_MAX];
     work_path(p, "codec.safetensors", path);
-    const struct codec_source made = {"pca", path, ""};
+    const struct codec_source made = {c->codec, path, ""};
     if (codec_is_external(c->codec)) return OK; /* the workers open it */
     if (file_exists(path) && !codec_file_open(&p->codec, &made, c->height, c->width)) return OK;
     TRY(choose_fit_clips(p));

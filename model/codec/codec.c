@@ -6,31 +6,64 @@
 #include "base/error.h"
 #include "model/codec/internal.h"
 
-static const struct {
+/* A row a codec. */
+static const struct kind {
     const char *name;
+    int external; /* weights in a file of their own (checkpoints/codec_file.h); the rest is of those that travel */
     int (*open)(struct codec *codec, const struct codec_tensor *tensors, int count);
-} codecs[] = {{"pca", codec_pca_open}};
+    int (*stride)(const struct codec_tensor *tensors, int count);
+    struct codec_linear (*linear)(const struct codec *codec); /* NULL: it is no linear map */
+} kinds[] = {
+    {"pca", 0, codec_pca_open, codec_pca_stride, codec_pca_linear},
+    {"wan21", 1, NULL, NULL, NULL},
+    {"wan22", 1, NULL, NULL, NULL},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static const struct kind *find(const char *name) {
+    for (int i = 0; i < KINDS; i++)
+        if (!strcmp(kinds[i].name, name)) return &kinds[i];
+    return NULL;
+}
+
+const char *codec_names(void) {
+    static _Thread_local char names[KINDS * 32];
+    *names = 0;
+    for (int i = 0; i < KINDS; i++) strcat(strcat(names, i ? ", " : ""), kinds[i].name);
+    return names;
+}
+
+int codec_is_known(const char *name) { return find(name) != NULL; }
+
+int codec_is_external(const char *name) { return find(name) && find(name)->external; }
+
+const char *codec_of_tensors(const struct codec_tensor *tensors, int count, int *stride) {
+    for (int i = 0; i < KINDS; i++)
+        if (kinds[i].stride && (*stride = kinds[i].stride(tensors, count))) return kinds[i].name;
+    return NULL;
+}
 
 int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
                int count) {
+    const struct kind *kind = find(name);
     memset(codec, 0, sizeof *codec);
     if (height < 1 || width < 1 || height > CODEC_PIXELS_MAX || width > CODEC_PIXELS_MAX)
         return error_set(ERR_INPUT, "codec %s: cannot work at %d x %d pixels", name, height, width);
-    for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {
-        if (strcmp(codecs[i].name, name)) continue;
-        snprintf(codec->name, sizeof codec->name, "%s", name);
-        codec->height = height;
-        codec->width = width;
-        int code = codecs[i].open(codec, tensors, count);
-        if (code) memset(codec, 0, sizeof *codec);
-        return code;
-    }
-    if (codec_is_external(name))
+    if (!kind) return error_set(ERR_INPUT, "codec %s: not known here (%s are)", name, codec_names());
+    if (kind->external)
         return error_set(ERR_INPUT, "codec %s: its weights are in a file of their own, and none was named", name);
-    return error_set(ERR_INPUT, "codec %s: not known here (pca, wan21, wan22 are)", name);
+    snprintf(codec->name, sizeof codec->name, "%s", name);
+    codec->height = height;
+    codec->width = width;
+    int code = kind->open(codec, tensors, count);
+    if (code) memset(codec, 0, sizeof *codec);
+    return code;
 }
 
-int codec_is_external(const char *name) { return !strcmp(name, "wan21") || !strcmp(name, "wan22"); }
+struct codec_linear codec_linear(const struct codec *codec) {
+    const struct kind *kind = find(codec->name);
+    return kind && kind->linear ? kind->linear(codec) : (struct codec_linear){0};
+}
 
 void codec_close(struct codec *codec) {
     if (codec->decoder.close) codec->decoder.close(codec->decoder.state);

@@ -37,9 +37,22 @@ struct codec {
 int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
                int count);
 void codec_close(struct codec *codec);
+/* What there is: a row a codec in codec.c. `names`: "pca, wan21, wan22", for messages. */
+const char *codec_names(void);
+int codec_is_known(const char *name);
 /* 1: weights stay in a file of their own; whoever stores latents stores where, and the checksum. */
 int codec_is_external(const char *name);
+/* Which codec travels as these tensors, and how many pixels a latent's side has; NULL: none. */
+const char *codec_of_tensors(const struct codec_tensor *tensors, int count, int *stride);
 int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count; 0: external */
+
+/* A codec's encoder as a linear map of a patch: latent c = scale[c] basis[c] . (v - mean), v and mean in [-1, 1] of `size`
+   numbers (frame, colour, row, column). The codec's own memory; basis NULL: the codec is no such map. */
+struct codec_linear {
+    const float *basis, *mean, *scale; /* [channels, size], [size], [channels] */
+    long size;
+};
+struct codec_linear codec_linear(const struct codec *codec);
 
 /* Encoder and decoder keep separate causal states. reset starts a clip. */
 void codec_encode_reset(struct codec *codec);

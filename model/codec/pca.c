@@ -248,6 +248,21 @@ static float motion_weight(const struct codec_tensor *tensors, int count) {
     return 0;
 }
 
+int codec_pca_stride(const struct codec_tensor *tensors, int count) {
+    int patch = 1;
+    for (int i = 0; i < count; i++) {
+        if (strcmp(tensors[i].name, "pca.basis") || tensors[i].ndim != 2) continue;
+        while (pca_values(patch) < tensors[i].shape[1]) patch++;
+        return patch;
+    }
+    return 0;
+}
+
+struct codec_linear codec_pca_linear(const struct codec *codec) {
+    const struct pca *pca = codec->state;
+    return (struct codec_linear){pca->basis, pca->mean, pca->scale, pca->size};
+}
+
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count) {
     const struct codec_tensor *basis = find(tensors, count, "pca.basis", 2);
     if (!basis) return ERR_INPUT;
@@ -256,8 +271,7 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
     const struct codec_tensor *scale = find(tensors, count, "pca.scale", 1);
     if (!scale) return ERR_INPUT;
     long C = basis->shape[0], size = basis->shape[1];
-    int p = 1;
-    while (pca_values(p) < size) p++;
+    int p = codec_pca_stride(basis, 1);
     if (pca_values(p) != size) return error_set(ERR_INPUT, "codec pca: pca.basis has %ld columns, not 12 p^2", size);
     if (C > size) return error_set(ERR_INPUT, "codec pca: %ld components of %ld numbers", C, size);
     if (mean->shape[0] != size)

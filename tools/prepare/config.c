@@ -79,8 +79,8 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
     const char *name = path ? path : "command line";
     if (!*c->out || !*c->source) return error_set(ERR_USAGE, "%s: source and out must be named", name);
     int external = codec_is_external(c->codec);
-    if (!external && strcmp(c->codec, "pca"))
-        return error_set(ERR_USAGE, "%s: codec: expected pca, wan21 or wan22, got \"%s\"", name, c->codec);
+    if (!codec_is_known(c->codec))
+        return error_set(ERR_USAGE, "%s: codec: expected one of %s, got \"%s\"", name, codec_names(), c->codec);
     if (external && !*c->codec_weights)
         return error_set(ERR_USAGE, "%s: codec_weights: codec %s needs the file of its weights", name, c->codec);
     if (!external && (c->height % c->patch || c->width % c->patch))

@@ -2,26 +2,18 @@
 #include "train/method/latent_consistency.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
-
-enum { GROUP = 4 }; /* video frames of a latent frame */
 
 static long rows_of(const struct latent_consistency *c, int clips) { return clips * c->frames * c->h * c->w; }
 static long frame_of(const struct latent_consistency *c) { return 3 * c->h * c->patch * c->w * c->patch; }
 
 void latent_consistency_layout(struct latent_consistency *c, int batch, int frames, int channels, int h, int w,
                                int patch, struct arena *arena) {
-    *c = (struct latent_consistency){.batch = batch,
-                                     .frames = frames,
-                                     .C = channels,
-                                     .h = h,
-                                     .w = w,
-                                     .patch = patch,
-                                     .size = 3L * GROUP * patch * patch};
+    *c = (struct latent_consistency){
+        .batch = batch, .frames = frames, .C = channels, .h = h, .w = w, .patch = patch, .size = pca_values(patch)};
     long n = rows_of(c, batch);
     c->basis = ARENA_TAKE(arena, "consistency: encoder", real, c->C * c->size);
     c->weight = ARENA_TAKE(arena, "consistency: encoder", real, 1);
@@ -32,20 +24,13 @@ void latent_consistency_layout(struct latent_consistency *c, int batch, int fram
     c->wanted = ARENA_TAKE(arena, "consistency: latents", real, n * c->C);
 }
 
-static const struct codec_tensor *find(const struct codec_tensor *tensors, int count, const char *name) {
-    for (int i = 0; i < count; i++)
-        if (!strcmp(tensors[i].name, name)) return &tensors[i];
-    return NULL;
-}
-
-static void upload_map(struct latent_consistency *c, float *basis, float *offset, const float *b, const float *m,
-                       const float *k) {
+static void upload_map(struct latent_consistency *c, float *basis, float *offset, const struct codec_linear *map) {
     long n = rows_of(c, c->batch);
     for (long i = 0; i < c->C; i++) {
         double sum = 0;
         for (long j = 0; j < c->size; j++) {
-            basis[i * c->size + j] = 2 * k[i] * b[i * c->size + j];
-            sum += (double)basis[i * c->size + j] * (1 + (double)m[j]) / 2;
+            basis[i * c->size + j] = 2 * map->scale[i] * map->basis[i * c->size + j];
+            sum += (double)basis[i * c->size + j] * (1 + (double)map->mean[j]) / 2;
         }
         for (long r = 0; r < n; r++) offset[r * c->C + i] = (float)sum;
     }
@@ -54,53 +39,49 @@ static void upload_map(struct latent_consistency *c, float *basis, float *offset
 }
 
 int latent_consistency_prepare(struct latent_consistency *c, const struct codec *codec) {
-    enum { TENSORS = 8 };
-    struct codec_tensor tensors[TENSORS];
-    int count = strcmp(codec->name, "pca") ? 0 : codec_tensors(codec, tensors, TENSORS);
-    const struct codec_tensor *basis = find(tensors, count, "pca.basis"), *mean = find(tensors, count, "pca.mean");
-    const struct codec_tensor *scale = find(tensors, count, "pca.scale");
-    if (!basis || !mean || !scale)
+    const struct codec_linear map = codec_linear(codec);
+    if (!map.basis)
         return error_set(ERR_USAGE,
                          "light_decoder.consistency_weight: the %s codec gives no gradient to its pixels; expected 0",
                          codec->name);
-    if (basis->shape[0] != c->C || basis->shape[1] != c->size)
+    if (codec->channels != c->C || map.size != c->size)
         return error_set(ERR_USAGE, "light_decoder: decodes %ld channels at stride %ld, the codec has another size",
                          c->C, c->patch);
-    float *map = malloc((size_t)(c->C * c->size) * sizeof *map);
+    float *basis = malloc((size_t)(c->C * c->size) * sizeof *basis);
     float *offset = malloc((size_t)(rows_of(c, c->batch) * c->C) * sizeof *offset);
-    int code = map && offset ? OK : error_set(ERR_DEVICE, "out of memory for the codec's map");
-    if (!code) upload_map(c, map, offset, basis->data, mean->data, scale->data);
-    free(map);
+    int code = basis && offset ? OK : error_set(ERR_DEVICE, "out of memory for the codec's map");
+    if (!code) upload_map(c, basis, offset, &map);
+    free(basis);
     free(offset);
     return code;
 }
 
 /* Groups of four frames: the first frame's four copies, then the others as they come. */
 static void spread_frames(const struct latent_consistency *c, int clips, const real *pixels) {
-    long frame = frame_of(c), kept = 1 + GROUP * (c->frames - 1);
+    long frame = frame_of(c), kept = video_frames(c->frames);
     for (int b = 0; b < clips; b++) {
         const real *from = pixels + b * kept * frame;
-        real *to = c->clip + (long)b * GROUP * c->frames * frame;
-        for (int i = 0; i < GROUP; i++) mem_copy(to + i * frame, from, (size_t)frame * sizeof(real));
-        mem_copy(to + GROUP * frame, from + frame, (size_t)((kept - 1) * frame) * sizeof(real));
+        real *to = c->clip + (long)b * FRAMES_PER_LATENT * c->frames * frame;
+        for (int i = 0; i < FRAMES_PER_LATENT; i++) mem_copy(to + i * frame, from, (size_t)frame * sizeof(real));
+        mem_copy(to + FRAMES_PER_LATENT * frame, from + frame, (size_t)((kept - 1) * frame) * sizeof(real));
     }
 }
 
 /* Its transpose, added. */
 static void gather_frames(const struct latent_consistency *c, int clips, real *dpixels) {
-    long frame = frame_of(c), kept = 1 + GROUP * (c->frames - 1);
+    long frame = frame_of(c), kept = video_frames(c->frames);
     for (int b = 0; b < clips; b++) {
         real *to = dpixels + b * kept * frame;
-        const real *from = c->clip + (long)b * GROUP * c->frames * frame;
-        for (int i = 0; i < GROUP; i++) real_axpby(to, 1, from + i * frame, 1, frame);
-        real_axpby(to + frame, 1, from + GROUP * frame, 1, (kept - 1) * frame);
+        const real *from = c->clip + (long)b * FRAMES_PER_LATENT * c->frames * frame;
+        for (int i = 0; i < FRAMES_PER_LATENT; i++) real_axpby(to, 1, from + i * frame, 1, frame);
+        real_axpby(to + frame, 1, from + FRAMES_PER_LATENT * frame, 1, (kept - 1) * frame);
     }
 }
 
 void latent_consistency_gradient(struct latent_consistency *c, int clips, double weight, real *loss, real *dpixels,
                                  const real *pixels, const real *latents) {
     const struct block_order pixel_order = {
-        {GROUP, (int)c->patch, (int)c->patch}, c->patch * c->patch, {3 * c->patch * c->patch, c->patch, 1}};
+        {FRAMES_PER_LATENT, (int)c->patch, (int)c->patch}, c->patch * c->patch, {3 * c->patch * c->patch, c->patch, 1}};
     const struct block_order latent_order = {{1, 1, 1}, 1, {0, 0, 0}};
     long groups = (long)clips * c->frames, n = rows_of(c, clips);
     real_fill(c->weight, (real)weight, 1);
