@@ -196,7 +196,7 @@ int session_begin(struct session *s, const float *reference, float *first) {
         p->features_end = p->mask_end = 0;
     }
     s->start = s->filled = s->begun = s->ended = s->failure = 0;
-    s->rollout.next_chunk = 1;
+    rollout_rewind(&s->rollout);
     codec_encode_reset(&s->student.codec);
     codec_decode_reset(&s->student.codec);
     TRY(codec_gave(codec_encode(&s->student.codec, reference, 1, s->latents), 1));
@@ -269,12 +269,8 @@ static long known_end(const struct session *s) {
     return end;
 }
 
-static long first_latent(const struct session *s) {
-    return (long)(s->rollout.next_chunk - 1) * s->student.description.rollout.causal.chunk + 1;
-}
-
 int session_ready(const struct session *s) {
-    long first = video_frames(first_latent(s));
+    long first = video_frames(rollout_next_frame(&s->rollout));
     if (s->ended) return first < s->end_frame;
     return known_end(s) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
 }
@@ -303,7 +299,7 @@ static void make_windows(struct session *s, long first, int count) {
 /* Drops what no later chunk's windows reach. */
 static void advance_queues(struct session *s) {
     int dim = s->student.description.dit.audio_dim;
-    long keep = video_frames(first_latent(s)) - AUDIO_MARGIN, drop = keep - s->start;
+    long keep = video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN, drop = keep - s->start;
     if (drop <= 0) return;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         struct party *p = &s->party[k];
@@ -329,7 +325,7 @@ int session_generate(struct session *s, float *latents) {
     int chunk = s->student.description.rollout.causal.chunk;
     if (s->failure) return s->failure;
     if (!s->begun) TRY(begin_rollout(s));
-    make_windows(s, first_latent(s), chunk);
+    make_windows(s, rollout_next_frame(&s->rollout), chunk);
     TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,
                       s->student.description.rollout.steps - 1, s->x0, session_chunk_latents(s), NULL, 0));
     transfer_from_real(latents, s->x0, session_chunk_latents(s));
@@ -357,7 +353,7 @@ int session_take(struct session *s, float *frames, double *seconds) {
 }
 
 struct recording_counts session_recordings(const struct session *s) {
-    return s->rollout.recordings ? recordings_counts(s->rollout.recordings) : (struct recording_counts){0};
+    return rollout_recordings(&s->rollout);
 }
 
 struct session_wait session_wait(const struct session *s) {

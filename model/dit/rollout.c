@@ -1,7 +1,6 @@
 /* rollout.c: see rollout.h. */
 #include "model/dit/rollout.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -60,8 +59,7 @@ static void fill_levels(struct rollout *r) {
 void rollout_free(struct rollout *r) {
     kv_cache_free(r->cache);
     if (r->acts) dit_acts_free(r->acts);
-    recordings_close(r->recordings);
-    free(r->key);
+    recorded_passes_close(r->recorded);
     memset(r, 0, sizeof *r);
 }
 
@@ -83,6 +81,8 @@ static struct dit_input input_of(const struct rollout *r, const struct rollout_c
     return in;
 }
 
+void rollout_rewind(struct rollout *r) { r->next_chunk = 1; }
+
 void rollout_batch(struct rollout *r, int batch) {
     r->batch = batch;
     kv_cache_batch(r->cache, batch);
@@ -99,7 +99,7 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
     in.latent_stride = stride;
     in.kv_output = kv_cache_output(r->cache, 0, 1);
     TRY(dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config)));
-    r->next_chunk = 1;
+    rollout_rewind(r);
     return OK;
 }
 
@@ -108,80 +108,30 @@ static void x0_from_velocity(const struct rollout *r, real *velocity, const real
     real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * chunk_size(r));
 }
 
-/* ---- recorded passes ---- */
-
-/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the chunk
-   stands in the clip is not among them: noise, positions, text and audio are worked out before. */
-struct pass_key {
-    const struct params *params;
-    const elem *weights;
-    struct dit_acts *acts;
-    const real *latents, *t;
-    real *result;
-    long latent_stride, kv_stride, batch, frames, ranges, writes, step; /* writes: keys and values go to the cache */
-};
 /* One network pass of a chunk; step N: the clean one, whose result is not used. */
 struct chunk_pass {
     const struct rollout *r;
-    const struct params *params;
-    const struct dit_input *in;
-    real *result;
-    int step;
+    struct network_pass pass;
 };
-
-/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never return. */
-enum { RECORDINGS_MAX = 96 };
-
-static size_t key_bytes(const struct rollout *r) {
-    size_t layers = (size_t)r->net->config.layers;
-    return sizeof(struct pass_key) +
-           layers * (ATTENTION_RANGES_MAX * sizeof(struct attention_range) + 2 * sizeof(elem *));
-}
-
-int rollout_record(struct rollout *r) {
-    if (r->recordings) return OK;
-    r->key = malloc(key_bytes(r));
-    if (!r->key) return error_set(ERR_DEVICE, "out of memory for recordings");
-    return recordings_open(&r->recordings, RECORDINGS_MAX, key_bytes(r));
-}
-
-static size_t put(unsigned char *key, size_t at, const void *from, size_t bytes) {
-    memcpy(key + at, from, bytes);
-    return at + bytes;
-}
-
-/* Fills r->key; returns its bytes. */
-static size_t make_key(const struct chunk_pass *p) {
-    const struct dit_input *in = p->in;
-    const struct dit_history *h = in->history;
-    const struct dit_kv_output *kv = in->kv_output;
-    size_t layers = (size_t)p->r->net->config.layers;
-    struct pass_key key;
-    memset(&key, 0, sizeof key);
-    key = (struct pass_key){
-        p->params,           p->params->weights, p->r->acts, in->latents, in->t,      p->result, in->latent_stride,
-        kv ? kv->stride : 0, in->batch,          in->frames, h->count,    kv != NULL, p->step};
-    size_t at = put(p->r->key, 0, &key, sizeof key);
-    at = put(p->r->key, at, h->ranges, layers * (size_t)h->count * sizeof *h->ranges);
-    if (!kv) return at;
-    at = put(p->r->key, at, kv->k, layers * sizeof *kv->k);
-    return put(p->r->key, at, kv->v, layers * sizeof *kv->v);
-}
 
 static int queue_pass(void *user) {
     const struct chunk_pass *p = user;
     const struct rollout *r = p->r;
-    TRY(dit_forward(r->net, p->params, r->acts, p->in, p->result, chunk_size(r)));
-    if (p->step < r->config.steps) x0_from_velocity(r, p->result, r->x, p->step);
+    TRY(dit_forward(r->net, p->pass.params, r->acts, p->pass.in, p->pass.result, chunk_size(r)));
+    if (p->pass.step < r->config.steps) x0_from_velocity(r, p->pass.result, r->x, p->pass.step);
     return OK;
 }
 
 static int run_pass(const struct rollout *r, const struct params *params, const struct dit_input *in, real *result,
                     int step) {
-    struct chunk_pass pass = {r, params, in, result, step};
-    if (!r->recordings || params->shard || params->lora) return queue_pass(&pass);
-    TRY(dit_prepare(r->net, params, r->acts, in));
-    return recordings_run(r->recordings, r->key, make_key(&pass), queue_pass, &pass);
+    struct chunk_pass chunk = {r, {r->net, params, r->acts, in, result, step}};
+    return recorded_pass_run(r->recorded, &chunk.pass, queue_pass, &chunk);
+}
+
+int rollout_record(struct rollout *r) { return r->recorded ? OK : recorded_passes_open(&r->recorded, r->net); }
+
+struct recording_counts rollout_recordings(const struct rollout *r) {
+    return recorded_passes_counts(r->recorded);
 }
 
 /* ---- chunks ---- */
@@ -189,7 +139,7 @@ static int run_pass(const struct rollout *r, const struct params *params, const 
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride) {
-    int C = r->config.causal.chunk, N = r->config.steps, first = (r->next_chunk - 1) * C + 1;
+    int C = r->config.causal.chunk, N = r->config.steps, first = rollout_next_frame(r);
     long size = chunk_size(r);
     if (exit < 0 || exit >= N) return error_set(ERR_USAGE, "rollout: exit step %d of %d", exit, N);
     struct causal_view view;

@@ -10,8 +10,8 @@
 #ifndef MODEL_DIT_ROLLOUT_H
 #define MODEL_DIT_ROLLOUT_H
 
-#include "kernels/recordings.h"
 #include "model/dit/kv_cache.h"
+#include "model/dit/recorded_pass.h"
 
 enum { ROLLOUT_STEPS_MAX = 8 };
 struct rollout_config {
@@ -39,12 +39,11 @@ struct rollout {
     int batch; /* samples in hand, at most those laid out */
     struct kv_cache *cache;
     struct dit_acts *acts; /* DIT_FORWARD_ONLY, chunk frames */
-    int next_chunk;        /* 1 after the prefill */
+    int next_chunk;        /* 1 before the first */
     /* device: x [B, C frames] is the pass's input; x0 its velocity, then its x0 prediction; t [N + 1][B C] the levels'
        1000 sigma, the last of them 0 */
     real *x, *x0, *t;
-    struct recordings *recordings; /* rollout_record */
-    unsigned char *key;
+    struct recorded_passes *recorded; /* rollout_record */
 };
 /* capacity: kv_cache.h. Called twice (arena.h; free what the planning call made). ERR_USAGE names what does not fit. */
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
@@ -53,8 +52,15 @@ void rollout_free(struct rollout *r);
 /* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for streams, whose
    ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with adapters run as ever. */
 int rollout_record(struct rollout *r);
+struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: nothing is recorded */
 /* Clips of `batch` samples from here on. */
 void rollout_batch(struct rollout *r, int batch);
+/* The next clip's first chunk is the next one, also before rollout_begin. */
+void rollout_rewind(struct rollout *r);
+/* First latent frame of the next chunk. */
+static inline int rollout_next_frame(const struct rollout *r) {
+    return (r->next_chunk - 1) * r->config.causal.chunk + 1;
+}
 /* Starts a clip: clears the cache and runs the reference [B][1, C, H, W] (sample stride given) at t = 0. Text is read
    here, audio of frame 0 too. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,

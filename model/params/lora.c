@@ -151,7 +151,8 @@ static int find_merged(const struct lora *l, int slice) {
     return -1;
 }
 
-const elem *lora_acquire(const struct lora *l, int slice) {
+static const elem *lora_acquire(void *of, int slice) {
+    const struct lora *l = of;
     struct lora_buffers *b = l->buffers;
     if (!has_adapters(l, slice)) return params_acquire(&l->base, slice);
     int i = find_merged(l, slice);
@@ -167,7 +168,8 @@ const elem *lora_acquire(const struct lora *l, int slice) {
     return b->merged[i];
 }
 
-void lora_release(const struct lora *l, int slice) {
+static void lora_release(void *of, int slice) {
+    const struct lora *l = of;
     int i = find_merged(l, slice);
     if (!has_adapters(l, slice)) params_release(&l->base, slice);
     if (i >= 0) l->buffers->merged_held[i]--;
@@ -176,7 +178,8 @@ void lora_release(const struct lora *l, int slice) {
 /* ---- gradients ---- */
 
 /* A slice without adapters still passes on what those below it get, keys and modulations among it. */
-real *lora_grads_acquire(const struct lora *l, int slice) {
+static real *lora_grads_acquire(void *of, int slice) {
+    const struct lora *l = of;
     if (slice < l->adapters.list[0].slice) return NULL;
     mem_zero(l->buffers->grads, param_slice_size(l->full, slice) * sizeof(real));
     return l->buffers->grads;
@@ -195,7 +198,8 @@ static void project_pair(const struct lora *l, real *da, real *db, const real *d
     real_axpby(da, (real)l->scale, buffers->product, 1, r * din);
 }
 
-void lora_grads_done(const struct lora *l, int slice, int last) {
+static void lora_grads_done(void *of, int slice, int last) {
+    const struct lora *l = of;
     if (!has_adapters(l, slice)) return;
     struct params adapters = l->own;
     adapters.last = last;
@@ -215,6 +219,15 @@ void lora_grads_done(const struct lora *l, int slice, int last) {
     }
     params_release(&adapters, slice);
     grads_done(&adapters, slice);
+}
+
+/* Of the adapters: whoever divides them divides the frozen weights too. */
+static int lora_status(void *of) { return params_status(&((const struct lora *)of)->own); }
+
+struct params lora_params(const struct lora *l) {
+    static const struct params_source source = {lora_acquire, lora_release, lora_grads_acquire, lora_grads_done,
+                                                lora_status};
+    return (struct params){.table = l->full, .source = &source, .of = (void *)l};
 }
 
 /* ---- on the host ---- */

@@ -55,11 +55,8 @@ void lora_buffers_layout(struct lora_buffers *buffers, struct arena *arena);
 /* The merged slice into `to`, device [its size]. */
 void lora_merge(const struct lora *lora, int slice, elem *to);
 
-/* The hooks (params.h), for a network whose params have this lora. */
-const elem *lora_acquire(const struct lora *lora, int slice);
-void lora_release(const struct lora *lora, int slice);
-real *lora_grads_acquire(const struct lora *lora, int slice);
-void lora_grads_done(const struct lora *lora, int slice, int last);
+/* The network's parameters, merged slice by slice; without gradients. Whoever trains sets `grads` to the adapters'. */
+struct params lora_params(const struct lora *lora);
 
 /* On the host: elements from .. from + count of the network's parameter number `param`, the frozen ones in `values`,
    become the merged ones. own, host [adapters.total]. */

@@ -9,8 +9,6 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "model/params/lora.h"
-#include "model/params/shard.h"
 
 enum { ALIGN_ELEMENTS = 32 };
 
@@ -96,32 +94,25 @@ const struct param *param_find(const struct param_table *table, const char *name
 }
 
 const elem *params_acquire(const struct params *params, int slice) {
-    if (params->lora) return lora_acquire(params->lora, slice);
-    if (params->shard) return shard_acquire(params->shard, slice);
+    if (params->source) return params->source->acquire(params->of, slice);
     return params->weights + params->table->slice_offset[slice];
 }
 
 void params_release(const struct params *params, int slice) {
-    if (params->lora) lora_release(params->lora, slice);
-    if (params->shard) shard_release(params->shard, slice);
+    if (params->source) params->source->release(params->of, slice);
 }
 
 real *grads_acquire(const struct params *params, int slice) {
     if (!params->grads) return NULL;
-    if (params->lora) return lora_grads_acquire(params->lora, slice);
-    if (params->shard) return shard_grads_acquire(params->shard, slice);
+    if (params->source) return params->source->grads_acquire(params->of, slice);
     return params->grads + params->table->slice_offset[slice];
 }
 
 void grads_done(const struct params *params, int slice) {
-    if (params->grads && params->lora) lora_grads_done(params->lora, slice, params->last);
-    if (params->grads && params->shard) shard_grads_done(params->shard, slice, params->last);
+    if (params->grads && params->source) params->source->grads_done(params->of, slice, params->last);
 }
 
-int params_status(const struct params *params) {
-    const struct sharded *shard = params->lora ? params->lora->own.shard : params->shard;
-    return shard ? sharding_status(shard->all) : OK;
-}
+int params_status(const struct params *params) { return params->source ? params->source->status(params->of) : OK; }
 
 void params_initialise_one(real *values, const struct param_table *table, const struct param *p, uint64_t seed) {
     if (p->init == INIT_ZERO) mem_zero(values, p->count * sizeof *values);

@@ -53,25 +53,29 @@ static inline size_t param_slice_size(const struct param_table *t, int slice) {
 }
 size_t param_largest_slice(const struct param_table *table, int first);
 
-struct sharded;
-struct lora;
+/* Where slices come from that do not simply lie in an arena: set by whoever wraps a network (shard.h: divided over ranks;
+   lora.h: adapters over frozen weights). `of` is that wrapper's. Failures are kept until status is asked. */
+struct params_source {
+    const elem *(*acquire)(void *of, int slice);
+    void (*release)(void *of, int slice);
+    real *(*grads_acquire)(void *of, int slice);
+    void (*grads_done)(void *of, int slice, int last);
+    int (*status)(void *of);
+};
 /* A network's weights and, while it trains, its gradients. The arenas belong to the caller. Networks take a struct
    params in each call and keep no pointer of it. */
 struct params {
     const struct param_table *table;
-    elem *weights; /* device [total] */
-    real *grads;   /* device [total]; NULL: input gradients only */
-    /* Divided over ranks (shard.h): then weights and grads lie as it says, and may be pieces. NULL: all here. */
-    struct sharded *shard;
-    /* Adapters over frozen weights (lora.h): then the slices are merged, and weights is NULL. */
-    const struct lora *lora;
+    elem *weights;                      /* device [total] */
+    real *grads;                        /* device [total]; NULL: input gradients only */
+    const struct params_source *source; /* NULL: all lies here; else weights and grads lie as it says */
+    void *of;
     int last; /* a backward with these is the last before the gradients are used: they may be summed over ranks */
 };
-/* Slice's weights, valid until release. In one process these are pointer arithmetic; sharding gathers here. */
+/* Slice's weights, valid until release: pointer arithmetic, or the source's. */
 const elem *params_acquire(const struct params *params, int slice);
 void params_release(const struct params *params, int slice);
-/* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through with the slice
-   (sharding reduces here). */
+/* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through with the slice. */
 real *grads_acquire(const struct params *params, int slice);
 void grads_done(const struct params *params, int slice);
 

@@ -168,10 +168,6 @@ void shard_free(struct sharded *s) {
     s->after[0] = s->after[1] = NULL;
 }
 
-struct params shard_frozen(struct sharded *s) {
-    return (struct params){.table = s->table, .weights = s->weights, .shard = s};
-}
-
 /* ---- weights ---- */
 
 static void gather(struct sharded *s, int slice, elem *whole, const elem *own, comm_ticket *ticket) {
@@ -224,7 +220,8 @@ static int predict(struct sharded *s, int slice) {
     return next >= 0 && next < s->table->slices && slice_size(s, next) ? next : -1;
 }
 
-const elem *shard_acquire(struct sharded *s, int slice) {
+static const elem *shard_acquire(void *of, int slice) {
+    struct sharded *s = of;
     if (weight_parts(s) == 1) {
         wait_weights(s, slice);
         return s->weights + s->table->slice_offset[slice];
@@ -241,7 +238,8 @@ const elem *shard_acquire(struct sharded *s, int slice) {
     return b->memory;
 }
 
-void shard_release(struct sharded *s, int slice) {
+static void shard_release(void *of, int slice) {
+    struct sharded *s = of;
     if (weight_parts(s) == 1) return;
     struct shard_buffer *b = find_gathered(s, slice);
     if (b && b->held) b->held--;
@@ -289,7 +287,8 @@ void shard_begin(struct sharded *s) {
     memset(s->grads_reduced, 0, (size_t)s->table->slices);
 }
 
-real *shard_grads_acquire(struct sharded *s, int slice) {
+static real *shard_grads_acquire(void *of, int slice) {
+    struct sharded *s = of;
     if (grad_parts(s) == 1) {
         if (s->grads_reduced[slice]) device_fail("sharding: gradients of slice %d after they were reduced", slice);
         return s->grads + s->table->slice_offset[slice];
@@ -320,7 +319,8 @@ static void reduce_slice(struct sharded *s, int slice) {
     start_reducing(s, slice, s->grads + s->table->slice_offset[slice], state_parts(s) > 1, &s->grads_ticket[slice]);
 }
 
-void shard_grads_done(struct sharded *s, int slice, int last) {
+static void shard_grads_done(void *of, int slice, int last) {
+    struct sharded *s = of;
     struct sharding *a = s->all;
     if (!a || !a->comm) return;
     if (grad_parts(s) == 1) {
@@ -347,4 +347,14 @@ void shard_reduce(struct sharded *s, int first_slice) {
         if (!s->grads_reduced[i] && slice_size(s, i)) reduce_slice(s, i);
     for (int i = first_slice; i < s->table->slices; i++)
         if (slice_size(s, i)) failed(a, comm_wait(a->comm, s->grads_ticket[i]));
+}
+
+/* ---- the source ---- */
+
+static int shard_status(void *of) { return sharding_status(((struct sharded *)of)->all); }
+
+struct params shard_frozen(struct sharded *s) {
+    static const struct params_source source = {shard_acquire, shard_release, shard_grads_acquire, shard_grads_done,
+                                                shard_status};
+    return (struct params){.table = s->table, .weights = s->weights, .source = &source, .of = s};
 }

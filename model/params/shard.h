@@ -1,5 +1,5 @@
-/* shard.h: weights and gradients of a network divided over the ranks of a job (ZeRO: Rajbhandari et al. 2020). The hooks
-   of params.h end here; networks and steps do not know of it.
+/* shard.h: weights and gradients of a network divided over the ranks of a job (ZeRO: Rajbhandari et al. 2020). It is a
+   source of slices (params.h); networks and steps do not know of it.
    Every slice of a parameter table is padded so that it is cut in `ranks` equal pieces; rank r owns piece r. What a rank
    holds of a network:
      zero   weights   gradients   master, moments, average (optimiser.h)
@@ -82,7 +82,7 @@ int shard_layout(struct sharded *shard, const char *network, const struct param_
 int shard_layout_frozen(struct sharded *shard, const char *network, const struct param_table *table,
                         struct sharding *shards, struct arena *arena);
 void shard_free(struct sharded *shard);
-/* The network's parameters, without gradients. */
+/* The network's parameters, without gradients. Whoever trains sets `grads` to the network's. */
 struct params shard_frozen(struct sharded *shard);
 
 /* A rank's piece of a slice: of the state of the optimiser. */
@@ -109,11 +109,5 @@ void shard_reduce(struct sharded *shard, int first_slice);
 void shard_publish(struct sharded *shard, int first_slice);
 /* Nothing of this network is under way any more. */
 void shard_settle(struct sharded *shard);
-
-/* The hooks (params.h). */
-const elem *shard_acquire(struct sharded *shard, int slice);
-void shard_release(struct sharded *shard, int slice);
-real *shard_grads_acquire(struct sharded *shard, int slice);
-void shard_grads_done(struct sharded *shard, int slice, int last);
 
 #endif

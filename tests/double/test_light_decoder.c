@@ -86,7 +86,7 @@ static void open_world(struct world *w, const struct light_decoder_config *shape
     mem_zero(w->step.optimiser.master, w->net.table.total * sizeof(real));
     fill(w);
     w->params = optimiser_params(&w->step.optimiser);
-    w->params.shard = NULL; /* everything is here */
+    w->params.source = NULL; /* everything is here */
 }
 
 static void close_world(struct world *w) {

@@ -63,7 +63,8 @@ static void open_world(struct world *w, const struct lora_config *config, double
     w->lora.own = (struct params){
         .table = &w->lora.adapters, .weights = w->master, .grads = small_alloc(&w->small, n * sizeof(real))};
     mem_zero(w->lora.own.grads, n * sizeof(real));
-    w->adapted = (struct params){.table = &w->net.table, .lora = &w->lora, .grads = w->lora.own.grads};
+    w->adapted = lora_params(&w->lora);
+    w->adapted.grads = w->lora.own.grads;
 
     const struct dit_config *c = &w->net.config;
     w->latents = (long)BATCH * FRAMES * c->in_channels * c->height * c->width;

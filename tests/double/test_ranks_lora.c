@@ -88,8 +88,9 @@ static int average_rank(int rank, int size, void *context) {
     size_t n = o->net->slice_offset[2] - o->net->slice_offset[1], moved = 0;
     elem *now = malloc(n * sizeof *now);
     CHECK(now);
-    mem_download(now, lora_acquire(&o->lora, 1), n * sizeof *now);
-    lora_release(&o->lora, 1);
+    const struct params merged = lora_params(&o->lora);
+    mem_download(now, params_acquire(&merged, 1), n * sizeof *now);
+    params_release(&merged, 1);
     for (size_t i = 0; i < n; i++) moved += fabs(now[i] - (double)made[o->net->slice_offset[1] + i]) > 1e-5;
     CHECK(moved > n / 4); /* the network runs on the raw weights again */
     free(now);

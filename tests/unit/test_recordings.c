@@ -138,7 +138,7 @@ static void recorded_equals_direct(const struct rollout_config *config) {
         roll(&direct, 5 + (uint64_t)clip);
         roll(&recorded, 5 + (uint64_t)clip);
         assert_same_bits(recorded.out, direct.out, sizeof(real) * (size_t)direct.clip);
-        struct recording_counts counts = recordings_counts(recorded.rollout.recordings);
+        struct recording_counts counts = rollout_recordings(&recorded.rollout);
         assert_int_equal(counts.direct + counts.recorded + counts.replayed, (clip + 1) * CHUNKS * passes);
         if (!records) continue;
         /* the first clip sees each pass of the steady state twice, and those of the growing history once */

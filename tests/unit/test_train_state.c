@@ -141,11 +141,12 @@ static long differences(struct world *w, int seed) {
 
 /* An update in two: gradients before the save, so that what follows it changes at once what is copied last. */
 static void begin_update(struct world *w) {
+    const struct params params = optimiser_params(&w->o);
     optimiser_begin(&w->o);
     for (int s = 0; s < w->table.slices; s++) {
-        real *grads = shard_grads_acquire(&w->o.shard, s);
+        real *grads = grads_acquire(&params, s);
         real_fill(grads, 1, (long)(w->table.slice_offset[s + 1] - w->table.slice_offset[s]));
-        shard_grads_done(&w->o.shard, s, 1);
+        grads_done(&params, s);
     }
 }
 

@@ -202,10 +202,11 @@ void optimiser_publish(struct optimiser *o) { publish_as(o, &o->shard, o->array[
 static void average_merged(struct optimiser *o, struct sharded *weights) {
     publish_as(o, &o->shard, o->array[has_average(o) ? OPTIMISER_EMA : OPTIMISER_MASTER]);
     shard_settle(weights);
+    const struct params merged = lora_params(&o->lora);
     for (int s = 0; s < o->net->slices; s++) {
         struct shard_piece p = shard_weight_piece(weights, s);
-        mem_copy(weights->weights + p.at, lora_acquire(&o->lora, s) + p.from, p.count * sizeof(elem));
-        lora_release(&o->lora, s);
+        mem_copy(weights->weights + p.at, params_acquire(&merged, s) + p.from, p.count * sizeof(elem));
+        params_release(&merged, s);
     }
     optimiser_publish(o);
 }
@@ -218,7 +219,7 @@ void optimiser_average(struct optimiser *o, struct sharded *weights) {
 }
 
 struct params optimiser_frozen(const struct optimiser *o) {
-    if (optimiser_adapted(o)) return (struct params){.table = o->net, .lora = &o->lora};
+    if (optimiser_adapted(o)) return lora_params(&o->lora);
     return shard_frozen((struct sharded *)&o->shard);
 }
 

@@ -1,0 +1,75 @@
+/* recorded_pass.c: see recorded_pass.h. */
+#include "model/dit/recorded_pass.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct recorded_passes {
+    struct recordings *recordings;
+    size_t layers;
+    unsigned char key[]; /* of the pass in hand */
+};
+
+/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the chunk
+   stands in the clip is not among them: noise, positions, text and audio are worked out before. */
+struct pass_key {
+    const struct params *params;
+    const elem *weights;
+    struct dit_acts *acts;
+    const real *latents, *t;
+    real *result;
+    long latent_stride, kv_stride, batch, frames, ranges, writes, step; /* writes: keys and values go to the cache */
+};
+
+/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never return. */
+enum { RECORDINGS_MAX = 96 };
+
+int recorded_passes_open(struct recorded_passes **out, const struct dit *net) {
+    size_t layers = (size_t)net->config.layers;
+    size_t bytes =
+        sizeof(struct pass_key) + layers * (ATTENTION_RANGES_MAX * sizeof(struct attention_range) + 2 * sizeof(elem *));
+    struct recorded_passes *p = *out = calloc(1, sizeof *p + bytes);
+    if (!p) return error_set(ERR_DEVICE, "out of memory for recordings");
+    p->layers = layers;
+    return recordings_open(&p->recordings, RECORDINGS_MAX, bytes);
+}
+
+void recorded_passes_close(struct recorded_passes *p) {
+    if (!p) return;
+    recordings_close(p->recordings);
+    free(p);
+}
+
+struct recording_counts recorded_passes_counts(const struct recorded_passes *p) {
+    return p ? recordings_counts(p->recordings) : (struct recording_counts){0};
+}
+
+static size_t put(unsigned char *key, size_t at, const void *from, size_t bytes) {
+    memcpy(key + at, from, bytes);
+    return at + bytes;
+}
+
+/* Fills p->key; returns its bytes. */
+static size_t make_key(struct recorded_passes *p, const struct network_pass *pass) {
+    const struct dit_input *in = pass->in;
+    const struct dit_history *h = in->history;
+    const struct dit_kv_output *kv = in->kv_output;
+    struct pass_key key;
+    memset(&key, 0, sizeof key);
+    key = (struct pass_key){pass->params,      pass->params->weights, pass->acts, in->latents, in->t,    pass->result,
+                            in->latent_stride, kv ? kv->stride : 0,   in->batch,  in->frames,  h->count, kv != NULL,
+                            pass->step};
+    size_t at = put(p->key, 0, &key, sizeof key);
+    at = put(p->key, at, h->ranges, p->layers * (size_t)h->count * sizeof *h->ranges);
+    if (!kv) return at;
+    at = put(p->key, at, kv->k, p->layers * sizeof *kv->k);
+    return put(p->key, at, kv->v, p->layers * sizeof *kv->v);
+}
+
+int recorded_pass_run(struct recorded_passes *p, const struct network_pass *pass, int (*work)(void *user), void *user) {
+    if (!p || pass->params->source) return work(user);
+    TRY(dit_prepare(pass->net, pass->params, pass->acts, pass->in));
+    return recordings_run(p->recordings, p->key, make_key(p, pass), work, user);
+}
