@@ -12,23 +12,9 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "base/media_rates.h"
+#include "data/puppet_pose.h"
 
 enum puppet_track { PUPPET_AGENT, PUPPET_USER };
-
-struct puppet_pose { /* the truth of one frame */
-    float mouth;     /* opening, 0 shut .. 1; the dark gap is mouth * PUPPET_GAP of the picture's height */
-    float round;     /* lips, 0 wide .. 1 rounded */
-    float head[2];   /* middle of the head */
-    float nod;       /* 0 upright .. 1 chin down; already in the positions of head and lips */
-    float lips[2];   /* middle of the mouth */
-    float eyes[2];   /* middle between the eyes */
-    float hand_left[2], hand_right[2];
-    float blink;   /* 0 open .. 1 shut */
-    float gaze[2]; /* -1..1 */
-    float sway;    /* sideways shift of the torso */
-    float tilt;    /* of the head, radians */
-};
-#define PUPPET_GAP 0.10f
 
 struct puppet;
 /* A dialogue of `seconds` (0.5 .. 3600) of video. ERR_USAGE for a length out of range, ERR_INPUT when speech fails. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/puppet_script.h"
 
 typedef struct puppet_colour colour;
 

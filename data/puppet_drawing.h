@@ -2,8 +2,8 @@
 #ifndef DATA_PUPPET_DRAWING_H
 #define DATA_PUPPET_DRAWING_H
 
-#include "data/puppet.h"
-#include "data/puppet_script.h"
+#include <stdint.h>
+#include "data/puppet_pose.h"
 
 struct puppet_colour {
     double r, g, b;

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "kernels/cuda/cudnn/builders.h"
+#include "kernels/cuda/attention/attention_cudnn.h"
+#include "kernels/cuda/convolution/conv_cudnn.h"
 #include "kernels/cuda/products/gemm_plan.h"
 
 static void finalises(cudnn_builder *build, const struct cudnn_key *key, int operations) {

@@ -6,7 +6,7 @@
 #include "kernels/cuda/attention/attention_merge.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/cudnn/builders.h"
+#include "kernels/cuda/attention/attention_cudnn.h"
 #include "kernels/device.h"
 #include "kernels/served.h"
 

@@ -1,7 +1,7 @@
 /* conv_cudnn.c: convolutions by cuDNN: channels-last tensors, sums in float. Where time is one frame of the kernel the
    frames are samples of a convolution over two axes, for which the library has more engines. */
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/cudnn/builders.h"
+#include "kernels/cuda/convolution/conv_cudnn.h"
 #include "kernels/device.h"
 #include "kernels/served.h"
 
