@@ -7,35 +7,19 @@
 #include "base/progress.h"
 #include "base/error.h"
 #include "base/philox.h"
+#include "infer/sound_queue.h"
 #include "kernels/device.h"
-#include "checkpoints/sound_encoder.h"
 #include "model/params/transfer.h"
-#include "model/audio/voice_activity.h"
 
 /* Chunks that the queues hold besides what a chunk's windows reach over, so that sound can be pushed in large pieces. */
 enum { QUEUE_CHUNKS = 2 };
 
-/* One party's sound on its way to the network. */
-struct party {
-    struct audio_encoder encoder;
-    struct voice_activity vad;
-    float pcm[AUDIO_SAMPLES_PER_FRAME]; /* the video frame that is being filled */
-    float *features, *mask;             /* queues [capacity, dim], [capacity], from video frame session.start on */
-    long features_end, mask_end;        /* video frames known so far */
-};
-
 struct session {
     struct student student;
-    struct sound_encoder sound;
     struct rollout rollout;
     struct arena buffers;
-    struct party party[AUDIO_STREAMS];
-    long start, capacity; /* first video frame in the queues, frames they hold */
-    int filled;           /* samples of the present video frame */
-    int begun;            /* the reference has gone through the network */
-    int ended;
-    int failure;    /* code of an audio encoder that failed */
-    long end_frame; /* video frames of sound, once ended */
+    struct sound_queue sound;
+    int begun; /* the reference has gone through the network */
     struct rollout_noise noise;
     struct rollout_condition condition;
     float *latents; /* host, a chunk */
@@ -93,26 +77,14 @@ static int allocate(struct session *s, FILE *plan) {
     return layout(s);
 }
 
-static int open_queues(struct session *s, struct party *p) {
-    p->features = calloc((size_t)s->capacity * (size_t)s->student.description.dit.audio_dim, sizeof(float));
-    p->mask = calloc((size_t)s->capacity, sizeof(float));
-    return p->features && p->mask ? OK : error_set(ERR_DEVICE, "out of memory for the sound queues");
-}
-
-/* The audio encoder that the student was trained with; the queues also hold what it is behind. */
+/* The audio encoder that the student was trained with. */
 static int open_sound(struct session *s, const struct session_options *options, FILE *plan) {
     const struct student_description *d = &s->student.description;
     const char *named = options->audio_weights;
-    TRY(sound_encoder_open_text(&s->sound, *d->audio_recipe ? d->audio_recipe : d->audio_encoder, d->dit.audio_dim,
-                                named && *named ? named : d->audio_weights));
-    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(sound_encoder_stream(&s->sound, &s->party[k].encoder));
-    int lookahead = s->party[0].encoder.lookahead;
-    if (lookahead == AUDIO_LOOKAHEAD_ALL)
-        return error_set(ERR_USAGE, "the student was trained on features of whole clips (audio_mode: whole): it cannot "
-                                    "stream");
-    int behind = (lookahead + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
-    s->capacity = chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s) + behind;
-    if (plan && s->sound.weights.base) arena_print(&s->sound.weights, plan, 0);
+    TRY(sound_queue_open(&s->sound, *d->audio_recipe ? d->audio_recipe : d->audio_encoder, d->dit.audio_dim,
+                         named && *named ? named : d->audio_weights,
+                         chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s)));
+    if (plan && s->sound.encoder.weights.base) arena_print(&s->sound.encoder.weights, plan, 0);
     return OK;
 }
 
@@ -143,7 +115,6 @@ static int open_session(struct session *s, const char *folder, const struct sess
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
     TRY(open_sound(s, options, plan));
-    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(open_queues(s, &s->party[k]));
     s->latents = malloc((size_t)(causal->chunk * latent_size(s)) * sizeof *s->latents);
     if (!s->latents) return error_set(ERR_DEVICE, "out of memory for a chunk");
     s->noise = (struct rollout_noise){.seed = options->seed, .purpose = RANDOM_STREAM};
@@ -168,12 +139,7 @@ int session_open(struct session **session, const char *folder, const struct sess
 
 void session_close(struct session *s) {
     if (!s) return;
-    for (int k = 0; k < AUDIO_STREAMS; k++) {
-        audio_encoder_close(&s->party[k].encoder);
-        free(s->party[k].features);
-        free(s->party[k].mask);
-    }
-    sound_encoder_close(&s->sound);
+    sound_queue_close(&s->sound);
     rollout_free(&s->rollout);
     if (s->workspace) device_workspace(NULL, 0);
     arena_free(&s->buffers);
@@ -189,13 +155,8 @@ static int codec_gave(int count, int expected) {
 }
 
 int session_begin(struct session *s, const float *reference, float *first) {
-    for (int k = 0; k < AUDIO_STREAMS; k++) {
-        struct party *p = &s->party[k];
-        audio_encoder_reset(&p->encoder);
-        voice_activity_reset(&p->vad);
-        p->features_end = p->mask_end = 0;
-    }
-    s->start = s->filled = s->begun = s->ended = s->failure = 0;
+    sound_queue_reset(&s->sound);
+    s->begun = 0;
     rollout_rewind(&s->rollout);
     codec_encode_reset(&s->student.codec);
     codec_decode_reset(&s->student.codec);
@@ -205,109 +166,37 @@ int session_begin(struct session *s, const float *reference, float *first) {
     return device_sync();
 }
 
-/* One past the last video frame that fits in the queues. */
-static long queue_end(const struct session *s) { return s->start + s->capacity; }
-
-static void take_features(struct session *s, struct party *p, int samples) {
-    int dim = s->student.description.dit.audio_dim, room = (int)(queue_end(s) - p->features_end);
-    float *out = p->features + (p->features_end - s->start) * dim;
-    int more = samples ? audio_encoder_push(&p->encoder, p->pcm, samples, out, room)
-                       : audio_encoder_flush(&p->encoder, out, room);
-    if (more < 0)
-        s->failure = -more;
-    else
-        p->features_end += more;
-}
-
-/* The present video frame has all its samples. */
-static void close_frame(struct session *s, const float *talk, const float *listen) {
-    for (int k = 0; k < AUDIO_STREAMS; k++) {
-        struct party *p = &s->party[k];
-        const float *given = k == AUDIO_TALK ? talk : listen;
-        p->mask[p->mask_end++ - s->start] = given ? *given : voice_activity_push(&p->vad, p->pcm);
-        take_features(s, p, AUDIO_SAMPLES_PER_FRAME);
-    }
-    s->filled = 0;
-}
-
 long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
                   const float *listen) {
-    long taken = 0, frame = 0;
-    while (taken < samples && s->party[AUDIO_TALK].mask_end < queue_end(s)) {
-        long want = AUDIO_SAMPLES_PER_FRAME - s->filled, n = samples - taken < want ? samples - taken : want;
-        memcpy(s->party[AUDIO_TALK].pcm + s->filled, agent + taken, (size_t)n * sizeof(float));
-        if (user)
-            memcpy(s->party[AUDIO_LISTEN].pcm + s->filled, user + taken, (size_t)n * sizeof(float));
-        else
-            memset(s->party[AUDIO_LISTEN].pcm + s->filled, 0, (size_t)n * sizeof(float));
-        s->filled += (int)n;
-        taken += n;
-        if (s->filled < AUDIO_SAMPLES_PER_FRAME) break;
-        close_frame(s, talk ? talk + frame : NULL, listen ? listen + frame : NULL);
-        if (s->failure) return -s->failure;
-        frame++;
-    }
-    return taken;
+    return sound_queue_push(&s->sound, agent, user, samples, talk, listen);
 }
 
-void session_end(struct session *s) {
-    if (s->ended) return;
-    const float silent = 0;
-    for (int k = 0; k < AUDIO_STREAMS; k++)
-        memset(s->party[k].pcm + s->filled, 0, (size_t)(AUDIO_SAMPLES_PER_FRAME - s->filled) * sizeof(float));
-    if (s->filled && s->party[AUDIO_TALK].mask_end < queue_end(s)) close_frame(s, &silent, &silent);
-    for (int k = 0; k < AUDIO_STREAMS; k++) take_features(s, &s->party[k], 0);
-    s->ended = 1;
-    s->end_frame = s->party[AUDIO_TALK].mask_end;
-}
-
-/* Video frames whose mask and features of both parties are known. */
-static long known_end(const struct session *s) {
-    long end = s->party[AUDIO_TALK].mask_end;
-    for (int k = 0; k < AUDIO_STREAMS; k++)
-        if (s->party[k].features_end < end) end = s->party[k].features_end;
-    return end;
-}
+void session_end(struct session *s) { sound_queue_end(&s->sound); }
 
 int session_ready(const struct session *s) {
     long first = video_frames(rollout_next_frame(&s->rollout));
-    if (s->ended) return first < s->end_frame;
-    return known_end(s) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
+    if (s->sound.ended) return first < s->sound.end_frame;
+    return sound_queue_known(&s->sound) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
 }
 
 /* Windows of latent frames first .. first+count-1 from the queues; ends beyond what is known repeat the last frame. */
 static void make_windows(struct session *s, long first, int count) {
     int dim = s->student.description.dit.audio_dim;
-    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + chunk_reach(s), known = known_end(s);
-    if (begin < s->start) begin = s->start;
+    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + chunk_reach(s), known = sound_queue_known(&s->sound);
+    if (begin < s->sound.start) begin = s->sound.start;
     if (end > known) end = known;
     if (end <= begin) begin = end - 1;
     long T = end - begin;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
-        const struct party *p = &s->party[k];
         if (s->student.description.dit.deaf >> k & 1) {
             mem_zero(s->window[k], (size_t)(count * AUDIO_WINDOW * dim) * sizeof(elem));
             continue;
         }
-        transfer_to_real(s->features, p->features + (begin - s->start) * dim, T * dim);
-        transfer_to_real(s->mask, p->mask + (begin - s->start), T);
+        transfer_to_real(s->features, sound_queue_features(&s->sound, k, begin), T * dim);
+        transfer_to_real(s->mask, sound_queue_mask(&s->sound, k, begin), T);
         audio_windows(s->window[k], s->features, s->mask, 1, T, dim, first, count, begin);
     }
     s->condition.window_first = (int)first;
-}
-
-/* Drops what no later chunk's windows reach. */
-static void advance_queues(struct session *s) {
-    int dim = s->student.description.dit.audio_dim;
-    long keep = video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN, drop = keep - s->start;
-    if (drop <= 0) return;
-    for (int k = 0; k < AUDIO_STREAMS; k++) {
-        struct party *p = &s->party[k];
-        long features = p->features_end - keep, mask = p->mask_end - keep;
-        if (features > 0) memmove(p->features, p->features + drop * dim, (size_t)(features * dim) * sizeof(float));
-        if (mask > 0) memmove(p->mask, p->mask + drop, (size_t)mask * sizeof(float));
-    }
-    s->start = keep;
 }
 
 /* The reference goes through the network with the first chunk's sound, as it does in training. */
@@ -323,14 +212,14 @@ long session_chunk_latents(const struct session *s) {
 
 int session_generate(struct session *s, float *latents) {
     int chunk = s->student.description.rollout.causal.chunk;
-    if (s->failure) return s->failure;
+    if (s->sound.failure) return s->sound.failure;
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, rollout_next_frame(&s->rollout), chunk);
     TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,
                       s->student.description.rollout.steps - 1, s->x0, session_chunk_latents(s), NULL, 0));
     transfer_from_real(latents, s->x0, session_chunk_latents(s));
     TRY(device_sync());
-    advance_queues(s);
+    sound_queue_drop(&s->sound, video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN);
     return OK;
 }
 
@@ -357,8 +246,7 @@ struct recording_counts session_recordings(const struct session *s) {
 }
 
 struct session_wait session_wait(const struct session *s) {
-    int behind = (s->party[0].encoder.lookahead + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
     return (struct session_wait){.chunk = (1 + session_chunk_frames(s)) / (double)VIDEO_RATE,
                                  .ahead = AUDIO_MARGIN / (double)VIDEO_RATE,
-                                 .encoder_ahead = behind / (double)VIDEO_RATE};
+                                 .encoder_ahead = sound_queue_behind(&s->sound) / (double)VIDEO_RATE};
 }
