@@ -7,8 +7,8 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 
-/* Video frames of a latent frame; latent frames at once: as many as have this number of pixels, at most MOST. */
-enum { GROUP = 4, PIXELS = 1 << 18, MOST = 8 };
+/* Latent frames at once: as many as have this number of pixels, at most MOST. */
+enum { PIXELS = 1 << 18, MOST = 8 };
 
 struct light_codec {
     struct light_decoder net;
@@ -23,7 +23,7 @@ struct light_codec {
 static int layout(struct light_codec *c, const struct codec *codec) {
     TRY(light_acts_layout(&c->acts, &c->net, LIGHT_STREAM, 1, c->at_once, codec->h, codec->w, &c->arena));
     c->latents = ARENA_TAKE(&c->arena, "decoder: latents", real, (size_t)c->at_once * c->channels);
-    c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, (size_t)c->at_once * GROUP * c->values);
+    c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, (size_t)c->at_once * FRAMES_PER_LATENT * c->values);
     return OK;
 }
 
@@ -77,7 +77,7 @@ int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, c
     c->net = *net;
     c->channels = (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
     c->values = 3 * (size_t)codec->height * (size_t)codec->width;
-    long most = PIXELS / ((long)GROUP * codec->height * codec->width);
+    long most = PIXELS / ((long)FRAMES_PER_LATENT * codec->height * codec->width);
     c->at_once = most < 1 ? 1 : most > MOST ? MOST : (int)most;
     int code = allocate(c, codec);
     if (code) {
