@@ -61,7 +61,8 @@ int file_create(struct file_writer *w, const char *path) {
     return OK;
 }
 
-/* A rename is on the disk only when its folder is. Folders that cannot be synced (some network file systems) are let be. */
+/* A rename is on the disk only when its folder is. Folders that cannot be synced (some network file systems)
+   are let be. */
 static void sync_folder(const char *path) {
     char folder[FILE_PATH_MAX + 8];
     snprintf(folder, sizeof folder, "%s", path);

@@ -36,13 +36,13 @@ int file_exists(const char *path);
 /* "FOLDER/NAME" in text; ERR_USAGE when it does not fit. */
 int file_join(char *text, size_t size, const char *folder, const char *name);
 
-/* Tries to lock an open file, for itself alone or with others, until it is closed. FILE_HELD: another process has it, which
-   EWOULDBLOCK alone says. FILE_UNLOCKED: there are no locks (ENOSYS, ENOLCK, EOPNOTSUPP: some network file systems), which is
-   no reason to stop, and is said once for the process, with the reason. */
+/* Tries to lock an open file, for itself alone or with others, until it is closed. FILE_HELD: another process has it,
+   which EWOULDBLOCK alone says. FILE_UNLOCKED: there are no locks (ENOSYS, ENOLCK, EOPNOTSUPP: some network file
+   systems), which is no reason to stop, and is said once for the process, with the reason. */
 enum file_lock_state { FILE_LOCKED, FILE_HELD, FILE_UNLOCKED };
 enum file_lock_state file_try_lock(int fd, const char *path, int exclusive);
-/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the process and the host
-   that have it. */
+/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the process and the
+   host that have it. */
 int file_lock(const char *folder, int *lock);
 void file_unlock(int lock);
 

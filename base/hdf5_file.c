@@ -1,5 +1,5 @@
-/* hdf5_file.c: see hdf5_file.h. The lock is tried before the library opens a file: the library empties a file that it creates
-   before it asks for the lock, and says nothing where there is none. */
+/* hdf5_file.c: see hdf5_file.h. The lock is tried before the library opens a file: the library empties a file that it
+   creates before it asks for the lock, and says nothing where there is none. */
 #include "base/hdf5_file.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
-/* mpi.c: the wire of MPI (wire.h), for jobs that mpirun starts. Messages go by MPI; ranks meet and watch each other over
-   the control connections of job.h, so a rank that dies or hangs is named here too. MPI is called from the thread of
-   each communicator and from the program's: it must give MPI_THREAD_MULTIPLE. */
+/* mpi.c: the wire of MPI (wire.h), for jobs that mpirun starts. Messages go by MPI; ranks meet and watch each other
+   over the control connections of job.h, so a rank that dies or hangs is named here too. MPI is called from the thread
+   of each communicator and from the program's: it must give MPI_THREAD_MULTIPLE. */
 #include "comm/host/wire.h"
 
 #ifdef HAVE_MPI
@@ -66,9 +66,9 @@ static int awaited(const struct messages *m, int size) {
     return 0;
 }
 
-/* MPI moves messages only while it is called, large ones piece by piece. A rank that is awaited (idle: looks in vain since
-   then) may be long: leave the processor to others. Once all are there, look without a pause, which on a busy machine
-   costs a time slice each. */
+/* MPI moves messages only while it is called, large ones piece by piece. A rank that is awaited (idle: looks in vain
+   since then) may be long: leave the processor to others. Once all are there, look without a pause, which on a busy
+   machine costs a time slice each. */
 static void rest(int awaiting, long idle) {
     if (idle > (awaiting ? 200 : 20000)) {
         struct timespec pause = {.tv_nsec = idle < 2000 ? 20000 : 200000};

@@ -117,7 +117,8 @@ static real *chunk(real *slice, long count, long k, long *n) {
     return slice + start;
 }
 
-/* Slice p of `all` begins at offsets[p]. own: where this rank's sums go. share: the sums go to everybody, into `all`. */
+/* Slice p of `all` begins at offsets[p]. own: where this rank's sums go. share: the sums go to
+   everybody, into `all`. */
 static int reduce(struct rounds *r, real *own, real *all, const long *offsets, const long *counts, int share) {
     long chunks = 0, n;
     for (int p = 0; p < r->size; p++) {

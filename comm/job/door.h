@@ -27,12 +27,13 @@ struct door_guest {
     struct socket_address from;
 };
 struct door;
-/* Owns the listener from then on, also when it fails. meeting: answers who looks for rank 0; they are turned away else. */
+/* Owns the listener from then on, also when it fails. meeting: answers who looks for rank 0; they are turned
+   away else. */
 int door_open(struct door **door, int listener, uint64_t mark, int meeting);
 void door_end_meeting(struct door *door);
 void door_close(struct door *door); /* NULL is allowed */
-/* Takes one that came for this secret and id; its fd is the caller's, -1: none came before the deadline. ERR_DEVICE: nobody
-   can be let in any more (no descriptors are left). */
+/* Takes one that came for this secret and id; its fd is the caller's, -1: none came before the deadline. ERR_DEVICE:
+   nobody can be let in any more (no descriptors are left). */
 int door_take(struct door *door, uint64_t secret, uint64_t id, double deadline, struct door_guest *guest);
 /* For poll: readable when somebody has come since door_take found nobody. */
 int door_bell(const struct door *door);

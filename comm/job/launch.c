@@ -98,8 +98,8 @@ static int from_environment(struct launch *l) {
     return OK;
 }
 
-/* "gpu[07-12,15],cpu1" -> "gpu07"; "rack[2-3]n[0-7]" -> "rack2n0". Names are parted by commas and white space; of a list
-   in brackets the first number counts. */
+/* "gpu[07-12,15],cpu1" -> "gpu07"; "rack[2-3]n[0-7]" -> "rack2n0". Names are parted by commas and white space; of a
+   list in brackets the first number counts. */
 static void first_node(const char *list, char *name, size_t size) {
     static const char between[] = ", \t\n";
     size_t n = 0;

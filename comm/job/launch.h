@@ -6,11 +6,11 @@
      mpirun                        Open MPI's or MPICH's own; MPI tells the rest
    The first that is there counts, in this order.
 
-   Rank 0 listens at the first port of a row that is free, LAUNCH_PORTS from MASTER_PORT on; the others look for it there.
-   torchrun's agent serves its own store at MASTER_PORT, so the row of its jobs begins one further on.
-   The mark is a number that all ranks of a job make alike and other jobs and earlier starts do not. With torchrun it comes
-   from TORCHELASTIC_RUN_ID and TORCHELASTIC_RESTART_COUNT, else from the job's number by whatever scheduler gave one
-   and STREAMAVATAR_JOB, which scripts/launch.sh sets; always from MASTER_PORT. It keeps jobs apart and is no secret. */
+   Rank 0 listens at the first port of a row that is free, LAUNCH_PORTS from MASTER_PORT on; the others look for it
+   there. torchrun's agent serves its own store at MASTER_PORT, so the row of its jobs begins one further on. The mark
+   is a number that all ranks of a job make alike and other jobs and earlier starts do not. With torchrun it comes from
+   TORCHELASTIC_RUN_ID and TORCHELASTIC_RESTART_COUNT, else from the job's number by whatever scheduler gave one and
+   STREAMAVATAR_JOB, which scripts/launch.sh sets; always from MASTER_PORT. It keeps jobs apart and is no secret. */
 #ifndef COMM_JOB_LAUNCH_H
 #define COMM_JOB_LAUNCH_H
 

@@ -128,8 +128,8 @@ static int missing(const struct guest *guests, int size, double seconds) {
                      count > 16 ? ", ..." : "");
 }
 
-/* Waits for somebody at the door, or the deadline. One that has come has nothing to say now: its connection moves when it
-   is gone, which is not the same as to be late. */
+/* Waits for somebody at the door, or the deadline. One that has come has nothing to say now: its connection moves when
+   it is gone, which is not the same as to be late. */
 static int await_next(struct tcp_job *job, const struct guest *guests, struct pollfd *entries, double deadline) {
     entries[0] = (struct pollfd){.fd = door_bell(job->door), .events = POLLIN};
     for (int r = 1; r < job->size; r++) entries[r] = (struct pollfd){.fd = guests[r].fd, .events = POLLIN};

@@ -1,7 +1,7 @@
 #!/bin/sh
-# hosts.sh: a job of two hosts, each a network namespace of this one with a name and an /etc/hosts of its own: Debian's, in which
-# the own name is 127.0.1.1, a cluster's, in which it is 127.0.0.1, addresses of version 6, names that come to be known late
-# or never. Needs root and ip (iproute2). Packets go between the two namespaces only.
+# hosts.sh: a job of two hosts, each a network namespace of this one with a name and an /etc/hosts of its own: Debian's,
+# in which the own name is 127.0.1.1, a cluster's, in which it is 127.0.0.1, addresses of version 6, names that come to
+# be known late or never. Needs root and ip (iproute2). Packets go between the two namespaces only.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/hosts.sh
 . tests/e2e/checks
 a=sava$$ b=savb$$
@@ -25,11 +25,11 @@ up $a 1
 up $b 2
 v6=$(ip -n $a addr show dev ${a}v | grep -c fd77::1)
 
-# on HOST RANK: that rank of four as a process of node0 or node1, which is in its own namespace and has /etc/hosts from $work.
+# on HOST RANK: that rank of four as a process of node0 or node1, in its namespace and with its /etc/hosts from $work.
 on() {
     [ "$1" = node0 ] && space=$a || space=$b
-    RANK=$2 WORLD_SIZE=4 MASTER_ADDR=$address MASTER_PORT=29500 LOCAL_WORLD_SIZE=2 LOCAL_RANK=$(($2 / 2)) timeout -k 5 60 \
-        ip netns exec $space unshare -u sh -c 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"' \
+    RANK=$2 WORLD_SIZE=4 MASTER_ADDR=$address MASTER_PORT=29500 LOCAL_WORLD_SIZE=2 LOCAL_RANK=$(($2 / 2)) \
+        timeout -k 5 60 ip netns exec $space unshare -u sh -c 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"' \
         "$1" "$work/hosts.$1" "$BIN/teacher" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/run" \
         teacher.steps=2 teacher.batch=4 comm.connect_timeout=${patience:-20} >"$work/rank$2" 2>&1
 }
@@ -100,7 +100,8 @@ job never.invalid
     tail -n 1 "$work/rank0" | grep -q '3 of 4 ranks did not come within 2 s: 1, 2, 3'
 verdict $? "a name that is never known:$codes"
 job localhost
-[ "$codes" = " 5 5 5 5" ] && tail -n 1 "$work/rank1" | grep -q 'rank 0 was not met within 2 s: nobody of this job answers at 127.0.0.1:29500'
+[ "$codes" = " 5 5 5 5" ] && tail -n 1 "$work/rank1" |
+    grep -q 'rank 0 was not met within 2 s: nobody of this job answers at 127.0.0.1:29500'
 verdict $? "localhost on two hosts:$codes"
 [ ! -e "$work/run" ]
 verdict $? "a job that was not formed makes no folder"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# locks.sh: file systems that have no locks: data sets are written and read, runs and exports made, which each says once and
-# why; and only what a lock says of another process is said of it.
+# locks.sh: file systems that have no locks: data sets are written and read and runs made without, which each says once,
+# with the reason; and only what a lock says of another process is said of it.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/locks.sh
 . tests/e2e/checks
 log=$work/out
@@ -12,12 +12,13 @@ ${CC:-cc} -shared -fPIC -D_GNU_SOURCE tests/e2e/nolock.c -o "$work/nolock.so" ||
 without() {
     number=$1 part=$2
     shift 2
-    env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$work/nolock.so" FLOCK_ERRNO="$number" ${part:+FLOCK_ONLY=$part} "$@" \
-        >"$log" 2>&1
+    env ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD="$work/nolock.so" FLOCK_ERRNO="$number" \
+        ${part:+FLOCK_ONLY=$part} "$@" >"$log" 2>&1
 }
 says_once() { [ "$(grep -c "files cannot be locked there ($1): going on without" "$log")" -eq 1 ]; }
 
-without 37 "" "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 && says_once 'No locks available'
+without 37 "" "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 &&
+    says_once 'No locks available'
 verdict $? "a data set is written without locks"
 teacher() { "$@" "$BIN/teacher" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/run" teacher.steps=2; }
 for pair in '37 No locks available' '38 Function not implemented' '95 Operation not supported'; do

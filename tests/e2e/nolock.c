@@ -1,5 +1,5 @@
-/* nolock.c: flock as file systems without locks have it, for tests/e2e/locks.sh (LD_PRELOAD): it fails with the number in
-   FLOCK_ERRNO for files whose path has FLOCK_ONLY in it, and for all where that is not set. */
+/* nolock.c: flock as file systems without locks have it, for tests/e2e/locks.sh (LD_PRELOAD): it fails with the number
+   in FLOCK_ERRNO for files whose path has FLOCK_ONLY in it, and for all where that is not set. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 #!/bin/sh
-# torchrun.sh: stages started by the real torchrun, in every form: plain, --standalone, a port of one's own, a c10d endpoint,
-# one node and two (two agents on this host); a rank that is killed is replaced by --max-restarts, on one node and on two.
+# torchrun.sh: stages started by the real torchrun, in every form: plain, --standalone, a port of one's own, a c10d
+# endpoint, one node and two (two agents on this host); a rank that is killed is replaced by --max-restarts, on one node
+# and on two.
 # Skipped where no torchrun is found. TORCHRUN="PATH PATH": those to try, by default the one on PATH.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/torchrun.sh
 . tests/e2e/checks
@@ -31,8 +32,9 @@ two_agents() {
     cat "$work/other" >>"$log"
     [ $first -eq 0 ] && [ $second -eq 0 ]
 }
-trained() { # trained CODE WHAT: the run is at its last step, and nobody took the agent for a rank, or a rank for a stranger
-    [ "$1" -eq 0 ] && grep -q "done after step $steps" "$work/run/teacher/log.txt" && ! grep -q 'closed a connection' "$log"
+trained() { # trained CODE WHAT: the run is at its last step, and nobody took a rank for a stranger
+    [ "$1" -eq 0 ] && grep -q "done after step $steps" "$work/run/teacher/log.txt" &&
+        ! grep -q 'closed a connection' "$log"
     verdict $? "$torchrun, $2: exit code $1"
     rm -rf "$work/run"
 }
@@ -59,7 +61,8 @@ for torchrun in $TORCHRUN; do
     steps=200
     killed "a rank killed" agent "$log" --nproc-per-node 2 --max-restarts 1
     killed "a rank killed, standalone" agent "$log" --standalone --nproc-per-node 2 --max-restarts 1
-    killed "a rank killed on two nodes" two_agents --master-addr 127.0.0.1 --master-port $((base + 120)) --max-restarts 3
+    killed "a rank killed on two nodes" two_agents --master-addr 127.0.0.1 --master-port $((base + 120)) \
+        --max-restarts 3
     killed "a rank killed on two nodes, c10d" two_agents --rdzv-backend c10d --rdzv-endpoint localhost:$((base + 160)) \
         --rdzv-id three --max-restarts 3
 done

@@ -1,5 +1,5 @@
-/* test_comm_faults.c: what the ranks of a job over tcp say and do when one of them dies, stops, lags, diverges, ends with
-   an error, or should never have been let in: all end in time and name the one at fault. */
+/* test_comm_faults.c: what the ranks of a job over tcp say and do when one of them dies, stops, lags, diverges, ends
+   with an error, or should never have been let in: all end in time and name the one at fault. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,8 +41,8 @@ static int work_until(const char *pattern, const char *second) {
 
 static void sleep_for(double seconds) { usleep((useconds_t)(1e6 * seconds)); }
 
-/* Starts the ranks and sends the faulty one a signal (0: none) when `at_work` of them are; the others must end with ERR_DEVICE
-   within so many seconds from then on. 0: so it was. */
+/* Starts the ranks and sends the faulty one a signal (0: none) when `at_work` of them are; the others must end with
+   ERR_DEVICE within so many seconds from then on. 0: so it was. */
 static int expect(int size, int (*run)(int, int, void *), void *context, int number, int at_work, double limit) {
     struct ranks r;
     joined = mmap(NULL, sizeof *joined, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -206,8 +206,8 @@ static int computes(int rank, int size, void *context) {
 }
 static int a_program_far_from_a_collective_is_told(void) { return expect(2, computes, NULL, 0, 0, 8); }
 
-/* Rank 1 has come and is killed while others are still to come: those that wait hear of it at once, and the one that comes
-   after that, too. */
+/* Rank 1 has come and is killed while others are still to come: those that wait hear of it at once, and the one that
+   comes after that, too. */
 static int dies_before_all_have_met(int rank, int size, void *context) {
     (void)size, (void)context;
     CHECK(device_init(1) == OK);

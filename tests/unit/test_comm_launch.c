@@ -1,6 +1,6 @@
-/* test_comm_launch.c: how processes of a job find each other, and every way in which they should not: variables that are
-   missing or wrong, ranks that do not come, come twice, or are of another size, program or config; strangers at the ports
-   where the job meets, and a start before this one; strangers at the door. */
+/* test_comm_launch.c: how processes of a job find each other, and every way in which they should not: variables that
+   are missing or wrong, ranks that do not come, come twice, or are of another size, program or config; strangers at the
+   ports where the job meets, and a start before this one; strangers at the door. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
