@@ -1,6 +1,7 @@
 /* launch.c: see launch.h. */
 #include "comm/job/launch.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -54,13 +55,14 @@ int launch_port(const struct launch *l, int i) {
     return port <= LAST ? port : port - LAST - 1 + FIRST;
 }
 
-/* FNV-1a over "NAME=VALUE" of each variable that is set. */
+/* Of the names and values, with their ends, of those variables that are set. */
 static uint64_t hash_variables(const char *const *names) {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = HASH_START;
     for (; *names; names++) {
-        const char *parts[] = {*names, "=", variable(*names), "\n"};
-        for (int i = 0; i < 4 && parts[2]; i++)
-            for (const char *p = parts[i]; *p; p++) hash = (hash ^ (unsigned char)*p) * 0x100000001b3u;
+        const char *value = variable(*names);
+        if (!value) continue;
+        hash = hash_bytes(hash, *names, strlen(*names) + 1);
+        hash = hash_bytes(hash, value, strlen(value) + 1);
     }
     return hash;
 }
