@@ -1,9 +1,11 @@
 /* fileio.c: see fileio.h. */
 #include "base/fileio.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -21,6 +23,23 @@ int file_not_folder(const char *path) {
     return OK;
 }
 
+static void say_unlocked(const char *path) {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&said)) return;
+    log_line("%s: files cannot be locked there (%s): going on without; start nothing else that writes the same files",
+             path, strerror(errno));
+}
+
+enum file_lock_state file_try_lock(int fd, const char *path, int exclusive) {
+    while (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB)) {
+        if (errno == EWOULDBLOCK) return FILE_HELD;
+        if (errno == EINTR) continue;
+        say_unlocked(path);
+        return FILE_UNLOCKED;
+    }
+    return FILE_LOCKED;
+}
+
 int file_create(struct file_writer *w, const char *path) {
     memset(w, 0, sizeof *w);
     TRY(file_not_folder(path));
@@ -30,7 +49,7 @@ int file_create(struct file_writer *w, const char *path) {
     /* not truncated before the lock is had: another process may be writing it */
     int fd = open(w->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return fail(path, "write");
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
+    if (file_try_lock(fd, path, 1) == FILE_HELD) {
         close(fd);
         return error_set(ERR_INPUT, "%s: is being written by another process", path);
     }
@@ -42,7 +61,8 @@ int file_create(struct file_writer *w, const char *path) {
     return OK;
 }
 
-/* A rename is on the disk only when its folder is. Folders that cannot be synced (some network file systems) are let be. */
+/* A rename is on the disk only when its folder is. Folders that cannot be synced (some network file systems)
+   are let be. */
 static void sync_folder(const char *path) {
     char folder[FILE_PATH_MAX + 8];
     snprintf(folder, sizeof folder, "%s", path);
@@ -210,7 +230,7 @@ int file_lock(const char *folder, int *lock) {
     TRY(file_join(path, sizeof path, folder, "lock"));
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return fail(path, "open");
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
+    if (file_try_lock(fd, path, 1) == FILE_HELD) {
         ssize_t n = pread(fd, text, sizeof text - 1, 0);
         close(fd);
         if (n > 0 && sscanf(text, "%ld %63s", &pid, host) == 2)

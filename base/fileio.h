@@ -44,8 +44,13 @@ struct file_identity {
 struct file_identity file_identify(const char *path); /* zeroed where there is none */
 int file_is_same(const struct file_identity *x, const struct file_identity *y);
 
-/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the process and the host
-   that have it. */
+/* Tries to lock an open file, for itself alone or with others, until it is closed. FILE_HELD: another process has it,
+   which EWOULDBLOCK alone says. FILE_UNLOCKED: there are no locks (ENOSYS, ENOLCK, EOPNOTSUPP: some network file
+   systems), which is no reason to stop, and is said once for the process, with the reason. */
+enum file_lock_state { FILE_LOCKED, FILE_HELD, FILE_UNLOCKED };
+enum file_lock_state file_try_lock(int fd, const char *path, int exclusive);
+/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the process and the
+   host that have it. */
 int file_lock(const char *folder, int *lock);
 void file_unlock(int lock);
 

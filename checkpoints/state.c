@@ -5,6 +5,7 @@
 #include "base/fileio.h"
 #include "checkpoints/fault_list.h"
 #include "base/hdf5_error.h"
+#include "base/hdf5_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,8 +46,8 @@ int state_create(struct state_writer **writer, const char *path) {
         strcpy(w->path, path);
         snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path);
         unlink(w->temporary);
-        w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-        if (w->file < 0) code = fail(path, "create", "the file");
+        int busy;
+        code = hdf5_create(&w->file, w->temporary, &busy);
     }
     if (!code) {
         w->make_groups = H5Pcreate(H5P_LINK_CREATE);
@@ -235,8 +236,7 @@ int state_open_seen(struct state_reader **reader, const char *path, struct file_
     if (!r) return error_set(ERR_DEVICE, "out of memory");
     hdf5_quiet();
     strcpy(r->path, path);
-    r->file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    int code = r->file < 0 ? fail(path, "read", "the file") : OK;
+    int code = hdf5_open(&r->file, path);
     char *format = NULL;
     if (!code) code = state_get_text(r, "format", &format);
     if (!code && strcmp(format, format_name)) code = error_set(ERR_INPUT, "%s: is no training state", path);

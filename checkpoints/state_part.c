@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/hdf5_error.h"
+#include "base/hdf5_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,8 +46,7 @@ int state_part_open(struct state_part **part, const char *path) {
         p->fd = open(temporary, O_WRONLY | O_CLOEXEC);
         if (p->fd < 0) code = fail(p, "to the file that the first rank made");
     }
-    if (!code && (p->file = H5Fopen(temporary, H5F_ACC_RDONLY, H5P_DEFAULT)) < 0)
-        code = hdf5_fail(path, "cannot read where its values are");
+    if (!code) code = hdf5_open(&p->file, temporary);
     if (code)
         state_part_abandon(p);
     else

@@ -1,5 +1,5 @@
-/* collectives.c: the collectives of comm.h as calls of the communicator's transport. Opening is a file of its own (open.c), so
-   that programs whose networks could be divided but never are link no transport. */
+/* collectives.c: the collectives of comm.h as calls of the communicator's transport. Opening is a file of its own
+   (open.c), so that programs whose networks could be divided but never are link no transport. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

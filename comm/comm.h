@@ -37,8 +37,8 @@ struct comm_options {
     double timeout;         /* seconds; 0: 25. The environment's STREAMAVATAR_COMM_TIMEOUT goes first */
     double connect_timeout; /* seconds for all ranks to come; 0: 60 */
     const char *config;     /* text that must be the same on every rank; NULL: none */
-    /* Called once, from another thread, when the job has failed and this process makes no call that could tell it so for
-       some seconds. For programs: print the text and end. NULL: none. */
+    /* Called once, from another thread, when the job has failed and this process makes no call that could tell it so
+       for some seconds. For programs: print the text and end. NULL: none. */
     void (*failed)(void *context, const char *text);
     void *context;
 };
@@ -61,9 +61,9 @@ void comm_at(struct comm *comm, long step, const char *what, long index);
 /* This rank will be long before its next collective, legitimately ("writing a checkpoint"); NULL: no longer. While it
    lives the others wait for it without a limit. */
 void comm_busy(struct comm *comm, const char *why);
-/* A number that the others may ask for, beside all collectives and from any thread: "as far as I have come". It is with them
-   in a moment, the last one told counts; 0 at first. Neither call waits. told: rank's of the job. ERR_DEVICE: the job has
-   failed, or the rank has left without having told more. */
+/* A number that the others may ask for, beside all collectives and from any thread: "as far as I have come". It is with
+   them in a moment, the last one told counts; 0 at first. Neither call waits. told: rank's of the job. ERR_DEVICE: the
+   job has failed, or the rank has left without having told more. */
 void comm_tell(struct comm *comm, int64_t number);
 int comm_told(struct comm *comm, int rank, int64_t *number);
 

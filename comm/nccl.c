@@ -1,6 +1,6 @@
-/* nccl.c: collectives between GPUs. Calls are queued on a stream of the communicator's own, behind what the caller's current
-   stream holds; comm_wait orders the caller's stream behind them; the host never waits. What concerns host memory, and the
-   watch over the other processes, is the business of a second communicator over TCP or MPI (link.h).
+/* nccl.c: collectives between GPUs. Calls are queued on a stream of the communicator's own, behind what the caller's
+   current stream holds; comm_wait orders the caller's stream behind them; the host never waits. What concerns host
+   memory, and the watch over the other processes, is the business of a second communicator over TCP or MPI (link.h).
 
    NCCL is used without blocking, so that nothing waits in it without end. A thread looks at the collectives under way:
    when the job has failed, NCCL reports an error, or one takes longer than the budget (wire.h) allows, it aborts the
@@ -356,9 +356,9 @@ static void nccl_abort(struct comm *comm, int code) {
     comm_abort(&host, code);
 }
 
-/* A part works beside its whole, on a stream of its own, and a GPU need not run two collectives at once. All hosts queue
-   them in the same order, and NCCL starts them in it when it is told to, on every GPU, so that none waits for one that
-   another GPU has not begun. */
+/* A part works beside its whole, on a stream of its own, and a GPU need not run two collectives at once. All hosts
+   queue them in the same order, and NCCL starts them in it when it is told to, on every GPU, so that none waits for one
+   that another GPU has not begun. */
 static int orders_launches(void) {
     enum { FIRST = 22600 };
     int version = 0;
@@ -395,8 +395,8 @@ const struct comm_transport comm_nccl = {.close = nccl_close,
                                          .start = nccl_start,
                                          .wait = nccl_wait};
 
-/* The local rank's entry of CUDA_VISIBLE_DEVICES, or the GPU of that number; a starter that has bound each process to one
-   GPU of its own (Slurm can) is obeyed. */
+/* The local rank's entry of CUDA_VISIBLE_DEVICES, or the GPU of that number; a starter that has bound each process to
+   one GPU of its own (Slurm can) is obeyed. */
 static int choose_gpu(const struct comm *host) {
     const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *entry = visible;
     char choice[96];

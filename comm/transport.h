@@ -1,4 +1,5 @@
-/* transport.h: what a transport fills in behind comm.h. collectives.c turns every collective into a `struct comm_call`. */
+/* transport.h: what a transport fills in behind comm.h. collectives.c turns every collective into a
+   `struct comm_call`. */
 #ifndef COMM_TRANSPORT_H
 #define COMM_TRANSPORT_H
 
@@ -22,7 +23,8 @@ struct comm_call {
     int root;
     int host; /* the buffers are host memory */
 };
-/* Host memory of a communicator of several ranks, for collectives.c: nothing is allocated in a call. The transport's. */
+/* Host memory of a communicator of several ranks, for collectives.c: nothing is allocated in a call.
+   The transport's. */
 struct comm_scratch {
     long *counts;   /* [size] */
     double *values; /* [size, COMM_VALUES] */

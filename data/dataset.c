@@ -10,6 +10,7 @@
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
 #include "base/media_rates.h"
+#include "base/hdf5_file.h"
 
 enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8, PROMPTS_MAX = 1 << 20, TEXT_BYTES_MAX = 1 << 28 };
 
@@ -284,11 +285,8 @@ int dataset_open(struct dataset **out, const char *path) {
     if (!set) return error_set(ERR_DEVICE, "data set: out of memory");
     pthread_mutex_init(&set->lock, NULL);
     snprintf(set->path, sizeof set->path, "%s", path);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS); /* closing the file closes all that was opened in it */
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    set->file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    int code = set->file < 0 ? error_set(ERR_INPUT, "%s: not an HDF5 file, or a damaged one", path) : open_file(set);
+    int code = hdf5_open(&set->file, path);
+    if (!code) code = open_file(set);
     if (code) {
         dataset_close(set);
         return code;

@@ -11,6 +11,7 @@
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
 #include "base/media_rates.h"
+#include "base/hdf5_file.h"
 
 enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16 };
 static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};
@@ -146,16 +147,10 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
         code = error_set(ERR_USAGE, "%.60s...: the path is too long", path);
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp", w->path);
     if (!code) {
-        hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-        w->file = H5Fcreate(w->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-        H5Pclose(access);
-        if (w->file >= 0)
-            code = create_contents(w, codec);
-        else {
-            code = error_set(ERR_INPUT, "%s: cannot be created, or another process is writing it", w->temporary);
-            *w->temporary = 0; /* not ours to remove */
-        }
+        int busy;
+        code = hdf5_create(&w->file, w->temporary, &busy);
+        if (busy) *w->temporary = 0; /* not ours to remove */
+        if (!code) code = create_contents(w, codec);
     }
     if (code) {
         dataset_discard(w);

@@ -2,6 +2,7 @@
 #include "tools/inspect_hdf5.h"
 #include "base/error.h"
 #include "base/hdf5_error.h"
+#include "base/hdf5_file.h"
 #include "tools/tensor_stats.h"
 
 #include <hdf5.h>
@@ -181,8 +182,8 @@ static herr_t visit(hid_t file, const char *name, const H5O_info_t *info, void *
 int inspect_hdf5(const char *path, int stats) {
     struct walk w = {.path = path, .stats = stats};
     hdf5_quiet();
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-    if (file < 0) return hdf5_fail(path, "cannot be read as HDF5");
+    hid_t file;
+    TRY(hdf5_open(&file, path));
     herr_t status = H5Ovisit(file, H5_INDEX_NAME, H5_ITER_INC, visit, &w);
     if (status < 0 && !w.code) w.code = hdf5_fail(path, "cannot be read to the end");
     H5Fclose(file);

@@ -1,6 +1,6 @@
-/* mpi.c: the wire of MPI (wire.h), for jobs that mpirun starts. Messages go by MPI; ranks meet and watch each other over
-   the control connections of job.h, so a rank that dies or hangs is named here too. MPI is called from the thread of
-   each communicator and from the program's: it must give MPI_THREAD_MULTIPLE. */
+/* mpi.c: the wire of MPI (wire.h), for jobs that mpirun starts. Messages go by MPI; ranks meet and watch each other
+   over the control connections of job.h, so a rank that dies or hangs is named here too. MPI is called from the thread
+   of each communicator and from the program's: it must give MPI_THREAD_MULTIPLE. */
 #include "comm/host/wire.h"
 
 #ifdef HAVE_MPI
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -65,9 +66,9 @@ static int awaited(const struct messages *m, int size) {
     return 0;
 }
 
-/* MPI moves messages only while it is called, large ones piece by piece. A rank that is awaited (idle: looks in vain since
-   then) may be long: leave the processor to others. Once all are there, look without a pause, which on a busy machine
-   costs a time slice each. */
+/* MPI moves messages only while it is called, large ones piece by piece. A rank that is awaited (idle: looks in vain
+   since then) may be long: leave the processor to others. Once all are there, look without a pause, which on a busy
+   machine costs a time slice each. */
 static void rest(int awaiting, long idle) {
     if (idle > (awaiting ? 200 : 20000)) {
         struct timespec pause = {.tv_nsec = idle < 2000 ? 20000 : 200000};
@@ -140,18 +141,22 @@ static void end(int code) {
 static int choose_meeting_place(struct launch *l) {
     struct place {
         char address[256];
+        uint64_t mark;
         int32_t port, code;
-    } place = {.code = OK};
+    } place = {.mark = (uint64_t)getpid() << 32 ^ (uint64_t)time(NULL), .code = OK};
     if (l->rank == 0) {
-        struct socket_address any;
-        snprintf(place.address, sizeof place.address, "%s", l->local_size == l->size ? "127.0.0.1" : l->host);
-        place.code = socket_resolve(&any, place.address, 0);
-        if (!place.code) place.code = socket_listen(&l->listener, &any, !socket_is_loopback(&any), &place.port);
+        struct socket_address loopback;
+        int only_here = l->local_size == l->size;
+        snprintf(place.address, sizeof place.address, "%s", only_here ? "127.0.0.1" : l->host);
+        if (only_here) place.code = socket_resolve(&loopback, place.address, 0);
+        if (!place.code) place.code = socket_listen(&l->listener, only_here ? &loopback : NULL, &place.port);
     }
     TRY(failed(MPI_Bcast(&place, sizeof place, MPI_BYTE, 0, MPI_COMM_WORLD), "MPI_Bcast"));
-    if (place.code) return l->rank ? error_set(ERR_DEVICE, "rank 0 has no address to meet at") : place.code;
+    if (place.code) return l->rank ? error_set(ERR_DEVICE, "rank 0 cannot listen") : place.code;
     memcpy(l->address, place.address, sizeof l->address);
     l->port = place.port;
+    l->ports = 1;
+    l->mark = place.mark;
     return OK;
 }
 

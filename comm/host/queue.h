@@ -1,5 +1,5 @@
-/* queue.h: the thread that runs a communicator's collectives one after the other, beside the compute (transports of host
-   memory). Calls are taken in order; a ticket is the number of the call, from 1 on. */
+/* queue.h: the thread that runs a communicator's collectives one after the other, beside the compute (transports of
+   host memory). Calls are taken in order; a ticket is the number of the call, from 1 on. */
 #ifndef COMM_HOST_QUEUE_H
 #define COMM_HOST_QUEUE_H
 

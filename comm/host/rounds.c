@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 static const uint64_t HEADER_MAGIC = 0x736176636f6d6d31; /* "savcomm1" */
 enum { CHUNK = ROUND_CHUNK / sizeof(real) };
@@ -36,12 +37,6 @@ void rounds_close(struct rounds *r) {
 }
 
 /* ---- headers ---- */
-
-static uint64_t checksum(const long *counts, int size) {
-    uint64_t sum = 0xcbf29ce484222325u;
-    for (int i = 0; i < size; i++) sum = (sum ^ (uint64_t)counts[i]) * 0x100000001b3u;
-    return sum;
-}
 
 static int same(const struct comm_place *a, const struct comm_place *b) {
     return a->kind == b->kind && a->number == b->number && a->step == b->step && a->index == b->index &&
@@ -117,7 +112,8 @@ static real *chunk(real *slice, long count, long k, long *n) {
     return slice + start;
 }
 
-/* Slice p of `all` begins at offsets[p]. own: where this rank's sums go. share: the sums go to everybody, into `all`. */
+/* Slice p of `all` begins at offsets[p]. own: where this rank's sums go. share: the sums go to
+   everybody, into `all`. */
 static int reduce(struct rounds *r, real *own, real *all, const long *offsets, const long *counts, int share) {
     long chunks = 0, n;
     for (int p = 0; p < r->size; p++) {
@@ -223,7 +219,9 @@ static int broadcast(struct rounds *r, const struct comm_call *call) {
 int rounds_run(struct rounds *r, const struct comm_call *call) {
     r->own = (struct round_header){
         .magic = HEADER_MAGIC, .place = r->wire->place, .n = call->n, .root = call->root, .rank = r->rank};
-    r->own.counts = call->to_counts && call->kind != COMM_ALL_TO_ALL ? checksum(call->to_counts, r->size) : 0;
+    r->own.counts = call->to_counts && call->kind != COMM_ALL_TO_ALL
+                        ? hash_bytes(HASH_START, call->to_counts, (size_t)r->size * sizeof(long))
+                        : 0;
     TRY(greet(r, call));
     switch (call->kind) {
     case COMM_ALL_REDUCE:

@@ -1,4 +1,5 @@
-/* rounds.h: the collectives of comm.h as rounds of messages between every two ranks, over a wire of host memory (wire.h).
+/* rounds.h: the collectives of comm.h as rounds of messages between every two ranks, over a wire of host memory
+   (wire.h).
 
    Sums: every rank is given the parts of one slice of the buffer, adds them in rank order and, in an all-reduce, sends
    the sums to all. The slices are walked in chunks; a round carries one chunk of parts and the sums of the chunk

@@ -1,5 +1,5 @@
-/* wire.h: exchanges pieces of host memory between the members of a communicator, over sockets (tcp.c) or MPI (mpi.c), while
-   the job's control connections (job.h) tell how the members are.
+/* wire.h: exchanges pieces of host memory between the members of a communicator, over sockets (tcp.c) or MPI (mpi.c),
+   while the job's control connections (job.h) tell how the members are.
 
    Watchdog: a rank that a collective waits for may keep the others waiting for the timeout and twice the longest time
    that this rank itself has lately spent between two collectives: ranks do the same work, so what is slow here is slow
@@ -51,8 +51,8 @@ int wire_diverged(struct wire *w, int rank, const char *text);
 
 /* For the kinds, in an exchange. Seconds between calls of wire_look while nothing moves. */
 #define WIRE_TICK 0.25
-/* Judges whether the wait for member `rank` goes on (OK) or is over (ERR_DEVICE). Nothing has moved since *since; *looked
-   is when it was called last. Both are kept up to date. */
+/* Judges whether the wait for member `rank` goes on (OK) or is over (ERR_DEVICE). Nothing has moved since *since;
+   *looked is when it was called last. Both are kept up to date. */
 int wire_look(struct wire *w, int rank, double *since, double *looked);
 /* The connection to member `rank` broke. ERR_DEVICE, with the reason. */
 int wire_lost(struct wire *w, int rank);

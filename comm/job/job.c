@@ -124,11 +124,6 @@ int tcp_job_last(struct tcp_job *job, int *busy) {
 
 /* ---- connections ---- */
 
-struct greeting {
-    uint64_t secret, id;
-    int32_t rank, unused;
-};
-
 static int find(const int *members, int count, int rank) {
     for (int i = 0; i < count; i++)
         if (members[i] == rank) return i;
@@ -136,73 +131,39 @@ static int find(const int *members, int count, int rank) {
 }
 
 static int call_lower(struct tcp_job *job, int *fd, int rank, uint64_t id) {
-    struct greeting greeting = {.secret = job->secret, .id = id, .rank = job->rank};
+    struct door_word word = {.mark = job->mark, .secret = job->secret, .id = id, .rank = job->rank};
     double deadline = clock_seconds() + job->timeout;
     char name[160];
     int code = socket_connect(fd, &job->peers[rank].address, deadline);
-    if (!code) code = socket_send(*fd, &greeting, sizeof greeting, deadline);
+    if (!code) code = socket_send(*fd, &word, sizeof word, deadline);
     if (!code) return OK;
     tcp_job_name(job, rank, name, sizeof name);
     return error_context(code, "%s", name);
 }
 
-/* Takes the connections that came before their time. */
-static int take_early(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
-    int taken = 0;
-    for (struct tcp_early **link = &job->early; *link;) {
-        struct tcp_early *e = *link;
-        int i = e->id == id ? find(members, count, e->rank) : -1;
-        if (i < 0) {
-            link = &e->next;
-            continue;
-        }
-        *link = e->next;
-        fds[i] = e->fd;
-        free(e);
-        taken++;
-    }
-    return taken;
-}
-
-/* Accepts one connection of this job, of whichever communicator. *came 0: none so far. */
-static int accept_one(struct tcp_job *job, int *came) {
-    enum { GREETING_SECONDS = 5 };
-    static const double PATIENCE = 0.1;
-    struct greeting greeting;
-    struct socket_address from;
-    int fd;
-    *came = 0;
-    TRY(socket_accept(job->listener, &fd, &from, clock_seconds() + PATIENCE));
-    if (fd < 0) return OK;
-    int code = socket_receive(fd, &greeting, sizeof greeting, clock_seconds() + GREETING_SECONDS);
-    struct tcp_early *e = malloc(sizeof *e);
-    if (code || greeting.secret != job->secret || !e) {
-        free(e);
-        socket_close(&fd);
-        return OK;
-    }
-    *e = (struct tcp_early){.id = greeting.id, .rank = greeting.rank, .fd = fd, .next = job->early};
-    job->early = e;
-    *came = 1;
-    return OK;
-}
-
 static int await_higher(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
+    static const double PATIENCE = 0.1; /* for the job to fail meanwhile */
     double deadline = clock_seconds() + job->timeout;
-    int wanted = 0, came;
+    int wanted = 0;
     for (int i = 0; i < count; i++) wanted += members[i] > job->rank;
-    for (;;) {
-        wanted -= take_early(job, fds, members, count, id);
-        if (wanted <= 0) return OK;
+    while (wanted) {
+        struct door_guest guest;
         TRY(tcp_job_check(job));
-        TRY(accept_one(job, &came));
-        if (came || clock_seconds() < deadline) continue;
+        TRY(door_take(job->door, job->secret, id, clock_seconds() + PATIENCE, &guest));
+        int i = guest.fd >= 0 ? find(members, count, guest.word.rank) : -1;
+        int expected = i >= 0 && members[i] > job->rank && fds[i] < 0;
+        if (expected)
+            fds[i] = guest.fd, wanted--;
+        else
+            socket_close(&guest.fd);
+        if (expected || clock_seconds() < deadline) continue;
         int late = 0;
         while (members[late] <= job->rank || fds[late] >= 0) late++;
         char name[160];
         tcp_job_name(job, members[late], name, sizeof name);
         return error_set(ERR_DEVICE, "%s has not connected for %.0f s", name, job->timeout);
     }
+    return OK;
 }
 
 int tcp_job_connect(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
@@ -261,7 +222,7 @@ int tcp_job_open(struct tcp_job **made, const struct launch *l, const struct com
                             .size = l->size,
                             .local_rank = l->local_rank,
                             .local_size = l->local_size,
-                            .listener = -1,
+                            .mark = l->mark,
                             .timeout = timeout,
                             .connect_timeout = options->connect_timeout > 0 ? options->connect_timeout : 60,
                             .failed = options->failed,
@@ -281,13 +242,7 @@ int tcp_job_open(struct tcp_job **made, const struct launch *l, const struct com
 void tcp_job_close(struct tcp_job *job) {
     tcp_control_stop(job);
     for (int r = 0; r < job->size && job->peers; r++) socket_close(&job->peers[r].control);
-    while (job->early) {
-        struct tcp_early *e = job->early;
-        job->early = e->next;
-        socket_close(&e->fd);
-        free(e);
-    }
-    socket_close(&job->listener);
+    door_close(job->door);
     socket_close(&job->nudge);
     socket_close(&job->alarm);
     pthread_mutex_destroy(&job->lock);

@@ -1,7 +1,7 @@
 /* job.h: the processes of a job over TCP: how they find each other, how they learn that one is gone.
 
-   Rendezvous: rank 0 listens at the meeting place; the others connect and say who they are (rank, number of ranks,
-   build, config). Rank 0 compares, and sends everybody the list of all or the reason why not.
+   Rendezvous: rank 0 listens at the meeting place (place.h); the others connect and say who they are (rank, number of
+   ranks, build, config). Rank 0 compares, and sends everybody the list of all or the reason why not.
    Control: a connection between every two ranks and a thread in each process. Every rank gives a sign of life a second;
    one that ends says so first, with its reason when it ends with an error. So all learn of a rank that is gone (its
    connection closes), stopped (silent for `timeout` seconds) or that failed, and name the same one.
@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "comm/comm.h"
+#include "comm/job/door.h"
 #include "comm/job/launch.h"
-#include "comm/job/socket.h"
 
 enum { TCP_TEXT = 480 };
 
@@ -41,21 +41,15 @@ struct tcp_peer {
     int busy, left, waiting_for;
     int64_t reached, told;
 };
-/* A connection that came for a communicator that this rank is not making yet. */
-struct tcp_early {
-    uint64_t id;
-    int rank, fd;
-    struct tcp_early *next;
-};
 struct tcp_job {
     int rank, size, local_rank, local_size;
     struct tcp_peer *peers; /* [size] */
-    int listener;
+    struct door *door;
+    uint64_t mark;   /* launch.h */
     uint64_t secret; /* of this run: what does not know it is not of the job */
     double timeout, connect_timeout;
     void (*failed)(void *context, const char *text); /* comm_options */
     void *context;
-    struct tcp_early *early;
     pthread_t thread;
     int running;
     int nudge; /* eventfd: the control thread has something to say */
@@ -86,7 +80,8 @@ void tcp_job_fail(struct tcp_job *job, const char *format, ...) __attribute__((f
 int tcp_job_check(struct tcp_job *job);
 /* The program was given the reason: it need not be called. */
 void tcp_job_noticed(struct tcp_job *job);
-/* `rank`'s connection broke: waits a moment for the control thread to know why; fails the job and returns ERR_DEVICE. */
+/* `rank`'s connection broke: waits a moment for the control thread to know why; fails the job and returns
+   ERR_DEVICE. */
 int tcp_job_lost(struct tcp_job *job, int rank, const char *during);
 /* "rank 2 (host, process 1234)" */
 void tcp_job_name(const struct tcp_job *job, int rank, char *text, size_t size);

@@ -1,6 +1,7 @@
 /* launch.c: see launch.h. */
 #include "comm/job/launch.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -38,11 +39,46 @@ static int needed(const char *name, const char *because) {
                      name, because);
 }
 
+/* An address of version 6 may stand in brackets. */
 static int meeting_place(struct launch *l) {
     const char *address = variable("MASTER_ADDR");
-    if (address && snprintf(l->address, sizeof l->address, "%s", address) >= (int)sizeof l->address)
-        return error_set(ERR_USAGE, "MASTER_ADDR: the name is too long");
+    size_t n = address ? strlen(address) : 0;
+    int bracketed = n > 2 && address[0] == '[' && address[n - 1] == ']';
+    if (n >= sizeof l->address) return error_set(ERR_USAGE, "MASTER_ADDR: the name is too long");
+    if (n) snprintf(l->address, sizeof l->address, "%.*s", (int)n - 2 * bracketed, address + bracketed);
     return number("MASTER_PORT", 1, 65535, 0, &l->port);
+}
+
+int launch_port(const struct launch *l, int i) {
+    enum { FIRST = 1024, LAST = 65535 };
+    int port = l->port + i;
+    return port <= LAST ? port : port - LAST - 1 + FIRST;
+}
+
+/* Of the names and values, with their ends, of those variables that are set. */
+static uint64_t hash_variables(const char *const *names) {
+    uint64_t hash = HASH_START;
+    for (; *names; names++) {
+        const char *value = variable(*names);
+        if (!value) continue;
+        hash = hash_bytes(hash, *names, strlen(*names) + 1);
+        hash = hash_bytes(hash, value, strlen(value) + 1);
+    }
+    return hash;
+}
+
+/* An agent counts the restarts that its own node asked for: over several nodes the counts may differ. */
+static uint64_t mark_of_torchrun(void) {
+    const char *nodes = variable("GROUP_WORLD_SIZE");
+    int one = !nodes || !strcmp(nodes, "1");
+    return hash_variables(
+        (const char *const[]){"TORCHELASTIC_RUN_ID", "MASTER_PORT", one ? "TORCHELASTIC_RESTART_COUNT" : NULL, NULL});
+}
+
+/* A starter of one's own may start a step of Slurm for each node: the job's number alone is the same everywhere. */
+static uint64_t mark_of_environment(void) {
+    return hash_variables((const char *const[]){"STREAMAVATAR_JOB", "MASTER_PORT", "SLURM_JOB_ID", "PBS_JOBID",
+                                                "LSB_JOBID", "FLUX_JOB_ID", NULL});
 }
 
 static int from_environment(struct launch *l) {
@@ -56,15 +92,29 @@ static int from_environment(struct launch *l) {
     if (l->size == 1) return OK;
     TRY(needed("MASTER_ADDR", "WORLD_SIZE"));
     TRY(needed("MASTER_PORT", "WORLD_SIZE"));
-    return meeting_place(l);
+    TRY(meeting_place(l));
+    int torchrun = variable("TORCHELASTIC_RUN_ID") != NULL;
+    l->mark = torchrun ? mark_of_torchrun() : mark_of_environment();
+    l->port = launch_port(l, torchrun);
+    l->ports = LAUNCH_PORTS;
+    return OK;
 }
 
-/* "gpu[07-12,15],cpu1" -> "gpu07" */
+/* "gpu[07-12,15],cpu1" -> "gpu07"; "rack[2-3]n[0-7]" -> "rack2n0". Names are parted by commas and white space; of a
+   list in brackets the first number counts. */
 static void first_node(const char *list, char *name, size_t size) {
-    size_t n = 0, head = strcspn(list, "[,");
-    for (size_t i = 0; i < head && n + 1 < size; i++) name[n++] = list[i];
-    if (list[head] == '[')
-        for (const char *p = list + head + 1; *p && !strchr("-,]", *p) && n + 1 < size; p++) name[n++] = *p;
+    static const char between[] = ", \t\n";
+    size_t n = 0;
+    const char *p = list + strspn(list, between);
+    while (*p && !strchr(between, *p) && n + 1 < size) {
+        if (*p != '[') {
+            name[n++] = *p++;
+            continue;
+        }
+        for (p += 1 + strspn(p + 1, " "); *p && !strchr("-,]", *p) && n + 1 < size; p++) name[n++] = *p;
+        p += strcspn(p, "]");
+        p += *p != 0;
+    }
     name[n] = 0;
 }
 
@@ -77,6 +127,9 @@ static int from_slurm(struct launch *l) {
     TRY(meeting_place(l));
     TRY(number("SLURM_JOB_ID", 0, INT_MAX, 0, &job));
     if (!l->port) l->port = 10000 + job % 20000;
+    l->ports = LAUNCH_PORTS;
+    l->mark = hash_variables(
+        (const char *const[]){"SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "MASTER_PORT", NULL});
     const char *nodes = variable("SLURM_STEP_NODELIST"), *node = variable("SLURMD_NODENAME");
     if (!nodes) nodes = variable("SLURM_NODELIST");
     if (node) snprintf(l->host, sizeof l->host, "%s", node);

@@ -12,6 +12,7 @@
 #include "base/fileio.h"
 #include "base/progress.h"
 #include "comm/job/job.h"
+#include "comm/job/place.h"
 #include "kernels/types.h"
 
 enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 2, LATE_SECONDS = 20, CONFIG_MAX = 1 << 20 };
@@ -127,10 +128,10 @@ static int missing(const struct guest *guests, int size, double seconds) {
                      count > 16 ? ", ..." : "");
 }
 
-/* Waits for somebody at the door, or the deadline. One that has come has nothing to say now: its connection moves when it
-   is gone, which is not the same as to be late. */
+/* Waits for somebody at the door, or the deadline. One that has come has nothing to say now: its connection moves when
+   it is gone, which is not the same as to be late. */
 static int await_next(struct tcp_job *job, const struct guest *guests, struct pollfd *entries, double deadline) {
-    entries[0] = (struct pollfd){.fd = job->listener, .events = POLLIN};
+    entries[0] = (struct pollfd){.fd = door_bell(job->door), .events = POLLIN};
     for (int r = 1; r < job->size; r++) entries[r] = (struct pollfd){.fd = guests[r].fd, .events = POLLIN};
     for (;;) {
         double left = deadline - clock_seconds();
@@ -143,11 +144,18 @@ static int await_next(struct tcp_job *job, const struct guest *guests, struct po
     }
 }
 
+static int take_guest(struct tcp_job *job, double deadline, struct guest *g) {
+    struct door_guest came;
+    TRY(door_take(job->door, 0, DOOR_MEETING, deadline, &came));
+    *g = (struct guest){.fd = came.fd, .from = came.from};
+    return OK;
+}
+
 static int gather(struct tcp_job *job, struct guest *guests, struct pollfd *entries, double deadline) {
     for (int here = 1; here < job->size;) {
-        struct guest g = {.fd = -1};
+        struct guest g;
         TRY(await_next(job, guests, entries, deadline));
-        TRY(socket_accept(job->listener, &g.fd, &g.from, clock_seconds()));
+        TRY(take_guest(job, clock_seconds(), &g));
         if (g.fd < 0 && clock_seconds() < deadline) continue;
         if (g.fd < 0) return missing(guests, job->size, job->connect_timeout);
         if (!greet(&g)) {
@@ -177,8 +185,8 @@ static void tell_late_ones(struct tcp_job *job, const struct guest *guests, cons
     for (int r = 1; r < job->size; r++) left += guests[r].fd < 0;
     if (deadline > clock_seconds() + LATE_SECONDS) deadline = clock_seconds() + LATE_SECONDS;
     while (left) {
-        struct guest g = {.fd = -1};
-        if (socket_accept(job->listener, &g.fd, &g.from, deadline) || g.fd < 0) return;
+        struct guest g;
+        if (take_guest(job, deadline, &g) || g.fd < 0) return;
         if (greet(&g) && !socket_send(g.fd, verdict, sizeof *verdict, clock_seconds() + 1)) left--;
         free(g.config);
         socket_close(&g.fd);
@@ -256,50 +264,41 @@ static int hear_verdict(struct tcp_job *job, int fd, const struct hello *own, co
 }
 
 /* Rank 0's own address is where it was met; a rank that reached it over the loopback lives on its host. */
-static void settle_addresses(struct tcp_job *job, const struct socket_address *met, int port) {
+static void settle_addresses(struct tcp_job *job, const struct socket_address *met) {
     for (int r = 0; r < job->size; r++) {
         struct socket_address *a = &job->peers[r].address;
         int same_host = r == 0 || (socket_is_loopback(a) && !socket_is_loopback(met));
         if (!same_host) continue;
         int own = socket_port(a);
         *a = *met;
-        socket_set_port(a, r ? own : port);
+        if (r) socket_set_port(a, own);
     }
 }
 
-static int call_on_rank_0(struct tcp_job *job, const struct launch *l, const struct socket_address *place,
-                          const struct hello *own, const char *config) {
+static int call_on_rank_0(struct tcp_job *job, const struct launch *l, const struct hello *own, const char *config) {
+    struct socket_address met;
     char text[96];
-    int fd;
-    socket_text(place, text, sizeof text);
-    if (socket_connect(&fd, place, clock_seconds() + job->connect_timeout))
-        return error_context(ERR_DEVICE, "rank 0 was not met within %.0f s", job->connect_timeout);
-    int code = hear_verdict(job, fd, own, config ? config : "");
+    int fd, code = place_find(l, clock_seconds() + job->connect_timeout, &fd, &met);
+    if (code == ERR_DEVICE) return error_context(code, "rank 0 was not met within %.0f s", job->connect_timeout);
+    TRY(code);
+    code = hear_verdict(job, fd, own, config ? config : "");
     socket_close(&fd);
+    socket_text(&met, text, sizeof text);
     if (code == ERR_DEVICE) return error_context(code, "rank 0 at %s", text);
-    if (!code) settle_addresses(job, place, l->port);
+    if (!code) settle_addresses(job, &met);
     return code;
 }
 
 /* ---- both ---- */
 
-static int meeting_place(const struct launch *l, struct socket_address *place) {
-    if (l->address[0] && !socket_resolve(place, l->address, l->port)) return OK;
-    if (l->fallback[0]) return socket_resolve(place, l->fallback, l->port);
-    return error_context(ERR_USAGE, "MASTER_ADDR");
-}
-
 int tcp_rendezvous(struct tcp_job *job, const struct launch *l, const char *config) {
-    struct socket_address place;
     struct hello own;
-    int port;
-    TRY(meeting_place(l, &place));
-    struct socket_address at = place;
-    if (l->rank) socket_set_port(&at, 0);
-    job->listener = l->listener;
-    port = l->port;
-    if (l->listener < 0) TRY(socket_listen(&job->listener, &at, !socket_is_loopback(&place), &port));
+    int listener = l->listener, port = l->port;
+    if (listener < 0) TRY(place_listen(l, &listener, &port));
+    TRY(door_open(&job->door, listener, l->mark, l->rank == 0));
     TRY(describe_self(&own, job, l, config, port));
-    if (l->rank == 0) return receive_guests(job, &own, config);
-    return call_on_rank_0(job, l, &place, &own, config);
+    if (l->rank) return call_on_rank_0(job, l, &own, config);
+    int code = receive_guests(job, &own, config);
+    door_end_meeting(job->door);
+    return code;
 }

@@ -33,7 +33,11 @@ int socket_resolve(struct socket_address *address, const char *host, int port) {
 int socket_is_loopback(const struct socket_address *address) {
     if (address->storage.ss_family == AF_INET6)
         return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&address->storage)->sin6_addr);
-    return ((const struct sockaddr_in *)&address->storage)->sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+    return ntohl(((const struct sockaddr_in *)&address->storage)->sin_addr.s_addr) >> 24 == 127;
+}
+
+int socket_same(const struct socket_address *a, const struct socket_address *b) {
+    return a->length == b->length && !memcmp(&a->storage, &b->storage, a->length);
 }
 
 int socket_port(const struct socket_address *address) {
@@ -63,7 +67,9 @@ static int fail(int *fd, const struct socket_address *address, const char *what)
     int number = errno;
     socket_text(address, text, sizeof text);
     socket_close(fd);
-    return error_set(ERR_DEVICE, "%s: cannot %s: %s", text, what, strerror(number));
+    error_set(ERR_DEVICE, "%s: cannot %s: %s", text, what, strerror(number));
+    errno = number;
+    return ERR_DEVICE;
 }
 
 static int create(int *fd, const struct socket_address *address) {
@@ -77,24 +83,34 @@ static void prepare(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-int socket_listen(int *fd, const struct socket_address *address, int every_interface, int *port) {
+static int listen_at(int *fd, const struct socket_address *address, int *port) {
     struct socket_address at = *address;
-    int on = 1;
-    if (every_interface && at.storage.ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)&at.storage)->sin6_addr = in6addr_any;
-    else if (every_interface)
-        ((struct sockaddr_in *)&at.storage)->sin_addr.s_addr = htonl(INADDR_ANY);
+    int on = 1, off = 0;
     TRY(create(fd, &at));
     /* the port of a run that has just ended may be had again; one that is listened at may not */
     setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (at.storage.ss_family == AF_INET6) setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(*fd, (struct sockaddr *)&at.storage, at.length) || listen(*fd, 1024)) return fail(fd, &at, "listen");
     if (getsockname(*fd, (struct sockaddr *)&at.storage, &at.length)) return fail(fd, &at, "listen");
     *port = socket_port(&at);
     return OK;
 }
 
-/* 1: ready; 0: the deadline has passed. */
-static int ready(int fd, short events, double deadline) {
+int socket_listen(int *fd, const struct socket_address *address, int *port) {
+    struct socket_address at = {.length = sizeof(struct sockaddr_in6)};
+    if (address) {
+        at = *address;
+    } else { /* both versions of IP, where the host has version 6 */
+        int probe = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        at.storage.ss_family = probe >= 0 ? AF_INET6 : AF_INET;
+        if (probe < 0) at.length = sizeof(struct sockaddr_in);
+        socket_close(&probe);
+    }
+    socket_set_port(&at, *port);
+    return listen_at(fd, &at, port);
+}
+
+int socket_ready(int fd, short events, double deadline) {
     for (;;) {
         double left = deadline - clock_seconds();
         struct pollfd entry = {.fd = fd, .events = events};
@@ -104,34 +120,27 @@ static int ready(int fd, short events, double deadline) {
     }
 }
 
-int socket_accept(int listener, int *fd, struct socket_address *from, double deadline) {
-    *fd = -1;
-    while (ready(listener, POLLIN, deadline)) {
-        *from = (struct socket_address){.length = sizeof from->storage};
-        *fd = accept4(listener, (struct sockaddr *)&from->storage, &from->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (*fd >= 0) {
-            prepare(*fd);
-            return OK;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EBADF)
-            return error_set(ERR_DEVICE, "cannot accept a connection: %s", strerror(errno));
-    }
-    return OK;
+/* An address of version 4 that came through a socket of both is one of version 4. */
+static void unmap(struct socket_address *a) {
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a->storage;
+    if (a->storage.ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) return;
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = v6->sin6_port};
+    memcpy(&v4.sin_addr, &v6->sin6_addr.s6_addr[12], sizeof v4.sin_addr);
+    *a = (struct socket_address){.length = sizeof v4};
+    memcpy(&a->storage, &v4, sizeof v4);
 }
 
-/* 1: connected, 0: nobody listens there (errno). */
-static int try_connect(int fd, const struct socket_address *address, double deadline) {
-    if (!connect(fd, (const struct sockaddr *)&address->storage, address->length)) return 1;
-    if (errno != EINPROGRESS && errno != EINTR) return 0;
-    if (!ready(fd, POLLOUT, deadline)) {
-        errno = ETIMEDOUT;
-        return 0;
+int socket_accept(int listener, int *fd, struct socket_address *from) {
+    *from = (struct socket_address){.length = sizeof from->storage};
+    *fd = accept4(listener, (struct sockaddr *)&from->storage, &from->length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (*fd >= 0) {
+        prepare(*fd);
+        unmap(from);
+        return OK;
     }
-    int failure = 0;
-    socklen_t size = sizeof failure;
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size);
-    errno = failure;
-    return !failure;
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EBADF)
+        return error_set(ERR_DEVICE, "cannot accept a connection: %s", strerror(errno));
+    return OK;
 }
 
 /* A connection to a free port of this very host may meet itself. */
@@ -144,19 +153,36 @@ static int met_itself(int fd) {
     return own_length == peer_length && !memcmp(&own, &peer, own_length);
 }
 
+int socket_begin(int *fd, const struct socket_address *address) {
+    TRY(create(fd, address));
+    if (connect(*fd, (const struct sockaddr *)&address->storage, address->length) && errno != EINPROGRESS &&
+        errno != EINTR)
+        return fail(fd, address, "connect");
+    return OK;
+}
+
+int socket_begun(int *fd, const struct socket_address *address) {
+    int failure = 0;
+    socklen_t size = sizeof failure;
+    getsockopt(*fd, SOL_SOCKET, SO_ERROR, &failure, &size);
+    errno = !failure && met_itself(*fd) ? ECONNREFUSED : failure;
+    if (errno) return fail(fd, address, "connect");
+    prepare(*fd);
+    return OK;
+}
+
 int socket_connect(int *fd, const struct socket_address *address, double deadline) {
     enum { PAUSE_MS = 50 };
     for (;;) {
-        TRY(create(fd, address));
-        int connected = try_connect(*fd, address, deadline);
-        if (connected && !met_itself(*fd)) {
-            prepare(*fd);
-            return OK;
+        int code = socket_begin(fd, address);
+        if (!code && !socket_ready(*fd, POLLOUT, deadline)) {
+            errno = ETIMEDOUT;
+            return fail(fd, address, "connect");
         }
-        if (connected) errno = ECONNREFUSED;
+        if (!code) code = socket_begun(fd, address);
+        if (!code) return OK;
         int waits = errno == ECONNREFUSED || errno == ENETUNREACH || errno == EHOSTUNREACH || errno == ECONNRESET;
-        if (!waits || clock_seconds() >= deadline) return fail(fd, address, "connect");
-        socket_close(fd);
+        if (!waits || clock_seconds() >= deadline) return code;
         poll(NULL, 0, PAUSE_MS);
     }
 }
@@ -173,7 +199,7 @@ int socket_send(int fd, const void *bytes, size_t count, double deadline) {
         if (n > 0) {
             p += n, count -= (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            if (!ready(fd, POLLOUT, deadline)) return error_set(ERR_DEVICE, "no answer in time");
+            if (!socket_ready(fd, POLLOUT, deadline)) return error_set(ERR_DEVICE, "no answer in time");
         } else if (n < 0 && errno != EINTR) {
             return gone(n);
         }
@@ -188,7 +214,7 @@ int socket_receive(int fd, void *bytes, size_t count, double deadline) {
         if (n > 0) {
             p += n, count -= (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            if (!ready(fd, POLLIN, deadline)) return error_set(ERR_DEVICE, "no answer in time");
+            if (!socket_ready(fd, POLLIN, deadline)) return error_set(ERR_DEVICE, "no answer in time");
         } else if (n == 0 || errno != EINTR) {
             return gone(n);
         }

@@ -1,5 +1,5 @@
-/* test_comm.c: every collective over tcp between 1 to 5 processes of this host, or, started by mpirun (tests/e2e/mpi.sh),
-   over MPI between its processes, or alone in its process: odd, zero and unequal counts, sizes of
+/* test_comm.c: every collective over tcp between 1 to 5 processes of this host, or, started by mpirun
+   (tests/e2e/mpi.sh), over MPI between its processes, or alone in its process: odd, zero and unequal counts, sizes of
    several chunks, sums in rank order to the bit, overlap by tickets, parts, host values, agreement on errors. */
 #include <math.h>
 #include <setjmp.h>
@@ -226,7 +226,8 @@ static int agreement(int rank, int size, void *context) {
     return leave();
 }
 
-/* Numbers told beside the collectives: the last one arrives, of every rank at every rank, in a part by its own ranks. */
+/* Numbers told beside the collectives: the last one arrives, of every rank at every rank, in a part by its
+   own ranks. */
 static int numbers_told(int rank, int size, void *context) {
     (void)context;
     struct comm part;

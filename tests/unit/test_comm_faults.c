@@ -1,21 +1,25 @@
-/* test_comm_faults.c: what the ranks of a job over tcp say and do when one of them dies, stops, lags, diverges, ends with
-   an error, or should never have been let in: all end in time and name the one at fault. */
+/* test_comm_faults.c: what the ranks of a job over tcp say and do when one of them dies, stops, lags, diverges, ends
+   with an error, or should never have been let in: all end in time and name the one at fault. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "tests/unit/ranks.h"
 
 enum { N = 100000, AT_FAULT = 1 };
 static const double TIMEOUT = 2;
 static struct comm world;
+static atomic_int *joined; /* ranks that are at work; shared by the processes of a scenario */
 
 static void join(void) {
     CHECK(device_init(1) == OK);
     CHECK(comm_open(&world, &(struct comm_options){.timeout = TIMEOUT}) == OK);
     CHECK(comm_barrier(&world) == OK);
+    if (joined) (*joined)++;
 }
 
 /* All-reduces until one fails, which it must with this text; then ends as a program does. */
@@ -37,15 +41,17 @@ static int work_until(const char *pattern, const char *second) {
 
 static void sleep_for(double seconds) { usleep((useconds_t)(1e6 * seconds)); }
 
-/* Starts the ranks and sends the faulty one a signal at work (0: none); the others must end with ERR_DEVICE in time.
-   0: so it was. */
-static int expect(int size, int (*run)(int, int, void *), void *context, int number, double limit) {
+/* Starts the ranks and sends the faulty one a signal (0: none) when `at_work` of them are; the others must end with
+   ERR_DEVICE within so many seconds from then on. 0: so it was. */
+static int expect(int size, int (*run)(int, int, void *), void *context, int number, int at_work, double limit) {
     struct ranks r;
+    joined = mmap(NULL, sizeof *joined, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (joined == MAP_FAILED) abort();
     ranks_start(&r, size, run, context);
-    if (number) {
-        sleep_for(0.4);
-        kill(r.pids[AT_FAULT], number);
-    }
+    for (int i = 0; *joined < at_work && i < 3000; i++) sleep_for(0.01);
+    sleep_for(number ? 0.4 : 0);
+    double begun = wall_seconds();
+    if (number) kill(r.pids[AT_FAULT], number);
     for (int left = size - 1; left;) {
         int status;
         pid_t pid = waitpid(-1, &status, 0);
@@ -56,7 +62,7 @@ static int expect(int size, int (*run)(int, int, void *), void *context, int num
         for (int i = 0; i < size; i++)
             if (i != AT_FAULT && r.pids[i] == pid) r.codes[i] = WIFEXITED(status) ? WEXITSTATUS(status) : 1000;
     }
-    double seconds = wall_seconds() - r.start;
+    double seconds = wall_seconds() - begun;
     if (r.pids[AT_FAULT]) {
         kill(r.pids[AT_FAULT], SIGKILL);
         waitpid(r.pids[AT_FAULT], NULL, 0);
@@ -73,14 +79,14 @@ static int victim_of_kill(int rank, int size, void *context) {
     join();
     return work_until("rank 1 (", "closed its connection");
 }
-static int a_rank_that_is_killed_is_named(void) { return expect(3, victim_of_kill, NULL, SIGKILL, 0.4 + 4); }
+static int a_rank_that_is_killed_is_named(void) { return expect(3, victim_of_kill, NULL, SIGKILL, 3, 4); }
 
 static int victim_of_stop(int rank, int size, void *context) {
     (void)rank, (void)size, (void)context;
     join();
     return work_until("rank 1 (", "no sign of life");
 }
-static int a_rank_that_is_stopped_is_named(void) { return expect(3, victim_of_stop, NULL, SIGSTOP, 0.4 + TIMEOUT + 4); }
+static int a_rank_that_is_stopped_is_named(void) { return expect(3, victim_of_stop, NULL, SIGSTOP, 3, TIMEOUT + 4); }
 
 /* It lives, but its main thread never comes. */
 static int hangs(int rank, int size, void *context) {
@@ -90,7 +96,7 @@ static int hangs(int rank, int size, void *context) {
         for (;;) pause();
     return work_until("rank 1 (", "has not reached all_reduce 2 \"grads block 7\" of step 0 for");
 }
-static int a_rank_that_never_comes_is_named(void) { return expect(3, hangs, NULL, 0, TIMEOUT + 5); }
+static int a_rank_that_never_comes_is_named(void) { return expect(3, hangs, NULL, 0, 3, TIMEOUT + 5); }
 
 /* Rank 2 waits for rank 1 in a part of theirs; rank 0 waits for rank 2, and names rank 1. */
 static int hangs_behind(int rank, int size, void *context) {
@@ -105,7 +111,7 @@ static int hangs_behind(int rank, int size, void *context) {
     comm_abort(&world, ERR_DEVICE); /* as programs do: what it knows reaches the other before its connection closes */
     return ERR_DEVICE;
 }
-static int the_end_of_the_chain_is_named(void) { return expect(3, hangs_behind, NULL, 0, TIMEOUT + 5); }
+static int the_end_of_the_chain_is_named(void) { return expect(3, hangs_behind, NULL, 0, 3, TIMEOUT + 5); }
 
 /* Longer than the budget: it said that it would be. */
 static int busy(int rank, int size, void *context) {
@@ -160,7 +166,7 @@ static int diverges(int rank, int size, void *context) {
 }
 static int ranks_that_diverge_are_both_named(void) {
     int bad = 0;
-    for (int kind = 0; kind < 4; kind++) bad |= expect(2, diverges, &kind, 0, 4);
+    for (int kind = 0; kind < 4; kind++) bad |= expect(2, diverges, &kind, 0, 2, 4);
     return bad;
 }
 
@@ -175,7 +181,7 @@ static int fails(int rank, int size, void *context) {
     CHECK(!strcmp(error_text(), "data.h5: no such file"));
     return code;
 }
-static int an_error_of_one_rank_reaches_the_others(void) { return expect(3, fails, NULL, 0, 4); }
+static int an_error_of_one_rank_reaches_the_others(void) { return expect(3, fails, NULL, 0, 3, 4); }
 
 static int leaves(int rank, int size, void *context) {
     (void)size, (void)context;
@@ -184,7 +190,7 @@ static int leaves(int rank, int size, void *context) {
     comm_close(&world);
     return 0;
 }
-static int a_rank_that_leaves_early_is_named(void) { return expect(2, leaves, NULL, 0, 4); }
+static int a_rank_that_leaves_early_is_named(void) { return expect(2, leaves, NULL, 0, 2, 4); }
 
 /* A program that computes and makes no call is told from another thread. */
 static void told(void *context, const char *text) {
@@ -198,10 +204,10 @@ static int computes(int rank, int size, void *context) {
     if (rank == AT_FAULT) return 0;
     return 1;
 }
-static int a_program_far_from_a_collective_is_told(void) { return expect(2, computes, NULL, 0, 8); }
+static int a_program_far_from_a_collective_is_told(void) { return expect(2, computes, NULL, 0, 0, 8); }
 
-/* Rank 1 has come and is killed while others are still to come: those that wait hear of it at once, and the one that comes
-   after that, too. */
+/* Rank 1 has come and is killed while others are still to come: those that wait hear of it at once, and the one that
+   comes after that, too. */
 static int dies_before_all_have_met(int rank, int size, void *context) {
     (void)size, (void)context;
     CHECK(device_init(1) == OK);
@@ -212,7 +218,7 @@ static int dies_before_all_have_met(int rank, int size, void *context) {
     return code;
 }
 static int a_rank_that_is_killed_before_all_have_met_is_named(void) {
-    return expect(4, dies_before_all_have_met, NULL, SIGKILL, 1.5 + 4);
+    return expect(4, dies_before_all_have_met, NULL, SIGKILL, 0, 1.5 + 4);
 }
 
 /* One that has not come yet is not gone. */

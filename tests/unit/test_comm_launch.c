@@ -1,6 +1,6 @@
-/* test_comm_launch.c: how processes of a job find each other, and every way in which they should not: variables that are
-   missing or wrong, ranks that do not come, come twice, or are of another size, program or config; a port that is taken;
-   strangers at the door. */
+/* test_comm_launch.c: how processes of a job find each other, and every way in which they should not: variables that
+   are missing or wrong, ranks that do not come, come twice, or are of another size, program or config; strangers at the
+   ports where the job meets, and a start before this one; strangers at the door. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -32,6 +32,14 @@ static const char *const variables[] = {"RANK",
                                         "SLURM_LAUNCH_NODE_IPADDR",
                                         "SLURMD_NODENAME",
                                         "SLURM_JOB_ID",
+                                        "SLURM_RESTART_COUNT",
+                                        "TORCHELASTIC_RUN_ID",
+                                        "TORCHELASTIC_RESTART_COUNT",
+                                        "GROUP_WORLD_SIZE",
+                                        "STREAMAVATAR_JOB",
+                                        "PBS_JOBID",
+                                        "LSB_JOBID",
+                                        "FLUX_JOB_ID",
                                         "STREAMAVATAR_COMM_TIMEOUT"};
 
 /* The environment is these "NAME=VALUE", and none of the others. */
@@ -86,6 +94,36 @@ static void as_slurm_starts(void **state) {
     assert_int_equal(l.port, 777);
 }
 
+/* The first of what `scontrol show hostnames` of Slurm 22.05 makes of these lists. */
+static void node_lists_of_slurm(void **state) {
+    (void)state;
+    static const char *const lists[][2] = {{"gpu[07-10,12]", "gpu07"},
+                                           {"n5", "n5"},
+                                           {"n[5]", "n5"},
+                                           {"one,two[1-3]", "one"},
+                                           {"n[3,1]", "n3"},
+                                           {"[1-3]", "1"},
+                                           {"n[0009-0011]", "n0009"},
+                                           {"rack[2-3]n[0-3]", "rack2n0"},
+                                           {"c[1-2][3-4]", "c13"},
+                                           {"a[0-1]b[2-3]c[4-5]", "a0b2c4"},
+                                           {"10.0.0.[1-3]", "10.0.0.1"},
+                                           {"a b", "a"},
+                                           {" n3", "n3"},
+                                           {",n1", "n1"},
+                                           {"n[1-2],,m", "n1"},
+                                           {"n[1-2]\tm3", "n1"},
+                                           {"fe80::1", "fe80::1"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct launch l;
+        ENVIRONMENT("SLURM_STEP_ID=0", "SLURM_PROCID=0", "SLURM_STEP_NUM_TASKS=2", "SLURM_JOB_ID=1");
+        setenv("SLURM_STEP_NODELIST", lists[i][0], 1);
+        assert_int_equal(launch_read(&l), OK);
+        assert_string_equal(l.address, lists[i][1]);
+    }
+    environment(NULL);
+}
+
 static void refuse(const char *pattern) {
     struct comm comm;
     assert_int_equal(comm_open(&comm, &(struct comm_options){.connect_timeout = 0.2}), ERR_USAGE);
@@ -110,7 +148,7 @@ static void missing_and_wrong_variables(void **state) {
     refuse("WORLD_SIZE: expected");
     ENVIRONMENT("RANK=0", "WORLD_SIZE=2", "MASTER_ADDR=127.0.0.1", "MASTER_PORT=70000");
     refuse("MASTER_PORT: expected");
-    ENVIRONMENT("RANK=0", "WORLD_SIZE=2", "MASTER_ADDR=no.such.host.invalid", "MASTER_PORT=29500");
+    ENVIRONMENT("RANK=1", "WORLD_SIZE=2", "MASTER_ADDR=no.such.host.invalid", "MASTER_PORT=29500");
     refuse("MASTER_ADDR: no.such.host.invalid");
     ENVIRONMENT("STREAMAVATAR_COMM_TIMEOUT=soon");
     refuse("STREAMAVATAR_COMM_TIMEOUT");
@@ -240,56 +278,196 @@ static void a_rank_that_comes_twice(void **state) {
     assert_int_equal(ranks_run(3, comes_twice, NULL), 0);
 }
 
-static int finds_the_port_taken(int rank, int size, void *context) {
-    struct comm comm;
-    (void)rank, (void)size;
-    set_number("MASTER_PORT", *(int *)context);
-    CHECK(comm_open(&comm, &(struct comm_options){.connect_timeout = 0.5}) == ERR_DEVICE);
-    CHECK(strstr(error_text(), rank == 0 ? "cannot listen: Address already in use" : "rank 0"));
-    return 0;
-}
-static void a_port_that_is_taken(void **state) {
-    (void)state;
+/* ---- the row of ports ---- */
+
+static int listen_at(int port, int backlog) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t length = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0), port;
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, length), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    getsockname(fd, (struct sockaddr *)&address, &length);
-    port = ntohs(address.sin_port);
-    assert_int_equal(ranks_run(1, attempt, (void *)(uintptr_t)&ordinary), 0);
-    set_number("WORLD_SIZE", 2);
-    struct ranks r;
-    ranks_start(&r, 2, finds_the_port_taken, &port);
-    ranks_wait(&r);
-    assert_true(r.codes[0] == 0 && r.codes[1] == 0);
-    close(fd);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_port = htons((uint16_t)port);
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, backlog)) close(fd), fd = -1;
+    return fd;
 }
 
-/* A stranger connects to rank 0 first and talks nonsense, another says nothing and goes: the job is formed all the same. */
-static int with_strangers(int rank, int size, void *context) {
-    struct comm comm;
-    (void)size, (void)context;
-    if (rank == 1) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        address.sin_port = htons((uint16_t)atoi(getenv("MASTER_PORT")));
-        for (int k = 0; k < 2; k++) {
-            char nonsense[4096];
-            int fd = socket(AF_INET, SOCK_STREAM, 0);
-            while (connect(fd, (struct sockaddr *)&address, sizeof address)) usleep(1000);
-            memset(nonsense, 'x', sizeof nonsense);
-            if (k == 0) CHECK(send(fd, nonsense, sizeof nonsense, MSG_NOSIGNAL) > 0);
-            close(fd);
-        }
+/* LAUNCH_PORTS ports in a row that nobody listens at. */
+static int free_row(void) {
+    for (;;) {
+        int port = 20000 + rand() % 12000, free = 0, fds[LAUNCH_PORTS];
+        while (free < LAUNCH_PORTS && (fds[free] = listen_at(port + free, 1)) >= 0) free++;
+        for (int i = 0; i < free; i++) close(fds[i]);
+        if (free == LAUNCH_PORTS) return port;
     }
-    CHECK(comm_open(&comm, &(struct comm_options){0}) == OK);
+}
+
+static int meets(int rank, int size, void *context) {
+    struct comm comm;
+    (void)rank, (void)size;
+    if (context) set_number("MASTER_PORT", *(int *)context);
+    CHECK(comm_open(&comm, &(struct comm_options){.connect_timeout = 20}) == OK);
     CHECK(comm_barrier(&comm) == OK);
     comm_close(&comm);
     return 0;
 }
+
+/* Accepts and says something (NULL: closes at once) until it is killed. */
+static pid_t stranger_at(int fd, const char *text) {
+    pid_t pid = fork();
+    while (!pid) {
+        int guest = accept(fd, NULL, NULL);
+        if (text) send(guest, text, strlen(text), MSG_NOSIGNAL);
+        if (text) sleep(1);
+        close(guest);
+    }
+    return pid;
+}
+
+/* Strangers listen at the first ports: one that never answers, one that hangs up, one that talks. */
+static void strangers_in_the_row(void **state) {
+    (void)state;
+    int port = free_row(), silent = listen_at(port, 5), rude = listen_at(port + 1, 5), talks = listen_at(port + 2, 5);
+    pid_t pids[] = {stranger_at(rude, NULL), stranger_at(talks, "HTTP/1.1 400 Bad Request and so on")};
+    assert_int_equal(ranks_run(3, meets, &port), 0);
+    for (int i = 0; i < 2; i++) kill(pids[i], SIGKILL), waitpid(pids[i], NULL, 0);
+    close(silent), close(rude), close(talks);
+}
+
+static int finds_no_port(int rank, int size, void *context) {
+    struct comm comm;
+    (void)size;
+    set_number("MASTER_PORT", *(int *)context);
+    CHECK(comm_open(&comm, &(struct comm_options){.connect_timeout = 0.5}) == ERR_DEVICE);
+    CHECK(strstr(error_text(), rank == 0 ? "finds no free port of 16" : "rank 0 was not met within"));
+    CHECK(rank || strstr(error_text(), "Address already in use"));
+    return 0;
+}
+static void a_row_that_is_taken(void **state) {
+    (void)state;
+    int port = free_row(), fds[LAUNCH_PORTS];
+    for (int i = 0; i < LAUNCH_PORTS; i++) fds[i] = listen_at(port + i, 5);
+    assert_int_equal(ranks_run(2, finds_no_port, &port), 0);
+    for (int i = 0; i < LAUNCH_PORTS; i++) close(fds[i]);
+}
+
+/* Rank 0 of a start before this one waits at the first port, and would take this one's rank 1. */
+static void a_start_before_this_one(void **state) {
+    (void)state;
+    int port = free_row();
+    struct comm comm;
+    setenv("TORCHELASTIC_RUN_ID", "none", 1);
+    setenv("TORCHELASTIC_RESTART_COUNT", "0", 1);
+    pid_t before = fork();
+    if (!before) {
+        rank_environment(0, 2, port);
+        _exit(comm_open(&comm, &(struct comm_options){.connect_timeout = 30}) == OK ? 7 : 0);
+    }
+    usleep(300000);
+    setenv("TORCHELASTIC_RESTART_COUNT", "1", 1);
+    assert_int_equal(ranks_run(2, meets, &port), 0);
+    assert_int_equal(waitpid(before, NULL, WNOHANG), 0); /* it still waits for its own */
+    kill(before, SIGKILL);
+    waitpid(before, NULL, 0);
+    unsetenv("TORCHELASTIC_RUN_ID"), unsetenv("TORCHELASTIC_RESTART_COUNT");
+}
+
+/* The mark is the same on every rank, and another for another job or start. */
+static uint64_t mark(const char *const *list) {
+    struct launch l;
+    environment(list);
+    assert_int_equal(launch_read(&l), OK);
+    return l.mark;
+}
+#define MARK(...) mark((const char *const[]){"WORLD_SIZE=4", "MASTER_ADDR=x", __VA_ARGS__, NULL})
+static void marks(void **state) {
+    (void)state;
+    uint64_t plain = MARK("RANK=0", "MASTER_PORT=29500");
+    assert_true(plain == MARK("RANK=3", "MASTER_PORT=29500", "LOCAL_RANK=1"));
+    assert_true(plain != MARK("RANK=0", "MASTER_PORT=29501"));
+    assert_true(plain != MARK("RANK=0", "MASTER_PORT=29500", "STREAMAVATAR_JOB=a"));
+    assert_true(plain != MARK("RANK=0", "MASTER_PORT=29500", "SLURM_JOB_ID=7"));
+    assert_true(plain != MARK("RANK=0", "MASTER_PORT=29500", "TORCHELASTIC_RUN_ID=none"));
+    uint64_t first = MARK("RANK=0", "MASTER_PORT=1", "TORCHELASTIC_RUN_ID=a", "TORCHELASTIC_RESTART_COUNT=0");
+    assert_true(first == MARK("RANK=2", "MASTER_PORT=1", "TORCHELASTIC_RUN_ID=a", "TORCHELASTIC_RESTART_COUNT=0"));
+    assert_true(first != MARK("RANK=0", "MASTER_PORT=1", "TORCHELASTIC_RUN_ID=a", "TORCHELASTIC_RESTART_COUNT=1"));
+    assert_true(first != MARK("RANK=0", "MASTER_PORT=1", "TORCHELASTIC_RUN_ID=b", "TORCHELASTIC_RESTART_COUNT=0"));
+    /* agents of several nodes count restarts each for itself */
+    assert_true(MARK("RANK=0", "MASTER_PORT=1", "TORCHELASTIC_RUN_ID=a", "TORCHELASTIC_RESTART_COUNT=0",
+                     "GROUP_WORLD_SIZE=2") == MARK("RANK=2", "MASTER_PORT=1", "TORCHELASTIC_RUN_ID=a",
+                                                   "TORCHELASTIC_RESTART_COUNT=1", "GROUP_WORLD_SIZE=2"));
+    environment(NULL);
+}
+
+static void the_row(void **state) {
+    (void)state;
+    struct launch l;
+    ENVIRONMENT("RANK=0", "WORLD_SIZE=2", "MASTER_ADDR=x", "MASTER_PORT=65534");
+    assert_int_equal(launch_read(&l), OK);
+    assert_true(launch_port(&l, 0) == 65534 && launch_port(&l, 1) == 65535 && launch_port(&l, 2) == 1024);
+    putenv((char *)(uintptr_t) "TORCHELASTIC_RUN_ID=none"); /* its agent has the first */
+    assert_int_equal(launch_read(&l), OK);
+    assert_true(launch_port(&l, 0) == 65535 && launch_port(&l, 1) == 1024);
+    environment(NULL);
+}
+
+/* ---- addresses ---- */
+
+static int meets_at(int rank, int size, void *context) {
+    setenv("MASTER_ADDR", context, 1);
+    return meets(rank, size, NULL);
+}
+static void addresses_of_this_host(void **state) {
+    (void)state;
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0), v6 = fd >= 0 && !bind(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    char *const names[] = {"localhost", "127.0.0.1", "127.1.2.3", "[::1]", "::1"};
+    for (int i = 0; i < (v6 ? 5 : 3); i++) assert_int_equal(ranks_run(2, meets_at, names[i]), 0);
+}
+
+/* ---- strangers at the door ---- */
+
+static int call_rank_0(int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    address.sin_port = htons((uint16_t)port);
+    while (connect(fd, (struct sockaddr *)&address, sizeof address)) usleep(1000);
+    return fd;
+}
+
+/* A stranger that says this, or nothing, is turned away within a second. */
+static void turned_away(int port, const char *text) {
+    char answer;
+    int fd = call_rank_0(port);
+    double begun = wall_seconds();
+    if (text) CHECK(send(fd, text, strlen(text), MSG_NOSIGNAL) > 0);
+    CHECK(recv(fd, &answer, 1, 0) <= 0);
+    CHECK(wall_seconds() - begun < 1);
+    close(fd);
+}
+
+/* Before the others have come, and while the job works: rank 0 turns them away, and names their address once. */
+static int with_strangers(int rank, int size, void *context) {
+    static const char *const words[] = {NULL, "GET / HTTP/1.1\r\n\r\n", "short"};
+    int port = atoi(getenv("MASTER_PORT"));
+    char line[256] = "";
+    FILE *said = context;
+    struct comm comm;
+    if (rank == 0) dup2(fileno(said), STDERR_FILENO);
+    for (int i = 0; i < 3 && rank == 1; i++) turned_away(port, words[i]);
+    CHECK(comm_open(&comm, &(struct comm_options){0}) == OK && comm.size == size);
+    for (int i = 0; i < 3 && rank == 1; i++) turned_away(port, words[i]);
+    CHECK(comm_barrier(&comm) == OK);
+    comm_close(&comm);
+    if (rank) return 0;
+    int lines = 0;
+    rewind(said);
+    while (fgets(line, sizeof line, said)) lines += strstr(line, "closed a connection from 127.0.0.1:") != NULL;
+    CHECK(lines == 1);
+    return 0;
+}
 static void strangers(void **state) {
     (void)state;
-    assert_int_equal(ranks_run(2, with_strangers, NULL), 0);
+    FILE *said = tmpfile();
+    assert_int_equal(ranks_run(2, with_strangers, said), 0);
+    fclose(said);
 }
 
 int main(void) {
@@ -297,6 +475,7 @@ int main(void) {
         cmocka_unit_test(alone),
         cmocka_unit_test(as_torchrun_starts),
         cmocka_unit_test(as_slurm_starts),
+        cmocka_unit_test(node_lists_of_slurm),
         cmocka_unit_test(missing_and_wrong_variables),
         cmocka_unit_test(transports_that_see_fewer_ranks),
         cmocka_unit_test(nccl_without_a_gpu),
@@ -305,7 +484,12 @@ int main(void) {
         cmocka_unit_test(sizes_that_differ),
         cmocka_unit_test(ranks_that_do_not_come),
         cmocka_unit_test(a_rank_that_comes_twice),
-        cmocka_unit_test(a_port_that_is_taken),
+        cmocka_unit_test(marks),
+        cmocka_unit_test(the_row),
+        cmocka_unit_test(strangers_in_the_row),
+        cmocka_unit_test(a_row_that_is_taken),
+        cmocka_unit_test(a_start_before_this_one),
+        cmocka_unit_test(addresses_of_this_host),
         cmocka_unit_test(strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

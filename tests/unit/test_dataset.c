@@ -7,8 +7,12 @@
 #include <cmocka.h>
 #include <hdf5.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/error.h"
+#include "base/hdf5_file.h"
 #include "sample_dataset.h"
 
 static void round_trip(void **state) {
@@ -231,6 +235,75 @@ static void first_version(void **state) {
     dataset_close(set);
 }
 
+/* What another process does with a data set until it is killed; it is ready when the pipe ends. */
+static pid_t elsewhere(void (*work)(const char *path), const char *path) {
+    int ends[2];
+    char end;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        close(ends[0]);
+        work(path);
+        close(ends[1]);
+        for (;;) pause();
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &end, 1), 0);
+    close(ends[0]);
+    return pid;
+}
+static void end(pid_t pid) {
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+static void open_to_write(const char *path) { H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT); }
+static void open_to_read(const char *path) {
+    struct dataset *set;
+    dataset_open(&set, path);
+}
+static void begin_to_write(const char *path) {
+    int busy;
+    hid_t file;
+    if (!hdf5_create(&file, path, &busy)) H5Fflush(file, H5F_SCOPE_GLOBAL);
+}
+
+/* Open elsewhere is not damaged: readers share a data set, and a writer that has it is said to. */
+static void open_elsewhere(void **state) {
+    (void)state;
+    const char *path = sample_path("elsewhere.h5");
+    struct dataset *set;
+    assert_int_equal(sample_dataset(path, 7), OK);
+    pid_t pid = elsewhere(open_to_read, path);
+    if (dataset_open(&set, path)) fail_msg("%s", error_text());
+    dataset_close(set);
+    end(pid);
+    pid = elsewhere(open_to_write, path);
+    assert_int_equal(dataset_open(&set, path), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "elsewhere.h5: is open for writing in another process"));
+    end(pid);
+    if (dataset_open(&set, path)) fail_msg("%s", error_text());
+    dataset_close(set);
+}
+
+/* A second writer is refused before it empties the first one's file. */
+static void written_elsewhere(void **state) {
+    (void)state;
+    const char *path = sample_path("written.h5");
+    struct stat before, after;
+    hid_t file;
+    int busy;
+    pid_t pid = elsewhere(begin_to_write, path);
+    assert_int_equal(stat(path, &before), 0);
+    assert_true(before.st_size > 0);
+    assert_int_equal(hdf5_create(&file, path, &busy), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "written.h5: is being written by another process"));
+    assert_int_equal(stat(path, &after), 0);
+    assert_true(busy && after.st_size == before.st_size);
+    end(pid);
+    assert_int_equal(hdf5_create(&file, path, &busy), OK);
+    assert_true(!busy && H5Fclose(file) >= 0);
+}
+
 /* Copies a data set and lets `change` loose on the copy; opening it must fail with `says` in the line. */
 static void refuse(void (*change)(hid_t file), const char *says) {
     const char *path = sample_path("changed.h5");
@@ -339,7 +412,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),          cmocka_unit_test(threads),       cmocka_unit_test(appears_when_finished),
         cmocka_unit_test(mismatch_names_both), cmocka_unit_test(damaged_sets),  cmocka_unit_test(damaged_files),
-        cmocka_unit_test(prompts_are_checked), cmocka_unit_test(first_version),
+        cmocka_unit_test(prompts_are_checked), cmocka_unit_test(first_version), cmocka_unit_test(open_elsewhere),
+        cmocka_unit_test(written_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, sample_remove);
 }
