@@ -4,6 +4,8 @@
 #include "checkpoints/safetensors.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/foreign.h"
+#include "checkpoints/names.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -54,6 +56,7 @@ static int read_entry(struct safetensors_entry *e, const cJSON *object, const ch
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(object, "data_offsets");
     size_t begin, end, bytes;
     if (!(e->name = strdup(object->string))) return error_set(ERR_DEVICE, "out of memory");
+    names_unwrap(e->name);
     if (!cJSON_IsObject(object) || !cJSON_IsString(dtype)) return error_set(ERR_INPUT, "%.100s: has no dtype", e->name);
     e->type = ST_OTHER;
     snprintf(e->dtype, sizeof e->dtype, "%s", dtype->valuestring);
@@ -77,6 +80,7 @@ static int read_entry(struct safetensors_entry *e, const cJSON *object, const ch
 static int read_metadata(struct safetensors *file, const cJSON *object) {
     const cJSON *item;
     int count = 0;
+    if (cJSON_IsNull(object)) return OK; /* some writers' word for none */
     if (!cJSON_IsObject(object) || file->metadata) return error_set(ERR_INPUT, "the metadata are wrong");
     file->metadata = calloc(2 * (size_t)cJSON_GetArraySize(object) + 1, sizeof *file->metadata);
     if (!file->metadata) return error_set(ERR_DEVICE, "out of memory");
@@ -171,9 +175,10 @@ int safetensors_open(struct safetensors *file, const char *path) {
         }
     }
     close(fd);
+    int readable = !code;
     if (!code) code = read_header(file);
     if (code) {
-        error_context(code, "%s", path);
+        if (!readable || !foreign_refuse(path, FOREIGN_TENSORS, "a safetensors file")) error_context(code, "%s", path);
         safetensors_close(file);
     }
     return code;
@@ -221,7 +226,8 @@ static float from_half(uint16_t h) {
     return sign ? -v : v;
 }
 
-int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
+/* Whatever the values are. */
+static int convert(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
     if (e->type > ST_BF16 && e->type != ST_F64)
         return error_set(ERR_INPUT, "%.100s: is of type %s, expected floating point", e->name,
                          e->type == ST_OTHER ? e->dtype : safetensors_type_name(e->type));
@@ -252,6 +258,26 @@ int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t
     }
     return OK;
 }
+
+/* All exponent bits set: infinite or no number. */
+static int is_finite(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
+    int finite = 1;
+    TRY(convert(e, from, count, out));
+    for (size_t i = 0; i < count; i++) finite &= is_finite(out[i]);
+    if (finite) return OK;
+    size_t i = 0;
+    while (is_finite(out[i])) i++;
+    return error_set(ERR_INPUT, "%.100s: holds a value that is not finite (element %zu: %g)", e->name, from + i,
+                     (double)out[i]);
+}
+
+int safetensors_read_any(const struct safetensors_entry *e, float *out) { return convert(e, 0, e->count, out); }
 
 int safetensors_read_float(const struct safetensors_entry *e, float *out) {
     return safetensors_read_part(e, 0, e->count, out);

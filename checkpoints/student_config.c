@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/foreign.h"
 #include "model/codec/codec.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
@@ -181,10 +182,12 @@ int student_describe(struct student_description *description, const char *folder
     char *text;
     size_t bytes;
     TRY(file_join(path, sizeof path, folder, "config.json"));
-    TRY(file_read(path, CONFIG_BYTES_MAX, &text, &bytes));
+    int code = file_read(path, CONFIG_BYTES_MAX, &text, &bytes);
+    if (code && foreign_refuse(folder, FOREIGN_OTHER, "the folder of an exported student")) return ERR_INPUT;
+    TRY(code);
     cJSON *root = cJSON_ParseWithLength(text, bytes);
     free(text);
-    int code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
+    code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
     cJSON_Delete(root);
     if (!code && description->decoder[0])
         code = file_join(description->decoder, sizeof description->decoder, folder, STUDENT_DECODER);

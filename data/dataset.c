@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/foreign.h"
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
 #include "base/media_rates.h"
@@ -288,7 +289,12 @@ int dataset_open(struct dataset **out, const char *path) {
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     set->file = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
-    int code = set->file < 0 ? error_set(ERR_INPUT, "%s: not an HDF5 file, or a damaged one", path) : open_file(set);
+    int code = OK;
+    if (set->file >= 0)
+        code = open_file(set);
+    else if (!foreign_refuse(path, FOREIGN_HDF5, "a data set (HDF5)"))
+        error_set(ERR_INPUT, "%s: not an HDF5 file, or a damaged one", path);
+    if (set->file < 0) code = ERR_INPUT;
     if (code) {
         dataset_close(set);
         return code;

@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/foreign.h"
 
 enum { ERRORS_MAX = 20, STREAMS_MAX = 64 };
 
 /* Opens the container and looks at its streams. */
 static int open_format(struct media_source *s) {
     char url[sizeof s->path + 8];
+    /* before libav tries what it knows: a few of its readers take nearly anything */
+    if (foreign_refuse(s->path, FOREIGN_MEDIA, "video, sound or a picture")) return ERR_INPUT;
     snprintf(url, sizeof url, "file:%s", s->path);
     av_log_set_level(AV_LOG_QUIET); /* what is wrong is said by our own error text */
     AVDictionary *options = NULL;
