@@ -27,8 +27,8 @@ struct safetensors {
 int safetensors_open(struct safetensors *file, const char *path);
 void safetensors_close(struct safetensors *file);
 const struct safetensors_entry *safetensors_find(const struct safetensors *file, const char *name);
-/* Converts F32, F16, BF16, F64 to float. ERR_INPUT, with the tensor's name: another type, or a value that is not finite (a
-   double that float cannot hold included): no weights, features or pixels of ours are that. */
+/* Converts F32, F16, BF16, F64 to float. ERR_INPUT, with the tensor's name: another type, or a value that is not finite
+   (a double that float cannot hold included): no weights, features or pixels of ours are that. */
 int safetensors_read_float(const struct safetensors_entry *entry, float *out);
 /* The same for `count` elements from element `from` on. */
 int safetensors_read_part(const struct safetensors_entry *entry, size_t from, size_t count, float *out);

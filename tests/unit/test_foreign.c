@@ -1,5 +1,5 @@
-/* test_foreign.c: files of other tools in the place of weights, a data set, a clip or a student are refused by what they
-   are, in one line; files of the right kind that are damaged are called neither foreign nor another kind. */
+/* test_foreign.c: files of other tools in the place of weights, a data set, a clip or a student are refused by what
+   they are, in one line; files of the right kind that are damaged are called neither foreign nor another kind. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -94,8 +94,8 @@ static void comes_back(void **state) {
     safetensors_close(&file);
 }
 
-/* What is not finite is refused with its tensor and place, wherever it comes from: a type's own infinity, a double that is
-   too large. */
+/* What is not finite is refused with its tensor and place, wherever it comes from: a type's own infinity, a double
+   that is too large. */
 static void names_what_is_not_finite(void **state) {
     (void)state;
     static const char *const names[] = {"z.a", "half", "wide"};
