@@ -4,6 +4,7 @@
 #include "checkpoints/safetensors.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/finite.h"
 #include "base/foreign.h"
 #include "checkpoints/names.h"
 
@@ -259,22 +260,12 @@ static int convert(const struct safetensors_entry *e, size_t from, size_t count,
     return OK;
 }
 
-/* All exponent bits set: infinite or no number. */
-static int is_finite(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    return (bits & 0x7f800000u) != 0x7f800000u;
-}
-
 int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
-    int finite = 1;
     TRY(convert(e, from, count, out));
-    for (size_t i = 0; i < count; i++) finite &= is_finite(out[i]);
-    if (finite) return OK;
-    size_t i = 0;
-    while (is_finite(out[i])) i++;
-    return error_set(ERR_INPUT, "%.100s: holds a value that is not finite (element %zu: %g)", e->name, from + i,
-                     (double)out[i]);
+    long at = finite_fault(out, count);
+    if (at < 0) return OK;
+    return error_set(ERR_INPUT, "%.100s: holds a value that is not finite (element %zu: %g)", e->name,
+                     from + (size_t)at, (double)out[at]);
 }
 
 int safetensors_read_any(const struct safetensors_entry *e, float *out) { return convert(e, 0, e->count, out); }

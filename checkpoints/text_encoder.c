@@ -266,7 +266,8 @@ int text_encoder_encode(struct text_encoder *e, const int *ids, const int *lengt
     struct encoding w = {.weights = NULL};
     long tokens, longest;
     TRY(count_tokens(length, count, &tokens, &longest));
-    TRY(look_up(e, ids, tokens, out));
+    int found = look_up(e, ids, tokens, out);
+    if (found) return error_context(found, "%s", e->shards.path);
     arena_begin(&w.memory, "text encoder");
     layout(&w, &e->net, tokens, longest);
     TRY(arena_commit(&w.memory));
