@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "checkpoints/safetensors.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, SUM_TEXT = 64 };
 
@@ -98,6 +99,30 @@ int export_sums_check_config(const cJSON *root) {
 /* A name below the folder. */
 static int is_inside(const char *name) { return *name && *name != '/' && !strstr(name, ".."); }
 
+/* The first tensor of a damaged file that is not finite, as safetensors_read_part says it; "" when that is not the damage. */
+static const char *spoilt_tensor(const char *folder, const char *name) {
+    enum { PIECE = 1 << 14 };
+    char path[FILE_PATH_MAX];
+    float values[PIECE];
+    struct safetensors file;
+    int code = OK;
+    if (file_join(path, sizeof path, folder, name) || safetensors_open(&file, path)) return "";
+    for (int i = 0; i < file.count && !code; i++) {
+        const struct safetensors_entry *e = &file.entries[i];
+        int numbers = e->type <= ST_BF16 || e->type == ST_F64;
+        for (size_t from = 0; numbers && from < e->count && !code; from += PIECE)
+            code = safetensors_read_part(e, from, e->count - from < PIECE ? e->count - from : PIECE, values);
+    }
+    safetensors_close(&file);
+    return code ? error_text() : "";
+}
+
+static int refuse_file(const char *folder, const char *name, const char *found, const char *expected) {
+    const char *tensor = spoilt_tensor(folder, name);
+    return error_set(ERR_INPUT, "%s/%s: is damaged, or is not the export's%s%s: %s, expected %s", folder, name,
+                     *tensor ? ": " : "", tensor, found, expected);
+}
+
 static int check_files(const cJSON *sums, const char *folder) {
     char text[SUM_TEXT];
     const cJSON *item;
@@ -106,9 +131,7 @@ static int check_files(const cJSON *sums, const char *folder) {
             return error_set(ERR_INPUT, "%s/config.json: sums: %.80s: expected the sum of a file of this folder",
                              folder, item->string);
         TRY(file_sum(folder, item->string, text));
-        if (strcmp(text, item->valuestring))
-            return error_set(ERR_INPUT, "%s/%s: is damaged, or is not the export's: %s, expected %s", folder,
-                             item->string, text, item->valuestring);
+        if (strcmp(text, item->valuestring)) return refuse_file(folder, item->string, text, item->valuestring);
     }
     return OK;
 }

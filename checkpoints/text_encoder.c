@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/finite.h"
 #include "checkpoints/fault_list.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
@@ -249,7 +250,9 @@ static int run(struct text_encoder *e, struct encoding *w, const int *length, in
     TRY(load_slice(e, w, 1 + net->config.layers));
     umt5_end(net, &w->acts, w->weights);
     transfer_from_elem(out, w->acts.y, w->acts.tokens * net->config.dim);
-    return device_sync();
+    TRY(device_sync());
+    if (finite_fault(out, (size_t)w->acts.tokens * (size_t)net->config.dim) < 0) return OK;
+    return error_set(ERR_NUMERIC, "an embedding is not finite: the weights are too large");
 }
 
 static int count_tokens(const int *length, int count, long *tokens, long *longest) {

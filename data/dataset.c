@@ -425,13 +425,13 @@ static int read_row(hid_t array, hid_t type, long r, int ndim, const hsize_t *co
 static int check_part(const struct dataset *set, const struct dataset_row *row, long r, int place, const char *name,
                       const uint32_t *sums, const float *values, size_t count) {
     if (!values) return OK;
-    if (sums && dataset_place_sum((uint64_t)r, place, values, count) != sums[place])
-        return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): its %s are damaged: their sum is another",
-                         set->path, r, row->clip, name);
     long wrong = finite_fault(values, count);
     if (wrong >= 0)
         return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): %s: value %ld is not finite", set->path, r,
                          row->clip, name, wrong);
+    if (sums && dataset_place_sum((uint64_t)r, place, values, count) != sums[place])
+        return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): its %s are damaged: their sum is another",
+                         set->path, r, row->clip, name);
     return OK;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/error.h"
@@ -234,6 +235,64 @@ static void lists(void **state) {
     assert_int_equal(load(&c, "channels=1000"), ERR_USAGE);
     assert_int_equal(load(&c, "audio_encoder=none"), ERR_USAGE);
     assert_int_equal(load(&c, "nonsense=1"), ERR_USAGE);
+}
+
+static void touch(const char *path) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+/* A folder's clips are one identity, also where a subfolder's stand between them in the list. */
+static void folders(void **state) {
+    (void)state;
+    struct prepare_config c;
+    struct clip_list list;
+    char path[300], source[250];
+    static const char *const clips[] = {"a/1.mp4", "a/b/2.mp4", "a/c.mp4", "ab/d.mp4", "e.mp4"};
+    static const int identity[] = {0, 1, 0, 2, 3};
+    snprintf(source, sizeof source, "source=%s", in_folder("tree"));
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "%s/%s", in_folder("tree"), clips[i]);
+        *strrchr(path, '/') = 0;
+        assert_int_equal(file_make_folders(path), OK);
+        path[strlen(path)] = '/';
+        touch(path);
+    }
+    assert_int_equal(load(&c, source), OK);
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(list.count, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(list.entries[i].path, clips[i]);
+        assert_int_equal(list.entries[i].identity, identity[i]);
+    }
+    clip_list_close(&list);
+}
+
+/* One clip a folder: the time that listing takes grows with their number, not with its square, which here took 8 s. */
+static void many_folders(void **state) {
+    (void)state;
+    enum { MANY = 20000 };
+    struct prepare_config c;
+    struct clip_list list;
+    char path[300], source[250];
+    snprintf(source, sizeof source, "source=%s", in_folder("many"));
+    mkdir(in_folder("many"), 0777);
+    for (int i = 0; i < MANY; i++) {
+        int n = snprintf(path, sizeof path, "%s/%d", in_folder("many"), i);
+        mkdir(path, 0777);
+        snprintf(path + n, sizeof path - (size_t)n, "/x.mp4");
+        touch(path);
+    }
+    assert_int_equal(load(&c, source), OK);
+    clock_t begin = clock();
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    assert_int_equal(list.count, MANY);
+    assert_int_equal(list.entries[MANY - 1].identity, MANY - 1);
+    clip_list_close(&list);
+    folder_remove(in_folder("many"));
+    if (seconds > 3) fail_msg("%.1f s", seconds);
 }
 
 static int beats;
@@ -509,8 +568,10 @@ static void prompts_of_clips(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sidecars),  cmocka_unit_test(lists),         cmocka_unit_test(windows),
-        cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
+        cmocka_unit_test(sidecars),      cmocka_unit_test(lists),
+        cmocka_unit_test(folders),       cmocka_unit_test(many_folders),
+        cmocka_unit_test(windows),       cmocka_unit_test(bad_clips),
+        cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
