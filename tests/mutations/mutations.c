@@ -1,9 +1,9 @@
 /* mutations.c: damages files that the programs read, thousands of times, and reads them: by every reader in this
    process's children, so that a crash or a hang is one case's.
-     mutations samples FOLDER                            writes the examples that no program leaves
-     mutations read FOLDER [COUNT [SEED [JOBS [READER]]]]   COUNT damages of each kind for every reader, over JOBS
-     processes mutations damage KIND SEED FILE                     damages one file where it stands (KIND: bit, byte,
-     zeros, noise, cut)
+     mutations samples FOLDER         writes the examples that no program leaves
+     mutations read FOLDER [COUNT [SEED [JOBS [READER]]]]
+                                      COUNT damages of each kind for every reader (or one), over JOBS processes
+     mutations damage KIND SEED FILE  damages a file where it stands; KIND: bit, byte, zeros, noise, cut
    A file of ours that has sums must be refused or give the same; another's may give what it will, but nothing that is
    not finite. What went wrong is printed with what makes it again, and the exit code is 1. */
 #include <dirent.h>
