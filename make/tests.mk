@@ -85,3 +85,9 @@ mutation-programs: $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 mutations: setup
 	+@$(MAKE) --no-print-directory programs mutation-programs
 	BIN=$(BIN) BUILD=$(BUILD) sh scripts/mutations.sh
+
+# Against PyTorch, Diffusers, Transformers and PEFT of today (SET=2024: those that the golden files were made with).
+.PHONY: parity
+parity: setup
+	+@$(MAKE) --no-print-directory programs mutation-programs
+	BIN=$(BIN) BUILD=$(BUILD) sh scripts/parity.sh $(or $(SET),today)
