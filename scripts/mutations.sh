@@ -23,8 +23,8 @@ for folder in data state transformer vae prompts mp4 mkv png wav yaml umt5; do m
 must "$tests/mutations" samples "$samples"
 must "$tests/tiny_dataset" configs/tiny.yaml "$samples/data/data.h5" 16 12 4
 must "$BIN/teacher" $all teacher.steps=2
-must "$BIN/export" $all --stage teacher --shard-mb 0.1 --out "$samples/student"
-must "$BIN/export" $all --stage teacher --type bf16 --naming original --out "$work/bf16"
+must "$BIN/export" $all stage=teacher shard_mb=0.1 out="$samples/student"
+must "$BIN/export" $all stage=teacher type=bf16 naming=original out="$work/bf16"
 cp "$work"/bf16/transformer/* "$samples/transformer"
 cp "$samples/student/text.safetensors" "$samples/prompts"
 cp "$(ls "$work"/run/teacher/checkpoints/*.h5 | tail -n 1)" "$samples/state/state.h5"
@@ -54,7 +54,7 @@ use() {
     case $1 in
     student) set -- "$2" stream "$2/student" reference="$picture" audio="$sound" out=- threads=1 ;;
     data) set -- "$2" teacher configs/tiny.yaml data="$2/data/data.h5" run="$2/run" threads=1 teacher.steps=3 ;;
-    transformer) set -- "$2" forward "$2/transformer" "$work/bare.safetensors" "$2/velocity" --threads 1 ;;
+    transformer) set -- "$2" forward "$2/transformer" "$work/bare.safetensors" "$2/velocity" threads=1 ;;
     prompts)
         set -- "$2" stream "$student" reference="$picture" audio="$sound" out=- threads=1 \
             text="$2/prompts/text.safetensors"

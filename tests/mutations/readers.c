@@ -278,14 +278,22 @@ static int read_png(const char *folder, uint32_t *sum) { return add_pictures(sum
 static int read_wav(const char *folder, uint32_t *sum) { return add_sound(sum, inside(folder, "sound.wav")); }
 
 const struct mutation_reader mutation_readers[] = {
-    {"student", read_student, 1, 100},  {"data", read_dataset, 1, 100},
-    {"state", read_state, 1, 100},      {"transformer", read_transformer, 0, 100},
-    {"vae", read_vae, 0, 20},           {"wav2vec2", read_wav2vec2, 0, 20},
-    {"umt5", read_text_encoder, 0, 20}, {"light", read_light, 0, 100},
-    {"prompts", read_prompts, 0, 100},  {"csv", read_csv, 0, 100},
-    {"json", read_json, 0, 100},        {"yaml", read_config, 0, 20},
-    {"mp4", read_mp4, 0, 10},           {"mkv", read_mkv, 0, 10},
-    {"png", read_png, 0, 20},           {"wav", read_wav, 0, 100},
+    {"student", read_student, 1, 100},
+    {"data", read_dataset, 1, 100},
+    {"state", read_state, 1, 100},
+    {"transformer", read_transformer, 0, 100},
+    {"vae", read_vae, 0, 5},
+    {"wav2vec2", read_wav2vec2, 0, 20},
+    {"umt5", read_text_encoder, 0, 20},
+    {"light", read_light, 0, 100},
+    {"prompts", read_prompts, 0, 100},
+    {"csv", read_csv, 0, 100},
+    {"json", read_json, 0, 100},
+    {"yaml", read_config, 0, 20},
+    {"mp4", read_mp4, 0, 10},
+    {"mkv", read_mkv, 0, 10},
+    {"png", read_png, 0, 20},
+    {"wav", read_wav, 0, 100},
 };
 const int mutation_reader_count = sizeof mutation_readers / sizeof *mutation_readers;
 
