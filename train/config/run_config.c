@@ -67,6 +67,7 @@
 static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
 static const char *const deaf_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
+static const char *const no_yes[] = {"no", "yes", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
 static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
 static const char *const recompute_names[] = {"none", "block", NULL};
@@ -81,6 +82,8 @@ static const char *const exit_names[] = {"last", "random", NULL};
 static const struct config_field fields[] = {
     PATH("run", run, "runs/run", "folder of the run"),
     PATH("data", data, "", "data set; empty: RUN/data.h5"),
+    CHOICE("data_changed", data_changed, no_yes, "no",
+           "whether a run that resumes may go on with another data set than it began with"),
     PATH("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
     PATH("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     PATH("negative.file", negative.file, "",

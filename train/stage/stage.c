@@ -119,6 +119,7 @@ static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, str
     train_state_integer(&s->saved, "step", &s->step);
     train_state_integer(&s->saved, "batches", &s->batches);
     train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
+    train_state_newer_integer(&s->saved, "data_sum", &s->data_sum);
     TRY(layout(program, &s->state_memory, &s->activation_memory));
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->staging_memory);
@@ -248,7 +249,9 @@ int stage_begin(struct stage *s, int *resumed) {
     stage_catch_signals();
     TRY(stage_open_folder(s));
     TRY(stage_agree(s, open_data(s)));
+    s->data_sum = -1; /* what states of before it was kept leave */
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
+    TRY(stage_check_data(s));
     if (*resumed) s->saved_step = s->step;
     return OK;
 }
@@ -415,5 +418,6 @@ int stage_finish(struct stage *s, int *exit_code) {
     log_memory(s);
     log_checkpoints(s);
     log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);
-    return device_sync();
+    TRY(device_sync());
+    return stage_count_skips(s);
 }
