@@ -33,7 +33,7 @@ run() { # run WHAT COMMAND...
     shift
     if "$@" >"$log" 2>&1; then
         passed=$((passed + 1))
-        echo "ok    $what: $(grep -v '^with \|^[0-9]* passed' "$log" | tail -n 1)"
+        echo "ok    $what: $(grep -v '^with ' "$log" | tail -n 1)"
     else
         failed=$((failed + 1))
         echo "FAIL  $what"
