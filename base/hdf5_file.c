@@ -48,8 +48,11 @@ int hdf5_create(hid_t *file, const char *path, int *busy) {
     *file = -1;
     *busy = state == FILE_HELD;
     if (*busy) return error_set(ERR_INPUT, "%s: is being written by another process", path);
-    hid_t access = access_list(state);
-    *file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    hid_t access = access_list(state), properties = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    H5Pset_obj_track_times(properties, 0);
+    *file = H5Fcreate(path, H5F_ACC_TRUNC, properties, access);
     close_list(access);
+    close_list(properties);
     return *file < 0 ? hdf5_fail(path, "cannot be created") : OK;
 }

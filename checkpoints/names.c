@@ -91,3 +91,19 @@ int names_is_diffusers(const char *name) {
                match(part, "scale_shift_table");
     return match(name, "condition_embedder") || match(name, "proj_out") || match(name, "scale_shift_table");
 }
+
+void names_unwrap(char *name) {
+    static const char *const parts[] = {"_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod."};
+    char *to = name;
+    for (const char *from = name; *from;) {
+        int first = from == name || from[-1] == '.';
+        size_t skip = 0;
+        for (size_t i = 0; first && i < sizeof parts / sizeof *parts; i++)
+            if (!strncmp(from, parts[i], strlen(parts[i]))) skip = strlen(parts[i]);
+        if (skip)
+            from += skip;
+        else
+            *to++ = *from++;
+    }
+    *to = 0;
+}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "checkpoints/export_sums.h"
 #include "checkpoints/student_config.h"
 
 /* An export of ours: config.json beside the trunk's folder or, in the first version, its file. */
@@ -75,6 +76,7 @@ static int load_audio(const struct weights_taker *taker, const struct param_tabl
 int pretrained_load(const struct weights_taker *taker, const struct param_table *table, const char *path, int *audio) {
     char trunk[FILE_PATH_MAX], modules[FILE_PATH_MAX];
     int wanted = has_audio(table), found;
+    if (is_export(path)) TRY(export_sums_check(path));
     TRY(trunk_path(path, trunk, sizeof trunk));
     TRY(load(taker, table, trunk, wanted, &found));
     *audio = !wanted || found;

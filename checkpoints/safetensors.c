@@ -4,6 +4,9 @@
 #include "checkpoints/safetensors.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/finite.h"
+#include "base/foreign.h"
+#include "checkpoints/names.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -54,6 +57,7 @@ static int read_entry(struct safetensors_entry *e, const cJSON *object, const ch
     const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(object, "data_offsets");
     size_t begin, end, bytes;
     if (!(e->name = strdup(object->string))) return error_set(ERR_DEVICE, "out of memory");
+    names_unwrap(e->name);
     if (!cJSON_IsObject(object) || !cJSON_IsString(dtype)) return error_set(ERR_INPUT, "%.100s: has no dtype", e->name);
     e->type = ST_OTHER;
     snprintf(e->dtype, sizeof e->dtype, "%s", dtype->valuestring);
@@ -77,6 +81,7 @@ static int read_entry(struct safetensors_entry *e, const cJSON *object, const ch
 static int read_metadata(struct safetensors *file, const cJSON *object) {
     const cJSON *item;
     int count = 0;
+    if (cJSON_IsNull(object)) return OK; /* some writers' word for none */
     if (!cJSON_IsObject(object) || file->metadata) return error_set(ERR_INPUT, "the metadata are wrong");
     file->metadata = calloc(2 * (size_t)cJSON_GetArraySize(object) + 1, sizeof *file->metadata);
     if (!file->metadata) return error_set(ERR_DEVICE, "out of memory");
@@ -171,9 +176,10 @@ int safetensors_open(struct safetensors *file, const char *path) {
         }
     }
     close(fd);
+    int readable = !code;
     if (!code) code = read_header(file);
     if (code) {
-        error_context(code, "%s", path);
+        if (!readable || !foreign_refuse(path, FOREIGN_TENSORS, "a safetensors file")) error_context(code, "%s", path);
         safetensors_close(file);
     }
     return code;
@@ -221,7 +227,8 @@ static float from_half(uint16_t h) {
     return sign ? -v : v;
 }
 
-int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
+/* Whatever the values are. */
+static int convert(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
     if (e->type > ST_BF16 && e->type != ST_F64)
         return error_set(ERR_INPUT, "%.100s: is of type %s, expected floating point", e->name,
                          e->type == ST_OTHER ? e->dtype : safetensors_type_name(e->type));
@@ -252,6 +259,16 @@ int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t
     }
     return OK;
 }
+
+int safetensors_read_part(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
+    TRY(convert(e, from, count, out));
+    long at = finite_fault(out, count);
+    if (at < 0) return OK;
+    return error_set(ERR_INPUT, "%.100s: holds a value that is not finite (element %zu: %g)", e->name,
+                     from + (size_t)at, (double)out[at]);
+}
+
+int safetensors_read_any(const struct safetensors_entry *e, float *out) { return convert(e, 0, e->count, out); }
 
 int safetensors_read_float(const struct safetensors_entry *e, float *out) {
     return safetensors_read_part(e, 0, e->count, out);

@@ -1,6 +1,7 @@
 /* safetensors.h: the safetensors file format, read by memory map and written through a temporary name.
    A file is a u64 little-endian header length, a JSON header {name: {dtype, shape, data_offsets}}, then the data. Every
-   size is checked against the file before it is used. Several files that belong together: shards.h. */
+   size is checked against the file before it is used. Parts that training wrappers put inside names (names.h) are taken
+   out. A file of another kind is refused by what it is. Several files that belong together: shards.h. */
 #ifndef CHECKPOINTS_SAFETENSORS_H
 #define CHECKPOINTS_SAFETENSORS_H
 
@@ -26,10 +27,13 @@ struct safetensors {
 int safetensors_open(struct safetensors *file, const char *path);
 void safetensors_close(struct safetensors *file);
 const struct safetensors_entry *safetensors_find(const struct safetensors *file, const char *name);
-/* Converts F32, F16, BF16, F64 to float; ERR_INPUT for other types. */
+/* Converts F32, F16, BF16, F64 to float. ERR_INPUT, with the tensor's name: another type, or a value that is not finite
+   (a double that float cannot hold included): no weights, features or pixels of ours are that. */
 int safetensors_read_float(const struct safetensors_entry *entry, float *out);
 /* The same for `count` elements from element `from` on. */
 int safetensors_read_part(const struct safetensors_entry *entry, size_t from, size_t count, float *out);
+/* All of it, finite or not: for looking at a file. */
+int safetensors_read_any(const struct safetensors_entry *entry, float *out);
 /* Those elements' pages may leave memory: a file larger than the memory passes through it. */
 void safetensors_forget(const struct safetensors_entry *entry, size_t from, size_t count);
 

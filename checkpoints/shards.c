@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/foreign.h"
 #include "checkpoints/fault_list.h"
+#include "checkpoints/names.h"
 
 enum { INDEX_MAX = 64 << 20, FILES_MAX = 4096, NAME_LENGTH_MAX = 255 };
 static const char index_ending[] = ".safetensors.index.json", file_ending[] = ".safetensors";
@@ -40,6 +42,17 @@ static int is_folder(const char *path) {
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
+/* There is no safetensors file; weights of another kind may be what the folder holds. */
+static int refuse_folder(const char *folder) {
+    static const char *const endings[] = {".bin", ".pth", ".pt", ".ckpt", ".gguf"};
+    char name[NAME_LENGTH_MAX + 1], path[FILE_PATH_MAX];
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (count_files(folder, endings[i], name, sizeof name) && !file_join(path, sizeof path, folder, name) &&
+            foreign_refuse(path, FOREIGN_TENSORS, "a safetensors file"))
+            return ERR_INPUT;
+    return error_set(ERR_INPUT, "%s: holds no safetensors file", folder);
+}
+
 static int choose_file(const char *folder, int look_below, char *path, size_t size) {
     char name[NAME_LENGTH_MAX + 1], below[FILE_PATH_MAX];
     int indexes = count_files(folder, index_ending, name, sizeof name);
@@ -52,7 +65,7 @@ static int choose_file(const char *folder, int look_below, char *path, size_t si
     if (files)
         return error_set(ERR_INPUT, "%s: holds %d safetensors files and no index; name the one that is meant", folder,
                          files);
-    return error_set(ERR_INPUT, "%s: holds no safetensors file", folder);
+    return refuse_folder(folder);
 }
 
 void shards_folder(const struct shards *s, char *folder, size_t size) {
@@ -102,6 +115,7 @@ static int parse_index(struct index *index, const char *text, size_t length) {
     cJSON_ArrayForEach(item, map) {
         if (!cJSON_IsString(item)) return error_set(ERR_INPUT, "%.100s: expected a file name", item->string);
         TRY(check_file_name(item->valuestring));
+        names_unwrap(item->string); /* as in the files' own headers */
         index->list[index->count++] = (struct index_entry){.tensor = item->string, .file = item->valuestring};
     }
     if (!index->count) return error_set(ERR_INPUT, "names no tensor");

@@ -69,8 +69,7 @@ int student_write(const char *folder, const struct student_description *d, const
     TRY(write_decoder(folder, d));
     TRY(file_join(path, sizeof path, folder, "text.safetensors"));
     TRY(prompt_file_write(path, prompts, 2, d->dit.text_dim, ST_F32, 0, NULL));
-    TRY(file_join(path, sizeof path, folder, "config.json"));
-    return write_text(path, student_config_print(d));
+    return student_config_write(folder, d);
 }
 
 /* An error about weights that the student does not hold. */

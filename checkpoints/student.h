@@ -6,7 +6,7 @@
                         where that is and what its checksum is
      decoder.safetensors  a light decoder, where one decodes in the codec's place
      text.safetensors   the prompt and the empty prompt (prompt_file.h)
-   Written whole: config.json comes last, and the reader starts from it. */
+   Written whole: config.json comes last, with sums over the others (export_sums.h), and the reader starts from it. */
 #ifndef CHECKPOINTS_STUDENT_H
 #define CHECKPOINTS_STUDENT_H
 

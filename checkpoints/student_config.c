@@ -10,6 +10,8 @@
 
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/foreign.h"
+#include "checkpoints/export_sums.h"
 #include "model/codec/codec.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
@@ -57,7 +59,7 @@ static cJSON *group_of(cJSON *root, const char *name) {
     return group ? group : cJSON_AddObjectToObject(root, name);
 }
 
-char *student_config_print(const struct student_description *d) {
+static cJSON *print(const struct student_description *d) {
     cJSON *root = cJSON_CreateObject();
     cJSON_AddNumberToObject(root, "format", FORMAT_VERSION);
     cJSON_AddStringToObject(root, "stage", d->stage);
@@ -82,9 +84,20 @@ char *student_config_print(const struct student_description *d) {
     cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
     cJSON_AddStringToObject(group_of(root, "audio"), "recipe", *d->audio_recipe ? d->audio_recipe : d->audio_encoder);
     if (*d->audio_weights) cJSON_AddStringToObject(group_of(root, "audio"), "weights", d->audio_weights);
-    char *text = cJSON_Print(root);
+    return root;
+}
+
+int student_config_write(const char *folder, const struct student_description *d) {
+    char path[FILE_PATH_MAX];
+    TRY(file_join(path, sizeof path, folder, "config.json"));
+    cJSON *root = print(d);
+    int code = export_sums_add(root, folder);
+    char *text = code ? NULL : cJSON_Print(root);
     cJSON_Delete(root);
-    return text;
+    if (!code && !text) code = error_set(ERR_DEVICE, "out of memory for %s", path);
+    if (!code) code = file_write(path, text, strlen(text));
+    free(text);
+    return code;
 }
 
 static int integer_at(const cJSON *root, const char *group, const char *key, int min, int max, int *out) {
@@ -181,10 +194,13 @@ int student_describe(struct student_description *description, const char *folder
     char *text;
     size_t bytes;
     TRY(file_join(path, sizeof path, folder, "config.json"));
-    TRY(file_read(path, CONFIG_BYTES_MAX, &text, &bytes));
+    int code = file_read(path, CONFIG_BYTES_MAX, &text, &bytes);
+    if (code && foreign_refuse(folder, FOREIGN_OTHER, "the folder of an exported student")) return ERR_INPUT;
+    TRY(code);
     cJSON *root = cJSON_ParseWithLength(text, bytes);
     free(text);
-    int code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
+    code = root ? description_parse(description, root) : error_set(ERR_INPUT, "not JSON");
+    if (!code) code = export_sums_check_config(root);
     cJSON_Delete(root);
     if (!code && description->decoder[0])
         code = file_join(description->decoder, sizeof description->decoder, folder, STUDENT_DECODER);

@@ -1,5 +1,5 @@
-/* student_config.h: what an exported student is: its networks, chunking, levels, codec and audio encoder, as its folder's
-   config.json says them (docs/formats.md). */
+/* student_config.h: what an exported student is: its networks, chunking, levels, codec and audio encoder, as its
+   folder's config.json says them (docs/formats.md). */
 #ifndef CHECKPOINTS_STUDENT_CONFIG_H
 #define CHECKPOINTS_STUDENT_CONFIG_H
 
@@ -25,10 +25,10 @@ struct student_description {
     long step;
 };
 
-/* Reads config.json of a student's folder and nothing else. ERR_INPUT names the file and the key that is missing or out of
-   range. */
+/* Reads config.json of a student's folder and nothing else. ERR_INPUT names the file and the key that is missing or out
+   of range, or says that the file is not what was exported (export_sums.h). */
 int student_describe(struct student_description *description, const char *folder);
-/* The text of config.json, malloc'd; NULL: out of memory. */
-char *student_config_print(const struct student_description *description);
+/* Writes config.json, with sums over the files that are in the folder. */
+int student_config_write(const char *folder, const struct student_description *description);
 
 #endif

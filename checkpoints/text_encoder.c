@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/finite.h"
 #include "checkpoints/fault_list.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
@@ -249,7 +250,9 @@ static int run(struct text_encoder *e, struct encoding *w, const int *length, in
     TRY(load_slice(e, w, 1 + net->config.layers));
     umt5_end(net, &w->acts, w->weights);
     transfer_from_elem(out, w->acts.y, w->acts.tokens * net->config.dim);
-    return device_sync();
+    TRY(device_sync());
+    if (finite_fault(out, (size_t)w->acts.tokens * (size_t)net->config.dim) < 0) return OK;
+    return error_set(ERR_NUMERIC, "an embedding is not finite: the weights are too large");
 }
 
 static int count_tokens(const int *length, int count, long *tokens, long *longest) {
@@ -266,7 +269,8 @@ int text_encoder_encode(struct text_encoder *e, const int *ids, const int *lengt
     struct encoding w = {.weights = NULL};
     long tokens, longest;
     TRY(count_tokens(length, count, &tokens, &longest));
-    TRY(look_up(e, ids, tokens, out));
+    int found = look_up(e, ids, tokens, out);
+    if (found) return error_context(found, "%s", e->shards.path);
     arena_begin(&w.memory, "text encoder");
     layout(&w, &e->net, tokens, longest);
     TRY(arena_commit(&w.memory));

@@ -237,13 +237,6 @@ static int check_tensors(const struct wav2vec2 *net, const struct safetensors *f
 
 /* ---- reading ---- */
 
-static int read_values(const struct safetensors_entry *e, float *values) {
-    TRY(safetensors_read_float(e, values));
-    for (size_t i = 0; i < e->count; i++)
-        if (!isfinite(values[i])) return error_set(ERR_INPUT, "%s: holds a value that is not finite", e->name);
-    return OK;
-}
-
 /* [out, in, kernel] to [out, kernel, in], tap k times factor[k] (NULL: as they are). */
 static void turn(float *to, const float *from, const struct param *p, const double *factor) {
     long taps = p->shape[1], in = p->shape[2];
@@ -258,9 +251,9 @@ static int read_position(const struct safetensors *file, const struct param *p, 
     long taps = p->shape[1], filters = p->shape[0] * p->shape[2];
     double *factor = calloc((size_t)taps, sizeof *factor);
     if (!factor) return error_set(ERR_DEVICE, "out of memory");
-    int code = read_values(find_length(file), values); /* [1, 1, taps] */
+    int code = safetensors_read_float(find_length(file), values); /* [1, 1, taps] */
     for (long k = 0; k < taps && !code; k++) factor[k] = values[k];
-    if (!code) code = read_values(find_direction(file), values);
+    if (!code) code = safetensors_read_float(find_direction(file), values);
     for (long k = 0; k < taps && !code; k++) {
         double squares = 0;
         for (long f = 0; f < filters; f++) squares += (double)values[f * taps + k] * values[f * taps + k];
@@ -282,7 +275,7 @@ static int load(const struct wav2vec2 *net, const struct safetensors *file, elem
         const struct safetensors_entry *e = find(file, p->name);
         if (!e)
             code = read_position(file, p, values, turned);
-        else if (!(code = read_values(e, values)) && p->ndim == 3)
+        else if (!(code = safetensors_read_float(e, values)) && p->ndim == 3)
             turn(turned, values, p, NULL);
         if (!code)
             transfer_to_elem(weights + param_position(&net->table, p), p->ndim == 3 ? turned : values, (long)p->count);

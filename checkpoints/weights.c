@@ -81,7 +81,10 @@ int weights_load(const struct weights_taker *sink, const struct param_table *tab
     TRY(weights_check(table, c, part));
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
-        if (weights_belongs(p, part)) TRY(load_tensor(sink, p, checkpoint_find(c, p->name)));
+        if (!weights_belongs(p, part)) continue;
+        const struct safetensors_entry *e = checkpoint_find(c, p->name);
+        int code = load_tensor(sink, p, e);
+        if (code) return error_context(code, "%s", c->shards.path);
     }
     return OK;
 }

@@ -1,6 +1,6 @@
 /* audio_reader.c: sound out of files at 16 kHz, and into wav files. See media.h.
-   Sample 0 belongs to time 0 of the file: a stream that starts later is padded with silence, one that starts earlier cut,
-   and holes in it (lost packets) are filled, so that sound stays with the picture. */
+   Sample 0 belongs to time 0 of the file: a stream that starts later is padded with silence, one that starts earlier
+   cut, and holes in it (lost packets) are filled, so that sound stays with the picture. */
 #include "data/media.h"
 
 #include <libavutil/channel_layout.h>
@@ -15,6 +15,8 @@
 #include "data/media_source.h"
 
 enum { SLACK = AUDIO_RATE / 10, HOLE_MAX = 60 * AUDIO_RATE, CHANNELS_MAX = 64 };
+/* Full scale is 1; floats that hold 16- or 24-bit numbers unscaled stay below this, and powers of it stay finite. */
+static const float SAMPLE_MAX = 1e8f;
 
 struct audio_reader {
     struct media_source source;
@@ -120,7 +122,9 @@ static int resample(struct audio_reader *r, const AVFrame *frame) {
     r->produced += n - dropped;
     memmove(to, to + dropped * r->channels, sizeof(float) * (size_t)((n - dropped) * r->channels));
     for (int64_t i = 0; i < (n - dropped) * r->channels; i++)
-        if (!isfinite(to[i])) to[i] = 0;
+        if (!(fabsf(to[i]) <= SAMPLE_MAX))
+            return error_set(ERR_INPUT, "%s: a sample of its sound, at %.3f s, is %g: no sound", r->source.path,
+                             (double)(r->produced - n + dropped + i / r->channels) / AUDIO_RATE, (double)to[i]);
     r->held += (long)(n - dropped);
     return OK;
 }

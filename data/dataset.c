@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/finite.h"
+#include "base/foreign.h"
+#include "base/log.h"
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
 #include "base/media_rates.h"
@@ -26,7 +29,10 @@ struct dataset {
     int *text_start; /* [prompts + 1] */
     char *texts;     /* [prompts, text_bytes + 1] */
     size_t text_bytes;
-    long *index[2]; /* rows of each split */
+    hid_t sums;          /* [rows, F + PARTS]; -1: the file has none */
+    uint32_t *text_sums; /* [prompts]; NULL: the same */
+    uint32_t sum;        /* over all but the large arrays */
+    long *index[2];      /* rows of each split */
     long count[2];
     pthread_mutex_t lock;
 };
@@ -99,6 +105,40 @@ static int read_integers(struct dataset *set, hid_t group, const char *name, lon
 
 static int read_column(struct dataset *set, hid_t group, const char *name, int **values) {
     return read_integers(set, group, name, set->rows, values);
+}
+
+/* ---- sums ---- */
+
+/* The array of sums over rows, and those over prompts. */
+static int open_sums(struct dataset *set, hid_t group) {
+    hsize_t sides[2];
+    if ((set->sums = open_array(group, DATASET_ROW_SUMS, 2, sides)) < 0 || sides[0] != (hsize_t)set->rows ||
+        sides[1] != (hsize_t)(set->shape.F + PARTS))
+        return damaged(set, DATASET_ROW_SUMS);
+    hid_t array = open_array(set->file, DATASET_TEXT_SUMS, 1, sides);
+    if (array < 0 || sides[0] != (hsize_t)set->prompts) return damaged(set, DATASET_TEXT_SUMS);
+    set->text_sums = malloc(sizeof *set->text_sums * (size_t)(set->prompts + 1));
+    int bad = !set->text_sums || H5Dread(array, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, set->text_sums) < 0;
+    H5Dclose(array);
+    return bad ? damaged(set, DATASET_TEXT_SUMS) : OK;
+}
+
+/* Everything but the large arrays against the sum that the file states. */
+static int check_sum(struct dataset *set, int version) {
+    char text[16], found[16];
+    int there = H5Aexists(set->file, DATASET_SUM) > 0;
+    if (!there && version >= DATASET_SUMS_SINCE) return damaged(set, "attribute " DATASET_SUM);
+    if (dataset_file_sum(set->file, &set->sum)) return damaged(set, "something in it");
+    snprintf(found, sizeof found, "%08x", (unsigned)set->sum);
+    if (!there) {
+        log_line("%s: a data set of version %d, which has no sums: damage to it may go unseen", set->path, version);
+        return OK;
+    }
+    if (read_text_attribute(set->file, DATASET_SUM, text, sizeof text) || strcmp(text, found))
+        return error_set(ERR_INPUT,
+                         "%s: data set: is damaged, or another program changed it: its sum is %s, expected %s",
+                         set->path, found, text);
+    return OK;
 }
 
 /* ---- prompts ---- */
@@ -233,6 +273,10 @@ static int open_bucket(struct dataset *set, int version) {
         free(split);
         return code;
     }
+    if (version >= DATASET_SUMS_SINCE && (code = open_sums(set, group))) {
+        free(split);
+        return code;
+    }
     H5Gclose(group);
     for (int k = 0; k < 2; k++) set->index[k] = malloc(sizeof(long) * (size_t)(set->rows + 1));
     if (!set->index[0] || !set->index[1]) code = error_set(ERR_DEVICE, "data set: out of memory");
@@ -272,7 +316,8 @@ static int open_file(struct dataset *set) {
     if (read_text_attribute(set->file, "audio_encoder", s->audio_encoder, sizeof s->audio_encoder))
         return damaged(set, "attribute audio_encoder");
     TRY(open_prompts(set, version));
-    return open_bucket(set, version);
+    TRY(open_bucket(set, version));
+    return check_sum(set, version);
 }
 
 int dataset_open(struct dataset **out, const char *path) {
@@ -284,9 +329,13 @@ int dataset_open(struct dataset **out, const char *path) {
     struct dataset *set = calloc(1, sizeof *set);
     if (!set) return error_set(ERR_DEVICE, "data set: out of memory");
     pthread_mutex_init(&set->lock, NULL);
+    set->sums = -1;
     snprintf(set->path, sizeof set->path, "%s", path);
     int code = hdf5_open(&set->file, path);
-    if (!code) code = open_file(set);
+    if (code)
+        foreign_refuse(path, FOREIGN_HDF5, "a data set (HDF5)");
+    else
+        code = open_file(set);
     if (code) {
         dataset_close(set);
         return code;
@@ -305,10 +354,13 @@ void dataset_close(struct dataset *set) {
     free(set->prompt);
     free(set->text_start);
     free(set->texts);
+    free(set->text_sums);
     free(set->index[0]);
     free(set->index[1]);
     free(set);
 }
+
+uint32_t dataset_sum(const struct dataset *set) { return set->sum; }
 
 const struct dataset_shape *dataset_shape(const struct dataset *set) { return &set->shape; }
 
@@ -353,15 +405,41 @@ void dataset_columns(const struct dataset *set, enum dataset_split split, long i
 }
 
 /* The first `count[1]` entries of row r of an array of `ndim` sides to `to`. */
-static int read_row(hid_t array, long r, int ndim, const hsize_t *count, float *to) {
+static int read_row(hid_t array, hid_t type, long r, int ndim, const hsize_t *count, void *to) {
     if (!to) return 0;
     hsize_t start[5] = {(hsize_t)r};
     hid_t space = H5Dget_space(array), memory = H5Screate_simple(ndim, count, NULL);
     int bad = H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL) < 0 ||
-              H5Dread(array, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, to) < 0;
+              H5Dread(array, type, memory, space, H5P_DEFAULT, to) < 0;
     H5Sclose(space);
     H5Sclose(memory);
     return bad;
+}
+
+/* Values of a row that were read: numbers, and those that were written there. sums: of the row; NULL: the file has
+   none. */
+static int check_part(const struct dataset *set, const struct dataset_row *row, long r, int place, const char *name,
+                      const uint32_t *sums, const float *values, size_t count) {
+    if (!values) return OK;
+    long wrong = finite_fault(values, count);
+    if (wrong >= 0)
+        return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): %s: value %ld is not finite", set->path, r,
+                         row->clip, name, wrong);
+    if (sums && dataset_place_sum((uint64_t)r, place, values, count) != sums[place])
+        return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): its %s are damaged: their sum is another",
+                         set->path, r, row->clip, name);
+    return OK;
+}
+
+static int check_row(const struct dataset *set, const struct dataset_row *row, long r, int frames,
+                     const uint32_t *sums) {
+    const struct dataset_shape *s = &set->shape;
+    size_t frame = (size_t)s->C * s->H * s->W, T = (size_t)s->T;
+    for (int f = 0; f < frames && row->latents; f++)
+        TRY(check_part(set, row, r, f, "latents", sums, row->latents + (size_t)f * frame, frame));
+    TRY(check_part(set, row, r, s->F + PART_AUDIO, "audio features", sums, row->audio, (size_t)s->A * T * s->D));
+    TRY(check_part(set, row, r, s->F + PART_TALK, "talk masks", sums, row->talk, T));
+    return check_part(set, row, r, s->F + PART_LISTEN, "listen masks", sums, row->listen, T);
 }
 
 int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, int latent_frames,
@@ -374,13 +452,23 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
     dataset_columns(set, split, i, row);
     const hsize_t latents[5] = {1, (hsize_t)latent_frames, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
     const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
+    const hsize_t parts[2] = {1, (hsize_t)(s->F + PARTS)};
+    uint32_t *sums = set->sums < 0 ? NULL : calloc((size_t)parts[1], sizeof *sums);
+    if (set->sums >= 0 && !sums) return error_set(ERR_DEVICE, "data set: out of memory");
     pthread_mutex_lock(&set->lock);
     hdf5_quiet(); /* this setting belongs to the thread */
-    int bad = (latent_frames && read_row(set->latents, r, 5, latents, row->latents)) ||
-              read_row(set->audio, r, 4, audio, row->audio) || read_row(set->talk, r, 2, mask, row->talk) ||
-              read_row(set->listen, r, 2, mask, row->listen);
+    const hid_t number = H5T_NATIVE_FLOAT;
+    int bad = (latent_frames && read_row(set->latents, number, r, 5, latents, row->latents)) ||
+              read_row(set->audio, number, r, 4, audio, row->audio) ||
+              read_row(set->talk, number, r, 2, mask, row->talk) ||
+              read_row(set->listen, number, r, 2, mask, row->listen) ||
+              read_row(set->sums, H5T_NATIVE_UINT32, r, 2, parts, sums);
     pthread_mutex_unlock(&set->lock);
-    return bad ? error_set(ERR_INPUT, "%s: data set: row %ld cannot be read", set->path, r) : OK;
+    int code = bad ? error_set(ERR_INPUT, "%s: data set: row %ld (clip %d) cannot be read: the file is damaged",
+                               set->path, r, row->clip)
+                   : check_row(set, row, r, latent_frames, sums);
+    free(sums);
+    return code;
 }
 
 int dataset_read(struct dataset *set, enum dataset_split split, long i, struct dataset_row *row) {
@@ -414,7 +502,13 @@ int dataset_text(struct dataset *set, int prompt, float *text) {
     H5Sclose(space);
     H5Sclose(memory);
     pthread_mutex_unlock(&set->lock);
-    return bad ? damaged(set, "text") : OK;
+    if (bad) return damaged(set, "text");
+    if (set->text_sums && dataset_place_sum((uint64_t)prompt, 0, text, filled) != set->text_sums[prompt])
+        return error_set(ERR_INPUT, "%s: data set: prompt %d is damaged: its sum is another", set->path, prompt);
+    long wrong = finite_fault(text, filled);
+    if (wrong < 0) return OK;
+    return error_set(ERR_INPUT, "%s: data set: prompt %d: token %ld is not finite", set->path, prompt,
+                     wrong / s->text_dim);
 }
 
 /* A codec tensor of any rank up to 4, malloc'd. */

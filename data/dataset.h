@@ -1,12 +1,15 @@
-/* dataset.h: the HDF5 data set (docs/formats.md). A row is a window of 1 + 4(F-1) video frames, encoded alone, so that
-   latent 0 is an image latent. Host memory throughout.
-   The file: attributes format, version, fps, audio_rate, codec, audio_encoder and free notes; group codec with the codec's
-   tensors (or attributes codec_weights and codec_checksum: model/codec/codec.h); the prompts: attribute text_len, text [R,
-   text_dim] with the rows of one after the other, text_start [P+1], prompts [P] their texts, the first the empty one; one
-   group a bucket, named TxHxW (video frames, pixel height and width), with latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen [N, T] and the columns clip, identity, utterance,
-   split and prompt [N]. One bucket is read here. Files of version 1, whose rows all have the prompt text [text_len,
-   text_dim], are read too: their empty prompt has no rows.
-   Errors: ERR_INPUT for files that are damaged, not data sets, or of sizes that contradict each other. */
+/* dataset.h: the HDF5 data set (docs/formats.md). A row is a window of 1 + 4(F-1) video frames, encoded alone, so
+   that latent 0 is an image latent. Host memory throughout. The file: attributes format, version, fps, audio_rate,
+   codec, audio_encoder and free notes; group codec with the codec's tensors (or attributes codec_weights and
+   codec_checksum: model/codec/codec.h); the prompts: attribute text_len, text [R, text_dim] with the rows of one
+   after the other, text_start [P+1], prompts [P] their texts, the first the empty one; one group a bucket, named
+   TxHxW (video frames, pixel height and width), with latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen
+   [N, T] and the columns clip, identity, utterance, split and prompt [N]. One bucket is read here. Sums: sums [N,
+   F+3] over every row's latent frames, audio, talk and listen, text_sums [P] over every prompt's rows, the attribute
+   sum over all the rest; they are checked when a set is opened and when a row is read. Values are finite. Older files
+   are read too, and said to have no sums: those of version 2, and of version 1, whose rows all have the prompt text
+   [text_len, text_dim] and whose empty prompt has no rows. Errors: ERR_INPUT for files that are damaged, not data
+   sets, or of sizes that contradict each other. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
@@ -39,12 +42,16 @@ struct dataset;
 int dataset_open(struct dataset **set, const char *path);
 void dataset_close(struct dataset *set);
 const struct dataset_shape *dataset_shape(const struct dataset *set);
+/* By which one data set is told from another: the sum that covers all of it, rows by their sums. Of files without
+   sums it covers all but the values of the rows. */
+uint32_t dataset_sum(const struct dataset *set);
 long dataset_rows(const struct dataset *set, enum dataset_split split);
-/* What a program needs of a data set: every field of `wanted` that is not 0 or empty must be the file's. ERR_INPUT names
-   both values. */
+/* What a program needs of a data set: every field of `wanted` that is not 0 or empty must be the file's. ERR_INPUT
+   names both values. */
 int dataset_expect(const struct dataset *set, const struct dataset_shape *wanted);
-/* Row i of a split, with its first latent_frames latents (the others of row->latents stay as they are). Thread-safe: one
-   lock a set, and HDF5's own (Debian's library has it). */
+/* Row i of a split, with its first latent_frames latents (the others of row->latents stay as they are). ERR_INPUT
+   names the row and its clip when it is damaged or holds a value that is not finite. Thread-safe: one lock a set, and
+   HDF5's own (Debian's library has it). */
 int dataset_read(struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
 int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, int latent_frames,
                         struct dataset_row *row);
@@ -68,6 +75,7 @@ int dataset_create(struct dataset_writer **writer, const char *path, const struc
                    const struct codec *codec);
 /* Prompts are numbered as they are added, the empty one ("") first; rows name them. ERR_USAGE: too many tokens. */
 int dataset_add_prompt(struct dataset_writer *writer, const struct prompt_rows *prompt);
+/* ERR_INPUT names the row and its clip: a value is not finite. */
 int dataset_append(struct dataset_writer *writer, const struct dataset_row *row);
 int dataset_leave_note(struct dataset_writer *writer, const char *name, const char *text);
 /* Frees the writer in any case. */

@@ -6,24 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/fileio.h"
 #include "data/dataset_internal.h"
 #include "base/hdf5_error.h"
 #include "base/media_rates.h"
 #include "base/hdf5_file.h"
 
-enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16 };
+enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16, FIXED_CHUNK = 1 << 18 };
 static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};
 
 struct dataset_writer {
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
     struct dataset_shape shape;
     hid_t file, latents, audio, talk, listen, text, columns[COLUMNS];
+    hid_t sums;         /* [rows, F + PARTS] */
+    uint32_t *row_sums; /* [F + PARTS]: of the row that is written */
+    uint32_t sums_sum;  /* CRC-32 of all of them */
     hsize_t rows;
     int prompts;
     char **prompt_texts; /* [prompts] */
     int *text_start;     /* [prompts + 1] */
+    uint32_t *text_sums; /* [prompts] */
 };
 
 static int failed(const struct dataset_writer *w) {
@@ -52,19 +58,44 @@ static int write_int_attribute(hid_t object, const char *name, int value) {
     return bad;
 }
 
-/* A whole array of fixed size. */
-static int write_array(hid_t group, const char *name, int ndim, const long *shape, const float *data) {
-    hsize_t sides[4];
-    for (int d = 0; d < ndim; d++) sides[d] = (hsize_t)shape[d];
-    hid_t space = H5Screate_simple(ndim, sides, NULL);
+/* Properties of arrays in chunks, each with a checksum; without times, so that the same rows make the same bytes. */
+static hid_t chunked(int ndim, const hsize_t *chunk) {
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, ndim, chunk);
+    H5Pset_fletcher32(properties);
     H5Pset_obj_track_times(properties, 0);
-    hid_t array = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    return properties;
+}
+
+/* A whole array of fixed size. */
+static int write_array(hid_t group, const char *name, hid_t stored, hid_t memory, int ndim, const hsize_t *sides,
+                       const void *data) {
+    hsize_t chunk[4], values = 1;
+    for (int d = ndim - 1; d >= 0; d--) { /* whole rows, as many as a chunk may hold */
+        chunk[d] = values >= FIXED_CHUNK ? 1 : sides[d] < FIXED_CHUNK / values ? sides[d] : FIXED_CHUNK / values;
+        values *= chunk[d];
+    }
+    hid_t space = H5Screate_simple(ndim, sides, NULL), properties = chunked(ndim, chunk);
+    hid_t array = H5Dcreate2(group, name, stored, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);
-    int bad = array < 0 || H5Dwrite(array, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
+    int bad = array < 0 || H5Dwrite(array, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
     if (array >= 0) H5Dclose(array);
     H5Sclose(space);
     return bad;
+}
+
+static int write_tensor(hid_t group, const struct codec_tensor *tensor) {
+    hsize_t sides[4];
+    for (int d = 0; d < tensor->ndim; d++) sides[d] = (hsize_t)tensor->shape[d];
+    return write_array(group, tensor->name, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, sides, tensor->data);
+}
+
+static hid_t create_group(hid_t file, const char *name) {
+    hid_t properties = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(properties, 0);
+    hid_t group = H5Gcreate2(file, name, H5P_DEFAULT, properties, H5P_DEFAULT);
+    H5Pclose(properties);
+    return group;
 }
 
 /* An array of no rows yet, stored in pieces of `chunk_rows` rows. sides[0] is ignored. */
@@ -75,13 +106,34 @@ static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim,
     now[0] = 0;
     most[0] = H5S_UNLIMITED;
     chunk[0] = chunk_rows;
-    hid_t space = H5Screate_simple(ndim, now, most), properties = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_chunk(properties, ndim, chunk);
-    H5Pset_obj_track_times(properties, 0); /* the same rows make the same bytes */
+    hid_t space = H5Screate_simple(ndim, now, most), properties = chunked(ndim, chunk);
     hid_t array = H5Dcreate2(group, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     H5Pclose(properties);
     H5Sclose(space);
     return array;
+}
+
+/* The arrays of the windows, without rows. */
+static int create_bucket(struct dataset_writer *w) {
+    const struct dataset_shape *s = &w->shape;
+    char name[64];
+    snprintf(name, sizeof name, "%dx%dx%d", s->T, s->pixel_height, s->pixel_width);
+    hid_t group = create_group(w->file, name);
+    hsize_t latents[] = {0, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W},
+            audio[] = {0, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[] = {0, (hsize_t)s->T},
+            sums[] = {0, (hsize_t)(s->F + PARTS)};
+    w->latents = create_growing(group, "latents", H5T_IEEE_F32LE, 5, latents, 1);
+    w->audio = create_growing(group, "audio", H5T_IEEE_F32LE, 4, audio, 1);
+    w->talk = create_growing(group, "talk", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
+    w->listen = create_growing(group, "listen", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
+    w->sums = create_growing(group, DATASET_ROW_SUMS, H5T_STD_U32LE, 2, sums, COLUMN_CHUNK);
+    int bad = w->sums < 0 || w->latents < 0 || w->audio < 0 || w->talk < 0 || w->listen < 0;
+    for (int c = 0; c < COLUMNS; c++) {
+        w->columns[c] = create_growing(group, column_names[c], H5T_STD_I32LE, 1, mask, COLUMN_CHUNK);
+        bad |= w->columns[c] < 0;
+    }
+    H5Gclose(group);
+    return bad ? failed(w) : OK;
 }
 
 static int create_contents(struct dataset_writer *w, const struct codec *codec) {
@@ -101,26 +153,11 @@ static int create_contents(struct dataset_writer *w, const struct codec *codec) 
         return failed(w);
     struct codec_tensor tensors[16];
     int count = codec_is_external(codec->name) ? 0 : codec_tensors(codec, tensors, 16);
-    hid_t group = H5Gcreate2(w->file, "codec", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t group = create_group(w->file, "codec");
     for (int i = 0; i < count; i++)
-        if (write_array(group, tensors[i].name, tensors[i].ndim, tensors[i].shape, tensors[i].data)) return failed(w);
+        if (write_tensor(group, &tensors[i])) return failed(w);
     H5Gclose(group);
-    char name[64];
-    snprintf(name, sizeof name, "%dx%dx%d", s->T, s->pixel_height, s->pixel_width);
-    group = H5Gcreate2(w->file, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    hsize_t latents[] = {0, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W},
-            audio[] = {0, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[] = {0, (hsize_t)s->T};
-    w->latents = create_growing(group, "latents", H5T_IEEE_F32LE, 5, latents, 1);
-    w->audio = create_growing(group, "audio", H5T_IEEE_F32LE, 4, audio, 1);
-    w->talk = create_growing(group, "talk", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
-    w->listen = create_growing(group, "listen", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
-    int bad = w->latents < 0 || w->audio < 0 || w->talk < 0 || w->listen < 0;
-    for (int c = 0; c < COLUMNS; c++) {
-        w->columns[c] = create_growing(group, column_names[c], H5T_STD_I32LE, 1, mask, COLUMN_CHUNK);
-        bad |= w->columns[c] < 0;
-    }
-    H5Gclose(group);
-    return bad ? failed(w) : OK;
+    return create_bucket(w);
 }
 
 int dataset_create(struct dataset_writer **out, const char *path, const struct dataset_shape *shape,
@@ -142,7 +179,8 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     if (!w) return error_set(ERR_DEVICE, "data set: out of memory");
     w->shape = *shape;
     w->file = -1;
-    int code = OK;
+    w->row_sums = calloc((size_t)s->F + PARTS, sizeof *w->row_sums);
+    int code = w->row_sums ? OK : error_set(ERR_DEVICE, "data set: out of memory");
     if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
         code = error_set(ERR_USAGE, "%.60s...: the path is too long", path);
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp", w->path);
@@ -181,21 +219,46 @@ int dataset_add_prompt(struct dataset_writer *w, const struct prompt_rows *promp
     if (prompt->length < 0 || prompt->length > s->text_len)
         return error_set(ERR_USAGE, "%s: prompt \"%.60s\" has %ld tokens, the data set is to have at most %d", w->path,
                          prompt->text, prompt->length, s->text_len);
+    size_t values = (size_t)prompt->length * (size_t)s->text_dim;
+    long wrong = finite_fault(prompt->rows, values);
+    if (wrong >= 0)
+        return error_set(ERR_INPUT, "%s: prompt \"%.60s\": token %ld is not finite", w->path, prompt->text,
+                         wrong / s->text_dim);
     char **texts = realloc(w->prompt_texts, sizeof *texts * (size_t)(w->prompts + 1));
     if (texts) w->prompt_texts = texts;
     int *start = realloc(w->text_start, sizeof *start * (size_t)(w->prompts + 2));
     if (start) w->text_start = start;
+    uint32_t *sums = realloc(w->text_sums, sizeof *sums * (size_t)(w->prompts + 1));
+    if (sums) w->text_sums = sums;
     char *text = strdup(prompt->text);
-    if (!texts || !start || !text) {
+    if (!texts || !start || !sums || !text) {
         free(text);
         return error_set(ERR_DEVICE, "data set: out of memory");
     }
     texts[w->prompts] = text;
+    sums[w->prompts] = dataset_place_sum((uint64_t)w->prompts, 0, prompt->rows, values);
     if (!w->prompts) start[0] = 0;
     hsize_t first = (hsize_t)start[w->prompts];
     start[++w->prompts] = (int)first + (int)prompt->length;
     const hsize_t sides[2] = {(hsize_t)prompt->length, (hsize_t)s->text_dim};
     return prompt->length && append_row(w->text, H5T_NATIVE_FLOAT, first, 2, sides, prompt->rows) ? failed(w) : OK;
+}
+
+/* One part of the row: written and summed, once it is known to hold numbers. */
+static int append_part(struct dataset_writer *w, const struct dataset_row *row, int part, hid_t array, int ndim,
+                       const hsize_t *sides, const float *values) {
+    static const char *const names[] = {"latents", "audio", "talk", "listen"};
+    size_t count = 1, parts = part < 0 ? (size_t)w->shape.F : 1;
+    for (int d = 0; d < ndim; d++) count *= (size_t)sides[d];
+    long wrong = finite_fault(values, count);
+    if (wrong >= 0)
+        return error_set(ERR_INPUT, "%s: row %ld (clip %d): %s: value %ld is not finite", w->path, (long)w->rows,
+                         row->clip, names[part + 1], wrong);
+    for (size_t k = 0; k < parts; k++) {
+        int place = part < 0 ? (int)k : w->shape.F + part;
+        w->row_sums[place] = dataset_place_sum(w->rows, place, values + k * (count / parts), count / parts);
+    }
+    return append_row(array, H5T_NATIVE_FLOAT, w->rows, ndim, sides, values) ? failed(w) : OK;
 }
 
 int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
@@ -206,31 +269,24 @@ int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
         return error_set(ERR_USAGE, "%s: row of prompt %d, of %d", w->path, row->prompt, w->prompts);
     const hsize_t latents[5] = {1, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
     const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
-    int bad = append_row(w->latents, H5T_NATIVE_FLOAT, w->rows, 5, latents, row->latents) ||
-              append_row(w->audio, H5T_NATIVE_FLOAT, w->rows, 4, audio, row->audio) ||
-              append_row(w->talk, H5T_NATIVE_FLOAT, w->rows, 2, mask, row->talk) ||
-              append_row(w->listen, H5T_NATIVE_FLOAT, w->rows, 2, mask, row->listen);
+    const hsize_t sums[2] = {1, (hsize_t)(s->F + PARTS)};
+    TRY(append_part(w, row, -1, w->latents, 5, latents, row->latents));
+    TRY(append_part(w, row, PART_AUDIO, w->audio, 4, audio, row->audio));
+    TRY(append_part(w, row, PART_TALK, w->talk, 2, mask, row->talk));
+    TRY(append_part(w, row, PART_LISTEN, w->listen, 2, mask, row->listen));
     const int values[COLUMNS] = {row->clip, row->identity, row->utterance, row->split, row->prompt};
+    int bad = append_row(w->sums, H5T_NATIVE_UINT32, w->rows, 2, sums, w->row_sums);
     for (int c = 0; c < COLUMNS && !bad; c++)
         bad = append_row(w->columns[c], H5T_NATIVE_INT, w->rows, 1, latents, &values[c]);
     if (bad) return failed(w);
+    w->sums_sum = (uint32_t)crc32_z(w->sums_sum, (const unsigned char *)w->row_sums,
+                                    sizeof *w->row_sums * ((size_t)s->F + PARTS));
     w->rows++;
     return OK;
 }
 
 int dataset_leave_note(struct dataset_writer *w, const char *name, const char *text) {
     return write_text_attribute(w->file, name, text) ? failed(w) : OK;
-}
-
-static int write_fixed(hid_t file, const char *name, hid_t type, hsize_t count, const void *data) {
-    hid_t space = H5Screate_simple(1, &count, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_obj_track_times(properties, 0);
-    hid_t array = H5Dcreate2(file, name, type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
-    int bad = array < 0 || H5Dwrite(array, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0;
-    if (array >= 0) H5Dclose(array);
-    H5Pclose(properties);
-    H5Sclose(space);
-    return bad;
 }
 
 /* The texts as strings of the longest one's length, and where the rows of each begin. */
@@ -247,15 +303,28 @@ static int write_prompts(struct dataset_writer *w) {
     H5Tset_size(type, bytes);
     H5Tset_strpad(type, H5T_STR_NULLPAD);
     H5Tset_cset(type, H5T_CSET_UTF8);
-    int bad = write_fixed(w->file, "prompts", type, (hsize_t)w->prompts, all) ||
-              write_fixed(w->file, "text_start", H5T_NATIVE_INT32, (hsize_t)w->prompts + 1, w->text_start);
+    const hsize_t count = (hsize_t)w->prompts, starts = count + 1;
+    int bad = write_array(w->file, "prompts", type, type, 1, &count, all) ||
+              write_array(w->file, "text_start", H5T_STD_I32LE, H5T_NATIVE_INT32, 1, &starts, w->text_start) ||
+              write_array(w->file, DATASET_TEXT_SUMS, H5T_STD_U32LE, H5T_NATIVE_UINT32, 1, &count, w->text_sums);
     H5Tclose(type);
     free(all);
     return bad ? failed(w) : OK;
 }
 
+/* The sum over the rows' sums, then the one over everything. */
+static int write_sums(struct dataset_writer *w) {
+    char text[16];
+    uint32_t sum;
+    snprintf(text, sizeof text, "%08x", (unsigned)w->sums_sum);
+    if (write_text_attribute(w->file, "rows_sum", text) || dataset_file_sum(w->file, &sum)) return failed(w);
+    snprintf(text, sizeof text, "%08x", (unsigned)sum);
+    return write_text_attribute(w->file, DATASET_SUM, text) ? failed(w) : OK;
+}
+
 int dataset_finish(struct dataset_writer *w) {
     int code = write_prompts(w);
+    if (!code) code = write_sums(w);
     if (code) {
         dataset_discard(w);
         return code;
@@ -275,5 +344,7 @@ void dataset_discard(struct dataset_writer *w) {
     for (int i = 0; i < w->prompts; i++) free(w->prompt_texts[i]);
     free(w->prompt_texts);
     free(w->text_start);
+    free(w->text_sums);
+    free(w->row_sums);
     free(w);
 }

@@ -4,12 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/foreign.h"
+#include "data/matroska_size.h"
 
 enum { ERRORS_MAX = 20, STREAMS_MAX = 64 };
 
 /* Opens the container and looks at its streams. */
 static int open_format(struct media_source *s) {
     char url[sizeof s->path + 8];
+    /* before libav tries what it knows: a few of its readers take nearly anything */
+    if (foreign_refuse(s->path, FOREIGN_MEDIA, "video, sound or a picture")) return ERR_INPUT;
     snprintf(url, sizeof url, "file:%s", s->path);
     av_log_set_level(AV_LOG_QUIET); /* what is wrong is said by our own error text */
     AVDictionary *options = NULL;
@@ -84,6 +88,10 @@ static int finish(const struct media_source *s) {
     if (s->stream->duration != AV_NOPTS_VALUE && got < 0.9 * promised - 0.1)
         return -error_set(ERR_INPUT, "%s: is cut off or damaged: %.1f of %.1f seconds could be read", s->path, got,
                           promised);
+    uint64_t have, all;
+    if (matroska_is_cut(s->path, &have, &all))
+        return -error_set(ERR_INPUT, "%s: is cut off: %llu of %llu bytes are there", s->path, (unsigned long long)have,
+                          (unsigned long long)all);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/finite.h"
 #include "data/media.h"
 
 enum { PIECE = 1024 };
@@ -57,6 +58,9 @@ static int write_raw(struct frame_sink *s, const float *frame) {
 }
 
 int sink_frame(struct frame_sink *s, const float *frame) {
+    if (finite_fault(frame, 3 * (size_t)s->height * (size_t)s->width) >= 0)
+        return error_set(ERR_NUMERIC,
+                         "a picture is not finite: the weights or the input make numbers that are too large");
     if (!s->video) return s->raw ? write_raw(s, frame) : OK;
     pthread_mutex_lock(&s->lock);
     int code = video_write(s->video, frame);

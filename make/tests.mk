@@ -29,7 +29,7 @@ endif
 HOST_TESTS := $(BUILD)/tests/unit/test_instructions
 UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda,$(BACKEND)),$(call tests_of,cuda,test_*))
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
-unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*)
+unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
 ifeq ($(TYPE),double)
 double-tests: $(call tests_of,double,test_*) $(call tests_of,golden,test_*)
@@ -75,3 +75,19 @@ test-threads: setup
 	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages)) \
 	    $(THREADS)/tests/programs/tiny_dataset
 	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)
+
+# Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes on two cores.
+.PHONY: mutations mutation-programs
+MUTATION_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/mutations/*.c))
+$(BUILD)/tests/programs/mutations: $(MUTATION_OBJ) $(LIBRARIES)
+	$(call link,$(LIBS_FULL) $(LIBS_LEAN))
+mutation-programs: $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
+mutations: setup
+	+@$(MAKE) --no-print-directory programs mutation-programs
+	BIN=$(BIN) BUILD=$(BUILD) sh scripts/mutations.sh
+
+# Against PyTorch, Diffusers, Transformers and PEFT of today (SET=2024: those that the golden files were made with).
+.PHONY: parity
+parity: setup
+	+@$(MAKE) --no-print-directory programs mutation-programs
+	BIN=$(BIN) BUILD=$(BUILD) sh scripts/parity.sh $(or $(SET),today)

@@ -77,7 +77,7 @@ static int print_tensor(const struct safetensors_entry *e, int stats) {
         char text[160];
         float *values = malloc(e->count * sizeof *values + 1);
         if (!values) return error_set(ERR_DEVICE, "out of memory for %s", e->name);
-        int code = safetensors_read_float(e, values);
+        int code = safetensors_read_any(e, values);
         if (!code) tensor_stats_add(&numbers, values, e->count);
         free(values);
         if (code) return code;

@@ -8,6 +8,7 @@
 #include "base/fileio.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/text.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/text_encoder.h"
 #include "checkpoints/tokenizer.h"
@@ -93,13 +94,14 @@ static int add_prompt(struct text_embed *t, const struct tokenizer *tokenizer, c
     return OK;
 }
 
-/* One prompt a line; empty lines are passed over. */
+/* One prompt a line (base/text.h); empty lines are passed over. */
 static int add_list(struct text_embed *t, const struct tokenizer *tokenizer) {
     char *text;
-    TRY(file_read(t->list, LIST_MAX, &text, NULL));
-    int code = OK;
-    for (char *next = text, *line; !code && (line = strsep(&next, "\n"));)
-        if (line[strspn(line, " \t\r")]) code = add_prompt(t, tokenizer, line, NULL);
+    TRY(text_read(t->list, LIST_MAX, &text));
+    int code = OK, number = 1;
+    for (char *next = text, *line; !code && (line = text_line(&next)); number++)
+        if (line[strspn(line, " \t")] && (code = add_prompt(t, tokenizer, line, NULL)))
+            error_context(code, "%s:%d", t->list, number);
     free(text);
     return code;
 }

@@ -25,8 +25,9 @@ for word; do
 done
 . "$(dirname "$0")/stages.sh"
 
-# The rows without comments: NAME|FIRST|LAST|KEYS|WHAT, no blanks around the bars.
-list() { grep -v '^ *#' "$rows" | grep '|' | sed 's/ *| */|/g; s/^ *//'; }
+# The rows without comments: NAME|FIRST|LAST|KEYS|WHAT, no blanks around the bars; whatever editor wrote them.
+mark=$(printf '\357\273\277')
+list() { tr '\r' '\n' <"$rows" | sed "1s/^$mark//" | grep -v '^ *#' | grep '|' | sed 's/ *| */|/g; s/^ *//'; }
 field() { list | awk -F'|' -v n="$1" -v k="$2" '$1 == n {print $k}'; } # field NAME NUMBER
 [ -n "$wanted" ] || wanted=$(list | cut -d'|' -f1)
 for row in $wanted; do

@@ -5,6 +5,7 @@
 
 #include "base/args.h"
 #include "base/error.h"
+#include "base/finite.h"
 #include "base/log.h"
 #include "checkpoints/pretrained.h"
 #include "kernels/device.h"
@@ -257,6 +258,8 @@ static int write_velocity(const struct program *p, const char *path) {
     e.count = 1;
     for (int i = 0; i < 5; i++) e.count *= (size_t)e.shape[i];
     e.bytes = e.count * sizeof(float);
+    if (finite_fault(p->out, e.count) >= 0)
+        return error_set(ERR_NUMERIC, "the velocity is not finite: weights or input are too large");
     return safetensors_write(path, &e, 1, metadata);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/args.h"
+#include "base/csv.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -33,8 +34,7 @@ struct stream {
     struct pipeline *pipeline;
     struct sound_source *source;
     struct frame_sink *sink;
-    FILE *mask;
-    long mask_line;
+    struct csv mask;        /* of talk=file */
     long frames_begun;      /* video frames of the chunks that the network has begun, and the first */
     long frames_out, limit; /* those handed out; at most so many */
     double encoder;         /* seconds that the sound of the last video frame took to encode */
@@ -42,23 +42,28 @@ struct stream {
     struct times times;
 };
 
+static const char *const mask_columns[] = {"talk", "listen"};
+
 static volatile sig_atomic_t interrupted;
 static void on_signal(int number) {
     (void)number;
     interrupted = 1;
 }
 
+/* A row of the mask; behind its last one nobody speaks. */
 static int next_mask(struct stream *s, float *talk, float *listen) {
-    char line[128];
-    *talk = *listen = 0;
-    if (!fgets(line, sizeof line, s->mask)) { /* a mask that ends early: nobody speaks */
-        if (s->mask_line && !ferror(s->mask)) return OK;
-        return error_set(ERR_INPUT, "%s: holds no mask that can be read", s->options.mask);
+    double values[2] = {0, 0};
+    int got = csv_next(&s->mask);
+    if (got < 0) return -got;
+    if (!got && !s->mask.rows) return error_set(ERR_INPUT, "%s: holds no mask", s->options.mask);
+    for (int i = 0; i < 2 && got; i++) {
+        TRY(csv_number(&s->mask, i, &values[i]));
+        if (!(values[i] >= 0 && values[i] <= 1))
+            return csv_fail(&s->mask, "%s: expected 0 to 1, got %g", mask_columns[i], values[i]);
     }
-    s->mask_line++;
-    if (sscanf(line, "%f,%f", talk, listen) == 2 && *talk >= 0 && *talk <= 1 && *listen >= 0 && *listen <= 1) return OK;
-    if (s->mask_line == 1) return next_mask(s, talk, listen); /* a line of column names */
-    return error_set(ERR_INPUT, "%s:%ld: expected talk,listen, each from 0 to 1", s->options.mask, s->mask_line);
+    *talk = (float)values[0];
+    *listen = (float)values[1];
+    return OK;
 }
 
 /* A decoded chunk: out with it. Overlapped this is the decoder's thread. */
@@ -106,8 +111,7 @@ static int open_stream(struct stream *s) {
     const struct student_description *d = session_student(s->session);
     s->times.chunk = malloc(TIMES_MAX * sizeof(double));
     if (!s->times.chunk) return error_set(ERR_DEVICE, "out of memory for the times");
-    if (o->talk == MASK_FILE && !(s->mask = fopen(o->mask, "r")))
-        return error_set(ERR_INPUT, "%s: cannot be opened", o->mask);
+    if (o->talk == MASK_FILE) TRY(csv_open(&s->mask, o->mask, mask_columns, 2, 2));
     TRY(sound_open(&s->source, o));
     TRY(sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source)));
     TRY(show_reference(s));
@@ -119,7 +123,7 @@ static void close_stream(struct stream *s) {
     sink_discard(s->sink);
     sound_close(s->source);
     session_close(s->session);
-    if (s->mask) fclose(s->mask);
+    csv_close(&s->mask);
     free(s->times.chunk);
 }
 

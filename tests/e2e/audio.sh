@@ -77,7 +77,7 @@ tensor "$work/a.safetensors" 16000 '\0\0\0\077\0\0\0\077' 2
 check "two samples" expect 0 audio_features "$work/moved" "$work/a.safetensors" "$work/yes.safetensors"
 tensor "$work/b.safetensors" 16000 '\0\0\0\077\0\0\300\177' 2
 check "a sample that is no number" expect 3 audio_features "$work/moved" "$work/b.safetensors" "$work/no.safetensors"
-check "it says which" says "sample 1"
+check "it says which" says "pcm: holds a value that is not finite (element 1"
 tensor "$work/c.safetensors" 8000 '\0\0\0\077' 1
 check "another rate" expect 3 audio_features "$work/moved" "$work/c.safetensors" "$work/no.safetensors"
 check "it says both rates" says "8000, expected 16000"

@@ -50,6 +50,8 @@ check "starts a teacher" expect 0 teacher "$work/model.yaml" data="$work/data.h5
 
 cp -r "$first" "$work/clean"
 sed -i 's/"clean_floor":[^,}]*/"clean_floor": 0.25/' "$work/clean/config.json"
+check "a config that was edited" refuses 3 "was changed since the export" inspect model=yes "$work/clean"
+sed -i ':all;N;$!ball;s/,\n\t"sum":[^\n]*//' "$work/clean/config.json" # the last key
 "$BIN/inspect" model=yes "$work/clean" >"$work/clean.yaml" 2>"$log"
 check "a config from an export that predicts clean latents" grep -q '^  clean_floor: 0.25$' "$work/clean.yaml"
 
@@ -60,11 +62,34 @@ check "sound for a model that is deaf" refuses 3 "talk: the model has no audio m
     "$first/transformer" "$work/sound.safetensors" "$work/no.out"
 check "a model as input" refuses 3 "expected latents, timestep, text" forward "$first" "$first/audio.safetensors" \
     "$work/no.out"
+# An export is checked whole before any of it is used; whatever file it is, and whoever loads it.
+damaged() { # damaged FILE: one byte of it is another
+    rm -rf "$work/damaged" && cp -r "$first.05" "$work/damaged" || return
+    at=$(($(stat -c %s "$work/damaged/$1") - 9)) # in the data, or in the last line
+    byte=$(tail -c +$((at + 1)) "$work/damaged/$1" | head -c 1 | od -An -tu1)
+    printf "\\$(printf %03o $((byte ^ 1)))" | dd of="$work/damaged/$1" bs=1 seek=$at conv=notrunc 2>/dev/null
+}
+for file in $(cd "$first.05" && ls -- *.safetensors transformer/*); do
+    damaged "$file"
+    check "$file, one bit" refuses 3 "$file: is damaged" forward "$work/damaged" "$work/sound.safetensors" "$work/no.out"
+    check "$file, as a start" expect 3 teacher $all run="$work/fourth" teacher.steps=0 teacher.init="$work/damaged"
+    rm "$work/damaged/$file"
+    check "$file is gone" expect 3 forward "$work/damaged" "$work/sound.safetensors" "$work/no.out"
+done
+check "an export as it is" expect 0 forward "$first.05" "$work/sound.safetensors" "$work/yes.out"
+check "says nothing of sums" [ "$(grep -c sums "$log")" -eq 0 ]
+cp -r "$first.05" "$work/old"
+sed -i '/"sums":/,$d' "$work/old/config.json"
+sed -i '$s/,$/}/' "$work/old/config.json"
+check "an old export" expect 0 forward "$work/old" "$work/sound.safetensors" "$work/old.out"
+check "loads" cmp "$work/yes.out" "$work/old.out"
+check "and says once that it has no sums" [ "$(grep -c 'an export without sums' "$log")" -eq 1 ]
+
 printf '{"weight_map":{"a":"../bare.safetensors"}}' >"$first.05/transformer/diffusion_pytorch_model.safetensors.index.json"
-check "an index that leaves its folder" refuses 3 "is not one of this folder" forward "$first.05" \
+check "an index that leaves its folder" refuses 3 "is not one of this folder" forward "$first.05/transformer" \
     "$work/bare.safetensors" "$work/no.out"
 truncate -s -1 "$first/transformer/diffusion_pytorch_model.safetensors"
-check "a trunk cut short" refuses 3 "cut short" forward "$first" "$work/bare.safetensors" "$work/no.out"
+check "a trunk cut short" refuses 3 "cut short" forward "$first/transformer" "$work/bare.safetensors" "$work/no.out"
 check "nothing is written" test ! -e "$work/no.out"
 check "an unknown type" refuses 2 "type: expected one of f32, bf16, f16, got" export $all run="$work/run" \
     stage=teacher type=f8 out="$work/no"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loads an exported trunk with Diffusers' public class and holds one forward of it against bin/forward.
 
-Pinned: torch 2.5.1, diffusers 0.35.1, safetensors (CPU).
+Needs torch, diffusers, safetensors (CPU): of 2024 or of today (make parity).
     diffusers_loads.py FOLDER FORWARD [--record FILE.json]
 FOLDER: what bin/export wrote in Diffusers names. Both sides run the trunk alone, bidirectional, frame 0 at t = 0.
 Diffusers makes the angles of the timestep in float, where t near 1000 costs digits: the error is given once with the class
@@ -20,7 +20,6 @@ from diffusers import WanTransformer3DModel
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-assert torch.__version__.startswith("2.5.1") and diffusers.__version__ == "0.35.1"
 torch.manual_seed(7)
 folder, forward = sys.argv[1:3]
 record = sys.argv[4] if len(sys.argv) > 4 and sys.argv[3] == "--record" else None

@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
 """Makes dit.safetensors: a small Wan transformer of Diffusers, its inputs, velocity and gradients.
 
-Pinned: torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/dit.py
+Made with torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/dit.py (--check: oracle.py)
 Shapes hide nothing: head 32 splits 12/10/10 over t, h, w; H != W; two samples; frame 0 is clean (t = 0). All weights are
 random (Wan's own initialisation has a zero head). Names are the original Wan names; test_dit.c reads the file.
 """
 import os
 import re
+import sys
 
 import diffusers
 import torch
 from diffusers import WanTransformer3DModel
-from safetensors.torch import save_file
 
-assert torch.__version__.startswith("2.5.1") and diffusers.__version__ == "0.35.1"
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import oracle
+
+FOUND = oracle.made_with(torch="2.5.1", diffusers="0.35.1")
 torch.manual_seed(20)
 torch.set_num_threads(1)
 
@@ -80,7 +83,5 @@ for name, p in model.named_parameters():
     out["weight." + name] = p.detach()
     if GRADS.search(name):
         out["grad." + name] = p.grad
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dit.safetensors")
-save_file({k: v.contiguous() for k, v in out.items()}, path,
-          metadata={"made_by": "dit.py", "torch": torch.__version__, "diffusers": diffusers.__version__})
-print(os.path.getsize(path), "bytes,", len(out), "tensors; velocity deviation", velocity.std().item())
+print("velocity deviation", velocity.std().item())
+oracle.keep("dit.safetensors", out, made_by="dit.py", **FOUND)

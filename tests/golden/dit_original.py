@@ -16,12 +16,12 @@ import types
 
 import diffusers
 import torch
-from safetensors.torch import save_file
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import oracle
 from weights import fill, values
 
-assert torch.__version__.startswith("2.5.1") and diffusers.__version__ == "0.35.1"
+FOUND = oracle.made_with(torch="2.5.1", diffusers="0.35.1")
 torch.set_num_threads(1)
 
 
@@ -70,8 +70,6 @@ for name, p in model.named_parameters():
     out["probe." + name] = (p.grad.double() * probe).sum().reshape(1)
     if p.numel() <= 1024:
         out["grad." + name] = p.grad
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dit_original.safetensors")
-save_file({k: v.contiguous() for k, v in out.items()}, path,
-          metadata={"made_by": "dit_original.py", "torch": torch.__version__,
-                    "wan": "42bf4cfaa384bc21833865abc2f9e6c0e67233dc"})
-print(os.path.getsize(path), "bytes,", len(out), "tensors; velocity deviation", velocity.std().item())
+print("velocity deviation", velocity.std().item())
+oracle.keep("dit_original.safetensors", out, made_by="dit_original.py",
+            wan="42bf4cfaa384bc21833865abc2f9e6c0e67233dc", **FOUND)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes light_decoder.safetensors: inputs and outputs of two small light decoders, one of each kind that Wan uses.
 
-Pinned: torch 2.5.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/light_decoder.py [--public taehv.py]
+Made with torch 2.5.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/light_decoder.py [--public taehv.py] (--check: oracle.py)
 The decoder below is written from the public description of the tiny autoencoders for video (TAEHV), in float64. With
 --public the script also holds it against that code, at its own widths, whole and as a stream: recorded with taehv.py of
 github.com/madebyollin/taehv at 1f14a568f24bf8811e0a0ac601613e04fc1581e8, largest difference 0 of both kinds.
@@ -14,11 +14,11 @@ import sys
 import torch
 from torch import nn
 from torch.nn import functional as F
-from safetensors.torch import save_file
 
+import oracle
 from weights import fill, values
 
-assert torch.__version__.startswith("2.5.1")
+FOUND = oracle.made_with(torch="2.5.1")
 torch.set_num_threads(2)
 
 
@@ -97,6 +97,5 @@ with torch.no_grad():
         fill(net, rename=lambda parameter: name + "." + parameter)
         latents = torch.from_numpy(values(name + ".latents", (shape[0], channels, *shape[1:]), 1))
         out[name + ".pixels"] = net(latents.double()).float().contiguous()
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "light_decoder.safetensors")
-save_file(out, path, metadata={"made_by": "light_decoder.py", "torch": torch.__version__})
-print(os.path.getsize(path), "bytes;", {k: (tuple(v.shape), round(v.std().item(), 3)) for k, v in out.items()})
+print({k: (tuple(v.shape), round(v.std().item(), 3)) for k, v in out.items()})
+oracle.keep("light_decoder.safetensors", out, made_by="light_decoder.py", **FOUND)

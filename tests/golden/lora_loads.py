@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds exported adapters against the merged export, and loads them with Diffusers' public class.
 
-Pinned: torch 2.5.1, diffusers 0.35.1, safetensors, peft (CPU).
+Needs torch, diffusers, safetensors, peft (CPU): of 2024 or of today (make parity).
     lora_loads.py FOLDER
 FOLDER: base/ and diffusers/ (exports, Diffusers' names), diffusers.lora, original.lora (rank 4, alpha 8). Merged weights are
 base + alpha / rank B A within float rounding, by both files. With adapters (and what was trained whole) on the base,
@@ -43,12 +43,12 @@ print("merged weights: same")
 import diffusers
 from diffusers import WanTransformer3DModel
 
-assert torch.__version__.startswith("2.5.1") and diffusers.__version__ == "0.35.1"
 try:
-    import peft  # noqa: F401
+    import peft
 except ImportError:
     print("no peft: Diffusers' loader was left out")
     sys.exit(0)
+print(f"with torch {torch.__version__}, diffusers {diffusers.__version__}, peft {peft.__version__}")
 torch.manual_seed(7)
 load = lambda name: WanTransformer3DModel.from_pretrained(os.path.join(folder, name), subfolder="transformer",
                                                           torch_dtype=torch.float32)

@@ -2,22 +2,24 @@
 """Makes vae.safetensors: what small Wan VAEs of Diffusers (2.1 and 2.2) encode and decode; and vae_names.txt: the names
 and shapes of the full-size ones.
 
-Pinned: torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/vae.py
+Made with torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/vae.py (--check: oracle.py)
 All in float64, rounded to float32 at the end. Shapes hide nothing: H != W, channels change between stages, two latent
 frames after the first one. Weights and inputs are made by weights.py from the original Wan names ("wan21." or "wan22." in front).
 The encoder's deviations are not used: the mean is the latent.
 """
+import io
 import os
 import re
+import sys
 
 import diffusers
 import torch
 from diffusers import AutoencoderKLWan
-from safetensors.torch import save_file
 
+import oracle
 import weights
 
-assert torch.__version__.startswith("2.5.1") and diffusers.__version__ == "0.35.1"
+FOUND = oracle.made_with(torch="2.5.1", diffusers="0.35.1")
 torch.set_num_threads(1)
 HERE = os.path.dirname(os.path.abspath(__file__))
 FRAMES = 9
@@ -89,15 +91,19 @@ for kind, (config, (height, width)) in SMALL.items():
     out[kind + ".encoded"] = frames_first(encoded)
     out[kind + ".decoded"] = frames_first(decoded)
 
-path = os.path.join(HERE, "vae.safetensors")
-save_file(out, path, metadata={"made_by": "vae.py", "torch": torch.__version__, "diffusers": diffusers.__version__})
-print(os.path.getsize(path), "bytes")
+oracle.keep("vae.safetensors", out, made_by="vae.py", **FOUND)
 
-with open(os.path.join(HERE, "vae_names.txt"), "w") as file:
-    for kind, config in FULL.items():
-        with torch.device("meta"):
-            model = AutoencoderKLWan(**config)
-        rows = [(n, original(n, kind == "wan22"), tuple(p.shape)) for n, p in model.named_parameters()]
-        print(kind, len(rows), "tensors", sum(p.numel() for p in model.parameters()), "parameters")
-        for name, first, shape in rows:
-            print(kind, name, first, *shape, file=file)
+names = io.StringIO()
+for kind, config in FULL.items():
+    with torch.device("meta"):
+        model = AutoencoderKLWan(**config)
+    rows = [(n, original(n, kind == "wan22"), tuple(p.shape)) for n, p in model.named_parameters()]
+    print(kind, len(rows), "tensors", sum(p.numel() for p in model.parameters()), "parameters")
+    for name, first, shape in rows:
+        print(kind, name, first, *shape, file=names)
+if oracle.CHECK:
+    with open(os.path.join(HERE, "vae_names.txt")) as file:
+        assert sorted(file.read().split("\n")) == sorted(names.getvalue().split("\n")), "other names or shapes"
+else:
+    with open(os.path.join(HERE, "vae_names.txt"), "w") as file:
+        file.write(names.getvalue())

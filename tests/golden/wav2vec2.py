@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes wav2vec2.safetensors: hidden states of small wav2vec 2.0 models of Transformers, both variants, in double.
 
-Pinned: torch 2.5.1, transformers 4.46.3, numpy (CPU). Run: python3 tests/golden/wav2vec2.py
+Made with torch 2.5.1, transformers 4.46.3, numpy (CPU). Run: python3 tests/golden/wav2vec2.py (--check: oracle.py)
   base    norm over time after the first convolution, no bias there, post-norm, old names of the weight norm, prefix
   large   LayerNorm after every convolution, bias, pre-norm ("stable"), odd positional kernel, new names, no prefix
 Shapes hide nothing: widths, heads, groups and kernels differ, lengths are odd, the clip is off zero and goes quiet. Weights
@@ -13,13 +13,13 @@ import sys
 
 import torch
 import transformers
-from safetensors.torch import save_file
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import oracle
 import weights
 
-assert torch.__version__.startswith("2.5.1") and transformers.__version__ == "4.46.3"
+FOUND = oracle.made_with(torch="2.5.1", transformers="4.46.3")
 torch.set_num_threads(1)
 
 common = dict(attn_implementation="eager", apply_spec_augment=False, hidden_act="gelu", feat_extract_activation="gelu")
@@ -43,8 +43,21 @@ def deviation(name):
     return 0.3 if "conv_layers" in name and "conv.weight" in name else 0.1
 
 
+def encoder_states(encoder, hidden):
+    """What the first layer is given and what each gives, of the variant without a norm at the end. Transformers 4 would
+    list it (output_hidden_states), 5 does so for whole models alone."""
+    states = []
+    first = encoder.layers[0].register_forward_pre_hook(
+        lambda _, args, kwargs: states.append((args[0] if args else kwargs["hidden_states"])[0]), with_kwargs=True)
+    rest = [layer.register_forward_hook(lambda _, args, result: states.append(
+        (result if torch.is_tensor(result) else result[0])[0])) for layer in encoder.layers]
+    encoder(hidden)
+    for hook in [first, *rest]:
+        hook.remove()
+    return states
+
+
 out = {}
-metadata = {"made_by": "wav2vec2.py", "torch": torch.__version__, "transformers": transformers.__version__}
 for variant, (config, samples, normalise) in VARIANTS.items():
     model = Wav2Vec2Model(config).eval()
     weights.fill(model, rename=lambda n: variant + "." + n, mean=mean, deviation=deviation)
@@ -60,17 +73,14 @@ for variant, (config, samples, normalise) in VARIANTS.items():
     assert abs(torch.from_numpy(values).double() - exact).max() < 1e-5
     with torch.no_grad():
         result = model(exact[None], output_hidden_states=True)
-        states = torch.stack([h[0] for h in result.hidden_states])
-        assert torch.equal(result.last_hidden_state[0], states[-1])
+        # the last state is meant after the final norm: Transformers 4 lists it so, 5 lists the stable variant's before it
+        states = torch.stack([h[0] for h in result.hidden_states[:-1]] + [result.last_hidden_state[0]])
         out[variant + ".states"] = states.float()
         if variant == "base":
             features = model.feature_extractor(exact[None])
             rows = -(-samples // 640)
             features = torch.nn.functional.interpolate(features, size=rows, mode="linear", align_corners=True)
             hidden, _ = model.feature_projection(features.transpose(1, 2))
-            encoded = model.encoder(hidden, output_hidden_states=True)
-            out["base.before"] = torch.stack([h[0] for h in encoded.hidden_states]).float()
+            out["base.before"] = torch.stack(encoder_states(model.encoder, hidden)).float()
     print(variant, states.shape, "deviation", states.std(dim=(1, 2)))
-path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wav2vec2.safetensors")
-save_file({k: v.contiguous() for k, v in out.items()}, path, metadata=metadata)
-print(os.path.getsize(path), "bytes")
+oracle.keep("wav2vec2.safetensors", out, made_by="wav2vec2.py", **FOUND)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <hdf5.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -202,6 +203,14 @@ static void set_int(hid_t file, const char *name, int value) {
     H5Aclose(attribute);
 }
 
+/* As versions 1 and 2 were. */
+static void without_sums(hid_t file) {
+    H5Ldelete(file, "9x8x16/sums", H5P_DEFAULT);
+    H5Ldelete(file, "text_sums", H5P_DEFAULT);
+    H5Adelete(file, "rows_sum");
+    H5Adelete(file, "sum");
+}
+
 /* One prompt for all rows, as the first version had it. */
 static void first_version(void **state) {
     (void)state;
@@ -212,6 +221,7 @@ static void first_version(void **state) {
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     for (int i = 0; i < 4; i++) H5Ldelete(file, later[i], H5P_DEFAULT);
     H5Adelete(file, "text_len");
+    without_sums(file);
     set_int(file, "version", 1);
     const hsize_t sides[] = {SAMPLE_TEXT_LEN, SAMPLE_TEXT_DIM};
     hid_t space = H5Screate_simple(2, sides, NULL);
@@ -400,6 +410,8 @@ static void damaged_files(void **state) {
     assert_int_equal(sample_dataset(path, 2), OK);
     hid_t h5 = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     H5Ldelete(h5, "codec/pca.mean", H5P_DEFAULT);
+    without_sums(h5);
+    set_int(h5, "version", 2);
     H5Fclose(h5);
     struct codec codec;
     assert_int_equal(dataset_open(&set, path), OK);
@@ -408,11 +420,158 @@ static void damaged_files(void **state) {
     dataset_close(set);
 }
 
+/* ---- sums ---- */
+
+static void write_floats(hid_t file, const char *name, hsize_t row, int ndim, hsize_t count, const float *values) {
+    hid_t array = H5Dopen2(file, name, H5P_DEFAULT), space = H5Dget_space(array);
+    hsize_t start[5] = {row}, block[5] = {1, 1, 1, 1, 1};
+    block[ndim - 1] = count;
+    hid_t memory = H5Screate_simple(ndim, block, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, block, NULL);
+    assert_true(H5Dwrite(array, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values) >= 0);
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Dclose(array);
+}
+
+static void other_clip(hid_t file) { overwrite(file, "9x8x16/clip", (int[]){0, 0, 1, 1, 2, 2, 4}); }
+static void other_note(hid_t file) {
+    hid_t attribute = H5Aopen(file, "origin", H5P_DEFAULT), type = H5Aget_type(attribute);
+    H5Awrite(attribute, type, "text");
+    H5Tclose(type);
+    H5Aclose(attribute);
+}
+static void other_codec(hid_t file) {
+    const float value = 7;
+    write_floats(file, "codec/pca.mean", 0, 1, 1, &value);
+}
+static void other_text_len(hid_t file) { set_int(file, "text_len", 3); }
+static void no_sum(hid_t file) { H5Adelete(file, "sum"); }
+static void no_row_sums(hid_t file) { H5Ldelete(file, "9x8x16/sums", H5P_DEFAULT); }
+static void a_link(hid_t file) { H5Lcreate_external("other.h5", "/x", file, "more", H5P_DEFAULT, H5P_DEFAULT); }
+
+/* What another program changed, whatever it was, is told from what was written. */
+static void sums_tell_changes(void **state) {
+    (void)state;
+    refuse(other_clip, "its sum is");
+    refuse(other_note, "its sum is");
+    refuse(other_codec, "its sum is");
+    refuse(other_text_len, "its sum is");
+    refuse(no_sum, "attribute sum");
+    refuse(no_row_sums, "sums");
+    refuse(a_link, "something in it");
+}
+
+static void expect_row(struct dataset *set, long i, const char *says) {
+    float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
+    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0};
+    int code = dataset_read(set, SPLIT_TRAIN, i, &row);
+    assert_int_equal(code, says ? ERR_INPUT : OK);
+    if (says && !strstr(error_text(), says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), says);
+}
+
+/* A row that is another one's, or not the one that was written, is named when it is read; the others are as good as
+   ever. */
+static void sums_tell_rows(void **state) {
+    (void)state;
+    const char *path = sample_path("rows.h5");
+    float values[SAMPLE_W] = {1, 2, 3, 4};
+    struct dataset *set;
+    assert_int_equal(sample_dataset(path, 7), OK);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    write_floats(file, "9x8x16/latents", 0, 5, SAMPLE_W, values);
+    write_floats(file, "9x8x16/audio", 1, 4, SAMPLE_W, values);
+    write_floats(file, "9x8x16/talk", 2, 2, SAMPLE_W, values);
+    write_floats(file, "9x8x16/listen", 3, 2, SAMPLE_W, values);
+    write_floats(file, "text", 2, 2, SAMPLE_TEXT_DIM, values); /* the second of prompt 1 */
+    H5Fclose(file);
+    assert_int_equal(dataset_open(&set, path), OK);
+    expect_row(set, 0, "row 0 (clip 0): its latents are damaged");
+    expect_row(set, 1, "row 1 (clip 0): its audio features are damaged");
+    expect_row(set, 2, "row 2 (clip 1): its talk masks are damaged");
+    expect_row(set, 3, "row 3 (clip 1): its listen masks are damaged");
+    expect_row(set, 4, NULL);
+    float text[SAMPLE_TEXT_LEN * SAMPLE_TEXT_DIM];
+    assert_int_equal(dataset_text(set, 0, text), OK);
+    assert_int_equal(dataset_text(set, 1, text), ERR_INPUT);
+    assert_int_equal(dataset_text(set, 2, text), OK);
+    dataset_close(set);
+}
+
+/* Numbers that are none: named with row and clip when a set is written and, in one without sums, when it is read. */
+static void what_is_not_finite(void **state) {
+    (void)state;
+    static const char *const parts[] = {"latents: value 0", "audio: value 0", "talk: value 0", "listen: value 0"};
+    struct dataset_writer *writer;
+    struct dataset *set;
+    const char *path = sample_path("nan.h5");
+    float nan[SAMPLE_LATENTS] = {NAN, 1}, good[SAMPLE_LATENTS] = {0};
+    assert_int_equal(sample_create(&writer, path), OK);
+    assert_int_equal(sample_append(writer, 0), OK);
+    for (int k = 0; k < 4; k++) {
+        struct dataset_row row = {
+            k == 0 ? nan : good, k == 1 ? nan : good, k == 2 ? nan : good, k == 3 ? nan : good, 5, 0, 0, 0, 1};
+        assert_int_equal(dataset_append(writer, &row), ERR_INPUT);
+        assert_non_null(strstr(error_text(), "row 1 (clip 5)"));
+        assert_non_null(strstr(error_text(), parts[k]));
+    }
+    const struct prompt_rows prompt = {"bad", 2, (float[]){1, 2, 3, 4, INFINITY, 6}};
+    assert_int_equal(dataset_add_prompt(writer, &prompt), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "prompt \"bad\": token 1 is not finite"));
+    dataset_discard(writer);
+    assert_int_equal(sample_dataset(path, 7), OK);
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    without_sums(file);
+    set_int(file, "version", 2);
+    write_floats(file, "9x8x16/latents", 2, 5, 1, nan);
+    H5Fclose(file);
+    assert_int_equal(dataset_open(&set, path), OK); /* says that it has no sums */
+    expect_row(set, 1, NULL);
+    expect_row(set, 2, "row 2 (clip 1): latents: value 0 is not finite");
+    dataset_close(set);
+}
+
+/* The same rows are the same set; one value more or less is another. */
+static void sum_of(int first, uint32_t *sum) {
+    const char *path = sample_path("sum.h5");
+    struct dataset_writer *writer;
+    struct dataset *set;
+    assert_int_equal(sample_create(&writer, path), OK);
+    for (int r = first; r < first + 3; r++) {
+        float latents[SAMPLE_LATENTS] = {(float)r}, zero[SAMPLE_LATENTS] = {0};
+        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1};
+        assert_int_equal(dataset_append(writer, &row), OK);
+    }
+    assert_int_equal(dataset_finish(writer), OK);
+    assert_int_equal(dataset_open(&set, path), OK);
+    *sum = dataset_sum(set);
+    dataset_close(set);
+}
+static void sums_tell_sets(void **state) {
+    (void)state;
+    uint32_t first, again, other;
+    sum_of(0, &first);
+    sum_of(0, &again);
+    sum_of(1, &other);
+    assert_int_equal(first, again);
+    assert_int_not_equal(first, other);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),          cmocka_unit_test(threads),       cmocka_unit_test(appears_when_finished),
-        cmocka_unit_test(mismatch_names_both), cmocka_unit_test(damaged_sets),  cmocka_unit_test(damaged_files),
-        cmocka_unit_test(prompts_are_checked), cmocka_unit_test(first_version), cmocka_unit_test(open_elsewhere),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(threads),
+        cmocka_unit_test(appears_when_finished),
+        cmocka_unit_test(mismatch_names_both),
+        cmocka_unit_test(damaged_sets),
+        cmocka_unit_test(damaged_files),
+        cmocka_unit_test(prompts_are_checked),
+        cmocka_unit_test(first_version),
+        cmocka_unit_test(sums_tell_changes),
+        cmocka_unit_test(sums_tell_rows),
+        cmocka_unit_test(what_is_not_finite),
+        cmocka_unit_test(sums_tell_sets),
+        cmocka_unit_test(open_elsewhere),
         cmocka_unit_test(written_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, sample_remove);

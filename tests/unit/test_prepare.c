@@ -1,6 +1,6 @@
 /* test_prepare.c: the parts of prepare: sidecar masks, the list of clips, cutting a clip into windows, clips that are
-   no good. Then the program on a folder of good and bad files, whole and killed again and again: the data sets are the same
-   to the byte. */
+   no good. Then the program on a folder of good and bad files, whole and killed again and again: the data sets are
+   the same to the byte. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/error.h"
@@ -109,6 +110,22 @@ static void sidecars(void **state) {
     assert_int_equal(sidecar_read(json, 10, talk, listen), OK);
     expect_mask(talk, 10, "0110000000");
     expect_mask(listen, 10, "0000000000");
+    /* however it was written: by Excel, on an old Mac, with columns in another order and more of them */
+    static const char *const same[] = {"\xef\xbb\xbfstart,end,who\r\n0.04,0.12,talk\r\n", "0.04,0.12,talk\r",
+                                       "start,end,who\r0.04,0.12,talk", "\"0.04\",\"0.12\",\"talk\"\n",
+                                       "Who,note,END,Start\nTALK,\"a \"\"b\"\", c\r\nd\",.12,4e-2\n"};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        put(path, same[i]);
+        if (sidecar_read(path, 10, talk, listen)) fail_msg("%zu: %s", i, error_text());
+        expect_mask(talk, 10, "0110000000");
+        expect_mask(listen, 10, "0000000000");
+    }
+    put(path, "start,end,who\n");
+    assert_int_equal(sidecar_read(path, 10, talk, listen), OK);
+    expect_mask(talk, 10, "0000000000");
+    put(json, "\xef\xbb\xbf{\"Talk\":\r[[0.04, 0.12]]}\r");
+    assert_int_equal(sidecar_read(json, 10, talk, listen), OK);
+    expect_mask(talk, 10, "0110000000");
     char found[200];
     assert_int_equal(sidecar_find(in_folder("a.mp4"), found, sizeof found), 1);
     assert_string_equal(found, path);
@@ -120,6 +137,28 @@ static void sidecars(void **state) {
         assert_int_equal(sidecar_read(path, 10, talk, listen), ERR_INPUT);
         assert_non_null(strstr(error_text(), i ? "a.mask.csv:1" : "a.mask.csv:2"));
     }
+    /* never read as silence: an empty file, milliseconds, a comma in a number, names that are not ours, UTF-16, no text */
+    static const struct {
+        const char *text, *says;
+    } silent[] = {{"", "holds no span"},
+                  {"\n# nothing\n", "holds no span"},
+                  {"start,end,who\r\r\r480,2100,talk\r", "a.mask.csv:4: begins at 480 s"},
+                  {"start;end;who\n0,04;0,12;talk\n", "a.mask.csv:1"},
+                  {"from,end,who\n0,1,talk\n", "a.mask.csv:1: no column \"start\""},
+                  {"start,end,who,who\n", "two columns"},
+                  {"start,end,who\n0,1\n", "a.mask.csv:2: 2 fields"},
+                  {"0x1p-2,1,talk\n", "a.mask.csv:1: start: expected a number"},
+                  {"0,1,\"talk\n", "not closed"},
+                  {"0,1,\"talk\"s\n", "closing quote"},
+                  {"\xff\xfes", "UTF-16"}};
+    for (size_t i = 0; i < sizeof silent / sizeof *silent; i++) {
+        put(path, silent[i].text);
+        assert_int_equal(sidecar_read(path, 10, talk, listen), ERR_INPUT);
+        if (!strstr(error_text(), silent[i].says)) fail_msg("\"%s\" lacks \"%s\"", error_text(), silent[i].says);
+    }
+    assert_int_equal(file_write(path, "0,0.1,talk\n0,0\0.1,talk\n", 25), OK);
+    assert_int_equal(sidecar_read(path, 10, talk, listen), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "a.mask.csv:2: a zero byte"));
     static const char *const bad_json[] = {"",
                                            "[]",
                                            "{",
@@ -127,11 +166,21 @@ static void sidecars(void **state) {
                                            "{\"talk\": [3]}",
                                            "{\"talk\": [[1]]}",
                                            "{\"listen\": [[2, 1]]}",
-                                           "{\"talk\": [[\"0\", 1]]}"};
+                                           "{\"talk\": [[\"0\", 1]]}",
+                                           "{}",
+                                           "{\"speech\": [[0, 1]], \"talk\": []}",
+                                           "{\"talk\": [], \"Talk\": [[0, 1]]}",
+                                           "{\"talk\": [[480, 2100]]}",
+                                           "{\"talk\": []} {\"listen\": [[0, 1]]}"};
     for (size_t i = 0; i < sizeof bad_json / sizeof *bad_json; i++) {
         put(json, bad_json[i]);
         assert_int_equal(sidecar_read(json, 10, talk, listen), ERR_INPUT);
     }
+    put(json, "{\"talk\":\r\n[[0, 1],\r\n[2]}");
+    assert_int_equal(sidecar_read(json, 10, talk, listen), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "a.mask.json:3: is not JSON"));
+    assert_int_equal(file_write(json, "{\"talk\": []}\0", 13), OK);
+    assert_int_equal(sidecar_read(json, 10, talk, listen), ERR_INPUT);
 }
 
 /* ---- clips ---- */
@@ -186,6 +235,64 @@ static void lists(void **state) {
     assert_int_equal(load(&c, "channels=1000"), ERR_USAGE);
     assert_int_equal(load(&c, "audio_encoder=none"), ERR_USAGE);
     assert_int_equal(load(&c, "nonsense=1"), ERR_USAGE);
+}
+
+static void touch(const char *path) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+/* A folder's clips are one identity, also where a subfolder's stand between them in the list. */
+static void folders(void **state) {
+    (void)state;
+    struct prepare_config c;
+    struct clip_list list;
+    char path[300], source[250];
+    static const char *const clips[] = {"a/1.mp4", "a/b/2.mp4", "a/c.mp4", "ab/d.mp4", "e.mp4"};
+    static const int identity[] = {0, 1, 0, 2, 3};
+    snprintf(source, sizeof source, "source=%s", in_folder("tree"));
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "%s/%s", in_folder("tree"), clips[i]);
+        *strrchr(path, '/') = 0;
+        assert_int_equal(file_make_folders(path), OK);
+        path[strlen(path)] = '/';
+        touch(path);
+    }
+    assert_int_equal(load(&c, source), OK);
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(list.count, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(list.entries[i].path, clips[i]);
+        assert_int_equal(list.entries[i].identity, identity[i]);
+    }
+    clip_list_close(&list);
+}
+
+/* One clip a folder: the time that listing takes grows with their number, not with its square, which here took 8 s. */
+static void many_folders(void **state) {
+    (void)state;
+    enum { MANY = 20000 };
+    struct prepare_config c;
+    struct clip_list list;
+    char path[300], source[250];
+    snprintf(source, sizeof source, "source=%s", in_folder("many"));
+    mkdir(in_folder("many"), 0777);
+    for (int i = 0; i < MANY; i++) {
+        int n = snprintf(path, sizeof path, "%s/%d", in_folder("many"), i);
+        mkdir(path, 0777);
+        snprintf(path + n, sizeof path - (size_t)n, "/x.mp4");
+        touch(path);
+    }
+    assert_int_equal(load(&c, source), OK);
+    clock_t begin = clock();
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    assert_int_equal(list.count, MANY);
+    assert_int_equal(list.entries[MANY - 1].identity, MANY - 1);
+    clip_list_close(&list);
+    folder_remove(in_folder("many"));
+    if (seconds > 3) fail_msg("%.1f s", seconds);
 }
 
 static int beats;
@@ -461,8 +568,10 @@ static void prompts_of_clips(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sidecars),  cmocka_unit_test(lists),         cmocka_unit_test(windows),
-        cmocka_unit_test(bad_clips), cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
+        cmocka_unit_test(sidecars),      cmocka_unit_test(lists),
+        cmocka_unit_test(folders),       cmocka_unit_test(many_folders),
+        cmocka_unit_test(windows),       cmocka_unit_test(bad_clips),
+        cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -76,13 +76,13 @@ static void comes_back(void **state) {
     const struct safetensors_entry *e = safetensors_find(&file, "z.a");
     assert_non_null(e);
     assert_true(e->type == ST_F32 && e->ndim == 2 && e->shape[0] == 2 && e->shape[1] == 3);
-    assert_int_equal(safetensors_read_float(e, v), OK);
+    assert_int_equal(safetensors_read_any(e, v), OK);
     assert_true(v[0] == 1 && v[1] == -2.5f && v[2] == 3e-40f && isinf(v[3]) && v[4] == 0 && signbit(v[5]));
-    assert_int_equal(safetensors_read_float(safetensors_find(&file, "half"), v), OK);
+    assert_int_equal(safetensors_read_any(safetensors_find(&file, "half"), v), OK);
     assert_true(v[0] == 1 && v[1] == -2.5f && v[2] == 0x1p-24f && isinf(v[3]));
     assert_int_equal(safetensors_read_float(safetensors_find(&file, "brain \"q\"\n\xc3\xa9"), v), OK);
     assert_true(v[0] == 1 && v[1] == -2.5f && v[2] == 0x1p-133f);
-    assert_int_equal(safetensors_read_float(safetensors_find(&file, "wide"), v), OK);
+    assert_int_equal(safetensors_read_any(safetensors_find(&file, "wide"), v), OK);
     assert_true(v[0] == 0.1f && isinf(v[1]));
     assert_int_equal(safetensors_read_float(safetensors_find(&file, "bytes"), v), ERR_INPUT);
     assert_int_equal(safetensors_find(&file, "scalar")->ndim, 0);
@@ -94,6 +94,31 @@ static void comes_back(void **state) {
     safetensors_close(&file);
 }
 
+/* What is not finite is refused with its tensor and place, wherever it comes from: a type's own infinity, a double
+   that is too large. */
+static void names_what_is_not_finite(void **state) {
+    (void)state;
+    static const char *const names[] = {"z.a", "half", "wide"};
+    static const char *const places[] = {"z.a: holds a value that is not finite (element 3: inf)",
+                                         "half: holds a value that is not finite (element 3: inf)",
+                                         "wide: holds a value that is not finite (element 1: -inf)"};
+    struct safetensors file;
+    float v[6];
+    assert_int_equal(write_sample(path), OK);
+    assert_int_equal(safetensors_open(&file, path), OK);
+    for (int i = 0; i < 3; i++) {
+        const struct safetensors_entry *e = safetensors_find(&file, names[i]);
+        assert_int_equal(safetensors_read_float(e, v), ERR_INPUT);
+        assert_string_equal(error_text(), places[i]);
+        assert_int_equal(safetensors_read_part(e, 0, 1, v), OK);
+    }
+    safetensors_close(&file);
+    const uint16_t nan[] = {0x3f80, 0xffc1};
+    const struct safetensors_entry e = {.name = "n", .type = ST_BF16, .count = 2, .bytes = 4, .data = nan};
+    assert_int_equal(safetensors_read_part(&e, 1, 1, v), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "element 1"));
+}
+
 /* Every half float against ldexp. */
 static void converts_every_half(void **state) {
     (void)state;
@@ -101,7 +126,7 @@ static void converts_every_half(void **state) {
     static float v[65536];
     for (int i = 0; i < 65536; i++) bits[i] = (uint16_t)i;
     const struct safetensors_entry e = {.name = "h", .type = ST_F16, .count = 65536, .bytes = 131072, .data = bits};
-    assert_int_equal(safetensors_read_float(&e, v), OK);
+    assert_int_equal(safetensors_read_any(&e, v), OK);
     for (int i = 0; i < 65536; i++) {
         int exponent = (i >> 10) & 31, fraction = i & 1023;
         double expected = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
@@ -180,6 +205,11 @@ static void refuses_wrong_headers(void **state) {
     refuses("{\"a\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"U8\",\"shape\":[4],"
             "\"data_offsets\":[4,8]}}",
             8, "twice");
+    const char *none = "{\"__metadata__\":null,\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    craft(none, strlen(none), 1);
+    assert_int_equal(safetensors_open(&file, path), OK);
+    assert_true(file.count == 1 && !file.metadata);
+    safetensors_close(&file);
     refuses("{\"__metadata__\":[]}", 0, "metadata");
     refuses("{\"__metadata__\":{\"a\":1}}", 0, "metadata");
     refuses("{\"__metadata__\":{},\"__metadata__\":{}}", 0, "metadata");
@@ -229,7 +259,7 @@ static int try_open(int memory, const char *bytes, size_t n) {
         unsigned sum = 0;
         for (size_t k = 0; k < e->bytes; k++) sum += ((const unsigned char *)e->data)[k];
         float *v = e->type < ST_I32 ? malloc(e->count * sizeof *v + 1) : NULL;
-        if (v) assert_int_equal(safetensors_read_float(e, v), OK);
+        if (v) assert_int_equal(safetensors_read_any(e, v), OK);
         free(v);
         assert_true(sum < UINT32_MAX);
     }
@@ -299,6 +329,36 @@ static void translates_names(void **state) {
     assert_int_equal(names_is_diffusers("blocks.0.self_attn.q.weight"), 0);
 }
 
+/* What training wrappers put into names, wherever they put it. */
+static void unwraps_names(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"blocks.1._fsdp_wrapped_module.ffn.net.2.weight", "blocks.1.ffn.net.2.weight"},
+        {"_fsdp_wrapped_module.blocks.1._fsdp_wrapped_module._checkpoint_wrapped_module.norm2.bias",
+         "blocks.1.norm2.bias"},
+        {"_orig_mod.proj_out.weight", "proj_out.weight"},
+        {"model._orig_mod.x._checkpoint_wrapped_module.y", "model.x.y"},
+        {"my_orig_mod.x", "my_orig_mod.x"},
+        {"a._orig_mod", "a._orig_mod"},
+        {"", ""},
+    };
+    char name[160];
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        snprintf(name, sizeof name, "%s", pairs[i][0]);
+        names_unwrap(name);
+        assert_string_equal(name, pairs[i][1]);
+    }
+    const char *header = "{\"x._orig_mod.a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    struct safetensors file;
+    craft(header, strlen(header), 1);
+    assert_int_equal(safetensors_open(&file, path), OK);
+    assert_non_null(safetensors_find(&file, "x.a"));
+    safetensors_close(&file);
+    refuses("{\"a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
+            "\"_orig_mod.a\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[1,2]}}",
+            2, "twice");
+}
+
 static int set_up(void **state) {
     (void)state;
     if (!mkdtemp(folder)) return 1;
@@ -321,6 +381,8 @@ int main(void) {
         cmocka_unit_test(refuses_what_is_no_file),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(translates_names),
+        cmocka_unit_test(names_what_is_not_finite),
+        cmocka_unit_test(unwraps_names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

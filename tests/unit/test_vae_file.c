@@ -135,7 +135,7 @@ static void faults(void **state) {
 
     write_small(1, 0, "", spoil, "nan");
     assert_int_equal(vae_file_open(&w, path, &checksum), ERR_INPUT);
-    expect_text("decoder.middle.0.residual.2.weight holds a value that is not finite (element 77)");
+    expect_text("decoder.middle.0.residual.2.weight: holds a value that is not finite (element 77");
 
     write_small(1, 0, "", spoil, "stage");
     assert_int_equal(vae_file_config(&config, path), ERR_INPUT);

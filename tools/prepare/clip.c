@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/finite.h"
 #include "tools/prepare/clip_source.h"
 
 static const char piece_magic[8] = "pieces1";
@@ -27,6 +28,7 @@ enum { LARGE_JUDGED = 3 }; /* latent frames that a large codec's report decodes 
 
 /* What a clip needs while it is cut. */
 struct cutter {
+    const char *name; /* of the clip */
     const struct prepare_config *config;
     struct clip_source *source;
     struct codec *codec;
@@ -78,6 +80,15 @@ static int judge(struct cutter *cut) {
     return OK;
 }
 
+/* What codec and encoder made of the window: numbers, or nothing that can be trained on. */
+static int check_row(const struct cutter *cut) {
+    long at = finite_fault(cut->row, piece_row_floats(cut->config));
+    if (at < 0) return OK;
+    return error_set(ERR_INPUT, "%s: the window at %.2f s: its %s are not finite", cut->name,
+                     (double)cut->start / VIDEO_RATE,
+                     at < (long)latent_floats(cut->config) ? "latents" : "audio features or masks");
+}
+
 /* The full window becomes a row; then it moves on by the stride. */
 static int cut_window(struct cutter *cut) {
     const struct prepare_config *c = cut->config;
@@ -85,6 +96,7 @@ static int cut_window(struct cutter *cut) {
     float *audio = cut->row + latent_floats(c), *talk = audio + (size_t)c->tracks * (size_t)T * (size_t)c->audio_dim;
     TRY(encode_window(cut));
     clip_conditions(cut->source, cut->start, T, audio, talk, talk + T);
+    TRY(check_row(cut));
     if (!cut->head->rows) TRY(judge(cut));
     fwrite(cut->row, sizeof(float), piece_row_floats(c), cut->out->file);
     cut->head->rows++;
@@ -98,7 +110,7 @@ static int cut_window(struct cutter *cut) {
 }
 
 /* All frames of the clip through the window. */
-static int cut_clip(struct cutter *cut, const char *name, int *rejected) {
+static int cut_clip(struct cutter *cut, int *rejected) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), result;
     long frames = 0;
@@ -109,16 +121,20 @@ static int cut_clip(struct cutter *cut, const char *name, int *rejected) {
             cut->skip--;
             continue;
         }
-        if (++cut->held == T) TRY(cut_window(cut));
+        if (++cut->held < T) continue;
+        int code = cut_window(cut);
+        *rejected = code == ERR_INPUT;
+        if (code) return code;
     }
     *rejected = 1;
     if (result < 0) return -result;
     cut->head->seconds = (double)frames / VIDEO_RATE;
-    if (!cut->head->rows) return error_set(ERR_INPUT, "%s: is too short: %ld frames, a window has %d", name, frames, T);
+    if (!cut->head->rows)
+        return error_set(ERR_INPUT, "%s: is too short: %ld frames, a window has %d", cut->name, frames, T);
     long sound = clip_sound_frames(cut->source);
     if (sound < frames - VIDEO_RATE && (double)sound < 0.9 * (double)frames)
-        return error_set(ERR_INPUT, "%s: its sound ends after %.1f of %.1f seconds", name, (double)sound / VIDEO_RATE,
-                         (double)frames / VIDEO_RATE);
+        return error_set(ERR_INPUT, "%s: its sound ends after %.1f of %.1f seconds", cut->name,
+                         (double)sound / VIDEO_RATE, (double)frames / VIDEO_RATE);
     *rejected = 0;
     return OK;
 }
@@ -127,7 +143,8 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
                  struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
                  void (*beat)(void *), void *user) {
     struct file_writer out;
-    struct cutter cut = {.config = config, .codec = codec, .out = &out, .head = head, .beat = beat, .user = user};
+    struct cutter cut = {
+        .name = entry->path, .config = config, .codec = codec, .out = &out, .head = head, .beat = beat, .user = user};
     memset(head, 0, sizeof *head);
     memcpy(head->magic, piece_magic, sizeof head->magic);
     head->row_floats = (int32_t)piece_row_floats(config);
@@ -142,7 +159,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     if (!code) code = file_create(&out, piece);
     if (!code) {
         fwrite(head, sizeof *head, 1, out.file); /* room; the figures come at the end */
-        code = cut_clip(&cut, entry->path, rejected);
+        code = cut_clip(&cut, rejected);
         if (!code) {
             rewind(out.file);
             fwrite(head, sizeof *head, 1, out.file);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/philox.h"
 
 enum { CLIPS_MAX = 10000000 };
@@ -102,6 +103,46 @@ static int hold_out(struct clip_list *list, long seed, int wanted) {
     return OK;
 }
 
+/* The clips' places in the list, those of one folder together: by folder, then as they are listed. */
+struct place {
+    const char *path;
+    size_t folder; /* length of its folder part */
+    int index;
+};
+static int by_folder(const void *a, const void *b) {
+    const struct place *x = a, *y = b;
+    size_t shorter = x->folder < y->folder ? x->folder : y->folder;
+    int order = memcmp(x->path, y->path, shorter);
+    if (!order && x->folder != y->folder) order = x->folder < y->folder ? -1 : 1;
+    return order ? order : x->index - y->index;
+}
+
+static int same_folder(const struct place *x, const struct place *y) {
+    return x->folder == y->folder && !memcmp(x->path, y->path, x->folder);
+}
+
+/* A folder's clips are one identity; identities are numbered as they first come in the list, which a subfolder's clips may
+   stand in the middle of. */
+static int number_identities(struct clip_list *list) {
+    struct place *places = malloc(sizeof *places * (size_t)list->count);
+    if (!places) return error_set(ERR_DEVICE, "out of memory");
+    for (int i = 0; i < list->count; i++)
+        places[i] = (struct place){list->entries[i].path, folder_length(list->entries[i].path), i};
+    qsort(places, (size_t)list->count, sizeof *places, by_folder);
+    for (int i = 0, first = 0; i < list->count; i++) { /* for now the number of the folder's first clip */
+        if (i && !same_folder(&places[i - 1], &places[i])) first = i;
+        list->entries[places[i].index].identity = places[first].index;
+    }
+    free(places);
+    int identities = 0;
+    for (int i = 0; i < list->count; i++) {
+        struct clip_entry *entry = &list->entries[i];
+        entry->identity = entry->identity == i ? identities++ : list->entries[entry->identity].identity;
+    }
+    log_line("%d clips in %d folders", list->count, identities);
+    return OK;
+}
+
 static int list_folder(struct clip_list *list, const struct prepare_config *config) {
     TRY(walk_folder(list, config->source));
     if (!list->count)
@@ -110,21 +151,8 @@ static int list_folder(struct clip_list *list, const struct prepare_config *conf
         return error_set(ERR_USAGE, "held_out: %d of %d clips; none would be left to train on", config->held_out,
                          list->count);
     qsort(list->entries, (size_t)list->count, sizeof *list->entries, by_path);
-    int identity = 0; /* sorted by path, a folder's clips stand together but for its subfolders' */
-    for (int i = 0; i < list->count; i++) {
-        struct clip_entry *entry = &list->entries[i];
-        size_t length = folder_length(entry->path);
-        entry->utterance = i;
-        entry->identity = identity;
-        int known = 0;
-        for (int j = i - 1; j >= 0 && !known; j--)
-            if (folder_length(list->entries[j].path) == length &&
-                !strncmp(list->entries[j].path, entry->path, length)) {
-                entry->identity = list->entries[j].identity;
-                known = 1;
-            }
-        identity += !known;
-    }
+    for (int i = 0; i < list->count; i++) list->entries[i].utterance = i;
+    TRY(number_identities(list));
     return hold_out(list, config->seed, config->held_out);
 }
 

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/philox.h"
+#include "base/text.h"
 
 /* ---- without a file ---- */
 
@@ -79,7 +80,7 @@ static int read_sidecar(const struct prepare_config *c, const struct clip_entry 
     if (snprintf(path, sizeof path, "%s/%.*s.txt", c->source, stem, clip->path) >= (int)sizeof path ||
         !file_exists(path))
         return OK;
-    return file_read(path, PROMPT_TEXT_MAX, text, NULL);
+    return text_read(path, PROMPT_TEXT_MAX, text);
 }
 
 static int find_clip_prompt(struct prepare_prompts *p, const struct clip_entry *clip, int *number) {

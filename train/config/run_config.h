@@ -62,6 +62,7 @@ struct negative_config {
 struct run_config {
     char run[RUN_PATH];  /* folder of the run */
     char data[RUN_PATH]; /* data set */
+    int data_changed;    /* a run may go on with another data set than it began with */
     char codec_weights
         [RUN_PATH];         /* of a codec whose weights are in a file of their own; empty: where the data set says */
     char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */

@@ -14,6 +14,8 @@ static void log_skip(const struct stage *s, long step, const struct optimiser_re
 
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account) {
     const struct fault_config *c = &s->config.faults;
+    s->updates++;
+    s->skips += account->skipped != 0;
     if (account->skipped) log_skip(s, step, account);
     s->skipping = account->skipped_in_row > 0;
     if (account->skipped_in_row < c->after || s->fault) return OK;
@@ -37,6 +39,28 @@ int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser,
     return OK;
 }
 
+int stage_count_skips(const struct stage *s) {
+    if (!s->skips) return OK;
+    if (2 * s->skips > s->updates)
+        return error_set(ERR_NUMERIC, "%ld of %ld updates were skipped: most of this run taught nothing", s->skips,
+                         s->updates);
+    log_line("%s: %ld of %ld updates were skipped", s->program->section->name, s->skips, s->updates);
+    return OK;
+}
+
+int stage_check_data(struct stage *s) {
+    int64_t now = dataset_sum(s->set), then = s->data_sum;
+    s->data_sum = now;
+    if (then < 0 || then == now) return OK;
+    if (!s->config.data_changed)
+        return error_set(ERR_INPUT,
+                         "%s: is another data set than the one that %s was trained on: its sum is %08x, the state's "
+                         "%08x (data_changed=yes goes on with it)",
+                         s->config.data, s->folder.path, (unsigned)now, (unsigned)then);
+    log_line("%s: another data set: its sum is %08x, the state's %08x", s->program->section->name, (unsigned)now, (unsigned)then);
+    return OK;
+}
+
 int stage_roll_back(struct stage *s) {
     int64_t batches = s->batches, rollbacks = s->rollbacks + 1;
     long from = (long)s->step;
@@ -46,6 +70,7 @@ int stage_roll_back(struct stage *s) {
     if (!found) return error_set(ERR_INPUT, "%s: no whole state to go back to", s->folder.path);
     log_line("step %ld: updates were skipped %d times in a row: back to step %ld, on with other batches", from,
              s->config.faults.after, (long)s->step);
+    TRY(stage_check_data(s));
     s->batches = batches;
     s->rollbacks = rollbacks;
     s->rolled_back++;

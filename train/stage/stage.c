@@ -138,6 +138,7 @@ static int layout_all(struct stage *s) {
     train_state_integer(&s->saved, "step", &s->step);
     train_state_integer(&s->saved, "batches", &s->batches);
     train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
+    train_state_newer_integer(&s->saved, "data_sum", &s->data_sum);
     TRY(s->program->layout(s->self, &s->state_memory, &s->activation_memory));
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->staging_memory);
@@ -267,7 +268,9 @@ static int begin(struct stage *s, int *resumed) {
     stage_catch_signals();
     TRY(stage_open_folder(s));
     TRY(stage_agree(s, open_data(s)));
+    s->data_sum = -1; /* what states of before it was kept leave */
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
+    TRY(stage_check_data(s));
     if (*resumed) s->saved_step = s->step;
     return OK;
 }
@@ -438,7 +441,8 @@ static int finish(struct stage *s, int *exit_code) {
     log_checkpoints(s);
     log_line("%s: %s after step %ld", s->program->section->name, s->stop ? "stopped by a signal, saved," : "done",
              (long)s->step);
-    return device_sync();
+    TRY(device_sync());
+    return stage_count_skips(s);
 }
 
 /* ---- from the command line to the end ---- */

@@ -76,6 +76,8 @@ struct stage {
     int64_t batches;          /* batches taken from the loader */
     int64_t saved_step;       /* -1: none */
     int64_t rollbacks;        /* of the whole run: saved */
+    int64_t data_sum;         /* of the data set (dataset_sum): saved; -1: not known yet */
+    long updates, skips;      /* of this process: updates that were accounted for, those of them that were skipped */
     int rolled_back;          /* since the last state */
     int skipping, fault;      /* the last update was skipped; too many were: stage_roll_back is due */
     /* the share of the batch, on the host and on the device: of the feed, until the next one */
@@ -124,6 +126,15 @@ int stage_load_frozen(const struct stage *s, const char *path, const char *stage
 /* s->fault: back to the last state, which was saved before the updates in question; on with batches that were not seen
    yet. */
 int stage_roll_back(struct stage *s);
+
+/* ---- stage.c and stage_faults.c, for each other ---- */
+
+/* After a resume or a rollback: the data set is the one that the state was trained on. ERR_INPUT names both sums; not with
+   data_changed=yes. */
+int stage_check_data(struct stage *s);
+/* Says how many updates of this process were skipped; ERR_NUMERIC when most were. */
+int stage_count_skips(const struct stage *s);
+
 /* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
 /* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */

@@ -41,6 +41,10 @@ void train_state_integer(struct train_state *s, const char *name, int64_t *value
     s->integers[s->integer_count++] = (struct saved_integer){.name = name, .value = value};
 }
 
+void train_state_newer_integer(struct train_state *s, const char *name, int64_t *value) {
+    s->integers[s->integer_count++] = (struct saved_integer){.name = name, .value = value, .newer = 1};
+}
+
 int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size) {
     if (s->row_count == STATE_ROWS_MAX) return error_set(ERR_USAGE, "state: more than %d arrays", STATE_ROWS_MAX);
     struct saved_rows *r = &s->rows[s->row_count++];

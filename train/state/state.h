@@ -34,6 +34,7 @@ struct saved_integer {
     const char *name;
     int64_t *value;
     int64_t staged;
+    int newer; /* older states lack it */
 };
 /* A batch's rows `slots` times: of each the rank has its share's. Steps change them: they are copied in the save. */
 struct saved_rows {
@@ -69,6 +70,8 @@ void train_state_network(struct train_state *s, const char *name, struct optimis
 void train_state_source(struct train_state *s, const char *name, const char *key, const char *source,
                         const char *network);
 void train_state_integer(struct train_state *s, const char *name, int64_t *value);
+/* One that states of earlier versions lack: where it is missing the value stays as it is. */
+void train_state_newer_integer(struct train_state *s, const char *name, int64_t *value);
 int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size);
 /* The staging (arena.h), after all names. */
 void train_state_layout(struct train_state *s, struct arena *host);

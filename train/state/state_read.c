@@ -105,7 +105,10 @@ static int get_all(struct state_reader *r, const char *path, struct train_state 
         TRY(adapters_resume(r, path, &s->networks[i]));
         TRY(get_network(r, &s->networks[i]));
     }
-    for (int i = 0; i < s->integer_count; i++) TRY(state_get_integer(r, s->integers[i].name, s->integers[i].value));
+    for (int i = 0; i < s->integer_count; i++) {
+        const struct saved_integer *n = &s->integers[i];
+        if (!n->newer || state_has(r, n->name)) TRY(state_get_integer(r, n->name, n->value));
+    }
     for (int i = 0; i < s->row_count; i++) TRY(get_rows(r, s, &s->rows[i]));
     return OK;
 }
