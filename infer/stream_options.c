@@ -13,12 +13,18 @@ static const char *const sinks[] = {"trained", "on", "off", NULL};
 #define TEXT(member, fallback, help)          TEXT_KEY(stream_options, member, fallback, help)
 #define CHOICE(member, names, fallback, help) CHOICE_KEY(stream_options, member, names, fallback, help)
 const struct config_field stream_fields[] = {
-    TEXT(reference, NULL, "Picture of the person (PNG, JPEG), or a video whose first frame is taken."),
-    TEXT(audio, NULL, "The agent's sound: any file, or - for raw 16-bit PCM at 16 kHz on standard input."),
+    TEXT(reference, NULL, "Picture of the person (PNG, JPEG, WebP; not HDR), or a video whose first frame is taken."),
+    TEXT(audio, NULL,
+         "The agent's sound: any file, pipe or FIFO; - for standard input: wav, FLAC, Ogg or another file, else raw "
+         "16-bit "
+         "PCM at 16 kHz."),
     TEXT(user, "", "The other party's sound; without it the right channel of a stereo `audio`, or nobody."),
     INT_KEY(stream_options, channels, 1, 2, "1",
             "Channels of raw PCM; with 2 the left is the agent, the right the user."),
-    TEXT(out, "'null'", "FILE.mp4, - for raw rgb24 frames on standard output, null for timing alone."),
+    TEXT(
+        out, "'null'",
+        "FILE.mp4 (or .m4v, .mov, .mkv, .webm, .avi, .gif), - for raw rgb24 frames on standard output, null for timing "
+        "alone."),
     CHOICE(talk, masks, "voice", "Who speaks when: by voice activity, always, or as the file `mask` says."),
     TEXT(mask, "", "CSV file with a line talk,listen a video frame (with talk=file)."),
     REAL_KEY(stream_options, seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),

@@ -1,0 +1,44 @@
+/* text.c: see text.h. */
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/fileio.h"
+
+int text_line_number(const char *text, const char *at) {
+    int line = 1;
+    for (const char *c = text; c < at; c++) line += *c == '\n' || (*c == '\r' && c[1] != '\n');
+    return line;
+}
+
+/* The text begins behind the mark. */
+static int check(const char *path, char *text, size_t length) {
+    if (length >= 2 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2)))
+        return error_set(ERR_INPUT, "%s:1: is UTF-16 text; expected UTF-8", path);
+    if (strlen(text) < length)
+        return error_set(ERR_INPUT, "%s:%d: a zero byte: this is no text", path,
+                         text_line_number(text, text + strlen(text)));
+    if (length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) memmove(text, text + 3, length - 2);
+    return OK;
+}
+
+int text_read(const char *path, size_t max, char **text) {
+    size_t length;
+    TRY(file_read(path, max, text, &length));
+    int code = check(path, *text, length);
+    if (!code) return OK;
+    free(*text);
+    *text = NULL;
+    return code;
+}
+
+char *text_line(char **next) {
+    char *line = *next;
+    if (!line || !*line) return NULL;
+    char *end = line + strcspn(line, "\r\n");
+    *next = end + (*end == '\r' && end[1] == '\n' ? 2 : *end != 0);
+    *end = 0;
+    return line;
+}
