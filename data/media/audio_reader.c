@@ -148,7 +148,8 @@ static int keep_time(struct audio_reader *r, const AVFrame *frame) {
     double apart = r->started ? sound_clock_check(&r->clock, (double)index, (double)due) : (double)due;
     if (r->started && fabs(apart) < SLACK) return OK;
     if (fabs(apart) > HOLE_MAX)
-        return error_set(ERR_INPUT, "%s: the clock of its sound jumps by %.0f seconds", r->source.path, apart / AUDIO_RATE);
+        return error_set(ERR_INPUT, "%s: the clock of its sound jumps by %.0f seconds", r->source.path,
+                         apart / AUDIO_RATE);
     r->started = 1;
     r->clock.step = 1;
     long hole = lround(apart);

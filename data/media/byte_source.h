@@ -11,8 +11,8 @@ enum { BYTES_AHEAD = 4096 };
 
 struct byte_source {
     char name[FILE_PATH_MAX]; /* for messages */
-    int file;        /* descriptor; -1: closed */
-    int keep;        /* it is not ours to close: standard input */
+    int file;                 /* descriptor; -1: closed */
+    int keep;                 /* it is not ours to close: standard input */
     unsigned char ahead[BYTES_AHEAD];
     int ahead_size, ahead_used; /* bytes of `ahead` that were looked at and not read yet lie from used to size */
     long left;                  /* bytes up to the end; negative: up to the source's own */

@@ -110,6 +110,23 @@ check "none" sh -c "! grep -q 'cuts in' '$work/whole.report.txt'"
 printf 'frame,left,top,width,height\n0,1,1,5,5\n0,9,1,5,5\n' >"$work/clips/face.box.csv"
 check "two boxes for one frame" set_of two.h5
 check "it says where, and what to do" grep -q "face.box.csv:3: frame 0 has a second box" "$work/two.report.txt"
+# what docs/formats.md says of active-speaker detectors, run as it stands on what they leave: two faces, the second talks more
+if command -v python3 >/dev/null 2>&1; then
+    mkdir "$work/asd" "$work/asd/pywork"
+    awk '/^import csv, pickle/ { on = 1 } /^```/ { on = 0 } on' docs/formats.md >"$work/asd/snippet.py"
+    check "the documented snippet" sh -c "cd '$work/asd' && python3 -c '
+import pickle
+track = lambda left: {\"track\": {\"frame\": list(range(5, 60)), \"bbox\": [[left, 24, left + 16, 40]] * 55}}
+pickle.dump([track(4), track(30)], open(\"pywork/tracks.pckl\", \"wb\"))
+pickle.dump([[0.5] * 10 + [-1] * 45, [-0.2] * 10 + [1.5] * 30 + [-1] * 15], open(\"pywork/scores.pckl\", \"wb\"))' && python3 snippet.py"
+    for kind in box mask; do cp "$work/asd/NAME.$kind.csv" "$work/clips/face.$kind.csv"; done
+    check "its sidecars" set_of asd.h5
+    check "are taken" grep -q "9 clips found, 8 taken, 1 rejected" "$work/asd.report.txt"
+    check "boxes of one face" [ "$(grep -c ',30.0,24.0,46.0,40.0' "$work/clips/face.box.csv")" -eq 55 ]
+    check "who talks" [ "$(grep -c ',talk' "$work/clips/face.mask.csv") $(grep -c ',listen' "$work/clips/face.mask.csv")" = "30 10" ]
+else
+    echo "media.sh: no python3: the documented snippet is not run"
+fi
 rm -r "$work/clips"
 mkdir "$work/clips"
 make clips/a.mkv frames=60 channels=2
