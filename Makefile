@@ -41,7 +41,7 @@ VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$
 BUILD    := build/$(VARIANT)
 BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)
 
-PACKAGES := hdf5-serial libavformat libavcodec libavutil libswscale libswresample libpng cairo yaml-0.1 libcjson
+PACKAGES := hdf5-serial libavformat libavcodec libavfilter libavutil libswscale libswresample libpng cairo yaml-0.1 libcjson
 CFLAGS   := -std=c11 -O2 -g -fopenmp -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror \
             -fno-math-errno -ffp-contract=on -D_GNU_SOURCE -DH5_USE_110_API -DBACKEND_NAME='"$(BACKEND)"' -I. -I$(BUILD)/gen
 CFLAGS   += $(if $(filter bf16,$(TYPE)),-DTYPE_BF16)$(if $(filter double,$(TYPE)),-DTYPE_DOUBLE)
@@ -62,7 +62,7 @@ CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w $(FUZZ_FLAGS)
 LDFLAGS  += -fsanitize=fuzzer,address,undefined
 endif
 LIBS_LEAN := $(shell pkg-config --libs libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson 2>/dev/null) -lm -lz -lpthread
-LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo 2>/dev/null) -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
+LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo libavfilter 2>/dev/null) -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif

@@ -241,6 +241,11 @@ int session_take(struct session *s, float *frames, double *seconds) {
     return OK;
 }
 
+int session_unheard(const struct session *s) {
+    const struct voice_activity *vad = &s->sound.party[AUDIO_TALK].vad;
+    return vad->frames > 0 && voice_activity_unheard(vad);
+}
+
 struct recording_counts session_recordings(const struct session *s) {
     return rollout_recordings(&s->rollout);
 }

@@ -58,6 +58,8 @@ struct session_wait {
     double chunk, ahead, encoder_ahead;
 };
 struct session_wait session_wait(const struct session *session);
+/* 1: where masks came from the voice, nothing of the agent's sound so far was loud enough to be heard. */
+int session_unheard(const struct session *session);
 /* How often passes ran as they are, were recorded, were replayed. */
 struct recording_counts session_recordings(const struct session *session);
 

@@ -1,5 +1,7 @@
-/* sound_source.h: where a stream's sound comes from: files of any kind, or raw PCM on standard input; one party or two.
-   16 kHz mono float for each party. */
+/* sound_source.h: where a stream's sound comes from: files, pipes and FIFOs of any kind, each opened once, or standard
+   input, which is a file of a known kind (wav, FLAC, Ogg, Matroska ...) by its first bytes, else raw PCM; one party or
+   two. Two channels are two parties, left the agent; sound of three and more is one scene and mixed: the agent's. 16
+   kHz mono float for each party. */
 #ifndef INFER_SOUND_SOURCE_H
 #define INFER_SOUND_SOURCE_H
 

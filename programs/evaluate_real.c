@@ -22,6 +22,7 @@
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/measures.h"
 #include "tools/prepare/clip_list.h"
+#include "tools/prepare/clip_source.h"
 
 enum { FRAMES_MAX = 25 * 60, SHEET_CLIPS = 4, SHEET_COLUMNS = 12 };
 
@@ -51,14 +52,26 @@ struct real_evaluation {
 
 static size_t picture_size(const struct real_evaluation *e) { return 3 * (size_t)e->height * (size_t)e->width; }
 
-static int read_frames(struct real_evaluation *e, const char *path, int *frames) {
-    struct video_reader *reader;
-    TRY(video_open_crop(&reader, path, e->height, e->width, &e->config.crop));
+static void no_beat(void *user) { (void)user; }
+
+/* The clip's pictures as prepare takes them, from the first that is there (video frame *first) up to a cut or hole. */
+static int read_frames(struct real_evaluation *e, const struct clip_entry *entry, int *first, int *frames) {
+    struct clip_source *source;
+    enum clip_picture kind;
+    TRY(clip_open(&source, &e->config, entry, NULL, no_beat, NULL));
     int n = 0, got = 1;
-    while (n < FRAMES_MAX && (got = video_read(reader, e->real + (size_t)n * picture_size(e))) == 1) n++;
-    video_close(reader);
+    *first = 0;
+    while (n < FRAMES_MAX && (got = clip_frame(source, e->real + (size_t)n * picture_size(e), &kind)) == 1) {
+        if (n && kind != PICTURE_GOES_ON) break;
+        if (kind == PICTURE_MISSING)
+            ++*first;
+        else
+            n++;
+    }
+    clip_close(source);
     *frames = n;
-    return got < 0 ? -got : OK;
+    if (got < 0) return -got;
+    return n ? OK : error_set(ERR_INPUT, "%s: holds no picture", entry->path);
 }
 
 static int take(void *user, long frame, const float *picture) {
@@ -117,10 +130,12 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     char path[FILE_PATH_MAX];
     TRY(file_join(path, sizeof path, e->config.source, entry->path));
     struct real_clip *clip = &e->clips[e->count];
-    TRY(read_frames(e, path, &clip->frames));
+    int first;
+    TRY(read_frames(e, entry, &first, &clip->frames));
     float *pcm, *padded;
     long samples;
     TRY(audio_read(path, -1, &pcm, &samples));
+    long before = (long)first * AUDIO_SAMPLES_PER_FRAME < samples ? (long)first * AUDIO_SAMPLES_PER_FRAME : samples;
     long want = (long)clip->frames * AUDIO_SAMPLES_PER_FRAME;
     padded = calloc((size_t)(2 * want) + 1, sizeof *padded); /* the sound, then a silent other party */
     clip->energy_real = calloc((size_t)clip->frames + 1, sizeof(float));
@@ -129,7 +144,8 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     int code = padded && clip->energy_real && clip->energy_made && clip->energy_codec
                    ? OK
                    : error_set(ERR_DEVICE, "out of memory for a clip");
-    if (!code) memcpy(padded, pcm, sizeof *padded * (size_t)(samples < want ? samples : want));
+    if (!code)
+        memcpy(padded, pcm + before, sizeof *padded * (size_t)(samples - before < want ? samples - before : want));
     free(pcm);
     struct dialogue_sound sound = {.frames = clip->frames, .agent = padded, .user = padded ? padded + want : NULL};
     if (!code) memcpy(e->made, e->real, picture_size(e) * sizeof(float));

@@ -53,6 +53,9 @@ static int is_immaterial(const char *line) {
     return 0;
 }
 
+/* Keys that say nothing about the puppet's clips. */
+static int is_of_videos(const char *line) { return !strncmp(line, "box_size:", 9) || !strncmp(line, "shots:", 6); }
+
 /* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for the
    list of clips. */
 static int make_stamp(struct preparation *p) {
@@ -63,8 +66,9 @@ static int make_stamp(struct preparation *p) {
     int code = config_write(&p->config, prepare_fields, prepare_field_count, memory);
     fclose(memory);
     size_t used = 0;
+    int puppet = !strcmp(p->config.source, "puppet");
     for (char *next = text, *line; !code && (line = strsep(&next, "\n"));) {
-        if (!*line || is_immaterial(line)) continue;
+        if (!*line || is_immaterial(line) || (puppet && is_of_videos(line))) continue;
         int n = snprintf(p->stamp + used, sizeof p->stamp - used, "%s\n", line);
         if (n < 0 || used + (size_t)n >= sizeof p->stamp) code = error_set(ERR_USAGE, "the config is too long");
         used += (size_t)n;
@@ -263,6 +267,9 @@ static void take_figures(struct job *job, const struct piece_head *head) {
     job->figures[FIGURE_TALK] = head->talk;
     job->figures[FIGURE_SQUARE] = head->square;
     job->figures[FIGURE_PIXELS] = head->pixels;
+    job->figures[FIGURE_MISSING] = head->missing;
+    job->figures[FIGURE_CUTS] = head->cuts;
+    job->figures[FIGURE_TRAITS] = head->traits;
 }
 
 static int piece_job(void *user, int index, struct job *job, int *rejected) {
@@ -272,9 +279,10 @@ static int piece_job(void *user, int index, struct job *job, int *rejected) {
     piece_path(p, index, path);
     if (!device_threads()) TRY(device_init(p->threads));
     TRY(open_codec(p));
-    TRY(prepare_clip(&p->config, &p->list.entries[index], &p->codec, &p->sound, path, &head, rejected, beat, job));
+    int code =
+        prepare_clip(&p->config, &p->list.entries[index], &p->codec, &p->sound, path, &head, rejected, beat, job);
     take_figures(job, &head);
-    return OK;
+    return code;
 }
 
 /* Marks the jobs whose pieces are there from an earlier go. */

@@ -30,6 +30,7 @@ look() {
     needs libcjson-dev header cjson/cJSON.h libcjson
     needs libavformat-dev header libavformat/avformat.h libavformat
     needs libavcodec-dev header libavcodec/avcodec.h libavcodec
+    needs libavfilter-dev header libavfilter/avfilter.h libavfilter
     needs libavutil-dev header libavutil/avutil.h libavutil
     needs libswscale-dev header libswscale/swscale.h libswscale
     needs libswresample-dev header libswresample/swresample.h libswresample

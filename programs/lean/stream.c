@@ -1,7 +1,6 @@
 /* stream.c: the live avatar from the command line: a student's folder, a picture and sound in; video out.
    Prints the real-time factor, the delay of the first frame and chunk times. Links no HDF5, no MPI. */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/args.h"
 #include "base/csv.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "data/media.h"
@@ -43,12 +43,6 @@ struct stream {
 };
 
 static const char *const mask_columns[] = {"talk", "listen"};
-
-static volatile sig_atomic_t interrupted;
-static void on_signal(int number) {
-    (void)number;
-    interrupted = 1;
-}
 
 /* A row of the mask; behind its last one nobody speaks. */
 static int next_mask(struct stream *s, float *talk, float *listen) {
@@ -129,7 +123,7 @@ static void close_stream(struct stream *s) {
 
 /* Everything that the sound so far allows. */
 static int run_chunks(struct stream *s) {
-    while (!interrupted && s->frames_begun < s->limit && session_ready(s->session)) {
+    while (!interrupt_requested() && s->frames_begun < s->limit && session_ready(s->session)) {
         if (s->frames_begun == 1) s->first_encoder = s->encoder;
         TRY(pipeline_run(s->pipeline));
         s->frames_begun += session_chunk_frames(s->session);
@@ -166,7 +160,7 @@ static int run(struct stream *s) {
     float agent[AUDIO_SAMPLES_PER_FRAME], user[AUDIO_SAMPLES_PER_FRAME];
     long sound_frames = 0;
     memset(user, 0, sizeof user);
-    while (!interrupted && s->frames_begun < s->limit) {
+    while (!interrupt_requested() && s->frames_begun < s->limit) {
         long n = read_frame(s, agent, user);
         if (n < 0) return (int)-n;
         if (!n) break;
@@ -204,6 +198,8 @@ static void report(struct stream *s) {
              1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
     struct recording_counts r = session_recordings(s->session);
     if (r.kept) log_line("passes: %ld as they are, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
+    if (session_unheard(s->session))
+        log_line("the agent's sound is too quiet to be heard (below -60 dB of full scale): nobody talks");
     struct session_wait w = session_wait(s->session);
     double heard = w.chunk + w.ahead + w.encoder_ahead;
     log_line(
@@ -256,8 +252,7 @@ int main(int argc, char **argv) {
     static struct stream s;
     int code = args_parse(&args, &command, &s.options, argc, argv);
     if (code || args.done) return args_exit("stream", code);
-    signal(SIGINT, on_signal); /* the video so far is finished properly */
-    signal(SIGTERM, on_signal);
+    interrupt_watch(); /* the video so far is finished properly */
     code = stream_options_check(&s.options);
     if (!code) code = stream(&s, args.words[0]);
     close_stream(&s);

@@ -15,6 +15,9 @@ fuzz_target fuzz_config;             /* YAML, through a schema with every type *
 fuzz_target fuzz_prepare_config;     /* YAML of prepare, with an override in the last line */
 fuzz_target fuzz_mask_csv;           /* NAME.mask.csv */
 fuzz_target fuzz_mask_json;          /* NAME.mask.json */
+fuzz_target fuzz_box_csv;            /* NAME.box.csv */
+fuzz_target fuzz_picture;            /* a picture file, for its orientation; taken: it states one */
+fuzz_target fuzz_wav_head;           /* a wav file as it comes through a pipe */
 fuzz_target fuzz_tensors;            /* names and shapes (tensor_list.h), by every reader of checkpoints */
 fuzz_target fuzz_model_config;       /* JSON beside checkpoints; the first letter says of which network */
 fuzz_target fuzz_shards_index;       /* NAME.safetensors.index.json */
@@ -28,6 +31,9 @@ fuzz_target fuzz_prompt_text;        /* a text */
     X(prepare_config)                                                                                                  \
     X(mask_csv)                                                                                                        \
     X(mask_json)                                                                                                       \
+    X(box_csv)                                                                                                         \
+    X(picture)                                                                                                         \
+    X(wav_head)                                                                                                        \
     X(tensors)                                                                                                         \
     X(model_config)                                                                                                    \
     X(shards_index)                                                                                                    \

@@ -290,9 +290,9 @@ static void open_elsewhere(void **state) {
     pid = elsewhere(open_to_write, path);
     assert_int_equal(dataset_open(&set, path), ERR_INPUT);
     assert_non_null(strstr(error_text(), "elsewhere.h5: is open for writing in another process"));
-    end(pid);
-    if (dataset_open(&set, path)) fail_msg("%s", error_text());
-    dataset_close(set);
+    end(pid); /* the file keeps the mark of a writer that never closed it, which the library says how to take away */
+    assert_int_equal(dataset_open(&set, path), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "h5clear"));
 }
 
 /* A second writer is refused before it empties the first one's file. */

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
-#include "data/matroska_size.h"
+#include "data/media/matroska_size.h"
 #include "data/media.h"
 
 static char path[] = "/tmp/test_matroska_XXXXXX";

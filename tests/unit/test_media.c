@@ -163,7 +163,7 @@ static void channels_stay_apart(void **state) {
     assert_null(none);
     /* piece by piece it is the same */
     struct audio_reader *r;
-    assert_int_equal(audio_open(&r, in_folder("two.mp4"), 2), OK);
+    assert_int_equal(audio_open(&r, in_folder("two.mp4"), AUDIO_PARTIES), OK);
     long at = 0, got;
     while ((got = audio_next(r, both, 1 + (at * 7) % 700)) > 0) {
         for (long i = 0; i < got; i++) {
@@ -174,10 +174,9 @@ static void channels_stay_apart(void **state) {
     }
     assert_int_equal(got, 0);
     audio_close(r);
-    /* mono for both */
-    assert_int_equal(audio_open(&r, in_folder("one.mp4"), 2), OK);
-    assert_int_equal(audio_next(r, both, 700), 700);
-    for (int i = 0; i < 700; i++) assert_true(both[2 * i] == both[2 * i + 1]);
+    /* one channel is one party */
+    assert_int_equal(audio_open(&r, in_folder("one.mp4"), AUDIO_PARTIES), OK);
+    assert_int_equal(audio_reader_channels(r), 1);
     audio_close(r);
     free(left);
     free(right);
@@ -285,6 +284,45 @@ static void crops(void **state) {
     video_close(r);
 }
 
+/* A window that follows a face: a white square of 16 pixels wanders, the window of twice its height keeps it in the
+   middle; where there is no face the frame is missing. */
+static void faces_are_followed(void **state) {
+    (void)state;
+    enum { LENGTH = 60, OUT = 32 };
+    struct video_writer *w;
+    struct video_face faces[LENGTH];
+    static float frame[FRAME], out[3 * OUT * OUT];
+    const char *path = in_folder("face.mkv");
+    assert_int_equal(video_create(&w, path, SIDE, SIDE, 0), OK);
+    for (int f = 0; f < LENGTH; f++) {
+        double x = 20 + 0.3 * f, y = 24;
+        for (int i = 0; i < FRAME; i++) {
+            double dx = i % SIDE + 0.5 - x, dy = i / SIDE % SIDE + 0.5 - y;
+            frame[i] = fabs(dx) < 8 && fabs(dy) < 8 ? 0.9f : -0.7f;
+        }
+        faces[f] = (struct video_face){x, y, f == 5 ? 0 : 32};
+        assert_int_equal(video_write(w, frame), OK);
+    }
+    assert_int_equal(video_finish(w), OK);
+    struct video_reader *r;
+    assert_int_equal(video_open(&r, path, OUT, OUT), OK);
+    video_follow(r, faces, LENGTH - 3);
+    for (int f = 0; f < LENGTH; f++) {
+        assert_int_equal(video_read(r, out), 1);
+        assert_int_equal(video_missing(r), f == 5 || f >= LENGTH - 3);
+        if (video_missing(r)) continue;
+        double sum = 0, x = 0, y = 0;
+        for (int i = 0; i < OUT * OUT; i++) {
+            double light = out[i] + 0.7 > 0.3 ? out[i] + 0.7 : 0;
+            sum += light, x += light * (i % OUT + 0.5), y += light * (i / OUT + 0.5);
+        }
+        if (fabs(x / sum - 16) > 0.6 || fabs(y / sum - 16) > 0.6) fail_msg("frame %d: %.2f, %.2f", f, x / sum, y / sum);
+        assert_float_equal(sum / 1.6, 16 * 16, 40);
+    }
+    assert_int_equal(video_read(r, out), 0);
+    video_close(r);
+}
+
 static void put(const char *path, const void *bytes, size_t n) {
     FILE *file = fopen(path, "wb");
     fwrite(bytes, 1, n, file);
@@ -321,7 +359,7 @@ static void wrong_files(void **state) {
     struct audio_reader *r;
     assert_int_equal(audio_write_wav(in_folder("q.wav"), quiet, 1600, 1), OK);
     assert_int_equal(read_all(in_folder("q.wav"), SIDE, SIDE, &frames), -ERR_INPUT);
-    assert_int_equal(audio_open(&r, in_folder("mute.mp4"), 1), ERR_INPUT);
+    assert_int_equal(audio_open(&r, in_folder("mute.mp4"), AUDIO_ONE_PARTY), ERR_INPUT);
     assert_non_null(strstr(error_text(), "no sound"));
 }
 
@@ -362,6 +400,8 @@ static void writer_errors(void **state) {
     struct video_writer *w;
     struct stat info;
     assert_int_equal(video_create(&w, in_folder("odd.mp4"), 63, 64, 1), ERR_USAGE);
+    assert_int_equal(video_create(&w, in_folder("a.foo"), 64, 64, 1), ERR_USAGE);
+    assert_int_equal(video_create(&w, in_folder("mp4"), 64, 64, 1), ERR_USAGE);
     assert_int_equal(video_create(&w, "/nowhere/at.mp4", 64, 64, 1), ERR_INPUT);
     static float frame[FRAME];
     frame[5] = NAN;
@@ -405,11 +445,17 @@ static void sheets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_come_back),  cmocka_unit_test(sound_comes_back_in_sync),
-        cmocka_unit_test(channels_stay_apart), cmocka_unit_test(wav_comes_back),
-        cmocka_unit_test(rates_become_25),     cmocka_unit_test(crops),
-        cmocka_unit_test(wrong_files),         cmocka_unit_test(damaged_files),
-        cmocka_unit_test(writer_errors),       cmocka_unit_test(sheets),
+        cmocka_unit_test(pictures_come_back),
+        cmocka_unit_test(sound_comes_back_in_sync),
+        cmocka_unit_test(channels_stay_apart),
+        cmocka_unit_test(wav_comes_back),
+        cmocka_unit_test(rates_become_25),
+        cmocka_unit_test(crops),
+        cmocka_unit_test(faces_are_followed),
+        cmocka_unit_test(wrong_files),
+        cmocka_unit_test(damaged_files),
+        cmocka_unit_test(writer_errors),
+        cmocka_unit_test(sheets),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

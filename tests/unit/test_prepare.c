@@ -1,6 +1,6 @@
 /* test_prepare.c: the parts of prepare: sidecar masks, the list of clips, cutting a clip into windows, clips that are
-   no good. Then the program on a folder of good and bad files, whole and killed again and again: the data sets are
-   the same to the byte. */
+   no good. Then the program on a folder of good and bad files, whole and killed again and again: the data sets are the
+   same to the byte. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,6 +21,8 @@
 #include "base/log.h"
 #include "tests/folder.h"
 #include "tools/prepare/clip.h"
+#include "tools/prepare/faces.h"
+#include "tools/prepare/shots.h"
 #include "tools/prepare/sidecar.h"
 
 enum { SIDE = 32, FRAME = 3 * SIDE * SIDE };
@@ -425,6 +427,103 @@ static void bad_clips(void **state) {
     codec_close(&codec);
 }
 
+/* ---- shots and faces ---- */
+
+/* A picture of slow colours in scene 0, other ones in scene 1, white as scene 2. */
+static void scene(float *frame, int which, int f) {
+    for (int i = 0; i < FRAME; i++) {
+        int x = i % SIDE, y = i / SIDE % SIDE, c = i / (SIDE * SIDE);
+        frame[i] = which == 2
+                       ? 1
+                       : 0.6f * sinf(0.1f * (float)(which ? x - y : x + y) + 0.02f * (float)f + (float)(c + 2 * which));
+    }
+}
+
+/* Cuts that are found in 80 frames, as a text; from frame `from` on, `length` frames are of another scene. */
+static const char *cuts_of(int which, int from, int length, double threshold) {
+    static char text[200];
+    static float frame[FRAME];
+    struct shots s;
+    int missing, begins, f = 0, given = 0;
+    *text = 0;
+    assert_int_equal(shots_open(&s, SIDE, SIDE, threshold), OK);
+    for (;;) {
+        while (f < 80 && shots_wants(&s)) {
+            scene(frame, f >= from && f < from + length ? which : 0, f);
+            shots_take(&s, frame, f == 7);
+            f++;
+        }
+        if (!shots_give(&s, frame, &missing, &begins, f == 80)) break;
+        static float want[FRAME];
+        scene(want, given >= from && given < from + length ? which : 0, given);
+        assert_memory_equal(frame, want, sizeof want); /* none is lost or exchanged */
+        assert_int_equal(missing, given == 7);
+        if (begins) sprintf(text + strlen(text), "%d ", given);
+        given++;
+    }
+    assert_int_equal(given, 80);
+    shots_close(&s);
+    return text;
+}
+
+static void shots_are_found(void **state) {
+    (void)state;
+    assert_string_equal(cuts_of(1, 40, 40, 0.05), "40 ");
+    assert_string_equal(cuts_of(1, 20, 30, 0.05), "20 50 ");
+    assert_string_equal(cuts_of(1, 40, 0, 0.05), "");
+    assert_string_equal(cuts_of(2, 40, 4, 0.05), ""); /* a flash */
+    assert_string_equal(cuts_of(1, 40, 40, 0), "");
+    assert_string_equal(cuts_of(1, 1, 79, 0.05), "1 ");
+    assert_string_equal(cuts_of(1, 79, 1, 0.05), "79 ");
+}
+
+static void boxes(void **state) {
+    (void)state;
+    struct video_face *faces;
+    long count;
+    char found[200];
+    const char *path = in_folder("b.box.csv");
+    put(path,
+        "\xef\xbb\xbf\"Frame\",X1,Y1,X2,Y2,score\r\n0,10,20,30,60,1\r\n4,14,20,34,60,1\r\n40,100,20,120,60,1\r\n");
+    assert_int_equal(faces_find(in_folder("b.mp4"), found, sizeof found), 1);
+    assert_string_equal(found, path);
+    assert_int_equal(faces_find(in_folder("c.mp4"), found, sizeof found), 0);
+    assert_int_equal(faces_read(path, 2, &faces, &count), OK);
+    assert_int_equal(count, 40 + 1 + 12);
+    for (int f = 0; f < count; f++) assert_true((faces[f].height > 0) == (f <= 4 || f >= 40)); /* a long gap stays */
+    for (int f = 1; f < 5; f++) assert_true(faces[f].x > faces[f - 1].x && faces[f].x < faces[f - 1].x + 1);
+    for (int f = 0; f < 5; f++) {
+        assert_float_equal(faces[f].y, 40, 1e-9);
+        assert_float_equal(faces[f].height, 80, 1e-9);
+        assert_true(faces[f].x >= 20 && faces[f].x <= 24);
+    }
+    assert_float_equal(faces[40].x, 110, 1e-9);
+    free(faces);
+    put(path, "time,left,top,width,height\n0.00,0,0,10,10\n0.02,5,0,10,10\n0.04,2,0,10,10\n");
+    assert_int_equal(faces_read(path, 1, &faces, &count), OK); /* 50 a second: the first of each of our frames */
+    assert_int_equal(count, 2 + 12);
+    assert_true(faces[0].x > 5 && faces[0].x < 7 && faces[1].x > 5 && faces[1].x <= 7);
+    free(faces);
+    static const char *const bad[] = {
+        "0,1,2,3,4\n",
+        "frame,left,top\n0,1,2\n",
+        "left,top,width,height\n1,2,3,4\n",
+        "frame,left,top,width,height\n0,1,2,3,0\n",
+        "frame,left,top,width,height\n-1,1,2,3,4\n",
+        "frame,left,top,width,height\n0.5,1,2,3,4\n",
+        "frame,left,top,width,height\n0,1,2,3,x\n",
+        "frame,left,top,width,height\n1,1,2,3,4\n1,2,2,3,4\n",
+        "frame,left,top,width,height\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put(path, bad[i]);
+        if (faces_read(path, 1, &faces, &count) != ERR_INPUT) fail_msg("taken: %s", bad[i]);
+        assert_null(faces);
+        assert_non_null(strstr(error_text(), "b.box.csv"));
+    }
+    unlink(path);
+}
+
 /* ---- the program ---- */
 
 static char program[512];
@@ -570,7 +669,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sidecars),      cmocka_unit_test(lists),
         cmocka_unit_test(folders),       cmocka_unit_test(many_folders),
-        cmocka_unit_test(windows),       cmocka_unit_test(bad_clips),
+        cmocka_unit_test(windows),       cmocka_unit_test(shots_are_found),
+        cmocka_unit_test(boxes),         cmocka_unit_test(bad_clips),
         cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -11,7 +11,7 @@
 #include "base/finite.h"
 #include "tools/prepare/clip_source.h"
 
-static const char piece_magic[8] = "pieces1";
+static const char piece_magic[8] = "pieces2";
 
 static size_t frame_floats(const struct prepare_config *c) { return 3 * (size_t)c->height * (size_t)c->width; }
 
@@ -109,14 +109,30 @@ static int cut_window(struct cutter *cut) {
     return OK;
 }
 
+/* A frame at which the window cannot go on: a new one begins with it, or behind it. */
+static void break_window(struct cutter *cut, long frame, enum clip_picture kind) {
+    if (kind == PICTURE_GOES_ON) return;
+    size_t size = frame_floats(cut->config);
+    if (kind == PICTURE_BEGINS) /* the frame lies behind those of the window that is given up */
+        memmove(cut->window, cut->window + (size_t)cut->held * size, sizeof(float) * size);
+    cut->held = cut->skip = 0;
+    cut->start = kind == PICTURE_BEGINS ? frame : frame + 1;
+    if (kind == PICTURE_BEGINS)
+        cut->head->cuts++;
+    else
+        cut->head->missing++;
+}
+
 /* All frames of the clip through the window. */
 static int cut_clip(struct cutter *cut, int *rejected) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), result;
     long frames = 0;
-    while ((result = clip_frame(cut->source, cut->window + (size_t)cut->held * frame_floats(c))) > 0) {
-        frames++;
+    enum clip_picture kind;
+    while ((result = clip_frame(cut->source, cut->window + (size_t)cut->held * frame_floats(c), &kind)) > 0) {
+        break_window(cut, frames++, kind);
         cut->beat(cut->user);
+        if (kind == PICTURE_MISSING) continue;
         if (cut->skip) {
             cut->skip--;
             continue;
@@ -128,9 +144,13 @@ static int cut_clip(struct cutter *cut, int *rejected) {
     }
     *rejected = 1;
     if (result < 0) return -result;
-    cut->head->seconds = (double)frames / VIDEO_RATE;
-    if (!cut->head->rows)
+    cut->head->traits = clip_traits(cut->source);
+    cut->head->seconds = (double)(frames - cut->head->missing) / VIDEO_RATE;
+    if (!cut->head->rows && !cut->head->missing && !cut->head->cuts)
         return error_set(ERR_INPUT, "%s: is too short: %ld frames, a window has %d", cut->name, frames, T);
+    if (!cut->head->rows)
+        return error_set(ERR_INPUT, "%s: has no %d frames in a row: of %ld, %d are not there, and it cuts %d times",
+                         cut->name, T, frames, cut->head->missing, cut->head->cuts);
     long sound = clip_sound_frames(cut->source);
     if (sound < frames - VIDEO_RATE && (double)sound < 0.9 * (double)frames)
         return error_set(ERR_INPUT, "%s: its sound ends after %.1f of %.1f seconds", cut->name,
@@ -188,9 +208,36 @@ int piece_open(const char *path, const struct prepare_config *config, FILE **fil
     return error_set(ERR_INPUT, "%s: is damaged", path);
 }
 
+/* What a sample for the fit needs while it is taken. */
+struct sampler {
+    const struct prepare_config *config;
+    FILE *out;
+    unsigned char *bytes; /* [4, 3, H, W] */
+    int held, wait;       /* frames in `bytes`; frames to pass over before the next group */
+    long groups;          /* that were written */
+};
+
+static void sample_frame(struct sampler *s, const float *pixels, enum clip_picture kind) {
+    enum { APART = 11 }; /* frames from one group to the next */
+    size_t frame = frame_floats(s->config);
+    if (kind != PICTURE_GOES_ON) s->held = 0; /* a group is of one shot */
+    if (kind == PICTURE_MISSING || s->wait-- > 0) return;
+    s->wait = 0;
+    unsigned char *to = s->bytes + (size_t)s->held++ * frame;
+    for (size_t i = 0; i < frame; i++) {
+        float v = (pixels[i] + 1) * 127.5f + 0.5f;
+        to[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;
+    }
+    int still = s->groups % s->config->frames == 0;
+    if (s->held < 4 && !still) return;
+    for (int k = 0; k < 4; k++) fwrite(s->bytes + (still ? 0 : (size_t)k * frame), 1, frame, s->out);
+    s->wait = APART - s->held;
+    s->held = 0;
+    s->groups++;
+}
+
 int prepare_sample(const struct prepare_config *config, const struct clip_entry *entry, int groups, const char *piece,
                    int *rejected, void (*beat)(void *), void *user) {
-    enum { APART = 11 }; /* frames from one group to the next */
     struct clip_source *source;
     struct file_writer out;
     int code = clip_open(&source, config, entry, NULL, beat, user);
@@ -198,32 +245,22 @@ int prepare_sample(const struct prepare_config *config, const struct clip_entry 
     if (code) return code;
     size_t frame = frame_floats(config);
     float *pixels = malloc(sizeof *pixels * frame);
-    unsigned char *bytes = malloc(frame);
-    code = pixels && bytes ? file_create(&out, piece) : error_set(ERR_DEVICE, "out of memory");
+    struct sampler sampler = {.config = config, .bytes = malloc(4 * frame)};
+    code = pixels && sampler.bytes ? file_create(&out, piece) : error_set(ERR_DEVICE, "out of memory");
     int result = 0;
     if (!code) {
-        for (long f = 0; f < (long)groups * APART && (result = clip_frame(source, pixels)) > 0; f++) {
+        enum clip_picture kind;
+        sampler.out = out.file;
+        while (sampler.groups < groups && (result = clip_frame(source, pixels, &kind)) > 0) {
             beat(user);
-            long group = f / APART;
-            int still = group % config->frames == 0, copies = f % APART >= FRAMES_PER_LATENT ? 0
-                                                              : !still                       ? 1
-                                                              : f % APART                    ? 0
-                                                                                             : FRAMES_PER_LATENT;
-            for (size_t i = 0; copies && i < frame; i++) {
-                float v = (pixels[i] + 1) * 127.5f + 0.5f;
-                bytes[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;
-            }
-            for (int k = 0; k < copies; k++) fwrite(bytes, 1, frame, out.file);
+            sample_frame(&sampler, pixels, kind);
         }
-        if (result < 0) { /* a clip that breaks in the middle is not fitted to */
-            file_discard(&out);
-            *rejected = 1;
-            code = -result;
-        } else
-            code = file_commit(&out);
+        *rejected = result < 0; /* a clip that breaks in the middle is not fitted to */
+        if (*rejected) file_discard(&out);
+        code = *rejected ? -result : file_commit(&out);
     }
     clip_close(source);
     free(pixels);
-    free(bytes);
+    free(sampler.bytes);
     return code;
 }

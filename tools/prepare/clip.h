@@ -13,12 +13,14 @@ struct piece_head {
     char magic[8];
     int32_t rows, row_floats;
     double seconds;
-    double talk;   /* share of talking frames, summed over the rows */
-    double square; /* squared codec error, summed .. */
-    double pixels; /* .. over so many values */
+    double talk;           /* share of talking frames, summed over the rows */
+    double square;         /* squared codec error, summed .. */
+    double pixels;         /* .. over so many values */
+    int32_t missing, cuts; /* frames that the clip has no picture for; places where it was split at a cut */
+    int32_t traits, none;  /* bits of enum clip_trait; 0 */
 };
-/* Reads a clip, encodes its windows and writes the piece. *rejected is set when the error is the clip's own fault. `beat`
-   is called for every frame. */
+/* Reads a clip, encodes its windows and writes the piece. *rejected is set when the error is the clip's own fault.
+   `beat` is called for every frame. */
 int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
                  struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
                  void (*beat)(void *), void *user);

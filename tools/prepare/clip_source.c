@@ -5,13 +5,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "data/media/deinterlace.h"
 #include "data/puppet.h"
 #include "model/audio/voice_activity.h"
+#include "tools/prepare/faces.h"
+#include "tools/prepare/shots.h"
 #include "tools/prepare/sidecar.h"
 
 struct clip_source {
     struct video_reader *video; /* or .. */
     struct puppet *puppet;
+    struct shots shots;       /* of a video */
+    struct video_face *faces; /* its windows, where there is a box file */
+    long face_count;
+    int unheard;
+    float *picture;          /* that the reader gave */
     int next, height, width; /* puppet: frame that is drawn next */
     long frames;             /* video frames' worth of sound */
     int tracks, dim;
@@ -87,8 +95,25 @@ static int take_sound(struct clip_source *s, const struct prepare_config *config
         return sidecar_read(sidecar, (int)s->frames, s->talk, s->listen);
     if (config->mask == MASK_SIDECAR)
         return error_set(ERR_INPUT, "%s: has no sidecar (NAME.mask.csv or NAME.mask.json)", path);
-    voice_activity_clip(s->talk, s->frames, pcm[0], samples[0]);
-    if (config->tracks == 2) voice_activity_clip(s->listen, s->frames, pcm[1], samples[1]);
+    int heard = voice_activity_clip(s->talk, s->frames, pcm[0], samples[0]), other = 1;
+    if (config->tracks == 2) other = voice_activity_clip(s->listen, s->frames, pcm[1], samples[1]);
+    s->unheard = !heard;
+    return heard < 0 || other < 0 ? ERR_DEVICE : OK;
+}
+
+static int open_pictures(struct clip_source *s, const struct prepare_config *config, const char *path) {
+    char boxes[FILE_PATH_MAX];
+    TRY(video_open_crop(&s->video, path, config->height, config->width, &config->crop));
+    struct picture_filter *filter = deinterlace_make();
+    if (!filter) return error_set(ERR_DEVICE, "out of memory");
+    video_filter(s->video, filter);
+    video_tone_map(s->video);
+    TRY(shots_open(&s->shots, s->height, s->width, config->shot_threshold / 100));
+    s->picture = malloc(sizeof *s->picture * 3 * (size_t)s->height * (size_t)s->width);
+    if (!s->picture) return error_set(ERR_DEVICE, "out of memory");
+    if (!faces_find(path, boxes, sizeof boxes)) return OK;
+    TRY(faces_read(boxes, config->box_size, &s->faces, &s->face_count));
+    video_follow(s->video, s->faces, s->face_count);
     return OK;
 }
 
@@ -96,12 +121,13 @@ static int open_video(struct clip_source *s, const struct prepare_config *config
                       const struct listener *listener) {
     char path[FILE_PATH_MAX];
     TRY(file_join(path, sizeof path, config->source, entry->path));
-    TRY(video_open_crop(&s->video, path, config->height, config->width, &config->crop));
+    TRY(open_pictures(s, config, path));
     int channels;
     TRY(audio_channels(path, &channels));
     if (!channels) return error_set(ERR_INPUT, "%s: has no sound", path);
-    if (config->tracks == 2 && channels < 2)
-        return error_set(ERR_INPUT, "%s: has %d sound channel, but two tracks are wanted", path, channels);
+    if (config->tracks == 2 && channels != 2)
+        return error_set(ERR_INPUT, "%s: has %d sound channel%s, but two tracks are wanted: left and right", path,
+                         channels, channels == 1 ? "" : "s");
     float *pcm[2] = {NULL, NULL};
     long samples[2] = {0, 0};
     int code = OK;
@@ -137,11 +163,29 @@ int clip_open(struct clip_source **out, const struct prepare_config *config, con
     return OK;
 }
 
-int clip_frame(struct clip_source *s, float *pixels) {
-    if (s->video) return video_read(s->video, pixels);
+/* The video's next frame, once those behind it tell whether it begins a shot. */
+static int video_frame(struct clip_source *s, float *pixels, enum clip_picture *kind) {
+    int more = 1, missing, begins;
+    while (more > 0 && shots_wants(&s->shots)) {
+        more = video_read(s->video, s->picture);
+        if (more > 0) shots_take(&s->shots, s->picture, video_missing(s->video));
+    }
+    if (more < 0) return more;
+    if (!shots_give(&s->shots, pixels, &missing, &begins, !more)) return 0;
+    *kind = missing ? PICTURE_MISSING : begins ? PICTURE_BEGINS : PICTURE_GOES_ON;
+    return 1;
+}
+
+int clip_frame(struct clip_source *s, float *pixels, enum clip_picture *kind) {
+    *kind = PICTURE_GOES_ON;
+    if (s->video) return video_frame(s, pixels, kind);
     if (s->next >= puppet_frames(s->puppet)) return 0;
     int code = puppet_draw(s->puppet, s->next++, s->height, s->width, pixels);
     return code ? -code : 1;
+}
+
+int clip_traits(const struct clip_source *s) {
+    return (s->video ? video_traits(s->video) : 0) | (s->unheard ? CLIP_UNHEARD : 0);
 }
 
 long clip_sound_frames(const struct clip_source *s) { return s->frames; }
@@ -160,6 +204,9 @@ void clip_conditions(const struct clip_source *s, long first, int T, float *audi
 void clip_close(struct clip_source *s) {
     if (!s) return;
     video_close(s->video);
+    shots_close(&s->shots);
+    free(s->faces);
+    free(s->picture);
     puppet_close(s->puppet);
     free(s->features[0]);
     free(s->features[1]);

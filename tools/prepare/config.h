@@ -27,6 +27,8 @@ struct prepare_config {
     int text_len, text_dim;
     int mask; /* enum prepare_mask */
     struct video_crop crop;
+    double box_size;       /* height of the window over that of the face's box */
+    double shot_threshold; /* percent; 0: clips are not split at cuts */
     int held_out, workers, fit_clips;
     long fit_patches;
     double patience; /* seconds that a worker may be silent */

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/log.h"
+#include "tools/prepare/clip_source.h"
 
 enum { LINES_MAX = 5 }; /* rejected clips that are logged; the files name them all */
 
@@ -16,6 +17,76 @@ struct totals { /* of a split */
     int clips;
     double rows, hours, talk, square, pixels;
 };
+
+/* What clips are like that is not as one would wish: counted over all clips, those rejected too. */
+struct findings {
+    double missing, cuts;                                                   /* frames, places */
+    int missing_clips, cut_clips, hdr_clips, interlaced_clips, quiet_clips; /* clips */
+};
+
+static struct findings find(const struct worker_pool *pool) {
+    struct findings all = {0};
+    for (int i = 0; i < pool->count; i++) {
+        const double *figures = pool->jobs[i].figures;
+        int traits = (int)figures[FIGURE_TRAITS];
+        all.missing += figures[FIGURE_MISSING];
+        all.cuts += figures[FIGURE_CUTS];
+        all.missing_clips += figures[FIGURE_MISSING] > 0;
+        all.cut_clips += figures[FIGURE_CUTS] > 0;
+        all.hdr_clips += (traits & CLIP_HDR) != 0;
+        all.interlaced_clips += (traits & CLIP_INTERLACED) != 0;
+        all.quiet_clips += (traits & CLIP_UNHEARD) != 0;
+    }
+    return all;
+}
+
+static void add_findings(cJSON *all, const struct findings *f) {
+    cJSON *object = cJSON_AddObjectToObject(all, "findings");
+    cJSON_AddNumberToObject(object, "missing_pictures", f->missing);
+    cJSON_AddNumberToObject(object, "clips_with_missing_pictures", f->missing_clips);
+    cJSON_AddNumberToObject(object, "cuts", f->cuts);
+    cJSON_AddNumberToObject(object, "clips_with_cuts", f->cut_clips);
+    cJSON_AddNumberToObject(object, "hdr_clips", f->hdr_clips);
+    cJSON_AddNumberToObject(object, "interlaced_clips", f->interlaced_clips);
+    cJSON_AddNumberToObject(object, "clips_too_quiet", f->quiet_clips);
+}
+
+/* A line for each kind that there is, to the log or the text file. */
+static void tell_findings(const struct findings *f, FILE *file) {
+    char lines[5][200];
+    int n = 0;
+    if (f->missing_clips)
+        snprintf(lines[n++], sizeof *lines, "%.0f frames in %d clips have no picture of their own: no window holds one",
+                 f->missing, f->missing_clips);
+    if (f->cut_clips)
+        snprintf(lines[n++], sizeof *lines, "%.0f cuts in %d clips: no window holds one", f->cuts, f->cut_clips);
+    if (f->hdr_clips)
+        snprintf(lines[n++], sizeof *lines, "%d clips are HDR: tone-mapped, diffuse white to near white", f->hdr_clips);
+    if (f->interlaced_clips)
+        snprintf(lines[n++], sizeof *lines, "%d clips are interlaced: deinterlaced", f->interlaced_clips);
+    if (f->quiet_clips)
+        snprintf(lines[n++], sizeof *lines, "%d clips are too quiet to be heard (below -60 dB of full scale): no talk",
+                 f->quiet_clips);
+    for (int i = 0; i < n; i++) {
+        if (file)
+            fprintf(file, "%s\n", lines[i]);
+        else
+            log_line("%s", lines[i]);
+    }
+}
+
+/* What was found in one clip, as words; "" for nothing. */
+static const char *remark(const struct job *job, char *text, size_t size) {
+    const double *figures = job->figures;
+    int traits = (int)figures[FIGURE_TRAITS];
+    char missing[64] = "", cuts[64] = "";
+    if (figures[FIGURE_MISSING] > 0)
+        snprintf(missing, sizeof missing, ", %.0f frames missing", figures[FIGURE_MISSING]);
+    if (figures[FIGURE_CUTS] > 0) snprintf(cuts, sizeof cuts, ", %.0f cuts", figures[FIGURE_CUTS]);
+    snprintf(text, size, "%s%s%s%s%s", missing, cuts, traits & CLIP_HDR ? ", HDR" : "",
+             traits & CLIP_INTERLACED ? ", interlaced" : "", traits & CLIP_UNHEARD ? ", too quiet to be heard" : "");
+    return *text ? text + 2 : text;
+}
 
 static double psnr(const struct totals *t) {
     return t->pixels > 0 ? 10 * log10(4 * t->pixels / (t->square + 1e-12)) : 0;
@@ -40,6 +111,8 @@ static int write_json(const char *path, const struct prepare_config *config, con
     cJSON_AddNumberToObject(all, "seconds", seconds);
     add_split(all, "train", &totals[SPLIT_TRAIN]);
     add_split(all, "held_out", &totals[SPLIT_HELD_OUT]);
+    const struct findings findings = find(pool);
+    add_findings(all, &findings);
     cJSON *rejected = cJSON_AddArrayToObject(all, "rejected");
     for (int i = 0; i < list->count; i++) {
         if (pool->jobs[i].state != JOB_REJECTED) continue;
@@ -67,9 +140,15 @@ static int write_text(const char *path, const struct prepare_config *config, con
         fprintf(w.file, "%-9s %6d clips %7.0f windows %8.2f hours, %3.0f%% talk, codec %.1f dB\n", names[s],
                 totals[s].clips, totals[s].rows, totals[s].hours,
                 totals[s].rows > 0 ? 100 * totals[s].talk / totals[s].rows : 0, psnr(&totals[s]));
+    const struct findings findings = find(pool);
+    tell_findings(&findings, w.file);
     for (int i = 0; i < list->count; i++)
         if (pool->jobs[i].state == JOB_REJECTED)
             fprintf(w.file, "rejected  %s: %s\n", list->entries[i].path, pool->jobs[i].text);
+    char text[256];
+    for (int i = 0; i < list->count; i++)
+        if (*remark(&pool->jobs[i], text, sizeof text))
+            fprintf(w.file, "found in  %s: %s\n", list->entries[i].path, remark(&pool->jobs[i], text, sizeof text));
     return file_commit(&w);
 }
 
@@ -99,6 +178,8 @@ int prepare_report(const struct prepare_config *config, const struct clip_list *
     snprintf(path, sizeof path, "%s.report.txt", stem);
     TRY(write_text(path, config, list, pool, totals, rejected));
     if (rejected > LINES_MAX) log_line("... and %d more", rejected - LINES_MAX);
+    const struct findings findings = find(pool);
+    tell_findings(&findings, NULL);
     log_line(
         "%d clips: %.0f windows to train on, %.0f held out, %d clips rejected; codec %.1f dB on training, %.1f dB on "
         "held-out clips (%s)",

@@ -6,7 +6,16 @@
 #include "tools/worker_pool.h"
 
 /* Figures of a clip's job. */
-enum { FIGURE_ROWS, FIGURE_SECONDS, FIGURE_TALK, FIGURE_SQUARE, FIGURE_PIXELS };
+enum figure {
+    FIGURE_ROWS,
+    FIGURE_SECONDS,
+    FIGURE_TALK,
+    FIGURE_SQUARE,
+    FIGURE_PIXELS,
+    FIGURE_MISSING, /* frames that the clip has no picture, or no face, for */
+    FIGURE_CUTS,
+    FIGURE_TRAITS /* bits of enum clip_trait */
+};
 
 /* Writes OUT.report.json and OUT.report.txt (OUT without .h5) and logs the summary. */
 int prepare_report(const struct prepare_config *config, const struct clip_list *list, const struct worker_pool *pool,

@@ -1,5 +1,5 @@
 /* matroska_size.c: see matroska_size.h. */
-#include "data/matroska_size.h"
+#include "data/media/matroska_size.h"
 
 #include <stdio.h>
 #include <sys/stat.h>

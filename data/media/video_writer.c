@@ -1,19 +1,52 @@
-/* video_writer.c: pictures and sound into mp4 files: H.264 4:2:0 by libx264, AAC. See media.h. */
+/* video_writer.c: pictures and sound into video files, of the kind that the name's ending says. See media.h. */
 #include "data/media.h"
 
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/media_rates.h"
 
-enum { BITS_A_CHANNEL = 64000, SIDE_MAX = 8192 };
+enum { BITS_A_CHANNEL = 64000, SIDE_MAX = 8192, PLAIN_PIECE = AUDIO_SAMPLES_PER_FRAME };
+
+/* The kinds of file. Matroska cannot say that an encoder of AAC begins with silence, so its sound is FLAC. Small
+   pictures at a high rate: what the model drew is to be seen, not the encoder. */
+struct option_text {
+    const char *name, *value;
+};
+static const struct kind {
+    const char *ending, *format, *video, *sound; /* names of libav; sound NULL: the kind has none */
+    enum AVPixelFormat pixels;
+    struct option_text options[5]; /* of the video's encoder, up to one without a name */
+} kinds[] = {
+    {"mp4", "mp4", "libx264", "aac", AV_PIX_FMT_YUV420P, {{"preset", "veryfast"}, {"crf", "15"}}},
+    {"m4v", "mp4", "libx264", "aac", AV_PIX_FMT_YUV420P, {{"preset", "veryfast"}, {"crf", "15"}}},
+    {"mov", "mov", "libx264", "aac", AV_PIX_FMT_YUV420P, {{"preset", "veryfast"}, {"crf", "15"}}},
+    {"mkv", "matroska", "libx264", "flac", AV_PIX_FMT_YUV420P, {{"preset", "veryfast"}, {"crf", "15"}}},
+    {"webm",
+     "webm",
+     "libvpx-vp9",
+     "libopus",
+     AV_PIX_FMT_YUV420P,
+     {{"deadline", "realtime"}, {"cpu-used", "6"}, {"crf", "20"}, {"b", "0"}}},
+    {"avi", "avi", "mpeg4", "pcm_s16le", AV_PIX_FMT_YUV420P, {{"flags", "+qscale"}, {"global_quality", "236"}}},
+    {"gif", "gif", "gif", NULL, AV_PIX_FMT_RGB8, {{NULL, NULL}}},
+};
+
+static const struct kind *kind_of(const char *path) {
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && (!slash || dot > slash) && i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcasecmp(dot + 1, kinds[i].ending)) return &kinds[i];
+    return NULL;
+}
 
 struct output {
     AVCodecContext *encoder;
@@ -23,13 +56,15 @@ struct output {
 };
 struct video_writer {
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
+    const struct kind *kind;
     AVFormatContext *format;
     AVPacket *packet;
     struct output video, sound; /* sound.encoder NULL: none */
     struct SwsContext *scaler;
     uint8_t *rgb;
     int height, width, channels;
-    int filled; /* samples in sound.frame */
+    int silent;       /* sound is given, but the kind of file has none */
+    int room, filled; /* samples that sound.frame takes, and has */
 };
 
 static int broken(const struct video_writer *w, const char *what) {
@@ -62,57 +97,80 @@ static int add_stream(struct video_writer *w, struct output *out, const char *na
     return OK;
 }
 
-static int open_encoder(struct video_writer *w, struct output *out) {
-    if (avcodec_open2(out->encoder, NULL, NULL) < 0) return error_set(ERR_DEVICE, "%s: its encoder fails", w->path);
+static int open_encoder(struct video_writer *w, struct output *out, const struct option_text *options) {
+    AVDictionary *all = NULL;
+    for (; options && options->name; options++) av_dict_set(&all, options->name, options->value, 0);
+    int bad = avcodec_open2(out->encoder, NULL, &all) < 0;
+    av_dict_free(&all);
+    if (bad) return error_set(ERR_DEVICE, "%s: its encoder fails", w->path);
     out->stream->time_base = out->encoder->time_base;
     if (avcodec_parameters_from_context(out->stream->codecpar, out->encoder) < 0)
         return error_set(ERR_DEVICE, "%s: out of memory", w->path);
     return OK;
 }
 
-static int add_video(struct video_writer *w) {
-    TRY(add_stream(w, &w->video, "libx264"));
-    AVCodecContext *e = w->video.encoder;
-    e->width = w->width;
-    e->height = w->height;
-    e->pix_fmt = AV_PIX_FMT_YUV420P;
-    e->time_base = (AVRational){1, VIDEO_RATE};
-    e->framerate = (AVRational){VIDEO_RATE, 1};
-    e->gop_size = 2 * VIDEO_RATE;
-    e->thread_count = 1;
+/* The colours of the pictures in the file: BT.601, but of a kind that stores RGB. */
+static void say_colours(AVCodecContext *e) {
     e->colorspace = AVCOL_SPC_SMPTE170M;
     e->color_primaries = AVCOL_PRI_SMPTE170M;
     e->color_trc = AVCOL_TRC_SMPTE170M;
     e->color_range = AVCOL_RANGE_MPEG;
-    av_opt_set(e->priv_data, "preset", "veryfast", 0);
-    av_opt_set(e->priv_data, "crf", "15", 0); /* small pictures: what the model drew is to be seen, not the encoder */
-    TRY(open_encoder(w, &w->video));
+}
+
+static int make_scaler(struct video_writer *w) {
+    int to_rgb = w->kind->pixels == AV_PIX_FMT_RGB8;
+    w->rgb = malloc(3 * (size_t)w->height * w->width);
+    w->scaler = sws_alloc_context();
+    if (!w->rgb || !w->scaler) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    av_opt_set_int(w->scaler, "srcw", w->width, 0);
+    av_opt_set_int(w->scaler, "srch", w->height, 0);
+    av_opt_set_int(w->scaler, "src_format", AV_PIX_FMT_RGB24, 0);
+    av_opt_set_int(w->scaler, "dstw", w->width, 0);
+    av_opt_set_int(w->scaler, "dsth", w->height, 0);
+    av_opt_set_int(w->scaler, "dst_format", w->kind->pixels, 0);
+    av_opt_set_int(w->scaler, "sws_flags",
+                   SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP | (to_rgb ? SWS_FULL_CHR_H_INT : 0), 0);
+    if (to_rgb) av_opt_set(w->scaler, "sws_dither", "ed", 0); /* 256 colours */
+    if (sws_init_context(w->scaler, NULL, NULL) < 0)
+        return error_set(ERR_DEVICE, "%s: its pictures cannot be converted", w->path);
+    if (!to_rgb)
+        sws_setColorspaceDetails(w->scaler, sws_getCoefficients(SWS_CS_ITU601), 1, sws_getCoefficients(SWS_CS_ITU601),
+                                 0, 0, 1 << 16, 1 << 16);
+    return OK;
+}
+
+static int add_video(struct video_writer *w) {
+    TRY(add_stream(w, &w->video, w->kind->video));
+    AVCodecContext *e = w->video.encoder;
+    e->width = w->width;
+    e->height = w->height;
+    e->pix_fmt = w->kind->pixels;
+    e->time_base = (AVRational){1, VIDEO_RATE};
+    e->framerate = (AVRational){VIDEO_RATE, 1};
+    e->gop_size = 2 * VIDEO_RATE;
+    e->thread_count = 1;
+    if (w->kind->pixels == AV_PIX_FMT_YUV420P) say_colours(e);
+    TRY(open_encoder(w, &w->video, w->kind->options));
     AVFrame *f = w->video.frame;
     f->format = e->pix_fmt;
     f->width = w->width;
     f->height = w->height;
-    w->rgb = malloc(3 * (size_t)w->height * w->width);
-    w->scaler = sws_getContext(w->width, w->height, AV_PIX_FMT_RGB24, w->width, w->height, AV_PIX_FMT_YUV420P,
-                               SWS_BICUBIC | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP, NULL, NULL, NULL);
-    if (!w->rgb || !w->scaler || av_frame_get_buffer(f, 0) < 0)
-        return error_set(ERR_DEVICE, "%s: out of memory", w->path);
-    sws_setColorspaceDetails(w->scaler, sws_getCoefficients(SWS_CS_ITU601), 1, sws_getCoefficients(SWS_CS_ITU601), 0, 0,
-                             1 << 16, 1 << 16);
-    return OK;
+    if (av_frame_get_buffer(f, 0) < 0) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+    return make_scaler(w);
 }
 
 static int add_sound(struct video_writer *w) {
-    TRY(add_stream(w, &w->sound, "aac"));
+    TRY(add_stream(w, &w->sound, w->kind->sound));
     AVCodecContext *e = w->sound.encoder;
     e->sample_rate = AUDIO_RATE;
-    e->sample_fmt = AV_SAMPLE_FMT_FLTP;
+    e->sample_fmt = e->codec->sample_fmts[0];
     e->bit_rate = BITS_A_CHANNEL * w->channels;
     e->time_base = (AVRational){1, AUDIO_RATE};
     av_channel_layout_default(&e->ch_layout, w->channels);
-    TRY(open_encoder(w, &w->sound));
+    TRY(open_encoder(w, &w->sound, NULL));
     AVFrame *f = w->sound.frame;
     f->format = e->sample_fmt;
-    f->nb_samples = e->frame_size;
+    f->nb_samples = w->room = e->frame_size ? e->frame_size : PLAIN_PIECE;
     f->sample_rate = AUDIO_RATE;
     if (av_channel_layout_copy(&f->ch_layout, &e->ch_layout) < 0 || av_frame_get_buffer(f, 0) < 0)
         return error_set(ERR_DEVICE, "%s: out of memory", w->path);
@@ -123,7 +181,7 @@ static int open_file(struct video_writer *w) {
     av_log_set_level(AV_LOG_QUIET);
     char url[sizeof w->temporary + 8];
     snprintf(url, sizeof url, "file:%s", w->temporary);
-    if (avformat_alloc_output_context2(&w->format, NULL, "mp4", url) < 0 || !(w->packet = av_packet_alloc()))
+    if (avformat_alloc_output_context2(&w->format, NULL, w->kind->format, url) < 0 || !(w->packet = av_packet_alloc()))
         return error_set(ERR_DEVICE, "%s: out of memory", w->path);
     TRY(add_video(w));
     if (w->channels) TRY(add_sound(w));
@@ -132,7 +190,7 @@ static int open_file(struct video_writer *w) {
         return error_set(ERR_INPUT, "%s: cannot be created", w->path);
     }
     AVDictionary *options = NULL;
-    av_dict_set(&options, "movflags", "+faststart", 0); /* plays while it still loads */
+    if (!strcmp(w->kind->format, "mp4")) av_dict_set(&options, "movflags", "+faststart", 0); /* plays while it loads */
     int bad = avformat_write_header(w->format, &options) < 0;
     av_dict_free(&options);
     return bad ? broken(w, "be written") : OK;
@@ -141,15 +199,19 @@ static int open_file(struct video_writer *w) {
 int video_create(struct video_writer **out, const char *path, int height, int width, int audio_channels) {
     *out = NULL;
     if (height < 2 || width < 2 || height % 2 || width % 2 || height > SIDE_MAX || width > SIDE_MAX)
-        return error_set(ERR_USAGE, "%s: H.264 needs even sides, not %d x %d", path, height, width);
+        return error_set(ERR_USAGE, "%s: a video needs even sides, not %d x %d", path, height, width);
     if (audio_channels < 0 || audio_channels > 2)
         return error_set(ERR_USAGE, "%s: %d sound channels", path, audio_channels);
     TRY(file_not_folder(path));
+    if (!kind_of(path))
+        return error_set(ERR_USAGE, "%s: a video's name ends in .mp4, .m4v, .mov, .mkv, .webm, .avi or .gif", path);
     struct video_writer *w = calloc(1, sizeof *w);
     if (!w) return error_set(ERR_DEVICE, "%s: out of memory", path);
     w->height = height;
     w->width = width;
-    w->channels = audio_channels;
+    w->kind = kind_of(path);
+    w->channels = w->kind->sound ? audio_channels : 0;
+    w->silent = audio_channels && !w->channels;
     int code = OK;
     if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
         code = error_set(ERR_USAGE, "%.60s...: the path is too long", path);
@@ -188,20 +250,31 @@ static int flush_sound(struct video_writer *w) {
     w->sound.pts += w->filled;
     w->filled = 0;
     int code = encode(w, &w->sound, f);
-    f->nb_samples = w->sound.encoder->frame_size;
+    f->nb_samples = w->room;
     return code;
 }
 
-int video_write_audio(struct video_writer *w, const float *pcm, long samples) {
-    if (!w->channels) return error_set(ERR_USAGE, "%s: was not created for sound", w->path);
+/* A value of channel c as sample w->filled of the frame, in the encoder's format. */
+static void put_sample(struct video_writer *w, int c, float value) {
     AVFrame *f = w->sound.frame;
+    float v = value >= -1 ? value <= 1 ? value : 1 : value < -1 ? -1 : 0; /* no number: silence */
+    int at = w->filled * w->channels + c;
+    if (f->format == AV_SAMPLE_FMT_FLTP)
+        ((float *)(void *)f->data[c])[w->filled] = v;
+    else if (f->format == AV_SAMPLE_FMT_FLT)
+        ((float *)(void *)f->data[0])[at] = v;
+    else
+        ((int16_t *)(void *)f->data[0])[at] = (int16_t)lrintf(v * 32767);
+}
+
+int video_write_audio(struct video_writer *w, const float *pcm, long samples) {
+    if (w->silent) return OK;
+    if (!w->channels) return error_set(ERR_USAGE, "%s: was not created for sound", w->path);
     for (long i = 0; i < samples; i++) {
-        if (!w->filled && av_frame_make_writable(f) < 0) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
-        for (int c = 0; c < w->channels; c++) {
-            float v = pcm[i * w->channels + c];
-            ((float *)f->data[c])[w->filled] = v >= -1 ? v <= 1 ? v : 1 : v < -1 ? -1 : 0;
-        }
-        if (++w->filled == w->sound.encoder->frame_size) TRY(flush_sound(w));
+        if (!w->filled && av_frame_make_writable(w->sound.frame) < 0)
+            return error_set(ERR_DEVICE, "%s: out of memory", w->path);
+        for (int c = 0; c < w->channels; c++) put_sample(w, c, pcm[i * w->channels + c]);
+        if (++w->filled == w->room) TRY(flush_sound(w));
     }
     return OK;
 }

@@ -34,9 +34,9 @@ int png_read(const char *path, unsigned char **rgb, int *height, int *width) {
     if (image.width > SIDE_MAX || image.height > SIDE_MAX || (size_t)image.width * image.height > PIXELS_MAX)
         code = error_set(ERR_INPUT, "%s: a picture of %u x %u", path, image.height, image.width);
     image.format = PNG_FORMAT_RGB;
-    const png_color black = {0, 0, 0};
+    const png_color white = {255, 255, 255};
     if (!code && !(*rgb = malloc(PNG_IMAGE_SIZE(image)))) code = error_set(ERR_DEVICE, "%s: out of memory", path);
-    if (!code && !png_image_finish_read(&image, &black, *rgb, 0, NULL))
+    if (!code && !png_image_finish_read(&image, &white, *rgb, 0, NULL))
         code = error_set(ERR_INPUT, "%s: %s", path, image.message);
     *height = (int)image.height;
     *width = (int)image.width;

@@ -1,0 +1,10 @@
+/* interrupt.h: SIGINT and SIGTERM as a request that loops look at. A call that blocks (open, read, poll) ends with
+   EINTR when the signal comes, and again five times a second from then on, so that no input holds up a program that is
+   asked to end, whenever the signal came. */
+#ifndef BASE_INTERRUPT_H
+#define BASE_INTERRUPT_H
+
+void interrupt_watch(void);    /* from now on; once, by the program */
+int interrupt_requested(void); /* 1: a signal has come */
+
+#endif

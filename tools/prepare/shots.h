@@ -1,0 +1,35 @@
+/* shots.h: where a clip cuts from one shot to another. A frame begins a shot when it differs from the one before in a
+   third of the picture, by more than the threshold and by several times what neighbouring frames differ, and none of
+   those that follow is like those before: a flash, or a hand in front of the camera, is no cut. Dissolves are not
+   found. To look ahead, frames are held back. */
+#ifndef TOOLS_PREPARE_SHOTS_H
+#define TOOLS_PREPARE_SHOTS_H
+
+#include <stddef.h>
+
+enum {
+    SHOTS_AHEAD = 10,
+    SHOTS_RING = 2 * SHOTS_AHEAD + 2,
+    SHOTS_BLOCKS = 8,
+    SHOTS_SMALL = 3 * SHOTS_BLOCKS * SHOTS_BLOCKS
+};
+
+struct shots {
+    int height, width;
+    double threshold; /* share of full scale, mean over a coarse picture; 0: no cut is ever found */
+    float *held;      /* [SHOTS_AHEAD + 1, 3, height, width] */
+    unsigned char missing[SHOTS_RING];
+    float small[SHOTS_RING][SHOTS_SMALL]; /* coarse pictures of the last frames */
+    long taken, given;                    /* frames */
+};
+int shots_open(struct shots *shots, int height, int width, double threshold);
+/* 1: shots_take may be called, 0: shots_give comes first. */
+int shots_wants(const struct shots *shots);
+/* A frame, planar [3, height, width] in [-1, 1]; missing: it only stands in for one (video_missing). */
+void shots_take(struct shots *shots, const float *pixels, int missing);
+/* The next frame, its `missing`, and whether it begins a shot. `last`: no more will be taken. 0: more frames are
+   wanted first, or after the last one none is left. */
+int shots_give(struct shots *shots, float *pixels, int *missing, int *begins, int last);
+void shots_close(struct shots *shots);
+
+#endif
