@@ -37,7 +37,7 @@ static void print_section(const struct command *c, FILE *file) {
 static void print_others(const struct command *c, FILE *file) {
     int column = PAGE_WIDTH;
     size_t n = 0;
-    fputs("\nother keys and sections of the config, which --help-config describes:", file);
+    fputs("\nother keys and sections of the config; --help-config describes those that are read here:", file);
     for (int i = 0; i < c->config_count; i++) {
         const char *key = c->config[i].key;
         if ((c->section && in_section(key, c->section)) || (i && n && !strncmp(key, c->config[i - 1].key, n + 1)))
@@ -61,7 +61,7 @@ static void print_help(const struct command *c, FILE *file) {
     if (c->config && c->section) print_section(c, file);
     if (c->config && !(c->section && !*c->section)) print_others(c, file);
     fputs("\noptions:\n  --help                       Prints this text.\n"
-          "  --help-config                Prints every key that the command takes.\n"
+          "  --help-config                Prints every key that the command reads.\n"
           "  --version                    Prints version, commit, backend and number type.\n",
           file);
     if (c->plans) fputs("  --plan                       Prints the memory that a run would take, and stops.\n", file);
@@ -69,7 +69,10 @@ static void print_help(const struct command *c, FILE *file) {
 
 static void print_keys(const struct command *c, FILE *file) {
     config_describe(c->keys, c->key_count, file);
-    config_describe(c->config, c->config_count, file);
+    if (c->describe)
+        c->describe(c->section, file);
+    else
+        config_describe(c->config, c->config_count, file);
 }
 
 /* ---- options ---- */

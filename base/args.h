@@ -17,6 +17,7 @@ struct command {
     const struct config_field *keys;   /* [key_count]: the command's own keys; one without a default must be given */
     const struct config_field *config; /* [config_count]: keys of its config file; NULL: it reads none */
     int key_count, config_count;
+    void (*describe)(const char *section, FILE *file); /* prints those that the command reads; NULL: it reads all */
     const char *section; /* which of them are the command's own: "teacher", "" for all; NULL: none */
     int plans;           /* takes --plan */
     const char *renamed; /* options of version 0.0 whose key has another name: "lora=lora_out,..."; NULL */

@@ -65,8 +65,8 @@ static void describe_type(const struct config_field *f, char *text, size_t size)
         break;
     case CONFIG_CHOICE: {
         int used = snprintf(text, size, "one of");
-        for (int i = 0; f->choices[i] && used < (int)size; i++)
-            used += snprintf(text + used, size - (size_t)used, "%s %s", i ? "," : "", f->choices[i]);
+        for (int i = 0; config_choice(f, i) && used < (int)size; i++)
+            used += snprintf(text + used, size - (size_t)used, "%s %s", i ? "," : "", config_choice(f, i));
         break;
     }
     }
@@ -203,8 +203,8 @@ static int assign(struct reading *r, const struct config_field *f, const yaml_no
     }
     case CONFIG_CHOICE:
         if (node->type == YAML_SCALAR_NODE)
-            for (int i = 0; f->choices[i]; i++)
-                if (!strcmp(f->choices[i], (const char *)node->data.scalar.value)) {
+            for (int i = 0; config_choice(f, i); i++)
+                if (!strcmp(config_choice(f, i), (const char *)node->data.scalar.value)) {
                     *(int *)at = i;
                     return OK;
                 }

@@ -24,28 +24,42 @@ struct config_field {
     size_t offset;
     double min, max;            /* numbers, inclusive */
     const char *fallback;       /* default as YAML text; NULL: must be given */
-    const char *const *choices; /* NULL-terminated */
+    const char *const *choices; /* NULL-terminated, or the first name in a table of which the last is NULL */
     size_t size;                /* of CONFIG_STRING, CONFIG_REALS */
-    size_t count_offset;
-    const char *help; /* one line, for --help-config and docs */
+    size_t count_offset;        /* of CONFIG_REALS; of choices in a table: bytes from a name to the next */
+    const char *help;           /* one line, for --help-config and docs */
 };
-/* Rows whose key is the member's own name: struct `type`, member, smallest, largest, default, help. */
-#define CONFIG_ROW(kind, type, member, low, high, fallback, choices, help)                                             \
+/* The rows of a table, after `#define FIELDS_OF struct x`, which says whose members they are: INT, LONG, REAL(key,
+   member, low, high, default, help); FLAG, TEXT(key, member, default, help); CHOICE(key, member, names, default,
+   help), names a list, or a table whose rows begin with their names; REALS(key, member, count's member, low, high,
+   default, help). A number's member of another type does not compile. */
+#define FIELD(kind, name, member, standard, text, ...)                                                                 \
     {                                                                                                                  \
-#member, kind, offsetof(struct type, member), low, high, fallback, choices,                                    \
-            sizeof(((struct type *)0)->member), 0, help                                                                \
+        .key = name, .type = kind, .offset = offsetof(FIELDS_OF, member), .fallback = standard, .help = text,          \
+        __VA_ARGS__                                                                                                    \
     }
-#define INT_KEY(type, member, low, high, fallback, help)                                                               \
-    CONFIG_ROW(CONFIG_INT, type, member, low, high, fallback, NULL, help)
-#define LONG_KEY(type, member, low, high, fallback, help)                                                              \
-    CONFIG_ROW(CONFIG_LONG, type, member, low, high, fallback, NULL, help)
-#define REAL_KEY(type, member, low, high, fallback, help)                                                              \
-    CONFIG_ROW(CONFIG_REAL, type, member, low, high, fallback, NULL, help)
-#define FLAG_KEY(type, member, help)           CONFIG_ROW(CONFIG_BOOL, type, member, 0, 0, "no", NULL, help)
-#define TEXT_KEY(type, member, fallback, help) CONFIG_ROW(CONFIG_STRING, type, member, 0, 0, fallback, NULL, help)
-#define CHOICE_KEY(type, member, names, fallback, help)                                                                \
-    CONFIG_ROW(CONFIG_CHOICE, type, member, 0, 0, fallback, names, help)
-#define THREADS_KEY(type) INT_KEY(type, threads, 0, 1024, "0", "Threads that compute; 0 takes all cores.")
+#define FIELD_NUMBER(kind, of, name, member, low, high, standard, text)                                                \
+    FIELD(kind, name, member, standard, text, .min = low, .max = high,                                                 \
+          .count_offset = 0 * sizeof(1 ? (of *)0 : &((FIELDS_OF *)0)->member))
+#define INT(...)                           FIELD_NUMBER(CONFIG_INT, int, __VA_ARGS__)
+#define LONG(...)                          FIELD_NUMBER(CONFIG_LONG, long, __VA_ARGS__)
+#define REAL(...)                          FIELD_NUMBER(CONFIG_REAL, double, __VA_ARGS__)
+#define FLAG(name, member, standard, text) FIELD_NUMBER(CONFIG_BOOL, int, name, member, 0, 0, standard, text)
+#define TEXT(name, member, standard, text)                                                                             \
+    FIELD(CONFIG_STRING, name, member, standard, text, .size = sizeof((FIELDS_OF *)0)->member)
+#define CHOICE(name, member, names, standard, text)                                                                    \
+    FIELD(CONFIG_CHOICE, name, member, standard, text, .choices = (const void *)(names),                               \
+          .count_offset = sizeof *(names))
+#define REALS(name, member, count, low, high, standard, text)                                                          \
+    FIELD(CONFIG_REALS, name, member, standard, text, .min = low, .max = high,                                         \
+          .size = sizeof((FIELDS_OF *)0)->member / sizeof(double), .count_offset = offsetof(FIELDS_OF, count))
+#define THREADS_FIELD INT("threads", threads, 0, 1024, "0", "Threads that compute; 0 takes all cores.")
+#define FIELDS(rows)  (int)(sizeof(rows) / sizeof *(rows))
+/* Name of a choice; NULL after the last. */
+static inline const char *config_choice(const struct config_field *field, int i) {
+    size_t stride = field->count_offset ? field->count_offset : sizeof *field->choices;
+    return *(const char *const *)((const char *)field->choices + (size_t)i * stride);
+}
 /* The field of that key; NULL: there is none. */
 const struct config_field *config_find(const struct config_field *fields, int count, const char *key);
 /* Letters to insert, delete or replace to make b of a: how near a name is that was not found. */

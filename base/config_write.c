@@ -67,7 +67,7 @@ static void write_value(const char *in, const struct config_field *f, FILE *file
         write_string(file, at);
         break;
     case CONFIG_CHOICE:
-        fputs(f->choices[*(const int *)at], file);
+        fputs(config_choice(f, *(const int *)at), file);
         break;
     case CONFIG_REALS: {
         int n = *(const int *)(in + f->count_offset);

@@ -182,6 +182,21 @@ int file_make_folders(const char *path) {
 
 int file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+struct file_identity file_identify(const char *path) {
+    struct stat info;
+    if (stat(path, &info)) return (struct file_identity){0};
+    return (struct file_identity){.device = info.st_dev,
+                                  .inode = info.st_ino,
+                                  .length = (uint64_t)info.st_size,
+                                  .seconds = info.st_mtim.tv_sec,
+                                  .nanoseconds = info.st_mtim.tv_nsec};
+}
+
+int file_is_same(const struct file_identity *x, const struct file_identity *y) {
+    return x->inode && x->inode == y->inode && x->device == y->device && x->length == y->length &&
+           x->seconds == y->seconds && x->nanoseconds == y->nanoseconds;
+}
+
 int file_join(char *text, size_t size, const char *folder, const char *name) {
     size_t n = strlen(folder);
     int used = snprintf(text, size, "%s%s%s", folder, n && folder[n - 1] != '/' ? "/" : "", name);

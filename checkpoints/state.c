@@ -204,21 +204,6 @@ void state_abandon(struct state_writer *w) {
 
 /* ---- reading ---- */
 
-static struct state_seen look_at(const char *path) {
-    struct stat info;
-    if (stat(path, &info)) return (struct state_seen){0};
-    return (struct state_seen){.device = info.st_dev,
-                               .inode = info.st_ino,
-                               .length = (uint64_t)info.st_size,
-                               .seconds = info.st_mtim.tv_sec,
-                               .nanoseconds = info.st_mtim.tv_nsec};
-}
-
-static int same_file(const struct state_seen *x, const struct state_seen *y) {
-    return x->inode && x->inode == y->inode && x->device == y->device && x->length == y->length &&
-           x->seconds == y->seconds && x->nanoseconds == y->nanoseconds;
-}
-
 static int verify(const char *path) {
     char sum[FILE_PATH_MAX + 16], fresh[FILE_PATH_MAX + 16];
     uint64_t length;
@@ -234,9 +219,9 @@ static int verify(const char *path) {
     return error_set(ERR_INPUT, "%s: is damaged: length or checksum differ from those in its .sum file", path);
 }
 
-int state_verify(const char *path, struct state_seen *seen) {
-    struct state_seen now = look_at(path); /* before it is read: what is written meanwhile is another file */
-    if (seen && same_file(seen, &now)) return OK;
+int state_verify(const char *path, struct file_identity *seen) {
+    struct file_identity now = file_identify(path); /* before it is read: what is written meanwhile is another file */
+    if (seen && file_is_same(seen, &now)) return OK;
     TRY(verify(path));
     if (seen) *seen = now;
     return OK;
@@ -244,7 +229,7 @@ int state_verify(const char *path, struct state_seen *seen) {
 
 int state_open(struct state_reader **reader, const char *path) { return state_open_seen(reader, path, NULL); }
 
-int state_open_seen(struct state_reader **reader, const char *path, struct state_seen *seen) {
+int state_open_seen(struct state_reader **reader, const char *path, struct file_identity *seen) {
     TRY(state_verify(path, seen));
     struct state_reader *r = calloc(1, sizeof *r);
     if (!r) return error_set(ERR_DEVICE, "out of memory");

@@ -77,7 +77,7 @@ static int list_states(struct state_list *list, const char *folder, int (*order)
     return code;
 }
 
-int state_newest(const char *folder, char *path, size_t size, struct state_seen *seen) {
+int state_newest(const char *folder, char *path, size_t size, struct file_identity *seen) {
     char states[FILE_PATH_MAX];
     struct state_list list;
     TRY(file_join(states, sizeof states, folder, "checkpoints"));

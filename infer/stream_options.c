@@ -10,34 +10,35 @@ static const char *const overlaps[] = {"auto", "on", "off", NULL};
 static const char *const graphs[] = {"on", "off", NULL};
 static const char *const sinks[] = {"trained", "on", "off", NULL};
 
-#define TEXT(member, fallback, help)          TEXT_KEY(stream_options, member, fallback, help)
-#define CHOICE(member, names, fallback, help) CHOICE_KEY(stream_options, member, names, fallback, help)
+#define FIELDS_OF struct stream_options
 const struct config_field stream_fields[] = {
-    TEXT(reference, NULL, "Picture of the person (PNG, JPEG), or a video whose first frame is taken."),
-    TEXT(audio, NULL, "The agent's sound: any file, or - for raw 16-bit PCM at 16 kHz on standard input."),
-    TEXT(user, "", "The other party's sound; without it the right channel of a stereo `audio`, or nobody."),
-    INT_KEY(stream_options, channels, 1, 2, "1",
-            "Channels of raw PCM; with 2 the left is the agent, the right the user."),
-    TEXT(out, "'null'", "FILE.mp4, - for raw rgb24 frames on standard output, null for timing alone."),
-    CHOICE(talk, masks, "voice", "Who speaks when: by voice activity, always, or as the file `mask` says."),
-    TEXT(mask, "", "CSV file with a line talk,listen a video frame (with talk=file)."),
-    REAL_KEY(stream_options, seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),
-    LONG_KEY(stream_options, seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
-    THREADS_KEY(stream_options),
-    CHOICE(overlap, overlaps, "auto",
+    TEXT("reference", reference, NULL, "Picture of the person (PNG, JPEG), or a video whose first frame is taken."),
+    TEXT("audio", audio, NULL, "The agent's sound: any file, or - for raw 16-bit PCM at 16 kHz on standard input."),
+    TEXT("user", user, "", "The other party's sound; without it the right channel of a stereo `audio`, or nobody."),
+    INT("channels", channels, 1, 2, "1", "Channels of raw PCM; with 2 the left is the agent, the right the user."),
+    TEXT("out", out, "'null'", "FILE.mp4, - for raw rgb24 frames on standard output, null for timing alone."),
+    CHOICE("talk", talk, masks, "voice", "Who speaks when: by voice activity, always, or as the file `mask` says."),
+    TEXT("mask", mask, "", "CSV file with a line talk,listen a video frame (with talk=file)."),
+    REAL("seconds", seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),
+    LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
+    THREADS_FIELD,
+    CHOICE("overlap", overlap, overlaps, "auto",
            "Decodes a chunk while the network works on the next; auto does so where the device has streams for that."),
-    CHOICE(graphs, graphs, "on",
+    CHOICE("graphs", graphs, graphs, "on",
            "on records the network's passes and replays them, where the device does that; off queues every kernel by "
            "itself."),
-    TEXT(text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
-    TEXT(prompt, "", "Which prompt of that file is meant; empty takes its default."),
-    TEXT(decoder, "", "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
-    TEXT(codec_weights, "", "File of the codec's weights (wan21, wan22), where it is not where the student says."),
-    TEXT(audio_weights, "", "Checkpoint of the student's audio encoder, where it is not where it was in training."),
-    CHOICE(sink, sinks, "trained", "The reference sink; with off the reference is evicted like any frame."),
-    CHOICE(rapr, sinks, "trained", "Reference-anchored positions; with off temporal positions are absolute."),
+    TEXT("text", text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
+    TEXT("prompt", prompt, "", "Which prompt of that file is meant; empty takes its default."),
+    TEXT("decoder", decoder, "",
+         "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
+    TEXT("codec_weights", codec_weights, "",
+         "File of the codec's weights (wan21, wan22), where it is not where the student says."),
+    TEXT("audio_weights", audio_weights, "",
+         "Checkpoint of the student's audio encoder, where it is not where it was in training."),
+    CHOICE("sink", sink, sinks, "trained", "The reference sink; with off the reference is evicted like any frame."),
+    CHOICE("rapr", rapr, sinks, "trained", "Reference-anchored positions; with off temporal positions are absolute."),
 };
-const int stream_field_count = sizeof stream_fields / sizeof *stream_fields;
+const int stream_field_count = FIELDS(stream_fields);
 
 int stream_options_check(const struct stream_options *options) {
     if (options->talk == MASK_FILE && !options->mask[0]) return error_set(ERR_USAGE, "talk=file needs mask=FILE.csv");

@@ -72,6 +72,6 @@ THREADS  := build/ref-float-threads
 THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
-	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,teacher ode_init distill refine) \
+	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages)) \
 	    $(THREADS)/tests/programs/tiny_dataset
 	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)

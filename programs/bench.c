@@ -14,7 +14,7 @@
 #include "kernels/kernels.h"
 #include "model/codec/vae_codec.h"
 #include "tools/bench/operations.h"
-#include "train/method/teacher_step.h"
+#include "train/config/run_config.h"
 
 /* ---- the network ---- */
 
@@ -31,7 +31,8 @@ struct whole {
 static int whole_layout(struct whole *w) {
     const struct dit_config *c = &w->config.model;
     int B = w->config.teacher.stage.batch, F = w->config.frames;
-    TRY(teacher_step_layout(&w->step, &w->net, &w->config.teacher, F, 1, NULL, &w->arena, &w->arena));
+    const struct step_setup setup = {.net = &w->net, .F = F, .seed = 1};
+    TRY(teacher_step_layout(&w->step, &setup, &w->config.teacher, &w->arena, &w->arena));
     TRY(teacher_step_acts_layout(&w->step, &w->arena));
     condition_batch_layout(&w->condition, c, B, F, &w->arena);
     w->clips = ARENA_TAKE(&w->arena, "clips", real, (size_t)B * F * c->in_channels * c->height * c->width);
@@ -216,10 +217,11 @@ static int bench_ranks(struct comm *comm, int threads) {
 struct settings {
     int threads, cpu_time, whole;
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    THREADS_KEY(settings),
-    FLAG_KEY(settings, cpu_time, "Counts processor time instead of wall time: for one thread on a busy machine."),
-    FLAG_KEY(settings, whole, "Measures the limits and whole networks only."),
+    THREADS_FIELD,
+    FLAG("cpu_time", cpu_time, "no", "Counts processor time instead of wall time: for one thread on a busy machine."),
+    FLAG("whole", whole, "no", "Measures the limits and whole networks only."),
 };
 static const struct command command = {
     .name = "bench",
@@ -227,7 +229,7 @@ static const struct command command = {
     .words = "",
     .text = "Started as several processes (streamavatar launch -n N bench) it measures sums over all of them.\n",
     .keys = keys,
-    .key_count = sizeof keys / sizeof *keys};
+    .key_count = FIELDS(keys)};
 
 static int run(const struct settings *o) {
     struct comm comm;

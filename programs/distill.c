@@ -20,8 +20,10 @@ struct program {
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
-    TRY(distill_step_layout(&p->step, &p->stage.net, &p->stage.config, &p->stage.shards, state, activations));
+    const struct distill_config *c = &p->stage.config.distill;
+    TRY(distill_step_layout(&p->step, &p->stage.setup, c, state, activations));
     train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_source(&p->stage.saved, "student", "distill.student", c->student, "student");
     train_state_integer(&p->stage.saved, "critic_warmed", &p->warmed);
     train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
     TRY(matching_save_with(&p->step.matching, &p->stage.saved));
@@ -69,21 +71,14 @@ static int fresh_rollout(struct program *p, int index) {
     return distill_critic_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
 }
 
-static int warm_up_critic(struct program *p) {
+static int warm_up_critic(void *self) {
+    struct program *p = self;
     long updates = p->stage.config.distill.score.critic_warmup;
-    struct optimiser_report critic;
     while (p->warmed < updates && !stage_stopped(&p->stage)) {
         TRY(fresh_rollout(p, 0));
         TRY(critic_update(p, 0));
         p->warmed++;
-        p->stage.saved_step = -1;
-        optimiser_report(&p->step.matching.critic, (long)p->critic_updates - 2, &critic);
-        if (critic.skipped_in_row >= p->stage.config.faults.after)
-            return error_set(ERR_NUMERIC, "critic warm-up: loss or gradient was not finite %ld times in a row",
-                             critic.skipped_in_row);
-        if (p->warmed % 10 == 0)
-            log_line("critic warm-up %ld/%ld  loss %.4f  norm %.3f", (long)p->warmed, updates, critic.loss,
-                     critic.norm);
+        TRY(stage_warmed(&p->stage, "critic warm-up", &p->step.matching.critic, (long)p->warmed, updates));
     }
     return OK;
 }
@@ -101,55 +96,35 @@ static int one_step(void *self) {
     return distill_step_end(&p->step, (long)s->step);
 }
 
-static int keep(void *self) {
+static int show(void *self) {
     struct program *p = self;
-    struct stage *s = &p->stage;
-    if (stage_save_due(s)) TRY(stage_save(s));
-    return stage_sample_due(s) ? student_show_run(&p->show, s, "distilled", &p->step.student) : OK;
+    return student_show_run(&p->show, &p->stage, "distilled", &p->step.student);
 }
 
 /* The teacher is read at every start; student and critic come from earlier stages at the first. */
-static int load_networks(struct program *p, int resumed) {
-    const struct distill_config *c = &p->stage.config.distill;
-    const struct param_table *table = &p->stage.net.table;
-    char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
-    TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
-    TRY(stage_source(&p->stage, c->student, "ode_init", student, sizeof student));
-    TRY(train_state_load_frozen(teacher, "teacher", &p->step.matching.teacher));
-    if (resumed) return train_state_check_base(&p->step.matching.critic, "critic");
-    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &p->step.matching.critic));
-    TRY(train_state_load_master(student, "student", WEIGHTS_AVERAGE, table, &p->step.student));
+static int load(void *self, int resumed) {
+    struct program *p = self;
+    struct stage *s = &p->stage;
+    const struct distill_config *c = &s->config.distill;
+    struct matching *m = &p->step.matching;
+    TRY(distill_step_prepare(&p->step));
+    TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", &m->teacher));
+    if (resumed) return train_state_check_base(&m->critic, "critic");
+    TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &m->critic));
+    TRY(stage_load_master(s, c->student, "ode_init", "student", WEIGHTS_AVERAGE, &p->step.student));
     distill_step_fresh(&p->step);
     return OK;
 }
 
-static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {
-        .name = "distill",
-        .does = "Distils the causal student by matching distributions on its own rollouts (SiD or DMD).",
-        .work = work,
-        .settings = offsetof(struct run_config, distill.stage)};
-    const struct stage_steps steps = {p, one_step, report, keep};
-    int go_on, resumed;
-    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
-    if (!go_on) return OK;
-    TRY(stage_memory(&p->stage, layout, p));
-    if (p->stage.plan) return OK;
-    TRY(distill_step_prepare(&p->step));
-    train_state_source(&p->stage.saved, "student", "distill.student", p->stage.config.distill.student, "student");
-    TRY(stage_begin(&p->stage, &resumed));
-    TRY(load_networks(p, resumed));
-    TRY(stage_ready(&p->stage));
-    TRY(warm_up_critic(p));
-    TRY(stage_train(&p->stage, &steps));
-    return stage_finish(&p->stage, exit_code);
+static void free_all(void *self) {
+    struct program *p = self;
+    distill_step_free(&p->step);
+    student_show_free(&p->show);
 }
+
+static const struct stage_program program = STAGE_PROGRAM(distill, distill, .work = work, .warm_up = warm_up_critic);
 
 int main(int argc, char **argv) {
     static struct program p;
-    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
-    stage_settle(&p.stage);
-    distill_step_free(&p.step);
-    student_show_free(&p.show);
-    return stage_close(&p.stage, code, exit_code);
+    return stage_main(&p.stage, &program, &p, argc, argv);
 }

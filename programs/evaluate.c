@@ -488,9 +488,10 @@ static void close_evaluation(struct evaluation *e) {
 struct settings {
     long started;
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    LONG_KEY(settings, started, 0, 9e15, "0",
-             "When the run began, seconds since 1970, for seconds_total; 0 leaves it out."),
+    LONG("started", started, 0, 9e15, "0",
+         "When the run began, seconds since 1970, for seconds_total; 0 leaves it out."),
 };
 
 int main(int argc, char **argv) {
@@ -502,7 +503,7 @@ int main(int argc, char **argv) {
         .min_words = 1,
         .max_words = 1,
         .keys = keys,
-        .key_count = sizeof keys / sizeof *keys,
+        .key_count = FIELDS(keys),
         .section = "evaluate"};
     struct args args;
     struct settings o;

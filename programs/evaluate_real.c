@@ -270,10 +270,11 @@ static void close_evaluation(struct real_evaluation *e) {
 struct settings {
     char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], mouth[64];
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    TEXT_KEY(settings, student, NULL, "Folder of the exported student."),
-    TEXT_KEY(settings, folder, NULL, "Folder that report.json, sheet.png and real.mp4 go to."),
-    TEXT_KEY(settings, mouth, "0.3,0.55,0.7,0.85", "The mouth's region, x0,y0,x1,y1 as fractions of the picture."),
+    TEXT("student", student, NULL, "Folder of the exported student."),
+    TEXT("folder", folder, NULL, "Folder that report.json, sheet.png and real.mp4 go to."),
+    TEXT("mouth", mouth, "0.3,0.55,0.7,0.85", "The mouth's region, x0,y0,x1,y1 as fractions of the picture."),
 };
 int main(int argc, char **argv) {
     struct command command = {
@@ -283,7 +284,7 @@ int main(int argc, char **argv) {
         .min_words = 1,
         .max_words = 1,
         .keys = keys,
-        .key_count = sizeof keys / sizeof *keys,
+        .key_count = FIELDS(keys),
         .config = prepare_fields,
         .config_count = prepare_field_count,
         .renamed = "out=folder"};

@@ -28,20 +28,19 @@ struct export_options {
 static const char *const weights_names[] = {"average", "raw", NULL};
 static const char *const naming_names[] = {"diffusers", "original", NULL};
 static const char *const type_names[] = {"f32", "bf16", "f16", NULL};
+#define FIELDS_OF struct export_options
 static const struct config_field keys[] = {
-    TEXT_KEY(export_options, stage, NULL,
-             "The stage whose weights are exported: teacher, ode_init, distill or refine."),
-    TEXT_KEY(export_options, out, NULL, "Folder of the student that is written."),
-    CHOICE_KEY(export_options, weights, weights_names, "average",
-               "Which weights: the average (EMA) where the stage keeps one, or the raw ones."),
-    CHOICE_KEY(export_options, naming, naming_names, "diffusers", "Names of the trunk's tensors."),
-    CHOICE_KEY(export_options, type, type_names, "f32", "Number type of the tensors."),
-    REAL_KEY(export_options, shard_mb, 0, 1e9, "0", "Largest file of the trunk in megabytes; 0 writes one file."),
-    TEXT_KEY(export_options, prompt, "",
-             "The prompt that the student has; without one that of the first training window."),
-    TEXT_KEY(export_options, text, "",
-             "File of the prompt's embedding (text_embed writes it), where the data set does not have it."),
-    TEXT_KEY(export_options, lora_out, "", "File for the adapters apart (safetensors), beside the merged weights."),
+    TEXT("stage", stage, NULL, "The stage whose weights are exported: teacher, ode_init, distill or refine."),
+    TEXT("out", out, NULL, "Folder of the student that is written."),
+    CHOICE("weights", weights, weights_names, "average",
+           "Which weights: the average (EMA) where the stage keeps one, or the raw ones."),
+    CHOICE("naming", naming, naming_names, "diffusers", "Names of the trunk's tensors."),
+    CHOICE("type", type, type_names, "f32", "Number type of the tensors."),
+    REAL("shard_mb", shard_mb, 0, 1e9, "0", "Largest file of the trunk in megabytes; 0 writes one file."),
+    TEXT("prompt", prompt, "", "The prompt that the student has; without one that of the first training window."),
+    TEXT("text", text, "",
+         "File of the prompt's embedding (text_embed writes it), where the data set does not have it."),
+    TEXT("lora_out", lora_out, "", "File for the adapters apart (safetensors), beside the merged weights."),
 };
 
 static struct weights_format format_of(const struct export_options *o) {
@@ -245,7 +244,7 @@ int main(int argc, char **argv) {
         .text = "CONFIG.yaml and its keys are those of the run, whose data set and codec the student takes along.\n"
                 "Diffusers loads the trunk: WanTransformer3DModel.from_pretrained(OUT, subfolder=\"transformer\").\n",
         .keys = keys,
-        .key_count = sizeof keys / sizeof *keys,
+        .key_count = FIELDS(keys),
         .renamed = "lora=lora_out"};
     static struct export_options o;
     static struct run_config config;

@@ -53,7 +53,7 @@ static int inspect_apart(const char *path, int stats) {
 }
 
 /* seen: whether it was read through already; NULL: it was not. */
-static int inspect_hdf5_file(const char *path, struct state_seen *seen, int stats) {
+static int inspect_hdf5_file(const char *path, struct file_identity *seen, int stats) {
     char sum[FILE_PATH_MAX + 8];
     snprintf(sum, sizeof sum, "%s.sum", path);
     if (!file_exists(sum)) {
@@ -151,7 +151,7 @@ static int inspect_student(const char *folder, const char *config, int stats) {
 
 static int inspect_folder(const char *folder, int stats) {
     char path[FILE_PATH_MAX];
-    struct state_seen seen = {0};
+    struct file_identity seen = {0};
     TRY(file_join(path, sizeof path, folder, "config.json"));
     if (file_exists(path)) return inspect_student(folder, path, stats);
     TRY(state_newest(folder, path, sizeof path, &seen));
@@ -178,9 +178,10 @@ static int print_model_section(const char *path) {
 struct settings {
     int stats, model;
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    FLAG_KEY(settings, stats, "Prints smallest, largest, mean and deviation of every array."),
-    FLAG_KEY(settings, model, "Prints the section of a run's config that fits a transformer's checkpoint."),
+    FLAG("stats", stats, "no", "Prints smallest, largest, mean and deviation of every array."),
+    FLAG("model", model, "no", "Prints the section of a run's config that fits a transformer's checkpoint."),
 };
 static const struct command command = {
     .name = "inspect",
@@ -189,7 +190,7 @@ static const struct command command = {
     .min_words = 1,
     .max_words = ARGS_MAX,
     .keys = keys,
-    .key_count = sizeof keys / sizeof *keys};
+    .key_count = FIELDS(keys)};
 
 static int inspect(const char *path, const struct settings *o) {
     struct stat info;

@@ -45,7 +45,8 @@ static int network_of_file(struct program *p, const char *path) {
     return code ? error_context(code, "%s", path) : OK;
 }
 
-static int make_network(struct program *p) {
+static int make_network(void *self) {
+    struct program *p = self;
     const struct light_config *c = &p->stage.config.light;
     TRY(c->from[0] ? network_of_file(p, c->from) : light_decoder_create(&p->net, &c->net));
     p->stage.table = &p->net.table;
@@ -117,7 +118,8 @@ static int next_target(struct program *p) {
 static int first_rank(const struct program *p) { return p->stage.shards.rank == 0; }
 
 /* All ranks give their pieces; the first one writes. */
-static int write_decoder(struct program *p) {
+static int write_decoder(void *self) {
+    struct program *p = self;
     struct optimiser *o = &p->step.optimiser;
     for (int i = 0; i < p->net.table.slices; i++)
         TRY(optimiser_read(o, o->ema ? OPTIMISER_EMA : OPTIMISER_MASTER, i,
@@ -133,7 +135,8 @@ static double psnr(const float *a, const float *b, size_t n) {
 }
 
 /* The held-out clips through the codec's own decoder and, from the file just written, through this one. */
-static int show(struct program *p) {
+static int show(void *self) {
+    struct program *p = self;
     TRY(write_decoder(p));
     if (!first_rank(p)) return OK;
     struct stage *s = &p->stage;
@@ -180,15 +183,6 @@ static int one_step(void *self) {
     return light_step_run(&p->step, p->stage.clips, p->target, (long)p->stage.step);
 }
 
-static int keep(void *self) {
-    struct program *p = self;
-    struct stage *s = &p->stage;
-    if (stage_sample_due(s)) TRY(show(p));
-    if (!stage_save_due(s)) return OK;
-    TRY(write_decoder(p));
-    return stage_save(s);
-}
-
 static int allocate_host(struct program *p) {
     size_t shown = (size_t)p->stage.shown * clip_pixels(p);
     p->decoded = malloc((size_t)share_pixels(p) * sizeof *p->decoded);
@@ -199,36 +193,27 @@ static int allocate_host(struct program *p) {
     return file_join(p->path, sizeof p->path, p->stage.folder.path, "decoder.safetensors");
 }
 
-static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "light_decoder",
-                                    .does = "Distils a small, fast decoder from the codec of a data set.",
-                                    .settings = offsetof(struct run_config, light.stage),
-                                    .own_clips = 1};
-    const struct stage_steps steps = {p, one_step, report, keep};
-    int go_on, resumed;
-    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
-    if (!go_on) return OK;
-    TRY(make_network(p));
-    TRY(stage_memory(&p->stage, layout, p));
-    if (p->stage.plan) return OK;
-    TRY(stage_begin(&p->stage, &resumed));
+static int load(void *self, int resumed) {
+    struct program *p = self;
     TRY(check_codec(p));
     TRY(allocate_host(p));
-    if (!resumed) TRY(fresh(p));
-    TRY(stage_ready(&p->stage));
-    TRY(stage_train(&p->stage, &steps));
-    return stage_finish(&p->stage, exit_code);
+    return resumed ? OK : fresh(p);
 }
+
+static void free_all(void *self) {
+    struct program *p = self;
+    light_step_free(&p->step);
+    light_decoder_destroy(&p->net);
+    free(p->decoded);
+    free(p->truth);
+    free(p->made);
+    free(p->values);
+}
+
+static const struct stage_program program =
+    STAGE_PROGRAM(light_decoder, light, .network = make_network, .save = write_decoder, .own_clips = 1);
 
 int main(int argc, char **argv) {
     static struct program p;
-    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
-    stage_settle(&p.stage);
-    light_step_free(&p.step);
-    light_decoder_destroy(&p.net);
-    free(p.decoded);
-    free(p.truth);
-    free(p.made);
-    free(p.values);
-    return stage_close(&p.stage, code, exit_code);
+    return stage_main(&p.stage, &program, &p, argc, argv);
 }

@@ -26,9 +26,10 @@ struct program {
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    TRY(ode_step_layout(&p->step, &p->stage.net, c, &p->stage.shards, state, activations));
+    TRY(ode_step_layout(&p->step, &p->stage.setup, &c->ode_init, state, activations));
     TRY(shard_layout_frozen(&p->teacher.shard, "teacher", &p->stage.net.table, &p->stage.shards, state));
     train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_source(&p->stage.saved, "student", "ode_init.teacher", c->ode_init.teacher, "teacher");
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(ode_step_acts_layout(&p->step, activations));
@@ -95,7 +96,8 @@ static int recorded(struct program *p, int *count) {
     return OK;
 }
 
-static int record(struct program *p) {
+static int record(void *self) {
+    struct program *p = self;
     int steps[ROLLOUT_STEPS_MAX] = {0}, done;
     struct progress progress;
     TRY(recorded(p, &done));
@@ -143,60 +145,41 @@ static int one_step(void *self) {
     return ode_step_run(&p->step, &p->stage.condition, (long)p->stage.step);
 }
 
-static int keep(void *self) {
+static int show(void *self) {
     struct program *p = self;
-    struct stage *s = &p->stage;
-    if (stage_save_due(s)) TRY(stage_save(s));
-    return stage_sample_due(s) ? student_show_run(&p->show, s, "causal", &p->step.student) : OK;
+    return student_show_run(&p->show, &p->stage, "causal", &p->step.student);
 }
 
 /* The student starts from the teacher's average. */
-static int load_networks(struct program *p, int resumed) {
-    const struct param_table *table = &p->stage.net.table;
-    char teacher[FILE_PATH_MAX];
-    TRY(stage_source(&p->stage, p->stage.config.ode_init.teacher, "teacher", teacher, sizeof teacher));
-    TRY(train_state_load_frozen(teacher, "teacher", &p->teacher));
-    if (resumed) return OK;
-    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &p->step.student));
-    optimiser_start(&p->step.student);
+static int load(void *self, int resumed) {
+    struct program *p = self;
+    struct stage *s = &p->stage;
+    const struct ode_init_config *c = &s->config.ode_init;
+    p->batches = (c->trajectories + c->stage.batch - 1) / c->stage.batch;
+    TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", &p->teacher));
+    if (!resumed) {
+        TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &p->step.student));
+        optimiser_start(&p->step.student);
+    }
+    int done;
+    TRY(trajectory_store_open(&p->store, s->folder.path, &s->config));
+    TRY(recorded(p, &done));
+    s->batches = done;
     return OK;
 }
 
-static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "ode_init",
-                                    .does =
-                                        "Records trajectories of the teacher and trains the causal student on them.",
-                                    .work = work,
-                                    .settings = offsetof(struct run_config, ode_init.stage)};
-    const struct stage_steps steps = {p, one_step, report, keep};
-    int go_on, resumed;
-    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
-    if (!go_on) return OK;
-    TRY(stage_memory(&p->stage, layout, p));
-    if (p->stage.plan) return OK;
-    const struct ode_init_config *c = &p->stage.config.ode_init;
-    p->batches = (c->trajectories + c->stage.batch - 1) / c->stage.batch;
-    train_state_source(&p->stage.saved, "student", "ode_init.teacher", c->teacher, "teacher");
-    TRY(stage_begin(&p->stage, &resumed));
-    TRY(load_networks(p, resumed));
-    TRY(trajectory_store_open(&p->store, p->stage.folder.path, &p->stage.config));
-    int done;
-    TRY(recorded(p, &done));
-    p->stage.batches = done;
-    TRY(stage_ready(&p->stage));
-    TRY(record(p));
-    TRY(stage_train(&p->stage, &steps));
-    return stage_finish(&p->stage, exit_code);
+static void free_all(void *self) {
+    struct program *p = self;
+    trajectory_store_close(&p->store);
+    ode_step_free(&p->step);
+    sampler_free(&p->sampler);
+    shard_free(&p->teacher.shard);
+    student_show_free(&p->show);
 }
+
+static const struct stage_program program = STAGE_PROGRAM(ode_init, ode_init, .work = work, .warm_up = record);
 
 int main(int argc, char **argv) {
     static struct program p;
-    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
-    stage_settle(&p.stage);
-    trajectory_store_close(&p.store);
-    ode_step_free(&p.step);
-    sampler_free(&p.sampler);
-    shard_free(&p.teacher.shard);
-    student_show_free(&p.show);
-    return stage_close(&p.stage, code, exit_code);
+    return stage_main(&p.stage, &program, &p, argc, argv);
 }

@@ -17,14 +17,15 @@ struct puppet_config {
     int identities, first_identity, clips, first_utterance, size;
     double seconds;
 };
+#define FIELDS_OF struct puppet_config
 static const struct config_field keys[] = {
-    LONG_KEY(puppet_config, seed, 0, 1e15, "1", "Seed of looks, voices, words and motion."),
-    INT_KEY(puppet_config, identities, 1, 100000, "4", "Number of people."),
-    INT_KEY(puppet_config, first_identity, 0, 2e9, "0", "Number of the first person."),
-    INT_KEY(puppet_config, clips, 1, 1000, "1", "Dialogues of each person."),
-    INT_KEY(puppet_config, first_utterance, 0, 2e9, "0", "Number of a person's first dialogue."),
-    REAL_KEY(puppet_config, seconds, 0.5, 3600, "20", "Length of a dialogue, seconds."),
-    INT_KEY(puppet_config, size, 16, 4096, "256", "Height and width in pixels, an even number."),
+    LONG("seed", seed, 0, 1e15, "1", "Seed of looks, voices, words and motion."),
+    INT("identities", identities, 1, 100000, "4", "Number of people."),
+    INT("first_identity", first_identity, 0, 2e9, "0", "Number of the first person."),
+    INT("clips", clips, 1, 1000, "1", "Dialogues of each person."),
+    INT("first_utterance", first_utterance, 0, 2e9, "0", "Number of a person's first dialogue."),
+    REAL("seconds", seconds, 0.5, 3600, "20", "Length of a dialogue, seconds."),
+    INT("size", size, 16, 4096, "256", "Height and width in pixels, an even number."),
 };
 static const struct command command = {
     .name = "puppet",
@@ -33,7 +34,7 @@ static const struct command command = {
     .min_words = 1,
     .max_words = 1,
     .keys = keys,
-    .key_count = sizeof keys / sizeof *keys};
+    .key_count = FIELDS(keys)};
 
 /* Runs of a mask as lines of the sidecar. */
 static void write_spans(const struct puppet *puppet, enum puppet_track track, const char *name, FILE *file) {

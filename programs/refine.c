@@ -20,13 +20,15 @@ struct program {
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
-    TRY(refine_step_layout(&p->step, &p->stage.net, &p->stage.config, &p->stage.shards, state, activations));
+    const struct run_config *c = &p->stage.config;
+    TRY(refine_step_layout(&p->step, &p->stage.setup, &c->refine, &c->distill.score, state, activations));
     train_state_network(&p->stage.saved, "student", &p->step.student);
+    train_state_source(&p->stage.saved, "student", "refine.student", c->refine.student, "student");
     train_state_network(&p->stage.saved, "discriminator", &p->step.judge);
     train_state_integer(&p->stage.saved, "heads_warmed", &p->warmed);
     train_state_integer(&p->stage.saved, "judge_updates", &p->judge_updates);
     train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
-    if (p->stage.config.refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
+    if (c->refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(refine_step_acts_layout(&p->step, activations));
@@ -70,22 +72,15 @@ static int judge_update(struct program *p, int index, int heads_only) {
                                        (long)p->judge_updates++, heads_only);
 }
 
-static int warm_up_heads(struct program *p) {
+static int warm_up_heads(void *self) {
+    struct program *p = self;
     long updates = p->stage.config.refine.head_warmup;
-    struct optimiser_report judge;
     while (p->warmed < updates && !stage_stopped(&p->stage)) {
         TRY(next_pair(p, 0));
         TRY(judge_update(p, 0, 1));
         p->warmed++;
-        p->stage.saved_step = -1;
         if (p->warmed == updates) refine_heads_warm(&p->step);
-        optimiser_report(&p->step.judge, (long)p->judge_updates - 2, &judge);
-        if (judge.skipped_in_row >= p->stage.config.faults.after)
-            return error_set(ERR_NUMERIC, "warm-up of the heads: loss or gradient was not finite %ld times in a row",
-                             judge.skipped_in_row);
-        if (p->warmed % 5 == 0)
-            log_line("warm-up of the heads %ld/%ld  loss %.4f  norm %.3f", (long)p->warmed, updates, judge.loss,
-                     judge.norm);
+        TRY(stage_warmed(&p->stage, "warm-up of the heads", &p->step.judge, (long)p->warmed, updates));
     }
     return OK;
 }
@@ -107,62 +102,42 @@ static int one_step(void *self) {
     return refine_step_end(&p->step, (long)s->step);
 }
 
-static int keep(void *self) {
+static int show(void *self) {
     struct program *p = self;
-    struct stage *s = &p->stage;
-    if (stage_save_due(s)) TRY(stage_save(s));
-    return stage_sample_due(s) ? student_show_run(&p->show, s, "refined", &p->step.student) : OK;
+    return student_show_run(&p->show, &p->stage, "refined", &p->step.student);
 }
 
 /* The trunk is the teacher's average; the heads are new. With a share of the distillation loss its critic goes on from
    the student's own stage. */
-static int load_networks(struct program *p, int resumed) {
-    const struct refine_config *c = &p->stage.config.refine;
-    const struct param_table *table = &p->stage.net.table;
+static int load(void *self, int resumed) {
+    struct program *p = self;
+    struct stage *s = &p->stage;
     struct refine_step *r = &p->step;
-    char teacher[FILE_PATH_MAX], student[FILE_PATH_MAX];
-    TRY(stage_source(&p->stage, c->teacher, "teacher", teacher, sizeof teacher));
-    TRY(stage_source(&p->stage, c->student, "distill", student, sizeof student));
+    const struct refine_config *c = &s->config.refine;
     struct frozen_weights *frozen = refine_frozen_teacher(r);
-    if (frozen) TRY(train_state_load_frozen(teacher, "teacher", frozen));
+    int share = c->distill_share > 0;
+    refine_step_prepare(r);
+    if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
     if (resumed && optimiser_adapted(&r->judge)) TRY(train_state_check_base(&r->judge, "discriminator"));
-    if (resumed && c->distill_share > 0) TRY(train_state_check_base(&r->matching.critic, "critic"));
+    if (resumed && share) TRY(train_state_check_base(&r->matching.critic, "critic"));
     if (resumed) return OK;
     refine_step_new_heads(r);
-    TRY(train_state_load_master(teacher, "teacher", WEIGHTS_AVERAGE, table, &r->judge));
-    TRY(train_state_load_master(student, "student", WEIGHTS_AVERAGE, table, &r->student));
-    if (c->distill_share > 0) TRY(train_state_load_master(student, "critic", WEIGHTS_RAW, table, &r->matching.critic));
+    TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &r->judge));
+    TRY(stage_load_master(s, c->student, "distill", "student", WEIGHTS_AVERAGE, &r->student));
+    if (share) TRY(stage_load_master(s, c->student, "distill", "critic", WEIGHTS_RAW, &r->matching.critic));
     refine_step_fresh(r);
     return OK;
 }
 
-static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {
-        .name = "refine",
-        .does = "Refines the student against real clips with the Consistency-Aware Discriminator.",
-        .work = work,
-        .settings = offsetof(struct run_config, refine.stage)};
-    const struct stage_steps steps = {p, one_step, report, keep};
-    int go_on, resumed;
-    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
-    if (!go_on) return OK;
-    TRY(stage_memory(&p->stage, layout, p));
-    if (p->stage.plan) return OK;
-    TRY(refine_step_prepare(&p->step));
-    train_state_source(&p->stage.saved, "student", "refine.student", p->stage.config.refine.student, "student");
-    TRY(stage_begin(&p->stage, &resumed));
-    TRY(load_networks(p, resumed));
-    TRY(stage_ready(&p->stage));
-    TRY(warm_up_heads(p));
-    TRY(stage_train(&p->stage, &steps));
-    return stage_finish(&p->stage, exit_code);
+static void free_all(void *self) {
+    struct program *p = self;
+    refine_step_free(&p->step);
+    student_show_free(&p->show);
 }
+
+static const struct stage_program program = STAGE_PROGRAM(refine, refine, .work = work, .warm_up = warm_up_heads);
 
 int main(int argc, char **argv) {
     static struct program p;
-    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
-    stage_settle(&p.stage);
-    refine_step_free(&p.step);
-    student_show_free(&p.show);
-    return stage_close(&p.stage, code, exit_code);
+    return stage_main(&p.stage, &program, &p, argc, argv);
 }

@@ -21,9 +21,9 @@ struct program {
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    TRY(teacher_step_layout(&p->step, &p->stage.net, &c->teacher, c->frames, (uint64_t)c->seed, &p->stage.shards, state,
-                            activations));
+    TRY(teacher_step_layout(&p->step, &p->stage.setup, &c->teacher, state, activations));
     train_state_network(&p->stage.saved, "teacher", &p->step.optimiser);
+    train_state_source(&p->stage.saved, "teacher", "teacher.init", c->teacher.init, NULL);
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(teacher_step_acts_layout(&p->step, activations));
@@ -45,7 +45,8 @@ static int report(void *self, long step) {
     return stage_report(&p->stage, step, &account, NULL, 0);
 }
 
-static int show(struct program *p) {
+static int show(void *self) {
+    struct program *p = self;
     struct stage *s = &p->stage;
     long clip = p->sampler.clip;
     optimiser_average(&p->step.optimiser, &p->shown);
@@ -62,18 +63,16 @@ static int one_step(void *self) {
     return teacher_step_run(&p->step, p->stage.clips, &p->stage.condition, (long)p->stage.step);
 }
 
-static int keep(void *self) {
-    struct program *p = self;
-    struct stage *s = &p->stage;
-    if (stage_save_due(s)) TRY(stage_save(s));
-    return stage_sample_due(s) ? show(p) : OK;
-}
-
 /* Random weights, or those of a transformer that is there already, whole or to adapt. Audio modules that it lacks are random
    with an output of zero: the network gives what it gave before, to the last bit. */
-static int start_fresh(struct program *p) {
+static int load(void *self, int resumed) {
+    struct program *p = self;
     const struct run_config *c = &p->stage.config;
     struct optimiser *o = &p->step.optimiser;
+    p->stage.drop_text = c->teacher.drop_text;
+    p->stage.drop_audio = c->teacher.drop_audio;
+    teacher_step_prepare(&p->step);
+    if (resumed) return OK;
     if (!c->teacher.init[0]) {
         if (optimiser_adapted(o))
             return error_set(ERR_USAGE, "lora: adapters of the teacher need teacher.init to adapt");
@@ -86,34 +85,16 @@ static int start_fresh(struct program *p) {
     return device_sync();
 }
 
-static int run(struct program *p, int argc, char **argv, int *exit_code) {
-    struct stage_options options = {.name = "teacher",
-                                    .does = "Trains the bidirectional teacher by flow matching.",
-                                    .work = work,
-                                    .settings = offsetof(struct run_config, teacher.stage)};
-    const struct stage_steps steps = {p, one_step, report, keep};
-    int go_on, resumed;
-    TRY(stage_open(&p->stage, &options, argc, argv, &go_on));
-    if (!go_on) return OK;
-    p->stage.options.drop_text = p->stage.config.teacher.drop_text;
-    p->stage.options.drop_audio = p->stage.config.teacher.drop_audio;
-    TRY(stage_memory(&p->stage, layout, p));
-    if (p->stage.plan) return OK;
-    teacher_step_prepare(&p->step);
-    train_state_source(&p->stage.saved, "teacher", "teacher.init", p->stage.config.teacher.init, NULL);
-    TRY(stage_begin(&p->stage, &resumed));
-    if (!resumed) TRY(start_fresh(p));
-    TRY(stage_ready(&p->stage));
-    TRY(stage_train(&p->stage, &steps));
-    return stage_finish(&p->stage, exit_code);
+static void free_all(void *self) {
+    struct program *p = self;
+    teacher_step_free(&p->step);
+    sampler_free(&p->sampler);
+    shard_free(&p->shown);
 }
+
+static const struct stage_program program = STAGE_PROGRAM(teacher, teacher, .work = work);
 
 int main(int argc, char **argv) {
     static struct program p;
-    int exit_code = 0, code = run(&p, argc, argv, &exit_code);
-    stage_settle(&p.stage);
-    teacher_step_free(&p.step);
-    sampler_free(&p.sampler);
-    shard_free(&p.shown);
-    return stage_close(&p.stage, code, exit_code);
+    return stage_main(&p.stage, &program, &p, argc, argv);
 }

@@ -28,16 +28,17 @@ struct text_embed {
     int count;
 };
 static const char *const type_names[] = {"bf16", "f32", NULL};
+#define FIELDS_OF struct text_embed
 static const struct config_field keys[] = {
-    TEXT_KEY(text_embed, list, "", "File of more prompts, one a line."),
-    CHOICE_KEY(text_embed, type, type_names, "bf16", "Number type of the embeddings."),
-    INT_KEY(text_embed, tokens_max, 1, TOKENS_MAX, "512",
-            "Longer prompts are cut to so many tokens; Wan was trained with 512."),
-    FLAG_KEY(text_embed, ids,
-             "Every PROMPT is followed by its token numbers (309,12,1), the end of the sentence included, and "
-             "TOKENIZER is not opened."),
-    FLAG_KEY(text_embed, tokens, "Prints token numbers and cleaned prompts, and stops."),
-    THREADS_KEY(text_embed),
+    TEXT("list", list, "", "File of more prompts, one a line."),
+    CHOICE("type", type, type_names, "bf16", "Number type of the embeddings."),
+    INT("tokens_max", tokens_max, 1, TOKENS_MAX, "512",
+        "Longer prompts are cut to so many tokens; Wan was trained with 512."),
+    FLAG("ids", ids, "no",
+         "Every PROMPT is followed by its token numbers (309,12,1), the end of the sentence included, and "
+         "TOKENIZER is not opened."),
+    FLAG("tokens", tokens, "no", "Prints token numbers and cleaned prompts, and stops."),
+    THREADS_FIELD,
 };
 static const struct command command = {.name = "text_embed",
                                        .does = "Makes the embeddings of prompts.",
@@ -49,7 +50,7 @@ static const struct command command = {.name = "text_embed",
                                                "prompt added; the first PROMPT is its default. Write -- in front of "
                                                "prompts that look like a key or an option.\n",
                                        .keys = keys,
-                                       .key_count = sizeof keys / sizeof *keys};
+                                       .key_count = FIELDS(keys)};
 
 /* "309,12,1" */
 static int parse_ids(const char *text, int most, int *ids, int *length) {

@@ -23,7 +23,7 @@ for word; do
     *) wanted="$wanted $word" ;;
     esac
 done
-stages="teacher ode_init distill refine"
+. "$(dirname "$0")/stages.sh"
 
 # The rows without comments: NAME|FIRST|LAST|KEYS|WHAT, no blanks around the bars.
 list() { grep -v '^ *#' "$rows" | grep '|' | sed 's/ *| */|/g; s/^ *//'; }

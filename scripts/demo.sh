@@ -4,6 +4,7 @@
 set -e
 config=$1 data_config=$2 run=$3
 bin=${BIN:-bin}
+. "$(dirname "$0")/stages.sh"
 mkdir -p "$run"
 started=$(date +%s)
 [ -f "$run/started" ] || echo "$started" >"$run/started"
@@ -12,7 +13,7 @@ say() { printf '\n== %s (%d s so far)\n' "$1" $(($(date +%s) - started)); }
 
 say "data"
 "$bin/prepare" "$data_config" out="$run/data.h5"
-for stage in teacher ode_init distill refine; do
+for stage in $stages; do
     say "$stage"
     "$bin/$stage" "$config" run="$run" data="$run/data.h5"
     "$bin/export" "$config" stage=$stage run="$run" data="$run/data.h5" out="$run/export/$stage"

@@ -4,6 +4,7 @@
 set -e
 config=$1 data_config=$2 run=$3 source=$4
 bin=${BIN:-bin}
+. "$(dirname "$0")/stages.sh"
 if [ -z "$source" ]; then
     echo "demo-real: which videos? make demo-real DATA=FOLDER" >&2
     exit 2
@@ -14,7 +15,7 @@ say() { printf '\n== %s (%d s so far)\n' "$1" $(($(date +%s) - begun)); }
 
 say "data"
 "$bin/prepare" "$data_config" source="$source" out="$run/data.h5"
-for stage in teacher ode_init distill refine; do
+for stage in $stages; do
     say "$stage"
     "$bin/$stage" "$config" run="$run" data="$run/data.h5"
     "$bin/export" "$config" stage=$stage out="$run/export/$stage" run="$run" data="$run/data.h5"

@@ -5,6 +5,7 @@
 #   usage: scripts/thread_sanitizer.sh BUILD TEST...        (make test-threads)
 build=$1
 shift
+. "$(dirname "$0")/stages.sh"
 archer=$(ls /usr/lib/llvm-*/lib/libarcher.so 2>/dev/null | tail -n 1)
 [ -n "$archer" ] || {
     echo "thread_sanitizer: no libarcher.so (Debian: libomp-dev)" >&2
@@ -32,7 +33,7 @@ for test in "$@"; do run "$test" "$build/tests/unit/$test"; done
 "$build/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 for job in "3 0 1" "3 3 1" "2 1 2"; do
     set -- $job
-    for stage in teacher ode_init distill refine; do
+    for stage in $stages; do
         run "$stage on $1 ranks, zero $2, tokens by $3" sh scripts/launch.sh -n "$1" "$build/bin/$stage" configs/tiny.yaml \
             data="$work/data.h5" run="$work/run$2" threads=2 shard.zero="$2" comm.sequence="$3" comm.timeout=120 \
             $stage.steps=3 $stage.batch=3 $stage.save_every=2 distill.critic_warmup=1 refine.head_warmup=1

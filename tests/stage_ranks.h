@@ -14,11 +14,9 @@
 
 #include "model/params/transfer.h"
 #include "tests/random_condition.h"
+#include "tests/score_loss.h"
 #include "tests/unit/ranks.h"
-#include "train/method/distill_step.h"
-#include "train/method/ode_step.h"
-#include "train/method/refine_step.h"
-#include "train/method/teacher_step.h"
+#include "train/config/run_config.h"
 
 enum job_stage { JOB_TEACHER, JOB_ODE, JOB_DISTILL_SID, JOB_DISTILL_DMD, JOB_REFINE, JOB_STAGES };
 static const char *const job_stage_names[JOB_STAGES] = {"teacher", "ode_init", "distill sid", "distill dmd", "refine"};
@@ -144,7 +142,7 @@ static inline struct run_config job_config(const struct job *j) {
     c.teacher = (struct teacher_config){.stage = stage, .level = level};
     c.ode_init = (struct ode_init_config){.stage = stage, .history = ODE_HISTORY_LAST};
     c.distill = (struct distill_config){.stage = stage,
-                                        .score = {.loss = j->stage == JOB_DISTILL_DMD ? DISTILL_DMD : DISTILL_SID,
+                                        .score = {.loss = score_loss_of(j->stage == JOB_DISTILL_DMD ? "dmd" : "sid"),
                                                   .guidance = 2,
                                                   .alpha = 1.2,
                                                   .level = level,
@@ -169,26 +167,28 @@ static inline struct run_config job_config(const struct job *j) {
 static inline void job_layout(struct job_world *w) {
     struct run_config *c = &w->config;
     struct arena *s = &w->state, *a = &w->activations;
+    const struct step_setup setup = {
+        .net = &w->net, .rollout = &c->rollout, .F = c->frames, .seed = 7, .shards = &w->shards};
     switch (w->job->stage) {
     case JOB_TEACHER:
-        CHECK(!teacher_step_layout(&w->teacher, &w->net, &c->teacher, c->frames, 7, &w->shards, s, a));
+        CHECK(!teacher_step_layout(&w->teacher, &setup, &c->teacher, s, a));
         CHECK(!teacher_step_acts_layout(&w->teacher, a));
         w->networks[0] = &w->teacher.optimiser;
         break;
     case JOB_ODE:
-        CHECK(!ode_step_layout(&w->ode, &w->net, c, &w->shards, s, a));
+        CHECK(!ode_step_layout(&w->ode, &setup, &c->ode_init, s, a));
         CHECK(!ode_step_acts_layout(&w->ode, a));
         w->networks[0] = &w->ode.student;
         break;
     case JOB_REFINE:
-        CHECK(!refine_step_layout(&w->refine, &w->net, c, &w->shards, s, a));
+        CHECK(!refine_step_layout(&w->refine, &setup, &c->refine, &c->distill.score, s, a));
         CHECK(!refine_step_acts_layout(&w->refine, a));
         w->networks[0] = &w->refine.student;
         w->networks[1] = &w->refine.judge;
         w->networks[2] = &w->refine.matching.critic;
         break;
     default:
-        CHECK(!distill_step_layout(&w->distill, &w->net, c, &w->shards, s, a));
+        CHECK(!distill_step_layout(&w->distill, &setup, &c->distill, s, a));
         CHECK(!distill_step_acts_layout(&w->distill, a));
         w->networks[0] = &w->distill.student;
         w->networks[1] = &w->distill.matching.critic;
@@ -275,7 +275,7 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     job_layout(w);
     CHECK(!device_sync());
     if (job->stage == JOB_TEACHER) teacher_step_prepare(&w->teacher);
-    if (job->stage == JOB_REFINE) CHECK(!refine_step_prepare(&w->refine));
+    if (job->stage == JOB_REFINE) refine_step_prepare(&w->refine);
     if (job->stage == JOB_DISTILL_SID || job->stage == JOB_DISTILL_DMD) CHECK(!distill_step_prepare(&w->distill));
     job_fill(w);
     CHECK(!device_sync());

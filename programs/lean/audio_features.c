@@ -19,17 +19,16 @@ struct settings {
     double fps, via;
     int threads, hidden, compare;
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    AUDIO_CONFIG_FIELDS(struct settings, "wav2vec2", "whole"),
-    REAL_KEY(settings, fps, 1, 1000, "25", "Features a second, of whole clips."),
-    REAL_KEY(
-        settings, via, 0, 1000, "0",
-        "Of whole clips: states go to this rate first and then to the nearest row; 0 goes straight. fps=16 via=30 is "
-        "what Wan-S2V does."),
-    {"hidden", CONFIG_BOOL, offsetof(struct settings, hidden), 0, 0, "yes", NULL, 0, 0,
-     "Of whole clips: writes the hidden states too."},
-    FLAG_KEY(settings, compare, "Says how far the stream's features are from the whole clip's; OUT is not needed."),
-    THREADS_KEY(settings),
+    AUDIO_CONFIG_FIELDS("wav2vec2", "whole"),
+    REAL("fps", fps, 1, 1000, "25", "Features a second, of whole clips."),
+    REAL("via", via, 0, 1000, "0",
+         "Of whole clips: states go to this rate first and then to the nearest row; 0 goes straight. fps=16 via=30 is "
+         "what Wan-S2V does."),
+    FLAG("hidden", hidden, "yes", "Of whole clips: writes the hidden states too."),
+    FLAG("compare", compare, "no", "Says how far the stream's features are from the whole clip's; OUT is not needed."),
+    THREADS_FIELD,
 };
 static const struct command command = {
     .name = "audio_features",
@@ -43,7 +42,7 @@ static const struct command command = {
             "audio_mode=whole, here the default, runs a clip as Transformers does; audio_mode=stream as a live student "
             "hears it.\n",
     .keys = keys,
-    .key_count = sizeof keys / sizeof *keys};
+    .key_count = FIELDS(keys)};
 
 struct sound {
     float *pcm;

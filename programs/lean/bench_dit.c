@@ -197,23 +197,23 @@ struct settings {
     int net, threads, deterministic, tiny;
     char part[32], size[32];
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    TEXT_KEY(settings, part, "", "The part to measure alone: limits, operations, blocks, stream or kernels."),
-    CHOICE_KEY(settings, net, bench_net_names, "5b",
-               "The network that blocks and stream are of: Wan2.2-TI2V-5B's shape or Wan2.1-T2V-1.3B's."),
-    TEXT_KEY(settings, size, "",
-             "Size of the pictures of blocks and stream, WIDTHxHEIGHT; left out, those named above."),
-    THREADS_KEY(settings),
-    FLAG_KEY(settings, deterministic,
-             "Measures training blocks alone, with algorithms that give the same bits every time."),
-    FLAG_KEY(settings, tiny, "Takes small shapes, to try the program itself."),
+    TEXT("part", part, "", "The part to measure alone: limits, operations, blocks, stream or kernels."),
+    CHOICE("net", net, bench_net_names, "5b",
+           "The network that blocks and stream are of: Wan2.2-TI2V-5B's shape or Wan2.1-T2V-1.3B's."),
+    TEXT("size", size, "", "Size of the pictures of blocks and stream, WIDTHxHEIGHT; left out, those named above."),
+    THREADS_FIELD,
+    FLAG("deterministic", deterministic, "no",
+         "Measures training blocks alone, with algorithms that give the same bits every time."),
+    FLAG("tiny", tiny, "no", "Takes small shapes, to try the program itself."),
 };
 static const struct command command = {.name = "bench_dit",
                                        .does =
                                            "Measures the blocks of a full-size network and a live stream through it.",
                                        .words = "",
                                        .keys = keys,
-                                       .key_count = sizeof keys / sizeof *keys};
+                                       .key_count = FIELDS(keys)};
 
 /* What the keys mean: the case, and the part that is measured alone (NULL: all of them). */
 static int read_request(struct request *r, const struct part **only, const struct settings *o) {

@@ -19,14 +19,15 @@ struct codec_options {
     int height, width, threads, raw;
     int decode;
 };
+#define FIELDS_OF struct codec_options
 static const struct config_field keys[] = {
-    FLAG_KEY(codec_options, raw,
-             "Latents are as the autoencoder makes them, not normalised: as Diffusers' AutoencoderKLWan has them "
-             "without its "
-             "pipeline."),
-    INT_KEY(codec_options, height, 1, CODEC_PIXELS_MAX, "704", "Height of the plan's pictures, pixels."),
-    INT_KEY(codec_options, width, 1, CODEC_PIXELS_MAX, "1280", "Width of the plan's pictures, pixels."),
-    THREADS_KEY(codec_options),
+    FLAG("raw", raw, "no",
+         "Latents are as the autoencoder makes them, not normalised: as Diffusers' AutoencoderKLWan has them "
+         "without its "
+         "pipeline."),
+    INT("height", height, 1, CODEC_PIXELS_MAX, "704", "Height of the plan's pictures, pixels."),
+    INT("width", width, 1, CODEC_PIXELS_MAX, "1280", "Width of the plan's pictures, pixels."),
+    THREADS_FIELD,
 };
 static const struct command command = {
     .name = "codec",
@@ -39,7 +40,7 @@ static const struct command command = {
         "decode goes back; plan prints memory and operations, from the headers of WEIGHTS alone.\n"
         "WEIGHTS is a Wan video autoencoder's file or folder, or a pca codec's file.\n",
     .keys = keys,
-    .key_count = sizeof keys / sizeof *keys};
+    .key_count = FIELDS(keys)};
 
 /* A tensor of four axes, as floats (malloc'd). */
 struct video {

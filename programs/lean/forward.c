@@ -287,7 +287,8 @@ static void free_all(struct program *p) {
 struct settings {
     int threads;
 };
-static const struct config_field keys[] = {THREADS_KEY(settings)};
+#define FIELDS_OF struct settings
+static const struct config_field keys[] = {THREADS_FIELD};
 static const struct command command = {
     .name = "forward",
     .does =

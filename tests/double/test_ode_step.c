@@ -5,7 +5,7 @@
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
-#include "train/method/ode_step.h"
+#include "train/config/run_config.h"
 
 struct world {
     struct dit net;
@@ -17,7 +17,9 @@ struct world {
 };
 
 static void layout(struct world *w) {
-    CHECK(ode_step_layout(&w->step, &w->net, &w->config, NULL, &w->state, &w->activations));
+    const struct step_setup setup = {
+        .net = &w->net, .rollout = &w->config.rollout, .F = w->config.frames, .seed = (uint64_t)w->config.seed};
+    CHECK(ode_step_layout(&w->step, &setup, &w->config.ode_init, &w->state, &w->activations));
     CHECK(ode_step_acts_layout(&w->step, &w->activations));
     condition_batch_layout(&w->condition, &w->net.config, w->step.share.count, w->step.F, &w->activations);
 }

@@ -5,7 +5,7 @@
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
-#include "train/method/refine_step.h"
+#include "train/config/run_config.h"
 
 enum { LAYERS = 4 };
 
@@ -21,7 +21,10 @@ struct world {
 };
 
 static void layout(struct world *w) {
-    CHECK(refine_step_layout(&w->step, &w->net, &w->config, NULL, &w->state, &w->activations));
+    const struct step_setup setup = {
+        .net = &w->net, .rollout = &w->config.rollout, .F = w->config.frames, .seed = (uint64_t)w->config.seed};
+    CHECK(
+        refine_step_layout(&w->step, &setup, &w->config.refine, &w->config.distill.score, &w->state, &w->activations));
     CHECK(refine_step_acts_layout(&w->step, &w->activations));
     condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
 }
@@ -50,7 +53,7 @@ static void open_world(struct world *w, double r1, double r2) {
     CHECK(arena_commit(&w->state));
     CHECK(arena_commit(&w->activations));
     layout(w);
-    CHECK(refine_step_prepare(&w->step));
+    refine_step_prepare(&w->step);
     CHECK(device_sync());
     random_condition(&w->condition);
     small_open(&w->judge, &w->step.discriminator.trunk.table, 0.2);

@@ -5,7 +5,7 @@
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
-#include "train/method/score.h"
+#include "tests/score_loss.h"
 
 enum { B = 2, F = 3 };
 
@@ -29,9 +29,9 @@ static void layout(struct world *w, const struct score_config *config) {
     condition_batch_layout(&w->condition, &w->net.config, B, F, &w->arena);
 }
 
-static void open_world(struct world *w, int loss, double guidance, double alpha, int guide_text) {
+static void open_world(struct world *w, const char *loss, double guidance, double alpha, int guide_text) {
     struct dit_config config = small_config(2);
-    struct score_config score = {.loss = loss,
+    struct score_config score = {.loss = score_loss_of(loss),
                                  .guidance = guidance,
                                  .alpha = alpha,
                                  .guide_text = guide_text,
@@ -115,7 +115,7 @@ static void gradient(struct world *w) {
 
 static void check_sid(double guidance, double alpha, int guide_text) {
     struct world w;
-    open_world(&w, DISTILL_SID, guidance, alpha, guide_text);
+    open_world(&w, "sid", guidance, alpha, guide_text);
     gradient(&w);
     double loss = download_loss(&w);
     real *normaliser = small_reals(&w.teacher, B, 0);
@@ -141,7 +141,7 @@ static void sid_is_the_gradient_of_its_loss(void **state) {
 /* With an unguided score the pass without audio has no share; with guidance it has, with the text or the negative one. */
 static void check_guidance(int guide_text) {
     struct world w;
-    open_world(&w, DISTILL_DMD, 2.5, 1, guide_text);
+    open_world(&w, "dmd", 2.5, 1, guide_text);
     gradient(&w);
     struct score *s = &w.score;
     real *conditional = small_reals(&w.teacher, w.all, 0), *dropped = small_reals(&w.teacher, w.all, 0);
@@ -171,7 +171,7 @@ static void guidance_drops_text_too(void **state) {
 static void dmd_is_the_score_difference(void **state) {
     (void)state;
     struct world w;
-    open_world(&w, DISTILL_DMD, 2.5, 1, 0);
+    open_world(&w, "dmd", 2.5, 1, 0);
     gradient(&w);
     const struct score *s = &w.score;
     real *g = small_host(w.g, w.all), *x = small_host(w.x, w.all), *v_r = small_host(s->v_guided, w.all);

@@ -44,6 +44,13 @@ for name in $sources; do
         check "$name $option: its new spelling, in one line" [ "$(sed "s/=yes /=5 /" "$log")" = "$name: write $key=5 instead of $option" ]
     done <"$work/keys"
 done
+check "what a stage reads" answers "$BIN/refine" --help-config
+check "its own keys" shows '^  refine.steps '
+check "and the run's" shows '^  seed '
+check "no other stage's" [ "$(grep -c '^  light_decoder\.' "$work/out")" -eq 0 ]
+check "but its name" shows '^of other programs: .*light_decoder'
+check "what all stages read" answers "$BIN/export" --help-config
+check "every stage's keys" shows '^  light_decoder.steps '
 check "an option that has another name" expect 2 export --lora file
 check "it says which" says 'write lora_out=file instead of --lora'
 check "another" expect 2 evaluate_real --out folder

@@ -45,6 +45,14 @@ verdict $code "the run did not go on: exit code $code"
 awk -F'[:,]' '{if ($2 + 0 != NR) bad = 1} END {exit bad || NR != 60}' "$work/back/teacher/metrics.jsonl"
 verdict $? "steps are missing or doubled in the metrics"
 
+# The threshold holds for every stage's optimisers: light_decoder shares no network with the others.
+"$BIN/light_decoder" configs/tiny.yaml run="$work/light" data="$work/data.h5" threads=1 light_decoder.steps=30 \
+    faults.spike=0.01 faults.after=1000 >"$work/light.log" 2>&1
+verdict $? "light_decoder with faults.spike: $(tail -n 1 "$work/light.log")"
+missed=$(grep -c '"skipped": 1' "$work/light/light_decoder/metrics.jsonl")
+[ "$missed" -eq 10 ]
+verdict $? "light_decoder skipped $missed updates of the 10 after 20 of warm-up"
+
 teacher stop teacher.steps=60 faults.spike=0.01 faults.after=3
 [ "$code" -eq 4 ]
 verdict $? "faults.then=stop: exit code $code"

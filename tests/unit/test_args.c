@@ -15,11 +15,12 @@ struct settings {
     char out[64], prompt[64];
     int fast, shard_mb;
 };
+#define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    TEXT_KEY(settings, out, NULL, "Where the result goes."),
-    TEXT_KEY(settings, prompt, "", "A text."),
-    FLAG_KEY(settings, fast, "Hurries."),
-    INT_KEY(settings, shard_mb, 0, 100, "7", "A number."),
+    TEXT("out", out, NULL, "Where the result goes."),
+    TEXT("prompt", prompt, "", "A text."),
+    FLAG("fast", fast, "no", "Hurries."),
+    INT("shard_mb", shard_mb, 0, 100, "7", "A number."),
 };
 static const struct config_field config[] = {{"lora.rank", CONFIG_INT, 0, 0, 9, "0", NULL, 0, 0, "A number."}};
 static struct command command = {.name = "make",
@@ -28,7 +29,7 @@ static struct command command = {.name = "make",
                                  .min_words = 1,
                                  .max_words = 3,
                                  .keys = keys,
-                                 .key_count = sizeof keys / sizeof *keys,
+                                 .key_count = FIELDS(keys),
                                  .config = config,
                                  .config_count = 1,
                                  .plans = 1,

@@ -344,7 +344,7 @@ static void finds_the_newest_whole_one(void **state) {
 /* What was found whole is not read again while it looks the same: damage that leaves length and time shows that. */
 static void reads_through_once(void **state) {
     (void)state;
-    struct state_seen seen = {0};
+    struct file_identity seen = {0};
     struct stat info;
     assert_int_equal(save(path, 5), OK);
     assert_int_equal(state_verify(path, &seen), OK);
@@ -356,7 +356,7 @@ static void reads_through_once(void **state) {
     close(fd);
     assert_int_equal(state_verify(path, &seen), OK);
     assert_int_equal(state_verify(path, NULL), ERR_INPUT);
-    assert_int_equal(state_verify(path, &(struct state_seen){0}), ERR_INPUT);
+    assert_int_equal(state_verify(path, &(struct file_identity){0}), ERR_INPUT);
     const struct timespec later[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
     assert_int_equal(utimensat(AT_FDCWD, path, later, 0), 0);
     assert_int_equal(state_verify(path, &seen), ERR_INPUT);

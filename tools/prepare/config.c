@@ -9,59 +9,55 @@
 
 static const char *const masks[] = {"auto", "vad", "sidecar", NULL};
 
-#define INT(member, low, high, fallback, help)  INT_KEY(prepare_config, member, low, high, fallback, help)
-#define REAL(member, low, high, fallback, help) REAL_KEY(prepare_config, member, low, high, fallback, help)
-#define TEXT(member, fallback, help)            TEXT_KEY(prepare_config, member, fallback, help)
-/* A key of a section, "fit.clips", whose member has another name. */
-#define PART(key, kind, member, low, high, fallback, help)                                                             \
-    { key, kind, offsetof(struct prepare_config, member), low, high, fallback, NULL, 0, 0, help }
-
+#define FIELDS_OF struct prepare_config
 const struct config_field prepare_fields[] = {
-    TEXT(source, NULL, "Folder of videos with sound, or puppet for generated dialogues."),
-    TEXT(out, NULL, "The data set that is written (.h5)."),
-    LONG_KEY(prepare_config, seed, 0, 1e15, "1", "Seed of the split, the text tokens and the puppet."),
-    INT(height, 8, 4096, "64", "Height of the pictures, pixels."),
-    INT(width, 8, 4096, "64", "Width of the pictures, pixels."),
-    TEXT(codec, "pca", "pca, which is fitted here, or wan21 or wan22, the Wan video autoencoders."),
-    TEXT(codec_weights, "", "File or folder of the codec's weights (wan21, wan22)."),
-    INT(patch, 1, 32, "8", "Pixels of a latent's side (pca)."),
-    INT(channels, 1, 1024, "48", "Numbers of a latent (pca)."),
-    REAL(scale_power, 0, 1, "0.5",
+    TEXT("source", source, NULL, "Folder of videos with sound, or puppet for generated dialogues."),
+    TEXT("out", out, NULL, "The data set that is written (.h5)."),
+    LONG("seed", seed, 0, 1e15, "1", "Seed of the split, the text tokens and the puppet."),
+    INT("height", height, 8, 4096, "64", "Height of the pictures, pixels."),
+    INT("width", width, 8, 4096, "64", "Width of the pictures, pixels."),
+    TEXT("codec", codec, "pca", "pca, which is fitted here, or wan21 or wan22, the Wan video autoencoders."),
+    TEXT("codec_weights", codec_weights, "", "File or folder of the codec's weights (wan21, wan22)."),
+    INT("patch", patch, 1, 32, "8", "Pixels of a latent's side (pca)."),
+    INT("channels", channels, 1, 1024, "48", "Numbers of a latent (pca)."),
+    REAL("scale_power", scale_power, 0, 1, "0.5",
          "Latents are divided by deviation^scale_power: 0 leaves them as they are, 1 makes all channels alike."),
-    REAL(motion_weight, 1e-3, 1e3, "1",
+    REAL("motion_weight", motion_weight, 1e-3, 1e3, "1",
          "Weight of the motion within a latent frame when the codec is fitted: above 1 keeps more of it, and less "
          "detail."),
-    INT(frames, 2, 1000, "13", "Latent frames of a window, which is 1 + 4 (frames - 1) pictures."),
-    INT(stride, 1, 100000, "25", "Pictures from one window's start to the next one's."),
-    AUDIO_CONFIG_FIELDS(struct prepare_config, "logmel", "stream"),
-    INT(audio_dim, 0, 65536, "0", "Features a picture; 0 takes as many as the encoder gives (logmel: 32)."),
-    INT(tracks, 1, 2, "1",
+    INT("frames", frames, 2, 1000, "13", "Latent frames of a window, which is 1 + 4 (frames - 1) pictures."),
+    INT("stride", stride, 1, 100000, "25", "Pictures from one window's start to the next one's."),
+    AUDIO_CONFIG_FIELDS("logmel", "stream"),
+    INT("audio_dim", audio_dim, 0, 65536, "0",
+        "Features a picture; 0 takes as many as the encoder gives (logmel: 32)."),
+    INT("tracks", tracks, 1, 2, "1",
         "1 mixes all sound; 2 takes the left channel for the person in the picture, the right one for the other (the "
         "puppet always has 2)."),
-    TEXT(text, "",
+    TEXT("text", text, "",
          "Safetensors file of prompts' embeddings (text_embed); without one all clips have the same random tokens."),
-    TEXT(prompt, "", "Prompt of clips that have no NAME.txt beside them; empty takes the default of the file."),
-    INT(text_len, 1, 4096, "8", "Text tokens of the network, padded with zeros."),
-    INT(text_dim, 1, 16384, "32", "Width of a text token."),
-    CHOICE_KEY(prepare_config, mask, masks, "auto",
-               "Who speaks when: from sidecar files, by vad (voice activity), or auto, a sidecar where there is one, "
-               "else vad."),
-    PART("crop.x", CONFIG_REAL, crop.x, 0, 1, "0.5", "Middle of the window as a share of the picture's width."),
-    PART("crop.y", CONFIG_REAL, crop.y, 0, 1, "0.5", "Middle of the window as a share of the picture's height."),
-    PART("crop.size", CONFIG_REAL, crop.size, 0, 1, "0",
+    TEXT("prompt", prompt, "",
+         "Prompt of clips that have no NAME.txt beside them; empty takes the default of the file."),
+    INT("text_len", text_len, 1, 4096, "8", "Text tokens of the network, padded with zeros."),
+    INT("text_dim", text_dim, 1, 16384, "32", "Width of a text token."),
+    CHOICE("mask", mask, masks, "auto",
+           "Who speaks when: from sidecar files, by vad (voice activity), or auto, a sidecar where there is one, "
+           "else vad."),
+    REAL("crop.x", crop.x, 0, 1, "0.5", "Middle of the window as a share of the picture's width."),
+    REAL("crop.y", crop.y, 0, 1, "0.5", "Middle of the window as a share of the picture's height."),
+    REAL("crop.size", crop.size, 0, 1, "0",
          "Height of the window as a share of the picture's; 0 takes the largest window about the middle."),
-    INT(held_out, 0, 1000000, "20", "Clips of a folder that are held out."),
-    INT(workers, 0, 64, "0", "Processes; 0 takes one a core."),
-    REAL(patience, 1, 86400, "120", "Seconds after which a clip that hangs is given up."),
-    PART("fit.clips", CONFIG_INT, fit_clips, 1, 100000, "64", "Training clips that the codec is fitted to, at most."),
-    PART("fit.patches", CONFIG_LONG, fit_patches, 1000, 1e9, "60000", "Patches that the codec is fitted to."),
-    PART("puppet.identities", CONFIG_INT, puppet_identities, 1, 1000000, "90", "Persons in training."),
-    PART("puppet.dialogues", CONFIG_INT, puppet_dialogues, 1, 1000, "2", "Dialogues of each person in training."),
-    PART("puppet.seconds", CONFIG_REAL, puppet_seconds, 2, 3600, "10", "Length of a dialogue, seconds."),
-    PART("puppet.held_out", CONFIG_INT, puppet_held_out, 0, 100000, "16",
-         "Held-out dialogues, each of a person and with words that are in no training dialogue."),
+    INT("held_out", held_out, 0, 1000000, "20", "Clips of a folder that are held out."),
+    INT("workers", workers, 0, 64, "0", "Processes; 0 takes one a core."),
+    REAL("patience", patience, 1, 86400, "120", "Seconds after which a clip that hangs is given up."),
+    INT("fit.clips", fit_clips, 1, 100000, "64", "Training clips that the codec is fitted to, at most."),
+    LONG("fit.patches", fit_patches, 1000, 1e9, "60000", "Patches that the codec is fitted to."),
+    INT("puppet.identities", puppet_identities, 1, 1000000, "90", "Persons in training."),
+    INT("puppet.dialogues", puppet_dialogues, 1, 1000, "2", "Dialogues of each person in training."),
+    REAL("puppet.seconds", puppet_seconds, 2, 3600, "10", "Length of a dialogue, seconds."),
+    INT("puppet.held_out", puppet_held_out, 0, 100000, "16",
+        "Held-out dialogues, each of a person and with words that are in no training dialogue."),
 };
-const int prepare_field_count = sizeof prepare_fields / sizeof *prepare_fields;
+const int prepare_field_count = FIELDS(prepare_fields);
 
 /* What the encoder says of itself: width, checksum of the weights. */
 static int settle_audio(struct prepare_config *c, const char *name) {

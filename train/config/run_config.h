@@ -1,36 +1,14 @@
 /* run_config.h: the settings of a run, one YAML file for all stages; each program reads the common part and its own
-   section. Sizes of latents, text and audio stand here too, so that a plan needs no data; opening the data set compares
-   them and names both sides of a difference. docs/configuration: `teacher --help-config` prints every key. */
+   section, which lies beside the stage (train/method/stage_config.h). Sizes of latents, text and audio stand here too,
+   so that a plan needs no data; opening the data set compares them and names both sides of a difference. */
 #ifndef TRAIN_CONFIG_RUN_CONFIG_H
 #define TRAIN_CONFIG_RUN_CONFIG_H
 
-#include "base/config.h"
-#include "model/dit/discriminator.h"
-#include "model/codec/light_decoder.h"
-#include "model/params/lora.h"
-#include "model/dit/rollout.h"
-#include "model/dit/sampler.h"
-
-enum { RUN_PATH = 256 };
-
-struct optimiser_config {
-    double lr, beta1, beta2, eps, decay, clip;
-    long warmup, cooldown;   /* updates of linear rise from 0 and of linear fall to 0 at the end */
-    double ema, ema_warmup;  /* min(ema, (1 + u)/(ema_warmup + u)) */
-    double spike;            /* fault_config's, for all optimisers of a run */
-    struct lora_config lora; /* lora_settings', where the network is among them */
-};
-/* What every stage has. */
-struct stage_config {
-    long steps;
-    int batch, accumulate;             /* samples of the global batch; parts that every rank takes its share in */
-    struct optimiser_config optimiser; /* of the network that the stage is about */
-    int recompute;                     /* enum run_recompute */
-    long log_every, sample_every, save_every; /* steps; sample and save also at the end; 0: at the end only */
-    int keep;                                 /* checkpoints kept: the last so many */
-    long keep_every;                          /* and those of steps that this divides; 0: none */
-};
-enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
+#include "train/method/distill_step.h"
+#include "train/method/light_decoder_step.h"
+#include "train/method/ode_step.h"
+#include "train/method/refine_step.h"
+#include "train/method/teacher_step.h"
 
 /* The processes of a job (comm/comm.h). */
 enum run_transport { TRANSPORT_AUTO, TRANSPORT_SINGLE, TRANSPORT_TCP, TRANSPORT_MPI, TRANSPORT_NCCL };
@@ -63,76 +41,6 @@ struct lora_settings {
     double alpha; /* 0: the rank */
     char targets[LORA_LIST], whole[LORA_LIST];
     char networks[LORA_LIST]; /* with commas between */
-};
-
-/* Levels for a network that sees a whole clip at one level. */
-enum level_sampling { LEVEL_SHIFTED_UNIFORM, LEVEL_LOGIT_NORMAL };
-struct level_config {
-    int sampling;
-    double shift;           /* shifted uniform: sigma = shift u / (1 + (shift - 1) u) */
-    double mean, deviation; /* logit-normal: sigma = sigmoid(mean + deviation n) */
-    double min, max;        /* clamp */
-};
-
-struct teacher_config {
-    struct stage_config stage;
-    char init[RUN_PATH]; /* transformer to start from (checkpoints/pretrained.h); empty: random weights */
-    struct level_config level;
-    double drop_text, drop_audio;
-    struct sampler_config sampler; /* of the samples that the stage shows */
-};
-
-enum ode_history { ODE_HISTORY_OWN, ODE_HISTORY_LAST };
-struct ode_init_config {
-    struct stage_config stage;
-    char teacher[RUN_PATH]; /* a stage's folder or a state; empty: RUN/teacher */
-    int trajectories;       /* clips recorded */
-    struct sampler_config sampler;
-    int history; /* enum ode_history: what a chunk's history is made of */
-};
-
-enum distill_loss { DISTILL_SID, DISTILL_DMD };
-enum distill_exit { EXIT_LAST, EXIT_RANDOM };
-/* The distribution matching part: real score (teacher), fake score (critic). */
-struct score_config {
-    int loss; /* enum distill_loss */
-    double guidance, alpha;
-    int guide_text; /* what guidance leaves out is audio and text, not audio alone */
-    struct level_config level;
-    struct optimiser_config critic;
-    long critic_warmup; /* critic updates before the first generator update */
-    int critic_ratio;   /* critic updates a generator update */
-    int critic_replay;  /* rollouts kept for the critic; 0: a fresh rollout for every critic update */
-};
-struct distill_config {
-    struct stage_config stage;
-    char student[RUN_PATH], teacher[RUN_PATH];
-    int exit; /* enum distill_exit */
-    struct score_config score;
-};
-
-struct refine_config {
-    struct stage_config stage;
-    char student[RUN_PATH], teacher[RUN_PATH];
-    int exit;
-    struct discriminator_config discriminator;
-    struct optimiser_config critic; /* of the discriminator */
-    struct level_config level;      /* at which real and fake are judged */
-    long head_warmup;               /* discriminator updates of the heads alone, before all else */
-    int ratio;                      /* discriminator updates a generator update */
-    double local_weight, global_weight;
-    double r1, r2, fd_step; /* weights and step of the finite-difference penalties */
-    double distill_share;   /* weight of the distillation loss, with the settings of `distill` */
-};
-
-enum light_loss { LIGHT_L1, LIGHT_MSE };
-/* A light decoder from a codec. Its latents' channels are model.in_channels. */
-struct light_config {
-    struct stage_config stage;
-    char from[RUN_PATH];             /* safetensors file that it starts from, with its sizes; empty: from the seed */
-    struct light_decoder_config net; /* when it starts from the seed */
-    int pixel;                       /* enum light_loss */
-    double pixel_weight, gradient_weight, consistency_weight;
 };
 
 /* The report on held-out puppet dialogues (tools/evaluate). */
@@ -182,8 +90,15 @@ struct run_config {
 
 /* Reads and checks what no single key can say (frames against chunks, levels falling from 1, taps). ERR_USAGE. */
 int run_config_load(struct run_config *config, const char *path, const char *const *overrides, int override_count);
-/* The schema, for base/config.h. */
+/* The schema of all sections, for base/config.h. */
 const struct config_field *run_config_fields(int *count);
+/* Prints the sections that this stage's program reads, and the names of the others. */
+void run_config_describe(const char *stage, FILE *file);
+/* Prints one section; ERR_USAGE: there is none of this name. */
+int run_config_describe_section(const char *name, FILE *file);
+/* Number i of the optimisers of all stages, and what lora.networks calls its network (NULL: nothing); NULL after the
+   last. */
+struct optimiser_config *run_config_optimiser(struct run_config *config, int i, const char **network);
 /* The resolved config as malloc'd text. */
 int run_config_text(const struct run_config *config, char **text);
 

@@ -11,20 +11,50 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
-                        struct sharding *shards, struct arena *state, struct arena *activations) {
-    const struct distill_config *c = &config->distill;
-    long critic_updates = c->score.critic_warmup + c->stage.steps * c->score.critic_ratio;
+/* ---- settings ---- */
+
+#define FIELDS_OF struct distill_config
+static const struct config_field fields[] = {
+    STAGE_KEYS("distill", stage, "80", "8"),
+    OPTIMISER_KEYS("distill.optimiser", stage.optimiser, "4e-5", "0", "0.99", "0", "1", "0", "0", "0.97"),
+    TEXT("distill.student", student, "", "where the student starts; empty: RUN/ode_init"),
+    TEXT("distill.teacher", teacher, "", "real score, and where the critic starts; empty: RUN/teacher"),
+    CHOICE("distill.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    CHOICE("distill.loss", score.loss, score_losses, "sid", "of the generator"),
+    REAL("distill.guidance", score.guidance, 0, 100, "2", "of the real score; 1: none"),
+    FLAG("distill.guide_text", score.guide_text, "false",
+         "guidance leaves text out too: the empty prompt, or the negative one, in its place"),
+    REAL("distill.alpha", score.alpha, 0, 10, "1", "of sid"),
+    LEVEL_KEYS("distill.level", score.level, "shifted_uniform", "3", "0.02", "0.98"),
+    OPTIMISER_KEYS("distill.critic", score.critic, "3e-4", "0", "0.99", "0", "1", "0", "0", "0"),
+    LONG("distill.critic_warmup", score.critic_warmup, 0, 1e9, "80", "critic updates before all else"),
+    INT("distill.critic_ratio", score.critic_ratio, 0, 100, "5", "critic updates a generator update"),
+    INT("distill.critic_replay", score.critic_replay, 0, 1000, "5",
+        "rollouts that critic batches are drawn from; 0: a fresh one each"),
+};
+
+static int check(const void *c) { return level_check("distill.level", &((const FIELDS_OF *)c)->score.level); }
+
+SECTION(distill, "Distils the causal student by matching distributions on its own rollouts (SiD or DMD).",
+        "negative lora rollout", check, TRAINS("student", stage.optimiser), TRAINS("critic", score.critic));
+
+/* ---- memory ---- */
+
+int distill_step_layout(struct distill_step *d, const struct step_setup *setup, const struct distill_config *config,
+                        struct arena *state, struct arena *activations) {
+    const struct dit *net = setup->net;
+    const struct stage_config *c = &config->stage;
+    const struct score_config *score = &config->score;
+    d->config = *config;
     d->net = net;
-    d->config = *c;
-    d->seed = (uint64_t)config->seed;
-    d->F = config->frames;
-    TRY(sharding_share(shards, &d->share, c->stage.batch, c->stage.accumulate));
+    d->seed = setup->seed;
+    d->F = setup->F;
+    TRY(sharding_share(setup->shards, &d->share, c->batch, c->accumulate));
     int B = d->share.largest;
-    TRY(optimiser_layout(&d->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, shards, state));
-    TRY(self_forcing_layout(&d->rollout, net, &config->rollout, &d->share, d->F, activations));
-    TRY(matching_layout(&d->matching, net, &c->score, &d->share, d->F, d->seed, critic_updates, shards, state,
-                        activations));
+    TRY(optimiser_layout(&d->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
+    TRY(self_forcing_layout(&d->rollout, net, setup->rollout, &d->share, d->F, activations));
+    TRY(matching_layout(&d->matching, setup, score, &d->share, score->critic_warmup + c->steps * score->critic_ratio,
+                        state, activations));
     d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)B * d->rollout.clip);
     band_energy_layout(&d->energy, B, d->F, net->config.in_channels, d->rollout.size, activations);
     d->figures = ARENA_TAKE(activations, "figures", struct distill_figures, 1);

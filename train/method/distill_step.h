@@ -10,6 +10,15 @@
 #include "train/method/band_energy.h"
 #include "train/method/matching.h"
 #include "train/method/self_forcing.h"
+#include "train/method/stage_config.h"
+
+struct distill_config {
+    struct stage_config stage;
+    char student[RUN_PATH], teacher[RUN_PATH];
+    int exit; /* enum rollout_exit */
+    struct score_config score;
+};
+extern const struct config_section distill_section;
 
 /* What the host is told of a step besides the generator's account, one step late. */
 struct distill_figures {
@@ -34,8 +43,8 @@ struct distill_step {
     real *part_distance;             /* device [1] */
     struct mailbox mail;             /* of figures */
 };
-int distill_step_layout(struct distill_step *d, const struct dit *net, const struct run_config *config,
-                        struct sharding *shards, struct arena *state, struct arena *activations);
+int distill_step_layout(struct distill_step *d, const struct step_setup *setup, const struct distill_config *config,
+                        struct arena *state, struct arena *activations);
 /* What is alive during a step only: may share memory with what is not. */
 int distill_step_acts_layout(struct distill_step *d, struct arena *arena);
 void distill_step_free(struct distill_step *d);

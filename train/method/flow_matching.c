@@ -1,7 +1,6 @@
 /* flow_matching.c: see flow_matching.h. */
 #include "train/method/flow_matching.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -23,22 +22,16 @@ int flow_matching_layout(struct flow_matching *f, const struct dit_config *confi
     f->velocity = ARENA_TAKE(arena, "velocity", real, all);
     f->slope = ARENA_TAKE(arena, "velocity gradient", real, all);
     f->weight = ARENA_TAKE(arena, "loss weights", real, groups);
-    f->host_weight = malloc(groups * sizeof(real));
-    if (!f->host_weight) return error_set(ERR_DEVICE, "flow matching: out of memory");
     return levels_layout(&f->levels, B, F, arena);
 }
 
 void flow_matching_free(struct flow_matching *f) {
     levels_free(&f->levels);
-    free(f->host_weight);
     memset(f, 0, sizeof *f);
 }
 
 void flow_matching_prepare(struct flow_matching *f) {
-    size_t groups = (size_t)f->B * f->F;
-    for (size_t g = 0; g < groups; g++)
-        f->host_weight[g] = g % f->F ? (real)(1.0 / ((double)f->batch * (f->F - 1))) : 0;
-    mem_upload(f->weight, f->host_weight, groups * sizeof(real));
+    levels_fill(&f->levels, f->weight, 1.0 / ((double)f->batch * (f->F - 1)));
 }
 
 int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
@@ -46,14 +39,7 @@ int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const
                            const struct part *part, const struct level_config *level, int purpose,
                            const struct step_random *random, real *loss) {
     long all = (long)part->count * f->clip, groups = (long)part->count * f->F;
-    struct random_address draw = {.seed = random->seed,
-                                  .step = random->step,
-                                  .purpose = RANDOM_TIMESTEP,
-                                  .pass = random->pass,
-                                  .sample = (uint32_t)part->sample0};
-    levels_draw(&f->levels, level, &draw, part->count);
-    random_normal(f->noise, random->seed, random->step, purpose, random->pass, part->sample0, part->count, 0, f->F,
-                  f->size);
+    levels_draw(&f->levels, f->noise, level, random, purpose, part, f->size);
     levels_noise(&f->levels, f->noisy, x, f->noise, f->size);
     mem_copy(f->target, f->noise, (size_t)all * sizeof(real));
     real_axpby(f->target, -1, x, 1, all);

@@ -8,18 +8,12 @@
 #include "train/method/levels.h"
 #include "train/optimiser/share.h"
 
-/* Addresses of a step's random numbers; samples by their number in the global batch. */
-struct step_random {
-    uint64_t seed, step;
-    int pass;
-};
 struct flow_matching {
     int B, F, batch; /* samples of the largest part, frames, samples of the global batch */
     long size, clip; /* elements of a latent frame, of a clip */
     struct levels levels;
     real *noise, *noisy, *target, *velocity, *slope; /* device [B, F, C, H, W]; slope: dloss/dvelocity */
     real *weight;                                    /* device [B, F]: 1 / (batch (F - 1)); 0 at frame 0 */
-    real *host_weight;
 };
 int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct share *share, int F,
                          struct arena *arena);
@@ -27,8 +21,8 @@ void flow_matching_free(struct flow_matching *f);
 /* After the memory is there: constants. */
 void flow_matching_prepare(struct flow_matching *f);
 
-/* loss [1] += the part's share of the loss, from its clips x [B, F, C, H, W]; gradients added to params. purpose: of the noise; levels take the
-   same address with RANDOM_TIMESTEP folded in by the pass. */
+/* loss [1] += the part's share of the loss, from its clips x [B, F, C, H, W]; gradients added to params. purpose: of
+   the noise. */
 int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
                            struct dit_acts *acts, const real *x, const struct condition_batch *condition,
                            const struct part *part, const struct level_config *level, int purpose,

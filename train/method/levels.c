@@ -10,6 +10,12 @@
 #include "kernels/device.h"
 
 enum { ARRAYS = 8 };
+const char *const level_names[] = {"shifted_uniform", "logit_normal", NULL};
+
+int level_check(const char *key, const struct level_config *level) {
+    if (level->min <= level->max) return OK;
+    return error_set(ERR_USAGE, "%s: min %g lies above max %g", key, level->min, level->max);
+}
 
 int levels_layout(struct levels *l, int B, int F, struct arena *arena) {
     levels_free(l);
@@ -56,14 +62,25 @@ static void set_levels(struct levels *l, const double *sigma) {
     for (int i = 0; i < ARRAYS; i++) mem_upload(arrays[i], l->host + i * n, n * sizeof(real));
 }
 
-void levels_draw(struct levels *l, const struct level_config *config, const struct random_address *address, int B) {
-    l->B = B;
+void levels_draw(struct levels *l, real *noise, const struct level_config *config, const struct step_random *random,
+                 int purpose, const struct part *part, long size) {
+    l->B = part->count;
     for (int b = 0; b < l->B; b++) {
-        struct random_address a = *address;
-        a.sample += (uint32_t)b;
+        struct random_address a = {.seed = random->seed,
+                                   .step = random->step,
+                                   .purpose = RANDOM_TIMESTEP,
+                                   .pass = random->level_pass,
+                                   .sample = (uint32_t)(part->sample0 + b)};
         l->drawn[b] = level_draw(config, &a);
     }
     set_levels(l, l->drawn);
+    random_normal(noise, random->seed, random->step, purpose, random->pass, part->sample0, l->B, 0, l->F, size);
+}
+
+void levels_fill(const struct levels *l, real *device, double value) {
+    size_t n = (size_t)l->B * l->F;
+    for (size_t g = 0; g < n; g++) l->host[g] = g % l->F ? (real)value : 0;
+    mem_upload(device, l->host, n * sizeof(real));
 }
 
 void levels_noise(const struct levels *l, real *noisy, const real *x, const real *noise, long size) {

@@ -7,6 +7,38 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+/* ---- settings ---- */
+
+static const char *const light_names[] = {"l1", "mse", NULL};
+#define FIELDS_OF struct light_config
+static const struct config_field fields[] = {
+    STAGE_KEYS("light_decoder", stage, "400", "4"),
+    OPTIMISER_KEYS("light_decoder.optimiser", stage.optimiser, "2e-3", "0.9", "0.99", "0", "1", "20", "100", "0.99"),
+    TEXT("light_decoder.from", from, "", "safetensors file to start from, with its sizes; empty: the sizes below"),
+    INT("light_decoder.width0", net.first, 1, 8192, "64", "channels of the first stage"),
+    INT("light_decoder.width1", net.stage[0], 1, 8192, "48", "of the second"),
+    INT("light_decoder.width2", net.stage[1], 1, 8192, "32", "of the third"),
+    INT("light_decoder.width3", net.stage[2], 1, 8192, "32", "after it"),
+    INT("light_decoder.blocks", net.blocks, 0, LIGHT_BLOCKS_MAX, "3", "memory blocks a stage"),
+    INT("light_decoder.grow0", net.grow[0], 1, 2, "1", "frames that a frame becomes in the first stage"),
+    INT("light_decoder.grow1", net.grow[1], 1, 2, "2", "in the second"),
+    INT("light_decoder.grow2", net.grow[2], 1, 2, "2", "in the third; 4 in all"),
+    INT("light_decoder.scale0", net.scale[0], 1, 2, "2", "growth of the sides in the first stage"),
+    INT("light_decoder.scale1", net.scale[1], 1, 2, "2", "in the second"),
+    INT("light_decoder.scale2", net.scale[2], 1, 2, "2", "in the third"),
+    REAL("light_decoder.clamp", net.clamp, 0, LIGHT_CLAMP_MAX, "3", "the latents are held within this; 0: as they are"),
+    INT("light_decoder.patch", net.patch, 1, 16, "1", "pixels of a side that the last layer gives at once"),
+    CHOICE("light_decoder.pixel", pixel, light_names, "l1", "pixel loss against the codec's own decode"),
+    REAL("light_decoder.pixel_weight", pixel_weight, 0, 1e6, "1", "of the pixel loss"),
+    REAL("light_decoder.gradient_weight", gradient_weight, 0, 1e6, "1", "of the gradient-difference loss"),
+    REAL("light_decoder.consistency_weight", consistency_weight, 0, 1e6, "0",
+         "of the re-encoded output's distance from the latents (codec pca)"),
+};
+SECTION(light_decoder, "Distils a small, fast decoder from the codec of a data set.", "", NULL,
+        TRAINS(NULL, stage.optimiser));
+
+/* ---- memory ---- */
+
 static long clip_values(const struct light_step *s) { return s->planes * s->height * s->width; }
 
 int light_step_layout(struct light_step *s, const struct light_decoder *net, const struct light_config *config,

@@ -9,8 +9,19 @@
 
 #include "model/codec/light_decoder.h"
 #include "train/method/latent_consistency.h"
-#include "train/optimiser/optimiser.h"
+#include "train/method/stage_config.h"
 #include "train/optimiser/share.h"
+
+enum light_loss { LIGHT_L1, LIGHT_MSE };
+/* A light decoder from a codec. Its latents' channels are model.in_channels. */
+struct light_config {
+    struct stage_config stage;
+    char from[RUN_PATH];             /* safetensors file that it starts from, with its sizes; empty: from the seed */
+    struct light_decoder_config net; /* when it starts from the seed */
+    int pixel;                       /* enum light_loss */
+    double pixel_weight, gradient_weight, consistency_weight;
+};
+extern const struct config_section light_decoder_section;
 
 struct light_figures { /* parts of the loss, weighted */
     real pixel, gradient, consistency;

@@ -6,14 +6,15 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-int matching_layout(struct matching *m, const struct dit *net, const struct score_config *config,
-                    const struct share *share, int F, uint64_t seed, long critic_updates, struct sharding *shards,
-                    struct arena *state, struct arena *activations) {
+int matching_layout(struct matching *m, const struct step_setup *setup, const struct score_config *config,
+                    const struct share *share, long critic_updates, struct arena *state, struct arena *activations) {
+    const struct dit *net = setup->net;
     const struct param_table *table = &net->table;
-    int slots = config->critic_replay > 0 ? config->critic_replay : 1;
+    struct sharding *shards = setup->shards;
+    int slots = config->critic_replay > 0 ? config->critic_replay : 1, F = setup->F;
     m->net = net;
     m->config = *config;
-    m->seed = seed;
+    m->seed = setup->seed;
     m->share = *share;
     TRY(shard_layout_frozen(&m->teacher.shard, "teacher", table, shards, state));
     optimiser_share(&m->critic, &m->teacher);
@@ -68,7 +69,7 @@ static int critic_slot(const struct matching *m, uint64_t round, int index) {
 
 int matching_critic_update(struct matching *m, uint64_t round, int index, long update) {
     struct params critic = optimiser_params(&m->critic);
-    struct step_random random = {.seed = m->seed, .step = round, .pass = index};
+    struct step_random random = {.seed = m->seed, .step = round, .pass = index, .level_pass = index};
     int slot = critic_slot(m, round, index);
     optimiser_begin(&m->critic);
     for (int i = 0; i < m->share.parts; i++) {
@@ -85,12 +86,12 @@ void matching_work_gradient(const struct matching *m, int recompute, struct step
     const struct dit_config *c = &m->net->config;
     struct network_work *teacher = step_work_network(work, "teacher", &m->net->table);
     struct network_work *critic = step_work_trained(work, "critic", &m->critic);
-    int guided = 1 + (m->config.guidance != 1), sweeps = m->config.loss == DISTILL_SID ? 2 : 1, F = m->score.F;
-    step_work_clips(work, teacher, c, &m->share, F, WORK_FORWARD, 0, guided * sweeps);
-    step_work_clips(work, critic, c, &m->share, F, WORK_FORWARD, 0, sweeps);
-    if (sweeps == 1) return;
-    step_work_clips(work, teacher, c, &m->share, F, WORK_BACKWARD_INPUT, recompute, guided);
-    step_work_clips(work, critic, c, &m->share, F, WORK_BACKWARD_INPUT, recompute, 1);
+    const struct score_loss *loss = m->score.loss;
+    int guided = 1 + (m->config.guidance != 1), F = m->score.F;
+    step_work_clips(work, teacher, c, &m->share, F, WORK_FORWARD, 0, guided * loss->forwards);
+    step_work_clips(work, critic, c, &m->share, F, WORK_FORWARD, 0, loss->forwards);
+    step_work_clips(work, teacher, c, &m->share, F, WORK_BACKWARD_INPUT, recompute, guided * loss->backwards);
+    step_work_clips(work, critic, c, &m->share, F, WORK_BACKWARD_INPUT, recompute, loss->backwards);
 }
 
 void matching_work_critic(const struct matching *m, int recompute, double updates, struct step_work *work) {

@@ -8,6 +8,7 @@
 #include "train/optimiser/optimiser.h"
 #include "train/method/replay.h"
 #include "train/method/score.h"
+#include "train/method/stage_config.h"
 #include "train/method/step_work.h"
 
 struct train_state;
@@ -26,9 +27,8 @@ struct matching {
     struct condition_batch condition;
 };
 /* critic_updates: in the whole run. */
-int matching_layout(struct matching *m, const struct dit *net, const struct score_config *config,
-                    const struct share *share, int F, uint64_t seed, long critic_updates, struct sharding *shards,
-                    struct arena *state, struct arena *activations);
+int matching_layout(struct matching *m, const struct step_setup *setup, const struct score_config *config,
+                    const struct share *share, long critic_updates, struct arena *state, struct arena *activations);
 /* The activations, which may share memory with what is never alive beside them. */
 int matching_acts_layout(struct matching *m, enum dit_memory memory, struct arena *arena);
 void matching_free(struct matching *m);

@@ -9,23 +9,42 @@
 #include "base/schedule.h"
 #include "kernels/device.h"
 
-int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct sharding *shards,
+/* ---- settings ---- */
+
+static const char *const history_names[] = {"own", "last", NULL};
+#define FIELDS_OF struct ode_init_config
+static const struct config_field fields[] = {
+    STAGE_KEYS("ode_init", stage, "100", "8"),
+    OPTIMISER_KEYS("ode_init.optimiser", stage.optimiser, "5e-4", "0.9", "0.99", "0.01", "1", "10", "30", "0.99"),
+    TEXT("ode_init.teacher", teacher, "", "folder of a stage, or a state; empty: RUN/teacher"),
+    INT("ode_init.trajectories", trajectories, 1, 100000000, "320", "clips recorded from the teacher"),
+    SAMPLER_KEYS("ode_init.sampler", sampler, "12", "3", "2"),
+    CHOICE("ode_init.history", history, history_names, "last",
+           "last: a chunk's history is made at the last level, as in serving; own: at each chunk's own level"),
+};
+SECTION(ode_init, "Records trajectories of the teacher and trains the causal student on them.", "negative lora rollout",
+        NULL, TRAINS("student", stage.optimiser));
+
+/* ---- memory ---- */
+
+int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const struct ode_init_config *config,
                     struct arena *state, struct arena *activations) {
-    const struct ode_init_config *c = &config->ode_init;
-    if (c->history == ODE_HISTORY_LAST && config->rollout.steps < 2)
+    const struct dit *net = setup->net;
+    const struct stage_config *c = &config->stage;
+    const int C = setup->rollout->causal.chunk;
+    if (config->history == ODE_HISTORY_LAST && setup->rollout->steps < 2)
         return error_set(ERR_USAGE, "ode_init.history: `last` needs more than one level in rollout.sigma");
     s->net = net;
-    s->config = *c;
-    s->levels = config->rollout;
-    s->seed = (uint64_t)config->seed;
-    s->F = config->frames;
-    TRY(sharding_share(shards, &s->share, c->stage.batch, c->stage.accumulate));
-    s->chunks = (s->F - 1) / config->rollout.causal.chunk;
+    s->config = *config;
+    s->levels = *setup->rollout;
+    s->seed = setup->seed;
+    s->F = setup->F;
+    TRY(sharding_share(setup->shards, &s->share, c->batch, c->accumulate));
+    s->chunks = (s->F - 1) / C;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * s->F;
-    TRY(optimiser_layout(&s->student, "student", &net->table, &c->stage.optimiser, c->stage.steps, shards, state));
+    TRY(optimiser_layout(&s->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
 
-    int C = config->rollout.causal.chunk;
     size_t groups = (size_t)s->share.largest * C, chunk = groups * s->size;
     s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->share.count * s->clip);
     s->input = ARENA_TAKE(activations, "chunk's input", real, chunk);

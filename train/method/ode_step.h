@@ -14,9 +14,19 @@
 
 #include "model/dit/condition_batch.h"
 #include "model/dit/kv_cache.h"
-#include "train/optimiser/optimiser.h"
-#include "train/optimiser/share.h"
+#include "model/dit/sampler.h"
+#include "train/method/stage_config.h"
 #include "train/method/step_work.h"
+
+enum ode_history { ODE_HISTORY_OWN, ODE_HISTORY_LAST };
+struct ode_init_config {
+    struct stage_config stage;
+    char teacher[RUN_PATH]; /* a stage's folder or a state; empty: RUN/teacher */
+    int trajectories;       /* clips recorded */
+    struct sampler_config sampler;
+    int history; /* enum ode_history: what a chunk's history is made of */
+};
+extern const struct config_section ode_init_section;
 
 struct ode_step {
     const struct dit *net;
@@ -35,7 +45,7 @@ struct ode_step {
     real *t, *inverse, *minus_inverse, *weight; /* device [B, C] of a pass */
     real *host;                                 /* host [4, B, C] */
 };
-int ode_step_layout(struct ode_step *s, const struct dit *net, const struct run_config *config, struct sharding *shards,
+int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const struct ode_init_config *config,
                     struct arena *state, struct arena *activations);
 /* Cache and activations, alive during a step only: may share memory with what is not. */
 int ode_step_acts_layout(struct ode_step *s, struct arena *arena);

@@ -7,6 +7,42 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+/* ---- settings ---- */
+
+#define FIELDS_OF struct refine_config
+static const struct config_field fields[] = {
+    STAGE_KEYS("refine", stage, "100", "8"),
+    OPTIMISER_KEYS("refine.optimiser", stage.optimiser, "3e-5", "0", "0.99", "0", "1", "0", "0", "0.97"),
+    TEXT("refine.student", student, "", "where the student starts; empty: RUN/distill"),
+    TEXT("refine.teacher", teacher, "", "where the trunk starts; empty: RUN/teacher"),
+    CHOICE("refine.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    INT("refine.discriminator.tap0", discriminator.taps[0], -1, 1000, "-1", "block read; all -1: by depth"),
+    INT("refine.discriminator.tap1", discriminator.taps[1], -1, 1000, "-1", "block read"),
+    INT("refine.discriminator.tap2", discriminator.taps[2], -1, 1000, "-1", "block read"),
+    INT("refine.discriminator.queries", discriminator.queries, 1, 64, "1", "learned queries a frame and tap"),
+    INT("refine.discriminator.heads", discriminator.heads, 0, 1024, "0",
+        "attention heads of the readers; 0: as the trunk"),
+    INT("refine.discriminator.ffn_dim", discriminator.ffn_dim, 0, 262144, "0",
+        "hidden width of the readers; 0: as the trunk"),
+    OPTIMISER_KEYS("refine.critic", critic, "2e-4", "0", "0.99", "0", "1", "0", "0", "0"),
+    LEVEL_KEYS("refine.level", level, "shifted_uniform", "1", "0.02", "0.6"),
+    LONG("refine.head_warmup", head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
+    INT("refine.ratio", ratio, 1, 100, "1", "discriminator updates a generator update"),
+    REAL("refine.local_weight", local_weight, 0, 1e6, "1", "of the frames' logits"),
+    REAL("refine.global_weight", global_weight, 0, 1e6, "1", "of the clip's logit"),
+    REAL("refine.r1", r1, 0, 1e6, "0.05", "weight of the penalty on real clips"),
+    REAL("refine.r2", r2, 0, 1e6, "0.05", "weight of the penalty on generated clips"),
+    REAL("refine.fd_step", fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
+    REAL("refine.distill_share", distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
+};
+
+static int check(const void *c) { return level_check("refine.level", &((const FIELDS_OF *)c)->level); }
+
+SECTION(refine, "Refines the student against real clips with the Consistency-Aware Discriminator.",
+        "negative lora rollout distill", check, TRAINS("student", stage.optimiser), TRAINS("discriminator", critic));
+
+/* ---- memory ---- */
+
 /* Passes 0 .. are the critic's (matching.c), with which levels share their purpose; the generator's level and noise, then
    those of the discriminator's updates. */
 enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
@@ -21,8 +57,6 @@ struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
     return r->config.critic.lora.rank ? &r->trunk : NULL;
 }
 
-/* ---- memory ---- */
-
 /* With adapters its trunk is the frozen teacher's, its heads are trained whole. */
 static int layout_judge(struct refine_step *r, const struct optimiser_config *config, long updates,
                         struct sharding *shards, struct arena *state) {
@@ -34,9 +68,10 @@ static int layout_judge(struct refine_step *r, const struct optimiser_config *co
     return optimiser_layout(&r->judge, "discriminator", &r->discriminator.trunk.table, &c, updates, shards, state);
 }
 
-static int layout_networks(struct refine_step *r, const struct run_config *config, struct sharding *shards,
+static int layout_networks(struct refine_step *r, const struct step_setup *setup, const struct score_config *score,
                            struct arena *state, struct arena *activations) {
-    const struct refine_config *c = &config->refine;
+    const struct refine_config *c = &r->config;
+    struct sharding *shards = setup->shards;
     long updates = c->head_warmup + c->stage.steps * c->ratio;
     if (!r->discriminator.heads) TRY(discriminator_create(&r->discriminator, &r->net->config, &c->discriminator));
     TRY(dit_divide(&r->discriminator.trunk, r->net->sequence));
@@ -44,24 +79,24 @@ static int layout_networks(struct refine_step *r, const struct run_config *confi
     const struct param_table *judged = &r->discriminator.trunk.table;
     if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
-    r->critic_ratio = config->distill.score.critic_ratio;
+    r->critic_ratio = score->critic_ratio;
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
-    TRY(self_forcing_layout(&r->rollout, r->net, &config->rollout, &r->share, r->F, activations));
+    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->share, r->F, activations));
     if (c->distill_share > 0)
-        TRY(matching_layout(&r->matching, r->net, &config->distill.score, &r->share, r->F, r->seed,
-                            c->stage.steps * r->critic_ratio, shards, state, activations));
+        TRY(matching_layout(&r->matching, setup, score, &r->share, c->stage.steps * r->critic_ratio, state,
+                            activations));
     return layout_judge(r, &c->critic, updates, shards, state);
 }
 
-int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
-                       struct sharding *shards, struct arena *state, struct arena *activations) {
-    r->net = net;
-    r->config = config->refine;
-    r->seed = (uint64_t)config->seed;
-    TRY(sharding_share(shards, &r->share, config->refine.stage.batch, config->refine.stage.accumulate));
+int refine_step_layout(struct refine_step *r, const struct step_setup *setup, const struct refine_config *config,
+                       const struct score_config *score, struct arena *state, struct arena *activations) {
+    r->net = setup->net;
+    r->config = *config;
+    r->seed = setup->seed;
+    TRY(sharding_share(setup->shards, &r->share, config->stage.batch, config->stage.accumulate));
     r->B = r->share.largest;
-    r->F = config->frames;
-    TRY(layout_networks(r, config, shards, state, activations));
+    r->F = setup->F;
+    TRY(layout_networks(r, setup, score, state, activations));
     TRY(levels_layout(&r->levels, r->B, r->F, activations));
     size_t all = (size_t)value_count(r), logits = (size_t)logit_count(r), figures = figure_count(r);
     r->noise = ARENA_TAKE(activations, "noise of real and fake", real, all);
@@ -113,16 +148,10 @@ void refine_step_free(struct refine_step *r) {
     memset(r, 0, sizeof *r);
 }
 
-int refine_step_prepare(struct refine_step *r) {
-    size_t groups = (size_t)r->share.largest * r->F;
-    real *host = malloc(groups * sizeof *host);
-    if (!host) return error_set(ERR_DEVICE, "refine: out of memory");
-    for (size_t g = 0; g < groups; g++) host[g] = g % r->F ? (real)r->config.fd_step : 0;
-    mem_upload(r->step_size, host, groups * sizeof *host);
-    free(host);
+void refine_step_prepare(struct refine_step *r) {
+    levels_fill(&r->levels, r->step_size, r->config.fd_step);
     mem_zero(r->figures, figure_count(r) * sizeof(real));
     if (r->config.distill_share > 0) matching_prepare(&r->matching);
-    return OK;
 }
 
 void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->judge, r->seed); }
@@ -139,11 +168,9 @@ void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->judge); }
 
 /* One level a pair and one noise for both; the part's samples are in hand from here on. */
 static void draw_level(struct refine_step *r, const struct part *part, uint64_t round, int pass) {
-    struct random_address draw = {
-        .seed = r->seed, .step = round, .purpose = RANDOM_TIMESTEP, .pass = pass, .sample = (uint32_t)part->sample0};
+    struct step_random random = {.seed = r->seed, .step = round, .pass = pass, .level_pass = pass};
     r->B = part->count;
-    levels_draw(&r->levels, &r->config.level, &draw, r->B);
-    random_normal(r->noise, r->seed, round, RANDOM_DISCRIMINATOR, pass, part->sample0, r->B, 0, r->F, r->rollout.size);
+    levels_draw(&r->levels, r->noise, &r->config.level, &random, RANDOM_DISCRIMINATOR, part, r->rollout.size);
 }
 
 /* Fills r->input. A moved input's eta has an address of its own, so it is the same each time. */

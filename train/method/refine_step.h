@@ -11,6 +11,22 @@
 #include "model/dit/discriminator.h"
 #include "train/method/matching.h"
 #include "train/method/self_forcing.h"
+#include "train/method/stage_config.h"
+
+struct refine_config {
+    struct stage_config stage;
+    char student[RUN_PATH], teacher[RUN_PATH];
+    int exit;
+    struct discriminator_config discriminator;
+    struct optimiser_config critic; /* of the discriminator */
+    struct level_config level;      /* at which real and fake are judged */
+    long head_warmup;               /* discriminator updates of the heads alone, before all else */
+    int ratio;                      /* discriminator updates a generator update */
+    double local_weight, global_weight;
+    double r1, r2, fd_step; /* weights and step of the finite-difference penalties */
+    double distill_share;   /* weight of the distillation loss, with the settings of `distill` */
+};
+extern const struct config_section refine_section;
 
 enum refine_input { INPUT_REAL, INPUT_FAKE, INPUT_REAL_MOVED, INPUT_FAKE_MOVED, REFINE_INPUTS };
 
@@ -44,14 +60,15 @@ struct refine_report {
     double local_margin, global_margin; /* mean D(real) - D(fake) of the last discriminator update */
     double r1, r2;                      /* unweighted penalties */
 };
-int refine_step_layout(struct refine_step *r, const struct dit *net, const struct run_config *config,
-                       struct sharding *shards, struct arena *state, struct arena *activations);
+/* score: of the distillation loss's share. */
+int refine_step_layout(struct refine_step *r, const struct step_setup *setup, const struct refine_config *config,
+                       const struct score_config *score, struct arena *state, struct arena *activations);
 /* What is alive during a step only: may share memory with what is not. */
 int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
 /* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL: none. */
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r);
-int refine_step_prepare(struct refine_step *r);
+void refine_step_prepare(struct refine_step *r);
 /* New heads from the seed; the trunk's weights are loaded over them by the caller, into judge.master. */
 void refine_step_new_heads(struct refine_step *r);
 /* From weights in student.master, judge.master (and matching.critic.master). */

@@ -7,6 +7,8 @@
 #include "base/philox.h"
 #include "kernels/device.h"
 
+const char *const exit_names[] = {"last", "random", NULL};
+
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
                         const struct share *share, int F, struct arena *arena) {
     self_forcing_free(s);

@@ -10,8 +10,11 @@
 
 #include "model/dit/condition_batch.h"
 #include "model/dit/rollout.h"
-#include "train/config/run_config.h"
 #include "train/optimiser/share.h"
+
+/* The pass whose prediction is judged and trained. */
+enum rollout_exit { EXIT_LAST, EXIT_RANDOM };
+extern const char *const exit_names[];
 
 struct self_forcing {
     const struct dit *net;

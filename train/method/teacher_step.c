@@ -5,15 +5,35 @@
 
 #include "base/error.h"
 
-int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
-                        uint64_t seed, struct sharding *shards, struct arena *state, struct arena *activations) {
-    s->net = net;
+/* ---- settings ---- */
+
+#define FIELDS_OF struct teacher_config
+static const struct config_field fields[] = {
+    STAGE_KEYS("teacher", stage, "1600", "16"),
+    OPTIMISER_KEYS("teacher.optimiser", stage.optimiser, "1e-3", "0.9", "0.99", "0.01", "1", "100", "250", "0.995"),
+    TEXT("teacher.init", init, "", "Wan checkpoint to start from, file or folder; empty: random weights"),
+    LEVEL_KEYS("teacher.level", level, "shifted_uniform", "5", "0", "1"),
+    REAL("teacher.drop_text", drop_text, 0, 1, "0", "share of samples whose text is dropped"),
+    REAL("teacher.drop_audio", drop_audio, 0, 1, "0.1", "share of samples whose audio is dropped"),
+    SAMPLER_KEYS("teacher.sampler", sampler, "16", "3", "2"),
+};
+
+static int check(const void *c) { return level_check("teacher.level", &((const FIELDS_OF *)c)->level); }
+
+SECTION(teacher, "Trains the bidirectional teacher by flow matching.", "negative lora", check,
+        TRAINS("teacher", stage.optimiser));
+
+/* ---- memory ---- */
+
+int teacher_step_layout(struct teacher_step *s, const struct step_setup *setup, const struct teacher_config *config,
+                        struct arena *state, struct arena *activations) {
+    const struct stage_config *c = &config->stage;
+    s->net = setup->net;
     s->config = *config;
-    s->seed = seed;
-    TRY(sharding_share(shards, &s->share, config->stage.batch, config->stage.accumulate));
-    TRY(optimiser_layout(&s->optimiser, "teacher", &net->table, &config->stage.optimiser, config->stage.steps, shards,
-                         state));
-    return flow_matching_layout(&s->flow, &net->config, &s->share, F, activations);
+    s->seed = setup->seed;
+    TRY(sharding_share(setup->shards, &s->share, c->batch, c->accumulate));
+    TRY(optimiser_layout(&s->optimiser, "teacher", &s->net->table, &c->optimiser, c->steps, setup->shards, state));
+    return flow_matching_layout(&s->flow, &s->net->config, &s->share, setup->F, activations);
 }
 
 int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena) {

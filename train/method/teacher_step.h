@@ -3,9 +3,19 @@
 #ifndef TRAIN_METHOD_TEACHER_STEP_H
 #define TRAIN_METHOD_TEACHER_STEP_H
 
+#include "model/dit/sampler.h"
 #include "train/method/flow_matching.h"
-#include "train/optimiser/optimiser.h"
+#include "train/method/stage_config.h"
 #include "train/method/step_work.h"
+
+struct teacher_config {
+    struct stage_config stage;
+    char init[RUN_PATH]; /* transformer to start from (checkpoints/pretrained.h); empty: random weights */
+    struct level_config level;
+    double drop_text, drop_audio;
+    struct sampler_config sampler; /* of the samples that the stage shows */
+};
+extern const struct config_section teacher_section;
 
 struct teacher_step {
     const struct dit *net;
@@ -17,8 +27,8 @@ struct teacher_step {
     uint64_t seed;
 };
 /* Memory in two arenas: what is saved (state) and what is not (activations). */
-int teacher_step_layout(struct teacher_step *s, const struct dit *net, const struct teacher_config *config, int F,
-                        uint64_t seed, struct sharding *shards, struct arena *state, struct arena *activations);
+int teacher_step_layout(struct teacher_step *s, const struct step_setup *setup, const struct teacher_config *config,
+                        struct arena *state, struct arena *activations);
 /* What is alive during a step only: may share memory with what is not. */
 int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena);
 void teacher_step_free(struct teacher_step *s);

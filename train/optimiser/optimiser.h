@@ -10,15 +10,37 @@
 #ifndef TRAIN_OPTIMISER_OPTIMISER_H
 #define TRAIN_OPTIMISER_OPTIMISER_H
 
+#include "base/config.h"
 #include "kernels/arena.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "model/params/lora.h"
 #include "model/params/params.h"
 #include "model/params/shard.h"
 #include "train/optimiser/copy_gate.h"
 #include "train/optimiser/mailbox.h"
-#include "train/config/run_config.h"
-#include "train/state/weights_stream.h"
+#include "train/optimiser/frozen.h"
+
+struct optimiser_config {
+    double lr, beta1, beta2, eps, decay, clip;
+    long warmup, cooldown;   /* updates of linear rise from 0 and of linear fall to 0 at the end */
+    double ema, ema_warmup;  /* min(ema, (1 + u)/(ema_warmup + u)) */
+    double spike;            /* faults.spike, the same for all optimisers of a run */
+    struct lora_config lora; /* where the network is among lora.networks */
+};
+/* Its rows in the table of a config. */
+#define OPTIMISER_KEYS(key, member, lr_default, beta1_default, beta2_default, decay_default, clip_default,             \
+                       warm_default, cool_default, ema_default)                                                        \
+    REAL(key ".lr", member.lr, 0, 1, lr_default, "learning rate"),                                                     \
+        REAL(key ".beta1", member.beta1, 0, 0.9999999, beta1_default, "decay of the first moment"),                    \
+        REAL(key ".beta2", member.beta2, 0, 0.9999999, beta2_default, "decay of the second moment"),                   \
+        REAL(key ".eps", member.eps, 1e-20, 1, "1e-8", "added to the root of the second moment"),                      \
+        REAL(key ".decay", member.decay, 0, 1, decay_default, "decoupled weight decay"),                               \
+        REAL(key ".clip", member.clip, 0, 1e9, clip_default, "largest gradient norm; 0: no clipping"),                 \
+        LONG(key ".warmup", member.warmup, 0, 1e9, warm_default, "updates of linear rise"),                            \
+        LONG(key ".cooldown", member.cooldown, 0, 1e9, cool_default, "updates of linear fall at the end"),             \
+        REAL(key ".ema", member.ema, 0, 0.9999999, ema_default, "decay of the averaged weights"),                      \
+        REAL(key ".ema_warmup", member.ema_warmup, 1, 1e9, "10", "decay is at most (1 + u)/(this + u)")
 
 struct optimiser_report {
     long step; /* -1: that step's account is not there */

@@ -1,4 +1,4 @@
-/* stage_faults.c: what a stage does about updates that were skipped and about checkpoints that could not be written
+/* faults.c: what a stage does about updates that were skipped and about checkpoints that could not be written
    (stage.h). The accounts of the updates are the same on all ranks, so these decisions are too. */
 #include "base/error.h"
 #include "base/log.h"
@@ -22,6 +22,18 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
         return error_set(ERR_NUMERIC, "step %ld: loss or gradient was not finite, or a spike, %ld times in a row%s",
                          step + 1, account->skipped_in_row, s->rolled_back ? ", again after going back" : "");
     s->fault = 1;
+    return OK;
+}
+
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all) {
+    enum { LOGGED = 5 };
+    struct optimiser_report account;
+    s->saved_step = -1;
+    optimiser_report(optimiser, done - 2, &account);
+    if (account.skipped_in_row >= s->config.faults.after)
+        return error_set(ERR_NUMERIC, "%s: loss or gradient was not finite %ld times in a row", what,
+                         account.skipped_in_row);
+    if (done % LOGGED == 0) log_line("%s %ld/%ld  loss %.4f  norm %.3f", what, done, all, account.loss, account.norm);
     return OK;
 }
 

@@ -1,4 +1,4 @@
-/* stage_job.c: a stage's processes as one: they join, one of them speaks and holds the run folder, all stop after the same
+/* job.c: a stage's processes as one: they join, one of them speaks and holds the run folder, all stop after the same
    step, and one that fails takes the others along (stage.h). */
 #include <sched.h>
 #include <signal.h>
@@ -44,7 +44,7 @@ int stage_stopped(struct stage *s) {
 /* Called from another thread: this one computes and would not hear of it for long. */
 static void job_failed(void *context, const char *text) {
     const struct stage *s = context;
-    fprintf(stderr, "%s: %s\n", s->options.name, text);
+    fprintf(stderr, "%s: %s\n", s->program->section->name, text);
     fflush(stderr);
     _exit(ERR_DEVICE);
 }
@@ -84,7 +84,7 @@ int stage_agree(struct stage *s, int code) {
 
 int stage_open_folder(struct stage *s) {
     char path[FILE_PATH_MAX];
-    int code = file_join(path, sizeof path, s->config.run, s->options.name);
+    int code = file_join(path, sizeof path, s->config.run, s->program->section->name);
     if (!code && s->comm.rank == 0) code = run_folder_open(&s->folder, path);
     TRY(stage_agree(s, code));
     return stage_agree(s, s->comm.rank ? run_folder_follow(&s->folder, path, s->comm.rank) : OK);
@@ -102,5 +102,5 @@ int stage_leave(struct stage *s, int code) {
     log_quiet(0);
     if (s->told) return code;
     error_set((enum error_code)code, "%s", text);
-    return args_exit(s->options.name, code);
+    return args_exit(s->program->section->name, code);
 }

@@ -1,4 +1,4 @@
-/* stage_show.c: what a stage makes of held-out clips, as a contact sheet and a video beside the truth (stage.h). */
+/* show.c: what a stage makes of held-out clips, as a contact sheet and a video beside the truth (stage.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

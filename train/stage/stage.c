@@ -17,8 +17,9 @@
 struct plan_settings {
     int ranks;
 };
+#define FIELDS_OF struct plan_settings
 static const struct config_field plan_keys[] = {
-    INT_KEY(plan_settings, ranks, 0, 65536, "0", "With --plan: plans for one of so many processes; 0 is one alone."),
+    INT("ranks", ranks, 0, 65536, "0", "With --plan: plans for one of so many processes; 0 is one alone."),
 };
 
 /* ---- command line, config, network ---- */
@@ -28,7 +29,8 @@ static int open_ranks(struct stage *s, int planned) {
     const struct run_config *c = &s->config;
     if (planned && !s->plan) return error_set(ERR_USAGE, "ranks=%d: is for --plan", planned);
     s->ranks = s->plan ? (planned ? planned : 1) : s->comm.size;
-    TRY(sequence_open(&s->sequence, s->ranks, s->plan ? 0 : s->comm.rank, s->options.own_clips ? 1 : c->comm.sequence));
+    TRY(sequence_open(&s->sequence, s->ranks, s->plan ? 0 : s->comm.rank,
+                      s->program->own_clips ? 1 : c->comm.sequence));
     TRY(dit_divide(&s->net, &s->sequence));
     TRY(sharding_open(&s->shards, s->plan ? NULL : &s->comm, s->ranks, c->shard.zero));
     s->shards.together = s->sequence.ranks;
@@ -37,20 +39,18 @@ static int open_ranks(struct stage *s, int planned) {
     return sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate);
 }
 
-int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on) {
-    memset(s, 0, sizeof *s);
-    s->folder.lock = -1;
-    s->options = *options;
-    s->saved_step = -1;
+/* *go_on 0: help or version was printed. */
+static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     *go_on = 0;
-    struct command command = {.name = options->name,
-                              .does = options->does,
+    struct command command = {.name = s->program->section->name,
+                              .does = s->program->section->does,
                               .words = "CONFIG.yaml",
                               .min_words = 1,
                               .max_words = 1,
                               .keys = plan_keys,
                               .key_count = 1,
-                              .section = options->name,
+                              .section = s->program->section->name,
+                              .describe = run_config_describe,
                               .plans = 1};
     struct plan_settings asked;
     struct args args;
@@ -60,21 +60,40 @@ int stage_open(struct stage *s, const struct stage_options *options, int argc, c
     s->plan = args.plan;
     TRY(run_config_load(&s->config, args.words[0], args.overrides, args.override_count));
     TRY(run_config_text(&s->config, &s->config_text));
-    s->settings = (const struct stage_config *)((const char *)&s->config + options->settings);
+    s->settings = (const struct stage_config *)((const char *)&s->config + s->program->settings);
     TRY(stage_join(s));
     TRY(dit_create(&s->net, &s->config.model, 0));
     s->table = &s->net.table;
+    s->setup = (struct step_setup){.net = &s->net,
+                                   .rollout = &s->config.rollout,
+                                   .F = s->config.frames,
+                                   .seed = (uint64_t)s->config.seed,
+                                   .shards = &s->shards};
     TRY(stage_agree(s, open_ranks(s, asked.ranks)));
     if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
     *go_on = 1;
     return OK;
 }
 
-int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size) {
+static int source_of(const struct stage *s, const char *path, const char *stage, char *out, size_t size) {
     if (!path[0]) return file_join(out, size, s->config.run, stage);
     if (snprintf(out, size, "%s", path) >= (int)size)
         return error_set(ERR_USAGE, "%.80s...: the path is too long", path);
     return OK;
+}
+
+int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
+                      enum weights_source source, struct optimiser *optimiser) {
+    char from[FILE_PATH_MAX];
+    TRY(source_of(s, path, stage, from, sizeof from));
+    return train_state_load_master(from, network, source, &s->net.table, optimiser);
+}
+
+int stage_load_frozen(const struct stage *s, const char *path, const char *stage, const char *network,
+                      struct frozen_weights *weights) {
+    char from[FILE_PATH_MAX];
+    TRY(source_of(s, path, stage, from, sizeof from));
+    return train_state_load_frozen(from, network, weights);
 }
 
 /* ---- memory ---- */
@@ -96,7 +115,7 @@ static void layout_batch(struct stage *s, struct arena *arena) {
 static size_t workspace_wanted(const struct stage *s) {
     const struct causal_config *causal = &s->config.rollout.causal;
     const struct dit_config *c = &s->config.model;
-    if (!s->options.work) return WORKSPACE_LEAST;
+    if (!s->program->work) return WORKSPACE_LEAST;
     size_t clips = dit_workspace(c, s->share.largest, s->config.frames, 0, 1);
     size_t chunks = dit_workspace(c, s->share.largest, causal->chunk, causal->sink + causal->ring, 1);
     return clips > chunks ? clips : chunks;
@@ -114,12 +133,12 @@ static size_t workspace_size(const struct stage *s) {
     return cap;
 }
 
-static int layout_all(struct stage *s, int (*layout)(void *, struct arena *, struct arena *), void *program) {
+static int layout_all(struct stage *s) {
     train_state_begin(&s->saved, &s->shards, &s->share);
     train_state_integer(&s->saved, "step", &s->step);
     train_state_integer(&s->saved, "batches", &s->batches);
     train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
-    TRY(layout(program, &s->state_memory, &s->activation_memory));
+    TRY(s->program->layout(s->self, &s->state_memory, &s->activation_memory));
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->staging_memory);
     layout_batch(s, &s->batch_memory);
@@ -147,10 +166,10 @@ static size_t buffer_memory(const struct stage *s) {
 }
 
 /* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
-static void print_work(const struct stage *s, const void *program) {
+static void print_work(const struct stage *s) {
     struct step_work work = {.sequence = s->sequence.ranks};
-    if (!s->options.work) return; /* a stage that does not count it */
-    s->options.work(program, &work);
+    if (!s->program->work) return; /* a stage that does not count it */
+    s->program->work(s->self, &work);
     int divided = s->sequence.ranks > 1 ? s->sequence.ranks : 1;
     printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops / divided);
     if (divided > 1) printf("%-32s %10.1f MiB\n", "of it exchanges of tokens", work.exchanged / 1048576);
@@ -158,9 +177,9 @@ static void print_work(const struct stage *s, const void *program) {
         printf("%-32s %10.1f MiB\n", "sent a step", step_work_sent(&work, s->ranks, s->shards.zero) / 1048576);
 }
 
-static void print_plan(const struct stage *s, struct arena *const all[ARENAS], const void *program) {
+static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
     size_t device = 0, host = s->buffers;
-    printf("%s: %zu parameters, batch %d of %d frames", s->options.name, s->table->values, s->settings->batch,
+    printf("%s: %zu parameters, batch %d of %d frames", s->program->section->name, s->table->values, s->settings->batch,
            s->config.frames);
     if (s->ranks > 1)
         printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->share.count, s->share.parts,
@@ -174,12 +193,12 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS], c
     printf("%-32s %10.1f MiB\n", "loader and messages (host)", (double)s->buffers / 1048576);
     printf("%-32s %10.1f MiB\n", "total", (double)device / 1048576);
     printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
-    if (s->plan) print_work(s, program);
+    if (s->plan) print_work(s);
     fflush(stdout);
 }
 
-int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
-                 void *program) {
+/* Plans, prints the plan, allocates (unless --plan): the layout is called once for the plan and once for the memory. */
+static int take_memory(struct stage *s) {
     struct arena *all[ARENAS] = {&s->state_memory, &s->activation_memory, &s->batch_memory,
                                  &s->workspace,    &s->offload_memory,    &s->staging_memory};
     arena_begin(&s->state_memory, "networks and optimisers");
@@ -188,16 +207,16 @@ int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *sta
     arena_begin(&s->workspace, "workspace");
     arena_begin_host(&s->offload_memory, "offloaded optimisers (host)");
     arena_begin_host(&s->staging_memory, "staging of checkpoints (host)");
-    TRY(layout_all(s, layout, program));
+    TRY(layout_all(s));
     s->planned = s->buffers = buffer_memory(s);
-    if (s->shards.rank == 0) print_plan(s, all, program);
+    if (s->shards.rank == 0) print_plan(s, all);
     if (s->plan) return OK;
     s->resident = process_resident();
     for (int i = 0; i < ARENAS; i++) {
         s->planned += all[i]->used;
         TRY(arena_commit(all[i]));
     }
-    TRY(layout_all(s, layout, program));
+    TRY(layout_all(s));
     device_workspace(s->workspace.base, s->workspace.size);
     return OK;
 }
@@ -244,7 +263,7 @@ static int open_data(struct stage *s) {
     return load_shown(s);
 }
 
-int stage_begin(struct stage *s, int *resumed) {
+static int begin(struct stage *s, int *resumed) {
     stage_catch_signals();
     TRY(stage_open_folder(s));
     TRY(stage_agree(s, open_data(s)));
@@ -259,8 +278,8 @@ static int open_loader(struct stage *s) {
                                    .first = s->share.first,
                                    .count = s->share.count,
                                    .split = SPLIT_TRAIN,
-                                   .drop_text = s->options.drop_text,
-                                   .drop_audio = s->options.drop_audio,
+                                   .drop_text = s->drop_text,
+                                   .drop_audio = s->drop_audio,
                                    .latents = 1};
     return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
 }
@@ -276,53 +295,25 @@ int stage_restart_data(struct stage *s) {
     return open_loader(s);
 }
 
-int stage_ready(struct stage *s) {
+static int make_ready(struct stage *s) {
     int count;
     const struct config_field *fields = run_config_fields(&count);
     int code = s->comm.rank ? OK : run_folder_begin(&s->folder, &s->config, fields, count, s->saved_step);
     TRY(stage_agree(s, code));
     TRY(open_loader(s));
-    log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->options.name,
+    log_line("%s: %zu parameters, %ld training clips, step %ld of %ld, %s on %d threads", s->program->section->name,
              s->table->values, dataset_rows(s->set, SPLIT_TRAIN), (long)s->step, s->settings->steps, device_name(),
              device_threads());
-    if (s->ranks > 1) log_line("%s: rank %d of %d", s->options.name, s->comm.rank, s->ranks);
+    if (s->ranks > 1) log_line("%s: rank %d of %d", s->program->section->name, s->comm.rank, s->ranks);
     if (s->sequence.comm.local_size < s->sequence.comm.size)
         log_line("warning: ranks that divide clips between them (comm.sequence) are on several hosts");
     comm_busy(&s->comm, NULL);
     return device_sync();
 }
 
-void stage_settle(struct stage *s) { train_state_settle(&s->saved); }
-
-int stage_close(struct stage *s, int code, int exit_code) {
-    if (code) exit_code = stage_leave(s, code); /* first: the others wait, and the text is still the reason */
-    if (s->loader) loader_close(s->loader);
-    if (s->codec.state) codec_close(&s->codec);
-    if (s->set) dataset_close(s->set);
-    run_folder_close(&s->folder);
-    free(s->shown_truth);
-    free(s->negative);
-    free(s->config_text);
-    device_workspace(NULL, 0);
-    arena_free(&s->state_memory);
-    arena_free(&s->activation_memory);
-    batch_feed_free(&s->feed);
-    arena_free(&s->batch_memory);
-    arena_free(&s->workspace);
-    arena_free(&s->offload_memory);
-    arena_free(&s->staging_memory);
-    sharding_close(&s->shards);
-    sequence_close(&s->sequence);
-    if (s->comm.size) comm_close(&s->comm);
-    dit_destroy(&s->net);
-    memset(s, 0, sizeof *s);
-    s->folder.lock = -1;
-    return exit_code;
-}
-
 /* ---- steps ---- */
 
-int stage_goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
+static int goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
 
 int stage_next_batch(struct stage *s) {
     TRY(loader_next(s->loader, &s->batch));
@@ -331,9 +322,11 @@ int stage_next_batch(struct stage *s) {
     return OK;
 }
 
-void stage_start_clock(struct stage *s) { s->started = clock_seconds(); }
+/* The steps begin: what came before does not count as their time. */
+static void start_clock(struct stage *s) { s->started = clock_seconds(); }
 
-void stage_count(struct stage *s) {
+/* The step is queued: counts it and its time. */
+static void count_step(struct stage *s) {
     enum { REMEMBERED = 20 };
     double now = clock_seconds(), seconds = now - s->started;
     if (s->timed < REMEMBERED) s->timed++;
@@ -366,17 +359,18 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
     return stage_check_skips(s, step, account);
 }
 
-int stage_sample_due(const struct stage *s) {
+static int sample_due(const struct stage *s) {
     if (s->step == s->settings->steps) return 1;
     return s->settings->sample_every && s->step % s->settings->sample_every == 0;
 }
 
-int stage_save_due(const struct stage *s) {
+static int save_due(const struct stage *s) {
     if (s->step == s->settings->steps) return 1;
     return s->settings->save_every && s->step % s->settings->save_every == 0 && !s->skipping;
 }
 
-int stage_save(struct stage *s) {
+static int save(struct stage *s) {
+    if (s->program->save) TRY(s->program->save(s->self));
     if (s->folder.metrics) TRY(metrics_sync(s->folder.metrics));
     struct state_keeping keeping = {s->settings->keep, s->settings->keep_every, s->config_text};
     TRY(stage_checkpoint_ended(s, train_state_wait(&s->saved)));
@@ -384,6 +378,34 @@ int stage_save(struct stage *s) {
     s->saved_step = s->step;
     s->rolled_back = 0;
     return OK;
+}
+
+/* Reports the steps up to `step` that are not reported yet. */
+static int report_to(const struct stage *s, long *reported, long step) {
+    while (*reported < step) TRY(s->program->report(s->self, ++*reported));
+    return OK;
+}
+
+/* All steps that are left, until a signal comes. What a step's account says is read one step late, so that the host
+   never waits for the device; before a state is saved or samples are shown all of it has been read. */
+static int train(struct stage *s) {
+    long reported = (long)s->step - 1;
+    start_clock(s);
+    while (goes_on(s)) {
+        TRY(s->program->step(s->self));
+        count_step(s);
+        TRY(report_to(s, &reported, (long)s->step - 2));
+        if (save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
+        if (s->fault) {
+            TRY(stage_roll_back(s));
+            reported = (long)s->step - 1;
+            continue;
+        }
+        if (save_due(s)) TRY(save(s));
+        if (sample_due(s)) TRY(s->program->show(s->self));
+        start_clock(s);
+    }
+    return report_to(s, &reported, (long)s->step - 1);
 }
 
 /* On a backend whose device memory is the host's this holds the plan against what was used. The workspace is what the
@@ -406,14 +428,71 @@ static void log_checkpoints(const struct stage *s) {
                  1000 * f->wrote / (double)f->count);
 }
 
-int stage_finish(struct stage *s, int *exit_code) {
+static int finish(struct stage *s, int *exit_code) {
     if (s->comm_code) return s->comm_code; /* why it stopped */
-    if (s->saved_step != s->step) TRY(stage_save(s));
+    if (s->saved_step != s->step) TRY(save(s));
     TRY(train_state_wait(&s->saved)); /* the last one is not done without */
     *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
     log_memory(s);
     log_checkpoints(s);
-    log_line("%s: %s after step %ld", s->options.name, s->stop ? "stopped by a signal, saved," : "done", (long)s->step);
+    log_line("%s: %s after step %ld", s->program->section->name, s->stop ? "stopped by a signal, saved," : "done",
+             (long)s->step);
     return device_sync();
+}
+
+/* ---- from the command line to the end ---- */
+
+static int run(struct stage *s, int argc, char **argv, int *exit_code) {
+    const struct stage_program *p = s->program;
+    int go_on, resumed;
+    TRY(open_stage(s, argc, argv, &go_on));
+    if (!go_on) return OK;
+    if (p->network) TRY(p->network(s->self));
+    TRY(take_memory(s));
+    if (s->plan) return OK;
+    TRY(begin(s, &resumed));
+    TRY(p->load(s->self, resumed));
+    TRY(make_ready(s));
+    if (p->warm_up) TRY(p->warm_up(s->self));
+    TRY(train(s));
+    return finish(s, exit_code);
+}
+
+/* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
+   returns: `code`, or exit_code where it is OK. */
+static int close_stage(struct stage *s, int code, int exit_code) {
+    train_state_settle(&s->saved); /* before anything is freed: a checkpoint under way is written to its end */
+    s->program->free(s->self);
+    if (code) exit_code = stage_leave(s, code); /* first: the others wait, and the text is still the reason */
+    if (s->loader) loader_close(s->loader);
+    if (s->codec.state) codec_close(&s->codec);
+    if (s->set) dataset_close(s->set);
+    run_folder_close(&s->folder);
+    free(s->shown_truth);
+    free(s->negative);
+    free(s->config_text);
+    device_workspace(NULL, 0);
+    arena_free(&s->state_memory);
+    arena_free(&s->activation_memory);
+    batch_feed_free(&s->feed);
+    arena_free(&s->batch_memory);
+    arena_free(&s->workspace);
+    arena_free(&s->offload_memory);
+    arena_free(&s->staging_memory);
+    sharding_close(&s->shards);
+    sequence_close(&s->sequence);
+    if (s->comm.size) comm_close(&s->comm);
+    dit_destroy(&s->net);
+    return exit_code;
+}
+
+int stage_main(struct stage *s, const struct stage_program *program, void *self, int argc, char **argv) {
+    memset(s, 0, sizeof *s);
+    s->program = program;
+    s->self = self;
+    s->saved_step = -1;
+    s->folder.lock = -1;
+    int exit_code = 0, code = run(s, argc, argv, &exit_code);
+    return close_stage(s, code, exit_code);
 }

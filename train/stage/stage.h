@@ -1,32 +1,52 @@
 /* stage.h: what all stage programs share: command line, config, memory plan, data set and loader, run folder, resuming,
-   signals, log line, held-out samples. A stage's own file keeps the order of things in its hands:
+   signals, log line, held-out samples. stage_main keeps the order, and calls what the stage brings (struct
+   stage_program) in its place:
 
-     stage_open -> stage_memory -> stage_begin -> fresh start, unless it resumed -> stage_ready ->
-     stage_train: { its step, with stage_next_batch; its report; what is due of stage_save and samples }
-     -> stage_finish -> stage_settle -> stage_close
+     command line, config, device, the ranks' meeting           network
+     the memory's plan; with --plan the end                     layout, work; then layout again, in memory
+     run folder, data set, the newest state                     load: fresh, or what a resumed stage reads anew
+     config.yaml, metrics, loader                               warm_up
+     steps until the last, or a signal:                         step; report, one step late; save; show
+     what is not saved                                          save
+     the writing thread's end, everything freed                 free
 
-   A stage may be several processes (ranks): all go through the same calls. The first one logs to stderr, writes metrics,
-   samples and states; the others log to files of their own.
-   Steps count from 0; the number shown and saved is how many are done. Folder: RUN/NAME (run_folder.h). */
+   A stage may be several processes (ranks): all go through the same calls. The first one logs to stderr, writes
+   metrics, samples and states; the others log to files of their own. Steps count from 0; the number shown and saved is
+   how many are done. Folder: RUN/NAME (run_folder.h). */
 #ifndef TRAIN_STAGE_STAGE_H
 #define TRAIN_STAGE_STAGE_H
 
+#include "train/config/run_config.h"
 #include "train/stage/batch_feed.h"
 #include "train/stage/run_folder.h"
-#include "train/optimiser/share.h"
-#include "train/method/step_work.h"
 #include "train/state/state.h"
 
-struct stage_options {
-    const char *name; /* "teacher" */
-    const char *does; /* one sentence, for its help */
-    size_t settings;  /* offset of its struct stage_config in struct run_config */
-    void (*work)(const void *program, struct step_work *work); /* what a step costs, for the plan */
+/* What a stage does; self: what stage_main was given. NULL where it has nothing to do: network, work, warm_up, save. */
+struct stage_program {
+    const struct config_section *section; /* its name is the program's */
+    size_t settings;                      /* offset of its struct stage_config in struct run_config */
     int own_clips; /* its network's clips are not divided: every rank has samples of its own, whatever comm.sequence */
-    double drop_text, drop_audio; /* set after the config is read, before stage_begin */
+    int (*network)(void *self); /* makes a network that is not the config's DiT, and sets stage.table */
+    int (*layout)(void *self, struct arena *state, struct arena *activations); /* and registers what is saved */
+    void (*work)(const void *self, struct step_work *work);                    /* what a step costs, for the plan */
+    int (*load)(void *self, int resumed); /* constants, and weights: when it has resumed those that no state holds */
+    int (*warm_up)(void *self);           /* before the first step */
+    int (*step)(void *self);              /* takes a batch and queues the work of step stage.step */
+    int (*report)(void *self, long step); /* that step's account and figures to stage_report */
+    int (*save)(void *self);              /* what is written before every state, beside it */
+    int (*show)(void *self);              /* samples */
+    void (*free)(void *self);             /* also of what was never laid out */
 };
+/* With the functions that every stage has, by these names; `...`: its others. settings: its member of struct
+   run_config. */
+#define STAGE_PROGRAM(key, settings_member, ...)                                                                       \
+    {                                                                                                                  \
+        .section = &key##_section, .settings = offsetof(struct run_config, settings_member.stage), .layout = layout,   \
+        .load = load, .step = one_step, .report = report, .show = show, .free = free_all, __VA_ARGS__                  \
+    }
 struct stage {
-    struct stage_options options;
+    const struct stage_program *program;
+    void *self;
     struct run_config config;
     const struct stage_config *settings; /* in config */
     char *config_text;
@@ -41,6 +61,8 @@ struct stage {
     struct sequence sequence;        /* of those that divide the clips' tokens between them */
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
+    struct step_setup setup;         /* for the layout of the stage's step */
+    double drop_text, drop_audio;    /* of the loader: 0, or set by load */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
@@ -70,75 +92,45 @@ struct stage {
     long timed;                   /* steps that step_seconds is made of */
 };
 
-/* Reads the command line and the config; starts the device; builds the network's table. *go_on 0: help or version was
-   printed. */
-int stage_open(struct stage *s, const struct stage_options *options, int argc, char **argv, int *go_on);
-/* Plans, prints the plan, allocates (unless --plan): layout is called once for the plan and once for the memory; it lays
-   out and tells s->saved what the stage saves. */
-int stage_memory(struct stage *s, int (*layout)(void *program, struct arena *state, struct arena *activations),
-                 void *program);
-/* Opens folder, data set, held-out samples; resumes from the newest state when there is one (*resumed). */
-int stage_begin(struct stage *s, int *resumed);
-/* After the fresh start or the resume: config, metrics, loader. */
-int stage_ready(struct stage *s);
-/* Before anything is freed, also after an error: a checkpoint under way is written to its end. */
-void stage_settle(struct stage *s);
-/* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
-   returns: `code`, or exit_code where it is OK. */
-int stage_close(struct stage *s, int code, int exit_code);
+/* Runs the stage from the command line to its end; returns what main returns. */
+int stage_main(struct stage *s, const struct stage_program *program, void *self, int argc, char **argv);
 
-/* SIGINT, SIGTERM or SIGUSR1 came to some rank, or the job has failed (stage_finish returns that): save and leave. All
+/* SIGINT, SIGTERM or SIGUSR1 came to some rank, or the job has failed (which the end returns): save and leave. All
    ranks ask at the same places and hear the same. */
 int stage_stopped(struct stage *s);
 int stage_next_batch(struct stage *s);
-/* What a program does in its steps. */
-struct stage_steps {
-    void *program;
-    int (*step)(void *program);              /* takes a batch and queues the work of step s->step */
-    int (*report)(void *program, long step); /* that step's account and figures to stage_report */
-    int (*keep)(void *program);              /* saves and shows what is due (stage_save_due, stage_sample_due) */
-};
-/* All steps that are left, until a signal comes. */
-int stage_train(struct stage *s, const struct stage_steps *steps);
+/* After update number `done` of `all` before the first step: reports those before the last. ERR_NUMERIC when too many
+   in a row were skipped. */
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all);
 /* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.
    ERR_NUMERIC when too many updates in a row were skipped. */
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
                  int extra_count);
-int stage_sample_due(const struct stage *s);
-int stage_save_due(const struct stage *s);
-int stage_save(struct stage *s);
-/* Saves what is not saved. *exit_code: 0, or 128 + the signal that ended the run early. */
-int stage_finish(struct stage *s, int *exit_code);
 
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
 /* The same of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */
 int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made);
 
-/* `path` of the config, or RUN/stage when it is empty. */
-int stage_source(const struct stage *s, const char *path, const char *stage, char *out, size_t size);
+/* A network's weights from another stage: from `path` of the config, or RUN/STAGE when it is empty. Master weights to
+   start from; weights to read only. */
+int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
+                      enum weights_source source, struct optimiser *optimiser);
+int stage_load_frozen(const struct stage *s, const char *path, const char *stage, const char *network,
+                      struct frozen_weights *weights);
 
-/* ---- for stage_train.c ---- */
+/* ---- stage.c and faults.c, for each other ---- */
 
-/* More steps to do, and no signal came. */
-int stage_goes_on(struct stage *s);
-/* The steps begin: what came before does not count as their time. */
-void stage_start_clock(struct stage *s);
-/* The step is queued: counts it and its time. */
-void stage_count(struct stage *s);
 /* s->fault: back to the last state, which was saved before the updates in question; on with batches that were not seen
    yet. */
 int stage_roll_back(struct stage *s);
-
-/* ---- stage.c and stage_faults.c, for each other ---- */
-
 /* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
 /* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */
 int stage_checkpoint_ended(struct stage *s, int code);
 int stage_restart_data(struct stage *s);
 
-/* ---- stage_job.c, for stage.c ---- */
+/* ---- job.c, for stage.c ---- */
 
 /* Joins the other processes of the job; starts the device. Only the first rank's lines go to stderr from here on. */
 int stage_join(struct stage *s);

@@ -1,4 +1,4 @@
-/* adapters.c: see adapters.h, and train_state.h for train_state_check_base. */
+/* adapters.c: see adapters.h, and state.h for train_state_check_base. */
 #include "train/state/adapters.h"
 
 #include <stdio.h>
@@ -91,7 +91,7 @@ static int adapters_of(struct weights_origin *from, int *adapted, struct lora_co
 
 /* The stage that wrote it removes old states, but none beside which there is such a file. */
 static void keep_state(const struct optimiser *o, const struct weights_origin *origin) {
-    char path[ORIGIN_PATH + 8];
+    char path[FILE_PATH_MAX + 8];
     snprintf(path, sizeof path, "%s.keep", origin->path);
     if (!origin->group[0] || (o->shard.all && o->shard.all->rank) || file_exists(path)) return;
     if (file_write(path, "", 0))

@@ -1,5 +1,5 @@
 /* adapters.h: what adapters are over, when a stage starts and when it resumes: found, loaded, held to be what it was. For
-   train_state_read.c. Nothing here is of the adapters' own values. */
+   state_read.c. Nothing here is of the adapters' own values. */
 #ifndef TRAIN_STATE_ADAPTERS_H
 #define TRAIN_STATE_ADAPTERS_H
 

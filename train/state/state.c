@@ -1,5 +1,5 @@
-/* train_state.c: what a state holds, its staging, the start and the end of a write (train_state.h). The thread that writes:
-   train_state_write.c. Reading: train_state_read.c. */
+/* state.c: what a state holds, its staging, the start and the end of a write (state.h). The thread that writes:
+   state_write.c. Reading: state_read.c. */
 #include "train/state/state.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* train_state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
+/* state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
    arrays (a replay of rollouts), through checkpoints/state.h. Saved whole between two steps, so a resumed run goes on
    bit for bit. A network with adapters saves those, and what they are over by its place. In the file: NETWORK/master,
    /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and arrays by their names, `config`. A stage
@@ -15,6 +15,11 @@
 #include "train/optimiser/optimiser.h"
 #include "train/optimiser/share.h"
 #include "train/state/weights_stream.h"
+
+/* Names in a state, which writing and reading share: by enum optimiser_array, and the fields of struct optim_state. */
+enum { STATE_NAME_MAX = 128, STATE_COUNTS = 3 };
+static const char *const state_array_names[] = {"master", "m", "v", "ema"};
+static const char *const state_count_names[STATE_COUNTS] = {"updates", "skipped", "skipped_in_row"};
 
 enum { STATE_NETWORKS_MAX = 4, STATE_INTEGERS_MAX = 16, STATE_ROWS_MAX = 16 };
 struct saved_network {

@@ -1,4 +1,4 @@
-/* train_state_read.c: states and other stages' weights into the memory of this rank (train_state.h). Tensors are read
+/* state_read.c: states and other stages' weights into the memory of this rank (state.h). Tensors are read
    slice by slice: a rank needs host memory for one slice, whatever the network's size. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,7 +13,6 @@
 #include "model/params/transfer.h"
 #include "train/state/adapters.h"
 #include "train/state/state.h"
-#include "train/state/state_names.h"
 
 struct array_target {
     struct optimiser *optimiser;
@@ -112,7 +111,8 @@ static int get_all(struct state_reader *r, const char *path, struct train_state 
 }
 
 /* The first rank looks, so that all read the same file. */
-static int newest(const struct train_state *s, const char *folder, char path[FILE_PATH_MAX], struct state_seen *seen) {
+static int newest(const struct train_state *s, const char *folder, char path[FILE_PATH_MAX],
+                  struct file_identity *seen) {
     struct comm *comm = s->shards ? s->shards->comm : NULL;
     int code = OK;
     path[0] = 0;
@@ -122,7 +122,7 @@ static int newest(const struct train_state *s, const char *folder, char path[FIL
     return comm_broadcast_host(comm, path, FILE_PATH_MAX, 0);
 }
 
-static int resume_from(struct train_state *s, const char *path, struct state_seen *seen) {
+static int resume_from(struct train_state *s, const char *path, struct file_identity *seen) {
     struct state_reader *r;
     TRY(state_open_seen(&r, path, seen));
     int code = get_all(r, path, s);
@@ -133,7 +133,7 @@ static int resume_from(struct train_state *s, const char *path, struct state_see
 int train_state_resume(struct train_state *s, const char *folder, int *found) {
     char path[FILE_PATH_MAX];
     struct comm *comm = s->shards ? s->shards->comm : NULL;
-    struct state_seen seen = {0};
+    struct file_identity seen = {0};
     *found = 0;
     TRY(newest(s, folder, path, &seen));
     if (!path[0]) return OK;

@@ -1,5 +1,5 @@
-/* train_state_write.c: the thread that writes this rank's part of a state; the first rank's makes the file of it
-   (train_state.h). What the ranks tell each other of it goes beside all collectives (comm_tell): the first one that the file
+/* state_write.c: the thread that writes this rank's part of a state; the first rank's makes the file of it
+   (state.h). What the ranks tell each other of it goes beside all collectives (comm_tell): the first one that the file
    is laid out, the others that their parts are on the disk, all that they have failed. */
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "checkpoints/state.h"
-#include "train/state/state_names.h"
 #include "train/state/state_write.h"
 
 enum { LOOK_MICROSECONDS = 5000 };
@@ -106,7 +105,7 @@ static int put_adapters(struct state_writer *w, const char *path, const char *ne
     const struct lora_config *c = &o->config.lora;
     const struct weights_origin *base = &o->base->origin;
     const float alpha = (float)c->alpha;
-    char name[STATE_NAME_MAX], place[ORIGIN_PATH];
+    char name[STATE_NAME_MAX], place[FILE_PATH_MAX];
     weights_place(place, path, base->path);
     const struct {
         const char *name, *text;

@@ -1,5 +1,5 @@
-/* train_state_write.h: a write of a state under way, between train_state.c, which starts it and waits for it, and the thread
-   in train_state_write.c. */
+/* state_write.h: a write of a state under way, between state.c, which starts it and waits for it, and the thread
+   in state_write.c. */
 #ifndef TRAIN_STATE_STATE_WRITE_H
 #define TRAIN_STATE_STATE_WRITE_H
 

@@ -11,8 +11,7 @@
 #include "checkpoints/pretrained.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
-#include "train/optimiser/optimiser.h"
-#include "train/state/state_names.h"
+#include "train/state/state.h"
 
 enum { BASES_MAX = 8 }; /* adapters over adapters over ... */
 
@@ -62,7 +61,7 @@ static void up(char *path, int levels) {
     for (char *slash; levels-- > 0 && (slash = strrchr(path, '/'));) *slash = 0;
 }
 
-void weights_place(char place[ORIGIN_PATH], const char *state, const char *path) {
+void weights_place(char place[FILE_PATH_MAX], const char *state, const char *path) {
     char folder[FILE_PATH_MAX];
     snprintf(folder, sizeof folder, "%s", state);
     up(folder, 1);
@@ -70,9 +69,9 @@ void weights_place(char place[ORIGIN_PATH], const char *state, const char *path)
     if (run) up(run, 2); /* RUN/STAGE/checkpoints */
     size_t n = run ? strlen(run) : 0;
     if (n && !strncmp(path, run, n) && path[n] == '/')
-        snprintf(place, ORIGIN_PATH, "../../%.*s", ORIGIN_PATH - 8, path + n + 1);
+        snprintf(place, FILE_PATH_MAX, "../../%.*s", FILE_PATH_MAX - 8, path + n + 1);
     else
-        snprintf(place, ORIGIN_PATH, "%.*s", ORIGIN_PATH - 1, path);
+        snprintf(place, FILE_PATH_MAX, "%.*s", FILE_PATH_MAX - 1, path);
     free(run);
 }
 
@@ -138,7 +137,7 @@ static int get_text(struct state_reader *r, const char *group, const char *what,
 static int get_config(struct state_reader *r, const char *path, const char *group, struct lora_config *c,
                       struct weights_origin *base) {
     int64_t rank, first, seed, sum = 0; /* states of before it was kept have no sum */
-    char name[STATE_NAME_MAX], place[ORIGIN_PATH], full[ORIGIN_PATH];
+    char name[STATE_NAME_MAX], place[FILE_PATH_MAX], full[FILE_PATH_MAX];
     float alpha;
     TRY(get_integer(r, group, "rank", 1, 4096, &rank));
     TRY(get_integer(r, group, "first_whole_slice", 0, 1 << 20, &first));

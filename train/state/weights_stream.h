@@ -7,22 +7,7 @@
 
 #include "checkpoints/state.h"
 #include "checkpoints/weights.h"
-#include "model/params/shard.h"
-
-/* Where weights came from: a group of a state, or (empty) a checkpoint of another kind. */
-enum { ORIGIN_PATH = 1024, ORIGIN_GROUP = 64 };
-struct weights_origin {
-    char path[ORIGIN_PATH], group[ORIGIN_GROUP];
-    uint64_t seed; /* of modules that a checkpoint of another kind lacks */
-    uint64_t sum;  /* of the values that the file holds; 0: not known */
-    struct state_seen seen;
-    int new_audio; /* set with the sum: the audio modules are from the seed, for the checkpoint has none */
-};
-/* A network on this rank that does not train, and what is in it: for whoever shares it. */
-struct frozen_weights {
-    struct sharded shard;
-    struct weights_origin origin;
-};
+#include "train/optimiser/frozen.h"
 
 /* Which weights of a state: the average when there is one, or those trained themselves. */
 enum weights_source { WEIGHTS_AVERAGE, WEIGHTS_RAW };
@@ -34,7 +19,7 @@ int weights_origin_of_checkpoint(struct weights_origin *origin, const char *path
 /* The same values where both sums are known, else the same place. */
 int weights_origin_same(const struct weights_origin *x, const struct weights_origin *y);
 /* How a state names the place of a base: relative to itself where both lie in one run's folder. */
-void weights_place(char place[ORIGIN_PATH], const char *state, const char *path);
+void weights_place(char place[FILE_PATH_MAX], const char *state, const char *path);
 
 /* Every parameter of the table, whose names and shapes must be those of the origin; taker NULL: nobody wants them. The
    origin's sum is set; when it was known and is another now: ERR_INPUT, after the values were taken. */
