@@ -11,8 +11,8 @@
 #include "base/error.h"
 #include "model/audio/encoder.h"
 
-enum { BLOCK = 160, HANG = 3, GAP = 6, SHORTEST = 2 }; /* samples; frames: of a stream's end, gaps closed, runs kept */
-static const double ABOVE_ROOM = 9, ABOVE_ROOM_STILL = 6, BELOW_VOICE = 30, BELOW_VOICE_STILL = 34; /* dB */
+enum { BLOCK = 160, HANG = 3, REACH = 3, GAP = 6, SHORTEST = 2 }; /* samples; the others in frames */
+static const double ABOVE_ROOM = 9, ABOVE_ROOM_STILL = 4, BELOW_VOICE = 30, BELOW_VOICE_STILL = 40; /* dB */
 static const double HEARD = -60, SOFTEST_VOICE = -50, NOTHING = -100; /* dB of full scale */
 static const double PEAK_RISE = 4, PEAK_FALL = 0.02;                  /* dB a frame */
 
@@ -139,13 +139,20 @@ static double find_voice(float *scratch, const struct level *levels, const float
     return count ? scratch[count * 9 / 10] : NOTHING;
 }
 
-/* Speech begins above one level and reaches to both sides as far as the sound stays above the lower one. */
+/* Speech is what stands above one level, and to both sides what stands above the lower one, for REACH frames at most. */
 static void mark(float *mask, const struct level *levels, const float *room, double voice, long frames) {
-    for (long f = 0; f < frames; f++) mask[f] = levels[f].frame > begin_level(room[f], voice);
-    for (long f = 1; f < frames; f++)
-        if (mask[f - 1] > 0 && levels[f].frame > end_level(room[f], voice)) mask[f] = 1;
-    for (long f = frames - 2; f >= 0; f--)
-        if (mask[f + 1] > 0 && levels[f].frame > end_level(room[f], voice)) mask[f] = 1;
+    for (long f = 0; f < frames; f++) mask[f] = 0;
+    for (int side = 1; side >= -1; side -= 2) {
+        int left = 0; /* frames that may still follow */
+        for (long i = 0; i < frames; i++) {
+            long f = side > 0 ? i : frames - 1 - i;
+            if (levels[f].frame > begin_level(room[f], voice))
+                left = REACH + 1;
+            else if (!(levels[f].frame > end_level(room[f], voice)))
+                left = 0;
+            if (left > 0) mask[f] = 1, left--;
+        }
+    }
 }
 
 /* Runs of `value` between two others that are at most `longest` long become the other value. */
