@@ -120,6 +120,9 @@ static void sidecars(void **state) {
         expect_mask(talk, 10, "0110000000");
         expect_mask(listen, 10, "0000000000");
     }
+    float long_talk[60], long_listen[60];
+    assert_int_equal(sidecar_read("tests/inputs/bom.mask.csv", 60, long_talk, long_listen), OK);
+    for (int f = 0; f < 60; f++) assert_true(long_talk[f] == (f >= 12 && f < 52) && long_listen[f] == 0);
     put(path, "start,end,who\n");
     assert_int_equal(sidecar_read(path, 10, talk, listen), OK);
     expect_mask(talk, 10, "0000000000");
