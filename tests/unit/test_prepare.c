@@ -140,7 +140,8 @@ static void sidecars(void **state) {
         assert_int_equal(sidecar_read(path, 10, talk, listen), ERR_INPUT);
         assert_non_null(strstr(error_text(), i ? "a.mask.csv:1" : "a.mask.csv:2"));
     }
-    /* never read as silence: an empty file, milliseconds, a comma in a number, names that are not ours, UTF-16, no text */
+    /* never read as silence: an empty file, milliseconds, a comma in a number, names that are not ours, UTF-16, no text
+       */
     static const struct {
         const char *text, *says;
     } silent[] = {{"", "holds no span"},
