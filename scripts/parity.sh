@@ -13,7 +13,7 @@ BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float}
 case $set in
 today) packages="torch diffusers transformers peft accelerate safetensors numpy sentencepiece ftfy" ;;
 2024)
-    packages="torch==2.5.1 diffusers==0.35.1 transformers==4.46.3 peft==0.13.2 accelerate==1.1.1 safetensors numpy<2.3
+    packages="torch==2.5.1 diffusers==0.35.1 transformers==4.46.3 peft==0.17.1 accelerate==1.1.1 safetensors numpy<2.3
         sentencepiece==0.2.0 ftfy==6.3.1 huggingface_hub<1"
     ;;
 *) sed -n 's/^#   usage: /usage: /p' "$0" >&2 && exit 2 ;;
