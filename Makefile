@@ -6,6 +6,8 @@
 #   make test-threads     the tests of several ranks under the thread sanitizer (clang, libomp and its Archer)
 #   make bench            achieved rates against measured limits
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
+#   make mutations        damaged files, 10,000 of a kind, through every reader and the programs (30 minutes, two cores)
+#   make parity           golden tensors and exports against today's PyTorch, Diffusers, Transformers and PEFT
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
 #   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"; cuda-shim: the kernels of cuda, run on the host (tests/shim), for tests

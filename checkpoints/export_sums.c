@@ -99,7 +99,8 @@ int export_sums_check_config(const cJSON *root) {
 /* A name below the folder. */
 static int is_inside(const char *name) { return *name && *name != '/' && !strstr(name, ".."); }
 
-/* The first tensor of a damaged file that is not finite, as safetensors_read_part says it; "" when that is not the damage. */
+/* The first tensor of a damaged file that is not finite, as safetensors_read_part says it; "" when that is not the
+   damage. */
 static const char *spoilt_tensor(const char *folder, const char *name) {
     enum { PIECE = 1 << 14 };
     char path[FILE_PATH_MAX];

@@ -76,7 +76,8 @@ test-threads: setup
 	    $(THREADS)/tests/programs/tiny_dataset
 	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)
 
-# Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes on two cores.
+# Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes
+# on two cores.
 .PHONY: mutations mutation-programs
 MUTATION_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/mutations/*.c))
 $(BUILD)/tests/programs/mutations: $(MUTATION_OBJ) $(LIBRARIES)

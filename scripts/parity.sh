@@ -1,19 +1,19 @@
 #!/bin/sh
-# parity.sh: holds this project to the public implementations, of today or of the versions that the golden files were made
-# with: every script of tests/golden makes its tensors again and compares (--check), Diffusers loads an export, Diffusers
-# and PEFT load adapters. Python's packages go to a virtual environment outside the tree, made once (PyPI's torch brings
-# CUDA's libraries: 5 GB).
+# parity.sh: holds this project to the public implementations, of today or of the versions that the golden files were
+# made with: every script of tests/golden makes its tensors again and compares (--check), Diffusers loads an export,
+# Diffusers and PEFT load adapters. Python's packages go to a virtual environment outside the tree, made once (PyPI's
+# torch brings CUDA's libraries: 5 GB).
 #   usage: sh scripts/parity.sh [today|2024]
-# PARITY: where the environments are (~/.cache/streamavatar-parity); PYTHON: which Python; PIP: further words for pip, such
-# as --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple for a small torch; WAN22: a
-# checkout of https://github.com/Wan-Video/Wan2.2 at 42bf4cf, without which what needs it is left out; BIN, BUILD: as in
-# tests/run.sh.
+# PARITY: where the environments are (~/.cache/streamavatar-parity); PYTHON: which Python; PIP: further words for pip,
+# such as --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple for a small
+# torch; WAN22: a checkout of https://github.com/Wan-Video/Wan2.2 at 42bf4cf, without which what needs it is left out;
+# BIN, BUILD: as in tests/run.sh.
 set=${1:-today} home=${PARITY:-${XDG_CACHE_HOME:-$HOME/.cache}/streamavatar-parity} PYTHON=${PYTHON:-python3}
 BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float}
 case $set in
 today) packages="torch diffusers transformers peft accelerate safetensors numpy sentencepiece ftfy" ;;
 2024)
-    packages="torch==2.5.1 diffusers==0.35.1 transformers==4.46.3 peft==0.13.2 accelerate==1.1.1 safetensors numpy<2.3
+    packages="torch==2.5.1 diffusers==0.35.1 transformers==4.46.3 peft==0.17.1 accelerate==1.1.1 safetensors numpy<2.3
         sentencepiece==0.2.0 ftfy==6.3.1 huggingface_hub<1"
     ;;
 *) sed -n 's/^#   usage: /usage: /p' "$0" >&2 && exit 2 ;;

@@ -71,7 +71,8 @@ damaged() { # damaged FILE: one byte of it is another
 }
 for file in $(cd "$first.05" && ls -- *.safetensors transformer/*); do
     damaged "$file"
-    check "$file, one bit" refuses 3 "$file: is damaged" forward "$work/damaged" "$work/sound.safetensors" "$work/no.out"
+    check "$file, one bit" refuses 3 "$file: is damaged" forward "$work/damaged" "$work/sound.safetensors" \
+        "$work/no.out"
     check "$file, as a start" expect 3 teacher $all run="$work/fourth" teacher.steps=0 teacher.init="$work/damaged"
     rm "$work/damaged/$file"
     check "$file is gone" expect 3 forward "$work/damaged" "$work/sound.safetensors" "$work/no.out"

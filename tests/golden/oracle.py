@@ -1,6 +1,6 @@
-"""What the scripts here share: a golden file is made once, with the versions that its script names; with --check, whatever
-versions there are make its tensors again and are held to the file, which stays as it is. `make parity` does that with
-today's tools."""
+"""What the scripts here share: a golden file is made once, with the versions that its script names; with --check,
+whatever versions there are make its tensors again and are held to the file, which stays as it is. `make parity` does
+that with today's tools."""
 import os
 import sys
 
@@ -30,7 +30,7 @@ def kept(name, key):
 
 
 def keep(name, tensors, **metadata):
-    """Writes the golden file `name`, or holds the tensors to it: all that it has and no others, but those that are left out."""
+    """Writes the golden file `name`, or holds the tensors to it; a check may leave some of the file's out."""
     import torch
     from safetensors.torch import load_file, save_file
 

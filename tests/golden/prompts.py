@@ -40,7 +40,8 @@ def train():
         f.write("FB01\t66 69\n3000\t20\nE9\t65\n")
     sentencepiece.SentencePieceTrainer.train(
         input=corpus, model_prefix="prompts", vocab_size=160, model_type="unigram", pad_id=0, eos_id=1,
-        unk_id=2, bos_id=-1, hard_vocab_limit=False, normalization_rule_tsv=rules, character_coverage=1.0, num_threads=1, minloglevel=2)
+        unk_id=2, bos_id=-1, hard_vocab_limit=False, normalization_rule_tsv=rules, character_coverage=1.0,
+        num_threads=1, minloglevel=2)
     for name in ("prompts.txt", "prompts.tsv", "prompts.vocab"):
         os.remove(name)
 

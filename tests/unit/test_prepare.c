@@ -122,6 +122,9 @@ static void sidecars(void **state) {
         expect_mask(talk, 10, "0110000000");
         expect_mask(listen, 10, "0000000000");
     }
+    float long_talk[60], long_listen[60];
+    assert_int_equal(sidecar_read("tests/inputs/bom.mask.csv", 60, long_talk, long_listen), OK);
+    for (int f = 0; f < 60; f++) assert_true(long_talk[f] == (f >= 12 && f < 52) && long_listen[f] == 0);
     put(path, "start,end,who\n");
     assert_int_equal(sidecar_read(path, 10, talk, listen), OK);
     expect_mask(talk, 10, "0000000000");
@@ -139,7 +142,8 @@ static void sidecars(void **state) {
         assert_int_equal(sidecar_read(path, 10, talk, listen), ERR_INPUT);
         assert_non_null(strstr(error_text(), i ? "a.mask.csv:1" : "a.mask.csv:2"));
     }
-    /* never read as silence: an empty file, milliseconds, a comma in a number, names that are not ours, UTF-16, no text */
+    /* never read as silence: an empty file, milliseconds, a comma in a number, names that are not ours, UTF-16, no text
+       */
     static const struct {
         const char *text, *says;
     } silent[] = {{"", "holds no span"},

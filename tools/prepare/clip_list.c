@@ -121,8 +121,8 @@ static int same_folder(const struct place *x, const struct place *y) {
     return x->folder == y->folder && !memcmp(x->path, y->path, x->folder);
 }
 
-/* A folder's clips are one identity; identities are numbered as they first come in the list, which a subfolder's clips may
-   stand in the middle of. */
+/* A folder's clips are one identity; identities are numbered as they first come in the list, which a subfolder's clips
+   may stand in the middle of. */
 static int number_identities(struct clip_list *list) {
     struct place *places = malloc(sizeof *places * (size_t)list->count);
     if (!places) return error_set(ERR_DEVICE, "out of memory");

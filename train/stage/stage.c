@@ -270,7 +270,8 @@ static int begin(struct stage *s, int *resumed) {
     TRY(stage_agree(s, open_data(s)));
     s->data_sum = -1; /* what states of before it was kept leave */
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
-    TRY(stage_check_data(s));
+    int code = stage_check_data(s);
+    TRY(stage_agree(s, s->comm.rank ? OK : code)); /* the same on all ranks: one says it */
     if (*resumed) s->saved_step = s->step;
     return OK;
 }
@@ -442,7 +443,8 @@ static int finish(struct stage *s, int *exit_code) {
     log_line("%s: %s after step %ld", s->program->section->name, s->stop ? "stopped by a signal, saved," : "done",
              (long)s->step);
     TRY(device_sync());
-    return stage_count_skips(s);
+    int code = stage_count_skips(s);
+    return stage_agree(s, s->comm.rank ? OK : code); /* the same on all ranks: one says it */
 }
 
 /* ---- from the command line to the end ---- */

@@ -129,8 +129,8 @@ int stage_roll_back(struct stage *s);
 
 /* ---- stage.c and stage_faults.c, for each other ---- */
 
-/* After a resume or a rollback: the data set is the one that the state was trained on. ERR_INPUT names both sums; not with
-   data_changed=yes. */
+/* After a resume or a rollback: the data set is the one that the state was trained on. ERR_INPUT names both sums; not
+   with data_changed=yes. */
 int stage_check_data(struct stage *s);
 /* Says how many updates of this process were skipped; ERR_NUMERIC when most were. */
 int stage_count_skips(const struct stage *s);
