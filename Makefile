@@ -138,6 +138,18 @@ $(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES) $(VERSION_OBJ)
 $(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN))
 
+# The server alone speaks HTTP and WebSocket; openh264 is taken where it is.
+OPENH264 := $(shell pkg-config --libs openh264 2>/dev/null)
+LIBS_SERVE := -lwebsockets $(OPENH264)
+$(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES)
+	$(call link,$(LIBS_LEAN) $(LIBS_SERVE))
+# Examples stand alone: they use the protocol, nothing of ours.
+programs: $(BUILD)/examples/client
+$(BUILD)/examples/client: $(BUILD)/examples/client.o
+	$(call link,-lwebsockets)
+$(BUILD)/infer/serve/openh264.o: CFLAGS += $(if $(OPENH264),-DHAVE_OPENH264)
+$(BUILD)/infer/serve/page.o: infer/serve/page.html
+
 # The cpu backend is built for the machine it is built on (CPU_FLAGS= to change that); the rest is plain.
 CPU_FLAGS ?= -O3 -march=native -ffp-contract=fast -fno-trapping-math
 # Vectors never cross a function call there (kernels/cpu/simd.h), so their calling convention does not matter.

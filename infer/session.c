@@ -154,6 +154,8 @@ static int codec_gave(int count, int expected) {
     return count == expected ? OK : error_set(ERR_DEVICE, "the codec gave %d frames, not %d", count, expected);
 }
 
+void session_seed(struct session *s, uint64_t seed) { s->noise.seed = seed; }
+
 int session_begin(struct session *s, const float *reference, float *first) {
     sound_queue_reset(&s->sound);
     s->begun = 0;

@@ -32,6 +32,8 @@ const struct student_description *session_student(const struct session *session)
 struct codec *session_codec(struct session *session);
 int session_chunk_frames(const struct session *session); /* video frames a chunk: 4 C */
 
+/* Seed of the noise from the next session_begin on, in place of the option's. */
+void session_seed(struct session *session, uint64_t seed);
 /* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame 0). */
 int session_begin(struct session *session, const float *reference, float *first);
 
