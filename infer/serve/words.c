@@ -2,6 +2,7 @@
 #include "infer/serve/words.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 
 #include "infer/serve/speech.h"
 #include "model/audio/encoder.h"
@@ -13,6 +14,13 @@ static cJSON *begin(const char *type) {
 }
 
 static void number(cJSON *root, const char *key, double value) { cJSON_AddNumberToObject(root, key, value); }
+
+/* All 64 bits: JSON's printer would round. */
+static void whole(cJSON *root, const char *key, int64_t value) {
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    cJSON_AddRawToObject(root, key, text);
+}
 
 static char *end(cJSON *root) {
     char *text = cJSON_PrintUnformatted(root);
@@ -34,9 +42,9 @@ char *words_created(const struct words_created *c) {
     number(video, "fps", VIDEO_RATE);
     number(root, "agent_rate", c->agent_rate);
     number(root, "user_rate", c->user_rate);
-    number(root, "chunk_us", (double)c->chunk_us);
-    number(root, "ahead_us", (double)c->ahead_us);
-    number(root, "lead_us", (double)c->lead_us);
+    whole(root, "chunk_us", c->chunk_us);
+    whole(root, "ahead_us", c->ahead_us);
+    whole(root, "lead_us", c->lead_us);
     number(root, "speech_s", SPEECH_SECONDS);
     cJSON *next = cJSON_AddObjectToObject(root, "next");
     number(next, "agent", c->next_agent);
@@ -55,30 +63,30 @@ char *words_state(const char *state, uint32_t turn, int64_t from_us) {
     cJSON *root = begin("state");
     cJSON_AddStringToObject(root, "state", state);
     number(root, "turn", turn);
-    number(root, "from_us", (double)from_us);
+    whole(root, "from_us", from_us);
     return end(root);
 }
 
 char *words_started(uint32_t turn, int64_t position_us) {
     cJSON *root = begin("playback.started");
     number(root, "turn", turn);
-    number(root, "position_us", (double)position_us);
+    whole(root, "position_us", position_us);
     return end(root);
 }
 
 char *words_finished(uint32_t turn, int64_t position_us, int interrupted, int64_t next_us) {
     cJSON *root = begin("playback.finished");
     number(root, "turn", turn);
-    number(root, "position_us", (double)position_us);
+    whole(root, "position_us", position_us);
     cJSON_AddBoolToObject(root, "interrupted", interrupted);
-    number(root, "next_us", (double)next_us);
+    whole(root, "next_us", next_us);
     return end(root);
 }
 
 char *words_clock(int64_t server_us, int64_t media_us) {
     cJSON *root = begin("clock");
-    number(root, "server_us", (double)server_us);
-    number(root, "media_us", (double)media_us);
+    whole(root, "server_us", server_us);
+    whole(root, "media_us", media_us);
     return end(root);
 }
 
