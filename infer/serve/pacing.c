@@ -11,32 +11,32 @@ void playback_begin(struct playback *p, int64_t position_us) {
 void playback_report(struct playback *p, int64_t position_us, double now) {
     if (p->assumed || position_us < p->position_us) return;
     p->position_us = position_us < p->sent_us ? position_us : p->sent_us;
+    p->limit_us = p->position_us + COUNTED_ON_US;
     p->at = now;
 }
 
 void playback_sent(struct playback *p, int64_t end_us, double now) {
     if (end_us <= p->sent_us) return;
-    if (p->assumed) { /* it stood still where it had nothing to play */
-        int64_t position = playback_position(p, now);
-        if (p->at == PACING_NEVER || position == p->sent_us) {
-            p->position_us = position;
-            p->at = now;
-        }
+    int begins = p->assumed && p->at == PACING_NEVER,
+        dry = p->at != PACING_NEVER && playback_position(p, now) == p->sent_us;
+    if (begins || dry) { /* it stood still where it had nothing to play */
+        p->position_us = p->sent_us;
+        p->at = now;
     }
     p->sent_us = end_us;
 }
 
 /* The furthest that it is counted on to. */
 static int64_t limit(const struct playback *p) {
-    int64_t counted = p->position_us + COUNTED_ON_US;
-    return p->assumed || p->sent_us < counted ? p->sent_us : counted;
+    if (p->assumed || p->sent_us < p->limit_us) return p->sent_us;
+    return p->position_us > p->limit_us ? p->position_us : p->limit_us;
 }
 
 int64_t playback_position(const struct playback *p, double now) {
     if (p->at == PACING_NEVER || now <= p->at) return p->position_us;
     double gone = (now - p->at) * 1e6;
     int64_t end = limit(p);
-    return gone >= (double)(end - p->position_us) ? end : p->position_us + (int64_t)gone;
+    return gone >= (double)(end - p->position_us) ? end : p->position_us + (int64_t)(gone + 0.5);
 }
 
 double playback_due(const struct playback *p, int64_t end_us, int64_t lead_us) {

@@ -7,8 +7,9 @@
 
 #define PACING_NEVER 1e18 /* seconds: not by itself */
 struct playback {
-    int64_t position_us; /* last reported, or where play begins */
+    int64_t position_us; /* last reported, or where play begins or went on after it had run dry */
     double at;           /* when; PACING_NEVER: not playing yet */
+    int64_t limit_us;    /* without another report it is not counted on beyond this */
     int64_t sent_us;     /* the end of what the client has been sent */
     int assumed;         /* no reports: it plays from the moment that it was sent something */
 };

@@ -1,18 +1,16 @@
-/* live_client.c: a client of `serve` that does what its arguments say and prints what it sees: for tests/e2e/serve*.sh.
-     live_client PORT [path=P] [host=H] [origin=O] [token=T] [protocol=P] [keep=FILE] COMMAND...
-   Commands, in order; each one goes on taking messages meanwhile:
-     say JSON            a text message              speech TURN FILE     units of the agent's sound, at once
-     unit HEX            a binary message            speak-live TURN FILE the same in pieces of 20 ms, in real time
-     reference FILE      units of kind 4             mic FILE PPM         the user's sound in real time, its clock PPM parts
-     huge N              a binary message of zeros
-     bytes HEX           straight to the socket                           in a million fast
-     play                from now on plays and reports its position, as a page would
-     wait TEXT           until a text message has it: at most 20 s, then exit code 1
-     run MS              takes messages              deaf MS              takes none
-     close CODE          closes properly             drop                 closes the socket
-   live_client PORT [path=P] [host=H] [origin=O] [bearer=T] get: a plain request; prints the answer as it comes.
-   Prints, each with milliseconds since the start: "text JSON", "unit KIND FLAGS TURN TIME LENGTH SEQUENCE", "close CODE",
-   "end" and, where it is refused, "http STATUS" with exit code 3. keep: where the payloads of video go. */
+/* live_client.c: a client of `serve` that does what its arguments say and prints what it sees: for
+   tests/e2e/serve*.sh. live_client PORT [path=P] [host=H] [origin=O] [token=T] [protocol=P] [keep=FILE] COMMAND...
+   Commands, in order; each one goes on taking messages meanwhile: say JSON            a text message
+   speech TURN FILE     units of the agent's sound, at once unit HEX            a binary message            speak-live
+   TURN FILE the same in pieces of 20 ms, in real time reference FILE      units of kind 4             mic FILE PPM
+   the user's sound in real time, its clock PPM parts huge N              a binary message of zeros bytes HEX
+   straight to the socket                           in a million fast play                from now on plays and
+   reports its position, as a page would wait TEXT           until a text message has it: at most 20 s, then exit code
+   1 run MS              takes messages              deaf MS              takes none close CODE          closes
+   properly             drop                 closes the socket live_client PORT [path=P] [host=H] [origin=O]
+   [bearer=T] get: a plain request; prints the answer as it comes. Prints, each with milliseconds since the start:
+   "text JSON", "unit KIND FLAGS TURN TIME LENGTH SEQUENCE", "close CODE", "end" and, where it is refused, "http
+   STATUS" with exit code 3. keep: where the payloads of video go. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
