@@ -141,7 +141,7 @@ $(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES) $(VERSION_OBJ)
 # The server alone speaks HTTP and WebSocket; openh264 is taken where it is.
 OPENH264 := $(shell pkg-config --libs openh264 2>/dev/null)
 LIBS_SERVE := -lwebsockets $(OPENH264)
-$(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES)
+$(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN) $(LIBS_SERVE))
 # Examples stand alone: they use the protocol, nothing of ours.
 programs: $(BUILD)/examples/client

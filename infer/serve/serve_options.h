@@ -2,6 +2,8 @@
 #ifndef INFER_SERVE_SERVE_OPTIONS_H
 #define INFER_SERVE_SERVE_OPTIONS_H
 
+#include "base/config.h"
+
 enum serve_idle { IDLE_AUTO, IDLE_STUDENT, IDLE_LOOP };
 struct serve_options {
     char address[256];
@@ -18,7 +20,7 @@ struct serve_options {
     int graphs; /* 1: off */
     char decoder[768], codec_weights[768], audio_weights[1024], text[768], prompt[4096];
 };
-int serve_options_read(struct serve_options *options, const char *const *overrides, int count);
-void serve_options_describe(void);
+extern const struct config_field serve_fields[];
+extern const int serve_field_count;
 
 #endif

@@ -44,21 +44,25 @@ static int serve(const char *folder) {
 }
 
 int main(int argc, char **argv) {
-    static const char usage[] = "serve STUDENT_FOLDER [key=value ...]";
+    const struct command command = {.name = "serve",
+                                    .does = "Serves a student as live avatars over HTTP and WebSocket.",
+                                    .words = "STUDENT_FOLDER",
+                                    .min_words = 1,
+                                    .max_words = 1,
+                                    .text =
+                                        "STUDENT_FOLDER is what export wrote. The address of the page is printed on "
+                                        "standard output; docs/protocol.md\n"
+                                        "has the protocol, docs/serving.md what a server in public needs.\n",
+                                    .keys = serve_fields,
+                                    .key_count = serve_field_count};
     struct args args;
-    int code = args_parse(&args, argc, argv, NULL, 0, 1, 1);
-    if (code) return args_fail("serve", code);
-    if (args.help) {
-        args_help(usage, NULL, 0, stdout);
-        serve_options_describe();
-        return 0;
-    }
+    int code = args_parse(&args, &command, &server.options, argc, argv);
+    if (code || args.done) return args_exit("serve", code);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
     signal(SIGPIPE, SIG_IGN);
-    code = serve_options_read(&server.options, args.overrides, args.override_count);
-    if (!code) code = serve(args.words[0]);
+    code = serve(args.words[0]);
     server_close(&server);
     network_close(network);
-    return code ? args_fail("serve", code) : 0;
+    return args_exit("serve", code);
 }

@@ -7,7 +7,7 @@ tiny=$BUILD/tests/programs/tiny_dataset
 
 "$tiny" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=1
-check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" --stage teacher --out "$work/student"
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
 mkdir "$work/persons"
 cp docs/demo.png "$work/persons/anna.png"
 head -c 96000 /dev/urandom >"$work/three.pcm" # seconds
