@@ -21,6 +21,7 @@ check "a stream to compare with" [ -s "$work/stream.rgb" ]
 
 server=
 start() { # start KEY=VALUE...: a server; $port, $server
+    : >"$work/address"
     "$BIN/serve" "$work/student" port=0 "$@" >"$work/address" 2>"$work/server" &
     server=$!
     for _ in $(seq 200); do
