@@ -229,6 +229,7 @@ for codec in h264 vp8 mjpeg; do
         say "{\"type\":\"session.create\",\"reference\":\"person:anna\",\"codecs\":[\"$codec\"]}" play wait session.created run 900 close 1000
     check "is what was asked for" heard "\"codec\":\"$codec\""
     check "with pictures" [ -s "$work/$codec" ]
+    [ $codec = vp8 ] || check "that say what they are" grep -q "a synthetic picture of a person" "$work/$codec"
 done
 check "stop with a token" stop
 finish
