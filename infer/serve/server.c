@@ -68,7 +68,7 @@ int server_make_clip(struct server *s, struct session *session, const float *ref
 
 /* ---- sessions of the student ---- */
 
-static int open_session(struct server *s, struct session **session, FILE *plan) {
+static int load_student(struct server *s, const char *folder, FILE *plan) {
     const struct serve_options *o = &s->options;
     const struct session_options options = {.sink = -1,
                                             .rapr = -1,
@@ -78,7 +78,7 @@ static int open_session(struct server *s, struct session **session, FILE *plan) 
                                             .audio_weights = o->audio_weights,
                                             .text = *o->text ? o->text : NULL,
                                             .prompt = o->prompt};
-    return session_open(session, s->folder, &options, plan);
+    return shared_student_open(&s->shared, folder, &options, plan);
 }
 
 int server_take_session(struct server *s, struct session **session) {
@@ -86,7 +86,7 @@ int server_take_session(struct server *s, struct session **session) {
         *session = s->pool[--s->pooled];
         return OK;
     }
-    return open_session(s, session, NULL);
+    return session_open_shared(session, s->shared, 0, NULL);
 }
 
 void server_give_session(struct server *s, struct session *session) {
@@ -140,7 +140,7 @@ static int allocate(struct server *s) {
 /* The first session tells the sizes, is measured, and makes the clip. */
 static int try_out(struct server *s, FILE *plan) {
     struct session *session;
-    TRY(open_session(s, &session, plan));
+    TRY(session_open_shared(&session, s->shared, 0, plan));
     struct session_wait wait = session_wait(session);
     s->student = *session_student(session);
     s->picture = 3 * (size_t)s->student.pixel_height * (size_t)s->student.pixel_width;
@@ -206,6 +206,7 @@ static void work_once(struct server *s) {
 static void *run_device(void *argument) {
     struct server *s = argument;
     device_thread();
+    shared_student_use(s->shared);
     pthread_mutex_lock(&s->lock);
     while (!s->stop || s->count) work_once(s);
     pthread_mutex_unlock(&s->lock);
@@ -216,7 +217,6 @@ static void *run_device(void *argument) {
 static void no_network(void *network) { (void)network; }
 
 int server_open(struct server *s, const char *folder, FILE *plan) {
-    s->folder = folder;
     s->wake = no_network;
     pthread_condattr_t monotonic;
     pthread_mutex_init(&s->lock, NULL);
@@ -224,6 +224,7 @@ int server_open(struct server *s, const char *folder, FILE *plan) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->device, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    TRY(load_student(s, folder, plan));
     TRY(try_out(s, plan));
     if (pthread_create(&s->thread, NULL, run_device, s)) return error_set(ERR_DEVICE, "cannot start a thread");
     s->threaded = 1;
@@ -246,6 +247,7 @@ void server_close(struct server *s) {
         pthread_join(s->thread, NULL);
     }
     while (s->pooled) session_close(s->pool[--s->pooled]);
+    shared_student_close(s->shared);
     free(s->pool);
     free(s->clip.rgb);
     free(s->reference);

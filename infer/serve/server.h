@@ -25,7 +25,7 @@ const unsigned char *clip_frame(const struct clip *clip, long at, size_t picture
 
 struct server {
     struct serve_options options;
-    const char *folder; /* the student */
+    struct shared_student *shared; /* weights and working memory: of the device thread */
     struct student_description student;
     size_t picture;                         /* values of a frame: 3 H W */
     int chunk, ahead;                       /* video frames: of a chunk, heard beyond its end */
