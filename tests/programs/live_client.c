@@ -13,6 +13,7 @@
    STATUS" with exit code 3. keep: where the payloads of video go. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -302,7 +303,9 @@ static int command(char **a, int left) {
 static void connect_to(int port) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int on = 1;
     c.socket = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(c.socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (c.socket < 0 || connect(c.socket, (struct sockaddr *)&to, sizeof to)) {
         perror("live_client");
         exit(4);
