@@ -6,6 +6,7 @@
 #   make test-threads     the tests of several ranks under the thread sanitizer (clang, libomp and its Archer)
 #   make bench            achieved rates against measured limits
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
+#   make soak             what a live server must stand for minutes and hours, after make demo  (SOAK=0.05: that share)
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
 #   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"; cuda-shim: the kernels of cuda, run on the host (tests/shim), for tests
@@ -126,7 +127,7 @@ $(BUILD)/gen/version_text.h: always
 libraries = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 LIBRARIES := $(call libraries,tools infer train checkpoints data model comm kernels base)
 
-.PHONY: all always programs test bench demo demo-real clean format check-format setup
+.PHONY: all always programs test bench demo demo-real soak clean format check-format setup
 .SECONDARY:
 all: programs
 
@@ -183,6 +184,10 @@ demo: setup
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo_real.sh configs/real.yaml configs/real_data.yaml runs/real "$(DATA)"
+# What a server must stand for minutes and hours; SOAK=0.05 takes that share (scripts/soak.sh has the parts and their keys).
+soak: setup
+	+@$(MAKE) --no-print-directory programs unit-tests
+	BIN=$(BIN) BUILD=$(BUILD) SOAK=$(or $(SOAK),1) sh scripts/soak.sh $(or $(STUDENT),runs/demo/student) $(ONLY)
 clean:
 	rm -rf build bin
 format:

@@ -62,6 +62,7 @@ struct live {
     struct wishes wishes;
     struct session *session; /* of the server's pool */
     int busy;                /* the device works on it, outside the lock */
+    int broken;              /* the device failed: nobody else may have the session */
     double created;
 
     /* the client */

@@ -184,7 +184,7 @@ static int compute(struct live *l, const struct chunk_sound *c, int begins) {
 
 static void fail(struct live *l) {
     live_end(l, CLOSE_INTERNAL, "internal", error_text());
-    l->server->failed = 1;
+    l->broken = 1;
 }
 
 static void count_chunk(struct live *l, double begun, double deadline) {

@@ -182,7 +182,10 @@ static void free_live(struct server *s, int index) {
     memmove(s->lives + index, s->lives + index + 1, sizeof *s->lives * (size_t)(s->count - index - 1));
     s->count--;
     pthread_mutex_unlock(&s->lock);
-    server_give_session(s, l->session);
+    if (l->broken)
+        session_close(l->session);
+    else
+        server_give_session(s, l->session);
     live_destroy(l);
     pthread_mutex_lock(&s->lock);
 }

@@ -37,7 +37,7 @@ struct server {
     pthread_mutex_t lock;
     pthread_cond_t device; /* the device thread has to look again */
     pthread_t thread;
-    int threaded, stop, failed;
+    int threaded, stop;
     struct live *lives[SERVER_LIVES_MAX];
     int count;
     struct session **pool; /* sessions that nobody has: begun anew with the next client */
