@@ -2,6 +2,7 @@
 #include "infer/serve/network.h"
 
 #include <libwebsockets.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,7 +55,7 @@ struct network {
     struct lws_context *context;
     lws_sorted_usec_list_t timer;
     struct connection *open;
-    int stop;
+    volatile sig_atomic_t stop;
 };
 
 static struct network *network_of(struct lws *wsi) { return lws_context_user(lws_get_context(wsi)); }
@@ -378,11 +379,13 @@ static int receive(struct connection *c, const void *bytes, size_t length) {
 
 /* ---- sending ---- */
 
-static struct parcel *next_parcel(struct connection *c) {
+/* closing: nothing comes any more. */
+static struct parcel *next_parcel(struct connection *c, int *closing) {
     struct server *s = c->network->server;
-    struct live *l = c->live;
     pthread_mutex_lock(&s->lock);
-    struct parcel *p = c->live ? outbox_take(&l->outbox) : NULL;
+    struct live *l = c->live;
+    struct parcel *p = l ? outbox_take(&l->outbox) : NULL;
+    *closing = c->close_code;
     if (p) {
         l->wrote = clock_seconds();
         if (p->end_us) playback_sent(&l->playback, p->end_us, l->wrote);
@@ -405,8 +408,9 @@ static int say_last_words(struct connection *c) {
 }
 
 static int send_next(struct connection *c) {
-    struct parcel *p = next_parcel(c);
-    if (!p) return c->close_code ? say_last_words(c) : 0;
+    int closing;
+    struct parcel *p = next_parcel(c, &closing);
+    if (!p) return closing ? say_last_words(c) : 0;
     int sent = lws_write(c->wsi, p->bytes, p->length, p->binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT);
     parcel_free(p);
     if (sent < 0) return -1;
@@ -504,11 +508,13 @@ int network_open(struct network **network, struct server *server, const struct a
     n->server = server;
     n->access = *access;
     lws_set_log_level(0, NULL); /* what is wrong is said by our own error text */
+    /* with IPv6 the library would listen on all addresses, whichever is named */
+    uint64_t family = strchr(access->address, ':') ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6;
     const struct lws_context_creation_info info = {.port = server->options.port,
                                                    .iface = access->address,
                                                    .protocols = protocols,
                                                    .user = n,
-                                                   .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
+                                                   .options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND | family,
                                                    .retry_and_idle_policy = &patience,
                                                    .gid = -1,
                                                    .uid = -1};

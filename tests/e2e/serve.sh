@@ -76,6 +76,13 @@ check "no such student" expect 3 serve "$work/nowhere" port=0
 check "no such encoder" expect 2 serve "$work/student" port=0 encoder=h265
 check "start" start encoder=raw persons="$work/persons" sessions=2 queue=1 connections=8 keep=2
 check "health" answers 200 /healthz
+hex=$(printf %04X "$port")
+check "listens on the loopback address" grep -qi " 0100007F:$hex 00000000:0000 0A " /proc/net/tcp
+check "and on no other" sh -c "! cat /proc/net/tcp /proc/net/tcp6 | grep -i ':$hex [0]*:0000 0A ' | grep -qv ' 0100007F:'"
+check "a port that is taken" expect 5 serve "$work/student" port="$port"
+export STREAMAVATAR_TOKEN=0123456789abcdef0123
+check "an address that is not ours" expect 5 serve "$work/student" port=0 address=192.0.2.1
+unset STREAMAVATAR_TOKEN
 check "page" answers 200 /
 check "it says what it may load" grep -qi "content-security-policy: default-src 'none'" "$work/answer"
 check "persons" answers 200 /v1/persons
