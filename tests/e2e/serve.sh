@@ -6,11 +6,13 @@ client=$BUILD/tests/programs/live_client
 tiny=$BUILD/tests/programs/tiny_dataset
 
 "$tiny" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
-check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=1
+check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=4 \
+    teacher.optimiser.lr=0.05 teacher.optimiser.warmup=1 teacher.optimiser.ema=0
 check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
 mkdir "$work/persons"
 cp docs/demo.png "$work/persons/anna.png"
 head -c 96000 /dev/urandom >"$work/three.pcm" # seconds
+head -c 96000 /dev/urandom >"$work/other.pcm"
 head -c 640000 /dev/urandom >"$work/twenty.pcm"
 head -c 1280 "$work/three.pcm" >"$work/short.pcm"
 head -c 48000 "$work/three.pcm" >"$work/voice.pcm"
@@ -18,6 +20,8 @@ head -c 48000 /dev/zero >"$work/silence.pcm"
 "$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 <"$work/three.pcm" \
     >"$work/stream.rgb" 2>"$log"
 check "a stream to compare with" [ -s "$work/stream.rgb" ]
+"$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 <"$work/other.pcm" >"$work/other.rgb" 2>"$log"
+check "whose pictures are of its sound" differ "$work/stream.rgb" "$work/other.rgb"
 
 server=
 start() { # start KEY=VALUE...: a server; $port, $server
