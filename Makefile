@@ -8,6 +8,7 @@
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
 #   make mutations        damaged files, 10,000 of a kind, through every reader and the programs (30 minutes, two cores)
 #   make parity           golden tensors and exports against today's PyTorch, Diffusers, Transformers and PEFT
+#   make soak             what a live server must stand for minutes and hours, after make demo  (SOAK=0.05: that share)
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
 #   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"; cuda-shim: the kernels of cuda, run on the host (tests/shim), for tests
@@ -128,7 +129,7 @@ $(BUILD)/gen/version_text.h: always
 libraries = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 LIBRARIES := $(call libraries,tools infer train checkpoints data model comm kernels base)
 
-.PHONY: all always programs test bench demo demo-real clean format check-format setup
+.PHONY: all always programs test bench demo demo-real soak clean format check-format setup
 .SECONDARY:
 all: programs
 
@@ -139,6 +140,18 @@ $(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_FULL) $(LIBS_LEAN))
 $(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN))
+
+# The server alone speaks HTTP and WebSocket; openh264 is taken where it is.
+OPENH264 := $(shell pkg-config --libs openh264 2>/dev/null)
+LIBS_SERVE := -lwebsockets $(OPENH264)
+$(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES) $(VERSION_OBJ)
+	$(call link,$(LIBS_LEAN) $(LIBS_SERVE))
+# Examples stand alone: they use the protocol, nothing of ours.
+programs: $(BUILD)/examples/client
+$(BUILD)/examples/client: $(BUILD)/examples/client.o
+	$(call link,-lwebsockets)
+$(BUILD)/infer/serve/openh264.o: CFLAGS += $(if $(OPENH264),-DHAVE_OPENH264)
+$(BUILD)/infer/serve/page.o: infer/serve/page.html
 
 # The cpu backend is built for the machine it is built on (CPU_FLAGS= to change that); the rest is plain.
 CPU_FLAGS ?= -O3 -march=native -ffp-contract=fast -fno-trapping-math
@@ -173,6 +186,10 @@ demo: setup
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo_real.sh configs/real.yaml configs/real_data.yaml runs/real "$(DATA)"
+# What a server must stand for minutes and hours; SOAK=0.05 takes that share (scripts/soak.sh has the parts and their keys).
+soak: setup
+	+@$(MAKE) --no-print-directory programs unit-tests
+	BIN=$(BIN) BUILD=$(BUILD) SOAK=$(or $(SOAK),1) sh scripts/soak.sh $(or $(STUDENT),runs/demo/export/refine) $(ONLY)
 clean:
 	rm -rf build bin
 format:

@@ -15,125 +15,90 @@
 enum { QUEUE_CHUNKS = 2 };
 
 struct session {
-    struct student student;
+    struct shared_student *shared;
+    int alone; /* nobody else has a session of the student: it closes it, and the student's codec is its own */
+    struct codec codec;
     struct rollout rollout;
     struct arena buffers;
     struct sound_queue sound;
     int begun; /* the reference has gone through the network */
     struct rollout_noise noise;
     struct rollout_condition condition;
-    float *latents; /* host, a chunk */
-    elem *text, *window[AUDIO_STREAMS];
-    real *features, *mask, *reference, *x0;
-    void *workspace;
-    size_t workspace_bytes;
+    float *latents;  /* host, a chunk */
+    real *reference; /* device */
 };
 
-const struct student_description *session_student(const struct session *s) { return &s->student.description; }
+const struct student_description *session_student(const struct session *s) { return &s->shared->student.description; }
 struct codec *session_codec(struct session *s) {
-    return &s->student.codec;
+    return &s->shared->student.codec;
 }
 
-int session_chunk_frames(const struct session *s) {
-    return FRAMES_PER_LATENT * s->student.description.rollout.causal.chunk;
-}
+int session_chunk_frames(const struct session *s) { return shared_student_chunk_frames(s->shared); }
 
-/* Video frames that the windows of a chunk reach over. */
-static int chunk_reach(const struct session *s) { return AUDIO_MARGIN + session_chunk_frames(s) + AUDIO_MARGIN; }
-
-static long latent_size(const struct session *s) {
-    const struct dit_config *c = &s->student.description.dit;
-    return (long)c->in_channels * c->height * c->width;
+long session_chunk_latents(const struct session *s) {
+    return session_student(s)->rollout.causal.chunk * shared_student_latent_size(s->shared);
 }
 
 static int layout(struct session *s) {
-    const struct dit_config *c = &s->student.description.dit;
-    const struct rollout_config *r = &s->student.description.rollout;
-    struct arena *a = &s->buffers;
-    TRY(rollout_layout(&s->rollout, &s->student.net, r, 1, r->causal.ring, a));
-    s->text = ARENA_TAKE(a, "text", elem, c->text_len * c->text_dim);
-    for (int k = 0; k < AUDIO_STREAMS; k++)
-        s->window[k] = ARENA_TAKE(a, "audio windows", elem, r->causal.chunk * AUDIO_WINDOW * c->audio_dim);
-    s->features = ARENA_TAKE(a, "features", real, chunk_reach(s) * c->audio_dim);
-    s->mask = ARENA_TAKE(a, "mask", real, chunk_reach(s));
-    s->reference = ARENA_TAKE(a, "reference", real, latent_size(s));
-    s->x0 = ARENA_TAKE(a, "chunk", real, r->causal.chunk * latent_size(s));
-    if (!device_overlaps()) return OK; /* kernels on the host want none */
-    s->workspace_bytes = dit_workspace(c, 1, r->causal.chunk, r->causal.sink + r->causal.ring, 0);
-    s->workspace = arena_take(a, "workspace of kernels", s->workspace_bytes);
+    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, session_student(s)->rollout.causal.ring, &s->buffers));
+    s->reference = ARENA_TAKE(&s->buffers, "reference", real, shared_student_latent_size(s->shared));
     return OK;
 }
 
 static int allocate(struct session *s, FILE *plan) {
-    arena_begin(&s->buffers, "stream buffers");
+    arena_begin(&s->buffers, "a session");
     TRY(layout(s));
     rollout_free(&s->rollout);
-    if (plan) {
-        arena_print(&s->student.weights, plan, 0);
-        arena_print(&s->buffers, plan, 0);
-        TRY(student_print_codec(&s->student, plan));
-    }
+    if (plan) arena_print(&s->buffers, plan, 0);
     TRY(arena_commit(&s->buffers));
     return layout(s);
 }
 
-/* The audio encoder that the student was trained with. */
-static int open_sound(struct session *s, const struct session_options *options, FILE *plan) {
-    const struct student_description *d = &s->student.description;
-    const char *named = options->audio_weights;
-    TRY(sound_queue_open(&s->sound, *d->audio_recipe ? d->audio_recipe : d->audio_encoder, d->dit.audio_dim,
-                         named && *named ? named : d->audio_weights,
-                         chunk_reach(s) + QUEUE_CHUNKS * session_chunk_frames(s)));
-    if (plan && s->sound.encoder.weights.base) arena_print(&s->sound.encoder.weights, plan, 0);
-    return OK;
-}
-
-/* The ring takes over what the sink held, as far as the cap leaves positions for it. */
-static void change_sink(struct causal_config *causal, int sink) {
-    int freed = causal->sink - sink;
-    causal->sink = sink;
-    causal->ring += freed;
-    for (; freed > 0 && causal_check(causal); freed--) causal->ring--;
-}
-
-static int open_session(struct session *s, const char *folder, const struct session_options *options, FILE *plan) {
-    TRY(student_open(&s->student, folder));
-    const struct dit_config *c = &s->student.description.dit;
-    struct causal_config *causal = &s->student.description.rollout.causal;
-    if (options->rapr >= 0) causal->rapr = (enum rapr_mode)options->rapr;
-    if (options->sink >= 0) change_sink(causal, options->sink);
-    if (options->codec_weights && *options->codec_weights)
-        snprintf(s->student.description.codec_weights, sizeof s->student.description.codec_weights, "%s",
-                 options->codec_weights);
-    if (options->decoder && *options->decoder)
-        snprintf(s->student.description.decoder, sizeof s->student.description.decoder, "%s", options->decoder);
-    s->student.text_file = options->text;
-    s->student.prompt = options->prompt;
+static int open_session(struct session *s, uint64_t seed, FILE *plan) {
+    const struct shared_student *shared = s->shared;
+    const struct dit_config *c = &session_student(s)->dit;
+    int chunk = session_student(s)->rollout.causal.chunk;
     TRY(allocate(s, plan));
-    if (s->workspace) device_workspace(s->workspace, s->workspace_bytes);
-    if (!options->direct) TRY(rollout_record(&s->rollout));
-    TRY(student_load(&s->student, folder));
-    transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
-    TRY(open_sound(s, options, plan));
-    s->latents = malloc((size_t)(causal->chunk * latent_size(s)) * sizeof *s->latents);
+    if (!shared->direct) TRY(rollout_record(&s->rollout));
+    TRY(sound_queue_open(&s->sound, &s->shared->sound,
+                         shared_student_chunk_reach(shared) + QUEUE_CHUNKS * session_chunk_frames(s)));
+    if (!s->alone) TRY(codec_share(&s->codec, &shared->student.codec));
+    s->latents = malloc((size_t)session_chunk_latents(s) * sizeof *s->latents);
     if (!s->latents) return error_set(ERR_DEVICE, "out of memory for a chunk");
-    s->noise = (struct rollout_noise){.seed = options->seed, .purpose = RANDOM_STREAM};
+    s->noise = (struct rollout_noise){.seed = seed, .purpose = RANDOM_STREAM};
     s->condition = (struct rollout_condition){
-        .text = s->text,
-        .audio = {s->window[AUDIO_TALK], s->window[AUDIO_LISTEN]},
-        .audio_stride = (long)causal->chunk * AUDIO_WINDOW * c->audio_dim,
+        .text = shared->text,
+        .audio = {shared->window[AUDIO_TALK], shared->window[AUDIO_LISTEN]},
+        .audio_stride = (long)chunk * AUDIO_WINDOW * c->audio_dim,
     };
     return OK;
 }
 
-int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan) {
+static int open_with(struct session **session, struct shared_student *shared, int alone, uint64_t seed, FILE *plan) {
     struct session *s = *session = calloc(1, sizeof *s);
     if (!s) return error_set(ERR_DEVICE, "out of memory for a session");
-    int code = open_session(s, folder, options, plan);
+    s->shared = shared;
+    s->alone = alone;
+    int code = open_session(s, seed, plan);
     if (code) {
+        s->alone = 0; /* the student stays the caller's */
         session_close(s);
         *session = NULL;
     }
+    return code;
+}
+
+int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed, FILE *plan) {
+    return open_with(session, shared, 0, seed, plan);
+}
+
+int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan) {
+    struct shared_student *shared;
+    *session = NULL;
+    TRY(shared_student_open(&shared, folder, options, plan));
+    int code = open_with(session, shared, 1, options->seed, plan);
+    if (!code && plan && shared->sound.weights.base) arena_print(&shared->sound.weights, plan, 0);
+    if (code) shared_student_close(shared);
     return code;
 }
 
@@ -141,9 +106,9 @@ void session_close(struct session *s) {
     if (!s) return;
     sound_queue_close(&s->sound);
     rollout_free(&s->rollout);
-    if (s->workspace) device_workspace(NULL, 0);
     arena_free(&s->buffers);
-    student_close(&s->student);
+    if (s->codec.operations) codec_close(&s->codec);
+    if (s->alone) shared_student_close(s->shared);
     free(s->latents);
     free(s);
 }
@@ -154,17 +119,23 @@ static int codec_gave(int count, int expected) {
     return count == expected ? OK : error_set(ERR_DEVICE, "the codec gave %d frames, not %d", count, expected);
 }
 
+static struct codec *decoder_of(struct session *s) { return s->alone ? &s->shared->student.codec : &s->codec; }
+
+/* The reference is encoded by the student's own codec: its encoder keeps nothing from one call to the next. */
 int session_begin(struct session *s, const float *reference, float *first) {
+    struct codec *encoder = &s->shared->student.codec, *decoder = decoder_of(s);
     sound_queue_reset(&s->sound);
     s->begun = 0;
     rollout_rewind(&s->rollout);
-    codec_encode_reset(&s->student.codec);
-    codec_decode_reset(&s->student.codec);
-    TRY(codec_gave(codec_encode(&s->student.codec, reference, 1, s->latents), 1));
-    TRY(codec_gave(codec_decode(&s->student.codec, s->latents, 1, first), 1));
-    transfer_to_real(s->reference, s->latents, latent_size(s));
+    codec_encode_reset(encoder);
+    codec_decode_reset(decoder);
+    TRY(codec_gave(codec_encode(encoder, reference, 1, s->latents), 1));
+    TRY(codec_gave(codec_decode(decoder, s->latents, 1, first), 1));
+    transfer_to_real(s->reference, s->latents, shared_student_latent_size(s->shared));
     return device_sync();
 }
+
+void session_seed(struct session *s, uint64_t seed) { s->noise.seed = seed; }
 
 long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
                   const float *listen) {
@@ -181,20 +152,22 @@ int session_ready(const struct session *s) {
 
 /* Windows of latent frames first .. first+count-1 from the queues; ends beyond what is known repeat the last frame. */
 static void make_windows(struct session *s, long first, int count) {
-    int dim = s->student.description.dit.audio_dim;
-    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + chunk_reach(s), known = sound_queue_known(&s->sound);
+    struct shared_student *h = s->shared;
+    int dim = session_student(s)->dit.audio_dim;
+    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + shared_student_chunk_reach(h),
+         known = sound_queue_known(&s->sound);
     if (begin < s->sound.start) begin = s->sound.start;
     if (end > known) end = known;
     if (end <= begin) begin = end - 1;
     long T = end - begin;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
-        if (s->student.description.dit.deaf >> k & 1) {
-            mem_zero(s->window[k], (size_t)(count * AUDIO_WINDOW * dim) * sizeof(elem));
+        if (session_student(s)->dit.deaf >> k & 1) {
+            mem_zero(h->window[k], (size_t)(count * AUDIO_WINDOW * dim) * sizeof(elem));
             continue;
         }
-        transfer_to_real(s->features, sound_queue_features(&s->sound, k, begin), T * dim);
-        transfer_to_real(s->mask, sound_queue_mask(&s->sound, k, begin), T);
-        audio_windows(s->window[k], s->features, s->mask, 1, T, dim, first, count, begin);
+        transfer_to_real(h->features, sound_queue_features(&s->sound, k, begin), T * dim);
+        transfer_to_real(h->mask, sound_queue_mask(&s->sound, k, begin), T);
+        audio_windows(h->window[k], h->features, h->mask, 1, T, dim, first, count, begin);
     }
     s->condition.window_first = (int)first;
 }
@@ -203,29 +176,27 @@ static void make_windows(struct session *s, long first, int count) {
 static int begin_rollout(struct session *s) {
     make_windows(s, 0, 1);
     s->begun = 1;
-    return rollout_begin(&s->rollout, &s->student.params, s->reference, latent_size(s), &s->condition);
-}
-
-long session_chunk_latents(const struct session *s) {
-    return s->student.description.rollout.causal.chunk * latent_size(s);
+    return rollout_begin(&s->rollout, &s->shared->student.params, s->reference, shared_student_latent_size(s->shared),
+                         &s->condition);
 }
 
 int session_generate(struct session *s, float *latents) {
-    int chunk = s->student.description.rollout.causal.chunk;
+    const struct rollout_config *config = &session_student(s)->rollout;
+    real *x0 = s->shared->x0;
     if (s->sound.failure) return s->sound.failure;
     if (!s->begun) TRY(begin_rollout(s));
-    make_windows(s, rollout_next_frame(&s->rollout), chunk);
-    TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,
-                      s->student.description.rollout.steps - 1, s->x0, session_chunk_latents(s), NULL, 0));
-    transfer_from_real(latents, s->x0, session_chunk_latents(s));
+    make_windows(s, rollout_next_frame(&s->rollout), config->causal.chunk);
+    TRY(rollout_chunk(&s->rollout, &s->shared->student.params, &s->condition, &s->noise, config->steps - 1, x0,
+                      session_chunk_latents(s), NULL, 0));
+    transfer_from_real(latents, x0, session_chunk_latents(s));
     TRY(device_sync());
     sound_queue_drop(&s->sound, video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN);
     return OK;
 }
 
 int session_decode(struct session *s, const float *latents, float *frames) {
-    int chunk = s->student.description.rollout.causal.chunk;
-    TRY(codec_gave(codec_decode(&s->student.codec, latents, chunk, frames), session_chunk_frames(s)));
+    int chunk = session_student(s)->rollout.causal.chunk;
+    TRY(codec_gave(codec_decode(decoder_of(s), latents, chunk, frames), session_chunk_frames(s)));
     return device_sync();
 }
 

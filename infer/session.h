@@ -7,31 +7,23 @@
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
-#include <stdint.h>
-#include <stdio.h>
-#include "checkpoints/student.h"
+#include "infer/shared_student.h"
 
-struct session_options {
-    uint64_t seed;
-    int sink; /* -1: as trained; else frames pinned (0: no sink); the ring takes over what the sink held, as far as the
-                 cap on positions leaves room for it (rapr.h) */
-    int direct; /* 0: the network's passes are recorded once and replayed, where the device does that; 1: never */
-    int rapr;   /* -1: as trained; else enum rapr_mode */
-    const char *decoder;       /* file of a light decoder in the codec's place; NULL or "": as the student has it */
-    const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
-    const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
-    const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */
-};
 struct session;
 
 /* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL: nowhere. */
 int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
-void session_close(struct session *session);
+/* One session of many: it has a cache, a codec's state, sound and random numbers of its own. The sessions of a student are
+   used in one thread, a chunk at a time, in any order; the student outlives them. */
+int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed, FILE *plan);
+void session_close(struct session *session); /* NULL is allowed */
 const struct student_description *session_student(const struct session *session);
 /* The student's codec; encoding or decoding with it ends the stream: begin again. */
 struct codec *session_codec(struct session *session);
 int session_chunk_frames(const struct session *session); /* video frames a chunk: 4 C */
 
+/* Seed of the noise from the next session_begin on, in place of the option's. */
+void session_seed(struct session *session, uint64_t seed);
 /* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame 0). */
 int session_begin(struct session *session, const float *reference, float *first);
 

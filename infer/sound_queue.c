@@ -10,17 +10,16 @@ int sound_queue_behind(const struct sound_queue *q) {
     return (q->party[0].encoder.lookahead + AUDIO_SAMPLES_PER_FRAME - 1) / AUDIO_SAMPLES_PER_FRAME;
 }
 
-int sound_queue_open(struct sound_queue *q, const char *recipe, int dim, const char *weights, long frames) {
-    q->dim = dim;
-    TRY(sound_encoder_open_text(&q->encoder, recipe, dim, weights));
-    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(sound_encoder_stream(&q->encoder, &q->party[k].encoder));
+int sound_queue_open(struct sound_queue *q, struct sound_encoder *encoder, long frames) {
+    q->dim = encoder->dim;
+    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(sound_encoder_stream(encoder, &q->party[k].encoder));
     if (q->party[0].encoder.lookahead == AUDIO_LOOKAHEAD_ALL)
         return error_set(ERR_USAGE, "the student was trained on features of whole clips (audio_mode: whole): it cannot "
                                     "stream");
     q->capacity = frames + sound_queue_behind(q);
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         struct sound_party *p = &q->party[k];
-        p->features = calloc((size_t)q->capacity * (size_t)dim, sizeof(float));
+        p->features = calloc((size_t)q->capacity * (size_t)q->dim, sizeof(float));
         p->mask = calloc((size_t)q->capacity, sizeof(float));
         if (!p->features || !p->mask) return error_set(ERR_DEVICE, "out of memory for the sound queues");
     }
@@ -33,7 +32,6 @@ void sound_queue_close(struct sound_queue *q) {
         free(q->party[k].features);
         free(q->party[k].mask);
     }
-    sound_encoder_close(&q->encoder);
     memset(q, 0, sizeof *q);
 }
 

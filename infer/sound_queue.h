@@ -15,7 +15,6 @@ struct sound_party {
     long features_end, mask_end;        /* video frames known so far */
 };
 struct sound_queue {
-    struct sound_encoder encoder; /* the weights of both parties' */
     struct sound_party party[AUDIO_STREAMS];
     int dim;              /* numbers of a feature */
     long start, capacity; /* first video frame in the queues, frames they hold */
@@ -24,9 +23,9 @@ struct sound_queue {
     int failure;    /* code of an audio encoder that failed */
     long end_frame; /* video frames of sound, once ended */
 };
-/* The encoder of a recipe, and room for `frames` video frames besides what it is behind. weights: its checkpoint, or "".
-   ERR_USAGE: the recipe hears whole clips. */
-int sound_queue_open(struct sound_queue *queue, const char *recipe, int dim, const char *weights, long frames);
+/* Streams of an encoder, which outlives the queue, and room for `frames` video frames besides what it is behind.
+   ERR_USAGE: its recipe hears whole clips. */
+int sound_queue_open(struct sound_queue *queue, struct sound_encoder *encoder, long frames);
 void sound_queue_close(struct sound_queue *queue);
 void sound_queue_reset(struct sound_queue *queue); /* a stream starts */
 

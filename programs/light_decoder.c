@@ -142,7 +142,7 @@ static int show(void *self) {
     struct stage *s = &p->stage;
     comm_busy(&s->comm, "showing held-out clips");
     int frames = video_frames(s->config.frames);
-    struct codec_decoder none = {NULL, NULL, NULL, NULL};
+    struct codec_decoder none = {.state = NULL};
     double start = clock_seconds();
     TRY(codec_clips(p, s->shown_truth, s->shown, p->truth));
     double own = clock_seconds() - start;

@@ -34,6 +34,7 @@ look() {
     needs libavutil-dev header libavutil/avutil.h libavutil
     needs libswscale-dev header libswscale/swscale.h libswscale
     needs libswresample-dev header libswresample/swresample.h libswresample
+    needs libwebsockets-dev header libwebsockets.h libwebsockets
     needs libpng-dev header png.h libpng
     needs zlib1g-dev header zlib.h zlib
     needs libcairo2-dev header cairo.h cairo

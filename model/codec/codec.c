@@ -65,6 +65,20 @@ struct codec_linear codec_linear(const struct codec *codec) {
     return kind && kind->linear ? kind->linear(codec) : (struct codec_linear){0};
 }
 
+int codec_share(struct codec *stream, const struct codec *base) {
+    *stream = *base;
+    stream->state = NULL;
+    stream->decoder = (struct codec_decoder){0};
+    int code = base->operations->share(stream, base);
+    if (code) {
+        memset(stream, 0, sizeof *stream);
+        return code;
+    }
+    if (base->decoder.decode) code = base->decoder.share(&stream->decoder, base, base->decoder.state);
+    if (code) codec_close(stream);
+    return code;
+}
+
 void codec_close(struct codec *codec) {
     if (codec->decoder.close) codec->decoder.close(codec->decoder.state);
     if (codec->operations) codec->operations->close(codec);

@@ -16,12 +16,14 @@ struct codec_tensor { /* what a codec saves: named, host float, owned by the cod
     long shape[4];
     const float *data;
 };
+struct codec;
 /* A decoder in place of a codec's own (model/codec/light_codec.h): the same latents in, the same number of frames out. */
 struct codec_decoder {
     void *state;
     void (*close)(void *state);
     void (*reset)(void *state);
     int (*decode)(void *state, const float *latents, int frames, float *pixels);
+    int (*share)(struct codec_decoder *stream, const struct codec *codec, const void *state); /* as codec_share */
 };
 struct codec {
     char name[32];                             /* "pca", "wan21", "wan22" */
@@ -36,6 +38,8 @@ struct codec {
    or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
 int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
                int count);
+/* A second stream of the same codec: its states are its own, its weights are those of `base`, which outlives it. */
+int codec_share(struct codec *stream, const struct codec *base);
 void codec_close(struct codec *codec);
 /* What there is: a row a codec in codec.c. `names`: "pca, wan21, wan22", for messages. */
 const char *codec_names(void);

@@ -11,6 +11,7 @@ struct codec_operations {
     int (*encode)(struct codec *codec, const float *pixels, int frames, float *latents);
     void (*decode_reset)(struct codec *codec);
     int (*decode)(struct codec *codec, const float *latents, int frames, float *pixels);
+    int (*share)(struct codec *stream, const struct codec *base); /* sets state; all else is a copy of base's */
 };
 
 /* Opens the pca codec; codec->name, height and width are set already. */

@@ -18,6 +18,7 @@ struct light_codec {
     int at_once;             /* latent frames */
     real *latents, *pixels;  /* those, and what they make */
     size_t channels, values; /* numbers of a latent frame, of a video frame */
+    int shares;              /* net and weights are another stream's */
 };
 
 static int layout(struct light_codec *c, const struct codec *codec) {
@@ -40,8 +41,10 @@ static void light_close(void *state) {
     struct light_codec *c = state;
     light_acts_free(c->acts);
     arena_free(&c->arena);
-    device_free(c->params.weights);
-    light_decoder_destroy(&c->net);
+    if (!c->shares) {
+        device_free(c->params.weights);
+        light_decoder_destroy(&c->net);
+    }
     free(c);
 }
 
@@ -70,11 +73,15 @@ static int light_decode(void *state, const float *latents, int frames, float *pi
     return written;
 }
 
-int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, const struct light_decoder *net,
-                     elem *weights) {
+static int light_share(struct codec_decoder *stream, const struct codec *codec, const void *state);
+
+/* A stream of that net; net and weights stay the caller's when it fails. */
+static int open_stream(struct codec_decoder *decoder, const struct codec *codec, const struct light_decoder *net,
+                       elem *weights, int shares) {
     struct light_codec *c = calloc(1, sizeof *c);
     if (!c) return error_set(ERR_DEVICE, "out of memory for the light decoder");
     c->net = *net;
+    c->shares = shares;
     c->channels = (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
     c->values = 3 * (size_t)codec->height * (size_t)codec->width;
     long most = PIXELS / ((long)FRAMES_PER_LATENT * codec->height * codec->width);
@@ -88,6 +95,16 @@ int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, c
     }
     c->params = (struct params){.table = &c->net.table, .weights = weights};
     light_stream_reset(c->acts);
-    *decoder = (struct codec_decoder){c, light_close, light_reset, light_decode};
+    *decoder = (struct codec_decoder){c, light_close, light_reset, light_decode, light_share};
     return OK;
+}
+
+static int light_share(struct codec_decoder *stream, const struct codec *codec, const void *state) {
+    const struct light_codec *base = state;
+    return open_stream(stream, codec, &base->net, base->params.weights, 1);
+}
+
+int light_codec_open(struct codec_decoder *decoder, const struct codec *codec, const struct light_decoder *net,
+                     elem *weights) {
+    return open_stream(decoder, codec, net, weights, 0);
 }

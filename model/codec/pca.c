@@ -31,6 +31,7 @@ struct pca {
     float *pending;   /* [4, 3, height, width]: encoder input that does not fill a group yet */
     int pending_frames;
     int encoder_started, decoder_started;
+    int shares; /* all but tile and pending are another stream's */
 };
 
 /* Unused lanes hold a copy of the first patch, so that no junk is computed. */
@@ -163,20 +164,34 @@ static int pca_tensors(const struct codec *codec, struct codec_tensor *out, int 
 
 static void pca_close(struct codec *codec) {
     struct pca *pca = codec->state;
-    free(pca->basis);
-    free(pca->mean);
-    free(pca->scale);
-    free(pca->analysis);
-    free(pca->synthesis);
-    free(pca->offset);
-    free(pca->inverse);
+    float *own[] = {pca->basis, pca->mean, pca->scale, pca->analysis, pca->synthesis, pca->offset, pca->inverse};
+    for (size_t i = 0; !pca->shares && i < sizeof own / sizeof *own; i++) free(own[i]);
     free(pca->tile);
     free(pca->pending);
     free(pca);
 }
 
-static const struct codec_operations pca_operations = {pca_close,  pca_tensors,      pca_encode_reset,
-                                                       pca_encode, pca_decode_reset, pca_decode};
+/* What a stream works in. */
+static int make_buffers(struct pca *pca, const struct codec *codec) {
+    pca->tile = malloc((size_t)pca->size * PCA_LANES * sizeof(float));
+    pca->pending = malloc(3 * FRAMES_PER_LATENT * (size_t)codec->height * codec->width * sizeof(float));
+    return pca->tile && pca->pending ? OK : error_set(ERR_DEVICE, "codec pca: out of memory");
+}
+
+static int pca_share(struct codec *stream, const struct codec *base) {
+    struct pca *pca = malloc(sizeof *pca);
+    if (!pca) return error_set(ERR_DEVICE, "codec pca: out of memory");
+    *pca = *(const struct pca *)base->state;
+    pca->shares = 1;
+    pca->pending_frames = pca->encoder_started = pca->decoder_started = 0;
+    stream->state = pca;
+    int code = make_buffers(pca, stream);
+    if (code) pca_close(stream);
+    return code;
+}
+
+static const struct codec_operations pca_operations = {pca_close,        pca_tensors, pca_encode_reset, pca_encode,
+                                                       pca_decode_reset, pca_decode,  pca_share};
 
 /* The tensor of that name and rank with finite values, or NULL and the error text. */
 static const struct codec_tensor *find(const struct codec_tensor *tensors, int count, const char *name, int ndim) {
@@ -303,10 +318,8 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
     pca->synthesis = malloc((size_t)(C * size) * sizeof(float));
     pca->offset = malloc((size_t)C * sizeof(float));
     pca->inverse = malloc((size_t)C * sizeof(float));
-    pca->tile = malloc((size_t)size * PCA_LANES * sizeof(float));
-    pca->pending = malloc(3 * FRAMES_PER_LATENT * (size_t)codec->height * codec->width * sizeof(float));
-    if (!pca->basis || !pca->mean || !pca->scale || !pca->analysis || !pca->synthesis || !pca->offset ||
-        !pca->inverse || !pca->tile || !pca->pending) {
+    if (make_buffers(pca, codec) || !pca->basis || !pca->mean || !pca->scale || !pca->analysis || !pca->synthesis ||
+        !pca->offset || !pca->inverse) {
         pca_close(codec);
         return error_set(ERR_DEVICE, "codec pca: out of memory");
     }

@@ -21,6 +21,7 @@ struct vae_codec {
     float *pending; /* [4, 3, height, width]: encoder input that does not fill a latent frame yet */
     int pending_frames;
     float *rows; /* [h w, z]: a latent frame, channels-last */
+    int shares;  /* the weights are another stream's */
 };
 
 /* ---- weights ---- */
@@ -156,14 +157,11 @@ static void vae_codec_close(struct codec *codec) {
         vae_stream_close(&v->stream[d]);
         arena_free(&v->arena[d]);
     }
-    vae_weights_close(&v->weights);
+    if (!v->shares) vae_weights_close(&v->weights);
     free(v->pending);
     free(v->rows);
     free(v);
 }
-
-static const struct codec_operations vae_operations = {vae_codec_close,  vae_codec_tensors,      vae_codec_encode_reset,
-                                                       vae_codec_encode, vae_codec_decode_reset, vae_codec_decode};
 
 const char *codec_vae_name(const struct vae_config *config) { return config->residual ? "wan22" : "wan21"; }
 
@@ -198,6 +196,27 @@ static int plan(struct codec *codec, struct vae_codec *v) {
     v->rows = malloc((size_t)latent_values(codec) * sizeof(float));
     return v->pending && v->rows ? OK : error_set(ERR_DEVICE, "codec %s: out of memory", codec->name);
 }
+
+static int vae_codec_share(struct codec *stream, const struct codec *base) {
+    struct vae_codec *v = calloc(1, sizeof *v);
+    if (!v) return error_set(ERR_DEVICE, "codec: out of memory");
+    v->weights = ((const struct vae_codec *)base->state)->weights;
+    v->shares = 1;
+    char weights[sizeof stream->weights], checksum[sizeof stream->checksum];
+    memcpy(weights, stream->weights, sizeof weights);
+    memcpy(checksum, stream->checksum, sizeof checksum);
+    int code = plan(stream, v);
+    stream->state = v;
+    stream->operations = base->operations;
+    memcpy(stream->weights, weights, sizeof weights);
+    memcpy(stream->checksum, checksum, sizeof checksum);
+    if (code) vae_codec_close(stream);
+    return code;
+}
+
+static const struct codec_operations vae_operations = {vae_codec_close,  vae_codec_tensors,      vae_codec_encode_reset,
+                                                       vae_codec_encode, vae_codec_decode_reset, vae_codec_decode,
+                                                       vae_codec_share};
 
 int codec_vae_open(struct codec *codec, struct vae_weights *weights, int height, int width) {
     struct vae_codec *v = calloc(1, sizeof *v);

@@ -29,24 +29,43 @@ static int check(const struct rollout_config *config, const struct dit_config *n
     return OK;
 }
 
-int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
-                   int capacity, struct arena *arena) {
+static int start(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch) {
     memset(r, 0, sizeof *r);
     TRY(check(config, &net->config));
     r->net = net;
     r->config = *config;
     r->batch = batch;
-    TRY(kv_cache_layout(&r->cache, net, &config->causal, batch, capacity, arena));
-    int code = dit_acts_layout(&r->acts, net, batch, config->causal.chunk, DIT_FORWARD_ONLY, arena);
-    if (code) {
-        rollout_free(r);
-        return code;
-    }
-    long levels = (long)batch * config->causal.chunk;
-    r->x = ARENA_TAKE(arena, "rollout input", real, batch * chunk_size(r));
-    r->x0 = ARENA_TAKE(arena, "rollout x0", real, batch * chunk_size(r));
-    r->t = ARENA_TAKE(arena, "rollout levels", real, (config->steps + 1) * levels);
     return OK;
+}
+
+static int lay_out_work(struct rollout *r, struct arena *arena) {
+    TRY(dit_acts_layout(&r->acts, r->net, r->batch, r->config.causal.chunk, DIT_FORWARD_ONLY, arena));
+    long levels = (long)r->batch * r->config.causal.chunk;
+    r->x = ARENA_TAKE(arena, "rollout input", real, r->batch * chunk_size(r));
+    r->x0 = ARENA_TAKE(arena, "rollout x0", real, r->batch * chunk_size(r));
+    r->t = ARENA_TAKE(arena, "rollout levels", real, (r->config.steps + 1) * levels);
+    return OK;
+}
+
+int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
+                   int capacity, struct arena *arena) {
+    TRY(start(r, net, config, batch));
+    TRY(kv_cache_layout(&r->cache, net, &config->causal, batch, capacity, arena));
+    int code = lay_out_work(r, arena);
+    if (code) rollout_free(r);
+    return code;
+}
+
+int rollout_layout_work(struct rollout *work, const struct dit *net, const struct rollout_config *config, int batch,
+                        struct arena *arena) {
+    TRY(start(work, net, config, batch));
+    return lay_out_work(work, arena);
+}
+
+int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena) {
+    *r = *work;
+    r->borrows = 1;
+    return kv_cache_layout(&r->cache, r->net, &r->config.causal, r->batch, capacity, arena);
 }
 
 /* Timesteps of all levels, the clean one last. At every clip: between clips the memory may have been in other hands. */
@@ -58,7 +77,7 @@ static void fill_levels(struct rollout *r) {
 
 void rollout_free(struct rollout *r) {
     kv_cache_free(r->cache);
-    if (r->acts) dit_acts_free(r->acts);
+    if (r->acts && !r->borrows) dit_acts_free(r->acts);
     recorded_passes_close(r->recorded);
     memset(r, 0, sizeof *r);
 }

@@ -43,11 +43,18 @@ struct rollout {
     /* device: x [B, C frames] is the pass's input; x0 its velocity, then its x0 prediction; t [N + 1][B C] the levels'
        1000 sigma, the last of them 0 */
     real *x, *x0, *t;
+    int borrows;                      /* acts, x, x0 and t are another's */
     struct recorded_passes *recorded; /* rollout_record */
 };
 /* capacity: kv_cache.h. Called twice (arena.h; free what the planning call made). ERR_USAGE names what does not fit. */
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
                    int capacity, struct arena *arena);
+/* The memory that chunks are worked out in, without a cache: for streams that take turns with it, chunk by chunk. They
+   share their text as well, whose keys and values lie there. */
+int rollout_layout_work(struct rollout *work, const struct dit *net, const struct rollout_config *config, int batch,
+                        struct arena *arena);
+/* One of those streams: it has a cache of its own. `work` outlives it. */
+int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena);
 void rollout_free(struct rollout *r);
 /* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for streams, whose
    ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with adapters run as ever. */

@@ -23,6 +23,10 @@ fuzz_target fuzz_model_config;       /* JSON beside checkpoints; the first lette
 fuzz_target fuzz_shards_index;       /* NAME.safetensors.index.json */
 fuzz_target fuzz_prompt_file;        /* names and shapes */
 fuzz_target fuzz_prompt_text;        /* a text */
+fuzz_target fuzz_live_message;       /* what clients of `serve` send: a text message */
+fuzz_target fuzz_live_unit;          /* a binary one */
+fuzz_target fuzz_live_reference;     /* a picture */
+fuzz_target fuzz_live_conversation;  /* commands to a session's queues, two bytes each after a byte of options */
 #define FUZZ_TARGETS(X)                                                                                                \
     X(safetensors)                                                                                                     \
     X(safetensors_header)                                                                                              \
@@ -38,7 +42,11 @@ fuzz_target fuzz_prompt_text;        /* a text */
     X(model_config)                                                                                                    \
     X(shards_index)                                                                                                    \
     X(prompt_file)                                                                                                     \
-    X(prompt_text)
+    X(prompt_text)                                                                                                     \
+    X(live_message)                                                                                                    \
+    X(live_unit)                                                                                                       \
+    X(live_reference)                                                                                                  \
+    X(live_conversation)
 
 enum { FUZZ_TENSOR_BYTES = 256 };
 

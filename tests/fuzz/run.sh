@@ -10,7 +10,7 @@ for target; do
     corpus=$programs/corpus/$target log=$programs/$target.log
     mkdir -p "$corpus"
     case $target in
-    mask_csv) dictionary= ;;
+    mask_csv | live_unit | live_reference | live_conversation) dictionary= ;;
     tensors | prompt_*) dictionary=-dict=tests/fuzz/names.dict ;;
     config | prepare_config) dictionary=-dict=tests/fuzz/yaml.dict ;;
     *) dictionary=-dict=tests/fuzz/json.dict ;;

@@ -116,6 +116,19 @@ static void decodes_as_the_network(void **state) {
     codec_encode_reset(&codec);
     assert_int_equal(codec_encode(&codec, own, 5, again), 2);
     assert_memory_equal(again, encoded, sizeof again);
+    /* a second stream of the same decoder: the two do not know of each other */
+    struct codec second;
+    codec_decode_reset(&codec);
+    assert_int_equal(codec_decode(&codec, latents, 1, made), 1);
+    assert_int_equal(codec_decode(&codec, latents + LATENT, FRAMES - 1, made + FRAME), VIDEO - 1);
+    assert_int_equal(codec_share(&second, &codec), OK);
+    codec_decode_reset(&codec);
+    codec_decode_reset(&second);
+    assert_int_equal(codec_decode(&second, latents, 1, wanted), 1);
+    assert_int_equal(codec_decode(&codec, latents + LATENT, 2, own), 5);
+    assert_int_equal(codec_decode(&second, latents + LATENT, FRAMES - 1, wanted + FRAME), VIDEO - 1);
+    assert_memory_equal(wanted, made, sizeof made);
+    codec_close(&second);
     codec_close(&codec);
     free(values);
     light_decoder_destroy(&net);

@@ -114,6 +114,18 @@ static void stream(struct session *s, long piece, const float *talk, const float
     assert_int_equal(out, T);
 }
 
+/* All the sound that goes in before a chunk is due, and the chunk; 0: the clip is over. */
+static int stream_on(struct session *s, long *at, float (*frames)[PICTURE]) {
+    while (!session_ready(s)) {
+        if (*at == SAMPLES) return 0;
+        long n = SAMPLES - *at < 1000 ? SAMPLES - *at : 1000;
+        *at += session_push(s, w.pcm[0] + *at, w.pcm[1] + *at, n, NULL, NULL);
+        if (*at == SAMPLES) session_end(s);
+    }
+    CHECK(session_take(s, *frames, NULL));
+    return 1;
+}
+
 /* The same through a pipeline. */
 struct shown {
     long out;      /* video frames that came out */
@@ -220,6 +232,45 @@ static void stream_equals_training(void **state) {
         expect_same_frames();
     }
     session_close(s);
+}
+
+/* Three sessions of one student, the third begun while the others are under way, all taken in turns: each makes what it would
+   make alone. */
+static void sessions_of_one_student_do_not_know_of_each_other(void **state) {
+    (void)state;
+    enum { SESSIONS = 3 };
+    static float frames[SESSIONS][T][PICTURE];
+    struct shared_student *shared;
+    struct session *s[SESSIONS], *alone;
+    struct session_options options = {.sink = -1, .rapr = -1};
+    long at[SESSIONS] = {0}, out[SESSIONS];
+    CHECK(shared_student_open(&shared, folder, &options, NULL));
+    for (int i = 0; i < SESSIONS; i++) CHECK(session_open_shared(&s[i], shared, 5 + (uint64_t)i, NULL));
+    for (int i = 0; i < SESSIONS; i++) out[i] = -1;
+    for (int round = 0, busy = 1; busy; round++) {
+        busy = round < 2;
+        for (int i = round < 2 ? 1 : SESSIONS - 1; i >= 0; i--) { /* the last two rounds late */
+            if (out[i] < 0) {
+                CHECK(session_begin(s[i], w.picture, frames[i][0]));
+                out[i] = 1;
+            } else if (stream_on(s[i], &at[i], frames[i] + out[i])) {
+                out[i] += 4 * C;
+                busy = 1;
+            }
+            busy |= out[i] < T;
+        }
+    }
+    for (int i = 0; i < SESSIONS; i++) {
+        assert_int_equal(out[i], T);
+        session_close(s[i]);
+        options.seed = 5 + (uint64_t)i;
+        CHECK(session_open(&alone, folder, &options, NULL));
+        stream(alone, 1000, NULL, NULL);
+        session_close(alone);
+        assert_memory_equal(frames[i], w.frames, sizeof w.frames);
+    }
+    assert_true(memcmp(frames[0], frames[1], sizeof frames[0])); /* the noise is their own */
+    shared_student_close(shared);
 }
 
 static void decoder_beside_the_network(void **state) {
@@ -332,6 +383,7 @@ static void other_prompts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
+                                       cmocka_unit_test(sessions_of_one_student_do_not_know_of_each_other),
                                        cmocka_unit_test(decoder_beside_the_network),
                                        cmocka_unit_test(failure_of_the_decoder),
                                        cmocka_unit_test(pipeline_given_up),

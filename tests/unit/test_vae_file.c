@@ -264,6 +264,17 @@ static void stream(void **state) {
         assert_int_equal(codec_decode(&c, whole + latent, 2, pieces + frame), 8);
         assert_memory_equal(pieces, back, (size_t)(FRAMES * frame) * sizeof *back);
         for (int i = 0; i < FRAMES * frame; i++) assert_true(back[i] >= -1 && back[i] <= 1);
+        /* a second stream of the same weights: the two do not know of each other */
+        struct codec second;
+        assert_int_equal(codec_share(&second, &c), OK);
+        codec_decode_reset(&c);
+        codec_decode_reset(&second);
+        assert_int_equal(codec_decode(&second, whole, 1, pieces), 1);
+        assert_int_equal(codec_decode(&c, whole + latent, 1, clip), 1);
+        assert_int_equal(codec_decode(&second, whole + latent, 2, pieces + frame), 8);
+        assert_memory_equal(pieces, back, (size_t)(FRAMES * frame) * sizeof *back);
+        codec_close(&second);
+        assert_int_equal(codec_decode(&c, whole, 1, clip), 4); /* the weights are still there */
         free(clip), free(whole), free(part), free(back), free(pieces);
         codec_close(&c);
     }

@@ -1,0 +1,286 @@
+/* live.c: see live.h. Beginning and end of a session, its connection, and when the device has work for it. */
+#include "infer/serve/live.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "infer/serve/words.h"
+
+enum {
+    SPARE_FRAMES = 2, /* of speech beyond a chunk, before a turn begins: its sound may come with jitter */
+    REFERENCE_SECONDS = 30,
+    SILENT_SECONDS = 300,
+    STUCK_SECONDS = 30,
+    CLOSE_TIMEOUT = 4001,
+    CLOSE_SILENT = 4002,
+    CLOSE_STUCK = 4003
+};
+const char *const live_state_names[] = {"idle", "listening", "speaking"};
+
+void live_say(struct live *l, char *text) {
+    if (text && l->connection) outbox_text(&l->outbox, text);
+    free(text);
+    server_poke(l->server);
+}
+
+struct lane_frame *live_lane(struct live *l, long frame) {
+    return &l->lane[frame % l->lane_frames];
+}
+
+static void random_name(char name[TOKEN_LENGTH + 1]) {
+    unsigned char bytes[TOKEN_LENGTH / 2];
+    while (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) continue;
+    for (size_t i = 0; i < sizeof bytes; i++) snprintf(name + 2 * i, 3, "%02x", bytes[i]);
+}
+
+/* ---- beginning and end ---- */
+
+static int allocate(struct live *l) {
+    const struct server *s = l->server;
+    size_t pictures = (size_t)(1 + s->chunk) * s->picture;
+    l->lane_frames = 4 * s->chunk + 2 * s->ahead + 2;
+    l->lane = calloc((size_t)l->lane_frames, sizeof *l->lane);
+    l->slot.rgb = malloc(pictures);
+    l->shown = malloc(s->picture);
+    return l->lane && l->slot.rgb && l->shown ? OK : error_set(ERR_DEVICE, "out of memory for a session");
+}
+
+static int open_live(struct live *l) {
+    const struct student_description *d = &l->server->student;
+    const struct wishes *w = &l->wishes;
+    TRY(video_encoder_open(&l->encoder, (enum encoder_name)l->server->options.encoder, w->codecs, w->codec_count,
+                           d->pixel_height, d->pixel_width));
+    TRY(allocate(l));
+    if (pthread_create(&l->thread, NULL, live_encode, l)) return error_set(ERR_DEVICE, "cannot start a thread");
+    l->threaded = 1;
+    return OK;
+}
+
+int live_create(struct live **out, struct server *server, const struct wishes *wishes, int admitted) {
+    struct live *l = *out = calloc(1, sizeof *l);
+    if (!l) return error_set(ERR_DEVICE, "out of memory for a session");
+    l->server = server;
+    l->wishes = *wishes;
+    l->admitted = admitted;
+    l->place = -1;
+    l->created = l->heard = l->wrote = clock_seconds();
+    random_name(l->id);
+    random_name(l->token);
+    outbox_open(&l->outbox);
+    speech_open(&l->speech, wishes->agent_rate);
+    pthread_cond_init(&l->work, NULL);
+    playback_begin(&l->playback, 0);
+    l->playback.assumed = wishes->assumed;
+    if (wishes->seed < 0 && getrandom(&l->wishes.seed, sizeof l->wishes.seed, 0)) l->wishes.seed &= INT64_MAX;
+    int code = open_live(l);
+    if (code) {
+        live_destroy(l);
+        *out = NULL;
+    }
+    return code;
+}
+
+void live_destroy(struct live *l) {
+    if (l->threaded) {
+        pthread_mutex_lock(&l->server->lock);
+        l->stop = 1;
+        pthread_cond_signal(&l->work);
+        pthread_mutex_unlock(&l->server->lock);
+        pthread_join(l->thread, NULL);
+    }
+    video_encoder_close(l->encoder);
+    outbox_clear(&l->outbox);
+    speech_close(&l->speech);
+    pthread_cond_destroy(&l->work);
+    free(l->lane);
+    free(l->slot.rgb);
+    free(l->shown);
+    free(l->reference);
+    free(l->upload);
+    free(l->clip.rgb);
+    free(l);
+}
+
+void live_end(struct live *l, int close_code, const char *code, const char *message) {
+    if (l->phase == LIVE_ENDED) return;
+    log_line("event=session.ended session=%s close=%d error=%s seconds=%.1f message=\"%s\"", l->id, close_code,
+             code ? code : "none", clock_seconds() - l->created, message ? message : "");
+    if (l->connection) l->server->part(l->connection, code ? words_error(code, message, 1) : NULL, close_code);
+    l->connection = NULL;
+    l->phase = LIVE_ENDED;
+    l->server->metrics.finished++;
+    l->server->metrics.pictures_dropped += l->outbox.dropped;
+    server_poke(l->server);
+}
+
+/* ---- the connection ---- */
+
+static void say_created(struct live *l, int resumed) {
+    const struct server *s = l->server;
+    live_say(l, words_created(&(struct words_created){
+                    .session = l->id,
+                    .token = l->token,
+                    .codec = video_codec_names[video_encoder_codec(l->encoder)],
+                    .decoder = video_encoder_decoder(l->encoder),
+                    .resumed = resumed,
+                    .resume_seconds = (int)s->options.keep,
+                    .width = s->student.pixel_width,
+                    .height = s->student.pixel_height,
+                    .agent_rate = l->wishes.agent_rate,
+                    .user_rate = l->wishes.user_rate,
+                    .chunk_us = (int64_t)s->chunk * FRAME_US,
+                    .ahead_us = (int64_t)s->ahead * FRAME_US,
+                    .lead_us = live_lead(l),
+                    .next_agent = l->expected[UNIT_AGENT],
+                    .next_user = l->expected[UNIT_USER],
+                }));
+    live_say(l, words_state(live_state_names[l->state], l->state_turn, (int64_t)l->end * FRAME_US));
+}
+
+void live_break_off(struct live *l) {
+    outbox_drop_units(&l->outbox);
+    for (int k = 0; k < UNIT_KINDS; k++) l->need_first[k] = 1;
+    l->need_key = 1;
+    l->not_before = l->end;
+    playback_begin(&l->playback, (int64_t)l->end * FRAME_US);
+}
+
+void live_attach(struct live *l, void *connection, int resumed) {
+    l->connection = connection;
+    l->heard = l->wrote = clock_seconds();
+    live_break_off(l);
+    if (!resumed) return;
+    random_name(l->token);
+    l->server->metrics.resumed++;
+    log_line("event=session.resumed session=%s away=%.1f", l->id, l->heard - l->detached);
+    l->place = -1;
+    if (l->phase != LIVE_WAITING) say_created(l, 1);
+}
+
+void live_detach(struct live *l) {
+    l->connection = NULL;
+    l->detached = clock_seconds();
+    outbox_clear(&l->outbox);
+    log_line("event=session.detached session=%s", l->id);
+    if (l->phase == LIVE_WAITING && l->admitted) live_end(l, 1000, NULL, NULL); /* it has no token to come back by */
+}
+
+void live_admit(struct live *l) {
+    l->admitted = 1;
+    log_line("event=session.admitted session=%s waited=%.1f", l->id, clock_seconds() - l->created);
+    live_prepare(l);
+}
+
+void live_prepare(struct live *l) {
+    if (l->phase != LIVE_WAITING || !l->admitted || !l->reference) return;
+    l->phase = LIVE_PREPARED;
+    if (l->looping) live_break_off(l); /* the server's clip was shown meanwhile */
+    l->looping = 0;
+    say_created(l, 0);
+    server_poke(l->server);
+}
+
+/* ---- turns ---- */
+
+void live_settle_turns(struct live *l) {
+    for (int i = 0; i < l->turn_count; i++) {
+        int waits = 0;
+        for (int k = 0; k < l->speech.count; k++) waits |= l->speech.turns[k].turn == l->turns[i].turn;
+        if (!waits) l->turns[i].ended = 1;
+    }
+}
+
+static void report_finished(struct live *l, int64_t position) {
+    int kept = 0;
+    for (int i = 0; i < l->turn_count; i++) {
+        const struct turn_in_play *t = &l->turns[i];
+        if (t->ended && position >= t->end_us)
+            live_say(l, words_finished(t->turn, (int64_t)t->frames * FRAME_US, 0, 0));
+        else
+            l->turns[kept++] = *t;
+    }
+    l->turn_count = kept;
+}
+
+static int64_t wall_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* 1: it ends or its connection does. */
+static int time_out(struct live *l, double now) {
+    if (!l->connection) {
+        if (now - l->detached < l->server->options.keep) return 0;
+        live_end(l, 1000, NULL, "nobody came back");
+    } else if (now - l->heard > SILENT_SECONDS) {
+        live_end(l, CLOSE_SILENT, NULL, "the client is silent");
+    } else if (l->phase == LIVE_WAITING && l->admitted && now - l->created > REFERENCE_SECONDS) {
+        live_end(l, CLOSE_TIMEOUT, NULL, "no reference came");
+    } else if (l->outbox.first && now - l->wrote > STUCK_SECONDS) {
+        l->server->part(l->connection, NULL, CLOSE_STUCK);
+        live_detach(l);
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+void live_tick(struct live *l, double now) {
+    if (l->phase == LIVE_ENDED || time_out(l, now)) return;
+    if (!l->outbox.first) l->wrote = now;
+    if (l->phase != LIVE_RUNNING || !l->connection) return;
+    report_finished(l, playback_position(&l->playback, now));
+    if (now - l->clock_at < 1) return;
+    l->clock_at = now;
+    live_say(l, words_clock(wall_us(), (int64_t)l->end * FRAME_US));
+}
+
+/* ---- when the device has work for it ---- */
+
+int64_t live_lead(const struct live *l) {
+    const struct server *s = l->server;
+    int wished = l->wishes.lead_ms > 0 ? l->wishes.lead_ms : 0;
+    return pacing_lead((int64_t)s->chunk * FRAME_US, s->chunk_seconds, s->busy_sessions, (int64_t)wished * 1000);
+}
+
+long live_wanted(const struct live *l) { return l->server->chunk + (l->begun ? 0 : 1 + l->server->ahead); }
+
+int live_can_speak(const struct live *l, long wanted) {
+    long frames;
+    int ended;
+    uint32_t turn = speech_next(&l->speech, &frames, &ended);
+    if (!turn || !frames) return 0;
+    int goes_on = l->turn_count && l->turns[l->turn_count - 1].turn == turn;
+    return ended || frames >= wanted + (goes_on ? 0 : SPARE_FRAMES);
+}
+
+int live_wants_student(const struct live *l) {
+    if (!l->admitted) return 0;
+    if (!l->server->loops || l->listening || l->listens || l->state == LIVE_LISTENING) return 1;
+    struct live *lanes = (struct live *)l;
+    for (long n = l->end; n < l->heard_end; n++)
+        if (live_lane(lanes, n)->turn) return 1;
+    return live_can_speak(l, l->server->chunk + 1 + l->server->ahead);
+}
+
+struct candidate live_candidate(const struct live *l, double now) {
+    const struct candidate nothing = {PACING_NEVER, PACING_NEVER};
+    int64_t end = (int64_t)l->end * FRAME_US;
+    (void)now;
+    if (l->busy) return nothing;
+    if (l->phase == LIVE_ENDED) return (struct candidate){0, PACING_NEVER};
+    if (l->phase == LIVE_PREPARED) return (struct candidate){0, l->created};
+    int shows = l->phase == LIVE_RUNNING || (!l->admitted && l->server->clip.count);
+    if (!shows || !l->connection || l->slot.count) return nothing;
+    const struct server *s = l->server;
+    int64_t lead = live_can_speak(l, live_wanted(l))
+                       ? live_lead(l)
+                       : pacing_lead((int64_t)s->chunk * FRAME_US, s->chunk_seconds, s->busy_sessions, 0);
+    return (struct candidate){playback_due(&l->playback, end, lead), playback_deadline(&l->playback, end)};
+}

@@ -1,0 +1,155 @@
+/* live.h: one served session: a client's speech, microphone and playback on one side, an avatar's chunks on the
+   other. Three threads meet in it, under the server's one lock: the network's brings what the client says
+   (live_input.c), the device's makes chunks (live_work.c), the session's own decodes its reference and encodes its
+   pictures (live_encode.c). None of them waits for a client. Media time counts video frames of 40 ms; sound is
+   decided a few frames ahead of the pictures, as the network hears beyond a chunk's end. */
+#ifndef INFER_SERVE_LIVE_H
+#define INFER_SERVE_LIVE_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "infer/serve/microphone.h"
+#include "infer/serve/outbox.h"
+#include "infer/serve/pacing.h"
+#include "infer/serve/resample.h"
+#include "infer/serve/schedule.h"
+#include "infer/serve/server.h"
+#include "infer/serve/speech.h"
+#include "infer/serve/video_encoder.h"
+#include "infer/session.h"
+#include "model/audio/encoder.h"
+#include "model/audio/voice_activity.h"
+
+enum { LIVE_TURNS = 8, FRAME_US = 1000000 / VIDEO_RATE, LIVE_FADE = 5 /* frames */ };
+
+enum live_phase {
+    LIVE_WAITING,  /* for a place or for its reference */
+    LIVE_PREPARED, /* the device has to find it a session of the student */
+    LIVE_RUNNING,
+    LIVE_ENDED /* the device thread frees it */
+};
+enum live_state { LIVE_IDLE, LIVE_LISTENING, LIVE_SPEAKING };
+extern const char *const live_state_names[];
+
+/* The agent's sound of a video frame, as it is sent. */
+struct lane_frame {
+    uint32_t turn;
+    int last; /* of its turn */
+    int16_t pcm[SPEECH_FRAME_MAX];
+};
+/* A turn that has begun to be spoken and has not been reported as finished. */
+struct turn_in_play {
+    uint32_t turn;
+    long frames; /* decided so far */
+    int64_t first_us, end_us;
+    int ended;
+};
+/* Pictures between device and encoder: one chunk, and the first frame before it at the start. */
+struct picture_slot {
+    unsigned char *rgb; /* [count, H, W, 3] */
+    int count;          /* 0: free */
+    long first;         /* video frame */
+    int flags;          /* enum unit_flag */
+    double begun;
+};
+
+struct live {
+    struct server *server;
+    char id[TOKEN_LENGTH + 1], token[TOKEN_LENGTH + 1];
+    enum live_phase phase;
+    int admitted; /* has a place */
+    struct wishes wishes;
+    struct session *session; /* of the server's pool */
+    int busy;                /* the device works on it, outside the lock */
+    int broken;              /* the device failed: nobody else may have the session */
+    double created;
+
+    /* the client */
+    void *connection;              /* NULL: broken off since `detached` */
+    double detached, heard, wrote; /* when: broken off, last message, last taken by the socket */
+    char host[64];
+    struct outbox outbox;
+    uint32_t expected[UNIT_KINDS]; /* sequence numbers */
+    int place;                     /* in the queue, as last told */
+    double clock_at;               /* when the clock was last told */
+
+    /* sound in */
+    struct speech speech;
+    struct microphone microphone;
+    struct resampler agent_filter, user_filter;
+    struct voice_activity user_voice;
+    int listening; /* by word: listening.start */
+    int listens;   /* chunks that listen whatever is heard: after an interruption */
+
+    /* media time, in video frames */
+    long end;                /* pictures up to here are made, or in work */
+    long heard_end;          /* sound up to here is decided */
+    struct lane_frame *lane; /* ring [lane_frames] */
+    int lane_frames;
+    struct turn_in_play turns[LIVE_TURNS];
+    int turn_count;
+    enum live_state state;
+    uint32_t state_turn;
+    int begun;    /* the network has begun from the reference */
+    int looping;  /* the idle clip is shown */
+    long loop_at; /* frame of the clip */
+    struct playback playback;
+    double interrupted; /* when, until the first picture after it is on its way; 0: not */
+
+    /* pictures */
+    float *reference;      /* planar [3, H, W] */
+    unsigned char *upload; /* bytes of a reference that is being sent */
+    size_t upload_bytes;
+    int upload_whole;     /* the encoder thread may decode it */
+    struct clip clip;     /* its own idle clip; count 0: none made */
+    unsigned char *shown; /* the last picture, for cross-fades [H, W, 3]; has_shown */
+    int has_shown, fade;  /* pictures left of a cross-fade */
+    struct picture_slot slot;
+    struct video_encoder *encoder;
+    pthread_t thread;
+    int threaded, stop;
+    pthread_cond_t work; /* for the encoder thread */
+    int need_key, need_first[UNIT_KINDS];
+    long not_before;    /* pictures before this frame are not sent: they were interrupted */
+    double first_frame; /* seconds from creation to the first picture on its way; 0: none yet */
+};
+
+/* All with the server's lock held, unless they say otherwise. */
+
+/* A new session for this connection, with a place or in the queue; its encoder thread starts. ERR_USAGE: no codec in
+   common. */
+int live_create(struct live **live, struct server *server, const struct wishes *wishes, int admitted);
+void live_destroy(struct live *live); /* by the device thread alone; joins the encoder thread, so without the lock */
+/* What the client says. ERR_INPUT, ERR_USAGE: a fatal error, whose code for the client is *error. */
+int live_message(struct live *live, const struct message *message, const char **error);
+int live_unit(struct live *live, const struct unit *unit, const unsigned char *payload, const char **error);
+void live_attach(struct live *live, void *connection, int resumed);
+void live_detach(struct live *live);
+/* What the client has not been sent is dropped; play goes on with the next chunk. */
+void live_break_off(struct live *live);
+void live_admit(struct live *live);   /* it has a place now */
+void live_prepare(struct live *live); /* once it has a place and its reference: the device may begin */
+/* The session is over: the connection is closed with this code, after an error if `code` is given. */
+void live_end(struct live *live, int close_code, const char *code, const char *message);
+/* Now and then: time-outs, turns that have finished, the clock. */
+void live_tick(struct live *live, double now);
+
+/* When the device has something to do for it. */
+struct candidate live_candidate(const struct live *live, double now);
+/* Does it; takes the lock off while it computes. Device thread. */
+void live_work(struct live *live);
+/* The encoder thread: takes the lock itself. */
+void *live_encode(void *live);
+
+int64_t live_lead(const struct live *live);
+void live_say(struct live *live, char *text);                /* frees the text */
+struct lane_frame *live_lane(struct live *live, long frame); /* of a video frame, in the ring */
+/* 1: a turn can be spoken for so many video frames, or to its end. */
+int live_can_speak(const struct live *live, long frames);
+/* Turns of which no sound waits or comes any more have their end. */
+void live_settle_turns(struct live *live);
+long live_wanted(const struct live *live);       /* video frames of sound that the next chunk takes */
+int live_wants_student(const struct live *live); /* 0: the idle clip will do */
+
+#endif

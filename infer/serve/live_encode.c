@@ -1,0 +1,156 @@
+/* live_encode.c: a session's own thread: its reference is decoded and its pictures are encoded here. See live.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "data/media.h"
+#include "infer/serve/live.h"
+#include "infer/serve/persons.h"
+#include "infer/serve/reference.h"
+#include "infer/serve/words.h"
+
+enum { CLOSE_REFUSED = 4000, CLOSE_INTERNAL = 4006 };
+
+/* ---- the reference ---- */
+
+/* Wherever it comes from; without the lock: nobody else touches these fields until `reference` is set. */
+static int read_reference(const struct live *l, float *picture) {
+    const struct server *s = l->server;
+    const struct student_description *d = &s->student;
+    char path[sizeof s->options.persons + PERSON_NAME_MAX + 2];
+    if (l->wishes.reference == REFERENCE_UPLOAD)
+        return reference_read(l->upload, l->upload_bytes, d->pixel_height, d->pixel_width, picture);
+    if (l->wishes.reference == REFERENCE_PERSON) {
+        if (!person_path(path, sizeof path, s->options.persons, l->wishes.person))
+            return error_set(ERR_INPUT, "no such person");
+        return image_read(path, d->pixel_height, d->pixel_width, picture);
+    }
+    if (!s->reference) return error_set(ERR_INPUT, "the server has no reference of its own: bring one");
+    memcpy(picture, s->reference, s->picture * sizeof *picture);
+    return OK;
+}
+
+static int reference_is_there(const struct live *l) {
+    if (l->phase != LIVE_WAITING || l->reference) return 0;
+    return l->wishes.reference != REFERENCE_UPLOAD || l->upload_whole;
+}
+
+static void take_reference(struct live *l) {
+    pthread_mutex_unlock(&l->server->lock);
+    float *picture = malloc(l->server->picture * sizeof *picture);
+    int code = picture ? read_reference(l, picture) : error_set(ERR_DEVICE, "out of memory for a reference");
+    pthread_mutex_lock(&l->server->lock);
+    free(l->upload);
+    l->upload = NULL;
+    if (code) {
+        free(picture);
+        live_end(l, CLOSE_REFUSED, "bad_reference", error_text());
+        return;
+    }
+    l->reference = picture;
+    live_prepare(l);
+}
+
+/* ---- pictures ---- */
+
+static struct unit unit_of(struct live *l, int kind, long frame, int flags) {
+    const struct lane_frame *f = live_lane(l, frame);
+    struct unit u = {.kind = kind, .flags = flags, .turn = f->turn, .time_us = (int64_t)frame * FRAME_US};
+    if (l->need_first[kind]) u.flags |= UNIT_FIRST;
+    if (f->last) u.flags |= UNIT_LAST;
+    l->need_first[kind] = 0;
+    return u;
+}
+
+static void announce_turn(struct live *l, long frame) {
+    for (int i = 0; i < l->turn_count; i++)
+        if (l->turns[i].first_us == (int64_t)frame * FRAME_US)
+            live_say(l, words_started(l->turns[i].turn, l->turns[i].first_us));
+}
+
+static void send_sound(struct live *l, long frame, int flags, double begun) {
+    const struct lane_frame *f = live_lane(l, frame);
+    struct unit u = unit_of(l, UNIT_AGENT, frame, flags & UNIT_CLIP);
+    unsigned char bytes[2 * SPEECH_FRAME_MAX];
+    u.length = (uint32_t)(2 * l->wishes.agent_rate / VIDEO_RATE);
+    for (uint32_t i = 0; i < u.length / 2; i++) {
+        bytes[2 * i] = (unsigned char)f->pcm[i];
+        bytes[2 * i + 1] = (unsigned char)((uint16_t)f->pcm[i] >> 8);
+    }
+    outbox_unit(&l->outbox, &u, bytes, begun);
+}
+
+/* How long it took to get the first picture on its way, where it is one. */
+static void time_picture(struct live *l, const struct picture_slot *slot, long frame) {
+    struct metrics *m = &l->server->metrics;
+    double now = clock_seconds();
+    if (l->first_frame <= 0 && l->phase == LIVE_RUNNING) {
+        l->first_frame = now - l->created;
+        metrics_time(&m->first_frame, l->first_frame);
+        log_line("event=session.first_frame session=%s ms=%.1f", l->id, 1e3 * l->first_frame);
+    }
+    if (frame == slot->first) metrics_time(&m->sent, now - slot->begun);
+    if (l->interrupted > 0) metrics_time(&m->interrupt, now - l->interrupted);
+    l->interrupted = 0;
+}
+
+/* With the lock: the frame's units, unless nobody wants them any more. */
+static void send_frame(struct live *l, long frame, int key, const unsigned char *bytes, size_t length) {
+    const struct picture_slot *slot = &l->slot;
+    if (!l->connection || frame < l->not_before) {
+        l->need_key = 1; /* the client never sees what the encoder now builds upon */
+        return;
+    }
+    announce_turn(l, frame);
+    send_sound(l, frame, slot->flags, slot->begun);
+    struct unit u = unit_of(l, UNIT_VIDEO, frame, slot->flags | (key ? UNIT_KEY : 0));
+    u.length = (uint32_t)length;
+    outbox_unit(&l->outbox, &u, bytes, slot->begun);
+    if (l->outbox.starved) l->need_key = 1;
+    time_picture(l, slot, frame);
+    l->server->wake(l->server->network);
+}
+
+static int encode_frame(struct live *l, int i) {
+    const unsigned char *bytes;
+    size_t length;
+    int key = l->need_key;
+    l->need_key = 0;
+    pthread_mutex_unlock(&l->server->lock);
+    double begin = clock_seconds();
+    int code = video_encoder_push(l->encoder, l->slot.rgb + (size_t)i * l->server->picture, &key, &bytes, &length);
+    double seconds = clock_seconds() - begin;
+    pthread_mutex_lock(&l->server->lock);
+    if (code) return code;
+    metrics_time(&l->server->metrics.encode, seconds);
+    l->server->metrics.pictures++;
+    send_frame(l, l->slot.first + i, key, bytes, length);
+    return OK;
+}
+
+static void encode_slot(struct live *l) {
+    int code = OK;
+    for (int i = 0; i < l->slot.count && !code && !l->stop; i++)
+        if (l->slot.first + i >= l->not_before) code = encode_frame(l, i);
+    l->slot.count = 0;
+    if (code) live_end(l, CLOSE_INTERNAL, "internal", error_text());
+    server_poke(l->server);
+}
+
+void *live_encode(void *argument) {
+    struct live *l = argument;
+    pthread_mutex_lock(&l->server->lock);
+    while (!l->stop) {
+        if (reference_is_there(l))
+            take_reference(l);
+        else if (l->slot.count)
+            encode_slot(l);
+        else
+            pthread_cond_wait(&l->work, &l->server->lock);
+    }
+    pthread_mutex_unlock(&l->server->lock);
+    return NULL;
+}

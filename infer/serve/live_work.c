@@ -1,0 +1,262 @@
+/* live_work.c: a session's chunks on the device thread. See live.h. Each chunk: the sound of its video frames is
+   decided under the lock, then the network and the codec work without it, then the pictures are handed to the encoder
+   thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "infer/serve/live.h"
+#include "infer/serve/words.h"
+
+enum { CLOSE_INTERNAL = 4006 };
+
+/* ---- what is said and heard in a chunk ---- */
+
+static void note_turn(struct live *l, long frame, const struct lane_frame *f) {
+    struct turn_in_play *t = l->turn_count ? &l->turns[l->turn_count - 1] : NULL;
+    if (!t || t->turn != f->turn) {
+        if (l->turn_count == LIVE_TURNS) memmove(l->turns, l->turns + 1, sizeof *t * (size_t)--l->turn_count);
+        t = &l->turns[l->turn_count++];
+        *t = (struct turn_in_play){.turn = f->turn, .first_us = (int64_t)frame * FRAME_US};
+        l->server->metrics.turns++;
+    }
+    t->frames++;
+    t->end_us = (int64_t)(frame + 1) * FRAME_US;
+    t->ended = f->last;
+}
+
+/* The agent's sound of the frames from..from+count-1: its turns as far as they can be spoken, then silence. */
+static void decide_speech(struct live *l, long from, long count) {
+    int speaks = live_can_speak(l, count);
+    for (long i = 0; i < count; i++) {
+        struct lane_frame *f = live_lane(l, from + i);
+        memset(f, 0, sizeof *f);
+        if (!speaks) continue;
+        int ended;
+        long frames;
+        f->turn = speech_next(&l->speech, &frames, &ended);
+        speech_take(&l->speech, f->pcm, &f->last);
+        note_turn(l, from + i, f);
+        if (f->last) speaks = live_can_speak(l, count - i - 1);
+    }
+    live_settle_turns(l);
+}
+
+/* As the network hears it: 16 kHz. */
+static void hear_agent(struct live *l, long from, long count, float *agent) {
+    float pcm[SPEECH_FRAME_MAX];
+    int n = l->wishes.agent_rate / VIDEO_RATE;
+    for (long i = 0; i < count; i++, agent += AUDIO_SAMPLES_PER_FRAME) {
+        const struct lane_frame *f = live_lane(l, from + i);
+        for (int k = 0; k < n; k++) pcm[k] = (float)f->pcm[k] / 32768.f;
+        if (n == AUDIO_SAMPLES_PER_FRAME)
+            memcpy(agent, pcm, sizeof *pcm * AUDIO_SAMPLES_PER_FRAME);
+        else
+            resample_push(&l->agent_filter, pcm, n, agent);
+    }
+}
+
+/* The user's sound and where it is listened to; 1: it is somewhere. */
+static int hear_user(struct live *l, long count, float *user, float *listen) {
+    int somewhere = 0;
+    microphone_take(&l->microphone, user, count * AUDIO_SAMPLES_PER_FRAME);
+    for (long i = 0; i < count; i++) {
+        float voice = voice_activity_push(&l->user_voice, user + i * AUDIO_SAMPLES_PER_FRAME);
+        listen[i] = l->listens || (l->wishes.manual > 0 ? l->listening : voice > 0) ? 1 : 0;
+        somewhere |= listen[i] > 0;
+    }
+    return somewhere;
+}
+
+static void set_state(struct live *l, enum live_state state, uint32_t turn, long from) {
+    if (state == l->state && turn == l->state_turn) return;
+    l->state = state;
+    l->state_turn = turn;
+    live_say(l, words_state(live_state_names[state], turn, (int64_t)from * FRAME_US));
+}
+
+/* A chunk speaks where any of its frames does. */
+static void note_state(struct live *l, long from, long count, int listens) {
+    for (long n = from; n < from + count; n++) {
+        uint32_t turn = live_lane(l, n)->turn;
+        if (!turn) continue;
+        set_state(l, LIVE_SPEAKING, turn, n);
+        return;
+    }
+    set_state(l, listens ? LIVE_LISTENING : LIVE_IDLE, 0, from);
+}
+
+/* ---- pictures ---- */
+
+/* After a jump between clip and student the new pictures come in gradually. */
+static void fade(struct live *l, unsigned char *rgb) {
+    if (l->has_shown && l->fade > 0) {
+        int old = l->fade--;
+        for (size_t i = 0; i < l->server->picture; i++)
+            rgb[i] = (unsigned char)((l->shown[i] * old + rgb[i] * (LIVE_FADE + 1 - old)) / (LIVE_FADE + 1));
+    }
+    if (l->server->loops) memcpy(l->shown, rgb, l->server->picture);
+    l->has_shown = 1;
+}
+
+static void to_pictures(struct live *l, const float *frames, int count) {
+    const struct student_description *d = &l->server->student;
+    for (int i = 0; i < count; i++) {
+        unsigned char *rgb = l->slot.rgb + (size_t)i * l->server->picture;
+        rgb_from_planar(rgb, frames + (size_t)i * l->server->picture, d->pixel_height, d->pixel_width);
+        fade(l, rgb);
+    }
+}
+
+/* With the lock: the encoder thread may have them. */
+static void hand_over(struct live *l, long first, int count, int flags, double begun) {
+    l->slot.first = first;
+    l->slot.flags = flags;
+    l->slot.begun = begun;
+    l->slot.count = count;
+    pthread_cond_signal(&l->work);
+}
+
+/* ---- a chunk of the clip ---- */
+
+static const struct clip *clip_of(const struct live *l) { return l->clip.count ? &l->clip : &l->server->clip; }
+
+static void show_clip(struct live *l, double begun) {
+    int count = l->server->chunk, listens;
+    long first = l->end;
+    if (!l->looping) {
+        l->loop_at = 0;
+        l->fade = l->has_shown ? LIVE_FADE : 0;
+    }
+    l->looping = 1;
+    l->begun = 0;
+    for (long n = l->heard_end; n < first + count; n++) memset(live_lane(l, n), 0, sizeof *l->lane);
+    if (l->heard_end < first + count) l->heard_end = first + count;
+    float *user = l->server->user, *listen = l->server->listen;
+    listens = hear_user(l, count, user, listen);
+    note_state(l, first, count, listens && l->admitted);
+    l->end += count;
+    l->busy = 1;
+    pthread_mutex_unlock(&l->server->lock);
+    for (int i = 0; i < count; i++) {
+        unsigned char *rgb = l->slot.rgb + (size_t)i * l->server->picture;
+        memcpy(rgb, clip_frame(clip_of(l), l->loop_at++, l->server->picture), l->server->picture);
+        fade(l, rgb);
+    }
+    pthread_mutex_lock(&l->server->lock);
+    l->busy = 0;
+    hand_over(l, first, count, UNIT_CLIP, begun);
+}
+
+/* ---- a chunk of the student ---- */
+
+/* What a session of the student hears of a chunk; host memory of the server's. */
+struct chunk_sound {
+    const float *agent, *user, *listen;
+    long frames;
+};
+
+/* The reference's own picture comes first, where it begins. */
+static int begin_student(struct live *l, float *first) { return session_begin(l->session, l->reference, first); }
+
+static int push_sound(struct live *l, const struct chunk_sound *c) {
+    for (long i = 0; i < c->frames; i++) {
+        long at = i * AUDIO_SAMPLES_PER_FRAME;
+        long taken =
+            session_push(l->session, c->agent + at, c->user + at, AUDIO_SAMPLES_PER_FRAME, NULL, c->listen + i);
+        if (taken < 0) return (int)-taken;
+    }
+    return session_ready(l->session) ? OK : error_set(ERR_DEVICE, "the sound of a chunk does not make it ready");
+}
+
+static int compute(struct live *l, const struct chunk_sound *c, int begins) {
+    float *frames = l->server->frames;
+    if (begins) {
+        TRY(begin_student(l, frames));
+        frames += l->server->picture;
+    }
+    TRY(push_sound(l, c));
+    TRY(session_take(l->session, frames, NULL));
+    to_pictures(l, l->server->frames, begins + l->server->chunk);
+    return OK;
+}
+
+static void fail(struct live *l) {
+    live_end(l, CLOSE_INTERNAL, "internal", error_text());
+    l->broken = 1;
+}
+
+static void count_chunk(struct live *l, double begun, double deadline) {
+    struct metrics *m = &l->server->metrics;
+    double now = clock_seconds();
+    metrics_time(&m->chunk, now - begun);
+    m->chunks++;
+    m->chunks_late += deadline > 0 && now > deadline;
+}
+
+static void run_student(struct live *l, double begun) {
+    struct server *s = l->server;
+    int begins = !l->begun, count = begins + s->chunk;
+    long first = l->end, wanted = live_wanted(l);
+    double deadline = playback_deadline(&l->playback, (int64_t)first * FRAME_US);
+    if (begins) {
+        l->heard_end = first;
+        l->fade = l->has_shown ? LIVE_FADE : 0;
+    }
+    l->looping = 0;
+    long from = l->heard_end;
+    decide_speech(l, from, wanted);
+    hear_agent(l, from, wanted, s->agent);
+    note_state(l, from, wanted, hear_user(l, wanted, s->user, s->listen));
+    if (l->listens) l->listens--;
+    l->heard_end += wanted;
+    l->end += count;
+    l->busy = 1;
+    pthread_mutex_unlock(&s->lock);
+    int code = compute(l, &(struct chunk_sound){s->agent, s->user, s->listen, wanted}, begins);
+    pthread_mutex_lock(&s->lock);
+    l->busy = 0;
+    if (code) {
+        fail(l);
+        return;
+    }
+    l->begun = 1;
+    count_chunk(l, begun, deadline);
+    hand_over(l, first, count, 0, begun);
+}
+
+/* ---- the beginning ---- */
+
+/* Its own idle clip, from its own reference. */
+static int make_clip(struct live *l) {
+    if (!l->server->loops) return OK;
+    return server_make_clip(l->server, l->session, l->reference, &l->clip);
+}
+
+static void prepare(struct live *l) {
+    struct server *s = l->server;
+    l->busy = 1;
+    pthread_mutex_unlock(&s->lock);
+    int code = server_take_session(s, &l->session);
+    if (!code) session_seed(l->session, (uint64_t)l->wishes.seed);
+    if (!code) code = make_clip(l);
+    pthread_mutex_lock(&s->lock);
+    l->busy = 0;
+    if (code) {
+        fail(l);
+        return;
+    }
+    if (l->phase == LIVE_PREPARED) l->phase = LIVE_RUNNING;
+    s->metrics.created++;
+}
+
+void live_work(struct live *l) {
+    double begun = clock_seconds();
+    if (l->phase == LIVE_PREPARED)
+        prepare(l);
+    else if (live_wants_student(l))
+        run_student(l, begun);
+    else
+        show_clip(l, begun);
+}

@@ -1,0 +1,213 @@
+/* message.c: see message.h. */
+#include "infer/serve/message.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+static const char *const types[MESSAGE_UNKNOWN] = {
+    [MESSAGE_CREATE] = "session.create",         [MESSAGE_UPDATE] = "session.update",
+    [MESSAGE_APPEND] = "audio.append",           [MESSAGE_END] = "audio.end",
+    [MESSAGE_INTERRUPT] = "interrupt",           [MESSAGE_LISTENING_START] = "listening.start",
+    [MESSAGE_LISTENING_STOP] = "listening.stop", [MESSAGE_POSITION] = "playback.position",
+    [MESSAGE_KEY_FRAME] = "video.key_frame",     [MESSAGE_KEEP_ALIVE] = "session.keep_alive",
+    [MESSAGE_CLOSE] = "session.close",
+};
+const char *const video_codec_names[VIDEO_CODECS] = {"h264", "vp8", "mjpeg", "raw"};
+#define NUMBER_MAX 9e15 /* whole numbers that a double holds exactly */
+
+/* A key that is there must be a whole number within its bounds; one that is not leaves `value`. */
+static int whole(const cJSON *root, const char *key, double min, double max, int64_t *value) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
+    if (!item) return OK;
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= min && item->valuedouble <= max) ||
+        item->valuedouble != floor(item->valuedouble))
+        return error_set(ERR_INPUT, "%s: expected a whole number from %.0f to %.0f", key, min, max);
+    *value = (int64_t)item->valuedouble;
+    return OK;
+}
+
+/* The same for a text; "" where there is none. */
+static int text(const cJSON *root, const char *key, const char **value) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
+    *value = "";
+    if (!item) return OK;
+    if (!cJSON_IsString(item)) return error_set(ERR_INPUT, "%s: expected a text", key);
+    *value = item->valuestring;
+    return OK;
+}
+
+static int read_turn(struct message *m, const cJSON *root) {
+    int64_t turn = 0;
+    TRY(whole(root, "turn", 1, UINT32_MAX, &turn));
+    m->turn = (uint32_t)turn;
+    return OK;
+}
+
+/* ---- session.create and session.update ---- */
+
+static int read_reference(struct wishes *w, const cJSON *root) {
+    static const char person[] = "person:";
+    const char *name;
+    TRY(text(root, "reference", &name));
+    if (!*name || !strcmp(name, "default")) return OK;
+    if (!strcmp(name, "upload")) {
+        w->reference = REFERENCE_UPLOAD;
+        return OK;
+    }
+    const char *who = name + sizeof person - 1;
+    if (strncmp(name, person, sizeof person - 1) || !*who || strlen(who) >= sizeof w->person)
+        return error_set(ERR_INPUT, "reference: expected default, upload or person:NAME");
+    w->reference = REFERENCE_PERSON;
+    strcpy(w->person, who);
+    return OK;
+}
+
+static int read_rate(const cJSON *root, const char *key, int *rate) {
+    int64_t value = *rate;
+    TRY(whole(root, key, 1, 1e6, &value));
+    *rate = (int)value;
+    return OK;
+}
+
+static int read_codecs(struct wishes *w, const cJSON *root) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(root, "codecs"), *item;
+    if (!list) {
+        for (int i = 0; i < CODEC_RAW; i++) w->codecs[w->codec_count++] = i;
+        return OK;
+    }
+    if (!cJSON_IsArray(list)) return error_set(ERR_INPUT, "codecs: expected a list of names");
+    cJSON_ArrayForEach(item, list) {
+        if (!cJSON_IsString(item)) return error_set(ERR_INPUT, "codecs: expected a list of names");
+        for (int i = 0; i < VIDEO_CODECS && w->codec_count < VIDEO_CODECS; i++)
+            if (!strcmp(item->valuestring, video_codec_names[i])) w->codecs[w->codec_count++] = i;
+    }
+    return OK;
+}
+
+/* A key that takes one of two words: 0 or 1, or what `value` was where it is not there. */
+static int one_of(const cJSON *root, const char *key, const char *zero, const char *one, int *value) {
+    const char *word;
+    TRY(text(root, key, &word));
+    if (!strcmp(word, zero))
+        *value = 0;
+    else if (!strcmp(word, one))
+        *value = 1;
+    else if (*word)
+        return error_set(ERR_INPUT, "%s: expected %s or %s", key, zero, one);
+    return OK;
+}
+
+static int read_update(struct wishes *w, const cJSON *root) {
+    int64_t lead = -1;
+    w->manual = -1;
+    TRY(whole(root, "lead_ms", 0, 60000, &lead));
+    w->lead_ms = (int)lead;
+    return one_of(root, "listening", "voice", "manual", &w->manual);
+}
+
+static int read_create(struct wishes *w, const cJSON *root) {
+    const char *resume;
+    w->agent_rate = 24000;
+    w->user_rate = 16000;
+    w->seed = -1;
+    TRY(read_update(w, root));
+    TRY(read_reference(w, root));
+    TRY(read_rate(root, "agent_rate", &w->agent_rate));
+    TRY(read_rate(root, "user_rate", &w->user_rate));
+    TRY(read_codecs(w, root));
+    TRY(one_of(root, "playback", "reported", "assumed", &w->assumed));
+    TRY(whole(root, "seed", 0, NUMBER_MAX, &w->seed));
+    TRY(text(root, "resume", &resume));
+    if (*resume && strlen(resume) != TOKEN_LENGTH) return error_set(ERR_INPUT, "resume: not a token of this server");
+    strcpy(w->resume, resume);
+    return OK;
+}
+
+/* ---- audio.append ---- */
+
+static int sextet(char c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
+/* Base64 of both alphabets, padded or not. */
+static int decode_base64(struct message *m, const char *from) {
+    size_t length = strlen(from);
+    while (length && from[length - 1] == '=') length--;
+    m->audio = malloc(length * 3 / 4 + 1);
+    if (!m->audio) return error_set(ERR_DEVICE, "out of memory for sound");
+    uint32_t bits = 0;
+    for (size_t i = 0; i < length; i++) {
+        int six = sextet(from[i]);
+        if (six < 0) return error_set(ERR_INPUT, "audio: expected base64");
+        bits = bits << 6 | (uint32_t)six;
+        if (i % 4) m->audio[m->audio_bytes++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
+    }
+    return length % 4 == 1 || m->audio_bytes % 2 ? error_set(ERR_INPUT, "audio: expected 16-bit samples in base64")
+                                                 : OK;
+}
+
+static int read_append(struct message *m, const cJSON *root) {
+    const char *audio;
+    TRY(read_turn(m, root));
+    TRY(text(root, "audio", &audio));
+    if (!m->turn) return error_set(ERR_INPUT, "turn: expected with audio.append");
+    return decode_base64(m, audio);
+}
+
+/* ---- messages ---- */
+
+static int read_keys(struct message *m, const cJSON *root) {
+    switch (m->type) {
+    case MESSAGE_CREATE:
+        return read_create(&m->wishes, root);
+    case MESSAGE_UPDATE:
+        return read_update(&m->wishes, root);
+    case MESSAGE_APPEND:
+        return read_append(m, root);
+    case MESSAGE_END:
+    case MESSAGE_INTERRUPT:
+        return read_turn(m, root);
+    case MESSAGE_POSITION:
+        m->position_us = -1;
+        TRY(whole(root, "position_us", 0, NUMBER_MAX, &m->position_us));
+        return m->position_us < 0 ? error_set(ERR_INPUT, "position_us: expected with playback.position") : OK;
+    default:
+        return OK;
+    }
+}
+
+static int read_message(struct message *m, const cJSON *root) {
+    const char *type;
+    if (!cJSON_IsObject(root)) return error_set(ERR_INPUT, "a message is a JSON object");
+    TRY(text(root, "type", &type));
+    if (!*type) return error_set(ERR_INPUT, "a message has a type");
+    int i = 0;
+    while (i < MESSAGE_UNKNOWN && strcmp(type, types[i])) i++;
+    m->type = (enum message_type)i;
+    return read_keys(m, root);
+}
+
+int message_parse(struct message *m, const char *bytes, size_t length) {
+    memset(m, 0, sizeof *m);
+    m->type = MESSAGE_UNKNOWN;
+    if (length > MESSAGE_BYTES_MAX)
+        return error_set(ERR_INPUT, "a text message has at most %d bytes", MESSAGE_BYTES_MAX);
+    cJSON *root = cJSON_ParseWithLength(bytes, length);
+    int code = read_message(m, root);
+    cJSON_Delete(root);
+    if (code) message_free(m);
+    return code;
+}
+
+void message_free(struct message *m) {
+    free(m->audio);
+    m->audio = NULL;
+    m->audio_bytes = 0;
+}

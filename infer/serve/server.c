@@ -1,0 +1,321 @@
+/* server.c: see server.h. */
+#include "infer/serve/server.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "data/media.h"
+#include "infer/serve/live.h"
+#include "infer/serve/words.h"
+#include "kernels/device.h"
+#include "model/audio/encoder.h"
+
+enum { CLIP_CHUNKS = 2, MEASURED_CHUNKS = 8, CLOSE_GOING = 1001 };
+static const double measured_seconds = 0.25; /* of work, at most but for the first chunks */
+
+/* ---- pictures ---- */
+
+void rgb_from_planar(unsigned char *rgb, const float *frame, int height, int width) {
+    long pixels = (long)height * width;
+    for (int c = 0; c < 3; c++)
+        for (long i = 0; i < pixels; i++) {
+            float v = (frame[c * pixels + i] + 1) * 127.5f + 0.5f;
+            rgb[3 * i + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
+        }
+}
+
+const unsigned char *clip_frame(const struct clip *clip, long at, size_t picture) {
+    int period = clip->count > 1 ? 2 * clip->count - 2 : 1;
+    long k = at % period;
+    return clip->rgb + (size_t)(k < clip->count ? k : period - k) * picture;
+}
+
+/* A chunk of listening to silence; seconds: what it took. */
+static int quiet_chunk(struct session *session, float *frames, double *seconds) {
+    const float silence[AUDIO_SAMPLES_PER_FRAME] = {0}, talk = 0, listen = 1;
+    double begin = clock_seconds();
+    while (!session_ready(session)) {
+        long taken = session_push(session, silence, NULL, AUDIO_SAMPLES_PER_FRAME, &talk, &listen);
+        if (taken <= 0) return taken < 0 ? (int)-taken : error_set(ERR_DEVICE, "the student takes no sound");
+    }
+    TRY(session_take(session, frames, NULL));
+    *seconds = clock_seconds() - begin;
+    return OK;
+}
+
+int server_make_clip(struct server *s, struct session *session, const float *reference, struct clip *clip) {
+    const struct student_description *d = &s->student;
+    double seconds;
+    clip->count = 0;
+    clip->rgb = malloc((size_t)(1 + CLIP_CHUNKS * s->chunk) * s->picture);
+    if (!clip->rgb) return error_set(ERR_DEVICE, "out of memory for the idle clip");
+    TRY(session_begin(session, reference, s->frames));
+    rgb_from_planar(clip->rgb, s->frames, d->pixel_height, d->pixel_width);
+    for (int k = 0, count = 1; k < CLIP_CHUNKS; k++) {
+        TRY(quiet_chunk(session, s->frames, &seconds));
+        for (int i = 0; i < s->chunk; i++, count++)
+            rgb_from_planar(clip->rgb + (size_t)count * s->picture, s->frames + (size_t)i * s->picture, d->pixel_height,
+                            d->pixel_width);
+    }
+    clip->count = 1 + CLIP_CHUNKS * s->chunk;
+    return OK;
+}
+
+/* ---- sessions of the student ---- */
+
+static int load_student(struct server *s, const char *folder, FILE *plan) {
+    const struct serve_options *o = &s->options;
+    const struct session_options options = {.sink = -1,
+                                            .rapr = -1,
+                                            .direct = o->graphs,
+                                            .decoder = o->decoder,
+                                            .codec_weights = o->codec_weights,
+                                            .audio_weights = o->audio_weights,
+                                            .text = *o->text ? o->text : NULL,
+                                            .prompt = o->prompt};
+    return shared_student_open(&s->shared, folder, &options, plan);
+}
+
+int server_take_session(struct server *s, struct session **session) {
+    if (s->pooled) {
+        *session = s->pool[--s->pooled];
+        return OK;
+    }
+    return session_open_shared(session, s->shared, 0, NULL);
+}
+
+void server_give_session(struct server *s, struct session *session) {
+    if (!session) return;
+    if (s->pooled < s->capacity)
+        s->pool[s->pooled++] = session;
+    else
+        session_close(session);
+}
+
+/* ---- the start ---- */
+
+/* The median work of a chunk, after two that warm up. */
+static int measure(struct server *s, struct session *session) {
+    double seconds[MEASURED_CHUNKS], spent = 0, warm;
+    int n = 0;
+    for (int i = 0; i < 2; i++) TRY(quiet_chunk(session, s->frames, &warm));
+    while (n < MEASURED_CHUNKS && (n < 1 || spent < measured_seconds)) {
+        TRY(quiet_chunk(session, s->frames, &seconds[n]));
+        spent += seconds[n++];
+    }
+    for (int i = 1; i < n; i++)
+        for (int k = i; k > 0 && seconds[k] < seconds[k - 1]; k--) {
+            double swap = seconds[k];
+            seconds[k] = seconds[k - 1];
+            seconds[k - 1] = swap;
+        }
+    s->chunk_seconds = seconds[n / 2];
+    s->real_time_factor = s->chunk_seconds * VIDEO_RATE / s->chunk;
+    s->capacity = s->options.sessions ? s->options.sessions : schedule_capacity(s->real_time_factor);
+    return OK;
+}
+
+static int read_default_reference(struct server *s) {
+    const struct student_description *d = &s->student;
+    if (!*s->options.reference) return OK;
+    s->reference = malloc(s->picture * sizeof *s->reference);
+    if (!s->reference) return error_set(ERR_DEVICE, "out of memory for the reference");
+    return image_read(s->options.reference, d->pixel_height, d->pixel_width, s->reference);
+}
+
+static int allocate(struct server *s) {
+    size_t frames = (size_t)(1 + s->chunk), heard = (size_t)(1 + s->chunk + s->ahead);
+    s->frames = calloc(frames * s->picture, sizeof *s->frames);
+    s->agent = malloc(heard * AUDIO_SAMPLES_PER_FRAME * sizeof *s->agent);
+    s->user = malloc(heard * AUDIO_SAMPLES_PER_FRAME * sizeof *s->user);
+    s->listen = malloc(heard * sizeof *s->listen);
+    return s->frames && s->agent && s->user && s->listen ? OK : error_set(ERR_DEVICE, "out of memory for chunks");
+}
+
+/* The first session tells the sizes, is measured, and makes the clip. */
+static int try_out(struct server *s, FILE *plan) {
+    struct session *session;
+    TRY(session_open_shared(&session, s->shared, 0, plan));
+    struct session_wait wait = session_wait(session);
+    s->student = *session_student(session);
+    s->picture = 3 * (size_t)s->student.pixel_height * (size_t)s->student.pixel_width;
+    s->chunk = session_chunk_frames(session);
+    s->ahead = (int)lround((wait.ahead + wait.encoder_ahead) * VIDEO_RATE);
+    s->loops = s->options.idle == IDLE_LOOP || (s->options.idle == IDLE_AUTO && s->student.dit.deaf);
+    int code = allocate(s);
+    if (!code) code = read_default_reference(s);
+    if (!code && s->reference) code = server_make_clip(s, session, s->reference, &s->clip);
+    if (!code && !s->reference) code = session_begin(session, s->frames, s->frames + s->picture);
+    if (!code) code = measure(s, session);
+    if (!code)
+        code =
+            video_encoder_check((enum encoder_name)s->options.encoder, s->student.pixel_height, s->student.pixel_width);
+    if (!code && !(s->pool = calloc((size_t)s->capacity, sizeof(struct session *))))
+        code = error_set(ERR_DEVICE, "out of memory for sessions");
+    if (code)
+        session_close(session);
+    else
+        server_give_session(s, session);
+    return code;
+}
+
+/* ---- the device thread ---- */
+
+static void wait_for_work(struct server *s, double until) {
+    struct timespec t;
+    double wait = until - clock_seconds();
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    wait = wait < 0 ? 0 : wait > 1 ? 1 : wait;
+    long nanoseconds = t.tv_nsec + (long)(wait * 1e9);
+    t.tv_sec += nanoseconds / 1000000000;
+    t.tv_nsec = nanoseconds % 1000000000;
+    pthread_cond_timedwait(&s->device, &s->lock, &t);
+}
+
+static void free_live(struct server *s, int index) {
+    struct live *l = s->lives[index];
+    memmove(s->lives + index, s->lives + index + 1, sizeof *s->lives * (size_t)(s->count - index - 1));
+    s->count--;
+    pthread_mutex_unlock(&s->lock);
+    if (l->broken)
+        session_close(l->session);
+    else
+        server_give_session(s, l->session);
+    live_destroy(l);
+    pthread_mutex_lock(&s->lock);
+}
+
+/* With the lock: the most urgent piece of work. */
+static void work_once(struct server *s) {
+    static struct candidate candidates[SERVER_LIVES_MAX];
+    double now = clock_seconds();
+    s->busy_sessions = 0;
+    for (int i = 0; i < s->count; i++) s->busy_sessions += s->lives[i]->admitted && s->lives[i]->connection;
+    for (int i = 0; i < s->count; i++) candidates[i] = live_candidate(s->lives[i], now);
+    int i = schedule_pick(candidates, s->count, now);
+    if (i < 0)
+        wait_for_work(s, schedule_wake(candidates, s->count));
+    else if (s->lives[i]->phase == LIVE_ENDED)
+        free_live(s, i);
+    else
+        live_work(s->lives[i]);
+}
+
+static void *run_device(void *argument) {
+    struct server *s = argument;
+    device_thread();
+    shared_student_use(s->shared);
+    pthread_mutex_lock(&s->lock);
+    while (!s->stop || s->count) work_once(s);
+    pthread_mutex_unlock(&s->lock);
+    while (s->pooled) session_close(s->pool[--s->pooled]);
+    return NULL;
+}
+
+static void no_network(void *network) { (void)network; }
+
+int server_open(struct server *s, const char *folder, FILE *plan) {
+    s->wake = no_network;
+    pthread_condattr_t monotonic;
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->device, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    TRY(load_student(s, folder, plan));
+    TRY(try_out(s, plan));
+    if (pthread_create(&s->thread, NULL, run_device, s)) return error_set(ERR_DEVICE, "cannot start a thread");
+    s->threaded = 1;
+    return OK;
+}
+
+void server_end_sessions(struct server *s) {
+    pthread_mutex_lock(&s->lock);
+    for (int i = 0; i < s->count; i++) live_end(s->lives[i], CLOSE_GOING, NULL, "the server stops");
+    pthread_mutex_unlock(&s->lock);
+}
+
+void server_close(struct server *s) {
+    if (s->threaded) {
+        server_end_sessions(s);
+        pthread_mutex_lock(&s->lock);
+        s->stop = 1;
+        pthread_cond_signal(&s->device);
+        pthread_mutex_unlock(&s->lock);
+        pthread_join(s->thread, NULL);
+    }
+    while (s->pooled) session_close(s->pool[--s->pooled]);
+    shared_student_close(s->shared);
+    free(s->pool);
+    free(s->clip.rgb);
+    free(s->reference);
+    free(s->frames);
+    free(s->agent);
+    free(s->user);
+    free(s->listen);
+}
+
+/* ---- who is admitted ---- */
+
+void server_poke(struct server *s) {
+    pthread_cond_signal(&s->device);
+    s->wake(s->network);
+}
+
+static int count_lives(const struct server *s, int admitted) {
+    int count = 0;
+    for (int i = 0; i < s->count; i++) count += s->lives[i]->phase != LIVE_ENDED && s->lives[i]->admitted == admitted;
+    return count;
+}
+
+enum server_room server_room(const struct server *s) {
+    if (s->stop || s->count == SERVER_LIVES_MAX) return SERVER_FULL;
+    int queued = count_lives(s, 0);
+    if (!queued && count_lives(s, 1) < s->capacity) return SERVER_ROOM;
+    return queued < s->options.queue ? SERVER_QUEUE : SERVER_FULL;
+}
+
+struct live *server_resume(struct server *s, const char *token) {
+    for (int i = 0; i < s->count; i++)
+        if (s->lives[i]->phase != LIVE_ENDED && !strcmp(s->lives[i]->token, token)) return s->lives[i];
+    return NULL;
+}
+
+/* The first of the queue comes in while there is room; the others learn their place. */
+static void move_queue(struct server *s) {
+    int room = s->capacity - count_lives(s, 1), place = 0;
+    for (int i = 0; i < s->count; i++) {
+        struct live *l = s->lives[i];
+        if (l->phase == LIVE_ENDED || l->admitted) continue;
+        if (room-- > 0) {
+            live_admit(l);
+            continue;
+        }
+        if (l->place != place && l->connection) {
+            l->place = place;
+            live_say(l, words_queued(place, l->token));
+        }
+        place++;
+    }
+}
+
+void server_tick(struct server *s, double now) {
+    for (int i = 0; i < s->count; i++) live_tick(s->lives[i], now);
+    move_queue(s);
+}
+
+void server_look(const struct server *s, struct metrics_now *now) {
+    now->capacity = s->capacity;
+    now->real_time_factor = s->real_time_factor;
+    now->live = count_lives(s, 1);
+    now->queued = count_lives(s, 0);
+    for (int i = 0; i < s->count; i++) {
+        now->detached += s->lives[i]->admitted && !s->lives[i]->connection;
+        now->outbox_bytes += s->lives[i]->outbox.bytes;
+    }
+}

@@ -1,0 +1,22 @@
+/* words.h: the texts that the server says (docs/protocol.md). Each is malloc'd; NULL: out of memory. */
+#ifndef INFER_SERVE_WORDS_H
+#define INFER_SERVE_WORDS_H
+
+#include <stdint.h>
+
+struct words_created {
+    const char *session, *token, *codec, *decoder;
+    int resumed, resume_seconds, width, height, agent_rate, user_rate;
+    int64_t chunk_us, ahead_us, lead_us;
+    uint32_t next_agent, next_user; /* sequence numbers */
+};
+char *words_created(const struct words_created *created);
+char *words_queued(int place, const char *token);
+char *words_state(const char *state, uint32_t turn, int64_t from_us);
+char *words_started(uint32_t turn, int64_t position_us);
+/* next_us 0: nothing of the turn is in the client's hands. */
+char *words_finished(uint32_t turn, int64_t position_us, int interrupted, int64_t next_us);
+char *words_clock(int64_t server_us, int64_t media_us);
+char *words_error(const char *code, const char *message, int fatal);
+
+#endif

@@ -1,0 +1,117 @@
+/* shared_student.c: see shared_student.h. */
+#include "infer/shared_student.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "kernels/device.h"
+#include "model/params/transfer.h"
+
+int shared_student_chunk_frames(const struct shared_student *s) {
+    return FRAMES_PER_LATENT * s->student.description.rollout.causal.chunk;
+}
+
+int shared_student_chunk_reach(const struct shared_student *s) {
+    return AUDIO_MARGIN + shared_student_chunk_frames(s) + AUDIO_MARGIN;
+}
+
+long shared_student_latent_size(const struct shared_student *s) {
+    const struct dit_config *c = &s->student.description.dit;
+    return (long)c->in_channels * c->height * c->width;
+}
+
+static int layout(struct shared_student *s) {
+    const struct dit_config *c = &s->student.description.dit;
+    const struct rollout_config *r = &s->student.description.rollout;
+    struct arena *a = &s->buffers;
+    TRY(rollout_layout_work(&s->work, &s->student.net, r, 1, a));
+    s->text = ARENA_TAKE(a, "text", elem, c->text_len * c->text_dim);
+    for (int k = 0; k < AUDIO_STREAMS; k++)
+        s->window[k] = ARENA_TAKE(a, "audio windows", elem, r->causal.chunk * AUDIO_WINDOW * c->audio_dim);
+    s->features = ARENA_TAKE(a, "features", real, shared_student_chunk_reach(s) * c->audio_dim);
+    s->mask = ARENA_TAKE(a, "mask", real, shared_student_chunk_reach(s));
+    s->x0 = ARENA_TAKE(a, "chunk", real, r->causal.chunk * shared_student_latent_size(s));
+    if (!device_overlaps()) return OK; /* kernels on the host want none */
+    s->workspace_bytes = dit_workspace(c, 1, r->causal.chunk, r->causal.sink + r->causal.ring, 0);
+    s->workspace = arena_take(a, "workspace of kernels", s->workspace_bytes);
+    return OK;
+}
+
+static int allocate(struct shared_student *s, FILE *plan) {
+    arena_begin(&s->buffers, "working memory");
+    TRY(layout(s));
+    rollout_free(&s->work);
+    if (plan) {
+        arena_print(&s->student.weights, plan, 0);
+        arena_print(&s->buffers, plan, 0);
+        TRY(student_print_codec(&s->student, plan));
+    }
+    TRY(arena_commit(&s->buffers));
+    return layout(s);
+}
+
+/* The audio encoder that the student was trained with. */
+static int open_sound(struct shared_student *s, const struct session_options *options) {
+    const struct student_description *d = &s->student.description;
+    const char *named = options->audio_weights;
+    return sound_encoder_open_text(&s->sound, *d->audio_recipe ? d->audio_recipe : d->audio_encoder, d->dit.audio_dim,
+                                   named && *named ? named : d->audio_weights);
+}
+
+/* The ring takes over what the sink held, as far as the cap leaves positions for it. */
+static void change_sink(struct causal_config *causal, int sink) {
+    int freed = causal->sink - sink;
+    causal->sink = sink;
+    causal->ring += freed;
+    for (; freed > 0 && causal_check(causal); freed--) causal->ring--;
+}
+
+static void apply(struct student *student, const struct session_options *options) {
+    struct student_description *d = &student->description;
+    if (options->rapr >= 0) d->rollout.causal.rapr = (enum rapr_mode)options->rapr;
+    if (options->sink >= 0) change_sink(&d->rollout.causal, options->sink);
+    if (options->codec_weights && *options->codec_weights)
+        snprintf(d->codec_weights, sizeof d->codec_weights, "%s", options->codec_weights);
+    if (options->decoder && *options->decoder) snprintf(d->decoder, sizeof d->decoder, "%s", options->decoder);
+    student->text_file = options->text;
+    student->prompt = options->prompt;
+}
+
+static int open_student(struct shared_student *s, const char *folder, const struct session_options *options,
+                        FILE *plan) {
+    TRY(student_open(&s->student, folder));
+    const struct dit_config *c = &s->student.description.dit;
+    s->direct = options->direct;
+    apply(&s->student, options);
+    TRY(allocate(s, plan));
+    shared_student_use(s);
+    TRY(student_load(&s->student, folder));
+    transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
+    return open_sound(s, options);
+}
+
+int shared_student_open(struct shared_student **shared, const char *folder, const struct session_options *options,
+                        FILE *plan) {
+    struct shared_student *s = *shared = calloc(1, sizeof *s);
+    if (!s) return error_set(ERR_DEVICE, "out of memory for a student");
+    int code = open_student(s, folder, options, plan);
+    if (code) {
+        shared_student_close(s);
+        *shared = NULL;
+    }
+    return code;
+}
+
+void shared_student_use(struct shared_student *s) {
+    if (s->workspace) device_workspace(s->workspace, s->workspace_bytes);
+}
+
+void shared_student_close(struct shared_student *s) {
+    if (!s) return;
+    sound_encoder_close(&s->sound);
+    rollout_free(&s->work);
+    if (s->workspace) device_workspace(NULL, 0);
+    arena_free(&s->buffers);
+    student_close(&s->student);
+    free(s);
+}

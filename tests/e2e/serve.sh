@@ -1,0 +1,254 @@
+#!/bin/sh
+# serve.sh: the live protocol against a running server: who is let in, a session's pictures to the bit, interruption, the user's
+# sound, clients that vanish, come back, are slow or break the rules, the queue.
+. tests/e2e/checks
+client=$BUILD/tests/programs/live_client
+tiny=$BUILD/tests/programs/tiny_dataset
+
+"$tiny" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
+check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=4 \
+    teacher.optimiser.lr=0.05 teacher.optimiser.warmup=1 teacher.optimiser.ema=0
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
+mkdir "$work/persons"
+cp docs/demo.png "$work/persons/anna.png"
+head -c 96000 /dev/urandom >"$work/three.pcm" # seconds
+head -c 96000 /dev/urandom >"$work/other.pcm"
+head -c 640000 /dev/urandom >"$work/twenty.pcm"
+head -c 1280 "$work/three.pcm" >"$work/short.pcm"
+head -c 48000 "$work/three.pcm" >"$work/voice.pcm"
+head -c 48000 /dev/zero >"$work/silence.pcm"
+"$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 <"$work/three.pcm" \
+    >"$work/stream.rgb" 2>"$log"
+check "a stream to compare with" [ -s "$work/stream.rgb" ]
+"$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 <"$work/other.pcm" >"$work/other.rgb" 2>"$log"
+check "whose pictures are of its sound" differ "$work/stream.rgb" "$work/other.rgb"
+
+server=
+start() { # start KEY=VALUE...: a server; $port, $server
+    : >"$work/address"
+    "$BIN/serve" "$work/student" port=0 "$@" >"$work/address" 2>"$work/server" &
+    server=$!
+    for _ in $(seq 200); do
+        [ -s "$work/address" ] && break
+        kill -0 $server 2>/dev/null || break
+        sleep 0.05
+    done
+    port=$(sed 's/.*:\([0-9]*\)\/$/\1/' "$work/address")
+    log=$work/server
+    [ -n "$port" ]
+}
+stop() {
+    kill $server 2>/dev/null
+    wait $server
+    code=$?
+    server=
+    [ $code -eq 0 ]
+}
+trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
+talk() { # talk CODE ARGUMENTS...: the client's log in $work/said
+    want=$1
+    shift
+    timeout 60 "$client" "$port" "$@" >"$work/said" 2>&1
+    code=$?
+    log=$work/said
+    [ $code -eq "$want" ]
+}
+heard() { grep -q "$1" "$work/said"; }
+get() { # get PATH KEY=VALUE...: the answer in $work/answer
+    path=$1
+    shift
+    "$client" "$port" path="$path" "$@" get >"$work/answer" 2>"$log"
+}
+status() { head -n 1 "$work/answer" | grep -q " $1 "; }
+answers() { # answers STATUS PATH KEY=VALUE...
+    want=$1
+    shift
+    get "$@"
+    status "$want"
+}
+create() { # create KEYS: session.create with an uploaded reference and raw pictures
+    printf '{"type":"session.create","reference":"upload","agent_rate":16000,"codecs":["raw"]%s}' "$1"
+}
+quick='{"type":"session.create","reference":"person:anna","agent_rate":16000,"codecs":["raw"]}'
+
+# ---- who is let in ----
+
+check "others' addresses need a token" expect 2 serve "$work/student" port=0 address=0.0.0.0
+echo "too short" >"$work/token"
+check "a token that is none" expect 3 serve "$work/student" port=0 token_file="$work/token"
+check "no such student" expect 3 serve "$work/nowhere" port=0
+check "no such encoder" expect 2 serve "$work/student" port=0 encoder=h265
+check "start" start encoder=raw persons="$work/persons" sessions=2 queue=1 connections=8 keep=2
+check "health" answers 200 /healthz
+hex=$(printf %04X "$port")
+check "listens on the loopback address" grep -qi " 0100007F:$hex 00000000:0000 0A " /proc/net/tcp
+check "and on no other" sh -c "! cat /proc/net/tcp /proc/net/tcp6 | grep -i ':$hex [0]*:0000 0A ' | grep -qv ' 0100007F:'"
+check "a port that is taken" expect 5 serve "$work/student" port="$port"
+export STREAMAVATAR_TOKEN=0123456789abcdef0123
+check "an address that is not ours" expect 5 serve "$work/student" port=0 address=192.0.2.1
+unset STREAMAVATAR_TOKEN
+check "page" answers 200 /
+check "it says what it may load" grep -qi "content-security-policy: default-src 'none'" "$work/answer"
+check "persons" answers 200 /v1/persons
+check "anna is there" grep -q '"persons":\["anna"\]' "$work/answer"
+check "anna's picture" answers 200 /v1/persons/anna
+check "no file beside it" answers 404 /v1/persons/../student/config.json
+check "metrics" answers 200 /metrics
+check "of sessions" grep -q '^streamavatar_sessions_capacity 2' "$work/answer"
+check "nothing else" answers 404 /etc/passwd
+check "another host's name" answers 403 / host=example.org
+check "another site's page" answers 403 / origin=http://example.org
+check "a site that has our name in its own" answers 403 / origin=http://127.0.0.1.example.org
+check "our page" answers 200 / origin=http://127.0.0.1:"$port"
+check "a WebSocket from another site" talk 3 origin=https://example.org run 10
+check "is forbidden" heard "http 403"
+check "to another name" talk 3 host=example.org run 10
+check "without our protocol" talk 3 protocol=chat run 10
+check "elsewhere" talk 3 path=/v1/other run 10
+
+# ---- a session ----
+
+check "a turn from the first frame on" talk 0 keep="$work/served.rgb" say "$(create ',"seed":7')" play speech 1 "$work/three.pcm" \
+    say '{"type":"audio.end","turn":1}' reference docs/demo.png wait playback.finished close 1000
+check "was spoken whole" heard '"turn":1,"position_us":3000000,"interrupted":false'
+check "and properly ended" heard "close 1000"
+frame=$((8 * 8 * 3))
+# the last chunk of the stream hears its sound's end, the served one the silence after it
+same=$(($(wc -c <"$work/stream.rgb") / frame - 12))
+head -c $((same * frame)) "$work/stream.rgb" >"$work/a"
+head -c $((same * frame)) "$work/served.rgb" >"$work/b"
+check "the pictures of stream, to the bit" cmp "$work/a" "$work/b"
+check "three seconds of them" [ "$same" -gt 60 ]
+units() { awk -v kind="$1" '$2 == "unit" && $3 == kind { print $6 }' "$work/said"; }
+check "pictures 40 ms apart" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { if (\$6 != 40000 * n++) exit 1 } END { exit n < 75 }' '$work/said'"
+check "each with its sound" [ "$(units 1)" = "$(units 2)" ]
+
+check "an interruption" talk 0 say "$quick" play speech 1 "$work/twenty.pcm" wait playback.started run 900 \
+    say '{"type":"interrupt"}' wait '"interrupted":true' wait listening run 300 speech 1 "$work/short.pcm" \
+    speech 2 "$work/three.pcm" wait '"playback.started","turn":2' close 1000
+check "not spoken whole" sh -c "! grep -q 'position_us\":20000000' '$work/said'"
+# after it: nothing of the old turn, from next_us on without a gap, a key frame first
+check "nothing of the turn comes after it" awk '/"interrupted":true/ { after = 1 } after && $2 == "unit" && $5 == 1 { exit 1 }' \
+    "$work/said"
+next=$(sed -n 's/.*"interrupted":true,"next_us":\([0-9]*\).*/\1/p' "$work/said")
+check "play goes on where it was said" sh -c \
+    "awk '/\"interrupted\":true/ { after = 1 } after && \$2 == \"unit\" && \$3 == 1 { print \$4, \$6; exit }' '$work/said' | grep -qx '3 $next'"
+check "within a chunk" awk '/"interrupted":true/ { at = $1 } at && $2 == "unit" { exit $1 - at > 480 }' "$work/said"
+check "a turn that waits is interrupted too" talk 0 say "$quick" play speech 1 "$work/three.pcm" speech 2 "$work/three.pcm" \
+    wait playback.started say '{"type":"interrupt","turn":2}' wait '"turn":1,"position_us":' run 100 close 1000
+check "unspoken" heard '"turn":2,"position_us":0,"interrupted":true,"next_us":0'
+
+"$client" "$port" say "$quick" play wait session.created mic "$work/silence.pcm" 0 close 1000 >"$work/silent" 2>&1 &
+quiet=$!
+check "the user's voice" talk 0 say "$quick" play wait session.created mic "$work/voice.pcm" 3000 close 1000
+check "is listened to" heard '"state":"listening"'
+wait $quiet
+check "silence is not" sh -c "! grep -q 'listening\|vain' '$work/silent'"
+check "listening by word" talk 0 say "${quick%\}},\"listening\":\"manual\"}" play wait session.created \
+    say '{"type":"listening.start"}' wait listening say '{"type":"listening.stop"}' wait '"idle"' close 1000
+check "speech as text" talk 0 say "$quick" play say '{"type":"audio.append","turn":1,"audio":"AAAA/38AAAA="}' \
+    say '{"type":"audio.end"}' wait playback.finished close 1000
+check "24 kHz" talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"]}' play speech 1 "$work/voice.pcm" \
+    say '{"type":"audio.end"}' wait playback.finished close 1000
+check "is two thirds as long" heard '"position_us":1000000,'
+check "no reports, no more chunks" talk 0 say "$quick" wait session.created run 1000 close 1000
+check "than one beyond the first" [ "$(units 1 | wc -l)" -le 25 ]
+
+# ---- clients that go and come back ----
+
+check "a client that vanishes" talk 0 say "$quick" play speech 1 "$work/twenty.pcm" wait playback.started run 300 drop
+token=$(sed -n 's/.*session.created.*"token":"\([0-9a-f]*\)".*/\1/p' "$work/said")
+session=$(sed -n 's/.*session.created","session":"\([0-9a-f]*\)".*/\1/p' "$work/said")
+check "comes back" talk 0 say "{\"type\":\"session.create\",\"resume\":\"$token\"}" play wait session.created run 600 drop
+check "to its session" heard "\"session\":\"$session\""
+check "that knows it" heard '"resumed":true'
+check "and what it has had" heard '"next":{"agent":20'
+check "and goes on speaking" grep -q "unit 1 3 1 " "$work/said"
+check "the old token is no more" talk 0 say "{\"type\":\"session.create\",\"resume\":\"$token\"}" wait expired run 300
+check "it says so" heard "close 4005"
+
+# ---- too many ----
+
+sleep 2 # until the client that vanished has been given up
+"$client" "$port" say "$quick" play run 20000 >"$work/first" 2>&1 &
+first=$!
+"$client" "$port" say "$quick" play wait session.created run 1200 close 1000 >"$work/second" 2>&1 &
+second=$!
+sleep 0.5
+"$client" "$port" say "$quick" play wait session.queued wait session.created run 300 close 1000 >"$work/third" 2>&1 &
+third=$!
+sleep 0.3
+check "the fourth is sent away" talk 0 say "$quick" wait '"full"' run 300
+check "with a code" heard "close 4004"
+wait $third
+check "the third waited and came in" [ $? -eq 0 ]
+check "and was told its place" grep -q '"session.queued","place":0' "$work/third"
+wait $second
+check "health meanwhile" answers 200 /healthz
+
+# ---- who breaks the rules ----
+
+breaks() { # breaks WHAT CODE COMMAND...: the connection is closed with this code, and the server lives
+    what=$1 close=$2
+    shift 2
+    talk 0 "$@" run 2000
+    check "$what" heard "close $close"
+}
+breaks "no JSON" 4000 say 'hello'
+breaks "no session" 4000 say '{"type":"interrupt"}'
+breaks "two sessions" 4000 say "$quick" say "$quick"
+breaks "a number for a text" 4000 say '{"type":7}'
+breaks "a rate that is none" 4000 say '{"type":"session.create","agent_rate":44100}'
+breaks "no codec in common" 4000 say '{"type":"session.create","codecs":["vp8"]}'
+breaks "a unit without a header" 4000 say "$quick" unit 0102
+breaks "a unit that lies about its length" 4000 say "$quick" unit 020000000100000000000000000000000500000000000000
+breaks "a unit of no kind" 4000 say "$quick" unit 090000000100000000000000000000000000000000000000
+breaks "video from a client" 4000 say "$quick" unit 010000000100000000000000000000000000000000000000
+breaks "sound without a turn" 4000 say "$quick" unit 020000000000000000000000000000000000000000000000
+breaks "a person that is not there" 4000 say '{"type":"session.create","reference":"person:nobody","codecs":["raw"]}'
+breaks "no reference of the server's own" 4000 say '{"type":"session.create","codecs":["raw"]}'
+breaks "a reference that is none" 4000 say "$(create)" reference "$work/short.pcm"
+head -c 3000 docs/demo.png >"$work/cut.png"
+breaks "a reference that is cut off" 4000 say "$(create)" reference "$work/cut.png"
+{ head -c 16 docs/demo.png; printf '\0\0\060\0\0\0\060\0'; tail -c +25 docs/demo.png; } >"$work/large.png"
+breaks "a reference that is too large" 4000 say "$(create)" reference "$work/large.png"
+breaks "a unit that is too large" 1009 say "$quick" huge 2000000
+talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"],"agent_rate":16000}' \
+    $(for i in 1 2 3 4 5 6 7; do echo speech 1 "$work/twenty.pcm"; done) run 500 close 1000
+check "too much speech is refused, and no more" heard speech_full
+check "a message of no known type is no end" talk 0 say '{"type":"dance"}' wait no_session run 200
+check "half a handshake" sh -c "timeout 1 sh -c 'printf \"GET /v1/ses\" | \"$client\" $port path=/ get' >/dev/null; :"
+check "the first client noticed nothing" awk '/ unit 1 / { if (at && $1 - at > 1500) bad = 1; at = $1 } / close | end$/ { bad = 1 } \
+    END { exit bad || !at }' "$work/first"
+kill $first
+wait $first 2>/dev/null
+check "stop" stop
+check "a clean end" sh -c "! grep -qi 'sanitizer\|error=internal' '$work/server'"
+
+# ---- a token, and every encoder ----
+
+echo 0123456789abcdef0123 >"$work/token"
+check "start with a token" start token_file="$work/token" persons="$work/persons"
+check "the page is open" answers 200 /
+check "the rest is not" answers 401 /metrics
+check "but with the token" answers 200 /metrics bearer=0123456789abcdef0123
+check "and not with another" answers 401 /metrics bearer=0123456789abcdef0124
+check "no session without" talk 3 run 10
+check "it says what is missing" heard "http 401"
+check "a session with" talk 0 token=0123456789abcdef0123 say '{"type":"session.create","reference":"person:anna"}' \
+    wait session.created close 1000
+clients=
+for codec in h264 vp8 mjpeg; do
+    "$client" "$port" token=0123456789abcdef0123 keep="$work/$codec" \
+        say "{\"type\":\"session.create\",\"reference\":\"person:anna\",\"codecs\":[\"$codec\"]}" play wait session.created \
+        run 900 close 1000 >"$work/said.$codec" 2>&1 &
+    clients="$clients $!"
+done
+wait $clients
+for codec in h264 vp8 mjpeg; do
+    check "$codec" grep -q "\"codec\":\"$codec\"" "$work/said.$codec"
+    check "with pictures" [ -s "$work/$codec" ]
+    [ $codec = vp8 ] || check "that say what they are" grep -q "a synthetic picture of a person" "$work/$codec"
+done
+check "stop with a token" stop
+finish

@@ -1,0 +1,504 @@
+/* test_live.c: what a live server decides, without a network, a device or a clock of its own: headers, who is let in,
+   when a chunk is begun and whose, what waits for a client and what is dropped, how the two parties' sound is queued. */
+#include "tests/check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "infer/serve/access.h"
+#include "infer/serve/message.h"
+#include "infer/serve/metrics.h"
+#include "infer/serve/microphone.h"
+#include "infer/serve/outbox.h"
+#include "infer/serve/pacing.h"
+#include "infer/serve/resample.h"
+#include "infer/serve/schedule.h"
+#include "infer/serve/speech.h"
+#include "infer/serve/unit.h"
+
+enum { CHUNK_US = 480000, CHUNK_SAMPLES = 12 * 640 };
+
+/* ---- units and messages ---- */
+
+static void a_header_says_what_the_protocol_page_says(void **state) {
+    (void)state;
+    const struct unit u = {UNIT_VIDEO, UNIT_KEY | UNIT_FIRST, 0x01020304, 0x1122334455667788, 2, 0x0a0b0c0d};
+    static const unsigned char expected[] = {1,    3,    0,    0, 0x04, 0x03, 0x02, 0x01, 0x88, 0x77, 0x66, 0x55, 0x44,
+                                             0x33, 0x22, 0x11, 2, 0,    0,    0,    0x0d, 0x0c, 0x0b, 0x0a, 9,    9};
+    unsigned char bytes[sizeof expected] = {0};
+    struct unit back;
+    memcpy(bytes + UNIT_HEADER, expected + UNIT_HEADER, 2);
+    unit_pack(bytes, &u);
+    assert_memory_equal(bytes, expected, sizeof expected);
+    CHECK(unit_unpack(&back, bytes, sizeof bytes));
+    assert_memory_equal(&back, &u, sizeof u);
+    assert_int_equal(unit_unpack(&back, bytes, sizeof bytes - 1), ERR_INPUT);
+    assert_int_equal(unit_unpack(&back, bytes, UNIT_HEADER - 1), ERR_INPUT);
+    bytes[1] = 16;
+    assert_int_equal(unit_unpack(&back, bytes, sizeof bytes), ERR_INPUT);
+}
+
+static int parse(struct message *m, const char *text) { return message_parse(m, text, strlen(text)); }
+
+static void a_message_is_taken_as_it_is_meant(void **state) {
+    (void)state;
+    struct message m;
+    CHECK(parse(&m, "{\"type\":\"session.create\",\"reference\":\"person:anna\",\"codecs\":[\"vp8\",\"av1\",\"mjpeg\"],"
+                    "\"lead_ms\":100,\"listening\":\"manual\",\"seed\":7,\"something\":[1]}"));
+    assert_int_equal(m.type, MESSAGE_CREATE);
+    assert_int_equal(m.wishes.reference, REFERENCE_PERSON);
+    assert_string_equal(m.wishes.person, "anna");
+    assert_int_equal(m.wishes.codec_count, 2);
+    assert_int_equal(m.wishes.codecs[1], CODEC_MJPEG);
+    assert_int_equal(m.wishes.agent_rate, 24000);
+    assert_int_equal(m.wishes.manual, 1);
+    assert_int_equal(m.wishes.seed, 7);
+    CHECK(parse(&m, "{\"type\":\"audio.append\",\"turn\":3,\"audio\":\"AQL/gA==\"}"));
+    assert_int_equal(m.audio_bytes, 4);
+    assert_memory_equal(m.audio, "\1\2\377\200", 4);
+    message_free(&m);
+    CHECK(parse(&m, "{\"type\":\"dance\"}"));
+    assert_int_equal(m.type, MESSAGE_UNKNOWN);
+}
+
+static void a_message_that_is_wrong_is_refused_with_a_word(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"",
+                                        "[]",
+                                        "{}",
+                                        "{\"type\":1}",
+                                        "{\"type\":\"session.create\",\"seed\":1.5}",
+                                        "{\"type\":\"session.create\",\"seed\":-1}",
+                                        "{\"type\":\"session.create\",\"codecs\":\"vp8\"}",
+                                        "{\"type\":\"session.create\",\"reference\":\"person:\"}",
+                                        "{\"type\":\"session.create\",\"resume\":\"short\"}",
+                                        "{\"type\":\"audio.append\",\"turn\":1,\"audio\":\"A\"}",
+                                        "{\"type\":\"audio.append\",\"turn\":1,\"audio\":\"AAAA\"}",
+                                        "{\"type\":\"audio.append\",\"turn\":1,\"audio\":\"A*==\"}",
+                                        "{\"type\":\"audio.append\",\"audio\":\"AAA=\"}",
+                                        "{\"type\":\"interrupt\",\"turn\":0}",
+                                        "{\"type\":\"playback.position\"}",
+                                        "{\"type\":\"playback.position\",\"position_us\":1e300}"};
+    struct message m;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (parse(&m, wrong[i]) != ERR_INPUT) fail_msg("taken: %s", wrong[i]);
+        assert_true(*error_text());
+        assert_null(m.audio);
+    }
+}
+
+/* ---- who is let in ---- */
+
+static void a_name_must_be_ours(void **state) {
+    (void)state;
+    const struct access a = {.address = "192.168.0.5", .hosts = "avatar.example.org, other.example.org"};
+    static const char *const ours[] = {"127.0.0.1",   "localhost:8080",     "[::1]:80",
+                                       "192.168.0.5", "AVATAR.example.org", "other.example.org:443"};
+    static const char *const others[] = {"",        "example.org", "localhost.example.org", "127.0.0.1.example.org",
+                                         "[::1",    "[::1]x",      "localhost:80x",         "avatar.example.org.",
+                                         "evil.org"};
+    char origin[128];
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        if (!access_host(&a, ours[i])) fail_msg("%s is refused", ours[i]);
+        snprintf(origin, sizeof origin, "https://%s", ours[i]);
+        assert_true(access_origin(&a, origin));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (access_host(&a, others[i])) fail_msg("%s is let in", others[i]);
+        snprintf(origin, sizeof origin, "http://%s", others[i]);
+        assert_false(access_origin(&a, origin));
+    }
+    assert_true(access_origin(&a, "")); /* no browser */
+    assert_false(access_origin(&a, "null"));
+    assert_false(access_origin(&a, "file://localhost"));
+}
+
+static void a_token_must_be_whole(void **state) {
+    (void)state;
+    const struct access a = {.token = "abcdefghijklmnop"}, none = {.token = ""};
+    assert_true(access_authorized(&none, "", ""));
+    assert_true(access_authorized(&a, "Bearer abcdefghijklmnop", ""));
+    assert_true(access_authorized(&a, "", "streamavatar.1, token.abcdefghijklmnop"));
+    assert_false(access_authorized(&a, "", ""));
+    assert_false(access_authorized(&a, "Bearer abcdefghijklmno", ""));
+    assert_false(access_authorized(&a, "Bearer abcdefghijklmnopabcdefghijklmnop", ""));
+    assert_false(access_authorized(&a, "", "streamavatar.1,token.abcdefghijklmnoq"));
+    assert_false(access_authorized(&a, "abcdefghijklmnop", "abcdefghijklmnop"));
+}
+
+/* ---- pacing ---- */
+
+static void a_client_is_counted_on_between_its_reports(void **state) {
+    (void)state;
+    struct playback p = {0};
+    playback_begin(&p, 1000000);
+    assert_int_equal(playback_position(&p, 50), 1000000);
+    playback_report(&p, 2000000, 50);
+    assert_int_equal(playback_position(&p, 51), 1000000); /* it cannot have played what it has not got */
+    playback_sent(&p, 10000000, 51);
+    playback_report(&p, 2000000, 52);
+    assert_int_equal(playback_position(&p, 52.5), 2500000);
+    assert_int_equal(playback_position(&p, 60), 4000000); /* for two seconds */
+    playback_report(&p, 1500000, 61);                     /* it never goes back */
+    assert_int_equal(playback_position(&p, 52.5), 2500000);
+    playback_begin(&p, 5000000); /* an interruption */
+    playback_report(&p, 4900000, 62);
+    assert_int_equal(playback_position(&p, 63), 5000000);
+}
+
+static void a_chunk_is_begun_when_the_lead_is_all_that_is_left(void **state) {
+    (void)state;
+    struct playback p = {0};
+    playback_begin(&p, 0);
+    assert_true(playback_due(&p, 0, 60000) <= 10); /* at the start at once */
+    assert_true(playback_due(&p, CHUNK_US, 60000) >= PACING_NEVER);
+    playback_sent(&p, CHUNK_US, 10);
+    assert_true(playback_due(&p, CHUNK_US, 60000) >= PACING_NEVER); /* until it says that it plays */
+    playback_report(&p, 20000, 10);
+    assert_true(fabs(playback_due(&p, CHUNK_US, 60000) - 10.4) < 1e-9);
+    assert_true(fabs(playback_deadline(&p, CHUNK_US) - 10.46) < 1e-9);
+    assert_true(playback_due(&p, CHUNK_US + 20000, CHUNK_US) <= 10);
+}
+
+static void who_does_not_report_plays_from_when_it_was_sent_something(void **state) {
+    (void)state;
+    struct playback p = {.assumed = 1};
+    playback_begin(&p, 0);
+    playback_sent(&p, CHUNK_US, 10);
+    assert_int_equal(playback_position(&p, 10.2), 200000);
+    assert_int_equal(playback_position(&p, 11), CHUNK_US); /* dry */
+    playback_sent(&p, 2 * CHUNK_US, 12);                   /* and on from there: time is not made up */
+    assert_int_equal(playback_position(&p, 12.1), CHUNK_US + 100000);
+    playback_sent(&p, 3 * CHUNK_US, 12.2); /* before it is dry: nothing changes */
+    assert_int_equal(playback_position(&p, 12.3), CHUNK_US + 300000);
+}
+
+static void the_lead_grows_with_the_sessions_and_ends_at_a_chunk(void **state) {
+    (void)state;
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 1, 0), 70000);
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 50000), 310000);
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 1000000), CHUNK_US);
+}
+
+/* ---- whose turn it is ---- */
+
+static void the_earliest_deadline_goes_first(void **state) {
+    (void)state;
+    const struct candidate c[] = {{1, 5}, {1, 4}, {3, 2}, {PACING_NEVER, 0}};
+    assert_int_equal(schedule_pick(c, 4, 0), -1);
+    assert_int_equal(schedule_pick(c, 4, 1), 1);
+    assert_int_equal(schedule_pick(c, 4, 3), 2);
+    assert_true(schedule_wake(c, 4) == 1);
+    assert_true(isinf(schedule_wake(c, 0)));
+    assert_int_equal(schedule_capacity(0.0316), 28);
+    assert_int_equal(schedule_capacity(0.45), 2);
+    assert_int_equal(schedule_capacity(3), 1);
+}
+
+/* The device as one server of a queue, on a clock of our own: n clients in random phases, each chunk `work` seconds. */
+struct room {
+    struct playback playback;
+    int64_t end_us;
+    long late, chunks;
+};
+
+static void simulate(struct room *rooms, int n, double work, double seconds) {
+    enum { MOST = 64 };
+    struct candidate c[MOST];
+    double now = 0, reported = 0;
+    while (now < seconds) {
+        for (int i = 0; i < n; i++) {
+            int64_t lead = pacing_lead(CHUNK_US, work, n, 0);
+            c[i] = (struct candidate){playback_due(&rooms[i].playback, rooms[i].end_us, lead),
+                                      playback_deadline(&rooms[i].playback, rooms[i].end_us)};
+        }
+        int i = schedule_pick(c, n, now);
+        if (i < 0) {
+            now = fmin(schedule_wake(c, n), reported + 0.2);
+        } else {
+            struct room *r = &rooms[i];
+            double deadline = c[i].deadline;
+            now += work;
+            r->late += deadline > 0 && now > deadline + 1e-9;
+            r->chunks++;
+            r->end_us += CHUNK_US;
+            playback_sent(&r->playback, r->end_us, now);
+            if (r->chunks == 1) playback_report(&r->playback, 0, now);
+        }
+        if (now >= reported + 0.2) { /* all report where they are */
+            reported = now;
+            for (int k = 0; k < n; k++)
+                if (rooms[k].chunks)
+                    playback_report(&rooms[k].playback, playback_position(&rooms[k].playback, now), now);
+        }
+    }
+}
+
+static void as_many_sessions_as_are_admitted_are_never_late(void **state) {
+    (void)state;
+    enum { MOST = 64 };
+    const double work = 0.015;
+    int n = schedule_capacity(work / 0.48);
+    struct room rooms[MOST] = {0};
+    assert_int_equal(n, 28);
+    for (int i = 0; i < n; i++) playback_begin(&rooms[i].playback, 0);
+    simulate(rooms, n, work, 120);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(rooms[i].late, 0);
+        assert_true(labs(rooms[i].chunks - 250) <= 2); /* nobody falls behind: 120 s of 0.48 */
+    }
+    /* a fifth more than the device can do: some are, and all of them alike fall behind */
+    n = (int)(1.2 * 0.48 / work);
+    memset(rooms, 0, sizeof rooms);
+    for (int i = 0; i < n; i++) playback_begin(&rooms[i].playback, 0);
+    simulate(rooms, n, work, 120);
+    for (int i = 0; i < n; i++) {
+        assert_true(rooms[i].late > 0);
+        assert_true(rooms[i].chunks > 180 && rooms[i].chunks < 225); /* 250 / 1.2 */
+    }
+}
+
+/* ---- what waits for a client ---- */
+
+static void push(struct outbox *o, int kind, int flags, long frame) {
+    struct unit u = {.kind = kind, .flags = flags, .time_us = frame * 40000, .length = 3};
+    CHECK(outbox_unit(o, &u, "abc", 0));
+}
+
+static void a_slow_client_loses_pictures_up_to_the_next_key_frame_and_no_sound(void **state) {
+    (void)state;
+    struct outbox o;
+    outbox_open(&o);
+    CHECK(outbox_text(&o, "{}"));
+    for (long n = 0; n < 40; n++) {
+        push(&o, UNIT_AGENT, 0, n);
+        push(&o, UNIT_VIDEO, n ? 0 : UNIT_KEY, n);
+    }
+    push(&o, UNIT_VIDEO, UNIT_KEY, 40);
+    push(&o, UNIT_VIDEO, 0, 41);
+    assert_int_equal(o.dropped, 40);
+    int sounds = 0, pictures = 0, texts = 0;
+    uint32_t sequence[2] = {0};
+    for (struct parcel *p; (p = outbox_take(&o));) {
+        struct unit u = {0};
+        if (!p->binary)
+            texts++;
+        else
+            CHECK(unit_unpack(&u, p->bytes, p->length));
+        if (u.kind == UNIT_AGENT) assert_int_equal(u.sequence, sounds++);
+        if (u.kind == UNIT_VIDEO) sequence[pictures++] = u.sequence;
+        parcel_free(p);
+    }
+    assert_int_equal(texts, 1);
+    assert_int_equal(sounds, 40);
+    assert_int_equal(pictures, 2);
+    assert_int_equal(sequence[0], 40); /* the gap says what was dropped */
+    assert_int_equal(sequence[1], 41);
+    assert_int_equal(o.bytes, 0);
+}
+
+static void an_interruption_empties_the_box_but_for_texts(void **state) {
+    (void)state;
+    struct outbox o;
+    outbox_open(&o);
+    push(&o, UNIT_AGENT, 0, 0);
+    assert_false(outbox_drop_units(&o)); /* no picture was in it */
+    CHECK(outbox_text(&o, "{}"));
+    push(&o, UNIT_VIDEO, UNIT_KEY, 0);
+    assert_true(outbox_drop_units(&o));
+    struct parcel *p = outbox_take(&o);
+    assert_int_equal(p->length, 2);
+    parcel_free(p);
+    assert_null(outbox_take(&o));
+}
+
+/* ---- speech ---- */
+
+static enum speech_result say(struct speech *s, uint32_t turn, long samples) {
+    unsigned char *pcm = calloc((size_t)samples, 2);
+    for (long i = 0; i < samples; i++) pcm[2 * i] = (unsigned char)turn;
+    enum speech_result result = speech_push(s, turn, pcm, samples);
+    free(pcm);
+    return result;
+}
+
+static void turns_are_spoken_one_after_the_other(void **state) {
+    (void)state;
+    struct speech s;
+    int16_t frame[SPEECH_FRAME_MAX];
+    long frames;
+    int ended, last;
+    speech_open(&s, 16000);
+    assert_int_equal(speech_next(&s, &frames, &ended), 0);
+    assert_int_equal(say(&s, 1, 1000), SPEECH_TAKEN);
+    assert_int_equal(speech_next(&s, &frames, &ended), 1);
+    assert_int_equal(frames, 1); /* 640 of 1000: the rest may go on */
+    assert_false(ended);
+    assert_int_equal(say(&s, 2, 640), SPEECH_TAKEN);
+    assert_int_equal(speech_next(&s, &frames, &ended), 1);
+    assert_int_equal(frames, 2); /* the second turn ended the first: its short frame counts */
+    assert_true(ended);
+    assert_int_equal(say(&s, 1, 640), SPEECH_STALE);
+    speech_take(&s, frame, &last);
+    assert_false(last);
+    speech_take(&s, frame, &last);
+    assert_true(last);
+    assert_int_equal(frame[359], 1);
+    assert_int_equal(frame[360], 0); /* filled up with silence */
+    assert_int_equal(speech_next(&s, &frames, &ended), 2);
+    speech_end(&s, 0);
+    speech_take(&s, frame, &last);
+    assert_true(last);
+    assert_int_equal(frame[0], 2);
+    assert_int_equal(speech_next(&s, &frames, &ended), 0);
+    speech_close(&s);
+}
+
+static void an_interrupted_turn_is_gone_with_those_before_it(void **state) {
+    (void)state;
+    struct speech s;
+    long frames;
+    int ended;
+    speech_open(&s, 24000);
+    say(&s, 1, 9600);
+    say(&s, 2, 9600);
+    say(&s, 3, 9600);
+    assert_int_equal(speech_interrupt(&s, 2), 2);
+    assert_int_equal(speech_next(&s, &frames, &ended), 3);
+    assert_int_equal(frames, 10);
+    assert_int_equal(speech_interrupt(&s, 0), 3);
+    assert_int_equal(s.waiting, 0);
+    assert_int_equal(say(&s, 3, 100), SPEECH_STALE);
+    assert_int_equal(say(&s, 4, 100), SPEECH_TAKEN);
+    speech_close(&s);
+}
+
+static void two_minutes_of_speech_wait_and_no_more(void **state) {
+    (void)state;
+    struct speech s;
+    speech_open(&s, 16000);
+    for (int i = 0; i < 12; i++) assert_int_equal(say(&s, 1, 160000), SPEECH_TAKEN);
+    assert_int_equal(say(&s, 1, 1), SPEECH_FULL);
+    assert_int_equal(s.waiting, 120 * 16000);
+    for (uint32_t turn = 1; turn < SPEECH_TURNS; turn++) speech_interrupt(&s, turn);
+    for (uint32_t turn = SPEECH_TURNS; turn < 2 * SPEECH_TURNS; turn++)
+        assert_int_equal(say(&s, turn, 1), SPEECH_TAKEN);
+    assert_int_equal(say(&s, 2 * SPEECH_TURNS, 1), SPEECH_FULL); /* nor more turns than there is room for */
+    speech_close(&s);
+}
+
+/* ---- the microphone ---- */
+
+/* An hour of 20-ms pieces from a clock that is `drift` fast, heard a chunk at a time; the longest queue, and samples
+   of silence put in. */
+static void hear_an_hour(double drift, long *longest, long *silent) {
+    static struct microphone m;
+    static float pcm[CHUNK_SAMPLES], piece[320];
+    memset(&m, 0, sizeof m);
+    for (int i = 0; i < 320; i++) piece[i] = 1;
+    double sent = 0;
+    *longest = *silent = 0;
+    for (long chunk = 1; chunk <= 7500; chunk++) {
+        for (double now = 0.48 * (double)chunk; sent <= now; sent += 0.02 / (1 + drift))
+            microphone_push(&m, piece, 320);
+        if (m.waiting > *longest) *longest = m.waiting;
+        assert_true(microphone_take(&m, pcm, CHUNK_SAMPLES));
+        for (int i = 0; i < CHUNK_SAMPLES; i++) *silent += pcm[i] == 0;
+    }
+}
+
+static void a_microphone_whose_clock_is_off_for_an_hour_makes_no_queue_grow(void **state) {
+    (void)state;
+    long longest, silent;
+    hear_an_hour(0.003, &longest, &silent);
+    assert_true(longest <= CHUNK_SAMPLES + MICROPHONE_SPARE + 640);
+    assert_true(silent <= 2 * CHUNK_SAMPLES / 10); /* at the start alone */
+    hear_an_hour(-0.003, &longest, &silent);
+    assert_true(longest <= CHUNK_SAMPLES + MICROPHONE_SPARE + 640);
+    /* what it lacks, 0.3 % of an hour, and the start */
+    assert_true(fabs((double)silent - 0.003 * 3600 * 16000) < 0.01 * 3600 * 16000 * 0.1);
+}
+
+static void a_microphone_that_bursts_is_bounded(void **state) {
+    (void)state;
+    static struct microphone m;
+    static float pcm[MICROPHONE_MAX + 5];
+    memset(&m, 0, sizeof m);
+    assert_false(microphone_take(&m, pcm, 640));
+    for (int i = 0; i < MICROPHONE_MAX + 5; i++) pcm[i] = (float)i;
+    microphone_push(&m, pcm, MICROPHONE_MAX + 5);
+    assert_int_equal(m.waiting, MICROPHONE_MAX);
+    assert_true(microphone_take(&m, pcm, 640));
+    assert_true(pcm[0] == MICROPHONE_MAX + 5 - 640); /* the newest: what is older was dropped */
+}
+
+/* ---- 24 kHz ---- */
+
+static void sound_of_24_khz_keeps_its_tones_and_loses_what_16_khz_cannot_hold(void **state) {
+    (void)state;
+    enum { IN = 24000, OUT = 16000 };
+    static float in[IN], out[OUT + 2], pieces[OUT + 2];
+    static const double tones[] = {440, 3000, 6000, 10000};
+    for (int t = 0; t < 4; t++) {
+        struct resampler r;
+        resample_reset(&r);
+        for (int i = 0; i < IN; i++) in[i] = (float)sin(2 * 3.14159265358979 * tones[t] * i / IN);
+        assert_int_equal(resample_push(&r, in, IN, out), OUT);
+        double power = 0;
+        for (int i = 100; i < OUT; i++) power += out[i] * out[i] / (OUT - 100.);
+        if (tones[t] < 8000)
+            assert_true(fabs(power - 0.5) < 0.01);
+        else
+            assert_true(power < 1e-5);
+        resample_reset(&r); /* in pieces the same bits */
+        long done = 0;
+        for (int i = 0, n; i < IN; i += n) {
+            n = 1 + i * 7 % 997;
+            if (i + n > IN) n = IN - i;
+            done += resample_push(&r, in + i, n, pieces + done);
+        }
+        assert_int_equal(done, OUT);
+        assert_memory_equal(pieces, out, sizeof(float) * OUT);
+    }
+}
+
+/* ---- figures ---- */
+
+static void quantiles_are_of_the_last_times(void **state) {
+    (void)state;
+    static struct durations d;
+    assert_true(metrics_quantile(&d, 0.5) == 0);
+    for (int i = 0; i < METRICS_TIMES; i++) metrics_time(&d, 100);
+    for (int i = 1; i <= METRICS_TIMES; i++) metrics_time(&d, i);
+    assert_true(fabs(metrics_quantile(&d, 0.5) - METRICS_TIMES / 2.) <= 1);
+    assert_true(metrics_quantile(&d, 1) == METRICS_TIMES);
+    assert_int_equal(d.count, 2 * METRICS_TIMES);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_header_says_what_the_protocol_page_says),
+        cmocka_unit_test(a_message_is_taken_as_it_is_meant),
+        cmocka_unit_test(a_message_that_is_wrong_is_refused_with_a_word),
+        cmocka_unit_test(a_name_must_be_ours),
+        cmocka_unit_test(a_token_must_be_whole),
+        cmocka_unit_test(a_client_is_counted_on_between_its_reports),
+        cmocka_unit_test(a_chunk_is_begun_when_the_lead_is_all_that_is_left),
+        cmocka_unit_test(who_does_not_report_plays_from_when_it_was_sent_something),
+        cmocka_unit_test(the_lead_grows_with_the_sessions_and_ends_at_a_chunk),
+        cmocka_unit_test(the_earliest_deadline_goes_first),
+        cmocka_unit_test(as_many_sessions_as_are_admitted_are_never_late),
+        cmocka_unit_test(a_slow_client_loses_pictures_up_to_the_next_key_frame_and_no_sound),
+        cmocka_unit_test(an_interruption_empties_the_box_but_for_texts),
+        cmocka_unit_test(turns_are_spoken_one_after_the_other),
+        cmocka_unit_test(an_interrupted_turn_is_gone_with_those_before_it),
+        cmocka_unit_test(two_minutes_of_speech_wait_and_no_more),
+        cmocka_unit_test(a_microphone_whose_clock_is_off_for_an_hour_makes_no_queue_grow),
+        cmocka_unit_test(a_microphone_that_bursts_is_bounded),
+        cmocka_unit_test(sound_of_24_khz_keeps_its_tones_and_loses_what_16_khz_cannot_hold),
+        cmocka_unit_test(quantiles_are_of_the_last_times),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
