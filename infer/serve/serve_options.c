@@ -6,36 +6,38 @@
 static const char *const idles[] = {"auto", "student", "loop", NULL};
 static const char *const graphs[] = {"on", "off", NULL};
 
-#define TEXT(member, fallback, help)            TEXT_KEY(serve_options, member, fallback, help)
-#define CHOICE(member, names, fallback, help)   CHOICE_KEY(serve_options, member, names, fallback, help)
-#define WHOLE(member, low, high, default, help) INT_KEY(serve_options, member, low, high, default, help)
+#define FIELDS_OF struct serve_options
 const struct config_field serve_fields[] = {
-    TEXT(address, "127.0.0.1", "Address to listen on; any but a loopback address needs a token."),
-    WHOLE(port, 0, 65535, "8080", "TCP port; 0 takes a free one and prints it."),
-    TEXT(hosts, "", "Further names by which clients may call the server, with commas between: a proxy's, say."),
-    TEXT(token_file, "",
+    TEXT("address", address, "127.0.0.1", "Address to listen on; any but a loopback address needs a token."),
+    INT("port", port, 0, 65535, "8080", "TCP port; 0 takes a free one and prints it."),
+    TEXT("hosts", hosts, "",
+         "Further names by which clients may call the server, with commas between: a proxy's, say."),
+    TEXT("token_file", token_file, "",
          "File with the token that clients must show; without it the environment's STREAMAVATAR_TOKEN."),
-    TEXT(reference, "", "Picture of the person for clients that bring none (PNG, JPEG)."),
-    TEXT(persons, "", "Folder of pictures that clients may choose from by name."),
-    CHOICE(encoder, encoder_names, "auto",
+    TEXT("reference", reference, "", "Picture of the person for clients that bring none (PNG, JPEG)."),
+    TEXT("persons", persons, "", "Folder of pictures that clients may choose from by name."),
+    CHOICE("encoder", encoder, encoder_names, "auto",
            "Encoder of the live video; auto takes the first that works here for a codec that the client decodes."),
     CHOICE(
-        idle, idles, "auto",
+        "idle", idle, idles, "auto",
         "What is shown while nobody speaks: the student's own pictures, or a loop from the reference; auto takes the "
         "student's where it was trained to listen."),
-    WHOLE(sessions, 0, 4096, "0",
-          "Sessions at once; 0 takes 0.9 over the real-time factor that is measured at the start, rounded down."),
-    WHOLE(queue, 0, 1024, "8", "Clients that may wait for a place."),
-    WHOLE(connections, 1, 65536, "16", "Connections that one host may hold."),
-    REAL_KEY(serve_options, keep, 0, 3600, "60", "Seconds that a session is kept after its connection broke."),
-    WHOLE(threads, 0, 1024, "0", "Threads that compute; 0 takes all cores but one, which encodes and serves."),
-    CHOICE(graphs, graphs, "on",
+    INT("sessions", sessions, 0, 4096, "0",
+        "Sessions at once; 0 takes 0.9 over the real-time factor that is measured at the start, rounded down."),
+    INT("queue", queue, 0, 1024, "8", "Clients that may wait for a place."),
+    INT("connections", connections, 1, 65536, "16", "Connections that one host may hold."),
+    REAL("keep", keep, 0, 3600, "60", "Seconds that a session is kept after its connection broke."),
+    INT("threads", threads, 0, 1024, "0", "Threads that compute; 0 takes all cores but one, which encodes and serves."),
+    CHOICE("graphs", graphs, graphs, "on",
            "on records the network's passes and replays them, where the device does that; off queues every kernel by "
            "itself."),
-    TEXT(decoder, "", "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
-    TEXT(codec_weights, "", "File of the codec's weights (wan21, wan22), where it is not where the student says."),
-    TEXT(audio_weights, "", "Checkpoint of the student's audio encoder, where it is not where it was in training."),
-    TEXT(text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
-    TEXT(prompt, "", "Which prompt of that file is meant; empty takes its default."),
+    TEXT("decoder", decoder, "",
+         "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
+    TEXT("codec_weights", codec_weights, "",
+         "File of the codec's weights (wan21, wan22), where it is not where the student says."),
+    TEXT("audio_weights", audio_weights, "",
+         "Checkpoint of the student's audio encoder, where it is not where it was in training."),
+    TEXT("text", text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
+    TEXT("prompt", prompt, "", "Which prompt of that file is meant; empty takes its default."),
 };
-const int serve_field_count = sizeof serve_fields / sizeof *serve_fields;
+const int serve_field_count = FIELDS(serve_fields);
