@@ -22,9 +22,9 @@ struct session {
     int begun; /* the reference has gone through the network */
     struct rollout_noise noise;
     struct rollout_condition condition;
-    float *latents; /* host, a chunk */
+    float *encoded; /* host: the reference's latent frame */
     elem *text, *window[AUDIO_STREAMS];
-    real *features, *mask, *reference, *x0;
+    real *features, *mask, *reference, *slot[SESSION_SLOTS]; /* slot: a chunk's latents, from network to codec */
     void *workspace;
     size_t workspace_bytes;
 };
@@ -57,7 +57,8 @@ static int layout(struct session *s) {
     s->features = ARENA_TAKE(a, "features", real, chunk_reach(s) * c->audio_dim);
     s->mask = ARENA_TAKE(a, "mask", real, chunk_reach(s));
     s->reference = ARENA_TAKE(a, "reference", real, latent_size(s));
-    s->x0 = ARENA_TAKE(a, "chunk", real, r->causal.chunk * latent_size(s));
+    for (int i = 0; i < SESSION_SLOTS; i++)
+        s->slot[i] = ARENA_TAKE(a, "chunks", real, r->causal.chunk * latent_size(s));
     if (!device_overlaps()) return OK; /* kernels on the host want none */
     s->workspace_bytes = dit_workspace(c, 1, r->causal.chunk, r->causal.sink + r->causal.ring, 0);
     s->workspace = arena_take(a, "workspace of kernels", s->workspace_bytes);
@@ -115,8 +116,8 @@ static int open_session(struct session *s, const char *folder, const struct sess
     TRY(student_load(&s->student, folder));
     transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
     TRY(open_sound(s, options, plan));
-    s->latents = malloc((size_t)(causal->chunk * latent_size(s)) * sizeof *s->latents);
-    if (!s->latents) return error_set(ERR_DEVICE, "out of memory for a chunk");
+    s->encoded = malloc((size_t)latent_size(s) * sizeof *s->encoded);
+    if (!s->encoded) return error_set(ERR_DEVICE, "out of memory for a latent frame");
     s->noise = (struct rollout_noise){.seed = options->seed, .purpose = RANDOM_STREAM};
     s->condition = (struct rollout_condition){
         .text = s->text,
@@ -144,7 +145,7 @@ void session_close(struct session *s) {
     if (s->workspace) device_workspace(NULL, 0);
     arena_free(&s->buffers);
     student_close(&s->student);
-    free(s->latents);
+    free(s->encoded);
     free(s);
 }
 
@@ -160,9 +161,9 @@ int session_begin(struct session *s, const float *reference, float *first) {
     rollout_rewind(&s->rollout);
     codec_encode_reset(&s->student.codec);
     codec_decode_reset(&s->student.codec);
-    TRY(codec_gave(codec_encode(&s->student.codec, reference, 1, s->latents), 1));
-    TRY(codec_gave(codec_decode(&s->student.codec, s->latents, 1, first), 1));
-    transfer_to_real(s->reference, s->latents, latent_size(s));
+    TRY(codec_gave(codec_encode(&s->student.codec, reference, 1, s->encoded), 1));
+    transfer_to_real(s->reference, s->encoded, latent_size(s));
+    TRY(codec_gave(codec_decode(&s->student.codec, s->reference, 1, first), 1));
     return device_sync();
 }
 
@@ -206,34 +207,29 @@ static int begin_rollout(struct session *s) {
     return rollout_begin(&s->rollout, &s->student.params, s->reference, latent_size(s), &s->condition);
 }
 
-long session_chunk_latents(const struct session *s) {
-    return s->student.description.rollout.causal.chunk * latent_size(s);
-}
-
-int session_generate(struct session *s, float *latents) {
+int session_generate(struct session *s, int slot) {
     int chunk = s->student.description.rollout.causal.chunk;
     if (s->sound.failure) return s->sound.failure;
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, rollout_next_frame(&s->rollout), chunk);
     TRY(rollout_chunk(&s->rollout, &s->student.params, &s->condition, &s->noise,
-                      s->student.description.rollout.steps - 1, s->x0, session_chunk_latents(s), NULL, 0));
-    transfer_from_real(latents, s->x0, session_chunk_latents(s));
+                      s->student.description.rollout.steps - 1, s->slot[slot], chunk * latent_size(s), NULL, 0));
     TRY(device_sync());
     sound_queue_drop(&s->sound, video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN);
     return OK;
 }
 
-int session_decode(struct session *s, const float *latents, float *frames) {
+int session_decode(struct session *s, int slot, float *frames) {
     int chunk = s->student.description.rollout.causal.chunk;
-    TRY(codec_gave(codec_decode(&s->student.codec, latents, chunk, frames), session_chunk_frames(s)));
+    TRY(codec_gave(codec_decode(&s->student.codec, s->slot[slot], chunk, frames), session_chunk_frames(s)));
     return device_sync();
 }
 
 int session_take(struct session *s, float *frames, double *seconds) {
     double begin = clock_seconds();
-    TRY(session_generate(s, s->latents));
+    TRY(session_generate(s, 0));
     double middle = clock_seconds();
-    TRY(session_decode(s, s->latents, frames));
+    TRY(session_decode(s, 0, frames));
     if (seconds) {
         seconds[0] = middle - begin;
         seconds[1] = clock_seconds() - middle;

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "model/codec/internal.h"
 #include "model/codec/pca.h"
+#include "model/params/transfer.h"
 
 struct pca {
     int patch, size;     /* p, 12 p^2 */
@@ -28,6 +29,7 @@ struct pca {
     float *offset;    /* [C]: W b_c . m */
     float *inverse;   /* [C]: 1 / k_c */
     float *tile;      /* [size, PCA_LANES], patches side by side */
+    float *latent;    /* [C, h, w]: what is decoded, from the device */
     float *pending;   /* [4, 3, height, width]: encoder input that does not fill a group yet */
     int pending_frames;
     int encoder_started, decoder_started;
@@ -137,13 +139,14 @@ static int pca_encode(struct codec *codec, const float *pixels, int frames, floa
 
 static void pca_decode_reset(struct codec *codec) { ((struct pca *)codec->state)->decoder_started = 0; }
 
-static int pca_decode(struct codec *codec, const float *latents, int frames, float *pixels) {
+static int pca_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
     struct pca *pca = codec->state;
     size_t frame = 3 * (size_t)codec->height * codec->width, latent = (size_t)codec->channels * codec->h * codec->w;
     int out = 0;
     for (int i = 0; i < frames; i++) {
         int image = !pca->decoder_started;
-        decode_group(codec, latents + i * latent, image, pixels + out * frame);
+        transfer_from_real(pca->latent, latents + i * latent, (long)latent);
+        decode_group(codec, pca->latent, image, pixels + out * frame);
         pca->decoder_started = 1;
         out += image ? 1 : FRAMES_PER_LATENT;
     }
@@ -171,6 +174,7 @@ static void pca_close(struct codec *codec) {
     free(pca->offset);
     free(pca->inverse);
     free(pca->tile);
+    free(pca->latent);
     free(pca->pending);
     free(pca);
 }
@@ -304,9 +308,10 @@ int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int 
     pca->offset = malloc((size_t)C * sizeof(float));
     pca->inverse = malloc((size_t)C * sizeof(float));
     pca->tile = malloc((size_t)size * PCA_LANES * sizeof(float));
+    pca->latent = malloc((size_t)C * codec->h * codec->w * sizeof(float));
     pca->pending = malloc(3 * FRAMES_PER_LATENT * (size_t)codec->height * codec->width * sizeof(float));
     if (!pca->basis || !pca->mean || !pca->scale || !pca->analysis || !pca->synthesis || !pca->offset ||
-        !pca->inverse || !pca->tile || !pca->pending) {
+        !pca->inverse || !pca->tile || !pca->latent || !pca->pending) {
         pca_close(codec);
         return error_set(ERR_DEVICE, "codec pca: out of memory");
     }
