@@ -11,22 +11,19 @@
 #include "kernels/device.h"
 #include "kernels/workspace.h"
 
-/* One chunk of latents is decoded while the network writes the other. */
-enum { SLOTS = 2 };
 /* Scratch of the decoder's kernels, which must not be the network's. */
 enum { DECODER_WORKSPACE = WORKSPACE_LEAST };
 
-struct slot {
-    float *latents;
+struct times { /* of the chunk in a slot of the session */
     double begun, network;
 };
 struct pipeline {
     struct session *session;
     pipeline_taker take;
     void *user;
-    struct slot slot[SLOTS];
+    struct times times[SESSION_SLOTS];
     float *frames;
-    struct arena arena, host;                /* of what is copied from the device */
+    struct arena arena, host;                /* host: of what is copied from the device */
     struct device_stream *network, *decoder; /* overlapped; else NULL */
     void *workspace;
     int threaded;
@@ -74,16 +71,16 @@ static int first_error(const struct pipeline *p) { return p->code ? error_set(p-
 
 /* ---- the decoder ---- */
 
-static int decode(struct pipeline *p, const struct slot *slot) {
+static int decode(struct pipeline *p, int slot) {
     double begin = clock_seconds();
-    TRY(session_decode(p->session, slot->latents, p->frames));
-    struct pipeline_chunk chunk = {p->frames, slot->begun, slot->network, clock_seconds() - begin};
+    TRY(session_decode(p->session, slot, p->frames));
+    struct pipeline_chunk chunk = {p->frames, p->times[slot].begun, p->times[slot].network, clock_seconds() - begin};
     return p->take(p->user, &chunk);
 }
 
 static void decode_next(struct pipeline *p) {
     begin_work(p);
-    end_work(p, &p->decoded, decode(p, &p->slot[p->decoded % SLOTS]));
+    end_work(p, &p->decoded, decode(p, (int)(p->decoded % SESSION_SLOTS)));
 }
 
 static void *work(void *argument) {
@@ -108,7 +105,7 @@ static void *work(void *argument) {
 /* Waits until a slot is free. */
 static int wait_for_slot(struct pipeline *p) {
     pthread_mutex_lock(&p->lock);
-    while (!p->code && p->generated - p->decoded == SLOTS) pthread_cond_wait(&p->changed, &p->lock);
+    while (!p->code && p->generated - p->decoded == SESSION_SLOTS) pthread_cond_wait(&p->changed, &p->lock);
     int code = first_error(p);
     if (!code) count_worker(p, +1);
     pthread_mutex_unlock(&p->lock);
@@ -117,10 +114,11 @@ static int wait_for_slot(struct pipeline *p) {
 
 int pipeline_run(struct pipeline *p) {
     TRY(wait_for_slot(p));
-    struct slot *slot = &p->slot[p->generated % SLOTS];
-    slot->begun = clock_seconds();
-    int code = session_generate(p->session, slot->latents);
-    slot->network = clock_seconds() - slot->begun;
+    int slot = (int)(p->generated % SESSION_SLOTS);
+    struct times *times = &p->times[slot];
+    times->begun = clock_seconds();
+    int code = session_generate(p->session, slot);
+    times->network = clock_seconds() - times->begun;
     end_work(p, &p->generated, code);
     if (!code && !p->threaded) decode_next(p);
     pthread_mutex_lock(&p->lock);
@@ -159,12 +157,15 @@ static int open_thread(struct pipeline *p, FILE *plan) {
     return OK;
 }
 
-static void layout_host(struct pipeline *p) {
+static int open_host(struct pipeline *p, FILE *plan) {
     const struct student_description *d = session_student(p->session);
-    size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    p->frames = ARENA_TAKE(&p->host, "frames", float, (size_t)session_chunk_frames(p->session) * frame);
-    for (int i = 0; i < SLOTS; i++)
-        p->slot[i].latents = ARENA_TAKE(&p->host, "latents", float, session_chunk_latents(p->session));
+    size_t n = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width * (size_t)session_chunk_frames(p->session);
+    arena_begin_host(&p->host, "a chunk's frames (host)");
+    arena_take(&p->host, "frames", n * sizeof(float));
+    if (plan) arena_print(&p->host, plan, 0);
+    TRY(arena_commit(&p->host));
+    p->frames = ARENA_TAKE(&p->host, "frames", float, n);
+    return OK;
 }
 
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
@@ -174,11 +175,7 @@ int pipeline_open(struct pipeline **pipeline, struct session *session, int overl
     *p = (struct pipeline){.session = session, .take = take, .user = user};
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    arena_begin_host(&p->host, "chunks (host)");
-    layout_host(p);
-    if (plan) arena_print(&p->host, plan, 0);
-    int code = arena_commit(&p->host);
-    if (!code) layout_host(p);
+    int code = open_host(p, plan);
     if (!code && overlapped) code = open_thread(p, plan);
     if (code) {
         pipeline_close(p);

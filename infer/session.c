@@ -24,7 +24,7 @@ struct session {
     int begun; /* the reference has gone through the network */
     struct rollout_noise noise;
     struct rollout_condition condition;
-    float *latents;  /* host, a chunk */
+    float *encoded;  /* host: the reference's latent frame */
     real *reference; /* device */
 };
 
@@ -34,10 +34,6 @@ struct codec *session_codec(struct session *s) {
 }
 
 int session_chunk_frames(const struct session *s) { return shared_student_chunk_frames(s->shared); }
-
-long session_chunk_latents(const struct session *s) {
-    return session_student(s)->rollout.causal.chunk * shared_student_latent_size(s->shared);
-}
 
 static int layout(struct session *s) {
     TRY(rollout_layout_stream(&s->rollout, &s->shared->work, session_student(s)->rollout.causal.ring, &s->buffers));
@@ -63,8 +59,8 @@ static int open_session(struct session *s, uint64_t seed, FILE *plan) {
     TRY(sound_queue_open(&s->sound, &s->shared->sound,
                          shared_student_chunk_reach(shared) + QUEUE_CHUNKS * session_chunk_frames(s)));
     if (!s->alone) TRY(codec_share(&s->codec, &shared->student.codec));
-    s->latents = malloc((size_t)session_chunk_latents(s) * sizeof *s->latents);
-    if (!s->latents) return error_set(ERR_DEVICE, "out of memory for a chunk");
+    s->encoded = malloc((size_t)shared_student_latent_size(shared) * sizeof *s->encoded);
+    if (!s->encoded) return error_set(ERR_DEVICE, "out of memory for a latent frame");
     s->noise = (struct rollout_noise){.seed = seed, .purpose = RANDOM_STREAM};
     s->condition = (struct rollout_condition){
         .text = shared->text,
@@ -109,7 +105,7 @@ void session_close(struct session *s) {
     arena_free(&s->buffers);
     if (s->codec.operations) codec_close(&s->codec);
     if (s->alone) shared_student_close(s->shared);
-    free(s->latents);
+    free(s->encoded);
     free(s);
 }
 
@@ -129,9 +125,9 @@ int session_begin(struct session *s, const float *reference, float *first) {
     rollout_rewind(&s->rollout);
     codec_encode_reset(encoder);
     codec_decode_reset(decoder);
-    TRY(codec_gave(codec_encode(encoder, reference, 1, s->latents), 1));
-    TRY(codec_gave(codec_decode(decoder, s->latents, 1, first), 1));
-    transfer_to_real(s->reference, s->latents, shared_student_latent_size(s->shared));
+    TRY(codec_gave(codec_encode(encoder, reference, 1, s->encoded), 1));
+    transfer_to_real(s->reference, s->encoded, shared_student_latent_size(s->shared));
+    TRY(codec_gave(codec_decode(decoder, s->reference, 1, first), 1));
     return device_sync();
 }
 
@@ -180,31 +176,29 @@ static int begin_rollout(struct session *s) {
                          &s->condition);
 }
 
-int session_generate(struct session *s, float *latents) {
+int session_generate(struct session *s, int slot) {
     const struct rollout_config *config = &session_student(s)->rollout;
-    real *x0 = s->shared->x0;
     if (s->sound.failure) return s->sound.failure;
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, rollout_next_frame(&s->rollout), config->causal.chunk);
-    TRY(rollout_chunk(&s->rollout, &s->shared->student.params, &s->condition, &s->noise, config->steps - 1, x0,
-                      session_chunk_latents(s), NULL, 0));
-    transfer_from_real(latents, x0, session_chunk_latents(s));
+    TRY(rollout_chunk(&s->rollout, &s->shared->student.params, &s->condition, &s->noise, config->steps - 1,
+                      s->shared->slot[slot], config->causal.chunk * shared_student_latent_size(s->shared), NULL, 0));
     TRY(device_sync());
     sound_queue_drop(&s->sound, video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN);
     return OK;
 }
 
-int session_decode(struct session *s, const float *latents, float *frames) {
+int session_decode(struct session *s, int slot, float *frames) {
     int chunk = session_student(s)->rollout.causal.chunk;
-    TRY(codec_gave(codec_decode(decoder_of(s), latents, chunk, frames), session_chunk_frames(s)));
+    TRY(codec_gave(codec_decode(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
     return device_sync();
 }
 
 int session_take(struct session *s, float *frames, double *seconds) {
     double begin = clock_seconds();
-    TRY(session_generate(s, s->latents));
+    TRY(session_generate(s, 0));
     double middle = clock_seconds();
-    TRY(session_decode(s, s->latents, frames));
+    TRY(session_decode(s, 0, frames));
     if (seconds) {
         seconds[0] = middle - begin;
         seconds[1] = clock_seconds() - middle;

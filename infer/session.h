@@ -39,11 +39,10 @@ int session_ready(const struct session *session);
 /* Takes the next chunk: frames [4 C, 3, H, W]. seconds [2], if not NULL: spent in the network, in the codec. */
 int session_take(struct session *session, float *frames, double *seconds);
 /* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's latents
-   [C, channels, h, w] (session_chunk_latents numbers); their frames. Chunks are decoded in their order. The halves of
-   different chunks may run at the same time in two threads, on two streams. */
-long session_chunk_latents(const struct session *session);
-int session_generate(struct session *session, float *latents);
-int session_decode(struct session *session, const float *latents, float *frames);
+   into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded in their
+   order. The halves of different slots may run at the same time in two threads, on two streams. */
+int session_generate(struct session *session, int slot);
+int session_decode(struct session *session, int slot, float *frames);
 /* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk), and
    what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
 struct session_wait {

@@ -30,7 +30,8 @@ static int layout(struct shared_student *s) {
         s->window[k] = ARENA_TAKE(a, "audio windows", elem, r->causal.chunk * AUDIO_WINDOW * c->audio_dim);
     s->features = ARENA_TAKE(a, "features", real, shared_student_chunk_reach(s) * c->audio_dim);
     s->mask = ARENA_TAKE(a, "mask", real, shared_student_chunk_reach(s));
-    s->x0 = ARENA_TAKE(a, "chunk", real, r->causal.chunk * shared_student_latent_size(s));
+    for (int i = 0; i < SESSION_SLOTS; i++)
+        s->slot[i] = ARENA_TAKE(a, "chunks", real, r->causal.chunk * shared_student_latent_size(s));
     if (!device_overlaps()) return OK; /* kernels on the host want none */
     s->workspace_bytes = dit_workspace(c, 1, r->causal.chunk, r->causal.sink + r->causal.ring, 0);
     s->workspace = arena_take(a, "workspace of kernels", s->workspace_bytes);

@@ -20,15 +20,17 @@ struct session_options {
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */
 };
+/* Chunks that may lie between network and decoder. */
+enum { SESSION_SLOTS = 2 };
 struct shared_student {
     struct student student;
     struct sound_encoder sound;
     int direct;          /* as the option */
     struct rollout work; /* no cache */
     struct arena buffers;
-    /* device: the prompt; of the chunk in hand: windows, their features and masks, the network's result */
+    /* device: the prompt; of the chunk in hand: windows, their features and masks */
     elem *text, *window[AUDIO_STREAMS];
-    real *features, *mask, *x0;
+    real *features, *mask, *slot[SESSION_SLOTS]; /* slot: a chunk's latents, from network to codec */
     void *workspace;
     size_t workspace_bytes;
 };

@@ -111,6 +111,9 @@ void channels_first(real *y, const elem *x, long frames, long C, long size);
    is also its backward */
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
 void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
+/* y [size, C] from x [C, size]: x times its channel's scale [C] plus its shift [C], product and sum each rounded: a
+   latent frame out of a codec's normalisation */
+void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size);
 
 /* ---- norms ----
    Statistics in real; saved as mean and rstd per row. */

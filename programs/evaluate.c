@@ -105,13 +105,13 @@ static int make_codec(struct evaluation *e) {
     codec_encode_reset(codec);
     codec_decode_reset(codec);
     if (!code &&
-        (codec_encode(codec, e->trial.reference, 1, latent) != 1 || codec_decode(codec, latent, 1, pixels) != 1))
+        (codec_encode(codec, e->trial.reference, 1, latent) != 1 || codec_decode_host(codec, latent, 1, pixels) != 1))
         code = error_set(ERR_DEVICE, "the codec gave no latent frame");
     for (long f = 1; f + group <= e->trial.frames && !code; f += group) {
         for (long i = 0; i < group && !code; i++)
             code = puppet_draw(e->trial.puppet, (int)(f + i), e->trial.height, e->trial.width, pixels + i * size);
         if (!code &&
-            (codec_encode(codec, pixels, group, latent) != 1 || codec_decode(codec, latent, 1, pixels) != group))
+            (codec_encode(codec, pixels, group, latent) != 1 || codec_decode_host(codec, latent, 1, pixels) != group))
             code = error_set(ERR_DEVICE, "the codec gave no whole group");
         for (long i = 0; i < group && !code; i++) code = trial_take(&e->measures, f + i, pixels + i * size);
     }

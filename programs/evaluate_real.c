@@ -117,7 +117,7 @@ static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
     codec_encode_reset(codec);
     codec_decode_reset(codec);
     int got = codec_encode(codec, e->real, clip->frames, latents);
-    if (got == count) got = codec_decode(codec, latents, count, e->made);
+    if (got == count) got = codec_decode_host(codec, latents, count, e->made);
     free(latents);
     clip->copied = (int)video_frames(count);
     if (got != clip->copied) return got < 0 ? -got : error_set(ERR_DEVICE, "the codec gave %d frames", got);

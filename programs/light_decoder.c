@@ -93,21 +93,9 @@ static int check_codec(struct program *p) {
 
 /* ---- pixels ---- */
 
-static int codec_clips(struct program *p, const float *latents, int clips, float *pixels) {
-    struct codec *codec = &p->stage.codec;
-    int frames = video_frames(p->stage.config.frames);
-    for (int i = 0; i < clips; i++) {
-        codec_decode_reset(codec);
-        int n = codec_decode(codec, latents + (long)i * p->step.latents, p->stage.config.frames,
-                             pixels + (size_t)i * clip_pixels(p));
-        if (n != frames) return error_set(ERR_DEVICE, "codec: %d video frames of a clip, expected %d", n, frames);
-    }
-    return OK;
-}
-
 static int next_target(struct program *p) {
     long n = share_pixels(p);
-    TRY(codec_clips(p, p->stage.batch->latents, p->step.share.count, p->decoded));
+    TRY(stage_decode(&p->stage, p->stage.clips, p->step.share.count, p->decoded));
     for (long i = 0; i < n; i++) p->decoded[i] = (p->decoded[i] + 1) / 2;
     transfer_to_real(p->target, p->decoded, n);
     return OK;
@@ -144,11 +132,11 @@ static int show(void *self) {
     int frames = video_frames(s->config.frames);
     struct codec_decoder none = {.state = NULL};
     double start = clock_seconds();
-    TRY(codec_clips(p, s->shown_truth, s->shown, p->truth));
+    TRY(stage_decode(s, s->held_out.clips, s->shown, p->truth));
     double own = clock_seconds() - start;
     TRY(light_file_use(&s->codec, p->path));
     start = clock_seconds();
-    int code = codec_clips(p, s->shown_truth, s->shown, p->made);
+    int code = stage_decode(s, s->held_out.clips, s->shown, p->made);
     double light = clock_seconds() - start;
     codec_use_decoder(&s->codec, &none);
     TRY(code);

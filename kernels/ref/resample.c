@@ -88,6 +88,13 @@ void channels_first(real *y, const elem *x, long frames, long C, long size) {
         for (long c = 0; c < C; c++) y[(p / size * C + c) * size + p % size] = elem_load(x[p * C + c]);
 }
 
+void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size) {
+    KERNEL_SCOPE;
+#pragma omp parallel for
+    for (long p = 0; p < size; p++)
+        for (long c = 0; c < C; c++) y[p * C + c] = x[c * size + p] * scale[c] + shift[c];
+}
+
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
     KERNEL_SCOPE;
     long positions = block_positions(t, h, w, order), plane = h * order->size[1] * w * order->size[2];

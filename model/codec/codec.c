@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/error.h"
+#include "kernels/device.h"
 #include "model/codec/internal.h"
+#include "model/params/transfer.h"
 
 /* A row a codec. */
 static const struct kind {
@@ -102,9 +104,19 @@ void codec_decode_reset(struct codec *codec) {
         codec->operations->decode_reset(codec);
 }
 
-int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels) {
+int codec_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
     if (codec->decoder.decode) return codec->decoder.decode(codec->decoder.state, latents, frames, pixels);
     return codec->operations->decode(codec, latents, frames, pixels);
+}
+
+int codec_decode_host(struct codec *codec, const float *latents, int frames, float *pixels) {
+    long n = (long)frames * codec->channels * codec->h * codec->w;
+    real *device = device_alloc((size_t)n * sizeof *device);
+    if (!device) return -error_set(ERR_DEVICE, "codec %s: out of device memory for latents", codec->name);
+    transfer_to_real(device, latents, n);
+    int made = codec_decode(codec, device, frames, pixels);
+    device_free(device);
+    return made;
 }
 
 void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder) {

@@ -1,5 +1,6 @@
 /* codec.h: video codecs behind one streaming interface. Pixels are host float in [-1, 1], planar [3, height, width] a
-   frame; latents host float [C, h, w] a latent frame, normalised as the DiT expects them.
+   frame; latents [C, h, w] a latent frame, normalised as the DiT expects them. The encoder gives them as host float,
+   for data sets; the decoder takes them on the device (real), where the DiT makes them.
    Latent 0 comes from one pixel frame, every later one from four. State is causal and kept between pushes. */
 #ifndef MODEL_CODEC_CODEC_H
 #define MODEL_CODEC_CODEC_H
@@ -7,6 +8,7 @@
 #include <stddef.h>
 #include "base/fileio.h"
 #include "base/media_rates.h"
+#include "kernels/types.h"
 
 enum { CODEC_PIXELS_MAX = 8192 }; /* of a side */
 
@@ -22,7 +24,7 @@ struct codec_decoder {
     void *state;
     void (*close)(void *state);
     void (*reset)(void *state);
-    int (*decode)(void *state, const float *latents, int frames, float *pixels);
+    int (*decode)(void *state, const real *latents, int frames, float *pixels);
     int (*share)(struct codec_decoder *stream, const struct codec *codec, const void *state); /* as codec_share */
 };
 struct codec {
@@ -64,8 +66,11 @@ void codec_encode_reset(struct codec *codec);
    frames written: after n frames in all, 1 + (n-1)/4 have come out. */
 int codec_encode(struct codec *codec, const float *pixels, int frames, float *latents);
 void codec_decode_reset(struct codec *codec);
-/* Pushes latent frames; returns the number of pixel frames written (1 for the first latent, 4 for each later one). */
-int codec_decode(struct codec *codec, const float *latents, int frames, float *pixels);
+/* Pushes latent frames (device); returns the number of pixel frames written (1 for the first latent, 4 for each later
+   one); negative: -(error code). */
+int codec_decode(struct codec *codec, const real *latents, int frames, float *pixels);
+/* The same for latents in host memory, as the encoder gives them: uploads them first. */
+int codec_decode_host(struct codec *codec, const float *latents, int frames, float *pixels);
 /* From here on `decoder` decodes; the codec closes it. */
 void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder);
 

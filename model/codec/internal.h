@@ -10,7 +10,7 @@ struct codec_operations {
     void (*encode_reset)(struct codec *codec);
     int (*encode)(struct codec *codec, const float *pixels, int frames, float *latents);
     void (*decode_reset)(struct codec *codec);
-    int (*decode)(struct codec *codec, const float *latents, int frames, float *pixels);
+    int (*decode)(struct codec *codec, const real *latents, int frames, float *pixels);
     int (*share)(struct codec *stream, const struct codec *base); /* sets state; all else is a copy of base's */
 };
 

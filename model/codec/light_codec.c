@@ -16,14 +16,13 @@ struct light_codec {
     struct arena arena;
     struct light_acts *acts;
     int at_once;             /* latent frames */
-    real *latents, *pixels;  /* those, and what they make */
+    real *pixels;            /* what they make */
     size_t channels, values; /* numbers of a latent frame, of a video frame */
     int shares;              /* net and weights are another stream's */
 };
 
 static int layout(struct light_codec *c, const struct codec *codec) {
     TRY(light_acts_layout(&c->acts, &c->net, LIGHT_STREAM, 1, c->at_once, codec->h, codec->w, &c->arena));
-    c->latents = ARENA_TAKE(&c->arena, "decoder: latents", real, (size_t)c->at_once * c->channels);
     c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, (size_t)c->at_once * FRAMES_PER_LATENT * c->values);
     return OK;
 }
@@ -58,13 +57,12 @@ static void widen(float *pixels, size_t n) {
     }
 }
 
-static int light_decode(void *state, const float *latents, int frames, float *pixels) {
+static int light_decode(void *state, const real *latents, int frames, float *pixels) {
     struct light_codec *c = state;
     int written = 0;
     for (int i = 0; i < frames; i += c->at_once) {
         int now = frames - i < c->at_once ? frames - i : c->at_once;
-        transfer_to_real(c->latents, latents + (size_t)i * c->channels, (long)((size_t)now * c->channels));
-        int n = light_stream_decode(&c->net, &c->params, c->acts, c->latents, now, c->pixels);
+        int n = light_stream_decode(&c->net, &c->params, c->acts, latents + (size_t)i * c->channels, now, c->pixels);
         float *to = pixels + (size_t)written * c->values;
         transfer_from_real(to, c->pixels, (long)((size_t)n * c->values));
         widen(to, (size_t)n * c->values);

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "model/codec/internal.h"
 #include "model/codec/pca.h"
+#include "model/params/transfer.h"
 
 struct pca {
     int patch, size;     /* p, 12 p^2 */
@@ -28,6 +29,7 @@ struct pca {
     float *offset;    /* [C]: W b_c . m */
     float *inverse;   /* [C]: 1 / k_c */
     float *tile;      /* [size, PCA_LANES], patches side by side */
+    float *latent;    /* [C, h, w]: what is decoded, from the device */
     float *pending;   /* [4, 3, height, width]: encoder input that does not fill a group yet */
     int pending_frames;
     int encoder_started, decoder_started;
@@ -138,13 +140,14 @@ static int pca_encode(struct codec *codec, const float *pixels, int frames, floa
 
 static void pca_decode_reset(struct codec *codec) { ((struct pca *)codec->state)->decoder_started = 0; }
 
-static int pca_decode(struct codec *codec, const float *latents, int frames, float *pixels) {
+static int pca_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
     struct pca *pca = codec->state;
     size_t frame = 3 * (size_t)codec->height * codec->width, latent = (size_t)codec->channels * codec->h * codec->w;
     int out = 0;
     for (int i = 0; i < frames; i++) {
         int image = !pca->decoder_started;
-        decode_group(codec, latents + i * latent, image, pixels + out * frame);
+        transfer_from_real(pca->latent, latents + i * latent, (long)latent);
+        decode_group(codec, pca->latent, image, pixels + out * frame);
         pca->decoder_started = 1;
         out += image ? 1 : FRAMES_PER_LATENT;
     }
@@ -167,6 +170,7 @@ static void pca_close(struct codec *codec) {
     float *own[] = {pca->basis, pca->mean, pca->scale, pca->analysis, pca->synthesis, pca->offset, pca->inverse};
     for (size_t i = 0; !pca->shares && i < sizeof own / sizeof *own; i++) free(own[i]);
     free(pca->tile);
+    free(pca->latent);
     free(pca->pending);
     free(pca);
 }
@@ -174,8 +178,9 @@ static void pca_close(struct codec *codec) {
 /* What a stream works in. */
 static int make_buffers(struct pca *pca, const struct codec *codec) {
     pca->tile = malloc((size_t)pca->size * PCA_LANES * sizeof(float));
+    pca->latent = malloc((size_t)codec->channels * codec->h * codec->w * sizeof(float));
     pca->pending = malloc(3 * FRAMES_PER_LATENT * (size_t)codec->height * codec->width * sizeof(float));
-    return pca->tile && pca->pending ? OK : error_set(ERR_DEVICE, "codec pca: out of memory");
+    return pca->tile && pca->latent && pca->pending ? OK : error_set(ERR_DEVICE, "codec pca: out of memory");
 }
 
 static int pca_share(struct codec *stream, const struct codec *base) {

@@ -8,19 +8,21 @@
 #include <string.h>
 #include "base/error.h"
 #include "kernels/device.h"
+#include "kernels/kernels.h"
 #include "model/codec/internal.h"
 #include "model/params/transfer.h"
 
 struct vae_codec {
     struct vae_weights weights;
     struct params params;
-    struct vae_stream stream[2]; /* by direction */
-    struct arena arena[2];       /* what goes in and out on the device */
-    real *pixels[2], *latents[2];
+    struct vae_stream stream[2];  /* by direction */
+    struct arena arena[2];        /* what goes in and out on the device */
+    real *pixels[2], *latents[2]; /* latents: channels-last */
+    real *mean, *std;             /* [z] of the config, for the decoder */
     int ready[2];
     float *pending; /* [4, 3, height, width]: encoder input that does not fill a latent frame yet */
     int pending_frames;
-    float *rows; /* [h w, z]: a latent frame, channels-last */
+    float *rows; /* [h w, z]: the encoder's latent frame, channels-last */
     int shares;  /* the weights are another stream's */
 };
 
@@ -58,6 +60,9 @@ static void lay_out(const struct codec *codec, enum vae_direction d) {
     struct vae_codec *v = codec->state;
     v->pixels[d] = ARENA_TAKE(&v->arena[d], "pixels", real, FRAMES_PER_LATENT * frame_values(codec));
     v->latents[d] = ARENA_TAKE(&v->arena[d], "latents", real, latent_values(codec));
+    if (d == VAE_ENCODE) return;
+    v->mean = ARENA_TAKE(&v->arena[d], "statistics", real, codec->channels);
+    v->std = ARENA_TAKE(&v->arena[d], "statistics", real, codec->channels);
 }
 
 static int make_ready(const struct codec *codec, enum vae_direction d) {
@@ -67,6 +72,9 @@ static int make_ready(const struct codec *codec, enum vae_direction d) {
     TRY(arena_commit(&v->arena[d]));
     lay_out(codec, d);
     v->ready[d] = 1;
+    if (d == VAE_ENCODE) return OK;
+    transfer_to_real(v->mean, v->weights.net.config.mean, codec->channels);
+    transfer_to_real(v->std, v->weights.net.config.std, codec->channels);
     return OK;
 }
 
@@ -120,20 +128,16 @@ static void vae_codec_decode_reset(struct codec *codec) {
     if (v->ready[VAE_DECODE]) vae_stream_reset(&v->stream[VAE_DECODE]);
 }
 
-static int decode_latent(const struct codec *codec, const float *latent, int frames, float *pixels) {
+static int decode_latent(const struct codec *codec, const real *latent, int frames, float *pixels) {
     struct vae_codec *v = codec->state;
-    const struct vae_config *config = &v->weights.net.config;
-    int n = codec->h * codec->w;
-    for (int z = 0; z < config->z; z++)
-        for (int i = 0; i < n; i++) v->rows[i * config->z + z] = latent[z * n + i] * config->std[z] + config->mean[z];
-    transfer_to_real(v->latents[VAE_DECODE], v->rows, latent_values(codec));
+    channels_last_scaled(v->latents[VAE_DECODE], latent, v->std, v->mean, codec->channels, (long)codec->h * codec->w);
     vae_decode(&v->stream[VAE_DECODE], &v->params, v->latents[VAE_DECODE], 1, v->pixels[VAE_DECODE]);
     transfer_from_real(pixels, v->pixels[VAE_DECODE], frames * frame_values(codec));
     for (long i = 0; i < frames * frame_values(codec); i++) pixels[i] = fminf(1, fmaxf(-1, pixels[i]));
     return device_sync();
 }
 
-static int vae_codec_decode(struct codec *codec, const float *latents, int frames, float *pixels) {
+static int vae_codec_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
     struct vae_codec *v = codec->state;
     int out = 0, code = make_ready(codec, VAE_DECODE);
     for (int i = 0; i < frames && !code; i++) {

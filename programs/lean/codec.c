@@ -125,7 +125,7 @@ static int decode(const struct codec_options *o, struct codec *codec, const stru
                          codec->channels);
     TRY(room_for(out, video_frames(frames), 3, codec->height, codec->width));
     codec_decode_reset(codec);
-    int made = codec_decode(codec, in->values, (int)frames, out->values);
+    int made = codec_decode_host(codec, in->values, (int)frames, out->values);
     return made < 0 ? -made : OK;
 }
 

@@ -11,9 +11,10 @@ check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work
 check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
 mkdir "$work/persons"
 cp docs/demo.png "$work/persons/anna.png"
-head -c 96000 /dev/urandom >"$work/three.pcm" # seconds
-head -c 96000 /dev/urandom >"$work/other.pcm"
-head -c 640000 /dev/urandom >"$work/twenty.pcm"
+voices=$BUILD/tests/programs/voices
+"$voices" 1 3 >"$work/three.pcm" # seconds
+"$voices" 2 3 >"$work/other.pcm"
+"$voices" 3 20 >"$work/twenty.pcm"
 head -c 1280 "$work/three.pcm" >"$work/short.pcm"
 head -c 48000 "$work/three.pcm" >"$work/voice.pcm"
 head -c 48000 /dev/zero >"$work/silence.pcm"

@@ -98,6 +98,9 @@ inline unsigned __float_as_uint(float v) {
     return bits;
 }
 template <class T> T __ldg(const T *p) { return *p; }
+/* Rounded each, never fused. */
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
 inline int atomicAdd(int *p, int v) { return (*p += v) - v; }
 inline unsigned atomicAdd(unsigned *p, unsigned v) { return (*p += v) - v; }
 inline int atomicOr(int *p, int v) {

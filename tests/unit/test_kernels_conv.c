@@ -137,7 +137,13 @@ static void layouts(struct trial *t, const long *s) {
     long n = s[0] * s[1] * s[2];
     struct buffer *x = make(t, REAL, INPUT, n), *y = make(t, ELEM, OUTPUT, n);
     struct buffer *z = make(t, ELEM, INPUT, n), *back = make(t, REAL, OUTPUT, n);
+    struct buffer *scale = make(t, REAL, INPUT, s[1]), *shift = make(t, REAL, INPUT, s[1]);
+    struct buffer *scaled = make(t, REAL, OUTPUT, s[1] * s[2]);
     load(t);
+    channels_last_scaled(dev(scaled), dev(x), dev(scale), dev(shift), s[1], s[2]);
+    ref_channels_last_scaled(val(scaled), val(x), val(scale), val(shift), s[1], s[2]);
+    ref_channels_last_scaled(mag(scaled), mag(x), mag(scale), mag(shift), s[1], s[2]);
+    allow(scaled, 2);
     channels_last(dev(y), dev(x), s[0], s[1], s[2]);
     ref_channels_last(val(y), val(x), s[0], s[1], s[2]);
     channels_first(dev(back), dev(z), s[0], s[1], s[2]);
@@ -159,7 +165,7 @@ static const struct kernel_case conv[] = {
     {"depth and blocks, depth and planes", blocks, 3, block_sizes},
     {"upsample_nearest", upsample, 1, upsample_sizes},
     {"channel_mean, channel_repeat", channels, 1, channel_sizes},
-    {"channels_last, channels_first", layouts, 1, layout_sizes},
+    {"channels_last, channels_last_scaled, channels_first", layouts, 1, layout_sizes},
 };
 
 int main(void) { return RUN_CASES(conv); }

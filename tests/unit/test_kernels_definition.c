@@ -172,6 +172,8 @@ static void resampling(void **state) {
     real *r = block();
     channels_first(r, y, 1, 2, 3);
     EXPECT_REALS(r, 1, 2, 3, 4, 5, 6);
+    channels_last_scaled(r, REALS(1, 2, 3, 4, 5, 6), REALS(2, 10), REALS(0.5, -1), 2, 3);
+    EXPECT_REALS(r, 2.5, 39, 4.5, 49, 6.5, 59);
     /* two frames of two colours, one row of two: element c nt nw + i nw + k */
     struct block_order patch = {{2, 1, 2}, 4, {2, 0, 1}};
     planes_from_depth(r, REALS(1, 2, 3, 4, 5, 6, 7, 8), 1, 1, 1, 2, &patch);

@@ -62,7 +62,7 @@ int generate_stream(struct session *session, const float *reference, const struc
 static int layout(struct teacher_generator *g, const struct sampler_config *config) {
     const struct dit_config *c = &g->model.description.dit;
     condition_batch_layout(&g->condition, c, g->B, g->F, &g->buffers);
-    g->clips = ARENA_TAKE(&g->buffers, "clips", real, (long)g->B * g->F * c->in_channels * c->height * c->width);
+    g->references = ARENA_TAKE(&g->buffers, "references", real, (long)g->B * c->in_channels * c->height * c->width);
     return sampler_layout(&g->sampler, &g->model.net, config, g->B, g->F, &g->buffers);
 }
 
@@ -77,12 +77,11 @@ static int open_generator(struct teacher_generator *g, const char *folder, const
     sampler_free(&g->sampler);
     TRY(arena_commit(&g->buffers));
     TRY(layout(g, config));
-    size_t clip = (size_t)(g->F * c->in_channels * c->height * c->width), B = (size_t)g->B, T = (size_t)g->T;
-    size_t text = (size_t)(c->text_len * c->text_dim);
-    g->latents = calloc(B * clip, sizeof(float));
+    size_t text = (size_t)(c->text_len * c->text_dim), B = (size_t)g->B, T = (size_t)g->T;
+    g->encoded = calloc(B * (size_t)g->sampler.size, sizeof(float));
     g->text = malloc(B * text * sizeof(float));
     g->frames = malloc(T * 3 * (size_t)d->pixel_height * (size_t)d->pixel_width * sizeof(float));
-    int whole = g->latents && g->text && g->frames;
+    int whole = g->encoded && g->text && g->frames;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         g->features[k] = calloc(B * T * (size_t)c->audio_dim, sizeof(float));
         g->mask[k] = calloc(B * T, sizeof(float));
@@ -106,7 +105,7 @@ void teacher_generator_close(struct teacher_generator *g) {
     arena_free(&g->buffers);
     sound_encoder_close(&g->sound);
     student_close(&g->model);
-    free(g->latents);
+    free(g->encoded);
     free(g->text);
     free(g->frames);
     for (int k = 0; k < AUDIO_STREAMS; k++) {
@@ -135,10 +134,10 @@ static int track_features(struct sound_encoder *sound, const float *pcm, long fr
 static int fill_window(struct teacher_generator *g, struct puppet *puppet, float *const *features, long w, int b) {
     const struct student_description *d = &g->model.description;
     const struct dit_config *c = &d->dit;
-    long start = w * (g->T - 1), frame = (long)c->in_channels * c->height * c->width;
+    long start = w * (g->T - 1);
     TRY(puppet_draw(puppet, (int)start, d->pixel_height, d->pixel_width, g->frames));
     codec_encode_reset(&g->model.codec);
-    int encoded = codec_encode(&g->model.codec, g->frames, 1, g->latents + (long)b * g->F * frame);
+    int encoded = codec_encode(&g->model.codec, g->frames, 1, g->encoded + b * g->sampler.size);
     if (encoded != 1)
         return encoded < 0 ? -encoded : error_set(ERR_DEVICE, "the codec gave no latent frame for the reference");
     for (int k = 0; k < AUDIO_STREAMS; k++) {
@@ -151,27 +150,22 @@ static int fill_window(struct teacher_generator *g, struct puppet *puppet, float
 }
 
 static int sample_batch(struct teacher_generator *g, uint64_t seed, uint64_t step) {
-    const struct dit_config *c = &g->model.description.dit;
-    long clip = (long)g->F * c->in_channels * c->height * c->width;
     struct condition_host host = {.features = {g->features[0], g->features[1]},
                                   .mask = {g->mask[0], g->mask[1]},
                                   .text = g->text,
                                   .empty = g->model.empty};
     condition_batch_upload(&g->condition, &host);
-    transfer_to_real(g->clips, g->latents, g->B * clip);
-    sampler_begin(&g->sampler, g->clips, clip, seed, step, 0);
+    transfer_to_real(g->references, g->encoded, g->B * g->sampler.size);
+    sampler_begin(&g->sampler, g->references, g->sampler.size, seed, step, 0);
     TRY(sampler_run(&g->sampler, &g->model.params, &g->condition));
-    transfer_from_real(g->latents, g->sampler.x, g->B * clip);
     return device_sync();
 }
 
 static int hand_out(struct teacher_generator *g, long w, int b, frame_taker take, void *user) {
     const struct student_description *d = &g->model.description;
-    const struct dit_config *c = &d->dit;
-    long clip = (long)g->F * c->in_channels * c->height * c->width;
     long picture = 3L * d->pixel_height * d->pixel_width;
     codec_decode_reset(&g->model.codec);
-    int count = codec_decode(&g->model.codec, g->latents + b * clip, g->F, g->frames);
+    int count = codec_decode(&g->model.codec, g->sampler.x + b * g->sampler.clip, g->F, g->frames);
     for (int i = 1; i < count; i++) TRY(take(user, w * (g->T - 1) + i, g->frames + i * picture));
     return OK;
 }

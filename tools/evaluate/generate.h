@@ -35,9 +35,8 @@ struct teacher_generator {
     struct condition_batch condition;
     struct arena buffers;
     int B, F, T;
-    real *clips;                                          /* device [B, F, C, H, W] */
-    real *staging;                                        /* host, for condition_batch_upload */
-    float *latents, *text;                                /* host [B, F, C, H, W], [B, text_len, text_dim] */
+    real *references;                                     /* device [B, C, H, W] */
+    float *encoded, *text;                                /* host: those [B, C, H, W], [B, text_len, text_dim] */
     float *features[AUDIO_STREAMS], *mask[AUDIO_STREAMS]; /* host [B, T, D], [B, T] */
     float *frames;                                        /* host [T, 3, H, W] */
 };

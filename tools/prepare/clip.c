@@ -66,8 +66,8 @@ static int judge(struct cutter *cut) {
     if (codec_is_external(cut->codec->name) && F > LARGE_JUDGED) F = LARGE_JUDGED;
     codec_decode_reset(cut->codec);
     for (int f = 0; f < F; f++, cut->beat(cut->user)) {
-        int made = codec_decode(cut->codec, cut->row + (size_t)f * latent, 1,
-                                cut->back + (size_t)out * frame_floats(cut->config));
+        int made = codec_decode_host(cut->codec, cut->row + (size_t)f * latent, 1,
+                                     cut->back + (size_t)out * frame_floats(cut->config));
         if (made < 0) return -made;
         out += made;
     }

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "data/contact_sheet.h"
 #include "data/media.h"
-#include "model/params/transfer.h"
 #include "train/stage/stage.h"
 
 enum { SHEET_COLUMNS = 13, SHEET_ZOOM = 2 };
@@ -18,16 +17,24 @@ struct show {
     float *tiles;                     /* [3, 2 height, clips width] */
 };
 
+static struct show show_of(const struct stage *s) {
+    return (struct show){.clips = s->shown,
+                         .frames = (int)video_frames(s->config.frames),
+                         .height = s->codec.height,
+                         .width = s->codec.width};
+}
+
 static size_t frame_size(const struct show *w) { return (size_t)3 * w->height * w->width; }
 
-static int decode(struct stage *s, const struct show *w, const float *latents, float *pixels) {
+int stage_decode(struct stage *s, const real *latents, int clips, float *pixels) {
+    struct show w = show_of(s);
     size_t clip = (size_t)s->config.frames * s->codec.channels * s->codec.h * s->codec.w;
-    for (int i = 0; i < w->clips; i++) {
+    for (int i = 0; i < clips; i++) {
         codec_decode_reset(&s->codec);
         int n = codec_decode(&s->codec, latents + i * clip, s->config.frames,
-                             pixels + (size_t)i * w->frames * frame_size(w));
+                             pixels + (size_t)i * w.frames * frame_size(&w));
         if (n < 0) return -n;
-        if (n != w->frames) return error_set(ERR_INPUT, "codec: %d video frames of a clip, expected %d", n, w->frames);
+        if (n != w.frames) return error_set(ERR_INPUT, "codec: %d video frames of a clip, expected %d", n, w.frames);
     }
     return OK;
 }
@@ -81,12 +88,6 @@ static int write_video(const struct stage *s, const struct show *w) {
     return video_finish(video);
 }
 
-static struct show show_of(const struct stage *s) {
-    return (struct show){.clips = s->shown,
-                         .frames = (int)video_frames(s->config.frames),
-                         .height = s->codec.height,
-                         .width = s->codec.width};
-}
 static size_t pixel_count(const struct show *w) { return (size_t)w->clips * (size_t)w->frames * frame_size(w); }
 
 int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made) {
@@ -104,18 +105,11 @@ int stage_show_frames(struct stage *s, const char *label, const float *truth, co
 
 static int show_alone(struct stage *s, const char *label, const real *latents) {
     struct show w = show_of(s);
-    size_t values = (size_t)s->shown * (size_t)s->config.frames * (size_t)s->codec.channels * (size_t)s->codec.h *
-                    (size_t)s->codec.w;
-    float *host = malloc(values * sizeof *host), *truth = malloc(pixel_count(&w) * sizeof *truth);
-    float *made = malloc(pixel_count(&w) * sizeof *made);
-    int code = host && truth && made ? OK : error_set(ERR_DEVICE, "out of memory for samples");
-    if (!code) {
-        transfer_from_real(host, latents, (long)values);
-        code = decode(s, &w, s->shown_truth, truth);
-    }
-    if (!code) code = decode(s, &w, host, made);
+    float *truth = malloc(pixel_count(&w) * sizeof *truth), *made = malloc(pixel_count(&w) * sizeof *made);
+    int code = truth && made ? OK : error_set(ERR_DEVICE, "out of memory for samples");
+    if (!code) code = stage_decode(s, s->held_out.clips, s->shown, truth);
+    if (!code) code = stage_decode(s, latents, s->shown, made);
     if (!code) code = stage_show_frames(s, label, truth, made);
-    free(host);
     free(truth);
     free(made);
     return code;

@@ -233,7 +233,6 @@ static int check_data(const struct stage *s) {
 
 /* The held-out clips that are shown: always the same ones. */
 static int load_shown(struct stage *s) {
-    size_t values = s->held_out.values;
     int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
     struct loader_config config = {.seed = (uint64_t)s->config.seed,
                                    .batch = s->shown,
@@ -242,14 +241,9 @@ static int load_shown(struct stage *s) {
     const struct loader_batch *batch;
     struct loader *loader;
     if (!held_out) log_line("warning: the data set has no held-out clips; samples show training clips");
-    s->shown_truth = malloc(values * sizeof *s->shown_truth);
-    if (!s->shown_truth) return error_set(ERR_DEVICE, "out of memory for the held-out clips");
     TRY(loader_open(&loader, s->set, &config, 0));
     int code = loader_next(loader, &batch);
-    if (!code) {
-        memcpy(s->shown_truth, batch->latents, values * sizeof *s->shown_truth);
-        device_batch_upload(&s->held_out, batch, s->negative);
-    }
+    if (!code) device_batch_upload(&s->held_out, batch, s->negative);
     loader_close(loader);
     return code;
 }
@@ -475,7 +469,6 @@ static int close_stage(struct stage *s, int code, int exit_code) {
     if (s->codec.state) codec_close(&s->codec);
     if (s->set) dataset_close(s->set);
     run_folder_close(&s->folder);
-    free(s->shown_truth);
     free(s->negative);
     free(s->config_text);
     device_workspace(NULL, 0);

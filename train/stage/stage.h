@@ -89,7 +89,6 @@ struct stage {
     int shown;
     struct device_batch held_out;
     float *negative;              /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
-    float *shown_truth;           /* host, as its clips */
     double started, step_seconds; /* of the step under way; mean seconds of the last steps */
     long timed;                   /* steps that step_seconds is made of */
 };
@@ -109,6 +108,9 @@ int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser,
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
                  int extra_count);
 
+/* Whole clips of latents [clips, F, C, H, W] (device) through the codec's decoder: host pixels
+   [clips, 4F-3, 3, height, width]. */
+int stage_decode(struct stage *s, const real *latents, int clips, float *pixels);
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
 /* The same of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */

@@ -154,6 +154,19 @@ void channels_last(elem *y, const real *x, long frames, long C, long size) { tra
 
 void channels_first(real *y, const elem *x, long frames, long C, long size) { transpose(y, x, frames, size, C); }
 
+struct scaled_channel {
+    real *y;
+    const real *x, *scale, *shift;
+    long C, size;
+    __device__ void at(long i) const {
+        y[i] = __fadd_rn(__fmul_rn(x[i % C * size + i / C], scale[i % C]), shift[i % C]);
+    }
+};
+
+void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size) {
+    for_each_one(scaled_channel{y, x, scale, shift, C, size}, C * size);
+}
+
 /* Number i of the planes [t nt, C, h nh, w nw]: where the depth layout keeps it. */
 __device__ static inline long depth_of_plane(long i, long h, long w, long C, const struct block_order &order) {
     long plane = h * order.size[1] * w * order.size[2], c = i / plane % C, p = i / (plane * C) * plane + i % plane;
