@@ -30,7 +30,7 @@ static const char *const naming_names[] = {"diffusers", "original", NULL};
 static const char *const type_names[] = {"f32", "bf16", "f16", NULL};
 #define FIELDS_OF struct export_options
 static const struct config_field keys[] = {
-    TEXT("stage", stage, NULL, "The stage whose weights are exported: teacher, ode_init, distill or refine."),
+    TEXT("stage", stage, NULL, "The stage whose weights are exported, such as teacher or refine: a folder of the run."),
     TEXT("out", out, NULL, "Folder of the student that is written."),
     CHOICE("weights", weights, weights_names, "average",
            "Which weights: the average (EMA) where the stage keeps one, or the raw ones."),
@@ -197,7 +197,9 @@ static int take_negative(struct export_prompts *p, const struct run_config *conf
 static int export_stage(const struct run_config *config, const struct export_options *o) {
     const enum weights_source kind = o->weights ? WEIGHTS_RAW : WEIGHTS_AVERAGE;
     const struct weights_format format = format_of(o);
+    const char *network = run_config_network(o->stage);
     struct dataset *set;
+    if (!network) return error_set(ERR_USAGE, "stage: %s has no network to export", o->stage);
     TRY(dataset_open(&set, config->data));
     const struct dataset_shape *shape = dataset_shape(set);
     struct student_description d;
@@ -212,7 +214,6 @@ static int export_stage(const struct run_config *config, const struct export_opt
     float *values = code ? NULL : calloc(net.table.total, sizeof *values);
     struct export_prompts prompts = {.text = NULL};
     if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
-    const char *network = strcmp(o->stage, "teacher") ? "student" : "teacher";
     if (!code) code = read_weights(from, network, kind, &net.table, values, &d.step);
     if (!code && *o->lora_out) code = export_adapters(from, network, kind, &net.table, o->lora_out, format.naming);
     if (!code) code = find_prompts(&prompts, set, o);

@@ -241,10 +241,10 @@ static int make_codec(struct preparation *p, int workers) {
     if (!code) {
         size_t size = 3 * FRAMES_PER_LATENT * (size_t)c->height * (size_t)c->width;
         struct sample_reader reader = {.p = p, .bytes = malloc(size), .size = size};
-        struct pca_fit fit = {c->height, c->width, c->patch, c->channels, c->scale_power, c->motion_weight};
+        struct codec_fit fit = {c->height, c->width, c->patch, c->channels, c->scale_power, c->motion_weight};
         double start = clock_seconds();
-        code =
-            reader.bytes ? codec_fit_pca(&p->codec, &fit, next_group, &reader) : error_set(ERR_DEVICE, "out of memory");
+        code = reader.bytes ? codec_fit(&p->codec, c->codec, &fit, next_group, &reader)
+                            : error_set(ERR_DEVICE, "out of memory");
         if (!code) log_line("codec fitted in %.1f s", clock_seconds() - start);
         free(reader.bytes);
         for (int i = 0; code == ERR_INPUT && i < pool.count; i++)

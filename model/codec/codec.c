@@ -13,12 +13,13 @@ static const struct kind {
     const char *name;
     int external; /* weights in a file of their own (checkpoints/codec_file.h); the rest is of those that travel */
     int (*open)(struct codec *codec, const struct codec_tensor *tensors, int count);
+    int (*fit)(struct codec *codec, const struct codec_fit *fit, int (*next)(void *user, float *group), void *user);
     int (*stride)(const struct codec_tensor *tensors, int count);
     struct codec_linear (*linear)(const struct codec *codec); /* NULL: it is no linear map */
 } kinds[] = {
-    {"pca", 0, codec_pca_open, codec_pca_stride, codec_pca_linear},
-    {"wan21", 1, NULL, NULL, NULL},
-    {"wan22", 1, NULL, NULL, NULL},
+    {"pca", 0, codec_pca_open, codec_pca_fit, codec_pca_stride, codec_pca_linear},
+    {"wan21", 1, NULL, NULL, NULL, NULL},
+    {"wan22", 1, NULL, NULL, NULL, NULL},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -60,6 +61,14 @@ int codec_open(struct codec *codec, const char *name, int height, int width, con
     int code = kind->open(codec, tensors, count);
     if (code) memset(codec, 0, sizeof *codec);
     return code;
+}
+
+int codec_fit(struct codec *codec, const char *name, const struct codec_fit *fit, int (*next)(void *user, float *group),
+              void *user) {
+    const struct kind *kind = find(name);
+    memset(codec, 0, sizeof *codec);
+    if (!kind || !kind->fit) return error_set(ERR_USAGE, "codec %s: not one that is fitted", name);
+    return kind->fit(codec, fit, next, user);
 }
 
 struct codec_linear codec_linear(const struct codec *codec) {

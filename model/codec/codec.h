@@ -74,17 +74,18 @@ int codec_decode_host(struct codec *codec, const float *latents, int frames, flo
 /* From here on `decoder` decodes; the codec closes it. */
 void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder);
 
-/* Fits and opens the pca codec: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its
-   deviation to the power `scale_power`, one global scale to mean square 1. First frame: repeated four times through the
-   same basis. next() hands out groups of 4 consecutive frames ([4, 3, H, W]) until it returns 0 (negative: an error
-   code); a clip's first frame four times over is a group like any other. */
-struct pca_fit {
+/* Fits the codec of this name to groups of frames, and opens it. next() hands out groups of 4 consecutive frames ([4, 3,
+   H, W]) until it returns 0 (negative: an error code); a clip's first frame four times over is a group like any other.
+   ERR_USAGE: settings that this codec cannot have, or it is none that is fitted.
+   pca: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its deviation to the power
+   `scale_power`, one global scale to mean square 1. First frame: repeated four times through the same basis. */
+struct codec_fit {
     int height, width, patch, channels;
     double scale_power;
-    double motion_weight; /* of what differs among the four frames; 1: none (codec_pca.c) */
+    double motion_weight; /* of what differs among the four frames; 1: none (pca.c) */
 };
+int codec_fit(struct codec *codec, const char *name, const struct codec_fit *fit, int (*next)(void *user, float *group),
+              void *user);
 /* Numbers of a patch: the most components that there can be. */
 static inline long pca_values(long patch) { return 3 * FRAMES_PER_LATENT * patch * patch; }
-int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(void *user, float *group), void *user);
-
 #endif

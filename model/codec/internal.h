@@ -16,6 +16,8 @@ struct codec_operations {
 
 /* Opens the pca codec; codec->name, height and width are set already. */
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count);
+/* codec_fit of the pca codec (pca_fit.c). */
+int codec_pca_fit(struct codec *codec, const struct codec_fit *fit, int (*next)(void *user, float *group), void *user);
 /* Pixels of a latent's side, by the tensors of such a codec; 0: they are another's. */
 int codec_pca_stride(const struct codec_tensor *tensors, int count);
 struct codec_linear codec_pca_linear(const struct codec *codec);

@@ -236,7 +236,7 @@ static void weigh_motion(struct covariance *cov, double weight) {
 }
 
 /* The codec from covariance and mean. */
-static int open_fitted(struct codec *codec, const struct pca_fit *fit, const struct covariance *cov) {
+static int open_fitted(struct codec *codec, const struct codec_fit *fit, const struct covariance *cov) {
     int n = cov->size, C = fit->channels, m = C + (C / 2 > 8 ? C / 2 : 8);
     if (m > n) m = n;
     size_t work_size = 2 * (size_t)m * n + 3 * (size_t)m * m + (size_t)m;
@@ -280,7 +280,7 @@ static int open_fitted(struct codec *codec, const struct pca_fit *fit, const str
     return code;
 }
 
-int codec_fit_pca(struct codec *codec, const struct pca_fit *fit, int (*next)(void *user, float *group), void *user) {
+int codec_pca_fit(struct codec *codec, const struct codec_fit *fit, int (*next)(void *user, float *group), void *user) {
     memset(codec, 0, sizeof *codec);
     int p = fit->patch;
     if (p < 1 || p > PATCH_MAX || fit->height < p || fit->width < p || fit->height > CODEC_PIXELS_MAX ||

@@ -114,7 +114,7 @@ static int make(char **argv) {
     TRY(run_config_load(&config, argv[1], NULL, 0));
     const struct dit_config *c = &config.model;
     int pixels = atoi(argv[3]);
-    struct pca_fit fit = {pixels, pixels, pixels / c->height, c->in_channels, 0.5, 1};
+    struct codec_fit fit = {pixels, pixels, pixels / c->height, c->in_channels, 0.5, 1};
     struct maker m = {.shape = {.F = config.frames,
                                 .C = c->in_channels,
                                 .H = c->height,
@@ -128,7 +128,7 @@ static int make(char **argv) {
                                 .pixel_width = pixels,
                                 .codec = "pca",
                                 .audio_encoder = "logmel"}};
-    TRY(codec_fit_pca(&codec, &fit, next_group, &m));
+    TRY(codec_fit(&codec, "pca", &fit, next_group, &m));
     int code = write_rows(&m, &codec, argv[2], atoi(argv[4]), atoi(argv[5]));
     codec_close(&codec);
     return code;

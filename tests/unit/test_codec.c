@@ -40,14 +40,14 @@ static int next_group(void *user, float *group) {
     return 1;
 }
 
-static const struct pca_fit fit = {HEIGHT, WIDTH, PATCH, CHANNELS, 0.5, 1};
+static const struct codec_fit fit = {HEIGHT, WIDTH, PATCH, CHANNELS, 0.5, 1};
 
 static int setup_weighted(void **state, double motion_weight) {
     static struct codec codec;
     struct source source = {0, 0};
-    struct pca_fit weighted = fit;
+    struct codec_fit weighted = fit;
     weighted.motion_weight = motion_weight;
-    if (codec_fit_pca(&codec, &weighted, next_group, &source)) return -1;
+    if (codec_fit(&codec, "pca", &weighted, next_group, &source)) return -1;
     *state = &codec;
     return 0;
 }
@@ -173,10 +173,10 @@ static void a_motion_weight_keeps_motion(void **state) {
     for (int i = 0; i < 2; i++) {
         struct codec codec;
         struct source source = {0, 0};
-        struct pca_fit few = fit;
+        struct codec_fit few = fit;
         few.channels = 6;
         few.motion_weight = i ? 6 : 1;
-        assert_int_equal(codec_fit_pca(&codec, &few, next_group, &source), OK);
+        assert_int_equal(codec_fit(&codec, "pca", &few, next_group, &source), OK);
         error[i] = motion_error(&codec);
         codec_close(&codec);
     }
@@ -309,21 +309,23 @@ static void bad_fits(void **state) {
     (void)state;
     struct codec codec;
     int left = 0;
-    assert_int_equal(codec_fit_pca(&codec, &fit, one_grey_group, &left), ERR_INPUT);
+    assert_int_equal(codec_fit(&codec, "pca", &fit, one_grey_group, &left), ERR_INPUT);
     left = 3;
-    assert_int_equal(codec_fit_pca(&codec, &fit, one_grey_group, &left), ERR_INPUT);
+    assert_int_equal(codec_fit(&codec, "pca", &fit, one_grey_group, &left), ERR_INPUT);
     assert_non_null(strstr(error_text(), "vary"));
-    assert_int_equal(codec_fit_pca(&codec, &fit, failing_source, NULL), ERR_INPUT);
+    assert_int_equal(codec_fit(&codec, "pca", &fit, failing_source, NULL), ERR_INPUT);
     assert_string_equal(error_text(), "no more");
-    struct pca_fit bad = fit;
+    assert_int_equal(codec_fit(&codec, "wan22", &fit, one_grey_group, &left), ERR_USAGE); /* none that is fitted */
+    assert_int_equal(codec_fit(&codec, "pcb", &fit, one_grey_group, &left), ERR_USAGE);
+    struct codec_fit bad = fit;
     bad.patch = 7;
-    assert_int_equal(codec_fit_pca(&codec, &bad, one_grey_group, &left), ERR_USAGE);
+    assert_int_equal(codec_fit(&codec, "pca", &bad, one_grey_group, &left), ERR_USAGE);
     bad = fit;
     bad.motion_weight = 0;
-    assert_int_equal(codec_fit_pca(&codec, &bad, one_grey_group, &left), ERR_USAGE);
+    assert_int_equal(codec_fit(&codec, "pca", &bad, one_grey_group, &left), ERR_USAGE);
     bad = fit;
     bad.channels = 12 * PATCH * PATCH + 1;
-    assert_int_equal(codec_fit_pca(&codec, &bad, one_grey_group, &left), ERR_USAGE);
+    assert_int_equal(codec_fit(&codec, "pca", &bad, one_grey_group, &left), ERR_USAGE);
 }
 
 int main(void) {

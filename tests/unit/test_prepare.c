@@ -339,8 +339,8 @@ static void windows(void **state) {
     int rejected, n = 0;
     float *rows, *again;
     assert_int_equal(load(&c, NULL), OK);
-    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
-    assert_int_equal(codec_fit_pca(&codec, &fit, grey_source, &n), OK);
+    struct codec_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
+    assert_int_equal(codec_fit(&codec, "pca", &fit, grey_source, &n), OK);
     assert_int_equal(cut(&c, &codec, "anna/2.mp4", &head, &rejected, &rows), OK);
     assert_int_equal(head.rows, (50 - 9) / 4 + 1);
     assert_float_equal(head.seconds, 2, 1e-9);
@@ -396,8 +396,8 @@ static void bad_clips(void **state) {
     struct codec codec;
     int rejected, n = 0;
     float *rows;
-    struct pca_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
-    assert_int_equal(codec_fit_pca(&codec, &fit, grey_source, &n), OK);
+    struct codec_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
+    assert_int_equal(codec_fit(&codec, "pca", &fit, grey_source, &n), OK);
     static const struct {
         const char *name, *override, *says;
     } cases[] = {{"short.mp4", NULL, "too short"},        {"mute.mp4", NULL, "no sound"},

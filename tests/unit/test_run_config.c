@@ -125,6 +125,17 @@ static void help_prints_what_a_stage_reads(void **state) {
     }
 }
 
+static void a_stage_names_the_network_that_is_exported(void **state) {
+    (void)state;
+    assert_string_equal(run_config_network("teacher"), "teacher");
+    assert_string_equal(run_config_network("ode_init"), "student");
+    assert_string_equal(run_config_network("distill"), "student");
+    assert_string_equal(run_config_network("refine"), "student");
+    assert_null(run_config_network("light_decoder"));
+    assert_null(run_config_network("model"));
+    assert_null(run_config_network("teachers"));
+}
+
 static void a_section_is_printed_by_its_name(void **state) {
     char *text;
     size_t size;
@@ -146,6 +157,7 @@ int main(void) {
         cmocka_unit_test(adapters_reach_the_networks_named),
         cmocka_unit_test(a_stage_refuses_what_no_key_can_say),
         cmocka_unit_test(help_prints_what_a_stage_reads),
+        cmocka_unit_test(a_stage_names_the_network_that_is_exported),
         cmocka_unit_test(a_section_is_printed_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

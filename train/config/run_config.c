@@ -193,6 +193,11 @@ void run_config_describe(const char *stage, FILE *file) {
     fputc('\n', file);
 }
 
+const char *run_config_network(const char *stage) {
+    int s = find_section(stage);
+    return s < SECTIONS && sections[s].stage ? sections[s].stage->optimisers[0].network : NULL;
+}
+
 /* ---- what no section can say alone ---- */
 
 /* lora.networks: each must be one that some optimiser trains. */

@@ -100,6 +100,9 @@ int run_config_describe_section(const char *name, FILE *file);
 /* Number i of the optimisers of all stages, and what lora.networks calls its network (NULL: nothing); NULL after the
    last. */
 struct optimiser_config *run_config_optimiser(struct run_config *config, int i, const char **network);
+/* The network that this stage is about, as its states call it: the first that it trains. NULL: there is no such stage,
+   or its network is none of those that make a student (light_decoder). */
+const char *run_config_network(const char *stage);
 /* The resolved config as malloc'd text. */
 int run_config_text(const struct run_config *config, char **text);
 
