@@ -43,13 +43,13 @@ int hdf5_open(hid_t *file, const char *path) {
     return *file < 0 ? hdf5_fail(path, "cannot be read as HDF5") : OK;
 }
 
-int hdf5_create(hid_t *file, const char *path, int *busy) {
+int hdf5_create(hid_t *file, const char *path, enum hdf5_format format, int *busy) {
     enum file_lock_state state = try_lock(path, 1);
     *file = -1;
     *busy = state == FILE_HELD;
     if (*busy) return error_set(ERR_INPUT, "%s: is being written by another process", path);
     hid_t access = access_list(state), properties = H5Pcreate(H5P_FILE_CREATE);
-    H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    if (format == HDF5_CHECKED) H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
     H5Pset_obj_track_times(properties, 0);
     *file = H5Fcreate(path, H5F_ACC_TRUNC, properties, access);
     close_list(access);

@@ -47,7 +47,7 @@ int state_create(struct state_writer **writer, const char *path) {
         snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path);
         unlink(w->temporary);
         int busy;
-        code = hdf5_create(&w->file, w->temporary, &busy);
+        code = hdf5_create(&w->file, w->temporary, HDF5_PLAIN, &busy);
     }
     if (!code) {
         w->make_groups = H5Pcreate(H5P_LINK_CREATE);

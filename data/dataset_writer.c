@@ -186,7 +186,7 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp", w->path);
     if (!code) {
         int busy;
-        code = hdf5_create(&w->file, w->temporary, &busy);
+        code = hdf5_create(&w->file, w->temporary, HDF5_CHECKED, &busy);
         if (busy) *w->temporary = 0; /* not ours to remove */
         if (!code) code = create_contents(w, codec);
     }

@@ -274,7 +274,7 @@ static void open_to_read(const char *path) {
 static void begin_to_write(const char *path) {
     int busy;
     hid_t file;
-    if (!hdf5_create(&file, path, &busy)) H5Fflush(file, H5F_SCOPE_GLOBAL);
+    if (!hdf5_create(&file, path, HDF5_CHECKED, &busy)) H5Fflush(file, H5F_SCOPE_GLOBAL);
 }
 
 /* Open elsewhere is not damaged: readers share a data set, and a writer that has it is said to. */
@@ -305,12 +305,12 @@ static void written_elsewhere(void **state) {
     pid_t pid = elsewhere(begin_to_write, path);
     assert_int_equal(stat(path, &before), 0);
     assert_true(before.st_size > 0);
-    assert_int_equal(hdf5_create(&file, path, &busy), ERR_INPUT);
+    assert_int_equal(hdf5_create(&file, path, HDF5_CHECKED, &busy), ERR_INPUT);
     assert_non_null(strstr(error_text(), "written.h5: is being written by another process"));
     assert_int_equal(stat(path, &after), 0);
     assert_true(busy && after.st_size == before.st_size);
     end(pid);
-    assert_int_equal(hdf5_create(&file, path, &busy), OK);
+    assert_int_equal(hdf5_create(&file, path, HDF5_CHECKED, &busy), OK);
     assert_true(!busy && H5Fclose(file) >= 0);
 }
 
