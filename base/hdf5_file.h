@@ -10,8 +10,8 @@
    writing elsewhere, or cannot be read, and why. */
 int hdf5_open(hid_t *file, const char *path);
 /* For writing, in the newer format (HDF5 1.10), which has checksums on all of its structure, and without times, so that
-   equal contents are equal files; what was there before is lost. ERR_INPUT: another process is writing it, whose file is left alone (*busy
-   1), or it cannot be created. */
+   equal contents are equal files; what was there before is lost. ERR_INPUT: another process is writing it, whose file
+   is left alone (*busy 1), or it cannot be created. */
 int hdf5_create(hid_t *file, const char *path, int *busy);
 
 #endif

@@ -17,7 +17,8 @@ static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
 static const struct config_field common[] = {
     TEXT("run", run, "runs/run", "folder of the run"),
     TEXT("data", data, "", "data set; empty: RUN/data.h5"),
-    FLAG("data_changed", data_changed, "no", "whether a run that resumes may go on with another data set than it began with"),
+    FLAG("data_changed", data_changed, "no",
+         "Lets a run that resumes go on with another data set than the one that it began with."),
     TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
     TEXT("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),

@@ -57,7 +57,8 @@ int stage_check_data(struct stage *s) {
                          "%s: is another data set than the one that %s was trained on: its sum is %08x, the state's "
                          "%08x (data_changed=yes goes on with it)",
                          s->config.data, s->folder.path, (unsigned)now, (unsigned)then);
-    log_line("%s: another data set: its sum is %08x, the state's %08x", s->program->section->name, (unsigned)now, (unsigned)then);
+    log_line("%s: another data set: its sum is %08x, the state's %08x", s->program->section->name, (unsigned)now,
+             (unsigned)then);
     return OK;
 }
 
