@@ -134,8 +134,10 @@ const struct config_field *run_config_fields(int *count) {
     for (int s = 0; s < SECTIONS; s++)
         for (int i = 0; sections[s].stage && i < sections[s].stage->count; i++) {
             assert(*count < FIELDS_MAX);
-            all[*count] = sections[s].stage->fields[i];
-            all[(*count)++].offset += sections[s].at;
+            struct config_field *field = &all[(*count)++];
+            *field = sections[s].stage->fields[i];
+            field->offset += sections[s].at;
+            if (field->type == CONFIG_REALS) field->count_offset += sections[s].at;
         }
     return all;
 }
