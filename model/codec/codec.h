@@ -72,7 +72,7 @@ void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder)
 struct pca_fit {
     int height, width, patch, channels;
     double scale_power;
-    double motion_weight; /* of what differs among the four frames; 1: none (codec_pca.c) */
+    double motion_weight; /* of what differs among the four frames; 1: none (pca.c) */
 };
 /* Numbers of a patch: the most components that there can be. */
 static inline long pca_values(long patch) { return 3 * FRAMES_PER_LATENT * patch * patch; }
