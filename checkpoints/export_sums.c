@@ -127,6 +127,9 @@ static int refuse_file(const char *folder, const char *name, const char *found, 
 static int check_files(const cJSON *sums, const char *folder) {
     char text[SUM_TEXT];
     const cJSON *item;
+    if (!cJSON_IsObject(sums))
+        return error_set(ERR_INPUT, "%s/config.json: sums: expected {\"FILE\": \"length BYTES crc32 SUM\", ...}",
+                         folder);
     cJSON_ArrayForEach(item, sums) {
         if (!cJSON_IsString(item) || !is_inside(item->string))
             return error_set(ERR_INPUT, "%s/config.json: sums: %.80s: expected the sum of a file of this folder",
@@ -147,7 +150,7 @@ int export_sums_check(const char *folder) {
     int code = export_sums_check_config(root);
     if (code) error_context(code, "%s", path);
     const cJSON *sums = cJSON_GetObjectItemCaseSensitive(root, "sums");
-    int covered = cJSON_IsObject(sums) && cJSON_GetObjectItemCaseSensitive(root, "sum");
+    int covered = sums && cJSON_GetObjectItemCaseSensitive(root, "sum");
     if (!code && sums) code = check_files(sums, folder);
     cJSON_Delete(root);
     if (!code && !covered && !__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))

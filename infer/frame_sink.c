@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/finite.h"
@@ -45,6 +45,18 @@ int sink_open(struct frame_sink **sink, const char *out, int height, int width, 
     return code;
 }
 
+/* Also when signals interrupt it (base/interrupt.h): a frame is written whole. */
+static int write_bytes(const unsigned char *bytes, size_t count) {
+    while (count) {
+        ssize_t n = write(STDOUT_FILENO, bytes, count);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return error_set(ERR_INPUT, "standard output: %s", strerror(errno));
+        bytes += n;
+        count -= (size_t)n;
+    }
+    return OK;
+}
+
 static int write_raw(struct frame_sink *s, const float *frame) {
     long pixels = (long)s->height * s->width;
     for (long i = 0; i < pixels; i++)
@@ -52,9 +64,7 @@ static int write_raw(struct frame_sink *s, const float *frame) {
             float v = (frame[c * pixels + i] + 1) * 127.5f + 0.5f;
             s->raw[3 * i + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
         }
-    if (fwrite(s->raw, 3, (size_t)pixels, stdout) != (size_t)pixels || fflush(stdout))
-        return error_set(ERR_INPUT, "standard output: %s", strerror(errno));
-    return OK;
+    return write_bytes(s->raw, 3 * (size_t)pixels);
 }
 
 int sink_frame(struct frame_sink *s, const float *frame) {

@@ -19,10 +19,9 @@ const struct config_field stream_fields[] = {
          "16-bit PCM at 16 kHz."),
     TEXT("user", user, "", "The other party's sound; without it the right channel of a stereo `audio`, or nobody."),
     INT("channels", channels, 1, 2, "1", "Channels of raw PCM; with 2 the left is the agent, the right the user."),
-    TEXT(
-        "out", out, "'null'",
-        "FILE.mp4 (or .m4v, .mov, .mkv, .webm, .avi, .gif), - for raw rgb24 frames on standard output, null for timing "
-        "alone."),
+    TEXT("out", out, "'null'",
+         "FILE.mp4 (or .m4v, .mov, .mkv, .webm, .avi, .gif), - for raw rgb24 frames on standard output, null for "
+         "timing alone."),
     CHOICE("talk", talk, masks, "voice", "Who speaks when: by voice activity, always, or as the file `mask` says."),
     TEXT("mask", mask, "", "CSV file with a line talk,listen a video frame (with talk=file)."),
     REAL("seconds", seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),

@@ -12,7 +12,7 @@ SHARE    := $(AT)/share/streamavatar
 DOC      := $(AT)/share/doc/streamavatar
 MAN      := $(AT)/share/man/man1
 COMPLETE := $(AT)/share/bash-completion/completions
-# The scripts that are commands say so themselves.
+# The scripts that are commands say so themselves; they read stages.sh.
 COMMAND_SCRIPTS := $(shell grep -l '^\# usage: streamavatar' scripts/*.sh)
 NAME     := streamavatar-$(shell cat VERSION)
 
@@ -25,6 +25,7 @@ install: man
 	$(INSTALL) -m 755 $(BIN)/streamavatar $(AT)/bin
 	$(INSTALL) -m 755 $(filter-out %/streamavatar,$(PROGRAMS)) $(LIBEXEC)
 	$(INSTALL) -m 755 $(COMMAND_SCRIPTS) $(SHARE)/scripts
+	$(INSTALL) -m 644 scripts/stages.sh $(SHARE)/scripts
 	$(INSTALL) -m 644 $(wildcard configs/*.*) $(SHARE)/configs
 	$(INSTALL) -m 644 $(wildcard configs/slurm/*) $(SHARE)/configs/slurm
 	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE $(DOC)

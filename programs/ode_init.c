@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "base/philox.h"
 #include "model/dit/sampler.h"
 #include "train/method/ode_step.h"

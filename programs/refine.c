@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "train/method/refine_step.h"
 #include "train/stage/student_show.h"
 

@@ -46,7 +46,7 @@ trap 'pass USR1' USR1
 
 # The number of threads of a process is the config's; else the cores are shared out.
 export WORLD_SIZE="$n" LOCAL_WORLD_SIZE="$n" MASTER_ADDR=127.0.0.1 MASTER_PORT="$port"
-export STREAMAVATAR_JOB="$(hostname).$$.$(date +%s)"
+export STREAMAVATAR_JOB="$(uname -n).$$.$(date +%s)"
 rank=0
 while [ $rank -lt "$n" ]; do
     mkfifo "$state/out$rank"

@@ -133,6 +133,7 @@ static int plan_geometry(struct picture_converter *c, const AVFrame *frame, doub
 static int make_scaler(struct picture_converter *c, const AVFrame *frame) {
     enum AVPixelFormat to = c->hdr ? AV_PIX_FMT_RGB48 : AV_PIX_FMT_RGB24;
     sws_freeContext(c->scaler);
+    c->scaler = NULL;
     av_freep(&c->scaled[0]);
     if (av_image_alloc(c->scaled, c->stride, c->scaled_width, c->scaled_height, to, 64) < 0)
         return error_set(ERR_DEVICE, "%s: out of memory", c->path);

@@ -35,6 +35,7 @@ int sound_clock_push(struct sound_clock *c, const float *samples, long count) {
         c->position -= (double)unused;
         c->dropped += unused;
     }
+    if (!count) return OK;
     if (c->count + count > c->capacity) {
         long capacity = 2 * (c->count + count);
         float *held = realloc(c->held, sizeof(float) * (size_t)(capacity * c->channels));

@@ -1,4 +1,4 @@
-/* audio_encoder.c: opens an audio encoder and passes the calls on. See audio_encoder.h. */
+/* encoder.c: opens an audio encoder and passes the calls on. See encoder.h. */
 #include "model/audio/encoder.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* audio_encoder.h: audio encoders behind one streaming interface: 16 kHz mono float PCM in, one feature vector a video
+/* encoder.h: audio encoders behind one streaming interface: 16 kHz mono float PCM in, one feature vector a video
    frame (25 a second) out. Feature f is centred on video frame f, or begins with it (wav2vec2). */
 #ifndef MODEL_AUDIO_ENCODER_H
 #define MODEL_AUDIO_ENCODER_H

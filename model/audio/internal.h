@@ -1,4 +1,4 @@
-/* audio_encoder_internal.h: what an encoder implements behind audio_encoder.h. Included by the encoders alone. */
+/* internal.h: what an encoder implements behind encoder.h. Included by the encoders alone. */
 #ifndef MODEL_AUDIO_INTERNAL_H
 #define MODEL_AUDIO_INTERNAL_H
 

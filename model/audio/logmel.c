@@ -1,4 +1,4 @@
-/* audio_logmel.c: log-mel energies, one vector a video frame, on a fixed scale. See audio_encoder.h.
+/* logmel.c: log-mel energies, one vector a video frame, on a fixed scale. See encoder.h.
    Frame f is samples 640 f .. 640 f + 639. Two Hann windows of 640 samples are centred on its quarters (640 f + 160 and
    640 f + 480), so that together they weigh the frame evenly and reach 160 samples beyond it on both sides; the power
    spectra of both are added. Before the first sample there is silence.

@@ -1,4 +1,4 @@
-/* audio_recipe.c: see audio_recipe.h. */
+/* recipe.c: see recipe.h. */
 #include "model/audio/recipe.h"
 
 #include <stdio.h>

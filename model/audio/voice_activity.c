@@ -139,7 +139,8 @@ static double find_voice(float *scratch, const struct level *levels, const float
     return count ? scratch[count * 9 / 10] : NOTHING;
 }
 
-/* Speech is what stands above one level, and to both sides what stands above the lower one, for REACH frames at most. */
+/* Speech is what stands above one level, and to both sides what stands above the lower one, for REACH frames at
+   most. */
 static void mark(float *mask, const struct level *levels, const float *room, double voice, long frames) {
     for (long f = 0; f < frames; f++) mask[f] = 0;
     for (int side = 1; side >= -1; side -= 2) {

@@ -11,7 +11,7 @@
    Hidden states: 0 is the first layer's input, i the output of layer i; with pre-norm the last one is normed once more.
    Two sets of statistics are over time: mean and variance of the signal and of the first convolution's channels. They are
    kept in the buffers and merged block by block, so that a whole clip and a stream run the same code: a clip measures
-   everything first, a stream goes on measuring (audio_wav2vec2.c).
+   everything first, a stream goes on measuring (wav2vec2_encoder.c).
    Device memory throughout but for what is marked host. Errors: device.h; sizes are the caller's to keep. */
 #ifndef MODEL_AUDIO_WAV2VEC2_H
 #define MODEL_AUDIO_WAV2VEC2_H

@@ -1,4 +1,4 @@
-/* audio_wav2vec2.c: wav2vec2 as the sound comes, window by window. See audio_encoder.h and audio_recipe.h.
+/* wav2vec2_encoder.c: wav2vec2 as the sound comes, window by window. See encoder.h and recipe.h.
    Video frames are given out in passes that end at fixed places: pass 0 with frame `first`, each later one `stride` frames
    on. first = 3 mod stride (stride itself when that is 0): a chunk of 4 C video frames is asked for together with two
    frames beyond it, that is up to frame 4 C i + 2, so that with stride 4 C a chunk waits for nothing but the look-ahead.

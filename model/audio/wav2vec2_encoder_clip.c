@@ -1,7 +1,7 @@
-/* audio_wav2vec2_clip.c: wav2vec2 over all of the sound at once, behind the streaming interface: samples are kept until
-   the flush, which makes every feature. See audio_encoder.h. n samples are F = n / 640 video frames, rounded up; features
-   before or hidden states after the transformer are interpolated to F rows with their ends aligned. Allocates as the sound
-   grows. */
+/* wav2vec2_encoder_clip.c: wav2vec2 over all of the sound at once, behind the streaming interface: samples are kept
+   until the flush, which makes every feature. See encoder.h. n samples are F = n / 640 video frames, rounded up;
+   features before or hidden states after the transformer are interpolated to F rows with their ends aligned. Allocates
+   as the sound grows. */
 #include "model/audio/encoder.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* codec_internal.h: what a codec implements behind codec.h. Included by the codecs alone. */
+/* internal.h: what a codec implements behind codec.h. Included by the codecs alone. */
 #ifndef MODEL_CODEC_INTERNAL_H
 #define MODEL_CODEC_INTERNAL_H
 

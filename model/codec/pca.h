@@ -1,4 +1,4 @@
-/* codec_pca.h: what the pca codec and its fit share. */
+/* pca.h: what the pca codec and its fit share. */
 #ifndef MODEL_CODEC_PCA_H
 #define MODEL_CODEC_PCA_H
 

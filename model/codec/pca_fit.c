@@ -1,4 +1,4 @@
-/* codec_pca_fit.c: fits the pca codec (codec_pca.c) to groups of frames.
+/* pca_fit.c: fits the pca codec (pca.c) to groups of frames.
    Covariance of the patch vectors in fp32 blocks added up in double; its leading eigenvectors by subspace iteration with
    Rayleigh-Ritz projection (Golub and Van Loan, "Matrix Computations", 8.2.4 and 8.4), all on the host. Every sum runs in an order
    that does not depend on the number of threads. 60000 patches of 8 x 8 take about two seconds on two cores. */
@@ -218,7 +218,7 @@ static void leading_eigenvectors(double *q, double *values, const double *a, int
     }
 }
 
-/* products = W products W^T, W as in codec_pca.c: over rows, then over columns. */
+/* products = W products W^T, W as in pca.c: over rows, then over columns. */
 static void weigh_motion(struct covariance *cov, double weight) {
     int n = cov->size, frame = n / FRAMES_PER_LATENT;
     if (weight == 1) return;

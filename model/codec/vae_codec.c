@@ -1,4 +1,4 @@
-/* codec_vae.c: see codec_vae.h. The networks work on one latent frame at a time: their memory is that of four frames
+/* vae_codec.c: see vae_codec.h. The networks work on one latent frame at a time: their memory is that of four frames
    whatever is pushed, and any division of a clip gives the same bits. */
 #include "model/codec/vae_codec.h"
 

@@ -1,4 +1,4 @@
-/* codec_vae.h: the Wan video autoencoders as codecs (codec.h): wan21, wan22. */
+/* vae_codec.h: the Wan video autoencoders as codecs (codec.h): wan21, wan22. */
 #ifndef MODEL_CODEC_VAE_CODEC_H
 #define MODEL_CODEC_VAE_CODEC_H
 

@@ -1,4 +1,4 @@
-/* dit_block.c: one DiT block, forward and backward. x is the residual stream, M = modulation + e0 of the frame:
+/* block.c: one DiT block, forward and backward. x is the residual stream, M = modulation + e0 of the frame:
      x += (Wo a + bo) M2,  a = attention(rope(RMS(Wq y)), rope(RMS(Wk y)), Wv y),  y = LN(x)(1 + M1) + M0
      x += Wo a + bo,       a = attention(RMS(Wq y), text keys and values),         y = LN(x) w + b
      x += Wo a + bo        likewise for talk, then listen: a frame's queries see that frame's audio tokens

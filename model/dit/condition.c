@@ -1,4 +1,4 @@
-/* dit_condition.c: what the DiT takes from text and audio: the text embedding, the audio tokens (MultiTalk's projection,
+/* condition.c: what the DiT takes from text and audio: the text embedding, the audio tokens (MultiTalk's projection,
    one for talk and listen) and every block's keys and values of both. None depends on t or the latents, so the first
    pass that finds them not ready computes them and later passes read them; each backward includes them.
      text    c = W2 gelu(W1 x + b1) + b2                                             [B text_len, d]

@@ -1,4 +1,4 @@
-/* dit_layout.c: the DiT's parameter table (original Wan names) and the plan of its activations.
+/* layout.c: the DiT's parameter table (original Wan names) and the plan of its activations.
    Initialisation is Wan's: Xavier deviations sqrt(2 / (in + out)) for linear layers, 0.02 in the text and time
    embeddings, modulation 1/sqrt(dim), zero head and biases; norms one. Audio: output projections zero, so that a new
    audio module leaves the video model as it is. The audio projection's last bias is not zero: zero features (silence,

@@ -1,5 +1,5 @@
-/* dit_private.h: what the files of the DiT share: the activations of one forward and the pass over them.
-   dit_layout.c parameter table and buffers; dit_condition.c text and audio keys and values; dit_block.c one block;
+/* private.h: what the files of the DiT share: the activations of one forward and the pass over them.
+   layout.c parameter table and buffers; condition.c text and audio keys and values; block.c one block;
    dit.c embeddings, head and the order of it all. Rows: N = B F P tokens, G = B F frames; d = dim. Device pointers
    throughout, owned by the activation arena.
    Divided over ranks (sequence.h), P and N are the rank's own tokens, and self-attention has its queries, keys and values
@@ -133,7 +133,7 @@ static inline void linear_grads(real *grads, size_t w, size_t b, const elem *dy,
     if (grads) linear_backward_weight(grads + w, grads + b, dy, x, n, din, dout);
 }
 
-/* ---- dit_condition.c ---- */
+/* ---- condition.c ---- */
 /* Text embedding and audio tokens, if they are not ready. w: weights of slice 0. */
 void dit_condition_embed(struct dit_pass *pass, const elem *w);
 /* Text and audio keys and values of one block, if they are not ready; w: the block's weights. */
@@ -148,7 +148,7 @@ void dit_condition_keys_backward(struct dit_pass *pass, const struct attention_k
 /* From the sums to the text embedding's and the audio projection's weights. */
 void dit_condition_embed_backward(struct dit_pass *pass, const elem *w, real *g);
 
-/* ---- dit_block.c ---- */
+/* ---- block.c ---- */
 /* acts->x[block] -> acts->x[block + 1]. kv: where own keys and values go, or NULL. */
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv);
 /* back.dx: gradient of the block's output on entry, of its input on return; adds to back.de0. g NULL: inputs only. */

@@ -85,6 +85,9 @@ sed -i '$s/,$/}/' "$work/old/config.json"
 check "an old export" expect 0 forward "$work/old" "$work/sound.safetensors" "$work/old.out"
 check "loads" cmp "$work/yes.out" "$work/old.out"
 check "and says once that it has no sums" [ "$(grep -c 'an export without sums' "$log")" -eq 1 ]
+sed '$s/}$/,"sums":["audio.safetensors"]}/' "$work/old/config.json" >"$work/list.json"
+mv "$work/list.json" "$work/old/config.json"
+check "sums that are a list" refuses 3 "sums: expected" forward "$work/old" "$work/sound.safetensors" "$work/no.out"
 
 printf '{"weight_map":{"a":"../bare.safetensors"}}' >"$first.05/transformer/diffusion_pytorch_model.safetensors.index.json"
 check "an index that leaves its folder" refuses 3 "is not one of this folder" forward "$first.05/transformer" \

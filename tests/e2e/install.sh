@@ -50,7 +50,8 @@ works() { # works WHAT COMMAND...: without a checkout
 [ "$hide" = "sh -c" ] || works "the checkout is out of reach" sh -c "! ls '$here/Makefile' 2>/dev/null"
 works "version" streamavatar version
 works "help" streamavatar help
-check "help lists all that is there" [ "$(grep -c '^  [a-z_]*  *[A-Z].*\.$' "$work/out")" -eq $(($(ls "$work/moved/libexec/streamavatar" "$work/moved/share/streamavatar/scripts" | grep -c '^[a-z_.]*[a-z]$') + 2)) ]
+commands=$(($(ls "$work/moved/libexec/streamavatar" | wc -l) + $(grep -l '^# usage: streamavatar' "$work"/moved/share/streamavatar/scripts/* | wc -l)))
+check "help lists all that is there" [ "$(grep -c '^  [a-z_]*  *[A-Z].*\.$' "$work/out")" -eq $((commands + 2)) ]
 for page in $(sed -n 's/^  \([a-z_]*\)  .*/\1/p' "$work/out" | grep -vx -e help -e version); do
     check "a manual page of $page" grep -q "^.SH SYNOPSIS" "$work/moved/share/man/man1/streamavatar-$page.1"
 done
@@ -70,6 +71,9 @@ for stage in teacher ode_init distill refine; do
 done
 works "two processes" streamavatar launch -n 2 teacher $tiny run=two teacher.steps=2
 works "or the command itself" streamavatar launch -n 2 streamavatar inspect data.h5
+works "ablations, up to a row that there is not" sh -c 'streamavatar ablations moved/share/streamavatar/configs/tiny.yaml data.yaml run other
+    [ $? -eq 2 ]'
+check "which it names" grep -q 'has no row other' "$log"
 works "export" streamavatar export $tiny stage=refine out=student
 works "dialogues" streamavatar puppet clips size=32 identities=1 seconds=2
 works "stream" streamavatar stream student reference="clips/0000-0000.mp4" audio="clips/0000-0000.mp4" out=made.mp4 threads=1

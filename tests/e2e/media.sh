@@ -209,6 +209,22 @@ for key in audio user reference mask; do
     check "$key that never comes, exit $code" [ $code -lt 128 ]
 done
 
+# an output that is read slowly: SIGTERM ends the program after the frames that it has begun, each of them whole
+slowly() { # what is read, once the pipe has long been full and the signal came
+    (
+        "$BIN/stream" "$work/student" threads=1 reference="$work/me.jpg" audio="$work/long.wav" out=- 2>"$log" &
+        echo $! >"$work/pid"
+        wait $!
+        echo $? >"$work/code"
+    ) | (sleep 5 && kill -TERM "$(cat "$work/pid")" && sleep 1 && cat >"$work/out")
+    [ "$(cat "$work/code")" -eq 0 ] && [ $(($(stat -c %s "$work/out") % (3 * 16 * 16))) -eq 0 ]
+}
+{
+    printf RIFF && le 4 960036 && printf 'WAVEfmt ' && le 4 16 && le 2 1 && le 2 1 && le 4 16000 && le 4 32000 && le 2 2 && le 2 16
+    printf data && le 4 960000 && head -c 960000 /dev/zero
+} >"$work/long.wav"
+check "a slow reader" slowly
+
 # ---- the cases ----
 
 cases=../shared/cases

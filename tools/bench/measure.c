@@ -1,4 +1,4 @@
-/* bench_measure.c: see bench_measure.h. */
+/* measure.c: see measure.h. */
 #include "tools/bench/measure.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* bench_measure.h: how benchmarks time a call and what they hold it against. A call is run until there are enough runs
+/* measure.h: how benchmarks time a call and what they hold it against. A call is run until there are enough runs
    or its time box is used up; the median counts. Limits are measured: the fastest matrix product, a streaming copy.
    Times include the device's end. Every figure is printed when it is there. */
 #ifndef TOOLS_BENCH_MEASURE_H

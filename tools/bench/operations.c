@@ -1,4 +1,4 @@
-/* bench_operations.c: see bench_operations.h. */
+/* operations.c: see operations.h. */
 #include "tools/bench/operations.h"
 
 #include <math.h>

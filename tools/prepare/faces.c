@@ -7,17 +7,13 @@
 #include <string.h>
 #include "base/csv.h"
 #include "base/error.h"
-#include "base/fileio.h"
 #include "model/audio/encoder.h"
+#include "tools/prepare/sidecar.h"
 
 enum { FRAMES_MAX = 1 << 24, FILLED = 12 /* frames: half a second */, REACH = 24 /* of the smoothing, to each side */ };
 static const double DEVIATION = 8, JUMP = 0.5; /* frames; of a box's height, from one frame to the next */
 
-int faces_find(const char *video, char *path, int size) {
-    const char *slash = strrchr(video, '/'), *dot = strrchr(video, '.');
-    int stem = dot && (!slash || dot > slash) ? (int)(dot - video) : (int)strlen(video);
-    return snprintf(path, (size_t)size, "%.*s.box.csv", stem, video) < size && file_exists(path);
-}
+int faces_find(const char *video, char *path, int size) { return sidecar_beside(video, "box.csv", path, size); }
 
 /* ---- reading ---- */
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/philox.h"
 #include "base/text.h"
+#include "tools/prepare/sidecar.h"
 
 /* ---- without a file ---- */
 
@@ -73,13 +74,10 @@ static int find_prompt(struct prepare_prompts *p, const char *text, int *number)
 
 /* The text of NAME.txt beside NAME.mp4; *text stays NULL when there is none. */
 static int read_sidecar(const struct prepare_config *c, const struct clip_entry *clip, char **text) {
-    char path[FILE_PATH_MAX];
-    const char *slash = strrchr(clip->path, '/'), *dot = strrchr(clip->path, '.');
-    int stem = dot && (!slash || dot > slash) ? (int)(dot - clip->path) : (int)strlen(clip->path);
+    char video[FILE_PATH_MAX], path[FILE_PATH_MAX];
     if (!strcmp(c->source, "puppet")) return OK;
-    if (snprintf(path, sizeof path, "%s/%.*s.txt", c->source, stem, clip->path) >= (int)sizeof path ||
-        !file_exists(path))
-        return OK;
+    TRY(file_join(video, sizeof video, c->source, clip->path));
+    if (!sidecar_beside(video, "txt", path, sizeof path)) return OK;
     return text_read(path, PROMPT_TEXT_MAX, text);
 }
 

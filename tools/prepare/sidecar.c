@@ -116,11 +116,12 @@ int sidecar_read(const char *path, int frames, float *talk, float *listen) {
     return length > 5 && !strcmp(path + length - 5, ".json") ? read_json(path, &m) : read_csv(path, &m);
 }
 
-int sidecar_find(const char *video, char *path, int size) {
+int sidecar_beside(const char *video, const char *ending, char *path, int size) {
     const char *slash = strrchr(video, '/'), *dot = strrchr(video, '.');
     int stem = dot && (!slash || dot > slash) ? (int)(dot - video) : (int)strlen(video);
-    static const char *const endings[] = {"csv", "json"};
-    for (int i = 0; i < 2; i++)
-        if (snprintf(path, (size_t)size, "%.*s.mask.%s", stem, video, endings[i]) < size && file_exists(path)) return 1;
-    return 0;
+    return snprintf(path, (size_t)size, "%.*s.%s", stem, video, ending) < size && file_exists(path);
+}
+
+int sidecar_find(const char *video, char *path, int size) {
+    return sidecar_beside(video, "mask.csv", path, size) || sidecar_beside(video, "mask.json", path, size);
 }

@@ -9,7 +9,10 @@
 /* Masks [frames] of 0 and 1: 1 where the middle of the video frame lies in a span. ERR_INPUT: "file:line: what is
    wrong". */
 int sidecar_read(const char *path, int frames, float *talk, float *listen);
-/* The sidecar of a video in path (size bytes); 0 when there is none. */
+/* The file beside a video that has this ending in the place of the video's, in path (size bytes): NAME.box.csv for
+   NAME.mp4; 0 when there is none. */
+int sidecar_beside(const char *video, const char *ending, char *path, int size);
+/* The sidecar of a video, likewise. */
 int sidecar_find(const char *video, char *path, int size);
 
 #endif

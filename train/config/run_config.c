@@ -18,7 +18,7 @@ static const struct config_field common[] = {
     TEXT("run", run, "runs/run", "folder of the run"),
     TEXT("data", data, "", "data set; empty: RUN/data.h5"),
     FLAG("data_changed", data_changed, "no",
-         "whether a run that resumes may go on with another data set than it began with"),
+         "Lets a run that resumes go on with another data set than the one that it began with."),
     TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
     TEXT("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
@@ -134,8 +134,10 @@ const struct config_field *run_config_fields(int *count) {
     for (int s = 0; s < SECTIONS; s++)
         for (int i = 0; sections[s].stage && i < sections[s].stage->count; i++) {
             assert(*count < FIELDS_MAX);
-            all[*count] = sections[s].stage->fields[i];
-            all[(*count)++].offset += sections[s].at;
+            struct config_field *field = &all[(*count)++];
+            *field = sections[s].stage->fields[i];
+            field->offset += sections[s].at;
+            if (field->type == CONFIG_REALS) field->count_offset += sections[s].at;
         }
     return all;
 }

@@ -71,7 +71,7 @@ struct stage {
     struct dataset *set;
     struct codec codec;
     struct loader *loader;
-    struct train_state saved; /* what the stage saves; stage_open puts step and batches there */
+    struct train_state saved; /* what the stage saves; the plan puts the step and its like there */
     int64_t step;             /* steps done */
     int64_t batches;          /* batches taken from the loader */
     int64_t saved_step;       /* -1: none */
@@ -128,8 +128,6 @@ int stage_load_frozen(const struct stage *s, const char *path, const char *stage
 /* s->fault: back to the last state, which was saved before the updates in question; on with batches that were not seen
    yet. */
 int stage_roll_back(struct stage *s);
-
-/* ---- stage.c and stage_faults.c, for each other ---- */
 
 /* After a resume or a rollback: the data set is the one that the state was trained on. ERR_INPUT names both sums; not
    with data_changed=yes. */

@@ -1,4 +1,4 @@
-/* cudnn_graph.c: the descriptors of cudnn_graph.h. */
+/* graph.c: the descriptors of graph.h. */
 #include "kernels/cuda/cudnn/graph.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* cudnn_graph.h: cuDNN through its C backend interface: descriptors made one after the other with one check at the end,
+/* graph.h: cuDNN through its C backend interface: descriptors made one after the other with one check at the end,
    graphs of operations, and plans that are made once for a shape. What makes descriptors needs no device. */
 #ifndef KERNELS_CUDA_CUDNN_GRAPH_H
 #define KERNELS_CUDA_CUDNN_GRAPH_H

@@ -1,4 +1,4 @@
-/* cudnn_plan.c: engines and plans of cudnn_graph.h, and the table of those made so far. */
+/* plan.c: engines and plans of graph.h, and the table of those made so far. */
 #include "kernels/cuda/cudnn/graph.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/device.h"
