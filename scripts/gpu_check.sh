@@ -50,7 +50,7 @@ build() {
         cp "$loops/gpu/stage_trace" "$pack/$type/stage_trace_ref"
         [ "$type" = bf16 ] || rm -f "$pack/$type/bench_dit" "$pack/$type/nccl_one_rank" # rates are those of bf16
         strip "$pack/$type/"*
-        if readelf -d "$pack/$type"/* | grep NEEDED | grep -E 'hdf5|mpi|libav|libsw|dnnl|cairo|flite'; then
+        if readelf -d "$pack/$type"/* | grep NEEDED | grep -E 'hdf5|mpi|libavcodec|libavformat|libsw|dnnl|cairo|flite'; then
             echo "gpu_check: a program of $type needs a library that a bare machine has not" >&2
             return 1
         fi
