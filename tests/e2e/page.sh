@@ -38,8 +38,14 @@ done
 log=$work/said
 timeout 60 "$python" tests/e2e/page.py "$chromium" "$(grep -o 'http://[^ ]*' "$work/address")" "$work/voice.wav" \
     "$work/speech.wav" $PAGE_SHOTS >"$log" 2>&1
-verdict $? "the page"
-cat "$log"
+code=$?
+sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
+if [ -n "$sum" ]; then
+    passed=$((passed + ${sum% *})) failed=$((failed + ${sum#* }))
+else
+    verdict $code "the page's script"
+fi
+grep FAILED "$log"
 kill $server
 wait $server
 verdict $? "the server's end"
