@@ -1,6 +1,7 @@
-"""page.py CHROMIUM ADDRESS VOICE SPEECH [FOLDER]: what page.sh does with the page: drives a headless Chromium by its DevTools
-protocol over a pair of pipes. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV). Prints a line a
-check, then "N passed, N failed". With FOLDER it leaves screenshots there."""
+"""page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE [FOLDER]: what page.sh does with the page: drives a headless Chromium by its
+DevTools protocol over a pair of pipes. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a
+face; all absolute paths. Prints a line for each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots
+there."""
 import base64
 import fcntl
 import json
@@ -10,8 +11,8 @@ import sys
 import tempfile
 import time
 
-chromium, address, voice, speech = sys.argv[1:5]
-folder = sys.argv[5] if len(sys.argv) > 5 else ""
+chromium, address, voice, speech, picture = sys.argv[1:6]
+folder = sys.argv[6] if len(sys.argv) > 6 else ""
 passed = failed = 0
 complaints = []  # what the console had to say
 
@@ -75,8 +76,9 @@ class Tab:
     def __init__(self, browser, microphone="granted", before=""):
         self.browser = browser
         context = browser.call("Target.createBrowserContext")["browserContextId"]
-        browser.call("Browser.setPermission", permission={"name": "microphone"}, setting=microphone,
-                     origin=address.rstrip("/"), browserContextId=context)
+        for name, setting in (("microphone", microphone), ("camera", "granted")):
+            browser.call("Browser.setPermission", permission={"name": name}, setting=setting,
+                         origin=address.rstrip("/"), browserContextId=context)
         self.target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
@@ -189,14 +191,27 @@ def refuse(browser, tab):
     check("ends", tab.wait("!session.wanted && $('connect').textContent === 'Connect'"), tab)
 
 
-def without_webcodecs(browser):
+def other_ways(browser):
     old = Tab(browser, before="delete self.VideoDecoder")
     old.wait("face.image")
     old.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": "reduce"}])
+    old.choose("file", picture)
+    check("a picture file is taken", old.wait("face.kind === 'upload' && face.image"), old)
     old.click("connect")
     check("shows JPEGs without WebCodecs", old.wait("picture.shown > 10 && picture.video.codec === 'mjpeg'"), old)
     check("with reduced motion", old.get("calm.matches"), old)
     old.click("connect")
+    free = Tab(browser, before="const asked = VideoDecoder.isConfigSupported.bind(VideoDecoder);"
+               "VideoDecoder.isConfigSupported = async c => c.codec === 'vp8' ? asked(c) : { supported: false };")
+    free.wait("face.image")
+    free.click("camera-open")
+    check("a camera's picture is seen", free.wait("$('view').videoWidth && !$('camera').hidden"), free)
+    free.picture("camera-phone-light", 390, 844)
+    free.click("camera-take")
+    check("and taken", free.wait("face.kind === 'upload' && $('camera').hidden"), free)
+    free.click("connect")
+    check("shows VP8", free.wait("picture.shown > 10 && picture.video.codec === 'vp8'"), free)
+    free.click("connect")
 
 
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -206,7 +221,7 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         talk(tab)
         come_back(tab)
         refuse(browser, tab)
-        without_webcodecs(browser)
+        other_ways(browser)
         check("nothing on the console", not complaints, tab)
         browser.call("Browser.close")
     finally:

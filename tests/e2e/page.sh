@@ -1,7 +1,7 @@
 #!/bin/sh
 # page.sh: the page of `serve` in a headless Chromium with a fake microphone: connect, speak, listen, interrupt, reconnect, be
 # refused (page.py). Skipped where Chromium or Python is missing. PAGE_SHOTS=FOLDER leaves screenshots there, PAGE_STUDENT=FOLDER
-# takes that student.
+# takes that student and PAGE_FACE=PNG its face.
 . tests/e2e/checks
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 python=$(command -v python3)
@@ -18,7 +18,7 @@ if [ -z "$student" ]; then
     check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$student"
 fi
 mkdir "$work/persons"
-cp docs/demo.png "$work/persons/anna.png"
+cp "${PAGE_FACE:-docs/demo.png}" "$work/persons/anna.png"
 # wav SECONDS FILE: noise, 16-bit mono at 16 kHz
 wav() {
     bytes=$(($1 * 32000))
@@ -37,7 +37,7 @@ for _ in $(seq 200); do
 done
 log=$work/said
 timeout 60 "$python" tests/e2e/page.py "$chromium" "$(grep -o 'http://[^ ]*' "$work/address")" "$work/voice.wav" \
-    "$work/speech.wav" $PAGE_SHOTS >"$log" 2>&1
+    "$work/speech.wav" "$PWD/docs/demo.png" $PAGE_SHOTS >"$log" 2>&1
 code=$?
 sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
 if [ -n "$sum" ]; then
