@@ -1,7 +1,7 @@
-"""page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE [FOLDER]: what page.sh does with the page: drives a headless Chromium by its
-DevTools protocol over a pair of pipes. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a
-face; all absolute paths. Prints a line for each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots
-there."""
+"""page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE [FOLDER]: what page.sh does with the page: drives a headless Chromium
+by its DevTools protocol over a pair of pipes. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV),
+PICTURE a face; all absolute paths. Prints a line for each check that fails, then "N passed, N failed". With FOLDER it
+leaves screenshots there."""
 import base64
 import fcntl
 import json
@@ -133,8 +133,8 @@ def check(what, good, tab):
         passed += 1
         return
     failed += 1
-    print(f"FAILED: {what}:", tab.get("[session.state].concat([`status`, `error`, `speech`].map(id => $(id).textContent)).join(` | `)"),
-          complaints)
+    shown = "['status', 'state', 'error', 'speech'].map(id => $(id).textContent).join(' | ')"
+    print(f"FAILED: {what}: {tab.get(shown)} {complaints}")
 
 
 def talk(tab):
