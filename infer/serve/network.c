@@ -46,6 +46,7 @@ struct connection {
     size_t in_bytes;
     char *last_words; /* to be said before it closes */
     int close_code;   /* 0: it stays open */
+    int closing;      /* the last words are said: no data may follow the close frame, though the socket takes it */
     char *body;       /* of an HTTP answer, malloc'd */
     size_t body_bytes, body_at;
 };
@@ -399,6 +400,7 @@ static struct parcel *next_parcel(struct connection *c, int *closing) {
 static int say_last_words(struct connection *c) {
     unsigned char buffer[LWS_PRE + 1024];
     size_t length = c->last_words ? strlen(c->last_words) : 0;
+    c->closing = 1;
     if (length && length <= sizeof buffer - LWS_PRE) {
         memcpy(buffer + LWS_PRE, c->last_words, length);
         if (lws_write(c->wsi, buffer + LWS_PRE, length, LWS_WRITE_TEXT) < 0) return -1;
@@ -408,6 +410,7 @@ static int say_last_words(struct connection *c) {
 }
 
 static int send_next(struct connection *c) {
+    if (c->closing) return 0;
     int closing;
     struct parcel *p = next_parcel(c, &closing);
     if (!p) return closing ? say_last_words(c) : 0;
