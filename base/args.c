@@ -142,8 +142,8 @@ static size_t key_length(const char *word) {
     return word[0] != '.' && word[n] == '=' ? n : 0;
 }
 
-/* A key that the table does not have is the config file's, where there is one; but a slip of the pen in an own key is left to
-   the table, whose reader names the right one. */
+/* A key that the table does not have is the config file's, where there is one; but a slip of the pen in an own key is
+   left to the table, whose reader names the right one. */
 static int is_own(const struct command *c, const char *override, size_t length) {
     enum { SLIP = 2, SHORT = 4 };
     char key[NAME_MAX_LENGTH + 1];

@@ -1,5 +1,5 @@
-/* hash.h: a 64-bit hash in the manner of FNV-1a (Fowler, Noll, Vo): to tell contents apart and to find table entries, not
-   against whoever wants two to collide. Data sets keep some of these numbers, so they stay as they are. */
+/* hash.h: a 64-bit hash in the manner of FNV-1a (Fowler, Noll, Vo): to tell contents apart and to find table entries,
+   not against whoever wants two to collide. Data sets keep some of these numbers, so they stay as they are. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

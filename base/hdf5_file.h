@@ -9,9 +9,9 @@
 /* For reading. Closing the file closes all that was opened in it. *file -1 on an error. ERR_INPUT: it is open for
    writing elsewhere, or cannot be read, and why. */
 int hdf5_open(hid_t *file, const char *path);
-/* HDF5_CHECKED: the format of HDF5 1.10, with checksums on all of its structure; groups in it keep their times, unless they
-   are made without. HDF5_PLAIN: the oldest format, in which groups that are made on the way have no times, so that equal
-   contents are equal bytes. */
+/* HDF5_CHECKED: the format of HDF5 1.10, with checksums on all of its structure; groups in it keep their times, unless
+   they are made without. HDF5_PLAIN: the oldest format, in which groups that are made on the way have no times, so that
+   equal contents are equal bytes. */
 enum hdf5_format { HDF5_PLAIN, HDF5_CHECKED };
 /* For writing; what was there before is lost. ERR_INPUT: another process is writing it, whose file is left alone (*busy
    1), or it cannot be created. */

@@ -1,5 +1,6 @@
-/* media_rates.h: how often sound, pictures and latents come: 16 kHz mono sound, 25 pictures a second, and a latent frame for
-   every four pictures but the first, which is a latent frame alone. So F latent frames are 1 + 4 (F - 1) video frames. */
+/* media_rates.h: how often sound, pictures and latents come: 16 kHz mono sound, 25 pictures a second, and a latent
+   frame for every four pictures but the first, which is a latent frame alone. So F latent frames are 1 + 4 (F - 1)
+   video frames. */
 #ifndef BASE_MEDIA_RATES_H
 #define BASE_MEDIA_RATES_H
 
@@ -18,8 +19,8 @@ MEDIA_HD long video_frames(long latents) { return latents > 0 ? 1 + FRAMES_PER_L
 /* Latent frames that are whole after so many video frames of a clip. */
 MEDIA_HD long latent_frames(long video) { return video > 0 ? 1 + (video - 1) / FRAMES_PER_LATENT : 0; }
 
-/* The sound that a latent frame hears: that of its own video frames and of AUDIO_MARGIN more on either side. Latent frame 0
-   has one video frame, so its window has AUDIO_WINDOW_FIRST rows. */
+/* The sound that a latent frame hears: that of its own video frames and of AUDIO_MARGIN more on either side. Latent
+   frame 0 has one video frame, so its window has AUDIO_WINDOW_FIRST rows. */
 enum {
     AUDIO_MARGIN = 2,
     AUDIO_WINDOW = AUDIO_MARGIN + FRAMES_PER_LATENT + AUDIO_MARGIN,

@@ -1,5 +1,5 @@
-/* codec_file.h: codecs from and to files: the tensors of a codec that travels (pca) as one safetensors file, and the codecs
-   whose weights stay where they are (wan21, wan22: vae_file.h). */
+/* codec_file.h: codecs from and to files: the tensors of a codec that travels (pca) as one safetensors file, and the
+   codecs whose weights stay where they are (wan21, wan22: vae_file.h). */
 #ifndef CHECKPOINTS_CODEC_FILE_H
 #define CHECKPOINTS_CODEC_FILE_H
 

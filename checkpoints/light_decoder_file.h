@@ -1,9 +1,9 @@
-/* light_decoder_file.h: light decoders (model/codec/light_decoder.h) from and to safetensors files in the names and shapes of
-   the public tiny autoencoders: "decoder.1.weight" [co, ci, 3, 3], a memory block's first weight [co, 2 ci, 3, 3] with the
-   frame itself before the past one, "decoder.7.conv.weight" [co n, ci, 1, 1]. A file's tensors tell all sizes but how far
-   a stage upsamples: metadata "scale" ("2,2,2", also without it), and the
-   clamp: metadata "clamp" ("3", also without it). Where growth is 8 frames in all, the first stage's last
-   frame alone is taken, as the public code does. "encoder." tensors are left alone. */
+/* light_decoder_file.h: light decoders (model/codec/light_decoder.h) from and to safetensors files in the names and
+   shapes of the public tiny autoencoders: "decoder.1.weight" [co, ci, 3, 3], a memory block's first weight [co, 2 ci,
+   3, 3] with the frame itself before the past one, "decoder.7.conv.weight" [co n, ci, 1, 1]. A file's tensors tell all
+   sizes but how far a stage upsamples: metadata "scale" ("2,2,2", also without it), and the clamp: metadata "clamp"
+   ("3", also without it). Where growth is 8 frames in all, the first stage's last frame alone is taken, as the public
+   code does. "encoder." tensors are left alone. */
 #ifndef CHECKPOINTS_LIGHT_DECODER_FILE_H
 #define CHECKPOINTS_LIGHT_DECODER_FILE_H
 

@@ -1,6 +1,6 @@
-/* sound_encoder.h: an audio encoder by its recipe (model/audio/recipe.h), with the weights that it needs: what prepare, the
-   live session and the evaluation open. Opening reads shapes and checksums alone; the weights are loaded with the first
-   stream and shared by all. */
+/* sound_encoder.h: an audio encoder by its recipe (model/audio/recipe.h), with the weights that it needs: what prepare,
+   the live session and the evaluation open. Opening reads shapes and checksums alone; the weights are loaded with the
+   first stream and shared by all. */
 #ifndef CHECKPOINTS_SOUND_ENCODER_H
 #define CHECKPOINTS_SOUND_ENCODER_H
 

@@ -17,7 +17,8 @@
 #include "model/codec/codec.h"
 
 /* Writes a student's folder. prompts: the one that is streamed with, and the empty one. table: of a DiT built from
-   description->dit. The trunk may be in shards; the audio modules have their names in one form only and are one file. */
+   description->dit. The trunk may be in shards; the audio modules have their names in one form only and
+   are one file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
                   const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);

@@ -11,7 +11,8 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 
-/* Chunks that the queues hold besides what a chunk's windows reach over, so that sound can be pushed in large pieces. */
+/* Chunks that the queues hold besides what a chunk's windows reach over, so that sound can be pushed
+   in large pieces. */
 enum { QUEUE_CHUNKS = 2 };
 
 struct session {

@@ -13,8 +13,8 @@ struct session;
 
 /* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL: nowhere. */
 int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
-/* One session of many: it has a cache, a codec's state, sound and random numbers of its own. The sessions of a student are
-   used in one thread, a chunk at a time, in any order; the student outlives them. */
+/* One session of many: it has a cache, a codec's state, sound and random numbers of its own. The sessions of a student
+   are used in one thread, a chunk at a time, in any order; the student outlives them. */
 int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed, FILE *plan);
 void session_close(struct session *session); /* NULL is allowed */
 const struct student_description *session_student(const struct session *session);

@@ -1,5 +1,5 @@
-/* sound_queue.h: the two parties' sound on its way to the network: PCM in, a feature and a mask a video frame out, kept until
-   no later window reaches them. Host memory at a constant size; not thread-safe. */
+/* sound_queue.h: the two parties' sound on its way to the network: PCM in, a feature and a mask a video frame out, kept
+   until no later window reaches them. Host memory at a constant size; not thread-safe. */
 #ifndef INFER_SOUND_QUEUE_H
 #define INFER_SOUND_QUEUE_H
 

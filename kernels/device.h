@@ -62,7 +62,8 @@ struct device_stream *device_stream_create_urgent(void);
 int device_overlaps(void);
 void device_stream_destroy(struct device_stream *stream);
 void device_stream_use(struct device_stream *stream); /* NULL: the default stream; per host thread */
-/* The current stream as the device's own libraries take it (cuda: cudaStream_t). NULL: a backend on the host has none. */
+/* The current stream as the device's own libraries take it (cuda: cudaStream_t). NULL: a backend on the
+   host has none. */
 void *device_stream_handle(void);
 struct device_event *device_event_create(void);
 void device_event_destroy(struct device_event *event);

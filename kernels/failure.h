@@ -1,5 +1,5 @@
-/* failure.h: what went wrong in kernels and copies, which return nothing: for device.c of every backend. One for the process,
-   thread-safe. */
+/* failure.h: what went wrong in kernels and copies, which return nothing: for device.c of every backend. One for the
+   process, thread-safe. */
 #ifndef KERNELS_FAILURE_H
 #define KERNELS_FAILURE_H
 

@@ -222,9 +222,9 @@ void clean_to_velocity(real *v, long v_stride, const real *x, long x_stride, con
 void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const real *dv, long dv_stride, const real *t,
                                 real floor, long B, long F, long size);
 
-/* Audio windows of latent frames first .. first+F-1 of a clip: window [B, F, AUDIO_WINDOW, D] (base/media_rates.h) elem from
-   features [B, T, D] times mask [B, T] (NULL: ones). Latent i >= 1 takes video frames 4i-5 .. 4i+2, latent 0 takes -2 .. 2
-   in its first rows (the rest zero); indices clamped to 0 .. T-1. feature_start: video frame of features row 0
+/* Audio windows of latent frames first .. first+F-1 of a clip: window [B, F, AUDIO_WINDOW, D] (base/media_rates.h) elem
+   from features [B, T, D] times mask [B, T] (NULL: ones). Latent i >= 1 takes video frames 4i-5 .. 4i+2, latent 0 takes
+   -2 .. 2 in its first rows (the rest zero); indices clamped to 0 .. T-1. feature_start: video frame of features row 0
    (streaming). */
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
                    long feature_start);

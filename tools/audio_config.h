@@ -1,5 +1,5 @@
-/* audio_config.h: the config keys that say how sound becomes features (model/audio/recipe.h), for the programs that make
-   features: rows of a table of struct config_field for a struct that has struct audio_config `audio`. */
+/* audio_config.h: the config keys that say how sound becomes features (model/audio/recipe.h), for the programs that
+   make features: rows of a table of struct config_field for a struct that has struct audio_config `audio`. */
 #ifndef TOOLS_AUDIO_CONFIG_H
 #define TOOLS_AUDIO_CONFIG_H
 

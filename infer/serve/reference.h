@@ -5,7 +5,8 @@
 #include <stddef.h>
 
 enum { REFERENCE_BYTES_MAX = 8 << 20, REFERENCE_SIDE_MAX = 4096 };
-/* What the header says; decodes nothing. ERR_INPUT: neither PNG nor JPEG, damaged, or larger than REFERENCE_SIDE_MAX. */
+/* What the header says; decodes nothing. ERR_INPUT: neither PNG nor JPEG, damaged, or
+   larger than REFERENCE_SIDE_MAX. */
 int reference_check(const unsigned char *bytes, size_t length, int *height, int *width);
 /* After the check: scaled and cropped as image_read does, planar [3, height, width] in [-1, 1]. */
 int reference_read(const unsigned char *bytes, size_t length, int height, int width, float *picture);

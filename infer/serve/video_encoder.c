@@ -152,7 +152,8 @@ static int push_libav(struct video_encoder *e, const unsigned char *rgb, int *ke
 
 /* ---- the note that a picture was made ---- */
 
-/* What goes before the note: in H.264 a message of user data (SEI 5), whose name is a UUID of ours; in JPEG a comment. */
+/* What goes before the note: in H.264 a message of user data (SEI 5), whose name is a UUID of ours; in
+   JPEG a comment. */
 static size_t note(enum video_codec codec, unsigned char *to) {
     static const char text[] = "made by streamavatar: a synthetic picture of a person";
     static const unsigned char message[] = {0,    0,    0,    1,    6,    5,    16 + sizeof text - 1,

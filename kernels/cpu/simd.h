@@ -12,8 +12,8 @@
 #endif
 #include "kernels/types.h"
 
-/* The vector types never cross a function call (all is inlined), so that their calling convention does not matter, and the
-   Makefile silences gcc's warnings of it. */
+/* The vector types never cross a function call (all is inlined), so that their calling convention does not matter, and
+   the Makefile silences gcc's warnings of it. */
 
 enum { LANES = 16 };
 typedef float vec __attribute__((vector_size(64)));

@@ -1,5 +1,5 @@
-/* rope_table.c: the angles of rotary positions on three axes (Su 2021; Wan's order of pairs), for all backends of the host.
-   The first pairs_t pairs of a head turn by the frame, then pairs_h by the row, pairs_w by the column. */
+/* rope_table.c: the angles of rotary positions on three axes (Su 2021; Wan's order of pairs), for all backends of the
+   host. The first pairs_t pairs of a head turn by the frame, then pairs_h by the row, pairs_w by the column. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"

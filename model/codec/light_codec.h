@@ -1,5 +1,5 @@
-/* light_codec.h: a light decoder as the decoding half of a codec (codec.h). It works through latent frames one at a time,
-   or some at once where pictures are small, so its memory does not depend on how many come. */
+/* light_codec.h: a light decoder as the decoding half of a codec (codec.h). It works through latent frames one at a
+   time, or some at once where pictures are small, so its memory does not depend on how many come. */
 #ifndef MODEL_CODEC_LIGHT_CODEC_H
 #define MODEL_CODEC_LIGHT_CODEC_H
 

@@ -12,8 +12,8 @@ struct recorded_passes {
     unsigned char key[]; /* of the pass in hand */
 };
 
-/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the chunk
-   stands in the clip is not among them: noise, positions, text and audio are worked out before. */
+/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the
+   chunk stands in the clip is not among them: noise, positions, text and audio are worked out before. */
 struct pass_key {
     const struct params *params;
     const elem *weights;
@@ -23,7 +23,8 @@ struct pass_key {
     long latent_stride, kv_stride, batch, frames, ranges, writes, step; /* writes: keys and values go to the cache */
 };
 
-/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never return. */
+/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never
+   return. */
 enum { RECORDINGS_MAX = 96 };
 
 int recorded_passes_open(struct recorded_passes **out, const struct dit *net) {

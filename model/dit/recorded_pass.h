@@ -21,8 +21,8 @@ struct recorded_passes;
 int recorded_passes_open(struct recorded_passes **passes, const struct dit *net);
 void recorded_passes_close(struct recorded_passes *passes);                           /* NULL is allowed */
 struct recording_counts recorded_passes_counts(const struct recorded_passes *passes); /* NULL: zeros */
-/* Runs work(user), which queues the pass and what follows it, or its recording. passes NULL, or weights that are fetched
-   slice by slice (params.h): runs as it is. Returns what `work` returned. */
+/* Runs work(user), which queues the pass and what follows it, or its recording. passes NULL, or weights that are
+   fetched slice by slice (params.h): runs as it is. Returns what `work` returned. */
 int recorded_pass_run(struct recorded_passes *passes, const struct network_pass *pass, int (*work)(void *user),
                       void *user);
 

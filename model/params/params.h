@@ -53,8 +53,8 @@ static inline size_t param_slice_size(const struct param_table *t, int slice) {
 }
 size_t param_largest_slice(const struct param_table *table, int first);
 
-/* Where slices come from that do not simply lie in an arena: set by whoever wraps a network (shard.h: divided over ranks;
-   lora.h: adapters over frozen weights). `of` is that wrapper's. Failures are kept until status is asked. */
+/* Where slices come from that do not simply lie in an arena: set by whoever wraps a network (shard.h: divided over
+   ranks; lora.h: adapters over frozen weights). `of` is that wrapper's. Failures are kept until status is asked. */
 struct params_source {
     const elem *(*acquire)(void *of, int slice);
     void (*release)(void *of, int slice);
@@ -75,7 +75,8 @@ struct params {
 /* Slice's weights, valid until release: pointer arithmetic, or the source's. */
 const elem *params_acquire(const struct params *params, int slice);
 void params_release(const struct params *params, int slice);
-/* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through with the slice. */
+/* Slice's gradients, to add to; NULL when there is no gradient arena. grads_done: backward is through
+   with the slice. */
 real *grads_acquire(const struct params *params, int slice);
 void grads_done(const struct params *params, int slice);
 

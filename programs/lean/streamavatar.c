@@ -33,8 +33,8 @@ static int look(char *path, size_t size, const char *folder, int up, const char 
     return snprintf(path + n, size - n, "/%s", name) < (int)(size - n) && file_exists(path);
 }
 
-/* Installed, the programs are apart from what else lies in bin. In a checkout they are beside this one, some folders below
-   the scripts; anywhere else what lies beside it is not ours. */
+/* Installed, the programs are apart from what else lies in bin. In a checkout they are beside this one, some folders
+   below the scripts; anywhere else what lies beside it is not ours. */
 static int find_house(struct house *h) {
     char own[FILE_PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);

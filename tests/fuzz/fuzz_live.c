@@ -1,4 +1,5 @@
-/* fuzz_live.c: what clients of `serve` send: texts, units, references, and whole conversations as a session's queues see them. */
+/* fuzz_live.c: what clients of `serve` send: texts, units, references, and whole conversations as a session's queues
+   see them. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

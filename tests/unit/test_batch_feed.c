@@ -1,6 +1,6 @@
-/* test_batch_feed.c: batches on their way to the device (train/stage/batch_feed.h). Every step sees its own batch, whole, although the
-   next one is fed while the step is still queued; on a device that works beside the host a step of many kernels is under way
-   then. What is made of a batch on the device, windows of sound, is of the same batch. */
+/* test_batch_feed.c: batches on their way to the device (train/stage/batch_feed.h). Every step sees its own batch,
+   whole, although the next one is fed while the step is still queued; on a device that works beside the host a step of
+   many kernels is under way then. What is made of a batch on the device, windows of sound, is of the same batch. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* test_inspect.c: inspect prints what files hold and refuses wrong ones with one line; the statistics behind stats=yes. The
-   program is $BIN/inspect; without BIN its part is skipped. */
+/* test_inspect.c: inspect prints what files hold and refuses wrong ones with one line; the statistics behind stats=yes.
+   The program is $BIN/inspect; without BIN its part is skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

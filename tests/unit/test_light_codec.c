@@ -79,8 +79,9 @@ static void decode_in_pieces(struct codec *codec, int piece, const float *latent
 
 static float latents[FRAMES * LATENT], own[VIDEO * FRAME], wanted[VIDEO * FRAME], made[VIDEO * FRAME];
 
-/* How far two orders of summing may lie apart: some 20 stores, each rounded to 2^-24 of numbers that are as large as the
-   largest pixel before it is held (4600 with these weights), walk sqrt(20) roundings apart; bf16 keeps to 0.1 as pixels inside
+/* How far two orders of summing may lie apart: some 20 stores, each rounded to 2^-24 of numbers that are as large as
+   the largest pixel before it is held (4600 with these weights), walk sqrt(20) roundings apart; bf16 keeps to 0.1 as
+   pixels inside
    [-1, 1] come from numbers of their own size mostly. */
 static float apart(const float *pixels) {
     float largest = 0;

@@ -1,5 +1,6 @@
 /* test_live.c: what a live server decides, without a network, a device or a clock of its own: headers, who is let in,
-   when a chunk is begun and whose, what waits for a client and what is dropped, how the two parties' sound is queued. */
+   when a chunk is begun and whose, what waits for a client and what is dropped, how the two parties'
+   sound is queued. */
 #include "tests/check.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
-/* test_sequence.c: exchanges of tokens for heads and for frames (model/params/sequence.h) on 2 to 4 ranks, value by value: frames of a
-   full-size clip (638 tokens, a chunk's 1914), counts that nothing divides, more ranks than frames; three exchanges
-   at once; groups that are parts of a job. Who may be in which group, and what is refused. */
+/* test_sequence.c: exchanges of tokens for heads and for frames (model/params/sequence.h) on 2 to 4 ranks, value by
+   value: frames of a full-size clip (638 tokens, a chunk's 1914), counts that nothing divides, more ranks than frames;
+   three exchanges at once; groups that are parts of a job. Who may be in which group, and what is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -233,8 +233,8 @@ static void stream_equals_training(void **state) {
     session_close(s);
 }
 
-/* Three sessions of one student, the third begun while the others are under way, all taken in turns: each makes what it would
-   make alone. */
+/* Three sessions of one student, the third begun while the others are under way, all taken in turns: each makes what it
+   would make alone. */
 static void sessions_of_one_student_do_not_know_of_each_other(void **state) {
     (void)state;
     enum { SESSIONS = 3 };

@@ -1,9 +1,10 @@
 /* share.h: which samples of the global batch are this rank's, and in which parts (micro-batches) it takes them.
    The batch is cut in ranks x parts pieces of neighbouring samples, as equal as they can be: the first batch mod pieces
-   have one more. Rank r takes pieces r parts .. r parts + parts - 1. Every rank goes through the same number of parts, so
-   collectives meet; every part has at least one sample. Where ranks divide a clip's tokens (model/params/sequence.h), `ranks` is the
-   number of their groups and all of a group have the same samples. Random numbers are addressed by the sample's number in the global
-   batch and losses are divided by the global batch, so neither depends on the cut. */
+   have one more. Rank r takes pieces r parts .. r parts + parts - 1. Every rank goes through the same number of parts,
+   so collectives meet; every part has at least one sample. Where ranks divide a clip's tokens
+   (model/params/sequence.h), `ranks` is the number of their groups and all of a group have the same samples. Random
+   numbers are addressed by the sample's number in the global batch and losses are divided by the global batch, so
+   neither depends on the cut. */
 #ifndef TRAIN_OPTIMISER_SHARE_H
 #define TRAIN_OPTIMISER_SHARE_H
 

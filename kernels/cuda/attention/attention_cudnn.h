@@ -1,5 +1,5 @@
-/* attention_cudnn.h: the graphs of attention that this backend asks cuDNN for. Each is a function of a key alone, so that
-   tests can make them without a device. */
+/* attention_cudnn.h: the graphs of attention that this backend asks cuDNN for. Each is a function of a key alone, so
+   that tests can make them without a device. */
 #ifndef KERNELS_CUDA_ATTENTION_ATTENTION_CUDNN_H
 #define KERNELS_CUDA_ATTENTION_ATTENTION_CUDNN_H
 

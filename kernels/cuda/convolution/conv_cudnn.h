@@ -1,5 +1,5 @@
-/* conv_cudnn.h: the graphs of convolutions that this backend asks cuDNN for. Each is a function of a key alone, so that tests
-   can make them without a device. */
+/* conv_cudnn.h: the graphs of convolutions that this backend asks cuDNN for. Each is a function of a key alone, so that
+   tests can make them without a device. */
 #ifndef KERNELS_CUDA_CONVOLUTION_CONV_CUDNN_H
 #define KERNELS_CUDA_CONVOLUTION_CONV_CUDNN_H
 

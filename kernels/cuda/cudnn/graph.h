@@ -67,9 +67,10 @@ struct cudnn_bindings {
 };
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer);
 
-/* 1 when the library has an engine for the graph: the heuristic's first whose notes this build accepts (with determinism
-   asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace fits. A graph that is
-   refused is logged once, with the reason, which is kept for the table of who served what (kernels/served.h) too. */
+/* 1 when the library has an engine for the graph: the heuristic's first whose notes this build accepts (with
+   determinism asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace
+   fits. A graph that is refused is logged once, with the reason, which is kept for the table of who served what
+   (kernels/served.h) too. */
 int cudnn_supports(const struct cudnn_key *key, cudnn_builder *build);
 /* Bytes that a run takes from the workspace; after cudnn_supports said yes. */
 size_t cudnn_workspace(const struct cudnn_key *key, cudnn_builder *build);
