@@ -26,7 +26,7 @@ struct config_field {
     const char *fallback;       /* default as YAML text; NULL: must be given */
     const char *const *choices; /* NULL-terminated, or the first name in a table of which the last is NULL */
     size_t size;                /* of CONFIG_STRING, CONFIG_REALS */
-    size_t count_offset;        /* of CONFIG_REALS; of choices in a table: bytes from a name to the next */
+    size_t count_offset;        /* CONFIG_REALS: where the count lies; choices in a table: bytes from name to name */
     const char *help;           /* one line, for --help-config and docs */
 };
 /* The rows of a table, after `#define FIELDS_OF struct x`, which says whose members they are: INT, LONG, REAL(key,

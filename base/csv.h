@@ -14,7 +14,7 @@ enum { CSV_COLUMNS_MAX = 16, CSV_FIELDS_MAX = 64, CSV_ROW_MAX = 4096 };
 struct csv {
     char path[1024];
     FILE *file;
-    const char *const *names; /* of the columns: the caller's */
+    const char *const *names; /* Names of the columns, in memory of the caller. */
     int required, columns;
     int place[CSV_COLUMNS_MAX]; /* which field of a row a column is; -1: none */
     int line;                   /* that the present row begins in */

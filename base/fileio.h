@@ -39,7 +39,7 @@ int file_join(char *text, size_t size, const char *folder, const char *name);
 /* What says that a file is still the one that was looked at, and nobody wrote to it since. Zeroed: none was. */
 struct file_identity {
     uint64_t device, inode, length;
-    int64_t seconds, nanoseconds; /* of the last write */
+    int64_t seconds, nanoseconds; /* Time of the last write. */
 };
 struct file_identity file_identify(const char *path); /* zeroed where there is none */
 int file_is_same(const struct file_identity *x, const struct file_identity *y);
