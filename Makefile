@@ -35,11 +35,6 @@ ifeq ($(origin CC),default)
 CC       := gcc
 endif
 
-# Threads wait for each other some tens of microseconds awake, then asleep: libgomp's own default of milliseconds makes
-# programs that share the machine several times slower.
-GOMP_SPINCOUNT ?= 10000
-export GOMP_SPINCOUNT
-
 VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)$(if $(filter thread,$(SANITIZE)),-threads)$(if $(filter 1,$(FUZZ)),-fuzz)
 BUILD    := build/$(VARIANT)
 BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)

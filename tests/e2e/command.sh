@@ -86,6 +86,25 @@ check "a key that must be given" expect 2 export configs/tiny.yaml out=x
 check "it is named" says 'stage: missing'
 check "launch finds commands" answers sh scripts/launch.sh -n 1 inspect --version
 
+# ---- threads ----
+
+# libgomp says at each start what it has read: how long its threads wait awake
+waits() { # waits SPINS NAME=VALUE...: the last start of a program that is given these
+    want=$1
+    shift
+    env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY OMP_DISPLAY_ENV=verbose "$@" "$BIN/inspect" --version >"$work/out" 2>"$log"
+    [ "$(sed -n "s/.*GOMP_SPINCOUNT = '\(.*\)'/\1/p" "$log" | tail -n 1)" = "$want" ]
+}
+if env OMP_DISPLAY_ENV=verbose "$BIN/inspect" --version 2>&1 | grep -q GOMP_SPINCOUNT; then
+    check "threads wait briefly when nothing is said" waits 3000
+    check "as many tries as are asked for" waits 77 GOMP_SPINCOUNT=77
+    check "a policy is left alone" waits 0 OMP_WAIT_POLICY=passive
+    (cd "$work" && exec env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY "$whole/inspect" "no such") >"$work/out" 2>"$log"
+    check "arguments arrive whole" says 'no such'
+else
+    skipped=$((skipped + 4))
+fi
+
 # ---- completion ----
 
 cat >"$work/complete.bash" <<'BASH'
