@@ -3,12 +3,14 @@
    and their gradients rounded to it; softmax and its statistics are always float.
    Lanes are queries: a tile of queries is kept transposed, so scores [keys][queries], their running maximum and sum, and
    the output [D][queries] need no sums across lanes.
+   A few keys have a kernel of their own (attention_few.c), which this file calls.
    The forward is split over samples, heads and query tiles, the backward over samples and heads; no two tasks write the
    same number, so the bits do not depend on the threads. */
 #include <math.h>
 #include <omp.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/cpu/attention_few.h"
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/tile.h"
 
@@ -105,6 +107,10 @@ void attention_forward(elem *o, real *lse, const elem *q, const struct attention
     struct forward_tile sizes;
     long each = forward_tile_take(&sizes, &s, NULL), tiles = (S + s.queries - 1) / s.queries, tasks = B * H * tiles;
     if (!head_fits(D)) return;
+    if (attention_is_few(ranges, count)) {
+        attention_few_forward(o, lse, q, ranges, count, B, S, H, D, scale);
+        return;
+    }
     float *buffer = cpu_buffer_take(omp_get_max_threads(), &each);
     if (!buffer) return;
 #pragma omp parallel
@@ -160,7 +166,7 @@ static long backward_tile_take(struct backward_tile *t, const struct shape *s, f
 
 static int keys_wanted(const struct attention_range *r) { return r->dk || r->dk_sum || r->dv || r->dv_sum; }
 
-/* delta [padded rows] = sums over d of dout o, sixteen rows side by side. */
+/* delta [padded rows] = sums over d of dout o, LANES rows side by side. */
 static void output_dot(float *delta, const elem *dout, const elem *o, long pitch, long rows, long D) {
     for (long i = 0; i < rows; i += LANES) {
         vec part[LANES];
@@ -230,20 +236,6 @@ static void backward_queries(const struct shape *s, const struct backward_tile *
     if (dq) unpack_columns(dq, pitch, t->dq_t, t->delta, rows, s->D);
 }
 
-/* Rows of the padded width, times factor, to where a range wants them: assigned to elem, added to real. NULL: not
-   wanted. */
-static void gradient_store(elem *to, real *to_sum, const float *from, float factor, long pitch, long rows, long D) {
-    for (long i = 0; i < rows; i++)
-        for (long d = 0; d < D; d += LANES) {
-            vec x = vec_load(from + i * padded(D) + d) * factor;
-            if (to) elem_store_some(to + i * pitch + d, x, D - d);
-            if (to_sum) {
-                real *sum = to_sum + i * pitch + d;
-                vec_store_some(sum, vec_load_some(sum, D - d) + x, D - d);
-            }
-        }
-}
-
 static void backward_head(const struct shape *s, const struct backward_tile *t, elem *dq, const elem *dout,
                           const elem *o, const real *lse, const elem *q, long b, long h) {
     long pitch = s->H * s->D, base = 0;
@@ -267,10 +259,10 @@ static void backward_head(const struct shape *s, const struct backward_tile *t, 
         const struct attention_range *range = &s->ranges[r];
         long packed = (b * range->length * s->H + h) * s->D, k = b * range->k_stride + h * s->D,
              v = b * range->v_stride + h * s->D;
-        gradient_store(range->dk ? range->dk + packed : NULL, range->dk_sum ? range->dk_sum + k : NULL,
-                       t->dk + base * s->width, s->scale, pitch, range->length, s->D);
-        gradient_store(range->dv ? range->dv + packed : NULL, range->dv_sum ? range->dv_sum + v : NULL,
-                       t->dv + base * s->width, 1, pitch, range->length, s->D);
+        unpack_gradient(range->dk ? range->dk + packed : NULL, range->dk_sum ? range->dk_sum + k : NULL,
+                        t->dk + base * s->width, s->scale, pitch, range->length, s->D);
+        unpack_gradient(range->dv ? range->dv + packed : NULL, range->dv_sum ? range->dv_sum + v : NULL,
+                        t->dv + base * s->width, 1, pitch, range->length, s->D);
     }
 }
 
@@ -281,6 +273,10 @@ void attention_backward(elem *dq, const elem *dout, const elem *o, const real *l
     struct backward_tile sizes;
     long each = backward_tile_take(&sizes, &s, NULL);
     if (!head_fits(D)) return;
+    if (attention_is_few(ranges, count)) {
+        attention_few_backward(dq, dout, o, lse, q, ranges, count, B, S, H, D, scale);
+        return;
+    }
     float *buffer = cpu_buffer_take(omp_get_max_threads(), &each);
     if (!buffer) return;
 #pragma omp parallel

@@ -185,9 +185,10 @@ void linear_gelu_backward_input(elem *dx, const elem *dy, const elem *w, const e
     gelu_backward(dx, dx, pre, n * din);
 }
 
-/* Column sums of dy [n, dout], columns first .. first + 63, added to db: four interleaved sums down the rows. */
+/* Sums of BIAS_WIDTH columns of dy [n, dout], added to db: four interleaved sums down the rows. */
+enum { BIAS_WIDTH = 4 * LANES };
 static void column_sums(real *db, const elem *dy, long n, long dout) {
-    enum { VECTORS = 4, SUMS = 4 };
+    enum { VECTORS = BIAS_WIDTH / LANES, SUMS = 4 };
     vec sum[SUMS][VECTORS] = {0};
     long i = 0;
     for (; i + SUMS <= n; i += SUMS)
@@ -200,13 +201,12 @@ static void column_sums(real *db, const elem *dy, long n, long dout) {
 }
 
 static void bias_gradient(real *db, const elem *dy, long n, long dout) {
-    enum { WIDTH = 64 };
 #pragma omp parallel for schedule(static)
-    for (long first = 0; first < dout; first += WIDTH) {
-        if (dout - first >= WIDTH) {
+    for (long first = 0; first < dout; first += BIAS_WIDTH) {
+        if (dout - first >= BIAS_WIDTH) {
             column_sums(db + first, dy + first, n, dout);
         } else {
-            float sum[WIDTH] = {0};
+            float sum[BIAS_WIDTH] = {0};
             for (long i = 0; i < n; i++)
                 for (long j = first; j < dout; j++) sum[j - first] += elem_load(dy[i * dout + j]);
             for (long j = first; j < dout; j++) db[j] += sum[j - first];

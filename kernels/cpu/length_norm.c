@@ -1,5 +1,5 @@
 /* length_norm.c: the norm over channels of video autoencoders and the softmax of their attention. Rows are split over
-   threads; a row is read from memory once. Wider rows are summed in sixteen lanes, added up by halves. */
+   threads; a row is read from memory once. Wider rows are summed in lanes, added up by halves. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"

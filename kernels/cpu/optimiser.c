@@ -6,9 +6,9 @@
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
 
-/* In double, sixteen sums side by side. */
+/* In double, LANES sums side by side. */
 static double sum_of_squares(const real *x, long n) {
-    typedef double dvec __attribute__((vector_size(128)));
+    typedef double dvec __attribute__((vector_size(8 * LANES)));
     dvec sum = {0};
     for (long i = 0; i < n; i += LANES) {
         dvec v = __builtin_convertvector(vec_load_some(x + i, n - i), dvec);

@@ -1,4 +1,4 @@
-/* pointwise.c: conversions and element-by-element operations of kernels.h, streamed sixteen at a time by all threads.
+/* pointwise.c: conversions and element-by-element operations of kernels.h, streamed a vector at a time by all threads.
    Each output element depends on the inputs at its own index, so outputs may overwrite inputs of the same type. */
 #include <math.h>
 #include "kernels/device.h"
@@ -9,7 +9,7 @@
 enum { PARALLEL_MIN = 16384 };
 
 #define PRAGMA(text) _Pragma(#text)
-/* A loop over i = 0, 16, 32, ...; a body that reads and writes n - i elements at + i does all n. */
+/* A loop over i = 0, LANES, 2 LANES and so on; a body that reads and writes n - i elements at + i does all n. */
 #define EACH_VECTOR(n)                                                                                                 \
     PRAGMA(omp parallel for schedule(static) if ((n) > PARALLEL_MIN))                                                  \
     for (long i = 0; i < (n); i += LANES)

@@ -1,5 +1,7 @@
-/* simd.h: sixteen floats at a time for the cpu backend, in gcc's vector extensions: AVX-512 where the machine has it,
-   the same source split by the compiler where not. elem is read and written as float whatever it is in memory.
+/* simd.h: as many floats at a time as a register of the processor holds (LANES: 16 with AVX-512, 8 with AVX, else 4), for
+   the cpu backend, in gcc's vector extensions. The same source serves all three; vectors wider than a register would be
+   legal too, but gcc moves those through memory piece by piece, several times slower. elem is read and written as float
+   whatever it is in memory.
    exp2 follows 2^x = 2^n 2^f, n the nearest integer, f in [-1/2, 1/2] by a degree-6 polynomial through the Chebyshev
    nodes (relative error 2.6e-9 before rounding). No operation here depends on the thread count. */
 #ifndef KERNELS_CPU_SIMD_H
@@ -7,38 +9,58 @@
 
 #include <stdint.h>
 #include <string.h>
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
+#elif defined(__SSE__)
+#include <xmmintrin.h>
 #endif
 #include "kernels/types.h"
 
 /* The vector types never cross a function call (all is inlined), so that their calling convention does not matter, and
    the Makefile silences gcc's warnings of it. */
 
-enum { LANES = 16 };
-typedef float vec __attribute__((vector_size(64)));
-typedef int32_t ivec __attribute__((vector_size(64)));
-typedef uint32_t uvec __attribute__((vector_size(64)));
-typedef uint16_t hvec __attribute__((vector_size(32)));
-typedef float vec_memory __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint16_t hvec_memory __attribute__((vector_size(32), aligned(2), may_alias));
+/* EACH_LANE(X): X(0), X(1), ... for every lane, with commas between. */
+#if defined(__AVX512F__)
+#define LANES 16
+#define EACH_LANE(X)                                                                                                   \
+    X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7), X(8), X(9), X(10), X(11), X(12), X(13), X(14), X(15)
+#elif defined(__AVX__)
+#define LANES        8
+#define EACH_LANE(X) X(0), X(1), X(2), X(3), X(4), X(5), X(6), X(7)
+#else
+#define LANES        4
+#define EACH_LANE(X) X(0), X(1), X(2), X(3)
+#endif
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t ivec __attribute__((vector_size(4 * LANES)));
+typedef uint32_t uvec __attribute__((vector_size(4 * LANES)));
+typedef uint16_t hvec __attribute__((vector_size(2 * LANES)));
+typedef float vec_memory __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint16_t hvec_memory __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
 #define SIMD static inline __attribute__((always_inline))
 
-SIMD vec vec_set(float v) { return (vec){v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v}; }
+#define LANE_IS_V(lane) v
+SIMD vec vec_set(float v) { return (vec){EACH_LANE(LANE_IS_V)}; }
 SIMD vec vec_load(const float *p) { return *(const vec_memory *)p; }
 SIMD void vec_store(float *p, vec v) { *(vec_memory *)p = v; }
 /* C's ?: does not take vectors, and gcc 12 does not find the instruction behind the masks. A NaN in a gives b. */
 #if defined(__AVX512F__)
 SIMD vec vec_max(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
 SIMD vec vec_min(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX__)
+SIMD vec vec_max(vec a, vec b) { return (vec)_mm256_max_ps((__m256)a, (__m256)b); }
+SIMD vec vec_min(vec a, vec b) { return (vec)_mm256_min_ps((__m256)a, (__m256)b); }
+#elif defined(__SSE__)
+SIMD vec vec_max(vec a, vec b) { return (vec)_mm_max_ps((__m128)a, (__m128)b); }
+SIMD vec vec_min(vec a, vec b) { return (vec)_mm_min_ps((__m128)a, (__m128)b); }
 #else
 SIMD vec vec_select(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
 SIMD vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
 SIMD vec vec_min(vec a, vec b) { return vec_select(a < b, a, b); }
 #endif
 
-/* Reads and writes the first n lanes of what is left of a row, all sixteen when n >= 16; the others read as zero and are
+/* Reads and writes the first n lanes of what is left of a row, all of them when n >= LANES; the others read as zero and are
    not written. A loop over i += LANES with n - i handles any width. */
 SIMD vec vec_load_some(const float *p, long n) {
     if (n >= LANES) return vec_load(p);
@@ -113,23 +135,28 @@ SIMD float vec_sum(vec v) {
 #endif
 }
 
-/* Transposes a 16 x 16 block: four rounds of swapping the off-diagonal halves of pairs of rows. */
-#define TRANSPOSE_ROUND(r, step, low, high)                                                                            \
-    for (int i_ = 0; i_ < LANES; i_++)                                                                                 \
-        if (!(i_ & (step))) {                                                                                          \
-            vec a_ = r[i_], b_ = r[i_ + (step)];                                                                       \
-            r[i_] = __builtin_shuffle(a_, b_, low);                                                                    \
-            r[i_ + (step)] = __builtin_shuffle(a_, b_, high);                                                          \
-        }
+/* Transposes a block of LANES x LANES: rounds of swapping the off-diagonal halves of pairs of rows that are `step` apart. */
+#define TAKES_LOW(lane)  ((lane)&step_ ? (lane)-step_ + LANES : (lane))
+#define TAKES_HIGH(lane) (TAKES_LOW(lane) + step_)
+#define TRANSPOSE_ROUND(r, step)                                                                                       \
+    {                                                                                                                  \
+        enum { step_ = step };                                                                                         \
+        for (int i_ = 0; i_ < LANES; i_++)                                                                             \
+            if (!(i_ & step_)) {                                                                                       \
+                vec a_ = r[i_], b_ = r[i_ + step_];                                                                    \
+                r[i_] = __builtin_shuffle(a_, b_, (ivec){EACH_LANE(TAKES_LOW)});                                       \
+                r[i_ + step_] = __builtin_shuffle(a_, b_, (ivec){EACH_LANE(TAKES_HIGH)});                              \
+            }                                                                                                          \
+    }
 SIMD void vec_transpose(vec r[LANES]) {
-    const ivec low1 = {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30}, high1 = low1 + 1;
-    const ivec low2 = {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29}, high2 = low2 + 2;
-    const ivec low4 = {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27}, high4 = low4 + 4;
-    const ivec low8 = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}, high8 = low8 + 8;
-    TRANSPOSE_ROUND(r, 1, low1, high1)
-    TRANSPOSE_ROUND(r, 2, low2, high2)
-    TRANSPOSE_ROUND(r, 4, low4, high4)
-    TRANSPOSE_ROUND(r, 8, low8, high8)
+    TRANSPOSE_ROUND(r, 1)
+    TRANSPOSE_ROUND(r, 2)
+#if LANES > 4
+    TRANSPOSE_ROUND(r, 4)
+#endif
+#if LANES > 8
+    TRANSPOSE_ROUND(r, 8)
+#endif
 }
 
 /* 2^x; x is held within -126 .. 127, a NaN stays a NaN. */

@@ -6,7 +6,7 @@
      rows     [R][W / CELL]   neighbours in a row: summed over the width
      pairs    [R / CELL][W]   neighbours in a column: summed over the rows
      columns  [W / CELL][R]   rows, transposed
-   With CELL 1, rows and pairs are the same. Sums are float in either case. Widths are padded with zeros to 16 numbers,
+   With CELL 1, rows and pairs are the same. Sums are float in either case. Widths are padded with zeros to LANES numbers,
    pairs with a row of zeros. */
 #ifndef KERNELS_CPU_TILE_H
 #define KERNELS_CPU_TILE_H
@@ -20,13 +20,13 @@ SIMD void number_store(number *p, vec x) { elem_store_vec(p, x); }
 SIMD vec cell_multiply_add(vec sum, float a, vec b) {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)vec_set(a), (__m512bh)b);
 }
-/* Cells of sixteen columns from two rows. */
+/* Cells of LANES columns from two rows. */
 SIMD vec cell_join(const vec rows[CELL]) {
     uvec even = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[0]), uvec);
     uvec odd = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[1]), uvec);
     return (vec)(even | odd << 16);
 }
-/* Sixteen cells of a row of which n numbers are left; a row may start at any elem. */
+/* LANES cells of a row of which n numbers are left; a row may start at any elem. */
 typedef float cell_memory __attribute__((vector_size(64), aligned(2), may_alias));
 SIMD vec cell_load(const elem *p, long n) {
     if (n >= LANES * CELL) return *(const cell_memory *)(const void *)p;
@@ -91,12 +91,30 @@ static inline void unpack_columns(elem *to, long pitch, const float *from, const
         }
 }
 
+/* Rows of the padded width, times factor, to where a range wants them: assigned to elem, added to real. NULL: not
+   wanted. */
+static inline void unpack_gradient(elem *to, real *to_sum, const float *from, float factor, long pitch, long rows,
+                                   long D) {
+    for (long i = 0; i < rows; i++)
+        for (long d = 0; d < D; d += LANES) {
+            vec x = vec_load(from + i * padded(D) + d) * factor;
+            if (to) elem_store_some(to + i * pitch + d, x, D - d);
+            if (to_sum) {
+                real *sum = to_sum + i * pitch + d;
+                vec_store_some(sum, vec_load_some(sum, D - d) + x, D - d);
+            }
+        }
+}
+
 /* ---- the product ---- */
+
+/* A block's sums, and the two vectors of B, stay in registers: AVX-512 has 32 of them, others 16. */
+enum { BLOCK_ROWS = LANES == 16 ? 8 : 6 };
 
 /* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col] times row l of B; add: 0 or 1. */
 SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                         long k, int rows, int vectors, int add) {
-    vec sum[8][2];
+    vec sum[BLOCK_ROWS][2];
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++) sum[i][j] = add ? vec_load(c + i * c_row + j * LANES) : vec_set(0);
     for (long l = 0; l < k; l++) {
@@ -114,8 +132,8 @@ SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a
 SIMD void product_columns(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                           long m, long k, int vectors, int add) {
     long i = 0;
-    for (; i + 8 <= m; i += 8)
-        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 8, vectors, add);
+    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS)
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, BLOCK_ROWS, vectors, add);
     for (; i + 4 <= m; i += 4)
         product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 4, vectors, add);
     for (; i < m; i++) product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 1, vectors, add);
@@ -128,7 +146,7 @@ SIMD void product(float *c, long c_row, const float *a, long a_row, long a_col, 
         product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 2, add);
     if (j < n) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 1, add);
 }
-/* C [m, n] = A [m, k] B [k, n], n a multiple of 16, k and all distances in cells. */
+/* C [m, n] = A [m, k] B [k, n], n a multiple of LANES, k and all distances in cells. */
 static inline void product_set(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                                long m, long n, long k) {
     product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 0);
