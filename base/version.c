@@ -7,4 +7,9 @@ void version_print(const char *name, FILE *file) {
     fprintf(file, "%s %s, commit %s, backend %s, number type %s\n", name, VERSION, COMMIT, BACKEND_NAME, TYPE);
 }
 
+const char *version_number(void) { return VERSION; }
+const char *version_commit(void) { return COMMIT; }
+const char *version_backend(void) { return BACKEND_NAME; }
+const char *version_type(void) { return TYPE; }
+
 void version_print_libraries(FILE *file) { fputs(LIBRARIES, file); }

@@ -7,6 +7,10 @@
 
 /* "NAME VERSION, commit COMMIT, backend BACKEND, number type TYPE" */
 void version_print(const char *name, FILE *file);
+const char *version_number(void); /* "0.1.0" */
+const char *version_commit(void); /* "0123456789ab", "... with changes", "unknown" */
+const char *version_backend(void);
+const char *version_type(void);
 /* The libraries, one a line. */
 void version_print_libraries(FILE *file);
 

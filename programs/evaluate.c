@@ -1,7 +1,8 @@
 /* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the teacher and
    through every exported student, measured in the pixels (measures.h) with controls that must fail.
-     evaluate CONFIG run=RUN [--started EPOCH]
-   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 and prints a table. */
+     evaluate CONFIG run=RUN [out=FOLDER]
+   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 and prints a table; with out= every
+   dialogue's videos and sounds as well, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include "base/progress.h"
 #include "data/contact_sheet.h"
 #include "data/media.h"
+#include "infer/collection.h"
 #include "kernels/device.h"
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/trial.h"
@@ -47,6 +49,13 @@ static const char *const stage_folders[SOURCES] = {
     [SOURCE_REFINED] = "refine",  [SOURCE_SHUFFLED] = "refine", [SOURCE_SILENCED] = "refine",
     [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",  [SOURCE_NEITHER] = "refine"};
 
+/* Where a collection has what a source made; NULL: it is the collection's own, or not kept. */
+static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
+                                            [SOURCE_CODEC] = "codec",
+                                            [SOURCE_TEACHER] = "teacher",
+                                            [SOURCE_CAUSAL] = "causal",
+                                            [SOURCE_DISTILLED] = "distilled"};
+
 /* What a dialogue has to tell; in memory that the workers share. */
 struct dialogue_result {
     struct source_totals totals[SOURCES];
@@ -55,6 +64,7 @@ struct dialogue_result {
 
 struct evaluation {
     struct run_config config;
+    const char *out;                 /* folder of the collection; "": none */
     int opened;                      /* this worker has its models */
     int height, width;               /* of a picture */
     struct dialogue_result *results; /* [dialogues], shared */
@@ -64,6 +74,8 @@ struct evaluation {
     struct session *session[SOURCES];
     struct teacher_generator teacher;
     struct trial_measures measures; /* of the present source */
+    struct collection_video kept;   /* the same, in the collection */
+    struct dialogue_sound sound;    /* of the trial */
     /* sums over all dialogues, in the parent: */
     struct source_totals totals[SOURCES];
     struct source_totals refined_ablated; /* refined, over the ablations' dialogues alone */
@@ -87,10 +99,17 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
 
 /* ---- sources ---- */
 
+/* A frame_taker: measures, and keeps for the collection. */
+static int take(void *user, long frame, const float *picture) {
+    struct evaluation *e = user;
+    TRY(trial_take(&e->measures, frame, picture));
+    return e->kept.writer ? collection_video_take(&e->kept, frame, picture) : OK;
+}
+
 static int make_drawn(struct evaluation *e) {
     for (int f = 1; f < e->trial.frames; f++) {
         TRY(puppet_draw(e->trial.puppet, f, e->trial.height, e->trial.width, e->picture));
-        TRY(trial_take(&e->measures, f, e->picture));
+        TRY(take(e, f, e->picture));
     }
     return OK;
 }
@@ -113,7 +132,7 @@ static int make_codec(struct evaluation *e) {
         if (!code &&
             (codec_encode(codec, pixels, group, latent) != 1 || codec_decode_host(codec, latent, 1, pixels) != group))
             code = error_set(ERR_DEVICE, "the codec gave no whole group");
-        for (long i = 0; i < group && !code; i++) code = trial_take(&e->measures, f + i, pixels + i * size);
+        for (long i = 0; i < group && !code; i++) code = take(e, f + i, pixels + i * size);
     }
     free(pixels);
     free(latent);
@@ -123,7 +142,7 @@ static int make_codec(struct evaluation *e) {
 /* Dialogue 0 by the refined student, beside the drawing, goes to a video. */
 static int take_and_film(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
-    TRY(trial_take(&e->measures, frame, picture));
+    TRY(take(e, frame, picture));
     if (!e->video) return OK;
     int height = e->trial.height, width = e->trial.width;
     TRY(puppet_draw(e->trial.puppet, (int)frame, height, width, e->picture));
@@ -171,7 +190,7 @@ static int make_stream(struct evaluation *e, enum source source) {
         }
     }
     if (!code)
-        code = generate_stream(e->session[source], e->trial.reference, &sound, take_and_film, e,
+        code = dialogue_stream(e->session[source], e->trial.reference, &sound, take_and_film, e,
                                &e->results[e->index].times[source]);
     free(replaced);
     free(mask);
@@ -185,7 +204,7 @@ static int make(struct evaluation *e, enum source source) {
     case SOURCE_CODEC:
         return make_codec(e);
     case SOURCE_TEACHER:
-        return generate_teacher(&e->teacher, e->trial.puppet, (uint64_t)e->config.seed, trial_take, &e->measures);
+        return generate_teacher(&e->teacher, e->trial.puppet, (uint64_t)e->config.seed, take, e);
     default:
         return make_stream(e, source);
     }
@@ -209,11 +228,40 @@ static int open_video(struct evaluation *e) {
     return OK;
 }
 
+static void item_id(char *id, int index) { snprintf(id, COLLECTION_ID_MAX, "dialogue_%03d", index); }
+
+static int open_kept(struct evaluation *e, enum source source) {
+    char id[COLLECTION_ID_MAX];
+    item_id(id, e->index);
+    e->sound = dialogue_sound(e->trial.puppet);
+    return collection_video_open(&e->kept, e->out, beside[source], id, e->trial.height, e->trial.width, &e->sound,
+                                 e->trial.reference);
+}
+
+/* The refined student's dialogue is the collection's item; what others made lies beside it. */
+static int finish_kept(struct evaluation *e, enum source source) {
+    char id[COLLECTION_ID_MAX];
+    TRY(collection_video_finish(&e->kept));
+    if (source != SOURCE_REFINED) return OK;
+    item_id(id, e->index);
+    const struct collection_item item = {.id = id,
+                                         .seed = (uint64_t)e->config.seed,
+                                         .sound = &e->sound,
+                                         .picture = e->trial.reference,
+                                         .height = e->trial.height,
+                                         .width = e->trial.width,
+                                         .times = &e->results[e->index].times[source]};
+    return collection_item_write(e->out, &item);
+}
+
 static int run_source(struct evaluation *e, enum source source) {
     TRY(trial_measures_open(&e->measures, &e->trial));
-    int film = source == SOURCE_REFINED && e->index == 0;
+    int film = source == SOURCE_REFINED && e->index == 0, keep = *e->out && source <= SOURCE_REFINED;
     int code = film ? open_video(e) : OK;
+    if (!code && keep) code = open_kept(e, source);
     if (!code) code = make(e, source);
+    if (!code && keep) code = finish_kept(e, source);
+    collection_video_discard(&e->kept);
     if (film && e->video) {
         struct video_writer *video = e->video;
         e->video = NULL;
@@ -455,6 +503,26 @@ static int run_dialogues(struct evaluation *e) {
     return code;
 }
 
+static int finish_collection(const struct evaluation *e) {
+    int count = e->config.evaluate.dialogues;
+    char folder[FILE_PATH_MAX], (*ids)[COLLECTION_ID_MAX] = malloc((size_t)count * sizeof *ids);
+    struct student_description d;
+    if (!ids) return error_set(ERR_DEVICE, "out of memory for the collection");
+    for (int i = 0; i < count; i++) item_id(ids[i], i);
+    int code = file_join(folder, sizeof folder, e->config.run, "export/refine");
+    if (!code) code = student_describe(&d, folder);
+    const struct collection_maker maker = {.program = "evaluate",
+                                           .student = folder,
+                                           .steps = d.rollout.steps,
+                                           .height = e->height,
+                                           .width = e->width,
+                                           .threads = 1,
+                                           .device = device_name()};
+    if (!code) code = collection_finish(e->out, ids, count, &maker);
+    free(ids);
+    return code;
+}
+
 static int evaluate(struct evaluation *e, long started) {
     char path[FILE_PATH_MAX];
     struct student_description d;
@@ -463,6 +531,7 @@ static int evaluate(struct evaluation *e, long started) {
     e->height = d.pixel_height;
     e->width = d.pixel_width;
     TRY(run_dialogues(e));
+    if (*e->out) TRY(finish_collection(e));
     TRY(mask_only(e));
     TRY(file_join(path, sizeof path, e->config.run, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
@@ -487,11 +556,14 @@ static void close_evaluation(struct evaluation *e) {
 
 struct settings {
     long started;
+    char out[FILE_PATH_MAX];
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     LONG("started", started, 0, 9e15, "0",
          "When the run began, seconds since 1970, for seconds_total; 0 leaves it out."),
+    TEXT("out", out, "",
+         "Folder for every dialogue's videos and sounds, with manifest.json, for other tools to score; empty: none."),
 };
 
 int main(int argc, char **argv) {
@@ -511,6 +583,7 @@ int main(int argc, char **argv) {
     int code = args_parse(&args, &command, &o, argc, argv);
     if (code || args.done) return args_exit("evaluate", code);
     static struct evaluation e; /* the workers are forks: nothing may use the device before */
+    e.out = o.out;
     code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code) code = evaluate(&e, o.started);
     close_evaluation(&e);

@@ -3,7 +3,8 @@
    Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
    and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
    control), and that of what the codec alone makes of the real frames, which no student can be expected to pass. Writes report.json,
-   sheet.png and real.mp4 (real beside generated). */
+   sheet.png and real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to
+   score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "data/contact_sheet.h"
 #include "data/media.h"
+#include "infer/collection.h"
 #include "kernels/device.h"
 #include "model/audio/encoder.h"
 #include "tools/evaluate/generate.h"
@@ -37,6 +39,8 @@ struct pool { /* a correlation, each clip's mean removed */
 };
 struct real_evaluation {
     struct prepare_config config;
+    const char *out, *student;      /* folder of the collection, "": none; of the student */
+    char (*ids)[COLLECTION_ID_MAX]; /* [count] */
     struct clip_list list;
     struct session *session;
     struct stream_times times;
@@ -126,6 +130,76 @@ static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
     return OK;
 }
 
+/* ---- the collection ---- */
+
+/* The path of a clip as an id: without its ending, every other character than an id has becomes '-'. */
+static void item_id(char *id, const char *path) {
+    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    int n = dot && dot > (slash ? slash + 1 : path) ? (int)(dot - path) : (int)strlen(path);
+    snprintf(id, COLLECTION_ID_MAX, "%.*s", n, path);
+    for (char *c = id; *c; c++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c) || (c == id && *c == '.'))
+            *c = '-';
+}
+
+/* The clip's pictures [frames, 3, H, W], the first of which is the reference. */
+static int keep_video(const struct real_evaluation *e, const char *beside, const char *id,
+                      const struct dialogue_sound *sound, const float *pictures, int frames) {
+    struct collection_video video;
+    int code = collection_video_open(&video, e->out, beside, id, e->height, e->width, sound, e->real);
+    for (int f = 1; f < frames && !code; f++)
+        code = collection_video_take(&video, f, pictures + (size_t)f * picture_size(e));
+    if (!code) code = collection_video_finish(&video);
+    collection_video_discard(&video);
+    return code;
+}
+
+static int keep_clip(const struct real_evaluation *e, const char *id, const char *path, struct dialogue_sound sound,
+                     const struct stream_times *times) {
+    float *masks = calloc(2 * (size_t)sound.frames, sizeof *masks);
+    if (!masks) return error_set(ERR_DEVICE, "out of memory for the masks");
+    dialogue_voice_mask(masks, sound.agent, sound.frames);
+    sound.talk = masks;
+    sound.listen = masks + sound.frames;
+    sound.user = NULL; /* the clip has no other party */
+    const struct collection_item item = {.id = id,
+                                         .reference = path,
+                                         .audio = path,
+                                         .truth = path,
+                                         .seed = (uint64_t)e->config.seed,
+                                         .sound = &sound,
+                                         .picture = e->real,
+                                         .height = e->height,
+                                         .width = e->width,
+                                         .times = times};
+    int code = keep_video(e, NULL, id, &sound, e->made, (int)sound.frames);
+    if (!code) code = keep_video(e, "truth", id, &sound, e->real, (int)sound.frames);
+    if (!code) code = collection_item_write(e->out, &item);
+    free(masks);
+    return code;
+}
+
+static int finish_collection(const struct real_evaluation *e) {
+    const struct collection_maker maker = {.program = "evaluate_real",
+                                           .student = e->student,
+                                           .steps = session_student(e->session)->rollout.steps,
+                                           .height = e->height,
+                                           .width = e->width,
+                                           .threads = device_threads(),
+                                           .device = device_name()};
+    return collection_finish(e->out, e->ids, e->count, &maker);
+}
+
+/* ---- one clip ---- */
+
+static void add_times(struct real_evaluation *e, const struct stream_times *t) {
+    e->times.network += t->network;
+    e->times.codec += t->codec;
+    e->times.first += t->first;
+    e->times.streams += t->streams;
+    e->times.frames += t->frames;
+}
+
 static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     char path[FILE_PATH_MAX];
     TRY(file_join(path, sizeof path, e->config.source, entry->path));
@@ -149,7 +223,8 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     free(pcm);
     struct dialogue_sound sound = {.frames = clip->frames, .agent = padded, .user = padded ? padded + want : NULL};
     if (!code) memcpy(e->made, e->real, picture_size(e) * sizeof(float));
-    if (!code) code = generate_stream(e->session, e->real, &sound, take, e, &e->times);
+    struct stream_times times = {0};
+    if (!code) code = dialogue_stream(e->session, e->real, &sound, take, e, &times);
     if (!code) {
         struct clip truth = {e->real, clip->frames, e->height, e->width},
                     made = {e->made, clip->frames, e->height, e->width};
@@ -157,7 +232,11 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
         measure_motion_energy(&made, &e->mouth, clip->energy_made);
         if (e->count < SHEET_CLIPS) code = keep_sheet(e, e->count);
         if (!code) code = film(e, clip->frames, padded);
+        item_id(e->ids[e->count], entry->path);
+        if (!code && *e->out) code = keep_clip(e, e->ids[e->count], path, sound, &times);
         if (!code) code = copy_by_codec(e, clip);
+        if (!code && *e->out) code = keep_video(e, "codec", e->ids[e->count], &sound, e->made, clip->copied);
+        if (!code) add_times(e, &times);
         if (!code) e->count++;
     }
     if (code) { /* not counted: the next clip takes its place */
@@ -244,10 +323,12 @@ static int open_evaluation(struct real_evaluation *e, const char *student, const
     e->mouth = (struct box){box[0] * w, box[1] * h, box[2] * w, box[3] * h};
     TRY(clip_list_open(&e->list, &e->config));
     e->clips = calloc((size_t)e->list.held_out + 1, sizeof *e->clips);
+    e->ids = calloc((size_t)e->list.held_out + 1, sizeof *e->ids);
     e->real = malloc(FRAMES_MAX * picture_size(e) * sizeof *e->real);
     e->made = malloc(FRAMES_MAX * picture_size(e) * sizeof *e->made);
     e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
-    if (!e->clips || !e->real || !e->made || !e->pair) return error_set(ERR_DEVICE, "out of memory for the clips");
+    if (!e->clips || !e->ids || !e->real || !e->made || !e->pair)
+        return error_set(ERR_DEVICE, "out of memory for the clips");
     char path[FILE_PATH_MAX];
     TRY(file_make_folders(out));
     TRY(file_join(path, sizeof path, out, "real.mp4"));
@@ -264,6 +345,7 @@ static int evaluate_real(struct real_evaluation *e, const char *student, const c
     e->video = NULL;
     TRY(video_finish(video));
     TRY(write_sheet(e, out));
+    if (*e->out) TRY(finish_collection(e));
     return write_report(e, out);
 }
 
@@ -278,18 +360,21 @@ static void close_evaluation(struct real_evaluation *e) {
     }
     for (int i = 0; i < 2 * SHEET_CLIPS; i++) free(e->sheet[i]);
     free(e->clips);
+    free(e->ids);
     free(e->real);
     free(e->made);
     free(e->pair);
 }
 
 struct settings {
-    char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], mouth[64];
+    char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], out[FILE_PATH_MAX], mouth[64];
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     TEXT("student", student, NULL, "Folder of the exported student."),
     TEXT("folder", folder, NULL, "Folder that report.json, sheet.png and real.mp4 go to."),
+    TEXT("out", out, "",
+         "Folder for every clip's videos and sound, with manifest.json, for other tools to score; empty: none."),
     TEXT("mouth", mouth, "0.3,0.55,0.7,0.85", "The mouth's region, x0,y0,x1,y1 as fractions of the picture."),
 };
 int main(int argc, char **argv) {
@@ -302,13 +387,14 @@ int main(int argc, char **argv) {
         .keys = keys,
         .key_count = FIELDS(keys),
         .config = prepare_fields,
-        .config_count = prepare_field_count,
-        .renamed = "out=folder"};
+        .config_count = prepare_field_count};
     static struct real_evaluation e;
     static struct settings o;
     struct args args;
     int code = args_parse(&args, &command, &o, argc, argv);
     if (code || args.done) return args_exit("evaluate_real", code);
+    e.out = o.out;
+    e.student = o.student;
     code = prepare_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code) code = evaluate_real(&e, o.student, o.mouth, o.folder);
     close_evaluation(&e);

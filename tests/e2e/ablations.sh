@@ -23,6 +23,11 @@ check "the row's student streams without a sink" grep -q '"sink":.0,' "$no_sink/
 check "the base run's with one" grep -q '"sink":.4,' "$work/run/export/refine/config.json"
 check "the teacher is shared" [ -L "$no_sink/teacher" ]
 check "it was trained through adapters" sh -c "strings '$(newest run/distill)' | grep -q lora_rank"
+kept=$work/kept
+check "an evaluation that keeps its videos" expect 0 evaluate configs/tiny.yaml run="$work/run" data="$work/run/data.h5" $toy out="$kept"
+for by in . truth codec teacher causal distilled; do check "$by: its video" [ -s "$kept/$by/dialogue_000.mp4" ]; done
+check "its sounds" [ -s "$kept/dialogue_000.wav" -a -s "$kept/dialogue_000.user.wav" ]
+check "the manifest has it" grep -q '"id":.*"dialogue_000"' "$kept/manifest.json"
 cp "$table" "$work/first.md"
 check "again" ablate full rapr no_sink no_causal_init
 check "trains nothing" sh -c "! grep -q 'step .* of' '$log'"

@@ -53,8 +53,6 @@ check "what all stages read" answers "$BIN/export" --help-config
 check "every stage's keys" shows '^  light_decoder.steps '
 check "an option that has another name" expect 2 export --lora file
 check "it says which" says 'write lora_out=file instead of --lora'
-check "another" expect 2 evaluate_real --out folder
-check "it says which too" says 'write folder=folder instead of --out'
 
 check "an unknown command" expect 2 streamavatar steam
 check "a near name" says 'unknown command steam; did you mean stream?'

@@ -19,46 +19,6 @@ struct dialogue_sound dialogue_sound(const struct puppet *puppet) {
     };
 }
 
-int generate_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
-                    frame_taker take, void *user, struct stream_times *times) {
-    const struct student_description *d = session_student(session);
-    size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    int chunk = session_chunk_frames(session);
-    float *frames = malloc((size_t)chunk * picture * sizeof *frames);
-    if (!frames) return error_set(ERR_DEVICE, "out of memory for a chunk of frames");
-    long pushed = 0, out = 1;
-    int code = session_begin(session, reference, frames);
-    while (!code && out < sound->frames) {
-        if (pushed < sound->frames) {
-            const long samples = AUDIO_SAMPLES_PER_FRAME;
-            const float *talk = sound->talk ? sound->talk + pushed : NULL;
-            const float *listen = sound->listen ? sound->listen + pushed : NULL;
-            long taken = session_push(session, sound->agent + pushed * samples, sound->user + pushed * samples, samples,
-                                      talk, listen);
-            if (taken < 0) code = (int)-taken;
-            if (taken == samples) pushed++;
-        } else {
-            session_end(session);
-        }
-        if (code || !session_ready(session)) continue; /* once all is pushed, every chunk that begins can be taken */
-        double spent[2];
-        code = session_take(session, frames, spent);
-        if (times) {
-            times->network += spent[0];
-            times->codec += spent[1];
-            times->frames += chunk;
-            if (out == 1) {
-                times->first += spent[0] + spent[1];
-                times->streams++;
-            }
-        }
-        for (int i = 0; i < chunk && !code && out < sound->frames; i++, out++)
-            code = take(user, out, frames + (size_t)i * picture);
-    }
-    free(frames);
-    return code;
-}
-
 static int layout(struct teacher_generator *g, const struct sampler_config *config) {
     const struct dit_config *c = &g->model.description.dit;
     condition_batch_layout(&g->condition, c, g->B, g->F, &g->buffers);

@@ -1,0 +1,81 @@
+#!/bin/sh
+# collection.sh: `drive` over a list, and the folder that it leaves for other tools to score, read back with ffprobe:
+# rate, length, sound, one entry of the manifest for every item. Lists that cannot be understood are refused with their
+# line; a list that was stopped goes on where it was.
+. tests/e2e/checks
+command -v ffprobe >/dev/null || { echo "skipped: there is no ffprobe to read videos back"; exit 77; }
+export OMP_NUM_THREADS=1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 12 4 || exit 1
+all="configs/tiny.yaml data=$work/data.h5 run=$work/run"
+check "a teacher" expect 0 teacher $all teacher.steps=2
+check "its export" expect 0 export $all stage=teacher out="$work/student"
+check "clips" expect 0 puppet "$work/clips" size=32 identities=2 clips=1 seconds=3
+mkdir "$work/lists"
+i=0
+for clip in "$work"/clips/*.mp4; do
+    i=$((i + 1))
+    mv "$clip" "$work/clips/clip $i.mp4"
+done
+list=$work/lists/list.csv
+printf '\357\273\277Audio,Reference,ID,truth,user\r\n../clips/clip 1.mp4,../clips/clip 1.mp4,one,../clips/clip 1.mp4,\r\n"../clips/clip 2.mp4","../clips/clip 2.mp4",two.b,,../clips/clip 1.mp4\r\n' >"$list"
+
+probe() { # probe FILE STREAM FIELDS: of that stream, comma-separated
+    ffprobe -v error -select_streams "$2" -show_entries "stream=$3" -of csv=p=0 "$1"
+}
+frames=75
+same_length() { # same_length NAME: 25 pictures a second, as long as the wav, sound in it
+    [ "$(probe "$out/$1.mp4" v codec_name,r_frame_rate,nb_frames)" = "h264,25/1,$frames" ] &&
+        [ "$(probe "$out/$1.mp4" a codec_name,sample_rate,channels)" = "aac,16000,1" ] &&
+        [ "$(probe "$out/$(basename "$1").wav" a codec_name,sample_rate,channels,duration_ts)" = "pcm_s16le,16000,1,$((frames * 640))" ]
+}
+ids() { # ids NAMES: of the manifest's items, in their order
+    [ "$(sed -n 's/^.*"id":[[:space:]]*"\(.*\)".*$/\1/p' "$out/manifest.json" | tr '\n' ' ')" = "$1 " ]
+}
+numbers() { # numbers KEY VALUES: of all items
+    [ "$(sed -n "s/^.*\"$1\":[[:space:]]*\([-0-9.e]*\).*\$/\1/p" "$out/manifest.json" | tr '\n' ' ')" = "$2 " ]
+}
+
+out=$work/made
+check "a list" expect 0 drive "$work/student" "$list" out="$out"
+for name in one two.b truth/one; do check "$name: rate, length and sound" same_length $name; done
+check "no truth where none is named" [ ! -e "$out/truth/two.b.mp4" ]
+check "the other party's sound" [ "$(probe "$out/two.b.user.wav" a sample_rate,duration_ts)" = "16000,$((frames * 640))" ]
+check "the right channel is the other party" [ -s "$out/one.user.wav" ]
+check "the reference" [ "$(probe "$out/one.reference.png" v width,height)" = "$(probe "$out/one.mp4" v width,height)" ]
+check "every item is in the manifest" ids "one two.b"
+check "with its length" numbers frames "$frames $frames"
+check "and its speed" [ "$(grep -c '"rtf":.*[1-9]' "$out/manifest.json")" -eq 2 ]
+check "what made it" grep -q '"commit":.*"[0-9a-z ]*"' "$out/manifest.json"
+check "of which student" grep -q '"student_config_crc32":.*"[0-9a-f]\{8\}"' "$out/manifest.json"
+check "the rate" numbers rate 25
+check "segments fill each item" awk -F, 'NR > 1 { if ($1 != id) { if (id != "" && end != 3) exit 1; if ($2 != 0) exit 1 }
+    else if ($2 != end) exit 1; id = $1; end = $3; if ($4 !~ /^(talk|listen|idle)$/) exit 1 } END { exit end != 3 }' "$out/segments.csv"
+check "somebody speaks" grep -q ',talk$\|,listen$' "$out/segments.csv"
+sum=$(cksum <"$out/one.mp4")
+rm "$out/records/one.json" "$out/manifest.json"
+check "again" expect 0 drive "$work/student" "$list" out="$out"
+check "only what was not finished is made" says '2 items in .*, 1 of them made now'
+check "the same video" [ "$(cksum <"$out/one.mp4")" = "$sum" ]
+check "the manifest is back" ids "one two.b"
+
+out=$work/pieces frames=25
+check "pieces of a second" expect 0 drive "$work/student" "$list" out="$out" split=1
+check "three of each" ids "one_000 one_001 one_002 two.b_000 two.b_001 two.b_002"
+check "each begins where it says" numbers start "0 1 2 0 1 2"
+check "each a second long" same_length one_002
+check "the truth as well" same_length truth/one_002
+
+refuses() { # refuses CODE PATTERN TEXT: a list
+    printf "$3" >"$work/lists/bad.csv"
+    expect "$1" drive "$work/student" "$work/lists/bad.csv" out="$work/no" && says "$2"
+}
+r="../clips/clip 1.mp4"
+check "no such column" refuses 3 'bad.csv:1: .*audio' 'reference,sound\na,b\n'
+check "no item" refuses 3 'names no item' 'reference,audio\n'
+check "an empty field" refuses 3 'bad.csv:2: reference: is empty' "reference,audio\n,$r\n"
+check "an id twice" refuses 3 'bad.csv:3: the id x is that of line 2' "reference,audio,id\n$r,$r,x\n$r,$r,x\n"
+check "an id that leaves the folder" refuses 3 'bad.csv:2: .*is no id' "reference,audio,id\n$r,$r,../x\n"
+check "a sound that is not there" refuses 3 'bad.csv:2: .*nothing.wav' "reference,audio\n$r,nothing.wav\n"
+check "sound that is too short" expect 3 drive "$work/student" "$list" out="$work/no" split=10
+check "it is named" says 'list.csv:2: .*clip 1.mp4: 3.00 s of sound are too short'
+finish
