@@ -136,11 +136,13 @@ $(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES) $(VERSION_OBJ)
 $(BIN)/%: $(BUILD)/programs/lean/%.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN))
 
-# The server alone speaks HTTP and WebSocket; openh264 is taken where it is.
+# The server and what drives it speak HTTP and WebSocket; openh264 is taken where it is.
 OPENH264 := $(shell pkg-config --libs openh264 2>/dev/null)
 LIBS_SERVE := -lwebsockets $(OPENH264)
 $(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN) $(LIBS_SERVE))
+$(BIN)/load: $(BUILD)/programs/lean/load.o $(LIBRARIES) $(VERSION_OBJ)
+	$(call link,$(LIBS_LEAN) -lwebsockets)
 # Examples stand alone: they use the protocol, nothing of ours.
 programs: $(BUILD)/examples/client
 $(BUILD)/examples/client: $(BUILD)/examples/client.o

@@ -29,7 +29,8 @@ enum random_purpose {
     RANDOM_PERTURB,       /* eta of the finite-difference penalty */
     RANDOM_STREAM,        /* serving */
     RANDOM_PUPPET,        /* the generated data */
-    RANDOM_TEST
+    RANDOM_TEST,
+    RANDOM_AUDIENCE /* who visits a live server, and how they talk */
 };
 
 struct philox_block {

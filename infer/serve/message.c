@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-static const char *const types[MESSAGE_UNKNOWN] = {
+const char *const message_names[MESSAGE_UNKNOWN] = {
     [MESSAGE_CREATE] = "session.create",         [MESSAGE_UPDATE] = "session.update",
     [MESSAGE_APPEND] = "audio.append",           [MESSAGE_END] = "audio.end",
     [MESSAGE_INTERRUPT] = "interrupt",           [MESSAGE_LISTENING_START] = "listening.start",
@@ -189,7 +189,7 @@ static int read_message(struct message *m, const cJSON *root) {
     TRY(text(root, "type", &type));
     if (!*type) return error_set(ERR_INPUT, "a message has a type");
     int i = 0;
-    while (i < MESSAGE_UNKNOWN && strcmp(type, types[i])) i++;
+    while (i < MESSAGE_UNKNOWN && strcmp(type, message_names[i])) i++;
     m->type = (enum message_type)i;
     return read_keys(m, root);
 }

@@ -20,6 +20,7 @@ enum message_type {
     MESSAGE_CLOSE,
     MESSAGE_UNKNOWN
 };
+extern const char *const message_names[MESSAGE_UNKNOWN]; /* "session.create", and so on */
 enum reference_kind { REFERENCE_DEFAULT, REFERENCE_UPLOAD, REFERENCE_PERSON };
 /* Codecs as the client names them; the order is the protocol's default preference. */
 enum video_codec { CODEC_H264, CODEC_VP8, CODEC_MJPEG, CODEC_RAW, VIDEO_CODECS };
