@@ -1,7 +1,7 @@
-/* client.c: a whole client of `serve` (docs/protocol.md): brings a picture, says a file of sound, keeps what comes
-   back. client PORT PICTURE SOUND.pcm OUT [CODEC] SOUND.pcm is raw 16-bit mono PCM at 16 kHz; CODEC is h264, vp8 (the
-   default), mjpeg or raw. Writes OUT.video (Annex B, IVF, JPEG after JPEG, rgb24 rows: ffplay plays the first three)
-   and OUT.pcm, and ends when the turn has been played. */
+/* client.c: a whole client of `serve` (docs/protocol.md): brings a picture, says a file, keeps what comes back.
+     client PORT PICTURE SOUND.pcm OUT [CODEC]
+   SOUND.pcm is raw 16-bit mono PCM at 16 kHz; CODEC is h264, vp8 (the default), mjpeg or raw. Writes OUT.pcm and
+   OUT.video (Annex B, IVF, JPEG after JPEG, rgb24 rows: ffplay plays the first three). Ends with the turn's end. */
 #include <libwebsockets.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -138,9 +138,8 @@ int main(int argc, char **argv) {
     lws_set_log_level(0, NULL);
     struct lws_context *context = lws_create_context(&(struct lws_context_creation_info){
         .port = CONTEXT_PORT_NO_LISTEN, .protocols = protocols, .gid = -1, .uid = -1});
-    struct lws_client_connect_info to = {.context = context, .address = "127.0.0.1", .port = atoi(argv[1])};
-    to.path = "/v1/session";
-    to.host = to.address;
+    struct lws_client_connect_info to = {.context = context, .port = atoi(argv[1]), .path = "/v1/session"};
+    to.address = to.host = "127.0.0.1";
     to.protocol = protocols[0].name;
     lws_client_connect_via_info(&to);
     while (!client.closed && lws_service(context, 0) >= 0) continue;

@@ -11,7 +11,7 @@
 
 /* Where play would be if there were sound without end. */
 static int64_t wanted(const struct player *p, double now) {
-    return p->position_us + (now > p->at ? (int64_t)(1e6 * (now - p->at)) : 0);
+    return p->position_us + (now > p->at ? (int64_t)(1e6 * (now - p->at) + 0.5) : 0);
 }
 
 int64_t player_position(const struct player *p, double now) {

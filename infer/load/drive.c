@@ -11,7 +11,7 @@
 #include "base/progress.h"
 
 enum {
-    TICK_US = 10000,
+    TICK_US = 20000,       /* a piece of the microphone's sound */
     SLOW_BUFFER = 1 << 15, /* of the kernel, for a slow reader: what it holds the server takes for delivered */
     RECEIVE_BYTES = 1 << 16
 };

@@ -114,6 +114,8 @@ void report_run(FILE *f, const struct load_result *r) {
     fprintf(f, "  admitted   %ld at once, %ld queued (%ld of them got in), %ld refused, %ld not let in, %ld failed\n",
             t->admitted, t->queued, t->entered, t->refused, t->not_let_in, t->failed);
     if (*t->reason) fprintf(f, "             the last of these: %s\n", t->reason);
+    long answered = t->admitted + t->queued + t->refused + t->not_let_in + t->failed;
+    if (t->visits > answered) fprintf(f, "             %ld left before they were answered\n", t->visits - answered);
     fprintf(f, "  broken     %ld connections, %ld sessions resumed, %ld expired\n", t->broken, t->resumed, t->expired);
     fprintf(f, "  turns      %ld begun, %ld played to their end, %ld interrupted (%ld answered), %ld without an end\n",
             t->turns, t->turns_played, t->interruptions, t->interruptions_answered, t->unanswered);

@@ -21,7 +21,7 @@ double spread_quantile(const struct spread *s, double share) {
     long want = (long)ceil(share * (double)s->count), seen = 0;
     if (!s->count) return 0;
     for (int i = 0; i < BINS; i++)
-        if ((seen += s->bins[i]) >= want && seen) return 1e-3 * (i + SPREAD_LOW_MS);
+        if ((seen += s->bins[i]) >= want && seen) return fmin(1e-3 * (i + SPREAD_LOW_MS), s->most);
     return s->most;
 }
 

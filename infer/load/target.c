@@ -15,21 +15,22 @@
 
 enum { ANSWER_MAX = 1 << 20, PORT_DEFAULT = 8080, SECONDS = 10 };
 
+/* A port's digits and nothing behind them but a slash; 0: it is none. */
+static int port_of(const char *text) {
+    int length = (int)strspn(text, "0123456789"), port = length && length < 6 ? atoi(text) : 0;
+    return (text[length] && strcmp(text + length, "/")) || port > 65535 ? 0 : port;
+}
+
 int target_parse(struct target *t, const char *text) {
-    const char *at = strncasecmp(text, "http://", 7) ? text : text + 7, *end = at + strcspn(at, "/");
+    const char *at = strncasecmp(text, "http://", 7) ? text : text + 7;
+    int length = 0;
     if (!strncasecmp(text, "https://", 8))
         return error_set(ERR_USAGE, "%s: TLS is a proxy's; name the server behind it, http://HOST:PORT", text);
-    const char *bracket = *at == '[' ? memchr(at, ']', (size_t)(end - at)) : NULL;
-    const char *host = at + (bracket != NULL),
-               *colon = memchr(bracket ? bracket : at, ':', (size_t)(end - (bracket ? bracket : at)));
-    size_t length = (size_t)((bracket ? bracket : colon ? colon : end) - host);
-    char *rest = NULL;
-    t->port = colon ? (int)strtol(colon + 1, &rest, 10) : PORT_DEFAULT;
-    if (!length || length >= sizeof t->host || (colon && (rest != end || rest == colon + 1)) || t->port < 1 ||
-        t->port > 65535 || (bracket && !colon && bracket + 1 != end) || strcspn(end, " \t\r\n") > 1)
-        return error_set(ERR_USAGE, "%s: expected http://HOST:PORT", text);
-    snprintf(t->host, sizeof t->host, "%.*s", (int)length, host);
-    snprintf(t->name, sizeof t->name, bracket ? "[%s]:%d" : "%s:%d", t->host, t->port);
+    sscanf(at, *at == '[' ? "[%255[0-9a-fA-F:.]]%n" : "%255[^][:/ ]%n", t->host, &length);
+    const char *rest = at + length;
+    t->port = *rest == ':' ? port_of(rest + 1) : *rest && strcmp(rest, "/") ? 0 : PORT_DEFAULT;
+    if (!length || !t->port) return error_set(ERR_USAGE, "%s: expected http://HOST:PORT", text);
+    snprintf(t->name, sizeof t->name, *at == '[' ? "[%s]:%d" : "%s:%d", t->host, t->port);
     return OK;
 }
 

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "base/progress.h"
-#include "infer/serve/unit.h"
+#include "infer/live_client.h"
 
 enum { PIECE = 32000, HEAD_MAX = 4096, WAIT_MS = 20000, REPORT_MS = 100 };
 static struct {
@@ -34,8 +34,8 @@ static struct {
     uint32_t sequence[UNIT_KINDS];
     FILE *keep;
     int plays;
-    double play_at, reported;
-    int64_t play_us, have_us;
+    double reported;
+    struct player player;
 } c;
 
 static void note(const char *format, const char *text) {
@@ -82,23 +82,6 @@ static void send_unit(int kind, int flags, uint32_t turn, const void *payload, s
 
 /* ---- receiving ---- */
 
-static int64_t position(double now) {
-    if (!c.play_at) return c.play_us;
-    int64_t at = c.play_us + (int64_t)(1e6 * (now - c.play_at));
-    return at < c.have_us ? at : c.have_us;
-}
-
-/* The sound is the clock: it stands while there is none. */
-static void take_sound(const struct unit *u) {
-    double now = clock_seconds();
-    int64_t at = u->flags & UNIT_FIRST ? u->time_us : position(now);
-    if (u->flags & UNIT_FIRST || at >= c.have_us) {
-        c.play_us = at;
-        c.play_at = now;
-    }
-    c.have_us = u->time_us + 40000;
-}
-
 static void take_unit(const unsigned char *bytes, size_t length) {
     struct unit u;
     char line[128];
@@ -109,7 +92,7 @@ static void take_unit(const unsigned char *bytes, size_t length) {
     snprintf(line, sizeof line, "unit %d %d %u %lld %u %u", u.kind, u.flags, u.turn, (long long)u.time_us, u.length,
              u.sequence);
     note("%s", line);
-    if (u.kind == UNIT_AGENT) take_sound(&u);
+    if (u.kind == UNIT_AGENT) player_hear(&c.player, &u, clock_seconds());
     if (u.kind == UNIT_VIDEO && c.keep) fwrite(bytes + UNIT_HEADER, 1, u.length, c.keep);
 }
 
@@ -174,10 +157,9 @@ static void take_frames(void) {
 static void report(void) {
     double now = clock_seconds();
     char text[96];
-    if (!c.plays || !c.play_at || now - c.reported < REPORT_MS / 1e3) return;
+    if (!c.plays || !c.player.playing || now - c.reported < REPORT_MS / 1e3) return;
     c.reported = now;
-    snprintf(text, sizeof text, "{\"type\":\"playback.position\",\"position_us\":%lld}", (long long)position(now));
-    send_frame(1, text, strlen(text));
+    send_frame(1, text, client_position(text, sizeof text, player_position(&c.player, now)));
 }
 
 /* Takes what comes within so many milliseconds. */
