@@ -13,7 +13,8 @@
 enum {
     TICK_US = 20000,       /* a piece of the microphone's sound */
     SLOW_BUFFER = 1 << 15, /* of the kernel, for a slow reader: what it holds the server takes for delivered */
-    RECEIVE_BYTES = 1 << 16
+    RECEIVE_BYTES = 1 << 16,
+    GIVE_UP = 10 /* connections in a row that nobody takes: the server is gone */
 };
 static const double goodbye_seconds = 2; /* for the server to close what was said goodbye to */
 
@@ -42,6 +43,7 @@ struct drive {
     long count, next;  /* visit to come */
     double start, end; /* when it began, on the clock; how long it lasts, in the audience's time: seconds */
     struct guest *guests;
+    int unheard; /* connections that nobody took, since one was taken */
 };
 
 static unsigned char buffer[LWS_PRE + VISITOR_MESSAGE_MAX];
@@ -113,10 +115,10 @@ static void reason(struct tally *t, const char *text) { snprintf(t->reason, size
 
 static void not_connected(struct guest *g, const char *why) {
     struct tally *t = g->visitor.company->tally;
-    if (!strncmp(why, "HS: ", 4)) /* it answered, and not as hoped */
-        t->not_let_in++;
-    else
-        t->failed++;
+    int answered = !strncmp(why, "HS: ", 4); /* and not as hoped */
+    g->drive->unheard = answered ? 0 : g->drive->unheard + 1;
+    t->not_let_in += answered;
+    t->failed += !answered;
     reason(t, why);
     forget_connection(g);
     g->visitor.stage = VISITOR_GONE;
@@ -139,6 +141,7 @@ static void disconnected(struct guest *g) {
 static void connected(struct guest *g) {
     struct tally *t = g->visitor.company->tally;
     int bytes = SLOW_BUFFER;
+    g->drive->unheard = 0;
     spread_add(&t->connected, clock_seconds() - g->begun);
     if (++t->present > t->most_present) t->most_present = t->present;
     if (g->visit->slow) setsockopt(lws_get_socket_fd(g->wsi), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
@@ -279,7 +282,8 @@ int drive(struct company *company, const struct target *target, const struct loa
     if (!d.context) return error_set(ERR_DEVICE, "cannot open connections");
     progress_begin(&progress, "visits", count, 0);
     lws_sul_schedule(d.context, 0, &d.timer, tick, 1);
-    while ((d.next < d.count || d.guests) && !interrupt_requested() && lws_service(d.context, 0) >= 0)
+    while ((d.next < d.count || d.guests) && d.unheard < GIVE_UP && !interrupt_requested() &&
+           lws_service(d.context, 0) >= 0)
         progress_update(&progress, d.next, "");
     progress_end(&progress, d.next, "");
     for (struct guest *g = d.guests; g; g = g->next) g->visitor.stage = VISITOR_GONE; /* whoever was cut short by us */
@@ -290,5 +294,5 @@ int drive(struct company *company, const struct target *target, const struct loa
         free(g->text);
         free(g);
     }
-    return OK;
+    return d.unheard < GIVE_UP ? OK : error_set(ERR_DEVICE, "%s: the server has gone", target->name);
 }

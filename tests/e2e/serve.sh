@@ -251,5 +251,47 @@ for codec in h264 vp8 mjpeg; do
     check "with pictures" [ -s "$work/$codec" ]
     [ $codec = vp8 ] || check "that say what they are" grep -q "a synthetic picture of a person" "$work/$codec"
 done
+
+# ---- the examples: what a client in C and one in Python keep of the same turn, and a WAV at 24 kHz ----
+
+python=
+for one in python3 /usr/bin/python3; do "$one" -c 'import websockets' 2>/dev/null && python=$one && break; done
+wav() { # wav RATE PCM: 16-bit mono
+    bytes=$(wc -c <"$2")
+    printf RIFF; le 4 $((36 + bytes)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 "$1"; le 4 $((2 * $1)); le 2 2; le 2 16
+    printf data; le 4 "$bytes"; cat "$2"
+}
+example() { timeout 60 "$python" examples/client.py "http://127.0.0.1:$port/" docs/demo.png "$@"; }
+if [ -n "$python" ]; then
+    wav 16000 "$work/three.pcm" >"$work/three.wav"
+    wav 24000 "$work/voice.pcm" >"$work/voice.wav"
+    wav 44100 "$work/voice.pcm" >"$work/other.wav"
+    check "no example without the token" sh -c "! \"$python\" examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/voice.wav' '$work/no' 2>'$log'"
+    export STREAMAVATAR_TOKEN=0123456789abcdef0123
+    example "$work/voice.wav" "$work/py24" vp8 2>"$work/py24.log"
+    verdict $? "the example in Python, at 24 kHz, with it"
+    check "says a second" grep -q '"position_us":1000000,"interrupted":false' "$work/py24.log"
+    check "keeps a VP8 file" sh -c "head -c 4 '$work/py24.video' | grep -q DKIF"
+    check "refuses another rate" sh -c "! \"$python\" examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/other.wav' '$work/no' 2>'$log'"
+    check "in a line" says 'expected 16-bit mono PCM at 16 or 24 kHz'
+    unset STREAMAVATAR_TOKEN
+fi
 check "stop with a token" stop
+check "start for the examples" start encoder=raw
+[ -z "$python" ] || example "$work/three.wav" "$work/py" raw 2>"$work/py.log" &
+"$BUILD/examples/client" "$port" docs/demo.png "$work/three.pcm" "$work/c" raw 2>"$work/c.log"
+verdict $? "the example in C"
+wait $!
+check "says three seconds" grep -q '"position_us":3000000,"interrupted":false' "$work/c.log"
+check "keeps pictures" [ "$(wc -c <"$work/c.video")" -ge $((75 * frame)) ]
+check "and sound" [ "$(wc -c <"$work/c.pcm")" -ge 96000 ]
+if [ -n "$python" ]; then
+    check "the example in Python says them too" grep -q '"position_us":3000000,"interrupted":false' "$work/py.log"
+    check "keeps the same pictures" cmp -n $((same * frame)) "$work/c.video" "$work/py.video"
+    check "and the same sound" sh -c "tail -c +45 '$work/py.wav' | head -c 96000 >'$work/py.pcm'; head -c 96000 '$work/c.pcm' | cmp - '$work/py.pcm'"
+else
+    echo "skipped: the client in Python (python3-websockets is not installed)"
+    skipped=$((skipped + 1))
+fi
+check "stop for the examples" stop
 finish
