@@ -1,6 +1,6 @@
-/* queueing.h: how many find a place at a server that has so many: Erlang's formulas for an audience in equilibrium, and
-   a count of what happens to a plan of visits. The offered load, in erlang, is the arrival rate times the mean stay: how
-   many would be present if there were a place for all. */
+/* queueing.h: how many find a place at a server that has so many: Erlang's formulas for an audience in equilibrium,
+   and a count of what happens to a plan of visits. The offered load, in erlang, is the arrival rate times the mean
+   stay: how many would be present if there were a place for all. */
 #ifndef INFER_LOAD_QUEUEING_H
 #define INFER_LOAD_QUEUEING_H
 

@@ -67,10 +67,11 @@ struct visitor {
     double stopped;                   /* the interruption after which no picture has come yet; 0: there is none */
     int64_t stop_us;                  /* media time from which a picture is one after it */
 };
-/* A connection is made at `now`: the first one of a visit, or another after the old one broke. */
+/* The visit of this number of the plan begins; it leaves at that moment. */
 void visitor_open(struct visitor *visitor, struct company *company, long number, double leaves);
+/* A connection is being made: the first one of a visit, or another after the old one broke. */
 void visitor_connect(struct visitor *visitor, double now);
-/* Writes the next message that is due into `message` of VISITOR_MESSAGE_MAX bytes: its length, 0 where there is none. */
+/* Writes the next message that is due into `message`, VISITOR_MESSAGE_MAX bytes; its length, 0 where there is none. */
 size_t visitor_say(struct visitor *visitor, double now, unsigned char *message, int *binary);
 /* What the server said. A unit's payload is not looked at: `message` has at least its header. */
 void visitor_hear_text(struct visitor *visitor, double now, const char *text, size_t length);

@@ -1,5 +1,5 @@
-/* load.c: drives a live server as an audience would: visits come and go, talk, interrupt, lose their connection, read too
-   slowly (docs/serving.md, Load). Links no HDF5, no MPI. */
+/* load.c: drives a live server as an audience would: visits come and go, talk, interrupt, lose their connection, read
+   too slowly (docs/serving.md, How many people that is). Links no HDF5, no MPI. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
