@@ -144,9 +144,11 @@ $(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES) $(VERSION_OBJ)
 $(BIN)/load: $(BUILD)/programs/lean/load.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN) -lwebsockets)
 # Examples stand alone: they use the protocol, nothing of ours.
-programs: $(BUILD)/examples/client
+programs: $(BUILD)/examples/client $(BUILD)/examples/broadcast
 $(BUILD)/examples/client: $(BUILD)/examples/client.o
 	$(call link,-lwebsockets)
+$(BUILD)/examples/broadcast: $(BUILD)/examples/broadcast.o
+	$(call link,-lwebsockets $(shell pkg-config --libs libavformat libavcodec libavutil))
 $(BUILD)/infer/serve/openh264.o: CFLAGS += $(if $(OPENH264),-DHAVE_OPENH264)
 $(BUILD)/infer/serve/page.o: infer/serve/page.html
 
