@@ -149,6 +149,20 @@ $(BUILD)/examples/client: $(BUILD)/examples/client.o
 	$(call link,-lwebsockets)
 $(BUILD)/examples/broadcast: $(BUILD)/examples/broadcast.o
 	$(call link,-lwebsockets $(shell pkg-config --libs libavformat libavcodec libavutil))
+# The bridge to WebRTC is built where its libraries are (docs/bridges.md): make examples.
+WEBRTC := gstreamer-webrtc-1.0 gstreamer-sdp-1.0 gstreamer-app-1.0 libsoup-3.0 libcjson
+.PHONY: examples
+examples: $(BUILD)/examples/client $(BUILD)/examples/broadcast
+ifeq ($(shell pkg-config --exists $(WEBRTC) && echo 1),1)
+examples: $(BUILD)/examples/webrtc/bridge
+$(BUILD)/examples/webrtc/%.o: CFLAGS += $(shell pkg-config --cflags $(WEBRTC) | sed 's/-I/-isystem /g')
+$(BUILD)/examples/webrtc/bridge.o: examples/webrtc/page.html
+$(BUILD)/examples/webrtc/bridge: $(addprefix $(BUILD)/examples/webrtc/,bridge.o peer.o player.o)
+	$(call link,$(shell pkg-config --libs $(WEBRTC)))
+else
+examples:
+	@echo "examples: without the bridge to WebRTC; it needs $(WEBRTC)"
+endif
 $(BUILD)/infer/serve/openh264.o: CFLAGS += $(if $(OPENH264),-DHAVE_OPENH264)
 $(BUILD)/infer/serve/page.o: infer/serve/page.html
 
