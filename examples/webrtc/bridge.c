@@ -19,6 +19,8 @@
 enum { TICK_MS = 5, REPORT_US = 200000, MESSAGE_MAX = 1 << 20, UNIT_MAX = 1 << 24, WAITING_MAX = 16 << 20 };
 enum { LEAD_STEP_MS = 20, LEAD_MOST_MS = 240 }; /* as the server's own page: what comes late shall come earlier */
 
+static const char session_path[] = "/v1/session";
+
 static struct {
     SoupServer *server;
     SoupSession *session; /* of the connections to `serve` */
@@ -293,8 +295,10 @@ static void from_page(SoupWebsocketConnection *socket, int type, GBytes *bytes, 
 
 static void session_closed(SoupWebsocketConnection *socket, void *user) {
     struct visit *v = user;
+    gushort code = soup_websocket_connection_get_close_code(socket);
+    int said = code >= 1000 && code != SOUP_WEBSOCKET_CLOSE_NO_STATUS && code != SOUP_WEBSOCKET_CLOSE_ABNORMAL;
     if (is_open(v->page))
-        soup_websocket_connection_close(v->page, soup_websocket_connection_get_close_code(socket), NULL);
+        soup_websocket_connection_close(v->page, said ? code : SOUP_WEBSOCKET_CLOSE_SERVER_ERROR, NULL);
 }
 
 /* The server learns of it by the same code, so that a connection that broke can be taken up again. */
@@ -405,14 +409,15 @@ int main(int argc, char **argv) {
     static char *protocols[] = {"streamavatar.1", NULL};
     if (argc < 2) return g_printerr("usage: bridge SERVER_PORT [PORT [NAME [STUN]]]\n"), 2;
     gst_init(NULL, NULL);
-    bridge.address = g_strdup_printf("ws://127.0.0.1:%d/v1/session", atoi(argv[1]));
+    bridge.address = g_strdup_printf("ws://127.0.0.1:%d%s", atoi(argv[1]), session_path);
     bridge.name = argc > 3 ? argv[3] : NULL;
     bridge.stun = argc > 4 ? argv[4] : NULL;
     bridge.session = soup_session_new_with_options("max-conns", 4096, "max-conns-per-host", 4096, NULL);
     bridge.server = soup_server_new(NULL, NULL);
     soup_server_add_early_handler(bridge.server, NULL, on_request, NULL, NULL);
+    soup_server_add_early_handler(bridge.server, session_path, on_request, NULL, NULL); /* a path's own come alone */
     soup_server_add_handler(bridge.server, NULL, on_file, NULL, NULL);
-    soup_server_add_websocket_handler(bridge.server, "/v1/session", NULL, protocols, on_page, NULL, NULL);
+    soup_server_add_websocket_handler(bridge.server, session_path, NULL, protocols, on_page, NULL, NULL);
     int code = listen_at(argc > 2 ? (guint)atoi(argv[2]) : 8090);
     if (!code) g_main_loop_run(g_main_loop_new(NULL, FALSE));
     return code;

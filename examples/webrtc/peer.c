@@ -162,18 +162,18 @@ static GstPadProbeReturn on_event(GstPad *pad, GstPadProbeInfo *info, void *user
 
 /* Before the connection is there, one picture and one piece of sound say what the tracks are; more would wait, go out at
    once and stay in the browser's buffer. */
-static void push(struct peer *p, GstElement *source, gint64 due_us, GBytes *bytes) {
+static void push(struct peer *p, GstElement *source, gint64 due_us, GstClockTime length, GBytes *bytes) {
     int *begun = source == p->video ? &p->video_begun : &p->sound_begun;
     if (*begun && !p->connected) return;
     *begun = 1;
     GstBuffer *buffer = gst_buffer_new_wrapped_bytes(bytes);
     GST_BUFFER_PTS(buffer) = GST_BUFFER_DTS(buffer) = (GstClockTime)due_us * 1000;
-    GST_BUFFER_DURATION(buffer) = 40 * GST_MSECOND;
+    GST_BUFFER_DURATION(buffer) = length;
     gst_app_src_push_buffer(GST_APP_SRC(source), buffer);
 }
 
-void peer_picture(struct peer *p, gint64 due_us, GBytes *bytes) { push(p, p->video, due_us, bytes); }
-void peer_sound(struct peer *p, gint64 due_us, GBytes *pcm) { push(p, p->sound, due_us, pcm); }
+void peer_picture(struct peer *p, gint64 due_us, GBytes *bytes) { push(p, p->video, due_us, 40 * GST_MSECOND, bytes); }
+void peer_sound(struct peer *p, gint64 due_us, GBytes *pcm) { push(p, p->sound, due_us, 20 * GST_MSECOND, pcm); }
 
 gint64 peer_now(struct peer *p) {
     GstClock *clock = gst_element_get_clock(p->pipeline);
@@ -187,8 +187,7 @@ gint64 peer_now(struct peer *p) {
 
 static const char h264[] = "video/x-h264,stream-format=byte-stream,alignment=au,framerate=25/1 ! h264parse ! "
                            "rtph264pay mtu=1200 config-interval=-1 aggregate-mode=zero-latency ! "
-                           "application/x-rtp,media=video,encoding-name=H264,payload=96,rtcp-fb-nack-pli=true,"
-                           "profile-level-id=(string)42e01f,packetization-mode=(string)1";
+                           "application/x-rtp,media=video,encoding-name=H264,payload=96,rtcp-fb-nack-pli=true";
 static const char vp8[] = "video/x-vp8,framerate=25/1 ! rtpvp8pay mtu=1200 picture-id-mode=15-bit ! "
                           "application/x-rtp,media=video,encoding-name=VP8,payload=96,rtcp-fb-nack-pli=true";
 
@@ -244,7 +243,7 @@ static int on_bus(GstBus *bus, GstMessage *message, void *user) {
     gst_message_parse_error(message, &error, NULL);
     p->events.failed(p->user, error->message);
     g_error_free(error);
-    return G_SOURCE_REMOVE;
+    return G_SOURCE_CONTINUE;
 }
 
 struct peer *peer_new(const struct peer_options *o, const struct peer_events *events, void *user, char **why) {

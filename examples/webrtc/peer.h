@@ -25,7 +25,7 @@ struct peer *peer_new(const struct peer_options *options, const struct peer_even
 void peer_close(struct peer *peer);
 void peer_answer(struct peer *peer, const char *sdp);
 void peer_candidate(struct peer *peer, guint line, const char *candidate);
-/* Media at its time by peer_now. A picture or 40 ms of sound. */
+/* Media at its time by peer_now. A picture or 20 ms of sound. */
 void peer_picture(struct peer *peer, gint64 due_us, GBytes *bytes);
 void peer_sound(struct peer *peer, gint64 due_us, GBytes *pcm);
 gint64 peer_now(struct peer *peer); /* microseconds */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { HAND_US = 40000, LATE_US = 20000, FRAME_US = 40000 };
+enum { HAND_US = 40000, LATE_US = 20000, HALF_US = 20000 };
 
 struct item {
     int kind;
@@ -76,7 +76,10 @@ void player_unit(struct player *p, GBytes *message, gint64 now_us) {
         p->base_us = now_us + HAND_US - media_us;
         p->started = 1;
     }
-    keep(p, unit[0], media_us, g_bytes_new_from_bytes(message, UNIT_HEADER, size - UNIT_HEADER));
+    gsize bytes = size - UNIT_HEADER, half = unit[0] == UNIT_AGENT ? bytes / 4 * 2 : 0;
+    if (half) keep(p, UNIT_AGENT, media_us, g_bytes_new_from_bytes(message, UNIT_HEADER, half));
+    keep(p, unit[0], media_us + (half ? HALF_US : 0),
+         g_bytes_new_from_bytes(message, UNIT_HEADER + half, bytes - half));
 }
 
 void player_note(struct player *p, gint64 media_us, const char *text) {
@@ -96,7 +99,7 @@ void player_play(struct player *p, gint64 now_us) {
     struct item *item;
     while (p->started && (item = g_queue_peek_head(&p->items)) && item->media_us + p->base_us <= now_us) {
         g_queue_pop_head(&p->items);
-        if (item->kind == UNIT_AGENT) p->played_us = item->media_us + FRAME_US;
+        if (item->kind == UNIT_AGENT) p->played_us = item->media_us + HALF_US;
         p->emit(p->user, item->kind, due(p, item, now_us), item->payload);
         item_free(item);
     }
