@@ -5,6 +5,7 @@
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make test-threads     the tests of several ranks under the thread sanitizer (clang, libomp and its Archer)
 #   make bench            achieved rates against measured limits
+#   make examples         the clients of examples/, and the bridge to WebRTC where its libraries are (docs/bridges.md)
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
 #   make mutations        damaged files, 10,000 of a kind, through every reader and the programs (30 minutes, two cores)
 #   make parity           golden tensors and exports against today's PyTorch, Diffusers, Transformers and PEFT

@@ -338,15 +338,19 @@ static void session_open(GObject *source, GAsyncResult *result, void *user) {
         soup_websocket_connection_send_message(socket, message->type, message->bytes);
 }
 
-/* The page's token goes on to the server as it came. */
+static void copy_header(SoupMessage *to, SoupMessageHeaders *from, const char *name) {
+    const char *value = soup_message_headers_get_list(from, name);
+    if (value) soup_message_headers_replace(soup_message_get_request_headers(to), name, value);
+}
+
+/* The page's token goes on to the server as it came, and what a proxy says of where the page is. */
 static void open_session(struct visit *v, SoupMessageHeaders *from) {
     SoupMessage *request = soup_message_new("GET", bridge.address);
     const char *protocols = soup_message_headers_get_list(from, "Sec-WebSocket-Protocol");
-    const char *authorization = soup_message_headers_get_one(from, "Authorization");
     char **list = g_strsplit(protocols ? protocols : "streamavatar.1", ",", 4);
     for (int i = 0; list[i]; i++) g_strstrip(list[i]);
-    if (authorization)
-        soup_message_headers_replace(soup_message_get_request_headers(request), "Authorization", authorization);
+    copy_header(request, from, "Authorization");
+    copy_header(request, from, "X-Forwarded-For");
     soup_session_websocket_connect_async(bridge.session, request, NULL, list, G_PRIORITY_DEFAULT, v->opening,
                                          session_open, v);
     g_strfreev(list);
