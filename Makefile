@@ -155,11 +155,13 @@ WEBRTC := gstreamer-webrtc-1.0 gstreamer-sdp-1.0 gstreamer-app-1.0 libsoup-3.0 l
 .PHONY: examples
 examples: $(BUILD)/examples/client $(BUILD)/examples/broadcast
 ifeq ($(shell pkg-config --exists $(WEBRTC) && echo 1),1)
-examples: $(BUILD)/examples/webrtc/bridge
-$(BUILD)/examples/webrtc/%.o: CFLAGS += $(shell pkg-config --cflags $(WEBRTC) | sed 's/-I/-isystem /g')
+examples: $(BUILD)/examples/webrtc/bridge $(BUILD)/tests/bridge/test_player
+$(BUILD)/examples/webrtc/%.o $(BUILD)/tests/bridge/%.o: CFLAGS += $(shell pkg-config --cflags $(WEBRTC) | sed 's/-I/-isystem /g')
 $(BUILD)/examples/webrtc/bridge.o: examples/webrtc/page.html
 $(BUILD)/examples/webrtc/bridge: $(addprefix $(BUILD)/examples/webrtc/,bridge.o peer.o player.o)
 	$(call link,$(shell pkg-config --libs $(WEBRTC)))
+$(BUILD)/tests/bridge/test_player: $(addprefix $(BUILD)/,tests/bridge/test_player.o examples/webrtc/player.o)
+	$(call link,$(shell pkg-config --libs $(WEBRTC)) -lcmocka)
 else
 examples:
 	@echo "examples: without the bridge to WebRTC; it needs $(WEBRTC)"

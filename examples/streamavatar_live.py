@@ -166,9 +166,7 @@ class Live:
         if kind == VIDEO:
             self._pictures.append((at, data))
         else:
-            if flags & FIRST:
-                self._flush(at)
-                self._base = self._now() + HAND_US - at
+            self._set_clock(flags & FIRST, at)
             self._sounds.append((at, flags, turn, data[HEADER.size:]))
         self._news.set()
 
@@ -178,8 +176,17 @@ class Live:
     def _now():
         return time.monotonic_ns() // 1000
 
+    def _set_clock(self, first, at):
+        """Sound that comes too late is due now, and all that follows it later: time is not made up."""
+        late = self._now() - (at + self._base)
+        if first:
+            self._flush(at)
+            self._base = self._now() + HAND_US - at
+        elif late > LATE_US:
+            self._base += late
+
     async def _due(self):
-        """The next unit of sound at its time. Sound that comes too late moves the clock: time is not made up."""
+        """The next unit of sound at its time."""
         while True:
             while not self._sounds:
                 if self._ended:
@@ -188,8 +195,6 @@ class Live:
                 await self._news.wait()
             wait = self._sounds[0][0] + self._base - self._now()
             if wait <= 0:
-                if wait < -LATE_US:
-                    self._base -= wait
                 return self._sounds.popleft()
             self._news.clear()
             try:  # what waits may be thrown away meanwhile

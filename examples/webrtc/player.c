@@ -44,7 +44,7 @@ void player_free(struct player *p) {
 static int by_time(const void *a, const void *b, void *user) {
     const struct item *x = a, *y = b;
     (void)user;
-    return x->media_us < y->media_us ? -1 : 1; /* a newcomer goes behind its equals */
+    return x->media_us <= y->media_us ? -1 : 1; /* a newcomer goes behind its equals */
 }
 
 static void keep(struct player *p, int kind, gint64 media_us, GBytes *payload) {
@@ -64,6 +64,19 @@ void player_flush(struct player *p, gint64 next_us) {
     p->from_us = next_us;
 }
 
+/* Sound that comes too late is due now, and all that follows it later: time is not made up. */
+static void set_clock(struct player *p, int first, gint64 media_us, gint64 now_us) {
+    gint64 late = now_us - (media_us + p->base_us);
+    if (first) {
+        player_flush(p, media_us);
+        p->base_us = now_us + HAND_US - media_us;
+        p->started = 1;
+    } else if (late > LATE_US) {
+        p->base_us += late;
+        p->dry++;
+    }
+}
+
 void player_unit(struct player *p, GBytes *message, gint64 now_us) {
     gsize size;
     const guint8 *unit = g_bytes_get_data(message, &size);
@@ -71,11 +84,7 @@ void player_unit(struct player *p, GBytes *message, gint64 now_us) {
     memcpy(&little, unit + 8, sizeof little);
     gint64 media_us = (gint64)GUINT64_FROM_LE(little);
     if ((unit[0] != UNIT_VIDEO && unit[0] != UNIT_AGENT) || media_us < p->from_us) return;
-    if (unit[0] == UNIT_AGENT && unit[1] & UNIT_FIRST) {
-        player_flush(p, media_us);
-        p->base_us = now_us + HAND_US - media_us;
-        p->started = 1;
-    }
+    if (unit[0] == UNIT_AGENT) set_clock(p, unit[1] & UNIT_FIRST, media_us, now_us);
     gsize bytes = size - UNIT_HEADER, half = unit[0] == UNIT_AGENT ? bytes / 4 * 2 : 0;
     if (half) keep(p, UNIT_AGENT, media_us, g_bytes_new_from_bytes(message, UNIT_HEADER, half));
     keep(p, unit[0], media_us + (half ? HALF_US : 0),
@@ -86,21 +95,12 @@ void player_note(struct player *p, gint64 media_us, const char *text) {
     keep(p, PLAYER_NOTE, media_us, g_bytes_new(text, strlen(text)));
 }
 
-/* When an item is due. Sound that comes too late is due now, and all that follows it later: time is not made up. */
-static gint64 due(struct player *p, const struct item *item, gint64 now_us) {
-    gint64 at = item->media_us + p->base_us;
-    if (item->kind != UNIT_AGENT || now_us - at < LATE_US) return at;
-    p->dry++;
-    p->base_us += now_us - at;
-    return now_us;
-}
-
 void player_play(struct player *p, gint64 now_us) {
     struct item *item;
     while (p->started && (item = g_queue_peek_head(&p->items)) && item->media_us + p->base_us <= now_us) {
         g_queue_pop_head(&p->items);
         if (item->kind == UNIT_AGENT) p->played_us = item->media_us + HALF_US;
-        p->emit(p->user, item->kind, due(p, item, now_us), item->payload);
+        p->emit(p->user, item->kind, item->media_us + p->base_us, item->payload);
         item_free(item);
     }
 }

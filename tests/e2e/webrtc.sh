@@ -12,6 +12,7 @@ if [ ! -x "$bridge" ] || [ -z "$chromium" ] || ! command -v "$python" >/dev/null
     echo "skipped: the bridge's test needs the bridge (make examples), chromium and python3"
     exit 77
 fi
+check "its clock" sh -c "'$BUILD/tests/bridge/test_player' >'$log' 2>&1"
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
 check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
