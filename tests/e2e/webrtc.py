@@ -1,6 +1,7 @@
-"""webrtc.py CHROMIUM ADDRESS TOKEN VOICE SPEECH CODEC: what webrtc.sh does with the bridge's page in a headless Chromium: connect,
-speak, listen, interrupt. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV). Prints the figures, a
-line for each check that fails, then "N passed, N failed"."""
+"""webrtc.py CHROMIUM ADDRESS TOKEN VOICE SPEECH CODEC [FOLDER]: what webrtc.sh does with the bridge's page in a headless
+Chromium: connect, listen, speak, interrupt. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV).
+Prints the figures, a line for each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots
+there."""
 import sys
 import tempfile
 import time
@@ -8,6 +9,7 @@ import time
 from browser import Browser, Tab, complaints
 
 chromium, address, token, voice, speech, codec = sys.argv[1:7]
+folder = sys.argv[7] if len(sys.argv) > 7 else ""
 passed = failed = 0
 
 INBOUND = """(async () => {
@@ -83,13 +85,15 @@ def talk(tab):
     tab.choose("sound", speech)
     check("speaks", tab.wait("live.state === 'speaking'"), tab)
     watch(tab)
+    tab.picture("bridge-" + codec)
+    tab.picture("bridge-phone-dark-" + codec, 390, 844, True)
     interrupt(tab)
     tab.click("connect")
     check("ends", tab.wait("!live.socket && !live.peer"), tab)
 
 
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-    browser = Browser(chromium, address, voice, "", profile)
+    browser = Browser(chromium, address, voice, folder, profile)
     try:
         tab = Tab(browser)
         talk(tab)
