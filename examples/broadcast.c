@@ -2,7 +2,8 @@
    to send on (docs/bridges.md): broadcast PORT PICTURE [CODEC] <SOUND | ffmpeg -i - ...
    SOUND is raw 16-bit mono PCM at 16 kHz, a file or a pipe that never ends: it is spoken as it comes, and where it pauses
    the avatar is silent. PICTURE is a PNG or JPEG file, or "default" for the server's own. CODEC is h264 (the default),
-   vp8, mjpeg or raw. Standard output is a NUT file; it ends when SOUND has ended and has been spoken. */
+   vp8, mjpeg or raw. Standard output is a NUT file; it ends when SOUND has ended and has been spoken.
+   Exit codes: 2 usage, 3 the picture, 5 the server or the stream. */
 #include <libavformat/avformat.h>
 #include <libwebsockets.h>
 #include <poll.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 enum { HEADER = 24, VIDEO = 1, AGENT = 2, REFERENCE = 4, KEY = 1, LAST = 4, PIECE = 1 << 15 };
-enum { RATE = 16000, SAMPLES = RATE / 25, AHEAD = 10 * RATE, TICK_US = 20000 };
+enum { RATE = 16000, SAMPLES = RATE / 25, AHEAD = 10 * RATE, TICK_US = 20000, ALIVE_TICKS = 3000 };
 
 static struct {
     FILE *picture; /* NULL: the server's own */
@@ -22,6 +23,7 @@ static struct {
     lws_sorted_usec_list_t timer;
     int created, picture_sent, sound_ended, done, closed, failed;
     uint32_t sequence[5];
+    long ticks;
     long said, spoken; /* samples of the turn: sent to the server, come back with pictures */
     AVFormatContext *out;
     int begun; /* the file's head is written */
@@ -46,7 +48,8 @@ static uint64_t get(const unsigned char *at, int bytes) {
 
 static int complain(const char *what) {
     fprintf(stderr, "broadcast: %s\n", what);
-    b.failed = b.done = 1;
+    b.failed = 5;
+    b.done = 1;
     return -1;
 }
 
@@ -175,12 +178,14 @@ static int send_picture(void) {
 static int send_sound(void) {
     static size_t odd; /* a pipe may hand out half a sample */
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (++b.ticks % ALIVE_TICKS == 0) return say("{\"type\":\"session.keep_alive\"}"); /* a pause may be long */
     if (b.sound_ended || b.said - b.spoken > AHEAD || poll(&in, 1, 0) < 1) return 0;
     static unsigned char rest;
     message[HEADER] = rest;
     ssize_t n = read(STDIN_FILENO, message + HEADER + odd, PIECE - odd);
     if (n <= 0) {
         b.sound_ended = 1;
+        b.done = !b.said; /* a turn of nothing is not heard of again */
         return say("{\"type\":\"audio.end\",\"turn\":1}");
     }
     size_t bytes = (size_t)n + odd;

@@ -411,7 +411,8 @@ static int listen_at(guint port) {
 
 int main(int argc, char **argv) {
     static char *protocols[] = {"streamavatar.1", NULL};
-    if (argc < 2) return g_printerr("usage: bridge SERVER_PORT [PORT [NAME [STUN]]]\n"), 2;
+    if (argc < 2 || atoi(argv[1]) < 1 || atoi(argv[1]) > 65535 || (argc > 2 && (guint)atoi(argv[2]) > 65535))
+        return g_printerr("usage: bridge SERVER_PORT [PORT [NAME [STUN]]]\n"), 2;
     gst_init(NULL, NULL);
     bridge.address = g_strdup_printf("ws://127.0.0.1:%d%s", atoi(argv[1]), session_path);
     bridge.name = argc > 3 ? argv[3] : NULL;

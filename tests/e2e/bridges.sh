@@ -56,6 +56,21 @@ check "sound and picture in step by UDP" in_step udp.ts
 ffmpeg -v error -y -i "$work/sent.nut" -itsoffset 0.12 -i "$work/sent.nut" -map 0:v -map 1:a -c:v copy -c:a aac "$work/late.flv"
 check "what is out of step is found" sh -c "python3 tests/e2e/apart.py '$work/sent.nut' '$work/late.flv' | grep -q 'apart_ms 1[12]'"
 
+fails() { # fails CODE SOUND ARGUMENTS...: broadcast ends so, with a line that says why
+    want=$1 sound=$2
+    shift 2
+    timeout 20 "$broadcast" "$@" <"$sound" >/dev/null 2>"$log"
+    [ $? -eq "$want" ] && [ -s "$log" ]
+}
+check "no sound, no stream" fails 0 /dev/null "$port" default
+check "no picture" fails 3 "$work/speech.pcm" "$port" "$work/nowhere"
+check "a picture that is none" fails 5 "$work/speech.pcm" "$port" configs/tiny.yaml
+check "a codec that is none" fails 5 "$work/speech.pcm" "$port" default flac
+check "no server" fails 5 "$work/speech.pcm" 1 default
+head -c 32001 "$work/speech.pcm" >"$work/odd.pcm"
+check "half a sample more" fails 0 "$work/odd.pcm" "$port" default vp8
+check "is left out" says " 1.00 s spoken"
+
 # `stream` hands out pictures alone; its sound is the input's
 "$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- threads=1 <"$work/speech.pcm" 2>"$log" |
     ffmpeg -v error -y -f rawvideo -pixel_format rgb24 -video_size 8x8 -framerate 25 -i - -f s16le -ar 16000 -ac 1 \

@@ -23,7 +23,7 @@ wav() {
       printf data; le 4 $bytes; head -c $bytes /dev/urandom; } >"$2"
 }
 wav 2 "$work/voice.wav"
-wav 20 "$work/speech.wav"
+wav 60 "$work/speech.wav"
 token=0123456789abcdef0123
 echo $token >"$work/token"
 
