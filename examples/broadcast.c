@@ -1,8 +1,8 @@
 /* broadcast.c: a session of `serve` (docs/protocol.md) as one stream of pictures and sound with their times, for ffmpeg
    to send on (docs/bridges.md): broadcast PORT PICTURE [CODEC] <SOUND | ffmpeg -i - ...
-   SOUND is raw 16-bit mono PCM at 16 kHz, a file or a pipe that never ends: it is spoken as it comes, and where it pauses
-   the avatar is silent. PICTURE is a PNG or JPEG file, or "default" for the server's own. CODEC is h264 (the default),
-   vp8, mjpeg or raw. Standard output is a NUT file; it ends when SOUND has ended and has been spoken.
+   SOUND is raw 16-bit mono PCM at 16 kHz, a file or a pipe that never ends: it is spoken as it comes, and where it
+   pauses the avatar is silent. PICTURE is a PNG or JPEG file, or "default" for the server's own. CODEC is h264 (the
+   default), vp8, mjpeg or raw. Standard output is a NUT file; it ends when SOUND has ended and has been spoken.
    Exit codes: 2 usage, 3 the picture, 5 the server or the stream. */
 #include <libavformat/avformat.h>
 #include <libwebsockets.h>

@@ -18,7 +18,8 @@ import asyncio
 import sys
 
 from livekit import rtc
-from livekit.agents.voice.avatar import AudioSegmentEnd, AvatarOptions, AvatarRunner, DataStreamAudioReceiver, VideoGenerator
+from livekit.agents.voice.avatar import (AudioSegmentEnd, AvatarOptions, AvatarRunner, DataStreamAudioReceiver,
+                                         VideoGenerator)
 
 from streamavatar_live import Live
 
@@ -41,7 +42,8 @@ class StreamAvatarGenerator(VideoGenerator):
             return
         if frame.sample_rate != self._rate:
             self._rate = frame.sample_rate
-            self._resampler = rtc.AudioResampler(frame.sample_rate, self.live.agent_rate, num_channels=frame.num_channels)
+            self._resampler = rtc.AudioResampler(frame.sample_rate, self.live.agent_rate,
+                                                 num_channels=frame.num_channels)
         await self._say(self._resampler.push(frame) if self._resampler else [frame])
 
     async def _say(self, frames):
@@ -66,7 +68,8 @@ class StreamAvatarGenerator(VideoGenerator):
 
 async def listen(track, live):
     """A participant's microphone is what the avatar listens to."""
-    async for event in rtc.AudioStream.from_track(track=track, sample_rate=live.user_rate, num_channels=1, frame_size_ms=20):
+    sound = rtc.AudioStream.from_track(track=track, sample_rate=live.user_rate, num_channels=1, frame_size_ms=20)
+    async for event in sound:
         await live.hear(bytes(event.frame.data))
 
 

@@ -2,15 +2,15 @@
 
     Pipeline([transport.input(), stt, llm, tts, StreamAvatarVideoService("ws://127.0.0.1:8080"), transport.output()])
 
-It takes the speech of the TTS service, as fast as that comes, and hands on pictures and sound in time, 40 ms each, so that
-the transport's BotStartedSpeaking and BotStoppedSpeaking tell what is heard. An InterruptionFrame ends the turn at the
-server too. The user's sound goes to the avatar, which listens. The transport needs audio_out_enabled, video_out_enabled,
-and the avatar's size in video_out_width and video_out_height."""
+It takes the speech of the TTS service, as fast as that comes, and hands on pictures and sound in time, 40 ms each, so
+that the transport's BotStartedSpeaking and BotStoppedSpeaking tell what is heard. An InterruptionFrame ends the turn
+at the server too. The user's sound goes to the avatar, which listens. The transport needs audio_out_enabled,
+video_out_enabled, and the avatar's size in video_out_width and video_out_height."""
 import asyncio
 
 from pipecat.audio.utils import create_stream_resampler
-from pipecat.frames.frames import (CancelFrame, EndFrame, Frame, InputAudioRawFrame, InterruptionFrame, OutputImageRawFrame,
-                                   StartFrame, TTSAudioRawFrame, TTSStoppedFrame)
+from pipecat.frames.frames import (CancelFrame, EndFrame, Frame, InputAudioRawFrame, InterruptionFrame,
+                                   OutputImageRawFrame, StartFrame, TTSAudioRawFrame, TTSStoppedFrame)
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 
 from streamavatar_live import Live

@@ -1,5 +1,5 @@
-"""streamavatar_live.py: a session of `serve` for programs in Python: the protocol of docs/protocol.md with asyncio and the
-package `websockets` (10.4 or later). What examples/pipecat_avatar.py and examples/livekit_avatar.py stand on.
+"""streamavatar_live.py: a session of `serve` for programs in Python: the protocol of docs/protocol.md with asyncio and
+the package `websockets` (10.4 or later). What examples/pipecat_avatar.py and examples/livekit_avatar.py stand on.
 
     async with Live("ws://127.0.0.1:8080", reference=open("me.png", "rb").read()) as live:
         await live.say(pcm)                  # 16-bit mono at agent_rate, as much and as early as there is
@@ -40,7 +40,8 @@ class Moment:
 
 class Live:
     """One session. `created` is the server's session.created, `width` and `height` are the picture's. `on_message` is a
-    coroutine function that gets every other message of the server: state, playback.started, playback.finished, error."""
+    coroutine function that gets every other message of the server: state, playback.started, playback.finished,
+    error."""
 
     def __init__(self, address, reference=None, token=None, agent_rate=24000, user_rate=16000, on_message=None, **keys):
         self.address = address.rstrip("/") + "/v1/session"
@@ -64,7 +65,8 @@ class Live:
             create["reference"] = "upload"
         await self.tell(**create)
         for at in range(0, len(self.reference or b""), PIECE):
-            await self._unit(REFERENCE, LAST if at + PIECE >= len(self.reference) else 0, 0, self.reference[at:at + PIECE])
+            last = at + PIECE >= len(self.reference)
+            await self._unit(REFERENCE, LAST if last else 0, 0, self.reference[at:at + PIECE])
         begun = asyncio.get_running_loop().create_future()
         self._reader = asyncio.create_task(self._read(begun))
         self.created = await begun

@@ -1,11 +1,11 @@
 /* bridge.c: WebRTC in front of `serve` (docs/bridges.md): bridge SERVER_PORT [PORT [NAME [STUN]]]
    A page opens a WebSocket here and speaks the protocol of docs/protocol.md, as it would with the server, and over the
    same socket three messages more: webrtc.offer, webrtc.answer, webrtc.candidate. Each such connection has a session of
-   the server. Messages pass through both ways; pictures and the agent's sound leave by WebRTC in place of units, and the
-   microphone comes by WebRTC and goes to the server as units. The bridge plays in the page's place: it keeps the clock and
-   reports the position.
-   Listens on 127.0.0.1 at PORT (default 8090, 0 takes a free one and prints it). NAME: by which a proxy's pages call it.
-   STUN: stun://HOST:PORT, for browsers behind other networks. */
+   the server. Messages pass through both ways; pictures and the agent's sound leave by WebRTC in place of units, and
+   the microphone comes by WebRTC and goes to the server as units. The bridge plays in the page's place: it keeps the
+   clock and reports the position.
+   Listens on 127.0.0.1 at PORT (default 8090, 0 takes a free one and prints it). NAME: by which a proxy's pages call
+   it. STUN: stun://HOST:PORT, for browsers behind other networks. */
 #include <cjson/cJSON.h>
 #include <gst/gst.h>
 #include <libsoup/soup.h>

@@ -160,8 +160,8 @@ static GstPadProbeReturn on_event(GstPad *pad, GstPadProbeInfo *info, void *user
     return GST_PAD_PROBE_OK;
 }
 
-/* Before the connection is there, one picture and one piece of sound say what the tracks are; more would wait, go out at
-   once and stay in the browser's buffer. */
+/* Before the connection is there, one picture and one piece of sound say what the tracks are; more would wait, go out
+   at once and stay in the browser's buffer. */
 static void push(struct peer *p, GstElement *source, gint64 due_us, GstClockTime length, GBytes *bytes) {
     int *begun = source == p->video ? &p->video_begun : &p->sound_begun;
     if (*begun && !p->connected) return;

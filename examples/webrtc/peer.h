@@ -1,6 +1,6 @@
 /* peer.h: one browser's WebRTC connection: coded pictures and sound go out as RTP (H.264 or VP8, Opus), the browser's
-   microphone comes in. Everything is called, and calls back, in the thread of the main loop; GStreamer's own threads stay
-   inside. */
+   microphone comes in. Everything is called, and calls back, in the thread of the main loop; GStreamer's own threads
+   stay inside. */
 #ifndef EXAMPLES_WEBRTC_PEER_H
 #define EXAMPLES_WEBRTC_PEER_H
 

@@ -10,8 +10,8 @@ enum { UNIT_KEY = 1, UNIT_FIRST = 2 };
 enum { PLAYER_NOTE = 0 }; /* kind of what is no unit: a message that holds from its media time on */
 
 struct player;
-/* A picture, 20 ms of sound (an Opus packet: two at once would look like jitter), or a note's text at its time: `due_us`
-   by the clock that player_play is told. */
+/* A picture, 20 ms of sound (an Opus packet: two at once would look like jitter), or a note's text at its time:
+   `due_us` by the clock that player_play is told. */
 typedef void player_emit(void *user, int kind, gint64 due_us, GBytes *payload);
 
 struct player *player_new(player_emit *emit, void *user);

@@ -1,4 +1,5 @@
-/* test_player.c: the clock of the bridge to WebRTC (examples/webrtc/player.c) against docs/protocol.md, section Time. */
+/* test_player.c: the clock of the bridge to WebRTC (examples/webrtc/player.c) against docs/protocol.md
+   (Time). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
-"""adapters.py ADDRESS SPEECH: what adapters.sh does with the adapters of examples/, against the packages that are there, in
-a loop without any service of theirs: a turn spoken whole, faster than real time; a turn interrupted. SPEECH is raw 16-bit
-mono PCM at 16 kHz. Prints the figures, a line for each check that fails, then "N passed, N failed, N skipped"."""
+"""adapters.py ADDRESS SPEECH: what adapters.sh does with the adapters of examples/, against the packages that are
+there, in a loop without any service of theirs: a turn spoken whole, faster than real time; a turn interrupted. SPEECH
+is raw 16-bit mono PCM at 16 kHz. Prints the figures, a line for each check that fails, then "N passed, N failed, N
+skipped"."""
 import asyncio
 import importlib.util
 import sys
@@ -135,7 +136,8 @@ async def pipecat():
     check("Pipecat: begins to speak", await until(lambda: log.at("BotStartedSpeakingFrame")))
     check("Pipecat: ends", await until(lambda: log.at("BotStoppedSpeakingFrame")))
     spoken = (log.at("BotStoppedSpeakingFrame") or 0) - (log.at("BotStartedSpeakingFrame") or 0)
-    check(f"Pipecat: bot speaks for as long as its speech lasts: {spoken:.2f} s", 0 <= spoken - len(speech) / 32000 < 0.5)
+    check(f"Pipecat: bot speaks for as long as its speech lasts: {spoken:.2f} s",
+          0 <= spoken - len(speech) / 32000 < 0.5)
     check("Pipecat: the server says that it was spoken", await until(lambda: log.finished))
     check("Pipecat: whole", log.finished[0][1]["position_us"] == len(speech) // 2 * 1000000 // RATE)
     await turn()
@@ -217,7 +219,8 @@ async def livekit():
         position = ends[0][1].playback_position if ends else 0
         check(f"LiveKit: not interrupted, whole: {position:.2f} s",
               ends and not ends[0][1].interrupted and abs(position - len(speech) / 32000) <= 0.04)
-        check("LiveKit: so does the server", await until(lambda: log.finished) and not log.finished[0][1]["interrupted"])
+        check("LiveKit: so does the server",
+              await until(lambda: log.finished) and not log.finished[0][1]["interrupted"])
         await turn()
         before = len(log.sounds)
         await until(lambda: len(log.sounds) > before + 20)
@@ -225,7 +228,8 @@ async def livekit():
         agent.clear_buffer()
         check("LiveKit: is interrupted", await until(lambda: len(ends) == 2 and len(log.finished) == 2))
         ours, theirs = log.finished[1][1]["position_us"] / 1e6, ends[1][1].playback_position
-        print(f"LiveKit: clear_buffer to playback_finished {1000 * (ends[1][0] - interrupted):.0f} ms, at {theirs:.2f} s")
+        print(f"LiveKit: clear_buffer to playback_finished {1000 * (ends[1][0] - interrupted):.0f} ms, "
+              f"at {theirs:.2f} s")
         check("LiveKit: as interrupted", ends[1][1].interrupted and log.finished[1][1]["interrupted"])
         check(f"LiveKit: at the same place: {ours:.2f}, {theirs:.2f} s", abs(ours - theirs) <= 0.25)
         after = len(log.sounds)

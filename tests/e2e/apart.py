@@ -1,8 +1,8 @@
-"""apart.py SENT RECEIVED: how far sound and picture of a stream have moved against each other on its way through ffmpeg.
-SENT is what examples/broadcast wrote, RECEIVED what came out at the far end with its pictures copied and its sound
-coded anew. A picture is known by the hash of its coded bytes, the sound by its loudness in steps of a millisecond.
-Prints "pictures N sound_ms S apart_ms A": pictures found again, milliseconds of sound compared, and the most that a
-picture's shift in time differs from the sound's."""
+"""apart.py SENT RECEIVED: how far sound and picture of a stream have moved against each other on its way through
+ffmpeg. SENT is what examples/broadcast wrote, RECEIVED what came out at the far end with its pictures copied and its
+sound coded anew. A picture is known by the hash of its coded bytes, the sound by its loudness in steps of a
+millisecond. Prints "pictures N sound_ms S likeness L apart_ms A": pictures found again, milliseconds of sound compared,
+the correlation of their loudness, and the most that a picture's shift in time differs from the sound's."""
 import array
 import json
 import subprocess

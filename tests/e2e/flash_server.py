@@ -1,6 +1,6 @@
-"""flash_server.py: stands in for `serve` where it is to be seen when pictures and sound reach somebody: each second a white
-picture and a beep, both 120 ms long, in chunks of 480 ms as a session sends them. Prints its address. Needs `websockets`
-and ffmpeg with libvpx."""
+"""flash_server.py: stands in for `serve` where it is to be seen when pictures and sound reach somebody: each second a
+white picture and a beep, both 120 ms long, in chunks of 480 ms as a session sends them. Prints its address. Needs
+`websockets` and ffmpeg with libvpx."""
 import asyncio
 import json
 import math
@@ -15,7 +15,8 @@ FIRST, KEY = 2, 1
 
 def pictures():
     flash = r"drawbox=color=white:t=fill:enable='lt(mod(n\,25)\,3)'"
-    ivf = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"color=black:s={SIZE}:r=25:d={SECONDS},{flash}",
+    source = f"color=black:s={SIZE}:r=25:d={SECONDS},{flash}"
+    ivf = subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", source,
                           "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0",
                           "-auto-alt-ref", "0", "-g", "25", "-b:v", "100k", "-f", "ivf", "-"],
                          capture_output=True, check=True).stdout
@@ -68,7 +69,8 @@ async def play(socket):
 
 
 async def main():
-    async with websockets.serve(session, "127.0.0.1", 0, subprotocols=["streamavatar.1"], compression=None, max_queue=None) as server:
+    async with websockets.serve(session, "127.0.0.1", 0, subprotocols=["streamavatar.1"], compression=None,
+                                max_queue=None) as server:
         print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
         await asyncio.Future()
 

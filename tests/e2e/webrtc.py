@@ -1,7 +1,7 @@
-"""webrtc.py CHROMIUM ADDRESS TOKEN VOICE SPEECH CODEC [FOLDER]: what webrtc.sh does with the bridge's page in a headless
-Chromium: connect, listen, speak, interrupt. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV).
-Prints the figures, a line for each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots
-there."""
+"""webrtc.py CHROMIUM ADDRESS TOKEN VOICE SPEECH CODEC [FOLDER]: what webrtc.sh does with the bridge's page in a
+headless Chromium: connect, listen, speak, interrupt. VOICE is what the fake microphone hears, SPEECH what the avatar
+says (WAV). Prints the figures, a line for each check that fails, then "N passed, N failed". With FOLDER it leaves
+screenshots there."""
 import sys
 import tempfile
 import time
@@ -34,7 +34,8 @@ def check(what, good, tab):
 
 
 def settle(tab, seconds=25):
-    """Until sound and picture have come together: the browser moves them by 80 ms a second at most. How long it took."""
+    """Until sound and picture have come together: the browser moves them by 80 ms a second at most. How long it
+    took."""
     begun = time.monotonic()
     while time.monotonic() < begun + seconds:
         apart = [tab.get(f"new Promise(r => setTimeout(r, 100)).then(() => {INBOUND})").get("apart") for _ in range(8)]
@@ -52,9 +53,9 @@ def watch(tab):
     apart = sorted(a for a in apart if a is not None)
     decoded, seconds = after["decoded"] - before["decoded"], after["seconds"] - before["seconds"]
     energy = after["energy"] - before["energy"]
-    print(f"{codec}: {decoded} pictures decoded in {seconds:.2f} s of sound, energy {energy:.3f}; {after['lost']} packets "
-          f"lost, {after['dropped'] - before['dropped']} pictures dropped; picture later than sound by {apart[0]:.0f} to "
-          f"{apart[-1]:.0f} ms, median {apart[len(apart) // 2]:.0f}")
+    print(f"{codec}: {decoded} pictures decoded in {seconds:.2f} s of sound, energy {energy:.3f}; "
+          f"{after['lost']} packets lost, {after['dropped'] - before['dropped']} pictures dropped; picture later than "
+          f"sound by {apart[0]:.0f} to {apart[-1]:.0f} ms, median {apart[len(apart) // 2]:.0f}")
     check("25 pictures a second", decoded >= 0.9 * 25 * seconds and seconds > 3.5, tab)
     check("speech that is heard", energy > 0.001, tab)
     return abs(apart[len(apart) // 2])
