@@ -1,6 +1,7 @@
 """webrtc_flash.py CHROMIUM ADDRESS VOICE: how far flash and beep of flash_server.py are apart in a headless Chromium,
 behind the bridge: when the white picture is to be displayed against when the beep is to be heard. Prints "flashes N
-apart_ms A to B median M": of N flashes, the least, the most and the median; negative is a picture ahead of its sound."""
+apart_ms A to B median M": of N flashes the least, the most and the median; negative is a picture ahead of its sound.
+"""
 import sys
 import tempfile
 
