@@ -3,6 +3,7 @@
 # (adapters.py). PYTHON=VENV/bin/python names an interpreter that has them: pip install pipecat-ai livekit-agents websockets.
 # Skipped where it has neither.
 . tests/e2e/checks
+export PYTHONDONTWRITEBYTECODE=1
 python=${PYTHON:-python3}
 has() { "$python" -c "import importlib.util as u, sys; sys.exit(not u.find_spec('$1'))" 2>/dev/null; }
 if ! has websockets || { ! has pipecat && ! has livekit; }; then

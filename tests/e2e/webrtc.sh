@@ -4,6 +4,7 @@
 # (webrtc_flash.py; where Python has `websockets`, and the machine is not busy). Skipped where the bridge is not built or
 # Chromium or Python is missing. BRIDGE_SHOTS=FOLDER leaves screenshots there.
 . tests/e2e/checks
+export PYTHONDONTWRITEBYTECODE=1
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 python=${PYTHON:-python3}
 bridge=$BUILD/examples/webrtc/bridge
