@@ -207,10 +207,15 @@ static void report_finished(struct live *l, int64_t position) {
     l->turn_count = kept;
 }
 
-static int64_t wall_us(void) {
+int64_t live_wall_us(double at) {
     struct timespec t;
+    if (at <= 0) return 0;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 - (int64_t)(1e6 * (clock_seconds() - at));
+}
+
+void live_say_clock(struct live *l, int64_t client_us) {
+    live_say(l, words_clock(live_wall_us(clock_seconds()), (int64_t)l->end * FRAME_US, client_us));
 }
 
 /* 1: it ends or its connection does. */
@@ -238,7 +243,7 @@ void live_tick(struct live *l, double now) {
     report_finished(l, playback_position(&l->playback, now));
     if (now - l->clock_at < 1) return;
     l->clock_at = now;
-    live_say(l, words_clock(wall_us(), (int64_t)l->end * FRAME_US));
+    live_say_clock(l, -1);
 }
 
 /* ---- when the device has work for it ---- */

@@ -45,13 +45,18 @@ struct turn_in_play {
     int64_t first_us, end_us;
     int ended;
 };
+/* Of a chunk (seconds): when the last sound came that it hears of the user and speaks of the agent (0: none); when its
+   work was due, begun, done. */
+struct chunk_times {
+    double user, agent, due, begun, made;
+};
 /* Pictures between device and encoder: one chunk, and the first frame before it at the start. */
 struct picture_slot {
     unsigned char *rgb; /* [count, H, W, 3] */
     int count;          /* 0: free */
     long first;         /* video frame */
     int flags;          /* enum unit_flag */
-    double begun;
+    struct chunk_times times;
 };
 
 struct live {
@@ -143,6 +148,8 @@ void live_work(struct live *live);
 void *live_encode(void *live);
 
 int64_t live_lead(const struct live *live);
+int64_t live_wall_us(double at); /* the wall clock (Unix) at that second of the monotonic one; 0: 0 */
+void live_say_clock(struct live *live, int64_t client_us);   /* negative: nobody asked */
 void live_say(struct live *live, char *text);                /* frees the text */
 struct lane_frame *live_lane(struct live *live, long frame); /* of a video frame, in the ring */
 /* 1: a turn can be spoken for so many video frames, or to its end. */

@@ -71,7 +71,7 @@ static void announce_turn(struct live *l, long frame) {
             live_say(l, words_started(l->turns[i].turn, l->turns[i].first_us));
 }
 
-static void send_sound(struct live *l, long frame, int flags, double begun) {
+static void send_sound(struct live *l, long frame, int flags) {
     const struct lane_frame *f = live_lane(l, frame);
     struct unit u = unit_of(l, UNIT_AGENT, frame, flags & UNIT_CLIP);
     unsigned char bytes[2 * SPEECH_FRAME_MAX];
@@ -80,11 +80,25 @@ static void send_sound(struct live *l, long frame, int flags, double begun) {
         bytes[2 * i] = (unsigned char)f->pcm[i];
         bytes[2 * i + 1] = (unsigned char)((uint16_t)f->pcm[i] >> 8);
     }
-    outbox_unit(&l->outbox, &u, bytes, begun);
+    outbox_unit(&l->outbox, &u, bytes, NULL);
+}
+
+/* What happened to a chunk up to now, when its first picture is coded. */
+static void say_times(struct live *l, const struct picture_slot *slot) {
+    const struct chunk_times *t = &slot->times;
+    live_say(l, words_chunk(&(struct words_chunk){
+                    .from_us = (int64_t)slot->first * FRAME_US,
+                    .user_us = live_wall_us(t->user),
+                    .agent_us = live_wall_us(t->agent),
+                    .due_us = live_wall_us(t->due),
+                    .begun_us = live_wall_us(t->begun),
+                    .made_us = live_wall_us(t->made),
+                    .coded_us = live_wall_us(clock_seconds()),
+                }));
 }
 
 /* How long it took to get the first picture on its way, where it is one. */
-static void time_picture(struct live *l, const struct picture_slot *slot, long frame) {
+static void time_picture(struct live *l) {
     struct metrics *m = &l->server->metrics;
     double now = clock_seconds();
     if (l->first_frame <= 0 && l->phase == LIVE_RUNNING) {
@@ -92,7 +106,6 @@ static void time_picture(struct live *l, const struct picture_slot *slot, long f
         metrics_time(&m->first_frame, l->first_frame);
         log_line("event=session.first_frame session=%s ms=%.1f", l->id, 1e3 * l->first_frame);
     }
-    if (frame == slot->first) metrics_time(&m->sent, now - slot->begun);
     if (l->interrupted > 0) metrics_time(&m->interrupt, now - l->interrupted);
     l->interrupted = 0;
 }
@@ -104,13 +117,15 @@ static void send_frame(struct live *l, long frame, int key, const unsigned char 
         l->need_key = 1; /* the client never sees what the encoder now builds upon */
         return;
     }
+    int begins = frame == slot->first && !(slot->flags & UNIT_CLIP);
+    if (begins) say_times(l, slot);
     announce_turn(l, frame);
-    send_sound(l, frame, slot->flags, slot->begun);
+    send_sound(l, frame, slot->flags);
     struct unit u = unit_of(l, UNIT_VIDEO, frame, slot->flags | (key ? UNIT_KEY : 0));
     u.length = (uint32_t)length;
-    outbox_unit(&l->outbox, &u, bytes, slot->begun);
+    outbox_unit(&l->outbox, &u, bytes, begins ? &(struct parcel_times){slot->times.begun, slot->times.user} : NULL);
     if (l->outbox.starved) l->need_key = 1;
-    time_picture(l, slot, frame);
+    time_picture(l);
     l->server->wake(l->server->network);
 }
 

@@ -14,7 +14,7 @@ enum { PIECE = 4096, CLOSE_NORMAL = 1000 };
 /* ---- speech ---- */
 
 static void push_speech(struct live *l, uint32_t turn, const unsigned char *pcm, size_t bytes) {
-    if (speech_push(&l->speech, turn, pcm, (long)(bytes / 2)) == SPEECH_FULL)
+    if (speech_push(&l->speech, turn, pcm, (long)(bytes / 2), l->heard) == SPEECH_FULL)
         live_say(l, words_error("speech_full", "more speech waits than the server keeps; this piece was dropped", 0));
     live_settle_turns(l); /* a higher turn ends the one before */
     server_poke(l->server);
@@ -82,9 +82,9 @@ static void push_user(struct live *l, const unsigned char *pcm, long samples) {
         long n = samples < PIECE ? samples : PIECE;
         for (long i = 0; i < n; i++) piece[i] = (float)(int16_t)(pcm[2 * i] | pcm[2 * i + 1] << 8) / 32768.f;
         if (l->wishes.user_rate == AUDIO_RATE)
-            microphone_push(&l->microphone, piece, n);
+            microphone_push(&l->microphone, piece, n, l->heard);
         else
-            microphone_push(&l->microphone, heard, resample_push(&l->user_filter, piece, n, heard));
+            microphone_push(&l->microphone, heard, resample_push(&l->user_filter, piece, n, heard), l->heard);
         pcm += 2 * n;
         samples -= n;
     }
@@ -163,6 +163,9 @@ int live_message(struct live *l, const struct message *m, const char **error) {
         break;
     case MESSAGE_KEY_FRAME:
         l->need_key = 1;
+        break;
+    case MESSAGE_CLOCK:
+        live_say_clock(l, m->client_us);
         break;
     case MESSAGE_KEEP_ALIVE:
         break;

@@ -26,8 +26,10 @@ static void note_turn(struct live *l, long frame, const struct lane_frame *f) {
     t->ended = f->last;
 }
 
-/* The agent's sound of the frames from..from+count-1: its turns as far as they can be spoken, then silence. */
-static void decide_speech(struct live *l, long from, long count) {
+/* The agent's sound of the frames from..from+count-1: its turns as far as they can be spoken, then silence. Returns when
+   the last of it came. */
+static double decide_speech(struct live *l, long from, long count) {
+    double came = 0;
     int speaks = live_can_speak(l, count);
     for (long i = 0; i < count; i++) {
         struct lane_frame *f = live_lane(l, from + i);
@@ -36,11 +38,12 @@ static void decide_speech(struct live *l, long from, long count) {
         int ended;
         long frames;
         f->turn = speech_next(&l->speech, &frames, &ended);
-        speech_take(&l->speech, f->pcm, &f->last);
+        came = speech_take(&l->speech, f->pcm, &f->last);
         note_turn(l, from + i, f);
         if (f->last) speaks = live_can_speak(l, count - i - 1);
     }
     live_settle_turns(l);
+    return came;
 }
 
 /* As the network hears it: 16 kHz. */
@@ -57,10 +60,10 @@ static void hear_agent(struct live *l, long from, long count, float *agent) {
     }
 }
 
-/* The user's sound and where it is listened to; 1: it is somewhere. */
-static int hear_user(struct live *l, long count, float *user, float *listen) {
+/* The user's sound, when the last of it came, and where it is listened to; 1: it is somewhere. */
+static int hear_user(struct live *l, long count, float *user, float *listen, double *came) {
     int somewhere = 0;
-    microphone_take(&l->microphone, user, count * AUDIO_SAMPLES_PER_FRAME);
+    microphone_take(&l->microphone, user, count * AUDIO_SAMPLES_PER_FRAME, came);
     for (long i = 0; i < count; i++) {
         float voice = voice_activity_push(&l->user_voice, user + i * AUDIO_SAMPLES_PER_FRAME);
         listen[i] = l->listens || (l->wishes.manual > 0 ? l->listening : voice > 0) ? 1 : 0;
@@ -110,10 +113,10 @@ static void to_pictures(struct live *l, const float *frames, int count) {
 }
 
 /* With the lock: the encoder thread may have them. */
-static void hand_over(struct live *l, long first, int count, int flags, double begun) {
+static void hand_over(struct live *l, long first, int count, int flags, const struct chunk_times *times) {
     l->slot.first = first;
     l->slot.flags = flags;
-    l->slot.begun = begun;
+    l->slot.times = *times;
     l->slot.count = count;
     pthread_cond_signal(&l->work);
 }
@@ -122,7 +125,8 @@ static void hand_over(struct live *l, long first, int count, int flags, double b
 
 static const struct clip *clip_of(const struct live *l) { return l->clip.count ? &l->clip : &l->server->clip; }
 
-static void show_clip(struct live *l, double begun) {
+static void show_clip(struct live *l) {
+    struct chunk_times times = {0};
     int count = l->server->chunk, listens;
     long first = l->end;
     if (!l->looping) {
@@ -134,7 +138,7 @@ static void show_clip(struct live *l, double begun) {
     for (long n = l->heard_end; n < first + count; n++) memset(live_lane(l, n), 0, sizeof *l->lane);
     if (l->heard_end < first + count) l->heard_end = first + count;
     float *user = l->server->user, *listen = l->server->listen;
-    listens = hear_user(l, count, user, listen);
+    listens = hear_user(l, count, user, listen, &times.user);
     note_state(l, first, count, listens && l->admitted);
     l->end += count;
     l->busy = 1;
@@ -146,7 +150,7 @@ static void show_clip(struct live *l, double begun) {
     }
     pthread_mutex_lock(&l->server->lock);
     l->busy = 0;
-    hand_over(l, first, count, UNIT_CLIP, begun);
+    hand_over(l, first, count, UNIT_CLIP, &times);
 }
 
 /* ---- a chunk of the student ---- */
@@ -187,16 +191,23 @@ static void fail(struct live *l) {
     l->broken = 1;
 }
 
-static void count_chunk(struct live *l, double begun, double deadline) {
+static void count_chunk(struct live *l, const struct chunk_times *times, double deadline) {
     struct metrics *m = &l->server->metrics;
-    double now = clock_seconds();
-    metrics_time(&m->chunk, now - begun);
+    metrics_time(&m->waited, times->begun - times->due);
+    metrics_time(&m->chunk, times->made - times->begun);
     m->chunks++;
-    m->chunks_late += deadline > 0 && now > deadline;
+    m->chunks_late += deadline > 0 && times->made > deadline;
+}
+
+/* Since when the chunk that is begun now could have been. */
+static double due_since(const struct live *l, double begun) {
+    double due = live_candidate(l, begun).due;
+    return due > 0 && due < begun ? due : begun;
 }
 
 static void run_student(struct live *l, double begun) {
     struct server *s = l->server;
+    struct chunk_times times = {.begun = begun, .due = due_since(l, begun)};
     int begins = !l->begun, count = begins + s->chunk;
     long first = l->end, wanted = live_wanted(l);
     double deadline = playback_deadline(&l->playback, (int64_t)first * FRAME_US);
@@ -206,15 +217,16 @@ static void run_student(struct live *l, double begun) {
     }
     l->looping = 0;
     long from = l->heard_end;
-    decide_speech(l, from, wanted);
+    times.agent = decide_speech(l, from, wanted);
     hear_agent(l, from, wanted, s->agent);
-    note_state(l, from, wanted, hear_user(l, wanted, s->user, s->listen));
+    note_state(l, from, wanted, hear_user(l, wanted, s->user, s->listen, &times.user));
     if (l->listens) l->listens--;
     l->heard_end += wanted;
     l->end += count;
     l->busy = 1;
     pthread_mutex_unlock(&s->lock);
     int code = compute(l, &(struct chunk_sound){s->agent, s->user, s->listen, wanted}, begins);
+    times.made = clock_seconds();
     pthread_mutex_lock(&s->lock);
     l->busy = 0;
     if (code) {
@@ -222,8 +234,8 @@ static void run_student(struct live *l, double begun) {
         return;
     }
     l->begun = 1;
-    count_chunk(l, begun, deadline);
-    hand_over(l, first, count, 0, begun);
+    count_chunk(l, &times, deadline);
+    hand_over(l, first, count, 0, &times);
 }
 
 /* ---- the beginning ---- */
@@ -258,5 +270,5 @@ void live_work(struct live *l) {
     else if (live_wants_student(l))
         run_student(l, begun);
     else
-        show_clip(l, begun);
+        show_clip(l);
 }

@@ -9,11 +9,17 @@
 #include "base/error.h"
 
 const char *const message_names[MESSAGE_UNKNOWN] = {
-    [MESSAGE_CREATE] = "session.create",         [MESSAGE_UPDATE] = "session.update",
-    [MESSAGE_APPEND] = "audio.append",           [MESSAGE_END] = "audio.end",
-    [MESSAGE_INTERRUPT] = "interrupt",           [MESSAGE_LISTENING_START] = "listening.start",
-    [MESSAGE_LISTENING_STOP] = "listening.stop", [MESSAGE_POSITION] = "playback.position",
-    [MESSAGE_KEY_FRAME] = "video.key_frame",     [MESSAGE_KEEP_ALIVE] = "session.keep_alive",
+    [MESSAGE_CREATE] = "session.create",
+    [MESSAGE_UPDATE] = "session.update",
+    [MESSAGE_APPEND] = "audio.append",
+    [MESSAGE_END] = "audio.end",
+    [MESSAGE_INTERRUPT] = "interrupt",
+    [MESSAGE_LISTENING_START] = "listening.start",
+    [MESSAGE_LISTENING_STOP] = "listening.stop",
+    [MESSAGE_POSITION] = "playback.position",
+    [MESSAGE_KEY_FRAME] = "video.key_frame",
+    [MESSAGE_KEEP_ALIVE] = "session.keep_alive",
+    [MESSAGE_CLOCK] = "clock",
     [MESSAGE_CLOSE] = "session.close",
 };
 const char *const video_codec_names[VIDEO_CODECS] = {"h264", "vp8", "mjpeg", "raw"};
@@ -28,6 +34,13 @@ static int whole(const cJSON *root, const char *key, double min, double max, int
         return error_set(ERR_INPUT, "%s: expected a whole number from %.0f to %.0f", key, min, max);
     *value = (int64_t)item->valuedouble;
     return OK;
+}
+
+/* A time that a message of this type must have. */
+static int wanted(const cJSON *root, const char *key, const char *type, int64_t *value) {
+    *value = -1;
+    TRY(whole(root, key, 0, NUMBER_MAX, value));
+    return *value < 0 ? error_set(ERR_INPUT, "%s: expected with %s", key, type) : OK;
 }
 
 /* The same for a text; "" where there is none. */
@@ -175,9 +188,9 @@ static int read_keys(struct message *m, const cJSON *root) {
     case MESSAGE_INTERRUPT:
         return read_turn(m, root);
     case MESSAGE_POSITION:
-        m->position_us = -1;
-        TRY(whole(root, "position_us", 0, NUMBER_MAX, &m->position_us));
-        return m->position_us < 0 ? error_set(ERR_INPUT, "position_us: expected with playback.position") : OK;
+        return wanted(root, "position_us", "playback.position", &m->position_us);
+    case MESSAGE_CLOCK:
+        return wanted(root, "client_us", "clock", &m->client_us);
     default:
         return OK;
     }

@@ -16,6 +16,7 @@ enum message_type {
     MESSAGE_LISTENING_STOP,
     MESSAGE_POSITION,
     MESSAGE_KEY_FRAME,
+    MESSAGE_CLOCK,
     MESSAGE_KEEP_ALIVE,
     MESSAGE_CLOSE,
     MESSAGE_UNKNOWN
@@ -42,7 +43,7 @@ struct message {
     enum message_type type;
     struct wishes wishes;
     uint32_t turn; /* 0: not said */
-    int64_t position_us;
+    int64_t position_us, client_us;
     unsigned char *audio; /* of audio.append: malloc'd, raw PCM; whoever parsed it frees it */
     size_t audio_bytes;
 };

@@ -70,7 +70,10 @@ static void print(FILE *f, const struct metrics *m, const struct metrics_now *no
     summary(f, "chunk_seconds", "Work of a chunk: network, codec, conversion.", &m->chunk);
     summary(f, "encode_seconds", "Encoding of a picture.", &m->encode);
     summary(f, "first_frame_seconds", "From session.create to the first picture on its way.", &m->first_frame);
+    summary(f, "chunk_wait_seconds", "From when a chunk was due to its begin.", &m->waited);
     summary(f, "chunk_sent_seconds", "From a chunk's begin to its first picture on its way.", &m->sent);
+    summary(f, "heard_seconds", "From the last of the user's sound that a chunk hears to its first picture on its way.",
+            &m->heard);
     summary(f, "interrupt_seconds", "From an interruption to the first picture after it on its way.", &m->interrupt);
 }
 

@@ -20,8 +20,10 @@ struct metrics {
     struct durations chunk;       /* network, codec and conversion of a chunk */
     struct durations encode;      /* of a picture */
     struct durations first_frame; /* from session.create to the first picture on its way */
+    struct durations waited;      /* from when a chunk was due to its begin: the device was busy */
     struct durations sent;        /* from a chunk's begin to its first picture on its way */
-    struct durations interrupt;   /* from an interruption to the first picture after it on its way */
+    struct durations heard; /* from the last of the user's sound that a chunk hears to its first picture on its way */
+    struct durations interrupt; /* from an interruption to the first picture after it on its way */
 };
 void metrics_time(struct durations *durations, double seconds);
 /* The duration that this share of the last ones does not exceed; 0 where there are none. */

@@ -1,21 +1,29 @@
 /* microphone.h: the user's sound between a client's clock and the avatar's. It comes at the pace of the client's
    microphone and is taken at the pace of the avatar's time; the two may differ for ever, so what piles up is dropped
-   from the old end, and what is missing is silence. 16 kHz mono float. */
+   from the old end, and what is missing is silence. What waits is delay, so no more is kept than the connection's
+   jitter was seen to need. 16 kHz mono float. */
 #ifndef INFER_SERVE_MICROPHONE_H
 #define INFER_SERVE_MICROPHONE_H
 
+#include "infer/serve/arrivals.h"
+
 enum {
     MICROPHONE_SPARE = 1600,           /* samples that may wait beyond a need before they are dropped: 100 ms */
-    MICROPHONE_RESERVE = 640,          /* samples that stay in hand after a shortage: 40 ms */
+    MICROPHONE_RESERVE = 320,          /* samples that stay in hand after a shortage: 20 ms */
+    MICROPHONE_CALM = 160,             /* samples that stay in hand when no shortage threatens: 10 ms */
+    MICROPHONE_LOOKS = 16,             /* takings after which what was never needed is dropped */
     MICROPHONE_MAX = 16000 + 2 * 16000 /* samples that wait at most: a chunk of up to two seconds, and a second */
 };
 struct microphone {
     float samples[MICROPHONE_MAX];
     long waiting;
-    int live; /* something came since the last taking */
+    int live;   /* something came since the last taking */
+    long least; /* samples that were left over by each of the last `looks` takings */
+    int looks;
+    struct arrivals arrivals;
 };
-void microphone_push(struct microphone *microphone, const float *pcm, long samples);
-/* The next samples; 1: some of them were heard, 0: nobody is there, all is silence. */
-int microphone_take(struct microphone *microphone, float *pcm, long samples);
+void microphone_push(struct microphone *microphone, const float *pcm, long samples, double now);
+/* The next samples, and when the last of them came; 1: some of them were heard, 0: nobody is there, all is silence. */
+int microphone_take(struct microphone *microphone, float *pcm, long samples, double *came);
 
 #endif

@@ -380,6 +380,12 @@ static int receive(struct connection *c, const void *bytes, size_t length) {
 
 /* ---- sending ---- */
 
+/* A chunk's first picture is on its way. */
+static void time_parcel(struct metrics *m, const struct parcel_times *times, double now) {
+    if (times->begun > 0) metrics_time(&m->sent, now - times->begun);
+    if (times->begun > 0 && times->user > 0) metrics_time(&m->heard, now - times->user);
+}
+
 /* closing: nothing comes any more. */
 static struct parcel *next_parcel(struct connection *c, int *closing) {
     struct server *s = c->network->server;
@@ -392,6 +398,7 @@ static struct parcel *next_parcel(struct connection *c, int *closing) {
         if (p->end_us) playback_sent(&l->playback, p->end_us, l->wrote);
         s->metrics.bytes_sent += (long)p->length;
         if (p->end_us) pthread_cond_signal(&s->device);
+        time_parcel(&s->metrics, &p->times, l->wrote);
     }
     pthread_mutex_unlock(&s->lock);
     return p;

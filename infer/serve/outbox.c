@@ -100,14 +100,14 @@ static int refuse(struct outbox *o, const struct unit *u) {
     return o->starved;
 }
 
-int outbox_unit(struct outbox *o, struct unit *u, const void *payload, double made) {
+int outbox_unit(struct outbox *o, struct unit *u, const void *payload, const struct parcel_times *times) {
     u->sequence = o->sequence[u->kind]++;
     if (refuse(o, u)) return OK;
     struct parcel *p = make(UNIT_HEADER + u->length);
     if (!p) return error_set(ERR_DEVICE, "out of memory for a unit");
     p->binary = 1;
     p->kind = u->kind;
-    p->made = made;
+    if (times) p->times = *times;
     p->end_us = u->kind == UNIT_AGENT ? u->time_us + 1000000 / VIDEO_RATE : 0;
     unit_pack(p->bytes, u);
     memcpy(p->bytes + UNIT_HEADER, payload, u->length);

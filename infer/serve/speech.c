@@ -44,7 +44,7 @@ static struct speech_turn *filled(struct speech *s, uint32_t turn) {
     return &s->turns[s->count++];
 }
 
-enum speech_result speech_push(struct speech *s, uint32_t turn, const unsigned char *pcm, long samples) {
+enum speech_result speech_push(struct speech *s, uint32_t turn, const unsigned char *pcm, long samples, double now) {
     if (turn <= s->over || (s->count && turn < s->turns[s->count - 1].turn)) return SPEECH_STALE;
     if (s->waiting + samples > s->capacity && !grow(s, s->waiting + samples)) return SPEECH_FULL;
     struct speech_turn *t = filled(s, turn);
@@ -55,6 +55,7 @@ enum speech_result speech_push(struct speech *s, uint32_t turn, const unsigned c
     }
     s->waiting += samples;
     t->waiting += samples;
+    arrivals_push(&s->arrivals, samples, now);
     return SPEECH_TAKEN;
 }
 
@@ -80,6 +81,7 @@ uint32_t speech_interrupt(struct speech *s, uint32_t turn) {
     while (s->count && s->turns[0].turn <= turn) {
         s->head = (s->head + s->turns[0].waiting) % s->capacity;
         s->waiting -= s->turns[0].waiting;
+        arrivals_take(&s->arrivals, s->turns[0].waiting);
         s->count--;
         memmove(s->turns, s->turns + 1, (size_t)s->count * sizeof *s->turns);
     }
@@ -95,7 +97,7 @@ uint32_t speech_next(const struct speech *s, long *frames, int *ended) {
     return t->turn;
 }
 
-void speech_take(struct speech *s, int16_t *frame, int *last) {
+double speech_take(struct speech *s, int16_t *frame, int *last) {
     struct speech_turn *t = &s->turns[0];
     long want = frame_samples(s), n = t->waiting < want ? t->waiting : want;
     for (long i = 0; i < n; i++) frame[i] = s->samples[(s->head + i) % s->capacity];
@@ -105,4 +107,5 @@ void speech_take(struct speech *s, int16_t *frame, int *last) {
     t->waiting -= n;
     *last = t->ended && !t->waiting;
     drop_empty(s);
+    return arrivals_take(&s->arrivals, n);
 }

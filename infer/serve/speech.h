@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "infer/serve/arrivals.h"
+
 enum { SPEECH_SECONDS = 120, SPEECH_TURNS = 64, SPEECH_FRAME_MAX = 24000 / 25 };
 enum speech_result { SPEECH_TAKEN, SPEECH_STALE /* its turn is over: dropped */, SPEECH_FULL /* dropped whole */ };
 struct speech_turn {
@@ -19,11 +21,13 @@ struct speech {
     struct speech_turn turns[SPEECH_TURNS]; /* oldest first; the last is the one that is still filled */
     int count;
     uint32_t over; /* turns up to this one take no more sound */
+    struct arrivals arrivals;
 };
 void speech_open(struct speech *speech, int rate);
 void speech_close(struct speech *speech);
 /* Sound of a turn, little-endian as it came; a higher turn than the one being filled ends that one. */
-enum speech_result speech_push(struct speech *speech, uint32_t turn, const unsigned char *pcm, long samples);
+enum speech_result speech_push(struct speech *speech, uint32_t turn, const unsigned char *pcm, long samples,
+                               double now);
 /* turn 0: the newest. Nothing to end is no error. */
 void speech_end(struct speech *speech, uint32_t turn);
 /* Drops this turn (0: the newest) and those before it, and whatever comes of them later; returns the turn. */
@@ -32,7 +36,7 @@ uint32_t speech_interrupt(struct speech *speech, uint32_t turn);
    one too. *ended: no more will come. */
 uint32_t speech_next(const struct speech *speech, long *frames, int *ended);
 /* A video frame of the next turn, filled up with silence at its end; *last: it was the turn's last. Only when frames
-   wait. */
-void speech_take(struct speech *speech, int16_t *frame, int *last);
+   wait. Returns when the last of its samples came. */
+double speech_take(struct speech *speech, int16_t *frame, int *last);
 
 #endif

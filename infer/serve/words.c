@@ -83,10 +83,23 @@ char *words_finished(uint32_t turn, int64_t position_us, int interrupted, int64_
     return end(root);
 }
 
-char *words_clock(int64_t server_us, int64_t media_us) {
+char *words_clock(int64_t server_us, int64_t media_us, int64_t client_us) {
     cJSON *root = begin("clock");
     whole(root, "server_us", server_us);
     whole(root, "media_us", media_us);
+    if (client_us >= 0) whole(root, "client_us", client_us);
+    return end(root);
+}
+
+char *words_chunk(const struct words_chunk *c) {
+    cJSON *root = begin("chunk");
+    whole(root, "from_us", c->from_us);
+    if (c->user_us) whole(root, "user_us", c->user_us);
+    if (c->agent_us) whole(root, "agent_us", c->agent_us);
+    whole(root, "due_us", c->due_us);
+    whole(root, "begun_us", c->begun_us);
+    whole(root, "made_us", c->made_us);
+    whole(root, "coded_us", c->coded_us);
     return end(root);
 }
 

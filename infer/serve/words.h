@@ -11,12 +11,19 @@ struct words_created {
     uint32_t next_agent, next_user; /* sequence numbers */
 };
 char *words_created(const struct words_created *created);
+/* When what happened to a chunk whose first picture has this media time: the server's wall clock in microseconds; 0: not
+   said. */
+struct words_chunk {
+    int64_t from_us, user_us, agent_us, due_us, begun_us, made_us, coded_us;
+};
+char *words_chunk(const struct words_chunk *chunk);
 char *words_queued(int place, const char *token);
 char *words_state(const char *state, uint32_t turn, int64_t from_us);
 char *words_started(uint32_t turn, int64_t position_us);
 /* next_us 0: nothing of the turn is in the client's hands. */
 char *words_finished(uint32_t turn, int64_t position_us, int interrupted, int64_t next_us);
-char *words_clock(int64_t server_us, int64_t media_us);
+/* client_us: of the client's question, which is told back; negative: it was not asked. */
+char *words_clock(int64_t server_us, int64_t media_us, int64_t client_us);
 char *words_error(const char *code, const char *message, int fatal);
 
 #endif

@@ -63,10 +63,10 @@ static void take_frame(struct conversation *c) {
     int ended, last;
     if (speech_next(&c->speech, &frames, &ended) && frames > 0) speech_take(&c->speech, frame, &last);
     struct unit u = {.kind = UNIT_AGENT, .time_us = 40000 * c->end, .length = 2};
-    outbox_unit(&c->outbox, &u, frame, 0);
+    outbox_unit(&c->outbox, &u, frame, NULL);
     u.kind = UNIT_VIDEO;
     u.flags = c->end++ % 25 ? 0 : UNIT_KEY;
-    outbox_unit(&c->outbox, &u, frame, 0);
+    outbox_unit(&c->outbox, &u, frame, NULL);
 }
 
 static void send_all(struct conversation *c, int count) {
@@ -85,7 +85,7 @@ static void step(struct conversation *c, int what, int amount) {
     fuzz_promise(playback_position(&c->playback, c->now) >= before, "play does not go back by itself");
     switch (what % 7) {
     case 0:
-        speech_push(&c->speech, turn, pcm, 1000L * amount);
+        speech_push(&c->speech, turn, pcm, 1000L * amount, c->now);
         break;
     case 1:
         speech_end(&c->speech, turn);

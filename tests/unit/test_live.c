@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "infer/serve/access.h"
+#include "infer/serve/arrivals.h"
 #include "infer/serve/message.h"
 #include "infer/serve/metrics.h"
 #include "infer/serve/microphone.h"
@@ -81,6 +82,7 @@ static void a_message_that_is_wrong_is_refused_with_a_word(void **state) {
                                         "{\"type\":\"audio.append\",\"audio\":\"AAA=\"}",
                                         "{\"type\":\"interrupt\",\"turn\":0}",
                                         "{\"type\":\"playback.position\"}",
+                                        "{\"type\":\"clock\"}",
                                         "{\"type\":\"playback.position\",\"position_us\":1e300}"};
     struct message m;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -178,8 +180,8 @@ static void who_does_not_report_plays_from_when_it_was_sent_something(void **sta
 
 static void the_lead_grows_with_the_sessions_and_ends_at_a_chunk(void **state) {
     (void)state;
-    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 1, 0), 70000);
-    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 50000), 310000);
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 1, 0), 30000);
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 50000), 270000);
     assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 1000000), CHUNK_US);
 }
 
@@ -265,7 +267,7 @@ static void as_many_sessions_as_are_admitted_are_never_late(void **state) {
 
 static void push(struct outbox *o, int kind, int flags, long frame) {
     struct unit u = {.kind = kind, .flags = flags, .time_us = frame * 40000, .length = 3};
-    CHECK(outbox_unit(o, &u, "abc", 0));
+    CHECK(outbox_unit(o, &u, "abc", NULL));
 }
 
 static void a_slow_client_loses_pictures_up_to_the_next_key_frame_and_no_sound(void **state) {
@@ -320,7 +322,7 @@ static void an_interruption_empties_the_box_but_for_texts(void **state) {
 static enum speech_result say(struct speech *s, uint32_t turn, long samples) {
     unsigned char *pcm = calloc((size_t)samples, 2);
     for (long i = 0; i < samples; i++) pcm[2 * i] = (unsigned char)turn;
-    enum speech_result result = speech_push(s, turn, pcm, samples);
+    enum speech_result result = speech_push(s, turn, pcm, samples, turn);
     free(pcm);
     return result;
 }
@@ -342,7 +344,7 @@ static void turns_are_spoken_one_after_the_other(void **state) {
     assert_int_equal(frames, 2); /* the second turn ended the first: its short frame counts */
     assert_true(ended);
     assert_int_equal(say(&s, 1, 640), SPEECH_STALE);
-    speech_take(&s, frame, &last);
+    assert_true(speech_take(&s, frame, &last) == 1);
     assert_false(last);
     speech_take(&s, frame, &last);
     assert_true(last);
@@ -350,7 +352,7 @@ static void turns_are_spoken_one_after_the_other(void **state) {
     assert_int_equal(frame[360], 0); /* filled up with silence */
     assert_int_equal(speech_next(&s, &frames, &ended), 2);
     speech_end(&s, 0);
-    speech_take(&s, frame, &last);
+    assert_true(speech_take(&s, frame, &last) == 2); /* when it came: say() */
     assert_true(last);
     assert_int_equal(frame[0], 2);
     assert_int_equal(speech_next(&s, &frames, &ended), 0);
@@ -399,13 +401,13 @@ static void hear_an_hour(double drift, long *longest, long *silent) {
     static float pcm[CHUNK_SAMPLES], piece[320];
     memset(&m, 0, sizeof m);
     for (int i = 0; i < 320; i++) piece[i] = 1;
-    double sent = 0;
+    double sent = 0, came;
     *longest = *silent = 0;
     for (long chunk = 1; chunk <= 7500; chunk++) {
         for (double now = 0.48 * (double)chunk; sent <= now; sent += 0.02 / (1 + drift))
-            microphone_push(&m, piece, 320);
+            microphone_push(&m, piece, 320, sent);
         if (m.waiting > *longest) *longest = m.waiting;
-        assert_true(microphone_take(&m, pcm, CHUNK_SAMPLES));
+        assert_true(microphone_take(&m, pcm, CHUNK_SAMPLES, &came));
         for (int i = 0; i < CHUNK_SAMPLES; i++) *silent += pcm[i] == 0;
     }
 }
@@ -427,12 +429,58 @@ static void a_microphone_that_bursts_is_bounded(void **state) {
     static struct microphone m;
     static float pcm[MICROPHONE_MAX + 5];
     memset(&m, 0, sizeof m);
-    assert_false(microphone_take(&m, pcm, 640));
+    double came;
+    assert_false(microphone_take(&m, pcm, 640, &came));
+    assert_true(came == 0);
     for (int i = 0; i < MICROPHONE_MAX + 5; i++) pcm[i] = (float)i;
-    microphone_push(&m, pcm, MICROPHONE_MAX + 5);
+    microphone_push(&m, pcm, MICROPHONE_MAX + 5, 7);
     assert_int_equal(m.waiting, MICROPHONE_MAX);
-    assert_true(microphone_take(&m, pcm, 640));
-    assert_true(pcm[0] == MICROPHONE_MAX + 5 - 640); /* the newest: what is older was dropped */
+    assert_true(microphone_take(&m, pcm, 640, &came));
+    /* the newest: what is older was dropped */
+    assert_true(pcm[0] == MICROPHONE_MAX + 5 - 640 - MICROPHONE_CALM);
+    assert_true(came == 7);
+}
+
+/* What waited at the start and was never needed goes; a connection whose pieces come late by turns keeps what that
+   takes. */
+static void sound_is_as_old_as_the_jitter_asks(void **state) {
+    (void)state;
+    static struct microphone m;
+    static float pcm[CHUNK_SAMPLES], piece[320];
+    for (int jitter = 0; jitter <= 40; jitter += 40) { /* ms by which each other chunk's last pieces are late */
+        memset(&m, 0, sizeof m);
+        double sent = -0.08, came, now = 0;
+        long short_of = 0;
+        for (int i = 0; i < 320; i++) piece[i] = 1;
+        for (long chunk = 1; chunk <= 60; chunk++) {
+            now = 0.48 * (double)chunk;
+            for (double late = 1e-3 * jitter * (double)(chunk % 2); sent + 0.02 + late <= now + 1e-9; sent += 0.02)
+                microphone_push(&m, piece, 320, now);
+            microphone_take(&m, pcm, CHUNK_SAMPLES, &came);
+            for (int i = 0; i < CHUNK_SAMPLES && chunk > 30; i++) short_of += pcm[i] == 0;
+        }
+        double left = (double)m.waiting / 16000;
+        assert_int_equal(short_of, 0);
+        assert_true(left >= MICROPHONE_CALM / 16000. && left <= 0.02 + 1e-3 * jitter);
+    }
+}
+
+/* ---- when it came ---- */
+
+static void the_last_sample_says_when_it_came(void **state) {
+    (void)state;
+    static struct arrivals a;
+    assert_true(arrivals_take(&a, 5) == 0);
+    arrivals_push(&a, 100, 1);
+    arrivals_push(&a, 100, 2);
+    arrivals_push(&a, 50, 2);
+    assert_true(arrivals_take(&a, 100) == 1);
+    assert_true(arrivals_take(&a, 1) == 2);
+    assert_true(arrivals_take(&a, 149) == 2);
+    assert_true(arrivals_take(&a, 1) == 0);
+    for (int i = 0; i < 1000; i++) arrivals_push(&a, 1, i);
+    assert_true(arrivals_take(&a, 10) == 9);
+    assert_true(arrivals_take(&a, 990) == 999);
 }
 
 /* ---- 24 kHz ---- */
@@ -498,6 +546,8 @@ int main(void) {
         cmocka_unit_test(two_minutes_of_speech_wait_and_no_more),
         cmocka_unit_test(a_microphone_whose_clock_is_off_for_an_hour_makes_no_queue_grow),
         cmocka_unit_test(a_microphone_that_bursts_is_bounded),
+        cmocka_unit_test(sound_is_as_old_as_the_jitter_asks),
+        cmocka_unit_test(the_last_sample_says_when_it_came),
         cmocka_unit_test(sound_of_24_khz_keeps_its_tones_and_loses_what_16_khz_cannot_hold),
         cmocka_unit_test(quantiles_are_of_the_last_times),
     };
