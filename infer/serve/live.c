@@ -254,6 +254,12 @@ int64_t live_lead(const struct live *l) {
     return pacing_lead((int64_t)s->chunk * FRAME_US, s->chunk_seconds, s->busy_sessions, (int64_t)wished * 1000);
 }
 
+int64_t live_lead_now(const struct live *l) {
+    const struct server *s = l->server;
+    if (live_can_speak(l, live_wanted(l))) return live_lead(l);
+    return pacing_lead((int64_t)s->chunk * FRAME_US, s->chunk_seconds, s->busy_sessions, 0);
+}
+
 long live_wanted(const struct live *l) { return l->server->chunk + (l->begun ? 0 : 1 + l->server->ahead); }
 
 int live_can_speak(const struct live *l, long wanted) {
@@ -283,9 +289,5 @@ struct candidate live_candidate(const struct live *l, double now) {
     if (l->phase == LIVE_PREPARED) return (struct candidate){0, l->created};
     int shows = l->phase == LIVE_RUNNING || (!l->admitted && l->server->clip.count);
     if (!shows || !l->connection || l->slot.count) return nothing;
-    const struct server *s = l->server;
-    int64_t lead = live_can_speak(l, live_wanted(l))
-                       ? live_lead(l)
-                       : pacing_lead((int64_t)s->chunk * FRAME_US, s->chunk_seconds, s->busy_sessions, 0);
-    return (struct candidate){playback_due(&l->playback, end, lead), playback_deadline(&l->playback, end)};
+    return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), playback_deadline(&l->playback, end)};
 }

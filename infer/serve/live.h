@@ -49,6 +49,7 @@ struct turn_in_play {
    work was due, begun, done. */
 struct chunk_times {
     double user, agent, due, begun, made;
+    int64_t lead_us; /* that it was due by */
 };
 /* Pictures between device and encoder: one chunk, and the first frame before it at the start. */
 struct picture_slot {
@@ -147,8 +148,9 @@ void live_work(struct live *live);
 /* The encoder thread: takes the lock itself. */
 void *live_encode(void *live);
 
-int64_t live_lead(const struct live *live);
-int64_t live_wall_us(double at); /* the wall clock (Unix) at that second of the monotonic one; 0: 0 */
+int64_t live_lead(const struct live *live);     /* with what the client wished */
+int64_t live_lead_now(const struct live *live); /* with it where there is speech, without for what only moves */
+int64_t live_wall_us(double at);                /* the wall clock (Unix) at that second of the monotonic one; 0: 0 */
 void live_say_clock(struct live *live, int64_t client_us);   /* negative: nobody asked */
 void live_say(struct live *live, char *text);                /* frees the text */
 struct lane_frame *live_lane(struct live *live, long frame); /* of a video frame, in the ring */

@@ -90,6 +90,7 @@ static void say_times(struct live *l, const struct picture_slot *slot) {
                     .from_us = (int64_t)slot->first * FRAME_US,
                     .user_us = live_wall_us(t->user),
                     .agent_us = live_wall_us(t->agent),
+                    .lead_us = t->lead_us,
                     .due_us = live_wall_us(t->due),
                     .begun_us = live_wall_us(t->begun),
                     .made_us = live_wall_us(t->made),

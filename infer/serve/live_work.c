@@ -191,10 +191,17 @@ static void fail(struct live *l) {
     l->broken = 1;
 }
 
+/* What a chunk takes of late, in steps of a sixteenth; one that was held up counts as two. */
+static void follow_work(struct server *s, double seconds) {
+    double most = 2 * s->chunk_seconds;
+    s->chunk_seconds += ((seconds < most ? seconds : most) - s->chunk_seconds) / 16;
+}
+
 static void count_chunk(struct live *l, const struct chunk_times *times, double deadline) {
     struct metrics *m = &l->server->metrics;
     metrics_time(&m->waited, times->begun - times->due);
     metrics_time(&m->chunk, times->made - times->begun);
+    follow_work(l->server, times->made - times->begun);
     m->chunks++;
     m->chunks_late += deadline > 0 && times->made > deadline;
 }
@@ -207,7 +214,7 @@ static double due_since(const struct live *l, double begun) {
 
 static void run_student(struct live *l, double begun) {
     struct server *s = l->server;
-    struct chunk_times times = {.begun = begun, .due = due_since(l, begun)};
+    struct chunk_times times = {.begun = begun, .due = due_since(l, begun), .lead_us = live_lead_now(l)};
     int begins = !l->begun, count = begins + s->chunk;
     long first = l->end, wanted = live_wanted(l);
     double deadline = playback_deadline(&l->playback, (int64_t)first * FRAME_US);

@@ -10,7 +10,7 @@
 enum {
     MICROPHONE_SPARE = 1600,           /* samples that may wait beyond a need before they are dropped: 100 ms */
     MICROPHONE_RESERVE = 320,          /* samples that stay in hand after a shortage: 20 ms */
-    MICROPHONE_CALM = 160,             /* samples that stay in hand when no shortage threatens: 10 ms */
+    MICROPHONE_CALM = 80,              /* samples that stay in hand when no shortage threatens: 5 ms */
     MICROPHONE_LOOKS = 16,             /* takings after which what was never needed is dropped */
     MICROPHONE_MAX = 16000 + 2 * 16000 /* samples that wait at most: a chunk of up to two seconds, and a second */
 };

@@ -1,7 +1,7 @@
 /* pacing.c: see pacing.h. */
 #include "infer/serve/pacing.h"
 
-enum { JITTER_US = 20000, COUNTED_ON_US = 2000000 };
+enum { JITTER_US = 15000, COUNTED_ON_US = 2000000 };
 
 void playback_begin(struct playback *p, int64_t position_us) {
     p->position_us = p->sent_us = position_us;

@@ -26,7 +26,7 @@ int64_t playback_position(const struct playback *playback, double now);
 double playback_due(const struct playback *playback, int64_t end_us, int64_t lead_us);
 /* When it will have played up to end_us if all goes well; for a client that does not play yet, long past. */
 double playback_deadline(const struct playback *playback, int64_t end_us);
-/* How far ahead of play a chunk is begun: 20 ms for coding and jitter, a chunk's work for each session that is live
+/* How far ahead of play a chunk is begun: 15 ms for coding and jitter, a chunk's work for each session that is live
    (all may be due at once), and what the client wished; at most a chunk. */
 int64_t pacing_lead(int64_t chunk_us, double chunk_seconds, int sessions, int64_t wished_us);
 

@@ -30,7 +30,7 @@ struct server {
     size_t picture;                         /* values of a frame: 3 H W */
     int chunk, ahead;                       /* video frames: of a chunk, heard beyond its end */
     int loops;                              /* idle is the clip, not the student */
-    double real_time_factor, chunk_seconds; /* measured: of one session */
+    double real_time_factor, chunk_seconds; /* of one session: measured at the start; what a chunk takes of late */
     int capacity;
     int busy_sessions; /* with a place and a client: all may be due at once */
 

@@ -96,6 +96,7 @@ char *words_chunk(const struct words_chunk *c) {
     whole(root, "from_us", c->from_us);
     if (c->user_us) whole(root, "user_us", c->user_us);
     if (c->agent_us) whole(root, "agent_us", c->agent_us);
+    whole(root, "lead_us", c->lead_us);
     whole(root, "due_us", c->due_us);
     whole(root, "begun_us", c->begun_us);
     whole(root, "made_us", c->made_us);

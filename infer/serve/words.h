@@ -15,6 +15,7 @@ char *words_created(const struct words_created *created);
    said. */
 struct words_chunk {
     int64_t from_us, user_us, agent_us, due_us, begun_us, made_us, coded_us;
+    int64_t lead_us; /* how much the client had in hand when it was due */
 };
 char *words_chunk(const struct words_chunk *chunk);
 char *words_queued(int place, const char *token);

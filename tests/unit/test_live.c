@@ -180,8 +180,8 @@ static void who_does_not_report_plays_from_when_it_was_sent_something(void **sta
 
 static void the_lead_grows_with_the_sessions_and_ends_at_a_chunk(void **state) {
     (void)state;
-    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 1, 0), 30000);
-    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 50000), 270000);
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 1, 0), 25000);
+    assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 50000), 265000);
     assert_int_equal(pacing_lead(CHUNK_US, 0.01, 20, 1000000), CHUNK_US);
 }
 
