@@ -84,6 +84,7 @@ static cJSON *print(const struct student_description *d) {
     cJSON_AddStringToObject(group_of(root, "audio"), "encoder", d->audio_encoder);
     cJSON_AddStringToObject(group_of(root, "audio"), "recipe", *d->audio_recipe ? d->audio_recipe : d->audio_encoder);
     if (*d->audio_weights) cJSON_AddStringToObject(group_of(root, "audio"), "weights", d->audio_weights);
+    if (d->idle >= 0) cJSON_AddNumberToObject(group_of(root, "training"), "idle", d->idle);
     return root;
 }
 
@@ -168,6 +169,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(text_at(root, "audio", "encoder", d->audio_encoder, sizeof d->audio_encoder));
     TRY(audio_parse(d, root));
     TRY(text_at(root, NULL, "stage", d->stage, sizeof d->stage));
+    d->idle = -1;
+    if (cJSON_HasObjectItem(root, "training")) TRY(real_at(root, "training", "idle", 0, 1, &d->idle));
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
     d->step = cJSON_IsNumber(step) ? (long)step->valuedouble : 0;
     TRY(text_at(root, "rollout", "rapr", rapr, sizeof rapr));
@@ -188,6 +191,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     }
     return OK;
 }
+
+int student_idles(const struct student_description *d) { return d->idle >= STUDENT_IDLE_LEAST; }
 
 int student_describe(struct student_description *description, const char *folder) {
     char path[FILE_PATH_MAX];

@@ -23,8 +23,12 @@ struct student_description {
     char audio_weights[FILE_PATH_MAX];    /* where the encoder's weights were when the data were prepared; "": none */
     char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
     long step;
+    double idle; /* share of its training windows' video frames where nobody spoke, both masks 0; -1: not known */
 };
 
+/* 1: it has seen idle people: at least STUDENT_IDLE_LEAST of its training frames had both masks at 0. */
+#define STUDENT_IDLE_LEAST 0.05
+int student_idles(const struct student_description *description);
 /* Reads config.json of a student's folder and nothing else. ERR_INPUT names the file and the key that is missing or out
    of range, or says that the file is not what was exported (export_sums.h). */
 int student_describe(struct student_description *description, const char *folder);

@@ -194,6 +194,23 @@ static int take_negative(struct export_prompts *p, const struct run_config *conf
     return OK;
 }
 
+/* The share of the training windows' video frames where both masks are 0. */
+static int count_idle(struct dataset *set, double *share) {
+    const int frames = dataset_shape(set)->T;
+    const long rows = dataset_rows(set, SPLIT_TRAIN);
+    float *masks = malloc(2 * (size_t)frames * sizeof *masks);
+    struct dataset_row row = {.talk = masks, .listen = masks ? masks + frames : NULL};
+    long idle = 0;
+    int code = masks ? OK : error_set(ERR_DEVICE, "out of memory for masks");
+    for (long i = 0; i < rows && !code; i++) {
+        code = dataset_read(set, SPLIT_TRAIN, i, &row);
+        for (int n = 0; n < frames && !code; n++) idle += row.talk[n] <= 0 && row.listen[n] <= 0;
+    }
+    free(masks);
+    *share = rows ? (double)idle / ((double)rows * frames) : 0;
+    return code;
+}
+
 static int export_stage(const struct run_config *config, const struct export_options *o) {
     const enum weights_source kind = o->weights ? WEIGHTS_RAW : WEIGHTS_AVERAGE;
     const struct weights_format format = format_of(o);
@@ -206,6 +223,7 @@ static int export_stage(const struct run_config *config, const struct export_opt
     describe(&d, config, shape, o);
     TRY(dataset_note(set, "audio_recipe", d.audio_recipe, sizeof d.audio_recipe));
     TRY(dataset_note(set, "audio_weights", d.audio_weights, sizeof d.audio_weights));
+    TRY(count_idle(set, &d.idle));
     struct dit net;
     struct codec codec = {.state = NULL};
     char from[RUN_PATH + 32];
@@ -226,7 +244,9 @@ static int export_stage(const struct run_config *config, const struct export_opt
     struct weights_host host = {.table = &net.table, .values = values};
     struct weights_giver source = weights_from_host(&host);
     if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, prompts.rows);
-    if (!code) log_line("%s, step %ld: %zu parameters to %s", o->stage, d.step, net.table.values, o->out);
+    if (!code)
+        log_line("%s, step %ld: %zu parameters to %s; nobody speaks in %.1f %% of the training frames", o->stage,
+                 d.step, net.table.values, o->out, 1e2 * d.idle);
     codec_close(&codec);
     free(values);
     prompts_free(&prompts);

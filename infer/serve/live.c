@@ -280,6 +280,8 @@ int live_wants_student(const struct live *l) {
     return live_can_speak(l, l->server->chunk + 1 + l->server->ahead);
 }
 
+int live_cuts_clip(const struct live *l) { return l->looping && l->phase == LIVE_RUNNING && live_wants_student(l); }
+
 struct candidate live_candidate(const struct live *l, double now) {
     const struct candidate nothing = {PACING_NEVER, PACING_NEVER};
     int64_t end = (int64_t)l->end * FRAME_US;
@@ -289,5 +291,6 @@ struct candidate live_candidate(const struct live *l, double now) {
     if (l->phase == LIVE_PREPARED) return (struct candidate){0, l->created};
     int shows = l->phase == LIVE_RUNNING || (!l->admitted && l->server->clip.count);
     if (!shows || !l->connection || l->slot.count) return nothing;
+    if (live_cuts_clip(l)) return (struct candidate){0, 0};
     return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), playback_deadline(&l->playback, end)};
 }

@@ -160,5 +160,6 @@ int live_can_speak(const struct live *live, long frames);
 void live_settle_turns(struct live *live);
 long live_wanted(const struct live *live);       /* video frames of sound that the next chunk takes */
 int live_wants_student(const struct live *live); /* 0: the idle clip will do */
+int live_cuts_clip(const struct live *live);     /* the clip is shown, and what is in the client's hands is cut short */
 
 #endif

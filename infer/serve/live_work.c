@@ -212,11 +212,21 @@ static double due_since(const struct live *l, double begun) {
     return due > 0 && due < begun ? due : begun;
 }
 
+/* No turn waits for the end of a clip that only moves: what the client has of it is not continued, and the cross-fade
+   begins with what it sees now. */
+static void cut_clip(struct live *l) {
+    int64_t left = (int64_t)l->end * FRAME_US - playback_position(&l->playback, clock_seconds());
+    long unseen = (long)(left / FRAME_US), seen = l->loop_at - 1 - (unseen > 0 ? unseen : 0);
+    memcpy(l->shown, clip_frame(clip_of(l), seen > 0 ? seen : 0, l->server->picture), l->server->picture);
+    live_break_off(l);
+}
+
 static void run_student(struct live *l, double begun) {
     struct server *s = l->server;
     struct chunk_times times = {.begun = begun, .due = due_since(l, begun), .lead_us = live_lead_now(l)};
     int begins = !l->begun, count = begins + s->chunk;
     long first = l->end, wanted = live_wanted(l);
+    if (live_cuts_clip(l)) cut_clip(l);
     double deadline = playback_deadline(&l->playback, (int64_t)first * FRAME_US);
     if (begins) {
         l->heard_end = first;

@@ -21,7 +21,7 @@ const struct config_field serve_fields[] = {
     CHOICE(
         "idle", idle, idles, "auto",
         "What is shown while nobody speaks: the student's own pictures, or a loop from the reference; auto takes the "
-        "student's where it was trained to listen."),
+        "student's where at least 5 % of its training frames had nobody speaking (export says it)."),
     INT("sessions", sessions, 0, 4096, "0",
         "Sessions at once; 0 takes 0.9 over the real-time factor that is measured at the start, rounded down."),
     INT("queue", queue, 0, 1024, "8", "Clients that may wait for a place."),

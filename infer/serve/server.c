@@ -137,6 +137,9 @@ static int allocate(struct server *s) {
     return s->frames && s->agent && s->user && s->listen ? OK : error_set(ERR_DEVICE, "out of memory for chunks");
 }
 
+/* Heard both parties, and saw enough frames where neither spoke. */
+static int learned_idle(const struct student_description *d) { return !d->dit.deaf && student_idles(d); }
+
 /* The first session tells the sizes, is measured, and makes the clip. */
 static int try_out(struct server *s, FILE *plan) {
     struct session *session;
@@ -146,7 +149,7 @@ static int try_out(struct server *s, FILE *plan) {
     s->picture = 3 * (size_t)s->student.pixel_height * (size_t)s->student.pixel_width;
     s->chunk = session_chunk_frames(session);
     s->ahead = (int)lround((wait.ahead + wait.encoder_ahead) * VIDEO_RATE);
-    s->loops = s->options.idle == IDLE_LOOP || (s->options.idle == IDLE_AUTO && s->student.dit.deaf);
+    s->loops = s->options.idle == IDLE_LOOP || (s->options.idle == IDLE_AUTO && !learned_idle(&s->student));
     int code = allocate(s);
     if (!code) code = read_default_reference(s);
     if (!code && s->reference) code = server_make_clip(s, session, s->reference, &s->clip);

@@ -79,7 +79,7 @@ echo "too short" >"$work/token"
 check "a token that is none" expect 3 serve "$work/student" port=0 token_file="$work/token"
 check "no such student" expect 3 serve "$work/nowhere" port=0
 check "no such encoder" expect 2 serve "$work/student" port=0 encoder=h265
-check "start" start encoder=raw persons="$work/persons" sessions=2 queue=1 connections=8 keep=2
+check "start" start idle=student encoder=raw persons="$work/persons" sessions=2 queue=1 connections=8 keep=2
 check "health" answers 200 /healthz
 hex=$(printf %04X "$port")
 check "listens on the loopback address" grep -qi " 0100007F:$hex 00000000:0000 0A " /proc/net/tcp
@@ -285,7 +285,7 @@ if [ -n "$python" ]; then
     unset STREAMAVATAR_TOKEN
 fi
 check "stop with a token" stop
-check "start for the examples" start encoder=raw
+check "start for the examples" start idle=student encoder=raw
 [ -z "$python" ] || example "$work/three.wav" "$work/py" raw 2>"$work/py.log" &
 "$BUILD/examples/client" "$port" docs/demo.png "$work/three.pcm" "$work/c" raw 2>"$work/c.log"
 verdict $? "the example in C"
@@ -302,4 +302,20 @@ else
     skipped=$((skipped + 1))
 fi
 check "stop for the examples" stop
+
+
+# ---- idle: the training data have no frame where nobody speaks, so that a loop is shown ----
+
+check "the export says what it saw of idling" grep -q '"idle":.0' "$work/student/config.json"
+check "start with a loop" start encoder=raw persons="$work/persons"
+check "a turn amid the loop" talk 0 say "$quick" play wait session.created run 700 speech 1 "$work/three.pcm" \
+    say '{"type":"audio.end","turn":1}' wait playback.started run 600 close 1000
+check "the clip is marked" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { exit \$4 < 8 }' '$work/said'"
+# not after the clip's units, but in their place: a break (FIRST), and pictures of the student's from there on
+check "cuts it short" awk '/playback.started/ { after = 1 } after && $2 == "unit" && $3 == 2 { exit $4 != 2 || $5 != 1 } ' "$work/said"
+check "the student's pictures follow" sh -c "awk '/playback.started/ { after = 1 } after && \$2 == \"unit\" && \$3 == 1 { exit \$4 != 3 }' '$work/said'"
+check "and the loop's when it is over" talk 0 say "$quick" play speech 1 "$work/short.pcm" say '{"type":"audio.end"}' \
+    wait playback.finished run 900 close 1000
+check "under its mark" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { flag = \$4 } END { exit flag < 8 }' '$work/said'"
+check "stop the loop" stop
 finish
