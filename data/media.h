@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* What a file or picture that this toolkit made says of itself. */
+#define MADE_NOTE "made by streamavatar: a synthetic picture of a person"
+
 /* Reads a video file frame by frame at exactly 25 fps (frames repeated or dropped by presentation time), turned
    upright and unmirrored as file or track state it, its pixels made square, scaled to cover height x width and cropped
    about its middle. Time 0 is the file's, for video and sound alike. What is transparent lies over white. HDR (PQ,
@@ -67,7 +70,7 @@ int audio_write_wav(const char *path, const float *pcm, long samples, int channe
 /* A video at 25 fps; its name's ending says the kind: mp4, m4v, mov (H.264, AAC), mkv (H.264, FLAC), webm (VP9, Opus),
    avi (MPEG-4, PCM), gif (without sound); another is ERR_USAGE. audio_channels 0, 1 or 2 interleaved. Written to a
    temporary name (PATH.tmp), renamed at the end. Height and width are even. Pictures and sound are pushed side by
-   side; constant memory while neither runs far ahead. */
+   side; constant memory while neither runs far ahead. Its comment, which all but gif have, is MADE_NOTE. */
 struct video_writer;
 int video_create(struct video_writer **writer, const char *path, int height, int width, int audio_channels);
 int video_write(struct video_writer *writer, const float *frame);

@@ -189,6 +189,7 @@ static int open_file(struct video_writer *w) {
         *w->temporary = 0;
         return error_set(ERR_INPUT, "%s: cannot be created", w->path);
     }
+    av_dict_set(&w->format->metadata, "comment", MADE_NOTE, 0);
     AVDictionary *options = NULL;
     if (!strcmp(w->kind->format, "mp4")) av_dict_set(&options, "movflags", "+faststart", 0); /* plays while it loads */
     int bad = avformat_write_header(w->format, &options) < 0;

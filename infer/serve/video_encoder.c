@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "data/media.h"
 #include "infer/serve/openh264.h"
 #include "model/audio/encoder.h"
 
@@ -155,7 +156,7 @@ static int push_libav(struct video_encoder *e, const unsigned char *rgb, int *ke
 /* What goes before the note: in H.264 a message of user data (SEI 5), whose name is a UUID of ours; in
    JPEG a comment. */
 static size_t note(enum video_codec codec, unsigned char *to) {
-    static const char text[] = "made by streamavatar: a synthetic picture of a person";
+    static const char text[] = MADE_NOTE;
     static const unsigned char message[] = {0,    0,    0,    1,    6,    5,    16 + sizeof text - 1,
                                             0x9b, 0x1d, 0x0e, 0x5a, 0x41, 0x77, 0x4c,
                                             0x0b, 0x8f, 0x2e, 0x6d, 0x35, 0xa2, 0xc8,

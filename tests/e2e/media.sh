@@ -149,6 +149,7 @@ stream() { # stream CODE ARGUMENTS...
 for ending in mp4 m4v mov mkv webm avi gif; do
     check "out=x.$ending" stream 0 audio="$work/sound.mkv" "out='$work/a%d: [x].$ending'"
     check "it is one of $ending" seen "$work/a%d: [x].$ending" "frames \(29\|30\|31\) "
+    [ $ending = gif ] || check "it says that it was made" grep -q "a synthetic picture of a person" "$work/a%d: [x].$ending"
     [ $ending = gif ] || check "it has both parties" heard "$work/a%d: [x].$ending" "channels 2 .*talk 25-"
 done
 check "an ending that is none" stream 2 audio="$work/sound.mkv" out="$work/x.foo"
