@@ -163,6 +163,17 @@ static int answer_metrics(struct connection *c) {
     return answer_text(c, 200, "text/plain; version=0.0.4", text);
 }
 
+/* What a client would be refused for; for a page that would rather ask than be refused. */
+static int answer_access(struct connection *c) {
+    const struct network *n = c->network;
+    char host[64], authorization[HEADER_MAX];
+    header(c->wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization);
+    name_host(c->wsi, host);
+    return answer_text(
+        c, 200, "application/json",
+        words_access(*n->access.token, access_authorized(&n->access, authorization, ""), is_crowded(n, host)));
+}
+
 static int answer_person(struct connection *c, const char *name) {
     char path[FILE_PATH_MAX], *bytes;
     size_t length;
@@ -184,7 +195,7 @@ static int answer_page(struct connection *c) {
 static int answer_request(struct connection *c, const char *path) {
     static const char person[] = "/v1/persons/";
     struct network *n = c->network;
-    int open = !strcmp(path, "/") || !strcmp(path, "/healthz");
+    int open = !strcmp(path, "/") || !strcmp(path, "/healthz") || !strcmp(path, "/v1/access");
     int status = refuse(n, c->wsi, !open);
     if (status) {
         count_refusal(n);
@@ -193,6 +204,7 @@ static int answer_request(struct connection *c, const char *path) {
     if (!strcmp(path, "/")) return answer_page(c);
     if (!strcmp(path, "/healthz"))
         return answer_text(c, n->stop ? 503 : 200, "text/plain", strdup(n->stop ? "stopping\n" : "ok\n"));
+    if (!strcmp(path, "/v1/access")) return answer_access(c);
     if (!strcmp(path, "/metrics")) return answer_metrics(c);
     if (!strcmp(path, "/v1/persons"))
         return answer_text(c, 200, "application/json", persons_list(n->server->options.persons));

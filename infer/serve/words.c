@@ -104,6 +104,14 @@ char *words_chunk(const struct words_chunk *c) {
     return end(root);
 }
 
+char *words_access(int token, int authorized, int crowded) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddBoolToObject(root, "token", token);
+    cJSON_AddBoolToObject(root, "authorized", authorized);
+    cJSON_AddBoolToObject(root, "crowded", crowded);
+    return end(root);
+}
+
 char *words_error(const char *code, const char *message, int fatal) {
     cJSON *root = begin("error");
     cJSON_AddStringToObject(root, "code", code);

@@ -25,6 +25,9 @@ char *words_started(uint32_t turn, int64_t position_us);
 char *words_finished(uint32_t turn, int64_t position_us, int interrupted, int64_t next_us);
 /* client_us: of the client's question, which is told back; negative: it was not asked. */
 char *words_clock(int64_t server_us, int64_t media_us, int64_t client_us);
+/* Of GET /v1/access: whether a token is asked for, whether the request may do all, whether its host holds too many
+   connections. */
+char *words_access(int token, int authorized, int crowded);
 char *words_error(const char *code, const char *message, int fatal);
 
 #endif

@@ -1,13 +1,14 @@
-"""page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE [FOLDER]: what page.sh does with the page in a headless Chromium. VOICE is
-what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a face; all absolute paths. Prints a line for
+"""page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE LOCKED TOKEN [FOLDER]: what page.sh does with the page in a headless
+Chromium. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a face; all absolute paths.
+LOCKED is the address of a server that asks for TOKEN. Prints a line for
 each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots there."""
 import sys
 import tempfile
 
 from browser import Browser, Tab, complaints
 
-chromium, address, voice, speech, picture = sys.argv[1:6]
-folder = sys.argv[6] if len(sys.argv) > 6 else ""
+chromium, address, voice, speech, picture, locked, token = sys.argv[1:8]
+folder = sys.argv[8] if len(sys.argv) > 8 else ""
 passed = failed = 0
 
 
@@ -75,6 +76,21 @@ def refuse(browser, tab):
     check("ends", tab.wait("!session.wanted && $('connect').textContent === 'Connect'"), tab)
 
 
+def unlock(browser):
+    browser.address = locked
+    tab = Tab(browser)
+    check("a token is asked for", tab.wait("!$('gate').hidden && document.activeElement === $('token')"), tab)
+    tab.picture("token-phone-light", 390, 844)
+    for text, what, good in (("wrong", "a wrong one is said", "$('error').textContent.includes('token')"),
+                             (token, "the right one opens", "$('gate').hidden && face.image")):
+        tab.get(f"$('token').value = '{text}'")
+        tab.get("$('unlock').requestSubmit()")
+        check(what, tab.wait(good), tab)
+    tab.click("connect")
+    check("and lets in", tab.wait("session.created && picture.shown > 3"), tab)
+    tab.click("connect")
+
+
 def other_ways(browser):
     old = Tab(browser, before="delete self.VideoDecoder")
     old.wait("face.image")
@@ -106,6 +122,7 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         come_back(tab)
         refuse(browser, tab)
         other_ways(browser)
+        unlock(browser)
         check("nothing on the console", not complaints, tab)
         browser.call("Browser.close")
     finally:

@@ -30,14 +30,17 @@ wav 20 "$work/speech.wav"
 
 "$BIN/serve" "$student" port=0 persons="$work/persons" sessions=1 queue=0 >"$work/address" 2>"$work/server" &
 server=$!
-trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+echo 0123456789abcdef0123 >"$work/token"
+"$BIN/serve" "$student" port=0 persons="$work/persons" token_file="$work/token" >"$work/locked" 2>"$work/second" &
+locked=$!
+trap 'kill $server $locked 2>/dev/null; rm -rf "$work"' EXIT
 for _ in $(seq 200); do
-    [ -s "$work/address" ] && break
+    [ -s "$work/address" ] && [ -s "$work/locked" ] && break
     sleep 0.05
 done
 log=$work/said
 timeout 60 "$python" tests/e2e/page.py "$chromium" "$(grep -o 'http://[^ ]*' "$work/address")" "$work/voice.wav" \
-    "$work/speech.wav" "$PWD/docs/demo.png" $PAGE_SHOTS >"$log" 2>&1
+    "$work/speech.wav" "$PWD/docs/demo.png" "$(grep -o 'http://[^ ]*' "$work/locked")" 0123456789abcdef0123 $PAGE_SHOTS >"$log" 2>&1
 code=$?
 sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
 if [ -n "$sum" ]; then
@@ -46,7 +49,8 @@ else
     verdict $code "the page's script"
 fi
 grep FAILED "$log"
-kill $server
+kill $server $locked
+wait $locked
 wait $server
 verdict $? "the server's end"
 finish

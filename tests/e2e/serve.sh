@@ -100,6 +100,7 @@ check "nothing else" answers 404 /etc/passwd
 check "another host's name" answers 403 / host=example.org
 check "another site's page" answers 403 / origin=http://example.org
 check "a site that has our name in its own" answers 403 / origin=http://127.0.0.1.example.org
+check "no one else may ask" answers 403 /v1/access origin=http://example.org
 check "our page" answers 200 / origin=http://127.0.0.1:"$port"
 check "a WebSocket from another site" talk 3 origin=https://example.org run 10
 check "is forbidden" heard "http 403"
@@ -242,6 +243,9 @@ check "the page is open" answers 200 /
 check "the rest is not" answers 401 /metrics
 check "but with the token" answers 200 /metrics bearer=0123456789abcdef0123
 check "and not with another" answers 401 /metrics bearer=0123456789abcdef0124
+check "who asks is told" answers 200 /v1/access
+check "that a token is needed" grep -q '"token":true,"authorized":false,"crowded":false' "$work/answer"
+check "or is there" sh -c "'$client' $port path=/v1/access bearer=0123456789abcdef0123 get | grep -q '\"authorized\":true'"
 check "no session without" talk 3 run 10
 check "it says what is missing" heard "http 401"
 check "a session with" talk 0 token=0123456789abcdef0123 say '{"type":"session.create","reference":"person:anna"}' \
