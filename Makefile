@@ -205,6 +205,7 @@ demo-real: setup
 # What a server must stand for minutes and hours; SOAK=0.05 takes that share (scripts/soak.sh has the parts and their keys).
 soak: setup
 	+@$(MAKE) --no-print-directory programs unit-tests
+	+@$(MAKE) --no-print-directory SANITIZE=1 $(BUILD)-sanitize/bin/serve
 	BIN=$(BIN) BUILD=$(BUILD) SOAK=$(or $(SOAK),1) sh scripts/soak.sh $(or $(STUDENT),runs/demo/export/refine) $(ONLY)
 clean:
 	rm -rf build bin

@@ -48,6 +48,7 @@ static void print(FILE *f, const struct metrics *m, const struct metrics_now *no
     value(f, "queue", "gauge", "Clients that wait for a place.", now->queued);
     value(f, "connections", "gauge", "Open WebSocket connections.", now->connections);
     value(f, "outbox_bytes", "gauge", "Bytes that wait for the clients' sockets.", (double)now->outbox_bytes);
+    value(f, "user_sound_seconds", "gauge", "Sound of the users that waits to be heard.", now->user_seconds);
     value(f, "real_time_factor", "gauge", "Seconds of work a second of one session, measured at the start.",
           now->real_time_factor);
     value(f, "resident_bytes", "gauge", "Resident memory of the process.", (double)process_resident());

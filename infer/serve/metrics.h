@@ -32,6 +32,7 @@ struct metrics_now { /* what is not counted but looked at */
     int live, queued, detached, connections, capacity;
     double real_time_factor;
     size_t outbox_bytes;
+    double user_seconds; /* of users' sound that waits */
 };
 char *metrics_text(const struct metrics *metrics, const struct metrics_now *now); /* malloc'd; NULL: out of memory */
 

@@ -320,5 +320,6 @@ void server_look(const struct server *s, struct metrics_now *now) {
     for (int i = 0; i < s->count; i++) {
         now->detached += s->lives[i]->admitted && !s->lives[i]->connection;
         now->outbox_bytes += s->lives[i]->outbox.bytes;
+        now->user_seconds += (double)s->lives[i]->microphone.waiting / AUDIO_RATE;
     }
 }

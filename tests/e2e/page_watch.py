@@ -9,6 +9,7 @@ microphone is on (VOICE), and it has SPEECH (WAV) spoken again and again. Prints
                                what its end still waits for (loudspeaker and screen)
     compute MEDIAN 99%         from when the chunk was due to its arrival in the page: within the lead it costs nothing
     parts WAIT WORK CODE WAY   medians of that: device busy, made, first picture coded, sent to the page
+    shown COUNT                pictures
     dry TIMES                  that the sound ran out
     sound OUT BASE TRIP        the browser's delay to the loudspeaker and its buffer; to the server and back
 Exit 1 when the page could not be used or its console complained."""
@@ -82,6 +83,7 @@ line("design", *(share([part[i] / 1000 for part in parts], 0.5) for i in range(3
 line("compute", share(compute, 0.5), share(compute, 0.99))
 steps = ["due_us", "begun_us", "made_us", "coded_us", "arrived"]
 line("parts", *(share([(c[b] - c[a]) / 1000 for c in chunks], 0.5) for a, b in zip(steps, steps[1:])))
+line("shown", len(apart))
 line("dry", seen["dry"])
 line("sound", seen["out"], seen["base"], seen["trip"])
 for complaint in complaints:

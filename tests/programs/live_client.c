@@ -1,16 +1,27 @@
-/* live_client.c: a client of `serve` that does what its arguments say and prints what it sees: for
-   tests/e2e/serve*.sh. live_client PORT [path=P] [host=H] [origin=O] [token=T] [protocol=P] [keep=FILE] COMMAND...
-   Commands, in order; each one goes on taking messages meanwhile: say JSON            a text message
-   speech TURN FILE     units of the agent's sound, at once unit HEX            a binary message            speak-live
-   TURN FILE the same in pieces of 20 ms, in real time reference FILE      units of kind 4             mic FILE PPM
-   the user's sound in real time, its clock PPM parts huge N              a binary message of zeros bytes HEX
-   straight to the socket                           in a million fast play                from now on plays and
-   reports its position, as a page would wait TEXT           until a text message has it: at most 20 s, then exit code
-   1 run MS              takes messages              deaf MS              takes none close CODE          closes
-   properly             drop                 closes the socket live_client PORT [path=P] [host=H] [origin=O]
-   [bearer=T] get: a plain request; prints the answer as it comes. Prints, each with milliseconds since the start:
-   "text JSON", "unit KIND FLAGS TURN TIME LENGTH SEQUENCE", "close CODE", "end" and, where it is refused, "http
-   STATUS" with exit code 3. keep: where the payloads of video go. */
+/* live_client.c: a client of `serve` that does what its arguments say and prints what it sees, for tests/e2e/serve.sh and
+   scripts/soak.sh.
+     live_client PORT [path=P] [host=H] [origin=O] [token=T] [protocol=P] [keep=FILE] COMMAND...
+     live_client PORT [path=P] [host=H] [origin=O] [bearer=T] get     a plain request; prints the answer as it comes
+     live_client PORT half MS                                         half a request, and nothing for so long
+   Commands, in order; each one goes on taking messages meanwhile:
+     say JSON              a text message
+     unit HEX              a binary message
+     huge N                a binary message of zeros
+     bytes HEX             straight to the socket
+     speech TURN FILE      units of the agent's sound, at once
+     speak-live TURN FILE  the same in pieces of 20 ms, in real time
+     reference FILE        units of kind 4
+     mic FILE PPM          the user's sound in real time, its clock PPM parts in a million fast
+     race SECONDS FILE PPM plays as fast as the server makes it: FILE is said again and again and is the user's sound as well,
+                           whose clock is PPM fast, until so much media time has come
+     play                  from now on plays and reports its position, as a page would
+     wait TEXT             until a text message has it: at most 20 s, then exit code 1
+     run MS                takes messages
+     deaf MS               takes none
+     close CODE            closes properly
+     drop                  closes the socket
+   Prints, each with milliseconds since the start: "text JSON", "unit KIND FLAGS TURN TIME LENGTH SEQUENCE", "close CODE",
+   "end" and, where it is refused, "http STATUS" with exit code 3. keep: where the payloads of video go. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -154,12 +165,16 @@ static void take_frames(void) {
     }
 }
 
+static void say_position(int64_t us) {
+    char text[96];
+    send_frame(1, text, client_position(text, sizeof text, us));
+}
+
 static void report(void) {
     double now = clock_seconds();
-    char text[96];
     if (!c.plays || !c.player.playing || now - c.reported < REPORT_MS / 1e3) return;
     c.reported = now;
-    send_frame(1, text, client_position(text, sizeof text, player_position(&c.player, now)));
+    say_position(player_position(&c.player, now));
 }
 
 /* Takes what comes within so many milliseconds. */
@@ -222,6 +237,28 @@ static void send_live(int kind, uint32_t turn, const char *path, double ppm) {
     free(bytes);
 }
 
+/* Speech waits for a minute at most, and the user's sound comes as media time passes; both from the file, again and again. */
+static void race(double seconds, const char *path, double ppm) {
+    size_t length, piece = 640, heard = 0;
+    unsigned char *bytes = read_file(path, &length);
+    const int64_t turn_us = (int64_t)(length / 2) * 1000000 / 16000, end_us = (int64_t)(1e6 * seconds);
+    int64_t said_us = 0, user_us = 0, told_us = -1;
+    char text[64];
+    for (uint32_t turn = 1; c.player.have_us < end_us && !c.over;) {
+        for (; said_us < c.player.have_us + 60000000 && said_us < end_us; said_us += turn_us) {
+            send_file(UNIT_AGENT, turn, path);
+            snprintf(text, sizeof text, "{\"type\":\"audio.end\",\"turn\":%u}", turn++);
+            send_frame(1, text, strlen(text));
+        }
+        for (; (double)user_us < (double)c.player.have_us * (1 + ppm * 1e-6);
+             user_us += 20000, heard = (heard + piece) % length)
+            if (heard + piece <= length) send_unit(UNIT_USER, 0, 0, bytes + heard, piece);
+        if (c.player.have_us != told_us) say_position(told_us = c.player.have_us);
+        pass(2);
+    }
+    free(bytes);
+}
+
 static size_t from_hex(const char *hex, unsigned char *bytes) {
     size_t n = 0;
     for (unsigned value; hex[2 * n] && sscanf(hex + 2 * n, "%2x", &value) == 1; n++) bytes[n] = (unsigned char)value;
@@ -275,6 +312,7 @@ static int command(char **a, int left) {
     if (!strcmp(*a, "close")) return hang_up(one), 2;
     if (!strcmp(*a, "speech")) return send_file(UNIT_AGENT, (uint32_t)atoi(one), two), 3;
     if (!strcmp(*a, "speak-live")) return send_live(UNIT_AGENT, (uint32_t)atoi(one), two, 0), 3;
+    if (!strcmp(*a, "race")) return race(atof(one), two, left > 3 ? atof(a[3]) : 0), 4;
     if (!strcmp(*a, "mic")) return send_live(UNIT_USER, 0, one, atof(two)), 3;
     fprintf(stderr, "live_client: no command %s\n", *a);
     exit(2);
@@ -328,6 +366,13 @@ static void shake_hands(char **argv, int argc) {
     read_head();
 }
 
+/* As peers do that are cut off amid their request. */
+static void half(const char *ms) {
+    static const char text[] = "GET /v1/session HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgr";
+    write_all(text, sizeof text - 1);
+    usleep((unsigned)atoi(ms) * 1000u);
+}
+
 static void get(char **argv, int argc) {
     char request[HEAD_MAX];
     const char *origin = option(argv, argc, "origin", ""), *token = option(argv, argc, "bearer", "");
@@ -340,12 +385,13 @@ static void get(char **argv, int argc) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2) return fprintf(stderr, "usage: live_client PORT [key=value ...] COMMAND...\n"), 2;
+    if (argc < 3) return fprintf(stderr, "usage: live_client PORT [key=value ...] COMMAND...\n"), 2;
     c.start = clock_seconds();
     const char *keep = option(argv, argc, "keep", "");
     if (*keep) c.keep = fopen(keep, "wb");
     connect_to(atoi(argv[1]));
     if (!strcmp(argv[argc - 1], "get")) return get(argv, argc), 0;
+    if (!strcmp(argv[2], "half") && argc > 3) return half(argv[3]), 0;
     shake_hands(argv, argc);
     int i = 2;
     while (i < argc && strchr(argv[i], '=') && argv[i][0] != '{') i++;
