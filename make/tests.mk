@@ -69,11 +69,11 @@ test: setup
 	@SHIM=$(SHIM) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(DOUBLE) sh tests/run.sh
 
 THREADS  := build/ref-float-threads
-THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session
+THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session test_live
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
 	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages)) \
-	    $(THREADS)/tests/programs/tiny_dataset
+	    $(addprefix $(THREADS)/bin/,export stream serve) $(addprefix $(THREADS)/tests/programs/,tiny_dataset voices live_client)
 	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)
 
 # Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes

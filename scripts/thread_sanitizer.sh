@@ -1,5 +1,5 @@
 #!/bin/sh
-# thread_sanitizer.sh: runs tests and small jobs of several ranks that were built with clang's thread sanitizer; one report
+# thread_sanitizer.sh: runs tests, the live server's conversations and small jobs of several ranks that were built with clang's thread sanitizer; one report
 # is a failure. OpenMP's own ordering is known to the sanitizer through Archer (libarcher), which comes with LLVM's libomp;
 # libraries that are not instrumented (HDF5, MPI, libav) are left out of account.
 #   usage: scripts/thread_sanitizer.sh BUILD TEST...        (make test-threads)
@@ -30,6 +30,8 @@ run() { # run LABEL COMMAND...
     fi
 }
 for test in "$@"; do run "$test" "$build/tests/unit/$test"; done
+# a report ends the server with exit code 66, which its test takes for a failure
+run "the live server" env BIN="$build/bin" BUILD="$build" sh tests/e2e/serve.sh
 "$build/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
 for job in "3 0 1" "3 3 1" "2 1 2"; do
     set -- $job

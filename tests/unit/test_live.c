@@ -35,7 +35,9 @@ static void a_header_says_what_the_protocol_page_says(void **state) {
     unit_pack(bytes, &u);
     assert_memory_equal(bytes, expected, sizeof expected);
     CHECK(unit_unpack(&back, bytes, sizeof bytes));
-    assert_memory_equal(&back, &u, sizeof u);
+    memset(bytes, 0, UNIT_HEADER); /* field by field: a structure has gaps */
+    unit_pack(bytes, &back);
+    assert_memory_equal(bytes, expected, sizeof expected);
     assert_int_equal(unit_unpack(&back, bytes, sizeof bytes - 1), ERR_INPUT);
     assert_int_equal(unit_unpack(&back, bytes, UNIT_HEADER - 1), ERR_INPUT);
     bytes[1] = 16;
