@@ -3,7 +3,7 @@
 #   make demo             set up, generate data, run all stages, stream, report
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
-#   make test-threads     the tests of several ranks under the thread sanitizer (clang, libomp and its Archer)
+#   make test-threads     the tests of several ranks and the live server under the thread sanitizer (clang, libomp and its Archer)
 #   make bench            achieved rates against measured limits
 #   make examples         the clients of examples/, and the bridge to WebRTC where its libraries are (docs/bridges.md)
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)

@@ -51,10 +51,6 @@ static int allocate(struct live *l) {
 }
 
 static int open_live(struct live *l) {
-    const struct student_description *d = &l->server->student;
-    const struct wishes *w = &l->wishes;
-    TRY(video_encoder_open(&l->encoder, (enum encoder_name)l->server->options.encoder, w->codecs, w->codec_count,
-                           d->pixel_height, d->pixel_width));
     TRY(allocate(l));
     if (pthread_create(&l->thread, NULL, live_encode, l)) return error_set(ERR_DEVICE, "cannot start a thread");
     l->threaded = 1;

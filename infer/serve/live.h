@@ -112,7 +112,7 @@ struct live {
     unsigned char *shown; /* the last picture, for cross-fades [H, W, 3]; has_shown */
     int has_shown, fade;  /* pictures left of a cross-fade */
     struct picture_slot slot;
-    struct video_encoder *encoder;
+    struct video_encoder *encoder; /* NULL until its thread has opened it, before all else */
     pthread_t thread;
     int threaded, stop;
     pthread_cond_t work; /* for the encoder thread */
@@ -123,8 +123,7 @@ struct live {
 
 /* All with the server's lock held, unless they say otherwise. */
 
-/* A new session for this connection, with a place or in the queue; its encoder thread starts. ERR_USAGE: no codec in
-   common. */
+/* A new session for this connection, with a place or in the queue; its encoder thread starts. */
 int live_create(struct live **live, struct server *server, const struct wishes *wishes, int admitted);
 void live_destroy(struct live *live); /* by the device thread alone; joins the encoder thread, so without the lock */
 /* What the client says. ERR_INPUT, ERR_USAGE: a fatal error, whose code for the client is *error. */

@@ -156,11 +156,33 @@ static void encode_slot(struct live *l) {
     server_poke(l->server);
 }
 
+/* Without the lock: to begin with a GPU's encoder takes a good part of a second. */
+static void open_encoder(struct live *l) {
+    const struct student_description *d = &l->server->student;
+    const struct wishes *w = &l->wishes;
+    struct video_encoder *encoder;
+    int code = video_encoder_open(&encoder, (enum encoder_name)l->server->options.encoder, w->codecs, w->codec_count,
+                                  d->pixel_height, d->pixel_width);
+    pthread_mutex_lock(&l->server->lock);
+    l->encoder = encoder;
+    if (code == ERR_USAGE)
+        live_end(l, CLOSE_REFUSED, "unsupported", error_text());
+    else if (code)
+        live_end(l, CLOSE_INTERNAL, "internal", error_text());
+    else
+        log_line("event=session.encoder session=%s encoder=%s codec=%s", l->id,
+                 encoder_names[video_encoder_name(encoder)], video_codec_names[video_encoder_codec(encoder)]);
+    pthread_mutex_unlock(&l->server->lock);
+}
+
 void *live_encode(void *argument) {
     struct live *l = argument;
+    open_encoder(l);
     pthread_mutex_lock(&l->server->lock);
     while (!l->stop) {
-        if (reference_is_there(l))
+        if (l->phase == LIVE_ENDED)
+            pthread_cond_wait(&l->work, &l->server->lock);
+        else if (reference_is_there(l))
             take_reference(l);
         else if (l->slot.count)
             encode_slot(l);

@@ -307,17 +307,14 @@ static void create(struct connection *c, const struct wishes *w) {
         part_with(c, "full", "sessions and queue are full", CLOSE_FULL);
         return;
     }
-    int code = live_create(&l, s, w, room == SERVER_ROOM);
-    if (code) {
-        part_with(c, code == ERR_USAGE ? "unsupported" : "internal", error_text(),
-                  code == ERR_USAGE ? CLOSE_REFUSED : CLOSE_INTERNAL);
+    if (live_create(&l, s, w, room == SERVER_ROOM)) {
+        part_with(c, "internal", error_text(), CLOSE_INTERNAL);
         return;
     }
     s->lives[s->count++] = l;
     c->live = l;
     snprintf(l->host, sizeof l->host, "%s", c->host);
-    log_line("event=session.created session=%s host=%s queued=%d encoder=%s", l->id, c->host, !l->admitted,
-             video_codec_names[video_encoder_codec(l->encoder)]);
+    log_line("event=session.created session=%s host=%s queued=%d", l->id, c->host, !l->admitted);
     live_attach(l, c, 0);
 }
 

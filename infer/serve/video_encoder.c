@@ -4,10 +4,12 @@
 #include <libavcodec/avcodec.h>
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "data/media.h"
 #include "infer/serve/openh264.h"
 #include "model/audio/encoder.h"
@@ -42,6 +44,8 @@ static enum video_codec codec_of(enum encoder_name name) {
     return name == ENCODER_RAW ? CODEC_RAW : CODEC_H264;
 }
 
+enum encoder_name video_encoder_name(const struct video_encoder *e) { return e->name; }
+
 enum video_codec video_encoder_codec(const struct video_encoder *e) { return codec_of(e->name); }
 
 const char *video_encoder_decoder(const struct video_encoder *e) {
@@ -69,6 +73,7 @@ static void set_options(AVCodecContext *c, enum encoder_name name) {
     } else if (name == ENCODER_NVENC) {
         av_opt_set(o, "preset", "p4", 0);
         av_opt_set(o, "tune", "ull", 0);
+        av_opt_set(o, "rc", "cbr", 0); /* no look-ahead, no second pass: both hold pictures back */
         av_opt_set(o, "profile", "baseline", 0);
         av_opt_set_int(o, "zerolatency", 1, 0);
         av_opt_set_int(o, "delay", 0, 0);
@@ -128,9 +133,13 @@ static int open_libav(struct video_encoder *e) {
     e->packet = av_packet_alloc();
     if (!e->context || !e->frame || !e->packet) return error_set(ERR_DEVICE, "out of memory for an encoder");
     set_up(e);
-    if (avcodec_open2(e->context, codec, NULL) < 0)
-        return error_set(ERR_USAGE, "encoder=%s: does not start here for pictures of %d x %d", encoder_names[e->name],
-                         e->height, e->width);
+    int refused = avcodec_open2(e->context, codec, NULL);
+    if (refused < 0) {
+        char why[AV_ERROR_MAX_STRING_SIZE] = "";
+        av_strerror(refused, why, sizeof why);
+        return error_set(ERR_USAGE, "encoder=%s: does not start here for pictures of %d x %d: %s",
+                         encoder_names[e->name], e->height, e->width, why);
+    }
     return open_picture(e);
 }
 
@@ -149,6 +158,18 @@ static int push_libav(struct video_encoder *e, const unsigned char *rgb, int *ke
     *bytes = e->packet->data;
     *length = (size_t)e->packet->size;
     return OK;
+}
+
+/* A driver decides by itself how many pictures it keeps: an encoder that has none ready after the first is of no use here.
+   The next one is a key frame again. */
+static int try_libav(struct video_encoder *e) {
+    unsigned char *black = calloc((size_t)e->height * (size_t)e->width, 3);
+    const unsigned char *bytes;
+    size_t length;
+    int key = 1, code = black ? push_libav(e, black, &key, &bytes, &length) : ERR_DEVICE;
+    free(black);
+    e->since_key = KEY_EVERY;
+    return code ? error_set(ERR_USAGE, "encoder=%s: gives no picture for the first", encoder_names[e->name]) : OK;
 }
 
 /* ---- the note that a picture was made ---- */
@@ -201,6 +222,7 @@ static int open_named(struct video_encoder **out, enum encoder_name name, int he
     int code = name == ENCODER_RAW        ? OK
                : name == ENCODER_OPENH264 ? openh264_open(&e->openh264, height, width)
                                           : open_libav(e);
+    if (!code && name == ENCODER_NVENC) code = try_libav(e);
     if (code) {
         video_encoder_close(e);
         *out = NULL;
@@ -216,12 +238,26 @@ int video_encoder_check(enum encoder_name name, int height, int width) {
     return code;
 }
 
+/* The log says when an encoder that is preferred cannot be had, and when it can again (a GPU's may be taken), once each. */
+static void note_outcome(enum encoder_name name, int code) {
+    static atomic_int failed[ENCODER_NAMES];
+    if (atomic_exchange(&failed[name], !!code) == !!code) return;
+    if (code)
+        log_line("event=encoder.passed_over encoder=%s message=\"%s\"", encoder_names[name], error_text());
+    else
+        log_line("event=encoder.back encoder=%s", encoder_names[name]);
+}
+
 /* The first encoder of a codec that works here. */
 static int open_any(struct video_encoder **out, enum video_codec codec, int height, int width) {
     static const enum encoder_name order[] = {ENCODER_NVENC, ENCODER_X264,  ENCODER_OPENH264,
                                               ENCODER_VPX,   ENCODER_MJPEG, ENCODER_RAW};
-    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
-        if (codec_of(order[i]) == codec && !open_named(out, order[i], height, width)) return OK;
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        if (codec_of(order[i]) != codec) continue;
+        int code = open_named(out, order[i], height, width);
+        note_outcome(order[i], code);
+        if (!code) return OK;
+    }
     return error_set(ERR_USAGE, "no encoder for %s here", video_codec_names[codec]);
 }
 
