@@ -1,5 +1,5 @@
 #!/bin/sh
-# soak.sh: what a live server must stand for minutes and hours (make soak), a line a row of docs/serving.md's table:
+# soak.sh: what a live server must stand for minutes and hours (make soak; docs/serving.md, What it stands):
 #   soak.sh STUDENT [PART...]
 # STUDENT is an export's folder (make soak takes runs/demo/export/refine, which make demo leaves, or STUDENT=FOLDER). Parts; none: all:
 #   begin     from the start of the process to the first picture of a session

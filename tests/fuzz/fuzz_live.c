@@ -78,14 +78,15 @@ static void send_all(struct conversation *c, int count) {
 }
 
 static void step(struct conversation *c, int what, int amount) {
-    static unsigned char pcm[2 * 256 * 1000];
+    enum { SAMPLES = 100 }; /* times 255: a second; two minutes are full after some hundred */
+    static unsigned char pcm[2 * 256 * SAMPLES];
     uint32_t turn = (uint32_t)amount % 16;
     int64_t before = playback_position(&c->playback, c->now);
     c->now += 0.01 * amount;
     fuzz_promise(playback_position(&c->playback, c->now) >= before, "play does not go back by itself");
     switch (what % 7) {
     case 0:
-        speech_push(&c->speech, turn, pcm, 1000L * amount, c->now);
+        speech_push(&c->speech, turn, pcm, (long)SAMPLES * amount, c->now);
         break;
     case 1:
         speech_end(&c->speech, turn);
