@@ -220,7 +220,8 @@ run_attack() {
     program=$SANITIZED/serve
     [ -x "$program" ] || program=$BIN/serve
     echo "        attacked: $program"
-    start "$program" sessions=16 queue=8 keep=5 # what sessions hold is bounded by their number
+    # what sessions hold is bounded by their number; with sanitizers and neighbours the machine serves no more than these
+    start "$program" sessions=3 queue=8 keep=5
     speech 30
     talk 3000 "$work/watch" &
     watch=$!

@@ -16,7 +16,7 @@ static struct network *network;
 
 static void on_signal(int number) {
     (void)number;
-    if (network) network_stop(network);
+    network_stop(network);
 }
 
 /* All cores but one, which encodes and serves. */
@@ -34,6 +34,8 @@ static int serve(const char *folder) {
     TRY(device_init(threads(o)));
     TRY(server_open(&server, folder, stderr));
     TRY(network_open(&network, &server, &access));
+    signal(SIGINT, on_signal); /* before this there is nobody to take leave of: they end the process */
+    signal(SIGTERM, on_signal);
     log_line("event=server.ready address=%s port=%d sessions=%d real_time_factor=%.4f chunk_ms=%.1f", o->address,
              network_port(network), server.capacity, server.real_time_factor, 1e3 * server.chunk_seconds);
     printf("http://%s:%d/\n", o->address, network_port(network)); /* for whoever started it with port=0 */
@@ -58,8 +60,6 @@ int main(int argc, char **argv) {
     struct args args;
     int code = args_parse(&args, &command, &server.options, argc, argv);
     if (code || args.done) return args_exit("serve", code);
-    signal(SIGINT, on_signal);
-    signal(SIGTERM, on_signal);
     signal(SIGPIPE, SIG_IGN);
     code = serve(args.words[0]);
     server_close(&server);

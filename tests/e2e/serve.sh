@@ -84,6 +84,19 @@ check "health" answers 200 /healthz
 hex=$(printf %04X "$port")
 check "listens on the loopback address" grep -qi " 0100007F:$hex 00000000:0000 0A " /proc/net/tcp
 check "and on no other" sh -c "! cat /proc/net/tcp /proc/net/tcp6 | grep -i ':$hex [0]*:0000 0A ' | grep -qv ' 0100007F:'"
+ends() { # ends SECONDS: a server that gets a signal so long after its start
+    "$BIN/serve" "$work/student" port=0 >/dev/null 2>&1 &
+    begun=$!
+    sleep "$1"
+    kill $begun
+    for _ in $(seq 100); do
+        kill -0 $begun 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL $begun
+    return 1
+}
+for moment in 0.01 0.03 0.1; do check "a signal $moment s after the start ends it" ends $moment; done
 check "a port that is taken" expect 5 serve "$work/student" port="$port"
 export STREAMAVATAR_TOKEN=0123456789abcdef0123
 check "an address that is not ours" expect 5 serve "$work/student" port=0 address=192.0.2.1
