@@ -150,7 +150,7 @@ run_page() {
     start "$BIN/serve"
     wav 2 "$work/voice.wav"
     wav 10 "$work/speech.wav"
-    python3 tests/e2e/page_watch.py "$chromium" "$(cat "$work/address")" "$work/voice.wav" "$work/speech.wav" "$page" >"$work/seen" 2>&1
+    python3 -B tests/e2e/page_watch.py "$chromium" "$(cat "$work/address")" "$work/voice.wav" "$work/speech.wav" "$page" >"$work/seen" 2>&1
     verdict $? "page: $page s without an error on its console"
     sed 's/^/        /' "$work/seen"
     holds "$(seen apart 2) + 0 <= 40 && $(seen drift 1) + 0 <= 10 && $(seen drift 1) + 0 >= -10 && $(seen shown 1) + 0 > 20 * $page"

@@ -26,8 +26,8 @@ static void note_turn(struct live *l, long frame, const struct lane_frame *f) {
     t->ended = f->last;
 }
 
-/* The agent's sound of the frames from..from+count-1: its turns as far as they can be spoken, then silence. Returns when
-   the last of it came. */
+/* The agent's sound of the frames from..from+count-1: its turns as far as they can be spoken, then silence. Returns
+   when the last of it came. */
 static double decide_speech(struct live *l, long from, long count) {
     double came = 0;
     int speaks = live_can_speak(l, count);

@@ -10,7 +10,8 @@
 #include "infer/serve/unit.h"
 
 enum { OUTBOX_ROOM = 64, OUTBOX_PICTURES = 25 };
-/* When the work on a chunk was begun, and when the last of the user's sound that it hears came (seconds); 0: not said. */
+/* When the work on a chunk was begun, and when the last of the user's sound that it hears came (seconds); 0: not
+   said. */
 struct parcel_times {
     double begun, user;
 };

@@ -160,8 +160,8 @@ static int push_libav(struct video_encoder *e, const unsigned char *rgb, int *ke
     return OK;
 }
 
-/* A driver decides by itself how many pictures it keeps: an encoder that has none ready after the first is of no use here.
-   The next one is a key frame again. */
+/* A driver decides by itself how many pictures it keeps: an encoder that has none ready after the first is of no use
+   here. The next one is a key frame again. */
 static int try_libav(struct video_encoder *e) {
     unsigned char *black = calloc((size_t)e->height * (size_t)e->width, 3);
     const unsigned char *bytes;
@@ -238,7 +238,8 @@ int video_encoder_check(enum encoder_name name, int height, int width) {
     return code;
 }
 
-/* The log says when an encoder that is preferred cannot be had, and when it can again (a GPU's may be taken), once each. */
+/* The log says when an encoder that is preferred cannot be had, and when it can again (a GPU's may be taken), once
+   each. */
 static void note_outcome(enum encoder_name name, int code) {
     static atomic_int failed[ENCODER_NAMES];
     if (atomic_exchange(&failed[name], !!code) == !!code) return;

@@ -22,8 +22,8 @@ extern const char *const encoder_names[ENCODER_NAMES + 1]; /* NULL at the end */
 
 struct video_encoder;
 /* The encoder for a client that decodes `codecs`, in its order of preference: the one that is wished, or with
-   ENCODER_AUTO the first that works here for pictures of that size; the log has which ones did not. Raw pictures go only to clients that name nothing
-   else. ERR_USAGE: they have none in common. */
+   ENCODER_AUTO the first that works here for pictures of that size; the log has which ones did not. Raw pictures go
+   only to clients that name nothing else. ERR_USAGE: they have none in common. */
 int video_encoder_open(struct video_encoder **encoder, enum encoder_name wish, const int *codecs, int codec_count,
                        int height, int width);
 void video_encoder_close(struct video_encoder *encoder);

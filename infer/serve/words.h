@@ -11,8 +11,8 @@ struct words_created {
     uint32_t next_agent, next_user; /* sequence numbers */
 };
 char *words_created(const struct words_created *created);
-/* When what happened to a chunk whose first picture has this media time: the server's wall clock in microseconds; 0: not
-   said. */
+/* What happened when to the chunk whose first picture has the media time from_us: the server's wall clock in
+   microseconds; 0: not said. */
 struct words_chunk {
     int64_t from_us, user_us, agent_us, due_us, begun_us, made_us, coded_us;
     int64_t lead_us; /* how much the client had in hand when it was due */

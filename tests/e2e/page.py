@@ -1,6 +1,6 @@
 """page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE LOCKED TOKEN [FOLDER]: what page.sh does with the page in a headless
-Chromium. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a face; all absolute paths.
-LOCKED is the address of a server that asks for TOKEN. Prints a line for
+Chromium. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a face; all absolute
+paths. LOCKED is the address of a server that asks for TOKEN. Prints a line for
 each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots there."""
 import sys
 import tempfile

@@ -39,7 +39,7 @@ for _ in $(seq 200); do
     sleep 0.05
 done
 log=$work/said
-timeout 60 "$python" tests/e2e/page.py "$chromium" "$(grep -o 'http://[^ ]*' "$work/address")" "$work/voice.wav" \
+timeout 60 "$python" -B tests/e2e/page.py "$chromium" "$(grep -o 'http://[^ ]*' "$work/address")" "$work/voice.wav" \
     "$work/speech.wav" "$PWD/docs/demo.png" "$(grep -o 'http://[^ ]*' "$work/locked")" 0123456789abcdef0123 $PAGE_SHOTS >"$log" 2>&1
 code=$?
 sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")

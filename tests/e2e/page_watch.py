@@ -3,10 +3,10 @@ microphone is on (VOICE), and it has SPEECH (WAV) spoken again and again. Prints
     apart MEDIAN MOST          a picture behind the sound when it was shown
     drift CHANGE               of that median, from the first fifth of the time to the last
     heard MEDIAN 99% COUNT     from the last sound that a chunk heard to its first picture on the canvas
-    calm MEDIAN 99% COUNT      the same of the chunks that came within their lead, without what the page asked for beyond
-                               that lead as sound had run out: what is left where the machine is quiet
-    design HEARD LEAD SHOWN    medians of its parts, as chosen: sound waits for the chunk to be due, what is in hand then,
-                               what its end still waits for (loudspeaker and screen)
+    calm MEDIAN 99% COUNT      the same of the chunks that came within their lead, without what the page asked for
+                               beyond that lead as sound had run out: what is left where the machine is quiet
+    design HEARD LEAD SHOWN    medians of its parts, as chosen: sound waits for the chunk to be due, what is in hand
+                               then, what its end still waits for (loudspeaker and screen)
     compute MEDIAN 99%         from when the chunk was due to its arrival in the page: within the lead it costs nothing
     parts WAIT WORK CODE WAY   medians of that: device busy, made, first picture coded, sent to the page
     shown COUNT                pictures
@@ -23,11 +23,15 @@ chromium, address, voice, speech, seconds = sys.argv[1:6]
 watch = """
 self.seen = { apart: [], chunks: new Map() };
 const showed = show;
-show = (frame, time) => { showed(frame, time); if (sound.now.running) seen.apart.push([performance.now(), picture.behind]); };
+show = (frame, time) => {
+  showed(frame, time);
+  if (sound.now.running) seen.apart.push([performance.now(), picture.behind]);
+};
 setInterval(() => chunks.forEach(c => seen.chunks.set(c.from_us, c)), 1000);
 """
 result = ("({ apart: seen.apart, chunks: [...seen.chunks.values()], dry: sound.now.dry,"
-          " out: 1000 * sound.context.outputLatency, base: 1000 * sound.context.baseLatency, trip: session.trip / 1000 })")
+          " out: 1000 * sound.context.outputLatency, base: 1000 * sound.context.baseLatency,"
+          " trip: session.trip / 1000 })")
 
 
 def share(values, part):

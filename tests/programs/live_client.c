@@ -1,5 +1,5 @@
-/* live_client.c: a client of `serve` that does what its arguments say and prints what it sees, for tests/e2e/serve.sh and
-   scripts/soak.sh.
+/* live_client.c: a client of `serve` that does what its arguments say and prints what it sees, for
+   tests/e2e/serve.sh and scripts/soak.sh.
      live_client PORT [path=P] [host=H] [origin=O] [token=T] [protocol=P] [keep=FILE] COMMAND...
      live_client PORT [path=P] [host=H] [origin=O] [bearer=T] get     a plain request; prints the answer as it comes
      live_client PORT half MS                                         half a request, and nothing for so long
@@ -12,16 +12,17 @@
      speak-live TURN FILE  the same in pieces of 20 ms, in real time
      reference FILE        units of kind 4
      mic FILE PPM          the user's sound in real time, its clock PPM parts in a million fast
-     race SECONDS FILE PPM plays as fast as the server makes it: FILE is said again and again and is the user's sound as well,
-                           whose clock is PPM fast, until so much media time has come
+     race SECONDS FILE PPM plays as fast as the server makes it: FILE is said again and again and is the user's sound as
+                           well, whose clock is PPM fast, until so much media time has come
      play                  from now on plays and reports its position, as a page would
      wait TEXT             until a text message has it: at most 20 s, then exit code 1
      run MS                takes messages
      deaf MS               takes none
      close CODE            closes properly
      drop                  closes the socket
-   Prints, each with milliseconds since the start: "text JSON", "unit KIND FLAGS TURN TIME LENGTH SEQUENCE", "close CODE",
-   "end" and, where it is refused, "http STATUS" with exit code 3. keep: where the payloads of video go. */
+   Prints, each with milliseconds since the start: "text JSON", "unit KIND FLAGS TURN TIME LENGTH SEQUENCE",
+   "close CODE", "end" and, where it is refused, "http STATUS" with exit code 3. keep: where the payloads of video
+   go. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -237,7 +238,8 @@ static void send_live(int kind, uint32_t turn, const char *path, double ppm) {
     free(bytes);
 }
 
-/* Speech waits for a minute at most, and the user's sound comes as media time passes; both from the file, again and again. */
+/* Speech waits for a minute at most, and the user's sound comes as media time passes; both from the file, again and
+   again. */
 static void race(double seconds, const char *path, double ppm) {
     size_t length, piece = 640, heard = 0;
     unsigned char *bytes = read_file(path, &length);
