@@ -254,11 +254,8 @@ static int run_stream(const struct limits *l, struct live *s, const struct bench
 }
 
 int bench_stream(const struct limits *l, const struct bench_case *what) {
-    const struct dit_config config = bench_config(what, 30);
-    const struct rollout_config causal = {
-        .causal = {.chunk = CHUNK, .sink = 1 + CHUNK, .ring = 2 * CHUNK, .rapr = RAPR_END, .rapr_cap = 9},
-        .steps = 3,
-        .sigma = {1, 0.909, 0.714}};
+    const struct dit_config config = bench_config(what, BENCH_LAYERS);
+    const struct rollout_config causal = bench_rollout();
     struct dit net;
     struct params params = {0};
     struct live live = {.params = &params};
