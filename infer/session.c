@@ -37,7 +37,7 @@ struct codec *session_codec(struct session *s) {
 int session_chunk_frames(const struct session *s) { return shared_student_chunk_frames(s->shared); }
 
 static int layout(struct session *s) {
-    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, session_student(s)->rollout.causal.ring, &s->buffers));
+    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, KV_STREAM, &s->buffers));
     s->reference = ARENA_TAKE(&s->buffers, "reference", real, shared_student_latent_size(s->shared));
     return OK;
 }

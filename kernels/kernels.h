@@ -174,9 +174,10 @@ void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
                       long x_stride, long y_stride);
 /* RMSNorm over the whole row and the rotation in one pass: normed = RMS(x) w (rounded to elem; NULL: not wanted),
-   y = rotate(normed). x, y [B, n, H, D] packed, rstd [B n]; sample b of normed starts at b normed_stride. */
+   y = rotate(normed). x [B, n, H, D] packed, rstd [B n]; sample b of y starts at b y_stride, of normed at b
+   normed_stride. */
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
-                          const real *sin, long B, long n, long H, long D, long normed_stride, real eps);
+                          const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride, real eps);
 /* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows; all packed; dx may equal dy */
 void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
                            const real *cos, const real *sin, long B, long n, long H, long D);

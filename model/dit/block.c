@@ -64,24 +64,54 @@ static const resid *ffn_input(const struct dit_pass *pass, int block, const stru
     return pass->net->blocks[block].has_audio ? a->audio[AUDIO_STREAMS - 1].x : a->cross.x;
 }
 
-/* The key ranges of self-attention: the history, if any, then the pass's own frames. Returns their number. */
-static int self_ranges(const struct dit_pass *pass, int block, const struct dit_block_acts *a,
-                       struct attention_range *ranges) {
+/* Where the pass has its own keys and values, as attention reads them. */
+struct own_place {
+    elem *k, *v;
+    long stride; /* between samples */
+    int at;      /* which of the ranges they are */
+};
+static struct own_place own_place(const struct dit_pass *pass, int block) {
     const struct dit_history *history = pass->in->history;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    if (history && history->own)
+        return (struct own_place){history->own->k[block], history->own->v[block], history->own->stride,
+                                  history->before};
+    return (struct own_place){own->k, own->v, pass->F * pass->tokens * pass->heads * pass->D,
+                              history ? history->count : 0};
+}
+
+/* The key ranges of self-attention: the history, if any, and the pass's own frames. Returns their number. */
+static int self_ranges(const struct dit_pass *pass, int block, struct attention_range *ranges) {
+    const struct dit_history *history = pass->in->history;
+    struct own_place own = own_place(pass, block);
     int count = history ? history->count : 0;
-    for (int i = 0; i < count; i++) ranges[i] = history->ranges[block * count + i];
-    long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
-    ranges[count] = (struct attention_range){
-        .k = a->own.k, .v = a->own.v, .length = tokens, .k_stride = stride, .v_stride = stride};
+    for (int i = 0; i < count; i++) ranges[i + (i >= own.at)] = history->ranges[block * count + i];
+    ranges[own.at] = (struct attention_range){
+        .k = own.k, .v = own.v, .length = pass->F * pass->tokens, .k_stride = own.stride, .v_stride = own.stride};
     return count + 1;
 }
 
-/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed, at a stride, is what
-   the cache wants. */
-static void norm_rope(const struct dit_pass *pass, elem *y, elem *normed, long stride, real *rstd, const elem *raw,
-                      const elem *w) {
+/* The same keys in as few ranges as can be: what lies side by side is one. Returns their number. */
+static int join_ranges(const struct dit_pass *pass, struct attention_range *ranges, int count) {
+    int n = 0;
+    for (int i = 1; i < count; i++) {
+        struct attention_range *last = &ranges[n], next = ranges[i];
+        long size = last->length * pass->heads * pass->D;
+        if (next.k == last->k + size && next.v == last->v + size && next.k_stride == last->k_stride &&
+            next.v_stride == last->v_stride)
+            last->length += next.length;
+        else
+            ranges[++n] = next;
+    }
+    return n + 1;
+}
+
+/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed is what the cache
+   wants. */
+static void norm_rope(const struct dit_pass *pass, elem *y, long y_stride, elem *normed, long normed_stride, real *rstd,
+                      const elem *raw, const elem *w) {
     rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
-                         pass->F * pass->P, pass->H, pass->D, stride, pass->eps);
+                         pass->F * pass->P, pass->H, pass->D, y_stride, normed_stride, pass->eps);
 }
 
 static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw, const elem *raw, const real *rstd,
@@ -106,16 +136,22 @@ static int finish_tokens(const struct dit_pass *pass, int exchange, elem *rows) 
     return sequence_finish_tokens(pass->net->sequence, &pass->acts->exchange[exchange], rows);
 }
 
-static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
+/* to: at a stride; from: packed */
+static void turn_to(const struct dit_pass *pass, elem *to, long to_stride, const elem *from, int sign) {
     long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
-    rope_apply(by_heads, by_heads, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D,
-               stride, stride, sign);
+    rope_apply(to, from, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D, stride,
+               to_stride, sign);
+}
+
+static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
+    turn_to(pass, by_heads, pass->F * pass->tokens * pass->heads * pass->D, by_heads, sign);
 }
 
 /* ---- forward ---- */
 
-/* Keys or values, packed, to the cache. */
+/* Keys or values, packed, to where they are kept, if they are not there. */
 static void keep(const struct dit_pass *pass, elem *to, long stride, const elem *from) {
+    if (to == from) return;
     size_t bytes = (size_t)(pass->F * pass->tokens * pass->heads * pass->D) * sizeof(elem);
     mem_copy_rows(to, (size_t)stride * sizeof(elem), from, bytes, bytes, (size_t)pass->B);
 }
@@ -129,12 +165,17 @@ static void self_inputs(const struct dit_pass *pass, int block, const elem *w, c
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
+    struct own_place place = own_place(pass, block);
+    long packed = pass->F * pass->P * pass->d;
+    elem *v = pass->B == 1 ? place.v : own->v; /* a product's rows are packed */
     project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
     project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
-    project(pass, own->v, q->y, w, at->v_w, at->v_b);
-    norm_rope(pass, q->q, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
-    norm_rope(pass, own->k, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw, w + at->norm_k);
-    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+    project(pass, v, q->y, w, at->v_w, at->v_b);
+    norm_rope(pass, q->q, packed, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
+    norm_rope(pass, place.k, place.stride, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw,
+              w + at->norm_k);
+    keep(pass, place.v, place.stride, v);
+    if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, v);
 }
 
 /* Divided: each exchange runs beside the products that follow. */
@@ -142,6 +183,7 @@ static int self_inputs_divided(const struct dit_pass *pass, int block, const ele
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
+    struct own_place place = own_place(pass, block);
     project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, pass->N, pass->d, pass->eps);
     TRY(start_heads(pass, 0, q->q));
@@ -154,9 +196,10 @@ static int self_inputs_divided(const struct dit_pass *pass, int block, const ele
     turn(pass, q->q, 1);
     TRY(finish_heads(pass, 1, own->k));
     if (kv) keep(pass, kv->k[block], kv->stride, own->k);
-    turn(pass, own->k, 1);
+    turn_to(pass, place.k, place.stride, own->k, 1);
     TRY(finish_heads(pass, 2, own->v));
-    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+    keep(pass, place.v, place.stride, own->v);
+    if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, own->v);
     return OK;
 }
 
@@ -172,7 +215,7 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     else
         self_inputs(pass, block, w, kv);
     struct attention_range ranges[ATTENTION_RANGES_MAX];
-    int count = self_ranges(pass, block, a, ranges);
+    int count = join_ranges(pass, ranges, self_ranges(pass, block, ranges));
     attention_forward(q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens, pass->heads, pass->D,
                       pass->scale);
     if (dit_divided(pass)) {
@@ -333,9 +376,9 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
         TRY(finish_heads(pass, 0, b->b));
     }
     struct attention_range ranges[ATTENTION_RANGES_MAX];
-    int count = self_ranges(pass, block, a, ranges);
-    ranges[count - 1].dk = b->dk;
-    ranges[count - 1].dv = b->dv;
+    int count = self_ranges(pass, block, ranges), own = own_place(pass, block).at;
+    ranges[own].dk = b->dk;
+    ranges[own].dv = b->dv;
     attention_backward(b->dq, b->b, q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens,
                        pass->heads, pass->D, pass->scale);
     if (dit_divided(pass))

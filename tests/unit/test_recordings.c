@@ -131,8 +131,8 @@ static void recorded_equals_direct(const struct rollout_config *config) {
     struct small_rollout direct, recorded;
     /* the ring has room for one chunk more than the history, and starts over after so many chunks */
     int period = (config->causal.ring + 2 * C - 1) / C, passes = STEPS + config->clean_pass;
-    small_rollout_open(&direct, config, LAYERS, 1, CHUNKS, config->causal.ring, DIT_FORWARD_ONLY);
-    small_rollout_open(&recorded, config, LAYERS, 1, CHUNKS, config->causal.ring, DIT_FORWARD_ONLY);
+    small_rollout_open(&direct, config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
+    small_rollout_open(&recorded, config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
     CHECK(rollout_record(&recorded.rollout));
     for (int clip = 0; clip < 2; clip++) {
         roll(&direct, 5 + (uint64_t)clip);

@@ -264,10 +264,10 @@ int bench_stream(const struct limits *l, const struct bench_case *what) {
     TRY(dit_create(&net, &config, 0));
     arena_begin(&arena, "stream");
     int code = bench_weights_open(&params, &net.table, 0);
-    if (!code) code = rollout_layout(r, &net, &causal, 1, causal.causal.ring, &arena);
+    if (!code) code = rollout_layout(r, &net, &causal, 1, KV_STREAM, &arena);
     rollout_free(r);
     if (!code) code = arena_commit(&arena);
-    if (!code) code = rollout_layout(r, &net, &causal, 1, causal.causal.ring, &arena);
+    if (!code) code = rollout_layout(r, &net, &causal, 1, KV_STREAM, &arena);
     if (!code) {
         printf("stream %s, %d x %d%s: %zu parameters, %d tokens a frame\n", bench_net_names[what->net], what->width,
                what->height, what->tiny ? ", tiny" : "", net.table.values, dit_tokens(&config));

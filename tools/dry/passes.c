@@ -48,10 +48,10 @@ static int stream_open(struct dry_stream *s, const struct dit *net, const struct
                                               .audio = {s->inputs.audio[0], s->inputs.audio[1]},
                                               .audio_stride = (long)config->causal.chunk * AUDIO_WINDOW * c->audio_dim};
     arena_begin(&s->arena, "stream");
-    TRY(rollout_layout(&s->rollout, net, config, 1, config->causal.ring, &s->arena));
+    TRY(rollout_layout(&s->rollout, net, config, 1, KV_STREAM, &s->arena));
     rollout_free(&s->rollout);
     TRY(arena_commit(&s->arena));
-    TRY(rollout_layout(&s->rollout, net, config, 1, config->causal.ring, &s->arena));
+    TRY(rollout_layout(&s->rollout, net, config, 1, KV_STREAM, &s->arena));
     return rollout_begin(&s->rollout, &s->params, s->inputs.latents, (long)c->in_channels * c->height * c->width,
                          &s->condition);
 }
@@ -168,8 +168,8 @@ static void print_result(const char *name, const struct dry_result *r) {
 
 int dry_print(const struct bench_case *what) {
     struct dry_result r;
-    printf("dry: %s, %d x %d, %s: what is counted, nothing computed\n", bench_net_names[what->net], what->width,
-           what->height, TYPE_NAME);
+    printf("dry: %s, %d x %d, in bf16: what is counted, nothing computed\n", bench_net_names[what->net], what->width,
+           what->height);
     TRY(dry_chunk(&r, what, 1));
     print_result("a chunk of 3 latent frames, all passes", &r);
     TRY(dry_training(&r, what, 1));

@@ -202,8 +202,8 @@ COUNTED(rmsnorm_backward,
 #define ROWS (B * n * H * D)
 COUNTED(rmsnorm_rope_forward,
         (elem * y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos, const real *sin, long B,
-         long n, long H, long D, long normed_stride, real eps),
-        (y, normed, rstd, x, w, cos, sin, B, n, H, D, normed_stride, eps), N(ROWS + H * D, n *D),
+         long n, long H, long D, long y_stride, long normed_stride, real eps),
+        (y, normed, rstd, x, w, cos, sin, B, n, H, D, y_stride, normed_stride, eps), N(ROWS + H * D, n *D),
         N(ROWS + IF(normed, ROWS), B *n), 0)
 COUNTED(rmsnorm_rope_backward,
         (elem * dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, const real *cos,

@@ -3,8 +3,6 @@
 #ifndef TOOLS_DRY_TRAFFIC_H
 #define TOOLS_DRY_TRAFFIC_H
 
-#include "kernels/types.h"
-
 struct traffic {
     long launches;
     double read, written; /* bytes */
@@ -17,12 +15,11 @@ static inline void traffic_add(struct traffic *sum, const struct traffic *t) {
     sum->written += t->written;
     sum->operations += t->operations;
 }
-/* Numbers of either type that one kernel reads or writes; in bytes of this build's types. */
+/* Numbers of either type that one kernel reads or writes; in bytes of a build for bf16, whatever this one is for: figures
+   are for a GPU. Copies alone, which know no type, count this build's bytes. */
 struct numbers {
     double elems, reals;
 };
-static inline double numbers_bytes(struct numbers n) {
-    return n.elems * (double)sizeof(elem) + n.reals * (double)sizeof(real);
-}
+static inline double numbers_bytes(struct numbers n) { return 2 * n.elems + 4 * n.reals; }
 
 #endif
