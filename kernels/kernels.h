@@ -28,7 +28,7 @@ void real_group_combine(real *y, const real *a, const real *x, const real *b, co
 void real_add_elem(real *y, const elem *x, long n);
 /* y += x */
 void elem_add(elem *y, const elem *x, long n);
-void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form */
+void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form; y may be x */
 void gelu_backward(elem *dx, const elem *dy, const elem *x, long n); /* dx may equal dy */
 void gelu_erf_forward(elem *y, const elem *x, long n);               /* x/2 (1 + erf(x / sqrt 2)); y may be x */
 void silu_forward(elem *y, const real *x, long n);
@@ -45,7 +45,7 @@ void soft_clamp(real *y, const real *x, real limit, long n);
 void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta);
 /* as linear_forward with beta 0, result in real */
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
-/* pre = x w^T + b; y = gelu(pre) */
+/* pre = x w^T + b; y = gelu(pre). pre NULL: it is not kept; the backward needs it */
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
 /* dx [n, din] = beta dx + dy w */
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta);

@@ -170,8 +170,9 @@ void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, l
 }
 
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
-    linear_forward(pre, x, w, b, n, din, dout, 0);
-    gelu_forward(y, pre, n * dout);
+    elem *sum = pre ? pre : y;
+    linear_forward(sum, x, w, b, n, din, dout, 0);
+    gelu_forward(y, sum, n * dout);
 }
 
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta) {

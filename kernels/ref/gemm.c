@@ -36,8 +36,9 @@ void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const
     for (long r = 0; r < n; r++) {
         for (long o = 0; o < dout; o++) {
             long at = r * dout + o;
-            pre[at] = elem_store(linear_dot(x + r * din, w, b, o, din));
-            y[at] = elem_store(gelu_value(elem_load(pre[at]))); /* of the stored value, as the backward sees it */
+            elem sum = elem_store(linear_dot(x + r * din, w, b, o, din));
+            y[at] = elem_store(gelu_value(elem_load(sum))); /* of the stored value, as the backward sees it */
+            if (pre) pre[at] = sum;
         }
     }
 }

@@ -286,7 +286,7 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
     a->ffn_mean = TAKE(p, "norm mean", real, s->N);
     a->ffn_rstd = TAKE(p, "norm rstd", real, s->N);
     a->ffn_y = keep ? TAKE(p, "norm", elem, Nd) : a->self.y;
-    a->ffn_pre = TAKE(p, "pre", elem, s->N * c->ffn_dim);
+    a->ffn_pre = keep ? TAKE(p, "pre", elem, s->N * c->ffn_dim) : NULL;
     a->ffn_h = TAKE(p, "h", elem, s->N * c->ffn_dim);
     a->ffn_out = keep ? TAKE(p, "out", elem, Nd) : a->self.out;
     /* Without a gate nothing reads these again, and the FFN writes later. */
@@ -298,7 +298,7 @@ static void plan_condition(struct planner *p, struct dit_condition *a, const str
     const struct dit_config *c = &net->config;
     long rows = s->B * c->text_len, frames = AUDIO_STREAMS * s->G, tokens = frames * c->audio_tokens;
     plan_prefix(p, "condition ");
-    a->text_pre = TAKE(p, "text pre", elem, rows * s->d);
+    a->text_pre = keep ? TAKE(p, "text pre", elem, rows * s->d) : NULL;
     a->text_h = TAKE(p, "text h", elem, rows * s->d);
     a->text = TAKE(p, "text", elem, rows * s->d);
     if (c->audio_dim) {

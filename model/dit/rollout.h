@@ -78,7 +78,8 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride);
 /* The pass `exit` of chunk i again, from its recorded input and with its history as a constant, through acts that can
-   save; x0 (into out, NULL: not wanted) is bit-equal to the first run's. Nothing enters the cache. The history must
+   save; x0 (into out, NULL: not wanted) is bit-equal to the first run's (on cuda up to elem's rounding: there the FFN's product
+   is another kernel where its argument is kept). Nothing enters the cache. The history must
    still be there (training capacity). */
 int rollout_rerun(struct rollout *r, const struct params *params, struct dit_acts *acts,
                   const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,

@@ -107,8 +107,9 @@ static void products(void **state) {
     static const long shapes[][3] = {{27280, 3072, 3072},  {27280, 14336, 3072}, {27280, 3072, 14336},
                                      {1914, 3072, 3072},   {512, 3072, 4096},    {1, 18432, 3072},
                                      {3072, 14336, 27280}, {31, 33, 7}};
-    static const enum gemm_extra extras[] = {GEMM_PLAIN,     GEMM_BIAS,       GEMM_GELU,
-                                             GEMM_GELU_BIAS, GEMM_GELU_SLOPE, GEMM_COLUMN_SUMS_A};
+    static const enum gemm_extra extras[] = {GEMM_PLAIN,      GEMM_BIAS,           GEMM_GELU,
+                                             GEMM_GELU_BIAS,  GEMM_GELU_SLOPE,     GEMM_COLUMN_SUMS_A,
+                                             GEMM_GELU_ALONE, GEMM_GELU_ALONE_BIAS};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t e = 0; e < sizeof extras / sizeof *extras; e++)
             for (int form = 0; form < 4; form++) {

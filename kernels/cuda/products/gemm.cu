@@ -109,11 +109,12 @@ void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, l
 }
 
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
-    struct gemm g = {n, dout, din, 0, 1,         GEMM_ELEM, GEMM_ELEM, b ? GEMM_GELU_BIAS : GEMM_GELU,
-                     0, x,    w,   y, (void *)b, pre};
+    enum gemm_extra kept = b ? GEMM_GELU_BIAS : GEMM_GELU, alone = b ? GEMM_GELU_ALONE_BIAS : GEMM_GELU_ALONE;
+    struct gemm g = {n, dout, din, 0, 1, GEMM_ELEM, GEMM_ELEM, pre ? kept : alone, 0, x, w, y, (void *)b, pre};
+    elem *sum = pre ? pre : y;
     if (gemm_lt(&g)) return;
-    linear_forward(pre, x, w, b, n, din, dout, 0);
-    gelu_forward(y, pre, n * dout);
+    linear_forward(sum, x, w, b, n, din, dout, 0);
+    gelu_forward(y, sum, n * dout);
 }
 
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta) {

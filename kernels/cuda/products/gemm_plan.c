@@ -42,6 +42,10 @@ static cublasLtEpilogue_t epilogue(int extra) {
         return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
     case GEMM_GELU_SLOPE:
         return CUBLASLT_EPILOGUE_DGELU;
+    case GEMM_GELU_ALONE:
+        return CUBLASLT_EPILOGUE_GELU;
+    case GEMM_GELU_ALONE_BIAS:
+        return CUBLASLT_EPILOGUE_GELU_BIAS;
     case GEMM_COLUMN_SUMS_A:
         return CUBLASLT_EPILOGUE_BGRADB;
     default:
@@ -49,6 +53,10 @@ static cublasLtEpilogue_t epilogue(int extra) {
     }
 }
 
+static int has_bias(int extra) {
+    return extra == GEMM_BIAS || extra == GEMM_GELU_BIAS || extra == GEMM_GELU_ALONE_BIAS ||
+           extra == GEMM_COLUMN_SUMS_A;
+}
 static int has_side(int extra) { return extra == GEMM_GELU || extra == GEMM_GELU_BIAS || extra == GEMM_GELU_SLOPE; }
 
 #define SET(plan, name, value)                                                                                         \
@@ -64,8 +72,7 @@ static cublasStatus_t set_product(struct gemm_plan *plan) {
     cublasStatus_t status = SET(plan, TRANSA, a);
     if (!status) status = SET(plan, TRANSB, b);
     if (!status) status = SET(plan, EPILOGUE, extra);
-    if (!status && (k->extra == GEMM_BIAS || k->extra == GEMM_GELU_BIAS || k->extra == GEMM_COLUMN_SUMS_A))
-        status = SET(plan, BIAS_DATA_TYPE, bias);
+    if (!status && has_bias(k->extra)) status = SET(plan, BIAS_DATA_TYPE, bias);
     if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_LD, pitch);
     if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_DATA_TYPE, side);
     return status;
