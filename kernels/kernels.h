@@ -148,6 +148,15 @@ void modulation_backward(real *dtable, real *de, const real *dm, long groups, lo
 /* out = x + y gate[g]; gate NULL: out = x + y. out may equal x */
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride);
+/* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and y,
+   mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them. One group_stride for gate, shift and
+   scale. */
+void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               long rows_per_group, long group_stride, real eps);
+void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
+                                long group_stride, real eps);
 /* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
 void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
                        long rows_per_group, long group_stride);

@@ -9,13 +9,24 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+/* The residual stream between two layers: x = before + branch gate, made beside the norm of the layer behind it. */
+struct step {
+    resid *x;
+    const resid *before;
+    const elem *branch;
+    const real *gate; /* NULL: 1 */
+};
+static struct step step_of(const struct attention_query *q, const resid *before, const real *gate) {
+    return (struct step){q->x, before, q->out, gate};
+}
+
 /* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
 struct cross_layer {
     const struct dit_attention_offsets *at;
     size_t norm_w, norm_b;
     const struct attention_query *q;
     const struct attention_keys *keys;
-    const resid *x; /* the stream in front of it */
+    struct step front;
     const elem *source;
     real *dsource_sum;
     long samples, queries, tokens, width; /* attention's B, S; keys of a sample; width of the source */
@@ -29,7 +40,7 @@ static struct cross_layer text_layer(const struct dit_pass *pass, int block, con
                                 .norm_b = at->norm3_b,
                                 .q = &a->cross,
                                 .keys = &c->text_keys[block],
-                                .x = a->self.x,
+                                .front = step_of(&a->self, pass->acts->x[block], a->m + 2 * pass->d),
                                 .source = c->text,
                                 .dsource_sum = pass->acts->back.dtext,
                                 .samples = pass->B,
@@ -45,12 +56,14 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
     struct dit_condition *c = &pass->acts->condition;
     long source = stream * pass->G * config->audio_tokens * config->audio_width;
     real *dtokens = pass->acts->back.dtokens;
+    struct step behind_text = step_of(&a->cross, a->self.x, NULL);
     return (struct cross_layer){.at = &at->audio[stream],
                                 .norm_w = at->audio_norm_w[stream],
                                 .norm_b = at->audio_norm_b[stream],
                                 .q = &a->audio[stream],
                                 .keys = &c->audio_keys[stream][block],
-                                .x = stream == AUDIO_TALK ? a->cross.x : a->audio[stream - 1].x,
+                                .front = stream == AUDIO_TALK ? behind_text
+                                                              : step_of(&a->audio[AUDIO_TALK], a->cross.x, NULL),
                                 .source = c->tokens + source,
                                 .dsource_sum = dtokens ? dtokens + source : NULL,
                                 .samples = pass->G,
@@ -59,9 +72,10 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
                                 .width = config->audio_width};
 }
 
-/* The stream in front of the FFN. */
-static const resid *ffn_input(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
-    return pass->net->blocks[block].has_audio ? a->audio[AUDIO_STREAMS - 1].x : a->cross.x;
+/* In front of the FFN. */
+static struct step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
+    return pass->net->blocks[block].has_audio ? step_of(&a->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x, NULL)
+                                              : step_of(&a->cross, a->self.x, NULL);
 }
 
 /* Where the pass has its own keys and values, as attention reads them. */
@@ -207,9 +221,9 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
-    const resid *x = pass->acts->x[block];
-    long N = pass->N, d = pass->d;
-    layernorm_modulate_forward(q->y, q->mean, q->rstd, x, a->m, a->m + d, N, d, pass->P, 6 * d, pass->eps);
+    long d = pass->d;
+    layernorm_modulate_forward(q->y, q->mean, q->rstd, pass->acts->x[block], a->m, a->m + d, pass->N, d, pass->P, 6 * d,
+                               pass->eps);
     if (dit_divided(pass))
         TRY(self_inputs_divided(pass, block, w, kv));
     else
@@ -223,7 +237,6 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
         TRY(finish_tokens(pass, 0, q->o));
     }
     project(pass, q->out, q->o, w, at->o_w, at->o_b);
-    residual_forward(q->x, x, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
     return OK;
 }
 
@@ -231,25 +244,26 @@ static void cross_forward(const struct dit_pass *pass, const struct cross_layer 
     const struct dit_attention_offsets *at = layer->at;
     const struct attention_query *q = layer->q;
     long N = pass->N, d = pass->d;
-    layernorm_forward(q->y, q->mean, q->rstd, layer->x, w + layer->norm_w, w + layer->norm_b, N, d, pass->eps);
+    const struct step *front = &layer->front;
+    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate,
+                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, 6 * d, pass->eps);
     linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
     attention_forward(q->o, q->lse, q->q, &range, 1, layer->samples, layer->queries, pass->H, pass->D, pass->scale);
     linear_forward(q->out, q->o, w + at->o_w, w + at->o_b, N, d, d, 0);
-    residual_forward(q->x, layer->x, q->out, NULL, N, d, pass->P, 0);
 }
 
 static void ffn_forward(struct dit_pass *pass, int block, const elem *w) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
     const struct dit_block_acts *a = &pass->acts->blocks[block];
-    const resid *x = ffn_input(pass, block, a);
+    struct step front = ffn_front(pass, block, a);
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
-    layernorm_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, x, a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d,
-                               pass->eps);
+    residual_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, front.x, front.before, front.branch, front.gate,
+                              a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
     linear_gelu_forward(a->ffn_h, a->ffn_pre, a->ffn_y, w + at->ffn0_w, w + at->ffn0_b, N, d, wide);
     linear_forward(a->ffn_out, a->ffn_h, w + at->ffn2_w, w + at->ffn2_b, N, wide, d, 0);
-    residual_forward(pass->acts->x[block + 1], x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
+    residual_forward(pass->acts->x[block + 1], front.x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
 }
 
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
@@ -284,7 +298,7 @@ static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *
     linear_grads(g, at->ffn0_w, at->ffn0_b, dpre, a->ffn_y, N, d, wide);
     linear_backward_input(b->a, dpre, w + at->ffn0_w, N, d, wide, 0);
     layernorm_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
-                                ffn_input(pass, block, a), a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
+                                ffn_front(pass, block, a).x, a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
                                 6 * d);
 }
 
@@ -307,8 +321,8 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, N, d);
     linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
     linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
-    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->x, q->mean, q->rstd,
-                       w + layer->norm_w, N, d);
+    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->front.x, q->mean,
+                       q->rstd, w + layer->norm_w, N, d);
 }
 
 /* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */

@@ -189,6 +189,17 @@ COUNTED(layernorm_modulate_backward,
 COUNTED(layernorm_forward,
         (elem * y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d, real eps),
         (y, mean, rstd, x, w, b, n, d, eps), N(2 * d, n *d), N(n *d, 2 * n), 0)
+#define RESIDUAL (n * d + IF(gate, GROUPS * d))
+COUNTED(residual_modulate_forward,
+        (elem * y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
+         const real *shift, const real *scale, long n, long d, long rows_per_group, long group_stride, real eps),
+        (y, mean, rstd, out, x, branch, gate, shift, scale, n, d, rows_per_group, group_stride, eps),
+        N(n *d, RESIDUAL + MODULATED), N(n *d, n *d + 2 * n), 0)
+COUNTED(residual_layernorm_forward,
+        (elem * y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
+         const elem *w, const elem *b, long n, long d, long rows_per_group, long group_stride, real eps),
+        (y, mean, rstd, out, x, branch, gate, w, b, n, d, rows_per_group, group_stride, eps), N(n *d + 2 * d, RESIDUAL),
+        N(n *d, n *d + 2 * n), 0)
 COUNTED(layernorm_backward,
         (resid * dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean, const real *rstd,
          const elem *w, long n, long d),
