@@ -212,6 +212,8 @@ int session_unheard(const struct session *s) {
     return vad->frames > 0 && voice_activity_unheard(vad);
 }
 
+int session_chunk_kinds(const struct session *s) { return rollout_chunk_kinds(&session_student(s)->rollout.causal); }
+
 struct recording_counts session_recordings(const struct session *s) {
     return rollout_recordings(&s->rollout);
 }

@@ -59,6 +59,11 @@ void rollout_free(struct rollout *r);
 /* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for streams, whose
    ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with adapters run as ever. */
 int rollout_record(struct rollout *r);
+/* No more: what was recorded is dropped. */
+void rollout_direct(struct rollout *r);
+/* Chunks from a clip's first until every kind of pass has come: while the history grows, then once round the ring. After one
+   clip of so many all plans of libraries are made, after two all recordings. */
+int rollout_chunk_kinds(const struct causal_config *causal);
 struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: nothing is recorded */
 /* Clips of `batch` samples from here on. */
 void rollout_batch(struct rollout *r, int batch);
