@@ -89,7 +89,8 @@ int dry_chunk(struct dry_result *result, const struct bench_case *what, int show
         rollout_free(&s.rollout);
         arena_free(&s.arena);
         struct traffic sum = dry_sum();
-        *result = (struct dry_result){part_of(&sum, period), minimum_chunk(&net.config, &rollout)};
+        *result = (struct dry_result){part_of(&sum, period), minimum_chunk(&net.config, &rollout), .items = 0};
+        result->items = surplus_chunk(result->surplus, &net.config, &rollout);
         if (!code && show) print_entries(period);
         dry_end();
     }
@@ -148,7 +149,8 @@ int dry_training(struct dry_result *result, const struct bench_case *what, int s
         code = count_block(&b, &net);
         dit_acts_free(b.acts);
         arena_free(&b.arena);
-        *result = (struct dry_result){dry_sum(), minimum_training(&net.config, TRAINING_FRAMES)};
+        *result = (struct dry_result){dry_sum(), minimum_training(&net.config, TRAINING_FRAMES), .items = 0};
+        result->items = surplus_training(result->surplus, &net.config, TRAINING_FRAMES);
         if (!code && show) print_entries(1);
         dry_end();
     }
@@ -158,9 +160,18 @@ int dry_training(struct dry_result *result, const struct bench_case *what, int s
 
 /* ---- */
 
+struct traffic dry_expected(const struct dry_result *r) {
+    struct traffic sum = r->minimum;
+    for (int i = 0; i < r->items; i++) traffic_add(&sum, &r->surplus[i].traffic);
+    return sum;
+}
+
 static void print_result(const char *name, const struct dry_result *r) {
     print_kernel("in all", &r->counted);
     print_kernel("minimum", &r->minimum);
+    for (int i = 0; i < r->items; i++)
+        printf("dry:   beyond it: %4ld launches, %6.3f GB: %s\n", r->surplus[i].traffic.launches,
+               1e-9 * traffic_bytes(&r->surplus[i].traffic), r->surplus[i].what);
     printf("dry: %s: %ld launches, %ld at least; %.3f GB, %.3f times the minimum; %.3f Tflop\n", name,
            r->counted.launches, r->minimum.launches, 1e-9 * traffic_bytes(&r->counted),
            traffic_bytes(&r->counted) / traffic_bytes(&r->minimum), 1e-12 * r->counted.operations);

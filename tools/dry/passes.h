@@ -3,12 +3,16 @@
 #ifndef TOOLS_DRY_PASSES_H
 #define TOOLS_DRY_PASSES_H
 
-#include "tools/dry/traffic.h"
+#include "tools/dry/surplus.h"
 #include "tools/bench/network.h"
 
 struct dry_result {
     struct traffic counted, minimum;
+    struct surplus surplus[SURPLUS_MAX]; /* what is known to go beyond the minimum */
+    int items;
 };
+/* Minimum and surplus. */
+struct traffic dry_expected(const struct dry_result *result);
 /* A chunk in the steady state through all layers, in all its passes: the mean over a period of the ring. show: a line a
    kernel is printed. */
 int dry_chunk(struct dry_result *result, const struct bench_case *what, int show);
