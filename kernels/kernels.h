@@ -43,6 +43,10 @@ void soft_clamp(real *y, const real *x, real limit, long n);
    A linear layer's weight is w [dout, din], its bias b [dout] (NULL: none). */
 /* y [n, dout] = beta y + x w^T + b */
 void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta);
+/* Linear layers of the same rows at once, i < parts: y [n, dout] at y + i y_stride, its w at w + i stride, its b at
+   b + i stride */
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
+                          long n, long din, long dout);
 /* as linear_forward with beta 0, result in real */
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
 /* pre = x w^T + b; y = gelu(pre). pre NULL: it is not kept; the backward needs it */

@@ -105,14 +105,16 @@ static int self_ranges(const struct dit_pass *pass, int block, struct attention_
     return count + 1;
 }
 
-/* The same keys in as few ranges as can be: what lies side by side is one. Returns their number. */
+static int wants_gradients(const struct attention_range *r) { return r->dk || r->dv || r->dk_sum || r->dv_sum; }
+
+/* The same keys in as few ranges as can be: what lies side by side and wants no gradients is one. Returns their number. */
 static int join_ranges(const struct dit_pass *pass, struct attention_range *ranges, int count) {
     int n = 0;
     for (int i = 1; i < count; i++) {
         struct attention_range *last = &ranges[n], next = ranges[i];
         long size = last->length * pass->heads * pass->D;
-        if (next.k == last->k + size && next.v == last->v + size && next.k_stride == last->k_stride &&
-            next.v_stride == last->v_stride)
+        if (!wants_gradients(last) && !wants_gradients(&next) && next.k == last->k + size && next.v == last->v + size &&
+            next.k_stride == last->k_stride && next.v_stride == last->v_stride)
             last->length += next.length;
         else
             ranges[++n] = next;
@@ -174,22 +176,21 @@ static void project(const struct dit_pass *pass, elem *y, const elem *x, const e
     linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
 }
 
-/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. */
+/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their weights
+   and biases are equally far from each other (layout.c), and so are their results. */
 static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
     struct own_place place = own_place(pass, block);
     long packed = pass->F * pass->P * pass->d;
-    elem *v = pass->B == 1 ? place.v : own->v; /* a product's rows are packed */
-    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
-    project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
-    project(pass, v, q->y, w, at->v_w, at->v_b);
+    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, (long)(at->k_w - at->q_w),
+                         pass->N, pass->d, pass->d);
     norm_rope(pass, q->q, packed, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
     norm_rope(pass, place.k, place.stride, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw,
               w + at->norm_k);
-    keep(pass, place.v, place.stride, v);
-    if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, v);
+    keep(pass, place.v, place.stride, own->v);
+    if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, own->v);
 }
 
 /* Divided: each exchange runs beside the products that follow. */
@@ -393,6 +394,7 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
     int count = self_ranges(pass, block, ranges), own = own_place(pass, block).at;
     ranges[own].dk = b->dk;
     ranges[own].dv = b->dv;
+    count = join_ranges(pass, ranges, count);
     attention_backward(b->dq, b->b, q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens,
                        pass->heads, pass->D, pass->scale);
     if (dit_divided(pass))

@@ -61,8 +61,10 @@ static void count(const char *kernel, struct numbers in, struct numbers out, dou
     note(kernel, (struct traffic){1, numbers_bytes(in), numbers_bytes(out), operations});
 }
 
-static void count_bytes(const char *kernel, size_t in, size_t out) {
-    if (in || out) note(kernel, (struct traffic){1, (double)in, (double)out, 0});
+/* A copy knows no type: it counts as one of elem, in bf16. */
+static void count_copy(size_t bytes) {
+    double moved = 2.0 * (double)(bytes / sizeof(elem));
+    if (bytes) note("mem_copy", (struct traffic){1, moved, moved, 0});
 }
 
 /* ---- attention ---- */
@@ -161,6 +163,11 @@ COUNTED(random_init, (real * y, uint64_t seed, int tensor, real scale, long size
 #define WEIGHT_SUMS (din * dout + IF(db, dout))
 COUNTED(linear_forward, (elem * y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta),
         (y, x, w, b, n, din, dout, beta), N(n *din + WEIGHTS + (beta != 0 ? n * dout : 0), 0), N(n *dout, 0), PRODUCT)
+COUNTED(linear_parts_forward,
+        (elem * y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride, long n,
+         long din, long dout),
+        (y, x, w, b, parts, y_stride, stride, n, din, dout), N(n *din + parts * WEIGHTS, 0), N(parts *n *dout, 0),
+        (double)parts *PRODUCT)
 COUNTED(linear_forward_real, (real * y, const elem *x, const elem *w, const elem *b, long n, long din, long dout),
         (y, x, w, b, n, din, dout), N(n *din + WEIGHTS, 0), N(0, n *dout), PRODUCT)
 COUNTED(linear_gelu_forward,
@@ -300,20 +307,20 @@ WRAPPED(void, mem_upload, (void *to, const void *from, size_t bytes)) {
 }
 WRAPPED(void, mem_copy, (void *to, const void *from, size_t bytes)) {
     if (dry.on)
-        count_bytes("mem_copy", bytes, bytes);
+        count_copy(bytes);
     else
         __real_mem_copy(to, from, bytes);
 }
 WRAPPED(void, mem_zero, (void *to, size_t bytes)) {
     if (dry.on)
-        count_bytes("mem_zero", 0, bytes);
+        count("mem_zero", N(0, 0), N(0, bytes / sizeof(real)), 0);
     else
         __real_mem_zero(to, bytes);
 }
 WRAPPED(void, mem_copy_rows,
         (void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows)) {
     if (dry.on)
-        count_bytes("mem_copy", bytes * rows, bytes * rows);
+        count_copy(bytes * rows);
     else
         __real_mem_copy_rows(to, to_pitch, from, from_pitch, bytes, rows);
 }

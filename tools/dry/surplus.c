@@ -27,8 +27,6 @@ static void forward(struct items *s, const struct sizes *z, double times) {
     double Nd = z->N * z->d, Gd = z->G * z->d, layers = times * z->L;
     add(s, "the FFN's residual and the next block's norm apart: its weights may be on their way", layers,
         N(0, layers * Nd), N(0, 0));
-    add(s, "queries, keys and values as three products: a value has its place elsewhere", 2 * layers,
-        N(2 * layers * Nd, 0), N(0, 0));
     add(s, "norm and rotation of queries and of keys apart", layers, N(0, layers * z->N * z->D), N(0, 0));
     add(s, "the head's modulation: the time embedding copied into both its rows", 2 * times, N(0, 3 * times * Gd),
         N(0, 2 * times * Gd));
@@ -44,7 +42,10 @@ int surplus_chunk(struct surplus *items, const struct dit_config *c, const struc
     struct items s = {items, 0};
     struct sizes z = sizes_of(c, r->causal.chunk);
     double frames = AUDIO_STREAMS * z.G * c->audio_hidden;
-    forward(&s, &z, r->steps + r->clean_pass);
+    double passes = r->steps + r->clean_pass, values = passes * z.L * z.N * z.d;
+    forward(&s, &z, passes);
+    add(&s, "values, made beside queries and keys, go to their place in the cache", passes * z.L, N(values, 0),
+        N(values, 0));
     add(&s, "the history's keys turn in as many pieces as lie in their order", z.L * (runs_of_history(&r->causal) - 1),
         N(0, 0), N(0, 0));
     if (c->audio_dim)

@@ -16,7 +16,7 @@ static inline void traffic_add(struct traffic *sum, const struct traffic *t) {
     sum->operations += t->operations;
 }
 /* Numbers of either type that one kernel reads or writes; in bytes of a build for bf16, whatever this one is for: figures
-   are for a GPU. Copies alone, which know no type, count this build's bytes. */
+   are for a GPU. Copies, which know no type, count as elem's. */
 struct numbers {
     double elems, reals;
 };

@@ -32,6 +32,8 @@ struct gemm {
     void *d;
     void *bias; /* as extra says; else NULL */
     void *side; /* [rows, columns] elem, where extra says */
+    long parts; /* above 1: so many products at once, whose operands lie so many numbers apart: */
+    long a_step, b_step, d_step, bias_step;
 };
 
 /* What a product is called in logs and in the table of who served what (kernels/served.h). */
