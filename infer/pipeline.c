@@ -135,6 +135,43 @@ int pipeline_finish(struct pipeline *p) {
     return code;
 }
 
+/* ---- the rehearsal ---- */
+
+enum { REHEARSALS = 2 }; /* in the first the libraries make their plans, in the second passes are recorded */
+
+static int show_nobody(void *user, const struct pipeline_chunk *chunk) {
+    (void)user, (void)chunk;
+    return OK;
+}
+
+/* picture: two, the reference and room for what the codec makes of it */
+static int rehearse_clip(struct pipeline *p, float *picture, size_t size, int chunks) {
+    const float silence[AUDIO_SAMPLES_PER_FRAME] = {0};
+    TRY(session_begin(p->session, picture, picture + size));
+    while (chunks > 0) {
+        long taken = session_push(p->session, silence, silence, AUDIO_SAMPLES_PER_FRAME, NULL, NULL);
+        if (taken < 0) return (int)-taken;
+        for (; chunks > 0 && session_ready(p->session); chunks--) TRY(pipeline_run(p));
+    }
+    return pipeline_finish(p);
+}
+
+int pipeline_rehearse(struct pipeline *p) {
+    const struct student_description *d = session_student(p->session);
+    size_t size = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
+    float *picture = calloc(2 * size, sizeof *picture);
+    if (!picture) return error_set(ERR_DEVICE, "out of memory for a rehearsal");
+    pipeline_taker take = p->take;
+    int code = OK;
+    p->take = show_nobody;
+    for (int i = 0; i < REHEARSALS && !code; i++)
+        code = rehearse_clip(p, picture, size, session_chunk_kinds(p->session));
+    p->take = take;
+    p->busy = 0;
+    free(picture);
+    return code;
+}
+
 double pipeline_busy(const struct pipeline *p) { return p->busy; }
 
 /* ---- open and close ---- */

@@ -23,6 +23,9 @@ struct pipeline;
    for the decoder. */
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
                   FILE *plan);
+/* Streams silence behind a grey picture, and shows it to nobody, until all plans and recordings are made that a stream can
+   want: its first chunk is then as fast as any other. The session must be begun behind it; its frames are the same. */
+int pipeline_rehearse(struct pipeline *pipeline);
 /* After session_ready: runs the next chunk's network and passes it on. */
 int pipeline_run(struct pipeline *pipeline);
 /* Waits until all chunks are handed out. */

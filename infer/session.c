@@ -37,7 +37,7 @@ struct codec *session_codec(struct session *s) {
 int session_chunk_frames(const struct session *s) { return shared_student_chunk_frames(s->shared); }
 
 static int layout(struct session *s) {
-    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, session_student(s)->rollout.causal.ring, &s->buffers));
+    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, KV_STREAM, &s->buffers));
     s->reference = ARENA_TAKE(&s->buffers, "reference", real, shared_student_latent_size(s->shared));
     return OK;
 }
@@ -211,6 +211,8 @@ int session_unheard(const struct session *s) {
     const struct voice_activity *vad = &s->sound.party[AUDIO_TALK].vad;
     return vad->frames > 0 && voice_activity_unheard(vad);
 }
+
+int session_chunk_kinds(const struct session *s) { return rollout_chunk_kinds(&session_student(s)->rollout.causal); }
 
 struct recording_counts session_recordings(const struct session *s) {
     return rollout_recordings(&s->rollout);

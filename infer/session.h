@@ -51,6 +51,8 @@ struct session_wait {
 struct session_wait session_wait(const struct session *session);
 /* 1: where masks came from the voice, nothing of the agent's sound so far was loud enough to be heard. */
 int session_unheard(const struct session *session);
+/* Chunks of a clip until every kind of work that a stream does has been done (rollout_chunk_kinds). */
+int session_chunk_kinds(const struct session *session);
 /* How often passes ran as they are, were recorded, were replayed. */
 struct recording_counts session_recordings(const struct session *session);
 

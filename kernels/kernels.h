@@ -28,7 +28,7 @@ void real_group_combine(real *y, const real *a, const real *x, const real *b, co
 void real_add_elem(real *y, const elem *x, long n);
 /* y += x */
 void elem_add(elem *y, const elem *x, long n);
-void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form */
+void gelu_forward(elem *y, const elem *x, long n);                   /* tanh form; y may be x */
 void gelu_backward(elem *dx, const elem *dy, const elem *x, long n); /* dx may equal dy */
 void gelu_erf_forward(elem *y, const elem *x, long n);               /* x/2 (1 + erf(x / sqrt 2)); y may be x */
 void silu_forward(elem *y, const real *x, long n);
@@ -43,9 +43,13 @@ void soft_clamp(real *y, const real *x, real limit, long n);
    A linear layer's weight is w [dout, din], its bias b [dout] (NULL: none). */
 /* y [n, dout] = beta y + x w^T + b */
 void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta);
+/* Linear layers of the same rows at once, i < parts: y [n, dout] at y + i y_stride, its w at w + i stride, its b at
+   b + i stride */
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
+                          long n, long din, long dout);
 /* as linear_forward with beta 0, result in real */
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
-/* pre = x w^T + b; y = gelu(pre) */
+/* pre = x w^T + b; y = gelu(pre). pre NULL: it is not kept; the backward needs it */
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
 /* dx [n, din] = beta dx + dy w */
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta);
@@ -148,6 +152,15 @@ void modulation_backward(real *dtable, real *de, const real *dm, long groups, lo
 /* out = x + y gate[g]; gate NULL: out = x + y. out may equal x */
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride);
+/* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and y,
+   mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them. One group_stride for gate, shift and
+   scale. */
+void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               long rows_per_group, long group_stride, real eps);
+void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
+                                long group_stride, real eps);
 /* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
 void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
                        long rows_per_group, long group_stride);
@@ -174,9 +187,10 @@ void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
                       long x_stride, long y_stride);
 /* RMSNorm over the whole row and the rotation in one pass: normed = RMS(x) w (rounded to elem; NULL: not wanted),
-   y = rotate(normed). x, y [B, n, H, D] packed, rstd [B n]; sample b of normed starts at b normed_stride. */
+   y = rotate(normed). x [B, n, H, D] packed, rstd [B n]; sample b of y starts at b y_stride, of normed at b
+   normed_stride. */
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
-                          const real *sin, long B, long n, long H, long D, long normed_stride, real eps);
+                          const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride, real eps);
 /* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows; all packed; dx may equal dy */
 void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
                            const real *cos, const real *sin, long B, long n, long H, long D);

@@ -163,6 +163,12 @@ void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n
     product_run(&p, y, x, w, b);
 }
 
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
+                          long n, long din, long dout) {
+    for (long i = 0; i < parts; i++)
+        linear_forward(y + i * y_stride, x, w + i * stride, b + i * stride, n, din, dout, 0);
+}
+
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
     KERNEL_SCOPE;
     struct product p = product_start(n, dout, din, 0, 1, ELEM_DATA, dnnl_f32, 0);
@@ -170,8 +176,9 @@ void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, l
 }
 
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
-    linear_forward(pre, x, w, b, n, din, dout, 0);
-    gelu_forward(y, pre, n * dout);
+    elem *sum = pre ? pre : y;
+    linear_forward(sum, x, w, b, n, din, dout, 0);
+    gelu_forward(y, sum, n * dout);
 }
 
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta) {

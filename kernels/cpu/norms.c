@@ -1,6 +1,7 @@
 /* norms.c: LayerNorm (Ba 2016), with modulation (Peebles 2023) or with weights, and RMSNorm (Zhang 2019).
    x [n, d]; mean and rstd [n]. With xh = (x - mean) rstd and dxh the gradient at xh:
    dx = rstd (dxh - mean(dxh) - xh mean(dxh xh)).
+   Residuals may go before: out = x + branch gate, and the norm of out.
    A row is read from memory once and stays in the first cache for its second and third pass. Rows are split over threads;
    gradients of a group's vectors are summed by the one thread that has the group, gradients of weights in a piece for
    each thread, added up in the order of the threads. */
@@ -23,19 +24,37 @@ static void row_statistics(real *mean, real *rstd, const resid *x, long d, real 
     *rstd = 1 / sqrtf(vec_sum(squares) / (float)d + eps);
 }
 
+SIMD void modulate_row(elem *y, const resid *x, real mean, real rstd, const real *shift, const real *scale, long d) {
+    for (long i = 0; i < d; i += LANES) {
+        vec xh = (vec_load_some(x + i, d - i) - mean) * rstd;
+        elem_store_some(y + i, xh * (1.0f + vec_load_some(scale + i, d - i)) + vec_load_some(shift + i, d - i), d - i);
+    }
+}
+
+SIMD void affine_row(elem *y, const resid *x, real mean, real rstd, const elem *w, const elem *b, long d) {
+    for (long i = 0; i < d; i += LANES) {
+        vec xh = (vec_load_some(x + i, d - i) - mean) * rstd;
+        elem_store_some(y + i, xh * elem_load_some(w + i, d - i) + elem_load_some(b + i, d - i), d - i);
+    }
+}
+
+/* out = x + branch gate; gate NULL: x + branch */
+SIMD void residual_row(resid *out, const resid *x, const elem *branch, const real *gate, long d) {
+    for (long i = 0; i < d; i += LANES) {
+        vec v = elem_load_some(branch + i, d - i);
+        if (gate) v *= vec_load_some(gate + i, d - i);
+        vec_store_some(out + i, vec_load_some(x + i, d - i) + v, d - i);
+    }
+}
+
 void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
                                 long n, long d, long rows_per_group, long group_stride, real eps) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < n; r++) {
-        const real *a = shift + r / rows_per_group * group_stride, *s = scale + r / rows_per_group * group_stride;
-        const resid *row = x + r * d;
-        row_statistics(&mean[r], &rstd[r], row, d, eps);
-        for (long i = 0; i < d; i += LANES) {
-            vec xh = (vec_load_some(row + i, d - i) - mean[r]) * rstd[r];
-            elem_store_some(y + r * d + i, xh * (1.0f + vec_load_some(s + i, d - i)) + vec_load_some(a + i, d - i),
-                            d - i);
-        }
+        long group = r / rows_per_group * group_stride;
+        row_statistics(&mean[r], &rstd[r], x + r * d, d, eps);
+        modulate_row(y + r * d, x + r * d, mean[r], rstd[r], shift + group, scale + group, d);
     }
 }
 
@@ -44,12 +63,34 @@ void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const el
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < n; r++) {
-        const resid *row = x + r * d;
-        row_statistics(&mean[r], &rstd[r], row, d, eps);
-        for (long i = 0; i < d; i += LANES) {
-            vec xh = (vec_load_some(row + i, d - i) - mean[r]) * rstd[r];
-            elem_store_some(y + r * d + i, xh * elem_load_some(w + i, d - i) + elem_load_some(b + i, d - i), d - i);
-        }
+        row_statistics(&mean[r], &rstd[r], x + r * d, d, eps);
+        affine_row(y + r * d, x + r * d, mean[r], rstd[r], w, b, d);
+    }
+}
+
+void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               long rows_per_group, long group_stride, real eps) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < n; r++) {
+        long group = r / rows_per_group * group_stride;
+        residual_row(out + r * d, x + r * d, branch + r * d, gate ? gate + group : NULL, d);
+        row_statistics(&mean[r], &rstd[r], out + r * d, d, eps);
+        modulate_row(y + r * d, out + r * d, mean[r], rstd[r], shift + group, scale + group, d);
+    }
+}
+
+void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
+                                long group_stride, real eps) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < n; r++) {
+        const real *g = gate ? gate + r / rows_per_group * group_stride : NULL;
+        residual_row(out + r * d, x + r * d, branch + r * d, g, d);
+        row_statistics(&mean[r], &rstd[r], out + r * d, d, eps);
+        affine_row(y + r * d, out + r * d, mean[r], rstd[r], w, b, d);
     }
 }
 

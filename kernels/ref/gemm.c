@@ -23,6 +23,12 @@ void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n
     }
 }
 
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
+                          long n, long din, long dout) {
+    for (long i = 0; i < parts; i++)
+        linear_forward(y + i * y_stride, x, w + i * stride, b + i * stride, n, din, dout, 0);
+}
+
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
     KERNEL_SCOPE;
 #pragma omp parallel for
@@ -36,8 +42,9 @@ void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const
     for (long r = 0; r < n; r++) {
         for (long o = 0; o < dout; o++) {
             long at = r * dout + o;
-            pre[at] = elem_store(linear_dot(x + r * din, w, b, o, din));
-            y[at] = elem_store(gelu_value(elem_load(pre[at]))); /* of the stored value, as the backward sees it */
+            elem sum = elem_store(linear_dot(x + r * din, w, b, o, din));
+            y[at] = elem_store(gelu_value(elem_load(sum))); /* of the stored value, as the backward sees it */
+            if (pre) pre[at] = sum;
         }
     }
 }

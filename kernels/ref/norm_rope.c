@@ -4,12 +4,13 @@
 #include "kernels/device.h"
 
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
-                          const real *sin, long B, long n, long H, long D, long normed_stride, real eps) {
+                          const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride,
+                          real eps) {
     KERNEL_SCOPE;
-    long sample = n * H * D, stride = normed ? normed_stride : sample;
+    long sample = n * H * D, stride = normed ? normed_stride : y_stride;
     elem *to = normed ? normed : y;
     for (long b = 0; b < B; b++) rmsnorm_forward(to + b * stride, rstd + b * n, x + b * sample, w, n, H * D, eps);
-    rope_apply(y, to, cos, sin, B, n, H, D, stride, sample, 1);
+    rope_apply(y, to, cos, sin, B, n, H, D, stride, y_stride, 1);
 }
 
 void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,

@@ -9,13 +9,24 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+/* The residual stream between two layers: x = before + branch gate, made beside the norm of the layer behind it. */
+struct step {
+    resid *x;
+    const resid *before;
+    const elem *branch;
+    const real *gate; /* NULL: 1 */
+};
+static struct step step_of(const struct attention_query *q, const resid *before, const real *gate) {
+    return (struct step){q->x, before, q->out, gate};
+}
+
 /* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
 struct cross_layer {
     const struct dit_attention_offsets *at;
     size_t norm_w, norm_b;
     const struct attention_query *q;
     const struct attention_keys *keys;
-    const resid *x; /* the stream in front of it */
+    struct step front;
     const elem *source;
     real *dsource_sum;
     long samples, queries, tokens, width; /* attention's B, S; keys of a sample; width of the source */
@@ -29,7 +40,7 @@ static struct cross_layer text_layer(const struct dit_pass *pass, int block, con
                                 .norm_b = at->norm3_b,
                                 .q = &a->cross,
                                 .keys = &c->text_keys[block],
-                                .x = a->self.x,
+                                .front = step_of(&a->self, pass->acts->x[block], a->m + 2 * pass->d),
                                 .source = c->text,
                                 .dsource_sum = pass->acts->back.dtext,
                                 .samples = pass->B,
@@ -45,12 +56,14 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
     struct dit_condition *c = &pass->acts->condition;
     long source = stream * pass->G * config->audio_tokens * config->audio_width;
     real *dtokens = pass->acts->back.dtokens;
+    struct step behind_text = step_of(&a->cross, a->self.x, NULL);
     return (struct cross_layer){.at = &at->audio[stream],
                                 .norm_w = at->audio_norm_w[stream],
                                 .norm_b = at->audio_norm_b[stream],
                                 .q = &a->audio[stream],
                                 .keys = &c->audio_keys[stream][block],
-                                .x = stream == AUDIO_TALK ? a->cross.x : a->audio[stream - 1].x,
+                                .front = stream == AUDIO_TALK ? behind_text
+                                                              : step_of(&a->audio[AUDIO_TALK], a->cross.x, NULL),
                                 .source = c->tokens + source,
                                 .dsource_sum = dtokens ? dtokens + source : NULL,
                                 .samples = pass->G,
@@ -59,29 +72,62 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
                                 .width = config->audio_width};
 }
 
-/* The stream in front of the FFN. */
-static const resid *ffn_input(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
-    return pass->net->blocks[block].has_audio ? a->audio[AUDIO_STREAMS - 1].x : a->cross.x;
+/* In front of the FFN. */
+static struct step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
+    return pass->net->blocks[block].has_audio ? step_of(&a->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x, NULL)
+                                              : step_of(&a->cross, a->self.x, NULL);
 }
 
-/* The key ranges of self-attention: the history, if any, then the pass's own frames. Returns their number. */
-static int self_ranges(const struct dit_pass *pass, int block, const struct dit_block_acts *a,
-                       struct attention_range *ranges) {
+/* Where the pass has its own keys and values, as attention reads them. */
+struct own_place {
+    elem *k, *v;
+    long stride; /* between samples */
+    int at;      /* which of the ranges they are */
+};
+static struct own_place own_place(const struct dit_pass *pass, int block) {
     const struct dit_history *history = pass->in->history;
+    const struct attention_keys *own = &pass->acts->blocks[block].own;
+    if (history && history->own)
+        return (struct own_place){history->own->k[block], history->own->v[block], history->own->stride,
+                                  history->before};
+    return (struct own_place){own->k, own->v, pass->F * pass->tokens * pass->heads * pass->D,
+                              history ? history->count : 0};
+}
+
+/* The key ranges of self-attention: the history, if any, and the pass's own frames. Returns their number. */
+static int self_ranges(const struct dit_pass *pass, int block, struct attention_range *ranges) {
+    const struct dit_history *history = pass->in->history;
+    struct own_place own = own_place(pass, block);
     int count = history ? history->count : 0;
-    for (int i = 0; i < count; i++) ranges[i] = history->ranges[block * count + i];
-    long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
-    ranges[count] = (struct attention_range){
-        .k = a->own.k, .v = a->own.v, .length = tokens, .k_stride = stride, .v_stride = stride};
+    for (int i = 0; i < count; i++) ranges[i + (i >= own.at)] = history->ranges[block * count + i];
+    ranges[own.at] = (struct attention_range){
+        .k = own.k, .v = own.v, .length = pass->F * pass->tokens, .k_stride = own.stride, .v_stride = own.stride};
     return count + 1;
 }
 
-/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed, at a stride, is what
-   the cache wants. */
-static void norm_rope(const struct dit_pass *pass, elem *y, elem *normed, long stride, real *rstd, const elem *raw,
-                      const elem *w) {
+static int wants_gradients(const struct attention_range *r) { return r->dk || r->dv || r->dk_sum || r->dv_sum; }
+
+/* The same keys in as few ranges as can be: what lies side by side and wants no gradients is one. Returns their number. */
+static int join_ranges(const struct dit_pass *pass, struct attention_range *ranges, int count) {
+    int n = 0;
+    for (int i = 1; i < count; i++) {
+        struct attention_range *last = &ranges[n], next = ranges[i];
+        long size = last->length * pass->heads * pass->D;
+        if (!wants_gradients(last) && !wants_gradients(&next) && next.k == last->k + size && next.v == last->v + size &&
+            next.k_stride == last->k_stride && next.v_stride == last->v_stride)
+            last->length += next.length;
+        else
+            ranges[++n] = next;
+    }
+    return n + 1;
+}
+
+/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed is what the cache
+   wants. */
+static void norm_rope(const struct dit_pass *pass, elem *y, long y_stride, elem *normed, long normed_stride, real *rstd,
+                      const elem *raw, const elem *w) {
     rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
-                         pass->F * pass->P, pass->H, pass->D, stride, pass->eps);
+                         pass->F * pass->P, pass->H, pass->D, y_stride, normed_stride, pass->eps);
 }
 
 static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw, const elem *raw, const real *rstd,
@@ -106,16 +152,22 @@ static int finish_tokens(const struct dit_pass *pass, int exchange, elem *rows) 
     return sequence_finish_tokens(pass->net->sequence, &pass->acts->exchange[exchange], rows);
 }
 
-static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
+/* to: at a stride; from: packed */
+static void turn_to(const struct dit_pass *pass, elem *to, long to_stride, const elem *from, int sign) {
     long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
-    rope_apply(by_heads, by_heads, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D,
-               stride, stride, sign);
+    rope_apply(to, from, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D, stride,
+               to_stride, sign);
+}
+
+static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
+    turn_to(pass, by_heads, pass->F * pass->tokens * pass->heads * pass->D, by_heads, sign);
 }
 
 /* ---- forward ---- */
 
-/* Keys or values, packed, to the cache. */
+/* Keys or values, packed, to where they are kept, if they are not there. */
 static void keep(const struct dit_pass *pass, elem *to, long stride, const elem *from) {
+    if (to == from) return;
     size_t bytes = (size_t)(pass->F * pass->tokens * pass->heads * pass->D) * sizeof(elem);
     mem_copy_rows(to, (size_t)stride * sizeof(elem), from, bytes, bytes, (size_t)pass->B);
 }
@@ -124,17 +176,21 @@ static void project(const struct dit_pass *pass, elem *y, const elem *x, const e
     linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
 }
 
-/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. */
+/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their weights
+   and biases are equally far from each other (layout.c), and so are their results. */
 static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
-    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
-    project(pass, own->k_raw, q->y, w, at->k_w, at->k_b);
-    project(pass, own->v, q->y, w, at->v_w, at->v_b);
-    norm_rope(pass, q->q, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
-    norm_rope(pass, own->k, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw, w + at->norm_k);
-    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+    struct own_place place = own_place(pass, block);
+    long packed = pass->F * pass->P * pass->d;
+    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, (long)(at->k_w - at->q_w),
+                         pass->N, pass->d, pass->d);
+    norm_rope(pass, q->q, packed, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
+    norm_rope(pass, place.k, place.stride, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw,
+              w + at->norm_k);
+    keep(pass, place.v, place.stride, own->v);
+    if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, own->v);
 }
 
 /* Divided: each exchange runs beside the products that follow. */
@@ -142,6 +198,7 @@ static int self_inputs_divided(const struct dit_pass *pass, int block, const ele
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
+    struct own_place place = own_place(pass, block);
     project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, pass->N, pass->d, pass->eps);
     TRY(start_heads(pass, 0, q->q));
@@ -154,9 +211,10 @@ static int self_inputs_divided(const struct dit_pass *pass, int block, const ele
     turn(pass, q->q, 1);
     TRY(finish_heads(pass, 1, own->k));
     if (kv) keep(pass, kv->k[block], kv->stride, own->k);
-    turn(pass, own->k, 1);
+    turn_to(pass, place.k, place.stride, own->k, 1);
     TRY(finish_heads(pass, 2, own->v));
-    if (kv) keep(pass, kv->v[block], kv->stride, own->v);
+    keep(pass, place.v, place.stride, own->v);
+    if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, own->v);
     return OK;
 }
 
@@ -164,15 +222,15 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
-    const resid *x = pass->acts->x[block];
-    long N = pass->N, d = pass->d;
-    layernorm_modulate_forward(q->y, q->mean, q->rstd, x, a->m, a->m + d, N, d, pass->P, 6 * d, pass->eps);
+    long d = pass->d;
+    layernorm_modulate_forward(q->y, q->mean, q->rstd, pass->acts->x[block], a->m, a->m + d, pass->N, d, pass->P, 6 * d,
+                               pass->eps);
     if (dit_divided(pass))
         TRY(self_inputs_divided(pass, block, w, kv));
     else
         self_inputs(pass, block, w, kv);
     struct attention_range ranges[ATTENTION_RANGES_MAX];
-    int count = self_ranges(pass, block, a, ranges);
+    int count = join_ranges(pass, ranges, self_ranges(pass, block, ranges));
     attention_forward(q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens, pass->heads, pass->D,
                       pass->scale);
     if (dit_divided(pass)) {
@@ -180,7 +238,6 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
         TRY(finish_tokens(pass, 0, q->o));
     }
     project(pass, q->out, q->o, w, at->o_w, at->o_b);
-    residual_forward(q->x, x, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
     return OK;
 }
 
@@ -188,25 +245,26 @@ static void cross_forward(const struct dit_pass *pass, const struct cross_layer 
     const struct dit_attention_offsets *at = layer->at;
     const struct attention_query *q = layer->q;
     long N = pass->N, d = pass->d;
-    layernorm_forward(q->y, q->mean, q->rstd, layer->x, w + layer->norm_w, w + layer->norm_b, N, d, pass->eps);
+    const struct step *front = &layer->front;
+    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate,
+                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, 6 * d, pass->eps);
     linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
     attention_forward(q->o, q->lse, q->q, &range, 1, layer->samples, layer->queries, pass->H, pass->D, pass->scale);
     linear_forward(q->out, q->o, w + at->o_w, w + at->o_b, N, d, d, 0);
-    residual_forward(q->x, layer->x, q->out, NULL, N, d, pass->P, 0);
 }
 
 static void ffn_forward(struct dit_pass *pass, int block, const elem *w) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
     const struct dit_block_acts *a = &pass->acts->blocks[block];
-    const resid *x = ffn_input(pass, block, a);
+    struct step front = ffn_front(pass, block, a);
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
-    layernorm_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, x, a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d,
-                               pass->eps);
+    residual_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, front.x, front.before, front.branch, front.gate,
+                              a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
     linear_gelu_forward(a->ffn_h, a->ffn_pre, a->ffn_y, w + at->ffn0_w, w + at->ffn0_b, N, d, wide);
     linear_forward(a->ffn_out, a->ffn_h, w + at->ffn2_w, w + at->ffn2_b, N, wide, d, 0);
-    residual_forward(pass->acts->x[block + 1], x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
+    residual_forward(pass->acts->x[block + 1], front.x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
 }
 
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
@@ -241,7 +299,7 @@ static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *
     linear_grads(g, at->ffn0_w, at->ffn0_b, dpre, a->ffn_y, N, d, wide);
     linear_backward_input(b->a, dpre, w + at->ffn0_w, N, d, wide, 0);
     layernorm_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
-                                ffn_input(pass, block, a), a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
+                                ffn_front(pass, block, a).x, a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
                                 6 * d);
 }
 
@@ -264,8 +322,8 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, N, d);
     linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
     linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
-    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->x, q->mean, q->rstd,
-                       w + layer->norm_w, N, d);
+    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->front.x, q->mean,
+                       q->rstd, w + layer->norm_w, N, d);
 }
 
 /* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */
@@ -333,9 +391,10 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
         TRY(finish_heads(pass, 0, b->b));
     }
     struct attention_range ranges[ATTENTION_RANGES_MAX];
-    int count = self_ranges(pass, block, a, ranges);
-    ranges[count - 1].dk = b->dk;
-    ranges[count - 1].dv = b->dv;
+    int count = self_ranges(pass, block, ranges), own = own_place(pass, block).at;
+    ranges[own].dk = b->dk;
+    ranges[own].dv = b->dv;
+    count = join_ranges(pass, ranges, count);
     attention_backward(b->dq, b->b, q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens,
                        pass->heads, pass->D, pass->scale);
     if (dit_divided(pass))

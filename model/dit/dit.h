@@ -97,16 +97,21 @@ void dit_acts_free(struct dit_acts *acts);
    than the last pass's are noticed without it; new contents behind the same pointers are not. */
 void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 
-/* One layer's history for every layer: ranges[layer * count + r]; keys already rotated. */
-struct dit_history {
-    const struct attention_range *ranges;
-    int count;
-};
-/* Where a forward leaves each layer's keys (after RMSNorm, before RoPE) and values: k[layer] + b stride. Of a divided
+/* Where a forward leaves each layer's keys and values: k[layer] + b stride; kv_output: keys after RMSNorm, before RoPE. Of a divided
    network, here and in the history: all tokens of the rank's own heads. */
 struct dit_kv_output {
     elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
     long stride;               /* elements between samples */
+};
+
+/* One layer's history for every layer: ranges[layer * count + r]; keys already rotated. */
+struct dit_history {
+    const struct attention_range *ranges;
+    int count;
+    /* Where the pass leaves its own keys, rotated, and its values, so that they lie between the history's: behind the first
+       `before` ranges. What lies side by side attention reads as one range. NULL: memory of the pass's own, behind all. */
+    const struct dit_kv_output *own;
+    int before;
 };
 
 struct dit_input {

@@ -1,7 +1,14 @@
 /* kv_cache.c: see kv_cache.h.
-   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads): every layer has keys and values
-   [B, slots, T], the keys of the present history rotated [B, sink + ring, T], and, in a cache whose ring starts over,
-   values gathered [B, ring, T], used when the ring's frames do not lie in neighbouring slots. One table of cosines and sines serves all layers. */
+   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads). Every layer has its frames' keys before
+   rotation [B, slots, T], and, as attention reads them, rotated keys and values [B, places, T]: the sink's places, then one
+   for each frame of the ring and of the chunk in hand, whose frame f comes round every `period`. So a chunk's own keys and
+   values are written once, where they stay, and neither sink nor ring moves:
+
+       places:   | sink: 0 1 2 3 | ring: 13 14 15 | own: 16 17 18 | 10 11 12 |     chunk of frames 16 .. 18
+                 | sink: 0 1 2 3 | ring: 13 14 15 |      16 17 18 | own: 19 20 21 |   and the next one
+
+   A stream's slots are its places. A cache for a whole clip has a slot for each frame and values [B, slots, T] besides, from
+   which the places are filled for the chunk in hand. One table of cosines and sines serves all layers. */
 #include "model/dit/kv_cache.h"
 
 #include <stdlib.h>
@@ -11,47 +18,80 @@
 #include "kernels/device.h"
 
 struct layer_memory {
-    elem *k, *v, *rotated, *gathered;
-    real *dk, *dv;    /* sums by slot, laid out like k and v */
-    real *dk_rotated; /* like rotated */
+    elem *k, *v;                /* by slot; a stream's v are placed_v */
+    elem *placed_k, *placed_v;  /* by place */
+    real *dk, *dv, *dk_rotated; /* sums by slot, and by place */
 };
+enum { NOTHING = -1, OWN = -2 };
+enum { RANGES = ATTENTION_RANGES_MAX - 1 };
 struct kv_cache {
     struct causal_config config;
     struct rope_axes axes;
     int layers, B, heads, height, width; /* tokens of a frame: height x width */
     long frame;                          /* T: elements of a frame */
-    int capacity, lead;                  /* ring slots; ring slot of frame `sink` */
-    int slots, history;                  /* sink + capacity, sink + ring */
+    int capacity, period, lead;          /* slots and places of the ring; its place of frame `sink` */
+    int slots, places;                   /* sink + capacity, sink + period */
+    int whole;                           /* slots for a whole clip besides the places */
     int *stored;                         /* [slots] latent frame, -1: none */
+    int *seen;                           /* [places] index in the view in hand, or NOTHING, OWN */
     struct layer_memory *layer;
     real *cos, *sin;
     /* what the calls hand out: */
-    elem **out_k, **out_v;
+    elem **out_k, **out_v, **own_k, **own_v;
     real **own_dk, **own_dv;
-    struct dit_kv_output output;
-    struct attention_range *ranges; /* [layers][2] */
+    struct dit_kv_output output, own;
+    struct attention_range *ranges; /* [layers][RANGES] */
     struct dit_history view;
 };
 
-static int slot_of(const struct kv_cache *c, int frame) {
+static int ring_index(const struct kv_cache *c, int frame, int length) {
     int sink = c->config.sink;
-    return frame < sink ? frame : sink + (frame - sink + c->lead) % c->capacity;
+    return frame < sink ? frame : sink + (frame - sink + c->lead) % length;
 }
+static int slot_of(const struct kv_cache *c, int frame) { return ring_index(c, frame, c->capacity); }
+static int place_of(const struct kv_cache *c, int frame) { return ring_index(c, frame, c->period); }
 
 static int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
 static void take_layers(struct kv_cache *c, struct arena *arena) {
-    size_t store = (size_t)c->B * c->slots * c->frame, history = (size_t)c->B * c->history * c->frame;
-    size_t ring = (size_t)c->B * c->config.ring * c->frame;
+    size_t store = (size_t)c->B * c->slots * c->frame, placed = (size_t)c->B * c->places * c->frame;
     for (int l = 0; l < c->layers; l++) {
-        c->layer[l].k = ARENA_TAKE(arena, "cache keys", elem, store);
-        c->layer[l].v = ARENA_TAKE(arena, "cache values", elem, store);
-        c->layer[l].rotated = ARENA_TAKE(arena, "cache keys, rotated", elem, history);
-        c->layer[l].gathered = ARENA_TAKE(arena, "cache values, gathered", elem, ring);
+        struct layer_memory *m = &c->layer[l];
+        m->k = ARENA_TAKE(arena, "cache keys", elem, store);
+        m->placed_k = ARENA_TAKE(arena, "cache keys, rotated", elem, placed);
+        m->placed_v = ARENA_TAKE(arena, "cache values", elem, placed);
+        m->v = c->whole ? ARENA_TAKE(arena, "cache values of the clip", elem, store) : m->placed_v;
     }
-    size_t table = (size_t)c->history * c->height * c->width * (size_t)(c->axes.head_dim / 2);
+    size_t table = (size_t)(c->config.sink + c->config.ring) * c->height * c->width * (size_t)(c->axes.head_dim / 2);
     c->cos = ARENA_TAKE(arena, "cache cosines", real, table);
     c->sin = ARENA_TAKE(arena, "cache sines", real, table);
+}
+
+/* Frame 1, the first of a chunk, must fall on a multiple of the chunk, or chunks would straddle the ring's end. */
+static void set_sizes(struct kv_cache *c, int capacity) {
+    int C = c->config.chunk, sink = c->config.sink;
+    c->lead = sink == 0 ? C - 1 : 0;
+    c->period = c->capacity = round_up(c->config.ring + C, C);
+    c->whole = capacity > 0;
+    if (c->whole) c->capacity = round_up((capacity > c->period ? capacity : c->period) + c->lead, C);
+    c->slots = sink + c->capacity;
+    c->places = sink + c->period;
+}
+
+static int host_tables(struct kv_cache *c) {
+    size_t L = (size_t)c->layers;
+    c->stored = malloc(sizeof(int) * (size_t)c->slots);
+    c->seen = malloc(sizeof(int) * (size_t)c->places);
+    c->layer = calloc(L, sizeof *c->layer);
+    c->out_k = calloc(L, sizeof *c->out_k);
+    c->out_v = calloc(L, sizeof *c->out_v);
+    c->own_k = calloc(L, sizeof *c->own_k);
+    c->own_v = calloc(L, sizeof *c->own_v);
+    c->own_dk = calloc(L, sizeof *c->own_dk);
+    c->own_dv = calloc(L, sizeof *c->own_dv);
+    c->ranges = calloc(RANGES * L, sizeof *c->ranges);
+    return c->stored && c->seen && c->layer && c->out_k && c->out_v && c->own_k && c->own_v && c->own_dk && c->own_dv &&
+           c->ranges;
 }
 
 int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
@@ -68,21 +108,8 @@ int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct
     c->height = net->config.height / 2;
     c->width = net->config.width / 2;
     c->frame = (long)c->height * c->width * c->heads * net->axes.head_dim;
-    /* Frame 1, the first of a chunk, must fall on a multiple of the chunk, or chunks would straddle the ring's end. */
-    int C = config->chunk, least = config->ring + C;
-    c->lead = config->sink == 0 ? C - 1 : 0;
-    c->capacity = round_up((capacity > least ? capacity : least) + c->lead, C);
-    c->slots = config->sink + c->capacity;
-    c->history = config->sink + config->ring;
-    size_t L = (size_t)c->layers;
-    c->stored = malloc(sizeof(int) * (size_t)c->slots);
-    c->layer = calloc(L, sizeof *c->layer);
-    c->out_k = calloc(L, sizeof *c->out_k);
-    c->out_v = calloc(L, sizeof *c->out_v);
-    c->own_dk = calloc(L, sizeof *c->own_dk);
-    c->own_dv = calloc(L, sizeof *c->own_dv);
-    c->ranges = calloc(2 * L, sizeof *c->ranges);
-    if (!c->stored || !c->layer || !c->out_k || !c->out_v || !c->own_dk || !c->own_dv || !c->ranges) {
+    set_sizes(c, capacity);
+    if (!host_tables(c)) {
         kv_cache_free(c);
         return error_set(ERR_DEVICE, "kv cache: out of host memory");
     }
@@ -95,9 +122,12 @@ int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct
 void kv_cache_free(struct kv_cache *c) {
     if (!c) return;
     free(c->stored);
+    free(c->seen);
     free(c->layer);
     free(c->out_k);
     free(c->out_v);
+    free(c->own_k);
+    free(c->own_v);
     free(c->own_dk);
     free(c->own_dv);
     free(c->ranges);
@@ -124,16 +154,12 @@ const struct dit_kv_output *kv_cache_output(struct kv_cache *c, int first, int c
     return &c->output;
 }
 
-/* Neighbouring slots that hold frames from .. of the view: how many of them follow each other. */
-static int run_length(const struct kv_cache *c, const struct causal_view *view, int from) {
-    int slot = slot_of(c, view->frame[from]), n = 1;
-    while (from + n < view->count && slot_of(c, view->frame[from + n]) == slot + n) n++;
-    return n;
-}
+/* ---- the history of a chunk ---- */
 
 static int all_stored(const struct kv_cache *c, const struct causal_view *view) {
-    if (view->count > c->history) {
-        error_set(ERR_USAGE, "kv cache: a view of %d frames, laid out for %d", view->count, c->history);
+    if (view->count > c->config.sink + c->config.ring || view->own != c->config.chunk) {
+        error_set(ERR_USAGE, "kv cache: a view of %d frames and a chunk of %d, laid out for %d and %d", view->count,
+                  view->own, c->config.sink + c->config.ring, c->config.chunk);
         return 0;
     }
     for (int i = 0; i < view->count; i++)
@@ -144,71 +170,106 @@ static int all_stored(const struct kv_cache *c, const struct causal_view *view) 
     return 1;
 }
 
-/* Fills rotated with the view's keys. */
+/* Which of the view's frames, or of the chunk's own, each place has. */
+static void fill_places(struct kv_cache *c, const struct causal_view *view) {
+    for (int p = 0; p < c->places; p++) c->seen[p] = NOTHING;
+    for (int i = 0; i < view->count; i++) c->seen[place_of(c, view->frame[i])] = i;
+    for (int i = 0; i < view->own; i++) c->seen[place_of(c, view->first + i)] = OWN;
+}
+
+/* Places from p on that hold frames of the view whose slots follow each other too: how many. 0: none of the view's. */
+static int run_length(const struct kv_cache *c, const struct causal_view *view, int p) {
+    int n = 0, i = c->seen[p];
+    while (i >= 0 && p + n < c->places && c->seen[p + n] == i + n &&
+           slot_of(c, view->frame[i + n]) == slot_of(c, view->frame[i]) + n)
+        n++;
+    return n;
+}
+
+/* The runs of the view, one after the other. */
+struct run {
+    int place, index, slot, n; /* first place, index in the view, slot; frames */
+};
+static int next_run(const struct kv_cache *c, const struct causal_view *view, struct run *run) {
+    int p = run->place + run->n;
+    while (p < c->places && c->seen[p] < 0) p++;
+    if (p >= c->places) return 0;
+    *run = (struct run){p, c->seen[p], slot_of(c, view->frame[c->seen[p]]), run_length(c, view, p)};
+    return 1;
+}
+
+/* Fills the places with the view's keys, rotated. */
 static void rotate_keys(struct kv_cache *c, const struct causal_view *view) {
     long tokens = (long)c->height * c->width, half = c->axes.head_dim / 2;
     rope_table(c->cos, c->sin, &c->axes, view->position, view->count, c->height, c->width);
-    for (int from = 0, n; from < view->count; from += n) {
-        n = run_length(c, view, from);
-        long table = from * tokens * half;
+    for (struct run r = {0}; next_run(c, view, &r);) {
+        long table = r.index * tokens * half;
         for (int l = 0; l < c->layers; l++)
-            rope_apply(c->layer[l].rotated + from * c->frame, c->layer[l].k + slot_of(c, view->frame[from]) * c->frame,
-                       c->cos + table, c->sin + table, c->B, n * tokens, c->heads, c->axes.head_dim,
-                       c->slots * c->frame, c->history * c->frame, +1);
+            rope_apply(c->layer[l].placed_k + r.place * c->frame, c->layer[l].k + r.slot * c->frame, c->cos + table,
+                       c->sin + table, c->B, r.n * tokens, c->heads, c->axes.head_dim, c->slots * c->frame,
+                       c->places * c->frame, +1);
     }
 }
 
-/* The ring's values of one layer where attention can read them as one range. */
-static void gather_values(struct kv_cache *c, const struct causal_view *view, int l) {
-    for (int from = view->pinned, n; from < view->count; from += n) {
-        n = run_length(c, view, from);
-        mem_copy_rows(
-            c->layer[l].gathered + (from - view->pinned) * c->frame, sizeof(elem) * (size_t)(c->config.ring * c->frame),
-            c->layer[l].v + slot_of(c, view->frame[from]) * c->frame, sizeof(elem) * (size_t)(c->slots * c->frame),
-            sizeof(elem) * (size_t)(n * c->frame), (size_t)c->B);
+/* And with their values, where those have slots of their own. */
+static void place_values(struct kv_cache *c, const struct causal_view *view) {
+    size_t of = sizeof(elem), frame = of * (size_t)c->frame;
+    for (struct run r = {0}; next_run(c, view, &r);)
+        for (int l = 0; l < c->layers; l++)
+            mem_copy_rows(c->layer[l].placed_v + r.place * c->frame, frame * (size_t)c->places,
+                          c->layer[l].v + r.slot * c->frame, frame * (size_t)c->slots, frame * (size_t)r.n,
+                          (size_t)c->B);
+}
+
+/* The chunk's own places. What a stream had stored there is gone: its first pass writes values. */
+static void place_own(struct kv_cache *c, const struct causal_view *view) {
+    int place = place_of(c, view->first);
+    for (int i = 0; i < view->own && !c->whole; i++) c->stored[place + i] = -1;
+    for (int l = 0; l < c->layers; l++) {
+        c->own_k[l] = c->layer[l].placed_k + place * c->frame;
+        c->own_v[l] = c->layer[l].placed_v + place * c->frame;
     }
+    c->own = (struct dit_kv_output){c->own_k, c->own_v, c->places * c->frame};
 }
 
-/* Frames from .. from+n-1 of the view as one range with its values in place. */
-static struct attention_range range_of(const struct kv_cache *c, const struct causal_view *view, int l, int from,
-                                       int n) {
-    return (struct attention_range){.k = c->layer[l].rotated + from * c->frame,
-                                    .v = c->layer[l].v + slot_of(c, view->frame[from]) * c->frame,
-                                    .length = (long)n * c->height * c->width,
-                                    .k_stride = c->history * c->frame,
-                                    .v_stride = c->slots * c->frame};
+/* One range a run, and how many of them lie before the chunk's own places. */
+static void list_ranges(struct kv_cache *c, const struct causal_view *view) {
+    int count = 0, before = 0, own = place_of(c, view->first);
+    for (struct run r = {0}; next_run(c, view, &r); count++) before += r.place < own;
+    struct attention_range *range = c->ranges;
+    for (int l = 0; l < c->layers; l++)
+        for (struct run r = {0}; next_run(c, view, &r); range++)
+            *range = (struct attention_range){.k = c->layer[l].placed_k + r.place * c->frame,
+                                              .v = c->layer[l].placed_v + r.place * c->frame,
+                                              .length = (long)r.n * c->height * c->width,
+                                              .k_stride = c->places * c->frame,
+                                              .v_stride = c->places * c->frame};
+    c->view = (struct dit_history){.ranges = c->ranges, .count = count, .own = &c->own, .before = before};
 }
 
-static int ring_wraps(const struct kv_cache *c, const struct causal_view *view) {
-    return view->pinned < view->count && run_length(c, view, view->pinned) < view->count - view->pinned;
+static int begin_history(struct kv_cache *c, const struct causal_view *view) {
+    if (!all_stored(c, view)) return 0;
+    fill_places(c, view);
+    rotate_keys(c, view);
+    place_own(c, view);
+    list_ranges(c, view);
+    return 1;
 }
 
 const struct dit_history *kv_cache_history(struct kv_cache *c, const struct causal_view *view) {
-    if (!all_stored(c, view)) return NULL;
-    rotate_keys(c, view);
-    int ring = view->count - view->pinned, wraps = ring_wraps(c, view);
-    int count = (view->pinned > 0) + (ring > 0);
-    for (int l = 0; l < c->layers; l++) {
-        struct attention_range *r = c->ranges + l * count;
-        if (view->pinned) *r++ = range_of(c, view, l, 0, view->pinned);
-        if (!ring) continue;
-        *r = range_of(c, view, l, view->pinned, ring);
-        if (wraps) {
-            gather_values(c, view, l);
-            r->v = c->layer[l].gathered;
-            r->v_stride = c->config.ring * c->frame;
-        }
-    }
-    c->view = (struct dit_history){c->ranges, count};
+    if (!begin_history(c, view)) return NULL;
+    if (c->whole) place_values(c, view);
     return &c->view;
 }
 
+/* ---- gradients ---- */
+
 int kv_cache_grads_layout(struct kv_cache *c, struct arena *arena) {
-    size_t store = (size_t)c->B * c->slots * c->frame, history = (size_t)c->B * c->history * c->frame;
+    size_t store = (size_t)c->B * c->slots * c->frame, placed = (size_t)c->B * c->places * c->frame;
     for (int l = 0; l < c->layers; l++) {
         c->layer[l].dk = ARENA_TAKE(arena, "cache key gradients", real, store);
         c->layer[l].dv = ARENA_TAKE(arena, "cache value gradients", real, store);
-        c->layer[l].dk_rotated = ARENA_TAKE(arena, "cache key gradients, rotated", real, history);
+        c->layer[l].dk_rotated = ARENA_TAKE(arena, "cache key gradients, rotated", real, placed);
     }
     return OK;
 }
@@ -221,33 +282,43 @@ void kv_cache_grads_clear(struct kv_cache *c) {
     }
 }
 
+/* The view's ring, if it has started over, lies in slots that do not rise. */
+static int slots_rise(const struct kv_cache *c, const struct causal_view *view) {
+    for (int i = 1; i < view->count; i++)
+        if (slot_of(c, view->frame[i]) < slot_of(c, view->frame[i - 1])) return 0;
+    return 1;
+}
+
+/* Values' gradients are added up by slot, with one stride for values and sums: so the values come from their slots, too. */
 const struct dit_history *kv_cache_history_with_grads(struct kv_cache *c, const struct causal_view *view) {
-    if (!kv_cache_history(c, view)) return NULL;
-    if (ring_wraps(c, view)) {
+    if (!c->whole || !slots_rise(c, view)) {
         error_set(ERR_USAGE, "kv cache: gradients of a history need room for the whole clip");
         return NULL;
     }
+    if (!begin_history(c, view)) return NULL;
+    struct attention_range *range = c->ranges;
     for (int l = 0; l < c->layers; l++) {
-        mem_zero(c->layer[l].dk_rotated, sizeof(real) * (size_t)c->B * c->history * c->frame);
-        for (int r = 0, from = 0; r < c->view.count; r++) {
-            struct attention_range *range = c->ranges + l * c->view.count + r;
-            range->dk_sum = c->layer[l].dk_rotated + from * c->frame;
-            range->dv_sum = c->layer[l].dv + slot_of(c, view->frame[from]) * c->frame;
-            from = view->pinned;
+        const struct layer_memory *m = &c->layer[l];
+        mem_zero(m->dk_rotated, sizeof(real) * (size_t)c->B * c->places * c->frame);
+        for (struct run r = {0}; next_run(c, view, &r); range++) {
+            range->v = m->v + r.slot * c->frame;
+            range->v_stride = c->slots * c->frame;
+            range->dk_sum = m->dk_rotated + r.place * c->frame;
+            range->dv_sum = m->dv + r.slot * c->frame;
         }
     }
     return &c->view;
 }
 
+/* Cosines, sines and places are still those of this view. */
 void kv_cache_grads_collect(struct kv_cache *c, const struct causal_view *view) {
     long tokens = (long)c->height * c->width, half = c->axes.head_dim / 2;
-    for (int from = 0, n; from < view->count; from += n) {
-        n = run_length(c, view, from);
-        long table = from * tokens * half; /* still the table of this view */
+    for (struct run r = {0}; next_run(c, view, &r);) {
+        long table = r.index * tokens * half;
         for (int l = 0; l < c->layers; l++)
-            rope_add_inverse(c->layer[l].dk + slot_of(c, view->frame[from]) * c->frame,
-                             c->layer[l].dk_rotated + from * c->frame, c->cos + table, c->sin + table, c->B, n * tokens,
-                             c->heads, c->axes.head_dim, c->history * c->frame, c->slots * c->frame);
+            rope_add_inverse(c->layer[l].dk + r.slot * c->frame, c->layer[l].dk_rotated + r.place * c->frame,
+                             c->cos + table, c->sin + table, c->B, r.n * tokens, c->heads, c->axes.head_dim,
+                             c->places * c->frame, c->slots * c->frame);
     }
 }
 

@@ -237,12 +237,13 @@ struct sizes {
     long self, lse; /* and of whichever form is the larger; of its lse */
 };
 
-/* elements: of q; lse: of lse */
-static void plan_query(struct planner *p, struct attention_query *q, const struct sizes *s, long elements, long lse) {
+/* elements: of q; lse: of lse; behind: elements that lie behind q_raw */
+static void plan_query(struct planner *p, struct attention_query *q, const struct sizes *s, long elements, long lse,
+                       long behind) {
     q->mean = TAKE(p, "norm mean", real, s->N);
     q->rstd = TAKE(p, "norm rstd", real, s->N);
     q->y = TAKE(p, "norm", elem, s->N * s->d);
-    q->q_raw = TAKE(p, "q raw", elem, s->N * s->d);
+    q->q_raw = TAKE(p, behind ? "q, k raw, v" : "q raw", elem, s->N * s->d + behind);
     q->q_rstd = TAKE(p, "q rstd", real, s->N);
     q->q = TAKE(p, "q", elem, elements);
     q->o = q->o_heads = TAKE(p, "o", elem, s->N * s->d);
@@ -258,6 +259,15 @@ static void plan_keys(struct planner *p, struct attention_keys *k, long rows, lo
     k->v = TAKE(p, "v", elem, elements);
 }
 
+/* Of self-attention: keys before the norm and values lie behind its queries before theirs. */
+static void plan_own_keys(struct planner *p, struct attention_keys *k, const struct sizes *s, elem *q_raw) {
+    long Nd = s->N * s->d;
+    k->k_raw = q_raw ? q_raw + Nd : NULL;
+    k->v = q_raw ? q_raw + 2 * Nd : NULL;
+    k->k_rstd = TAKE(p, "k rstd", real, s->N);
+    k->k = TAKE(p, "k", elem, s->self);
+}
+
 /* The buffers of one block. keep: a backward will read them, so each of its layers has its own; else the layers take
    turns on one set and the residual stream `x` is updated in place. */
 static void plan_block(struct planner *p, struct dit_block_acts *a, const struct dit_config *c, const struct sizes *s,
@@ -266,19 +276,19 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
     plan_prefix(p, "block %d ", block);
     a->m = TAKE(p, "modulation", real, s->G * 6 * s->d);
     plan_prefix(p, "block %d self ", block);
-    plan_query(p, &a->self, s, s->self, s->lse);
+    plan_query(p, &a->self, s, s->self, s->lse, Nd + s->self);
     if (s->by_heads) a->self.o_heads = TAKE(p, "o by heads", elem, s->by_heads);
     a->self.out = TAKE(p, "out", elem, Nd);
     a->self.x = keep ? TAKE(p, "x", resid, Nd) : x;
-    plan_keys(p, &a->own, s->N, s->d, s->self, NULL);
+    plan_own_keys(p, &a->own, s, a->self.q_raw);
     a->cross = a->audio[AUDIO_TALK] = a->audio[AUDIO_LISTEN] = a->self;
     if (keep) {
         plan_prefix(p, "block %d cross ", block);
-        plan_query(p, &a->cross, s, Nd, s->N * s->heads);
+        plan_query(p, &a->cross, s, Nd, s->N * s->heads, 0);
         a->cross.x = TAKE(p, "x", resid, Nd);
         for (int i = 0; i < AUDIO_STREAMS && audio; i++) {
             plan_prefix(p, "block %d %s ", block, i == AUDIO_TALK ? "talk" : "listen");
-            plan_query(p, &a->audio[i], s, Nd, s->N * s->heads);
+            plan_query(p, &a->audio[i], s, Nd, s->N * s->heads, 0);
             a->audio[i].x = TAKE(p, "x", resid, Nd);
         }
     }
@@ -286,7 +296,7 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
     a->ffn_mean = TAKE(p, "norm mean", real, s->N);
     a->ffn_rstd = TAKE(p, "norm rstd", real, s->N);
     a->ffn_y = keep ? TAKE(p, "norm", elem, Nd) : a->self.y;
-    a->ffn_pre = TAKE(p, "pre", elem, s->N * c->ffn_dim);
+    a->ffn_pre = keep ? TAKE(p, "pre", elem, s->N * c->ffn_dim) : NULL;
     a->ffn_h = TAKE(p, "h", elem, s->N * c->ffn_dim);
     a->ffn_out = keep ? TAKE(p, "out", elem, Nd) : a->self.out;
     /* Without a gate nothing reads these again, and the FFN writes later. */
@@ -298,7 +308,7 @@ static void plan_condition(struct planner *p, struct dit_condition *a, const str
     const struct dit_config *c = &net->config;
     long rows = s->B * c->text_len, frames = AUDIO_STREAMS * s->G, tokens = frames * c->audio_tokens;
     plan_prefix(p, "condition ");
-    a->text_pre = TAKE(p, "text pre", elem, rows * s->d);
+    a->text_pre = keep ? TAKE(p, "text pre", elem, rows * s->d) : NULL;
     a->text_h = TAKE(p, "text h", elem, rows * s->d);
     a->text = TAKE(p, "text", elem, rows * s->d);
     if (c->audio_dim) {

@@ -29,7 +29,7 @@ struct attention_query {
 };
 /* The key side. k: as the attention sees it, but self-attention's are exported before their rotation. */
 struct attention_keys {
-    elem *k_raw; /* before RMSNorm */
+    elem *k_raw; /* before RMSNorm; of self-attention k_raw and v follow q_raw, as one product makes them */
     real *k_rstd;
     elem *k, *v;
 };

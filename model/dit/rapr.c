@@ -44,6 +44,8 @@ int causal_check(const struct causal_config *c) {
 
 void causal_view(struct causal_view *view, const struct causal_config *c, int chunk) {
     int first = (chunk - 1) * c->chunk + 1, shift = shift_of(c, chunk), n = 0;
+    view->first = first;
+    view->own = c->chunk;
     for (int f = 0; f < c->sink && f < first; f++, n++) view->frame[n] = view->position[n] = f;
     view->pinned = n;
     for (int f = at_least(first - c->ring, c->sink); f < first; f++, n++) {

@@ -23,6 +23,7 @@ struct causal_config {
 enum { HISTORY_MAX = 64 };
 /* Frames that chunk i >= 1 sees, in ascending order, and all positions. */
 struct causal_view {
+    int first, own;            /* the chunk's own frames: the first of them, how many */
     int count;                 /* history frames */
     int pinned;                /* the first so many of them are the sink's */
     int frame[HISTORY_MAX];    /* latent indices */

@@ -20,7 +20,9 @@ struct pass_key {
     struct dit_acts *acts;
     const real *latents, *t;
     real *result;
-    long latent_stride, kv_stride, batch, frames, ranges, writes, step; /* writes: keys and values go to the cache */
+    long latent_stride, kv_stride, batch, frames, ranges, step;
+    long before, places,
+        writes; /* ranges before the own keys; whether those have places of the history's; go to the cache */
 };
 
 /* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never
@@ -30,7 +32,7 @@ enum { RECORDINGS_MAX = 96 };
 int recorded_passes_open(struct recorded_passes **out, const struct dit *net) {
     size_t layers = (size_t)net->config.layers;
     size_t bytes =
-        sizeof(struct pass_key) + layers * (ATTENTION_RANGES_MAX * sizeof(struct attention_range) + 2 * sizeof(elem *));
+        sizeof(struct pass_key) + layers * (ATTENTION_RANGES_MAX * sizeof(struct attention_range) + 4 * sizeof(elem *));
     struct recorded_passes *p = *out = calloc(1, sizeof *p + bytes);
     if (!p) return error_set(ERR_DEVICE, "out of memory for recordings");
     p->layers = layers;
@@ -52,6 +54,12 @@ static size_t put(unsigned char *key, size_t at, const void *from, size_t bytes)
     return at + bytes;
 }
 
+static size_t put_places(struct recorded_passes *p, size_t at, const struct dit_kv_output *places) {
+    if (!places) return at;
+    at = put(p->key, at, places->k, p->layers * sizeof *places->k);
+    return put(p->key, at, places->v, p->layers * sizeof *places->v);
+}
+
 /* Fills p->key; returns its bytes. */
 static size_t make_key(struct recorded_passes *p, const struct network_pass *pass) {
     const struct dit_input *in = pass->in;
@@ -59,14 +67,25 @@ static size_t make_key(struct recorded_passes *p, const struct network_pass *pas
     const struct dit_kv_output *kv = in->kv_output;
     struct pass_key key;
     memset(&key, 0, sizeof key);
-    key = (struct pass_key){pass->params,      pass->params->weights, pass->acts, in->latents, in->t,    pass->result,
-                            in->latent_stride, kv ? kv->stride : 0,   in->batch,  in->frames,  h->count, kv != NULL,
-                            pass->step};
+    key = (struct pass_key){.params = pass->params,
+                            .weights = pass->params->weights,
+                            .acts = pass->acts,
+                            .latents = in->latents,
+                            .t = in->t,
+                            .result = pass->result,
+                            .latent_stride = in->latent_stride,
+                            .kv_stride = kv ? kv->stride : 0,
+                            .batch = in->batch,
+                            .frames = in->frames,
+                            .ranges = h->count,
+                            .step = pass->step,
+                            .before = h->before,
+                            .places = h->own != NULL,
+                            .writes = kv != NULL};
     size_t at = put(p->key, 0, &key, sizeof key);
     at = put(p->key, at, h->ranges, p->layers * (size_t)h->count * sizeof *h->ranges);
-    if (!kv) return at;
-    at = put(p->key, at, kv->k, p->layers * sizeof *kv->k);
-    return put(p->key, at, kv->v, p->layers * sizeof *kv->v);
+    at = put_places(p, at, h->own);
+    return put_places(p, at, kv);
 }
 
 int recorded_pass_run(struct recorded_passes *p, const struct network_pass *pass, int (*work)(void *user), void *user) {

@@ -149,6 +149,16 @@ static int run_pass(const struct rollout *r, const struct params *params, const 
 
 int rollout_record(struct rollout *r) { return r->recorded ? OK : recorded_passes_open(&r->recorded, r->net); }
 
+void rollout_direct(struct rollout *r) {
+    recorded_passes_close(r->recorded);
+    r->recorded = NULL;
+}
+
+int rollout_chunk_kinds(const struct causal_config *c) {
+    int chunk = c->chunk, growing = (c->sink + c->ring + chunk - 1) / chunk; /* frames before the chunk, in chunks */
+    return growing + (c->ring + chunk - 1) / chunk + 1;
+}
+
 struct recording_counts rollout_recordings(const struct rollout *r) {
     return recorded_passes_counts(r->recorded);
 }

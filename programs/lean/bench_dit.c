@@ -8,6 +8,8 @@
                  limits
      stream      tools/bench/stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder, the
                  first frame
+     dry         launches, bytes and operations of a stream's chunk and of a training block, counted without computing
+                 anything, against the least that they can be (tools/dry/); needs no device
      kernels     the six calls that most of a stream's and of a training step's time goes to, each once for a profiler
                  (device_profile), after one that it does not see
    Sizes are those of the pictures; blocks and stream without size= are over 928 x 704, and blocks over 480 x 832 too.
@@ -25,6 +27,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/served.h"
+#include "tools/dry/passes.h"
 #include "tools/bench/operations.h"
 #include "tools/bench/stream.h"
 
@@ -146,6 +149,11 @@ static int part_operations(const struct request *r, struct limits *l) {
 
 static int part_stream(const struct request *r, struct limits *l) { return bench_stream(l, &r->what); }
 
+static int part_dry(const struct request *r, struct limits *l) {
+    (void)l;
+    return dry_print(&r->what);
+}
+
 static int part_kernels(const struct request *r, struct limits *l) {
     struct operands o;
     (void)l;
@@ -159,11 +167,9 @@ static const struct part {
     const char *name;
     int (*run)(const struct request *r, struct limits *limits);
     int against_limits, deterministic_too, of_all;
-} parts[] = {{"limits", part_limits, 0, 1, 1},
-             {"operations", part_operations, 1, 0, 1},
-             {"blocks", part_blocks, 1, 1, 1},
-             {"stream", part_stream, 0, 0, 1},
-             {"kernels", part_kernels, 0, 0, 0}};
+} parts[] = {{"limits", part_limits, 0, 1, 1}, {"operations", part_operations, 1, 0, 1},
+             {"blocks", part_blocks, 1, 1, 1}, {"stream", part_stream, 0, 0, 1},
+             {"dry", part_dry, 0, 0, 1},       {"kernels", part_kernels, 0, 0, 0}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 /* only: one part and the limits that it wants; NULL: all of them, or of the deterministic ones. */
@@ -199,7 +205,7 @@ struct settings {
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    TEXT("part", part, "", "The part to measure alone: limits, operations, blocks, stream or kernels."),
+    TEXT("part", part, "", "The part to measure alone: limits, operations, blocks, stream, dry or kernels."),
     CHOICE("net", net, bench_net_names, "5b",
            "The network that blocks and stream are of: Wan2.2-TI2V-5B's shape or Wan2.1-T2V-1.3B's."),
     TEXT("size", size, "", "Size of the pictures of blocks and stream, WIDTHxHEIGHT; left out, those named above."),
@@ -233,6 +239,7 @@ static int run(const struct settings *o) {
     struct request r;
     const struct part *only = NULL;
     TRY(read_request(&r, &only, o));
+    if (only && only->run == part_dry) return dry_print(&r.what);
     bench_time_box(BOX_SECONDS);
     device_deterministic(r.deterministic);
     TRY(device_init(o->threads));

@@ -80,10 +80,16 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
     return OK;
 }
 
+/* On a device what the libraries and recordings need is made now, so that no chunk waits for it. */
 static int open_pipeline(struct stream *s) {
     int overlap = s->options.overlap;
-    return pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? device_overlaps() : overlap == OVERLAP_ON,
-                         take_chunk, s, stderr);
+    TRY(pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? device_overlaps() : overlap == OVERLAP_ON,
+                      take_chunk, s, stderr));
+    if (!device_overlaps()) return OK;
+    double begin = clock_seconds();
+    TRY(pipeline_rehearse(s->pipeline));
+    log_line("rehearsed: %.1f s", clock_seconds() - begin);
+    return OK;
 }
 
 /* The reference's own frame is the video's first. */
@@ -108,8 +114,8 @@ static int open_stream(struct stream *s) {
     if (o->talk == MASK_FILE) TRY(csv_open(&s->mask, o->mask, mask_columns, 2, 2));
     TRY(sound_open(&s->source, o));
     TRY(sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source)));
-    TRY(show_reference(s));
-    return open_pipeline(s);
+    TRY(open_pipeline(s));
+    return show_reference(s);
 }
 
 static void close_stream(struct stream *s) {

@@ -107,8 +107,9 @@ static void products(void **state) {
     static const long shapes[][3] = {{27280, 3072, 3072},  {27280, 14336, 3072}, {27280, 3072, 14336},
                                      {1914, 3072, 3072},   {512, 3072, 4096},    {1, 18432, 3072},
                                      {3072, 14336, 27280}, {31, 33, 7}};
-    static const enum gemm_extra extras[] = {GEMM_PLAIN,     GEMM_BIAS,       GEMM_GELU,
-                                             GEMM_GELU_BIAS, GEMM_GELU_SLOPE, GEMM_COLUMN_SUMS_A};
+    static const enum gemm_extra extras[] = {GEMM_PLAIN,      GEMM_BIAS,           GEMM_GELU,
+                                             GEMM_GELU_BIAS,  GEMM_GELU_SLOPE,     GEMM_COLUMN_SUMS_A,
+                                             GEMM_GELU_ALONE, GEMM_GELU_ALONE_BIAS};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (size_t e = 0; e < sizeof extras / sizeof *extras; e++)
             for (int form = 0; form < 4; form++) {
@@ -125,6 +126,29 @@ static void products(void **state) {
                 assert_int_equal(attribute(plan.b, CUBLASLT_MATRIX_LAYOUT_LD), g.a_transposed ? g.rows : g.inner);
                 gemm_plan_close(&plan);
             }
+}
+
+/* Queries, keys and values of a chunk at 5B. */
+static void products_at_once(void **state) {
+    (void)state;
+    const long d = 3072, step = d * d + d;
+    const struct gemm g = {.rows = 1914,
+                           .columns = d,
+                           .inner = d,
+                           .b_transposed = 1,
+                           .extra = GEMM_BIAS,
+                           .parts = 3,
+                           .b_step = step,
+                           .bias_step = step,
+                           .d_step = 1914 * d};
+    struct gemm_key key = gemm_key(&g, 64 << 20);
+    struct gemm_plan plan;
+    assert_int_equal(gemm_plan_open(&plan, &key), CUBLAS_STATUS_SUCCESS);
+    assert_int_equal(attribute(plan.a, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT) & 0xffffffff, 3);
+    assert_int_equal(attribute(plan.a, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), step);
+    assert_int_equal(attribute(plan.b, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), 0);
+    assert_int_equal(attribute(plan.d, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), g.d_step);
+    gemm_plan_close(&plan);
 }
 
 static void product_keys(void **state) {
@@ -145,6 +169,7 @@ static void product_keys(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(attention_graphs), cmocka_unit_test(keys_tell_shapes_apart),
                                        cmocka_unit_test(conv_graphs),      cmocka_unit_test(wrong_graphs_are_refused),
-                                       cmocka_unit_test(products),         cmocka_unit_test(product_keys)};
+                                       cmocka_unit_test(products),         cmocka_unit_test(products_at_once),
+                                       cmocka_unit_test(product_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -190,7 +190,7 @@ static inline void world_add_history(struct world *w) {
                                                                  .dk_sum = w->history_dk[r] + l * BATCH * stride,
                                                                  .dv_sum = w->history_dv[r] + l * BATCH * stride};
     }
-    w->history = (struct dit_history){w->ranges, RANGES};
+    w->history = (struct dit_history){.ranges = w->ranges, .count = RANGES};
     w->in.history = &w->history;
 }
 

@@ -219,7 +219,7 @@ static void own_keys_and_values(void **state) {
                                                .dv_sum = c.dv + at};
     }
     c.output = (struct dit_kv_output){c.out_k, c.out_v, c.frame};
-    c.history = (struct dit_history){c.ranges, 1};
+    c.history = (struct dit_history){.ranges = c.ranges, .count = 1};
     c.a.in.kv_output = &c.output;
     c.b.in.history = &c.history;
     c.a.gradients.dk_own = c.own_dk;

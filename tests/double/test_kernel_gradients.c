@@ -222,8 +222,8 @@ static void norm_rope(struct problem *p) {
     static const int position[] = {0, 4, 9};
     struct rope_axes axes = {D, 2, 1, 1, 1e4, 100};
     rope_table(p->saved[0], p->saved[1], &axes, position, F, 2, 2);
-    rmsnorm_rope_forward(p->out[0], NULL, p->saved[2], p->in[0], p->in[1], p->saved[0], p->saved[1], B, TOKENS, H, D, 0,
-                         1e-6);
+    rmsnorm_rope_forward(p->out[0], NULL, p->saved[2], p->in[0], p->in[1], p->saved[0], p->saved[1], B, TOKENS, H, D,
+                         PACKED / B, 0, 1e-6);
 }
 static void norm_rope_back(struct problem *p) {
     rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1],

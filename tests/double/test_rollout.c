@@ -216,7 +216,7 @@ static void cache_equals_hand_made_history(void **state) {
         real *rotated = small_reals(&w.small, LAYERS * B * 10 * e.frame, 0);
         real *values = small_reals(&w.small, LAYERS * B * 10 * e.frame, 0);
         struct attention_range ranges[LAYERS];
-        struct dit_history history = {ranges, 1};
+        struct dit_history history = {.ranges = ranges, .count = 1};
         for (int i = 0; i <= CHUNKS; i++) {
             const struct hand_view *view = &cases[k].view[i - (i > 0)];
             if (i) hand_history(&w, &e, view, ranges, rotated, values);

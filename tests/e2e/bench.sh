@@ -11,6 +11,7 @@ alone() { # PART LINE OTHERS: that part has the line, and none of the others'
 }
 check "limits alone" alone limits '^matrix product' '^(linear|block|stream|profiled)'
 check "kernels alone" alone kernels '^profiled' '^(matrix|block|stream)'
+check "a dry run counts a chunk and a training block" alone dry '^dry: a training block .* times the minimum' '^(matrix|stream|served)'
 check "an unknown part exits 2" expect 2 bench_dit part=everything
 check "an unknown network exits 2" expect 2 bench_dit net=14b
 check "a size that no latents make exits 2" expect 2 bench_dit size=100x100

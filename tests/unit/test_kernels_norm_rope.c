@@ -1,9 +1,9 @@
-/* test_kernels_norm_rope.c: RMSNorm and rotation in one against the oracle. Sizes: B, n, H, D, distance beyond the packed one
-   of the norm that is kept. Backends that make two passes round to elem in between, so every pair carries
+/* test_kernels_norm_rope.c: RMSNorm and rotation in one against the oracle. Sizes: B, n, H, D, distances beyond the packed one
+   of the norm that is kept and of the result. Backends that make two passes round to elem in between, so every pair carries
    e = (unit(elem) + slack) (|first| + |second|) into what follows. */
 #include "kernel_harness.h"
 
-enum { B, N, HEADS, D, APART };
+enum { B, N, HEADS, D, APART, RESULT_APART };
 #define EPS 1e-6
 
 static double pair_size(const double *x, long i) { return fabs(x[i / 2 * 2]) + fabs(x[i / 2 * 2 + 1]); }
@@ -11,21 +11,25 @@ static double pair_size(const double *x, long i) { return fabs(x[i / 2 * 2]) + f
 /* Bit 0: the norm is not kept. */
 static void forward(struct trial *t, const long *s) {
     long width = s[HEADS] * s[D], n = s[B] * s[N], stride = s[N] * width + s[APART];
+    long y_stride = s[N] * width + s[RESULT_APART];
     struct buffer *x = make(t, ELEM, INPUT, n * width), *w = make(t, ELEM, INPUT, width);
     struct buffer *c = make(t, REAL, INPUT, s[N] * s[D] / 2), *sn = make(t, REAL, INPUT, s[N] * s[D] / 2);
-    struct buffer *y = make(t, ELEM, OUTPUT, n * width), *rstd = make(t, REAL, OUTPUT, n);
-    struct buffer *normed = make_unless(t, 0, ELEM, UPDATED, s[B] * stride); /* between samples nothing changes */
+    struct buffer *rstd = make(t, REAL, OUTPUT, n);
+    /* between samples nothing changes */
+    struct buffer *y = make(t, ELEM, UPDATED, s[B] * y_stride);
+    struct buffer *normed = make_unless(t, 0, ELEM, UPDATED, s[B] * stride);
     double *norm = malloc(sizeof(double) * (size_t)(n * width));
     load(t);
     rmsnorm_rope_forward(dev(y), dev(normed), dev(rstd), dev(x), dev(w), dev(c), dev(sn), s[B], s[N], s[HEADS], s[D],
-                         stride, (real)EPS);
+                         y_stride, stride, (real)EPS);
     ref_rmsnorm_rope_forward(val(y), val(normed), val(rstd), val(x), val(w), val(c), val(sn), s[B], s[N], s[HEADS],
-                             s[D], stride, EPS);
+                             s[D], y_stride, stride, EPS);
     ref_rmsnorm_forward(norm, val(rstd), val(x), val(w), n, width, EPS);
     for (long i = 0; i < n; i++) rstd->noise[i] = slack(width) * fabs(rstd->value[i]);
     for (long i = 0; i < n * width; i++) {
-        y->noise[i] = (slack(width) + slack(2) + unit(ELEM)) * pair_size(norm, i);
-        if (normed) normed->noise[i / (s[N] * width) * stride + i % (s[N] * width)] = slack(width) * fabs(norm[i]);
+        long row = i / (s[N] * width), at = i % (s[N] * width);
+        y->noise[row * y_stride + at] = (slack(width) + slack(2) + unit(ELEM)) * pair_size(norm, i);
+        if (normed) normed->noise[row * stride + at] = slack(width) * fabs(norm[i]);
     }
     free(norm);
 }
@@ -61,7 +65,8 @@ static void backward(struct trial *t, const long *s) {
 }
 
 static const long shapes[][CASE_SIZES] = {
-    {1, 1, 1, 2, 0}, {2, 3, 3, 8, 5}, {3, 5, 2, 12, 0}, {2, 33, 1, 32, 8}, {1, 9, 4, 64, 16}, {2, 2, 24, 128, 8}, {0}};
+    {1, 1, 1, 2, 0, 0},   {2, 3, 3, 8, 5, 3},     {3, 5, 2, 12, 0, 4}, {2, 33, 1, 32, 8, 0},
+    {1, 9, 4, 64, 16, 0}, {2, 2, 24, 128, 8, 24}, {2, 3, 3, 8, 8, 16}, {0}};
 
 static const struct kernel_case norm_rope[] = {
     {"rmsnorm_rope_forward", forward, 2, shapes},

@@ -71,6 +71,62 @@ static void affine_forward(struct trial *t, const long *s) {
         y->noise[i] = w->magnitude[i % s[D]] * noise_of_xh(&m, i, s[D]) + slack(1) * b->magnitude[i % s[D]];
 }
 
+/* The residual in front of a norm; bit 1: no gate. Its result is the norm's input, made of terms as large as both. */
+struct residual {
+    struct buffer *x, *branch, *gate, *out;
+};
+static struct residual make_residual(struct trial *t, const long *s, struct norm *m) {
+    long groups = (s[N] + s[ROWS_PER_GROUP] - 1) / s[ROWS_PER_GROUP];
+    *m = make_norm(t, s, OUTPUT);
+    struct residual r = {m->x, make(t, ELEM, INPUT, s[N] * s[D]), make_unless(t, 1, REAL, INPUT, groups * s[STRIDE]),
+                         make(t, RESID, OUTPUT, s[N] * s[D])};
+    m->x = r.out;
+    return r;
+}
+
+static void allow_residual(struct residual *r, const long *s) {
+    for (long i = 0; i < r->out->n; i++) {
+        double gate = r->gate ? r->gate->magnitude[i / s[D] / s[ROWS_PER_GROUP] * s[STRIDE] + i % s[D]] : 1;
+        r->out->magnitude[i] = r->x->magnitude[i] + r->branch->magnitude[i] * gate;
+    }
+    allow(r->out, 2);
+}
+
+static void residual_modulate(struct trial *t, const long *s) {
+    long groups = (s[N] + s[ROWS_PER_GROUP] - 1) / s[ROWS_PER_GROUP];
+    struct norm m;
+    struct residual r = make_residual(t, s, &m);
+    struct buffer *shift = make(t, REAL, INPUT, groups * s[STRIDE]), *scale = make(t, REAL, INPUT, groups * s[STRIDE]);
+    struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]);
+    load(t);
+    residual_modulate_forward(dev(y), dev(m.mean), dev(m.rstd), dev(r.out), dev(r.x), dev(r.branch), dev(r.gate),
+                              dev(shift), dev(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], (real)EPS);
+    ref_residual_modulate_forward(val(y), val(m.mean), val(m.rstd), val(r.out), val(r.x), val(r.branch), val(r.gate),
+                                  val(shift), val(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], EPS);
+    allow_residual(&r, s);
+    allow_statistics(&m, s[D]);
+    for (long i = 0; i < y->n; i++) {
+        long at = i / s[D] / s[ROWS_PER_GROUP] * s[STRIDE] + i % s[D];
+        y->noise[i] = (1 + scale->magnitude[at]) * noise_of_xh(&m, i, s[D]) + slack(1) * shift->magnitude[at];
+    }
+}
+
+static void residual_affine(struct trial *t, const long *s) {
+    struct norm m;
+    struct residual r = make_residual(t, s, &m);
+    struct buffer *w = make(t, ELEM, INPUT, s[D]), *b = make(t, ELEM, INPUT, s[D]);
+    struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]);
+    load(t);
+    residual_layernorm_forward(dev(y), dev(m.mean), dev(m.rstd), dev(r.out), dev(r.x), dev(r.branch), dev(r.gate),
+                               dev(w), dev(b), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], (real)EPS);
+    ref_residual_layernorm_forward(val(y), val(m.mean), val(m.rstd), val(r.out), val(r.x), val(r.branch), val(r.gate),
+                                   val(w), val(b), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], EPS);
+    allow_residual(&r, s);
+    allow_statistics(&m, s[D]);
+    for (long i = 0; i < y->n; i++)
+        y->noise[i] = w->magnitude[i % s[D]] * noise_of_xh(&m, i, s[D]) + slack(1) * b->magnitude[i % s[D]];
+}
+
 /* Statistics for a backward: the oracle's, rounded to what the device holds. */
 static void give_statistics(struct norm *m, long d) {
     for (long r = 0; r < m->mean->n; r++) {
@@ -191,6 +247,8 @@ static const struct kernel_case norms[] = {
     {"layernorm_modulate_backward", modulate_backward, 16, shapes},
     {"layernorm_forward", affine_forward, 2, shapes},
     {"layernorm_backward", affine_backward, 16, shapes},
+    {"residual_modulate_forward", residual_modulate, 4, shapes},
+    {"residual_layernorm_forward", residual_affine, 4, shapes},
     {"rmsnorm_forward", rms_forward, 1, shapes},
     {"rmsnorm_backward", rms_backward, 4, shapes},
 };

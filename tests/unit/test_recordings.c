@@ -119,10 +119,10 @@ static void full_tables_and_failures(void **state) {
 /* ---- streams ---- */
 
 /* A clip; its chunks into w->out. */
-static void roll(struct small_rollout *w, uint64_t seed) {
+static void roll(struct small_rollout *w, uint64_t seed, int chunks) {
     struct rollout_noise noise = {.seed = seed, .purpose = RANDOM_TEST};
     CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
-    for (int i = 0; i < CHUNKS; i++)
+    for (int i = 0; i < chunks; i++)
         CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, STEPS - 1,
                             w->out + (1 + i * C) * w->frame, w->clip, NULL, 0));
 }
@@ -131,12 +131,12 @@ static void recorded_equals_direct(const struct rollout_config *config) {
     struct small_rollout direct, recorded;
     /* the ring has room for one chunk more than the history, and starts over after so many chunks */
     int period = (config->causal.ring + 2 * C - 1) / C, passes = STEPS + config->clean_pass;
-    small_rollout_open(&direct, config, LAYERS, 1, CHUNKS, config->causal.ring, DIT_FORWARD_ONLY);
-    small_rollout_open(&recorded, config, LAYERS, 1, CHUNKS, config->causal.ring, DIT_FORWARD_ONLY);
+    small_rollout_open(&direct, config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
+    small_rollout_open(&recorded, config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
     CHECK(rollout_record(&recorded.rollout));
     for (int clip = 0; clip < 2; clip++) {
-        roll(&direct, 5 + (uint64_t)clip);
-        roll(&recorded, 5 + (uint64_t)clip);
+        roll(&direct, 5 + (uint64_t)clip, CHUNKS);
+        roll(&recorded, 5 + (uint64_t)clip, CHUNKS);
         assert_same_bits(recorded.out, direct.out, sizeof(real) * (size_t)direct.clip);
         struct recording_counts counts = rollout_recordings(&recorded.rollout);
         assert_int_equal(counts.direct + counts.recorded + counts.replayed, (clip + 1) * CHUNKS * passes);
@@ -159,9 +159,32 @@ static void recorded_streams(void **state) {
     recorded_equals_direct(&absolute);
 }
 
+/* After two clips of rollout_chunk_kinds chunks nothing of a third is done for the first or second time. */
+static void a_rehearsal_leaves_nothing_to_record(void **state) {
+    (void)state;
+    static const struct causal_config kinds[] = {
+        {C, 4, 6, RAPR_END, 9}, {C, 1, 6, RAPR_END, 9}, {C, 0, 5, RAPR_CONTEXT, 9}, {C, 4, 4, RAPR_START, 9}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        const struct rollout_config config = {.causal = kinds[k], .steps = STEPS, .sigma = {1, 0.6}};
+        struct small_rollout w;
+        int rehearsed = rollout_chunk_kinds(&config.causal);
+        small_rollout_open(&w, &config, LAYERS, 1, 2 * rehearsed, KV_STREAM, DIT_FORWARD_ONLY);
+        CHECK(rollout_record(&w.rollout));
+        for (int clip = 0; clip < 2; clip++) roll(&w, 5, rehearsed);
+        struct recording_counts before = rollout_recordings(&w.rollout);
+        roll(&w, 5, 2 * rehearsed);
+        struct recording_counts after = rollout_recordings(&w.rollout);
+        if (records) assert_int_equal(after.replayed - before.replayed, 2 * rehearsed * STEPS);
+        rollout_direct(&w.rollout);
+        assert_int_equal(rollout_recordings(&w.rollout).kept, 0);
+        small_rollout_close(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_recording_reads_memory_anew),
                                        cmocka_unit_test(what_cannot_be_recorded),
-                                       cmocka_unit_test(full_tables_and_failures), cmocka_unit_test(recorded_streams)};
+                                       cmocka_unit_test(full_tables_and_failures), cmocka_unit_test(recorded_streams),
+                                       cmocka_unit_test(a_rehearsal_leaves_nothing_to_record)};
     return cmocka_run_group_tests(tests, start, NULL);
 }

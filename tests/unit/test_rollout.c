@@ -63,7 +63,7 @@ static void stream_equals_training(void **state) {
         struct rollout_config config = standard;
         config.causal = kinds[k];
         struct small_rollout stream, training;
-        small_rollout_open(&stream, &config, LAYERS, 1, CHUNKS, config.causal.ring, DIT_FORWARD_ONLY);
+        small_rollout_open(&stream, &config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
         small_rollout_open(&training, &config, LAYERS, 1, CHUNKS, CHUNKS * C + 1, DIT_FORWARD_ONLY);
         roll(&stream, STEPS - 1, 0);
         roll(&training, STEPS - 1, 0);
@@ -84,7 +84,7 @@ static void windows_may_move(void **state) {
     (void)state;
     enum { CHUNKS = 4 };
     struct small_rollout w;
-    small_rollout_open(&w, &standard, LAYERS, 1, CHUNKS, 6, DIT_FORWARD_ONLY);
+    small_rollout_open(&w, &standard, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
     roll(&w, STEPS - 1, 0);
     real *whole = small_reals(&w.small, w.clip, 0);
     mem_copy(whole, w.out, sizeof(real) * (size_t)w.clip);
@@ -132,7 +132,7 @@ static void noise_is_the_samples_own(void **state) {
 static void wrong_use_is_refused(void **state) {
     (void)state;
     struct small_rollout w;
-    small_rollout_open(&w, &standard, LAYERS, 1, 6, 6, DIT_FORWARD_ONLY); /* a ring: old chunks are gone */
+    small_rollout_open(&w, &standard, LAYERS, 1, 6, KV_STREAM, DIT_FORWARD_ONLY); /* a ring: old chunks are gone */
     struct rollout_noise noise = {.purpose = RANDOM_TEST};
     CHECK(rollout_begin(&w.rollout, &w.small.params, w.reference, w.frame, &w.condition));
     assert_int_equal(rollout_chunk(&w.rollout, &w.small.params, &w.condition, &noise, STEPS, w.out, w.clip, NULL, 0),

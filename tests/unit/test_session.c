@@ -130,6 +130,7 @@ static int stream_on(struct session *s, long *at, float (*frames)[PICTURE]) {
 struct shown {
     long out;      /* video frames that came out */
     int fail_from; /* chunks from here on are refused; 0: none */
+    int rehearses; /* before the clip */
     int in_thread; /* taken by another thread than the one that opened the pipeline */
     pthread_t opener;
 };
@@ -149,9 +150,12 @@ static int show(void *user, const struct pipeline_chunk *chunk) {
 /* Returns the code that the pipeline ended with. */
 static int stream_pipelined(struct session *s, int overlapped, struct shown *shown) {
     struct pipeline *p;
-    *shown = (struct shown){.out = 1, .fail_from = shown->fail_from, .opener = pthread_self()};
-    CHECK(session_begin(s, w.picture, w.frames[0]));
+    *shown = (struct shown){
+        .out = 1, .fail_from = shown->fail_from, .rehearses = shown->rehearses, .opener = pthread_self()};
     CHECK(pipeline_open(&p, s, overlapped, show, shown, NULL));
+    if (shown->rehearses) CHECK(pipeline_rehearse(p));
+    assert_int_equal(shown->out, 1);
+    CHECK(session_begin(s, w.picture, w.frames[0]));
     int code = OK;
     for (long frame = 0; frame < T && !code; frame++) {
         long at = frame * AUDIO_SAMPLES_PER_FRAME;
@@ -288,6 +292,23 @@ static void decoder_beside_the_network(void **state) {
     session_close(s);
 }
 
+/* A rehearsal shows nothing and leaves nothing behind, but whatever the device records: no pass of the clip is new. */
+static void a_rehearsal_changes_nothing(void **state) {
+    (void)state;
+    roll_out(w.mask[0], w.mask[1]);
+    for (int overlapped = 0; overlapped < 2; overlapped++) {
+        struct session *s = open_session(-1, -1);
+        struct shown shown = {.rehearses = 1};
+        memset(w.frames, 0, sizeof w.frames);
+        CHECK(stream_pipelined(s, overlapped, &shown));
+        assert_int_equal(shown.out, T);
+        expect_same_frames();
+        struct recording_counts counts = session_recordings(s);
+        if (counts.kept) assert_int_equal(counts.direct, counts.recorded);
+        session_close(s);
+    }
+}
+
 /* Whoever shows the frames fails: the pipeline says so, whichever thread it was in, and ends. */
 static void failure_of_the_decoder(void **state) {
     (void)state;
@@ -384,6 +405,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
                                        cmocka_unit_test(sessions_of_one_student_do_not_know_of_each_other),
                                        cmocka_unit_test(decoder_beside_the_network),
+                                       cmocka_unit_test(a_rehearsal_changes_nothing),
                                        cmocka_unit_test(failure_of_the_decoder),
                                        cmocka_unit_test(pipeline_given_up),
                                        cmocka_unit_test(masks_come_from_the_voices),

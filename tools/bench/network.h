@@ -3,7 +3,7 @@
 #ifndef TOOLS_BENCH_NETWORK_H
 #define TOOLS_BENCH_NETWORK_H
 
-#include "model/dit/dit.h"
+#include "model/dit/rollout.h"
 
 /* The transformers that are in use: Wan2.2-TI2V-5B over latents of 16 x 16 pixels, Wan2.1-T2V-1.3B over those of 8 x 8.
    */
@@ -19,6 +19,10 @@ struct bench_case {
 int bench_case_size(struct bench_case *what, const char *text);
 /* The network with talk and listen attention; tiny: sizes a sixteenth and at most 2 layers. */
 struct dit_config bench_config(const struct bench_case *what, int layers);
+
+/* How its student streams: chunks of 3 latent frames in 3 passes, a pinned chunk behind the reference, 6 frames of ring. */
+enum { BENCH_LAYERS = 30 };
+struct rollout_config bench_rollout(void);
 
 /* Random weights on the device, a slice at a time; grads: room for gradients, zero. ERR_DEVICE: out of memory. */
 int bench_weights_open(struct params *params, const struct param_table *table, int grads);

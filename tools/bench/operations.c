@@ -69,7 +69,7 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
             residual_backward(o->e[0], o->r[2] + half, o->r[0], o->e[1], o->r[2], n, d, rows, d));
     MEASURE(l, "rope", MEMORY, 2 * e, rope_apply(o->e[0], o->e[1], o->r[0], o->r[1], 1, n, H, d / H, n * d, n * d, 1));
     MEASURE(l, "rmsnorm and rope forward", MEMORY, 2 * e,
-            rmsnorm_rope_forward(o->e[0], NULL, o->r[3], o->e[1], o->e[2], o->r[0], o->r[1], 1, n, H, d / H, 0,
+            rmsnorm_rope_forward(o->e[0], NULL, o->r[3], o->e[1], o->e[2], o->r[0], o->r[1], 1, n, H, d / H, n * d, 0,
                                  (real)1e-6));
     MEASURE(
         l, "rmsnorm and rope backward", MEMORY, 3 * e,
@@ -159,6 +159,6 @@ void bench_profiled(const struct operands *o, int tiny) {
     PROFILED("layernorm_modulate", layernorm_modulate_forward(o->e[0], o->r[3], o->r[3] + S, o->r[0], o->r[1], o->r[2],
                                                               S, d, P, d, (real)1e-6));
     PROFILED("rmsnorm and rope", rmsnorm_rope_forward(o->e[0], NULL, o->r[3], o->e[1], o->e[2], o->r[0], o->r[1], 1, S,
-                                                      H, D, 0, (real)1e-6));
+                                                      H, D, S * H * D, 0, (real)1e-6));
     PROFILED("convolution of the light decoder", conv_forward(o->e[0], o->e[1], o->e[2], o->e[3], &shape, 0));
 }

@@ -87,6 +87,15 @@ void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n
     if (!gemm_lt(&g)) gemm_plain<elem>(&g, finish_elem{y, b, beta});
 }
 
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
+                          long n, long din, long dout) {
+    struct gemm g = {n, dout, din, 0, 1, GEMM_ELEM, GEMM_ELEM, GEMM_BIAS, 0, x, w, y, (void *)b, NULL};
+    g.parts = parts, g.a_step = 0, g.b_step = g.bias_step = stride, g.d_step = y_stride;
+    if (gemm_lt(&g)) return;
+    for (long i = 0; i < parts; i++)
+        linear_forward(y + i * y_stride, x, w + i * stride, b + i * stride, n, din, dout, 0);
+}
+
 struct add_bias {
     real *y;
     const elem *b;
@@ -109,11 +118,12 @@ void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, l
 }
 
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
-    struct gemm g = {n, dout, din, 0, 1,         GEMM_ELEM, GEMM_ELEM, b ? GEMM_GELU_BIAS : GEMM_GELU,
-                     0, x,    w,   y, (void *)b, pre};
+    enum gemm_extra kept = b ? GEMM_GELU_BIAS : GEMM_GELU, alone = b ? GEMM_GELU_ALONE_BIAS : GEMM_GELU_ALONE;
+    struct gemm g = {n, dout, din, 0, 1, GEMM_ELEM, GEMM_ELEM, pre ? kept : alone, 0, x, w, y, (void *)b, pre};
+    elem *sum = pre ? pre : y;
     if (gemm_lt(&g)) return;
-    linear_forward(pre, x, w, b, n, din, dout, 0);
-    gelu_forward(y, pre, n * dout);
+    linear_forward(sum, x, w, b, n, din, dout, 0);
+    gelu_forward(y, sum, n * dout);
 }
 
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta) {

@@ -11,11 +11,13 @@ extern "C" {
 enum gemm_number { GEMM_ELEM, GEMM_REAL };
 enum gemm_extra {
     GEMM_PLAIN,
-    GEMM_BIAS,         /* + bias, elem [columns] */
-    GEMM_GELU,         /* side = the sum, d = gelu(side) */
-    GEMM_GELU_BIAS,    /* side = the sum + bias, d = gelu(side) */
-    GEMM_GELU_SLOPE,   /* d = the sum gelu'(side) */
-    GEMM_COLUMN_SUMS_A /* bias, real [rows], = sums of a over the inner index */
+    GEMM_BIAS,           /* + bias, elem [columns] */
+    GEMM_GELU,           /* side = the sum, d = gelu(side) */
+    GEMM_GELU_BIAS,      /* side = the sum + bias, d = gelu(side) */
+    GEMM_GELU_SLOPE,     /* d = the sum gelu'(side) */
+    GEMM_COLUMN_SUMS_A,  /* bias, real [rows], = sums of a over the inner index */
+    GEMM_GELU_ALONE,     /* d = gelu(the sum), which is not kept */
+    GEMM_GELU_ALONE_BIAS /* d = gelu(the sum + bias) */
 };
 
 /* d [rows, columns] = a b + beta d, all row-major and packed; a is [rows, inner], or [inner, rows] when a_transposed; b is
@@ -30,6 +32,8 @@ struct gemm {
     void *d;
     void *bias; /* as extra says; else NULL */
     void *side; /* [rows, columns] elem, where extra says */
+    long parts; /* above 1: so many products at once, whose operands lie so many numbers apart: */
+    long a_step, b_step, d_step, bias_step;
 };
 
 /* What a product is called in logs and in the table of who served what (kernels/served.h). */
@@ -39,7 +43,9 @@ static inline const char *gemm_operation(enum gemm_number in, enum gemm_number o
                                         "product, gelu",
                                         "product, bias, gelu",
                                         "product, slope of gelu",
-                                        "product, sums of bias"};
+                                        "product, sums of bias",
+                                        "product, gelu alone",
+                                        "product, bias, gelu alone"};
     return in == GEMM_REAL ? "product, real" : out == GEMM_REAL && !extra ? "product to real" : names[extra];
 }
 

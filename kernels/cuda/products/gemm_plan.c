@@ -24,6 +24,9 @@ struct gemm_key gemm_key(const struct gemm *g, size_t workspace) {
     struct gemm_key key;
     memset(&key, 0, sizeof key);
     key.rows = g->rows, key.columns = g->columns, key.inner = g->inner;
+    key.parts = g->parts > 1 ? g->parts : 1;
+    if (key.parts > 1)
+        key.a_step = g->a_step, key.b_step = g->b_step, key.d_step = g->d_step, key.bias_step = g->bias_step;
     key.a_transposed = g->a_transposed, key.b_transposed = g->b_transposed;
     key.in = g->in, key.out = g->out, key.extra = g->extra;
     key.accumulates = g->beta != 0;
@@ -42,6 +45,10 @@ static cublasLtEpilogue_t epilogue(int extra) {
         return CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
     case GEMM_GELU_SLOPE:
         return CUBLASLT_EPILOGUE_DGELU;
+    case GEMM_GELU_ALONE:
+        return CUBLASLT_EPILOGUE_GELU;
+    case GEMM_GELU_ALONE_BIAS:
+        return CUBLASLT_EPILOGUE_GELU_BIAS;
     case GEMM_COLUMN_SUMS_A:
         return CUBLASLT_EPILOGUE_BGRADB;
     default:
@@ -49,6 +56,10 @@ static cublasLtEpilogue_t epilogue(int extra) {
     }
 }
 
+static int has_bias(int extra) {
+    return extra == GEMM_BIAS || extra == GEMM_GELU_BIAS || extra == GEMM_GELU_ALONE_BIAS ||
+           extra == GEMM_COLUMN_SUMS_A;
+}
 static int has_side(int extra) { return extra == GEMM_GELU || extra == GEMM_GELU_BIAS || extra == GEMM_GELU_SLOPE; }
 
 #define SET(plan, name, value)                                                                                         \
@@ -64,16 +75,26 @@ static cublasStatus_t set_product(struct gemm_plan *plan) {
     cublasStatus_t status = SET(plan, TRANSA, a);
     if (!status) status = SET(plan, TRANSB, b);
     if (!status) status = SET(plan, EPILOGUE, extra);
-    if (!status && (k->extra == GEMM_BIAS || k->extra == GEMM_GELU_BIAS || k->extra == GEMM_COLUMN_SUMS_A))
-        status = SET(plan, BIAS_DATA_TYPE, bias);
+    if (!status && has_bias(k->extra)) status = SET(plan, BIAS_DATA_TYPE, bias);
+    int64_t bias_step = k->bias_step;
+    if (!status && k->parts > 1) status = SET(plan, BIAS_BATCH_STRIDE, bias_step);
     if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_LD, pitch);
     if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_DATA_TYPE, side);
     return status;
 }
 
-/* A packed row-major [rows, columns]. */
-static cublasStatus_t layout(cublasLtMatrixLayout_t *l, int number, long rows, long columns) {
-    return cublasLtMatrixLayoutCreate(l, number_type(number), (uint64_t)columns, (uint64_t)rows, columns);
+/* Packed row-major matrices [rows, columns], so many, `step` numbers apart. */
+static cublasStatus_t layout(cublasLtMatrixLayout_t *l, int number, long rows, long columns, long parts, long step) {
+    int32_t count = (int32_t)parts;
+    int64_t distance = step;
+    cublasStatus_t status =
+        cublasLtMatrixLayoutCreate(l, number_type(number), (uint64_t)columns, (uint64_t)rows, columns);
+    if (!status && parts > 1)
+        status = cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count);
+    if (!status && parts > 1)
+        status = cublasLtMatrixLayoutSetAttribute(*l, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &distance,
+                                                  sizeof distance);
+    return status;
 }
 
 cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key) {
@@ -83,11 +104,11 @@ cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key
     if (!status) status = set_product(plan);
     if (!status)
         status = layout(&plan->a, key->in, key->b_transposed ? key->columns : key->inner,
-                        key->b_transposed ? key->inner : key->columns);
+                        key->b_transposed ? key->inner : key->columns, key->parts, key->b_step);
     if (!status)
         status = layout(&plan->b, key->in, key->a_transposed ? key->inner : key->rows,
-                        key->a_transposed ? key->rows : key->inner);
-    if (!status) status = layout(&plan->d, key->out, key->rows, key->columns);
+                        key->a_transposed ? key->rows : key->inner, key->parts, key->a_step);
+    if (!status) status = layout(&plan->d, key->out, key->rows, key->columns, key->parts, key->d_step);
     return status;
 }
 

@@ -11,7 +11,7 @@ enum { GEMM_WORKSPACE = 32 << 20 }; /* most that a product is offered: what the 
 
 /* What the choice depends on. Compared byte for byte: gemm_key clears the padding. */
 struct gemm_key {
-    long rows, columns, inner;
+    long rows, columns, inner, parts, a_step, b_step, d_step, bias_step;
     size_t workspace;
     int a_transposed, b_transposed, in, out, extra, accumulates;
     int a_align, b_align, d_align; /* bytes, at most 16 */

@@ -8,7 +8,7 @@ struct norm_rope {
     real *rstd;
     const elem *x, *w;
     const real *cos, *sin;
-    long n, d, D, normed_stride;
+    long n, d, D, y_stride, normed_stride;
     real eps;
 };
 
@@ -39,16 +39,17 @@ template <int V, int K> __global__ void norm_rope_forward_kernel(struct norm_rop
         for (int j = 0; j < V; j++) v.x[k][j] = to_float(from_float<elem>(v.x[k][j] * root * factor[j]));
         if (a.normed) store(a.normed + r / a.n * a.normed_stride + token * a.d + c, v.x[k]);
         rotate_pairs(v.x[k], a.cos + angle, a.sin + angle, 1);
-        store(a.y + r * a.d + c, v.x[k]);
+        store(a.y + r / a.n * a.y_stride + token * a.d + c, v.x[k]);
     }
 }
 
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
-                          const real *sin, long B, long n, long H, long D, long normed_stride, real eps) {
-    struct norm_rope a = {y, normed, rstd, x, w, cos, sin, n, H * D, D, normed_stride, eps};
-    long blocks = launch_blocks(B * n, 1), stride = normed ? normed_stride : n * H * D;
+                          const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride,
+                          real eps) {
+    struct norm_rope a = {y, normed, rstd, x, w, cos, sin, n, H * D, D, y_stride, normed_stride, eps};
+    long blocks = launch_blocks(B * n, 1), stride = normed ? normed_stride : y_stride;
     int vectorised = D % VECTOR == 0 && aligned16(y) && aligned16(normed) && aligned16(x) && aligned16(w) &&
-                     aligned16(cos) && aligned16(sin) && stride % VECTOR == 0;
+                     aligned16(cos) && aligned16(sin) && stride % VECTOR == 0 && y_stride % VECTOR == 0;
     struct row_shape shape = row_shape(H * D, vectorised);
     if (blocks == 0) return;
     if (blocks < 0) return device_fail("norm: %ld rows: too many", B * n);
@@ -58,7 +59,7 @@ void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, cons
     }
     elem *to = normed ? normed : y;
     for (long b = 0; b < B; b++) rmsnorm_forward(to + b * stride, rstd + b * n, x + b * n * H * D, w, n, H * D, eps);
-    rope_apply(y, to, cos, sin, B, n, H, D, stride, n * H * D, 1);
+    rope_apply(y, to, cos, sin, B, n, H, D, stride, y_stride, 1);
 }
 
 /* The gradient turns back before the norm's. */

@@ -8,11 +8,15 @@
 
 /* ---- forward ---- */
 
-/* y = xh factor + offset, where factor and offset are weights (elem) or 1 + scale and shift (real). */
+/* y = xh factor + offset, where factor and offset are weights (elem) or 1 + scale and shift (real). With a branch the norm is
+   that of out = x + branch gate. */
 struct norm_forward {
     elem *y;
     real *mean, *rstd;
     const resid *x;
+    resid *out; /* NULL: no branch */
+    const elem *branch;
+    const real *gate;          /* NULL: 1 */
     const elem *w, *b;         /* weights; NULL: */
     const real *shift, *scale; /* modulation */
     long d, rows_per_group, group_stride;
@@ -29,11 +33,29 @@ template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w
     }
 }
 
+/* x += branch gate, and out = x */
+template <int V, int K>
+__device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, long r, long group) {
+    EACH_PIECE(V, K, a.d) {
+        float branch[V], gate[V];
+        load(branch, a.branch + r * a.d + c);
+        if (a.gate) {
+            load(gate, a.gate + group + c);
+#pragma unroll
+            for (int j = 0; j < V; j++) branch[j] *= gate[j];
+        }
+#pragma unroll
+        for (int j = 0; j < V; j++) x.x[k][j] += branch[j];
+        store(a.out + r * a.d + c, x.x[k]);
+    }
+}
+
 template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_forward a) {
-    long r = blockIdx.x, group = a.w ? 0 : r / a.rows_per_group * a.group_stride;
+    long r = blockIdx.x, group = r / a.rows_per_group * a.group_stride;
     row<V, K> x;
     float sum = 0, squares = 0;
     row_load(x, a.x + r * a.d, a.d);
+    if (a.out) add_branch(x, a, r, group);
 #pragma unroll
     for (int k = 0; k < K; k++)
 #pragma unroll
@@ -76,15 +98,39 @@ static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
 
 void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
                                 long n, long d, long rows_per_group, long group_stride, real eps) {
-    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, shift, scale, d, rows_per_group, group_stride, eps};
+    struct norm_forward a = {y,    mean,  rstd,  x, NULL,           NULL,         NULL, NULL,
+                             NULL, shift, scale, d, rows_per_group, group_stride, eps};
     layernorm_launch(a, n,
                      aligned16(y) && aligned16(x) && aligned16(shift) && aligned16(scale) && group_stride % 4 == 0);
 }
 
 void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d,
                        real eps) {
-    struct norm_forward a = {y, mean, rstd, x, w, b, NULL, NULL, d, 1, 0, eps};
+    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, NULL, w, b, NULL, NULL, d, 1, 0, eps};
     layernorm_launch(a, n, aligned16(y) && aligned16(x) && aligned16(w) && aligned16(b));
+}
+
+static void residual_norm_launch(struct norm_forward a, long n) {
+    layernorm_launch(a, n,
+                     aligned16(a.y) && aligned16(a.x) && aligned16(a.out) && aligned16(a.branch) && aligned16(a.gate) &&
+                         aligned16(a.w) && aligned16(a.b) && aligned16(a.shift) && aligned16(a.scale) &&
+                         a.group_stride % 4 == 0);
+}
+
+void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               long rows_per_group, long group_stride, real eps) {
+    struct norm_forward a = {y, mean,           rstd,         x,  out, branch, gate, NULL, NULL, shift, scale,
+                             d, rows_per_group, group_stride, eps};
+    residual_norm_launch(a, n);
+}
+
+void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
+                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
+                                long group_stride, real eps) {
+    struct norm_forward a = {y, mean,           rstd,         x,  out, branch, gate, w, b, NULL, NULL,
+                             d, rows_per_group, group_stride, eps};
+    residual_norm_launch(a, n);
 }
 
 /* ---- backward ---- */
