@@ -2,6 +2,7 @@
 #   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in double
 #   double    in the double build                          cuda    what NVIDIA's libraries are told; needs no GPU
 #   programs  not tests: what the scripts of tests/e2e use  gpu    see gpu-checks
+#   shim      in the build of the CUDA kernels for the host
 tests_of   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/$(2).c))
 
 # The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
@@ -31,6 +32,10 @@ UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
+# What the build of the CUDA kernels for the host is for: those, and the collectives over a fake of NCCL.
+SHIM_TESTS := $(addprefix $(BUILD)/tests/unit/,test_comm test_sequence) $(call tests_of,shim,test_*)
+.PHONY: shim-tests
+shim-tests: kernel-tests $(SHIM_TESTS)
 ifeq ($(TYPE),double)
 double-tests: $(call tests_of,double,test_*) $(call tests_of,golden,test_*)
 else
@@ -65,7 +70,7 @@ DOUBLE   := $(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter
 SHIM     := build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize)
 test: setup
 	+@$(MAKE) --no-print-directory programs examples unit-tests double-tests
-	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 kernel-tests)
+	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 shim-tests)
 	@SHIM=$(SHIM) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(DOUBLE) sh tests/run.sh
 
 THREADS  := build/ref-float-threads
