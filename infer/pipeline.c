@@ -34,7 +34,7 @@ struct pipeline {
     int stop, code;
     char text[256]; /* of the first error */
     int workers;    /* network and decoder: how many are at work */
-    double busy, busy_since;
+    double busy, busy_since, both, both_since;
 };
 
 /* ---- what both threads keep ---- */
@@ -43,8 +43,10 @@ struct pipeline {
 static void count_worker(struct pipeline *p, int by) {
     double now = clock_seconds();
     if (p->workers == 0) p->busy_since = now;
+    if (p->workers == 2) p->both += now - p->both_since;
     p->workers += by;
     if (p->workers == 0) p->busy += now - p->busy_since;
+    if (p->workers == 2) p->both_since = now;
 }
 
 static void begin_work(struct pipeline *p) {
@@ -136,6 +138,8 @@ int pipeline_finish(struct pipeline *p) {
 }
 
 double pipeline_busy(const struct pipeline *p) { return p->busy; }
+
+double pipeline_both(const struct pipeline *p) { return p->both; }
 
 /* ---- open and close ---- */
 

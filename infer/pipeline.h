@@ -27,8 +27,9 @@ int pipeline_open(struct pipeline **pipeline, struct session *session, int overl
 int pipeline_run(struct pipeline *pipeline);
 /* Waits until all chunks are handed out. */
 int pipeline_finish(struct pipeline *pipeline);
-/* Seconds in which network or decoder, or both, were at work; after pipeline_finish. */
+/* Seconds in which network or decoder, or both, were at work; in which both were; after pipeline_finish. */
 double pipeline_busy(const struct pipeline *pipeline);
+double pipeline_both(const struct pipeline *pipeline);
 void pipeline_close(struct pipeline *pipeline); /* drops what has not been decoded yet; NULL is allowed */
 
 #endif

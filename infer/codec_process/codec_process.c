@@ -37,7 +37,7 @@ struct codec_process {
 
 /* ---- its end ---- */
 
-/* Waits for it so long, and then no longer. */
+/* Waits for it so long, and then ends it. */
 static void bury(struct codec_process *p, double seconds) {
     double until = clock_seconds() + seconds;
     pid_t got = 0;
@@ -235,7 +235,8 @@ long codec_process_number(const struct codec_process *p) { return (long)p->pid; 
 
 void codec_process_end(struct codec_process *p) {
     if (!p) return;
-    if (p->pid && !p->failed) (void)tell(p, CODEC_END, 0, NULL, 0);
+    const struct codec_message end = {.word = CODEC_END};
+    if (p->pid && !p->failed) (void)codec_wire_send(p->fd, &end, sizeof end, patience, p); /* or it is gone already */
     bury(p, LAST);
     if (p->fd >= 0) close(p->fd);
     if (p->pixels) munmap(p->pixels, p->bytes);

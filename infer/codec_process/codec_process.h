@@ -3,8 +3,8 @@
    is a codec like any other (codec.h), and gives the same frames to the bit as one of this process on a device of the
    same kind with as many threads.
 
-   Ends: a process that dies is found by the other at once, as its end of the sockets closes. Here that is an error
-   (ERR_DEVICE) that says how it died; there it is a line on stderr and exit code 5. SIGINT and SIGTERM to the codec's
+   Ends: the sockets of a process that dies are closed. The codec's process finds that at once: a line on stderr and exit
+   code 5. This one finds it with the chunk in hand, or the next: an error (ERR_DEVICE) that says how it died. SIGINT and SIGTERM to the codec's
    process are passed on to this one, which ends both. The shared memory has no name and goes with the processes. */
 #ifndef INFER_CODEC_PROCESS_CODEC_PROCESS_H
 #define INFER_CODEC_PROCESS_CODEC_PROCESS_H

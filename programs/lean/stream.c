@@ -195,9 +195,11 @@ static void report(struct stream *s) {
     qsort(t->chunk, (size_t)kept, sizeof *t->chunk, ascending);
     log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
              pipeline_busy(s->pipeline) / video, t->network / video, t->codec / video);
-    if (s->decoder)
-        log_line("a process of its own decoded, %.0f %% of the time beside the network",
-                 100 * (t->network + t->codec - pipeline_busy(s->pipeline)) / t->codec);
+    if (s->decoder) {
+        double both = pipeline_both(s->pipeline), decoder = pipeline_busy(s->pipeline) + both - t->network;
+        log_line("a process of its own decoded, %.0f %% of the decoder's time beside the network",
+                 100 * both / decoder);
+    }
     log_line("first frame %.0f ms after its sound; chunk of %.2f s: median %.1f ms, 95 %% %.1f ms, 99 %% %.1f ms, most "
              "%.1f ms",
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
