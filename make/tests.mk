@@ -74,12 +74,14 @@ test: setup
 	@SHIM=$(SHIM) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(DOUBLE) sh tests/run.sh
 
 THREADS  := build/ref-float-threads
+THREAD_SHIM_TESTS := $(addprefix build/cuda-shim-float-threads/tests/,shim/test_nccl unit/test_comm unit/test_sequence)
 THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
 	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages)) \
 	    $(THREADS)/tests/programs/tiny_dataset
-	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)
+	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=cuda-shim TYPE=float $(THREAD_SHIM_TESTS)
+	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_SHIM_TESTS) $(THREAD_TESTS)
 
 # Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes
 # on two cores.
