@@ -172,6 +172,11 @@ static int open_host(struct pipeline *p, FILE *plan) {
     return OK;
 }
 
+void pipeline_decode_into(struct pipeline *p, float *frames) {
+    arena_free(&p->host);
+    p->frames = frames;
+}
+
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
                   FILE *plan) {
     struct pipeline *p = *pipeline = calloc(1, sizeof *p);

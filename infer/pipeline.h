@@ -23,6 +23,9 @@ struct pipeline;
    for the decoder. */
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
                   FILE *plan);
+/* Before the first chunk: frames are decoded into this memory of the caller's [session_chunk_frames, 3, H, W], which
+   outlives the pipeline, in place of the pipeline's own. */
+void pipeline_decode_into(struct pipeline *pipeline, float *frames);
 /* After session_ready: runs the next chunk's network and passes it on. */
 int pipeline_run(struct pipeline *pipeline);
 /* Waits until all chunks are handed out. */

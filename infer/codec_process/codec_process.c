@@ -152,7 +152,7 @@ static int decode(struct codec_process *p, const real *latents, int frames, floa
     TRY(tell(p, CODEC_DECODE, frames, p->latents, bytes));
     TRY(hear(p, &answer, NULL, 0));
     TRY(too_many(p, answer.count));
-    memcpy(pixels, p->pixels, (size_t)answer.count * picture(p) * sizeof *pixels);
+    if (pixels != p->pixels) memcpy(pixels, p->pixels, (size_t)answer.count * picture(p) * sizeof *pixels);
     *count = answer.count;
     return OK;
 }
@@ -230,6 +230,8 @@ int codec_process_start(struct codec_process **process, const char *folder, cons
     }
     return code;
 }
+
+float *codec_process_frames(const struct codec_process *p) { return p->pixels; }
 
 long codec_process_number(const struct codec_process *p) { return (long)p->pid; }
 

@@ -20,6 +20,8 @@ int codec_process_start(struct codec_process **process, const char *folder,
 /* For session_options: waits until the other process has opened the codec, and makes a codec of it. It cannot be shared.
    The error of the other process is this one's. */
 int codec_process_open(void *process, struct codec *codec);
+/* The shared memory, a chunk's frames: whoever decodes into it is spared a copy. */
+float *codec_process_frames(const struct codec_process *process);
 long codec_process_number(const struct codec_process *process); /* of the process, as the system counts */
 /* Ends the other process and waits for it: nothing is left of it. After codec_close; NULL is allowed. */
 void codec_process_end(struct codec_process *process);

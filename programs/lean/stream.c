@@ -84,8 +84,10 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
 
 static int open_pipeline(struct stream *s) {
     int overlap = s->options.overlap, can = s->decoder || device_overlaps();
-    return pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? can : overlap == OVERLAP_ON, take_chunk, s,
-                         stderr);
+    TRY(pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? can : overlap == OVERLAP_ON, take_chunk, s,
+                      stderr));
+    if (s->decoder) pipeline_decode_into(s->pipeline, codec_process_frames(s->decoder));
+    return OK;
 }
 
 /* The reference's own frame is the video's first. */
