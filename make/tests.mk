@@ -17,13 +17,10 @@ $(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
 $(ORACLE): $(patsubst kernels/ref/%.c,$(BUILD)/oracle/%.o,$(wildcard kernels/ref/*.c))
 	$(archive)
 
-# The shim's tests need nothing of the upper floors, so its build is small.
-TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(call libraries,model comm kernels base),$(LIBRARIES)) $(ORACLE)
+# The shim's tests need nothing of the uppermost floors.
+TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(call libraries,train checkpoints data model comm kernels base),$(LIBRARIES)) $(ORACLE)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
 	$(call link,$(LIBS_FULL) $(LIBS_LEAN) -lcmocka)
-ifeq ($(BACKEND),cuda-shim)
-$(BUILD)/tests/unit/test_batch_feed: $(BUILD)/train/stage/batch_feed.o
-endif
 
 .PHONY: unit-tests kernel-tests double-tests gpu-checks test-threads
 # What only backends on the host have
@@ -33,7 +30,7 @@ KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_de
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
 # What the build of the CUDA kernels for the host is for: those, and the collectives over a fake of NCCL.
-SHIM_TESTS := $(addprefix $(BUILD)/tests/unit/,test_comm test_sequence) $(call tests_of,shim,test_*)
+SHIM_TESTS := $(addprefix $(BUILD)/tests/unit/,test_comm test_sequence test_ranks) $(call tests_of,shim,test_*)
 .PHONY: shim-tests
 shim-tests: kernel-tests $(SHIM_TESTS)
 ifeq ($(TYPE),double)
