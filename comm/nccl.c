@@ -33,12 +33,11 @@ static const double AWAKE = 100e-6, ASLEEP_MOST = 1e-3;
 #endif
 
 struct nccl_link {
-    struct comm host; /* the same ranks */
-    pthread_mutex_t
-        calls;           /* of the communicator of NCCL: held in every call of it; taken before `lock` or without it */
-    ncclComm_t nccl;     /* under `calls`; NULL: not made yet, or aborted */
-    cudaStream_t stream; /* goes before the stream of compute where both have work */
-    cudaEvent_t before;  /* what the caller had queued */
+    struct comm host;        /* the same ranks */
+    pthread_mutex_t calls;   /* held in every call of NCCL's communicator */
+    ncclComm_t nccl;         /* under `calls`; NULL: not made yet, or gone */
+    cudaStream_t stream;     /* goes before the stream of compute where both have work */
+    cudaEvent_t before;      /* what the caller had queued */
     cudaEvent_t done[CALLS]; /* of the last calls, ring */
     pthread_t watcher;
     int watched;
@@ -344,6 +343,7 @@ static void end_watch(struct nccl_link *l) {
     l->stop = 1;
     pthread_mutex_unlock(&l->lock);
     pthread_join(l->watcher, NULL);
+    l->watched = 0;
 }
 
 /* After a failure of any kind: what NCCL still holds is dropped. */
@@ -421,7 +421,6 @@ static void nccl_close(struct comm *comm) {
     struct comm host = l->host;
     int code = finish(l);
     end_watch(l);
-    l->watched = 0;
     if (!code && l->nccl && ncclCommDestroy(l->nccl) == ncclSuccess) l->nccl = NULL;
     destroy(l);
     comm_close(&host);
