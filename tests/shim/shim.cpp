@@ -49,41 +49,11 @@ asm(".text\n.globl shim_switch\nshim_switch:\n"
     "movq %rsp,(%rdi); movq %rsi,%rsp\n"
     "popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp; ret\n");
 
-/* The thread sanitizer is told whose stack it is on. */
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SANITIZED_FIBERS
-#include <sanitizer/tsan_interface.h>
-static void *scheduler_told;
-static std::vector<void *> fibers_told;
-#endif
-#endif
-static void tell_new_fibers() {
-#ifdef SANITIZED_FIBERS
-    for (void *f : fibers_told) __tsan_destroy_fiber(f);
-    fibers_told.clear();
-    for (int i = 0; i < count; i++) fibers_told.push_back(__tsan_create_fiber(0));
-#endif
-}
-static void to_fiber(int i) {
-#ifdef SANITIZED_FIBERS
-    scheduler_told = __tsan_get_current_fiber();
-    __tsan_switch_to_fiber(fibers_told[(size_t)i], 0);
-#endif
-    shim_switch(&scheduler, fibers[(size_t)i].stack_pointer);
-}
-static void to_scheduler(int i) {
-#ifdef SANITIZED_FIBERS
-    __tsan_switch_to_fiber(scheduler_told, 0);
-#endif
-    shim_switch(&fibers[(size_t)i].stack_pointer, scheduler);
-}
-
 static void leave(enum state state, unsigned mask) {
     fiber &me = fibers[(size_t)current];
     me.state = state;
     me.mask = mask;
-    to_scheduler(current);
+    shim_switch(&me.stack_pointer, scheduler);
 }
 
 static void entry() {
@@ -121,7 +91,6 @@ static int in_order(int q) {
 }
 
 static void start_fibers() {
-    tell_new_fibers();
     while ((int)fibers.size() < count) {
         fiber f = {};
         f.stack = (char *)mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -170,7 +139,7 @@ static void run_block() {
             moved = true;
             current = i;
             threadIdx = dim3(u % blockDim.x, u / blockDim.x % blockDim.y, u / (blockDim.x * blockDim.y));
-            to_fiber(i);
+            shim_switch(&scheduler, fibers[(size_t)i].stack_pointer);
         }
         live = 0;
         for (const fiber &f : fibers) {
