@@ -77,8 +77,7 @@ static int elsewhere(int code) {
     return code ? error_context(code, "codec of the student (codec_weights=FILE names another place)") : OK;
 }
 
-int student_print_codec(const struct student *s, FILE *out) {
-    const struct student_description *d = &s->description;
+int student_print_codec(const struct student_description *d, FILE *out) {
     const struct codec_source source = {d->codec, d->codec_weights, d->codec_checksum};
     if (!codec_is_external(d->codec)) return OK;
     return elsewhere(codec_file_print(&source, d->pixel_height, d->pixel_width, out));
@@ -92,6 +91,11 @@ static int load_codec(const char *folder, const struct student_description *d, s
     const struct codec_source source = {d->codec, external ? d->codec_weights : path, d->codec_checksum};
     int code = codec_file_open(codec, &source, d->pixel_height, d->pixel_width);
     return external ? elsewhere(code) : code;
+}
+
+int student_open_codec(struct codec *codec, const char *folder, const struct student_description *d) {
+    TRY(load_codec(folder, d, codec));
+    return d->decoder[0] ? light_file_use(codec, d->decoder) : OK;
 }
 
 static int load_text(struct student *s, const char *folder) {
@@ -135,11 +139,11 @@ int student_load(struct student *s, const char *folder) {
     TRY(pretrained_load(&taker, &s->net.table, folder, &audio));
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio.safetensors", folder);
     TRY(load_text(s, folder));
-    TRY(load_codec(folder, d, &s->codec));
+    TRY(s->give_codec ? s->give_codec(s->giver, &s->codec) : student_open_codec(&s->codec, folder, d));
     if (s->codec.channels != c->in_channels || s->codec.h != c->height || s->codec.w != c->width)
         return error_set(ERR_INPUT, "%s: the codec makes %dx%dx%d latents, the network takes %dx%dx%d", folder,
                          s->codec.channels, s->codec.h, s->codec.w, c->in_channels, c->height, c->width);
-    return d->decoder[0] ? light_file_use(&s->codec, d->decoder) : OK;
+    return OK;
 }
 
 void student_close(struct student *s) {

@@ -31,7 +31,10 @@ struct student {
     struct codec codec;
     struct arena weights;
     const char *text_file, *prompt; /* of student_load: NULL: the folder's file, its default */
-    float *text, *empty;            /* host [text_len, text_dim]: the prompt, and the empty one */
+    /* Of student_load: gives the codec in place of student_open_codec; NULL: that. */
+    int (*give_codec)(void *user, struct codec *codec);
+    void *giver;
+    float *text, *empty; /* host [text_len, text_dim]: the prompt, and the empty one */
 };
 /* Reads config.json and builds the network; no weights yet: the caller may change description.rollout,
    description.codec_weights and decoder, text_file and prompt. */
@@ -39,7 +42,9 @@ int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
-/* Memory and work of a codec with weights in a file of its own, before student_load; nothing for others. */
-int student_print_codec(const struct student *student, FILE *out);
+/* The codec alone, with the light decoder in its place that the description names. */
+int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);
+/* Memory and work of a codec with weights in a file of its own, before it is opened; nothing for others. */
+int student_print_codec(const struct student_description *description, FILE *out);
 
 #endif

@@ -7,7 +7,7 @@
    were called on this communicator; its buffers are left alone until comm_wait has ordered it before what comes next.
 
    Sums are taken in rank order: the same bits on every rank and in every run (nccl: in its own order, which is fixed
-   for a fixed number of ranks and buffer size).
+   for a fixed number of ranks, buffer size and way in which the GPUs are connected).
 
    Failures: OK or ERR_DEVICE with a text that names the rank at fault: it died, is silent, lags behind for too long, or
    called something else. A communicator that failed fails at once from then on; nothing ever waits without end. */

@@ -4,13 +4,15 @@
 
    NCCL is used without blocking, so that nothing waits in it without end. A thread looks at the collectives under way:
    when the job has failed, NCCL reports an error, or one takes longer than the budget (wire.h) allows, it aborts the
-   communicator, which ends the kernels that wait on the GPU. */
+   communicator, which ends the kernels that wait on the GPU. NCCL takes one thread at a time in a communicator, and none
+   in one that is gone: every call and the abort are made under one lock, which none of them holds for long. */
 #include "comm/nccl.h"
 
 #ifdef HAVE_NCCL
 
 #include <nccl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,8 @@
 #include "kernels/device.h"
 
 enum { CALLS = 256, LOOK_MICROSECONDS = 100000 };
+/* A call is taken within microseconds: for so long (seconds) its caller stays awake. */
+static const double AWAKE = 100e-6, ASLEEP_MOST = 1e-3;
 #ifdef TYPE_DOUBLE
 #define NCCL_REAL ncclDouble
 #else
@@ -29,9 +33,10 @@ enum { CALLS = 256, LOOK_MICROSECONDS = 100000 };
 #endif
 
 struct nccl_link {
-    struct comm host; /* the same ranks */
-    ncclComm_t nccl;
-    cudaStream_t stream;
+    struct comm host;        /* the same ranks */
+    pthread_mutex_t calls;   /* held in every call of NCCL's communicator */
+    ncclComm_t nccl;         /* under `calls`; NULL: not made yet, or gone */
+    cudaStream_t stream;     /* goes before the stream of compute where both have work */
     cudaEvent_t before;      /* what the caller had queued */
     cudaEvent_t done[CALLS]; /* of the last calls, ring */
     pthread_t watcher;
@@ -58,6 +63,13 @@ static int failure(struct nccl_link *l) {
     return code;
 }
 
+static void abort_calls(struct nccl_link *l) {
+    pthread_mutex_lock(&l->calls);
+    if (l->nccl) ncclCommAbort(l->nccl);
+    l->nccl = NULL;
+    pthread_mutex_unlock(&l->calls);
+}
+
 /* The first failure counts. The others learn of it; kernels that wait for them end. */
 static int fail(struct nccl_link *l, const char *text) {
     pthread_mutex_lock(&l->lock);
@@ -67,16 +79,18 @@ static int fail(struct nccl_link *l, const char *text) {
     pthread_mutex_unlock(&l->lock);
     if (first) {
         tcp_job_fail(l->host.link->wire.job, "%s", text);
-        if (l->nccl) ncclCommAbort(l->nccl);
+        abort_calls(l);
     }
     return failure(l);
 }
 
 static int fail_nccl(struct nccl_link *l, ncclResult_t code, const char *what) {
     char text[400];
-    const char *more = l->nccl ? ncclGetLastError(l->nccl) : "";
+    pthread_mutex_lock(&l->calls);
+    const char *more = l->nccl ? ncclGetLastError(l->nccl) : NULL;
     snprintf(text, sizeof text, "rank %d: %s: %s%s%.200s", l->host.rank, what, ncclGetErrorString(code),
              more && *more ? ": " : "", more ? more : "");
+    pthread_mutex_unlock(&l->calls);
     return fail(l, text);
 }
 
@@ -87,18 +101,52 @@ static int fail_cuda(struct nccl_link *l, cudaError_t code, const char *what) {
     return fail(l, text);
 }
 
-/* Waits until a call that NCCL is still working at has been taken; not for its kernels. */
-static int settle(struct nccl_link *l, ncclResult_t code, const char *what) {
-    while (code == ncclSuccess || code == ncclInProgress) {
-        ncclResult_t state;
-        code = ncclCommGetAsyncError(l->nccl, &state);
-        if (code == ncclSuccess) code = state;
-        if (code == ncclSuccess) return OK;
-        if (code != ncclInProgress) break;
+/* ---- waiting for what takes microseconds, or for ever ---- */
+
+/* Between two looks at what one has waited for so many seconds: awake at first, but other threads go before; then asleep for a
+   quarter of that time, so that no wait is longer by more than that. */
+static void back_off(double waited) {
+    if (waited < AWAKE)
+        sched_yield();
+    else
+        usleep((useconds_t)(1e6 * (waited / 4 < ASLEEP_MOST ? waited / 4 : ASLEEP_MOST)));
+}
+
+/* How long the others may take before they count as lost. */
+static double budget(struct nccl_link *l) {
+    pthread_mutex_lock(&l->lock);
+    double seconds = l->host.link->wire.job->timeout + 2 * l->longest;
+    pthread_mutex_unlock(&l->lock);
+    return seconds;
+}
+
+/* How the communicator is; ncclInProgress: still at the call before. */
+static ncclResult_t state_of(struct nccl_link *l) {
+    ncclResult_t state = ncclInvalidUsage, code = ncclInvalidUsage;
+    pthread_mutex_lock(&l->calls);
+    if (l->nccl) code = ncclCommGetAsyncError(l->nccl, &state);
+    pthread_mutex_unlock(&l->calls);
+    return code == ncclSuccess ? state : code;
+}
+
+/* Waits until a call that NCCL is still working at has been taken, for `limit` seconds at most; not for its kernels. */
+static int settle(struct nccl_link *l, ncclResult_t code, const char *what, double limit) {
+    double begun = clock_seconds();
+    if (code == ncclSuccess || code == ncclInProgress) code = state_of(l);
+    while (code == ncclInProgress) {
+        double waited = clock_seconds() - begun;
+        TRY(failure(l));
         if (tcp_job_check(l->host.link->wire.job)) return fail(l, error_text());
-        usleep(100);
+        if (waited > limit) {
+            char text[256];
+            snprintf(text, sizeof text, "rank %d: %s is still in progress after %.0f s", l->host.rank, what, waited);
+            return fail(l, text);
+        }
+        back_off(waited);
+        code = state_of(l);
     }
-    return fail_nccl(l, code, what);
+    TRY(failure(l)); /* and the communicator gone */
+    return code == ncclSuccess ? OK : fail_nccl(l, code, what);
 }
 
 /* ---- watcher ---- */
@@ -119,12 +167,11 @@ static int look(struct nccl_link *l, double now) {
 static void judge(struct nccl_link *l, double now) {
     struct tcp_job *job = l->host.link->wire.job;
     char text[400], name[160];
-    ncclResult_t state = ncclSuccess;
     if (tcp_job_check(job)) {
         fail(l, error_text());
         return;
     }
-    ncclCommGetAsyncError(l->nccl, &state);
+    ncclResult_t state = state_of(l);
     if (state != ncclSuccess && state != ncclInProgress) {
         fail_nccl(l, state, "NCCL");
         return;
@@ -157,7 +204,7 @@ static void *watch(void *argument) {
     }
 }
 
-/* ---- calls ---- */
+/* ---- calls: under `calls` ---- */
 
 static int equal(const long *counts, int size) {
     for (int r = 1; r < size; r++)
@@ -224,12 +271,20 @@ static ncclResult_t queue(struct nccl_link *l, const struct comm_call *c) {
     return ncclInvalidArgument;
 }
 
+static int submit(struct nccl_link *l, const struct comm_call *c) {
+    pthread_mutex_lock(&l->calls);
+    ncclResult_t code = l->nccl ? queue(l, c) : ncclInvalidUsage;
+    pthread_mutex_unlock(&l->calls);
+    return settle(l, code, comm_kind_name(c->kind), budget(l));
+}
+
 /* Without waiting for the GPU in a call that cannot be ended. */
 static int drain(struct nccl_link *l) {
+    double begun = clock_seconds();
     cudaError_t code;
     while ((code = cudaStreamQuery(l->stream)) == cudaErrorNotReady) {
         TRY(failure(l));
-        usleep(50);
+        back_off(clock_seconds() - begun);
     }
     return fail_cuda(l, code, "the stream of collectives");
 }
@@ -258,7 +313,7 @@ static int nccl_start(struct comm *comm, const struct comm_call *call, comm_tick
     note(l, comm, call);
     TRY(fail_cuda(l, cudaEventRecord(l->before, device_stream_handle()), "cudaEventRecord"));
     TRY(fail_cuda(l, cudaStreamWaitEvent(l->stream, l->before, 0), "cudaStreamWaitEvent"));
-    TRY(settle(l, queue(l, call), comm_kind_name(call->kind)));
+    TRY(submit(l, call));
     pthread_mutex_lock(&l->lock);
     cudaError_t code = cudaEventRecord(l->done[l->started % CALLS], l->stream);
     if (l->finished + CALLS <= l->started) l->finished = l->started + 1 - CALLS; /* its event is another's now */
@@ -282,24 +337,32 @@ static int nccl_wait(struct comm *comm, comm_ticket ticket) {
 
 /* ---- opening and closing ---- */
 
+static void end_watch(struct nccl_link *l) {
+    if (!l->watched) return;
+    pthread_mutex_lock(&l->lock);
+    l->stop = 1;
+    pthread_mutex_unlock(&l->lock);
+    pthread_join(l->watcher, NULL);
+    l->watched = 0;
+}
+
+/* After a failure of any kind: what NCCL still holds is dropped. */
 static void destroy(struct nccl_link *l) {
-    if (l->watched) {
-        pthread_mutex_lock(&l->lock);
-        l->stop = 1;
-        pthread_mutex_unlock(&l->lock);
-        pthread_join(l->watcher, NULL);
-    }
-    if (l->nccl && !l->failed) ncclCommAbort(l->nccl); /* all collectives are done: nothing is lost */
+    end_watch(l);
+    abort_calls(l);
     for (int i = 0; i < CALLS; i++)
         if (l->done[i]) cudaEventDestroy(l->done[i]);
     if (l->before) cudaEventDestroy(l->before);
     if (l->stream) cudaStreamDestroy(l->stream);
+    pthread_mutex_destroy(&l->calls);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
 
 static int make_events(struct nccl_link *l) {
-    cudaError_t code = cudaStreamCreateWithFlags(&l->stream, cudaStreamNonBlocking);
+    int least, greatest; /* lower numbers go first */
+    cudaError_t code = cudaDeviceGetStreamPriorityRange(&least, &greatest);
+    if (!code) code = cudaStreamCreateWithPriority(&l->stream, cudaStreamNonBlocking, greatest);
     if (!code) code = cudaEventCreateWithFlags(&l->before, cudaEventDisableTiming);
     for (int i = 0; i < CALLS && !code; i++) code = cudaEventCreateWithFlags(&l->done[i], cudaEventDisableTiming);
     return code ? error_set(ERR_DEVICE, "cuda: %s", cudaGetErrorString(code)) : OK;
@@ -312,7 +375,10 @@ static int join(struct nccl_link *l) {
     TRY(comm_agree(&l->host, code ? error_set(ERR_DEVICE, "ncclGetUniqueId: %s", ncclGetErrorString(code)) : OK));
     TRY(comm_broadcast_host(&l->host, &id, sizeof id, 0));
     config.blocking = 0;
-    TRY(settle(l, ncclCommInitRankConfig(&l->nccl, l->host.size, id, l->host.rank, &config), "ncclCommInitRankConfig"));
+    pthread_mutex_lock(&l->calls);
+    code = ncclCommInitRankConfig(&l->nccl, l->host.size, id, l->host.rank, &config);
+    pthread_mutex_unlock(&l->calls);
+    TRY(settle(l, code, "ncclCommInitRankConfig", l->host.link->wire.job->connect_timeout));
     l->since = clock_seconds();
     if (pthread_create(&l->watcher, NULL, watch, l)) return error_set(ERR_DEVICE, "cannot start a thread");
     l->watched = 1;
@@ -323,6 +389,7 @@ static int join(struct nccl_link *l) {
 static int create(struct comm *comm, const struct comm *host) {
     struct nccl_link *l = calloc(1, sizeof *l);
     if (!l) return error_set(ERR_DEVICE, "out of memory");
+    pthread_mutex_init(&l->calls, NULL);
     pthread_mutex_init(&l->lock, NULL);
     l->host = *host;
     int code = comm_agree(&l->host, make_events(l));
@@ -337,10 +404,24 @@ static int create(struct comm *comm, const struct comm *host) {
     return OK;
 }
 
+/* What is done here may still be on its way to another rank, out of memory that NCCL frees: nobody takes its communicator
+   down before all are done. */
+static int finish(struct nccl_link *l) {
+    TRY(failure(l));
+    TRY(drain(l));
+    TRY(comm_barrier(&l->host));
+    pthread_mutex_lock(&l->calls);
+    ncclResult_t code = l->nccl ? ncclCommFinalize(l->nccl) : ncclInvalidUsage;
+    pthread_mutex_unlock(&l->calls);
+    return settle(l, code, "ncclCommFinalize", budget(l));
+}
+
 static void nccl_close(struct comm *comm) {
     struct nccl_link *l = link_of(comm);
     struct comm host = l->host;
-    drain(l);
+    int code = finish(l);
+    end_watch(l);
+    if (!code && l->nccl && ncclCommDestroy(l->nccl) == ncclSuccess) l->nccl = NULL;
     destroy(l);
     comm_close(&host);
 }

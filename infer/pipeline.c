@@ -34,7 +34,7 @@ struct pipeline {
     int stop, code;
     char text[256]; /* of the first error */
     int workers;    /* network and decoder: how many are at work */
-    double busy, busy_since;
+    double busy, busy_since, both, both_since;
 };
 
 /* ---- what both threads keep ---- */
@@ -43,8 +43,10 @@ struct pipeline {
 static void count_worker(struct pipeline *p, int by) {
     double now = clock_seconds();
     if (p->workers == 0) p->busy_since = now;
+    if (p->workers == 2) p->both += now - p->both_since;
     p->workers += by;
     if (p->workers == 0) p->busy += now - p->busy_since;
+    if (p->workers == 2) p->both_since = now;
 }
 
 static void begin_work(struct pipeline *p) {
@@ -174,6 +176,8 @@ int pipeline_rehearse(struct pipeline *p) {
 
 double pipeline_busy(const struct pipeline *p) { return p->busy; }
 
+double pipeline_both(const struct pipeline *p) { return p->both; }
+
 /* ---- open and close ---- */
 
 static int open_thread(struct pipeline *p, FILE *plan) {
@@ -203,6 +207,11 @@ static int open_host(struct pipeline *p, FILE *plan) {
     TRY(arena_commit(&p->host));
     p->frames = ARENA_TAKE(&p->host, "frames", float, n);
     return OK;
+}
+
+void pipeline_decode_into(struct pipeline *p, float *frames) {
+    arena_free(&p->host);
+    p->frames = frames;
 }
 
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,

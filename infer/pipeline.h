@@ -26,12 +26,16 @@ int pipeline_open(struct pipeline **pipeline, struct session *session, int overl
 /* Streams silence behind a grey picture, and shows it to nobody, until all plans and recordings are made that a stream can
    want: its first chunk is then as fast as any other. The session must be begun behind it; its frames are the same. */
 int pipeline_rehearse(struct pipeline *pipeline);
+/* Before the first chunk: frames are decoded into this memory of the caller's [session_chunk_frames, 3, H, W], which
+   outlives the pipeline, in place of the pipeline's own. */
+void pipeline_decode_into(struct pipeline *pipeline, float *frames);
 /* After session_ready: runs the next chunk's network and passes it on. */
 int pipeline_run(struct pipeline *pipeline);
 /* Waits until all chunks are handed out. */
 int pipeline_finish(struct pipeline *pipeline);
-/* Seconds in which network or decoder, or both, were at work; after pipeline_finish. */
+/* Seconds in which network or decoder, or both, were at work; in which both were; after pipeline_finish. */
 double pipeline_busy(const struct pipeline *pipeline);
+double pipeline_both(const struct pipeline *pipeline);
 void pipeline_close(struct pipeline *pipeline); /* drops what has not been decoded yet; NULL is allowed */
 
 #endif

@@ -45,7 +45,7 @@ static int allocate(struct shared_student *s, FILE *plan) {
     if (plan) {
         arena_print(&s->student.weights, plan, 0);
         arena_print(&s->buffers, plan, 0);
-        TRY(student_print_codec(&s->student, plan));
+        if (!s->student.give_codec) TRY(student_print_codec(&s->student.description, plan));
     }
     TRY(arena_commit(&s->buffers));
     return layout(s);
@@ -67,15 +67,12 @@ static void change_sink(struct causal_config *causal, int sink) {
     for (; freed > 0 && causal_check(causal); freed--) causal->ring--;
 }
 
-static void apply(struct student *student, const struct session_options *options) {
-    struct student_description *d = &student->description;
+void session_options_apply(const struct session_options *options, struct student_description *d) {
     if (options->rapr >= 0) d->rollout.causal.rapr = (enum rapr_mode)options->rapr;
     if (options->sink >= 0) change_sink(&d->rollout.causal, options->sink);
     if (options->codec_weights && *options->codec_weights)
         snprintf(d->codec_weights, sizeof d->codec_weights, "%s", options->codec_weights);
     if (options->decoder && *options->decoder) snprintf(d->decoder, sizeof d->decoder, "%s", options->decoder);
-    student->text_file = options->text;
-    student->prompt = options->prompt;
 }
 
 static int open_student(struct shared_student *s, const char *folder, const struct session_options *options,
@@ -83,7 +80,11 @@ static int open_student(struct shared_student *s, const char *folder, const stru
     TRY(student_open(&s->student, folder));
     const struct dit_config *c = &s->student.description.dit;
     s->direct = options->direct;
-    apply(&s->student, options);
+    session_options_apply(options, &s->student.description);
+    s->student.text_file = options->text;
+    s->student.prompt = options->prompt;
+    s->student.give_codec = options->give_codec;
+    s->student.giver = options->giver;
     TRY(allocate(s, plan));
     shared_student_use(s);
     TRY(student_load(&s->student, folder));

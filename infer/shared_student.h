@@ -19,7 +19,12 @@ struct session_options {
     const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */
+    /* Gives the codec in the place of one that the student opens here (codec_process.h); NULL: it is opened here. */
+    int (*give_codec)(void *user, struct codec *codec);
+    void *giver;
 };
+/* A student's description with what the options change in it. */
+void session_options_apply(const struct session_options *options, struct student_description *description);
 /* Chunks that may lie between network and decoder. */
 enum { SESSION_SLOTS = 2 };
 struct shared_student {

@@ -27,8 +27,15 @@ const struct config_field stream_fields[] = {
     REAL("seconds", seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),
     LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
     THREADS_FIELD,
-    CHOICE("overlap", overlap, overlaps, "auto",
-           "Decodes a chunk while the network works on the next; auto does so where the device has streams for that."),
+    CHOICE(
+        "overlap", overlap, overlaps, "auto",
+        "Decodes a chunk while the network works on the next; auto does so where the device has streams for that, or a "
+        "process of its own decodes."),
+    INT("decoder_device", decoder_device, -1, 63, "-1",
+        "GPU of a second process that decodes, so that the network has the first GPU (0) for itself: 1 takes the "
+        "second one. "
+        "-1 decodes in this process. Built for the CPU, any number from 0 on makes the second process, on the same "
+        "cores."),
     CHOICE("graphs", graphs, graphs, "on",
            "on records the network's passes and replays them, where the device does that; off queues every kernel by "
            "itself."),

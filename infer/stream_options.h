@@ -23,6 +23,7 @@ struct stream_options {
     int threads;
     int overlap;                       /* enum stream_overlap */
     int sink, rapr;                    /* enum stream_switch */
+    int decoder_device;                /* device of the process that has the codec; -1: this process has it */
     int graphs;                        /* enum stream_graphs */
     char codec_weights[FILE_PATH_MAX]; /* "": where the student says */
     char audio_weights[FILE_PATH_MAX]; /* checkpoint of the audio encoder; "": where the student says */

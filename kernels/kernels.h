@@ -243,6 +243,12 @@ void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const re
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
                    long feature_start);
 
+/* ---- pieces: rows cut between ranks, for exchanges ----
+   rows [n, items, width bytes]; pieces, one after the other: piece r of `count` [n, its items, width bytes], its items as
+   piece_first (pieces.h) says; a piece may have none. Bytes are moved as they are. */
+void pieces_pack(void *pieces, const void *rows, long n, long items, long width, long count);
+void pieces_unpack(void *rows, const void *pieces, long n, long items, long width, long count);
+
 /* ---- signals: rows over time ---- */
 /* y [n, width] = the windows of x that start every `stride` elements. With rows of channels this makes the operand of a
    convolution over time that is one linear layer: width = taps C, stride = step C. x holds (n - 1) stride + width. */

@@ -30,9 +30,9 @@ $(BUILD)/%.o: %.cu scripts/ptxas_gate.sh
 	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2>$@.log || { cat $@.log >&2; rm -f $@; exit 1; }
 	$(Q)sh scripts/ptxas_gate.sh $@.log || { rm -f $@; exit 1; }
 else
-# The own kernels alone, by g++: NVIDIA's libraries are not there (tests/shim/libraries.c stands for them).
+# The own kernels alone, by g++: NVIDIA's libraries are not there (tests/shim/libraries.c stands for them, nccl.cpp for NCCL).
 BACKEND_SRC := $(filter-out %/gemm_lt.c %/gemm_plan.c kernels/cuda/cudnn/% %_cudnn.c,$(CUDA_SRC)) \
-               tests/shim/libraries.c tests/shim/shim.cpp
+               tests/shim/libraries.c $(wildcard tests/shim/*.cpp)
 SHIMFLAGS := -std=c++17 -O2 -g -Wall -Werror -Wno-unknown-pragmas -ffp-contract=on -Itests/shim -I. $(CUDA_TYPE) \
              $(filter -fsanitize% -fno-%,$(CFLAGS))
 $(BUILD)/%.o: %.cu
@@ -43,5 +43,6 @@ $(BUILD)/%.o: %.cpp
 	@mkdir -p $(dir $@)
 	$(call say,c++)
 	$(Q)$(CXX) $(SHIMFLAGS) -MMD -MP -c $< -o $@
-$(BUILD)/kernels/cuda/%.o $(BUILD)/tests/shim/%.o: CFLAGS += -Itests/shim
+$(BUILD)/kernels/cuda/%.o $(BUILD)/tests/shim/%.o $(BUILD)/comm/nccl.o: CFLAGS += -Itests/shim
+$(BUILD)/comm/nccl.o: CFLAGS += -DHAVE_NCCL
 endif

@@ -2,6 +2,7 @@
 #   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in double
 #   double    in the double build                          cuda    what NVIDIA's libraries are told; needs no GPU
 #   programs  not tests: what the scripts of tests/e2e use  gpu    see gpu-checks
+#   shim      in the build of the CUDA kernels for the host
 tests_of   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/$(2).c))
 
 # The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
@@ -16,13 +17,10 @@ $(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
 $(ORACLE): $(patsubst kernels/ref/%.c,$(BUILD)/oracle/%.o,$(wildcard kernels/ref/*.c))
 	$(archive)
 
-# The shim's tests need nothing of the upper floors, so its build is small.
-TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(call libraries,model comm kernels base),$(LIBRARIES)) $(ORACLE)
+# The shim's tests need nothing of the uppermost floors.
+TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(call libraries,train checkpoints data model comm kernels base),$(LIBRARIES)) $(ORACLE)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
 	$(call link,$(LIBS_FULL) $(LIBS_LEAN) -lcmocka)
-ifeq ($(BACKEND),cuda-shim)
-$(BUILD)/tests/unit/test_batch_feed: $(BUILD)/train/stage/batch_feed.o
-endif
 
 # The dry run counts kernels' calls in place of making them: in these programs the linker leads the calls to it first.
 DRY_WRAP := $(shell sh tools/dry/names.sh tools/dry/record.c)
@@ -35,6 +33,10 @@ UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
+# What the build of the CUDA kernels for the host is for: those, and the collectives over a fake of NCCL.
+SHIM_TESTS := $(addprefix $(BUILD)/tests/unit/,test_comm test_sequence test_ranks) $(call tests_of,shim,test_*)
+.PHONY: shim-tests
+shim-tests: kernel-tests $(SHIM_TESTS)
 ifeq ($(TYPE),double)
 double-tests: $(call tests_of,double,test_*) $(call tests_of,golden,test_*)
 else
@@ -69,16 +71,19 @@ DOUBLE   := $(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter
 SHIM     := build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize)
 test: setup
 	+@$(MAKE) --no-print-directory programs examples unit-tests double-tests
-	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 kernel-tests)
+	+@$(if $(filter cuda%,$(BACKEND)),:,$(MAKE) --no-print-directory BACKEND=cuda-shim TYPE=bf16 GUARD=0 shim-tests)
 	@SHIM=$(SHIM) BIN=$(BIN) BUILD=$(BUILD) DOUBLE=$(DOUBLE) sh tests/run.sh
 
 THREADS  := build/ref-float-threads
+# Those that run no kernel: the sanitizer does not follow the shim's fibers.
+THREAD_SHIM_TESTS := $(addprefix build/cuda-shim-float-threads/tests/,shim/test_nccl unit/test_comm)
 THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session test_live
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
 	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages)) \
 	    $(addprefix $(THREADS)/bin/,export stream serve) $(addprefix $(THREADS)/tests/programs/,tiny_dataset voices live_client)
-	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_TESTS)
+	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=cuda-shim TYPE=float $(THREAD_SHIM_TESTS)
+	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_SHIM_TESTS) $(THREAD_TESTS)
 
 # Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes
 # on two cores.

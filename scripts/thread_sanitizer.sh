@@ -1,7 +1,9 @@
 #!/bin/sh
-# thread_sanitizer.sh: runs tests, the live server's conversations and small jobs of several ranks that were built with clang's thread sanitizer; one report
-# is a failure. OpenMP's own ordering is known to the sanitizer through Archer (libarcher), which comes with LLVM's libomp;
-# libraries that are not instrumented (HDF5, MPI, libav) are left out of account.
+# thread_sanitizer.sh: runs tests, the live server's conversations and small jobs of several ranks that were built with
+# clang's thread sanitizer; one report is a failure. OpenMP's own ordering is known to the sanitizer through Archer
+# (libarcher), which comes with LLVM's libomp; libraries that are not instrumented (HDF5, MPI, libav) are left out of
+# account.
+# A TEST is one of BUILD/tests/unit, or a path.
 #   usage: scripts/thread_sanitizer.sh BUILD TEST...        (make test-threads)
 build=$1
 shift
@@ -29,7 +31,12 @@ run() { # run LABEL COMMAND...
         echo "ok   $label"
     fi
 }
-for test in "$@"; do run "$test" "$build/tests/unit/$test"; done
+for test in "$@"; do
+    case $test in
+        */*) run "$test" "$test" ;;
+        *) run "$test" "$build/tests/unit/$test" ;;
+    esac
+done
 # a report ends the server with exit code 66, which its test takes for a failure
 run "the live server" env BIN="$build/bin" BUILD="$build" sh tests/e2e/serve.sh
 "$build/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1

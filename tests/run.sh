@@ -42,7 +42,7 @@ programs() {
     done
     programs "$BUILD" unit unit
     programs "$BUILD" cuda cuda
-    [ -n "$SHIM" ] && programs "$SHIM" unit cuda-shim
+    [ -n "$SHIM" ] && programs "$SHIM" unit cuda-shim && programs "$SHIM" shim cuda-shim
     programs "$DOUBLE" double double
     programs "$BUILD" golden golden
     programs "$DOUBLE" golden golden-double

@@ -129,6 +129,12 @@ void device_shutdown(void) {
     context.started = context.threads = 0;
 }
 
+int device_exists(int index) {
+    int count = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess) cudaGetLastError();
+    return index >= 0 && index < count;
+}
+
 const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }

@@ -4,6 +4,8 @@
 #ifndef KERNELS_CUDA_LAUNCH_H
 #define KERNELS_CUDA_LAUNCH_H
 
+#include "kernels/pieces.h"
+
 enum {
     BLOCK_THREADS = 256, /* pointwise kernels: eight warps, eight blocks fill a multiprocessor */
     GRID_MAX = 0x7fffffff,
@@ -57,7 +59,7 @@ static inline
 #endif
     long
     part_start(long rows, long parts, long p) {
-    return rows / parts * p + (p < rows % parts ? p : rows % parts);
+    return piece_first(rows, parts, p);
 }
 
 #endif

@@ -83,6 +83,8 @@ void device_use(int index) { (void)index; }
 
 void device_deterministic(int on) { (void)on; }
 
+int device_exists(int index) { return index >= 0; }
+
 const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }

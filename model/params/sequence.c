@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
+#include "kernels/kernels.h"
 
 int sequence_open(struct sequence *s, int all, int rank, int ranks) {
     memset(s, 0, sizeof *s);
@@ -36,40 +37,8 @@ void sequence_slot_layout(struct sequence_slot *slot, size_t bytes, struct arena
     slot->received = arena_take(arena, "sequence exchange", bytes);
 }
 
-/* ---- pieces ---- */
-
-enum direction { PACK, UNPACK };
-
 static long count_of(const struct sequence *s, long n, int rank) {
     return sequence_first(n, s->ranks, rank + 1) - sequence_first(n, s->ranks, rank);
-}
-
-static void copy_piece(enum direction way, char *whole, long pitch, char *piece, long bytes, long rows) {
-    size_t size = (size_t)bytes;
-    if (way == PACK)
-        mem_copy_rows(piece, size, whole, (size_t)pitch, size, (size_t)rows);
-    else
-        mem_copy_rows(whole, (size_t)pitch, piece, size, size, (size_t)rows);
-}
-
-/* Between rows [rows, H, width] and pieces by heads. */
-static void copy_heads(const struct sequence *s, enum direction way, void *whole, void *pieces, long rows, long heads,
-                       long width) {
-    for (int r = 0; r < s->ranks; r++) {
-        long first = sequence_first(heads, s->ranks, r) * width;
-        copy_piece(way, (char *)whole + first, heads * width, (char *)pieces + rows * first,
-                   count_of(s, heads, r) * width, rows);
-    }
-}
-
-/* Between frames [G, P, width] and pieces by tokens. */
-static void copy_tokens(const struct sequence *s, enum direction way, void *whole, void *pieces, long groups,
-                        long tokens, long width) {
-    for (int r = 0; r < s->ranks && groups; r++) {
-        long first = sequence_first(tokens, s->ranks, r) * width;
-        copy_piece(way, (char *)whole + first, tokens * width, (char *)pieces + groups * first,
-                   count_of(s, tokens, r) * width, groups);
-    }
 }
 
 /* ---- heads ---- */
@@ -100,7 +69,7 @@ static void begin(struct sequence_slot *slot, long groups, long tokens, long hea
 int sequence_start_heads(const struct sequence *s, struct sequence_slot *slot, const elem *from, long groups,
                          long tokens, long heads, long D) {
     begin(slot, groups, tokens, heads, D * (long)sizeof(elem));
-    copy_heads(s, PACK, (elem *)from, slot->sent, groups * sequence_own(s, tokens), heads, slot->width);
+    pieces_pack(slot->sent, from, groups * sequence_own(s, tokens), heads, slot->width, s->ranks);
     count_heads(s, slot, s->counts);
     count_tokens(s, slot, s->counts + s->ranks);
     return comm_start_all_to_all(comm_of(s, "heads for tokens"), slot->received, s->counts + s->ranks, slot->sent,
@@ -109,14 +78,14 @@ int sequence_start_heads(const struct sequence *s, struct sequence_slot *slot, c
 
 int sequence_finish_heads(const struct sequence *s, struct sequence_slot *slot, elem *to) {
     TRY(comm_wait((struct comm *)&s->comm, slot->ticket));
-    copy_tokens(s, UNPACK, to, slot->received, slot->groups, slot->tokens, sequence_own(s, slot->heads) * slot->width);
+    pieces_unpack(to, slot->received, slot->groups, slot->tokens, sequence_own(s, slot->heads) * slot->width, s->ranks);
     return OK;
 }
 
 int sequence_start_tokens(const struct sequence *s, struct sequence_slot *slot, const elem *from, long groups,
                           long tokens, long heads, long D) {
     begin(slot, groups, tokens, heads, D * (long)sizeof(elem));
-    copy_tokens(s, PACK, (elem *)from, slot->sent, groups, tokens, sequence_own(s, heads) * slot->width);
+    pieces_pack(slot->sent, from, groups, tokens, sequence_own(s, heads) * slot->width, s->ranks);
     count_tokens(s, slot, s->counts);
     count_heads(s, slot, s->counts + s->ranks);
     return comm_start_all_to_all(comm_of(s, "tokens for heads"), slot->received, s->counts + s->ranks, slot->sent,
@@ -125,7 +94,7 @@ int sequence_start_tokens(const struct sequence *s, struct sequence_slot *slot, 
 
 int sequence_finish_tokens(const struct sequence *s, struct sequence_slot *slot, elem *to) {
     TRY(comm_wait((struct comm *)&s->comm, slot->ticket));
-    copy_heads(s, UNPACK, to, slot->received, slot->groups * sequence_own(s, slot->tokens), slot->heads, slot->width);
+    pieces_unpack(to, slot->received, slot->groups * sequence_own(s, slot->tokens), slot->heads, slot->width, s->ranks);
     return OK;
 }
 
@@ -135,7 +104,7 @@ int sequence_gather(const struct sequence *s, struct sequence_slot *slot, void *
                     long tokens, size_t width) {
     for (int r = 0; r < s->ranks; r++) s->counts[r] = groups * count_of(s, tokens, r) * (long)width;
     TRY(comm_all_gather(comm_of(s, "tokens of all"), slot->received, own, s->counts));
-    copy_tokens(s, UNPACK, whole, slot->received, groups, tokens, (long)width);
+    pieces_unpack(whole, slot->received, groups, tokens, (long)width, s->ranks);
     return OK;
 }
 
@@ -157,7 +126,7 @@ int sequence_to_frames(const struct sequence *s, struct sequence_slot *slot, voi
     long *rows = s->counts, *pieces = s->counts + s->ranks;
     count_frames(s, groups, tokens, (long)width, rows, pieces);
     TRY(comm_all_to_all(comm_of(s, "frames for tokens"), slot->received, pieces, own, rows));
-    copy_tokens(s, UNPACK, frames, slot->received, sequence_own(s, groups), tokens, (long)width);
+    pieces_unpack(frames, slot->received, sequence_own(s, groups), tokens, (long)width, s->ranks);
     return OK;
 }
 
@@ -165,6 +134,6 @@ int sequence_from_frames(const struct sequence *s, struct sequence_slot *slot, v
                          long groups, long tokens, size_t width) {
     long *rows = s->counts, *pieces = s->counts + s->ranks;
     count_frames(s, groups, tokens, (long)width, rows, pieces);
-    copy_tokens(s, PACK, (void *)frames, slot->sent, sequence_own(s, groups), tokens, (long)width);
+    pieces_pack(slot->sent, frames, sequence_own(s, groups), tokens, (long)width, s->ranks);
     return comm_all_to_all(comm_of(s, "tokens for frames"), own, rows, slot->sent, pieces);
 }

@@ -17,6 +17,7 @@
 #define MODEL_PARAMS_SEQUENCE_H
 
 #include "kernels/arena.h"
+#include "kernels/pieces.h"
 #include "comm/comm.h"
 
 struct sequence {
@@ -32,10 +33,7 @@ int sequence_join(struct sequence *s, struct comm *world);
 void sequence_close(struct sequence *s);
 
 /* Of n things that `ranks` share, where those of `rank` start (rank == ranks: n). */
-static inline long sequence_first(long n, int ranks, int rank) {
-    long extra = n % ranks;
-    return rank * (n / ranks) + (rank < extra ? rank : extra);
-}
+static inline long sequence_first(long n, int ranks, int rank) { return piece_first(n, ranks, rank); }
 static inline int sequence_divides(const struct sequence *s) { return s && s->ranks > 1; }
 /* How many, and where, of n are this rank's. s NULL: all of them. */
 static inline long sequence_own(const struct sequence *s, long n) {

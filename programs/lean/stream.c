@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "data/media.h"
+#include "infer/codec_process/codec_process.h"
 #include "infer/frame_sink.h"
 #include "infer/pipeline.h"
 #include "infer/sound_source.h"
@@ -30,6 +31,7 @@ struct times {                                      /* seconds; written by whoev
 
 struct stream {
     struct stream_options options;
+    struct codec_process *decoder; /* NULL: this process decodes */
     struct session *session;
     struct pipeline *pipeline;
     struct sound_source *source;
@@ -82,9 +84,10 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
 
 /* On a device what the libraries and recordings need is made now, so that no chunk waits for it. */
 static int open_pipeline(struct stream *s) {
-    int overlap = s->options.overlap;
-    TRY(pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? device_overlaps() : overlap == OVERLAP_ON,
-                      take_chunk, s, stderr));
+    int overlap = s->options.overlap, can = s->decoder || device_overlaps();
+    TRY(pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? can : overlap == OVERLAP_ON, take_chunk, s,
+                      stderr));
+    if (s->decoder) pipeline_decode_into(s->pipeline, codec_process_frames(s->decoder));
     if (!device_overlaps()) return OK;
     double begin = clock_seconds();
     TRY(pipeline_rehearse(s->pipeline));
@@ -123,6 +126,7 @@ static void close_stream(struct stream *s) {
     sink_discard(s->sink);
     sound_close(s->source);
     session_close(s->session);
+    codec_process_end(s->decoder);
     csv_close(&s->mask);
     free(s->times.chunk);
 }
@@ -198,6 +202,11 @@ static void report(struct stream *s) {
     qsort(t->chunk, (size_t)kept, sizeof *t->chunk, ascending);
     log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
              pipeline_busy(s->pipeline) / video, t->network / video, t->codec / video);
+    if (s->decoder) {
+        double both = pipeline_both(s->pipeline), decoder = pipeline_busy(s->pipeline) + both - t->network;
+        log_line("a process of its own decoded, %.0f %% of the decoder's time beside the network",
+                 100 * both / decoder);
+    }
     log_line("first frame %.0f ms after its sound; chunk of %.2f s: median %.1f ms, 95 %% %.1f ms, 99 %% %.1f ms, most "
              "%.1f ms",
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
@@ -216,6 +225,17 @@ static void report(struct stream *s) {
         1e3 * (t->first_frame - t->first_network - t->first_codec));
 }
 
+/* Before the device is touched and threads are made. */
+static int start_decoder(struct stream *s, const char *folder, struct session_options *options,
+                         struct student_description *d) {
+    session_options_apply(options, d);
+    TRY(codec_process_start(&s->decoder, folder, d, s->options.decoder_device, s->options.threads));
+    log_line("process %ld decodes, on device %d", codec_process_number(s->decoder), s->options.decoder_device);
+    options->give_codec = codec_process_open;
+    options->giver = s->decoder;
+    return OK;
+}
+
 static int stream(struct stream *s, const char *folder) {
     struct session_options options = {.seed = (uint64_t)s->options.seed,
                                       .sink = -1,
@@ -231,6 +251,7 @@ static int stream(struct stream *s, const char *folder) {
     if (s->options.sink != SWITCH_AS_TRAINED)
         options.sink = s->options.sink == SWITCH_ON ? 1 + d.rollout.causal.chunk : 0;
     if (s->options.rapr != SWITCH_AS_TRAINED) options.rapr = s->options.rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
+    if (s->options.decoder_device >= 0) TRY(start_decoder(s, folder, &options, &d));
     TRY(device_init(s->options.threads));
     TRY(session_open(&s->session, folder, &options, stderr));
     s->limit = s->options.seconds > 0 ? (long)ceil(s->options.seconds * VIDEO_RATE) : 1L << 60;

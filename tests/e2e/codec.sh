@@ -77,6 +77,8 @@ overlapped() {
         cmp "$work/out" "$work/after" && [ "$(wc -c <"$work/out")" -eq $((25 * 64 * 64 * 3)) ]
 }
 check "the decoder beside the network" overlapped
+apart() { stream 0 out=- decoder_device=1 "$@" && cmp "$work/out" "$work/after"; } # apart ARGUMENTS...: the same once more
+check "the decoder in a process of its own" apart
 check "the delay in its parts" says "first frame [0-9]* ms after the sound begins: .* look-ahead 80, .* codec [0-9]"
 light() {
     want=$1
@@ -93,6 +95,7 @@ check "it shows samples" [ -s "$work/run/light_decoder/samples/step_00000002_she
 decoder=$work/run/light_decoder/decoder.safetensors
 check "stream through it" stream 0 decoder="$decoder" out="$work/light.mp4"
 check "the light decoder beside the network" overlapped decoder="$decoder"
+check "the light decoder in a process of its own" apart decoder="$decoder"
 check "another picture" differ "$work/light.mp4" "$work/out.mp4"
 check "no decoder" stream 3 decoder="$work/x.safetensors"
 check "export with it" run 0 export stage=teacher out="$work/student" decoder="$decoder"
@@ -103,6 +106,8 @@ check "export without it" run 0 export stage=teacher out="$work/student"
 check "it is gone" [ ! -e "$work/student/decoder.safetensors" ]
 check "samples through it" run 0 teacher teacher.steps=3 decoder="$decoder"
 mv "$work/vae.safetensors" "$work/moved.safetensors"
+check "weights that are gone from the second process" stream 3 decoder_device=1
+check "it says how to name them" says "codec_weights="
 check "weights that are gone" stream 3
 check "it says how to name them" says "codec_weights="
 check "weights that moved" stream 0 codec_weights="$work/moved.safetensors"

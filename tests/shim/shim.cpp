@@ -2,8 +2,9 @@
    A stream is a list of work that nobody has begun: it runs as late as it may, when somebody waits for it, and no further than
    is waited for. So two streams that lack an event between them give other results than in program order, and a buffer that
    is overwritten before its copy was waited for is seen. Where all streams are waited for at once, the thread count of
-   device_init picks whose work goes first. Recording a stream keeps its work in a list that can be queued again. */
-#include "cuda_runtime.h"
+   device_init picks whose work goes first. Recording a stream keeps its work in a list that can be queued again. Work of a library
+   may wait for other processes (streams.h): who waits for it asks again and again, and lets other threads in between. */
+#include "streams.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ static const std::function<void()> *running;
 static std::recursive_mutex device_lock; /* of everything here: one host thread at a time */
 static cudaError_t last_error;
 #define LOCKED std::lock_guard<std::recursive_mutex> locked(device_lock)
+std::recursive_mutex &shim_lock() { return device_lock; }
 
 /* Saves the registers that a call keeps on the stack, and goes on from another stack. */
 extern "C" void shim_switch(void **save, void *load);
@@ -179,7 +181,7 @@ static void run_blocks(dim3 grid, dim3 block, size_t shared, const std::function
 
 /* ---- streams ---- */
 
-typedef std::function<void()> work;
+typedef std::function<bool()> work; /* false: it cannot go on yet */
 struct CUgraph_shim {
     std::vector<work> all;
 };
@@ -189,6 +191,7 @@ struct shim_stream {
     cudaGraph_t recording = NULL;
     bool spoilt = false; /* something was asked for that a recording cannot hold */
     std::thread::id recorded_by;
+    int priority = 0;
 };
 struct shim_event {
     cudaStream_t stream = NULL; /* NULL: never recorded */
@@ -200,40 +203,66 @@ static std::vector<std::unique_ptr<shim_stream>> all_streams;
 
 static cudaError_t fail(cudaError_t code) { return last_error = code; }
 
-static cudaError_t enqueue(cudaStream_t s, work piece) {
+static cudaError_t enqueue_work(cudaStream_t s, work piece) {
     if (s->recording) return s->recording->all.push_back(std::move(piece)), cudaSuccess;
     s->queue.push_back(std::move(piece));
     s->queued++;
     return cudaSuccess;
 }
 
-static void run_one(cudaStream_t s) {
-    work piece = std::move(s->queue.front());
-    s->queue.pop_front();
-    piece();
-    s->done++;
+/* What is done when it is begun. */
+template <class F> static cudaError_t enqueue(cudaStream_t s, F piece) {
+    return enqueue_work(s, [=] { return piece(), true; });
 }
 
-/* Denormals are flushed as the kernels are built to on a device, whichever host thread runs them. */
-static void run_until(cudaStream_t s, long number) {
+/* Runs the stream's work until `number` pieces are done; false: one cannot go on yet. Denormals are flushed as the kernels are
+   built to on a device, whichever host thread runs them. */
+static bool advance(cudaStream_t s, long number) {
     unsigned mode = _mm_getcsr();
+    bool goes_on = true;
     _mm_setcsr(mode | 0x8040);
-    while (s->done < number) run_one(s);
+    while (s->done < number && (goes_on = s->queue.front()())) s->queue.pop_front(), s->done++;
     _mm_setcsr(mode);
+    return goes_on;
 }
 
-static void run_all() {
+/* One walk over all streams; false: something cannot go on yet. */
+static bool advance_all() {
     int order = device_threads();
+    bool done = true;
     std::vector<cudaStream_t> turn = streams;
     if (order == 2) turn.assign(streams.rbegin(), streams.rend());
     if (order == 3) /* one piece of each in turn */
         for (bool more = true; more;) {
             more = false;
-            for (cudaStream_t s : turn)
-                if (s->done < s->queued) run_until(s, s->done + 1), more = true;
+            for (cudaStream_t s : turn) more |= s->done < s->queued && advance(s, s->done + 1);
         }
-    for (cudaStream_t s : turn) run_until(s, s->queued);
+    for (cudaStream_t s : turn) done &= advance(s, s->queued);
+    return done;
 }
+
+/* Asks until it is so. The caller does not hold the lock, which is free in between. */
+template <class F> static void wait_until(F so) {
+    for (;;) {
+        {
+            LOCKED;
+            if (so()) return;
+        }
+        usleep(50);
+    }
+}
+
+void shim_enqueue(cudaStream_t stream, std::function<bool()> piece) {
+    LOCKED;
+    enqueue_work(stream, std::move(piece));
+}
+
+void shim_advance(cudaStream_t stream) {
+    LOCKED;
+    advance(stream, stream->queued);
+}
+
+int shim_priority(cudaStream_t stream) { return stream->priority; }
 
 /* What no recording may hold; nobody but the recording thread spoils one. 1: it was. */
 static bool spoils(cudaStream_t s) {
@@ -290,10 +319,15 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
     return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize(void) {
+/* 1: what was asked for waits for the device, which no recording can hold. */
+static bool spoils_waiting() {
     LOCKED;
-    if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
-    return run_all(), cudaSuccess;
+    return spoils_any() && fail(cudaErrorStreamCaptureUnsupported) != cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize(void) {
+    if (spoils_waiting()) return cudaErrorStreamCaptureUnsupported;
+    return wait_until(advance_all), cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void **pointer, size_t bytes) {
@@ -305,9 +339,8 @@ cudaError_t cudaMalloc(void **pointer, size_t bytes) {
 }
 
 cudaError_t cudaFree(void *pointer) {
-    LOCKED;
-    if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
-    run_all();
+    if (spoils_waiting()) return cudaErrorStreamCaptureUnsupported;
+    wait_until(advance_all);
     return free(pointer), cudaSuccess;
 }
 
@@ -358,24 +391,35 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
     all_streams.emplace_back(*stream = new shim_stream());
     return streams.push_back(*stream), cudaSuccess;
 }
-cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int) {
-    return cudaStreamCreateWithFlags(stream, flags);
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, int priority) {
+    cudaError_t code = cudaStreamCreateWithFlags(stream, flags);
+    return (*stream)->priority = priority, code;
 }
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
     return *least = 0, *greatest = -5, cudaSuccess;
 }
 /* Events that name the stream may outlive it: it is freed when the program ends. */
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    cudaStreamSynchronize(stream);
     LOCKED;
-    run_until(stream, stream->queued);
     for (size_t i = 0; i < streams.size(); i++)
         if (streams[i] == stream) streams.erase(streams.begin() + (long)i--);
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    long number;
+    {
+        LOCKED;
+        if (spoils(stream)) return fail(cudaErrorStreamCaptureUnsupported);
+        number = stream->queued;
+    }
+    return wait_until([=] { return advance(stream, number); }), cudaSuccess;
+}
+/* Whoever asks how far it is lets it go on. */
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
     LOCKED;
     if (spoils(stream)) return fail(cudaErrorStreamCaptureUnsupported);
-    return run_until(stream, stream->queued), cudaSuccess;
+    return advance(stream, stream->queued) ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) { return *event = new shim_event(), cudaSuccess; }
@@ -388,10 +432,21 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-    LOCKED;
-    if (event->in_recording || spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
-    if (event->stream) run_until(event->stream, event->number);
+    cudaStream_t stream;
+    long number;
+    {
+        LOCKED;
+        if (event->in_recording || spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+        stream = event->stream;
+        number = event->number;
+    }
+    if (stream) wait_until([=] { return advance(stream, number); });
     return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    LOCKED;
+    if (event->in_recording) return fail(cudaErrorStreamCaptureUnsupported);
+    return !event->stream || advance(event->stream, event->number) ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     LOCKED;
@@ -399,7 +454,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     long number = event->number;
     if (!other || other == stream) return cudaSuccess;
     if (spoils(stream)) return fail(cudaErrorStreamCaptureUnsupported);
-    return enqueue(stream, [=] { run_until(other, number); });
+    return enqueue_work(stream, [=] { return advance(other, number); });
 }
 
 /* ---- recordings ---- */
@@ -434,7 +489,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
     LOCKED;
-    for (const work &piece : exec->all) enqueue(stream, piece);
+    for (const work &piece : exec->all) enqueue_work(stream, piece);
     return cudaSuccess;
 }
 

@@ -27,6 +27,7 @@ static void threads_are_as_asked(void **state) {
     assert_int_equal(device_init(-1), ERR_DEVICE);
     assert_int_equal(device_init(2), OK);
     assert_true(strlen(device_name()) > 0);
+    assert_true(device_exists(0) && !device_exists(-1));
 }
 
 static void memory_is_aligned_and_poisoned(void **state) {

@@ -1,5 +1,6 @@
 /* test_kernels_pointwise.c: conversions, pointwise operations, modulation and residuals against the oracle. */
 #include "kernel_harness.h"
+#include "kernels/pieces.h"
 
 static void convert(struct trial *t, const long *s) {
     struct buffer *x = make(t, REAL, INPUT, s[0]), *y = make(t, ELEM, OUTPUT, s[0]);
@@ -212,6 +213,22 @@ static void clean_velocity_slope(struct trial *t, const long *s) {
     for (long i = 0; dx && i < n; i++) dx->noise[i] = slack(2) * (dx->magnitude[i] + dv->magnitude[i] / 0.25);
 }
 
+/* Sizes: rows, items, elements of an item, pieces. There and back, element by element as the definition has them. */
+static void cut_in_pieces(struct trial *t, const long *s) {
+    long n = s[0] * s[1] * s[2], width = s[2] * (long)sizeof(elem);
+    struct buffer *rows = make(t, ELEM, INPUT, n), *pieces = make(t, ELEM, OUTPUT, n),
+                  *again = make(t, ELEM, OUTPUT, n);
+    load(t);
+    pieces_pack(dev(pieces), dev(rows), s[0], s[1], width, s[3]);
+    pieces_unpack(dev(again), dev(pieces), s[0], s[1], width, s[3]);
+    for (long p = 0, at = 0; p < s[3]; p++)
+        for (long row = 0; row < s[0]; row++)
+            for (long i = piece_first(s[1], s[3], p); i < piece_first(s[1], s[3], p + 1); i++)
+                for (long k = 0; k < s[2]; k++, at++)
+                    pieces->value[at] = again->value[(row * s[1] + i) * s[2] + k] =
+                        rows->value[(row * s[1] + i) * s[2] + k];
+}
+
 static const long lengths[][CASE_SIZES] = {{1}, {3}, {31}, {33}, {1000}, {0}};
 static const long groups[][CASE_SIZES] = {{1, 1}, {3, 33}, {1, 31}, {7, 64}, {0}};
 static const long rows[][CASE_SIZES] = {{1, 1, 1, 1}, {6, 33, 3, 33},    {12, 31, 4, 200},
@@ -237,6 +254,8 @@ static const struct kernel_case pointwise[] = {
     {"residual_backward", residual_slope, 4, rows},
     {"clean_to_velocity", clean_velocity, 1, clips},
     {"clean_to_velocity_backward", clean_velocity_slope, 2, clips},
+    {"pieces_pack, pieces_unpack", cut_in_pieces, 1,
+     (const long[][CASE_SIZES]){{3, 24, 128, 4}, {5, 7, 3, 2}, {1, 3, 8, 5}, {638, 5, 1, 3}, {2, 9, 16, 1}, {0}}},
     {"time_sinusoid", sinusoid, 1, (const long[][CASE_SIZES]){{1, 2}, {3, 6}, {5, 256}, {0}}},
 };
 

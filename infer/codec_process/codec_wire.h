@@ -1,0 +1,30 @@
+/* codec_wire.h: what the two processes of codec_process.h say to each other over a pair of sockets. Each message is a struct
+   codec_message and `bytes` of latents behind it; pixels lie in memory that both share. Every request but the resets has
+   an answer. */
+#ifndef INFER_CODEC_PROCESS_CODEC_WIRE_H
+#define INFER_CODEC_PROCESS_CODEC_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum codec_word { CODEC_ANSWER, CODEC_ENCODE_RESET, CODEC_ENCODE, CODEC_DECODE_RESET, CODEC_DECODE, CODEC_END };
+struct codec_message {
+    int32_t word, frames; /* frames: pixels' of a request to encode, latent ones of one to decode */
+    int32_t code, count;  /* of an answer: an error code or OK; frames that came out */
+    int64_t bytes;        /* that follow */
+    char text[512];       /* of an error */
+};
+/* The first answer is followed by this: what the codec is. */
+struct codec_hello {
+    char name[32];
+    int32_t channels, h, w;
+};
+
+/* Waits for the other a fifth of a second; 0: it may be waited for again, else an error code, with the text set. */
+typedef int (*codec_patience)(void *user);
+enum codec_wire_result { WIRE_FINE, WIRE_GONE, WIRE_IMPATIENT }; /* GONE: the other end is closed */
+/* Whole or not at all. patience NULL: without end. */
+enum codec_wire_result codec_wire_send(int fd, const void *bytes, size_t count, codec_patience patience, void *user);
+enum codec_wire_result codec_wire_receive(int fd, void *bytes, size_t count, codec_patience patience, void *user);
+
+#endif
