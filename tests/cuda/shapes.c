@@ -215,7 +215,8 @@ static void transformer(const char *name, long tokens, long heads) {
 }
 
 int shapes_ask(const struct asked **list) {
-    asked.count = 0;
+    *list = asked.list;
+    if (asked.count) return asked.count;
     must(device_init(1));
     transformer("5B, 928 x 704", 22 * 29, 24);
     transformer("1.3B, 832 x 480", 26 * 60, 12);
@@ -225,6 +226,5 @@ int shapes_ask(const struct asked **list) {
     light("light decoder, 832 x 480", 16, 1, 104, 60);
     speech(200);
     device_shutdown();
-    *list = asked.list;
     return asked.count;
 }

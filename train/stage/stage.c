@@ -10,6 +10,7 @@
 #include "base/process_memory.h"
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
+#include "kernels/served.h"
 #include "kernels/workspace.h"
 #include "train/stage/negative_prompt.h"
 #include "train/stage/set_codec.h"
@@ -384,14 +385,24 @@ static int report_to(const struct stage *s, long *reported, long step) {
     return OK;
 }
 
+/* After a run's first step: which library or kernel of the backend did what, and why no faster one. Nothing where the backend has
+   one way for everything. */
+static void tell_served(const struct stage *s) {
+    struct served sum;
+    for (int i = 0; s->comm.rank == 0 && served_sum(i, &sum); i++)
+        log_line("served: %s by %s, %ld calls of %ld sizes%s%s", sum.operation, sum.by, sum.calls, sum.size[0],
+                 sum.reason[0] ? ": " : "", sum.reason);
+}
+
 /* All steps that are left, until a signal comes. What a step's account says is read one step late, so that the host
    never waits for the device; before a state is saved or samples are shown all of it has been read. */
 static int train(struct stage *s) {
-    long reported = (long)s->step - 1;
+    long reported = (long)s->step - 1, first = (long)s->step;
     start_clock(s);
     while (goes_on(s)) {
         TRY(s->program->step(s->self));
         count_step(s);
+        if ((long)s->step == first + 1) tell_served(s);
         TRY(report_to(s, &reported, (long)s->step - 2));
         if (save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
         if (s->fault) {
