@@ -18,5 +18,8 @@ struct attention_sizes {
 /* Bytes for attention's forward, or for its backward, which wants more; with device_deterministic on, more again. 0 on backends
    whose kernels take none. With less, slower kernels of the backend's own do the work. */
 size_t attention_workspace(const struct attention_sizes *sizes, int backward);
+/* Bytes for the gradients of a convolution from ci to co channels of so many positions, in and out, over all samples. 0 on
+   backends whose kernels take none; more than WORKSPACE_LEAST only where channels are no multiple of 8. */
+size_t conv_workspace(long positions, long ci, long co);
 
 #endif

@@ -1,6 +1,7 @@
 /* workspace.c: what attention_library.c takes from the workspace, piece by piece. The backward in parts has a float gradient of
    the queries and their sums of dout o; an engine may keep the same once more, in whole tiles of rows. The ordered form, which
-   is asked for when equal bits are, keeps every gradient of a score instead. tests/cuda/test_cuda_engines.c holds this
+   is asked for when equal bits are, keeps every gradient of a score instead. Convolutions on tensor cores take channels eight by
+   eight: what has fewer is copied. tests/cuda/test_cuda_engines.c holds this
    against what the library says. */
 #include "kernels/workspace.h"
 #include "kernels/arena.h"
@@ -9,7 +10,7 @@
 #include "kernels/types.h"
 
 /* ORDERED_MOST: where the ordered form wants more, as for a whole clip at full size, the own kernels do its work. */
-enum { TILE = 128, LIBRARY_FORWARD = 4 << 20, ORDERED_MOST = 1 << 30 };
+enum { TILE = 128, LIBRARY_FORWARD = 4 << 20, ORDERED_MOST = 1 << 30, LIBRARY_CONV = 16 << 20 };
 
 static size_t tiles(long rows) { return (size_t)((rows + TILE - 1) / TILE * TILE); }
 
@@ -28,4 +29,12 @@ size_t attention_workspace(const struct attention_sizes *s, int backward) {
     size_t keys =
         parts ? arena_aligned(heads * (size_t)s->longest * D * of) : 0; /* those of a history: added to sums */
     return (parts ? arena_aligned(rows * D * of) : 0) + 2 * keys + library_backward(s);
+}
+
+static size_t copied(long positions, long channels) {
+    return channels % 8 ? arena_aligned((size_t)(positions * ((channels + 7) / 8 * 8)) * sizeof(elem)) : 0;
+}
+
+size_t conv_workspace(long positions, long ci, long co) {
+    return copied(positions, ci) + copied(positions, co) + LIBRARY_CONV;
 }

@@ -81,11 +81,18 @@ static void ask_backward(struct question *q, const struct device *device) {
     }
 }
 
+/* What a stage plans that trains; streams go with the least. */
+static size_t convolution_plan(const struct asked *a) {
+    const struct conv_shape *s = &a->shape;
+    size_t bytes = conv_workspace(s->samples * s->in[0] * s->in[1] * s->in[2], s->ci, s->co);
+    return a->what >= ASK_CONV_INPUT && bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST;
+}
+
 /* A bias is added on the way or put there before. */
 static void ask_convolution(struct question *q) {
     const struct asked *a = q->asked;
     q->key = cudnn_conv_key(&a->shape, (real)a->beta, a->what == ASK_CONV_REAL);
-    q->plan = WORKSPACE_LEAST;
+    q->plan = convolution_plan(a);
     if (a->bias) q->form[q->forms++] = cudnn_conv_bias_graph;
     if (a->what == ASK_CONV_INPUT)
         q->form[q->forms++] = cudnn_conv_input_graph;
@@ -202,10 +209,11 @@ static void print_answer(const struct device *device, const struct question *q, 
                (double)q->plan / 1048576);
 }
 
-/* Tensor cores take channels eight by eight. Pixels have three or twelve: the library copies them into eight or sixteen, for which
-   there may be too little workspace (12 frames of 832 x 480 want 73 MiB), and its engines that keep float sums refuse them. */
-static int odd_channels(const struct asked *a) {
-    return a->what < ASK_ATTENTION && (a->shape.ci / a->shape.groups % 8 || a->shape.co % 8);
+/* Tensor cores take channels eight by eight. With a few the heuristics prefer another engine, and those that keep float sums of
+   a weight's gradient refuse what is no multiple of eight. */
+static int few_channels(const struct asked *a) {
+    long in = a->shape.ci / (a->shape.groups ? a->shape.groups : 1), out = a->shape.co;
+    return a->what < ASK_ATTENTION && (in <= 16 || out <= 16);
 }
 
 static int is_asked(const struct asked *a, int i, int d) {
@@ -219,9 +227,10 @@ static int is_asked(const struct asked *a, int i, int d) {
 static int as_wanted(const struct device *device, const struct question *q, const struct answer *a) {
     const struct asked *asked = q->asked;
     int backward = asked->what == ASK_ATTENTION_BACKWARD;
-    if (!asked_deterministic) return a->form >= 0 && (a->engine.tensor_cores || odd_channels(asked));
+    if (!asked_deterministic)
+        return a->form >= 0 && (a->engine.tensor_cores || (few_channels(asked) && !a->engine.fallback));
     if (backward && device->capability == 100) return a->form < 0;
-    if (a->form < 0) return backward || (asked->what == ASK_CONV_WEIGHT && odd_channels(asked));
+    if (a->form < 0) return backward || (asked->what == ASK_CONV_WEIGHT && few_channels(asked));
     return !a->engine.splits && (!backward || q->form[a->form] == cudnn_attention_backward_ordered);
 }
 

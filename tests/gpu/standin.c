@@ -2,7 +2,8 @@
    (tests/e2e/gpu_rehearsal.sh): calls succeed, memory is the host's, kernels, products and graphs do nothing. One
    library by one macro: STANDIN_CUDART, STANDIN_CUBLASLT, STANDIN_CUDNN, STANDIN_NCCL, STANDIN_NVRTC. cuDNN's refuses
    what 9.19 refuses on an H200: attention's backward as one operation when its graph is finalised, and for want of an engine
-   weight gradients of convolutions that go straight to memory; with an addition behind them they are taken. The driver needs no stand-in: the runtime alone talks to it, and that is one. */
+   weight gradients of convolutions that go straight to memory; with an addition behind them they are taken. The driver
+   needs no stand-in: the runtime alone talks to it, and that is one. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

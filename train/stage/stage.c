@@ -111,12 +111,13 @@ static void layout_batch(struct stage *s, struct arena *arena) {
     use_batch(s, &s->feed.batch[s->feed.now]);
 }
 
-/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. A stage that
-   counts no work runs no network of the config's. */
+static size_t at_least(size_t bytes) { return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST; }
+
+/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. */
 static size_t workspace_wanted(const struct stage *s) {
     const struct causal_config *causal = &s->config.rollout.causal;
     const struct dit_config *c = &s->config.model;
-    if (!s->program->work) return WORKSPACE_LEAST;
+    if (s->program->workspace) return at_least(s->program->workspace(s->self));
     size_t clips = dit_workspace(c, s->share.largest, s->config.frames, 0, 1);
     size_t chunks = dit_workspace(c, s->share.largest, causal->chunk, causal->sink + causal->ring, 1);
     return clips > chunks ? clips : chunks;
@@ -127,10 +128,9 @@ static size_t workspace_size(const struct stage *s) {
     size_t wanted = workspace_wanted(s), cap = (size_t)s->config.workspace_mib << 20;
     if (!cap || wanted <= cap) return wanted;
     if (!s->workspace.base && s->shards.rank == 0 && wanted > WORKSPACE_LEAST)
-        log_line(
-            "workspace_mib: %d, but attention wants %.1f for its fastest kernels: where those do not fit, slower ones "
-            "do the work",
-            s->config.workspace_mib, (double)wanted / 1048576);
+        log_line("workspace_mib: %d, but %.1f are wanted for the fastest kernels: where those do not fit, slower ones "
+                 "do the work",
+                 s->config.workspace_mib, (double)wanted / 1048576);
     return cap;
 }
 
