@@ -36,6 +36,7 @@ enum { SUCCESS = 0, NO_DEVICE = 100, NOT_FOUND = 500, VERSION = 13000, HANDLE_BY
     NOTHING(cuOccupancyMaxPotentialClusterSize)                                                                        \
     NOTHING(cuStreamGetCtx)                                                                                            \
     NOTHING(cuStreamSynchronize)                                                                                       \
+    NOTHING(cuTensorMapEncodeIm2col)                                                                                   \
     NOTHING(cuTensorMapEncodeTiled)                                                                                    \
     HANDLE(cuCtxGetCurrent)                                                                                            \
     HANDLE(cuDevicePrimaryCtxRetain)                                                                                   \
