@@ -176,6 +176,7 @@ struct targets {
     real *delta, *dq_sum;
 };
 
+/* Engines clear ATTENTION_DQ_SUM themselves (cuDNN 9.6 and later). */
 static void run_part(const struct part *part, const struct backward *p, const struct targets *to) {
     static const float one = 1;
     struct cudnn_bindings b = {.count = 0};

@@ -78,15 +78,14 @@ static const struct cudnn_plan *find_plan(const struct cudnn_key *key, cudnn_bui
 
 const struct cudnn_plan *cudnn_plan(const struct cudnn_key *key, cudnn_builder *build, size_t beside) {
     size_t left = cuda_workspace_left();
+    if (left < beside) return served_refuse("cudnn: %.1f MiB of workspace are wanted", (double)beside / 1048576), NULL;
     pthread_mutex_lock(&dnn.lock);
-    const struct cudnn_plan *plan = find_plan(key, build, left > beside ? left - beside : 0);
-    int found = plan && plan->choice.plan && left >= beside;
+    const struct cudnn_plan *plan = find_plan(key, build, left - beside);
+    int found = plan && plan->choice.plan;
     if (!found) served_refuse("cudnn: %s", plan ? plan->choice.reason : "no plan, or the table of plans is full");
     pthread_mutex_unlock(&dnn.lock);
     return found ? plan : NULL;
 }
-
-size_t cudnn_workspace(const struct cudnn_plan *plan) { return plan->choice.workspace; }
 
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer) {
     if (bindings->count == CUDNN_BINDINGS) return device_fail("cudnn: too many tensors");

@@ -21,8 +21,6 @@ void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointe
    (kernels/served.h) too. Plans stay until device_shutdown. */
 struct cudnn_plan;
 const struct cudnn_plan *cudnn_plan(const struct cudnn_key *key, cudnn_builder *build, size_t beside);
-/* Bytes that a run takes from the workspace. */
-size_t cudnn_workspace(const struct cudnn_plan *plan);
 /* Queues the graph on the current stream; a failure is kept. */
 void cudnn_run(const struct cudnn_plan *plan, const struct cudnn_bindings *bindings);
 
