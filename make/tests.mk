@@ -31,7 +31,7 @@ ASKED     := $(BUILD)/cuda-asked
 ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
              convolution/conv_cudnn.c products/gemm_plan.c) $(addprefix tests/cuda/,evaluate.c devices.c)
 ASKED_OBJ := $(ASKED_SRC:%.c=$(ASKED)/%.o)
-ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/,test_cuda_engines test_cuda_graphs test_cuda_descriptors)
+ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/,test_cuda_engines test_cuda_graphs test_cuda_descriptors test_cuda_plans)
 $(ASKED)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(call say,cc)
@@ -49,6 +49,10 @@ $(ASKED)/quiet_kernels.o: $(ASKED)/quiet_kernels.c
 	$(Q)$(CC) -c $< -o $@
 $(BUILD)/tests/cuda/test_cuda_engines: $(BUILD)/tests/cuda/shapes.o $(ASKED)/quiet_kernels.o $(BUILD)/libmodel.a $(BUILD)/libcomm.a
 $(BUILD)/tests/cuda/test_cuda_engines: LDFLAGS += -Wl,--wrap=mem_zero,--wrap=mem_copy,--wrap=mem_upload,--wrap=mem_copy_rows
+# The table of plans over a stand-in for the library.
+$(ASKED)/tests/gpu/standin.o: CFLAGS += -DSTANDIN_CUDNN
+$(BUILD)/tests/cuda/test_cuda_plans: $(ASKED)/tests/gpu/standin.o $(ASKED)/kernels/cuda/cudnn/plan.o
+$(BUILD)/tests/cuda/test_cuda_plans: LDFLAGS += -Wl,--wrap=workspace_push,--wrap=workspace_pop
 $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(ORACLE) $(BUILD)/libkernels.a $(BUILD)/libbase.a \
                 $(BUILD)/tests/cuda/driver/libcuda.so.1
 	$(call link,-Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' \
