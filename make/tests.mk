@@ -25,7 +25,8 @@ $(BUILD)/tests/unit/test_batch_feed: $(BUILD)/train/stage/batch_feed.o
 endif
 
 # What NVIDIA's libraries are asked for, by the C compiler alone and in bf16, whatever is built around it: the backend's
-# descriptions of graphs and products, and a driver that does nothing. Where cuDNN is not installed each test says so and is skipped.
+# descriptions of graphs and products, and a driver that does nothing. In builds for the host, whose device.h they use. Where
+# cuDNN is not installed each test says so and is skipped.
 CUDA_HOME ?= /usr/local/cuda
 ASKED     := $(BUILD)/cuda-asked
 ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
@@ -65,7 +66,7 @@ endif
 .PHONY: unit-tests kernel-tests double-tests gpu-checks test-threads
 # What only backends on the host have
 HOST_TESTS := $(BUILD)/tests/unit/test_instructions
-UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda,$(BACKEND)),$(call tests_of,cuda,test_*),$(ASKED_TESTS))
+UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda%,$(BACKEND)),$(filter-out $(ASKED_TESTS),$(call tests_of,cuda,test_*)),$(ASKED_TESTS))
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
