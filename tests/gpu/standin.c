@@ -1,8 +1,8 @@
 /* standin.c: stand-ins for CUDA's libraries on a machine without any, for the rehearsal of scripts/gpu_check.sh
    (tests/e2e/gpu_rehearsal.sh): calls succeed, memory is the host's, kernels, products and graphs do nothing. One
    library by one macro: STANDIN_CUDART, STANDIN_CUBLASLT, STANDIN_CUDNN, STANDIN_NCCL, STANDIN_NVRTC. cuDNN's refuses
-   what 9.19 refuses on an H200: attention's backward as one operation when its graph is finalised, and for want of an engine
-   weight gradients of convolutions that go straight to memory; with an addition behind them they are taken. The driver
+   two kinds of graphs, so that refusals are rehearsed: attention's backward when its graph is finalised, weight
+   gradients of convolutions for want of an engine. The driver
    needs no stand-in: the runtime alone talks to it, and that is one. */
 #include <stddef.h>
 #include <stdint.h>
@@ -193,11 +193,11 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
 #ifdef STANDIN_CUDNN
 #include <cudnn.h>
 
-/* refuses: holds attention's backward; engineless: a weight gradient; adds: an elementwise operation. All pass from an operation to
-   its graph. */
+/* refuses: holds attention's backward, as one operation or in parts, which have a sum; engineless: a weight gradient. Both pass
+   from an operation to its graph. */
 struct descriptor {
     cudnnBackendDescriptorType_t type;
-    int refuses, engineless, adds;
+    int refuses, engineless;
 };
 static _Thread_local const char *last_error = "";
 
@@ -216,9 +216,9 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t *to) {
     struct descriptor *d = calloc(1, sizeof *d);
     d->type = type;
-    d->refuses = type == CUDNN_BACKEND_OPERATION_SDPA_BWD_DESCRIPTOR;
+    d->refuses =
+        type == CUDNN_BACKEND_OPERATION_SDPA_BWD_DESCRIPTOR || type == CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR;
     d->engineless = type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR;
-    d->adds = type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR;
     return *to = d, CUDNN_STATUS_SUCCESS;
 }
 cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d) { return free(d), CUDNN_STATUS_SUCCESS; }
@@ -228,7 +228,7 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t to, cudnnBackend
     int passes = name == CUDNN_ATTR_OPERATIONGRAPH_OPS || name == CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH;
     for (int64_t i = 0; passes && type == CUDNN_TYPE_BACKEND_DESCRIPTOR && i < count; i++) {
         const struct descriptor *part = ((struct descriptor *const *)values)[i];
-        d->refuses |= part->refuses, d->engineless |= part->engineless, d->adds |= part->adds;
+        d->refuses |= part->refuses, d->engineless |= part->engineless;
     }
     return CUDNN_STATUS_SUCCESS;
 }
@@ -243,7 +243,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const of, cudnnB
     const struct descriptor *d = of;
     (void)type, (void)most;
     *count = name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE ? 0 : 1;
-    if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS && d->engineless && !d->adds) *count = 0;
+    if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS && d->engineless) *count = 0;
     if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE) *(int64_t *)values = 1 << 20;
     return CUDNN_STATUS_SUCCESS;
 }
