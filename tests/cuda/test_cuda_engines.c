@@ -2,7 +2,7 @@
    full size (shapes.h) are put to cuDNN for devices that are described to it (devices.h): the operation graph finalises, an
    engine on tensor cores takes it, and its workspace fits what kernels/cuda/workspace.c plans. The choice is the backend's own
    (kernels/cuda/cudnn/engines.h) up to the making of plans, each of which is a compilation of seconds.
-   So that a minute suffices each graph is asked about for one of the devices, and attention for all. ENGINES in the environment
+   So that a minute suffices each graph is asked about for one of the devices, and attention for all (is_asked). ENGINES in the environment
    has a longer mode: all (everything for all devices, some minutes), table (that, and a line a graph), plans (the plans
    too, an hour). LD_LIBRARY_PATH leads to another version of the library. */
 #include <setjmp.h>
@@ -216,9 +216,13 @@ static int few_channels(const struct asked *a) {
     return a->what < ASK_ATTENTION && (in <= 16 || out <= 16);
 }
 
+/* Attention for all devices, with determinism its backward for two; the rest for one. The library is slow to say who adds weight
+   gradients: with determinism a quarter of them is asked about. */
 static int is_asked(const struct asked *a, int i, int d) {
-    int everywhere = asked_deterministic ? a->what == ASK_ATTENTION_BACKWARD : a->what >= ASK_ATTENTION;
-    return *mode() || everywhere || i % DEVICES == d;
+    int everywhere = !asked_deterministic && a->what >= ASK_ATTENTION;
+    int half = a->what == ASK_ATTENTION_BACKWARD && (i + d) % 2;
+    int again = !asked_deterministic || a->what != ASK_CONV_WEIGHT || i / DEVICES % 4 == 0;
+    return *mode() || everywhere || half || (again && i % DEVICES == d);
 }
 
 /* What must be true of an answer. With determinism asked for, the own kernels, whose sums have a fixed order, do attention's
