@@ -2,8 +2,8 @@
    (tests/e2e/gpu_rehearsal.sh): calls succeed, memory is the host's, kernels, products and graphs do nothing. One
    library by one macro: STANDIN_CUDART, STANDIN_CUBLASLT, STANDIN_CUDNN, STANDIN_NCCL, STANDIN_NVRTC. cuDNN's refuses
    two kinds of graphs, so that refusals are rehearsed: attention's backward when its graph is finalised, weight
-   gradients of convolutions for want of an engine. The driver
-   needs no stand-in: the runtime alone talks to it, and that is one. */
+   gradients of convolutions for want of an engine. The driver needs no stand-in: the runtime alone talks to it, and
+   that is one. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
