@@ -59,7 +59,7 @@ $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(OR
 	$(call link,-Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' \
 	    -L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
 else
-$(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(BUILD)/tests/cuda/absent.o
+$(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(BUILD)/tests/cuda/absent.o | $(VERSION_OBJ)
 	$(call link,)
 endif
 
