@@ -61,3 +61,41 @@ void served_clear(void) {
     table.count = 0;
     pthread_mutex_unlock(&table.lock);
 }
+
+static int of_one_sum(const struct served *a, const struct served *b) {
+    return !strcmp(a->by, b->by) && !strcmp(a->operation, b->operation);
+}
+
+/* Whether an entry before this one begins its sum. */
+static int counted_before(int entry) {
+    for (int i = 0; i < entry; i++)
+        if (of_one_sum(&table.entry[i], &table.entry[entry])) return 1;
+    return 0;
+}
+
+int served_sum(int i, struct served *sum) {
+    int first = 0;
+    pthread_mutex_lock(&table.lock);
+    for (; first < table.count; first++)
+        if (!counted_before(first) && !i--) break;
+    int there = first < table.count;
+    if (there)
+        *sum = (struct served){.operation = table.entry[first].operation, .by = table.entry[first].by, .sizes = 1};
+    for (int e = first; e < table.count; e++) {
+        const struct served *entry = &table.entry[e];
+        if (!of_one_sum(entry, sum)) continue;
+        sum->size[0]++, sum->calls += entry->calls;
+        if (!sum->reason[0]) memcpy(sum->reason, entry->reason, sizeof sum->reason);
+    }
+    pthread_mutex_unlock(&table.lock);
+    return there;
+}
+
+void served_text(char *text, size_t size, const struct served *entry) {
+    size_t used = (size_t)snprintf(text, size, "%s", entry->operation);
+    for (int k = 0; k < entry->sizes && used < size; k++)
+        used += (size_t)snprintf(text + used, size - used, "%s%ld", k ? " x " : " ", entry->size[k]);
+    if (used < size)
+        snprintf(text + used, size - used, ": %s, %ld calls%s%s", entry->by, entry->calls, entry->reason[0] ? "; " : "",
+                 entry->reason);
+}

@@ -1,6 +1,6 @@
 # tests.mk: the test programs. tests/FOLDER/test_x.c becomes build/VARIANT/tests/FOLDER/test_x.
 #   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in double
-#   double    in the double build                          cuda    what NVIDIA's libraries are told; needs no GPU
+#   double    in the double build                          cuda    what NVIDIA's libraries are told and answer; no GPU, no nvcc
 #   programs  not tests: what the scripts of tests/e2e use  gpu    see gpu-checks
 #   shim      in the build of the CUDA kernels for the host
 tests_of   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/$(2).c))
@@ -26,10 +26,49 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
 DRY_WRAP := $(shell sh tools/dry/names.sh tools/dry/record.c)
 $(BIN)/bench_dit $(BUILD)/gpu/bench_dit $(BUILD)/tests/unit/test_dry_run: LDFLAGS += $(DRY_WRAP)
 
+# What NVIDIA's libraries are asked for, by the C compiler alone and in bf16, whatever is built around it: the backend's
+# descriptions of graphs and products, and a driver that does nothing. In builds for the host, whose device.h they use. Where
+# cuDNN is not installed each test says so and is skipped.
+CUDA_HOME ?= /usr/local/cuda
+ASKED     := $(BUILD)/cuda-asked
+ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
+             convolution/conv_cudnn.c products/gemm_plan.c) $(addprefix tests/cuda/,evaluate.c devices.c)
+ASKED_OBJ := $(ASKED_SRC:%.c=$(ASKED)/%.o)
+ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/,test_cuda_engines test_cuda_graphs test_cuda_descriptors test_cuda_plans)
+$(ASKED)/%.o: %.c | $(BUILD)/gen/oracle_names.h
+	@mkdir -p $(dir $@)
+	$(call say,cc)
+	$(Q)$(CC) $(filter-out -DTYPE_% -DGUARD=1,$(CFLAGS)) -DTYPE_BF16 -isystem $(CUDA_HOME)/include -MMD -MP -c $< -o $@
+$(BUILD)/tests/cuda/driver/libcuda.so.1: tests/cuda/driver.c
+	@mkdir -p $(dir $@)
+	$(call say,ld)
+	$(Q)$(CC) $(filter-out -fsanitize% -fopenmp,$(CFLAGS)) -fPIC -shared -Wl,-soname,libcuda.so.1 $< -o $@
+ifneq ($(wildcard $(CUDA_HOME)/include/cudnn.h),)
+# Our networks with kernels that compute nothing but note what they are asked for (tests/cuda/shapes.h): in this build's own type.
+$(ASKED)/quiet_kernels.c: kernels/kernels.h tests/cuda/quiet_kernels.sh
+	@mkdir -p $(dir $@)
+	$(Q)sh tests/cuda/quiet_kernels.sh $< >$@
+$(ASKED)/quiet_kernels.o: $(ASKED)/quiet_kernels.c
+	$(Q)$(CC) -c $< -o $@
+$(BUILD)/tests/cuda/test_cuda_engines: $(BUILD)/tests/cuda/shapes.o $(ASKED)/quiet_kernels.o $(BUILD)/libmodel.a $(BUILD)/libcomm.a
+$(BUILD)/tests/cuda/test_cuda_engines: LDFLAGS += -Wl,--wrap=mem_zero,--wrap=mem_copy,--wrap=mem_upload,--wrap=mem_copy_rows
+# The table of plans over a stand-in for the library.
+$(ASKED)/tests/gpu/standin.o: CFLAGS += -DSTANDIN_CUDNN
+$(BUILD)/tests/cuda/test_cuda_plans: $(ASKED)/tests/gpu/standin.o $(ASKED)/kernels/cuda/cudnn/plan.o
+$(BUILD)/tests/cuda/test_cuda_plans: LDFLAGS += -Wl,--wrap=workspace_push,--wrap=workspace_pop
+$(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(ORACLE) $(BUILD)/libkernels.a $(BUILD)/libbase.a \
+                $(BUILD)/tests/cuda/driver/libcuda.so.1
+	$(call link,-Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' \
+	    -L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
+else
+$(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(BUILD)/tests/cuda/absent.o | $(VERSION_OBJ)
+	$(call link,)
+endif
+
 .PHONY: unit-tests kernel-tests double-tests gpu-checks test-threads
 # What only backends on the host have
 HOST_TESTS := $(BUILD)/tests/unit/test_instructions
-UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda,$(BACKEND)),$(call tests_of,cuda,test_*))
+UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda%,$(BACKEND)),$(filter-out $(ASKED_TESTS),$(call tests_of,cuda,test_*)),$(ASKED_TESTS))
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)

@@ -238,6 +238,7 @@ static int run(const struct settings *o) {
     if (comm.size > 1) return bench_ranks(&comm, o->threads);
     TRY(device_init(o->threads));
     TRY(bench_all(o->whole));
+    bench_served();
     device_shutdown();
     return OK;
 }

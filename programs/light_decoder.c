@@ -63,6 +63,12 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     return OK;
 }
 
+static size_t workspace(const void *self) {
+    const struct program *p = self;
+    const struct run_config *c = &p->stage.config;
+    return light_decoder_workspace(&p->net, p->stage.share.largest, c->frames, c->model.height, c->model.width);
+}
+
 /* Weights from the seed, or from a file. */
 static int fresh(struct program *p) {
     const char *from = p->stage.config.light.from;
@@ -198,8 +204,8 @@ static void free_all(void *self) {
     free(p->values);
 }
 
-static const struct stage_program program =
-    STAGE_PROGRAM(light_decoder, light, .network = make_network, .save = write_decoder, .own_clips = 1);
+static const struct stage_program program = STAGE_PROGRAM(
+    light_decoder, light, .network = make_network, .workspace = workspace, .save = write_decoder, .own_clips = 1);
 
 int main(int argc, char **argv) {
     static struct program p;

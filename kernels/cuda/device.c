@@ -36,6 +36,7 @@ static struct {
     int started, threads, poison, deterministic;
     int wanted;          /* device, counted round those there are */
     int device;          /* the one taken */
+    int capability;      /* its compute capability, 90 for 9.0 */
     cudaStream_t stream; /* the default */
     struct scratch workspace;
     int told;             /* that the workspace is too small */
@@ -54,6 +55,8 @@ cudaStream_t cuda_stream(void) { return current ? current->stream : context.stre
 void *device_stream_handle(void) { return cuda_stream(); }
 
 int cuda_deterministic(void) { return context.deterministic; }
+
+int cuda_capability(void) { return context.capability; }
 
 void device_deterministic(int on) { context.deterministic = on; }
 
@@ -87,6 +90,7 @@ static int start(void) {
     if (properties.major < 8)
         return error_set(ERR_DEVICE, "cuda: %s has compute capability %d.%d, at least 8.0 is needed", properties.name,
                          properties.major, properties.minor);
+    context.capability = 10 * properties.major + properties.minor;
     code = cudaStreamCreateWithFlags(&context.stream, cudaStreamNonBlocking);
     for (int i = 0; i < PIECES && !code; i++) {
         code = cudaHostAlloc((void **)&context.piece[i], PIECE_BYTES, cudaHostAllocDefault);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/workspace.h"
 
 enum { TRIM = 3, TURNS = 3 };
 
@@ -104,6 +105,11 @@ int light_acts_layout(struct light_acts **acts, const struct light_decoder *net,
     a->head = ARENA_TAKE(arena, "decoder: pixels", real, extent_size(&pixels));
     a->raw = ARENA_TAKE(arena, "decoder: pixels", real, extent_size(&pixels));
     return OK;
+}
+
+size_t light_decoder_workspace(const struct light_decoder *net, int batch, int frames, int h, int w) {
+    const struct light_layer *last = &net->layers[net->count - 1];
+    return conv_workspace((long)batch * frames * last->frames * h * last->side * w * last->side, last->ci, last->co);
 }
 
 void light_acts_free(struct light_acts *acts) { free(acts); }

@@ -332,7 +332,8 @@ int dit_backward(const struct dit *net, const struct params *params, struct dit_
 
 /* ---- cost ---- */
 
-/* Self-attention is the largest: cross-attention has the same queries and fewer keys in one range. */
+/* Self-attention is the largest: cross-attention has the same queries and fewer keys in one range. History and own keys
+   lie side by side (kv_cache.h). */
 size_t dit_workspace(const struct dit_config *c, int B, int F, int history, int backward) {
     long P = dit_tokens(c), own = F * P, before = history * P;
     struct attention_sizes sizes = {.B = B,
@@ -340,7 +341,7 @@ size_t dit_workspace(const struct dit_config *c, int B, int F, int history, int 
                                     .H = c->heads,
                                     .D = c->dim / c->heads,
                                     .keys = own + before,
-                                    .longest = own > before ? own : before,
+                                    .longest = own + before,
                                     .ranges = history ? 3 : 1};
     size_t bytes = attention_workspace(&sizes, backward);
     return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST;

@@ -26,7 +26,6 @@
 #include "kernels/arena.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "kernels/served.h"
 #include "tools/dry/passes.h"
 #include "tools/bench/operations.h"
 #include "tools/bench/stream.h"
@@ -111,17 +110,6 @@ struct request {
     int sized, deterministic; /* sized: a size was asked for */
 };
 
-/* Who served what since the last time. Own kernels and what was refused on the way have a reason. */
-static void print_served(void) {
-    struct served s;
-    for (int i = 0; served_entry(i, &s); i++) {
-        printf("served: %s", s.operation);
-        for (int k = 0; k < s.sizes; k++) printf("%s%ld", k ? " x " : " ", s.size[k]);
-        printf(": %s, %ld calls%s%s\n", s.by, s.calls, s.reason[0] ? "; " : "", s.reason);
-    }
-    served_clear();
-}
-
 static int part_limits(const struct request *r, struct limits *l) {
     struct operands o;
     long edge = r->what.tiny ? 256 : 8192;
@@ -181,7 +169,7 @@ static int run_parts(const struct request *r, const struct part *only) {
                           : p->of_all && (!r->deterministic || p->deterministic_too);
         if (!wanted) continue;
         TRY(p->run(r, &limits));
-        print_served();
+        bench_served();
     }
     return OK;
 }

@@ -51,7 +51,7 @@ for stage in teacher ode_init distill refine; do
         [ ! -s "$log" ]
     verdict $? "plan of $stage"
 done
-"$CUDA/bin/teacher" configs/wan2.2-ti2v-5b.yaml --plan workspace_mib=64 2>&1 >/dev/null | grep -q 'workspace_mib: 64, but attention wants'
+"$CUDA/bin/teacher" configs/wan2.2-ti2v-5b.yaml --plan workspace_mib=64 2>&1 >/dev/null | grep -q 'workspace_mib: 64, but .* are wanted'
 verdict $? "a cap that is too small"
 
 # Descriptors, made without a device.

@@ -136,8 +136,12 @@ static const struct kernel_case cases[] = {{"own_kernel", own_kernel, 1, numbers
 
 static void print_served(void) {
     struct served s;
-    for (int i = 0; served_entry(i, &s); i++)
-        printf("served: %s: %s, %ld calls%s%s\n", s.operation, s.by, s.calls, s.reason[0] ? "; " : "", s.reason);
+    char text[512];
+    for (int i = 0; served_sum(i, &s); i++) {
+        s.sizes = 0;
+        served_text(text, sizeof text, &s);
+        printf("served: %s\n", text);
+    }
 }
 
 int main(int argc, char **argv) {

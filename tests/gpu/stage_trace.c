@@ -157,8 +157,9 @@ static int compare_traces(const char *path_a, const char *path_b, double allowed
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && !strcmp(argv[1], "write")) return write_trace(argv[2]);
+    device_deterministic(argc == 4 && !strcmp(argv[3], "deterministic"));
+    if ((argc == 3 || argc == 4) && !strcmp(argv[1], "write")) return write_trace(argv[2]);
     if (argc == 5 && !strcmp(argv[1], "compare")) return compare_traces(argv[2], argv[3], atof(argv[4]));
-    fprintf(stderr, "usage: stage_trace write FILE | compare A B ALLOWED\n");
+    fprintf(stderr, "usage: stage_trace write FILE [deterministic] | compare A B ALLOWED\n");
     return 2;
 }

@@ -1,8 +1,9 @@
 /* standin.c: stand-ins for CUDA's libraries on a machine without any, for the rehearsal of scripts/gpu_check.sh
    (tests/e2e/gpu_rehearsal.sh): calls succeed, memory is the host's, kernels, products and graphs do nothing. One
    library by one macro: STANDIN_CUDART, STANDIN_CUBLASLT, STANDIN_CUDNN, STANDIN_NCCL, STANDIN_NVRTC. cuDNN's refuses
-   what 9.19 refuses on an H200: attention's backward when its graph is finalised, float weight gradients of
-   convolutions for want of an engine. The driver needs no stand-in: the runtime alone talks to it, and that is one. */
+   two kinds of graphs, so that refusals are rehearsed: attention's backward when its graph is finalised, weight
+   gradients of convolutions for want of an engine. The driver needs no stand-in: the runtime alone talks to it, and
+   that is one. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -192,7 +193,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
 #ifdef STANDIN_CUDNN
 #include <cudnn.h>
 
-/* refuses: holds attention's backward; engineless: a weight gradient. Both pass from an operation to its graph. */
+/* refuses: holds attention's backward, as one operation or in parts, which have a sum; engineless: a weight gradient. Both pass
+   from an operation to its graph. */
 struct descriptor {
     cudnnBackendDescriptorType_t type;
     int refuses, engineless;
@@ -214,7 +216,8 @@ cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t *to) {
     struct descriptor *d = calloc(1, sizeof *d);
     d->type = type;
-    d->refuses = type == CUDNN_BACKEND_OPERATION_SDPA_BWD_DESCRIPTOR;
+    d->refuses =
+        type == CUDNN_BACKEND_OPERATION_SDPA_BWD_DESCRIPTOR || type == CUDNN_BACKEND_OPERATION_REDUCTION_DESCRIPTOR;
     d->engineless = type == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR;
     return *to = d, CUDNN_STATUS_SUCCESS;
 }

@@ -42,6 +42,34 @@ static void reasons(void **state) {
     assert_string_equal(s.reason, "");
 }
 
+static void sums_and_words(void **state) {
+    (void)state;
+    static const long sizes[][2] = {{4, 5}, {6, 7}, {4, 5}};
+    struct served s;
+    char text[128];
+    served_clear();
+    for (int i = 0; i < 3; i++) {
+        if (i == 1) served_refuse("no engine for %d", 6);
+        served_by("attention", "library", 2, sizes[i]);
+        served_by("attention", "own", 2, sizes[i]);
+    }
+    assert_true(served_sum(0, &s));
+    assert_string_equal(s.by, "library");
+    assert_true(s.size[0] == 2 && s.calls == 3);
+    served_text(text, sizeof text, &s);
+    assert_string_equal(text, "attention 2: library, 3 calls; no engine for 6");
+    assert_true(served_sum(1, &s));
+    assert_true(s.size[0] == 2 && s.calls == 3 && !s.reason[0]);
+    assert_false(served_sum(2, &s));
+    assert_true(served_entry(0, &s));
+    served_text(text, sizeof text, &s);
+    assert_string_equal(text, "attention 4 x 5: library, 2 calls");
+    served_text(text, 12, &s);
+    assert_string_equal(text, "attention 4");
+    served_clear();
+    assert_false(served_sum(0, &s));
+}
+
 static void a_full_table_counts(void **state) {
     (void)state;
     enum { KINDS = 1000 };
@@ -60,6 +88,6 @@ static void a_full_table_counts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_entry_a_kind), cmocka_unit_test(reasons),
-                                       cmocka_unit_test(a_full_table_counts)};
+                                       cmocka_unit_test(sums_and_words), cmocka_unit_test(a_full_table_counts)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

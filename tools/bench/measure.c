@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/served.h"
 
 static const double SERIES_SECONDS = 0.15;
 
@@ -108,4 +109,14 @@ void measure_limits(struct limits *limits, const struct operands *o, long edge) 
     }
     limits->memory = MEASURE(&(struct limits){0}, "copy", MEMORY, 2.0 * sizeof(real) * (double)o->size,
                              real_axpby(o->r[0], 1, o->r[1], 0, o->size));
+}
+
+void bench_served(void) {
+    struct served entry;
+    char text[512];
+    for (int i = 0; served_entry(i, &entry); i++) {
+        served_text(text, sizeof text, &entry);
+        printf("served: %s\n", text);
+    }
+    served_clear();
 }

@@ -61,7 +61,8 @@ static int threads_of(const struct stage *s) {
 
 int stage_join(struct stage *s) {
     const struct comm_config *c = &s->config.comm;
-    if (s->plan) return OK; /* sizes alone: made on machines without the device too */
+    device_deterministic(s->config.deterministic); /* a plan's workspace depends on it */
+    if (s->plan) return OK;                        /* sizes alone: made on machines without the device too */
     TRY(comm_open(&s->comm, &(struct comm_options){.transport = comm_transports[c->transport],
                                                    .timeout = c->timeout,
                                                    .connect_timeout = c->connect_timeout,
@@ -71,7 +72,6 @@ int stage_join(struct stage *s) {
     log_quiet(s->comm.rank > 0);
     comm_busy(&s->comm, "starting");
     device_use(s->comm.local_rank);
-    device_deterministic(s->config.deterministic);
     return stage_agree(s, device_init(threads_of(s)));
 }
 

@@ -10,6 +10,7 @@
 #include "base/process_memory.h"
 #include "checkpoints/light_decoder_file.h"
 #include "kernels/device.h"
+#include "kernels/served.h"
 #include "kernels/workspace.h"
 #include "train/stage/negative_prompt.h"
 #include "train/stage/set_codec.h"
@@ -110,12 +111,13 @@ static void layout_batch(struct stage *s, struct arena *arena) {
     use_batch(s, &s->feed.batch[s->feed.now]);
 }
 
-/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. A stage that
-   counts no work runs no network of the config's. */
+static size_t at_least(size_t bytes) { return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST; }
+
+/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. */
 static size_t workspace_wanted(const struct stage *s) {
     const struct causal_config *causal = &s->config.rollout.causal;
     const struct dit_config *c = &s->config.model;
-    if (!s->program->work) return WORKSPACE_LEAST;
+    if (s->program->workspace) return at_least(s->program->workspace(s->self));
     size_t clips = dit_workspace(c, s->share.largest, s->config.frames, 0, 1);
     size_t chunks = dit_workspace(c, s->share.largest, causal->chunk, causal->sink + causal->ring, 1);
     return clips > chunks ? clips : chunks;
@@ -126,10 +128,9 @@ static size_t workspace_size(const struct stage *s) {
     size_t wanted = workspace_wanted(s), cap = (size_t)s->config.workspace_mib << 20;
     if (!cap || wanted <= cap) return wanted;
     if (!s->workspace.base && s->shards.rank == 0 && wanted > WORKSPACE_LEAST)
-        log_line(
-            "workspace_mib: %d, but attention wants %.1f for its fastest kernels: where those do not fit, slower ones "
-            "do the work",
-            s->config.workspace_mib, (double)wanted / 1048576);
+        log_line("workspace_mib: %d, but %.1f are wanted for the fastest kernels: where those do not fit, slower ones "
+                 "do the work",
+                 s->config.workspace_mib, (double)wanted / 1048576);
     return cap;
 }
 
@@ -384,14 +385,24 @@ static int report_to(const struct stage *s, long *reported, long step) {
     return OK;
 }
 
+/* After a run's first step: which library or kernel of the backend did what, and why no faster one. Nothing where the backend has
+   one way for everything. */
+static void tell_served(const struct stage *s) {
+    struct served sum;
+    for (int i = 0; s->comm.rank == 0 && served_sum(i, &sum); i++)
+        log_line("served: %s by %s, %ld calls of %ld sizes%s%s", sum.operation, sum.by, sum.calls, sum.size[0],
+                 sum.reason[0] ? ": " : "", sum.reason);
+}
+
 /* All steps that are left, until a signal comes. What a step's account says is read one step late, so that the host
    never waits for the device; before a state is saved or samples are shown all of it has been read. */
 static int train(struct stage *s) {
-    long reported = (long)s->step - 1;
+    long reported = (long)s->step - 1, first = (long)s->step;
     start_clock(s);
     while (goes_on(s)) {
         TRY(s->program->step(s->self));
         count_step(s);
+        if ((long)s->step == first + 1) tell_served(s);
         TRY(report_to(s, &reported, (long)s->step - 2));
         if (save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
         if (s->fault) {

@@ -29,6 +29,8 @@ struct stage_program {
     int (*network)(void *self); /* makes a network that is not the config's DiT, and sets stage.table */
     int (*layout)(void *self, struct arena *state, struct arena *activations); /* and registers what is saved */
     void (*work)(const void *self, struct step_work *work);                    /* what a step costs, for the plan */
+    size_t (*workspace)(
+        const void *self); /* bytes that its network wants (kernels/workspace.h); NULL: the config's DiT */
     int (*load)(void *self, int resumed); /* constants, and weights: when it has resumed those that no state holds */
     int (*warm_up)(void *self);           /* before the first step */
     int (*step)(void *self);              /* takes a batch and queues the work of step stage.step */

@@ -6,9 +6,29 @@
 #include "kernels/cuda/convolution/conv.h"
 #include "kernels/cuda/cudnn/graph.h"
 
-/* y = conv(x, w) + beta y; with bias: y = conv(x, w) + bias + beta y in one pass, beta 0 or 1. */
-struct cudnn_key cudnn_conv_key(const struct conv_shape *shape, real beta);
-cudnn_builder cudnn_conv_forward_graph, cudnn_conv_bias_graph, cudnn_conv_input_graph, cudnn_conv_weight_graph;
-enum cudnn_conv_uid { CONV_X = 1, CONV_W, CONV_Y, CONV_BIAS, CONV_SUM, CONV_BIASED, CONV_OLD_Y };
+/* y = conv(x, w) + beta y; with bias: y = conv(x, w) + bias + beta y in one pass, beta 0 or 1. real: y is float. */
+struct cudnn_key cudnn_conv_key(const struct conv_shape *shape, real beta, int real_output);
+cudnn_builder cudnn_conv_forward_graph, cudnn_conv_bias_graph, cudnn_conv_input_graph;
+
+/* Three forms of the weights' gradient: dw += ... straight from the convolution (float builds: for bf16 operands no engine writes
+   float); `added` keeps the sums inside in float and adds dw behind them; `narrow` rounds them to bf16 in CONV_DW_PART, from where
+   the caller adds them. */
+cudnn_builder cudnn_conv_weight_direct, cudnn_conv_weight_added, cudnn_conv_weight_narrow;
+/* The forms to ask for, best first, at most CUDNN_WEIGHT_FORMS; returns their number. deterministic: only those whose engines
+   say in their settings whether a sum is divided (engines.h). */
+enum { CUDNN_WEIGHT_FORMS = 2 };
+int cudnn_conv_weight_forms(cudnn_builder **form, int deterministic);
+
+enum cudnn_conv_uid {
+    CONV_X = 1,
+    CONV_W,
+    CONV_Y,
+    CONV_BIAS,
+    CONV_SUM,
+    CONV_BIASED,
+    CONV_OLD_Y,
+    CONV_OLD_DW,
+    CONV_DW_PART
+};
 
 #endif

@@ -1,9 +1,9 @@
-/* graph.h: cuDNN through its C backend interface: descriptors made one after the other with one check at the end,
-   graphs of operations, and plans that are made once for a shape. What makes descriptors needs no device. */
+/* graph.h: what cuDNN is asked for, as data: tensors, and operations on them in order. One description serves three: the
+   library's descriptors are made from it (descriptors.h), a plan is chosen and run by it (plan.h), and tests evaluate it on
+   the host, number by number, against the definition (tests/cuda/evaluate.h). Nothing here calls the library. */
 #ifndef KERNELS_CUDA_CUDNN_GRAPH_H
 #define KERNELS_CUDA_CUDNN_GRAPH_H
 
-#include <stddef.h>
 #include <stdint.h>
 #include <cudnn.h>
 #include "kernels/types.h"
@@ -14,31 +14,9 @@
 #define CUDNN_ELEM CUDNN_DATA_FLOAT
 #endif
 
-/* The descriptors of a graph. The first failure stays; after it nothing more is made. */
-enum { CUDNN_PARTS = 32, CUDNN_OPERATIONS = 4, CUDNN_DIMS = 5 };
-struct cudnn_parts {
-    cudnnBackendDescriptor_t part[CUDNN_PARTS], operation[CUDNN_OPERATIONS];
-    int count, operations;
-    cudnnStatus_t status;
-    char name[96];    /* of the graph, for reports: the builder's */
-    char failed[160]; /* what failed first, and the library's own words for it */
-};
-void cudnn_parts_free(struct cudnn_parts *parts);
-
-/* A descriptor is begun, given attributes, and ended; NULL after a failure. */
-cudnnBackendDescriptor_t cudnn_begin(struct cudnn_parts *parts, cudnnBackendDescriptorType_t type);
-void cudnn_set(struct cudnn_parts *parts, cudnnBackendDescriptor_t part, cudnnBackendAttributeName_t name,
-               cudnnBackendAttributeType_t type, int64_t count, const void *values);
-void cudnn_set_part(struct cudnn_parts *parts, cudnnBackendDescriptor_t part, cudnnBackendAttributeName_t name,
-                    cudnnBackendDescriptor_t value);
-void cudnn_end(struct cudnn_parts *parts, cudnnBackendDescriptor_t part);
-/* What the graph is called in reports: "attention backward 1 x 1914 x 8294, 24 x 128". */
-void cudnn_name(struct cudnn_parts *parts, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Ends an operation and adds it to the graph. */
-void cudnn_end_operation(struct cudnn_parts *parts, cudnnBackendDescriptor_t operation);
-
-/* A tensor of `dims` dimensions; uid names it in cudnn_run. */
+/* A tensor of `dims` axes; a stride is elements from one index to the next. uid names it in a run. */
 enum cudnn_place { CUDNN_IN_MEMORY, CUDNN_INSIDE /* between operations */, CUDNN_BY_VALUE /* one host float */ };
+enum { CUDNN_DIMS = 5 };
 struct cudnn_tensor {
     int64_t uid;
     cudnnDataType_t type;
@@ -46,35 +24,62 @@ struct cudnn_tensor {
     int dims;
     int64_t dim[CUDNN_DIMS], stride[CUDNN_DIMS];
 };
-cudnnBackendDescriptor_t cudnn_tensor(struct cudnn_parts *parts, const struct cudnn_tensor *tensor);
 
-/* ---- plans ---- */
+/* Operations and their operands, in this order. All sums and elementwise arithmetic are in float. */
+enum graph_operation {
+    GRAPH_PRODUCT,         /* a, b, c: c [.., m, n] = a [.., m, k] b [.., k, n] */
+    GRAPH_MULTIPLY,        /* x, b, y: y = x b; b is spread along the axes where it has one element */
+    GRAPH_ADD,             /* x, b, y: y = x + b */
+    GRAPH_SUBTRACT,        /* x, b, y: y = x - b */
+    GRAPH_EXP,             /* x, y: y = e^x */
+    GRAPH_COPY,            /* x, y: y = x in y's type and layout */
+    GRAPH_SUM,             /* x, y: summed over the axes where y has one element */
+    GRAPH_VIEW,            /* x, y: the same memory seen by y's axes and strides */
+    GRAPH_CONVOLVE,        /* x, w, y: y = conv(x, w) + beta y, by the graph's windows */
+    GRAPH_CONVOLVE_INPUT,  /* dx, w, dy: dx = ... + beta dx */
+    GRAPH_CONVOLVE_WEIGHT, /* dw, x, dy: dw = ... + beta dw */
+    GRAPH_ATTEND,          /* q, k, v, o, statistics, scale */
+    GRAPH_ATTEND_BACKWARD, /* q, k, v, o, dout, statistics, scale, dq, dk, dv */
+    GRAPH_OPERATIONS
+};
+enum { GRAPH_OPERANDS = 10 };
+struct graph_node {
+    enum graph_operation operation;
+    int operands, operand[GRAPH_OPERANDS]; /* tensors of the graph */
+    float beta;                            /* of convolutions: 0 or 1 */
+};
+
+/* How convolutions of a graph meet their input: 2 or 3 axes. */
+struct graph_windows {
+    int axes;
+    int64_t stride[3], before[3], after[3];
+};
+
+enum { GRAPH_TENSORS = 32, GRAPH_NODES = 20 };
+struct cudnn_graph {
+    char name[96]; /* for reports: "attention backward 1 x 1914 x 8294, 24 x 128" */
+    int tensors, nodes;
+    int full; /* 1: something did not fit; no plan is made of such a graph */
+    struct cudnn_tensor tensor[GRAPH_TENSORS];
+    struct graph_node node[GRAPH_NODES];
+    struct graph_windows windows;
+};
+void graph_name(struct cudnn_graph *graph, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Adds a tensor; returns its number. */
+int graph_tensor(struct cudnn_graph *graph, const struct cudnn_tensor *tensor);
+/* Adds an operation on `operands` tensors. */
+struct graph_node *graph_add(struct cudnn_graph *graph, enum graph_operation operation, int operands,
+                             const int *operand);
+/* The same, of a list of tensors. */
+#define GRAPH(graph, operation, ...)                                                                                   \
+    graph_add(graph, operation, (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), (int[]){__VA_ARGS__})
 
 /* All numbers that a graph is made from; compared byte for byte. */
 enum { CUDNN_KEY = 32 };
 struct cudnn_key {
     long v[CUDNN_KEY];
 };
-/* Makes the operations of the key's graph. */
-typedef void cudnn_builder(struct cudnn_parts *parts, const struct cudnn_key *key);
-
-/* What a run binds to the tensors. */
-enum { CUDNN_BINDINGS = 12 };
-struct cudnn_bindings {
-    int count;
-    int64_t uid[CUDNN_BINDINGS];
-    void *pointer[CUDNN_BINDINGS];
-};
-void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer);
-
-/* 1 when the library has an engine for the graph: the heuristic's first whose notes this build accepts (with
-   determinism asked for, none that may change its bits; float builds, none that rounds operands) and whose workspace
-   fits. A graph that is refused is logged once, with the reason, which is kept for the table of who served what
-   (kernels/served.h) too. */
-int cudnn_supports(const struct cudnn_key *key, cudnn_builder *build);
-/* Bytes that a run takes from the workspace; after cudnn_supports said yes. */
-size_t cudnn_workspace(const struct cudnn_key *key, cudnn_builder *build);
-/* Queues the graph on the current stream; a failure is kept. Only after cudnn_supports said yes. */
-void cudnn_run(const struct cudnn_key *key, cudnn_builder *build, const struct cudnn_bindings *bindings);
+/* Describes the key's graph. */
+typedef void cudnn_builder(struct cudnn_graph *graph, const struct cudnn_key *key);
 
 #endif
