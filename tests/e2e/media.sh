@@ -64,13 +64,27 @@ make cut.ts gop=75 drop=0-30 frames=120 pattern=still
 check "cut between key frames" seen "$work/cut.ts" "missing \(7[1-5]\) first \(7[1-5]\) corners rgbw"
 make slow.mkv frames=60
 check "nothing is missing" seen "$work/slow.mkv" "frames 60 missing 0 "
-for kind in mkv mp4 ts webm; do
+for kind in mkv mp4 ts webm mov avi; do
     codec=mpeg4
     [ $kind = webm ] && codec=libvpx
-    for clock in 5000 -5000; do
-        make clock.$kind clock=$clock frames=300 codec=$codec
+    for clock in 5000 -5000 2000; do
+        make clock.$kind clock=$clock frames=750 codec=$codec
         check "a clock off by $clock ppm, $kind" in_sync "$work/clock.$kind"
     done
+done
+for kind in mov avi mkv; do # PCM over twenty minutes
+    make clock.$kind clock=-4000 frames=30000 codec=mpeg4 sound=pcm_s16le rate=16000
+    check "a clock off over twenty minutes, $kind" in_sync "$work/clock.$kind"
+    check "all of them, $kind" says "pairs 119[0-9] of 119[0-9] "
+done
+# the order of a file in which nothing drifts is no clock: sound in pieces of a second, sound that ends early
+make chunks.mov codec=mpeg4 frames=750 piece=48000
+check "sound in pieces of a second" in_sync "$work/chunks.mov"
+make early.mov codec=mpeg4 frames=750 ends=25
+check "sound that ends early" in_sync "$work/early.mov"
+for kind in mov avi; do
+    make order.$kind codec=mpeg4 frames=750 order=3000
+    check "an order that drifts over sound of the right length, $kind" in_sync "$work/order.$kind"
 done
 make opposite.mkv channels=2 opposite=1
 check "right is -left" heard "$work/opposite.mkv" "talk 25-\(28\|29\) 50-\(53\|54\) 75-"

@@ -6,6 +6,8 @@
      aspect=NUM/DEN   transfer=pq|hlg   interlaced=1   gop=12 (frames from one key frame to the next)
      alpha=1 (pictures: all of it hidden)   cover=1 (a cover picture before the video)   drop=FROM-TO (frames left out)
      late=SECONDS (of the video)   clock=PPM (the sound's samples come too fast, its time stamps are right)
+     order=PPM (PCM in mov: the sound is right, its place among the pictures drifts)   piece=960 (samples of PCM written
+     at once)   ends=SECONDS (of the sound)
      opposite=1 (right = -left) */
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
@@ -24,7 +26,8 @@ enum { FPS = 25, SIDE = 64, FLASH = 4 };
 struct wish {
     const char *out, *ending, *pattern, *codec, *sound, *transfer;
     int frames, rate, channels, orientation, aspect[2], interlaced, alpha, cover, drop[2], opposite, gop;
-    double late, clock;
+    double late, clock, order, ends;
+    int piece;
 };
 
 static void must(int good, const char *what) {
@@ -150,8 +153,9 @@ static void write_packets(struct track *t, AVFrame *frame, const struct wish *w)
 static const AVCodec *video_codec(const struct wish *w) {
     static const struct {
         const char *ending, *codec;
-    } usual[] = {{"jpg", "mjpeg"},  {"png", "png"},        {"webp", "libwebp"}, {"mp4", "libx264"}, {"mov", "libx264"},
-                 {"ts", "libx264"}, {"mpg", "mpeg2video"}, {"webm", "libvpx"},  {"mkv", "ffv1"},    {"nut", "ffv1"}};
+    } usual[] = {{"jpg", "mjpeg"},   {"png", "png"},    {"webp", "libwebp"},   {"mp4", "libx264"},
+                 {"mov", "libx264"}, {"ts", "libx264"}, {"mpg", "mpeg2video"}, {"webm", "libvpx"},
+                 {"mkv", "ffv1"},    {"nut", "ffv1"},   {"avi", "mpeg4"}};
     const char *name = w->codec;
     for (size_t i = 0; !name && i < sizeof usual / sizeof *usual; i++)
         if (!strcmp(usual[i].ending, w->ending)) name = usual[i].codec;
@@ -220,7 +224,8 @@ static void add_video(struct track *t, const struct wish *w) {
 }
 
 static void add_sound(struct track *t, const struct wish *w) {
-    int bare = !strcmp(w->ending, "mkv") || !strcmp(w->ending, "nut") || !strcmp(w->ending, "mov");
+    int bare = !strcmp(w->ending, "mkv") || !strcmp(w->ending, "nut") || !strcmp(w->ending, "mov") ||
+               !strcmp(w->ending, "avi");
     const char *name = w->sound                     ? w->sound
                        : bare                       ? "pcm_s16le"
                        : !strcmp(w->ending, "webm") ? "libopus"
@@ -241,7 +246,7 @@ static void add_sound(struct track *t, const struct wish *w) {
     t->stream->time_base = e->time_base;
     t->frame = av_frame_alloc();
     t->frame->format = e->sample_fmt;
-    t->frame->nb_samples = e->frame_size ? e->frame_size : w->rate / 50;
+    t->frame->nb_samples = e->frame_size ? e->frame_size : w->piece ? w->piece : w->rate / 50;
     t->frame->sample_rate = w->rate;
     av_channel_layout_copy(&t->frame->ch_layout, &e->ch_layout);
     must(av_frame_get_buffer(t->frame, 0) >= 0, "have memory");
@@ -274,13 +279,14 @@ static void put_sample(AVFrame *f, int channel, int channels, int at, double v) 
 
 static void write_sound(struct track *t, const struct wish *w, int64_t *done, double until) {
     double real = w->rate * (1 + w->clock * 1e-6); /* samples a second of the world */
+    if (until > w->ends) until = w->ends;
     while ((double)*done / real < until) {
         must(av_frame_make_writable(t->frame) >= 0, "have memory");
         for (int i = 0; i < t->frame->nb_samples; i++)
             for (int c = 0; c < w->channels; c++)
                 put_sample(t->frame, c, w->channels, i,
                            sound_at((double)(*done + i) / real) * (w->opposite && c % 2 ? -1 : 1));
-        t->frame->pts = lrint((double)*done / real * w->rate);
+        t->frame->pts = lrint((double)*done / real * w->rate * (1 + w->order * 1e-6));
         *done += t->frame->nb_samples;
         write_packets(t, t->frame, w);
     }
@@ -413,7 +419,10 @@ int main(int argc, char **argv) {
                      .opposite = (int)number(argc, argv, "opposite", 0),
                      .gop = (int)number(argc, argv, "gop", 12),
                      .late = number(argc, argv, "late", 0),
-                     .clock = number(argc, argv, "clock", 0)};
+                     .clock = number(argc, argv, "clock", 0),
+                     .order = number(argc, argv, "order", 0),
+                     .ends = number(argc, argv, "ends", 1e9),
+                     .piece = (int)number(argc, argv, "piece", 0)};
     sscanf(aspect, "%d/%d", &w.aspect[0], &w.aspect[1]);
     sscanf(drop, "%d-%d", &w.drop[0], &w.drop[1]);
     av_log_set_level(AV_LOG_QUIET);
