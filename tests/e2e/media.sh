@@ -240,6 +240,27 @@ slowly() { # what is read, once the pipe has long been full and the signal came
 } >"$work/long.wav"
 check "a slow reader" slowly
 
+# ---- sentences of people ----
+
+# GRID's talker 1 where it is there: talk begins within 3 frames of the aligned word where that is a plosive (bin, place), and ends so of
+# all. Alignments of "lay" and "set" begin in silence as often as not (docs/formats.md).
+grid=../shared/data/grid/s1
+if [ -d "$grid" ]; then
+    for align in "$grid"/*.align; do
+        name=$(basename "$align" .align)
+        look sound "$grid/$name.mp4"
+        sed 's/.* talk \(.*\) share.*/\1/' "$log" | awk -v name="$name" '
+            FILENAME == "-" { first = $1 + 0; last = $NF; sub(/.*-/, "", last); next }
+            $3 != "sil" { if (!words++) begin = $1 / 1000; end = $2 / 1000 }
+            END { print substr(name, 1, 1), first - begin, last + 1 - end }' - "$align"
+    done >"$work/edges"
+    near() { awk -v of="$1" -v column="$2" '$1 ~ of { n++; near += $column >= -3 && $column <= 3 } END { exit !(n && near >= 0.95 * n) }' "$work/edges"; }
+    check "where people begin" near '[bp]' 2
+    check "where they end" near . 3
+else
+    echo "media.sh: $grid is not there: its sentences are left out"
+fi
+
 # ---- the cases ----
 
 cases=../shared/cases
