@@ -27,6 +27,10 @@ for kind in jpg png webp mp4 mov; do
         number=$((number + 1))
     done
 done
+for form in tEXt zTXt iTXt; do
+    make text.png orientation=6 profile=$form
+    check "orientation in a PNG's $form" seen "$work/text.png" "corners brwg"
+done
 for kind in mkv mp4 webm; do
     make disc.$kind pattern=disc aspect=4/3 frames=3
     check "pixel aspect of $kind" seen "$work/disc.$kind" "light \(39\|40\)x40 "

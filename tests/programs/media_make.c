@@ -3,7 +3,7 @@
    usage: media_make OUT [key=value ...]; the ending says the container.
      frames=100 pattern=quadrants|disc|patches|bar|shots|face|still codec= sound= rate=48000 channels=1 (0: none)
      orientation=1..8 (EXIF's: in a picture file, or the track's matrix)
-     aspect=NUM/DEN   transfer=pq|hlg   interlaced=1   gop=12 (frames from one key frame to the next)
+     profile=tEXt|zTXt|iTXt (a PNG's orientation in such a text)   aspect=NUM/DEN   transfer=pq|hlg   interlaced=1   gop=12 (frames from one key frame to the next)
      alpha=1 (pictures: all of it hidden)   cover=1 (a cover picture before the video)   drop=FROM-TO (frames left out)
      late=SECONDS (of the video)   clock=PPM (the sound's samples come too fast, its time stamps are right)
      order=PPM (PCM in mov: the sound is right, its place among the pictures drifts)   piece=960 (samples of PCM written
@@ -18,13 +18,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "data/media/orientation.h"
 
 enum { FPS = 25, SIDE = 64, FLASH = 4 };
 
 struct wish {
-    const char *out, *ending, *pattern, *codec, *sound, *transfer;
+    const char *out, *ending, *pattern, *codec, *sound, *transfer, *profile;
     int frames, rate, channels, orientation, aspect[2], interlaced, alpha, cover, drop[2], opposite, gop;
     double late, clock, order, ends;
     int piece;
@@ -363,6 +364,31 @@ static unsigned long sum_of(const unsigned char *bytes, size_t n) { /* PNG's CRC
     return crc ^ 0xffffffff;
 }
 
+/* EXIF as a PNG's text of that chunk's form, into [1024]; its length. */
+static size_t profile(unsigned char *chunk, const char *form, const unsigned char *block, size_t n) {
+    char text[512];
+    size_t used = (size_t)snprintf(text, sizeof text, "\nexif\n%8zu\n", n + 6);
+    used += (size_t)snprintf(text + used, sizeof text - used, "457869660000");
+    for (size_t i = 0; i < n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, i % 30 == 20 ? "\n%02X" : "%02x", block[i]);
+    static const char name[] = "Raw profile type exif";
+    size_t at = 4 + sizeof name;
+    memcpy(chunk, form, 4);
+    memcpy(chunk + 4, name, sizeof name);
+    int packed = strcmp(form, "tEXt") != 0;
+    if (!strcmp(form, "zTXt")) chunk[at++] = 0;
+    if (!strcmp(form, "iTXt")) {
+        memcpy(chunk + at, "\1\0en\0\0", 6);
+        at += 6;
+    }
+    uLongf room = 512;
+    if (packed)
+        must(compress(chunk + at, &room, (const unsigned char *)text, used) == Z_OK, "pack");
+    else
+        memcpy(chunk + at, text, room = used);
+    return at + room;
+}
+
 static void write_picture(const struct wish *w) {
     struct track t = {0};
     open_video(&t, w, video_codec(w));
@@ -372,9 +398,10 @@ static void write_picture(const struct wish *w) {
     must(avcodec_send_frame(t.encoder, t.frame) >= 0 && avcodec_send_frame(t.encoder, NULL) >= 0 &&
              avcodec_receive_packet(t.encoder, p) >= 0,
          "encode");
-    unsigned char block[26], chunk[30] = "eXIf";
-    size_t n = exif(block, w->orientation);
+    unsigned char block[26], chunk[1024] = "eXIf";
+    size_t n = exif(block, w->orientation), length = 4 + n;
     memcpy(chunk + 4, block, n);
+    if (w->profile) length = profile(chunk, w->profile, block, n);
     FILE *out = fopen(w->out, "wb");
     must(out != NULL, "create the file");
     size_t head = 0;
@@ -386,7 +413,7 @@ static void write_picture(const struct wish *w) {
     } else if (w->orientation > 1 && !strcmp(w->ending, "png")) {
         head = 8 + 25;
         fwrite(p->data, 1, head, out);
-        put(out, n, 4, 1), fwrite(chunk, 1, 4 + n, out), put(out, sum_of(chunk, 4 + n), 4, 1);
+        put(out, length - 4, 4, 1), fwrite(chunk, 1, length, out), put(out, sum_of(chunk, length), 4, 1);
     } else if (w->orientation > 1) { /* WebP: the extended form */
         unsigned long picture = (unsigned long)p->size - 12;
         fwrite("RIFF", 1, 4, out), put(out, 4 + 18 + picture + 8 + n, 4, 0), fwrite("WEBPVP8X", 1, 8, out);
@@ -419,6 +446,7 @@ int main(int argc, char **argv) {
                      .opposite = (int)number(argc, argv, "opposite", 0),
                      .gop = (int)number(argc, argv, "gop", 12),
                      .late = number(argc, argv, "late", 0),
+                     .profile = value_of(argc, argv, "profile", NULL),
                      .clock = number(argc, argv, "clock", 0),
                      .order = number(argc, argv, "order", 0),
                      .ends = number(argc, argv, "ends", 1e9),

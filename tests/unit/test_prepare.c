@@ -17,11 +17,14 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/hash_index.h"
+#include "base/progress.h"
 #include "checkpoints/prompt_file.h"
 #include "base/log.h"
 #include "tests/folder.h"
 #include "tools/prepare/clip.h"
 #include "tools/prepare/faces.h"
+#include "tools/prepare/prompts.h"
 #include "tools/prepare/shots.h"
 #include "tools/prepare/sidecar.h"
 
@@ -34,6 +37,15 @@ static const char *in_folder(const char *name) {
     char *p = path[used++ % 8];
     snprintf(p, sizeof *path, "%s/%s", folder, name);
     return p;
+}
+
+static void flip(const char *path, long at) {
+    FILE *file = fopen(path, "r+b");
+    fseek(file, at, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 1, file);
+    fclose(file);
 }
 
 static void put(const char *path, const char *text) {
@@ -424,6 +436,13 @@ static void bad_clips(void **state) {
     const char *piece = in_folder("piece");
     struct stat info;
     stat(piece, &info);
+    for (long at = 8; at < info.st_size; at += info.st_size / 5) { /* a bit, which nothing but the sum tells */
+        flip(piece, at);
+        assert_int_equal(piece_open(piece, &c, &file, &head), ERR_INPUT);
+        flip(piece, at);
+    }
+    assert_int_equal(piece_open(piece, &c, &file, &head), OK);
+    fclose(file);
     assert_int_equal(truncate(piece, info.st_size - 4), 0);
     assert_int_equal(piece_open(piece, &c, &file, &head), ERR_INPUT);
     put(piece, "x");
@@ -669,6 +688,43 @@ static void prompts_of_clips(void **state) {
     assert_false(file_exists(in_folder("none.h5")));
 }
 
+/* Many clips, a prompt each, whose embeddings are written, found and numbered in the time that one takes: a second for
+   all of them, where comparing each with all others took more than a minute. */
+static void many_prompts(void **state) {
+    (void)state;
+    enum { MANY = 40000, SOME = 2000 };
+    static char words[MANY][40];
+    static float row[1];
+    struct prompt_rows *prompts = calloc(MANY, sizeof *prompts);
+    struct clip_list clips = {.entries = calloc(SOME, sizeof *clips.entries), .count = SOME};
+    struct prepare_config config = {.text_dim = 1, .text_len = 1};
+    struct prepare_prompts found;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(words[i], sizeof words[i], "a person talks of %d things", i);
+        prompts[i] = (struct prompt_rows){words[i], 1, row};
+    }
+    double begun = clock_seconds();
+    snprintf(config.text, sizeof config.text, "%s", in_folder("many.safetensors"));
+    assert_int_equal(prompt_file_write(config.text, prompts, MANY, 1, ST_F32, 0, NULL), OK);
+    snprintf(config.source, sizeof config.source, "%s", in_folder("many"));
+    assert_int_equal(mkdir(config.source, 0777), 0);
+    for (int i = 0; i < SOME; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "many/%d.txt", i);
+        put(in_folder(path), words[i * 7 % 1000]); /* each of 1000 twice */
+        snprintf(path, sizeof path, "%d.mp4", i);
+        assert_non_null(clips.entries[i].path = strdup(path));
+    }
+    if (prepare_prompts_open(&found, &config, &clips)) fail_msg("%s", error_text());
+    assert_int_equal(found.count, 1 + 1000);
+    for (int i = 0; i < SOME; i++) assert_string_equal(found.list[found.of_clip[i]].text, words[i * 7 % 1000]);
+    assert_true(clock_seconds() - begun < 20);
+    prepare_prompts_close(&found);
+    for (int i = 0; i < SOME; i++) free(clips.entries[i].path);
+    free(clips.entries);
+    free(prompts);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sidecars),      cmocka_unit_test(lists),
@@ -676,6 +732,7 @@ int main(void) {
         cmocka_unit_test(windows),       cmocka_unit_test(shots_are_found),
         cmocka_unit_test(boxes),         cmocka_unit_test(bad_clips),
         cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
+        cmocka_unit_test(many_prompts),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
