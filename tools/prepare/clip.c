@@ -42,8 +42,9 @@ struct cutter {
     long start;               /* video frame that the window starts at */
     void (*beat)(void *user); /* called now and then: a sign of life */
     void *user;
-    int skip;  /* frames to pass over, when the stride is longer than the window */
-    uLong sum; /* of the rows so far */
+    int skip;                 /* frames to pass over, when the stride is longer than the window */
+    uLong sum;                /* of the rows so far */
+    enum clip_picture before; /* what the last frame was */
 };
 
 /* The window into the row's latents, four frames after the first one at a time: large codecs take long. */
@@ -120,10 +121,8 @@ static void break_window(struct cutter *cut, long frame, enum clip_picture kind)
         memmove(cut->window, cut->window + (size_t)cut->held * size, sizeof(float) * size);
     cut->held = cut->skip = 0;
     cut->start = kind == PICTURE_BEGINS ? frame : frame + 1;
-    if (kind == PICTURE_BEGINS)
-        cut->head->cuts++;
-    else
-        cut->head->missing++;
+    cut->head->cuts += kind == PICTURE_BEGINS || (kind == PICTURE_BLENDED && cut->before != PICTURE_BLENDED);
+    cut->head->missing += kind == PICTURE_MISSING;
 }
 
 /* All frames of the clip through the window. */
@@ -134,8 +133,9 @@ static int cut_clip(struct cutter *cut, int *rejected) {
     enum clip_picture kind;
     while ((result = clip_frame(cut->source, cut->window + (size_t)cut->held * frame_floats(c), &kind)) > 0) {
         break_window(cut, frames++, kind);
+        cut->before = kind;
         cut->beat(cut->user);
-        if (kind == PICTURE_MISSING) continue;
+        if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED) continue;
         if (cut->skip) {
             cut->skip--;
             continue;
@@ -246,7 +246,7 @@ static void sample_frame(struct sampler *s, const float *pixels, enum clip_pictu
     enum { APART = 11 }; /* frames from one group to the next */
     size_t frame = frame_floats(s->config);
     if (kind != PICTURE_GOES_ON) s->held = 0; /* a group is of one shot */
-    if (kind == PICTURE_MISSING || s->wait-- > 0) return;
+    if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED || s->wait-- > 0) return;
     s->wait = 0;
     unsigned char *to = s->bytes + (size_t)s->held++ * frame;
     for (size_t i = 0; i < frame; i++) {
