@@ -6,15 +6,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/hash_index.h"
 
 static const char prefix[] = "prompt/", default_key[] = "default";
 enum { PREFIX = sizeof prefix - 1, ROWS_MAX = 1 << 20, WIDTH_MAX = 1 << 20 };
 
 /* ---- reading ---- */
 
-static const char *metadata(const struct safetensors *file, const char *key) {
-    for (char **m = file->metadata; m && *m; m += 2)
-        if (!strcmp(m[0], key)) return m[1];
+static int index_metadata(struct hash_index *index, const struct safetensors *file) {
+    for (int i = 0; file->metadata && file->metadata[i]; i += 2)
+        TRY(hash_index_add(index, hash_text(file->metadata[i]), i));
+    return OK;
+}
+
+static const char *metadata(const struct safetensors *file, const struct hash_index *index, const char *key) {
+    size_t at = 0;
+    for (int i; (i = hash_index_next(index, hash_text(key), &at)) >= 0;)
+        if (!strcmp(file->metadata[i], key)) return file->metadata[i + 1];
     return NULL;
 }
 
@@ -31,13 +39,14 @@ static int is_embedding(const struct safetensors_entry *e, long *rows, long *dim
     return *rows <= ROWS_MAX && *dim >= 1 && *dim <= WIDTH_MAX;
 }
 
-static int add_entry(struct prompt_file *f, const struct safetensors_entry *e, long rows, long dim) {
+static int add_entry(struct prompt_file *f, const struct hash_index *index, const struct safetensors_entry *e,
+                     long rows, long dim) {
     if (f->count && dim != f->dim) return error_set(ERR_INPUT, "%.80s: is %ld wide, others %d", e->name, dim, f->dim);
     f->dim = (int)dim;
     struct prompt_entry *p = &f->entries[f->count++];
     int keyed = !strncmp(e->name, prefix, PREFIX);
     *p = (struct prompt_entry){.name = strdup(e->name + (keyed ? PREFIX : 0)),
-                               .text = keyed ? metadata(&f->file, e->name) : NULL,
+                               .text = keyed ? metadata(&f->file, index, e->name) : NULL,
                                .keyed = keyed,
                                .length = rows,
                                .tensor = e};
@@ -70,7 +79,7 @@ static int is_mask(const struct safetensors_entry *e, long rows) {
     return !bytes || e->bytes == (size_t)rows;
 }
 
-static int read_entries(struct prompt_file *f) {
+static int read_entries(struct prompt_file *f, const struct hash_index *index) {
     long rows, dim;
     f->entries = calloc((size_t)f->file.count + 1, sizeof *f->entries);
     if (!f->entries) return error_set(ERR_DEVICE, "out of memory");
@@ -78,7 +87,7 @@ static int read_entries(struct prompt_file *f) {
     for (int i = 0; i < f->file.count; i++) {
         const struct safetensors_entry *e = &f->file.entries[i];
         if (!is_embedding(e, &rows, &dim)) continue;
-        TRY(add_entry(f, e, rows, dim));
+        TRY(add_entry(f, index, e, rows, dim));
         named += !f->entries[f->count - 1].keyed;
     }
     if (!f->count) return error_set(ERR_INPUT, "holds no prompt: no tensor [tokens, width]");
@@ -93,8 +102,8 @@ static int is_empty(const struct prompt_entry *p) {
 }
 
 /* The prompt that is meant when none is named: as the metadata say, else the only one that is not empty. */
-static int find_fallback(const struct prompt_file *f) {
-    const char *key = metadata(&f->file, default_key);
+static int find_fallback(const struct prompt_file *f, const struct hash_index *index) {
+    const char *key = metadata(&f->file, index, default_key);
     int only = -1, others = 0;
     for (int i = 0; i < f->count; i++) {
         if (key && f->entries[i].keyed && !strcmp(f->entries[i].name, key)) return i;
@@ -109,8 +118,11 @@ int prompt_file_open(struct prompt_file *f, const char *path) {
     memset(f, 0, sizeof *f);
     snprintf(f->path, sizeof f->path, "%s", path);
     TRY(safetensors_open(&f->file, path));
-    int code = read_entries(f);
-    f->fallback = find_fallback(f);
+    struct hash_index index = {0};
+    int code = index_metadata(&index, &f->file);
+    if (!code) code = read_entries(f, &index);
+    f->fallback = find_fallback(f, &index);
+    hash_index_free(&index);
     if (!code) return OK;
     prompt_file_close(f);
     return error_context(code, "%s", path);
@@ -144,22 +156,31 @@ static int none(const struct prompt_file *f, const char *text) {
                      list);
 }
 
+static int by_tensor(const void *a, const void *b) {
+    const struct prompt_entry *x = a, *y = b;
+    return (x->tensor > y->tensor) - (x->tensor < y->tensor);
+}
+
+/* The prompt in the tensor of that name; NULL: there is none. The file's tensors are sorted by name, the prompts are
+   in their order. */
+static const struct prompt_entry *entry_of(const struct prompt_file *f, const char *name) {
+    struct prompt_entry wanted = {.tensor = safetensors_find(&f->file, name)};
+    return wanted.tensor ? bsearch(&wanted, f->entries, (size_t)f->count, sizeof wanted, by_tensor) : NULL;
+}
+
 static int find_clean(const struct prompt_file *f, const char *clean, const struct prompt_entry **entry) {
-    char key[PROMPT_KEY];
-    TRY(prompt_key(clean, key));
+    char name[PREFIX + PROMPT_KEY];
+    memcpy(name, prefix, PREFIX);
+    TRY(prompt_key(clean, name + PREFIX));
+    if ((*entry = entry_of(f, name))) return OK;
+    if ((*entry = entry_of(f, clean)) && !(*entry)->keyed) return OK;
     int named = 0;
     for (int i = 0; i < f->count; i++) {
-        const struct prompt_entry *p = &f->entries[i];
-        if (!strcmp(p->name, p->keyed ? key : clean)) {
-            *entry = p;
-            return OK;
-        }
-        named += !p->keyed && !is_empty(p);
+        if (f->entries[i].keyed || is_empty(&f->entries[i])) continue;
+        *entry = &f->entries[i];
+        named++;
     }
-    if (named != 1) return none(f, clean);
-    for (int i = 0; i < f->count; i++)
-        if (!f->entries[i].keyed && !is_empty(&f->entries[i])) *entry = &f->entries[i];
-    return OK;
+    return named == 1 ? OK : none(f, clean);
 }
 
 int prompt_file_find(const struct prompt_file *f, const char *text, const struct prompt_entry **entry) {
@@ -213,6 +234,7 @@ struct prompt_writing {
     struct safetensors_entry *entries; /* two a prompt: rows, token numbers */
     const char **metadata;
     int count, pairs;
+    struct hash_index index; /* of the prompts' keys, by their place in entries */
 };
 
 static void *to_bf16(const float *values, size_t count) {
@@ -250,8 +272,10 @@ static int put_prompt(struct prompt_writing *w, const struct prompt_rows *p, int
                       const int *ids) {
     char key[PROMPT_KEY];
     TRY(prompt_key(p->text, key));
-    for (int i = 0; i < w->count; i++)
-        if (!strcmp(strchr(w->entries[i].name, '/') + 1, key)) return OK; /* there already */
+    size_t at = 0;
+    for (int i; (i = hash_index_next(&w->index, hash_text(key), &at)) >= 0;)
+        if (!strcmp(w->entries[i].name + PREFIX, key)) return OK; /* there already */
+    TRY(hash_index_add(&w->index, hash_text(key), w->count));
     size_t count = (size_t)p->length * (size_t)dim;
     TRY(put_tensor(w, prefix, key, type, p->length, dim,
                    type == ST_BF16 ? to_bf16(p->rows, count) : copy_of(p->rows, 4 * count)));
@@ -279,5 +303,6 @@ int prompt_file_write(const char *path, const struct prompt_rows *prompts, int c
     }
     free(w.entries);
     free(w.metadata);
+    hash_index_free(&w.index);
     return code;
 }

@@ -6,6 +6,7 @@
 #include "base/fileio.h"
 #include "base/finite.h"
 #include "base/foreign.h"
+#include "base/hash_index.h"
 #include "checkpoints/names.h"
 
 #include <cjson/cJSON.h>
@@ -292,21 +293,37 @@ static int by_layout(const void *a, const void *b) {
     return p != q ? (p > q ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-static int check_writable(const struct safetensors_entry *const *order, int count) {
-    for (int i = 0; i < count; i++) {
-        const struct safetensors_entry *e = order[i];
-        size_t n = 1, bytes;
-        if (e->type >= ST_OTHER || e->ndim < 0 || e->ndim > NDIM_MAX)
-            return error_set(ERR_USAGE, "%.100s: cannot be written", e->name);
-        for (int d = 0; d < e->ndim; d++)
-            if (e->shape[d] < 0 || __builtin_mul_overflow(n, (size_t)e->shape[d], &n))
-                return error_set(ERR_USAGE, "%.100s: the shape is wrong", e->name);
-        if (n != e->count || __builtin_mul_overflow(n, types[e->type].bytes, &bytes) || bytes != e->bytes)
-            return error_set(ERR_USAGE, "%.100s: its shape and its %zu bytes differ", e->name, e->bytes);
-        for (int j = 0; j < i; j++)
-            if (!strcmp(order[j]->name, e->name)) return error_set(ERR_USAGE, "%.100s: is there twice", e->name);
-    }
+static int check_entry(const struct safetensors_entry *e) {
+    size_t n = 1, bytes;
+    if (e->type >= ST_OTHER || e->ndim < 0 || e->ndim > NDIM_MAX)
+        return error_set(ERR_USAGE, "%.100s: cannot be written", e->name);
+    for (int d = 0; d < e->ndim; d++)
+        if (e->shape[d] < 0 || __builtin_mul_overflow(n, (size_t)e->shape[d], &n))
+            return error_set(ERR_USAGE, "%.100s: the shape is wrong", e->name);
+    if (n != e->count || __builtin_mul_overflow(n, types[e->type].bytes, &bytes) || bytes != e->bytes)
+        return error_set(ERR_USAGE, "%.100s: its shape and its %zu bytes differ", e->name, e->bytes);
     return OK;
+}
+
+/* Adds entry i to the names so far. */
+static int check_name(struct hash_index *names, const struct safetensors_entry *const *order, int i) {
+    uint64_t hash = hash_text(order[i]->name);
+    size_t at = 0;
+    for (int j; (j = hash_index_next(names, hash, &at)) >= 0;)
+        if (!strcmp(order[j]->name, order[i]->name))
+            return error_set(ERR_USAGE, "%.100s: is there twice", order[i]->name);
+    return hash_index_add(names, hash, i);
+}
+
+static int check_writable(const struct safetensors_entry *const *order, int count) {
+    struct hash_index names = {0};
+    int code = OK;
+    for (int i = 0; i < count && !code; i++) {
+        code = check_entry(order[i]);
+        if (!code) code = check_name(&names, order, i);
+    }
+    hash_index_free(&names);
+    return code;
 }
 
 static cJSON *header_of(const struct safetensors_entry *const *order, int count, const char *const *metadata) {

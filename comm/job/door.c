@@ -43,7 +43,7 @@ struct door {
     struct inside *inside; /* the first to come is the first in the list */
 };
 
-int door_is_rank_0(const struct door_answer *answer, uint64_t mark) {
+int door_let_in(const struct door_answer *answer, uint64_t mark) {
     return !memcmp(answer->magic, MAGIC, sizeof MAGIC) && answer->mark == mark;
 }
 
@@ -73,7 +73,7 @@ static void let_in(struct door *d, struct visitor *v) {
     pthread_mutex_lock(&d->lock);
     int welcome = new && (d->meeting || !looks_for_rank_0);
     /* a fresh connection has room for these few bytes */
-    if (welcome && looks_for_rank_0) welcome = send(v->guest.fd, &answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer;
+    if (welcome) welcome = send(v->guest.fd, &answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer;
     if (welcome) {
         while (*end) end = &(*end)->next;
         new->guest = v->guest;
@@ -172,6 +172,16 @@ int door_open(struct door **made, int listener, uint64_t mark, int meeting) {
 void door_end_meeting(struct door *d) {
     pthread_mutex_lock(&d->lock);
     d->meeting = 0;
+    for (struct inside **link = &d->inside; *link;) {
+        struct inside *i = *link;
+        if (i->guest.word.id != DOOR_MEETING) {
+            link = &i->next;
+            continue;
+        }
+        *link = i->next;
+        socket_close(&i->guest.fd);
+        free(i);
+    }
     pthread_mutex_unlock(&d->lock);
 }
 

@@ -16,7 +16,8 @@ struct door_word {
     int32_t rank, unused;
 };
 enum { DOOR_MEETING = 0 };
-/* What rank 0 answers to DOOR_MEETING, at once. */
+/* What the door answers at once to one that it lets in; it closes the connection of any other. One that was turned
+   away though it belongs here was too slow with its word, or came too early or too late, and may come again. */
 struct door_answer {
     char magic[8];
     uint64_t mark;
@@ -30,6 +31,7 @@ struct door;
 /* Owns the listener from then on, also when it fails. meeting: answers who looks for rank 0; they are turned
    away else. */
 int door_open(struct door **door, int listener, uint64_t mark, int meeting);
+/* Who looks for rank 0 is turned away from then on, and so are those inside who still do. */
 void door_end_meeting(struct door *door);
 void door_close(struct door *door); /* NULL is allowed */
 /* Takes one that came for this secret and id; its fd is the caller's, -1: none came before the deadline. ERR_DEVICE:
@@ -38,7 +40,7 @@ int door_take(struct door *door, uint64_t secret, uint64_t id, double deadline, 
 /* For poll: readable when somebody has come since door_take found nobody. */
 int door_bell(const struct door *door);
 
-/* 1: the answer is rank 0's of the job with this mark. */
-int door_is_rank_0(const struct door_answer *answer, uint64_t mark);
+/* 1: a door of the job with this mark has let its visitor in; at the meeting, it is rank 0's. */
+int door_let_in(const struct door_answer *answer, uint64_t mark);
 
 #endif

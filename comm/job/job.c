@@ -130,12 +130,29 @@ static int find(const int *members, int count, int rank) {
     return -1;
 }
 
+/* Connects and waits until the door has let this process in. */
+static int call_once(int *fd, const struct socket_address *at, const struct door_word *word, double deadline) {
+    struct door_answer answer;
+    TRY(socket_connect(fd, at, deadline));
+    int code = socket_send(*fd, word, sizeof *word, deadline);
+    if (!code) code = socket_receive(*fd, &answer, sizeof answer, deadline);
+    if (!code && !door_let_in(&answer, word->mark))
+        code = error_set(ERR_DEVICE, "what answers there is not of this job");
+    if (code) socket_close(fd);
+    return code;
+}
+
+/* Again when it was turned away: on a loaded machine the word may come later than a door waits for one. */
 static int call_lower(struct tcp_job *job, int *fd, int rank, uint64_t id) {
+    enum { PAUSE_MS = 50 };
     struct door_word word = {.mark = job->mark, .secret = job->secret, .id = id, .rank = job->rank};
     double deadline = clock_seconds() + job->timeout;
     char name[160];
-    int code = socket_connect(fd, &job->peers[rank].address, deadline);
-    if (!code) code = socket_send(*fd, &word, sizeof word, deadline);
+    int code;
+    while ((code = call_once(fd, &job->peers[rank].address, &word, deadline)) && clock_seconds() < deadline) {
+        TRY(tcp_job_check(job));
+        poll(NULL, 0, PAUSE_MS);
+    }
     if (!code) return OK;
     tcp_job_name(job, rank, name, sizeof name);
     return error_context(code, "%s", name);

@@ -64,7 +64,7 @@ static int go_on(struct knock *k, const struct launch *l, double now) {
     if (k->spoken && k->fd >= 0) {
         ssize_t n = recv(k->fd, (char *)&k->answer + k->got, sizeof k->answer - k->got, 0);
         if (n > 0) k->got += (size_t)n;
-        if (k->got == sizeof k->answer && door_is_rank_0(&k->answer, l->mark)) return 1;
+        if (k->got == sizeof k->answer && door_let_in(&k->answer, l->mark)) return 1;
         if (k->got == sizeof k->answer || n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) socket_close(&k->fd);
     }
     if (now >= k->until) socket_close(&k->fd);

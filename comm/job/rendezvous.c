@@ -1,5 +1,6 @@
 /* rendezvous.c: how the processes of a job find each other (job.h). Wire format: the structs below, as they lie in
    memory: builds that differ are refused, and the fields that tell are at the front. */
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "comm/job/place.h"
 #include "kernels/types.h"
 
-enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 2, LATE_SECONDS = 20, CONFIG_MAX = 1 << 20 };
+enum { GREETING_SECONDS = 5, VERDICT_EXTRA_SECONDS = 2, LATE_SECONDS = 20, AGAIN_SECONDS = 5, CONFIG_MAX = 1 << 20 };
 static const char MAGIC[8] = "savatar1";
 
 struct hello {
@@ -244,12 +245,15 @@ static int receive_guests(struct tcp_job *job, const struct hello *own, const ch
 
 /* ---- the others ---- */
 
-static int hear_verdict(struct tcp_job *job, int fd, const struct hello *own, const char *config) {
+/* *lost: the connection ended before there was a verdict. */
+static int hear_verdict(struct tcp_job *job, int fd, const struct hello *own, const char *config, int *lost) {
     double deadline = clock_seconds() + job->connect_timeout + VERDICT_EXTRA_SECONDS;
     struct verdict verdict;
+    *lost = 1;
     TRY(socket_send(fd, own, sizeof *own, deadline));
     TRY(socket_send(fd, config, own->config_bytes, deadline));
     TRY(socket_receive(fd, &verdict, sizeof verdict, deadline));
+    *lost = 0;
     if (memcmp(verdict.magic, MAGIC, sizeof MAGIC)) return error_set(ERR_DEVICE, "what answers there is no rank 0");
     verdict.text[sizeof verdict.text - 1] = 0;
     if (verdict.code) return error_set(verdict.code == ERR_USAGE ? ERR_USAGE : ERR_DEVICE, "%s", verdict.text);
@@ -275,16 +279,27 @@ static void settle_addresses(struct tcp_job *job, const struct socket_address *m
     }
 }
 
+/* Who was lost before the verdict may have met a start before this one as it ended, or was too slow for rank 0: it looks
+   again, for a few seconds, since rank 0 may as well have ended. */
 static int call_on_rank_0(struct tcp_job *job, const struct launch *l, const struct hello *own, const char *config) {
     struct socket_address met;
-    char text[96];
-    int fd, code = place_find(l, clock_seconds() + job->connect_timeout, &fd, &met);
-    if (code == ERR_DEVICE) return error_context(code, "rank 0 was not met within %.0f s", job->connect_timeout);
-    TRY(code);
-    code = hear_verdict(job, fd, own, config ? config : "");
-    socket_close(&fd);
-    socket_text(&met, text, sizeof text);
-    if (code == ERR_DEVICE) return error_context(code, "rank 0 at %s", text);
+    char text[96], why[TCP_TEXT] = "";
+    double deadline = clock_seconds() + job->connect_timeout;
+    int fd, code, lost;
+    do {
+        code = place_find(l, deadline, &fd, &met);
+        if (code && why[0]) return error_set(ERR_DEVICE, "%s", why);
+        if (code == ERR_DEVICE) return error_context(code, "rank 0 was not met within %.0f s", job->connect_timeout);
+        TRY(code);
+        code = hear_verdict(job, fd, own, config ? config : "", &lost);
+        socket_close(&fd);
+        socket_text(&met, text, sizeof text);
+        if (code == ERR_DEVICE) error_context(code, "rank 0 at %s", text);
+        if (code && lost && !why[0]) {
+            snprintf(why, sizeof why, "%s", error_text());
+            deadline = fmin(deadline, clock_seconds() + AGAIN_SECONDS);
+        }
+    } while (code && lost && clock_seconds() < deadline);
     if (!code) settle_addresses(job, &met);
     return code;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/media_rates.h"
+#include "data/media/interleaving.h"
 #include "data/media/media_source.h"
 #include "data/media/sound_clock.h"
 
@@ -37,6 +38,8 @@ struct audio_reader {
     float *piece; /* [piece_room, native]: what the resampler gave */
     long piece_room;
     struct sound_clock clock;
+    double drift;  /* of the stamps against time, where the container's order says so (interleaving.h) */
+    int64_t first; /* stamp of the first frame, output samples */
     float *buffer; /* [.., channels]: ready and not given out yet */
     long held, used, capacity;
     int64_t pushed; /* sample frames that the clock was given */
@@ -146,6 +149,8 @@ static int push_silence(struct audio_reader *r, long n) {
    cut. */
 static int keep_time(struct audio_reader *r, const AVFrame *frame) {
     int64_t due = av_rescale_q(frame->pts, r->source.stream->time_base, (AVRational){1, AUDIO_RATE});
+    if (!r->started) r->first = due;
+    due += llrint((double)(due - r->first) * r->drift);
     int64_t index = r->pushed - r->cut + swr_get_delay(r->resampler, AUDIO_RATE);
     double apart = r->started ? sound_clock_check(&r->clock, (double)index, (double)due) : (double)due;
     if (r->started && fabs(apart) < SLACK) return OK;
@@ -219,6 +224,19 @@ static int start(struct audio_reader *r, enum channel_wish wish) {
     return r->frame ? OK : out_of_memory(r);
 }
 
+/* Does the container's order say that the clock is off? Sound that came too fast is longer than the pictures, but the
+   edit list that its writer made by the right times ends with them: such a file is looked at without its edit list,
+   and read so when its whole length bears the drift out. */
+static void find_drift(struct audio_reader *r) {
+    struct media_source whole;
+    int doubtful;
+    r->drift = interleaved_drift(r->source.format, r->source.stream, &doubtful);
+    if (!doubtful || media_open_untrimmed(&whole, r->source.path, AVMEDIA_TYPE_AUDIO)) return;
+    r->drift = interleaved_drift(whole.format, whole.stream, &doubtful);
+    media_close(r->drift ? &r->source : &whole);
+    if (r->drift) r->source = whole;
+}
+
 /* bytes NULL: the file of that path. optional: a file without sound gives *out NULL. */
 static int open_reader(struct audio_reader **out, const char *path, struct byte_source *bytes, enum channel_wish wish,
                        int optional) {
@@ -231,6 +249,7 @@ static int open_reader(struct audio_reader **out, const char *path, struct byte_
         free(r);
         return code;
     }
+    find_drift(r);
     code = start(r, wish);
     if (code) {
         audio_close(r);

@@ -56,6 +56,7 @@ static int open_format(struct media_source *s) {
     AVDictionary *options = NULL;
     av_dict_set(&options, "protocol_whitelist", "file", 0);
     av_dict_set(&options, "pattern_type", "none", 0); /* of picture files: a%d.png is one name */
+    if (s->untrimmed) av_dict_set(&options, "advanced_editlist", "0", 0);
     const AVInputFormat *known = known_format(s, &options);
     int result = avformat_open_input(&s->format, s->bytes ? NULL : url, known, &options); /* frees format on failure */
     int stopped = interrupt_requested();
@@ -159,6 +160,15 @@ int media_open(struct media_source *s, const char *path, enum AVMediaType type, 
         return media_open_bytes(s, &bytes, type);
     }
     int code = open_stream(s, type, optional);
+    if (code) media_close(s);
+    return code;
+}
+
+int media_open_untrimmed(struct media_source *s, const char *path, enum AVMediaType type) {
+    memset(s, 0, sizeof *s);
+    snprintf(s->path, sizeof s->path, "%s", path);
+    s->untrimmed = 1;
+    int code = open_stream(s, type, 0);
     if (code) media_close(s);
     return code;
 }

@@ -21,6 +21,7 @@ struct media_source {
     int64_t end;        /* where the last frame ended, relative to origin, units of the stream */
     double heard_of;    /* seconds: end of the last packet of any stream that was read */
     int picture_number; /* EXIF's orientation of a picture file; 1: upright, or no picture */
+    int untrimmed;      /* media_open_untrimmed */
     int draining, frames, errors, lost;
 };
 /* ERR_INPUT: no such file, not a media file, no such stream, no decoder. A file that has no stream of that kind: OK and
@@ -28,6 +29,8 @@ struct media_source {
 int media_open(struct media_source *source, const char *path, enum AVMediaType type, int optional);
 /* As media_open for bytes that are open already; they are the source's from then on, on failure too. */
 int media_open_bytes(struct media_source *source, struct byte_source *bytes, enum AVMediaType type);
+/* As media_open for an ordinary file; of a track's edit list its beginning alone counts. */
+int media_open_untrimmed(struct media_source *source, const char *path, enum AVMediaType type);
 /* The next frame; its pts is set and relative to origin. 1, 0 at the end, negative: -(error code). */
 int media_next(struct media_source *source, AVFrame *frame);
 void media_close(struct media_source *source);

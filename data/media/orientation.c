@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 struct orientation orientation_of_exif(int number) {
     static const struct orientation all[] = {{0, 0, 0}, {0, 1, 0}, {0, 1, 1}, {0, 0, 1},
@@ -70,15 +71,69 @@ static int jpeg_orientation(const unsigned char *bytes, size_t length) {
     return 1;
 }
 
+/* The EXIF of older PNG writers (ImageMagick's form): a text of that name, which is a name in a line of its own, a
+   number of bytes, and the bytes in hexadecimal digits. */
+static int profile_orientation(const unsigned char *text, size_t length) {
+    enum { BYTES = 65536 };
+    static const char digits[] = "0123456789abcdef";
+    int number = 1, lines = 0, high = -1;
+    unsigned char *bytes = malloc(BYTES);
+    size_t count = 0, at = 0;
+    while (at < length && text[at] == '\n') at++;
+    while (at < length && lines < 2) lines += text[at++] == '\n';
+    for (; bytes && at < length && count < BYTES; at++) {
+        const char *digit = text[at] ? strchr(digits, text[at] | 0x20) : NULL; /* in lower case */
+        if (!digit || text[at] <= ' ') continue;
+        int value = (int)(digit - digits);
+        if (high >= 0) bytes[count++] = (unsigned char)(high << 4 | value);
+        high = high >= 0 ? -1 : value;
+    }
+    if (bytes) number = chunk_orientation(bytes, count);
+    free(bytes);
+    return number;
+}
+
+/* A chunk of text: zTXt and perhaps iTXt are packed. Profiles of no more than 256 KiB are read. */
+static int text_orientation(const unsigned char *chunk, const unsigned char *data, size_t size) {
+    static const char *const names[] = {"Raw profile type exif", "Raw profile type APP1"};
+    enum { UNPACKED = 1 << 18 };
+    int named = 0, packed = !memcmp(chunk, "zTXt", 4), wide = !memcmp(chunk, "iTXt", 4), number = 1;
+    if (!packed && !wide && memcmp(chunk, "tEXt", 4)) return 1;
+    size_t at = strlen(names[0]) + 1;
+    for (int i = 0; i < 2; i++) named |= size > at && !memcmp(data, names[i], at);
+    if (!named) return 1;
+    if (packed) at++; /* the method: there is one */
+    if (wide) {
+        if (size - at < 2) return 1;
+        packed = data[at] == 1;
+        at += 2;
+        for (int zeros = 0; zeros < 2; at++) { /* language, translated name */
+            if (at >= size) return 1;
+            zeros += !data[at];
+        }
+    }
+    if (at > size) return 1;
+    if (!packed) return profile_orientation(data + at, size - at);
+    unsigned char *text = malloc(UNPACKED);
+    uLongf length = UNPACKED;
+    int code = text ? uncompress(text, &length, data + at, size - at) : Z_MEM_ERROR;
+    if (code == Z_OK) number = profile_orientation(text, length);
+    free(text);
+    return number;
+}
+
+/* The chunk that is made for it counts before a text. */
 static int png_orientation(const unsigned char *bytes, size_t length) {
     const struct tiff t = {bytes, length, 1};
+    int number = 1;
     for (size_t at = 8; at + 12 <= length;) { /* length, name, data, sum */
         size_t size = number_at(&t, at, 4);
-        if (size > length - at - 12) return 1;
+        if (size > length - at - 12) return number;
         if (!memcmp(bytes + at + 4, "eXIf", 4)) return chunk_orientation(bytes + at + 8, size);
+        if (number == 1) number = text_orientation(bytes + at + 4, bytes + at + 8, size);
         at += 12 + size;
     }
-    return 1;
+    return number;
 }
 
 static int webp_orientation(const unsigned char *bytes, size_t length) {

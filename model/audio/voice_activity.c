@@ -1,7 +1,8 @@
 /* voice_activity.c: see voice_activity.h. A frame's level is that of its samples behind a high-pass, which takes away
    offset and most of the mains' hum. The room is the lowest level of 10 ms that lasted for VOICE_ROOM_FRAMES; speech
    never holds a level for that long: it closes for plosives and between words. A frame is speech that stands out from
-   the room and is not far below the voice's own level; it ends at lower thresholds than it begins at. */
+   the room and is not far below the voice's own level; it ends at lower thresholds than it begins at.
+   A clip's speech loses the breaths around it. */
 #include "model/audio/voice_activity.h"
 
 #include <math.h>
@@ -11,8 +12,8 @@
 #include "base/error.h"
 #include "model/audio/encoder.h"
 
-enum { BLOCK = 160, HANG = 3, REACH = 3, GAP = 6, SHORTEST = 2 }; /* samples; the others in frames */
-static const double ABOVE_ROOM = 9, ABOVE_ROOM_STILL = 4, BELOW_VOICE = 30, BELOW_VOICE_STILL = 40; /* dB */
+enum { BLOCK = 160, HANG = 3, REACH = 3, GAP = 6, SHORTEST = 2, LEAD = 12 }; /* samples; the others in frames */
+static const double ABOVE_ROOM = 9, ABOVE_ROOM_STILL = 4, BELOW_VOICE = 30, BELOW_VOICE_STILL = 40, SOFT = 21; /* dB */
 static const double HEARD = -60, SOFTEST_VOICE = -50, NOTHING = -100; /* dB of full scale */
 static const double PEAK_RISE = 4, PEAK_FALL = 0.02;                  /* dB a frame */
 
@@ -166,6 +167,36 @@ static void close_runs(float *mask, long frames, float value, long longest) {
     }
 }
 
+/* Takes breaths and the smack of lips out of a run of speech: what lies SOFT below the run's loudest frame and farther
+   than REACH from a frame that does not. Longer than LEAD frames it is somebody who speaks softly; between louder frames
+   what is no longer than a GAP stays as well. */
+static void trim_run(float *mask, const struct level *levels, long begin, long end) {
+    float loudest = levels[begin].frame;
+    for (long f = begin; f < end; f++) loudest = fmaxf(loudest, levels[f].frame);
+    long from = begin; /* of the soft frames */
+    for (long f = begin; f <= end; f++) {
+        if (f < end && levels[f].frame < loudest - SOFT) continue;
+        long first = from > begin ? from + REACH : from, last = f < end ? f - REACH : f;
+        int inside = from > begin && f < end;
+        if (last - first > (inside ? GAP : 0) && last - first <= LEAD)
+            memset(mask + first, 0, sizeof *mask * (size_t)(last - first));
+        from = f + 1;
+    }
+}
+
+/* Of all runs; one that is short and far below the voice altogether is none. */
+static void trim_runs(float *mask, const struct level *levels, double voice, long frames) {
+    for (long begin = 0, end; begin < frames; begin = end + 1) {
+        float loudest = (float)NOTHING;
+        for (end = begin; end < frames && mask[end] > 0; end++) loudest = fmaxf(loudest, levels[end].frame);
+        if (end == begin) continue;
+        if (end - begin <= LEAD && loudest < voice - SOFT)
+            memset(mask + begin, 0, sizeof *mask * (size_t)(end - begin));
+        else
+            trim_run(mask, levels, begin, end);
+    }
+}
+
 int voice_activity_clip(float *mask, long frames, const float *pcm, long samples) {
     struct level *levels = measure_clip(frames, pcm, samples);
     float *room = malloc(sizeof *room * (size_t)(frames + 1));
@@ -181,6 +212,7 @@ int voice_activity_clip(float *mask, long frames, const float *pcm, long samples
     mark(mask, levels, room, voice, frames);
     close_runs(mask, frames, 1, SHORTEST - 1);
     close_runs(mask, frames, 0, GAP);
+    trim_runs(mask, levels, voice, frames);
     if (loudest < HEARD) memset(mask, 0, sizeof *mask * (size_t)frames);
     free(levels);
     free(room);

@@ -86,6 +86,25 @@ sh scripts/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
 [ $? -eq 2 ] && grep -q 'configs differ in line [0-9]*: rank 1 has "seed: 1", rank 0 has "seed: 0"' "$log"
 verdict $? "configs that differ"
 
+# Every rank has a folder of its own, where the data sets differ; then one that all share, and updates that are taken back.
+programs=$(cd "$BIN" && pwd)
+mkdir "$work/place0" "$work/place1"
+cp "$work/data.h5" "$work/place0"
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/place1/data.h5" 12 24 4 || exit 1
+cat >"$work/places.sh" <<END
+cd "$work/place\$RANK" && exec "$programs/teacher" "$PWD/configs/tiny.yaml" data=data.h5 threads=1 run="$work/places" "\$@"
+END
+sh scripts/launch.sh -n 2 sh "$work/places.sh" teacher.steps=4 >"$log" 2>&1
+code=$?
+[ $code -eq 3 ] && [ "$(grep -c 'the ranks have different data sets: rank 0.s sum is' "$log")" -eq 1 ]
+verdict $? "data sets that differ: exit code $code"
+cp "$work/data.h5" "$work/place1"
+sh scripts/launch.sh -n 2 sh "$work/places.sh" teacher.steps=60 teacher.save_every=10 faults.spike=0.01 faults.after=3 \
+    faults.then=rollback faults.rollbacks=2 >"$log" 2>&1
+code=$?
+[ $code -eq 4 ] && [ "$(grep -c 'on with other batches' "$work/places/teacher/log.rank1.txt")" -eq 2 ]
+verdict $? "two ranks go back together: exit code $code"
+
 if with_mpi; then
     mpi 120 2 "$BIN/teacher" configs/tiny.yaml $settings \
         run="$work/mpi" teacher.steps=200 >"$log" 2>&1

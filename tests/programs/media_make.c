@@ -3,9 +3,11 @@
    usage: media_make OUT [key=value ...]; the ending says the container.
      frames=100 pattern=quadrants|disc|patches|bar|shots|face|still codec= sound= rate=48000 channels=1 (0: none)
      orientation=1..8 (EXIF's: in a picture file, or the track's matrix)
-     aspect=NUM/DEN   transfer=pq|hlg   interlaced=1   gop=12 (frames from one key frame to the next)
+     profile=tEXt|zTXt|iTXt (a PNG's orientation in such a text)   aspect=NUM/DEN   transfer=pq|hlg   interlaced=1   gop=12 (frames from one key frame to the next)
      alpha=1 (pictures: all of it hidden)   cover=1 (a cover picture before the video)   drop=FROM-TO (frames left out)
      late=SECONDS (of the video)   clock=PPM (the sound's samples come too fast, its time stamps are right)
+     order=PPM (PCM in mov: the sound is right, its place among the pictures drifts)   piece=960 (samples of PCM written
+     at once)   ends=SECONDS (of the sound)
      opposite=1 (right = -left) */
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
@@ -16,15 +18,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "data/media/orientation.h"
 
 enum { FPS = 25, SIDE = 64, FLASH = 4 };
 
 struct wish {
-    const char *out, *ending, *pattern, *codec, *sound, *transfer;
+    const char *out, *ending, *pattern, *codec, *sound, *transfer, *profile;
     int frames, rate, channels, orientation, aspect[2], interlaced, alpha, cover, drop[2], opposite, gop;
-    double late, clock;
+    double late, clock, order, ends;
+    int piece;
 };
 
 static void must(int good, const char *what) {
@@ -150,8 +154,9 @@ static void write_packets(struct track *t, AVFrame *frame, const struct wish *w)
 static const AVCodec *video_codec(const struct wish *w) {
     static const struct {
         const char *ending, *codec;
-    } usual[] = {{"jpg", "mjpeg"},  {"png", "png"},        {"webp", "libwebp"}, {"mp4", "libx264"}, {"mov", "libx264"},
-                 {"ts", "libx264"}, {"mpg", "mpeg2video"}, {"webm", "libvpx"},  {"mkv", "ffv1"},    {"nut", "ffv1"}};
+    } usual[] = {{"jpg", "mjpeg"},   {"png", "png"},    {"webp", "libwebp"},   {"mp4", "libx264"},
+                 {"mov", "libx264"}, {"ts", "libx264"}, {"mpg", "mpeg2video"}, {"webm", "libvpx"},
+                 {"mkv", "ffv1"},    {"nut", "ffv1"},   {"avi", "mpeg4"}};
     const char *name = w->codec;
     for (size_t i = 0; !name && i < sizeof usual / sizeof *usual; i++)
         if (!strcmp(usual[i].ending, w->ending)) name = usual[i].codec;
@@ -220,7 +225,8 @@ static void add_video(struct track *t, const struct wish *w) {
 }
 
 static void add_sound(struct track *t, const struct wish *w) {
-    int bare = !strcmp(w->ending, "mkv") || !strcmp(w->ending, "nut") || !strcmp(w->ending, "mov");
+    int bare = !strcmp(w->ending, "mkv") || !strcmp(w->ending, "nut") || !strcmp(w->ending, "mov") ||
+               !strcmp(w->ending, "avi");
     const char *name = w->sound                     ? w->sound
                        : bare                       ? "pcm_s16le"
                        : !strcmp(w->ending, "webm") ? "libopus"
@@ -241,7 +247,7 @@ static void add_sound(struct track *t, const struct wish *w) {
     t->stream->time_base = e->time_base;
     t->frame = av_frame_alloc();
     t->frame->format = e->sample_fmt;
-    t->frame->nb_samples = e->frame_size ? e->frame_size : w->rate / 50;
+    t->frame->nb_samples = e->frame_size ? e->frame_size : w->piece ? w->piece : w->rate / 50;
     t->frame->sample_rate = w->rate;
     av_channel_layout_copy(&t->frame->ch_layout, &e->ch_layout);
     must(av_frame_get_buffer(t->frame, 0) >= 0, "have memory");
@@ -274,13 +280,14 @@ static void put_sample(AVFrame *f, int channel, int channels, int at, double v) 
 
 static void write_sound(struct track *t, const struct wish *w, int64_t *done, double until) {
     double real = w->rate * (1 + w->clock * 1e-6); /* samples a second of the world */
+    if (until > w->ends) until = w->ends;
     while ((double)*done / real < until) {
         must(av_frame_make_writable(t->frame) >= 0, "have memory");
         for (int i = 0; i < t->frame->nb_samples; i++)
             for (int c = 0; c < w->channels; c++)
                 put_sample(t->frame, c, w->channels, i,
                            sound_at((double)(*done + i) / real) * (w->opposite && c % 2 ? -1 : 1));
-        t->frame->pts = lrint((double)*done / real * w->rate);
+        t->frame->pts = lrint((double)*done / real * w->rate * (1 + w->order * 1e-6));
         *done += t->frame->nb_samples;
         write_packets(t, t->frame, w);
     }
@@ -357,6 +364,31 @@ static unsigned long sum_of(const unsigned char *bytes, size_t n) { /* PNG's CRC
     return crc ^ 0xffffffff;
 }
 
+/* EXIF as a PNG's text of that chunk's form, into [1024]; its length. */
+static size_t profile(unsigned char *chunk, const char *form, const unsigned char *block, size_t n) {
+    char text[512];
+    size_t used = (size_t)snprintf(text, sizeof text, "\nexif\n%8zu\n", n + 6);
+    used += (size_t)snprintf(text + used, sizeof text - used, "457869660000");
+    for (size_t i = 0; i < n; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, i % 30 == 20 ? "\n%02X" : "%02x", block[i]);
+    static const char name[] = "Raw profile type exif";
+    size_t at = 4 + sizeof name;
+    memcpy(chunk, form, 4);
+    memcpy(chunk + 4, name, sizeof name);
+    int packed = strcmp(form, "tEXt") != 0;
+    if (!strcmp(form, "zTXt")) chunk[at++] = 0;
+    if (!strcmp(form, "iTXt")) {
+        memcpy(chunk + at, "\1\0en\0\0", 6);
+        at += 6;
+    }
+    uLongf room = 512;
+    if (packed)
+        must(compress(chunk + at, &room, (const unsigned char *)text, used) == Z_OK, "pack");
+    else
+        memcpy(chunk + at, text, room = used);
+    return at + room;
+}
+
 static void write_picture(const struct wish *w) {
     struct track t = {0};
     open_video(&t, w, video_codec(w));
@@ -366,9 +398,10 @@ static void write_picture(const struct wish *w) {
     must(avcodec_send_frame(t.encoder, t.frame) >= 0 && avcodec_send_frame(t.encoder, NULL) >= 0 &&
              avcodec_receive_packet(t.encoder, p) >= 0,
          "encode");
-    unsigned char block[26], chunk[30] = "eXIf";
-    size_t n = exif(block, w->orientation);
+    unsigned char block[26], chunk[1024] = "eXIf";
+    size_t n = exif(block, w->orientation), length = 4 + n;
     memcpy(chunk + 4, block, n);
+    if (w->profile) length = profile(chunk, w->profile, block, n);
     FILE *out = fopen(w->out, "wb");
     must(out != NULL, "create the file");
     size_t head = 0;
@@ -380,7 +413,7 @@ static void write_picture(const struct wish *w) {
     } else if (w->orientation > 1 && !strcmp(w->ending, "png")) {
         head = 8 + 25;
         fwrite(p->data, 1, head, out);
-        put(out, n, 4, 1), fwrite(chunk, 1, 4 + n, out), put(out, sum_of(chunk, 4 + n), 4, 1);
+        put(out, length - 4, 4, 1), fwrite(chunk, 1, length, out), put(out, sum_of(chunk, length), 4, 1);
     } else if (w->orientation > 1) { /* WebP: the extended form */
         unsigned long picture = (unsigned long)p->size - 12;
         fwrite("RIFF", 1, 4, out), put(out, 4 + 18 + picture + 8 + n, 4, 0), fwrite("WEBPVP8X", 1, 8, out);
@@ -413,7 +446,11 @@ int main(int argc, char **argv) {
                      .opposite = (int)number(argc, argv, "opposite", 0),
                      .gop = (int)number(argc, argv, "gop", 12),
                      .late = number(argc, argv, "late", 0),
-                     .clock = number(argc, argv, "clock", 0)};
+                     .profile = value_of(argc, argv, "profile", NULL),
+                     .clock = number(argc, argv, "clock", 0),
+                     .order = number(argc, argv, "order", 0),
+                     .ends = number(argc, argv, "ends", 1e9),
+                     .piece = (int)number(argc, argv, "piece", 0)};
     sscanf(aspect, "%d/%d", &w.aspect[0], &w.aspect[1]);
     sscanf(drop, "%d-%d", &w.drop[0], &w.drop[1]);
     av_log_set_level(AV_LOG_QUIET);

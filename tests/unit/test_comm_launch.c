@@ -1,12 +1,18 @@
 /* test_comm_launch.c: how processes of a job find each other, and every way in which they should not: variables that
    are missing or wrong, ranks that do not come, come twice, or are of another size, program or config; strangers at the
-   ports where the job meets, and a start before this one; strangers at the door. */
+   ports where the job meets, and a start before this one; strangers at the door, and processes of the
+   job that it turned away. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 
+#include "base/progress.h"
+#include "comm/job/job.h"
 #include "comm/job/launch.h"
 #include "tests/unit/ranks.h"
 
@@ -470,6 +476,103 @@ static void strangers(void **state) {
     fclose(said);
 }
 
+/* ---- those who belong here and were turned away ---- */
+
+/* A listener for a door, which accepts what is there and waits for nobody. */
+static int door_at(int port) {
+    int fd = listen_at(port, 5);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+/* Closes the first that comes at `fd` without a word; a door of this mark opens there after it. */
+static struct door *late_door(int fd, uint64_t mark, int meeting) {
+    struct door *door;
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    if (poll(&entry, 1, 5000) < 1) return NULL;
+    int guest = accept(fd, NULL, NULL);
+    usleep(100000);
+    close(guest);
+    return door_open(&door, fd, mark, meeting) ? NULL : door;
+}
+
+/* A rank that connects to a lower one and is turned away, as a slow one is, comes again. */
+static void turned_away_by_a_rank(void **state) {
+    (void)state;
+    enum { ID = 7, SECRET = 5, MARK_OF_JOB = 3 };
+    int port = free_row(), fd = door_at(port), fds[2], members[] = {0, 1};
+    pid_t caller = fork();
+    if (!caller) {
+        struct tcp_peer peers[2] = {{.host = "here"}, {.host = "here"}};
+        struct tcp_job job = {
+            .rank = 1, .size = 2, .peers = peers, .mark = MARK_OF_JOB, .secret = SECRET, .timeout = 10};
+        alarm(20);
+        pthread_mutex_init(&job.lock, NULL);
+        CHECK(!socket_resolve(&peers[0].address, "127.0.0.1", port));
+        _exit(tcp_job_connect(&job, fds, members, 2, ID));
+    }
+    struct door_guest guest = {.fd = -1};
+    struct door *door = late_door(fd, MARK_OF_JOB, 0);
+    assert_non_null(door);
+    assert_int_equal(door_take(door, SECRET, ID, clock_seconds() + 5, &guest), OK);
+    int status;
+    waitpid(caller, &status, 0);
+    assert_true(guest.fd >= 0 && guest.word.rank == 1);
+    assert_int_equal(status, 0);
+    socket_close(&guest.fd);
+    door_close(door);
+}
+
+/* Who is inside when the meeting ends hears it at once. */
+static void inside_when_the_meeting_ends(void **state) {
+    (void)state;
+    struct door_word word = {.mark = 3, .id = DOOR_MEETING, .rank = 1};
+    struct door_answer answer;
+    struct door *door;
+    int port = free_row(), fd, code = door_open(&door, door_at(port), word.mark, 1);
+    assert_int_equal(code, OK);
+    fd = call_rank_0(port);
+    assert_int_equal(send(fd, &word, sizeof word, MSG_NOSIGNAL), sizeof word);
+    assert_int_equal(recv(fd, &answer, sizeof answer, MSG_WAITALL), sizeof answer);
+    assert_true(door_let_in(&answer, word.mark));
+    door_end_meeting(door);
+    struct pollfd entry = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&entry, 1, 2000), 1);
+    assert_int_equal(recv(fd, &answer, 1, 0), 0);
+    close(fd);
+    door_close(door);
+}
+
+/* Rank 1 meets rank 0 of a start before this one, which has the same mark and ends before it says a word more. */
+static void met_one_that_ends(void **state) {
+    (void)state;
+    int port = free_row(), fd = door_at(port);
+    struct launch l;
+    struct door *door;
+    struct door_guest guest;
+    rank_environment(0, 2, port);
+    assert_int_equal(launch_read(&l), OK);
+    pid_t other = fork();
+    if (!other) {
+        rank_environment(1, 2, port);
+        alarm(30);
+        _exit(meets(1, 2, NULL));
+    }
+    assert_int_equal(door_open(&door, fd, l.mark, 1), OK);
+    assert_int_equal(door_take(door, 0, DOOR_MEETING, clock_seconds() + 10, &guest), OK);
+    assert_true(guest.fd >= 0);
+    door_close(door);
+    socket_close(&guest.fd);
+    pid_t first = fork();
+    if (!first) {
+        alarm(30);
+        _exit(meets(0, 2, NULL));
+    }
+    int status[2];
+    waitpid(first, &status[0], 0), waitpid(other, &status[1], 0);
+    assert_true(status[0] == 0 && status[1] == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alone),
@@ -491,6 +594,9 @@ int main(void) {
         cmocka_unit_test(a_start_before_this_one),
         cmocka_unit_test(addresses_of_this_host),
         cmocka_unit_test(strangers),
+        cmocka_unit_test(turned_away_by_a_rank),
+        cmocka_unit_test(inside_when_the_meeting_ends),
+        cmocka_unit_test(met_one_that_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,11 +17,14 @@
 #include <unistd.h>
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/hash_index.h"
+#include "base/progress.h"
 #include "checkpoints/prompt_file.h"
 #include "base/log.h"
 #include "tests/folder.h"
 #include "tools/prepare/clip.h"
 #include "tools/prepare/faces.h"
+#include "tools/prepare/prompts.h"
 #include "tools/prepare/shots.h"
 #include "tools/prepare/sidecar.h"
 
@@ -34,6 +37,15 @@ static const char *in_folder(const char *name) {
     char *p = path[used++ % 8];
     snprintf(p, sizeof *path, "%s/%s", folder, name);
     return p;
+}
+
+static void flip(const char *path, long at) {
+    FILE *file = fopen(path, "r+b");
+    fseek(file, at, SEEK_SET);
+    int byte = fgetc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 1, file);
+    fclose(file);
 }
 
 static void put(const char *path, const char *text) {
@@ -424,6 +436,13 @@ static void bad_clips(void **state) {
     const char *piece = in_folder("piece");
     struct stat info;
     stat(piece, &info);
+    for (long at = 8; at < info.st_size; at += info.st_size / 5) { /* a bit, which nothing but the sum tells */
+        flip(piece, at);
+        assert_int_equal(piece_open(piece, &c, &file, &head), ERR_INPUT);
+        flip(piece, at);
+    }
+    assert_int_equal(piece_open(piece, &c, &file, &head), OK);
+    fclose(file);
     assert_int_equal(truncate(piece, info.st_size - 4), 0);
     assert_int_equal(piece_open(piece, &c, &file, &head), ERR_INPUT);
     put(piece, "x");
@@ -448,7 +467,8 @@ static const char *cuts_of(int which, int from, int length, double threshold) {
     static char text[200];
     static float frame[FRAME];
     struct shots s;
-    int missing, begins, f = 0, given = 0;
+    enum shot_place place;
+    int missing, f = 0, given = 0;
     *text = 0;
     assert_int_equal(shots_open(&s, SIDE, SIDE, threshold), OK);
     for (;;) {
@@ -457,12 +477,13 @@ static const char *cuts_of(int which, int from, int length, double threshold) {
             shots_take(&s, frame, f == 7);
             f++;
         }
-        if (!shots_give(&s, frame, &missing, &begins, f == 80)) break;
+        if (!shots_give(&s, frame, &missing, &place, f == 80)) break;
         static float want[FRAME];
         scene(want, given >= from && given < from + length ? which : 0, given);
         assert_memory_equal(frame, want, sizeof want); /* none is lost or exchanged */
         assert_int_equal(missing, given == 7);
-        if (begins) sprintf(text + strlen(text), "%d ", given);
+        assert_true(place != SHOT_DISSOLVES);
+        if (place == SHOT_BEGINS) sprintf(text + strlen(text), "%d ", given);
         given++;
     }
     assert_int_equal(given, 80);
@@ -479,6 +500,53 @@ static void shots_are_found(void **state) {
     assert_string_equal(cuts_of(1, 40, 40, 0), "");
     assert_string_equal(cuts_of(1, 1, 79, 0.05), "1 ");
     assert_string_equal(cuts_of(1, 79, 1, 0.05), "79 ");
+}
+
+/* Of 80 frames, the first and the last that are told to be of two shots, where `length` frames from `from` on go over to
+   scene 1 (kind 0), get brighter (1), or move on (2); -1: none is. */
+static void dissolve_of(int kind, int from, int length, int *first, int *last) {
+    static float frame[FRAME], other[FRAME];
+    struct shots s;
+    enum shot_place place;
+    int missing, f = 0;
+    *first = *last = -1;
+    assert_int_equal(shots_open(&s, SIDE, SIDE, 0.05), OK);
+    for (int given = 0;; given++) {
+        while (f < 80 && shots_wants(&s)) {
+            float part = fminf(fmaxf((float)(f - from + 1) / (float)(length + 1), 0), 1);
+            scene(frame, 0, f / 4);
+            scene(other, 1, f / 4);
+            if (kind == 2) scene(frame, 0, (int)(150 * part));
+            for (int i = 0; i < FRAME; i++) {
+                if (kind == 0) frame[i] += part * (other[i] - frame[i]);
+                if (kind == 1) frame[i] = (frame[i] + 1) * (0.4f + 0.6f * part) - 1;
+            }
+            shots_take(&s, frame, 0);
+            f++;
+        }
+        if (!shots_give(&s, frame, &missing, &place, f == 80)) break;
+        assert_true(place != SHOT_BEGINS);
+        if (place != SHOT_DISSOLVES) continue;
+        if (*first < 0) *first = given;
+        *last = given;
+    }
+    shots_close(&s);
+}
+
+/* Half a second to a second, found with two frames to spare at most on either side; light and movement are none. */
+static void dissolves_are_found(void **state) {
+    (void)state;
+    int first, last;
+    static const int lengths[] = {12, 16, 20, 24};
+    for (int i = 0; i < 4; i++) {
+        dissolve_of(0, 30, lengths[i], &first, &last);
+        if (first > 30 || first < 27 || last < 29 + lengths[i] || last > 32 + lengths[i])
+            fail_msg("%d frames: from %d to %d", lengths[i], first, last);
+        for (int kind = 1; kind <= 2; kind++) {
+            dissolve_of(kind, 30, lengths[i], &first, &last);
+            if (first >= 0) fail_msg("kind %d, %d frames: from %d to %d", kind, lengths[i], first, last);
+        }
+    }
 }
 
 static void boxes(void **state) {
@@ -669,13 +737,57 @@ static void prompts_of_clips(void **state) {
     assert_false(file_exists(in_folder("none.h5")));
 }
 
+/* Many clips, a prompt each, whose embeddings are written, found and numbered in the time that one takes: a second for
+   all of them, where comparing each with all others took more than a minute. */
+static void many_prompts(void **state) {
+    (void)state;
+    enum { MANY = 40000, SOME = 2000 };
+    static char words[MANY][40];
+    static float row[1];
+    struct prompt_rows *prompts = calloc(MANY, sizeof *prompts);
+    struct clip_list clips = {.entries = calloc(SOME, sizeof *clips.entries), .count = SOME};
+    struct prepare_config config = {.text_dim = 1, .text_len = 1};
+    struct prepare_prompts found;
+    for (int i = 0; i < MANY; i++) {
+        snprintf(words[i], sizeof words[i], "a person talks of %d things", i);
+        prompts[i] = (struct prompt_rows){words[i], 1, row};
+    }
+    double begun = clock_seconds();
+    snprintf(config.text, sizeof config.text, "%s", in_folder("many.safetensors"));
+    assert_int_equal(prompt_file_write(config.text, prompts, MANY, 1, ST_F32, 0, NULL), OK);
+    snprintf(config.source, sizeof config.source, "%s", in_folder("many"));
+    assert_int_equal(mkdir(config.source, 0777), 0);
+    for (int i = 0; i < SOME; i++) {
+        char path[40];
+        snprintf(path, sizeof path, "many/%d.txt", i);
+        put(in_folder(path), words[i * 7 % 1000]); /* each of 1000 twice */
+        snprintf(path, sizeof path, "%d.mp4", i);
+        assert_non_null(clips.entries[i].path = strdup(path));
+    }
+    if (prepare_prompts_open(&found, &config, &clips)) fail_msg("%s", error_text());
+    assert_int_equal(found.count, 1 + 1000);
+    for (int i = 0; i < SOME; i++) assert_string_equal(found.list[found.of_clip[i]].text, words[i * 7 % 1000]);
+    assert_true(clock_seconds() - begun < 20);
+    prepare_prompts_close(&found);
+    for (int i = 0; i < SOME; i++) free(clips.entries[i].path);
+    free(clips.entries);
+    free(prompts);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sidecars),      cmocka_unit_test(lists),
-        cmocka_unit_test(folders),       cmocka_unit_test(many_folders),
-        cmocka_unit_test(windows),       cmocka_unit_test(shots_are_found),
-        cmocka_unit_test(boxes),         cmocka_unit_test(bad_clips),
-        cmocka_unit_test(whole_program), cmocka_unit_test(prompts_of_clips),
+        cmocka_unit_test(sidecars),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(folders),
+        cmocka_unit_test(many_folders),
+        cmocka_unit_test(windows),
+        cmocka_unit_test(shots_are_found),
+        cmocka_unit_test(dissolves_are_found),
+        cmocka_unit_test(boxes),
+        cmocka_unit_test(bad_clips),
+        cmocka_unit_test(whole_program),
+        cmocka_unit_test(prompts_of_clips),
+        cmocka_unit_test(many_prompts),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

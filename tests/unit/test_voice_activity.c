@@ -188,6 +188,19 @@ static void speech_over_noise(void **state) {
     }
 }
 
+/* A breath in front of each sentence, four frames of noise that are three frames away from it and 23 dB below the speech,
+   is no part of it. */
+static void breaths_are_no_speech(void **state) {
+    (void)state;
+    struct random_address a = {.purpose = RANDOM_TEST};
+    record(-20, 0);
+    for (int i = 0; i < sentence_count; i++)
+        for (long at = sentences[i].begin - 7 * FRAME; at < sentences[i].begin - 3 * FRAME; at++)
+            pcm[at] += 0.0122f * (2 * random_uniform(&a, (uint32_t)at) - 1);
+    hear(0);
+    expect_sentences();
+}
+
 static void what_cannot_be_heard(void **state) {
     (void)state;
     record(-80, 0.05);
@@ -229,6 +242,7 @@ int main(void) {
         cmocka_unit_test(level_and_offset_do_not_matter),
         cmocka_unit_test(noise_is_no_speech),
         cmocka_unit_test(speech_over_noise),
+        cmocka_unit_test(breaths_are_no_speech),
         cmocka_unit_test(what_cannot_be_heard),
         cmocka_unit_test(short_sound),
         cmocka_unit_test(tones_begin_where_they_are),

@@ -6,12 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/finite.h"
 #include "tools/prepare/clip_source.h"
 
-static const char piece_magic[8] = "pieces2";
+static const char piece_magic[8] = "pieces3";
 
 static size_t frame_floats(const struct prepare_config *c) { return 3 * (size_t)c->height * (size_t)c->width; }
 
@@ -41,7 +42,9 @@ struct cutter {
     long start;               /* video frame that the window starts at */
     void (*beat)(void *user); /* called now and then: a sign of life */
     void *user;
-    int skip; /* frames to pass over, when the stride is longer than the window */
+    int skip;                 /* frames to pass over, when the stride is longer than the window */
+    uLong sum;                /* of the rows so far */
+    enum clip_picture before; /* what the last frame was */
 };
 
 /* The window into the row's latents, four frames after the first one at a time: large codecs take long. */
@@ -99,6 +102,7 @@ static int cut_window(struct cutter *cut) {
     TRY(check_row(cut));
     if (!cut->head->rows) TRY(judge(cut));
     fwrite(cut->row, sizeof(float), piece_row_floats(c), cut->out->file);
+    cut->sum = crc32_z(cut->sum, (const unsigned char *)cut->row, sizeof(float) * piece_row_floats(c));
     cut->head->rows++;
     for (int t = 0; t < T; t++) cut->head->talk += talk[t] / T;
     memmove(cut->window, cut->window + (size_t)(T - keep) * frame_floats(c),
@@ -117,10 +121,8 @@ static void break_window(struct cutter *cut, long frame, enum clip_picture kind)
         memmove(cut->window, cut->window + (size_t)cut->held * size, sizeof(float) * size);
     cut->held = cut->skip = 0;
     cut->start = kind == PICTURE_BEGINS ? frame : frame + 1;
-    if (kind == PICTURE_BEGINS)
-        cut->head->cuts++;
-    else
-        cut->head->missing++;
+    cut->head->cuts += kind == PICTURE_BEGINS || (kind == PICTURE_BLENDED && cut->before != PICTURE_BLENDED);
+    cut->head->missing += kind == PICTURE_MISSING;
 }
 
 /* All frames of the clip through the window. */
@@ -131,8 +133,9 @@ static int cut_clip(struct cutter *cut, int *rejected) {
     enum clip_picture kind;
     while ((result = clip_frame(cut->source, cut->window + (size_t)cut->held * frame_floats(c), &kind)) > 0) {
         break_window(cut, frames++, kind);
+        cut->before = kind;
         cut->beat(cut->user);
-        if (kind == PICTURE_MISSING) continue;
+        if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED) continue;
         if (cut->skip) {
             cut->skip--;
             continue;
@@ -159,6 +162,12 @@ static int cut_clip(struct cutter *cut, int *rejected) {
     return OK;
 }
 
+/* The sum of rows, and of a head that is to be in front of them. */
+static uint32_t add_head(uLong sum, struct piece_head head) {
+    head.sum = 0;
+    return (uint32_t)crc32_z(sum, (const unsigned char *)&head, sizeof head);
+}
+
 int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
                  struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
                  void (*beat)(void *), void *user) {
@@ -181,6 +190,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
         fwrite(head, sizeof *head, 1, out.file); /* room; the figures come at the end */
         code = cut_clip(&cut, rejected);
         if (!code) {
+            head->sum = add_head(cut.sum, *head);
             rewind(out.file);
             fwrite(head, sizeof *head, 1, out.file);
             code = file_commit(&out);
@@ -194,6 +204,19 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     return code;
 }
 
+/* The sum of the rows that follow, which are as many as `head` says; 0 in *whole: they are not there. */
+static uint32_t sum_of(FILE *file, const struct piece_head *head, size_t row, int *whole) {
+    float *floats = malloc(row);
+    uLong sum = crc32_z(0, NULL, 0);
+    *whole = floats != NULL;
+    for (int32_t i = 0; i < head->rows && *whole; i++) {
+        *whole = fread(floats, row, 1, file) == 1;
+        if (*whole) sum = crc32_z(sum, (const unsigned char *)floats, row);
+    }
+    free(floats);
+    return add_head(sum, *head);
+}
+
 int piece_open(const char *path, const struct prepare_config *config, FILE **file, struct piece_head *head) {
     *file = fopen(path, "rb");
     if (!*file) return error_set(ERR_INPUT, "%s: is not there", path);
@@ -202,6 +225,8 @@ int piece_open(const char *path, const struct prepare_config *config, FILE **fil
                head->row_floats == (int32_t)piece_row_floats(config) && head->rows > 0 && !fseek(*file, 0, SEEK_END) &&
                ftell(*file) == (long)(sizeof *head + row * (size_t)head->rows) &&
                !fseek(*file, (long)sizeof *head, SEEK_SET);
+    if (good) good = sum_of(*file, head, row, &good) == head->sum && good;
+    if (good) good = !fseek(*file, (long)sizeof *head, SEEK_SET);
     if (good) return OK;
     fclose(*file);
     *file = NULL;
@@ -221,7 +246,7 @@ static void sample_frame(struct sampler *s, const float *pixels, enum clip_pictu
     enum { APART = 11 }; /* frames from one group to the next */
     size_t frame = frame_floats(s->config);
     if (kind != PICTURE_GOES_ON) s->held = 0; /* a group is of one shot */
-    if (kind == PICTURE_MISSING || s->wait-- > 0) return;
+    if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED || s->wait-- > 0) return;
     s->wait = 0;
     unsigned char *to = s->bytes + (size_t)s->held++ * frame;
     for (size_t i = 0; i < frame; i++) {

@@ -17,14 +17,15 @@ struct piece_head {
     double square;         /* squared codec error, summed .. */
     double pixels;         /* .. over so many values */
     int32_t missing, cuts; /* frames that the clip has no picture for; places where it was split at a cut */
-    int32_t traits, none;  /* bits of enum clip_trait; 0 */
+    int32_t traits;        /* bits of enum clip_trait */
+    uint32_t sum;          /* CRC-32 of the rows and then of this head with 0 in its place */
 };
 /* Reads a clip, encodes its windows and writes the piece. *rejected is set when the error is the clip's own fault.
    `beat` is called for every frame. */
 int prepare_clip(const struct prepare_config *config, const struct clip_entry *entry, struct codec *codec,
                  struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
                  void (*beat)(void *), void *user);
-/* ERR_INPUT when the piece is not there or not whole. */
+/* ERR_INPUT when the piece is not there, not whole or changed: all of it is read once for its sum. */
 int piece_open(const char *path, const struct prepare_config *config, FILE **file, struct piece_head *head);
 /* Floats of one row: latents, audio, talk, listen. */
 size_t piece_row_floats(const struct prepare_config *config);

@@ -165,14 +165,16 @@ int clip_open(struct clip_source **out, const struct prepare_config *config, con
 
 /* The video's next frame, once those behind it tell whether it begins a shot. */
 static int video_frame(struct clip_source *s, float *pixels, enum clip_picture *kind) {
-    int more = 1, missing, begins;
+    static const enum clip_picture kinds[] = {PICTURE_GOES_ON, PICTURE_BEGINS, PICTURE_BLENDED};
+    int more = 1, missing;
+    enum shot_place place;
     while (more > 0 && shots_wants(&s->shots)) {
         more = video_read(s->video, s->picture);
         if (more > 0) shots_take(&s->shots, s->picture, video_missing(s->video));
     }
     if (more < 0) return more;
-    if (!shots_give(&s->shots, pixels, &missing, &begins, !more)) return 0;
-    *kind = missing ? PICTURE_MISSING : begins ? PICTURE_BEGINS : PICTURE_GOES_ON;
+    if (!shots_give(&s->shots, pixels, &missing, &place, !more)) return 0;
+    *kind = missing ? PICTURE_MISSING : kinds[place];
     return 1;
 }
 

@@ -16,6 +16,7 @@ int clip_open(struct clip_source **source, const struct prepare_config *config, 
 enum clip_picture {
     PICTURE_GOES_ON, /* it follows on the one before */
     PICTURE_BEGINS,  /* the first of another shot */
+    PICTURE_BLENDED, /* of two shots at once, in a dissolve */
     PICTURE_MISSING  /* the clip has no picture, or no face, for this time */
 };
 int clip_frame(struct clip_source *source, float *pixels,

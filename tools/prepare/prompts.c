@@ -7,7 +7,6 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/fileio.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/philox.h"
 #include "base/text.h"
@@ -30,23 +29,29 @@ static int make_stored(struct prepare_prompts *p) {
 
 /* ---- the list ---- */
 
-/* The number of a text, which takes it. */
+static int append(struct prepare_prompts *p, char *text, const struct prompt_entry *entry) {
+    if (!(p->count & (p->count - 1))) { /* a power of two is full */
+        struct clip_prompt *list = realloc(p->list, sizeof *list * (size_t)(p->count ? 2 * p->count : 1));
+        if (!list) return error_set(ERR_DEVICE, "out of memory");
+        p->list = list;
+    }
+    TRY(hash_index_add(&p->index, hash_text(text), p->count));
+    p->list[p->count++] = (struct clip_prompt){text, entry};
+    return OK;
+}
+
+/* The number of a text, which it takes. */
 static int number_of(struct prepare_prompts *p, char *text, const struct prompt_entry *entry, int *number) {
-    for (int i = 0; i < p->count; i++)
-        if (p->list[i].entry == entry && !strcmp(p->list[i].text, text)) {
+    size_t at = 0;
+    while ((*number = hash_index_next(&p->index, hash_text(text), &at)) >= 0)
+        if (p->list[*number].entry == entry && !strcmp(p->list[*number].text, text)) {
             free(text);
-            *number = i;
             return OK;
         }
-    struct clip_prompt *list = realloc(p->list, sizeof *list * (size_t)(p->count + 1));
-    if (!list) {
-        free(text);
-        return error_set(ERR_DEVICE, "out of memory");
-    }
-    p->list = list;
-    p->list[p->count] = (struct clip_prompt){text, entry};
-    *number = p->count++;
-    return OK;
+    *number = p->count;
+    int code = append(p, text, entry);
+    if (code) free(text);
+    return code;
 }
 
 static int number_of_copy(struct prepare_prompts *p, const char *text, const struct prompt_entry *entry, int *number) {
@@ -143,6 +148,7 @@ int prepare_prompts_open(struct prepare_prompts *p, const struct prepare_config 
 void prepare_prompts_close(struct prepare_prompts *p) {
     for (int i = 0; i < p->count; i++) free(p->list[i].text);
     free(p->list);
+    hash_index_free(&p->index);
     free(p->of_clip);
     free(p->stored);
     prompt_file_close(&p->file);

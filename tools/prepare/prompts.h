@@ -4,6 +4,7 @@
 #ifndef TOOLS_PREPARE_PROMPTS_H
 #define TOOLS_PREPARE_PROMPTS_H
 
+#include "base/hash_index.h"
 #include "checkpoints/prompt_file.h"
 #include "tools/prepare/clip_list.h"
 
@@ -15,9 +16,10 @@ struct prepare_prompts {
         const struct prompt_entry *entry; /* NULL: not from the file */
     } * list;                             /* the data set's prompts; the first is the empty one */
     int count;
-    int *of_clip;   /* [clips] */
-    char stamp[80]; /* what they depend on; "" without a file */
-    float *stored;  /* [text_len, text_dim], the random tokens; NULL with a file */
+    struct hash_index index; /* of their texts */
+    int *of_clip;            /* [clips] */
+    char stamp[80];          /* what they depend on; "" without a file */
+    float *stored;           /* [text_len, text_dim], the random tokens; NULL with a file */
 };
 /* ERR_INPUT: a prompt without an embedding, or of other sizes than the config's; names the clip. */
 int prepare_prompts_open(struct prepare_prompts *prompts, const struct prepare_config *config,

@@ -48,7 +48,17 @@ int stage_count_skips(const struct stage *s) {
     return OK;
 }
 
-int stage_check_data(struct stage *s) {
+/* Of a job on several hosts each may have a file of its own at that path. */
+static int check_ranks(struct stage *s) {
+    double sum = dataset_sum(s->set), ends[2] = {sum, -sum};
+    if (s->comm.size <= 1) return OK;
+    TRY(comm_values(&s->comm, COMM_MAX, ends, 2));
+    if (ends[0] == -ends[1]) return OK;
+    return error_set(ERR_INPUT, "%s: the ranks have different data sets: rank %d's sum is %08x, another's %08x",
+                     s->config.data, s->comm.rank, (unsigned)sum, (unsigned)(ends[0] == sum ? -ends[1] : ends[0]));
+}
+
+static int check_state(struct stage *s) {
     int64_t now = dataset_sum(s->set), then = s->data_sum;
     s->data_sum = now;
     if (then < 0 || then == now) return OK;
@@ -62,11 +72,17 @@ int stage_check_data(struct stage *s) {
     return OK;
 }
 
+int stage_check_data(struct stage *s) {
+    int code = check_ranks(s);
+    if (!code) code = check_state(s);
+    return stage_agree(s, s->comm.rank ? OK : code); /* the same on all ranks: one says it */
+}
+
 int stage_roll_back(struct stage *s) {
     int64_t batches = s->batches, rollbacks = s->rollbacks + 1;
     long from = (long)s->step;
     int found;
-    TRY(stage_checkpoint_ended(s, train_state_wait(&s->saved)));
+    TRY(stage_agree(s, stage_checkpoint_ended(s, train_state_wait(&s->saved))));
     TRY(train_state_resume(&s->saved, s->folder.path, &found));
     if (!found) return error_set(ERR_INPUT, "%s: no whole state to go back to", s->folder.path);
     log_line("step %ld: updates were skipped %d times in a row: back to step %ld, on with other batches", from,
@@ -77,7 +93,7 @@ int stage_roll_back(struct stage *s) {
     s->rolled_back++;
     s->saved_step = s->step;
     s->fault = s->skipping = 0;
-    return stage_restart_data(s);
+    return stage_agree(s, stage_restart_data(s));
 }
 
 int stage_checkpoint_ended(struct stage *s, int code) {

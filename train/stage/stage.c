@@ -265,8 +265,7 @@ static int begin(struct stage *s, int *resumed) {
     TRY(stage_agree(s, open_data(s)));
     s->data_sum = -1; /* what states of before it was kept leave */
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
-    int code = stage_check_data(s);
-    TRY(stage_agree(s, s->comm.rank ? OK : code)); /* the same on all ranks: one says it */
+    TRY(stage_check_data(s));
     if (*resumed) s->saved_step = s->step;
     return OK;
 }

@@ -131,8 +131,8 @@ int stage_load_frozen(const struct stage *s, const char *path, const char *stage
    yet. */
 int stage_roll_back(struct stage *s);
 
-/* After a resume or a rollback: the data set is the one that the state was trained on. ERR_INPUT names both sums; not
-   with data_changed=yes. */
+/* At the start and after a rollback, by all ranks together: they have one data set, and it is the one that the state
+   was trained on, unless data_changed=yes. ERR_INPUT, on all of them, names both sums. */
 int stage_check_data(struct stage *s);
 /* Says how many updates of this process were skipped; ERR_NUMERIC when most were. */
 int stage_count_skips(const struct stage *s);
