@@ -44,8 +44,7 @@ static const char *mode(void) { return getenv("ENGINES") ? getenv("ENGINES") : "
 /* ---- questions ---- */
 
 static size_t planned(const struct asked *a, int backward) {
-    long longest = a->K > a->S ? a->K : a->S;
-    struct attention_sizes sizes = {a->B, a->S, a->H, a->D, a->K, longest, a->ranges};
+    struct attention_sizes sizes = {a->B, a->S, a->H, a->D, a->K, a->K, a->ranges};
     size_t bytes = attention_workspace(&sizes, backward);
     return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST;
 }
