@@ -145,6 +145,7 @@ def type_words(browser):
     tab.click("barge")
     tab.type("words", "Hello once more.")
     check("or not, where it shall not", tab.wait("/once more[.][0-9.]+ s$/.test($('history').lastChild.textContent)"), tab)
+    tab.click("microphone")
     tab.click("connect")
 
 
@@ -155,7 +156,7 @@ def drive(browser):
     tab.click("connect")
     check("an echo takes no words", tab.wait("session.created && $('talk').hidden && $('sound-label').hidden"), tab)
     tab.click("microphone")
-    check("it says what the user says", tab.wait("session.state === 'speaking' && sound.level > 0.01"), tab)
+    check("it says what the user says", tab.wait("session.state === 'speaking' && sound.level > 0.01", 15), tab)
     tab.click("connect")
 
 
