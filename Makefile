@@ -1,6 +1,7 @@
 # streamavatar.c
 #   make                  build everything for this machine (BACKEND=cpu; TYPE by CPU: scripts/number_type.sh)
 #   make demo             set up, generate data, run all stages, stream, report
+#   make live             talk to the demo's student on a page, after make demo  (KEYS="agent=echo": serve's keys)
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make test-threads     the tests of several ranks and the live server under the thread sanitizer (clang, libomp and its Archer)
@@ -61,7 +62,8 @@ CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w $(FUZZ_FLAGS)
 LDFLAGS  += -fsanitize=fuzzer,address,undefined
 endif
 LIBS_LEAN := $(shell pkg-config --libs libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson 2>/dev/null) -lm -lz -lpthread
-LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo libavfilter 2>/dev/null) -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
+LIBS_FLITE := -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
+LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo libavfilter 2>/dev/null) $(LIBS_FLITE)
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif
@@ -125,11 +127,11 @@ $(BUILD)/gen/version_text.h: always
 libraries = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 LIBRARIES := $(call libraries,tools infer train checkpoints data model comm kernels base)
 
-.PHONY: all always programs test bench demo demo-real soak clean format check-format setup
+.PHONY: all always programs test bench demo live demo-real soak clean format check-format setup
 .SECONDARY:
 all: programs
 
-# Programs: one .c with a main each. Those in programs/lean run beside a model, not beside a data set: no HDF5, MPI, cairo or speech.
+# Programs: one .c with a main each. Those in programs/lean run beside a model, not a data set: no HDF5, MPI or cairo.
 PROGRAMS := $(patsubst %.c,$(BIN)/%,$(notdir $(wildcard programs/*.c programs/lean/*.c)))
 programs: $(PROGRAMS)
 $(BIN)/%: $(BUILD)/programs/%.o $(LIBRARIES) $(VERSION_OBJ)
@@ -144,6 +146,9 @@ $(BIN)/serve: $(BUILD)/programs/lean/serve.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN) $(LIBS_SERVE))
 $(BIN)/load: $(BUILD)/programs/lean/load.o $(LIBRARIES) $(VERSION_OBJ)
 	$(call link,$(LIBS_LEAN) -lwebsockets)
+# What speaks for a session is started with it: it links little.
+$(BIN)/agent: $(BUILD)/programs/lean/agent.o $(LIBRARIES) $(VERSION_OBJ)
+	$(call link,$(LIBS_FLITE) $(shell pkg-config --libs yaml-0.1 libcjson 2>/dev/null) -lz -lm -lpthread)
 # Examples stand alone: they use the protocol, nothing of ours.
 programs: $(BUILD)/examples/client $(BUILD)/examples/broadcast
 $(BUILD)/examples/client: $(BUILD)/examples/client.o
@@ -199,6 +204,9 @@ bench: setup
 demo: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo.sh configs/demo.yaml configs/demo_data.yaml runs/demo
+live: setup
+	+@$(MAKE) --no-print-directory programs
+	@BIN=$(BIN) sh scripts/live.sh $(or $(STUDENT),runs/demo/export/refine) $(KEYS)
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo_real.sh configs/real.yaml configs/real_data.yaml runs/real "$(DATA)"

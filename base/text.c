@@ -42,3 +42,30 @@ char *text_line(char **next) {
     *end = 0;
     return line;
 }
+
+long text_character(const unsigned char **at) {
+    const unsigned char *p = *at;
+    int more = *p < 0x80                 ? 0
+               : *p >= 0xc2 && *p < 0xe0 ? 1
+               : *p >= 0xe0 && *p < 0xf0 ? 2
+               : *p >= 0xf0 && *p < 0xf5 ? 3
+                                         : -1;
+    if (more < 0) return -1;
+    long code = more == 0 ? *p : *p & (0x3f >> more);
+    for (int i = 1; i <= more; i++) {
+        if ((p[i] & 0xc0) != 0x80) return -1;
+        code = code << 6 | (p[i] & 0x3f);
+    }
+    if ((more == 2 && code < 0x800) || (more == 3 && code < 0x10000) || code > 0x10ffff ||
+        (code >= 0xd800 && code < 0xe000))
+        return -1;
+    *at = p + more + 1;
+    return code;
+}
+
+int text_is_utf8(const char *text) {
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at)
+        if (text_character(&at) < 0) return 0;
+    return 1;
+}

@@ -13,5 +13,9 @@ int text_read(const char *path, size_t max, char **text);
 char *text_line(char **next);
 /* The line that the place `at` in a text is in, from 1. */
 int text_line_number(const char *text, const char *at);
+/* The character of UTF-8 at *at, which moves on; -1: it is none (overlong forms, surrogates and numbers above 10ffff
+   included). The text ends with a zero byte. */
+long text_character(const unsigned char **at);
+int text_is_utf8(const char *text); /* 1: all of it is */
 
 #endif

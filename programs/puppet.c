@@ -1,6 +1,8 @@
 /* puppet.c: writes puppet dialogues as videos: what `prepare` takes from people, and pictures for people to look at.
    OUT/IIII-UUUU.mp4 (identity, utterance) with two channels of sound, left the agent and right the user; beside it
-   .mask.csv (who speaks when: sidecar.h), .truth.csv (the pose of every frame) and .txt (what is said). */
+   .mask.csv (who speaks when: sidecar.h), .truth.csv (the pose of every frame), .txt (what is said) and .png (the first
+   picture: a reference for a student). */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +77,18 @@ static int write_text(const char *path, const struct puppet *puppet, void (*writ
     return file_commit(&out);
 }
 
+static int write_picture(const char *path, struct puppet *puppet, int size, float *frame) {
+    size_t pixels = (size_t)size * (size_t)size;
+    unsigned char *rgb = malloc(3 * pixels);
+    if (!rgb) return error_set(ERR_DEVICE, "out of memory for a picture");
+    int code = puppet_draw(puppet, 0, size, size, frame);
+    for (size_t i = 0; !code && i < pixels; i++)
+        for (size_t c = 0; c < 3; c++) rgb[3 * i + c] = (unsigned char)lrintf(127.5f * (frame[c * pixels + i] + 1));
+    if (!code) code = png_write(path, rgb, size, size);
+    free(rgb);
+    return code;
+}
+
 /* A frame and its 40 ms of sound at a time. */
 static int write_frames(struct video_writer *video, struct puppet *puppet, int size, float *frame) {
     float stereo[2 * AUDIO_SAMPLES_PER_FRAME];
@@ -100,6 +114,8 @@ static int write_dialogue(struct puppet *puppet, const char *stem, int size, flo
     TRY(write_text(path, puppet, write_truth));
     snprintf(path, sizeof path, "%s.txt", stem);
     TRY(write_text(path, puppet, puppet_transcript));
+    snprintf(path, sizeof path, "%s.png", stem);
+    TRY(write_picture(path, puppet, size, frame));
     struct video_writer *video;
     snprintf(path, sizeof path, "%s.mp4", stem);
     TRY(video_create(&video, path, size, size, 2));

@@ -28,6 +28,12 @@ void live_say(struct live *l, char *text) {
     server_poke(l->server);
 }
 
+void live_tell(struct live *l, char *text) {
+    char *copy = l->agent && text ? strdup(text) : NULL;
+    if (copy) agent_tell(l->agent, copy, 0);
+    live_say(l, text);
+}
+
 struct lane_frame *live_lane(struct live *l, long frame) {
     return &l->lane[frame % l->lane_frames];
 }
@@ -69,6 +75,7 @@ int live_create(struct live **out, struct server *server, const struct wishes *w
     random_name(l->token);
     outbox_open(&l->outbox);
     speech_open(&l->speech, wishes->agent_rate);
+    talk_reset(&l->talk);
     pthread_cond_init(&l->work, NULL);
     playback_begin(&l->playback, 0);
     l->playback.assumed = wishes->assumed;
@@ -109,6 +116,7 @@ void live_end(struct live *l, int close_code, const char *code, const char *mess
     if (l->connection) l->server->part(l->connection, code ? words_error(code, message, 1) : NULL, close_code);
     l->connection = NULL;
     l->phase = LIVE_ENDED;
+    live_agent_close(l);
     l->server->metrics.finished++;
     l->server->metrics.pictures_dropped += l->outbox.dropped;
     server_poke(l->server);
@@ -121,6 +129,7 @@ static void say_created(struct live *l, int resumed) {
     live_say(l, words_created(&(struct words_created){
                     .session = l->id,
                     .token = l->token,
+                    .agent = l->agent ? s->agent_name : "",
                     .codec = video_codec_names[video_encoder_codec(l->encoder)],
                     .decoder = video_encoder_decoder(l->encoder),
                     .resumed = resumed,
@@ -175,6 +184,7 @@ void live_admit(struct live *l) {
 void live_prepare(struct live *l) {
     if (l->phase != LIVE_WAITING || !l->admitted || !l->reference) return;
     l->phase = LIVE_PREPARED;
+    live_agent_open(l);
     if (l->looping) live_break_off(l); /* the server's clip was shown meanwhile */
     l->looping = 0;
     say_created(l, 0);
@@ -196,7 +206,7 @@ static void report_finished(struct live *l, int64_t position) {
     for (int i = 0; i < l->turn_count; i++) {
         const struct turn_in_play *t = &l->turns[i];
         if (t->ended && position >= t->end_us)
-            live_say(l, words_finished(t->turn, (int64_t)t->frames * FRAME_US, 0, 0));
+            live_tell(l, words_finished(t->turn, (int64_t)t->frames * FRAME_US, 0, 0));
         else
             l->turns[kept++] = *t;
     }

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "infer/serve/agent.h"
 #include "infer/serve/microphone.h"
 #include "infer/serve/outbox.h"
 #include "infer/serve/pacing.h"
@@ -16,6 +17,7 @@
 #include "infer/serve/schedule.h"
 #include "infer/serve/server.h"
 #include "infer/serve/speech.h"
+#include "infer/serve/talk.h"
 #include "infer/serve/video_encoder.h"
 #include "infer/session.h"
 #include "model/audio/encoder.h"
@@ -88,6 +90,12 @@ struct live {
     int listening; /* by word: listening.start */
     int listens;   /* chunks that listen whatever is heard: after an interruption */
 
+    /* who speaks, where it is not the client */
+    struct agent *agent; /* NULL: the client does */
+    uint32_t agent_turn; /* its newest */
+    int agent_speaks;    /* that turn is not over */
+    struct talk talk;    /* of the user */
+
     /* media time, in video frames */
     long end;                /* pictures up to here are made, or in work */
     long heard_end;          /* sound up to here is decided */
@@ -152,13 +160,35 @@ int64_t live_lead_now(const struct live *live); /* with it where there is speech
 int64_t live_wall_us(double at);                /* the wall clock (Unix) at that second of the monotonic one; 0: 0 */
 void live_say_clock(struct live *live, int64_t client_us);   /* negative: nobody asked */
 void live_say(struct live *live, char *text);                /* frees the text */
+void live_tell(struct live *live, char *text);               /* says it to the agent as well */
 struct lane_frame *live_lane(struct live *live, long frame); /* of a video frame, in the ring */
 /* 1: a turn can be spoken for so many video frames, or to its end. */
 int live_can_speak(const struct live *live, long frames);
 /* Turns of which no sound waits or comes any more have their end. */
 void live_settle_turns(struct live *live);
+/* Sound of a turn, which came at this time; a higher turn than the one being filled ends that one. */
+void live_push_speech(struct live *live, uint32_t turn, const unsigned char *pcm, size_t bytes, double came);
+/* This turn (0: the newest) and all before it end now. */
+void live_interrupt(struct live *live, uint32_t turn);
 long live_wanted(const struct live *live);       /* video frames of sound that the next chunk takes */
 int live_wants_student(const struct live *live); /* 0: the idle clip will do */
 int live_cuts_clip(const struct live *live);     /* the clip is shown, and what is in the client's hands is cut short */
+
+/* The agent (live_agent.c). */
+
+void live_agent_open(struct live *live); /* where the client wished for one and the server has it */
+void live_agent_close(struct live *live);
+int live_echoes(const struct live *live); /* 1: the user's sound is the agent's, nobody listens to it */
+/* The user's sound, 16 kHz: the agent hears it, and a voice may interrupt the agent. */
+void live_agent_hear(struct live *live, const float *pcm, long samples);
+void live_agent_text(struct live *live, const char *text); /* typed by the user */
+void live_agent_interrupt(struct live *live, uint32_t turn);
+/* What comes of the agent: its sound at 24 kHz, and how many samples of that may come now; the end of its turn; its
+   messages; that it ended without any. */
+void live_agent_sound(struct live *live, const unsigned char *pcm, long samples);
+long live_agent_room(const struct live *live);
+void live_agent_pause(struct live *live);
+void live_agent_message(struct live *live, const struct message *message);
+void live_agent_gone(struct live *live);
 
 #endif

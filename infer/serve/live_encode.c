@@ -68,7 +68,7 @@ static struct unit unit_of(struct live *l, int kind, long frame, int flags) {
 static void announce_turn(struct live *l, long frame) {
     for (int i = 0; i < l->turn_count; i++)
         if (l->turns[i].first_us == (int64_t)frame * FRAME_US)
-            live_say(l, words_started(l->turns[i].turn, l->turns[i].first_us));
+            live_tell(l, words_started(l->turns[i].turn, l->turns[i].first_us));
 }
 
 static void send_sound(struct live *l, long frame, int flags) {

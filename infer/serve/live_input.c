@@ -13,11 +13,19 @@ enum { PIECE = 4096, CLOSE_NORMAL = 1000 };
 
 /* ---- speech ---- */
 
-static void push_speech(struct live *l, uint32_t turn, const unsigned char *pcm, size_t bytes) {
-    if (speech_push(&l->speech, turn, pcm, (long)(bytes / 2), l->heard) == SPEECH_FULL)
+void live_push_speech(struct live *l, uint32_t turn, const unsigned char *pcm, size_t bytes, double came) {
+    if (speech_push(&l->speech, turn, pcm, (long)(bytes / 2), came) == SPEECH_FULL)
         live_say(l, words_error("speech_full", "more speech waits than the server keeps; this piece was dropped", 0));
     live_settle_turns(l); /* a higher turn ends the one before */
     server_poke(l->server);
+}
+
+static void client_speech(struct live *l, uint32_t turn, const unsigned char *pcm, size_t bytes) {
+    if (l->agent)
+        live_say(l,
+                 words_error("agent_speaks", "the server's agent speaks in this session; this piece was dropped", 0));
+    else
+        live_push_speech(l, turn, pcm, bytes, l->heard);
 }
 
 /* How much of a turn was played: its frames but for those from the client's position on. */
@@ -37,7 +45,7 @@ static int stop_turns(struct live *l, uint32_t turn, int64_t next_us) {
     for (int i = 0; i < count; i++) {
         const struct turn_in_play t = l->turns[i];
         if (t.turn <= turn)
-            live_say(l, words_finished(t.turn, played(l, &t, position), 1, next_us));
+            live_tell(l, words_finished(t.turn, played(l, &t, position), 1, next_us));
         else
             l->turns[kept++] = t;
     }
@@ -51,7 +59,7 @@ static void report_unspoken(struct live *l, uint32_t turn) {
         uint32_t waits = l->speech.turns[i].turn;
         int begun = 0;
         for (int k = 0; k < l->turn_count; k++) begun |= l->turns[k].turn == waits;
-        if (waits <= turn && !begun) live_say(l, words_finished(waits, 0, 1, 0));
+        if (waits <= turn && !begun) live_tell(l, words_finished(waits, 0, 1, 0));
     }
 }
 
@@ -62,7 +70,7 @@ static uint32_t newest_turn(const struct live *l) {
 
 /* Everything of the turn that the client has not played is dropped; the chunk in work is finished and not sent; the
    next one listens. */
-static void interrupt(struct live *l, uint32_t turn) {
+void live_interrupt(struct live *l, uint32_t turn) {
     if (!turn) turn = newest_turn(l);
     report_unspoken(l, turn);
     if (turn) speech_interrupt(&l->speech, turn);
@@ -76,15 +84,20 @@ static void interrupt(struct live *l, uint32_t turn) {
 
 /* ---- the user's sound ---- */
 
+static void hear(struct live *l, const float *pcm, long samples) {
+    if (!live_echoes(l)) microphone_push(&l->microphone, pcm, samples, l->heard);
+    live_agent_hear(l, pcm, samples);
+}
+
 static void push_user(struct live *l, const unsigned char *pcm, long samples) {
     float piece[PIECE], heard[PIECE];
     while (samples > 0) {
         long n = samples < PIECE ? samples : PIECE;
         for (long i = 0; i < n; i++) piece[i] = (float)(int16_t)(pcm[2 * i] | pcm[2 * i + 1] << 8) / 32768.f;
         if (l->wishes.user_rate == AUDIO_RATE)
-            microphone_push(&l->microphone, piece, n, l->heard);
+            hear(l, piece, n);
         else
-            microphone_push(&l->microphone, heard, resample_push(&l->user_filter, piece, n, heard), l->heard);
+            hear(l, heard, resample_push(&l->user_filter, piece, n, heard));
         pcm += 2 * n;
         samples -= n;
     }
@@ -126,13 +139,19 @@ int live_unit(struct live *l, const struct unit *u, const unsigned char *payload
         return OK;
     }
     if (!u->turn) return error_set(ERR_INPUT, "the agent's sound belongs to a turn, and turns count from 1");
-    push_speech(l, u->turn, payload, u->length);
+    client_speech(l, u->turn, payload, u->length);
     return OK;
+}
+
+static void listen(struct live *l, int on) {
+    l->listening = on;
+    if (l->agent) agent_tell(l->agent, words_only(on ? "listening.start" : "listening.stop"), on);
 }
 
 static void update(struct live *l, const struct wishes *w) {
     if (w->lead_ms >= 0) l->wishes.lead_ms = w->lead_ms;
     if (w->manual >= 0) l->wishes.manual = w->manual;
+    if (w->barge_in >= 0) l->wishes.barge_in = w->barge_in;
 }
 
 int live_message(struct live *l, const struct message *m, const char **error) {
@@ -145,18 +164,22 @@ int live_message(struct live *l, const struct message *m, const char **error) {
         update(l, &m->wishes);
         break;
     case MESSAGE_APPEND:
-        push_speech(l, m->turn, m->audio, m->audio_bytes);
+        client_speech(l, m->turn, m->audio, m->audio_bytes);
         break;
     case MESSAGE_END:
+        if (l->agent) break;
         speech_end(&l->speech, m->turn);
         live_settle_turns(l);
         break;
     case MESSAGE_INTERRUPT:
-        interrupt(l, m->turn);
+        live_agent_interrupt(l, m->turn);
         break;
     case MESSAGE_LISTENING_START:
     case MESSAGE_LISTENING_STOP:
-        l->listening = m->type == MESSAGE_LISTENING_START;
+        listen(l, m->type == MESSAGE_LISTENING_START);
+        break;
+    case MESSAGE_TEXT:
+        live_agent_text(l, m->text);
         break;
     case MESSAGE_POSITION:
         playback_report(&l->playback, m->position_us, l->heard);

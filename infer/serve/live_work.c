@@ -76,7 +76,7 @@ static void set_state(struct live *l, enum live_state state, uint32_t turn, long
     if (state == l->state && turn == l->state_turn) return;
     l->state = state;
     l->state_turn = turn;
-    live_say(l, words_state(live_state_names[state], turn, (int64_t)from * FRAME_US));
+    live_tell(l, words_state(live_state_names[state], turn, (int64_t)from * FRAME_US));
 }
 
 /* A chunk speaks where any of its frames does. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/text.h"
 
 const char *const message_names[MESSAGE_UNKNOWN] = {
     [MESSAGE_CREATE] = "session.create",
@@ -21,6 +22,7 @@ const char *const message_names[MESSAGE_UNKNOWN] = {
     [MESSAGE_KEEP_ALIVE] = "session.keep_alive",
     [MESSAGE_CLOCK] = "clock",
     [MESSAGE_CLOSE] = "session.close",
+    [MESSAGE_TEXT] = "text",
 };
 const char *const video_codec_names[VIDEO_CODECS] = {"h264", "vp8", "mjpeg", "raw"};
 #define NUMBER_MAX 9e15 /* whole numbers that a double holds exactly */
@@ -119,7 +121,9 @@ static int read_update(struct wishes *w, const cJSON *root) {
     w->manual = -1;
     TRY(whole(root, "lead_ms", 0, 60000, &lead));
     w->lead_ms = (int)lead;
-    return one_of(root, "listening", "voice", "manual", &w->manual);
+    w->barge_in = -1;
+    TRY(one_of(root, "listening", "voice", "manual", &w->manual));
+    return one_of(root, "barge_in", "off", "voice", &w->barge_in);
 }
 
 static int read_create(struct wishes *w, const cJSON *root) {
@@ -133,6 +137,7 @@ static int read_create(struct wishes *w, const cJSON *root) {
     TRY(read_rate(root, "user_rate", &w->user_rate));
     TRY(read_codecs(w, root));
     TRY(one_of(root, "playback", "reported", "assumed", &w->assumed));
+    TRY(one_of(root, "agent", "none", "server", &w->agent));
     TRY(whole(root, "seed", 0, NUMBER_MAX, &w->seed));
     TRY(text(root, "resume", &resume));
     if (*resume && strlen(resume) != TOKEN_LENGTH) return error_set(ERR_INPUT, "resume: not a token of this server");
@@ -174,6 +179,19 @@ static int read_append(struct message *m, const cJSON *root) {
     return decode_base64(m, audio);
 }
 
+/* ---- text ---- */
+
+static int read_text(struct message *m, const cJSON *root) {
+    const char *words;
+    m->from_user = -1;
+    TRY(text(root, "text", &words));
+    TRY(one_of(root, "from", "agent", "user", &m->from_user));
+    if (!*words || strlen(words) > TEXT_BYTES_MAX || !text_is_utf8(words))
+        return error_set(ERR_INPUT, "text: expected 1 to %d bytes of UTF-8", TEXT_BYTES_MAX);
+    m->text = strdup(words);
+    return m->text ? OK : error_set(ERR_DEVICE, "out of memory for a text");
+}
+
 /* ---- messages ---- */
 
 static int read_keys(struct message *m, const cJSON *root) {
@@ -185,8 +203,13 @@ static int read_keys(struct message *m, const cJSON *root) {
     case MESSAGE_APPEND:
         return read_append(m, root);
     case MESSAGE_END:
+        m->samples = -1;
+        TRY(whole(root, "samples", 0, NUMBER_MAX, &m->samples));
+        return read_turn(m, root);
     case MESSAGE_INTERRUPT:
         return read_turn(m, root);
+    case MESSAGE_TEXT:
+        return read_text(m, root);
     case MESSAGE_POSITION:
         return wanted(root, "position_us", "playback.position", &m->position_us);
     case MESSAGE_CLOCK:
@@ -221,6 +244,8 @@ int message_parse(struct message *m, const char *bytes, size_t length) {
 
 void message_free(struct message *m) {
     free(m->audio);
+    free(m->text);
     m->audio = NULL;
     m->audio_bytes = 0;
+    m->text = NULL;
 }

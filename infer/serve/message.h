@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MESSAGE_BYTES_MAX = 1 << 16, TOKEN_LENGTH = 32, PERSON_NAME_MAX = 64 };
+enum { MESSAGE_BYTES_MAX = 1 << 16, TEXT_BYTES_MAX = 4096, TOKEN_LENGTH = 32, PERSON_NAME_MAX = 64 };
 enum message_type {
     MESSAGE_CREATE,
     MESSAGE_UPDATE,
@@ -17,6 +17,7 @@ enum message_type {
     MESSAGE_POSITION,
     MESSAGE_KEY_FRAME,
     MESSAGE_CLOCK,
+    MESSAGE_TEXT,
     MESSAGE_KEEP_ALIVE,
     MESSAGE_CLOSE,
     MESSAGE_UNKNOWN
@@ -36,6 +37,8 @@ struct wishes {
     int assumed;                           /* the client does not report its playback */
     int lead_ms;                           /* -1: not said */
     int manual;                            /* listening by word, not by voice; -1: not said */
+    int barge_in;                          /* the user's voice interrupts the agent; -1: not said */
+    int agent;                             /* the server's agent speaks, not the client */
     int64_t seed;                          /* -1: any */
     char resume[TOKEN_LENGTH + 1];         /* "": a new session */
 };
@@ -44,8 +47,11 @@ struct message {
     struct wishes wishes;
     uint32_t turn; /* 0: not said */
     int64_t position_us, client_us;
+    int64_t samples;      /* of audio.end: how much sound the turn has; -1: not said */
     unsigned char *audio; /* of audio.append: malloc'd, raw PCM; whoever parsed it frees it */
     size_t audio_bytes;
+    char *text;    /* of text: malloc'd likewise; UTF-8, not empty */
+    int from_user; /* 1: the words are the user's, 0: the agent's; -1: not said */
 };
 /* ERR_INPUT says what is wrong, in words for the client. An unknown type is MESSAGE_UNKNOWN and no error. */
 int message_parse(struct message *message, const char *text, size_t length);

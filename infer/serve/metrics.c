@@ -60,6 +60,10 @@ static void print(FILE *f, const struct metrics *m, const struct metrics_now *no
     value(f, "connections_refused_total", "counter", "Requests refused for host, origin, token or number.",
           (double)m->connections_refused);
     value(f, "messages_bad_total", "counter", "Messages that broke the protocol.", (double)m->messages_bad);
+    value(f, "agents_started_total", "counter", "Processes started that speak for a session.",
+          (double)m->agents_started);
+    value(f, "agents_failed_total", "counter", "Of these, processes that ended without a word.",
+          (double)m->agents_failed);
     value(f, "turns_total", "counter", "Turns begun.", (double)m->turns);
     value(f, "interruptions_total", "counter", "Turns interrupted.", (double)m->interruptions);
     value(f, "chunks_total", "counter", "Chunks made.", (double)m->chunks);

@@ -17,11 +17,12 @@ struct metrics {
     long chunks, chunks_late; /* late: its client had run dry when it came */
     long pictures, pictures_dropped, bytes_sent;
     long connections_refused, messages_bad;
-    struct durations chunk;       /* network, codec and conversion of a chunk */
-    struct durations encode;      /* of a picture */
-    struct durations first_frame; /* from session.create to the first picture on its way */
-    struct durations waited;      /* from when a chunk was due to its begin: the device was busy */
-    struct durations sent;        /* from a chunk's begin to its first picture on its way */
+    long agents_started, agents_failed; /* runs of agents; of these, those without a word */
+    struct durations chunk;             /* network, codec and conversion of a chunk */
+    struct durations encode;            /* of a picture */
+    struct durations first_frame;       /* from session.create to the first picture on its way */
+    struct durations waited;            /* from when a chunk was due to its begin: the device was busy */
+    struct durations sent;              /* from a chunk's begin to its first picture on its way */
     struct durations heard; /* from the last of the user's sound that a chunk hears to its first picture on its way */
     struct durations interrupt; /* from an interruption to the first picture after it on its way */
 };

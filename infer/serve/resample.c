@@ -1,5 +1,6 @@
-/* resample.c: see resample.h. On the common grid of 48 kHz input n lies at 2n and output m at 3m; out[m] = sum over n
-   of h(3m - 2n) in[n], with h the low pass of twice the gain, as every other grid point is empty. */
+/* resample.c: see resample.h. On the common grid of 48 kHz samples of 24 kHz lie at 2n, those of 16 kHz at 3m. Down:
+   out[m] = sum over n of h(3m - 2n) in[n], with h the low pass of twice the gain, as every other grid point is empty;
+   up: out[n] = sum over m of 1.5 h(2n - 3m) in[m]. */
 #include "infer/serve/resample.h"
 
 #include <math.h>
@@ -23,24 +24,36 @@ static void make_filter(void) {
 
 void resample_reset(struct resampler *r) { memset(r, 0, sizeof *r); }
 
-/* The output that lies `after` grid points (0 or 1) after the newest input. */
-static float output(const struct resampler *r, int after) {
+/* One of the two ways: points of the grid from an input to the next, from an output to the next. */
+struct way {
+    int in, out;
+    float gain; /* over the filter's, which is for every other point */
+};
+static const struct way down = {2, 3, 1}, up = {3, 2, 1.5f};
+
+/* The output that lies `after` grid points (fewer than an input's) after the newest input. */
+static float output(const struct resampler *r, const struct way *w, int after) {
     float sum = 0;
-    for (int k = 0; k < RESAMPLE_TAPS; k++) sum += filter[2 * k + after] * r->history[RESAMPLE_TAPS - 1 - k];
-    return sum;
+    for (int k = 0; after + w->in * k < GRID; k++) sum += filter[after + w->in * k] * r->history[RESAMPLE_TAPS - 1 - k];
+    return w->gain * sum;
 }
 
-long resample_push(struct resampler *r, const float *in, long samples, float *out) {
+static long push(struct resampler *r, const struct way *w, const float *in, long samples, float *out) {
     long made_now = 0;
     pthread_once(&made, make_filter);
     for (long i = 0; i < samples; i++) {
         memmove(r->history, r->history + 1, sizeof r->history - sizeof *r->history);
         r->history[RESAMPLE_TAPS - 1] = in[i];
-        if (r->phase < 2) {
-            out[made_now++] = output(r, r->phase);
-            r->phase += 3;
-        }
-        r->phase -= 2;
+        for (; r->phase < w->in; r->phase += w->out) out[made_now++] = output(r, w, r->phase);
+        r->phase -= w->in;
     }
     return made_now;
+}
+
+long resample_push(struct resampler *r, const float *in, long samples, float *out) {
+    return push(r, &down, in, samples, out);
+}
+
+long resample_up(struct resampler *r, const float *in, long samples, float *out) {
+    return push(r, &up, in, samples, out);
 }

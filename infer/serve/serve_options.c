@@ -16,6 +16,9 @@ const struct config_field serve_fields[] = {
          "File with the token that clients must show; without it the environment's STREAMAVATAR_TOKEN."),
     TEXT("reference", reference, "", "Picture of the person for clients that bring none (PNG, JPEG)."),
     TEXT("persons", persons, "", "Folder of pictures that clients may choose from by name."),
+    TEXT("agent", agent, "",
+         "Who speaks for sessions that ask for it: say speaks typed words, echo says what the user says, all else is a "
+         "command line for the shell (docs/serving.md); empty: clients bring the agent's speech themselves."),
     CHOICE("encoder", encoder, encoder_names, "auto",
            "Encoder of the live video; auto takes the first that works here for a codec that the client decodes."),
     CHOICE(

@@ -12,6 +12,7 @@ struct serve_options {
     char token_file[1024];
     char reference[1024]; /* "": none */
     char persons[1024];   /* folder; "": none */
+    char agent[4096];     /* "": clients bring the agent's speech */
     int encoder;          /* enum encoder_name */
     int idle;             /* enum serve_idle */
     int sessions, queue, connections;

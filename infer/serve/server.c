@@ -220,6 +220,14 @@ static void *run_device(void *argument) {
     return NULL;
 }
 
+static int open_agents(struct server *s) {
+    struct agent_command command;
+    if (!*s->options.agent) return OK;
+    TRY(agent_command_open(&command, s->options.agent));
+    s->agent_name = command.arguments[0][0] == '/' ? "command" : s->options.agent;
+    return agents_open(&s->agents, s, &command);
+}
+
 static void no_network(void *network) { (void)network; }
 
 int server_open(struct server *s, const char *folder, FILE *plan) {
@@ -230,6 +238,7 @@ int server_open(struct server *s, const char *folder, FILE *plan) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&s->device, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    TRY(open_agents(s));
     TRY(load_student(s, folder, plan));
     TRY(try_out(s, plan));
     if (pthread_create(&s->thread, NULL, run_device, s)) return error_set(ERR_DEVICE, "cannot start a thread");
@@ -252,6 +261,7 @@ void server_close(struct server *s) {
         pthread_mutex_unlock(&s->lock);
         pthread_join(s->thread, NULL);
     }
+    agents_close(s->agents);
     while (s->pooled) session_close(s->pool[--s->pooled]);
     shared_student_close(s->shared);
     free(s->pool);

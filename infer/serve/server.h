@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "infer/serve/access.h"
+#include "infer/serve/agent.h"
 #include "infer/serve/message.h"
 #include "infer/serve/metrics.h"
 #include "infer/serve/serve_options.h"
@@ -47,6 +48,8 @@ struct server {
     /* the device thread's: the reference's picture and a chunk [1 + 4 C, 3, H, W]; both parties' sound of a chunk and
        where the user is listened to */
     float *frames, *agent, *user, *listen;
+    struct agents *agents;  /* NULL: clients speak */
+    const char *agent_name; /* "say", "echo", "command" */
     struct metrics metrics;
     /* The network's, called with the lock held: something is to be sent; this connection is to end, after `text`
        (malloc'd, taken over; NULL: nothing) and with this close code. */

@@ -32,6 +32,7 @@ char *words_created(const struct words_created *c) {
     cJSON *root = begin("session.created");
     cJSON_AddStringToObject(root, "session", c->session);
     cJSON_AddStringToObject(root, "token", c->token);
+    cJSON_AddStringToObject(root, "agent", c->agent);
     cJSON_AddBoolToObject(root, "resumed", c->resumed);
     number(root, "resume_s", c->resume_seconds);
     cJSON *video = cJSON_AddObjectToObject(root, "video");
@@ -111,6 +112,22 @@ char *words_access(int token, int authorized, int crowded) {
     cJSON_AddBoolToObject(root, "crowded", crowded);
     return end(root);
 }
+
+char *words_text(const char *text, int from_user, uint32_t turn) {
+    cJSON *root = begin("text");
+    cJSON_AddStringToObject(root, "from", from_user ? "user" : "agent");
+    if (turn) number(root, "turn", turn);
+    cJSON_AddStringToObject(root, "text", text);
+    return end(root);
+}
+
+char *words_end(long samples) {
+    cJSON *root = begin("audio.end");
+    if (samples >= 0) whole(root, "samples", samples);
+    return end(root);
+}
+
+char *words_only(const char *type) { return end(begin(type)); }
 
 char *words_error(const char *code, const char *message, int fatal) {
     cJSON *root = begin("error");

@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct words_created {
-    const char *session, *token, *codec, *decoder;
+    const char *session, *token, *codec, *decoder, *agent; /* agent: "", "say", "echo", "command" */
     int resumed, resume_seconds, width, height, agent_rate, user_rate;
     int64_t chunk_us, ahead_us, lead_us;
     uint32_t next_agent, next_user; /* sequence numbers */
@@ -28,6 +28,10 @@ char *words_clock(int64_t server_us, int64_t media_us, int64_t client_us);
 /* Of GET /v1/access: whether a token is asked for, whether the request may do all, whether its host holds too many
    connections. */
 char *words_access(int token, int authorized, int crowded);
+/* What the user or the agent said in words; turn 0: with no turn. */
+char *words_text(const char *text, int from_user, uint32_t turn);
+char *words_end(long samples);      /* audio.end of a turn of so much sound; -1: it does not say */
+char *words_only(const char *type); /* a message of a type and nothing else */
 char *words_error(const char *code, const char *message, int fatal);
 
 #endif

@@ -8,32 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/text.h"
 #include "model/text/prompt_internal.h"
 
 enum { NAME_MAX_LENGTH = 32, REPLACEMENT = 0xfffd, NOTHING = -1 };
 
 /* ---- UTF-8 ---- */
-
-/* The character at *at, which moves on; -1: not UTF-8 (overlong forms, surrogates and numbers above 10ffff included). */
-static long take_character(const unsigned char **at) {
-    const unsigned char *p = *at;
-    int more = *p < 0x80                 ? 0
-               : *p >= 0xc2 && *p < 0xe0 ? 1
-               : *p >= 0xe0 && *p < 0xf0 ? 2
-               : *p >= 0xf0 && *p < 0xf5 ? 3
-                                         : -1;
-    if (more < 0) return -1;
-    long code = more == 0 ? *p : *p & (0x3f >> more);
-    for (int i = 1; i <= more; i++) {
-        if ((p[i] & 0xc0) != 0x80) return -1;
-        code = code << 6 | (p[i] & 0x3f);
-    }
-    if ((more == 2 && code < 0x800) || (more == 3 && code < 0x10000) || code > 0x10ffff ||
-        (code >= 0xd800 && code < 0xe000))
-        return -1;
-    *at = p + more + 1;
-    return code;
-}
 
 static char *put_character(char *to, long code) {
     if (code < 0x80) {
@@ -106,7 +86,7 @@ static char *settle_character(char *to, long c) {
 static int settle_characters(const char *text, char *to) {
     const unsigned char *at = (const unsigned char *)text;
     while (*at) {
-        long c = take_character(&at);
+        long c = text_character(&at);
         if (c < 0)
             return error_set(ERR_INPUT, "prompt: byte %zu is not UTF-8", (size_t)(at - (const unsigned char *)text));
         to = settle_character(to, c);
@@ -183,7 +163,7 @@ static void collapse(char *text) {
     char *to = text;
     int gap = 0;
     while (*at) {
-        long c = take_character(&at);
+        long c = text_character(&at);
         if (is_white(c)) {
             gap = to > text;
             continue;

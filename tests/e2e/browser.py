@@ -100,6 +100,11 @@ class Tab:
     def click(self, name):
         self.get(f"document.getElementById('{name}').click()")
 
+    def type(self, name, text):
+        self.get(f"document.getElementById('{name}').focus()")
+        self.call("Input.insertText", text=text)
+        self.key("Enter", 13, "\r")
+
     def key(self, name, code, text=""):
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code,

@@ -1,14 +1,14 @@
-"""page.py CHROMIUM ADDRESS VOICE SPEECH PICTURE LOCKED TOKEN [FOLDER]: what page.sh does with the page in a headless
-Chromium. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a face; all absolute
-paths. LOCKED is the address of a server that asks for TOKEN. Prints a line for
-each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots there."""
+"""page.py CHROMIUM ADDRESS SAY ECHO VOICE SPEECH PICTURE LOCKED TOKEN [FOLDER]: what page.sh does with the page in a
+headless Chromium. ADDRESS is a server without an agent, SAY and ECHO are servers with that one, LOCKED is one that asks
+for TOKEN. VOICE is what the fake microphone hears, SPEECH what the avatar says (WAV), PICTURE a face; all absolute
+paths. Prints a line for each check that fails, then "N passed, N failed". With FOLDER it leaves screenshots there."""
 import sys
 import tempfile
 
 from browser import Browser, Tab, complaints
 
-chromium, address, voice, speech, picture, locked, token = sys.argv[1:8]
-folder = sys.argv[8] if len(sys.argv) > 8 else ""
+chromium, address, say, echo, voice, speech, picture, locked, token = sys.argv[1:10]
+folder = sys.argv[10] if len(sys.argv) > 10 else ""
 passed = failed = 0
 
 
@@ -29,6 +29,9 @@ def talk(tab):
     tab.key("Enter", 13, "\r")
     check("connects by the keyboard", tab.wait("session.created && picture.shown > 3"), tab)
     check("says that the picture is made", tab.get("!$('made').hidden && $('made').checkVisibility()"), tab)
+    check("has no box for words where the server has no agent", tab.get(
+        "$('talk').hidden && $('speech').textContent.includes('no voice of its own')"), tab)
+    tab.click("barge")  # the fake microphone never rests
     tab.click("microphone")
     check("listens", tab.wait("session.state === 'listening'"), tab)
     check("with a meter that moves", tab.wait("sound.user > 0.01"), tab)
@@ -114,6 +117,49 @@ def other_ways(browser):
     free.click("connect")
 
 
+def type_words(browser):
+    browser.address = say
+    tab = Tab(browser)
+    tab.wait("face.image")
+    tab.click("connect")
+    check("a box for words", tab.wait("!$('talk').hidden && $('sound-label').hidden"), tab)
+    tab.type("words", "Hello there.")
+    check("words are spoken", tab.wait("session.state === 'speaking' && sound.level > 0.01"), tab)
+    check("the box is empty again", tab.get("!$('words').value && document.activeElement === $('words')"), tab)
+    check("and are kept with their length", tab.wait(
+        "/Hello there[.][0-9.]+ s$/.test($('history').lastChild.textContent)"), tab)
+    check("and their wait", tab.get("parseInt($('n-speech').textContent) > 0"), tab)
+    long = "This is a rather long sentence, so that there is time enough to break in before it has come to its end."
+    tab.type("words", long)
+    tab.wait("session.state === 'speaking' && picture.shown > 60")
+    for name, dark in (("light", False), ("dark", True)):
+        tab.picture("words-" + name, dark=dark)
+        tab.picture("words-phone-" + name, 390, 844, dark)
+    tab.key("Escape", 27)
+    check("words are interrupted", tab.wait("$('history').lastChild.textContent.includes('interrupted after')"), tab)
+    check("and the avatar is quiet", tab.wait("session.state !== 'speaking'"), tab)
+    tab.type("words", long)
+    tab.wait("session.state === 'speaking' && sound.level > 0.01")
+    tab.click("microphone")
+    check("a voice interrupts", tab.wait("$('history').lastChild.textContent.includes('interrupted after')"), tab)
+    tab.click("barge")
+    tab.type("words", "Hello once more.")
+    check("or not, where it shall not", tab.wait("/once more[.][0-9.]+ s$/.test($('history').lastChild.textContent)"), tab)
+    tab.click("microphone")
+    tab.click("connect")
+
+
+def drive(browser):
+    browser.address = echo
+    tab = Tab(browser)
+    tab.wait("face.image")
+    tab.click("connect")
+    check("an echo takes no words", tab.wait("session.created && $('talk').hidden && $('sound-label').hidden"), tab)
+    tab.click("microphone")
+    check("it says what the user says", tab.wait("session.state === 'speaking' && sound.level > 0.01", 15), tab)
+    tab.click("connect")
+
+
 with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     browser = Browser(chromium, address, voice, folder, profile)
     try:
@@ -122,6 +168,8 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         come_back(tab)
         refuse(browser, tab)
         other_ways(browser)
+        type_words(browser)
+        drive(browser)
         unlock(browser)
         check("nothing on the console", not complaints, tab)
         browser.call("Browser.close")

@@ -335,4 +335,195 @@ check "and the loop's when it is over" talk 0 say "$quick" play speech 1 "$work/
     wait playback.finished run 900 close 1000
 check "under its mark" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { flag = \$4 } END { exit flag < 8 }' '$work/said'"
 check "stop the loop" stop
+
+# ---- the server's own agents ----
+
+agents() { pgrep -P $server; } # their processes
+alone() { # alone: none of them is left, not even as a zombie
+    for _ in $(seq 80); do
+        [ -z "$(agents)" ] && return
+        sleep 0.05
+    done
+    return 1
+}
+within() { awk -v name="$1" -v most="$2" '$0 ~ name { n++ } END { exit n > most }' "$work/server"; }
+with='{"type":"session.create","reference":"person:anna","agent_rate":16000,"codecs":["raw"],"agent":"server"'
+text() { printf '{"type":"text","text":"%s"}' "$1"; }
+cp "$BIN/serve" "$work/serve"
+check "no agent beside it" refused 5 'agent=say: there is no program' "$work/serve" "$work/student" port=0 agent=say
+export STREAMAVATAR_TOKEN=0123456789abcdef0123
+check "start with say" start agent=say persons="$work/persons" sessions=8
+descriptors=$(ls "/proc/$server/fd" | wc -l)
+# together NAME ARGUMENTS...: a client beside the others; what it said in $work/said.NAME. done_well NAME: it has
+together() {
+    name=$1
+    shift
+    { timeout 60 "$client" "$port" token=0123456789abcdef0123 "$@" >"$work/said.$name" 2>&1; echo $? >"$work/code.$name"; } &
+    clients="$clients $!"
+}
+done_well() {
+    log=$work/said.$1
+    [ "$(cat "$work/code.$1")" -eq 0 ]
+}
+heard_by() { grep -q "$2" "$work/said.$1"; } # heard_by NAME PATTERN
+clients=
+numbers="One. Two. Three. Four. Five. Six. Seven. Eight. Nine."
+together words say "$with}" play wait session.created say "$(text "Hello there.")" wait playback.finished close 1000
+together fast say '{"type":"session.create","reference":"person:anna","codecs":["mjpeg"],"agent":"server"}' play \
+    wait session.created say "$(text "Hello there.")" wait '"playback.finished","turn":1' close 1000
+together stopped say "$with}" play wait session.created say "$(text "$numbers")" wait playback.started \
+    say '{"type":"interrupt","turn":4000000000}' wait '"interrupted":true' say "$(text "And on.")" wait '"interrupted":false' close 1000
+together voice say "$with,\"barge_in\":\"voice\"}" play wait session.created say "$(text "$numbers")" wait playback.started \
+    mic "$work/voice.pcm" 0 wait '"interrupted":true' close 1000
+together patient say "$with}" play wait session.created say "$(text "One. Two.")" wait playback.started mic "$work/voice.pcm" 0 \
+    wait playback.finished close 1000
+together own say "$with}" play wait session.created speech 1 "$work/short.pcm" wait agent_speaks run 100 close 1000
+together without say "$quick" play speech 1 "$work/three.pcm" say '{"type":"audio.end"}' wait playback.finished \
+    say "$(text Hello)" wait no_agent close 1000
+wait $clients
+check "typed words" done_well words
+check "are spoken by the server's agent" heard_by words '"agent":"say"'
+check "whole" heard_by words '"playback.finished","turn":1,"position_us":[1-9][0-9]*,"interrupted":false'
+check "and said to be its words" heard_by words '"type":"text","from":"agent","turn":1,"text":"Hello there."'
+check "at 24 kHz" done_well fast
+check "they are interrupted" done_well stopped
+check "and others follow" heard_by stopped '"playback.finished","turn":2,.*"interrupted":false'
+check "in the next turn" heard_by stopped '"turn":2,"text":"And on."'
+check "a voice interrupts them" done_well voice
+check "unless it shall not" done_well patient
+check "and does not" heard_by patient '"interrupted":false'
+check "a client's own speech is refused" done_well own
+check "but where no agent was asked for" done_well without
+check "all are ended" alone
+"$client" "$port" token=0123456789abcdef0123 say "$with}" play wait session.created run 3000 close 1000 >"$work/other" 2>&1 &
+other=$!
+for _ in $(seq 80); do
+    child=$(agents)
+    [ -n "$child" ] && [ "$(readlink "/proc/$child/exe")" = "$(readlink -f "$BIN/agent")" ] && break
+    sleep 0.05
+done
+check "a session has one process" [ "$(echo "$child" | wc -w)" -eq 1 ]
+check "with its five descriptors and no other" [ "$(ls "/proc/$child/fd" | tr '\n' ' ')" = "0 1 2 3 4 " ]
+check "and without the token" sh -c "! tr '\0' '\n' <'/proc/$child/environ' | grep -q 0123456789abcdef"
+wait $other
+check "it ends with its session" alone
+check "and leaves no descriptor" [ "$(ls "/proc/$server/fd" | wc -l)" -eq "$descriptors" ]
+check "stop with say" stop
+unset STREAMAVATAR_TOKEN
+
+check "start with echo" start agent=echo persons="$work/persons"
+check "the user's voice is the avatar's" talk 0 say "$with}" play wait session.created mic "$work/voice.pcm" 0 \
+    mic "$work/silence.pcm" 0 wait playback.finished close 1000
+check "and nobody listens to it" sh -c "! grep -q listening '$work/said'"
+check "stop with echo" stop
+
+# An agent that does as it is told by the first words that it gets: mostly, what it should not.
+head -c 48000 "$work/three.pcm" >"$work/second.pcm" # of 24 kHz
+cat >"$work/agent" <<'AGENT'
+while read -r line <&3; do
+    case $line in
+    *speak*) exec cat "${0%/*}/second.pcm" ;;
+    *twice*) for _ in 1 2; do printf %023040d 0; printf '{"type":"audio.end","samples":11520}\n' >&4; done ;;
+    *flood*) exec cat /dev/zero ;;
+    *deaf*) exec sleep 1001 ;;
+    *junk*) exec cat /dev/urandom >&4 ;;
+    *bytes*) printf '{"type":"text","text":"\377"}\n{"type":"text","text":"good"}\n{"type":"text"' >&4 ;;
+    *noise*) exec yes 'trouble "here"' >&2 ;;
+    *stubborn*) trap '' TERM; while :; do sleep 0.1; done ;;
+    *family*) sleep 1002 & exec sleep 1003 ;;
+    *quit*) exit 3 ;;
+    *tell*) while read -r line <&3; do
+            line=${line#*type\":\"}
+            printf '{"type":"text","from":"user","text":"%s"}\n' "${line%%\"*}" >&4
+        done ;;
+    esac
+done
+AGENT
+check "start with an agent of our own" start agent="sh $work/agent" persons="$work/persons" sessions=8 keep=1
+descriptors=$(ls "/proc/$server/fd" | wc -l)
+clients=
+together ends say "$with}" play wait session.created say "$(text speak)" wait '"playback.finished","turn":1' say "$(text speak)" \
+    wait '"playback.finished","turn":2' close 1000
+together twice say "$with}" play wait session.created say "$(text twice)" wait '"playback.finished","turn":2' close 1000
+together told say "$with}" play wait session.created say "$(text tell)" mic "$work/voice.pcm" 0 wait '"text":"listening.start"' \
+    mic "$work/silence.pcm" 0 wait '"text":"listening.stop"' say '{"type":"interrupt"}' wait '"text":"interrupt"' \
+    wait '"text":"state"' close 1000
+together bytes say "$with}" play wait session.created say "$(text bytes)" wait '"text":"good"' close 1000
+wait $clients
+check "one that speaks and ends" done_well ends
+check "ends its turn by that, whole" heard_by ends '"turn":1,"position_us":1000000,"interrupted":false'
+check "and is started again for the next" heard_by ends '"turn":2,"position_us":1000000,"interrupted":false'
+check "one that says two turns at once" done_well twice
+check "has them apart to the sample" heard_by twice '"turn":1,"position_us":480000,"interrupted":false'
+check "both" heard_by twice '"turn":2,"position_us":480000,"interrupted":false'
+check "one that is told of the user" done_well told
+check "one whose words are no UTF-8" done_well bytes
+bad='flood deaf junk noise stubborn family quit'
+clients=
+for way in $bad; do
+    together "$way" say "$with}" play wait session.created say "$(text $way)" mic "$work/voice.pcm" 0 \
+        $([ $way != deaf ] || for i in $(seq 40); do echo "say $(text "$(printf %04000d 0)")"; done) \
+        say '{"type":"interrupt"}' run 1500 close 1000
+done
+sleep 2
+check "health meanwhile" answers 200 /healthz
+wait $clients
+for way in $bad; do
+    check "an agent that is all $way spoils no picture" awk '$2 == "unit" && $3 == 1 { n++ } END { exit n < 45 }' "$work/said.$way"
+    check "and no end" done_well "$way"
+done
+check "one that floods is held back, and no one is told" sh -c "! grep -q speech_full '$work/said.flood'"
+check "and interrupted" heard_by flood '"playback.finished","turn":1,.*"interrupted":true'
+check "and what it goes on with is not spoken" sh -c "! grep -q '\"turn\":2' '$work/said.flood'"
+check "one that reads nothing loses words, which is said once" [ "$(grep -c event=agent.deaf "$work/server")" -eq 1 ]
+check "one that ends without a word is told of" grep -q agent_failed "$work/said.quit"
+check "what they say to the log is bounded" within event=agent.log 400
+check "and has no quotes of theirs" grep -q "text=\"trouble 'here'\"" "$work/server"
+check "all are ended, with their children" alone
+check "the stubborn too" sh -c "! pgrep -f '^sh $work/agent'"
+check "and the children's children" sh -c "! pgrep -fx 'sleep 100[123]'"
+check "and leave no descriptor" [ "$(ls "/proc/$server/fd" | wc -l)" -eq "$descriptors" ]
+check "stop with an agent of our own" stop
+
+if command -v python3 >/dev/null; then
+    export WORK="$work" HEAR='cat >"$WORK/user.wav"; echo What a day.' THINK='sed "s/^/You say: /"'
+    export SPEAK="$BIN/agent speak"
+    check "start with the example" start agent='python3 examples/agent.py' persons="$work/persons"
+    check "it answers words" talk 0 say "$with}" play wait session.created say "$(text "Good morning.")" \
+        wait '"from":"agent","turn":1,"text":"You say: Good morning."' wait playback.finished mic "$work/voice.pcm" 0 \
+        mic "$work/silence.pcm" 0 wait '"from":"user","text":"What a day."' \
+        wait '"from":"agent","turn":2,"text":"You say: What a day."' wait playback.started say '{"type":"interrupt"}' \
+        wait '"interrupted":true' close 1000
+    check "and has heard what was said" [ "$(wc -c <"$work/user.wav")" -gt 32000 ]
+    check "it has nothing to complain of" sh -c "! grep event=agent.log '$work/server'"
+    check "and leaves nobody" alone
+    check "stop with the example" stop
+    unset HEAR THINK SPEAK WORK
+else
+    skipped=$((skipped + 7))
+fi
+
+BIN="$BIN" sh scripts/live.sh "$work/student" encoder=raw >"$work/address" 2>"$work/server" &
+server=$!
+for _ in $(seq 400); do
+    grep -q 'The page is at' "$work/address" && break
+    sleep 0.05
+done
+port=$(sed -n 's/.*page is at .*:\([0-9]*\)\/ .*/\1/p' "$work/address")
+check "make live has faces" answers 200 /v1/persons
+check "three of them" grep -q '"persons":\["person-1","person-2","person-3"\]' "$work/answer"
+check "and a voice" talk 0 say "$(echo "$with}" | sed s/anna/person-2/)" play wait '"agent":"say"' close 1000
+check "it ends when it is told to" stop
+check "and says what is missing" refused 3 'make demo trains one' sh scripts/live.sh "$work/nowhere"
+
+check "start with an agent that is none" start agent=/no/such/program persons="$work/persons"
+check "five times it is tried, and no more" talk 0 say "$with}" play wait 'when it is needed' run 1000 say "$(text a)" \
+    wait 'when it is needed' run 1000 say "$(text b)" wait 'when it is needed' run 1000 say "$(text c)" \
+    wait 'when it is needed' run 1000 say "$(text d)" wait 'not started again' run 1000 say "$(text e)" \
+    wait 'not started again' close 1000
+check "it is counted" answers 200 /metrics
+check "as what it is" grep -q '^streamavatar_agents_failed_total 5' "$work/answer"
+check "the log says why" grep -q 'event=agent.log.*not found' "$work/server"
+check "and how often" [ "$(grep -c event=agent.started "$work/server")" -eq 5 ]
+check "stop with an agent that is none" stop
 finish

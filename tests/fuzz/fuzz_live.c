@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/text.h"
 #include "infer/serve/message.h"
 #include "infer/serve/outbox.h"
 #include "infer/serve/pacing.h"
@@ -15,12 +16,13 @@
 int fuzz_live_message(const unsigned char *data, size_t size) {
     struct message m;
     if (message_parse(&m, (const char *)data, size)) {
-        fuzz_promise(!m.audio, "a message that is refused keeps nothing");
+        fuzz_promise(!m.audio && !m.text, "a message that is refused keeps nothing");
         return 0;
     }
     fuzz_promise(m.wishes.codec_count <= VIDEO_CODECS, "codecs fit");
     fuzz_promise(strlen(m.wishes.person) < sizeof m.wishes.person, "a name ends");
     fuzz_promise(m.audio_bytes % 2 == 0, "samples are whole");
+    fuzz_promise(!m.text || (*m.text && strlen(m.text) <= TEXT_BYTES_MAX && text_is_utf8(m.text)), "a text is one");
     message_free(&m);
     return 1;
 }

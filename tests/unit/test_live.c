@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "infer/serve/access.h"
 #include "infer/serve/arrivals.h"
+#include "infer/serve/lines.h"
 #include "infer/serve/message.h"
 #include "infer/serve/metrics.h"
 #include "infer/serve/microphone.h"
@@ -18,7 +20,9 @@
 #include "infer/serve/resample.h"
 #include "infer/serve/schedule.h"
 #include "infer/serve/speech.h"
+#include "infer/serve/talk.h"
 #include "infer/serve/unit.h"
+#include "infer/serve/words.h"
 
 enum { CHUNK_US = 480000, CHUNK_SAMPLES = 12 * 640 };
 
@@ -63,6 +67,18 @@ static void a_message_is_taken_as_it_is_meant(void **state) {
     assert_int_equal(m.audio_bytes, 4);
     assert_memory_equal(m.audio, "\1\2\377\200", 4);
     message_free(&m);
+    CHECK(parse(&m, "{\"type\":\"text\",\"text\":\"Gr\\u00fc\303\237e\"}"));
+    assert_int_equal(m.type, MESSAGE_TEXT);
+    assert_string_equal(m.text, "Gr\303\274\303\237e");
+    assert_int_equal(m.from_user, -1);
+    message_free(&m);
+    CHECK(parse(&m, "{\"type\":\"audio.end\",\"samples\":24000}"));
+    assert_int_equal(m.samples, 24000);
+    CHECK(parse(&m, "{\"type\":\"session.create\",\"agent\":\"server\"}"));
+    assert_int_equal(m.wishes.agent, 1);
+    assert_int_equal(m.wishes.barge_in, -1);
+    CHECK(parse(&m, "{\"type\":\"session.update\",\"barge_in\":\"voice\"}"));
+    assert_int_equal(m.wishes.barge_in, 1);
     CHECK(parse(&m, "{\"type\":\"dance\"}"));
     assert_int_equal(m.type, MESSAGE_UNKNOWN);
 }
@@ -83,6 +99,14 @@ static void a_message_that_is_wrong_is_refused_with_a_word(void **state) {
                                         "{\"type\":\"audio.append\",\"turn\":1,\"audio\":\"A*==\"}",
                                         "{\"type\":\"audio.append\",\"audio\":\"AAA=\"}",
                                         "{\"type\":\"interrupt\",\"turn\":0}",
+                                        "{\"type\":\"audio.end\",\"samples\":-1}",
+                                        "{\"type\":\"text\"}",
+                                        "{\"type\":\"text\",\"text\":\"\"}",
+                                        "{\"type\":\"text\",\"text\":7}",
+                                        "{\"type\":\"text\",\"text\":\"\377\"}",
+                                        "{\"type\":\"text\",\"text\":\"\355\240\200\"}",
+                                        "{\"type\":\"text\",\"text\":\"a\",\"from\":\"nobody\"}",
+                                        "{\"type\":\"session.create\",\"agent\":\"rm -rf\"}",
                                         "{\"type\":\"playback.position\"}",
                                         "{\"type\":\"clock\"}",
                                         "{\"type\":\"playback.position\",\"position_us\":1e300}"};
@@ -91,7 +115,58 @@ static void a_message_that_is_wrong_is_refused_with_a_word(void **state) {
         if (parse(&m, wrong[i]) != ERR_INPUT) fail_msg("taken: %s", wrong[i]);
         assert_true(*error_text());
         assert_null(m.audio);
+        assert_null(m.text);
     }
+}
+
+static void a_text_that_is_too_long_is_refused(void **state) {
+    (void)state;
+    char words[TEXT_BYTES_MAX + 2];
+    struct message m;
+    for (int length = TEXT_BYTES_MAX; length <= TEXT_BYTES_MAX + 1; length++) {
+        memset(words, 'a', (size_t)length);
+        words[length] = 0;
+        char *said = words_text(words, 1, 0);
+        assert_int_equal(parse(&m, said), length > TEXT_BYTES_MAX ? ERR_INPUT : OK);
+        free(said);
+        message_free(&m);
+    }
+}
+
+/* ---- lines of a pipe ---- */
+
+static void lines_come_as_they_were_written_and_long_ones_are_cut(void **state) {
+    (void)state;
+    static struct lines lines;
+    static char longest[LINES_BYTES + 100];
+    int ends[2];
+    memset(longest, 'x', sizeof longest);
+    memcpy(longest + sizeof longest - 10, "\nafter\nlas", 10);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "one\r\n\ntw", 8), 8);
+    assert_int_equal(lines_fill(&lines, ends[0]), 1);
+    assert_string_equal(lines_next(&lines), "one");
+    assert_string_equal(lines_next(&lines), "");
+    assert_null(lines_next(&lines));
+    assert_int_equal(write(ends[1], "o\n", 2), 2);
+    assert_int_equal(lines_fill(&lines, ends[0]), 1);
+    assert_string_equal(lines_next(&lines), "two");
+    size_t half = sizeof longest / 2;
+    assert_int_equal(write(ends[1], longest, half), half);
+    assert_int_equal(lines_fill(&lines, ends[0]), 1);
+    assert_null(lines_next(&lines));
+    assert_int_equal(write(ends[1], longest + half, sizeof longest - half), sizeof longest - half);
+    assert_int_equal(lines_fill(&lines, ends[0]), 1);
+    assert_int_equal(strlen(lines_next(&lines)), LINES_BYTES);
+    assert_null(lines_next(&lines));
+    assert_int_equal(lines_fill(&lines, ends[0]), 1);
+    assert_string_equal(lines_next(&lines), "after");
+    assert_null(lines_next(&lines));
+    close(ends[1]);
+    assert_int_equal(lines_fill(&lines, ends[0]), -1);
+    assert_string_equal(lines_rest(&lines), "las");
+    assert_null(lines_rest(&lines));
+    close(ends[0]);
 }
 
 /* ---- who is let in ---- */
@@ -515,6 +590,67 @@ static void sound_of_24_khz_keeps_its_tones_and_loses_what_16_khz_cannot_hold(vo
     }
 }
 
+static void sound_of_16_khz_keeps_its_tones_at_24_khz_and_gains_none(void **state) {
+    (void)state;
+    enum { IN = 16000, OUT = 24000 };
+    static float in[IN], out[OUT + 2], pieces[OUT + 2];
+    static const double tones[] = {200, 1000, 5000};
+    for (int t = 0; t < 3; t++) {
+        struct resampler r;
+        double power = 0, with[2] = {0};
+        resample_reset(&r);
+        for (int i = 0; i < IN; i++) in[i] = (float)sin(2 * 3.14159265358979 * tones[t] * i / IN);
+        assert_int_equal(resample_up(&r, in, IN, out), OUT);
+        for (int i = 100; i < OUT; i++) {
+            double angle = 2 * 3.14159265358979 * tones[t] * i / OUT;
+            power += out[i] * out[i] / (OUT - 100.);
+            with[0] += out[i] * sin(angle) * 2 / (OUT - 100.);
+            with[1] += out[i] * cos(angle) * 2 / (OUT - 100.);
+        }
+        double tone = (with[0] * with[0] + with[1] * with[1]) / 2;
+        assert_true(fabs(power - 0.5) < 0.01);
+        assert_true(fabs(power - tone) < 1e-3); /* its image at 16 kHz less the tone's frequency is below -27 dB */
+        resample_reset(&r);
+        long done = 0;
+        for (int i = 0, n; i < IN; i += n) {
+            n = 1 + i * 7 % 997;
+            if (i + n > IN) n = IN - i;
+            done += resample_up(&r, in + i, n, pieces + done);
+        }
+        assert_int_equal(done, OUT);
+        assert_memory_equal(pieces, out, sizeof(float) * OUT);
+    }
+}
+
+/* ---- whether the user talks ---- */
+
+/* Frames until an event, of sound that swells and falls as syllables do, or of silence; -1: none in 100. */
+static int frames_until(struct talk *t, enum talk_event wanted, int loud) {
+    for (int n = 1; n <= 100; n++) {
+        float pcm[AUDIO_SAMPLES_PER_FRAME];
+        for (int i = 0; i < AUDIO_SAMPLES_PER_FRAME; i++) {
+            double at = n * AUDIO_SAMPLES_PER_FRAME + i, swell = 0.5 - 0.5 * cos(2 * 3.14159265358979 * at / 3200);
+            pcm[i] = loud ? (float)(0.3 * swell * sin(2 * 3.14159265358979 * 300 * at / AUDIO_RATE)) : 0;
+        }
+        for (long at = 0, taken; at < AUDIO_SAMPLES_PER_FRAME; at += taken) {
+            long left = AUDIO_SAMPLES_PER_FRAME - at;
+            if (talk_push(t, pcm + at, left < 150 ? left : 150, &taken) == wanted) return n;
+        }
+    }
+    return -1;
+}
+
+static void who_talks_has_begun_after_a_while_and_stops_after_a_longer_one(void **state) {
+    (void)state;
+    struct talk t;
+    talk_reset(&t);
+    assert_int_equal(frames_until(&t, TALK_BEGINS, 0), -1);
+    int begins = frames_until(&t, TALK_BEGINS, 1);
+    assert_in_range(begins, TALK_BEGIN_FRAMES, TALK_BEGIN_FRAMES + 3);
+    int ends = frames_until(&t, TALK_ENDS, 0);
+    assert_in_range(ends, TALK_END_FRAMES, TALK_END_FRAMES + 6);
+}
+
 /* ---- figures ---- */
 
 static void quantiles_are_of_the_last_times(void **state) {
@@ -533,6 +669,8 @@ int main(void) {
         cmocka_unit_test(a_header_says_what_the_protocol_page_says),
         cmocka_unit_test(a_message_is_taken_as_it_is_meant),
         cmocka_unit_test(a_message_that_is_wrong_is_refused_with_a_word),
+        cmocka_unit_test(a_text_that_is_too_long_is_refused),
+        cmocka_unit_test(lines_come_as_they_were_written_and_long_ones_are_cut),
         cmocka_unit_test(a_name_must_be_ours),
         cmocka_unit_test(a_token_must_be_whole),
         cmocka_unit_test(a_client_is_counted_on_between_its_reports),
@@ -551,6 +689,8 @@ int main(void) {
         cmocka_unit_test(sound_is_as_old_as_the_jitter_asks),
         cmocka_unit_test(the_last_sample_says_when_it_came),
         cmocka_unit_test(sound_of_24_khz_keeps_its_tones_and_loses_what_16_khz_cannot_hold),
+        cmocka_unit_test(sound_of_16_khz_keeps_its_tones_at_24_khz_and_gains_none),
+        cmocka_unit_test(who_talks_has_begun_after_a_while_and_stops_after_a_longer_one),
         cmocka_unit_test(quantiles_are_of_the_last_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
