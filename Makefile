@@ -5,7 +5,7 @@
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make test-threads     the tests of several ranks and the live server under the thread sanitizer (clang, libomp and its Archer)
-#   make bench            achieved rates against measured limits
+#   make bench            achieved rates against measured limits  (PYTHON=: and the training step against that PyTorch's)
 #   make examples         the clients of examples/, and the bridge to WebRTC where its libraries are (docs/bridges.md)
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
 #   make mutations        damaged files, 10,000 of a kind, through every reader and the programs (30 minutes, two cores)
@@ -201,6 +201,7 @@ setup:
 bench: setup
 	+@$(MAKE) --no-print-directory programs
 	$(BIN)/bench
+	$(if $(PYTHON),PYTHON="$(PYTHON)" BIN=$(BIN) sh scripts/bench_step.sh)
 demo: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo.sh configs/demo.yaml configs/demo_data.yaml runs/demo

@@ -18,7 +18,12 @@
 
 /* ---- the network ---- */
 
-/* One teacher with the demo's sizes (the defaults of the configuration) and a batch of noise. */
+/* The sizes of the whole network: the demo's are the configuration's defaults, the other has 151 million parameters. */
+enum step_size { STEP_NONE, STEP_DEMO, STEP_LARGE };
+static const char *const large_keys[] = {"model.dim=768", "model.ffn_dim=3072", "model.heads=12", "model.layers=12",
+                                         "teacher.batch=4"};
+
+/* One teacher and a batch of noise. */
 struct whole {
     struct run_config config;
     struct dit net;
@@ -40,8 +45,8 @@ static int whole_layout(struct whole *w) {
     return OK;
 }
 
-static int whole_open(struct whole *w) {
-    TRY(run_config_load(&w->config, NULL, NULL, 0));
+static int whole_open(struct whole *w, enum step_size size) {
+    TRY(run_config_load(&w->config, NULL, large_keys, size == STEP_LARGE ? (int)FIELDS(large_keys) : 0));
     TRY(dit_create(&w->net, &w->config.model, 0));
     arena_begin(&w->arena, "bench");
     TRY(whole_layout(w));
@@ -70,7 +75,7 @@ static void whole_close(struct whole *w) {
 
 static int bench_whole(const struct limits *l) {
     struct whole w = {0};
-    int code = whole_open(&w);
+    int code = whole_open(&w, STEP_DEMO);
     if (code == OK) {
         int B = w.config.teacher.stage.batch, F = w.config.frames;
         const struct dit_config *c = &w.config.model;
@@ -95,6 +100,36 @@ static int bench_whole(const struct limits *l) {
         });
         if (code == OK) code = device_sync();
     }
+    whole_close(&w);
+    return code;
+}
+
+/* The teacher's training step alone, for scripts/bench_step.sh, which holds it against PyTorch's. */
+static int time_steps(const struct whole *w, struct teacher_step *step, double seconds) {
+    enum { RUNS_MAX = 400 };
+    double times[RUNS_MAX], least = INFINITY, begun = 0;
+    int runs = 0;
+    for (long i = 0; i < RUNS_MAX + 2; i++) {
+        double start = bench_now();
+        TRY(teacher_step_run(step, w->clips, &w->condition, i));
+        TRY(device_sync());
+        if (i == 1) begun = bench_now(); /* two steps fill caches and make the library's plans */
+        if (i < 2) continue;
+        times[runs] = bench_now() - start;
+        least = fmin(least, times[runs++]);
+        if (bench_now() - begun > seconds) break;
+    }
+    printf("%s, %s, %d threads, %zu parameters, %d rows: training step least %.1f ms, median %.1f ms\n", device_name(),
+           TYPE_NAME, device_threads(), w->net.table.values,
+           w->config.teacher.stage.batch * w->config.frames * dit_tokens(&w->config.model), 1e3 * least,
+           1e3 * bench_median(times, runs));
+    return OK;
+}
+
+static int bench_step(enum step_size size, double seconds) {
+    struct whole w = {0};
+    int code = whole_open(&w, size);
+    if (code == OK) code = time_steps(&w, &w.step, seconds);
     whole_close(&w);
     return code;
 }
@@ -215,13 +250,18 @@ static int bench_ranks(struct comm *comm, int threads) {
 /* ---- the program ---- */
 
 struct settings {
-    int threads, cpu_time, whole;
+    int threads, cpu_time, whole, step;
+    double seconds;
 };
+static const char *const step_sizes[] = {"none", "demo", "large", NULL};
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     THREADS_FIELD,
     FLAG("cpu_time", cpu_time, "no", "Counts processor time instead of wall time: for one thread on a busy machine."),
     FLAG("whole", whole, "no", "Measures the limits and whole networks only."),
+    CHOICE("step", step, step_sizes, "none",
+           "Times the teacher's training step alone, at the demo's size or at 151 million parameters (large)."),
+    REAL("seconds", seconds, 0, 1e4, "10", "With step=: how long it is repeated."),
 };
 static const struct command command = {
     .name = "bench",
@@ -237,7 +277,7 @@ static int run(const struct settings *o) {
     TRY(comm_open(&comm, &(struct comm_options){.transport = "auto"}));
     if (comm.size > 1) return bench_ranks(&comm, o->threads);
     TRY(device_init(o->threads));
-    TRY(bench_all(o->whole));
+    TRY(o->step ? bench_step((enum step_size)o->step, o->seconds) : bench_all(o->whole));
     bench_served();
     device_shutdown();
     return OK;
