@@ -14,13 +14,17 @@
 #include "data/media.h"
 
 enum { RECORD_BYTES_MAX = 16 << 20 };
+#define USER ".user" /* behind an item's id: the other party's sound */
 
 int collection_check_id(const char *id) {
+    static const char user[] = USER;
     size_t n = strlen(id);
     if (!n || n >= COLLECTION_ID_MAX)
         return error_set(ERR_INPUT, "an id has 1 to %d characters, \"%.40s\" has %zu", COLLECTION_ID_MAX - 1, id, n);
     if (*id == '.' || strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != n)
         return error_set(ERR_INPUT, "\"%.80s\" is no id: letters, digits, - _ and . alone, not a dot at first", id);
+    if (n >= sizeof user - 1 && !strcmp(id + n - (sizeof user - 1), user))
+        return error_set(ERR_INPUT, "\"%.80s\" is no id: %s.wav is the name of the other party's sound", id, user);
     return OK;
 }
 
@@ -40,11 +44,6 @@ static int make_folder(const char *folder, const char *beside) {
 
 static int record_path(char *path, const char *folder, const char *id) {
     return path_of(path, folder, "records", id, ".json");
-}
-
-int collection_has(const char *folder, const char *id) {
-    char path[FILE_PATH_MAX];
-    return !record_path(path, folder, id) && file_exists(path);
 }
 
 /* ---- a video ---- */
@@ -140,6 +139,9 @@ static cJSON *record_of(const struct collection_item *item) {
     add_text(root, "audio", item->audio);
     add_text(root, "user", item->user);
     add_text(root, "truth", item->truth);
+    add_text(root, "mask", item->mask);
+    add_text(root, "student_config_crc32", item->student);
+    add_text(root, "decoder", item->decoder);
     cJSON_AddNumberToObject(root, "start", item->start);
     cJSON_AddNumberToObject(root, "seed", (double)item->seed);
     if (t && t->frames) {
@@ -157,7 +159,7 @@ int collection_item_write(const char *folder, const struct collection_item *item
     TRY(path_of(path, folder, NULL, item->id, ".wav"));
     TRY(audio_write_wav(path, item->sound->agent, samples, 1));
     if (item->sound->user) {
-        TRY(path_of(path, folder, NULL, item->id, ".user.wav"));
+        TRY(path_of(path, folder, NULL, item->id, USER ".wav"));
         TRY(audio_write_wav(path, item->sound->user, samples, 1));
     }
     TRY(path_of(path, folder, NULL, item->id, ".reference.png"));
@@ -170,7 +172,7 @@ int collection_item_write(const char *folder, const struct collection_item *item
     return code;
 }
 
-/* ---- the whole ---- */
+/* ---- what is finished ---- */
 
 static int read_record(cJSON **record, const char *folder, const char *id) {
     char path[FILE_PATH_MAX], *text;
@@ -183,6 +185,53 @@ static int read_record(cJSON **record, const char *folder, const char *id) {
     cJSON_Delete(*record);
     return error_set(ERR_INPUT, "%s: is not a record of an item; remove it and its item is made again", path);
 }
+
+static const char *last_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Files by their last names: the same list may be named from another folder. */
+static int same_value(const cJSON *a, const cJSON *b) {
+    if (!a || !b) return a == b;
+    if (cJSON_IsString(a) && cJSON_IsString(b)) return !strcmp(last_name(a->valuestring), last_name(b->valuestring));
+    return cJSON_Compare(a, b, 1);
+}
+
+/* What an item's pictures depend on. */
+static int same_item(const cJSON *there, const cJSON *wanted, const char *id) {
+    static const char *const keys[] = {"frames", "reference", "audio", "user",    "truth",
+                                       "mask",   "start",     "seed",  "decoder", "student_config_crc32"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const cJSON *a = cJSON_GetObjectItem(there, keys[i]), *b = cJSON_GetObjectItem(wanted, keys[i]);
+        if (same_value(a, b)) continue;
+        char *was = a ? cJSON_PrintUnformatted(a) : NULL, *is = b ? cJSON_PrintUnformatted(b) : NULL;
+        int code = error_set(ERR_INPUT,
+                             "%s: finished already, but with %s %.80s, not %.80s; name another folder, or remove "
+                             "records/%s.json and it is made again",
+                             id, keys[i], was ? was : "none", is ? is : "none", id);
+        free(was);
+        free(is);
+        return code;
+    }
+    return OK;
+}
+
+int collection_find(int *finished, const char *folder, const struct collection_item *item) {
+    char path[FILE_PATH_MAX];
+    cJSON *there, *wanted;
+    TRY(record_path(path, folder, item->id));
+    *finished = file_exists(path);
+    if (!*finished) return OK;
+    TRY(read_record(&there, folder, item->id));
+    wanted = record_of(item);
+    int code = same_item(there, wanted, item->id);
+    cJSON_Delete(there);
+    cJSON_Delete(wanted);
+    return code ? error_context(code, "%s", folder) : OK;
+}
+
+/* ---- the whole ---- */
 
 /* The segments leave the record for the table. */
 static void take_segments(cJSON *record, const char *id, FILE *table) {
@@ -215,14 +264,19 @@ static int gather(cJSON *items, const char *folder, char (*ids)[COLLECTION_ID_MA
     return code;
 }
 
-/* Which student it was: the sum of its config.json, which has the sums of its other files. */
-static int add_student(cJSON *root, const char *student) {
-    char path[FILE_PATH_MAX], sum[16];
+int collection_student_sum(char sum[COLLECTION_SUM], const char *student) {
+    char path[FILE_PATH_MAX];
     uint64_t length;
     uint32_t crc;
     TRY(file_join(path, sizeof path, student, "config.json"));
     TRY(file_checksum(path, &length, &crc));
-    snprintf(sum, sizeof sum, "%08x", crc);
+    snprintf(sum, COLLECTION_SUM, "%08x", crc);
+    return OK;
+}
+
+static int add_student(cJSON *root, const char *student) {
+    char sum[COLLECTION_SUM];
+    TRY(collection_student_sum(sum, student));
     cJSON_AddStringToObject(root, "student", student);
     cJSON_AddStringToObject(root, "student_config_crc32", sum);
     return OK;

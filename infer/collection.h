@@ -17,10 +17,9 @@
 
 enum { COLLECTION_ID_MAX = 128 };
 
-/* Letters, digits, '-', '_' and '.', not a dot at first. ERR_INPUT names what is wrong. */
+/* Letters, digits, '-', '_' and '.', not a dot at first, nor ".user" at the end, which is how another item's sound is named.
+   ERR_INPUT names what is wrong. */
 int collection_check_id(const char *id);
-/* 1: the item is finished. */
-int collection_has(const char *folder, const char *id);
 
 /* ---- a video of an item ---- */
 
@@ -43,8 +42,9 @@ void collection_video_discard(struct collection_video *video); /* one that was n
 
 struct collection_item {
     const char *id;
-    const char *reference, *audio, *user, *truth; /* where they came from; NULL or "": not said */
-    double start;                                 /* seconds into the sound at which the item begins */
+    const char *reference, *audio, *user, *truth, *mask; /* where they came from; NULL or "": not said */
+    const char *student, *decoder; /* sum of the student (collection_student_sum); the light decoder; as above */
+    double start;                  /* seconds into the sound at which the item begins */
     uint64_t seed;
     const struct dialogue_sound *sound; /* with masks */
     const float *picture;               /* the reference, planar [3, height, width] */
@@ -53,6 +53,12 @@ struct collection_item {
 };
 /* Writes the sounds, the reference and the record; after the item's own video. */
 int collection_item_write(const char *folder, const struct collection_item *item);
+/* *finished: the folder has the item. ERR_INPUT: it has one of that name which was made otherwise (another student, seed, sound,
+   ..., files told apart by their last names), and would pass for this one. */
+int collection_find(int *finished, const char *folder, const struct collection_item *item);
+enum { COLLECTION_SUM = 16 };
+/* Which student it is: the checksum of its config.json, which has the checksums of its other files. ERR_INPUT. */
+int collection_student_sum(char sum[COLLECTION_SUM], const char *student);
 
 /* What is the same for all items. */
 struct collection_maker {

@@ -37,6 +37,7 @@ struct settings {
 struct drive {
     struct settings o;
     const char *list, *student;
+    char student_sum[COLLECTION_SUM];
     struct session *session;
     struct row *rows;
     long row_count;
@@ -56,9 +57,15 @@ static int list_path(char *path, const char *list, const char *text) {
 }
 
 /* Without an id: the sound's file name without its ending. */
-static void id_from_sound(char *id, const char *audio) {
-    const char *slash = strrchr(audio, '/'), *name = slash ? slash + 1 : audio, *dot = strrchr(name, '.');
-    snprintf(id, COLLECTION_ID_MAX, "%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
+static int choose_id(char *id, const char *given, const char *audio) {
+    char name[FILE_PATH_MAX];
+    const char *slash = strrchr(audio, '/');
+    snprintf(name, sizeof name, "%s", *given ? given : slash ? slash + 1 : audio);
+    char *dot = strrchr(name, '.');
+    if (!*given && dot && dot > name) *dot = 0;
+    TRY(collection_check_id(name));
+    memcpy(id, name, strlen(name) + 1); /* which fits: checked */
+    return OK;
 }
 
 static int read_row(struct row *row, struct csv *csv, const char *list) {
@@ -68,11 +75,7 @@ static int read_row(struct row *row, struct csv *csv, const char *list) {
         if (c < REQUIRED && !*text) return csv_fail(csv, "%s: is empty", column_names[c]);
         TRY(list_path(row->path[c], list, text));
     }
-    if (*csv_text(csv, COLUMN_ID))
-        snprintf(row->id, sizeof row->id, "%s", csv_text(csv, COLUMN_ID));
-    else
-        id_from_sound(row->id, row->path[COLUMN_AUDIO]);
-    int code = collection_check_id(row->id);
+    int code = choose_id(row->id, csv_text(csv, COLUMN_ID), row->path[COLUMN_AUDIO]);
     return code ? error_context(code, "%s:%d", list, row->line) : OK;
 }
 
@@ -209,14 +212,22 @@ struct item {
     int height, width;
 };
 
-/* The true pictures, from the item's start on; where they end the last one stays. */
+/* The true pictures, from the item's start on; where they end the last one stays, which is said. */
 static int copy_truth(const struct item *item, struct video_reader *reader, struct collection_video *video) {
-    for (long f = 0; f < item->start + item->sound.frames; f++) {
+    long end = item->start + item->sound.frames, true_frames = 0;
+    for (long f = 0; f < end; f++) {
         int got = video_read(reader, item->picture);
         if (got < 0) return -got;
-        if (!got && !f) return error_set(ERR_INPUT, "%s: has no picture", item->row->path[COLUMN_TRUTH]);
+        true_frames += got;
+        if (true_frames <= item->start && !got)
+            return error_set(ERR_INPUT, "%s: has pictures of %.2f s, the item begins at %.2f s",
+                             item->row->path[COLUMN_TRUTH], (double)true_frames / VIDEO_RATE,
+                             (double)item->start / VIDEO_RATE);
         if (f > item->start) TRY(collection_video_take(video, f - item->start, item->picture));
     }
+    if (true_frames < end)
+        log_line("%s: %s ends %.2f s before the sound: its last picture stays", item->id, item->row->path[COLUMN_TRUTH],
+                 (double)(end - true_frames) / VIDEO_RATE);
     return OK;
 }
 
@@ -261,23 +272,30 @@ static void add_times(struct drive *d, const struct stream_times *t, long frames
     d->made++;
 }
 
+static struct collection_item about(const struct drive *d, const struct item *item) {
+    return (struct collection_item){.id = item->id,
+                                    .reference = item->row->path[COLUMN_REFERENCE],
+                                    .audio = item->row->path[COLUMN_AUDIO],
+                                    .user = item->row->path[COLUMN_USER],
+                                    .truth = item->row->path[COLUMN_TRUTH],
+                                    .mask = item->row->path[COLUMN_MASK],
+                                    .student = d->student_sum,
+                                    .decoder = d->o.decoder,
+                                    .start = (double)item->start / VIDEO_RATE,
+                                    .seed = (uint64_t)d->o.seed,
+                                    .sound = &item->sound,
+                                    .picture = item->reference,
+                                    .height = item->height,
+                                    .width = item->width};
+}
+
 static int make_item(struct drive *d, const struct item *item) {
     struct stream_times times = {0};
     TRY(make_video(d, item, &times));
     if (*item->row->path[COLUMN_TRUTH]) TRY(make_truth(d, item));
-    const struct collection_item about = {.id = item->id,
-                                          .reference = item->row->path[COLUMN_REFERENCE],
-                                          .audio = item->row->path[COLUMN_AUDIO],
-                                          .user = item->row->path[COLUMN_USER],
-                                          .truth = item->row->path[COLUMN_TRUTH],
-                                          .start = (double)item->start / VIDEO_RATE,
-                                          .seed = (uint64_t)d->o.seed,
-                                          .sound = &item->sound,
-                                          .picture = item->reference,
-                                          .height = item->height,
-                                          .width = item->width,
-                                          .times = &times};
-    TRY(collection_item_write(d->o.out, &about));
+    struct collection_item finished = about(d, item);
+    finished.times = &times;
+    TRY(collection_item_write(d->o.out, &finished));
     add_times(d, &times, item->sound.frames);
     return OK;
 }
@@ -313,16 +331,19 @@ static struct dialogue_sound part_of(const struct sound *s, long start, long fra
 
 static int make_parts(struct drive *d, struct item *item, const struct sound *sound) {
     long each = d->o.split > 0 ? (long)ceil(d->o.split * VIDEO_RATE) : sound->frames;
+    int finished;
     if (sound->frames < each || each < 2)
         return error_set(ERR_INPUT, "%s: %.2f s of sound are too short", item->row->path[COLUMN_AUDIO],
                          (double)sound->frames / VIDEO_RATE);
     for (long start = 0; start + each <= sound->frames; start += each) {
         TRY(name_item(d, item, (int)(start / each)));
         TRY(remember(d, item->id));
-        if (collection_has(d->o.out, item->id)) continue;
-        TRY(stopped());
         item->start = start;
         item->sound = part_of(sound, start, each);
+        const struct collection_item wanted = about(d, item);
+        TRY(collection_find(&finished, d->o.out, &wanted));
+        if (finished) continue;
+        TRY(stopped());
         TRY(make_item(d, item));
         log_line("%s: %.2f s", item->id, (double)each / VIDEO_RATE);
     }
@@ -352,6 +373,7 @@ static int drive(struct drive *d) {
     struct session_options options = {
         .seed = (uint64_t)d->o.seed, .sink = -1, .rapr = -1, .decoder = d->o.decoder, .prompt = ""};
     TRY(read_list(d));
+    TRY(collection_student_sum(d->student_sum, d->student));
     TRY(file_make_folders(d->o.out));
     TRY(device_init(d->o.threads));
     TRY(session_open(&d->session, d->student, &options, NULL));

@@ -57,6 +57,14 @@ check "again" expect 0 drive "$work/student" "$list" out="$out"
 check "only what was not finished is made" says '2 items in .*, 1 of them made now'
 check "the same video" [ "$(cksum <"$out/one.mp4")" = "$sum" ]
 check "the manifest is back" ids "one two.b"
+check "another seed is not passed off as made" expect 3 drive "$work/student" "$list" out="$out" seed=7
+check "the difference is named" says 'list.csv:2: .*made: one: finished already, but with seed 1, not 7; .*records/one.json'
+check "nor is a part of the sound" expect 3 drive "$work/student" "$list" out="$out" seconds=1
+cp -r "$work/student" "$work/other"
+sed -i ':all;N;$!ball;s/,\n\t"sum":[^\n]*//; s/\n/\n /' "$work/other/config.json" # the last key, and a space
+check "nor another student's" expect 3 drive "$work/other" "$list" out="$out"
+check "that is said" says 'student_config_crc32'
+check "from another folder it is the same list" expect 0 drive "$work/student" "$work/lists/../lists/list.csv" out="$out"
 
 out=$work/pieces frames=25
 check "pieces of a second" expect 0 drive "$work/student" "$list" out="$out" split=1
@@ -75,7 +83,15 @@ check "no item" refuses 3 'names no item' 'reference,audio\n'
 check "an empty field" refuses 3 'bad.csv:2: reference: is empty' "reference,audio\n,$r\n"
 check "an id twice" refuses 3 'bad.csv:3: the id x is that of line 2' "reference,audio,id\n$r,$r,x\n$r,$r,x\n"
 check "an id that leaves the folder" refuses 3 'bad.csv:2: .*is no id' "reference,audio,id\n$r,$r,../x\n"
+check "an id that is another item's sound" refuses 3 'bad.csv:2: .*a.user.* is no id' "reference,audio,id\n$r,$r,a.user\n"
+check "an id that is too long" refuses 3 'bad.csv:2: an id has 1 to' "reference,audio,id\n$r,$r,$(printf %0200d 1)\n"
 check "a sound that is not there" refuses 3 'bad.csv:2: .*nothing.wav' "reference,audio\n$r,nothing.wav\n"
+ffmpeg -v error -i "$work/clips/clip 1.mp4" -t 1 "$work/clips/short.mp4"
+printf 'reference,audio,id,truth\n%s,%s,one,../clips/short.mp4\n' "$r" "$r" >"$work/lists/short.csv"
+check "a truth that ends early" expect 0 drive "$work/student" "$work/lists/short.csv" out="$work/early"
+check "that is said" says 'one: .*short.mp4 ends 2.00 s before the sound: its last picture stays'
+check "a truth that ends before the piece" expect 3 drive "$work/student" "$work/lists/short.csv" out="$work/early" split=1
+check "is named" says 'short.csv:2: .*short.mp4: has pictures of 1.00 s, the item begins at 1.00 s'
 check "sound that is too short" expect 3 drive "$work/student" "$list" out="$work/no" split=10
 check "it is named" says 'list.csv:2: .*clip 1.mp4: 3.00 s of sound are too short'
 finish
