@@ -169,7 +169,7 @@ int pipeline_rehearse(struct pipeline *p) {
     for (int i = 0; i < REHEARSALS && !code; i++)
         code = rehearse_clip(p, picture, size, session_chunk_kinds(p->session));
     p->take = take;
-    p->busy = 0;
+    p->busy = p->both = 0;
     free(picture);
     return code;
 }
