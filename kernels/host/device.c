@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /* The backend's context. */
@@ -39,17 +40,21 @@ static int slow_bf16(void) { return 0; }
    libgomp reads GOMP_SPINCOUNT once, when it is loaded, and no call changes it. So a program that finds nothing said sets
    it and starts itself again before it has done anything: the same process, arguments and open files. Who sets
    GOMP_SPINCOUNT or OMP_WAIT_POLICY has said what is wanted and is left alone; a program that cannot be started again
-   goes on as it is. */
+   goes on as it is. So does one that the loader was told to start (ld.so PROGRAM: then the kernel has loaded no
+   interpreter, AT_BASE is 0, and /proc/self/exe is the loader), and one beside another C library than glibc, which alone
+   gives a constructor the arguments. */
 #define SPINS "3000"
 
+#ifdef __GLIBC__
 __attribute__((constructor)) static void wait_briefly(int argc, char **argv) {
     char own[4096];
-    if (argc < 1 || getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    if (argc < 1 || !getauxval(AT_BASE) || getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
     if (n <= 0 || setenv("GOMP_SPINCOUNT", SPINS, 1)) return;
     own[n] = 0;
     execv(own, argv);
 }
+#endif
 
 /* A host thread has a team of its own. */
 void device_thread(void) {

@@ -99,8 +99,11 @@ if env OMP_DISPLAY_ENV=verbose "$BIN/inspect" --version 2>&1 | grep -q GOMP_SPIN
     check "a policy is left alone" waits 0 OMP_WAIT_POLICY=passive
     (cd "$work" && exec env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY "$whole/inspect" "no such") >"$work/out" 2>"$log"
     check "arguments arrive whole" says 'no such'
+    loader=$(ldd "$BIN/inspect" | sed -n 's/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\).*/\1/p')
+    env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY "$loader" "$BIN/inspect" --version >"$work/out" 2>"$log"
+    check "started by the loader a program is still itself" shows '^inspect '
 else
-    skipped=$((skipped + 4))
+    skipped=$((skipped + 5))
 fi
 
 # ---- completion ----
