@@ -153,7 +153,10 @@ static int stream_pipelined(struct session *s, int overlapped, struct shown *sho
     *shown = (struct shown){
         .out = 1, .fail_from = shown->fail_from, .rehearses = shown->rehearses, .opener = pthread_self()};
     CHECK(pipeline_open(&p, s, overlapped, show, shown, NULL));
-    if (shown->rehearses) CHECK(pipeline_rehearse(p));
+    if (shown->rehearses) {
+        CHECK(pipeline_rehearse(p));
+        assert_true(pipeline_busy(p) == 0 && pipeline_both(p) == 0); /* no time of the clip's */
+    }
     assert_int_equal(shown->out, 1);
     CHECK(session_begin(s, w.picture, w.frames[0]));
     int code = OK;
