@@ -506,7 +506,7 @@ static int run_dialogues(struct evaluation *e) {
 static int finish_collection(const struct evaluation *e) {
     int count = e->config.evaluate.dialogues;
     char folder[FILE_PATH_MAX], (*ids)[COLLECTION_ID_MAX] = malloc((size_t)count * sizeof *ids);
-    struct student_description d;
+    struct student_description d = {0};
     if (!ids) return error_set(ERR_DEVICE, "out of memory for the collection");
     for (int i = 0; i < count; i++) item_id(ids[i], i);
     int code = file_join(folder, sizeof folder, e->config.run, "export/refine");

@@ -43,6 +43,7 @@ struct real_evaluation {
     char (*ids)[COLLECTION_ID_MAX]; /* [count] */
     struct clip_list list;
     struct session *session;
+    int broken; /* what went wrong is not the clip's fault: the next one would fare no better */
     struct stream_times times;
     struct box mouth;
     int height, width;
@@ -132,14 +133,25 @@ static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
 
 /* ---- the collection ---- */
 
-/* The path of a clip as an id: without its ending, every other character than an id has becomes '-'. */
-static void item_id(char *id, const char *path) {
+static int is_taken(const struct real_evaluation *e, const char *id) {
+    for (int i = 0; i < e->count; i++)
+        if (!strcmp(e->ids[i], id)) return 1;
+    return 0;
+}
+
+/* The path of the next clip as its id: without its ending, every other character than an id has becomes '-'; paths that
+   are then the same get a number. */
+static void item_id(struct real_evaluation *e, const char *path) {
+    char stem[COLLECTION_ID_MAX - 12], *id = e->ids[e->count]; /* room for the number */
     const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
     int n = dot && dot > (slash ? slash + 1 : path) ? (int)(dot - path) : (int)strlen(path);
-    snprintf(id, COLLECTION_ID_MAX, "%.*s", n, path);
-    for (char *c = id; *c; c++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c) || (c == id && *c == '.'))
+    snprintf(stem, sizeof stem, "%.*s", n, path);
+    for (char *c = stem; *c; c++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c) ||
+            (c == stem && *c == '.'))
             *c = '-';
+    snprintf(id, COLLECTION_ID_MAX, "%s", stem);
+    for (int twin = 2; is_taken(e, id); twin++) snprintf(id, COLLECTION_ID_MAX, "%s-%d", stem, twin);
 }
 
 /* The clip's pictures [frames, 3, H, W], the first of which is the reference. */
@@ -200,6 +212,24 @@ static void add_times(struct real_evaluation *e, const struct stream_times *t) {
     e->times.frames += t->frames;
 }
 
+/* Measures e->made, and then has the codec's copy in its place. A failure here is none of the clip's. */
+static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip, const char *path,
+                              struct dialogue_sound sound, const struct stream_times *times) {
+    struct clip truth = {e->real, clip->frames, e->height, e->width},
+                made = {e->made, clip->frames, e->height, e->width};
+    const char *id = e->ids[e->count];
+    e->broken = 1;
+    measure_motion_energy(&truth, &e->mouth, clip->energy_real);
+    measure_motion_energy(&made, &e->mouth, clip->energy_made);
+    if (e->count < SHEET_CLIPS) TRY(keep_sheet(e, e->count));
+    TRY(film(e, clip->frames, sound.agent));
+    if (*e->out) TRY(keep_clip(e, id, path, sound, times));
+    TRY(copy_by_codec(e, clip));
+    if (*e->out) TRY(keep_video(e, "codec", id, &sound, e->made, clip->copied));
+    e->broken = 0;
+    return OK;
+}
+
 static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     char path[FILE_PATH_MAX];
     TRY(file_join(path, sizeof path, e->config.source, entry->path));
@@ -225,19 +255,11 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     if (!code) memcpy(e->made, e->real, picture_size(e) * sizeof(float));
     struct stream_times times = {0};
     if (!code) code = dialogue_stream(e->session, e->real, &sound, take, e, &times);
+    item_id(e, entry->path);
+    if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
     if (!code) {
-        struct clip truth = {e->real, clip->frames, e->height, e->width},
-                    made = {e->made, clip->frames, e->height, e->width};
-        measure_motion_energy(&truth, &e->mouth, clip->energy_real);
-        measure_motion_energy(&made, &e->mouth, clip->energy_made);
-        if (e->count < SHEET_CLIPS) code = keep_sheet(e, e->count);
-        if (!code) code = film(e, clip->frames, padded);
-        item_id(e->ids[e->count], entry->path);
-        if (!code && *e->out) code = keep_clip(e, e->ids[e->count], path, sound, &times);
-        if (!code) code = copy_by_codec(e, clip);
-        if (!code && *e->out) code = keep_video(e, "codec", e->ids[e->count], &sound, e->made, clip->copied);
-        if (!code) add_times(e, &times);
-        if (!code) e->count++;
+        add_times(e, &times);
+        e->count++;
     }
     if (code) { /* not counted: the next clip takes its place */
         free(clip->energy_real);
@@ -336,10 +358,13 @@ static int open_evaluation(struct real_evaluation *e, const char *student, const
 }
 
 static int evaluate_real(struct real_evaluation *e, const char *student, const char *mouth, const char *out) {
+    int code;
     TRY(open_evaluation(e, student, mouth, out));
     for (int i = 0; i < e->list.count; i++)
-        if (e->list.entries[i].split == SPLIT_HELD_OUT && run_clip(e, &e->list.entries[i]))
+        if (e->list.entries[i].split == SPLIT_HELD_OUT && (code = run_clip(e, &e->list.entries[i]))) {
+            if (e->broken) return code;
             log_line("left out: %s", error_text());
+        }
     if (!e->count) return error_set(ERR_INPUT, "%s: no held-out clip could be streamed", e->config.source);
     struct video_writer *video = e->video;
     e->video = NULL;

@@ -94,4 +94,14 @@ check "a truth that ends before the piece" expect 3 drive "$work/student" "$work
 check "is named" says 'short.csv:2: .*short.mp4: has pictures of 1.00 s, the item begins at 1.00 s'
 check "sound that is too short" expect 3 drive "$work/student" "$list" out="$work/no" split=10
 check "it is named" says 'list.csv:2: .*clip 1.mp4: 3.00 s of sound are too short'
+mkdir -p "$work/folder/a"
+for clip in a/b 'a b' a,b a-b; do cp "$work/clips/clip 1.mp4" "$work/folder/$clip.mp4"; done
+held_out="configs/real_data.yaml source=$work/folder student=$work/student folder=$work/real held_out=3"
+out=$work/held
+check "clips whose paths make the same id" expect 0 evaluate_real $held_out out="$out"
+check "have three" ids "a-b a-b-2 a-b-3"
+check "with the codec's copy" [ -s "$out/codec/a-b-3.mp4" ]
+: >"$work/file"
+check "what cannot be written is not the clips' fault" expect 3 evaluate_real $held_out out="$work/file"
+check "that is said" says 'evaluate_real: .*file: is not a folder'
 finish
