@@ -152,6 +152,7 @@ static void try_engine(struct cudnn_choice *choice, const struct cudnn_engine *e
         cudnn_words(choice->reason, sizeof choice->reason, "the plan of an engine");
     } else if ((size_t)bytes <= target->workspace) {
         choice->plan = plan, choice->engine = *engine, choice->workspace = (size_t)bytes;
+        choice->engine.config = NULL; /* goes with the proposals */
         return;
     } else {
         wants_too_much(choice, bytes);
