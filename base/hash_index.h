@@ -19,7 +19,8 @@ struct hash_index {
     size_t room, count;
 };
 int hash_index_add(struct hash_index *index, uint64_t hash, int number); /* OK or ERR_DEVICE: memory */
-/* The numbers that were added with this hash, one a call, in the order they came; -1: no more. *at is 0 at the first. */
+/* The numbers that were added with this hash, one a call, in the order they came; -1: no more. *at is 0 at the
+   first. */
 int hash_index_next(const struct hash_index *index, uint64_t hash, size_t *at);
 void hash_index_free(struct hash_index *index);
 

@@ -4,8 +4,8 @@
 
    NCCL is used without blocking, so that nothing waits in it without end. A thread looks at the collectives under way:
    when the job has failed, NCCL reports an error, or one takes longer than the budget (wire.h) allows, it aborts the
-   communicator, which ends the kernels that wait on the GPU. NCCL takes one thread at a time in a communicator, and none
-   in one that is gone: every call and the abort are made under one lock, which none of them holds for long. */
+   communicator, which ends the kernels that wait on the GPU. NCCL takes one thread at a time in a communicator, and
+   none in one that is gone: every call and the abort are made under one lock, which none of them holds for long. */
 #include "comm/nccl.h"
 
 #ifdef HAVE_NCCL
@@ -103,8 +103,8 @@ static int fail_cuda(struct nccl_link *l, cudaError_t code, const char *what) {
 
 /* ---- waiting for what takes microseconds, or for ever ---- */
 
-/* Between two looks at what one has waited for so many seconds: awake at first, but other threads go before; then asleep for a
-   quarter of that time, so that no wait is longer by more than that. */
+/* Between two looks at what one has waited for so many seconds: awake at first, but other threads go before; then
+   asleep for a quarter of that time, so that no wait is longer by more than that. */
 static void back_off(double waited) {
     if (waited < AWAKE)
         sched_yield();
@@ -404,8 +404,8 @@ static int create(struct comm *comm, const struct comm *host) {
     return OK;
 }
 
-/* What is done here may still be on its way to another rank, out of memory that NCCL frees: nobody takes its communicator
-   down before all are done. */
+/* What is done here may still be on its way to another rank, out of memory that NCCL frees: nobody takes its
+   communicator down before all are done. */
 static int finish(struct nccl_link *l) {
     TRY(failure(l));
     TRY(drain(l));

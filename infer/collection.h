@@ -17,8 +17,8 @@
 
 enum { COLLECTION_ID_MAX = 128 };
 
-/* Letters, digits, '-', '_' and '.', not a dot at first, nor ".user" at the end, which is how another item's sound is named.
-   ERR_INPUT names what is wrong. */
+/* Letters, digits, '-', '_' and '.', not a dot at first, nor ".user" at the end, which is how another item's sound is
+   named. ERR_INPUT names what is wrong. */
 int collection_check_id(const char *id);
 
 /* ---- a video of an item ---- */
@@ -53,8 +53,8 @@ struct collection_item {
 };
 /* Writes the sounds, the reference and the record; after the item's own video. */
 int collection_item_write(const char *folder, const struct collection_item *item);
-/* *finished: the folder has the item. ERR_INPUT: it has one of that name which was made otherwise (another student, seed, sound,
-   ..., files told apart by their last names), and would pass for this one. */
+/* *finished: the folder has the item. ERR_INPUT: it has one of that name which was made otherwise (another student,
+   seed, sound, ..., files told apart by their last names), and would pass for this one. */
 int collection_find(int *finished, const char *folder, const struct collection_item *item);
 enum { COLLECTION_SUM = 16 };
 /* Which student it is: the checksum of its config.json, which has the checksums of its other files. ERR_INPUT. */

@@ -23,8 +23,9 @@ struct pipeline;
    for the decoder. */
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
                   FILE *plan);
-/* Streams silence behind a grey picture, and shows it to nobody, until all plans and recordings are made that a stream can
-   want: its first chunk is then as fast as any other. The session must be begun behind it; its frames are the same. */
+/* Streams silence behind a grey picture, and shows it to nobody, until all plans and recordings are made that a stream
+   can want: its first chunk is then as fast as any other. The session must be begun behind it; its frames are the
+   same. */
 int pipeline_rehearse(struct pipeline *pipeline);
 /* Before the first chunk: frames are decoded into this memory of the caller's [session_chunk_frames, 3, H, W], which
    outlives the pipeline, in place of the pipeline's own. */

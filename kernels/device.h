@@ -14,7 +14,8 @@ void device_shutdown(void);
 /* Before device_init: which of the host's devices this process takes, counted round; 0 at first. For processes that share a
    host. The backends on the host have but one. */
 void device_use(int index);
-/* 1: there is a device of that number, counted from 0. After device_init. The backends on the host serve any number of processes: 1. */
+/* 1: there is a device of that number, counted from 0. After device_init. The backends on the host serve any number of
+   processes: 1. */
 int device_exists(int index);
 /* 1: equal bits for equal inputs, without the libraries' algorithms that may add in another order each time. For before the
    first kernel. The backends on the host, and the own kernels of cuda, are so anyway. */

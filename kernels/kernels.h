@@ -152,9 +152,9 @@ void modulation_backward(real *dtable, real *de, const real *dm, long groups, lo
 /* out = x + y gate[g]; gate NULL: out = x + y. out may equal x */
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride);
-/* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and y,
-   mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them. One group_stride for gate, shift and
-   scale. */
+/* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and
+   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them. One group_stride for gate, shift
+   and scale. */
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
                                const real *gate, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps);
@@ -244,8 +244,8 @@ void audio_windows(elem *window, const real *features, const real *mask, long B,
                    long feature_start);
 
 /* ---- pieces: rows cut between ranks, for exchanges ----
-   rows [n, items, width bytes]; pieces, one after the other: piece r of `count` [n, its items, width bytes], its items as
-   piece_first (pieces.h) says; a piece may have none. Bytes are moved as they are. */
+   rows [n, items, width bytes]; pieces, one after the other: piece r of `count` [n, its items, width bytes], its items
+   as piece_first (pieces.h) says; a piece may have none. Bytes are moved as they are. */
 void pieces_pack(void *pieces, const void *rows, long n, long items, long width, long count);
 void pieces_unpack(void *rows, const void *pieces, long n, long items, long width, long count);
 

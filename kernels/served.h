@@ -30,8 +30,8 @@ void served_by(const char *operation, const char *by, int sizes, const long *siz
    late is counted by the last entry, whose operation is "others". */
 int served_entry(int i, struct served *entry);
 void served_clear(void);
-/* The i-th sum over all sizes of who did what: as an entry, whose one size is how many there were, and whose reason is the
-   first; 0: there is none. */
+/* The i-th sum over all sizes of who did what: as an entry, whose one size is how many there were, and whose reason is
+   the first; 0: there is none. */
 int served_sum(int i, struct served *sum);
 /* "attention backward 1 x 638 x 512: cuDNN, 3 calls; REASON" on one line. */
 void served_text(char *text, size_t size, const struct served *entry);

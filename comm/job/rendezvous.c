@@ -279,8 +279,8 @@ static void settle_addresses(struct tcp_job *job, const struct socket_address *m
     }
 }
 
-/* Who was lost before the verdict may have met a start before this one as it ended, or was too slow for rank 0: it looks
-   again, for a few seconds, since rank 0 may as well have ended. */
+/* Who was lost before the verdict may have met a start before this one as it ended, or was too slow for rank 0: it
+   looks again, for a few seconds, since rank 0 may as well have ended. */
 static int call_on_rank_0(struct tcp_job *job, const struct launch *l, const struct hello *own, const char *config) {
     struct socket_address met;
     char text[96], why[TCP_TEXT] = "";

@@ -9,8 +9,8 @@
 
 /* By how much time passes faster than the stamps of `sound` say, as a part of it: 0.005 where a second by them is
    1.005 s by the pictures. 0 where the container states times, or where its order does not tell: it is no even
-   interleaving, the drift is not clear of the scatter, or the lengths of sound and pictures do not bear it out, which is
-   what `doubtful` says. Reads the container's index alone, which is in memory once the file is open. */
+   interleaving, the drift is not clear of the scatter, or the lengths of sound and pictures do not bear it out, which
+   is what `doubtful` says. Reads the container's index alone, which is in memory once the file is open. */
 double interleaved_drift(const AVFormatContext *format, const AVStream *sound, int *doubtful);
 
 #endif

@@ -15,7 +15,8 @@ struct orientation {
 struct orientation orientation_of_exif(int number);
 /* A display matrix of nine 16.16 fixed-point numbers: the nearest of the eight. */
 struct orientation orientation_of_matrix(const int32_t matrix[9]);
-/* The orientation that a whole picture file in memory states, PNG's in its own chunk or in a text; 1 (upright) where it states none or is damaged. */
+/* The orientation that a whole picture file in memory states, PNG's in its own chunk or in a text; 1 (upright) where it
+   states none or is damaged. */
 int exif_orientation(const unsigned char *bytes, size_t length);
 
 #endif

@@ -1,5 +1,5 @@
-/* codec_worker.c: see codec_worker.h. What goes wrong with the codec is the other process's to say: it has the text in the
-   answer. */
+/* codec_worker.c: see codec_worker.h. What goes wrong with the codec is the other process's to say: it has the text in
+   the answer. */
 #include "infer/codec_process/codec_worker.h"
 
 #include <fcntl.h>
@@ -16,7 +16,8 @@
 
 static volatile sig_atomic_t parent;
 
-/* The other process ends both, once the video so far is whole. A parent that is gone is someone else's number by now. */
+/* The other process ends both, once the video so far is whole. A parent that is gone is someone else's number by
+   now. */
 static void pass_on(int number) {
     if (getppid() == parent) kill((pid_t)parent, number);
 }

@@ -13,8 +13,8 @@ struct codec_worker {
     int capacity;
     int parent; /* process */
 };
-/* In the new process: opens the codec and serves it until it is told to end. Its exit code: 0, or 5 when the other process
-   went away without a word, which it says on stderr. */
+/* In the new process: opens the codec and serves it until it is told to end. Its exit code: 0, or 5 when the other
+   process went away without a word, which it says on stderr. */
 int codec_worker_run(struct codec_worker *worker);
 
 #endif

@@ -1,9 +1,9 @@
-/* simd.h: as many floats at a time as a register of the processor holds (LANES: 16 with AVX-512, 8 with AVX, else 4), for
-   the cpu backend, in gcc's vector extensions. The same source serves all three; vectors wider than a register would be
-   legal too, but gcc moves those through memory piece by piece, several times slower. elem is read and written as float
-   whatever it is in memory.
-   exp2 follows 2^x = 2^n 2^f, n the nearest integer, f in [-1/2, 1/2] by a degree-6 polynomial through the Chebyshev
-   nodes (relative error 2.6e-9 before rounding). No operation here depends on the thread count. */
+/* simd.h: as many floats at a time as a register of the processor holds (LANES: 16 with AVX-512, 8 with AVX, else 4),
+   for the cpu backend, in gcc's vector extensions. The same source serves all three; vectors wider than a register
+   would be legal too, but gcc moves those through memory piece by piece, several times slower. elem is read and written
+   as float whatever it is in memory. exp2 follows 2^x = 2^n 2^f, n the nearest integer, f in [-1/2, 1/2] by a degree-6
+   polynomial through the Chebyshev nodes (relative error 2.6e-9 before rounding). No operation here depends on the
+   thread count. */
 #ifndef KERNELS_CPU_SIMD_H
 #define KERNELS_CPU_SIMD_H
 
@@ -60,8 +60,8 @@ SIMD vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
 SIMD vec vec_min(vec a, vec b) { return vec_select(a < b, a, b); }
 #endif
 
-/* Reads and writes the first n lanes of what is left of a row, all of them when n >= LANES; the others read as zero and are
-   not written. A loop over i += LANES with n - i handles any width. */
+/* Reads and writes the first n lanes of what is left of a row, all of them when n >= LANES; the others read as zero and
+   are not written. A loop over i += LANES with n - i handles any width. */
 SIMD vec vec_load_some(const float *p, long n) {
     if (n >= LANES) return vec_load(p);
     float v[LANES] = {0};
@@ -135,7 +135,8 @@ SIMD float vec_sum(vec v) {
 #endif
 }
 
-/* Transposes a block of LANES x LANES: rounds of swapping the off-diagonal halves of pairs of rows that are `step` apart. */
+/* Transposes a block of LANES x LANES: rounds of swapping the off-diagonal halves of pairs of rows that are `step`
+   apart. */
 #define TAKES_LOW(lane)  ((lane)&step_ ? (lane)-step_ + LANES : (lane))
 #define TAKES_HIGH(lane) (TAKES_LOW(lane) + step_)
 #define TRANSPOSE_ROUND(r, step)                                                                                       \

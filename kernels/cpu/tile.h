@@ -6,8 +6,8 @@
      rows     [R][W / CELL]   neighbours in a row: summed over the width
      pairs    [R / CELL][W]   neighbours in a column: summed over the rows
      columns  [W / CELL][R]   rows, transposed
-   With CELL 1, rows and pairs are the same. Sums are float in either case. Widths are padded with zeros to LANES numbers,
-   pairs with a row of zeros. */
+   With CELL 1, rows and pairs are the same. Sums are float in either case. Widths are padded with zeros to LANES
+   numbers, pairs with a row of zeros. */
 #ifndef KERNELS_CPU_TILE_H
 #define KERNELS_CPU_TILE_H
 

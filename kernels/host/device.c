@@ -37,12 +37,12 @@ static int slow_bf16(void) { return 0; }
    barrier: beside another busy program the waiting thread then keeps the core from the one that it waits for, and a
    training step of 0.24 s took 8.6 s beside one such program. SPINS tries, some tens of microseconds, cost nothing on a
    quiet machine.
-   libgomp reads GOMP_SPINCOUNT once, when it is loaded, and no call changes it. So a program that finds nothing said sets
-   it and starts itself again before it has done anything: the same process, arguments and open files. Who sets
+   libgomp reads GOMP_SPINCOUNT once, when it is loaded, and no call changes it. So a program that finds nothing said
+   sets it and starts itself again before it has done anything: the same process, arguments and open files. Who sets
    GOMP_SPINCOUNT or OMP_WAIT_POLICY has said what is wanted and is left alone; a program that cannot be started again
    goes on as it is. So does one that the loader was told to start (ld.so PROGRAM: then the kernel has loaded no
-   interpreter, AT_BASE is 0, and /proc/self/exe is the loader), and one beside another C library than glibc, which alone
-   gives a constructor the arguments. */
+   interpreter, AT_BASE is 0, and /proc/self/exe is the loader), and one beside another C library than glibc, which
+   alone gives a constructor the arguments. */
 #define SPINS "3000"
 
 #ifdef __GLIBC__

@@ -168,8 +168,8 @@ static void close_runs(float *mask, long frames, float value, long longest) {
 }
 
 /* Takes breaths and the smack of lips out of a run of speech: what lies SOFT below the run's loudest frame and farther
-   than REACH from a frame that does not. Longer than LEAD frames it is somebody who speaks softly; between louder frames
-   what is no longer than a GAP stays as well. */
+   than REACH from a frame that does not. Longer than LEAD frames it is somebody who speaks softly; between louder
+   frames what is no longer than a GAP stays as well. */
 static void trim_run(float *mask, const struct level *levels, long begin, long end) {
     float loudest = levels[begin].frame;
     for (long f = begin; f < end; f++) loudest = fmaxf(loudest, levels[f].frame);

@@ -65,7 +65,8 @@ struct light_acts;
 int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum light_memory memory, int batch,
                       int frames, int h, int w, struct arena *arena);
 void light_acts_free(struct light_acts *acts);
-/* Bytes of workspace (kernels/workspace.h) that TRAIN wants: its widest convolution is the last, to pixels of 3 colours. */
+/* Bytes of workspace (kernels/workspace.h) that TRAIN wants: its widest convolution is the last, to pixels of 3
+   colours. */
 size_t light_decoder_workspace(const struct light_decoder *net, int batch, int frames, int h, int w);
 
 /* STREAM: a clip starts; then any number of latent frames, as many at once as the layout says. Returns the number of

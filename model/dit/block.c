@@ -107,7 +107,8 @@ static int self_ranges(const struct dit_pass *pass, int block, struct attention_
 
 static int wants_gradients(const struct attention_range *r) { return r->dk || r->dv || r->dk_sum || r->dv_sum; }
 
-/* The same keys in as few ranges as can be: what lies side by side and wants no gradients is one. Returns their number. */
+/* The same keys in as few ranges as can be: what lies side by side and wants no gradients is one. Returns their
+   number. */
 static int join_ranges(const struct dit_pass *pass, struct attention_range *ranges, int count) {
     int n = 0;
     for (int i = 1; i < count; i++) {
@@ -122,8 +123,8 @@ static int join_ranges(const struct dit_pass *pass, struct attention_range *rang
     return n + 1;
 }
 
-/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed is what the cache
-   wants. */
+/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed is what the
+   cache wants. */
 static void norm_rope(const struct dit_pass *pass, elem *y, long y_stride, elem *normed, long normed_stride, real *rstd,
                       const elem *raw, const elem *w) {
     rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
@@ -176,8 +177,8 @@ static void project(const struct dit_pass *pass, elem *y, const elem *x, const e
     linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
 }
 
-/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their weights
-   and biases are equally far from each other (layout.c), and so are their results. */
+/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their
+   weights and biases are equally far from each other (layout.c), and so are their results. */
 static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;

@@ -97,8 +97,8 @@ void dit_acts_free(struct dit_acts *acts);
    than the last pass's are noticed without it; new contents behind the same pointers are not. */
 void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 
-/* Where a forward leaves each layer's keys and values: k[layer] + b stride; kv_output: keys after RMSNorm, before RoPE. Of a divided
-   network, here and in the history: all tokens of the rank's own heads. */
+/* Where a forward leaves each layer's keys and values: k[layer] + b stride; kv_output: keys after RMSNorm, before RoPE.
+   Of a divided network, here and in the history: all tokens of the rank's own heads. */
 struct dit_kv_output {
     elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
     long stride;               /* elements between samples */
@@ -108,8 +108,9 @@ struct dit_kv_output {
 struct dit_history {
     const struct attention_range *ranges;
     int count;
-    /* Where the pass leaves its own keys, rotated, and its values, so that they lie between the history's: behind the first
-       `before` ranges. What lies side by side attention reads as one range. NULL: memory of the pass's own, behind all. */
+    /* Where the pass leaves its own keys, rotated, and its values, so that they lie between the history's: behind the
+       first `before` ranges. What lies side by side attention reads as one range. NULL: memory of the pass's own,
+       behind all. */
     const struct dit_kv_output *own;
     int before;
 };

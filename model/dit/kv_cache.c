@@ -1,14 +1,14 @@
 /* kv_cache.c: see kv_cache.h.
-   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads). Every layer has its frames' keys before
-   rotation [B, slots, T], and, as attention reads them, rotated keys and values [B, places, T]: the sink's places, then one
-   for each frame of the ring and of the chunk in hand, whose frame f comes round every `period`. So a chunk's own keys and
-   values are written once, where they stay, and neither sink nor ring moves:
+   Memory, T = P dim (one frame; of a divided network P D times the rank's own heads). Every layer has its frames' keys
+   before rotation [B, slots, T], and, as attention reads them, rotated keys and values [B, places, T]: the sink's
+   places, then one for each frame of the ring and of the chunk in hand, whose frame f comes round every `period`. So a
+   chunk's own keys and values are written once, where they stay, and neither sink nor ring moves:
 
        places:   | sink: 0 1 2 3 | ring: 13 14 15 | own: 16 17 18 | 10 11 12 |     chunk of frames 16 .. 18
                  | sink: 0 1 2 3 | ring: 13 14 15 |      16 17 18 | own: 19 20 21 |   and the next one
 
-   A stream's slots are its places. A cache for a whole clip has a slot for each frame and values [B, slots, T] besides, from
-   which the places are filled for the chunk in hand. One table of cosines and sines serves all layers. */
+   A stream's slots are its places. A cache for a whole clip has a slot for each frame and values [B, slots, T] besides,
+   from which the places are filled for the chunk in hand. One table of cosines and sines serves all layers. */
 #include "model/dit/kv_cache.h"
 
 #include <stdlib.h>
@@ -289,7 +289,8 @@ static int slots_rise(const struct kv_cache *c, const struct causal_view *view) 
     return 1;
 }
 
-/* Values' gradients are added up by slot, with one stride for values and sums: so the values come from their slots, too. */
+/* Values' gradients are added up by slot, with one stride for values and sums: so the values come from their slots,
+   too. */
 const struct dit_history *kv_cache_history_with_grads(struct kv_cache *c, const struct causal_view *view) {
     if (!c->whole || !slots_rise(c, view)) {
         error_set(ERR_USAGE, "kv cache: gradients of a history need room for the whole clip");

@@ -61,8 +61,8 @@ void rollout_free(struct rollout *r);
 int rollout_record(struct rollout *r);
 /* No more: what was recorded is dropped. */
 void rollout_direct(struct rollout *r);
-/* Chunks from a clip's first until every kind of pass has come: while the history grows, then once round the ring. After one
-   clip of so many all plans of libraries are made, after two all recordings. */
+/* Chunks from a clip's first until every kind of pass has come: while the history grows, then once round the ring.
+   After one clip of so many all plans of libraries are made, after two all recordings. */
 int rollout_chunk_kinds(const struct causal_config *causal);
 struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: nothing is recorded */
 /* Clips of `batch` samples from here on. */
@@ -83,9 +83,9 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride);
 /* The pass `exit` of chunk i again, from its recorded input and with its history as a constant, through acts that can
-   save; x0 (into out, NULL: not wanted) is bit-equal to the first run's (on cuda up to elem's rounding: there the FFN's product
-   is another kernel where its argument is kept). Nothing enters the cache. The history must
-   still be there (training capacity). */
+   save; x0 (into out, NULL: not wanted) is bit-equal to the first run's (on cuda up to elem's rounding: there the FFN's
+   product is another kernel where its argument is kept). Nothing enters the cache. The history must still be there
+   (training capacity). */
 int rollout_rerun(struct rollout *r, const struct params *params, struct dit_acts *acts,
                   const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,
                   long exit_stride, real *out, long out_stride);

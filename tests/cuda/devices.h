@@ -1,5 +1,5 @@
-/* devices.h: GPUs that are not there, described to cuDNN. The properties of the H200 are those that its driver reports; the
-   others' are from what NVIDIA has published of them. */
+/* devices.h: GPUs that are not there, described to cuDNN. The properties of the H200 are those that its driver reports;
+   the others' are from what NVIDIA has published of them. */
 #ifndef TESTS_CUDA_DEVICES_H
 #define TESTS_CUDA_DEVICES_H
 

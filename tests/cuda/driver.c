@@ -1,12 +1,13 @@
-/* driver.c: a driver for a machine that has none, as libcuda.so.1 of the tests: every call succeeds and does nothing. cuDNN looks
-   for the driver by that name, and for these calls in it; with them it answers for a device that is described to it which
-   engines it has, and makes plans of them. Nothing can be run. */
+/* driver.c: a driver for a machine that has none, as libcuda.so.1 of the tests: every call succeeds and does nothing.
+   cuDNN looks for the driver by that name, and for these calls in it; with them it answers for a device that is
+   described to it which engines it has, and makes plans of them. Nothing can be run. */
 #include <stddef.h>
 #include <string.h>
 
 enum { SUCCESS = 0, NO_DEVICE = 100, NOT_FOUND = 500, VERSION = 13000, HANDLE_BYTES = 4096 };
 
-/* What cuDNN 9.19 and 9.28 look for, by what a call writes to its first argument: nothing, the handle of something, 0. */
+/* What cuDNN 9.19 and 9.28 look for, by what a call writes to its first argument: nothing, the handle of something,
+   0. */
 #define CALLS(NOTHING, HANDLE, NUMBER)                                                                                 \
     NOTHING(cuInit)                                                                                                    \
     NOTHING(cuCtxGetLimit)                                                                                             \

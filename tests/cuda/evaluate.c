@@ -120,7 +120,8 @@ static void view(const struct evaluation *e, const struct graph_node *n) {
     while (next_place(&p, y));
 }
 
-/* The input's place that output place y meets through weight place w, for input channel j of the group; 0: in the padding. */
+/* The input's place that output place y meets through weight place w, for input channel j of the group; 0: in the
+   padding. */
 static int meets(struct place *x, const struct place *y, const struct place *w, const struct cudnn_tensor *input,
                  const struct graph_windows *windows) {
     x->at[0] = y->at[0];
@@ -131,7 +132,8 @@ static int meets(struct place *x, const struct place *y, const struct place *w, 
     return 1;
 }
 
-/* Every product of a convolution once: x, w, y are the operands' numbers, `to` is the one that is a sum of the others' products. */
+/* Every product of a convolution once: x, w, y are the operands' numbers, `to` is the one that is a sum of the others'
+   products. */
 static void convolve(const struct evaluation *e, const struct graph_node *n, int x, int w, int y, int to) {
     const struct cudnn_tensor *tx = tensor_of(e, n, x), *tw = tensor_of(e, n, w), *ty = tensor_of(e, n, y),
                               *result = tensor_of(e, n, to);

@@ -1,6 +1,7 @@
-/* evaluate.h: a graph that cuDNN is asked for (kernels/cuda/cudnn/graph.h), computed on the host as it is described: operation by
-   operation, number by number, in double and without rounding. What comes out is what the graph says, whatever an engine
-   does with it. The library's own operations of attention have no steps to follow and are not evaluated. */
+/* evaluate.h: a graph that cuDNN is asked for (kernels/cuda/cudnn/graph.h), computed on the host as it is described:
+   operation by operation, number by number, in double and without rounding. What comes out is what the graph says,
+   whatever an engine does with it. The library's own operations of attention have no steps to follow and are not
+   evaluated. */
 #ifndef TESTS_CUDA_EVALUATE_H
 #define TESTS_CUDA_EVALUATE_H
 

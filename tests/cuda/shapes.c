@@ -1,5 +1,5 @@
-/* shapes.c: see shapes.h. Device memory is planned and laid out as ever, but what would fill it does nothing: pages that nobody
-   touches cost nothing. */
+/* shapes.c: see shapes.h. Device memory is planned and laid out as ever, but what would fill it does nothing: pages
+   that nobody touches cost nothing. */
 #include "tests/cuda/shapes.h"
 #include "base/error.h"
 #include "kernels/arena.h"

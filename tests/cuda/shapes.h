@@ -1,5 +1,5 @@
-/* shapes.h: the convolutions and attentions that our networks ask a backend for at full size, as their own code asks for them: it
-   is run with kernels that note what they are asked for and compute nothing. */
+/* shapes.h: the convolutions and attentions that our networks ask a backend for at full size, as their own code asks
+   for them: it is run with kernels that note what they are asked for and compute nothing. */
 #ifndef TESTS_CUDA_SHAPES_H
 #define TESTS_CUDA_SHAPES_H
 

@@ -1,6 +1,6 @@
-/* test_cuda_descriptors.c: the keys by which plans are found, cuBLASLt's products at the shapes of the 5B network, whose
-   descriptors are made without a device (algorithms are chosen on one), and that a graph which is wrong is refused with words.
-   Right graphs, and who computes them: test_cuda_engines.c. */
+/* test_cuda_descriptors.c: the keys by which plans are found, cuBLASLt's products at the shapes of the 5B network,
+   whose descriptors are made without a device (algorithms are chosen on one), and that a graph which is wrong is
+   refused with words. Right graphs, and who computes them: test_cuda_engines.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

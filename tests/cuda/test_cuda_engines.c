@@ -1,10 +1,11 @@
-/* test_cuda_engines.c: who computes what on a GPU, asked without one. The graphs that the backend builds for our networks at
-   full size (shapes.h) are put to cuDNN for devices that are described to it (devices.h): the operation graph finalises, an
-   engine on tensor cores takes it, and its workspace fits what kernels/cuda/workspace.c plans. The choice is the backend's own
-   (kernels/cuda/cudnn/engines.h) up to the making of plans, each of which is a compilation of seconds.
-   So that a minute suffices each graph is asked about for one of the devices, and attention for all (is_asked). ENGINES in the environment
-   has a longer mode: all (everything for all devices, some minutes), table (that, and a line a graph), plans (the plans
-   too, an hour). LD_LIBRARY_PATH leads to another version of the library. */
+/* test_cuda_engines.c: who computes what on a GPU, asked without one. The graphs that the backend builds for our
+   networks at full size (shapes.h) are put to cuDNN for devices that are described to it (devices.h): the operation
+   graph finalises, an engine on tensor cores takes it, and its workspace fits what kernels/cuda/workspace.c plans. The
+   choice is the backend's own (kernels/cuda/cudnn/engines.h) up to the making of plans, each of which is a compilation
+   of seconds. So that a minute suffices each graph is asked about for one of the devices, and attention for all
+   (is_asked). ENGINES in the environment has a longer mode: all (everything for all devices, some minutes), table
+   (that, and a line a graph), plans (the plans too, an hour). LD_LIBRARY_PATH leads to another version of the
+   library. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -208,15 +209,15 @@ static void print_answer(const struct device *device, const struct question *q, 
                (double)q->plan / 1048576);
 }
 
-/* Tensor cores take channels eight by eight. With a few the heuristics prefer another engine, and those that keep float sums of
-   a weight's gradient refuse what is no multiple of eight. */
+/* Tensor cores take channels eight by eight. With a few the heuristics prefer another engine, and those that keep float
+   sums of a weight's gradient refuse what is no multiple of eight. */
 static int few_channels(const struct asked *a) {
     long in = a->shape.ci / (a->shape.groups ? a->shape.groups : 1), out = a->shape.co;
     return a->what < ASK_ATTENTION && (in <= 16 || out <= 16);
 }
 
-/* Attention for all devices, with determinism its backward for two; the rest for one. The library is slow to say who adds weight
-   gradients: with determinism a quarter of them is asked about. */
+/* Attention for all devices, with determinism its backward for two; the rest for one. The library is slow to say who
+   adds weight gradients: with determinism a quarter of them is asked about. */
 static int is_asked(const struct asked *a, int i, int d) {
     int everywhere = !asked_deterministic && a->what >= ASK_ATTENTION;
     int half = a->what == ASK_ATTENTION_BACKWARD && (i + d) % 2;
@@ -224,9 +225,9 @@ static int is_asked(const struct asked *a, int i, int d) {
     return *mode() || everywhere || half || (again && i % DEVICES == d);
 }
 
-/* What must be true of an answer. With determinism asked for, the own kernels, whose sums have a fixed order, do attention's
-   backward on 10.x and where the ordered form would take more than is planned. All else has an engine that divides no
-   sum. */
+/* What must be true of an answer. With determinism asked for, the own kernels, whose sums have a fixed order, do
+   attention's backward on 10.x and where the ordered form would take more than is planned. All else has an engine that
+   divides no sum. */
 static int as_wanted(const struct device *device, const struct question *q, const struct answer *a) {
     const struct asked *asked = q->asked;
     int backward = asked->what == ASK_ATTENTION_BACKWARD;
@@ -279,8 +280,8 @@ static void deterministic_forms(void **state) {
     asked_deterministic = 0;
 }
 
-/* Tests that cannot fail show nothing: a workspace of nothing leaves the ordered form without an engine, and a graph that no
-   engine knows has none. */
+/* Tests that cannot fail show nothing: a workspace of nothing leaves the ordered form without an engine, and a graph
+   that no engine knows has none. */
 static void refusals_are_seen(void **state) {
     (void)state;
     struct asked asked = {
@@ -300,7 +301,8 @@ static void refusals_are_seen(void **state) {
     cudnnBackendDestroyDescriptor(described);
 }
 
-/* For LeakSanitizer: the compiler that the library loads and unloads leaves memory behind, in modules without a name. */
+/* For LeakSanitizer: the compiler that the library loads and unloads leaves memory behind, in modules without a
+   name. */
 const char *__lsan_default_options(void);
 const char *__lsan_default_options(void) { return "detect_leaks=0"; }
 

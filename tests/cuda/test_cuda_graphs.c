@@ -1,6 +1,7 @@
-/* test_cuda_graphs.c: what the graphs say that cuDNN is asked for, evaluated on the host (evaluate.h) against the double oracle:
-   the backward of attention in parts, the convolutions with their epilogues, the weights' gradient. Types are not looked at:
-   the sums of both are exact to the last places of a double, so a missing factor, a transposition or a wrong stride shows. */
+/* test_cuda_graphs.c: what the graphs say that cuDNN is asked for, evaluated on the host (evaluate.h) against the
+   double oracle: the backward of attention in parts, the convolutions with their epilogues, the weights' gradient.
+   Types are not looked at: the sums of both are exact to the last places of a double, so a missing factor, a
+   transposition or a wrong stride shows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

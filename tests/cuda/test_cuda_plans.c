@@ -1,5 +1,5 @@
-/* test_cuda_plans.c: the table of plans (kernels/cuda/cudnn/plan.h) over a stand-in for cuDNN whose every engine wants 1 MiB
-   (tests/gpu/standin.c): an answer holds for the workspaces that would give it, and a refusal is logged once. */
+/* test_cuda_plans.c: the table of plans (kernels/cuda/cudnn/plan.h) over a stand-in for cuDNN whose every engine wants
+   1 MiB (tests/gpu/standin.c): an answer holds for the workspaces that would give it, and a refusal is logged once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -193,8 +193,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
 #ifdef STANDIN_CUDNN
 #include <cudnn.h>
 
-/* refuses: holds attention's backward, as one operation or in parts, which have a sum; engineless: a weight gradient. Both pass
-   from an operation to its graph. */
+/* refuses: holds attention's backward, as one operation or in parts, which have a sum; engineless: a weight gradient.
+   Both pass from an operation to its graph. */
 struct descriptor {
     cudnnBackendDescriptorType_t type;
     int refuses, engineless;

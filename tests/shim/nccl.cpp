@@ -1,7 +1,7 @@
-/* nccl.cpp: a fake of NCCL for tests (nccl.h, nccl_fake.h). As NCCL without blocking does, a call is in progress for a while after it
-   has returned, and only then is its work on the stream; the work is done beside the program, by a thread of the
-   communicator's. The device runs one collective at a time: two communicators whose collectives two processes begin in
-   different orders hang, unless NCCL_LAUNCH_ORDER_IMPLICIT=1 keeps the order of calls. */
+/* nccl.cpp: a fake of NCCL for tests (nccl.h, nccl_fake.h). As NCCL without blocking does, a call is in progress for a
+   while after it has returned, and only then is its work on the stream; the work is done beside the program, by a
+   thread of the communicator's. The device runs one collective at a time: two communicators whose collectives two
+   processes begin in different orders hang, unless NCCL_LAUNCH_ORDER_IMPLICIT=1 keeps the order of calls. */
 #include "nccl.h"
 
 #include <pthread.h>

@@ -1,5 +1,6 @@
-/* nccl.h (of the shim): the calls of NCCL that comm/nccl.c makes, done between processes of this host (nccl.cpp). Names, values
-   and arguments are NCCL's. Found before the real header when the backend is built as BACKEND=cuda-shim. C and C++. */
+/* nccl.h (of the shim): the calls of NCCL that comm/nccl.c makes, done between processes of this host (nccl.cpp).
+   Names, values and arguments are NCCL's. Found before the real header when the backend is built as BACKEND=cuda-shim.
+   C and C++. */
 #ifndef TESTS_SHIM_NCCL_H
 #define TESTS_SHIM_NCCL_H
 

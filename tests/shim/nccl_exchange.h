@@ -1,6 +1,6 @@
-/* nccl_exchange.h: how the fake of NCCL (nccl.cpp) moves data between processes: memory that they share, in which each rank has a
-   place that the others read. Sums are taken in rank order, as the transports of host memory take them. Nothing here waits:
-   what needs another rank is asked again. */
+/* nccl_exchange.h: how the fake of NCCL (nccl.cpp) moves data between processes: memory that they share, in which each
+   rank has a place that the others read. Sums are taken in rank order, as the transports of host memory take them.
+   Nothing here waits: what needs another rank is asked again. */
 #ifndef TESTS_SHIM_NCCL_EXCHANGE_H
 #define TESTS_SHIM_NCCL_EXCHANGE_H
 

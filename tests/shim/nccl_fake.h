@@ -1,7 +1,6 @@
-/* nccl_fake.h: how the fake of NCCL (nccl.cpp) behaves in this process, for tests. Set before the communicator is opened or while
-   it rests.
-   What it is strict about ends the program with a line: a call on a communicator that is gone, two threads in one
-   communicator at once, a call while the one before it is still in progress. */
+/* nccl_fake.h: how the fake of NCCL (nccl.cpp) behaves in this process, for tests. Set before the communicator is
+   opened or while it rests. What it is strict about ends the program with a line: a call on a communicator that is
+   gone, two threads in one communicator at once, a call while the one before it is still in progress. */
 #ifndef TESTS_SHIM_NCCL_FAKE_H
 #define TESTS_SHIM_NCCL_FAKE_H
 

@@ -2,8 +2,9 @@
    A stream is a list of work that nobody has begun: it runs as late as it may, when somebody waits for it, and no further than
    is waited for. So two streams that lack an event between them give other results than in program order, and a buffer that
    is overwritten before its copy was waited for is seen. Where all streams are waited for at once, the thread count of
-   device_init picks whose work goes first. Recording a stream keeps its work in a list that can be queued again. Work of a library
-   may wait for other processes (streams.h): who waits for it asks again and again, and lets other threads in between. */
+   device_init picks whose work goes first. Recording a stream keeps its work in a list that can be queued again. Work
+   of a library may wait for other processes (streams.h): who waits for it asks again and again, and lets other threads
+   in between. */
 #include "streams.h"
 
 #include <sys/mman.h>
@@ -215,8 +216,8 @@ template <class F> static cudaError_t enqueue(cudaStream_t s, F piece) {
     return enqueue_work(s, [=] { return piece(), true; });
 }
 
-/* Runs the stream's work until `number` pieces are done; false: one cannot go on yet. Denormals are flushed as the kernels are
-   built to on a device, whichever host thread runs them. */
+/* Runs the stream's work until `number` pieces are done; false: one cannot go on yet. Denormals are flushed as the
+   kernels are built to on a device, whichever host thread runs them. */
 static bool advance(cudaStream_t s, long number) {
     unsigned mode = _mm_getcsr();
     bool goes_on = true;

@@ -6,7 +6,8 @@
 
 #include <mutex>
 
-/* Work that may wait for others: it is asked until it says true, with the lock held, by whoever waits for the stream. */
+/* Work that may wait for others: it is asked until it says true, with the lock held, by whoever waits for the
+   stream. */
 void shim_enqueue(cudaStream_t stream, std::function<bool()> piece);
 /* Runs what the stream holds, as far as it goes. */
 void shim_advance(cudaStream_t stream);

@@ -1,7 +1,7 @@
-/* test_nccl.c: comm over NCCL (comm/nccl.c) against a fake of it (nccl_fake.h): what ranks say and do when NCCL refuses, fails, is
-   stuck or never ends, when a rank dies, or when the watcher aborts while the program calls; two communicators at once;
-   a close that leaves nobody without what was sent; the stream's priority. The collectives themselves are test_comm's and
-   test_sequence's, which run over the fake as well. */
+/* test_nccl.c: comm over NCCL (comm/nccl.c) against a fake of it (nccl_fake.h): what ranks say and do when NCCL
+   refuses, fails, is stuck or never ends, when a rank dies, or when the watcher aborts while the program calls; two
+   communicators at once; a close that leaves nobody without what was sent; the stream's priority. The collectives
+   themselves are test_comm's and test_sequence's, which run over the fake as well. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_dry_run.c: the dry run of bench_dit (tools/dry/): what a stream's chunk and a training block launch and move at full
-   size, counted without computing, against the least that the fused kernels can move. */
+/* test_dry_run.c: the dry run of bench_dit (tools/dry/): what a stream's chunk and a training block launch and move at
+   full size, counted without computing, against the least that the fused kernels can move. */
 #include "tests/check.h"
 
 #include "tools/dry/passes.h"

@@ -43,8 +43,8 @@ static void parts_forward(struct trial *t, const long *s) {
     }
 }
 
-/* Bit 0: no bias; bit 1: pre is not kept. gelu's slope is at most 1.13, so y inherits the error of pre, its rounding to elem
-   included. */
+/* Bit 0: no bias; bit 1: pre is not kept. gelu's slope is at most 1.13, so y inherits the error of pre, its rounding to
+   elem included. */
 static void forward_gelu(struct trial *t, const long *s) {
     struct buffer *x = make(t, ELEM, INPUT, s[0] * s[1]), *w = make(t, ELEM, INPUT, s[2] * s[1]);
     struct buffer *b = make_unless(t, 0, ELEM, INPUT, s[2]);

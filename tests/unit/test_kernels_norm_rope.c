@@ -1,6 +1,6 @@
-/* test_kernels_norm_rope.c: RMSNorm and rotation in one against the oracle. Sizes: B, n, H, D, distances beyond the packed one
-   of the norm that is kept and of the result. Backends that make two passes round to elem in between, so every pair carries
-   e = (unit(elem) + slack) (|first| + |second|) into what follows. */
+/* test_kernels_norm_rope.c: RMSNorm and rotation in one against the oracle. Sizes: B, n, H, D, distances beyond the
+   packed one of the norm that is kept and of the result. Backends that make two passes round to elem in between, so
+   every pair carries e = (unit(elem) + slack) (|first| + |second|) into what follows. */
 #include "kernel_harness.h"
 
 enum { B, N, HEADS, D, APART, RESULT_APART };

@@ -502,8 +502,8 @@ static void shots_are_found(void **state) {
     assert_string_equal(cuts_of(1, 79, 1, 0.05), "79 ");
 }
 
-/* Of 80 frames, the first and the last that are told to be of two shots, where `length` frames from `from` on go over to
-   scene 1 (kind 0), get brighter (1), or move on (2); -1: none is. */
+/* Of 80 frames, the first and the last that are told to be of two shots, where `length` frames from `from` on go over
+   to scene 1 (kind 0), get brighter (1), or move on (2); -1: none is. */
 static void dissolve_of(int kind, int from, int length, int *first, int *last) {
     static float frame[FRAME], other[FRAME];
     struct shots s;

@@ -4,8 +4,8 @@
    are cut otherwise in smaller batches. Both are roundings on a value's way through the network, of which there are fewer
    than 64 in these three blocks forward and backward: 64 units of elem, tensor by tensor, where a tensor that is all but
    nothing beside the network's gradient is held to a hundredth of that one.
-   Where CUDA's kernels run on the host, which takes long, the teacher stands for all: there the collectives, over a fake of
-   NCCL, are under way beside streams that begin as late as they may. */
+   Where CUDA's kernels run on the host, which takes long, the teacher stands for all: there the collectives, over a
+   fake of NCCL, are under way beside streams that begin as late as they may. */
 #include "tests/stage_ranks.h"
 
 static int stages(void) { return strncmp(device_name(), "cuda", 4) ? JOB_STAGES : 1; }

@@ -188,8 +188,8 @@ static void speech_over_noise(void **state) {
     }
 }
 
-/* A breath in front of each sentence, four frames of noise that are three frames away from it and 23 dB below the speech,
-   is no part of it. */
+/* A breath in front of each sentence, four frames of noise that are three frames away from it and 23 dB below the
+   speech, is no part of it. */
 static void breaths_are_no_speech(void **state) {
     (void)state;
     struct random_address a = {.purpose = RANDOM_TEST};

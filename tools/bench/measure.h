@@ -50,8 +50,8 @@ void operands_close(struct operands *o);
 /* Square matrix products of a quarter, a half and all of `edge`, whose square operands hold; and a copy. */
 void measure_limits(struct limits *limits, const struct operands *o, long edge);
 
-/* Prints who served what since the last time (kernels/served.h): own kernels, and what was refused on the way, have a reason.
-   Nothing where the backend has one way for everything. */
+/* Prints who served what since the last time (kernels/served.h): own kernels, and what was refused on the way, have a
+   reason. Nothing where the backend has one way for everything. */
 void bench_served(void);
 
 #endif

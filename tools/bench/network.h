@@ -20,7 +20,8 @@ int bench_case_size(struct bench_case *what, const char *text);
 /* The network with talk and listen attention; tiny: sizes a sixteenth and at most 2 layers. */
 struct dit_config bench_config(const struct bench_case *what, int layers);
 
-/* How its student streams: chunks of 3 latent frames in 3 passes, a pinned chunk behind the reference, 6 frames of ring. */
+/* How its student streams: chunks of 3 latent frames in 3 passes, a pinned chunk behind the reference, 6 frames of
+   ring. */
 enum { BENCH_LAYERS = 30 };
 struct rollout_config bench_rollout(void);
 

@@ -1,5 +1,5 @@
-/* minimum.c: see minimum.h. Letters: N rows, G frames, d width, W width of the FFN, T rows of text, A of a stream's audio
-   tokens (docs/model.md has the formulas). */
+/* minimum.c: see minimum.h. Letters: N rows, G frames, d width, W width of the FFN, T rows of text, A of a stream's
+   audio tokens (docs/model.md has the formulas). */
 #include "tools/dry/minimum.h"
 
 #include "base/media_rates.h"
@@ -166,8 +166,8 @@ static void linear_back(struct list *l, double n, double din, double dout) {
     input_back(l, n, din, dout, 0);
 }
 
-/* The norm's backward adds to the stream's gradient, which becomes, gated or not, that of the branch in front. gated: the
-   branch is read for its gate's gradient. modulated: the norm's vectors are a frame's. */
+/* The norm's backward adds to the stream's gradient, which becomes, gated or not, that of the branch in front. gated:
+   the branch is read for its gate's gradient. modulated: the norm's vectors are a frame's. */
 static void norm_back(struct list *l, int modulated, int gated) {
     double Nd = l->N * l->d, Gd = l->G * l->d, sums = modulated ? 2 * Gd : 2 * l->d;
     kernel(l, N(Nd + (gated ? Nd : 0), 2 * Nd + 2 * l->N + Gd * (modulated + 2 * gated) + sums),

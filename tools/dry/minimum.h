@@ -10,8 +10,8 @@
    rotation by one kernel, one attention over history and own frames, GELU in its product, each residual with the next
    norm; once a chunk the history's keys turn and the audio's keys and values are made. */
 struct traffic minimum_chunk(const struct dit_config *config, const struct rollout_config *rollout);
-/* Forward and backward of `frames` frames of one clip without history; everything that the backward reads is kept. In the
-   backward, too, queries, keys and values are one product, and each norm goes with the residual in front of it. */
+/* Forward and backward of `frames` frames of one clip without history; everything that the backward reads is kept. In
+   the backward, too, queries, keys and values are one product, and each norm goes with the residual in front of it. */
 struct traffic minimum_training(const struct dit_config *config, int frames);
 
 #endif

@@ -1,5 +1,5 @@
-/* passes.h: dry runs of a stream's chunk and of a training block at full size (record.h), against the least that they can
-   move (minimum.h). Bytes are those of bf16 (traffic.h). */
+/* passes.h: dry runs of a stream's chunk and of a training block at full size (record.h), against the least that they
+   can move (minimum.h). Bytes are those of bf16 (traffic.h). */
 #ifndef TOOLS_DRY_PASSES_H
 #define TOOLS_DRY_PASSES_H
 

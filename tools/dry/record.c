@@ -1,5 +1,5 @@
-/* record.c: see record.h. Each kernel's operands as kernels.h has them; sums that are added to are read and written. What a
-   call does not want (NULL) does not count. Adding a kernel to the network's passes takes a line here. */
+/* record.c: see record.h. Each kernel's operands as kernels.h has them; sums that are added to are read and written.
+   What a call does not want (NULL) does not count. Adding a kernel to the network's passes takes a line here. */
 #include "tools/dry/record.h"
 
 #include <stddef.h>
@@ -105,8 +105,8 @@ static void count_attention_forward(const struct attention_range *ranges, int n,
     if (pieces > 1) count("attention_merge", out, (struct numbers){rows * width, rows * H}, 0);
 }
 
-/* The library gives keys' gradients in elem; where sums are wanted they are added by a kernel of their own. Every piece but
-   the first leaves a part of the queries' gradient that is added, too. */
+/* The library gives keys' gradients in elem; where sums are wanted they are added by a kernel of their own. Every piece
+   but the first leaves a part of the queries' gradient that is added, too. */
 static void count_attention_backward(const elem *dq, const struct attention_range *ranges, int n, double B, double S,
                                      double H, double D) {
     double width = H * D, rows = B * S, pieces = 0;

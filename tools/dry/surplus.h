@@ -1,6 +1,6 @@
-/* surplus.h: what this design launches and moves beyond the minimum (minimum.h): each item with its reason, derived from sizes.
-   Minimum and surplus together are what a dry run must count: a launch more, or 1 % of bytes, is a regression; an item that
-   is worked away is taken off here. */
+/* surplus.h: what this design launches and moves beyond the minimum (minimum.h): each item with its reason, derived
+   from sizes. Minimum and surplus together are what a dry run must count: a launch more, or 1 % of bytes, is a
+   regression; an item that is worked away is taken off here. */
 #ifndef TOOLS_DRY_SURPLUS_H
 #define TOOLS_DRY_SURPLUS_H
 

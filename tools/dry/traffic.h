@@ -1,5 +1,5 @@
-/* traffic.h: what kernels move and compute, by counting: the sum over calls of each operand's bytes, read once and written
-   once. What a backend keeps in its own workspace, and caches that spare a read, do not count. */
+/* traffic.h: what kernels move and compute, by counting: the sum over calls of each operand's bytes, read once and
+   written once. What a backend keeps in its own workspace, and caches that spare a read, do not count. */
 #ifndef TOOLS_DRY_TRAFFIC_H
 #define TOOLS_DRY_TRAFFIC_H
 
@@ -15,8 +15,8 @@ static inline void traffic_add(struct traffic *sum, const struct traffic *t) {
     sum->written += t->written;
     sum->operations += t->operations;
 }
-/* Numbers of either type that one kernel reads or writes; in bytes of a build for bf16, whatever this one is for: figures
-   are for a GPU. Copies, which know no type, count as elem's. */
+/* Numbers of either type that one kernel reads or writes; in bytes of a build for bf16, whatever this one is for:
+   figures are for a GPU. Copies, which know no type, count as elem's. */
 struct numbers {
     double elems, reals;
 };

@@ -7,8 +7,8 @@
 #include "base/error.h"
 
 static const double STANDS_OUT = 4, COMES_BACK = 0.4; /* over the neighbours' mean step; share of the step itself */
-/* Of dissolves: how far frames may lie off the straight line, and off an even way along it, as shares of its length; how
-   fast what is around one may move, as a share of its own speed; how alike its ends may be (correlation). */
+/* Of dissolves: how far frames may lie off the straight line, and off an even way along it, as shares of its length;
+   how fast what is around one may move, as a share of its own speed; how alike its ends may be (correlation). */
 static const double OFF_LINE = 0.15, OFF_PACE = 0.12, STILL = 0.4, ALIKE = 0.9;
 static const double DIFFERS = 0.03, MUCH = 1. / 3; /* share of full scale, of the picture */
 

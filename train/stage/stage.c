@@ -384,8 +384,8 @@ static int report_to(const struct stage *s, long *reported, long step) {
     return OK;
 }
 
-/* After a run's first step: which library or kernel of the backend did what, and why no faster one. Nothing where the backend has
-   one way for everything. */
+/* After a run's first step: which library or kernel of the backend did what, and why no faster one. Nothing where the
+   backend has one way for everything. */
 static void tell_served(const struct stage *s) {
     struct served sum;
     for (int i = 0; s->comm.rank == 0 && served_sum(i, &sum); i++)

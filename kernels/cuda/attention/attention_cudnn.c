@@ -79,8 +79,8 @@ void cudnn_attention_backward_whole(struct cudnn_graph *g, const struct cudnn_ke
 
 /* ---- the backward in parts ----
    With p = exp(scale q k^T - statistics), dp = dout v^T, delta = sums of dout o, ds = (dp - delta) p scale:
-   dv = p^T dout, dk = ds^T q, dq = ds k. The order of the steps, what lies in memory and the multiplication of delta by 1
-   are what the library's engines recognise. */
+   dv = p^T dout, dk = ds^T q, dq = ds k. The order of the steps, what lies in memory and the multiplication of delta by
+   1 are what the library's engines recognise. */
 
 struct backward {
     struct cudnn_graph *g;
@@ -179,8 +179,8 @@ void cudnn_attention_backward_ordered(struct cudnn_graph *g, const struct cudnn_
     GRAPH(g, GRAPH_PRODUCT, ds, k, queries(g, ATTENTION_DQ, key));
 }
 
-/* The one operation finalises from 9.21 on but has engines for every architecture only from 9.28 on. The library's engines
-   for 10.x add up dq as the blocks come in either form of the parts. */
+/* The one operation finalises from 9.21 on but has engines for every architecture only from 9.28 on. The library's
+   engines for 10.x add up dq as the blocks come in either form of the parts. */
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int capability, int deterministic) {
     int count = 0;
     if (deterministic) {

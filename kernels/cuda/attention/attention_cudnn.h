@@ -10,10 +10,10 @@
 struct cudnn_key cudnn_attention_key(const struct attention *a, const struct attention_range *range);
 cudnn_builder cudnn_attention_forward_graph;
 
-/* Three forms of the backward. `whole` is the library's one operation for it. `parts` is made of products and elementwise
-   steps, which the library recognises; engines add up dq in ATTENTION_DQ_SUM, block by block as they come, so its bits may change
-   from run to run. `ordered` has no such sum: the library keeps all S K gradients of the scores in its workspace instead, and
-   each number of a result is then summed by one block. */
+/* Three forms of the backward. `whole` is the library's one operation for it. `parts` is made of products and
+   elementwise steps, which the library recognises; engines add up dq in ATTENTION_DQ_SUM, block by block as they come,
+   so its bits may change from run to run. `ordered` has no such sum: the library keeps all S K gradients of the scores
+   in its workspace instead, and each number of a result is then summed by one block. */
 cudnn_builder cudnn_attention_backward_whole, cudnn_attention_backward_parts, cudnn_attention_backward_ordered;
 
 /* The forms to ask for, best first, at most CUDNN_BACKWARD_FORMS; returns their number. version: cudnnGetVersion();

@@ -1,8 +1,8 @@
-/* attention_library.c: attention.h by cuDNN. Ranges that lie side by side in memory are one problem. A list of what is left is
-   worked through one by one and merged by the log-sums: copying the keys into one piece would move hundreds of
-   megabytes a layer, merging moves the output (attention_merge.cu). The backward splits the same way without any merging of
-   statistics: each part needs the sums over all keys, which the forward has left, so its keys' gradients are final and the
-   queries' add up. */
+/* attention_library.c: attention.h by cuDNN. Ranges that lie side by side in memory are one problem. A list of what is
+   left is worked through one by one and merged by the log-sums: copying the keys into one piece would move hundreds of
+   megabytes a layer, merging moves the output (attention_merge.cu). The backward splits the same way without any
+   merging of statistics: each part needs the sums over all keys, which the forward has left, so its keys' gradients are
+   final and the queries' add up. */
 #include "kernels/arena.h"
 #include "kernels/cuda/attention/attention_cudnn.h"
 #include "kernels/cuda/attention/attention_merge.h"
@@ -110,7 +110,8 @@ struct backward {
     const struct attention *a;
 };
 
-/* One joined range: how it is computed, and the workspace that it takes beside the library's, in the order of its pieces. */
+/* One joined range: how it is computed, and the workspace that it takes beside the library's, in the order of its
+   pieces. */
 struct part {
     const struct joined *range;
     cudnn_builder *form;

@@ -1,5 +1,5 @@
-/* conv_cudnn.c: the graphs of conv_cudnn.h: channels-last tensors, sums in float. Where time is one frame of the kernel the
-   frames are samples of a convolution over two axes, for which the library has more engines. */
+/* conv_cudnn.c: the graphs of conv_cudnn.h: channels-last tensors, sums in float. Where time is one frame of the kernel
+   the frames are samples of a convolution over two axes, for which the library has more engines. */
 #include "kernels/cuda/convolution/conv_cudnn.h"
 
 #include <string.h>

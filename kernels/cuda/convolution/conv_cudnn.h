@@ -10,12 +10,12 @@
 struct cudnn_key cudnn_conv_key(const struct conv_shape *shape, real beta, int real_output);
 cudnn_builder cudnn_conv_forward_graph, cudnn_conv_bias_graph, cudnn_conv_input_graph;
 
-/* Three forms of the weights' gradient: dw += ... straight from the convolution (float builds: for bf16 operands no engine writes
-   float); `added` keeps the sums inside in float and adds dw behind them; `narrow` rounds them to bf16 in CONV_DW_PART, from where
-   the caller adds them. */
+/* Three forms of the weights' gradient: dw += ... straight from the convolution (float builds: for bf16 operands no
+   engine writes float); `added` keeps the sums inside in float and adds dw behind them; `narrow` rounds them to bf16 in
+   CONV_DW_PART, from where the caller adds them. */
 cudnn_builder cudnn_conv_weight_direct, cudnn_conv_weight_added, cudnn_conv_weight_narrow;
-/* The forms to ask for, best first, at most CUDNN_WEIGHT_FORMS; returns their number. deterministic: only those whose engines
-   say in their settings whether a sum is divided (engines.h). */
+/* The forms to ask for, best first, at most CUDNN_WEIGHT_FORMS; returns their number. deterministic: only those whose
+   engines say in their settings whether a sum is divided (engines.h). */
 enum { CUDNN_WEIGHT_FORMS = 2 };
 int cudnn_conv_weight_forms(cudnn_builder **form, int deterministic);
 

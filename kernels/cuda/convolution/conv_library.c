@@ -29,8 +29,8 @@ static int run(const struct cudnn_key *key, cudnn_builder *build, const struct o
     return 1;
 }
 
-/* Without an engine that adds the bias on the way it is put into y first (exactly, where y is not added to), and the sum
-   added to that. */
+/* Without an engine that adds the bias on the way it is put into y first (exactly, where y is not added to), and the
+   sum added to that. */
 int conv_cudnn_forward(elem *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape,
                        real beta) {
     struct cudnn_key key = cudnn_conv_key(shape, beta, 0), adding = cudnn_conv_key(shape, 1, 0);

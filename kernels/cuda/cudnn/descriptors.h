@@ -1,12 +1,12 @@
-/* descriptors.h: a graph in cuDNN's C backend interface: descriptors made one after the other with one check at the end.
-   Needs no device. */
+/* descriptors.h: a graph in cuDNN's C backend interface: descriptors made one after the other with one check at the
+   end. Needs no device. */
 #ifndef KERNELS_CUDA_CUDNN_DESCRIPTORS_H
 #define KERNELS_CUDA_CUDNN_DESCRIPTORS_H
 
 #include "kernels/cuda/cudnn/graph.h"
 
-/* The descriptors of a graph. The first failure stays; after it nothing more is made. Each tensor is one; an operation is up to
-   two; 40 are left for the graph as a whole and engines that are tried. */
+/* The descriptors of a graph. The first failure stays; after it nothing more is made. Each tensor is one; an operation
+   is up to two; 40 are left for the graph as a whole and engines that are tried. */
 enum { CUDNN_PARTS = GRAPH_TENSORS + 2 * GRAPH_NODES + 40 };
 struct cudnn_parts {
     cudnnBackendDescriptor_t part[CUDNN_PARTS], operation[GRAPH_NODES];

@@ -1,5 +1,5 @@
-/* engines.h: which of the library's engines computes a graph. The same code chooses on a device and, in tests, for a device
-   that is only described to the library. */
+/* engines.h: which of the library's engines computes a graph. The same code chooses on a device and, in tests, for a
+   device that is only described to the library. */
 #ifndef KERNELS_CUDA_CUDNN_ENGINES_H
 #define KERNELS_CUDA_CUDNN_ENGINES_H
 
@@ -34,13 +34,13 @@ struct cudnn_choice {
     char reason[256];              /* why there is no plan */
 };
 
-/* Describes the graph and takes the first proposed engine, of mode A, then of FALLBACK, that computes as this build wants,
-   makes a plan, and is content with the workspace. */
+/* Describes the graph and takes the first proposed engine, of mode A, then of FALLBACK, that computes as this build
+   wants, makes a plan, and is content with the workspace. */
 void cudnn_choose(struct cudnn_choice *choice, const struct cudnn_graph *graph, const struct cudnn_target *target);
 void cudnn_choice_free(struct cudnn_choice *choice);
 
-/* The steps, for tests that list engines: the operation graph (NULL: parts->failed says why), and what a mode proposes for
-   it, at most CUDNN_PROPOSED, as parts; returns their number. */
+/* The steps, for tests that list engines: the operation graph (NULL: parts->failed says why), and what a mode proposes
+   for it, at most CUDNN_PROPOSED, as parts; returns their number. */
 enum { CUDNN_PROPOSED = 16 };
 cudnnBackendDescriptor_t cudnn_operations(struct cudnn_parts *parts, const struct cudnn_graph *graph,
                                           const struct cudnn_target *target);

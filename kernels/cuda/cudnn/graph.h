@@ -1,6 +1,7 @@
-/* graph.h: what cuDNN is asked for, as data: tensors, and operations on them in order. One description serves three: the
-   library's descriptors are made from it (descriptors.h), a plan is chosen and run by it (plan.h), and tests evaluate it on
-   the host, number by number, against the definition (tests/cuda/evaluate.h). Nothing here calls the library. */
+/* graph.h: what cuDNN is asked for, as data: tensors, and operations on them in order. One description serves three:
+   the library's descriptors are made from it (descriptors.h), a plan is chosen and run by it (plan.h), and tests
+   evaluate it on the host, number by number, against the definition (tests/cuda/evaluate.h). Nothing here calls the
+   library. */
 #ifndef KERNELS_CUDA_CUDNN_GRAPH_H
 #define KERNELS_CUDA_CUDNN_GRAPH_H
 

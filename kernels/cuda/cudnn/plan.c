@@ -10,9 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The answer to one question: a graph, and for whom. It holds for every workspace from `least` bytes to below `most`, so that
-   a stream with little workspace and one with much have each their own, and what was refused for want of workspace is asked
-   again where there is more. */
+/* The answer to one question: a graph, and for whom. It holds for every workspace from `least` bytes to below `most`,
+   so that a stream with little workspace and one with much have each their own, and what was refused for want of
+   workspace is asked again where there is more. */
 struct cudnn_plan {
     struct cudnn_key key;
     cudnn_builder *build;

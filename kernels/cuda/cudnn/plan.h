@@ -15,10 +15,10 @@ struct cudnn_bindings {
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer);
 
 /* The plan of the key's graph: of the library's engines the first whose notes and settings this build accepts (with
-   determinism asked for, none that may change its bits; float builds, none that rounds operands) and that fits into what the
-   current workspace has left beside `beside` bytes, which the caller is going to take before the run. NULL: there is none; a
-   graph that is refused is logged once, with the reason, which is kept for the table of who served what
-   (kernels/served.h) too. Plans stay until device_shutdown. */
+   determinism asked for, none that may change its bits; float builds, none that rounds operands) and that fits into
+   what the current workspace has left beside `beside` bytes, which the caller is going to take before the run. NULL:
+   there is none; a graph that is refused is logged once, with the reason, which is kept for the table of who served
+   what (kernels/served.h) too. Plans stay until device_shutdown. */
 struct cudnn_plan;
 const struct cudnn_plan *cudnn_plan(const struct cudnn_key *key, cudnn_builder *build, size_t beside);
 /* Queues the graph on the current stream; a failure is kept. */

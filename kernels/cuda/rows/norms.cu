@@ -8,8 +8,8 @@
 
 /* ---- forward ---- */
 
-/* y = xh factor + offset, where factor and offset are weights (elem) or 1 + scale and shift (real). With a branch the norm is
-   that of out = x + branch gate. */
+/* y = xh factor + offset, where factor and offset are weights (elem) or 1 + scale and shift (real). With a branch the
+   norm is that of out = x + branch gate. */
 struct norm_forward {
     elem *y;
     real *mean, *rstd;

@@ -1,6 +1,6 @@
-/* pieces.cu: rows cut in pieces for exchanges between ranks, and put together again: one kernel for all pieces. A thread moves
-   one word of the rows, as wide as pointers and items allow, so that rows are read or written as whole lines and a piece's
-   part of a row as one stretch. */
+/* pieces.cu: rows cut in pieces for exchanges between ranks, and put together again: one kernel for all pieces. A
+   thread moves one word of the rows, as wide as pointers and items allow, so that rows are read or written as whole
+   lines and a piece's part of a row as one stretch. */
 #include "kernels/cuda/kernel.cuh"
 #include "kernels/pieces.h"
 
