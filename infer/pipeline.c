@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "kernels/arena.h"
 #include "kernels/device.h"
@@ -150,7 +151,7 @@ static int show_nobody(void *user, const struct pipeline_chunk *chunk) {
 static int rehearse_clip(struct pipeline *p, float *picture, size_t size, int chunks) {
     const float silence[AUDIO_SAMPLES_PER_FRAME] = {0};
     TRY(session_begin(p->session, picture, picture + size));
-    while (chunks > 0) {
+    while (chunks > 0 && !interrupt_requested()) {
         long taken = session_push(p->session, silence, silence, AUDIO_SAMPLES_PER_FRAME, NULL, NULL);
         if (taken < 0) return (int)-taken;
         for (; chunks > 0 && session_ready(p->session); chunks--) TRY(pipeline_run(p));
