@@ -74,6 +74,7 @@ static int read_row(struct row *row, struct csv *csv, const char *list) {
         const char *text = c == COLUMN_ID ? "" : csv_text(csv, c);
         if (c < REQUIRED && !*text) return csv_fail(csv, "%s: is empty", column_names[c]);
         TRY(list_path(row->path[c], list, text));
+        if (*row->path[c] && !file_exists(row->path[c])) return csv_fail(csv, "%s: is not there", row->path[c]);
     }
     int code = choose_id(row->id, csv_text(csv, COLUMN_ID), row->path[COLUMN_AUDIO]);
     return code ? error_context(code, "%s:%d", list, row->line) : OK;
@@ -115,10 +116,22 @@ static int read_rows(struct drive *d, struct csv *csv) {
     return refuse_twins(d);
 }
 
+/* Other columns are passed over: whoever wrote "truht" sees here that truth is not among these. */
+static void tell_columns(const struct drive *d, const struct csv *csv) {
+    char text[256] = "";
+    for (int c = 0; c < COLUMNS; c++)
+        if (csv->place[c] >= 0) {
+            size_t used = strlen(text);
+            snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "", column_names[c]);
+        }
+    log_line("%s: %ld rows of %s", d->list, d->row_count, text);
+}
+
 static int read_list(struct drive *d) {
     struct csv csv;
     TRY(csv_open(&csv, d->list, column_names, REQUIRED, COLUMNS));
     int code = read_rows(d, &csv);
+    if (!code) tell_columns(d, &csv);
     csv_close(&csv);
     return code;
 }

@@ -54,6 +54,7 @@ check "somebody speaks" grep -q ',talk$\|,listen$' "$out/segments.csv"
 sum=$(cksum <"$out/one.mp4")
 rm "$out/records/one.json" "$out/manifest.json"
 check "again" expect 0 drive "$work/student" "$list" out="$out"
+check "the columns that are used are said" says 'list.csv: 2 rows of reference, audio, id, user, truth$'
 check "only what was not finished is made" says '2 items in .*, 1 of them made now'
 check "the same video" [ "$(cksum <"$out/one.mp4")" = "$sum" ]
 check "the manifest is back" ids "one two.b"
@@ -83,6 +84,8 @@ check "no item" refuses 3 'names no item' 'reference,audio\n'
 check "an empty field" refuses 3 'bad.csv:2: reference: is empty' "reference,audio\n,$r\n"
 check "an id twice" refuses 3 'bad.csv:3: the id x is that of line 2' "reference,audio,id\n$r,$r,x\n$r,$r,x\n"
 check "an id that leaves the folder" refuses 3 'bad.csv:2: .*is no id' "reference,audio,id\n$r,$r,../x\n"
+check "a row whose file is not there, behind good ones" refuses 3 'bad.csv:3: .*nothing.wav: is not there' "reference,audio,id\n$r,$r,x\n$r,nothing.wav,y\n"
+check "nothing was begun" [ ! -e "$work/no" ]
 check "an id that is another item's sound" refuses 3 'bad.csv:2: .*a.user.* is no id' "reference,audio,id\n$r,$r,a.user\n"
 check "an id that is too long" refuses 3 'bad.csv:2: an id has 1 to' "reference,audio,id\n$r,$r,$(printf %0200d 1)\n"
 check "a sound that is not there" refuses 3 'bad.csv:2: .*nothing.wav' "reference,audio\n$r,nothing.wav\n"
