@@ -7,8 +7,8 @@
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=4 \
     teacher.optimiser.lr=0.05 teacher.optimiser.warmup=1 teacher.optimiser.ema=0
 check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
-"$BUILD/tests/programs/voices" 1 3 >"$work/three.pcm" # seconds
-"$BUILD/tests/programs/voices" 2 120 >"$work/long.pcm"
+"$BUILD/tests/programs/voices" 1 3 >"$work/three.pcm" || exit 1 # seconds
+"$BUILD/tests/programs/voices" 2 120 >"$work/long.pcm" || exit 1
 input=$work/three.pcm
 stream() { # stream CODE KEY=VALUE...
     want=$1
@@ -70,10 +70,12 @@ begin() { # begin KEY=VALUE...: a stream is under way: $stream, $decoder
 }
 ended() { # ended CODE SECONDS: so it did, in time, and both are gone
     began=$(date +%s)
+    (exec 3<&-; sleep $(($2 + 20)); kill -KILL $stream) >/dev/null 2>&1 & # a test that fails does not hang
+    guard=$!
     wait $stream
     code=$?
     took=$(($(date +%s) - began))
-    kill $feed 2>/dev/null
+    kill $feed $guard 2>/dev/null
     wait $feed 2>/dev/null
     timeout 0.3 cat <"$work/sound" >/dev/null
     [ $code -eq "$1" ] && [ $took -le "$2" ] && nobody
