@@ -1,6 +1,7 @@
 /* live.c: see live.h. Beginning and end of a session, its connection, and when the device has work for it. */
 #include "infer/serve/live.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -77,7 +78,7 @@ int live_create(struct live **out, struct server *server, const struct wishes *w
     speech_open(&l->speech, wishes->agent_rate);
     talk_reset(&l->talk);
     pthread_cond_init(&l->work, NULL);
-    playback_begin(&l->playback, 0);
+    playback_begin(&l->playback, 0, l->created);
     l->playback.assumed = wishes->assumed;
     if (wishes->seed < 0 && getrandom(&l->wishes.seed, sizeof l->wishes.seed, 0)) l->wishes.seed &= INT64_MAX;
     int code = open_live(l);
@@ -152,7 +153,7 @@ void live_break_off(struct live *l) {
     for (int k = 0; k < UNIT_KINDS; k++) l->need_first[k] = 1;
     l->need_key = 1;
     l->not_before = l->end;
-    playback_begin(&l->playback, (int64_t)l->end * FRAME_US);
+    playback_begin(&l->playback, (int64_t)l->end * FRAME_US, clock_seconds());
 }
 
 void live_attach(struct live *l, void *connection, int resumed) {
@@ -185,7 +186,7 @@ void live_prepare(struct live *l) {
     if (l->phase != LIVE_WAITING || !l->admitted || !l->reference) return;
     l->phase = LIVE_PREPARED;
     live_agent_open(l);
-    if (l->looping) live_break_off(l); /* the server's clip was shown meanwhile */
+    live_break_off(l); /* the server's clip was shown meanwhile, or nothing */
     l->looping = 0;
     say_created(l, 0);
     server_poke(l->server);
@@ -291,12 +292,12 @@ int live_cuts_clip(const struct live *l) { return l->looping && l->phase == LIVE
 struct candidate live_candidate(const struct live *l, double now) {
     const struct candidate nothing = {PACING_NEVER, PACING_NEVER};
     int64_t end = (int64_t)l->end * FRAME_US;
-    (void)now;
     if (l->busy) return nothing;
-    if (l->phase == LIVE_ENDED) return (struct candidate){0, PACING_NEVER};
-    if (l->phase == LIVE_PREPARED) return (struct candidate){0, l->created};
+    if (l->phase == LIVE_ENDED) return (struct candidate){0, -PACING_NEVER}; /* others can have what it has */
+    double deadline = playback_deadline(&l->playback, end);
+    if (l->phase == LIVE_PREPARED) return (struct candidate){0, deadline};
     int shows = l->phase == LIVE_RUNNING || (!l->admitted && l->server->clip.count);
     if (!shows || !l->connection || l->slot.count) return nothing;
-    if (live_cuts_clip(l)) return (struct candidate){0, 0};
-    return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), playback_deadline(&l->playback, end)};
+    if (live_cuts_clip(l)) return (struct candidate){0, fmin(now, deadline)}; /* before all that are not late */
+    return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), deadline};
 }

@@ -227,7 +227,8 @@ static void run_student(struct live *l, double begun) {
     int begins = !l->begun, count = begins + s->chunk;
     long first = l->end, wanted = live_wanted(l);
     if (live_cuts_clip(l)) cut_clip(l);
-    double deadline = playback_deadline(&l->playback, (int64_t)first * FRAME_US);
+    int plays = l->playback.at != PACING_NEVER;
+    double deadline = plays ? playback_deadline(&l->playback, (int64_t)first * FRAME_US) : 0;
     if (begins) {
         l->heard_end = first;
         l->fade = l->has_shown ? LIVE_FADE : 0;
