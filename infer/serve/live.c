@@ -127,6 +127,7 @@ void live_end(struct live *l, int close_code, const char *code, const char *mess
 
 static void say_created(struct live *l, int resumed) {
     const struct server *s = l->server;
+    l->told |= l->connection != NULL;
     live_say(l, words_created(&(struct words_created){
                     .session = l->id,
                     .token = l->token,
@@ -158,14 +159,17 @@ void live_break_off(struct live *l) {
 
 void live_attach(struct live *l, void *connection, int resumed) {
     l->connection = connection;
-    l->heard = l->wrote = clock_seconds();
+    l->attached = l->heard = l->wrote = clock_seconds();
     live_break_off(l);
     if (!resumed) return;
-    random_name(l->token);
+    l->resumed = 1;
+    if (!l->upload_whole) l->upload_bytes = 0; /* how much of it had come the client cannot know */
     l->server->metrics.resumed++;
     log_line("event=session.resumed session=%s away=%.1f", l->id, l->heard - l->detached);
     l->place = -1;
-    if (l->phase != LIVE_WAITING) say_created(l, 1);
+    if (l->phase == LIVE_WAITING) return; /* the token is still the one that it was told */
+    random_name(l->token);
+    say_created(l, 1);
 }
 
 void live_detach(struct live *l) {
@@ -173,7 +177,7 @@ void live_detach(struct live *l) {
     l->detached = clock_seconds();
     outbox_clear(&l->outbox);
     log_line("event=session.detached session=%s", l->id);
-    if (l->phase == LIVE_WAITING && l->admitted) live_end(l, 1000, NULL, NULL); /* it has no token to come back by */
+    if (!l->told) live_end(l, 1000, NULL, NULL); /* it has no token to come back by */
 }
 
 void live_admit(struct live *l) {
@@ -232,7 +236,7 @@ static int time_out(struct live *l, double now) {
         live_end(l, 1000, NULL, "nobody came back");
     } else if (now - l->heard > SILENT_SECONDS) {
         live_end(l, CLOSE_SILENT, NULL, "the client is silent");
-    } else if (l->phase == LIVE_WAITING && l->admitted && now - l->created > REFERENCE_SECONDS) {
+    } else if (l->phase == LIVE_WAITING && l->admitted && now - l->attached > REFERENCE_SECONDS) {
         live_end(l, CLOSE_TIMEOUT, NULL, "no reference came");
     } else if (l->outbox.first && now - l->wrote > STUCK_SECONDS) {
         l->server->part(l->connection, NULL, CLOSE_STUCK);

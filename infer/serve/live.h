@@ -80,6 +80,8 @@ struct live {
     struct outbox outbox;
     uint32_t expected[UNIT_KINDS]; /* sequence numbers */
     int place;                     /* in the queue, as last told */
+    int told, resumed;             /* the client knows its token, has come back by it */
+    double attached;               /* when it came, or came back */
     double clock_at;               /* when the clock was last told */
 
     /* sound in */

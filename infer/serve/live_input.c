@@ -116,10 +116,9 @@ static int push_reference(struct live *l, const struct unit *u, const unsigned c
     l->upload = bytes;
     memcpy(bytes + l->upload_bytes, payload, u->length);
     l->upload_bytes += u->length;
+    if (l->upload_whole && l->resumed) return OK; /* a client that came back cannot know that it is there */
     if (!(u->flags & UNIT_LAST)) return OK;
-    int height, width;
-    TRY(reference_check(l->upload, l->upload_bytes, &height, &width));
-    l->upload_whole = 1;
+    l->upload_whole = 1; /* the session's own thread looks at it */
     pthread_cond_signal(&l->work);
     return OK;
 }
