@@ -13,7 +13,7 @@
 #include "infer/serve/words.h"
 
 enum {
-    SPARE_FRAMES = 2, /* of speech beyond a chunk, before a turn begins: its sound may come with jitter */
+    SHORT_FRAMES = 2, /* that a turn which goes on may lack of a chunk: its sound may come with jitter */
     REFERENCE_SECONDS = 30,
     SILENT_SECONDS = 300,
     STUCK_SECONDS = 30,
@@ -279,7 +279,8 @@ int live_can_speak(const struct live *l, long wanted) {
     uint32_t turn = speech_next(&l->speech, &frames, &ended);
     if (!turn || !frames) return 0;
     int goes_on = l->turn_count && l->turns[l->turn_count - 1].turn == turn;
-    return ended || frames >= wanted + (goes_on ? 0 : SPARE_FRAMES);
+    if (!goes_on && l->turn_count == LIVE_TURNS) return 0; /* until one of them has been played */
+    return ended || frames >= wanted - (goes_on ? SHORT_FRAMES : 0);
 }
 
 int live_wants_student(const struct live *l) {
@@ -288,7 +289,7 @@ int live_wants_student(const struct live *l) {
     struct live *lanes = (struct live *)l;
     for (long n = l->end; n < l->heard_end; n++)
         if (live_lane(lanes, n)->turn) return 1;
-    return live_can_speak(l, l->server->chunk + 1 + l->server->ahead);
+    return live_can_speak(l, live_wanted(l));
 }
 
 int live_cuts_clip(const struct live *l) { return l->looping && l->phase == LIVE_RUNNING && live_wants_student(l); }

@@ -23,7 +23,7 @@
 #include "model/audio/encoder.h"
 #include "model/audio/voice_activity.h"
 
-enum { LIVE_TURNS = 8, FRAME_US = 1000000 / VIDEO_RATE, LIVE_FADE = 5 /* frames */ };
+enum { LIVE_TURNS = 64, FRAME_US = 1000000 / VIDEO_RATE, LIVE_FADE = 5 /* frames */ };
 
 enum live_phase {
     LIVE_WAITING,  /* for a place or for its reference */
@@ -164,7 +164,11 @@ void live_say_clock(struct live *live, int64_t client_us);   /* negative: nobody
 void live_say(struct live *live, char *text);                /* frees the text */
 void live_tell(struct live *live, char *text);               /* says it to the agent as well */
 struct lane_frame *live_lane(struct live *live, long frame); /* of a video frame, in the ring */
-/* 1: a turn can be spoken for so many video frames, or to its end. */
+/* The agent's sound of the video frames from..from+count-1: its turns as far as they can be spoken, then silence.
+   Returns when the last of it came. */
+double live_decide_speech(struct live *live, long from, long count);
+/* 1: a turn can be spoken for so many video frames, or to its end. One that goes on may lack a few of them: those are
+   silent, and what comes of it meanwhile is in hand against the next delay. */
 int live_can_speak(const struct live *live, long frames);
 /* Turns of which no sound waits or comes any more have their end. */
 void live_settle_turns(struct live *live);
