@@ -198,12 +198,22 @@ void live_prepare(struct live *l) {
 
 /* ---- turns ---- */
 
+/* Turns that ended without any sound are over when those before them are. */
+static void pass_silent(struct live *l) {
+    uint32_t turn;
+    while (l->turn_count < LIVE_TURNS && (turn = speech_pass(&l->speech))) {
+        int64_t end = l->turn_count ? l->turns[l->turn_count - 1].end_us : 0;
+        l->turns[l->turn_count++] = (struct turn_in_play){.turn = turn, .first_us = -1, .end_us = end, .ended = 1};
+    }
+}
+
 void live_settle_turns(struct live *l) {
     for (int i = 0; i < l->turn_count; i++) {
         int waits = 0;
         for (int k = 0; k < l->speech.count; k++) waits |= l->speech.turns[k].turn == l->turns[i].turn;
         if (!waits) l->turns[i].ended = 1;
     }
+    pass_silent(l);
 }
 
 static void report_finished(struct live *l, int64_t position) {
@@ -216,6 +226,7 @@ static void report_finished(struct live *l, int64_t position) {
             l->turns[kept++] = *t;
     }
     l->turn_count = kept;
+    pass_silent(l); /* there may be room for them now */
 }
 
 int64_t live_wall_us(double at) {

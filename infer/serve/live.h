@@ -43,8 +43,8 @@ struct lane_frame {
 /* A turn that has begun to be spoken and has not been reported as finished. */
 struct turn_in_play {
     uint32_t turn;
-    long frames; /* decided so far */
-    int64_t first_us, end_us;
+    long frames;              /* decided so far; 0: it ended without any sound */
+    int64_t first_us, end_us; /* of such a turn: -1, and the end of the turn before */
     int ended;
 };
 /* Of a chunk (seconds): when the last sound came that it hears of the user and speaks of the agent (0: none); when its
@@ -170,10 +170,12 @@ double live_decide_speech(struct live *live, long from, long count);
 /* 1: a turn can be spoken for so many video frames, or to its end. One that goes on may lack a few of them: those are
    silent, and what comes of it meanwhile is in hand against the next delay. */
 int live_can_speak(const struct live *live, long frames);
-/* Turns of which no sound waits or comes any more have their end. */
+/* Turns of which no sound waits or comes any more have their end. To be called after each change of the speech. */
 void live_settle_turns(struct live *live);
 /* Sound of a turn, which came at this time; a higher turn than the one being filled ends that one. */
 void live_push_speech(struct live *live, uint32_t turn, const unsigned char *pcm, size_t bytes, double came);
+/* No more sound of this turn (0: the newest) and those before it comes. */
+void live_end_speech(struct live *live, uint32_t turn);
 /* This turn (0: the newest) and all before it end now. */
 void live_interrupt(struct live *live, uint32_t turn);
 long live_wanted(const struct live *live);       /* video frames of sound that the next chunk takes */

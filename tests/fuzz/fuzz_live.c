@@ -63,6 +63,7 @@ static void take_frame(struct conversation *c) {
     int16_t frame[SPEECH_FRAME_MAX];
     long frames;
     int ended, last;
+    while (speech_pass(&c->speech)) continue;
     if (speech_next(&c->speech, &frames, &ended) && frames > 0) speech_take(&c->speech, frame, &last);
     struct unit u = {.kind = UNIT_AGENT, .time_us = 40000 * c->end, .length = 2};
     outbox_unit(&c->outbox, &u, frame, NULL);
