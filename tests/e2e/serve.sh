@@ -303,7 +303,8 @@ if [ -n "$python" ]; then
     check "keeps a VP8 file" sh -c "head -c 4 '$work/py24.video' | grep -q DKIF"
     : >"$work/nothing.pcm"
     wav 16000 "$work/nothing.pcm" >"$work/nothing.wav"
-    check "and ends where there is nothing to say" example "$work/nothing.wav" "$work/py0" vp8
+    example "$work/nothing.wav" "$work/py0" vp8 2>"$work/py0.log"
+    verdict $? "and ends where there is nothing to say"
     check "refuses another rate" sh -c "! \"$python\" examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/other.wav' '$work/no' 2>'$log'"
     check "in a line" says 'expected 16-bit mono PCM at 16 or 24 kHz'
     unset STREAMAVATAR_TOKEN
