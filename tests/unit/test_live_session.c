@@ -201,20 +201,37 @@ static void a_turn_for_which_there_is_no_room_is_over_at_once(void **state) {
     assert_string_equal(finished(hear(l)), "");
 }
 
+/* Each of one sample, or of none. */
+static void speak_turns(struct live *l, uint32_t from, uint32_t to, long samples) {
+    for (uint32_t turn = from; turn <= to; turn++) {
+        speak(l, turn, samples);
+        tell(l, MESSAGE_END, turn);
+    }
+}
+
+/* The client plays all that it has; returns the newest turn that is finished, after each of those before it. */
+static uint32_t play_all(struct live *l, uint32_t told) {
+    for (const char *at = finished(play(l, l->end)); *at; at = strchr(at, ' ') + 1)
+        assert_int_equal(strtoul(at, NULL, 10), ++told);
+    return told;
+}
+
 static void each_of_many_short_turns_is_finished(void **state) {
     (void)state;
     struct live *l = open_running();
-    uint32_t told = 0;
-    for (uint32_t turn = 1; turn <= 60; turn++) {
-        speak(l, turn, turn % 3 ? 1 : 0);
-        tell(l, MESSAGE_END, turn);
-    }
-    for (int i = 0; i < 8; i++) {
-        make_chunk(l);
-        for (const char *at = finished(play(l, l->end)); *at; at = strchr(at, ' ') + 1)
-            assert_int_equal(strtoul(at, NULL, 10), ++told);
-    }
-    assert_int_equal(told, 60);
+    speak_turns(l, 1, 60, 1);
+    for (int i = 0; i < 5; i++) make_chunk(l);
+    speak_turns(l, 61, LIVE_TURNS + 2, 1);
+    make_chunk(l);
+    assert_int_equal(l->turn_count, LIVE_TURNS); /* two wait until one of them is finished */
+    assert_int_equal(play_all(l, 0), LIVE_TURNS);
+    make_chunk(l);
+    assert_int_equal(play_all(l, LIVE_TURNS), LIVE_TURNS + 2);
+    speak_turns(l, 67, 126, 1);
+    for (int i = 0; i < 6; i++) make_chunk(l);
+    speak_turns(l, 127, 140, 0);
+    assert_int_equal(play_all(l, LIVE_TURNS + 2), 66 + LIVE_TURNS);
+    assert_int_equal(play_all(l, 66 + LIVE_TURNS), 140); /* without another chunk */
 }
 
 /* ---- speech that comes as it is spoken ---- */
