@@ -288,6 +288,36 @@ static void what_comes_much_later_is_waited_for(void **state) {
         assert_int_equal(live_lane(l, n)->turn, n < FIRST + CHUNK + 10 ? 1 : 0);
 }
 
+/* ---- whose turn it is ---- */
+
+/* Whoever waits has done so since a moment that passes: nobody's deadline stays before, or moves with, that of others
+   who are late. */
+static void every_deadline_is_when_the_client_began_to_wait(void **state) {
+    (void)state;
+    double before = clock_seconds();
+    struct live *l = open_live(REFERENCE_DEFAULT, 1);
+    await(l, LIVE_PREPARED);
+    double begun = live_candidate(l, before + 9).deadline;
+    assert_true(begun >= before && begun <= clock_seconds());
+    l->phase = LIVE_RUNNING;
+    assert_true(live_candidate(l, before + 9).deadline == begun);
+    make_chunk(l);
+    play(l, 0);
+    l->looping = server.loops = 1; /* a chunk of the clip, which the user's words cut short */
+    l->listening = 1;
+    double dry = playback_deadline(&l->playback, (int64_t)l->end * FRAME_US);
+    assert_true(live_candidate(l, dry - 0.4).deadline == dry - 0.4);
+    assert_true(live_candidate(l, dry + 1).deadline == dry);
+    assert_true(live_candidate(l, dry - 0.4).due <= dry - 0.4);
+    l->looping = l->listening = server.loops = 0;
+    before = clock_seconds();
+    live_break_off(l);
+    assert_true(live_candidate(l, before + 9).deadline >= before);
+    assert_true(live_candidate(l, before + 9).deadline <= clock_seconds());
+    live_end(l, 1000, NULL, NULL);
+    assert_true(live_candidate(l, before).deadline < 0); /* what it has is for others */
+}
+
 /* ---- the reference, and who comes back ---- */
 
 static void send_reference(struct live *l, const void *bytes, size_t length, int flags) {
@@ -359,6 +389,7 @@ int main(void) {
         LIVE_TEST(a_turn_begins_as_soon_as_a_chunk_can_be_filled),
         LIVE_TEST(what_comes_a_little_late_costs_no_chunk),
         LIVE_TEST(what_comes_much_later_is_waited_for),
+        LIVE_TEST(every_deadline_is_when_the_client_began_to_wait),
         LIVE_TEST(a_reference_is_judged_by_the_session_s_own_thread),
         LIVE_TEST(who_was_told_a_token_can_come_back_whatever_it_waits_for),
         LIVE_TEST(who_knows_no_token_leaves_nothing_behind),
