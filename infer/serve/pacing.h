@@ -27,8 +27,8 @@ int64_t playback_position(const struct playback *playback, double now);
 /* When no more than lead_us will be left before end_us: `now` or earlier if it is so; PACING_NEVER: only after a
    report or after more was sent. */
 double playback_due(const struct playback *playback, int64_t end_us, int64_t lead_us);
-/* When it will have played up to end_us if all goes well; for a client that has run dry or does not play yet, since when
-   it has waited. */
+/* When it will have played up to end_us if all goes well; for a client that has run dry or does not play yet, since
+   when it has waited. */
 double playback_deadline(const struct playback *playback, int64_t end_us);
 /* How far ahead of play a chunk is begun: 15 ms for coding and jitter, a chunk's work for each session that is live
    (all may be due at once), and what the client wished; at most a chunk. */

@@ -29,7 +29,7 @@ void speech_close(struct speech *speech);
 enum speech_result speech_push(struct speech *speech, uint32_t turn, const unsigned char *pcm, long samples,
                                double now);
 /* turn 0: the newest. A turn that is ended before any sound of it came takes its place in the queue all the same, so
-   that its end is reported in order. SPEECH_STALE: it was over; SPEECH_FULL: too many turns wait, it is over at once. */
+   that its end is reported in order. SPEECH_STALE: it was over; SPEECH_FULL: too many turns wait, it is over now. */
 enum speech_result speech_end(struct speech *speech, uint32_t turn);
 /* Drops this turn (0: the newest) and those before it, and whatever comes of them later; returns the turn. */
 uint32_t speech_interrupt(struct speech *speech, uint32_t turn);
