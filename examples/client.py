@@ -115,8 +115,6 @@ async def run(url, picture, speech, out, codec):
         if (file.getnchannels(), file.getsampwidth()) != (1, 2) or file.getframerate() not in (16000, 24000):
             raise ValueError(f"{speech}: expected 16-bit mono PCM at 16 or 24 kHz")
         rate, sound = file.getframerate(), file.readframes(file.getnframes())
-    if not sound:
-        raise ValueError(f"{speech}: there is no sound in it")
     with open(picture, "rb") as file:
         reference = file.read()
     token = os.environ.get("STREAMAVATAR_TOKEN")

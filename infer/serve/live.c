@@ -1,6 +1,7 @@
 /* live.c: see live.h. Beginning and end of a session, its connection, and when the device has work for it. */
 #include "infer/serve/live.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,7 +13,7 @@
 #include "infer/serve/words.h"
 
 enum {
-    SPARE_FRAMES = 2, /* of speech beyond a chunk, before a turn begins: its sound may come with jitter */
+    SHORT_FRAMES = 2, /* that a turn which goes on may lack of a chunk: its sound may come with jitter */
     REFERENCE_SECONDS = 30,
     SILENT_SECONDS = 300,
     STUCK_SECONDS = 30,
@@ -77,7 +78,7 @@ int live_create(struct live **out, struct server *server, const struct wishes *w
     speech_open(&l->speech, wishes->agent_rate);
     talk_reset(&l->talk);
     pthread_cond_init(&l->work, NULL);
-    playback_begin(&l->playback, 0);
+    playback_begin(&l->playback, 0, l->created);
     l->playback.assumed = wishes->assumed;
     if (wishes->seed < 0 && getrandom(&l->wishes.seed, sizeof l->wishes.seed, 0)) l->wishes.seed &= INT64_MAX;
     int code = open_live(l);
@@ -126,6 +127,7 @@ void live_end(struct live *l, int close_code, const char *code, const char *mess
 
 static void say_created(struct live *l, int resumed) {
     const struct server *s = l->server;
+    l->told |= l->connection != NULL;
     live_say(l, words_created(&(struct words_created){
                     .session = l->id,
                     .token = l->token,
@@ -152,19 +154,22 @@ void live_break_off(struct live *l) {
     for (int k = 0; k < UNIT_KINDS; k++) l->need_first[k] = 1;
     l->need_key = 1;
     l->not_before = l->end;
-    playback_begin(&l->playback, (int64_t)l->end * FRAME_US);
+    playback_begin(&l->playback, (int64_t)l->end * FRAME_US, clock_seconds());
 }
 
 void live_attach(struct live *l, void *connection, int resumed) {
     l->connection = connection;
-    l->heard = l->wrote = clock_seconds();
+    l->attached = l->heard = l->wrote = clock_seconds();
     live_break_off(l);
     if (!resumed) return;
-    random_name(l->token);
+    l->resumed = 1;
+    if (!l->upload_whole) l->upload_bytes = 0; /* how much of it had come the client cannot know */
     l->server->metrics.resumed++;
     log_line("event=session.resumed session=%s away=%.1f", l->id, l->heard - l->detached);
     l->place = -1;
-    if (l->phase != LIVE_WAITING) say_created(l, 1);
+    if (l->phase == LIVE_WAITING) return; /* the token is still the one that it was told */
+    random_name(l->token);
+    say_created(l, 1);
 }
 
 void live_detach(struct live *l) {
@@ -172,7 +177,7 @@ void live_detach(struct live *l) {
     l->detached = clock_seconds();
     outbox_clear(&l->outbox);
     log_line("event=session.detached session=%s", l->id);
-    if (l->phase == LIVE_WAITING && l->admitted) live_end(l, 1000, NULL, NULL); /* it has no token to come back by */
+    if (!l->told) live_end(l, 1000, NULL, NULL); /* it has no token to come back by */
 }
 
 void live_admit(struct live *l) {
@@ -185,7 +190,7 @@ void live_prepare(struct live *l) {
     if (l->phase != LIVE_WAITING || !l->admitted || !l->reference) return;
     l->phase = LIVE_PREPARED;
     live_agent_open(l);
-    if (l->looping) live_break_off(l); /* the server's clip was shown meanwhile */
+    live_break_off(l); /* the server's clip was shown meanwhile, or nothing */
     l->looping = 0;
     say_created(l, 0);
     server_poke(l->server);
@@ -193,12 +198,22 @@ void live_prepare(struct live *l) {
 
 /* ---- turns ---- */
 
+/* Turns that ended without any sound are over when those before them are. */
+static void pass_silent(struct live *l) {
+    uint32_t turn;
+    while (l->turn_count < LIVE_TURNS && (turn = speech_pass(&l->speech))) {
+        int64_t end = l->turn_count ? l->turns[l->turn_count - 1].end_us : 0;
+        l->turns[l->turn_count++] = (struct turn_in_play){.turn = turn, .first_us = -1, .end_us = end, .ended = 1};
+    }
+}
+
 void live_settle_turns(struct live *l) {
     for (int i = 0; i < l->turn_count; i++) {
         int waits = 0;
         for (int k = 0; k < l->speech.count; k++) waits |= l->speech.turns[k].turn == l->turns[i].turn;
         if (!waits) l->turns[i].ended = 1;
     }
+    pass_silent(l);
 }
 
 static void report_finished(struct live *l, int64_t position) {
@@ -211,6 +226,7 @@ static void report_finished(struct live *l, int64_t position) {
             l->turns[kept++] = *t;
     }
     l->turn_count = kept;
+    pass_silent(l); /* there may be room for them now */
 }
 
 int64_t live_wall_us(double at) {
@@ -231,7 +247,7 @@ static int time_out(struct live *l, double now) {
         live_end(l, 1000, NULL, "nobody came back");
     } else if (now - l->heard > SILENT_SECONDS) {
         live_end(l, CLOSE_SILENT, NULL, "the client is silent");
-    } else if (l->phase == LIVE_WAITING && l->admitted && now - l->created > REFERENCE_SECONDS) {
+    } else if (l->phase == LIVE_WAITING && l->admitted && now - l->attached > REFERENCE_SECONDS) {
         live_end(l, CLOSE_TIMEOUT, NULL, "no reference came");
     } else if (l->outbox.first && now - l->wrote > STUCK_SECONDS) {
         l->server->part(l->connection, NULL, CLOSE_STUCK);
@@ -274,7 +290,8 @@ int live_can_speak(const struct live *l, long wanted) {
     uint32_t turn = speech_next(&l->speech, &frames, &ended);
     if (!turn || !frames) return 0;
     int goes_on = l->turn_count && l->turns[l->turn_count - 1].turn == turn;
-    return ended || frames >= wanted + (goes_on ? 0 : SPARE_FRAMES);
+    if (!goes_on && l->turn_count == LIVE_TURNS) return 0; /* until one of them has been played */
+    return ended || frames >= wanted - (goes_on ? SHORT_FRAMES : 0);
 }
 
 int live_wants_student(const struct live *l) {
@@ -283,7 +300,7 @@ int live_wants_student(const struct live *l) {
     struct live *lanes = (struct live *)l;
     for (long n = l->end; n < l->heard_end; n++)
         if (live_lane(lanes, n)->turn) return 1;
-    return live_can_speak(l, l->server->chunk + 1 + l->server->ahead);
+    return live_can_speak(l, live_wanted(l));
 }
 
 int live_cuts_clip(const struct live *l) { return l->looping && l->phase == LIVE_RUNNING && live_wants_student(l); }
@@ -291,12 +308,12 @@ int live_cuts_clip(const struct live *l) { return l->looping && l->phase == LIVE
 struct candidate live_candidate(const struct live *l, double now) {
     const struct candidate nothing = {PACING_NEVER, PACING_NEVER};
     int64_t end = (int64_t)l->end * FRAME_US;
-    (void)now;
     if (l->busy) return nothing;
-    if (l->phase == LIVE_ENDED) return (struct candidate){0, PACING_NEVER};
-    if (l->phase == LIVE_PREPARED) return (struct candidate){0, l->created};
+    if (l->phase == LIVE_ENDED) return (struct candidate){0, -PACING_NEVER}; /* others can have what it has */
+    double deadline = playback_deadline(&l->playback, end);
+    if (l->phase == LIVE_PREPARED) return (struct candidate){0, deadline};
     int shows = l->phase == LIVE_RUNNING || (!l->admitted && l->server->clip.count);
     if (!shows || !l->connection || l->slot.count) return nothing;
-    if (live_cuts_clip(l)) return (struct candidate){0, 0};
-    return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), playback_deadline(&l->playback, end)};
+    if (live_cuts_clip(l)) return (struct candidate){0, fmin(now, deadline)}; /* before all that are not late */
+    return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), deadline};
 }

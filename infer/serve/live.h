@@ -23,7 +23,7 @@
 #include "model/audio/encoder.h"
 #include "model/audio/voice_activity.h"
 
-enum { LIVE_TURNS = 8, FRAME_US = 1000000 / VIDEO_RATE, LIVE_FADE = 5 /* frames */ };
+enum { LIVE_TURNS = 64, FRAME_US = 1000000 / VIDEO_RATE, LIVE_FADE = 5 /* frames */ };
 
 enum live_phase {
     LIVE_WAITING,  /* for a place or for its reference */
@@ -43,8 +43,8 @@ struct lane_frame {
 /* A turn that has begun to be spoken and has not been reported as finished. */
 struct turn_in_play {
     uint32_t turn;
-    long frames; /* decided so far */
-    int64_t first_us, end_us;
+    long frames;              /* decided so far; 0: it ended without any sound */
+    int64_t first_us, end_us; /* of such a turn: -1, and the end of the turn before */
     int ended;
 };
 /* Of a chunk (seconds): when the last sound came that it hears of the user and speaks of the agent (0: none); when its
@@ -80,6 +80,8 @@ struct live {
     struct outbox outbox;
     uint32_t expected[UNIT_KINDS]; /* sequence numbers */
     int place;                     /* in the queue, as last told */
+    int told, resumed;             /* the client knows its token, has come back by it */
+    double attached;               /* when it came, or came back */
     double clock_at;               /* when the clock was last told */
 
     /* sound in */
@@ -162,12 +164,18 @@ void live_say_clock(struct live *live, int64_t client_us);   /* negative: nobody
 void live_say(struct live *live, char *text);                /* frees the text */
 void live_tell(struct live *live, char *text);               /* says it to the agent as well */
 struct lane_frame *live_lane(struct live *live, long frame); /* of a video frame, in the ring */
-/* 1: a turn can be spoken for so many video frames, or to its end. */
+/* The agent's sound of the video frames from..from+count-1: its turns as far as they can be spoken, then silence.
+   Returns when the last of it came. */
+double live_decide_speech(struct live *live, long from, long count);
+/* 1: a turn can be spoken for so many video frames, or to its end. One that goes on may lack a few of them: those are
+   silent, and what comes of it meanwhile is in hand against the next delay. */
 int live_can_speak(const struct live *live, long frames);
-/* Turns of which no sound waits or comes any more have their end. */
+/* Turns of which no sound waits or comes any more have their end. To be called after each change of the speech. */
 void live_settle_turns(struct live *live);
 /* Sound of a turn, which came at this time; a higher turn than the one being filled ends that one. */
 void live_push_speech(struct live *live, uint32_t turn, const unsigned char *pcm, size_t bytes, double came);
+/* No more sound of this turn (0: the newest) and those before it comes. */
+void live_end_speech(struct live *live, uint32_t turn);
 /* This turn (0: the newest) and all before it end now. */
 void live_interrupt(struct live *live, uint32_t turn);
 long live_wanted(const struct live *live);       /* video frames of sound that the next chunk takes */

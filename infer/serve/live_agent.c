@@ -98,9 +98,7 @@ void live_agent_sound(struct live *l, const unsigned char *pcm, long samples) {
 void live_agent_pause(struct live *l) {
     if (!l->agent_speaks) return;
     l->agent_speaks = 0;
-    speech_end(&l->speech, l->agent_turn);
-    live_settle_turns(l);
-    server_poke(l->server);
+    live_end_speech(l, l->agent_turn);
 }
 
 void live_agent_message(struct live *l, const struct message *m) {

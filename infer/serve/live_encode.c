@@ -21,8 +21,11 @@ static int read_reference(const struct live *l, float *picture) {
     const struct server *s = l->server;
     const struct student_description *d = &s->student;
     char path[sizeof s->options.persons + PERSON_NAME_MAX + 2];
-    if (l->wishes.reference == REFERENCE_UPLOAD)
+    int height, width;
+    if (l->wishes.reference == REFERENCE_UPLOAD) {
+        TRY(reference_check(l->upload, l->upload_bytes, &height, &width));
         return reference_read(l->upload, l->upload_bytes, d->pixel_height, d->pixel_width, picture);
+    }
     if (l->wishes.reference == REFERENCE_PERSON) {
         if (!person_path(path, sizeof path, s->options.persons, l->wishes.person))
             return error_set(ERR_INPUT, "no such person");

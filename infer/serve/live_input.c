@@ -20,6 +20,13 @@ void live_push_speech(struct live *l, uint32_t turn, const unsigned char *pcm, s
     server_poke(l->server);
 }
 
+/* Whatever turn is ended is reported as finished some time: at once where there is no room for it in the queue. */
+void live_end_speech(struct live *l, uint32_t turn) {
+    if (speech_end(&l->speech, turn) == SPEECH_FULL) live_tell(l, words_finished(turn, 0, 1, 0));
+    live_settle_turns(l);
+    server_poke(l->server);
+}
+
 static void client_speech(struct live *l, uint32_t turn, const unsigned char *pcm, size_t bytes) {
     if (l->agent)
         live_say(l,
@@ -75,7 +82,9 @@ void live_interrupt(struct live *l, uint32_t turn) {
     report_unspoken(l, turn);
     if (turn) speech_interrupt(&l->speech, turn);
     l->listens = 1;
-    if (!stop_turns(l, turn, (int64_t)l->end * FRAME_US)) return;
+    int stopped = stop_turns(l, turn, (int64_t)l->end * FRAME_US);
+    live_settle_turns(l);
+    if (!stopped) return;
     for (long n = l->end; n < l->heard_end; n++) memset(live_lane(l, n), 0, sizeof *l->lane);
     live_break_off(l);
     l->interrupted = clock_seconds();
@@ -107,6 +116,7 @@ static void push_user(struct live *l, const unsigned char *pcm, long samples) {
 
 static int push_reference(struct live *l, const struct unit *u, const unsigned char *payload, const char **error) {
     *error = "bad_reference";
+    if (l->upload_whole && l->resumed) return OK; /* a client that came back cannot know that it is there */
     if (l->wishes.reference != REFERENCE_UPLOAD || l->upload_whole)
         return error_set(ERR_INPUT, "no reference was announced");
     if (l->upload_bytes + u->length > REFERENCE_BYTES_MAX)
@@ -117,9 +127,7 @@ static int push_reference(struct live *l, const struct unit *u, const unsigned c
     memcpy(bytes + l->upload_bytes, payload, u->length);
     l->upload_bytes += u->length;
     if (!(u->flags & UNIT_LAST)) return OK;
-    int height, width;
-    TRY(reference_check(l->upload, l->upload_bytes, &height, &width));
-    l->upload_whole = 1;
+    l->upload_whole = 1; /* the session's own thread looks at it */
     pthread_cond_signal(&l->work);
     return OK;
 }
@@ -167,9 +175,7 @@ int live_message(struct live *l, const struct message *m, const char **error) {
         client_speech(l, m->turn, m->audio, m->audio_bytes);
         break;
     case MESSAGE_END:
-        if (l->agent) break;
-        speech_end(&l->speech, m->turn);
-        live_settle_turns(l);
+        if (!l->agent) live_end_speech(l, m->turn);
         break;
     case MESSAGE_INTERRUPT:
         live_agent_interrupt(l, m->turn);

@@ -16,7 +16,6 @@ enum { CLOSE_INTERNAL = 4006 };
 static void note_turn(struct live *l, long frame, const struct lane_frame *f) {
     struct turn_in_play *t = l->turn_count ? &l->turns[l->turn_count - 1] : NULL;
     if (!t || t->turn != f->turn) {
-        if (l->turn_count == LIVE_TURNS) memmove(l->turns, l->turns + 1, sizeof *t * (size_t)--l->turn_count);
         t = &l->turns[l->turn_count++];
         *t = (struct turn_in_play){.turn = f->turn, .first_us = (int64_t)frame * FRAME_US};
         l->server->metrics.turns++;
@@ -26,21 +25,22 @@ static void note_turn(struct live *l, long frame, const struct lane_frame *f) {
     t->ended = f->last;
 }
 
-/* The agent's sound of the frames from..from+count-1: its turns as far as they can be spoken, then silence. Returns
-   when the last of it came. */
-static double decide_speech(struct live *l, long from, long count) {
+double live_decide_speech(struct live *l, long from, long count) {
     double came = 0;
     int speaks = live_can_speak(l, count);
     for (long i = 0; i < count; i++) {
         struct lane_frame *f = live_lane(l, from + i);
         memset(f, 0, sizeof *f);
-        if (!speaks) continue;
         int ended;
         long frames;
-        f->turn = speech_next(&l->speech, &frames, &ended);
+        uint32_t turn = speech_next(&l->speech, &frames, &ended);
+        if (!speaks || !frames) continue; /* none: the rest of its sound comes too late for this chunk */
+        f->turn = turn;
         came = speech_take(&l->speech, f->pcm, &f->last);
         note_turn(l, from + i, f);
-        if (f->last) speaks = live_can_speak(l, count - i - 1);
+        if (!f->last) continue;
+        live_settle_turns(l); /* the next one may be silent */
+        speaks = live_can_speak(l, count - i - 1);
     }
     live_settle_turns(l);
     return came;
@@ -227,14 +227,15 @@ static void run_student(struct live *l, double begun) {
     int begins = !l->begun, count = begins + s->chunk;
     long first = l->end, wanted = live_wanted(l);
     if (live_cuts_clip(l)) cut_clip(l);
-    double deadline = playback_deadline(&l->playback, (int64_t)first * FRAME_US);
+    int plays = l->playback.at != PACING_NEVER;
+    double deadline = plays ? playback_deadline(&l->playback, (int64_t)first * FRAME_US) : 0;
     if (begins) {
         l->heard_end = first;
         l->fade = l->has_shown ? LIVE_FADE : 0;
     }
     l->looping = 0;
     long from = l->heard_end;
-    times.agent = decide_speech(l, from, wanted);
+    times.agent = live_decide_speech(l, from, wanted);
     hear_agent(l, from, wanted, s->agent);
     note_state(l, from, wanted, hear_user(l, wanted, s->user, s->listen, &times.user));
     if (l->listens) l->listens--;

@@ -3,14 +3,19 @@
 
 enum { JITTER_US = 15000, COUNTED_ON_US = 2000000 };
 
-void playback_begin(struct playback *p, int64_t position_us) {
+void playback_begin(struct playback *p, int64_t position_us, double now) {
     p->position_us = p->sent_us = position_us;
     p->at = PACING_NEVER;
+    p->since = now;
+    p->dry = PACING_NEVER;
 }
 
 void playback_report(struct playback *p, int64_t position_us, double now) {
     if (p->assumed || position_us < p->position_us) return;
-    p->position_us = position_us < p->sent_us ? position_us : p->sent_us;
+    int64_t held = position_us < p->sent_us ? position_us : p->sent_us;
+    int stands = held == p->sent_us || (p->at != PACING_NEVER && held == p->position_us);
+    p->dry = stands ? playback_deadline(p, p->sent_us) : PACING_NEVER;
+    p->position_us = held;
     p->limit_us = p->position_us + COUNTED_ON_US;
     p->at = now;
 }
@@ -24,6 +29,7 @@ void playback_sent(struct playback *p, int64_t end_us, double now) {
         p->at = now;
     }
     p->sent_us = end_us;
+    p->dry = PACING_NEVER;
 }
 
 /* The furthest that it is counted on to. */
@@ -47,7 +53,10 @@ double playback_due(const struct playback *p, int64_t end_us, int64_t lead_us) {
 }
 
 double playback_deadline(const struct playback *p, int64_t end_us) {
-    return p->at == PACING_NEVER ? 0 : p->at + (double)(end_us - p->position_us) * 1e-6;
+    if (p->at == PACING_NEVER) return p->since;
+    double plays = p->at + (double)(end_us - p->position_us) * 1e-6;
+    double stood = p->dry + (double)(end_us - p->sent_us) * 1e-6;
+    return plays < stood ? plays : stood;
 }
 
 int64_t pacing_lead(int64_t chunk_us, double chunk_seconds, int sessions, int64_t wished_us) {

@@ -311,6 +311,7 @@ static void move_queue(struct server *s) {
         }
         if (l->place != place && l->connection) {
             l->place = place;
+            l->told = 1;
             live_say(l, words_queued(place, l->token));
         }
         place++;

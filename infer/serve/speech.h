@@ -11,8 +11,8 @@ enum { SPEECH_SECONDS = 120, SPEECH_TURNS = 64, SPEECH_FRAME_MAX = 24000 / 25 };
 enum speech_result { SPEECH_TAKEN, SPEECH_STALE /* its turn is over: dropped */, SPEECH_FULL /* dropped whole */ };
 struct speech_turn {
     uint32_t turn;
-    int ended;
-    long waiting; /* samples */
+    int ended, sounded; /* no more comes; some has come */
+    long waiting;       /* samples */
 };
 struct speech {
     int rate;
@@ -28,13 +28,16 @@ void speech_close(struct speech *speech);
 /* Sound of a turn, little-endian as it came; a higher turn than the one being filled ends that one. */
 enum speech_result speech_push(struct speech *speech, uint32_t turn, const unsigned char *pcm, long samples,
                                double now);
-/* turn 0: the newest. Nothing to end is no error. */
-void speech_end(struct speech *speech, uint32_t turn);
+/* turn 0: the newest. A turn that is ended before any sound of it came takes its place in the queue all the same, so
+   that its end is reported in order. SPEECH_STALE: it was over; SPEECH_FULL: too many turns wait, it is over now. */
+enum speech_result speech_end(struct speech *speech, uint32_t turn);
 /* Drops this turn (0: the newest) and those before it, and whatever comes of them later; returns the turn. */
 uint32_t speech_interrupt(struct speech *speech, uint32_t turn);
 /* The turn to be spoken next; 0: none. *frames: whole video frames of it that wait; of an ended turn the last, short
    one too. *ended: no more will come. */
 uint32_t speech_next(const struct speech *speech, long *frames, int *ended);
+/* Where the next turn is one that ended without any sound: takes it off the queue and returns it; 0: it is not. */
+uint32_t speech_pass(struct speech *speech);
 /* A video frame of the next turn, filled up with silence at its end; *last: it was the turn's last. Only when frames
    wait. Returns when the last of its samples came. */
 double speech_take(struct speech *speech, int16_t *frame, int *last);

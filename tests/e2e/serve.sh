@@ -171,6 +171,10 @@ check "before its units" awk '/"type":"chunk"/ { said = 1 } $2 == "unit" && $3 =
 check "in the figures" sh -c "'$client' $port path=/metrics get | grep -q '^streamavatar_heard_seconds_count [1-9]'"
 check "speech as text" talk 0 say "$quick" play say '{"type":"audio.append","turn":1,"audio":"AAAA/38AAAA="}' \
     say '{"type":"audio.end"}' wait playback.finished close 1000
+check "turns without sound" talk 0 say "$quick" play say '{"type":"audio.end","turn":1}' \
+    wait '"playback.finished","turn":1,"position_us":0,"interrupted":false' speech 2 "$work/short.pcm" \
+    say '{"type":"audio.end","turn":3}' wait '"playback.finished","turn":2,"position_us":40000' \
+    wait '"playback.finished","turn":3,"position_us":0,"interrupted":false' close 1000
 check "24 kHz" talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"]}' play speech 1 "$work/voice.pcm" \
     say '{"type":"audio.end"}' wait playback.finished close 1000
 check "is two thirds as long" heard '"position_us":1000000,'
@@ -297,6 +301,10 @@ if [ -n "$python" ]; then
     verdict $? "the example in Python, at 24 kHz, with it"
     check "says a second" grep -q '"position_us":1000000,"interrupted":false' "$work/py24.log"
     check "keeps a VP8 file" sh -c "head -c 4 '$work/py24.video' | grep -q DKIF"
+    : >"$work/nothing.pcm"
+    wav 16000 "$work/nothing.pcm" >"$work/nothing.wav"
+    example "$work/nothing.wav" "$work/py0" vp8 2>"$work/py0.log"
+    verdict $? "and ends where there is nothing to say"
     check "refuses another rate" sh -c "! \"$python\" examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/other.wav' '$work/no' 2>'$log'"
     check "in a line" says 'expected 16-bit mono PCM at 16 or 24 kHz'
     unset STREAMAVATAR_TOKEN

@@ -63,6 +63,7 @@ static void take_frame(struct conversation *c) {
     int16_t frame[SPEECH_FRAME_MAX];
     long frames;
     int ended, last;
+    while (speech_pass(&c->speech)) continue;
     if (speech_next(&c->speech, &frames, &ended) && frames > 0) speech_take(&c->speech, frame, &last);
     struct unit u = {.kind = UNIT_AGENT, .time_us = 40000 * c->end, .length = 2};
     outbox_unit(&c->outbox, &u, frame, NULL);
@@ -107,7 +108,7 @@ static void step(struct conversation *c, int what, int amount) {
         break;
     case 6:
         outbox_drop_units(&c->outbox);
-        playback_begin(&c->playback, 40000 * c->end);
+        playback_begin(&c->playback, 40000 * c->end, c->now);
         break;
     }
     fuzz_promise(c->speech.waiting >= 0 && c->speech.waiting <= SPEECH_SECONDS * 24000L, "speech is bounded");
@@ -122,7 +123,7 @@ int fuzz_live_conversation(const unsigned char *data, size_t size) {
     if (size < 1) return error_set(ERR_INPUT, "no options"), 0;
     speech_open(&c.speech, data[0] & 1 ? 16000 : 24000);
     outbox_open(&c.outbox);
-    playback_begin(&c.playback, 0);
+    playback_begin(&c.playback, 0, c.now);
     c.playback.assumed = data[0] >> 1 & 1;
     for (size_t i = 1; i + 1 < size; i += 2) step(&c, data[i], data[i + 1]);
     outbox_clear(&c.outbox);
