@@ -1,6 +1,7 @@
 /* kernel.cuh: what every .cu file of this backend starts from: launches, loads and stores of the number types, sums over
    warps and blocks. The same files also build with g++ against tests/shim, which runs them on the host.
-   Rules of the house for kernels: indices are long; outputs are written by one thread each; sums over threads have a fixed
+   Rules of the house for kernels: indices are long, but for columns of a row and for what is divided (places), which are 32
+   bits where the launch has checked that they fit; outputs are written by one thread each; sums over threads have a fixed
    order; no inline PTX outside mma.cuh. */
 #ifndef KERNELS_CUDA_KERNEL_CUH
 #define KERNELS_CUDA_KERNEL_CUH
@@ -128,6 +129,18 @@ template <int V, class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_
         for (; i < n; i++) f.template at<1>(i);
 }
 
+/* i / d and i % d of a place i, in its own width: unsigned below GRID_MAX, else long. d at least 1, of any size. */
+__device__ inline unsigned quotient(unsigned i, long d) { return i / place_divisor(d); }
+__device__ inline long quotient(long i, long d) { return i / d; }
+__device__ inline unsigned modulo(unsigned i, long d) { return i % place_divisor(d); }
+__device__ inline long modulo(long i, long d) { return i % d; }
+
+/* F with `template <int V, class I> void at(I i)`: an operation that divides the index. */
+template <class I, class F> struct in_places {
+    F f;
+    template <int V> __device__ void at(long i) const { f.template at<V>((I)i); }
+};
+
 /* Blocks of `each` elements for n; 0: nothing to launch. */
 static inline long each_blocks(long n, long each) {
     long blocks = launch_blocks(n, each);
@@ -148,6 +161,14 @@ template <class F> static inline void for_each(F f, long n, int vectorised) {
         LAUNCH((each_kernel<VECTOR, F>), blocks, BLOCK_THREADS, 0, f, n);
     else
         LAUNCH((each_kernel<1, F>), blocks, BLOCK_THREADS, 0, f, n);
+}
+
+/* for_each of an operation that divides: in 32 bits where n allows it. */
+template <class F> static inline void for_each_place(F f, long n, int vectorised) {
+    if (place_fits(n))
+        for_each(in_places<unsigned, F>{f}, n, vectorised);
+    else
+        for_each(in_places<long, F>{f}, n, vectorised);
 }
 
 #endif

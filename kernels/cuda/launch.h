@@ -24,6 +24,20 @@ static inline long launch_blocks(long n, long each) {
     return blocks <= GRID_MAX ? blocks : -1;
 }
 
+/* A divisor of numbers below GRID_MAX (blocks, rows, elements of what place_fits) in 32 bits: a 64-bit division costs as much
+   as a pointwise kernel's memory. A larger one divides them alike: quotient 0, the number itself as the rest. */
+static inline
+#ifdef __CUDACC__
+    __host__ __device__
+#endif
+    unsigned
+    place_divisor(long d) {
+    return d < GRID_MAX ? (unsigned)d : GRID_MAX;
+}
+
+/* Whether places among n elements are below GRID_MAX, so that 32 bits hold them. */
+static inline int place_fits(long n) { return n <= GRID_MAX; }
+
 /* A row of d numbers kept in the registers of one block: thread t holds, for k < pieces, the `vector` numbers from
    (k threads + t) vector on. Few threads with several pieces each need fewer exchanges than many with one; beyond
    four pieces of eight a backward would not fit into registers. */

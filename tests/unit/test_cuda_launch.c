@@ -68,9 +68,27 @@ static void parts_fit_the_workspace(void **state) {
     assert_int_equal(sum_parts(1, 27280, 3072 * 8, 64L << 20), SUM_BLOCKS);
 }
 
+/* Places divide in 32 bits as they do in 64, by divisors of any size. */
+static void places_divide_in_32_bits(void **state) {
+    (void)state;
+    static const long divisors[] = {
+        1, 2, 3, 3072, 3072L * 638, 0x7ffffffeL, 0x7fffffffL, 0x80000000L, 0x100000000L, 0x100000001L, 5L << 40};
+    static const unsigned places[] = {0, 1, 3071, 3072, 13398u * 3072, 0x7ffffffd, 0x7ffffffe};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        for (size_t j = 0; j < sizeof divisors / sizeof *divisors; j++) {
+            unsigned d = place_divisor(divisors[j]);
+            assert_int_equal(places[i] / d, (long)places[i] / divisors[j]);
+            assert_int_equal(places[i] % d, (long)places[i] % divisors[j]);
+        }
+    assert_true(place_fits(0x7fffffffL)); /* the last place is one less */
+    assert_false(place_fits(0x80000000L));
+    assert_false(place_fits(5L << 40));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_of_large_arrays), cmocka_unit_test(rows_are_covered),
                                        cmocka_unit_test(parts_cover_the_rows),
-                                       cmocka_unit_test(parts_fit_the_workspace)};
+                                       cmocka_unit_test(parts_fit_the_workspace),
+                                       cmocka_unit_test(places_divide_in_32_bits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,9 +108,9 @@ struct put_bias {
     const elem *b;
     long C;
     real beta;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float v[V], old[V];
-        load(v, b + i % C);
+        load(v, b + modulo(i, C));
         if (beta != 0) {
             load(old, y + i);
 #pragma unroll
@@ -121,7 +121,7 @@ struct put_bias {
 };
 
 void conv_put_bias(elem *y, const elem *b, long rows, long C, real beta) {
-    for_each(put_bias{y, b, C, beta}, rows * C, aligned16(y) && aligned16(b) && C % VECTOR == 0);
+    for_each_place(put_bias{y, b, C, beta}, rows * C, aligned16(y) && aligned16(b) && C % VECTOR == 0);
 }
 
 /* The outputs of the channel's group that read it. */

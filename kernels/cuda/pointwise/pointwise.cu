@@ -84,9 +84,9 @@ struct group_combine {
     real *y;
     const real *a, *x, *b, *z;
     long size;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float u[V], v[V];
-        long g = i / size;
+        I g = quotient(i, size);
         float factor = a[g], other = b[g];
         load(u, x + i);
         load(v, z + i);
@@ -97,7 +97,7 @@ struct group_combine {
 
 void real_group_combine(real *y, const real *a, const real *x, const real *b, const real *z, long groups, long size) {
     int vectorised = aligned16(y) && aligned16(x) && aligned16(z) && size % VECTOR == 0;
-    for_each(group_combine{y, a, x, b, z, size}, groups * size, vectorised);
+    for_each_place(group_combine{y, a, x, b, z, size}, groups * size, vectorised);
 }
 
 void real_add_elem(real *y, const elem *x, long n) { map(y, x, y, n, plus{}); }

@@ -2,12 +2,15 @@
    stay together, one vector of channels. */
 #include "kernels/cuda/kernel.cuh"
 
-/* Where the depth layout [t, h, w, C nt nh nw] keeps channel 0 of position p of the block layout [t nt, h nh, w nw]. */
-__device__ static inline long depth_index(long p, long h, long w, long C, const struct block_order &order) {
-    long nt = order.size[0], nh = order.size[1], nw = order.size[2];
-    long column = p % (w * nw), row = p / (w * nw) % (h * nh), frame = p / (w * nw * h * nh);
-    return ((frame / nt * h + row / nh) * w + column / nw) * C * nt * nh * nw + frame % nt * order.step[0] +
-           row % nh * order.step[1] + column % nw * order.step[2];
+/* Where the depth layout [t, h, w, C nt nh nw] keeps channel 0 of position p of the block layout [t nt, h nh, w nw].
+   Sizes and their products here are at most the number of elements, so they fit where places do. */
+template <class I>
+__device__ static inline I depth_index(I p, long h, long w, long C, const struct block_order &order) {
+    I nt = (I)order.size[0], nh = (I)order.size[1], nw = (I)order.size[2];
+    I line = quotient(p, w * nw), column = p - line * (I)(w * nw), frame = quotient(line, h * nh),
+      row = line - frame * (I)(h * nh);
+    return ((frame / nt * (I)h + row / nh) * (I)w + column / nw) * (I)C * nt * nh * nw + frame % nt * (I)order.step[0] +
+           row % nh * (I)order.step[1] + column % nw * (I)order.step[2];
 }
 
 struct block_from_depth {
@@ -15,9 +18,9 @@ struct block_from_depth {
     const elem *x;
     long h, w, C;
     struct block_order order;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float v[V];
-        long from = depth_index(i / C, h, w, C, order) + i % C * order.channel;
+        I p = quotient(i, C), from = depth_index(p, h, w, C, order) + (i - p * (I)C) * (I)order.channel;
         load(v, x + from);
         store(y + i, v);
     }
@@ -27,10 +30,11 @@ struct depth_from_block {
     const elem *x;
     long h, w, C;
     struct block_order order;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float v[V];
+        I p = quotient(i, C), to = depth_index(p, h, w, C, order) + (i - p * (I)C) * (I)order.channel;
         load(v, x + i);
-        store(y + depth_index(i / C, h, w, C, order) + i % C * order.channel, v);
+        store(y + to, v);
     }
 };
 
@@ -45,38 +49,38 @@ static long block_elements(long t, long h, long w, long C, const struct block_or
 }
 
 void depth_to_block(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order) {
-    for_each(block_from_depth{y, x, h, w, C, *order}, block_elements(t, h, w, C, order),
-             channels_together(y, x, C, order));
+    for_each_place(block_from_depth{y, x, h, w, C, *order}, block_elements(t, h, w, C, order),
+                   channels_together(y, x, C, order));
 }
 
 void block_to_depth(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order) {
-    for_each(depth_from_block{y, x, h, w, C, *order}, block_elements(t, h, w, C, order),
-             channels_together(y, x, C, order));
+    for_each_place(depth_from_block{y, x, h, w, C, *order}, block_elements(t, h, w, C, order),
+                   channels_together(y, x, C, order));
 }
 
 struct upsample {
     elem *y;
     const elem *x;
     long h, w, C, n;
-    template <int V> __device__ void at(long i) const {
-        long p = i / C, column = p % (w * n), row = p / (w * n) % (h * n), frame = p / (w * n * h * n);
+    template <int V, class I> __device__ void at(I i) const {
+        I p = quotient(i, C), line = quotient(p, w * n), column = p - line * (I)(w * n); /* of the frames' lines */
         float v[V];
-        load(v, x + ((frame * h + row / n) * w + column / n) * C + i % C);
+        load(v, x + (quotient(line, n) * w + quotient(column, n)) * C + (i - p * (I)C));
         store(y + i, v);
     }
 };
 
 void upsample_nearest(elem *y, const elem *x, long t, long h, long w, long C, int n) {
-    for_each(upsample{y, x, h, w, C, n}, t * h * w * n * n * C, aligned16(y) && aligned16(x) && C % VECTOR == 0);
+    for_each_place(upsample{y, x, h, w, C, n}, t * h * w * n * n * C, aligned16(y) && aligned16(x) && C % VECTOR == 0);
 }
 
 struct upsample_slope {
     elem *dx;
     const elem *dy;
     long w, C, n;
-    template <int V> __device__ void at(long i) const {
-        long p = i / C;
-        const elem *block = dy + (p / w * n * w * n + p % w * n) * C + i % C; /* frame and row together: p / w */
+    template <int V, class I> __device__ void at(I i) const {
+        I p = quotient(i, C), line = quotient(p, w); /* of the frames' lines */
+        const elem *block = dy + (line * n * w * n + (p - line * (I)w) * n) * C + (i - p * (I)C);
         float sum[V] = {0};
         for (long k = 0; k < n * n; k++) {
             float v[V];
@@ -89,7 +93,7 @@ struct upsample_slope {
 };
 
 void upsample_nearest_backward(elem *dx, const elem *dy, long t, long h, long w, long C, int n) {
-    for_each(upsample_slope{dx, dy, w, C, n}, t * h * w * C, aligned16(dx) && aligned16(dy) && C % VECTOR == 0);
+    for_each_place(upsample_slope{dx, dy, w, C, n}, t * h * w * C, aligned16(dx) && aligned16(dy) && C % VECTOR == 0);
 }
 
 struct mean_of_channels {
@@ -109,16 +113,16 @@ struct repeat_channels {
     elem *y;
     const elem *x;
     long g;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float v[V];
 #pragma unroll
-        for (int j = 0; j < V; j++) v[j] = to_float(x[(i + j) / g]);
+        for (int j = 0; j < V; j++) v[j] = to_float(x[quotient((I)(i + j), g)]);
         store(y + i, v);
     }
 };
 
 void channel_repeat(elem *y, const elem *x, long n, long C, long g) {
-    for_each(repeat_channels{y, x, g}, n * C * g, aligned16(y));
+    for_each_place(repeat_channels{y, x, g}, n * C * g, aligned16(y));
 }
 
 /* ---- transposes: a tile goes through shared memory, so that both sides are read and written as whole lines ---- */

@@ -100,10 +100,10 @@ struct add_bias {
     real *y;
     const elem *b;
     long width;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float u[V], v[V];
         load(u, y + i);
-        load(v, b + i % width);
+        load(v, b + modulo(i, width));
 #pragma unroll
         for (int j = 0; j < V; j++) u[j] += v[j];
         store(y + i, u);
@@ -114,7 +114,7 @@ struct add_bias {
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
     struct gemm g = {n, dout, din, 0, 1, GEMM_ELEM, GEMM_REAL, GEMM_PLAIN, 0, x, w, y, NULL, NULL};
     if (!gemm_lt(&g)) gemm_plain<elem>(&g, finish_real{y, 0});
-    if (b) for_each(add_bias{y, b, dout}, n * dout, aligned16(y) && aligned16(b) && dout % VECTOR == 0);
+    if (b) for_each_place(add_bias{y, b, dout}, n * dout, aligned16(y) && aligned16(b) && dout % VECTOR == 0);
 }
 
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {

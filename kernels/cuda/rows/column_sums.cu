@@ -8,7 +8,7 @@ enum { COLUMNS = 32, RUNS = 8 };
 __global__ void __launch_bounds__(COLUMNS *RUNS)
     add_parts_kernel(real *out, const float *partial, long parts, long d, long stride, long tiles) {
     __shared__ float sum[RUNS][COLUMNS];
-    long group = blockIdx.x / tiles, i = blockIdx.x % tiles * COLUMNS + threadIdx.x % COLUMNS;
+    long group = quotient(blockIdx.x, tiles), i = (blockIdx.x - group * tiles) * COLUMNS + threadIdx.x % COLUMNS;
     int run = threadIdx.x / COLUMNS;
     float s = 0;
     if (i < d)
@@ -32,7 +32,7 @@ void add_parts(real *out, const float *partial, long groups, long parts, long d,
 template <int V>
 __global__ void __launch_bounds__(BLOCK_THREADS)
     column_sums_kernel(float *partial, const elem *x, long n, long d, long parts, long tiles) {
-    long part = blockIdx.x / tiles, c = (blockIdx.x % tiles * BLOCK_THREADS + threadIdx.x) * V;
+    long part = quotient(blockIdx.x, tiles), c = ((blockIdx.x - part * tiles) * BLOCK_THREADS + threadIdx.x) * V;
     float sum[V] = {0};
     if (c >= d) return;
     for (long r = part_start(n, parts, part); r < part_start(n, parts, part + 1); r++) {

@@ -4,10 +4,16 @@
 
 enum { WARPS = BLOCK_THREADS / 32 };
 
+/* Columns are 32 bits: a step past the end of a row must fit too. 0: a failure is kept. */
+static int columns_fit(const char *what, long d) {
+    if (!place_fits(2 * d)) device_fail("%s: rows of %ld numbers: too many", what, d);
+    return place_fits(2 * d);
+}
+
 /* y = x sqrt(d)/max(|x|, 1e-12) w, or the SiLU of that. K: vectors a lane holds; 0: the row is read twice. */
 template <int V, int K, int SILU>
 __global__ void __launch_bounds__(BLOCK_THREADS)
-    length_norm_kernel(elem *y, const elem *x, const elem *w, long n, long d) {
+    length_norm_kernel(elem *y, const elem *x, const elem *w, long n, int d) {
     long r = blockIdx.x * (long)WARPS + threadIdx.x / 32;
     int lane = threadIdx.x % 32;
     float kept[K ? K : 1][V], squares = 0;
@@ -16,7 +22,7 @@ __global__ void __launch_bounds__(BLOCK_THREADS)
     y += r * d;
 #pragma unroll
     for (int k = 0; k < (K ? K : 1); k++) {
-        for (long c = (k * 32L + lane) * V; c < d; c += K ? d : 32 * V) {
+        for (int c = (k * 32 + lane) * V; c < d; c += K ? d : 32 * V) {
             load(kept[k], x + c);
 #pragma unroll
             for (int j = 0; j < V; j++) squares += kept[k][j] * kept[k][j];
@@ -26,7 +32,7 @@ __global__ void __launch_bounds__(BLOCK_THREADS)
     float factor = sqrtf((float)d) / fmaxf(sqrtf(warp_sum(squares)), 1e-12f);
 #pragma unroll
     for (int k = 0; k < (K ? K : 1); k++) {
-        for (long c = (k * 32L + lane) * V; c < d; c += K ? d : 32 * V) {
+        for (int c = (k * 32 + lane) * V; c < d; c += K ? d : 32 * V) {
             float weight[V];
             load(weight, w + c);
             if (!K) load(kept[k], x + c);
@@ -43,14 +49,14 @@ __global__ void __launch_bounds__(BLOCK_THREADS)
 template <int SILU> static void length_norm_launch(elem *y, const elem *x, const elem *w, long n, long d) {
     long blocks = launch_blocks(n, WARPS);
     if (blocks < 0) return device_fail("norm: %ld rows: too many", n);
-    if (blocks == 0) return;
+    if (blocks == 0 || !columns_fit("norm", d)) return;
     int vectorised = aligned16(y) && aligned16(x) && aligned16(w) && d % VECTOR == 0;
     if (vectorised && d <= 32 * VECTOR)
-        LAUNCH((length_norm_kernel<VECTOR, 1, SILU>), blocks, BLOCK_THREADS, 0, y, x, w, n, d);
+        LAUNCH((length_norm_kernel<VECTOR, 1, SILU>), blocks, BLOCK_THREADS, 0, y, x, w, n, (int)d);
     else if (vectorised && d <= 4 * 32 * VECTOR)
-        LAUNCH((length_norm_kernel<VECTOR, 4, SILU>), blocks, BLOCK_THREADS, 0, y, x, w, n, d);
+        LAUNCH((length_norm_kernel<VECTOR, 4, SILU>), blocks, BLOCK_THREADS, 0, y, x, w, n, (int)d);
     else
-        LAUNCH((length_norm_kernel<1, 0, SILU>), blocks, BLOCK_THREADS, 0, y, x, w, n, d);
+        LAUNCH((length_norm_kernel<1, 0, SILU>), blocks, BLOCK_THREADS, 0, y, x, w, n, (int)d);
 }
 
 void length_norm(elem *y, const elem *x, const elem *w, long n, long d) { length_norm_launch<0>(y, x, w, n, d); }
@@ -58,23 +64,23 @@ void length_norm(elem *y, const elem *x, const elem *w, long n, long d) { length
 void length_norm_silu(elem *y, const elem *x, const elem *w, long n, long d) { length_norm_launch<1>(y, x, w, n, d); }
 
 /* A block a row: these rows are a frame's positions, thousands long. */
-__global__ void __launch_bounds__(BLOCK_THREADS) softmax_kernel(elem *p, const real *s, real scale, long d) {
+__global__ void __launch_bounds__(BLOCK_THREADS) softmax_kernel(elem *p, const real *s, real scale, int d) {
     __shared__ float largest[WARPS];
     float most = -INFINITY, sum = 0;
-    s += blockIdx.x * d;
-    p += blockIdx.x * d;
-    for (long i = threadIdx.x; i < d; i += BLOCK_THREADS) most = fmaxf(most, scale * s[i]);
+    s += blockIdx.x * (long)d;
+    p += blockIdx.x * (long)d;
+    for (int i = (int)threadIdx.x; i < d; i += BLOCK_THREADS) most = fmaxf(most, scale * s[i]);
     for (int lane = 16; lane > 0; lane /= 2) most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, lane));
     if (threadIdx.x % 32 == 0) largest[threadIdx.x / 32] = most;
     __syncthreads();
     for (int i = 0; i < WARPS; i++) most = fmaxf(most, largest[i]);
-    for (long i = threadIdx.x; i < d; i += BLOCK_THREADS) sum += expf(scale * s[i] - most);
+    for (int i = (int)threadIdx.x; i < d; i += BLOCK_THREADS) sum += expf(scale * s[i] - most);
     sum = 1 / block_sum(sum);
-    for (long i = threadIdx.x; i < d; i += BLOCK_THREADS) p[i] = from_float<elem>(expf(scale * s[i] - most) * sum);
+    for (int i = (int)threadIdx.x; i < d; i += BLOCK_THREADS) p[i] = from_float<elem>(expf(scale * s[i] - most) * sum);
 }
 
 void softmax_forward(elem *p, const real *s, real scale, long n, long d) {
     long blocks = launch_blocks(n, 1);
     if (blocks < 0) return device_fail("softmax: %ld rows: too many", n);
-    if (blocks) LAUNCH(softmax_kernel, blocks, BLOCK_THREADS, 0, p, s, scale, d);
+    if (blocks && columns_fit("softmax", d)) LAUNCH(softmax_kernel, blocks, BLOCK_THREADS, 0, p, s, scale, (int)d);
 }

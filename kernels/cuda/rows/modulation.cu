@@ -7,9 +7,9 @@ struct modulate {
     const elem *table;
     const real *e;
     long width;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float t[V], v[V];
-        load(t, table + i % width);
+        load(t, table + modulo(i, width));
         load(v, e + i);
 #pragma unroll
         for (int j = 0; j < V; j++) v[j] += t[j];
@@ -18,8 +18,8 @@ struct modulate {
 };
 
 void modulation_forward(real *m, const elem *table, const real *e, long groups, long width) {
-    for_each(modulate{m, table, e, width}, groups * width,
-             aligned16(m) && aligned16(table) && aligned16(e) && width % VECTOR == 0);
+    for_each_place(modulate{m, table, e, width}, groups * width,
+                   aligned16(m) && aligned16(table) && aligned16(e) && width % VECTOR == 0);
 }
 
 /* Groups are a batch's frames: few, so a thread takes a column through all of them. */
@@ -49,12 +49,13 @@ struct residual {
     const elem *y;
     const real *gate;
     long d, rows_per_group, group_stride;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float u[V], v[V], g[V];
         load(u, x + i);
         load(v, y + i);
         if (gate) {
-            load(g, gate + i / (d * rows_per_group) * group_stride + i % d);
+            I row = quotient(i, d), column = i - row * (I)d;
+            load(g, gate + quotient(row, rows_per_group) * group_stride + column);
 #pragma unroll
             for (int j = 0; j < V; j++) v[j] *= g[j];
         }
@@ -66,9 +67,9 @@ struct residual {
 
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride) {
-    for_each(residual{out, x, y, gate, d, rows_per_group, group_stride}, n * d,
-             aligned16(out) && aligned16(x) && aligned16(y) && aligned16(gate) && d % VECTOR == 0 &&
-                 group_stride % 4 == 0);
+    for_each_place(residual{out, x, y, gate, d, rows_per_group, group_stride}, n * d,
+                   aligned16(out) && aligned16(x) && aligned16(y) && aligned16(gate) && d % VECTOR == 0 &&
+                       group_stride % 4 == 0);
 }
 
 struct residual_slope {

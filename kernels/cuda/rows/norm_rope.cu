@@ -26,20 +26,22 @@ __device__ static inline void rotate_pairs(float (&v)[V], const real *cos, const
 }
 
 template <int V, int K> __global__ void norm_rope_forward_kernel(struct norm_rope a) {
-    long r = blockIdx.x, token = r % a.n;
+    long r = blockIdx.x, sample = quotient(blockIdx.x, a.n), token = r - sample * a.n;
+    const real *cos = a.cos + token * (a.D / 2), *sin = a.sin + token * (a.D / 2);
+    long to = sample * a.y_stride + token * a.d, normed_to = sample * a.normed_stride + token * a.d;
     row<V, K> v;
     row_load(v, a.x + r * a.d, a.d);
     float root = 1 / sqrtf(block_sum(row_squares(v)) / (float)a.d + a.eps);
     if (threadIdx.x == 0) a.rstd[r] = root;
     EACH_PIECE(V, K, a.d) {
         float factor[V];
-        long angle = token * (a.D / 2) + (int)c % (int)a.D / 2;
+        unsigned angle = c % (unsigned)a.D / 2;
         load(factor, a.w + c);
 #pragma unroll
         for (int j = 0; j < V; j++) v.x[k][j] = to_float(from_float<elem>(v.x[k][j] * root * factor[j]));
-        if (a.normed) store(a.normed + r / a.n * a.normed_stride + token * a.d + c, v.x[k]);
-        rotate_pairs(v.x[k], a.cos + angle, a.sin + angle, 1);
-        store(a.y + r / a.n * a.y_stride + token * a.d + c, v.x[k]);
+        if (a.normed) store(a.normed + normed_to + c, v.x[k]);
+        rotate_pairs(v.x[k], cos + angle, sin + angle, 1);
+        store(a.y + to + c, v.x[k]);
     }
 }
 
@@ -66,8 +68,8 @@ void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, cons
 struct turn_back {
     const real *cos, *sin;
     long n, D;
-    template <int V> __device__ void operator()(float (&v)[V], long r, long c) const {
-        long angle = r % n * (D / 2) + (int)c % (int)D / 2;
+    template <int V> __device__ void operator()(float (&v)[V], unsigned r, unsigned c) const {
+        long angle = modulo(r, n) * (D / 2) + c % (unsigned)D / 2;
         rotate_pairs(v, cos + angle, sin + angle, -1);
     }
 };

@@ -23,7 +23,7 @@ struct norm_forward {
     real eps;
 };
 
-template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w, const real *scale, long c) {
+template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w, const real *scale, unsigned c) {
     if (w) {
         load(f, w + c);
     } else {
@@ -51,7 +51,7 @@ __device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, lo
 }
 
 template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_forward a) {
-    long r = blockIdx.x, group = r / a.rows_per_group * a.group_stride;
+    long r = blockIdx.x, group = quotient(blockIdx.x, a.rows_per_group) * a.group_stride;
     row<V, K> x;
     float sum = 0, squares = 0;
     row_load(x, a.x + r * a.d, a.d);
@@ -258,7 +258,7 @@ void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long 
 
 /* The gradient as it comes. */
 struct straight {
-    template <int V> __device__ void operator()(float (&)[V], long, long) const {}
+    template <int V> __device__ void operator()(float (&)[V], unsigned, unsigned) const {}
 };
 
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,

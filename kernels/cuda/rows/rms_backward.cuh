@@ -14,7 +14,7 @@ struct rms_backward {
     struct row_parts rows;
 };
 
-/* turn(v, r, c): what comes before the norm's own backward, of the V numbers of row r from column c on. */
+/* turn(v, r, c): what comes before the norm's own backward, of the V numbers of row r from column c on; both are 32 bits. */
 template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(struct rms_backward a, Turn turn) {
     struct row_span span = span_of_block(a.rows);
     row<V, K> sum;
@@ -27,7 +27,7 @@ template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(stru
         EACH_PIECE(V, K, a.d) {
             float factor[V];
             load(factor, a.w + c);
-            turn(dxh.x[k], r, c);
+            turn(dxh.x[k], (unsigned)r, c);
 #pragma unroll
             for (int j = 0; j < V; j++) {
                 xh.x[k][j] *= rstd;
@@ -47,9 +47,11 @@ template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(stru
     if (a.dw_sum) row_store(a.dw_sum + blockIdx.x * a.d, sum, a.d);
 }
 
-/* Plans the parts of n rows and, where dw is wanted, takes its partial sums from the workspace; 0: there is no room. */
+/* Plans the parts of n rows and, where dw is wanted, takes its partial sums from the workspace; 0: there is no room, or no
+   rows, or too many. */
 static inline int rms_backward_begin(struct rms_backward *a, long n, const real *dw) {
     a->rows = row_parts(n, n, a->d, dw != NULL);
+    if (!a->rows.groups) return 0;
     return !dw || (a->dw_sum = (float *)workspace_push(sizeof(float) * (size_t)(a->rows.parts * a->d)));
 }
 

@@ -80,14 +80,14 @@ struct rotation {
 
 /* y = rotate(x), or y += rotate(x) where ADD. */
 template <int V, int ADD, class T> __global__ void rotate_kernel(T *y, const T *x, struct rotation a) {
-    long b = blockIdx.x / a.n, token = blockIdx.x % a.n, width = 2 * a.H * a.half;
+    long b = quotient(blockIdx.x, a.n), token = blockIdx.x - b * a.n, width = 2 * a.H * a.half;
+    const real *cos = a.cos + token * a.half, *sin = a.sin + token * a.half;
     x += b * a.x_stride + token * width;
     y += b * a.y_stride + token * width;
     for (int i = (int)threadIdx.x * V; i < (int)(a.H * a.half); i += (int)blockDim.x * V) {
         float c[V], s[V], u[V], v[V], p[V], q[V];
-        long at = token * a.half + i % (int)a.half;
-        load(c, a.cos + at);
-        load(s, a.sin + at);
+        load(c, cos + i % (int)a.half);
+        load(s, sin + i % (int)a.half);
         load_pairs(u, v, x + 2 * i);
         if (ADD) load_pairs(p, q, y + 2 * i);
 #pragma unroll
@@ -105,6 +105,7 @@ template <int ADD, class T> static void rotate(T *y, const T *x, long B, struct 
     int vectorised = aligned16(y) && aligned16(x) && aligned16(a.cos) && aligned16(a.sin) && a.half % VECTOR == 0 &&
                      a.x_stride % VECTOR == 0 && a.y_stride % VECTOR == 0;
     if (blocks < 0) return device_fail("rope: %ld tokens: too many", B * a.n);
+    if (!place_fits(4 * a.H * a.half)) return device_fail("rope: %ld heads of %ld: too many", a.H, 2 * a.half);
     if (blocks == 0) return;
     long threads = divide_up(divide_up(a.H * a.half, vectorised ? VECTOR : 1), 32) * 32;
     if (threads > BLOCK_THREADS) threads = BLOCK_THREADS;

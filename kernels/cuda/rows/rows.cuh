@@ -10,16 +10,18 @@
 /* The part of a row that one thread holds. */
 template <int V, int K> struct row { float x[K][V]; };
 
-/* First column of piece k of the calling thread. */
-template <int V> __device__ inline long column(int k) { return ((long)k * blockDim.x + threadIdx.x) * V; }
+/* First column of piece k of the calling thread. Columns are 32 bits: a row in registers has at most ROW_WIDTH_MAX, as
+   row_shape sees to. Rows lie at 64-bit distances. */
+template <int V> __device__ inline unsigned column(int k) { return (k * blockDim.x + threadIdx.x) * V; }
 
 /* Runs `body` for the pieces k, columns c that lie in the row; V divides d, so a piece lies in it whole or not at all. */
-#define EACH_PIECE(V, K, d) _Pragma("unroll") for (int k = 0; k < K; k++) if (long c = column<V>(k); c < d)
+#define EACH_PIECE(V, K, d)                                                                                            \
+    _Pragma("unroll") for (int k = 0; k < K; k++) if (unsigned c = column<V>(k); c < (unsigned)(d))
 
 template <int V, int K, class T> __device__ inline void row_load(row<V, K> &r, const T *p, long d) {
 #pragma unroll
     for (int k = 0; k < K; k++) {
-        if (column<V>(k) < d) {
+        if (column<V>(k) < (unsigned)d) {
             load(r.x[k], p + column<V>(k));
         } else {
 #pragma unroll
@@ -101,10 +103,12 @@ __device__ inline struct row_span span_of_block(const struct row_parts &p) {
     return s;
 }
 
-/* sums: how many vectors of d floats each block leaves in the workspace. 0 rows: groups 0. */
+/* sums: how many vectors of d floats each block leaves in the workspace. 0 rows, or more than 32 bits hold (a failure, kept):
+   groups 0. */
 static inline struct row_parts row_parts(long n, long rows_per_group, long d, int sums) {
     struct row_parts p = {n, rows_per_group, 0, 1};
     if (n <= 0) return p;
+    if (!place_fits(n)) return device_fail("sums over %ld rows: too many", n), p;
     p.groups = divide_up(n, rows_per_group);
     long bytes = (long)sizeof(float) * d * (sums ? sums : 1), left = (long)cuda_workspace_left() - 64 * sums;
     p.parts = sum_parts(p.groups, rows_per_group, bytes, sums && left < 0 ? 0 : sums ? left : bytes * SUM_BLOCKS * 2);

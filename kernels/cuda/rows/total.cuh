@@ -14,7 +14,7 @@ static inline long total_parts(long n) {
 
 template <class F>
 __global__ void __launch_bounds__(BLOCK_THREADS) partial_kernel(F f, long n, long parts, double *partial) {
-    long sample = blockIdx.x / parts, part = blockIdx.x % parts;
+    long sample = quotient(blockIdx.x, parts), part = blockIdx.x - sample * parts;
     double sum = 0;
     for (long i = part * BLOCK_THREADS + threadIdx.x; i < n; i += parts * BLOCK_THREADS) sum += f.at(sample * n + i);
     sum = block_sum(sum);
