@@ -31,7 +31,7 @@ $(BUILD)/%.o: %.cu scripts/ptxas_gate.sh
 	$(Q)sh scripts/ptxas_gate.sh $@.log || { rm -f $@; exit 1; }
 else
 # The own kernels alone, by g++: NVIDIA's libraries are not there (tests/shim/libraries.c stands for them, nccl.cpp for NCCL).
-BACKEND_SRC := $(filter-out %/gemm_lt.c %/gemm_plan.c kernels/cuda/cudnn/% %_cudnn.c %_library.c,$(CUDA_SRC)) \
+BACKEND_SRC := $(filter-out %/gemm_lt.c %/gemm_plan.c %/gemm_timed.c kernels/cuda/cudnn/% %_cudnn.c %_library.c,$(CUDA_SRC)) \
                tests/shim/libraries.c $(wildcard tests/shim/*.cpp)
 SHIMFLAGS := -std=c++17 -O2 -g -Wall -Werror -Wno-unknown-pragmas -ffp-contract=on -Itests/shim -I. $(CUDA_TYPE) \
              $(filter -fsanitize% -fno-%,$(CFLAGS))

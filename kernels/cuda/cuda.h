@@ -17,6 +17,8 @@ void cuda_launched(const char *kernel);
 int cuda_failed(cudaError_t code, const char *what);
 /* 1: equal bits for equal inputs, at the price of the faster algorithms whose order of sums may change. */
 int cuda_deterministic(void);
+/* 1: the calling thread's work is being recorded (device.h), so nothing may wait for it. */
+int cuda_recording(void);
 /* Compute capability of the device, 90 for 9.0. */
 int cuda_capability(void);
 /* Bytes that workspace_push would still give. */

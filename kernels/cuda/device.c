@@ -55,6 +55,7 @@ cudaStream_t cuda_stream(void) { return current ? current->stream : context.stre
 void *device_stream_handle(void) { return cuda_stream(); }
 
 int cuda_deterministic(void) { return context.deterministic; }
+int cuda_recording(void) { return recording != NOT_RECORDING; }
 
 int cuda_capability(void) { return context.capability; }
 

@@ -3,6 +3,7 @@
    Its bias runs along its rows, our columns; its sums "of B" run over our a. */
 #include "kernels/cuda/products/gemm_lt.h"
 #include "kernels/cuda/products/gemm_plan.h"
+#include "kernels/cuda/products/gemm_timed.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/device.h"
 #include "kernels/served.h"
@@ -50,32 +51,18 @@ static struct gemm_plan *find_plan(const struct gemm *g) {
     struct gemm_plan *plan = &lt.plan[lt.count];
     if (failed(gemm_plan_open(plan, &key), "descriptors")) return gemm_plan_close(plan), NULL;
     gemm_plan_choose(plan, lt.handle);
+    if (plan->chosen) gemm_timed_choice(plan, lt.handle, g);
     if (!plan->chosen)
         log_line("cublasLt: %s %ld x %ld x %ld: %s", operation(g), g->rows, g->columns, g->inner, plan->reason);
     lt.count++;
     return plan;
 }
 
-/* Bias and side buffer are part of the library's descriptor, so they are set before each call. */
-static cublasStatus_t set_pointers(struct gemm_plan *plan, const struct gemm *g) {
-    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
-    if (g->bias)
-        status =
-            cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &g->bias, sizeof g->bias);
-    if (!status && g->side)
-        status = cublasLtMatmulDescSetAttribute(plan->product, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &g->side,
-                                                sizeof g->side);
-    return status;
-}
-
 static void run(struct gemm_plan *plan, const struct gemm *g) {
-    const float one = 1;
-    void *workspace = plan->workspace ? workspace_push(plan->workspace) : NULL;
-    if (plan->workspace && !workspace) return;
-    if (!failed(set_pointers(plan, g), "pointers"))
-        failed(cublasLtMatmul(lt.handle, plan->product, &one, g->b, plan->a, g->a, plan->b, &g->beta, g->d, plan->d,
-                              g->d, plan->d, &plan->algorithm, workspace, plan->workspace, cuda_stream()),
-               "product");
+    size_t bytes = plan->algorithm.workspace;
+    void *workspace = bytes ? workspace_push(bytes) : NULL;
+    if (bytes && !workspace) return;
+    failed(gemm_plan_run(plan, lt.handle, g, &plan->algorithm, workspace, cuda_stream()), "product");
     workspace_pop(workspace);
 }
 

@@ -51,7 +51,8 @@ static inline const char *gemm_operation(enum gemm_number in, enum gemm_number o
 
 /* 1: queued on the current stream. 0: the library has no kernel for this problem (say, a side buffer that is not aligned):
    nothing was done. Another failure is kept (device.h) and counts as done. The algorithm is the heuristic's first choice
-   for shape, types and alignment, kept from then on: no timing, so the bits do not depend on the machine's mood. */
+   for shape, types and alignment, kept from then on, so that the bits do not depend on the machine's mood; unless a file of
+   timed choices is named (gemm_timed.h). */
 int gemm_lt(const struct gemm *g);
 
 #ifdef __cplusplus

@@ -141,22 +141,66 @@ static cublasStatus_t set_stand_ins(struct gemm_plan *plan) {
     return status;
 }
 
-void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle) {
+/* The preference asks for that already; an algorithm from elsewhere (gemm_timed.h) must answer for itself. */
+static int keeps_order(const cublasLtMatmulAlgo_t *algo) {
+    uint32_t scheme = 0;
+    size_t written;
+    return !cublasLtMatmulAlgoConfigGetAttribute(algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
+                                                 &written) &&
+           (scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
+}
+
+static cublasStatus_t ask(struct gemm_plan *plan, cublasLtHandle_t handle, cublasLtMatmulHeuristicResult_t *results,
+                          int most, int *found) {
     cublasLtMatmulPreference_t preference = NULL;
-    cublasLtMatmulHeuristicResult_t result;
-    int found = 0;
     cublasStatus_t status = cublasLtMatmulPreferenceCreate(&preference);
     if (!status) status = set_preference(preference, &plan->key);
     if (!status && plan->key.extra != GEMM_PLAIN) status = set_stand_ins(plan);
     if (!status)
         status = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->a, plan->b, plan->d, plan->d, preference,
-                                                1, &result, &found);
+                                                most, results, found);
     if (preference) cublasLtMatmulPreferenceDestroy(preference);
-    plan->chosen = !status && found && !result.state;
-    plan->reason = status ? cublasLtGetStatusName(status) : "the heuristic has no algorithm for it";
-    if (!plan->chosen) return;
-    plan->algorithm = result.algo;
-    plan->workspace = result.workspaceSize;
+    return status;
+}
+
+int gemm_plan_candidates(struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *to, int most) {
+    cublasLtMatmulHeuristicResult_t results[GEMM_CANDIDATES];
+    int found = 0, kept = 0;
+    cublasStatus_t status = ask(plan, handle, results, most < GEMM_CANDIDATES ? most : GEMM_CANDIDATES, &found);
+    for (int i = 0; !status && i < found; i++)
+        if (!results[i].state && keeps_order(&results[i].algo))
+            to[kept++] = (struct gemm_algorithm){results[i].algo, results[i].workspaceSize};
+    if (!kept) plan->reason = status ? cublasLtGetStatusName(status) : "the heuristic has no algorithm for it";
+    return kept;
+}
+
+void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle) {
+    plan->chosen = gemm_plan_candidates(plan, handle, &plan->algorithm, 1) == 1;
+}
+
+int gemm_plan_takes(const struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *algorithm) {
+    cublasLtMatmulHeuristicResult_t result;
+    if (cublasLtMatmulAlgoCheck(handle, plan->product, plan->a, plan->b, plan->d, plan->d, &algorithm->algo, &result))
+        return 0;
+    algorithm->workspace = result.workspaceSize;
+    return !result.state && result.workspaceSize <= plan->key.workspace && keeps_order(&algorithm->algo);
+}
+
+/* Bias and side buffer are part of the library's descriptor, so they are set before each call. */
+static cublasStatus_t set_pointers(struct gemm_plan *plan, const struct gemm *g) {
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    if (g->bias) status = SET(plan, BIAS_POINTER, g->bias);
+    if (!status && g->side) status = SET(plan, EPILOGUE_AUX_POINTER, g->side);
+    return status;
+}
+
+cublasStatus_t gemm_plan_run(struct gemm_plan *plan, cublasLtHandle_t handle, const struct gemm *g,
+                             const struct gemm_algorithm *algorithm, void *workspace, cudaStream_t stream) {
+    const float one = 1;
+    cublasStatus_t status = set_pointers(plan, g);
+    if (status) return status;
+    return cublasLtMatmul(handle, plan->product, &one, g->b, plan->a, g->a, plan->b, &g->beta, g->d, plan->d, g->d,
+                          plan->d, &algorithm->algo, workspace, algorithm->workspace, stream);
 }
 
 void gemm_plan_close(struct gemm_plan *plan) {

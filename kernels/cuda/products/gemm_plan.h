@@ -8,6 +8,7 @@
 #include "kernels/cuda/products/gemm_lt.h"
 
 enum { GEMM_WORKSPACE = 32 << 20 }; /* most that a product is offered: what the library's documents advise for sm_90 */
+enum { GEMM_CANDIDATES = 8 };       /* algorithms asked for at most */
 
 /* What the choice depends on. Compared byte for byte: gemm_key clears the padding. */
 struct gemm_key {
@@ -16,12 +17,16 @@ struct gemm_key {
     int a_transposed, b_transposed, in, out, extra, accumulates;
     int a_align, b_align, d_align; /* bytes, at most 16 */
 };
+/* A way to do the product, as the library keeps it, and the workspace that it takes. */
+struct gemm_algorithm {
+    cublasLtMatmulAlgo_t algo;
+    size_t workspace;
+};
 struct gemm_plan {
     struct gemm_key key;
     cublasLtMatmulDesc_t product;
     cublasLtMatrixLayout_t a, b, d; /* the library's A, B and D */
-    cublasLtMatmulAlgo_t algorithm;
-    size_t workspace;
+    struct gemm_algorithm algorithm;
     int chosen;         /* 0: the library has nothing for this problem */
     const char *reason; /* then: why */
 };
@@ -30,8 +35,17 @@ struct gemm_plan {
 struct gemm_key gemm_key(const struct gemm *g, size_t workspace);
 /* Makes the descriptors. After a failure gemm_plan_close frees what was made. */
 cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key);
-/* Asks the heuristic; needs a device. */
+/* The heuristic's first `most` algorithms, the one it thinks fastest first; returns how many there are. All keep the rules:
+   float sums of unrounded operands, and split sums added in a fixed order. 0: plan->reason says why. Needs a device, as
+   what follows does. */
+int gemm_plan_candidates(struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *to, int most);
+/* Takes the first of them. */
 void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle);
+/* 1: the library does this product by algorithm->algo, within the key's workspace and the rules; sets what it takes. */
+int gemm_plan_takes(const struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *algorithm);
+/* Queues the product; workspace [algorithm->workspace]. */
+cublasStatus_t gemm_plan_run(struct gemm_plan *plan, cublasLtHandle_t handle, const struct gemm *g,
+                             const struct gemm_algorithm *algorithm, void *workspace, cudaStream_t stream);
 void gemm_plan_close(struct gemm_plan *plan);
 
 #endif
