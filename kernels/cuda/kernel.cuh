@@ -135,10 +135,17 @@ __device__ inline long quotient(long i, long d) { return i / d; }
 __device__ inline unsigned modulo(unsigned i, long d) { return i % place_divisor(d); }
 __device__ inline long modulo(long i, long d) { return i % d; }
 
-/* F with `template <int V, class I> void at(I i)`: an operation that divides the index. */
+/* F with `template <int V, class I> void at(I i)`: an operation that divides the index, which is unsigned where
+   place_fits. */
 template <class I, class F> struct in_places {
     F f;
     template <int V> __device__ void at(long i) const { f.template at<V>((I)i); }
+};
+
+/* The same for one element: `template <class I> void at(I i)`. */
+template <class I, class F> struct one_in_places {
+    F f;
+    __device__ void at(long i) const { f.at((I)i); }
 };
 
 /* Blocks of `each` elements for n; 0: nothing to launch. */
@@ -163,7 +170,14 @@ template <class F> static inline void for_each(F f, long n, int vectorised) {
         LAUNCH((each_kernel<1, F>), blocks, BLOCK_THREADS, 0, f, n);
 }
 
-/* for_each of an operation that divides: in 32 bits where n allows it. */
+/* for_each_one and for_each of an operation that divides: in 32 bits where n allows it. */
+template <class F> static inline void for_each_place_one(F f, long n) {
+    if (place_fits(n))
+        for_each_one(one_in_places<unsigned, F>{f}, n);
+    else
+        for_each_one(one_in_places<long, F>{f}, n);
+}
+
 template <class F> static inline void for_each_place(F f, long n, int vectorised) {
     if (place_fits(n))
         for_each(in_places<unsigned, F>{f}, n, vectorised);

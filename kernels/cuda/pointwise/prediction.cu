@@ -3,9 +3,9 @@
 #include "kernels/cuda/kernel.cuh"
 
 /* Number i of [B, F, size]: sample b at b stride. */
-__device__ static inline long at_stride(long i, long F, long size, long stride) {
-    long sample = F * size;
-    return i / sample * stride + i % sample;
+template <class I> __device__ static inline long at_stride(I i, long F, long size, long stride) {
+    I sample = quotient(i, F * size);
+    return sample * stride + (i - sample * (I)(F * size));
 }
 
 __device__ static inline real level_of(real t, real floor) { return fmaxf(t / 1000, floor); }
@@ -15,9 +15,9 @@ struct velocity_from_clean {
     const real *x, *t;
     long v_stride, x_stride, F, size;
     real floor;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float a[V], b[V];
-        real *to = v + at_stride(i, F, size, v_stride), level = level_of(t[i / size], floor);
+        real *to = v + at_stride(i, F, size, v_stride), level = level_of(t[quotient(i, size)], floor);
         load(a, x + at_stride(i, F, size, x_stride));
         load(b, to);
 #pragma unroll
@@ -28,8 +28,8 @@ struct velocity_from_clean {
 
 void clean_to_velocity(real *v, long v_stride, const real *x, long x_stride, const real *t, real floor, long B, long F,
                        long size) {
-    for_each(velocity_from_clean{v, x, t, v_stride, x_stride, F, size, floor}, B * F * size,
-             aligned16(v) && aligned16(x) && size % VECTOR == 0 && v_stride % 4 == 0 && x_stride % 4 == 0);
+    for_each_place(velocity_from_clean{v, x, t, v_stride, x_stride, F, size, floor}, B * F * size,
+                   aligned16(v) && aligned16(x) && size % VECTOR == 0 && v_stride % 4 == 0 && x_stride % 4 == 0);
 }
 
 struct velocity_slope {
@@ -37,9 +37,9 @@ struct velocity_slope {
     const real *dv, *t;
     long dx_stride, dv_stride, F, size;
     real floor;
-    template <int V> __device__ void at(long i) const {
+    template <int V, class I> __device__ void at(I i) const {
         float a[V], b[V];
-        real level = level_of(t[i / size], floor);
+        real level = level_of(t[quotient(i, size)], floor);
         load(a, dv + at_stride(i, F, size, dv_stride));
 #pragma unroll
         for (int j = 0; j < V; j++) a[j] = -a[j] / level;
@@ -55,7 +55,7 @@ struct velocity_slope {
 
 void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const real *dv, long dv_stride, const real *t,
                                 real floor, long B, long F, long size) {
-    for_each(velocity_slope{dclean, dx, dv, t, dx_stride, dv_stride, F, size, floor}, B * F * size,
-             aligned16(dclean) && aligned16(dx) && aligned16(dv) && size % VECTOR == 0 && dx_stride % 4 == 0 &&
-                 dv_stride % 4 == 0);
+    for_each_place(velocity_slope{dclean, dx, dv, t, dx_stride, dv_stride, F, size, floor}, B * F * size,
+                   aligned16(dclean) && aligned16(dx) && aligned16(dv) && size % VECTOR == 0 && dx_stride % 4 == 0 &&
+                       dv_stride % 4 == 0);
 }

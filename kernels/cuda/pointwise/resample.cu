@@ -162,19 +162,22 @@ struct scaled_channel {
     real *y;
     const real *x, *scale, *shift;
     long C, size;
-    __device__ void at(long i) const {
-        y[i] = __fadd_rn(__fmul_rn(x[i % C * size + i / C], scale[i % C]), shift[i % C]);
+    template <class I> __device__ void at(I i) const {
+        I p = quotient(i, C), c = i - p * (I)C;
+        y[i] = __fadd_rn(__fmul_rn(x[c * (I)size + p], scale[c]), shift[c]);
     }
 };
 
 void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size) {
-    for_each_one(scaled_channel{y, x, scale, shift, C, size}, C * size);
+    for_each_place_one(scaled_channel{y, x, scale, shift, C, size}, C * size);
 }
 
 /* Number i of the planes [t nt, C, h nh, w nw]: where the depth layout keeps it. */
-__device__ static inline long depth_of_plane(long i, long h, long w, long C, const struct block_order &order) {
-    long plane = h * order.size[1] * w * order.size[2], c = i / plane % C, p = i / (plane * C) * plane + i % plane;
-    return depth_index(p, h, w, C, order) + c * order.channel;
+template <class I>
+__device__ static inline I depth_of_plane(I i, long h, long w, long C, const struct block_order &order) {
+    I size = (I)(h * order.size[1] * w * order.size[2]), plane = quotient(i, size), frame = quotient(plane, C),
+      c = plane - frame * (I)C, p = frame * size + (i - plane * size);
+    return depth_index(p, h, w, C, order) + c * (I)order.channel;
 }
 
 struct plane_from_depth {
@@ -182,20 +185,20 @@ struct plane_from_depth {
     const real *x;
     long h, w, C;
     struct block_order order;
-    __device__ void at(long i) const { y[i] = x[depth_of_plane(i, h, w, C, order)]; }
+    template <class I> __device__ void at(I i) const { y[i] = x[depth_of_plane(i, h, w, C, order)]; }
 };
 struct depth_from_plane {
     real *y;
     const real *x;
     long h, w, C;
     struct block_order order;
-    __device__ void at(long i) const { y[depth_of_plane(i, h, w, C, order)] = x[i]; }
+    template <class I> __device__ void at(I i) const { y[depth_of_plane(i, h, w, C, order)] = x[i]; }
 };
 
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
-    for_each_one(plane_from_depth{y, x, h, w, C, *order}, block_elements(t, h, w, C, order));
+    for_each_place_one(plane_from_depth{y, x, h, w, C, *order}, block_elements(t, h, w, C, order));
 }
 
 void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
-    for_each_one(depth_from_plane{y, x, h, w, C, *order}, block_elements(t, h, w, C, order));
+    for_each_place_one(depth_from_plane{y, x, h, w, C, *order}, block_elements(t, h, w, C, order));
 }
