@@ -21,7 +21,7 @@ int collection_check_id(const char *id) {
     size_t n = strlen(id);
     if (!n || n >= COLLECTION_ID_MAX)
         return error_set(ERR_INPUT, "an id has 1 to %d characters, \"%.40s\" has %zu", COLLECTION_ID_MAX - 1, id, n);
-    if (*id == '.' || strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != n)
+    if (*id == '.' || strspn(id, COLLECTION_ID_CHARACTERS) != n)
         return error_set(ERR_INPUT, "\"%.80s\" is no id: letters, digits, - _ and . alone, not a dot at first", id);
     if (n >= sizeof user - 1 && !strcmp(id + n - (sizeof user - 1), user))
         return error_set(ERR_INPUT, "\"%.80s\" is no id: %s.wav is the name of the other party's sound", id, user);

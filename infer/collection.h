@@ -17,6 +17,7 @@
 
 enum { COLLECTION_ID_MAX = 128 };
 
+#define COLLECTION_ID_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 /* Letters, digits, '-', '_' and '.', not a dot at first, nor ".user" at the end, which is how another item's sound is
    named. ERR_INPUT names what is wrong. */
 int collection_check_id(const char *id);

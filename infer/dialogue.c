@@ -8,6 +8,14 @@
 #include "model/audio/encoder.h"
 #include "model/audio/voice_activity.h"
 
+void stream_times_add(struct stream_times *to, const struct stream_times *from) {
+    to->network += from->network;
+    to->codec += from->codec;
+    to->first += from->first;
+    to->streams += from->streams;
+    to->frames += from->frames;
+}
+
 void dialogue_voice_mask(float *mask, const float *pcm, long frames) {
     struct voice_activity vad;
     voice_activity_reset(&vad);

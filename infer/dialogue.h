@@ -19,6 +19,8 @@ struct stream_times {
     double network, codec, first; /* seconds; first: of first chunks, network and codec */
     long streams, frames;
 };
+/* to += from */
+void stream_times_add(struct stream_times *to, const struct stream_times *from);
 /* Streams the whole dialogue from the reference, planar [3, H, W] in [-1, 1]. times: added to; NULL: not wanted. */
 int dialogue_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
                     frame_taker take, void *user, struct stream_times *times);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "infer/student_fields.h"
 
 static const char *const masks[] = {"voice", "always", "file", NULL};
 static const char *const overlaps[] = {"auto", "on", "off", NULL};
@@ -36,17 +37,7 @@ const struct config_field stream_fields[] = {
         "second one. "
         "-1 decodes in this process. Built for the CPU, any number from 0 on makes the second process, on the same "
         "cores."),
-    CHOICE("graphs", graphs, graphs, "on",
-           "on records the network's passes and replays them, where the device does that; off queues every kernel by "
-           "itself."),
-    TEXT("text", text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
-    TEXT("prompt", prompt, "", "Which prompt of that file is meant; empty takes its default."),
-    TEXT("decoder", decoder, "",
-         "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
-    TEXT("codec_weights", codec_weights, "",
-         "File of the codec's weights (wan21, wan22), where it is not where the student says."),
-    TEXT("audio_weights", audio_weights, "",
-         "Checkpoint of the student's audio encoder, where it is not where it was in training."),
+    STUDENT_FIELDS(graphs),
     CHOICE("sink", sink, sinks, "trained", "The reference sink; with off the reference is evicted like any frame."),
     CHOICE("rapr", rapr, sinks, "trained", "Reference-anchored positions; with off temporal positions are absolute."),
 };

@@ -354,11 +354,7 @@ static void merge_results(struct evaluation *e) {
         const struct dialogue_result *r = &e->results[i];
         for (int s = 0; s < SOURCES; s++) {
             source_merge(&e->totals[s], &r->totals[s]);
-            e->times[s].network += r->times[s].network;
-            e->times[s].codec += r->times[s].codec;
-            e->times[s].first += r->times[s].first;
-            e->times[s].streams += r->times[s].streams;
-            e->times[s].frames += r->times[s].frames;
+            stream_times_add(&e->times[s], &r->times[s]);
         }
         if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
     }

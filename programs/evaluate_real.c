@@ -147,9 +147,7 @@ static void item_id(struct real_evaluation *e, const char *path) {
     int n = dot && dot > (slash ? slash + 1 : path) ? (int)(dot - path) : (int)strlen(path);
     snprintf(stem, sizeof stem, "%.*s", n, path);
     for (char *c = stem; *c; c++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c) ||
-            (c == stem && *c == '.'))
-            *c = '-';
+        if (!strchr(COLLECTION_ID_CHARACTERS, *c) || (c == stem && *c == '.')) *c = '-';
     snprintf(id, COLLECTION_ID_MAX, "%s", stem);
     for (int twin = 2; is_taken(e, id); twin++) snprintf(id, COLLECTION_ID_MAX, "%s-%d", stem, twin);
 }
@@ -204,14 +202,6 @@ static int finish_collection(const struct real_evaluation *e) {
 
 /* ---- one clip ---- */
 
-static void add_times(struct real_evaluation *e, const struct stream_times *t) {
-    e->times.network += t->network;
-    e->times.codec += t->codec;
-    e->times.first += t->first;
-    e->times.streams += t->streams;
-    e->times.frames += t->frames;
-}
-
 /* Measures e->made, and then has the codec's copy in its place. A failure here is none of the clip's. */
 static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip, const char *path,
                               struct dialogue_sound sound, const struct stream_times *times) {
@@ -258,7 +248,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     item_id(e, entry->path);
     if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
     if (!code) {
-        add_times(e, &times);
+        stream_times_add(&e->times, &times);
         e->count++;
     }
     if (code) { /* not counted: the next clip takes its place */

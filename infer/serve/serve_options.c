@@ -2,6 +2,7 @@
 #include "infer/serve/serve_options.h"
 
 #include "infer/serve/video_encoder.h"
+#include "infer/student_fields.h"
 
 static const char *const idles[] = {"auto", "student", "loop", NULL};
 static const char *const graphs[] = {"on", "off", NULL};
@@ -31,16 +32,6 @@ const struct config_field serve_fields[] = {
     INT("connections", connections, 1, 65536, "16", "Connections that one host may hold."),
     REAL("keep", keep, 0, 3600, "60", "Seconds that a session is kept after its connection broke."),
     INT("threads", threads, 0, 1024, "0", "Threads that compute; 0 takes all cores but one, which encodes and serves."),
-    CHOICE("graphs", graphs, graphs, "on",
-           "on records the network's passes and replays them, where the device does that; off queues every kernel by "
-           "itself."),
-    TEXT("decoder", decoder, "",
-         "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
-    TEXT("codec_weights", codec_weights, "",
-         "File of the codec's weights (wan21, wan22), where it is not where the student says."),
-    TEXT("audio_weights", audio_weights, "",
-         "Checkpoint of the student's audio encoder, where it is not where it was in training."),
-    TEXT("text", text, "", "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),
-    TEXT("prompt", prompt, "", "Which prompt of that file is meant; empty takes its default."),
+    STUDENT_FIELDS(graphs),
 };
 const int serve_field_count = FIELDS(serve_fields);

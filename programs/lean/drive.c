@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "data/media.h"
 #include "infer/collection.h"
+#include "infer/mask_file.h"
 #include "infer/sound_source.h"
 #include "kernels/device.h"
 
@@ -19,7 +20,6 @@
 
 enum { COLUMN_REFERENCE, COLUMN_AUDIO, COLUMN_ID, COLUMN_USER, COLUMN_TRUTH, COLUMN_MASK, COLUMNS, REQUIRED = 2 };
 static const char *const column_names[COLUMNS] = {"reference", "audio", "id", "user", "truth", "mask"};
-static const char *const mask_columns[AUDIO_STREAMS] = {"talk", "listen"};
 
 struct row {
     char path[COLUMNS][FILE_PATH_MAX]; /* "": not given */
@@ -179,18 +179,10 @@ static int read_samples(struct sound *s, struct sound_source *source, long most)
 
 static int read_masks(struct sound *s, const char *path) {
     struct csv csv;
-    TRY(csv_open(&csv, path, mask_columns, AUDIO_STREAMS, AUDIO_STREAMS));
-    int code = OK, got = 1;
-    for (long f = 0; f < s->frames && !code && got; f++) {
-        got = csv_next(&csv);
-        code = got < 0 ? -got : OK;
-        for (int k = 0; k < AUDIO_STREAMS && !code; k++) {
-            double value = 0; /* behind the last row nobody speaks */
-            if (got) code = csv_number(&csv, k, &value);
-            if (!code && !(value >= 0 && value <= 1)) code = csv_fail(&csv, "expected 0 to 1, got %g", value);
-            s->mask[k][f] = (float)value;
-        }
-    }
+    TRY(mask_file_open(&csv, path));
+    int code = OK;
+    for (long f = 0; f < s->frames && !code; f++)
+        code = mask_file_next(&csv, &s->mask[AUDIO_TALK][f], &s->mask[AUDIO_LISTEN][f]);
     csv_close(&csv);
     return code;
 }
@@ -278,9 +270,7 @@ static int make_video(struct drive *d, const struct item *item, struct stream_ti
 }
 
 static void add_times(struct drive *d, const struct stream_times *t, long frames) {
-    d->times.network += t->network;
-    d->times.codec += t->codec;
-    d->times.frames += t->frames;
+    stream_times_add(&d->times, t);
     d->made_seconds += (double)frames / VIDEO_RATE;
     d->made++;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/args.h"
-#include "base/csv.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -14,6 +13,7 @@
 #include "data/media.h"
 #include "infer/codec_process/codec_process.h"
 #include "infer/frame_sink.h"
+#include "infer/mask_file.h"
 #include "infer/pipeline.h"
 #include "infer/sound_source.h"
 #include "infer/stream_options.h"
@@ -43,24 +43,6 @@ struct stream {
     double first_encoder;   /* the same when the first chunk was ready */
     struct times times;
 };
-
-static const char *const mask_columns[] = {"talk", "listen"};
-
-/* A row of the mask; behind its last one nobody speaks. */
-static int next_mask(struct stream *s, float *talk, float *listen) {
-    double values[2] = {0, 0};
-    int got = csv_next(&s->mask);
-    if (got < 0) return -got;
-    if (!got && !s->mask.rows) return error_set(ERR_INPUT, "%s: holds no mask", s->options.mask);
-    for (int i = 0; i < 2 && got; i++) {
-        TRY(csv_number(&s->mask, i, &values[i]));
-        if (!(values[i] >= 0 && values[i] <= 1))
-            return csv_fail(&s->mask, "%s: expected 0 to 1, got %g", mask_columns[i], values[i]);
-    }
-    *talk = (float)values[0];
-    *listen = (float)values[1];
-    return OK;
-}
 
 /* A decoded chunk: out with it. Overlapped this is the decoder's thread. */
 static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
@@ -114,7 +96,7 @@ static int open_stream(struct stream *s) {
     const struct student_description *d = session_student(s->session);
     s->times.chunk = malloc(TIMES_MAX * sizeof(double));
     if (!s->times.chunk) return error_set(ERR_DEVICE, "out of memory for the times");
-    if (o->talk == MASK_FILE) TRY(csv_open(&s->mask, o->mask, mask_columns, 2, 2));
+    if (o->talk == MASK_FILE) TRY(mask_file_open(&s->mask, o->mask));
     TRY(sound_open(&s->source, o));
     TRY(sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source)));
     TRY(open_pipeline(s));
@@ -143,7 +125,7 @@ static int run_chunks(struct stream *s) {
 
 static int push_frame(struct stream *s, const float *agent, const float *user, long samples) {
     float talk = 1, listen = sound_parties(s->source) == 2;
-    if (s->options.talk == MASK_FILE) TRY(next_mask(s, &talk, &listen));
+    if (s->options.talk == MASK_FILE) TRY(mask_file_next(&s->mask, &talk, &listen));
     int voice = s->options.talk == MASK_VOICE;
     double begin = clock_seconds();
     long taken = session_push(s->session, agent, sound_parties(s->source) == 2 ? user : NULL, samples,
