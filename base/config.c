@@ -1,5 +1,5 @@
-/* config.c: see config.h. The file is parsed by libyaml into a tree; a walk over the tree assigns the fields. The defaults
-   and the overrides go through the same walk, so one reader decides what a value may look like. */
+/* config.c: see config.h. The file is parsed by libyaml into a tree; a walk over the tree assigns the fields. The
+   defaults and the overrides go through the same walk, so one reader decides what a value may look like. */
 #include "base/config.h"
 #include "base/error.h"
 

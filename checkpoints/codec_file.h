@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include "model/codec/codec.h"
 
-/* Where a codec is: its name ("": whatever the file holds), the file or folder, and what its weights' checksum has to be
-   ("": any). */
+/* Where a codec is: its name ("": whatever the file holds), the file or folder, and what its weights' checksum has to
+   be ("": any). */
 struct codec_source {
     const char *name, *path, *checksum;
 };

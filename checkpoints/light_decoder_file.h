@@ -13,7 +13,8 @@
 
 /* The sizes that a file's tensors have. ERR_INPUT: not such a decoder, or one of another kind ("super"). */
 int light_file_describe(struct light_decoder_config *config, const struct safetensors *file);
-/* To host values [net->table.total], padding zero. Missing, surplus and mis-shaped tensors are all listed (ERR_INPUT). */
+/* To host values [net->table.total], padding zero. Missing, surplus and mis-shaped tensors are all listed (ERR_INPUT).
+   */
 int light_file_read(float *values, const struct light_decoder *net, const struct safetensors *file);
 /* To device weights. */
 int light_file_load(elem *weights, const struct light_decoder *net, const struct safetensors *file);
@@ -21,8 +22,8 @@ int light_file_load(elem *weights, const struct light_decoder *net, const struct
 int light_file_check(const struct light_decoder *net, const struct safetensors *file);
 /* From host values [net->table.total], F32. */
 int light_file_save(const char *path, const struct light_decoder *net, const float *values);
-/* Opens the file and makes it the codec's decoder (codec_use_decoder). ERR_INPUT names the file: also when its latents or
-   its enlargement are not the codec's. */
+/* Opens the file and makes it the codec's decoder (codec_use_decoder). ERR_INPUT names the file: also when its latents
+   or its enlargement are not the codec's. */
 int light_file_use(struct codec *codec, const char *path);
 
 #endif

@@ -1,6 +1,6 @@
-/* names.h: the names of a Wan DiT's tensors in the original checkpoints and in Diffusers (docs/formats.md has the table).
-   Parameter tables use the original names. Our audio modules ("audio_proj.", "blocks.N.talk_attn." ...) and tensors that
-   exist in one naming only keep their name in both. */
+/* names.h: the names of a Wan DiT's tensors in the original checkpoints and in Diffusers (docs/formats.md has the
+   table). Parameter tables use the original names. Our audio modules ("audio_proj.", "blocks.N.talk_attn." ...) and
+   tensors that exist in one naming only keep their name in both. */
 #ifndef CHECKPOINTS_NAMES_H
 #define CHECKPOINTS_NAMES_H
 

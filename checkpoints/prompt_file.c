@@ -234,7 +234,7 @@ struct prompt_writing {
     struct safetensors_entry *entries; /* two a prompt: rows, token numbers */
     const char **metadata;
     int count, pairs;
-    struct hash_index index; /* of the prompts' keys, by their place in entries */
+    struct hash_index index; /* finds a prompt's place in `entries` by its key */
 };
 
 static void *to_bf16(const float *values, size_t count) {

@@ -1,6 +1,6 @@
-/* safetensors.c: see safetensors.h. What the header says is believed only after it was checked: lengths against the file
-   with arithmetic that cannot overflow, shapes against byte counts, ranges against each other (no overlap, no hole), names
-   against duplicates. */
+/* safetensors.c: see safetensors.h. What the header says is believed only after it was checked: lengths against the
+   file with arithmetic that cannot overflow, shapes against byte counts, ranges against each other (no overlap, no
+   hole), names against duplicates. */
 #include "checkpoints/safetensors.h"
 #include "base/error.h"
 #include "base/fileio.h"

@@ -11,7 +11,7 @@
 /* What a process of the job says first. */
 struct door_word {
     uint64_t mark;
-    uint64_t secret; /* of this run (job.h); at the meeting 0 */
+    uint64_t secret; /* this run's secret (job.h); 0 at the meeting, where nobody knows it yet */
     uint64_t id;     /* the communicator that the connection is for; DOOR_MEETING: rank 0 is looked for */
     int32_t rank, unused;
 };

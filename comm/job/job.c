@@ -159,7 +159,7 @@ static int call_lower(struct tcp_job *job, int *fd, int rank, uint64_t id) {
 }
 
 static int await_higher(struct tcp_job *job, int *fds, const int *members, int count, uint64_t id) {
-    static const double PATIENCE = 0.1; /* for the job to fail meanwhile */
+    static const double PATIENCE = 0.1; /* seconds between looks at whether the job has failed meanwhile */
     double deadline = clock_seconds() + job->timeout;
     int wanted = 0;
     for (int i = 0; i < count; i++) wanted += members[i] > job->rank;

@@ -38,7 +38,8 @@ struct audio_reader {
     float *piece; /* [piece_room, native]: what the resampler gave */
     long piece_room;
     struct sound_clock clock;
-    double drift;  /* of the stamps against time, where the container's order says so (interleaving.h) */
+    double
+        drift; /* seconds of sound gained on the pictures in a second, by the file's order (interleaving.h); 0: none */
     int64_t first; /* stamp of the first frame, output samples */
     float *buffer; /* [.., channels]: ready and not given out yet */
     long held, used, capacity;
