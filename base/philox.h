@@ -30,7 +30,8 @@ enum random_purpose {
     RANDOM_STREAM,        /* serving */
     RANDOM_PUPPET,        /* the generated data */
     RANDOM_TEST,
-    RANDOM_AUDIENCE /* who visits a live server, and how they talk */
+    RANDOM_AUDIENCE, /* who visits a live server, and how they talk */
+    RANDOM_VIEW      /* how a clip's colours, place and size are varied */
 };
 
 struct philox_block {
