@@ -102,11 +102,11 @@ static void place_window(const struct picture_converter *c, const struct seen *s
     double middle_x = w->left + w->wide / 2, middle_y = w->top + w->high / 2;
     w->high *= exp(-c->view.zoom);
     w->wide *= exp(-c->view.zoom);
-    middle_x -= c->view.x * w->high;
-    middle_y -= c->view.y * w->high;
     double shrink = fmin(1, fmin(seen->width / w->wide, seen->height / w->high));
     w->wide *= shrink;
     w->high *= shrink;
+    middle_x -= c->view.x * w->high;
+    middle_y -= c->view.y * w->high;
     w->left = fmin(fmax(middle_x - w->wide / 2, 0), seen->width - w->wide);
     w->top = fmin(fmax(middle_y - w->high / 2, 0), seen->height - w->high);
 }
