@@ -341,8 +341,8 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, str
 static int note_variation(const struct prepare_config *c, struct dataset_writer *writer) {
     char text[160];
     if (picture_variation_is_none(&c->vary)) return OK;
-    snprintf(text, sizeof text, "colour %.17g, place %.17g, scale %.17g, copies %d, seed %ld", c->vary.colour,
-             c->vary.place, c->vary.scale, c->copies, c->seed);
+    snprintf(text, sizeof text, "colour %g, place %g, scale %g, copies %d, seed %ld", c->vary.colour, c->vary.place,
+             c->vary.scale, c->copies, c->seed);
     return dataset_leave_note(writer, "vary", text);
 }
 
