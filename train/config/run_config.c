@@ -97,6 +97,7 @@ static const struct config_field common[] = {
     INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10", "of them, sampled by the teacher"),
     INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3", "of them, streamed with parts switched off"),
     REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "length of a dialogue"),
+    VARIATION_FIELDS("evaluate.vary.", evaluate.vary, "of dialogues that the refined student streams once more"),
     SAMPLER_KEYS("evaluate.sampler", evaluate.sampler, "16", "3", "2"),
 };
 

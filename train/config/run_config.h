@@ -4,6 +4,7 @@
 #ifndef TRAIN_CONFIG_RUN_CONFIG_H
 #define TRAIN_CONFIG_RUN_CONFIG_H
 
+#include "data/picture_view.h"
 #include "train/method/distill_step.h"
 #include "train/method/light_decoder_step.h"
 #include "train/method/ode_step.h"
@@ -49,6 +50,7 @@ struct evaluate_config {
     int teacher_dialogues;         /* sampled by the teacher */
     int ablations;                 /* of them, for sink and RAPR switched off and for the other party silenced */
     double seconds;                /* a dialogue */
+    struct picture_variation vary; /* of the dialogues that the refined student streams once more, varied */
     struct sampler_config sampler; /* of the teacher */
 };
 
