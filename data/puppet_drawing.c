@@ -104,8 +104,8 @@ static void fill_shaded(cairo_t *pen, colour top, colour bottom, double y0, doub
 
 /* ---- the wall ---- */
 
-#define BEYOND                                                                                                         \
-    1.5 /* how far wall and body go on outside of the plain picture, for views that move it or make it smaller */
+/* How far wall and body go on outside of the plain picture, for views that move it or make it smaller. */
+#define BEYOND 1.5
 
 static void draw_window(cairo_t *pen, const struct puppet_looks *k) {
     double x = k->scene_side > 0 ? 0.74 : 0.04;
