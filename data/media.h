@@ -38,7 +38,7 @@ void video_tone_map(struct video_reader *reader);
 /* Interlaced pictures pass through a filter (data/media/deinterlace.h), which is the reader's from then on. */
 struct picture_filter;
 void video_filter(struct video_reader *reader, struct picture_filter *filter);
-/* The picture is varied: its window is moved and scaled as far as the stored picture reaches, its colours are changed. */
+/* The picture is varied: its window is moved and scaled as far as the stored picture reaches, its colours change. */
 struct picture_view;
 void video_vary(struct video_reader *reader, const struct picture_view *view);
 /* The window follows a face: for each frame its middle and the window's height, in pixels of the picture upright,

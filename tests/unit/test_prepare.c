@@ -262,8 +262,8 @@ static const struct clip_entry *entry_of(const struct clip_list *list, const cha
     return NULL;
 }
 
-/* Training clips have a view each, which depends on nothing but seed, path and copy; held-out clips have none. Copies are
-   of training clips alone, and neither the split nor identities change for them. */
+/* Training clips have a view each, which depends on nothing but seed, path and copy; held-out clips have none. Copies
+   are of training clips alone, and neither the split nor identities change for them. */
 static void clips_are_varied(void **state) {
     (void)state;
     enum { COPIES = 3 };

@@ -1,5 +1,5 @@
-/* test_varied.c: what evaluations of varied pictures stand on: a trial that is seen otherwise, whose drawing is measured
-   as well as the plain one's, and the PSNR of what stands still in a clip. */
+/* test_varied.c: what evaluations of varied pictures stand on: a trial that is seen otherwise, whose drawing is
+   measured as well as the plain one's, and the PSNR of what stands still in a clip. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,7 +63,7 @@ static void trials_are_varied(void **state) {
     trial_close(&t);
 }
 
-/* Left half still, right half flickering: errors of the right half and of frame 0 do not count, those of the left do. */
+/* Left half still, right half flickering: errors of the right half and of frame 0 do not count, the others do. */
 static void still_areas(void **state) {
     (void)state;
     enum { FRAMES = 6, W = 10, H = 4, FRAME = 3 * W * H };
