@@ -16,6 +16,26 @@
 #include "base/hdf5_file.h"
 #include "sample_dataset.h"
 
+/* Pictures of any latent frames: 1 of the first, 4 of each later one. */
+static void expect_pictures(struct dataset *set) {
+    static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
+    for (long i = 0; i < dataset_rows(set, SPLIT_TRAIN); i++)
+        for (int first = 0; first < SAMPLE_F; first++)
+            for (int frames = 0; first + frames <= SAMPLE_F; frames++) {
+                struct dataset_row row = {0};
+                int start = first ? 4 * first - 3 : 0, end = first + frames ? 4 * (first + frames) - 3 : 0;
+                memset(pictures, 0, sizeof pictures);
+                assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, i, first, frames, pictures), OK);
+                dataset_columns(set, SPLIT_TRAIN, i, &row);
+                for (int k = 0; k < (end - start) * SAMPLE_PICTURE; k++)
+                    assert_int_equal(pictures[k],
+                                     sample_picture(row.utterance, start + k / SAMPLE_PICTURE, k % SAMPLE_PICTURE));
+            }
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 0, 1, SAMPLE_F, pictures), ERR_INPUT);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 0, -1, 1, pictures), ERR_INPUT);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 19, 0, 1, pictures), ERR_INPUT);
+}
+
 static void round_trip(void **state) {
     (void)state;
     const char *path = sample_path("a.h5");
@@ -31,7 +51,7 @@ static void round_trip(void **state) {
     for (int split = 0; split < 2; split++)
         for (long i = 0; i < dataset_rows(set, split); i++) {
             float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9};
+            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9, NULL};
             assert_int_equal(dataset_read(set, split, i, &row), OK);
             int r = row.utterance;
             assert_int_equal(row.split, split);
@@ -49,6 +69,7 @@ static void round_trip(void **state) {
             for (int k = 0; k < SAMPLE_LATENTS; k++)
                 assert_true(latents[k] == (k < SAMPLE_LATENTS / SAMPLE_F ? sample_latent(r, k) : -5));
         }
+    expect_pictures(set);
     struct dataset_row row = {0};
     assert_int_equal(dataset_read(set, SPLIT_TRAIN, 19, &row), ERR_INPUT);
     assert_int_equal(dataset_read(set, SPLIT_TRAIN, -1, &row), ERR_INPUT);
@@ -464,7 +485,7 @@ static void sums_tell_changes(void **state) {
 
 static void expect_row(struct dataset *set, long i, const char *says) {
     float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0};
+    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0, NULL};
     int code = dataset_read(set, SPLIT_TRAIN, i, &row);
     assert_int_equal(code, says ? ERR_INPUT : OK);
     if (says && !strstr(error_text(), says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), says);
@@ -506,11 +527,20 @@ static void what_is_not_finite(void **state) {
     struct dataset *set;
     const char *path = sample_path("nan.h5");
     float nan[SAMPLE_LATENTS] = {NAN, 1}, good[SAMPLE_LATENTS] = {0};
+    static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
     assert_int_equal(sample_create(&writer, path), OK);
     assert_int_equal(sample_append(writer, 0), OK);
     for (int k = 0; k < 4; k++) {
-        struct dataset_row row = {
-            k == 0 ? nan : good, k == 1 ? nan : good, k == 2 ? nan : good, k == 3 ? nan : good, 5, 0, 0, 0, 1};
+        struct dataset_row row = {k == 0 ? nan : good,
+                                  k == 1 ? nan : good,
+                                  k == 2 ? nan : good,
+                                  k == 3 ? nan : good,
+                                  5,
+                                  0,
+                                  0,
+                                  0,
+                                  1,
+                                  pictures};
         assert_int_equal(dataset_append(writer, &row), ERR_INPUT);
         assert_non_null(strstr(error_text(), "row 1 (clip 5)"));
         assert_non_null(strstr(error_text(), parts[k]));
@@ -539,7 +569,8 @@ static void sum_of(int first, uint32_t *sum) {
     assert_int_equal(sample_create(&writer, path), OK);
     for (int r = first; r < first + 3; r++) {
         float latents[SAMPLE_LATENTS] = {(float)r}, zero[SAMPLE_LATENTS] = {0};
-        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1};
+        static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
+        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1, pictures};
         assert_int_equal(dataset_append(writer, &row), OK);
     }
     assert_int_equal(dataset_finish(writer), OK);

@@ -46,6 +46,12 @@ struct stage_program {
         .section = &key##_section, .settings = offsetof(struct run_config, settings_member.stage), .layout = layout,   \
         .load = load, .step = one_step, .report = report, .show = show, .free = free_all, __VA_ARGS__                  \
     }
+/* Samples with true pictures that a stage wants of its loader (data/picture_sample.h). */
+struct stage_pictures {
+    int frames;        /* latent frames after the reference; 0: none is wanted */
+    double other;      /* probability that the reference is another window's */
+    int height, width; /* pixels */
+};
 struct stage {
     const struct stage_program *program;
     void *self;
@@ -65,6 +71,7 @@ struct stage {
     struct share share;              /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
     double drop_text, drop_audio;    /* of the loader: 0, or set by load */
+    struct stage_pictures pictures;  /* of the loader: none, or set by network */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
@@ -90,7 +97,9 @@ struct stage {
     /* held-out clips that are shown */
     int shown;
     struct device_batch held_out;
-    float *negative;              /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
+    float *
+        shown_pictures; /* host [shown, 4F-3, 3, height, width] in [-1, 1]: their true pictures; NULL: not in the set */
+    float *negative;    /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
     double started, step_seconds; /* of the step under way; mean seconds of the last steps */
     long timed;                   /* steps that step_seconds is made of */
 };
