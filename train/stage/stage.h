@@ -122,6 +122,9 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
 /* Whole clips of latents [clips, F, C, H, W] (device) through the codec's decoder: host pixels
    [clips, 4F-3, 3, height, width]. */
 int stage_decode(struct stage *s, const real *latents, int clips, float *pixels);
+/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder sees where
+   the data set has them. */
+int stage_decode_shown(struct stage *s, const real *latents, float *pixels);
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
 /* The same of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */
