@@ -9,14 +9,14 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "model/params/transfer.h"
 #include "train/method/light_decoder_step.h"
 #include "train/stage/stage.h"
 
 struct program {
     struct stage stage;
-    struct light_decoder net;
+    struct decoder_net net;
     struct light_step step;
     real *target;             /* device [share, 4F-3, 3, height, width] */
     float *decoded;           /* host, as target: what the codec makes of a batch */
@@ -32,15 +32,12 @@ static long share_pixels(const struct program *p) { return (long)clip_pixels(p) 
 
 /* With the sizes of the file that it starts from, whose tensors must be there. */
 static int network_of_file(struct program *p, const char *path) {
-    struct light_decoder_config sizes;
     struct safetensors file;
     TRY(safetensors_open(&file, path));
-    int code = light_file_describe(&sizes, &file);
-    if (!code) code = light_decoder_create(&p->net, &sizes);
-    if (!code) code = light_file_check(&p->net, &file);
-    if (!code && sizes.channels != p->stage.config.model.in_channels)
-        code = error_set(ERR_INPUT, "decodes %d channels, model.in_channels is %d", sizes.channels,
-                         p->stage.config.model.in_channels);
+    int code = decoder_file_create(&p->net, &file), channels = p->stage.config.model.in_channels;
+    if (!code && decoder_net_channels(&p->net) != channels)
+        code = error_set(ERR_INPUT, "decodes %d channels, model.in_channels is %d", decoder_net_channels(&p->net),
+                         channels);
     safetensors_close(&file);
     return code ? error_context(code, "%s", path) : OK;
 }
@@ -48,9 +45,10 @@ static int network_of_file(struct program *p, const char *path) {
 static int make_network(void *self) {
     struct program *p = self;
     const struct light_config *c = &p->stage.config.light;
-    TRY(c->from[0] ? network_of_file(p, c->from) : light_decoder_create(&p->net, &c->net));
-    p->stage.table = &p->net.table;
-    return sharding_divide(&p->stage.shards, &p->net.table);
+    const struct decoder_config sizes = {.kind = DECODER_LIGHT, .light = c->net};
+    TRY(c->from[0] ? network_of_file(p, c->from) : decoder_net_create(&p->net, &sizes));
+    p->stage.table = p->net.table;
+    return sharding_divide(&p->stage.shards, p->net.table);
 }
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -66,22 +64,22 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
 static size_t workspace(const void *self) {
     const struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    return light_decoder_workspace(&p->net, p->stage.share.largest, c->frames, c->model.height, c->model.width);
+    return decoder_net_workspace(&p->net, p->stage.share.largest, c->frames, c->model.height, c->model.width);
 }
 
 /* Weights from the seed, or from a file. */
 static int fresh(struct program *p) {
     const char *from = p->stage.config.light.from;
     struct optimiser *o = &p->step.optimiser;
-    TRY(light_step_fresh(&p->step));
+    TRY(light_step_fresh(&p->step, &p->stage.codec));
     if (!from[0]) return OK;
     struct safetensors file;
     TRY(safetensors_open(&file, from));
-    int code = light_file_read(p->values, &p->net, &file);
+    int code = decoder_file_read(p->values, &p->net, &file);
     safetensors_close(&file);
     if (code) return error_context(code, "%s", from);
-    for (int i = 0; i < p->net.table.slices; i++)
-        optimiser_write(o, OPTIMISER_MASTER, i, p->values + p->net.table.slice_offset[i]);
+    for (int i = 0; i < p->net.table->slices; i++)
+        optimiser_write(o, OPTIMISER_MASTER, i, p->values + p->net.table->slice_offset[i]);
     optimiser_start(o);
     return OK;
 }
@@ -115,11 +113,11 @@ static int first_rank(const struct program *p) { return p->stage.shards.rank == 
 static int write_decoder(void *self) {
     struct program *p = self;
     struct optimiser *o = &p->step.optimiser;
-    for (int i = 0; i < p->net.table.slices; i++)
+    for (int i = 0; i < p->net.table->slices; i++)
         TRY(optimiser_read(o, o->ema ? OPTIMISER_EMA : OPTIMISER_MASTER, i,
-                           first_rank(p) ? p->values + p->net.table.slice_offset[i] : NULL));
+                           first_rank(p) ? p->values + p->net.table->slice_offset[i] : NULL));
     TRY(device_sync());
-    return first_rank(p) ? light_file_save(p->path, &p->net, p->values) : OK;
+    return first_rank(p) ? decoder_file_save(p->path, &p->net, p->values) : OK;
 }
 
 static double psnr(const float *a, const float *b, size_t n) {
@@ -140,7 +138,7 @@ static int show(void *self) {
     double start = clock_seconds();
     TRY(stage_decode(s, s->held_out.clips, s->shown, p->truth));
     double own = clock_seconds() - start;
-    TRY(light_file_use(&s->codec, p->path));
+    TRY(decoder_file_use(&s->codec, p->path));
     start = clock_seconds();
     int code = stage_decode(s, s->held_out.clips, s->shown, p->made);
     double light = clock_seconds() - start;
@@ -182,7 +180,7 @@ static int allocate_host(struct program *p) {
     p->decoded = malloc((size_t)share_pixels(p) * sizeof *p->decoded);
     p->truth = malloc(shown * sizeof *p->truth);
     p->made = malloc(shown * sizeof *p->made);
-    p->values = malloc(p->net.table.total * sizeof *p->values);
+    p->values = malloc(p->net.table->total * sizeof *p->values);
     if (!p->decoded || !p->truth || !p->made || !p->values) return error_set(ERR_DEVICE, "out of memory for pixels");
     return file_join(p->path, sizeof p->path, p->stage.folder.path, "decoder.safetensors");
 }
@@ -197,7 +195,7 @@ static int load(void *self, int resumed) {
 static void free_all(void *self) {
     struct program *p = self;
     light_step_free(&p->step);
-    light_decoder_destroy(&p->net);
+    decoder_net_destroy(&p->net);
     free(p->decoded);
     free(p->truth);
     free(p->made);

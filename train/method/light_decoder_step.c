@@ -41,35 +41,34 @@ SECTION(light_decoder, "Distils a small, fast decoder from the codec of a data s
 
 static long clip_values(const struct light_step *s) { return s->planes * s->height * s->width; }
 
-int light_step_layout(struct light_step *s, const struct light_decoder *net, const struct light_config *config,
+int light_step_layout(struct light_step *s, const struct decoder_net *net, const struct light_config *config,
                       int frames, int h, int w, uint64_t seed, struct sharding *shards, struct arena *state,
                       struct arena *activations) {
-    int stride = light_decoder_stride(&net->config);
+    int stride = decoder_net_stride(net);
     s->net = net;
     s->config = *config;
     s->seed = seed;
     s->height = (long)h * stride;
     s->width = (long)w * stride;
     s->planes = 3L * video_frames(frames);
-    s->latents = (long)frames * net->config.channels * h * w;
+    s->latents = (long)frames * decoder_net_channels(net) * h * w;
     TRY(sharding_share(shards, &s->share, config->stage.batch, config->stage.accumulate));
-    TRY(optimiser_layout(&s->optimiser, "decoder", &net->table, &config->stage.optimiser, config->stage.steps, shards,
+    TRY(optimiser_layout(&s->optimiser, "decoder", net->table, &config->stage.optimiser, config->stage.steps, shards,
                          state));
-    if (s->acts) light_acts_free(s->acts);
-    TRY(light_acts_layout(&s->acts, net, LIGHT_TRAIN, s->share.largest, frames, h, w, activations));
+    TRY(decoder_acts_layout(&s->acts, net, DECODER_TRAIN, s->share.largest, frames, h, w, activations));
     s->pixels = ARENA_TAKE(activations, "decoded pixels", real, s->share.largest * clip_values(s));
     s->dpixels = ARENA_TAKE(activations, "decoded pixels", real, s->share.largest * clip_values(s));
     s->weight = ARENA_TAKE(activations, "losses", real, 1);
     s->figures = ARENA_TAKE(activations, "losses", struct light_figures, 1);
     mailbox_layout(&s->mail, sizeof *s->figures, activations);
     if (config->consistency_weight > 0)
-        latent_consistency_layout(&s->consistency, s->share.largest, frames, net->config.channels, h, w, stride,
+        latent_consistency_layout(&s->consistency, s->share.largest, frames, decoder_net_channels(net), h, w, stride,
                                   activations);
     return OK;
 }
 
 void light_step_free(struct light_step *s) {
-    light_acts_free(s->acts);
+    decoder_acts_free(&s->acts);
     mailbox_free(&s->mail);
     optimiser_free(&s->optimiser);
     memset(s, 0, sizeof *s);
@@ -79,18 +78,18 @@ int light_step_prepare(struct light_step *s, const struct codec *codec) {
     return s->config.consistency_weight > 0 ? latent_consistency_prepare(&s->consistency, codec) : OK;
 }
 
-static int begin_layer(struct light_step *s, int layer, float *slice) {
+static int begin_layer(struct light_step *s, const struct codec *codec, int layer, float *slice) {
     TRY(optimiser_read(&s->optimiser, OPTIMISER_MASTER, layer, slice));
-    light_decoder_begin(s->net, layer, slice);
+    decoder_net_begin(s->net, codec, layer, slice);
     optimiser_write(&s->optimiser, OPTIMISER_MASTER, layer, slice);
     return OK;
 }
 
-int light_step_fresh(struct light_step *s) {
+int light_step_fresh(struct light_step *s, const struct codec *codec) {
     optimiser_initialise(&s->optimiser, s->seed);
-    float *slice = malloc(s->net->table.total * sizeof *slice);
+    float *slice = malloc(s->net->table->total * sizeof *slice);
     int code = slice ? OK : error_set(ERR_DEVICE, "out of memory for a layer");
-    for (int i = 0; i < s->net->count && !code; i++) code = begin_layer(s, i, slice);
+    for (int i = 0; i < s->net->table->slices && !code; i++) code = begin_layer(s, codec, i, slice);
     free(slice);
     optimiser_start(&s->optimiser);
     return code;
@@ -121,9 +120,9 @@ static void pixel_losses(struct light_step *s, const struct part *part, real *d,
 int light_step_gradient(struct light_step *s, const struct params *params, const struct part *part, const real *latents,
                         const real *target) {
     real *d = params->grads ? s->dpixels : NULL;
-    light_decoder_forward(s->net, params, s->acts, part->count, latents, s->pixels);
+    decoder_net_forward(s->net, params, &s->acts, part->count, latents, NULL, s->pixels);
     pixel_losses(s, part, d, latents, target);
-    if (d) light_decoder_backward(s->net, params, s->acts, d);
+    if (d) decoder_net_backward(s->net, params, &s->acts, d);
     return params_status(params);
 }
 

@@ -7,7 +7,7 @@
 #ifndef TRAIN_METHOD_LIGHT_DECODER_STEP_H
 #define TRAIN_METHOD_LIGHT_DECODER_STEP_H
 
-#include "model/codec/light_decoder.h"
+#include "model/codec/decoder_net.h"
 #include "train/method/latent_consistency.h"
 #include "train/method/stage_config.h"
 #include "train/optimiser/share.h"
@@ -27,10 +27,10 @@ struct light_figures { /* parts of the loss, weighted */
     real pixel, gradient, consistency;
 };
 struct light_step {
-    const struct light_decoder *net;
+    const struct decoder_net *net;
     struct light_config config;
     struct optimiser optimiser;
-    struct light_acts *acts;
+    struct decoder_acts acts;
     struct share share;
     struct latent_consistency consistency; /* laid out when its weight is not 0 */
     uint64_t seed;
@@ -42,14 +42,14 @@ struct light_step {
     struct mailbox mail;
 };
 /* h, w: latent rows and columns. */
-int light_step_layout(struct light_step *s, const struct light_decoder *net, const struct light_config *config,
+int light_step_layout(struct light_step *s, const struct decoder_net *net, const struct light_config *config,
                       int frames, int h, int w, uint64_t seed, struct sharding *shards, struct arena *state,
                       struct arena *activations);
 void light_step_free(struct light_step *s);
 /* After the memory is there: constants. ERR_USAGE: the codec does not give what the loss asks for. */
 int light_step_prepare(struct light_step *s, const struct codec *codec);
-/* New weights from the seed. */
-int light_step_fresh(struct light_step *s);
+/* New weights from the seed, for that codec. */
+int light_step_fresh(struct light_step *s, const struct codec *codec);
 /* A part of the batch: its share of the loss into the optimiser's, of the loss's parts into figures, gradients to
    params->grads (NULL: none). latents [part, F, C, h, w], target [part, 4F-3, 3, height, width]. */
 int light_step_gradient(struct light_step *s, const struct params *params, const struct part *part, const real *latents,

@@ -30,7 +30,7 @@ int stage_decode(struct stage *s, const real *latents, int clips, float *pixels)
     struct show w = show_of(s);
     size_t clip = (size_t)s->config.frames * s->codec.channels * s->codec.h * s->codec.w;
     for (int i = 0; i < clips; i++) {
-        codec_decode_reset(&s->codec);
+        codec_decode_begin(&s->codec, NULL);
         int n = codec_decode(&s->codec, latents + i * clip, s->config.frames,
                              pixels + (size_t)i * w.frames * frame_size(&w));
         if (n < 0) return -n;
