@@ -125,7 +125,7 @@ static void autoencoder(const char *name, void (*configure)(struct vae_config *)
     vae_destroy(&vae);
 }
 
-static void lay_out_light(struct light_acts **acts, const struct light_decoder *net, enum light_memory memory,
+static void lay_out_light(struct light_acts **acts, const struct light_decoder *net, enum decoder_memory memory,
                           int frames, int h, int w, struct arena *arena) {
     memset(arena, 0, sizeof *arena);
     arena_begin(arena, "light decoder");
@@ -151,11 +151,11 @@ static void light(const char *name, int channels, int patch, int h, int w) {
     asked.of = name;
     must(light_decoder_create(&net, &config));
     struct params params = params_of(&net.table, 1);
-    lay_out_light(&acts, &net, LIGHT_STREAM, CHUNK, h, w, &arena);
+    lay_out_light(&acts, &net, DECODER_STREAM, CHUNK, h, w, &arena);
     light_stream_reset(acts);
     for (int pass = 0; pass < 3; pass++) light_stream_decode(&net, &params, acts, &nothing, CHUNK, &nothing);
     light_acts_free(acts), arena_free(&arena);
-    lay_out_light(&acts, &net, LIGHT_TRAIN, CHUNK, h, w, &arena);
+    lay_out_light(&acts, &net, DECODER_TRAIN, CHUNK, h, w, &arena);
     light_decoder_forward(&net, &params, acts, 1, &nothing, &nothing);
     light_decoder_backward(&net, &params, acts, &nothing);
     light_acts_free(acts), arena_free(&arena);

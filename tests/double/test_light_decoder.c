@@ -26,7 +26,7 @@ static const struct light_decoder_config shapes[] = {
 };
 
 struct world {
-    struct light_decoder net;
+    struct decoder_net net;
     struct light_step step;
     struct arena state, activations;
     struct params params;
@@ -55,10 +55,10 @@ static void layout(struct world *w, const struct light_config *config) {
 
 /* Rough weights of about the size that keeps the mean square; targets around 1/2. */
 static void fill(struct world *w) {
-    for (int i = 0; i < w->net.table.count; i++) {
-        const struct param *p = &w->net.table.list[i];
+    for (int i = 0; i < w->net.table->count; i++) {
+        const struct param *p = &w->net.table->list[i];
         double fan_in = p->ndim > 1 ? (double)p->count / (double)p->shape[0] : 4;
-        random_init(w->step.optimiser.master + param_position(&w->net.table, p), SEED, i, sqrt(2 / fan_in),
+        random_init(w->step.optimiser.master + param_position(w->net.table, p), SEED, i, sqrt(2 / fan_in),
                     (long)p->count);
     }
     random_init(w->latents, SEED, 1000, 1.5, LATENTS);
@@ -74,7 +74,8 @@ static void open_world(struct world *w, const struct light_decoder_config *shape
     config.stage.accumulate = PARTS;
     config.stage.steps = 10;
     config.stage.optimiser = (struct optimiser_config){.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8};
-    CHECK(light_decoder_create(&w->net, shape));
+    const struct decoder_config sizes = {.kind = DECODER_LIGHT, .light = *shape};
+    CHECK(decoder_net_create(&w->net, &sizes));
     arena_begin(&w->state, "state");
     arena_begin(&w->activations, "activations");
     layout(w, &config);
@@ -83,7 +84,7 @@ static void open_world(struct world *w, const struct light_decoder_config *shape
     layout(w, &config);
     open_codec(&w->codec);
     CHECK(light_step_prepare(&w->step, &w->codec));
-    mem_zero(w->step.optimiser.master, w->net.table.total * sizeof(real));
+    mem_zero(w->step.optimiser.master, w->net.table->total * sizeof(real));
     fill(w);
     w->params = optimiser_params(&w->step.optimiser);
     w->params.source = NULL; /* everything is here */
@@ -94,7 +95,7 @@ static void close_world(struct world *w) {
     arena_free(&w->state);
     arena_free(&w->activations);
     codec_close(&w->codec);
-    light_decoder_destroy(&w->net);
+    decoder_net_destroy(&w->net);
     CHECK(device_sync());
 }
 
@@ -121,7 +122,7 @@ static double loss_at(struct world *w) {
 
 /* Relative error of tensor p's gradient along a random direction. */
 static double tensor_error(struct world *w, const struct param *p, const real *grads, int seed) {
-    size_t at = param_position(&w->net.table, p), bytes = p->count * sizeof(real);
+    size_t at = param_position(w->net.table, p), bytes = p->count * sizeof(real);
     real *x = malloc(bytes), *u = malloc(bytes), *moved = malloc(bytes);
     double dot = 0, size = 0, value[2];
     assert_true(x && u && moved);
@@ -145,17 +146,16 @@ static double tensor_error(struct world *w, const struct param *p, const real *g
 }
 
 static double worst_error(struct world *w, double spoil) {
-    size_t total = w->net.table.total;
+    size_t total = w->net.table->total;
     real *grads = malloc(total * sizeof *grads);
     double worst = 0;
     assert_non_null(grads);
     optimiser_begin(&w->step.optimiser);
     gradient(w, &w->params);
     mem_download(grads, w->params.grads, total * sizeof *grads);
-    for (int i = 0; i < w->net.table.count; i++) {
-        const struct param *p = &w->net.table.list[i];
-        for (size_t k = 0; k < p->count; k++)
-            grads[param_position(&w->net.table, p) + k] *= 1 + spoil * (double)(k % 2);
+    for (int i = 0; i < w->net.table->count; i++) {
+        const struct param *p = &w->net.table->list[i];
+        for (size_t k = 0; k < p->count; k++) grads[param_position(w->net.table, p) + k] *= 1 + spoil * (double)(k % 2);
         double error = tensor_error(w, p, grads, i);
         if (!(error < 1e-6) && spoil == 0) print_message("%s: relative error %g\n", p->name, error);
         worst = error > worst || error != error ? error : worst;

@@ -11,7 +11,7 @@
 #include "base/fileio.h"
 #include "base/finite.h"
 #include "base/text.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/state.h"
@@ -195,17 +195,13 @@ static int read_text_encoder(const char *folder, uint32_t *sum) {
 }
 
 static int add_light(uint32_t *sum, const struct safetensors *file) {
-    struct light_decoder_config config;
-    struct light_decoder net;
-    TRY(light_file_describe(&config, file));
-    TRY(light_decoder_create(&net, &config));
-    int code = light_file_check(&net, file);
-    float *values = code ? NULL : malloc(sizeof *values * (net.table.total + 1));
-    if (!code && !values) code = error_set(ERR_DEVICE, "out of memory");
-    if (!code) code = light_file_read(values, &net, file);
-    if (!code) code = add_values(sum, values, net.table.total);
+    struct decoder_net net;
+    TRY(decoder_file_create(&net, file));
+    float *values = malloc(sizeof *values * (net.table->total + 1));
+    int code = values ? decoder_file_read(values, &net, file) : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = add_values(sum, values, net.table->total);
     free(values);
-    light_decoder_destroy(&net);
+    decoder_net_destroy(&net);
     return code;
 }
 
@@ -299,23 +295,28 @@ const int mutation_reader_count = sizeof mutation_readers / sizeof *mutation_rea
 
 /* ---- samples ---- */
 
-static int write_light(const char *path) {
-    const struct light_decoder_config config = {.channels = 6,
-                                                .first = 8,
-                                                .stage = {8, 6, 4},
-                                                .blocks = 1,
-                                                .grow = {1, 2, 2},
-                                                .scale = {2, 2, 1},
-                                                .patch = 2,
-                                                .clamp = 3};
-    struct light_decoder net;
-    TRY(light_decoder_create(&net, &config));
-    float *values = malloc(sizeof *values * net.table.total);
-    for (size_t i = 0; values && i < net.table.total; i++) values[i] = (float)(i % 31) / 31 - 0.5f;
-    int code = values ? light_file_save(path, &net, values) : error_set(ERR_DEVICE, "out of memory");
+static int write_net(const char *path, const struct decoder_config *config) {
+    struct decoder_net net;
+    TRY(decoder_net_create(&net, config));
+    float *values = malloc(sizeof *values * net.table->total);
+    for (size_t i = 0; values && i < net.table->total; i++) values[i] = (float)(i % 31) / 31 - 0.5f;
+    int code = values ? decoder_file_save(path, &net, values) : error_set(ERR_DEVICE, "out of memory");
     free(values);
-    light_decoder_destroy(&net);
+    decoder_net_destroy(&net);
     return code;
+}
+
+static int write_light(const char *path) {
+    const struct decoder_config config = {.kind = DECODER_LIGHT,
+                                          .light = {.channels = 6,
+                                                    .first = 8,
+                                                    .stage = {8, 6, 4},
+                                                    .blocks = 1,
+                                                    .grow = {1, 2, 2},
+                                                    .scale = {2, 2, 1},
+                                                    .patch = 2,
+                                                    .clamp = 3}};
+    return write_net(path, &config);
 }
 
 int mutation_samples(const char *folder) {

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 #include "tests/golden_weights.h"
@@ -33,43 +33,43 @@ static void open_codec(struct codec *codec) {
 }
 
 /* Rough weights, so that pixels leave [0, 1] at both ends. */
-static void write_decoder(const struct light_decoder_config *config, struct light_decoder *net, float **values) {
-    assert_int_equal(light_decoder_create(net, config), OK);
-    *values = calloc(net->table.total, sizeof **values);
+static void write_decoder(const struct light_decoder_config *config, struct decoder_net *net, float **values) {
+    const struct decoder_config sizes = {.kind = DECODER_LIGHT, .light = *config};
+    assert_int_equal(decoder_net_create(net, &sizes), OK);
+    *values = calloc(net->table->total, sizeof **values);
     assert_non_null(*values);
-    for (int i = 0; i < net->table.count; i++) {
-        const struct param *p = &net->table.list[i];
-        golden_values(*values + param_position(&net->table, p), p->name, (long)p->count, 0.3, 0.02);
+    for (int i = 0; i < net->table->count; i++) {
+        const struct param *p = &net->table->list[i];
+        golden_values(*values + param_position(net->table, p), p->name, (long)p->count, 0.3, 0.02);
     }
-    assert_int_equal(light_file_save(path, net, *values), OK);
+    assert_int_equal(decoder_file_save(path, net, *values), OK);
 }
 
 /* What the network itself makes of the clip, whole. */
-static void network_frames(const struct light_decoder *net, const float *values, const float *latents, float *pixels) {
-    struct params params = {.table = &net->table, .weights = device_alloc(net->table.total * sizeof(elem))};
+static void network_frames(const struct decoder_net *net, const float *values, const float *latents, float *pixels) {
+    struct params params = {.table = net->table, .weights = device_alloc(net->table->total * sizeof(elem))};
     struct arena arena;
-    struct light_acts *acts;
+    struct decoder_acts acts = {NULL, NULL};
     real *in = device_alloc(FRAMES * LATENT * sizeof(real)), *out = device_alloc(VIDEO * FRAME * sizeof(real));
     assert_true(params.weights && in && out);
-    transfer_to_elem(params.weights, values, (long)net->table.total);
+    transfer_to_elem(params.weights, values, (long)net->table->total);
     transfer_to_real(in, latents, FRAMES * LATENT);
     arena_begin(&arena, "decoder");
-    assert_int_equal(light_acts_layout(&acts, net, LIGHT_STREAM, 1, FRAMES, H, W, &arena), OK);
-    light_acts_free(acts);
+    assert_int_equal(decoder_acts_layout(&acts, net, DECODER_STREAM, 1, FRAMES, H, W, &arena), OK);
     assert_int_equal(arena_commit(&arena), OK);
-    assert_int_equal(light_acts_layout(&acts, net, LIGHT_STREAM, 1, FRAMES, H, W, &arena), OK);
-    light_stream_reset(acts);
-    assert_int_equal(light_stream_decode(net, &params, acts, in, FRAMES, out), VIDEO);
+    assert_int_equal(decoder_acts_layout(&acts, net, DECODER_STREAM, 1, FRAMES, H, W, &arena), OK);
+    decoder_stream_begin(net, &acts, NULL);
+    assert_int_equal(decoder_stream_decode(net, &params, &acts, in, FRAMES, out), VIDEO);
     transfer_from_real(pixels, out, VIDEO * FRAME);
     assert_int_equal(device_sync(), OK);
-    light_acts_free(acts);
+    decoder_acts_free(&acts);
     arena_free(&arena);
     device_free(in), device_free(out), device_free(params.weights);
 }
 
 static void decode_in_pieces(struct codec *codec, int piece, const float *latents, float *pixels) {
     int frames = 0;
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, NULL);
     for (int i = 0; i < FRAMES; i += piece) {
         int now = FRAMES - i < piece ? FRAMES - i : piece;
         frames += codec_decode_host(codec, latents + i * LATENT, now, pixels + frames * FRAME);
@@ -92,7 +92,7 @@ static float apart(const float *pixels) {
 static void decodes_as_the_network(void **state) {
     (void)state;
     struct codec codec;
-    struct light_decoder net;
+    struct decoder_net net;
     float *values, again[2 * LATENT], encoded[2 * LATENT];
     open_codec(&codec);
     golden_values(latents, "latents", FRAMES * LATENT, 1, 0);
@@ -101,7 +101,7 @@ static void decodes_as_the_network(void **state) {
     assert_int_equal(codec_encode(&codec, own, 5, encoded), 2);
     write_decoder(&fitting, &net, &values);
     network_frames(&net, values, latents, wanted);
-    assert_int_equal(light_file_use(&codec, path), OK);
+    assert_int_equal(decoder_file_use(&codec, path), OK);
     int held = 0;
     float allowed = apart(wanted);
     for (int piece = 1; piece <= FRAMES; piece += 5) {
@@ -119,12 +119,12 @@ static void decodes_as_the_network(void **state) {
     assert_memory_equal(again, encoded, sizeof again);
     /* a second stream of the same decoder: the two do not know of each other */
     struct codec second;
-    codec_decode_reset(&codec);
+    codec_decode_begin(&codec, NULL);
     assert_int_equal(codec_decode(&codec, latents, 1, made), 1);
     assert_int_equal(codec_decode(&codec, latents + LATENT, FRAMES - 1, made + FRAME), VIDEO - 1);
     assert_int_equal(codec_share(&second, &codec), OK);
-    codec_decode_reset(&codec);
-    codec_decode_reset(&second);
+    codec_decode_begin(&codec, NULL);
+    codec_decode_begin(&second, NULL);
     assert_int_equal(codec_decode(&second, latents, 1, wanted), 1);
     assert_int_equal(codec_decode(&codec, latents + LATENT, 2, own), 5);
     assert_int_equal(codec_decode(&second, latents + LATENT, FRAMES - 1, wanted + FRAME), VIDEO - 1);
@@ -132,7 +132,7 @@ static void decodes_as_the_network(void **state) {
     codec_close(&second);
     codec_close(&codec);
     free(values);
-    light_decoder_destroy(&net);
+    decoder_net_destroy(&net);
 }
 
 static void refuses_what_does_not_fit(void **state) {
@@ -144,17 +144,17 @@ static void refuses_what_does_not_fit(void **state) {
     open_codec(&codec);
     decode_in_pieces(&codec, 3, latents, own);
     for (int i = 0; i < 2; i++) {
-        struct light_decoder net;
+        struct decoder_net net;
         float *values;
         write_decoder(&wrong[i], &net, &values);
-        assert_int_equal(light_file_use(&codec, path), ERR_INPUT);
+        assert_int_equal(decoder_file_use(&codec, path), ERR_INPUT);
         assert_non_null(strstr(error_text(), path));
         assert_non_null(strstr(error_text(), "5 channels of 2 x 3 for 8 x 12 pixels"));
         free(values);
-        light_decoder_destroy(&net);
+        decoder_net_destroy(&net);
     }
     unlink(path);
-    assert_int_equal(light_file_use(&codec, path), ERR_INPUT);
+    assert_int_equal(decoder_file_use(&codec, path), ERR_INPUT);
     decode_in_pieces(&codec, 3, latents, made);
     assert_memory_equal(made, own, sizeof own);
     codec_close(&codec);

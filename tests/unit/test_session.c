@@ -215,7 +215,7 @@ static void roll_out(const float *talk, const float *listen) {
     struct rollout_noise random = {.seed = 5, .purpose = RANDOM_STREAM};
     struct part part = part_whole(1);
     CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2));
-    codec_decode_reset(&w.codec);
+    codec_decode_begin(&w.codec, NULL);
     assert_int_equal(codec_decode(&w.codec, r.x, F, w.expected[0]), T);
     free(latents);
     self_forcing_free(&r);

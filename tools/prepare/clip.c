@@ -85,7 +85,7 @@ static int judge(struct cutter *cut) {
     int F = cut->config->frames, out = 0;
     size_t latent = latent_floats(cut->config) / (size_t)F;
     if (codec_is_external(cut->codec->name) && F > LARGE_JUDGED) F = LARGE_JUDGED;
-    codec_decode_reset(cut->codec);
+    codec_decode_begin(cut->codec, cut->window);
     for (int f = 0; f < F; f++, cut->beat(cut->user)) {
         int made = codec_decode_host(cut->codec, row_floats(cut) + (size_t)f * latent, 1,
                                      cut->back + (size_t)out * frame_floats(cut->config));

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process_memory.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
 #include "kernels/served.h"
 #include "kernels/workspace.h"
@@ -274,7 +274,7 @@ static int open_data(struct stage *s) {
     int code = check_data(s);
     if (code) return error_context(code, "%s", s->config.data);
     TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
-    if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
+    if (s->config.decoder[0]) TRY(decoder_file_use(&s->codec, s->config.decoder));
     TRY(negative_prompt_load(&s->config, &s->negative));
     return load_shown(s);
 }
