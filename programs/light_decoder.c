@@ -48,12 +48,9 @@ static size_t shown_pixels(const struct program *p) {
 
 /* With the sizes of the file that it starts from, whose tensors must be there. */
 static int network_of_file(struct program *p, const char *path) {
-    struct decoder_config sizes;
     struct safetensors file;
     TRY(safetensors_open(&file, path));
-    int code = decoder_file_describe(&sizes, &file);
-    if (!code) code = decoder_net_create(&p->net, &sizes);
-    if (!code) code = decoder_file_check(&p->net, &file);
+    int code = decoder_file_create(&p->net, &file);
     if (!code && decoder_net_channels(&p->net) != p->stage.config.model.in_channels)
         code = error_set(ERR_INPUT, "decodes %d channels, model.in_channels is %d", decoder_net_channels(&p->net),
                          p->stage.config.model.in_channels);
