@@ -1,7 +1,7 @@
 /* test_light_decoder.c: the gradients of a decoder's training: every loss, alone and all together, with weights of what moves
    and noise on the latents, for both networks, against central differences along a random direction of every weight tensor;
    what does not count behind a gap; that the reference stays clean; and the re-encoding of the consistency loss against the
-   codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 1e-6 of the point are the one error beside
+   codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 3e-7 of the point are the one error beside
    rounding; with some thousand values of order 1 there are hardly any. */
 #include "tests/small_net.h"
 
@@ -17,7 +17,7 @@ enum {
     VIDEO = 1 + 4 * (FRAMES - 1),
     PIXELS = VIDEO * 3 * H * W * PATCH * PATCH
 };
-#define STEP 1e-6
+#define STEP 3e-7
 enum { SEED = 4 }; /* one of which no ReLU lies within the step of its corner */
 
 /* Shapes of the stride 4. Light: growth and scale in different stages, with and without patches at the end. */
