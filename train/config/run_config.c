@@ -20,7 +20,7 @@ static const struct config_field common[] = {
     FLAG("data_changed", data_changed, "no",
          "Lets a run that resumes go on with another data set than the one that it began with."),
     TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
-    TEXT("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
+    TEXT("decoder", decoder, "", "decoder in place of the codec's own, a safetensors file as light_decoder writes one; empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
