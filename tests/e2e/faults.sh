@@ -57,6 +57,21 @@ teacher stop teacher.steps=60 faults.spike=0.01 faults.after=3
 [ "$code" -eq 4 ]
 verdict $? "faults.then=stop: exit code $code"
 
+# ---- data that come slowly ----
+
+# Reads as a disk far away does them. The preload is for a program without a sanitizer's own.
+case $BUILD in
+*-sanitize*) echo "faults.sh: slow reads are not tried under the sanitizer" ;;
+*)
+    ${CC:-cc} -shared -fPIC tests/e2e/slow_read.c -o "$work/slow.so" -ldl &&
+        SLOW_READ=20000 LD_PRELOAD=$work/slow.so "$BIN/teacher" configs/tiny.yaml run="$work/slow" data="$work/data.h5" threads=1 \
+            teacher.steps=25 teacher.sample_every=0 >"$work/slow.log" 2>&1
+    verdict $? "slow reads: $(tail -n 1 "$work/slow.log")"
+    [ "$(grep -c 'warning: .* ms a step are waiting for clips' "$work/slow.log")" -eq 1 ]
+    verdict $? "the wait for clips is warned of once"
+    ;;
+esac
+
 # ---- checkpoints ----
 
 teacher whole teacher.steps=8

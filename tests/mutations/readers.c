@@ -194,7 +194,7 @@ static int read_text_encoder(const char *folder, uint32_t *sum) {
     return code == ERR_NUMERIC && strstr(error_text(), "embedding") ? ERR_INPUT : code; /* it was refused */
 }
 
-static int add_light(uint32_t *sum, const struct safetensors *file) {
+static int add_decoder(uint32_t *sum, const struct safetensors *file) {
     struct decoder_net net;
     TRY(decoder_file_create(&net, file));
     float *values = malloc(sizeof *values * (net.table->total + 1));
@@ -205,10 +205,10 @@ static int add_light(uint32_t *sum, const struct safetensors *file) {
     return code;
 }
 
-static int read_light(const char *folder, uint32_t *sum) {
+static int read_decoder(const char *folder, uint32_t *sum) {
     struct safetensors file;
     TRY(safetensors_open(&file, inside(folder, "decoder.safetensors")));
-    int code = add_light(sum, &file);
+    int code = add_decoder(sum, &file);
     safetensors_close(&file);
     return code;
 }
@@ -281,7 +281,8 @@ const struct mutation_reader mutation_readers[] = {
     {"vae", read_vae, 0, 5},
     {"wav2vec2", read_wav2vec2, 0, 100},
     {"umt5", read_text_encoder, 0, 100},
-    {"light", read_light, 0, 100},
+    {"light", read_decoder, 0, 100},
+    {"residual", read_decoder, 0, 100},
     {"prompts", read_prompts, 0, 100},
     {"csv", read_csv, 0, 100},
     {"json", read_json, 0, 100},
@@ -319,13 +320,21 @@ static int write_light(const char *path) {
     return write_net(path, &config);
 }
 
+static int write_residual(const char *path) {
+    const struct decoder_config config = {
+        .kind = DECODER_RESIDUAL, .residual = {.channels = 6, .width = {5, 4, 3}, .blocks = {1, 0, 1}, .patch = 2}};
+    return write_net(path, &config);
+}
+
 int mutation_samples(const char *folder) {
     static const char csv[] = "\xef\xbb\xbfstart,end,who\r\n0.0,1.2,talk\r\n# note\r\n\"0.8\",1.55,\"listen\"\r\n";
     static const char json[] = "{\"talk\": [[0, 1.2], [1.3, 2]], \"listen\": [[0.8, 1.0]], \"by\": \"hand\"}\n";
     TRY(file_make_folders(inside(folder, "light")));
+    TRY(file_make_folders(inside(folder, "residual")));
     TRY(file_make_folders(inside(folder, "csv")));
     TRY(file_make_folders(inside(folder, "json")));
     TRY(write_light(inside(folder, "light/decoder.safetensors")));
+    TRY(write_residual(inside(folder, "residual/decoder.safetensors")));
     TRY(file_write(inside(folder, "csv/a.mask.csv"), csv, sizeof csv - 1));
     return file_write(inside(folder, "json/a.mask.json"), json, sizeof json - 1);
 }

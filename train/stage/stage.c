@@ -336,33 +336,51 @@ static int make_ready(struct stage *s) {
 static int goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
 
 int stage_next_batch(struct stage *s) {
+    double before = clock_seconds();
     TRY(loader_next(s->loader, &s->batch));
+    s->waited += clock_seconds() - before;
     use_batch(s, batch_feed_next(&s->feed, s->batch, s->negative));
     s->batches++;
     return OK;
 }
 
+enum { STEPS_REMEMBERED = 20 }; /* for mean times */
+
 /* The steps begin: what came before does not count as their time. */
-static void start_clock(struct stage *s) { s->started = clock_seconds(); }
+static void start_clock(struct stage *s) {
+    s->started = clock_seconds();
+    s->waited = 0;
+}
+
+/* Says once that the data hold the run up, when the mean of the last steps is no accident any more. */
+static void warn_of_waiting(struct stage *s) {
+    const double much = 0.25;
+    if (s->said_waiting || s->timed < STEPS_REMEMBERED || s->wait_seconds < much * s->step_seconds) return;
+    s->said_waiting = 1;
+    log_line(
+        "warning: %.0f of %.0f ms a step are waiting for clips: the data set's disk or its decompression is slower "
+        "than the network",
+        1000 * s->wait_seconds, 1000 * s->step_seconds);
+}
 
 /* The step is queued: counts it and its time. */
 static void count_step(struct stage *s) {
-    enum { REMEMBERED = 20 };
     double now = clock_seconds(), seconds = now - s->started;
-    if (s->timed < REMEMBERED) s->timed++;
+    if (s->timed < STEPS_REMEMBERED) s->timed++;
     s->step_seconds += (seconds - s->step_seconds) / (double)s->timed;
+    s->wait_seconds += (s->waited - s->wait_seconds) / (double)s->timed;
     s->started = now;
+    s->waited = 0;
     s->step++;
+    warn_of_waiting(s);
 }
 
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
                  int extra_count) {
-    enum { OWN = 5 };
-    struct metric list[METRICS_MAX] = {{"loss", account->loss},
-                                       {"grad_norm", account->norm},
-                                       {"lr", account->rate},
-                                       {"ms", 1000 * s->step_seconds},
-                                       {"skipped", account->skipped}};
+    enum { OWN = 6 };
+    struct metric list[METRICS_MAX] = {
+        {"loss", account->loss},        {"grad_norm", account->norm},        {"lr", account->rate},
+        {"ms", 1000 * s->step_seconds}, {"wait_ms", 1000 * s->wait_seconds}, {"skipped", account->skipped}};
     for (int i = 0; i < extra_count; i++) list[OWN + i] = extra[i];
     if (s->folder.metrics) TRY(metrics_write(s->folder.metrics, step + 1, list, OWN + extra_count));
 

@@ -97,11 +97,13 @@ struct stage {
     /* held-out clips that are shown */
     int shown;
     struct device_batch held_out;
-    float *
-        shown_pictures; /* host [shown, 4F-3, 3, height, width] in [-1, 1]: their true pictures; NULL: not in the set */
-    float *negative;    /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
-    double started, step_seconds; /* of the step under way; mean seconds of the last steps */
-    long timed;                   /* steps that step_seconds is made of */
+    float *shown_pictures;  /* host [shown, 4F-3, 3, height, width] in [-1, 1]: their true pictures, where the
+                                          data set has them; else NULL */
+    float *negative;        /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
+    double started, waited; /* when the step under way began; seconds that it has waited for clips */
+    double step_seconds, wait_seconds; /* means of the last steps: whole, and waiting for clips */
+    long timed;                        /* steps that these means are made of */
+    int said_waiting;                  /* the warning that the data are slow has been logged */
 };
 
 /* Runs the stage from the command line to its end; returns what main returns. */
