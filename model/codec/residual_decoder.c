@@ -153,10 +153,13 @@ static struct conv_shape shape_of(const struct pass *p, const struct residual_la
                                .after = {0, rim, rim}};
 }
 
-/* Numbers of a stage in this pass. */
-static long stage_size(const struct pass *p, int stage) {
-    return group_frames(p->acts, p->frames) * stage_positions(p->acts, stage) * p->net->config.width[stage];
+/* Positions of a stage in this pass: the rows of a convolution of 1 x 1, which is a linear layer. */
+static long stage_rows(const struct pass *p, int stage) {
+    return group_frames(p->acts, p->frames) * stage_positions(p->acts, stage);
 }
+
+/* Numbers of a stage in this pass. */
+static long stage_size(const struct pass *p, int stage) { return stage_rows(p, stage) * p->net->config.width[stage]; }
 
 static struct block_order doubling(long width) { return (struct block_order){{1, 2, 2}, 1, {0, 2 * width, width}}; }
 
@@ -183,7 +186,7 @@ static void grow_forward(const struct pass *p, int layer, const elem *w) {
     long width = p->net->config.width[l->stage + 1];
     struct block_order order = doubling(width);
     relu_forward(a->hidden[layer][0], a->x[l->stage], stage_size(p, l->stage));
-    conv_forward(a->wide, a->hidden[layer][0], w + l->w[0], w + l->b[0], &shape, 0);
+    linear_forward(a->wide, a->hidden[layer][0], w + l->w[0], w + l->b[0], stage_rows(p, l->stage), l->ci, l->co, 0);
     depth_to_block(a->x[l->stage + 1], a->wide, shape.in[0], shape.in[1], shape.in[2], width, &order);
 }
 
@@ -193,7 +196,7 @@ static void linear_forward_pictures(const struct pass *p, const elem *w) {
     struct residual_acts *a = p->acts;
     long n = group_frames(a, p->frames), values = n * GROUP * picture_size(a), q = a->patch;
     struct block_order whole = patches(GROUP, RESIDUAL_GROWTH * q), cells = patches(GROUP, q);
-    linear_forward_real(a->rows, a->z, w + l->w[0], w + l->b[0], n * a->h * a->w, l->ci, l->co);
+    linear_forward_real(a->rows, a->z, w + l->w[0], w + l->b[0], stage_rows(p, 0), l->ci, l->co);
     real_axpby(a->rows, (real)1 / RESIDUAL_LINEAR_SCALE, a->rows, 0, values);
     planes_from_depth(a->drawn, a->rows, n, a->h, a->w, 3, &whole);
     depth_from_planes(a->rows, a->drawn, n, (long)a->h * RESIDUAL_GROWTH, (long)a->w * RESIDUAL_GROWTH, 3, &cells);
@@ -375,10 +378,17 @@ void residual_decoder_forward(const struct residual_decoder *net, const struct p
 static void conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *x) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct conv_shape shape = shape_of(p, l);
+    long rows = stage_rows(p, l->stage);
     const elem *w = params_acquire(p->params, layer);
     real *grads = grads_acquire(p->params, layer);
-    if (grads) conv_backward_weight(grads + l->w[which], grads + l->b[which], dy, x, &shape);
-    if (dx) conv_backward_input(dx, dy, w + l->w[which], &shape, 0);
+    if (grads && l->kernel == 1)
+        linear_backward_weight(grads + l->w[0], grads + l->b[0], dy, x, rows, l->ci, l->co);
+    else if (grads)
+        conv_backward_weight(grads + l->w[which], grads + l->b[which], dy, x, &shape);
+    if (dx && l->kernel == 1)
+        linear_backward_input(dx, dy, w + l->w[0], rows, l->ci, l->co, 0);
+    else if (dx)
+        conv_backward_input(dx, dy, w + l->w[which], &shape, 0);
     params_release(p->params, layer);
 }
 
