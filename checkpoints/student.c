@@ -11,7 +11,7 @@
 #include "base/fileio.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/codec_file.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
@@ -36,7 +36,7 @@ static int write_trunk(const char *folder, const struct dit_config *config, cons
                                                                : wan_config_print_original(config));
 }
 
-/* A copy of the light decoder's file; none is left of an earlier student that had one. */
+/* A copy of the decoder's file; none is left of an earlier student that had one. */
 static int write_decoder(const char *folder, const struct student_description *d) {
     char path[FILE_PATH_MAX], *bytes;
     size_t length;
@@ -95,7 +95,7 @@ static int load_codec(const char *folder, const struct student_description *d, s
 
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *d) {
     TRY(load_codec(folder, d, codec));
-    return d->decoder[0] ? light_file_use(codec, d->decoder) : OK;
+    return d->decoder[0] ? decoder_file_use(codec, d->decoder) : OK;
 }
 
 static int load_text(struct student *s, const char *folder) {

@@ -8,8 +8,9 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/philox.h"
+#include "data/picture_sample.h"
 
-enum { SLOTS = 3, BATCH_MAX = 1 << 16, ROUNDS = 4 };
+enum { SLOTS = 3, BATCH_MAX = 1 << 16, ROUNDS = 4, COLUMNS = 4 };
 
 struct slot {
     struct loader_batch batch;
@@ -21,6 +22,7 @@ struct loader {
     struct dataset *set;
     struct loader_config config;
     struct dataset_shape shape;
+    struct picture_sampler *pictures; /* NULL: none are wanted */
     long rows;
     float *empty; /* [text_len, text_dim] */
     float *audio; /* [A, T, D] of one row */
@@ -58,6 +60,14 @@ long loader_row(uint64_t seed, uint64_t n, long rows) {
     return (long)permuted(seed, n / (uint64_t)rows, n % (uint64_t)rows, (uint64_t)rows);
 }
 
+/* Numbers and bytes of a sample with true pictures; 0 where none is wanted. */
+static size_t sample_latents(const struct dataset_shape *s, int frames) {
+    return frames ? (size_t)(1 + frames) * (size_t)s->C * (size_t)s->H * (size_t)s->W : 0;
+}
+static size_t sample_pictures(const struct dataset_shape *s, int frames) {
+    return frames ? (size_t)video_frames(1 + frames) * dataset_picture_bytes(s) : 0;
+}
+
 /* Sample b of a step. */
 static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t step, int b) {
     const struct dataset_shape *s = &l->shape;
@@ -84,7 +94,11 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
         memset(row.talk, 0, sizeof(float) * (size_t)s->T);
         memset(row.listen, 0, sizeof(float) * (size_t)s->T);
     }
-    return OK;
+    if (!l->pictures) return OK;
+    return picture_sample(l->pictures, step, (uint32_t)sample, row_index, row.latents,
+                          batch->sample_latents + (size_t)b * sample_latents(s, c->picture_frames),
+                          batch->sample_pictures + (size_t)b * sample_pictures(s, c->picture_frames),
+                          &batch->sample_joined[b]);
 }
 
 static void fill_slot(struct loader *l, struct slot *slot, uint64_t step) {
@@ -119,25 +133,30 @@ static size_t sample_size(const struct dataset_shape *s) {
            (size_t)s->text_len * s->text_dim;
 }
 
-size_t loader_memory(const struct dataset_shape *shape, int count) {
-    return SLOTS * (size_t)count * (sample_size(shape) * sizeof(float) + 3 * sizeof(int));
+size_t loader_memory(const struct dataset_shape *shape, int count, int picture_frames) {
+    size_t floats = sample_size(shape) + sample_latents(shape, picture_frames);
+    return SLOTS * (size_t)count *
+           (floats * sizeof(float) + COLUMNS * sizeof(int) + sample_pictures(shape, picture_frames));
 }
 
 /* One zeroed piece of memory for the arrays of a batch. */
-static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B) {
+static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B, int picture_frames) {
     size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D;
     size_t n = (size_t)B;
-    float *at = slot->memory = calloc(n * sample_size(s), sizeof *at);
-    slot->batch.clip = calloc(3 * n, sizeof(int));
-    if (!at || !slot->batch.clip) return error_set(ERR_DEVICE, "loader: out of memory");
+    float *at = slot->memory = calloc(n * (sample_size(s) + sample_latents(s, picture_frames)), sizeof *at);
+    slot->batch.clip = calloc(COLUMNS * n, sizeof(int));
+    slot->batch.sample_pictures = calloc(n * sample_pictures(s, picture_frames) + 1, 1);
+    if (!at || !slot->batch.clip || !slot->batch.sample_pictures) return error_set(ERR_DEVICE, "loader: out of memory");
     slot->batch.latents = at;
     slot->batch.talk_audio = at += n * clip;
     slot->batch.listen_audio = at += n * sound;
     slot->batch.talk = at += n * sound;
     slot->batch.listen = at += n * (size_t)s->T;
-    slot->batch.text = at + n * (size_t)s->T;
+    slot->batch.text = at += n * (size_t)s->T;
+    slot->batch.sample_latents = at + n * (size_t)s->text_len * (size_t)s->text_dim;
     slot->batch.identity = slot->batch.clip + n;
     slot->batch.utterance = slot->batch.clip + 2 * n;
+    slot->batch.sample_joined = slot->batch.clip + 3 * n;
     return OK;
 }
 
@@ -147,8 +166,11 @@ static int prepare(struct loader *l) {
     l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
     if (!l->empty || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
     TRY(dataset_text(l->set, 0, l->empty));
+    const struct loader_config *c = &l->config;
+    if (c->picture_frames)
+        TRY(picture_sampler_open(&l->pictures, l->set, c->split, c->picture_frames, c->other_reference, c->seed));
     for (int i = 0; i < SLOTS; i++) {
-        TRY(allocate_slot(&l->slots[i], s, l->config.count));
+        TRY(allocate_slot(&l->slots[i], s, c->count, c->picture_frames));
         l->slots[i].batch.empty = l->empty;
     }
     if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
@@ -214,7 +236,9 @@ void loader_close(struct loader *l) {
     for (int i = 0; i < SLOTS; i++) {
         free(l->slots[i].memory);
         free(l->slots[i].batch.clip);
+        free(l->slots[i].batch.sample_pictures);
     }
+    picture_sampler_close(l->pictures);
     free(l->empty);
     free(l->audio);
     free(l);

@@ -267,12 +267,15 @@ void interpolate_rows(real *y, const real *x, long n, long m, long d, double fir
 /* loss += sum_g weight[g] mean over the group of (pred - target)^2; dpred = its gradient (NULL: not wanted) */
 void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
               long size);
-/* loss += weight mean |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not wanted) */
-void abs_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n);
-/* Difference of gradients, over planes [n, H, W], e = pred - target:
-   loss += weight (mean |e[., y, x+1] - e[., y, x]| + mean |e[., y+1, x] - e[., y, x]|); dpred += (NULL: not wanted) */
-void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
-                              long H, long W);
+/* Over planes [n, size] of pictures of `colours` planes each, m [n / colours, size] the weight of every place in a picture
+   (NULL: 1): loss += weight mean m |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not wanted) */
+void abs_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m, long colours, real weight,
+              long n, long size);
+/* Difference of gradients, over the same planes, size = H x W, e = pred - target, m at the first of two neighbours:
+   loss += weight (mean m |e[., y, x+1] - e[., y, x]| + mean m |e[., y+1, x] - e[., y, x]|); dpred += (NULL: not
+   wanted) */
+void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m,
+                              long colours, real weight, long n, long H, long W);
 /* out[b] = mean |x - y| over sample b's n elements */
 void mean_abs_difference(real *out, const real *x, const real *y, long B, long n);
 /* DMD (Yin 2024): g = (f - r) / (norm[b] N), N = B n;  loss += mean of (f - r)^2 (a figure to watch) */
@@ -287,6 +290,24 @@ void relativistic_loss(real *loss, real *da, real *db, const real *a, const real
 /* Finite-difference penalty: loss += weight mean ((moved - still)/h)^2; dmoved, dstill += gradients */
 void finite_difference_penalty(real *loss, real *dmoved, real *dstill, const real *moved, const real *still, real h,
                                real weight, long n);
+
+/* ---- what a decoder's training weighs and disturbs ---- */
+/* How much clips of pictures move. x [B, 1 + 4 G, 3, size], the first picture of each clip the reference, then G groups of
+   four: y [B, G, size] = the largest deviation of the four from their mean + a quarter of |mean - reference|, each of
+   the two the largest of the three colours */
+void picture_motion(real *y, const real *x, long B, long G, long size);
+/* y [n, H, W] = the largest of x in the 3 x 3 places about each */
+void largest_around(real *y, const real *x, long n, long H, long W);
+/* m [B, 1 + 4 G, size] = 1 in the first picture of a clip, 1 + gain min(1, motion / limit) in the four of a group, motion
+   [B, G, size]; 0 in the first group of clips whose first[b] is 0. first: device [B] */
+void motion_weights(real *m, const real *motion, const real *first, real gain, real limit, long B, long G, long size);
+/* y [B, size] = the root of the mean over channels and frames 1 .. F - 1 of the squared deviation of x [B, F, C, size] from
+   its mean over those frames */
+void latent_motion(real *y, const real *x, long B, long F, long C, long size);
+/* Frames f > 0 of z [B, F, C, size] += (level[b, 0] + u) still[b, c, .] + (level[b, 1] + u) each[b, f, c, .] with u =
+   level[b, 2] min(1, motion[b, .]); frame 0 stays. still [B, C, size], each as z, level: device [B, 3] */
+void latent_noise(real *z, const real *still, const real *each, const real *motion, const real *level, long B, long F,
+                  long C, long size);
 
 /* ---- T5: text encoders, forward only ---- */
 /* y = x / sqrt(mean(x^2) + eps) w by row: no mean is taken off, no statistics kept */

@@ -125,7 +125,7 @@ static int make_codec(struct evaluation *e) {
     float *latent = malloc((size_t)codec->channels * (size_t)codec->h * (size_t)codec->w * sizeof *latent);
     int code = pixels && latent ? OK : error_set(ERR_DEVICE, "out of memory for the codec's frames");
     codec_encode_reset(codec);
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, e->trial.reference);
     if (!code &&
         (codec_encode(codec, e->trial.reference, 1, latent) != 1 || codec_decode_host(codec, latent, 1, pixels) != 1))
         code = error_set(ERR_DEVICE, "the codec gave no latent frame");

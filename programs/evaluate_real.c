@@ -131,7 +131,7 @@ static int copy_by_codec(struct real_evaluation *e, int frames, int *copied) {
     float *latents = malloc(sizeof *latents * (size_t)count * (size_t)codec->channels * (size_t)(codec->h * codec->w));
     if (!latents) return error_set(ERR_DEVICE, "out of memory for a clip's latents");
     codec_encode_reset(codec);
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, e->real);
     int got = codec_encode(codec, e->real, frames, latents);
     if (got == count) got = codec_decode_host(codec, latents, count, e->made);
     free(latents);

@@ -16,6 +16,7 @@ channels: 16
 frames: 3
 stride: 9
 audio_dim: 8
+pictures: true
 fit: {clips: 2, patches: 1000}
 puppet: {identities: 3, dialogues: 2, seconds: 2, held_out: 2}
 EOF

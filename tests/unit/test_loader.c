@@ -178,6 +178,65 @@ static void conditions_only(void **state) {
     loader_close(loader);
 }
 
+/* Which row's picture it is: of clip c, one of rows 2c and 2c + 1. */
+static int row_of_picture(const unsigned char *picture, int clip, int t) {
+    for (int r = 2 * clip; r < 2 * clip + 2; r++)
+        if (picture[0] == sample_picture(r, t, 0) && picture[3] == sample_picture(r, t, 3)) return r;
+    return -1;
+}
+
+/* A sample with true pictures: latents and pictures are of the same row and frames, the reference is of the clip's own or
+   other row, as often as it should be, and whether the sample follows it is said; the same at a resume. */
+static void samples_of_pictures(void **state) {
+    (void)state;
+    enum { FRAMES = 1, LATENT = SAMPLE_LATENTS / SAMPLE_F, STEPS = 400 };
+    struct loader_config config = plain;
+    config.picture_frames = FRAMES;
+    config.other_reference = 0.6;
+    struct loader *loader;
+    const struct loader_batch *b;
+    int others = 0, could = 0, begins[SAMPLE_F] = {0};
+    uint64_t sum = 0, again = 0;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    for (int step = 0; step < STEPS; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *latents = b->sample_latents + i * (1 + FRAMES) * LATENT;
+            const unsigned char *pictures = b->sample_pictures + (size_t)i * (1 + 4 * FRAMES) * SAMPLE_PICTURE;
+            int r = b->utterance[i], reference = row_of_picture(pictures, b->clip[i], 0);
+            assert_true(reference >= 0 && reference % 5 != 4); /* not of the held-out split */
+            assert_true(latents[0] == sample_latent(reference, 0));
+            int begin = 1;
+            while (begin < SAMPLE_F && latents[LATENT] != sample_latent(r, begin * LATENT)) begin++;
+            assert_in_range(begin, 1, SAMPLE_F - 1);
+            for (int t = 0; t < 4 * FRAMES; t++)
+                for (int k = 0; k < SAMPLE_PICTURE; k++)
+                    assert_int_equal(pictures[(1 + t) * SAMPLE_PICTURE + k], sample_picture(r, 4 * begin - 3 + t, k));
+            assert_int_equal(b->sample_joined[i], reference == r && begin == 1);
+            begins[begin]++;
+            if (r / 2 != 4 / 2 && r / 2 != 9 / 2 && r / 2 != 14 / 2 && r / 2 != 19 / 2 && r != 22)
+                could++, others += reference != r;
+            if (step >= STEPS / 2) sum = sum * 31 + pictures[0] + (uint64_t)begin;
+        }
+    }
+    loader_close(loader);
+    assert_true(fabs(others - 0.6 * could) < 5 * sqrt(0.24 * could));
+    assert_true(abs(begins[1] - begins[2]) < 5 * sqrt(4 * STEPS));
+    assert_int_equal(loader_open(&loader, set, &config, STEPS / 2), OK);
+    for (int step = STEPS / 2; step < STEPS; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *latents = b->sample_latents + i * (1 + FRAMES) * LATENT;
+            int begin = latents[LATENT] == sample_latent(b->utterance[i], LATENT) ? 1 : 2;
+            again = again * 31 + b->sample_pictures[(size_t)i * (1 + 4 * FRAMES) * SAMPLE_PICTURE] + (uint64_t)begin;
+        }
+    }
+    loader_close(loader);
+    assert_true(sum == again);
+    config.picture_frames = SAMPLE_F;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+}
+
 static void closes_at_any_time(void **state) {
     (void)state;
     for (int taken = 0; taken < 40; taken++) {
@@ -215,6 +274,7 @@ int main(void) {
         cmocka_unit_test(batch_is_held),
         cmocka_unit_test(dropout_rates),
         cmocka_unit_test(conditions_only),
+        cmocka_unit_test(samples_of_pictures),
         cmocka_unit_test(closes_at_any_time),
         cmocka_unit_test(wrong_configs),
     };

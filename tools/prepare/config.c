@@ -28,6 +28,10 @@ const struct config_field prepare_fields[] = {
          "detail."),
     INT("frames", frames, 2, 1000, "13", "Latent frames of a window, which is 1 + 4 (frames - 1) pictures."),
     INT("stride", stride, 1, 100000, "25", "Pictures from one window's start to the next one's."),
+    FLAG(
+        "pictures", pictures, "no",
+        "Keeps every window's true pictures beside its latents (8 bits a value, compressed): what light_decoder learns "
+        "from with light_decoder.target=pictures."),
     AUDIO_CONFIG_FIELDS("logmel", "stream"),
     INT("audio_dim", audio_dim, 0, 65536, "0",
         "Features a picture; 0 takes as many as the encoder gives (logmel: 32)."),

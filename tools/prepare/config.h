@@ -19,8 +19,9 @@ struct prepare_config {
     char codec[32], codec_weights[FILE_PATH_MAX];
     int patch, channels; /* given for pca, found out for the others */
     double scale_power, motion_weight;
-    int frames; /* latent frames of a window */
-    int stride; /* video frames from one window's start to the next */
+    int frames;   /* latent frames of a window */
+    int pictures; /* 1: rows hold their true pictures */
+    int stride;   /* video frames from one window's start to the next */
     struct audio_config audio;
     int audio_dim, tracks;
     char text[FILE_PATH_MAX],

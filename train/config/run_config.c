@@ -20,7 +20,8 @@ static const struct config_field common[] = {
     FLAG("data_changed", data_changed, "no",
          "Lets a run that resumes go on with another data set than the one that it began with."),
     TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
-    TEXT("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
+    TEXT("decoder", decoder, "",
+         "decoder in place of the codec's own, a safetensors file (light_decoder makes it); empty: none"),
     LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
@@ -264,7 +265,7 @@ int run_config_load(struct run_config *config, const char *path, const char *con
     int count;
     const struct config_field *fields = run_config_fields(&count);
     TRY(config_load(config, fields, count, path, overrides, override_count));
-    config->light.net.channels = config->model.in_channels;
+    config->light.net.light.channels = config->light.net.residual.channels = config->model.in_channels;
     config->rollout.steps = config->sigma_count;
     memcpy(config->rollout.sigma, config->sigma, sizeof config->sigma);
     if (!config->data[0] && snprintf(config->data, RUN_PATH, "%s/data.h5", config->run) >= RUN_PATH)

@@ -67,7 +67,7 @@ struct run_config {
     int data_changed;    /* a run may go on with another data set than it began with */
     char codec_weights
         [RUN_PATH];         /* of a codec whose weights are in a file of their own; empty: where the data set says */
-    char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */
+    char decoder[RUN_PATH]; /* file of a decoder in the codec's place; empty: the codec decodes */
     struct negative_config negative;
     long seed;
     int threads;

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process_memory.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
 #include "kernels/served.h"
 #include "kernels/workspace.h"
@@ -164,7 +164,10 @@ static struct dataset_shape wanted_shape(const struct stage *s) {
 static size_t buffer_memory(const struct stage *s) {
     struct dataset_shape shape = wanted_shape(s);
     shape.T = (int)video_frames(shape.F);
-    return loader_memory(&shape, s->share.count) + comm_memory(s->ranks) + comm_memory(s->sequence.ranks);
+    shape.pixel_height = s->pictures.height;
+    shape.pixel_width = s->pictures.width;
+    return loader_memory(&shape, s->share.count, s->pictures.frames) + comm_memory(s->ranks) +
+           comm_memory(s->sequence.ranks);
 }
 
 /* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
@@ -232,6 +235,23 @@ static int check_data(const struct stage *s) {
     return OK;
 }
 
+/* The true pictures of the clips that are shown, where the data set has them. */
+static int load_shown_pictures(struct stage *s, const struct loader_config *config) {
+    const struct dataset_shape *shape = dataset_shape(s->set);
+    size_t clip = (size_t)shape->T * dataset_picture_bytes(shape), n = (size_t)s->shown * clip;
+    if (!shape->pictures || !s->shown) return OK;
+    unsigned char *bytes = malloc(clip);
+    s->shown_pictures = malloc(n * sizeof *s->shown_pictures);
+    int code = bytes && s->shown_pictures ? OK : error_set(ERR_DEVICE, "out of memory for pictures");
+    for (int b = 0; b < s->shown && !code; b++) {
+        long row = loader_row(config->seed, (uint64_t)b, dataset_rows(s->set, config->split));
+        code = dataset_read_pictures(s->set, config->split, row, 0, shape->F, bytes);
+        for (size_t i = 0; i < clip; i++) s->shown_pictures[(size_t)b * clip + i] = (float)bytes[i] / 127.5f - 1;
+    }
+    free(bytes);
+    return code;
+}
+
 /* The held-out clips that are shown: always the same ones. */
 static int load_shown(struct stage *s) {
     int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
@@ -246,7 +266,7 @@ static int load_shown(struct stage *s) {
     int code = loader_next(loader, &batch);
     if (!code) device_batch_upload(&s->held_out, batch, s->negative);
     loader_close(loader);
-    return code;
+    return code ? code : load_shown_pictures(s, &config);
 }
 
 static int open_data(struct stage *s) {
@@ -254,7 +274,7 @@ static int open_data(struct stage *s) {
     int code = check_data(s);
     if (code) return error_context(code, "%s", s->config.data);
     TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
-    if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
+    if (s->config.decoder[0]) TRY(decoder_file_use(&s->codec, s->config.decoder));
     TRY(negative_prompt_load(&s->config, &s->negative));
     return load_shown(s);
 }
@@ -278,6 +298,8 @@ static int open_loader(struct stage *s) {
                                    .split = SPLIT_TRAIN,
                                    .drop_text = s->drop_text,
                                    .drop_audio = s->drop_audio,
+                                   .picture_frames = s->pictures.frames,
+                                   .other_reference = s->pictures.other,
                                    .latents = 1};
     return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
 }
@@ -497,6 +519,7 @@ static int close_stage(struct stage *s, int code, int exit_code) {
     if (s->codec.state) codec_close(&s->codec);
     if (s->set) dataset_close(s->set);
     run_folder_close(&s->folder);
+    free(s->shown_pictures);
     free(s->negative);
     free(s->config_text);
     device_workspace(NULL, 0);

@@ -46,6 +46,12 @@ struct stage_program {
         .section = &key##_section, .settings = offsetof(struct run_config, settings_member.stage), .layout = layout,   \
         .load = load, .step = one_step, .report = report, .show = show, .free = free_all, __VA_ARGS__                  \
     }
+/* Samples with true pictures that a stage wants of its loader (data/picture_sample.h). */
+struct stage_pictures {
+    int frames;        /* latent frames after the reference; 0: none is wanted */
+    double other;      /* probability that the reference is another window's */
+    int height, width; /* pixels */
+};
 struct stage {
     const struct stage_program *program;
     void *self;
@@ -65,6 +71,7 @@ struct stage {
     struct share share;              /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
     double drop_text, drop_audio;    /* of the loader: 0, or set by load */
+    struct stage_pictures pictures;  /* of the loader: none, or set by network */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
@@ -90,8 +97,10 @@ struct stage {
     /* held-out clips that are shown */
     int shown;
     struct device_batch held_out;
-    float *negative;                   /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
-    double started, waited;            /* when the step under way began; seconds that it has waited for clips */
+    float *shown_pictures;  /* host [shown, 4F-3, 3, height, width] in [-1, 1]: their true pictures, where the
+                                          data set has them; else NULL */
+    float *negative;        /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
+    double started, waited; /* when the step under way began; seconds that it has waited for clips */
     double step_seconds, wait_seconds; /* means of the last steps: whole, and waiting for clips */
     long timed;                        /* steps that these means are made of */
     int said_waiting;                  /* the warning that the data are slow has been logged */
@@ -115,6 +124,9 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
 /* Whole clips of latents [clips, F, C, H, W] (device) through the codec's decoder: host pixels
    [clips, 4F-3, 3, height, width]. */
 int stage_decode(struct stage *s, const real *latents, int clips, float *pixels);
+/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder sees where
+   the data set has them. */
+int stage_decode_shown(struct stage *s, const real *latents, float *pixels);
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
 /* The same of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */
