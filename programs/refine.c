@@ -1,7 +1,8 @@
 /* refine.c: adversarial refinement of the student against real clips.
    usage: refine CONFIG.yaml [key=value ...] [--plan]
    Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, judge_loss (with penalties),
-   judge_norm, margin_local, margin_global (mean D(real) - D(fake)), r1, r2 (penalties without weights). */
+   judge_norm, margin_local, margin_global (mean D(real) - D(fake)),
+   r1_local, r1_global, r2_local, r2_global (penalties without weights). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,10 +54,12 @@ static int report(void *self, long step) {
                                   {"judge_norm", judge.norm},
                                   {"margin_local", figures.local_margin},
                                   {"margin_global", figures.global_margin},
-                                  {"r1", figures.r1},
-                                  {"r2", figures.r2}};
+                                  {"r1_local", figures.r1[BRANCH_LOCAL]},
+                                  {"r1_global", figures.r1[BRANCH_GLOBAL]},
+                                  {"r2_local", figures.r2[BRANCH_LOCAL]},
+                                  {"r2_global", figures.r2[BRANCH_GLOBAL]}};
     if (judge.skipped_in_row > account.skipped_in_row) account.skipped_in_row = judge.skipped_in_row;
-    return stage_report(&p->stage, step, &account, list, 6);
+    return stage_report(&p->stage, step, &account, list, sizeof list / sizeof *list);
 }
 
 static uint64_t round_of(const struct program *p) { return (uint64_t)(p->warmed + p->stage.step); }

@@ -176,8 +176,40 @@ static void heads_alone_leave_the_trunk(void **state) {
     close_world(&w);
 }
 
+/* The whole loss without the pairs', from the logits as they were judged: a mean a branch, its weight on each. */
+static double penalty_of(const struct world *w, enum refine_input still, enum refine_input moved) {
+    const struct refine_config *c = &w->config.refine;
+    long B = w->step.B, local = B * (w->step.F - 1);
+    real *a = small_host(w->step.logits[still], local + B), *b = small_host(w->step.logits[moved], local + B);
+    double sum[BRANCHES] = {0};
+    for (long i = 0; i < local + B; i++) {
+        double slope = ((double)b[i] - (double)a[i]) / c->fd_step;
+        sum[i < local ? BRANCH_LOCAL : BRANCH_GLOBAL] += slope * slope;
+    }
+    free(a);
+    free(b);
+    return c->local_weight * sum[BRANCH_LOCAL] / (double)local + c->global_weight * sum[BRANCH_GLOBAL] / (double)B;
+}
+
+/* F logits a clip: 1e-12 of rounding is far above the double build's. */
+static void penalties_are_means_by_branch(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w, 0, 0);
+    double pairs = judge_loss(&w, 0);
+    close_world(&w);
+    open_world(&w, 0.3, 0.2);
+    double all = judge_loss(&w, 0);
+    double expected =
+        pairs + 0.3 * penalty_of(&w, INPUT_REAL, INPUT_REAL_MOVED) + 0.2 * penalty_of(&w, INPUT_FAKE, INPUT_FAKE_MOVED);
+    assert_true(all - pairs > 1e-6);
+    if (!(fabs(all - expected) < 1e-12 * fabs(expected))) fail_msg("%.15g, by branches %.15g", all, expected);
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(discriminator_gradient), cmocka_unit_test(generator_gradient),
-                                       cmocka_unit_test(heads_alone_leave_the_trunk)};
+                                       cmocka_unit_test(heads_alone_leave_the_trunk),
+                                       cmocka_unit_test(penalties_are_means_by_branch)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,10 +28,13 @@ static const struct config_field fields[] = {
     LEVEL_KEYS("refine.level", level, "shifted_uniform", "1", "0.02", "0.6"),
     LONG("refine.head_warmup", head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
     INT("refine.ratio", ratio, 1, 100, "1", "discriminator updates a generator update"),
-    REAL("refine.local_weight", local_weight, 0, 1e6, "1", "of the frames' logits"),
-    REAL("refine.global_weight", global_weight, 0, 1e6, "1", "of the clip's logit"),
-    REAL("refine.r1", r1, 0, 1e6, "0.05", "weight of the penalty on real clips"),
-    REAL("refine.r2", r2, 0, 1e6, "0.05", "weight of the penalty on generated clips"),
+    REAL("refine.local_weight", local_weight, 0, 1e6, "1",
+         "Weight of the local branch, one logit a frame: of its losses and of its penalties."),
+    REAL("refine.global_weight", global_weight, 0, 1e6, "1",
+         "Weight of the global branch, one logit a clip: of its losses and of its penalties."),
+    REAL("refine.r1", r1, 0, 1e6, "0.05",
+         "Weight of the penalty on real clips, a mean a branch, each times the branch's weight."),
+    REAL("refine.r2", r2, 0, 1e6, "0.05", "The same on generated clips."),
     REAL("refine.fd_step", fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
     REAL("refine.distill_share", distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
 };
@@ -50,7 +53,9 @@ enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
-static size_t figure_count(const struct refine_step *r) { return 2 + 2 * (size_t)r->share.batch * (size_t)r->F; }
+static size_t figure_count(const struct refine_step *r) {
+    return FIGURE_LOGITS + 2 * (size_t)r->share.batch * (size_t)r->F;
+}
 
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
     if (r->config.distill_share > 0) return &r->matching.teacher;
@@ -216,17 +221,24 @@ static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, 
                       (real)(share * r->config.global_weight), r->B);
 }
 
-/* The penalty's weighted loss and slopes, and its plain value as a figure. */
-static void penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, double weight,
-                    real *figure) {
-    long n = logit_count(r);
+/* One branch's penalty on the n logits from `at` on: its weighted loss and slopes, and its plain value as a figure. */
+static void branch_penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, long at,
+                           long n, double weight, real *figure) {
     real h = (real)r->config.fd_step;
     double share = share_of_batch(r);
-    mem_zero(r->slopes[moved], sizeof(real) * (size_t)n);
+    finite_difference_penalty(loss, r->slopes[moved] + at, r->slopes[still] + at, r->logits[moved] + at,
+                              r->logits[still] + at, h, (real)(share * weight), n);
+    finite_difference_penalty(figure, NULL, NULL, r->logits[moved] + at, r->logits[still] + at, h, (real)share, n);
+}
+
+/* figures: [BRANCHES]. */
+static void penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, double weight,
+                    real *figures) {
+    long local = local_count(r);
+    mem_zero(r->slopes[moved], sizeof(real) * (size_t)logit_count(r));
     if (weight == 0) return;
-    finite_difference_penalty(loss, r->slopes[moved], r->slopes[still], r->logits[moved], r->logits[still], h,
-                              (real)(share * weight), n);
-    finite_difference_penalty(figure, NULL, NULL, r->logits[moved], r->logits[still], h, (real)share, n);
+    branch_penalty(r, loss, still, moved, 0, local, weight * r->config.local_weight, figures + BRANCH_LOCAL);
+    branch_penalty(r, loss, still, moved, local, r->B, weight * r->config.global_weight, figures + BRANCH_GLOBAL);
 }
 
 /* The part's logits to their places among the batch's: frames' [batch, F - 1], then clips' [batch]. */
@@ -252,10 +264,10 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
         TRY(judge(r, params, &b->condition, i, &in));
     }
     pair_losses(r, loss, INPUT_REAL, INPUT_FAKE, 1);
-    penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures);
-    penalty(r, loss, INPUT_FAKE, INPUT_FAKE_MOVED, r->config.r2, r->figures + 1);
-    keep_logits(r, &b->part, INPUT_REAL, r->figures + 2);
-    keep_logits(r, &b->part, INPUT_FAKE, r->figures + 2 + (long)b->part.batch * r->F);
+    penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures + FIGURE_R1);
+    penalty(r, loss, INPUT_FAKE, INPUT_FAKE_MOVED, r->config.r2, r->figures + FIGURE_R2);
+    keep_logits(r, &b->part, INPUT_REAL, r->figures + FIGURE_LOGITS);
+    keep_logits(r, &b->part, INPUT_FAKE, r->figures + FIGURE_LOGITS + (long)b->part.batch * r->F);
     for (int i = 0; i < REFINE_INPUTS; i++) {
         if (!wanted(r, i)) continue;
         pass.last = params->last && i == last_input;
@@ -362,10 +374,12 @@ static double mean_difference(const real *a, const real *b, long n) {
 
 int refine_step_report(struct refine_step *r, long step, struct refine_report *report) {
     long local = (long)r->share.batch * (r->F - 1), all = (long)r->share.batch * r->F;
-    const real *real_logits = r->host + 2, *fake_logits = real_logits + all;
+    const real *real_logits = r->host + FIGURE_LOGITS, *fake_logits = real_logits + all;
     if (!mailbox_read(&r->mail, step, r->host)) return 0;
-    report->r1 = (double)r->host[0];
-    report->r2 = (double)r->host[1];
+    for (int i = 0; i < BRANCHES; i++) {
+        report->r1[i] = (double)r->host[FIGURE_R1 + i];
+        report->r2[i] = (double)r->host[FIGURE_R2 + i];
+    }
     report->local_margin = mean_difference(real_logits, fake_logits, local);
     report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
     return 1;

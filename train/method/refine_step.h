@@ -1,7 +1,9 @@
 /* refine_step.h: adversarial refinement of the student against real clips by the Consistency-Aware Discriminator.
    Pair i is real clip i and a rollout from its reference and conditions; both are judged at the same noise level with the
    same noise. Relativistic losses (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024) over the frames' logits and the
-   clip's logit; R1 on real and R2 on fake as finite differences: mean over logits of ((D(x_t + h eta) - D(x_t))/h)^2.
+   clip's logit; R1 on real and R2 on fake as finite differences: ((D(x_t + h eta) - D(x_t))/h)^2, averaged over the
+   frames' logits and over the clips' logits apart and weighted as the branches are: one mean over all logits would give
+   the clip's logit, which is as strong in the loss as all frames' together, 1/F of the penalty.
    The discriminator step has four inputs: real, fake, and both moved by h eta. Four forwards give logits and their
    gradients; then each input runs again, saving, and is back-propagated into the same gradients.
    In the generator's step D(real) is a constant. A share of the distillation loss can be kept. Opens no file. */
@@ -28,6 +30,10 @@ struct refine_config {
 };
 extern const struct config_section refine_section;
 
+/* Judgements of a clip: of each frame, of all of it. */
+enum refine_branch { BRANCH_LOCAL, BRANCH_GLOBAL, BRANCHES };
+/* Places among the figures of the global batch; the penalties are without weights, a branch each. */
+enum refine_figure { FIGURE_R1, FIGURE_R2 = FIGURE_R1 + BRANCHES, FIGURE_LOGITS = FIGURE_R2 + BRANCHES };
 enum refine_input { INPUT_REAL, INPUT_FAKE, INPUT_REAL_MOVED, INPUT_FAKE_MOVED, REFINE_INPUTS };
 
 struct refine_step {
@@ -50,7 +56,7 @@ struct refine_step {
     real *logits[REFINE_INPUTS]; /* device [B (F-1) + B]: frames' logits, then clips' */
     real *slopes[REFINE_INPUTS]; /* loss by logits */
     struct discriminator_acts *acts;
-    real *figures; /* device [2 + 2 batch F]: R1, R2, logits of real, logits of fake, of the global batch */
+    real *figures; /* device [FIGURE_LOGITS + 2 batch F]: as enum refine_figure, then real's and fake's logits */
     struct mailbox mail;
     real *part_loss; /* device [1] */
     real *host;      /* host, as figures */
@@ -58,7 +64,7 @@ struct refine_step {
 /* What the host learns of a step. */
 struct refine_report {
     double local_margin, global_margin; /* mean D(real) - D(fake) of the last discriminator update */
-    double r1, r2;                      /* unweighted penalties */
+    double r1[BRANCHES], r2[BRANCHES];  /* unweighted penalties */
 };
 /* score: of the distillation loss's share. */
 int refine_step_layout(struct refine_step *r, const struct step_setup *setup, const struct refine_config *config,
