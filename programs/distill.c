@@ -41,7 +41,6 @@ static void work(const void *self, struct step_work *to) {
 
 static int report(void *self, long step) {
     struct program *p = self;
-    static const char *const names[ENERGY_BANDS] = {"energy_0", "energy_1", "energy_2", "energy_3"};
     const struct score_config *c = &p->stage.config.distill.score;
     struct optimiser_report account, critic;
     struct distill_figures figures;
@@ -54,7 +53,7 @@ static int report(void *self, long step) {
         {"critic_norm", critic.norm},
         {"distance", (double)figures.distance}};
     for (int i = 0; i < p->step.energy.bands; i++)
-        list[3 + i] = (struct metric){names[i], (double)figures.made[i] / (double)figures.truth[i]};
+        list[3 + i] = (struct metric){band_energy_names[i], (double)figures.made[i] / (double)figures.truth[i]};
     if (critic.skipped_in_row > account.skipped_in_row) account.skipped_in_row = critic.skipped_in_row;
     return stage_report(&p->stage, step, &account, list, 3 + p->step.energy.bands);
 }
@@ -77,7 +76,8 @@ static int warm_up_critic(void *self) {
         TRY(fresh_rollout(p, 0));
         TRY(critic_update(p, 0));
         p->warmed++;
-        TRY(stage_warmed(&p->stage, "critic warm-up", &p->step.matching.critic, (long)p->warmed, updates));
+        TRY(stage_warmed(&p->stage, "critic warm-up", &p->step.matching.critic, (long)p->critic_updates,
+                         (long)p->warmed, updates));
     }
     return OK;
 }

@@ -53,7 +53,7 @@ static void open_world(struct world *w, double r1, double r2) {
     CHECK(arena_commit(&w->state));
     CHECK(arena_commit(&w->activations));
     layout(w);
-    refine_step_prepare(&w->step);
+    CHECK(refine_step_prepare(&w->step));
     CHECK(device_sync());
     random_condition(&w->condition);
     small_open(&w->judge, &w->step.discriminator.trunk.table, 0.2);

@@ -27,6 +27,14 @@ static const struct config_field fields[] = {
     OPTIMISER_KEYS("refine.critic", critic, "2e-4", "0", "0.99", "0", "1", "0", "0", "0"),
     LEVEL_KEYS("refine.level", level, "shifted_uniform", "1", "0.02", "0.6"),
     LONG("refine.head_warmup", head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
+    LONG(
+        "refine.warmup", warmup, 0, 1e9, "0",
+        "Updates of the whole discriminator, heads and trunk, before the generator moves: at most so many, and no more "
+        "once the margin is above refine.warmup_margin. The margin is a running mean of D(real) - D(fake)."),
+    REAL("refine.warmup_margin", warmup_margin, -1e6, 1e6, "0.5",
+         "Margin that ends the whole discriminator's warm-up."),
+    REAL("refine.hold_margin", hold_margin, -1e6, 1e6, "0",
+         "The generator is held still in steps before which the margin is at or below this; -1e6: never."),
     INT("refine.ratio", ratio, 1, 100, "1", "discriminator updates a generator update"),
     REAL("refine.local_weight", local_weight, 0, 1e6, "1",
          "Weight of the local branch, one logit a frame: of its losses and of its penalties."),
@@ -39,7 +47,12 @@ static const struct config_field fields[] = {
     REAL("refine.distill_share", distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
 };
 
-static int check(const void *c) { return level_check("refine.level", &((const FIELDS_OF *)c)->level); }
+static int check(const void *settings) {
+    const FIELDS_OF *c = settings;
+    TRY(level_check("refine.level", &c->level));
+    if (c->local_weight > 0 || c->global_weight > 0) return OK;
+    return error_set(ERR_USAGE, "refine.local_weight, refine.global_weight: both are 0, so that nothing is judged");
+}
 
 SECTION(refine, "Refines the student against real clips with the Consistency-Aware Discriminator.",
         "negative lora rollout distill", check, TRAINS("student", stage.optimiser), TRAINS("discriminator", critic));
@@ -77,7 +90,7 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
                            struct arena *state, struct arena *activations) {
     const struct refine_config *c = &r->config;
     struct sharding *shards = setup->shards;
-    long updates = c->head_warmup + c->stage.steps * c->ratio;
+    long updates = c->head_warmup + c->warmup + c->stage.steps * c->ratio;
     if (!r->discriminator.heads) TRY(discriminator_create(&r->discriminator, &r->net->config, &c->discriminator));
     TRY(dit_divide(&r->discriminator.trunk, r->net->sequence));
     TRY(sharding_divide(shards, &r->discriminator.trunk.table));
@@ -103,6 +116,7 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
     r->F = setup->F;
     TRY(layout_networks(r, setup, score, state, activations));
     TRY(levels_layout(&r->levels, r->B, r->F, activations));
+    band_energy_layout(&r->energy, r->B, r->F, r->net->config.in_channels, r->rollout.size, activations);
     size_t all = (size_t)value_count(r), logits = (size_t)logit_count(r), figures = figure_count(r);
     r->noise = ARENA_TAKE(activations, "noise of real and fake", real, all);
     r->eta = ARENA_TAKE(activations, "direction of the penalty", real, all);
@@ -153,10 +167,11 @@ void refine_step_free(struct refine_step *r) {
     memset(r, 0, sizeof *r);
 }
 
-void refine_step_prepare(struct refine_step *r) {
+int refine_step_prepare(struct refine_step *r) {
     levels_fill(&r->levels, r->step_size, r->config.fd_step);
     mem_zero(r->figures, figure_count(r) * sizeof(real));
     if (r->config.distill_share > 0) matching_prepare(&r->matching);
+    return band_energy_prepare(&r->energy, r->share.batch);
 }
 
 void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->judge, r->seed); }
@@ -168,6 +183,13 @@ void refine_step_fresh(struct refine_step *r) {
 }
 
 void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->judge); }
+
+void refine_schedule(struct refine_step *r, long heads, long whole, long held) {
+    const struct refine_config *c = &r->config;
+    r->judge.idle = heads >= c->head_warmup ? c->head_warmup : 0;
+    r->judge.steps = c->head_warmup + whole + c->stage.steps * c->ratio;
+    r->student.idle = held;
+}
 
 /* ---- what the discriminator sees ---- */
 
@@ -284,7 +306,8 @@ int refine_discriminator_update(struct refine_step *r, const real *clips, const 
     struct params params = optimiser_params(&r->judge);
     struct batch_part b;
     optimiser_begin(&r->judge);
-    mem_zero(r->figures, sizeof(real) * figure_count(r));
+    mem_zero(r->figures, sizeof(real) * FIGURE_MADE);
+    mem_zero(r->figures + FIGURE_LOGITS, sizeof(real) * (figure_count(r) - FIGURE_LOGITS));
     for (int i = 0; i < r->share.parts; i++) {
         batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
         params.last = b.part.last;
@@ -317,15 +340,22 @@ int refine_rollout(struct refine_step *r, const real *clips, const struct condit
     return OK;
 }
 
+/* loss [1] += the generator's adversarial loss; the input `in` that fakes are judged by is the last one judged. */
+static int generator_loss(struct refine_step *r, const struct params *params, const struct batch_part *b,
+                          const real *fake_clips, uint64_t round, real *loss, struct dit_input *in) {
+    draw_level(r, &b->part, round, GENERATOR_PASS);
+    make_input(r, INPUT_REAL, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_REAL, in));
+    make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_FAKE, in));
+    pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
+    return OK;
+}
+
 int refine_generator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *b,
                               const real *fake_clips, uint64_t round, real *g, real *loss) {
     struct dit_input in;
-    draw_level(r, &b->part, round, GENERATOR_PASS);
-    make_input(r, INPUT_REAL, b, fake_clips, round, 0);
-    TRY(judge(r, params, &b->condition, INPUT_REAL, &in));
-    make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
-    TRY(judge(r, params, &b->condition, INPUT_FAKE, &in));
-    pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
+    TRY(generator_loss(r, params, b, fake_clips, round, loss, &in));
     mem_zero(r->by_input, sizeof(real) * (size_t)value_count(r));
     TRY(discriminator_backward(&r->discriminator, params, r->acts, &in, r->slopes[INPUT_FAKE],
                                r->slopes[INPUT_FAKE] + local_count(r), r->by_input, r->rollout.clip, 0));
@@ -342,11 +372,22 @@ static int add_distillation(struct refine_step *r, const struct batch_part *b, u
     return OK;
 }
 
+/* The energies of a part's rollouts and real clips. */
+static void measure(struct refine_step *r, const struct batch_part *b) {
+    band_energy_measure(&r->energy, r->figures + FIGURE_MADE, self_forcing_clips(&r->rollout), b->part.count);
+    band_energy_measure(&r->energy, r->figures + FIGURE_TRUTH, b->clips, b->part.count);
+}
+
+static void begin_generator(struct refine_step *r) {
+    optimiser_begin(&r->student);
+    mem_zero(r->figures + FIGURE_MADE, sizeof(real) * 2 * ENERGY_BANDS);
+}
+
 int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                             uint64_t round, long step) {
     struct params frozen = optimiser_frozen(&r->judge), student = optimiser_params(&r->student);
     struct batch_part b;
-    optimiser_begin(&r->student);
+    begin_generator(r);
     for (int i = 0; i < r->share.parts; i++) {
         batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
         student.last = b.part.last;
@@ -354,15 +395,31 @@ int refine_generator_update(struct refine_step *r, const real *clips, const stru
         TRY(refine_generator_gradient(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->g, r->student.loss));
         if (r->config.distill_share > 0) TRY(add_distillation(r, &b, round));
         TRY(self_forcing_backward(&r->rollout, &student, &b.condition, r->g));
+        measure(r, &b);
     }
     return optimiser_step(&r->student, step, 0);
 }
 
+int refine_generator_hold(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                          uint64_t round, long step) {
+    struct params frozen = optimiser_frozen(&r->judge);
+    struct batch_part b;
+    struct dit_input in;
+    begin_generator(r);
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        TRY(roll_out(r, &b, round, 0));
+        TRY(generator_loss(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->student.loss, &in));
+        measure(r, &b);
+    }
+    return optimiser_hold(&r->student, step);
+}
+
 /* ---- figures ---- */
 
-int refine_step_end(struct refine_step *r, long step) {
+int refine_step_end(struct refine_step *r, uint64_t round) {
     TRY(sharding_add(r->student.shard.all, r->figures, (long)figure_count(r)));
-    mailbox_post(&r->mail, step, r->figures);
+    mailbox_post(&r->mail, (long)round, r->figures);
     return OK;
 }
 
@@ -372,16 +429,24 @@ static double mean_difference(const real *a, const real *b, long n) {
     return sum / (double)n;
 }
 
-int refine_step_report(struct refine_step *r, long step, struct refine_report *report) {
+int refine_step_report(struct refine_step *r, uint64_t round, struct refine_report *report) {
+    const struct refine_config *c = &r->config;
     long local = (long)r->share.batch * (r->F - 1), all = (long)r->share.batch * r->F;
     const real *real_logits = r->host + FIGURE_LOGITS, *fake_logits = real_logits + all;
-    if (!mailbox_read(&r->mail, step, r->host)) return 0;
+    if (!mailbox_read(&r->mail, (long)round, r->host)) return 0;
     for (int i = 0; i < BRANCHES; i++) {
         report->r1[i] = (double)r->host[FIGURE_R1 + i];
         report->r2[i] = (double)r->host[FIGURE_R2 + i];
     }
-    report->local_margin = mean_difference(real_logits, fake_logits, local);
-    report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
+    for (int i = 0; i < ENERGY_BANDS; i++) {
+        double truth = (double)r->host[FIGURE_TRUTH + i];
+        report->energy[i] = truth > 0 ? (double)r->host[FIGURE_MADE + i] / truth : 0;
+    }
+    double *margin = report->branch_margin;
+    margin[BRANCH_LOCAL] = mean_difference(real_logits, fake_logits, local);
+    margin[BRANCH_GLOBAL] = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
+    report->margin = (c->local_weight * margin[BRANCH_LOCAL] + c->global_weight * margin[BRANCH_GLOBAL]) /
+                     (c->local_weight + c->global_weight);
     return 1;
 }
 

@@ -6,11 +6,14 @@
    the clip's logit, which is as strong in the loss as all frames' together, 1/F of the penalty.
    The discriminator step has four inputs: real, fake, and both moved by h eta. Four forwards give logits and their
    gradients; then each input runs again, saving, and is back-propagated into the same gradients.
+   A generator that learns from a discriminator at chance is led astray by noise: so heads, then all of the discriminator
+   are trained before it moves, and it is held still where the margin is lost again (margin.h).
    In the generator's step D(real) is a constant. A share of the distillation loss can be kept. Opens no file. */
 #ifndef TRAIN_METHOD_REFINE_STEP_H
 #define TRAIN_METHOD_REFINE_STEP_H
 
 #include "model/dit/discriminator.h"
+#include "train/method/band_energy.h"
 #include "train/method/matching.h"
 #include "train/method/self_forcing.h"
 #include "train/method/stage_config.h"
@@ -23,6 +26,9 @@ struct refine_config {
     struct optimiser_config critic; /* of the discriminator */
     struct level_config level;      /* at which real and fake are judged */
     long head_warmup;               /* discriminator updates of the heads alone, before all else */
+    long warmup;                    /* updates of all of it that follow, at most: until the margin is above */
+    double warmup_margin;           /* this, */
+    double hold_margin;             /* and while it is not above this the generator is held still */
     int ratio;                      /* discriminator updates a generator update */
     double local_weight, global_weight;
     double r1, r2, fd_step; /* weights and step of the finite-difference penalties */
@@ -32,8 +38,15 @@ extern const struct config_section refine_section;
 
 /* Judgements of a clip: of each frame, of all of it. */
 enum refine_branch { BRANCH_LOCAL, BRANCH_GLOBAL, BRANCHES };
-/* Places among the figures of the global batch; the penalties are without weights, a branch each. */
-enum refine_figure { FIGURE_R1, FIGURE_R2 = FIGURE_R1 + BRANCHES, FIGURE_LOGITS = FIGURE_R2 + BRANCHES };
+/* Places among the figures of the global batch; the penalties are without weights, a branch each; made, truth: latent
+   energies of rollouts and of real clips (band_energy.h). */
+enum refine_figure {
+    FIGURE_R1,
+    FIGURE_R2 = FIGURE_R1 + BRANCHES,
+    FIGURE_MADE = FIGURE_R2 + BRANCHES,
+    FIGURE_TRUTH = FIGURE_MADE + ENERGY_BANDS,
+    FIGURE_LOGITS = FIGURE_TRUTH + ENERGY_BANDS
+};
 enum refine_input { INPUT_REAL, INPUT_FAKE, INPUT_REAL_MOVED, INPUT_FAKE_MOVED, REFINE_INPUTS };
 
 struct refine_step {
@@ -49,6 +62,7 @@ struct refine_step {
     int critic_ratio;            /* its critic's updates a step */
     struct frozen_weights trunk; /* frozen, under the discriminator's adapters, when matching has no teacher */
     struct levels levels;
+    struct band_energy energy;
     real *noise, *eta, *input;   /* device [B, F, C, H, W] */
     real *by_input;              /* gradient by the generator's input */
     real *g, *g_matching;        /* dL/dx */
@@ -63,8 +77,10 @@ struct refine_step {
 };
 /* What the host learns of a step. */
 struct refine_report {
-    double local_margin, global_margin; /* mean D(real) - D(fake) of the last discriminator update */
-    double r1[BRANCHES], r2[BRANCHES];  /* unweighted penalties */
+    double branch_margin[BRANCHES];    /* mean D(real) - D(fake) of the last discriminator update */
+    double margin;                     /* their mean, by the branches' weights */
+    double energy[ENERGY_BANDS];       /* of rollouts over that of real clips; 0: not measured */
+    double r1[BRANCHES], r2[BRANCHES]; /* unweighted penalties */
 };
 /* score: of the distillation loss's share. */
 int refine_step_layout(struct refine_step *r, const struct step_setup *setup, const struct refine_config *config,
@@ -74,7 +90,7 @@ int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
 /* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL: none. */
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r);
-void refine_step_prepare(struct refine_step *r);
+int refine_step_prepare(struct refine_step *r);
 /* New heads from the seed; the trunk's weights are loaded over them by the caller, into judge.master. */
 void refine_step_new_heads(struct refine_step *r);
 /* From weights in student.master, judge.master (and matching.critic.master). */
@@ -86,14 +102,22 @@ int refine_rollout(struct refine_step *r, const real *clips, const struct condit
 /* Rolls the student out (number 0 of this round) and makes one generator update from it. */
 int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                             uint64_t round, long step);
+/* In its place while the generator is held still: rolls out alike and measures, and changes no weight. */
+int refine_generator_hold(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                          uint64_t round, long step);
 /* One discriminator update on the last rollout and its real clips. heads_only in the warm-up. */
 int refine_discriminator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                                 uint64_t round, int index, long update, int heads_only);
 /* The warm-up of the heads is over: moments start anew, for the trunk has none. */
 void refine_heads_warm(struct refine_step *r);
+/* Where the learning rates stand: the discriminator's rises anew when its moments start anew, after the heads' warm-up,
+   and falls towards the end of all its updates; the generator's is not used up by the `held` steps without an update.
+   heads, whole: updates of the two warm-ups that were made, or of one that is not over yet those that there may be. */
+void refine_schedule(struct refine_step *r, long heads, long whole, long held);
 
-int refine_step_end(struct refine_step *r, long step);
-int refine_step_report(struct refine_step *r, long step, struct refine_report *report); /* 0: not there */
+/* The round is queued: posts its figures; and what became of them, one round late. 0: they are not there. */
+int refine_step_end(struct refine_step *r, uint64_t round);
+int refine_step_report(struct refine_step *r, uint64_t round, struct refine_report *report);
 /* What a step costs this rank; after the layout. */
 void refine_step_work(const struct refine_step *r, struct step_work *work);
 

@@ -104,9 +104,9 @@ int stage_main(struct stage *s, const struct stage_program *program, void *self,
    ranks ask at the same places and hear the same. */
 int stage_stopped(struct stage *s);
 int stage_next_batch(struct stage *s);
-/* After update number `done` of `all` before the first step: reports those before the last. ERR_NUMERIC when too many
-   in a row were skipped. */
-int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all);
+/* After update number `done` of at most `all` before the first step, which is update number `updates` of the network:
+   reports those before the last. ERR_NUMERIC when too many in a row were skipped. */
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long updates, long done, long all);
 /* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.
    ERR_NUMERIC when too many updates in a row were skipped. */
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
