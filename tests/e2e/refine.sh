@@ -89,7 +89,20 @@ verdict $? "refine resumed"
 cmp "$(newest kept/refine)" "$(newest whole/refine)"
 verdict $? "states differ after a stop in the warm-up"
 
-# Only the clip's logits, only the frames', none.
+# Frames alone: no judgement of clips is left.
+fresh alone refine.discriminator.scope=frame refine.hold_margin=-1e6
+verdict $? "refine by a discriminator of single frames"
+metric alone margin_local >"$work/local"
+metric alone margin >"$work/margin"
+[ -s "$work/local" ] && differ "$work/local" "$work/margin"
+verdict $? "no margins"
+[ "$(weights alone refine)" != "$(weights free refine)" ]
+verdict $? "the scope changes nothing"
+fresh blind refine.discriminator.scope=frame refine.local_weight=0
+[ $? -eq 2 ] && says 'nothing is judged'
+verdict $? "single frames without a weight are not refused"
+
+# No branch at all.
 fresh none refine.local_weight=0 refine.global_weight=0
 [ $? -eq 2 ] && says 'nothing is judged'
 verdict $? "a discriminator without a branch is not refused"

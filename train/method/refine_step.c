@@ -16,6 +16,9 @@ static const struct config_field fields[] = {
     TEXT("refine.student", student, "", "where the student starts; empty: RUN/distill"),
     TEXT("refine.teacher", teacher, "", "where the trunk starts; empty: RUN/teacher"),
     CHOICE("refine.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    CHOICE("refine.discriminator.scope", discriminator.scope, discriminator_scope_names, "clip",
+           "What the trunk sees at once. clip: the whole clip with its reference, as the method has it; frame: every "
+           "frame by itself, an ordinary GAN of frames, for which the global branch is left out."),
     INT("refine.discriminator.tap0", discriminator.taps[0], -1, 1000, "-1", "block read; all -1: by depth"),
     INT("refine.discriminator.tap1", discriminator.taps[1], -1, 1000, "-1", "block read"),
     INT("refine.discriminator.tap2", discriminator.taps[2], -1, 1000, "-1", "block read"),
@@ -50,8 +53,9 @@ static const struct config_field fields[] = {
 static int check(const void *settings) {
     const FIELDS_OF *c = settings;
     TRY(level_check("refine.level", &c->level));
-    if (c->local_weight > 0 || c->global_weight > 0) return OK;
-    return error_set(ERR_USAGE, "refine.local_weight, refine.global_weight: both are 0, so that nothing is judged");
+    if (c->local_weight > 0 || (c->global_weight > 0 && c->discriminator.scope == SCOPE_CLIP)) return OK;
+    return error_set(ERR_USAGE, "refine.local_weight, refine.global_weight: no branch has a weight, so that nothing is "
+                                "judged (scope frame has no global branch)");
 }
 
 SECTION(refine, "Refines the student against real clips with the Consistency-Aware Discriminator.",
@@ -63,6 +67,8 @@ SECTION(refine, "Refines the student against real clips with the Consistency-Awa
    those of the discriminator's updates. */
 enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 
+/* What a clip's logit compares is nothing that an ordinary GAN of frames knows. */
+static int frames_alone(const struct refine_step *r) { return r->config.discriminator.scope == SCOPE_FRAME; }
 static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
@@ -110,6 +116,7 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
                        const struct score_config *score, struct arena *state, struct arena *activations) {
     r->net = setup->net;
     r->config = *config;
+    if (frames_alone(r)) r->config.global_weight = 0;
     r->seed = setup->seed;
     TRY(sharding_share(setup->shards, &r->share, config->stage.batch, config->stage.accumulate));
     r->B = r->share.largest;
@@ -454,8 +461,11 @@ int refine_step_report(struct refine_step *r, uint64_t round, struct refine_repo
 static void judge_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
     struct network_work *judge = step_work_trained(work, "discriminator", &r->judge);
     struct dit_config trunk = r->net->config;
+    struct share share = r->share;
+    int F = frames_alone(r) ? 1 : r->F;
+    share.count *= r->F / F;
     trunk.layers = r->discriminator.config.taps[2] + 1;
-    step_work_clips(work, judge, &trunk, &r->share, r->F, kind, r->config.stage.recompute, n);
+    step_work_clips(work, judge, &trunk, &share, F, kind, r->config.stage.recompute, n);
 }
 
 void refine_step_work(const struct refine_step *r, struct step_work *work) {
