@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/permutation.h"
 #include "base/philox.h"
 
-enum { SLOTS = 3, BATCH_MAX = 1 << 16, ROUNDS = 4 };
+enum { SLOTS = 3, BATCH_MAX = 1 << 16 };
 
 struct slot {
     struct loader_batch batch;
@@ -34,29 +35,7 @@ struct loader {
     pthread_cond_t changed;
 };
 
-/* A permutation of 0 .. rows-1 that needs no table: a balanced Feistel network on the smallest even number of bits that
-   holds `rows`, walked until it lands inside (Black and Rogaway 2002, "cycle walking"). Key: seed and epoch. */
-static uint64_t permuted(uint64_t seed, uint64_t epoch, uint64_t i, uint64_t rows) {
-    int half = 1;
-    while (half < 31 && (uint64_t)1 << (2 * half) < rows) half++;
-    uint32_t mask = ((uint32_t)1 << half) - 1;
-    do {
-        uint32_t left = (uint32_t)(i >> half) & mask, right = (uint32_t)i & mask;
-        for (int round = 0; round < ROUNDS; round++) {
-            struct random_address address = {
-                .seed = seed, .step = epoch, .purpose = RANDOM_DATA_ORDER, .pass = round, .frame = right};
-            uint32_t next = left ^ (random_block(&address, 0).v[0] & mask);
-            left = right;
-            right = next;
-        }
-        i = (uint64_t)left << half | right;
-    } while (i >= rows);
-    return i;
-}
-
-long loader_row(uint64_t seed, uint64_t n, long rows) {
-    return (long)permuted(seed, n / (uint64_t)rows, n % (uint64_t)rows, (uint64_t)rows);
-}
+long loader_row(uint64_t seed, uint64_t n, long rows) { return permuted_turn(seed, n, rows); }
 
 /* Sample b of a step. */
 static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t step, int b) {

@@ -21,7 +21,9 @@ static const struct config_field common[] = {
          "Lets a run that resumes go on with another data set than the one that it began with."),
     TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
     TEXT("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
-    LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
+    LONG("seed", seed, 0, 4e18, "1",
+         "Seed of every random number of the run, from which each stage has one of its own; the same seed, the same "
+         "run."),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
         "scratch memory of kernels and libraries at most; 0: as much as the sizes ask for"),
@@ -193,6 +195,13 @@ void run_config_describe(const char *stage, FILE *file) {
                 fprintf(file, "%s%s", others++ ? ", " : "of other programs: ", sections[s].name);
         }
     fputc('\n', file);
+}
+
+uint64_t run_config_seed(const struct run_config *config, const char *stage) {
+    uint64_t number = 0;
+    for (int s = 0; s < SECTIONS && strcmp(sections[s].name, stage); s++) number += sections[s].stage != NULL;
+    return (uint64_t)config->seed +
+           number * 0x9E3779B97F4A7C15u; /* Knuth's multiplier: far from any seed's neighbours */
 }
 
 const char *run_config_network(const char *stage) {

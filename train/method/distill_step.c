@@ -30,7 +30,8 @@ static const struct config_field fields[] = {
     LONG("distill.critic_warmup", score.critic_warmup, 0, 1e9, "80", "critic updates before all else"),
     INT("distill.critic_ratio", score.critic_ratio, 0, 100, "5", "critic updates a generator update"),
     INT("distill.critic_replay", score.critic_replay, 0, 1000, "5",
-        "rollouts that critic batches are drawn from; 0: a fresh one each"),
+        "Rollouts kept for the critic, whose updates take the newest, then the others, none twice in a step before all "
+        "were taken; 0: a fresh one for each update."),
 };
 
 static int check(const void *c) { return level_check("distill.level", &((const FIELDS_OF *)c)->score.level); }

@@ -59,7 +59,7 @@ int distill_critic_rollout(struct distill_step *d, const real *clips, const stru
 /* One generator update: rollout, score gradient, gradient of the rollout, AdamW, EMA. */
 int distill_generator_update(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                              uint64_t round, long step);
-/* One critic update, number `index` of this round (`update` in all), on a rollout drawn from the last ones. */
+/* One critic update, number `index` of this round (`update` in all), on one of the last rollouts. */
 int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update);
 /* The step with its critic updates is queued: posts its figures. */
 int distill_step_end(struct distill_step *d, long step);

@@ -68,7 +68,7 @@ static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     s->setup = (struct step_setup){.net = &s->net,
                                    .rollout = &s->config.rollout,
                                    .F = s->config.frames,
-                                   .seed = (uint64_t)s->config.seed,
+                                   .seed = run_config_seed(&s->config, command.name),
                                    .shards = &s->shards};
     TRY(stage_agree(s, open_ranks(s, asked.ranks)));
     if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
@@ -271,7 +271,7 @@ static int begin(struct stage *s, int *resumed) {
 }
 
 static int open_loader(struct stage *s) {
-    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+    struct loader_config config = {.seed = s->setup.seed,
                                    .batch = s->settings->batch,
                                    .first = s->share.first,
                                    .count = s->share.count,
