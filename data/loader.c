@@ -59,10 +59,9 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
         .seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
     int dropped = random_uniform(&address, 0) < c->drop_text;
     TRY(dataset_text(l->set, dropped ? 0 : row.prompt, batch->text + b * text));
-    if (random_uniform(&address, 1) < c->drop_audio) {
-        memset(row.talk, 0, sizeof(float) * (size_t)s->T);
-        memset(row.listen, 0, sizeof(float) * (size_t)s->T);
-    }
+    int silent = random_uniform(&address, 1) < c->drop_audio;
+    if (random_uniform(&address, 2) < c->drop_talk || silent) memset(row.talk, 0, sizeof(float) * (size_t)s->T);
+    if (random_uniform(&address, 3) < c->drop_listen || silent) memset(row.listen, 0, sizeof(float) * (size_t)s->T);
     return OK;
 }
 
@@ -142,9 +141,10 @@ int loader_open(struct loader **out, struct dataset *set, const struct loader_co
     if (config->first < 0 || config->count < 0 || config->first + config->count > config->batch)
         return error_set(ERR_USAGE, "loader: samples %d to %d of a batch of %d", config->first,
                          config->first + config->count - 1, config->batch);
-    if (!(config->drop_text >= 0 && config->drop_text <= 1 && config->drop_audio >= 0 && config->drop_audio <= 1))
-        return error_set(ERR_USAGE, "loader: dropout of text %g and audio %g, but 0 to 1 is possible",
-                         config->drop_text, config->drop_audio);
+    const double shares[] = {config->drop_text, config->drop_audio, config->drop_talk, config->drop_listen};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+        if (!(shares[i] >= 0 && shares[i] <= 1))
+            return error_set(ERR_USAGE, "loader: dropout of a share of %g, but 0 to 1 is possible", shares[i]);
     long rows = dataset_rows(set, config->split);
     if (!rows)
         return error_set(ERR_INPUT, "the data set has no %s windows",

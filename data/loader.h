@@ -11,7 +11,9 @@ struct loader_config {
     int batch;        /* samples a step, over all ranks */
     int first, count; /* those of them that are wanted here; count 0: all */
     enum dataset_split split;
-    double drop_text, drop_audio; /* probability that a sample has the empty prompt / that its masks are 0 */
+    /* Probabilities that a sample has the empty prompt, that both its masks are 0, and that the talk mask, the listen mask
+       is 0 besides: drawn apart, so that all four combinations come up. */
+    double drop_text, drop_audio, drop_talk, drop_listen;
     int latents; /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
 };
 struct loader_batch {                 /* host, owned by the loader, valid until the next loader_next; B = count */

@@ -21,9 +21,11 @@ metric() { sed -E "s/.*\"$2\": *([^,}]*).*/\1/" "$work/$1/refine/metrics.jsonl";
 all_are() { # all_are VALUE: of the lines on stdin
     awk -v v="$1" '$1 != v {bad = 1} END {exit bad || !NR}'
 }
-weights() { # weights RUN STAGE: of its exported student
-    "$BIN/export" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$1" stage="$2" \
-        out="$work/$1.$2" >>"$log" 2>&1 && cat "$work/$1.$2"/*.safetensors | cksum
+weights() { # weights RUN STAGE [key=value ...]: of its exported student
+    from=$1 of=$2
+    shift 2
+    "$BIN/export" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$from" stage="$of" \
+        out="$work/$from.$of" "$@" >>"$log" 2>&1 && cat "$work/$from.$of"/*.safetensors | cksum
 }
 
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
@@ -101,6 +103,20 @@ verdict $? "the scope changes nothing"
 fresh blind refine.discriminator.scope=frame refine.local_weight=0
 [ $? -eq 2 ] && says 'nothing is judged'
 verdict $? "single frames without a weight are not refused"
+
+# Where the sink stands travels with the student; one that says nothing has it where it always was.
+weights free refine causal.sink_pos=shifted >/dev/null
+grep -q '"sink_pos":.*"shifted"' "$work/free.refine/config.json"
+verdict $? "the export does not say where the sink stands"
+weights free refine >/dev/null
+cp -r "$work/free.refine" "$work/older"
+sed -i '/"sink_pos"/d' "$work/older/config.json"
+stream() { "$BIN/stream" "$work/older" reference=tests/inputs/picture.png audio=tests/inputs/sound.wav out="$work/x.mp4"; }
+stream >"$log" 2>&1
+! says sink_pos
+verdict $? "a student without sink_pos is refused"
+sed -i 's/"rapr":/"sink_pos": "left", "rapr":/' "$work/older/config.json"
+refused 3 'rollout.sink_pos: "left"' stream
 
 # No branch at all.
 fresh none refine.local_weight=0 refine.global_weight=0

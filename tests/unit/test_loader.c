@@ -129,6 +129,32 @@ static void batch_is_held(void **state) {
     loader_close(loader);
 }
 
+/* One party's sound is dropped whatever becomes of the other's: all four combinations come up as often as they should. */
+static void parties_are_dropped_apart(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.batch = 50;
+    config.drop_talk = 0.3;
+    config.drop_listen = 0.2;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    int count[2][2] = {{0}}, n = 0;
+    for (int step = 0; step < 80; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 50; i++, n++) /* talk is 1 throughout, listen in odd frames */
+            count[b->talk[i * SAMPLE_T] == 0][b->listen[i * SAMPLE_T + 1] == 0]++;
+    }
+    for (int talk = 0; talk < 2; talk++)
+        for (int listen = 0; listen < 2; listen++) {
+            double p = (talk ? 0.3 : 0.7) * (listen ? 0.2 : 0.8), off = 4 * sqrt(p * (1 - p) / n);
+            assert_true(fabs(count[talk][listen] / (double)n - p) < off);
+        }
+    loader_close(loader);
+    config.drop_listen = -0.1;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+}
+
 static void dropout_rates(void **state) {
     (void)state;
     struct loader *loader;
@@ -214,6 +240,7 @@ int main(void) {
         cmocka_unit_test(resume_is_exact),
         cmocka_unit_test(batch_is_held),
         cmocka_unit_test(dropout_rates),
+        cmocka_unit_test(parties_are_dropped_apart),
         cmocka_unit_test(conditions_only),
         cmocka_unit_test(closes_at_any_time),
         cmocka_unit_test(wrong_configs),

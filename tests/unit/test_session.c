@@ -57,7 +57,7 @@ static int write_student(void **state) {
     small_open(&w.small, &w.net.table, 0.15);
     w.description = (struct student_description){
         .dit = dit,
-        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9}, .steps = 3, .sigma = {1, 0.857, 0.6}},
+        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE}, .steps = 3, .sigma = {1, 0.857, 0.6}},
         .codec = "pca",
         .pixel_height = HEIGHT,
         .pixel_width = WIDTH,

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 
-static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
 static const char *const deaf_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
@@ -90,6 +89,10 @@ static const struct config_field common[] = {
     INT("causal.ring", rollout.causal.ring, 0, 64, "6", "frames of rolling history"),
     CHOICE("causal.rapr", rollout.causal.rapr, rapr_names, "end", "which frame of the chunk the cap acts on"),
     INT("causal.rapr_cap", rollout.causal.rapr_cap, 1, 4096, "9", "largest position D"),
+    CHOICE(
+        "causal.sink_pos", rollout.causal.sink_pos, sink_pos_names, "native",
+        "Positions of the sink. native: its frames' own, from 0 on; shifted: right before the oldest other frame that "
+        "a chunk sees, so that no two frames share a position."),
 
     REALS("rollout.sigma", sigma, sigma_count, 0, 1, "[1, 0.857142857142857, 0.6]",
           "level of every pass, falling from 1"),

@@ -15,6 +15,9 @@ static const struct config_field fields[] = {
     LEVEL_KEYS("teacher.level", level, "shifted_uniform", "5", "0", "1"),
     REAL("teacher.drop_text", drop_text, 0, 1, "0", "share of samples whose text is dropped"),
     REAL("teacher.drop_audio", drop_audio, 0, 1, "0.1", "share of samples whose audio is dropped"),
+    REAL("teacher.drop_talk", drop_talk, 0, 1, "0",
+         "Share of samples whose own speech is dropped besides; with drop_listen, what separate guidance needs."),
+    REAL("teacher.drop_listen", drop_listen, 0, 1, "0", "Share of samples whose other party is dropped besides."),
     SAMPLER_KEYS("teacher.sampler", sampler, "16", "3", "2"),
 };
 

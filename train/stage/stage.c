@@ -278,6 +278,8 @@ static int open_loader(struct stage *s) {
                                    .split = SPLIT_TRAIN,
                                    .drop_text = s->drop_text,
                                    .drop_audio = s->drop_audio,
+                                   .drop_talk = s->drop_talk,
+                                   .drop_listen = s->drop_listen,
                                    .latents = 1};
     return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
 }

@@ -64,7 +64,7 @@ struct stage {
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
-    double drop_text, drop_audio;    /* of the loader: 0, or set by load */
+    double drop_text, drop_audio, drop_talk, drop_listen;                  /* of the loader: 0, or set by load */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
