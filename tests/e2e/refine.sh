@@ -104,6 +104,28 @@ fresh blind refine.discriminator.scope=frame refine.local_weight=0
 [ $? -eq 2 ] && says 'nothing is judged'
 verdict $? "single frames without a weight are not refused"
 
+# Rollouts beyond a clip, of distillation and of refinement; lengths that are none.
+fresh far refine.frames=16 refine.hold_margin=-1e6
+verdict $? "refine on rollouts beyond a clip"
+[ "$(weights far refine)" != "$(weights free refine)" ]
+verdict $? "rollouts beyond a clip change nothing"
+cp -r "$work/far/refine" "$work/first"
+rm -rf "$work/far/refine"
+fresh far refine.frames=16 refine.hold_margin=-1e6
+cmp "$(newest first)" "$(newest far/refine)"
+verdict $? "the same rollouts beyond a clip end otherwise"
+mkdir "$work/longer" && cp -r "$work/run/teacher" "$work/run/ode_init" "$work/longer/"
+run distill longer distill.frames=13
+verdict $? "distill on rollouts beyond a clip"
+"$BIN/distill" configs/tiny.yaml run="$work/none" --plan distill.frames=31 >"$work/plan.31"
+"$BIN/distill" configs/tiny.yaml run="$work/none" --plan distill.frames=16 >"$work/plan.16"
+"$BIN/distill" configs/tiny.yaml run="$work/none" --plan >"$work/plan.7"
+bytes() { sed -n 's/^total  *\([0-9.]*\) MiB/\1/p' "$1"; }
+[ "$(bytes "$work/plan.31")" = "$(bytes "$work/plan.16")" ] && differ "$work/plan.16" "$work/plan.7"
+verdict $? "the memory of long rollouts grows with their length"
+refused 2 'refine.frames' "$BIN/refine" configs/tiny.yaml run="$work/none" --plan refine.frames=8
+refused 2 'distill.frames' "$BIN/distill" configs/tiny.yaml run="$work/none" --plan distill.frames=4
+
 # Where the sink stands travels with the student; one that says nothing has it where it always was.
 weights free refine causal.sink_pos=shifted >/dev/null
 grep -q '"sink_pos":.*"shifted"' "$work/free.refine/config.json"

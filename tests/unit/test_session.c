@@ -189,7 +189,7 @@ static void track_features(int track, float *features) {
 static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
     struct share share;
     CHECK(share_of(&share, 1, 1, 0, 1));
-    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, arena));
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, 0, arena));
     condition_batch_layout(c, &w.description.dit, 1, F, arena);
     *reference = ARENA_TAKE(arena, "reference", real, r->size);
 }
@@ -214,7 +214,7 @@ static void roll_out(const float *talk, const float *listen) {
     transfer_to_real(reference, latents, r.size);
     struct rollout_noise random = {.seed = 5, .purpose = RANDOM_STREAM};
     struct part part = part_whole(1);
-    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2));
+    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2, 0));
     codec_decode_reset(&w.codec);
     assert_int_equal(codec_decode(&w.codec, r.x, F, w.expected[0]), T);
     free(latents);

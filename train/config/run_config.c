@@ -245,6 +245,16 @@ static int set_optimisers(struct run_config *c) {
     return OK;
 }
 
+/* Frames of a stage's rollouts. */
+static int check_rollout(const struct run_config *c, const char *key, int frames) {
+    int chunk = c->rollout.causal.chunk;
+    if (!frames || (frames >= c->frames && (frames - 1) % chunk == 0)) return OK;
+    return error_set(ERR_USAGE,
+                     "%s: expected 0, or 1 + a multiple of causal.chunk (%d) that is not below frames (%d), "
+                     "found %d",
+                     key, chunk, c->frames, frames);
+}
+
 static int check(struct run_config *c) {
     const struct causal_config *causal = &c->rollout.causal;
     if (!c->run[0]) return error_set(ERR_USAGE, "run: expected a folder, found nothing");
@@ -264,6 +274,8 @@ static int check(struct run_config *c) {
     if (c->model.in_channels != c->model.out_channels)
         return error_set(ERR_USAGE, "model.out_channels: expected model.in_channels (%d), found %d",
                          c->model.in_channels, c->model.out_channels);
+    TRY(check_rollout(c, "distill.frames", c->distill.frames));
+    TRY(check_rollout(c, "refine.frames", c->refine.frames));
     for (int s = 0; s < SECTIONS; s++)
         if (sections[s].stage && sections[s].stage->check)
             TRY(sections[s].stage->check((const char *)c + sections[s].at));

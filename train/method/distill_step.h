@@ -15,7 +15,8 @@
 struct distill_config {
     struct stage_config stage;
     char student[RUN_PATH], teacher[RUN_PATH];
-    int exit; /* enum rollout_exit */
+    int exit;   /* enum rollout_exit */
+    int frames; /* latent frames of a rollout at most; 0: those of a clip (self_forcing.h) */
     struct score_config score;
 };
 extern const struct config_section distill_section;

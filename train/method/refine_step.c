@@ -16,6 +16,9 @@ static const struct config_field fields[] = {
     TEXT("refine.student", student, "", "where the student starts; empty: RUN/distill"),
     TEXT("refine.teacher", teacher, "", "where the trunk starts; empty: RUN/teacher"),
     CHOICE("refine.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    INT("refine.frames", frames, 0, 65536, "0",
+        "Latent frames of a rollout at most, the reference and whole chunks. Beyond `frames` the clip that is judged "
+        "is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
     CHOICE("refine.discriminator.scope", discriminator.scope, discriminator_scope_names, "clip",
            "What the trunk sees at once. clip: the whole clip with its reference, as the method has it; frame: every "
            "frame by itself, an ordinary GAN of frames, for which the global branch is left out."),
@@ -105,7 +108,7 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
     r->critic_ratio = score->critic_ratio;
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
-    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->share, r->F, activations));
+    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->share, r->F, c->frames, activations));
     if (c->distill_share > 0)
         TRY(matching_layout(&r->matching, setup, score, &r->share, c->stage.steps * r->critic_ratio, state,
                             activations));
@@ -331,7 +334,8 @@ static int roll_out(struct refine_step *r, const struct batch_part *b, uint64_t 
     struct rollout_noise noise = {
         .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->share.batch};
     int exit = self_forcing_exit(r->config.exit, r->rollout.rollout.config.steps, r->seed, round);
-    TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit));
+    TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit,
+                             self_forcing_before(&r->rollout, r->seed, round, index)));
     if (r->config.distill_share > 0)
         matching_show(&r->matching, &b->part, self_forcing_clips(&r->rollout), &b->condition);
     return OK;

@@ -22,6 +22,7 @@ struct refine_config {
     struct stage_config stage;
     char student[RUN_PATH], teacher[RUN_PATH];
     int exit;
+    int frames; /* latent frames of a rollout at most; 0: those of a clip (self_forcing.h) */
     struct discriminator_config discriminator;
     struct optimiser_config critic; /* of the discriminator */
     struct level_config level;      /* at which real and fake are judged */
