@@ -23,8 +23,9 @@ struct loader {
     struct loader_config config;
     struct dataset_shape shape;
     long rows;
-    float *empty; /* [text_len, text_dim] */
-    float *audio; /* [A, T, D] of one row */
+    float *empty;          /* [text_len, text_dim] */
+    float *audio;          /* [A, T, D] of one row */
+    long *by_clip, *place; /* rows by clip; where each row is among them; NULL: no far references are wanted */
     struct slot slots[SLOTS];
     uint64_t next;   /* step that the caller gets next */
     uint64_t filled; /* step that the thread fills next */
@@ -36,6 +37,60 @@ struct loader {
 };
 
 long loader_row(uint64_t seed, uint64_t n, long rows) { return permuted_turn(seed, n, rows); }
+
+/* ---- references from elsewhere in the clip ---- */
+
+static int clip_of(const struct loader *l, long r) {
+    struct dataset_row row = {.latents = NULL};
+    dataset_columns(l->set, l->config.split, r, &row);
+    return row.clip;
+}
+
+struct clip_row {
+    int clip;
+    long row;
+};
+static int compare_rows(const void *a, const void *b) {
+    const struct clip_row *x = a, *y = b;
+    if (x->clip != y->clip) return x->clip < y->clip ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+static int sort_by_clip(struct loader *l) {
+    size_t n = (size_t)l->rows;
+    struct clip_row *rows = malloc(n * sizeof *rows);
+    l->by_clip = malloc(n * sizeof *l->by_clip);
+    l->place = malloc(n * sizeof *l->place);
+    if (rows && l->by_clip && l->place) {
+        for (long r = 0; r < l->rows; r++) rows[r] = (struct clip_row){clip_of(l, r), r};
+        qsort(rows, n, sizeof *rows, compare_rows);
+        for (long i = 0; i < l->rows; i++) l->by_clip[i] = rows[i].row, l->place[rows[i].row] = i;
+    }
+    free(rows);
+    return rows && l->by_clip && l->place ? OK : error_set(ERR_DEVICE, "loader: out of memory");
+}
+
+/* Another row of the clip of row r, by the sample's address; r itself where there is none. */
+static long another_row(const struct loader *l, long r, const struct random_address *address) {
+    int clip = clip_of(l, r);
+    long first = l->place[r], end = first + 1;
+    while (first > 0 && clip_of(l, l->by_clip[first - 1]) == clip) first--;
+    while (end < l->rows && clip_of(l, l->by_clip[end]) == clip) end++;
+    long n = end - first;
+    if (n == 1) return r;
+    return l->by_clip[first + (l->place[r] - first + 1 + random_below(address, 4, n - 1)) % n];
+}
+
+/* Of sample b, which is row r. */
+static int fill_far(struct loader *l, struct loader_batch *batch, int b, long r, const struct random_address *address) {
+    const struct dataset_shape *s = &l->shape;
+    size_t frame = (size_t)s->C * s->H * s->W;
+    struct dataset_row other = {.latents = batch->far + (size_t)b * frame};
+    TRY(dataset_read_frames(l->set, l->config.split, another_row(l, r, address), 1, &other));
+    if (random_uniform(address, 5) < l->config.far_share)
+        memcpy(batch->latents + (size_t)b * frame * (size_t)s->F, other.latents, sizeof(float) * frame);
+    return OK;
+}
 
 /* Sample b of a step. */
 static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t step, int b) {
@@ -57,6 +112,7 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     batch->utterance[b] = row.utterance;
     struct random_address address = {
         .seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
+    if (l->place) TRY(fill_far(l, batch, b, row_index, &address));
     int dropped = random_uniform(&address, 0) < c->drop_text;
     TRY(dataset_text(l->set, dropped ? 0 : row.prompt, batch->text + b * text));
     int silent = random_uniform(&address, 1) < c->drop_audio;
@@ -93,7 +149,7 @@ static void *work(void *argument) {
 
 /* Values of a sample's arrays. */
 static size_t sample_size(const struct dataset_shape *s) {
-    return (size_t)s->F * s->C * s->H * s->W + 2 * (size_t)s->T * s->D + 2 * (size_t)s->T +
+    return (size_t)(s->F + 1) * s->C * s->H * s->W + 2 * (size_t)s->T * s->D + 2 * (size_t)s->T +
            (size_t)s->text_len * s->text_dim;
 }
 
@@ -109,7 +165,8 @@ static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B
     slot->batch.clip = calloc(3 * n, sizeof(int));
     if (!at || !slot->batch.clip) return error_set(ERR_DEVICE, "loader: out of memory");
     slot->batch.latents = at;
-    slot->batch.talk_audio = at += n * clip;
+    slot->batch.far = at += n * clip;
+    slot->batch.talk_audio = at += n * (size_t)s->C * s->H * s->W;
     slot->batch.listen_audio = at += n * sound;
     slot->batch.talk = at += n * sound;
     slot->batch.listen = at += n * (size_t)s->T;
@@ -125,6 +182,7 @@ static int prepare(struct loader *l) {
     l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
     if (!l->empty || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
     TRY(dataset_text(l->set, 0, l->empty));
+    if (l->config.far || l->config.far_share > 0) TRY(sort_by_clip(l));
     for (int i = 0; i < SLOTS; i++) {
         TRY(allocate_slot(&l->slots[i], s, l->config.count));
         l->slots[i].batch.empty = l->empty;
@@ -141,10 +199,11 @@ int loader_open(struct loader **out, struct dataset *set, const struct loader_co
     if (config->first < 0 || config->count < 0 || config->first + config->count > config->batch)
         return error_set(ERR_USAGE, "loader: samples %d to %d of a batch of %d", config->first,
                          config->first + config->count - 1, config->batch);
-    const double shares[] = {config->drop_text, config->drop_audio, config->drop_talk, config->drop_listen};
+    const double shares[] = {config->drop_text, config->drop_audio, config->drop_talk, config->drop_listen,
+                             config->far_share};
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
         if (!(shares[i] >= 0 && shares[i] <= 1))
-            return error_set(ERR_USAGE, "loader: dropout of a share of %g, but 0 to 1 is possible", shares[i]);
+            return error_set(ERR_USAGE, "loader: a share of %g, but 0 to 1 is possible", shares[i]);
     long rows = dataset_rows(set, config->split);
     if (!rows)
         return error_set(ERR_INPUT, "the data set has no %s windows",
@@ -194,6 +253,8 @@ void loader_close(struct loader *l) {
         free(l->slots[i].memory);
         free(l->slots[i].batch.clip);
     }
+    free(l->by_clip);
+    free(l->place);
     free(l->empty);
     free(l->audio);
     free(l);

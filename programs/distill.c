@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "train/method/distill_step.h"
 #include "train/stage/student_show.h"
 
@@ -106,6 +107,10 @@ static int load(void *self, int resumed) {
     struct stage *s = &p->stage;
     const struct distill_config *c = &s->config.distill;
     struct matching *m = &p->step.matching;
+    if (p->step.rollout.room && s->config.teacher.far_reference == 0)
+        log_line(
+            "warning: distill.frames: clips that do not follow their reference are judged by a teacher that has seen "
+            "none (teacher.far_reference)");
     TRY(distill_step_prepare(&p->step));
     TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", &m->teacher));
     if (resumed) return train_state_check_base(&m->critic, "critic");

@@ -96,8 +96,14 @@ static int report(void *self, long step) {
     return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
 }
 
-static int next_pair(struct program *p, int index) {
+static int next_batch(struct program *p, int index) {
     TRY(stage_next_batch(&p->stage));
+    refine_references(&p->step, p->stage.clips, p->stage.far, round_of(p), index);
+    return OK;
+}
+
+static int next_pair(struct program *p, int index) {
+    TRY(next_batch(p, index));
     return refine_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
 }
 
@@ -182,7 +188,7 @@ static int one_step(void *self) {
     const struct refine_config *c = &p->stage.config.refine;
     const struct score_config *score = &p->stage.config.distill.score;
     uint64_t round = round_of(p);
-    TRY(stage_next_batch(&p->stage));
+    TRY(next_batch(p, 0));
     TRY(generator_update(p));
     for (int j = 0; j < c->ratio; j++) {
         if (j) TRY(next_pair(p, j));
@@ -207,6 +213,7 @@ static int load(void *self, int resumed) {
     const struct refine_config *c = &s->config.refine;
     struct frozen_weights *frozen = refine_frozen_teacher(r);
     int share = c->distill_share > 0;
+    s->far_references = r->rollout.room > 0;
     TRY(refine_step_prepare(r));
     if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
     if (resumed && optimiser_adapted(&r->judge)) TRY(train_state_check_base(&r->judge, "discriminator"));

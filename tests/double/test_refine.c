@@ -207,9 +207,35 @@ static void penalties_are_means_by_branch(void **state) {
     close_world(&w);
 }
 
+/* Real clips have a far reference when and only when the rollout beside them does not follow its own. */
+static void references_are_alike(void **state) {
+    (void)state;
+    struct world w;
+    int far_ones = 0;
+    open_world(&w, 0, 0);
+    w.step.rollout.room = 2;
+    long size = w.step.rollout.size, clip = w.step.rollout.clip;
+    real *far = small_reals(&w.judge, w.step.B * size, 1);
+    for (int round = 0; round < 20; round++) {
+        mem_copy(w.moved, w.truth, sizeof(real) * (size_t)w.all);
+        refine_references(&w.step, w.moved, far, (uint64_t)round, 1);
+        int is_far = self_forcing_before(&w.step.rollout, w.step.seed, (uint64_t)round, 1) > 0;
+        for (int b = 0; b < w.step.B; b++) {
+            assert_same_bits(w.moved + b * clip, is_far ? far + b * size : w.truth + b * clip,
+                             sizeof(real) * (size_t)size);
+            assert_same_bits(w.moved + b * clip + size, w.truth + b * clip + size,
+                             sizeof(real) * (size_t)(clip - size));
+        }
+        far_ones += is_far;
+    }
+    assert_true(far_ones > 0 && far_ones < 20);
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(discriminator_gradient), cmocka_unit_test(generator_gradient),
                                        cmocka_unit_test(heads_alone_leave_the_trunk),
-                                       cmocka_unit_test(penalties_are_means_by_branch)};
+                                       cmocka_unit_test(penalties_are_means_by_branch),
+                                       cmocka_unit_test(references_are_alike)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

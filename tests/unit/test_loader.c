@@ -155,6 +155,34 @@ static void parties_are_dropped_apart(void **state) {
     assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
 }
 
+/* Rows of the sample set are clip row / 2, held out when row % 5 is 4; the whole part of a latent is its row. */
+static void far_references_are_of_the_same_clip(void **state) {
+    (void)state;
+    enum { FRAME = SAMPLE_LATENTS / SAMPLE_F };
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.far = 1;
+    config.far_share = 0.4;
+    int replaced = 0, n = 0;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    for (int step = 0; step < 100; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *clip = b->latents + i * SAMPLE_LATENTS;
+            int row = (int)clip[FRAME], far = (int)b->far[i * FRAME], first = (int)clip[0], other = row ^ 1;
+            int alone = other % 5 == 4 || other >= 23;
+            assert_int_equal(far, alone ? row : other);
+            assert_true(first == row || first == far);
+            if (alone) continue;
+            replaced += first == far;
+            n++;
+        }
+    }
+    loader_close(loader);
+    assert_true(n > 150 && fabs(replaced / (double)n - 0.4) < 4 * sqrt(0.24 / n));
+}
+
 static void dropout_rates(void **state) {
     (void)state;
     struct loader *loader;
@@ -241,6 +269,7 @@ int main(void) {
         cmocka_unit_test(batch_is_held),
         cmocka_unit_test(dropout_rates),
         cmocka_unit_test(parties_are_dropped_apart),
+        cmocka_unit_test(far_references_are_of_the_same_clip),
         cmocka_unit_test(conditions_only),
         cmocka_unit_test(closes_at_any_time),
         cmocka_unit_test(wrong_configs),

@@ -341,6 +341,12 @@ static int roll_out(struct refine_step *r, const struct batch_part *b, uint64_t 
     return OK;
 }
 
+void refine_references(const struct refine_step *r, real *clips, const real *far, uint64_t round, int index) {
+    size_t frame = sizeof(real) * (size_t)r->rollout.size;
+    if (self_forcing_before(&r->rollout, r->seed, round, index))
+        mem_copy_rows(clips, sizeof(real) * (size_t)r->rollout.clip, far, frame, frame, (size_t)r->share.count);
+}
+
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
                    int index) {
     struct batch_part b;

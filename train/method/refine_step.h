@@ -97,6 +97,10 @@ void refine_step_new_heads(struct refine_step *r);
 /* From weights in student.master, judge.master (and matching.critic.master). */
 void refine_step_fresh(struct refine_step *r);
 
+/* Before a batch's rollout number `index` of this round: where that has chunks before its clip, so that this does not follow
+   the reference, the real clips get references from elsewhere, too, or the discriminator would tell them by that. clips
+   [share, F, C, H, W], far [share, C, H, W]. */
+void refine_references(const struct refine_step *r, real *clips, const real *far, uint64_t round, int index);
 /* Rolls the student out: rollout.x [share, F, C, H, W], for the discriminator. Number `index` of this round. */
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
                    int index);

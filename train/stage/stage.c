@@ -101,6 +101,7 @@ int stage_load_frozen(const struct stage *s, const char *path, const char *stage
 
 static void use_batch(struct stage *s, const struct device_batch *batch) {
     s->clips = batch->clips;
+    s->far = batch->far;
     s->condition = batch->condition;
 }
 
@@ -280,6 +281,8 @@ static int open_loader(struct stage *s) {
                                    .drop_audio = s->drop_audio,
                                    .drop_talk = s->drop_talk,
                                    .drop_listen = s->drop_listen,
+                                   .far_share = s->far_share,
+                                   .far = s->far_references,
                                    .latents = 1};
     return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
 }

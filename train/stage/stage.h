@@ -64,7 +64,9 @@ struct stage {
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
-    double drop_text, drop_audio, drop_talk, drop_listen;                  /* of the loader: 0, or set by load */
+    double drop_text, drop_audio, drop_talk, drop_listen; /* of the loader: 0, or set by load, */
+    double far_share;                                     /* as these */
+    int far_references;
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
@@ -86,6 +88,7 @@ struct stage {
     const struct loader_batch *batch;
     struct batch_feed feed;
     real *clips; /* [share, F, C, H, W] */
+    real *far;   /* [share, C, H, W]: references from elsewhere in the clips, where they are asked for */
     struct condition_batch condition;
     /* held-out clips that are shown */
     int shown;
