@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/permutation.h"
 #include "base/philox.h"
+#include "data/clip_rows.h"
 #include "data/picture_sample.h"
 
 enum { SLOTS = 3, BATCH_MAX = 1 << 16, COLUMNS = 4 };
@@ -25,9 +26,9 @@ struct loader {
     struct dataset_shape shape;
     struct picture_sampler *pictures; /* NULL: none are wanted */
     long rows;
-    float *empty;          /* [text_len, text_dim] */
-    float *audio;          /* [A, T, D] of one row */
-    long *by_clip, *place; /* rows by clip; where each row is among them; NULL: no far references are wanted */
+    float *empty;              /* [text_len, text_dim] */
+    float *audio;              /* [A, T, D] of one row */
+    struct clip_rows *by_clip; /* NULL: no references from elsewhere are wanted */
     struct slot slots[SLOTS];
     uint64_t next;   /* step that the caller gets next */
     uint64_t filled; /* step that the thread fills next */
@@ -40,55 +41,12 @@ struct loader {
 
 long loader_row(uint64_t seed, uint64_t n, long rows) { return permuted_turn(seed, n, rows); }
 
-/* ---- references from elsewhere in the clip ---- */
-
-static int clip_of(const struct loader *l, long r) {
-    struct dataset_row row = {.latents = NULL};
-    dataset_columns(l->set, l->config.split, r, &row);
-    return row.clip;
-}
-
-struct clip_row {
-    int clip;
-    long row;
-};
-static int compare_rows(const void *a, const void *b) {
-    const struct clip_row *x = a, *y = b;
-    if (x->clip != y->clip) return x->clip < y->clip ? -1 : 1;
-    return (x->row > y->row) - (x->row < y->row);
-}
-
-static int sort_by_clip(struct loader *l) {
-    size_t n = (size_t)l->rows;
-    struct clip_row *rows = malloc(n * sizeof *rows);
-    l->by_clip = malloc(n * sizeof *l->by_clip);
-    l->place = malloc(n * sizeof *l->place);
-    if (rows && l->by_clip && l->place) {
-        for (long r = 0; r < l->rows; r++) rows[r] = (struct clip_row){clip_of(l, r), r};
-        qsort(rows, n, sizeof *rows, compare_rows);
-        for (long i = 0; i < l->rows; i++) l->by_clip[i] = rows[i].row, l->place[rows[i].row] = i;
-    }
-    free(rows);
-    return rows && l->by_clip && l->place ? OK : error_set(ERR_DEVICE, "loader: out of memory");
-}
-
-/* Another row of the clip of row r, by the sample's address; r itself where there is none. */
-static long another_row(const struct loader *l, long r, const struct random_address *address) {
-    int clip = clip_of(l, r);
-    long first = l->place[r], end = first + 1;
-    while (first > 0 && clip_of(l, l->by_clip[first - 1]) == clip) first--;
-    while (end < l->rows && clip_of(l, l->by_clip[end]) == clip) end++;
-    long n = end - first;
-    if (n == 1) return r;
-    return l->by_clip[first + (l->place[r] - first + 1 + random_below(address, 4, n - 1)) % n];
-}
-
-/* Of sample b, which is row r. */
+/* The reference from elsewhere in the clip of sample b, which is row r. */
 static int fill_far(struct loader *l, struct loader_batch *batch, int b, long r, const struct random_address *address) {
     const struct dataset_shape *s = &l->shape;
     size_t frame = (size_t)s->C * s->H * s->W;
     struct dataset_row other = {.latents = batch->far + (size_t)b * frame};
-    TRY(dataset_read_frames(l->set, l->config.split, another_row(l, r, address), 1, &other));
+    TRY(dataset_read_frames(l->set, l->config.split, clip_rows_other(l->by_clip, r, address, 4), 1, &other));
     if (random_uniform(address, 5) < l->config.far_share)
         memcpy(batch->latents + (size_t)b * frame * (size_t)s->F, other.latents, sizeof(float) * frame);
     return OK;
@@ -122,7 +80,7 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     batch->utterance[b] = row.utterance;
     struct random_address address = {
         .seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
-    if (l->place) TRY(fill_far(l, batch, b, row_index, &address));
+    if (l->by_clip) TRY(fill_far(l, batch, b, row_index, &address));
     int dropped = random_uniform(&address, 0) < c->drop_text;
     TRY(dataset_text(l->set, dropped ? 0 : row.prompt, batch->text + b * text));
     int silent = random_uniform(&address, 1) < c->drop_audio;
@@ -204,7 +162,7 @@ static int prepare(struct loader *l) {
     const struct loader_config *c = &l->config;
     if (c->picture_frames)
         TRY(picture_sampler_open(&l->pictures, l->set, c->split, c->picture_frames, c->other_reference, c->seed));
-    if (l->config.far || l->config.far_share > 0) TRY(sort_by_clip(l));
+    if (l->config.far || l->config.far_share > 0) TRY(clip_rows_open(&l->by_clip, l->set, l->config.split));
     for (int i = 0; i < SLOTS; i++) {
         TRY(allocate_slot(&l->slots[i], s, c->count, c->picture_frames));
         l->slots[i].batch.empty = l->empty;
@@ -277,8 +235,7 @@ void loader_close(struct loader *l) {
         free(l->slots[i].batch.sample_pictures);
     }
     picture_sampler_close(l->pictures);
-    free(l->by_clip);
-    free(l->place);
+    clip_rows_close(l->by_clip);
     free(l->empty);
     free(l->audio);
     free(l);
