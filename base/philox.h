@@ -33,6 +33,7 @@ enum random_purpose {
     RANDOM_AUDIENCE,     /* who visits a live server, and how they talk */
     RANDOM_REFERENCE,    /* where a decoder's sample begins, and whose picture is its reference */
     RANDOM_LATENT_NOISE, /* errors on the latents that a decoder learns from */
+    RANDOM_VIEW          /* how a clip's colours, place and size are varied */
 };
 
 struct philox_block {

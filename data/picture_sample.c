@@ -5,46 +5,16 @@
 #include <string.h>
 #include "base/error.h"
 #include "base/philox.h"
+#include "data/clip_rows.h"
 
-struct place { /* a row of the split and its clip */
-    int clip;
-    long row;
-};
 struct picture_sampler {
     struct dataset *set;
     enum dataset_split split;
     int frames;
     double other;
     uint64_t seed;
-    long rows;
-    struct place *by_clip; /* [rows]: rows of a clip side by side */
-    long *first, *count;   /* [rows]: of each row's clip: where its rows begin in by_clip, and how many it has */
+    struct clip_rows *by_clip;
 };
-
-static int compare(const void *a, const void *b) {
-    const struct place *x = a, *y = b;
-    if (x->clip != y->clip) return x->clip < y->clip ? -1 : 1;
-    return (x->row > y->row) - (x->row < y->row);
-}
-
-static int make_table(struct picture_sampler *s) {
-    size_t n = (size_t)s->rows + 1;
-    s->by_clip = calloc(n, sizeof *s->by_clip);
-    s->first = calloc(n, sizeof *s->first);
-    s->count = calloc(n, sizeof *s->count);
-    if (!s->by_clip || !s->first || !s->count) return error_set(ERR_DEVICE, "data set: out of memory");
-    for (long i = 0; i < s->rows; i++) {
-        struct dataset_row row;
-        dataset_columns(s->set, s->split, i, &row);
-        s->by_clip[i] = (struct place){row.clip, i};
-    }
-    qsort(s->by_clip, (size_t)s->rows, sizeof *s->by_clip, compare);
-    for (long i = 0, end; i < s->rows; i = end) {
-        for (end = i + 1; end < s->rows && s->by_clip[end].clip == s->by_clip[i].clip; end++) {}
-        for (long k = i; k < end; k++) s->first[s->by_clip[k].row] = i, s->count[s->by_clip[k].row] = end - i;
-    }
-    return OK;
-}
 
 int picture_sampler_open(struct picture_sampler **out, struct dataset *set, enum dataset_split split, int frames,
                          double other, uint64_t seed) {
@@ -57,9 +27,8 @@ int picture_sampler_open(struct picture_sampler **out, struct dataset *set, enum
                          shape->F - 1);
     struct picture_sampler *s = calloc(1, sizeof *s);
     if (!s) return error_set(ERR_DEVICE, "data set: out of memory");
-    *s = (struct picture_sampler){
-        .set = set, .split = split, .frames = frames, .other = other, .seed = seed, .rows = dataset_rows(set, split)};
-    int code = make_table(s);
+    *s = (struct picture_sampler){.set = set, .split = split, .frames = frames, .other = other, .seed = seed};
+    int code = clip_rows_open(&s->by_clip, set, split);
     if (code) {
         picture_sampler_close(s);
         return code;
@@ -70,21 +39,8 @@ int picture_sampler_open(struct picture_sampler **out, struct dataset *set, enum
 
 void picture_sampler_close(struct picture_sampler *s) {
     if (!s) return;
-    free(s->by_clip);
-    free(s->first);
-    free(s->count);
+    clip_rows_close(s->by_clip);
     free(s);
-}
-
-/* Whose first picture is the reference: the row's own, or that of another row of the clip. */
-static long reference_of(const struct picture_sampler *s, const struct random_address *address, long row) {
-    long count = s->count[row];
-    if (count < 2 || random_uniform(address, 0) >= s->other) return row;
-    long pick = random_below(address, 1, count - 1);
-    const struct place *clip = s->by_clip + s->first[row];
-    for (long i = 0; i <= pick; i++)
-        if (clip[i].row == row) pick++; /* the others, in order */
-    return clip[pick].row;
 }
 
 int picture_sample(const struct picture_sampler *s, uint64_t step, uint32_t sample, long row, const float *window,
@@ -92,7 +48,7 @@ int picture_sample(const struct picture_sampler *s, uint64_t step, uint32_t samp
     const struct dataset_shape *shape = dataset_shape(s->set);
     size_t latent = (size_t)shape->C * (size_t)shape->H * (size_t)shape->W;
     struct random_address address = {.seed = s->seed, .step = step, .purpose = RANDOM_REFERENCE, .sample = sample};
-    long reference = reference_of(s, &address, row);
+    long reference = random_uniform(&address, 0) < s->other ? clip_rows_other(s->by_clip, row, &address, 1) : row;
     int begin = 1 + (int)random_below(&address, 2, shape->F - s->frames);
     memcpy(latents, window, sizeof *latents * latent);
     memcpy(latents + latent, window + (size_t)begin * latent, sizeof *latents * latent * (size_t)s->frames);

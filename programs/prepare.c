@@ -57,6 +57,13 @@ static int is_immaterial(const char *line) {
 /* Keys that say nothing about the puppet's clips. */
 static int is_of_videos(const char *line) { return !strncmp(line, "box_size:", 9) || !strncmp(line, "shots:", 6); }
 
+/* The section of variations, where there are none: it stands in no stamp, since the first data sets were made before
+   there was one. *inside: the lines before were of the section. */
+static int is_no_variation(const struct prepare_config *c, const char *line, int *inside) {
+    *inside = !strncmp(line, "vary:", 5) || (*inside && *line == ' ');
+    return *inside && picture_variation_is_none(&c->vary);
+}
+
 /* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for the
    list of clips. */
 static int make_stamp(struct preparation *p) {
@@ -67,9 +74,10 @@ static int make_stamp(struct preparation *p) {
     int code = config_write(&p->config, prepare_fields, prepare_field_count, memory);
     fclose(memory);
     size_t used = 0;
-    int puppet = !strcmp(p->config.source, "puppet");
+    int puppet = !strcmp(p->config.source, "puppet"), in_variations = 0;
     for (char *next = text, *line; !code && (line = strsep(&next, "\n"));) {
         if (!*line || is_immaterial(line) || (puppet && is_of_videos(line))) continue;
+        if (is_no_variation(&p->config, line, &in_variations)) continue;
         int n = snprintf(p->stamp + used, sizeof p->stamp - used, "%s\n", line);
         if (n < 0 || used + (size_t)n >= sizeof p->stamp) code = error_set(ERR_USAGE, "the config is too long");
         used += (size_t)n;
@@ -334,10 +342,20 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, uns
     return code;
 }
 
+/* How far training clips are varied; their views follow from that, the seed and their names. */
+static int note_variation(const struct prepare_config *c, struct dataset_writer *writer) {
+    char text[160];
+    if (picture_variation_is_none(&c->vary)) return OK;
+    snprintf(text, sizeof text, "colour %g, place %g, scale %g, copies %d, seed %ld", c->vary.colour, c->vary.place,
+             c->vary.scale, c->copies, c->seed);
+    return dataset_leave_note(writer, "vary", text);
+}
+
 static int leave_notes(const struct preparation *p, struct dataset_writer *writer) {
     char number[64], recipe[AUDIO_RECIPE_TEXT];
     TRY(dataset_leave_note(writer, "prepared_from", p->stamp));
     TRY(dataset_leave_note(writer, "source", p->config.source));
+    TRY(note_variation(&p->config, writer));
     audio_recipe_print(&p->config.audio.recipe, recipe);
     TRY(dataset_leave_note(writer, "audio_recipe", recipe));
     if (*p->config.audio.weights) TRY(dataset_leave_note(writer, "audio_weights", p->config.audio.weights));

@@ -275,7 +275,7 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     job_layout(w);
     CHECK(!device_sync());
     if (job->stage == JOB_TEACHER) teacher_step_prepare(&w->teacher);
-    if (job->stage == JOB_REFINE) refine_step_prepare(&w->refine);
+    if (job->stage == JOB_REFINE) CHECK(!refine_step_prepare(&w->refine));
     if (job->stage == JOB_DISTILL_SID || job->stage == JOB_DISTILL_DMD) CHECK(!distill_step_prepare(&w->distill));
     job_fill(w);
     CHECK(!device_sync());
@@ -321,7 +321,7 @@ static inline void job_update(struct job_world *w, long step) {
         CHECK(!refine_rollout(&w->refine, clips, &mine, round, 1));
         CHECK(!refine_discriminator_update(&w->refine, clips, &mine, round, 1, 2 * step + 1, step == 3));
         CHECK(!matching_critic_update(&w->refine.matching, round, 0, step));
-        CHECK(!refine_step_end(&w->refine, step));
+        CHECK(!refine_step_end(&w->refine, round));
         break;
     default:
         CHECK(!distill_critic_rollout(&w->distill, clips, &mine, round, 1));

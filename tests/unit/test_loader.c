@@ -129,6 +129,60 @@ static void batch_is_held(void **state) {
     loader_close(loader);
 }
 
+/* One party's sound is dropped whatever becomes of the other's: all four combinations come up as often as they should. */
+static void parties_are_dropped_apart(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.batch = 50;
+    config.drop_talk = 0.3;
+    config.drop_listen = 0.2;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    int count[2][2] = {{0}}, n = 0;
+    for (int step = 0; step < 80; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 50; i++, n++) /* talk is 1 throughout, listen in odd frames */
+            count[b->talk[i * SAMPLE_T] == 0][b->listen[i * SAMPLE_T + 1] == 0]++;
+    }
+    for (int talk = 0; talk < 2; talk++)
+        for (int listen = 0; listen < 2; listen++) {
+            double p = (talk ? 0.3 : 0.7) * (listen ? 0.2 : 0.8), off = 4 * sqrt(p * (1 - p) / n);
+            assert_true(fabs(count[talk][listen] / (double)n - p) < off);
+        }
+    loader_close(loader);
+    config.drop_listen = -0.1;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+}
+
+/* Rows of the sample set are clip row / 2, held out when row % 5 is 4; the whole part of a latent is its row. */
+static void far_references_are_of_the_same_clip(void **state) {
+    (void)state;
+    enum { FRAME = SAMPLE_LATENTS / SAMPLE_F };
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.far = 1;
+    config.far_share = 0.4;
+    int replaced = 0, n = 0;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    for (int step = 0; step < 100; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *clip = b->latents + i * SAMPLE_LATENTS;
+            int row = (int)clip[FRAME], far = (int)b->far[i * FRAME], first = (int)clip[0], other = row ^ 1;
+            int alone = other % 5 == 4 || other >= 23;
+            assert_int_equal(far, alone ? row : other);
+            assert_true(first == row || first == far);
+            if (alone) continue;
+            replaced += first == far;
+            n++;
+        }
+    }
+    loader_close(loader);
+    assert_true(n > 150 && fabs(replaced / (double)n - 0.4) < 4 * sqrt(0.24 / n));
+}
+
 static void dropout_rates(void **state) {
     (void)state;
     struct loader *loader;
@@ -273,6 +327,8 @@ int main(void) {
         cmocka_unit_test(resume_is_exact),
         cmocka_unit_test(batch_is_held),
         cmocka_unit_test(dropout_rates),
+        cmocka_unit_test(parties_are_dropped_apart),
+        cmocka_unit_test(far_references_are_of_the_same_clip),
         cmocka_unit_test(conditions_only),
         cmocka_unit_test(samples_of_pictures),
         cmocka_unit_test(closes_at_any_time),

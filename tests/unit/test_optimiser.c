@@ -190,6 +190,45 @@ static void rate_rises_and_falls(void **state) {
     assert_true(optimiser_rate(&c, 19, 20) == 2);
 }
 
+/* A step that is held changes nothing and says so; the rate rises after the idle steps, so that the first update is as
+   small as the warm-up has it, and falls at the run's end all the same. */
+static void held_steps_and_idle_ones(void **state) {
+    (void)state;
+    struct world w;
+    double before[COUNT], held[COUNT], first[COUNT], g[COUNT];
+    struct optimiser_report report;
+    open_world(&w);
+    w.o.config.warmup = 10;
+    w.o.config.cooldown = 20;
+    for (int i = 0; i < COUNT; i++) g[i] = gradient_at(0, i);
+    gather(&w, w.o.master, before);
+    for (int step = 0; step < 3; step++) {
+        real loss = 7;
+        optimiser_begin(&w.o);
+        scatter(&w, w.o.shard.grads, g);
+        mem_upload(w.o.loss, &loss, sizeof loss);
+        assert_int_equal(optimiser_hold(&w.o, step), OK);
+        optimiser_report(&w.o, step, &report);
+        assert_true(report.step == step && report.loss == 7 && report.norm == 0 && report.rate == 0);
+        assert_true(report.updates == 0 && !report.skipped);
+    }
+    gather(&w, w.o.master, held);
+    assert_memory_equal(before, held, sizeof before);
+    w.o.idle = 3;
+    optimiser_begin(&w.o);
+    scatter(&w, w.o.shard.grads, g);
+    assert_int_equal(optimiser_step(&w.o, 3, 0), OK);
+    optimiser_report(&w.o, 3, &report);
+    assert_true(report.updates == 1 && report.norm > 0 && fabs(report.rate - 0.1 * plain.lr) < 1e-12);
+    gather(&w, w.o.master, first);
+    /* AdamW's first update is lr sign(g) where nothing decays */
+    for (int i = A; i < A + B; i++) assert_true(fabs(fabs(first[i] - held[i]) - 0.1 * plain.lr) < 1e-5);
+    assert_int_equal(optimiser_step(&w.o, 99, 0), OK);
+    optimiser_report(&w.o, 99, &report);
+    assert_true(fabs(report.rate - plain.lr / 20) < 1e-12);
+    close_world(&w);
+}
+
 /* Levels are functions of their address; means over many draws against the distributions' own. */
 static void levels_follow_their_distribution(void **state) {
     (void)state;
@@ -262,9 +301,12 @@ static void takes_values_in_pieces(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_values_in_pieces),         cmocka_unit_test(adamw_by_hand),
-        cmocka_unit_test(nonfinite_step_changes_nothing), cmocka_unit_test(slices_before_the_first_stay),
-        cmocka_unit_test(rate_rises_and_falls),           cmocka_unit_test(levels_follow_their_distribution)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(takes_values_in_pieces),
+                                       cmocka_unit_test(adamw_by_hand),
+                                       cmocka_unit_test(nonfinite_step_changes_nothing),
+                                       cmocka_unit_test(slices_before_the_first_stay),
+                                       cmocka_unit_test(rate_rises_and_falls),
+                                       cmocka_unit_test(held_steps_and_idle_ones),
+                                       cmocka_unit_test(levels_follow_their_distribution)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,7 +59,7 @@ static int write_student(void **state) {
     small_open(&w.small, &w.net.table, 0.15);
     w.description = (struct student_description){
         .dit = dit,
-        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9}, .steps = 3, .sigma = {1, 0.857, 0.6}},
+        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE}, .steps = 3, .sigma = {1, 0.857, 0.6}},
         .codec = "pca",
         .pixel_height = HEIGHT,
         .pixel_width = WIDTH,
@@ -193,7 +193,7 @@ static void track_features(int track, float *features) {
 static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
     struct share share;
     CHECK(share_of(&share, 1, 1, 0, 1));
-    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, arena));
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, 0, arena));
     condition_batch_layout(c, &w.description.dit, 1, F, arena);
     *reference = ARENA_TAKE(arena, "reference", real, r->size);
 }
@@ -218,7 +218,7 @@ static void roll_out(const float *talk, const float *listen) {
     transfer_to_real(reference, latents, r.size);
     struct rollout_noise random = {.seed = 5, .purpose = RANDOM_STREAM};
     struct part part = part_whole(1);
-    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2));
+    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2, 0));
     codec_decode_begin(&w.codec, w.picture);
     int made = codec_decode(&w.codec, r.x, 1, w.expected[0]);
     for (int f = 1; f < F; f += C) made += codec_decode(&w.codec, r.x + f * r.size, C, w.expected[made]);

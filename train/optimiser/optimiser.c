@@ -313,7 +313,8 @@ static void update_parameters(struct optimiser *o, int i, int j, double rate) {
 
 int optimiser_step(struct optimiser *o, long step, int first_slice) {
     const struct param_table *t = o->table;
-    double rate = optimiser_rate(&o->config, step, o->steps);
+    double rate = o->rates[step & 1] = optimiser_rate(&o->config, step - o->idle, o->steps - o->idle);
+    o->held[step & 1] = 0;
     shard_reduce(&o->shard, first_slice);
     TRY(close_norm(o, first_slice));
     if (o->copying) copy_gate_pass(o->copying);
@@ -330,6 +331,15 @@ int optimiser_step(struct optimiser *o, long step, int first_slice) {
     return sharding_status(o->shard.all);
 }
 
+int optimiser_hold(struct optimiser *o, long step) {
+    TRY(sharding_add(o->shard.all, o->loss, 1));
+    o->rates[step & 1] = 0;
+    o->held[step & 1] = 1;
+    mailbox_post(&o->account, step, o->state);
+    mailbox_post(&o->losses, step, o->loss);
+    return sharding_status(o->shard.all);
+}
+
 void optimiser_report(struct optimiser *o, long step, struct optimiser_report *report) {
     struct optim_state state;
     real loss;
@@ -339,10 +349,11 @@ void optimiser_report(struct optimiser *o, long step, struct optimiser_report *r
     *report = (struct optimiser_report){.step = step,
                                         .loss = (double)loss,
                                         .norm = (double)state.norm,
-                                        .rate = optimiser_rate(&o->config, step, o->steps),
+                                        .rate = o->rates[step & 1],
                                         .skipped = state.nonfinite != 0,
                                         .spiked = state.spiked != 0,
                                         .typical = (double)state.typical,
                                         .skipped_in_row = state.skipped_in_row,
                                         .updates = (long)state.updates};
+    if (o->held[step & 1]) report->norm = report->skipped = report->spiked = report->skipped_in_row = 0;
 }

@@ -27,11 +27,11 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
     return OK;
 }
 
-int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all) {
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long updates, long done, long all) {
     enum { LOGGED = 5 };
     struct optimiser_report account;
     s->saved_step = -1;
-    optimiser_report(optimiser, done - 2, &account);
+    optimiser_report(optimiser, updates - 2, &account);
     if (account.skipped_in_row >= s->config.faults.after)
         return error_set(ERR_NUMERIC, "%s: loss or gradient was not finite %ld times in a row", what,
                          account.skipped_in_row);

@@ -68,7 +68,7 @@ static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     s->setup = (struct step_setup){.net = &s->net,
                                    .rollout = &s->config.rollout,
                                    .F = s->config.frames,
-                                   .seed = (uint64_t)s->config.seed,
+                                   .seed = run_config_seed(&s->config, command.name),
                                    .shards = &s->shards};
     TRY(stage_agree(s, open_ranks(s, asked.ranks)));
     if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
@@ -101,6 +101,7 @@ int stage_load_frozen(const struct stage *s, const char *path, const char *stage
 
 static void use_batch(struct stage *s, const struct device_batch *batch) {
     s->clips = batch->clips;
+    s->far = batch->far;
     s->condition = batch->condition;
 }
 
@@ -291,7 +292,7 @@ static int begin(struct stage *s, int *resumed) {
 }
 
 static int open_loader(struct stage *s) {
-    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+    struct loader_config config = {.seed = s->setup.seed,
                                    .batch = s->settings->batch,
                                    .first = s->share.first,
                                    .count = s->share.count,
@@ -300,6 +301,10 @@ static int open_loader(struct stage *s) {
                                    .drop_audio = s->drop_audio,
                                    .picture_frames = s->pictures.frames,
                                    .other_reference = s->pictures.other,
+                                   .drop_talk = s->drop_talk,
+                                   .drop_listen = s->drop_listen,
+                                   .far_share = s->far_share,
+                                   .far = s->far_references,
                                    .latents = 1};
     return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
 }

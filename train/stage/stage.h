@@ -70,8 +70,10 @@ struct stage {
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
-    double drop_text, drop_audio;    /* of the loader: 0, or set by load */
-    struct stage_pictures pictures;  /* of the loader: none, or set by network */
+    double drop_text, drop_audio, drop_talk, drop_listen; /* of the loader: 0, or set by load, */
+    double far_share;                                     /* as these */
+    int far_references;
+    struct stage_pictures pictures;                                        /* of the loader: none, or set by network */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
@@ -93,6 +95,7 @@ struct stage {
     const struct loader_batch *batch;
     struct batch_feed feed;
     real *clips; /* [share, F, C, H, W] */
+    real *far;   /* [share, C, H, W]: references from elsewhere in the clips, where they are asked for */
     struct condition_batch condition;
     /* held-out clips that are shown */
     int shown;
@@ -113,9 +116,9 @@ int stage_main(struct stage *s, const struct stage_program *program, void *self,
    ranks ask at the same places and hear the same. */
 int stage_stopped(struct stage *s);
 int stage_next_batch(struct stage *s);
-/* After update number `done` of `all` before the first step: reports those before the last. ERR_NUMERIC when too many
-   in a row were skipped. */
-int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all);
+/* After update number `done` of at most `all` before the first step, which is update number `updates` of the network:
+   reports those before the last. ERR_NUMERIC when too many in a row were skipped. */
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long updates, long done, long all);
 /* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.
    ERR_NUMERIC when too many updates in a row were skipped. */
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
