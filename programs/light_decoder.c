@@ -129,9 +129,10 @@ static int check_codec(struct program *p) {
             "pictures=true",
             p->stage.config.data);
     if (codec->height != p->step.height || codec->width != p->step.width)
-        return error_set(ERR_USAGE,
-                         "light_decoder: scale0..2 and patch make %ld x %ld pixels, the %s codec's are %d x %d",
-                         p->step.height, p->step.width, codec->name, codec->height, codec->width);
+        return error_set(
+            ERR_USAGE,
+            "light_decoder: scale0..2 and patch, or residual.patch, make %ld x %ld pixels, the %s codec's are %d x %d",
+            p->step.height, p->step.width, codec->name, codec->height, codec->width);
     return light_step_prepare(&p->step, codec);
 }
 

@@ -39,15 +39,17 @@ struct world {
 
 /* A pca codec of random numbers; its basis need not be orthogonal to be encoded with. */
 static void open_codec(struct codec *codec) {
-    static float basis[CHANNELS * SIZE], mean[SIZE], scale[CHANNELS];
+    static float basis[CHANNELS * SIZE], mean[SIZE], scale[CHANNELS], motion_weight = 4;
     uint32_t state = 12345;
     for (int i = 0; i < CHANNELS * SIZE; i++)
         basis[i] = (float)((state = state * 1664525u + 1013904223u) >> 8) / (1 << 27) - 0.06f;
     for (int i = 0; i < SIZE; i++) mean[i] = (float)((state = state * 1664525u + 1013904223u) >> 8) / (1 << 24) - 0.5f;
     for (int i = 0; i < CHANNELS; i++) scale[i] = 0.5f + 0.2f * (float)i;
-    const struct codec_tensor tensors[] = {
-        {"pca.basis", 2, {CHANNELS, SIZE}, basis}, {"pca.mean", 1, {SIZE}, mean}, {"pca.scale", 1, {CHANNELS}, scale}};
-    CHECK(codec_open(codec, "pca", H * PATCH, W * PATCH, tensors, 3));
+    const struct codec_tensor tensors[] = {{"pca.basis", 2, {CHANNELS, SIZE}, basis},
+                                           {"pca.mean", 1, {SIZE}, mean},
+                                           {"pca.scale", 1, {CHANNELS}, scale},
+                                           {"pca.motion_weight", 1, {1}, &motion_weight}};
+    CHECK(codec_open(codec, "pca", H * PATCH, W * PATCH, tensors, 4));
 }
 
 static void layout(struct world *w, const struct light_config *config) {
