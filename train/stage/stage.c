@@ -359,8 +359,10 @@ static void start_clock(struct stage *s) {
 
 /* Says once that the data hold the run up, when the mean of the last steps is no accident any more. */
 static void warn_of_waiting(struct stage *s) {
-    const double much = 0.25;
-    if (s->said_waiting || s->timed < STEPS_REMEMBERED || s->wait_seconds < much * s->step_seconds) return;
+    const double much = 0.25, noticed = 0.02; /* of a step; seconds: less may be the machine's other work */
+    if (s->said_waiting || s->timed < STEPS_REMEMBERED || s->wait_seconds < noticed ||
+        s->wait_seconds < much * s->step_seconds)
+        return;
     s->said_waiting = 1;
     log_line(
         "warning: %.0f of %.0f ms a step are waiting for clips: the data set's disk or its decompression is slower "
@@ -399,6 +401,7 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
     log_status("%s", line);
     if ((step + 1) % s->settings->log_every == 0 || step + 1 == s->settings->steps) log_line("%s", line);
     TRY(stage_checkpoint_ended(s, train_state_poll(&s->saved)));
+    stage_watch(s, step, account, extra, extra_count);
     return stage_check_skips(s, step, account);
 }
 

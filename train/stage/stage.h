@@ -107,6 +107,9 @@ struct stage {
     double step_seconds, wait_seconds; /* means of the last steps: whole, and waiting for clips */
     long timed;                        /* steps that these means are made of */
     int said_waiting;                  /* the warning that the data are slow has been logged */
+    double loss_mean, loss_least;      /* of the last steps; the least that it was */
+    long losses;                       /* that loss_mean has taken in */
+    int alarmed;                       /* stage_watch has logged its warning */
 };
 
 /* Runs the stage from the command line to its end; returns what main returns. */
@@ -156,6 +159,10 @@ int stage_count_skips(const struct stage *s);
 
 /* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
+/* Logs once that a run has gone wrong though every update was finite: generated latents that burst or go flat (figures named
+   energy_*), or, in stages without, a mean loss of twice its least. */
+void stage_watch(struct stage *s, long step, const struct optimiser_report *account, const struct metric *list,
+                 int count);
 /* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */
 int stage_checkpoint_ended(struct stage *s, int code);
 int stage_restart_data(struct stage *s);
