@@ -6,11 +6,9 @@
    gradients of a group's vectors are summed by the one thread that has the group, gradients of weights in a piece for
    each thread, added up in the order of the threads. */
 #include <math.h>
-#include <omp.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "kernels/cpu/buffer.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/row_sums.h"
 
 static void row_statistics(real *mean, real *rstd, const resid *x, long d, real eps) {
     vec sum = {0}, squares = {0};
@@ -69,25 +67,26 @@ void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const el
 }
 
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < n; r++) {
         long group = r / rows_per_group * group_stride;
-        residual_row(out + r * d, x + r * d, branch + r * d, gate ? gate + group : NULL, d);
+        const real *g = gate ? gate + r / rows_per_group * gate_stride : NULL;
+        residual_row(out + r * d, x + r * d, branch + r * d, g, d);
         row_statistics(&mean[r], &rstd[r], out + r * d, d, eps);
         modulate_row(y + r * d, out + r * d, mean[r], rstd[r], shift + group, scale + group, d);
     }
 }
 
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps) {
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < n; r++) {
-        const real *g = gate ? gate + r / rows_per_group * group_stride : NULL;
+        const real *g = gate ? gate + r / rows_per_group * gate_stride : NULL;
         residual_row(out + r * d, x + r * d, branch + r * d, g, d);
         row_statistics(&mean[r], &rstd[r], out + r * d, d, eps);
         affine_row(y + r * d, out + r * d, mean[r], rstd[r], w, b, d);
@@ -149,22 +148,14 @@ void layernorm_modulate_backward(resid *dx, real *dshift, real *dscale, const el
     }
 }
 
-/* to [d] += the threads' pieces, in their order. */
-static void pieces_add(real *to, const float *pieces, long threads, long each, long d) {
-    for (long t = 0; t < threads; t++)
-        for (long i = 0; i < d; i++) to[i] += pieces[t * each + i];
-}
-
 void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean,
                         const real *rstd, const elem *w, long n, long d) {
     KERNEL_SCOPE;
-    long threads = omp_get_max_threads(), each = 2 * d;
-    float *pieces = cpu_buffer_take(threads, &each);
-    if (!pieces) return;
-    memset(pieces, 0, sizeof(float) * (size_t)(threads * each));
+    struct row_sums sums = row_sums_open(2 * d);
+    if (!sums.at) return;
 #pragma omp parallel
     {
-        float *piece = pieces + omp_get_thread_num() * each;
+        float *piece = row_sums_own(&sums);
 #pragma omp for schedule(static)
         for (long r = 0; r < n; r++) {
             struct norm_row row = {.dx = dx ? dx + r * d : NULL,
@@ -178,9 +169,9 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
             layernorm_backward_row(&row, d);
         }
     }
-    if (db) pieces_add(db, pieces, threads, each, d);
-    if (dw) pieces_add(dw, pieces + d, threads, each, d);
-    cpu_buffer_give();
+    row_sums_add(db, &sums, 0, d);
+    row_sums_add(dw, &sums, d, d);
+    row_sums_close();
 }
 
 void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps) {
@@ -221,17 +212,15 @@ static void rmsnorm_backward_row(elem *dx, float *dw, const elem *dy, const elem
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
                       long d) {
     KERNEL_SCOPE;
-    long threads = omp_get_max_threads(), each = d;
-    float *pieces = cpu_buffer_take(threads, &each);
-    if (!pieces) return;
-    memset(pieces, 0, sizeof(float) * (size_t)(threads * each));
+    struct row_sums sums = row_sums_open(d);
+    if (!sums.at) return;
 #pragma omp parallel
     {
-        float *piece = pieces + omp_get_thread_num() * each;
+        float *piece = row_sums_own(&sums);
 #pragma omp for schedule(static)
         for (long r = 0; r < n; r++)
             rmsnorm_backward_row(dx ? dx + r * d : NULL, dw ? piece : NULL, dy + r * d, x + r * d, rstd[r], w, d);
     }
-    if (dw) pieces_add(dw, pieces, threads, each, d);
-    cpu_buffer_give();
+    row_sums_add(dw, &sums, 0, d);
+    row_sums_close();
 }

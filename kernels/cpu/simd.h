@@ -122,6 +122,13 @@ SIMD vec elem_load_some(const elem *p, long n) { return vec_load_some(p, n); }
 SIMD void elem_store_some(elem *p, vec x, long n) { vec_store_some(p, x, n); }
 #endif
 
+/* x as it is read again after it was stored. */
+SIMD vec elem_rounded(vec x) {
+    elem v[LANES];
+    elem_store_vec(v, x);
+    return elem_load_vec(v);
+}
+
 /* Sum of the lanes, by halves: always in the same order. */
 SIMD float vec_sum(vec v) {
 #if defined(__AVX512F__)

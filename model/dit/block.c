@@ -3,6 +3,7 @@
      x += Wo a + bo,       a = attention(RMS(Wq y), text keys and values),         y = LN(x) w + b
      x += Wo a + bo        likewise for talk, then listen: a frame's queries see that frame's audio tokens
      x += FFN(y) M5,       FFN(y) = W2 gelu(W1 y + b1) + b2,                       y = LN(x)(1 + M4) + M3
+   Each sum goes with the norm behind it in one kernel; the last one with the next block's first norm, or the head's.
    The backward walks the same lines from the bottom; back.dx is the stream's gradient all the way. */
 #include "model/dit/private.h"
 
@@ -78,6 +79,12 @@ static struct step ffn_front(const struct dit_pass *pass, int block, const struc
                                               : step_of(&a->cross, a->self.x, NULL);
 }
 
+/* Behind the FFN. */
+static struct step block_end(const struct dit_pass *pass, int block) {
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    return (struct step){pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out, a->m + 5 * pass->d};
+}
+
 /* Where the pass has its own keys and values, as attention reads them. */
 struct own_place {
     elem *k, *v;
@@ -131,9 +138,10 @@ static void norm_rope(const struct dit_pass *pass, elem *y, long y_stride, elem 
                          pass->F * pass->P, pass->H, pass->D, y_stride, normed_stride, pass->eps);
 }
 
-static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw, const elem *raw, const real *rstd,
-                               const elem *w) {
-    rmsnorm_rope_backward(grad, dw, grad, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
+/* dx: one part of back.dqkv */
+static void norm_rope_backward(const struct dit_pass *pass, elem *dx, real *dw, const elem *dy, const elem *raw,
+                               const real *rstd, const elem *w) {
+    rmsnorm_rope_backward(dx, 3 * pass->d, dw, dy, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
                           pass->F * pass->P, pass->H, pass->D);
 }
 
@@ -178,15 +186,14 @@ static void project(const struct dit_pass *pass, elem *y, const elem *x, const e
 }
 
 /* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their
-   weights and biases are equally far from each other (layout.c), and so are their results. */
+   weights are one matrix (layout.c), their results are equally far from each other. */
 static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
     struct own_place place = own_place(pass, block);
     long packed = pass->F * pass->P * pass->d;
-    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, (long)(at->k_w - at->q_w),
-                         pass->N, pass->d, pass->d);
+    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, pass->N, pass->d, pass->d);
     norm_rope(pass, q->q, packed, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
     norm_rope(pass, place.k, place.stride, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw,
               w + at->norm_k);
@@ -224,8 +231,7 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
     long d = pass->d;
-    layernorm_modulate_forward(q->y, q->mean, q->rstd, pass->acts->x[block], a->m, a->m + d, pass->N, d, pass->P, 6 * d,
-                               pass->eps);
+    dit_norm_forward(pass, block, q->y, q->mean, q->rstd, a->m, 6 * d);
     if (dit_divided(pass))
         TRY(self_inputs_divided(pass, block, w, kv));
     else
@@ -247,8 +253,8 @@ static void cross_forward(const struct dit_pass *pass, const struct cross_layer 
     const struct attention_query *q = layer->q;
     long N = pass->N, d = pass->d;
     const struct step *front = &layer->front;
-    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate,
-                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, 6 * d, pass->eps);
+    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate, 6 * d,
+                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, pass->eps);
     linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
@@ -262,10 +268,30 @@ static void ffn_forward(struct dit_pass *pass, int block, const elem *w) {
     struct step front = ffn_front(pass, block, a);
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
     residual_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, front.x, front.before, front.branch, front.gate,
-                              a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
+                              6 * d, a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
     linear_gelu_forward(a->ffn_h, a->ffn_pre, a->ffn_y, w + at->ffn0_w, w + at->ffn0_b, N, d, wide);
     linear_forward(a->ffn_out, a->ffn_h, w + at->ffn2_w, w + at->ffn2_b, N, wide, d, 0);
-    residual_forward(pass->acts->x[block + 1], front.x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
+    pass->owed = block;
+}
+
+void dit_norm_forward(struct dit_pass *pass, int block, elem *y, real *mean, real *rstd, const real *m, long stride) {
+    const resid *x = pass->acts->x[block];
+    long N = pass->N, d = pass->d;
+    if (pass->owed == DIT_NOTHING_OWED) {
+        layernorm_modulate_forward(y, mean, rstd, x, m, m + d, N, d, pass->P, stride, pass->eps);
+        return;
+    }
+    struct step end = block_end(pass, pass->owed);
+    residual_modulate_forward(y, mean, rstd, end.x, end.before, end.branch, end.gate, 6 * d, m, m + d, N, d, pass->P,
+                              stride, pass->eps);
+    pass->owed = DIT_NOTHING_OWED;
+}
+
+void dit_settle(struct dit_pass *pass) {
+    if (pass->owed == DIT_NOTHING_OWED) return;
+    struct step end = block_end(pass, pass->owed);
+    residual_forward(end.x, end.before, end.branch, end.gate, pass->N, pass->d, pass->P, 6 * pass->d);
+    pass->owed = DIT_NOTHING_OWED;
 }
 
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
@@ -337,8 +363,14 @@ static void add_own(struct dit_pass *pass, elem *grad, const real *own) {
     elem_from_real(grad, sum, pass->B * n);
 }
 
-/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs. What later chunks
-   collected is a gradient at the keys before they turn. */
+/* A gradient [N, d] to its part of the rows of back.dqkv. */
+static void put(struct dit_pass *pass, int part, const elem *grad) {
+    size_t width = (size_t)pass->d * sizeof(elem);
+    mem_copy_rows(pass->acts->back.dqkv + part * pass->d, 3 * width, grad, width, width, (size_t)pass->N);
+}
+
+/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs, side by side in
+   back.dqkv. What later chunks collected is a gradient at the keys before they turn. */
 static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
@@ -346,15 +378,18 @@ static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w
     const struct dit_gradients *gradients = pass->gradients;
     struct dit_backward_acts *b = &pass->acts->back;
     if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
-    norm_rope_backward(pass, b->dq, grad_at(g, at->norm_q), q->q_raw, q->q_rstd, w + at->norm_q);
     if (gradients->dk_own) {
         turn(pass, b->dk, -1);
         add_own(pass, b->dk, gradients->dk_own[block]);
         rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N,
                          pass->d);
+        put(pass, 1, b->dk);
     } else {
-        norm_rope_backward(pass, b->dk, grad_at(g, at->norm_k), own->k_raw, own->k_rstd, w + at->norm_k);
+        norm_rope_backward(pass, b->dqkv + pass->d, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd,
+                           w + at->norm_k);
     }
+    norm_rope_backward(pass, b->dqkv, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q);
+    put(pass, 2, b->dv);
 }
 
 static int self_inputs_backward_divided(struct dit_pass *pass, int block, const elem *w, real *g) {
@@ -372,9 +407,13 @@ static int self_inputs_backward_divided(struct dit_pass *pass, int block, const 
     TRY(start_tokens(pass, 2, b->dv));
     TRY(finish_tokens(pass, 0, b->dq));
     rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, pass->N, pass->d);
+    put(pass, 0, b->dq);
     TRY(finish_tokens(pass, 1, b->dk));
     rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N, pass->d);
-    return finish_tokens(pass, 2, b->dv);
+    put(pass, 1, b->dk);
+    TRY(finish_tokens(pass, 2, b->dv));
+    put(pass, 2, b->dv);
+    return OK;
 }
 
 static int self_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
@@ -402,12 +441,8 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
         TRY(self_inputs_backward_divided(pass, block, w, g));
     else
         self_inputs_backward(pass, block, w, g);
-    linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
-    linear_grads(g, at->k_w, at->k_b, b->dk, q->y, N, d, d);
-    linear_grads(g, at->v_w, at->v_b, b->dv, q->y, N, d, d);
-    linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
-    linear_backward_input(b->a, b->dk, w + at->k_w, N, d, d, 1);
-    linear_backward_input(b->a, b->dv, w + at->v_w, N, d, d, 1);
+    linear_grads(g, at->q_w, at->q_b, b->dqkv, q->y, N, d, 3 * d);
+    linear_backward_input(b->a, b->dqkv, w + at->q_w, N, d, 3 * d, 0);
     layernorm_modulate_backward(b->dx, dm, grad_at(dm, (size_t)d), b->a, pass->acts->x[block], q->mean, q->rstd,
                                 a->m + d, N, d, pass->P, 6 * d);
     return OK;

@@ -226,8 +226,8 @@ static void norm_rope(struct problem *p) {
                          PACKED / B, 0, 1e-6);
 }
 static void norm_rope_back(struct problem *p) {
-    rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1],
-                          B, TOKENS, H, D);
+    rmsnorm_rope_backward(p->grad[0], H * D, p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0],
+                          p->saved[1], B, TOKENS, H, D);
 }
 
 /* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for them. */

@@ -71,14 +71,17 @@ static void affine_forward(struct trial *t, const long *s) {
         y->noise[i] = w->magnitude[i % s[D]] * noise_of_xh(&m, i, s[D]) + slack(1) * b->magnitude[i % s[D]];
 }
 
-/* The residual in front of a norm; bit 1: no gate. Its result is the norm's input, made of terms as large as both. */
+/* The residual in front of a norm; bit 1: no gate. Its result is the norm's input, made of terms as large as both. The
+   gates lie further apart than shift and scale. */
+enum { GATES_APART = 8 };
 struct residual {
     struct buffer *x, *branch, *gate, *out;
 };
 static struct residual make_residual(struct trial *t, const long *s, struct norm *m) {
     long groups = (s[N] + s[ROWS_PER_GROUP] - 1) / s[ROWS_PER_GROUP];
     *m = make_norm(t, s, OUTPUT);
-    struct residual r = {m->x, make(t, ELEM, INPUT, s[N] * s[D]), make_unless(t, 1, REAL, INPUT, groups * s[STRIDE]),
+    struct residual r = {m->x, make(t, ELEM, INPUT, s[N] * s[D]),
+                         make_unless(t, 1, REAL, INPUT, groups * (s[STRIDE] + GATES_APART)),
                          make(t, RESID, OUTPUT, s[N] * s[D])};
     m->x = r.out;
     return r;
@@ -86,7 +89,8 @@ static struct residual make_residual(struct trial *t, const long *s, struct norm
 
 static void allow_residual(struct residual *r, const long *s) {
     for (long i = 0; i < r->out->n; i++) {
-        double gate = r->gate ? r->gate->magnitude[i / s[D] / s[ROWS_PER_GROUP] * s[STRIDE] + i % s[D]] : 1;
+        double gate =
+            r->gate ? r->gate->magnitude[i / s[D] / s[ROWS_PER_GROUP] * (s[STRIDE] + GATES_APART) + i % s[D]] : 1;
         r->out->magnitude[i] = r->x->magnitude[i] + r->branch->magnitude[i] * gate;
     }
     allow(r->out, 2);
@@ -100,9 +104,11 @@ static void residual_modulate(struct trial *t, const long *s) {
     struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]);
     load(t);
     residual_modulate_forward(dev(y), dev(m.mean), dev(m.rstd), dev(r.out), dev(r.x), dev(r.branch), dev(r.gate),
-                              dev(shift), dev(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], (real)EPS);
+                              s[STRIDE] + GATES_APART, dev(shift), dev(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE],
+                              (real)EPS);
     ref_residual_modulate_forward(val(y), val(m.mean), val(m.rstd), val(r.out), val(r.x), val(r.branch), val(r.gate),
-                                  val(shift), val(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], EPS);
+                                  s[STRIDE] + GATES_APART, val(shift), val(scale), s[N], s[D], s[ROWS_PER_GROUP],
+                                  s[STRIDE], EPS);
     allow_residual(&r, s);
     allow_statistics(&m, s[D]);
     for (long i = 0; i < y->n; i++) {
@@ -118,9 +124,9 @@ static void residual_affine(struct trial *t, const long *s) {
     struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]);
     load(t);
     residual_layernorm_forward(dev(y), dev(m.mean), dev(m.rstd), dev(r.out), dev(r.x), dev(r.branch), dev(r.gate),
-                               dev(w), dev(b), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], (real)EPS);
+                               s[STRIDE] + GATES_APART, dev(w), dev(b), s[N], s[D], s[ROWS_PER_GROUP], (real)EPS);
     ref_residual_layernorm_forward(val(y), val(m.mean), val(m.rstd), val(r.out), val(r.x), val(r.branch), val(r.gate),
-                                   val(w), val(b), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], EPS);
+                                   s[STRIDE] + GATES_APART, val(w), val(b), s[N], s[D], s[ROWS_PER_GROUP], EPS);
     allow_residual(&r, s);
     allow_statistics(&m, s[D]);
     for (long i = 0; i < y->n; i++)

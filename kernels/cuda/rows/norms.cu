@@ -19,7 +19,7 @@ struct norm_forward {
     const real *gate;          /* NULL: 1 */
     const elem *w, *b;         /* weights; NULL: */
     const real *shift, *scale; /* modulation */
-    long d, rows_per_group, group_stride;
+    long d, rows_per_group, group_stride, gate_stride;
     real eps;
 };
 
@@ -35,12 +35,12 @@ template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w
 
 /* x += branch gate, and out = x */
 template <int V, int K>
-__device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, long r, long group) {
+__device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, long r, long gate_at) {
     EACH_PIECE(V, K, a.d) {
         float branch[V], gate[V];
         load(branch, a.branch + r * a.d + c);
         if (a.gate) {
-            load(gate, a.gate + group + c);
+            load(gate, a.gate + gate_at + c);
 #pragma unroll
             for (int j = 0; j < V; j++) branch[j] *= gate[j];
         }
@@ -51,11 +51,11 @@ __device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, lo
 }
 
 template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_forward a) {
-    long r = blockIdx.x, group = quotient(blockIdx.x, a.rows_per_group) * a.group_stride;
+    long r = blockIdx.x, g = quotient(blockIdx.x, a.rows_per_group), group = g * a.group_stride;
     row<V, K> x;
     float sum = 0, squares = 0;
     row_load(x, a.x + r * a.d, a.d);
-    if (a.out) add_branch(x, a, r, group);
+    if (a.out) add_branch(x, a, r, g * a.gate_stride);
 #pragma unroll
     for (int k = 0; k < K; k++)
 #pragma unroll
@@ -83,11 +83,6 @@ template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_for
     row_store(a.y + r * a.d, x, a.d);
 }
 
-static int row_fits(const struct row_shape *shape, long d) {
-    if (!shape->pieces) device_fail("norm: rows of %ld numbers, at most %d are built", d, ROW_WIDTH_MAX);
-    return shape->pieces != 0;
-}
-
 static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
     struct row_shape shape = row_shape(a.d, vectorised && a.d % VECTOR == 0);
     long blocks = launch_blocks(n, 1);
@@ -99,14 +94,14 @@ static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
 void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
                                 long n, long d, long rows_per_group, long group_stride, real eps) {
     struct norm_forward a = {y,    mean,  rstd,  x, NULL,           NULL,         NULL, NULL,
-                             NULL, shift, scale, d, rows_per_group, group_stride, eps};
+                             NULL, shift, scale, d, rows_per_group, group_stride, 0,    eps};
     layernorm_launch(a, n,
                      aligned16(y) && aligned16(x) && aligned16(shift) && aligned16(scale) && group_stride % 4 == 0);
 }
 
 void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d,
                        real eps) {
-    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, NULL, w, b, NULL, NULL, d, 1, 0, eps};
+    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, NULL, w, b, NULL, NULL, d, 1, 0, 0, eps};
     layernorm_launch(a, n, aligned16(y) && aligned16(x) && aligned16(w) && aligned16(b));
 }
 
@@ -114,22 +109,22 @@ static void residual_norm_launch(struct norm_forward a, long n) {
     layernorm_launch(a, n,
                      aligned16(a.y) && aligned16(a.x) && aligned16(a.out) && aligned16(a.branch) && aligned16(a.gate) &&
                          aligned16(a.w) && aligned16(a.b) && aligned16(a.shift) && aligned16(a.scale) &&
-                         a.group_stride % 4 == 0);
+                         a.group_stride % 4 == 0 && a.gate_stride % 4 == 0);
 }
 
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps) {
-    struct norm_forward a = {y, mean,           rstd,         x,  out, branch, gate, NULL, NULL, shift, scale,
-                             d, rows_per_group, group_stride, eps};
+    struct norm_forward a = {y, mean,           rstd,         x,           out, branch, gate, NULL, NULL, shift, scale,
+                             d, rows_per_group, group_stride, gate_stride, eps};
     residual_norm_launch(a, n);
 }
 
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps) {
-    struct norm_forward a = {y, mean,           rstd,         x,  out, branch, gate, w, b, NULL, NULL,
-                             d, rows_per_group, group_stride, eps};
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps) {
+    struct norm_forward a = {y,    mean, rstd,           x, out,         branch, gate, w, b, NULL,
+                             NULL, d,    rows_per_group, 0, gate_stride, eps};
     residual_norm_launch(a, n);
 }
 
@@ -258,14 +253,14 @@ void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long 
 
 /* The gradient as it comes. */
 struct straight {
-    template <int V> __device__ void operator()(float (&)[V], unsigned, unsigned) const {}
+    template <int V, int K> __device__ void operator()(row<V, K> &, unsigned) const {}
 };
 
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
                       long d) {
     struct row_shape shape =
         row_shape(d, aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(w) && d % VECTOR == 0);
-    struct rms_backward a = {dx, NULL, dy, x, w, rstd, d, {}};
+    struct rms_backward a = {dx, d, NULL, dy, x, w, rstd, d, {}};
     if (!row_fits(&shape, d) || n <= 0 || !rms_backward_begin(&a, n, dw)) return;
     LAUNCH_ROWS(shape, rmsnorm_backward_kernel, a.rows.parts, a, straight{});
     rms_backward_end(&a, dw);
