@@ -161,9 +161,20 @@ void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, cons
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
                                 const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
                                 long rows_per_group, real eps);
-/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
-void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
-                       long rows_per_group, long group_stride);
+/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y; db[i] += sum over all rows of dout gate[g], the
+   gradient of a bias that y ended with. gate NULL: dy = dout */
+void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n,
+                       long d, long rows_per_group, long group_stride);
+/* The norm's backward and, with the sum that dx then is, that of the residual in front of it, in one pass: dx, dw, db,
+   dshift, dscale as layernorm_backward and layernorm_modulate_backward have them; dbranch, dgate and dbias as
+   residual_backward has dy, dgate and db for dout = dx, y = branch. dbranch may be dy. Only sums may be NULL. */
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group);
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride);
 /* s [n, width] = [cos(t w_i), sin(t w_i)], w_i = 10000^(-i / (width/2)); angles in double */
 void time_sinusoid(elem *s, const real *t, long n, long width);
 

@@ -8,18 +8,32 @@
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/cpu/residual.h"
 #include "kernels/cpu/row_sums.h"
 
+/* Sums over a row go to SUMS vectors in turn, as an addition takes as long as several reads; the rest of the row to the
+   first of them. */
+enum { SUMS = 4, TURN = SUMS * LANES };
+SIMD float sums_total(const vec *sum, long d) { return vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / (float)d; }
+
 static void row_statistics(real *mean, real *rstd, const resid *x, long d, real eps) {
-    vec sum = {0}, squares = {0};
-    for (long i = 0; i < d; i += LANES) sum += vec_load_some(x + i, d - i);
-    float m = vec_sum(sum) / (float)d;
-    for (long i = 0; i < d; i += LANES) {
+    vec sum[SUMS] = {0}, squares[SUMS] = {0};
+    long turns = d / TURN * TURN;
+    for (long i = 0; i < turns; i += TURN)
+        for (int j = 0; j < SUMS; j++) sum[j] += vec_load(x + i + j * LANES);
+    for (long i = turns; i < d; i += LANES) sum[0] += vec_load_some(x + i, d - i);
+    float m = sums_total(sum, d);
+    for (long i = 0; i < turns; i += TURN)
+        for (int j = 0; j < SUMS; j++) {
+            vec centred = vec_load(x + i + j * LANES) - m;
+            squares[j] += centred * centred;
+        }
+    for (long i = turns; i < d; i += LANES) {
         vec centred = vec_first(vec_load_some(x + i, d - i) - m, d - i);
-        squares += centred * centred;
+        squares[0] += centred * centred;
     }
     *mean = m;
-    *rstd = 1 / sqrtf(vec_sum(squares) / (float)d + eps);
+    *rstd = 1 / sqrtf(sums_total(squares, d) + eps);
 }
 
 SIMD void modulate_row(elem *y, const resid *x, real mean, real rstd, const real *shift, const real *scale, long d) {
@@ -102,6 +116,7 @@ struct norm_row {
     const real *scale;
     const resid *x;
     real mean, rstd;
+    const struct residual_row *front; /* goes back too, from the new dx; NULL: none */
 };
 SIMD vec row_factor(const struct norm_row *r, long i, long left) {
     return r->weight ? elem_load_some(r->weight + i, left) : 1.0f + vec_load_some(r->scale + i, left);
@@ -123,6 +138,7 @@ static void layernorm_backward_row(const struct norm_row *r, long d) {
         vec dxh = elem_load_some(r->dy + i, d - i) * row_factor(r, i, d - i);
         vec dx = vec_load_some(r->dx + i, d - i) + r->rstd * (dxh - mean_dxh - xh * mean_product);
         vec_store_some(r->dx + i, dx, d - i);
+        if (r->front) residual_back(r->front, dx, i, d - i);
     }
 }
 
@@ -171,6 +187,79 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
     }
     row_sums_add(db, &sums, 0, d);
     row_sums_add(dw, &sums, d, d);
+    row_sums_close();
+}
+
+/* With the residual in front: what both kernels below share. A group's rows are one thread's. */
+struct front {
+    elem *dbranch;
+    real *dgate;
+    const elem *branch;
+    const real *gate;
+    long gate_stride, rows_per_group;
+};
+/* norm: the vectors of the norm, not yet those of a row; own: this thread's sums of dbias (NULL: not wanted). */
+static void residual_norm_rows(struct norm_row norm, const struct front *f, const real *mean, const real *rstd,
+                               float *own, long group, long n, long d) {
+    long first = group * f->rows_per_group, last = first + f->rows_per_group < n ? first + f->rows_per_group : n;
+    for (long r = first; r < last; r++) {
+        struct norm_row row = norm;
+        struct residual_row front = {.dy = f->dbranch + r * d,
+                                     .dgate = f->dgate ? f->dgate + group * f->gate_stride : NULL,
+                                     .db = own,
+                                     .y = f->branch + r * d,
+                                     .gate = f->gate ? f->gate + group * f->gate_stride : NULL};
+        row.dx += r * d, row.dy += r * d, row.x += r * d;
+        row.mean = mean[r], row.rstd = rstd[r], row.front = &front;
+        layernorm_backward_row(&row, d);
+    }
+}
+
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group) {
+    KERNEL_SCOPE;
+    struct front front = {dbranch, dgate, branch, gate, gate_stride, gate || dgate ? rows_per_group : 1};
+    struct row_sums sums = row_sums_open(3 * d);
+    if (!sums.at) return;
+#pragma omp parallel
+    {
+        float *own = row_sums_own(&sums);
+        struct norm_row row = {
+            .dx = dx, .dy_sum = db ? own : NULL, .dy_xh_sum = dw ? own + d : NULL, .dy = dy, .weight = w, .x = x};
+#pragma omp for schedule(static)
+        for (long g = 0; g < (n + front.rows_per_group - 1) / front.rows_per_group; g++)
+            residual_norm_rows(row, &front, mean, rstd, dbias ? own + 2 * d : NULL, g, n, d);
+    }
+    row_sums_add(db, &sums, 0, d);
+    row_sums_add(dw, &sums, d, d);
+    row_sums_add(dbias, &sums, 2 * d, d);
+    row_sums_close();
+}
+
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride) {
+    KERNEL_SCOPE;
+    struct front front = {dbranch, dgate, branch, gate, gate_stride, rows_per_group};
+    struct row_sums sums = row_sums_open(d);
+    if (!sums.at) return;
+#pragma omp parallel
+    {
+        float *own = row_sums_own(&sums);
+#pragma omp for schedule(static)
+        for (long g = 0; g < (n + rows_per_group - 1) / rows_per_group; g++) {
+            struct norm_row row = {.dx = dx,
+                                   .dy_sum = dshift ? dshift + g * group_stride : NULL,
+                                   .dy_xh_sum = dscale ? dscale + g * group_stride : NULL,
+                                   .dy = dy,
+                                   .scale = scale + g * group_stride,
+                                   .x = x};
+            residual_norm_rows(row, &front, mean, rstd, dbias ? own : NULL, g, n, d);
+        }
+    }
+    row_sums_add(dbias, &sums, 0, d);
     row_sums_close();
 }
 

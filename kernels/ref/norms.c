@@ -96,6 +96,23 @@ void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, con
     layernorm_forward(y, mean, rstd, out, w, b, n, d, eps);
 }
 
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group) {
+    KERNEL_SCOPE;
+    layernorm_backward(dx, dw, db, dy, x, mean, rstd, w, n, d);
+    residual_backward(dbranch, dgate, dbias, dx, branch, gate, n, d, rows_per_group, gate_stride);
+}
+
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride) {
+    KERNEL_SCOPE;
+    layernorm_modulate_backward(dx, dshift, dscale, dy, x, mean, rstd, scale, n, d, rows_per_group, group_stride);
+    residual_backward(dbranch, dgate, dbias, dx, branch, gate, n, d, rows_per_group, gate_stride);
+}
+
 void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps) {
     KERNEL_SCOPE;
     for (long r = 0; r < n; r++) {

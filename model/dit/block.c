@@ -16,9 +16,18 @@ struct step {
     const resid *before;
     const elem *branch;
     const real *gate; /* NULL: 1 */
+    size_t gate_at;   /* where the gate lies in the modulation of a frame */
+    size_t bias;      /* of the branch's last product */
 };
-static struct step step_of(const struct attention_query *q, const resid *before, const real *gate) {
-    return (struct step){q->x, before, q->out, gate};
+/* Behind an attention; only self-attention's branch has a gate. */
+static struct step step_of(const struct attention_query *q, const struct dit_attention_offsets *at,
+                           const resid *before) {
+    return (struct step){.x = q->x, .before = before, .branch = q->out, .bias = at->o_b};
+}
+static struct step gated(struct step step, const real *m, long at) {
+    step.gate = m + at;
+    step.gate_at = (size_t)at;
+    return step;
 }
 
 /* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
@@ -41,7 +50,7 @@ static struct cross_layer text_layer(const struct dit_pass *pass, int block, con
                                 .norm_b = at->norm3_b,
                                 .q = &a->cross,
                                 .keys = &c->text_keys[block],
-                                .front = step_of(&a->self, pass->acts->x[block], a->m + 2 * pass->d),
+                                .front = gated(step_of(&a->self, &at->self, pass->acts->x[block]), a->m, 2 * pass->d),
                                 .source = c->text,
                                 .dsource_sum = pass->acts->back.dtext,
                                 .samples = pass->B,
@@ -57,14 +66,15 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
     struct dit_condition *c = &pass->acts->condition;
     long source = stream * pass->G * config->audio_tokens * config->audio_width;
     real *dtokens = pass->acts->back.dtokens;
-    struct step behind_text = step_of(&a->cross, a->self.x, NULL);
+    struct step behind_text = step_of(&a->cross, &at->cross, a->self.x);
     return (struct cross_layer){.at = &at->audio[stream],
                                 .norm_w = at->audio_norm_w[stream],
                                 .norm_b = at->audio_norm_b[stream],
                                 .q = &a->audio[stream],
                                 .keys = &c->audio_keys[stream][block],
-                                .front = stream == AUDIO_TALK ? behind_text
-                                                              : step_of(&a->audio[AUDIO_TALK], a->cross.x, NULL),
+                                .front = stream == AUDIO_TALK
+                                             ? behind_text
+                                             : step_of(&a->audio[AUDIO_TALK], &at->audio[AUDIO_TALK], a->cross.x),
                                 .source = c->tokens + source,
                                 .dsource_sum = dtokens ? dtokens + source : NULL,
                                 .samples = pass->G,
@@ -75,14 +85,17 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
 
 /* In front of the FFN. */
 static struct step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
-    return pass->net->blocks[block].has_audio ? step_of(&a->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x, NULL)
-                                              : step_of(&a->cross, a->self.x, NULL);
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    return at->has_audio ? step_of(&a->audio[AUDIO_LISTEN], &at->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x)
+                         : step_of(&a->cross, &at->cross, a->self.x);
 }
 
 /* Behind the FFN. */
 static struct step block_end(const struct dit_pass *pass, int block) {
     const struct dit_block_acts *a = &pass->acts->blocks[block];
-    return (struct step){pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out, a->m + 5 * pass->d};
+    struct step end = {pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out,
+                       .bias = pass->net->blocks[block].ffn2_b};
+    return gated(end, a->m, 5 * pass->d);
 }
 
 /* Where the pass has its own keys and values, as attention reads them. */
@@ -311,7 +324,21 @@ int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const str
     return OK;
 }
 
-/* ---- backward ---- */
+/* ---- backward ----
+   Each layer begins with the gradient at its branch in back.a, which the norm's backward behind it has left there with the
+   gradients of gate and last bias; the FFN's own is made of the stream's first. */
+
+/* Gradients of a step's gate and bias; NULL: not wanted, or no gate. */
+static real *dgate_of(const struct dit_pass *pass, const struct step *step, const real *g) {
+    return g && step->gate ? pass->acts->back.dm + step->gate_at : NULL;
+}
+
+/* Through a layer's last product, whose bias has its gradient already. */
+static void last_product_backward(elem *dx, const elem *dy, const elem *x, const elem *w, real *g, size_t weight,
+                                  long n, long din, long dout) {
+    if (g) linear_backward_weight(g + weight, NULL, dy, x, n, din, dout);
+    linear_backward_input(dx, dy, w + weight, n, din, dout, 0);
+}
 
 static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
@@ -320,14 +347,16 @@ static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *
     real *dm = g ? b->dm : NULL;
     elem *dpre = b->wide;
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
-    residual_backward(b->a, grad_at(dm, (size_t)(5 * d)), b->dx, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
-    linear_grads(g, at->ffn2_w, at->ffn2_b, b->a, a->ffn_h, N, wide, d);
+    struct step end = block_end(pass, block), front = ffn_front(pass, block, a);
+    residual_backward(b->a, dgate_of(pass, &end, g), grad_at(g, end.bias), b->dx, end.branch, end.gate, N, d, pass->P,
+                      6 * d);
+    if (g) linear_backward_weight(g + at->ffn2_w, NULL, b->a, a->ffn_h, N, wide, d);
     linear_gelu_backward_input(dpre, b->a, w + at->ffn2_w, a->ffn_pre, N, wide, d);
     linear_grads(g, at->ffn0_w, at->ffn0_b, dpre, a->ffn_y, N, d, wide);
     linear_backward_input(b->a, dpre, w + at->ffn0_w, N, d, wide, 0);
-    layernorm_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
-                                ffn_front(pass, block, a).x, a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
-                                6 * d);
+    residual_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
+                               dgate_of(pass, &front, g), grad_at(g, front.bias), b->a, front.x, a->ffn_mean,
+                               a->ffn_rstd, a->m + 4 * d, front.branch, front.gate, 6 * d, N, d, pass->P, 6 * d);
 }
 
 static void cross_backward(struct dit_pass *pass, const struct cross_layer *layer, const elem *w, real *g) {
@@ -335,9 +364,8 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     const struct attention_query *q = layer->q;
     struct dit_backward_acts *b = &pass->acts->back;
     long N = pass->N, d = pass->d;
-    residual_backward(b->a, NULL, b->dx, q->out, NULL, N, d, pass->P, 0);
-    linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
-    linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
+    const struct step *front = &layer->front;
+    last_product_backward(b->b, b->a, q->o, w, g, at->o_w, N, d, d);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
     range.dk = g ? b->dkeys : NULL;
     range.dv = g ? b->dvalues : NULL;
@@ -349,8 +377,9 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, N, d);
     linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
     linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
-    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->front.x, q->mean,
-                       q->rstd, w + layer->norm_w, N, d);
+    residual_layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a,
+                                dgate_of(pass, front, g), grad_at(g, front->bias), b->a, front->x, q->mean, q->rstd,
+                                w + layer->norm_w, front->branch, front->gate, 6 * d, N, d, pass->P);
 }
 
 /* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */
@@ -423,9 +452,7 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
     struct dit_backward_acts *b = &pass->acts->back;
     real *dm = g ? b->dm : NULL;
     long N = pass->N, d = pass->d;
-    residual_backward(b->a, grad_at(dm, (size_t)(2 * d)), b->dx, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
-    linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
-    linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
+    last_product_backward(b->b, b->a, q->o, w, g, at->o_w, N, d, d);
     if (dit_divided(pass)) {
         TRY(start_heads(pass, 0, b->b));
         TRY(finish_heads(pass, 0, b->b));

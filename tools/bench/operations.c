@@ -66,7 +66,7 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
     MEASURE(l, "residual forward, gated", MEMORY, 2 * r + e,
             residual_forward(o->r[0], o->r[1], o->e[0], o->r[2], n, d, rows, d));
     MEASURE(l, "residual backward, gated", MEMORY, r + 2 * e,
-            residual_backward(o->e[0], o->r[2] + half, o->r[0], o->e[1], o->r[2], n, d, rows, d));
+            residual_backward(o->e[0], o->r[2] + half, NULL, o->r[0], o->e[1], o->r[2], n, d, rows, d));
     MEASURE(l, "rope", MEMORY, 2 * e, rope_apply(o->e[0], o->e[1], o->r[0], o->r[1], 1, n, H, d / H, n * d, n * d, 1));
     MEASURE(l, "rmsnorm and rope forward", MEMORY, 2 * e,
             rmsnorm_rope_forward(o->e[0], NULL, o->r[3], o->e[1], o->e[2], o->r[0], o->r[1], 1, n, H, d / H, n * d, 0,

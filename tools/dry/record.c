@@ -239,11 +239,28 @@ COUNTED(residual_forward,
         (resid * out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
          long group_stride),
         (out, x, y, gate, n, d, rows_per_group, group_stride), N(n *d, n *d + IF(gate, GROUPS *d)), N(0, n *d), 0)
+#define GATE_SUMS(bias) (IF(dgate, GROUPS * d) + IF(bias, d))
 COUNTED(residual_backward,
-        (elem * dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
+        (elem * dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n, long d,
          long rows_per_group, long group_stride),
-        (dy, dgate, dout, y, gate, n, d, rows_per_group, group_stride),
-        N(IF(dgate, n *d), n *d + IF(gate, GROUPS *d) + IF(dgate, GROUPS *d)), N(n *d, IF(dgate, GROUPS *d)), 0)
+        (dy, dgate, db, dout, y, gate, n, d, rows_per_group, group_stride),
+        N(IF(dgate, n *d), n *d + IF(gate, GROUPS *d) + GATE_SUMS(db)), N(n *d, GATE_SUMS(db)), 0)
+COUNTED(residual_layernorm_backward,
+        (resid * dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy, const resid *x,
+         const real *mean, const real *rstd, const elem *w, const elem *branch, const real *gate, long gate_stride,
+         long n, long d, long rows_per_group),
+        (dx, dw, db, dbranch, dgate, dbias, dy, x, mean, rstd, w, branch, gate, gate_stride, n, d, rows_per_group),
+        N(n *d + d + IF(dgate, n *d), 2 * n * d + 2 * n + IF(dw, 2 * d) + IF(gate, GROUPS *d) + GATE_SUMS(dbias)),
+        N(n *d, n *d + IF(dw, 2 * d) + GATE_SUMS(dbias)), 0)
+COUNTED(residual_modulate_backward,
+        (resid * dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+         const resid *x, const real *mean, const real *rstd, const real *scale, const elem *branch, const real *gate,
+         long gate_stride, long n, long d, long rows_per_group, long group_stride),
+        (dx, dshift, dscale, dbranch, dgate, dbias, dy, x, mean, rstd, scale, branch, gate, gate_stride, n, d,
+         rows_per_group, group_stride),
+        N(n *d + IF(dgate, n *d),
+          2 * n * d + 2 * n + GROUPS * d + IF(dshift, MODULATED) + IF(gate, GROUPS *d) + GATE_SUMS(dbias)),
+        N(n *d, n *d + IF(dshift, MODULATED) + GATE_SUMS(dbias)), 0)
 COUNTED(time_sinusoid, (elem * s, const real *t, long n, long width), (s, t, n, width), N(0, n), N(n *width, 0), 0)
 
 /* rotation */

@@ -140,6 +140,40 @@ struct norm_backward {
     struct row_parts rows;
 };
 
+/* Row r: from x and dy to xh and dxh, with what they add to the four sums; total and product are the thread's own. */
+template <int V, int K>
+__device__ inline void norm_row_back(row<V, K> &xh, row<V, K> &dxh, row<V, K> &sum, row<V, K> &sum_xh, float *total,
+                                     float *product, const struct norm_backward &a, long r, long group) {
+    float mean = a.mean[r], rstd = a.rstd[r];
+    row_load(xh, a.x + r * a.d, a.d);
+    row_load(dxh, a.dy + r * a.d, a.d);
+    EACH_PIECE(V, K, a.d) {
+        float factor[V];
+        factor_load(factor, a.w, a.scale + group * a.group_stride, c);
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float dy = dxh.x[k][j];
+            xh.x[k][j] = (xh.x[k][j] - mean) * rstd;
+            sum.x[k][j] += dy;
+            sum_xh.x[k][j] += dy * xh.x[k][j];
+            dxh.x[k][j] = dy * factor[j];
+            *total += dxh.x[k][j];
+            *product += dxh.x[k][j] * xh.x[k][j];
+        }
+    }
+}
+
+/* dx += its piece k at column c, of the means over the row; dx is what was there plus that. */
+template <int V, int K>
+__device__ inline void norm_piece_back(float (&dx)[V], const row<V, K> &xh, const row<V, K> &dxh, int k, unsigned c,
+                                       float total, float product, const struct norm_backward &a, long r) {
+    load(dx, a.dx + r * a.d + c);
+    float rstd = a.rstd[r];
+#pragma unroll
+    for (int j = 0; j < V; j++) dx[j] += rstd * (dxh.x[k][j] - total - xh.x[k][j] * product);
+    store(a.dx + r * a.d + c, dx);
+}
+
 template <int V, int K> __global__ void layernorm_backward_kernel(struct norm_backward a) {
     struct row_span span = span_of_block(a.rows);
     row<V, K> sum, sum_xh;
@@ -147,36 +181,126 @@ template <int V, int K> __global__ void layernorm_backward_kernel(struct norm_ba
     row_fill(sum_xh, 0);
     for (long r = span.first; r < span.end; r++) {
         row<V, K> xh, dxh;
-        float mean = a.mean[r], rstd = a.rstd[r], total = 0, product = 0;
-        row_load(xh, a.x + r * a.d, a.d);
-        row_load(dxh, a.dy + r * a.d, a.d);
-        EACH_PIECE(V, K, a.d) {
-            float factor[V];
-            factor_load(factor, a.w, a.scale + span.group * a.group_stride, c);
-#pragma unroll
-            for (int j = 0; j < V; j++) {
-                float dy = dxh.x[k][j];
-                xh.x[k][j] = (xh.x[k][j] - mean) * rstd;
-                sum.x[k][j] += dy;
-                sum_xh.x[k][j] += dy * xh.x[k][j];
-                dxh.x[k][j] = dy * factor[j];
-                total += dxh.x[k][j];
-                product += dxh.x[k][j] * xh.x[k][j];
-            }
-        }
+        float total = 0, product = 0, dx[V];
+        norm_row_back(xh, dxh, sum, sum_xh, &total, &product, a, r, span.group);
         if (!a.dx) continue;
         block_sum_two(&total, &product);
         total /= (float)a.d, product /= (float)a.d;
-        EACH_PIECE(V, K, a.d) {
-            float dx[V];
-            load(dx, a.dx + r * a.d + c);
+        EACH_PIECE(V, K, a.d) norm_piece_back(dx, xh, dxh, k, c, total, product, a, r);
+    }
+    if (a.dy_sum) row_store(a.dy_sum + blockIdx.x * a.d, sum, a.d);
+    if (a.dy_xh_sum) row_store(a.dy_xh_sum + blockIdx.x * a.d, sum_xh, a.d);
+}
+
+/* The residual in front of the norm: out = x + branch gate. */
+struct residual_front {
+    elem *dbranch;
+    float *dgate_sum, *dbias_sum; /* partial sums; NULL: not wanted */
+    const elem *branch;
+    const real *gate; /* NULL: ones */
+    long gate_stride;
+};
+
+/* dx is the gradient at a norm's input, in piece k at column c; the sums and dbranch get theirs of it. */
+template <int V, int K>
+__device__ inline void front_piece_back(float (&dx)[V], row<V, K> &sum_gate, row<V, K> &sum_bias,
+                                        const struct residual_front &f, long at, long gate_at, int k) {
+    if (f.dgate_sum) {
+        float y[V];
+        load(y, f.branch + at);
 #pragma unroll
-            for (int j = 0; j < V; j++) dx[j] += rstd * (dxh.x[k][j] - total - xh.x[k][j] * product);
-            store(a.dx + r * a.d + c, dx);
+        for (int j = 0; j < V; j++) sum_gate.x[k][j] += dx[j] * y[j];
+    }
+    if (f.gate) {
+        float gate[V];
+        load(gate, f.gate + gate_at);
+#pragma unroll
+        for (int j = 0; j < V; j++) dx[j] *= gate[j];
+    }
+#pragma unroll
+    for (int j = 0; j < V; j++) sum_bias.x[k][j] += dx[j];
+    store(f.dbranch + at, dx);
+}
+
+template <int V, int K> __global__ void residual_norm_backward_kernel(struct norm_backward a, struct residual_front f) {
+    struct row_span span = span_of_block(a.rows);
+    row<V, K> sum, sum_xh, sum_gate, sum_bias;
+    row_fill(sum, 0);
+    row_fill(sum_xh, 0);
+    row_fill(sum_gate, 0);
+    row_fill(sum_bias, 0);
+    for (long r = span.first; r < span.end; r++) {
+        row<V, K> xh, dxh;
+        float total = 0, product = 0, dx[V];
+        norm_row_back(xh, dxh, sum, sum_xh, &total, &product, a, r, span.group);
+        block_sum_two(&total, &product);
+        total /= (float)a.d, product /= (float)a.d;
+        EACH_PIECE(V, K, a.d) {
+            norm_piece_back(dx, xh, dxh, k, c, total, product, a, r);
+            front_piece_back(dx, sum_gate, sum_bias, f, r * a.d + c, span.group * f.gate_stride + c, k);
         }
     }
     if (a.dy_sum) row_store(a.dy_sum + blockIdx.x * a.d, sum, a.d);
     if (a.dy_xh_sum) row_store(a.dy_xh_sum + blockIdx.x * a.d, sum_xh, a.d);
+    if (f.dgate_sum) row_store(f.dgate_sum + blockIdx.x * a.d, sum_gate, a.d);
+    if (f.dbias_sum) row_store(f.dbias_sum + blockIdx.x * a.d, sum_bias, a.d);
+}
+
+/* Sums of the norm over groups of rows, or over all where their distance is 0. */
+struct norm_sums {
+    real *dy, *dy_xh, *dgate, *dbias; /* NULL: not wanted */
+    long stride;                      /* between groups of the first two; 0: one group */
+};
+
+static void sums_over(real *sum, const float *partial, const struct norm_backward *a, long stride) {
+    long blocks = a->rows.groups * a->rows.parts;
+    add_parts(sum, partial, stride ? a->rows.groups : 1, stride ? a->rows.parts : blocks, a->d, stride);
+}
+
+static void residual_norm_backward_launch(struct norm_backward a, struct residual_front f, const struct norm_sums *s,
+                                          long n, long rows_per_group) {
+    int vectorised = a.d % VECTOR == 0 && aligned16(a.dx) && aligned16(a.dy) && aligned16(a.x) && aligned16(a.w) &&
+                     aligned16(a.scale) && aligned16(f.dbranch) && aligned16(f.branch) && aligned16(f.gate) &&
+                     a.group_stride % 4 == 0 && f.gate_stride % 4 == 0;
+    struct row_shape shape = row_shape(a.d, vectorised);
+    a.rows = row_parts(n, rows_per_group, a.d, !!s->dy + !!s->dy_xh + !!s->dgate + !!s->dbias);
+    long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
+    if (!row_fits(&shape, a.d) || blocks == 0) return;
+    if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups);
+    a.dy_sum = sums_push(s->dy, blocks, a.d);
+    a.dy_xh_sum = sums_push(s->dy_xh, blocks, a.d);
+    f.dgate_sum = sums_push(s->dgate, blocks, a.d);
+    f.dbias_sum = sums_push(s->dbias, blocks, a.d);
+    if (!s->dy == !a.dy_sum && !s->dy_xh == !a.dy_xh_sum && !s->dgate == !f.dgate_sum && !s->dbias == !f.dbias_sum) {
+        LAUNCH_ROWS(shape, residual_norm_backward_kernel, blocks, a, f);
+        sums_over(s->dy, a.dy_sum, &a, s->stride);
+        sums_over(s->dy_xh, a.dy_xh_sum, &a, s->stride);
+        sums_over(s->dgate, f.dgate_sum, &a, f.gate_stride);
+        sums_over(s->dbias, f.dbias_sum, &a, 0);
+    }
+    workspace_pop(f.dbias_sum);
+    workspace_pop(f.dgate_sum);
+    workspace_pop(a.dy_xh_sum);
+    workspace_pop(a.dy_sum);
+}
+
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group) {
+    struct norm_backward a = {dx, NULL, NULL, dy, w, x, mean, rstd, NULL, d, 0, {}};
+    struct residual_front f = {dbranch, NULL, NULL, branch, gate, gate_stride};
+    struct norm_sums sums = {db, dw, dgate, dbias, 0};
+    residual_norm_backward_launch(a, f, &sums, n, gate || dgate ? rows_per_group : n);
+}
+
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride) {
+    struct norm_backward a = {dx, NULL, NULL, dy, NULL, x, mean, rstd, scale, d, group_stride, {}};
+    struct residual_front f = {dbranch, NULL, NULL, branch, gate, gate_stride};
+    struct norm_sums sums = {dshift, dscale, dgate, dbias, group_stride};
+    residual_norm_backward_launch(a, f, &sums, n, rows_per_group);
 }
 
 /* Plans the parts, takes the partial sums, launches, adds them to shift's and scale's gradients (group g at g stride). */
@@ -188,9 +312,8 @@ static void layernorm_backward_launch(struct norm_backward a, real *dshift, real
     long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
     if (!row_fits(&shape, a.d) || blocks == 0) return;
     if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups);
-    size_t bytes = sizeof(float) * (size_t)(blocks * a.d);
-    a.dy_sum = dshift ? (float *)workspace_push(bytes) : NULL;
-    a.dy_xh_sum = dscale ? (float *)workspace_push(bytes) : NULL;
+    a.dy_sum = sums_push(dshift, blocks, a.d);
+    a.dy_xh_sum = sums_push(dscale, blocks, a.d);
     if ((!dshift || a.dy_sum) && (!dscale || a.dy_xh_sum)) {
         LAUNCH_ROWS(shape, layernorm_backward_kernel, blocks, a);
         add_parts(dshift, a.dy_sum, a.rows.groups, a.rows.parts, a.d, a.group_stride);
