@@ -43,10 +43,10 @@ void soft_clamp(real *y, const real *x, real limit, long n);
    A linear layer's weight is w [dout, din], its bias b [dout] (NULL: none). */
 /* y [n, dout] = beta y + x w^T + b */
 void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta);
-/* Linear layers of the same rows at once, i < parts: y [n, dout] at y + i y_stride, its w at w + i stride, its b at
-   b + i stride */
-void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
-                          long n, long din, long dout);
+/* Linear layers of the same rows at once, i < parts: y [n, dout] at y + i y_stride of w [parts, dout, din] and
+   b [parts, dout]. Backward they are one layer with the rows of dy side by side, [n, parts, dout]. */
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n,
+                          long din, long dout);
 /* as linear_forward with beta 0, result in real */
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
 /* pre = x w^T + b; y = gelu(pre). pre NULL: it is not kept; the backward needs it */
@@ -153,17 +153,28 @@ void modulation_backward(real *dtable, real *de, const real *dm, long groups, lo
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride);
 /* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and
-   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them. One group_stride for gate, shift
-   and scale. */
+   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them, to the bit. The gate of group g lies
+   at + g gate_stride, shift and scale at + g group_stride. */
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps);
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps);
-/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
-void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
-                       long rows_per_group, long group_stride);
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps);
+/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y; db[i] += sum over all rows of dout gate[g], the
+   gradient of a bias that y ended with. gate NULL: dy = dout */
+void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n,
+                       long d, long rows_per_group, long group_stride);
+/* The norm's backward and, with the sum that dx then is, that of the residual in front of it, in one pass: dx, dw, db,
+   dshift, dscale as layernorm_backward and layernorm_modulate_backward have them; dbranch, dgate and dbias as
+   residual_backward has dy, dgate and db for dout = dx, y = branch. dbranch may be dy. Only sums may be NULL. */
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group);
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride);
 /* s [n, width] = [cos(t w_i), sin(t w_i)], w_i = 10000^(-i / (width/2)); angles in double */
 void time_sinusoid(elem *s, const real *t, long n, long width);
 
@@ -191,9 +202,10 @@ void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, 
    normed_stride. */
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
                           const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride, real eps);
-/* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows; all packed; dx may equal dy */
-void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
-                           const real *cos, const real *sin, long B, long n, long H, long D);
+/* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows. Rows of dx begin dx_stride elements
+   apart, all else is packed; where dx is, too, it may equal dy. */
+void rmsnorm_rope_backward(elem *dx, long dx_stride, real *dw, const elem *dy, const elem *x, const real *rstd,
+                           const elem *w, const real *cos, const real *sin, long B, long n, long H, long D);
 
 /* ---- attention ----
    q, o [B, S, H, D]. Keys and values come as a list of ranges, each [B, length, H, D] with its own distance between

@@ -198,8 +198,8 @@ static void residual(struct problem *p) {
     residual_forward(p->out[1], p->in[0], p->in[1], NULL, ROWS, WIDTH, 1, 0);
 }
 static void residual_back(struct problem *p) {
-    residual_backward(p->grad[1], p->grad[2], p->dout[0], p->in[1], p->in[2], ROWS, WIDTH, PER_GROUP, STRIDE);
-    residual_backward(p->saved[0], NULL, p->dout[1], p->in[1], NULL, ROWS, WIDTH, 1, 0);
+    residual_backward(p->grad[1], p->grad[2], NULL, p->dout[0], p->in[1], p->in[2], ROWS, WIDTH, PER_GROUP, STRIDE);
+    residual_backward(p->saved[0], NULL, NULL, p->dout[1], p->in[1], NULL, ROWS, WIDTH, 1, 0);
     real_axpby(p->grad[1], 1, p->saved[0], 1, ROWS * WIDTH);
     real_axpby(p->grad[0], 1, p->dout[0], 0, ROWS * WIDTH);
     real_axpby(p->grad[0], 1, p->dout[1], 1, ROWS * WIDTH);
@@ -226,8 +226,8 @@ static void norm_rope(struct problem *p) {
                          PACKED / B, 0, 1e-6);
 }
 static void norm_rope_back(struct problem *p) {
-    rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1],
-                          B, TOKENS, H, D);
+    rmsnorm_rope_backward(p->grad[0], H * D, p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0],
+                          p->saved[1], B, TOKENS, H, D);
 }
 
 /* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for them. */

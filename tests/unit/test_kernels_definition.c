@@ -203,16 +203,17 @@ static void norms(void **state) {
 
 static void modulation(void **state) {
     (void)state;
-    real *m = block(), *out = block(), *dgate = REALS(100, 0, 0, 0, 0);
+    real *m = block(), *out = block(), *dgate = REALS(100, 0, 0, 0, 0), *db = REALS(1, 2);
     modulation_forward(m, ELEMS(1, 2), REALS(10, 20, 30, 40), 2, 2);
     EXPECT_REALS(m, 11, 22, 31, 42);
     elem *y = ELEMS(1, 2, 3, 4, 5, 6), *dy = block();
     real *gate = REALS(2, 3, 99, 4, 5);
     residual_forward(out, RESIDS(10, 20, 30, 40, 50, 60), y, gate, 3, 2, 2, 3); /* rows 0 and 1 share a gate */
     EXPECT_REALS(out, 12, 26, 36, 52, 70, 90);
-    residual_backward(dy, dgate, RESIDS(1, 1, 2, 2, 3, 3), y, gate, 3, 2, 2, 3);
+    residual_backward(dy, dgate, db, RESIDS(1, 1, 2, 2, 3, 3), y, gate, 3, 2, 2, 3);
     EXPECT_ELEMS(dy, 2, 3, 4, 6, 12, 15);
     EXPECT_REALS(dgate, 107, 10, 0, 15, 18);
+    EXPECT_REALS(db, 19, 26);
     time_sinusoid(y, REALS(2), 1, 4);
     EXPECT_ELEMS(y, cos(2), cos(0.02), sin(2), sin(0.02));
 }

@@ -66,14 +66,14 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
     MEASURE(l, "residual forward, gated", MEMORY, 2 * r + e,
             residual_forward(o->r[0], o->r[1], o->e[0], o->r[2], n, d, rows, d));
     MEASURE(l, "residual backward, gated", MEMORY, r + 2 * e,
-            residual_backward(o->e[0], o->r[2] + half, o->r[0], o->e[1], o->r[2], n, d, rows, d));
+            residual_backward(o->e[0], o->r[2] + half, NULL, o->r[0], o->e[1], o->r[2], n, d, rows, d));
     MEASURE(l, "rope", MEMORY, 2 * e, rope_apply(o->e[0], o->e[1], o->r[0], o->r[1], 1, n, H, d / H, n * d, n * d, 1));
     MEASURE(l, "rmsnorm and rope forward", MEMORY, 2 * e,
             rmsnorm_rope_forward(o->e[0], NULL, o->r[3], o->e[1], o->e[2], o->r[0], o->r[1], 1, n, H, d / H, n * d, 0,
                                  (real)1e-6));
-    MEASURE(
-        l, "rmsnorm and rope backward", MEMORY, 3 * e,
-        rmsnorm_rope_backward(o->e[0], o->r[2], o->e[3], o->e[1], o->r[3], o->e[2], o->r[0], o->r[1], 1, n, H, d / H));
+    MEASURE(l, "rmsnorm and rope backward", MEMORY, 3 * e,
+            rmsnorm_rope_backward(o->e[0], d, o->r[2], o->e[3], o->e[1], o->r[3], o->e[2], o->r[0], o->r[1], 1, n, H,
+                                  d / H));
     MEASURE(l, "gelu forward", MEMORY, 2 * e, gelu_forward(o->e[0], o->e[1], n * d));
     MEASURE(l, "gelu backward", MEMORY, 3 * e, gelu_backward(o->e[0], o->e[1], o->e[2], n * d));
     MEASURE(l, "normals", MEMORY, r, random_normal(o->r[0], 1, 2, RANDOM_TEST, 0, 0, 1, 0, 1, n * d));

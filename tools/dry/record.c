@@ -164,9 +164,8 @@ COUNTED(random_init, (real * y, uint64_t seed, int tensor, real scale, long size
 COUNTED(linear_forward, (elem * y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta),
         (y, x, w, b, n, din, dout, beta), N(n *din + WEIGHTS + (beta != 0 ? n * dout : 0), 0), N(n *dout, 0), PRODUCT)
 COUNTED(linear_parts_forward,
-        (elem * y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride, long n,
-         long din, long dout),
-        (y, x, w, b, parts, y_stride, stride, n, din, dout), N(n *din + parts * WEIGHTS, 0), N(parts *n *dout, 0),
+        (elem * y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n, long din, long dout),
+        (y, x, w, b, parts, y_stride, n, din, dout), N(n *din + parts * WEIGHTS, 0), N(parts *n *dout, 0),
         (double)parts *PRODUCT)
 COUNTED(linear_forward_real, (real * y, const elem *x, const elem *w, const elem *b, long n, long din, long dout),
         (y, x, w, b, n, din, dout), N(n *din + WEIGHTS, 0), N(0, n *dout), PRODUCT)
@@ -199,13 +198,14 @@ COUNTED(layernorm_forward,
 #define RESIDUAL (n * d + IF(gate, GROUPS * d))
 COUNTED(residual_modulate_forward,
         (elem * y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
-         const real *shift, const real *scale, long n, long d, long rows_per_group, long group_stride, real eps),
-        (y, mean, rstd, out, x, branch, gate, shift, scale, n, d, rows_per_group, group_stride, eps),
+         long gate_stride, const real *shift, const real *scale, long n, long d, long rows_per_group, long group_stride,
+         real eps),
+        (y, mean, rstd, out, x, branch, gate, gate_stride, shift, scale, n, d, rows_per_group, group_stride, eps),
         N(n *d, RESIDUAL + MODULATED), N(n *d, n *d + 2 * n), 0)
 COUNTED(residual_layernorm_forward,
         (elem * y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
-         const elem *w, const elem *b, long n, long d, long rows_per_group, long group_stride, real eps),
-        (y, mean, rstd, out, x, branch, gate, w, b, n, d, rows_per_group, group_stride, eps), N(n *d + 2 * d, RESIDUAL),
+         long gate_stride, const elem *w, const elem *b, long n, long d, long rows_per_group, real eps),
+        (y, mean, rstd, out, x, branch, gate, gate_stride, w, b, n, d, rows_per_group, eps), N(n *d + 2 * d, RESIDUAL),
         N(n *d, n *d + 2 * n), 0)
 COUNTED(layernorm_backward,
         (resid * dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean, const real *rstd,
@@ -224,9 +224,9 @@ COUNTED(rmsnorm_rope_forward,
         (y, normed, rstd, x, w, cos, sin, B, n, H, D, y_stride, normed_stride, eps), N(ROWS + H * D, n *D),
         N(ROWS + IF(normed, ROWS), B *n), 0)
 COUNTED(rmsnorm_rope_backward,
-        (elem * dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, const real *cos,
-         const real *sin, long B, long n, long H, long D),
-        (dx, dw, dy, x, rstd, w, cos, sin, B, n, H, D), N(2 * ROWS + H * D, B *n + n * D + IF(dw, H *D)),
+        (elem * dx, long dx_stride, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
+         const real *cos, const real *sin, long B, long n, long H, long D),
+        (dx, dx_stride, dw, dy, x, rstd, w, cos, sin, B, n, H, D), N(2 * ROWS + H * D, B *n + n * D + IF(dw, H *D)),
         N(ROWS, IF(dw, H *D)), 0)
 
 /* modulation, gates, residual */
@@ -239,11 +239,28 @@ COUNTED(residual_forward,
         (resid * out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
          long group_stride),
         (out, x, y, gate, n, d, rows_per_group, group_stride), N(n *d, n *d + IF(gate, GROUPS *d)), N(0, n *d), 0)
+#define GATE_SUMS(bias) (IF(dgate, GROUPS * d) + IF(bias, d))
 COUNTED(residual_backward,
-        (elem * dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
+        (elem * dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n, long d,
          long rows_per_group, long group_stride),
-        (dy, dgate, dout, y, gate, n, d, rows_per_group, group_stride),
-        N(IF(dgate, n *d), n *d + IF(gate, GROUPS *d) + IF(dgate, GROUPS *d)), N(n *d, IF(dgate, GROUPS *d)), 0)
+        (dy, dgate, db, dout, y, gate, n, d, rows_per_group, group_stride),
+        N(IF(dgate, n *d), n *d + IF(gate, GROUPS *d) + GATE_SUMS(db)), N(n *d, GATE_SUMS(db)), 0)
+COUNTED(residual_layernorm_backward,
+        (resid * dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy, const resid *x,
+         const real *mean, const real *rstd, const elem *w, const elem *branch, const real *gate, long gate_stride,
+         long n, long d, long rows_per_group),
+        (dx, dw, db, dbranch, dgate, dbias, dy, x, mean, rstd, w, branch, gate, gate_stride, n, d, rows_per_group),
+        N(n *d + d + IF(dgate, n *d), 2 * n * d + 2 * n + IF(dw, 2 * d) + IF(gate, GROUPS *d) + GATE_SUMS(dbias)),
+        N(n *d, n *d + IF(dw, 2 * d) + GATE_SUMS(dbias)), 0)
+COUNTED(residual_modulate_backward,
+        (resid * dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+         const resid *x, const real *mean, const real *rstd, const real *scale, const elem *branch, const real *gate,
+         long gate_stride, long n, long d, long rows_per_group, long group_stride),
+        (dx, dshift, dscale, dbranch, dgate, dbias, dy, x, mean, rstd, scale, branch, gate, gate_stride, n, d,
+         rows_per_group, group_stride),
+        N(n *d + IF(dgate, n *d),
+          2 * n * d + 2 * n + GROUPS * d + IF(dshift, MODULATED) + IF(gate, GROUPS *d) + GATE_SUMS(dbias)),
+        N(n *d, n *d + IF(dshift, MODULATED) + GATE_SUMS(dbias)), 0)
 COUNTED(time_sinusoid, (elem * s, const real *t, long n, long width), (s, t, n, width), N(0, n), N(n *width, 0), 0)
 
 /* rotation */
