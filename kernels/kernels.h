@@ -349,10 +349,15 @@ void grad_norm_combine(struct optim_state *state, const struct optim_state *all,
 void grad_norm_spike(struct optim_state *state, real factor, long warmup);
 /* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
-/* AdamW with decoupled decay on master weights (Loshchilov 2019); writes the elem copy; no-op when state says skip */
-void adamw_update(real *master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1,
-                  real beta2, real eps, real decay, const struct optim_state *state);
-/* ema = d ema + (1 - d) master, d = min(decay, (1 + u)/(warmup + u)), u = updates; no-op when state says skip */
-void ema_update(real *ema, const real *master, long n, real decay, real warmup, const struct optim_state *state);
+struct adamw {
+    real lr, beta1, beta2, eps, decay;
+    real average, warmup; /* of the average */
+};
+/* One pass over what an update touches, so that nothing is read twice:
+   AdamW with decoupled decay on master weights (Loshchilov 2019), which writes the elem copy, too;
+   ema = d ema + (1 - d) master, d = min(average, (1 + u)/(warmup + u)), u = updates (ema NULL: there is none);
+   grad = 0, for the next update's sums. Where state says skip the last alone. */
+void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+                  const struct optim_state *state);
 
 #endif

@@ -107,7 +107,8 @@ real *shard_grads(const struct sharded *s, int slice) {
     return s->grads + s->table->slice_offset[slice] + shard_piece(s, slice).from;
 }
 
-real *shard_scratch(const struct sharded *s, int slice) {
+real *shard_scratch(struct sharded *s, int slice) {
+    s->cleared = 0;
     return grad_parts(s) > 1 ? s->all->reduced[0].memory : s->grads + s->table->slice_offset[slice];
 }
 
@@ -283,9 +284,12 @@ static void take_over(struct sharding *a, struct shard_buffer *b) {
 }
 
 void shard_begin(struct sharded *s) {
-    mem_zero(s->grads, s->table->total / (size_t)grad_parts(s) * sizeof(real));
+    if (!s->cleared) mem_zero(s->grads, s->table->total / (size_t)grad_parts(s) * sizeof(real));
+    s->cleared = 0;
     memset(s->grads_reduced, 0, (size_t)s->table->slices);
 }
+
+void shard_cleared(struct sharded *s) { s->cleared = grad_parts(s) == state_parts(s); }
 
 static real *shard_grads_acquire(void *of, int slice) {
     struct sharded *s = of;

@@ -24,7 +24,7 @@ static const struct group {
     {"self-attention, backward", ARITHMETIC, {"attention_backward"}},
     {"rows: norms, residuals, rotation", MEMORY, {"layernorm_", "rmsnorm_", "residual_", "rope_", "modulation_"}},
     {"GELU", MEMORY, {"gelu_"}},
-    {"optimiser", MEMORY, {"adamw_", "ema_", "grad_norm_"}},
+    {"optimiser", MEMORY, {"adamw_", "grad_norm_"}},
     {"rest: copies, zeros, noise, losses", MEMORY, {""}},
 };
 enum { GROUPS = sizeof groups / sizeof *groups };

@@ -318,11 +318,9 @@ COUNTED(grad_norm_add, (struct optim_state * state, const real *grad, long n), (
 COUNTED(grad_norm_end, (struct optim_state * state, const real *loss, real max_norm), (state, loss, max_norm), N(0, 0),
         N(0, 0), 0)
 COUNTED(adamw_update,
-        (real * master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1, real beta2,
-         real eps, real decay, const struct optim_state *state),
-        (master, m, v, weights, grad, n, lr, beta1, beta2, eps, decay, state), N(0, 4 * n), N(n, 3 * n), 0)
-COUNTED(ema_update, (real * ema, const real *master, long n, real decay, real warmup, const struct optim_state *state),
-        (ema, master, n, decay, warmup, state), N(0, 2 * n), N(0, n), 0)
+        (real * master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+         const struct optim_state *state),
+        (master, m, v, ema, weights, grad, n, how, state), N(0, 4 * n + IF(ema, n)), N(n, 4 * n + IF(ema, n)), 0)
 
 /* ---- attention's calls ---- */
 
