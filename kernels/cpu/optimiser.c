@@ -79,6 +79,7 @@ void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real
         long some = n - i < PIECE ? n - i : PIECE;
         if (!state->nonfinite) adamw_piece(&u, master + i, m + i, v + i, weights + i, grad + i, some);
         if (!state->nonfinite && ema) average_piece(&u, ema + i, master + i, some);
-        memset(grad + i, 0, (size_t)some * sizeof *grad);
+        if (how->clear) memset(grad + i, 0, (size_t)some * sizeof *grad);
     }
+    packed_renew(weights, n * (long)sizeof *weights);
 }

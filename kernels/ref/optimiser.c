@@ -37,5 +37,5 @@ void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real
     KERNEL_SCOPE;
     if (!state->nonfinite) update(master, m, v, weights, grad, n, how, state);
     if (!state->nonfinite && ema) average(ema, master, n, how, state);
-    for (long i = 0; i < n; i++) grad[i] = 0;
+    for (long i = 0; i < n && how->clear; i++) grad[i] = 0;
 }

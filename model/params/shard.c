@@ -137,8 +137,16 @@ static void *take(struct arena *arena, const char *network, const char *what, si
     return arena_take(arena, name, bytes);
 }
 
-int shard_layout_frozen(struct sharded *s, const char *network, const struct param_table *table,
-                        struct sharding *shards, struct arena *arena) {
+/* Room for copies of whole weights, which products of at least `rows_least` rows read. */
+static void take_copies(struct sharded *s, const char *network, struct arena *arena, long rows_least) {
+    long n = (long)s->table->total, room = packed_room(n);
+    if (weight_parts(s) > 1 || !room) return;
+    elem *copies = take(arena, network, "weights for products", (size_t)room * sizeof *copies);
+    if (copies) packed_open(copies, s->weights, n, rows_least);
+}
+
+static int layout_weights(struct sharded *s, const char *network, const struct param_table *table,
+                          struct sharding *shards, struct arena *arena) {
     s->all = shards;
     s->table = table;
     s->grads = NULL;
@@ -149,9 +157,19 @@ int shard_layout_frozen(struct sharded *s, const char *network, const struct par
     return OK;
 }
 
+/* Weights that stay are worth a copy for any product. */
+int shard_layout_frozen(struct sharded *s, const char *network, const struct param_table *table,
+                        struct sharding *shards, struct arena *arena) {
+    TRY(layout_weights(s, network, table, shards, arena));
+    take_copies(s, network, arena, 0);
+    return OK;
+}
+
 int shard_layout(struct sharded *s, const char *network, const struct param_table *table, struct sharding *shards,
                  struct arena *arena) {
-    TRY(shard_layout_frozen(s, network, table, shards, arena));
+    enum { ROWS_LEAST = 512 }; /* a copy lasts until the next update, and is not won back by fewer */
+    TRY(layout_weights(s, network, table, shards, arena));
+    take_copies(s, network, arena, ROWS_LEAST);
     size_t largest = param_largest_slice(table, 0);
     if (shards && largest > shards->largest_grad) shards->largest_grad = largest;
     s->grads = take(arena, network, "gradients", table->total / (size_t)grad_parts(s) * sizeof(real));
@@ -182,6 +200,7 @@ static void wait_weights(struct sharded *s, int slice) {
     if (!s->weights_pending[slice]) return;
     s->weights_pending[slice] = 0;
     failed(s->all, comm_wait(s->all->comm, s->weights_ticket[slice]));
+    packed_renew(s->weights + s->table->slice_offset[slice], (long)(slice_size(s, slice) * sizeof(elem)));
 }
 
 static struct shard_buffer *find_gathered(const struct sharded *s, int slice) {

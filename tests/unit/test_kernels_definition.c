@@ -378,7 +378,8 @@ static void optimiser(void **state) {
                               .eps = 0,
                               .decay = (real)0.5,
                               .average = (real)0.9,
-                              .warmup = 10};
+                              .warmup = 10,
+                              .clear = 1};
     adamw_update(master, m, v, ema, weights, grad, 2, &how, device);
     EXPECT_REALS(m, 0.06, 0.08);
     EXPECT_REALS(v, 0.00036, 0.00064);

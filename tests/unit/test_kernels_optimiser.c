@@ -21,12 +21,14 @@ static void expect_near(struct trial *t, const char *what, double got, double wa
 }
 
 /* Norm of three tensors, then AdamW on one and its average. Sizes: elements, updates so far. Variant 0: clipped, 1: below
-   the limit, 2: no limit, 3: the loss is not finite, so nothing changes but the gradient, 4: no average. */
+   the limit, 2: no limit, 3: the loss is not finite, so nothing changes but the gradient, 4: no average, and the gradient stays. */
 static void step(struct trial *t, const long *s) {
     long n = s[0];
     real lr = (real)1e-2, beta1 = (real)0.9, beta2 = (real)0.999, eps = (real)1e-8, decay = (real)0.1;
-    const struct adamw how = {lr, beta1, beta2, eps, decay, .average = (real)0.999, .warmup = 10};
-    const struct ref_adamw ref_how = {lr, beta1, beta2, eps, decay, .average = how.average, .warmup = how.warmup};
+    const struct adamw how = {
+        lr, beta1, beta2, eps, decay, .average = (real)0.999, .warmup = 10, .clear = t->variant != 4};
+    const struct ref_adamw ref_how = {
+        lr, beta1, beta2, eps, decay, .average = how.average, .warmup = how.warmup, .clear = how.clear};
     real max_norm = t->variant == 1 ? (real)1e6 : t->variant == 2 ? 0 : (real)0.5;
     struct buffer *grad = make(t, REAL, UPDATED, n), *loss = make(t, REAL, INPUT, 1);
     struct buffer *master = make(t, REAL, UPDATED, n), *m = make(t, REAL, UPDATED, n), *v = make(t, REAL, UPDATED, n);

@@ -83,7 +83,7 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
     MEASURE(l, "gradient norm", MEMORY, r, grad_norm_add(state, o->r[0], n * d));
     grad_norm_end(state, NULL, 1);
     const struct adamw how = {
-        .beta1 = (real)0.9, .beta2 = (real)0.99, .eps = (real)1e-8, .average = (real)0.99, .warmup = 10};
+        .beta1 = (real)0.9, .beta2 = (real)0.99, .eps = (real)1e-8, .average = (real)0.99, .warmup = 10, .clear = 1};
     long count = n * d < half ? n * d : half;
     MEASURE(l, "adamw with the average", MEMORY, (double)count * (10 * sizeof(real) + sizeof(elem)),
             adamw_update(o->r[0], o->r[1], o->r[2], o->r[0] + half, o->e[0], o->r[3], count, &how, state));

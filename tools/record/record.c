@@ -320,7 +320,8 @@ COUNTED(grad_norm_end, (struct optim_state * state, const real *loss, real max_n
 COUNTED(adamw_update,
         (real * master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
          const struct optim_state *state),
-        (master, m, v, ema, weights, grad, n, how, state), N(0, 4 * n + IF(ema, n)), N(n, 4 * n + IF(ema, n)), 0)
+        (master, m, v, ema, weights, grad, n, how, state), N(0, 4 * n + IF(ema, n)),
+        N(n, 3 * n + IF(how->clear, n) + IF(ema, n)), 0)
 
 /* ---- attention's calls ---- */
 

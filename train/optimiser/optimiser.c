@@ -261,7 +261,7 @@ static int close_norm(struct optimiser *o, int first_slice) {
     return OK;
 }
 
-/* AdamW and the average on n elements on the device, whose gradients become zero. */
+/* AdamW and the average on n elements on the device. */
 static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAYS], elem *weights, real *grads,
                           size_t n, double decay, double rate) {
     const struct optimiser_config *c = &o->config;
@@ -271,7 +271,8 @@ static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAY
                               .eps = (real)c->eps,
                               .decay = (real)decay,
                               .average = (real)c->ema,
-                              .warmup = (real)c->ema_warmup};
+                              .warmup = (real)c->ema_warmup,
+                              .clear = !o->keep_gradients};
     adamw_update(array[OPTIMISER_MASTER], array[OPTIMISER_M], array[OPTIMISER_V],
                  has_average(o) ? array[OPTIMISER_EMA] : NULL, weights, grads, (long)n, &how, o->state);
 }
@@ -330,7 +331,7 @@ int optimiser_step(struct optimiser *o, long step, int first_slice) {
         j = run_end(t, i);
         update_parameters(o, i, j, rate);
     }
-    if (first_slice == 0) shard_cleared(&o->shard);
+    if (first_slice == 0 && !o->keep_gradients) shard_cleared(&o->shard);
     shard_publish(&o->shard, first_slice);
     mailbox_post(&o->account, step, o->state);
     mailbox_post(&o->losses, step, o->loss);

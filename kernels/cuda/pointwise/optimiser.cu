@@ -130,11 +130,11 @@ template <int V> __global__ void __launch_bounds__(BLOCK_THREADS) update_kernel(
          i += (long)gridDim.x * BLOCK_THREADS * V) {
         if (i + V <= a.n) {
             if (!skip) update_at<V>(a, i, f);
-            clear_at<V>(a, i);
+            if (a.how.clear) clear_at<V>(a, i);
         } else {
             for (long k = i; k < a.n; k++) {
                 if (!skip) update_at<1>(a, k, f);
-                clear_at<1>(a, k);
+                if (a.how.clear) clear_at<1>(a, k);
             }
         }
     }
