@@ -1,5 +1,5 @@
-/* packed.c: see packed.h. A range of weights has room for copies of the same size, one of each kind that pays; the copy of
-   the weight at `offset` is at `offset` of its kind's room. Which weights there are shows when products ask for
+/* packed.c: see packed.h. A range of weights has room for copies of the same size, one of each kind that pays; the copy
+   of the weight at `offset` is at `offset` of its kind's room. Which weights there are shows when products ask for
    them. A copy is made when a product first wants it and again when the weight was written since.
    The layout depends on the weight's sizes alone, never on the rows: it is what the library chooses for LAYOUT_ROWS. */
 #include <pthread.h>
@@ -9,8 +9,8 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-/* Where a copy pays (docs/cpu.md has the figures): bf16's products want pairs of rows interleaved, which the library else
-   does in every call, both ways. float's want a weight that is not transposed, and dx has that anyway. */
+/* Where a copy pays (docs/cpu.md has the figures): bf16's products want pairs of rows interleaved, which the library
+   else does in every call, both ways. float's want a weight that is not transposed, and dx has that anyway. */
 enum {
     COPIES_FORWARD = 1,
     COPIES_TO_INPUT = ELEM_DATA == dnnl_bf16,
@@ -175,8 +175,15 @@ static struct range *range_of(const elem *w, const struct packed_form *f) {
     return NULL;
 }
 
+/* To transpose a weight that is larger than the second cache costs as much as it spares a product of many rows. By sizes
+   alone, so that bits do not depend on where the weight lies. */
+static int too_large(const struct packed_form *form, long rows) {
+    enum { MANY_ROWS = 256, IN_CACHE = 1 << 18 };
+    return ELEM_DATA == dnnl_f32 && rows >= MANY_ROWS && form->k * form->n > IN_CACHE;
+}
+
 int packed_wanted(const elem *w, const struct packed_form *form, long rows) {
-    if (!(form->transposed ? COPIES_FORWARD : COPIES_TO_INPUT)) return 0;
+    if (!(form->transposed ? COPIES_FORWARD : COPIES_TO_INPUT) || too_large(form, rows)) return 0;
     pthread_mutex_lock(&packed.lock);
     struct range *r = range_of(w, form);
     int wanted = ALWAYS || (r && rows >= r->rows_least);

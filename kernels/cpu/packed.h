@@ -11,9 +11,9 @@ struct packed_form {
     long k, n;
     int transposed;
 };
-/* 1: a product of `rows` rows with this weight reads it in the library's layout: its products gain by that, the layout is
-   no larger than the weight, and there is a copy (packed_open), or it is made for each product: in float always, for there
-   the two ways differ in the last bit, and where a weight lies must not show. */
+/* 1: a product of `rows` rows with this weight reads it in the library's layout: its products gain by that, the layout
+   is no larger than the weight, and there is a copy (packed_open), or it is made for each product: in float always, for
+   there the two ways differ in the last bit, and where a weight lies must not show. */
 int packed_wanted(const elem *w, const struct packed_form *form, long rows);
 /* The layout of that copy; NULL: packed_wanted says 0. */
 const dnnl_memory_desc_t *packed_layout(const struct packed_form *form);

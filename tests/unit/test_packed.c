@@ -89,8 +89,8 @@ static void copies_change_no_product(void **state) {
     arena_free(&w.arena);
 }
 
-/* The room is written when a product wants a copy; in bf16, which has another way, not for fewer rows than it was opened
-   for. */
+/* The room is written when a product wants a copy; in bf16, which has another way, not for fewer rows than it was
+   opened for. */
 static void copies_are_made(void **state) {
     (void)state;
     static struct results r;

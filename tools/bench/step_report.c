@@ -30,7 +30,7 @@ static const struct group {
 enum { GROUPS = sizeof groups / sizeof *groups };
 
 void step_times_begin(struct step_times *t) {
-    timed_begin();
+    timed_begin(bench_now);
     t->regions = regions_entered();
     t->seconds = bench_now();
 }

@@ -2,7 +2,6 @@
 #include "tools/record/timed.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "kernels/device.h"
@@ -14,24 +13,20 @@ struct open_call {
 };
 static struct {
     int on, code, count, depth;
+    double (*now)(void);
     struct open_call open[DEPTH_MAX];
     struct timed_entry entries[KERNELS_MAX];
 } timed;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void settle(void) {
     int code = device_sync();
     if (!timed.code) timed.code = code;
 }
 
-void timed_begin(void) {
+void timed_begin(double (*clock_seconds)(void)) {
     settle();
     memset(&timed, 0, sizeof timed);
+    timed.now = clock_seconds;
     timed.on = 1;
 }
 
@@ -58,7 +53,7 @@ static struct timed_entry *entry_of(const char *kernel) {
 }
 
 void timed_open(void) {
-    if (timed.depth < DEPTH_MAX) timed.open[timed.depth] = (struct open_call){.begun = now()};
+    if (timed.depth < DEPTH_MAX) timed.open[timed.depth] = (struct open_call){.begun = timed.now()};
     timed.depth++;
 }
 
@@ -68,7 +63,7 @@ void timed_close(const char *kernel, struct numbers in, struct numbers out, doub
     settle();
     if (--timed.depth >= DEPTH_MAX) return;
     const struct open_call *call = &timed.open[timed.depth];
-    double all = now() - call->begun;
+    double all = timed.now() - call->begun;
     if (timed.depth) timed.open[timed.depth - 1].others += all;
     struct timed_entry *e = entry_of(kernel);
     e->calls++;

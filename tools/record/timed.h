@@ -1,5 +1,5 @@
 /* timed.h: the recorder's clock: between timed_begin and timed_end the kernels' calls of this process are made, each
-   waited for, and its time noted. A kernel that calls another has the time of its own alone. Works in programs that are
+   waited for, and its time by the caller's clock noted. A kernel that calls another has the time of its own alone. Works in programs that are
    linked as record.h says. One thread. */
 #ifndef TOOLS_RECORD_TIMED_H
 #define TOOLS_RECORD_TIMED_H
@@ -13,7 +13,7 @@ struct timed_entry {
     double seconds;
     double bytes, operations; /* as traffic.h counts them, in bytes of this build */
 };
-void timed_begin(void);
+void timed_begin(double (*clock_seconds)(void));
 /* The device's first failure meanwhile. */
 int timed_end(void);
 /* The i-th kernel, in the order of their first calls; 0: there is none. */
