@@ -1,6 +1,6 @@
 /* timed.h: the recorder's clock: between timed_begin and timed_end the kernels' calls of this process are made, each
-   waited for, and its time by the caller's clock noted. A kernel that calls another has the time of its own alone. Works in programs that are
-   linked as record.h says. One thread. */
+   waited for, and its time by the caller's clock noted. A kernel that calls another has the time of its own alone.
+   Works in programs that are linked as record.h says. One thread. */
 #ifndef TOOLS_RECORD_TIMED_H
 #define TOOLS_RECORD_TIMED_H
 
