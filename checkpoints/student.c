@@ -15,6 +15,7 @@
 #include "checkpoints/pretrained.h"
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
+#include "kernels/kernels.h"
 
 enum { DECODER_BYTES_MAX = 1 << 30 };
 
@@ -117,12 +118,20 @@ static int load_text(struct student *s, const char *folder) {
     return code;
 }
 
+/* Room for copies of the weights for products: they stay as long as the student is open. */
+static void take_copies(struct student *s) {
+    long n = (long)s->net.table.total, room = packed_room(n);
+    elem *copies = room ? ARENA_TAKE(&s->weights, "weights for products", elem, room) : NULL;
+    if (copies) packed_open(copies, s->params.weights, n, 0);
+}
+
 int student_open(struct student *s, const char *folder) {
     memset(s, 0, sizeof *s);
     TRY(student_describe(&s->description, folder));
     TRY(dit_create(&s->net, &s->description.dit, 0));
     arena_begin(&s->weights, "student weights");
     ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    take_copies(s);
     return OK;
 }
 
@@ -133,6 +142,7 @@ int student_load(struct student *s, const char *folder) {
     TRY(arena_commit(&s->weights));
     s->params = (struct params){.table = &s->net.table};
     s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    take_copies(s);
     mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding */
     struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
     const struct weights_taker taker = weights_to_arena(&arena);

@@ -64,6 +64,20 @@ void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long 
 /* c [m, n] = a^T b, a [k, m] */
 void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long n);
 
+/* ---- copies of weights in the order that products read fastest ----
+   For weights that many products read between two changes. Products find the copy by the weight's address and make it
+   when they first want it; the calls that write device memory (mem_*, elem_from_real, adamw_update) say so by
+   themselves, whoever writes past them calls packed_renew. Products are the same with and without copies, to the bit. */
+/* Elements of room that n weights want; 0: this backend reads weights as they are, and the others do nothing. */
+long packed_room(long n);
+/* From here on products with weights among these n use copies in `room`; those of fewer than `rows_least` rows do without
+   where the backend has another way with equal bits. A copy costs about as much as it spares a product of 500 rows. */
+void packed_open(elem *room, const elem *weights, long n, long rows_least);
+/* These bytes are new: copies of weights among them are to be made again. */
+void packed_renew(const void *memory, long bytes);
+/* These bytes are no longer weights or room. An arena that is freed says so by itself. */
+void packed_close(const void *memory, long bytes);
+
 /* ---- convolution ----
    Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for attention:
    x [samples, t, h, w, ci], y [samples, t', h', w', co]. Weights w [co, kt, kh, kw, ci/groups], bias b [co] (NULL: none);
@@ -361,10 +375,16 @@ void grad_norm_combine(struct optim_state *state, const struct optim_state *all,
 void grad_norm_spike(struct optim_state *state, real factor, long warmup);
 /* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
-/* AdamW with decoupled decay on master weights (Loshchilov 2019); writes the elem copy; no-op when state says skip */
-void adamw_update(real *master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1,
-                  real beta2, real eps, real decay, const struct optim_state *state);
-/* ema = d ema + (1 - d) master, d = min(decay, (1 + u)/(warmup + u)), u = updates; no-op when state says skip */
-void ema_update(real *ema, const real *master, long n, real decay, real warmup, const struct optim_state *state);
+struct adamw {
+    real lr, beta1, beta2, eps, decay;
+    real average, warmup; /* of the average */
+    int clear;            /* gradients become 0 */
+};
+/* One pass over what an update touches, so that nothing is read twice:
+   AdamW with decoupled decay on master weights (Loshchilov 2019), which writes the elem copy, too;
+   ema = d ema + (1 - d) master, d = min(average, (1 + u)/(warmup + u)), u = updates (ema NULL: there is none);
+   grad = 0, for the next update's sums (clear). Where state says skip the last alone. */
+void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+                  const struct optim_state *state);
 
 #endif

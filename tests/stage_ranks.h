@@ -233,6 +233,7 @@ static inline void job_fill(struct job_world *w) {
     random_init(w->clips, 2, 1, 1, c->B * clip);
     random_init(w->states, 2, 2, 1, JOB_STATES * c->B * clip);
     for (int n = 0; n < JOB_NETWORKS && w->networks[n]; n++) {
+        w->networks[n]->keep_gradients = 1;
         if (optimiser_adapted(w->networks[n]) && !w->networks[n]->shared)
             job_fill_frozen(&w->networks[n]->own_base.shard, 20 + (uint64_t)n);
         for (int s = 0; s < w->networks[n]->table->slices; s++) {

@@ -82,9 +82,11 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
     mem_zero(state, sizeof *state);
     MEASURE(l, "gradient norm", MEMORY, r, grad_norm_add(state, o->r[0], n * d));
     grad_norm_end(state, NULL, 1);
-    MEASURE(l, "adamw", MEMORY, 7 * r + e,
-            adamw_update(o->r[0], o->r[1], o->r[2], o->e[0], o->r[3], n * d, 0, (real)0.9, (real)0.99, (real)1e-8, 0,
-                         state));
+    const struct adamw how = {
+        .beta1 = (real)0.9, .beta2 = (real)0.99, .eps = (real)1e-8, .average = (real)0.99, .warmup = 10, .clear = 1};
+    long count = n * d < half ? n * d : half;
+    MEASURE(l, "adamw with the average", MEMORY, (double)count * (10 * sizeof(real) + sizeof(elem)),
+            adamw_update(o->r[0], o->r[1], o->r[2], o->r[0] + half, o->e[0], o->r[3], count, &how, state));
     device_free(state);
 }
 

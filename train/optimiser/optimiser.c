@@ -262,17 +262,23 @@ static int close_norm(struct optimiser *o, int first_slice) {
 }
 
 /* AdamW and the average on n elements on the device. */
-static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAYS], elem *weights, const real *grads,
+static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAYS], elem *weights, real *grads,
                           size_t n, double decay, double rate) {
     const struct optimiser_config *c = &o->config;
-    adamw_update(array[OPTIMISER_MASTER], array[OPTIMISER_M], array[OPTIMISER_V], weights, grads, (long)n, (real)rate,
-                 (real)c->beta1, (real)c->beta2, (real)c->eps, (real)decay, o->state);
-    if (has_average(o))
-        ema_update(array[OPTIMISER_EMA], array[OPTIMISER_MASTER], (long)n, (real)c->ema, (real)c->ema_warmup, o->state);
+    const struct adamw how = {.lr = (real)rate,
+                              .beta1 = (real)c->beta1,
+                              .beta2 = (real)c->beta2,
+                              .eps = (real)c->eps,
+                              .decay = (real)decay,
+                              .average = (real)c->ema,
+                              .warmup = (real)c->ema_warmup,
+                              .clear = !o->keep_gradients};
+    adamw_update(array[OPTIMISER_MASTER], array[OPTIMISER_M], array[OPTIMISER_V],
+                 has_average(o) ? array[OPTIMISER_EMA] : NULL, weights, grads, (long)n, &how, o->state);
 }
 
 /* n elements at `at` of the arrays. */
-static void update_run(struct optimiser *o, size_t at, elem *weights, const real *grads, size_t n, double decay,
+static void update_run(struct optimiser *o, size_t at, elem *weights, real *grads, size_t n, double decay,
                        double rate) {
     real *array[OPTIMISER_ARRAYS] = {0};
     int arrays = has_average(o) ? OPTIMISER_ARRAYS : OPTIMISER_EMA;
@@ -325,6 +331,7 @@ int optimiser_step(struct optimiser *o, long step, int first_slice) {
         j = run_end(t, i);
         update_parameters(o, i, j, rate);
     }
+    if (first_slice == 0 && !o->keep_gradients) shard_cleared(&o->shard);
     shard_publish(&o->shard, first_slice);
     mailbox_post(&o->account, step, o->state);
     mailbox_post(&o->losses, step, o->loss);

@@ -80,6 +80,7 @@ struct optimiser {
     struct optim_state *all;        /* device [ranks] */
     real *loss;                     /* device [1]: the loss of this step, added to by the step */
     struct mailbox account, losses; /* of the last two steps */
+    int keep_gradients;             /* an update leaves them as they are, for who looks at them behind it: tests */
     struct copy_gate *copying;      /* another thread copies the arrays: an update waits for it; NULL: none does */
 };
 
