@@ -5,6 +5,8 @@
 whole() { "$BIN/bench" whole=yes >"$log" 2>&1 && grep -q '^training step .* GFLOP/s' "$log"; }
 step() { "$BIN/bench" step=demo seconds=0.1 >"$log" 2>&1 && grep -q ' rows: training step least [0-9.]* ms, median [0-9.]* ms$' "$log"; }
 check "a training step alone" step
+profile() { grep -qE '^products, forward +[0-9]+ calls +[0-9.]+ ms .* of the limit' "$log" && grep -q '^the whole step .* ms .* of the limit' "$log"; }
+check "and where its time goes" profile
 wide() { "$BIN/bench_dit" tiny=yes >"$log" 2>&1 && grep -q '^real-time factor' "$log" && grep -q '^light decoder' "$log"; }
 check "limits and a training step" whole
 check "blocks, a stream and the light decoder, tiny" wide
