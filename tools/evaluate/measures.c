@@ -7,43 +7,27 @@
 
 /* ---- spans ---- */
 
-/* The next run of mask > 0.5 from *to on: [*from, *to). 0: none left. */
-static int next_span(const float *mask, int count, int *from, int *to) {
-    int i = *to;
-    while (i < count && !(mask[i] > 0.5f)) i++;
-    *from = i;
-    while (i < count && mask[i] > 0.5f) i++;
-    *to = i;
-    return *to > *from;
-}
-
-void lip_pool_add(struct lip_pool *pool, const float *measured, const float *known, const float *talk, int count) {
-    for (int from = 0, to = 0; next_span(talk, count, &from, &to);) {
-        int a = from, b = to;
-        while (a < b && known[a] < LIP_PAUSE) a++;
-        while (b > a && known[b - 1] < LIP_PAUSE) b--;
-        a += LIP_CUT, b -= LIP_CUT;
-        if (b - a < LIP_SPAN) continue;
-        double x = 0, y = 0;
-        for (int i = a; i < b; i++) x += measured[i], y += known[i];
-        x /= b - a, y /= b - a;
-        for (int i = a; i < b; i++) {
-            pool->xx += (measured[i] - x) * (measured[i] - x);
-            pool->yy += (known[i] - y) * (known[i] - y);
-            pool->xy += (measured[i] - x) * (known[i] - y);
-        }
-        pool->frames += b - a;
-        pool->spans++;
+/* The next span of talk, cut as lip synchrony wants it. 0: none is left. */
+static int next_lip_span(const float *known, const float *talk, int count, int *to, int *first, int *last) {
+    for (int from = 0; next_span(talk, count, &from, to);) {
+        *first = from, *last = *to;
+        while (*first < *last && known[*first] < LIP_PAUSE) ++*first;
+        while (*last > *first && known[*last - 1] < LIP_PAUSE) --*last;
+        *first += LIP_CUT, *last -= LIP_CUT;
+        if (*last - *first >= LIP_SPAN) return 1;
     }
+    return 0;
 }
 
-double lip_pool_correlation(const struct lip_pool *pool) {
-    double scale = sqrt(pool->xx * pool->yy);
-    return scale > 1e-12 ? pool->xy / scale : 0;
+void lip_pool_add(struct regression *pool, const float *measured, const float *known, const float *talk, int count) {
+    for (int to = 0, a, b; next_lip_span(known, talk, count, &to, &a, &b);)
+        regression_add_span(pool, measured + a, known + a, b - a);
 }
 
-double lip_pool_deviation(const struct lip_pool *pool) {
-    return pool->frames ? sqrt(pool->xx / (double)pool->frames) : 0;
+void lip_frames(float *used, const float *known, const float *talk, int count) {
+    memset(used, 0, (size_t)count * sizeof *used);
+    for (int to = 0, a, b; next_lip_span(known, talk, count, &to, &a, &b);)
+        for (int i = a; i < b; i++) used[i] = 1;
 }
 
 /* Which cell of the profile frame i of the span [from, to) belongs to. */
@@ -88,7 +72,7 @@ void motion_pool_add(struct motion_pool *pool, const float (*position)[2], const
 }
 
 double motion_pool_variance(const struct motion_pool *pool) {
-    return pool->frames ? pool->squares / (double)pool->frames : 0;
+    return pool->frames > 0 ? pool->squares / pool->frames : 0;
 }
 
 double measure_mean_while(const float *value, const float *mask, const float *unless, int count) {

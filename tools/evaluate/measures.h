@@ -6,6 +6,8 @@
 #ifndef TOOLS_EVALUATE_MEASURES_H
 #define TOOLS_EVALUATE_MEASURES_H
 
+#include "tools/evaluate/regression.h"
+
 struct clip {
     const float *frames;
     int count, height, width;
@@ -27,26 +29,21 @@ void measure_face_shift(const struct clip *clip, const float *reference, const s
 void measure_mouth_opening(const struct clip *clip, const float *reference, const struct landmarks *marks,
                            const float (*shift)[2], float *opening);
 enum measure_hand { HAND_LEFT, HAND_RIGHT };
-/* Position [count][2] of a hand. */
+/* Position [count][2] of a hand, and how little what is there looks like the reference's: mismatch [count], mean squared
+   difference a colour value. There is always a best place: where a hand is smeared or gone its mismatch is large. */
 void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
-                  enum measure_hand hand, float (*position)[2]);
+                  enum measure_hand hand, float (*position)[2], float *mismatch);
 
 /* ---- lip synchrony ---- */
 
-/* Pearson correlation pooled over spans of talk, each span's means removed. A span is a run of talk > 0.5; at both its ends
-   frames whose known opening is under LIP_PAUSE (a pause inside the mask) and then LIP_CUT more, where the lips still come
-   from or go to rest, are left out: there the mask alone would tell. Spans of under LIP_SPAN frames do not count. */
+/* Regression (regression.h) of the mouth over spans of talk. A span is a run of talk > 0.5; at both its ends frames whose
+   known opening is under LIP_PAUSE (a pause inside the mask) and then LIP_CUT more, where the lips still come from or go to
+   rest, are left out: there the mask alone would tell. Spans of under LIP_SPAN frames do not count. known is 0..1. */
 #define LIP_PAUSE 0.05f
 enum { LIP_CUT = 2, LIP_SPAN = 8 };
-struct lip_pool {
-    double xx, yy, xy;
-    long frames, spans;
-};
-/* measured and known may have different units; known is 0..1. Start from a zeroed pool. */
-void lip_pool_add(struct lip_pool *pool, const float *measured, const float *known, const float *talk, int count);
-double lip_pool_correlation(const struct lip_pool *pool);
-/* Deviation of measured within spans (mouth amplitude: a generated clip's over the true clip's). */
-double lip_pool_deviation(const struct lip_pool *pool);
+void lip_pool_add(struct regression *pool, const float *measured, const float *known, const float *talk, int count);
+/* used [count]: 1 in the frames that lip_pool_add counts, else 0. */
+void lip_frames(float *used, const float *known, const float *talk, int count);
 
 /* The best that the mask alone can say: mean known opening by the distance from the span's nearer end. Fit on some
    dialogues, predict others, put the prediction through lip_pool_add as `measured`. Start from a zeroed profile. */
@@ -63,8 +60,7 @@ void mask_profile_predict(const struct mask_profile *profile, const float *talk,
 /* Variance of a position while a mask is on, each span's mean removed, both axes summed. Start from a zeroed pool. To compare
    two streams use the same mask for both: a mean taken over longer spans leaves more variance in. */
 struct motion_pool {
-    double squares;
-    long frames;
+    double squares, frames;
 };
 void motion_pool_add(struct motion_pool *pool, const float (*position)[2], const float *mask, int count);
 double motion_pool_variance(const struct motion_pool *pool);

@@ -42,6 +42,7 @@ int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int he
     int code =
         t->reference && t->mouth && t->talk && t->listen ? OK : error_set(ERR_DEVICE, "out of memory for a trial");
     if (!code) code = puppet_draw(t->puppet, 0, height, width, t->reference);
+    if (!code) code = known_tracks_open(&t->tracks, t->puppet, height, width);
     if (code) {
         trial_close(t);
         return code;
@@ -62,6 +63,7 @@ int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int he
 
 void trial_close(struct trial *t) {
     puppet_close(t->puppet);
+    known_tracks_close(&t->tracks);
     free(t->reference);
     free(t->mouth);
     free(t->talk);
@@ -75,9 +77,14 @@ int trial_measures_open(struct trial_measures *m, const struct trial *t) {
     size_t n = (size_t)t->frames;
     m->mouth = calloc(n, sizeof *m->mouth);
     m->face = calloc(n, sizeof *m->face);
-    for (int h = 0; h < 2; h++) m->hand[h] = calloc(n, sizeof *m->hand[h]);
+    int whole = m->mouth && m->face;
+    for (int h = 0; h < 2; h++) {
+        m->hand[h] = calloc(n, sizeof *m->hand[h]);
+        m->mismatch[h] = calloc(n, sizeof *m->mismatch[h]);
+        whole = whole && m->hand[h] && m->mismatch[h];
+    }
     m->kept = calloc(TRIAL_KEPT * 3 * (size_t)t->height * (size_t)t->width, sizeof *m->kept);
-    if (m->mouth && m->face && m->hand[0] && m->hand[1] && m->kept) return OK;
+    if (whole && m->kept) return OK;
     trial_measures_close(m);
     return error_set(ERR_DEVICE, "out of memory for the measures");
 }
@@ -85,7 +92,7 @@ int trial_measures_open(struct trial_measures *m, const struct trial *t) {
 void trial_measures_close(struct trial_measures *m) {
     free(m->mouth);
     free(m->face);
-    for (int h = 0; h < 2; h++) free(m->hand[h]);
+    for (int h = 0; h < 2; h++) free(m->hand[h]), free(m->mismatch[h]);
     free(m->kept);
     memset(m, 0, sizeof *m);
 }
@@ -96,8 +103,8 @@ int trial_take(void *measures, long frame, const float *picture) {
     struct clip clip = {.frames = picture, .count = 1, .height = t->height, .width = t->width};
     measure_face_shift(&clip, t->reference, &t->marks, &m->face[frame]);
     measure_mouth_opening(&clip, t->reference, &t->marks, (const float(*)[2]) & m->face[frame], &m->mouth[frame]);
-    measure_hand(&clip, t->reference, &t->marks, HAND_LEFT, &m->hand[0][frame]);
-    measure_hand(&clip, t->reference, &t->marks, HAND_RIGHT, &m->hand[1][frame]);
+    measure_hand(&clip, t->reference, &t->marks, HAND_LEFT, &m->hand[0][frame], &m->mismatch[0][frame]);
+    measure_hand(&clip, t->reference, &t->marks, HAND_RIGHT, &m->hand[1][frame], &m->mismatch[1][frame]);
     double error = pow(10, -measure_identity_psnr(&clip, t->reference, &t->marks) / 10);
     const long ends = TRIAL_ENDS_SECONDS * VIDEO_RATE;
     if (frame <= ends) {
@@ -117,49 +124,75 @@ int trial_take(void *measures, long frame, const float *picture) {
     return OK;
 }
 
-void source_add(struct source_totals *s, const struct trial_measures *m) {
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+int trial_set_copy(struct trial *t, const struct trial_measures *copy) {
+    size_t n = (size_t)copy->count;
+    float *sorted = malloc((n + 1) * sizeof *sorted);
+    if (!sorted) return error_set(ERR_DEVICE, "out of memory for the copy's hands");
+    for (int h = 0; h < 2; h++) {
+        memcpy(sorted, copy->mismatch[h] + 1, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, ascending);
+        t->hand_limit[h] = n ? HAND_BROKEN * sorted[n / 2] : 0;
+    }
+    free(sorted);
+    return OK;
+}
+
+/* The tracks of a source's frames, as tracks.h orders them: room [TRACKS, count]. */
+static void measured_tracks(const struct trial_measures *m, float *room, const float *tracks[TRACKS]) {
+    int n = (int)m->count;
+    for (int k = 0; k < TRACKS; k++) tracks[k] = room + (size_t)k * (size_t)n;
+    for (int i = 0; i < n; i++) {
+        const float of[TRACKS] = {[TRACK_MOUTH] = m->mouth[i + 1],        [TRACK_LEFT_X] = m->hand[0][i + 1][0],
+                                  [TRACK_LEFT_Y] = m->hand[0][i + 1][1],  [TRACK_RIGHT_X] = m->hand[1][i + 1][0],
+                                  [TRACK_RIGHT_Y] = m->hand[1][i + 1][1], [TRACK_NOD] = m->face[i + 1][1]};
+        for (int k = 0; k < TRACKS; k++) room[(size_t)k * (size_t)n + (size_t)i] = of[k];
+    }
+}
+
+static int add_followed(struct source_totals *s, struct shift_sums *shifts, const struct trial_measures *m) {
+    const float *tracks[TRACKS];
+    float *room = malloc(TRACKS * (size_t)(m->count + 1) * sizeof *room);
+    if (!room) return error_set(ERR_DEVICE, "out of memory for the measured tracks");
+    measured_tracks(m, room, tracks);
+    int code = follow_add(&s->follow, shifts, &m->trial->tracks, tracks, (int)m->count);
+    free(room);
+    for (int h = 0; h < 2; h++)
+        for (long f = 1; f <= m->count; f++) s->hand_found += m->mismatch[h][f] <= m->trial->hand_limit[h];
+    s->hand_frames += 2.0 * (double)m->count;
+    return code;
+}
+
+int source_add(struct source_totals *s, struct shift_sums *shifts, const struct trial_measures *m) {
     const struct trial *t = m->trial;
     int n = (int)m->count;
-    lip_pool_add(&s->lip, m->mouth + 1, t->mouth + 1, t->talk + 1, n);
+    TRY(add_followed(s, shifts, m));
     for (int h = 0; h < 2; h++) motion_pool_add(&s->hands, (const float(*)[2])(m->hand[h] + 1), t->talk + 1, n);
     motion_pool_add(&s->head, (const float(*)[2])(m->face + 1), t->listen + 1, n);
     s->talk_mouth += measure_mean_while(m->mouth + 1, t->talk + 1, t->listen + 1, n);
     s->listen_mouth += measure_mean_while(m->mouth + 1, t->listen + 1, t->talk + 1, n);
     s->error_first += m->error_first;
     s->error_last += m->error_last;
-    s->frames_first += m->frames_first;
-    s->frames_last += m->frames_last;
+    s->frames_first += (double)m->frames_first;
+    s->frames_last += (double)m->frames_last;
     s->sharpness += m->sharpness;
     s->flat += m->flat;
     s->frames += n;
     s->trials++;
+    return OK;
 }
 
-static void motion_merge(struct motion_pool *to, const struct motion_pool *from) {
-    to->squares += from->squares;
-    to->frames += from->frames;
-}
-
+_Static_assert(sizeof(struct source_totals) % sizeof(double) == 0, "the totals are an array of doubles");
 void source_merge(struct source_totals *to, const struct source_totals *from) {
-    to->lip.xx += from->lip.xx;
-    to->lip.yy += from->lip.yy;
-    to->lip.xy += from->lip.xy;
-    to->lip.frames += from->lip.frames;
-    to->lip.spans += from->lip.spans;
-    motion_merge(&to->hands, &from->hands);
-    motion_merge(&to->head, &from->head);
-    to->talk_mouth += from->talk_mouth;
-    to->listen_mouth += from->listen_mouth;
-    to->error_first += from->error_first;
-    to->error_last += from->error_last;
-    to->sharpness += from->sharpness;
-    to->flat += from->flat;
-    to->trials += from->trials;
-    to->frames_first += from->frames_first;
-    to->frames_last += from->frames_last;
-    to->frames += from->frames;
+    double *sums = (double *)to;
+    const double *more = (const double *)from;
+    for (size_t i = 0; i < sizeof *to / sizeof *sums; i++) sums[i] += more[i];
 }
 
-static double psnr(double error, long frames) { return frames ? -10 * log10(error / (double)frames + 1e-10) : 0; }
+static double psnr(double error, double frames) { return frames > 0 ? -10 * log10(error / frames + 1e-10) : 0; }
 double source_psnr_first(const struct source_totals *s) { return psnr(s->error_first, s->frames_first); }
 double source_psnr_last(const struct source_totals *s) { return psnr(s->error_last, s->frames_last); }

@@ -5,6 +5,7 @@
 
 #include "data/puppet.h"
 #include "tools/evaluate/measures.h"
+#include "tools/evaluate/tracks.h"
 
 enum { TRIAL_FIRST = 1000000, TRIAL_KEPT = 12, TRIAL_ENDS_SECONDS = 10 };
 
@@ -15,6 +16,8 @@ struct trial {
     struct landmarks marks;       /* of the reference */
     struct landmarks plain;       /* of the plain picture: the same, but for a view (trial_vary) */
     float *mouth, *talk, *listen; /* the truth, [frames] */
+    struct known_tracks tracks;   /* the truth, as it is followed */
+    float hand_limit[2];          /* mismatch up to which a hand is found; 0: the codec's copy was not measured yet */
     long kept[TRIAL_KEPT];        /* frames that are kept for the contact sheet */
 };
 /* Dialogue number `index` of the evaluation. */
@@ -30,6 +33,7 @@ struct trial_measures {
     long count;   /* frames taken so far, frame 0 left out */
     float *mouth; /* [frames] */
     float (*face)[2], (*hand[2])[2];
+    float *mismatch[2];             /* [frames], of the hands */
     double error_first, error_last; /* sums of squared errors (per value) against the reference, of the ends */
     long frames_first, frames_last;
     double sharpness, flat; /* sums */
@@ -40,15 +44,22 @@ void trial_measures_close(struct trial_measures *m);
 /* A frame_taker (infer/dialogue.h): measures frame `frame`; frames come in order. */
 int trial_take(void *measures, long frame, const float *picture);
 
-/* Sums over trials for one source; start from zeros. */
+/* The codec's copy of the trial was measured: what it shows is what others are held against. A hand is found where its
+   mismatch is at most HAND_BROKEN times the copy's median. ERR_DEVICE: out of memory. */
+enum { HAND_BROKEN = 3 };
+int trial_set_copy(struct trial *trial, const struct trial_measures *copy);
+
+/* Sums over trials for one source, doubles alone, so that trials' sums add up as one array; start from zeros. */
 struct source_totals {
-    struct lip_pool lip;
+    struct follow_sums follow;       /* mouth, hands and nod against the truth */
     struct motion_pool hands, head;  /* hands while talking, head while listening */
+    double hand_found, hand_frames;  /* of both hands */
     double talk_mouth, listen_mouth; /* sums of the trials' means */
     double error_first, error_last, sharpness, flat;
-    long trials, frames_first, frames_last, frames;
+    double trials, frames_first, frames_last, frames;
 };
-void source_add(struct source_totals *totals, const struct trial_measures *m);
+/* After trial_set_copy. shifts [FOLLOWED]: added to likewise. ERR_DEVICE: out of memory. */
+int source_add(struct source_totals *totals, struct shift_sums *shifts, const struct trial_measures *m);
 /* to += from: the sums of more trials. */
 void source_merge(struct source_totals *to, const struct source_totals *from);
 double source_psnr_first(const struct source_totals *totals); /* dB */
