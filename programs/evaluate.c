@@ -1,8 +1,8 @@
 /* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the teacher and
    through every exported student, measured in the pixels (measures.h) with controls that must fail.
      evaluate CONFIG run=RUN [out=FOLDER]
-   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 and prints a table; with out= every
-   dialogue's videos and sounds as well, for other tools to score (infer/collection.h). */
+   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 (their names begin with development_ where
+   evaluate.persons says so) and prints two tables (docs/evaluation.md); with out= every dialogue's videos and sounds as well, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -72,6 +72,7 @@ static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
 struct dialogue_result {
     struct source_totals totals[SOURCES];
     struct shift_sums shifts[SOURCES][FOLLOWED];
+    struct latent_sums halves; /* of the codec's copy */
     struct stream_times times[SOURCES];
 };
 
@@ -86,12 +87,14 @@ struct evaluation {
     int index;                       /* its number */
     struct session *session[SOURCES];
     struct teacher_generator teacher;
+    struct codec encoder;           /* the teacher's codec, as a stream of its own for measuring */
     struct trial_measures measures; /* of the present source */
     struct collection_video kept;   /* the same, in the collection */
     struct dialogue_sound sound;    /* of the trial */
     /* sums over all dialogues, in the parent: */
     struct source_totals totals[SOURCES];
     struct shift_sums shifts[SOURCES][FOLLOWED];
+    struct latent_sums halves;
     struct source_totals refined_ablated; /* refined, over the ablations' dialogues alone */
     struct stream_times times[SOURCES];
     /* of figures.h; sources are the first COMPARED */
@@ -107,10 +110,22 @@ struct evaluation {
 
 static size_t picture_size(const struct evaluation *e) { return 3 * (size_t)e->trial.height * (size_t)e->trial.width; }
 
+static int first_person(const struct evaluation *e) {
+    return e->config.evaluate.persons == PERSONS_DEVELOPMENT ? TRIAL_DEVELOPMENT : TRIAL_TEST;
+}
+
+/* RUN/NAME, of the development persons RUN/development_NAME. */
+static int result_path(const struct evaluation *e, char *path, const char *name) {
+    char file[64];
+    snprintf(file, sizeof file, "%s%s", e->config.evaluate.persons == PERSONS_DEVELOPMENT ? "development_" : "", name);
+    return file_join(path, FILE_PATH_MAX, e->config.run, file);
+}
+
 /* How many dialogues a source gets. */
 static int dialogues_of(const struct evaluation *e, enum source source) {
     const struct evaluate_config *c = &e->config.evaluate;
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
+    if (source == SOURCE_RESEEDED) return c->reseeded;
     if (source == SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
     return source >= SOURCE_SILENCED ? c->ablations : c->dialogues;
 }
@@ -175,7 +190,7 @@ static int take_and_film(void *user, long frame, const float *picture) {
 static int other_speech(const struct evaluation *e, float *agent) {
     struct puppet *other;
     int index = e->config.evaluate.dialogues + e->index;
-    TRY(puppet_open(&other, (uint64_t)e->config.seed, TRIAL_FIRST + e->index, TRIAL_FIRST + index,
+    TRY(puppet_open(&other, (uint64_t)e->config.seed, first_person(e) + e->index, first_person(e) + index,
                     e->config.evaluate.seconds));
     const float *pcm = puppet_pcm(other, PUPPET_AGENT), *talk = puppet_mask(other, PUPPET_AGENT);
     int frames = puppet_frames(other), from = 0;
@@ -232,7 +247,7 @@ static int make(struct evaluation *e, enum source source) {
 
 static int open_video(struct evaluation *e) {
     char path[FILE_PATH_MAX];
-    TRY(file_join(path, sizeof path, e->config.run, "refined.mp4"));
+    TRY(result_path(e, path, "refined.mp4"));
     TRY(video_create(&e->video, path, e->trial.height, 2 * e->trial.width, 2));
     const struct dialogue_sound sound = dialogue_sound(e->trial.puppet);
     for (long f = 1; f < sound.frames; f++) {
@@ -289,8 +304,10 @@ static int run_source(struct evaluation *e, enum source source) {
             code = video_finish(video);
     }
     struct dialogue_result *result = &e->results[e->index];
-    if (!code && source == SOURCE_CODEC) code = trial_set_copy(&e->trial, &e->measures);
+    if (!code && source == SOURCE_CODEC) code = trial_set_copy(&e->trial, &e->measures, &result->halves);
     if (!code) code = source_add(&result->totals[source], result->shifts[source], &e->measures);
+    if (!code && source == SOURCE_REFINED) trial_keep_rollout(&e->trial, &e->measures);
+    if (!code && source == SOURCE_RESEEDED) trial_add_spread(result->totals[source].spread, &e->measures);
     if (!code && e->index == 0) {
         e->sheet[source] = e->measures.kept;
         e->measures.kept = NULL;
@@ -315,7 +332,7 @@ static int write_sheet(struct evaluation *e) {
     }
     if (e->sheet[SOURCE_VARIED])
         rows[count++] = (struct sheet_row){source_names[SOURCE_VARIED], e->sheet[SOURCE_VARIED], TRIAL_KEPT};
-    int code = file_join(path, sizeof path, e->config.run, "sheet.png");
+    int code = result_path(e, path, "sheet.png");
     if (!code) code = contact_sheet_write(path, rows, count, e->height, e->width, TRIAL_KEPT, 2);
     free(reference);
     return code;
@@ -327,6 +344,7 @@ static int open_sources(struct evaluation *e) {
     enum { TEACHER_BATCH = 8 };
     TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
     TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
+    TRY(codec_share(&e->encoder, &e->teacher.model.codec));
     for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
         if (!dialogues_of(e, (enum source)s)) continue;
         struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
@@ -345,7 +363,9 @@ static int run_varied(struct evaluation *e, int index) {
     struct picture_view view;
     picture_view_draw(&view, &e->config.evaluate.vary, (uint64_t)e->config.seed, (uint64_t)index, 0);
     TRY(trial_vary(&e->trial, &view));
+    e->trial.encoder = NULL; /* the copy's latents are those of the plain pictures */
     TRY(run_source(e, SOURCE_VARIED));
+    e->trial.encoder = &e->encoder;
     return trial_vary(&e->trial, &(struct picture_view){0});
 }
 
@@ -357,7 +377,9 @@ static enum source in_order(int i) {
 static int run_dialogue(struct evaluation *e, int index) {
     e->index = index;
     memset(&e->results[index], 0, sizeof e->results[index]);
-    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
+    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
+                   e->width));
+    trial_use_encoder(&e->trial, &e->encoder);
     if (!e->picture) {
         e->picture = malloc(picture_size(e) * sizeof *e->picture);
         e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
@@ -426,7 +448,8 @@ static int mask_only(struct evaluation *e) {
         for (int i = 0; i < e->config.evaluate.dialogues; i++) {
             struct trial t;
             int index = pass ? i : 2 * e->config.evaluate.dialogues + i;
-            TRY(trial_open(&t, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
+            TRY(trial_open(&t, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
+                           e->width));
             if (!pass) {
                 mask_profile_add(&e->profile, t.mouth, t.talk, t.frames);
             } else {
@@ -508,17 +531,22 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
     cJSON_AddStringToObject(root, "device", device_name());
     cJSON_AddStringToObject(root, "type", TYPE_NAME);
     cJSON_AddNumberToObject(root, "threads_a_stream", 1);
+    cJSON_AddStringToObject(root, "persons",
+                            e->config.evaluate.persons == PERSONS_DEVELOPMENT ? "development" : "test");
+    cJSON_AddStringToObject(root, "yardstick", "measures: over the codec's copy of the truth, of the same dialogues");
     cJSON_AddStringToObject(
         root, "protocol",
         "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
         "first frame; students: streamed chunk by chunk from the first frame alone; no_sink, no_rapr: the refined "
         "weights, switched off at streaming");
     add(root, "lip_sync_mask_only", regression_correlation(&e->mask_only));
-    for (int s = SOURCE_DRAWN; s <= SOURCE_RESEEDED; s++) {
+    for (int s = SOURCE_DRAWN; s < COMPARED; s++) {
+        if (!(e->totals[s].trials > 0)) continue;
         cJSON *o = report_source(e, (enum source)s);
         cJSON_AddItemToObject(o, "measures",
                               figures_json(e->over_copy + s * figure_count, e->over_drawn + s * figure_count));
         cJSON_AddItemToObject(o, "shifts", figures_shifts_json(e->shifts[s]));
+        cJSON_AddItemToObject(o, "bands", figures_bands_json(&e->totals[s].latents, &e->totals[SOURCE_CODEC].latents));
         cJSON_AddItemToObject(root, source_names[s], o);
     }
     cJSON *refined = cJSON_GetObjectItem(root, "refined");
@@ -534,6 +562,7 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
         cJSON_AddItemToObject(root, source_names[s], o);
     }
     if (e->totals[SOURCE_VARIED].trials > 0) cJSON_AddItemToObject(root, source_names[SOURCE_VARIED], report_varied(e));
+    cJSON_AddItemToObject(root, "frechet_scale", figures_scale_json(&e->totals[SOURCE_CODEC].latents, &e->halves));
     cJSON *differences = cJSON_AddObjectToObject(root, "differences");
     for (int p = 0; p < PAIRS; p++) {
         char name[64];
@@ -549,7 +578,8 @@ static double value(const cJSON *root, const char *group, const char *key) {
 }
 
 static void print_figures(const struct evaluation *e) {
-    static const int columns[] = {SOURCE_DRAWN, SOURCE_TEACHER, SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
+    static const int columns[] = {SOURCE_DRAWN,  SOURCE_CODEC,     SOURCE_TEACHER,
+                                  SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
     figures_print(e->over_copy, source_names, columns, sizeof columns / sizeof *columns);
     struct shift_test mouth = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_MOUTH]),
                       hands = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_HANDS]);
@@ -641,7 +671,7 @@ static int evaluate(struct evaluation *e, long started) {
     TRY(run_dialogues(e));
     if (*e->out) TRY(finish_collection(e));
     TRY(mask_only(e));
-    TRY(file_join(path, sizeof path, e->config.run, "report.json"));
+    TRY(result_path(e, path, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
     cJSON *root = report(e, seconds);
     char *text = cJSON_Print(root);
@@ -658,6 +688,7 @@ static void close_evaluation(struct evaluation *e) {
         session_close(e->session[s]);
         free(e->sheet[s]);
     }
+    codec_close(&e->encoder);
     teacher_generator_close(&e->teacher);
     free(e->over_copy);
     free(e->over_drawn);

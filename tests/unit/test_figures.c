@@ -10,7 +10,7 @@
 #include "tests/check.h"
 #include "tools/evaluate/figures.h"
 
-enum { SIDE = 64, FRAME = 3 * SIDE * SIDE, SEED = 7, SECONDS = 24, DIALOGUES = 2, LATE = 3 };
+enum { SIDE = 64, FRAME = 3 * SIDE * SIDE, SEED = 7, SECONDS = 20, DIALOGUES = 2, LATE = 3 };
 
 /* What is done to the truth. */
 enum spoiling {
@@ -21,10 +21,16 @@ enum spoiling {
     OTHERS,  /* another dialogue's motion */
     NO_HANDS,
     BLURRED,
+    HANDS_BLURRED,
+    STRANGER,   /* another person's looks, the same motion */
+    DRIFTING,   /* brighter and brighter */
+    FLICKERING, /* every other frame is brighter */
+    STILL,      /* the reference, again and again */
     SPOILINGS
 };
 
-static struct codec codec;
+static struct codec codec, encoder;
+static struct latent_sums halves;
 static struct source_totals totals[DIALOGUES][SPOILINGS];
 static struct shift_sums shifts[SPOILINGS][FOLLOWED];
 
@@ -62,19 +68,20 @@ static struct puppet_pose damp(struct puppet_pose pose, const struct puppet_pose
     return pose;
 }
 
-/* A low-pass of 1 2 1 each way, twice. */
-static void blur(float *frame) {
+/* A low-pass of 1 2 1 each way, twice, from row `top` down. */
+static void blur(float *frame, int top) {
     static float from[FRAME];
     for (int pass = 0; pass < 4; pass++) {
         memcpy(from, frame, sizeof from);
         int step = pass % 2 ? SIDE : 1;
-        for (int i = step; i < FRAME - step; i++) frame[i] = 0.25f * (from[i - step] + 2 * from[i] + from[i + step]);
+        for (int i = step; i < FRAME - step; i++)
+            if (i / SIDE % SIDE >= top) frame[i] = 0.25f * (from[i - step] + 2 * from[i] + from[i + step]);
     }
 }
 
 struct drawing {
     struct puppet *truth, *other;
-    struct puppet_canvas *canvas;
+    struct puppet_canvas *canvas, *stranger;
     struct puppet_pose mean;
 };
 static void draw(struct drawing *d, enum spoiling how, int f, float *frame) {
@@ -84,8 +91,13 @@ static void draw(struct drawing *d, enum spoiling how, int f, float *frame) {
     if (how == DELAYED) pose = truth[f > LATE ? f - LATE : 0];
     if (how == OTHERS) pose = puppet_truth(d->other)[f];
     if (how == NO_HANDS) pose.hand_left[1] = pose.hand_right[1] = 3;
-    puppet_canvas_draw(d->canvas, &pose, frame);
-    if (how == BLURRED) blur(frame);
+    if (how == STILL) pose = truth[0];
+    puppet_canvas_draw(how == STRANGER ? d->stranger : d->canvas, &pose, frame);
+    if (how == BLURRED || how == HANDS_BLURRED) blur(frame, how == BLURRED ? 0 : 3 * SIDE / 4);
+    float brighter = how == DRIFTING     ? 0.2f * (float)f / (60 * VIDEO_RATE)
+                     : how == FLICKERING ? 0.04f * (float)(f % 2)
+                                         : 0;
+    for (int i = 0; i < FRAME; i++) frame[i] += brighter;
 }
 
 /* The mean pose, but with the mouth shut as at rest. */
@@ -116,11 +128,13 @@ static void measure(struct trial *trial, struct drawing *d, enum spoiling how, i
         }
         for (int i = 0; i < FRAMES_PER_LATENT; i++) CHECK(trial_take(&m, f + i, group + i * FRAME));
     }
-    if (how == COPY) CHECK(trial_set_copy(trial, &m));
+    if (how == COPY) CHECK(trial_set_copy(trial, &m, &halves));
     struct shift_sums own[FOLLOWED];
     memset(own, 0, sizeof own);
     CHECK(source_add(&totals[dialogue][how], own, &m));
     shift_sums_merge(shifts[how], own, FOLLOWED);
+    if (how == OTHERS || how == DAMPED) trial_add_spread(totals[dialogue][how].spread, &m);
+    if (how == DRAWN) trial_keep_rollout(trial, &m);
     trial_measures_close(&m);
 }
 
@@ -129,18 +143,23 @@ static int set_up(void **state) {
     static const struct codec_fit fit = {SIDE, SIDE, 8, 48, 0.5, 4};
     struct training training = {0};
     CHECK(codec_fit(&codec, "pca", &fit, next_group, &training));
+    CHECK(codec_share(&encoder, &codec));
     for (int i = 0; i < DIALOGUES; i++) {
         struct trial trial;
         struct drawing d;
         struct puppet_looks looks;
-        CHECK(trial_open(&trial, SEED, i, SECONDS, SIDE, SIDE));
-        CHECK(puppet_open(&d.other, SEED, TRIAL_FIRST + i, TRIAL_FIRST + 50 + i, SECONDS));
-        puppet_looks(&looks, SEED, TRIAL_FIRST + i);
+        CHECK(trial_open(&trial, SEED, TRIAL_DEVELOPMENT, i, SECONDS, SIDE, SIDE));
+        trial_use_encoder(&trial, &encoder);
+        CHECK(puppet_open(&d.other, SEED, TRIAL_DEVELOPMENT + i, TRIAL_DEVELOPMENT + 50 + i, SECONDS));
+        puppet_looks(&looks, SEED, TRIAL_DEVELOPMENT + i);
         CHECK(puppet_canvas_open(&d.canvas, SIDE, SIDE, &looks));
+        puppet_looks(&looks, SEED, TRIAL_DEVELOPMENT + 60 + i);
+        CHECK(puppet_canvas_open(&d.stranger, SIDE, SIDE, &looks));
         d.truth = trial.puppet;
         d.mean = mean_pose(d.truth);
         for (int how = 0; how < SPOILINGS; how++) measure(&trial, &d, how, i);
         puppet_canvas_close(d.canvas);
+        puppet_canvas_close(d.stranger);
         puppet_close(d.other);
         trial_close(&trial);
     }
@@ -170,7 +189,7 @@ static void compute(void **state) {
     over_drawn = malloc(sizeof *over_drawn * (size_t)(SPOILINGS * figure_count));
     differences = malloc(sizeof *differences * (size_t)figure_count);
     CHECK(figures_compute(&table, 1, &pair, 1, over_copy, over_drawn, differences));
-    if (getenv("SHOW_FIGURES"))
+    if (getenv("SHOW_FIGURES")) /* to look at: a line a figure, a column a spoiling */
         for (int f = 0; f < figure_count; f++) {
             print_message("%-24s", figures[f].name);
             for (int s = 0; s < SPOILINGS; s++) print_message("%9.3f", over_copy[s * figure_count + f].value);
@@ -250,9 +269,71 @@ static void blur_is_seen_as_blur(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
+    codec_close(&encoder);
     codec_close(&codec);
     free(over_copy), free(over_drawn), free(differences);
     return 0;
+}
+
+static double still(int kind, enum region region) {
+    struct latent_sums all = {0};
+    for (int i = 0; i < DIALOGUES; i++) latent_sums_merge(&all, &totals[i][COPY].latents);
+    return all.still[kind][region] / all.dialogues;
+}
+
+/* Distances grow with what is wrong, where it is wrong, and a picture that never moves is as far as its scale says. */
+static void distances_order_what_is_wrong(void **state) {
+    (void)state;
+    static const char *const names[LATENT_KINDS][REGIONS] = {
+        {"frechet_mouth", "frechet_eyes", "frechet_hands", "frechet_whole"},
+        {"frechet_motion_mouth", "frechet_motion_eyes", "frechet_motion_hands", "frechet_motion_whole"}};
+    for (int kind = 0; kind < LATENT_KINDS; kind++)
+        for (int r = 0; r < REGIONS; r++) {
+            const char *name = names[kind][r];
+            within(COPY, name, 0, 1e-6);
+            within(DRAWN, name, 0, 1e-3 * still(kind, (enum region)r)); /* the copy's latents are the drawing's */
+            within(DAMPED, name, 0.01 * still(kind, (enum region)r), 0.6 * still(kind, (enum region)r));
+            within(STILL, name, 0.98 * still(kind, (enum region)r), 1.02 * still(kind, (enum region)r));
+            if (r != REGION_EYES) /* where most is blinks, which another dialogue has as many of */
+                assert_true(of(DAMPED, name) > of(DELAYED, name)); /* what is late is the same set of pictures */
+            double chance = halves.frechet[kind][r] / halves.dialogues;
+            assert_true(chance > 0 && chance < still(kind, (enum region)r));
+        }
+    /* the hands alone are blurred: so says the region, and the band */
+    assert_true(of(HANDS_BLURRED, "frechet_hands") > 0.05 * still(LATENT_APPEARANCE, REGION_HANDS));
+    within(HANDS_BLURRED, "frechet_mouth", 0, 0.01 * still(LATENT_APPEARANCE, REGION_MOUTH));
+    within(HANDS_BLURRED, "fine_energy_hands", 0, 0.8);
+    within(HANDS_BLURRED, "fine_energy_mouth", 0.98, 1.02);
+    within(BLURRED, "fine_energy_mouth", 0, 0.8);
+    within(STILL, "fine_energy_whole", 0, 0.02);
+    assert_true(of(STRANGER, "frechet_whole") > of(OTHERS, "frechet_whole"));
+}
+
+static void likeness_is_the_face_s(void **state) {
+    (void)state;
+    within(COPY, "face_psnr", 100, 110); /* the same but for the bytes that it is kept in */
+    assert_true(of(STRANGER, "face_psnr") < 20);
+    assert_true(of(OTHERS, "face_psnr") > of(STRANGER, "face_psnr") + 6);
+    assert_true(of(DELAYED, "face_psnr") > of(STRANGER, "face_psnr") + 6);
+}
+
+static void drift_and_flicker(void **state) {
+    (void)state;
+    within(COPY, "wall_drift", -1, 1);
+    within(DRAWN, "face_drift", -2, 2);
+    assert_true(of(DRIFTING, "wall_drift") < -5 && of(DRIFTING, "face_drift") < -5);
+    within(FLICKERING, "wall_drift", -1, 1);
+    assert_true(of(FLICKERING, "flicker") > 5);
+    within(DELAYED, "flicker", 0.8, 1.25);
+    within(DRAWN, "flicker", 0, 0.5);
+}
+
+/* From the drawing, as kept: the damped motion is near, another's as far as two unrelated moments. */
+static void spread_of_rollouts(void **state) {
+    (void)state;
+    within(OTHERS, "spread_mouth", 0.5, 1.6);
+    within(DAMPED, "spread_mouth", 0.005, 0.4);
+    assert_true(isnan(of(DELAYED, "spread_mouth"))); /* none was kept to hold against it */
 }
 
 int main(void) {
@@ -262,6 +343,10 @@ int main(void) {
                                        cmocka_unit_test(delayed_motion_is_late),
                                        cmocka_unit_test(another_s_motion_fails),
                                        cmocka_unit_test(hands_that_are_gone_are_missed),
-                                       cmocka_unit_test(blur_is_seen_as_blur)};
+                                       cmocka_unit_test(blur_is_seen_as_blur),
+                                       cmocka_unit_test(distances_order_what_is_wrong),
+                                       cmocka_unit_test(likeness_is_the_face_s),
+                                       cmocka_unit_test(drift_and_flicker),
+                                       cmocka_unit_test(spread_of_rollouts)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -53,23 +53,55 @@ cJSON *figures_shifts_json(const struct shift_sums *shifts) {
     return all;
 }
 
+cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_sums *copy) {
+    cJSON *all = cJSON_CreateObject();
+    for (int r = 0; r < REGIONS; r++) {
+        cJSON *bands = cJSON_AddArrayToObject(all, region_names[r]);
+        for (int b = 0; b < LATENT_BANDS; b++) {
+            double deviation = sqrt(source->energy[r][b] / source->dialogues / (copy->energy[r][b] / copy->dialogues));
+            cJSON_AddItemToArray(bands, isfinite(deviation) ? cJSON_CreateNumber(floor(deviation * 1e4 + 0.5) / 1e4)
+                                                            : cJSON_CreateNull());
+        }
+    }
+    return all;
+}
+
+cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves) {
+    cJSON *all = cJSON_CreateObject();
+    for (int kind = 0; kind < LATENT_KINDS; kind++)
+        for (int r = 0; r < REGIONS; r++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s%s", kind == LATENT_MOTION ? "frechet_motion_" : "frechet_",
+                     region_names[r]);
+            cJSON *o = cJSON_AddObjectToObject(all, name);
+            add(o, "halves_of_copy", halves->frechet[kind][r] / halves->dialogues);
+            add(o, "still_picture", copy->still[kind][r] / copy->dialogues);
+        }
+    return all;
+}
+
 /* What stands in the table, and how a stranger calls it. */
-static const struct {
+static const struct line {
     const char *figure, *label;
-} lines[] = {
-    {"mouth_slope", "mouth: slope on the truth"},
-    {"mouth_correlation", "mouth: correlation"},
-    {"mouth_residual", "mouth: motion besides (residual)"},
-    {"mouth_lag_ms", "mouth: late by, ms"},
-    {"hands_slope", "hands: slope on the truth"},
-    {"hands_correlation", "hands: correlation"},
-    {"hands_residual", "hands: motion besides (residual)"},
-    {"hands_found", "hands: frames that show them"},
-    {"nod_slope", "nod while listening: slope"},
-    {"nod_correlation", "nod while listening: correlation"},
-    {"sharpness", "sharpness"},
-    {"flat_noise", "noise in flat areas"},
-};
+} ratios[] = {{"mouth_slope", "mouth: slope on the truth"},
+              {"mouth_correlation", "mouth: correlation"},
+              {"mouth_residual", "mouth: motion besides"},
+              {"hands_slope", "hands: slope on the truth"},
+              {"hands_correlation", "hands: correlation"},
+              {"hands_residual", "hands: motion besides"},
+              {"hands_found", "hands: frames that show them"},
+              {"nod_slope", "nod, listening: slope"},
+              {"nod_correlation", "nod, listening: correlation"},
+              {"fine_energy_mouth", "fine detail that moves: mouth"},
+              {"fine_energy_hands", "fine detail that moves: hands"},
+              {"sharpness", "sharpness"},
+              {"flat_noise", "noise in flat areas"},
+              {"flicker", "flicker of the wall"}},
+  values[] = {{"frechet_mouth", "Frechet distance: mouth"},       {"frechet_eyes", "Frechet distance: eyes"},
+              {"frechet_hands", "Frechet distance: hands"},       {"frechet_whole", "Frechet distance: whole"},
+              {"frechet_motion_mouth", "Frechet, motion: mouth"}, {"frechet_motion_hands", "Frechet, motion: hands"},
+              {"mouth_lag_ms", "mouth is late by, ms"},           {"face_psnr", "face: likeness to the copy's, dB"},
+              {"face_drift", "face: that, change a minute"},      {"wall_drift", "wall: likeness, dB more a minute"}};
 
 static int figure_named(const char *name) {
     int f = 0;
@@ -84,21 +116,27 @@ static void print_number(double value, int width) {
         printf("%*s", width, "-");
 }
 
+static void print_line(const struct bootstrap_interval *over_copy, const struct line *line, const int *columns,
+                       int column_count) {
+    int f = figure_named(line->figure), last = columns[column_count - 1];
+    printf("\n%-34s", line->label);
+    for (int c = 0; c < column_count; c++) print_number(over_copy[columns[c] * figure_count + f].value, 11);
+    printf("   ");
+    print_number(over_copy[last * figure_count + f].low, 0);
+    printf(" to ");
+    print_number(over_copy[last * figure_count + f].high, 0);
+}
+
 void figures_print(const struct bootstrap_interval *over_copy, const char *const *names, const int *columns,
                    int column_count) {
-    int last = columns[column_count - 1];
-    printf("\nOver the codec's copy of the truth, which is all that data and students can show (1: as the copy)\n%-34s",
+    printf("\nOver the codec's copy of the truth, which is all that data and students can show; 1: as the copy\n%-34s",
            "");
     for (int c = 0; c < column_count; c++) printf("%11s", names[columns[c]]);
-    printf("  %s, 95 %%", names[last]);
-    for (size_t l = 0; l < sizeof lines / sizeof *lines; l++) {
-        int f = figure_named(lines[l].figure);
-        printf("\n%-34s", lines[l].label);
-        for (int c = 0; c < column_count; c++) print_number(over_copy[columns[c] * figure_count + f].value, 11);
-        printf("   ");
-        print_number(over_copy[last * figure_count + f].low, 0);
-        printf(" to ");
-        print_number(over_copy[last * figure_count + f].high, 0);
-    }
+    printf("   %s, 95 %%", names[columns[column_count - 1]]);
+    for (size_t l = 0; l < sizeof ratios / sizeof *ratios; l++)
+        print_line(over_copy, &ratios[l], columns, column_count);
+    printf("\n\nAgainst the codec's copy, in units of their own; Frechet distances: 0 is the copy");
+    for (size_t l = 0; l < sizeof values / sizeof *values; l++)
+        print_line(over_copy, &values[l], columns, column_count);
     printf("\n");
 }

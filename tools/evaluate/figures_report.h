@@ -13,6 +13,11 @@ cJSON *figures_difference_json(const struct bootstrap_interval *differences);
 /* "shifts" of one source: the control by cyclic shifts, [FOLLOWED]. */
 cJSON *figures_shifts_json(const struct shift_sums *shifts);
 
+/* "bands" of one source: deviation within a dialogue over the copy's, by region, from coarse to fine. */
+cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_sums *copy);
+/* "frechet_scale": what a Frechet distance to the copy is by chance (halves of the copy) and at worst (a still picture). */
+cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves);
+
 /* Prints the figures that a reader looks at first: a line each, a column for each of `columns` sources (numbers of the
    table's sources, named by `names`), and the last column's interval. */
 void figures_print(const struct bootstrap_interval *over_copy, const char *const *names, const int *columns,

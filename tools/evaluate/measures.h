@@ -76,6 +76,16 @@ double measure_identity_psnr(const struct clip *clip, const float *reference, co
 double measure_sharpness(const struct clip *clip);
 double measure_flat_noise(const struct clip *clip);
 
+/* Mean absolute change of luminance since the frame before ([3, H, W]) in the wall beside the head, where nothing moves;
+   of one frame. */
+double measure_flicker(const struct clip *clip, const float *before, const struct landmarks *marks);
+/* A face as its likeness is judged: hairline, brows, eyes, cheeks and nose, found where the face has moved to. Colours at
+   FACE_ACROSS x FACE_DOWN points, [3, FACE_DOWN, FACE_ACROSS], between pixels by proportion; of one frame. */
+enum { FACE_ACROSS = 16, FACE_DOWN = 14, FACE_VALUES = 3 * FACE_ACROSS * FACE_DOWN };
+void measure_face_patch(const struct clip *clip, const struct landmarks *marks, const float shift[2], float *patch);
+/* Least-squares slope of a value a second, in its unit a minute; 0 for fewer than two. */
+double measure_slope_a_minute(const double *value, int seconds);
+
 /* ---- real clips ---- */
 
 /* Mean absolute change of luminance in a box since the frame before, [count]; the first is 0. */

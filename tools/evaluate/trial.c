@@ -28,9 +28,9 @@ static void choose_kept(struct trial *t) {
     }
 }
 
-int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int height, int width) {
+int trial_open(struct trial *t, uint64_t seed, int first, int index, double seconds, int height, int width) {
     memset(t, 0, sizeof *t);
-    TRY(puppet_open(&t->puppet, seed, TRIAL_FIRST + index, TRIAL_FIRST + index, seconds));
+    TRY(puppet_open(&t->puppet, seed, first + index, first + index, seconds));
     t->frames = puppet_frames(t->puppet);
     t->height = height;
     t->width = width;
@@ -64,12 +64,22 @@ int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int he
 void trial_close(struct trial *t) {
     puppet_close(t->puppet);
     known_tracks_close(&t->tracks);
+    latent_moments_close(&t->copy_latents);
+    latent_history_close(&t->rollout);
+    free(t->copy_faces);
     free(t->reference);
     free(t->mouth);
     free(t->talk);
     free(t->listen);
     memset(t, 0, sizeof *t);
 }
+
+void trial_use_encoder(struct trial *t, struct codec *encoder) {
+    t->encoder = encoder;
+    latent_grid(&t->grid, encoder, &t->marks);
+}
+
+static int seconds_of(const struct trial *t) { return (t->frames + VIDEO_RATE - 1) / VIDEO_RATE; }
 
 int trial_measures_open(struct trial_measures *m, const struct trial *t) {
     memset(m, 0, sizeof *m);
@@ -84,9 +94,15 @@ int trial_measures_open(struct trial_measures *m, const struct trial *t) {
         whole = whole && m->hand[h] && m->mismatch[h];
     }
     m->kept = calloc(TRIAL_KEPT * 3 * (size_t)t->height * (size_t)t->width, sizeof *m->kept);
-    if (whole && m->kept) return OK;
-    trial_measures_close(m);
-    return error_set(ERR_DEVICE, "out of memory for the measures");
+    m->before = malloc(3 * (size_t)t->height * (size_t)t->width * sizeof *m->before);
+    m->second = calloc((size_t)seconds_of(t), sizeof *m->second);
+    if (!t->copy_faces) m->faces = malloc(n * FACE_VALUES);
+    whole = whole && m->kept && m->before && m->second && (t->copy_faces || m->faces);
+    int code = whole ? OK : error_set(ERR_DEVICE, "out of memory for the measures");
+    if (!code && t->encoder) code = latent_history_open(&m->latents, &t->grid, t->frames);
+    if (!code && t->encoder) code = latent_history_take(&m->latents, &t->grid, t->encoder, t->reference);
+    if (code) trial_measures_close(m);
+    return code;
 }
 
 void trial_measures_close(struct trial_measures *m) {
@@ -94,7 +110,40 @@ void trial_measures_close(struct trial_measures *m) {
     free(m->face);
     for (int h = 0; h < 2; h++) free(m->hand[h]), free(m->mismatch[h]);
     free(m->kept);
+    free(m->before);
+    free(m->second);
+    free(m->faces);
+    latent_history_close(&m->latents);
     memset(m, 0, sizeof *m);
+}
+
+/* The face's likeness to the copy's at the same moment: mean squared error of a value, 0 where the copy has ended. Of the copy
+   itself the face is kept. */
+static double face_error(struct trial_measures *m, const struct clip *clip, long frame) {
+    const struct trial *t = m->trial;
+    float patch[FACE_VALUES];
+    double squares = 0;
+    measure_face_patch(clip, &t->marks, m->face[frame], patch);
+    for (int i = 0; i < FACE_VALUES; i++) {
+        float byte = 127.5f * (fminf(1, fmaxf(-1, patch[i])) + 1);
+        if (m->faces) {
+            m->faces[(size_t)(frame - 1) * FACE_VALUES + (size_t)i] = (unsigned char)lrintf(byte);
+        } else if (frame <= t->copied) {
+            double apart = (double)byte - t->copy_faces[(size_t)(frame - 1) * FACE_VALUES + (size_t)i];
+            squares += apart * apart / (127.5 * 127.5 * FACE_VALUES);
+        }
+    }
+    m->face_error += squares;
+    m->face_frames += m->faces || frame <= t->copied;
+    return squares;
+}
+
+/* What a frame adds to its second. */
+static void take_second(struct trial_measures *m, const struct clip *clip, long frame, double wall, double sharpness) {
+    double *sums = m->second[frame / VIDEO_RATE];
+    sums[DRIFT_WALL] += wall;
+    sums[DRIFT_FACE] += face_error(m, clip, frame);
+    sums[DRIFT_SHARPNESS] += sharpness;
 }
 
 int trial_take(void *measures, long frame, const float *picture) {
@@ -115,9 +164,14 @@ int trial_take(void *measures, long frame, const float *picture) {
         m->error_last += error;
         m->frames_last++;
     }
-    m->sharpness += measure_sharpness(&clip);
-    m->flat += measure_flat_noise(&clip);
+    double sharpness = measure_sharpness(&clip);
     size_t size = 3 * (size_t)t->height * (size_t)t->width;
+    take_second(m, &clip, frame, error, sharpness);
+    m->sharpness += sharpness;
+    m->flat += measure_flat_noise(&clip);
+    if (frame > 1) m->flicker += measure_flicker(&clip, m->before, &t->marks);
+    memcpy(m->before, picture, size * sizeof *picture);
+    if (t->encoder) TRY(latent_history_take(&m->latents, &t->grid, t->encoder, picture));
     for (int i = 0; i < TRIAL_KEPT; i++)
         if (t->kept[i] == frame) memcpy(m->kept + (size_t)i * size, picture, size * sizeof *picture);
     m->count = frame;
@@ -129,7 +183,17 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-int trial_set_copy(struct trial *t, const struct trial_measures *copy) {
+/* The copy's latents: of all of its frames, and how far two halves of them are apart. */
+static int set_copy_latents(struct trial *t, const struct trial_measures *copy, struct latent_sums *halves) {
+    struct latent_moments half[2] = {{NULL, NULL}, {NULL, NULL}};
+    int code = latent_moments_open(&t->copy_latents, &t->grid, &copy->latents, 0);
+    for (int i = 0; i < 2 && !code; i++) code = latent_moments_open(&half[i], &t->grid, &copy->latents, 1 + i);
+    if (!code) code = latent_sums_add(halves, &t->grid, &half[0], &half[1]);
+    for (int i = 0; i < 2; i++) latent_moments_close(&half[i]);
+    return code;
+}
+
+int trial_set_copy(struct trial *t, struct trial_measures *copy, struct latent_sums *halves) {
     size_t n = (size_t)copy->count;
     float *sorted = malloc((n + 1) * sizeof *sorted);
     if (!sorted) return error_set(ERR_DEVICE, "out of memory for the copy's hands");
@@ -139,7 +203,20 @@ int trial_set_copy(struct trial *t, const struct trial_measures *copy) {
         t->hand_limit[h] = n ? HAND_BROKEN * sorted[n / 2] : 0;
     }
     free(sorted);
-    return OK;
+    t->copy_faces = copy->faces;
+    t->copied = copy->count;
+    copy->faces = NULL;
+    return t->encoder ? set_copy_latents(t, copy, halves) : OK;
+}
+
+void trial_keep_rollout(struct trial *t, struct trial_measures *m) {
+    latent_history_close(&t->rollout);
+    t->rollout = m->latents;
+    m->latents = (struct latent_history){0};
+}
+
+void trial_add_spread(double *spread, const struct trial_measures *m) {
+    if (m->trial->encoder) latent_spread_add(spread, &m->trial->grid, &m->trial->rollout, &m->latents);
 }
 
 /* The tracks of a source's frames, as tracks.h orders them: room [TRACKS, count]. */
@@ -167,10 +244,40 @@ static int add_followed(struct source_totals *s, struct shift_sums *shifts, cons
     return code;
 }
 
+static double decibels(double error) { return -10 * log10(error + 1e-10); }
+
+/* Slopes over the seconds that the source and the copy both have whole. */
+static void add_drift(struct source_totals *s, const struct trial_measures *m) {
+    double value[DRIFTS][TRIAL_SECONDS_MAX], mean = m->sharpness / (double)(m->count ? m->count : 1);
+    long frames = 1 + (m->count < m->trial->copied ? m->count : m->trial->copied);
+    int seconds = (int)(frames / VIDEO_RATE);
+    for (int i = 0; i < seconds && i < TRIAL_SECONDS_MAX; i++) {
+        double taken = i ? VIDEO_RATE : VIDEO_RATE - 1; /* frame 0 is the reference */
+        value[DRIFT_WALL][i] = decibels(m->second[i][DRIFT_WALL] / taken);
+        value[DRIFT_FACE][i] = decibels(m->second[i][DRIFT_FACE] / taken);
+        value[DRIFT_SHARPNESS][i] = mean > 0 ? m->second[i][DRIFT_SHARPNESS] / taken / mean : 0;
+    }
+    for (int k = 0; k < DRIFTS; k++) s->drift[k] += measure_slope_a_minute(value[k], seconds);
+}
+
+static int add_latents(struct source_totals *s, const struct trial_measures *m) {
+    const struct trial *t = m->trial;
+    struct latent_moments moments = {0};
+    TRY(latent_moments_open(&moments, &t->grid, &m->latents, 0));
+    int code = latent_sums_add(&s->latents, &t->grid, &moments, &t->copy_latents);
+    latent_moments_close(&moments);
+    return code;
+}
+
 int source_add(struct source_totals *s, struct shift_sums *shifts, const struct trial_measures *m) {
     const struct trial *t = m->trial;
     int n = (int)m->count;
     TRY(add_followed(s, shifts, m));
+    if (t->encoder) TRY(add_latents(s, m));
+    add_drift(s, m);
+    s->face_error += m->face_error;
+    s->face_frames += m->face_frames;
+    s->flicker += m->flicker;
     for (int h = 0; h < 2; h++) motion_pool_add(&s->hands, (const float(*)[2])(m->hand[h] + 1), t->talk + 1, n);
     motion_pool_add(&s->head, (const float(*)[2])(m->face + 1), t->listen + 1, n);
     s->talk_mouth += measure_mean_while(m->mouth + 1, t->talk + 1, t->listen + 1, n);
