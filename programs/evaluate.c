@@ -418,6 +418,7 @@ static void merge_results(struct evaluation *e) {
             shift_sums_merge(e->shifts[s], r->shifts[s], FOLLOWED);
             stream_times_add(&e->times[s], &r->times[s]);
         }
+        latent_sums_merge(&e->halves, &r->halves);
         if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
     }
 }
@@ -581,8 +582,8 @@ static void print_figures(const struct evaluation *e) {
     static const int columns[] = {SOURCE_DRAWN,  SOURCE_CODEC,     SOURCE_TEACHER,
                                   SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
     figures_print(e->over_copy, source_names, columns, sizeof columns / sizeof *columns);
-    struct shift_test mouth = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_MOUTH]),
-                      hands = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_HANDS]);
+    struct chance_test mouth = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_MOUTH]),
+                       hands = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_HANDS]);
     printf(
         "\ncontrol, refined against the truth shifted in time (%d shifts): mouth %.3f in place, %.3f +- %.3f shifted; "
         "hands %.3f, %.3f +- %.3f\n",

@@ -246,7 +246,7 @@ static void another_s_motion_fails(void **state) {
     within(OTHERS, "hands_residual", 0.7, 2.5);
     within(OTHERS, "hands_found", 0.97, 1.03);
     for (int i = 0; i < FOLLOWED; i++) {
-        struct shift_test in_place = shift_sums_test(&shifts[COPY][i]), other = shift_sums_test(&shifts[OTHERS][i]);
+        struct chance_test in_place = shift_sums_test(&shifts[COPY][i]), other = shift_sums_test(&shifts[OTHERS][i]);
         assert_true(in_place.z > 4 && in_place.p < 1.5 / (1 + SHIFTS));
         assert_true(other.z < 3.5 && fabs(in_place.mean) < 0.15);
     }

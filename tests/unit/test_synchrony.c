@@ -86,7 +86,7 @@ static void lags_find_a_delay(void **state) {
     assert_true(lag_sums_best(&wrong, &lag) < 0.2 && lag_sums_confidence(&wrong) < 0.2);
 }
 
-static struct shift_test test_of(const float *measured) {
+static struct chance_test test_of(const float *measured) {
     struct shift_sums sums = {0};
     CHECK(shift_sums_add(&sums, measured, known, used, N));
     return shift_sums_test(&sums);
@@ -97,7 +97,7 @@ static void shifts_tell_what_is_in_place(void **state) {
     static float measured[N];
     for (int i = 0; i < N; i++)
         measured[i] = 0.2f * known[i] + noise(4, i); /* correlation 0.2: seen by eye by nobody */
-    struct shift_test faint = test_of(measured);
+    struct chance_test faint = test_of(measured);
     assert_true(faint.correlation > 0.15 && faint.correlation < 0.25);
     assert_true(faint.z > 4 && faint.p < 1.5 / (1 + SHIFTS));
     /* the shifts' correlations have mean 0 and about the deviation of as many independent frames */
@@ -105,7 +105,7 @@ static void shifts_tell_what_is_in_place(void **state) {
     int low = 0, high = 0; /* a track that has nothing to do with the known one: p is anything */
     for (int stream = 10; stream < 50; stream++) {
         for (int i = 0; i < N; i++) measured[i] = noise(stream, i);
-        struct shift_test chance = test_of(measured);
+        struct chance_test chance = test_of(measured);
         assert_true(fabs(chance.z) < 4.5);
         low += chance.p < 0.05;
         high += chance.p > 0.5;
@@ -122,8 +122,35 @@ static void shifts_tell_what_is_in_place(void **state) {
                 shift_sums_test(&both[0]).correlation > 0.999);
 }
 
+/* Clips that all rise and fall alike, with something of their own besides. */
+static void permutations_allow_for_what_clips_share(void **state) {
+    (void)state;
+    enum { CLIPS = 20, FRAMES = 73 };
+    static float truth[CLIPS][FRAMES], made[CLIPS][FRAMES];
+    struct clip_tracks clips[CLIPS];
+    struct chance_test own, shared, alone;
+    for (int c = 0; c < CLIPS; c++) {
+        for (int f = 0; f < FRAMES; f++) truth[c][f] = 2 * sinf(3.14f * (float)f / FRAMES) + noise(100 + c, f);
+        clips[c] = (struct clip_tracks){made[c], truth[c], FRAMES - c % 5};
+    }
+    for (int follows = 0; follows < 2; follows++) {
+        for (int c = 0; c < CLIPS; c++)
+            for (int f = 0; f < FRAMES; f++)
+                made[c][f] =
+                    2 * sinf(3.14f * (float)f / FRAMES) + noise(200 + c, f) + (follows ? 0.3f * noise(100 + c, f) : 0);
+        CHECK(permutation_test(follows ? &own : &shared, 1, clips, CLIPS));
+    }
+    /* correlation is high for both; what is the clip's own shows against the other orders alone */
+    assert_true(shared.correlation > 0.2 && fabs(shared.z) < 4 && shared.p > 0.001 &&
+                fabs(shared.mean - shared.correlation) < 0.1);
+    assert_true(own.z > 4 && own.p < 1.5 / (1 + PERMUTATIONS));
+    CHECK(permutation_test(&alone, 1, clips, 1));
+    assert_true(alone.p == 1 && alone.z == 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(slope_and_residual), cmocka_unit_test(lags_find_a_delay),
-                                       cmocka_unit_test(shifts_tell_what_is_in_place)};
+                                       cmocka_unit_test(shifts_tell_what_is_in_place),
+                                       cmocka_unit_test(permutations_allow_for_what_clips_share)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

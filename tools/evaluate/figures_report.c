@@ -13,7 +13,7 @@ static void add(cJSON *object, const char *key, double value) {
         cJSON_AddNullToObject(object, key);
 }
 
-static cJSON *interval_json(const char *key, const struct bootstrap_interval *interval) {
+cJSON *interval_json(const char *key, const struct bootstrap_interval *interval) {
     cJSON *o = cJSON_CreateObject();
     add(o, key, interval->value);
     add(o, "low", interval->low);
@@ -38,17 +38,21 @@ cJSON *figures_difference_json(const struct bootstrap_interval *differences) {
     return all;
 }
 
+cJSON *chance_json(const struct chance_test *test) {
+    cJSON *o = cJSON_CreateObject();
+    add(o, "correlation", test->correlation);
+    add(o, "mean", test->mean);
+    add(o, "deviation", test->deviation);
+    add(o, "z", test->z);
+    add(o, "p", test->p);
+    return o;
+}
+
 cJSON *figures_shifts_json(const struct shift_sums *shifts) {
     cJSON *all = cJSON_CreateObject();
     for (int i = 0; i < FOLLOWED; i++) {
-        struct shift_test test = shift_sums_test(&shifts[i]);
-        cJSON *o = cJSON_CreateObject();
-        add(o, "correlation", test.correlation);
-        add(o, "mean", test.mean);
-        add(o, "deviation", test.deviation);
-        add(o, "z", test.z);
-        add(o, "p", test.p);
-        cJSON_AddItemToObject(all, followed_tracks[i].name, o);
+        struct chance_test test = shift_sums_test(&shifts[i]);
+        cJSON_AddItemToObject(all, followed_tracks[i].name, chance_json(&test));
     }
     return all;
 }

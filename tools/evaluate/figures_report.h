@@ -6,6 +6,10 @@
 
 #include "tools/evaluate/figures.h"
 
+/* An interval, its value under `key`; a test against chance. */
+cJSON *interval_json(const char *key, const struct bootstrap_interval *interval);
+cJSON *chance_json(const struct chance_test *test);
+
 /* "measures" of one source: of figures.h's arrays, its row [figure_count] each. */
 cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *over_drawn);
 /* Differences between two sources: row [figure_count]. */

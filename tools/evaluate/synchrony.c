@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/philox.h"
 
 /* ---- lags ---- */
 
@@ -90,20 +91,61 @@ void shift_sums_merge(struct shift_sums *to, const struct shift_sums *from, int 
     }
 }
 
-struct shift_test shift_sums_test(const struct shift_sums *sums) {
-    struct shift_test test = {.correlation = regression_correlation(&sums->here), .p = 1};
-    double squares = 0, total = 0;
+/* The correlation in place against those of `count` wrong places. */
+static struct chance_test chance(double in_place, const double *wrong, int count) {
+    struct chance_test test = {.correlation = in_place};
+    double squares = 0;
     int as_high = 0;
+    for (int k = 0; k < count; k++) test.mean += wrong[k] / count;
+    for (int k = 0; k < count; k++) squares += (wrong[k] - test.mean) * (wrong[k] - test.mean);
+    for (int k = 0; k < count; k++) as_high += wrong[k] >= in_place;
+    test.deviation = sqrt(squares / count);
+    if (test.deviation > 1e-9) test.z = (in_place - test.mean) / test.deviation;
+    test.p = (1.0 + as_high) / (1.0 + count);
+    return test;
+}
+
+struct chance_test shift_sums_test(const struct shift_sums *sums) {
+    double wrong[SHIFTS];
     for (int k = 0; k < SHIFTS; k++) {
         struct regression away = {.xx = sums->here.xx, .yy = sums->at[k].yy, .xy = sums->at[k].xy};
-        double r = regression_correlation(&away);
-        total += r;
-        squares += r * r;
-        as_high += r >= test.correlation;
+        wrong[k] = regression_correlation(&away);
     }
-    test.mean = total / SHIFTS;
-    test.deviation = sqrt(fmax(0, squares / SHIFTS - test.mean * test.mean));
-    if (test.deviation > 1e-9) test.z = (test.correlation - test.mean) / test.deviation;
-    test.p = (1.0 + as_high) / (1.0 + SHIFTS);
-    return test;
+    return chance(regression_correlation(&sums->here), wrong, SHIFTS);
+}
+
+/* ---- permutations ---- */
+
+static void shuffle(uint64_t seed, int number, int *order, int count) {
+    const struct random_address address = {.seed = seed, .step = (uint64_t)number, .purpose = RANDOM_PERMUTATION};
+    for (int i = 0; i < count; i++) order[i] = i;
+    for (int i = count - 1; i > 0; i--) {
+        int j = (int)random_below(&address, (uint32_t)i, i + 1), swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+}
+
+static double in_order(const struct clip_tracks *clips, const int *order, int count) {
+    struct regression sums = {0};
+    for (int i = 0; i < count; i++) {
+        const struct clip_tracks *own = &clips[i], *other = &clips[order[i]];
+        regression_add_span(&sums, own->measured, other->known, own->count < other->count ? own->count : other->count);
+    }
+    return regression_correlation(&sums);
+}
+
+int permutation_test(struct chance_test *test, uint64_t seed, const struct clip_tracks *clips, int count) {
+    int *order = malloc((size_t)(count + 1) * sizeof *order);
+    double wrong[PERMUTATIONS];
+    if (!order) return error_set(ERR_DEVICE, "out of memory for the permutation test");
+    for (int i = 0; i < count; i++) order[i] = i;
+    double in_place = in_order(clips, order, count);
+    for (int k = 0; k < PERMUTATIONS; k++) {
+        shuffle(seed, k, order, count);
+        wrong[k] = in_order(clips, order, count);
+    }
+    free(order);
+    *test = chance(in_place, wrong, PERMUTATIONS);
+    return OK;
 }

@@ -1,8 +1,10 @@
 /* synchrony.h: is a measured track in time with the known one? A search over lags says whether it is early or late; cyclic
    shifts of the known track are the control that must fail: they keep its speed, its range and the mask, and lose its
-   place in time. Pure functions; host memory; sums are doubles alone and start from zeros. */
+   place in time, and so do other clips' tracks in its stead. Pure functions; host memory; sums are doubles alone and start from zeros. */
 #ifndef TOOLS_EVALUATE_SYNCHRONY_H
 #define TOOLS_EVALUATE_SYNCHRONY_H
+
+#include <stdint.h>
 
 #include "tools/evaluate/regression.h"
 
@@ -31,12 +33,24 @@ struct shift_sums {
 /* `known` and `measured` of one track. ERR_DEVICE: out of memory. */
 int shift_sums_add(struct shift_sums *sums, const float *measured, const float *known, const float *used, int count);
 void shift_sums_merge(struct shift_sums *to, const struct shift_sums *from, int count); /* to[i] += from[i] */
-struct shift_test {
+/* What a correlation is worth beside those of the wrong places. */
+struct chance_test {
     double correlation;     /* in place, over the dialogues that count */
-    double mean, deviation; /* of the shifts' correlations */
-    double z;               /* (correlation - mean) / deviation; 0 when the shifts do not differ */
-    double p;               /* (1 + shifts whose correlation is as high or higher) / (1 + SHIFTS) */
+    double mean, deviation; /* of the wrong places' correlations */
+    double z;               /* (correlation - mean) / deviation; 0 when they do not differ */
+    double p;               /* (1 + wrong places whose correlation is as high or higher) / (1 + wrong places) */
 };
-struct shift_test shift_sums_test(const struct shift_sums *sums);
+struct chance_test shift_sums_test(const struct shift_sums *sums);
+
+/* The permutation test of clips: every clip's measured track against another's known one, by PERMUTATIONS random orders of
+   the clips, each pooled like the true order; of two lengths the shorter counts. Clips that begin and end alike resemble each
+   other: the orders' mean says how much. */
+enum { PERMUTATIONS = 999 };
+struct clip_tracks {
+    const float *measured, *known;
+    int count;
+};
+/* ERR_DEVICE: out of memory. One clip alone has no other order: p is 1. */
+int permutation_test(struct chance_test *test, uint64_t seed, const struct clip_tracks *clips, int count);
 
 #endif
