@@ -131,7 +131,7 @@ static void permutations_allow_for_what_clips_share(void **state) {
     struct chance_test own, shared, alone;
     for (int c = 0; c < CLIPS; c++) {
         for (int f = 0; f < FRAMES; f++) truth[c][f] = 2 * sinf(3.14f * (float)f / FRAMES) + noise(100 + c, f);
-        clips[c] = (struct clip_tracks){made[c], truth[c], FRAMES - c % 5};
+        clips[c] = (struct clip_tracks){made[c], truth[c], FRAMES - c % 5, 1};
     }
     for (int follows = 0; follows < 2; follows++) {
         for (int c = 0; c < CLIPS; c++)

@@ -31,8 +31,12 @@ void real_clip_close(struct real_clip *clip) {
     *clip = (struct real_clip){0};
 }
 
+/* Every fourth frame alone is a track whose mean is removed. */
 static void add(struct regression *sums, const float *measured, const float *known, int count) {
-    regression_add_span(sums, measured + UNCOUNTED, known + UNCOUNTED, count - UNCOUNTED);
+    for (int phase = 0; phase < FRAMES_PER_LATENT; phase++)
+        regression_add_strided(sums, measured + UNCOUNTED + phase, known + UNCOUNTED + phase,
+                               (count - UNCOUNTED - phase + FRAMES_PER_LATENT - 1) / FRAMES_PER_LATENT,
+                               FRAMES_PER_LATENT);
 }
 
 static double sum_energy(const float *energy, int from, int to) {
@@ -83,8 +87,8 @@ int real_chance(const struct real_clip *clips, int count, uint64_t seed, struct 
     struct clip_tracks *tracks = calloc((size_t)count + 1, sizeof *tracks);
     if (!tracks) return error_set(ERR_DEVICE, "out of memory for the permutation test");
     for (int i = 0; i < count; i++)
-        tracks[i] =
-            (struct clip_tracks){clips[i].made + UNCOUNTED, clips[i].real + UNCOUNTED, clips[i].frames - UNCOUNTED};
+        tracks[i] = (struct clip_tracks){clips[i].made + UNCOUNTED, clips[i].real + UNCOUNTED,
+                                         clips[i].frames - UNCOUNTED, FRAMES_PER_LATENT};
     int code = permutation_test(made, seed, tracks, count);
     for (int i = 0; i < count; i++) {
         tracks[i].measured = clips[i].copy + UNCOUNTED;

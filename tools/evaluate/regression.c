@@ -12,18 +12,23 @@ int next_span(const float *mask, int count, int *from, int *to) {
     return *to > *from;
 }
 
-void regression_add_span(struct regression *sums, const float *measured, const float *known, int count) {
+void regression_add_strided(struct regression *sums, const float *measured, const float *known, int count, int stride) {
     double x = 0, y = 0;
     if (count < 1) return;
-    for (int i = 0; i < count; i++) x += measured[i], y += known[i];
+    for (int i = 0; i < count; i++) x += measured[i * stride], y += known[i * stride];
     x /= count, y /= count;
     for (int i = 0; i < count; i++) {
-        sums->xx += (measured[i] - x) * (measured[i] - x);
-        sums->yy += (known[i] - y) * (known[i] - y);
-        sums->xy += (measured[i] - x) * (known[i] - y);
+        double dx = measured[i * stride] - x, dy = known[i * stride] - y;
+        sums->xx += dx * dx;
+        sums->yy += dy * dy;
+        sums->xy += dx * dy;
     }
     sums->frames += count;
     sums->spans++;
+}
+
+void regression_add_span(struct regression *sums, const float *measured, const float *known, int count) {
+    regression_add_strided(sums, measured, known, count, 1);
 }
 
 void regression_add(struct regression *sums, const float *measured, const float *known, const float *used, int count) {

@@ -13,6 +13,8 @@ struct regression {
     double frames, spans;
 };
 void regression_add_span(struct regression *sums, const float *measured, const float *known, int count);
+/* The same of `count` values that lie `stride` apart. */
+void regression_add_strided(struct regression *sums, const float *measured, const float *known, int count, int stride);
 /* Every span of `used`. */
 void regression_add(struct regression *sums, const float *measured, const float *known, const float *used, int count);
 void regression_merge(struct regression *to, const struct regression *from); /* to += from */

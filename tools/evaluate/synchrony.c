@@ -130,7 +130,10 @@ static double in_order(const struct clip_tracks *clips, const int *order, int co
     struct regression sums = {0};
     for (int i = 0; i < count; i++) {
         const struct clip_tracks *own = &clips[i], *other = &clips[order[i]];
-        regression_add_span(&sums, own->measured, other->known, own->count < other->count ? own->count : other->count);
+        int frames = own->count < other->count ? own->count : other->count, phases = own->phases;
+        for (int p = 0; p < phases; p++)
+            regression_add_strided(&sums, own->measured + p, other->known + p, (frames - p + phases - 1) / phases,
+                                   phases);
     }
     return regression_correlation(&sums);
 }

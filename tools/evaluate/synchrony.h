@@ -48,7 +48,7 @@ struct chance_test shift_sums_test(const struct shift_sums *sums);
 enum { PERMUTATIONS = 999 };
 struct clip_tracks {
     const float *measured, *known;
-    int count;
+    int count, phases; /* means are removed of every phases-th frame for itself; 1: of all together */
 };
 /* ERR_DEVICE: out of memory. One clip alone has no other order: p is 1. */
 int permutation_test(struct chance_test *test, uint64_t seed, const struct clip_tracks *clips, int count);
