@@ -117,7 +117,7 @@ static void measure(struct trial *trial, struct drawing *d, enum spoiling how, i
     struct trial_measures m;
     CHECK(trial_measures_open(&m, trial));
     codec_encode_reset(&codec);
-    codec_decode_reset(&codec);
+    codec_decode_begin(&codec, trial->reference);
     assert_int_equal(codec_encode(&codec, trial->reference, 1, latent), 1);
     assert_int_equal(codec_decode_host(&codec, latent, 1, group), 1);
     for (int f = 1; f + FRAMES_PER_LATENT <= trial->frames; f += FRAMES_PER_LATENT) {
@@ -141,6 +141,7 @@ static void measure(struct trial *trial, struct drawing *d, enum spoiling how, i
 static int set_up(void **state) {
     (void)state;
     static const struct codec_fit fit = {SIDE, SIDE, 8, 48, 0.5, 4};
+    static const struct picture_view plain;
     struct training training = {0};
     CHECK(codec_fit(&codec, "pca", &fit, next_group, &training));
     CHECK(codec_share(&encoder, &codec));
@@ -152,9 +153,9 @@ static int set_up(void **state) {
         trial_use_encoder(&trial, &encoder);
         CHECK(puppet_open(&d.other, SEED, TRIAL_DEVELOPMENT + i, TRIAL_DEVELOPMENT + 50 + i, SECONDS));
         puppet_looks(&looks, SEED, TRIAL_DEVELOPMENT + i);
-        CHECK(puppet_canvas_open(&d.canvas, SIDE, SIDE, &looks));
+        CHECK(puppet_canvas_open(&d.canvas, SIDE, SIDE, &looks, &plain));
         puppet_looks(&looks, SEED, TRIAL_DEVELOPMENT + 60 + i);
-        CHECK(puppet_canvas_open(&d.stranger, SIDE, SIDE, &looks));
+        CHECK(puppet_canvas_open(&d.stranger, SIDE, SIDE, &looks, &plain));
         d.truth = trial.puppet;
         d.mean = mean_pose(d.truth);
         for (int how = 0; how < SPOILINGS; how++) measure(&trial, &d, how, i);
