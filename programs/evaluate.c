@@ -1,8 +1,9 @@
-/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the teacher and
-   through every exported student, measured in the pixels (measures.h) with controls that must fail.
+/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the
+   teacher and through every exported student, measured in the pixels (measures.h) with controls that must fail.
      evaluate CONFIG run=RUN [out=FOLDER]
-   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 (their names begin with development_ where
-   evaluate.persons says so) and prints two tables (docs/evaluation.md); with out= every dialogue's videos and sounds as well, for other tools to score (infer/collection.h). */
+   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 (their names begin with development_
+   where evaluate.persons says so) and prints two tables (docs/evaluation.md); with out= every dialogue's videos and
+   sounds as well, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -44,10 +45,9 @@ enum source {
     SOURCE_VARIED, /* of the same dialogues, in other colours, elsewhere and of another size */
     SOURCES
 };
-static const char *const source_names[SOURCES] = {"drawn",     "codec",   "teacher",          "causal",
-                                                  "distilled", "refined", "refined_reseeded", "shuffled",
-                                                  "silenced",  "no_sink", "no_rapr",          "no_sink_no_rapr",
-                                                  "varied"};
+static const char *const source_names[SOURCES] = {
+    "drawn",    "codec",    "teacher", "causal",  "distilled",       "refined", "refined_reseeded",
+    "shuffled", "silenced", "no_sink", "no_rapr", "no_sink_no_rapr", "varied"};
 static const char *const stage_folders[SOURCES] = {
     [SOURCE_TEACHER] = "teacher", [SOURCE_CAUSAL] = "ode_init", [SOURCE_DISTILLED] = "distill",
     [SOURCE_REFINED] = "refine",  [SOURCE_RESEEDED] = "refine", [SOURCE_SHUFFLED] = "refine",

@@ -1,11 +1,10 @@
-/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go in; what comes
-   out is compared with the clip by the motion of the mouth's region.
-   Its figures and their controls are those of tools/evaluate/real_motion.h: the codec's copy as ceiling, clips in other orders,
-   and the sound of the clip before in place of the clip's own.
-   What stands still in a clip says by its PSNR whether the picture is kept; with varied=yes also where clip and
-   reference are tinted, moved and scaled as the data config varies training clips. Writes report.json, sheet.png and
-   real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to score
-   (infer/collection.h). */
+/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go
+   in; what comes out is compared with the clip by the motion of the mouth's region. Its figures and their controls
+   are those of tools/evaluate/real_motion.h: the codec's copy as ceiling, clips in other orders, and the sound of the
+   clip before in place of the clip's own. What stands still in a clip says by its PSNR whether the picture is kept;
+   with varied=yes also where clip and reference are tinted, moved and scaled as the data config varies training
+   clips. Writes report.json, sheet.png and real.mp4 (real beside generated); with out= every clip's videos and sound
+   as well, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
-/* test_figures.c: the evaluation's figures on puppet dialogues that were spoiled in one way each, through a codec that was fitted on
-   other persons: every figure must be where the spoiling puts it, and where it was for what the spoiling leaves alone. The
-   codec's copy of the truth is the yardstick, so it has 1 everywhere. */
+/* test_figures.c: the evaluation's figures on puppet dialogues that were spoiled in one way each, through a codec
+   that was fitted on other persons: every figure must be where the spoiling puts it, and where it was for what the
+   spoiling leaves alone. The codec's copy of the truth is the yardstick, so it has 1 everywhere. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* test_frechet.c: Frechet distances that are known by hand: of one number, of distributions turned together, of those that
-   lie in a line; and where the latent grid has the parts of a puppet. */
+/* test_frechet.c: Frechet distances that are known by hand: of one number, of distributions turned together, of those
+   that lie in a line; and where the latent grid has the parts of a puppet. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

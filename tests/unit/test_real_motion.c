@@ -1,5 +1,5 @@
-/* test_real_motion.c: the figures of real clips on energies made up: a student that follows the sound, one that always moves
-   alike, a codec that loses some. */
+/* test_real_motion.c: the figures of real clips on energies made up: a student that follows the sound, one that
+   always moves alike, a codec that loses some. */
 #include <math.h>
 
 #include "base/philox.h"
@@ -13,8 +13,8 @@ static float noise(int stream, int i) {
     return (float)random_uniform(&at, (uint32_t)i);
 }
 
-/* Clip c says words c: real energy is the words' and a little of its own; the copy has 0.8 of it; a student has the words
-   that it hears (hears 1) or some motion of its own (hears 0). */
+/* Clip c says words c: real energy is the words' and a little of its own; the copy has 0.8 of it; a student has the
+   words that it hears (hears 1) or some motion of its own (hears 0). */
 static void fill(struct real_clip *clips, int hears) {
     for (int c = 0; c < CLIPS; c++) {
         CHECK(real_clip_open(&clips[c], FRAMES));

@@ -1,5 +1,5 @@
-/* test_synchrony.c: regression, lags and cyclic shifts on signals whose answers are known: a gain, a residual of a known
-   deviation, a delay; and what must fail: noise, another signal, a track that stands still. */
+/* test_synchrony.c: regression, lags and cyclic shifts on signals whose answers are known: a gain, a residual of a
+   known deviation, a delay; and what must fail: noise, another signal, a track that stands still. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -35,8 +35,8 @@ static void slope_and_residual(void **state) {
     double frames = 0, spans = ceil(N / 90.0);
     for (int i = 0; i < N; i++) frames += used[i];
     assert_true(sums.frames == frames && sums.spans == spans);
-    /* five standard errors; of the slope 0.3 / sqrt(2300) = 0.006 times deviation 1 over the track's 1, of a deviation s its
-       share 1 / sqrt(2 * 2300) */
+    /* five standard errors; of the slope 0.3 / sqrt(2300) = 0.006 times deviation 1 over the track's 1, of a
+       deviation s its share 1 / sqrt(2 * 2300) */
     double known_deviation = sqrt(sums.yy / sums.frames);
     assert_true(fabs(regression_slope(&sums) - 0.6) < 5 * 0.3 / sqrt(frames) / known_deviation);
     assert_true(fabs(regression_residual(&sums) - 0.3) < 0.3 * 5 / sqrt(2 * frames) + 0.3 * spans / frames);

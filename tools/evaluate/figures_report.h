@@ -1,4 +1,5 @@
-/* figures_report.h: figures (figures.h) as objects of report.json and as a table for a reader. Keys: docs/evaluation.md. */
+/* figures_report.h: figures (figures.h) as objects of report.json and as a table for a reader. Keys:
+   docs/evaluation.md. */
 #ifndef TOOLS_EVALUATE_FIGURES_REPORT_H
 #define TOOLS_EVALUATE_FIGURES_REPORT_H
 
@@ -19,7 +20,8 @@ cJSON *figures_shifts_json(const struct shift_sums *shifts);
 
 /* "bands" of one source: deviation within a dialogue over the copy's, by region, from coarse to fine. */
 cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_sums *copy);
-/* "frechet_scale": what a Frechet distance to the copy is by chance (halves of the copy) and at worst (a still picture). */
+/* "frechet_scale": what a Frechet distance to the copy is by chance (halves of the copy) and at worst (a still
+   picture). */
 cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves);
 
 /* Prints the figures that a reader looks at first: a line each, a column for each of `columns` sources (numbers of the

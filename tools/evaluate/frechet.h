@@ -1,7 +1,7 @@
 /* frechet.h: the Frechet distance between two normal distributions, each given by mean and covariance:
      |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))
-   (Dowson and Landau, "The Frechet distance between multivariate normal distributions", 1982; FID is this over the features
-   of a network, Heusel et al. 2017). Pure; host memory, doubles. */
+   (Dowson and Landau, "The Frechet distance between multivariate normal distributions", 1982; FID is this over the
+   features of a network, Heusel et al. 2017). Pure; host memory, doubles. */
 #ifndef TOOLS_EVALUATE_FRECHET_H
 #define TOOLS_EVALUATE_FRECHET_H
 

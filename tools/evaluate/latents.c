@@ -12,8 +12,8 @@ const char *const region_names[REGIONS] = {"mouth", "eyes", "hands", "whole"};
 
 /* ---- the grid ---- */
 
-/* The boxes of a region in pixels, by the reference's landmarks; returns how many. They are as large as the part and its
-   motion: the mouth with the nods' depth, the hands' with where they swing. */
+/* The boxes of a region in pixels, by the reference's landmarks; returns how many. They are as large as the part and
+   its motion: the mouth with the nods' depth, the hands' with where they swing. */
 static int region_boxes(enum region region, const struct landmarks *m, float height, float width, struct box box[2]) {
     float h = height, middle = m->head[0];
     switch (region) {

@@ -1,6 +1,6 @@
-/* latents.h: what the codec's encoder sees in a source's pictures, by region of the picture, beside what it sees in the
-   codec's copy of the truth: Frechet distances of appearance and of motion (a dialogue and a position of the latent grid at a
-   time, then the mean), energies by band, and the spread between two rollouts. Host memory. */
+/* latents.h: what the codec's encoder sees in a source's pictures, by region of the picture, beside what it sees in
+   the codec's copy of the truth: Frechet distances of appearance and of motion (a dialogue and a position of the
+   latent grid at a time, then the mean), energies by band, and the spread between two rollouts. Host memory. */
 #ifndef TOOLS_EVALUATE_LATENTS_H
 #define TOOLS_EVALUATE_LATENTS_H
 
@@ -14,8 +14,8 @@ enum latent_kind { LATENT_APPEARANCE, LATENT_MOTION, LATENT_KINDS };
 /* Bands: quarters of a codec's components, of pca from coarse to fine. */
 enum { LATENT_BANDS = 4, LATENT_POSITIONS = 64, LATENT_DIMS = 128 };
 
-/* Where is what in a latent frame. Of a grid of more than LATENT_POSITIONS positions evenly chosen ones are looked at, of more
-   than LATENT_DIMS components the first. */
+/* Where is what in a latent frame. Of a grid of more than LATENT_POSITIONS positions evenly chosen ones are looked
+   at, of more than LATENT_DIMS components the first. */
 struct latent_grid {
     int size, plane;                   /* numbers of a latent frame; positions of the whole grid */
     int dims, positions;               /* that are looked at */
@@ -59,8 +59,9 @@ int latent_sums_add(struct latent_sums *sums, const struct latent_grid *grid, co
 
 void latent_sums_merge(struct latent_sums *to, const struct latent_sums *from); /* to += from */
 
-/* Half the mean squared difference of two rollouts of one dialogue, by region, added to spread [REGIONS] in the unit of
-   latent_sums.energy (all bands together), so that 1 over the copy's energy is as far apart as two unrelated moments. */
+/* Half the mean squared difference of two rollouts of one dialogue, by region, added to spread [REGIONS] in the unit
+   of latent_sums.energy (all bands together), so that 1 over the copy's energy is as far apart as two unrelated
+   moments. */
 void latent_spread_add(double *spread, const struct latent_grid *grid, const struct latent_history *a,
                        const struct latent_history *b);
 

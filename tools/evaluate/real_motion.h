@@ -1,10 +1,10 @@
-/* real_motion.h: does the mouth of a real clip's student move when the clip's mouth does? Of real people no trajectory is
-   known; what can be held against each other is motion energy (measures.h) in the mouth's region: of the clip's own
-   frames, of the codec's copy of them, which no student can be expected to pass, of what the student makes of the clip's
-   sound, and of what it makes of another clip's sound. Frames 0 and 1 do not count: the first is the reference, the
-   second's change is from it. A latent frame stands for four pictures, and between them energy rises and falls alike in
-   whatever a codec decodes; so each clip's mean of the first, second, third and fourth picture is removed from all but
-   amounts. Host memory. */
+/* real_motion.h: does the mouth of a real clip's student move when the clip's mouth does? Of real people no
+   trajectory is known; what can be held against each other is motion energy (measures.h) in the mouth's region: of
+   the clip's own frames, of the codec's copy of them, which no student can be expected to pass, of what the student
+   makes of the clip's sound, and of what it makes of another clip's sound. Frames 0 and 1 do not count: the first is
+   the reference, the second's change is from it. A latent frame stands for four pictures, and between them energy
+   rises and falls alike in whatever a codec decodes; so each clip's mean of the first, second, third and fourth
+   picture is removed from all but amounts. Host memory. */
 #ifndef TOOLS_EVALUATE_REAL_MOTION_H
 #define TOOLS_EVALUATE_REAL_MOTION_H
 

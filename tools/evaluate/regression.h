@@ -1,6 +1,6 @@
-/* regression.h: a measured track against the known one, frame by frame over spans, the means of each span removed: does the
-   one do what the other says, how far, and what does it do besides. A span is a run of frames whose mask is over 0.5. The two
-   may have different units. Pure functions; host memory. */
+/* regression.h: a measured track against the known one, frame by frame over spans, the means of each span removed:
+   does the one do what the other says, how far, and what does it do besides. A span is a run of frames whose mask is
+   over 0.5. The two may have different units. Pure functions; host memory. */
 #ifndef TOOLS_EVALUATE_REGRESSION_H
 #define TOOLS_EVALUATE_REGRESSION_H
 

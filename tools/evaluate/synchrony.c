@@ -47,7 +47,8 @@ double lag_sums_confidence(const struct lag_sums *sums) {
 
 /* ---- cyclic shifts ---- */
 
-/* The sums of one dialogue's track with the circle turned by `shift`; spans [span_count + 1] are places in the circle. */
+/* The sums of one dialogue's track with the circle turned by `shift`; spans [span_count + 1] are places in the
+   circle. */
 static struct regression turned(const float *measured, const float *circle, float *room, int n, int shift,
                                 const int *spans, int span_count) {
     struct regression sums = {0};

@@ -1,6 +1,6 @@
-/* tracks.h: what is followed in a dialogue's pictures and known from the puppet's truth: the mouth's opening while talking, both
-   hands while talking, the head's nod while only listening. Lengths in pixels; arrays have a value a video frame, from frame 1
-   on (frame 0 is the reference). Host memory. */
+/* tracks.h: what is followed in a dialogue's pictures and known from the puppet's truth: the mouth's opening while
+   talking, both hands while talking, the head's nod while only listening. Lengths in pixels; arrays have a value a
+   video frame, from frame 1 on (frame 0 is the reference). Host memory. */
 #ifndef TOOLS_EVALUATE_TRACKS_H
 #define TOOLS_EVALUATE_TRACKS_H
 

@@ -117,8 +117,8 @@ void trial_measures_close(struct trial_measures *m) {
     memset(m, 0, sizeof *m);
 }
 
-/* The face's likeness to the copy's at the same moment: mean squared error of a value, 0 where the copy has ended. Of the copy
-   itself the face is kept. */
+/* The face's likeness to the copy's at the same moment: mean squared error of a value, 0 where the copy has ended. Of
+   the copy itself the face is kept. */
 static double face_error(struct trial_measures *m, const struct clip *clip, long frame) {
     const struct trial *t = m->trial;
     float patch[FACE_VALUES];

@@ -65,12 +65,13 @@ void trial_measures_close(struct trial_measures *m);
 int trial_take(void *measures, long frame, const float *picture);
 
 /* The codec's copy of the trial was measured: what it shows is what others are held against. halves: the distances
-   between two halves of its frames are added (LATENT_RUN each by turns), which tell how large a distance is by chance; their
-   frames are half as many, so that it is less for whole dialogues. A hand is found where its
-   mismatch is at most HAND_BROKEN times the copy's median. ERR_DEVICE: out of memory. */
+   between two halves of its frames are added (LATENT_RUN each by turns), which tell how large a distance is by
+   chance; their frames are half as many, so that it is less for whole dialogues. A hand is found where its mismatch
+   is at most HAND_BROKEN times the copy's median. ERR_DEVICE: out of memory. */
 enum { HAND_BROKEN = 3 };
 int trial_set_copy(struct trial *trial, struct trial_measures *copy, struct latent_sums *halves);
-/* Keeps a rollout's latents; and adds how far another rollout of the trial is from them (latents.h) to spread [REGIONS]. */
+/* Keeps a rollout's latents; and adds how far another rollout of the trial is from them (latents.h) to spread
+   [REGIONS]. */
 void trial_keep_rollout(struct trial *trial, struct trial_measures *m);
 void trial_add_spread(double *spread, const struct trial_measures *m);
 
