@@ -29,7 +29,7 @@ for by in . truth codec teacher causal distilled; do check "$by: its video" [ -s
 check "its sounds" [ -s "$kept/dialogue_000.wav" -a -s "$kept/dialogue_000.user.wav" ]
 report=$work/run/report.json
 check "figures over the codec's copy" [ "$(grep -c '"over_copy"' "$report")" -ge 60 ]
-check "the copy over itself is 1" sh -c "sed -n '/^\t\"codec\"/,/^\t}/p' '$report' | grep -A1 '\"mouth_slope\"' | grep -q '\"over_copy\":.1,'"
+check "the copy over itself is 1" sh -c "sed -n '/^\t\"codec\"/,/^\t}/p' '$report' | grep -A1 '\"flicker\"' | grep -q '\"over_copy\":.1,'"
 check "how to read distances" [ "$(grep -c '"still_picture":.[0-9]\|"halves_of_copy":.[0-9]' "$report")" -eq 16 ]
 check "another rollout, and how far it is" sh -c "sed -n '/^\t\"refined_reseeded\"/,/^\t}/p' '$report' | grep -A1 '\"spread_mouth\"' | grep -q '\"value\":.[0-9]'"
 check "which persons" grep -q '"persons":.*"test"' "$report"
