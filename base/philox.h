@@ -33,7 +33,9 @@ enum random_purpose {
     RANDOM_AUDIENCE,     /* who visits a live server, and how they talk */
     RANDOM_REFERENCE,    /* where a decoder's sample begins, and whose picture is its reference */
     RANDOM_LATENT_NOISE, /* errors on the latents that a decoder learns from */
-    RANDOM_VIEW          /* how a clip's colours, place and size are varied */
+    RANDOM_VIEW,         /* how a clip's colours, place and size are varied */
+    RANDOM_BOOTSTRAP,    /* which dialogues an interval draws again */
+    RANDOM_PERMUTATION   /* which clip stands in for which */
 };
 
 struct philox_block {

@@ -1,8 +1,9 @@
-/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the teacher and
-   through every exported student, measured in the pixels (measures.h) with controls that must fail.
+/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the
+   teacher and through every exported student, measured in the pixels (measures.h) with controls that must fail.
      evaluate CONFIG run=RUN [out=FOLDER]
-   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 and prints a table; with out= every
-   dialogue's videos and sounds as well, for other tools to score (infer/collection.h). */
+   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 (their names begin with development_
+   where evaluate.persons says so) and prints two tables (docs/evaluation.md); with out= every dialogue's videos and
+   sounds as well, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "data/media.h"
 #include "infer/collection.h"
 #include "kernels/device.h"
+#include "tools/evaluate/figures_report.h"
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/trial.h"
 #include "tools/worker_pool.h"
@@ -34,6 +36,7 @@ enum source {
     SOURCE_CAUSAL,
     SOURCE_DISTILLED,
     SOURCE_REFINED,
+    SOURCE_RESEEDED, /* refined, from other noise */
     SOURCE_SHUFFLED,
     SOURCE_SILENCED,
     SOURCE_NO_SINK,
@@ -42,14 +45,21 @@ enum source {
     SOURCE_VARIED, /* of the same dialogues, in other colours, elsewhere and of another size */
     SOURCES
 };
-static const char *const source_names[SOURCES] = {"drawn",     "codec",   "teacher",         "causal",
-                                                  "distilled", "refined", "shuffled",        "silenced",
-                                                  "no_sink",   "no_rapr", "no_sink_no_rapr", "varied"};
+static const char *const source_names[SOURCES] = {
+    "drawn",    "codec",    "teacher", "causal",  "distilled",       "refined", "refined_reseeded",
+    "shuffled", "silenced", "no_sink", "no_rapr", "no_sink_no_rapr", "varied"};
 static const char *const stage_folders[SOURCES] = {
     [SOURCE_TEACHER] = "teacher", [SOURCE_CAUSAL] = "ode_init", [SOURCE_DISTILLED] = "distill",
-    [SOURCE_REFINED] = "refine",  [SOURCE_SHUFFLED] = "refine", [SOURCE_SILENCED] = "refine",
-    [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",  [SOURCE_NEITHER] = "refine",
-    [SOURCE_VARIED] = "refine"};
+    [SOURCE_REFINED] = "refine",  [SOURCE_RESEEDED] = "refine", [SOURCE_SHUFFLED] = "refine",
+    [SOURCE_SILENCED] = "refine", [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",
+    [SOURCE_NEITHER] = "refine",  [SOURCE_VARIED] = "refine"};
+
+enum { COMPARED = SOURCE_RESEEDED + 1 };
+
+/* What is compared dialogue by dialogue. */
+static const struct figure_pair pairs[] = {
+    {SOURCE_DISTILLED, SOURCE_CAUSAL}, {SOURCE_REFINED, SOURCE_DISTILLED}, {SOURCE_RESEEDED, SOURCE_REFINED}};
+enum { PAIRS = sizeof pairs / sizeof *pairs };
 
 /* Where a collection has what a source made; NULL: it is the collection's own, or not kept. */
 static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
@@ -61,6 +71,8 @@ static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
 /* What a dialogue has to tell; in memory that the workers share. */
 struct dialogue_result {
     struct source_totals totals[SOURCES];
+    struct shift_sums shifts[SOURCES][FOLLOWED];
+    struct latent_sums halves; /* of the codec's copy */
     struct stream_times times[SOURCES];
 };
 
@@ -75,15 +87,21 @@ struct evaluation {
     int index;                       /* its number */
     struct session *session[SOURCES];
     struct teacher_generator teacher;
+    struct codec encoder;           /* the teacher's codec, as a stream of its own for measuring */
     struct trial_measures measures; /* of the present source */
     struct collection_video kept;   /* the same, in the collection */
     struct dialogue_sound sound;    /* of the trial */
     /* sums over all dialogues, in the parent: */
     struct source_totals totals[SOURCES];
+    struct shift_sums shifts[SOURCES][FOLLOWED];
+    struct latent_sums halves;
     struct source_totals refined_ablated; /* refined, over the ablations' dialogues alone */
     struct stream_times times[SOURCES];
+    /* of figures.h; sources are the first COMPARED */
+    struct bootstrap_interval *over_copy, *differences;
+    double *over_drawn;
     struct mask_profile profile;
-    struct lip_pool mask_only;
+    struct regression mask_only;
     float *sheet[SOURCES];      /* kept frames of dialogue 0 */
     struct video_writer *video; /* of dialogue 0: drawn beside refined */
     float *pair;                /* [3, H, 2 W] */
@@ -92,10 +110,22 @@ struct evaluation {
 
 static size_t picture_size(const struct evaluation *e) { return 3 * (size_t)e->trial.height * (size_t)e->trial.width; }
 
+static int first_person(const struct evaluation *e) {
+    return e->config.evaluate.persons == PERSONS_DEVELOPMENT ? TRIAL_DEVELOPMENT : TRIAL_TEST;
+}
+
+/* RUN/NAME, of the development persons RUN/development_NAME. */
+static int result_path(const struct evaluation *e, char *path, const char *name) {
+    char file[64];
+    snprintf(file, sizeof file, "%s%s", e->config.evaluate.persons == PERSONS_DEVELOPMENT ? "development_" : "", name);
+    return file_join(path, FILE_PATH_MAX, e->config.run, file);
+}
+
 /* How many dialogues a source gets. */
 static int dialogues_of(const struct evaluation *e, enum source source) {
     const struct evaluate_config *c = &e->config.evaluate;
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
+    if (source == SOURCE_RESEEDED) return c->reseeded;
     if (source == SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
     return source >= SOURCE_SILENCED ? c->ablations : c->dialogues;
 }
@@ -160,7 +190,7 @@ static int take_and_film(void *user, long frame, const float *picture) {
 static int other_speech(const struct evaluation *e, float *agent) {
     struct puppet *other;
     int index = e->config.evaluate.dialogues + e->index;
-    TRY(puppet_open(&other, (uint64_t)e->config.seed, TRIAL_FIRST + e->index, TRIAL_FIRST + index,
+    TRY(puppet_open(&other, (uint64_t)e->config.seed, first_person(e) + e->index, first_person(e) + index,
                     e->config.evaluate.seconds));
     const float *pcm = puppet_pcm(other, PUPPET_AGENT), *talk = puppet_mask(other, PUPPET_AGENT);
     int frames = puppet_frames(other), from = 0;
@@ -217,7 +247,7 @@ static int make(struct evaluation *e, enum source source) {
 
 static int open_video(struct evaluation *e) {
     char path[FILE_PATH_MAX];
-    TRY(file_join(path, sizeof path, e->config.run, "refined.mp4"));
+    TRY(result_path(e, path, "refined.mp4"));
     TRY(video_create(&e->video, path, e->trial.height, 2 * e->trial.width, 2));
     const struct dialogue_sound sound = dialogue_sound(e->trial.puppet);
     for (long f = 1; f < sound.frames; f++) {
@@ -273,7 +303,11 @@ static int run_source(struct evaluation *e, enum source source) {
         else
             code = video_finish(video);
     }
-    if (!code) source_add(&e->results[e->index].totals[source], &e->measures);
+    struct dialogue_result *result = &e->results[e->index];
+    if (!code && source == SOURCE_CODEC) code = trial_set_copy(&e->trial, &e->measures, &result->halves);
+    if (!code) code = source_add(&result->totals[source], result->shifts[source], &e->measures);
+    if (!code && source == SOURCE_REFINED) trial_keep_rollout(&e->trial, &e->measures);
+    if (!code && source == SOURCE_RESEEDED) trial_add_spread(result->totals[source].spread, &e->measures);
     if (!code && e->index == 0) {
         e->sheet[source] = e->measures.kept;
         e->measures.kept = NULL;
@@ -298,7 +332,7 @@ static int write_sheet(struct evaluation *e) {
     }
     if (e->sheet[SOURCE_VARIED])
         rows[count++] = (struct sheet_row){source_names[SOURCE_VARIED], e->sheet[SOURCE_VARIED], TRIAL_KEPT};
-    int code = file_join(path, sizeof path, e->config.run, "sheet.png");
+    int code = result_path(e, path, "sheet.png");
     if (!code) code = contact_sheet_write(path, rows, count, e->height, e->width, TRIAL_KEPT, 2);
     free(reference);
     return code;
@@ -310,9 +344,11 @@ static int open_sources(struct evaluation *e) {
     enum { TEACHER_BATCH = 8 };
     TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
     TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
+    TRY(codec_share(&e->encoder, &e->teacher.model.codec));
     for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
         if (!dialogues_of(e, (enum source)s)) continue;
         struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
+        if (s == SOURCE_RESEEDED) options.seed++;
         if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
         if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
         snprintf(name, sizeof name, "export/%s", stage_folders[s]);
@@ -327,22 +363,32 @@ static int run_varied(struct evaluation *e, int index) {
     struct picture_view view;
     picture_view_draw(&view, &e->config.evaluate.vary, (uint64_t)e->config.seed, (uint64_t)index, 0);
     TRY(trial_vary(&e->trial, &view));
+    e->trial.encoder = NULL; /* the copy's latents are those of the plain pictures */
     TRY(run_source(e, SOURCE_VARIED));
+    e->trial.encoder = &e->encoder;
     return trial_vary(&e->trial, &(struct picture_view){0});
+}
+
+/* The copy comes first: all others are held against it. */
+static enum source in_order(int i) {
+    return i == 0 ? SOURCE_CODEC : i <= SOURCE_CODEC ? (enum source)(i - 1) : (enum source)i;
 }
 
 static int run_dialogue(struct evaluation *e, int index) {
     e->index = index;
     memset(&e->results[index], 0, sizeof e->results[index]);
-    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
+    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
+                   e->width));
+    trial_use_encoder(&e->trial, &e->encoder);
     if (!e->picture) {
         e->picture = malloc(picture_size(e) * sizeof *e->picture);
         e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
         if (!e->picture || !e->pair) return error_set(ERR_DEVICE, "out of memory for a frame");
     }
-    for (int source = 0; source < SOURCES; source++) {
-        if (index >= dialogues_of(e, (enum source)source)) continue;
-        TRY(source == SOURCE_VARIED ? run_varied(e, index) : run_source(e, (enum source)source));
+    for (int i = 0; i < SOURCES; i++) {
+        enum source source = in_order(i);
+        if (index >= dialogues_of(e, source)) continue;
+        TRY(source == SOURCE_VARIED ? run_varied(e, index) : run_source(e, source));
         worker_pool_beat(e->job);
     }
     if (index == 0) TRY(write_sheet(e));
@@ -369,10 +415,32 @@ static void merge_results(struct evaluation *e) {
         const struct dialogue_result *r = &e->results[i];
         for (int s = 0; s < SOURCES; s++) {
             source_merge(&e->totals[s], &r->totals[s]);
+            shift_sums_merge(e->shifts[s], r->shifts[s], FOLLOWED);
             stream_times_add(&e->times[s], &r->times[s]);
         }
+        latent_sums_merge(&e->halves, &r->halves);
         if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
     }
+}
+
+/* Figures over the codec's copy, with intervals. */
+static int compute_figures(struct evaluation *e) {
+    int dialogues = e->config.evaluate.dialogues;
+    const struct source_totals **of = calloc((size_t)dialogues * COMPARED, sizeof *of);
+    e->over_copy = malloc((size_t)(COMPARED * figure_count) * sizeof *e->over_copy);
+    e->over_drawn = malloc((size_t)(COMPARED * figure_count) * sizeof *e->over_drawn);
+    e->differences = malloc((size_t)(PAIRS * figure_count) * sizeof *e->differences);
+    int code =
+        of && e->over_copy && e->over_drawn && e->differences ? OK : error_set(ERR_DEVICE, "out of memory for figures");
+    for (int i = 0; i < dialogues && !code; i++)
+        for (int s = 0; s < COMPARED; s++)
+            if (e->results[i].totals[s].trials > 0) of[i * COMPARED + s] = &e->results[i].totals[s];
+    const struct figure_table table = {dialogues, COMPARED, SOURCE_CODEC, SOURCE_DRAWN, of};
+    if (!code)
+        code = figures_compute(&table, (uint64_t)e->config.seed, pairs, PAIRS, e->over_copy, e->over_drawn,
+                               e->differences);
+    free(of);
+    return code;
 }
 
 /* The best that the mask alone can say: fitted on as many other dialogues. */
@@ -381,7 +449,8 @@ static int mask_only(struct evaluation *e) {
         for (int i = 0; i < e->config.evaluate.dialogues; i++) {
             struct trial t;
             int index = pass ? i : 2 * e->config.evaluate.dialogues + i;
-            TRY(trial_open(&t, (uint64_t)e->config.seed, index, e->config.evaluate.seconds, e->height, e->width));
+            TRY(trial_open(&t, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
+                           e->width));
             if (!pass) {
                 mask_profile_add(&e->profile, t.mouth, t.talk, t.frames);
             } else {
@@ -411,19 +480,26 @@ static double hand_ratio(const struct evaluation *e, enum source s) {
     return ratio(motion_pool_variance(&e->totals[s].hands), motion_pool_variance(&e->totals[SOURCE_DRAWN].hands));
 }
 
+static double lip_sync(const struct source_totals *t) {
+    return regression_correlation(&t->follow.regression[FOLLOWED_MOUTH]);
+}
+static double mouth_deviation(const struct source_totals *t) {
+    return regression_deviation(&t->follow.regression[FOLLOWED_MOUTH]);
+}
+
 static cJSON *report_source(const struct evaluation *e, enum source s) {
     const struct source_totals *t = &e->totals[s], *drawn = &e->totals[SOURCE_DRAWN];
     cJSON *o = cJSON_CreateObject();
-    add(o, "lip_sync", lip_pool_correlation(&t->lip));
-    add(o, "mouth_amplitude", ratio(lip_pool_deviation(&t->lip), lip_pool_deviation(&drawn->lip)));
-    add(o, "sharpness", ratio(t->sharpness / (double)t->frames, drawn->sharpness / (double)drawn->frames));
-    add(o, "flat_noise", t->flat / (double)t->frames);
+    add(o, "lip_sync", lip_sync(t));
+    add(o, "mouth_amplitude", ratio(mouth_deviation(t), mouth_deviation(drawn)));
+    add(o, "sharpness", ratio(t->sharpness / t->frames, drawn->sharpness / drawn->frames));
+    add(o, "flat_noise", t->flat / t->frames);
     add(o, "hand_motion_ratio", hand_ratio(e, s));
     add(o, "listen_mouth_ratio", ratio(t->listen_mouth, t->talk_mouth));
     add(o, "identity_psnr_first", source_psnr_first(t));
     add(o, "identity_psnr_last", source_psnr_last(t));
-    add(o, "talk_minutes", (double)t->lip.frames / VIDEO_RATE / 60);
-    add(o, "video_minutes", (double)t->frames / VIDEO_RATE / 60);
+    add(o, "talk_minutes", t->follow.regression[FOLLOWED_MOUTH].frames / VIDEO_RATE / 60);
+    add(o, "video_minutes", t->frames / VIDEO_RATE / 60);
     const struct stream_times *times = &e->times[s];
     if (times->frames) {
         add(o, "rtf", (times->network + times->codec) * VIDEO_RATE / (double)times->frames);
@@ -445,8 +521,8 @@ static cJSON *report_varied(const struct evaluation *e) {
     add(o, "identity_psnr_last", source_psnr_last(t));
     add(o, "identity_psnr_first_plain", source_psnr_first(&e->refined_ablated));
     add(o, "identity_psnr_last_plain", source_psnr_last(&e->refined_ablated));
-    add(o, "lip_sync", lip_pool_correlation(&t->lip));
-    add(o, "lip_sync_plain", lip_pool_correlation(&e->refined_ablated.lip));
+    add(o, "lip_sync", lip_sync(t));
+    add(o, "lip_sync_plain", lip_sync(&e->refined_ablated));
     return o;
 }
 
@@ -456,16 +532,26 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
     cJSON_AddStringToObject(root, "device", device_name());
     cJSON_AddStringToObject(root, "type", TYPE_NAME);
     cJSON_AddNumberToObject(root, "threads_a_stream", 1);
+    cJSON_AddStringToObject(root, "persons",
+                            e->config.evaluate.persons == PERSONS_DEVELOPMENT ? "development" : "test");
+    cJSON_AddStringToObject(root, "yardstick", "measures: over the codec's copy of the truth, of the same dialogues");
     cJSON_AddStringToObject(
         root, "protocol",
         "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
         "first frame; students: streamed chunk by chunk from the first frame alone; no_sink, no_rapr: the refined "
         "weights, switched off at streaming");
-    add(root, "lip_sync_mask_only", lip_pool_correlation(&e->mask_only));
-    for (int s = SOURCE_DRAWN; s <= SOURCE_REFINED; s++)
-        cJSON_AddItemToObject(root, source_names[s], report_source(e, (enum source)s));
+    add(root, "lip_sync_mask_only", regression_correlation(&e->mask_only));
+    for (int s = SOURCE_DRAWN; s < COMPARED; s++) {
+        if (!(e->totals[s].trials > 0)) continue;
+        cJSON *o = report_source(e, (enum source)s);
+        cJSON_AddItemToObject(o, "measures",
+                              figures_json(e->over_copy + s * figure_count, e->over_drawn + s * figure_count));
+        cJSON_AddItemToObject(o, "shifts", figures_shifts_json(e->shifts[s]));
+        cJSON_AddItemToObject(o, "bands", figures_bands_json(&e->totals[s].latents, &e->totals[SOURCE_CODEC].latents));
+        cJSON_AddItemToObject(root, source_names[s], o);
+    }
     cJSON *refined = cJSON_GetObjectItem(root, "refined");
-    add(refined, "lip_sync_shuffled", lip_pool_correlation(&e->totals[SOURCE_SHUFFLED].lip));
+    add(refined, "lip_sync_shuffled", lip_sync(&e->totals[SOURCE_SHUFFLED]));
     add(refined, "listen_motion_ratio",
         ratio(motion_pool_variance(&e->refined_ablated.head), motion_pool_variance(&e->totals[SOURCE_SILENCED].head)));
     add(refined, "identity_psnr_last_same_dialogues", source_psnr_last(&e->refined_ablated));
@@ -473,16 +559,35 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
         cJSON *o = cJSON_CreateObject();
         add(o, "identity_psnr_first", source_psnr_first(&e->totals[s]));
         add(o, "identity_psnr_last", source_psnr_last(&e->totals[s]));
-        add(o, "lip_sync", lip_pool_correlation(&e->totals[s].lip));
+        add(o, "lip_sync", lip_sync(&e->totals[s]));
         cJSON_AddItemToObject(root, source_names[s], o);
     }
-    if (e->totals[SOURCE_VARIED].trials) cJSON_AddItemToObject(root, source_names[SOURCE_VARIED], report_varied(e));
+    if (e->totals[SOURCE_VARIED].trials > 0) cJSON_AddItemToObject(root, source_names[SOURCE_VARIED], report_varied(e));
+    cJSON_AddItemToObject(root, "frechet_scale", figures_scale_json(&e->totals[SOURCE_CODEC].latents, &e->halves));
+    cJSON *differences = cJSON_AddObjectToObject(root, "differences");
+    for (int p = 0; p < PAIRS; p++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s_less_%s", source_names[pairs[p].a], source_names[pairs[p].b]);
+        cJSON_AddItemToObject(differences, name, figures_difference_json(e->differences + p * figure_count));
+    }
     return root;
 }
 
 static double value(const cJSON *root, const char *group, const char *key) {
     const cJSON *item = cJSON_GetObjectItem(group ? cJSON_GetObjectItem(root, group) : root, key);
     return item ? item->valuedouble : NAN;
+}
+
+static void print_figures(const struct evaluation *e) {
+    static const int columns[] = {SOURCE_DRAWN,  SOURCE_CODEC,     SOURCE_TEACHER,
+                                  SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
+    figures_print(e->over_copy, source_names, columns, sizeof columns / sizeof *columns);
+    struct chance_test mouth = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_MOUTH]),
+                       hands = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_HANDS]);
+    printf(
+        "\ncontrol, refined against the truth shifted in time (%d shifts): mouth %.3f in place, %.3f +- %.3f shifted; "
+        "hands %.3f, %.3f +- %.3f\n",
+        SHIFTS, mouth.correlation, mouth.mean, mouth.deviation, hands.correlation, hands.mean, hands.deviation);
 }
 
 static void print_table(const cJSON *root) {
@@ -532,6 +637,7 @@ static int run_dialogues(struct evaluation *e) {
             code = error_set(ERR_DEVICE, "dialogue %d: %s", i, pool.jobs[i].text);
     worker_pool_close(&pool);
     if (!code) merge_results(e);
+    if (!code) code = compute_figures(e);
     munmap(e->results, bytes);
     return code;
 }
@@ -566,12 +672,13 @@ static int evaluate(struct evaluation *e, long started) {
     TRY(run_dialogues(e));
     if (*e->out) TRY(finish_collection(e));
     TRY(mask_only(e));
-    TRY(file_join(path, sizeof path, e->config.run, "report.json"));
+    TRY(result_path(e, path, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
     cJSON *root = report(e, seconds);
     char *text = cJSON_Print(root);
     int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
     if (!code) print_table(root);
+    if (!code) print_figures(e);
     free(text);
     cJSON_Delete(root);
     return code;
@@ -582,7 +689,11 @@ static void close_evaluation(struct evaluation *e) {
         session_close(e->session[s]);
         free(e->sheet[s]);
     }
+    codec_close(&e->encoder);
     teacher_generator_close(&e->teacher);
+    free(e->over_copy);
+    free(e->over_drawn);
+    free(e->differences);
     free(e->picture);
     free(e->pair);
 }

@@ -1,12 +1,10 @@
-/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go in; what comes
-   out is compared with the clip by the motion of the mouth's region.
-   Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
-   and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
-   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass.
-   What stands still in a clip says by its PSNR whether the picture is kept; with varied=yes also where clip and
-   reference are tinted, moved and scaled as the data config varies training clips. Writes report.json, sheet.png and
-   real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to score
-   (infer/collection.h). */
+/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go
+   in; what comes out is compared with the clip by the motion of the mouth's region. Its figures and their controls
+   are those of tools/evaluate/real_motion.h: the codec's copy as ceiling, clips in other orders, and the sound of the
+   clip before in place of the clip's own. What stands still in a clip says by its PSNR whether the picture is kept;
+   with varied=yes also where clip and reference are tinted, moved and scaled as the data config varies training
+   clips. Writes report.json, sheet.png and real.mp4 (real beside generated); with out= every clip's videos and sound
+   as well, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,28 +21,21 @@
 #include "infer/collection.h"
 #include "kernels/device.h"
 #include "model/audio/encoder.h"
+#include "tools/evaluate/figures_report.h"
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/measures.h"
+#include "tools/evaluate/real_motion.h"
 #include "tools/evaluate/still.h"
 #include "tools/prepare/clip_list.h"
 #include "tools/prepare/clip_source.h"
 
 enum { FRAMES_MAX = 25 * 60, SHEET_CLIPS = 4, SHEET_COLUMNS = 12 };
 
-struct real_clip {
-    int frames;
-    float *energy_real, *energy_made; /* [frames] */
-    float *energy_codec;              /* [copied] */
-    int copied;                       /* frames that the codec gives back: whole latent frames */
-};
-struct pool { /* a correlation, each clip's mean removed */
-    double xx, yy, xy;
-};
 /* What is measured once more where clips are varied. */
 struct varied {
     int wanted;
     struct still_pool still, still_codec;
-    struct pool mouth;
+    struct regression mouth; /* motion energy, each clip's mean removed */
 };
 struct real_evaluation {
     struct prepare_config config;
@@ -60,6 +51,8 @@ struct real_evaluation {
     int height, width;
     struct real_clip *clips;
     int count;
+    float *sound_before; /* of the clip before, its agent's; NULL: there is none yet */
+    long sound_frames;
     float *real, *made; /* [FRAMES_MAX, 3, H, W] of the present clip */
     float *sheet[2 * SHEET_CLIPS];
     struct video_writer *video;
@@ -227,36 +220,33 @@ static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip,
     struct clip truth = clip_of(e, e->real, clip->frames), made = clip_of(e, e->made, clip->frames);
     const char *id = e->ids[e->count];
     e->broken = 1;
-    measure_motion_energy(&truth, &e->mouth, clip->energy_real);
-    measure_motion_energy(&made, &e->mouth, clip->energy_made);
+    measure_motion_energy(&truth, &e->mouth, clip->real);
+    measure_motion_energy(&made, &e->mouth, clip->made);
     TRY(add_still(e, clip->frames, &e->still));
     if (e->count < SHEET_CLIPS) TRY(keep_sheet(e, e->count));
     TRY(film(e, clip->frames, sound.agent));
     if (*e->out) TRY(keep_clip(e, id, path, sound, times));
     TRY(copy_by_codec(e, clip->frames, &clip->copied));
     struct clip copy = clip_of(e, e->made, clip->copied);
-    measure_motion_energy(&copy, &e->mouth, clip->energy_codec);
+    measure_motion_energy(&copy, &e->mouth, clip->copy);
     TRY(add_still(e, clip->copied, &e->still_codec));
     if (*e->out) TRY(keep_video(e, "codec", id, &sound, e->made, clip->copied));
     e->broken = 0;
     return OK;
 }
 
-/* From frame 2 on: frame 1's change is from the reference itself. */
-static void pool_add(struct pool *p, const float *x, const float *y, int n) {
-    double mx = 0, my = 0;
-    if (n <= 2) return;
-    for (int i = 2; i < n; i++) {
-        mx += x[i];
-        my += y[i];
-    }
-    mx /= n - 2;
-    my /= n - 2;
-    for (int i = 2; i < n; i++) {
-        p->xx += (x[i] - mx) * (x[i] - mx);
-        p->yy += (y[i] - my) * (y[i] - my);
-        p->xy += (x[i] - mx) * (y[i] - my);
-    }
+/* The clip's picture with the sound of the clip before, into e->made. */
+static int exchange_sound(struct real_evaluation *e, struct real_clip *clip) {
+    long frames = e->sound_frames < clip->frames ? e->sound_frames : clip->frames;
+    if (!e->sound_before) return OK;
+    struct dialogue_sound sound = {.frames = frames, .agent = e->sound_before};
+    memcpy(e->made, e->real, picture_size(e) * sizeof(float));
+    TRY(dialogue_stream(e->session, e->real, &sound, take, e, NULL));
+    struct clip made = clip_of(e, e->made, (int)frames);
+    measure_motion_energy(&made, &e->mouth, clip->exchanged);
+    clip->swapped = (int)frames;
+    clip->sound_of = e->count - 1;
+    return OK;
 }
 
 /* The clip once more with the same sound, seen by a view of its own. energy: [2, sound.frames], scratch. */
@@ -272,7 +262,7 @@ static int stream_varied(struct real_evaluation *e, struct clip_entry entry, str
     struct clip truth = clip_of(e, e->real, frames), made = clip_of(e, e->made, frames);
     measure_motion_energy(&truth, &e->mouth, energy);
     measure_motion_energy(&made, &e->mouth, energy + frames);
-    pool_add(&e->varied.mouth, energy + frames, energy, frames);
+    regression_add_span(&e->varied.mouth, energy + frames + 2, energy + 2, frames - 2);
     TRY(add_still(e, frames, &e->varied.still));
     TRY(copy_by_codec(e, frames, &copied));
     return add_still(e, copied, &e->varied.still_codec);
@@ -298,12 +288,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     long before = (long)first * AUDIO_SAMPLES_PER_FRAME < samples ? (long)first * AUDIO_SAMPLES_PER_FRAME : samples;
     long want = (long)clip->frames * AUDIO_SAMPLES_PER_FRAME;
     padded = calloc((size_t)(2 * want) + 1, sizeof *padded); /* the sound, then a silent other party */
-    clip->energy_real = calloc((size_t)clip->frames + 1, sizeof(float));
-    clip->energy_made = calloc((size_t)clip->frames + 1, sizeof(float));
-    clip->energy_codec = calloc((size_t)clip->frames + FRAMES_PER_LATENT, sizeof(float));
-    int code = padded && clip->energy_real && clip->energy_made && clip->energy_codec
-                   ? OK
-                   : error_set(ERR_DEVICE, "out of memory for a clip");
+    int code = padded ? real_clip_open(clip, clip->frames) : error_set(ERR_DEVICE, "out of memory for a clip");
     if (!code)
         memcpy(padded, pcm + before, sizeof *padded * (size_t)(samples - before < want ? samples - before : want));
     free(pcm);
@@ -313,22 +298,22 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     if (!code) code = dialogue_stream(e->session, e->real, &sound, take, e, &times);
     item_id(e, entry->path);
     if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
+    if (!code) code = exchange_sound(e, clip);
     if (!code && e->varied.wanted) code = run_varied(e, entry, &sound);
-    if (!code) {
-        stream_times_add(&e->times, &times);
-        e->count++;
-    }
     if (code) { /* not counted: the next clip takes its place */
-        free(clip->energy_real);
-        free(clip->energy_made);
-        free(clip->energy_codec);
-        clip->energy_real = clip->energy_made = clip->energy_codec = NULL;
+        real_clip_close(clip);
+        free(padded);
+        return code;
     }
-    free(padded);
-    return code;
+    stream_times_add(&e->times, &times);
+    e->count++;
+    free(e->sound_before);
+    e->sound_before = padded;
+    e->sound_frames = sound.frames;
+    return OK;
 }
 
-static double correlation(const struct pool *p) { return p->xx > 0 && p->yy > 0 ? p->xy / sqrt(p->xx * p->yy) : 0; }
+/* ---- the report ---- */
 
 static void add_varied(const struct real_evaluation *e, cJSON *root) {
     cJSON *o = cJSON_AddObjectToObject(root, "varied");
@@ -337,38 +322,68 @@ static void add_varied(const struct real_evaluation *e, cJSON *root) {
     cJSON_AddNumberToObject(o, "scale", e->config.vary.scale);
     cJSON_AddNumberToObject(o, "still_psnr", still_pool_psnr(&e->varied.still));
     cJSON_AddNumberToObject(o, "codec_still_psnr", still_pool_psnr(&e->varied.still_codec));
-    cJSON_AddNumberToObject(o, "mouth_motion_correlation", correlation(&e->varied.mouth));
+    cJSON_AddNumberToObject(o, "mouth_motion_correlation", regression_correlation(&e->varied.mouth));
 }
 
-static int write_report(const struct real_evaluation *e, const char *out) {
-    struct pool same = {0, 0, 0}, shuffled = {0, 0, 0}, codec = {0, 0, 0};
+/* The keys that reports always had: the control by the next clip, and amounts over the real frames'. */
+static void add_first_keys(cJSON *root, const struct real_evaluation *e) {
+    struct regression shuffled = {0}, own = {0}, copy = {0};
     double moved = 0, made = 0, copied = 0;
     for (int i = 0; i < e->count; i++) {
         const struct real_clip *a = &e->clips[i], *b = &e->clips[(i + 1) % e->count];
-        pool_add(&same, a->energy_made, a->energy_real, a->frames);
-        pool_add(&codec, a->energy_codec, a->energy_real, a->copied);
-        pool_add(&shuffled, a->energy_made, b->energy_real, a->frames < b->frames ? a->frames : b->frames);
+        int frames = a->frames < b->frames ? a->frames : b->frames;
+        regression_add_span(&own, a->made + 2, a->real + 2, a->frames - 2);
+        regression_add_span(&copy, a->copy + 2, a->real + 2, a->copied - 2);
+        regression_add_span(&shuffled, a->made + 2, b->real + 2, frames - 2);
         for (int f = 2; f < a->frames; f++) {
-            moved += a->energy_real[f];
-            made += a->energy_made[f];
-            copied += f < a->copied ? a->energy_codec[f] : a->energy_real[f];
+            moved += (double)a->real[f];
+            made += (double)a->made[f];
+            copied += (double)(f < a->copied ? a->copy[f] : a->real[f]);
         }
     }
-    cJSON *root = cJSON_CreateObject();
     cJSON_AddNumberToObject(root, "held_out_clips", e->count);
-    cJSON_AddNumberToObject(root, "mouth_motion_correlation", correlation(&same));
-    cJSON_AddNumberToObject(root, "mouth_motion_correlation_shuffled", correlation(&shuffled));
+    cJSON_AddNumberToObject(root, "mouth_motion_correlation", regression_correlation(&own));
+    cJSON_AddNumberToObject(root, "mouth_motion_correlation_shuffled", regression_correlation(&shuffled));
     cJSON_AddNumberToObject(root, "mouth_motion_amount", moved > 0 ? made / moved : 0);
-    cJSON_AddNumberToObject(root, "codec_motion_correlation", correlation(&codec));
+    cJSON_AddNumberToObject(root, "codec_motion_correlation", regression_correlation(&copy));
     cJSON_AddNumberToObject(root, "codec_motion_amount", moved > 0 ? copied / moved : 0);
     cJSON_AddNumberToObject(root, "still_psnr", still_pool_psnr(&e->still));
     cJSON_AddNumberToObject(root, "codec_still_psnr", still_pool_psnr(&e->still_codec));
     if (e->varied.wanted) add_varied(e, root);
     cJSON_AddNumberToObject(root, "rtf", (e->times.network + e->times.codec) * VIDEO_RATE / (double)e->times.frames);
+}
+
+static void print_figures(const struct bootstrap_interval *measured, const struct chance_test *made,
+                          const struct chance_test *copy) {
+    static const char *const labels[REAL_FIGURES] = {
+        "motion of the mouth, with the clip's own",  "with the codec's copy of it",
+        "the copy with the clip: the ceiling",       "student over that ceiling",
+        "amount of motion, over the copy's",         "control: another's sound, own frames",
+        "another's sound, the frames of that sound", "what the right sound adds"};
+    printf("\n%-44s%11s   95 %%\n", "", "student");
+    for (int f = 0; f < REAL_FIGURES; f++)
+        printf("%-44s%11.3f   %.3f to %.3f\n", labels[f], measured[f].value, measured[f].low, measured[f].high);
+    printf("clips in other orders (%d): student %.3f +- %.3f, p %.3f; the copy %.3f +- %.3f, p %.3f\n", PERMUTATIONS,
+           made->mean, made->deviation, made->p, copy->mean, copy->deviation, copy->p);
+}
+
+static int write_report(const struct real_evaluation *e, const char *out) {
+    struct bootstrap_interval measured[REAL_FIGURES];
+    struct chance_test made, copy;
+    uint64_t seed = (uint64_t)e->config.seed;
+    TRY(real_figures(e->clips, e->count, seed, measured));
+    TRY(real_chance(e->clips, e->count, seed, &made, &copy));
+    cJSON *root = cJSON_CreateObject();
+    add_first_keys(root, e);
+    cJSON *measures = cJSON_AddObjectToObject(root, "measures");
+    for (int f = 0; f < REAL_FIGURES; f++)
+        cJSON_AddItemToObject(measures, real_figure_names[f], interval_json("value", &measured[f]));
+    cJSON_AddItemToObject(root, "permutations", chance_json(&made));
+    cJSON_AddItemToObject(root, "codec_permutations", chance_json(&copy));
     char path[FILE_PATH_MAX], *text = cJSON_Print(root);
     int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
     if (!code) code = file_write(path, text, strlen(text));
-    if (!code) printf("%s\n", text);
+    if (!code) print_figures(measured, &made, &copy);
     free(text);
     cJSON_Delete(root);
     return code;
@@ -431,11 +446,8 @@ static void close_evaluation(struct real_evaluation *e) {
     video_discard(e->video);
     session_close(e->session);
     clip_list_close(&e->list);
-    for (int i = 0; e->clips && i < e->count; i++) {
-        free(e->clips[i].energy_real);
-        free(e->clips[i].energy_made);
-        free(e->clips[i].energy_codec);
-    }
+    for (int i = 0; e->clips && i < e->count; i++) real_clip_close(&e->clips[i]);
+    free(e->sound_before);
     for (int i = 0; i < 2 * SHEET_CLIPS; i++) free(e->sheet[i]);
     free(e->clips);
     free(e->ids);

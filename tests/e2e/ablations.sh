@@ -27,6 +27,16 @@ kept=$work/kept
 check "an evaluation that keeps its videos" expect 0 evaluate configs/tiny.yaml run="$work/run" data="$work/run/data.h5" $toy out="$kept"
 for by in . truth codec teacher causal distilled; do check "$by: its video" [ -s "$kept/$by/dialogue_000.mp4" ]; done
 check "its sounds" [ -s "$kept/dialogue_000.wav" -a -s "$kept/dialogue_000.user.wav" ]
+report=$work/run/report.json
+check "figures over the codec's copy" [ "$(grep -c '"over_copy"' "$report")" -ge 60 ]
+check "the copy over itself is 1" sh -c "sed -n '/^\t\"codec\"/,/^\t}/p' '$report' | grep -A1 '\"flicker\"' | grep -q '\"over_copy\":.1,'"
+check "how to read distances" [ "$(grep -c '"still_picture":.[0-9]\|"halves_of_copy":.[0-9]' "$report")" -eq 16 ]
+check "another rollout, and how far it is" sh -c "sed -n '/^\t\"refined_reseeded\"/,/^\t}/p' '$report' | grep -A1 '\"spread_mouth\"' | grep -q '\"value\":.[0-9]'"
+check "which persons" grep -q '"persons":.*"test"' "$report"
+cp "$report" "$work/test_report.json"
+check "development persons" expect 0 evaluate configs/tiny.yaml run="$work/run" data="$work/run/data.h5" $toy evaluate.persons=development
+check "are others" sh -c "! cmp -s '$work/run/development_report.json' '$report' && grep -q '\"persons\":.*\"development\"' '$work/run/development_report.json'"
+check "and leave the test's report alone" cmp "$report" "$work/test_report.json"
 check "the manifest has it" grep -q '"id":.*"dialogue_000"' "$kept/manifest.json"
 cp "$table" "$work/first.md"
 check "again" ablate full rapr no_sink no_causal_init

@@ -105,6 +105,11 @@ check "clips whose paths make the same id" expect 0 evaluate_real $held_out out=
 check "have three" ids "a-b a-b-2 a-b-3"
 check "with the codec's copy" [ -s "$out/codec/a-b-3.mp4" ]
 : >"$work/file"
+real=$work/real/report.json
+check "its figures" [ "$(grep -c '"correlation"\|"ceiling"\|"over_ceiling"\|"amount_over_copy"\|"exchanged_with_sound"' "$real")" -eq 7 ]
+check "the control by other orders" grep -q '"codec_permutations"' "$real"
+check "the same clip's sound exchanged with itself is the same video" sh -c \
+    "sed -n '/\"sound_counts\"/,/}/p' '$real' | grep -q '\"value\":.-*0,'"
 check "what cannot be written is not the clips' fault" expect 3 evaluate_real $held_out out="$work/file"
 check "that is said" says 'evaluate_real: .*file: is not a folder'
 finish

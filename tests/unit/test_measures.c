@@ -113,7 +113,7 @@ static double correlation(const float *a, const float *b, int count) {
     return scale > 1e-12 ? ab / scale : 0;
 }
 
-static double mouth_correlation(struct drawn *d, const float *known, struct lip_pool *pool) {
+static double mouth_correlation(struct drawn *d, const float *known, struct regression *pool) {
     int n = d->clip.count;
     float(*shift)[2] = malloc(sizeof *shift * (size_t)n), *opening = malloc(sizeof *opening * (size_t)n);
     measure_face_shift(&d->clip, d->clean, &d->marks, shift);
@@ -128,15 +128,15 @@ static void mouth_in_pixels(void **state) {
     (void)state;
     static const double least[SPOILINGS] = {0.95, 0.91, 0.95}; /* of a whole dialogue */
     for (int how = CLEAN; how < SPOILINGS; how++) {
-        struct lip_pool pool = {0}, wrong = {0};
+        struct regression pool = {0}, wrong = {0};
         for (int i = 0; i < PEOPLE; i++) {
             set_spoiling(&people[i], how);
             assert_true(mouth_correlation(&people[i], people[i].mouth, &pool) > least[how]);
             mouth_correlation(&people[i], people[(i + 1) % PEOPLE].mouth, &wrong); /* somebody else's words */
         }
-        assert_true(lip_pool_correlation(&pool) > 0.97);
+        assert_true(regression_correlation(&pool) > 0.97);
         /* some 400 frames, a third of them independent: 3 standard errors are 0.26 */
-        assert_true(fabs(lip_pool_correlation(&wrong)) < 0.3);
+        assert_true(fabs(regression_correlation(&wrong)) < 0.3);
         assert_true(pool.spans >= 5);
     }
 }
@@ -185,10 +185,11 @@ static void hands_and_face_in_pixels(void **state) {
             struct drawn *d = &people[i];
             const struct puppet_pose *truth = puppet_truth(d->puppet);
             int n = d->clip.count;
-            float(*found)[2] = malloc(sizeof *found * (size_t)n), (*known)[2] = malloc(sizeof *known * (size_t)n);
+            float(*found)[2] = malloc(sizeof *found * (size_t)n), (*known)[2] = malloc(sizeof *known * (size_t)n),
+            *mismatch = malloc(sizeof *mismatch * (size_t)n);
             set_spoiling(d, how);
             for (int hand = HAND_LEFT; hand <= HAND_RIGHT; hand++) {
-                measure_hand(&d->clip, d->clean, &d->marks, hand, found);
+                measure_hand(&d->clip, d->clean, &d->marks, hand, found, mismatch);
                 for (int f = 0; f < n; f++)
                     for (int k = 0; k < 2; k++)
                         known[f][k] = SIDE * (hand == HAND_LEFT ? truth[f].hand_left[k] : truth[f].hand_right[k]);
@@ -219,7 +220,7 @@ static void hands_and_face_in_pixels(void **state) {
             motion_pool_add(&idle, (const float(*)[2])found, nobody, n);
             assert_true(motion_pool_variance(&nodding) > 0.5);
             assert_true(motion_pool_variance(&nodding) > 4 * motion_pool_variance(&idle));
-            free(found), free(known), free(nobody);
+            free(found), free(known), free(nobody), free(mismatch);
         }
 }
 
@@ -230,7 +231,7 @@ static void other_sizes(void **state) {
     struct puppet *p = people[0].puppet;
     float *large = malloc(sizeof(float) * 3 * LARGE * LARGE * (COUNT + 1)), shift[COUNT][2], opening[COUNT],
           small[COUNT];
-    float hand[COUNT][2];
+    float hand[COUNT][2], mismatch[COUNT];
     int first = 0;
     while (puppet_truth(p)[first].mouth < 0.5f) first++;
     for (int i = 0; i < COUNT; i++) puppet_draw(p, first + i, LARGE, LARGE, large + (size_t)i * 3 * LARGE * LARGE);
@@ -243,7 +244,7 @@ static void other_sizes(void **state) {
     measure_mouth_opening(&clip, reference, &marks, (const float(*)[2])shift, opening);
     measure_face_shift(&same, people[0].clean, &people[0].marks, shift);
     measure_mouth_opening(&same, people[0].clean, &people[0].marks, (const float(*)[2])shift, small);
-    measure_hand(&clip, reference, &marks, HAND_LEFT, hand);
+    measure_hand(&clip, reference, &marks, HAND_LEFT, hand, mismatch);
     for (int i = 0; i < COUNT; i++) {
         assert_true(fabsf(opening[i] * SIDE / LARGE - small[i]) < 0.7f);
         for (int k = 0; k < 2; k++)
@@ -265,30 +266,30 @@ static void lip_pool_by_hand(void **state) {
         measured[i] = 3 + 5 * known[i] + (i < 30 ? 20.0f : 0.0f); /* a span's level does not matter */
         flat[i] = 4 * talk[i];
     }
-    struct lip_pool pool = {0};
+    struct regression pool = {0};
     lip_pool_add(&pool, measured, known, talk, N);
     assert_int_equal(pool.spans, 2);
     assert_int_equal(pool.frames, 25 - 4 - 2 * LIP_CUT + 26 - 2 * LIP_CUT);
-    assert_true(fabs(lip_pool_correlation(&pool) - 1) < 1e-6);
+    assert_true(fabs(regression_correlation(&pool) - 1) < 1e-6);
     double mean[2] = {0}, squares = 0;
     for (int i = 3 + LIP_CUT; i < 24 - LIP_CUT; i++) mean[0] += known[i] / (21 - 2 * LIP_CUT);
     for (int i = 32 + LIP_CUT; i < 58 - LIP_CUT; i++) mean[1] += known[i] / (26 - 2 * LIP_CUT);
     for (int i = 3 + LIP_CUT; i < 24 - LIP_CUT; i++) squares += pow(5 * (known[i] - mean[0]), 2);
     for (int i = 32 + LIP_CUT; i < 58 - LIP_CUT; i++) squares += pow(5 * (known[i] - mean[1]), 2);
-    assert_true(fabs(lip_pool_deviation(&pool) - sqrt(squares / (double)pool.frames)) < 1e-4);
+    assert_true(fabs(regression_deviation(&pool) - sqrt(squares / (double)pool.frames)) < 1e-4);
     for (int i = 0; i < N; i++)
         if (!(talk[i] > 0) || known[i] < LIP_PAUSE) measured[i] = 1000; /* outside of speech: not looked at */
-    struct lip_pool again = {0};
+    struct regression again = {0};
     lip_pool_add(&again, measured, known, talk, N);
-    assert_true(fabs(lip_pool_correlation(&again) - 1) < 1e-6);
-    struct lip_pool none = {0}, opposite = {0};
+    assert_true(fabs(regression_correlation(&again) - 1) < 1e-6);
+    struct regression none = {0}, opposite = {0};
     lip_pool_add(&none, flat, known, talk, N); /* what only follows the mask */
-    assert_true(fabs(lip_pool_correlation(&none)) < 1e-6);
+    assert_true(fabs(regression_correlation(&none)) < 1e-6);
     for (int i = 0; i < N; i++) flat[i] = -known[i];
     lip_pool_add(&opposite, flat, known, talk, N);
-    assert_true(fabs(lip_pool_correlation(&opposite) + 1) < 1e-6);
-    struct lip_pool empty = {0};
-    assert_true(lip_pool_correlation(&empty) == 0 && lip_pool_deviation(&empty) == 0);
+    assert_true(fabs(regression_correlation(&opposite) + 1) < 1e-6);
+    struct regression empty = {0};
+    assert_true(regression_correlation(&empty) == 0 && regression_deviation(&empty) == 0);
 }
 
 /* The mask alone tells nothing of the mouth inside the spans, nor do another dialogue's words under this mask. */
@@ -298,7 +299,7 @@ static void mask_alone_fails(void **state) {
     static float known[FIT + JUDGED][N], predicted[N];
     static struct puppet *puppets[FIT + JUDGED];
     struct mask_profile profile = {0};
-    struct lip_pool mask_only = {0}, shuffled = {0}, itself = {0};
+    struct regression mask_only = {0}, shuffled = {0}, itself = {0};
     for (int i = 0; i < FIT + JUDGED; i++) {
         assert_int_equal(puppet_open(&puppets[i], SEED, 100 + i, 100 + i, SECONDS), OK);
         for (int f = 0; f < N; f++) known[i][f] = puppet_truth(puppets[i])[f].mouth;
@@ -312,9 +313,9 @@ static void mask_alone_fails(void **state) {
         lip_pool_add(&shuffled, known[i - FIT], known[i], talk, N);
         lip_pool_add(&itself, known[i], known[i], talk, N);
     }
-    assert_true(fabs(lip_pool_correlation(&mask_only)) < 0.15);
-    assert_true(fabs(lip_pool_correlation(&shuffled)) < 0.15);
-    assert_true(lip_pool_correlation(&itself) > 0.999 && itself.frames > 800);
+    assert_true(fabs(regression_correlation(&mask_only)) < 0.15);
+    assert_true(fabs(regression_correlation(&shuffled)) < 0.15);
+    assert_true(regression_correlation(&itself) > 0.999 && itself.frames > 800);
     for (int i = 0; i < FIT + JUDGED; i++) puppet_close(puppets[i]);
 }
 

@@ -230,6 +230,23 @@ static void lists(void **state) {
         assert_int_equal(list.entries[i].utterance, i);
     }
     clip_list_close(&list);
+    /* whole folders: whichever is drawn, all of it is held out, and as many folders as it takes */
+    int folders_of_one = 0;
+    for (long seed = 1; seed <= 8; seed++) {
+        assert_int_equal(load(&c, "held_out_by=folder"), OK);
+        c.seed = seed;
+        assert_int_equal(clip_list_open(&list, &c), OK);
+        assert_true(list.held_out == 3 || list.held_out == 4); /* anna or bert, or the four that lie loose */
+        for (int i = 1; i < 10; i++)
+            if (list.entries[i].identity == list.entries[i - 1].identity)
+                assert_int_equal(list.entries[i].split, list.entries[i - 1].split);
+        folders_of_one += list.held_out == 3;
+        clip_list_close(&list);
+    }
+    assert_true(folders_of_one > 0 && folders_of_one < 8);
+    assert_int_equal(load(&c, "held_out_by=folder"), OK);
+    c.held_out = 8; /* of 3, 3 and 4 clips: any seven or fewer leave a folder, eight take all three */
+    assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
     assert_int_equal(load(&c, "held_out=10"), OK);
     assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
     assert_int_equal(load(&c, "source=/nowhere"), OK);

@@ -7,43 +7,27 @@
 
 /* ---- spans ---- */
 
-/* The next run of mask > 0.5 from *to on: [*from, *to). 0: none left. */
-static int next_span(const float *mask, int count, int *from, int *to) {
-    int i = *to;
-    while (i < count && !(mask[i] > 0.5f)) i++;
-    *from = i;
-    while (i < count && mask[i] > 0.5f) i++;
-    *to = i;
-    return *to > *from;
-}
-
-void lip_pool_add(struct lip_pool *pool, const float *measured, const float *known, const float *talk, int count) {
-    for (int from = 0, to = 0; next_span(talk, count, &from, &to);) {
-        int a = from, b = to;
-        while (a < b && known[a] < LIP_PAUSE) a++;
-        while (b > a && known[b - 1] < LIP_PAUSE) b--;
-        a += LIP_CUT, b -= LIP_CUT;
-        if (b - a < LIP_SPAN) continue;
-        double x = 0, y = 0;
-        for (int i = a; i < b; i++) x += measured[i], y += known[i];
-        x /= b - a, y /= b - a;
-        for (int i = a; i < b; i++) {
-            pool->xx += (measured[i] - x) * (measured[i] - x);
-            pool->yy += (known[i] - y) * (known[i] - y);
-            pool->xy += (measured[i] - x) * (known[i] - y);
-        }
-        pool->frames += b - a;
-        pool->spans++;
+/* The next span of talk, cut as lip synchrony wants it. 0: none is left. */
+static int next_lip_span(const float *known, const float *talk, int count, int *to, int *first, int *last) {
+    for (int from = 0; next_span(talk, count, &from, to);) {
+        *first = from, *last = *to;
+        while (*first < *last && known[*first] < LIP_PAUSE) ++*first;
+        while (*last > *first && known[*last - 1] < LIP_PAUSE) --*last;
+        *first += LIP_CUT, *last -= LIP_CUT;
+        if (*last - *first >= LIP_SPAN) return 1;
     }
+    return 0;
 }
 
-double lip_pool_correlation(const struct lip_pool *pool) {
-    double scale = sqrt(pool->xx * pool->yy);
-    return scale > 1e-12 ? pool->xy / scale : 0;
+void lip_pool_add(struct regression *pool, const float *measured, const float *known, const float *talk, int count) {
+    for (int to = 0, a, b; next_lip_span(known, talk, count, &to, &a, &b);)
+        regression_add_span(pool, measured + a, known + a, b - a);
 }
 
-double lip_pool_deviation(const struct lip_pool *pool) {
-    return pool->frames ? sqrt(pool->xx / (double)pool->frames) : 0;
+void lip_frames(float *used, const float *known, const float *talk, int count) {
+    memset(used, 0, (size_t)count * sizeof *used);
+    for (int to = 0, a, b; next_lip_span(known, talk, count, &to, &a, &b);)
+        for (int i = a; i < b; i++) used[i] = 1;
 }
 
 /* Which cell of the profile frame i of the span [from, to) belongs to. */
@@ -88,7 +72,7 @@ void motion_pool_add(struct motion_pool *pool, const float (*position)[2], const
 }
 
 double motion_pool_variance(const struct motion_pool *pool) {
-    return pool->frames ? pool->squares / (double)pool->frames : 0;
+    return pool->frames > 0 ? pool->squares / pool->frames : 0;
 }
 
 double measure_mean_while(const float *value, const float *mask, const float *unless, int count) {
@@ -115,14 +99,21 @@ static void box_pixels(const struct clip *clip, const struct box *box, int *x0, 
     *y0 = (int)fmaxf(0, roundf(box->y0)), *y1 = (int)fminf((float)clip->height, roundf(box->y1));
 }
 
-double measure_identity_psnr(const struct clip *clip, const float *reference, const struct landmarks *marks) {
+/* What hardly moves: the wall to both sides of the head, and the middle of the shirt. */
+enum { WALLS = 2, STILL = 3 };
+static void still_boxes(const struct clip *clip, const struct landmarks *marks, struct box still[STILL]) {
     float h = (float)clip->height, w = (float)clip->width, middle = marks->head[0];
-    const struct box still[] = {{0, 0, middle - 0.24f * h, 0.58f * h},
-                                {middle + 0.24f * h, 0, w, 0.58f * h},
-                                {middle - 0.07f * h, 0.73f * h, middle + 0.07f * h, h}};
+    still[0] = (struct box){0, 0, middle - 0.24f * h, 0.58f * h};
+    still[1] = (struct box){middle + 0.24f * h, 0, w, 0.58f * h};
+    still[WALLS] = (struct box){middle - 0.07f * h, 0.73f * h, middle + 0.07f * h, h};
+}
+
+double measure_identity_psnr(const struct clip *clip, const float *reference, const struct landmarks *marks) {
+    struct box still[STILL];
+    still_boxes(clip, marks, still);
     double squares = 0, values = 0;
     size_t plane = (size_t)clip->height * (size_t)clip->width;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < STILL; k++) {
         int x0, x1, y0, y1;
         box_pixels(clip, &still[k], &x0, &x1, &y0, &y1);
         for (int i = 0; i < clip->count * 3; i++)
@@ -180,16 +171,62 @@ static double gradient_end_mean(const struct clip *clip, double share, int step)
 double measure_sharpness(const struct clip *clip) { return gradient_end_mean(clip, 0.03, -1); }
 double measure_flat_noise(const struct clip *clip) { return gradient_end_mean(clip, 0.5, 1); }
 
-void measure_motion_energy(const struct clip *clip, const struct box *box, float *energy) {
+/* Sum over a box, and its area, of the absolute change of luminance between two frames. */
+static double change_in(const struct clip *clip, const float *now, const float *before, const struct box *box,
+                        long *area) {
     int x0, x1, y0, y1;
+    double sum = 0;
     box_pixels(clip, box, &x0, &x1, &y0, &y1);
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1; x++) sum += fabsf(luminance_at(clip, now, y, x) - luminance_at(clip, before, y, x));
+    *area = x1 > x0 && y1 > y0 ? (long)(x1 - x0) * (y1 - y0) : 0;
+    return sum;
+}
+
+double measure_flicker(const struct clip *clip, const float *before, const struct landmarks *marks) {
+    struct box still[STILL];
+    double sum = 0, areas = 0;
+    still_boxes(clip, marks, still);
+    for (int k = 0; k < WALLS; k++) {
+        long area;
+        sum += change_in(clip, clip->frames, before, &still[k], &area);
+        areas += (double)area;
+    }
+    return areas > 0 ? sum / areas : 0;
+}
+
+static float between(const struct clip *clip, int channel, float y, float x) {
+    y = fminf((float)clip->height - 1, fmaxf(0, y - 0.5f)), x = fminf((float)clip->width - 1, fmaxf(0, x - 0.5f));
+    int y0 = (int)y, x0 = (int)x, y1 = y0 + 1 < clip->height ? y0 + 1 : y0, x1 = x0 + 1 < clip->width ? x0 + 1 : x0;
+    const float *plane = clip->frames + (size_t)channel * (size_t)clip->height * (size_t)clip->width;
+    const float *above = plane + (size_t)y0 * (size_t)clip->width, *below = plane + (size_t)y1 * (size_t)clip->width;
+    float v = y - (float)y0, u = x - (float)x0;
+    return (1 - v) * ((1 - u) * above[x0] + u * above[x1]) + v * ((1 - u) * below[x0] + u * below[x1]);
+}
+
+void measure_face_patch(const struct clip *clip, const struct landmarks *marks, const float shift[2], float *patch) {
+    float h = (float)clip->height, left = marks->eyes[0] + shift[0] - 0.12f * h,
+          top = marks->eyes[1] + shift[1] - 0.13f * h;
+    for (int c = 0; c < 3; c++)
+        for (int j = 0; j < FACE_DOWN; j++)
+            for (int i = 0; i < FACE_ACROSS; i++)
+                *patch++ = between(clip, c, top + 0.20f * h * ((float)j + 0.5f) / FACE_DOWN,
+                                   left + 0.24f * h * ((float)i + 0.5f) / FACE_ACROSS);
+}
+
+double measure_slope_a_minute(const double *value, int seconds) {
+    double mean = 0, middle = 0.5 * (seconds - 1), xy = 0, xx = 0;
+    if (seconds < 2) return 0;
+    for (int i = 0; i < seconds; i++) mean += value[i] / seconds;
+    for (int i = 0; i < seconds; i++) xy += (i - middle) * (value[i] - mean), xx += (i - middle) * (i - middle);
+    return 60 * xy / xx;
+}
+
+void measure_motion_energy(const struct clip *clip, const struct box *box, float *energy) {
     for (int i = 0; i < clip->count; i++) {
         const float *now = clip->frames + (size_t)i * frame_size(clip), *before = i ? now - frame_size(clip) : now;
-        double sum = 0;
-        for (int y = y0; y < y1; y++)
-            for (int x = x0; x < x1; x++)
-                sum += fabsf(luminance_at(clip, now, y, x) - luminance_at(clip, before, y, x));
-        long area = (long)(x1 - x0) * (y1 - y0);
+        long area;
+        double sum = change_in(clip, now, before, box, &area);
         energy[i] = area > 0 ? (float)(sum / (double)area) : 0;
     }
 }

@@ -81,8 +81,9 @@ static void search(const struct clip *clip, const float *frame, const struct sam
         }
 }
 
-static void follow(const struct clip *clip, const float *frame, const struct samples *s, const struct patch *p,
-                   float shift[2]) {
+/* The best displacement; returns its mismatch, of whole pixels. */
+static float follow(const struct clip *clip, const float *frame, const struct samples *s, const struct patch *p,
+                    float shift[2]) {
     float best = INFINITY;
     int at[2] = {0, 0};
     search(clip, frame, s, (int[]){p->dx.from, p->dy.from}, (int[]){p->dx.to, p->dy.to}, s->step, &best, at);
@@ -94,6 +95,7 @@ static void follow(const struct clip *clip, const float *frame, const struct sam
                vertex(mismatch(clip, frame, s, at[0] - 1, at[1]), best, mismatch(clip, frame, s, at[0] + 1, at[1]));
     shift[1] = (float)at[1] +
                vertex(mismatch(clip, frame, s, at[0], at[1] - 1), best, mismatch(clip, frame, s, at[0], at[1] + 1));
+    return best;
 }
 
 static const float *frame_of(const struct clip *clip, int i) {
@@ -114,7 +116,7 @@ void measure_face_shift(const struct clip *clip, const float *reference, const s
 }
 
 void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
-                  enum measure_hand hand, float (*position)[2]) {
+                  enum measure_hand hand, float (*position)[2], float *mismatches) {
     /* Where a hand may be: below the chin, on its own side, whole in the picture. */
     float h = (float)clip->height, outer = 0.43f * h, inner = 0.10f * h, middle = marks->head[0];
     const float *at = hand == HAND_LEFT ? marks->hand_left : marks->hand_right;
@@ -129,7 +131,7 @@ void measure_hand(const struct clip *clip, const float *reference, const struct 
     sample_patch(&samples, clip, reference, &palm);
     for (int i = 0; i < clip->count; i++) {
         float shift[2];
-        follow(clip, frame_of(clip, i), &samples, &palm, shift);
+        mismatches[i] = follow(clip, frame_of(clip, i), &samples, &palm, shift) / 3;
         for (int k = 0; k < 2; k++) position[i][k] = at[k] + shift[k];
     }
 }

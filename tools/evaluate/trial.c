@@ -28,9 +28,9 @@ static void choose_kept(struct trial *t) {
     }
 }
 
-int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int height, int width) {
+int trial_open(struct trial *t, uint64_t seed, int first, int index, double seconds, int height, int width) {
     memset(t, 0, sizeof *t);
-    TRY(puppet_open(&t->puppet, seed, TRIAL_FIRST + index, TRIAL_FIRST + index, seconds));
+    TRY(puppet_open(&t->puppet, seed, first + index, first + index, seconds));
     t->frames = puppet_frames(t->puppet);
     t->height = height;
     t->width = width;
@@ -42,6 +42,7 @@ int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int he
     int code =
         t->reference && t->mouth && t->talk && t->listen ? OK : error_set(ERR_DEVICE, "out of memory for a trial");
     if (!code) code = puppet_draw(t->puppet, 0, height, width, t->reference);
+    if (!code) code = known_tracks_open(&t->tracks, t->puppet, height, width);
     if (code) {
         trial_close(t);
         return code;
@@ -62,6 +63,10 @@ int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int he
 
 void trial_close(struct trial *t) {
     puppet_close(t->puppet);
+    known_tracks_close(&t->tracks);
+    latent_moments_close(&t->copy_latents);
+    latent_history_close(&t->rollout);
+    free(t->copy_faces);
     free(t->reference);
     free(t->mouth);
     free(t->talk);
@@ -69,25 +74,76 @@ void trial_close(struct trial *t) {
     memset(t, 0, sizeof *t);
 }
 
+void trial_use_encoder(struct trial *t, struct codec *encoder) {
+    t->encoder = encoder;
+    latent_grid(&t->grid, encoder, &t->marks);
+}
+
+static int seconds_of(const struct trial *t) { return (t->frames + VIDEO_RATE - 1) / VIDEO_RATE; }
+
 int trial_measures_open(struct trial_measures *m, const struct trial *t) {
     memset(m, 0, sizeof *m);
     m->trial = t;
     size_t n = (size_t)t->frames;
     m->mouth = calloc(n, sizeof *m->mouth);
     m->face = calloc(n, sizeof *m->face);
-    for (int h = 0; h < 2; h++) m->hand[h] = calloc(n, sizeof *m->hand[h]);
+    int whole = m->mouth && m->face;
+    for (int h = 0; h < 2; h++) {
+        m->hand[h] = calloc(n, sizeof *m->hand[h]);
+        m->mismatch[h] = calloc(n, sizeof *m->mismatch[h]);
+        whole = whole && m->hand[h] && m->mismatch[h];
+    }
     m->kept = calloc(TRIAL_KEPT * 3 * (size_t)t->height * (size_t)t->width, sizeof *m->kept);
-    if (m->mouth && m->face && m->hand[0] && m->hand[1] && m->kept) return OK;
-    trial_measures_close(m);
-    return error_set(ERR_DEVICE, "out of memory for the measures");
+    m->before = malloc(3 * (size_t)t->height * (size_t)t->width * sizeof *m->before);
+    m->second = calloc((size_t)seconds_of(t), sizeof *m->second);
+    if (!t->copy_faces) m->faces = malloc(n * FACE_VALUES);
+    whole = whole && m->kept && m->before && m->second && (t->copy_faces || m->faces);
+    int code = whole ? OK : error_set(ERR_DEVICE, "out of memory for the measures");
+    if (!code && t->encoder) code = latent_history_open(&m->latents, &t->grid, t->frames);
+    if (!code && t->encoder) code = latent_history_take(&m->latents, &t->grid, t->encoder, t->reference);
+    if (code) trial_measures_close(m);
+    return code;
 }
 
 void trial_measures_close(struct trial_measures *m) {
     free(m->mouth);
     free(m->face);
-    for (int h = 0; h < 2; h++) free(m->hand[h]);
+    for (int h = 0; h < 2; h++) free(m->hand[h]), free(m->mismatch[h]);
     free(m->kept);
+    free(m->before);
+    free(m->second);
+    free(m->faces);
+    latent_history_close(&m->latents);
     memset(m, 0, sizeof *m);
+}
+
+/* The face's likeness to the copy's at the same moment: mean squared error of a value, 0 where the copy has ended. Of
+   the copy itself the face is kept. */
+static double face_error(struct trial_measures *m, const struct clip *clip, long frame) {
+    const struct trial *t = m->trial;
+    float patch[FACE_VALUES];
+    double squares = 0;
+    measure_face_patch(clip, &t->marks, m->face[frame], patch);
+    for (int i = 0; i < FACE_VALUES; i++) {
+        float byte = 127.5f * (fminf(1, fmaxf(-1, patch[i])) + 1);
+        if (m->faces) {
+            m->faces[(size_t)(frame - 1) * FACE_VALUES + (size_t)i] = (unsigned char)lrintf(byte);
+        } else if (frame <= t->copied) {
+            double apart = (double)byte - t->copy_faces[(size_t)(frame - 1) * FACE_VALUES + (size_t)i];
+            squares += apart * apart / (127.5 * 127.5 * FACE_VALUES);
+        }
+    }
+    m->face_error += squares;
+    m->face_frames += m->faces || frame <= t->copied;
+    return squares;
+}
+
+/* What a frame adds to its second. */
+static void take_second(struct trial_measures *m, const struct clip *clip, long frame, double wall, double sharpness) {
+    double *sums = m->second[frame / VIDEO_RATE];
+    sums[DRIFT_WALL] += wall;
+    sums[DRIFT_FACE] += face_error(m, clip, frame);
+    sums[DRIFT_SHARPNESS] += sharpness;
 }
 
 int trial_take(void *measures, long frame, const float *picture) {
@@ -96,8 +152,8 @@ int trial_take(void *measures, long frame, const float *picture) {
     struct clip clip = {.frames = picture, .count = 1, .height = t->height, .width = t->width};
     measure_face_shift(&clip, t->reference, &t->marks, &m->face[frame]);
     measure_mouth_opening(&clip, t->reference, &t->marks, (const float(*)[2]) & m->face[frame], &m->mouth[frame]);
-    measure_hand(&clip, t->reference, &t->marks, HAND_LEFT, &m->hand[0][frame]);
-    measure_hand(&clip, t->reference, &t->marks, HAND_RIGHT, &m->hand[1][frame]);
+    measure_hand(&clip, t->reference, &t->marks, HAND_LEFT, &m->hand[0][frame], &m->mismatch[0][frame]);
+    measure_hand(&clip, t->reference, &t->marks, HAND_RIGHT, &m->hand[1][frame], &m->mismatch[1][frame]);
     double error = pow(10, -measure_identity_psnr(&clip, t->reference, &t->marks) / 10);
     const long ends = TRIAL_ENDS_SECONDS * VIDEO_RATE;
     if (frame <= ends) {
@@ -108,58 +164,142 @@ int trial_take(void *measures, long frame, const float *picture) {
         m->error_last += error;
         m->frames_last++;
     }
-    m->sharpness += measure_sharpness(&clip);
-    m->flat += measure_flat_noise(&clip);
+    double sharpness = measure_sharpness(&clip);
     size_t size = 3 * (size_t)t->height * (size_t)t->width;
+    take_second(m, &clip, frame, error, sharpness);
+    m->sharpness += sharpness;
+    m->flat += measure_flat_noise(&clip);
+    if (frame > 1) m->flicker += measure_flicker(&clip, m->before, &t->marks);
+    memcpy(m->before, picture, size * sizeof *picture);
+    if (t->encoder) TRY(latent_history_take(&m->latents, &t->grid, t->encoder, picture));
     for (int i = 0; i < TRIAL_KEPT; i++)
         if (t->kept[i] == frame) memcpy(m->kept + (size_t)i * size, picture, size * sizeof *picture);
     m->count = frame;
     return OK;
 }
 
-void source_add(struct source_totals *s, const struct trial_measures *m) {
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* The copy's latents: of all of its frames, and how far two halves of them are apart. */
+static int set_copy_latents(struct trial *t, const struct trial_measures *copy, struct latent_sums *halves) {
+    struct latent_moments half[2] = {{NULL, NULL}, {NULL, NULL}};
+    int code = latent_moments_open(&t->copy_latents, &t->grid, &copy->latents, 0);
+    for (int i = 0; i < 2 && !code; i++) code = latent_moments_open(&half[i], &t->grid, &copy->latents, 1 + i);
+    if (!code) code = latent_sums_add(halves, &t->grid, &half[0], &half[1]);
+    for (int i = 0; i < 2; i++) latent_moments_close(&half[i]);
+    return code;
+}
+
+int trial_set_copy(struct trial *t, struct trial_measures *copy, struct latent_sums *halves) {
+    size_t n = (size_t)copy->count;
+    float *sorted = malloc((n + 1) * sizeof *sorted);
+    if (!sorted) return error_set(ERR_DEVICE, "out of memory for the copy's hands");
+    for (int h = 0; h < 2; h++) {
+        memcpy(sorted, copy->mismatch[h] + 1, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, ascending);
+        t->hand_limit[h] = n ? HAND_BROKEN * sorted[n / 2] : 0;
+    }
+    free(sorted);
+    t->copy_faces = copy->faces;
+    t->copied = copy->count;
+    copy->faces = NULL;
+    return t->encoder ? set_copy_latents(t, copy, halves) : OK;
+}
+
+void trial_keep_rollout(struct trial *t, struct trial_measures *m) {
+    latent_history_close(&t->rollout);
+    t->rollout = m->latents;
+    m->latents = (struct latent_history){0};
+}
+
+void trial_add_spread(double *spread, const struct trial_measures *m) {
+    if (m->trial->encoder) latent_spread_add(spread, &m->trial->grid, &m->trial->rollout, &m->latents);
+}
+
+/* The tracks of a source's frames, as tracks.h orders them: room [TRACKS, count]. */
+static void measured_tracks(const struct trial_measures *m, float *room, const float *tracks[TRACKS]) {
+    int n = (int)m->count;
+    for (int k = 0; k < TRACKS; k++) tracks[k] = room + (size_t)k * (size_t)n;
+    for (int i = 0; i < n; i++) {
+        const float of[TRACKS] = {[TRACK_MOUTH] = m->mouth[i + 1],        [TRACK_LEFT_X] = m->hand[0][i + 1][0],
+                                  [TRACK_LEFT_Y] = m->hand[0][i + 1][1],  [TRACK_RIGHT_X] = m->hand[1][i + 1][0],
+                                  [TRACK_RIGHT_Y] = m->hand[1][i + 1][1], [TRACK_NOD] = m->face[i + 1][1]};
+        for (int k = 0; k < TRACKS; k++) room[(size_t)k * (size_t)n + (size_t)i] = of[k];
+    }
+}
+
+static int add_followed(struct source_totals *s, struct shift_sums *shifts, const struct trial_measures *m) {
+    const float *tracks[TRACKS];
+    float *room = malloc(TRACKS * (size_t)(m->count + 1) * sizeof *room);
+    if (!room) return error_set(ERR_DEVICE, "out of memory for the measured tracks");
+    measured_tracks(m, room, tracks);
+    int code = follow_add(&s->follow, shifts, &m->trial->tracks, tracks, (int)m->count);
+    free(room);
+    for (int h = 0; h < 2; h++)
+        for (long f = 1; f <= m->count; f++) s->hand_found += m->mismatch[h][f] <= m->trial->hand_limit[h];
+    s->hand_frames += 2.0 * (double)m->count;
+    return code;
+}
+
+static double decibels(double error) { return -10 * log10(error + 1e-10); }
+
+/* Slopes over the seconds that the source and the copy both have whole. */
+static void add_drift(struct source_totals *s, const struct trial_measures *m) {
+    double value[DRIFTS][TRIAL_SECONDS_MAX], mean = m->sharpness / (double)(m->count ? m->count : 1);
+    long frames = 1 + (m->count < m->trial->copied ? m->count : m->trial->copied);
+    int seconds = (int)(frames / VIDEO_RATE);
+    for (int i = 0; i < seconds && i < TRIAL_SECONDS_MAX; i++) {
+        double taken = i ? VIDEO_RATE : VIDEO_RATE - 1; /* frame 0 is the reference */
+        value[DRIFT_WALL][i] = decibels(m->second[i][DRIFT_WALL] / taken);
+        value[DRIFT_FACE][i] = decibels(m->second[i][DRIFT_FACE] / taken);
+        value[DRIFT_SHARPNESS][i] = mean > 0 ? m->second[i][DRIFT_SHARPNESS] / taken / mean : 0;
+    }
+    for (int k = 0; k < DRIFTS; k++) s->drift[k] += measure_slope_a_minute(value[k], seconds);
+}
+
+static int add_latents(struct source_totals *s, const struct trial_measures *m) {
+    const struct trial *t = m->trial;
+    struct latent_moments moments = {0};
+    TRY(latent_moments_open(&moments, &t->grid, &m->latents, 0));
+    int code = latent_sums_add(&s->latents, &t->grid, &moments, &t->copy_latents);
+    latent_moments_close(&moments);
+    return code;
+}
+
+int source_add(struct source_totals *s, struct shift_sums *shifts, const struct trial_measures *m) {
     const struct trial *t = m->trial;
     int n = (int)m->count;
-    lip_pool_add(&s->lip, m->mouth + 1, t->mouth + 1, t->talk + 1, n);
+    TRY(add_followed(s, shifts, m));
+    if (t->encoder) TRY(add_latents(s, m));
+    add_drift(s, m);
+    s->face_error += m->face_error;
+    s->face_frames += m->face_frames;
+    s->flicker += m->flicker;
     for (int h = 0; h < 2; h++) motion_pool_add(&s->hands, (const float(*)[2])(m->hand[h] + 1), t->talk + 1, n);
     motion_pool_add(&s->head, (const float(*)[2])(m->face + 1), t->listen + 1, n);
     s->talk_mouth += measure_mean_while(m->mouth + 1, t->talk + 1, t->listen + 1, n);
     s->listen_mouth += measure_mean_while(m->mouth + 1, t->listen + 1, t->talk + 1, n);
     s->error_first += m->error_first;
     s->error_last += m->error_last;
-    s->frames_first += m->frames_first;
-    s->frames_last += m->frames_last;
+    s->frames_first += (double)m->frames_first;
+    s->frames_last += (double)m->frames_last;
     s->sharpness += m->sharpness;
     s->flat += m->flat;
     s->frames += n;
     s->trials++;
+    return OK;
 }
 
-static void motion_merge(struct motion_pool *to, const struct motion_pool *from) {
-    to->squares += from->squares;
-    to->frames += from->frames;
-}
-
+_Static_assert(sizeof(struct source_totals) % sizeof(double) == 0, "the totals are an array of doubles");
 void source_merge(struct source_totals *to, const struct source_totals *from) {
-    to->lip.xx += from->lip.xx;
-    to->lip.yy += from->lip.yy;
-    to->lip.xy += from->lip.xy;
-    to->lip.frames += from->lip.frames;
-    to->lip.spans += from->lip.spans;
-    motion_merge(&to->hands, &from->hands);
-    motion_merge(&to->head, &from->head);
-    to->talk_mouth += from->talk_mouth;
-    to->listen_mouth += from->listen_mouth;
-    to->error_first += from->error_first;
-    to->error_last += from->error_last;
-    to->sharpness += from->sharpness;
-    to->flat += from->flat;
-    to->trials += from->trials;
-    to->frames_first += from->frames_first;
-    to->frames_last += from->frames_last;
-    to->frames += from->frames;
+    double *sums = (double *)to;
+    const double *more = (const double *)from;
+    for (size_t i = 0; i < sizeof *to / sizeof *sums; i++) sums[i] += more[i];
 }
 
-static double psnr(double error, long frames) { return frames ? -10 * log10(error / (double)frames + 1e-10) : 0; }
+static double psnr(double error, double frames) { return frames > 0 ? -10 * log10(error / frames + 1e-10) : 0; }
 double source_psnr_first(const struct source_totals *s) { return psnr(s->error_first, s->frames_first); }
 double source_psnr_last(const struct source_totals *s) { return psnr(s->error_last, s->frames_last); }

@@ -1,12 +1,16 @@
 /* trial.h: one held-out puppet dialogue, and what is measured in the frames that some model makes of it.
-   Identities and utterances are numbers that no data set takes (TRIAL_FIRST ..). Host memory. */
+   Identities and utterances are numbers that no data set takes. Host memory. */
 #ifndef TOOLS_EVALUATE_TRIAL_H
 #define TOOLS_EVALUATE_TRIAL_H
 
 #include "data/puppet.h"
+#include "tools/evaluate/latents.h"
 #include "tools/evaluate/measures.h"
+#include "tools/evaluate/tracks.h"
 
-enum { TRIAL_FIRST = 1000000, TRIAL_KEPT = 12, TRIAL_ENDS_SECONDS = 10 };
+/* Where the numbers of the test persons and of the development persons begin. */
+enum { TRIAL_TEST = 1000000, TRIAL_DEVELOPMENT = 2000000 };
+enum { TRIAL_KEPT = 12, TRIAL_ENDS_SECONDS = 10, TRIAL_SECONDS_MAX = 3600 };
 
 struct trial {
     struct puppet *puppet;
@@ -15,14 +19,28 @@ struct trial {
     struct landmarks marks;       /* of the reference */
     struct landmarks plain;       /* of the plain picture: the same, but for a view (trial_vary) */
     float *mouth, *talk, *listen; /* the truth, [frames] */
-    long kept[TRIAL_KEPT];        /* frames that are kept for the contact sheet */
+    struct known_tracks tracks;   /* the truth, as it is followed */
+    struct codec *encoder;        /* NULL: latents are not measured */
+    struct latent_grid grid;
+    /* of the codec's copy, after trial_set_copy: */
+    float hand_limit[2]; /* mismatch up to which a hand is found */
+    struct latent_moments copy_latents;
+    unsigned char *copy_faces; /* [copied, FACE_VALUES], from frame 1 on; a byte a colour value, 0 .. 255 for -1 .. 1 */
+    long copied;
+    struct latent_history rollout; /* kept by trial_keep_rollout */
+    long kept[TRIAL_KEPT];         /* frames that are kept for the contact sheet */
 };
-/* Dialogue number `index` of the evaluation. */
-int trial_open(struct trial *trial, uint64_t seed, int index, double seconds, int height, int width);
+/* Dialogue number `index` of the persons that begin at `first`, of at most TRIAL_SECONDS_MAX seconds. */
+int trial_open(struct trial *trial, uint64_t seed, int first, int index, double seconds, int height, int width);
 /* From now on the trial is seen by this view: the dialogue is drawn so, and reference and landmarks are those of the
    plain picture as they are seen then. A view of zeros is the plain picture again. */
 int trial_vary(struct trial *trial, const struct picture_view *view);
 void trial_close(struct trial *trial);
+/* From here on sources' latents are measured, through this encoder, which nobody else uses meanwhile. */
+void trial_use_encoder(struct trial *trial, struct codec *encoder);
+
+/* What may change over minutes: likeness of wall and shirt, of the face, and sharpness. */
+enum drift { DRIFT_WALL, DRIFT_FACE, DRIFT_SHARPNESS, DRIFTS };
 
 /* What was measured in one source's frames 1 .. count of a trial. */
 struct trial_measures {
@@ -30,25 +48,49 @@ struct trial_measures {
     long count;   /* frames taken so far, frame 0 left out */
     float *mouth; /* [frames] */
     float (*face)[2], (*hand[2])[2];
+    float *mismatch[2];             /* [frames], of the hands */
     double error_first, error_last; /* sums of squared errors (per value) against the reference, of the ends */
     long frames_first, frames_last;
-    double sharpness, flat; /* sums */
-    float *kept;            /* [TRIAL_KEPT, 3, H, W] */
+    double sharpness, flat, flicker; /* sums */
+    float *before;                   /* [3, H, W]: the last frame taken */
+    double face_error, face_frames;  /* squared errors a value against the copy's face at the same moment */
+    double (*second)[DRIFTS];        /* [seconds]: sums of a second's frames, as drift is judged by */
+    struct latent_history latents;
+    unsigned char *faces; /* [frames, FACE_VALUES]; while there is no copy yet */
+    float *kept;          /* [TRIAL_KEPT, 3, H, W] */
 };
 int trial_measures_open(struct trial_measures *m, const struct trial *trial);
 void trial_measures_close(struct trial_measures *m);
 /* A frame_taker (infer/dialogue.h): measures frame `frame`; frames come in order. */
 int trial_take(void *measures, long frame, const float *picture);
 
-/* Sums over trials for one source; start from zeros. */
+/* The codec's copy of the trial was measured: what it shows is what others are held against. halves: the distances
+   between two halves of its frames are added (LATENT_RUN each by turns), which tell how large a distance is by
+   chance; their frames are half as many, so that it is less for whole dialogues. A hand is found where its mismatch
+   is at most HAND_BROKEN times the copy's median. ERR_DEVICE: out of memory. */
+enum { HAND_BROKEN = 3 };
+int trial_set_copy(struct trial *trial, struct trial_measures *copy, struct latent_sums *halves);
+/* Keeps a rollout's latents; and adds how far another rollout of the trial is from them (latents.h) to spread
+   [REGIONS]. */
+void trial_keep_rollout(struct trial *trial, struct trial_measures *m);
+void trial_add_spread(double *spread, const struct trial_measures *m);
+
+/* Sums over trials for one source, doubles alone, so that trials' sums add up as one array; start from zeros. */
 struct source_totals {
-    struct lip_pool lip;
+    struct follow_sums follow;       /* mouth, hands and nod against the truth */
     struct motion_pool hands, head;  /* hands while talking, head while listening */
+    struct latent_sums latents;      /* beside the copy's */
+    double spread[REGIONS];          /* from the rollout that was kept */
+    double hand_found, hand_frames;  /* of both hands */
+    double face_error, face_frames;  /* squared errors a value against the copy's face */
+    double drift[DRIFTS];            /* sums of the trials' slopes: dB, dB and share of the sharpness, a minute */
+    double flicker;                  /* sum over frames */
     double talk_mouth, listen_mouth; /* sums of the trials' means */
     double error_first, error_last, sharpness, flat;
-    long trials, frames_first, frames_last, frames;
+    double trials, frames_first, frames_last, frames;
 };
-void source_add(struct source_totals *totals, const struct trial_measures *m);
+/* After trial_set_copy. shifts [FOLLOWED]: added to likewise. ERR_DEVICE: out of memory. */
+int source_add(struct source_totals *totals, struct shift_sums *shifts, const struct trial_measures *m);
 /* to += from: the sums of more trials. */
 void source_merge(struct source_totals *to, const struct source_totals *from);
 double source_psnr_first(const struct source_totals *totals); /* dB */

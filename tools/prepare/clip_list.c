@@ -87,20 +87,28 @@ static int by_number(const void *a, const void *b) {
 }
 
 /* Holds out `wanted` clips: those with the smallest random numbers, drawn from the path, so that a clip more or less
-   changes little. */
-static int hold_out(struct clip_list *list, long seed, int wanted) {
+   changes little. By folder the number is drawn from the folder's path, and the last folder is held out whole. */
+static int hold_out(struct clip_list *list, const struct prepare_config *config) {
     struct draw *draws = malloc(sizeof *draws * (size_t)list->count);
+    int by_folders = config->held_out_by == HELD_OUT_BY_FOLDER, wanted = config->held_out;
     if (!draws) return error_set(ERR_DEVICE, "out of memory");
     for (int i = 0; i < list->count; i++) {
-        uint64_t hash = hash_bytes(HASH_START, list->entries[i].path, strlen(list->entries[i].path));
-        struct random_address address = {.seed = (uint64_t)seed ^ hash, .purpose = RANDOM_DATA_ORDER};
+        const char *path = list->entries[i].path;
+        uint64_t hash = hash_bytes(HASH_START, path, by_folders ? folder_length(path) : strlen(path));
+        struct random_address address = {.seed = (uint64_t)config->seed ^ hash, .purpose = RANDOM_DATA_ORDER};
         struct philox_block block = random_block(&address, 0);
         draws[i] = (struct draw){(uint64_t)block.v[0] << 32 | block.v[1], i};
     }
     qsort(draws, (size_t)list->count, sizeof *draws, by_number);
+    while (by_folders && wanted > 0 && wanted < list->count && draws[wanted].number == draws[wanted - 1].number)
+        wanted++;
     for (int i = 0; i < wanted; i++) list->entries[draws[i].index].split = SPLIT_HELD_OUT;
     free(draws);
-    return OK;
+    if (wanted < list->count) return OK;
+    return error_set(ERR_USAGE,
+                     "held_out_by: folder: %d clips are in as many folders as there are; none would be left to "
+                     "train on",
+                     config->held_out);
 }
 
 /* The clips' places in the list, those of one folder together: by folder, then as they are listed. */
@@ -176,7 +184,7 @@ static int list_folder(struct clip_list *list, const struct prepare_config *conf
     qsort(list->entries, (size_t)list->count, sizeof *list->entries, by_path);
     for (int i = 0; i < list->count; i++) list->entries[i].utterance = i;
     TRY(number_identities(list));
-    TRY(hold_out(list, config->seed, config->held_out));
+    TRY(hold_out(list, config));
     return config->copies > 1 ? copy_training_clips(list, config->copies) : OK;
 }
 

@@ -8,6 +8,7 @@
 #include "model/codec/codec.h"
 
 static const char *const masks[] = {"auto", "vad", "sidecar", NULL};
+static const char *const held_out_bys[] = {"clip", "folder", NULL};
 
 #define FIELDS_OF struct prepare_config
 const struct config_field prepare_fields[] = {
@@ -60,6 +61,9 @@ const struct config_field prepare_fields[] = {
         "How often a training clip of a folder is taken, each time varied anew; a larger stride keeps the data set as "
         "large."),
     INT("held_out", held_out, 0, 1000000, "20", "Clips of a folder that are held out."),
+    CHOICE("held_out_by", held_out_by, held_out_bys, "clip",
+           "What is held out: single clips, or whole folders (a person, a source video each) until they have held_out "
+           "clips at least."),
     INT("workers", workers, 0, 64, "0", "Processes; 0 takes one a core."),
     REAL("patience", patience, 1, 86400, "120", "Seconds after which a clip that hangs is given up."),
     INT("fit.clips", fit_clips, 1, 100000, "64", "Training clips that the codec is fitted to, at most."),

@@ -10,6 +10,7 @@
 #include "tools/audio_config.h"
 
 enum prepare_mask { MASK_AUTO, MASK_VAD, MASK_SIDECAR };
+enum prepare_held_out_by { HELD_OUT_BY_CLIP, HELD_OUT_BY_FOLDER };
 
 struct prepare_config {
     char source[FILE_PATH_MAX]; /* a folder, or "puppet" */
@@ -33,7 +34,8 @@ struct prepare_config {
     int copies;                    /* of a folder's training clip, each with a view of its own */
     double box_size;               /* height of the window over that of the face's box */
     double shot_threshold;         /* percent; 0: clips are not split at cuts */
-    int held_out, workers, fit_clips;
+    int held_out, held_out_by;     /* clips; enum prepare_held_out_by */
+    int workers, fit_clips;
     long fit_patches;
     double patience; /* seconds that a worker may be silent */
     int puppet_identities, puppet_dialogues, puppet_held_out;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 
+static const char *const persons_names[] = {"test", "development", NULL};
 static const char *const deaf_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
@@ -101,6 +102,10 @@ static const struct config_field common[] = {
 
     INT("evaluate.dialogues", evaluate.dialogues, 1, 10000, "10", "held-out dialogues streamed by every student"),
     INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10", "of them, sampled by the teacher"),
+    INT("evaluate.reseeded", evaluate.reseeded, 0, 10000, "4",
+        "of them, streamed a second time by the last student, from other noise"),
+    CHOICE("evaluate.persons", evaluate.persons, persons_names, "test",
+           "whose dialogues: test, for what is claimed, or development, for choosing settings and checkpoints"),
     INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3", "of them, streamed with parts switched off"),
     REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "length of a dialogue"),
     VARIATION_FIELDS("evaluate.vary.", evaluate.vary, "of dialogues that the refined student streams once more"),

@@ -44,10 +44,14 @@ struct lora_settings {
     char networks[LORA_LIST]; /* with commas between */
 };
 
-/* The report on held-out puppet dialogues (tools/evaluate). */
+/* The report on held-out puppet dialogues (tools/evaluate): settings and checkpoints are chosen on the development
+   persons, claims are made on the test persons. */
+enum evaluate_persons { PERSONS_TEST, PERSONS_DEVELOPMENT };
 struct evaluate_config {
     int dialogues;                 /* streamed through every stage's student */
     int teacher_dialogues;         /* sampled by the teacher */
+    int reseeded;                  /* of them, streamed by the last student a second time, from other noise */
+    int persons;                   /* enum evaluate_persons */
     int ablations;                 /* of them, for sink and RAPR switched off and for the other party silenced */
     double seconds;                /* a dialogue */
     struct picture_variation vary; /* of the dialogues that the refined student streams once more, varied */

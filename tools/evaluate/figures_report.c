@@ -1,0 +1,146 @@
+/* figures_report.c: see figures_report.h. */
+#include "tools/evaluate/figures_report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Four decimals; null where there was nothing to measure. */
+static void add(cJSON *object, const char *key, double value) {
+    if (isfinite(value))
+        cJSON_AddNumberToObject(object, key, floor(value * 1e4 + 0.5) / 1e4);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+cJSON *interval_json(const char *key, const struct bootstrap_interval *interval) {
+    cJSON *o = cJSON_CreateObject();
+    add(o, key, interval->value);
+    add(o, "low", interval->low);
+    add(o, "high", interval->high);
+    return o;
+}
+
+cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *over_drawn) {
+    cJSON *all = cJSON_CreateObject();
+    for (int f = 0; f < figure_count; f++) {
+        cJSON *o = interval_json(figures[f].is_ratio ? "over_copy" : "value", &over_copy[f]);
+        if (figures[f].is_ratio) add(o, "over_drawing", over_drawn[f]);
+        cJSON_AddItemToObject(all, figures[f].name, o);
+    }
+    return all;
+}
+
+cJSON *figures_difference_json(const struct bootstrap_interval *differences) {
+    cJSON *all = cJSON_CreateObject();
+    for (int f = 0; f < figure_count; f++)
+        cJSON_AddItemToObject(all, figures[f].name, interval_json("difference", &differences[f]));
+    return all;
+}
+
+cJSON *chance_json(const struct chance_test *test) {
+    cJSON *o = cJSON_CreateObject();
+    add(o, "correlation", test->correlation);
+    add(o, "mean", test->mean);
+    add(o, "deviation", test->deviation);
+    add(o, "z", test->z);
+    add(o, "p", test->p);
+    return o;
+}
+
+cJSON *figures_shifts_json(const struct shift_sums *shifts) {
+    cJSON *all = cJSON_CreateObject();
+    for (int i = 0; i < FOLLOWED; i++) {
+        struct chance_test test = shift_sums_test(&shifts[i]);
+        cJSON_AddItemToObject(all, followed_tracks[i].name, chance_json(&test));
+    }
+    return all;
+}
+
+cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_sums *copy) {
+    cJSON *all = cJSON_CreateObject();
+    for (int r = 0; r < REGIONS; r++) {
+        cJSON *bands = cJSON_AddArrayToObject(all, region_names[r]);
+        for (int b = 0; b < LATENT_BANDS; b++) {
+            double deviation = sqrt(source->energy[r][b] / source->dialogues / (copy->energy[r][b] / copy->dialogues));
+            cJSON_AddItemToArray(bands, isfinite(deviation) ? cJSON_CreateNumber(floor(deviation * 1e4 + 0.5) / 1e4)
+                                                            : cJSON_CreateNull());
+        }
+    }
+    return all;
+}
+
+cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves) {
+    cJSON *all = cJSON_CreateObject();
+    for (int kind = 0; kind < LATENT_KINDS; kind++)
+        for (int r = 0; r < REGIONS; r++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s%s", kind == LATENT_MOTION ? "frechet_motion_" : "frechet_",
+                     region_names[r]);
+            cJSON *o = cJSON_AddObjectToObject(all, name);
+            add(o, "halves_of_copy", halves->frechet[kind][r] / halves->dialogues);
+            add(o, "still_picture", copy->still[kind][r] / copy->dialogues);
+        }
+    return all;
+}
+
+/* What stands in the table, and how a stranger calls it. */
+static const struct line {
+    const char *figure, *label;
+} ratios[] = {{"mouth_slope", "mouth: slope on the truth"},
+              {"mouth_correlation", "mouth: correlation"},
+              {"mouth_residual", "mouth: motion besides"},
+              {"hands_slope", "hands: slope on the truth"},
+              {"hands_correlation", "hands: correlation"},
+              {"hands_residual", "hands: motion besides"},
+              {"hands_found", "hands: frames that show them"},
+              {"nod_slope", "nod, listening: slope"},
+              {"nod_correlation", "nod, listening: correlation"},
+              {"fine_energy_mouth", "fine detail that moves: mouth"},
+              {"fine_energy_hands", "fine detail that moves: hands"},
+              {"sharpness", "sharpness"},
+              {"flat_noise", "noise in flat areas"},
+              {"flicker", "flicker of the wall"}},
+  values[] = {{"frechet_mouth", "Frechet distance: mouth"},       {"frechet_eyes", "Frechet distance: eyes"},
+              {"frechet_hands", "Frechet distance: hands"},       {"frechet_whole", "Frechet distance: whole"},
+              {"frechet_motion_mouth", "Frechet, motion: mouth"}, {"frechet_motion_hands", "Frechet, motion: hands"},
+              {"mouth_lag_ms", "mouth is late by, ms"},           {"face_psnr", "face: likeness to the copy's, dB"},
+              {"face_drift", "face: that, change a minute"},      {"wall_drift", "wall: likeness, dB more a minute"}};
+
+static int figure_named(const char *name) {
+    int f = 0;
+    while (f + 1 < figure_count && strcmp(figures[f].name, name)) f++;
+    return f;
+}
+
+static void print_number(double value, int width) {
+    if (isfinite(value))
+        printf("%*.3f", width, value);
+    else
+        printf("%*s", width, "-");
+}
+
+static void print_line(const struct bootstrap_interval *over_copy, const struct line *line, const int *columns,
+                       int column_count) {
+    int f = figure_named(line->figure), last = columns[column_count - 1];
+    printf("\n%-34s", line->label);
+    for (int c = 0; c < column_count; c++) print_number(over_copy[columns[c] * figure_count + f].value, 11);
+    printf("   ");
+    print_number(over_copy[last * figure_count + f].low, 0);
+    printf(" to ");
+    print_number(over_copy[last * figure_count + f].high, 0);
+}
+
+void figures_print(const struct bootstrap_interval *over_copy, const char *const *names, const int *columns,
+                   int column_count) {
+    printf("\nOver the codec's copy of the truth, which is all that data and students can show; 1: as the copy\n%-34s",
+           "");
+    for (int c = 0; c < column_count; c++) printf("%11s", names[columns[c]]);
+    printf("   %s, 95 %%", names[columns[column_count - 1]]);
+    for (size_t l = 0; l < sizeof ratios / sizeof *ratios; l++)
+        print_line(over_copy, &ratios[l], columns, column_count);
+    printf("\n\nAgainst the codec's copy, in units of their own; Frechet distances: 0 is the copy");
+    for (size_t l = 0; l < sizeof values / sizeof *values; l++)
+        print_line(over_copy, &values[l], columns, column_count);
+    printf("\n");
+}

@@ -1,0 +1,32 @@
+/* figures_report.h: figures (figures.h) as objects of report.json and as a table for a reader. Keys:
+   docs/evaluation.md. */
+#ifndef TOOLS_EVALUATE_FIGURES_REPORT_H
+#define TOOLS_EVALUATE_FIGURES_REPORT_H
+
+#include <cjson/cJSON.h>
+
+#include "tools/evaluate/figures.h"
+
+/* An interval, its value under `key`; a test against chance. */
+cJSON *interval_json(const char *key, const struct bootstrap_interval *interval);
+cJSON *chance_json(const struct chance_test *test);
+
+/* "measures" of one source: of figures.h's arrays, its row [figure_count] each. */
+cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *over_drawn);
+/* Differences between two sources: row [figure_count]. */
+cJSON *figures_difference_json(const struct bootstrap_interval *differences);
+/* "shifts" of one source: the control by cyclic shifts, [FOLLOWED]. */
+cJSON *figures_shifts_json(const struct shift_sums *shifts);
+
+/* "bands" of one source: deviation within a dialogue over the copy's, by region, from coarse to fine. */
+cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_sums *copy);
+/* "frechet_scale": what a Frechet distance to the copy is by chance (halves of the copy) and at worst (a still
+   picture). */
+cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves);
+
+/* Prints the figures that a reader looks at first: a line each, a column for each of `columns` sources (numbers of the
+   table's sources, named by `names`), and the last column's interval. */
+void figures_print(const struct bootstrap_interval *over_copy, const char *const *names, const int *columns,
+                   int column_count);
+
+#endif
