@@ -2,6 +2,7 @@
    defaults and the overrides go through the same walk, so one reader decides what a value may look like. */
 #include "base/config.h"
 #include "base/error.h"
+#include "base/old_names.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -131,8 +132,10 @@ static int fail_unknown(const struct reading *r, const yaml_node_t *node, const 
         int d = whole < part ? whole : part;
         if (d < best) best = d, nearest = r->fields[i].key;
     }
-    char what[400] = "unknown key";
-    if (nearest && best <= 1 + (int)strlen(last_part(key)) / 2)
+    char what[400] = "unknown key", now[200];
+    if (old_name(key, now, sizeof now))
+        snprintf(what, sizeof what, "this key is called %.200s now", now);
+    else if (nearest && best <= 1 + (int)strlen(last_part(key)) / 2)
         snprintf(what, sizeof what, "unknown key; did you mean %.200s?", nearest);
     return fail(r, node, key, what);
 }

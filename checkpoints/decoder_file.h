@@ -1,9 +1,9 @@
 /* decoder_file.h: networks that decode in a codec's place (model/codec/decoder_net.h) from and to safetensors files. Which one a
    file holds, its tensors tell (decoder_sizes.h). Convolutions are [co, ci, 3, 3] in a file.
      light     in the names and shapes of the public tiny autoencoders: "decoder.1.weight", a memory block's first weight
-               [co, 2 ci, 3, 3] with the frame itself before the past one, "decoder.7.conv.weight" [co n, ci, 1, 1]. How far a stage
+               [co, 2 ci, 3, 3] with the frame itself before the past one, "decoder.7.conv.weight" [co n, ci, 1, 1]. How far a level
                upsamples is metadata "scale" ("2,2,2", also without it), the clamp metadata "clamp" ("3", also without it). Where
-               growth is 8 frames in all, the first stage's last frame alone is taken, as the public code does. "encoder."
+               growth is 8 frames in all, the first level's last frame alone is taken, as the public code does. "encoder."
                tensors are left alone.
      residual  names of our own, "residual.first.weight" [w0, 3 C, 3, 3] (docs/formats.md) */
 #ifndef CHECKPOINTS_DECODER_FILE_H

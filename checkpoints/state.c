@@ -3,6 +3,7 @@
 #include "checkpoints/state.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/old_names.h"
 #include "checkpoints/fault_list.h"
 #include "base/hdf5_error.h"
 #include "base/hdf5_file.h"
@@ -278,7 +279,13 @@ static hid_t open_set(struct state_reader *r, const char *name, H5T_class_t clas
                       int *code) {
     hid_t set = state_has(r, name) ? H5Dopen2(r->file, name, H5P_DEFAULT) : -1;
     if (set < 0) {
-        *code = error_set(ERR_INPUT, "%s: has no %s", r->path, name);
+        const char *old = old_name_of(name);
+        *code = old && state_has(r, old)
+                    ? error_set(ERR_INPUT,
+                                "%s: was written by an earlier version, in which %s was called %s; "
+                                "this version does not read it",
+                                r->path, name, old)
+                    : error_set(ERR_INPUT, "%s: has no %s", r->path, name);
         return -1;
     }
     hid_t type = H5Dget_type(set), space = H5Dget_space(set);
@@ -420,8 +427,8 @@ int state_get_params(struct state_reader *r, const char *group, const struct par
     return OK;
 }
 
-int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table,
-                     state_slice_taker *take, void *self) {
+int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table, state_slice_sink *take,
+                     void *self) {
     TRY(check_params(r, group, table));
     size_t largest = param_largest_slice(table, 0);
     float *values = malloc((largest + 1) * sizeof *values);

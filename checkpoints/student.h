@@ -20,7 +20,7 @@
    description->dit. The trunk may be in shards; the audio modules have their names in one form only and
    are one file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
-                  const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
+                  const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);
 
 /* A student in memory. weights: its device arena, kept apart so that a plan can name it. */

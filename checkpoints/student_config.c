@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/old_names.h"
 #include "base/foreign.h"
 #include "checkpoints/export_sums.h"
 #include "model/codec/codec.h"
@@ -71,7 +72,7 @@ static cJSON *print(const struct student_description *d) {
     cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
     cJSON_AddNumberToObject(dit, "eps", d->dit.eps);
     cJSON_AddNumberToObject(dit, "clean_floor", d->dit.clean_floor);
-    if (d->dit.deaf) cJSON_AddNumberToObject(dit, "deaf", d->dit.deaf);
+    if (d->dit.mute_input) cJSON_AddNumberToObject(dit, "mute_input", d->dit.mute_input);
     cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
     cJSON_AddStringToObject(rollout, "sink_pos", sink_pos_names[d->rollout.causal.sink_pos]);
     cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
@@ -151,9 +152,24 @@ static int audio_parse(struct student_description *d, const cJSON *root) {
     return OK;
 }
 
+/* A key that was renamed since the file was written: read in silence, it would be lost. */
+static int refuse_old_names(const cJSON *root) {
+    char key[200], now[200];
+    const cJSON *group, *item;
+    cJSON_ArrayForEach(group, root) if (cJSON_IsObject(group)) {
+        cJSON_ArrayForEach(item, group) {
+            snprintf(key, sizeof key, "%s.%s", group->string, item->string);
+            if (old_name(key, now, sizeof now))
+                return error_set(ERR_INPUT, "%s: this key is called %s now: export the student again", key, now);
+        }
+    }
+    return OK;
+}
+
 static int description_parse(struct student_description *d, const cJSON *root) {
     int rapr;
     memset(d, 0, sizeof *d);
+    TRY(refuse_old_names(root));
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
     if (!cJSON_IsNumber(format) || format->valueint != FORMAT_VERSION)
         return error_set(ERR_INPUT, "format: expected %d", FORMAT_VERSION);
@@ -165,8 +181,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
     if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "clean_floor")) /* 0 where it is missing */
         TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
-    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "deaf"))
-        TRY(integer_at(root, "dit", "deaf", 0, 3, &d->dit.deaf));
+    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "mute_input"))
+        TRY(integer_at(root, "dit", "mute_input", 0, 3, &d->dit.mute_input));
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
     if (codec_is_external(d->codec)) {
         TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));

@@ -20,7 +20,7 @@ struct times { /* of the chunk in a slot of the session */
 };
 struct pipeline {
     struct session *session;
-    pipeline_taker take;
+    pipeline_sink take;
     void *user;
     struct times times[SESSION_SLOTS];
     float *frames;
@@ -164,7 +164,7 @@ int pipeline_rehearse(struct pipeline *p) {
     size_t size = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
     float *picture = calloc(2 * size, sizeof *picture);
     if (!picture) return error_set(ERR_DEVICE, "out of memory for a rehearsal");
-    pipeline_taker take = p->take;
+    pipeline_sink take = p->take;
     int code = OK;
     p->take = show_nobody;
     for (int i = 0; i < REHEARSALS && !code; i++)
@@ -215,7 +215,7 @@ void pipeline_decode_into(struct pipeline *p, float *frames) {
     p->frames = frames;
 }
 
-int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
+int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_sink take, void *user,
                   FILE *plan) {
     struct pipeline *p = *pipeline = calloc(1, sizeof *p);
     if (!p) return error_set(ERR_DEVICE, "out of memory for a pipeline");

@@ -15,13 +15,13 @@ struct pipeline_chunk {
     double network, decoder; /* seconds spent in each */
 };
 /* Takes a decoded chunk; overlapped it runs in the decoder's thread. Returns an error code. */
-typedef int (*pipeline_taker)(void *user, const struct pipeline_chunk *chunk);
+typedef int (*pipeline_sink)(void *user, const struct pipeline_chunk *chunk);
 
 struct pipeline;
 /* plan: where the memory plan is printed; NULL: nowhere. The session outlives the pipeline. Overlapped, the network's stream is the
    calling thread's current one until pipeline_close, for the sound's encoder too: whoever waits on the default stream waits
    for the decoder. */
-int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
+int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_sink take, void *user,
                   FILE *plan);
 /* Streams silence behind a grey picture, and shows it to nobody, until all plans and recordings are made that a stream
    can want: its first chunk is then as fast as any other. The session must be begun behind it; its frames are the

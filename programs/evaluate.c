@@ -132,7 +132,7 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
 
 /* ---- sources ---- */
 
-/* A frame_taker: measures, and keeps for the collection. */
+/* A frame_receiver: measures, and keeps for the collection. */
 static int take(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
     TRY(trial_take(&e->measures, frame, picture));

@@ -137,7 +137,8 @@ void agent_tell(struct agent *a, char *message, int needs) {
         a->told_bytes += length;
         a->told[a->told_bytes++] = '\n';
     } else if (!a->told_dropped++) {
-        log_line("event=agent.deaf session=%s message=\"it does not read descriptor 3; messages are dropped\"", a->id);
+        log_line("event=agent.not_reading session=%s message=\"it does not read descriptor 3; messages are dropped\"",
+                 a->id);
     }
     a->needed |= needs;
     free(message);

@@ -138,7 +138,7 @@ static int allocate(struct server *s) {
 }
 
 /* Heard both parties, and saw enough frames where neither spoke. */
-static int learned_idle(const struct student_description *d) { return !d->dit.deaf && student_idles(d); }
+static int learned_idle(const struct student_description *d) { return !d->dit.mute_input && student_idles(d); }
 
 /* The first session tells the sizes, is measured, and makes the clip. */
 static int try_out(struct server *s, FILE *plan) {

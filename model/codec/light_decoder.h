@@ -2,7 +2,7 @@
    autoencoders that are in use for Wan and other video models (TAEHV, public description), at any width and depth.
    All convolutions are 3 x 3 on channels-last frames, ReLU, no norm:
      z = 3 tanh(latent / 3), or another clamp;  x = relu(conv(z))
-     three stages of: `blocks` memory blocks;  growth: 1 x 1 to n frames for each;  nearest upsampling;  conv without bias
+     three levels of: `blocks` memory blocks;  growth: 1 x 1 to n frames for each;  nearest upsampling;  conv without bias
      x = relu(x);  pixels = pixel shuffle by `patch` of conv(x), three colours in [0, 1], not clamped
    A memory block sees each frame beside the one before it (nothing before the first), which here is a convolution over
    two frames:
@@ -20,17 +20,17 @@
 #include "model/params/params.h"
 
 enum {
-    LIGHT_STAGES = 3,
+    LIGHT_LEVELS = 3,
     LIGHT_CLAMP_MAX = 1000000,
     LIGHT_BLOCKS_MAX = 16,
-    LIGHT_LAYERS_MAX = 2 + LIGHT_STAGES * (LIGHT_BLOCKS_MAX + 2)
+    LIGHT_LAYERS_MAX = 2 + LIGHT_LEVELS * (LIGHT_BLOCKS_MAX + 2)
 };
 
 struct light_decoder_config {
     int channels;                                /* of the latents */
-    int first, stage[LIGHT_STAGES];              /* widths: of the first stage, and of what follows each stage */
-    int blocks;                                  /* memory blocks a stage */
-    int grow[LIGHT_STAGES], scale[LIGHT_STAGES]; /* frames for a frame, growth of the sides: 1 or 2 each */
+    int first, level[LIGHT_LEVELS];              /* widths: of the first level, and of what follows each level */
+    int blocks;                                  /* memory blocks a level */
+    int grow[LIGHT_LEVELS], scale[LIGHT_LEVELS]; /* frames for a frame, growth of the sides: 1 or 2 each */
     int patch;
     double clamp; /* 3 in the public weights; 0: none */
 };
@@ -53,7 +53,7 @@ struct light_decoder {
 /* ERR_USAGE when growth is not 4 in all or a size is out of range. */
 int light_decoder_create(struct light_decoder *net, const struct light_decoder_config *config);
 void light_decoder_destroy(struct light_decoder *net);
-/* Makes of a layer's fresh random weights, host floats of its slice, those that training starts from: stages begin near
+/* Makes of a layer's fresh random weights, host floats of its slice, those that training starts from: levels begin near
    the identity and pixels at 1/2. From plain random weights most units die before anything is learnt. */
 void light_decoder_begin(const struct light_decoder *net, int layer, float *slice);
 /* Pixels for a latent position, along a side: the codec's stride. */

@@ -26,23 +26,23 @@
 #include "model/params/params.h"
 
 enum {
-    RESIDUAL_STAGES = 3,
+    RESIDUAL_LEVELS = 3,
     RESIDUAL_BLOCKS_MAX = 16,
     RESIDUAL_PATCH_MAX = 16,
     RESIDUAL_GROWTH = 4,        /* of a side before the last layer's patches */
     RESIDUAL_LINEAR_SCALE = 10, /* of A and a over what they decode with */
-    RESIDUAL_LAYERS_MAX = 4 + RESIDUAL_STAGES * (RESIDUAL_BLOCKS_MAX + 1)
+    RESIDUAL_LAYERS_MAX = 4 + RESIDUAL_LEVELS * (RESIDUAL_BLOCKS_MAX + 1)
 };
 
 struct residual_config {
     int channels; /* of the latents */
-    int width[RESIDUAL_STAGES], blocks[RESIDUAL_STAGES];
+    int width[RESIDUAL_LEVELS], blocks[RESIDUAL_LEVELS];
     int patch; /* q: pixels of a side that the last layer gives at once; the stride is 4 q */
 };
 enum residual_kind { RESIDUAL_LINEAR, RESIDUAL_FIRST, RESIDUAL_BLOCK, RESIDUAL_GROW, RESIDUAL_ENTER, RESIDUAL_LAST };
 struct residual_layer { /* a slice each */
     enum residual_kind kind;
-    int stage;
+    int level;
     long ci, co;       /* of its convolution; BLOCK: of both */
     int kernel;        /* 1 or 3 */
     size_t w[2], b[2]; /* in the layer's slice; BLOCK has two, the others one */

@@ -24,7 +24,7 @@ struct dit_config {
     int audio_width;               /* width of a token */
     int audio_hidden;              /* hidden width of the audio projection */
     int audio_every;               /* audio attention in blocks 0, audio_every, ... */
-    int deaf; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
+    int mute_input; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
     double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
     double eps;                         /* 1e-6 */
     /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma, clean_floor):

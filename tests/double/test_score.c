@@ -21,9 +21,9 @@ struct world {
 };
 
 static void layout(struct world *w, const struct score_config *config) {
-    struct share share;
-    CHECK(share_of(&share, B, 1, 0, 1));
-    CHECK(score_layout(&w->score, &w->net, config, &share, F, &w->arena));
+    struct batch_split split;
+    CHECK(batch_split_of(&split, B, 1, 0, 1));
+    CHECK(score_layout(&w->score, &w->net, config, &split, F, &w->arena));
     if (w->acts) dit_acts_free(w->acts);
     CHECK(dit_acts_layout(&w->acts, &w->net, B, F, DIT_SAVE_ALL, &w->arena));
     condition_batch_layout(&w->condition, &w->net.config, B, F, &w->arena);

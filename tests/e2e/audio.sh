@@ -54,6 +54,10 @@ check "export of it" expect 0 export configs/tiny.yaml run="$work/run" data="$wo
 check "a student of whole clips cannot stream" expect 2 stream "$work/deaf" reference="$clip" audio="$clip"
 check "it says why" says audio_mode
 
+sed 's/"dit":[^{]*{/&"deaf": 1,/' "$work/student/config.json" >"$work/old.json" && mv "$work/old.json" "$work/student/config.json"
+check "an export of an earlier version" expect 3 stream "$work/student" reference="$clip" audio="$clip"
+check "is told what its key is called now" says 'dit.deaf: this key is called dit.mute_input now: export the student again'
+
 check "features of a clip" expect 0 audio_features "$work/moved" "$clip" "$work/whole.safetensors"
 check "and by a stream" expect 0 audio_features "$work/moved" "$clip" "$work/stream.safetensors" audio_mode=stream
 check "hidden states" sh -c "'$BIN/inspect' '$work/whole.safetensors' | grep -q hidden_states"

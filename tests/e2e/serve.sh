@@ -483,7 +483,7 @@ done
 check "one that floods is held back, and no one is told" sh -c "! grep -q speech_full '$work/said.flood'"
 check "and interrupted" heard_by flood '"playback.finished","turn":1,.*"interrupted":true'
 check "and what it goes on with is not spoken" sh -c "! grep -q '\"turn\":2' '$work/said.flood'"
-check "one that reads nothing loses words, which is said once" [ "$(grep -c event=agent.deaf "$work/server")" -eq 1 ]
+check "one that reads nothing loses words, which is said once" [ "$(grep -c event=agent.not_reading "$work/server")" -eq 1 ]
 check "one that ends without a word is told of" grep -q agent_failed "$work/said.quit"
 check "what they say to the log is bounded" within event=agent.log 400
 check "and has no quotes of theirs" grep -q "text=\"trouble 'here'\"" "$work/server"

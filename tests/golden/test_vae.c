@@ -233,10 +233,10 @@ static int start(void **state) {
     for (int i = 0; i < 3 && !code; i++) {
         struct vae_config config;
         small_vae_config(&config, i > 0, Z);
-        if (i == 2) { /* other multiples, stages, blocks and steps in time than any published model */
+        if (i == 2) { /* other multiples, levels, blocks and steps in time than any published model */
             config.encoder_base = 6;
             config.decoder_base = 10;
-            config.stages = 3;
+            config.levels = 3;
             config.res_blocks = 1;
             memcpy(config.mult, (int[]){1, 2, 1}, 3 * sizeof(int));
             memcpy(config.halve_time, (int[]){1, 1, 0}, 3 * sizeof(int));

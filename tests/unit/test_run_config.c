@@ -83,6 +83,20 @@ static void a_stage_refuses_what_no_key_can_say(void **state) {
     }
 }
 
+static void an_old_key_is_refused_by_its_new_name(void **state) {
+    static struct run_config c;
+    static const char *const renamed[][2] = {
+        {"model.mute_input=talk", "model.mute_input: this key is called model.mute_input now"},
+        {"refine.discriminator.optimiser.lr=1",
+         "refine.discriminator.optimiser.lr: this key is called refine.discriminator.optimiser.lr now"},
+        {"refine={critic: {lr: 1}}", "called refine.discriminator.optimiser"}};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(run_config_load(&c, "configs/tiny.yaml", &renamed[i][0], 1), ERR_USAGE);
+        if (!strstr(error_text(), renamed[i][1])) fail_msg("%s", error_text());
+    }
+}
+
 static char *help_of(const char *stage) {
     char *text;
     size_t size;
@@ -171,6 +185,7 @@ int main(void) {
         cmocka_unit_test(faults_and_defaults_reach_every_optimiser),
         cmocka_unit_test(adapters_reach_the_networks_named),
         cmocka_unit_test(a_stage_refuses_what_no_key_can_say),
+        cmocka_unit_test(an_old_key_is_refused_by_its_new_name),
         cmocka_unit_test(help_prints_what_a_stage_reads),
         cmocka_unit_test(a_stage_names_the_network_that_is_exported),
         cmocka_unit_test(stages_have_seeds_of_their_own),

@@ -115,7 +115,7 @@ static int spoil(void *user, struct safetensors_entry *e) {
         if (!strcmp(e->name, "conv1.bias")) e->name[4] = 'X';
     }
     if (!strcmp(how, "nan") && !strcmp(e->name, "decoder.middle.0.residual.2.weight")) ((float *)e->data)[77] = NAN;
-    return !strcmp(how, "stage") && !strncmp(e->name, "encoder.conv1.weight", 20);
+    return !strcmp(how, "level") && !strncmp(e->name, "encoder.conv1.weight", 20);
 }
 
 static void faults(void **state) {
@@ -137,7 +137,7 @@ static void faults(void **state) {
     assert_int_equal(vae_file_open(&w, path, &checksum), ERR_INPUT);
     expect_text("decoder.middle.0.residual.2.weight: holds a value that is not finite (element 77");
 
-    write_small(1, 0, "", spoil, "stage");
+    write_small(1, 0, "", spoil, "level");
     assert_int_equal(vae_file_config(&config, path), ERR_INPUT);
     expect_text("it is no Wan video autoencoder");
     assert_int_equal(vae_file_config(&config, "tests/golden/vae.safetensors"), ERR_INPUT);

@@ -18,7 +18,7 @@
 #include "model/codec/decoder_net.h"
 #include "train/method/latent_consistency.h"
 #include "train/method/stage_config.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 enum light_loss { LIGHT_L1, LIGHT_MSE };
 enum light_target { LIGHT_CODEC, LIGHT_PICTURES };
@@ -43,15 +43,15 @@ struct light_figures { /* parts of the loss, weighted */
 };
 /* A rank's share of a batch, device. */
 struct light_batch {
-    const real *latents, *target; /* [share, F, C, h, w], [share, 4F-3, 3, height, width] */
-    const real *joined;           /* [share]: 0: the second latent frame does not follow the first in the clip */
+    const real *latents, *target; /* [split, F, C, h, w], [split, 4F-3, 3, height, width] */
+    const real *joined;           /* [split]: 0: the second latent frame does not follow the first in the clip */
 };
 struct light_step {
     const struct decoder_net *net;
     struct light_config config;
     struct optimiser optimiser;
     struct decoder_acts acts;
-    struct share share;
+    struct batch_split split;
     struct latent_consistency consistency; /* laid out when its weight is not 0 */
     uint64_t seed, step;
     long frames, rows, places;     /* of a sample: latent frames; rows and places of a latent frame */

@@ -34,13 +34,13 @@ struct ode_step {
     struct rollout_config levels; /* the student's levels and chunking */
     uint64_t seed;
     int F, chunks;
-    struct share share;
+    struct batch_split split;
     struct part part; /* the one in hand */
     long size, clip;  /* elements of a latent frame, of a clip */
     struct optimiser student;
     struct kv_cache *cache;                  /* all frames, with gradients */
     struct dit_acts *acts;                   /* of one chunk, saving */
-    real *states;                            /* device [levels + 1][share, F, C, H, W]: at sigma[0] .. , and the end */
+    real *states;                            /* device [levels + 1][split, F, C, H, W]: at sigma[0] .. , and the end */
     real *input, *target, *velocity, *slope; /* device [B, C frames] of a pass */
     real *t, *inverse, *minus_inverse, *weight; /* device [B, C] of a pass */
     real *host;                                 /* host [4, B, C] */

@@ -4,7 +4,7 @@
 #define TRAIN_METHOD_REPLAY_H
 
 #include "model/dit/condition_batch.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 struct train_state;
 struct replay {

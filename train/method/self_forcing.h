@@ -14,7 +14,7 @@
 
 #include "model/dit/condition_batch.h"
 #include "model/dit/rollout.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 /* The pass whose prediction is judged and trained. */
 enum rollout_exit { EXIT_LAST, EXIT_RANDOM };
@@ -29,14 +29,14 @@ struct self_forcing {
     int before;            /* that the present one has */
     struct part part;      /* that the present rollout is of */
     long size, clip;       /* elements of a latent frame, of a clip */
-    real *x;               /* device [share, F, C, H, W]: the reference and the exit passes' predictions */
+    real *x;               /* device [split, F, C, H, W]: the reference and the exit passes' predictions */
     real *exit_input;      /* alike, of one part, frames 1.. */
     int exit;              /* of the present rollout */
 };
 /* The cache and x from `arena`. F: frames of the clip; longest: frames of a rollout at most, 0: F. ERR_USAGE: not the
    reference and whole chunks, or fewer than F. */
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
-                        const struct share *share, int F, int longest, struct arena *arena);
+                        const struct batch_split *split, int F, int longest, struct arena *arena);
 /* The saved activations of one chunk, which may share memory with what step 2 uses. */
 int self_forcing_acts_layout(struct self_forcing *s, enum dit_memory memory, struct arena *arena);
 void self_forcing_free(struct self_forcing *s);

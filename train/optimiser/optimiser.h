@@ -74,14 +74,14 @@ struct optimiser {
             real *master, *m, *v, *ema;
         };
     };
-    real *stage[OPTIMISER_ARRAYS];  /* device [stage_size]: what an offloaded update works on */
-    size_t stage_size;              /* 0: the state is on the device */
-    struct optim_state *state;      /* device */
-    struct optim_state *all;        /* device [ranks] */
-    real *loss;                     /* device [1]: the loss of this step, added to by the step */
-    struct mailbox account, losses; /* of the last two steps */
-    int keep_gradients;             /* an update leaves them as they are, for who looks at them behind it: tests */
-    struct copy_gate *copying;      /* another thread copies the arrays: an update waits for it; NULL: none does */
+    real *staging[OPTIMISER_ARRAYS]; /* device [staging_size]: what an offloaded update works on */
+    size_t staging_size;             /* 0: the state is on the device */
+    struct optim_state *state;       /* device */
+    struct optim_state *all;         /* device [ranks] */
+    real *loss;                      /* device [1]: the loss of this step, added to by the step */
+    struct mailbox account, losses;  /* of the last two steps */
+    int keep_gradients;              /* an update leaves them as they are, for who looks at them behind it: tests */
+    struct copy_gate *copying;       /* another thread copies the arrays: an update waits for it; NULL: none does */
 };
 
 /* Lays out everything for `table` (arena.h: called while planning and once more). The caller frees with

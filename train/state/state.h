@@ -13,7 +13,7 @@
 #define TRAIN_STATE_STATE_H
 
 #include "train/optimiser/optimiser.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 #include "train/state/weights_stream.h"
 
 /* Names in a state, which writing and reading share: by enum optimiser_array, and the fields of struct optim_state. */
@@ -39,7 +39,7 @@ struct saved_integer {
 /* A batch's rows `slots` times: of each the rank has its share's. Steps change them: they are copied in the save. */
 struct saved_rows {
     char name[48];
-    real *device; /* [slots][share][size] */
+    real *device; /* [slots][split][size] */
     int slots;
     size_t size;
     float *staging; /* host, as on the device */
@@ -57,13 +57,13 @@ struct train_state {
     struct saved_rows rows[STATE_ROWS_MAX];
     int network_count, integer_count, row_count;
     struct sharding *shards; /* NULL: one process */
-    struct share share;
+    struct batch_split split;
     struct state_write *write;
     int64_t saves; /* begun */
     struct state_figures figures;
 };
 /* Forgets what is registered; what follows is of this rank's share. Before the names, in both layout passes. */
-void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share);
+void train_state_begin(struct train_state *s, struct sharding *shards, const struct batch_split *split);
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser);
 /* Where the config says that a network with adapters starts: on resuming that must be what they are over, or hold the
    same. source: kept by the caller; network: of the state that it names, NULL for a checkpoint of another kind. */
@@ -100,9 +100,9 @@ int train_state_resume(struct train_state *s, const char *folder, int *found);
    or NULL. Adapters come merged. Into a whole array, device [table->total]; into the first slices of an optimiser's master
    weights, or, where it has adapters, as what new ones are over (adapters over the same weights, of the same kind, go on);
    as weights to read only. */
-int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+int train_state_load_weights(const char *from, const char *network, enum weights_choice source,
                              const struct param_table *table, real *master, long *step);
-int train_state_load_master(const char *from, const char *network, enum weights_source source,
+int train_state_load_master(const char *from, const char *network, enum weights_choice source,
                             const struct param_table *table, struct optimiser *optimiser);
 /* A checkpoint of another kind (checkpoints/pretrained.h); seed: of the audio modules that it lacks. */
 int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, uint64_t seed);

@@ -50,7 +50,7 @@ __device__ static inline void tile_dot(float (*score)[TILE + 1], const float *a,
 
 /* A thread's share of a [TILE][D] sum: row threadIdx.x / LANES, columns threadIdx.x % LANES + k LANES. W: columns in all, at
    least D. */
-template <int W> struct share { float x[W / LANES]; };
+template <int W> struct batch_split { float x[W / LANES]; };
 template <int W> __device__ inline void share_zero(share<W> &s) {
 #pragma unroll
     for (int k = 0; k < W / LANES; k++) s.x[k] = 0;
