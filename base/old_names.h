@@ -1,5 +1,5 @@
-/* old_names.h: names of keys and of files' contents that were renamed, so that an old config, state or export gets an error
-   that says the new name. This table is the only place that knows them: nothing reads a file by an old name. */
+/* old_names.h: names of keys and of files' contents that were renamed, so that an old config, state or export gets an
+   error that says the new name. This table is the only place that knows them: nothing reads a file by an old name. */
 #ifndef BASE_OLD_NAMES_H
 #define BASE_OLD_NAMES_H
 

@@ -1,6 +1,7 @@
 /* student.h: an exported student: a folder that holds all that streaming needs (docs/formats.md).
      config.json        networks, chunking, levels, codec, audio encoder
-     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load it
+     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load
+     it
      audio.safetensors  talk and listen modules and the audio projection
      codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
                         where that is and what its checksum is

@@ -1,6 +1,6 @@
 /* vae_names.c: see vae_names.h. Both namings end alike (".weight", ".bias", ".gamma") and differ in how they count: the
-   original 2.1 numbers a half's layers through, 2.2 a level's; Diffusers numbers levels (but for 2.1's encoder) and gives
-   resamplers a name of their own. */
+   original 2.1 numbers a half's layers through, 2.2 a level's; Diffusers numbers levels (but for 2.1's encoder) and
+   gives resamplers a name of their own. */
 #include "checkpoints/vae_names.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* weights.h: a network's weights from and to checkpoints, by the names of its parameter table.
-   Values pass through in pieces, converted on the way (F32, F16, BF16, F64 to float and back): no second copy of the model in
-   memory. Where they go to or come from is the caller's: an arena, or the part of one that a process keeps. */
+   Values pass through in pieces, converted on the way (F32, F16, BF16, F64 to float and back): no second copy of the
+   model in memory. Where they go to or come from is the caller's: an arena, or the part of one that a process keeps. */
 #ifndef CHECKPOINTS_WEIGHTS_H
 #define CHECKPOINTS_WEIGHTS_H
 

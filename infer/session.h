@@ -3,7 +3,8 @@
    soon as their sound is there. All buffers are host memory of the caller. Chunk i of C latent frames covers video
    frames 4 C (i-1) + 1 .. 4 C i; frame 0 is the reference. A chunk needs sound up to two video frames after its last,
    plus the audio encoder's own look-ahead.
-   Threads: one session, one thread; but session_decode may be in a thread of its own (pipeline.h). Errors: error.h codes. */
+   Threads: one session, one thread; but session_decode may be in a thread of its own (pipeline.h). Errors: error.h
+   codes. */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -11,7 +12,8 @@
 
 struct session;
 
-/* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL: nowhere. */
+/* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL:
+   nowhere. */
 int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
 /* One session of many: it has a cache, a codec's state, sound and random numbers of its own. The sessions of a student
    are used in one thread, a chunk at a time, in any order; the student outlives them. */
@@ -24,7 +26,8 @@ int session_chunk_frames(const struct session *session); /* video frames a chunk
 
 /* Seed of the noise from the next session_begin on, in place of the option's. */
 void session_seed(struct session *session, uint64_t seed);
-/* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame 0). */
+/* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame
+   0). */
 int session_begin(struct session *session, const float *reference, float *first);
 
 /* The two parties' sound, 16 kHz mono, equally long; user NULL: nobody else speaks. talk, listen: the masks from the
@@ -38,13 +41,13 @@ void session_end(struct session *session);
 int session_ready(const struct session *session);
 /* Takes the next chunk: frames [4 C, 3, H, W]. seconds [2], if not NULL: spent in the network, in the codec. */
 int session_take(struct session *session, float *frames, double *seconds);
-/* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's latents
-   into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded in their
-   order. The halves of different slots may run at the same time in two threads, on two streams. */
+/* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's
+   latents into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded
+   in their order. The halves of different slots may run at the same time in two threads, on two streams. */
 int session_generate(struct session *session, int slot);
 int session_decode(struct session *session, int slot, float *frames);
-/* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk), and
-   what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
+/* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk),
+   and what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
 struct session_wait {
     double chunk, ahead, encoder_ahead;
 };

@@ -1,10 +1,10 @@
-/* light_decoder.c: trains a decoder for the codec that the data set's latents come from, on that codec's own decode or on the
-   windows' true pictures (light_decoder.target).
+/* light_decoder.c: trains a decoder for the codec that the data set's latents come from, on that codec's own decode or
+   on the windows' true pictures (light_decoder.target).
    usage: light_decoder CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/light_decoder; beside every checkpoint decoder.safetensors, the averaged weights, which `decoder: FILE` in a
-   config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency (parts of
-   the loss), and with the samples psnr: decibels of held-out clips to the target, and where that is the true pictures
-   codec_psnr: the same of the codec's own decode. */
+   Writes RUN/light_decoder; beside every checkpoint decoder.safetensors, the averaged weights, which `decoder: FILE` in
+   a config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency
+   (parts of the loss), and with the samples psnr: decibels of held-out clips to the target, and where that is the true
+   pictures codec_psnr: the same of the codec's own decode. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

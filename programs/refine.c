@@ -1,9 +1,9 @@
 /* refine.c: adversarial refinement of the student against real clips.
    usage: refine CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was held
-   still), discriminator_loss (with penalties), discriminator_norm, margin_local, margin_global (mean D(real) - D(fake)), margin (the
-   running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties without weights),
-   energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
+   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was
+   held still), discriminator_loss (with penalties), discriminator_norm, margin_local, margin_global (mean D(real) -
+   D(fake)), margin (the running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties
+   without weights), energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
 #include <stdlib.h>
 #include <string.h>
 

@@ -28,8 +28,8 @@ int light_decoder_stride(const struct light_decoder_config *c) {
     return c->scale[0] * c->scale[1] * c->scale[2] * c->patch;
 }
 
-/* One convolution's weight and bias, "decoder.NUMBER[.conv[.part]]". fan_in: inputs of one output; gain 2 keeps the mean
-   square through a ReLU (He 2015). */
+/* One convolution's weight and bias, "decoder.NUMBER[.conv[.part]]". fan_in: inputs of one output; gain 2 keeps the
+   mean square through a ReLU (He 2015). */
 static void add(struct light_decoder *net, struct light_layer *l, int which, const char *name, double gain,
                 const long shape[6]) {
     char full[96];

@@ -1,5 +1,6 @@
-/* residual_decoder.c: the passes of residual_decoder.h. A pass works on `frames` latent frames of every sample, whose positions
-   are rows. What the backward reads has memory of its own when training; streams share it between the blocks of a level. */
+/* residual_decoder.c: the passes of residual_decoder.h. A pass works on `frames` latent frames of every sample, whose
+   positions are rows. What the backward reads has memory of its own when training; streams share it between the blocks
+   of a level. */
 #include "model/codec/residual_decoder.h"
 
 #include <stdlib.h>
@@ -326,8 +327,8 @@ static void pass_forward(const struct pass *p, const real *latents) {
     real_axpby(a->drawn, 1, a->residual, 1, group_frames(a, p->frames) * GROUP * picture_size(a));
 }
 
-/* Frames of [-1, 1], `groups` times four, in [0, 1]; with `image` the first four are one picture, their mean. Returns how many
-   frames there are. */
+/* Frames of [-1, 1], `groups` times four, in [0, 1]; with `image` the first four are one picture, their mean. Returns
+   how many frames there are. */
 static long finish(real *pixels, const real *drawn, long groups, int image, long size) {
     long frames = GROUP * groups - (image ? GROUP - 1 : 0);
     real_fill(pixels, (real)0.5, frames * size);
@@ -374,7 +375,8 @@ void residual_decoder_forward(const struct residual_decoder *net, const struct p
                size);
 }
 
-/* Gradients of convolution `which` of a layer: its weight and bias from dy and x, and dx = what it gives (NULL: not wanted). */
+/* Gradients of convolution `which` of a layer: its weight and bias from dy and x, and dx = what it gives (NULL: not
+   wanted). */
 static void conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *x) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct conv_shape shape = shape_of(p, l);

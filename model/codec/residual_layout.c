@@ -1,4 +1,5 @@
-/* residual_layout.c: the table of a residual decoder's layers and parameters, and what they start from (residual_decoder.h). */
+/* residual_layout.c: the table of a residual decoder's layers and parameters, and what they start from
+   (residual_decoder.h). */
 #include "model/codec/residual_decoder.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* vae.c: a pass of a Wan video autoencoder. See vae.h.
-   One function walks through the layers of a half. The first walks, with no weights, only record how large the buffers and
-   what layers keep have to be, and the operations; so plan and use cannot differ.
-   Four buffers: x (the stream of frames), y (what a layer makes of it; x and y change places), pad (a causal conv's input
-   with room for past frames in front) and keep (a level's input until its shortcut). */
+   One function walks through the layers of a half. The first walks, with no weights, only record how large the buffers
+   and what layers keep have to be, and the operations; so plan and use cannot differ.
+   Four buffers: x (the stream of frames), y (what a layer makes of it; x and y change places), pad (a causal conv's
+   input with room for past frames in front) and keep (a level's input until its shortcut). */
 #include "model/codec/vae.h"
 
 #include <math.h>
@@ -160,7 +160,8 @@ static void middle(struct walk *w) {
 
 /* ---- changes of resolution ---- */
 
-/* Spatial stride 2 behind one more row and column of zeros, then, but for frame 0, time stride 2 behind the frame before. */
+/* Spatial stride 2 behind one more row and column of zeros, then, but for frame 0, time stride 2 behind the frame
+   before. */
 static void down(struct walk *w, const struct vae_level *s) {
     struct conv_shape shape = shape_of(w, &s->space_conv, w->t);
     memcpy(shape.stride, (int[]){1, 2, 2}, sizeof shape.stride);

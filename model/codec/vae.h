@@ -9,10 +9,11 @@
      attention     per frame, one head as wide as the channels, in the middle of both halves
      down, up      in space a 3 x 3 conv of stride 2 behind one row and column of zeros; nearest x 2, then 3 x 3.
                    In time a conv of 3 frames, stride 2; a conv to 2 C channels, the first C the earlier frame
-   Frame 0 goes through no change of resolution in time: the encoder only keeps it for the next pass, and for the decoder's
-   time convs it is zeros. Wan 2.2 adds to every level its input, resampled without parameters: means over blocks and
-   channels, or repetition. So a clip gives the same in any division into passes.
-   Formulas: the public model's definition (Wan 2.1, 2.2; Diffusers' AutoencoderKLWan), held to it by tests/golden/vae.py. */
+   Frame 0 goes through no change of resolution in time: the encoder only keeps it for the next pass, and for the
+   decoder's time convs it is zeros. Wan 2.2 adds to every level its input, resampled without parameters: means over
+   blocks and channels, or repetition. So a clip gives the same in any division into passes.
+   Formulas: the public model's definition (Wan 2.1, 2.2; Diffusers' AutoencoderKLWan), held to it by
+   tests/golden/vae.py. */
 #ifndef MODEL_CODEC_VAE_H
 #define MODEL_CODEC_VAE_H
 
@@ -63,8 +64,8 @@ struct vae_half {
 };
 enum vae_direction { VAE_ENCODE, VAE_DECODE };
 
-/* The network. Slice 0 of the table is the encoder, slice 1 the decoder. Weights of convolutions lie in the arena in the
-   order that kernels.h wants: vae_arrange. */
+/* The network. Slice 0 of the table is the encoder, slice 1 the decoder. Weights of convolutions lie in the arena in
+   the order that kernels.h wants: vae_arrange. */
 struct vae {
     struct vae_config config;
     struct param_table table;
@@ -72,7 +73,8 @@ struct vae {
 };
 int vae_create(struct vae *vae, const struct vae_config *config);
 void vae_destroy(struct vae *vae);
-/* A parameter's values from a checkpoint's order [co, ci, kernel] to the arena's [co, kernel, ci]; others are copied. */
+/* A parameter's values from a checkpoint's order [co, ci, kernel] to the arena's [co, kernel, ci]; others are
+   copied. */
 void vae_arrange(float *to, const float *from, const struct param *param);
 
 /* One direction of one clip: buffers and what the layers keep between passes. */

@@ -1,4 +1,5 @@
-/* vae_layout.c: the configurations of the Wan video autoencoders, their layers and the table of parameters. See vae.h. */
+/* vae_layout.c: the configurations of the Wan video autoencoders, their layers and the table of parameters. See
+   vae.h. */
 #include "model/codec/vae.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
-/* test_light_decoder.c: the gradients of a decoder's training: every loss, alone and all together, with weights of what moves
-   and noise on the latents, for both networks, against central differences along a random direction of every weight tensor;
-   what does not count behind a gap; that the reference stays clean; and the re-encoding of the consistency loss against the
-   codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 3e-7 of the point are the one error beside
-   rounding; with some thousand values of order 1 there are hardly any. */
+/* test_light_decoder.c: the gradients of a decoder's training: every loss, alone and all together, with weights of what
+   moves and noise on the latents, for both networks, against central differences along a random direction of every
+   weight tensor; what does not count behind a gap; that the reference stays clean; and the re-encoding of the
+   consistency loss against the codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 3e-7 of
+   the point are the one error beside rounding; with some thousand values of order 1 there are hardly any. */
 #include "tests/small_net.h"
 
 #include "kernels/arena.h"

@@ -1,7 +1,7 @@
 /* test_refine.c: the adversarial losses as refine_step.c puts them together from single forwards and backwards: the
    discriminator's whole loss (four inputs, both penalties) against central differences along random directions of its
-   weights, the generator's against differences along random clips, frame 0 untouched; heads-only leaves the trunk alone.
-   Five-point rule at h = 1e-4. */
+   weights, the generator's against differences along random clips, frame 0 untouched; heads-only leaves the trunk
+   alone. Five-point rule at h = 1e-4. */
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"

@@ -1,5 +1,6 @@
-/* test_self_forcing.c: rollouts that are longer than a clip, in double. What the clip holds, and the gradient of its chunks,
-   are to the bit those of a rollout made by hand through a cache with room for all frames, whose sound goes round. */
+/* test_self_forcing.c: rollouts that are longer than a clip, in double. What the clip holds, and the gradient of its
+   chunks, are to the bit those of a rollout made by hand through a cache with room for all frames, whose sound goes
+   round. */
 #include "tests/small_net.h"
 
 #include "base/philox.h"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # refine.sh: what a refinement does before and beside its updates. While the discriminator's margin is not above what is
-# asked for, the generator is what it was, to the last bit of its checkpoint's weights; the whole discriminator's warm-up
-# ends by the margin or by its number; both go on bit for bit after a stop; a warm-up of the learning rate begins anew with
-# the moments; margins and energies are among the metrics; what judges nothing is refused.
+# asked for, the generator is what it was, to the last bit of its checkpoint's weights; the whole discriminator's
+# warm-up ends by the margin or by its number; both go on bit for bit after a stop; a warm-up of the learning rate
+# begins anew with the moments; margins and energies are among the metrics; what judges nothing is refused.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/refine.sh
 . tests/e2e/checks
 run() { # run STAGE RUN [key=value ...]

@@ -1,6 +1,6 @@
-/* test_vae.c: small Wan VAEs, 2.1 and 2.2, against Diffusers' AutoencoderKLWan in float64 (tests/golden/vae.safetensors,
-   made by vae.py there): encode and decode, in passes of one latent frame and in a pass of all; and the names and
-   shapes of the full-size ones (vae_names.txt). */
+/* test_vae.c: small Wan VAEs, 2.1 and 2.2, against Diffusers' AutoencoderKLWan in float64
+   (tests/golden/vae.safetensors, made by vae.py there): encode and decode, in passes of one latent frame and in a pass
+   of all; and the names and shapes of the full-size ones (vae_names.txt). */
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 #include "model/codec/vae.h"
@@ -10,8 +10,8 @@
 enum { FRAMES = 9, LATENTS = 3, Z = 4 };
 
 /* Relative errors in the root of the sum of squares. The golden values are exact but for their rounding to float. In
-   bf16 every value that is stored is off by at most u = 2^-8 of itself, every weight too; the errors are independent and
-   add in squares: 4 stores and 2 convolutions a residual block, of which the decoder has 14, and some 16 more. */
+   bf16 every value that is stored is off by at most u = 2^-8 of itself, every weight too; the errors are independent
+   and add in squares: 4 stores and 2 convolutions a residual block, of which the decoder has 14, and some 16 more. */
 #if defined(TYPE_DOUBLE)
 static double bound(void) { return 1e-7; }
 #elif defined(TYPE_BF16)

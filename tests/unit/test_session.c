@@ -1,7 +1,7 @@
-/* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training over
-   the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue without
-   masks, a decoder that sees the reference's picture, the ablations that a session offers, and the decoder in a thread and stream of
-   its own beside the network. */
+/* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training
+   over the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue
+   without masks, a decoder that sees the reference's picture, the ablations that a session offers, and the decoder in a
+   thread and stream of its own beside the network. */
 #include "tests/small_net.h"
 
 #include <pthread.h>
@@ -400,7 +400,8 @@ static void masks_come_from_the_voices(void **state) {
     session_close(s);
 }
 
-/* Switched off at streaming: the configurations are possible, and they change the picture once the ring has moved on. */
+/* Switched off at streaming: the configurations are possible, and they change the picture once the ring has moved
+   on. */
 static void ablations_can_be_streamed(void **state) {
     (void)state;
     roll_out(w.mask[0], w.mask[1]);

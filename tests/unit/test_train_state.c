@@ -1,6 +1,6 @@
-/* test_train_state.c: a state is that of the moment of the save, though updates change the arrays while it is copied and written;
-   what N ranks wrote with any ZeRO level, M read with another; where a rank cannot write its part, it and the first rank say
-   so, the state before is whole, and the next save works. */
+/* test_train_state.c: a state is that of the moment of the save, though updates change the arrays while it is copied
+   and written; what N ranks wrote with any ZeRO level, M read with another; where a rank cannot write its part, it and
+   the first rank say so, the state before is whole, and the next save works. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

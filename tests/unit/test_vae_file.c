@@ -1,5 +1,5 @@
-/* test_vae_file.c: video autoencoders from files: both namings, types and prefixes give the same network; what does not fit
-   is listed; the published models' headers; and the codecs that these files are opened as. */
+/* test_vae_file.c: video autoencoders from files: both namings, types and prefixes give the same network; what does not
+   fit is listed; the published models' headers; and the codecs that these files are opened as. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

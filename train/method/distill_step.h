@@ -1,7 +1,7 @@
 /* distill_step.h: distribution matching on the student's own rollouts (self-forcing): SiD or DMD.
-   Networks of one shape: student (trained, averaged), critic = fake score (trained on rollouts by flow matching), teacher
-   = real score (frozen). A step is one generator update with its critic updates; before the first step the critic warms
-   up. Opens no file.
+   Networks of one shape: student (trained, averaged), critic = fake score (trained on rollouts by flow matching),
+   teacher = real score (frozen). A step is one generator update with its critic updates; before the first step the
+   critic warms up. Opens no file.
    Memory: no two networks' activations are alive together: student's chunk, scores and critic take turns in the same
    piece. Random numbers are addressed by `round` = warm-up updates + steps so far. */
 #ifndef TRAIN_METHOD_DISTILL_STEP_H

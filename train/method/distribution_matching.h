@@ -1,6 +1,7 @@
-/* distribution_matching.h: the two scores of distribution matching and the critic's training: a frozen real score (teacher), a fake
-   score (critic) that learns the distribution of the student's rollouts by flow matching, and the rollouts kept for it.
-   distill uses it as its loss, refine as a share of its loss. Random numbers are addressed by `round`. */
+/* distribution_matching.h: the two scores of distribution matching and the critic's training: a frozen real score
+   (teacher), a fake score (critic) that learns the distribution of the student's rollouts by flow matching, and the
+   rollouts kept for it. distill uses it as its loss, refine as a share of its loss. Random numbers are addressed by
+   `round`. */
 #ifndef TRAIN_METHOD_DISTRIBUTION_MATCHING_H
 #define TRAIN_METHOD_DISTRIBUTION_MATCHING_H
 

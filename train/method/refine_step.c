@@ -68,8 +68,8 @@ SECTION(refine, "Refines the student against real clips with the Consistency-Awa
 
 /* ---- memory ---- */
 
-/* Passes 0 .. are the critic's (distribution_matching.c), with which levels share their purpose; the generator's level and noise, then
-   those of the discriminator's updates. */
+/* Passes 0 .. are the critic's (distribution_matching.c), with which levels share their purpose; the generator's level
+   and noise, then those of the discriminator's updates. */
 enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 
 /* What a clip's logit compares is nothing that an ordinary GAN of frames knows. */

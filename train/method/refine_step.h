@@ -1,13 +1,13 @@
 /* refine_step.h: adversarial refinement of the student against real clips by the Consistency-Aware Discriminator.
-   Pair i is real clip i and a rollout from its reference and conditions; both are judged at the same noise level with the
-   same noise. Relativistic losses (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024) over the frames' logits and the
-   clip's logit; R1 on real and R2 on fake as finite differences: ((D(x_t + h eta) - D(x_t))/h)^2, averaged over the
+   Pair i is real clip i and a rollout from its reference and conditions; both are judged at the same noise level with
+   the same noise. Relativistic losses (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024) over the frames' logits and
+   the clip's logit; R1 on real and R2 on fake as finite differences: ((D(x_t + h eta) - D(x_t))/h)^2, averaged over the
    frames' logits and over the clips' logits apart and weighted as the branches are: one mean over all logits would give
    the clip's logit, which is as strong in the loss as all frames' together, 1/F of the penalty.
    The discriminator step has four inputs: real, fake, and both moved by h eta. Four forwards give logits and their
    gradients; then each input runs again, saving, and is back-propagated into the same gradients.
-   A generator that learns from a discriminator at chance is led astray by noise: so heads, then all of the discriminator
-   are trained before it moves, and it is held still where the margin is lost again (margin.h).
+   A generator that learns from a discriminator at chance is led astray by noise: so heads, then all of the
+   discriminator are trained before it moves, and it is held still where the margin is lost again (margin.h).
    In the generator's step D(real) is a constant. A share of the distillation loss can be kept. Opens no file. */
 #ifndef TRAIN_METHOD_REFINE_STEP_H
 #define TRAIN_METHOD_REFINE_STEP_H
@@ -89,17 +89,19 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
 /* What is alive during a step only: may share memory with what is not. */
 int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
-/* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL: none. */
+/* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL:
+   none. */
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r);
 int refine_step_prepare(struct refine_step *r);
-/* New heads from the seed; the trunk's weights are loaded over them by the caller, into discriminator_optimiser.master. */
+/* New heads from the seed; the trunk's weights are loaded over them by the caller, into
+   discriminator_optimiser.master. */
 void refine_step_new_heads(struct refine_step *r);
 /* From weights in student.master, discriminator_optimiser.master (and matching.critic.master). */
 void refine_step_fresh(struct refine_step *r);
 
-/* Before a batch's rollout number `index` of this round: where that has chunks before its clip, so that this does not follow
-   the reference, the real clips get references from elsewhere, too, or the discriminator would tell them by that. clips
-   [split, F, C, H, W], far [split, C, H, W]. */
+/* Before a batch's rollout number `index` of this round: where that has chunks before its clip, so that this does not
+   follow the reference, the real clips get references from elsewhere, too, or the discriminator would tell them by
+   that. clips [split, F, C, H, W], far [split, C, H, W]. */
 void refine_references(const struct refine_step *r, real *clips, const real *far, uint64_t round, int index);
 /* Rolls the student out: rollout.x [split, F, C, H, W], for the discriminator. Number `index` of this round. */
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,

@@ -32,7 +32,8 @@ struct step_work {
 /* The network's entry, made when it is not there: of a frozen one by its table, of one that trains by its optimiser. */
 struct network_work *step_work_network(struct step_work *w, const char *name, const struct param_table *table);
 struct network_work *step_work_trained(struct step_work *w, const char *name, const struct optimiser *optimiser);
-/* n passes over clips of the rank's share: forwards, and backwards that give weight gradients too or only the input's. */
+/* n passes over clips of the rank's share: forwards, and backwards that give weight gradients too or only the
+   input's. */
 enum work_pass { WORK_FORWARD, WORK_BACKWARD, WORK_BACKWARD_INPUT };
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,
                      const struct batch_split *split, int F, enum work_pass kind, int recompute, double n);

@@ -1,5 +1,6 @@
 /* optimiser.c: see optimiser.h. Everything derives from the parameter table: runs of neighbouring parameters that decay
-   alike are updated by one call (padding between them is zero and stays zero), as far as they lie in this rank's piece. */
+   alike are updated by one call (padding between them is zero and stays zero), as far as they lie in this rank's
+   piece. */
 #include "train/optimiser/optimiser.h"
 
 #include <stdio.h>

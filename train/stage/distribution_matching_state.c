@@ -1,5 +1,5 @@
-/* distribution_matching_state.c: what distribution matching adds to a stage's state (distribution_matching.h, replay.h). Apart from the steps, which
-   open no file and need no library that does. */
+/* distribution_matching_state.c: what distribution matching adds to a stage's state (distribution_matching.h,
+   replay.h). Apart from the steps, which open no file and need no library that does. */
 #include "base/error.h"
 #include "train/method/distribution_matching.h"
 #include "train/state/state.h"

@@ -49,8 +49,8 @@ static void job_failed(void *context, const char *text) {
     _exit(ERR_DEVICE);
 }
 
-/* Threads where the config leaves it open: the cores are shared out among the processes of this host, unless their starter
-   has done that (mpirun binds). */
+/* Threads where the config leaves it open: the cores are shared out among the processes of this host, unless their
+   starter has done that (mpirun binds). */
 static int threads_of(const struct stage *s) {
     cpu_set_t own;
     if (s->config.threads || s->comm.local_size <= 1) return s->config.threads;

@@ -130,8 +130,8 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
 /* Whole clips of latents [clips, F, C, H, W] (device) through the codec's decoder: host pixels
    [clips, 4F-3, 3, height, width]. */
 int stage_decode(struct stage *s, const real *latents, int clips, float *pixels);
-/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder sees where
-   the data set has them. */
+/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder
+   sees where the data set has them. */
 int stage_decode_shown(struct stage *s, const real *latents, float *pixels);
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
@@ -159,8 +159,8 @@ int stage_count_skips(const struct stage *s);
 
 /* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
-/* Logs once that a run has gone wrong though every update was finite: generated latents that burst or go flat (figures named
-   energy_*), or, in stages without, a mean loss of twice its least. */
+/* Logs once that a run has gone wrong though every update was finite: generated latents that burst or go flat (figures
+   named energy_*), or, in stages without, a mean loss of twice its least. */
 void stage_watch(struct stage *s, long step, const struct optimiser_report *account, const struct metric *list,
                  int count);
 /* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */

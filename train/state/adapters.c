@@ -152,8 +152,8 @@ static int is_folder(const char *path) {
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* A source named in the config is the base still, or holds the same. What lies in the folder that it names was chosen by
-   the run's first start. */
+/* A source named in the config is the base still, or holds the same. What lies in the folder that it names was chosen
+   by the run's first start. */
 static int check_source(const struct saved_network *n, struct weights_origin *base) {
     struct weights_origin source;
     int found = 0;

@@ -1,6 +1,6 @@
 /* state_write.c: the thread that writes this rank's part of a state; the first rank's makes the file of it
-   (state.h). What the ranks tell each other of it goes beside all collectives (comm_publish): the first one that the file
-   is laid out, the others that their parts are on the disk, all that they have failed. */
+   (state.h). What the ranks tell each other of it goes beside all collectives (comm_publish): the first one that the
+   file is laid out, the others that their parts are on the disk, all that they have failed. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

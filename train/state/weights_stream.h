@@ -28,8 +28,8 @@ int weights_stream(struct weights_origin *origin, const struct param_table *tabl
 /* What a group of a state is when it is adapters: *adapted 0 otherwise. path: the state's. base: what they are over. */
 int weights_adapters(struct state_reader *r, const char *path, const char *group, int *adapted,
                      struct lora_config *config, struct weights_origin *base);
-/* Such adapters of a network with this table, and their values: malloc'd [lora->adapters.total]. Then, whatever it returned:
-   lora_destroy, free. */
+/* Such adapters of a network with this table, and their values: malloc'd [lora->adapters.total]. Then, whatever it
+   returned: lora_destroy, free. */
 int weights_adapters_read(struct state_reader *r, const char *group, const struct param_table *table,
                           const struct lora_config *config, struct lora *lora, float **values);
 
