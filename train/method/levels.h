@@ -19,12 +19,17 @@ struct level_config {
 };
 extern const char *const level_names[];
 #define LEVEL_KEYS(key, member, sampling_default, shift_default, min_default, max_default)                             \
-    CHOICE(key ".sampling", member.sampling, level_names, sampling_default, "how noise levels are drawn"),             \
-        REAL(key ".shift", member.shift, 1, 100, shift_default, "of shifted_uniform"),                                 \
-        REAL(key ".mean", member.mean, -20, 20, "0.3", "of logit_normal"),                                             \
-        REAL(key ".deviation", member.deviation, 0, 20, "1.2", "of logit_normal"),                                     \
-        REAL(key ".min", member.min, 0, 1, min_default, "smallest level"),                                             \
-        REAL(key ".max", member.max, 0, 1, max_default, "largest level")
+    CHOICE(key ".sampling", member.sampling, level_names, sampling_default,                                            \
+           "How noise levels sigma are drawn. shifted_uniform: uniform, then shifted; logit_normal: the sigmoid of a " \
+           "normal number."),                                                                                          \
+        REAL(key ".shift", member.shift, 1, 100, shift_default,                                                        \
+             "Shift s of shifted_uniform: sigma = s u / (1 + (s - 1) u) with u uniform; above 1 high levels are more " \
+             "frequent."),                                                                                             \
+        REAL(key ".mean", member.mean, -20, 20, "0.3", "Mean of the normal number of logit_normal."),                  \
+        REAL(key ".deviation", member.deviation, 0, 20, "1.2",                                                         \
+             "Standard deviation of the normal number of logit_normal."),                                              \
+        REAL(key ".min", member.min, 0, 1, min_default, "Smallest noise level; lower ones are raised to it."),         \
+        REAL(key ".max", member.max, 0, 1, max_default, "Largest noise level; higher ones are lowered to it.")
 /* ERR_USAGE where the smallest lies above the largest; key: of the level. */
 int level_check(const char *key, const struct level_config *config);
 

@@ -17,11 +17,13 @@ static const char *const history_names[] = {"own", "last", NULL};
 static const struct config_field fields[] = {
     STAGE_KEYS("ode_init", stage, "100", "8"),
     OPTIMISER_KEYS("ode_init.optimiser", stage.optimiser, "5e-4", "0.9", "0.99", "0.01", "1", "10", "30", "0.99"),
-    TEXT("ode_init.teacher", teacher, "", "folder of a stage, or a state; empty: RUN/teacher"),
-    INT("ode_init.trajectories", trajectories, 1, 100000000, "320", "clips recorded from the teacher"),
+    TEXT("ode_init.teacher", teacher, "", "The teacher: a stage's folder or a state; empty: RUN/teacher."),
+    INT("ode_init.trajectories", trajectories, 1, 100000000, "320",
+        "Number of clips that the teacher samples and whose trajectories are recorded."),
     SAMPLER_KEYS("ode_init.sampler", sampler, "12", "3", "2"),
     CHOICE("ode_init.history", history, history_names, "last",
-           "last: a chunk's history is made at the last level, as in serving; own: at each chunk's own level"),
+           "What earlier chunks show to a chunk. last: their keys and values at the last noise level, as in streaming; "
+           "own: at the level that each was drawn."),
 };
 SECTION(ode_init, "Records trajectories of the teacher and trains the causal student on them.", "negative lora rollout",
         NULL, TRAINS("student", stage.optimiser));

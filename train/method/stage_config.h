@@ -23,30 +23,38 @@ enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
 extern const char *const recompute_names[], *const solver_names[], *const schedule_names[];
 
 #define STAGE_KEYS(key, member, steps_default, batch_default)                                                          \
-    LONG(key ".steps", member.steps, 0, 1e9, steps_default, "updates of the network that the stage trains"),           \
-        INT(key ".batch", member.batch, 1, 65536, batch_default, "samples a step, over all ranks"),                    \
-        INT(key ".accumulate", member.accumulate, 1, 65536, "1", "parts that a rank takes its samples in"),            \
+    LONG(key ".steps", member.steps, 0, 1e9, steps_default,                                                            \
+         "Number of updates of the network that the stage trains."),                                                   \
+        INT(key ".batch", member.batch, 1, 65536, batch_default, "Samples of a step, over all ranks."),                \
+        INT(key ".accumulate", member.accumulate, 1, 65536, "1",                                                       \
+            "Number of parts that a rank takes its samples in, one after the other; more parts need less memory."),    \
         CHOICE(key ".recompute", member.recompute, recompute_names, "none",                                            \
-               "block: keep block inputs only and run each block again in backward"),                                  \
-        LONG(key ".log_every", member.log_every, 1, 1e9, "10", "steps between log lines"),                             \
-        LONG(key ".sample_every", member.sample_every, 0, 1e9, "0", "steps between samples; 0: at the end only"),      \
-        LONG(key ".save_every", member.save_every, 0, 1e9, "0", "steps between checkpoints; 0: at the end only"),      \
-        INT(key ".keep", member.keep, 1, 1000, "2", "checkpoints kept: the last so many"),                             \
-        LONG(key ".keep_every", member.keep_every, 0, 1e9, "0", "steps whose checkpoints are kept for ever; 0: none")
+               "What forward keeps for backward. none: everything; block: the blocks' inputs, and backward runs each " \
+               "block again."),                                                                                        \
+        LONG(key ".log_every", member.log_every, 1, 1e9, "10", "Steps from one log line to the next."),                \
+        LONG(key ".sample_every", member.sample_every, 0, 1e9, "0",                                                    \
+             "Steps from one set of samples to the next; 0: at the end only."),                                        \
+        LONG(key ".save_every", member.save_every, 0, 1e9, "0",                                                        \
+             "Steps from one checkpoint to the next; 0: at the end only."),                                            \
+        INT(key ".keep", member.keep, 1, 1000, "2", "Number of checkpoints that are kept: the last ones."),            \
+        LONG(key ".keep_every", member.keep_every, 0, 1e9, "0",                                                        \
+             "Keeps the checkpoints of steps that are multiples of this for good; 0: of none.")
 
 /* Of a struct sampler_config (model/dit/sampler.h). */
 #define SAMPLER_KEYS(key, member, steps_default, shift_default, guidance_default)                                      \
-    INT(key ".steps", member.steps, 1, 1000, steps_default, "steps of the solver"),                                    \
-        CHOICE(key ".solver", member.solver, solver_names, "euler", "unipc: order 2, for fewer steps"),                \
+    INT(key ".steps", member.steps, 1, 1000, steps_default, "Number of steps of the teacher's sampler."),              \
+        CHOICE(key ".solver", member.solver, solver_names, "euler",                                                    \
+               "Solver of the sampler's equation. euler: order 1; unipc: order 2, for fewer steps."),                  \
         CHOICE(key ".schedule", member.schedule, schedule_names, "linear",                                             \
-               "of the levels; wan, diffusers: as those programs have them, with whole timesteps"),                    \
-        REAL(key ".shift", member.shift, 1, 100, shift_default, "of the levels"),                                      \
-        REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "of audio; 1: none"),                         \
-        REAL(key ".text_guidance", member.text_guidance, 0, 100, "1", "of text; 1: none"),                             \
-        REAL(                                                                                                          \
-            key ".listen_guidance", member.listen_guidance, -1, 100, "-1",                                             \
-            "Guidance of the other party's sound, where it is not to be that of all audio; -1: the same. The teacher " \
-            "must have been trained with drop_talk and drop_listen.")
+               "How noise levels fall over the steps. linear: evenly, then shifted; wan, diffusers: as those "         \
+               "programs have them, with whole timesteps."),                                                           \
+        REAL(key ".shift", member.shift, 1, 100, shift_default,                                                        \
+             "Shift of the noise levels: above 1 more steps are spent at high levels."),                               \
+        REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "Scale of the guidance by sound; 1: none."),  \
+        REAL(key ".text_guidance", member.text_guidance, 0, 100, "1", "Scale of the guidance by text; 1: none."),      \
+        REAL(key ".listen_guidance", member.listen_guidance, -1, 100, "-1",                                            \
+             "Scale of the guidance by the other party's sound, where it is not to be that of all sound; -1: the "     \
+             "same. The teacher must have been trained with drop_talk and drop_listen.")
 
 /* An optimiser among a stage's settings. */
 struct stage_optimiser {

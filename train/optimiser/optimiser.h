@@ -31,16 +31,24 @@ struct optimiser_config {
 /* Its rows in the table of a config. */
 #define OPTIMISER_KEYS(key, member, lr_default, beta1_default, beta2_default, decay_default, clip_default,             \
                        warm_default, cool_default, ema_default)                                                        \
-    REAL(key ".lr", member.lr, 0, 1, lr_default, "learning rate"),                                                     \
-        REAL(key ".beta1", member.beta1, 0, 0.9999999, beta1_default, "decay of the first moment"),                    \
-        REAL(key ".beta2", member.beta2, 0, 0.9999999, beta2_default, "decay of the second moment"),                   \
-        REAL(key ".eps", member.eps, 1e-20, 1, "1e-8", "added to the root of the second moment"),                      \
-        REAL(key ".decay", member.decay, 0, 1, decay_default, "decoupled weight decay"),                               \
-        REAL(key ".clip", member.clip, 0, 1e9, clip_default, "largest gradient norm; 0: no clipping"),                 \
-        LONG(key ".warmup", member.warmup, 0, 1e9, warm_default, "updates of linear rise"),                            \
-        LONG(key ".cooldown", member.cooldown, 0, 1e9, cool_default, "updates of linear fall at the end"),             \
-        REAL(key ".ema", member.ema, 0, 0.9999999, ema_default, "decay of the averaged weights"),                      \
-        REAL(key ".ema_warmup", member.ema_warmup, 1, 1e9, "10", "decay is at most (1 + u)/(this + u)")
+    REAL(key ".lr", member.lr, 0, 1, lr_default, "Learning rate."),                                                    \
+        REAL(key ".beta1", member.beta1, 0, 0.9999999, beta1_default,                                                  \
+             "Decay of AdamW's first moment, the running mean of the gradients."),                                     \
+        REAL(key ".beta2", member.beta2, 0, 0.9999999, beta2_default,                                                  \
+             "Decay of AdamW's second moment, the running mean of their squares."),                                    \
+        REAL(key ".eps", member.eps, 1e-20, 1, "1e-8",                                                                 \
+             "Number added to the root of the second moment, against division by zero."),                              \
+        REAL(key ".decay", member.decay, 0, 1, decay_default, "Weight decay, apart from the gradient (AdamW)."),       \
+        REAL(key ".clip", member.clip, 0, 1e9, clip_default,                                                           \
+             "Largest norm of all gradients together; larger ones are scaled down to it. 0: none are."),               \
+        LONG(key ".warmup", member.warmup, 0, 1e9, warm_default,                                                       \
+             "Number of updates over which the learning rate rises from 0 at the start."),                             \
+        LONG(key ".cooldown", member.cooldown, 0, 1e9, cool_default,                                                   \
+             "Number of updates over which the learning rate falls to 0 at the end."),                                 \
+        REAL(key ".ema", member.ema, 0, 0.9999999, ema_default,                                                        \
+             "Decay of the running average of the weights (EMA) that exports take; 0: no average is kept."),           \
+        REAL(key ".ema_warmup", member.ema_warmup, 1, 1e9, "10",                                                       \
+             "Limit of the average's decay while it is young: after u updates it is at most (1 + u) / (this + u).")
 
 struct optimiser_report {
     long step; /* -1: that step's account is not there */

@@ -20,8 +20,8 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
     s->skips += account->skipped != 0;
     if (account->skipped) log_skip(s, step, account);
     s->skipping = account->skipped_in_row > 0;
-    if (account->skipped_in_row < c->after || s->fault) return OK;
-    int can_return = c->then == FAULT_ROLL_BACK && s->saved_step >= 0 && s->rolled_back < c->rollbacks;
+    if (account->skipped_in_row < c->max_skipped_in_row || s->fault) return OK;
+    int can_return = c->on_fault == FAULT_ROLL_BACK && s->saved_step >= 0 && s->rolled_back < c->rollbacks;
     if (!can_return)
         return error_set(ERR_NUMERIC, "step %ld: loss or gradient was not finite, or a spike, %ld times in a row%s",
                          step + 1, account->skipped_in_row, s->rolled_back ? ", again after going back" : "");
@@ -87,7 +87,7 @@ int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser,
     struct optimiser_report account;
     s->saved_step = -1;
     optimiser_report(optimiser, updates - 2, &account);
-    if (account.skipped_in_row >= s->config.faults.after)
+    if (account.skipped_in_row >= s->config.faults.max_skipped_in_row)
         return error_set(ERR_NUMERIC, "%s: loss or gradient was not finite %ld times in a row", what,
                          account.skipped_in_row);
     if (done % LOGGED == 0) log_line("%s %ld/%ld  loss %.4f  norm %.3f", what, done, all, account.loss, account.norm);
@@ -141,7 +141,7 @@ int stage_roll_back(struct stage *s) {
     TRY(train_state_resume(&s->saved, s->folder.path, &found));
     if (!found) return error_set(ERR_INPUT, "%s: no whole state to go back to", s->folder.path);
     log_line("step %ld: updates were skipped %d times in a row: back to step %ld, on with other batches", from,
-             s->config.faults.after, (long)s->step);
+             s->config.faults.max_skipped_in_row, (long)s->step);
     TRY(stage_check_data(s));
     s->batches = batches;
     s->rollbacks = rollbacks;
