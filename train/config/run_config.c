@@ -28,7 +28,8 @@ static const struct config_field common[] = {
     LONG("seed", seed, 0, 4e18, "1",
          "Seed of every random number of the run, from which each stage has one of its own; the same seed, the same "
          "run."),
-    INT("threads", threads, 0, 1024, "0", "Threads that compute in each process; 0: one for every core."),
+    INT("threads", threads, 0, 1024, "0",
+        "Threads that compute in each process; 0: the host's cores, divided among its processes."),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
         "Largest scratch memory of kernels and libraries, MiB; 0: as much as the sizes of the run ask for."),
     FLAG("deterministic", deterministic, "false",
