@@ -106,7 +106,7 @@ void distill_step_fresh(struct distill_step *d) {
     distribution_matching_fresh(&d->matching);
 }
 
-/* The student's clips of a part of the batch; the critic learns from them too. */
+/* Rolls the student out for a part of the batch; the critic learns from these rollouts too. */
 static int roll_out(struct distill_step *d, const struct batch_part *b, int purpose, uint64_t round, int index) {
     struct params student = optimiser_frozen(&d->student);
     struct rollout_noise noise = {
@@ -128,7 +128,7 @@ int distill_critic_rollout(struct distill_step *d, const real *clips, const stru
     return OK;
 }
 
-/* The part's share of the figures. Only addresses inside the device struct. */
+/* Adds a part's share of the figures. They lie on the device: the host takes addresses of their fields only. */
 static void measure(struct distill_step *d, const struct batch_part *b) {
     int B = b->part.count;
     mean_abs_difference(d->part_distance, d->matching.score.normaliser, d->no_sample, 1, B);
@@ -161,7 +161,7 @@ int distill_critic_update(struct distill_step *d, uint64_t round, int index, lon
     return OK;
 }
 
-/* Of the figures only the critic's loss is over all ranks yet. */
+/* Sums the figures over the ranks, but for the critic's loss, which is the sum already. */
 int distill_step_end(struct distill_step *d, long step) {
     TRY(sharding_add(d->student.shard.all, &d->figures->distance, 1 + 2 * ENERGY_BANDS));
     mailbox_post(&d->mail, step, d->figures);

@@ -10,7 +10,7 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 
-/* Motion that has all the weight: a share of the pixels' range. */
+/* Motion, as a share of the pixels' range, from which on a pixel has the full weight of motion_pixels. */
 #define MOTION_FULL 0.15
 
 /* ---- settings ---- */
@@ -91,7 +91,7 @@ static int check(const void *settings) {
     const struct light_config *c = settings;
     if (c->pixel != LIGHT_MSE || (c->target == LIGHT_CODEC && c->motion_pixels == 0)) return OK;
     return error_set(ERR_USAGE, "light_decoder.pixel: mse weighs all pixels the same: with target=pictures or "
-                                "motion_pixels it must be l1");
+                                "motion_pixels above 0 it must be l1");
 }
 SECTION(light_decoder, "Trains a small, fast decoder on a codec's own decode or on true pictures.", "", check,
         TRAINS(NULL, stage.optimiser));
@@ -101,7 +101,7 @@ SECTION(light_decoder, "Trains a small, fast decoder on a codec's own decode or 
 static long clip_values(const struct light_step *s) { return s->planes * s->height * s->width; }
 static long picture_values(const struct light_step *s) { return 3 * s->height * s->width; }
 
-/* What weighs moving pixels, and samples with a gap. */
+/* Lays out the weights of pixels, which depend on motion and on gaps between reference and clip. */
 static void layout_motion(struct light_step *s, struct arena *arena) {
     long size = s->split.largest * s->height * s->width;
     if (s->config.target == LIGHT_CODEC && s->config.motion_pixels == 0) return;
@@ -187,7 +187,7 @@ int light_step_fresh(struct light_step *s, const struct codec *codec) {
 
 /* ---- an update ---- */
 
-/* The latents that the decoder is given. */
+/* Returns the latents that the decoder is given: with noise, where there is any. */
 static const real *disturb(struct light_step *s, const struct part *part, const real *latents) {
     const struct light_config *c = &s->config;
     long n = part->count, F = s->frames, frame = s->latents / F;
@@ -213,7 +213,7 @@ static const real *disturb(struct light_step *s, const struct part *part, const 
     return s->disturbed;
 }
 
-/* The weights m of the pixels. */
+/* Computes the weights m of the pixels. */
 static void weigh(struct light_step *s, const struct part *part, const real *target, const real *joined) {
     long n = part->count, groups = s->frames - 1, size = s->height * s->width;
     if (!s->map) return;
@@ -222,14 +222,15 @@ static void weigh(struct light_step *s, const struct part *part, const real *tar
     motion_weights(s->map, s->widened, joined, (real)s->config.motion_pixels, (real)MOTION_FULL, n, groups, size);
 }
 
-/* The first picture of every sample, side by side. */
+/* Copies the first picture of every sample to s->reference. */
 static void gather_references(struct light_step *s, const struct part *part, const real *target) {
     long size = picture_values(s);
     for (long b = 0; b < part->count; b++)
         mem_copy(s->reference + b * size, target + b * clip_values(s), (size_t)size * sizeof(real));
 }
 
-/* What the pixels cost, and their gradient d (NULL: not wanted). Means over a part count by its share of the batch. */
+/* Adds the parts of the loss to the figures, and the gradient by the pixels to d (NULL: it is not wanted). A part's
+   means are weighted by its share of the batch. */
 static void pixel_losses(struct light_step *s, const struct part *part, real *d, const real *latents,
                          const real *target) {
     const struct light_config *c = &s->config;
@@ -237,7 +238,7 @@ static void pixel_losses(struct light_step *s, const struct part *part, real *d,
     long planes = part->count * s->planes, n = part->count * clip_values(s);
     struct light_figures *f = s->figures;
     if (d) mem_zero(d, (size_t)n * sizeof(real));
-    if (c->pixel == LIGHT_MSE) { /* assigns the gradient, so it comes first */
+    if (c->pixel == LIGHT_MSE) { /* mse_loss assigns the gradient, so it comes first */
         real_fill(s->weight, (real)(share * c->pixel_weight), 1);
         mse_loss(&f->pixel, d, s->pixels, target, s->weight, 1, n);
     } else {

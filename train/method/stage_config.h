@@ -1,6 +1,6 @@
 /* stage_config.h: the settings that every stage has, and how a stage brings its section of the config. A stage's step
-   file holds all that its keys are: the struct of its settings, their rows (base/config.h), its optimisers, what no
-   single key can say. train/config/run_config.c lists the sections. */
+   file has everything about its keys: the struct of its settings, their rows (base/config.h), its optimisers and the
+   checks between keys. train/config/run_config.c lists the sections. */
 #ifndef TRAIN_METHOD_STAGE_CONFIG_H
 #define TRAIN_METHOD_STAGE_CONFIG_H
 
@@ -12,12 +12,12 @@ enum { RUN_PATH = 256 };
 
 struct stage_config {
     long steps;
-    int batch, accumulate;             /* samples of the global batch; parts that every rank takes its share in */
-    struct optimiser_config optimiser; /* of the network that the stage is about */
+    int batch, accumulate;             /* samples of the global batch; parts that every rank takes its samples in */
+    struct optimiser_config optimiser; /* settings for the network that the stage is for */
     int recompute;                     /* enum run_recompute */
-    long log_every, sample_every, save_every; /* steps; sample and save also at the end; 0: at the end only */
-    int keep;                                 /* checkpoints kept: the last so many */
-    long keep_every;                          /* and those of steps that this divides; 0: none */
+    long log_every, sample_every, save_every; /* steps; samples and states are made at the end too; 0: only there */
+    int keep;                                 /* number of the last states that are kept */
+    long keep_every;                          /* states of steps that are multiples of this are kept too; 0: none */
 };
 enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
 extern const char *const recompute_names[], *const solver_names[], *const schedule_names[];
@@ -40,7 +40,8 @@ extern const char *const recompute_names[], *const solver_names[], *const schedu
         LONG(key ".keep_every", member.keep_every, 0, 1e9, "0",                                                        \
              "Keeps the checkpoints of steps that are multiples of this for good; 0: of none.")
 
-/* Of a struct sampler_config (model/dit/sampler.h). */
+/* The rows of a stage's settings, for its table of keys. key: "distill"; member: the struct stage_config in the
+   stage's settings. SAMPLER_KEYS: those of a struct sampler_config (model/dit/sampler.h). */
 #define SAMPLER_KEYS(key, member, steps_default, shift_default, guidance_default)                                      \
     INT(key ".steps", member.steps, 1, 1000, steps_default, "Number of steps of the teacher's sampler."),              \
         CHOICE(key ".solver", member.solver, solver_names, "euler",                                                    \
@@ -58,27 +59,26 @@ extern const char *const recompute_names[], *const solver_names[], *const schedu
 
 /* An optimiser among a stage's settings. */
 struct stage_optimiser {
-    const char
-        *network; /* whose weights it trains, as lora.networks calls it; NULL: a network that takes no adapters */
-    size_t at;    /* of its struct optimiser_config in the settings */
+    const char *network; /* name in lora.networks of the network that it trains; NULL: one that takes no adapters */
+    size_t at;           /* offset of its struct optimiser_config in the settings */
 };
 /* A stage's section of the config: the keys that begin with NAME and a dot. */
 struct config_section {
-    const char *name, *does;           /* does: a sentence, the first of the program's help */
-    const struct config_field *fields; /* of the struct of its settings */
+    const char *name, *does;           /* does: one sentence, the first of the program's help */
+    const struct config_field *fields; /* [count], for the struct of its settings */
     int count;
-    const char *reads; /* besides its own section and those that all stages read: names with spaces between */
-    int (*check)(const void *settings);   /* what no single key can say: ERR_USAGE; NULL: nothing */
-    struct stage_optimiser optimisers[3]; /* with one of at 0 after the last */
+    const char *reads;                    /* names of further sections that the stage reads, with spaces between */
+    int (*check)(const void *settings);   /* checks keys against each other: ERR_USAGE; NULL: nothing to check */
+    struct stage_optimiser optimisers[3]; /* the one after the last has `at` 0 */
 };
-/* Of the table `fields` and FIELDS_OF: SECTION(distill, does, reads, check, TRAINS("student", stage.optimiser), ...).
-   */
+/* Defines a stage's section from the table `fields` of its file, whose struct is FIELDS_OF:
+   SECTION(distill, does, reads, check, TRAINS("student", stage.optimiser), ...). */
 #define SECTION(key, does, reads, check, ...)                                                                          \
     const struct config_section key##_section = {#key, does, fields, FIELDS(fields), reads, check, {__VA_ARGS__}}
 #define TRAINS(network, member)                                                                                        \
     { network, offsetof(FIELDS_OF, member) }
 
-/* What a step is laid out for, beside its own settings. */
+/* What a step's layout needs to know beside its own settings. */
 struct step_setup {
     const struct dit *net;
     const struct rollout_config *rollout;

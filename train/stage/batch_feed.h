@@ -4,9 +4,9 @@
      default stream   | step n, batch 0    | step n+1, batch 1  | step n+2, batch 0  |
      feed's stream    | copy into batch 1  | copy into batch 0  | copy into batch 1  |
 
-   The copy into batch 0 waits for step n, which used it (event `used`); step n+2 waits for the copy (event `ready`); the
-   host waits for neither. A copy includes what is made of it (windows of sound, conversion to elem). Device memory from
-   the arena. Not thread-safe; a feed serves the default stream. */
+   The copy into batch 0 waits for step n, which used it (event `used`); step n+2 waits for the copy (event `ready`);
+   the host waits for neither. A copy includes what is made of it (windows of sound, conversion to elem). Device memory
+   from the arena. Not thread-safe; a feed serves the default stream. */
 #ifndef TRAIN_STAGE_BATCH_FEED_H
 #define TRAIN_STAGE_BATCH_FEED_H
 

@@ -441,8 +441,8 @@ static int report_to(const struct stage *s, long *reported, long step) {
     return OK;
 }
 
-/* Logs, after a run's first step, which library or kernel of the backend did what, and why no faster one. A backend that
-   has one way for everything logs nothing. */
+/* Logs, after a run's first step, which library or kernel of the backend did what, and why no faster one. A backend
+   that has one way for everything logs nothing. */
 static void tell_served(const struct stage *s) {
     struct served sum;
     for (int i = 0; s->comm.rank == 0 && served_sum(i, &sum); i++)

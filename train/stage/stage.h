@@ -129,9 +129,9 @@ int stage_main(struct stage *s, const struct stage_program *program, void *self,
 int stage_stopped(struct stage *s);
 /* Takes the next batch from the loader and queues its upload: s->batch, clips, far and condition. */
 int stage_next_batch(struct stage *s);
-/* Reports a warm-up, after its update number `done` of at most `all` was queued, which is number `updates` of that
-   network: checks the update before it and logs now and then. what: "critic warm-up". ERR_NUMERIC when too many in a
-   row were skipped. */
+/* Reports a warm-up after its update number `done` of at most `all`, which is number `updates` of that network, was
+   queued: checks the update before it and logs now and then. what: "critic warm-up". ERR_NUMERIC when too many in a row
+   were skipped. */
 int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long updates, long done, long all);
 /* Writes metrics and log line of a step (counted from 0) from its account; `extra` metrics stand beside loss,
    grad_norm, lr and ms. ERR_NUMERIC when too many updates in a row were skipped. */
@@ -149,7 +149,7 @@ int stage_show(struct stage *s, const char *label, const real *latents);
 int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made);
 
 /* Load a network's weights from another stage: from `path`, a value of the config, or from RUN/STAGE when that is
-   empty. stage_load_master: into an optimiser's master weights, to train from there; stage_load_frozen: to read only. */
+   empty. stage_load_master: into an optimiser's master weights, to train on; stage_load_frozen: to read only. */
 int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
                       enum weights_choice source, struct optimiser *optimiser);
 int stage_load_frozen(const struct stage *s, const char *path, const char *stage, const char *network,
