@@ -443,7 +443,7 @@ static int report_to(const struct stage *s, long *reported, long step) {
 
 /* Logs, after a run's first step, which library or kernel of the backend did what, and why no faster one. A backend
    that has one way for everything logs nothing. */
-static void tell_served(const struct stage *s) {
+static void log_served(const struct stage *s) {
     struct served sum;
     for (int i = 0; s->comm.rank == 0 && served_sum(i, &sum); i++)
         log_line("served: %s by %s, %ld calls of %ld sizes%s%s", sum.operation, sum.by, sum.calls, sum.size[0],
@@ -458,7 +458,7 @@ static int train(struct stage *s) {
     while (goes_on(s)) {
         TRY(s->program->step(s->self));
         count_step(s);
-        if ((long)s->step == first + 1) tell_served(s);
+        if ((long)s->step == first + 1) log_served(s);
         TRY(report_to(s, &reported, (long)s->step - 2));
         if (save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
         if (s->fault) {
