@@ -273,7 +273,8 @@ static int open_kept(struct evaluation *e, enum source source) {
                                  e->trial.reference);
 }
 
-/* Ends a video of the collection. The refined student's dialogue becomes the item; those of other sources lie beside it. */
+/* Ends a video of the collection. The refined student's dialogue becomes the item; those of other sources lie beside
+   it. */
 static int finish_kept(struct evaluation *e, enum source source) {
     char id[COLLECTION_ID_MAX];
     TRY(collection_video_finish(&e->kept));

@@ -81,7 +81,7 @@ const struct config_field prepare_fields[] = {
 };
 const int prepare_field_count = FIELDS(prepare_fields);
 
-/* What the encoder says of itself: width, checksum of the weights. */
+/* Completes the recipe with what the encoder knows of itself: width, checksum of the weights. */
 static int settle_audio(struct prepare_config *c, const char *name) {
     struct sound_encoder encoder;
     int code = sound_encoder_open(&encoder, &c->audio.recipe, c->audio_dim, c->audio.weights);
@@ -108,7 +108,7 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
         return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
                          (int)pca_values(c->patch), c->channels);
     if (*c->prompt && !*c->text)
-        return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding (text)", name);
+        return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding: name it with text=", name);
     if (c->copies > 1 && picture_variation_is_none(&c->vary))
         return error_set(ERR_USAGE,
                          "%s: vary.copies: %d copies would be alike: none of vary.colour, vary.place and "
