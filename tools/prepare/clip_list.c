@@ -111,8 +111,8 @@ static int hold_out(struct clip_list *list, const struct prepare_config *config)
                      config->held_out);
 }
 
-/* Sorts the clips' places in the list so that those of one folder stand together: by folder, then as they are listed.
-   */
+/* Sorts the clips' places in the list so that those of one folder stand together: by folder, then in the order of the
+   list. */
 struct place {
     const char *path;
     size_t folder; /* length of its folder part */

@@ -2,8 +2,7 @@
    in a third of the picture, by more than the threshold and by several times what neighbouring frames differ, and when
    none of the frames behind it is like those before: a flash, or a hand in front of the camera, is no cut. A dissolve
    is a row of frames that go evenly along a straight line from one picture to one unlike it, between two pictures that
-   stand still by comparison; what moves or gets brighter does not go so. Frames are held back, in order to look ahead.
-   */
+   stand still by comparison; what moves or gets brighter does not go so. Frames are held back to look ahead. */
 #ifndef TOOLS_PREPARE_SHOTS_H
 #define TOOLS_PREPARE_SHOTS_H
 
@@ -33,8 +32,8 @@ struct shots {
 int shots_open(struct shots *shots, int height, int width, double threshold);
 /* 1: shots_take may be called; 0: shots_give comes first. */
 int shots_wants(const struct shots *shots);
-/* Takes a frame in, planar [3, height, width] in [-1, 1]; missing: 1 where it only stands in for one (video_missing).
-   */
+/* Takes a frame in, planar [3, height, width] in [-1, 1]; missing: 1 where it only stands in for one
+   (video_missing). */
 void shots_take(struct shots *shots, const float *pixels, int missing);
 /* Gives the next frame out, with its `missing` and its place in its shot. last: 1 where no more will be taken in.
    Returns 0 where more frames are wanted first, or none is left. */
