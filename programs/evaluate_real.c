@@ -256,8 +256,7 @@ static int stream_varied(struct real_evaluation *e, struct clip_entry entry, str
     int first, frames, copied;
     clip_view(&entry.view, &e->config, &entry);
     TRY(read_frames(e, &entry, &first, &frames));
-    if (frames > sound.frames)
-        frames = (int)sound.frames; /* in other colours a cut may be found at another frame, or none */
+    if (frames > sound.frames) frames = (int)sound.frames; /* another cut may be found, or none, in other colours */
     sound.frames = frames;
     memcpy(e->made, e->real, picture_size(e) * sizeof(float));
     TRY(dialogue_stream(e->session, e->real, &sound, take, e, NULL));

@@ -32,7 +32,7 @@ struct preparation {
     struct prepare_config config;
     struct clip_list list;
     char work[FILE_PATH_MAX + 8]; /* OUT.work */
-    char stamp[STAMP_MAX];        /* what the data set depends on: config and clips */
+    char stamp[STAMP_MAX];        /* the config and clips that the data set depends on, as text */
     struct prepare_prompts prompts;
     struct codec codec;
     int threads;                           /* threads of a worker, where codec or audio encoder use any */

@@ -138,7 +138,7 @@ static int number_identities(struct clip_list *list) {
     for (int i = 0; i < list->count; i++)
         places[i] = (struct place){list->entries[i].path, folder_length(list->entries[i].path), i};
     qsort(places, (size_t)list->count, sizeof *places, by_folder);
-    for (int i = 0, first = 0; i < list->count; i++) { /* for now the number of the folder's first clip */
+    for (int i = 0, first = 0; i < list->count; i++) { /* number of the folder's first clip, replaced below */
         if (i && !same_folder(&places[i - 1], &places[i])) first = i;
         list->entries[places[i].index].identity = places[first].index;
     }

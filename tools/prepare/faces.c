@@ -10,8 +10,13 @@
 #include "model/audio/encoder.h"
 #include "tools/prepare/sidecar.h"
 
-enum { FRAMES_MAX = 1 << 24, FILLED = 12 /* frames: half a second */, REACH = 24 /* of the smoothing, to each side */ };
-static const double DEVIATION = 8, JUMP = 0.5; /* frames; of a box's height, from one frame to the next */
+enum {
+    FRAMES_MAX = 1 << 24,
+    FILLED = 12, /* longest gap that is filled, frames: half a second */
+    REACH = 24   /* frames to each side that the smoothing takes in */
+};
+static const double DEVIATION = 8; /* deviation of the smoothing's weights, frames */
+static const double JUMP = 0.5;    /* move from one frame to the next that is a cut, in heights of the box */
 
 int faces_find(const char *video, char *path, int size) { return sidecar_beside(video, "box.csv", path, size); }
 

@@ -258,7 +258,7 @@ long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbac
 void ode_step_work(const struct ode_step *s, struct step_work *work) {
     struct network_work *n = step_work_trained(work, "student", &s->student);
     int passes = passes_per_chunk(s), again = s->config.stage.recompute != RECOMPUTE_NONE;
-    double backward = 1 + 2 + again; /* in forwards: the forward before it, two for itself, one for recomputing */
+    double backward = 1 + 2 + again; /* one forward before it, two for itself, one for recomputing */
     n->updates = 1;
     n->forwards = s->split.parts * (2.0 + s->chunks * (1.0 + passes));
     n->backwards = s->split.parts * (1.0 + s->chunks * (double)passes);

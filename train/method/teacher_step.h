@@ -13,7 +13,7 @@ struct teacher_config {
     char init[RUN_PATH]; /* transformer to start from (checkpoints/pretrained.h); empty: random weights */
     struct level_config level;
     double drop_text, drop_audio, drop_talk, drop_listen, far_reference;
-    struct sampler_config sampler; /* for the samples that the stage shows */
+    struct sampler_config sampler; /* sampler of what the stage shows */
 };
 extern const struct config_section teacher_section;
 

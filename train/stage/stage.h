@@ -71,7 +71,7 @@ struct stage {
     struct sequence sequence;        /* the ranks that divide the clips' tokens with this one */
     struct sharding shards;          /* how all networks are divided over the ranks */
     struct batch_split split;        /* this rank's samples of the batch */
-    struct step_setup setup;         /* what the stage's step is laid out for */
+    struct step_setup setup;         /* sizes and seed that the stage's step is laid out for */
     /* Settings of the loader, which a stage's `load` may change: probabilities that a condition is dropped or that a
        reference comes from another moment of its clip, and whether all samples bring such a reference beside. */
     double drop_text, drop_audio, drop_talk, drop_listen, far_share;
