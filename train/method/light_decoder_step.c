@@ -11,7 +11,7 @@
 #include "model/params/transfer.h"
 
 /* Motion that has all the weight: a share of the pixels' range. */
-#define MOTION_FULL 0.15
+#define MOTION_FULL 0.075
 
 /* ---- settings ---- */
 
