@@ -1,5 +1,6 @@
 /* codec_wire.h: what the two processes of codec_process.h say to each other over a pair of sockets. Each message is a
-   struct codec_message and `bytes` of latents behind it; pixels lie in memory that both share. Every request but the
+   struct codec_message and `bytes` of latents behind it; pictures lie in memory that both share, float pixels on the
+   way there, of 8 bits on the way back. Every request but the
    resets has an answer. */
 #ifndef INFER_CODEC_PROCESS_CODEC_WIRE_H
 #define INFER_CODEC_PROCESS_CODEC_WIRE_H

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/finite.h"
+#include "base/pixels.h"
 #include "tools/prepare/clip_source.h"
 
 static const char piece_magic[8] = "pieces3";
@@ -249,10 +250,7 @@ static void sample_frame(struct sampler *s, const float *pixels, enum clip_pictu
     if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED || s->wait-- > 0) return;
     s->wait = 0;
     unsigned char *to = s->bytes + (size_t)s->held++ * frame;
-    for (size_t i = 0; i < frame; i++) {
-        float v = (pixels[i] + 1) * 127.5f + 0.5f;
-        to[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;
-    }
+    for (size_t i = 0; i < frame; i++) to[i] = pixel_byte(pixels[i]);
     int still = s->groups % s->config->frames == 0;
     if (s->held < 4 && !still) return;
     for (int k = 0; k < 4; k++) fwrite(s->bytes + (still ? 0 : (size_t)k * frame), 1, frame, s->out);
