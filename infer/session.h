@@ -39,8 +39,8 @@ void session_end(struct session *session);
 int session_ready(const struct session *session);
 /* Takes the next chunk: frames [4 C, H, W, 3]. seconds [2], if not NULL: spent in the network, in the codec. */
 int session_take(struct session *session, unsigned char *frames, double *seconds);
-/* The same for measures, which ask for pixels that are not rounded yet: frames [4 C, 3, H, W] in [-1, 1]. Taken in either
-   way, a stream goes on alike. */
+/* The same for measures, which ask for pixels that are not rounded yet: frames [4 C, 3, H, W] in [-1, 1]. Taken in
+   either way, a stream goes on alike. */
 int session_take_pixels(struct session *session, float *frames, double *seconds);
 /* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's latents
    into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded in their

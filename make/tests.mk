@@ -36,8 +36,7 @@ ASKED     := $(BUILD)/cuda-asked
 ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
              convolution/conv_cudnn.c products/gemm_plan.c) $(addprefix tests/cuda/,evaluate.c devices.c)
 ASKED_OBJ := $(ASKED_SRC:%.c=$(ASKED)/%.o)
-ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/,test_cuda_engines test_cuda_graphs test_cuda_descriptors test_cuda_plans test_cuda_timed \
-               test_cuda_attention)
+ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/test_cuda_,engines graphs descriptors plans timed attention)
 $(ASKED)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(call say,cc)

@@ -1,4 +1,5 @@
-/* byte_frames.h: what a codec shows as pictures of 8 bits is what base/pixels.h makes of its float pixels, to the bit. */
+/* byte_frames.h: what a codec shows as pictures of 8 bits is what base/pixels.h makes of its float pixels, to the
+   bit. */
 #ifndef TESTS_BYTE_FRAMES_H
 #define TESTS_BYTE_FRAMES_H
 

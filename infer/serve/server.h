@@ -45,8 +45,8 @@ struct server {
     int pooled;
     struct clip clip; /* of the default reference; count 0: there is none */
     float *reference; /* the default one; NULL: none */
-    /* the device thread's: pictures of a chunk that nobody sees [4 C, H, W, 3]; both parties' sound of a chunk and where
-       the user is listened to */
+    /* the device thread's: pictures of a chunk that nobody sees [4 C, H, W, 3]; both parties' sound of a chunk and
+       where the user is listened to */
     unsigned char *unseen;
     float *agent, *user, *listen;
     struct agents *agents;  /* NULL: clients speak */

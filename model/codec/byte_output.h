@@ -15,8 +15,8 @@ struct byte_output {
 void byte_output_layout(struct byte_output *output, struct arena *arena, int frames, int height, int width);
 /* Before a decoder's first frames of a call. */
 void byte_output_begin(const struct byte_output *output);
-/* Frames [frames, 3, height, width] on the device, at most as many as there is room for, to host memory [frames, height,
-   width, 3]. scale, shift: what makes of them colours in [-1, 1]. The host may read them on return. */
+/* Frames [frames, 3, height, width] on the device, at most as many as there is room for, to host memory [frames,
+   height, width, 3]. scale, shift: what makes of them colours in [-1, 1]. The host may read them on return. */
 void byte_output_frames(const struct byte_output *output, unsigned char *rgb, const real *pixels, real scale,
                         real shift, int frames);
 /* After its last ones: ERR_NUMERIC where a number of all these frames was not finite. */

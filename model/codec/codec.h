@@ -1,6 +1,7 @@
 /* codec.h: video codecs behind one streaming interface. Pixels are host float in [-1, 1], planar [3, height, width] a
-   frame, or, where they are to be shown, host bytes [height, width, 3]; latents [C, h, w] a latent frame, normalised as the DiT expects them. The encoder gives them as host float,
-   for data sets; the decoder takes them on the device (real), where the DiT makes them.
+   frame, or, where they are to be shown, host bytes [height, width, 3]; latents [C, h, w] a latent frame, normalised
+   as the DiT expects them. The encoder gives them as host float, for data sets; the decoder takes them on the device
+   (real), where the DiT makes them.
    Latent 0 comes from one pixel frame, every later one from four. State is causal and kept between pushes. */
 #ifndef MODEL_CODEC_CODEC_H
 #define MODEL_CODEC_CODEC_H

@@ -150,8 +150,8 @@ static void layouts(struct trial *t, const long *s) {
     ref_channels_first(val(back), val(z), s[0], s[1], s[2]);
 }
 
-/* Sizes: frames, size. Variants: colours in [-1, 1] and in [0, 1], beyond both by a quarter; 2: one is no number, 3: one
-   is infinite. The oracle works in float too, so bytes are the same. Half of the numbers are where the byte changes. */
+/* Sizes: frames, size. Variants: colours in [-1, 1] and in [0, 1], beyond both by a quarter; 2: one is no number, 3:
+   one is infinite. The oracle works in float too, so bytes are the same. Half of the numbers are where the byte changes. */
 static void bytes(struct trial *t, const long *s) {
     long n = 3 * s[0] * s[1];
     int unit_range = t->variant == 1;

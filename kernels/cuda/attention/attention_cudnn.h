@@ -23,13 +23,14 @@ enum { CUDNN_BACKWARD_FORMS = 2 };
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int deterministic);
 
 /* Where the ordered form wants more than there is, one sample's keys are worked through in pieces: each piece's own
-   gradients are final, the queries' are added up in float, piece after piece. Keys of a piece, for S queries and a range
-   of so many keys: all pieces but the last are alike, and a multiple of 128 (1 piece: all keys). 0: `bytes` of workspace
-   do not suffice for any. */
+   gradients are final, the queries' are added up in float, piece after piece. Keys of a piece, for S queries and a
+   range of so many keys: all pieces but the last are alike, and a multiple of 128 (1 piece: all keys). 0: `bytes` of
+   workspace do not suffice for any. */
 long cudnn_attention_piece(long S, long H, long D, long keys, size_t bytes);
 /* Bytes of workspace that the ordered form wants to keep gradients of scores, of B samples. */
 size_t cudnn_attention_kept(long B, long S, long H, long keys);
-/* What the caller takes of a piece's bytes beside those: the queries' gradient of a piece and their sum, delta, the gradients of its keys. */
+/* What the caller takes of a piece's bytes beside those: the queries' gradient of a piece and their sum, delta, the
+   gradients of its keys. */
 size_t cudnn_attention_piece_beside(long S, long H, long D, long piece);
 
 enum cudnn_attention_uid {

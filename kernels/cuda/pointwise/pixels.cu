@@ -1,5 +1,5 @@
-/* pixels.cu: kernels.h's colours to bytes. A thread has one place of a frame or VECTOR of them: it reads of three planes
-   and writes one run of bytes. */
+/* pixels.cu: kernels.h's colours to bytes. A thread has one place of a frame or VECTOR of them: it reads of three
+   planes and writes one run of bytes. */
 #include "kernels/cuda/kernel.cuh"
 
 /* The rule of base/pixels.h, which no compiler may fuse. */
