@@ -179,7 +179,7 @@ CPU_FLAGS ?= -O3 -march=native -ffp-contract=fast -fno-trapping-math
 # Vectors never cross a function call there (kernels/cpu/simd.h), so their calling convention does not matter.
 $(BUILD)/kernels/cpu/%.o: CFLAGS += $(CPU_FLAGS) -Wno-psabi
 ifeq ($(BACKEND),cpu)
-$(BUILD)/kernels/host/instructions_built.o: CFLAGS += $(CPU_FLAGS)
+$(BUILD)/kernels/host/instructions_built.o $(BUILD)/kernels/host/peak.o: CFLAGS += $(CPU_FLAGS)
 endif
 $(BUILD)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)

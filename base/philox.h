@@ -30,7 +30,10 @@ enum random_purpose {
     RANDOM_STREAM,        /* serving */
     RANDOM_PUPPET,        /* the generated data */
     RANDOM_TEST,
-    RANDOM_AUDIENCE /* who visits a live server, and how they talk */
+    RANDOM_AUDIENCE,     /* who visits a live server, and how they talk */
+    RANDOM_REFERENCE,    /* where a decoder's sample begins, and whose picture is its reference */
+    RANDOM_LATENT_NOISE, /* errors on the latents that a decoder learns from */
+    RANDOM_VIEW          /* how a clip's colours, place and size are varied */
 };
 
 struct philox_block {

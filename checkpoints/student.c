@@ -11,10 +11,11 @@
 #include "base/fileio.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/codec_file.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/wan_config.h"
 #include "kernels/device.h"
+#include "kernels/kernels.h"
 
 enum { DECODER_BYTES_MAX = 1 << 30 };
 
@@ -36,7 +37,7 @@ static int write_trunk(const char *folder, const struct dit_config *config, cons
                                                                : wan_config_print_original(config));
 }
 
-/* A copy of the light decoder's file; none is left of an earlier student that had one. */
+/* A copy of the decoder's file; none is left of an earlier student that had one. */
 static int write_decoder(const char *folder, const struct student_description *d) {
     char path[FILE_PATH_MAX], *bytes;
     size_t length;
@@ -95,7 +96,7 @@ static int load_codec(const char *folder, const struct student_description *d, s
 
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *d) {
     TRY(load_codec(folder, d, codec));
-    return d->decoder[0] ? light_file_use(codec, d->decoder) : OK;
+    return d->decoder[0] ? decoder_file_use(codec, d->decoder) : OK;
 }
 
 static int load_text(struct student *s, const char *folder) {
@@ -117,12 +118,20 @@ static int load_text(struct student *s, const char *folder) {
     return code;
 }
 
+/* Room for copies of the weights for products: they stay as long as the student is open. */
+static void take_copies(struct student *s) {
+    long n = (long)s->net.table.total, room = packed_room(n);
+    elem *copies = room ? ARENA_TAKE(&s->weights, "weights for products", elem, room) : NULL;
+    if (copies) packed_open(copies, s->params.weights, n, 0);
+}
+
 int student_open(struct student *s, const char *folder) {
     memset(s, 0, sizeof *s);
     TRY(student_describe(&s->description, folder));
     TRY(dit_create(&s->net, &s->description.dit, 0));
     arena_begin(&s->weights, "student weights");
     ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    take_copies(s);
     return OK;
 }
 
@@ -133,6 +142,7 @@ int student_load(struct student *s, const char *folder) {
     TRY(arena_commit(&s->weights));
     s->params = (struct params){.table = &s->net.table};
     s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
+    take_copies(s);
     mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding */
     struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
     const struct weights_taker taker = weights_to_arena(&arena);

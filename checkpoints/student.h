@@ -4,7 +4,7 @@
      audio.safetensors  talk and listen modules and the audio projection
      codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
                         where that is and what its checksum is
-     decoder.safetensors  a light decoder, where one decodes in the codec's place
+     decoder.safetensors  a decoder (decoder_file.h), where one decodes in the codec's place
      text.safetensors   the prompt and the empty prompt (prompt_file.h)
    Written whole: config.json comes last, with sums over the others (export_sums.h), and the reader starts from it. */
 #ifndef CHECKPOINTS_STUDENT_H
@@ -42,7 +42,7 @@ int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
-/* The codec alone, with the light decoder in its place that the description names. */
+/* The codec alone, with the decoder in its place that the description names. */
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);
 /* Memory and work of a codec with weights in a file of its own, before it is opened; nothing for others. */
 int student_print_codec(const struct student_description *description, FILE *out);

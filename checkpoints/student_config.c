@@ -51,8 +51,7 @@ static const struct integer_field integers[] = {
     {"video", "height", offsetof(struct student_description, pixel_height), 2, 1 << 16},
     {"video", "width", offsetof(struct student_description, pixel_width), 2, 1 << 16},
 };
-static const char *const rapr_names[] = {"off", "end", "start", "context"};
-enum { INTEGERS = sizeof integers / sizeof *integers, RAPR_NAMES = sizeof rapr_names / sizeof *rapr_names };
+enum { INTEGERS = sizeof integers / sizeof *integers };
 
 static cJSON *group_of(cJSON *root, const char *name) {
     cJSON *group = cJSON_GetObjectItemCaseSensitive(root, name);
@@ -74,6 +73,7 @@ static cJSON *print(const struct student_description *d) {
     cJSON_AddNumberToObject(dit, "clean_floor", d->dit.clean_floor);
     if (d->dit.deaf) cJSON_AddNumberToObject(dit, "deaf", d->dit.deaf);
     cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
+    cJSON_AddStringToObject(rollout, "sink_pos", sink_pos_names[d->rollout.causal.sink_pos]);
     cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
     cJSON_AddStringToObject(group_of(root, "video"), "codec", d->codec);
     if (codec_is_external(d->codec)) {
@@ -127,6 +127,15 @@ static int text_at(const cJSON *root, const char *group, const char *key, char *
     return OK;
 }
 
+/* Which of `names`, of which the last is NULL. */
+static int choice_at(const cJSON *root, const char *group, const char *key, const char *const names[], int *out) {
+    char name[32];
+    TRY(text_at(root, group, key, name, sizeof name));
+    for (*out = 0; names[*out]; ++*out)
+        if (!strcmp(name, names[*out])) return OK;
+    return error_set(ERR_INPUT, "%s.%s: \"%s\" is none of those that there are (%s, ...)", group, key, name, names[0]);
+}
+
 /* The recipe, which must be of the encoder; older exports have none. */
 static int audio_parse(struct student_description *d, const cJSON *root) {
     const cJSON *audio = cJSON_GetObjectItemCaseSensitive(root, "audio");
@@ -143,7 +152,7 @@ static int audio_parse(struct student_description *d, const cJSON *root) {
 }
 
 static int description_parse(struct student_description *d, const cJSON *root) {
-    char rapr[32];
+    int rapr;
     memset(d, 0, sizeof *d);
     const cJSON *format = cJSON_GetObjectItemCaseSensitive(root, "format");
     if (!cJSON_IsNumber(format) || format->valueint != FORMAT_VERSION)
@@ -173,11 +182,11 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     if (cJSON_HasObjectItem(root, "training")) TRY(real_at(root, "training", "idle", 0, 1, &d->idle));
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(root, "step");
     d->step = cJSON_IsNumber(step) ? (long)step->valuedouble : 0;
-    TRY(text_at(root, "rollout", "rapr", rapr, sizeof rapr));
-    int mode = 0;
-    while (mode < RAPR_NAMES && strcmp(rapr, rapr_names[mode])) mode++;
-    if (mode == RAPR_NAMES) return error_set(ERR_INPUT, "rollout.rapr: expected off, end, start or context");
-    d->rollout.causal.rapr = (enum rapr_mode)mode;
+    TRY(choice_at(root, "rollout", "rapr", rapr_names, &rapr));
+    d->rollout.causal.rapr = (enum rapr_mode)rapr;
+    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "rollout"),
+                            "sink_pos")) /* native where it is missing */
+        TRY(choice_at(root, "rollout", "sink_pos", sink_pos_names, &d->rollout.causal.sink_pos));
     const cJSON *sigma = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "rollout"), "sigma");
     d->rollout.steps = cJSON_GetArraySize(sigma);
     if (!cJSON_IsArray(sigma) || d->rollout.steps < 1 || d->rollout.steps > ROLLOUT_STEPS_MAX)

@@ -7,7 +7,7 @@
 #include "model/audio/recipe.h"
 #include "model/dit/rollout.h"
 
-/* The file in the folder of a student with a light decoder. */
+/* The file in the folder of a student with a decoder of its own. */
 #define STUDENT_DECODER "decoder.safetensors"
 
 struct student_description {
@@ -16,7 +16,7 @@ struct student_description {
     char codec[32];
     char codec_weights[FILE_PATH_MAX],
         codec_checksum[24];      /* of a codec whose weights stay in a file of their own; else "" */
-    char decoder[FILE_PATH_MAX]; /* light decoder in place of the codec's own: its file; "": none */
+    char decoder[FILE_PATH_MAX]; /* decoder in place of the codec's own: its file; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
     char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */

@@ -21,6 +21,7 @@ struct dataset {
     char path[FILE_PATH_MAX];
     hid_t file;
     hid_t latents, audio, talk, listen; /* the bucket's */
+    hid_t pictures;                     /* -1: the file has none */
     struct dataset_shape shape;
     long rows;
     int *clip, *identity, *utterance, *prompt; /* [rows] */
@@ -29,7 +30,7 @@ struct dataset {
     int *text_start; /* [prompts + 1] */
     char *texts;     /* [prompts, text_bytes + 1] */
     size_t text_bytes;
-    hid_t sums;          /* [rows, F + PARTS]; -1: the file has none */
+    hid_t sums;          /* [rows, dataset_row_parts]; -1: the file has none */
     uint32_t *text_sums; /* [prompts]; NULL: the same */
     uint32_t sum;        /* over all but the large arrays */
     long *index[2];      /* rows of each split */
@@ -113,7 +114,7 @@ static int read_column(struct dataset *set, hid_t group, const char *name, int *
 static int open_sums(struct dataset *set, hid_t group) {
     hsize_t sides[2];
     if ((set->sums = open_array(group, DATASET_ROW_SUMS, 2, sides)) < 0 || sides[0] != (hsize_t)set->rows ||
-        sides[1] != (hsize_t)(set->shape.F + PARTS))
+        sides[1] != (hsize_t)dataset_row_parts(set->shape.F, set->shape.pictures))
         return damaged(set, DATASET_ROW_SUMS);
     hid_t array = open_array(set->file, DATASET_TEXT_SUMS, 1, sides);
     if (array < 0 || sides[0] != (hsize_t)set->prompts) return damaged(set, DATASET_TEXT_SUMS);
@@ -233,6 +234,19 @@ static herr_t find_bucket(hid_t file, const char *name, const H5L_info_t *info, 
     return 0;
 }
 
+/* The windows' true pictures, which a file may have. */
+static int open_pictures(struct dataset *set, hid_t group) {
+    const struct dataset_shape *s = &set->shape;
+    hsize_t sides[5];
+    if (H5Lexists(group, DATASET_PICTURES, H5P_DEFAULT) <= 0) return OK;
+    if ((set->pictures = open_array(group, DATASET_PICTURES, 5, sides)) < 0 || sides[0] != (hsize_t)set->rows ||
+        sides[1] != (hsize_t)s->T || sides[2] != 3 || sides[3] != (hsize_t)s->pixel_height ||
+        sides[4] != (hsize_t)s->pixel_width)
+        return damaged(set, DATASET_PICTURES);
+    set->shape.pictures = 1;
+    return OK;
+}
+
 /* The arrays of the bucket and what their sizes say about the shape. */
 static int open_bucket(struct dataset *set, int version) {
     struct dataset_shape *s = &set->shape;
@@ -265,6 +279,7 @@ static int open_bucket(struct dataset *set, int version) {
         return damaged(set, "talk");
     if ((set->listen = open_array(group, "listen", 2, sides)) < 0 || sides[0] != n || sides[1] != (hsize_t)s->T)
         return damaged(set, "listen");
+    if (version >= DATASET_PICTURES_SINCE) TRY(open_pictures(set, group));
     int *split = NULL, code;
     if ((code = read_column(set, group, "clip", &set->clip)) ||
         (code = read_column(set, group, "identity", &set->identity)) ||
@@ -329,7 +344,7 @@ int dataset_open(struct dataset **out, const char *path) {
     struct dataset *set = calloc(1, sizeof *set);
     if (!set) return error_set(ERR_DEVICE, "data set: out of memory");
     pthread_mutex_init(&set->lock, NULL);
-    set->sums = -1;
+    set->sums = set->pictures = -1;
     snprintf(set->path, sizeof set->path, "%s", path);
     int code = hdf5_open(&set->file, path);
     if (code)
@@ -425,7 +440,7 @@ static int check_part(const struct dataset *set, const struct dataset_row *row, 
     if (wrong >= 0)
         return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): %s: value %ld is not finite", set->path, r,
                          row->clip, name, wrong);
-    if (sums && dataset_place_sum((uint64_t)r, place, values, count) != sums[place])
+    if (sums && dataset_place_sum((uint64_t)r, place, values, sizeof *values * count) != sums[place])
         return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): its %s are damaged: their sum is another",
                          set->path, r, row->clip, name);
     return OK;
@@ -452,7 +467,7 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
     dataset_columns(set, split, i, row);
     const hsize_t latents[5] = {1, (hsize_t)latent_frames, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
     const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
-    const hsize_t parts[2] = {1, (hsize_t)(s->F + PARTS)};
+    const hsize_t parts[2] = {1, (hsize_t)dataset_row_parts(s->F, s->pictures)};
     uint32_t *sums = set->sums < 0 ? NULL : calloc((size_t)parts[1], sizeof *sums);
     if (set->sums >= 0 && !sums) return error_set(ERR_DEVICE, "data set: out of memory");
     pthread_mutex_lock(&set->lock);
@@ -467,6 +482,59 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
     int code = bad ? error_set(ERR_INPUT, "%s: data set: row %ld (clip %d) cannot be read: the file is damaged",
                                set->path, r, row->clip)
                    : check_row(set, row, r, latent_frames, sums);
+    free(sums);
+    return code;
+}
+
+/* Each latent frame's pictures against their sum. */
+static int check_pictures(const struct dataset *set, long r, int first, int frames, const uint32_t *sums,
+                          const unsigned char *pictures) {
+    const struct dataset_shape *s = &set->shape;
+    for (int f = first; f < first + frames; f++) {
+        size_t bytes = (size_t)dataset_pictures_of(f) * dataset_picture_bytes(s);
+        int place = s->F + PARTS + f;
+        if (dataset_place_sum((uint64_t)r, place, pictures, bytes) != sums[place])
+            return error_set(ERR_INPUT,
+                             "%s: data set: row %ld (clip %d): its pictures are damaged: their sum is another",
+                             set->path, r, set->clip[r]);
+        pictures += bytes;
+    }
+    return OK;
+}
+
+/* Pictures start .. start + count - 1 of row r. */
+static int read_pictures(const struct dataset *set, long r, long start, long count, unsigned char *to) {
+    const struct dataset_shape *s = &set->shape;
+    const hsize_t from[5] = {(hsize_t)r, (hsize_t)start};
+    const hsize_t sides[5] = {1, (hsize_t)count, 3, (hsize_t)s->pixel_height, (hsize_t)s->pixel_width};
+    hid_t space = H5Dget_space(set->pictures), memory = H5Screate_simple(5, sides, NULL);
+    int bad = H5Sselect_hyperslab(space, H5S_SELECT_SET, from, NULL, sides, NULL) < 0 ||
+              H5Dread(set->pictures, H5T_NATIVE_UCHAR, memory, space, H5P_DEFAULT, to) < 0;
+    H5Sclose(space);
+    H5Sclose(memory);
+    return bad;
+}
+
+int dataset_read_pictures(struct dataset *set, enum dataset_split split, long i, int first, int frames,
+                          unsigned char *pictures) {
+    const struct dataset_shape *s = &set->shape;
+    if (!s->pictures)
+        return error_set(ERR_INPUT, "%s: data set: has no pictures (prepare makes them with pictures=true)", set->path);
+    if (i < 0 || i >= set->count[split] || first < 0 || frames < 0 || first + frames > s->F)
+        return error_set(ERR_INPUT, "%s: data set: no latent frames %d to %d of row %ld of %ld", set->path, first,
+                         first + frames - 1, i, set->count[split]);
+    long r = set->index[split][i], start = dataset_pictures_before(first);
+    const hsize_t parts[2] = {1, (hsize_t)dataset_row_parts(s->F, 1)};
+    uint32_t *sums = calloc((size_t)parts[1], sizeof *sums);
+    if (!sums) return error_set(ERR_DEVICE, "data set: out of memory");
+    pthread_mutex_lock(&set->lock);
+    hdf5_quiet();
+    int bad = read_pictures(set, r, start, dataset_pictures_before(first + frames) - start, pictures) ||
+              read_row(set->sums, H5T_NATIVE_UINT32, r, 2, parts, sums);
+    pthread_mutex_unlock(&set->lock);
+    int code = bad ? error_set(ERR_INPUT, "%s: data set: row %ld (clip %d) cannot be read: the file is damaged",
+                               set->path, r, set->clip[r])
+                   : check_pictures(set, r, first, frames, sums, pictures);
     free(sums);
     return code;
 }
@@ -503,7 +571,7 @@ int dataset_text(struct dataset *set, int prompt, float *text) {
     H5Sclose(memory);
     pthread_mutex_unlock(&set->lock);
     if (bad) return damaged(set, "text");
-    if (set->text_sums && dataset_place_sum((uint64_t)prompt, 0, text, filled) != set->text_sums[prompt])
+    if (set->text_sums && dataset_place_sum((uint64_t)prompt, 0, text, sizeof *text * filled) != set->text_sums[prompt])
         return error_set(ERR_INPUT, "%s: data set: prompt %d is damaged: its sum is another", set->path, prompt);
     long wrong = finite_fault(text, filled);
     if (wrong < 0) return OK;

@@ -4,11 +4,13 @@
    codec_checksum: model/codec/codec.h); the prompts: attribute text_len, text [R, text_dim] with the rows of one
    after the other, text_start [P+1], prompts [P] their texts, the first the empty one; one group a bucket, named
    TxHxW (video frames, pixel height and width), with latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen
-   [N, T] and the columns clip, identity, utterance, split and prompt [N]. One bucket is read here. Sums: sums [N,
-   F+3] over every row's latent frames, audio, talk and listen, text_sums [P] over every prompt's rows, the attribute
-   sum over all the rest; they are checked when a set is opened and when a row is read. Values are finite. Older files
-   are read too, and said to have no sums: those of version 2, and of version 1, whose rows all have the prompt text
-   [text_len, text_dim] and whose empty prompt has no rows. Errors: ERR_INPUT for files that are damaged, not data
+   [N, T] and the columns clip, identity, utterance, split and prompt [N]; a set made with pictures has pictures [N, T,
+   3, H, W] as well, the windows' true pictures, 8 bits a value, deflated. One bucket is read here. Sums: sums [N, F+3]
+   over every row's latent frames, audio, talk and listen, with pictures [N, 2F+3], which adds the pictures of every
+   latent frame; text_sums [P] over every prompt's rows, the attribute sum over all the rest; they are checked when a
+   set is opened and when a row is read. Values are finite. Older files are read too: those of version 3 have no
+   pictures, those of version 2 no sums, which is said, and those of version 1 none either, whose rows all have the
+   prompt text [text_len, text_dim] and whose empty prompt has no rows. Errors: ERR_INPUT for files that are damaged, not data
    sets, or of sizes that contradict each other. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
@@ -27,6 +29,7 @@ struct dataset_shape {
     int D;          /* features a video frame */
     int text_len, text_dim;
     int pixel_height, pixel_width;
+    int pictures; /* 1: rows have their true pictures */
     char codec[32], audio_encoder[32];
     char codec_weights[FILE_PATH_MAX],
         codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
@@ -36,6 +39,7 @@ struct dataset_row {      /* pointers into a caller's buffers of the sizes of da
     float *audio;         /* [A, T, D] */
     float *talk, *listen; /* [T] */
     int clip, identity, utterance, split, prompt;
+    unsigned char *pictures; /* [T, 3, pixel height, pixel width]; for dataset_append, where the shape says so */
 };
 
 struct dataset;
@@ -55,6 +59,15 @@ int dataset_expect(const struct dataset *set, const struct dataset_shape *wanted
 int dataset_read(struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
 int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, int latent_frames,
                         struct dataset_row *row);
+/* The true pictures of `frames` latent frames of row i, the first of them `first`: bytes [1 + 4 (frames - 1) or 4
+   frames, 3, pixel height, pixel width], since latent frame 0 has one picture and every later one four. ERR_INPUT as
+   above, and where the set has none. Thread-safe. */
+int dataset_read_pictures(struct dataset *set, enum dataset_split split, long i, int first, int frames,
+                          unsigned char *pictures);
+/* Bytes of one picture. */
+static inline size_t dataset_picture_bytes(const struct dataset_shape *shape) {
+    return 3 * (size_t)shape->pixel_height * (size_t)shape->pixel_width;
+}
 /* A row's columns alone, from memory. */
 void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
 /* Prompts; 0 is the empty one. */

@@ -10,10 +10,10 @@ enum { VALUES_MAX = 1 << 30, NDIM_MAX = 8, DEPTH_MAX = 4 };
 
 /* ---- places ---- */
 
-uint32_t dataset_place_sum(uint64_t row, int part, const float *values, size_t count) {
+uint32_t dataset_place_sum(uint64_t row, int part, const void *values, size_t bytes) {
     const uint64_t place[] = {row, (uint64_t)part};
     uLong sum = crc32_z(0, (const unsigned char *)place, sizeof place);
-    return (uint32_t)crc32_z(sum, (const unsigned char *)values, sizeof *values * count);
+    return (uint32_t)crc32_z(sum, values, bytes);
 }
 
 /* ---- the file ---- */
@@ -87,8 +87,9 @@ static int add_array(struct walk *w, hid_t array, const char *name) {
     hid_t type = H5Dget_type(array), space = H5Dget_space(array);
     size_t bytes;
     int bad = add_type(w->sum, type, space, &bytes) || add_attributes(w->sum, array);
-    if (!bad && strcmp(name, DATASET_ROW_SUMS) && (H5Tget_class(type) != H5T_FLOAT || w->codec))
-        bad = add_values(w->sum, array, type, bytes);
+    int summed_apart = !strcmp(name, DATASET_ROW_SUMS) || !strcmp(name, DATASET_PICTURES) ||
+                       (H5Tget_class(type) == H5T_FLOAT && !w->codec);
+    if (!bad && !summed_apart) bad = add_values(w->sum, array, type, bytes);
     H5Sclose(space);
     H5Tclose(type);
     return bad;

@@ -16,14 +16,18 @@
 #include "base/hdf5_file.h"
 
 enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16, FIXED_CHUNK = 1 << 18 };
+/* Pictures in a chunk; zlib's level: higher ones take several times as long for a few percent. */
+enum { PICTURE_CHUNK = 8, PICTURE_DEFLATE = 1 };
 static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};
 
 struct dataset_writer {
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
     struct dataset_shape shape;
     hid_t file, latents, audio, talk, listen, text, columns[COLUMNS];
-    hid_t sums;         /* [rows, F + PARTS] */
-    uint32_t *row_sums; /* [F + PARTS]: of the row that is written */
+    hid_t pictures;     /* where the shape has them */
+    hid_t sums;         /* [rows, parts] */
+    int parts;          /* dataset_row_parts */
+    uint32_t *row_sums; /* [parts]: of the row that is written */
     uint32_t sums_sum;  /* CRC-32 of all of them */
     hsize_t rows;
     int prompts;
@@ -113,6 +117,20 @@ static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim,
     return array;
 }
 
+/* The true pictures, deflated. A chunk is a few pictures of one row, so that who wants some of them need not inflate
+   all; pictures that follow each other share a chunk, for what stands still is stored once. */
+static hid_t create_pictures(hid_t group, const struct dataset_shape *s) {
+    const hsize_t now[] = {0, (hsize_t)s->T, 3, (hsize_t)s->pixel_height, (hsize_t)s->pixel_width};
+    const hsize_t most[] = {H5S_UNLIMITED, now[1], now[2], now[3], now[4]};
+    const hsize_t chunk[] = {1, now[1] < PICTURE_CHUNK ? now[1] : PICTURE_CHUNK, now[2], now[3], now[4]};
+    hid_t space = H5Screate_simple(5, now, most), properties = chunked(5, chunk);
+    H5Pset_deflate(properties, PICTURE_DEFLATE);
+    hid_t array = H5Dcreate2(group, DATASET_PICTURES, H5T_STD_U8LE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    H5Pclose(properties);
+    H5Sclose(space);
+    return array;
+}
+
 /* The arrays of the windows, without rows. */
 static int create_bucket(struct dataset_writer *w) {
     const struct dataset_shape *s = &w->shape;
@@ -121,13 +139,14 @@ static int create_bucket(struct dataset_writer *w) {
     hid_t group = create_group(w->file, name);
     hsize_t latents[] = {0, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W},
             audio[] = {0, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[] = {0, (hsize_t)s->T},
-            sums[] = {0, (hsize_t)(s->F + PARTS)};
+            sums[] = {0, (hsize_t)w->parts};
     w->latents = create_growing(group, "latents", H5T_IEEE_F32LE, 5, latents, 1);
     w->audio = create_growing(group, "audio", H5T_IEEE_F32LE, 4, audio, 1);
     w->talk = create_growing(group, "talk", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
     w->listen = create_growing(group, "listen", H5T_IEEE_F32LE, 2, mask, MASK_CHUNK);
     w->sums = create_growing(group, DATASET_ROW_SUMS, H5T_STD_U32LE, 2, sums, COLUMN_CHUNK);
-    int bad = w->sums < 0 || w->latents < 0 || w->audio < 0 || w->talk < 0 || w->listen < 0;
+    if (s->pictures) w->pictures = create_pictures(group, s);
+    int bad = w->sums < 0 || w->latents < 0 || w->audio < 0 || w->talk < 0 || w->listen < 0 || w->pictures < 0;
     for (int c = 0; c < COLUMNS; c++) {
         w->columns[c] = create_growing(group, column_names[c], H5T_STD_I32LE, 1, mask, COLUMN_CHUNK);
         bad |= w->columns[c] < 0;
@@ -179,7 +198,8 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     if (!w) return error_set(ERR_DEVICE, "data set: out of memory");
     w->shape = *shape;
     w->file = -1;
-    w->row_sums = calloc((size_t)s->F + PARTS, sizeof *w->row_sums);
+    w->parts = dataset_row_parts(s->F, s->pictures);
+    w->row_sums = calloc((size_t)w->parts, sizeof *w->row_sums);
     int code = w->row_sums ? OK : error_set(ERR_DEVICE, "data set: out of memory");
     if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
         code = error_set(ERR_USAGE, "%.60s...: the path is too long", path);
@@ -236,7 +256,7 @@ int dataset_add_prompt(struct dataset_writer *w, const struct prompt_rows *promp
         return error_set(ERR_DEVICE, "data set: out of memory");
     }
     texts[w->prompts] = text;
-    sums[w->prompts] = dataset_place_sum((uint64_t)w->prompts, 0, prompt->rows, values);
+    sums[w->prompts] = dataset_place_sum((uint64_t)w->prompts, 0, prompt->rows, sizeof *prompt->rows * values);
     if (!w->prompts) start[0] = 0;
     hsize_t first = (hsize_t)start[w->prompts];
     start[++w->prompts] = (int)first + (int)prompt->length;
@@ -256,9 +276,23 @@ static int append_part(struct dataset_writer *w, const struct dataset_row *row, 
                          row->clip, names[part + 1], wrong);
     for (size_t k = 0; k < parts; k++) {
         int place = part < 0 ? (int)k : w->shape.F + part;
-        w->row_sums[place] = dataset_place_sum(w->rows, place, values + k * (count / parts), count / parts);
+        w->row_sums[place] =
+            dataset_place_sum(w->rows, place, values + k * (count / parts), sizeof *values * (count / parts));
     }
     return append_row(array, H5T_NATIVE_FLOAT, w->rows, ndim, sides, values) ? failed(w) : OK;
+}
+
+/* The true pictures, summed by latent frame. */
+static int append_pictures(struct dataset_writer *w, const struct dataset_row *row) {
+    const struct dataset_shape *s = &w->shape;
+    const hsize_t sides[] = {1, (hsize_t)s->T, 3, (hsize_t)s->pixel_height, (hsize_t)s->pixel_width};
+    for (int f = 0; f < s->F; f++) {
+        int place = s->F + PARTS + f;
+        w->row_sums[place] = dataset_place_sum(
+            w->rows, place, row->pictures + (size_t)dataset_pictures_before(f) * dataset_picture_bytes(s),
+            (size_t)dataset_pictures_of(f) * dataset_picture_bytes(s));
+    }
+    return append_row(w->pictures, H5T_NATIVE_UCHAR, w->rows, 5, sides, row->pictures) ? failed(w) : OK;
 }
 
 int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
@@ -269,18 +303,19 @@ int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
         return error_set(ERR_USAGE, "%s: row of prompt %d, of %d", w->path, row->prompt, w->prompts);
     const hsize_t latents[5] = {1, (hsize_t)s->F, (hsize_t)s->C, (hsize_t)s->H, (hsize_t)s->W};
     const hsize_t audio[4] = {1, (hsize_t)s->A, (hsize_t)s->T, (hsize_t)s->D}, mask[2] = {1, (hsize_t)s->T};
-    const hsize_t sums[2] = {1, (hsize_t)(s->F + PARTS)};
+    const hsize_t sums[2] = {1, (hsize_t)w->parts};
     TRY(append_part(w, row, -1, w->latents, 5, latents, row->latents));
     TRY(append_part(w, row, PART_AUDIO, w->audio, 4, audio, row->audio));
     TRY(append_part(w, row, PART_TALK, w->talk, 2, mask, row->talk));
     TRY(append_part(w, row, PART_LISTEN, w->listen, 2, mask, row->listen));
+    if (s->pictures) TRY(append_pictures(w, row));
     const int values[COLUMNS] = {row->clip, row->identity, row->utterance, row->split, row->prompt};
     int bad = append_row(w->sums, H5T_NATIVE_UINT32, w->rows, 2, sums, w->row_sums);
     for (int c = 0; c < COLUMNS && !bad; c++)
         bad = append_row(w->columns[c], H5T_NATIVE_INT, w->rows, 1, latents, &values[c]);
     if (bad) return failed(w);
-    w->sums_sum = (uint32_t)crc32_z(w->sums_sum, (const unsigned char *)w->row_sums,
-                                    sizeof *w->row_sums * ((size_t)s->F + PARTS));
+    w->sums_sum =
+        (uint32_t)crc32_z(w->sums_sum, (const unsigned char *)w->row_sums, sizeof *w->row_sums * (size_t)w->parts);
     w->rows++;
     return OK;
 }

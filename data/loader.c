@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/permutation.h"
 #include "base/philox.h"
+#include "data/clip_rows.h"
+#include "data/picture_sample.h"
 
-enum { SLOTS = 3, BATCH_MAX = 1 << 16, ROUNDS = 4 };
+enum { SLOTS = 3, BATCH_MAX = 1 << 16, COLUMNS = 4 };
 
 struct slot {
     struct loader_batch batch;
@@ -21,9 +24,11 @@ struct loader {
     struct dataset *set;
     struct loader_config config;
     struct dataset_shape shape;
+    struct picture_sampler *pictures; /* NULL: none are wanted */
     long rows;
-    float *empty; /* [text_len, text_dim] */
-    float *audio; /* [A, T, D] of one row */
+    float *empty;              /* [text_len, text_dim] */
+    float *audio;              /* [A, T, D] of one row */
+    struct clip_rows *by_clip; /* NULL: no references from elsewhere are wanted */
     struct slot slots[SLOTS];
     uint64_t next;   /* step that the caller gets next */
     uint64_t filled; /* step that the thread fills next */
@@ -34,28 +39,25 @@ struct loader {
     pthread_cond_t changed;
 };
 
-/* A permutation of 0 .. rows-1 that needs no table: a balanced Feistel network on the smallest even number of bits that
-   holds `rows`, walked until it lands inside (Black and Rogaway 2002, "cycle walking"). Key: seed and epoch. */
-static uint64_t permuted(uint64_t seed, uint64_t epoch, uint64_t i, uint64_t rows) {
-    int half = 1;
-    while (half < 31 && (uint64_t)1 << (2 * half) < rows) half++;
-    uint32_t mask = ((uint32_t)1 << half) - 1;
-    do {
-        uint32_t left = (uint32_t)(i >> half) & mask, right = (uint32_t)i & mask;
-        for (int round = 0; round < ROUNDS; round++) {
-            struct random_address address = {
-                .seed = seed, .step = epoch, .purpose = RANDOM_DATA_ORDER, .pass = round, .frame = right};
-            uint32_t next = left ^ (random_block(&address, 0).v[0] & mask);
-            left = right;
-            right = next;
-        }
-        i = (uint64_t)left << half | right;
-    } while (i >= rows);
-    return i;
+long loader_row(uint64_t seed, uint64_t n, long rows) { return permuted_turn(seed, n, rows); }
+
+/* The reference from elsewhere in the clip of sample b, which is row r. */
+static int fill_far(struct loader *l, struct loader_batch *batch, int b, long r, const struct random_address *address) {
+    const struct dataset_shape *s = &l->shape;
+    size_t frame = (size_t)s->C * s->H * s->W;
+    struct dataset_row other = {.latents = batch->far + (size_t)b * frame};
+    TRY(dataset_read_frames(l->set, l->config.split, clip_rows_other(l->by_clip, r, address, 4), 1, &other));
+    if (random_uniform(address, 5) < l->config.far_share)
+        memcpy(batch->latents + (size_t)b * frame * (size_t)s->F, other.latents, sizeof(float) * frame);
+    return OK;
 }
 
-long loader_row(uint64_t seed, uint64_t n, long rows) {
-    return (long)permuted(seed, n / (uint64_t)rows, n % (uint64_t)rows, (uint64_t)rows);
+/* Numbers and bytes of a sample with true pictures; 0 where none is wanted. */
+static size_t sample_latents(const struct dataset_shape *s, int frames) {
+    return frames ? (size_t)(1 + frames) * (size_t)s->C * (size_t)s->H * (size_t)s->W : 0;
+}
+static size_t sample_pictures(const struct dataset_shape *s, int frames) {
+    return frames ? (size_t)video_frames(1 + frames) * dataset_picture_bytes(s) : 0;
 }
 
 /* Sample b of a step. */
@@ -78,13 +80,17 @@ static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t st
     batch->utterance[b] = row.utterance;
     struct random_address address = {
         .seed = c->seed, .step = step, .purpose = RANDOM_DROPOUT, .sample = (uint32_t)sample};
+    if (l->by_clip) TRY(fill_far(l, batch, b, row_index, &address));
     int dropped = random_uniform(&address, 0) < c->drop_text;
     TRY(dataset_text(l->set, dropped ? 0 : row.prompt, batch->text + b * text));
-    if (random_uniform(&address, 1) < c->drop_audio) {
-        memset(row.talk, 0, sizeof(float) * (size_t)s->T);
-        memset(row.listen, 0, sizeof(float) * (size_t)s->T);
-    }
-    return OK;
+    int silent = random_uniform(&address, 1) < c->drop_audio;
+    if (random_uniform(&address, 2) < c->drop_talk || silent) memset(row.talk, 0, sizeof(float) * (size_t)s->T);
+    if (random_uniform(&address, 3) < c->drop_listen || silent) memset(row.listen, 0, sizeof(float) * (size_t)s->T);
+    if (!l->pictures) return OK;
+    return picture_sample(l->pictures, step, (uint32_t)sample, row_index, row.latents,
+                          batch->sample_latents + (size_t)b * sample_latents(s, c->picture_frames),
+                          batch->sample_pictures + (size_t)b * sample_pictures(s, c->picture_frames),
+                          &batch->sample_joined[b]);
 }
 
 static void fill_slot(struct loader *l, struct slot *slot, uint64_t step) {
@@ -115,29 +121,35 @@ static void *work(void *argument) {
 
 /* Values of a sample's arrays. */
 static size_t sample_size(const struct dataset_shape *s) {
-    return (size_t)s->F * s->C * s->H * s->W + 2 * (size_t)s->T * s->D + 2 * (size_t)s->T +
+    return (size_t)(s->F + 1) * s->C * s->H * s->W + 2 * (size_t)s->T * s->D + 2 * (size_t)s->T +
            (size_t)s->text_len * s->text_dim;
 }
 
-size_t loader_memory(const struct dataset_shape *shape, int count) {
-    return SLOTS * (size_t)count * (sample_size(shape) * sizeof(float) + 3 * sizeof(int));
+size_t loader_memory(const struct dataset_shape *shape, int count, int picture_frames) {
+    size_t floats = sample_size(shape) + sample_latents(shape, picture_frames);
+    return SLOTS * (size_t)count *
+           (floats * sizeof(float) + COLUMNS * sizeof(int) + sample_pictures(shape, picture_frames));
 }
 
 /* One zeroed piece of memory for the arrays of a batch. */
-static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B) {
+static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B, int picture_frames) {
     size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D;
     size_t n = (size_t)B;
-    float *at = slot->memory = calloc(n * sample_size(s), sizeof *at);
-    slot->batch.clip = calloc(3 * n, sizeof(int));
-    if (!at || !slot->batch.clip) return error_set(ERR_DEVICE, "loader: out of memory");
+    float *at = slot->memory = calloc(n * (sample_size(s) + sample_latents(s, picture_frames)), sizeof *at);
+    slot->batch.clip = calloc(COLUMNS * n, sizeof(int));
+    slot->batch.sample_pictures = calloc(n * sample_pictures(s, picture_frames) + 1, 1);
+    if (!at || !slot->batch.clip || !slot->batch.sample_pictures) return error_set(ERR_DEVICE, "loader: out of memory");
     slot->batch.latents = at;
-    slot->batch.talk_audio = at += n * clip;
+    slot->batch.far = at += n * clip;
+    slot->batch.talk_audio = at += n * (size_t)s->C * s->H * s->W;
     slot->batch.listen_audio = at += n * sound;
     slot->batch.talk = at += n * sound;
     slot->batch.listen = at += n * (size_t)s->T;
-    slot->batch.text = at + n * (size_t)s->T;
+    slot->batch.text = at += n * (size_t)s->T;
+    slot->batch.sample_latents = at + n * (size_t)s->text_len * (size_t)s->text_dim;
     slot->batch.identity = slot->batch.clip + n;
     slot->batch.utterance = slot->batch.clip + 2 * n;
+    slot->batch.sample_joined = slot->batch.clip + 3 * n;
     return OK;
 }
 
@@ -147,8 +159,12 @@ static int prepare(struct loader *l) {
     l->audio = malloc(sizeof(float) * (size_t)s->A * s->T * s->D);
     if (!l->empty || !l->audio) return error_set(ERR_DEVICE, "loader: out of memory");
     TRY(dataset_text(l->set, 0, l->empty));
+    const struct loader_config *c = &l->config;
+    if (c->picture_frames)
+        TRY(picture_sampler_open(&l->pictures, l->set, c->split, c->picture_frames, c->other_reference, c->seed));
+    if (l->config.far || l->config.far_share > 0) TRY(clip_rows_open(&l->by_clip, l->set, l->config.split));
     for (int i = 0; i < SLOTS; i++) {
-        TRY(allocate_slot(&l->slots[i], s, l->config.count));
+        TRY(allocate_slot(&l->slots[i], s, c->count, c->picture_frames));
         l->slots[i].batch.empty = l->empty;
     }
     if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
@@ -163,9 +179,11 @@ int loader_open(struct loader **out, struct dataset *set, const struct loader_co
     if (config->first < 0 || config->count < 0 || config->first + config->count > config->batch)
         return error_set(ERR_USAGE, "loader: samples %d to %d of a batch of %d", config->first,
                          config->first + config->count - 1, config->batch);
-    if (!(config->drop_text >= 0 && config->drop_text <= 1 && config->drop_audio >= 0 && config->drop_audio <= 1))
-        return error_set(ERR_USAGE, "loader: dropout of text %g and audio %g, but 0 to 1 is possible",
-                         config->drop_text, config->drop_audio);
+    const double shares[] = {config->drop_text, config->drop_audio, config->drop_talk, config->drop_listen,
+                             config->far_share};
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
+        if (!(shares[i] >= 0 && shares[i] <= 1))
+            return error_set(ERR_USAGE, "loader: a share of %g, but 0 to 1 is possible", shares[i]);
     long rows = dataset_rows(set, config->split);
     if (!rows)
         return error_set(ERR_INPUT, "the data set has no %s windows",
@@ -214,7 +232,10 @@ void loader_close(struct loader *l) {
     for (int i = 0; i < SLOTS; i++) {
         free(l->slots[i].memory);
         free(l->slots[i].batch.clip);
+        free(l->slots[i].batch.sample_pictures);
     }
+    picture_sampler_close(l->pictures);
+    clip_rows_close(l->by_clip);
     free(l->empty);
     free(l->audio);
     free(l);

@@ -11,16 +11,26 @@ struct loader_config {
     int batch;        /* samples a step, over all ranks */
     int first, count; /* those of them that are wanted here; count 0: all */
     enum dataset_split split;
-    double drop_text, drop_audio; /* probability that a sample has the empty prompt / that its masks are 0 */
-    int latents; /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
+    /* Probabilities that a sample has the empty prompt, that both its masks are 0, and that the talk mask, the listen mask
+       is 0 besides: drawn apart, so that all four combinations come up. */
+    double drop_text, drop_audio, drop_talk, drop_listen;
+    int picture_frames;     /* latent frames of a sample with true pictures (picture_sample.h); 0: none is wanted */
+    double other_reference; /* probability that its reference is of another window of the clip */
+    int far;                /* 1: references from elsewhere are wanted beside the clips */
+    double far_share;       /* probability that such a one is in frame 0's place */
+    int latents;            /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
 };
-struct loader_batch {                 /* host, owned by the loader, valid until the next loader_next; B = count */
-    float *latents;                   /* [B, F, C, H, W] */
+struct loader_batch { /* host, owned by the loader, valid until the next loader_next; B = count */
+    float *latents;   /* [B, F, C, H, W] */
+    float *far; /* [B, C, H, W]: frame 0 of another window of the same clip, drawn; a clip of one window: its own */
     float *talk_audio, *listen_audio; /* [B, T, D]: audio[0] and audio[A-1], not yet masked */
     float *talk, *listen;             /* [B, T] masks, dropout applied */
     float *text;                      /* [B, text_len, text_dim], dropout applied */
     const float *empty;               /* [text_len, text_dim]: the empty prompt */
     int *clip, *identity, *utterance; /* [B] */
+    float *sample_latents;            /* [B, 1 + picture_frames, C, H, W]; this and what follows only where wanted */
+    unsigned char *sample_pictures;   /* [B, 1 + 4 picture_frames, 3, pixel height, pixel width] */
+    int *sample_joined;               /* [B]: 1: the sample follows its reference in the clip */
     uint64_t step;
 };
 struct loader;
@@ -29,8 +39,8 @@ int loader_open(struct loader **loader, struct dataset *set, const struct loader
 /* The batch of the next step (first_step, first_step + 1, ...). A row that cannot be read is an error at its step. */
 int loader_next(struct loader *loader, const struct loader_batch **batch);
 void loader_close(struct loader *loader);
-/* Host memory of a loader of `count` samples a batch. */
-size_t loader_memory(const struct dataset_shape *shape, int count);
+/* Host memory of a loader of `count` samples a batch, with so many latent frames with pictures. */
+size_t loader_memory(const struct dataset_shape *shape, int count, int picture_frames);
 
 /* The row of a split of `rows` rows that sample number n = step * batch + sample takes. */
 long loader_row(uint64_t seed, uint64_t n, long rows);

@@ -38,6 +38,9 @@ void video_tone_map(struct video_reader *reader);
 /* Interlaced pictures pass through a filter (data/media/deinterlace.h), which is the reader's from then on. */
 struct picture_filter;
 void video_filter(struct video_reader *reader, struct picture_filter *filter);
+/* The picture is varied: its window is moved and scaled as far as the stored picture reaches, its colours change. */
+struct picture_view;
+void video_vary(struct video_reader *reader, const struct picture_view *view);
 /* The window follows a face: for each frame its middle and the window's height, in pixels of the picture upright,
    before they are made square. height 0: there is none, and the frame is missing; frames beyond `count` too. The array
    stays the caller's. */

@@ -31,6 +31,7 @@ struct puppet {
     struct puppet_pose *truth;
     struct line *lines;
     struct puppet_looks looks;
+    struct picture_view view;
     struct puppet_canvas *canvas; /* of the size last drawn */
     int height, width;
 };
@@ -318,12 +319,18 @@ void puppet_transcript(const struct puppet *puppet, FILE *file) {
     }
 }
 
+void puppet_vary(struct puppet *p, const struct picture_view *view) {
+    p->view = *view;
+    puppet_canvas_close(p->canvas);
+    p->canvas = NULL;
+}
+
 int puppet_draw(struct puppet *p, int frame, int height, int width, float *planar) {
     if (frame < 0 || frame >= p->frames) return error_set(ERR_USAGE, "puppet: no frame %d of %d", frame, p->frames);
     if (!p->canvas || p->height != height || p->width != width) {
         puppet_canvas_close(p->canvas);
         p->canvas = NULL;
-        TRY(puppet_canvas_open(&p->canvas, height, width, &p->looks));
+        TRY(puppet_canvas_open(&p->canvas, height, width, &p->looks, &p->view));
         p->height = height, p->width = width;
     }
     puppet_canvas_draw(p->canvas, &p->truth[frame], planar);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "base/media_rates.h"
+#include "data/picture_view.h"
 #include "data/puppet_pose.h"
 
 enum puppet_track { PUPPET_AGENT, PUPPET_USER };
@@ -28,6 +29,9 @@ const float *puppet_mask(const struct puppet *puppet, enum puppet_track track);
 const struct puppet_pose *puppet_truth(const struct puppet *puppet); /* [frames] */
 /* One line a sentence: start and end in seconds, who, text. */
 void puppet_transcript(const struct puppet *puppet, FILE *file);
+/* From now on the dialogue is drawn as `view` has it: all of the picture is drawn anew, so that none of it is missing
+   at an edge. The truth stays that of the plain picture (picture_view_place says where it is seen). */
+void puppet_vary(struct puppet *puppet, const struct picture_view *view);
 /* Draws a frame into planar RGB [3, height, width] in [-1, 1]. Frames may be drawn in any order. */
 int puppet_draw(struct puppet *puppet, int frame, int height, int width, float *planar);
 

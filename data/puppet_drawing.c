@@ -14,6 +14,7 @@ typedef struct puppet_colour colour;
 
 struct puppet_canvas {
     struct puppet_looks looks;
+    struct picture_view view;
     cairo_surface_t *picture, *wall;
     cairo_t *pen;
     int height, width;
@@ -103,6 +104,9 @@ static void fill_shaded(cairo_t *pen, colour top, colour bottom, double y0, doub
 
 /* ---- the wall ---- */
 
+/* How far wall and body go on outside of the plain picture, for views that move it or make it smaller. */
+#define BEYOND 1.5
+
 static void draw_window(cairo_t *pen, const struct puppet_looks *k) {
     double x = k->scene_side > 0 ? 0.74 : 0.04;
     cairo_rectangle(pen, x, 0.07, 0.22, 0.34);
@@ -142,13 +146,13 @@ static void draw_plant(cairo_t *pen, const struct puppet_looks *k) {
 }
 
 static void draw_panels(cairo_t *pen, const struct puppet_looks *k) {
-    for (int i = -3; i < 10; i += 2) cairo_rectangle(pen, 0.143 * i, 0, 0.143, 1);
+    for (int i = -13; i < 20; i += 2) cairo_rectangle(pen, 0.143 * i, -BEYOND, 0.143, 1 + 2 * BEYOND);
     ink_thin(pen, k->accent, 0.28);
     cairo_fill(pen);
 }
 
 static void draw_wall(cairo_t *pen, const struct puppet_looks *k, double aspect) {
-    cairo_rectangle(pen, 0.5 - aspect, 0, 2 * aspect, 1);
+    cairo_rectangle(pen, 0.5 - aspect - BEYOND, -BEYOND, 2 * (aspect + BEYOND), 1 + 2 * BEYOND);
     fill_shaded(pen, k->wall_top, k->wall_bottom, 0, 1);
     switch (k->scene) {
     case SCENE_WINDOW:
@@ -340,6 +344,8 @@ static void draw_torso(cairo_t *pen, const struct puppet_looks *k, double x) {
     cairo_move_to(pen, x - 0.075, 0.585);
     cairo_curve_to(pen, x - 0.13, 0.625, x - s, 0.625, x - s - 0.02, 0.74);
     cairo_line_to(pen, x - s - 0.05, 1.02);
+    cairo_line_to(pen, x - s - 0.05, 1 + BEYOND);
+    cairo_line_to(pen, x + s + 0.05, 1 + BEYOND);
     cairo_line_to(pen, x + s + 0.05, 1.02);
     cairo_line_to(pen, x + s + 0.02, 0.74);
     cairo_curve_to(pen, x + s, 0.625, x + 0.13, 0.625, x + 0.075, 0.585);
@@ -363,6 +369,7 @@ static void draw_torso(cairo_t *pen, const struct puppet_looks *k, double x) {
         }
         cairo_move_to(pen, x, 0.65);
         cairo_line_to(pen, x, 1.02);
+        cairo_line_to(pen, x, 1 + BEYOND);
         stroke_with(pen, darker(k->shirt, 0.30), 0.008);
     } else {
         cairo_move_to(pen, x - 0.078, 0.587);
@@ -412,23 +419,28 @@ static void draw_hand(cairo_t *pen, const struct puppet_looks *k, const float ha
 
 /* ---- the canvas ---- */
 
-static void to_heights(cairo_t *pen, int height, int width) {
+static void to_heights(cairo_t *pen, const struct puppet_canvas *c) {
+    double zoom = exp(c->view.zoom);
     cairo_identity_matrix(pen);
-    cairo_translate(pen, 0.5 * (width - height), 0);
-    cairo_scale(pen, height, height);
+    cairo_translate(pen, 0.5 * (c->width - c->height), 0);
+    cairo_scale(pen, c->height, c->height);
+    /* picture_view_place as a matrix */
+    cairo_translate(pen, c->view.x + 0.5 * (1 - zoom), c->view.y + 0.5 * (1 - zoom));
+    cairo_scale(pen, zoom, zoom);
 }
 
-int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, const struct puppet_looks *looks) {
+int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, const struct puppet_looks *looks,
+                       const struct picture_view *view) {
     *canvas = NULL;
     if (height < 16 || width < 16 || height > 8192 || width > 8192)
         return error_set(ERR_USAGE, "puppet: picture of %d x %d: expected 16 to 8192 pixels", height, width);
     struct puppet_canvas *c = calloc(1, sizeof *c);
     if (!c) return error_set(ERR_DEVICE, "puppet: out of memory");
-    *c = (struct puppet_canvas){.looks = *looks, .height = height, .width = width};
+    *c = (struct puppet_canvas){.looks = *looks, .view = *view, .height = height, .width = width};
     c->wall = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
     c->picture = cairo_image_surface_create(CAIRO_FORMAT_RGB24, width, height);
     cairo_t *pen = cairo_create(c->wall);
-    to_heights(pen, height, width);
+    to_heights(pen, c);
     draw_wall(pen, looks, (double)width / height);
     cairo_status_t status = cairo_status(pen);
     cairo_destroy(pen);
@@ -473,7 +485,7 @@ void puppet_canvas_draw(struct puppet_canvas *c, const struct puppet_pose *pose,
     cairo_identity_matrix(pen);
     cairo_set_source_surface(pen, c->wall, 0, 0);
     cairo_paint(pen);
-    to_heights(pen, c->height, c->width);
+    to_heights(pen, c);
     cairo_save(pen);
     cairo_translate(pen, pose->head[0], pose->head[1]);
     cairo_rotate(pen, pose->tilt);
@@ -490,4 +502,5 @@ void puppet_canvas_draw(struct puppet_canvas *c, const struct puppet_pose *pose,
     draw_hand(pen, k, pose->hand_left, -1);
     draw_hand(pen, k, pose->hand_right, 1);
     read_pixels(c, planar);
+    picture_view_colour(&c->view, planar, (size_t)c->height * (size_t)c->width);
 }

@@ -3,6 +3,7 @@
 #define DATA_PUPPET_DRAWING_H
 
 #include <stdint.h>
+#include "data/picture_view.h"
 #include "data/puppet_pose.h"
 
 struct puppet_colour {
@@ -29,7 +30,8 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity);
 
 /* Keeps a surface and the background between frames of one size. */
 struct puppet_canvas;
-int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, const struct puppet_looks *looks);
+int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, const struct puppet_looks *looks,
+                       const struct picture_view *view);
 void puppet_canvas_close(struct puppet_canvas *canvas);
 /* planar [3, height, width] in [-1, 1]. */
 void puppet_canvas_draw(struct puppet_canvas *canvas, const struct puppet_pose *pose, float *planar);

@@ -44,8 +44,9 @@ void collection_video_discard(struct collection_video *video); /* one that was n
 struct collection_item {
     const char *id;
     const char *reference, *audio, *user, *truth, *mask; /* where they came from; NULL or "": not said */
-    const char *student, *decoder; /* sum of the student (collection_student_sum); the light decoder; as above */
-    double start;                  /* seconds into the sound at which the item begins */
+    const char *student,
+        *decoder; /* sum of the student (collection_student_sum); the decoder in the codec's place; as above */
+    double start; /* seconds into the sound at which the item begins */
     uint64_t seed;
     const struct dialogue_sound *sound; /* with masks */
     const float *picture;               /* the reference, planar [3, height, width] */

@@ -125,7 +125,7 @@ int session_begin(struct session *s, const float *reference, unsigned char *firs
     s->begun = 0;
     rollout_rewind(&s->rollout);
     codec_encode_reset(encoder);
-    codec_decode_reset(decoder);
+    codec_decode_begin(decoder, reference);
     TRY(codec_gave(codec_encode(encoder, reference, 1, s->encoded), 1));
     transfer_to_real(s->reference, s->encoded, shared_student_latent_size(s->shared));
     TRY(codec_gave(codec_decode_bytes(decoder, s->reference, 1, first), 1));

@@ -15,7 +15,7 @@ struct session_options {
                  cap on positions leaves room for it (rapr.h) */
     int direct; /* 0: the network's passes are recorded once and replayed, where the device does that; 1: never */
     int rapr;   /* -1: as trained; else enum rapr_mode */
-    const char *decoder;       /* file of a light decoder in the codec's place; NULL or "": as the student has it */
+    const char *decoder;       /* file of a decoder in the codec's place; NULL or "": as the student has it */
     const char *codec_weights; /* of a codec whose weights are in a file of their own; NULL: where the student says */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": where the student says they were */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt meant; NULL: the student's own */

@@ -27,7 +27,7 @@ struct stream_options {
     int graphs;                        /* enum stream_graphs */
     char codec_weights[FILE_PATH_MAX]; /* "": where the student says */
     char audio_weights[FILE_PATH_MAX]; /* checkpoint of the audio encoder; "": where the student says */
-    char decoder[FILE_PATH_MAX];       /* light decoder in place of the codec's own; "": as the student has it */
+    char decoder[FILE_PATH_MAX];       /* file of a decoder in place of the codec's own; "": as the student has it */
     char text[FILE_PATH_MAX], prompt[4096];
 };
 extern const struct config_field stream_fields[];

@@ -12,7 +12,7 @@
              "Safetensors file of prompts' embeddings (text_embed); without one the student's own."),                  \
         TEXT("prompt", prompt, "", "Which prompt of that file is meant; empty takes its default."),                    \
         TEXT("decoder", decoder, "",                                                                                   \
-             "Light decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),           \
+             "Decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),                 \
         TEXT("codec_weights", codec_weights, "",                                                                       \
              "File of the codec's weights (wan21, wan22), where it is not where the student says."),                   \
         TEXT("audio_weights", audio_weights, "",                                                                       \

@@ -1,6 +1,7 @@
 /* arena.c: see arena.h. Planning touches no device memory, so that a plan of any size can be printed anywhere. */
 #include "kernels/arena.h"
 #include "kernels/device.h"
+#include "kernels/kernels.h"
 #include "base/error.h"
 
 #include <stdint.h>
@@ -107,6 +108,7 @@ int arena_commit(struct arena *arena) {
 }
 
 void arena_free(struct arena *arena) {
+    if (arena->base) packed_close(arena->base, (long)arena->size);
     if (arena->on_host) {
         device_unpin(arena->base);
         free(arena->base);

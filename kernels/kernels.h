@@ -43,10 +43,10 @@ void soft_clamp(real *y, const real *x, real limit, long n);
    A linear layer's weight is w [dout, din], its bias b [dout] (NULL: none). */
 /* y [n, dout] = beta y + x w^T + b */
 void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta);
-/* Linear layers of the same rows at once, i < parts: y [n, dout] at y + i y_stride, its w at w + i stride, its b at
-   b + i stride */
-void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
-                          long n, long din, long dout);
+/* Linear layers of the same rows at once, i < parts: y [n, dout] at y + i y_stride of w [parts, dout, din] and
+   b [parts, dout]. Backward they are one layer with the rows of dy side by side, [n, parts, dout]. */
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n,
+                          long din, long dout);
 /* as linear_forward with beta 0, result in real */
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout);
 /* pre = x w^T + b; y = gelu(pre). pre NULL: it is not kept; the backward needs it */
@@ -63,6 +63,20 @@ void matmul_real(real *c, const real *a, const real *b, long m, long k, long n);
 void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long n);
 /* c [m, n] = a^T b, a [k, m] */
 void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long n);
+
+/* ---- copies of weights in the order that products read fastest ----
+   For weights that many products read between two changes. Products find the copy by the weight's address and make it
+   when they first want it; the calls that write device memory (mem_*, elem_from_real, adamw_update) say so by
+   themselves, whoever writes past them calls packed_renew. Products are the same with and without copies, to the bit. */
+/* Elements of room that n weights want; 0: this backend reads weights as they are, and the others do nothing. */
+long packed_room(long n);
+/* From here on products with weights among these n use copies in `room`; those of fewer than `rows_least` rows do without
+   where the backend has another way with equal bits. A copy costs about as much as it spares a product of 500 rows. */
+void packed_open(elem *room, const elem *weights, long n, long rows_least);
+/* These bytes are new: copies of weights among them are to be made again. */
+void packed_renew(const void *memory, long bytes);
+/* These bytes are no longer weights or room. An arena that is freed says so by itself. */
+void packed_close(const void *memory, long bytes);
 
 /* ---- convolution ----
    Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for attention:
@@ -157,17 +171,28 @@ void modulation_backward(real *dtable, real *de, const real *dm, long groups, lo
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride);
 /* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and
-   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them. One group_stride for gate, shift
-   and scale. */
+   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them, to the bit. The gate of group g lies
+   at + g gate_stride, shift and scale at + g group_stride. */
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps);
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps);
-/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y. gate NULL: dy = dout */
-void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
-                       long rows_per_group, long group_stride);
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps);
+/* dy = dout gate[g]; dgate[g] += sum over the group's rows of dout y; db[i] += sum over all rows of dout gate[g], the
+   gradient of a bias that y ended with. gate NULL: dy = dout */
+void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n,
+                       long d, long rows_per_group, long group_stride);
+/* The norm's backward and, with the sum that dx then is, that of the residual in front of it, in one pass: dx, dw, db,
+   dshift, dscale as layernorm_backward and layernorm_modulate_backward have them; dbranch, dgate and dbias as
+   residual_backward has dy, dgate and db for dout = dx, y = branch. dbranch may be dy. Only sums may be NULL. */
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group);
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride);
 /* s [n, width] = [cos(t w_i), sin(t w_i)], w_i = 10000^(-i / (width/2)); angles in double */
 void time_sinusoid(elem *s, const real *t, long n, long width);
 
@@ -195,9 +220,10 @@ void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, 
    normed_stride. */
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
                           const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride, real eps);
-/* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows; all packed; dx may equal dy */
-void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
-                           const real *cos, const real *sin, long B, long n, long H, long D);
+/* dx = ..., dw += ... (NULL: not wanted) from dy, the gradient at the rotated rows. Rows of dx begin dx_stride elements
+   apart, all else is packed; where dx is, too, it may equal dy. */
+void rmsnorm_rope_backward(elem *dx, long dx_stride, real *dw, const elem *dy, const elem *x, const real *rstd,
+                           const elem *w, const real *cos, const real *sin, long B, long n, long H, long D);
 
 /* ---- attention ----
    q, o [B, S, H, D]. Keys and values come as a list of ranges, each [B, length, H, D] with its own distance between
@@ -271,12 +297,15 @@ void interpolate_rows(real *y, const real *x, long n, long m, long d, double fir
 /* loss += sum_g weight[g] mean over the group of (pred - target)^2; dpred = its gradient (NULL: not wanted) */
 void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
               long size);
-/* loss += weight mean |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not wanted) */
-void abs_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n);
-/* Difference of gradients, over planes [n, H, W], e = pred - target:
-   loss += weight (mean |e[., y, x+1] - e[., y, x]| + mean |e[., y+1, x] - e[., y, x]|); dpred += (NULL: not wanted) */
-void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
-                              long H, long W);
+/* Over planes [n, size] of pictures of `colours` planes each, m [n / colours, size] the weight of every place in a picture
+   (NULL: 1): loss += weight mean m |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not wanted) */
+void abs_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m, long colours, real weight,
+              long n, long size);
+/* Difference of gradients, over the same planes, size = H x W, e = pred - target, m at the first of two neighbours:
+   loss += weight (mean m |e[., y, x+1] - e[., y, x]| + mean m |e[., y+1, x] - e[., y, x]|); dpred += (NULL: not
+   wanted) */
+void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m,
+                              long colours, real weight, long n, long H, long W);
 /* out[b] = mean |x - y| over sample b's n elements */
 void mean_abs_difference(real *out, const real *x, const real *y, long B, long n);
 /* DMD (Yin 2024): g = (f - r) / (norm[b] N), N = B n;  loss += mean of (f - r)^2 (a figure to watch) */
@@ -291,6 +320,24 @@ void relativistic_loss(real *loss, real *da, real *db, const real *a, const real
 /* Finite-difference penalty: loss += weight mean ((moved - still)/h)^2; dmoved, dstill += gradients */
 void finite_difference_penalty(real *loss, real *dmoved, real *dstill, const real *moved, const real *still, real h,
                                real weight, long n);
+
+/* ---- what a decoder's training weighs and disturbs ---- */
+/* How much clips of pictures move. x [B, 1 + 4 G, 3, size], the first picture of each clip the reference, then G groups of
+   four: y [B, G, size] = the largest deviation of the four from their mean + a quarter of |mean - reference|, each of
+   the two the largest of the three colours */
+void picture_motion(real *y, const real *x, long B, long G, long size);
+/* y [n, H, W] = the largest of x in the 3 x 3 places about each */
+void largest_around(real *y, const real *x, long n, long H, long W);
+/* m [B, 1 + 4 G, size] = 1 in the first picture of a clip, 1 + gain min(1, motion / limit) in the four of a group, motion
+   [B, G, size]; 0 in the first group of clips whose first[b] is 0. first: device [B] */
+void motion_weights(real *m, const real *motion, const real *first, real gain, real limit, long B, long G, long size);
+/* y [B, size] = the root of the mean over channels and frames 1 .. F - 1 of the squared deviation of x [B, F, C, size] from
+   its mean over those frames */
+void latent_motion(real *y, const real *x, long B, long F, long C, long size);
+/* Frames f > 0 of z [B, F, C, size] += (level[b, 0] + u) still[b, c, .] + (level[b, 1] + u) each[b, f, c, .] with u =
+   level[b, 2] min(1, motion[b, .]); frame 0 stays. still [B, C, size], each as z, level: device [B, 3] */
+void latent_noise(real *z, const real *still, const real *each, const real *motion, const real *level, long B, long F,
+                  long C, long size);
 
 /* ---- T5: text encoders, forward only ---- */
 /* y = x / sqrt(mean(x^2) + eps) w by row: no mean is taken off, no statistics kept */
@@ -332,10 +379,16 @@ void grad_norm_combine(struct optim_state *state, const struct optim_state *all,
 void grad_norm_spike(struct optim_state *state, real factor, long warmup);
 /* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
-/* AdamW with decoupled decay on master weights (Loshchilov 2019); writes the elem copy; no-op when state says skip */
-void adamw_update(real *master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1,
-                  real beta2, real eps, real decay, const struct optim_state *state);
-/* ema = d ema + (1 - d) master, d = min(decay, (1 + u)/(warmup + u)), u = updates; no-op when state says skip */
-void ema_update(real *ema, const real *master, long n, real decay, real warmup, const struct optim_state *state);
+struct adamw {
+    real lr, beta1, beta2, eps, decay;
+    real average, warmup; /* of the average */
+    int clear;            /* gradients become 0 */
+};
+/* One pass over what an update touches, so that nothing is read twice:
+   AdamW with decoupled decay on master weights (Loshchilov 2019), which writes the elem copy, too;
+   ema = d ema + (1 - d) master, d = min(average, (1 + u)/(warmup + u)), u = updates (ema NULL: there is none);
+   grad = 0, for the next update's sums (clear). Where state says skip the last alone. */
+void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+                  const struct optim_state *state);
 
 #endif

@@ -24,9 +24,10 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
 # A session's own thread opens its encoder.
 $(BUILD)/tests/unit/test_live_session: LIBS_LEAN += $(OPENH264)
 
-# The dry run counts kernels' calls in place of making them: in these programs the linker leads the calls to it first.
-DRY_WRAP := $(shell sh tools/dry/names.sh tools/dry/record.c)
-$(BIN)/bench_dit $(BUILD)/gpu/bench_dit $(BUILD)/tests/unit/test_dry_run: LDFLAGS += $(DRY_WRAP)
+# The dry run counts kernels' calls in place of making them, and bench times them: in these programs the linker leads the
+# calls to the recorder first.
+DRY_WRAP := $(shell sh tools/record/names.sh tools/record/record.c)
+$(BIN)/bench $(BIN)/bench_dit $(BUILD)/gpu/bench_dit $(BUILD)/tests/unit/test_dry_run $(BUILD)/tests/unit/test_timed: LDFLAGS += $(DRY_WRAP)
 
 # What NVIDIA's libraries are asked for, by the C compiler alone and in bf16, whatever is built around it: the backend's
 # descriptions of graphs and products, and a driver that does nothing. In builds for the host, whose device.h they use. Where

@@ -1,7 +1,8 @@
-/* bench.c: what this machine reaches, against what it can. Prints for every operation of a training step, at the sizes of
-   the demo and at larger ones, the median of several runs, the rate, and its share of the measured limit: the fastest
-   matrix product of this number type for arithmetic, a streaming copy by all threads for memory. Then the network as a
-   whole: forward, forward and backward, one training step of the teacher; and both halves of a video autoencoder. */
+/* bench.c: what this machine reaches, against what it can. Prints first where a training step's time goes, by operation,
+   at the demo's size and at 151 million parameters. Then for every operation of a step, at the sizes of the demo and at
+   larger ones, the median of several runs, the rate, and its share of the measured limit: for arithmetic what the units
+   do in registers (kernels/peak.h), for memory a streaming copy by all threads. Then the network as a whole: forward,
+   forward and backward, one training step of the teacher; and both halves of a video autoencoder. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "kernels/kernels.h"
 #include "model/codec/vae_codec.h"
 #include "tools/bench/operations.h"
+#include "tools/bench/step_report.h"
 #include "train/config/run_config.h"
 
 /* ---- the network ---- */
@@ -126,10 +128,44 @@ static int time_steps(const struct whole *w, struct teacher_step *step, double s
     return OK;
 }
 
-static int bench_step(enum step_size size, double seconds) {
+/* Where a step's time goes: of the fastest of the steps that `seconds` have room for, at least two. */
+static int profile_steps(const struct limits *l, const struct whole *w, struct teacher_step *step, double seconds) {
+    struct step_times least = {.seconds = INFINITY}, times;
+    double begun = bench_now();
+    TRY(teacher_step_run(step, w->clips, &w->condition, 0)); /* fills caches and makes the library's plans */
+    for (long i = 1; i < 3 || bench_now() - begun < seconds; i++) {
+        step_times_begin(&times);
+        int code = teacher_step_run(step, w->clips, &w->condition, i);
+        TRY(step_times_end(&times));
+        TRY(code);
+        if (times.seconds < least.seconds) least = times;
+    }
+    step_times_print(l, &least);
+    return OK;
+}
+
+static int bench_profile(const struct limits *l, enum step_size size, double seconds) {
     struct whole w = {0};
     int code = whole_open(&w, size);
+    if (code == OK) {
+        printf("a training step, %zu parameters:\n", w.net.table.values);
+        code = profile_steps(l, &w, &w.step, seconds);
+    }
+    whole_close(&w);
+    return code;
+}
+
+/* Times steps for `seconds`, then says where the time goes. */
+static int bench_step(enum step_size size, double seconds) {
+    struct limits limits = {0};
+    struct operands o;
+    struct whole w = {0};
+    TRY(operands_open(&o, 16 << 20));
+    measure_limits(&limits, &o, 0);
+    operands_close(&o);
+    int code = whole_open(&w, size);
     if (code == OK) code = time_steps(&w, &w.step, seconds);
+    if (code == OK) code = profile_steps(&limits, &w, &w.step, seconds / 4);
     whole_close(&w);
     return code;
 }
@@ -203,7 +239,11 @@ static int bench_all(int whole_only) {
     printf("%s, %s, %d threads\nlimits:\n", device_name(), TYPE_NAME, device_threads());
     TRY(operands_open(&o, 16 << 20));
     measure_limits(&limits, &o, 2048);
-    if (!whole_only) bench_operations(&limits, &o);
+    TRY(bench_profile(&limits, STEP_DEMO, 3));
+    if (!whole_only) {
+        TRY(bench_profile(&limits, STEP_LARGE, 3));
+        bench_operations(&limits, &o);
+    }
     operands_close(&o);
     TRY(device_sync());
     TRY(bench_whole(&limits));
@@ -260,7 +300,8 @@ static const struct config_field keys[] = {
     FLAG("cpu_time", cpu_time, "no", "Counts processor time instead of wall time: for one thread on a busy machine."),
     FLAG("whole", whole, "no", "Measures the limits and whole networks only."),
     CHOICE("step", step, step_sizes, "none",
-           "Times the teacher's training step alone, at the demo's size or at 151 million parameters (large)."),
+           "Times the teacher's training step alone, at the demo's size or at 151 million parameters (large), and says "
+           "where its time goes."),
     REAL("seconds", seconds, 0, 1e4, "10", "With step=: how long it is repeated."),
 };
 static const struct command command = {

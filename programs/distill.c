@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "train/method/distill_step.h"
 #include "train/stage/student_show.h"
 
@@ -41,7 +42,6 @@ static void work(const void *self, struct step_work *to) {
 
 static int report(void *self, long step) {
     struct program *p = self;
-    static const char *const names[ENERGY_BANDS] = {"energy_0", "energy_1", "energy_2", "energy_3"};
     const struct score_config *c = &p->stage.config.distill.score;
     struct optimiser_report account, critic;
     struct distill_figures figures;
@@ -54,7 +54,7 @@ static int report(void *self, long step) {
         {"critic_norm", critic.norm},
         {"distance", (double)figures.distance}};
     for (int i = 0; i < p->step.energy.bands; i++)
-        list[3 + i] = (struct metric){names[i], (double)figures.made[i] / (double)figures.truth[i]};
+        list[3 + i] = (struct metric){band_energy_names[i], (double)figures.made[i] / (double)figures.truth[i]};
     if (critic.skipped_in_row > account.skipped_in_row) account.skipped_in_row = critic.skipped_in_row;
     return stage_report(&p->stage, step, &account, list, 3 + p->step.energy.bands);
 }
@@ -77,7 +77,8 @@ static int warm_up_critic(void *self) {
         TRY(fresh_rollout(p, 0));
         TRY(critic_update(p, 0));
         p->warmed++;
-        TRY(stage_warmed(&p->stage, "critic warm-up", &p->step.matching.critic, (long)p->warmed, updates));
+        TRY(stage_warmed(&p->stage, "critic warm-up", &p->step.matching.critic, (long)p->critic_updates,
+                         (long)p->warmed, updates));
     }
     return OK;
 }
@@ -106,6 +107,10 @@ static int load(void *self, int resumed) {
     struct stage *s = &p->stage;
     const struct distill_config *c = &s->config.distill;
     struct matching *m = &p->step.matching;
+    if (p->step.rollout.room && s->config.teacher.far_reference == 0)
+        log_line(
+            "warning: distill.frames: clips that do not follow their reference are judged by a teacher that has seen "
+            "none (teacher.far_reference)");
     TRY(distill_step_prepare(&p->step));
     TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", &m->teacher));
     if (resumed) return train_state_check_base(&m->critic, "critic");

@@ -39,15 +39,17 @@ enum source {
     SOURCE_NO_SINK,
     SOURCE_NO_RAPR,
     SOURCE_NEITHER,
+    SOURCE_VARIED, /* of the same dialogues, in other colours, elsewhere and of another size */
     SOURCES
 };
-static const char *const source_names[SOURCES] = {"drawn",     "codec",   "teacher",        "causal",
-                                                  "distilled", "refined", "shuffled",       "silenced",
-                                                  "no_sink",   "no_rapr", "no_sink_no_rapr"};
+static const char *const source_names[SOURCES] = {"drawn",     "codec",   "teacher",         "causal",
+                                                  "distilled", "refined", "shuffled",        "silenced",
+                                                  "no_sink",   "no_rapr", "no_sink_no_rapr", "varied"};
 static const char *const stage_folders[SOURCES] = {
     [SOURCE_TEACHER] = "teacher", [SOURCE_CAUSAL] = "ode_init", [SOURCE_DISTILLED] = "distill",
     [SOURCE_REFINED] = "refine",  [SOURCE_SHUFFLED] = "refine", [SOURCE_SILENCED] = "refine",
-    [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",  [SOURCE_NEITHER] = "refine"};
+    [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",  [SOURCE_NEITHER] = "refine",
+    [SOURCE_VARIED] = "refine"};
 
 /* Where a collection has what a source made; NULL: it is the collection's own, or not kept. */
 static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
@@ -94,6 +96,7 @@ static size_t picture_size(const struct evaluation *e) { return 3 * (size_t)e->t
 static int dialogues_of(const struct evaluation *e, enum source source) {
     const struct evaluate_config *c = &e->config.evaluate;
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
+    if (source == SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
     return source >= SOURCE_SILENCED ? c->ablations : c->dialogues;
 }
 
@@ -122,7 +125,7 @@ static int make_codec(struct evaluation *e) {
     float *latent = malloc((size_t)codec->channels * (size_t)codec->h * (size_t)codec->w * sizeof *latent);
     int code = pixels && latent ? OK : error_set(ERR_DEVICE, "out of memory for the codec's frames");
     codec_encode_reset(codec);
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, e->trial.reference);
     if (!code &&
         (codec_encode(codec, e->trial.reference, 1, latent) != 1 || codec_decode_host(codec, latent, 1, pixels) != 1))
         code = error_set(ERR_DEVICE, "the codec gave no latent frame");
@@ -293,6 +296,8 @@ static int write_sheet(struct evaluation *e) {
         if (s == SOURCE_CODEC || !e->sheet[s]) continue;
         rows[count++] = (struct sheet_row){s == SOURCE_DRAWN ? "truth" : source_names[s], e->sheet[s], TRIAL_KEPT};
     }
+    if (e->sheet[SOURCE_VARIED])
+        rows[count++] = (struct sheet_row){source_names[SOURCE_VARIED], e->sheet[SOURCE_VARIED], TRIAL_KEPT};
     int code = file_join(path, sizeof path, e->config.run, "sheet.png");
     if (!code) code = contact_sheet_write(path, rows, count, e->height, e->width, TRIAL_KEPT, 2);
     free(reference);
@@ -306,6 +311,7 @@ static int open_sources(struct evaluation *e) {
     TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
     TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
     for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
+        if (!dialogues_of(e, (enum source)s)) continue;
         struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
         if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
         if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
@@ -314,6 +320,15 @@ static int open_sources(struct evaluation *e) {
         TRY(session_open(&e->session[s], folder, &options, NULL));
     }
     return OK;
+}
+
+/* Dialogue `index`, seen by a view of its own, through the refined student. */
+static int run_varied(struct evaluation *e, int index) {
+    struct picture_view view;
+    picture_view_draw(&view, &e->config.evaluate.vary, (uint64_t)e->config.seed, (uint64_t)index, 0);
+    TRY(trial_vary(&e->trial, &view));
+    TRY(run_source(e, SOURCE_VARIED));
+    return trial_vary(&e->trial, &(struct picture_view){0});
 }
 
 static int run_dialogue(struct evaluation *e, int index) {
@@ -327,7 +342,7 @@ static int run_dialogue(struct evaluation *e, int index) {
     }
     for (int source = 0; source < SOURCES; source++) {
         if (index >= dialogues_of(e, (enum source)source)) continue;
-        TRY(run_source(e, (enum source)source));
+        TRY(source == SOURCE_VARIED ? run_varied(e, index) : run_source(e, (enum source)source));
         worker_pool_beat(e->job);
     }
     if (index == 0) TRY(write_sheet(e));
@@ -418,6 +433,23 @@ static cJSON *report_source(const struct evaluation *e, enum source s) {
     return o;
 }
 
+/* The refined student on varied pictures; what it makes of the same dialogues' plain ones is among its own figures. */
+static cJSON *report_varied(const struct evaluation *e) {
+    const struct picture_variation *v = &e->config.evaluate.vary;
+    const struct source_totals *t = &e->totals[SOURCE_VARIED];
+    cJSON *o = cJSON_CreateObject();
+    add(o, "colour", v->colour);
+    add(o, "place", v->place);
+    add(o, "scale", v->scale);
+    add(o, "identity_psnr_first", source_psnr_first(t));
+    add(o, "identity_psnr_last", source_psnr_last(t));
+    add(o, "identity_psnr_first_plain", source_psnr_first(&e->refined_ablated));
+    add(o, "identity_psnr_last_plain", source_psnr_last(&e->refined_ablated));
+    add(o, "lip_sync", lip_pool_correlation(&t->lip));
+    add(o, "lip_sync_plain", lip_pool_correlation(&e->refined_ablated.lip));
+    return o;
+}
+
 static cJSON *report(const struct evaluation *e, double seconds_total) {
     cJSON *root = cJSON_CreateObject();
     if (seconds_total > 0) add(root, "seconds_total", seconds_total);
@@ -444,6 +476,7 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
         add(o, "lip_sync", lip_pool_correlation(&e->totals[s].lip));
         cJSON_AddItemToObject(root, source_names[s], o);
     }
+    if (e->totals[SOURCE_VARIED].trials) cJSON_AddItemToObject(root, source_names[SOURCE_VARIED], report_varied(e));
     return root;
 }
 
@@ -476,6 +509,10 @@ static void print_table(const cJSON *root) {
     printf("identity, last 10 s:    %.1f dB; switched off at streaming: sink %.1f, RAPR %.1f, both %.1f\n",
            value(root, "refined", "identity_psnr_last_same_dialogues"), value(root, "no_sink", "identity_psnr_last"),
            value(root, "no_rapr", "identity_psnr_last"), value(root, "no_sink_no_rapr", "identity_psnr_last"));
+    if (cJSON_GetObjectItem(root, "varied"))
+        printf("varied pictures:        identity, first 10 s: %.1f dB, plain %.1f; lip sync %.3f, plain %.3f\n",
+               value(root, "varied", "identity_psnr_first"), value(root, "varied", "identity_psnr_first_plain"),
+               value(root, "varied", "lip_sync"), value(root, "varied", "lip_sync_plain"));
     if (value(root, NULL, "seconds_total") > 0)
         printf("seconds, all in all:    %.0f\n", value(root, NULL, "seconds_total"));
 }

@@ -2,9 +2,11 @@
    out is compared with the clip by the motion of the mouth's region.
    Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
    and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
-   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass. Writes report.json,
-   sheet.png and real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to
-   score (infer/collection.h). */
+   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass.
+   What stands still in a clip says by its PSNR whether the picture is kept; with varied=yes also where clip and
+   reference are tinted, moved and scaled as the data config varies training clips. Writes report.json, sheet.png and
+   real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to score
+   (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@
 #include "model/audio/encoder.h"
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/measures.h"
+#include "tools/evaluate/still.h"
 #include "tools/prepare/clip_list.h"
 #include "tools/prepare/clip_source.h"
 
@@ -37,9 +40,17 @@ struct real_clip {
 struct pool { /* a correlation, each clip's mean removed */
     double xx, yy, xy;
 };
+/* What is measured once more where clips are varied. */
+struct varied {
+    int wanted;
+    struct still_pool still, still_codec;
+    struct pool mouth;
+};
 struct real_evaluation {
     struct prepare_config config;
-    const char *out, *student;      /* folder of the collection, "": none; of the student */
+    const char *out, *student; /* folder of the collection, "": none; of the student */
+    struct still_pool still, still_codec;
+    struct varied varied;
     char (*ids)[COLLECTION_ID_MAX]; /* [count] */
     struct clip_list list;
     struct session *session;
@@ -113,22 +124,30 @@ static int keep_sheet(struct real_evaluation *e, int clip) {
     return OK;
 }
 
-/* The real frames through the codec, into e->made. */
-static int copy_by_codec(struct real_evaluation *e, struct real_clip *clip) {
+/* Real frames through the codec, into e->made: *copied of them, whole latent frames. */
+static int copy_by_codec(struct real_evaluation *e, int frames, int *copied) {
     struct codec *codec = session_codec(e->session);
-    int count = (int)latent_frames(clip->frames);
+    int count = (int)latent_frames(frames);
     float *latents = malloc(sizeof *latents * (size_t)count * (size_t)codec->channels * (size_t)(codec->h * codec->w));
     if (!latents) return error_set(ERR_DEVICE, "out of memory for a clip's latents");
     codec_encode_reset(codec);
-    codec_decode_reset(codec);
-    int got = codec_encode(codec, e->real, clip->frames, latents);
+    codec_decode_begin(codec, e->real);
+    int got = codec_encode(codec, e->real, frames, latents);
     if (got == count) got = codec_decode_host(codec, latents, count, e->made);
     free(latents);
-    clip->copied = (int)video_frames(count);
-    if (got != clip->copied) return got < 0 ? -got : error_set(ERR_DEVICE, "the codec gave %d frames", got);
-    struct clip copy = {e->made, clip->copied, e->height, e->width};
-    measure_motion_energy(&copy, &e->mouth, clip->energy_codec);
+    *copied = (int)video_frames(count);
+    if (got != *copied) return got < 0 ? -got : error_set(ERR_DEVICE, "the codec gave %d frames", got);
     return OK;
+}
+
+static struct clip clip_of(const struct real_evaluation *e, const float *frames, int count) {
+    return (struct clip){frames, count, e->height, e->width};
+}
+
+/* What stands still in the first `count` of e->made against e->real. */
+static int add_still(const struct real_evaluation *e, int count, struct still_pool *pool) {
+    struct clip truth = clip_of(e, e->real, count), made = clip_of(e, e->made, count);
+    return still_pool_add(pool, &truth, &made);
 }
 
 /* ---- the collection ---- */
@@ -205,19 +224,66 @@ static int finish_collection(const struct real_evaluation *e) {
 /* Measures e->made, and then has the codec's copy in its place. A failure here is none of the clip's. */
 static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip, const char *path,
                               struct dialogue_sound sound, const struct stream_times *times) {
-    struct clip truth = {e->real, clip->frames, e->height, e->width},
-                made = {e->made, clip->frames, e->height, e->width};
+    struct clip truth = clip_of(e, e->real, clip->frames), made = clip_of(e, e->made, clip->frames);
     const char *id = e->ids[e->count];
     e->broken = 1;
     measure_motion_energy(&truth, &e->mouth, clip->energy_real);
     measure_motion_energy(&made, &e->mouth, clip->energy_made);
+    TRY(add_still(e, clip->frames, &e->still));
     if (e->count < SHEET_CLIPS) TRY(keep_sheet(e, e->count));
     TRY(film(e, clip->frames, sound.agent));
     if (*e->out) TRY(keep_clip(e, id, path, sound, times));
-    TRY(copy_by_codec(e, clip));
+    TRY(copy_by_codec(e, clip->frames, &clip->copied));
+    struct clip copy = clip_of(e, e->made, clip->copied);
+    measure_motion_energy(&copy, &e->mouth, clip->energy_codec);
+    TRY(add_still(e, clip->copied, &e->still_codec));
     if (*e->out) TRY(keep_video(e, "codec", id, &sound, e->made, clip->copied));
     e->broken = 0;
     return OK;
+}
+
+/* From frame 2 on: frame 1's change is from the reference itself. */
+static void pool_add(struct pool *p, const float *x, const float *y, int n) {
+    double mx = 0, my = 0;
+    if (n <= 2) return;
+    for (int i = 2; i < n; i++) {
+        mx += x[i];
+        my += y[i];
+    }
+    mx /= n - 2;
+    my /= n - 2;
+    for (int i = 2; i < n; i++) {
+        p->xx += (x[i] - mx) * (x[i] - mx);
+        p->yy += (y[i] - my) * (y[i] - my);
+        p->xy += (x[i] - mx) * (y[i] - my);
+    }
+}
+
+/* The clip once more with the same sound, seen by a view of its own. energy: [2, sound.frames], scratch. */
+static int stream_varied(struct real_evaluation *e, struct clip_entry entry, struct dialogue_sound sound,
+                         float *energy) {
+    int first, frames, copied;
+    clip_view(&entry.view, &e->config, &entry);
+    TRY(read_frames(e, &entry, &first, &frames));
+    if (frames > sound.frames) frames = (int)sound.frames; /* colours may take a cut below its threshold, or above */
+    sound.frames = frames;
+    memcpy(e->made, e->real, picture_size(e) * sizeof(float));
+    TRY(dialogue_stream(e->session, e->real, &sound, take, e, NULL));
+    struct clip truth = clip_of(e, e->real, frames), made = clip_of(e, e->made, frames);
+    measure_motion_energy(&truth, &e->mouth, energy);
+    measure_motion_energy(&made, &e->mouth, energy + frames);
+    pool_add(&e->varied.mouth, energy + frames, energy, frames);
+    TRY(add_still(e, frames, &e->varied.still));
+    TRY(copy_by_codec(e, frames, &copied));
+    return add_still(e, copied, &e->varied.still_codec);
+}
+
+static int run_varied(struct real_evaluation *e, const struct clip_entry *entry, const struct dialogue_sound *sound) {
+    float *energy = calloc(2 * (size_t)sound->frames, sizeof *energy);
+    int code = energy ? stream_varied(e, *entry, *sound, energy) : error_set(ERR_DEVICE, "out of memory for a clip");
+    free(energy);
+    e->broken = code != OK;
+    return code;
 }
 
 static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
@@ -247,6 +313,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     if (!code) code = dialogue_stream(e->session, e->real, &sound, take, e, &times);
     item_id(e, entry->path);
     if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
+    if (!code && e->varied.wanted) code = run_varied(e, entry, &sound);
     if (!code) {
         stream_times_add(&e->times, &times);
         e->count++;
@@ -261,24 +328,17 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     return code;
 }
 
-/* From frame 2 on: frame 1's change is from the reference itself. */
-static void pool_add(struct pool *p, const float *x, const float *y, int n) {
-    double mx = 0, my = 0;
-    if (n <= 2) return;
-    for (int i = 2; i < n; i++) {
-        mx += x[i];
-        my += y[i];
-    }
-    mx /= n - 2;
-    my /= n - 2;
-    for (int i = 2; i < n; i++) {
-        p->xx += (x[i] - mx) * (x[i] - mx);
-        p->yy += (y[i] - my) * (y[i] - my);
-        p->xy += (x[i] - mx) * (y[i] - my);
-    }
-}
-
 static double correlation(const struct pool *p) { return p->xx > 0 && p->yy > 0 ? p->xy / sqrt(p->xx * p->yy) : 0; }
+
+static void add_varied(const struct real_evaluation *e, cJSON *root) {
+    cJSON *o = cJSON_AddObjectToObject(root, "varied");
+    cJSON_AddNumberToObject(o, "colour", e->config.vary.colour);
+    cJSON_AddNumberToObject(o, "place", e->config.vary.place);
+    cJSON_AddNumberToObject(o, "scale", e->config.vary.scale);
+    cJSON_AddNumberToObject(o, "still_psnr", still_pool_psnr(&e->varied.still));
+    cJSON_AddNumberToObject(o, "codec_still_psnr", still_pool_psnr(&e->varied.still_codec));
+    cJSON_AddNumberToObject(o, "mouth_motion_correlation", correlation(&e->varied.mouth));
+}
 
 static int write_report(const struct real_evaluation *e, const char *out) {
     struct pool same = {0, 0, 0}, shuffled = {0, 0, 0}, codec = {0, 0, 0};
@@ -301,6 +361,9 @@ static int write_report(const struct real_evaluation *e, const char *out) {
     cJSON_AddNumberToObject(root, "mouth_motion_amount", moved > 0 ? made / moved : 0);
     cJSON_AddNumberToObject(root, "codec_motion_correlation", correlation(&codec));
     cJSON_AddNumberToObject(root, "codec_motion_amount", moved > 0 ? copied / moved : 0);
+    cJSON_AddNumberToObject(root, "still_psnr", still_pool_psnr(&e->still));
+    cJSON_AddNumberToObject(root, "codec_still_psnr", still_pool_psnr(&e->still_codec));
+    if (e->varied.wanted) add_varied(e, root);
     cJSON_AddNumberToObject(root, "rtf", (e->times.network + e->times.codec) * VIDEO_RATE / (double)e->times.frames);
     char path[FILE_PATH_MAX], *text = cJSON_Print(root);
     int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
@@ -383,6 +446,7 @@ static void close_evaluation(struct real_evaluation *e) {
 
 struct settings {
     char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], out[FILE_PATH_MAX], mouth[64];
+    int varied;
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
@@ -390,6 +454,10 @@ static const struct config_field keys[] = {
     TEXT("folder", folder, NULL, "Folder that report.json, sheet.png and real.mp4 go to."),
     TEXT("out", out, "",
          "Folder for every clip's videos and sound, with manifest.json, for other tools to score; empty: none."),
+    FLAG(
+        "varied", varied, "no",
+        "Streams every clip once more, with its reference and truth varied by the amounts of vary: what a student that "
+        "knows one camera makes of another's pictures."),
     TEXT("mouth", mouth, "0.3,0.55,0.7,0.85", "The mouth's region, x0,y0,x1,y1 as fractions of the picture."),
 };
 int main(int argc, char **argv) {
@@ -409,8 +477,12 @@ int main(int argc, char **argv) {
     int code = args_parse(&args, &command, &o, argc, argv);
     if (code || args.done) return args_exit("evaluate_real", code);
     e.out = o.out;
+    e.varied.wanted = o.varied;
     e.student = o.student;
     code = prepare_config_load(&e.config, args.words[0], args.overrides, args.override_count);
+    if (!code && o.varied && picture_variation_is_none(&e.config.vary))
+        code = error_set(ERR_USAGE, "%s: varied: none of vary.colour, vary.place and vary.scale is above 0",
+                         args.words[0]);
     if (!code) code = evaluate_real(&e, o.student, o.mouth, o.folder);
     close_evaluation(&e);
     return args_exit("evaluate_real", code);

@@ -1,87 +1,119 @@
-/* light_decoder.c: distils a light decoder from the codec that the data set's latents come from.
+/* light_decoder.c: trains a decoder for the codec that the data set's latents come from, on that codec's own decode or on the
+   windows' true pictures (light_decoder.target).
    usage: light_decoder CONFIG.yaml [key=value ...] [--plan]
    Writes RUN/light_decoder; beside every checkpoint decoder.safetensors, the averaged weights, which `decoder: FILE` in a
    config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency (parts of
-   the loss), and with the samples psnr (held-out clips, decibels to the codec's own decode). */
+   the loss), and with the samples psnr: decibels of held-out clips to the target, and where that is the true pictures
+   codec_psnr: the same of the codec's own decode. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "model/params/transfer.h"
 #include "train/method/light_decoder_step.h"
 #include "train/stage/stage.h"
 
 struct program {
     struct stage stage;
-    struct light_decoder net;
+    struct decoder_net net;
     struct light_step step;
+    real *latents;            /* device [share, F, C, h, w]: of true pictures; else the batch's are taken */
     real *target;             /* device [share, 4F-3, 3, height, width] */
-    float *decoded;           /* host, as target: what the codec makes of a batch */
+    real *joined;             /* device [share] */
+    float *pixels;            /* host, as target */
+    float *joined_host;       /* host [share] */
     float *truth, *made;      /* host [shown, 4F-3, 3, height, width], in [-1, 1] */
     float *values;            /* host [table.total]: the weights that are written */
     char path[FILE_PATH_MAX]; /* of decoder.safetensors */
 };
 
-static size_t clip_pixels(const struct program *p) { return (size_t)(p->step.planes * p->step.height * p->step.width); }
-static long share_pixels(const struct program *p) { return (long)clip_pixels(p) * p->step.share.count; }
+static int of_pictures(const struct program *p) { return p->stage.config.light.target == LIGHT_PICTURES; }
+/* Latent frames of a sample: whole clips of the codec's decode, or a reference and some of the clip's later ones. */
+static int sample_frames(const struct program *p) {
+    const struct run_config *c = &p->stage.config;
+    return of_pictures(p) && c->light.frames ? 1 + c->light.frames : c->frames;
+}
+static long share_pixels(const struct program *p) {
+    return p->step.planes * p->step.height * p->step.width * p->step.share.count;
+}
+/* Numbers of the pictures of the clips that are shown, which are whole. */
+static size_t shown_pixels(const struct program *p) {
+    return (size_t)p->stage.shown * (size_t)(3 * video_frames(p->stage.config.frames) * p->step.height * p->step.width);
+}
 
 /* ---- the network ---- */
 
 /* With the sizes of the file that it starts from, whose tensors must be there. */
 static int network_of_file(struct program *p, const char *path) {
-    struct light_decoder_config sizes;
     struct safetensors file;
     TRY(safetensors_open(&file, path));
-    int code = light_file_describe(&sizes, &file);
-    if (!code) code = light_decoder_create(&p->net, &sizes);
-    if (!code) code = light_file_check(&p->net, &file);
-    if (!code && sizes.channels != p->stage.config.model.in_channels)
-        code = error_set(ERR_INPUT, "decodes %d channels, model.in_channels is %d", sizes.channels,
+    int code = decoder_file_create(&p->net, &file);
+    if (!code && decoder_net_channels(&p->net) != p->stage.config.model.in_channels)
+        code = error_set(ERR_INPUT, "decodes %d channels, model.in_channels is %d", decoder_net_channels(&p->net),
                          p->stage.config.model.in_channels);
     safetensors_close(&file);
     return code ? error_context(code, "%s", path) : OK;
 }
 
+/* Samples with true pictures, where the loader is to give them. */
+static int ask_for_pictures(struct program *p) {
+    const struct run_config *c = &p->stage.config;
+    int stride = decoder_net_stride(&p->net), frames = sample_frames(p) - 1;
+    if (!of_pictures(p)) return OK;
+    if (frames >= c->frames)
+        return error_set(ERR_USAGE, "light_decoder.frames: %d, but a window has %d beside its first (frames)", frames,
+                         c->frames - 1);
+    p->stage.pictures =
+        (struct stage_pictures){frames, c->light.other_reference, c->model.height * stride, c->model.width * stride};
+    return OK;
+}
+
 static int make_network(void *self) {
     struct program *p = self;
     const struct light_config *c = &p->stage.config.light;
-    TRY(c->from[0] ? network_of_file(p, c->from) : light_decoder_create(&p->net, &c->net));
-    p->stage.table = &p->net.table;
-    return sharding_divide(&p->stage.shards, &p->net.table);
+    struct decoder_config sizes = c->net;
+    sizes.kind = (enum decoder_kind)c->network;
+    TRY(c->from[0] ? network_of_file(p, c->from) : decoder_net_create(&p->net, &sizes));
+    TRY(ask_for_pictures(p));
+    p->stage.table = p->net.table;
+    return sharding_divide(&p->stage.shards, p->net.table);
 }
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    TRY(light_step_layout(&p->step, &p->net, &c->light, c->frames, c->model.height, c->model.width, (uint64_t)c->seed,
-                          &p->stage.shards, state, activations));
+    TRY(light_step_layout(&p->step, &p->net, &c->light, sample_frames(p), c->model.height, c->model.width,
+                          (uint64_t)c->seed, &p->stage.shards, state, activations));
     train_state_network(&p->stage.saved, "decoder", &p->step.optimiser);
     p->target = ARENA_TAKE(activations, "target pixels", real, share_pixels(p));
+    p->joined = ARENA_TAKE(activations, "target pixels", real, p->step.share.count);
+    if (of_pictures(p))
+        p->latents = ARENA_TAKE(activations, "latents of pictures", real, p->step.share.count * p->step.latents);
     return OK;
 }
 
 static size_t workspace(const void *self) {
     const struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    return light_decoder_workspace(&p->net, p->stage.share.largest, c->frames, c->model.height, c->model.width);
+    return decoder_net_workspace(&p->net, p->stage.share.largest, sample_frames(p), c->model.height, c->model.width);
 }
 
 /* Weights from the seed, or from a file. */
 static int fresh(struct program *p) {
     const char *from = p->stage.config.light.from;
     struct optimiser *o = &p->step.optimiser;
-    TRY(light_step_fresh(&p->step));
+    TRY(light_step_fresh(&p->step, &p->stage.codec));
     if (!from[0]) return OK;
     struct safetensors file;
     TRY(safetensors_open(&file, from));
-    int code = light_file_read(p->values, &p->net, &file);
+    int code = decoder_file_read(p->values, &p->net, &file);
     safetensors_close(&file);
     if (code) return error_context(code, "%s", from);
-    for (int i = 0; i < p->net.table.slices; i++)
-        optimiser_write(o, OPTIMISER_MASTER, i, p->values + p->net.table.slice_offset[i]);
+    for (int i = 0; i < p->net.table->slices; i++)
+        optimiser_write(o, OPTIMISER_MASTER, i, p->values + p->net.table->slice_offset[i]);
     optimiser_start(o);
     return OK;
 }
@@ -89,21 +121,48 @@ static int fresh(struct program *p) {
 static int check_codec(struct program *p) {
     const struct codec *codec = &p->stage.codec;
     if (codec->decoder.decode)
-        return error_set(ERR_USAGE, "decoder: a decoder is distilled from the codec's own; leave it out");
+        return error_set(ERR_USAGE, "decoder: the codec's own is what a decoder is compared with here; leave it out");
+    if (of_pictures(p) && !dataset_shape(p->stage.set)->pictures)
+        return error_set(
+            ERR_INPUT,
+            "%s: has no pictures, which light_decoder.target=pictures learns from: prepare keeps them with "
+            "pictures=true",
+            p->stage.config.data);
     if (codec->height != p->step.height || codec->width != p->step.width)
-        return error_set(ERR_USAGE,
-                         "light_decoder: scale0..2 and patch make %ld x %ld pixels, the %s codec's are %d x %d",
-                         p->step.height, p->step.width, codec->name, codec->height, codec->width);
+        return error_set(
+            ERR_USAGE,
+            "light_decoder: scale0..2 and patch, or residual.patch, make %ld x %ld pixels, the %s codec's are %d x %d",
+            p->step.height, p->step.width, codec->name, codec->height, codec->width);
     return light_step_prepare(&p->step, codec);
 }
 
 /* ---- pixels ---- */
 
-static int next_target(struct program *p) {
+/* The codec's own decode of the batch's clips. */
+static int decode_target(struct program *p) {
     long n = share_pixels(p);
-    TRY(stage_decode(&p->stage, p->stage.clips, p->step.share.count, p->decoded));
-    for (long i = 0; i < n; i++) p->decoded[i] = (p->decoded[i] + 1) / 2;
-    transfer_to_real(p->target, p->decoded, n);
+    TRY(stage_decode(&p->stage, p->stage.clips, p->step.share.count, p->pixels));
+    for (long i = 0; i < n; i++) p->pixels[i] = (p->pixels[i] + 1) / 2;
+    return OK;
+}
+
+/* True pictures, and the latents that go with them. */
+static void take_pictures(struct program *p) {
+    const struct loader_batch *batch = p->stage.batch;
+    long n = share_pixels(p);
+    for (long i = 0; i < n; i++) p->pixels[i] = (float)batch->sample_pictures[i] / 255;
+    for (int b = 0; b < p->step.share.count; b++) p->joined_host[b] = (float)batch->sample_joined[b];
+    transfer_to_real(p->joined, p->joined_host, p->step.share.count);
+    transfer_to_real(p->latents, batch->sample_latents, p->step.share.count * p->step.latents);
+}
+
+static int next_target(struct program *p) {
+    real_fill(p->joined, 1, p->step.share.count);
+    if (of_pictures(p))
+        take_pictures(p);
+    else
+        TRY(decode_target(p));
+    transfer_to_real(p->target, p->pixels, share_pixels(p));
     return OK;
 }
 
@@ -115,11 +174,11 @@ static int first_rank(const struct program *p) { return p->stage.shards.rank == 
 static int write_decoder(void *self) {
     struct program *p = self;
     struct optimiser *o = &p->step.optimiser;
-    for (int i = 0; i < p->net.table.slices; i++)
+    for (int i = 0; i < p->net.table->slices; i++)
         TRY(optimiser_read(o, o->ema ? OPTIMISER_EMA : OPTIMISER_MASTER, i,
-                           first_rank(p) ? p->values + p->net.table.slice_offset[i] : NULL));
+                           first_rank(p) ? p->values + p->net.table->slice_offset[i] : NULL));
     TRY(device_sync());
-    return first_rank(p) ? light_file_save(p->path, &p->net, p->values) : OK;
+    return first_rank(p) ? decoder_file_save(p->path, &p->net, p->values) : OK;
 }
 
 static double psnr(const float *a, const float *b, size_t n) {
@@ -128,31 +187,45 @@ static double psnr(const float *a, const float *b, size_t n) {
     return 10 * log10((double)n / (sum + 1e-30));
 }
 
-/* The held-out clips through the codec's own decoder and, from the file just written, through this one. */
+/* The held-out clips through the codec's decoder of the moment; *rate: video frames a second. */
+static int decode_shown(struct program *p, float *pixels, double *rate) {
+    struct stage *s = &p->stage;
+    double start = clock_seconds();
+    TRY(stage_decode_shown(s, s->held_out.clips, pixels));
+    *rate = (double)(s->shown * video_frames(s->config.frames)) / (clock_seconds() - start);
+    return OK;
+}
+
+/* The held-out clips beside what the decoder, from the file just written, makes of them. The truth is what it learns to
+   give. */
 static int show(void *self) {
     struct program *p = self;
     TRY(write_decoder(p));
     if (!first_rank(p)) return OK;
     struct stage *s = &p->stage;
     comm_busy(&s->comm, "showing held-out clips");
-    int frames = video_frames(s->config.frames);
-    struct codec_decoder none = {.state = NULL};
-    double start = clock_seconds();
-    TRY(stage_decode(s, s->held_out.clips, s->shown, p->truth));
-    double own = clock_seconds() - start;
-    TRY(light_file_use(&s->codec, p->path));
-    start = clock_seconds();
-    int code = stage_decode(s, s->held_out.clips, s->shown, p->made);
-    double light = clock_seconds() - start;
+    const struct codec_decoder none = {.state = NULL};
+    size_t n = shown_pixels(p);
+    double own_rate, rate;
+    TRY(decode_shown(p, p->truth, &own_rate));
+    for (size_t i = 0; i < n; i++) p->truth[i] = p->truth[i] < -1 ? -1 : p->truth[i] > 1 ? 1 : p->truth[i];
+    double own = of_pictures(p) ? psnr(p->truth, s->shown_pictures, n) : 0;
+    if (of_pictures(p)) memcpy(p->truth, s->shown_pictures, n * sizeof *p->truth);
+    TRY(decoder_file_use(&s->codec, p->path));
+    int code = decode_shown(p, p->made, &rate);
     codec_use_decoder(&s->codec, &none);
     TRY(code);
-    size_t n = (size_t)s->shown * clip_pixels(p);
-    for (size_t i = 0; i < n; i++) p->truth[i] = p->truth[i] < -1 ? -1 : p->truth[i] > 1 ? 1 : p->truth[i];
-    struct metric figure = {"psnr", psnr(p->made, p->truth, n)};
-    TRY(metrics_write(s->folder.metrics, (long)s->step, &figure, 1));
-    log_line("step %ld: held-out clips %.2f dB from the %s codec's decode; %.0f frames/s, the codec's own %.0f",
-             (long)s->step, figure.value, s->codec.name, s->shown * frames / light, s->shown * frames / own);
-    TRY(stage_show_frames(s, "light", p->truth, p->made));
+    struct metric figures[] = {{"psnr", psnr(p->made, p->truth, n)}, {"codec_psnr", own}};
+    TRY(metrics_write(s->folder.metrics, (long)s->step, figures, of_pictures(p) ? 2 : 1));
+    if (of_pictures(p))
+        log_line(
+            "step %ld: held-out clips %.2f dB from the pictures, the %s codec's own decode %.2f; %.0f frames/s, the "
+            "codec's own %.0f",
+            (long)s->step, figures[0].value, s->codec.name, own, rate, own_rate);
+    else
+        log_line("step %ld: held-out clips %.2f dB from the %s codec's decode; %.0f frames/s, the codec's own %.0f",
+                 (long)s->step, figures[0].value, s->codec.name, rate, own_rate);
+    TRY(stage_show_frames(s, "decoder", p->truth, p->made));
     comm_busy(&s->comm, NULL);
     return OK;
 }
@@ -174,16 +247,19 @@ static int one_step(void *self) {
     struct program *p = self;
     TRY(stage_next_batch(&p->stage));
     TRY(next_target(p));
-    return light_step_run(&p->step, p->stage.clips, p->target, (long)p->stage.step);
+    const struct light_batch batch = {of_pictures(p) ? p->latents : p->stage.clips, p->target, p->joined};
+    return light_step_run(&p->step, &batch, (long)p->stage.step);
 }
 
 static int allocate_host(struct program *p) {
-    size_t shown = (size_t)p->stage.shown * clip_pixels(p);
-    p->decoded = malloc((size_t)share_pixels(p) * sizeof *p->decoded);
+    size_t shown = shown_pixels(p);
+    p->pixels = malloc((size_t)share_pixels(p) * sizeof *p->pixels);
+    p->joined_host = malloc((size_t)p->step.share.count * sizeof *p->joined_host);
     p->truth = malloc(shown * sizeof *p->truth);
     p->made = malloc(shown * sizeof *p->made);
-    p->values = malloc(p->net.table.total * sizeof *p->values);
-    if (!p->decoded || !p->truth || !p->made || !p->values) return error_set(ERR_DEVICE, "out of memory for pixels");
+    p->values = malloc(p->net.table->total * sizeof *p->values);
+    if (!p->pixels || !p->joined_host || !p->truth || !p->made || !p->values)
+        return error_set(ERR_DEVICE, "out of memory for pixels");
     return file_join(p->path, sizeof p->path, p->stage.folder.path, "decoder.safetensors");
 }
 
@@ -197,8 +273,9 @@ static int load(void *self, int resumed) {
 static void free_all(void *self) {
     struct program *p = self;
     light_step_free(&p->step);
-    light_decoder_destroy(&p->net);
-    free(p->decoded);
+    decoder_net_destroy(&p->net);
+    free(p->pixels);
+    free(p->joined_host);
     free(p->truth);
     free(p->made);
     free(p->values);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/philox.h"
 #include "model/dit/sampler.h"
 #include "train/method/ode_step.h"
 #include "train/stage/student_show.h"
@@ -56,8 +55,8 @@ static int record_part(struct program *p, const struct batch_part *b, const int 
     const struct params teacher = shard_frozen(&p->teacher.shard);
     int levels = p->store.levels, level = 0;
     sampler_batch(&p->sampler, b->part.count);
-    sampler_begin(&p->sampler, b->clips, p->sampler.clip, (uint64_t)p->stage.config.seed,
-                  1 + (uint64_t)p->stage.batches, b->part.sample0);
+    sampler_begin(&p->sampler, b->clips, p->sampler.clip, p->stage.setup.seed, 1 + (uint64_t)p->stage.batches,
+                  b->part.sample0);
     for (int i = 0; i < p->sampler.config.steps; i++) {
         if (level < levels && steps[level] == i) keep_state(p, &b->part, level++);
         TRY(sampler_step(&p->sampler, &teacher, &b->condition, i));
@@ -115,16 +114,14 @@ static int record(void *self) {
 /* ---- regression ---- */
 
 static int read_batch(struct program *p) {
-    struct random_address address = {.seed = (uint64_t)p->stage.config.seed,
-                                     .step = (uint64_t)p->stage.step,
-                                     .purpose = RANDOM_DATA_ORDER,
-                                     .pass = (int)p->stage.rollbacks};
-    int number = (int)random_below(&address, 0, p->batches);
+    const struct stage *s = &p->stage;
+    long clips = (long)p->batches * s->share.batch;
     struct condition_batch one;
-    for (int i = 0; i < p->stage.share.count; i++) {
-        condition_batch_part(&one, &p->stage.condition, i, 1);
-        TRY(trajectory_store_read(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
-                                  level_stride(p), &one));
+    for (int i = 0; i < s->share.count; i++) {
+        long clip = ode_step_clip(&p->step, (long)s->step, s->share.first + i, (long)s->rollbacks, clips);
+        condition_batch_part(&one, &s->condition, i, 1);
+        TRY(trajectory_store_read(&p->store, clip, p->step.states + (size_t)i * p->store.values, level_stride(p),
+                                  &one));
     }
     return OK;
 }

@@ -42,12 +42,13 @@ struct preparation {
 /* ---- what the result depends on ---- */
 
 static int is_immaterial(const char *line) {
-    /* pca stands in no stamp: it was the only codec when the first data sets were made; prompts and sound have lines of
-       their own */
-    static const char *const keys[] = {
-        "out:",           "workers:",       "patience:",        "text:",           "prompt:",         "codec_weights:",
-        "codec: \"pca\"", "audio_weights:", "audio_states:",    "audio_mode:",     "audio_resample:", "audio_context:",
-        "audio_stride:",  "audio_horizon:", "audio_lookahead:", "audio_normalise:"};
+    /* pca stands in no stamp, for it was the only codec when the first data sets were made, nor does a set's lack of
+       pictures, which no set had; prompts and sound have lines of their own */
+    static const char *const keys[] = {"out:",           "workers:",       "patience:",        "text:",
+                                       "prompt:",        "codec_weights:", "codec: \"pca\"",   "audio_weights:",
+                                       "audio_states:",  "audio_mode:",    "audio_resample:",  "audio_context:",
+                                       "audio_stride:",  "audio_horizon:", "audio_lookahead:", "audio_normalise:",
+                                       "pictures: false"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
     return 0;
@@ -55,6 +56,13 @@ static int is_immaterial(const char *line) {
 
 /* Keys that say nothing about the puppet's clips. */
 static int is_of_videos(const char *line) { return !strncmp(line, "box_size:", 9) || !strncmp(line, "shots:", 6); }
+
+/* The section of variations, where there are none: it stands in no stamp, since the first data sets were made before
+   there was one. *inside: the lines before were of the section. */
+static int is_no_variation(const struct prepare_config *c, const char *line, int *inside) {
+    *inside = !strncmp(line, "vary:", 5) || (*inside && *line == ' ');
+    return *inside && picture_variation_is_none(&c->vary);
+}
 
 /* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for the
    list of clips. */
@@ -66,9 +74,10 @@ static int make_stamp(struct preparation *p) {
     int code = config_write(&p->config, prepare_fields, prepare_field_count, memory);
     fclose(memory);
     size_t used = 0;
-    int puppet = !strcmp(p->config.source, "puppet");
+    int puppet = !strcmp(p->config.source, "puppet"), in_variations = 0;
     for (char *next = text, *line; !code && (line = strsep(&next, "\n"));) {
         if (!*line || is_immaterial(line) || (puppet && is_of_videos(line))) continue;
+        if (is_no_variation(&p->config, line, &in_variations)) continue;
         int n = snprintf(p->stamp + used, sizeof p->stamp - used, "%s\n", line);
         if (n < 0 || used + (size_t)n >= sizeof p->stamp) code = error_set(ERR_USAGE, "the config is too long");
         used += (size_t)n;
@@ -303,10 +312,12 @@ static int find_pieces(struct preparation *p, struct worker_pool *pool) {
 }
 
 /* One clip's rows into the data set. */
-static int gather_piece(struct preparation *p, int index, float *row_floats, struct dataset_writer *writer) {
+static int gather_piece(struct preparation *p, int index, float *row_floats, unsigned char *pictures,
+                        struct dataset_writer *writer) {
     const struct prepare_config *c = &p->config;
     const struct clip_entry *entry = &p->list.entries[index];
-    size_t T = (size_t)prepare_window(c), sound = (size_t)c->tracks * T * (size_t)c->audio_dim, n = piece_row_floats(c);
+    size_t T = (size_t)prepare_window(c), sound = (size_t)c->tracks * T * (size_t)c->audio_dim, n = piece_row_floats(c),
+           bytes = piece_row_pictures(c);
     char path[WORK_PATH_MAX];
     FILE *file;
     struct piece_head head;
@@ -320,19 +331,31 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, str
                               .identity = entry->identity,
                               .utterance = entry->utterance,
                               .split = entry->split,
-                              .prompt = p->prompts.of_clip[index]};
+                              .prompt = p->prompts.of_clip[index],
+                              .pictures = pictures};
     int code = OK;
     for (int r = 0; r < head.rows && !code; r++)
-        code = fread(row_floats, sizeof(float), n, file) == n ? dataset_append(writer, &row)
-                                                              : error_set(ERR_INPUT, "%s: cannot be read", path);
+        code = fread(row_floats, sizeof(float), n, file) == n && fread(pictures, 1, bytes, file) == bytes
+                   ? dataset_append(writer, &row)
+                   : error_set(ERR_INPUT, "%s: cannot be read", path);
     fclose(file);
     return code;
+}
+
+/* How far training clips are varied; their views follow from that, the seed and their names. */
+static int note_variation(const struct prepare_config *c, struct dataset_writer *writer) {
+    char text[160];
+    if (picture_variation_is_none(&c->vary)) return OK;
+    snprintf(text, sizeof text, "colour %g, place %g, scale %g, copies %d, seed %ld", c->vary.colour, c->vary.place,
+             c->vary.scale, c->copies, c->seed);
+    return dataset_leave_note(writer, "vary", text);
 }
 
 static int leave_notes(const struct preparation *p, struct dataset_writer *writer) {
     char number[64], recipe[AUDIO_RECIPE_TEXT];
     TRY(dataset_leave_note(writer, "prepared_from", p->stamp));
     TRY(dataset_leave_note(writer, "source", p->config.source));
+    TRY(note_variation(&p->config, writer));
     audio_recipe_print(&p->config.audio.recipe, recipe);
     TRY(dataset_leave_note(writer, "audio_recipe", recipe));
     if (*p->config.audio.weights) TRY(dataset_leave_note(writer, "audio_weights", p->config.audio.weights));
@@ -355,17 +378,20 @@ static int gather(struct preparation *p, const struct worker_pool *pool) {
                                   .text_len = c->text_len,
                                   .text_dim = c->text_dim,
                                   .pixel_height = c->height,
-                                  .pixel_width = c->width};
+                                  .pixel_width = c->width,
+                                  .pictures = c->pictures};
     snprintf(shape.codec, sizeof shape.codec, "%s", p->codec.name);
     snprintf(shape.audio_encoder, sizeof shape.audio_encoder, "%s", c->audio.recipe.encoder);
     float *row = malloc(sizeof *row * piece_row_floats(c));
+    unsigned char *pictures = malloc(piece_row_pictures(c) + 1);
     struct dataset_writer *writer = NULL;
-    int code = row ? dataset_create(&writer, c->out, &shape, &p->codec) : error_set(ERR_DEVICE, "out of memory");
+    int code =
+        row && pictures ? dataset_create(&writer, c->out, &shape, &p->codec) : error_set(ERR_DEVICE, "out of memory");
     if (!code) code = prepare_prompts_write(&p->prompts, writer);
     struct progress progress;
     progress_begin(&progress, "gathering", p->list.count, 0);
     for (int i = 0; i < p->list.count && !code; i++) {
-        if (pool->jobs[i].state == JOB_DONE) code = gather_piece(p, i, row, writer);
+        if (pool->jobs[i].state == JOB_DONE) code = gather_piece(p, i, row, pictures, writer);
         progress_update(&progress, i + 1, "");
     }
     progress_end(&progress, p->list.count, "");
@@ -375,6 +401,7 @@ static int gather(struct preparation *p, const struct worker_pool *pool) {
     else
         dataset_discard(writer);
     free(row);
+    free(pictures);
     return code;
 }
 

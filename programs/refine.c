@@ -1,11 +1,15 @@
 /* refine.c: adversarial refinement of the student against real clips.
    usage: refine CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, judge_loss (with penalties),
-   judge_norm, margin_local, margin_global (mean D(real) - D(fake)), r1, r2 (penalties without weights). */
+   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was held
+   still), judge_loss (with penalties), judge_norm, margin_local, margin_global (mean D(real) - D(fake)), margin (the
+   running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties without weights),
+   energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "train/method/margin.h"
 #include "train/method/refine_step.h"
 #include "train/stage/student_show.h"
 
@@ -13,8 +17,11 @@ struct program {
     struct stage stage;
     struct refine_step step;
     struct student_show show;
-    int64_t warmed;                        /* updates of the heads alone: saved */
+    int64_t heads_warmed, whole_warmed;    /* updates of the heads alone, then of the whole discriminator: saved */
     int64_t judge_updates, critic_updates; /* in all: saved */
+    int64_t held;                          /* steps in which the generator was held still: saved */
+    struct margin margin;                  /* saved */
+    uint64_t began;                        /* round with which this process began */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -24,7 +31,11 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     train_state_network(&p->stage.saved, "student", &p->step.student);
     train_state_source(&p->stage.saved, "student", "refine.student", c->refine.student, "student");
     train_state_network(&p->stage.saved, "discriminator", &p->step.judge);
-    train_state_integer(&p->stage.saved, "heads_warmed", &p->warmed);
+    train_state_integer(&p->stage.saved, "heads_warmed", &p->heads_warmed);
+    train_state_newer_integer(&p->stage.saved, "judge_warmed", &p->whole_warmed);
+    train_state_newer_integer(&p->stage.saved, "generator_held", &p->held);
+    train_state_newer_integer(&p->stage.saved, "margin_even", &p->margin.after[0]);
+    train_state_newer_integer(&p->stage.saved, "margin_odd", &p->margin.after[1]);
     train_state_integer(&p->stage.saved, "judge_updates", &p->judge_updates);
     train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
     if (c->refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
@@ -41,28 +52,58 @@ static void work(const void *self, struct step_work *to) {
     refine_step_work(&((const struct program *)self)->step, to);
 }
 
+static uint64_t round_at(const struct program *p, long step) {
+    return (uint64_t)(p->heads_warmed + p->whole_warmed + step);
+}
+static uint64_t round_of(const struct program *p) { return round_at(p, (long)p->stage.step); }
+
+/* The figures of a round that is queued; the margin takes part in what later rounds do. */
+static int hear(struct program *p, uint64_t round, struct refine_report *figures) {
+    if (!refine_step_report(&p->step, round, figures))
+        return error_set(ERR_DEVICE, "figures of round %llu are lost", (unsigned long long)round);
+    margin_hear(&p->margin, round, figures->margin);
+    return OK;
+}
+
+static void tell_held(const struct program *p, long step) {
+    if (step + 1 < p->stage.settings->steps || !p->held) return;
+    log_line("%sthe generator was held still in %ld of %ld steps: the discriminator's margin was not above %g",
+             2 * p->held > step + 1 ? "warning: " : "", (long)p->held, step + 1, p->stage.config.refine.hold_margin);
+}
+
 static int report(void *self, long step) {
     struct program *p = self;
     struct optimiser_report account, judge;
     struct refine_report figures;
+    uint64_t round = round_at(p, step);
     optimiser_report(&p->step.student, step, &account);
     optimiser_report(&p->step.judge, (long)p->judge_updates - 1, &judge);
-    if (!refine_step_report(&p->step, step, &figures))
-        return error_set(ERR_DEVICE, "figures of step %ld are lost", step);
-    const struct metric list[] = {{"judge_loss", judge.loss},
-                                  {"judge_norm", judge.norm},
-                                  {"margin_local", figures.local_margin},
-                                  {"margin_global", figures.global_margin},
-                                  {"r1", figures.r1},
-                                  {"r2", figures.r2}};
+    TRY(hear(p, round, &figures));
+    struct metric list[10 + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
+                                             {"judge_loss", judge.loss},
+                                             {"judge_norm", judge.norm},
+                                             {"margin_local", figures.branch_margin[BRANCH_LOCAL]},
+                                             {"margin_global", figures.branch_margin[BRANCH_GLOBAL]},
+                                             {"margin", margin_known(&p->margin, round + 2)},
+                                             {"r1_local", figures.r1[BRANCH_LOCAL]},
+                                             {"r1_global", figures.r1[BRANCH_GLOBAL]},
+                                             {"r2_local", figures.r2[BRANCH_LOCAL]},
+                                             {"r2_global", figures.r2[BRANCH_GLOBAL]}};
+    for (int i = 0; i < p->step.energy.bands; i++)
+        list[10 + i] = (struct metric){band_energy_names[i], figures.energy[i]};
     if (judge.skipped_in_row > account.skipped_in_row) account.skipped_in_row = judge.skipped_in_row;
-    return stage_report(&p->stage, step, &account, list, 6);
+    tell_held(p, step);
+    return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
 }
 
-static uint64_t round_of(const struct program *p) { return (uint64_t)(p->warmed + p->stage.step); }
+static int next_batch(struct program *p, int index) {
+    TRY(stage_next_batch(&p->stage));
+    refine_references(&p->step, p->stage.clips, p->stage.far, round_of(p), index);
+    return OK;
+}
 
 static int next_pair(struct program *p, int index) {
-    TRY(stage_next_batch(&p->stage));
+    TRY(next_batch(p, index));
     return refine_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
 }
 
@@ -71,16 +112,74 @@ static int judge_update(struct program *p, int index, int heads_only) {
                                        (long)p->judge_updates++, heads_only);
 }
 
-static int warm_up_heads(void *self) {
-    struct program *p = self;
+/* ---- warm-ups ---- */
+
+static void schedule(struct program *p, long whole) {
+    refine_schedule(&p->step, (long)p->heads_warmed, whole, (long)p->held);
+}
+
+/* One update before the first step, which is counted in `warmed`; the round before it is heard of. */
+static int warm_round(struct program *p, int heads_only, int64_t *warmed, const char *what, long all) {
+    struct refine_report figures;
+    uint64_t round = round_of(p);
+    TRY(next_pair(p, 0));
+    TRY(judge_update(p, 0, heads_only));
+    TRY(refine_step_end(&p->step, round));
+    if (round > p->began) TRY(hear(p, round - 1, &figures));
+    ++*warmed;
+    return stage_warmed(&p->stage, what, &p->step.judge, (long)p->judge_updates, (long)*warmed, all);
+}
+
+static int warm_up_heads(struct program *p) {
     long updates = p->stage.config.refine.head_warmup;
-    while (p->warmed < updates && !stage_stopped(&p->stage)) {
-        TRY(next_pair(p, 0));
-        TRY(judge_update(p, 0, 1));
-        p->warmed++;
-        if (p->warmed == updates) refine_heads_warm(&p->step);
-        TRY(stage_warmed(&p->stage, "warm-up of the heads", &p->step.judge, (long)p->warmed, updates));
+    while (p->heads_warmed < updates && !stage_stopped(&p->stage)) {
+        TRY(warm_round(p, 1, &p->heads_warmed, "warm-up of the heads", updates));
+        if (p->heads_warmed == updates) refine_heads_warm(&p->step);
     }
+    return OK;
+}
+
+static int margin_wanted(const struct program *p) {
+    const struct refine_config *c = &p->stage.config.refine;
+    return p->whole_warmed < c->warmup && margin_known(&p->margin, round_of(p)) <= c->warmup_margin;
+}
+
+static int warm_up_whole(struct program *p) {
+    const struct refine_config *c = &p->stage.config.refine;
+    schedule(p, c->warmup);
+    while (margin_wanted(p) && !stage_stopped(&p->stage))
+        TRY(warm_round(p, 0, &p->whole_warmed, "warm-up of the discriminator", c->warmup));
+    double margin = margin_known(&p->margin, round_of(p));
+    if (p->whole_warmed)
+        log_line("%sthe discriminator's margin is %.3f after a warm-up of %ld updates; %g was waited for",
+                 margin > c->warmup_margin ? "" : "warning: ", margin, (long)p->whole_warmed, c->warmup_margin);
+    return OK;
+}
+
+/* In a run that has begun its steps they are over. The last round of theirs is heard of before a state is saved. */
+static int warm_up(void *self) {
+    struct program *p = self;
+    struct refine_report figures;
+    p->began = round_of(p);
+    if (!p->stage.step) {
+        TRY(warm_up_heads(p));
+        TRY(warm_up_whole(p));
+        if (round_of(p) > p->began) TRY(hear(p, round_of(p) - 1, &figures));
+    }
+    schedule(p, (long)p->whole_warmed);
+    return OK;
+}
+
+/* ---- steps ---- */
+
+static int generator_update(struct program *p) {
+    struct stage *s = &p->stage;
+    uint64_t round = round_of(p);
+    if (margin_known(&p->margin, round) > s->config.refine.hold_margin)
+        return refine_generator_update(&p->step, s->clips, &s->condition, round, (long)s->step);
+    TRY(refine_generator_hold(&p->step, s->clips, &s->condition, round, (long)s->step));
+    p->held++;
+    schedule(p, (long)p->whole_warmed);
     return OK;
 }
 
@@ -88,17 +187,16 @@ static int one_step(void *self) {
     struct program *p = self;
     const struct refine_config *c = &p->stage.config.refine;
     const struct score_config *score = &p->stage.config.distill.score;
-    struct stage *s = &p->stage;
     uint64_t round = round_of(p);
-    TRY(stage_next_batch(s));
-    TRY(refine_generator_update(&p->step, s->clips, &s->condition, round, (long)s->step));
+    TRY(next_batch(p, 0));
+    TRY(generator_update(p));
     for (int j = 0; j < c->ratio; j++) {
         if (j) TRY(next_pair(p, j));
         TRY(judge_update(p, j, 0));
     }
     for (int j = 0; c->distill_share > 0 && j < score->critic_ratio; j++)
         TRY(matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
-    return refine_step_end(&p->step, (long)s->step);
+    return refine_step_end(&p->step, round);
 }
 
 static int show(void *self) {
@@ -115,7 +213,8 @@ static int load(void *self, int resumed) {
     const struct refine_config *c = &s->config.refine;
     struct frozen_weights *frozen = refine_frozen_teacher(r);
     int share = c->distill_share > 0;
-    refine_step_prepare(r);
+    s->far_references = r->rollout.room > 0;
+    TRY(refine_step_prepare(r));
     if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
     if (resumed && optimiser_adapted(&r->judge)) TRY(train_state_check_base(&r->judge, "discriminator"));
     if (resumed && share) TRY(train_state_check_base(&r->matching.critic, "critic"));
@@ -134,7 +233,7 @@ static void free_all(void *self) {
     student_show_free(&p->show);
 }
 
-static const struct stage_program program = STAGE_PROGRAM(refine, refine, .work = work, .warm_up = warm_up_heads);
+static const struct stage_program program = STAGE_PROGRAM(refine, refine, .work = work, .warm_up = warm_up);
 
 int main(int argc, char **argv) {
     static struct program p;

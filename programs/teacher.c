@@ -71,6 +71,9 @@ static int load(void *self, int resumed) {
     struct optimiser *o = &p->step.optimiser;
     p->stage.drop_text = c->teacher.drop_text;
     p->stage.drop_audio = c->teacher.drop_audio;
+    p->stage.drop_talk = c->teacher.drop_talk;
+    p->stage.drop_listen = c->teacher.drop_listen;
+    p->stage.far_share = c->teacher.far_reference;
     teacher_step_prepare(&p->step);
     if (resumed) return OK;
     if (!c->teacher.init[0]) {

@@ -101,6 +101,11 @@ if [ ! -e "$base/data.h5" ]; then
     say "data"
     "$BIN/prepare" "$data_config" out="$base/data.h5" || exit
 fi
+if [ ! -e "$base/export/teacher/config.json" ]; then # what comes next is not there: the decoder may not be done
+    say "$base: $decoder_stage"
+    "$BIN/$decoder_stage" "$config" run="$base" data="$base/data.h5" $common || exit
+fi
+common="$(decoder_key "$base") $common"
 train "$base" teacher refine ""
 for row in $wanted; do
     first=$(field "$row" 2) last=$(field "$row" 3) keys=$(field "$row" 4) folder=$base/ablations/$row

@@ -13,10 +13,13 @@ say() { printf '\n== %s (%d s so far)\n' "$1" $(($(date +%s) - started)); }
 
 say "data"
 "$bin/prepare" "$data_config" out="$run/data.h5"
+say "$decoder_stage"
+"$bin/$decoder_stage" "$config" run="$run" data="$run/data.h5"
+decoder=$(decoder_key "$run")
 for stage in $stages; do
     say "$stage"
-    "$bin/$stage" "$config" run="$run" data="$run/data.h5"
-    "$bin/export" "$config" stage=$stage run="$run" data="$run/data.h5" out="$run/export/$stage"
+    "$bin/$stage" "$config" run="$run" data="$run/data.h5" "$decoder"
+    "$bin/export" "$config" stage=$stage run="$run" data="$run/data.h5" "$decoder" out="$run/export/$stage"
 done
 say "plots"
 sh scripts/plot.sh "$run"

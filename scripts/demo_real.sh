@@ -15,10 +15,13 @@ say() { printf '\n== %s (%d s so far)\n' "$1" $(($(date +%s) - begun)); }
 
 say "data"
 "$bin/prepare" "$data_config" source="$source" out="$run/data.h5"
+say "$decoder_stage"
+"$bin/$decoder_stage" "$config" run="$run" data="$run/data.h5"
+decoder=$(decoder_key "$run")
 for stage in $stages; do
     say "$stage"
-    "$bin/$stage" "$config" run="$run" data="$run/data.h5"
-    "$bin/export" "$config" stage=$stage out="$run/export/$stage" run="$run" data="$run/data.h5"
+    "$bin/$stage" "$config" run="$run" data="$run/data.h5" "$decoder"
+    "$bin/export" "$config" stage=$stage out="$run/export/$stage" run="$run" data="$run/data.h5" "$decoder"
 done
 say "plots"
 sh scripts/plot.sh "$run"
@@ -27,4 +30,4 @@ for stage in ode_init distill; do
     "$bin/evaluate_real" "$data_config" source="$source" student="$run/export/$stage" folder="$run/streamed/$stage"
 done
 say "held-out clips, streamed by the student of refine"
-"$bin/evaluate_real" "$data_config" source="$source" student="$run/export/refine" folder="$run"
+"$bin/evaluate_real" "$data_config" source="$source" student="$run/export/refine" folder="$run" varied=yes

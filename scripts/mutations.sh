@@ -69,7 +69,7 @@ use() {
     timeout -k 5 60 "$BIN/$program" "$@" >"$folder/result" 2>"$folder/log" </dev/null
     code=$?
     metrics=$folder/run/teacher/metrics.jsonl
-    [ ! -f "$metrics" ] || sed -E 's/"(time|ms)": [^,}]*//g' "$metrics" >"$folder/result"
+    [ ! -f "$metrics" ] || sed -E 's/"(time|ms|wait_ms)": [^,}]*//g' "$metrics" >"$folder/result"
     [ ! -f "$folder/velocity" ] || cp "$folder/velocity" "$folder/result"
 }
 ours="student data" kinds="bit byte zeros noise cut" whats="student data transformer prompts png wav mp4"

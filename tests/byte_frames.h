@@ -25,7 +25,7 @@ static inline void expect_bytes(struct codec *codec, const float *latents, int c
     unsigned char *got = malloc(3 * frames * places), *wanted = malloc(3 * frames * places);
     assert_true(device && got && wanted);
     transfer_to_real(device, latents, count * latent);
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, NULL);
     assert_int_equal(codec_decode_bytes(codec, device, 1, got), 1);
     assert_int_equal(codec_decode_bytes(codec, device + latent, count - 1, got + 3 * places), frames - 1);
     for (size_t f = 0; f < frames; f++) rgb_from_planar(wanted + 3 * f * places, pixels + 3 * f * places, places);
@@ -43,10 +43,10 @@ static inline void expect_fault(struct codec *codec) {
     assert_true(device && rgb && bad);
     bad[latent / 2] = (float)NAN;
     transfer_to_real(device, bad, latent);
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, NULL);
     assert_int_equal(codec_decode_bytes(codec, device, 1, rgb), -ERR_NUMERIC);
     assert_non_null(strstr(error_text(), "not finite"));
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, NULL);
     device_free(device);
     free(rgb), free(bad);
 }

@@ -233,6 +233,7 @@ static inline void job_fill(struct job_world *w) {
     random_init(w->clips, 2, 1, 1, c->B * clip);
     random_init(w->states, 2, 2, 1, JOB_STATES * c->B * clip);
     for (int n = 0; n < JOB_NETWORKS && w->networks[n]; n++) {
+        w->networks[n]->keep_gradients = 1;
         if (optimiser_adapted(w->networks[n]) && !w->networks[n]->shared)
             job_fill_frozen(&w->networks[n]->own_base.shard, 20 + (uint64_t)n);
         for (int s = 0; s < w->networks[n]->table->slices; s++) {
@@ -275,7 +276,7 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     job_layout(w);
     CHECK(!device_sync());
     if (job->stage == JOB_TEACHER) teacher_step_prepare(&w->teacher);
-    if (job->stage == JOB_REFINE) refine_step_prepare(&w->refine);
+    if (job->stage == JOB_REFINE) CHECK(!refine_step_prepare(&w->refine));
     if (job->stage == JOB_DISTILL_SID || job->stage == JOB_DISTILL_DMD) CHECK(!distill_step_prepare(&w->distill));
     job_fill(w);
     CHECK(!device_sync());
@@ -321,7 +322,7 @@ static inline void job_update(struct job_world *w, long step) {
         CHECK(!refine_rollout(&w->refine, clips, &mine, round, 1));
         CHECK(!refine_discriminator_update(&w->refine, clips, &mine, round, 1, 2 * step + 1, step == 3));
         CHECK(!matching_critic_update(&w->refine.matching, round, 0, step));
-        CHECK(!refine_step_end(&w->refine, step));
+        CHECK(!refine_step_end(&w->refine, round));
         break;
     default:
         CHECK(!distill_critic_rollout(&w->distill, clips, &mine, round, 1));

@@ -92,40 +92,46 @@ static int is_interlaced(const AVFrame *frame) {
 
 /* ---- geometry ---- */
 
+/* A window in the picture as seen. */
+struct window {
+    double left, top, wide, high;
+};
+/* The window as the converter's view has it, moved and shrunk to lie inside the picture: nothing is made up beyond an
+   edge. */
+static void place_window(const struct picture_converter *c, const struct seen *seen, struct window *w) {
+    double middle_x = w->left + w->wide / 2, middle_y = w->top + w->high / 2;
+    w->high *= exp(-c->view.zoom);
+    w->wide *= exp(-c->view.zoom);
+    double shrink = fmin(1, fmin(seen->width / w->wide, seen->height / w->high));
+    w->wide *= shrink;
+    w->high *= shrink;
+    middle_x -= c->view.x * w->high;
+    middle_y -= c->view.y * w->high;
+    w->left = fmin(fmax(middle_x - w->wide / 2, 0), seen->width - w->wide);
+    w->top = fmin(fmax(middle_y - w->high / 2, 0), seen->height - w->high);
+}
+
 /* Which part of the picture we want, and the scaling that fits it. All in the picture as seen. */
 static int plan_geometry(struct picture_converter *c, const AVFrame *frame, double aspect,
                          const struct video_crop *crop) {
     struct seen seen = seen_size(c, frame, aspect);
-    double shape = (double)c->width / c->height, high, wide, x, y;
-    if (crop->size > 0) {
-        high = crop->size * seen.height;
-        wide = high * shape;
-        x = crop->x * seen.width - wide / 2;
-        y = crop->y * seen.height - high / 2;
-    } else {
-        high = fmin(seen.height, seen.width / shape);
-        wide = high * shape;
-        x = (seen.width - wide) / 2;
-        y = (seen.height - high) / 2;
-    }
-    if (wide > seen.width + 1e-6 || high > seen.height + 1e-6) {
-        double shrink = fmin(seen.width / wide, seen.height / high);
-        x += wide * (1 - shrink) / 2;
-        y += high * (1 - shrink) / 2;
-        wide *= shrink;
-        high *= shrink;
-    }
-    x = fmin(fmax(x, 0), seen.width - wide);
-    y = fmin(fmax(y, 0), seen.height - high);
-    double scale = c->height / high, all_width = seen.width * scale, all_height = seen.height * scale;
+    double shape = (double)c->width / c->height;
+    double high = crop->size > 0 ? crop->size * seen.height : fmin(seen.height, seen.width / shape);
+    double middle_x = crop->size > 0 ? crop->x : 0.5, middle_y = crop->size > 0 ? crop->y : 0.5;
+    struct window w = {.left = middle_x * seen.width - high * shape / 2,
+                       .top = middle_y * seen.height - high / 2,
+                       .wide = high * shape,
+                       .high = high};
+    place_window(c, &seen, &w);
+    double scale = c->height / w.high, all_width = seen.width * scale, all_height = seen.height * scale;
     if (!(all_width <= SIDE_MAX && all_height <= SIDE_MAX && all_width * all_height <= PIXELS_MAX))
         return error_set(ERR_INPUT, "%s: a window of %d x %d is too small a part of a picture of %d x %d", c->path,
-                         (int)wide, (int)high, frame->width, frame->height);
-    int w = (int)fmax(lround(all_width), c->width), h = (int)fmax(lround(all_height), c->height);
-    c->left = (int)fmin(lround(x * scale), w - c->width);
-    c->top = (int)fmin(lround(y * scale), h - c->height);
-    c->scaled_width = c->orientation.transposed ? h : w;
-    c->scaled_height = c->orientation.transposed ? w : h;
+                         (int)w.wide, (int)w.high, frame->width, frame->height);
+    int columns = (int)fmax(lround(all_width), c->width), rows = (int)fmax(lround(all_height), c->height);
+    c->left = (int)fmin(lround(w.left * scale), columns - c->width);
+    c->top = (int)fmin(lround(w.top * scale), rows - c->height);
+    c->scaled_width = c->orientation.transposed ? rows : columns;
+    c->scaled_height = c->orientation.transposed ? columns : rows;
     return OK;
 }
 
@@ -220,6 +226,7 @@ int picture_convert(struct picture_converter *c, const AVFrame *frame, double as
             pixel_at(c, o.transposed ? u : v, o.transposed ? v : u, rgb);
             for (size_t k = 0; k < 3; k++) pixels[k * plane + (size_t)y * (size_t)c->width + (size_t)x] = rgb[k];
         }
+    picture_view_colour(&c->view, pixels, plane);
     return OK;
 }
 
@@ -265,15 +272,13 @@ int picture_convert_face(struct picture_converter *c, const AVFrame *frame, doub
     TRY(scale(c, frame, aspect, NULL));
     const struct orientation o = c->orientation;
     struct seen seen = seen_size(c, frame, aspect);
-    double wide = fmin(face->height * seen.stretch_y * c->width / c->height, seen.width);
-    double high = wide * c->height / c->width;
-    if (high > seen.height) wide *= seen.height / high, high = seen.height;
-    double left = fmin(fmax(face->x * seen.stretch_x - wide / 2, 0), seen.width - wide);
-    double top = fmin(fmax(face->y * seen.stretch_y - high / 2, 0), seen.height - high);
+    double high = face->height * seen.stretch_y, wide = high * c->width / c->height;
+    struct window w = {face->x * seen.stretch_x - wide / 2, face->y * seen.stretch_y - high / 2, wide, high};
+    place_window(c, &seen, &w);
     int columns = o.transposed ? c->scaled_height : c->scaled_width; /* as seen, in scaled pixels */
     int rows = o.transposed ? c->scaled_width : c->scaled_height;
-    double step_x = wide / seen.width * columns / c->width, step_y = high / seen.height * rows / c->height;
-    double from_x = left / seen.width * columns, from_y = top / seen.height * rows;
+    double step_x = w.wide / seen.width * columns / c->width, step_y = w.high / seen.height * rows / c->height;
+    double from_x = w.left / seen.width * columns, from_y = w.top / seen.height * rows;
     size_t plane = (size_t)c->height * (size_t)c->width;
     if (step_x * 2 > TAPS_MAX - 2 || step_y * 2 > TAPS_MAX - 2)
         return error_set(ERR_INPUT, "%s: a picture of %d x %d is too large for a window of %d x %d", c->path,
@@ -290,6 +295,7 @@ int picture_convert_face(struct picture_converter *c, const AVFrame *frame, doub
             for (size_t k = 0; k < 3; k++) pixels[k * plane + (size_t)y * (size_t)c->width + (size_t)x] = rgb[k];
         }
     }
+    picture_view_colour(&c->view, pixels, plane);
     return OK;
 }
 

@@ -9,13 +9,15 @@
 
 #include "data/media.h"
 #include "data/media/orientation.h"
+#include "data/picture_view.h"
 
 struct picture_converter {
     /* set by the owner */
     const char *path;  /* for messages */
     int height, width; /* of the pictures made */
     struct orientation orientation;
-    int tone_mapped; /* HDR is taken; 0: refused */
+    int tone_mapped;          /* HDR is taken; 0: refused */
+    struct picture_view view; /* how the window's picture is varied, as far as the stored one reaches */
     /* its own */
     AVFrame *plain; /* what is scaled: the picture without transparency */
     struct SwsContext *flattener, *scaler;

@@ -80,6 +80,7 @@ int video_open(struct video_reader **reader, const char *path, int height, int w
 
 void video_tone_map(struct video_reader *r) { r->converter.tone_mapped = 1; }
 void video_filter(struct video_reader *r, struct picture_filter *filter) { r->filter = filter; }
+void video_vary(struct video_reader *r, const struct picture_view *view) { r->converter.view = *view; }
 void video_follow(struct video_reader *r, const struct video_face *faces, long count) {
     r->faces = faces;
     r->face_count = count;

@@ -129,7 +129,10 @@ static int process_tensors(const struct codec *codec, struct codec_tensor *out, 
 
 /* What fails here fails again in the next request, which can say so. */
 static void process_encode_reset(struct codec *codec) { (void)tell(of(codec), CODEC_ENCODE_RESET, 0, NULL, 0); }
-static void process_decode_reset(struct codec *codec) { (void)tell(of(codec), CODEC_DECODE_RESET, 0, NULL, 0); }
+/* The picture goes by the sockets: the shared memory is taken by what comes next, and nothing waits for this. */
+static void process_decode_begin(struct codec *codec, const float *pixels) {
+    (void)tell(of(codec), CODEC_DECODE_BEGIN, 0, pixels, pixels ? picture(of(codec)) * sizeof *pixels : 0);
+}
 
 static int encode(struct codec_process *p, const float *pixels, int frames, float *latents, int *count) {
     struct codec_message answer;
@@ -175,7 +178,7 @@ static int process_share(struct codec *stream, const struct codec *base) {
 }
 
 static const struct codec_operations operations = {process_close,  process_tensors,      process_encode_reset,
-                                                   process_encode, process_decode_reset, process_decode,
+                                                   process_encode, process_decode_begin, process_decode,
                                                    process_share,  process_decode_bytes};
 
 int codec_process_open(void *process, struct codec *codec) {

@@ -1,14 +1,14 @@
 /* codec_wire.h: what the two processes of codec_process.h say to each other over a pair of sockets. Each message is a
-   struct codec_message and `bytes` of latents behind it; pictures lie in memory that both share, float pixels on the
-   way there, of 8 bits on the way back. Every request but the
-   resets has an answer. */
+   struct codec_message and `bytes` behind it: latents, or the picture that a clip begins with. Other pictures lie in
+   memory that both share, as float pixels on the way there, of 8 bits on the way back. Every request has an answer but
+   those that begin a clip, CODEC_ENCODE_RESET and CODEC_DECODE_BEGIN. */
 #ifndef INFER_CODEC_PROCESS_CODEC_WIRE_H
 #define INFER_CODEC_PROCESS_CODEC_WIRE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum codec_word { CODEC_ANSWER, CODEC_ENCODE_RESET, CODEC_ENCODE, CODEC_DECODE_RESET, CODEC_DECODE, CODEC_END };
+enum codec_word { CODEC_ANSWER, CODEC_ENCODE_RESET, CODEC_ENCODE, CODEC_DECODE_BEGIN, CODEC_DECODE, CODEC_END };
 struct codec_message {
     int32_t word, frames; /* frames: pixels' of a request to encode, latent ones of one to decode */
     int32_t code, count;  /* of an answer: an error code or OK; frames that came out */

@@ -66,6 +66,15 @@ static int encode(const struct codec_worker *w, struct codec *codec, int frames)
     return sent;
 }
 
+/* bytes: of the first latent's picture; 0: nobody has it. */
+static int begin_decoding(const struct codec_worker *w, struct codec *codec, size_t bytes) {
+    float *picture = malloc(bytes + 1);
+    int whole = picture && codec_wire_receive(w->fd, picture, bytes, NULL, NULL) == WIRE_FINE;
+    if (whole) codec_decode_begin(codec, bytes ? picture : NULL);
+    free(picture);
+    return whole;
+}
+
 static int decode(const struct codec_worker *w, struct codec *codec, int frames, size_t bytes) {
     struct codec_message answer = {0};
     void *latents = malloc(bytes), *device = device_alloc(bytes);
@@ -84,9 +93,8 @@ static int serve(const struct codec_worker *w, struct codec *codec, const struct
     case CODEC_ENCODE_RESET:
         codec_encode_reset(codec);
         return 1;
-    case CODEC_DECODE_RESET:
-        codec_decode_reset(codec);
-        return 1;
+    case CODEC_DECODE_BEGIN:
+        return begin_decoding(w, codec, (size_t)request->bytes);
     case CODEC_ENCODE:
         return encode(w, codec, request->frames);
     case CODEC_DECODE:

@@ -7,7 +7,9 @@
 #include "base/hash.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/cpu/buffer.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/packed.h"
 #include "kernels/cpu/simd.h"
 
 enum { CACHE_SLOTS = 1024, CACHE_LIMIT = 768, SMALL_PRODUCT = 2048 };
@@ -17,7 +19,8 @@ struct product {
     long a_row, a_col, b_row, b_col; /* strides; C is packed */
     dnnl_data_type_t ab_type, c_type;
     float beta;
-    int bias; /* 1: bias [n] of ab_type */
+    int bias;   /* 1: bias [n] of ab_type */
+    int packed; /* 1: B is a copy in the library's layout (packed.h) */
     int threads;
 };
 struct cache_entry {
@@ -37,6 +40,7 @@ static int primitive_make(struct cache_entry *e, onednn_layout a, onednn_layout 
     dnnl_primitive_desc_t pd = NULL;
     int ok = onednn_attributes(&attr, e->key.beta, dnnl_scratchpad_mode_library);
     ok = ok && onednn_describe_matmul(&pd, a, b, bias, c, attr);
+    ok = ok && !(e->key.packed && onednn_is_reference(pd)); /* better to read the weight as it is */
     ok = ok && dnnl_primitive_create(&e->primitive, pd) == dnnl_success;
     ok = ok && onednn_memory(&e->a, a) && onednn_memory(&e->b, b) && onednn_memory(&e->c, c);
     ok = ok && (!bias || onednn_memory(&e->bias, bias));
@@ -59,12 +63,22 @@ static int matrix_describe(dnnl_memory_desc_t *desc, long rows, long cols, long 
     return onednn_describe(desc, 2, (long[]){rows, cols}, (long[]){row_stride, col_stride}, type);
 }
 
+static struct packed_form form_of(const struct product *p) {
+    return (struct packed_form){.k = p->k, .n = p->n, .transposed = p->b_row == 1};
+}
+
+static int describe_b(dnnl_memory_desc_t *desc, const struct product *p) {
+    struct packed_form form = form_of(p);
+    if (p->packed) return onednn_keep(desc, ONEDNN_LAYOUT(*packed_layout(&form)));
+    return matrix_describe(desc, p->k, p->n, p->b_row, p->b_col, p->ab_type);
+}
+
 static void entry_make(struct cache_entry *e, const struct product *p) {
     dnnl_memory_desc_t a, b, c, bias;
     memcpy(&e->key, p, sizeof *p);
     e->state = -1;
     int a_made = matrix_describe(&a, p->m, p->k, p->a_row, p->a_col, p->ab_type);
-    int b_made = matrix_describe(&b, p->k, p->n, p->b_row, p->b_col, p->ab_type);
+    int b_made = describe_b(&b, p);
     int c_made = matrix_describe(&c, p->m, p->n, p->n, 1, p->c_type);
     int bias_made = p->bias && matrix_describe(&bias, 1, p->n, p->n, 1, p->ab_type);
     if (a_made && b_made && c_made && bias_made == p->bias &&
@@ -144,15 +158,49 @@ static int product_library(const struct product *p, void *c, const void *a, cons
     return onednn_run(e->primitive, args, e->bias ? 4 : 3);
 }
 
+/* With the weight packed for this product alone. */
+static int product_repacked(const struct product *p, void *c, const void *a, const elem *b, const void *bias) {
+    struct packed_form form = form_of(p);
+    long each = p->k * p->n;
+    elem *room = (elem *)cpu_buffer_take(1, &each);
+    if (!room) return 0;
+    int done = packed_into(room, b, &form) && product_library(p, c, a, room, bias);
+    cpu_buffer_give();
+    return done;
+}
+
+/* With the weight b in the library's layout, where that is wanted and the library takes it. */
+static int product_packed(const struct product *p, void *c, const void *a, const elem *b, const void *bias) {
+    struct packed_form form = form_of(p);
+    struct product with_copy = *p;
+    with_copy.packed = 1;
+    if (!packed_wanted(b, &form, p->m) || entry_of(&with_copy)->state < 0) return 0;
+    const elem *copy = packed_copy(b, &form);
+    if (copy) return product_library(&with_copy, c, a, copy, bias);
+    return product_repacked(&with_copy, c, a, b, bias);
+}
+
+static int is_small(const struct product *p) { return p->m * p->n * p->k <= SMALL_PRODUCT; }
+
 static void product_run(struct product *p, void *c, const void *a, const void *b, const void *bias) {
     if (p->m <= 0 || p->n <= 0) return;
     p->bias = bias != NULL;
     int done = 0;
-    if (p->m * p->n * p->k > SMALL_PRODUCT && onednn_acquire()) {
+    if (!is_small(p) && onednn_acquire()) {
         done = product_library(p, c, a, b, bias);
         onednn_release();
     }
     if (!done) product_loop(p, c, a, b, bias);
+}
+
+static void product_with_weight(struct product *p, void *c, const void *a, const elem *w, const void *bias) {
+    p->bias = bias != NULL;
+    int done = 0;
+    if (!is_small(p) && onednn_acquire()) {
+        done = product_packed(p, c, a, w, bias);
+        onednn_release();
+    }
+    if (!done) product_run(p, c, a, w, bias);
 }
 
 /* ---- linear layers ---- */
@@ -160,19 +208,19 @@ static void product_run(struct product *p, void *c, const void *a, const void *b
 void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta) {
     KERNEL_SCOPE;
     struct product p = product_start(n, dout, din, 0, 1, ELEM_DATA, ELEM_DATA, beta);
-    product_run(&p, y, x, w, b);
+    product_with_weight(&p, y, x, w, b);
 }
 
-void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
-                          long n, long din, long dout) {
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n,
+                          long din, long dout) {
     for (long i = 0; i < parts; i++)
-        linear_forward(y + i * y_stride, x, w + i * stride, b + i * stride, n, din, dout, 0);
+        linear_forward(y + i * y_stride, x, w + i * dout * din, b + i * dout, n, din, dout, 0);
 }
 
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
     KERNEL_SCOPE;
     struct product p = product_start(n, dout, din, 0, 1, ELEM_DATA, dnnl_f32, 0);
-    product_run(&p, y, x, w, b);
+    product_with_weight(&p, y, x, w, b);
 }
 
 void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
@@ -184,7 +232,7 @@ void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta) {
     KERNEL_SCOPE;
     struct product p = product_start(n, din, dout, 0, 0, ELEM_DATA, ELEM_DATA, beta);
-    product_run(&p, dx, dy, w, NULL);
+    product_with_weight(&p, dx, dy, w, NULL);
 }
 
 void linear_gelu_backward_input(elem *dx, const elem *dy, const elem *w, const elem *pre, long n, long din, long dout) {

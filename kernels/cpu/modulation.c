@@ -1,10 +1,11 @@
 /* modulation.c: modulation vectors, gated residuals and the sinusoid of the time step (DiT: Peebles 2023). Group g of
    rows g rows_per_group .. has its vectors at + g group_stride. Sums over a group are made by the thread that has the
-   group, sums over groups by the thread that has the columns. */
+   group, sums over groups by the thread that has the columns, sums over all rows in pieces (row_sums.h). */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/residual.h"
+#include "kernels/cpu/row_sums.h"
 
 void modulation_forward(real *m, const elem *table, const real *e, long groups, long width) {
     KERNEL_SCOPE;
@@ -50,26 +51,32 @@ void residual_forward(resid *out, const resid *x, const elem *y, const real *gat
     }
 }
 
-void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
-                       long rows_per_group, long group_stride) {
+void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n,
+                       long d, long rows_per_group, long group_stride) {
     KERNEL_SCOPE;
     if (!gate && !dgate) rows_per_group = 1, group_stride = 0;
-#pragma omp parallel for schedule(static)
-    for (long first = 0; first < n; first += rows_per_group) {
-        long last = first + rows_per_group < n ? first + rows_per_group : n;
-        long group = first / rows_per_group * group_stride;
-        for (long r = first; r < last; r++)
-            for (long i = 0; i < d; i += LANES) {
-                long at = r * d + i, left = d - i;
-                vec g = vec_load_some(dout + at, left);
-                if (dgate) {
-                    vec sum = vec_load_some(dgate + group + i, left) + g * elem_load_some(y + at, left);
-                    vec_store_some(dgate + group + i, sum, left);
-                }
-                if (gate) g *= vec_load_some(gate + group + i, left);
-                if (dy) elem_store_some(dy + at, g, left);
+    struct row_sums sums = row_sums_open(db ? d : 0);
+    if (!sums.at) return;
+#pragma omp parallel
+    {
+        float *own = db ? row_sums_own(&sums) : NULL;
+#pragma omp for schedule(static)
+        for (long first = 0; first < n; first += rows_per_group) {
+            long last = first + rows_per_group < n ? first + rows_per_group : n;
+            long group = first / rows_per_group * group_stride;
+            for (long r = first; r < last; r++) {
+                struct residual_row row = {.dy = dy ? dy + r * d : NULL,
+                                           .dgate = dgate ? dgate + group : NULL,
+                                           .db = own,
+                                           .y = y + r * d,
+                                           .gate = gate ? gate + group : NULL};
+                for (long i = 0; i < d; i += LANES)
+                    residual_back(&row, vec_load_some(dout + r * d + i, d - i), i, d - i);
             }
+        }
     }
+    row_sums_add(db, &sums, 0, d);
+    row_sums_close();
 }
 
 void time_sinusoid(elem *s, const real *t, long n, long width) {

@@ -6,22 +6,34 @@
    gradients of a group's vectors are summed by the one thread that has the group, gradients of weights in a piece for
    each thread, added up in the order of the threads. */
 #include <math.h>
-#include <omp.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "kernels/cpu/buffer.h"
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/residual.h"
+#include "kernels/cpu/row_sums.h"
+
+/* Sums over a row go to SUMS vectors in turn, as an addition takes as long as several reads; the rest of the row to the
+   first of them. */
+enum { SUMS = 4, TURN = SUMS * LANES };
+SIMD float sums_total(const vec *sum, long d) { return vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / (float)d; }
 
 static void row_statistics(real *mean, real *rstd, const resid *x, long d, real eps) {
-    vec sum = {0}, squares = {0};
-    for (long i = 0; i < d; i += LANES) sum += vec_load_some(x + i, d - i);
-    float m = vec_sum(sum) / (float)d;
-    for (long i = 0; i < d; i += LANES) {
+    vec sum[SUMS] = {0}, squares[SUMS] = {0};
+    long turns = d / TURN * TURN;
+    for (long i = 0; i < turns; i += TURN)
+        for (int j = 0; j < SUMS; j++) sum[j] += vec_load(x + i + j * LANES);
+    for (long i = turns; i < d; i += LANES) sum[0] += vec_load_some(x + i, d - i);
+    float m = sums_total(sum, d);
+    for (long i = 0; i < turns; i += TURN)
+        for (int j = 0; j < SUMS; j++) {
+            vec centred = vec_load(x + i + j * LANES) - m;
+            squares[j] += centred * centred;
+        }
+    for (long i = turns; i < d; i += LANES) {
         vec centred = vec_first(vec_load_some(x + i, d - i) - m, d - i);
-        squares += centred * centred;
+        squares[0] += centred * centred;
     }
     *mean = m;
-    *rstd = 1 / sqrtf(vec_sum(squares) / (float)d + eps);
+    *rstd = 1 / sqrtf(sums_total(squares, d) + eps);
 }
 
 SIMD void modulate_row(elem *y, const resid *x, real mean, real rstd, const real *shift, const real *scale, long d) {
@@ -69,25 +81,26 @@ void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const el
 }
 
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < n; r++) {
         long group = r / rows_per_group * group_stride;
-        residual_row(out + r * d, x + r * d, branch + r * d, gate ? gate + group : NULL, d);
+        const real *g = gate ? gate + r / rows_per_group * gate_stride : NULL;
+        residual_row(out + r * d, x + r * d, branch + r * d, g, d);
         row_statistics(&mean[r], &rstd[r], out + r * d, d, eps);
         modulate_row(y + r * d, out + r * d, mean[r], rstd[r], shift + group, scale + group, d);
     }
 }
 
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps) {
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps) {
     KERNEL_SCOPE;
 #pragma omp parallel for schedule(static)
     for (long r = 0; r < n; r++) {
-        const real *g = gate ? gate + r / rows_per_group * group_stride : NULL;
+        const real *g = gate ? gate + r / rows_per_group * gate_stride : NULL;
         residual_row(out + r * d, x + r * d, branch + r * d, g, d);
         row_statistics(&mean[r], &rstd[r], out + r * d, d, eps);
         affine_row(y + r * d, out + r * d, mean[r], rstd[r], w, b, d);
@@ -103,6 +116,7 @@ struct norm_row {
     const real *scale;
     const resid *x;
     real mean, rstd;
+    const struct residual_row *front; /* goes back too, from the new dx; NULL: none */
 };
 SIMD vec row_factor(const struct norm_row *r, long i, long left) {
     return r->weight ? elem_load_some(r->weight + i, left) : 1.0f + vec_load_some(r->scale + i, left);
@@ -124,6 +138,7 @@ static void layernorm_backward_row(const struct norm_row *r, long d) {
         vec dxh = elem_load_some(r->dy + i, d - i) * row_factor(r, i, d - i);
         vec dx = vec_load_some(r->dx + i, d - i) + r->rstd * (dxh - mean_dxh - xh * mean_product);
         vec_store_some(r->dx + i, dx, d - i);
+        if (r->front) residual_back(r->front, dx, i, d - i);
     }
 }
 
@@ -149,22 +164,14 @@ void layernorm_modulate_backward(resid *dx, real *dshift, real *dscale, const el
     }
 }
 
-/* to [d] += the threads' pieces, in their order. */
-static void pieces_add(real *to, const float *pieces, long threads, long each, long d) {
-    for (long t = 0; t < threads; t++)
-        for (long i = 0; i < d; i++) to[i] += pieces[t * each + i];
-}
-
 void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean,
                         const real *rstd, const elem *w, long n, long d) {
     KERNEL_SCOPE;
-    long threads = omp_get_max_threads(), each = 2 * d;
-    float *pieces = cpu_buffer_take(threads, &each);
-    if (!pieces) return;
-    memset(pieces, 0, sizeof(float) * (size_t)(threads * each));
+    struct row_sums sums = row_sums_open(2 * d);
+    if (!sums.at) return;
 #pragma omp parallel
     {
-        float *piece = pieces + omp_get_thread_num() * each;
+        float *piece = row_sums_own(&sums);
 #pragma omp for schedule(static)
         for (long r = 0; r < n; r++) {
             struct norm_row row = {.dx = dx ? dx + r * d : NULL,
@@ -178,9 +185,82 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
             layernorm_backward_row(&row, d);
         }
     }
-    if (db) pieces_add(db, pieces, threads, each, d);
-    if (dw) pieces_add(dw, pieces + d, threads, each, d);
-    cpu_buffer_give();
+    row_sums_add(db, &sums, 0, d);
+    row_sums_add(dw, &sums, d, d);
+    row_sums_close();
+}
+
+/* With the residual in front: what both kernels below share. A group's rows are one thread's. */
+struct front {
+    elem *dbranch;
+    real *dgate;
+    const elem *branch;
+    const real *gate;
+    long gate_stride, rows_per_group;
+};
+/* norm: the vectors of the norm, not yet those of a row; own: this thread's sums of dbias (NULL: not wanted). */
+static void residual_norm_rows(struct norm_row norm, const struct front *f, const real *mean, const real *rstd,
+                               float *own, long group, long n, long d) {
+    long first = group * f->rows_per_group, last = first + f->rows_per_group < n ? first + f->rows_per_group : n;
+    for (long r = first; r < last; r++) {
+        struct norm_row row = norm;
+        struct residual_row front = {.dy = f->dbranch + r * d,
+                                     .dgate = f->dgate ? f->dgate + group * f->gate_stride : NULL,
+                                     .db = own,
+                                     .y = f->branch + r * d,
+                                     .gate = f->gate ? f->gate + group * f->gate_stride : NULL};
+        row.dx += r * d, row.dy += r * d, row.x += r * d;
+        row.mean = mean[r], row.rstd = rstd[r], row.front = &front;
+        layernorm_backward_row(&row, d);
+    }
+}
+
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group) {
+    KERNEL_SCOPE;
+    struct front front = {dbranch, dgate, branch, gate, gate_stride, gate || dgate ? rows_per_group : 1};
+    struct row_sums sums = row_sums_open(3 * d);
+    if (!sums.at) return;
+#pragma omp parallel
+    {
+        float *own = row_sums_own(&sums);
+        struct norm_row row = {
+            .dx = dx, .dy_sum = db ? own : NULL, .dy_xh_sum = dw ? own + d : NULL, .dy = dy, .weight = w, .x = x};
+#pragma omp for schedule(static)
+        for (long g = 0; g < (n + front.rows_per_group - 1) / front.rows_per_group; g++)
+            residual_norm_rows(row, &front, mean, rstd, dbias ? own + 2 * d : NULL, g, n, d);
+    }
+    row_sums_add(db, &sums, 0, d);
+    row_sums_add(dw, &sums, d, d);
+    row_sums_add(dbias, &sums, 2 * d, d);
+    row_sums_close();
+}
+
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride) {
+    KERNEL_SCOPE;
+    struct front front = {dbranch, dgate, branch, gate, gate_stride, rows_per_group};
+    struct row_sums sums = row_sums_open(d);
+    if (!sums.at) return;
+#pragma omp parallel
+    {
+        float *own = row_sums_own(&sums);
+#pragma omp for schedule(static)
+        for (long g = 0; g < (n + rows_per_group - 1) / rows_per_group; g++) {
+            struct norm_row row = {.dx = dx,
+                                   .dy_sum = dshift ? dshift + g * group_stride : NULL,
+                                   .dy_xh_sum = dscale ? dscale + g * group_stride : NULL,
+                                   .dy = dy,
+                                   .scale = scale + g * group_stride,
+                                   .x = x};
+            residual_norm_rows(row, &front, mean, rstd, dbias ? own : NULL, g, n, d);
+        }
+    }
+    row_sums_add(dbias, &sums, 0, d);
+    row_sums_close();
 }
 
 void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps) {
@@ -221,17 +301,15 @@ static void rmsnorm_backward_row(elem *dx, float *dw, const elem *dy, const elem
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
                       long d) {
     KERNEL_SCOPE;
-    long threads = omp_get_max_threads(), each = d;
-    float *pieces = cpu_buffer_take(threads, &each);
-    if (!pieces) return;
-    memset(pieces, 0, sizeof(float) * (size_t)(threads * each));
+    struct row_sums sums = row_sums_open(d);
+    if (!sums.at) return;
 #pragma omp parallel
     {
-        float *piece = pieces + omp_get_thread_num() * each;
+        float *piece = row_sums_own(&sums);
 #pragma omp for schedule(static)
         for (long r = 0; r < n; r++)
             rmsnorm_backward_row(dx ? dx + r * d : NULL, dw ? piece : NULL, dy + r * d, x + r * d, rstd[r], w, d);
     }
-    if (dw) pieces_add(dw, pieces, threads, each, d);
-    cpu_buffer_give();
+    row_sums_add(dw, &sums, 0, d);
+    row_sums_close();
 }

@@ -49,6 +49,17 @@ static inline int onednn_describe_any(dnnl_memory_desc_t *desc, int ndims, const
     return dnnl_memory_desc_init_by_tag(desc, ndims, dims, type, dnnl_format_tag_any) == dnnl_success;
 #endif
 }
+/* A description of one's own, of one that belongs to a primitive's. */
+static inline int onednn_keep(dnnl_memory_desc_t *desc, onednn_layout layout) {
+    if (!layout) return 0;
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_memory_desc_clone(desc, layout) == dnnl_success;
+#else
+    *desc = *layout;
+    return 1;
+#endif
+}
+static inline int onednn_same(onednn_layout a, onednn_layout b) { return dnnl_memory_desc_equal(a, b); }
 static inline void onednn_forget(dnnl_memory_desc_t *desc) {
 #if DNNL_VERSION_MAJOR >= 3
     dnnl_memory_desc_destroy(*desc);
@@ -82,6 +93,13 @@ static inline int onednn_attributes(dnnl_primitive_attr_t *attr, float beta, dnn
     }
     if (ops) dnnl_post_ops_destroy(ops);
     return ok;
+}
+
+/* 1: the library has no fast way for it. */
+static inline int onednn_is_reference(const_dnnl_primitive_desc_t pd) {
+    const char *name = "";
+    return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+           !strncmp(name, "ref", 3);
 }
 
 /* ---- operations; b NULL: no bias ---- */

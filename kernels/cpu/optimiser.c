@@ -1,5 +1,5 @@
-/* optimiser.c: sum of squared gradients, AdamW (Loshchilov 2019) and EMA, steered by struct optim_state on the device,
-   streamed by all threads. The norm is summed in double over a fixed number of pieces, so it does not depend on the
+/* optimiser.c: sum of squared gradients, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the
+   device, streamed by all threads. The norm is summed in double over a fixed number of pieces, so it does not depend on the
    thread count. */
 #include <math.h>
 #include "kernels/device.h"
@@ -32,14 +32,26 @@ void grad_norm_add(struct optim_state *state, const real *grad, long n) {
     for (long p = 0; p < PIECES; p++) state->norm_squared += piece[p];
 }
 
-void adamw_update(real *master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1,
-                  real beta2, real eps, real decay, const struct optim_state *state) {
-    KERNEL_SCOPE;
-    if (state->nonfinite) return;
-    float clip = state->clip;
-    float correct1 = (float)(1 / (1 - pow(beta1, (double)state->updates)));
-    float correct2 = (float)(1 / (1 - pow(beta2, (double)state->updates)));
-#pragma omp parallel for simd schedule(static)
+/* Numbers that all threads share: worked out once. */
+struct update {
+    float clip, correct1, correct2, d;
+    struct adamw how;
+};
+
+static struct update update_of(const struct adamw *how, const struct optim_state *state) {
+    double u = (double)state->updates, early = (1.0 + u) / (how->warmup + u);
+    return (struct update){.clip = state->clip,
+                           .correct1 = (float)(1 / (1 - pow(how->beta1, u))),
+                           .correct2 = (float)(1 / (1 - pow(how->beta2, u))),
+                           .d = early < how->average ? (float)early : how->average,
+                           .how = *how};
+}
+
+static void adamw_piece(const struct update *u, real *restrict master, real *restrict m, real *restrict v,
+                        elem *restrict weights, const real *restrict grad, long n) {
+    const float beta1 = u->how.beta1, beta2 = u->how.beta2, lr = u->how.lr, eps = u->how.eps, decay = u->how.decay;
+    const float clip = u->clip, correct1 = u->correct1, correct2 = u->correct2;
+#pragma omp simd
     for (long i = 0; i < n; i++) {
         float g = grad[i] * clip, first = beta1 * m[i] + (1 - beta1) * g, second = beta2 * v[i] + (1 - beta2) * g * g;
         float w = master[i] - lr * (first * correct1 / (sqrtf(second * correct2) + eps) + decay * master[i]);
@@ -50,11 +62,24 @@ void adamw_update(real *master, real *m, real *v, elem *weights, const real *gra
     }
 }
 
-void ema_update(real *ema, const real *master, long n, real decay, real warmup, const struct optim_state *state) {
-    KERNEL_SCOPE;
-    if (state->nonfinite) return;
-    double early = (1.0 + (double)state->updates) / (warmup + (double)state->updates);
-    float d = early < decay ? (float)early : decay;
-#pragma omp parallel for simd schedule(static)
+static void average_piece(const struct update *u, real *restrict ema, const real *restrict master, long n) {
+    const float d = u->d;
+#pragma omp simd
     for (long i = 0; i < n; i++) ema[i] = d * ema[i] + (1 - d) * master[i];
+}
+
+/* Piece by piece, so that the average and the zeros find the piece in the first cache. */
+void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+                  const struct optim_state *state) {
+    KERNEL_SCOPE;
+    enum { PIECE = 1024 };
+    const struct update u = update_of(how, state);
+#pragma omp parallel for schedule(static)
+    for (long i = 0; i < n; i += PIECE) {
+        long some = n - i < PIECE ? n - i : PIECE;
+        if (!state->nonfinite) adamw_piece(&u, master + i, m + i, v + i, weights + i, grad + i, some);
+        if (!state->nonfinite && ema) average_piece(&u, ema + i, master + i, some);
+        if (how->clear) memset(grad + i, 0, (size_t)some * sizeof *grad);
+    }
+    packed_renew(weights, n * (long)sizeof *weights);
 }

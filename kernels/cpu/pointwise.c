@@ -17,6 +17,7 @@ enum { PARALLEL_MIN = 16384 };
 void elem_from_real(elem *y, const real *x, long n) {
     KERNEL_SCOPE;
     EACH_VECTOR(n) elem_store_some(y + i, vec_load_some(x + i, n - i), n - i);
+    packed_renew(y, n * (long)sizeof *y);
 }
 
 void real_from_elem(real *y, const elem *x, long n) {

@@ -1,29 +1,8 @@
 /* rope.c: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); its angle is
-   in the table (ref/rope_table.c).
-   A vector x holds pairs of neighbours: rotate(x) = x c + swap(x) s, c and s with every number doubled and s
-   negative in even lanes. A token's c and s serve all its heads. */
+   in the table (ref/rope_table.c). */
 #include "kernels/device.h"
 #include "kernels/kernels.h"
-#include "kernels/cpu/simd.h"
-
-/* Cosines and signed sines of half as many pairs as there are lanes, `left` pairs being left of the row. */
-#define PAIR_OF(lane) (lane) / 2
-#define SIGN_OF(lane) ((lane) % 2 ? 1.0f : -1.0f)
-#define PARTNER(lane) ((lane) ^ 1)
-struct turn {
-    vec c, s;
-};
-SIMD struct turn turn_load(const real *cos, const real *sin, long left, float sign) {
-    const ivec twice = {EACH_LANE(PAIR_OF)};
-    const vec signs = {EACH_LANE(SIGN_OF)};
-    float c[LANES] = {0}, s[LANES] = {0};
-    for (long j = 0; j < LANES / 2 && j < left; j++) c[j] = cos[j], s[j] = sin[j];
-    return (struct turn){__builtin_shuffle(vec_load(c), twice), __builtin_shuffle(vec_load(s), twice) * (signs * sign)};
-}
-SIMD vec turn_apply(struct turn t, vec x) {
-    const ivec swap = {EACH_LANE(PARTNER)};
-    return x * t.c + __builtin_shuffle(x, swap) * t.s;
-}
+#include "kernels/cpu/turn.h"
 
 void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
                 long y_stride, int sign) {

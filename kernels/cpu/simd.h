@@ -122,10 +122,21 @@ SIMD vec elem_load_some(const elem *p, long n) { return vec_load_some(p, n); }
 SIMD void elem_store_some(elem *p, vec x, long n) { vec_store_some(p, x, n); }
 #endif
 
+/* x as it is read again after it was stored. */
+SIMD vec elem_rounded(vec x) {
+    elem v[LANES];
+    elem_store_vec(v, x);
+    return elem_load_vec(v);
+}
+
 /* Sum of the lanes, by halves: always in the same order. */
 SIMD float vec_sum(vec v) {
 #if defined(__AVX512F__)
     return _mm512_reduce_add_ps((__m512)v);
+#elif defined(__AVX__)
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 #else
     float s[LANES];
     vec_store(s, v);

@@ -6,6 +6,7 @@
 #include "kernels/host/denormals.h"
 #include "kernels/host/guard.h"
 #include "kernels/host/instructions.h"
+#include "kernels/kernels.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -161,6 +162,7 @@ static void copy(void *to, const void *from, size_t bytes) {
 void mem_upload(void *device_to, const void *host_from, size_t bytes) {
     KERNEL_SCOPE;
     copy(device_to, host_from, bytes);
+    packed_renew(device_to, (long)bytes);
 }
 
 void mem_download(void *host_to, const void *device_from, size_t bytes) {
@@ -171,11 +173,13 @@ void mem_download(void *host_to, const void *device_from, size_t bytes) {
 void mem_copy(void *device_to, const void *device_from, size_t bytes) {
     KERNEL_SCOPE;
     copy(device_to, device_from, bytes);
+    packed_renew(device_to, (long)bytes);
 }
 
 void mem_zero(void *device_to, size_t bytes) {
     KERNEL_SCOPE;
     if (bytes) memset(device_to, 0, bytes);
+    packed_renew(device_to, (long)bytes);
 }
 
 void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
@@ -183,6 +187,7 @@ void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, si
     KERNEL_SCOPE;
     for (size_t r = 0; r < rows && bytes; r++)
         memcpy((char *)device_to + r * to_pitch, (const char *)device_from + r * from_pitch, bytes);
+    if (rows) packed_renew(device_to, (long)((rows - 1) * to_pitch + bytes));
 }
 
 /* ---- streams and events: who uses what is kept, there is nothing to order ---- */

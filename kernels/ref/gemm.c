@@ -23,10 +23,10 @@ void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n
     }
 }
 
-void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
-                          long n, long din, long dout) {
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n,
+                          long din, long dout) {
     for (long i = 0; i < parts; i++)
-        linear_forward(y + i * y_stride, x, w + i * stride, b + i * stride, n, din, dout, 0);
+        linear_forward(y + i * y_stride, x, w + i * dout * din, b + i * dout, n, din, dout, 0);
 }
 
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {

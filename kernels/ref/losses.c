@@ -23,15 +23,24 @@ void mse_loss(real *loss, real *dpred, const real *pred, const real *target, con
 
 static real sign_of(real v) { return (real)((v > 0) - (v < 0)); }
 
-void abs_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n) {
+/* The weights of plane p's places; NULL where all are 1. */
+static const real *map_of(const real *m, long p, long colours, long size) { return m ? m + p / colours * size : NULL; }
+
+void abs_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m, long colours, real weight,
+              long n, long size) {
     KERNEL_SCOPE;
     double sum = 0;
-    for (long i = 0; i < n; i++) {
-        real difference = pred[i] - target[i];
-        sum += fabs(difference);
-        if (dpred) dpred[i] += weight * sign_of(difference) / (real)n;
+    real share = weight / (real)(n * size);
+    for (long p = 0; p < n; p++) {
+        const real *map = map_of(m, p, colours, size);
+        for (long k = 0; k < size; k++) {
+            long i = p * size + k;
+            real difference = pred[i] - target[i], here = map ? map[k] : 1;
+            sum += here * fabs(difference);
+            if (dpred) dpred[i] += share * here * sign_of(difference);
+        }
     }
-    *loss += (real)(weight * sum / (double)n);
+    *loss += (real)(weight * sum / (double)(n * size));
 }
 
 /* The term of element i and its neighbour `step` elements on; its gradient, `share` in size, to both. */
@@ -41,14 +50,21 @@ static double gradient_term(real *dpred, const real *pred, const real *target, l
     return fabs(difference);
 }
 
-void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
-                              long H, long W) {
+void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m,
+                              long colours, real weight, long n, long H, long W) {
     KERNEL_SCOPE;
     double across = 0, down = 0;
     long pairs_across = n * H * (W - 1), pairs_down = n * (H - 1) * W;
-    for (long i = 0; i < n * H * W; i++) {
-        if (i % W < W - 1) across += gradient_term(dpred, pred, target, i, 1, weight / (real)pairs_across);
-        if (i / W % H < H - 1) down += gradient_term(dpred, pred, target, i, W, weight / (real)pairs_down);
+    for (long line = 0; line < n * H; line++) {
+        long p = line / H, y = line - p * H;
+        const real *map = map_of(m, p, colours, H * W);
+        for (long x = 0; x < W; x++) {
+            long i = line * W + x;
+            real here = map ? map[y * W + x] : 1;
+            if (x < W - 1)
+                across += here * gradient_term(dpred, pred, target, i, 1, weight * here / (real)pairs_across);
+            if (y < H - 1) down += here * gradient_term(dpred, pred, target, i, W, weight * here / (real)pairs_down);
+        }
     }
     if (pairs_across) *loss += (real)(weight * across / (double)pairs_across);
     if (pairs_down) *loss += (real)(weight * down / (double)pairs_down);

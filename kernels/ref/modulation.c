@@ -30,15 +30,17 @@ void residual_forward(resid *out, const resid *x, const elem *y, const real *gat
     }
 }
 
-void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
-                       long rows_per_group, long group_stride) {
+void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n,
+                       long d, long rows_per_group, long group_stride) {
     KERNEL_SCOPE;
     for (long r = 0; r < n; r++) {
         long group = gate || dgate ? r / rows_per_group * group_stride : 0;
         for (long i = 0; i < d; i++) {
             long at = r * d + i;
             if (dgate) dgate[group + i] += dout[at] * elem_load(y[at]);
-            if (dy) dy[at] = elem_store(dout[at] * (gate ? gate[group + i] : 1));
+            real g = dout[at] * (gate ? gate[group + i] : 1);
+            if (db) db[i] += g;
+            if (dy) dy[at] = elem_store(g);
         }
     }
 }

@@ -13,9 +13,12 @@ void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, cons
     rope_apply(y, to, cos, sin, B, n, H, D, stride, y_stride, 1);
 }
 
-void rmsnorm_rope_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
-                           const real *cos, const real *sin, long B, long n, long H, long D) {
+void rmsnorm_rope_backward(elem *dx, long dx_stride, real *dw, const elem *dy, const elem *x, const real *rstd,
+                           const elem *w, const real *cos, const real *sin, long B, long n, long H, long D) {
     KERNEL_SCOPE;
-    rope_apply(dx, dy, cos, sin, B, n, H, D, n * H * D, n * H * D, -1);
-    rmsnorm_backward(dx, dw, dx, x, rstd, w, B * n, H * D);
+    for (long r = 0; r < B * n; r++) {
+        long token = r % n, at = r * H * D;
+        rope_apply(dx + r * dx_stride, dy + at, cos + token * (D / 2), sin + token * (D / 2), 1, 1, H, D, 0, 0, -1);
+        rmsnorm_backward(dx + r * dx_stride, dw, dx + r * dx_stride, x + at, rstd + r, w, 1, H * D);
+    }
 }

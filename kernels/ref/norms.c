@@ -81,19 +81,36 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
 
 /* With the residual in front: one after the other. Backends whose kernels are bound by memory make it one pass. */
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps) {
     KERNEL_SCOPE;
-    residual_forward(out, x, branch, gate, n, d, rows_per_group, group_stride);
+    residual_forward(out, x, branch, gate, n, d, rows_per_group, gate_stride);
     layernorm_modulate_forward(y, mean, rstd, out, shift, scale, n, d, rows_per_group, group_stride, eps);
 }
 
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps) {
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps) {
     KERNEL_SCOPE;
-    residual_forward(out, x, branch, gate, n, d, rows_per_group, group_stride);
+    residual_forward(out, x, branch, gate, n, d, rows_per_group, gate_stride);
     layernorm_forward(y, mean, rstd, out, w, b, n, d, eps);
+}
+
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group) {
+    KERNEL_SCOPE;
+    layernorm_backward(dx, dw, db, dy, x, mean, rstd, w, n, d);
+    residual_backward(dbranch, dgate, dbias, dx, branch, gate, n, d, rows_per_group, gate_stride);
+}
+
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride) {
+    KERNEL_SCOPE;
+    layernorm_modulate_backward(dx, dshift, dscale, dy, x, mean, rstd, scale, n, d, rows_per_group, group_stride);
+    residual_backward(dbranch, dgate, dbias, dx, branch, gate, n, d, rows_per_group, gate_stride);
 }
 
 void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, long d, real eps) {

@@ -2,35 +2,46 @@
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 
-/* Where the depth layout [t, h, w, C nt nh nw] keeps channel 0 of position p of the block layout [t nt, h nh, w nw]. */
-static long depth_index(long p, long h, long w, long C, const struct block_order *order) {
-    long nt = order->size[0], nh = order->size[1], nw = order->size[2];
-    long column = p % (w * nw), row = p / (w * nw) % (h * nh), frame = p / (w * nw * h * nh);
-    return ((frame / nt * h + row / nh) * w + column / nw) * C * nt * nh * nw + frame % nt * order->step[0] +
-           row % nh * order->step[1] + column % nw * order->step[2];
+/* Numbers of a position of the depth layout [t, h, w, C nt nh nw]. */
+static long depth_cell(long C, const struct block_order *order) {
+    return C * order->size[0] * order->size[1] * order->size[2];
 }
 
-static long block_positions(long t, long h, long w, const struct block_order *order) {
-    return t * order->size[0] * h * order->size[1] * w * order->size[2];
+/* Where it keeps channel 0 of row r, of all frames, of the block layout [t nt, h nh, w nw]: that row's place k of block x is
+   x cells and k step[2] further on. */
+static long depth_row(long r, long h, long w, long C, const struct block_order *order) {
+    long nt = order->size[0], nh = order->size[1], row = r % (h * nh), frame = r / (h * nh);
+    return (frame / nt * h + row / nh) * w * depth_cell(C, order) + frame % nt * order->step[0] +
+           row % nh * order->step[1];
+}
+
+static long block_rows(long t, long h, const struct block_order *order) {
+    return t * order->size[0] * h * order->size[1];
 }
 
 void depth_to_block(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order) {
     KERNEL_SCOPE;
-    long positions = block_positions(t, h, w, order);
+    long rows = block_rows(t, h, order), nw = order->size[2], cell = depth_cell(C, order);
 #pragma omp parallel for
-    for (long p = 0; p < positions; p++) {
-        const elem *from = x + depth_index(p, h, w, C, order);
-        for (long c = 0; c < C; c++) y[p * C + c] = from[c * order->channel];
+    for (long r = 0; r < rows; r++) {
+        const elem *row = x + depth_row(r, h, w, C, order);
+        for (long i = 0; i < w; i++)
+            for (long k = 0; k < nw; k++)
+                for (long c = 0; c < C; c++)
+                    y[((r * w + i) * nw + k) * C + c] = row[i * cell + k * order->step[2] + c * order->channel];
     }
 }
 
 void block_to_depth(elem *y, const elem *x, long t, long h, long w, long C, const struct block_order *order) {
     KERNEL_SCOPE;
-    long positions = block_positions(t, h, w, order);
+    long rows = block_rows(t, h, order), nw = order->size[2], cell = depth_cell(C, order);
 #pragma omp parallel for
-    for (long p = 0; p < positions; p++) {
-        elem *to = y + depth_index(p, h, w, C, order);
-        for (long c = 0; c < C; c++) to[c * order->channel] = x[p * C + c];
+    for (long r = 0; r < rows; r++) {
+        elem *row = y + depth_row(r, h, w, C, order);
+        for (long i = 0; i < w; i++)
+            for (long k = 0; k < nw; k++)
+                for (long c = 0; c < C; c++)
+                    row[i * cell + k * order->step[2] + c * order->channel] = x[((r * w + i) * nw + k) * C + c];
     }
 }
 
@@ -95,22 +106,34 @@ void channels_last_scaled(real *y, const real *x, const real *scale, const real 
         for (long c = 0; c < C; c++) y[p * C + c] = x[c * size + p] * scale[c] + shift[c];
 }
 
+/* Where planes [frames, C, rows of a frame, w nw] keep channel c of row r of all frames. */
+static long plane_row(long r, long c, long h, long w, long C, const struct block_order *order) {
+    long rows = h * order->size[1];
+    return ((r / rows * C + c) * rows + r % rows) * w * order->size[2];
+}
+
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
     KERNEL_SCOPE;
-    long positions = block_positions(t, h, w, order), plane = h * order->size[1] * w * order->size[2];
+    long rows = block_rows(t, h, order), nw = order->size[2], cell = depth_cell(C, order);
 #pragma omp parallel for
-    for (long p = 0; p < positions; p++) {
-        const real *from = x + depth_index(p, h, w, C, order);
-        for (long c = 0; c < C; c++) y[(p / plane * C + c) * plane + p % plane] = from[c * order->channel];
-    }
+    for (long r = 0; r < rows; r++)
+        for (long c = 0; c < C; c++) {
+            const real *from = x + depth_row(r, h, w, C, order) + c * order->channel;
+            real *to = y + plane_row(r, c, h, w, C, order);
+            for (long i = 0; i < w; i++)
+                for (long k = 0; k < nw; k++) to[i * nw + k] = from[i * cell + k * order->step[2]];
+        }
 }
 
 void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order) {
     KERNEL_SCOPE;
-    long positions = block_positions(t, h, w, order), plane = h * order->size[1] * w * order->size[2];
+    long rows = block_rows(t, h, order), nw = order->size[2], cell = depth_cell(C, order);
 #pragma omp parallel for
-    for (long p = 0; p < positions; p++) {
-        real *to = y + depth_index(p, h, w, C, order);
-        for (long c = 0; c < C; c++) to[c * order->channel] = x[(p / plane * C + c) * plane + p % plane];
-    }
+    for (long r = 0; r < rows; r++)
+        for (long c = 0; c < C; c++) {
+            const real *from = x + plane_row(r, c, h, w, C, order);
+            real *to = y + depth_row(r, h, w, C, order) + c * order->channel;
+            for (long i = 0; i < w; i++)
+                for (long k = 0; k < nw; k++) to[i * cell + k * order->step[2]] = from[i * nw + k];
+        }
 }

@@ -111,11 +111,11 @@ int codec_encode(struct codec *codec, const float *pixels, int frames, float *la
     return codec->operations->encode(codec, pixels, frames, latents);
 }
 
-void codec_decode_reset(struct codec *codec) {
+void codec_decode_begin(struct codec *codec, const float *picture) {
     if (codec->decoder.decode)
-        codec->decoder.reset(codec->decoder.state);
+        codec->decoder.begin(codec->decoder.state, picture);
     else
-        codec->operations->decode_reset(codec);
+        codec->operations->decode_begin(codec, picture);
 }
 
 int codec_decode(struct codec *codec, const real *latents, int frames, float *pixels) {

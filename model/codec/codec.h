@@ -20,11 +20,11 @@ struct codec_tensor { /* what a codec saves: named, host float, owned by the cod
     const float *data;
 };
 struct codec;
-/* A decoder in place of a codec's own (model/codec/light_codec.h): the same latents in, the same number of frames out. */
+/* A decoder in place of a codec's own (model/codec/decoder_codec.h): the same latents in, the same number of frames out. */
 struct codec_decoder {
     void *state;
     void (*close)(void *state);
-    void (*reset)(void *state);
+    void (*begin)(void *state, const float *picture); /* as codec_decode_begin */
     int (*decode)(void *state, const real *latents, int frames, float *pixels);
     int (*share)(struct codec_decoder *stream, const struct codec *codec, const void *state); /* as codec_share */
     int (*decode_bytes)(void *state, const real *latents, int frames,
@@ -56,10 +56,11 @@ int codec_is_external(const char *name);
 const char *codec_of_tensors(const struct codec_tensor *tensors, int count, int *stride);
 int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count; 0: external */
 
-/* A codec's encoder as a linear map of a patch: latent c = scale[c] basis[c] . (v - mean), v and mean in [-1, 1] of `size`
-   numbers (frame, colour, row, column). The codec's own memory; basis NULL: the codec is no such map. */
+/* A codec as linear maps of a patch: latent c = scale[c] analysis[c] . (v - mean), and back v = mean + the sum over c of
+   latent c / scale[c] synthesis[c]; v and mean in [-1, 1] of `size` numbers (frame, colour, row, column). The codec's own
+   memory; all NULL: the codec is no such map. */
 struct codec_linear {
-    const float *basis, *mean, *scale; /* [channels, size], [size], [channels] */
+    const float *analysis, *synthesis, *mean, *scale; /* [channels, size] both, [size], [channels] */
     long size;
 };
 struct codec_linear codec_linear(const struct codec *codec);
@@ -69,7 +70,9 @@ void codec_encode_reset(struct codec *codec);
 /* Pushes any number of pixel frames; those that do not fill a latent frame yet are kept. Returns the number of latent
    frames written: after n frames in all, 1 + (n-1)/4 have come out. */
 int codec_encode(struct codec *codec, const float *pixels, int frames, float *latents);
-void codec_decode_reset(struct codec *codec);
+/* Starts a clip. picture: host [3, height, width], the true picture of the clip's first latent, copied; NULL: nobody has it,
+   and the linear decode of that latent stands for it. Codecs and decoders without use for it leave it alone. */
+void codec_decode_begin(struct codec *codec, const float *picture);
 /* Pushes latent frames (device); returns the number of pixel frames written (1 for the first latent, 4 for each later
    one); negative: -(error code). */
 int codec_decode(struct codec *codec, const real *latents, int frames, float *pixels);

@@ -9,7 +9,7 @@ struct codec_operations {
     int (*tensors)(const struct codec *codec, struct codec_tensor *out, int capacity);
     void (*encode_reset)(struct codec *codec);
     int (*encode)(struct codec *codec, const float *pixels, int frames, float *latents);
-    void (*decode_reset)(struct codec *codec);
+    void (*decode_begin)(struct codec *codec, const float *picture);
     int (*decode)(struct codec *codec, const real *latents, int frames, float *pixels);
     int (*share)(struct codec *stream, const struct codec *base); /* sets state; all else is a copy of base's */
     int (*decode_bytes)(struct codec *codec, const real *latents, int frames, unsigned char *rgb); /* NULL: by decode */

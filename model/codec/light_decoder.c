@@ -19,7 +19,7 @@ struct layer_acts {
     elem *past;      /* MEMORY, streaming: the last frame seen */
 };
 struct light_acts {
-    enum light_memory memory;
+    enum decoder_memory memory;
     int batch, frames, h, w; /* clips of the pass under way; latent frames at most (STREAM) or of each clip (TRAIN) */
     struct layer_acts layer[LIGHT_LAYERS_MAX];
     real *clamped, *head, *raw; /* latents; the last layer's output; pixels with those to be trimmed */
@@ -90,13 +90,13 @@ static struct extent pixel_extent(const struct light_acts *a, const struct light
     return (struct extent){(long)a->batch * frames * (TRIM + 1), a->h * stride, a->w * stride, 3};
 }
 
-int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum light_memory memory, int batch,
+int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum decoder_memory memory, int batch,
                       int frames, int h, int w, struct arena *arena) {
     struct light_acts *a = calloc(1, sizeof *a);
     *acts = a;
     if (!a) return error_set(ERR_DEVICE, "light decoder: out of memory");
     *a = (struct light_acts){.memory = memory, .batch = batch, .frames = frames, .h = h, .w = w};
-    if (memory == LIGHT_TRAIN)
+    if (memory == DECODER_TRAIN)
         layout_train(a, net, arena);
     else
         layout_stream(a, net, arena);
@@ -176,7 +176,7 @@ static void memory_forward(const struct pass *p, const struct light_layer *l, co
                            const elem *w) {
     struct extent in = input_extent(p->acts, l, p->frames);
     struct conv_shape shape = shape_of(p, l, 2);
-    if (p->acts->memory == LIGHT_STREAM)
+    if (p->acts->memory == DECODER_STREAM)
         conv_past(p, l, a, w);
     else
         conv_relu(p, l, 0, a->hidden[0], a->in, w);

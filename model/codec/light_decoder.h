@@ -16,6 +16,7 @@
 #define MODEL_CODEC_LIGHT_DECODER_H
 
 #include "kernels/arena.h"
+#include "model/codec/decoder_memory.h"
 #include "model/params/params.h"
 
 enum {
@@ -58,11 +59,10 @@ void light_decoder_begin(const struct light_decoder *net, int layer, float *slic
 /* Pixels for a latent position, along a side: the codec's stride. */
 int light_decoder_stride(const struct light_decoder_config *config);
 
-/* What passes over clips need. STREAM: one clip, `frames` latent frames at a time, the past kept; TRAIN: up to `batch` whole
-   clips of `frames`, everything saved for the backward. h, w: latent rows and columns. */
-enum light_memory { LIGHT_STREAM, LIGHT_TRAIN };
+/* What passes over clips need. STREAM: at most `frames` latent frames at a time; TRAIN: up to `batch` whole clips of `frames`.
+   h, w: latent rows and columns. */
 struct light_acts;
-int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum light_memory memory, int batch,
+int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum decoder_memory memory, int batch,
                       int frames, int h, int w, struct arena *arena);
 void light_acts_free(struct light_acts *acts);
 /* Bytes of workspace (kernels/workspace.h) that TRAIN wants: its widest convolution is the last, to pixels of 3

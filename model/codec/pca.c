@@ -138,7 +138,11 @@ static int pca_encode(struct codec *codec, const float *pixels, int frames, floa
     return out;
 }
 
-static void pca_decode_reset(struct codec *codec) { ((struct pca *)codec->state)->decoder_started = 0; }
+/* It decodes as it encodes, by patches: the picture of a latent tells it nothing. */
+static void pca_decode_begin(struct codec *codec, const float *picture) {
+    (void)picture;
+    ((struct pca *)codec->state)->decoder_started = 0;
+}
 
 static int pca_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
     struct pca *pca = codec->state;
@@ -196,7 +200,7 @@ static int pca_share(struct codec *stream, const struct codec *base) {
 }
 
 static const struct codec_operations pca_operations = {pca_close,        pca_tensors, pca_encode_reset, pca_encode,
-                                                       pca_decode_reset, pca_decode,  pca_share,        NULL};
+                                                       pca_decode_begin, pca_decode,  pca_share,        NULL};
 
 /* The tensor of that name and rank with finite values, or NULL and the error text. */
 static const struct codec_tensor *find(const struct codec_tensor *tensors, int count, const char *name, int ndim) {
@@ -280,7 +284,7 @@ int codec_pca_stride(const struct codec_tensor *tensors, int count) {
 
 struct codec_linear codec_pca_linear(const struct codec *codec) {
     const struct pca *pca = codec->state;
-    return (struct codec_linear){pca->basis, pca->mean, pca->scale, pca->size};
+    return (struct codec_linear){pca->analysis, pca->synthesis, pca->mean, pca->scale, pca->size};
 }
 
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count) {

@@ -126,7 +126,8 @@ static int vae_codec_encode(struct codec *codec, const float *pixels, int frames
 
 /* ---- decoding ---- */
 
-static void vae_codec_decode_reset(struct codec *codec) {
+static void vae_codec_decode_begin(struct codec *codec, const float *picture) {
+    (void)picture;
     struct vae_codec *v = codec->state;
     if (v->ready[VAE_DECODE]) vae_stream_reset(&v->stream[VAE_DECODE]);
 }
@@ -243,7 +244,7 @@ static int vae_codec_share(struct codec *stream, const struct codec *base) {
 }
 
 static const struct codec_operations vae_operations = {vae_codec_close,  vae_codec_tensors,      vae_codec_encode_reset,
-                                                       vae_codec_encode, vae_codec_decode_reset, vae_codec_decode,
+                                                       vae_codec_encode, vae_codec_decode_begin, vae_codec_decode,
                                                        vae_codec_share,  vae_codec_decode_bytes};
 
 int codec_vae_open(struct codec *codec, struct vae_weights *weights, int height, int width) {

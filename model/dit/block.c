@@ -3,6 +3,7 @@
      x += Wo a + bo,       a = attention(RMS(Wq y), text keys and values),         y = LN(x) w + b
      x += Wo a + bo        likewise for talk, then listen: a frame's queries see that frame's audio tokens
      x += FFN(y) M5,       FFN(y) = W2 gelu(W1 y + b1) + b2,                       y = LN(x)(1 + M4) + M3
+   Each sum goes with the norm behind it in one kernel; the last one with the next block's first norm, or the head's.
    The backward walks the same lines from the bottom; back.dx is the stream's gradient all the way. */
 #include "model/dit/private.h"
 
@@ -15,9 +16,18 @@ struct step {
     const resid *before;
     const elem *branch;
     const real *gate; /* NULL: 1 */
+    size_t gate_at;   /* where the gate lies in the modulation of a frame */
+    size_t bias;      /* of the branch's last product */
 };
-static struct step step_of(const struct attention_query *q, const resid *before, const real *gate) {
-    return (struct step){q->x, before, q->out, gate};
+/* Behind an attention; only self-attention's branch has a gate. */
+static struct step step_of(const struct attention_query *q, const struct dit_attention_offsets *at,
+                           const resid *before) {
+    return (struct step){.x = q->x, .before = before, .branch = q->out, .bias = at->o_b};
+}
+static struct step gated(struct step step, const real *m, long at) {
+    step.gate = m + at;
+    step.gate_at = (size_t)at;
+    return step;
 }
 
 /* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
@@ -40,7 +50,7 @@ static struct cross_layer text_layer(const struct dit_pass *pass, int block, con
                                 .norm_b = at->norm3_b,
                                 .q = &a->cross,
                                 .keys = &c->text_keys[block],
-                                .front = step_of(&a->self, pass->acts->x[block], a->m + 2 * pass->d),
+                                .front = gated(step_of(&a->self, &at->self, pass->acts->x[block]), a->m, 2 * pass->d),
                                 .source = c->text,
                                 .dsource_sum = pass->acts->back.dtext,
                                 .samples = pass->B,
@@ -56,14 +66,15 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
     struct dit_condition *c = &pass->acts->condition;
     long source = stream * pass->G * config->audio_tokens * config->audio_width;
     real *dtokens = pass->acts->back.dtokens;
-    struct step behind_text = step_of(&a->cross, a->self.x, NULL);
+    struct step behind_text = step_of(&a->cross, &at->cross, a->self.x);
     return (struct cross_layer){.at = &at->audio[stream],
                                 .norm_w = at->audio_norm_w[stream],
                                 .norm_b = at->audio_norm_b[stream],
                                 .q = &a->audio[stream],
                                 .keys = &c->audio_keys[stream][block],
-                                .front = stream == AUDIO_TALK ? behind_text
-                                                              : step_of(&a->audio[AUDIO_TALK], a->cross.x, NULL),
+                                .front = stream == AUDIO_TALK
+                                             ? behind_text
+                                             : step_of(&a->audio[AUDIO_TALK], &at->audio[AUDIO_TALK], a->cross.x),
                                 .source = c->tokens + source,
                                 .dsource_sum = dtokens ? dtokens + source : NULL,
                                 .samples = pass->G,
@@ -74,8 +85,17 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
 
 /* In front of the FFN. */
 static struct step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
-    return pass->net->blocks[block].has_audio ? step_of(&a->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x, NULL)
-                                              : step_of(&a->cross, a->self.x, NULL);
+    const struct dit_block_offsets *at = &pass->net->blocks[block];
+    return at->has_audio ? step_of(&a->audio[AUDIO_LISTEN], &at->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x)
+                         : step_of(&a->cross, &at->cross, a->self.x);
+}
+
+/* Behind the FFN. */
+static struct step block_end(const struct dit_pass *pass, int block) {
+    const struct dit_block_acts *a = &pass->acts->blocks[block];
+    struct step end = {pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out,
+                       .bias = pass->net->blocks[block].ffn2_b};
+    return gated(end, a->m, 5 * pass->d);
 }
 
 /* Where the pass has its own keys and values, as attention reads them. */
@@ -131,9 +151,10 @@ static void norm_rope(const struct dit_pass *pass, elem *y, long y_stride, elem 
                          pass->F * pass->P, pass->H, pass->D, y_stride, normed_stride, pass->eps);
 }
 
-static void norm_rope_backward(const struct dit_pass *pass, elem *grad, real *dw, const elem *raw, const real *rstd,
-                               const elem *w) {
-    rmsnorm_rope_backward(grad, dw, grad, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
+/* dx: one part of back.dqkv */
+static void norm_rope_backward(const struct dit_pass *pass, elem *dx, real *dw, const elem *dy, const elem *raw,
+                               const real *rstd, const elem *w) {
+    rmsnorm_rope_backward(dx, 3 * pass->d, dw, dy, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
                           pass->F * pass->P, pass->H, pass->D);
 }
 
@@ -178,15 +199,14 @@ static void project(const struct dit_pass *pass, elem *y, const elem *x, const e
 }
 
 /* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their
-   weights and biases are equally far from each other (layout.c), and so are their results. */
+   weights are one matrix (layout.c), their results are equally far from each other. */
 static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
     const struct attention_keys *own = &pass->acts->blocks[block].own;
     struct own_place place = own_place(pass, block);
     long packed = pass->F * pass->P * pass->d;
-    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, (long)(at->k_w - at->q_w),
-                         pass->N, pass->d, pass->d);
+    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, pass->N, pass->d, pass->d);
     norm_rope(pass, q->q, packed, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
     norm_rope(pass, place.k, place.stride, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw,
               w + at->norm_k);
@@ -224,8 +244,7 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
     long d = pass->d;
-    layernorm_modulate_forward(q->y, q->mean, q->rstd, pass->acts->x[block], a->m, a->m + d, pass->N, d, pass->P, 6 * d,
-                               pass->eps);
+    dit_norm_forward(pass, block, q->y, q->mean, q->rstd, a->m, 6 * d);
     if (dit_divided(pass))
         TRY(self_inputs_divided(pass, block, w, kv));
     else
@@ -247,8 +266,8 @@ static void cross_forward(const struct dit_pass *pass, const struct cross_layer 
     const struct attention_query *q = layer->q;
     long N = pass->N, d = pass->d;
     const struct step *front = &layer->front;
-    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate,
-                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, 6 * d, pass->eps);
+    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate, 6 * d,
+                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, pass->eps);
     linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
@@ -262,10 +281,30 @@ static void ffn_forward(struct dit_pass *pass, int block, const elem *w) {
     struct step front = ffn_front(pass, block, a);
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
     residual_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, front.x, front.before, front.branch, front.gate,
-                              a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
+                              6 * d, a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
     linear_gelu_forward(a->ffn_h, a->ffn_pre, a->ffn_y, w + at->ffn0_w, w + at->ffn0_b, N, d, wide);
     linear_forward(a->ffn_out, a->ffn_h, w + at->ffn2_w, w + at->ffn2_b, N, wide, d, 0);
-    residual_forward(pass->acts->x[block + 1], front.x, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
+    pass->owed = block;
+}
+
+void dit_norm_forward(struct dit_pass *pass, int block, elem *y, real *mean, real *rstd, const real *m, long stride) {
+    const resid *x = pass->acts->x[block];
+    long N = pass->N, d = pass->d;
+    if (pass->owed == DIT_NOTHING_OWED) {
+        layernorm_modulate_forward(y, mean, rstd, x, m, m + d, N, d, pass->P, stride, pass->eps);
+        return;
+    }
+    struct step end = block_end(pass, pass->owed);
+    residual_modulate_forward(y, mean, rstd, end.x, end.before, end.branch, end.gate, 6 * d, m, m + d, N, d, pass->P,
+                              stride, pass->eps);
+    pass->owed = DIT_NOTHING_OWED;
+}
+
+void dit_settle(struct dit_pass *pass) {
+    if (pass->owed == DIT_NOTHING_OWED) return;
+    struct step end = block_end(pass, pass->owed);
+    residual_forward(end.x, end.before, end.branch, end.gate, pass->N, pass->d, pass->P, 6 * pass->d);
+    pass->owed = DIT_NOTHING_OWED;
 }
 
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
@@ -285,7 +324,21 @@ int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const str
     return OK;
 }
 
-/* ---- backward ---- */
+/* ---- backward ----
+   Each layer begins with the gradient at its branch in back.a, which the norm's backward behind it has left there with the
+   gradients of gate and last bias; the FFN's own is made of the stream's first. */
+
+/* Gradients of a step's gate and bias; NULL: not wanted, or no gate. */
+static real *dgate_of(const struct dit_pass *pass, const struct step *step, const real *g) {
+    return g && step->gate ? pass->acts->back.dm + step->gate_at : NULL;
+}
+
+/* Through a layer's last product, whose bias has its gradient already. */
+static void last_product_backward(elem *dx, const elem *dy, const elem *x, const elem *w, real *g, size_t weight,
+                                  long n, long din, long dout) {
+    if (g) linear_backward_weight(g + weight, NULL, dy, x, n, din, dout);
+    linear_backward_input(dx, dy, w + weight, n, din, dout, 0);
+}
 
 static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
@@ -294,14 +347,16 @@ static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *
     real *dm = g ? b->dm : NULL;
     elem *dpre = b->wide;
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
-    residual_backward(b->a, grad_at(dm, (size_t)(5 * d)), b->dx, a->ffn_out, a->m + 5 * d, N, d, pass->P, 6 * d);
-    linear_grads(g, at->ffn2_w, at->ffn2_b, b->a, a->ffn_h, N, wide, d);
+    struct step end = block_end(pass, block), front = ffn_front(pass, block, a);
+    residual_backward(b->a, dgate_of(pass, &end, g), grad_at(g, end.bias), b->dx, end.branch, end.gate, N, d, pass->P,
+                      6 * d);
+    if (g) linear_backward_weight(g + at->ffn2_w, NULL, b->a, a->ffn_h, N, wide, d);
     linear_gelu_backward_input(dpre, b->a, w + at->ffn2_w, a->ffn_pre, N, wide, d);
     linear_grads(g, at->ffn0_w, at->ffn0_b, dpre, a->ffn_y, N, d, wide);
     linear_backward_input(b->a, dpre, w + at->ffn0_w, N, d, wide, 0);
-    layernorm_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
-                                ffn_front(pass, block, a).x, a->ffn_mean, a->ffn_rstd, a->m + 4 * d, N, d, pass->P,
-                                6 * d);
+    residual_modulate_backward(b->dx, grad_at(dm, (size_t)(3 * d)), grad_at(dm, (size_t)(4 * d)), b->a,
+                               dgate_of(pass, &front, g), grad_at(g, front.bias), b->a, front.x, a->ffn_mean,
+                               a->ffn_rstd, a->m + 4 * d, front.branch, front.gate, 6 * d, N, d, pass->P, 6 * d);
 }
 
 static void cross_backward(struct dit_pass *pass, const struct cross_layer *layer, const elem *w, real *g) {
@@ -309,9 +364,8 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     const struct attention_query *q = layer->q;
     struct dit_backward_acts *b = &pass->acts->back;
     long N = pass->N, d = pass->d;
-    residual_backward(b->a, NULL, b->dx, q->out, NULL, N, d, pass->P, 0);
-    linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
-    linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
+    const struct step *front = &layer->front;
+    last_product_backward(b->b, b->a, q->o, w, g, at->o_w, N, d, d);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
     range.dk = g ? b->dkeys : NULL;
     range.dv = g ? b->dvalues : NULL;
@@ -323,8 +377,9 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, N, d);
     linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
     linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
-    layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a, layer->front.x, q->mean,
-                       q->rstd, w + layer->norm_w, N, d);
+    residual_layernorm_backward(b->dx, grad_at(g, layer->norm_w), grad_at(g, layer->norm_b), b->a,
+                                dgate_of(pass, front, g), grad_at(g, front->bias), b->a, front->x, q->mean, q->rstd,
+                                w + layer->norm_w, front->branch, front->gate, 6 * d, N, d, pass->P);
 }
 
 /* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */
@@ -337,8 +392,14 @@ static void add_own(struct dit_pass *pass, elem *grad, const real *own) {
     elem_from_real(grad, sum, pass->B * n);
 }
 
-/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs. What later chunks
-   collected is a gradient at the keys before they turn. */
+/* A gradient [N, d] to its part of the rows of back.dqkv. */
+static void put(struct dit_pass *pass, int part, const elem *grad) {
+    size_t width = (size_t)pass->d * sizeof(elem);
+    mem_copy_rows(pass->acts->back.dqkv + part * pass->d, 3 * width, grad, width, width, (size_t)pass->N);
+}
+
+/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs, side by side in
+   back.dqkv. What later chunks collected is a gradient at the keys before they turn. */
 static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
@@ -346,15 +407,18 @@ static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w
     const struct dit_gradients *gradients = pass->gradients;
     struct dit_backward_acts *b = &pass->acts->back;
     if (gradients->dv_own) add_own(pass, b->dv, gradients->dv_own[block]);
-    norm_rope_backward(pass, b->dq, grad_at(g, at->norm_q), q->q_raw, q->q_rstd, w + at->norm_q);
     if (gradients->dk_own) {
         turn(pass, b->dk, -1);
         add_own(pass, b->dk, gradients->dk_own[block]);
         rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N,
                          pass->d);
+        put(pass, 1, b->dk);
     } else {
-        norm_rope_backward(pass, b->dk, grad_at(g, at->norm_k), own->k_raw, own->k_rstd, w + at->norm_k);
+        norm_rope_backward(pass, b->dqkv + pass->d, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd,
+                           w + at->norm_k);
     }
+    norm_rope_backward(pass, b->dqkv, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q);
+    put(pass, 2, b->dv);
 }
 
 static int self_inputs_backward_divided(struct dit_pass *pass, int block, const elem *w, real *g) {
@@ -372,9 +436,13 @@ static int self_inputs_backward_divided(struct dit_pass *pass, int block, const 
     TRY(start_tokens(pass, 2, b->dv));
     TRY(finish_tokens(pass, 0, b->dq));
     rmsnorm_backward(b->dq, grad_at(g, at->norm_q), b->dq, q->q_raw, q->q_rstd, w + at->norm_q, pass->N, pass->d);
+    put(pass, 0, b->dq);
     TRY(finish_tokens(pass, 1, b->dk));
     rmsnorm_backward(b->dk, grad_at(g, at->norm_k), b->dk, own->k_raw, own->k_rstd, w + at->norm_k, pass->N, pass->d);
-    return finish_tokens(pass, 2, b->dv);
+    put(pass, 1, b->dk);
+    TRY(finish_tokens(pass, 2, b->dv));
+    put(pass, 2, b->dv);
+    return OK;
 }
 
 static int self_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
@@ -384,9 +452,7 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
     struct dit_backward_acts *b = &pass->acts->back;
     real *dm = g ? b->dm : NULL;
     long N = pass->N, d = pass->d;
-    residual_backward(b->a, grad_at(dm, (size_t)(2 * d)), b->dx, q->out, a->m + 2 * d, N, d, pass->P, 6 * d);
-    linear_grads(g, at->o_w, at->o_b, b->a, q->o, N, d, d);
-    linear_backward_input(b->b, b->a, w + at->o_w, N, d, d, 0);
+    last_product_backward(b->b, b->a, q->o, w, g, at->o_w, N, d, d);
     if (dit_divided(pass)) {
         TRY(start_heads(pass, 0, b->b));
         TRY(finish_heads(pass, 0, b->b));
@@ -402,12 +468,8 @@ static int self_backward(struct dit_pass *pass, int block, const elem *w, real *
         TRY(self_inputs_backward_divided(pass, block, w, g));
     else
         self_inputs_backward(pass, block, w, g);
-    linear_grads(g, at->q_w, at->q_b, b->dq, q->y, N, d, d);
-    linear_grads(g, at->k_w, at->k_b, b->dk, q->y, N, d, d);
-    linear_grads(g, at->v_w, at->v_b, b->dv, q->y, N, d, d);
-    linear_backward_input(b->a, b->dq, w + at->q_w, N, d, d, 0);
-    linear_backward_input(b->a, b->dk, w + at->k_w, N, d, d, 1);
-    linear_backward_input(b->a, b->dv, w + at->v_w, N, d, d, 1);
+    linear_grads(g, at->q_w, at->q_b, b->dqkv, q->y, N, d, 3 * d);
+    linear_backward_input(b->a, b->dqkv, w + at->q_w, N, d, 3 * d, 0);
     layernorm_modulate_backward(b->dx, dm, grad_at(dm, (size_t)d), b->a, pass->acts->x[block], q->mean, q->rstd,
                                 a->m + d, N, d, pass->P, 6 * d);
     return OK;

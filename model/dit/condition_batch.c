@@ -67,7 +67,7 @@ void condition_batch_part(struct condition_batch *part, const struct condition_b
     }
 }
 
-struct dit_input condition_batch_clip(const struct condition_batch *c, int audio_dropped, const real *latents,
+struct dit_input condition_batch_clip(const struct condition_batch *c, int dropped, const real *latents,
                                       long latent_stride, const real *t) {
     struct dit_input in = {.batch = c->B,
                            .frames = c->F,
@@ -77,7 +77,7 @@ struct dit_input condition_batch_clip(const struct condition_batch *c, int audio
                            .t = t,
                            .text = c->text,
                            .audio_stride = (long)c->F * AUDIO_WINDOW * c->audio_dim};
-    for (int s = 0; s < AUDIO_STREAMS; s++) in.audio[s] = audio_dropped ? c->silence : c->windows[s];
+    for (int s = 0; s < AUDIO_STREAMS; s++) in.audio[s] = dropped >> s & 1 ? c->silence : c->windows[s];
     return in;
 }
 

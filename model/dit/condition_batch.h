@@ -14,7 +14,7 @@ struct condition_host {
     const float *text;                    /* [B, text_len, text_dim] */
     const float *empty;                   /* [text_len, text_dim], the empty or a negative prompt; NULL: zeros */
 };
-enum { CLIP_FRAMES_MAX = 1024 };
+enum { CLIP_FRAMES_MAX = 1024, AUDIO_ALL = (1 << AUDIO_STREAMS) - 1 };
 struct condition_batch {
     int B, F, T; /* samples, latent frames, video frames (base/media_rates.h) */
     int text_len, text_dim, audio_dim, deaf;
@@ -38,9 +38,9 @@ void condition_batch_part(struct condition_batch *part, const struct condition_b
 /* Windows and text again from the real arrays (after those were loaded). */
 void condition_batch_refresh(struct condition_batch *c);
 
-/* The input of a network that sees the whole clip: latents [B][F, C, H, W], t device [B, F]; audio_dropped: silence in
-   place of talk and listen. */
-struct dit_input condition_batch_clip(const struct condition_batch *c, int audio_dropped, const real *latents,
+/* The input of a network that sees the whole clip: latents [B][F, C, H, W], t device [B, F]; dropped: bits
+   1 << enum audio_stream of what is silence (AUDIO_ALL: both). */
+struct dit_input condition_batch_clip(const struct condition_batch *c, int dropped, const real *latents,
                                       long latent_stride, const real *t);
 /* For a rollout over the same clip. */
 struct rollout_condition condition_batch_rollout(const struct condition_batch *c);

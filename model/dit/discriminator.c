@@ -11,6 +11,7 @@
 #include "model/dit/q_former.h"
 
 enum { TAPS = 3 };
+const char *const discriminator_scope_names[] = {"clip", "frame", NULL};
 
 struct discriminator_heads {
     struct q_former_offsets reader[TAPS]; /* slices head_slice + tap */
@@ -23,6 +24,8 @@ struct discriminator_heads {
 struct discriminator_acts {
     struct dit_acts *trunk;
     int B, F, capacity; /* samples in hand, frames, samples laid out */
+    elem *text;         /* [B F, text_len, text_dim]: of scope frame */
+    int text_ready;     /* text has that of the clips in hand */
     struct reader_shape reader_shape, global_shape;
     struct q_former_acts reader[TAPS];
     /* Divided over ranks: a Q-Former reads whole frames, each rank its share of them, from `exchange`. */
@@ -169,8 +172,10 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
     struct discriminator_acts *a = calloc(1, sizeof *a);
     if (!a) return error_set(ERR_DEVICE, "discriminator: out of host memory");
     const struct dit_config *t = &d->trunk.config;
-    int code =
-        dit_acts_layout(&a->trunk, &d->trunk, B, F, memory == DIT_FORWARD_ONLY ? DIT_SAVE_BLOCKS : memory, arena);
+    int frames_alone = d->config.scope == SCOPE_FRAME;
+    if (memory == DIT_FORWARD_ONLY) memory = DIT_SAVE_BLOCKS;
+    int code = frames_alone ? dit_acts_layout(&a->trunk, &d->trunk, B * F, 1, memory, arena)
+                            : dit_acts_layout(&a->trunk, &d->trunk, B, F, memory, arena);
     if (code) {
         free(a);
         return code;
@@ -179,6 +184,7 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
     a->F = F;
     const struct sequence *seq = d->trunk.sequence;
     long frames = (long)B * F, P = dit_tokens(t), own = sequence_own(seq, P);
+    a->text = ARENA_TAKE(arena, "text of single frames", elem, frames_alone ? frames * t->text_len * t->text_dim : 0);
     a->reader_shape = (struct reader_shape){.groups = sequence_own(seq, frames),
                                             .queries = d->config.queries,
                                             .keys = P,
@@ -206,7 +212,10 @@ void discriminator_acts_free(struct discriminator_acts *a) {
     free(a);
 }
 
-void discriminator_condition_reset(struct discriminator_acts *a) { dit_condition_reset(a->trunk, 1, 1); }
+void discriminator_condition_reset(struct discriminator_acts *a) {
+    dit_condition_reset(a->trunk, 1, 1);
+    a->text_ready = 0;
+}
 
 /* ---- forward ---- */
 
@@ -241,7 +250,11 @@ static void branches_forward(const struct discriminator *d, const elem *w, struc
     linear_forward_real(global, a->global_norm, w + h->branch.global_w, w + h->branch.global_b, B, dim, 1);
 }
 
-static int check_input(const struct discriminator_acts *a, const struct dit_input *in) {
+static int check_input(const struct discriminator *d, const struct discriminator_acts *a, const struct dit_input *in) {
+    const struct dit_config *c = &d->trunk.config;
+    long clip = (long)a->F * c->in_channels * c->height * c->width, sound = (long)a->F * AUDIO_WINDOW * c->audio_dim;
+    if (d->config.scope == SCOPE_FRAME && (in->latent_stride != clip || (c->audio_dim && in->audio_stride != sound)))
+        return error_set(ERR_USAGE, "discriminator: single frames need clips that lie side by side");
     if (in->batch >= 1 && in->batch <= a->capacity && in->frames == a->F && in->first_frame == 0 && !in->history)
         return OK;
     return error_set(ERR_USAGE, "discriminator: %d samples of %d frames from frame %d on, laid out for %d of %d",
@@ -280,12 +293,38 @@ static int read_tap(const struct discriminator *d, const struct params *params, 
     return OK;
 }
 
-int discriminator_forward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
-                          const struct dit_input *in, real *local, real *global) {
-    TRY(check_input(a, in));
-    use_samples(d, a, in->batch);
+/* Every frame's own copy of its clip's text. */
+static void spread_text(const struct discriminator *d, struct discriminator_acts *a, const elem *text) {
+    long size = (long)d->trunk.config.text_len * d->trunk.config.text_dim;
+    size_t bytes = sizeof(elem) * (size_t)size, all = bytes * (size_t)a->F;
+    for (int f = 0; f < a->F && !a->text_ready; f++)
+        mem_copy_rows(a->text + f * size, all, text, bytes, bytes, (size_t)a->B);
+    a->text_ready = 1;
+}
+
+/* What the trunk sees of a clip: it, or its frames as clips of one frame. Latents and sound of a clip lie frame by frame,
+   so that frames are found by their strides alone. */
+static struct dit_input trunk_input(const struct discriminator *d, struct discriminator_acts *a,
+                                    const struct dit_input *in) {
+    static const int position[1] = {0};
     struct dit_input trunk = *in;
     trunk.blocks = d->config.taps[TAPS - 1] + 1;
+    if (d->config.scope == SCOPE_CLIP) return trunk;
+    spread_text(d, a, in->text);
+    trunk.batch = a->B * a->F;
+    trunk.frames = trunk.first_frame = 1; /* no frame is the reference */
+    trunk.positions = position;
+    trunk.latent_stride = in->latent_stride / a->F;
+    trunk.audio_stride = in->audio_stride / a->F;
+    trunk.text = a->text;
+    return trunk;
+}
+
+int discriminator_forward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
+                          const struct dit_input *in, real *local, real *global) {
+    TRY(check_input(d, a, in));
+    use_samples(d, a, in->batch);
+    struct dit_input trunk = trunk_input(d, a, in);
     TRY(dit_forward(&d->trunk, params, a->trunk, &trunk, NULL, 0));
     for (int i = 0; i < TAPS; i++) TRY(read_tap(d, params, a, i));
     branches_forward(d, params_acquire(params, d->head_slice + TAPS), a, local, global);
@@ -358,7 +397,9 @@ static int read_tap_backward(const struct discriminator *d, const struct params 
 int discriminator_backward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
                            const struct dit_input *in, const real *dlocal, const real *dglobal, real *dlatents,
                            long dlatents_stride, int heads_only) {
-    TRY(check_input(a, in));
+    TRY(check_input(d, a, in));
+    if (d->config.scope == SCOPE_FRAME && dlatents && dlatents_stride != in->latent_stride)
+        return error_set(ERR_USAGE, "discriminator: gradients of single frames lie as their latents do");
     if (in->batch != a->B) return error_set(ERR_USAGE, "discriminator: no forward of %d samples", in->batch);
     int slice = d->head_slice + TAPS, counts = !d->trunk.sequence || d->trunk.sequence->rank == 0;
     const elem *w = params_acquire(params, slice);
@@ -374,7 +415,7 @@ int discriminator_backward(const struct discriminator *d, const struct params *p
         TRY(read_tap_backward(d, params, a, i, heads_only ? NULL : a->dtap[i]));
     }
     if (heads_only) return OK;
-    struct dit_input trunk = *in;
-    trunk.blocks = d->config.taps[TAPS - 1] + 1;
+    struct dit_input trunk = trunk_input(d, a, in);
+    gradients.dlatents_stride = d->config.scope == SCOPE_FRAME ? dlatents_stride / a->F : dlatents_stride;
     return dit_backward(&d->trunk, params, a->trunk, &trunk, &gradients);
 }

@@ -2,13 +2,20 @@
    A teacher-initialised DiT trunk, taps after three blocks, at each tap a Q-Former (q_former.h: learned queries per frame
    read that frame's tokens). A frame's feature: the three results, concatenated -> LayerNorm -> Linear -> GELU, [dim].
    Local branch: one logit a frame 1..F-1, linear in its feature. Global branch: the reference frame's feature attends to
-   those of all later frames -> LayerNorm -> one logit. Logits in real. Frame 0 is the clean reference at t = 0. */
+   those of all later frames -> LayerNorm -> one logit. Logits in real. Frame 0 is the clean reference at t = 0.
+   The trunk attends over all frames, so that in scope `clip` a frame's logit knows of the others and of the reference. In
+   scope `frame` the trunk sees every frame as a clip of its own, at one position and with that frame's sound: its logits
+   are those of an ordinary GAN of frames, and a loss that means one leaves the global logit out. Frame 0 goes through as
+   one of the frames and has no local logit. */
 #ifndef MODEL_DIT_DISCRIMINATOR_H
 #define MODEL_DIT_DISCRIMINATOR_H
 
 #include "model/dit/dit.h"
 
+enum discriminator_scope { SCOPE_CLIP, SCOPE_FRAME };
+extern const char *const discriminator_scope_names[];
 struct discriminator_config {
+    int scope;   /* enum discriminator_scope: what the trunk sees at once; the weights are the same */
     int taps[3]; /* block indices, rising; all -1: 13/30, 21/30 and 29/30 of the depth */
     int queries; /* learned queries a frame and tap (1) */
     int heads;   /* of the Q-Formers and the global branch; 0: the trunk's */

@@ -30,7 +30,8 @@ static int check_input(const struct dit *net, const struct dit_acts *acts, const
 static struct dit_pass pass_begin(const struct dit *net, const struct params *params, struct dit_acts *acts,
                                   const struct dit_input *in) {
     const struct dit_config *c = &net->config;
-    struct dit_pass pass = {.net = net, .config = c, .params = params, .acts = acts, .in = in};
+    struct dit_pass pass = {
+        .net = net, .config = c, .params = params, .acts = acts, .in = in, .owed = DIT_NOTHING_OWED};
     pass.blocks = in->blocks ? in->blocks : c->layers;
     pass.B = in->batch;
     pass.F = in->frames;
@@ -120,8 +121,7 @@ static int head_forward(struct dit_pass *pass, real *velocity, long stride) {
     mem_copy_rows(a->head_e, 2 * row, a->e, row, row, (size_t)G);
     mem_copy_rows(a->head_e + d, 2 * row, a->e, row, row, (size_t)G);
     modulation_forward(a->head_m, w + at->modulation, a->head_e, G, 2 * d);
-    layernorm_modulate_forward(a->head_y, a->head_mean, a->head_rstd, a->x[c->layers], a->head_m, a->head_m + d,
-                               pass->N, d, pass->P, 2 * d, pass->eps);
+    dit_norm_forward(pass, c->layers, a->head_y, a->head_mean, a->head_rstd, a->head_m, 2 * d);
     linear_forward_real(a->head_out, a->head_y, w + at->w, w + at->b, pass->N, d, 4 * c->out_channels);
     params_release(pass->params, c->layers + 1);
     TRY(velocity_of(pass, a->head_out, velocity, stride));
@@ -146,6 +146,7 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
         TRY(code);
     }
     if (velocity) TRY(head_forward(&pass, velocity, velocity_stride));
+    dit_settle(&pass);
     acts->last_batch = in->batch;
     acts->last_frames = in->frames;
     acts->last_blocks = pass.blocks;
@@ -311,6 +312,7 @@ static int block_step_back(struct dit_pass *pass, int block) {
     int code = OK;
     if (pass->acts->memory == DIT_SAVE_BLOCKS && pass->acts->held_block != block)
         code = dit_block_forward(pass, block, w, NULL);
+    pass->owed = DIT_NOTHING_OWED; /* the stream behind the block is there since the forward */
     if (!code) code = dit_block_backward(pass, block, w, g);
     params_release(pass->params, slice);
     if (g) grads_done(pass->params, slice);

@@ -23,11 +23,19 @@ struct builder {
     char prefix[64];
 };
 
-static size_t add(struct builder *b, const char *name, enum param_init init, double deviation, int decay,
-                  const long *shape) {
+typedef size_t adder(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
+                     int decay, const long *shape);
+
+static size_t add_by(adder *how, struct builder *b, const char *name, enum param_init init, double deviation, int decay,
+                     const long *shape) {
     char full[160];
     snprintf(full, sizeof full, "%s%s", b->prefix, name);
-    return param_add(b->table, b->slice, full, init, deviation, decay, shape);
+    return how(b->table, b->slice, full, init, deviation, decay, shape);
+}
+
+static size_t add(struct builder *b, const char *name, enum param_init init, double deviation, int decay,
+                  const long *shape) {
+    return add_by(param_add, b, name, init, deviation, decay, shape);
 }
 
 static size_t add_vector(struct builder *b, const char *name, enum param_init init, double deviation, long n) {
@@ -54,15 +62,31 @@ static void add_norm(struct builder *b, const char *name, long n, size_t *w, siz
     *bias = add_vector(b, part, INIT_ZERO, 0, n);
 }
 
+/* The weights of q, k and v without a gap, then the biases: where all three have the same input they are one matrix and
+   one vector. Their random numbers are those of Wan's order, each weight with its bias. */
+static void add_inputs(struct builder *b, const char *name, long d, long key_width, struct dit_attention_offsets *at) {
+    static const char letter[] = "qkv";
+    static const int order[] = {0, 2, 4, 1, 3, 5};
+    size_t *const w[] = {&at->q_w, &at->k_w, &at->v_w}, *const bias[] = {&at->q_b, &at->k_b, &at->v_b};
+    const long width[] = {d, key_width, key_width};
+    int first = b->table->count;
+    char part[64];
+    for (int i = 0; i < 3; i++) {
+        snprintf(part, sizeof part, "%s.%c.weight", name, letter[i]);
+        *w[i] = add_by(i ? param_follow : param_add, b, part, INIT_NORMAL, xavier(width[i], d), 1,
+                       (long[]){d, width[i], 0});
+    }
+    for (int i = 0; i < 3; i++) {
+        snprintf(part, sizeof part, "%s.%c.bias", name, letter[i]);
+        *bias[i] = add_by(i ? param_follow : param_add, b, part, INIT_ZERO, 0, 0, (long[]){d, 0});
+    }
+    param_number(b->table, first, order, 6);
+}
+
 static void add_attention(struct builder *b, const char *name, long d, long key_width, int zero_output,
                           struct dit_attention_offsets *at) {
     char part[64];
-    snprintf(part, sizeof part, "%s.q", name);
-    add_linear(b, part, d, d, xavier(d, d), &at->q_w, &at->q_b);
-    snprintf(part, sizeof part, "%s.k", name);
-    add_linear(b, part, key_width, d, xavier(key_width, d), &at->k_w, &at->k_b);
-    snprintf(part, sizeof part, "%s.v", name);
-    add_linear(b, part, key_width, d, xavier(key_width, d), &at->v_w, &at->v_b);
+    add_inputs(b, name, d, key_width, at);
     snprintf(part, sizeof part, "%s.o", name);
     add_linear(b, part, d, d, zero_output ? 0 : xavier(d, d), &at->o_w, &at->o_b);
     snprintf(part, sizeof part, "%s.norm_q.weight", name);
@@ -273,8 +297,6 @@ static void plan_own_keys(struct planner *p, struct attention_keys *k, const str
 static void plan_block(struct planner *p, struct dit_block_acts *a, const struct dit_config *c, const struct sizes *s,
                        int block, int keep, int audio, resid *x) {
     long Nd = s->N * s->d;
-    plan_prefix(p, "block %d ", block);
-    a->m = TAKE(p, "modulation", real, s->G * 6 * s->d);
     plan_prefix(p, "block %d self ", block);
     plan_query(p, &a->self, s, s->self, s->lse, Nd + s->self);
     if (s->by_heads) a->self.o_heads = TAKE(p, "o by heads", elem, s->by_heads);
@@ -346,7 +368,8 @@ static void plan_backward(struct planner *p, struct dit_backward_acts *a, const 
     a->dq = TAKE(p, "dq", elem, s->self);
     a->dk = TAKE(p, "dk", elem, s->self);
     a->dv = TAKE(p, "dv", elem, s->self);
-    a->wide = take(p, "wide", (size_t)larger(s->N * c->ffn_dim * (long)sizeof(elem), s->self * (long)sizeof(real)));
+    long wide = larger(c->ffn_dim, 3 * s->d);
+    a->dqkv = a->wide = take(p, "wide", (size_t)larger(s->N * wide * (long)sizeof(elem), s->self * (long)sizeof(real)));
     a->dm = TAKE(p, "dm", real, s->G * 6 * s->d);
     a->de0 = TAKE(p, "de0", real, s->G * 6 * s->d);
     a->de = TAKE(p, "de", real, s->G * s->d);
@@ -445,6 +468,9 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
             plan_block(&p, &a->blocks[l], c, &s, l, !forward_only, audio, a->x[0]);
         else
             a->blocks[l] = a->blocks[0];
+        plan_prefix(&p, "block %d ", l);
+        a->blocks[l].m =
+            l < 2 || memory == DIT_SAVE_ALL ? TAKE(&p, "modulation", real, G * 6 * s.d) : a->blocks[l - 2].m;
     }
     plan_prefix(&p, "head ");
     a->head_e = TAKE(&p, "e", real, G * 2 * s.d);

@@ -35,7 +35,8 @@ struct attention_keys {
 };
 
 struct dit_block_acts {
-    real *m; /* modulation [G, 6 d]: shift, scale, gate of self-attention, then of the FFN */
+    real *m; /* modulation [G, 6 d]: shift, scale, gate of self-attention, then of the FFN; the gate is read last beside
+                the next block's first norm, so that neighbours never share it */
     struct attention_query self, cross, audio[AUDIO_STREAMS];
     struct attention_keys own;
     real *ffn_mean, *ffn_rstd;
@@ -63,7 +64,8 @@ struct dit_condition {
 struct dit_backward_acts {
     resid *dx;                  /* [N, d] */
     elem *a, *b, *dq, *dk, *dv; /* [N, d] */
-    void *wide;                 /* elem [N, ffn_dim] or real [N, d] */
+    void *wide;                 /* elem [N, ffn_dim], or real [N, d], then elem [N, 3, d]: */
+    elem *dqkv;                 /* queries', keys' and values' gradients, a token's side by side */
     real *dm, *de0, *de;        /* [G, 6 d], [G, 6 d], [G, d] */
     elem *time_wide, *time_a;   /* [G, 6 d], [G, d] */
     real *time_b;               /* [G, d] */
@@ -109,6 +111,7 @@ struct dit_acts {
 };
 
 /* One call's sizes and where everything is. */
+enum { DIT_NOTHING_OWED = -1 };
 struct dit_pass {
     const struct dit *net;
     const struct dit_config *config;
@@ -117,6 +120,7 @@ struct dit_pass {
     const struct dit_input *in;
     const struct dit_gradients *gradients; /* backward only */
     int blocks;                            /* how many run */
+    int owed; /* block whose FFN is not yet in the residual stream: acts->x behind it comes with the next norm */
     long B, F, P, G, N, d;
     long H, D;          /* heads, their width */
     long tokens, heads; /* of a whole frame; whose self-attention is this rank's: P and H when nothing is divided */
@@ -149,8 +153,14 @@ void dit_condition_keys_backward(struct dit_pass *pass, const struct attention_k
 void dit_condition_embed_backward(struct dit_pass *pass, const elem *w, real *g);
 
 /* ---- block.c ---- */
-/* acts->x[block] -> acts->x[block + 1]. kv: where own keys and values go, or NULL. */
+/* From acts->x[block], or what the block before owes to it, on; acts->x[block + 1] is owed then. kv: where own keys and
+   values go, or NULL. */
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv);
+/* y, mean, rstd of LN(acts->x[block]) (1 + scale) + shift, the first norm of a block or of the head (block = layers); what
+   is owed is added to the stream on the way. m: shift and scale, `stride` from group to group. */
+void dit_norm_forward(struct dit_pass *pass, int block, elem *y, real *mean, real *rstd, const real *m, long stride);
+/* Adds what is owed to the stream without a norm. */
+void dit_settle(struct dit_pass *pass);
 /* back.dx: gradient of the block's output on entry, of its input on return; adds to back.de0. g NULL: inputs only. */
 int dit_block_backward(struct dit_pass *pass, int block, const elem *w, real *g);
 

@@ -132,7 +132,7 @@ void attend_backward(const struct reader_shape *s, const struct attend_offsets *
     long q = tok_rows(s), k = kv_rows(s), d = s->dim;
     elem *dy = t->rows[0], *dout = t->rows[1], *dq = t->rows[0], *dq_norm = t->rows[1];
     elem *dk = t->keys[0], *dv = t->keys[1], *dkv_norm = t->keys[2];
-    residual_backward(dy, NULL, dtok, a->y, NULL, q, d, q, 0);
+    residual_backward(dy, NULL, NULL, dtok, a->y, NULL, q, d, q, 0);
     linear_grads(g, at->o_w, at->o_b, dy, a->o, q, d, d);
     linear_backward_input(dout, dy, w + at->o_w, q, d, d, 0);
 
@@ -177,7 +177,7 @@ void q_former_backward(const struct reader_shape *s, const struct q_former_offse
                        const resid *kv) {
     long n = tok_rows(s), d = s->dim;
     elem *dy = t->rows[0], *dnorm = t->rows[1], *dhidden = t->hidden;
-    residual_backward(dy, NULL, dtok, a->y, NULL, n, d, n, 0);
+    residual_backward(dy, NULL, NULL, dtok, a->y, NULL, n, d, n, 0);
     linear_grads(g, at->ffn2_w, at->ffn2_b, dy, a->hidden, n, s->ffn_dim, d);
     linear_gelu_backward_input(dhidden, dy, w + at->ffn2_w, a->hidden_raw, n, s->ffn_dim, d);
     linear_grads(g, at->ffn0_w, at->ffn0_b, dhidden, a->norm, n, d, s->ffn_dim);

@@ -1,7 +1,12 @@
 /* rapr.c: see rapr.h. */
 #include "model/dit/rapr.h"
 
+#include <stddef.h>
+
 #include "base/error.h"
+
+const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
+const char *const sink_pos_names[] = {"native", "shifted", NULL};
 
 static int at_least(int value, int least) { return value > least ? value : least; }
 
@@ -54,4 +59,6 @@ void causal_view(struct causal_view *view, const struct causal_config *c, int ch
     }
     view->count = n;
     for (int i = 0; i < c->chunk; i++) view->current[i] = first + i - shift;
+    int next = n > view->pinned ? view->position[view->pinned] : view->current[0];
+    for (int i = 0; i < view->pinned && c->sink_pos == SINK_SHIFTED; i++) view->position[i] = next - view->pinned + i;
 }

@@ -2,16 +2,21 @@
    Re-encoding). Pure functions of the config and the chunk's index: no state, no device.
    Latent frame 0 is the clean reference; chunk i >= 1 covers frames (i-1) C + 1 .. i C. Its history are the sink (the
    first `sink` frames, never evicted) and the ring: the last `ring` frames before it that are not in the sink.
-   Positions: the sink keeps its own indices; ring and chunk move back by a shift that caps, at D,
+   Positions: the sink keeps its own indices (SINK_NATIVE), or stands right before the first frame after it that the chunk
+   sees (SINK_SHIFTED), as if nothing had been evicted in between: then no two frames share a position, distances are
+   those that a clip without a gap has, and the sink's own positions fall below 0 as ring and chunk move back; ring and chunk move back by a shift that caps, at D,
      RAPR_END      the chunk's last frame       (the chunk at D-C+1 .. D; reading 1, the default),
      RAPR_START    the chunk's first frame      (the chunk at D .. D+C-1; reading 2),
      RAPR_CONTEXT  the last frame before it     (the chunk at D+1 .. D+C; reading 3),
    RAPR_OFF        nothing: absolute positions, without end.
-   So the largest position is D, D+C-1, D+C. As long as the capped index is at most D, all positions are absolute. */
+   Where frames were evicted the two differ also with RAPR_OFF. So the largest position is D, D+C-1, D+C. As long as the capped index is at most D, all positions are absolute. */
 #ifndef MODEL_DIT_RAPR_H
 #define MODEL_DIT_RAPR_H
 
 enum rapr_mode { RAPR_OFF, RAPR_END, RAPR_START, RAPR_CONTEXT }; /* off; readings 1, 2, 3 (docs/model.md) */
+
+enum sink_pos { SINK_NATIVE, SINK_SHIFTED };
+extern const char *const rapr_names[], *const sink_pos_names[]; /* as configs and exports have them */
 
 struct causal_config {
     int chunk; /* C: latent frames a chunk (3) */
@@ -19,6 +24,7 @@ struct causal_config {
     int ring; /* frames of rolling history (6) */
     enum rapr_mode rapr;
     int rapr_cap; /* D (9) */
+    int sink_pos; /* enum sink_pos: where the sink stands (SINK_NATIVE) */
 };
 enum { HISTORY_MAX = 64 };
 /* Frames that chunk i >= 1 sees, in ascending order, and all positions. */

@@ -10,7 +10,13 @@
 #include "model/dit/solver.h"
 
 static int guides_text(const struct sampler *s) { return s->config.text_guidance != 1; }
-static int guides_audio(const struct sampler *s) { return s->config.guidance != 1; }
+static double listen_guidance(const struct sampler *s) {
+    return s->config.listen_guidance < 0 ? s->config.guidance : s->config.listen_guidance;
+}
+/* Whether there is more than one pass. */
+static int guides(const struct sampler *s) {
+    return guides_text(s) || s->config.guidance != 1 || listen_guidance(s) != 1;
+}
 static long groups_of(const struct sampler *s) { return (long)s->B * s->F; }
 
 static real *weight(const struct sampler *s, enum sampler_weight which) { return s->weights + which * groups_of(s); }
@@ -30,10 +36,7 @@ int sampler_layout(struct sampler *s, const struct dit *net, const struct sample
     size_t all = (size_t)B * s->clip;
     s->x = ARENA_TAKE(arena, "sampler state", real, all);
     s->velocity = ARENA_TAKE(arena, "sampler velocity", real, all);
-    if (guides_text(s) || guides_audio(s))
-        s->without = ARENA_TAKE(arena, "sampler velocity without a condition", real, all);
-    if (guides_text(s) && guides_audio(s))
-        s->without_both = ARENA_TAKE(arena, "sampler velocity without both", real, all);
+    if (guides(s)) s->without = ARENA_TAKE(arena, "sampler velocity without a condition", real, all);
     if (config->solver == SOLVER_UNIPC) {
         s->start = ARENA_TAKE(arena, "sampler start", real, all);
         for (int k = 0; k < 3; k++) s->prediction[k] = ARENA_TAKE(arena, "sampler prediction", real, all);
@@ -94,37 +97,42 @@ static void combine(struct sampler *s, real *y, enum sampler_weight a, const rea
 
 /* ---- velocity ---- */
 
-struct conditions {
-    int text, audio;
+/* A pass of the network and its share of the guided velocity. */
+struct term {
+    int text, dropped; /* with the text; bits of the sound that is dropped */
+    double scale;
 };
+enum { TERMS = 4 };
+
+/* The formulas of sampler.h by passes: the whole condition first, and none whose share is 0. */
+static int list_terms(const struct sampler *s, struct term terms[TERMS]) {
+    double g = s->config.text_guidance, audio = s->config.guidance, listen = listen_guidance(s);
+    int count = 1, guided = guides_text(s);
+    terms[0] = (struct term){1, 0, guided ? g : listen};
+    if (guided && listen != g) terms[count++] = (struct term){0, 0, listen - g};
+    if (audio != listen) terms[count++] = (struct term){!guided, 1 << AUDIO_LISTEN, audio - listen};
+    if (audio != 1) terms[count++] = (struct term){!guided, AUDIO_ALL, 1 - audio};
+    return count;
+}
 
 static int network(struct sampler *s, const struct params *params, const struct condition_batch *condition,
-                   struct conditions given, real *out) {
-    struct dit_input in = condition_batch_clip(condition, !given.audio, s->x, s->clip, weight(s, SAMPLER_T));
-    if (!given.text) in.text = condition->no_text;
-    if (guides_text(s) || guides_audio(s)) dit_condition_reset(s->acts, guides_text(s), 1);
+                   const struct term *term, real *out) {
+    struct dit_input in = condition_batch_clip(condition, term->dropped, s->x, s->clip, weight(s, SAMPLER_T));
+    if (!term->text) in.text = condition->no_text;
+    if (guides(s)) dit_condition_reset(s->acts, guides_text(s), 1);
     return dit_forward(s->net, params, s->acts, &in, out, s->clip);
 }
 
-/* *v: the guided velocity, in one of the sampler's buffers. */
-static int guided(struct sampler *s, const struct params *params, const struct condition_batch *condition,
-                  const real **v) {
-    real g = (real)s->config.text_guidance, a = (real)s->config.guidance;
+/* The guided velocity, into s->velocity. */
+static int guided(struct sampler *s, const struct params *params, const struct condition_batch *condition) {
+    struct term terms[TERMS];
+    int count = list_terms(s, terms);
     long all = (long)s->B * s->clip;
-    TRY(network(s, params, condition, (struct conditions){1, 1}, s->velocity));
-    *v = s->velocity;
-    if (!guides_text(s) && !guides_audio(s)) return OK;
-    TRY(network(s, params, condition, (struct conditions){!guides_text(s), guides_text(s)}, s->without));
-    *v = s->without;
-    if (!guides_text(s) || !guides_audio(s)) {
-        real scale = guides_text(s) ? g : a;
-        real_axpby(s->without, scale, s->velocity, 1 - scale, all);
-        return OK;
+    TRY(network(s, params, condition, &terms[0], s->velocity));
+    for (int i = 1; i < count; i++) {
+        TRY(network(s, params, condition, &terms[i], s->without));
+        real_axpby(s->velocity, (real)terms[i].scale, s->without, i > 1 ? 1 : (real)terms[0].scale, all);
     }
-    TRY(network(s, params, condition, (struct conditions){0, 0}, s->without_both));
-    *v = s->without_both;
-    real_axpby(s->without, g, s->velocity, a - g, all);
-    real_axpby(s->without_both, 1, s->without, 1 - a, all);
     return OK;
 }
 
@@ -145,13 +153,12 @@ static void unipc_step(struct sampler *s, const real *v, int i) {
 }
 
 int sampler_step(struct sampler *s, const struct params *params, const struct condition_batch *condition, int i) {
-    const real *v;
     upload_weights(s, i);
-    TRY(guided(s, params, condition, &v));
+    TRY(guided(s, params, condition));
     if (s->config.solver == SOLVER_UNIPC)
-        unipc_step(s, v, i);
+        unipc_step(s, s->velocity, i);
     else
-        combine(s, s->x, SAMPLER_ONE, s->x, SAMPLER_MOVE, v);
+        combine(s, s->x, SAMPLER_ONE, s->x, SAMPLER_MOVE, s->velocity);
     return OK;
 }
 

@@ -5,6 +5,9 @@
      audio   v = a + s (c - a)
      text    v = w + g (c - w)
      both    v = u + g (c - w) + s (w - u)   (MultiTalk's two scales)
+   Where the other party's sound has a scale l of its own, its part of what audio changes has that one: with k what talk
+   alone gives in place of both, s (c - a) becomes s (k - a) + l (c - k), and s (w - u) alike. A teacher that is to be
+   guided so has dropped one party alone in training (teacher.drop_talk, drop_listen).
    Dropped audio is silence in talk and listen, dropped text is the empty prompt, as in training. */
 #ifndef MODEL_DIT_SAMPLER_H
 #define MODEL_DIT_SAMPLER_H
@@ -20,6 +23,7 @@ struct sampler_config {
     int schedule; /* enum schedule_kind */
     double shift;
     double guidance, text_guidance; /* s of audio, g of text; 1: none */
+    double listen_guidance;         /* l of the other party's sound; negative: as guidance */
 };
 /* Weights of a step, one a latent frame, because the reference frame stays where it is. */
 enum sampler_weight {
@@ -41,10 +45,10 @@ struct sampler {
     struct sampler_config config;
     double sigma[SAMPLER_STEPS_MAX + 1]; /* down to sigma[steps] = 0 */
     double timestep[SAMPLER_STEPS_MAX];
-    int B, F;        /* samples in hand, at most those laid out; frames */
-    long size, clip; /* elements of a latent frame, of a clip */
-    real *x;         /* device [B, F, C, H, W]: the state; frame 0 is the reference */
-    real *velocity, *without, *without_both;
+    int B, F;                    /* samples in hand, at most those laid out; frames */
+    long size, clip;             /* elements of a latent frame, of a clip */
+    real *x;                     /* device [B, F, C, H, W]: the state; frame 0 is the reference */
+    real *velocity, *without;    /* guided; without a condition */
     real *start, *prediction[3]; /* UniPC: what the step before started from; predictions, step i's at i % 3 */
     real *weights;               /* device [SAMPLER_WEIGHTS, B, F] */
     real *host;                  /* host, alike */

@@ -41,18 +41,31 @@ size_t param_add(struct param_table *table, int slice, const char *name, enum pa
         p->shape[p->ndim] = shape[p->ndim];
         p->count *= (size_t)shape[p->ndim];
     }
-    p->offset = last && last->slice == slice ? last->offset + round_up(last->count) : 0;
+    p->offset = last && last->slice == slice ? round_up(last->offset + last->count) : 0;
+    p->number = table->count - 1;
     p->init = init;
     p->deviation = deviation;
     p->decay = decay;
     return p->offset;
 }
 
+size_t param_follow(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
+                    int decay, const long *shape) {
+    param_add(table, slice, name, init, deviation, decay, shape);
+    if (table->failed || table->count < 2) return 0;
+    struct param *p = &table->list[table->count - 1];
+    return p->offset = p[-1].offset + p[-1].count;
+}
+
+void param_number(struct param_table *table, int first, const int *order, int count) {
+    for (int i = 0; i < count && first + i < table->count; i++) table->list[first + i].number = first + order[i];
+}
+
 static void place_slices(struct param_table *table, size_t unit) {
     memset(table->slice_offset, 0, ((size_t)table->slices + 1) * sizeof *table->slice_offset);
     for (int i = 0; i < table->count; i++) { /* the slices' sizes */
         const struct param *p = &table->list[i];
-        size_t size = p->offset + round_up(p->count);
+        size_t size = round_up(p->offset + p->count);
         table->slice_offset[p->slice + 1] = (size + unit - 1) / unit * unit;
     }
     for (int s = 0; s < table->slices; s++) table->slice_offset[s + 1] += table->slice_offset[s];
@@ -114,17 +127,17 @@ void grads_done(const struct params *params, int slice) {
 
 int params_status(const struct params *params) { return params->source ? params->source->status(params->of) : OK; }
 
-void params_initialise_one(real *values, const struct param_table *table, const struct param *p, uint64_t seed) {
+void params_initialise_one(real *values, const struct param *p, uint64_t seed) {
     if (p->init == INIT_ZERO) mem_zero(values, p->count * sizeof *values);
     if (p->init == INIT_ONE) real_fill(values, 1, (long)p->count);
-    if (p->init == INIT_NORMAL) random_init(values, seed, (int)(p - table->list), (real)p->deviation, (long)p->count);
+    if (p->init == INIT_NORMAL) random_init(values, seed, p->number, (real)p->deviation, (long)p->count);
 }
 
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed) {
     mem_zero(values, param_slice_size(table, slice) * sizeof *values); /* the padding too */
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
-        if (p->slice == slice) params_initialise_one(values + p->offset, table, p, seed);
+        if (p->slice == slice) params_initialise_one(values + p->offset, p, seed);
     }
 }
 

@@ -2,7 +2,7 @@
    saving, loading, counting, export) derives from it.
    A network is a list of slices: slice 0 embeddings, slices 1..L the blocks, the last slices heads. A slice is one
    contiguous piece of the arena; a parameter is an offset (in elements) inside its slice. Every parameter starts at a
-   multiple of 32 elements. Names are the original Wan names ("blocks.3.self_attn.q.weight"). */
+   multiple of 32 elements, but for those that follow another one closely (param_follow). Names are the original Wan names ("blocks.3.self_attn.q.weight"). */
 #ifndef MODEL_PARAMS_PARAMS_H
 #define MODEL_PARAMS_PARAMS_H
 
@@ -19,6 +19,7 @@ struct param {
     long shape[5];
     size_t count;
     size_t offset; /* inside the slice, elements */
+    int number;    /* addresses its random numbers and its sum; its place in the list, or as param_number says */
     enum param_init init;
     double deviation; /* of INIT_NORMAL */
     int decay;        /* weight decay applies */
@@ -37,6 +38,12 @@ void param_table_open(struct param_table *table);
 /* Appends; returns the offset inside the slice. Slices must come in ascending order. shape ends with 0. */
 size_t param_add(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
                  int decay, const long *shape);
+/* As param_add, right behind the parameter before, without padding: both are then one matrix to a product. */
+size_t param_follow(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
+                    int decay, const long *shape);
+/* Parameters `first` .. first + count - 1 of the list are numbered first + order[0], first + order[1] and so on: their
+   random numbers and sums are then those of that other order. */
+void param_number(struct param_table *table, int first, const int *order, int count);
 /* After close: pads every slice so that it divides into `pieces` (>= 1) equal ones that each are a multiple of 32
    elements. */
 void param_table_divide(struct param_table *table, int pieces);
@@ -84,9 +91,9 @@ void grads_done(const struct params *params, int slice);
 int params_status(const struct params *params);
 
 /* Fills one parameter [its count], one slice [its size] (device) as params_initialise does. */
-void params_initialise_one(real *values, const struct param_table *table, const struct param *param, uint64_t seed);
+void params_initialise_one(real *values, const struct param *param, uint64_t seed);
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed);
-/* Fills master [total] (device) from the table: random numbers by (seed, index of the parameter); padding zero. */
+/* Fills master [total] (device) from the table: random numbers by (seed, number of the parameter); padding zero. */
 void params_initialise(real *master, const struct param_table *table, uint64_t seed);
 
 #endif

@@ -107,7 +107,8 @@ real *shard_grads(const struct sharded *s, int slice) {
     return s->grads + s->table->slice_offset[slice] + shard_piece(s, slice).from;
 }
 
-real *shard_scratch(const struct sharded *s, int slice) {
+real *shard_scratch(struct sharded *s, int slice) {
+    s->cleared = 0;
     return grad_parts(s) > 1 ? s->all->reduced[0].memory : s->grads + s->table->slice_offset[slice];
 }
 
@@ -136,8 +137,16 @@ static void *take(struct arena *arena, const char *network, const char *what, si
     return arena_take(arena, name, bytes);
 }
 
-int shard_layout_frozen(struct sharded *s, const char *network, const struct param_table *table,
-                        struct sharding *shards, struct arena *arena) {
+/* Room for copies of whole weights, which products of at least `rows_least` rows read. */
+static void take_copies(struct sharded *s, const char *network, struct arena *arena, long rows_least) {
+    long n = (long)s->table->total, room = packed_room(n);
+    if (weight_parts(s) > 1 || !room) return;
+    elem *copies = take(arena, network, "weights for products", (size_t)room * sizeof *copies);
+    if (copies) packed_open(copies, s->weights, n, rows_least);
+}
+
+static int layout_weights(struct sharded *s, const char *network, const struct param_table *table,
+                          struct sharding *shards, struct arena *arena) {
     s->all = shards;
     s->table = table;
     s->grads = NULL;
@@ -148,9 +157,19 @@ int shard_layout_frozen(struct sharded *s, const char *network, const struct par
     return OK;
 }
 
+/* Weights that stay are worth a copy for any product. */
+int shard_layout_frozen(struct sharded *s, const char *network, const struct param_table *table,
+                        struct sharding *shards, struct arena *arena) {
+    TRY(layout_weights(s, network, table, shards, arena));
+    take_copies(s, network, arena, 0);
+    return OK;
+}
+
 int shard_layout(struct sharded *s, const char *network, const struct param_table *table, struct sharding *shards,
                  struct arena *arena) {
-    TRY(shard_layout_frozen(s, network, table, shards, arena));
+    enum { ROWS_LEAST = 512 }; /* a copy lasts until the next update, and is not won back by fewer */
+    TRY(layout_weights(s, network, table, shards, arena));
+    take_copies(s, network, arena, ROWS_LEAST);
     size_t largest = param_largest_slice(table, 0);
     if (shards && largest > shards->largest_grad) shards->largest_grad = largest;
     s->grads = take(arena, network, "gradients", table->total / (size_t)grad_parts(s) * sizeof(real));
@@ -181,6 +200,7 @@ static void wait_weights(struct sharded *s, int slice) {
     if (!s->weights_pending[slice]) return;
     s->weights_pending[slice] = 0;
     failed(s->all, comm_wait(s->all->comm, s->weights_ticket[slice]));
+    packed_renew(s->weights + s->table->slice_offset[slice], (long)(slice_size(s, slice) * sizeof(elem)));
 }
 
 static struct shard_buffer *find_gathered(const struct sharded *s, int slice) {
@@ -283,9 +303,12 @@ static void take_over(struct sharding *a, struct shard_buffer *b) {
 }
 
 void shard_begin(struct sharded *s) {
-    mem_zero(s->grads, s->table->total / (size_t)grad_parts(s) * sizeof(real));
+    if (!s->cleared) mem_zero(s->grads, s->table->total / (size_t)grad_parts(s) * sizeof(real));
+    s->cleared = 0;
     memset(s->grads_reduced, 0, (size_t)s->table->slices);
 }
+
+void shard_cleared(struct sharded *s) { s->cleared = grad_parts(s) == state_parts(s); }
 
 static real *shard_grads_acquire(void *of, int slice) {
     struct sharded *s = of;

@@ -73,6 +73,7 @@ struct sharded {
     real *grads;                                    /* device: whole or pieces; NULL: frozen */
     unsigned char *weights_pending, *grads_reduced; /* [slices] */
     comm_ticket *weights_ticket, *grads_ticket;     /* [slices] */
+    int cleared;                                    /* the gradients are zero already */
     int last, rising;                               /* the slice acquired last; the way that acquires go */
     int *after[2];                                  /* what followed a slice last time, by that way */
 };
@@ -99,10 +100,13 @@ real *shard_grads(const struct sharded *shard, int slice);
 /* The piece of a slice's weights that this rank holds, for who fills them in: at in shard->weights. */
 struct shard_piece shard_weight_piece(const struct sharded *shard, int slice);
 /* Room for a whole slice in real where its gradients will be. */
-real *shard_scratch(const struct sharded *shard, int slice);
+real *shard_scratch(struct sharded *shard, int slice);
 
 /* Before an update's first backward: gradients zero. */
 void shard_begin(struct sharded *shard);
+/* Whoever used this rank's pieces of all gradients has set them to zero: the next update need not, unless the rank holds
+   more of them than its pieces, or their place has served as scratch meanwhile. */
+void shard_cleared(struct sharded *shard);
 /* After its last: every gradient of slices first_slice .. is there, summed over ranks. */
 void shard_reduce(struct sharded *shard, int first_slice);
 /* This rank's pieces of the weights of slices first_slice .. are new. */

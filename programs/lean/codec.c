@@ -124,7 +124,7 @@ static int decode(const struct codec_options *o, struct codec *codec, const stru
         return error_set(ERR_INPUT, "%s: latents of %ld channels, codec %s has %d", o->in, in->shape[1], codec->name,
                          codec->channels);
     TRY(room_for(out, video_frames(frames), 3, codec->height, codec->width));
-    codec_decode_reset(codec);
+    codec_decode_begin(codec, NULL);
     int made = codec_decode_host(codec, in->values, (int)frames, out->values);
     return made < 0 ? -made : OK;
 }

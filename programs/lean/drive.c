@@ -408,7 +408,7 @@ static const struct config_field keys[] = {
          "shorter rest is left out. 0 cuts nothing."),
     LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
     THREADS_FIELD,
-    TEXT("decoder", decoder, "", "Light decoder in place of the codec's own: a safetensors file."),
+    TEXT("decoder", decoder, "", "Decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
 };
 
 int main(int argc, char **argv) {

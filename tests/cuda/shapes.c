@@ -5,7 +5,7 @@
 #include "kernels/arena.h"
 #include "kernels/device.h"
 #include "model/audio/wav2vec2.h"
-#include "model/codec/light_decoder.h"
+#include "model/codec/decoder_net.h"
 #include "model/codec/vae.h"
 #include "model/dit/dit.h"
 
@@ -125,41 +125,51 @@ static void autoencoder(const char *name, void (*configure)(struct vae_config *)
     vae_destroy(&vae);
 }
 
-static void lay_out_light(struct light_acts **acts, const struct light_decoder *net, enum light_memory memory,
-                          int frames, int h, int w, struct arena *arena) {
+static void lay_out_decoder(struct decoder_acts *acts, const struct decoder_net *net, enum decoder_memory memory,
+                            int frames, int h, int w, struct arena *arena) {
     memset(arena, 0, sizeof *arena);
-    arena_begin(arena, "light decoder");
-    must(light_acts_layout(acts, net, memory, 1, frames, h, w, arena));
-    light_acts_free(*acts);
+    arena_begin(arena, "decoder");
+    must(decoder_acts_layout(acts, net, memory, 1, frames, h, w, arena));
     must(arena_commit(arena));
-    must(light_acts_layout(acts, net, memory, 1, frames, h, w, arena));
+    must(decoder_acts_layout(acts, net, memory, 1, frames, h, w, arena));
 }
 
-static void light(const char *name, int channels, int patch, int h, int w) {
-    const struct light_decoder_config config = {.channels = channels,
-                                                .first = 256,
-                                                .stage = {128, 64, 64},
-                                                .blocks = 3,
-                                                .grow = {1, 2, 2},
-                                                .scale = {2, 2, 2},
-                                                .patch = patch,
-                                                .clamp = 3};
-    struct light_decoder net;
-    struct light_acts *acts;
+static void decoder(const char *name, const struct decoder_config *config, int h, int w) {
+    struct decoder_net net;
+    struct decoder_acts acts = {NULL, NULL};
     struct arena arena;
     real nothing = 0;
     asked.of = name;
-    must(light_decoder_create(&net, &config));
-    struct params params = params_of(&net.table, 1);
-    lay_out_light(&acts, &net, LIGHT_STREAM, CHUNK, h, w, &arena);
-    light_stream_reset(acts);
-    for (int pass = 0; pass < 3; pass++) light_stream_decode(&net, &params, acts, &nothing, CHUNK, &nothing);
-    light_acts_free(acts), arena_free(&arena);
-    lay_out_light(&acts, &net, LIGHT_TRAIN, CHUNK, h, w, &arena);
-    light_decoder_forward(&net, &params, acts, 1, &nothing, &nothing);
-    light_decoder_backward(&net, &params, acts, &nothing);
-    light_acts_free(acts), arena_free(&arena);
-    light_decoder_destroy(&net);
+    must(decoder_net_create(&net, config));
+    struct params params = params_of(net.table, 1);
+    lay_out_decoder(&acts, &net, DECODER_STREAM, CHUNK, h, w, &arena);
+    decoder_stream_begin(&net, &acts, NULL);
+    for (int pass = 0; pass < 3; pass++) decoder_stream_decode(&net, &params, &acts, &nothing, CHUNK, &nothing);
+    decoder_acts_free(&acts), arena_free(&arena);
+    lay_out_decoder(&acts, &net, DECODER_TRAIN, CHUNK, h, w, &arena);
+    decoder_net_forward(&net, &params, &acts, 1, &nothing, NULL, &nothing);
+    decoder_net_backward(&net, &params, &acts, &nothing);
+    decoder_acts_free(&acts), arena_free(&arena);
+    decoder_net_destroy(&net);
+}
+
+static void light(const char *name, int channels, int patch, int h, int w) {
+    const struct decoder_config config = {.kind = DECODER_LIGHT,
+                                          .light = {.channels = channels,
+                                                    .first = 256,
+                                                    .stage = {128, 64, 64},
+                                                    .blocks = 3,
+                                                    .grow = {1, 2, 2},
+                                                    .scale = {2, 2, 2},
+                                                    .patch = patch,
+                                                    .clamp = 3}};
+    decoder(name, &config, h, w);
+}
+
+static void residual(const char *name, int channels, int patch, int h, int w) {
+    const struct decoder_config config = {.kind = DECODER_RESIDUAL,
+                                          .residual = {channels, {64, 48, 32}, {2, 1, 1}, patch}};
+    decoder(name, &config, h, w);
 }
 
 /* Its convolutions are products of unfolded rows; attention is over a window of `rows` features. */
@@ -224,6 +234,7 @@ int shapes_ask(const struct asked **list) {
     autoencoder("wan21, 832 x 480", vae_config_wan21, 832, 480);
     light("light decoder, 928 x 704", 48, 2, 58, 44);
     light("light decoder, 832 x 480", 16, 1, 104, 60);
+    residual("residual decoder, 64 x 64", 48, 2, 8, 8);
     speech(200);
     device_shutdown();
     return asked.count;

@@ -101,21 +101,21 @@ static void products(void **state) {
 /* Queries, keys and values of a chunk at 5B. */
 static void products_at_once(void **state) {
     (void)state;
-    const long d = 3072, step = d * d + d;
+    const long d = 3072;
     const struct gemm g = {.rows = 1914,
                            .columns = d,
                            .inner = d,
                            .b_transposed = 1,
                            .extra = GEMM_BIAS,
                            .parts = 3,
-                           .b_step = step,
-                           .bias_step = step,
+                           .b_step = d * d,
+                           .bias_step = d,
                            .d_step = 1914 * d};
     struct gemm_key key = gemm_key(&g, 64 << 20);
     struct gemm_plan plan;
     assert_int_equal(gemm_plan_open(&plan, &key), CUBLAS_STATUS_SUCCESS);
     assert_int_equal(batch_count(plan.a), 3);
-    assert_int_equal(attribute(plan.a, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), step);
+    assert_int_equal(attribute(plan.a, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), d * d);
     assert_int_equal(attribute(plan.b, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), 0);
     assert_int_equal(attribute(plan.d, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET), g.d_step);
     gemm_plan_close(&plan);

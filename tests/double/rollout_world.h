@@ -12,7 +12,7 @@
 enum { C = 3, STEPS = 3, B = 2 };
 
 static const struct rollout_config standard = {
-    .causal = {C, 4, 6, RAPR_END, 9}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
+    .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
 
 struct world {
     struct dit net;

@@ -19,11 +19,13 @@ struct world {
     real *latents, *local, *global, *dlocal, *dglobal, *dlatents;
 };
 
-static void open_world(struct world *w, int queries, double rough, enum dit_memory memory) {
+static void open_scope(struct world *w, enum discriminator_scope scope, int queries, double rough,
+                       enum dit_memory memory) {
     static const int positions[F] = {0, 1, 2, 3};
     memset(w, 0, sizeof *w);
     struct dit_config dit = small_config(LAYERS);
-    struct discriminator_config config = {.taps = {0, 1, 2}, .queries = queries, .heads = 3, .ffn_dim = 14};
+    struct discriminator_config config = {
+        .scope = scope, .taps = {0, 1, 2}, .queries = queries, .heads = 3, .ffn_dim = 14};
     CHECK(discriminator_create(&w->d, &dit, &config));
     small_open(&w->small, &w->d.trunk.table, rough);
     small_without_kinks(&w->small);
@@ -53,6 +55,10 @@ static void open_world(struct world *w, int queries, double rough, enum dit_memo
                                .text = small_elems(s, B * dit.text_len * dit.text_dim, 1),
                                .audio = {small_elems(s, B * F * window, 1), small_elems(s, B * F * window, 1)},
                                .audio_stride = F * window};
+}
+
+static void open_world(struct world *w, int queries, double rough, enum dit_memory memory) {
+    open_scope(w, SCOPE_CLIP, queries, rough, memory);
 }
 
 static void close_world(struct world *w) {
@@ -105,9 +111,9 @@ static void check_weights(struct world *w, const char *name, size_t position, lo
 }
 
 /* The heads' tensors, a handful at a time; of the trunk, which has a test of its own, whole slices. */
-static void gradients_match(int queries, enum dit_memory memory) {
+static void gradients_match(enum discriminator_scope scope, int queries, enum dit_memory memory) {
     struct world w;
-    open_world(&w, queries, 0.15, memory);
+    open_scope(&w, scope, queries, 0.15, memory);
     forward(&w);
     backward(&w, &w.small.params, w.dlatents, 0);
     const struct param_table *table = &w.d.trunk.table;
@@ -135,11 +141,16 @@ static void gradients_match(int queries, enum dit_memory memory) {
 }
 static void gradients_with_one_query(void **state) {
     (void)state;
-    gradients_match(1, DIT_SAVE_ALL);
+    gradients_match(SCOPE_CLIP, 1, DIT_SAVE_ALL);
 }
 static void gradients_with_two_queries(void **state) {
     (void)state;
-    gradients_match(2, DIT_SAVE_BLOCKS);
+    gradients_match(SCOPE_CLIP, 2, DIT_SAVE_BLOCKS);
+}
+static void gradients_of_single_frames(void **state) {
+    (void)state;
+    gradients_match(SCOPE_FRAME, 1, DIT_SAVE_ALL);
+    gradients_match(SCOPE_FRAME, 2, DIT_SAVE_BLOCKS);
 }
 
 /* With no gradient arena the latents' gradient alone comes out, the same to the bit; it is added to what is there. */
@@ -274,6 +285,45 @@ static void branches_read_what_they_should(void **state) {
     close_world(&w);
 }
 
+/* Of sample 1: how many of its local logits a change of frame f moves, and in *own whether its own one is among them. */
+static int moved_by(struct world *w, int f, int *own) {
+    long frame = w->clip / F;
+    real *at = w->latents + w->clip + f * frame, *move = small_reals(&w->small, frame, 0.5);
+    forward(w);
+    double *before = small_host(w->local, B * (F - 1));
+    real_axpby(at, 1, move, 1, frame);
+    forward(w);
+    double *after = small_host(w->local, B * (F - 1));
+    real_axpby(at, -1, move, 1, frame);
+    int count = 0;
+    for (int i = 0; i < B * (F - 1); i++) {
+        int moved = fabs(after[i] - before[i]) > 1e-9;
+        assert_true(i >= F - 1 || !moved); /* sample 0 */
+        count += moved;
+    }
+    *own = f > 0 && fabs(after[F - 1 + f - 1] - before[F - 1 + f - 1]) > 1e-9;
+    free(before);
+    free(after);
+    return count;
+}
+
+/* A trunk that attends over the clip tells every frame's logit of every frame and of the reference; one that sees single
+   frames tells each of its own frame alone. */
+static void single_frames_know_no_others(void **state) {
+    (void)state;
+    struct world w;
+    int own;
+    for (int f = 0; f < F; f++) {
+        open_scope(&w, SCOPE_CLIP, 1, 0.15, DIT_SAVE_ALL);
+        assert_int_equal(moved_by(&w, f, &own), F - 1);
+        close_world(&w);
+        open_scope(&w, SCOPE_FRAME, 1, 0.15, DIT_SAVE_ALL);
+        assert_int_equal(moved_by(&w, f, &own), f > 0);
+        assert_int_equal(own, f > 0);
+        close_world(&w);
+    }
+}
+
 static void expect_refused(struct dit_config dit, struct discriminator_config config) {
     struct discriminator d;
     assert_int_equal(discriminator_create(&d, &dit, &config), ERR_USAGE);
@@ -317,6 +367,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_with_one_query),
         cmocka_unit_test(gradients_with_two_queries),
+        cmocka_unit_test(gradients_of_single_frames),
+        cmocka_unit_test(single_frames_know_no_others),
         cmocka_unit_test(input_gradient_alone),
         cmocka_unit_test(heads_only_leaves_the_trunk),
         cmocka_unit_test(starts_near_zero_with_gradients),

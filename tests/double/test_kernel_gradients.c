@@ -198,8 +198,8 @@ static void residual(struct problem *p) {
     residual_forward(p->out[1], p->in[0], p->in[1], NULL, ROWS, WIDTH, 1, 0);
 }
 static void residual_back(struct problem *p) {
-    residual_backward(p->grad[1], p->grad[2], p->dout[0], p->in[1], p->in[2], ROWS, WIDTH, PER_GROUP, STRIDE);
-    residual_backward(p->saved[0], NULL, p->dout[1], p->in[1], NULL, ROWS, WIDTH, 1, 0);
+    residual_backward(p->grad[1], p->grad[2], NULL, p->dout[0], p->in[1], p->in[2], ROWS, WIDTH, PER_GROUP, STRIDE);
+    residual_backward(p->saved[0], NULL, NULL, p->dout[1], p->in[1], NULL, ROWS, WIDTH, 1, 0);
     real_axpby(p->grad[1], 1, p->saved[0], 1, ROWS * WIDTH);
     real_axpby(p->grad[0], 1, p->dout[0], 0, ROWS * WIDTH);
     real_axpby(p->grad[0], 1, p->dout[1], 1, ROWS * WIDTH);
@@ -226,8 +226,8 @@ static void norm_rope(struct problem *p) {
                          PACKED / B, 0, 1e-6);
 }
 static void norm_rope_back(struct problem *p) {
-    rmsnorm_rope_backward(p->grad[0], p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0], p->saved[1],
-                          B, TOKENS, H, D);
+    rmsnorm_rope_backward(p->grad[0], H * D, p->grad[1], p->dout[0], p->in[0], p->saved[2], p->in[1], p->saved[0],
+                          p->saved[1], B, TOKENS, H, D);
 }
 
 /* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for them. */
@@ -317,16 +317,17 @@ static void mse_back(struct problem *p) {
     scale_by_loss(p, 0);
 }
 
-static void absolute(struct problem *p) { abs_loss(p->out[0], NULL, p->in[0], p->saved[0], 0.7, p->in_n[0]); }
+/* Of pictures of 3 planes, with weights of their places. */
+static void absolute(struct problem *p) { abs_loss(p->out[0], NULL, p->in[0], p->saved[0], p->saved[2], 3, 0.7, 6, 5); }
 static void absolute_back(struct problem *p) {
-    abs_loss(p->saved[1], p->grad[0], p->in[0], p->saved[0], 0.7, p->in_n[0]);
+    abs_loss(p->saved[1], p->grad[0], p->in[0], p->saved[0], p->saved[2], 3, 0.7, 6, 5);
     scale_by_loss(p, 0);
 }
 static void gradient_difference(struct problem *p) {
-    gradient_difference_loss(p->out[0], NULL, p->in[0], p->saved[0], 0.7, 2, 3, 4);
+    gradient_difference_loss(p->out[0], NULL, p->in[0], p->saved[0], p->saved[2], 1, 0.7, 2, 3, 4);
 }
 static void gradient_difference_back(struct problem *p) {
-    gradient_difference_loss(p->saved[1], p->grad[0], p->in[0], p->saved[0], 0.7, 2, 3, 4);
+    gradient_difference_loss(p->saved[1], p->grad[0], p->in[0], p->saved[0], p->saved[2], 1, 0.7, 2, 3, 4);
     scale_by_loss(p, 0);
 }
 
@@ -406,8 +407,8 @@ static const struct gradient_case cases[] = {
     {"upsample_nearest", upsample, upsample_back, {60}, {240}, {0}},
     {"clean_to_velocity", clean_velocity, clean_velocity_back, {30, 30}, {30}, {2}},
     {"mse_loss", mse, mse_back, {30}, {1}, {30, 3, 1}},
-    {"abs_loss", absolute, absolute_back, {30}, {1}, {30, 1}},
-    {"gradient_difference_loss", gradient_difference, gradient_difference_back, {24}, {1}, {24, 1}},
+    {"abs_loss", absolute, absolute_back, {30}, {1}, {30, 1, 10}},
+    {"gradient_difference_loss", gradient_difference, gradient_difference_back, {24}, {1}, {24, 1, 24}},
     {"sid_gradients", sid, sid_back, {30, 30, 30}, {1}, {2, 1}},
     {"relativistic_loss", relativistic, relativistic_back, {13, 13}, {1}, {1}},
     {"finite_difference_penalty", penalty, penalty_back, {13, 13}, {1}, {1}},

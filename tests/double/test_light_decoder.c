@@ -1,6 +1,7 @@
-/* test_light_decoder.c: the gradients of a light decoder's training: every loss, alone and all together, against central
-   differences along a random direction of every weight tensor; and the re-encoding of the consistency loss against the
-   codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 1e-6 of the point are the one error beside
+/* test_light_decoder.c: the gradients of a decoder's training: every loss, alone and all together, with weights of what moves
+   and noise on the latents, for both networks, against central differences along a random direction of every weight tensor;
+   what does not count behind a gap; that the reference stays clean; and the re-encoding of the consistency loss against the
+   codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 3e-7 of the point are the one error beside
    rounding; with some thousand values of order 1 there are hardly any. */
 #include "tests/small_net.h"
 
@@ -16,57 +17,63 @@ enum {
     VIDEO = 1 + 4 * (FRAMES - 1),
     PIXELS = VIDEO * 3 * H * W * PATCH * PATCH
 };
-#define STEP 1e-6
-enum { SEED = 4 }; /* one of which no ReLU lies within the step of its corner */
+#define STEP 3e-7
+enum { SEED = 4, NOISE_SEED = 2 }; /* of which no ReLU lies within the step of its corner */
 
-/* Two shapes of the stride 4: growth and scale in different stages, with and without patches at the end. */
-static const struct light_decoder_config shapes[] = {
-    {CHANNELS, 6, {5, 4, 3}, 2, {2, 1, 2}, {2, 1, 2}, 1, 3},
-    {CHANNELS, 4, {3, 6, 5}, 1, {1, 2, 2}, {1, 2, 1}, 2, 0},
+/* Shapes of the stride 4. Light: growth and scale in different stages, with and without patches at the end. */
+static const struct decoder_config shapes[] = {
+    {.kind = DECODER_LIGHT, .light = {CHANNELS, 6, {5, 4, 3}, 2, {2, 1, 2}, {2, 1, 2}, 1, 3}},
+    {.kind = DECODER_LIGHT, .light = {CHANNELS, 4, {3, 6, 5}, 1, {1, 2, 2}, {1, 2, 1}, 2, 0}},
+    {.kind = DECODER_RESIDUAL, .residual = {CHANNELS, {5, 4, 6}, {2, 1, 1}, 1}},
 };
+enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 struct world {
-    struct light_decoder net;
+    struct decoder_net net;
     struct light_step step;
     struct arena state, activations;
     struct params params;
     struct codec codec;
-    real *latents, *target;
+    real *latents, *target, *joined;
 };
 
 /* A pca codec of random numbers; its basis need not be orthogonal to be encoded with. */
 static void open_codec(struct codec *codec) {
-    static float basis[CHANNELS * SIZE], mean[SIZE], scale[CHANNELS];
+    static float basis[CHANNELS * SIZE], mean[SIZE], scale[CHANNELS], motion_weight = 4;
     uint32_t state = 12345;
     for (int i = 0; i < CHANNELS * SIZE; i++)
         basis[i] = (float)((state = state * 1664525u + 1013904223u) >> 8) / (1 << 27) - 0.06f;
     for (int i = 0; i < SIZE; i++) mean[i] = (float)((state = state * 1664525u + 1013904223u) >> 8) / (1 << 24) - 0.5f;
     for (int i = 0; i < CHANNELS; i++) scale[i] = 0.5f + 0.2f * (float)i;
-    const struct codec_tensor tensors[] = {
-        {"pca.basis", 2, {CHANNELS, SIZE}, basis}, {"pca.mean", 1, {SIZE}, mean}, {"pca.scale", 1, {CHANNELS}, scale}};
-    CHECK(codec_open(codec, "pca", H * PATCH, W * PATCH, tensors, 3));
+    const struct codec_tensor tensors[] = {{"pca.basis", 2, {CHANNELS, SIZE}, basis},
+                                           {"pca.mean", 1, {SIZE}, mean},
+                                           {"pca.scale", 1, {CHANNELS}, scale},
+                                           {"pca.motion_weight", 1, {1}, &motion_weight}};
+    CHECK(codec_open(codec, "pca", H * PATCH, W * PATCH, tensors, 4));
 }
 
 static void layout(struct world *w, const struct light_config *config) {
-    CHECK(light_step_layout(&w->step, &w->net, config, FRAMES, H, W, 1, NULL, &w->state, &w->activations));
+    CHECK(light_step_layout(&w->step, &w->net, config, FRAMES, H, W, NOISE_SEED, NULL, &w->state, &w->activations));
     w->latents = ARENA_TAKE(&w->activations, "latents", real, LATENTS);
     w->target = ARENA_TAKE(&w->activations, "target", real, BATCH * PIXELS);
+    w->joined = ARENA_TAKE(&w->activations, "joined", real, BATCH);
 }
 
 /* Rough weights of about the size that keeps the mean square; targets around 1/2. */
 static void fill(struct world *w) {
-    for (int i = 0; i < w->net.table.count; i++) {
-        const struct param *p = &w->net.table.list[i];
+    for (int i = 0; i < w->net.table->count; i++) {
+        const struct param *p = &w->net.table->list[i];
         double fan_in = p->ndim > 1 ? (double)p->count / (double)p->shape[0] : 4;
-        random_init(w->step.optimiser.master + param_position(&w->net.table, p), SEED, i, sqrt(2 / fan_in),
+        random_init(w->step.optimiser.master + param_position(w->net.table, p), SEED, i, sqrt(2 / fan_in),
                     (long)p->count);
     }
     random_init(w->latents, SEED, 1000, 1.5, LATENTS);
     random_init(w->target, SEED, 1001, 0.5, BATCH * PIXELS);
+    mem_upload(w->joined, (const real[]){1, 0, 1}, BATCH * sizeof(real)); /* sample 1 has a gap */
     optimiser_start(&w->step.optimiser);
 }
 
-static void open_world(struct world *w, const struct light_decoder_config *shape, const struct light_config *losses) {
+static void open_world(struct world *w, const struct decoder_config *shape, const struct light_config *losses) {
     struct light_config config = *losses;
     memset(w, 0, sizeof *w);
     CHECK(device_init(1));
@@ -74,7 +81,7 @@ static void open_world(struct world *w, const struct light_decoder_config *shape
     config.stage.accumulate = PARTS;
     config.stage.steps = 10;
     config.stage.optimiser = (struct optimiser_config){.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8};
-    CHECK(light_decoder_create(&w->net, shape));
+    CHECK(decoder_net_create(&w->net, shape));
     arena_begin(&w->state, "state");
     arena_begin(&w->activations, "activations");
     layout(w, &config);
@@ -83,7 +90,7 @@ static void open_world(struct world *w, const struct light_decoder_config *shape
     layout(w, &config);
     open_codec(&w->codec);
     CHECK(light_step_prepare(&w->step, &w->codec));
-    mem_zero(w->step.optimiser.master, w->net.table.total * sizeof(real));
+    mem_zero(w->step.optimiser.master, w->net.table->total * sizeof(real));
     fill(w);
     w->params = optimiser_params(&w->step.optimiser);
     w->params.source = NULL; /* everything is here */
@@ -94,7 +101,7 @@ static void close_world(struct world *w) {
     arena_free(&w->state);
     arena_free(&w->activations);
     codec_close(&w->codec);
-    light_decoder_destroy(&w->net);
+    decoder_net_destroy(&w->net);
     CHECK(device_sync());
 }
 
@@ -103,8 +110,9 @@ static void gradient(struct world *w, const struct params *params) {
     mem_zero(w->step.figures, sizeof *w->step.figures);
     for (int i = 0; i < PARTS; i++) {
         struct part part = share_part(&w->step.share, i);
-        CHECK(light_step_gradient(&w->step, params, &part, w->latents + part.first * w->step.latents,
-                                  w->target + (long)part.first * PIXELS));
+        const struct light_batch batch = {w->latents + part.first * w->step.latents,
+                                          w->target + (long)part.first * PIXELS, w->joined + part.first};
+        CHECK(light_step_gradient(&w->step, params, &part, &batch));
     }
     CHECK(device_sync());
 }
@@ -121,7 +129,7 @@ static double loss_at(struct world *w) {
 
 /* Relative error of tensor p's gradient along a random direction. */
 static double tensor_error(struct world *w, const struct param *p, const real *grads, int seed) {
-    size_t at = param_position(&w->net.table, p), bytes = p->count * sizeof(real);
+    size_t at = param_position(w->net.table, p), bytes = p->count * sizeof(real);
     real *x = malloc(bytes), *u = malloc(bytes), *moved = malloc(bytes);
     double dot = 0, size = 0, value[2];
     assert_true(x && u && moved);
@@ -145,17 +153,16 @@ static double tensor_error(struct world *w, const struct param *p, const real *g
 }
 
 static double worst_error(struct world *w, double spoil) {
-    size_t total = w->net.table.total;
+    size_t total = w->net.table->total;
     real *grads = malloc(total * sizeof *grads);
     double worst = 0;
     assert_non_null(grads);
     optimiser_begin(&w->step.optimiser);
     gradient(w, &w->params);
     mem_download(grads, w->params.grads, total * sizeof *grads);
-    for (int i = 0; i < w->net.table.count; i++) {
-        const struct param *p = &w->net.table.list[i];
-        for (size_t k = 0; k < p->count; k++)
-            grads[param_position(&w->net.table, p) + k] *= 1 + spoil * (double)(k % 2);
+    for (int i = 0; i < w->net.table->count; i++) {
+        const struct param *p = &w->net.table->list[i];
+        for (size_t k = 0; k < p->count; k++) grads[param_position(w->net.table, p) + k] *= 1 + spoil * (double)(k % 2);
         double error = tensor_error(w, p, grads, i);
         if (!(error < 1e-6) && spoil == 0) print_message("%s: relative error %g\n", p->name, error);
         worst = error > worst || error != error ? error : worst;
@@ -174,12 +181,23 @@ static const struct losses cases[] = {
     {"gradient difference", {.pixel = LIGHT_L1, .gradient_weight = 1.3}},
     {"latent consistency", {.pixel = LIGHT_L1, .consistency_weight = 0.4}},
     {"all", {.pixel = LIGHT_MSE, .pixel_weight = 0.7, .gradient_weight = 1.3, .consistency_weight = 0.4}},
+    {"true pictures",
+     {.target = LIGHT_PICTURES,
+      .pixel = LIGHT_L1,
+      .pixel_weight = 0.7,
+      .gradient_weight = 1.3,
+      .consistency_weight = 0.4,
+      .motion_pixels = 3,
+      .noise_clip = 0.05,
+      .noise_frame = 0.045,
+      .noise_motion = 0.3}},
 };
+#define PICTURES (&cases[CASES - 1].config)
 enum { CASES = sizeof cases / sizeof *cases };
 
 static void gradient_is_exact(void **state) {
     const struct losses *losses = *state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < SHAPES; k++) {
         struct world w;
         open_world(&w, &shapes[k], &losses->config);
         double worst = worst_error(&w, 0);
@@ -187,6 +205,49 @@ static void gradient_is_exact(void **state) {
         assert_true(worst < 1e-6);
         close_world(&w);
     }
+}
+
+/* The loss does not see the four pictures behind a gap, and does see them where there is none. */
+static void nothing_counts_behind_a_gap(void **state) {
+    (void)state;
+    enum { PICTURE = PIXELS / VIDEO };
+    struct world w;
+    open_world(&w, &shapes[2], PICTURES);
+    real *target = malloc(BATCH * PIXELS * sizeof *target);
+    assert_non_null(target);
+    mem_download(target, w.target, BATCH * PIXELS * sizeof *target);
+    double before = loss_at(&w);
+    for (int b = 0; b < 2; b++) {
+        for (int i = 0; i < 4 * PICTURE; i++) target[(1 - b) * PIXELS + PICTURE + i] += 0.1 * (i % 7);
+        mem_upload(w.target, target, BATCH * PIXELS * sizeof *target);
+        double after = loss_at(&w);
+        assert_true(b ? after != before : after == before);
+    }
+    free(target);
+    close_world(&w);
+}
+
+/* Noise is on all latent frames but a sample's first, another one at another step and for another sample, and the same
+   however the batch is cut: the last part's sample is the third of the batch. */
+static void the_reference_stays_clean(void **state) {
+    (void)state;
+    enum { FRAME = CHANNELS * H * W, CLIP = FRAMES * FRAME };
+    struct world w;
+    real clean[LATENTS], given[2][CLIP];
+    open_world(&w, &shapes[2], PICTURES);
+    mem_download(clean, w.latents, sizeof clean);
+    for (int step = 0; step < 2; step++) {
+        w.step.step = (uint64_t)step;
+        loss_at(&w);
+        mem_download(given[step], w.step.disturbed, sizeof given[step]);
+    }
+    const real *last = clean + (BATCH - 1) * CLIP;
+    for (int i = 0; i < CLIP; i++) {
+        assert_true((given[0][i] == last[i]) == (i < FRAME));
+        assert_true((given[0][i] == given[1][i]) == (i < FRAME));
+        assert_true(fabs(given[0][i] - last[i]) < 6 * (2 * 0.095 + 2 * 0.3)); /* 6 deviations */
+    }
+    close_world(&w);
 }
 
 static void notices_a_wrong_gradient(void **state) {
@@ -238,12 +299,14 @@ static void refuses_other_codecs(void **state) {
 }
 
 int main(void) {
-    struct CMUnitTest tests[CASES + 3];
+    struct CMUnitTest tests[CASES + 5];
     for (int i = 0; i < CASES; i++)
         tests[i] = (struct CMUnitTest){
             .name = cases[i].name, .test_func = gradient_is_exact, .initial_state = (void *)(uintptr_t)&cases[i]};
     tests[CASES] = (struct CMUnitTest)cmocka_unit_test(notices_a_wrong_gradient);
     tests[CASES + 1] = (struct CMUnitTest)cmocka_unit_test(encodes_as_the_codec);
     tests[CASES + 2] = (struct CMUnitTest)cmocka_unit_test(refuses_other_codecs);
-    return _cmocka_run_group_tests("light decoder", tests, CASES + 3, NULL, NULL);
+    tests[CASES + 3] = (struct CMUnitTest)cmocka_unit_test(nothing_counts_behind_a_gap);
+    tests[CASES + 4] = (struct CMUnitTest)cmocka_unit_test(the_reference_stays_clean);
+    return _cmocka_run_group_tests("light decoder", tests, CASES + 5, NULL, NULL);
 }

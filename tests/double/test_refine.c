@@ -53,7 +53,7 @@ static void open_world(struct world *w, double r1, double r2) {
     CHECK(arena_commit(&w->state));
     CHECK(arena_commit(&w->activations));
     layout(w);
-    refine_step_prepare(&w->step);
+    CHECK(refine_step_prepare(&w->step));
     CHECK(device_sync());
     random_condition(&w->condition);
     small_open(&w->judge, &w->step.discriminator.trunk.table, 0.2);
@@ -176,8 +176,66 @@ static void heads_alone_leave_the_trunk(void **state) {
     close_world(&w);
 }
 
+/* The whole loss without the pairs', from the logits as they were judged: a mean a branch, its weight on each. */
+static double penalty_of(const struct world *w, enum refine_input still, enum refine_input moved) {
+    const struct refine_config *c = &w->config.refine;
+    long B = w->step.B, local = B * (w->step.F - 1);
+    real *a = small_host(w->step.logits[still], local + B), *b = small_host(w->step.logits[moved], local + B);
+    double sum[BRANCHES] = {0};
+    for (long i = 0; i < local + B; i++) {
+        double slope = ((double)b[i] - (double)a[i]) / c->fd_step;
+        sum[i < local ? BRANCH_LOCAL : BRANCH_GLOBAL] += slope * slope;
+    }
+    free(a);
+    free(b);
+    return c->local_weight * sum[BRANCH_LOCAL] / (double)local + c->global_weight * sum[BRANCH_GLOBAL] / (double)B;
+}
+
+/* F logits a clip: 1e-12 of rounding is far above the double build's. */
+static void penalties_are_means_by_branch(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w, 0, 0);
+    double pairs = judge_loss(&w, 0);
+    close_world(&w);
+    open_world(&w, 0.3, 0.2);
+    double all = judge_loss(&w, 0);
+    double expected =
+        pairs + 0.3 * penalty_of(&w, INPUT_REAL, INPUT_REAL_MOVED) + 0.2 * penalty_of(&w, INPUT_FAKE, INPUT_FAKE_MOVED);
+    assert_true(all - pairs > 1e-6);
+    if (!(fabs(all - expected) < 1e-12 * fabs(expected))) fail_msg("%.15g, by branches %.15g", all, expected);
+    close_world(&w);
+}
+
+/* Real clips have a far reference when and only when the rollout beside them does not follow its own. */
+static void references_are_alike(void **state) {
+    (void)state;
+    struct world w;
+    int far_ones = 0;
+    open_world(&w, 0, 0);
+    w.step.rollout.room = 2;
+    long size = w.step.rollout.size, clip = w.step.rollout.clip;
+    real *far = small_reals(&w.judge, w.step.B * size, 1);
+    for (int round = 0; round < 20; round++) {
+        mem_copy(w.moved, w.truth, sizeof(real) * (size_t)w.all);
+        refine_references(&w.step, w.moved, far, (uint64_t)round, 1);
+        int is_far = self_forcing_before(&w.step.rollout, w.step.seed, (uint64_t)round, 1) > 0;
+        for (int b = 0; b < w.step.B; b++) {
+            assert_same_bits(w.moved + b * clip, is_far ? far + b * size : w.truth + b * clip,
+                             sizeof(real) * (size_t)size);
+            assert_same_bits(w.moved + b * clip + size, w.truth + b * clip + size,
+                             sizeof(real) * (size_t)(clip - size));
+        }
+        far_ones += is_far;
+    }
+    assert_true(far_ones > 0 && far_ones < 20);
+    close_world(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(discriminator_gradient), cmocka_unit_test(generator_gradient),
-                                       cmocka_unit_test(heads_alone_leave_the_trunk)};
+                                       cmocka_unit_test(heads_alone_leave_the_trunk),
+                                       cmocka_unit_test(penalties_are_means_by_branch),
+                                       cmocka_unit_test(references_are_alike)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,7 +72,7 @@ static void cache_equals_bidirectional_prefix(void **state) {
     (void)state;
     enum { CHUNKS = 5 };
     struct rollout_config config = standard;
-    config.causal = (struct causal_config){C, 1, CHUNKS * C, RAPR_OFF, 0};
+    config.causal = (struct causal_config){C, 1, CHUNKS * C, RAPR_OFF, 0, SINK_NATIVE};
     struct world w;
     open_world(&w, &config, 1, CHUNKS, DIT_SAVE_ALL);
     struct causal_clip c = make_clip(&w);
@@ -182,19 +182,19 @@ static void cache_equals_hand_made_history(void **state) {
         struct causal_config config;
         struct hand_view view[CHUNKS];
     } cases[] = {
-        {{C, 4, 6, RAPR_END, 9},
+        {{C, 4, 6, RAPR_END, 9, SINK_NATIVE},
          {{1, {0}, {0}, {1, 2, 3}},
           {4, {0, 1, 2, 3}, {0, 1, 2, 3}, {4, 5, 6}},
           {7, {0, 1, 2, 3, 4, 5, 6}, {0, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {0, 1, 2, 3, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {10, {0, 1, 2, 3, 7, 8, 9, 10, 11, 12}, {0, 1, 2, 3, 1, 2, 3, 4, 5, 6}, {7, 8, 9}}}},
-        {{C, 4, 6, RAPR_CONTEXT, 9},
+        {{C, 4, 6, RAPR_CONTEXT, 9, SINK_NATIVE},
          {{1, {0}, {0}, {1, 2, 3}},
           {4, {0, 1, 2, 3}, {0, 1, 2, 3}, {4, 5, 6}},
           {7, {0, 1, 2, 3, 4, 5, 6}, {0, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {10, 11, 12}},
           {10, {0, 1, 2, 3, 7, 8, 9, 10, 11, 12}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {10, 11, 12}}}},
-        {{C, 0, 6, RAPR_START, 9},
+        {{C, 0, 6, RAPR_START, 9, SINK_NATIVE},
          {{1, {0}, {0}, {1, 2, 3}},
           {4, {0, 1, 2, 3}, {0, 1, 2, 3}, {4, 5, 6}},
           {6, {1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6}, {7, 8, 9}},

@@ -16,8 +16,9 @@ static long values(void) {
 }
 
 /* The guided velocity, host. */
-static real *velocity(double audio, double text) {
-    const struct sampler_config c = {.steps = 1, .shift = 1, .guidance = audio, .text_guidance = text};
+static real *velocity_listening(double audio, double text, double listen) {
+    const struct sampler_config c = {
+        .steps = 1, .shift = 1, .guidance = audio, .text_guidance = text, .listen_guidance = listen};
     struct arena arena;
     struct sampler s = {.acts = NULL};
     arena_begin(&arena, "sampler");
@@ -39,6 +40,8 @@ static real *velocity(double audio, double text) {
     arena_free(&arena);
     return before;
 }
+
+static real *velocity(double audio, double text) { return velocity_listening(audio, text, -1); }
 
 static void expect(const real *v, const real *expected, const char *what) {
     double error = 0, size = 0;
@@ -66,6 +69,27 @@ static void guides_as_its_formulas_say(void **state) {
     for (long i = 0; i < values(); i++) wanted[i] = u[i] + g * (c[i] - w[i]) + s * (w[i] - u[i]);
     expect(by_both, wanted, "both");
     real *all[] = {c, a, w, u, by_audio, by_text, by_both, wanted};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+/* k: talk alone, with text and without. */
+static void guides_the_other_party_apart(void **state) {
+    (void)state;
+    const double s = 3.5, g = 2.25, l = 0.75;
+    real *c = velocity(1, 1), *a = velocity(0, 1), *w = velocity(1, 0), *u = velocity(0, 0);
+    real *k = velocity_listening(1, 1, 0), *k_without = velocity_listening(1, 0, 0);
+    real *by_audio = velocity_listening(s, 1, l), *by_both = velocity_listening(s, g, l);
+    real *same = velocity_listening(s, g, s), *wanted = velocity(s, g);
+    double apart = 0;
+    for (long i = 0; i < values(); i++) apart = fmax(apart, fmin(fabs(c[i] - k[i]), fabs(k[i] - a[i])));
+    assert_true(apart > 1e-3);
+    expect(same, wanted, "the same for both");
+    for (long i = 0; i < values(); i++) wanted[i] = a[i] + s * (k[i] - a[i]) + l * (c[i] - k[i]);
+    expect(by_audio, wanted, "talk and listen");
+    for (long i = 0; i < values(); i++)
+        wanted[i] = u[i] + g * (c[i] - w[i]) + s * (k_without[i] - u[i]) + l * (w[i] - k_without[i]);
+    expect(by_both, wanted, "talk, listen and text");
+    real *all[] = {c, a, w, u, k, k_without, by_audio, by_both, same, wanted};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
@@ -128,6 +152,7 @@ static int stop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(guides_as_its_formulas_say),
+                                       cmocka_unit_test(guides_the_other_party_apart),
                                        cmocka_unit_test(dropped_text_is_the_empty_prompt)};
     return cmocka_run_group_tests(tests, start, stop);
 }

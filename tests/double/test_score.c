@@ -148,7 +148,7 @@ static void check_guidance(int guide_text) {
     struct dit_input in = condition_batch_clip(&w.condition, 0, s->noisy, s->clip, s->levels.t);
     dit_condition_reset(w.acts, 1, 1);
     CHECK(dit_forward(&w.net, &w.teacher.params, w.acts, &in, conditional, s->clip));
-    in = condition_batch_clip(&w.condition, 1, s->noisy, s->clip, s->levels.t);
+    in = condition_batch_clip(&w.condition, AUDIO_ALL, s->noisy, s->clip, s->levels.t);
     if (guide_text) in.text = w.condition.no_text;
     dit_condition_reset(w.acts, 1, 1);
     CHECK(dit_forward(&w.net, &w.teacher.params, w.acts, &in, dropped, s->clip));

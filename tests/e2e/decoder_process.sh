@@ -3,7 +3,7 @@
 # an exit code when either process dies, signals to either, nothing left behind.
 . tests/e2e/checks
 
-"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=4 \
     teacher.optimiser.lr=0.05 teacher.optimiser.warmup=1 teacher.optimiser.ema=0
 check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
@@ -36,6 +36,12 @@ check "it says who decodes" says "process [0-9]* decodes, on device 1"
 check "and how much of it was beside the network" says "a process of its own decoded, [0-9]* % of the decoder.s time beside"
 check "in turn" stream 0 out=- decoder_device=1 overlap=off
 check "equal frames" cmp "$work/one.rgb" "$work/out"
+"$BUILD/tests/programs/tiny_decoder" "$work/decoder.safetensors" 16 4 || exit 1
+check "with a decoder that sees the reference" stream 0 out=- decoder="$work/decoder.safetensors"
+mv "$work/out" "$work/seen.rgb"
+check "it decodes otherwise" [ "$(cmp -s "$work/one.rgb" "$work/seen.rgb"; echo $?)" -eq 1 ]
+check "in two" stream 0 out=- decoder="$work/decoder.safetensors" decoder_device=1
+check "equal frames: the picture has come to the second process" cmp "$work/seen.rgb" "$work/out"
 check "into a file" stream 0 out="$work/one.mp4"
 check "into a file, by two" stream 0 out="$work/two.mp4" decoder_device=1
 check "the same file" cmp "$work/one.mp4" "$work/two.mp4"

@@ -57,6 +57,41 @@ teacher stop teacher.steps=60 faults.spike=0.01 faults.after=3
 [ "$code" -eq 4 ]
 verdict $? "faults.then=stop: exit code $code"
 
+# ---- alarms: every update is finite and yet the run has gone wrong ----
+
+teacher diverges teacher.steps=60 teacher.optimiser.lr=1 teacher.optimiser.clip=1e6
+[ "$(grep -c 'warning: .* the run diverges' "$work/diverges.log")" -eq 1 ]
+verdict $? "a loss that rises by factors is warned of once"
+teacher sound teacher.steps=60
+! grep -q 'warning' "$work/sound.log"
+verdict $? "a sound run is warned of: $(grep -m 1 warning "$work/sound.log")"
+for stage in ode_init distill; do
+    "$BIN/$stage" configs/tiny.yaml run="$work/sound" data="$work/data.h5" threads=1 $stage.sample_every=0 \
+        >"$work/$stage.log" 2>&1 || verdict 1 "$stage: $(tail -n 1 "$work/$stage.log")"
+done
+! grep -q 'warning' "$work/distill.log"
+verdict $? "a sound distillation is warned of: $(grep -m 1 warning "$work/distill.log")"
+"$BIN/distill" configs/tiny.yaml run="$work/burst" data="$work/data.h5" threads=1 distill.sample_every=0 \
+    distill.student="$work/sound/ode_init" distill.teacher="$work/sound/teacher" distill.optimiser.lr=0.05 distill.steps=10 \
+    >"$work/burst.log" 2>&1
+[ "$(grep -c 'warning: .* the student has burst' "$work/burst.log")" -eq 1 ]
+verdict $? "latents that burst are warned of once"
+
+# ---- data that come slowly ----
+
+# Reads as a disk far away does them. The preload is for a program without a sanitizer's own.
+case $BUILD in
+*-sanitize*) echo "faults.sh: slow reads are not tried under the sanitizer" ;;
+*)
+    ${CC:-cc} -shared -fPIC tests/e2e/slow_read.c -o "$work/slow.so" -ldl &&
+        SLOW_READ=20000 LD_PRELOAD=$work/slow.so "$BIN/teacher" configs/tiny.yaml run="$work/slow" data="$work/data.h5" threads=1 \
+            teacher.steps=25 teacher.sample_every=0 >"$work/slow.log" 2>&1
+    verdict $? "slow reads: $(tail -n 1 "$work/slow.log")"
+    [ "$(grep -c 'warning: .* ms a step are waiting for clips' "$work/slow.log")" -eq 1 ]
+    verdict $? "the wait for clips is warned of once"
+    ;;
+esac
+
 # ---- checkpoints ----
 
 teacher whole teacher.steps=8

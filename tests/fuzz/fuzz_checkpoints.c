@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/text_encoder.h"
 #include "checkpoints/vae_file.h"
@@ -56,26 +56,20 @@ static int try_wav2vec2(const char *path) {
     return 1;
 }
 
-static int try_light_decoder(const char *path) {
-    struct light_decoder_config config;
+static int try_decoder(const char *path) {
     struct safetensors file;
+    struct decoder_net net;
     if (safetensors_open(&file, path)) return 0;
-    struct light_decoder net;
-    int code = light_file_describe(&config, &file);
-    if (!code) code = light_decoder_create(&net, &config);
-    if (!code) {
-        code = light_file_check(&net, &file);
-        light_decoder_destroy(&net);
-    }
+    int code = decoder_file_create(&net, &file);
+    if (!code) decoder_net_destroy(&net);
     safetensors_close(&file);
     return !code;
 }
 
 int fuzz_tensors(const unsigned char *data, size_t size) {
     const char *path = fuzz_tensor_file("model.safetensors", data, size);
-    return path && try_transformer(path) + try_text_encoder(path) + try_vae(path) + try_wav2vec2(path) +
-                           try_light_decoder(path) >
-                       0;
+    return path &&
+           try_transformer(path) + try_text_encoder(path) + try_vae(path) + try_wav2vec2(path) + try_decoder(path) > 0;
 }
 
 /* Small networks whose configs are given. The first letter of the input says which. */

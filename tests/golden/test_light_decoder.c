@@ -3,7 +3,7 @@
    and shapes; and the sizes, names and counts of the public full-size files. */
 #include <unistd.h>
 
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 #include "tests/golden_file.h"
@@ -92,10 +92,10 @@ static void write_public(const struct kind *kind, const int width[4], const int 
 /* ---- the decoder ---- */
 
 struct decoder {
-    struct light_decoder net;
+    struct decoder_net net;
     struct params params;
     struct arena arena;
-    struct light_acts *acts;
+    struct decoder_acts acts;
     real *latents, *pixels;
     size_t latent, frame; /* numbers of one */
 };
@@ -105,28 +105,24 @@ static size_t frame_values(const struct kind *kind) {
 }
 
 static void decoder_load(struct decoder *d, const char *file_path) {
-    struct light_decoder_config config;
     struct safetensors file;
     assert_int_equal(safetensors_open(&file, file_path), OK);
-    assert_int_equal(light_file_describe(&config, &file), OK);
-    assert_int_equal(light_decoder_create(&d->net, &config), OK);
-    d->params = (struct params){.table = &d->net.table, .weights = device_alloc(d->net.table.total * sizeof(elem))};
+    assert_int_equal(decoder_file_create(&d->net, &file), OK);
+    d->params = (struct params){.table = d->net.table, .weights = device_alloc(d->net.table->total * sizeof(elem))};
     assert_non_null(d->params.weights);
-    assert_int_equal(light_file_load(d->params.weights, &d->net, &file), OK);
+    assert_int_equal(decoder_file_load(d->params.weights, &d->net, &file), OK);
     safetensors_close(&file);
 }
 
-static void decoder_open(struct decoder *d, const struct kind *kind, const char *file_path, enum light_memory memory,
+static void decoder_open(struct decoder *d, const struct kind *kind, const char *file_path, enum decoder_memory memory,
                          int at_once) {
     memset(d, 0, sizeof *d);
     decoder_load(d, file_path);
-    assert_int_equal(light_decoder_stride(&d->net.config), 8 * kind->patch);
+    assert_int_equal(decoder_net_stride(&d->net), 8 * kind->patch);
     arena_begin(&d->arena, "decoder");
     for (int pass = 0; pass < 2; pass++) {
-        assert_int_equal(light_acts_layout(&d->acts, &d->net, memory, 1, at_once, kind->h, kind->w, &d->arena), OK);
-        if (pass) break;
-        light_acts_free(d->acts);
-        assert_int_equal(arena_commit(&d->arena), OK);
+        assert_int_equal(decoder_acts_layout(&d->acts, &d->net, memory, 1, at_once, kind->h, kind->w, &d->arena), OK);
+        if (!pass) assert_int_equal(arena_commit(&d->arena), OK);
     }
     d->latent = (size_t)kind->channels * (size_t)kind->h * (size_t)kind->w;
     d->frame = frame_values(kind);
@@ -143,19 +139,19 @@ static void decoder_open(struct decoder *d, const struct kind *kind, const char 
 }
 
 static void decoder_close(struct decoder *d) {
-    light_acts_free(d->acts);
+    decoder_acts_free(&d->acts);
     arena_free(&d->arena);
     device_free(d->latents), device_free(d->pixels), device_free(d->params.weights);
-    light_decoder_destroy(&d->net);
+    decoder_net_destroy(&d->net);
 }
 
 /* Pushes the clip in pieces of those lengths; the number of frames is checked. */
 static void stream(struct decoder *d, const struct kind *kind, const int *pieces) {
     int done = 0, frames = 0;
-    light_stream_reset(d->acts);
+    decoder_stream_begin(&d->net, &d->acts, NULL);
     for (; *pieces; done += *pieces++) {
-        frames += light_stream_decode(&d->net, &d->params, d->acts, d->latents + (size_t)done * d->latent, *pieces,
-                                      d->pixels + (size_t)frames * d->frame);
+        frames += decoder_stream_decode(&d->net, &d->params, &d->acts, d->latents + (size_t)done * d->latent, *pieces,
+                                        d->pixels + (size_t)frames * d->frame);
         assert_int_equal(frames, video_frames(done + *pieces));
     }
     assert_int_equal(done, kind->latents);
@@ -201,7 +197,7 @@ static void parity(void **state) {
     struct decoder d;
     write_public(kind, widths, grow);
     for (int at_once = 1; at_once <= 4; at_once += 3) {
-        decoder_open(&d, kind, path, LIGHT_STREAM, at_once);
+        decoder_open(&d, kind, path, DECODER_STREAM, at_once);
         for (int i = 0; i < 3; i++) {
             stream(&d, kind, pieces[i]);
             double off = relative(&d, kind, want);
@@ -210,17 +206,17 @@ static void parity(void **state) {
         }
         decoder_close(&d);
     }
-    decoder_open(&d, kind, path, LIGHT_TRAIN, kind->latents);
-    light_decoder_forward(&d.net, &d.params, d.acts, 1, d.latents, d.pixels);
+    decoder_open(&d, kind, path, DECODER_TRAIN, kind->latents);
+    decoder_net_forward(&d.net, &d.params, &d.acts, 1, d.latents, NULL, d.pixels);
     assert_true(relative(&d, kind, want) < bound());
-    size_t total = d.net.table.total;
+    size_t total = d.net.table->total;
     float *values = calloc(total, sizeof *values);
     assert_non_null(values);
     transfer_from_elem(values, d.params.weights, (long)total);
-    assert_int_equal(light_file_save(copy, &d.net, values), OK);
+    assert_int_equal(decoder_file_save(copy, &d.net, values), OK);
     free(values);
     decoder_close(&d);
-    decoder_open(&d, kind, copy, LIGHT_STREAM, 2);
+    decoder_open(&d, kind, copy, DECODER_STREAM, 2);
     stream(&d, kind, whole);
     assert_true(relative(&d, kind, want) < bound());
     decoder_close(&d);
@@ -235,17 +231,14 @@ static void full_size(void **state) {
     static const size_t parameters[] = {9923532, 9844611};
     for (int i = 0; i < 2; i++) {
         struct safetensors file;
-        struct light_decoder_config config;
-        struct light_decoder net;
+        struct decoder_net net;
         write_public(&full_kinds[i], full, i ? grow : eight);
         assert_int_equal(safetensors_open(&file, path), OK);
-        assert_int_equal(light_file_describe(&config, &file), OK);
-        assert_int_equal(config.grow[0], 1);
-        assert_int_equal(light_decoder_create(&net, &config), OK);
-        assert_int_equal(light_file_check(&net, &file), OK);
-        assert_int_equal(net.table.count, 64);
-        assert_int_equal(net.table.values, parameters[i]);
-        light_decoder_destroy(&net);
+        assert_int_equal(decoder_file_create(&net, &file), OK);
+        assert_int_equal(net.of.light.config.grow[0], 1);
+        assert_int_equal(net.table->count, 64);
+        assert_int_equal(net.table->values, parameters[i]);
+        decoder_net_destroy(&net);
         safetensors_close(&file);
     }
 }
@@ -255,13 +248,12 @@ static void refused(void **state) {
     (void)state;
     static struct public_file file;
     struct safetensors opened;
-    struct light_decoder_config config;
-    struct light_decoder net;
+    struct decoder_net net;
     public_file(&file, &kinds[0], widths, grow);
     assert_int_equal(safetensors_write(path, file.entries, file.count, (const char *const[]){"scale", "2,2", NULL}),
                      OK);
     assert_int_equal(safetensors_open(&opened, path), OK);
-    assert_int_equal(light_file_describe(&config, &opened), ERR_INPUT);
+    assert_int_equal(decoder_file_create(&net, &opened), ERR_INPUT);
     assert_non_null(strstr(error_text(), "scale"));
     safetensors_close(&opened);
     /* one tensor gone, one of another shape, one too many */
@@ -271,18 +263,15 @@ static void refused(void **state) {
     assert_int_equal(e[5].ndim, 1);
     assert_int_equal(safetensors_write(path, file.entries, file.count, NULL), OK);
     assert_int_equal(safetensors_open(&opened, path), OK);
-    assert_int_equal(light_file_describe(&config, &opened), OK);
-    assert_int_equal(light_decoder_create(&net, &config), OK);
-    assert_int_equal(light_file_check(&net, &opened), ERR_INPUT);
+    assert_int_equal(decoder_file_create(&net, &opened), ERR_INPUT);
     assert_non_null(strstr(error_text(), "missing decoder.3.conv.0.bias"));
     assert_non_null(strstr(error_text(), "decoder.3.conv.2.bias is [23], expected [24]"));
     assert_non_null(strstr(error_text(), "surplus decoder.99.weight"));
-    light_decoder_destroy(&net);
     safetensors_close(&opened);
     free(e[0].name), e[0].name = strdup("decoder.0.weight");
     assert_int_equal(safetensors_write(path, file.entries, file.count, NULL), OK);
     assert_int_equal(safetensors_open(&opened, path), OK);
-    assert_int_equal(light_file_describe(&config, &opened), ERR_INPUT);
+    assert_int_equal(decoder_file_create(&net, &opened), ERR_INPUT);
     assert_non_null(strstr(error_text(), "super"));
     safetensors_close(&opened);
     public_file_free(&file);

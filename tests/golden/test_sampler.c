@@ -111,7 +111,8 @@ static void diffusers_unipc(void **state) {
                                  .schedule = SCHEDULE_DIFFUSERS,
                                  .shift = 5,
                                  .guidance = 1,
-                                 .text_guidance = 1},
+                                 .text_guidance = 1,
+                                 .listen_guidance = -1},
         5);
 }
 
@@ -123,7 +124,8 @@ static void original_unipc(void **state) {
                                  .schedule = SCHEDULE_WAN,
                                  .shift = 5,
                                  .guidance = 1,
-                                 .text_guidance = 1},
+                                 .text_guidance = 1,
+                                 .listen_guidance = -1},
         5);
 }
 
@@ -135,13 +137,15 @@ static void original_unipc_guided_by_text(void **state) {
                                  .schedule = SCHEDULE_WAN,
                                  .shift = 5,
                                  .guidance = 1,
-                                 .text_guidance = 4},
+                                 .text_guidance = 4,
+                                 .listen_guidance = -1},
         2);
 }
 
 static void euler(void **state) {
     (void)state;
-    run("euler", &(struct sampler_config){.steps = 12, .shift = 5, .guidance = 1, .text_guidance = 1}, 2);
+    run("euler",
+        &(struct sampler_config){.steps = 12, .shift = 5, .guidance = 1, .text_guidance = 1, .listen_guidance = -1}, 2);
 }
 
 static float *weight(const char *name, size_t count) {

@@ -11,7 +11,7 @@
 #include "base/fileio.h"
 #include "base/finite.h"
 #include "base/text.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/state.h"
@@ -84,7 +84,7 @@ static int add_rows(uint32_t *sum, struct dataset *set, enum dataset_split split
     size_t latents = (size_t)s->F * s->C * s->H * s->W, audio = (size_t)s->A * s->T * s->D, T = (size_t)s->T;
     for (long i = 0; i < dataset_rows(set, split); i++) {
         struct dataset_row row = {
-            memory, memory + latents, memory + latents + audio, memory + latents + audio + T, 0, 0, 0, 0, 0};
+            memory, memory + latents, memory + latents + audio, memory + latents + audio + T, 0, 0, 0, 0, 0, NULL};
         TRY(dataset_read(set, split, i, &row));
         TRY(add_values(sum, memory, latents + audio + 2 * T));
         const int columns[] = {row.clip, row.identity, row.utterance, row.split, row.prompt};
@@ -194,25 +194,21 @@ static int read_text_encoder(const char *folder, uint32_t *sum) {
     return code == ERR_NUMERIC && strstr(error_text(), "embedding") ? ERR_INPUT : code; /* it was refused */
 }
 
-static int add_light(uint32_t *sum, const struct safetensors *file) {
-    struct light_decoder_config config;
-    struct light_decoder net;
-    TRY(light_file_describe(&config, file));
-    TRY(light_decoder_create(&net, &config));
-    int code = light_file_check(&net, file);
-    float *values = code ? NULL : malloc(sizeof *values * (net.table.total + 1));
-    if (!code && !values) code = error_set(ERR_DEVICE, "out of memory");
-    if (!code) code = light_file_read(values, &net, file);
-    if (!code) code = add_values(sum, values, net.table.total);
+static int add_decoder(uint32_t *sum, const struct safetensors *file) {
+    struct decoder_net net;
+    TRY(decoder_file_create(&net, file));
+    float *values = malloc(sizeof *values * (net.table->total + 1));
+    int code = values ? decoder_file_read(values, &net, file) : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = add_values(sum, values, net.table->total);
     free(values);
-    light_decoder_destroy(&net);
+    decoder_net_destroy(&net);
     return code;
 }
 
-static int read_light(const char *folder, uint32_t *sum) {
+static int read_decoder(const char *folder, uint32_t *sum) {
     struct safetensors file;
     TRY(safetensors_open(&file, inside(folder, "decoder.safetensors")));
-    int code = add_light(sum, &file);
+    int code = add_decoder(sum, &file);
     safetensors_close(&file);
     return code;
 }
@@ -285,7 +281,8 @@ const struct mutation_reader mutation_readers[] = {
     {"vae", read_vae, 0, 5},
     {"wav2vec2", read_wav2vec2, 0, 100},
     {"umt5", read_text_encoder, 0, 100},
-    {"light", read_light, 0, 100},
+    {"light", read_decoder, 0, 100},
+    {"residual", read_decoder, 0, 100},
     {"prompts", read_prompts, 0, 100},
     {"csv", read_csv, 0, 100},
     {"json", read_json, 0, 100},
@@ -299,32 +296,45 @@ const int mutation_reader_count = sizeof mutation_readers / sizeof *mutation_rea
 
 /* ---- samples ---- */
 
-static int write_light(const char *path) {
-    const struct light_decoder_config config = {.channels = 6,
-                                                .first = 8,
-                                                .stage = {8, 6, 4},
-                                                .blocks = 1,
-                                                .grow = {1, 2, 2},
-                                                .scale = {2, 2, 1},
-                                                .patch = 2,
-                                                .clamp = 3};
-    struct light_decoder net;
-    TRY(light_decoder_create(&net, &config));
-    float *values = malloc(sizeof *values * net.table.total);
-    for (size_t i = 0; values && i < net.table.total; i++) values[i] = (float)(i % 31) / 31 - 0.5f;
-    int code = values ? light_file_save(path, &net, values) : error_set(ERR_DEVICE, "out of memory");
+static int write_net(const char *path, const struct decoder_config *config) {
+    struct decoder_net net;
+    TRY(decoder_net_create(&net, config));
+    float *values = malloc(sizeof *values * net.table->total);
+    for (size_t i = 0; values && i < net.table->total; i++) values[i] = (float)(i % 31) / 31 - 0.5f;
+    int code = values ? decoder_file_save(path, &net, values) : error_set(ERR_DEVICE, "out of memory");
     free(values);
-    light_decoder_destroy(&net);
+    decoder_net_destroy(&net);
     return code;
+}
+
+static int write_light(const char *path) {
+    const struct decoder_config config = {.kind = DECODER_LIGHT,
+                                          .light = {.channels = 6,
+                                                    .first = 8,
+                                                    .stage = {8, 6, 4},
+                                                    .blocks = 1,
+                                                    .grow = {1, 2, 2},
+                                                    .scale = {2, 2, 1},
+                                                    .patch = 2,
+                                                    .clamp = 3}};
+    return write_net(path, &config);
+}
+
+static int write_residual(const char *path) {
+    const struct decoder_config config = {
+        .kind = DECODER_RESIDUAL, .residual = {.channels = 6, .width = {5, 4, 3}, .blocks = {1, 0, 1}, .patch = 2}};
+    return write_net(path, &config);
 }
 
 int mutation_samples(const char *folder) {
     static const char csv[] = "\xef\xbb\xbfstart,end,who\r\n0.0,1.2,talk\r\n# note\r\n\"0.8\",1.55,\"listen\"\r\n";
     static const char json[] = "{\"talk\": [[0, 1.2], [1.3, 2]], \"listen\": [[0.8, 1.0]], \"by\": \"hand\"}\n";
     TRY(file_make_folders(inside(folder, "light")));
+    TRY(file_make_folders(inside(folder, "residual")));
     TRY(file_make_folders(inside(folder, "csv")));
     TRY(file_make_folders(inside(folder, "json")));
     TRY(write_light(inside(folder, "light/decoder.safetensors")));
+    TRY(write_residual(inside(folder, "residual/decoder.safetensors")));
     TRY(file_write(inside(folder, "csv/a.mask.csv"), csv, sizeof csv - 1));
     return file_write(inside(folder, "json/a.mask.json"), json, sizeof json - 1);
 }

@@ -22,7 +22,8 @@ enum {
     SAMPLE_TEXT_LEN = 2,
     SAMPLE_TEXT_DIM = 3,
     SAMPLE_LATENTS = SAMPLE_F * SAMPLE_C * SAMPLE_H * SAMPLE_W,
-    SAMPLE_AUDIO = SAMPLE_A * SAMPLE_T * SAMPLE_D
+    SAMPLE_AUDIO = SAMPLE_A * SAMPLE_T * SAMPLE_D,
+    SAMPLE_PICTURE = 3 * SAMPLE_H * SAMPLE_P * SAMPLE_W * SAMPLE_P
 };
 
 static const struct dataset_shape sample_shape = {.F = SAMPLE_F,
@@ -36,11 +37,14 @@ static const struct dataset_shape sample_shape = {.F = SAMPLE_F,
                                                   .text_dim = SAMPLE_TEXT_DIM,
                                                   .pixel_height = SAMPLE_H * SAMPLE_P,
                                                   .pixel_width = SAMPLE_W * SAMPLE_P,
+                                                  .pictures = 1,
                                                   .codec = "pca",
                                                   .audio_encoder = "logmel"};
 
 static inline float sample_latent(int row, int i) { return (float)row + (float)i / 1024; }
 static inline float sample_audio(int row, int i) { return -(float)row - (float)i / 1024; }
+/* Value i of a row's picture t. */
+static inline unsigned char sample_picture(int row, int t, int i) { return (unsigned char)(31 * row + 7 * t + i % 5); }
 
 static inline int sample_codec(struct codec *codec) {
     enum { SIZE = 12 * SAMPLE_P * SAMPLE_P };
@@ -56,11 +60,14 @@ static inline int sample_codec(struct codec *codec) {
 
 static inline int sample_append(struct dataset_writer *writer, int r) {
     float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
+    static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
+    for (int i = 0; i < SAMPLE_T * SAMPLE_PICTURE; i++)
+        pictures[i] = sample_picture(r, i / SAMPLE_PICTURE, i % SAMPLE_PICTURE);
     for (int i = 0; i < SAMPLE_LATENTS; i++) latents[i] = sample_latent(r, i);
     for (int i = 0; i < SAMPLE_AUDIO; i++) audio[i] = sample_audio(r, i);
     for (int t = 0; t < SAMPLE_T; t++) talk[t] = 1, listen[t] = (float)(t % 2);
-    struct dataset_row row = {latents,  audio, talk, listen, r / 2, r % 3, r, r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN,
-                              r % 2 + 1};
+    struct dataset_row row = {
+        latents, audio, talk, listen, r / 2, r % 3, r, r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN, r % 2 + 1, pictures};
     return dataset_append(writer, &row);
 }
 

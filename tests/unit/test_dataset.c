@@ -16,6 +16,26 @@
 #include "base/hdf5_file.h"
 #include "sample_dataset.h"
 
+/* Pictures of any latent frames: 1 of the first, 4 of each later one. */
+static void expect_pictures(struct dataset *set) {
+    static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
+    for (long i = 0; i < dataset_rows(set, SPLIT_TRAIN); i++)
+        for (int first = 0; first < SAMPLE_F; first++)
+            for (int frames = 0; first + frames <= SAMPLE_F; frames++) {
+                struct dataset_row row = {0};
+                int start = first ? 4 * first - 3 : 0, end = first + frames ? 4 * (first + frames) - 3 : 0;
+                memset(pictures, 0, sizeof pictures);
+                assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, i, first, frames, pictures), OK);
+                dataset_columns(set, SPLIT_TRAIN, i, &row);
+                for (int k = 0; k < (end - start) * SAMPLE_PICTURE; k++)
+                    assert_int_equal(pictures[k],
+                                     sample_picture(row.utterance, start + k / SAMPLE_PICTURE, k % SAMPLE_PICTURE));
+            }
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 0, 1, SAMPLE_F, pictures), ERR_INPUT);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 0, -1, 1, pictures), ERR_INPUT);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 19, 0, 1, pictures), ERR_INPUT);
+}
+
 static void round_trip(void **state) {
     (void)state;
     const char *path = sample_path("a.h5");
@@ -31,7 +51,7 @@ static void round_trip(void **state) {
     for (int split = 0; split < 2; split++)
         for (long i = 0; i < dataset_rows(set, split); i++) {
             float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9};
+            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9, NULL};
             assert_int_equal(dataset_read(set, split, i, &row), OK);
             int r = row.utterance;
             assert_int_equal(row.split, split);
@@ -49,6 +69,7 @@ static void round_trip(void **state) {
             for (int k = 0; k < SAMPLE_LATENTS; k++)
                 assert_true(latents[k] == (k < SAMPLE_LATENTS / SAMPLE_F ? sample_latent(r, k) : -5));
         }
+    expect_pictures(set);
     struct dataset_row row = {0};
     assert_int_equal(dataset_read(set, SPLIT_TRAIN, 19, &row), ERR_INPUT);
     assert_int_equal(dataset_read(set, SPLIT_TRAIN, -1, &row), ERR_INPUT);
@@ -464,7 +485,7 @@ static void sums_tell_changes(void **state) {
 
 static void expect_row(struct dataset *set, long i, const char *says) {
     float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0};
+    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0, NULL};
     int code = dataset_read(set, SPLIT_TRAIN, i, &row);
     assert_int_equal(code, says ? ERR_INPUT : OK);
     if (says && !strstr(error_text(), says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), says);
@@ -498,6 +519,65 @@ static void sums_tell_rows(void **state) {
     dataset_close(set);
 }
 
+static void write_pictures(hid_t file, hsize_t row, hsize_t first, hsize_t count, const unsigned char *bytes) {
+    hid_t array = H5Dopen2(file, "9x8x16/pictures", H5P_DEFAULT), space = H5Dget_space(array);
+    const hsize_t start[5] = {row, first}, block[5] = {1, count, 3, SAMPLE_H * SAMPLE_P, SAMPLE_W * SAMPLE_P};
+    hid_t memory = H5Screate_simple(5, block, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, block, NULL);
+    assert_true(H5Dwrite(array, H5T_NATIVE_UCHAR, memory, space, H5P_DEFAULT, bytes) >= 0);
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Dclose(array);
+}
+
+/* A picture that is another one's is told with its row when its latent frame's are read; the others are as good as ever. */
+static void sums_tell_pictures(void **state) {
+    (void)state;
+    static unsigned char bytes[SAMPLE_T * SAMPLE_PICTURE];
+    const char *path = sample_path("pictures.h5");
+    struct dataset *set;
+    assert_int_equal(sample_dataset(path, 4), OK);
+    for (int i = 0; i < SAMPLE_PICTURE; i++) bytes[i] = sample_picture(2, 6, i); /* of the next latent frame */
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    write_pictures(file, 2, 4, 1, bytes);
+    H5Fclose(file);
+    assert_int_equal(dataset_open(&set, path), OK);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 2, 1, 1, bytes), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "row 2 (clip 1): its pictures are damaged"));
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 2, 0, SAMPLE_F, bytes), ERR_INPUT);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 2, 0, 1, bytes), OK);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 2, 2, 1, bytes), OK);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 1, 0, SAMPLE_F, bytes), OK);
+    dataset_close(set);
+}
+
+/* A set without pictures says so, and its rows are read as ever. */
+static void without_pictures(void **state) {
+    (void)state;
+    static unsigned char bytes[SAMPLE_PICTURE];
+    const char *path = sample_path("blind.h5");
+    struct dataset_shape shape = sample_shape;
+    struct dataset_writer *writer;
+    struct dataset *set;
+    struct codec codec;
+    shape.pictures = 0;
+    assert_int_equal(sample_codec(&codec), OK);
+    assert_int_equal(dataset_create(&writer, path, &shape, &codec), OK);
+    codec_close(&codec);
+    for (int i = 0; i < SAMPLE_PROMPTS; i++) assert_int_equal(dataset_add_prompt(writer, &sample_prompts[i]), OK);
+    for (int r = 0; r < 3; r++) assert_int_equal(sample_append(writer, r), OK);
+    assert_int_equal(dataset_finish(writer), OK);
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    assert_true(H5Lexists(file, "9x8x16/pictures", H5P_DEFAULT) == 0);
+    H5Fclose(file);
+    assert_int_equal(dataset_open(&set, path), OK);
+    assert_int_equal(dataset_shape(set)->pictures, 0);
+    for (int r = 0; r < 3; r++) expect_row(set, r, NULL);
+    assert_int_equal(dataset_read_pictures(set, SPLIT_TRAIN, 0, 0, 1, bytes), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "blind.h5: data set: has no pictures"));
+    dataset_close(set);
+}
+
 /* Numbers that are none: named with row and clip when a set is written and, in one without sums, when it is read. */
 static void what_is_not_finite(void **state) {
     (void)state;
@@ -506,11 +586,20 @@ static void what_is_not_finite(void **state) {
     struct dataset *set;
     const char *path = sample_path("nan.h5");
     float nan[SAMPLE_LATENTS] = {NAN, 1}, good[SAMPLE_LATENTS] = {0};
+    static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
     assert_int_equal(sample_create(&writer, path), OK);
     assert_int_equal(sample_append(writer, 0), OK);
     for (int k = 0; k < 4; k++) {
-        struct dataset_row row = {
-            k == 0 ? nan : good, k == 1 ? nan : good, k == 2 ? nan : good, k == 3 ? nan : good, 5, 0, 0, 0, 1};
+        struct dataset_row row = {k == 0 ? nan : good,
+                                  k == 1 ? nan : good,
+                                  k == 2 ? nan : good,
+                                  k == 3 ? nan : good,
+                                  5,
+                                  0,
+                                  0,
+                                  0,
+                                  1,
+                                  pictures};
         assert_int_equal(dataset_append(writer, &row), ERR_INPUT);
         assert_non_null(strstr(error_text(), "row 1 (clip 5)"));
         assert_non_null(strstr(error_text(), parts[k]));
@@ -539,7 +628,8 @@ static void sum_of(int first, uint32_t *sum) {
     assert_int_equal(sample_create(&writer, path), OK);
     for (int r = first; r < first + 3; r++) {
         float latents[SAMPLE_LATENTS] = {(float)r}, zero[SAMPLE_LATENTS] = {0};
-        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1};
+        static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
+        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1, pictures};
         assert_int_equal(dataset_append(writer, &row), OK);
     }
     assert_int_equal(dataset_finish(writer), OK);
@@ -569,6 +659,8 @@ int main(void) {
         cmocka_unit_test(first_version),
         cmocka_unit_test(sums_tell_changes),
         cmocka_unit_test(sums_tell_rows),
+        cmocka_unit_test(sums_tell_pictures),
+        cmocka_unit_test(without_pictures),
         cmocka_unit_test(what_is_not_finite),
         cmocka_unit_test(sums_tell_sets),
         cmocka_unit_test(open_elsewhere),

@@ -10,7 +10,7 @@
 #include <math.h>
 #include "base/finite.h"
 #include "checkpoints/codec_file.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/text_encoder.h"
 #include "checkpoints/vae_file.h"

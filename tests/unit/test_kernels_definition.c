@@ -209,16 +209,17 @@ static void norms(void **state) {
 
 static void modulation(void **state) {
     (void)state;
-    real *m = block(), *out = block(), *dgate = REALS(100, 0, 0, 0, 0);
+    real *m = block(), *out = block(), *dgate = REALS(100, 0, 0, 0, 0), *db = REALS(1, 2);
     modulation_forward(m, ELEMS(1, 2), REALS(10, 20, 30, 40), 2, 2);
     EXPECT_REALS(m, 11, 22, 31, 42);
     elem *y = ELEMS(1, 2, 3, 4, 5, 6), *dy = block();
     real *gate = REALS(2, 3, 99, 4, 5);
     residual_forward(out, RESIDS(10, 20, 30, 40, 50, 60), y, gate, 3, 2, 2, 3); /* rows 0 and 1 share a gate */
     EXPECT_REALS(out, 12, 26, 36, 52, 70, 90);
-    residual_backward(dy, dgate, RESIDS(1, 1, 2, 2, 3, 3), y, gate, 3, 2, 2, 3);
+    residual_backward(dy, dgate, db, RESIDS(1, 1, 2, 2, 3, 3), y, gate, 3, 2, 2, 3);
     EXPECT_ELEMS(dy, 2, 3, 4, 6, 12, 15);
     EXPECT_REALS(dgate, 107, 10, 0, 15, 18);
+    EXPECT_REALS(db, 19, 26);
     time_sinusoid(y, REALS(2), 1, 4);
     EXPECT_ELEMS(y, cos(2), cos(0.02), sin(2), sin(0.02));
 }
@@ -293,16 +294,48 @@ static void tokens(void **state) {
     EXPECT_ELEMS(y, 1, 0, 3, 0, 5, 0, 7, 0);
 }
 
+/* Two pictures of two planes each of 1 x 2 places; the weight of a pair is that of its first place. */
+static void weighted_losses(void) {
+    real *loss = REALS(0), *slope = REALS(0, 0, 0, 0, 0, 0, 0, 0), *zero = REALS(0, 0, 0, 0, 0, 0, 0, 0);
+    const real *e = REALS(1, -2, 3, 1, 1, 1, 2, 0), *m = REALS(1, 2, 0, 4);
+    abs_loss(loss, slope, e, zero, m, 2, 8, 4, 2);
+    EXPECT_REALS(loss, 1 + 4 + 3 + 2 + 0 + 4 + 0 + 0);
+    EXPECT_REALS(slope, 1, -2, 1, 2, 0, 4, 0, 0);
+    gradient_difference_loss(loss, NULL, e, zero, m, 2, 4, 4, 1, 2);
+    EXPECT_REALS(loss, 14 + 3 + 2);
+}
+
+static void decoder_training(void **state) {
+    (void)state;
+    /* one place, a reference of 0 and a group whose colours go 0 0 0 4, 0 0 0 0, 2 2 2 2: spread 3, moved 2 */
+    real *y = block();
+    const real *x = REALS(0, 0, 0, 0, 0, 2, 0, 0, 2, 0, 0, 2, 4, 0, 2);
+    picture_motion(y, x, 1, 1, 1);
+    EXPECT_REALS(y, 3.5);
+    largest_around(y, REALS(1, 2, 3, 9, 0, 0), 2, 1, 3);
+    EXPECT_REALS(y, 2, 3, 3, 9, 9, 0);
+    /* two clips of two groups at one place; the second one's first group is behind a gap */
+    motion_weights(y, REALS(1, 4, 1, 0), REALS(1, 0), 3, 2, 2, 2, 1);
+    EXPECT_REALS(y, 1, 2.5, 2.5, 2.5, 2.5, 4, 4, 4, 4, 1, 0, 0, 0, 0, 1, 1, 1, 1);
+    /* two channels: 1 3 and 0 8 about their means; the reference's 100 is left out */
+    latent_motion(y, REALS(100, 100, 1, 0, 3, 8), 1, 3, 2, 1);
+    EXPECT_REALS(y, (real)sqrt((1 + 1 + 16 + 16) / 4.));
+    y = REALS(7, 1, 1);
+    latent_noise(y, REALS(10), REALS(5, 100, 1000), REALS(4), REALS(1, 2, 3), 1, 3, 1, 1);
+    EXPECT_REALS(y, 7, 1 + 4 * 10 + 5 * 100, 1 + 4 * 10 + 5 * 1000);
+}
+
 static void losses(void **state) {
     (void)state;
     real *absolute = REALS(1), *slope = REALS(1, 1, 1, 1);
-    abs_loss(absolute, slope, REALS(1, 2, 3, 4), REALS(2, 2, 1, 4.5), 2, 4);
+    abs_loss(absolute, slope, REALS(1, 2, 3, 4), REALS(2, 2, 1, 4.5), NULL, 1, 2, 1, 4);
     EXPECT_REALS(absolute, 2.75); /* 1 + 2 (1 + 0 + 2 + 0.5)/4 */
     EXPECT_REALS(slope, 0.5, 1, 1.5, 0.5);
     /* e = 1 3 / 0 7: across |2|, |7|, down |-1|, |4| */
-    gradient_difference_loss(absolute, slope, REALS(1, 3, 0, 7), REALS(0, 0, 0, 0), 2, 1, 2, 2);
+    gradient_difference_loss(absolute, slope, REALS(1, 3, 0, 7), REALS(0, 0, 0, 0), NULL, 1, 2, 1, 2, 2);
     EXPECT_REALS(absolute, 16.75);
     EXPECT_REALS(slope, 0.5 - 1 + 1, 1 + 1 - 1, 1.5 - 1 - 1, 0.5 + 1 + 1);
+    weighted_losses();
     real *loss = REALS(1), *g = block(), *h = block(), *k = block();
     mse_loss(loss, g, REALS(1, 2, 3, 4), REALS(0, 0, 1, 1), REALS(2, 0.5), 2, 2);
     EXPECT_REALS(loss, 1 + 2 * 2.5 + 0.5 * 6.5);
@@ -346,23 +379,31 @@ static void optimiser(void **state) {
     mem_download(&host, device, sizeof host);
     assert_true(host.norm == 5 && host.updates == 1 && !host.nonfinite && !host.skipped);
     assert_true(fabsf(host.clip - 0.2f) < 1e-7f);
-    adamw_update(master, m, v, weights, grad, 2, (real)0.1, (real)0.9, (real)0.999, 0, (real)0.5, device);
+    const struct adamw how = {.lr = (real)0.1,
+                              .beta1 = (real)0.9,
+                              .beta2 = (real)0.999,
+                              .eps = 0,
+                              .decay = (real)0.5,
+                              .average = (real)0.9,
+                              .warmup = 10,
+                              .clear = 1};
+    adamw_update(master, m, v, ema, weights, grad, 2, &how, device);
     EXPECT_REALS(m, 0.06, 0.08);
     EXPECT_REALS(v, 0.00036, 0.00064);
     EXPECT_REALS(master, 1 - 0.1 - 0.05, -1 - 0.1 + 0.05);
     EXPECT_ELEMS(weights, 0.85, -1.05);
-    ema_update(ema, master, 2, (real)0.9, 10, device); /* d = min(0.9, 2/11) */
-    EXPECT_REALS(ema, 0.85 * 9 / 11, -1.05 * 9 / 11);
+    EXPECT_REALS(ema, 0.85 * 9 / 11, -1.05 * 9 / 11); /* d = min(0.9, 2/11) */
+    EXPECT_REALS(grad, 0, 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(pointwise, begin), cmocka_unit_test_setup(linear_layers, begin),
-        cmocka_unit_test_setup(norms, begin),     cmocka_unit_test_setup(modulation, begin),
-        cmocka_unit_test_setup(rope, begin),      cmocka_unit_test_setup(attention, begin),
-        cmocka_unit_test_setup(tokens, begin),    cmocka_unit_test_setup(losses, begin),
-        cmocka_unit_test_setup(optimiser, begin), cmocka_unit_test_setup(convolutions, begin),
-        cmocka_unit_test_setup(resampling, begin)};
+        cmocka_unit_test_setup(pointwise, begin),  cmocka_unit_test_setup(linear_layers, begin),
+        cmocka_unit_test_setup(norms, begin),      cmocka_unit_test_setup(modulation, begin),
+        cmocka_unit_test_setup(rope, begin),       cmocka_unit_test_setup(attention, begin),
+        cmocka_unit_test_setup(tokens, begin),     cmocka_unit_test_setup(losses, begin),
+        cmocka_unit_test_setup(optimiser, begin),  cmocka_unit_test_setup(convolutions, begin),
+        cmocka_unit_test_setup(resampling, begin), cmocka_unit_test_setup(decoder_training, begin)};
     if (device_init(2)) return fprintf(stderr, "%s\n", error_text()), 1;
     device_poison(1);
     pool = device_alloc(BLOCKS * BLOCK_BYTES);

@@ -26,19 +26,19 @@ static void forward_real(struct trial *t, const long *s) {
     allow(y, s[1]);
 }
 
-enum { PARTS = 3, APART = 8 }; /* between one layer's weights and the next one's bias, and so on */
+enum { PARTS = 3, APART = 8 }; /* between one layer's result and the next one's */
 static void parts_forward(struct trial *t, const long *s) {
-    long stride = s[2] * s[1] + s[2] + APART;
-    struct buffer *x = make(t, ELEM, INPUT, s[0] * s[1]), *w = make(t, ELEM, INPUT, PARTS * stride);
+    long each = s[2] * s[1];
+    struct buffer *x = make(t, ELEM, INPUT, s[0] * s[1]), *w = make(t, ELEM, INPUT, PARTS * each);
+    struct buffer *b = make(t, ELEM, INPUT, PARTS * s[2]);
     long y_stride = s[0] * s[2] + t->variant * APART; /* between the results nothing changes */
     struct buffer *y = make(t, ELEM, UPDATED, PARTS * y_stride);
-    long b = s[2] * s[1]; /* the bias lies behind the weight */
     load(t);
-    linear_parts_forward(dev(y), dev(x), dev(w), (elem *)dev(w) + b, PARTS, y_stride, stride, s[0], s[1], s[2]);
-    ref_linear_parts_forward(val(y), val(x), val(w), val(w) + b, PARTS, y_stride, stride, s[0], s[1], s[2]);
+    linear_parts_forward(dev(y), dev(x), dev(w), dev(b), PARTS, y_stride, s[0], s[1], s[2]);
+    ref_linear_parts_forward(val(y), val(x), val(w), val(b), PARTS, y_stride, s[0], s[1], s[2]);
     for (long i = 0; i < PARTS; i++) { /* its part of the buffer, which is what was there before */
         double *size = mag(y) + i * y_stride;
-        ref_linear_forward(size, mag(x), mag(w) + i * stride, mag(w) + b + i * stride, s[0], s[1], s[2], 0);
+        ref_linear_forward(size, mag(x), mag(w) + i * each, mag(b) + i * s[2], s[0], s[1], s[2], 0);
         for (long j = 0; j < s[0] * s[2]; j++) y->noise[i * y_stride + j] = slack(s[1]) * size[j];
     }
 }

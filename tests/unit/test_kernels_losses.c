@@ -60,16 +60,23 @@ static void tie(struct buffer *target, const struct buffer *pred) {
     for (long i = 0; i < target->n; i += 2) put(target, i, pred->value[i]);
 }
 
-/* Bit 0: no gradient. */
+/* Bit 0: no gradient; bit 1: no weights of places, else of pictures of 2 planes, the last of which may have one. */
+enum { PLANES_OF_PICTURE = 2 };
+static struct buffer *place_weights(struct trial *t, long planes, long size) {
+    struct buffer *m = make_unless(t, 1, REAL, INPUT, (planes + PLANES_OF_PICTURE - 1) / PLANES_OF_PICTURE * size);
+    if (m) spread(m, 0, 1);
+    return m;
+}
+
 static void absolute(struct trial *t, const long *s) {
     long n = s[0] * s[1];
     struct buffer *loss = make(t, REAL, UPDATED, 1), *dpred = make_unless(t, 0, REAL, UPDATED, n);
-    struct buffer *pred = make(t, REAL, INPUT, n), *target = make(t, REAL, INPUT, n);
+    struct buffer *pred = make(t, REAL, INPUT, n), *target = make(t, REAL, INPUT, n), *m = place_weights(t, s[0], s[1]);
     tie(target, pred);
     for (long i = 0; dpred && i < n; i++) dpred->noise[i] = slack(2) * (dpred->magnitude[i] + 1);
     load(t);
-    abs_loss(dev(loss), dev(dpred), dev(pred), dev(target), (real)0.7, n);
-    ref_abs_loss(val(loss), val(dpred), val(pred), val(target), (real)0.7, n);
+    abs_loss(dev(loss), dev(dpred), dev(pred), dev(target), dev(m), PLANES_OF_PICTURE, (real)0.7, s[0], s[1]);
+    ref_abs_loss(val(loss), val(dpred), val(pred), val(target), val(m), PLANES_OF_PICTURE, (real)0.7, s[0], s[1]);
     for (long i = 0; i < n; i++) loss->magnitude[0] += (pred->magnitude[i] + target->magnitude[i]) / (double)n;
     allow(loss, n);
 }
@@ -79,13 +86,71 @@ static void gradient_difference(struct trial *t, const long *s) {
     long n = s[0] * s[1] * s[2];
     struct buffer *loss = make(t, REAL, UPDATED, 1), *dpred = make_unless(t, 0, REAL, UPDATED, n);
     struct buffer *pred = make(t, REAL, INPUT, n), *target = make(t, REAL, INPUT, n);
+    struct buffer *m = place_weights(t, s[0], s[1] * s[2]);
     for (long i = 0; i < n; i++) put(pred, i, floor(4 * pred->value[i])), put(target, i, floor(4 * target->value[i]));
     for (long i = 0; dpred && i < n; i++) dpred->noise[i] = slack(4) * (dpred->magnitude[i] + 4);
     load(t);
-    gradient_difference_loss(dev(loss), dev(dpred), dev(pred), dev(target), (real)0.7, s[0], s[1], s[2]);
-    ref_gradient_difference_loss(val(loss), val(dpred), val(pred), val(target), (real)0.7, s[0], s[1], s[2]);
+    gradient_difference_loss(dev(loss), dev(dpred), dev(pred), dev(target), dev(m), PLANES_OF_PICTURE, (real)0.7, s[0],
+                             s[1], s[2]);
+    ref_gradient_difference_loss(val(loss), val(dpred), val(pred), val(target), val(m), PLANES_OF_PICTURE, (real)0.7,
+                                 s[0], s[1], s[2]);
     loss->magnitude[0] += 32;
     allow(loss, n);
+}
+
+/* ---- a decoder's training ---- */
+
+/* B, groups, places of a picture. */
+static void movement(struct trial *t, const long *s) {
+    struct buffer *y = make(t, REAL, OUTPUT, s[0] * s[1] * s[2]);
+    struct buffer *x = make(t, REAL, INPUT, s[0] * (1 + 4 * s[1]) * 3 * s[2]);
+    load(t);
+    picture_motion(dev(y), dev(x), s[0], s[1], s[2]);
+    ref_picture_motion(val(y), val(x), s[0], s[1], s[2]);
+    for (long i = 0; i < y->n; i++) y->noise[i] = slack(4) * 3; /* of values within 1 */
+}
+
+/* Planes, H, W. */
+static void surroundings(struct trial *t, const long *s) {
+    long n = s[0] * s[1] * s[2];
+    struct buffer *y = make(t, REAL, OUTPUT, n), *x = make(t, REAL, INPUT, n);
+    load(t);
+    largest_around(dev(y), dev(x), s[0], s[1], s[2]);
+    ref_largest_around(val(y), val(x), s[0], s[1], s[2]);
+}
+
+/* B, groups, places: every other clip has a gap behind its reference. Motion on both sides of the limit. */
+static void weights_of_motion(struct trial *t, const long *s) {
+    struct buffer *m = make(t, REAL, OUTPUT, s[0] * (1 + 4 * s[1]) * s[2]);
+    struct buffer *motion = make(t, REAL, INPUT, s[0] * s[1] * s[2]), *first = make(t, REAL, INPUT, s[0]);
+    spread(motion, 0, 0.3);
+    for (long b = 0; b < s[0]; b++) put(first, b, b % 2);
+    load(t);
+    motion_weights(dev(m), dev(motion), dev(first), 3, (real)0.15, s[0], s[1], s[2]);
+    ref_motion_weights(val(m), val(motion), val(first), 3, 0.15, s[0], s[1], s[2]);
+    for (long i = 0; i < m->n; i++) m->noise[i] = slack(1) * 4;
+}
+
+/* B, F, C, places of a latent frame. */
+static const long clip_sizes[][CASE_SIZES] = {{1, 1, 1, 1}, {2, 2, 1, 5}, {3, 4, 5, 6}, {2, 3, 7, 33}, {0}};
+static void deviation_in_time(struct trial *t, const long *s) {
+    struct buffer *y = make(t, REAL, OUTPUT, s[0] * s[3]), *x = make(t, REAL, INPUT, s[0] * s[1] * s[2] * s[3]);
+    load(t);
+    latent_motion(dev(y), dev(x), s[0], s[1], s[2], s[3]);
+    ref_latent_motion(val(y), val(x), s[0], s[1], s[2], s[3]);
+    for (long i = 0; i < y->n; i++) y->noise[i] = slack(s[1] * s[2]) * 2;
+}
+
+static void noise_on_latents(struct trial *t, const long *s) {
+    long frame = s[2] * s[3], n = s[0] * s[1] * frame;
+    struct buffer *z = make(t, REAL, UPDATED, n), *still = make(t, REAL, INPUT, s[0] * frame);
+    struct buffer *each = make(t, REAL, INPUT, n), *motion = make(t, REAL, INPUT, s[0] * s[3]);
+    struct buffer *level = make(t, REAL, INPUT, 3 * s[0]);
+    spread(motion, 0, 2);
+    load(t);
+    latent_noise(dev(z), dev(still), dev(each), dev(motion), dev(level), s[0], s[1], s[2], s[3]);
+    ref_latent_noise(val(z), val(still), val(each), val(motion), val(level), s[0], s[1], s[2], s[3]);
+    for (long i = 0; i < n; i++) z->noise[i] = slack(2) * 5; /* five terms within 1 */
 }
 
 static void abs_difference(struct trial *t, const long *s) {
@@ -199,14 +264,20 @@ static const struct kernel_case losses[] = {
     {"unpatchify", unpatches, 1, latents},
     {"audio_windows", windows, 2, clips},
     {"mse_loss", mse, 2, groups},
-    {"abs_loss", absolute, 2, groups},
-    {"gradient_difference_loss", gradient_difference, 2,
+    {"abs_loss", absolute, 4, groups},
+    {"gradient_difference_loss", gradient_difference, 4,
      (const long[][CASE_SIZES]){{1, 1, 1}, {3, 5, 4}, {2, 1, 33}, {5, 17, 1}, {4, 16, 40}, {0}}},
     {"mean_abs_difference", abs_difference, 1, groups},
     {"dmd_gradient", dmd, 1, groups},
     {"sid_gradients", sid, 8, groups},
     {"relativistic_loss", relativistic, 4, groups},
     {"finite_difference_penalty", penalty, 4, groups},
+    {"picture_motion", movement, 1, (const long[][CASE_SIZES]){{1, 1, 1}, {2, 3, 35}, {3, 1, 64}, {0}}},
+    {"largest_around", surroundings, 1,
+     (const long[][CASE_SIZES]){{1, 1, 1}, {3, 5, 4}, {2, 1, 33}, {5, 17, 1}, {4, 2, 40}, {0}}},
+    {"motion_weights", weights_of_motion, 1, (const long[][CASE_SIZES]){{1, 1, 1}, {3, 2, 35}, {4, 1, 64}, {0}}},
+    {"latent_motion", deviation_in_time, 1, clip_sizes},
+    {"latent_noise", noise_on_latents, 1, clip_sizes},
     {"random_normal, random_init", normals, 1,
      (const long[][CASE_SIZES]){{1, 1, 1}, {2, 3, 31}, {3, 1, 33}, {1, 2, 64}, {1, 2, 601}, {0}}},
 };

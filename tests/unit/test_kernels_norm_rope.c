@@ -34,12 +34,13 @@ static void forward(struct trial *t, const long *s) {
     free(norm);
 }
 
-/* Bit 0: dx is dy; bit 1: dw not wanted. */
+/* Bit 0: dx is dy; bit 1: dw not wanted. Where dx is not dy its rows lie two widths apart and a bit. */
 static void backward(struct trial *t, const long *s) {
     long d = s[HEADS] * s[D], n = s[B] * s[N];
     struct buffer *x = make(t, ELEM, INPUT, n * d), *w = make(t, ELEM, INPUT, d), *rstd = make(t, REAL, INPUT, n);
     struct buffer *c = make(t, REAL, INPUT, s[N] * s[D] / 2), *sn = make(t, REAL, INPUT, s[N] * s[D] / 2);
-    struct buffer *dx = make(t, ELEM, t->variant & 1 ? UPDATED : OUTPUT, n * d);
+    long apart = t->variant & 1 ? d : 2 * d + s[APART];
+    struct buffer *dx = make(t, ELEM, UPDATED, n * apart); /* between rows nothing changes */
     struct buffer *dy = t->variant & 1 ? dx : make(t, ELEM, INPUT, n * d), *dw = make_unless(t, 1, REAL, UPDATED, d);
     double off = unit(ELEM) + slack(2);
     for (long r = 0; r < n; r++) {
@@ -52,15 +53,15 @@ static void backward(struct trial *t, const long *s) {
             if (dw) dw->noise[i % d] += (off + slack(n)) * g * xh;
         }
         for (long i = r * d; i < (r + 1) * d; i++)
-            dx->noise[i] =
+            dx->noise[r * apart + i - r * d] =
                 (off + slack(d)) * rstd->value[r] *
                 (pair_size(val(dy), i / 2 * 2) * w->magnitude[i % d] + x->magnitude[i] * rstd->value[r] * product);
     }
     for (long i = 0; i < d && dw; i++) dw->noise[i] += slack(n) * dw->magnitude[i];
     load(t);
-    rmsnorm_rope_backward(dev(dx), dev(dw), dev(dy), dev(x), dev(rstd), dev(w), dev(c), dev(sn), s[B], s[N], s[HEADS],
-                          s[D]);
-    ref_rmsnorm_rope_backward(val(dx), val(dw), val(dy), val(x), val(rstd), val(w), val(c), val(sn), s[B], s[N],
+    rmsnorm_rope_backward(dev(dx), apart, dev(dw), dev(dy), dev(x), dev(rstd), dev(w), dev(c), dev(sn), s[B], s[N],
+                          s[HEADS], s[D]);
+    ref_rmsnorm_rope_backward(val(dx), apart, val(dw), val(dy), val(x), val(rstd), val(w), val(c), val(sn), s[B], s[N],
                               s[HEADS], s[D]);
 }
 

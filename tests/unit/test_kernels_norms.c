@@ -71,14 +71,17 @@ static void affine_forward(struct trial *t, const long *s) {
         y->noise[i] = w->magnitude[i % s[D]] * noise_of_xh(&m, i, s[D]) + slack(1) * b->magnitude[i % s[D]];
 }
 
-/* The residual in front of a norm; bit 1: no gate. Its result is the norm's input, made of terms as large as both. */
+/* The residual in front of a norm; bit 1: no gate. Its result is the norm's input, made of terms as large as both. The
+   gates lie further apart than shift and scale. */
+enum { GATES_APART = 8 };
 struct residual {
     struct buffer *x, *branch, *gate, *out;
 };
 static struct residual make_residual(struct trial *t, const long *s, struct norm *m) {
     long groups = (s[N] + s[ROWS_PER_GROUP] - 1) / s[ROWS_PER_GROUP];
     *m = make_norm(t, s, OUTPUT);
-    struct residual r = {m->x, make(t, ELEM, INPUT, s[N] * s[D]), make_unless(t, 1, REAL, INPUT, groups * s[STRIDE]),
+    struct residual r = {m->x, make(t, ELEM, INPUT, s[N] * s[D]),
+                         make_unless(t, 1, REAL, INPUT, groups * (s[STRIDE] + GATES_APART)),
                          make(t, RESID, OUTPUT, s[N] * s[D])};
     m->x = r.out;
     return r;
@@ -86,7 +89,8 @@ static struct residual make_residual(struct trial *t, const long *s, struct norm
 
 static void allow_residual(struct residual *r, const long *s) {
     for (long i = 0; i < r->out->n; i++) {
-        double gate = r->gate ? r->gate->magnitude[i / s[D] / s[ROWS_PER_GROUP] * s[STRIDE] + i % s[D]] : 1;
+        double gate =
+            r->gate ? r->gate->magnitude[i / s[D] / s[ROWS_PER_GROUP] * (s[STRIDE] + GATES_APART) + i % s[D]] : 1;
         r->out->magnitude[i] = r->x->magnitude[i] + r->branch->magnitude[i] * gate;
     }
     allow(r->out, 2);
@@ -100,9 +104,11 @@ static void residual_modulate(struct trial *t, const long *s) {
     struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]);
     load(t);
     residual_modulate_forward(dev(y), dev(m.mean), dev(m.rstd), dev(r.out), dev(r.x), dev(r.branch), dev(r.gate),
-                              dev(shift), dev(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], (real)EPS);
+                              s[STRIDE] + GATES_APART, dev(shift), dev(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE],
+                              (real)EPS);
     ref_residual_modulate_forward(val(y), val(m.mean), val(m.rstd), val(r.out), val(r.x), val(r.branch), val(r.gate),
-                                  val(shift), val(scale), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], EPS);
+                                  s[STRIDE] + GATES_APART, val(shift), val(scale), s[N], s[D], s[ROWS_PER_GROUP],
+                                  s[STRIDE], EPS);
     allow_residual(&r, s);
     allow_statistics(&m, s[D]);
     for (long i = 0; i < y->n; i++) {
@@ -118,9 +124,9 @@ static void residual_affine(struct trial *t, const long *s) {
     struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]);
     load(t);
     residual_layernorm_forward(dev(y), dev(m.mean), dev(m.rstd), dev(r.out), dev(r.x), dev(r.branch), dev(r.gate),
-                               dev(w), dev(b), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], (real)EPS);
+                               s[STRIDE] + GATES_APART, dev(w), dev(b), s[N], s[D], s[ROWS_PER_GROUP], (real)EPS);
     ref_residual_layernorm_forward(val(y), val(m.mean), val(m.rstd), val(r.out), val(r.x), val(r.branch), val(r.gate),
-                                   val(w), val(b), s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE], EPS);
+                                   s[STRIDE] + GATES_APART, val(w), val(b), s[N], s[D], s[ROWS_PER_GROUP], EPS);
     allow_residual(&r, s);
     allow_statistics(&m, s[D]);
     for (long i = 0; i < y->n; i++)
@@ -203,6 +209,96 @@ static void affine_backward(struct trial *t, const long *s) {
     free(dxh);
 }
 
+/* The residual's side of a backward: the branch (NULL where nothing of it is read), its gate and what goes back.
+   Variant bits: 0 dbranch is dy; 1 no gate, nor its gradient; 2 the gate's gradient, 3 the bias's and the norm's sums not
+   wanted. */
+struct behind {
+    struct buffer *branch, *gate, *dbranch, *dgate, *dbias;
+    long gate_stride;
+};
+static struct behind make_behind(struct trial *t, const long *s, struct buffer **dy) {
+    long groups = (s[N] + s[ROWS_PER_GROUP] - 1) / s[ROWS_PER_GROUP], stride = s[STRIDE] + GATES_APART;
+    struct behind b = {.branch = make(t, ELEM, INPUT, s[N] * s[D]),
+                       .gate = make_unless(t, 1, REAL, INPUT, groups * stride),
+                       .gate_stride = stride};
+    *dy = t->variant & 1 ? make(t, ELEM, UPDATED, s[N] * s[D]) : make(t, ELEM, INPUT, s[N] * s[D]);
+    b.dbranch = t->variant & 1 ? *dy : make(t, ELEM, OUTPUT, s[N] * s[D]);
+    b.dgate = b.gate ? make_unless(t, 2, REAL, UPDATED, groups * stride) : NULL;
+    b.dbias = make_unless(t, 3, REAL, UPDATED, s[D]);
+    return b;
+}
+
+/* The magnitudes of dx are those of all its terms: what was there, and as allow_dx has it. Then as for a residual, whose
+   gradient is dx with its own noise. */
+static void allow_behind(struct behind *b, const struct buffer *dx, const double *size, const long *s) {
+    long d = s[D];
+    for (long i = 0; i < dx->n; i++) {
+        long at = i / d / s[ROWS_PER_GROUP] * b->gate_stride + i % d;
+        double gate = b->gate ? b->gate->magnitude[at] : 1;
+        b->dbranch->noise[i] = gate * (dx->noise[i] + slack(1) * size[i]);
+        if (b->dgate)
+            b->dgate->noise[at] += b->branch->magnitude[i] * (dx->noise[i] + slack(s[ROWS_PER_GROUP]) * size[i]);
+        if (b->dbias) b->dbias->noise[i % d] += gate * (dx->noise[i] + slack(s[N]) * size[i]);
+    }
+    for (long i = 0; b->dgate && i < b->dgate->n; i++)
+        b->dgate->noise[i] += slack(s[ROWS_PER_GROUP]) * b->dgate->magnitude[i];
+    for (long i = 0; b->dbias && i < d; i++) b->dbias->noise[i] += slack(s[N]) * b->dbias->magnitude[i];
+}
+
+/* Sizes of dx's terms, of dxh in size; what allow_dx takes slack(d) of. */
+static double *sizes_of_dx(const struct buffer *dx, double slack_d) {
+    double *size = malloc(sizeof(double) * (size_t)dx->n);
+    for (long i = 0; i < dx->n; i++) size[i] = dx->noise[i] / slack_d;
+    return size;
+}
+
+static void affine_residual_backward(struct trial *t, const long *s) {
+    struct norm m = make_norm(t, s, INPUT);
+    struct buffer *w = make(t, ELEM, INPUT, s[D]), *dx = make(t, RESID, UPDATED, s[N] * s[D]), *dy;
+    struct buffer *dw = make_unless(t, 3, REAL, UPDATED, s[D]), *db = make_unless(t, 3, REAL, UPDATED, s[D]);
+    struct behind b = make_behind(t, s, &dy);
+    double *dxh = malloc(sizeof(double) * (size_t)dy->n);
+    for (long i = 0; i < dy->n; i++) dxh[i] = dy->value[i] * w->value[i % s[D]];
+    give_statistics(&m, s[D]);
+    allow_sums(db, dw, dy, &m, s[D], s[N], 0);
+    load(t);
+    residual_layernorm_backward(dev(dx), dev(dw), dev(db), dev(b.dbranch), dev(b.dgate), dev(b.dbias), dev(dy),
+                                dev(m.x), dev(m.mean), dev(m.rstd), dev(w), dev(b.branch), dev(b.gate), b.gate_stride,
+                                s[N], s[D], s[ROWS_PER_GROUP]);
+    ref_residual_layernorm_backward(val(dx), val(dw), val(db), val(b.dbranch), val(b.dgate), val(b.dbias), val(dy),
+                                    val(m.x), val(m.mean), val(m.rstd), val(w), val(b.branch), val(b.gate),
+                                    b.gate_stride, s[N], s[D], s[ROWS_PER_GROUP]);
+    allow_dx(dx, &m, dxh, s[D]);
+    double *size = sizes_of_dx(dx, slack(s[D]));
+    allow_behind(&b, dx, size, s);
+    free(size), free(dxh);
+}
+
+static void modulate_residual_backward(struct trial *t, const long *s) {
+    long groups = (s[N] + s[ROWS_PER_GROUP] - 1) / s[ROWS_PER_GROUP];
+    struct norm m = make_norm(t, s, INPUT);
+    struct buffer *scale = make(t, REAL, INPUT, groups * s[STRIDE]), *dx = make(t, RESID, UPDATED, s[N] * s[D]), *dy;
+    struct buffer *dshift = make_unless(t, 3, REAL, UPDATED, groups * s[STRIDE]);
+    struct buffer *dscale = make_unless(t, 3, REAL, UPDATED, groups * s[STRIDE]);
+    struct behind b = make_behind(t, s, &dy);
+    double *dxh = malloc(sizeof(double) * (size_t)dy->n);
+    for (long i = 0; i < dy->n; i++)
+        dxh[i] = dy->value[i] * (1 + scale->magnitude[i / s[D] / s[ROWS_PER_GROUP] * s[STRIDE] + i % s[D]]);
+    give_statistics(&m, s[D]);
+    allow_sums(dshift, dscale, dy, &m, s[D], s[ROWS_PER_GROUP], s[STRIDE]);
+    load(t);
+    residual_modulate_backward(dev(dx), dev(dshift), dev(dscale), dev(b.dbranch), dev(b.dgate), dev(b.dbias), dev(dy),
+                               dev(m.x), dev(m.mean), dev(m.rstd), dev(scale), dev(b.branch), dev(b.gate),
+                               b.gate_stride, s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE]);
+    ref_residual_modulate_backward(val(dx), val(dshift), val(dscale), val(b.dbranch), val(b.dgate), val(b.dbias),
+                                   val(dy), val(m.x), val(m.mean), val(m.rstd), val(scale), val(b.branch), val(b.gate),
+                                   b.gate_stride, s[N], s[D], s[ROWS_PER_GROUP], s[STRIDE]);
+    allow_dx(dx, &m, dxh, s[D]);
+    double *size = sizes_of_dx(dx, slack(s[D]));
+    allow_behind(&b, dx, size, s);
+    free(size), free(dxh);
+}
+
 static void rms_forward(struct trial *t, const long *s) {
     struct buffer *x = make(t, ELEM, INPUT, s[N] * s[D]), *w = make(t, ELEM, INPUT, s[D]);
     struct buffer *y = make(t, ELEM, OUTPUT, s[N] * s[D]), *rstd = make(t, REAL, OUTPUT, s[N]);
@@ -242,6 +338,8 @@ static void rms_backward(struct trial *t, const long *s) {
 static const long shapes[][CASE_SIZES] = {
     {1, 1, 1, 1}, {6, 3, 3, 3}, {12, 31, 4, 200}, {7, 33, 3, 33}, {64, 96, 16, 576}, {5, 256, 5, 256}, {0}};
 
+static const long few[][CASE_SIZES] = {{6, 3, 3, 3}, {7, 33, 3, 33}, {12, 64, 4, 192}, {0}};
+
 static const struct kernel_case norms[] = {
     {"layernorm_modulate_forward", modulate_forward, 2, shapes},
     {"layernorm_modulate_backward", modulate_backward, 16, shapes},
@@ -249,6 +347,8 @@ static const struct kernel_case norms[] = {
     {"layernorm_backward", affine_backward, 16, shapes},
     {"residual_modulate_forward", residual_modulate, 4, shapes},
     {"residual_layernorm_forward", residual_affine, 4, shapes},
+    {"residual_layernorm_backward", affine_residual_backward, 16, few},
+    {"residual_modulate_backward", modulate_residual_backward, 16, few},
     {"rmsnorm_forward", rms_forward, 1, shapes},
     {"rmsnorm_backward", rms_backward, 4, shapes},
 };

@@ -20,15 +20,20 @@ static void expect_near(struct trial *t, const char *what, double got, double wa
     if (!(fabs(got - want) <= 4 * 0x1p-24 * fabs(want))) complain(t, -1, what, 0, got, want, 4 * 0x1p-24 * fabs(want));
 }
 
-/* Norm of three tensors, then AdamW on one and EMA. Sizes: elements, updates so far. Variant 0: clipped, 1: below the
-   limit, 2: no limit, 3: the loss is not finite, so nothing changes. */
+/* Norm of three tensors, then AdamW on one and its average. Sizes: elements, updates so far. Variant 0: clipped, 1: below
+   the limit, 2: no limit, 3: the loss is not finite, so nothing changes but the gradient, 4: no average, and the gradient stays. */
 static void step(struct trial *t, const long *s) {
     long n = s[0];
     real lr = (real)1e-2, beta1 = (real)0.9, beta2 = (real)0.999, eps = (real)1e-8, decay = (real)0.1;
+    const struct adamw how = {
+        lr, beta1, beta2, eps, decay, .average = (real)0.999, .warmup = 10, .clear = t->variant != 4};
+    const struct ref_adamw ref_how = {
+        lr, beta1, beta2, eps, decay, .average = how.average, .warmup = how.warmup, .clear = how.clear};
     real max_norm = t->variant == 1 ? (real)1e6 : t->variant == 2 ? 0 : (real)0.5;
-    struct buffer *grad = make(t, REAL, INPUT, n), *loss = make(t, REAL, INPUT, 1);
+    struct buffer *grad = make(t, REAL, UPDATED, n), *loss = make(t, REAL, INPUT, 1);
     struct buffer *master = make(t, REAL, UPDATED, n), *m = make(t, REAL, UPDATED, n), *v = make(t, REAL, UPDATED, n);
-    struct buffer *weights = make(t, ELEM, t->variant == 3 ? UPDATED : OUTPUT, n), *ema = make(t, REAL, UPDATED, n);
+    struct buffer *weights = make(t, ELEM, t->variant == 3 ? UPDATED : OUTPUT, n),
+                  *ema = t->variant == 4 ? NULL : make(t, REAL, UPDATED, n);
     spread(v, 1e-4, 1);
     if (t->variant == 3) put(loss, 0, INFINITY);
     load(t);
@@ -43,8 +48,7 @@ static void step(struct trial *t, const long *s) {
     }
     grad_norm_end(device, dev(loss), max_norm);
     ref_grad_norm_end(&oracle, val(loss), max_norm);
-    adamw_update(dev(master), dev(m), dev(v), dev(weights), dev(grad), n, lr, beta1, beta2, eps, decay, device);
-    ema_update(dev(ema), dev(master), n, (real)0.999, 10, device);
+    adamw_update(dev(master), dev(m), dev(v), dev(ema), dev(weights), dev(grad), n, &how, device);
     struct optim_state after = state_of(device);
     expect_near(t, "norm_squared", after.norm_squared, oracle.norm_squared);
     expect_near(t, "norm", after.norm, oracle.norm);
@@ -55,8 +59,7 @@ static void step(struct trial *t, const long *s) {
     expect_near(t, "skipped_in_row", after.skipped_in_row, t->variant == 3 ? 3 : 0);
     double *was = malloc(sizeof(double) * (size_t)n);
     memcpy(was, val(master), sizeof(double) * (size_t)n);
-    ref_adamw_update(val(master), val(m), val(v), val(weights), val(grad), n, lr, beta1, beta2, eps, decay, &after);
-    ref_ema_update(val(ema), val(master), n, (real)0.999, 10, &after);
+    ref_adamw_update(val(master), val(m), val(v), val(ema), val(weights), val(grad), n, &ref_how, &after);
     double correct1 = 1 / (1 - pow(beta1, (double)after.updates)),
            correct2 = 1 / (1 - pow(beta2, (double)after.updates));
     for (long i = 0; i < n && t->variant != 3; i++) {
@@ -66,7 +69,7 @@ static void step(struct trial *t, const long *s) {
         v->noise[i] = slack(1) * v->value[i];
         master->noise[i] = slack(1) * lr * change + unit(REAL) * fabs(was[i]);
         weights->noise[i] = master->noise[i] + unit(REAL) * fabs(was[i]);
-        ema->noise[i] = slack(1) * (ema->magnitude[i] + fabs(was[i]) + lr * change);
+        if (ema) ema->noise[i] = slack(1) * (ema->magnitude[i] + fabs(was[i]) + lr * change);
     }
     free(was);
     device_free(device);
@@ -135,7 +138,7 @@ static void skips_spikes(struct trial *t, const long *s) {
 }
 
 static const struct kernel_case optimiser[] = {
-    {"grad_norm, adamw_update, ema_update", step, 4,
+    {"grad_norm, adamw_update", step, 5,
      (const long[][CASE_SIZES]){{1, 0}, {3, 1}, {31, 5}, {33, 1000}, {1000, 0}, {4099, 20000}, {0}}},
     {"non-finite gradients", refuses_nonfinite, 3, (const long[][CASE_SIZES]){{3}, {33}, {1000}, {0}}},
     {"grad_norm_spike", skips_spikes, 1, (const long[][CASE_SIZES]){{1}, {10}, {20}, {0}}},

@@ -152,18 +152,20 @@ static void residual(struct trial *t, const long *s) {
     allow(out, 2);
 }
 
-/* Bit 0: no gate (and no gradient of it); bit 1: its gradient is not wanted. */
+/* Bit 0: no gate (and no gradient of it); bit 1: its gradient is not wanted; bit 2: the bias's is not. */
 static void residual_slope(struct trial *t, const long *s) {
     long n = s[0], d = s[1], groups = (n + s[2] - 1) / s[2];
     struct buffer *gate = make_unless(t, 0, REAL, INPUT, groups * s[3]), *y = make(t, ELEM, INPUT, n * d);
     struct buffer *dout = make(t, RESID, INPUT, n * d), *dy = make(t, ELEM, OUTPUT, n * d);
     struct buffer *dgate = gate ? make_unless(t, 1, REAL, UPDATED, groups * s[3]) : NULL;
+    struct buffer *db = make_unless(t, 2, REAL, UPDATED, d);
     load(t);
-    residual_backward(dev(dy), dev(dgate), dev(dout), dev(y), dev(gate), n, d, s[2], s[3]);
-    ref_residual_backward(val(dy), val(dgate), val(dout), val(y), val(gate), n, d, s[2], s[3]);
-    ref_residual_backward(mag(dy), mag(dgate), mag(dout), mag(y), mag(gate), n, d, s[2], s[3]);
+    residual_backward(dev(dy), dev(dgate), dev(db), dev(dout), dev(y), dev(gate), n, d, s[2], s[3]);
+    ref_residual_backward(val(dy), val(dgate), val(db), val(dout), val(y), val(gate), n, d, s[2], s[3]);
+    ref_residual_backward(mag(dy), mag(dgate), mag(db), mag(dout), mag(y), mag(gate), n, d, s[2], s[3]);
     allow(dy, 1);
     allow(dgate, s[2]);
+    allow(db, n);
 }
 
 /* Angles in double, so an error of a unit of the result only; t up to 1000. */
@@ -251,7 +253,7 @@ static const struct kernel_case pointwise[] = {
     {"modulation_forward", modulate, 1, groups},
     {"modulation_backward", modulate_backward, 4, groups},
     {"residual_forward", residual, 4, rows},
-    {"residual_backward", residual_slope, 4, rows},
+    {"residual_backward", residual_slope, 8, rows},
     {"clean_to_velocity", clean_velocity, 1, clips},
     {"clean_to_velocity_backward", clean_velocity_slope, 2, clips},
     {"pieces_pack, pieces_unpack", cut_in_pieces, 1,

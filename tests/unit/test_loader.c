@@ -129,6 +129,60 @@ static void batch_is_held(void **state) {
     loader_close(loader);
 }
 
+/* One party's sound is dropped whatever becomes of the other's: all four combinations come up as often as they should. */
+static void parties_are_dropped_apart(void **state) {
+    (void)state;
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.batch = 50;
+    config.drop_talk = 0.3;
+    config.drop_listen = 0.2;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    int count[2][2] = {{0}}, n = 0;
+    for (int step = 0; step < 80; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 50; i++, n++) /* talk is 1 throughout, listen in odd frames */
+            count[b->talk[i * SAMPLE_T] == 0][b->listen[i * SAMPLE_T + 1] == 0]++;
+    }
+    for (int talk = 0; talk < 2; talk++)
+        for (int listen = 0; listen < 2; listen++) {
+            double p = (talk ? 0.3 : 0.7) * (listen ? 0.2 : 0.8), off = 4 * sqrt(p * (1 - p) / n);
+            assert_true(fabs(count[talk][listen] / (double)n - p) < off);
+        }
+    loader_close(loader);
+    config.drop_listen = -0.1;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+}
+
+/* Rows of the sample set are clip row / 2, held out when row % 5 is 4; the whole part of a latent is its row. */
+static void far_references_are_of_the_same_clip(void **state) {
+    (void)state;
+    enum { FRAME = SAMPLE_LATENTS / SAMPLE_F };
+    struct loader *loader;
+    const struct loader_batch *b;
+    struct loader_config config = plain;
+    config.far = 1;
+    config.far_share = 0.4;
+    int replaced = 0, n = 0;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    for (int step = 0; step < 100; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *clip = b->latents + i * SAMPLE_LATENTS;
+            int row = (int)clip[FRAME], far = (int)b->far[i * FRAME], first = (int)clip[0], other = row ^ 1;
+            int alone = other % 5 == 4 || other >= 23;
+            assert_int_equal(far, alone ? row : other);
+            assert_true(first == row || first == far);
+            if (alone) continue;
+            replaced += first == far;
+            n++;
+        }
+    }
+    loader_close(loader);
+    assert_true(n > 150 && fabs(replaced / (double)n - 0.4) < 4 * sqrt(0.24 / n));
+}
+
 static void dropout_rates(void **state) {
     (void)state;
     struct loader *loader;
@@ -178,6 +232,65 @@ static void conditions_only(void **state) {
     loader_close(loader);
 }
 
+/* Which row's picture it is: of clip c, one of rows 2c and 2c + 1. */
+static int row_of_picture(const unsigned char *picture, int clip, int t) {
+    for (int r = 2 * clip; r < 2 * clip + 2; r++)
+        if (picture[0] == sample_picture(r, t, 0) && picture[3] == sample_picture(r, t, 3)) return r;
+    return -1;
+}
+
+/* A sample with true pictures: latents and pictures are of the same row and frames, the reference is of the clip's own or
+   other row, as often as it should be, and whether the sample follows it is said; the same at a resume. */
+static void samples_of_pictures(void **state) {
+    (void)state;
+    enum { FRAMES = 1, LATENT = SAMPLE_LATENTS / SAMPLE_F, STEPS = 400 };
+    struct loader_config config = plain;
+    config.picture_frames = FRAMES;
+    config.other_reference = 0.6;
+    struct loader *loader;
+    const struct loader_batch *b;
+    int others = 0, could = 0, begins[SAMPLE_F] = {0};
+    uint64_t sum = 0, again = 0;
+    assert_int_equal(loader_open(&loader, set, &config, 0), OK);
+    for (int step = 0; step < STEPS; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *latents = b->sample_latents + i * (1 + FRAMES) * LATENT;
+            const unsigned char *pictures = b->sample_pictures + (size_t)i * (1 + 4 * FRAMES) * SAMPLE_PICTURE;
+            int r = b->utterance[i], reference = row_of_picture(pictures, b->clip[i], 0);
+            assert_true(reference >= 0 && reference % 5 != 4); /* not of the held-out split */
+            assert_true(latents[0] == sample_latent(reference, 0));
+            int begin = 1;
+            while (begin < SAMPLE_F && latents[LATENT] != sample_latent(r, begin * LATENT)) begin++;
+            assert_in_range(begin, 1, SAMPLE_F - 1);
+            for (int t = 0; t < 4 * FRAMES; t++)
+                for (int k = 0; k < SAMPLE_PICTURE; k++)
+                    assert_int_equal(pictures[(1 + t) * SAMPLE_PICTURE + k], sample_picture(r, 4 * begin - 3 + t, k));
+            assert_int_equal(b->sample_joined[i], reference == r && begin == 1);
+            begins[begin]++;
+            if (r / 2 != 4 / 2 && r / 2 != 9 / 2 && r / 2 != 14 / 2 && r / 2 != 19 / 2 && r != 22)
+                could++, others += reference != r;
+            if (step >= STEPS / 2) sum = sum * 31 + pictures[0] + (uint64_t)begin;
+        }
+    }
+    loader_close(loader);
+    assert_true(fabs(others - 0.6 * could) < 5 * sqrt(0.24 * could));
+    assert_true(abs(begins[1] - begins[2]) < 5 * sqrt(4 * STEPS));
+    assert_int_equal(loader_open(&loader, set, &config, STEPS / 2), OK);
+    for (int step = STEPS / 2; step < STEPS; step++) {
+        assert_int_equal(loader_next(loader, &b), OK);
+        for (int i = 0; i < 4; i++) {
+            const float *latents = b->sample_latents + i * (1 + FRAMES) * LATENT;
+            int begin = latents[LATENT] == sample_latent(b->utterance[i], LATENT) ? 1 : 2;
+            again = again * 31 + b->sample_pictures[(size_t)i * (1 + 4 * FRAMES) * SAMPLE_PICTURE] + (uint64_t)begin;
+        }
+    }
+    loader_close(loader);
+    assert_true(sum == again);
+    config.picture_frames = SAMPLE_F;
+    assert_int_equal(loader_open(&loader, set, &config, 0), ERR_USAGE);
+}
+
 static void closes_at_any_time(void **state) {
     (void)state;
     for (int taken = 0; taken < 40; taken++) {
@@ -214,7 +327,10 @@ int main(void) {
         cmocka_unit_test(resume_is_exact),
         cmocka_unit_test(batch_is_held),
         cmocka_unit_test(dropout_rates),
+        cmocka_unit_test(parties_are_dropped_apart),
+        cmocka_unit_test(far_references_are_of_the_same_clip),
         cmocka_unit_test(conditions_only),
+        cmocka_unit_test(samples_of_pictures),
         cmocka_unit_test(closes_at_any_time),
         cmocka_unit_test(wrong_configs),
     };

@@ -154,7 +154,7 @@ static void mouth_is_monotone(void **state) {
                                    .hand_left = {0.3f, 0.9f},
                                    .hand_right = {0.7f, 0.9f}};
         puppet_looks(&looks, SEED, identity);
-        assert_int_equal(puppet_canvas_open(&canvas, SIDE, SIDE, &looks), OK);
+        assert_int_equal(puppet_canvas_open(&canvas, SIDE, SIDE, &looks, &(struct picture_view){0}), OK);
         for (int k = 0; k <= 10; k++) {
             pose.mouth = 0.1f * (float)k;
             puppet_canvas_draw(canvas, &pose, frames[k]);

@@ -27,6 +27,13 @@ struct world {
 static const struct optimiser_config plain = {
     .lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1, .clip = 2, .ema = 0.9, .ema_warmup = 4};
 
+static void lay_out(struct world *w, struct sharding *shards) {
+    arena_begin(&w->arena, "test");
+    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, shards, &w->arena), OK);
+    assert_int_equal(arena_commit(&w->arena), OK);
+    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, shards, &w->arena), OK);
+}
+
 static void open_world(struct world *w) {
     memset(w, 0, sizeof *w);
     assert_int_equal(device_init(2), OK);
@@ -35,10 +42,7 @@ static void open_world(struct world *w) {
     param_add(&w->table, 0, "b", INIT_NORMAL, 1, 0, (const long[]){B, 0});
     param_add(&w->table, 1, "c", INIT_NORMAL, 1, 1, (const long[]){C, 0});
     assert_int_equal(param_table_close(&w->table), OK);
-    arena_begin(&w->arena, "test");
-    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, NULL, &w->arena), OK);
-    assert_int_equal(arena_commit(&w->arena), OK);
-    assert_int_equal(optimiser_layout(&w->o, "test", &w->table, &plain, 100, NULL, &w->arena), OK);
+    lay_out(w, NULL);
     params_initialise(w->o.master, &w->table, 5);
     optimiser_start(&w->o);
     assert_int_equal(device_sync(), OK);
@@ -190,6 +194,45 @@ static void rate_rises_and_falls(void **state) {
     assert_true(optimiser_rate(&c, 19, 20) == 2);
 }
 
+/* A step that is held changes nothing and says so; the rate rises after the idle steps, so that the first update is as
+   small as the warm-up has it, and falls at the run's end all the same. */
+static void held_steps_and_idle_ones(void **state) {
+    (void)state;
+    struct world w;
+    double before[COUNT], held[COUNT], first[COUNT], g[COUNT];
+    struct optimiser_report report;
+    open_world(&w);
+    w.o.config.warmup = 10;
+    w.o.config.cooldown = 20;
+    for (int i = 0; i < COUNT; i++) g[i] = gradient_at(0, i);
+    gather(&w, w.o.master, before);
+    for (int step = 0; step < 3; step++) {
+        real loss = 7;
+        optimiser_begin(&w.o);
+        scatter(&w, w.o.shard.grads, g);
+        mem_upload(w.o.loss, &loss, sizeof loss);
+        assert_int_equal(optimiser_hold(&w.o, step), OK);
+        optimiser_report(&w.o, step, &report);
+        assert_true(report.step == step && report.loss == 7 && report.norm == 0 && report.rate == 0);
+        assert_true(report.updates == 0 && !report.skipped);
+    }
+    gather(&w, w.o.master, held);
+    assert_memory_equal(before, held, sizeof before);
+    w.o.idle = 3;
+    optimiser_begin(&w.o);
+    scatter(&w, w.o.shard.grads, g);
+    assert_int_equal(optimiser_step(&w.o, 3, 0), OK);
+    optimiser_report(&w.o, 3, &report);
+    assert_true(report.updates == 1 && report.norm > 0 && fabs(report.rate - 0.1 * plain.lr) < 1e-12);
+    gather(&w, w.o.master, first);
+    /* AdamW's first update is lr sign(g) where nothing decays */
+    for (int i = A; i < A + B; i++) assert_true(fabs(fabs(first[i] - held[i]) - 0.1 * plain.lr) < 1e-5);
+    assert_int_equal(optimiser_step(&w.o, 99, 0), OK);
+    optimiser_report(&w.o, 99, &report);
+    assert_true(fabs(report.rate - plain.lr / 20) < 1e-12);
+    close_world(&w);
+}
+
 /* Levels are functions of their address; means over many draws against the distributions' own. */
 static void levels_follow_their_distribution(void **state) {
     (void)state;
@@ -214,6 +257,16 @@ static void levels_follow_their_distribution(void **state) {
     assert_true(fabs(deviation - 1.2) < 4 * 1.2 / sqrt(2.0 * DRAWS));
 }
 
+/* The same world again, as rank `rank` of two; nothing is exchanged here. */
+static void divide(struct world *w, struct sharding *shards, int zero, int rank) {
+    optimiser_free(&w->o);
+    arena_free(&w->arena);
+    assert_int_equal(sharding_open(shards, NULL, 2, zero), OK);
+    shards->rank = rank;
+    assert_int_equal(sharding_divide(shards, &w->table), OK);
+    lay_out(w, shards);
+}
+
 /* Values that come in pieces of any size land where the whole slice would put them, in whichever half of the slice a rank
    of two holds, and nowhere else. */
 static void takes_values_in_pieces(void **state) {
@@ -225,15 +278,7 @@ static void takes_values_in_pieces(void **state) {
         struct world w = {.table = {.list = NULL}};
         struct sharding shards;
         open_world(&w);
-        optimiser_free(&w.o);
-        arena_free(&w.arena);
-        assert_int_equal(sharding_open(&shards, NULL, 2, 1), OK);
-        shards.rank = rank; /* nothing is exchanged here */
-        assert_int_equal(sharding_divide(&shards, &w.table), OK);
-        arena_begin(&w.arena, "test");
-        assert_int_equal(optimiser_layout(&w.o, "test", &w.table, &plain, 100, &shards, &w.arena), OK);
-        assert_int_equal(arena_commit(&w.arena), OK);
-        assert_int_equal(optimiser_layout(&w.o, "test", &w.table, &plain, 100, &shards, &w.arena), OK);
+        divide(&w, &shards, 1, rank);
         size_t pieces = shard_pieces(&w.o.shard), bytes = pieces * sizeof(real);
         real *whole = malloc(bytes), *parts = malloc(bytes);
         assert_true(whole && parts && pieces < w.table.total);
@@ -261,10 +306,56 @@ static void takes_values_in_pieces(void **state) {
     }
 }
 
+static void expect_zero_gradients(struct world *w) {
+    double got[COUNT];
+    optimiser_begin(&w->o);
+    gather(w, w->o.shard.grads, got);
+    for (int i = 0; i < COUNT; i++) assert_true(got[i] == 0);
+}
+
+/* Whatever was before: an update, of all or of some slices, one that was skipped, values made in the gradients' place. */
+static void gradients_begin_at_zero(void **state) {
+    (void)state;
+    struct world w;
+    double g[COUNT];
+    for (int i = 0; i < COUNT; i++) g[i] = 1 + i;
+    open_world(&w);
+    for (int before = 0; before < 4; before++) {
+        if (before == 2) g[0] = NAN;
+        optimiser_begin(&w.o);
+        scatter(&w, w.o.shard.grads, g);
+        optimiser_step(&w.o, before, before == 1);
+        if (before == 3) optimiser_initialise(&w.o, 1);
+        expect_zero_gradients(&w);
+    }
+    close_world(&w);
+}
+
+/* A rank of two that holds all gradients, but updates, and sets to zero, its pieces alone. */
+static void gradients_beyond_the_pieces_begin_at_zero(void **state) {
+    (void)state;
+    struct world w;
+    struct sharding shards;
+    double g[COUNT];
+    for (int i = 0; i < COUNT; i++) g[i] = 1 + i;
+    open_world(&w);
+    divide(&w, &shards, 1, 1);
+    scatter(&w, w.o.shard.grads, g);
+    shard_cleared(&w.o.shard);
+    expect_zero_gradients(&w);
+    close_world(&w);
+    sharding_close(&shards);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_values_in_pieces),         cmocka_unit_test(adamw_by_hand),
-        cmocka_unit_test(nonfinite_step_changes_nothing), cmocka_unit_test(slices_before_the_first_stay),
-        cmocka_unit_test(rate_rises_and_falls),           cmocka_unit_test(levels_follow_their_distribution)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(takes_values_in_pieces),
+                                       cmocka_unit_test(adamw_by_hand),
+                                       cmocka_unit_test(nonfinite_step_changes_nothing),
+                                       cmocka_unit_test(slices_before_the_first_stay),
+                                       cmocka_unit_test(rate_rises_and_falls),
+                                       cmocka_unit_test(held_steps_and_idle_ones),
+                                       cmocka_unit_test(levels_follow_their_distribution),
+                                       cmocka_unit_test(gradients_begin_at_zero),
+                                       cmocka_unit_test(gradients_beyond_the_pieces_begin_at_zero)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,63 @@ static void lists(void **state) {
     assert_int_equal(load(&c, "nonsense=1"), ERR_USAGE);
 }
 
+static const struct clip_entry *entry_of(const struct clip_list *list, const char *path, int copy) {
+    for (int i = 0; i < list->count; i++)
+        if (!strcmp(list->entries[i].path, path) && list->entries[i].copy == copy) return &list->entries[i];
+    fail_msg("no copy %d of %s", copy, path);
+    return NULL;
+}
+
+/* Training clips have a view each, which depends on nothing but seed, path and copy; held-out clips have none. Copies
+   are of training clips alone, and neither the split nor identities change for them. */
+static void clips_are_varied(void **state) {
+    (void)state;
+    enum { COPIES = 3 };
+    static const struct picture_view plain = {0};
+    struct prepare_config c;
+    struct clip_list once, list, fewer;
+    assert_int_equal(load(&c, NULL), OK);
+    c.vary = (struct picture_variation){0.1, 0.05, 0.2};
+    assert_int_equal(clip_list_open(&once, &c), OK);
+    c.copies = COPIES;
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(list.held_out, once.held_out);
+    assert_int_equal(list.count, once.held_out + COPIES * (once.count - once.held_out));
+    assert_int_equal(list.ignored, once.ignored);
+    for (int i = 0, at = 0; i < once.count; i++)
+        for (int copy = 0; copy < (once.entries[i].split == SPLIT_TRAIN ? COPIES : 1); copy++, at++) {
+            const struct clip_entry *entry = &list.entries[at], *alone = &once.entries[i];
+            assert_string_equal(entry->path, alone->path);
+            assert_int_equal(entry->copy, copy);
+            assert_int_equal(entry->split, alone->split);
+            assert_int_equal(entry->identity, alone->identity);
+            assert_int_equal(entry->utterance, alone->utterance);
+            assert_int_equal(entry->size, alone->size);
+            int is_plain = !memcmp(&entry->view, &plain, sizeof plain);
+            assert_int_equal(is_plain, entry->split == SPLIT_HELD_OUT);
+            assert_int_equal(!memcmp(&entry->view, &alone->view, sizeof plain), copy == 0 || is_plain);
+        }
+    c.held_out = 2; /* one clip more in training: the others keep their views */
+    assert_int_equal(clip_list_open(&fewer, &c), OK);
+    for (int i = 0; i < list.count; i++) {
+        const struct clip_entry *entry = &list.entries[i];
+        if (entry->split == SPLIT_TRAIN)
+            assert_memory_equal(&entry_of(&fewer, entry->path, entry->copy)->view, &entry->view, sizeof plain);
+    }
+    clip_list_close(&once), clip_list_close(&list), clip_list_close(&fewer);
+    assert_int_equal(load(&c, "source=puppet"), OK);
+    c.puppet_identities = 3, c.puppet_dialogues = 2, c.puppet_held_out = 2;
+    c.vary.place = 0.1;
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    for (int i = 0; i < 8; i++) assert_int_equal(list.entries[i].view.x != 0, i < 6);
+    assert_true(list.entries[0].view.x != list.entries[1].view.x);
+    clip_list_close(&list);
+    assert_int_equal(load(&c, "vary.copies=2"), ERR_USAGE); /* which would be alike */
+    assert_int_equal(load(&c, "vary={copies: 2, scale: 0.1}"), OK);
+    const char *const puppet[] = {"source=puppet", "out=x", "vary.copies=2", "vary.scale=0.1"};
+    assert_int_equal(prepare_config_load(&c, NULL, puppet, 4), ERR_USAGE);
+}
+
 static void touch(const char *path) {
     FILE *file = fopen(path, "w");
     assert_non_null(file);
@@ -399,6 +456,49 @@ static void windows(void **state) {
     unlink(in_folder("clips/anna/2.mask.csv"));
     free(rows);
     codec_close(&codec);
+}
+
+/* Windows and the sample for the fit are of the pictures that a clip's view shows. */
+static void varied_windows(void **state) {
+    (void)state;
+    enum { GROUPS = 4, FRAMES = 50 };
+    static float clip[FRAMES * FRAME], latents[3 * 16 * 16], *rows;
+    static unsigned char sample[GROUPS * 4 * FRAME];
+    const struct picture_view view = {.gain = {0.1, -0.1, 0}, .gamma = 0.1, .x = 0.05, .zoom = 0.2};
+    struct clip_entry entry = {.path = (char *)"anna/2.mp4", .view = view};
+    struct codec_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
+    struct sound_encoder sound;
+    struct prepare_config c;
+    struct piece_head head;
+    struct codec codec;
+    struct video_reader *r;
+    int rejected, n = 0;
+    assert_int_equal(load(&c, NULL), OK);
+    assert_int_equal(codec_fit(&codec, "pca", &fit, grey_source, &n), OK);
+    assert_int_equal(video_open(&r, in_folder("clips/anna/2.mp4"), SIDE, SIDE), OK);
+    video_vary(r, &view);
+    for (int f = 0; f < FRAMES; f++) assert_int_equal(video_read(r, clip + f * FRAME), 1);
+    video_close(r);
+    assert_int_equal(sound_encoder_open(&sound, &c.audio.recipe, c.audio_dim, ""), OK);
+    assert_int_equal(prepare_clip(&c, &entry, &codec, &sound, in_folder("piece"), &head, &rejected, beat, NULL), OK);
+    sound_encoder_close(&sound);
+    FILE *file;
+    assert_int_equal(piece_open(in_folder("piece"), &c, &file, &head), OK);
+    rows = malloc(piece_row_floats(&c) * sizeof *rows);
+    for (int w = 0; w < head.rows; w++) {
+        assert_int_equal(fread(rows, sizeof *rows, piece_row_floats(&c), file), piece_row_floats(&c));
+        codec_encode_reset(&codec);
+        codec_encode(&codec, clip + 4 * w * FRAME, 9, latents);
+        assert_memory_equal(rows, latents, sizeof latents);
+    }
+    fclose(file);
+    free(rows);
+    codec_close(&codec);
+    assert_int_equal(prepare_sample(&c, &entry, GROUPS, in_folder("sample"), &rejected, beat, NULL), OK);
+    file = fopen(in_folder("sample"), "rb");
+    assert_int_equal(fread(sample, sizeof sample, 1, file), 1);
+    fclose(file);
+    for (int i = 0; i < FRAME; i++) assert_float_equal(sample[i], (clip[i] + 1) * 127.5, 0.51); /* frame 0 */
 }
 
 static void bad_clips(void **state) {
@@ -778,9 +878,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sidecars),
         cmocka_unit_test(lists),
+        cmocka_unit_test(clips_are_varied),
         cmocka_unit_test(folders),
         cmocka_unit_test(many_folders),
         cmocka_unit_test(windows),
+        cmocka_unit_test(varied_windows),
         cmocka_unit_test(shots_are_found),
         cmocka_unit_test(dissolves_are_found),
         cmocka_unit_test(boxes),

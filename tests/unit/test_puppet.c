@@ -183,7 +183,7 @@ static double darkness(const struct puppet_looks *looks, float mouth) {
                                .lips = {0.5f, 0.423f},
                                .hand_left = {0.3f, 0.9f},
                                .hand_right = {0.7f, 0.9f}};
-    assert_int_equal(puppet_canvas_open(&canvas, SIDE, SIDE, looks), OK);
+    assert_int_equal(puppet_canvas_open(&canvas, SIDE, SIDE, looks, &(struct picture_view){0}), OK);
     puppet_canvas_draw(canvas, &pose, pixels);
     puppet_canvas_close(canvas);
     double sum = 0;

@@ -69,6 +69,31 @@ static void reading_3(void **state) {
     expect_table(&config, rows, COUNT(rows));
 }
 
+/* The sink in one piece with what the chunk sees after it: below 0 once ring and chunk have moved back. */
+static void sink_shifted(void **state) {
+    (void)state;
+    static const struct {
+        int chunk, cap, ring, at; /* position of frame 0 */
+    } rows[] = {{1, 9, 6, 0},    {2, 9, 6, 0},    {3, 9, 6, 0}, {4, 9, 6, -3}, {5, 9, 6, -3},
+                {100, 9, 6, -3}, {100, 12, 6, 0}, {2, 9, 0, 0}, {9, 9, 0, 3}};
+    for (int r = 0; r < COUNT(rows); r++) {
+        struct causal_config config = standard, native = standard;
+        struct causal_view v, w;
+        config.ring = native.ring = rows[r].ring;
+        config.rapr_cap = native.rapr_cap = rows[r].cap;
+        config.sink_pos = SINK_SHIFTED;
+        assert_int_equal(causal_check(&config), OK);
+        causal_view(&v, &config, rows[r].chunk);
+        causal_view(&w, &native, rows[r].chunk);
+        for (int i = 0; i < v.count; i++) assert_int_equal(v.position[i], rows[r].at + i); /* no gap, none shared */
+        assert_int_equal(v.current[0], rows[r].at + v.count);
+        assert_int_equal(v.count, w.count);
+        for (int i = 0; i < v.count; i++) assert_int_equal(v.frame[i], w.frame[i]);
+        for (int i = v.pinned; i < v.count; i++) assert_int_equal(v.position[i], w.position[i]);
+        for (int i = 0; i < config.chunk; i++) assert_int_equal(v.current[i], w.current[i]);
+    }
+}
+
 static void off_is_absolute(void **state) {
     (void)state;
     struct causal_config config = standard;
@@ -133,7 +158,7 @@ static void bounds_hold_for_every_chunk(void **state) {
         for (int s = 0; s < COUNT(sinks); s++)
             for (int c = 0; c < COUNT(chunks); c++)
                 for (int cap = 4; cap <= 14; cap++) {
-                    struct causal_config config = {chunks[c], sinks[s], 6, (enum rapr_mode)mode, cap};
+                    struct causal_config config = {chunks[c], sinks[s], 6, (enum rapr_mode)mode, cap, SINK_NATIVE};
                     if (causal_check(&config)) continue;
                     tried++;
                     int C = config.chunk, largest = 0;
@@ -145,24 +170,26 @@ static void bounds_hold_for_every_chunk(void **state) {
                     assert_int_equal(largest, bound);
                 }
     assert_true(tried > 100);
-    for (int i = 1; i <= 200; i++) check_view(&(struct causal_config){3, 4, 6, RAPR_OFF, 0}, i);
+    for (int i = 1; i <= 200; i++) check_view(&(struct causal_config){3, 4, 6, RAPR_OFF, 0, SINK_NATIVE}, i);
 }
 
 static void expect_refused(struct causal_config config) { assert_int_equal(causal_check(&config), ERR_USAGE); }
 
 static void bad_configs_are_refused(void **state) {
     (void)state;
-    expect_refused((struct causal_config){3, 3, 6, RAPR_END, 9}); /* the sink's end cuts the first chunk in two */
-    expect_refused((struct causal_config){3, -2, 6, RAPR_END, 9});
-    expect_refused((struct causal_config){3, INT_MAX - 3, 6, RAPR_END, 9});
-    expect_refused((struct causal_config){3, 4, HISTORY_MAX, RAPR_END, 9});
-    expect_refused((struct causal_config){3, 4, -1, RAPR_END, 9});
-    expect_refused((struct causal_config){3, 0, 0, RAPR_END, 9});
-    expect_refused((struct causal_config){0, 1, 6, RAPR_END, 9});
-    expect_refused((struct causal_config){3, 4, 6, RAPR_END, 7}); /* the ring's oldest frame would stand at -1 */
-    expect_refused((struct causal_config){3, 4, 6, RAPR_START, 5});
-    expect_refused((struct causal_config){3, 4, 6, RAPR_CONTEXT, INT_MIN});
-    struct causal_config off = {3, 4, 6, RAPR_OFF, INT_MIN};
+    expect_refused(
+        (struct causal_config){3, 3, 6, RAPR_END, 9, SINK_NATIVE}); /* the sink's end cuts the first chunk in two */
+    expect_refused((struct causal_config){3, -2, 6, RAPR_END, 9, SINK_NATIVE});
+    expect_refused((struct causal_config){3, INT_MAX - 3, 6, RAPR_END, 9, SINK_NATIVE});
+    expect_refused((struct causal_config){3, 4, HISTORY_MAX, RAPR_END, 9, SINK_NATIVE});
+    expect_refused((struct causal_config){3, 4, -1, RAPR_END, 9, SINK_NATIVE});
+    expect_refused((struct causal_config){3, 0, 0, RAPR_END, 9, SINK_NATIVE});
+    expect_refused((struct causal_config){0, 1, 6, RAPR_END, 9, SINK_NATIVE});
+    expect_refused(
+        (struct causal_config){3, 4, 6, RAPR_END, 7, SINK_NATIVE}); /* the ring's oldest frame would stand at -1 */
+    expect_refused((struct causal_config){3, 4, 6, RAPR_START, 5, SINK_NATIVE});
+    expect_refused((struct causal_config){3, 4, 6, RAPR_CONTEXT, INT_MIN, SINK_NATIVE});
+    struct causal_config off = {3, 4, 6, RAPR_OFF, INT_MIN, SINK_NATIVE};
     assert_int_equal(causal_check(&off), OK);
 }
 
@@ -171,6 +198,7 @@ int main(void) {
         cmocka_unit_test(reading_1),
         cmocka_unit_test(reading_2),
         cmocka_unit_test(reading_3),
+        cmocka_unit_test(sink_shifted),
         cmocka_unit_test(off_is_absolute),
         cmocka_unit_test(reference_alone_in_the_sink),
         cmocka_unit_test(no_sink_lets_the_reference_go),

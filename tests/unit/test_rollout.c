@@ -7,7 +7,7 @@
 enum { LAYERS = 2, C = 3, STEPS = 3 };
 
 static const struct rollout_config standard = {
-    .causal = {C, 4, 6, RAPR_END, 9}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
+    .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
 
 static void roll(struct small_rollout *w, int exit, long sample0) {
     struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST, .sample0 = sample0};
@@ -56,9 +56,11 @@ static void rerun_equals_first_run_saving_blocks(void **state) {
 static void stream_equals_training(void **state) {
     (void)state;
     enum { CHUNKS = 12 };
-    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9},     {C, 1, 6, RAPR_END, 9},
-                                                 {C, 0, 6, RAPR_END, 9},     {C, 4, 6, RAPR_START, 9},
-                                                 {C, 4, 5, RAPR_CONTEXT, 9}, {C, 4, 6, RAPR_OFF, 0}};
+    static const struct causal_config kinds[] = {
+        {C, 4, 6, RAPR_END, 9, SINK_NATIVE},     {C, 1, 6, RAPR_END, 9, SINK_NATIVE},
+        {C, 0, 6, RAPR_END, 9, SINK_NATIVE},     {C, 4, 6, RAPR_START, 9, SINK_NATIVE},
+        {C, 4, 5, RAPR_CONTEXT, 9, SINK_NATIVE}, {C, 4, 6, RAPR_OFF, 0, SINK_NATIVE},
+        {C, 4, 6, RAPR_END, 9, SINK_SHIFTED}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rollout_config config = standard;
         config.causal = kinds[k];

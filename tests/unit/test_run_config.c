@@ -1,5 +1,6 @@
 /* test_run_config.c: what the config says for all optimisers reaches every one of them, whatever stage it belongs to;
    every stage's section is in the schema, and its help prints the sections that it reads and no other. */
+#include "base/permutation.h"
 #include "tests/check.h"
 
 #include <stdio.h>
@@ -136,6 +137,20 @@ static void a_stage_names_the_network_that_is_exported(void **state) {
     assert_null(run_config_network("teachers"));
 }
 
+/* No two stages draw alike; the first has the run's own seed. */
+static void stages_have_seeds_of_their_own(void **state) {
+    struct run_config c = {.seed = 7};
+    (void)state;
+    assert_true(run_config_seed(&c, "teacher") == 7);
+    for (int i = 0; i < STAGES; i++)
+        for (int k = 0; k < i; k++) {
+            uint64_t a = run_config_seed(&c, stages[i]), b = run_config_seed(&c, stages[k]);
+            int same = 0;
+            for (uint64_t n = 0; n < 100; n++) same += permuted_turn(a, n, 1000) == permuted_turn(b, n, 1000);
+            assert_true(a != b && same < 10); /* of one in a thousand each */
+        }
+}
+
 static void a_section_is_printed_by_its_name(void **state) {
     char *text;
     size_t size;
@@ -158,6 +173,7 @@ int main(void) {
         cmocka_unit_test(a_stage_refuses_what_no_key_can_say),
         cmocka_unit_test(help_prints_what_a_stage_reads),
         cmocka_unit_test(a_stage_names_the_network_that_is_exported),
+        cmocka_unit_test(stages_have_seeds_of_their_own),
         cmocka_unit_test(a_section_is_printed_by_its_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

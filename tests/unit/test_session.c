@@ -1,12 +1,14 @@
 /* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training over
    the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue without
-   masks, the ablations that a session offers, and the decoder in a thread and stream of its own beside the network. */
+   masks, a decoder that sees the reference's picture, the ablations that a session offers, and the decoder in a thread and stream of
+   its own beside the network. */
 #include "tests/small_net.h"
 
 #include <pthread.h>
 
 #include "base/philox.h"
 #include "base/pixels.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/prompt_file.h"
 #include "infer/pipeline.h"
 #include "model/audio/encoder.h"
@@ -59,7 +61,7 @@ static int write_student(void **state) {
     small_open(&w.small, &w.net.table, 0.15);
     w.description = (struct student_description){
         .dit = dit,
-        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9}, .steps = 3, .sigma = {1, 0.857, 0.6}},
+        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE}, .steps = 3, .sigma = {1, 0.857, 0.6}},
         .codec = "pca",
         .pixel_height = HEIGHT,
         .pixel_width = WIDTH,
@@ -92,12 +94,14 @@ static int remove_student(void **state) {
     return folder_remove(folder);
 }
 
-static struct session *open_session(int sink, int rapr) {
-    struct session_options options = {.seed = 5, .sink = sink, .rapr = rapr};
+static struct session *open_with_decoder(int sink, int rapr, const char *decoder) {
+    struct session_options options = {.seed = 5, .sink = sink, .rapr = rapr, .decoder = decoder};
     struct session *s;
     CHECK(session_open(&s, folder, &options, NULL));
     return s;
 }
+
+static struct session *open_session(int sink, int rapr) { return open_with_decoder(sink, rapr, NULL); }
 
 /* Every second chunk as pixels that are not rounded yet. */
 static void take(struct session *s, long out) {
@@ -201,7 +205,7 @@ static void track_features(int track, float *features) {
 static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
     struct share share;
     CHECK(share_of(&share, 1, 1, 0, 1));
-    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, arena));
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, 0, arena));
     condition_batch_layout(c, &w.description.dit, 1, F, arena);
     *reference = ARENA_TAKE(arena, "reference", real, r->size);
 }
@@ -226,9 +230,11 @@ static void roll_out(const float *talk, const float *listen) {
     transfer_to_real(reference, latents, r.size);
     struct rollout_noise random = {.seed = 5, .purpose = RANDOM_STREAM};
     struct part part = part_whole(1);
-    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2));
-    codec_decode_reset(&w.codec);
-    assert_int_equal(codec_decode(&w.codec, r.x, F, w.pixels[0]), T);
+    CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2, 0));
+    codec_decode_begin(&w.codec, w.picture);
+    int made = codec_decode(&w.codec, r.x, 1, w.pixels[0]);
+    for (int f = 1; f < F; f += C) made += codec_decode(&w.codec, r.x + f * r.size, C, w.pixels[made]);
+    assert_int_equal(made, T);
     for (int t = 0; t < T; t++) rgb_from_planar(w.expected[t], w.pixels[t], PICTURE / 3);
     free(latents);
     self_forcing_free(&r);
@@ -261,6 +267,44 @@ static void stream_equals_training(void **state) {
         expect_same_pixels();
     }
     session_close(s);
+}
+
+static void write_decoder(const char *path) {
+    const struct decoder_config sizes = {.kind = DECODER_RESIDUAL,
+                                         .residual = {CHANNELS, {6, 5, 4}, {1, 1, 1}, PATCH / RESIDUAL_GROWTH}};
+    struct decoder_net net;
+    CHECK(decoder_net_create(&net, &sizes));
+    float *values = calloc(net.table->total, sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < net.table->total; i++) values[i] = (float)(0.2 * noise(20, (long)i));
+    CHECK(decoder_file_save(path, &net, values));
+    free(values);
+    decoder_net_destroy(&net);
+}
+
+/* A session gives its decoder the reference's picture, at every begin. */
+static void the_decoder_sees_the_reference(void **state) {
+    (void)state;
+    const struct codec_decoder none = {.state = NULL};
+    static float unseen[PICTURE];
+    char path[sizeof folder + 32];
+    snprintf(path, sizeof path, "%s/other.safetensors", folder);
+    write_decoder(path);
+    CHECK(decoder_file_use(&w.codec, path));
+    roll_out(w.mask[0], w.mask[1]);
+    struct session *s = open_with_decoder(-1, -1, path);
+    for (int i = 0; i < 2; i++) {
+        stream(s, SAMPLES, w.mask[0], w.mask[1]);
+        expect_same_frames();
+    }
+    session_close(s);
+    codec_decode_begin(&w.codec, NULL);
+    float latent[CHANNELS * (HEIGHT / PATCH) * (WIDTH / PATCH)];
+    codec_encode_reset(&w.codec);
+    assert_int_equal(codec_encode(&w.codec, w.picture, 1, latent), 1);
+    assert_int_equal(codec_decode_host(&w.codec, latent, 1, unseen), 1);
+    assert_true(memcmp(unseen, w.frames[0], sizeof unseen));
+    codec_use_decoder(&w.codec, &none);
 }
 
 /* Three sessions of one student, the third begun while the others are under way, all taken in turns: each makes what it
@@ -428,6 +472,7 @@ static void other_prompts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
+                                       cmocka_unit_test(the_decoder_sees_the_reference),
                                        cmocka_unit_test(sessions_of_one_student_do_not_know_of_each_other),
                                        cmocka_unit_test(decoder_beside_the_network),
                                        cmocka_unit_test(a_rehearsal_changes_nothing),

@@ -258,9 +258,9 @@ static void stream(void **state) {
             assert_int_equal(out, 3);
             assert_memory_equal(part, whole, 3 * (size_t)latent * sizeof *whole);
         }
-        codec_decode_reset(&c);
+        codec_decode_begin(&c, NULL);
         assert_int_equal(codec_decode_host(&c, whole, 3, back), FRAMES);
-        codec_decode_reset(&c);
+        codec_decode_begin(&c, NULL);
         assert_int_equal(codec_decode_host(&c, whole, 1, pieces), 1);
         assert_int_equal(codec_decode_host(&c, whole + latent, 2, pieces + frame), 8);
         assert_memory_equal(pieces, back, (size_t)(FRAMES * frame) * sizeof *back);
@@ -270,8 +270,8 @@ static void stream(void **state) {
         /* a second stream of the same weights: the two do not know of each other */
         struct codec second;
         assert_int_equal(codec_share(&second, &c), OK);
-        codec_decode_reset(&c);
-        codec_decode_reset(&second);
+        codec_decode_begin(&c, NULL);
+        codec_decode_begin(&second, NULL);
         assert_int_equal(codec_decode(&second, whole, 1, pieces), 1);
         assert_int_equal(codec_decode(&c, whole + latent, 1, clip), 1);
         assert_int_equal(codec_decode(&second, whole + latent, 2, pieces + frame), 8);

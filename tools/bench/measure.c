@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "kernels/peak.h"
 #include "kernels/served.h"
 
 static const double SERIES_SECONDS = 0.15;
@@ -94,21 +95,39 @@ void operands_close(struct operands *o) {
     for (int i = 0; i < 5; i++) device_free(o->e[i]);
 }
 
-void measure_limits(struct limits *limits, const struct operands *o, long edge) {
+static void measure_peak(struct limits *limits) {
+    struct peak peak = device_peak();
+    limits->arithmetic = peak.elem, limits->arithmetic_real = peak.real;
+    if (peak.elem > 0)
+        printf("%-52s %12s %8.1f GFLOP/s\n%-52s %12s %8.1f GFLOP/s\n", "in registers, " TYPE_NAME, "", 1e-9 * peak.elem,
+               "in registers, real", "", 1e-9 * peak.real);
+}
+
+static void measure_copy(struct limits *limits, const struct operands *o) {
+    limits->memory = MEASURE(&(struct limits){0}, "copy", MEMORY, 2.0 * sizeof(real) * (double)o->size,
+                             real_axpby(o->r[0], 1, o->r[1], 0, o->size));
+}
+
+static void measure_products(struct limits *limits, const struct operands *o, long edge) {
+    struct limits found = *limits;
     char name[64];
     for (int i = 0; i < 3; i++) {
         long m = edge >> (2 - i);
         snprintf(name, sizeof name, "matrix product %s %ld x %ld x %ld", TYPE_NAME, m, m, m);
-        double rate = MEASURE(&(struct limits){0}, name, ARITHMETIC, 2.0 * m * m * m,
+        double rate = MEASURE(limits, name, ARITHMETIC, 2.0 * m * m * m,
                               linear_forward(o->e[0], o->e[1], o->e[2], NULL, m, m, m, 0));
-        limits->arithmetic = fmax(limits->arithmetic, rate);
+        found.arithmetic = fmax(found.arithmetic, rate);
         snprintf(name, sizeof name, "matrix product real %ld x %ld x %ld", m, m, m);
-        rate = MEASURE(&(struct limits){0}, name, ARITHMETIC_REAL, 2.0 * m * m * m,
-                       matmul_real(o->r[0], o->r[1], o->r[2], m, m, m));
-        limits->arithmetic_real = fmax(limits->arithmetic_real, rate);
+        rate = MEASURE(limits, name, ARITHMETIC_REAL, 2.0 * m * m * m, matmul_real(o->r[0], o->r[1], o->r[2], m, m, m));
+        found.arithmetic_real = fmax(found.arithmetic_real, rate);
     }
-    limits->memory = MEASURE(&(struct limits){0}, "copy", MEMORY, 2.0 * sizeof(real) * (double)o->size,
-                             real_axpby(o->r[0], 1, o->r[1], 0, o->size));
+    if (limits->arithmetic <= 0) *limits = found;
+}
+
+void measure_limits(struct limits *limits, const struct operands *o, long edge) {
+    measure_peak(limits);
+    if (edge || limits->arithmetic <= 0) measure_products(limits, o, edge ? edge : 2048);
+    measure_copy(limits, o);
 }
 
 void bench_served(void) {

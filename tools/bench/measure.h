@@ -1,5 +1,5 @@
 /* measure.h: how benchmarks time a call and what they hold it against. A call is run until there are enough runs
-   or its time box is used up; the median counts. Limits are measured: the fastest matrix product, a streaming copy.
+   or its time box is used up; the median counts. Limits are measured: multiply-adds in registers, a streaming copy.
    Times include the device's end. Every figure is printed when it is there. */
 #ifndef TOOLS_BENCH_MEASURE_H
 #define TOOLS_BENCH_MEASURE_H
@@ -47,7 +47,9 @@ struct operands {
 };
 int operands_open(struct operands *o, long size);
 void operands_close(struct operands *o);
-/* Square matrix products of a quarter, a half and all of `edge`, whose square operands hold; and a copy. */
+/* The arithmetic units' own rate (kernels/peak.h); square matrix products of a quarter, a half and all of `edge`, whose
+   square operands hold, against it; and a copy. Where the first is not known the fastest product stands for it.
+   edge 0: no products where it is known. */
 void measure_limits(struct limits *limits, const struct operands *o, long edge);
 
 /* Prints who served what since the last time (kernels/served.h): own kernels, and what was refused on the way, have a

@@ -66,14 +66,14 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
     MEASURE(l, "residual forward, gated", MEMORY, 2 * r + e,
             residual_forward(o->r[0], o->r[1], o->e[0], o->r[2], n, d, rows, d));
     MEASURE(l, "residual backward, gated", MEMORY, r + 2 * e,
-            residual_backward(o->e[0], o->r[2] + half, o->r[0], o->e[1], o->r[2], n, d, rows, d));
+            residual_backward(o->e[0], o->r[2] + half, NULL, o->r[0], o->e[1], o->r[2], n, d, rows, d));
     MEASURE(l, "rope", MEMORY, 2 * e, rope_apply(o->e[0], o->e[1], o->r[0], o->r[1], 1, n, H, d / H, n * d, n * d, 1));
     MEASURE(l, "rmsnorm and rope forward", MEMORY, 2 * e,
             rmsnorm_rope_forward(o->e[0], NULL, o->r[3], o->e[1], o->e[2], o->r[0], o->r[1], 1, n, H, d / H, n * d, 0,
                                  (real)1e-6));
-    MEASURE(
-        l, "rmsnorm and rope backward", MEMORY, 3 * e,
-        rmsnorm_rope_backward(o->e[0], o->r[2], o->e[3], o->e[1], o->r[3], o->e[2], o->r[0], o->r[1], 1, n, H, d / H));
+    MEASURE(l, "rmsnorm and rope backward", MEMORY, 3 * e,
+            rmsnorm_rope_backward(o->e[0], d, o->r[2], o->e[3], o->e[1], o->r[3], o->e[2], o->r[0], o->r[1], 1, n, H,
+                                  d / H));
     MEASURE(l, "gelu forward", MEMORY, 2 * e, gelu_forward(o->e[0], o->e[1], n * d));
     MEASURE(l, "gelu backward", MEMORY, 3 * e, gelu_backward(o->e[0], o->e[1], o->e[2], n * d));
     MEASURE(l, "normals", MEMORY, r, random_normal(o->r[0], 1, 2, RANDOM_TEST, 0, 0, 1, 0, 1, n * d));
@@ -82,9 +82,11 @@ void bench_streams(const struct limits *l, const struct operands *o, long n, lon
     mem_zero(state, sizeof *state);
     MEASURE(l, "gradient norm", MEMORY, r, grad_norm_add(state, o->r[0], n * d));
     grad_norm_end(state, NULL, 1);
-    MEASURE(l, "adamw", MEMORY, 7 * r + e,
-            adamw_update(o->r[0], o->r[1], o->r[2], o->e[0], o->r[3], n * d, 0, (real)0.9, (real)0.99, (real)1e-8, 0,
-                         state));
+    const struct adamw how = {
+        .beta1 = (real)0.9, .beta2 = (real)0.99, .eps = (real)1e-8, .average = (real)0.99, .warmup = 10, .clear = 1};
+    long count = n * d < half ? n * d : half;
+    MEASURE(l, "adamw with the average", MEMORY, (double)count * (10 * sizeof(real) + sizeof(elem)),
+            adamw_update(o->r[0], o->r[1], o->r[2], o->r[0] + half, o->e[0], o->r[3], count, &how, state));
     device_free(state);
 }
 

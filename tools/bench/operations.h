@@ -1,5 +1,5 @@
 /* operations.h: the rates of single operations at given sizes, against the measured limits (measure.h):
-   products of matrices and attention as shares of the largest product, all else of a copy. Operands come from `o`,
+   products of matrices and attention as shares of the arithmetic limit, all else of a copy. Operands come from `o`,
    which must be large enough; a backward of attention counts five products for the forward's two. */
 #ifndef TOOLS_BENCH_OPERATIONS_H
 #define TOOLS_BENCH_OPERATIONS_H

@@ -37,7 +37,7 @@ static int decoder_layout(struct decoder *d, int h, int w) {
     int stride = light_decoder_stride(&d->net.config);
     d->height = h * stride, d->width = w * stride;
     d->bytes = 4 * CHUNK * 3 * (size_t)d->height * (size_t)d->width;
-    TRY(light_acts_layout(&d->acts, &d->net, LIGHT_STREAM, 1, CHUNK, h, w, &d->arena));
+    TRY(light_acts_layout(&d->acts, &d->net, DECODER_STREAM, 1, CHUNK, h, w, &d->arena));
     for (int i = 0; i < SLOTS; i++)
         d->latents[i] = ARENA_TAKE(&d->arena, "latents", real, (long)CHUNK * d->net.config.channels * h * w);
     d->pixels = ARENA_TAKE(&d->arena, "pixels", real, d->bytes);

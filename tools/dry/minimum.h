@@ -4,7 +4,7 @@
 #define TOOLS_DRY_MINIMUM_H
 
 #include "model/dit/rollout.h"
-#include "tools/dry/traffic.h"
+#include "tools/record/traffic.h"
 
 /* A chunk of a stream in the steady state, all its passes: queries, keys and values by one product, their norms and
    rotation by one kernel, one attention over history and own frames, GELU in its product, each residual with the next

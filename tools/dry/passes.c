@@ -8,7 +8,7 @@
 #include "base/philox.h"
 #include "kernels/arena.h"
 #include "tools/dry/minimum.h"
-#include "tools/dry/record.h"
+#include "tools/record/record.h"
 #include "tools/bench/stream.h"
 
 enum { GROWING = 6, TRAINING_FRAMES = 21 }; /* GROWING: chunks until the history is whole, and some more */

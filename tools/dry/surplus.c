@@ -24,9 +24,7 @@ static struct sizes sizes_of(const struct dit_config *c, int frames) {
 
 /* Of `times` forward passes. */
 static void forward(struct items *s, const struct sizes *z, double times) {
-    double Nd = z->N * z->d, Gd = z->G * z->d, layers = times * z->L;
-    add(s, "the FFN's residual and the next block's norm apart: its weights may be on their way", layers,
-        N(0, layers * Nd), N(0, 0));
+    double Gd = z->G * z->d, layers = times * z->L;
     add(s, "norm and rotation of queries and of keys apart", layers, N(0, layers * z->N * z->D), N(0, 0));
     add(s, "the head's modulation: the time embedding copied into both its rows", 2 * times, N(0, 3 * times * Gd),
         N(0, 2 * times * Gd));
@@ -57,17 +55,15 @@ int surplus_training(struct surplus *items, const struct dit_config *c, int clip
     struct items s = {items, 0};
     struct sizes z = sizes_of(c, clip);
     double Nd = z.N * z.d, Gd = z.G * z.d, out = z.N * 4 * c->out_channels, layers = z.L;
-    double audio_layers = c->audio_dim ? (c->layers + c->audio_every - 1) / c->audio_every : 0;
-    double residuals = 3 * layers + AUDIO_STREAMS * audio_layers;
     double hidden = AUDIO_STREAMS * z.G * c->audio_hidden;
     double tokens = AUDIO_STREAMS * z.G * c->audio_tokens * (double)c->audio_width;
     forward(&s, &z, 1);
     add(&s, "sums set to zero before they are added to", 5 + layers + 2, N(0, 0),
         N(0, Nd + 7 * Gd + layers * 6 * Gd + 2 * Gd + c->text_len * z.d + 2 * tokens));
-    add(&s, "the stream's gradient is read again for each residual, and for the patches", residuals + 1,
-        N(0, (residuals + 1) * Nd), N(0, 0));
-    add(&s, "gradients of queries, keys and values as three products each way", 4 * layers, N(4 * layers * Nd, 0),
-        N(2 * layers * Nd, 0));
+    add(&s, "the stream's gradient is read again for each block's last residual, and for the patches", layers + 1,
+        N(0, (layers + 1) * Nd), N(0, 0));
+    add(&s, "the values' gradient joins those of queries and keys in a copy", layers, N(layers * Nd, 0),
+        N(layers * Nd, 0));
     add(&s, "norm and rotation backward apart", layers, N(0, layers * z.N * z.D), N(0, 0));
     add(&s, "the head's gradient: out of patches, then to elem; its modulation's two rows added up", 4,
         N(0, out + 4 * Gd), N(0, out + 3 * Gd));

@@ -5,7 +5,7 @@
 #define TOOLS_DRY_SURPLUS_H
 
 #include "model/dit/rollout.h"
-#include "tools/dry/traffic.h"
+#include "tools/record/traffic.h"
 
 enum { SURPLUS_MAX = 16 };
 struct surplus {

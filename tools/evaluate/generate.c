@@ -121,10 +121,12 @@ static int sample_batch(struct teacher_generator *g, uint64_t seed, uint64_t ste
     return device_sync();
 }
 
-static int hand_out(struct teacher_generator *g, long w, int b, frame_taker take, void *user) {
+/* The window's pictures but its reference, which the decoder sees once more. */
+static int hand_out(struct teacher_generator *g, struct puppet *puppet, long w, int b, frame_taker take, void *user) {
     const struct student_description *d = &g->model.description;
     long picture = 3L * d->pixel_height * d->pixel_width;
-    codec_decode_reset(&g->model.codec);
+    TRY(puppet_draw(puppet, (int)(w * (g->T - 1)), d->pixel_height, d->pixel_width, g->frames));
+    codec_decode_begin(&g->model.codec, g->frames);
     int count = codec_decode(&g->model.codec, g->sampler.x + b * g->sampler.clip, g->F, g->frames);
     for (int i = 1; i < count; i++) TRY(take(user, w * (g->T - 1) + i, g->frames + i * picture));
     return OK;
@@ -139,7 +141,7 @@ int generate_teacher(struct teacher_generator *g, struct puppet *puppet, uint64_
         int n = windows - w < g->B ? (int)(windows - w) : g->B;
         for (int b = 0; b < n && !code; b++) code = fill_window(g, puppet, features, w + b, b);
         if (!code) code = sample_batch(g, seed, (uint64_t)w);
-        for (int b = 0; b < n && !code; b++) code = hand_out(g, w + b, b, take, user);
+        for (int b = 0; b < n && !code; b++) code = hand_out(g, puppet, w + b, b, take, user);
     }
     for (int k = 0; k < AUDIO_STREAMS; k++) free(features[k]);
     return code;

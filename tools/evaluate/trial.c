@@ -55,6 +55,7 @@ int trial_open(struct trial *t, uint64_t seed, int index, double seconds, int he
     scale_point(t->marks.lips, pose[0].lips, width, height);
     scale_point(t->marks.hand_left, pose[0].hand_left, width, height);
     scale_point(t->marks.hand_right, pose[0].hand_right, width, height);
+    t->plain = t->marks;
     choose_kept(t);
     return OK;
 }

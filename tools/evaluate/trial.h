@@ -13,11 +13,15 @@ struct trial {
     int frames, height, width;
     float *reference;             /* [3, H, W]: the drawn frame 0 */
     struct landmarks marks;       /* of the reference */
+    struct landmarks plain;       /* of the plain picture: the same, but for a view (trial_vary) */
     float *mouth, *talk, *listen; /* the truth, [frames] */
     long kept[TRIAL_KEPT];        /* frames that are kept for the contact sheet */
 };
 /* Dialogue number `index` of the evaluation. */
 int trial_open(struct trial *trial, uint64_t seed, int index, double seconds, int height, int width);
+/* From now on the trial is seen by this view: the dialogue is drawn so, and reference and landmarks are those of the
+   plain picture as they are seen then. A view of zeros is the plain picture again. */
+int trial_vary(struct trial *trial, const struct picture_view *view);
 void trial_close(struct trial *trial);
 
 /* What was measured in one source's frames 1 .. count of a trial. */

@@ -26,6 +26,19 @@ size_t piece_row_floats(const struct prepare_config *c) {
     return latent_floats(c) + (size_t)c->tracks * T * (size_t)c->audio_dim + 2 * T;
 }
 
+size_t piece_row_pictures(const struct prepare_config *c) {
+    return c->pictures ? (size_t)prepare_window(c) * frame_floats(c) : 0;
+}
+
+static size_t piece_row_bytes(const struct prepare_config *c) {
+    return sizeof(float) * piece_row_floats(c) + piece_row_pictures(c);
+}
+
+/* A picture's values in 8 bits. */
+static void to_bytes(unsigned char *bytes, const float *pixels, size_t n) {
+    for (size_t i = 0; i < n; i++) bytes[i] = pixel_byte(pixels[i]);
+}
+
 enum { LARGE_JUDGED = 3 }; /* latent frames that a large codec's report decodes */
 
 /* What a clip needs while it is cut. */
@@ -36,9 +49,9 @@ struct cutter {
     struct codec *codec;
     struct file_writer *out;
     struct piece_head *head;
-    float *window; /* [T, 3, H, W]: the last frames, the newest at the end when full */
-    float *back;   /* [T, 3, H, W]: decoded */
-    float *row;
+    float *window;            /* [T, 3, H, W]: the last frames, the newest at the end when full */
+    float *back;              /* [T, 3, H, W]: decoded */
+    unsigned char *row;       /* floats, then pictures: as they are written */
     int held;                 /* frames in the window */
     long start;               /* video frame that the window starts at */
     void (*beat)(void *user); /* called now and then: a sign of life */
@@ -48,6 +61,8 @@ struct cutter {
     enum clip_picture before; /* what the last frame was */
 };
 
+static float *row_floats(const struct cutter *cut) { return (float *)(void *)cut->row; }
+
 /* The window into the row's latents, four frames after the first one at a time: large codecs take long. */
 static int encode_window(struct cutter *cut) {
     int T = prepare_window(cut->config), out = 0;
@@ -55,7 +70,7 @@ static int encode_window(struct cutter *cut) {
     codec_encode_reset(cut->codec);
     for (int t = 0; t < T; t += t ? FRAMES_PER_LATENT : 1, cut->beat(cut->user)) {
         int made = codec_encode(cut->codec, cut->window + (size_t)t * frame_floats(cut->config),
-                                t ? FRAMES_PER_LATENT : 1, cut->row + (size_t)out * latent);
+                                t ? FRAMES_PER_LATENT : 1, row_floats(cut) + (size_t)out * latent);
         if (made < 0) return -made;
         out += made;
     }
@@ -68,9 +83,9 @@ static int judge(struct cutter *cut) {
     int F = cut->config->frames, out = 0;
     size_t latent = latent_floats(cut->config) / (size_t)F;
     if (codec_is_external(cut->codec->name) && F > LARGE_JUDGED) F = LARGE_JUDGED;
-    codec_decode_reset(cut->codec);
+    codec_decode_begin(cut->codec, cut->window);
     for (int f = 0; f < F; f++, cut->beat(cut->user)) {
-        int made = codec_decode_host(cut->codec, cut->row + (size_t)f * latent, 1,
+        int made = codec_decode_host(cut->codec, row_floats(cut) + (size_t)f * latent, 1,
                                      cut->back + (size_t)out * frame_floats(cut->config));
         if (made < 0) return -made;
         out += made;
@@ -86,7 +101,7 @@ static int judge(struct cutter *cut) {
 
 /* What codec and encoder made of the window: numbers, or nothing that can be trained on. */
 static int check_row(const struct cutter *cut) {
-    long at = finite_fault(cut->row, piece_row_floats(cut->config));
+    long at = finite_fault(row_floats(cut), piece_row_floats(cut->config));
     if (at < 0) return OK;
     return error_set(ERR_INPUT, "%s: the window at %.2f s: its %s are not finite", cut->name,
                      (double)cut->start / VIDEO_RATE,
@@ -97,13 +112,15 @@ static int check_row(const struct cutter *cut) {
 static int cut_window(struct cutter *cut) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), keep = T > c->stride ? T - c->stride : 0;
-    float *audio = cut->row + latent_floats(c), *talk = audio + (size_t)c->tracks * (size_t)T * (size_t)c->audio_dim;
+    float *audio = row_floats(cut) + latent_floats(c),
+          *talk = audio + (size_t)c->tracks * (size_t)T * (size_t)c->audio_dim;
     TRY(encode_window(cut));
     clip_conditions(cut->source, cut->start, T, audio, talk, talk + T);
     TRY(check_row(cut));
     if (!cut->head->rows) TRY(judge(cut));
-    fwrite(cut->row, sizeof(float), piece_row_floats(c), cut->out->file);
-    cut->sum = crc32_z(cut->sum, (const unsigned char *)cut->row, sizeof(float) * piece_row_floats(c));
+    to_bytes(cut->row + sizeof(float) * piece_row_floats(c), cut->window, piece_row_pictures(c));
+    fwrite(cut->row, 1, piece_row_bytes(c), cut->out->file);
+    cut->sum = crc32_z(cut->sum, cut->row, piece_row_bytes(c));
     cut->head->rows++;
     for (int t = 0; t < T; t++) cut->head->talk += talk[t] / T;
     memmove(cut->window, cut->window + (size_t)(T - keep) * frame_floats(c),
@@ -184,7 +201,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     size_t window = (size_t)prepare_window(config) * frame_floats(config);
     cut.window = malloc(sizeof(float) * window);
     cut.back = malloc(sizeof(float) * window);
-    cut.row = malloc(sizeof(float) * piece_row_floats(config));
+    cut.row = malloc(piece_row_bytes(config));
     if (!cut.window || !cut.back || !cut.row) code = error_set(ERR_DEVICE, "out of memory");
     if (!code) code = file_create(&out, piece);
     if (!code) {
@@ -207,21 +224,21 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
 
 /* The sum of the rows that follow, which are as many as `head` says; 0 in *whole: they are not there. */
 static uint32_t sum_of(FILE *file, const struct piece_head *head, size_t row, int *whole) {
-    float *floats = malloc(row);
+    unsigned char *bytes = malloc(row);
     uLong sum = crc32_z(0, NULL, 0);
-    *whole = floats != NULL;
+    *whole = bytes != NULL;
     for (int32_t i = 0; i < head->rows && *whole; i++) {
-        *whole = fread(floats, row, 1, file) == 1;
-        if (*whole) sum = crc32_z(sum, (const unsigned char *)floats, row);
+        *whole = fread(bytes, row, 1, file) == 1;
+        if (*whole) sum = crc32_z(sum, bytes, row);
     }
-    free(floats);
+    free(bytes);
     return add_head(sum, *head);
 }
 
 int piece_open(const char *path, const struct prepare_config *config, FILE **file, struct piece_head *head) {
     *file = fopen(path, "rb");
     if (!*file) return error_set(ERR_INPUT, "%s: is not there", path);
-    size_t row = sizeof(float) * piece_row_floats(config);
+    size_t row = piece_row_bytes(config);
     int good = fread(head, sizeof *head, 1, *file) == 1 && !memcmp(head->magic, piece_magic, sizeof head->magic) &&
                head->row_floats == (int32_t)piece_row_floats(config) && head->rows > 0 && !fseek(*file, 0, SEEK_END) &&
                ftell(*file) == (long)(sizeof *head + row * (size_t)head->rows) &&
@@ -250,7 +267,7 @@ static void sample_frame(struct sampler *s, const float *pixels, enum clip_pictu
     if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED || s->wait-- > 0) return;
     s->wait = 0;
     unsigned char *to = s->bytes + (size_t)s->held++ * frame;
-    for (size_t i = 0; i < frame; i++) to[i] = pixel_byte(pixels[i]);
+    to_bytes(to, pixels, frame);
     int still = s->groups % s->config->frames == 0;
     if (s->held < 4 && !still) return;
     for (int k = 0; k < 4; k++) fwrite(s->bytes + (still ? 0 : (size_t)k * frame), 1, frame, s->out);

@@ -27,8 +27,9 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
                  void (*beat)(void *), void *user);
 /* ERR_INPUT when the piece is not there, not whole or changed: all of it is read once for its sum. */
 int piece_open(const char *path, const struct prepare_config *config, FILE **file, struct piece_head *head);
-/* Floats of one row: latents, audio, talk, listen. */
+/* Floats of one row: latents, audio, talk, listen; and bytes of its pictures behind them, 0 where none are kept. */
 size_t piece_row_floats(const struct prepare_config *config);
+size_t piece_row_pictures(const struct prepare_config *config);
 
 /* Groups of four frames for the fit of the codec, 8 bits a value, from the start of a clip: at most `groups`. Every
    config->frames-th is one frame four times, as a window's first latent sees it. */

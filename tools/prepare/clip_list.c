@@ -143,6 +143,29 @@ static int number_identities(struct clip_list *list) {
     return OK;
 }
 
+/* Every training clip as often as the config says, its copies behind it. */
+static int copy_training_clips(struct clip_list *list, int copies) {
+    struct clip_list all = {.ignored = list->ignored};
+    int code = OK;
+    for (int i = 0; i < list->count && !code; i++) {
+        const struct clip_entry *clip = &list->entries[i];
+        for (int copy = 0; copy < (clip->split == SPLIT_TRAIN ? copies : 1) && !code; copy++) {
+            struct clip_entry *entry = add_entry(&all, clip->path);
+            if (!entry) {
+                code = error_set(ERR_DEVICE, "too many clips");
+                break;
+            }
+            char *path = entry->path;
+            *entry = *clip;
+            entry->path = path;
+            entry->copy = copy;
+        }
+    }
+    clip_list_close(code ? &all : list);
+    if (!code) *list = all;
+    return code;
+}
+
 static int list_folder(struct clip_list *list, const struct prepare_config *config) {
     TRY(walk_folder(list, config->source));
     if (!list->count)
@@ -153,7 +176,8 @@ static int list_folder(struct clip_list *list, const struct prepare_config *conf
     qsort(list->entries, (size_t)list->count, sizeof *list->entries, by_path);
     for (int i = 0; i < list->count; i++) list->entries[i].utterance = i;
     TRY(number_identities(list));
-    return hold_out(list, config->seed, config->held_out);
+    TRY(hold_out(list, config->seed, config->held_out));
+    return config->copies > 1 ? copy_training_clips(list, config->copies) : OK;
 }
 
 static int list_puppet(struct clip_list *list, const struct prepare_config *config) {
@@ -172,10 +196,19 @@ static int list_puppet(struct clip_list *list, const struct prepare_config *conf
     return OK;
 }
 
+void clip_view(struct picture_view *view, const struct prepare_config *config, const struct clip_entry *entry) {
+    uint64_t clip = hash_bytes(HASH_START, entry->path, strlen(entry->path));
+    picture_view_draw(view, &config->vary, (uint64_t)config->seed, clip, (uint32_t)entry->copy);
+}
+
 int clip_list_open(struct clip_list *list, const struct prepare_config *config) {
     memset(list, 0, sizeof *list);
     int code = strcmp(config->source, "puppet") ? list_folder(list, config) : list_puppet(list, config);
-    for (int i = 0; i < list->count; i++) list->held_out += list->entries[i].split == SPLIT_HELD_OUT;
+    for (int i = 0; i < list->count; i++) {
+        struct clip_entry *entry = &list->entries[i];
+        list->held_out += entry->split == SPLIT_HELD_OUT;
+        if (entry->split == SPLIT_TRAIN) clip_view(&entry->view, config, entry);
+    }
     if (code) clip_list_close(list);
     return code;
 }

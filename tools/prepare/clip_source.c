@@ -71,6 +71,7 @@ static int make_room(struct clip_source *s) {
 static int open_puppet(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
                        const struct listener *listener) {
     TRY(puppet_open(&s->puppet, (uint64_t)config->seed, entry->identity, entry->utterance, config->puppet_seconds));
+    puppet_vary(s->puppet, &entry->view);
     s->frames = puppet_frames(s->puppet);
     TRY(make_room(s));
     memcpy(s->talk, puppet_mask(s->puppet, PUPPET_AGENT), sizeof(float) * (size_t)s->frames);
@@ -101,13 +102,15 @@ static int take_sound(struct clip_source *s, const struct prepare_config *config
     return heard < 0 || other < 0 ? ERR_DEVICE : OK;
 }
 
-static int open_pictures(struct clip_source *s, const struct prepare_config *config, const char *path) {
+static int open_pictures(struct clip_source *s, const struct prepare_config *config, const char *path,
+                         const struct picture_view *view) {
     char boxes[FILE_PATH_MAX];
     TRY(video_open_crop(&s->video, path, config->height, config->width, &config->crop));
     struct picture_filter *filter = deinterlace_make();
     if (!filter) return error_set(ERR_DEVICE, "out of memory");
     video_filter(s->video, filter);
     video_tone_map(s->video);
+    video_vary(s->video, view);
     TRY(shots_open(&s->shots, s->height, s->width, config->shot_threshold / 100));
     s->picture = malloc(sizeof *s->picture * 3 * (size_t)s->height * (size_t)s->width);
     if (!s->picture) return error_set(ERR_DEVICE, "out of memory");
@@ -121,7 +124,7 @@ static int open_video(struct clip_source *s, const struct prepare_config *config
                       const struct listener *listener) {
     char path[FILE_PATH_MAX];
     TRY(file_join(path, sizeof path, config->source, entry->path));
-    TRY(open_pictures(s, config, path));
+    TRY(open_pictures(s, config, path, &entry->view));
     int channels;
     TRY(audio_channels(path, &channels));
     if (!channels) return error_set(ERR_INPUT, "%s: has no sound", path);

@@ -28,6 +28,10 @@ const struct config_field prepare_fields[] = {
          "detail."),
     INT("frames", frames, 2, 1000, "13", "Latent frames of a window, which is 1 + 4 (frames - 1) pictures."),
     INT("stride", stride, 1, 100000, "25", "Pictures from one window's start to the next one's."),
+    FLAG(
+        "pictures", pictures, "no",
+        "Keeps every window's true pictures beside its latents (8 bits a value, compressed): what light_decoder learns "
+        "from with light_decoder.target=pictures."),
     AUDIO_CONFIG_FIELDS("logmel", "stream"),
     INT("audio_dim", audio_dim, 0, 65536, "0",
         "Features a picture; 0 takes as many as the encoder gives (logmel: 32)."),
@@ -51,6 +55,10 @@ const struct config_field prepare_fields[] = {
          "Height of the window about a face, in heights of its box, where a clip has a box file (NAME.box.csv)."),
     REAL("shots", shot_threshold, 0, 100, "5",
          "Splits a clip where a picture differs from the one before by so many percent, and stays so; 0 never does."),
+    VARIATION_FIELDS("vary.", vary, "between training clips"),
+    INT("vary.copies", copies, 1, 1000, "1",
+        "How often a training clip of a folder is taken, each time varied anew; a larger stride keeps the data set as "
+        "large."),
     INT("held_out", held_out, 0, 1000000, "20", "Clips of a folder that are held out."),
     INT("workers", workers, 0, 64, "0", "Processes; 0 takes one a core."),
     REAL("patience", patience, 1, 86400, "120", "Seconds after which a clip that hangs is given up."),
@@ -92,6 +100,13 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
                          (int)pca_values(c->patch), c->channels);
     if (*c->prompt && !*c->text)
         return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding (text)", name);
+    if (c->copies > 1 && picture_variation_is_none(&c->vary))
+        return error_set(ERR_USAGE,
+                         "%s: vary.copies: %d copies would be alike: none of vary.colour, vary.place and "
+                         "vary.scale is above 0",
+                         name, c->copies);
+    if (c->copies > 1 && !strcmp(c->source, "puppet"))
+        return error_set(ERR_USAGE, "%s: vary.copies: is for folders; puppet.dialogues makes more of a puppet", name);
     if (!strcmp(c->source, "puppet")) c->tracks = 2;
     return settle_audio(c, name);
 }

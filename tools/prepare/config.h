@@ -6,6 +6,7 @@
 #include "base/fileio.h"
 #include "base/media_rates.h"
 #include "data/media.h"
+#include "data/picture_view.h"
 #include "tools/audio_config.h"
 
 enum prepare_mask { MASK_AUTO, MASK_VAD, MASK_SIDECAR };
@@ -18,8 +19,9 @@ struct prepare_config {
     char codec[32], codec_weights[FILE_PATH_MAX];
     int patch, channels; /* given for pca, found out for the others */
     double scale_power, motion_weight;
-    int frames; /* latent frames of a window */
-    int stride; /* video frames from one window's start to the next */
+    int frames;   /* latent frames of a window */
+    int pictures; /* 1: rows hold their true pictures */
+    int stride;   /* video frames from one window's start to the next */
     struct audio_config audio;
     int audio_dim, tracks;
     char text[FILE_PATH_MAX],
@@ -27,8 +29,10 @@ struct prepare_config {
     int text_len, text_dim;
     int mask; /* enum prepare_mask */
     struct video_crop crop;
-    double box_size;       /* height of the window over that of the face's box */
-    double shot_threshold; /* percent; 0: clips are not split at cuts */
+    struct picture_variation vary; /* of training clips */
+    int copies;                    /* of a folder's training clip, each with a view of its own */
+    double box_size;               /* height of the window over that of the face's box */
+    double shot_threshold;         /* percent; 0: clips are not split at cuts */
     int held_out, workers, fit_clips;
     long fit_patches;
     double patience; /* seconds that a worker may be silent */

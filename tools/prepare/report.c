@@ -101,6 +101,28 @@ static void add_split(cJSON *all, const char *name, const struct totals *t) {
     cJSON_AddNumberToObject(object, "codec_psnr", psnr(t));
 }
 
+static void add_variation(cJSON *all, const struct prepare_config *c) {
+    cJSON *object = cJSON_AddObjectToObject(all, "vary");
+    cJSON_AddNumberToObject(object, "colour", c->vary.colour);
+    cJSON_AddNumberToObject(object, "place", c->vary.place);
+    cJSON_AddNumberToObject(object, "scale", c->vary.scale);
+    cJSON_AddNumberToObject(object, "copies", c->copies);
+}
+
+/* A line for the text file or, with `file` NULL, the log; none where training clips are as they were filmed. */
+static void tell_variation(const struct prepare_config *c, FILE *file) {
+    char line[200], copies[80] = "";
+    if (picture_variation_is_none(&c->vary)) return;
+    if (c->copies > 1) snprintf(copies, sizeof copies, "; each is taken %d times, and counted as often", c->copies);
+    snprintf(line, sizeof line,
+             "training clips are varied: colour by %.0f %%, place by %.1f %% of the height, size by %.0f %% at most%s",
+             100 * expm1(c->vary.colour), 100 * c->vary.place, 100 * expm1(c->vary.scale), copies);
+    if (file)
+        fprintf(file, "%s\n", line);
+    else
+        log_line("%s", line);
+}
+
 static int write_json(const char *path, const struct prepare_config *config, const struct clip_list *list,
                       const struct worker_pool *pool, const struct totals *totals, double seconds) {
     cJSON *all = cJSON_CreateObject();
@@ -109,6 +131,7 @@ static int write_json(const char *path, const struct prepare_config *config, con
     cJSON_AddNumberToObject(all, "clips_found", list->count);
     cJSON_AddNumberToObject(all, "other_files", list->ignored);
     cJSON_AddNumberToObject(all, "seconds", seconds);
+    add_variation(all, config);
     add_split(all, "train", &totals[SPLIT_TRAIN]);
     add_split(all, "held_out", &totals[SPLIT_HELD_OUT]);
     const struct findings findings = find(pool);
@@ -140,6 +163,7 @@ static int write_text(const char *path, const struct prepare_config *config, con
         fprintf(w.file, "%-9s %6d clips %7.0f windows %8.2f hours, %3.0f%% talk, codec %.1f dB\n", names[s],
                 totals[s].clips, totals[s].rows, totals[s].hours,
                 totals[s].rows > 0 ? 100 * totals[s].talk / totals[s].rows : 0, psnr(&totals[s]));
+    tell_variation(config, w.file);
     const struct findings findings = find(pool);
     tell_findings(&findings, w.file);
     for (int i = 0; i < list->count; i++)
@@ -178,6 +202,7 @@ int prepare_report(const struct prepare_config *config, const struct clip_list *
     snprintf(path, sizeof path, "%s.report.txt", stem);
     TRY(write_text(path, config, list, pool, totals, rejected));
     if (rejected > LINES_MAX) log_line("... and %d more", rejected - LINES_MAX);
+    tell_variation(config, NULL);
     const struct findings findings = find(pool);
     tell_findings(&findings, NULL);
     log_line(

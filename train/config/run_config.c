@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 
-static const char *const rapr_names[] = {"off", "end", "start", "context", NULL};
 static const char *const deaf_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
@@ -20,8 +19,11 @@ static const struct config_field common[] = {
     FLAG("data_changed", data_changed, "no",
          "Lets a run that resumes go on with another data set than the one that it began with."),
     TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
-    TEXT("decoder", decoder, "", "light decoder in place of the codec's own, a safetensors file; empty: none"),
-    LONG("seed", seed, 0, 4e18, "1", "of every random number of the run"),
+    TEXT("decoder", decoder, "",
+         "decoder in place of the codec's own, a safetensors file (light_decoder makes it); empty: none"),
+    LONG("seed", seed, 0, 4e18, "1",
+         "Seed of every random number of the run, from which each stage has one of its own; the same seed, the same "
+         "run."),
     INT("threads", threads, 0, 1024, "0", "0: all cores"),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
         "scratch memory of kernels and libraries at most; 0: as much as the sizes ask for"),
@@ -88,6 +90,10 @@ static const struct config_field common[] = {
     INT("causal.ring", rollout.causal.ring, 0, 64, "6", "frames of rolling history"),
     CHOICE("causal.rapr", rollout.causal.rapr, rapr_names, "end", "which frame of the chunk the cap acts on"),
     INT("causal.rapr_cap", rollout.causal.rapr_cap, 1, 4096, "9", "largest position D"),
+    CHOICE(
+        "causal.sink_pos", rollout.causal.sink_pos, sink_pos_names, "native",
+        "Positions of the sink. native: its frames' own, from 0 on; shifted: right before the oldest other frame that "
+        "a chunk sees, so that no two frames share a position."),
 
     REALS("rollout.sigma", sigma, sigma_count, 0, 1, "[1, 0.857142857142857, 0.6]",
           "level of every pass, falling from 1"),
@@ -97,6 +103,7 @@ static const struct config_field common[] = {
     INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10", "of them, sampled by the teacher"),
     INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3", "of them, streamed with parts switched off"),
     REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "length of a dialogue"),
+    VARIATION_FIELDS("evaluate.vary.", evaluate.vary, "of dialogues that the refined student streams once more"),
     SAMPLER_KEYS("evaluate.sampler", evaluate.sampler, "16", "3", "2"),
 };
 
@@ -195,6 +202,13 @@ void run_config_describe(const char *stage, FILE *file) {
     fputc('\n', file);
 }
 
+uint64_t run_config_seed(const struct run_config *config, const char *stage) {
+    uint64_t number = 0;
+    for (int s = 0; s < SECTIONS && strcmp(sections[s].name, stage); s++) number += sections[s].stage != NULL;
+    return (uint64_t)config->seed +
+           number * 0x9E3779B97F4A7C15u; /* Knuth's multiplier: far from any seed's neighbours */
+}
+
 const char *run_config_network(const char *stage) {
     int s = find_section(stage);
     return s < SECTIONS && sections[s].stage ? sections[s].stage->optimisers[0].network : NULL;
@@ -233,6 +247,16 @@ static int set_optimisers(struct run_config *c) {
     return OK;
 }
 
+/* Frames of a stage's rollouts. */
+static int check_rollout(const struct run_config *c, const char *key, int frames) {
+    int chunk = c->rollout.causal.chunk;
+    if (!frames || (frames >= c->frames && (frames - 1) % chunk == 0)) return OK;
+    return error_set(ERR_USAGE,
+                     "%s: expected 0, or 1 + a multiple of causal.chunk (%d) that is not below frames (%d), "
+                     "found %d",
+                     key, chunk, c->frames, frames);
+}
+
 static int check(struct run_config *c) {
     const struct causal_config *causal = &c->rollout.causal;
     if (!c->run[0]) return error_set(ERR_USAGE, "run: expected a folder, found nothing");
@@ -252,6 +276,8 @@ static int check(struct run_config *c) {
     if (c->model.in_channels != c->model.out_channels)
         return error_set(ERR_USAGE, "model.out_channels: expected model.in_channels (%d), found %d",
                          c->model.in_channels, c->model.out_channels);
+    TRY(check_rollout(c, "distill.frames", c->distill.frames));
+    TRY(check_rollout(c, "refine.frames", c->refine.frames));
     for (int s = 0; s < SECTIONS; s++)
         if (sections[s].stage && sections[s].stage->check)
             TRY(sections[s].stage->check((const char *)c + sections[s].at));
@@ -263,7 +289,7 @@ int run_config_load(struct run_config *config, const char *path, const char *con
     int count;
     const struct config_field *fields = run_config_fields(&count);
     TRY(config_load(config, fields, count, path, overrides, override_count));
-    config->light.net.channels = config->model.in_channels;
+    config->light.net.light.channels = config->light.net.residual.channels = config->model.in_channels;
     config->rollout.steps = config->sigma_count;
     memcpy(config->rollout.sigma, config->sigma, sizeof config->sigma);
     if (!config->data[0] && snprintf(config->data, RUN_PATH, "%s/data.h5", config->run) >= RUN_PATH)

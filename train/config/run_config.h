@@ -4,6 +4,7 @@
 #ifndef TRAIN_CONFIG_RUN_CONFIG_H
 #define TRAIN_CONFIG_RUN_CONFIG_H
 
+#include "data/picture_view.h"
 #include "train/method/distill_step.h"
 #include "train/method/light_decoder_step.h"
 #include "train/method/ode_step.h"
@@ -49,6 +50,7 @@ struct evaluate_config {
     int teacher_dialogues;         /* sampled by the teacher */
     int ablations;                 /* of them, for sink and RAPR switched off and for the other party silenced */
     double seconds;                /* a dialogue */
+    struct picture_variation vary; /* of the dialogues that the refined student streams once more, varied */
     struct sampler_config sampler; /* of the teacher */
 };
 
@@ -65,7 +67,7 @@ struct run_config {
     int data_changed;    /* a run may go on with another data set than it began with */
     char codec_weights
         [RUN_PATH];         /* of a codec whose weights are in a file of their own; empty: where the data set says */
-    char decoder[RUN_PATH]; /* light decoder that decodes in the codec's place; empty: the codec does */
+    char decoder[RUN_PATH]; /* file of a decoder in the codec's place; empty: the codec decodes */
     struct negative_config negative;
     long seed;
     int threads;
@@ -100,6 +102,9 @@ int run_config_describe_section(const char *name, FILE *file);
 /* Number i of the optimisers of all stages, and what lora.networks calls its network (NULL: nothing); NULL after the
    last. */
 struct optimiser_config *run_config_optimiser(struct run_config *config, int i, const char **network);
+/* Seed of a stage's own random numbers and order of clips: the run's for the first stage, another for each other one, so that
+   no stage sees the clips in the order, or draws the noise, that another did. */
+uint64_t run_config_seed(const struct run_config *config, const char *stage);
 /* The network that this stage is about, as its states call it: the first that it trains. NULL: there is no such stage,
    or its network is none of those that make a student (light_decoder). */
 const char *run_config_network(const char *stage);

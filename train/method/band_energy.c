@@ -7,6 +7,8 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+const char *const band_energy_names[ENERGY_BANDS] = {"energy_0", "energy_1", "energy_2", "energy_3"};
+
 static size_t groups(const struct band_energy *e) { return (size_t)e->B * e->F * e->bands; }
 
 void band_energy_layout(struct band_energy *e, int B, int F, int channels, long size, struct arena *arena) {

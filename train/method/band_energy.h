@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 
 enum { ENERGY_BANDS = 4 };
+extern const char *const band_energy_names[ENERGY_BANDS]; /* of metrics */
 struct band_energy {
     int B, F, bands; /* of the largest part; bands: 4, or 1 when the channels do not divide by 4 */
     long size;       /* elements of a latent frame */

@@ -20,6 +20,9 @@ static const struct config_field fields[] = {
     TEXT("distill.student", student, "", "where the student starts; empty: RUN/ode_init"),
     TEXT("distill.teacher", teacher, "", "real score, and where the critic starts; empty: RUN/teacher"),
     CHOICE("distill.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    INT("distill.frames", frames, 0, 65536, "0",
+        "Latent frames of a rollout at most, the reference and whole chunks. Beyond `frames` the clip that is judged "
+        "is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
     CHOICE("distill.loss", score.loss, score_losses, "sid", "of the generator"),
     REAL("distill.guidance", score.guidance, 0, 100, "2", "of the real score; 1: none"),
     FLAG("distill.guide_text", score.guide_text, "false",
@@ -30,7 +33,8 @@ static const struct config_field fields[] = {
     LONG("distill.critic_warmup", score.critic_warmup, 0, 1e9, "80", "critic updates before all else"),
     INT("distill.critic_ratio", score.critic_ratio, 0, 100, "5", "critic updates a generator update"),
     INT("distill.critic_replay", score.critic_replay, 0, 1000, "5",
-        "rollouts that critic batches are drawn from; 0: a fresh one each"),
+        "Rollouts kept for the critic, whose updates take the newest, then the others, none twice in a step before all "
+        "were taken; 0: a fresh one for each update."),
 };
 
 static int check(const void *c) { return level_check("distill.level", &((const FIELDS_OF *)c)->score.level); }
@@ -52,7 +56,7 @@ int distill_step_layout(struct distill_step *d, const struct step_setup *setup, 
     TRY(sharding_share(setup->shards, &d->share, c->batch, c->accumulate));
     int B = d->share.largest;
     TRY(optimiser_layout(&d->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
-    TRY(self_forcing_layout(&d->rollout, net, setup->rollout, &d->share, d->F, activations));
+    TRY(self_forcing_layout(&d->rollout, net, setup->rollout, &d->share, d->F, config->frames, activations));
     TRY(matching_layout(&d->matching, setup, score, &d->share, score->critic_warmup + c->steps * score->critic_ratio,
                         state, activations));
     d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)B * d->rollout.clip);
@@ -101,7 +105,8 @@ static int roll_out(struct distill_step *d, const struct batch_part *b, int purp
     struct rollout_noise noise = {
         .seed = d->seed, .step = round, .purpose = purpose, .sample0 = (long)index * d->share.batch};
     int exit = self_forcing_exit(d->config.exit, d->rollout.rollout.config.steps, d->seed, round);
-    TRY(self_forcing_rollout(&d->rollout, &student, &b->part, b->clips, d->rollout.clip, &b->condition, &noise, exit));
+    TRY(self_forcing_rollout(&d->rollout, &student, &b->part, b->clips, d->rollout.clip, &b->condition, &noise, exit,
+                             self_forcing_before(&d->rollout, d->seed, round, index)));
     matching_show(&d->matching, &b->part, self_forcing_clips(&d->rollout), &b->condition);
     return OK;
 }

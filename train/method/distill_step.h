@@ -15,7 +15,8 @@
 struct distill_config {
     struct stage_config stage;
     char student[RUN_PATH], teacher[RUN_PATH];
-    int exit; /* enum rollout_exit */
+    int exit;   /* enum rollout_exit */
+    int frames; /* latent frames of a rollout at most; 0: those of a clip (self_forcing.h) */
     struct score_config score;
 };
 extern const struct config_section distill_section;
@@ -59,7 +60,7 @@ int distill_critic_rollout(struct distill_step *d, const real *clips, const stru
 /* One generator update: rollout, score gradient, gradient of the rollout, AdamW, EMA. */
 int distill_generator_update(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                              uint64_t round, long step);
-/* One critic update, number `index` of this round (`update` in all), on a rollout drawn from the last ones. */
+/* One critic update, number `index` of this round (`update` in all), on one of the last rollouts. */
 int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update);
 /* The step with its critic updates is queued: posts its figures. */
 int distill_step_end(struct distill_step *d, long step);

@@ -29,7 +29,7 @@ static void upload_map(struct latent_consistency *c, float *basis, float *offset
     for (long i = 0; i < c->C; i++) {
         double sum = 0;
         for (long j = 0; j < c->size; j++) {
-            basis[i * c->size + j] = 2 * map->scale[i] * map->basis[i * c->size + j];
+            basis[i * c->size + j] = 2 * map->scale[i] * map->analysis[i * c->size + j];
             sum += (double)basis[i * c->size + j] * (1 + (double)map->mean[j]) / 2;
         }
         for (long r = 0; r < n; r++) offset[r * c->C + i] = (float)sum;
@@ -40,7 +40,7 @@ static void upload_map(struct latent_consistency *c, float *basis, float *offset
 
 int latent_consistency_prepare(struct latent_consistency *c, const struct codec *codec) {
     const struct codec_linear map = codec_linear(codec);
-    if (!map.basis)
+    if (!map.analysis)
         return error_set(ERR_USAGE,
                          "light_decoder.consistency_weight: the %s codec gives no gradient to its pixels; expected 0",
                          codec->name);

@@ -1,60 +1,88 @@
-/* light_decoder_step.h: one update of a light decoder that learns to do what a codec's own decoder does. Opens no file: the
-   batch comes as device arrays. With p the decoder's pixels and t the codec's, both in [0, 1], z the latents:
-     loss = pixel_weight (mean |p - t| or mean (p - t)^2)
-          + gradient_weight (mean |dx (p - t)| + mean |dy (p - t)|)        differences to the next pixel in a row, in a column
-          + consistency_weight mean (encode(p) - z)^2                      latent_consistency.h
-   The first frame of a clip counts like any other. */
+/* light_decoder_step.h: one update of a decoder that learns from a codec's own decode or from true pictures. Opens no file: the
+   batch comes as device arrays. A sample is F latent frames z, the first of them the reference's image latent, and its 4F-3
+   pictures t in [0, 1], the first of them the reference. With p the decoder's pixels, e = p - t:
+     loss = pixel_weight (mean m |e| or mean e^2)
+          + gradient_weight (mean m |dx e| + mean m |dy e|)        differences to the next pixel in a row, in a column
+          + consistency_weight mean (encode(p) - z)^2              latent_consistency.h
+   m weighs what moves: m = 1 + motion_pixels min(1, motion / MOTION_FULL), where motion, the largest in 3 x 3 pixels, is the
+   largest deviation of a latent frame's four pictures from their mean and a quarter of |mean - reference|. A sample whose second
+   latent frame does not follow the reference in its clip counts from the third on: the second is there as the past of that.
+   The reference counts with m = 1.
+   The decoder is given z with errors like those that a generator makes; the reference's latent stays clean:
+     z_f + (noise_clip s + g) a + (noise_frame s + g) n_f,   g = u min(1, d) sqrt(1/2)
+   a and n are normal, a the same in all frames of a sample; s is uniform in 0 .. 2 and u in 0 .. noise_motion for each sample; d,
+   at each place, the largest in 3 x 3 of the latents' root mean square deviation in time. */
 #ifndef TRAIN_METHOD_LIGHT_DECODER_STEP_H
 #define TRAIN_METHOD_LIGHT_DECODER_STEP_H
 
-#include "model/codec/light_decoder.h"
+#include "model/codec/decoder_net.h"
 #include "train/method/latent_consistency.h"
 #include "train/method/stage_config.h"
 #include "train/optimiser/share.h"
 
 enum light_loss { LIGHT_L1, LIGHT_MSE };
-/* A light decoder from a codec. Its latents' channels are model.in_channels. */
+enum light_target { LIGHT_CODEC, LIGHT_PICTURES };
+/* A decoder for a codec. Its latents' channels are model.in_channels. */
 struct light_config {
     struct stage_config stage;
-    char from[RUN_PATH];             /* safetensors file that it starts from, with its sizes; empty: from the seed */
-    struct light_decoder_config net; /* when it starts from the seed */
-    int pixel;                       /* enum light_loss */
+    char from[RUN_PATH];       /* safetensors file that it starts from, with its sizes; empty: from the seed */
+    int network;               /* enum decoder_kind */
+    struct decoder_config net; /* when it starts from the seed; its kind is `network` */
+    int target;                /* enum light_target */
+    int frames;                /* latent frames of a window that a step takes, beside the reference; 0: all */
+    double other_reference;    /* probability that the reference is another window's */
+    int pixel;                 /* enum light_loss */
     double pixel_weight, gradient_weight, consistency_weight;
+    double motion_pixels;                         /* weight of moving pixels over that of still ones, less 1 */
+    double noise_clip, noise_frame, noise_motion; /* on the latents */
 };
 extern const struct config_section light_decoder_section;
 
 struct light_figures { /* parts of the loss, weighted */
     real pixel, gradient, consistency;
 };
+/* A rank's share of a batch, device. */
+struct light_batch {
+    const real *latents, *target; /* [share, F, C, h, w], [share, 4F-3, 3, height, width] */
+    const real *joined;           /* [share]: 0: the second latent frame does not follow the first in the clip */
+};
 struct light_step {
-    const struct light_decoder *net;
+    const struct decoder_net *net;
     struct light_config config;
     struct optimiser optimiser;
-    struct light_acts *acts;
+    struct decoder_acts acts;
     struct share share;
     struct latent_consistency consistency; /* laid out when its weight is not 0 */
-    uint64_t seed;
-    long planes, height, width;    /* of a clip's pixels: 3 (4F-3) planes of height x width */
-    long latents;                  /* numbers of a clip's latents */
-    real *pixels, *dpixels;        /* [clips of a part, 4F-3, 3, height, width] */
+    uint64_t seed, step;
+    long frames, rows, places;     /* of a sample: latent frames; rows and places of a latent frame */
+    long planes, height, width;    /* of a sample's pixels: 3 (4F-3) planes of height x width */
+    long latents;                  /* numbers of a sample's latents */
+    real *pixels, *dpixels;        /* [samples of a part, 4F-3, 3, height, width] */
+    real *reference;               /* [samples, 3, height, width] */
     real *weight;                  /* [1]: of the pixel loss */
+    real *motion, *widened, *map;  /* [samples, F-1, height, width] twice; the weights m; NULL: all are 1 */
+    real *disturbed;               /* [samples, F, C, h, w]; NULL: no noise, and none of what follows */
+    real *still, *each;            /* normals: [samples, C, h, w], [samples, F, C, h, w] */
+    real *deviation, *around;      /* [samples, h, w] twice */
+    real *levels;                  /* [samples, 3]: latent_noise's */
+    float *levels_host;            /* the same */
     struct light_figures *figures; /* device */
     struct mailbox mail;
 };
-/* h, w: latent rows and columns. */
-int light_step_layout(struct light_step *s, const struct light_decoder *net, const struct light_config *config,
+/* frames: F, latent frames of a sample; h, w: latent rows and columns. */
+int light_step_layout(struct light_step *s, const struct decoder_net *net, const struct light_config *config,
                       int frames, int h, int w, uint64_t seed, struct sharding *shards, struct arena *state,
                       struct arena *activations);
 void light_step_free(struct light_step *s);
 /* After the memory is there: constants. ERR_USAGE: the codec does not give what the loss asks for. */
 int light_step_prepare(struct light_step *s, const struct codec *codec);
-/* New weights from the seed. */
-int light_step_fresh(struct light_step *s);
-/* A part of the batch: its share of the loss into the optimiser's, of the loss's parts into figures, gradients to
-   params->grads (NULL: none). latents [part, F, C, h, w], target [part, 4F-3, 3, height, width]. */
-int light_step_gradient(struct light_step *s, const struct params *params, const struct part *part, const real *latents,
-                        const real *target);
-/* Update number `step` (0, 1, ...) from this rank's clips. */
-int light_step_run(struct light_step *s, const real *latents, const real *target, long step);
+/* New weights from the seed, for that codec. */
+int light_step_fresh(struct light_step *s, const struct codec *codec);
+/* A part of the batch in update s->step: its share of the loss into the optimiser's, of the loss's parts into figures,
+   gradients to params->grads (NULL: none). batch: the part's. */
+int light_step_gradient(struct light_step *s, const struct params *params, const struct part *part,
+                        const struct light_batch *batch);
+/* Update number `step` (0, 1, ...) from this rank's samples. */
+int light_step_run(struct light_step *s, const struct light_batch *batch, long step);
 
 #endif

@@ -60,11 +60,10 @@ int matching_gradient(struct matching *m, const struct part *part, real *g, real
     return score_gradient(&m->score, g, loss, x, condition, &teacher, &critic, m->acts, part, &random);
 }
 
-/* Which of the rollouts kept an update takes. */
+/* Which of the rollouts kept an update takes: of a round's all are seen, the newest first, before one comes again. */
 static int critic_slot(const struct matching *m, uint64_t round, int index) {
-    struct random_address address = {
-        .seed = m->seed, .step = round, .purpose = RANDOM_CRITIC_NOISE, .pass = 255, .frame = (uint32_t)index};
-    return (int)random_below(&address, 0, replay_filled(&m->replay));
+    struct random_address address = {.seed = m->seed, .step = round, .purpose = RANDOM_CRITIC_NOISE, .pass = 255};
+    return replay_slot(&m->replay, random_below(&address, 0, m->replay.slots), index);
 }
 
 int matching_critic_update(struct matching *m, uint64_t round, int index, long update) {

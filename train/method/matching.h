@@ -44,7 +44,8 @@ void matching_show(struct matching *m, const struct part *part, const real *x, c
 /* g = dL/dx of a part's clips x; loss [1] += its share of L. */
 int matching_gradient(struct matching *m, const struct part *part, real *g, real *loss, const real *x,
                       const struct condition_batch *condition, uint64_t round);
-/* One critic update, number `index` of this round, `update` in all, on one of the rollouts kept. */
+/* One critic update, number `index` of this round, `update` in all, on one of the rollouts kept: number 0 on
+   the newest. */
 int matching_critic_update(struct matching *m, uint64_t round, int index, long update);
 /* What a step costs this rank; after the layout. */
 void matching_work_gradient(const struct matching *m, int recompute, struct step_work *work);

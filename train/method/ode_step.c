@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/permutation.h"
 #include "base/philox.h"
 #include "base/schedule.h"
 #include "kernels/device.h"
@@ -245,6 +246,11 @@ static double chunk_flops(const struct ode_step *s, int chunk) {
     struct causal_view view;
     causal_view(&view, &s->levels.causal, chunk);
     return dit_flops(&s->net->config, s->share.count, s->levels.causal.chunk, view.count);
+}
+
+long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbacks, long clips) {
+    return permuted_turn(s->seed + (uint64_t)rollbacks, (uint64_t)step * (uint64_t)s->share.batch + (uint64_t)sample,
+                         clips);
 }
 
 void ode_step_work(const struct ode_step *s, struct step_work *work) {

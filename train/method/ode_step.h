@@ -54,6 +54,9 @@ void ode_step_free(struct ode_step *s);
 int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step);
 /* Its loss and gradients alone (s->student.loss, .grads: cleared by the caller). */
 int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step);
+/* Which of the `clips` recorded ones sample `sample` of the global batch has: all of them in an order drawn anew for each
+   round through them, so that each comes as often as another and never with the same company. */
+long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbacks, long clips);
 /* What a step costs this rank; after the layout. */
 void ode_step_work(const struct ode_step *s, struct step_work *work);
 

@@ -16,6 +16,12 @@ static const struct config_field fields[] = {
     TEXT("refine.student", student, "", "where the student starts; empty: RUN/distill"),
     TEXT("refine.teacher", teacher, "", "where the trunk starts; empty: RUN/teacher"),
     CHOICE("refine.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    INT("refine.frames", frames, 0, 65536, "0",
+        "Latent frames of a rollout at most, the reference and whole chunks. Beyond `frames` the clip that is judged "
+        "is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
+    CHOICE("refine.discriminator.scope", discriminator.scope, discriminator_scope_names, "clip",
+           "What the trunk sees at once. clip: the whole clip with its reference, as the method has it; frame: every "
+           "frame by itself, an ordinary GAN of frames, for which the global branch is left out."),
     INT("refine.discriminator.tap0", discriminator.taps[0], -1, 1000, "-1", "block read; all -1: by depth"),
     INT("refine.discriminator.tap1", discriminator.taps[1], -1, 1000, "-1", "block read"),
     INT("refine.discriminator.tap2", discriminator.taps[2], -1, 1000, "-1", "block read"),
@@ -27,16 +33,33 @@ static const struct config_field fields[] = {
     OPTIMISER_KEYS("refine.critic", critic, "2e-4", "0", "0.99", "0", "1", "0", "0", "0"),
     LEVEL_KEYS("refine.level", level, "shifted_uniform", "1", "0.02", "0.6"),
     LONG("refine.head_warmup", head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
+    LONG(
+        "refine.warmup", warmup, 0, 1e9, "0",
+        "Updates of the whole discriminator, heads and trunk, before the generator moves: at most so many, and no more "
+        "once the margin is above refine.warmup_margin. The margin is a running mean of D(real) - D(fake)."),
+    REAL("refine.warmup_margin", warmup_margin, -1e6, 1e6, "0.5",
+         "Margin that ends the whole discriminator's warm-up."),
+    REAL("refine.hold_margin", hold_margin, -1e6, 1e6, "0",
+         "The generator is held still in steps before which the margin is at or below this; -1e6: never."),
     INT("refine.ratio", ratio, 1, 100, "1", "discriminator updates a generator update"),
-    REAL("refine.local_weight", local_weight, 0, 1e6, "1", "of the frames' logits"),
-    REAL("refine.global_weight", global_weight, 0, 1e6, "1", "of the clip's logit"),
-    REAL("refine.r1", r1, 0, 1e6, "0.05", "weight of the penalty on real clips"),
-    REAL("refine.r2", r2, 0, 1e6, "0.05", "weight of the penalty on generated clips"),
+    REAL("refine.local_weight", local_weight, 0, 1e6, "1",
+         "Weight of the local branch, one logit a frame: of its losses and of its penalties."),
+    REAL("refine.global_weight", global_weight, 0, 1e6, "1",
+         "Weight of the global branch, one logit a clip: of its losses and of its penalties."),
+    REAL("refine.r1", r1, 0, 1e6, "0.05",
+         "Weight of the penalty on real clips, a mean a branch, each times the branch's weight."),
+    REAL("refine.r2", r2, 0, 1e6, "0.05", "The same on generated clips."),
     REAL("refine.fd_step", fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
     REAL("refine.distill_share", distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
 };
 
-static int check(const void *c) { return level_check("refine.level", &((const FIELDS_OF *)c)->level); }
+static int check(const void *settings) {
+    const FIELDS_OF *c = settings;
+    TRY(level_check("refine.level", &c->level));
+    if (c->local_weight > 0 || (c->global_weight > 0 && c->discriminator.scope == SCOPE_CLIP)) return OK;
+    return error_set(ERR_USAGE, "refine.local_weight, refine.global_weight: no branch has a weight, so that nothing is "
+                                "judged (scope frame has no global branch)");
+}
 
 SECTION(refine, "Refines the student against real clips with the Consistency-Aware Discriminator.",
         "negative lora rollout distill", check, TRAINS("student", stage.optimiser), TRAINS("discriminator", critic));
@@ -47,10 +70,14 @@ SECTION(refine, "Refines the student against real clips with the Consistency-Awa
    those of the discriminator's updates. */
 enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 
+/* What a clip's logit compares is nothing that an ordinary GAN of frames knows. */
+static int frames_alone(const struct refine_step *r) { return r->config.discriminator.scope == SCOPE_FRAME; }
 static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
-static size_t figure_count(const struct refine_step *r) { return 2 + 2 * (size_t)r->share.batch * (size_t)r->F; }
+static size_t figure_count(const struct refine_step *r) {
+    return FIGURE_LOGITS + 2 * (size_t)r->share.batch * (size_t)r->F;
+}
 
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
     if (r->config.distill_share > 0) return &r->matching.teacher;
@@ -72,7 +99,7 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
                            struct arena *state, struct arena *activations) {
     const struct refine_config *c = &r->config;
     struct sharding *shards = setup->shards;
-    long updates = c->head_warmup + c->stage.steps * c->ratio;
+    long updates = c->head_warmup + c->warmup + c->stage.steps * c->ratio;
     if (!r->discriminator.heads) TRY(discriminator_create(&r->discriminator, &r->net->config, &c->discriminator));
     TRY(dit_divide(&r->discriminator.trunk, r->net->sequence));
     TRY(sharding_divide(shards, &r->discriminator.trunk.table));
@@ -81,7 +108,7 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
     r->critic_ratio = score->critic_ratio;
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
-    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->share, r->F, activations));
+    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->share, r->F, c->frames, activations));
     if (c->distill_share > 0)
         TRY(matching_layout(&r->matching, setup, score, &r->share, c->stage.steps * r->critic_ratio, state,
                             activations));
@@ -92,12 +119,14 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
                        const struct score_config *score, struct arena *state, struct arena *activations) {
     r->net = setup->net;
     r->config = *config;
+    if (frames_alone(r)) r->config.global_weight = 0;
     r->seed = setup->seed;
     TRY(sharding_share(setup->shards, &r->share, config->stage.batch, config->stage.accumulate));
     r->B = r->share.largest;
     r->F = setup->F;
     TRY(layout_networks(r, setup, score, state, activations));
     TRY(levels_layout(&r->levels, r->B, r->F, activations));
+    band_energy_layout(&r->energy, r->B, r->F, r->net->config.in_channels, r->rollout.size, activations);
     size_t all = (size_t)value_count(r), logits = (size_t)logit_count(r), figures = figure_count(r);
     r->noise = ARENA_TAKE(activations, "noise of real and fake", real, all);
     r->eta = ARENA_TAKE(activations, "direction of the penalty", real, all);
@@ -148,10 +177,11 @@ void refine_step_free(struct refine_step *r) {
     memset(r, 0, sizeof *r);
 }
 
-void refine_step_prepare(struct refine_step *r) {
+int refine_step_prepare(struct refine_step *r) {
     levels_fill(&r->levels, r->step_size, r->config.fd_step);
     mem_zero(r->figures, figure_count(r) * sizeof(real));
     if (r->config.distill_share > 0) matching_prepare(&r->matching);
+    return band_energy_prepare(&r->energy, r->share.batch);
 }
 
 void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->judge, r->seed); }
@@ -163,6 +193,13 @@ void refine_step_fresh(struct refine_step *r) {
 }
 
 void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->judge); }
+
+void refine_schedule(struct refine_step *r, long heads, long whole, long held) {
+    const struct refine_config *c = &r->config;
+    r->judge.idle = heads >= c->head_warmup ? c->head_warmup : 0;
+    r->judge.steps = c->head_warmup + whole + c->stage.steps * c->ratio;
+    r->student.idle = held;
+}
 
 /* ---- what the discriminator sees ---- */
 
@@ -216,17 +253,24 @@ static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, 
                       (real)(share * r->config.global_weight), r->B);
 }
 
-/* The penalty's weighted loss and slopes, and its plain value as a figure. */
-static void penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, double weight,
-                    real *figure) {
-    long n = logit_count(r);
+/* One branch's penalty on the n logits from `at` on: its weighted loss and slopes, and its plain value as a figure. */
+static void branch_penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, long at,
+                           long n, double weight, real *figure) {
     real h = (real)r->config.fd_step;
     double share = share_of_batch(r);
-    mem_zero(r->slopes[moved], sizeof(real) * (size_t)n);
+    finite_difference_penalty(loss, r->slopes[moved] + at, r->slopes[still] + at, r->logits[moved] + at,
+                              r->logits[still] + at, h, (real)(share * weight), n);
+    finite_difference_penalty(figure, NULL, NULL, r->logits[moved] + at, r->logits[still] + at, h, (real)share, n);
+}
+
+/* figures: [BRANCHES]. */
+static void penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, double weight,
+                    real *figures) {
+    long local = local_count(r);
+    mem_zero(r->slopes[moved], sizeof(real) * (size_t)logit_count(r));
     if (weight == 0) return;
-    finite_difference_penalty(loss, r->slopes[moved], r->slopes[still], r->logits[moved], r->logits[still], h,
-                              (real)(share * weight), n);
-    finite_difference_penalty(figure, NULL, NULL, r->logits[moved], r->logits[still], h, (real)share, n);
+    branch_penalty(r, loss, still, moved, 0, local, weight * r->config.local_weight, figures + BRANCH_LOCAL);
+    branch_penalty(r, loss, still, moved, local, r->B, weight * r->config.global_weight, figures + BRANCH_GLOBAL);
 }
 
 /* The part's logits to their places among the batch's: frames' [batch, F - 1], then clips' [batch]. */
@@ -252,10 +296,10 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
         TRY(judge(r, params, &b->condition, i, &in));
     }
     pair_losses(r, loss, INPUT_REAL, INPUT_FAKE, 1);
-    penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures);
-    penalty(r, loss, INPUT_FAKE, INPUT_FAKE_MOVED, r->config.r2, r->figures + 1);
-    keep_logits(r, &b->part, INPUT_REAL, r->figures + 2);
-    keep_logits(r, &b->part, INPUT_FAKE, r->figures + 2 + (long)b->part.batch * r->F);
+    penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures + FIGURE_R1);
+    penalty(r, loss, INPUT_FAKE, INPUT_FAKE_MOVED, r->config.r2, r->figures + FIGURE_R2);
+    keep_logits(r, &b->part, INPUT_REAL, r->figures + FIGURE_LOGITS);
+    keep_logits(r, &b->part, INPUT_FAKE, r->figures + FIGURE_LOGITS + (long)b->part.batch * r->F);
     for (int i = 0; i < REFINE_INPUTS; i++) {
         if (!wanted(r, i)) continue;
         pass.last = params->last && i == last_input;
@@ -272,7 +316,8 @@ int refine_discriminator_update(struct refine_step *r, const real *clips, const 
     struct params params = optimiser_params(&r->judge);
     struct batch_part b;
     optimiser_begin(&r->judge);
-    mem_zero(r->figures, sizeof(real) * figure_count(r));
+    mem_zero(r->figures, sizeof(real) * FIGURE_MADE);
+    mem_zero(r->figures + FIGURE_LOGITS, sizeof(real) * (figure_count(r) - FIGURE_LOGITS));
     for (int i = 0; i < r->share.parts; i++) {
         batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
         params.last = b.part.last;
@@ -289,10 +334,17 @@ static int roll_out(struct refine_step *r, const struct batch_part *b, uint64_t 
     struct rollout_noise noise = {
         .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->share.batch};
     int exit = self_forcing_exit(r->config.exit, r->rollout.rollout.config.steps, r->seed, round);
-    TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit));
+    TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit,
+                             self_forcing_before(&r->rollout, r->seed, round, index)));
     if (r->config.distill_share > 0)
         matching_show(&r->matching, &b->part, self_forcing_clips(&r->rollout), &b->condition);
     return OK;
+}
+
+void refine_references(const struct refine_step *r, real *clips, const real *far, uint64_t round, int index) {
+    size_t frame = sizeof(real) * (size_t)r->rollout.size;
+    if (self_forcing_before(&r->rollout, r->seed, round, index))
+        mem_copy_rows(clips, sizeof(real) * (size_t)r->rollout.clip, far, frame, frame, (size_t)r->share.count);
 }
 
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
@@ -305,15 +357,22 @@ int refine_rollout(struct refine_step *r, const real *clips, const struct condit
     return OK;
 }
 
+/* loss [1] += the generator's adversarial loss; the input `in` that fakes are judged by is the last one judged. */
+static int generator_loss(struct refine_step *r, const struct params *params, const struct batch_part *b,
+                          const real *fake_clips, uint64_t round, real *loss, struct dit_input *in) {
+    draw_level(r, &b->part, round, GENERATOR_PASS);
+    make_input(r, INPUT_REAL, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_REAL, in));
+    make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
+    TRY(judge(r, params, &b->condition, INPUT_FAKE, in));
+    pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
+    return OK;
+}
+
 int refine_generator_gradient(struct refine_step *r, const struct params *params, const struct batch_part *b,
                               const real *fake_clips, uint64_t round, real *g, real *loss) {
     struct dit_input in;
-    draw_level(r, &b->part, round, GENERATOR_PASS);
-    make_input(r, INPUT_REAL, b, fake_clips, round, 0);
-    TRY(judge(r, params, &b->condition, INPUT_REAL, &in));
-    make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
-    TRY(judge(r, params, &b->condition, INPUT_FAKE, &in));
-    pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
+    TRY(generator_loss(r, params, b, fake_clips, round, loss, &in));
     mem_zero(r->by_input, sizeof(real) * (size_t)value_count(r));
     TRY(discriminator_backward(&r->discriminator, params, r->acts, &in, r->slopes[INPUT_FAKE],
                                r->slopes[INPUT_FAKE] + local_count(r), r->by_input, r->rollout.clip, 0));
@@ -330,11 +389,22 @@ static int add_distillation(struct refine_step *r, const struct batch_part *b, u
     return OK;
 }
 
+/* The energies of a part's rollouts and real clips. */
+static void measure(struct refine_step *r, const struct batch_part *b) {
+    band_energy_measure(&r->energy, r->figures + FIGURE_MADE, self_forcing_clips(&r->rollout), b->part.count);
+    band_energy_measure(&r->energy, r->figures + FIGURE_TRUTH, b->clips, b->part.count);
+}
+
+static void begin_generator(struct refine_step *r) {
+    optimiser_begin(&r->student);
+    mem_zero(r->figures + FIGURE_MADE, sizeof(real) * 2 * ENERGY_BANDS);
+}
+
 int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                             uint64_t round, long step) {
     struct params frozen = optimiser_frozen(&r->judge), student = optimiser_params(&r->student);
     struct batch_part b;
-    optimiser_begin(&r->student);
+    begin_generator(r);
     for (int i = 0; i < r->share.parts; i++) {
         batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
         student.last = b.part.last;
@@ -342,15 +412,31 @@ int refine_generator_update(struct refine_step *r, const real *clips, const stru
         TRY(refine_generator_gradient(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->g, r->student.loss));
         if (r->config.distill_share > 0) TRY(add_distillation(r, &b, round));
         TRY(self_forcing_backward(&r->rollout, &student, &b.condition, r->g));
+        measure(r, &b);
     }
     return optimiser_step(&r->student, step, 0);
 }
 
+int refine_generator_hold(struct refine_step *r, const real *clips, const struct condition_batch *condition,
+                          uint64_t round, long step) {
+    struct params frozen = optimiser_frozen(&r->judge);
+    struct batch_part b;
+    struct dit_input in;
+    begin_generator(r);
+    for (int i = 0; i < r->share.parts; i++) {
+        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+        TRY(roll_out(r, &b, round, 0));
+        TRY(generator_loss(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->student.loss, &in));
+        measure(r, &b);
+    }
+    return optimiser_hold(&r->student, step);
+}
+
 /* ---- figures ---- */
 
-int refine_step_end(struct refine_step *r, long step) {
+int refine_step_end(struct refine_step *r, uint64_t round) {
     TRY(sharding_add(r->student.shard.all, r->figures, (long)figure_count(r)));
-    mailbox_post(&r->mail, step, r->figures);
+    mailbox_post(&r->mail, (long)round, r->figures);
     return OK;
 }
 
@@ -360,14 +446,24 @@ static double mean_difference(const real *a, const real *b, long n) {
     return sum / (double)n;
 }
 
-int refine_step_report(struct refine_step *r, long step, struct refine_report *report) {
+int refine_step_report(struct refine_step *r, uint64_t round, struct refine_report *report) {
+    const struct refine_config *c = &r->config;
     long local = (long)r->share.batch * (r->F - 1), all = (long)r->share.batch * r->F;
-    const real *real_logits = r->host + 2, *fake_logits = real_logits + all;
-    if (!mailbox_read(&r->mail, step, r->host)) return 0;
-    report->r1 = (double)r->host[0];
-    report->r2 = (double)r->host[1];
-    report->local_margin = mean_difference(real_logits, fake_logits, local);
-    report->global_margin = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
+    const real *real_logits = r->host + FIGURE_LOGITS, *fake_logits = real_logits + all;
+    if (!mailbox_read(&r->mail, (long)round, r->host)) return 0;
+    for (int i = 0; i < BRANCHES; i++) {
+        report->r1[i] = (double)r->host[FIGURE_R1 + i];
+        report->r2[i] = (double)r->host[FIGURE_R2 + i];
+    }
+    for (int i = 0; i < ENERGY_BANDS; i++) {
+        double truth = (double)r->host[FIGURE_TRUTH + i];
+        report->energy[i] = truth > 0 ? (double)r->host[FIGURE_MADE + i] / truth : 0;
+    }
+    double *margin = report->branch_margin;
+    margin[BRANCH_LOCAL] = mean_difference(real_logits, fake_logits, local);
+    margin[BRANCH_GLOBAL] = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
+    report->margin = (c->local_weight * margin[BRANCH_LOCAL] + c->global_weight * margin[BRANCH_GLOBAL]) /
+                     (c->local_weight + c->global_weight);
     return 1;
 }
 
@@ -375,8 +471,11 @@ int refine_step_report(struct refine_step *r, long step, struct refine_report *r
 static void judge_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
     struct network_work *judge = step_work_trained(work, "discriminator", &r->judge);
     struct dit_config trunk = r->net->config;
+    struct share share = r->share;
+    int F = frames_alone(r) ? 1 : r->F;
+    share.count *= r->F / F;
     trunk.layers = r->discriminator.config.taps[2] + 1;
-    step_work_clips(work, judge, &trunk, &r->share, r->F, kind, r->config.stage.recompute, n);
+    step_work_clips(work, judge, &trunk, &share, F, kind, r->config.stage.recompute, n);
 }
 
 void refine_step_work(const struct refine_step *r, struct step_work *work) {

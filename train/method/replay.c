@@ -34,6 +34,12 @@ void replay_clear(struct replay *r) {
     }
 }
 
+int replay_slot(const struct replay *r, long offset, int index) {
+    int filled = replay_filled(r), newest = (int)((r->pushed - 1) % r->slots), turn = index % filled;
+    if (!turn) return newest;
+    return (int)((newest + 1 + (offset + turn - 1) % (filled - 1)) % filled);
+}
+
 /* One array of a part between the replay and a batch: `size` elements a sample. */
 static real *place(const struct replay *r, real *values, int slot, const struct part *part, size_t size) {
     return values + ((size_t)slot * (size_t)r->B + (size_t)part->first) * size;

@@ -42,7 +42,7 @@ void score_free(struct score *s) {
 struct dit_input score_input(const struct score *s, const struct condition_batch *condition, int dropped,
                              struct dit_acts *acts) {
     dit_condition_reset(acts, 1, 1);
-    struct dit_input in = condition_batch_clip(condition, dropped, s->noisy, s->clip, s->levels.t);
+    struct dit_input in = condition_batch_clip(condition, dropped ? AUDIO_ALL : 0, s->noisy, s->clip, s->levels.t);
     if (dropped && s->config.guide_text) in.text = condition->no_text;
     return in;
 }

@@ -10,14 +10,20 @@
 const char *const exit_names[] = {"last", "random", NULL};
 
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
-                        const struct share *share, int F, struct arena *arena) {
+                        const struct share *share, int F, int longest, struct arena *arena) {
+    int C = config->causal.chunk, kept = F + config->causal.ring;
+    if (!longest) longest = F;
+    if (longest < F || (longest - 1) % C)
+        return error_set(ERR_USAGE, "rollout: %d latent frames, expected 0 or 1 + a multiple of %d, at least %d",
+                         longest, C, F);
     self_forcing_free(s);
     s->net = net;
     s->F = F;
-    s->chunks = (F - 1) / config->causal.chunk;
+    s->chunks = (F - 1) / C;
+    s->room = (longest - F) / C;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * F;
-    TRY(rollout_layout(&s->rollout, net, config, share->largest, F, arena));
+    TRY(rollout_layout(&s->rollout, net, config, share->largest, longest < kept ? longest : kept, arena));
     s->x = ARENA_TAKE(arena, "rolled-out clips", real, (size_t)share->count * s->clip);
     s->exit_input = ARENA_TAKE(arena, "inputs of the exit passes", real, (size_t)share->largest * s->clip);
     return OK;
@@ -40,21 +46,34 @@ static long chunk_start(const struct self_forcing *s, int chunk) {
 
 real *self_forcing_clips(const struct self_forcing *s) { return s->x + s->part.first * s->clip; }
 
+/* What chunk i (1 ..) of the rollout hears: the clip's windows, which the chunks before the clip go through again and
+   again, so that the clip's first chunk hears the first ones. */
+static struct rollout_condition chunk_condition(const struct self_forcing *s, const struct condition_batch *condition,
+                                                int chunk) {
+    struct rollout_condition c = condition_batch_rollout(condition);
+    int away = chunk - 1 - s->before, rounds = away < 0 ? (away + 1) / s->chunks - 1 : 0;
+    int place = away - rounds * s->chunks; /* among the clip's chunks */
+    c.window_first = (chunk - 1 - place) * s->rollout.config.causal.chunk;
+    return c;
+}
+
 int self_forcing_rollout(struct self_forcing *s, const struct params *params, const struct part *part,
                          const real *reference, long stride, const struct condition_batch *condition,
-                         const struct rollout_noise *noise, int exit) {
+                         const struct rollout_noise *noise, int exit, int before) {
     struct rollout_condition c = condition_batch_rollout(condition);
     struct rollout_noise mine = *noise;
     s->part = *part;
     s->exit = exit;
+    s->before = before;
     mine.sample0 += part->sample0;
     real *x = self_forcing_clips(s);
     mem_copy_rows(x, sizeof(real) * (size_t)s->clip, reference, sizeof(real) * (size_t)stride,
                   sizeof(real) * (size_t)s->size, (size_t)part->count);
     rollout_batch(&s->rollout, part->count);
     TRY(rollout_begin(&s->rollout, params, x, s->clip, &c));
-    for (int i = 1; i <= s->chunks; i++) {
-        long at = chunk_start(s, i);
+    for (int i = 1; i <= before + s->chunks; i++) {
+        long at = chunk_start(s, i > before ? i - before : 1); /* what is forgotten is written over */
+        c = chunk_condition(s, condition, i);
         TRY(rollout_chunk(&s->rollout, params, &c, &mine, exit, x + at, s->clip, s->exit_input + at, s->clip));
     }
     return OK;
@@ -62,14 +81,15 @@ int self_forcing_rollout(struct self_forcing *s, const struct params *params, co
 
 int self_forcing_backward(struct self_forcing *s, const struct params *params, const struct condition_batch *condition,
                           const real *g) {
-    struct rollout_condition c = condition_batch_rollout(condition);
     struct params pass = *params;
     for (int i = 1; i <= s->chunks; i++) {
         long at = chunk_start(s, i);
+        int chunk = s->before + i;
+        struct rollout_condition c = chunk_condition(s, condition, chunk);
         pass.last = params->last && i == s->chunks;
         const real *input = s->exit_input + at;
-        TRY(rollout_rerun(&s->rollout, &pass, s->acts, &c, i, s->exit, input, s->clip, NULL, 0));
-        TRY(rollout_rerun_backward(&s->rollout, &pass, s->acts, &c, i, s->exit, input, s->clip, g + at, s->clip));
+        TRY(rollout_rerun(&s->rollout, &pass, s->acts, &c, chunk, s->exit, input, s->clip, NULL, 0));
+        TRY(rollout_rerun_backward(&s->rollout, &pass, s->acts, &c, chunk, s->exit, input, s->clip, g + at, s->clip));
     }
     return OK;
 }
@@ -77,4 +97,10 @@ int self_forcing_backward(struct self_forcing *s, const struct params *params, c
 int self_forcing_exit(int mode, int passes, uint64_t seed, uint64_t step) {
     struct random_address address = {.seed = seed, .step = step, .purpose = RANDOM_EXIT};
     return mode == EXIT_RANDOM ? (int)random_below(&address, 0, passes) : passes - 1;
+}
+
+int self_forcing_before(const struct self_forcing *s, uint64_t seed, uint64_t step, int index) {
+    struct random_address address = {
+        .seed = seed, .step = step, .purpose = RANDOM_EXIT, .pass = 1, .frame = (uint32_t)index};
+    return (int)random_below(&address, 0, s->room + 1);
 }

@@ -42,7 +42,11 @@ extern const char *const recompute_names[], *const solver_names[], *const schedu
                "of the levels; wan, diffusers: as those programs have them, with whole timesteps"),                    \
         REAL(key ".shift", member.shift, 1, 100, shift_default, "of the levels"),                                      \
         REAL(key ".guidance", member.guidance, 0, 100, guidance_default, "of audio; 1: none"),                         \
-        REAL(key ".text_guidance", member.text_guidance, 0, 100, "1", "of text; 1: none")
+        REAL(key ".text_guidance", member.text_guidance, 0, 100, "1", "of text; 1: none"),                             \
+        REAL(                                                                                                          \
+            key ".listen_guidance", member.listen_guidance, -1, 100, "-1",                                             \
+            "Guidance of the other party's sound, where it is not to be that of all audio; -1: the same. The teacher " \
+            "must have been trained with drop_talk and drop_listen.")
 
 /* An optimiser among a stage's settings. */
 struct stage_optimiser {

@@ -50,20 +50,24 @@ static double chunk_flops(const struct self_forcing *s, const struct share *shar
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                        const struct share *share, double n) {
     int passes = s->rollout.config.steps + (s->rollout.config.clean_pass != 0);
-    student->forwards += n * share->parts * (1 + (double)s->chunks * passes);
+    double chunks = s->chunks + 0.5 * s->room; /* of a mean rollout */
+    student->forwards += n * share->parts * (1 + chunks * passes);
     w->flops += n * dit_flops(&s->net->config, share->count, 1, 0);
-    for (int i = 1; i <= s->chunks; i++) w->flops += n * passes * chunk_flops(s, share, i);
+    for (int i = 1; i <= s->chunks + s->room; i++) {
+        double share_of = i <= s->chunks ? 1 : 1 - (i - s->chunks) / (s->room + 1.0); /* of rollouts that come so far */
+        w->flops += n * passes * share_of * chunk_flops(s, share, i);
+    }
     step_work_exchanges(w, &s->net->config, share->count, 1, WORK_FORWARD, 0, n);
     step_work_exchanges(w, &s->net->config, share->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
-                        n * passes * s->chunks);
+                        n * passes * chunks);
 }
 
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                                 const struct share *share, int recompute) {
     student->forwards += (double)share->parts * s->chunks;
     student->backwards += (double)share->parts * s->chunks;
-    for (int i = 1; i <= s->chunks; i++)
-        w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, share, i);
+    for (int i = 1; i <= s->chunks; i++) /* of the last ones, whose histories are the longest */
+        w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, share, i + (s->room + 1) / 2);
     int C = s->rollout.config.causal.chunk;
     step_work_exchanges(w, &s->net->config, share->count, C, WORK_FORWARD, 0, s->chunks);
     step_work_exchanges(w, &s->net->config, share->count, C, WORK_BACKWARD, recompute, s->chunks);

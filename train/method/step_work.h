@@ -39,7 +39,7 @@ void step_work_clips(struct step_work *w, struct network_work *network, const st
 /* Exchanges of n passes through `count` samples of F frames, and the same of the ways back through them. */
 void step_work_exchanges(struct step_work *w, const struct dit_config *config, int count, int F, enum work_pass kind,
                          int recompute, double n);
-/* A rollout of the student, and the way back through its exit passes. */
+/* A rollout of the student of mean length, and the way back through its exit passes. */
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                        const struct share *share, double n);
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,

@@ -15,6 +15,12 @@ static const struct config_field fields[] = {
     LEVEL_KEYS("teacher.level", level, "shifted_uniform", "5", "0", "1"),
     REAL("teacher.drop_text", drop_text, 0, 1, "0", "share of samples whose text is dropped"),
     REAL("teacher.drop_audio", drop_audio, 0, 1, "0.1", "share of samples whose audio is dropped"),
+    REAL("teacher.drop_talk", drop_talk, 0, 1, "0",
+         "Share of samples whose own speech is dropped besides; with drop_listen, what separate guidance needs."),
+    REAL("teacher.drop_listen", drop_listen, 0, 1, "0", "Share of samples whose other party is dropped besides."),
+    REAL("teacher.far_reference", far_reference, 0, 1, "0",
+         "Share of samples whose reference is of another moment of their clip: what a teacher must know that judges "
+         "rollouts beyond a clip (distill.frames), whose last window does not follow the reference."),
     SAMPLER_KEYS("teacher.sampler", sampler, "16", "3", "2"),
 };
 

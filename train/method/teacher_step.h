@@ -12,7 +12,7 @@ struct teacher_config {
     struct stage_config stage;
     char init[RUN_PATH]; /* transformer to start from (checkpoints/pretrained.h); empty: random weights */
     struct level_config level;
-    double drop_text, drop_audio;
+    double drop_text, drop_audio, drop_talk, drop_listen, far_reference;
     struct sampler_config sampler; /* of the samples that the stage shows */
 };
 extern const struct config_section teacher_section;

@@ -262,17 +262,23 @@ static int close_norm(struct optimiser *o, int first_slice) {
 }
 
 /* AdamW and the average on n elements on the device. */
-static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAYS], elem *weights, const real *grads,
+static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAYS], elem *weights, real *grads,
                           size_t n, double decay, double rate) {
     const struct optimiser_config *c = &o->config;
-    adamw_update(array[OPTIMISER_MASTER], array[OPTIMISER_M], array[OPTIMISER_V], weights, grads, (long)n, (real)rate,
-                 (real)c->beta1, (real)c->beta2, (real)c->eps, (real)decay, o->state);
-    if (has_average(o))
-        ema_update(array[OPTIMISER_EMA], array[OPTIMISER_MASTER], (long)n, (real)c->ema, (real)c->ema_warmup, o->state);
+    const struct adamw how = {.lr = (real)rate,
+                              .beta1 = (real)c->beta1,
+                              .beta2 = (real)c->beta2,
+                              .eps = (real)c->eps,
+                              .decay = (real)decay,
+                              .average = (real)c->ema,
+                              .warmup = (real)c->ema_warmup,
+                              .clear = !o->keep_gradients};
+    adamw_update(array[OPTIMISER_MASTER], array[OPTIMISER_M], array[OPTIMISER_V],
+                 has_average(o) ? array[OPTIMISER_EMA] : NULL, weights, grads, (long)n, &how, o->state);
 }
 
 /* n elements at `at` of the arrays. */
-static void update_run(struct optimiser *o, size_t at, elem *weights, const real *grads, size_t n, double decay,
+static void update_run(struct optimiser *o, size_t at, elem *weights, real *grads, size_t n, double decay,
                        double rate) {
     real *array[OPTIMISER_ARRAYS] = {0};
     int arrays = has_average(o) ? OPTIMISER_ARRAYS : OPTIMISER_EMA;
@@ -313,7 +319,8 @@ static void update_parameters(struct optimiser *o, int i, int j, double rate) {
 
 int optimiser_step(struct optimiser *o, long step, int first_slice) {
     const struct param_table *t = o->table;
-    double rate = optimiser_rate(&o->config, step, o->steps);
+    double rate = o->rates[step & 1] = optimiser_rate(&o->config, step - o->idle, o->steps - o->idle);
+    o->held[step & 1] = 0;
     shard_reduce(&o->shard, first_slice);
     TRY(close_norm(o, first_slice));
     if (o->copying) copy_gate_pass(o->copying);
@@ -324,7 +331,17 @@ int optimiser_step(struct optimiser *o, long step, int first_slice) {
         j = run_end(t, i);
         update_parameters(o, i, j, rate);
     }
+    if (first_slice == 0 && !o->keep_gradients) shard_cleared(&o->shard);
     shard_publish(&o->shard, first_slice);
+    mailbox_post(&o->account, step, o->state);
+    mailbox_post(&o->losses, step, o->loss);
+    return sharding_status(o->shard.all);
+}
+
+int optimiser_hold(struct optimiser *o, long step) {
+    TRY(sharding_add(o->shard.all, o->loss, 1));
+    o->rates[step & 1] = 0;
+    o->held[step & 1] = 1;
     mailbox_post(&o->account, step, o->state);
     mailbox_post(&o->losses, step, o->loss);
     return sharding_status(o->shard.all);
@@ -339,10 +356,11 @@ void optimiser_report(struct optimiser *o, long step, struct optimiser_report *r
     *report = (struct optimiser_report){.step = step,
                                         .loss = (double)loss,
                                         .norm = (double)state.norm,
-                                        .rate = optimiser_rate(&o->config, step, o->steps),
+                                        .rate = o->rates[step & 1],
                                         .skipped = state.nonfinite != 0,
                                         .spiked = state.spiked != 0,
                                         .typical = (double)state.typical,
                                         .skipped_in_row = state.skipped_in_row,
                                         .updates = (long)state.updates};
+    if (o->held[step & 1]) report->norm = report->skipped = report->spiked = report->skipped_in_row = 0;
 }

@@ -59,6 +59,11 @@ struct optimiser {
     const struct param_table *net;   /* the network's: the same without adapters */
     struct optimiser_config config;
     long steps; /* of the whole run, for the cool-down */
+    /* Steps that made no update, or whose moments were thrown away: the rise of the learning rate begins after them. The
+       caller sets it, at the start and whenever it changes; no state holds it. */
+    long idle;
+    double rates[2]; /* of the last two steps, by their parity; of a step that was held: */
+    int held[2];
     struct sharded shard;
     struct lora lora;                     /* with adapters */
     struct frozen_weights own_base;       /* their frozen weights, */
@@ -75,6 +80,7 @@ struct optimiser {
     struct optim_state *all;        /* device [ranks] */
     real *loss;                     /* device [1]: the loss of this step, added to by the step */
     struct mailbox account, losses; /* of the last two steps */
+    int keep_gradients;             /* an update leaves them as they are, for who looks at them behind it: tests */
     struct copy_gate *copying;      /* another thread copies the arrays: an update waits for it; NULL: none does */
 };
 
@@ -118,6 +124,9 @@ void optimiser_begin(struct optimiser *o);
 /* The update of slices first_slice .. from gradients and loss (both summed over ranks here); puts a copy of its account
    in a mailbox. */
 int optimiser_step(struct optimiser *o, long step, int first_slice);
+/* In place of an update: the weights stay what they are, and the step's account has the loss alone (summed over ranks
+   here), norm and rate 0. */
+int optimiser_hold(struct optimiser *o, long step);
 /* The account of `step`, which is the last one queued or the one before. */
 void optimiser_report(struct optimiser *o, long step, struct optimiser_report *report);
 

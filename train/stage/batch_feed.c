@@ -9,6 +9,8 @@
 void device_batch_layout(struct device_batch *b, const struct dit_config *c, int B, int F, struct arena *arena) {
     b->values = (size_t)B * (size_t)F * (size_t)c->in_channels * (size_t)c->height * (size_t)c->width;
     b->clips = ARENA_TAKE(arena, "clips", real, b->values);
+    b->frames = b->values / (size_t)F;
+    b->far = ARENA_TAKE(arena, "far references", real, b->frames);
     condition_batch_layout(&b->condition, c, B, F, arena);
 }
 
@@ -18,6 +20,7 @@ void device_batch_upload(struct device_batch *b, const struct loader_batch *from
                                   .text = from->text,
                                   .empty = empty ? empty : from->empty};
     transfer_to_real(b->clips, from->latents, (long)b->values);
+    if (from->far) transfer_to_real(b->far, from->far, (long)b->frames);
     condition_batch_upload(&b->condition, &host);
 }
 

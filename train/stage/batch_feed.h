@@ -9,7 +9,9 @@
 #include "model/dit/condition_batch.h"
 
 struct device_batch {
-    real *clips; /* device [B, F, C, H, W] */
+    real *clips;   /* device [B, F, C, H, W] */
+    real *far;     /* device [B, C, H, W]: the loader's references from elsewhere */
+    size_t frames; /* values of all B of them */
     size_t values;
     struct condition_batch condition;
 };

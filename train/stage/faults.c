@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "train/stage/stage.h"
 
+#include <string.h>
+
 static void log_skip(const struct stage *s, long step, const struct optimiser_report *account) {
     if (account->spiked)
         log_line("step %ld: gradient norm %.3g is more than %g times the mean %.3g: update skipped", step + 1,
@@ -27,11 +29,63 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
     return OK;
 }
 
-int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all) {
+/* ---- alarms: one line when a run has gone wrong though every update was finite ---- */
+
+/* Generated latents beyond these bounds, over real ones, are no pictures any more: a band has burst, or all are flat. */
+static const double energy_burst = 5, energy_flat = 0.05;
+static const double loss_risen = 2; /* times the least mean so far */
+
+/* Bands of generated over real energy among the figures of a step; 0: it has none. */
+static int energies_of(const struct metric *list, int count, double *least_band, double *most_band) {
+    int found = 0;
+    for (int i = 0; i < count; i++) {
+        if (strncmp(list[i].name, "energy_", 7)) continue;
+        if (!found || list[i].value < *least_band) *least_band = list[i].value;
+        if (!found || list[i].value > *most_band) *most_band = list[i].value;
+        found++;
+    }
+    return found;
+}
+
+static void watch_energies(struct stage *s, long step, double least_band, double most_band) {
+    int burst = !(most_band <= energy_burst), flat = most_band < energy_flat;
+    if (!burst && !flat) return;
+    s->alarmed = 1;
+    log_line(
+        "warning: step %ld: generated latents have %.3g to %.3g times the energy of real ones: the student has %s; "
+        "take an earlier state and a smaller learning rate (docs/troubleshooting.md)",
+        step + 1, least_band, most_band, burst ? "burst" : "gone flat");
+}
+
+/* A mean over some fifty steps, against the least that it was. */
+static void watch_loss(struct stage *s, long step, double loss) {
+    enum { FIRST = 10, MANY = 50 };
+    s->loss_mean += (loss - s->loss_mean) / (s->losses < MANY ? (double)(s->losses + 1) : MANY);
+    if (++s->losses < FIRST) return;
+    if (s->losses == FIRST || s->loss_mean < s->loss_least) s->loss_least = s->loss_mean;
+    if (s->loss_mean < loss_risen * s->loss_least) return;
+    s->alarmed = 1;
+    log_line(
+        "warning: step %ld: the mean loss is %.3g and was %.3g before: the run diverges; take an earlier state and a "
+        "smaller learning rate (docs/troubleshooting.md)",
+        step + 1, s->loss_mean, s->loss_least);
+}
+
+void stage_watch(struct stage *s, long step, const struct optimiser_report *account, const struct metric *list,
+                 int count) {
+    double least_band, most_band;
+    if (s->alarmed || account->skipped) return;
+    if (energies_of(list, count, &least_band, &most_band))
+        watch_energies(s, step, least_band, most_band);
+    else
+        watch_loss(s, step, account->loss);
+}
+
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long updates, long done, long all) {
     enum { LOGGED = 5 };
     struct optimiser_report account;
     s->saved_step = -1;
-    optimiser_report(optimiser, done - 2, &account);
+    optimiser_report(optimiser, updates - 2, &account);
     if (account.skipped_in_row >= s->config.faults.after)
         return error_set(ERR_NUMERIC, "%s: loss or gradient was not finite %ld times in a row", what,
                          account.skipped_in_row);

@@ -26,17 +26,26 @@ static struct show show_of(const struct stage *s) {
 
 static size_t frame_size(const struct show *w) { return (size_t)3 * w->height * w->width; }
 
-int stage_decode(struct stage *s, const real *latents, int clips, float *pixels) {
+/* pictures: the clips' true ones [clips, 4F-3, 3, height, width], of which a decoder sees the first; NULL: nobody has them. */
+static int decode(struct stage *s, const real *latents, int clips, const float *pictures, float *pixels) {
     struct show w = show_of(s);
     size_t clip = (size_t)s->config.frames * s->codec.channels * s->codec.h * s->codec.w;
     for (int i = 0; i < clips; i++) {
-        codec_decode_reset(&s->codec);
+        codec_decode_begin(&s->codec, pictures ? pictures + (size_t)i * w.frames * frame_size(&w) : NULL);
         int n = codec_decode(&s->codec, latents + i * clip, s->config.frames,
                              pixels + (size_t)i * w.frames * frame_size(&w));
         if (n < 0) return -n;
         if (n != w.frames) return error_set(ERR_INPUT, "codec: %d video frames of a clip, expected %d", n, w.frames);
     }
     return OK;
+}
+
+int stage_decode(struct stage *s, const real *latents, int clips, float *pixels) {
+    return decode(s, latents, clips, NULL, pixels);
+}
+
+int stage_decode_shown(struct stage *s, const real *latents, float *pixels) {
+    return decode(s, latents, s->shown, s->shown_pictures, pixels);
 }
 
 /* Rows: truth of clip 0, made of clip 0, truth of clip 1, ... */
@@ -107,8 +116,8 @@ static int show_alone(struct stage *s, const char *label, const real *latents) {
     struct show w = show_of(s);
     float *truth = malloc(pixel_count(&w) * sizeof *truth), *made = malloc(pixel_count(&w) * sizeof *made);
     int code = truth && made ? OK : error_set(ERR_DEVICE, "out of memory for samples");
-    if (!code) code = stage_decode(s, s->held_out.clips, s->shown, truth);
-    if (!code) code = stage_decode(s, latents, s->shown, made);
+    if (!code) code = stage_decode_shown(s, s->held_out.clips, truth);
+    if (!code) code = stage_decode_shown(s, latents, made);
     if (!code) code = stage_show_frames(s, label, truth, made);
     free(truth);
     free(made);

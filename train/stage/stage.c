@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process_memory.h"
-#include "checkpoints/light_decoder_file.h"
+#include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
 #include "kernels/served.h"
 #include "kernels/workspace.h"
@@ -68,7 +68,7 @@ static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     s->setup = (struct step_setup){.net = &s->net,
                                    .rollout = &s->config.rollout,
                                    .F = s->config.frames,
-                                   .seed = (uint64_t)s->config.seed,
+                                   .seed = run_config_seed(&s->config, command.name),
                                    .shards = &s->shards};
     TRY(stage_agree(s, open_ranks(s, asked.ranks)));
     if (!s->plan) TRY(sequence_join(&s->sequence, &s->comm));
@@ -101,6 +101,7 @@ int stage_load_frozen(const struct stage *s, const char *path, const char *stage
 
 static void use_batch(struct stage *s, const struct device_batch *batch) {
     s->clips = batch->clips;
+    s->far = batch->far;
     s->condition = batch->condition;
 }
 
@@ -164,7 +165,10 @@ static struct dataset_shape wanted_shape(const struct stage *s) {
 static size_t buffer_memory(const struct stage *s) {
     struct dataset_shape shape = wanted_shape(s);
     shape.T = (int)video_frames(shape.F);
-    return loader_memory(&shape, s->share.count) + comm_memory(s->ranks) + comm_memory(s->sequence.ranks);
+    shape.pixel_height = s->pictures.height;
+    shape.pixel_width = s->pictures.width;
+    return loader_memory(&shape, s->share.count, s->pictures.frames) + comm_memory(s->ranks) +
+           comm_memory(s->sequence.ranks);
 }
 
 /* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
@@ -232,6 +236,23 @@ static int check_data(const struct stage *s) {
     return OK;
 }
 
+/* The true pictures of the clips that are shown, where the data set has them. */
+static int load_shown_pictures(struct stage *s, const struct loader_config *config) {
+    const struct dataset_shape *shape = dataset_shape(s->set);
+    size_t clip = (size_t)shape->T * dataset_picture_bytes(shape), n = (size_t)s->shown * clip;
+    if (!shape->pictures || !s->shown) return OK;
+    unsigned char *bytes = malloc(clip);
+    s->shown_pictures = malloc(n * sizeof *s->shown_pictures);
+    int code = bytes && s->shown_pictures ? OK : error_set(ERR_DEVICE, "out of memory for pictures");
+    for (int b = 0; b < s->shown && !code; b++) {
+        long row = loader_row(config->seed, (uint64_t)b, dataset_rows(s->set, config->split));
+        code = dataset_read_pictures(s->set, config->split, row, 0, shape->F, bytes);
+        for (size_t i = 0; i < clip; i++) s->shown_pictures[(size_t)b * clip + i] = (float)bytes[i] / 127.5f - 1;
+    }
+    free(bytes);
+    return code;
+}
+
 /* The held-out clips that are shown: always the same ones. */
 static int load_shown(struct stage *s) {
     int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
@@ -246,7 +267,7 @@ static int load_shown(struct stage *s) {
     int code = loader_next(loader, &batch);
     if (!code) device_batch_upload(&s->held_out, batch, s->negative);
     loader_close(loader);
-    return code;
+    return code ? code : load_shown_pictures(s, &config);
 }
 
 static int open_data(struct stage *s) {
@@ -254,7 +275,7 @@ static int open_data(struct stage *s) {
     int code = check_data(s);
     if (code) return error_context(code, "%s", s->config.data);
     TRY(set_codec_open(&s->codec, s->set, s->config.codec_weights));
-    if (s->config.decoder[0]) TRY(light_file_use(&s->codec, s->config.decoder));
+    if (s->config.decoder[0]) TRY(decoder_file_use(&s->codec, s->config.decoder));
     TRY(negative_prompt_load(&s->config, &s->negative));
     return load_shown(s);
 }
@@ -271,13 +292,19 @@ static int begin(struct stage *s, int *resumed) {
 }
 
 static int open_loader(struct stage *s) {
-    struct loader_config config = {.seed = (uint64_t)s->config.seed,
+    struct loader_config config = {.seed = s->setup.seed,
                                    .batch = s->settings->batch,
                                    .first = s->share.first,
                                    .count = s->share.count,
                                    .split = SPLIT_TRAIN,
                                    .drop_text = s->drop_text,
                                    .drop_audio = s->drop_audio,
+                                   .picture_frames = s->pictures.frames,
+                                   .other_reference = s->pictures.other,
+                                   .drop_talk = s->drop_talk,
+                                   .drop_listen = s->drop_listen,
+                                   .far_share = s->far_share,
+                                   .far = s->far_references,
                                    .latents = 1};
     return loader_open(&s->loader, s->set, &config, (uint64_t)s->batches);
 }
@@ -314,33 +341,53 @@ static int make_ready(struct stage *s) {
 static int goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
 
 int stage_next_batch(struct stage *s) {
+    double before = clock_seconds();
     TRY(loader_next(s->loader, &s->batch));
+    s->waited += clock_seconds() - before;
     use_batch(s, batch_feed_next(&s->feed, s->batch, s->negative));
     s->batches++;
     return OK;
 }
 
+enum { STEPS_REMEMBERED = 20 }; /* for mean times */
+
 /* The steps begin: what came before does not count as their time. */
-static void start_clock(struct stage *s) { s->started = clock_seconds(); }
+static void start_clock(struct stage *s) {
+    s->started = clock_seconds();
+    s->waited = 0;
+}
+
+/* Says once that the data hold the run up, when the mean of the last steps is no accident any more. */
+static void warn_of_waiting(struct stage *s) {
+    const double much = 0.25, noticed = 0.02; /* of a step; seconds: less may be the machine's other work */
+    if (s->said_waiting || s->timed < STEPS_REMEMBERED || s->wait_seconds < noticed ||
+        s->wait_seconds < much * s->step_seconds)
+        return;
+    s->said_waiting = 1;
+    log_line(
+        "warning: %.0f of %.0f ms a step are waiting for clips: the data set's disk or its decompression is slower "
+        "than the network",
+        1000 * s->wait_seconds, 1000 * s->step_seconds);
+}
 
 /* The step is queued: counts it and its time. */
 static void count_step(struct stage *s) {
-    enum { REMEMBERED = 20 };
     double now = clock_seconds(), seconds = now - s->started;
-    if (s->timed < REMEMBERED) s->timed++;
+    if (s->timed < STEPS_REMEMBERED) s->timed++;
     s->step_seconds += (seconds - s->step_seconds) / (double)s->timed;
+    s->wait_seconds += (s->waited - s->wait_seconds) / (double)s->timed;
     s->started = now;
+    s->waited = 0;
     s->step++;
+    warn_of_waiting(s);
 }
 
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
                  int extra_count) {
-    enum { OWN = 5 };
-    struct metric list[METRICS_MAX] = {{"loss", account->loss},
-                                       {"grad_norm", account->norm},
-                                       {"lr", account->rate},
-                                       {"ms", 1000 * s->step_seconds},
-                                       {"skipped", account->skipped}};
+    enum { OWN = 6 };
+    struct metric list[METRICS_MAX] = {
+        {"loss", account->loss},        {"grad_norm", account->norm},        {"lr", account->rate},
+        {"ms", 1000 * s->step_seconds}, {"wait_ms", 1000 * s->wait_seconds}, {"skipped", account->skipped}};
     for (int i = 0; i < extra_count; i++) list[OWN + i] = extra[i];
     if (s->folder.metrics) TRY(metrics_write(s->folder.metrics, step + 1, list, OWN + extra_count));
 
@@ -354,6 +401,7 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
     log_status("%s", line);
     if ((step + 1) % s->settings->log_every == 0 || step + 1 == s->settings->steps) log_line("%s", line);
     TRY(stage_checkpoint_ended(s, train_state_poll(&s->saved)));
+    stage_watch(s, step, account, extra, extra_count);
     return stage_check_skips(s, step, account);
 }
 
@@ -479,6 +527,7 @@ static int close_stage(struct stage *s, int code, int exit_code) {
     if (s->codec.state) codec_close(&s->codec);
     if (s->set) dataset_close(s->set);
     run_folder_close(&s->folder);
+    free(s->shown_pictures);
     free(s->negative);
     free(s->config_text);
     device_workspace(NULL, 0);

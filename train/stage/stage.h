@@ -46,6 +46,12 @@ struct stage_program {
         .section = &key##_section, .settings = offsetof(struct run_config, settings_member.stage), .layout = layout,   \
         .load = load, .step = one_step, .report = report, .show = show, .free = free_all, __VA_ARGS__                  \
     }
+/* Samples with true pictures that a stage wants of its loader (data/picture_sample.h). */
+struct stage_pictures {
+    int frames;        /* latent frames after the reference; 0: none is wanted */
+    double other;      /* probability that the reference is another window's */
+    int height, width; /* pixels */
+};
 struct stage {
     const struct stage_program *program;
     void *self;
@@ -64,7 +70,10 @@ struct stage {
     struct sharding shards;          /* of all networks */
     struct share share;              /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
-    double drop_text, drop_audio;    /* of the loader: 0, or set by load */
+    double drop_text, drop_audio, drop_talk, drop_listen; /* of the loader: 0, or set by load, */
+    double far_share;                                     /* as these */
+    int far_references;
+    struct stage_pictures pictures;                                        /* of the loader: none, or set by network */
     struct arena state_memory, activation_memory, batch_memory, workspace; /* device */
     struct arena staging_memory, offload_memory;                           /* host */
     size_t buffers;           /* bytes on the host that loader and communication take by themselves */
@@ -86,13 +95,21 @@ struct stage {
     const struct loader_batch *batch;
     struct batch_feed feed;
     real *clips; /* [share, F, C, H, W] */
+    real *far;   /* [share, C, H, W]: references from elsewhere in the clips, where they are asked for */
     struct condition_batch condition;
     /* held-out clips that are shown */
     int shown;
     struct device_batch held_out;
-    float *negative;              /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
-    double started, step_seconds; /* of the step under way; mean seconds of the last steps */
-    long timed;                   /* steps that step_seconds is made of */
+    float *shown_pictures;  /* host [shown, 4F-3, 3, height, width] in [-1, 1]: their true pictures, where the
+                                          data set has them; else NULL */
+    float *negative;        /* host [text_len, text_dim]: in place of the empty prompt; NULL: none */
+    double started, waited; /* when the step under way began; seconds that it has waited for clips */
+    double step_seconds, wait_seconds; /* means of the last steps: whole, and waiting for clips */
+    long timed;                        /* steps that these means are made of */
+    int said_waiting;                  /* the warning that the data are slow has been logged */
+    double loss_mean, loss_least;      /* of the last steps; the least that it was */
+    long losses;                       /* that loss_mean has taken in */
+    int alarmed;                       /* stage_watch has logged its warning */
 };
 
 /* Runs the stage from the command line to its end; returns what main returns. */
@@ -102,9 +119,9 @@ int stage_main(struct stage *s, const struct stage_program *program, void *self,
    ranks ask at the same places and hear the same. */
 int stage_stopped(struct stage *s);
 int stage_next_batch(struct stage *s);
-/* After update number `done` of `all` before the first step: reports those before the last. ERR_NUMERIC when too many
-   in a row were skipped. */
-int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long done, long all);
+/* After update number `done` of at most `all` before the first step, which is update number `updates` of the network:
+   reports those before the last. ERR_NUMERIC when too many in a row were skipped. */
+int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser, long updates, long done, long all);
 /* Metrics and log line of a step (counted from 0) from its account; `extra` metrics beside loss, grad_norm, lr, ms.
    ERR_NUMERIC when too many updates in a row were skipped. */
 int stage_report(struct stage *s, long step, const struct optimiser_report *account, const struct metric *extra,
@@ -113,6 +130,9 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
 /* Whole clips of latents [clips, F, C, H, W] (device) through the codec's decoder: host pixels
    [clips, 4F-3, 3, height, width]. */
 int stage_decode(struct stage *s, const real *latents, int clips, float *pixels);
+/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder sees where
+   the data set has them. */
+int stage_decode_shown(struct stage *s, const real *latents, float *pixels);
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
 /* The same of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */
@@ -139,6 +159,10 @@ int stage_count_skips(const struct stage *s);
 
 /* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
+/* Logs once that a run has gone wrong though every update was finite: generated latents that burst or go flat (figures named
+   energy_*), or, in stages without, a mean loss of twice its least. */
+void stage_watch(struct stage *s, long step, const struct optimiser_report *account, const struct metric *list,
+                 int count);
 /* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */
 int stage_checkpoint_ended(struct stage *s, int code);
 int stage_restart_data(struct stage *s);

@@ -10,7 +10,7 @@ int student_show_layout(struct student_show *w, struct stage *stage, struct aren
     const struct run_config *c = &stage->config;
     struct share share;
     TRY(share_of(&share, c->samples, 1, 0, 1)); /* all ranks show the same */
-    TRY(self_forcing_layout(&w->rollout, &stage->net, &c->rollout, &share, c->frames, arena));
+    TRY(self_forcing_layout(&w->rollout, &stage->net, &c->rollout, &share, c->frames, 0, arena));
     return shard_layout_frozen(&w->weights, "samples", &stage->net.table, &stage->shards, arena);
 }
 
@@ -26,7 +26,7 @@ int student_show_run(struct student_show *w, struct stage *stage, const char *la
     struct part part = part_whole(stage->shown);
     struct rollout_noise noise = {.seed = (uint64_t)stage->config.seed, .purpose = RANDOM_SAMPLER};
     TRY(self_forcing_rollout(&w->rollout, &params, &part, stage->held_out.clips, w->rollout.clip,
-                             &stage->held_out.condition, &noise, stage->config.rollout.steps - 1));
+                             &stage->held_out.condition, &noise, stage->config.rollout.steps - 1, 0));
     shard_settle(&w->weights); /* its memory serves others now */
     return stage_show(stage, label, w->rollout.x);
 }

@@ -85,6 +85,12 @@ static void list_facts(const struct run_config *config, float facts[FACTS]) {
     memcpy(facts, list, sizeof list);
 }
 
+/* The guidance that the other party's sound had. */
+static float listen_of(const struct run_config *c) {
+    const struct sampler_config *s = &c->ode_init.sampler;
+    return (float)(s->listen_guidance < 0 ? s->guidance : s->listen_guidance);
+}
+
 /* "FILE PROMPT" of what guidance had in place of no text; "" where that was the empty prompt. */
 static void name_negative(const struct run_config *c, char name[RUN_PATH + PROMPT_TEXT]) {
     int used = c->negative.file[0] && c->ode_init.sampler.text_guidance != 1;
@@ -94,7 +100,7 @@ static void name_negative(const struct run_config *c, char name[RUN_PATH + PROMP
 
 static int put(struct trajectory_store *t, struct state_writer *w, const struct condition_batch *condition) {
     struct entry entries[ENTRIES];
-    float facts[FACTS], sigma[ROLLOUT_STEPS_MAX + 1] = {0};
+    float facts[FACTS], sigma[ROLLOUT_STEPS_MAX + 1] = {0}, listen = listen_of(t->config);
     char negative[RUN_PATH + PROMPT_TEXT];
     long shape[2] = {t->levels + 1, (long)t->values}, facts_shape[1] = {FACTS};
     for (int i = 0; i < t->levels; i++) sigma[i] = (float)t->config->rollout.sigma[i];
@@ -102,6 +108,7 @@ static int put(struct trajectory_store *t, struct state_writer *w, const struct 
     name_negative(t->config, negative);
     list_entries(condition, entries);
     TRY(state_put_floats(w, "made_with", facts, 1, facts_shape));
+    TRY(state_put_floats(w, "listen_guidance", &listen, 1, (const long[]){1}));
     TRY(state_put_text(w, "negative", negative));
     TRY(state_put_floats(w, "sigma", sigma, 1, shape));
     TRY(state_put_floats(w, "states", t->host, 2, shape));
@@ -149,6 +156,17 @@ static int check_negative(const struct trajectory_store *t, struct state_reader 
     return code;
 }
 
+/* Recordings of before it could be another had that of all audio. */
+static int check_listen(const struct trajectory_store *t, struct state_reader *r) {
+    float found = (float)t->config->ode_init.sampler.guidance, wanted = listen_of(t->config);
+    if (state_has(r, "listen_guidance")) TRY(state_get_floats(r, "listen_guidance", &found, 1));
+    if (found == wanted) return OK;
+    return error_set(ERR_INPUT,
+                     "recorded with ode_init.sampler.listen_guidance %g, the config has %g (delete the folder to "
+                     "record anew)",
+                     found, wanted);
+}
+
 static int check(const struct trajectory_store *t, struct state_reader *r) {
     static const char *const keys[FACTS] = {"ode_init.batch",
                                             "frames",
@@ -167,6 +185,7 @@ static int check(const struct trajectory_store *t, struct state_reader *r) {
         if (facts[i] != wanted[i])
             return error_set(ERR_INPUT, "recorded with %s %g, the config has %g (delete the folder to record anew)",
                              keys[i], facts[i], wanted[i]);
+    TRY(check_listen(t, r));
     TRY(check_negative(t, r));
     TRY(state_get_floats(r, "sigma", sigma, (size_t)t->levels + 1));
     for (int i = 0; i < t->levels; i++)

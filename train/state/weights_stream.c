@@ -89,7 +89,6 @@ static int find_place(struct weights_origin *o, const char *state, const char *p
 /* ---- sums of what files hold: every value with its place, in any order ---- */
 
 struct summing {
-    const struct param_table *table;
     uint64_t *sum;
     uint64_t salt; /* adapters' values are not a network's */
     const struct weights_taker *to;
@@ -97,7 +96,7 @@ struct summing {
 
 static int take_summed(void *self, const struct param *p, size_t from, size_t count, const float *values) {
     const struct summing *s = self;
-    uint64_t place = (s->salt + (uint64_t)(p - s->table->list)) << 40, sum = 0;
+    uint64_t place = (s->salt + (uint64_t)p->number) << 40, sum = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
         memcpy(&bits, values + i, sizeof bits);
@@ -207,7 +206,7 @@ static int open_merging(struct merging *m, struct state_reader *r, const char *g
     TRY(weights_adapters_read(r, group, table, config, &m->lora, &m->own));
     m->piece = malloc(largest * sizeof *m->piece);
     if (!m->piece) return error_set(ERR_DEVICE, "state: out of memory for a parameter");
-    struct summing own = {.table = &m->lora.adapters, .sum = sum, .salt = 1 << 20};
+    struct summing own = {.sum = sum, .salt = 1 << 20};
     for (int i = 0; i < m->lora.adapters.count; i++) {
         const struct param *p = &m->lora.adapters.list[i];
         take_summed(&own, p, 0, p->count, m->own + param_position(&m->lora.adapters, p));
@@ -250,7 +249,7 @@ static int stream_plain(struct state_reader *r, const char *group, const struct 
 static int stream_state(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
                         int depth, uint64_t *sum) {
     struct merging m = {.to = taker};
-    struct summing summing = {.table = table, .sum = sum, .to = taker};
+    struct summing summing = {.sum = sum, .to = taker};
     const struct weights_taker merge = {take_merged, &m}, plain = {take_summed, &summing};
     struct lora_config config;
     struct weights_origin base;
@@ -281,7 +280,7 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
         real *device = device_alloc(p->count * sizeof *device);
         float *values = malloc(p->count * sizeof *values);
         if (device && values) {
-            params_initialise_one(device, t, p, seed);
+            params_initialise_one(device, p, seed);
             transfer_from_real(values, device, (long)p->count);
             code = taker->take(taker->self, p, 0, p->count, values);
         } else
@@ -294,7 +293,7 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
 
 static int stream_checkpoint(struct weights_origin *o, const struct param_table *table,
                              const struct weights_taker *taker, uint64_t *sum) {
-    struct summing summing = {.table = table, .sum = sum, .to = taker};
+    struct summing summing = {.sum = sum, .to = taker};
     const struct weights_taker summed = {take_summed, &summing};
     int audio;
     TRY(pretrained_load(&summed, table, o->path, &audio));

@@ -26,20 +26,33 @@ void mse_loss(real *loss, real *dpred, const real *pred, const real *target, con
 
 __device__ static inline real sign_of(real v) { return (real)((v > 0) - (v < 0)); }
 
-struct abs_loss_term {
-    real *dpred;
-    const real *pred, *target;
-    real weight;
-    long n;
-    __device__ double at(long i) const {
-        real difference = pred[i] - target[i];
-        if (dpred) dpred[i] += weight * sign_of(difference) / (real)n;
-        return fabsf(difference);
+/* The weight of every place in a picture of `colours` planes. */
+struct place_weights {
+    const real *m;
+    long colours, size;
+    __device__ real at(long i) const {
+        if (!m) return 1;
+        long plane = quotient(i, size);
+        return m[plane / colours * size + (i - plane * size)];
     }
 };
 
-void abs_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n) {
-    total(abs_loss_term{dpred, pred, target, weight, n}, add_to_loss{loss, weight / (double)n}, 1, n);
+struct abs_loss_term {
+    real *dpred;
+    const real *pred, *target;
+    place_weights weights;
+    real share;
+    __device__ double at(long i) const {
+        real difference = pred[i] - target[i], here = weights.at(i);
+        if (dpred) dpred[i] += share * here * sign_of(difference);
+        return (double)here * fabsf(difference);
+    }
+};
+
+void abs_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m, long colours, real weight,
+              long n, long size) {
+    total(abs_loss_term{dpred, pred, target, {m, colours, size}, weight / (real)(n * size)},
+          add_to_loss{loss, weight / (double)(n * size)}, 1, n * size);
 }
 
 /* One axis: element i against its neighbour `step` on, where `place` of the axis is not the last of `length`. The gradient is
@@ -47,30 +60,34 @@ void abs_loss(real *loss, real *dpred, const real *pred, const real *target, rea
 struct difference_term {
     real *dpred;
     const real *pred, *target;
+    place_weights weights;
     long step, length;
     real share; /* of one pair in the loss */
     __device__ real difference(long i) const { return (pred[i + step] - target[i + step]) - (pred[i] - target[i]); }
     __device__ double at(long i) const {
         long place = i / step % length;
         real here = place + 1 < length ? difference(i) : 0, before = place > 0 ? difference(i - step) : 0;
-        if (dpred) dpred[i] += share * (sign_of(before) - sign_of(here));
-        return fabsf(here);
+        real weight = weights.at(i);
+        if (dpred)
+            dpred[i] += share * ((place > 0 ? weights.at(i - step) * sign_of(before) : 0) - weight * sign_of(here));
+        return (double)weight * fabsf(here);
     }
 };
 
 /* Axis by axis: `step` elements lie between neighbours of an axis of `length`. */
-static void difference_along(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
-                             long step, long length) {
+static void difference_along(real *loss, real *dpred, const real *pred, const real *target, place_weights weights,
+                             real weight, long n, long step, long length) {
     long pairs = n / length * (length - 1);
     if (pairs <= 0) return;
-    total(difference_term{dpred, pred, target, step, length, weight / (real)pairs},
+    total(difference_term{dpred, pred, target, weights, step, length, weight / (real)pairs},
           add_to_loss{loss, weight / (double)pairs}, 1, n);
 }
 
-void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, real weight, long n,
-                              long H, long W) {
-    difference_along(loss, dpred, pred, target, weight, n * H * W, 1, W);
-    difference_along(loss, dpred, pred, target, weight, n * H * W, W, H);
+void gradient_difference_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m,
+                              long colours, real weight, long n, long H, long W) {
+    const place_weights weights = {m, colours, H * W};
+    difference_along(loss, dpred, pred, target, weights, weight, n * H * W, 1, W);
+    difference_along(loss, dpred, pred, target, weights, weight, n * H * W, W, H);
 }
 
 struct abs_term {

@@ -1,4 +1,4 @@
-/* optimiser.cu: gradient norm, AdamW (Loshchilov 2019) and EMA, steered by struct optim_state on the device: the host is
+/* optimiser.cu: gradient norm, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the device: the host is
    not asked. Arrays are whole arenas, one launch each. */
 #include "kernels/cuda/rows/total.cuh"
 
@@ -72,17 +72,26 @@ void grad_norm_end(struct optim_state *state, const real *loss, real max_norm) {
 /* Blocks that stay: each works out the powers of beta once. Eight blocks for each of 264 multiprocessors. */
 enum { UPDATE_BLOCKS = 2112 };
 
-struct adamw {
-    real *master, *m, *v;
+struct update {
+    real *master, *m, *v, *ema;
     elem *weights;
-    const real *grad;
+    real *grad;
     long n;
-    real lr, beta1, beta2, eps, decay;
+    struct adamw how;
     const struct optim_state *state;
 };
+struct factors { /* worked out once a block */
+    real clip, correct1, correct2, d;
+};
 
-template <int V>
-__device__ static void adamw_at(const struct adamw &a, long i, real clip, real correct1, real correct2) {
+__device__ static struct factors factors_of(const struct update &a) {
+    double updates = (double)a.state->updates;
+    float u = (float)a.state->updates, early = (1 + u) / (a.how.warmup + u);
+    return {a.state->clip, (real)(1 / (1 - pow((double)a.how.beta1, updates))),
+            (real)(1 / (1 - pow((double)a.how.beta2, updates))), fminf(early, a.how.average)};
+}
+
+template <int V> __device__ static void update_at(const struct update &a, long i, const struct factors &f) {
     float w[V], m[V], v[V], g[V];
     load(w, a.master + i);
     load(m, a.m + i);
@@ -90,32 +99,44 @@ __device__ static void adamw_at(const struct adamw &a, long i, real clip, real c
     load(g, a.grad + i);
 #pragma unroll
     for (int j = 0; j < V; j++) {
-        float gradient = g[j] * clip;
-        m[j] = a.beta1 * m[j] + (1 - a.beta1) * gradient;
-        v[j] = a.beta2 * v[j] + (1 - a.beta2) * gradient * gradient;
-        w[j] -= a.lr * (m[j] * correct1 / (sqrtf(v[j] * correct2) + a.eps) + a.decay * w[j]);
+        float gradient = g[j] * f.clip;
+        m[j] = a.how.beta1 * m[j] + (1 - a.how.beta1) * gradient;
+        v[j] = a.how.beta2 * v[j] + (1 - a.how.beta2) * gradient * gradient;
+        w[j] -= a.how.lr * (m[j] * f.correct1 / (sqrtf(v[j] * f.correct2) + a.how.eps) + a.how.decay * w[j]);
     }
     store(a.master + i, w);
     store(a.m + i, m);
     store(a.v + i, v);
     store(a.weights + i, w);
+    if (!a.ema) return;
+    float e[V];
+    load(e, a.ema + i);
+#pragma unroll
+    for (int j = 0; j < V; j++) e[j] = f.d * e[j] + (1 - f.d) * w[j];
+    store(a.ema + i, e);
 }
 
-template <int V> __global__ void __launch_bounds__(BLOCK_THREADS) adamw_kernel(struct adamw a) {
-    __shared__ real correct[2];
-    if (a.state->nonfinite) return;
-    if (threadIdx.x == 0) {
-        correct[0] = (real)(1 / (1 - pow((double)a.beta1, (double)a.state->updates)));
-        correct[1] = (real)(1 / (1 - pow((double)a.beta2, (double)a.state->updates)));
-    }
+template <int V> __device__ static void clear_at(const struct update &a, long i) {
+    const float zeros[V] = {0};
+    store(a.grad + i, zeros);
+}
+
+template <int V> __global__ void __launch_bounds__(BLOCK_THREADS) update_kernel(struct update a) {
+    __shared__ struct factors f;
+    int skip = a.state->nonfinite;
+    if (threadIdx.x == 0 && !skip) f = factors_of(a);
     __syncthreads();
-    real clip = a.state->clip;
     for (long i = ((long)blockIdx.x * BLOCK_THREADS + threadIdx.x) * V; i < a.n;
          i += (long)gridDim.x * BLOCK_THREADS * V) {
-        if (i + V <= a.n)
-            adamw_at<V>(a, i, clip, correct[0], correct[1]);
-        else
-            for (long k = i; k < a.n; k++) adamw_at<1>(a, k, clip, correct[0], correct[1]);
+        if (i + V <= a.n) {
+            if (!skip) update_at<V>(a, i, f);
+            if (a.how.clear) clear_at<V>(a, i);
+        } else {
+            for (long k = i; k < a.n; k++) {
+                if (!skip) update_at<1>(a, k, f);
+                if (a.how.clear) clear_at<1>(a, k);
+            }
+        }
     }
 }
 
@@ -124,35 +145,14 @@ static long update_blocks(long n, int vectorised) {
     return blocks < UPDATE_BLOCKS ? blocks : UPDATE_BLOCKS;
 }
 
-void adamw_update(real *master, real *m, real *v, elem *weights, const real *grad, long n, real lr, real beta1,
-                  real beta2, real eps, real decay, const struct optim_state *state) {
-    struct adamw a = {master, m, v, weights, grad, n, lr, beta1, beta2, eps, decay, state};
-    int vectorised = aligned16(master) && aligned16(m) && aligned16(v) && aligned16(weights) && aligned16(grad);
+void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+                  const struct optim_state *state) {
+    struct update a = {master, m, v, ema, weights, grad, n, *how, state};
+    int vectorised =
+        aligned16(master) && aligned16(m) && aligned16(v) && aligned16(ema) && aligned16(weights) && aligned16(grad);
     if (n <= 0) return;
     if (vectorised)
-        LAUNCH(adamw_kernel<VECTOR>, update_blocks(n, 1), BLOCK_THREADS, 0, a);
+        LAUNCH(update_kernel<VECTOR>, update_blocks(n, 1), BLOCK_THREADS, 0, a);
     else
-        LAUNCH(adamw_kernel<1>, update_blocks(n, 0), BLOCK_THREADS, 0, a);
-}
-
-struct ema {
-    real *ema;
-    const real *master;
-    real decay, warmup;
-    const struct optim_state *state;
-    template <int V> __device__ void at(long i) const {
-        if (state->nonfinite) return;
-        float updates = (float)state->updates, early = (1 + updates) / (warmup + updates), d = fminf(early, decay);
-        float e[V], w[V];
-        load(e, ema + i);
-        load(w, master + i);
-#pragma unroll
-        for (int j = 0; j < V; j++) e[j] = d * e[j] + (1 - d) * w[j];
-        store(ema + i, e);
-    }
-};
-
-void ema_update(real *ema_values, const real *master, long n, real decay, real warmup,
-                const struct optim_state *state) {
-    for_each(ema{ema_values, master, decay, warmup, state}, n, aligned16(ema_values) && aligned16(master));
+        LAUNCH(update_kernel<1>, update_blocks(n, 0), BLOCK_THREADS, 0, a);
 }

@@ -87,13 +87,13 @@ void linear_forward(elem *y, const elem *x, const elem *w, const elem *b, long n
     if (!gemm_lt(&g)) gemm_plain<elem>(&g, finish_elem{y, b, beta});
 }
 
-void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride,
-                          long n, long din, long dout) {
+void linear_parts_forward(elem *y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n,
+                          long din, long dout) {
     struct gemm g = {n, dout, din, 0, 1, GEMM_ELEM, GEMM_ELEM, GEMM_BIAS, 0, x, w, y, (void *)b, NULL};
-    g.parts = parts, g.a_step = 0, g.b_step = g.bias_step = stride, g.d_step = y_stride;
+    g.parts = parts, g.a_step = 0, g.b_step = dout * din, g.bias_step = dout, g.d_step = y_stride;
     if (gemm_lt(&g)) return;
     for (long i = 0; i < parts; i++)
-        linear_forward(y + i * y_stride, x, w + i * stride, b + i * stride, n, din, dout, 0);
+        linear_forward(y + i * y_stride, x, w + i * dout * din, b + i * dout, n, din, dout, 0);
 }
 
 struct add_bias {

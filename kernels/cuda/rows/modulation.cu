@@ -73,8 +73,8 @@ void residual_forward(resid *out, const resid *x, const elem *y, const real *gat
 }
 
 struct residual_slope {
-    elem *dy;         /* NULL: not wanted */
-    float *dgate_sum; /* partial sums; NULL: not wanted */
+    elem *dy;                  /* NULL: not wanted */
+    float *dgate_sum, *db_sum; /* partial sums; NULL: not wanted */
     const resid *dout;
     const elem *y;
     const real *gate; /* NULL: ones */
@@ -84,8 +84,9 @@ struct residual_slope {
 
 template <int V, int K> __global__ void residual_backward_kernel(struct residual_slope a) {
     struct row_span span = span_of_block(a.rows);
-    row<V, K> sum, gate;
+    row<V, K> sum, sum_dy, gate;
     row_fill(sum, 0);
+    row_fill(sum_dy, 0);
     row_fill(gate, 1);
     if (a.gate) row_load(gate, a.gate + span.group * a.group_stride, a.d);
     for (long r = span.first; r < span.end; r++) {
@@ -97,28 +98,36 @@ template <int V, int K> __global__ void residual_backward_kernel(struct residual
 #pragma unroll
                 for (int j = 0; j < V; j++) sum.x[k][j] += g[j] * y[j];
             }
-            if (!a.dy) continue;
 #pragma unroll
-            for (int j = 0; j < V; j++) g[j] *= gate.x[k][j];
-            store(a.dy + r * a.d + c, g);
+            for (int j = 0; j < V; j++) {
+                g[j] *= gate.x[k][j];
+                sum_dy.x[k][j] += g[j];
+            }
+            if (a.dy) store(a.dy + r * a.d + c, g);
         }
     }
     if (a.dgate_sum) row_store(a.dgate_sum + blockIdx.x * a.d, sum, a.d);
+    if (a.db_sum) row_store(a.db_sum + blockIdx.x * a.d, sum_dy, a.d);
 }
 
-void residual_backward(elem *dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
-                       long rows_per_group, long group_stride) {
+void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n,
+                       long d, long rows_per_group, long group_stride) {
     struct row_shape shape = row_shape(d, aligned16(dy) && aligned16(dout) && aligned16(y) && aligned16(gate) &&
                                               d % VECTOR == 0 && group_stride % 4 == 0);
     if (!shape.pieces) return device_fail("residual: rows of %ld numbers, at most %d are built", d, ROW_WIDTH_MAX);
-    struct residual_slope a = {dy, NULL, dout, y, gate, d, group_stride, {}};
-    a.rows = row_parts(n, gate || dgate ? rows_per_group : n, d, dgate != NULL);
+    struct residual_slope a = {dy, NULL, NULL, dout, y, gate, d, group_stride, {}};
+    a.rows = row_parts(n, gate || dgate ? rows_per_group : n, d, (dgate != NULL) + (db != NULL));
     long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
     if (blocks == 0) return;
     if (blocks < 0) return device_fail("residual: %ld groups of rows: too many", a.rows.groups);
-    if (dgate && !(a.dgate_sum = (float *)workspace_push(sizeof(float) * (size_t)(blocks * d)))) return;
-    LAUNCH_ROWS(shape, residual_backward_kernel, blocks, a);
-    add_parts(dgate, a.dgate_sum, a.rows.groups, a.rows.parts, d, group_stride);
+    a.dgate_sum = sums_push(dgate, blocks, d);
+    a.db_sum = sums_push(db, blocks, d);
+    if ((!dgate || a.dgate_sum) && (!db || a.db_sum)) {
+        LAUNCH_ROWS(shape, residual_backward_kernel, blocks, a);
+        add_parts(dgate, a.dgate_sum, a.rows.groups, a.rows.parts, d, group_stride);
+        add_parts(db, a.db_sum, 1, blocks, d, 0);
+    }
+    workspace_pop(a.db_sum);
     workspace_pop(a.dgate_sum);
 }
 

@@ -19,7 +19,7 @@ struct norm_forward {
     const real *gate;          /* NULL: 1 */
     const elem *w, *b;         /* weights; NULL: */
     const real *shift, *scale; /* modulation */
-    long d, rows_per_group, group_stride;
+    long d, rows_per_group, group_stride, gate_stride;
     real eps;
 };
 
@@ -35,12 +35,12 @@ template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w
 
 /* x += branch gate, and out = x */
 template <int V, int K>
-__device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, long r, long group) {
+__device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, long r, long gate_at) {
     EACH_PIECE(V, K, a.d) {
         float branch[V], gate[V];
         load(branch, a.branch + r * a.d + c);
         if (a.gate) {
-            load(gate, a.gate + group + c);
+            load(gate, a.gate + gate_at + c);
 #pragma unroll
             for (int j = 0; j < V; j++) branch[j] *= gate[j];
         }
@@ -51,11 +51,11 @@ __device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, lo
 }
 
 template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_forward a) {
-    long r = blockIdx.x, group = quotient(blockIdx.x, a.rows_per_group) * a.group_stride;
+    long r = blockIdx.x, g = quotient(blockIdx.x, a.rows_per_group), group = g * a.group_stride;
     row<V, K> x;
     float sum = 0, squares = 0;
     row_load(x, a.x + r * a.d, a.d);
-    if (a.out) add_branch(x, a, r, group);
+    if (a.out) add_branch(x, a, r, g * a.gate_stride);
 #pragma unroll
     for (int k = 0; k < K; k++)
 #pragma unroll
@@ -83,11 +83,6 @@ template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_for
     row_store(a.y + r * a.d, x, a.d);
 }
 
-static int row_fits(const struct row_shape *shape, long d) {
-    if (!shape->pieces) device_fail("norm: rows of %ld numbers, at most %d are built", d, ROW_WIDTH_MAX);
-    return shape->pieces != 0;
-}
-
 static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
     struct row_shape shape = row_shape(a.d, vectorised && a.d % VECTOR == 0);
     long blocks = launch_blocks(n, 1);
@@ -99,14 +94,14 @@ static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
 void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x, const real *shift, const real *scale,
                                 long n, long d, long rows_per_group, long group_stride, real eps) {
     struct norm_forward a = {y,    mean,  rstd,  x, NULL,           NULL,         NULL, NULL,
-                             NULL, shift, scale, d, rows_per_group, group_stride, eps};
+                             NULL, shift, scale, d, rows_per_group, group_stride, 0,    eps};
     layernorm_launch(a, n,
                      aligned16(y) && aligned16(x) && aligned16(shift) && aligned16(scale) && group_stride % 4 == 0);
 }
 
 void layernorm_forward(elem *y, real *mean, real *rstd, const resid *x, const elem *w, const elem *b, long n, long d,
                        real eps) {
-    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, NULL, w, b, NULL, NULL, d, 1, 0, eps};
+    struct norm_forward a = {y, mean, rstd, x, NULL, NULL, NULL, w, b, NULL, NULL, d, 1, 0, 0, eps};
     layernorm_launch(a, n, aligned16(y) && aligned16(x) && aligned16(w) && aligned16(b));
 }
 
@@ -114,22 +109,22 @@ static void residual_norm_launch(struct norm_forward a, long n) {
     layernorm_launch(a, n,
                      aligned16(a.y) && aligned16(a.x) && aligned16(a.out) && aligned16(a.branch) && aligned16(a.gate) &&
                          aligned16(a.w) && aligned16(a.b) && aligned16(a.shift) && aligned16(a.scale) &&
-                         a.group_stride % 4 == 0);
+                         a.group_stride % 4 == 0 && a.gate_stride % 4 == 0);
 }
 
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                               const real *gate, const real *shift, const real *scale, long n, long d,
+                               const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps) {
-    struct norm_forward a = {y, mean,           rstd,         x,  out, branch, gate, NULL, NULL, shift, scale,
-                             d, rows_per_group, group_stride, eps};
+    struct norm_forward a = {y, mean,           rstd,         x,           out, branch, gate, NULL, NULL, shift, scale,
+                             d, rows_per_group, group_stride, gate_stride, eps};
     residual_norm_launch(a, n);
 }
 
 void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
-                                const real *gate, const elem *w, const elem *b, long n, long d, long rows_per_group,
-                                long group_stride, real eps) {
-    struct norm_forward a = {y, mean,           rstd,         x,  out, branch, gate, w, b, NULL, NULL,
-                             d, rows_per_group, group_stride, eps};
+                                const real *gate, long gate_stride, const elem *w, const elem *b, long n, long d,
+                                long rows_per_group, real eps) {
+    struct norm_forward a = {y,    mean, rstd,           x, out,         branch, gate, w, b, NULL,
+                             NULL, d,    rows_per_group, 0, gate_stride, eps};
     residual_norm_launch(a, n);
 }
 
@@ -145,6 +140,40 @@ struct norm_backward {
     struct row_parts rows;
 };
 
+/* Row r: from x and dy to xh and dxh, with what they add to the four sums; total and product are the thread's own. */
+template <int V, int K>
+__device__ inline void norm_row_back(row<V, K> &xh, row<V, K> &dxh, row<V, K> &sum, row<V, K> &sum_xh, float *total,
+                                     float *product, const struct norm_backward &a, long r, long group) {
+    float mean = a.mean[r], rstd = a.rstd[r];
+    row_load(xh, a.x + r * a.d, a.d);
+    row_load(dxh, a.dy + r * a.d, a.d);
+    EACH_PIECE(V, K, a.d) {
+        float factor[V];
+        factor_load(factor, a.w, a.scale + group * a.group_stride, c);
+#pragma unroll
+        for (int j = 0; j < V; j++) {
+            float dy = dxh.x[k][j];
+            xh.x[k][j] = (xh.x[k][j] - mean) * rstd;
+            sum.x[k][j] += dy;
+            sum_xh.x[k][j] += dy * xh.x[k][j];
+            dxh.x[k][j] = dy * factor[j];
+            *total += dxh.x[k][j];
+            *product += dxh.x[k][j] * xh.x[k][j];
+        }
+    }
+}
+
+/* dx += its piece k at column c, of the means over the row; dx is what was there plus that. */
+template <int V, int K>
+__device__ inline void norm_piece_back(float (&dx)[V], const row<V, K> &xh, const row<V, K> &dxh, int k, unsigned c,
+                                       float total, float product, const struct norm_backward &a, long r) {
+    load(dx, a.dx + r * a.d + c);
+    float rstd = a.rstd[r];
+#pragma unroll
+    for (int j = 0; j < V; j++) dx[j] += rstd * (dxh.x[k][j] - total - xh.x[k][j] * product);
+    store(a.dx + r * a.d + c, dx);
+}
+
 template <int V, int K> __global__ void layernorm_backward_kernel(struct norm_backward a) {
     struct row_span span = span_of_block(a.rows);
     row<V, K> sum, sum_xh;
@@ -152,36 +181,126 @@ template <int V, int K> __global__ void layernorm_backward_kernel(struct norm_ba
     row_fill(sum_xh, 0);
     for (long r = span.first; r < span.end; r++) {
         row<V, K> xh, dxh;
-        float mean = a.mean[r], rstd = a.rstd[r], total = 0, product = 0;
-        row_load(xh, a.x + r * a.d, a.d);
-        row_load(dxh, a.dy + r * a.d, a.d);
-        EACH_PIECE(V, K, a.d) {
-            float factor[V];
-            factor_load(factor, a.w, a.scale + span.group * a.group_stride, c);
-#pragma unroll
-            for (int j = 0; j < V; j++) {
-                float dy = dxh.x[k][j];
-                xh.x[k][j] = (xh.x[k][j] - mean) * rstd;
-                sum.x[k][j] += dy;
-                sum_xh.x[k][j] += dy * xh.x[k][j];
-                dxh.x[k][j] = dy * factor[j];
-                total += dxh.x[k][j];
-                product += dxh.x[k][j] * xh.x[k][j];
-            }
-        }
+        float total = 0, product = 0, dx[V];
+        norm_row_back(xh, dxh, sum, sum_xh, &total, &product, a, r, span.group);
         if (!a.dx) continue;
         block_sum_two(&total, &product);
         total /= (float)a.d, product /= (float)a.d;
-        EACH_PIECE(V, K, a.d) {
-            float dx[V];
-            load(dx, a.dx + r * a.d + c);
+        EACH_PIECE(V, K, a.d) norm_piece_back(dx, xh, dxh, k, c, total, product, a, r);
+    }
+    if (a.dy_sum) row_store(a.dy_sum + blockIdx.x * a.d, sum, a.d);
+    if (a.dy_xh_sum) row_store(a.dy_xh_sum + blockIdx.x * a.d, sum_xh, a.d);
+}
+
+/* The residual in front of the norm: out = x + branch gate. */
+struct residual_front {
+    elem *dbranch;
+    float *dgate_sum, *dbias_sum; /* partial sums; NULL: not wanted */
+    const elem *branch;
+    const real *gate; /* NULL: ones */
+    long gate_stride;
+};
+
+/* dx is the gradient at a norm's input, in piece k at column c; the sums and dbranch get theirs of it. */
+template <int V, int K>
+__device__ inline void front_piece_back(float (&dx)[V], row<V, K> &sum_gate, row<V, K> &sum_bias,
+                                        const struct residual_front &f, long at, long gate_at, int k) {
+    if (f.dgate_sum) {
+        float y[V];
+        load(y, f.branch + at);
 #pragma unroll
-            for (int j = 0; j < V; j++) dx[j] += rstd * (dxh.x[k][j] - total - xh.x[k][j] * product);
-            store(a.dx + r * a.d + c, dx);
+        for (int j = 0; j < V; j++) sum_gate.x[k][j] += dx[j] * y[j];
+    }
+    if (f.gate) {
+        float gate[V];
+        load(gate, f.gate + gate_at);
+#pragma unroll
+        for (int j = 0; j < V; j++) dx[j] *= gate[j];
+    }
+#pragma unroll
+    for (int j = 0; j < V; j++) sum_bias.x[k][j] += dx[j];
+    store(f.dbranch + at, dx);
+}
+
+template <int V, int K> __global__ void residual_norm_backward_kernel(struct norm_backward a, struct residual_front f) {
+    struct row_span span = span_of_block(a.rows);
+    row<V, K> sum, sum_xh, sum_gate, sum_bias;
+    row_fill(sum, 0);
+    row_fill(sum_xh, 0);
+    row_fill(sum_gate, 0);
+    row_fill(sum_bias, 0);
+    for (long r = span.first; r < span.end; r++) {
+        row<V, K> xh, dxh;
+        float total = 0, product = 0, dx[V];
+        norm_row_back(xh, dxh, sum, sum_xh, &total, &product, a, r, span.group);
+        block_sum_two(&total, &product);
+        total /= (float)a.d, product /= (float)a.d;
+        EACH_PIECE(V, K, a.d) {
+            norm_piece_back(dx, xh, dxh, k, c, total, product, a, r);
+            front_piece_back(dx, sum_gate, sum_bias, f, r * a.d + c, span.group * f.gate_stride + c, k);
         }
     }
     if (a.dy_sum) row_store(a.dy_sum + blockIdx.x * a.d, sum, a.d);
     if (a.dy_xh_sum) row_store(a.dy_xh_sum + blockIdx.x * a.d, sum_xh, a.d);
+    if (f.dgate_sum) row_store(f.dgate_sum + blockIdx.x * a.d, sum_gate, a.d);
+    if (f.dbias_sum) row_store(f.dbias_sum + blockIdx.x * a.d, sum_bias, a.d);
+}
+
+/* Sums of the norm over groups of rows, or over all where their distance is 0. */
+struct norm_sums {
+    real *dy, *dy_xh, *dgate, *dbias; /* NULL: not wanted */
+    long stride;                      /* between groups of the first two; 0: one group */
+};
+
+static void sums_over(real *sum, const float *partial, const struct norm_backward *a, long stride) {
+    long blocks = a->rows.groups * a->rows.parts;
+    add_parts(sum, partial, stride ? a->rows.groups : 1, stride ? a->rows.parts : blocks, a->d, stride);
+}
+
+static void residual_norm_backward_launch(struct norm_backward a, struct residual_front f, const struct norm_sums *s,
+                                          long n, long rows_per_group) {
+    int vectorised = a.d % VECTOR == 0 && aligned16(a.dx) && aligned16(a.dy) && aligned16(a.x) && aligned16(a.w) &&
+                     aligned16(a.scale) && aligned16(f.dbranch) && aligned16(f.branch) && aligned16(f.gate) &&
+                     a.group_stride % 4 == 0 && f.gate_stride % 4 == 0;
+    struct row_shape shape = row_shape(a.d, vectorised);
+    a.rows = row_parts(n, rows_per_group, a.d, !!s->dy + !!s->dy_xh + !!s->dgate + !!s->dbias);
+    long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
+    if (!row_fits(&shape, a.d) || blocks == 0) return;
+    if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups);
+    a.dy_sum = sums_push(s->dy, blocks, a.d);
+    a.dy_xh_sum = sums_push(s->dy_xh, blocks, a.d);
+    f.dgate_sum = sums_push(s->dgate, blocks, a.d);
+    f.dbias_sum = sums_push(s->dbias, blocks, a.d);
+    if (!s->dy == !a.dy_sum && !s->dy_xh == !a.dy_xh_sum && !s->dgate == !f.dgate_sum && !s->dbias == !f.dbias_sum) {
+        LAUNCH_ROWS(shape, residual_norm_backward_kernel, blocks, a, f);
+        sums_over(s->dy, a.dy_sum, &a, s->stride);
+        sums_over(s->dy_xh, a.dy_xh_sum, &a, s->stride);
+        sums_over(s->dgate, f.dgate_sum, &a, f.gate_stride);
+        sums_over(s->dbias, f.dbias_sum, &a, 0);
+    }
+    workspace_pop(f.dbias_sum);
+    workspace_pop(f.dgate_sum);
+    workspace_pop(a.dy_xh_sum);
+    workspace_pop(a.dy_sum);
+}
+
+void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+                                 const resid *x, const real *mean, const real *rstd, const elem *w, const elem *branch,
+                                 const real *gate, long gate_stride, long n, long d, long rows_per_group) {
+    struct norm_backward a = {dx, NULL, NULL, dy, w, x, mean, rstd, NULL, d, 0, {}};
+    struct residual_front f = {dbranch, NULL, NULL, branch, gate, gate_stride};
+    struct norm_sums sums = {db, dw, dgate, dbias, 0};
+    residual_norm_backward_launch(a, f, &sums, n, gate || dgate ? rows_per_group : n);
+}
+
+void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
+                                const elem *dy, const resid *x, const real *mean, const real *rstd, const real *scale,
+                                const elem *branch, const real *gate, long gate_stride, long n, long d,
+                                long rows_per_group, long group_stride) {
+    struct norm_backward a = {dx, NULL, NULL, dy, NULL, x, mean, rstd, scale, d, group_stride, {}};
+    struct residual_front f = {dbranch, NULL, NULL, branch, gate, gate_stride};
+    struct norm_sums sums = {dshift, dscale, dgate, dbias, group_stride};
+    residual_norm_backward_launch(a, f, &sums, n, rows_per_group);
 }
 
 /* Plans the parts, takes the partial sums, launches, adds them to shift's and scale's gradients (group g at g stride). */
@@ -193,9 +312,8 @@ static void layernorm_backward_launch(struct norm_backward a, real *dshift, real
     long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
     if (!row_fits(&shape, a.d) || blocks == 0) return;
     if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups);
-    size_t bytes = sizeof(float) * (size_t)(blocks * a.d);
-    a.dy_sum = dshift ? (float *)workspace_push(bytes) : NULL;
-    a.dy_xh_sum = dscale ? (float *)workspace_push(bytes) : NULL;
+    a.dy_sum = sums_push(dshift, blocks, a.d);
+    a.dy_xh_sum = sums_push(dscale, blocks, a.d);
     if ((!dshift || a.dy_sum) && (!dscale || a.dy_xh_sum)) {
         LAUNCH_ROWS(shape, layernorm_backward_kernel, blocks, a);
         add_parts(dshift, a.dy_sum, a.rows.groups, a.rows.parts, a.d, a.group_stride);
@@ -258,14 +376,14 @@ void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long 
 
 /* The gradient as it comes. */
 struct straight {
-    template <int V> __device__ void operator()(float (&)[V], unsigned, unsigned) const {}
+    template <int V, int K> __device__ void operator()(row<V, K> &, unsigned) const {}
 };
 
 void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, long n,
                       long d) {
     struct row_shape shape =
         row_shape(d, aligned16(dx) && aligned16(dy) && aligned16(x) && aligned16(w) && d % VECTOR == 0);
-    struct rms_backward a = {dx, NULL, dy, x, w, rstd, d, {}};
+    struct rms_backward a = {dx, d, NULL, dy, x, w, rstd, d, {}};
     if (!row_fits(&shape, d) || n <= 0 || !rms_backward_begin(&a, n, dw)) return;
     LAUNCH_ROWS(shape, rmsnorm_backward_kernel, a.rows.parts, a, straight{});
     rms_backward_end(&a, dw);

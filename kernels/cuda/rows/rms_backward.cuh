@@ -5,8 +5,15 @@
 
 #include "kernels/cuda/rows/rows.cuh"
 
+/* 0, and a failure kept: a norm's rows are too wide for registers. */
+static inline int row_fits(const struct row_shape *shape, long d) {
+    if (!shape->pieces) device_fail("norm: rows of %ld numbers, at most %d are built", d, ROW_WIDTH_MAX);
+    return shape->pieces != 0;
+}
+
 struct rms_backward {
-    elem *dx;      /* NULL: not wanted; may be dy: a row is read whole before it is written */
+    elem *dx; /* NULL: not wanted; may be dy: a row is read whole before it is written */
+    long dx_stride;
     float *dw_sum; /* partial sums; NULL: not wanted */
     const elem *dy, *x, *w;
     const real *rstd;
@@ -14,7 +21,7 @@ struct rms_backward {
     struct row_parts rows;
 };
 
-/* turn(v, r, c): what comes before the norm's own backward, of the V numbers of row r from column c on; both are 32 bits. */
+/* turn(row, r): what comes before the norm's own backward, of the gradient at row r, 32 bits; all threads call it. */
 template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(struct rms_backward a, Turn turn) {
     struct row_span span = span_of_block(a.rows);
     row<V, K> sum;
@@ -24,10 +31,10 @@ template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(stru
         float rstd = a.rstd[r], product = 0;
         row_load(xh, a.x + r * a.d, a.d);
         row_load(dxh, a.dy + r * a.d, a.d);
+        turn(dxh, (unsigned)r);
         EACH_PIECE(V, K, a.d) {
             float factor[V];
             load(factor, a.w + c);
-            turn(dxh.x[k], (unsigned)r, c);
 #pragma unroll
             for (int j = 0; j < V; j++) {
                 xh.x[k][j] *= rstd;
@@ -42,7 +49,7 @@ template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(stru
         for (int k = 0; k < K; k++)
 #pragma unroll
             for (int j = 0; j < V; j++) dxh.x[k][j] = rstd * (dxh.x[k][j] - xh.x[k][j] * product);
-        row_store(a.dx + r * a.d, dxh, a.d);
+        row_store(a.dx + r * a.dx_stride, dxh, a.d);
     }
     if (a.dw_sum) row_store(a.dw_sum + blockIdx.x * a.d, sum, a.d);
 }

@@ -118,6 +118,11 @@ static inline struct row_parts row_parts(long n, long rows_per_group, long d, in
 /* out[g stride + i] += sum over the group's parts of partial[(g parts + p) d + i], in the order of p; out NULL: nothing.
    In column_sums.cu. */
 void add_parts(real *out, const float *partial, long groups, long parts, long d, long stride);
+/* Room for the blocks' partial sums of `sum` in the workspace; NULL where the sum is not wanted, or, with a failure kept,
+   where there is none. */
+static inline float *sums_push(const real *sum, long blocks, long d) {
+    return sum ? (float *)workspace_push(sizeof(float) * (size_t)(blocks * d)) : NULL;
+}
 /* out[i] += sum over the rows of x[r, i]; x [n, d], d of any width. Takes workspace. */
 void column_sums(real *out, const elem *x, long n, long d);
 

@@ -1,6 +1,7 @@
 /* record.c: see record.h. Each kernel's operands as kernels.h has them; sums that are added to are read and written.
-   What a call does not want (NULL) does not count. Adding a kernel to the network's passes takes a line here. */
-#include "tools/dry/record.h"
+   What a call does not want (NULL) does not count. Adding a kernel to the network's passes takes a line here. Where no
+   dry run is on, the same lines tell the clock (timed.h) what it has timed. */
+#include "tools/record/record.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -10,8 +11,9 @@
 #include "kernels/arena.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "tools/record/timed.h"
 
-enum { KERNELS_MAX = 64 };
+enum { KERNELS_MAX = 64, FEW_KEYS = 16 }; /* FEW_KEYS: attention to no more goes by a name of its own */
 static const size_t ADDRESSES = (size_t)1 << 40;
 
 static struct {
@@ -133,12 +135,19 @@ static void count_attention_backward(const elem *dq, const struct attention_rang
     type __real_##name declared;                                                                                       \
     type __wrap_##name declared;                                                                                       \
     type __wrap_##name declared
+/* Makes a call, timed where the clock runs. */
+#define TIMED(name, in, out, operations, call)                                                                         \
+    do {                                                                                                               \
+        if (timed_on()) timed_open();                                                                                  \
+        call;                                                                                                          \
+        if (timed_on()) timed_close(name, in, out, operations);                                                        \
+    } while (0)
 #define COUNTED(name, declared, given, in, out, operations)                                                            \
     WRAPPED(void, name, declared) {                                                                                    \
         if (dry.on)                                                                                                    \
             count(#name, in, out, operations);                                                                         \
         else                                                                                                           \
-            __real_##name given;                                                                                       \
+            TIMED(#name, in, out, operations, __real_##name given);                                                    \
     }
 
 /* pointwise */
@@ -148,6 +157,8 @@ COUNTED(real_axpby, (real * y, real a, const real *x, real b, long n), (y, a, x,
 COUNTED(real_add_elem, (real * y, const elem *x, long n), (y, x, n), N(n, n), N(0, n), 0)
 COUNTED(silu_forward, (elem * y, const real *x, long n), (y, x, n), N(0, n), N(n, 0), 0)
 COUNTED(silu_backward, (real * dx, const elem *dy, const real *x, long n), (dx, dy, x, n), N(n, n), N(0, n), 0)
+COUNTED(gelu_forward, (elem * y, const elem *x, long n), (y, x, n), N(n, 0), N(n, 0), 0)
+COUNTED(gelu_backward, (elem * dx, const elem *dy, const elem *x, long n), (dx, dy, x, n), N(2 * n, 0), N(n, 0), 0)
 COUNTED(relu_forward, (elem * y, const elem *x, long n), (y, x, n), N(n, 0), N(n, 0), 0)
 COUNTED(relu_backward, (elem * dx, const elem *dy, const elem *y, long n), (dx, dy, y, n), N(2 * n, 0), N(n, 0), 0)
 COUNTED(random_normal,
@@ -158,15 +169,13 @@ COUNTED(random_init, (real * y, uint64_t seed, int tensor, real scale, long size
         N(0, 0), N(0, size), 0)
 
 /* products */
-#define PRODUCT     (2.0 * (double)n * (double)din * (double)dout)
-#define WEIGHTS     (din * dout + IF(b, dout))
-#define WEIGHT_SUMS (din * dout + IF(db, dout))
+#define PRODUCT (2.0 * (double)n * (double)din * (double)dout)
+#define WEIGHTS (din * dout + IF(b, dout))
 COUNTED(linear_forward, (elem * y, const elem *x, const elem *w, const elem *b, long n, long din, long dout, real beta),
         (y, x, w, b, n, din, dout, beta), N(n *din + WEIGHTS + (beta != 0 ? n * dout : 0), 0), N(n *dout, 0), PRODUCT)
 COUNTED(linear_parts_forward,
-        (elem * y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long stride, long n,
-         long din, long dout),
-        (y, x, w, b, parts, y_stride, stride, n, din, dout), N(n *din + parts * WEIGHTS, 0), N(parts *n *dout, 0),
+        (elem * y, const elem *x, const elem *w, const elem *b, long parts, long y_stride, long n, long din, long dout),
+        (y, x, w, b, parts, y_stride, n, din, dout), N(n *din + parts * WEIGHTS, 0), N(parts *n *dout, 0),
         (double)parts *PRODUCT)
 COUNTED(linear_forward_real, (real * y, const elem *x, const elem *w, const elem *b, long n, long din, long dout),
         (y, x, w, b, n, din, dout), N(n *din + WEIGHTS, 0), N(0, n *dout), PRODUCT)
@@ -178,8 +187,23 @@ COUNTED(linear_backward_input, (elem * dx, const elem *dy, const elem *w, long n
 COUNTED(linear_gelu_backward_input,
         (elem * dx, const elem *dy, const elem *w, const elem *pre, long n, long din, long dout),
         (dx, dy, w, pre, n, din, dout), N(n *dout + din * dout + n * din, 0), N(n *din, 0), PRODUCT)
-COUNTED(linear_backward_weight, (real * dw, real *db, const elem *dy, const elem *x, long n, long din, long dout),
-        (dw, db, dy, x, n, din, dout), N(n *din + n * dout, WEIGHT_SUMS), N(0, WEIGHT_SUMS), PRODUCT)
+/* Where it is timed, the bias is a call of its own. */
+WRAPPED(void, linear_backward_weight,
+        (real * dw, real *db, const elem *dy, const elem *x, long n, long din, long dout)) {
+    const struct numbers rows = N(n * din + n * dout, 0), sums = N(0, IF(dw, din * dout)), bias = N(0, IF(db, dout));
+    if (dry.on) {
+        count("linear_backward_weight", N(rows.elems, sums.reals + bias.reals), N(0, sums.reals + bias.reals), PRODUCT);
+    } else if (timed_on()) {
+        if (dw)
+            TIMED("linear_backward_weight", N(rows.elems, sums.reals), sums, PRODUCT,
+                  __real_linear_backward_weight(dw, NULL, dy, x, n, din, dout));
+        if (db)
+            TIMED("linear_backward_bias", N(n * dout, dout), bias, 0,
+                  __real_linear_backward_weight(NULL, db, dy, x, n, din, dout));
+    } else {
+        __real_linear_backward_weight(dw, db, dy, x, n, din, dout);
+    }
+}
 
 /* norms */
 #define MODULATED (2 * GROUPS * d)
@@ -199,13 +223,14 @@ COUNTED(layernorm_forward,
 #define RESIDUAL (n * d + IF(gate, GROUPS * d))
 COUNTED(residual_modulate_forward,
         (elem * y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
-         const real *shift, const real *scale, long n, long d, long rows_per_group, long group_stride, real eps),
-        (y, mean, rstd, out, x, branch, gate, shift, scale, n, d, rows_per_group, group_stride, eps),
+         long gate_stride, const real *shift, const real *scale, long n, long d, long rows_per_group, long group_stride,
+         real eps),
+        (y, mean, rstd, out, x, branch, gate, gate_stride, shift, scale, n, d, rows_per_group, group_stride, eps),
         N(n *d, RESIDUAL + MODULATED), N(n *d, n *d + 2 * n), 0)
 COUNTED(residual_layernorm_forward,
         (elem * y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
-         const elem *w, const elem *b, long n, long d, long rows_per_group, long group_stride, real eps),
-        (y, mean, rstd, out, x, branch, gate, w, b, n, d, rows_per_group, group_stride, eps), N(n *d + 2 * d, RESIDUAL),
+         long gate_stride, const elem *w, const elem *b, long n, long d, long rows_per_group, real eps),
+        (y, mean, rstd, out, x, branch, gate, gate_stride, w, b, n, d, rows_per_group, eps), N(n *d + 2 * d, RESIDUAL),
         N(n *d, n *d + 2 * n), 0)
 COUNTED(layernorm_backward,
         (resid * dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean, const real *rstd,
@@ -224,9 +249,9 @@ COUNTED(rmsnorm_rope_forward,
         (y, normed, rstd, x, w, cos, sin, B, n, H, D, y_stride, normed_stride, eps), N(ROWS + H * D, n *D),
         N(ROWS + IF(normed, ROWS), B *n), 0)
 COUNTED(rmsnorm_rope_backward,
-        (elem * dx, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w, const real *cos,
-         const real *sin, long B, long n, long H, long D),
-        (dx, dw, dy, x, rstd, w, cos, sin, B, n, H, D), N(2 * ROWS + H * D, B *n + n * D + IF(dw, H *D)),
+        (elem * dx, long dx_stride, real *dw, const elem *dy, const elem *x, const real *rstd, const elem *w,
+         const real *cos, const real *sin, long B, long n, long H, long D),
+        (dx, dx_stride, dw, dy, x, rstd, w, cos, sin, B, n, H, D), N(2 * ROWS + H * D, B *n + n * D + IF(dw, H *D)),
         N(ROWS, IF(dw, H *D)), 0)
 
 /* modulation, gates, residual */
@@ -239,11 +264,28 @@ COUNTED(residual_forward,
         (resid * out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
          long group_stride),
         (out, x, y, gate, n, d, rows_per_group, group_stride), N(n *d, n *d + IF(gate, GROUPS *d)), N(0, n *d), 0)
+#define GATE_SUMS(bias) (IF(dgate, GROUPS * d) + IF(bias, d))
 COUNTED(residual_backward,
-        (elem * dy, real *dgate, const resid *dout, const elem *y, const real *gate, long n, long d,
+        (elem * dy, real *dgate, real *db, const resid *dout, const elem *y, const real *gate, long n, long d,
          long rows_per_group, long group_stride),
-        (dy, dgate, dout, y, gate, n, d, rows_per_group, group_stride),
-        N(IF(dgate, n *d), n *d + IF(gate, GROUPS *d) + IF(dgate, GROUPS *d)), N(n *d, IF(dgate, GROUPS *d)), 0)
+        (dy, dgate, db, dout, y, gate, n, d, rows_per_group, group_stride),
+        N(IF(dgate, n *d), n *d + IF(gate, GROUPS *d) + GATE_SUMS(db)), N(n *d, GATE_SUMS(db)), 0)
+COUNTED(residual_layernorm_backward,
+        (resid * dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy, const resid *x,
+         const real *mean, const real *rstd, const elem *w, const elem *branch, const real *gate, long gate_stride,
+         long n, long d, long rows_per_group),
+        (dx, dw, db, dbranch, dgate, dbias, dy, x, mean, rstd, w, branch, gate, gate_stride, n, d, rows_per_group),
+        N(n *d + d + IF(dgate, n *d), 2 * n * d + 2 * n + IF(dw, 2 * d) + IF(gate, GROUPS *d) + GATE_SUMS(dbias)),
+        N(n *d, n *d + IF(dw, 2 * d) + GATE_SUMS(dbias)), 0)
+COUNTED(residual_modulate_backward,
+        (resid * dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias, const elem *dy,
+         const resid *x, const real *mean, const real *rstd, const real *scale, const elem *branch, const real *gate,
+         long gate_stride, long n, long d, long rows_per_group, long group_stride),
+        (dx, dshift, dscale, dbranch, dgate, dbias, dy, x, mean, rstd, scale, branch, gate, gate_stride, n, d,
+         rows_per_group, group_stride),
+        N(n *d + IF(dgate, n *d),
+          2 * n * d + 2 * n + GROUPS * d + IF(dshift, MODULATED) + IF(gate, GROUPS *d) + GATE_SUMS(dbias)),
+        N(n *d, n *d + IF(dshift, MODULATED) + GATE_SUMS(dbias)), 0)
 COUNTED(time_sinusoid, (elem * s, const real *t, long n, long width), (s, t, n, width), N(0, n), N(n *width, 0), 0)
 
 /* rotation */
@@ -271,13 +313,45 @@ COUNTED(unpatchify_backward,
         (real * dtokens, const real *dlatents, long B, long F, long C, long H, long W, long stride),
         (dtokens, dlatents, B, F, C, H, W, stride), N(0, LATENTS), N(0, LATENTS), 0)
 
+/* prediction and losses */
+COUNTED(clean_to_velocity,
+        (real * v, long v_stride, const real *x, long x_stride, const real *t, real floor, long B, long F, long size),
+        (v, v_stride, x, x_stride, t, floor, B, F, size), N(0, 2 * B * F * size), N(0, B *F *size), 0)
+COUNTED(clean_to_velocity_backward,
+        (real * dclean, real *dx, long dx_stride, const real *dv, long dv_stride, const real *t, real floor, long B,
+         long F, long size),
+        (dclean, dx, dx_stride, dv, dv_stride, t, floor, B, F, size), N(0, B *F *size + IF(dx, B *F *size)),
+        N(0, B *F *size + IF(dx, B *F *size)), 0)
+COUNTED(real_group_combine,
+        (real * y, const real *a, const real *x, const real *b, const real *z, long groups, long size),
+        (y, a, x, b, z, groups, size), N(0, 2 * groups * size), N(0, groups *size), 0)
+COUNTED(mse_loss,
+        (real * loss, real *dpred, const real *pred, const real *target, const real *weight, long groups, long size),
+        (loss, dpred, pred, target, weight, groups, size), N(0, 2 * groups * size), N(0, IF(dpred, groups *size)), 0)
+
+/* optimiser */
+COUNTED(grad_norm_begin, (struct optim_state * state), (state), N(0, 0), N(0, 0), 0)
+COUNTED(grad_norm_add, (struct optim_state * state, const real *grad, long n), (state, grad, n), N(0, n), N(0, 0), 0)
+COUNTED(grad_norm_end, (struct optim_state * state, const real *loss, real max_norm), (state, loss, max_norm), N(0, 0),
+        N(0, 0), 0)
+COUNTED(adamw_update,
+        (real * master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
+         const struct optim_state *state),
+        (master, m, v, ema, weights, grad, n, how, state), N(0, 4 * n + IF(ema, n)),
+        N(n, 3 * n + IF(how->clear, n) + IF(ema, n)), 0)
+
+/* ---- attention's calls ---- */
+
 WRAPPED(void, attention_forward,
         (elem * o, real *lse, const elem *q, const struct attention_range *ranges, int n, long B, long S, long H,
          long D, real scale)) {
     if (dry.on)
         count_attention_forward(ranges, n, (double)B, (double)S, (double)H, (double)D);
     else
-        __real_attention_forward(o, lse, q, ranges, n, B, S, H, D, scale);
+        TIMED(keys_of(ranges, n) > FEW_KEYS ? "attention_forward" : "attention_few_forward",
+              N((B * S + 2 * B * keys_of(ranges, n)) * H * D, 0), N(B * S * H * D, B * S * H),
+              4.0 * (double)(B * S * H * D) * keys_of(ranges, n),
+              __real_attention_forward(o, lse, q, ranges, n, B, S, H, D, scale));
 }
 
 WRAPPED(void, attention_backward,
@@ -286,10 +360,15 @@ WRAPPED(void, attention_backward,
     if (dry.on)
         count_attention_backward(dq, ranges, n, (double)B, (double)S, (double)H, (double)D);
     else
-        __real_attention_backward(dq, dout, o, lse, q, ranges, n, B, S, H, D, scale);
+        TIMED(keys_of(ranges, n) > FEW_KEYS ? "attention_backward" : "attention_few_backward",
+              N((3 * B * S + 2 * B * keys_of(ranges, n)) * H * D, B * S * H),
+              N((B * S + 2 * B * keys_of(ranges, n)) * H * D, 0), 10.0 * (double)(B * S * H * D) * keys_of(ranges, n),
+              __real_attention_backward(dq, dout, o, lse, q, ranges, n, B, S, H, D, scale));
 }
 
 /* ---- memory ---- */
+
+#define MOVED(bytes) N(0, (bytes) / sizeof(real))
 
 WRAPPED(void *, device_alloc, (size_t bytes)) {
     if (!dry.on) return __real_device_alloc(bytes);
@@ -309,18 +388,19 @@ WRAPPED(void, mem_copy, (void *to, const void *from, size_t bytes)) {
     if (dry.on)
         count_copy(bytes);
     else
-        __real_mem_copy(to, from, bytes);
+        TIMED("mem_copy", MOVED(bytes), MOVED(bytes), 0, __real_mem_copy(to, from, bytes));
 }
 WRAPPED(void, mem_zero, (void *to, size_t bytes)) {
     if (dry.on)
         count("mem_zero", N(0, 0), N(0, bytes / sizeof(real)), 0);
     else
-        __real_mem_zero(to, bytes);
+        TIMED("mem_zero", N(0, 0), MOVED(bytes), 0, __real_mem_zero(to, bytes));
 }
 WRAPPED(void, mem_copy_rows,
         (void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows)) {
     if (dry.on)
         count_copy(bytes * rows);
     else
-        __real_mem_copy_rows(to, to_pitch, from, from_pitch, bytes, rows);
+        TIMED("mem_copy_rows", MOVED(bytes * rows), MOVED(bytes * rows), 0,
+              __real_mem_copy_rows(to, to_pitch, from, from_pitch, bytes, rows));
 }

@@ -1,7 +1,7 @@
 /* traffic.h: what kernels move and compute, by counting: the sum over calls of each operand's bytes, read once and
    written once. What a backend keeps in its own workspace, and caches that spare a read, do not count. */
-#ifndef TOOLS_DRY_TRAFFIC_H
-#define TOOLS_DRY_TRAFFIC_H
+#ifndef TOOLS_RECORD_TRAFFIC_H
+#define TOOLS_RECORD_TRAFFIC_H
 
 struct traffic {
     long launches;

@@ -1,0 +1,39 @@
+/* picture_view.c: see picture_view.h. */
+#include "data/picture_view.h"
+
+#include <math.h>
+#include "base/philox.h"
+
+int picture_variation_is_none(const struct picture_variation *v) {
+    return v->colour == 0 && v->place == 0 && v->scale == 0;
+}
+
+void picture_view_draw(struct picture_view *view, const struct picture_variation *variation, uint64_t seed,
+                       uint64_t clip, uint32_t copy) {
+    const struct random_address address = {.seed = seed ^ clip, .purpose = RANDOM_VIEW, .sample = copy};
+    double u[7];
+    for (uint32_t i = 0; i < 7; i++) u[i] = 2 * random_uniform(&address, i) - 1;
+    *view =
+        (struct picture_view){.gain = {variation->colour * u[0], variation->colour * u[1], variation->colour * u[2]},
+                              .gamma = variation->colour * u[3],
+                              .x = variation->place * u[4],
+                              .y = variation->place * u[5],
+                              .zoom = variation->scale * u[6]};
+}
+
+void picture_view_colour(const struct picture_view *view, float *pixels, size_t plane) {
+    float exponent = (float)exp(view->gamma);
+    if (view->gamma == 0 && view->gain[0] == 0 && view->gain[1] == 0 && view->gain[2] == 0) return; /* to the bit */
+    for (size_t c = 0; c < 3; c++) {
+        float factor = (float)exp(view->gain[c]);
+        for (size_t i = 0; i < plane; i++) {
+            float *p = &pixels[c * plane + i], value = fmaxf(0, 0.5f * (*p + 1));
+            *p = 2 * fminf(1, factor * powf(value, exponent)) - 1;
+        }
+    }
+}
+
+void picture_view_place(const struct picture_view *view, const float in[2], float out[2]) {
+    const double shift[2] = {view->x, view->y};
+    for (int k = 0; k < 2; k++) out[k] = (float)(0.5 + shift[k] + exp(view->zoom) * ((double)in[k] - 0.5));
+}
