@@ -1,5 +1,5 @@
-/* log.h: what a program says while it runs: lines with the time of day to stderr and, when a file is open, with the date
-   to it. A status line is redrawn in place at the bottom of a terminal and is not shown when stderr is none.
+/* log.h: what a program says while it runs: lines with the time of day to stderr and, when a file is open, with the
+   date to it. A status line is redrawn in place at the bottom of a terminal and is not shown when stderr is none.
    Like stderr itself the log is one for the process; every call is thread-safe. Programs log; library code seldom does
    (something went wrong and was dealt with), and never instead of returning an error. */
 #ifndef BASE_LOG_H

@@ -5,8 +5,8 @@
 
 enum { ROUNDS = 4 };
 
-/* A permutation of 0 .. count-1 that needs no table: a balanced Feistel network on the smallest even number of bits that
-   holds `count`, walked until it lands inside (Black and Rogaway 2002, "cycle walking"). Key: seed and epoch. */
+/* A permutation of 0 .. count-1 that needs no table: a balanced Feistel network on the smallest even number of bits
+   that holds `count`, walked until it lands inside (Black and Rogaway 2002, "cycle walking"). Key: seed and epoch. */
 static uint64_t permuted(uint64_t seed, uint64_t epoch, uint64_t i, uint64_t count) {
     int half = 1;
     while (half < 31 && (uint64_t)1 << (2 * half) < count) half++;

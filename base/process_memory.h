@@ -1,4 +1,5 @@
-/* process_memory.h: what the system says of this process's memory (Linux: /proc/self/status); 0 where it says nothing. */
+/* process_memory.h: what the system says of this process's memory (Linux: /proc/self/status); 0 where it says
+   nothing. */
 #ifndef BASE_PROCESS_MEMORY_H
 #define BASE_PROCESS_MEMORY_H
 

@@ -1,7 +1,7 @@
 /* adapter_file.h: low-rank adapters (model/params/lora.h) in a file of their own, as other tools load them.
    Original names: diffusion_model.NAME.lora_A.weight, .lora_B.weight and .alpha (a weight is W + alpha / rank B A).
-   Diffusers' names: transformer.NAME.lora_A.weight, .lora_B.weight; its loader takes alpha = rank when nothing else is said,
-   so B is multiplied by alpha / rank there. Parameters trained whole are plain tensors under the same prefix. */
+   Diffusers' names: transformer.NAME.lora_A.weight, .lora_B.weight; its loader takes alpha = rank when nothing else is
+   said, so B is multiplied by alpha / rank there. Parameters trained whole are plain tensors under the same prefix. */
 #ifndef CHECKPOINTS_ADAPTER_FILE_H
 #define CHECKPOINTS_ADAPTER_FILE_H
 

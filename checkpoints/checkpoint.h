@@ -27,11 +27,11 @@ const struct safetensors_entry *checkpoint_find(const struct checkpoint *c, cons
 int checkpoint_ignores(const char *key);
 
 /* Sizes of the network, from the tensors' shapes and the config.json beside them; the two must agree. The number of
-   heads comes from config.json, else heads of 128 as all of Wan's. height and width are not a network's: 0. Audio sizes are
-   of the audio modules in the file, 0 without. */
+   heads comes from config.json, else heads of 128 as all of Wan's. height and width are not a network's: 0. Audio sizes
+   are of the audio modules in the file, 0 without. */
 int checkpoint_dit_config(const struct checkpoint *c, struct dit_config *config);
-/* ERR_INPUT when the checkpoint is of a network of other sizes than `config`, with all sizes that differ, theirs and the
-   run's. Audio is not compared. */
+/* ERR_INPUT when the checkpoint is of a network of other sizes than `config`, with all sizes that differ, theirs and
+   the run's. Audio is not compared. */
 int checkpoint_expect(const struct checkpoint *c, const struct dit_config *config);
 
 #endif

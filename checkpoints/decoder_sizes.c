@@ -40,14 +40,14 @@ static int describe_metadata(struct light_decoder_config *c, const struct safete
     c->clamp = 3;
     if (clamp && (sscanf(clamp, "%lf%c", &c->clamp, &rest) != 1 || !(c->clamp >= 0 && c->clamp <= LIGHT_CLAMP_MAX)))
         return error_set(ERR_INPUT, "light decoder: metadata clamp is \"%.20s\", expected a number from 0", clamp);
-    for (int s = 0; s < LIGHT_STAGES; s++) c->scale[s] = 2;
+    for (int s = 0; s < LIGHT_LEVELS; s++) c->scale[s] = 2;
     if (!text || sscanf(text, "%1d,%1d,%1d%c", &c->scale[0], &c->scale[1], &c->scale[2], &rest) == 3) return OK;
     return error_set(ERR_INPUT, "light decoder: metadata scale is \"%.20s\", expected three numbers as \"2,2,2\"",
                      text);
 }
 
 /* Stage s begins with block number FIRST_BLOCK + s (blocks + 3); its upsampling has a number of its own. */
-static int describe_stage(struct light_decoder_config *c, const struct safetensors *file, int s, int width) {
+static int describe_level(struct light_decoder_config *c, const struct safetensors *file, int s, int width) {
     int after = FIRST_BLOCK + s * (c->blocks + 3) + c->blocks;
     const struct safetensors_entry *grow = part(file, after + 1, "conv.weight", 4);
     const struct safetensors_entry *conv = part(file, after + 2, "weight", 4);
@@ -55,7 +55,7 @@ static int describe_stage(struct light_decoder_config *c, const struct safetenso
         return error_set(ERR_INPUT, "light decoder: decoder.%d.conv.weight and decoder.%d.weight are expected",
                          after + 1, after + 2);
     c->grow[s] = width ? size_from(grow->shape[0] / width) : 0;
-    c->stage[s] = size_from(conv->shape[0]);
+    c->level[s] = size_from(conv->shape[0]);
     return OK;
 }
 
@@ -68,9 +68,9 @@ static int describe_light(struct light_decoder_config *c, const struct safetenso
     c->channels = size_from(first->shape[1]);
     while (c->blocks < LIGHT_BLOCKS_MAX && part(file, FIRST_BLOCK + c->blocks, "conv.4.weight", 4)) c->blocks++;
     TRY(describe_metadata(c, file));
-    for (int s = 0; s < LIGHT_STAGES; s++) TRY(describe_stage(c, file, s, s ? c->stage[s - 1] : c->first));
+    for (int s = 0; s < LIGHT_LEVELS; s++) TRY(describe_level(c, file, s, s ? c->level[s - 1] : c->first));
     if (c->grow[0] == 2 && c->grow[1] == 2 && c->grow[2] == 2) c->grow[0] = 1;
-    int number = FIRST_BLOCK + LIGHT_STAGES * (c->blocks + 3) + 1;
+    int number = FIRST_BLOCK + LIGHT_LEVELS * (c->blocks + 3) + 1;
     const struct safetensors_entry *last = part(file, number, "weight", 4);
     long colours = last ? last->shape[0] : 0;
     c->patch = patch_from(colours, 3);
@@ -94,19 +94,19 @@ static int expected(const char *name, const char *shape) {
     return error_set(ERR_INPUT, "residual decoder: residual.%s.weight %s is not there", name, shape);
 }
 
-static int count_blocks(const struct safetensors *file, int stage) {
+static int count_blocks(const struct safetensors *file, int level) {
     char name[48];
     for (int i = 0; i < RESIDUAL_BLOCKS_MAX; i++) {
-        snprintf(name, sizeof name, "stage.%d.block.%d.conv.1", stage, i);
+        snprintf(name, sizeof name, "level.%d.block.%d.conv.1", level, i);
         if (!weight(file, name)) return i;
     }
     return RESIDUAL_BLOCKS_MAX;
 }
 
-/* The width of the stage after it, a quarter of what its growth makes. */
-static int grown_width(int *width, const struct safetensors *file, int stage) {
+/* The width of the level after it, a quarter of what its growth makes. */
+static int grown_width(int *width, const struct safetensors *file, int level) {
     char name[48];
-    snprintf(name, sizeof name, "stage.%d.grow", stage);
+    snprintf(name, sizeof name, "level.%d.grow", level);
     const struct safetensors_entry *grow = weight(file, name);
     if (!grow) return expected(name, "[4 widths, width, 1, 1]");
     *width = size_from(grow->shape[0] / 4);
@@ -126,8 +126,8 @@ static int describe_residual(struct residual_config *c, const struct safetensors
         return error_set(ERR_INPUT,
                          "residual decoder: residual.last.weight has %ld outputs, expected 12 times a square",
                          last->shape[0]);
-    for (int s = 0; s < RESIDUAL_STAGES; s++) c->blocks[s] = count_blocks(file, s);
-    for (int s = 1; s < RESIDUAL_STAGES; s++) TRY(grown_width(&c->width[s], file, s - 1));
+    for (int s = 0; s < RESIDUAL_LEVELS; s++) c->blocks[s] = count_blocks(file, s);
+    for (int s = 1; s < RESIDUAL_LEVELS; s++) TRY(grown_width(&c->width[s], file, s - 1));
     return OK;
 }
 

@@ -1,5 +1,5 @@
-/* decoder_sizes.h: which network (model/codec/decoder_net.h) a safetensors file holds and how large it is, by the names and
-   shapes of its tensors and, for what they do not tell, its metadata (docs/formats.md). */
+/* decoder_sizes.h: which network (model/codec/decoder_net.h) a safetensors file holds and how large it is, by the names
+   and shapes of its tensors and, for what they do not tell, its metadata (docs/formats.md). */
 #ifndef CHECKPOINTS_DECODER_SIZES_H
 #define CHECKPOINTS_DECODER_SIZES_H
 

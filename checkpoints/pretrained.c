@@ -55,35 +55,35 @@ static int has_audio(const struct param_table *table) {
     return 0;
 }
 
-static int load(const struct weights_taker *taker, const struct param_table *table, const char *path, int audio,
+static int load(const struct weights_sink *sink, const struct param_table *table, const char *path, int audio,
                 int *audio_found) {
     struct checkpoint c;
     TRY(checkpoint_open(&c, path));
     *audio_found = checkpoint_find(&c, "audio_proj.norm.weight") != NULL;
-    int code = weights_load(taker, table, &c, audio && *audio_found ? WEIGHTS_ALL : WEIGHTS_TRUNK);
+    int code = weights_load(sink, table, &c, audio && *audio_found ? WEIGHTS_ALL : WEIGHTS_TRUNK);
     checkpoint_close(&c);
     return code;
 }
 
-static int load_audio(const struct weights_taker *taker, const struct param_table *table, const char *path) {
+static int load_audio(const struct weights_sink *sink, const struct param_table *table, const char *path) {
     struct checkpoint c;
     TRY(checkpoint_open(&c, path));
-    int code = weights_load(taker, table, &c, WEIGHTS_AUDIO);
+    int code = weights_load(sink, table, &c, WEIGHTS_AUDIO);
     checkpoint_close(&c);
     return code;
 }
 
-int pretrained_load(const struct weights_taker *taker, const struct param_table *table, const char *path, int *audio) {
+int pretrained_load(const struct weights_sink *sink, const struct param_table *table, const char *path, int *audio) {
     char trunk[FILE_PATH_MAX], modules[FILE_PATH_MAX];
     int wanted = has_audio(table), found;
     if (is_export(path)) TRY(export_sums_check(path));
     TRY(trunk_path(path, trunk, sizeof trunk));
-    TRY(load(taker, table, trunk, wanted, &found));
+    TRY(load(sink, table, trunk, wanted, &found));
     *audio = !wanted || found;
     if (*audio || !is_export(path)) return OK;
     TRY(file_join(modules, sizeof modules, path, "audio.safetensors"));
     if (!file_exists(modules)) return OK;
-    TRY(load_audio(taker, table, modules));
+    TRY(load_audio(sink, table, modules));
     *audio = 1;
     return OK;
 }

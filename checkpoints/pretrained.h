@@ -11,6 +11,6 @@ int pretrained_config(const char *path, struct dit_config *config);
 int pretrained_expect(const char *path, const struct dit_config *config);
 /* The trunk and, when there are any, the audio modules of `table`; of an export all files against their sums first.
    *audio: 1 when the table's audio modules were loaded or it has none; 0: they are the caller's to fill. */
-int pretrained_load(const struct weights_taker *taker, const struct param_table *table, const char *path, int *audio);
+int pretrained_load(const struct weights_sink *sink, const struct param_table *table, const char *path, int *audio);
 
 #endif

@@ -1,11 +1,13 @@
 /* prompt_file.h: prompts' embeddings in a safetensors file, F32, BF16 or F16. What is read:
      keyed   prompt/<SHA-256 of the cleaned text> [L, D]; metadata of the same name hold the text, and "default" the key
              of the prompt that is meant when none is named. text_embed writes such files.
-     named   NAME [L, D] or [1, L, D]: found by that name in place of a text. The only one of a file stands for every prompt
-             but the empty one, whose own name is "empty".
-     cache   a named tensor [L, D] and its mask [L] (BOOL or integers, any name): the rows before the first 0 are its tokens.
+     named   NAME [L, D] or [1, L, D]: found by that name in place of a text. The only one of a file stands for every
+             prompt but the empty one, whose own name is "empty".
+     cache   a named tensor [L, D] and its mask [L] (BOOL or integers, any name): the rows before the first 0 are its
+     tokens.
    Rows are tokens, without padding; rows of zeros at the end are not told from tokens, and take part just like padding.
-   Tensors of other shapes and names (ids/...) are passed over. The file stays open: rows are read when they are wanted. */
+   Tensors of other shapes and names (ids/...) are passed over. The file stays open: rows are read when they are
+   wanted. */
 #ifndef CHECKPOINTS_PROMPT_FILE_H
 #define CHECKPOINTS_PROMPT_FILE_H
 
@@ -30,7 +32,8 @@ struct prompt_file {
 /* ERR_INPUT: damaged, no prompts in it, or of several widths. */
 int prompt_file_open(struct prompt_file *f, const char *path);
 void prompt_file_close(struct prompt_file *f);
-/* The entry of a text (cleaned here) or name; NULL or "" for no text: the file's default. ERR_INPUT lists what there is. */
+/* The entry of a text (cleaned here) or name; NULL or "" for no text: the file's default. ERR_INPUT lists what there
+   is. */
 int prompt_file_find(const struct prompt_file *f, const char *text, const struct prompt_entry **entry);
 /* The empty prompt's; NULL: the file has none. */
 const struct prompt_entry *prompt_file_empty(const struct prompt_file *f);
@@ -41,8 +44,8 @@ int prompt_file_read(const struct prompt_file *f, const struct prompt_entry *ent
 int prompt_file_fill(const struct prompt_file *f, const struct prompt_entry *entry, int text_len, int text_dim,
                      float *text);
 
-/* Writes a keyed file. type: ST_F32 or ST_BF16. fallback: index of the default; ids: each prompt's token numbers, or NULL.
-   Prompts of the same text are written once. */
+/* Writes a keyed file. type: ST_F32 or ST_BF16. fallback: index of the default; ids: each prompt's token numbers, or
+   NULL. Prompts of the same text are written once. */
 int prompt_file_write(const char *path, const struct prompt_rows *prompts, int count, int dim,
                       enum safetensors_type type, int fallback, const int *const *ids);
 

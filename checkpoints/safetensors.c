@@ -348,7 +348,7 @@ static cJSON *header_of(const struct safetensors_entry *const *order, int count,
 }
 
 /* An entry's bytes from its own pointer or, piece by piece, from `give`. */
-static int write_entry(FILE *file, const struct safetensors_entry *e, safetensors_giver give, void *user) {
+static int write_entry(FILE *file, const struct safetensors_entry *e, safetensors_source give, void *user) {
     if (!give) {
         if (e->bytes) fwrite(e->data, 1, e->bytes, file);
         return OK;
@@ -364,7 +364,7 @@ static int write_entry(FILE *file, const struct safetensors_entry *e, safetensor
 }
 
 static int write_file(const char *path, const char *header, const struct safetensors_entry *const *order, int count,
-                      safetensors_giver give, void *user) {
+                      safetensors_source give, void *user) {
     struct file_writer w;
     TRY(file_create(&w, path));
     size_t length = strlen(header), padded = (length + 7) / 8 * 8;
@@ -381,7 +381,7 @@ static int write_file(const char *path, const char *header, const struct safeten
 }
 
 int safetensors_write_from(const char *path, const struct safetensors_entry *entries, int count,
-                           const char *const *metadata, safetensors_giver give, void *user) {
+                           const char *const *metadata, safetensors_source give, void *user) {
     const struct safetensors_entry **order = malloc(((size_t)count + 1) * sizeof *order);
     if (!order) return error_set(ERR_DEVICE, "out of memory");
     for (int i = 0; i < count; i++) order[i] = &entries[i];

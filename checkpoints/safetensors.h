@@ -44,10 +44,10 @@ int safetensors_write(const char *path, const struct safetensors_entry *entries,
                       const char *const *metadata);
 /* The same without data pointers: `give` is asked for elements from .. from + count of an entry, in order, as bytes of
    the entry's type. A code other than OK ends the writing; nothing of the file is left. */
-typedef int (*safetensors_giver)(void *user, const struct safetensors_entry *entry, size_t from, size_t count,
-                                 void *bytes);
+typedef int (*safetensors_source)(void *user, const struct safetensors_entry *entry, size_t from, size_t count,
+                                  void *bytes);
 int safetensors_write_from(const char *path, const struct safetensors_entry *entries, int count,
-                           const char *const *metadata, safetensors_giver give, void *user);
+                           const char *const *metadata, safetensors_source give, void *user);
 size_t safetensors_type_bytes(enum safetensors_type type); /* of one element; 0: other */
 
 #endif

@@ -293,7 +293,7 @@ static int write_index(const char *folder, const char *base, cJSON *map, size_t 
 }
 
 int shards_write(const char *folder, const char *base, const struct safetensors_entry *entries, int count, size_t most,
-                 safetensors_giver give, void *user) {
+                 safetensors_source give, void *user) {
     static const char *const metadata[] = {"format", "pt", NULL}; /* what PyTorch's readers ask for */
     char path[FILE_PATH_MAX], name[NAME_LENGTH_MAX + 1];
     int files = 0, code;

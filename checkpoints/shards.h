@@ -29,9 +29,9 @@ int shards_index(const struct shards *s, const char *name);                     
 void shards_folder(const struct shards *s, char *folder, size_t size);
 
 /* Writes FOLDER/BASE.safetensors, or, when the tensors are larger than `most` bytes (0: no limit), as many files
-   BASE-00001-of-00003.safetensors with at most that much (one tensor at least) and their index, which comes last. Entries
-   stay in their order. What an earlier writing left under the name is removed. */
+   BASE-00001-of-00003.safetensors with at most that much (one tensor at least) and their index, which comes last.
+   Entries stay in their order. What an earlier writing left under the name is removed. */
 int shards_write(const char *folder, const char *base, const struct safetensors_entry *entries, int count, size_t most,
-                 safetensors_giver give, void *user);
+                 safetensors_source give, void *user);
 
 #endif

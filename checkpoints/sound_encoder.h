@@ -18,8 +18,8 @@ struct sound_encoder {
     float *silence; /* [dim], once asked for */
 };
 /* dim 0: the encoder's own. weights: the checkpoint (wav2vec2_file.h); NULL or "": none. A recipe with a checksum wants
-   exactly those weights. ERR_USAGE: encoder, dim or states that cannot be, or weights that are not named; ERR_INPUT: the
-   checkpoint. */
+   exactly those weights. ERR_USAGE: encoder, dim or states that cannot be, or weights that are not named; ERR_INPUT:
+   the checkpoint. */
 int sound_encoder_open(struct sound_encoder *encoder, const struct audio_recipe *recipe, int dim, const char *weights);
 /* The same from a recipe's text, as data sets and students have it. */
 int sound_encoder_open_text(struct sound_encoder *encoder, const char *recipe, int dim, const char *weights);

@@ -420,8 +420,8 @@ int state_get_params(struct state_reader *r, const char *group, const struct par
     return OK;
 }
 
-int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table,
-                     state_slice_taker *take, void *self) {
+int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table, state_slice_sink *take,
+                     void *self) {
     TRY(check_params(r, group, table));
     size_t largest = param_largest_slice(table, 0);
     float *values = malloc((largest + 1) * sizeof *values);

@@ -47,9 +47,9 @@ int state_has(const struct state_reader *r, const char *name);
 /* Missing, surplus and mis-shaped tensors are all listed in the error text. Whole, or slice by slice, in memory of the
    call's own: `take` is given values [the slice's size], padding zero; its error ends the reading. */
 int state_get_params(struct state_reader *r, const char *group, const struct param_table *table, float *values);
-typedef int state_slice_taker(void *self, int slice, const float *values);
-int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table,
-                     state_slice_taker *take, void *self);
+typedef int state_slice_sink(void *self, int slice, const float *values);
+int state_each_slice(struct state_reader *r, const char *group, const struct param_table *table, state_slice_sink *take,
+                     void *self);
 int state_get_floats(struct state_reader *r, const char *name, float *values, size_t count);
 int state_get_integer(struct state_reader *r, const char *name, int64_t *value);
 int state_get_text(struct state_reader *r, const char *name, char **text); /* malloc'd */

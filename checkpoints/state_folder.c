@@ -117,8 +117,8 @@ static void remove_leftovers(const char *folder) {
     if (dir) closedir(dir);
 }
 
-/* By time of writing, not by step: after a resume past a damaged state of a later step, the new states are the ones that
-   count. */
+/* By time of writing, not by step: after a resume past a damaged state of a later step, the new states are the ones
+   that count. */
 /* Kept for ever: by its step, or by a mark beside it. */
 static int marked(const char *path, long step, long every) {
     char mark[FILE_PATH_MAX + 16];

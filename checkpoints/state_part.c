@@ -1,5 +1,6 @@
-/* state_part.c: a process's own values in a training state that another one lays out (state_part_* of state.h). The values of
-   a data set lie in one piece of the file, little-endian; where, the HDF5 library tells; they are written past it. */
+/* state_part.c: a process's own values in a training state that another one lays out (state_part_* of state.h). The
+   values of a data set lie in one piece of the file, little-endian; where, the HDF5 library tells; they are written
+   past it. */
 #include "checkpoints/state.h"
 #include "base/error.h"
 #include "base/fileio.h"

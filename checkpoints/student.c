@@ -27,7 +27,7 @@ static int write_text(const char *path, char *text) {
 
 /* The folder that other tools load: weights under the name they look for, sizes beside them. */
 static int write_trunk(const char *folder, const struct dit_config *config, const struct param_table *table,
-                       const struct weights_giver *source, const struct weights_format *format) {
+                       const struct weights_source *source, const struct weights_format *format) {
     char path[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
     TRY(file_join(trunk, sizeof trunk, folder, "transformer"));
     TRY(file_make_folders(trunk));
@@ -53,7 +53,7 @@ static int write_decoder(const char *folder, const struct student_description *d
 }
 
 int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
-                  const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
+                  const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]) {
     const struct weights_format audio = {.naming = NAMING_ORIGINAL, .type = format->type};
     char path[FILE_PATH_MAX];
@@ -145,8 +145,8 @@ int student_load(struct student *s, const char *folder) {
     take_copies(s);
     mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding */
     struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
-    const struct weights_taker taker = weights_to_arena(&arena);
-    TRY(pretrained_load(&taker, &s->net.table, folder, &audio));
+    const struct weights_sink sink = weights_to_arena(&arena);
+    TRY(pretrained_load(&sink, &s->net.table, folder, &audio));
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio.safetensors", folder);
     TRY(load_text(s, folder));
     TRY(s->give_codec ? s->give_codec(s->giver, &s->codec) : student_open_codec(&s->codec, folder, d));

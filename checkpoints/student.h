@@ -1,6 +1,7 @@
 /* student.h: an exported student: a folder that holds all that streaming needs (docs/formats.md).
      config.json        networks, chunking, levels, codec, audio encoder
-     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load it
+     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load
+     it
      audio.safetensors  talk and listen modules and the audio projection
      codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
                         where that is and what its checksum is
@@ -20,7 +21,7 @@
    description->dit. The trunk may be in shards; the audio modules have their names in one form only and
    are one file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
-                  const struct weights_giver *source, const struct weights_format *format, const struct codec *codec,
+                  const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);
 
 /* A student in memory. weights: its device arena, kept apart so that a plan can name it. */

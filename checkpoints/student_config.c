@@ -71,7 +71,7 @@ static cJSON *print(const struct student_description *d) {
     cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
     cJSON_AddNumberToObject(dit, "eps", d->dit.eps);
     cJSON_AddNumberToObject(dit, "clean_floor", d->dit.clean_floor);
-    if (d->dit.deaf) cJSON_AddNumberToObject(dit, "deaf", d->dit.deaf);
+    if (d->dit.mute_input) cJSON_AddNumberToObject(dit, "mute_input", d->dit.mute_input);
     cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
     cJSON_AddStringToObject(rollout, "sink_pos", sink_pos_names[d->rollout.causal.sink_pos]);
     cJSON_AddItemToObject(rollout, "sigma", cJSON_CreateDoubleArray(d->rollout.sigma, d->rollout.steps));
@@ -165,8 +165,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
     if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "clean_floor")) /* 0 where it is missing */
         TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
-    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "deaf"))
-        TRY(integer_at(root, "dit", "deaf", 0, 3, &d->dit.deaf));
+    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "mute_input"))
+        TRY(integer_at(root, "dit", "mute_input", 0, 3, &d->dit.mute_input));
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
     if (codec_is_external(d->codec)) {
         TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));

@@ -1,6 +1,6 @@
 /* tokenizer.h: texts to token numbers by a SentencePiece model (UMT5's spiece.model), through libsentencepiece.
-   tokenizer.cc needs the library; where make does not find it, tokenizer_none.c stands in its place, whose tokenizer_open
-   says so. */
+   tokenizer.cc needs the library; where make does not find it, tokenizer_none.c stands in its place, whose
+   tokenizer_open says so. */
 #ifndef CHECKPOINTS_TOKENIZER_H
 #define CHECKPOINTS_TOKENIZER_H
 

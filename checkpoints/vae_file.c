@@ -66,34 +66,34 @@ static int side(const struct checkpoint *c, const char *name, int ndim, int axis
     return OK;
 }
 
-/* Encoder layer `layer` of a stage, counted through for 2.1. */
-static void layer_name(char *name, size_t size, const struct vae_config *c, int stage, int layer, const char *end) {
+/* Encoder layer `layer` of a level, counted through for 2.1. */
+static void layer_name(char *name, size_t size, const struct vae_config *c, int level, int layer, const char *end) {
     if (c->residual)
-        snprintf(name, size, "encoder.downsamples.%d.downsamples.%d.%s", stage, layer, end);
+        snprintf(name, size, "encoder.downsamples.%d.downsamples.%d.%s", level, layer, end);
     else
         snprintf(name, size, "encoder.downsamples.%d.%s", layer, end);
 }
 
-/* Walks through the encoder's layers: residual blocks, a resampler, the next stage. */
-static int read_stages(const struct checkpoint *c, struct vae_config *v) {
+/* Walks through the encoder's layers: residual blocks, a resampler, the next level. */
+static int read_levels(const struct checkpoint *c, struct vae_config *v) {
     char name[96];
-    for (int layer = 0; v->stages < VAE_STAGES_MAX; v->stages++) {
+    for (int layer = 0; v->levels < VAE_LEVELS_MAX; v->levels++) {
         int blocks = 0, channels = 0;
         if (v->residual) layer = 0;
         for (;; layer++, blocks++) {
-            layer_name(name, sizeof name, v, v->stages, layer, "residual.6.weight");
+            layer_name(name, sizeof name, v, v->levels, layer, "residual.6.weight");
             if (!checkpoint_find(c, name)) break;
             TRY(side(c, name, 5, 0, &channels));
         }
         if (!blocks) return OK;
-        if (channels % v->encoder_base || (v->stages && blocks != v->res_blocks))
+        if (channels % v->encoder_base || (v->levels && blocks != v->res_blocks))
             return error_set(ERR_INPUT,
-                             "stage %d has %d residual blocks of %d channels: it is no Wan video autoencoder",
-                             v->stages, blocks, channels);
+                             "level %d has %d residual blocks of %d channels: it is no Wan video autoencoder",
+                             v->levels, blocks, channels);
         v->res_blocks = blocks;
-        v->mult[v->stages] = channels / v->encoder_base;
-        layer_name(name, sizeof name, v, v->stages, layer++, "time_conv.weight");
-        v->halve_time[v->stages] = checkpoint_find(c, name) != NULL;
+        v->mult[v->levels] = channels / v->encoder_base;
+        layer_name(name, sizeof name, v, v->levels, layer++, "time_conv.weight");
+        v->halve_time[v->levels] = checkpoint_find(c, name) != NULL;
     }
     return OK;
 }
@@ -110,9 +110,9 @@ static int read_sizes(const struct checkpoint *c, struct vae_config *v) {
     while (3 * (v->patch + 1) * (v->patch + 1) <= in) v->patch++;
     if (!v->patch || 3 * v->patch * v->patch != in)
         return error_set(ERR_INPUT, "encoder.conv1.weight: %d channels come in, not 3 p^2", in);
-    TRY(read_stages(c, v));
-    if (!v->stages || last % v->mult[0])
-        return error_set(ERR_INPUT, "has no stages of residual blocks: it is no Wan video autoencoder");
+    TRY(read_levels(c, v));
+    if (!v->levels || last % v->mult[0])
+        return error_set(ERR_INPUT, "has no levels of residual blocks: it is no Wan video autoencoder");
     v->decoder_base = last / v->mult[0];
     vae_config_statistics(v);
     return vae_config_check(v);
@@ -202,7 +202,7 @@ static int load(const struct checkpoint *c, const struct param_table *table, ele
     struct gather g = {.table = table, .weights = weights};
     g.tensor = malloc(largest * sizeof *g.tensor);
     g.arranged = malloc(largest * sizeof *g.arranged);
-    const struct weights_taker sink = {take, &g};
+    const struct weights_sink sink = {take, &g};
     int code = g.tensor && g.arranged ? weights_load(&sink, table, c, WEIGHTS_ALL)
                                       : error_set(ERR_DEVICE, "out of memory for a tensor of %zu values", largest);
     free(g.tensor);

@@ -1,5 +1,5 @@
-/* vae_file.h: a Wan video autoencoder from safetensors: the original names (of the published .pth, converted) or Diffusers',
-   F32, F16 or BF16, with or without a prefix. */
+/* vae_file.h: a Wan video autoencoder from safetensors: the original names (of the published .pth, converted) or
+   Diffusers', F32, F16 or BF16, with or without a prefix. */
 #ifndef CHECKPOINTS_VAE_FILE_H
 #define CHECKPOINTS_VAE_FILE_H
 

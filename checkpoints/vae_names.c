@@ -1,6 +1,6 @@
 /* vae_names.c: see vae_names.h. Both namings end alike (".weight", ".bias", ".gamma") and differ in how they count: the
-   original 2.1 numbers a half's layers through, 2.2 a stage's; Diffusers numbers stages (but for 2.1's encoder) and gives
-   resamplers a name of their own. */
+   original 2.1 numbers a half's layers through, 2.2 a level's; Diffusers numbers levels (but for 2.1's encoder) and
+   gives resamplers a name of their own. */
 #include "checkpoints/vae_names.h"
 
 #include <stdio.h>
@@ -48,22 +48,22 @@ static int number(const char **rest) {
 /* "down_blocks.1.resnets.0." of what follows "downsamples." (decode: "upsamples."). */
 static void stage_name(const struct vae_config *c, const char **rest, int decode, char *out, size_t size) {
     const char *blocks = decode ? "up_blocks" : "down_blocks";
-    int stage = number(rest), layer = 0;
+    int level = number(rest), layer = 0;
     if (c->residual) {
         const char *inner = decode ? "upsamples." : "downsamples.";
         if (!strncmp(*rest, inner, strlen(inner))) *rest += strlen(inner);
         layer = number(rest);
     } else if (decode) {
-        layer = stage % (c->res_blocks + 2);
-        stage /= c->res_blocks + 2;
+        layer = level % (c->res_blocks + 2);
+        level /= c->res_blocks + 2;
     }
     int resampler = !strncmp(*rest, "resample.", 9) || !strncmp(*rest, "time_conv.", 10);
     if (!c->residual && !decode)
-        snprintf(out, size, "%s.%d.", blocks, stage);
+        snprintf(out, size, "%s.%d.", blocks, level);
     else if (!resampler)
-        snprintf(out, size, "%s.%d.resnets.%d.", blocks, stage, layer);
+        snprintf(out, size, "%s.%d.resnets.%d.", blocks, level, layer);
     else
-        snprintf(out, size, "%s.%d.%s.", blocks, stage,
+        snprintf(out, size, "%s.%d.%s.", blocks, level,
                  !decode       ? "downsampler"
                  : c->residual ? "upsampler"
                                : "upsamplers.0");

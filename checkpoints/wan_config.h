@@ -12,8 +12,8 @@ struct wan_config {
     int dim, ffn_dim, heads, layers, in_channels, out_channels, freq_dim, text_len, text_dim;
     double eps;
 };
-/* *found 0: there is no such file, or it is of something else (no key of either style). ERR_INPUT: not JSON, a value out of
-   range, or a feature that the network here lacks (image branch, other patches). */
+/* *found 0: there is no such file, or it is of something else (no key of either style). ERR_INPUT: not JSON, a value
+   out of range, or a feature that the network here lacks (image branch, other patches). */
 int wan_config_read(const char *path, struct wan_config *config, int *found);
 /* What the file gives, into the network's config. */
 void wan_config_fill(const struct wan_config *from, struct dit_config *to);

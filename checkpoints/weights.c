@@ -62,7 +62,7 @@ int weights_check(const struct param_table *table, const struct checkpoint *c, e
     return code ? error_context(code, "%s", s->path) : OK;
 }
 
-static int load_tensor(const struct weights_taker *sink, const struct param *p, const struct safetensors_entry *e) {
+static int load_tensor(const struct weights_sink *sink, const struct param *p, const struct safetensors_entry *e) {
     float values[PIECE];
     for (size_t from = 0; from < p->count; from += PIECE) {
         size_t count = p->count - from < PIECE ? p->count - from : PIECE, end = from + count;
@@ -76,7 +76,7 @@ static int load_tensor(const struct weights_taker *sink, const struct param *p, 
     return OK;
 }
 
-int weights_load(const struct weights_taker *sink, const struct param_table *table, const struct checkpoint *c,
+int weights_load(const struct weights_sink *sink, const struct param_table *table, const struct checkpoint *c,
                  enum weights_part part) {
     TRY(weights_check(table, c, part));
     for (int i = 0; i < table->count; i++) {
@@ -97,8 +97,8 @@ static int take_arena(void *self, const struct param *p, size_t from, size_t cou
     return OK;
 }
 
-struct weights_taker weights_to_arena(struct weights_arena *arena) {
-    return (struct weights_taker){take_arena, arena};
+struct weights_sink weights_to_arena(struct weights_arena *arena) {
+    return (struct weights_sink){take_arena, arena};
 }
 
 /* ---- saving ---- */
@@ -128,7 +128,7 @@ static uint16_t to_half(float value) {
 
 struct save {
     const struct param_table *table;
-    const struct weights_giver *source;
+    const struct weights_source *source;
     const struct param **params; /* [entries] */
     const struct safetensors_entry *entries;
 };
@@ -186,7 +186,7 @@ static int list_entries(struct save *save, struct safetensors_entry *entries, in
 }
 
 int weights_save(const char *folder, const char *base, const struct param_table *table,
-                 const struct weights_giver *source, enum weights_part part, const struct weights_format *format) {
+                 const struct weights_source *source, enum weights_part part, const struct weights_format *format) {
     if (format->type > ST_BF16) return error_set(ERR_USAGE, "weights are written as F32, BF16 or F16");
     struct safetensors_entry *entries = calloc((size_t)table->count + 1, sizeof *entries);
     const struct param **params = calloc((size_t)table->count + 1, sizeof *params);
@@ -206,6 +206,6 @@ static int give_host(void *self, const struct param *p, size_t from, size_t coun
     return OK;
 }
 
-struct weights_giver weights_from_host(struct weights_host *host) {
-    return (struct weights_giver){give_host, host};
+struct weights_source weights_from_host(struct weights_host *host) {
+    return (struct weights_source){give_host, host};
 }

@@ -1,6 +1,6 @@
 /* weights.h: a network's weights from and to checkpoints, by the names of its parameter table.
-   Values pass through in pieces, converted on the way (F32, F16, BF16, F64 to float and back): no second copy of the model in
-   memory. Where they go to or come from is the caller's: an arena, or the part of one that a process keeps. */
+   Values pass through in pieces, converted on the way (F32, F16, BF16, F64 to float and back): no second copy of the
+   model in memory. Where they go to or come from is the caller's: an arena, or the part of one that a process keeps. */
 #ifndef CHECKPOINTS_WEIGHTS_H
 #define CHECKPOINTS_WEIGHTS_H
 
@@ -12,19 +12,19 @@ enum weights_part { WEIGHTS_ALL, WEIGHTS_TRUNK, WEIGHTS_AUDIO };
 int weights_belongs(const struct param *param, enum weights_part part);
 
 /* Takes host values of a parameter's elements from .. from + count; a parameter's pieces come in order. */
-struct weights_taker {
+struct weights_sink {
     int (*take)(void *self, const struct param *param, size_t from, size_t count, const float *values);
     void *self;
 };
 /* Gives them. */
-struct weights_giver {
+struct weights_source {
     int (*give)(void *self, const struct param *param, size_t from, size_t count, float *values);
     void *self;
 };
 
 /* Reads `part` of the table from a checkpoint. Missing, surplus and mis-shaped tensors and those of other types are all
    listed (ERR_INPUT) before the first value is read. */
-int weights_load(const struct weights_taker *sink, const struct param_table *table, const struct checkpoint *checkpoint,
+int weights_load(const struct weights_sink *sink, const struct param_table *table, const struct checkpoint *checkpoint,
                  enum weights_part part);
 /* The check alone. */
 int weights_check(const struct param_table *table, const struct checkpoint *checkpoint, enum weights_part part);
@@ -34,7 +34,7 @@ struct weights_arena {
     elem *weights;
     real *master;
 };
-struct weights_taker weights_to_arena(struct weights_arena *arena);
+struct weights_sink weights_to_arena(struct weights_arena *arena);
 
 struct weights_format {
     enum weights_naming naming;
@@ -43,12 +43,12 @@ struct weights_format {
 };
 /* Writes `part` as FOLDER/BASE.safetensors or its shards (shards.h). ERR_NUMERIC: a value that F16 cannot hold. */
 int weights_save(const char *folder, const char *base, const struct param_table *table,
-                 const struct weights_giver *source, enum weights_part part, const struct weights_format *format);
+                 const struct weights_source *source, enum weights_part part, const struct weights_format *format);
 /* From host values [table->total]; `values` lives as long as the source. */
 struct weights_host {
     const struct param_table *table;
     const float *values;
 };
-struct weights_giver weights_from_host(struct weights_host *host);
+struct weights_source weights_from_host(struct weights_host *host);
 
 #endif

@@ -33,9 +33,11 @@ void comm_at(struct comm *comm, long step, const char *what, long index) {
 
 void comm_busy(struct comm *comm, const char *why) { transport_of(comm)->busy(comm, why); }
 
-void comm_tell(struct comm *comm, int64_t number) { transport_of(comm)->tell(comm, number); }
+void comm_publish(struct comm *comm, int64_t number) { transport_of(comm)->publish(comm, number); }
 
-int comm_told(struct comm *comm, int rank, int64_t *number) { return transport_of(comm)->told(comm, rank, number); }
+int comm_progress_of(struct comm *comm, int rank, int64_t *number) {
+    return transport_of(comm)->progress_of(comm, rank, number);
+}
 
 /* ---- device memory ---- */
 

@@ -64,8 +64,8 @@ void comm_busy(struct comm *comm, const char *why);
 /* A number that the others may ask for, beside all collectives and from any thread: "as far as I have come". It is with
    them in a moment, the last one told counts; 0 at first. Neither call waits. told: rank's of the job. ERR_DEVICE: the
    job has failed, or the rank has left without having told more. */
-void comm_tell(struct comm *comm, int64_t number);
-int comm_told(struct comm *comm, int rank, int64_t *number);
+void comm_publish(struct comm *comm, int64_t number);
+int comm_progress_of(struct comm *comm, int rank, int64_t *number);
 
 /* ---- on device memory; counts (in real or bytes) have one entry a rank, may be 0, and are copied ---- */
 

@@ -461,18 +461,18 @@ static int nccl_split(struct comm *part, struct comm *whole, int colour, int key
 
 static void nccl_busy(struct comm *comm, const char *why) { comm_busy(&link_of(comm)->host, why); }
 
-static void nccl_tell(struct comm *comm, int64_t number) { comm_tell(&link_of(comm)->host, number); }
+static void nccl_publish(struct comm *comm, int64_t number) { comm_publish(&link_of(comm)->host, number); }
 
-static int nccl_told(struct comm *comm, int rank, int64_t *number) {
-    return comm_told(&link_of(comm)->host, rank, number);
+static int nccl_progress_of(struct comm *comm, int rank, int64_t *number) {
+    return comm_progress_of(&link_of(comm)->host, rank, number);
 }
 
 const struct comm_transport comm_nccl = {.close = nccl_close,
                                          .abort = nccl_abort,
                                          .split = nccl_split,
                                          .busy = nccl_busy,
-                                         .tell = nccl_tell,
-                                         .told = nccl_told,
+                                         .publish = nccl_publish,
+                                         .progress_of = nccl_progress_of,
                                          .start = nccl_start,
                                          .wait = nccl_wait};
 

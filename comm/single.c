@@ -19,10 +19,10 @@ static int single_split(struct comm *part, struct comm *whole, int colour, int k
 
 static void single_busy(struct comm *comm, const char *why) { (void)comm, (void)why; }
 
-static void single_tell(struct comm *comm, int64_t number) { (void)comm, (void)number; }
+static void single_publish(struct comm *comm, int64_t number) { (void)comm, (void)number; }
 
 /* There is no other to ask for. */
-static int single_told(struct comm *comm, int rank, int64_t *number) {
+static int single_progress_of(struct comm *comm, int rank, int64_t *number) {
     (void)comm, (void)rank;
     *number = 0;
     return 0;
@@ -51,7 +51,7 @@ const struct comm_transport comm_single = {.close = single_close,
                                            .abort = single_abort,
                                            .split = single_split,
                                            .busy = single_busy,
-                                           .tell = single_tell,
-                                           .told = single_told,
+                                           .publish = single_publish,
+                                           .progress_of = single_progress_of,
                                            .start = single_start,
                                            .wait = single_wait};

@@ -34,8 +34,8 @@ struct comm_transport {
     void (*abort)(struct comm *comm, int code);
     int (*split)(struct comm *part, struct comm *whole, int colour, int key);
     void (*busy)(struct comm *comm, const char *why);
-    void (*tell)(struct comm *comm, int64_t number);
-    int (*told)(struct comm *comm, int rank, int64_t *number);
+    void (*publish)(struct comm *comm, int64_t number);
+    int (*progress_of)(struct comm *comm, int rank, int64_t *number);
     int (*start)(struct comm *comm, const struct comm_call *call, comm_ticket *ticket);
     int (*wait)(struct comm *comm, comm_ticket ticket);
 };

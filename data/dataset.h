@@ -10,8 +10,8 @@
    latent frame; text_sums [P] over every prompt's rows, the attribute sum over all the rest; they are checked when a
    set is opened and when a row is read. Values are finite. Older files are read too: those of version 3 have no
    pictures, those of version 2 no sums, which is said, and those of version 1 none either, whose rows all have the
-   prompt text [text_len, text_dim] and whose empty prompt has no rows. Errors: ERR_INPUT for files that are damaged, not data
-   sets, or of sizes that contradict each other. */
+   prompt text [text_len, text_dim] and whose empty prompt has no rows. Errors: ERR_INPUT for files that are damaged,
+   not data sets, or of sizes that contradict each other. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 

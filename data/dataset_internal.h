@@ -34,8 +34,8 @@ static inline long dataset_pictures_before(int f) { return f ? video_frames(f) :
 uint32_t dataset_place_sum(uint64_t row, int part, const void *values, size_t bytes);
 /* CRC-32 over names, types, extents and attributes of everything in the file, and over the contents of what is not
    large: whole numbers, texts, the codec's tensors. Left out: the attribute DATASET_SUM and the values of latents,
-   audio, masks, pictures, text and their sums. -1: something in the file cannot be read or has no place there (a link into
-   another file). */
+   audio, masks, pictures, text and their sums. -1: something in the file cannot be read or has no place there (a link
+   into another file). */
 int dataset_file_sum(hid_t file, uint32_t *sum);
 
 #endif

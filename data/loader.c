@@ -1,5 +1,5 @@
-/* loader.c: see loader.h. A ring of SLOTS batches: the thread fills, the caller empties; the slot that the caller holds is
-   not filled again before its next call. */
+/* loader.c: see loader.h. A ring of SLOTS batches: the thread fills, the caller empties; the slot that the caller holds
+   is not filled again before its next call. */
 #include "data/loader.h"
 
 #include <pthread.h>

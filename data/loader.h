@@ -11,8 +11,8 @@ struct loader_config {
     int batch;        /* samples a step, over all ranks */
     int first, count; /* those of them that are wanted here; count 0: all */
     enum dataset_split split;
-    /* Probabilities that a sample has the empty prompt, that both its masks are 0, and that the talk mask, the listen mask
-       is 0 besides: drawn apart, so that all four combinations come up. */
+    /* Probabilities that a sample has the empty prompt, that both its masks are 0, and that the talk mask, the listen
+       mask is 0 besides: drawn apart, so that all four combinations come up. */
     double drop_text, drop_audio, drop_talk, drop_listen;
     int picture_frames;     /* latent frames of a sample with true pictures (picture_sample.h); 0: none is wanted */
     double other_reference; /* probability that its reference is of another window of the clip */

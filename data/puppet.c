@@ -1,7 +1,7 @@
 /* puppet.c: a dialogue in time: who speaks when, and how the body moves with it. See puppet.h.
-   Motion is laid out on ticks of 10 ms (a video frame is 4) from what is heard: the agent's phones drive mouth and hands,
-   the user's drive the nods, each through a short Gaussian, so that all of it can be learned from the two voices near the
-   frame. What cannot (sway, glances, blinks) is small. */
+   Motion is laid out on ticks of 10 ms (a video frame is 4) from what is heard: the agent's phones drive mouth and
+   hands, the user's drive the nods, each through a short Gaussian, so that all of it can be learned from the two voices
+   near the frame. What cannot (sway, glances, blinks) is small. */
 #include "data/puppet.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* puppet.h: the generated data set: dialogues of two parties, one of whom (the agent) is drawn.
    Everything is a pure function of (seed, identity, utterance): base/philox.h, purpose RANDOM_PUPPET. An identity is a
    person of random looks and a voice; an utterance is who says what when. Speech and phone times come from flite, the
-   picture is vector drawing by cairo. The agent talks (mouth by phones, both hands beating with the stressed vowels) and
-   listens (mouth shut, nods locked to the user's voice); when nobody speaks the body only sways a little.
+   picture is vector drawing by cairo. The agent talks (mouth by phones, both hands beating with the stressed vowels)
+   and listens (mouth shut, nods locked to the user's voice); when nobody speaks the body only sways a little.
    Positions are in heights of the picture from the top left of its middle square: x to the right, y down, 0..1. So in a
    square picture they are fractions; a wider one shows more wall. Left and right are the picture's.
    Several dialogues may be open in several threads; one dialogue belongs to one thread at a time. */

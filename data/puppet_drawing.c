@@ -1,5 +1,6 @@
 /* puppet_drawing.c: see puppet_drawing.h. Lengths are heights of the picture; the head is drawn in its own coordinates
-   (origin in its middle, turned by the tilt). Drawn back to front: wall, hair behind, neck and torso, head, arms, hands. */
+   (origin in its middle, turned by the tilt). Drawn back to front: wall, hair behind, neck and torso, head, arms,
+   hands. */
 #include "data/puppet_drawing.h"
 
 #include <cairo.h>

@@ -1,5 +1,6 @@
 /* puppet_script.h: what the puppets say, and flite that says it.
-   A sentence is drawn from word lists with good phone variety; speech is 16 kHz PCM with the end time of every phone. */
+   A sentence is drawn from word lists with good phone variety; speech is 16 kHz PCM with the end time of every
+   phone. */
 #ifndef DATA_PUPPET_SCRIPT_H
 #define DATA_PUPPET_SCRIPT_H
 
@@ -39,8 +40,9 @@ struct script_voice {
     double stretch; /* of durations, 1 normal */
     double pitch;   /* factor, 1 normal */
 };
-/* Synthesis, about 60 times faster than real time. Thread-safe: flite draws its noise from rand(), so that one call runs
-   at a time and starts from srand(noise_seed); processes, not threads, would run in parallel. Free with script_free. */
+/* Synthesis, about 60 times faster than real time. Thread-safe: flite draws its noise from rand(), so that one call
+   runs at a time and starts from srand(noise_seed); processes, not threads, would run in parallel. Free with
+   script_free. */
 int script_say(struct script_speech *speech, const struct script_voice *voice, const char *text, unsigned noise_seed);
 void script_free(struct script_speech *speech);
 

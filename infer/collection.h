@@ -33,7 +33,7 @@ struct collection_video {
    the caller's until it is finished. */
 int collection_video_open(struct collection_video *video, const char *folder, const char *beside, const char *id,
                           int height, int width, const struct dialogue_sound *sound, const float *reference);
-/* A frame_taker (dialogue.h). Pictures beyond the sound's end are passed over. */
+/* A frame_receiver (dialogue.h). Pictures beyond the sound's end are passed over. */
 int collection_video_take(void *video, long frame, const float *picture);
 /* Closes it; sound and pictures end with the last picture that came. */
 int collection_video_finish(struct collection_video *video);

@@ -23,7 +23,7 @@ void dialogue_voice_mask(float *mask, const float *pcm, long frames) {
 }
 
 int dialogue_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
-                    frame_taker take, void *user, struct stream_times *times) {
+                    frame_receiver take, void *user, struct stream_times *times) {
     const struct student_description *d = session_student(session);
     size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
     int chunk = session_chunk_frames(session);

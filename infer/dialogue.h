@@ -14,7 +14,7 @@ struct dialogue_sound {
 };
 /* Gets video frame `frame` (1 .. frames-1), planar [3, H, W] in [-1, 1], not rounded to 8 bits; a code other than OK
    stops. */
-typedef int (*frame_taker)(void *user, long frame, const float *picture);
+typedef int (*frame_receiver)(void *user, long frame, const float *picture);
 
 struct stream_times {
     double network, codec, first; /* seconds; first: of first chunks, network and codec */
@@ -24,7 +24,7 @@ struct stream_times {
 void stream_times_add(struct stream_times *to, const struct stream_times *from);
 /* Streams the whole dialogue from the reference, planar [3, H, W] in [-1, 1]. times: added to; NULL: not wanted. */
 int dialogue_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
-                    frame_taker take, void *user, struct stream_times *times);
+                    frame_receiver take, void *user, struct stream_times *times);
 
 /* The mask that a session finds by voice activity in the same sound: mask [frames] from pcm
    [frames * AUDIO_SAMPLES_PER_FRAME]. */

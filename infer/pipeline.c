@@ -20,7 +20,7 @@ struct times { /* of the chunk in a slot of the session */
 };
 struct pipeline {
     struct session *session;
-    pipeline_taker take;
+    pipeline_sink take;
     void *user;
     struct times times[SESSION_SLOTS];
     unsigned char *frames;                   /* of a chunk */
@@ -164,7 +164,7 @@ int pipeline_rehearse(struct pipeline *p) {
     size_t size = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
     float *grey = calloc(size, sizeof *grey);
     unsigned char *first = malloc(size);
-    pipeline_taker take = p->take;
+    pipeline_sink take = p->take;
     int code = grey && first ? OK : error_set(ERR_DEVICE, "out of memory for a rehearsal");
     p->take = show_nobody;
     for (int i = 0; i < REHEARSALS && !code; i++) code = rehearse_clip(p, grey, first, session_chunk_kinds(p->session));
@@ -215,7 +215,7 @@ void pipeline_decode_into(struct pipeline *p, unsigned char *frames) {
     p->frames = frames;
 }
 
-int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_taker take, void *user,
+int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_sink take, void *user,
                   FILE *plan) {
     struct pipeline *p = *pipeline = calloc(1, sizeof *p);
     if (!p) return error_set(ERR_DEVICE, "out of memory for a pipeline");

@@ -158,7 +158,7 @@ static void make_windows(struct session *s, long first, int count) {
     if (end <= begin) begin = end - 1;
     long T = end - begin;
     for (int k = 0; k < AUDIO_STREAMS; k++) {
-        if (session_student(s)->dit.deaf >> k & 1) {
+        if (session_student(s)->dit.mute_input >> k & 1) {
             mem_zero(h->window[k], (size_t)(count * AUDIO_WINDOW * dim) * sizeof(elem));
             continue;
         }

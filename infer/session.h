@@ -3,7 +3,8 @@
    soon as their sound is there. All buffers are host memory of the caller. Chunk i of C latent frames covers video
    frames 4 C (i-1) + 1 .. 4 C i; frame 0 is the reference. A chunk needs sound up to two video frames after its last,
    plus the audio encoder's own look-ahead.
-   Threads: one session, one thread; but session_decode may be in a thread of its own (pipeline.h). Errors: error.h codes. */
+   Threads: one session, one thread; but session_decode may be in a thread of its own (pipeline.h). Errors: error.h
+   codes. */
 #ifndef INFER_SESSION_H
 #define INFER_SESSION_H
 
@@ -11,7 +12,8 @@
 
 struct session;
 
-/* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL: nowhere. */
+/* Loads the student in `folder`, plans and allocates everything. plan: where the memory plan is printed; NULL:
+   nowhere. */
 int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
 /* One session of many: it has a cache, a codec's state, sound and random numbers of its own. The sessions of a student
    are used in one thread, a chunk at a time, in any order; the student outlives them. */
@@ -42,13 +44,13 @@ int session_take(struct session *session, unsigned char *frames, double *seconds
 /* The same for measures, which ask for pixels that are not rounded yet: frames [4 C, 3, H, W] in [-1, 1]. Taken in
    either way, a stream goes on alike. */
 int session_take_pixels(struct session *session, float *frames, double *seconds);
-/* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's latents
-   into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded in their
-   order. The halves of different slots may run at the same time in two threads, on two streams. */
+/* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's
+   latents into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded
+   in their order. The halves of different slots may run at the same time in two threads, on two streams. */
 int session_generate(struct session *session, int slot);
 int session_decode(struct session *session, int slot, unsigned char *frames);
-/* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk), and
-   what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
+/* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk),
+   and what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
 struct session_wait {
     double chunk, ahead, encoder_ahead;
 };

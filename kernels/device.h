@@ -11,19 +11,19 @@
    device or the driver is missing. May be called again; the last call's thread count holds. */
 int device_init(int threads);
 void device_shutdown(void);
-/* Before device_init: which of the host's devices this process takes, counted round; 0 at first. For processes that share a
-   host. The backends on the host have but one. */
+/* Before device_init: which of the host's devices this process takes, counted round; 0 at first. For processes that
+   share a host. The backends on the host have but one. */
 void device_use(int index);
 /* 1: there is a device of that number, counted from 0. After device_init. The backends on the host serve any number of
    processes: 1. */
 int device_exists(int index);
-/* 1: equal bits for equal inputs, without the libraries' algorithms that may add in another order each time. For before the
-   first kernel. The backends on the host, and the own kernels of cuda, are so anyway. */
+/* 1: equal bits for equal inputs, without the libraries' algorithms that may add in another order each time. For before
+   the first kernel. The backends on the host, and the own kernels of cuda, are so anyway. */
 void device_deterministic(int on);
 const char *device_name(void); /* "ref", "cpu", "cuda" */
 int device_threads(void);
-/* For every further host thread, before it calls kernels or copies: makes the device and the thread count of device_init
-   its own. */
+/* For every further host thread, before it calls kernels or copies: makes the device and the thread count of
+   device_init its own. */
 void device_thread(void);
 
 /* Device memory, 64-byte aligned, contents undefined (tests: filled with NaN bytes when device_poison(1) was called).
@@ -32,8 +32,9 @@ void *device_alloc(size_t bytes);
 void device_free(void *pointer);
 void device_poison(int on);
 
-/* Host memory that the device's copies reach by themselves, several times as fast as other host memory; until device_unpin,
-   which comes before it is freed. 0: it is not (a backend of the host, no more of it to be had); copies work all the same. */
+/* Host memory that the device's copies reach by themselves, several times as fast as other host memory; until
+   device_unpin, which comes before it is freed. 0: it is not (a backend of the host, no more of it to be had); copies
+   work all the same. */
 int device_pin(void *host, size_t bytes);
 void device_unpin(void *host); /* of memory that is not pinned: nothing */
 
@@ -60,8 +61,8 @@ struct device_event;
 struct device_stream *device_stream_create(void);
 /* Where both have work that waits, this stream's goes first. */
 struct device_stream *device_stream_create_urgent(void);
-/* 1: streams run beside each other on the device, so that a second one hides work behind the first's. 0: all work is the
-   host's own, and two threads of it share its cores. */
+/* 1: streams run beside each other on the device, so that a second one hides work behind the first's. 0: all work is
+   the host's own, and two threads of it share its cores. */
 int device_overlaps(void);
 void device_stream_destroy(struct device_stream *stream);
 void device_stream_use(struct device_stream *stream); /* NULL: the default stream; per host thread */
@@ -76,9 +77,9 @@ void device_event_wait(struct device_event *event);   /* the current stream wait
 /* Tells a profiler that was started to wait for it (ncu --profile-from-start off) to look, or to stop looking. */
 void device_profile(int on);
 
-/* Recordings: what the calling thread queues on its current stream between begin and end is kept instead of done, with the
-   arguments it had, and is then queued as often as it is launched, by one call. Kernels, mem_copy and mem_zero can be kept;
-   copies to and from the host, waiting and memory cannot. The backends on the host record nothing. */
+/* Recordings: what the calling thread queues on its current stream between begin and end is kept instead of done, with
+   the arguments it had, and is then queued as often as it is launched, by one call. Kernels, mem_copy and mem_zero can
+   be kept; copies to and from the host, waiting and memory cannot. The backends on the host record nothing. */
 struct device_graph;
 int device_record_begin(void); /* 1: recording; 0: not here */
 struct device_graph *

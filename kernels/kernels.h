@@ -21,8 +21,8 @@ void real_from_elem(real *y, const elem *x, long n);
 void real_fill(real *y, real value, long n);
 /* y = a x + b y */
 void real_axpby(real *y, real a, const real *x, real b, long n);
-/* y[g, i] = a[g] x[g, i] + b[g] z[g, i] for groups g of `size` elements; z may equal y. Noising: a = 1 - sigma, b = sigma;
-   x0 from velocity: a = 1, b = -sigma. a, b: device [groups]. */
+/* y[g, i] = a[g] x[g, i] + b[g] z[g, i] for groups g of `size` elements; z may equal y. Noising: a = 1 - sigma, b =
+   sigma; x0 from velocity: a = 1, b = -sigma. a, b: device [groups]. */
 void real_group_combine(real *y, const real *a, const real *x, const real *b, const real *z, long groups, long size);
 /* y += x, elem into real */
 void real_add_elem(real *y, const elem *x, long n);
@@ -67,11 +67,13 @@ void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long 
 /* ---- copies of weights in the order that products read fastest ----
    For weights that many products read between two changes. Products find the copy by the weight's address and make it
    when they first want it; the calls that write device memory (mem_*, elem_from_real, adamw_update) say so by
-   themselves, whoever writes past them calls packed_renew. Products are the same with and without copies, to the bit. */
+   themselves, whoever writes past them calls packed_renew. Products are the same with and without copies, to the
+   bit. */
 /* Elements of room that n weights want; 0: this backend reads weights as they are, and the others do nothing. */
 long packed_room(long n);
-/* From here on products with weights among these n use copies in `room`; those of fewer than `rows_least` rows do without
-   where the backend has another way with equal bits. A copy costs about as much as it spares a product of 500 rows. */
+/* From here on products with weights among these n use copies in `room`; those of fewer than `rows_least` rows do
+   without where the backend has another way with equal bits. A copy costs about as much as it spares a product of 500
+   rows. */
 void packed_open(elem *room, const elem *weights, long n, long rows_least);
 /* These bytes are new: copies of weights among them are to be made again. */
 void packed_renew(const void *memory, long bytes);
@@ -79,12 +81,13 @@ void packed_renew(const void *memory, long bytes);
 void packed_close(const void *memory, long bytes);
 
 /* ---- convolution ----
-   Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for attention:
-   x [samples, t, h, w, ci], y [samples, t', h', w', co]. Weights w [co, kt, kh, kw, ci/groups], bias b [co] (NULL: none);
-   checkpoints that hold [co, ci/groups, kt, kh, kw] are permuted once, when they are loaded. One or two axes of length 1
-   with kernel 1 make a convolution of two dimensions or one. Padding is zero, each end of each axis its own.
-   Streaming: the input buffer of a causal layer has room for its past frames in front of the new ones; the layer before
-   writes behind that room, only the past frames are copied into it, and before[0] falls by their number. */
+   Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for
+   attention: x [samples, t, h, w, ci], y [samples, t', h', w', co]. Weights w [co, kt, kh, kw, ci/groups], bias b [co]
+   (NULL: none); checkpoints that hold [co, ci/groups, kt, kh, kw] are permuted once, when they are loaded. One or two
+   axes of length 1 with kernel 1 make a convolution of two dimensions or one. Padding is zero, each end of each axis
+   its own. Streaming: the input buffer of a causal layer has room for its past frames in front of the new ones; the
+   layer before writes behind that room, only the past frames are copied into it, and before[0] falls by their
+   number. */
 #ifndef KERNELS_ORACLE_PASS
 struct conv_shape {
     long samples, ci, co, groups; /* groups divides ci and co */
@@ -125,8 +128,8 @@ void channel_repeat(elem *y, const elem *x, long n, long C, long g);
 /* y [frames, size, C] from x [frames, C, size]: from the latents' and pixels' layout, and back */
 void channels_last(elem *y, const real *x, long frames, long C, long size);
 void channels_first(real *y, const elem *x, long frames, long C, long size);
-/* The two at once, as patches of pixels go: y [t nt, C, h nh, w nw] from x [t, h, w, C nt nh nw], and its inverse, which
-   is also its backward */
+/* The two at once, as patches of pixels go: y [t nt, C, h nh, w nw] from x [t, h, w, C nt nh nw], and its inverse,
+   which is also its backward */
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
 void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
 /* y [size, C] from x [C, size]: x times its channel's scale [C] plus its shift [C], product and sum each rounded: a
@@ -171,8 +174,8 @@ void modulation_backward(real *dtable, real *de, const real *dm, long groups, lo
 void residual_forward(resid *out, const resid *x, const elem *y, const real *gate, long n, long d, long rows_per_group,
                       long group_stride);
 /* A residual and the norm behind it in one pass: out = x + branch gate[g] (gate NULL: x + branch; out may equal x), and
-   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them, to the bit. The gate of group g lies
-   at + g gate_stride, shift and scale at + g group_stride. */
+   y, mean, rstd of out as layernorm_modulate_forward and layernorm_forward have them, to the bit. The gate of group g
+   lies at + g gate_stride, shift and scale at + g group_stride. */
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
                                const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps);
@@ -258,8 +261,8 @@ void patchify_backward(real *dlatents, const elem *dtokens, long B, long F, long
 /* out element (q*2 + r)*C + c of the head, real */
 void unpatchify(real *latents, const real *tokens, long B, long F, long C, long H, long W, long stride);
 void unpatchify_backward(real *dtokens, const real *dlatents, long B, long F, long C, long H, long W, long stride);
-/* From a prediction of the clean latents to the velocity, in place: v = (x - v) / max(t / 1000, floor), t [B, F], frames
-   of `size` elements; strides between samples. */
+/* From a prediction of the clean latents to the velocity, in place: v = (x - v) / max(t / 1000, floor), t [B, F],
+   frames of `size` elements; strides between samples. */
 void clean_to_velocity(real *v, long v_stride, const real *x, long x_stride, const real *t, real floor, long B, long F,
                        long size);
 /* dclean [B, F, size] packed = -dv / max(t / 1000, floor); dx += dv / max(t / 1000, floor) (NULL: not wanted) */
@@ -297,8 +300,9 @@ void interpolate_rows(real *y, const real *x, long n, long m, long d, double fir
 /* loss += sum_g weight[g] mean over the group of (pred - target)^2; dpred = its gradient (NULL: not wanted) */
 void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
               long size);
-/* Over planes [n, size] of pictures of `colours` planes each, m [n / colours, size] the weight of every place in a picture
-   (NULL: 1): loss += weight mean m |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not wanted) */
+/* Over planes [n, size] of pictures of `colours` planes each, m [n / colours, size] the weight of every place in a
+   picture (NULL: 1): loss += weight mean m |pred - target|; dpred += its gradient, 0 where they are equal (NULL: not
+   wanted) */
 void abs_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m, long colours, real weight,
               long n, long size);
 /* Difference of gradients, over the same planes, size = H x W, e = pred - target, m at the first of two neighbours:
@@ -322,17 +326,17 @@ void finite_difference_penalty(real *loss, real *dmoved, real *dstill, const rea
                                real weight, long n);
 
 /* ---- what a decoder's training weighs and disturbs ---- */
-/* How much clips of pictures move. x [B, 1 + 4 G, 3, size], the first picture of each clip the reference, then G groups of
-   four: y [B, G, size] = the largest deviation of the four from their mean + a quarter of |mean - reference|, each of
-   the two the largest of the three colours */
+/* How much clips of pictures move. x [B, 1 + 4 G, 3, size], the first picture of each clip the reference, then G groups
+   of four: y [B, G, size] = the largest deviation of the four from their mean + a quarter of |mean - reference|, each
+   of the two the largest of the three colours */
 void picture_motion(real *y, const real *x, long B, long G, long size);
 /* y [n, H, W] = the largest of x in the 3 x 3 places about each */
 void largest_around(real *y, const real *x, long n, long H, long W);
-/* m [B, 1 + 4 G, size] = 1 in the first picture of a clip, 1 + gain min(1, motion / limit) in the four of a group, motion
-   [B, G, size]; 0 in the first group of clips whose first[b] is 0. first: device [B] */
+/* m [B, 1 + 4 G, size] = 1 in the first picture of a clip, 1 + gain min(1, motion / limit) in the four of a group,
+   motion [B, G, size]; 0 in the first group of clips whose first[b] is 0. first: device [B] */
 void motion_weights(real *m, const real *motion, const real *first, real gain, real limit, long B, long G, long size);
-/* y [B, size] = the root of the mean over channels and frames 1 .. F - 1 of the squared deviation of x [B, F, C, size] from
-   its mean over those frames */
+/* y [B, size] = the root of the mean over channels and frames 1 .. F - 1 of the squared deviation of x [B, F, C, size]
+   from its mean over those frames */
 void latent_motion(real *y, const real *x, long B, long F, long C, long size);
 /* Frames f > 0 of z [B, F, C, size] += (level[b, 0] + u) still[b, c, .] + (level[b, 1] + u) each[b, f, c, .] with u =
    level[b, 2] min(1, motion[b, .]); frame 0 stays. still [B, C, size], each as z, level: device [B, 3] */
@@ -344,8 +348,8 @@ void latent_noise(real *z, const real *still, const real *each, const real *moti
 void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long d, real eps);
 /* y = gelu(gate) up, tanh form; y may equal gate or up */
 void gelu_gate_forward(elem *y, const elem *gate, const elem *up, long n);
-/* One sequence of S tokens, all seeing all: o [S, H, D] = softmax(scale q.k + bias) v, where query s and key t of head h
-   have the bias [H, 2 reach - 1] at (s - t + reach - 1) of row h; reach >= S. */
+/* One sequence of S tokens, all seeing all: o [S, H, D] = softmax(scale q.k + bias) v, where query s and key t of head
+   h have the bias [H, 2 reach - 1] at (s - t + reach - 1) of row h; reach >= S. */
 void attention_relative_forward(elem *o, const elem *q, const elem *k, const elem *v, const real *bias, long S, long H,
                                 long D, long reach, real scale);
 
@@ -374,10 +378,11 @@ void grad_norm_begin(struct optim_state *state);
 void grad_norm_add(struct optim_state *state, const real *grad, long n);
 /* Sharded gradients: the sum of n ranks' sums so far, in their order, becomes this one's. all: device [n] */
 void grad_norm_combine(struct optim_state *state, const struct optim_state *all, long n);
-/* Before grad_norm_end: after `warmup` updates a norm above `factor` times the running mean (0.98 of it and 0.02 of each
-   update's norm) is a spike, which is skipped and leaves the mean as it is. */
+/* Before grad_norm_end: after `warmup` updates a norm above `factor` times the running mean (0.98 of it and 0.02 of
+   each update's norm) is a spike, which is skipped and leaves the mean as it is. */
 void grad_norm_spike(struct optim_state *state, real factor, long warmup);
-/* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the skip. */
+/* Closes the norm; loss [1] is looked at too (NULL: none). max_norm <= 0: no clipping. Counts the update or the
+   skip. */
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm);
 struct adamw {
     real lr, beta1, beta2, eps, decay;

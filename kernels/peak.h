@@ -4,7 +4,8 @@
 #ifndef KERNELS_PEAK_H
 #define KERNELS_PEAK_H
 
-/* Operations a second, a product and a sum being two; 0: not measured here (a GPU, whose fastest product stands for it). */
+/* Operations a second, a product and a sum being two; 0: not measured here (a GPU, whose fastest product stands for
+   it). */
 struct peak {
     double elem; /* products of elem, summed in real */
     double real;

@@ -1,12 +1,12 @@
-/* workspace.h: scratch (device_workspace) that kernels want for their fastest way, from sizes alone: for plans, which are
-   made before anything runs and on machines without the device. */
+/* workspace.h: scratch (device_workspace) that kernels want for their fastest way, from sizes alone: for plans, which
+   are made before anything runs and on machines without the device. */
 #ifndef KERNELS_WORKSPACE_H
 #define KERNELS_WORKSPACE_H
 
 #include <stddef.h>
 
-/* What all kernels but attention are content with: the library of products is offered 32 MiB, sums over rows leave as much of
-   partial sums. */
+/* What all kernels but attention are content with: the library of products is offered 32 MiB, sums over rows leave as
+   much of partial sums. */
 enum { WORKSPACE_LEAST = 64 << 20 };
 
 /* Sizes of one call of attention (kernels.h): so many keys in all, in the longest range (ranges that lie side by side

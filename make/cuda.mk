@@ -1,4 +1,5 @@
-# cuda.mk: what BACKEND=cuda (NVIDIA's compiler and libraries) and BACKEND=cuda-shim (the same kernels on the host, for tests) add.
+# cuda.mk: what BACKEND=cuda (NVIDIA's compiler and libraries) and BACKEND=cuda-shim (the same kernels on the host, for
+# tests) add.
 #   CUDA_HOME=/usr/local/cuda   CUDA_ARCH="80 90a 100 120"   NCCL=0: without it
 # A device takes nothing from kernels/ref: a function of kernels.h that it lacks is a link error.
 ifeq ($(GUARD),1)
@@ -30,7 +31,8 @@ $(BUILD)/%.o: %.cu scripts/ptxas_gate.sh
 	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2>$@.log || { cat $@.log >&2; rm -f $@; exit 1; }
 	$(Q)sh scripts/ptxas_gate.sh $@.log || { rm -f $@; exit 1; }
 else
-# The own kernels alone, by g++: NVIDIA's libraries are not there (tests/shim/libraries.c stands for them, nccl.cpp for NCCL).
+# The own kernels alone, by g++: NVIDIA's libraries are not there (tests/shim/libraries.c stands for them, nccl.cpp for
+# NCCL).
 BACKEND_SRC := $(filter-out %/gemm_lt.c %/gemm_plan.c %/gemm_timed.c kernels/cuda/cudnn/% %_cudnn.c %_library.c,$(CUDA_SRC)) \
                tests/shim/libraries.c $(wildcard tests/shim/*.cpp)
 SHIMFLAGS := -std=c++17 -O2 -g -Wall -Werror -Wno-unknown-pragmas -ffp-contract=on -Itests/shim -I. $(CUDA_TYPE) \

@@ -1,4 +1,5 @@
-# fuzz.mk: fuzzing every reader of foreign files (tests/fuzz/fuzz.h). The corpus is replayed by test_fuzz_corpus, which needs no clang.
+# fuzz.mk: fuzzing every reader of foreign files (tests/fuzz/fuzz.h). The corpus is replayed by test_fuzz_corpus, which
+# needs no clang.
 FUZZ_NAMES := $(shell sed -n 's/^ *X(\([a-z_]*\)).*/\1/p' tests/fuzz/fuzz.h)
 FUZZ_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/fuzz_*.c))
 TIME     ?= 600

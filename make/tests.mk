@@ -1,6 +1,8 @@
 # tests.mk: the test programs. tests/FOLDER/test_x.c becomes build/VARIANT/tests/FOLDER/test_x.
-#   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in double
-#   double    in the double build                          cuda    what NVIDIA's libraries are told and answer; no GPU, no nvcc
+#   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in
+#   double
+#   double    in the double build                          cuda    what NVIDIA's libraries are told and answer; no GPU,
+#   no nvcc
 #   programs  not tests: what the scripts of tests/e2e use  gpu    see gpu-checks
 #   shim      in the build of the CUDA kernels for the host
 tests_of   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/$(2).c))
@@ -24,14 +26,14 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
 # A session's own thread opens its encoder.
 $(BUILD)/tests/unit/test_live_session: LIBS_LEAN += $(OPENH264)
 
-# The dry run counts kernels' calls in place of making them, and bench times them: in these programs the linker leads the
-# calls to the recorder first.
+# The dry run counts kernels' calls in place of making them, and bench times them: in these programs the linker leads
+# the calls to the recorder first.
 DRY_WRAP := $(shell sh tools/record/names.sh tools/record/record.c)
 $(BIN)/bench $(BIN)/bench_dit $(BUILD)/gpu/bench_dit $(BUILD)/tests/unit/test_dry_run $(BUILD)/tests/unit/test_timed: LDFLAGS += $(DRY_WRAP)
 
 # What NVIDIA's libraries are asked for, by the C compiler alone and in bf16, whatever is built around it: the backend's
-# descriptions of graphs and products, and a driver that does nothing. In builds for the host, whose device.h they use. Where
-# cuDNN is not installed each test says so and is skipped.
+# descriptions of graphs and products, and a driver that does nothing. In builds for the host, whose device.h they use.
+# Where cuDNN is not installed each test says so and is skipped.
 CUDA_HOME ?= /usr/local/cuda
 ASKED     := $(BUILD)/cuda-asked
 ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
@@ -47,7 +49,8 @@ $(BUILD)/tests/cuda/driver/libcuda.so.1: tests/cuda/driver.c
 	$(call say,ld)
 	$(Q)$(CC) $(filter-out -fsanitize% -fopenmp,$(CFLAGS)) -fPIC -shared -Wl,-soname,libcuda.so.1 $< -o $@
 ifneq ($(wildcard $(CUDA_HOME)/include/cudnn.h),)
-# Our networks with kernels that compute nothing but note what they are asked for (tests/cuda/shapes.h): in this build's own type.
+# Our networks with kernels that compute nothing but note what they are asked for (tests/cuda/shapes.h): in this build's
+# own type.
 $(ASKED)/quiet_kernels.c: kernels/kernels.h tests/cuda/quiet_kernels.sh
 	@mkdir -p $(dir $@)
 	$(Q)sh tests/cuda/quiet_kernels.sh $< >$@

@@ -1,8 +1,8 @@
-/* bench.c: what this machine reaches, against what it can. Prints first where a training step's time goes, by operation,
-   at the demo's size and at 151 million parameters. Then for every operation of a step, at the sizes of the demo and at
-   larger ones, the median of several runs, the rate, and its share of the measured limit: for arithmetic what the units
-   do in registers (kernels/peak.h), for memory a streaming copy by all threads. Then the network as a whole: forward,
-   forward and backward, one training step of the teacher; and both halves of a video autoencoder. */
+/* bench.c: what this machine reaches, against what it can. Prints first where a training step's time goes, by
+   operation, at the demo's size and at 151 million parameters. Then for every operation of a step, at the sizes of the
+   demo and at larger ones, the median of several runs, the rate, and its share of the measured limit: for arithmetic
+   what the units do in registers (kernels/peak.h), for memory a streaming copy by all threads. Then the network as a
+   whole: forward, forward and backward, one training step of the teacher; and both halves of a video autoencoder. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -26,7 +26,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     train_state_source(&p->stage.saved, "student", "distill.student", c->student, "student");
     train_state_integer(&p->stage.saved, "critic_warmed", &p->warmed);
     train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
-    TRY(matching_save_with(&p->step.matching, &p->stage.saved));
+    TRY(distribution_matching_save_with(&p->step.matching, &p->stage.saved));
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(distill_step_acts_layout(&p->step, activations));
@@ -106,7 +106,7 @@ static int load(void *self, int resumed) {
     struct program *p = self;
     struct stage *s = &p->stage;
     const struct distill_config *c = &s->config.distill;
-    struct matching *m = &p->step.matching;
+    struct distribution_matching *m = &p->step.matching;
     if (p->step.rollout.room && s->config.teacher.far_reference == 0)
         log_line(
             "warning: distill.frames: clips that do not follow their reference are judged by a teacher that has seen "

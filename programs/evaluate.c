@@ -1,5 +1,5 @@
-/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the teacher and
-   through every exported student, measured in the pixels (measures.h) with controls that must fail.
+/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the
+   teacher and through every exported student, measured in the pixels (measures.h) with controls that must fail.
      evaluate CONFIG run=RUN [out=FOLDER]
    Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 and prints a table; with out= every
    dialogue's videos and sounds as well, for other tools to score (infer/collection.h). */
@@ -102,7 +102,7 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
 
 /* ---- sources ---- */
 
-/* A frame_taker: measures, and keeps for the collection. */
+/* A frame_receiver: measures, and keeps for the collection. */
 static int take(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
     TRY(trial_take(&e->measures, frame, picture));

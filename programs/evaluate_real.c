@@ -1,12 +1,12 @@
-/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go in; what comes
-   out is compared with the clip by the motion of the mouth's region.
-   Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between generated
-   and real frames, over all held-out clips, each clip's mean removed, stands beside that against another clip's real frames (the
-   control), and that of what the codec alone makes of the real frames, which no student can be expected to pass.
-   What stands still in a clip says by its PSNR whether the picture is kept; with varied=yes also where clip and
-   reference are tinted, moved and scaled as the data config varies training clips. Writes report.json, sheet.png and
-   real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to score
-   (infer/collection.h). */
+/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go
+   in; what comes out is compared with the clip by the motion of the mouth's region.
+   Motion energy is the mean absolute change of luminance in the region since the frame before. Its correlation between
+   generated and real frames, over all held-out clips, each clip's mean removed, stands beside that against another
+   clip's real frames (the control), and that of what the codec alone makes of the real frames, which no student can be
+   expected to pass. What stands still in a clip says by its PSNR whether the picture is kept; with varied=yes also
+   where clip and reference are tinted, moved and scaled as the data config varies training clips. Writes report.json,
+   sheet.png and real.mp4 (real beside generated); with out= every clip's videos and sound as well, for other tools to
+   score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>

@@ -64,7 +64,7 @@ static void describe(struct student_description *d, const struct run_config *con
 }
 
 /* The stage's weights on the host: [table->total]. */
-static int read_weights(const char *from, const char *network, enum weights_source source,
+static int read_weights(const char *from, const char *network, enum weights_choice source,
                         const struct param_table *table, float *values, long *step) {
     struct arena arena;
     arena_begin(&arena, "exported weights");
@@ -99,7 +99,7 @@ static int write_adapters(struct state_reader *r, const struct weights_origin *f
     return code;
 }
 
-static int export_adapters(const char *from, const char *network, enum weights_source source,
+static int export_adapters(const char *from, const char *network, enum weights_choice source,
                            const struct param_table *table, const char *path, enum weights_naming naming) {
     struct weights_origin origin;
     struct state_reader *r;
@@ -212,7 +212,7 @@ static int count_idle(struct dataset *set, double *share) {
 }
 
 static int export_stage(const struct run_config *config, const struct export_options *o) {
-    const enum weights_source kind = o->weights ? WEIGHTS_RAW : WEIGHTS_AVERAGE;
+    const enum weights_choice kind = o->weights ? WEIGHTS_RAW : WEIGHTS_AVERAGE;
     const struct weights_format format = format_of(o);
     const char *network = run_config_network(o->stage);
     struct dataset *set;
@@ -242,7 +242,7 @@ static int export_stage(const struct run_config *config, const struct export_opt
         snprintf(d.codec_checksum, sizeof d.codec_checksum, "%s", codec.checksum);
     }
     struct weights_host host = {.table = &net.table, .values = values};
-    struct weights_giver source = weights_from_host(&host);
+    struct weights_source source = weights_from_host(&host);
     if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, prompts.rows);
     if (!code)
         log_line("%s, step %ld: %zu parameters to %s; nobody speaks in %.1f %% of the training frames", o->stage,

@@ -1,10 +1,10 @@
-/* light_decoder.c: trains a decoder for the codec that the data set's latents come from, on that codec's own decode or on the
-   windows' true pictures (light_decoder.target).
+/* light_decoder.c: trains a decoder for the codec that the data set's latents come from, on that codec's own decode or
+   on the windows' true pictures (light_decoder.target).
    usage: light_decoder CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/light_decoder; beside every checkpoint decoder.safetensors, the averaged weights, which `decoder: FILE` in a
-   config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency (parts of
-   the loss), and with the samples psnr: decibels of held-out clips to the target, and where that is the true pictures
-   codec_psnr: the same of the codec's own decode. */
+   Writes RUN/light_decoder; beside every checkpoint decoder.safetensors, the averaged weights, which `decoder: FILE` in
+   a config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency
+   (parts of the loss), and with the samples psnr: decibels of held-out clips to the target, and where that is the true
+   pictures codec_psnr: the same of the codec's own decode. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +20,11 @@ struct program {
     struct stage stage;
     struct decoder_net net;
     struct light_step step;
-    real *latents;            /* device [share, F, C, h, w]: of true pictures; else the batch's are taken */
-    real *target;             /* device [share, 4F-3, 3, height, width] */
-    real *joined;             /* device [share] */
+    real *latents;            /* device [split, F, C, h, w]: of true pictures; else the batch's are taken */
+    real *target;             /* device [split, 4F-3, 3, height, width] */
+    real *joined;             /* device [split] */
     float *pixels;            /* host, as target */
-    float *joined_host;       /* host [share] */
+    float *joined_host;       /* host [split] */
     float *truth, *made;      /* host [shown, 4F-3, 3, height, width], in [-1, 1] */
     float *values;            /* host [table.total]: the weights that are written */
     char path[FILE_PATH_MAX]; /* of decoder.safetensors */
@@ -37,7 +37,7 @@ static int sample_frames(const struct program *p) {
     return of_pictures(p) && c->light.frames ? 1 + c->light.frames : c->frames;
 }
 static long share_pixels(const struct program *p) {
-    return p->step.planes * p->step.height * p->step.width * p->step.share.count;
+    return p->step.planes * p->step.height * p->step.width * p->step.split.count;
 }
 /* Numbers of the pictures of the clips that are shown, which are whole. */
 static size_t shown_pixels(const struct program *p) {
@@ -89,16 +89,16 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
                           (uint64_t)c->seed, &p->stage.shards, state, activations));
     train_state_network(&p->stage.saved, "decoder", &p->step.optimiser);
     p->target = ARENA_TAKE(activations, "target pixels", real, share_pixels(p));
-    p->joined = ARENA_TAKE(activations, "target pixels", real, p->step.share.count);
+    p->joined = ARENA_TAKE(activations, "target pixels", real, p->step.split.count);
     if (of_pictures(p))
-        p->latents = ARENA_TAKE(activations, "latents of pictures", real, p->step.share.count * p->step.latents);
+        p->latents = ARENA_TAKE(activations, "latents of pictures", real, p->step.split.count * p->step.latents);
     return OK;
 }
 
 static size_t workspace(const void *self) {
     const struct program *p = self;
     const struct run_config *c = &p->stage.config;
-    return decoder_net_workspace(&p->net, p->stage.share.largest, sample_frames(p), c->model.height, c->model.width);
+    return decoder_net_workspace(&p->net, p->stage.split.largest, sample_frames(p), c->model.height, c->model.width);
 }
 
 /* Weights from the seed, or from a file. */
@@ -141,7 +141,7 @@ static int check_codec(struct program *p) {
 /* The codec's own decode of the batch's clips. */
 static int decode_target(struct program *p) {
     long n = share_pixels(p);
-    TRY(stage_decode(&p->stage, p->stage.clips, p->step.share.count, p->pixels));
+    TRY(stage_decode(&p->stage, p->stage.clips, p->step.split.count, p->pixels));
     for (long i = 0; i < n; i++) p->pixels[i] = (p->pixels[i] + 1) / 2;
     return OK;
 }
@@ -151,13 +151,13 @@ static void take_pictures(struct program *p) {
     const struct loader_batch *batch = p->stage.batch;
     long n = share_pixels(p);
     for (long i = 0; i < n; i++) p->pixels[i] = (float)batch->sample_pictures[i] / 255;
-    for (int b = 0; b < p->step.share.count; b++) p->joined_host[b] = (float)batch->sample_joined[b];
-    transfer_to_real(p->joined, p->joined_host, p->step.share.count);
-    transfer_to_real(p->latents, batch->sample_latents, p->step.share.count * p->step.latents);
+    for (int b = 0; b < p->step.split.count; b++) p->joined_host[b] = (float)batch->sample_joined[b];
+    transfer_to_real(p->joined, p->joined_host, p->step.split.count);
+    transfer_to_real(p->latents, batch->sample_latents, p->step.split.count * p->step.latents);
 }
 
 static int next_target(struct program *p) {
-    real_fill(p->joined, 1, p->step.share.count);
+    real_fill(p->joined, 1, p->step.split.count);
     if (of_pictures(p))
         take_pictures(p);
     else
@@ -254,7 +254,7 @@ static int one_step(void *self) {
 static int allocate_host(struct program *p) {
     size_t shown = shown_pixels(p);
     p->pixels = malloc((size_t)share_pixels(p) * sizeof *p->pixels);
-    p->joined_host = malloc((size_t)p->step.share.count * sizeof *p->joined_host);
+    p->joined_host = malloc((size_t)p->step.split.count * sizeof *p->joined_host);
     p->truth = malloc(shown * sizeof *p->truth);
     p->made = malloc(shown * sizeof *p->made);
     p->values = malloc(p->net.table->total * sizeof *p->values);

@@ -32,7 +32,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     arena_fork(activations, &fork);
     TRY(ode_step_acts_layout(&p->step, activations));
     arena_alternative(activations, &fork);
-    TRY(sampler_layout(&p->sampler, &p->stage.net, &c->ode_init.sampler, p->stage.share.largest, c->frames,
+    TRY(sampler_layout(&p->sampler, &p->stage.net, &c->ode_init.sampler, p->stage.split.largest, c->frames,
                        activations));
     arena_alternative(activations, &fork);
     TRY(student_show_layout(&p->show, &p->stage, activations));
@@ -43,7 +43,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
 /* ---- recording ---- */
 
 /* Elements from one level's states to the next: those of the rank's share. */
-static size_t level_stride(const struct program *p) { return (size_t)p->stage.share.count * p->store.values; }
+static size_t level_stride(const struct program *p) { return (size_t)p->stage.split.count * p->store.values; }
 
 static void keep_state(struct program *p, const struct part *part, int level) {
     real *to = p->step.states + (size_t)level * level_stride(p) + (size_t)part->first * p->store.values;
@@ -67,18 +67,18 @@ static int record_part(struct program *p, const struct batch_part *b, const int 
 
 /* Number of the rank's clip i of a recorded batch. */
 static long clip_number(const struct program *p, int batch, int i) {
-    return (long)batch * p->stage.share.batch + p->stage.share.first + i;
+    return (long)batch * p->stage.split.batch + p->stage.split.first + i;
 }
 
 static int record_batch(struct program *p, int number, const int *steps) {
     struct stage *s = &p->stage;
     struct batch_part b;
     TRY(stage_next_batch(s));
-    for (int i = 0; i < s->share.parts; i++) {
-        batch_part(&b, &s->share, i, s->clips, p->sampler.clip, &s->condition);
+    for (int i = 0; i < s->split.parts; i++) {
+        batch_part(&b, &s->split, i, s->clips, p->sampler.clip, &s->condition);
         TRY(record_part(p, &b, steps));
     }
-    for (int i = 0; i < s->share.count && sharding_speaks(&s->shards); i++) {
+    for (int i = 0; i < s->split.count && sharding_speaks(&s->shards); i++) {
         condition_batch_part(&b.condition, &s->condition, i, 1);
         TRY(trajectory_store_write(&p->store, clip_number(p, number, i), p->step.states + (size_t)i * p->store.values,
                                    level_stride(p), &b.condition));
@@ -115,10 +115,10 @@ static int record(void *self) {
 
 static int read_batch(struct program *p) {
     const struct stage *s = &p->stage;
-    long clips = (long)p->batches * s->share.batch;
+    long clips = (long)p->batches * s->split.batch;
     struct condition_batch one;
-    for (int i = 0; i < s->share.count; i++) {
-        long clip = ode_step_clip(&p->step, (long)s->step, s->share.first + i, (long)s->rollbacks, clips);
+    for (int i = 0; i < s->split.count; i++) {
+        long clip = ode_step_clip(&p->step, (long)s->step, s->split.first + i, (long)s->rollbacks, clips);
         condition_batch_part(&one, &s->condition, i, 1);
         TRY(trajectory_store_read(&p->store, clip, p->step.states + (size_t)i * p->store.values, level_stride(p),
                                   &one));

@@ -3,8 +3,9 @@
      1. a sample of the training clips is read and the codec fitted to it;
      2. every clip is cut and encoded into a piece of its own, by several processes, in the folder OUT.work;
      3. the pieces are gathered into the data set in the order of the list, and the folder removed.
-   Interrupted, it goes on where it stopped: codec and pieces that are whole stay. So the data set has the same bytes however
-   many processes made it in however many goes. What was rejected and why is in OUT.report.txt and OUT.report.json. */
+   Interrupted, it goes on where it stopped: codec and pieces that are whole stay. So the data set has the same bytes
+   however many processes made it in however many goes. What was rejected and why is in OUT.report.txt and
+   OUT.report.json. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +65,8 @@ static int is_no_variation(const struct prepare_config *c, const char *line, int
     return *inside && picture_variation_is_none(&c->vary);
 }
 
-/* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for the
-   list of clips. */
+/* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for
+   the list of clips. */
 static int make_stamp(struct preparation *p) {
     char *text = NULL;
     size_t size = 0;
@@ -124,7 +125,8 @@ static int already_done(const struct preparation *p, int *done) {
                      p->stamp + line);
 }
 
-/* A codec with weights in a file of its own: sizes and checksum are found out here, once; a worker opens it for itself. */
+/* A codec with weights in a file of its own: sizes and checksum are found out here, once; a worker opens it for
+   itself. */
 static int find_codec(struct preparation *p) {
     struct prepare_config *c = &p->config;
     const struct codec_source source = {c->codec, c->codec_weights, ""};

@@ -1,9 +1,9 @@
 /* refine.c: adversarial refinement of the student against real clips.
    usage: refine CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was held
-   still), judge_loss (with penalties), judge_norm, margin_local, margin_global (mean D(real) - D(fake)), margin (the
-   running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties without weights),
-   energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
+   Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was
+   held still), discriminator_loss (with penalties), discriminator_norm, margin_local, margin_global (mean D(real) -
+   D(fake)), margin (the running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties
+   without weights), energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +17,11 @@ struct program {
     struct stage stage;
     struct refine_step step;
     struct student_show show;
-    int64_t heads_warmed, whole_warmed;    /* updates of the heads alone, then of the whole discriminator: saved */
-    int64_t judge_updates, critic_updates; /* in all: saved */
-    int64_t held;                          /* steps in which the generator was held still: saved */
-    struct margin margin;                  /* saved */
-    uint64_t began;                        /* round with which this process began */
+    int64_t heads_warmed, whole_warmed; /* updates of the heads alone, then of the whole discriminator: saved */
+    int64_t discriminator_updates, critic_updates; /* in all: saved */
+    int64_t held;                                  /* steps in which the generator was held still: saved */
+    struct margin margin;                          /* saved */
+    uint64_t began;                                /* round with which this process began */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -30,15 +30,15 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     TRY(refine_step_layout(&p->step, &p->stage.setup, &c->refine, &c->distill.score, state, activations));
     train_state_network(&p->stage.saved, "student", &p->step.student);
     train_state_source(&p->stage.saved, "student", "refine.student", c->refine.student, "student");
-    train_state_network(&p->stage.saved, "discriminator", &p->step.judge);
+    train_state_network(&p->stage.saved, "discriminator", &p->step.discriminator_optimiser);
     train_state_integer(&p->stage.saved, "heads_warmed", &p->heads_warmed);
-    train_state_newer_integer(&p->stage.saved, "judge_warmed", &p->whole_warmed);
+    train_state_newer_integer(&p->stage.saved, "discriminator_warmed", &p->whole_warmed);
     train_state_newer_integer(&p->stage.saved, "generator_held", &p->held);
     train_state_newer_integer(&p->stage.saved, "margin_even", &p->margin.after[0]);
     train_state_newer_integer(&p->stage.saved, "margin_odd", &p->margin.after[1]);
-    train_state_integer(&p->stage.saved, "judge_updates", &p->judge_updates);
+    train_state_integer(&p->stage.saved, "discriminator_updates", &p->discriminator_updates);
     train_state_integer(&p->stage.saved, "critic_updates", &p->critic_updates);
-    if (c->refine.distill_share > 0) TRY(matching_save_with(&p->step.matching, &p->stage.saved));
+    if (c->refine.distill_share > 0) TRY(distribution_matching_save_with(&p->step.matching, &p->stage.saved));
     struct arena_fork fork;
     arena_fork(activations, &fork);
     TRY(refine_step_acts_layout(&p->step, activations));
@@ -73,15 +73,15 @@ static void tell_held(const struct program *p, long step) {
 
 static int report(void *self, long step) {
     struct program *p = self;
-    struct optimiser_report account, judge;
+    struct optimiser_report account, discriminator;
     struct refine_report figures;
     uint64_t round = round_at(p, step);
     optimiser_report(&p->step.student, step, &account);
-    optimiser_report(&p->step.judge, (long)p->judge_updates - 1, &judge);
+    optimiser_report(&p->step.discriminator_optimiser, (long)p->discriminator_updates - 1, &discriminator);
     TRY(hear(p, round, &figures));
     struct metric list[10 + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
-                                             {"judge_loss", judge.loss},
-                                             {"judge_norm", judge.norm},
+                                             {"discriminator_loss", discriminator.loss},
+                                             {"discriminator_norm", discriminator.norm},
                                              {"margin_local", figures.branch_margin[BRANCH_LOCAL]},
                                              {"margin_global", figures.branch_margin[BRANCH_GLOBAL]},
                                              {"margin", margin_known(&p->margin, round + 2)},
@@ -91,7 +91,7 @@ static int report(void *self, long step) {
                                              {"r2_global", figures.r2[BRANCH_GLOBAL]}};
     for (int i = 0; i < p->step.energy.bands; i++)
         list[10 + i] = (struct metric){band_energy_names[i], figures.energy[i]};
-    if (judge.skipped_in_row > account.skipped_in_row) account.skipped_in_row = judge.skipped_in_row;
+    if (discriminator.skipped_in_row > account.skipped_in_row) account.skipped_in_row = discriminator.skipped_in_row;
     tell_held(p, step);
     return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
 }
@@ -107,9 +107,9 @@ static int next_pair(struct program *p, int index) {
     return refine_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
 }
 
-static int judge_update(struct program *p, int index, int heads_only) {
+static int discriminator_update(struct program *p, int index, int heads_only) {
     return refine_discriminator_update(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index,
-                                       (long)p->judge_updates++, heads_only);
+                                       (long)p->discriminator_updates++, heads_only);
 }
 
 /* ---- warm-ups ---- */
@@ -123,11 +123,12 @@ static int warm_round(struct program *p, int heads_only, int64_t *warmed, const 
     struct refine_report figures;
     uint64_t round = round_of(p);
     TRY(next_pair(p, 0));
-    TRY(judge_update(p, 0, heads_only));
+    TRY(discriminator_update(p, 0, heads_only));
     TRY(refine_step_end(&p->step, round));
     if (round > p->began) TRY(hear(p, round - 1, &figures));
     ++*warmed;
-    return stage_warmed(&p->stage, what, &p->step.judge, (long)p->judge_updates, (long)*warmed, all);
+    return stage_warmed(&p->stage, what, &p->step.discriminator_optimiser, (long)p->discriminator_updates,
+                        (long)*warmed, all);
 }
 
 static int warm_up_heads(struct program *p) {
@@ -192,10 +193,10 @@ static int one_step(void *self) {
     TRY(generator_update(p));
     for (int j = 0; j < c->ratio; j++) {
         if (j) TRY(next_pair(p, j));
-        TRY(judge_update(p, j, 0));
+        TRY(discriminator_update(p, j, 0));
     }
     for (int j = 0; c->distill_share > 0 && j < score->critic_ratio; j++)
-        TRY(matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
+        TRY(distribution_matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
     return refine_step_end(&p->step, round);
 }
 
@@ -216,11 +217,12 @@ static int load(void *self, int resumed) {
     s->far_references = r->rollout.room > 0;
     TRY(refine_step_prepare(r));
     if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
-    if (resumed && optimiser_adapted(&r->judge)) TRY(train_state_check_base(&r->judge, "discriminator"));
+    if (resumed && optimiser_adapted(&r->discriminator_optimiser))
+        TRY(train_state_check_base(&r->discriminator_optimiser, "discriminator"));
     if (resumed && share) TRY(train_state_check_base(&r->matching.critic, "critic"));
     if (resumed) return OK;
     refine_step_new_heads(r);
-    TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &r->judge));
+    TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &r->discriminator_optimiser));
     TRY(stage_load_master(s, c->student, "distill", "student", WEIGHTS_AVERAGE, &r->student));
     if (share) TRY(stage_load_master(s, c->student, "distill", "critic", WEIGHTS_RAW, &r->matching.critic));
     refine_step_fresh(r);

@@ -1,6 +1,7 @@
 /* teacher.c: trains the bidirectional teacher.
    usage: teacher CONFIG.yaml [key=value ...] [--plan]
-   Starts from random weights or from a Wan checkpoint (teacher.init). Writes RUN/teacher. Metrics: loss (velocity mean square), grad_norm, lr, ms, skipped. */
+   Starts from random weights or from a Wan checkpoint (teacher.init). Writes RUN/teacher. Metrics: loss (velocity mean
+   square), grad_norm, lr, ms, skipped. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,8 +64,8 @@ static int one_step(void *self) {
     return teacher_step_run(&p->step, p->stage.clips, &p->stage.condition, (long)p->stage.step);
 }
 
-/* Random weights, or those of a transformer that is there already, whole or to adapt. Audio modules that it lacks are random
-   with an output of zero: the network gives what it gave before, to the last bit. */
+/* Random weights, or those of a transformer that is there already, whole or to adapt. Audio modules that it lacks are
+   random with an output of zero: the network gives what it gave before, to the last bit. */
 static int load(void *self, int resumed) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;

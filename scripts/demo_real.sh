@@ -1,6 +1,7 @@
 #!/bin/sh
-# demo_real.sh CONFIG DATA_CONFIG RUN FOLDER: the whole method on a folder of real talking-head videos: data set, all stages,
-# export, streaming of the held-out clips, report. Interrupted, it goes on where it stopped. The programs are in $BIN.
+# demo_real.sh CONFIG DATA_CONFIG RUN FOLDER: the whole method on a folder of real talking-head videos: data set, all
+# stages, export, streaming of the held-out clips, report. Interrupted, it goes on where it stopped. The programs are in
+# $BIN.
 set -e
 config=$1 data_config=$2 run=$3 source=$4
 bin=${BIN:-bin}

@@ -1,7 +1,7 @@
 #!/bin/sh
-# setup.sh: installs what the build, the tests and the demo need and this machine lacks, by apt (Debian 12, Ubuntu), as root
-# or through sudo. Says what it installs; silent when nothing is missing. A need is met by what works, not by a package's
-# name, so libraries from elsewhere count. Exit 5: something is missing and cannot be installed.
+# setup.sh: installs what the build, the tests and the demo need and this machine lacks, by apt (Debian 12, Ubuntu), as
+# root or through sudo. Says what it installs; silent when nothing is missing. A need is met by what works, not by a
+# package's name, so libraries from elsewhere count. Exit 5: something is missing and cannot be installed.
 
 # needs PACKAGE COMMAND...: adds the package to the list when the command fails.
 missing=

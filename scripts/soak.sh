@@ -1,18 +1,21 @@
 #!/bin/sh
 # soak.sh: what a live server must stand for minutes and hours (make soak; docs/serving.md, What it stands):
 #   soak.sh STUDENT [PART...]
-# STUDENT is an export's folder (make soak takes runs/demo/export/refine, which make demo leaves, or STUDENT=FOLDER). Parts; none: all:
+# STUDENT is an export's folder (make soak takes runs/demo/export/refine, which make demo leaves, or STUDENT=FOLDER).
+# Parts; none: all:
 #   begin     from the start of the process to the first picture of a session
 #   many      as many sessions at once as the server admits
-#   page      the page in a headless Chromium: sound against picture, and from the user's sound to the picture that heard it
+#   page      the page in a headless Chromium: sound against picture, and from the user's sound to the picture that
+#   heard it
 #   stream    an hour of one session at full speed, with a microphone whose clock is 0.3 % fast
 #   turnover  sessions that come and go
-#   attack    peers that are foreign, half open, slow, oversized, malformed, and random bytes, against a server with sanitizers
-# The first three have the machine to themselves; the others measure memory and positions, no times, and run side by side.
-# Keys from the environment: SECONDS_MANY=600, SECONDS_PAGE=600, SECONDS_STREAM=3600 (of media time), TURNOVER=200, CONNECTS=1000,
-# SECONDS_FUZZ=600, SESSIONS=0 (0: as many as the server admits). SOAK=0.05 takes that share of all; whole it takes 33 minutes on two cores.
-# Programs are in $BIN, the client in $BUILD; the server that is attacked is $SANITIZED/serve where that is (make soak builds it).
-# Exit 1: something did not hold.
+#   attack    peers that are foreign, half open, slow, oversized, malformed, and random bytes, against a server with
+#   sanitizers
+# The first three have the machine to themselves; the others measure memory and positions, no times, and run side by
+# side. Keys from the environment: SECONDS_MANY=600, SECONDS_PAGE=600, SECONDS_STREAM=3600 (of media time),
+# TURNOVER=200, CONNECTS=1000, SECONDS_FUZZ=600, SESSIONS=0 (0: as many as the server admits). SOAK=0.05 takes that
+# share of all; whole it takes 33 minutes on two cores. Programs are in $BIN, the client in $BUILD; the server that is
+# attacked is $SANITIZED/serve where that is (make soak builds it). Exit 1: something did not hold.
 BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float} SOAK=${SOAK:-1} SANITIZED=${SANITIZED:-$BUILD-sanitize/bin}
 student=$1
 [ -f "$student/config.json" ] || {
@@ -223,7 +226,8 @@ run_attack() {
     program=$SANITIZED/serve
     [ -x "$program" ] || program=$BIN/serve
     echo "        attacked: $program"
-    # what sessions hold is bounded by their number; with sanitizers and neighbours the machine serves no more than these
+    # what sessions hold is bounded by their number; with sanitizers and neighbours the machine serves no more than
+    # these
     start "$program" sessions=3 queue=8 keep=5
     speech 30
     talk 3000 "$work/watch" &

@@ -1,5 +1,5 @@
-/* checkpoint_folder.h: an empty folder, Wan checkpoints of small size in it, and what refusals must say, for the tests of
-   checkpoints. Each test leaves the folder empty. */
+/* checkpoint_folder.h: an empty folder, Wan checkpoints of small size in it, and what refusals must say, for the tests
+   of checkpoints. Each test leaves the folder empty. */
 #ifndef TESTS_CHECKPOINT_FOLDER_H
 #define TESTS_CHECKPOINT_FOLDER_H
 

@@ -1,4 +1,5 @@
-/* random_condition.h: a batch of conditions made of random numbers: text, features of both tracks, all of them heard. */
+/* random_condition.h: a batch of conditions made of random numbers: text, features of both tracks, all of them
+   heard. */
 #ifndef TESTS_RANDOM_CONDITION_H
 #define TESTS_RANDOM_CONDITION_H
 

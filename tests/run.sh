@@ -1,9 +1,9 @@
 #!/bin/sh
-# run.sh: runs every built test program (tests/unit, cuda and golden of $BUILD, tests/double and golden of $DOUBLE, tests/unit
-# of $SHIM: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, PARALLEL (as many as there are
-# cores) at a time, with one line a program (run_one.sh) in the order in which they end. cmocka programs and scripts that end in
-# "N passed, N failed" count by their tests, others as one test by their exit code; 77 is a skip. A crash, a time-out, or a
-# program that left no count is a failure. The last line is the sum.
+# run.sh: runs every built test program (tests/unit, cuda and golden of $BUILD, tests/double and golden of $DOUBLE,
+# tests/unit of $SHIM: the CUDA kernels on the host) and every script in tests/e2e, each under a time limit, PARALLEL
+# (as many as there are cores) at a time, with one line a program (run_one.sh) in the order in which they end. cmocka
+# programs and scripts that end in "N passed, N failed" count by their tests, others as one test by their exit code; 77
+# is a skip. A crash, a time-out, or a program that left no count is a failure. The last line is the sum.
 # Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double [PARALLEL=1] sh tests/run.sh [NAME...]
 PARALLEL=${PARALLEL:-$(nproc)}
 LIMIT=${TEST_LIMIT:-300}        # seconds a unit program may take
@@ -27,8 +27,8 @@ wanted() {
     return 1
 }
 
-# programs BUILD FOLDER LABEL: the tests of tests/FOLDER in that build. Those whose source is gone are left out: a build folder
-# may be old.
+# programs BUILD FOLDER LABEL: the tests of tests/FOLDER in that build. Those whose source is gone are left out: a build
+# folder may be old.
 programs() {
     for program in "$1/tests/$2"/test_*; do
         name=$(basename "$program")

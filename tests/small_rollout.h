@@ -1,5 +1,5 @@
-/* small_rollout.h: a rollout over a small network (small_net.h) with its cache, random conditions and a random reference, for
-   the tests of what rollouts promise to the bit. */
+/* small_rollout.h: a rollout over a small network (small_net.h) with its cache, random conditions and a random
+   reference, for the tests of what rollouts promise to the bit. */
 #ifndef TESTS_SMALL_ROLLOUT_H
 #define TESTS_SMALL_ROLLOUT_H
 

@@ -90,7 +90,7 @@ struct job_world {
     struct ode_step ode;
     struct distill_step distill;
     struct refine_step refine;
-    struct share share;
+    struct batch_split split;
     struct optimiser *networks[JOB_NETWORKS];
     struct condition_batch all; /* of the global batch */
     real *clips;                /* [batch, F, C, H, W] */
@@ -152,7 +152,7 @@ static inline struct run_config job_config(const struct job *j) {
     c.refine = (struct refine_config){
         .stage = stage,
         .discriminator = {.taps = {0, 1, 2}, .queries = 1, .heads = j->wide ? 2 : 3, .ffn_dim = j->wide ? 64 : 8},
-        .critic = o,
+        .discriminator_optimiser = o,
         .level = level,
         .ratio = 2,
         .local_weight = 0.7,
@@ -184,7 +184,7 @@ static inline void job_layout(struct job_world *w) {
         CHECK(!refine_step_layout(&w->refine, &setup, &c->refine, &c->distill.score, s, a));
         CHECK(!refine_step_acts_layout(&w->refine, a));
         w->networks[0] = &w->refine.student;
-        w->networks[1] = &w->refine.judge;
+        w->networks[1] = &w->refine.discriminator_optimiser;
         w->networks[2] = &w->refine.matching.critic;
         break;
     default:
@@ -244,7 +244,7 @@ static inline void job_fill(struct job_world *w) {
         }
         optimiser_start(w->networks[n]);
     }
-    struct matching *m = w->job->stage == JOB_REFINE ? &w->refine.matching : &w->distill.matching;
+    struct distribution_matching *m = w->job->stage == JOB_REFINE ? &w->refine.matching : &w->distill.matching;
     if (!m->net) return;
     replay_clear(&m->replay);
     job_fill_frozen(&m->teacher.shard, 30);
@@ -264,7 +264,7 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     CHECK(!dit_divide(&w->net, &w->sequence));
     w->shards.together = w->sequence.ranks;
     CHECK(!sharding_divide(&w->shards, &w->net.table));
-    CHECK(!sharding_share(&w->shards, &w->share, job->batch, job->cut.accumulate));
+    CHECK(!sharding_batch_split(&w->shards, &w->split, job->batch, job->cut.accumulate));
     arena_begin(&w->state, "state");
     arena_begin(&w->activations, "activations");
     arena_begin(&w->batch, "batch");
@@ -303,17 +303,17 @@ static inline void job_update(struct job_world *w, long step) {
     struct condition_batch mine;
     const struct run_config *c = &w->config;
     long clip = (long)c->frames * w->net.config.in_channels * w->net.config.height * w->net.config.width;
-    real *clips = w->clips + w->share.first * clip;
+    real *clips = w->clips + w->split.first * clip;
     uint64_t round = (uint64_t)step;
-    condition_batch_part(&mine, &w->all, w->share.first, w->share.count);
+    condition_batch_part(&mine, &w->all, w->split.first, w->split.count);
     switch (w->job->stage) {
     case JOB_TEACHER:
         CHECK(!teacher_step_run(&w->teacher, clips, &mine, step));
         break;
     case JOB_ODE:
         for (int i = 0; i < JOB_STATES; i++)
-            mem_copy(w->ode.states + i * w->share.count * clip, w->states + (i * w->job->batch + w->share.first) * clip,
-                     sizeof(real) * (size_t)(w->share.count * clip));
+            mem_copy(w->ode.states + i * w->split.count * clip, w->states + (i * w->job->batch + w->split.first) * clip,
+                     sizeof(real) * (size_t)(w->split.count * clip));
         CHECK(!ode_step_run(&w->ode, &mine, step));
         break;
     case JOB_REFINE:
@@ -321,7 +321,7 @@ static inline void job_update(struct job_world *w, long step) {
         CHECK(!refine_discriminator_update(&w->refine, clips, &mine, round, 0, 2 * step, 0));
         CHECK(!refine_rollout(&w->refine, clips, &mine, round, 1));
         CHECK(!refine_discriminator_update(&w->refine, clips, &mine, round, 1, 2 * step + 1, step == 3));
-        CHECK(!matching_critic_update(&w->refine.matching, round, 0, step));
+        CHECK(!distribution_matching_critic_update(&w->refine.matching, round, 0, step));
         CHECK(!refine_step_end(&w->refine, round));
         break;
     default:
@@ -346,7 +346,7 @@ static inline size_t job_gather(struct job_world *w, struct optimiser *o, int gr
         real *whole = device_alloc(size * sizeof *whole), *host = malloc(size * sizeof *host);
         const real *piece = gradients ? shard_grads(&o->shard, s) : o->master + p.at;
         CHECK(whole && host);
-        if (gradients || !o->stage_size)
+        if (gradients || !o->staging_size)
             mem_copy(whole + p.from, piece, p.count * sizeof(real));
         else
             mem_upload(whole + p.from, piece, p.count * sizeof(real));

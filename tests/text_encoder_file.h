@@ -1,5 +1,5 @@
-/* text_encoder_file.h: UMT5 checkpoints for tests: weights by golden_values (tests/golden_weights.h) under either naming, in
-   one file or several with an index. */
+/* text_encoder_file.h: UMT5 checkpoints for tests: weights by golden_values (tests/golden_weights.h) under either
+   naming, in one file or several with an index. */
 #ifndef TESTS_TEXT_ENCODER_FILE_H
 #define TESTS_TEXT_ENCODER_FILE_H
 

@@ -1,4 +1,5 @@
-/* vae_files.h: small Wan video autoencoders as safetensors files, for tests: weights as tests/golden/vae.py makes them. */
+/* vae_files.h: small Wan video autoencoders as safetensors files, for tests: weights as tests/golden/vae.py makes
+   them. */
 #ifndef TESTS_VAE_FILES_H
 #define TESTS_VAE_FILES_H
 

@@ -1,5 +1,5 @@
-/* wav2vec2_checkpoint.h: writes small wav2vec2 checkpoints as Transformers does, with the weights of golden_weights.h, for the
-   tests that read them. Free at will: folder names are made fresh. */
+/* wav2vec2_checkpoint.h: writes small wav2vec2 checkpoints as Transformers does, with the weights of golden_weights.h,
+   for the tests that read them. Free at will: folder names are made fresh. */
 #ifndef TESTS_WAV2VEC2_CHECKPOINT_H
 #define TESTS_WAV2VEC2_CHECKPOINT_H
 

@@ -1,5 +1,5 @@
-/* worker_pool.c: see worker_pool.h. The program forks a process a worker; each takes the next waiting job from the shared
-   table by compare-and-swap until none is left. */
+/* worker_pool.c: see worker_pool.h. The program forks a process a worker; each takes the next waiting job from the
+   shared table by compare-and-swap until none is left. */
 #include "tools/worker_pool.h"
 
 #include <errno.h>

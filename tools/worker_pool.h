@@ -27,8 +27,8 @@ typedef int (*worker_job)(void *user, int index, struct job *job, int *rejected)
 void worker_pool_beat(struct job *job);
 
 /* Does all waiting jobs with up to `workers` processes; shows progress under `title`. A job without a sign of life for
-   `patience` seconds is killed and rejected, one that crashes is rejected. The first failed job stops the rest; its error is
-   returned. */
+   `patience` seconds is killed and rejected, one that crashes is rejected. The first failed job stops the rest; its
+   error is returned. */
 int worker_pool_run(struct worker_pool *pool, int workers, const char *title, double patience, worker_job run,
                     void *user);
 

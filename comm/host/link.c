@@ -111,10 +111,10 @@ static void link_abort(struct comm *comm, int code) {
 
 static void link_busy(struct comm *comm, const char *why) { tcp_job_busy(comm->link->wire.job, why); }
 
-static void link_tell(struct comm *comm, int64_t number) { tcp_job_tell(comm->link->wire.job, number); }
+static void link_publish(struct comm *comm, int64_t number) { tcp_job_publish(comm->link->wire.job, number); }
 
-static int link_told(struct comm *comm, int rank, int64_t *number) {
-    return tcp_job_told(comm->link->wire.job, comm->link->wire.members[rank], number);
+static int link_progress_of(struct comm *comm, int rank, int64_t *number) {
+    return tcp_job_progress_of(comm->link->wire.job, comm->link->wire.members[rank], number);
 }
 
 static int link_start(struct comm *comm, const struct comm_call *call, comm_ticket *ticket) {
@@ -177,7 +177,7 @@ static const struct comm_transport comm_linked = {.close = link_close,
                                                   .abort = link_abort,
                                                   .split = link_split,
                                                   .busy = link_busy,
-                                                  .tell = link_tell,
-                                                  .told = link_told,
+                                                  .publish = link_publish,
+                                                  .progress_of = link_progress_of,
                                                   .start = link_start,
                                                   .wait = link_wait};

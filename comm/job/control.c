@@ -47,7 +47,7 @@ static void give_sign(struct tcp_job *job) {
     pthread_mutex_lock(&job->lock);
     alive.waiting_for = job->waiting_for;
     alive.reached = job->reached;
-    alive.told = job->told;
+    alive.published = job->published;
     memcpy(alive.text, job->busy, sizeof alive.text);
     int announce = job->announce;
     job->announce = 0;
@@ -76,7 +76,7 @@ static void hear(struct tcp_job *job, struct tcp_peer *p) {
     p->heard = clock_seconds();
     p->left |= m->word == TCP_BYE;
     p->busy = m->word == TCP_ALIVE && m->text[0];
-    if (m->word == TCP_ALIVE) p->reached = m->reached, p->told = m->told;
+    if (m->word == TCP_ALIVE) p->reached = m->reached, p->published = m->published;
     p->waiting_for = m->word == TCP_ALIVE ? m->waiting_for : -1;
     pthread_mutex_unlock(&job->lock);
     if (m->word == TCP_FAILED) adopt(job, m->text);

@@ -70,17 +70,17 @@ void tcp_job_busy(struct tcp_job *job, const char *why) {
     eventfd_write(job->nudge, 1);
 }
 
-void tcp_job_tell(struct tcp_job *job, int64_t number) {
+void tcp_job_publish(struct tcp_job *job, int64_t number) {
     pthread_mutex_lock(&job->lock);
-    job->told = number;
+    job->published = number;
     pthread_mutex_unlock(&job->lock);
     eventfd_write(job->nudge, 1);
 }
 
-int tcp_job_told(struct tcp_job *job, int rank, int64_t *number) {
+int tcp_job_progress_of(struct tcp_job *job, int rank, int64_t *number) {
     pthread_mutex_lock(&job->lock);
     const struct tcp_peer *p = &job->peers[rank];
-    *number = rank == job->rank ? job->told : p->told;
+    *number = rank == job->rank ? job->published : p->published;
     int left = p->left, failed = job->failure;
     pthread_mutex_unlock(&job->lock);
     if (failed) return tcp_job_check(job);

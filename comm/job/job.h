@@ -24,7 +24,7 @@ struct tcp_message {
     int32_t word;
     int32_t waiting_for; /* ALIVE: the rank that a collective now waits for; -1: none */
     int64_t reached;     /* ALIVE: collectives that were queued for the device (nccl) */
-    int64_t told;        /* ALIVE: comm_tell's number */
+    int64_t published;   /* ALIVE: comm_publish's number */
     char text[TCP_TEXT]; /* ALIVE: why the rank is busy, or ""; FAILED: the reason */
 };
 struct tcp_peer {
@@ -39,7 +39,7 @@ struct tcp_peer {
     /* under the job's lock */
     double heard; /* clock_seconds */
     int busy, left, waiting_for;
-    int64_t reached, told;
+    int64_t reached, published;
 };
 struct tcp_job {
     int rank, size, local_rank, local_size;
@@ -56,7 +56,7 @@ struct tcp_job {
     int alarm; /* eventfd: readable for ever once the job has failed */
     pthread_mutex_t lock;
     int waiting_for;
-    int64_t reached, told;
+    int64_t reached, published;
     char busy[TCP_TEXT];
     int failure;  /* 1: failed, reason is set */
     int announce; /* the others are still to be told */
@@ -89,9 +89,9 @@ void tcp_job_busy(struct tcp_job *job, const char *why);
 void tcp_job_waits_for(struct tcp_job *job, int rank);
 /* Who keeps `rank` waiting in the end: the end of the chain of who waits for whom. *busy: it says that it is busy. */
 int tcp_job_culprit(struct tcp_job *job, int rank, int *busy);
-/* comm_tell, comm_told */
-void tcp_job_tell(struct tcp_job *job, int64_t number);
-int tcp_job_told(struct tcp_job *job, int rank, int64_t *number);
+/* comm_publish, comm_progress_of */
+void tcp_job_publish(struct tcp_job *job, int64_t number);
+int tcp_job_progress_of(struct tcp_job *job, int rank, int64_t *number);
 /* One more collective is queued for the device. */
 void tcp_job_reached(struct tcp_job *job);
 /* The rank that has queued the fewest; -1: none has fewer than this one. *busy: it says that it is busy. */

@@ -28,7 +28,7 @@ struct guest {
     double breaks_at, back_at, gone_at; /* when; 0: it does not break, is not away, has not said goodbye */
     int breaking;
     double reads_at; /* a slow reader takes nothing before */
-    int deaf;        /* it takes nothing now */
+    int not_reading; /* it takes nothing now */
     char *text;      /* of the message that comes in */
     unsigned char head[UNIT_HEADER];
     size_t got; /* bytes of that message */
@@ -80,8 +80,8 @@ static int keep(struct guest *g, const unsigned char *bytes, size_t n, int binar
 static void read_slowly(struct guest *g, size_t bytes, double now) {
     double from = g->reads_at > now ? g->reads_at : now;
     g->reads_at = from + (double)bytes * 8e-3 / g->drive->options->slow_kbps;
-    g->deaf = g->reads_at > now + 1e-6 * TICK_US;
-    if (g->deaf) lws_rx_flow_control(g->wsi, 0);
+    g->not_reading = g->reads_at > now + 1e-6 * TICK_US;
+    if (g->not_reading) lws_rx_flow_control(g->wsi, 0);
 }
 
 static int hear(struct guest *g, const void *bytes, size_t n) {
@@ -108,7 +108,7 @@ static void forget_connection(struct guest *g) {
     g->text = NULL;
     g->got = 0;
     g->wsi = NULL;
-    g->deaf = 0;
+    g->not_reading = 0;
 }
 
 static void reason(struct tally *t, const char *text) { snprintf(t->reason, sizeof t->reason, "%s", text); }
@@ -121,7 +121,7 @@ static void not_connected(struct guest *g, const char *why) {
     t->failed += !answered;
     reason(t, why);
     forget_connection(g);
-    g->visitor.stage = VISITOR_GONE;
+    g->visitor.phase = VISITOR_GONE;
 }
 
 static void disconnected(struct guest *g) {
@@ -129,10 +129,10 @@ static void disconnected(struct guest *g) {
     t->present--;
     if (g->breaking) {
         g->back_at = clock_seconds() + g->drive->options->away;
-    } else if (g->visitor.stage != VISITOR_GONE) {
+    } else if (g->visitor.phase != VISITOR_GONE) {
         t->failed++;
         if (!*t->reason) reason(t, "the server closed the connection");
-        g->visitor.stage = VISITOR_GONE;
+        g->visitor.phase = VISITOR_GONE;
     }
     g->breaking = 0;
     forget_connection(g);
@@ -194,7 +194,7 @@ static void dial(struct guest *g, double now) {
                                                .protocol = protocols[0].name,
                                                .pwsi = &g->wsi,
                                                .userdata = g};
-    if (!lws_client_connect_via_info(&to) && g->visitor.stage != VISITOR_GONE) not_connected(g, "no connection");
+    if (!lws_client_connect_via_info(&to) && g->visitor.phase != VISITOR_GONE) not_connected(g, "no connection");
 }
 
 /* ---- all of them ---- */
@@ -227,18 +227,18 @@ static void break_off(struct guest *g, double now) {
 static void attend(struct guest *g, double now) {
     struct visitor *v = &g->visitor;
     if (!g->wsi) {
-        if (g->back_at && now >= v->leaves) v->stage = VISITOR_GONE; /* it has had enough meanwhile */
-        if (g->back_at && now >= g->back_at && v->stage != VISITOR_GONE) dial(g, now);
+        if (g->back_at && now >= v->leaves) v->phase = VISITOR_GONE; /* it has had enough meanwhile */
+        if (g->back_at && now >= g->back_at && v->phase != VISITOR_GONE) dial(g, now);
         return;
     }
-    if (v->stage == VISITOR_COMING || g->breaking) return;
-    if (now >= v->leaves && v->stage < VISITOR_LEAVING) v->stage = VISITOR_LEAVING;
-    if (v->stage < VISITOR_LEAVING) break_off(g, now);
-    if (v->stage == VISITOR_GONE && !g->gone_at) g->gone_at = now;
+    if (v->phase == VISITOR_COMING || g->breaking) return;
+    if (now >= v->leaves && v->phase < VISITOR_LEAVING) v->phase = VISITOR_LEAVING;
+    if (v->phase < VISITOR_LEAVING) break_off(g, now);
+    if (v->phase == VISITOR_GONE && !g->gone_at) g->gone_at = now;
     if (g->gone_at && now > g->gone_at + goodbye_seconds)
         lws_set_timeout(g->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
-    if (g->deaf && now >= g->reads_at) {
-        g->deaf = 0;
+    if (g->not_reading && now >= g->reads_at) {
+        g->not_reading = 0;
         lws_rx_flow_control(g->wsi, 1);
     }
     lws_callback_on_writable(g->wsi);
@@ -247,7 +247,7 @@ static void attend(struct guest *g, double now) {
 static void send_off(struct drive *d) {
     for (struct guest **at = &d->guests; *at;) {
         struct guest *g = *at;
-        if (g->wsi || g->visitor.stage != VISITOR_GONE) {
+        if (g->wsi || g->visitor.phase != VISITOR_GONE) {
             at = &g->next;
             continue;
         }
@@ -286,7 +286,7 @@ int drive(struct company *company, const struct target *target, const struct loa
            lws_service(d.context, 0) >= 0)
         progress_update(&progress, d.next, "");
     progress_end(&progress, d.next, "");
-    for (struct guest *g = d.guests; g; g = g->next) g->visitor.stage = VISITOR_GONE; /* whoever was cut short by us */
+    for (struct guest *g = d.guests; g; g = g->next) g->visitor.phase = VISITOR_GONE; /* whoever was cut short by us */
     lws_context_destroy(d.context);
     while (d.guests) {
         struct guest *g = d.guests;

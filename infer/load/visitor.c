@@ -24,14 +24,14 @@ void company_open(struct company *c) {
 
 /* ---- turns ---- */
 
-static void begin_stage(struct visitor *v, enum visitor_turn stage, double until) {
-    v->turn_stage = stage;
+static void begin_phase(struct visitor *v, enum visitor_turn phase, double until) {
+    v->turn_phase = phase;
     v->until = until;
 }
 
 static void begin_exchange(struct visitor *v, double now) {
     v->exchange = audience_exchange(v->company->audience, v->number, v->exchanges++);
-    begin_stage(v, TURN_GAP, now + v->exchange.gap);
+    begin_phase(v, TURN_GAP, now + v->exchange.gap);
 }
 
 static void begin_agent(struct visitor *v, double now) {
@@ -41,18 +41,18 @@ static void begin_agent(struct visitor *v, double now) {
     v->end_said = 0;
     v->interrupt_at = v->interrupted = 0;
     v->company->tally->turns++;
-    begin_stage(v, TURN_AGENT, now + v->exchange.agent + patience_seconds);
+    begin_phase(v, TURN_AGENT, now + v->exchange.agent + patience_seconds);
 }
 
-/* Goes on to the stage that `now` lies in; an agent's turn ends by playback.finished, or is given up. */
+/* Goes on to the phase that `now` lies in; an agent's turn ends by playback.finished, or is given up. */
 static void keep_turns(struct visitor *v, double now) {
     while (now >= v->until) {
         double at = v->until;
-        if (v->turn_stage == TURN_GAP)
-            begin_stage(v, TURN_USER, at + v->exchange.user);
-        else if (v->turn_stage == TURN_USER)
-            begin_stage(v, TURN_ANSWER, at + v->exchange.answer);
-        else if (v->turn_stage == TURN_ANSWER)
+        if (v->turn_phase == TURN_GAP)
+            begin_phase(v, TURN_USER, at + v->exchange.user);
+        else if (v->turn_phase == TURN_USER)
+            begin_phase(v, TURN_ANSWER, at + v->exchange.answer);
+        else if (v->turn_phase == TURN_ANSWER)
             begin_agent(v, now);
         else {
             v->company->tally->unanswered++;
@@ -75,7 +75,7 @@ static size_t unit(struct visitor *v, unsigned char *message, int *binary, int k
 }
 
 static size_t say_hello(struct visitor *v, double now, char *text) {
-    v->stage = VISITOR_ASKED;
+    v->phase = VISITOR_ASKED;
     v->asked = now;
     if (v->comes_back) return client_resume(text, VISITOR_MESSAGE_MAX, v->token);
     const struct client_wishes wishes = {.reference = v->company->reference,
@@ -103,7 +103,7 @@ static size_t say_position(struct visitor *v, double now, char *text) {
 }
 
 static size_t say_interrupt(struct visitor *v, double now, char *text) {
-    if (v->turn_stage != TURN_AGENT || !v->interrupt_at || now < v->interrupt_at || v->interrupted) return 0;
+    if (v->turn_phase != TURN_AGENT || !v->interrupt_at || now < v->interrupt_at || v->interrupted) return 0;
     v->interrupted = now;
     v->company->tally->interruptions++;
     return client_turn(text, VISITOR_MESSAGE_MAX, MESSAGE_INTERRUPT, v->turn);
@@ -122,14 +122,14 @@ static size_t say_microphone(struct visitor *v, double now, unsigned char *messa
     long due = (long)((now - v->microphone) * 50) - v->microphone_sent;
     if (due <= 0) return 0;
     if (due > MICROPHONE_BEHIND) v->microphone_sent += due - 1; /* what the network did not take in time is lost */
-    int speaks = v->turn_stage == TURN_USER || (v->turn_stage == TURN_AGENT && v->interrupted);
+    int speaks = v->turn_phase == TURN_USER || (v->turn_phase == TURN_AGENT && v->interrupted);
     put_sound(v, message + UNIT_HEADER, MICROPHONE_SAMPLES * v->microphone_sent++, MICROPHONE_SAMPLES, speaks);
     return unit(v, message, binary, UNIT_USER, 0, 2 * MICROPHONE_SAMPLES);
 }
 
 /* The agent's speech as fast as the socket takes it, then its end. */
 static size_t say_speech(struct visitor *v, unsigned char *message, int *binary) {
-    if (v->turn_stage != TURN_AGENT || v->end_said || v->interrupted) return 0;
+    if (v->turn_phase != TURN_AGENT || v->end_said || v->interrupted) return 0;
     long from = (long)(v->sequence[UNIT_AGENT] - v->turn_sequence) * VISITOR_RATE, left = v->samples - from;
     if (left <= 0) {
         v->end_said = 1;
@@ -141,7 +141,7 @@ static size_t say_speech(struct visitor *v, unsigned char *message, int *binary)
 }
 
 static size_t say_goodbye(struct visitor *v, char *text) {
-    v->stage = VISITOR_GONE;
+    v->phase = VISITOR_GONE;
     return client_word(text, VISITOR_MESSAGE_MAX, MESSAGE_CLOSE);
 }
 
@@ -149,11 +149,11 @@ size_t visitor_say(struct visitor *v, double now, unsigned char *message, int *b
     char *text = (char *)message;
     size_t n = 0;
     *binary = 0;
-    if (v->stage == VISITOR_COMING) return say_hello(v, now, text);
-    if (v->stage == VISITOR_LEAVING) return say_goodbye(v, text);
-    if (v->stage == VISITOR_GONE) return 0;
+    if (v->phase == VISITOR_COMING) return say_hello(v, now, text);
+    if (v->phase == VISITOR_LEAVING) return say_goodbye(v, text);
+    if (v->phase == VISITOR_GONE) return 0;
     if ((n = say_picture(v, message, binary))) return n;
-    if ((n = say_position(v, now, text)) || v->stage != VISITOR_IN) return n;
+    if ((n = say_position(v, now, text)) || v->phase != VISITOR_IN) return n;
     keep_turns(v, now);
     if ((n = say_interrupt(v, now, text))) return n;
     if ((n = say_microphone(v, now, message, binary))) return n;
@@ -180,7 +180,7 @@ static void take_up(struct visitor *v, const struct heard *h) {
 static void enter(struct visitor *v, double now, const struct heard *h) {
     struct tally *t = v->company->tally;
     strcpy(v->token, h->token);
-    v->stage = VISITOR_IN;
+    v->phase = VISITOR_IN;
     count_return(v);
     if (h->resumed) take_up(v, h);
     v->microphone = now;
@@ -202,11 +202,11 @@ static void queue(struct visitor *v, double now, const struct heard *h) {
         v->queued_at = now;
         v->company->tally->queued++;
     }
-    v->stage = VISITOR_QUEUED;
+    v->phase = VISITOR_QUEUED;
 }
 
 static void start(struct visitor *v, double now, const struct heard *h) {
-    if (h->turn != v->turn || v->turn_stage != TURN_AGENT) return;
+    if (h->turn != v->turn || v->turn_phase != TURN_AGENT) return;
     /* it is heard when play has come there */
     double begins = now + 1e-6 * (double)(h->position_us - player_position(&v->player, now));
     if (v->exchange.interrupted >= 0) v->interrupt_at = fmax(now, begins) + v->exchange.interrupted;
@@ -214,7 +214,7 @@ static void start(struct visitor *v, double now, const struct heard *h) {
 
 static void finish(struct visitor *v, double now, const struct heard *h) {
     struct tally *t = v->company->tally;
-    if (h->turn != v->turn || v->turn_stage != TURN_AGENT) return;
+    if (h->turn != v->turn || v->turn_phase != TURN_AGENT) return;
     t->turns_played += !h->interrupted;
     t->interruptions -= v->interrupted && !h->interrupted; /* the turn was over first */
     if (h->interrupted && v->interrupted) {
@@ -223,7 +223,7 @@ static void finish(struct visitor *v, double now, const struct heard *h) {
         player_cut(&v->player, h->next_us, now);
         v->stopped = h->next_us > 0 ? v->interrupted : 0;
         v->stop_us = h->next_us;
-        begin_stage(v, TURN_USER, now + v->exchange.user); /* the user has the word */
+        begin_phase(v, TURN_USER, now + v->exchange.user); /* the user has the word */
         return;
     }
     begin_exchange(v, now);
@@ -232,7 +232,7 @@ static void finish(struct visitor *v, double now, const struct heard *h) {
 static void end_badly(struct visitor *v, const struct heard *h) {
     struct tally *t = v->company->tally;
     if (!h->fatal) return;
-    v->stage = VISITOR_GONE;
+    v->phase = VISITOR_GONE;
     if (!strcmp(h->code, "full")) {
         t->refused++;
         return;
@@ -246,7 +246,7 @@ static void end_badly(struct visitor *v, const struct heard *h) {
 
 void visitor_hear_text(struct visitor *v, double now, const char *text, size_t length) {
     struct heard h;
-    if (v->stage == VISITOR_GONE || heard_parse(&h, text, length)) return;
+    if (v->phase == VISITOR_GONE || heard_parse(&h, text, length)) return;
     if (h.type == HEARD_CREATED) enter(v, now, &h);
     if (h.type == HEARD_QUEUED) queue(v, now, &h);
     if (h.type == HEARD_STARTED) start(v, now, &h);
@@ -268,7 +268,7 @@ static void count_picture(struct visitor *v, const struct unit *u) {
 static void see(struct visitor *v, double now, const struct unit *u) {
     struct tally *t = v->company->tally;
     count_picture(v, u);
-    if (!v->seen && !(u->flags & UNIT_CLIP) && v->stage == VISITOR_IN) {
+    if (!v->seen && !(u->flags & UNIT_CLIP) && v->phase == VISITOR_IN) {
         v->seen = 1;
         if (v->resumed)
             spread_add(&t->back, now - v->asked);
@@ -288,7 +288,7 @@ void visitor_hear_unit(struct visitor *v, double now, const unsigned char *messa
     if (unit_unpack(&u, message, length)) {
         v->company->tally->failed++;
         snprintf(v->company->tally->reason, sizeof v->company->tally->reason, "%s", error_text());
-        v->stage = VISITOR_GONE;
+        v->phase = VISITOR_GONE;
         return;
     }
     if (u.kind == UNIT_VIDEO) see(v, now, &u);
@@ -308,7 +308,7 @@ void visitor_open(struct visitor *v, struct company *company, long number, doubl
 
 void visitor_connect(struct visitor *v, double now) {
     v->comes_back = v->token[0] != 0;
-    v->stage = VISITOR_COMING;
+    v->phase = VISITOR_COMING;
     v->seen = v->resumed = 0;
     v->reported = now;
     v->player.playing = 0;

@@ -27,7 +27,7 @@ struct company {
 };
 void company_open(struct company *company);
 
-enum visitor_stage {
+enum visitor_phase {
     VISITOR_COMING, /* not yet said anything on this connection */
     VISITOR_ASKED,  /* for a session */
     VISITOR_QUEUED,
@@ -41,7 +41,7 @@ struct visitor {
     struct company *company;
     long number;   /* of its visit */
     double leaves; /* when */
-    enum visitor_stage stage;
+    enum visitor_phase phase;
     char token[TOKEN_LENGTH + 1]; /* "": there is no session to come back to */
     int comes_back, resumed;      /* it asks for its session again; has got it, on this connection */
     double asked, queued_at;      /* when; 0: it was not queued */
@@ -57,8 +57,8 @@ struct visitor {
     /* the conversation */
     struct exchange exchange;
     long exchanges;
-    enum visitor_turn turn_stage;
-    double until;           /* when the stage is over; of the agent's turn: when it is given up */
+    enum visitor_turn turn_phase;
+    double until;           /* when the phase is over; of the agent's turn: when it is given up */
     uint32_t turn;          /* the agent's, from 1 */
     long samples;           /* of it, in all */
     uint32_t turn_sequence; /* of its first unit */

@@ -1,7 +1,7 @@
 /* agent.c: see agent.h. The session's side of an agent is guarded by the server's lock; the process's side belongs to
-   the agents' thread, which reads and writes pipes without the lock. Sound and words come through different pipes: where
-   in the sound an audio.end belongs is what it says itself, or the number of bytes that are in the sound's pipe when it
-   is read. */
+   the agents' thread, which reads and writes pipes without the lock. Sound and words come through different pipes:
+   where in the sound an audio.end belongs is what it says itself, or the number of bytes that are in the sound's pipe
+   when it is read. */
 #include "infer/serve/agent.h"
 
 #include <errno.h>
@@ -36,8 +36,8 @@ enum {
     LOG_LINES = 20          /* lines a second */
 };
 /* Seconds: between two starts; without sound, after which a turn is over, of a process that sends no messages; how long
-   what was interrupted is dropped where no audio.end comes, of one that sends none and of one that does; from SIGTERM to
-   SIGKILL; between looks whether a process has ended. */
+   what was interrupted is dropped where no audio.end comes, of one that sends none and of one that does; from SIGTERM
+   to SIGKILL; between looks whether a process has ended. */
 static const double start_again = 1, silence = 0.5, skipped = 2, skipped_told = 10, grace = 2, look = 0.1;
 
 /* Bytes on their way into a pipe. */
@@ -137,7 +137,8 @@ void agent_tell(struct agent *a, char *message, int needs) {
         a->told_bytes += length;
         a->told[a->told_bytes++] = '\n';
     } else if (!a->told_dropped++) {
-        log_line("event=agent.deaf session=%s message=\"it does not read descriptor 3; messages are dropped\"", a->id);
+        log_line("event=agent.not_reading session=%s message=\"it does not read descriptor 3; messages are dropped\"",
+                 a->id);
     }
     a->needed |= needs;
     free(message);

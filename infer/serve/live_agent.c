@@ -1,5 +1,5 @@
-/* live_agent.c: a session whose agent is the server's own (agent.h): what it hears, what becomes of its sound and words,
-   and the user's voice that interrupts whoever speaks. See live.h. */
+/* live_agent.c: a session whose agent is the server's own (agent.h): what it hears, what becomes of its sound and
+   words, and the user's voice that interrupts whoever speaks. See live.h. */
 #include <string.h>
 
 #include "base/progress.h"

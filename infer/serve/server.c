@@ -123,7 +123,7 @@ static int allocate(struct server *s) {
 }
 
 /* Heard both parties, and saw enough frames where neither spoke. */
-static int learned_idle(const struct student_description *d) { return !d->dit.deaf && student_idles(d); }
+static int learned_idle(const struct student_description *d) { return !d->dit.mute_input && student_idles(d); }
 
 /* A session that is to be measured, where there is no reference yet. */
 static int begin_grey(const struct server *s, struct session *session) {

@@ -1,8 +1,8 @@
 /* attention.c: dense attention by tiles with online softmax (Milakov and Gimelshein 2018; Dao 2022), forward and
    backward. No S x K buffer. Products are those of tile.h: of floats, or of bf16 with sums in float, the probabilities
    and their gradients rounded to it; softmax and its statistics are always float.
-   Lanes are queries: a tile of queries is kept transposed, so scores [keys][queries], their running maximum and sum, and
-   the output [D][queries] need no sums across lanes.
+   Lanes are queries: a tile of queries is kept transposed, so scores [keys][queries], their running maximum and sum,
+   and the output [D][queries] need no sums across lanes.
    A few keys have a kernel of their own (attention_few.c), which this file calls.
    The forward is split over samples, heads and query tiles, the backward over samples and heads; no two tasks write the
    same number, so the bits do not depend on the threads. */

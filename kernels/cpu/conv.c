@@ -2,8 +2,9 @@
    are put in that order at every call (weights of a training step change, and it is a small part of the work), into the
    block that kernels share (buffer.h), beside the library's scratchpad. A gradient of weights comes back in that order
    and is added to the caller's by the same kind of reordering. Primitives are kept in a table, as in gemm.c.
-   Shapes are first put in their simplest form: frames that do not touch each other are samples, a kernel along time alone
-   slides over a picture [t, h w]. What is left is of two dimensions or three; a kernel of one place is a linear layer. */
+   Shapes are first put in their simplest form: frames that do not touch each other are samples, a kernel along time
+   alone slides over a picture [t, h w]. What is left is of two dimensions or three; a kernel of one place is a linear
+   layer. */
 #include <omp.h>
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/onednn.h"
@@ -164,7 +165,8 @@ static int describe(dnnl_primitive_desc_t *pd, struct layouts *l, const struct c
     return ok;
 }
 
-/* The reordering between the caller's order of weights and the library's: from plain, or, for a gradient, added to it. */
+/* The reordering between the caller's order of weights and the library's: from plain, or, for a gradient, added to
+   it. */
 static int make_reorder(struct conv_entry *e, onednn_layout plain, onednn_layout packed) {
     int to_weight = e->key.direction == ONEDNN_TO_WEIGHT;
     if (dnnl_memory_desc_equal(plain, packed) && !to_weight) return 1;
@@ -253,8 +255,8 @@ static void add_sums(elem *dx, const float *sum, float beta, long n) {
         elem_store_some(dx + i, beta * elem_load_some(dx + i, n - i) + vec_load_some(sum + i, n - i), n - i);
 }
 
-/* Runs the entry with weights (or their gradient) w in the caller's order. The shared block holds the packed weights, the
-   sums that are still to be added, and the scratchpad. */
+/* Runs the entry with weights (or their gradient) w in the caller's order. The shared block holds the packed weights,
+   the sums that are still to be added, and the scratchpad. */
 static int entry_run(struct conv_entry *e, const void *x, const void *w, const void *b, const void *y, float add_beta) {
     size_t sizes[3] = {e->reorder ? e->w_bytes : 0, e->x_bytes, e->scratchpad_bytes}, total = 0;
     for (int i = 0; i < 3; i++) total += (sizes[i] + PAGE - 1) / PAGE * PAGE;

@@ -1,5 +1,5 @@
-/* norm_rope.c: RMSNorm (norms.c) and rotation (turn.h) in one pass: a row is read from memory once and stays in the first
-   cache between the norm's sum and what follows it. A token's angles are loaded once for all its heads. */
+/* norm_rope.c: RMSNorm (norms.c) and rotation (turn.h) in one pass: a row is read from memory once and stays in the
+   first cache between the norm's sum and what follows it. A token's angles are loaded once for all its heads. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
@@ -27,7 +27,8 @@ static float row_squares(const elem *x, long d) {
     return vec_sum(squares);
 }
 
-/* normed = x scale w (NULL: not wanted), y = rotate(normed): of the stored number, as when the cache's keys turn later. */
+/* normed = x scale w (NULL: not wanted), y = rotate(normed): of the stored number, as when the cache's keys turn
+   later. */
 static void forward_row(elem *y, elem *normed, const elem *x, const elem *w, float scale, const struct token *t) {
     for (long j = 0; j < t->D; j += LANES) {
         struct turn turn = turn_at(t, j, 1);

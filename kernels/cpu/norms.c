@@ -2,9 +2,9 @@
    x [n, d]; mean and rstd [n]. With xh = (x - mean) rstd and dxh the gradient at xh:
    dx = rstd (dxh - mean(dxh) - xh mean(dxh xh)).
    Residuals may go before: out = x + branch gate, and the norm of out.
-   A row is read from memory once and stays in the first cache for its second and third pass. Rows are split over threads;
-   gradients of a group's vectors are summed by the one thread that has the group, gradients of weights in a piece for
-   each thread, added up in the order of the threads. */
+   A row is read from memory once and stays in the first cache for its second and third pass. Rows are split over
+   threads; gradients of a group's vectors are summed by the one thread that has the group, gradients of weights in a
+   piece for each thread, added up in the order of the threads. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
@@ -107,8 +107,8 @@ void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, con
     }
 }
 
-/* One row of a LayerNorm's backward: dx (NULL: not wanted) and, added up, the sums of dy and of dy xh (NULL: not wanted).
-   dxh = dy factor, where factor is the weight or 1 + scale. */
+/* One row of a LayerNorm's backward: dx (NULL: not wanted) and, added up, the sums of dy and of dy xh (NULL: not
+   wanted). dxh = dy factor, where factor is the weight or 1 + scale. */
 struct norm_row {
     resid *dx;
     real *dy_sum, *dy_xh_sum;

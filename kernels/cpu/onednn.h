@@ -1,7 +1,7 @@
 /* onednn.h: oneDNN for the kernels of this backend, which differ in nothing between its 2.x and 3.x C interfaces but
    what is here. One engine and one stream, used by one host thread at a time: onednn_acquire ... onednn_release.
-   A primitive fixes its partition of the work for the number of threads it was made for: its table's key has that number,
-   so that the same threads give the same bits. */
+   A primitive fixes its partition of the work for the number of threads it was made for: its table's key has that
+   number, so that the same threads give the same bits. */
 #ifndef KERNELS_CPU_ONEDNN_H
 #define KERNELS_CPU_ONEDNN_H
 

@@ -175,8 +175,8 @@ static struct range *range_of(const elem *w, const struct packed_form *f) {
     return NULL;
 }
 
-/* To transpose a weight that is larger than the second cache costs as much as it spares a product of many rows. By sizes
-   alone, so that bits do not depend on where the weight lies. */
+/* To transpose a weight that is larger than the second cache costs as much as it spares a product of many rows. By
+   sizes alone, so that bits do not depend on where the weight lies. */
 static int too_large(const struct packed_form *form, long rows) {
     enum { MANY_ROWS = 256, IN_CACHE = 1 << 18 };
     return ELEM_DATA == dnnl_f32 && rows >= MANY_ROWS && form->k * form->n > IN_CACHE;

@@ -1,5 +1,5 @@
-/* rope.c: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); its angle is
-   in the table (ref/rope_table.c). */
+/* rope.c: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); its angle
+   is in the table (ref/rope_table.c). */
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/turn.h"

@@ -1,5 +1,5 @@
-/* row_sums.h: sums over rows that are split over threads: each thread adds up a piece of its own (buffer.h), and the pieces
-   are added up in the order of the threads: equal threads, equal bits. */
+/* row_sums.h: sums over rows that are split over threads: each thread adds up a piece of its own (buffer.h), and the
+   pieces are added up in the order of the threads: equal threads, equal bits. */
 #ifndef KERNELS_CPU_ROW_SUMS_H
 #define KERNELS_CPU_ROW_SUMS_H
 

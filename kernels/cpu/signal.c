@@ -1,5 +1,5 @@
-/* signal.c: rows over time: windows, statistics and norms of channels, interpolation. Rows are split over threads where they are
-   independent, columns in blocks of a vector where they are summed. */
+/* signal.c: rows over time: windows, statistics and norms of channels, interpolation. Rows are split over threads where
+   they are independent, columns in blocks of a vector where they are summed. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
@@ -11,7 +11,8 @@ void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
     for (long r = 0; r < n; r++) memcpy(y + r * width, x + r * stride, sizeof *y * (size_t)width);
 }
 
-/* Sums over the rows of one vector of columns, of x or of (x - mean)^2: pieces of 64 rows keep the error of a sum small. */
+/* Sums over the rows of one vector of columns, of x or of (x - mean)^2: pieces of 64 rows keep the error of a sum
+   small. */
 SIMD vec column_sum(const real *x, long n, long d, long left, const vec *mean) {
     enum { PIECE = 64 };
     vec sum = {0};

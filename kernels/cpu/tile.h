@@ -1,8 +1,8 @@
 /* tile.h: small dense products out of the first cache, for attention.c: packing of rows, and C [m, n] = A B with the
    numbers of A broadcast one by one and B, C in rows of vectors.
-   Operands are packed in cells of 32 bits. A cell is one float; or, where the processor multiplies bf16, two bf16 that are
-   neighbours along the dimension that is summed over, and a product takes half as many instructions. So an operand comes
-   in up to three layouts, named by what its cells run along (R rows of width W):
+   Operands are packed in cells of 32 bits. A cell is one float; or, where the processor multiplies bf16, two bf16 that
+   are neighbours along the dimension that is summed over, and a product takes half as many instructions. So an operand
+   comes in up to three layouts, named by what its cells run along (R rows of width W):
      rows     [R][W / CELL]   neighbours in a row: summed over the width
      pairs    [R / CELL][W]   neighbours in a column: summed over the rows
      columns  [W / CELL][R]   rows, transposed
@@ -111,7 +111,8 @@ static inline void unpack_gradient(elem *to, real *to_sum, const float *from, fl
 /* A block's sums, and the two vectors of B, stay in registers: AVX-512 has 32 of them, others 16. */
 enum { BLOCK_ROWS = LANES == 16 ? 8 : 6 };
 
-/* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col] times row l of B; add: 0 or 1. */
+/* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col] times row l of B; add: 0 or
+   1. */
 SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                         long k, int rows, int vectors, int add) {
     vec sum[BLOCK_ROWS][2];

@@ -1,7 +1,7 @@
 /* device.c: device.h on one CUDA GPU.
    Everything is queued on the calling host thread's current stream; the default is a stream of the backend's own, which
-   does not synchronise with others. Uploads go through pinned pieces in a ring, so that the caller's buffer is free when
-   mem_upload returns although the copy has not begun. The first failure is kept until device_sync. */
+   does not synchronise with others. Uploads go through pinned pieces in a ring, so that the caller's buffer is free
+   when mem_upload returns although the copy has not begun. The first failure is kept until device_sync. */
 #include "kernels/device.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/cuda.h"

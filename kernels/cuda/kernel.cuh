@@ -1,8 +1,8 @@
-/* kernel.cuh: what every .cu file of this backend starts from: launches, loads and stores of the number types, sums over
-   warps and blocks. The same files also build with g++ against tests/shim, which runs them on the host.
-   Rules of the house for kernels: indices are long, but for columns of a row and for what is divided (places), which are 32
-   bits where the launch has checked that they fit; outputs are written by one thread each; sums over threads have a fixed
-   order; no inline PTX outside mma.cuh. */
+/* kernel.cuh: what every .cu file of this backend starts from: launches, loads and stores of the number types, sums
+   over warps and blocks. The same files also build with g++ against tests/shim, which runs them on the host.
+   Rules of the house for kernels: indices are long, but for columns of a row and for what is divided (places), which
+   are 32 bits where the launch has checked that they fit; outputs are written by one thread each; sums over threads
+   have a fixed order; no inline PTX outside mma.cuh. */
 #ifndef KERNELS_CUDA_KERNEL_CUH
 #define KERNELS_CUDA_KERNEL_CUH
 

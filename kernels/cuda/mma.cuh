@@ -1,6 +1,6 @@
-/* mma.cuh: tensor-core products of one warp in bf16 with float sums: d [16, 8] += a [16, 16] b [16, 8]. The one place with inline
-   PTX; on the host the same numbers are exchanged between the warp's fibers, so that what surrounds a product is tested.
-   With g = lane / 4, t = lane % 4 a lane holds
+/* mma.cuh: tensor-core products of one warp in bf16 with float sums: d [16, 8] += a [16, 16] b [16, 8]. The one place
+   with inline PTX; on the host the same numbers are exchanged between the warp's fibers, so that what surrounds a
+   product is tested. With g = lane / 4, t = lane % 4 a lane holds
      a[0..3]: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8), each with its right neighbour in the upper half;
      b[0..1]: (2t, g), (2t + 8, g), each with the one below in the upper half;
      d[0..3]: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1). */
@@ -52,7 +52,8 @@ __device__ inline void mma_load_b_transposed(unsigned (&b)[2], const elem *tile,
     b[1] = *(const unsigned *)(at + 8);
 }
 
-/* b (k, n) from a tile that holds it as it is: element (k, n) at tile[k pitch + n]; rows of eight are 16-byte aligned. */
+/* b (k, n) from a tile that holds it as it is: element (k, n) at tile[k pitch + n]; rows of eight are 16-byte
+   aligned. */
 __device__ inline void mma_load_b(unsigned (&b)[2], const elem *tile, int pitch) {
 #ifdef __CUDA_ARCH__
     unsigned from = (unsigned)__cvta_generic_to_shared(tile + threadIdx.x % 16 * pitch);

@@ -143,8 +143,8 @@ void device_unpin(void *host) { (void)host; }
 
 static _Thread_local struct device_stream *current;
 
-/* A large copy by all threads: one alone does not fill the memory's bandwidth. One on a stream beside the kernels' leaves
-   them theirs. */
+/* A large copy by all threads: one alone does not fill the memory's bandwidth. One on a stream beside the kernels'
+   leaves them theirs. */
 static void copy(void *to, const void *from, size_t bytes) {
     enum { LARGE = 4 << 20, PIECES = 16 };
     if (bytes < LARGE || current) {

@@ -1,4 +1,5 @@
-/* gelu.h: the tanh form of GELU and its slope, and its exact form (Hendrycks & Gimpel 2016), for pointwise.c and gemm.c. */
+/* gelu.h: the tanh form of GELU and its slope, and its exact form (Hendrycks & Gimpel 2016), for pointwise.c and
+   gemm.c. */
 #ifndef KERNELS_REF_GELU_H
 #define KERNELS_REF_GELU_H
 

@@ -1,4 +1,5 @@
-/* motion.c: how much pictures and latents of a clip move, and what a decoder's training makes of it, as the definition. */
+/* motion.c: how much pictures and latents of a clip move, and what a decoder's training makes of it, as the
+   definition. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 

@@ -1,6 +1,6 @@
-/* optim_state.c: what an optimiser's state on the device says of its next update: the norm of the gradients, whether it is a
-   spike or not finite, the factor that clips it, and the counts of updates made and skipped. A few numbers: the same code
-   serves every backend of the host. */
+/* optim_state.c: what an optimiser's state on the device says of its next update: the norm of the gradients, whether it
+   is a spike or not finite, the factor that clips it, and the counts of updates made and skipped. A few numbers: the
+   same code serves every backend of the host. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 

@@ -7,8 +7,8 @@ static long depth_cell(long C, const struct block_order *order) {
     return C * order->size[0] * order->size[1] * order->size[2];
 }
 
-/* Where it keeps channel 0 of row r, of all frames, of the block layout [t nt, h nh, w nw]: that row's place k of block x is
-   x cells and k step[2] further on. */
+/* Where it keeps channel 0 of row r, of all frames, of the block layout [t nt, h nh, w nw]: that row's place k of block
+   x is x cells and k step[2] further on. */
 static long depth_row(long r, long h, long w, long C, const struct block_order *order) {
     long nt = order->size[0], nh = order->size[1], row = r % (h * nh), frame = r / (h * nh);
     return (frame / nt * h + row / nh) * w * depth_cell(C, order) + frame % nt * order->step[0] +

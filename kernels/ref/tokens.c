@@ -1,5 +1,6 @@
 /* tokens.c: latents to tokens and back, as the definition.
-   Latents real [B][F, C, H, W], sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h, w. */
+   Latents real [B][F, C, H, W], sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h,
+   w. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 

@@ -29,8 +29,8 @@ void audio_encoder_reset(struct audio_encoder *encoder);
    comes with the next call (its samples are kept; with capacity for all that is complete nothing is allocated).
    Negative: -(error code). */
 int audio_encoder_push(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity);
-/* End of stream: the remaining frames, the missing samples taken as silence; n samples give n/640 frames, rounded up. To be
-   called again when it returns `capacity`; 0 ends it. */
+/* End of stream: the remaining frames, the missing samples taken as silence; n samples give n/640 frames, rounded up.
+   To be called again when it returns `capacity`; 0 ends it. */
 int audio_encoder_flush(struct audio_encoder *encoder, float *features, int capacity);
 
 #endif

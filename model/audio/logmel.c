@@ -5,10 +5,11 @@
      P_k = (|X1_k|^2 + |X2_k|^2) / (2 sum w^2) e_k          power a bin; white noise of variance s gives s e_k
      E_b = sum_k m_bk P_k / sum_k m_bk                      triangles, evenly spaced on the mel scale, 60 to 7600 Hz
      feature_b = (10 log10(E_b + FLOOR) - CENTRE) / SPREAD
-   mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). e_k = |1 - 0.97 exp(-i w_k)|^2 is the usual pre-emphasis, which
-   takes off most of the tilt of a voice. CENTRE and SPREAD are about mean and deviation over speech at a usual level;
-   digital silence is -2.6 in all bands.
-   Both windows are real, so one complex transform of x1 + i x2 gives the sum: |Z_k|^2 + |Z_-k|^2 = 2 (|X1_k|^2 + |X2_k|^2). */
+   mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). e_k = |1 - 0.97 exp(-i w_k)|^2 is the usual pre-emphasis,
+   which takes off most of the tilt of a voice. CENTRE and SPREAD are about mean and deviation over speech at a usual
+   level; digital silence is -2.6 in all bands.
+   Both windows are real, so one complex transform of x1 + i x2 gives the sum: |Z_k|^2 + |Z_-k|^2 = 2 (|X1_k|^2 +
+   |X2_k|^2). */
 #include "model/audio/encoder.h"
 
 #include <math.h>

@@ -1,7 +1,7 @@
 /* recipe.h: how sound becomes features, as one line of text that data sets and exported students carry, so that
    training and streaming hear alike: "wav2vec2 version=1 weights=1a2b3c4d mode=stream states=1-12 resample=before ...".
-   States: which of the encoder's hidden states make a video frame's feature, one after the other: a list of numbers, ranges
-   and "last", as "last", "8", "1-12", "last,0-12"; "mean:" in front averages them ("mean:6-9"). */
+   States: which of the encoder's hidden states make a video frame's feature, one after the other: a list of numbers,
+   ranges and "last", as "last", "8", "1-12", "last,0-12"; "mean:" in front averages them ("mean:6-9"). */
 #ifndef MODEL_AUDIO_RECIPE_H
 #define MODEL_AUDIO_RECIPE_H
 

@@ -1,5 +1,5 @@
-/* wav2vec2.h: the speech encoder wav2vec 2.0 (Baevski 2020), both shapes that public checkpoints have, at any size. Inference
-   only. Names of parameters are those of Transformers' Wav2Vec2Model.
+/* wav2vec2.h: the speech encoder wav2vec 2.0 (Baevski 2020), both shapes that public checkpoints have, at any size.
+   Inference only. Names of parameters are those of Transformers' Wav2Vec2Model.
      signal [n]                     16 kHz mono; normalised to mean 0, deviation 1 when the checkpoint wants that
      convolutions over time         no padding; norm and exact GELU after each:
                                       one norm a channel over all time after the first one alone (base), or
@@ -9,9 +9,9 @@
      positions                      + GELU(grouped convolution over time)
      layers                         post-norm (base) or pre-norm ("stable": large, robust)
    Hidden states: 0 is the first layer's input, i the output of layer i; with pre-norm the last one is normed once more.
-   Two sets of statistics are over time: mean and variance of the signal and of the first convolution's channels. They are
-   kept in the buffers and merged block by block, so that a whole clip and a stream run the same code: a clip measures
-   everything first, a stream goes on measuring (wav2vec2_encoder.c).
+   Two sets of statistics are over time: mean and variance of the signal and of the first convolution's channels. They
+   are kept in the buffers and merged block by block, so that a whole clip and a stream run the same code: a clip
+   measures everything first, a stream goes on measuring (wav2vec2_encoder.c).
    Device memory throughout but for what is marked host. Errors: device.h; sizes are the caller's to keep. */
 #ifndef MODEL_AUDIO_WAV2VEC2_H
 #define MODEL_AUDIO_WAV2VEC2_H
@@ -84,8 +84,8 @@ void wav2vec2_layout(struct wav2vec2_buffers *buffers, const struct wav2vec2 *ne
 void wav2vec2_take(struct wav2vec2_buffers *b, const float *pcm, long samples);
 /* Statistics of the signal: its first `samples` count with `weight` (1: alone). */
 void wav2vec2_measure_signal(struct wav2vec2_buffers *b, long samples, double weight);
-/* Statistics of the first convolution over the block of `samples`: its first `rows` outputs count with `weight`. Nothing to
-   do for nets that need none. */
+/* Statistics of the first convolution over the block of `samples`: its first `rows` outputs count with `weight`.
+   Nothing to do for nets that need none. */
 void wav2vec2_measure_first(const struct wav2vec2 *net, const struct params *params, struct wav2vec2_buffers *b,
                             long samples, long rows, double weight);
 /* Features [frames, C] of the block that was taken, by the present statistics. */
@@ -105,8 +105,9 @@ void wav2vec2_transform(const struct wav2vec2 *net, const struct params *params,
                         const real *features, long n, const struct wav2vec2_tap *tap);
 
 /* A whole clip, as Transformers runs it; allocates what it needs and frees it. All host.
-   before > 0: features are interpolated (ends aligned) to so many rows before the projection. rows: the hidden states are
-   interpolated to so many; 0: as they are. out [count, rows, dim]. A clip shorter than `reach` is continued by silence. */
+   before > 0: features are interpolated (ends aligned) to so many rows before the projection. rows: the hidden states
+   are interpolated to so many; 0: as they are. out [count, rows, dim]. A clip shorter than `reach` is continued by
+   silence. */
 int wav2vec2_clip(const struct wav2vec2 *net, const struct params *params, const float *pcm, long samples, long before,
                   const int *state, int count, long rows, float *out);
 

@@ -1,17 +1,18 @@
 /* wav2vec2_encoder.c: wav2vec2 as the sound comes, window by window. See encoder.h and recipe.h.
-   Video frames are given out in passes that end at fixed places: pass 0 with frame `first`, each later one `stride` frames
-   on. first = 3 mod stride (stride itself when that is 0): a chunk of 4 C video frames is asked for together with two
-   frames beyond it, that is up to frame 4 C i + 2, so that with stride 4 C a chunk waits for nothing but the look-ahead.
-   A pass that gives the video frames begin .. end - 1
+   Video frames are given out in passes that end at fixed places: pass 0 with frame `first`, each later one `stride`
+   frames on. first = 3 mod stride (stride itself when that is 0): a chunk of 4 C video frames is asked for together
+   with two frames beyond it, that is up to frame 4 C i + 2, so that with stride 4 C a chunk waits for nothing but the
+   look-ahead. A pass that gives the video frames begin .. end - 1
      1. waits for the samples up to video frame end + lookahead, and for nothing else;
-     2. merges the new samples into the mean and variance of the signal, and the first convolution's outputs over them into
+     2. merges the new samples into the mean and variance of the signal, and the first convolution's outputs over them
+     into
         those of its channels: all counts alike until `horizon` seconds are reached, from there on the past fades;
      3. makes the features of the new samples, once and for all, by the statistics as they now are;
      4. runs the transformer over the features of the video frames begin - context .. end + lookahead - 1 and takes
         begin .. end - 1 of the hidden states.
-   So the work and the memory of a pass are bounded, features depend on where the passes end and not on how the samples were
-   pushed, and the same samples give the same bits. What differs from a whole clip: the statistics, which a clip knows
-   from its start; the past beyond the context; the future beyond the look-ahead.
+   So the work and the memory of a pass are bounded, features depend on where the passes end and not on how the samples
+   were pushed, and the same samples give the same bits. What differs from a whole clip: the statistics, which a clip
+   knows from its start; the past beyond the context; the future beyond the look-ahead.
    At 25 frames a second and 320 samples a feature, video frame f is feature 2 f exactly: resampling picks rows. */
 #include "model/audio/encoder.h"
 

@@ -1,6 +1,6 @@
 /* wav2vec2_forward.c: the passes of the speech encoder. See wav2vec2.h.
-   Rows are time, columns channels, so a convolution over time is a linear layer on overlapping windows of rows (unfold_rows)
-   with its weight as [out, kernel, in]; a group of the positional one likewise, on its own columns. */
+   Rows are time, columns channels, so a convolution over time is a linear layer on overlapping windows of rows
+   (unfold_rows) with its weight as [out, kernel, in]; a group of the positional one likewise, on its own columns. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
@@ -132,7 +132,8 @@ void wav2vec2_features(const struct wav2vec2 *net, const struct params *params, 
     real_from_elem(features, x, frames * c->conv_dim[c->convs - 1]);
 }
 
-/* x += GELU(positional convolution of x), zeros beyond both ends; an even kernel sees one row more before than after. */
+/* x += GELU(positional convolution of x), zeros beyond both ends; an even kernel sees one row more before than
+   after. */
 static void add_positions(const struct wav2vec2 *net, const elem *weights, struct wav2vec2_buffers *b, long n) {
     const struct wav2vec2_config *c = &net->config;
     long d = c->dim, each = d / c->position_groups, kernel = c->position_kernel, width = kernel * each;

@@ -20,7 +20,8 @@ struct codec_tensor { /* what a codec saves: named, host float, owned by the cod
     const float *data;
 };
 struct codec;
-/* A decoder in place of a codec's own (model/codec/decoder_codec.h): the same latents in, the same number of frames out. */
+/* A decoder in place of a codec's own (model/codec/decoder_codec.h): the same latents in, the same number of frames
+   out. */
 struct codec_decoder {
     void *state;
     void (*close)(void *state);
@@ -40,8 +41,8 @@ struct codec {
     struct codec_decoder decoder;              /* decode NULL: the codec's own */
     float *pictures;                           /* private: frames of a latent on their way to bytes; NULL: not yet */
 };
-/* A codec that travels with its data (pca), from its tensors (data set, exported student). ERR_INPUT names what is missing
-   or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
+/* A codec that travels with its data (pca), from its tensors (data set, exported student). ERR_INPUT names what is
+   missing or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
 int codec_open(struct codec *codec, const char *name, int height, int width, const struct codec_tensor *tensors,
                int count);
 /* A second stream of the same codec: its states are its own, its weights are those of `base`, which outlives it. */
@@ -56,9 +57,9 @@ int codec_is_external(const char *name);
 const char *codec_of_tensors(const struct codec_tensor *tensors, int count, int *stride);
 int codec_tensors(const struct codec *codec, struct codec_tensor *out, int capacity); /* count; 0: external */
 
-/* A codec as linear maps of a patch: latent c = scale[c] analysis[c] . (v - mean), and back v = mean + the sum over c of
-   latent c / scale[c] synthesis[c]; v and mean in [-1, 1] of `size` numbers (frame, colour, row, column). The codec's own
-   memory; all NULL: the codec is no such map. */
+/* A codec as linear maps of a patch: latent c = scale[c] analysis[c] . (v - mean), and back v = mean + the sum over c
+   of latent c / scale[c] synthesis[c]; v and mean in [-1, 1] of `size` numbers (frame, colour, row, column). The
+   codec's own memory; all NULL: the codec is no such map. */
 struct codec_linear {
     const float *analysis, *synthesis, *mean, *scale; /* [channels, size] both, [size], [channels] */
     long size;
@@ -70,8 +71,8 @@ void codec_encode_reset(struct codec *codec);
 /* Pushes any number of pixel frames; those that do not fill a latent frame yet are kept. Returns the number of latent
    frames written: after n frames in all, 1 + (n-1)/4 have come out. */
 int codec_encode(struct codec *codec, const float *pixels, int frames, float *latents);
-/* Starts a clip. picture: host [3, height, width], the true picture of the clip's first latent, copied; NULL: nobody has it,
-   and the linear decode of that latent stands for it. Codecs and decoders without use for it leave it alone. */
+/* Starts a clip. picture: host [3, height, width], the true picture of the clip's first latent, copied; NULL: nobody
+   has it, and the linear decode of that latent stands for it. Codecs and decoders without use for it leave it alone. */
 void codec_decode_begin(struct codec *codec, const float *picture);
 /* Pushes latent frames (device); returns the number of pixel frames written (1 for the first latent, 4 for each later
    one); negative: -(error code). */
@@ -84,9 +85,9 @@ int codec_decode_host(struct codec *codec, const float *latents, int frames, flo
 /* From here on `decoder` decodes; the codec closes it. */
 void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder);
 
-/* Fits the codec of this name to groups of frames, and opens it. next() hands out groups of 4 consecutive frames ([4, 3,
-   H, W]) until it returns 0 (negative: an error code); a clip's first frame four times over is a group like any other.
-   ERR_USAGE: settings that this codec cannot have, or it is none that is fitted.
+/* Fits the codec of this name to groups of frames, and opens it. next() hands out groups of 4 consecutive frames ([4,
+   3, H, W]) until it returns 0 (negative: an error code); a clip's first frame four times over is a group like any
+   other. ERR_USAGE: settings that this codec cannot have, or it is none that is fitted.
    pca: linear patch codec over 4 frames x p x p x 3, `channels` components, each divided by its deviation to the power
    `scale_power`, one global scale to mean square 1. First frame: repeated four times through the same basis. */
 struct codec_fit {

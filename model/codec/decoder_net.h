@@ -1,5 +1,6 @@
-/* decoder_net.h: the networks that decode in a codec's place, behind one interface: whoever trains, stores or runs one does not
-   look at its kind. Latents in, pixels out; causal; the first latent makes one video frame, every later one four.
+/* decoder_net.h: the networks that decode in a codec's place, behind one interface: whoever trains, stores or runs one
+   does not look at its kind. Latents in, pixels out; causal; the first latent makes one video frame, every later one
+   four.
      light     light_decoder.h: stands alone, of any width and depth; public weights come as such
      residual  residual_decoder.h: corrects the codec's linear decode, and sees the true picture of the first latent
    Latents are real [F, C, h, w] as the DiT makes them, pixels real [frames, 3, H, W] in [0, 1], not clamped. */
@@ -33,8 +34,9 @@ int decoder_net_stride(const struct decoder_net *net);
 /* Makes of a slice's fresh random weights, host floats, those that training starts from, for that codec. */
 void decoder_net_begin(const struct decoder_net *net, const struct codec *codec, int slice, float *values);
 
-/* What passes over clips need. STREAM: at most `frames` latent frames at a time; TRAIN: up to `batch` whole clips of `frames`.
-   h, w: latent rows and columns. Laid out again with the same acts (or zeros), it frees what it had; ERR_DEVICE. */
+/* What passes over clips need. STREAM: at most `frames` latent frames at a time; TRAIN: up to `batch` whole clips of
+   `frames`. h, w: latent rows and columns. Laid out again with the same acts (or zeros), it frees what it had;
+   ERR_DEVICE. */
 struct decoder_acts {
     struct light_acts *light;
     struct residual_acts *residual;
@@ -45,8 +47,8 @@ void decoder_acts_free(struct decoder_acts *acts);
 /* Bytes of workspace (kernels/workspace.h) that TRAIN wants. */
 size_t decoder_net_workspace(const struct decoder_net *net, int batch, int frames, int h, int w);
 
-/* STREAM: a clip starts, with the true picture of its first latent (device [3, H, W] in [0, 1], copied; NULL: nobody has it); then
-   any number of latent frames. Returns the number of video frames that are written, packed. */
+/* STREAM: a clip starts, with the true picture of its first latent (device [3, H, W] in [0, 1], copied; NULL: nobody
+   has it); then any number of latent frames. Returns the number of video frames that are written, packed. */
 void decoder_stream_begin(const struct decoder_net *net, struct decoder_acts *acts, const real *picture);
 int decoder_stream_decode(const struct decoder_net *net, const struct params *params, struct decoder_acts *acts,
                           const real *latents, int frames, real *pixels);

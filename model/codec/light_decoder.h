@@ -2,15 +2,15 @@
    autoencoders that are in use for Wan and other video models (TAEHV, public description), at any width and depth.
    All convolutions are 3 x 3 on channels-last frames, ReLU, no norm:
      z = 3 tanh(latent / 3), or another clamp;  x = relu(conv(z))
-     three stages of: `blocks` memory blocks;  growth: 1 x 1 to n frames for each;  nearest upsampling;  conv without bias
-     x = relu(x);  pixels = pixel shuffle by `patch` of conv(x), three colours in [0, 1], not clamped
+     three levels of: `blocks` memory blocks;  growth: 1 x 1 to n frames for each;  nearest upsampling;  conv without
+     bias x = relu(x);  pixels = pixel shuffle by `patch` of conv(x), three colours in [0, 1], not clamped
    A memory block sees each frame beside the one before it (nothing before the first), which here is a convolution over
    two frames:
      relu(x + conv(relu(conv(relu(conv([before, x]))))))
    Growth is done before the upsampling; a 1 x 1 layer gives the same on the smaller picture.
-   A latent frame makes 4 video frames; the first latent's last one alone is kept (3 are trimmed), so that F latents make
-   1 + 4(F-1) frames. Parameters carry the names of the public weights, "decoder.3.conv.0.weight"; a memory block's first
-   weight is [co, 2, 3, 3, ci], place 0 the frame before (checkpoints/light_decoder_file.h permutes).
+   A latent frame makes 4 video frames; the first latent's last one alone is kept (3 are trimmed), so that F latents
+   make 1 + 4(F-1) frames. Parameters carry the names of the public weights, "decoder.3.conv.0.weight"; a memory block's
+   first weight is [co, 2, 3, 3, ci], place 0 the frame before (checkpoints/light_decoder_file.h permutes).
    Latents are real [F, C, h, w] as the DiT makes them, pixels real [frames, 3, H, W]. */
 #ifndef MODEL_CODEC_LIGHT_DECODER_H
 #define MODEL_CODEC_LIGHT_DECODER_H
@@ -20,17 +20,17 @@
 #include "model/params/params.h"
 
 enum {
-    LIGHT_STAGES = 3,
+    LIGHT_LEVELS = 3,
     LIGHT_CLAMP_MAX = 1000000,
     LIGHT_BLOCKS_MAX = 16,
-    LIGHT_LAYERS_MAX = 2 + LIGHT_STAGES * (LIGHT_BLOCKS_MAX + 2)
+    LIGHT_LAYERS_MAX = 2 + LIGHT_LEVELS * (LIGHT_BLOCKS_MAX + 2)
 };
 
 struct light_decoder_config {
     int channels;                                /* of the latents */
-    int first, stage[LIGHT_STAGES];              /* widths: of the first stage, and of what follows each stage */
-    int blocks;                                  /* memory blocks a stage */
-    int grow[LIGHT_STAGES], scale[LIGHT_STAGES]; /* frames for a frame, growth of the sides: 1 or 2 each */
+    int first, level[LIGHT_LEVELS];              /* widths: of the first level, and of what follows each level */
+    int blocks;                                  /* memory blocks a level */
+    int grow[LIGHT_LEVELS], scale[LIGHT_LEVELS]; /* frames for a frame, growth of the sides: 1 or 2 each */
     int patch;
     double clamp; /* 3 in the public weights; 0: none */
 };
@@ -53,14 +53,14 @@ struct light_decoder {
 /* ERR_USAGE when growth is not 4 in all or a size is out of range. */
 int light_decoder_create(struct light_decoder *net, const struct light_decoder_config *config);
 void light_decoder_destroy(struct light_decoder *net);
-/* Makes of a layer's fresh random weights, host floats of its slice, those that training starts from: stages begin near
+/* Makes of a layer's fresh random weights, host floats of its slice, those that training starts from: levels begin near
    the identity and pixels at 1/2. From plain random weights most units die before anything is learnt. */
 void light_decoder_begin(const struct light_decoder *net, int layer, float *slice);
 /* Pixels for a latent position, along a side: the codec's stride. */
 int light_decoder_stride(const struct light_decoder_config *config);
 
-/* What passes over clips need. STREAM: at most `frames` latent frames at a time; TRAIN: up to `batch` whole clips of `frames`.
-   h, w: latent rows and columns. */
+/* What passes over clips need. STREAM: at most `frames` latent frames at a time; TRAIN: up to `batch` whole clips of
+   `frames`. h, w: latent rows and columns. */
 struct light_acts;
 int light_acts_layout(struct light_acts **acts, const struct light_decoder *net, enum decoder_memory memory, int batch,
                       int frames, int h, int w, struct arena *arena);
@@ -75,8 +75,8 @@ void light_stream_reset(struct light_acts *acts);
 int light_stream_decode(const struct light_decoder *net, const struct params *params, struct light_acts *acts,
                         const real *latents, int frames, real *pixels);
 
-/* TRAIN: latents [batch, F, C, h, w] to pixels [batch, 4F-3, 3, H, W], batch at most the layout's; then the gradients of
-   the parameters, added. */
+/* TRAIN: latents [batch, F, C, h, w] to pixels [batch, 4F-3, 3, H, W], batch at most the layout's; then the gradients
+   of the parameters, added. */
 void light_decoder_forward(const struct light_decoder *net, const struct params *params, struct light_acts *acts,
                            int batch, const real *latents, real *pixels);
 void light_decoder_backward(const struct light_decoder *net, const struct params *params, struct light_acts *acts,

@@ -15,12 +15,12 @@ static int in_range(int v, int low, int high) { return v >= low && v <= high; }
 static int check(const struct light_decoder_config *c) {
     int grow = 1, ok = in_range(c->channels, 1, CHANNELS_MAX) && in_range(c->first, 1, WIDTH_MAX) &&
                        in_range(c->blocks, 0, LIGHT_BLOCKS_MAX) && in_range(c->patch, 1, PATCH_MAX);
-    for (int s = 0; s < LIGHT_STAGES; s++) {
-        ok = ok && in_range(c->stage[s], 1, WIDTH_MAX) && in_range(c->grow[s], 1, 2) && in_range(c->scale[s], 1, 2);
+    for (int s = 0; s < LIGHT_LEVELS; s++) {
+        ok = ok && in_range(c->level[s], 1, WIDTH_MAX) && in_range(c->grow[s], 1, 2) && in_range(c->scale[s], 1, 2);
         grow *= c->grow[s];
     }
     if (!ok) return error_set(ERR_USAGE, "light decoder: a size is out of range");
-    if (grow != 4) return error_set(ERR_USAGE, "light decoder: the stages grow %d frames from one, expected 4", grow);
+    if (grow != 4) return error_set(ERR_USAGE, "light decoder: the levels grow %d frames from one, expected 4", grow);
     return OK;
 }
 
@@ -28,8 +28,8 @@ int light_decoder_stride(const struct light_decoder_config *c) {
     return c->scale[0] * c->scale[1] * c->scale[2] * c->patch;
 }
 
-/* One convolution's weight and bias, "decoder.NUMBER[.conv[.part]]". fan_in: inputs of one output; gain 2 keeps the mean
-   square through a ReLU (He 2015). */
+/* One convolution's weight and bias, "decoder.NUMBER[.conv[.part]]". fan_in: inputs of one output; gain 2 keeps the
+   mean square through a ReLU (He 2015). */
 static void add(struct light_decoder *net, struct light_layer *l, int which, const char *name, double gain,
                 const long shape[6]) {
     char full[96];
@@ -94,14 +94,14 @@ int light_decoder_create(struct light_decoder *net, const struct light_decoder_c
     int number = 1, width = config->first, frames = 1, side = 1; /* 0 is the clamp */
     add_conv(net, number, config->channels, width, 2, 1, 1, frames, side);
     number += 2; /* its ReLU */
-    for (int s = 0; s < LIGHT_STAGES; s++) {
+    for (int s = 0; s < LIGHT_LEVELS; s++) {
         for (int b = 0; b < config->blocks; b++) add_memory(net, number++, width, frames, side);
         number++; /* the upsampling */
         add_growth(net, number++, width, config->grow[s], config->scale[s], frames, side);
         frames *= config->grow[s];
         side *= config->scale[s];
-        add_conv(net, number++, width, config->stage[s], 0.1, 0, s == LIGHT_STAGES - 1, frames, side);
-        width = config->stage[s];
+        add_conv(net, number++, width, config->level[s], 0.1, 0, s == LIGHT_LEVELS - 1, frames, side);
+        width = config->level[s];
     }
     number++; /* the last ReLU */
     /* The last one starts small: a loud start is first of all switched off, and units die of it. */

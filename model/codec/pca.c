@@ -1,10 +1,10 @@
 /* pca.c: the embedded video codec, linear and causal.
    A latent frame is a group of 4 pixel frames cut in p x p patches; a patch is a vector v of 12 p^2 numbers (frame,
-   colour, row, column). With the mean m of such vectors, orthonormal principal components b_c of the vectors W (v - m), and a
-   scale k_c,
+   colour, row, column). With the mean m of such vectors, orthonormal principal components b_c of the vectors W (v - m),
+   and a scale k_c,
      latent[c, i, j] = k_c b_c . W (v - m)        v = m + W^-1 sum_c (latent[c, i, j] / k_c) b_c
-   k_c = g / deviation_c^scale_power, g so that the mean square of all latents is 1 (pca_fit.c). W leaves the mean of the
-   four frames as it is and multiplies what differs from it by the motion weight w: where a face fills the picture
+   k_c = g / deviation_c^scale_power, g so that the mean square of all latents is 1 (pca_fit.c). W leaves the mean of
+   the four frames as it is and multiplies what differs from it by the motion weight w: where a face fills the picture
    and hardly moves, components fitted with w = 1 hold detail and lose the lips' motion within a group.
    Latent 0 stands for one pixel frame: that frame four times over goes through the same basis, and the decoder gives
    the mean of the four frames it gets back. The decoder is linear, so it can leave [-1, 1] a little.

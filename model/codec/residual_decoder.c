@@ -1,5 +1,6 @@
-/* residual_decoder.c: the passes of residual_decoder.h. A pass works on `frames` latent frames of every sample, whose positions
-   are rows. What the backward reads has memory of its own when training; streams share it between the blocks of a stage. */
+/* residual_decoder.c: the passes of residual_decoder.h. A pass works on `frames` latent frames of every sample, whose
+   positions are rows. What the backward reads has memory of its own when training; streams share it between the blocks
+   of a level. */
 #include "model/codec/residual_decoder.h"
 
 #include <stdlib.h>
@@ -19,13 +20,13 @@ struct residual_acts {
     elem *condition;         /* [n, 4h, 4w, 15 q^2]: y, then the reference's picture, by patches of q x q */
     elem *cells, *picture;   /* [n, 4h, 4w, 12 q^2]: y alone; [batch, 4h, 4w, 3 q^2] */
     elem *wide;              /* what growth shuffles */
-    elem *x[RESIDUAL_STAGES];
+    elem *x[RESIDUAL_LEVELS];
     elem *hidden[RESIDUAL_LAYERS_MAX][2]; /* BLOCK: after each ReLU; GROW, LAST: after theirs */
     real *rows;                           /* [n, 48 h w q^2]: numbers of the 4 pictures as rows of a product */
     real *drawn, *residual;               /* [n, 4, 3, H, W]: y; the network's part; backward: the gradients of y */
     real *shown;                          /* [batch, 3, H, W]: the reference's picture, in [-1, 1] */
     int given;                            /* the picture is somebody's, and not y's own */
-    elem *gradient[RESIDUAL_STAGES][TURNS], *dcondition, *dcells; /* TRAIN */
+    elem *gradient[RESIDUAL_LEVELS][TURNS], *dcondition, *dcells; /* TRAIN */
     elem *past, *reference;                                       /* STREAM: [h, w, C], the last latent and the first */
     int started;                                                  /* STREAM: the first latent was seen */
 };
@@ -41,12 +42,12 @@ struct pass {
 /* ---- sizes ---- */
 
 static long group_frames(const struct residual_acts *a, int frames) { return (long)a->batch * frames; }
-/* Positions of a latent frame at a stage, whose sides are 1, 2 and 4 times the latent's. */
-static long stage_positions(const struct residual_acts *a, int stage) { return ((long)a->h * a->w) << 2 * stage; }
+/* Positions of a latent frame at a level, whose sides are 1, 2 and 4 times the latent's. */
+static long level_positions(const struct residual_acts *a, int level) { return ((long)a->h * a->w) << 2 * level; }
 static long colours_of(const struct residual_acts *a) { return 3L * a->patch * a->patch; }
 /* Numbers of a picture. */
 static long picture_size(const struct residual_acts *a) {
-    return stage_positions(a, RESIDUAL_STAGES - 1) * colours_of(a);
+    return level_positions(a, RESIDUAL_LEVELS - 1) * colours_of(a);
 }
 static long latent_size(const struct residual_decoder *net, const struct residual_acts *a) {
     return (long)net->config.channels * a->h * a->w;
@@ -56,11 +57,11 @@ static long latent_size(const struct residual_decoder *net, const struct residua
 
 static elem *activations(struct arena *arena, long n) { return ARENA_TAKE(arena, "decoder: activations", elem, n); }
 
-/* The two hidden blocks of each layer; a stream's are those of its stage. */
+/* The two hidden blocks of each layer; a stream's are those of its level. */
 static void layout_hidden(struct residual_acts *a, const struct residual_decoder *net, long n, struct arena *arena) {
-    elem *shared[RESIDUAL_STAGES][2] = {{NULL}};
-    for (int s = 0; s < RESIDUAL_STAGES; s++) {
-        long size = n * stage_positions(a, s) * net->config.width[s];
+    elem *shared[RESIDUAL_LEVELS][2] = {{NULL}};
+    for (int s = 0; s < RESIDUAL_LEVELS; s++) {
+        long size = n * level_positions(a, s) * net->config.width[s];
         a->x[s] = activations(arena, size);
         for (int k = 0; k < 2 && a->memory == DECODER_STREAM; k++) shared[s][k] = activations(arena, size);
     }
@@ -69,15 +70,15 @@ static void layout_hidden(struct residual_acts *a, const struct residual_decoder
         int some = l->kind == RESIDUAL_BLOCK ? 2 : l->kind == RESIDUAL_GROW || l->kind == RESIDUAL_LAST;
         for (int k = 0; k < some; k++)
             a->hidden[i][k] = a->memory == DECODER_STREAM
-                                  ? shared[l->stage][k]
-                                  : activations(arena, n * stage_positions(a, l->stage) * net->config.width[l->stage]);
+                                  ? shared[l->level][k]
+                                  : activations(arena, n * level_positions(a, l->level) * net->config.width[l->level]);
     }
 }
 
 static long widest_growth(const struct residual_acts *a, const struct residual_decoder *net, long n) {
     long most = 0;
-    for (int s = 0; s + 1 < RESIDUAL_STAGES; s++) {
-        long size = n * stage_positions(a, s + 1) * net->config.width[s + 1];
+    for (int s = 0; s + 1 < RESIDUAL_LEVELS; s++) {
+        long size = n * level_positions(a, s + 1) * net->config.width[s + 1];
         most = size > most ? size : most;
     }
     return most;
@@ -85,10 +86,10 @@ static long widest_growth(const struct residual_acts *a, const struct residual_d
 
 static void layout_gradients(struct residual_acts *a, const struct residual_decoder *net, long n, struct arena *arena) {
     long cells = n * GROUP * picture_size(a);
-    for (int s = 0; s < RESIDUAL_STAGES; s++)
+    for (int s = 0; s < RESIDUAL_LEVELS; s++)
         for (int k = 0; k < TURNS; k++)
             a->gradient[s][k] =
-                ARENA_TAKE(arena, "decoder: gradients", elem, n * stage_positions(a, s) * net->config.width[s]);
+                ARENA_TAKE(arena, "decoder: gradients", elem, n * level_positions(a, s) * net->config.width[s]);
     a->dcondition = ARENA_TAKE(arena, "decoder: gradients", elem, cells / GROUP * (GROUP + 1));
     a->dcells = ARENA_TAKE(arena, "decoder: gradients", elem, cells);
 }
@@ -124,7 +125,7 @@ int residual_acts_layout(struct residual_acts **acts, const struct residual_deco
 void residual_acts_free(struct residual_acts *acts) { free(acts); }
 
 static long layer_positions(long n, int h, int w, const struct residual_layer *l) {
-    return n * (((long)h * w) << 2 * l->stage);
+    return n * (((long)h * w) << 2 * l->level);
 }
 
 size_t residual_decoder_workspace(const struct residual_decoder *net, int batch, int frames, int h, int w) {
@@ -140,7 +141,7 @@ size_t residual_decoder_workspace(const struct residual_decoder *net, int batch,
 /* ---- layers ---- */
 
 static struct conv_shape shape_of(const struct pass *p, const struct residual_layer *l) {
-    long side = 1L << l->stage;
+    long side = 1L << l->level;
     int rim = l->kernel / 2;
     return (struct conv_shape){.samples = 1,
                                .ci = l->ci,
@@ -153,13 +154,13 @@ static struct conv_shape shape_of(const struct pass *p, const struct residual_la
                                .after = {0, rim, rim}};
 }
 
-/* Positions of a stage in this pass: the rows of a convolution of 1 x 1, which is a linear layer. */
-static long stage_rows(const struct pass *p, int stage) {
-    return group_frames(p->acts, p->frames) * stage_positions(p->acts, stage);
+/* Positions of a level in this pass: the rows of a convolution of 1 x 1, which is a linear layer. */
+static long level_rows(const struct pass *p, int level) {
+    return group_frames(p->acts, p->frames) * level_positions(p->acts, level);
 }
 
-/* Numbers of a stage in this pass. */
-static long stage_size(const struct pass *p, int stage) { return stage_rows(p, stage) * p->net->config.width[stage]; }
+/* Numbers of a level in this pass. */
+static long level_size(const struct pass *p, int level) { return level_rows(p, level) * p->net->config.width[level]; }
 
 static struct block_order doubling(long width) { return (struct block_order){{1, 2, 2}, 1, {0, 2 * width, width}}; }
 
@@ -172,7 +173,7 @@ static void block_forward(const struct pass *p, int layer, elem *x, const elem *
     const struct residual_layer *l = &p->net->layers[layer];
     elem *const *hidden = p->acts->hidden[layer];
     struct conv_shape shape = shape_of(p, l);
-    long n = stage_size(p, l->stage);
+    long n = level_size(p, l->level);
     relu_forward(hidden[0], x, n);
     conv_forward(hidden[1], hidden[0], w + l->w[0], w + l->b[0], &shape, 0);
     relu_forward(hidden[1], hidden[1], n);
@@ -183,11 +184,11 @@ static void grow_forward(const struct pass *p, int layer, const elem *w) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct residual_acts *a = p->acts;
     struct conv_shape shape = shape_of(p, l);
-    long width = p->net->config.width[l->stage + 1];
+    long width = p->net->config.width[l->level + 1];
     struct block_order order = doubling(width);
-    relu_forward(a->hidden[layer][0], a->x[l->stage], stage_size(p, l->stage));
-    linear_forward(a->wide, a->hidden[layer][0], w + l->w[0], w + l->b[0], stage_rows(p, l->stage), l->ci, l->co, 0);
-    depth_to_block(a->x[l->stage + 1], a->wide, shape.in[0], shape.in[1], shape.in[2], width, &order);
+    relu_forward(a->hidden[layer][0], a->x[l->level], level_size(p, l->level));
+    linear_forward(a->wide, a->hidden[layer][0], w + l->w[0], w + l->b[0], level_rows(p, l->level), l->ci, l->co, 0);
+    depth_to_block(a->x[l->level + 1], a->wide, shape.in[0], shape.in[1], shape.in[2], width, &order);
 }
 
 /* y as pictures, in [-1, 1], and as patches of q x q. */
@@ -196,7 +197,7 @@ static void linear_forward_pictures(const struct pass *p, const elem *w) {
     struct residual_acts *a = p->acts;
     long n = group_frames(a, p->frames), values = n * GROUP * picture_size(a), q = a->patch;
     struct block_order whole = patches(GROUP, RESIDUAL_GROWTH * q), cells = patches(GROUP, q);
-    linear_forward_real(a->rows, a->z, w + l->w[0], w + l->b[0], stage_rows(p, 0), l->ci, l->co);
+    linear_forward_real(a->rows, a->z, w + l->w[0], w + l->b[0], level_rows(p, 0), l->ci, l->co);
     real_axpby(a->rows, (real)1 / RESIDUAL_LINEAR_SCALE, a->rows, 0, values);
     planes_from_depth(a->drawn, a->rows, n, a->h, a->w, 3, &whole);
     depth_from_planes(a->rows, a->drawn, n, (long)a->h * RESIDUAL_GROWTH, (long)a->w * RESIDUAL_GROWTH, 3, &cells);
@@ -208,7 +209,7 @@ static void last_forward(const struct pass *p, int layer, const elem *w) {
     struct residual_acts *a = p->acts;
     struct conv_shape shape = shape_of(p, l);
     struct block_order cells = patches(GROUP, a->patch);
-    relu_forward(a->hidden[layer][0], a->x[l->stage], stage_size(p, l->stage));
+    relu_forward(a->hidden[layer][0], a->x[l->level], level_size(p, l->level));
     conv_forward_real(a->rows, a->hidden[layer][0], w + l->w[0], w + l->b[0], &shape);
     planes_from_depth(a->residual, a->rows, shape.in[0], shape.in[1], shape.in[2], 3, &cells);
 }
@@ -275,7 +276,7 @@ static void cut_picture(struct residual_acts *a) {
 /* a->condition: y beside the reference's picture. */
 static void join_pictures(const struct pass *p) {
     struct residual_acts *a = p->acts;
-    long c = colours_of(a), positions = stage_positions(a, RESIDUAL_STAGES - 1), row = (GROUP + 1) * c;
+    long c = colours_of(a), positions = level_positions(a, RESIDUAL_LEVELS - 1), row = (GROUP + 1) * c;
     copy_rows(a->condition, row, a->cells, GROUP * c, GROUP * c, group_frames(a, p->frames) * positions);
     for (int f = 0; f < a->batch * p->frames; f++)
         copy_rows(a->condition + f * positions * row + GROUP * c, row, a->picture + f / p->frames * positions * c, c, c,
@@ -296,13 +297,13 @@ static void layer_forward(const struct pass *p, int layer, const elem *w) {
         conv_forward(a->x[0], a->in, w + l->w[0], w + l->b[0], &shape, 0);
         break;
     case RESIDUAL_BLOCK:
-        block_forward(p, layer, a->x[l->stage], w);
+        block_forward(p, layer, a->x[l->level], w);
         break;
     case RESIDUAL_GROW:
         grow_forward(p, layer, w);
         break;
     case RESIDUAL_ENTER:
-        conv_forward(a->x[l->stage], a->condition, w + l->w[0], w + l->b[0], &shape, 1);
+        conv_forward(a->x[l->level], a->condition, w + l->w[0], w + l->b[0], &shape, 1);
         break;
     case RESIDUAL_LAST:
         last_forward(p, layer, w);
@@ -326,8 +327,8 @@ static void pass_forward(const struct pass *p, const real *latents) {
     real_axpby(a->drawn, 1, a->residual, 1, group_frames(a, p->frames) * GROUP * picture_size(a));
 }
 
-/* Frames of [-1, 1], `groups` times four, in [0, 1]; with `image` the first four are one picture, their mean. Returns how many
-   frames there are. */
+/* Frames of [-1, 1], `groups` times four, in [0, 1]; with `image` the first four are one picture, their mean. Returns
+   how many frames there are. */
 static long finish(real *pixels, const real *drawn, long groups, int image, long size) {
     long frames = GROUP * groups - (image ? GROUP - 1 : 0);
     real_fill(pixels, (real)0.5, frames * size);
@@ -374,11 +375,12 @@ void residual_decoder_forward(const struct residual_decoder *net, const struct p
                size);
 }
 
-/* Gradients of convolution `which` of a layer: its weight and bias from dy and x, and dx = what it gives (NULL: not wanted). */
+/* Gradients of convolution `which` of a layer: its weight and bias from dy and x, and dx = what it gives (NULL: not
+   wanted). */
 static void conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *x) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct conv_shape shape = shape_of(p, l);
-    long rows = stage_rows(p, l->stage);
+    long rows = level_rows(p, l->level);
     const elem *w = params_acquire(p->params, layer);
     real *grads = grads_acquire(p->params, layer);
     if (grads && l->kernel == 1)
@@ -395,27 +397,27 @@ static void conv_back(const struct pass *p, int layer, int which, elem *dx, cons
 /* Through convolution `which` and the ReLU before it, whose output is `hidden`. */
 static void relu_conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *hidden) {
     conv_back(p, layer, which, dx, dy, hidden);
-    relu_backward(dx, dx, hidden, stage_size(p, p->net->layers[layer].stage));
+    relu_backward(dx, dx, hidden, level_size(p, p->net->layers[layer].level));
 }
 
 static void block_back(const struct pass *p, int layer) {
     struct residual_acts *a = p->acts;
-    int stage = p->net->layers[layer].stage;
-    elem *const *hidden = a->hidden[layer], *dx = a->gradient[stage][0], *inner = a->gradient[stage][1];
+    int level = p->net->layers[layer].level;
+    elem *const *hidden = a->hidden[layer], *dx = a->gradient[level][0], *inner = a->gradient[level][1];
     relu_conv_back(p, layer, 1, inner, dx, hidden[1]);
-    /* the block's forward is done with x of this stage: its place takes what goes on */
-    relu_conv_back(p, layer, 0, a->x[stage], inner, hidden[0]);
-    elem_add(dx, a->x[stage], stage_size(p, stage));
+    /* the block's forward is done with x of this level: its place takes what goes on */
+    relu_conv_back(p, layer, 0, a->x[level], inner, hidden[0]);
+    elem_add(dx, a->x[level], level_size(p, level));
 }
 
 static void grow_back(const struct pass *p, int layer) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct residual_acts *a = p->acts;
-    long width = p->net->config.width[l->stage + 1], side = 1L << l->stage;
+    long width = p->net->config.width[l->level + 1], side = 1L << l->level;
     struct block_order order = doubling(width);
-    block_to_depth(a->wide, a->gradient[l->stage + 1][0], group_frames(a, p->frames), a->h * side, a->w * side, width,
+    block_to_depth(a->wide, a->gradient[l->level + 1][0], group_frames(a, p->frames), a->h * side, a->w * side, width,
                    &order);
-    relu_conv_back(p, layer, 0, a->gradient[l->stage][0], a->wide, a->hidden[layer][0]);
+    relu_conv_back(p, layer, 0, a->gradient[l->level][0], a->wide, a->hidden[layer][0]);
 }
 
 /* The gradient of pictures [frames, 3, H, W] to a->dcells. */
@@ -426,7 +428,7 @@ static void last_back(const struct pass *p, int layer) {
     struct block_order cells = patches(GROUP, a->patch);
     depth_from_planes(a->rows, a->drawn, n, a->h * side, a->w * side, 3, &cells);
     elem_from_real(a->dcells, a->rows, n * GROUP * picture_size(a));
-    relu_conv_back(p, layer, 0, a->gradient[l->stage][0], a->dcells, a->hidden[layer][0]);
+    relu_conv_back(p, layer, 0, a->gradient[l->level][0], a->dcells, a->hidden[layer][0]);
 }
 
 /* Patches of q x q, in a's buffer of elem, as pictures in `to`. */
@@ -439,7 +441,7 @@ static void pictures_of(const struct residual_acts *a, real *to, const elem *cel
 /* Of the picture that was y's own: it goes back to the first latent's four pictures. */
 static void shown_back(const struct pass *p) {
     struct residual_acts *a = p->acts;
-    long n = group_frames(a, p->frames), c = colours_of(a), positions = stage_positions(a, RESIDUAL_STAGES - 1);
+    long n = group_frames(a, p->frames), c = colours_of(a), positions = level_positions(a, RESIDUAL_LEVELS - 1);
     long size = picture_size(a);
     copy_rows(a->cells, c, a->dcondition + GROUP * c, (GROUP + 1) * c, c, n * positions);
     pictures_of(a, a->shown, a->cells, n, 1);
@@ -453,8 +455,8 @@ static void shown_back(const struct pass *p) {
 static void enter_back(const struct pass *p, int layer) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct residual_acts *a = p->acts;
-    long n = group_frames(a, p->frames), c = colours_of(a), positions = stage_positions(a, l->stage);
-    conv_back(p, layer, 0, a->dcondition, a->gradient[l->stage][0], a->condition);
+    long n = group_frames(a, p->frames), c = colours_of(a), positions = level_positions(a, l->level);
+    conv_back(p, layer, 0, a->dcondition, a->gradient[l->level][0], a->condition);
     copy_rows(a->dcells, GROUP * c, a->dcondition, (GROUP + 1) * c, GROUP * c, n * positions);
     pictures_of(a, a->residual, a->dcells, n, GROUP);
     real_axpby(a->drawn, 1, a->residual, 1, n * GROUP * picture_size(a));

@@ -1,4 +1,5 @@
-/* residual_layout.c: the table of a residual decoder's layers and parameters, and what they start from (residual_decoder.h). */
+/* residual_layout.c: the table of a residual decoder's layers and parameters, and what they start from
+   (residual_decoder.h). */
 #include "model/codec/residual_decoder.h"
 
 #include <math.h>
@@ -15,7 +16,7 @@ static int in_range(int v, int low, int high) { return v >= low && v <= high; }
 
 static int check(const struct residual_config *c) {
     int ok = in_range(c->channels, 1, CHANNELS_MAX) && in_range(c->patch, 1, RESIDUAL_PATCH_MAX);
-    for (int s = 0; s < RESIDUAL_STAGES; s++)
+    for (int s = 0; s < RESIDUAL_LEVELS; s++)
         ok = ok && in_range(c->width[s], 1, WIDTH_MAX) && in_range(c->blocks[s], 0, RESIDUAL_BLOCKS_MAX);
     return ok ? OK : error_set(ERR_USAGE, "residual decoder: a size is out of range");
 }
@@ -34,10 +35,10 @@ static void add_conv(struct residual_decoder *net, struct residual_layer *l, int
     l->b[which] = param_add(&net->table, slice, full, INIT_ZERO, 0, 0, bias);
 }
 
-static struct residual_layer *next_layer(struct residual_decoder *net, enum residual_kind kind, int stage, long ci,
+static struct residual_layer *next_layer(struct residual_decoder *net, enum residual_kind kind, int level, long ci,
                                          long co, int kernel) {
     net->layers[net->count] =
-        (struct residual_layer){.kind = kind, .stage = stage, .ci = ci, .co = co, .kernel = kernel};
+        (struct residual_layer){.kind = kind, .level = level, .ci = ci, .co = co, .kernel = kernel};
     return &net->layers[net->count++];
 }
 
@@ -47,23 +48,23 @@ static double deviation(const struct residual_layer *l, double gain) {
 }
 
 /* The second convolution starts at zero: a block starts as the identity. */
-static void add_blocks(struct residual_decoder *net, int stage) {
-    long width = net->config.width[stage];
+static void add_blocks(struct residual_decoder *net, int level) {
+    long width = net->config.width[level];
     char name[48];
-    for (int i = 0; i < net->config.blocks[stage]; i++) {
-        struct residual_layer *l = next_layer(net, RESIDUAL_BLOCK, stage, width, width, 3);
+    for (int i = 0; i < net->config.blocks[level]; i++) {
+        struct residual_layer *l = next_layer(net, RESIDUAL_BLOCK, level, width, width, 3);
         for (int which = 0; which < 2; which++) {
-            snprintf(name, sizeof name, "stage.%d.block.%d.conv.%d", stage, i, which);
+            snprintf(name, sizeof name, "level.%d.block.%d.conv.%d", level, i, which);
             add_conv(net, l, which, which ? 0 : deviation(l, 2), name);
         }
     }
 }
 
-static void add_growth(struct residual_decoder *net, int stage) {
+static void add_growth(struct residual_decoder *net, int level) {
     char name[48];
     struct residual_layer *l =
-        next_layer(net, RESIDUAL_GROW, stage, net->config.width[stage], 4L * net->config.width[stage + 1], 1);
-    snprintf(name, sizeof name, "stage.%d.grow", stage);
+        next_layer(net, RESIDUAL_GROW, level, net->config.width[level], 4L * net->config.width[level + 1], 1);
+    snprintf(name, sizeof name, "level.%d.grow", level);
     add_conv(net, l, 0, deviation(l, 2), name);
 }
 
@@ -77,11 +78,11 @@ int residual_decoder_create(struct residual_decoder *net, const struct residual_
              "linear");
     struct residual_layer *l = next_layer(net, RESIDUAL_FIRST, 0, 3 * C, config->width[0], 3);
     add_conv(net, l, 0, deviation(l, 1), "first");
-    for (int stage = 0; stage < RESIDUAL_STAGES - 1; stage++) {
-        add_blocks(net, stage);
-        add_growth(net, stage);
+    for (int level = 0; level < RESIDUAL_LEVELS - 1; level++) {
+        add_blocks(net, level);
+        add_growth(net, level);
     }
-    int last = RESIDUAL_STAGES - 1;
+    int last = RESIDUAL_LEVELS - 1;
     l = next_layer(net, RESIDUAL_ENTER, last, (FRAMES_PER_LATENT + 1) * colours, config->width[last], 3);
     add_conv(net, l, 0, deviation(l, 1), "enter");
     add_blocks(net, last);

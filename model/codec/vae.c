@@ -1,8 +1,8 @@
 /* vae.c: a pass of a Wan video autoencoder. See vae.h.
-   One function walks through the layers of a half. The first walks, with no weights, only record how large the buffers and
-   what layers keep have to be, and the operations; so plan and use cannot differ.
-   Four buffers: x (the stream of frames), y (what a layer makes of it; x and y change places), pad (a causal conv's input
-   with room for past frames in front) and keep (a stage's input until its shortcut). */
+   One function walks through the layers of a half. The first walks, with no weights, only record how large the buffers
+   and what layers keep have to be, and the operations; so plan and use cannot differ.
+   Four buffers: x (the stream of frames), y (what a layer makes of it; x and y change places), pad (a causal conv's
+   input with room for past frames in front) and keep (a level's input until its shortcut). */
 #include "model/codec/vae.h"
 
 #include <math.h>
@@ -160,8 +160,9 @@ static void middle(struct walk *w) {
 
 /* ---- changes of resolution ---- */
 
-/* Spatial stride 2 behind one more row and column of zeros, then, but for frame 0, time stride 2 behind the frame before. */
-static void down(struct walk *w, const struct vae_stage *s) {
+/* Spatial stride 2 behind one more row and column of zeros, then, but for frame 0, time stride 2 behind the frame
+   before. */
+static void down(struct walk *w, const struct vae_level *s) {
     struct conv_shape shape = shape_of(w, &s->space_conv, w->t);
     memcpy(shape.stride, (int[]){1, 2, 2}, sizeof shape.stride);
     memset(shape.before, 0, sizeof shape.before);
@@ -194,7 +195,7 @@ static void down(struct walk *w, const struct vae_stage *s) {
 }
 
 /* But for frame 0, twice the frames: the first half of the channels is the earlier one. Then twice the resolution. */
-static void up(struct walk *w, const struct vae_stage *s) {
+static void up(struct walk *w, const struct vae_level *s) {
     if (s->time == 2 && w->first) next_slot(w, 2 * frame_size(w)); /* stays zero */
     if (s->time == 2 && !w->first) {
         const struct block_order frames = {.size = {2, 1, 1}, .channel = 1, .step = {w->c, 0, 0}};
@@ -216,17 +217,17 @@ static void up(struct walk *w, const struct vae_stage *s) {
 }
 
 /* Channel c factor + place of a block of time x space x space. */
-static struct block_order shortcut_order(const struct vae_stage *s) {
+static struct block_order shortcut_order(const struct vae_level *s) {
     long plane = (long)s->space * s->space;
     return (struct block_order){
         .size = {s->time, s->space, s->space}, .channel = s->time * plane, .step = {plane, s->space, 1}};
 }
 
-/* What a stage's shortcut starts from; at frame 0 with zero frames in front where the encoder halves time. */
+/* What a level's shortcut starts from; at frame 0 with zero frames in front where the encoder halves time. */
 struct entry {
     long t, h, w, c;
 };
-static struct entry enter(struct walk *w, const struct vae_stage *s) {
+static struct entry enter(struct walk *w, const struct vae_level *s) {
     long zeros = w->stream->direction == VAE_ENCODE && w->first ? s->time - 1 : 0;
     size_t frame = (size_t)frame_size(w) * sizeof(elem);
     need(w, KEEP, (zeros + w->t) * frame_size(w));
@@ -238,7 +239,7 @@ static struct entry enter(struct walk *w, const struct vae_stage *s) {
 }
 
 /* x += means of the entry over blocks, then over neighbouring channels of what that makes */
-static void add_means(struct walk *w, const struct vae_stage *s, struct entry in) {
+static void add_means(struct walk *w, const struct vae_level *s, struct entry in) {
     struct block_order order = shortcut_order(s);
     need(w, PAD, in.t * in.h * in.w * in.c);
     need(w, Y, rows(w) * w->c);
@@ -249,7 +250,7 @@ static void add_means(struct walk *w, const struct vae_stage *s, struct entry in
 }
 
 /* x += the entry's channels repeated and laid out in blocks; frame 0 is the last one of its block */
-static void add_copies(struct walk *w, const struct vae_stage *s, struct entry in) {
+static void add_copies(struct walk *w, const struct vae_level *s, struct entry in) {
     struct block_order order = shortcut_order(s);
     long dropped = w->first ? s->time - 1 : 0;
     need(w, PAD, (rows(w) + dropped * w->h * w->w) * w->c);
@@ -260,7 +261,7 @@ static void add_copies(struct walk *w, const struct vae_stage *s, struct entry i
     elem_add(w->x, w->y + dropped * frame_size(w), rows(w) * w->c);
 }
 
-static void stage(struct walk *w, const struct vae_stage *s) {
+static void level(struct walk *w, const struct vae_level *s) {
     int encode = w->stream->direction == VAE_ENCODE;
     int shortcut = w->stream->vae->config.residual && (encode || s->space == 2);
     struct entry in = {0};
@@ -321,7 +322,7 @@ void vae_encode(struct vae_stream *s, const struct params *params, const real *p
     }
     causal(&w, &w.half->in, 0);
     step(&w, w.half->in.co);
-    for (int i = 0; i < s->vae->config.stages; i++) stage(&w, &w.half->stage[i]);
+    for (int i = 0; i < s->vae->config.levels; i++) level(&w, &w.half->level[i]);
     middle(&w);
     head(&w);
     const struct vae_conv *c = &w.half->latent_conv; /* its first half makes the means, the rest deviations */
@@ -347,7 +348,7 @@ void vae_decode(struct vae_stream *s, const struct params *params, const real *l
     causal(&w, &w.half->in, 0);
     step(&w, w.half->in.co);
     middle(&w);
-    for (int i = 0; i < config->stages; i++) stage(&w, &w.half->stage[i]);
+    for (int i = 0; i < config->levels; i++) level(&w, &w.half->level[i]);
     head(&w);
     if (w.weights) {
         depth_to_block(w.y, w.x, w.t, w.h, w.w, 3, &order);
@@ -359,7 +360,7 @@ void vae_decode(struct vae_stream *s, const struct params *params, const real *l
 /* ---- memory ---- */
 
 static void lay_out(struct vae_stream *s) {
-    static const char *const names[] = {"frames", "frames, next", "frames behind past ones", "stage input"};
+    static const char *const names[] = {"frames", "frames, next", "frames behind past ones", "level input"};
     long n = (long)(s->height / vae_stride(&s->vae->config)) * (s->width / vae_stride(&s->vae->config));
     for (int i = 0; i < 4; i++) s->buffer[i] = ARENA_TAKE(&s->arena, names[i], elem, s->need[i]);
     s->score = ARENA_TAKE(&s->arena, "attention scores", real, (n < QUERIES ? n : QUERIES) * n);

@@ -1,4 +1,5 @@
-/* vae_layout.c: the configurations of the Wan video autoencoders, their layers and the table of parameters. See vae.h. */
+/* vae_layout.c: the configurations of the Wan video autoencoders, their layers and the table of parameters. See
+   vae.h. */
 #include "model/codec/vae.h"
 
 #include <string.h>
@@ -29,7 +30,7 @@ void vae_config_statistics(struct vae_config *c) {
 
 void vae_config_wan21(struct vae_config *c) {
     *c = (struct vae_config){.z = 16, .encoder_base = 96, .decoder_base = 96, .patch = 1, .res_blocks = 2};
-    c->stages = 4;
+    c->levels = 4;
     memcpy(c->mult, (int[]){1, 2, 4, 4}, 4 * sizeof *c->mult);
     c->halve_time[1] = c->halve_time[2] = 1;
     vae_config_statistics(c);
@@ -45,43 +46,43 @@ void vae_config_wan22(struct vae_config *c) {
     vae_config_statistics(c);
 }
 
-int vae_stride(const struct vae_config *c) { return c->patch << (c->stages - 1); }
+int vae_stride(const struct vae_config *c) { return c->patch << (c->levels - 1); }
 
-/* Channels where encoder stage i starts and ends, and the decoder's, which goes through the multiples backwards. */
+/* Channels where encoder level i starts and ends, and the decoder's, which goes through the multiples backwards. */
 static int encoder_in(const struct vae_config *c, int i) { return c->encoder_base * (i ? c->mult[i - 1] : 1); }
 static int encoder_out(const struct vae_config *c, int i) { return c->encoder_base * c->mult[i]; }
-static int decoder_out(const struct vae_config *c, int i) { return c->decoder_base * c->mult[c->stages - 1 - i]; }
+static int decoder_out(const struct vae_config *c, int i) { return c->decoder_base * c->mult[c->levels - 1 - i]; }
 static int decoder_in(const struct vae_config *c, int i) {
     return i ? decoder_out(c, i - 1) / (c->residual ? 1 : 2) : decoder_out(c, 0);
 }
-/* Decoder stage i doubles the frames where encoder stage stages - 2 - i halves them. */
+/* Decoder level i doubles the frames where encoder level levels - 2 - i halves them. */
 static int doubles_time(const struct vae_config *c, int i) {
-    return i < c->stages - 1 && c->halve_time[c->stages - 2 - i];
+    return i < c->levels - 1 && c->halve_time[c->levels - 2 - i];
 }
 
 int vae_config_check(const struct vae_config *c) {
     if (c->z < 1 || c->z > VAE_Z_MAX) return error_set(ERR_INPUT, "video autoencoder: %d latent channels", c->z);
-    if (c->stages < 2 || c->stages > VAE_STAGES_MAX || c->res_blocks < 1 || c->res_blocks > VAE_RES_MAX)
-        return error_set(ERR_INPUT, "video autoencoder: %d stages of %d residual blocks", c->stages, c->res_blocks);
+    if (c->levels < 2 || c->levels > VAE_LEVELS_MAX || c->res_blocks < 1 || c->res_blocks > VAE_RES_MAX)
+        return error_set(ERR_INPUT, "video autoencoder: %d levels of %d residual blocks", c->levels, c->res_blocks);
     if (c->patch < 1 || c->patch > 4) return error_set(ERR_INPUT, "video autoencoder: patch %d", c->patch);
     if (c->encoder_base < 1 || c->encoder_base > 4096 || c->decoder_base < 1 || c->decoder_base > 4096)
         return error_set(ERR_INPUT, "video autoencoder: base width %d, decoder %d", c->encoder_base, c->decoder_base);
     int halvings = 0;
-    for (int i = 0; i < c->stages; i++) {
+    for (int i = 0; i < c->levels; i++) {
         if (c->mult[i] < 1 || c->mult[i] > 64)
-            return error_set(ERR_INPUT, "video autoencoder: width times %d in stage %d", c->mult[i], i);
-        halvings += i < c->stages - 1 && c->halve_time[i];
+            return error_set(ERR_INPUT, "video autoencoder: width times %d in level %d", c->mult[i], i);
+        halvings += i < c->levels - 1 && c->halve_time[i];
     }
     if (halvings != 2)
         return error_set(ERR_INPUT, "video autoencoder: time is halved %d times, 2 are wanted", halvings);
-    for (int i = 0; i < c->stages; i++) {
-        if (!c->residual && i < c->stages - 1 && decoder_out(c, i) % 2)
+    for (int i = 0; i < c->levels; i++) {
+        if (!c->residual && i < c->levels - 1 && decoder_out(c, i) % 2)
             return error_set(ERR_INPUT, "video autoencoder: %d channels cannot be halved", decoder_out(c, i));
-        int down = (c->halve_time[i] ? 2 : 1) * (i < c->stages - 1 ? 4 : 1), up = (doubles_time(c, i) ? 2 : 1) * 4;
-        int misfit = encoder_in(c, i) * (i < c->stages - 1 ? down : 1) % encoder_out(c, i) != 0;
-        misfit |= i < c->stages - 1 && decoder_out(c, i) * up % decoder_in(c, i) != 0;
+        int down = (c->halve_time[i] ? 2 : 1) * (i < c->levels - 1 ? 4 : 1), up = (doubles_time(c, i) ? 2 : 1) * 4;
+        int misfit = encoder_in(c, i) * (i < c->levels - 1 ? down : 1) % encoder_out(c, i) != 0;
+        misfit |= i < c->levels - 1 && decoder_out(c, i) * up % decoder_in(c, i) != 0;
         if (c->residual && misfit)
-            return error_set(ERR_INPUT, "video autoencoder: the channels of stage %d do not divide for its shortcut",
+            return error_set(ERR_INPUT, "video autoencoder: the channels of level %d do not divide for its shortcut",
                              i);
     }
     for (int i = 0; i < c->z; i++)
@@ -139,15 +140,15 @@ static void add_middle(struct builder *b, struct vae_half *half, int channels) {
     half->middle[1] = add_res(b, "middle.2", channels, channels);
 }
 
-/* Layer `index` of stage `stage`: 2.2 numbers inside the stage, 2.1 through all (per_stage layers each). */
-static void layer_name(char *name, size_t size, const char *word, int residual, int stage, int index, int per_stage) {
+/* Layer `index` of level `level`: 2.2 numbers inside the level, 2.1 through all (per_level layers each). */
+static void layer_name(char *name, size_t size, const char *word, int residual, int level, int index, int per_level) {
     if (residual)
-        snprintf(name, size, "%s.%d.%s.%d", word, stage, word, index);
+        snprintf(name, size, "%s.%d.%s.%d", word, level, word, index);
     else
-        snprintf(name, size, "%s.%d", word, stage * per_stage + index);
+        snprintf(name, size, "%s.%d", word, level * per_level + index);
 }
 
-static void add_stage(struct builder *b, struct vae_stage *s, const struct vae_config *c, const char *word, int index,
+static void add_level(struct builder *b, struct vae_level *s, const struct vae_config *c, const char *word, int index,
                       enum vae_direction direction) {
     char name[64], resample[80];
     for (int r = 0, ci = s->in; r < s->res_count; r++, ci = s->out) {
@@ -165,15 +166,15 @@ static void add_stage(struct builder *b, struct vae_stage *s, const struct vae_c
 }
 
 static void add_encoder(struct builder *b, struct vae_half *half, const struct vae_config *c) {
-    int widest = encoder_out(c, c->stages - 1);
+    int widest = encoder_out(c, c->levels - 1);
     snprintf(b->prefix, sizeof b->prefix, "encoder.");
     half->in = add_conv(b, "conv1", 3 * c->patch * c->patch, c->encoder_base, 3, 3, 3);
-    for (int i = 0; i < c->stages; i++) {
-        struct vae_stage *s = &half->stage[i];
-        *s = (struct vae_stage){.in = encoder_in(c, i), .out = encoder_out(c, i), .res_count = c->res_blocks};
-        s->space = i < c->stages - 1 ? 2 : 1;
-        s->time = i < c->stages - 1 && c->halve_time[i] ? 2 : 1;
-        add_stage(b, s, c, "downsamples", i, VAE_ENCODE);
+    for (int i = 0; i < c->levels; i++) {
+        struct vae_level *s = &half->level[i];
+        *s = (struct vae_level){.in = encoder_in(c, i), .out = encoder_out(c, i), .res_count = c->res_blocks};
+        s->space = i < c->levels - 1 ? 2 : 1;
+        s->time = i < c->levels - 1 && c->halve_time[i] ? 2 : 1;
+        add_level(b, s, c, "downsamples", i, VAE_ENCODE);
     }
     add_middle(b, half, widest);
     half->head_norm = add_gamma(b, "head.0", widest, 3);
@@ -188,15 +189,15 @@ static void add_decoder(struct builder *b, struct vae_half *half, const struct v
     snprintf(b->prefix, sizeof b->prefix, "decoder.");
     half->in = add_conv(b, "conv1", c->z, decoder_out(c, 0), 3, 3, 3);
     add_middle(b, half, decoder_out(c, 0));
-    for (int i = 0; i < c->stages; i++) {
-        struct vae_stage *s = &half->stage[i];
-        *s = (struct vae_stage){.in = decoder_in(c, i), .out = decoder_out(c, i), .res_count = c->res_blocks + 1};
-        s->space = i < c->stages - 1 ? 2 : 1;
+    for (int i = 0; i < c->levels; i++) {
+        struct vae_level *s = &half->level[i];
+        *s = (struct vae_level){.in = decoder_in(c, i), .out = decoder_out(c, i), .res_count = c->res_blocks + 1};
+        s->space = i < c->levels - 1 ? 2 : 1;
         s->time = doubles_time(c, i) ? 2 : 1;
-        add_stage(b, s, c, "upsamples", i, VAE_DECODE);
+        add_level(b, s, c, "upsamples", i, VAE_DECODE);
     }
-    half->head_norm = add_gamma(b, "head.0", decoder_out(c, c->stages - 1), 3);
-    half->out = add_conv(b, "head.2", decoder_out(c, c->stages - 1), 3 * c->patch * c->patch, 3, 3, 3);
+    half->head_norm = add_gamma(b, "head.0", decoder_out(c, c->levels - 1), 3);
+    half->out = add_conv(b, "head.2", decoder_out(c, c->levels - 1), 3 * c->patch * c->patch, 3, 3, 3);
 }
 
 int vae_create(struct vae *vae, const struct vae_config *config) {

@@ -325,8 +325,8 @@ int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const str
 }
 
 /* ---- backward ----
-   Each layer begins with the gradient at its branch in back.a, which the norm's backward behind it has left there with the
-   gradients of gate and last bias; the FFN's own is made of the stream's first. */
+   Each layer begins with the gradient at its branch in back.a, which the norm's backward behind it has left there with
+   the gradients of gate and last bias; the FFN's own is made of the stream's first. */
 
 /* Gradients of a step's gate and bias; NULL: not wanted, or no gate. */
 static real *dgate_of(const struct dit_pass *pass, const struct step *step, const real *g) {

@@ -17,7 +17,8 @@ void dit_condition_reset(struct dit_acts *acts, int text, int audio) {
 
 /* ---- audio tokens ---- */
 
-/* Rows of the stacked audio buffers: [stream, sample, frame], of which `first` (0 or 1) frames a sample are latent 0. */
+/* Rows of the stacked audio buffers: [stream, sample, frame], of which `first` (0 or 1) frames a sample are latent
+   0. */
 struct audio_rows {
     long samples, frames, first, rest, all;
 };

@@ -19,7 +19,7 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
     c->text_len = config->text_len;
     c->text_dim = config->text_dim;
     c->audio_dim = config->audio_dim;
-    c->deaf = config->deaf;
+    c->mute_input = config->mute_input;
     for (int f = 0; f < F; f++) c->positions[f] = f;
     c->text_real = ARENA_TAKE(arena, "text", real, text_count(c));
     c->text = ARENA_TAKE(arena, "text, elem", elem, text_count(c));
@@ -48,7 +48,7 @@ void condition_batch_refresh(struct condition_batch *c) {
     elem_from_real(c->text, c->text_real, (long)text_count(c));
     mem_zero(c->silence, window_count(c) * sizeof(elem));
     for (int s = 0; s < AUDIO_STREAMS && c->audio_dim; s++) {
-        if (c->deaf >> s & 1)
+        if (c->mute_input >> s & 1)
             mem_zero(c->windows[s], window_count(c) * sizeof(elem));
         else
             audio_windows(c->windows[s], c->features[s], c->mask[s], c->B, c->T, c->audio_dim, 0, c->F, 0);

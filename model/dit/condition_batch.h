@@ -17,7 +17,7 @@ struct condition_host {
 enum { CLIP_FRAMES_MAX = 1024, AUDIO_ALL = (1 << AUDIO_STREAMS) - 1 };
 struct condition_batch {
     int B, F, T; /* samples, latent frames, video frames (base/media_rates.h) */
-    int text_len, text_dim, audio_dim, deaf;
+    int text_len, text_dim, audio_dim, mute_input;
     int positions[CLIP_FRAMES_MAX]; /* 0 .. F-1 */
     real *text_real;                /* [B, text_len, text_dim] */
     real *features[AUDIO_STREAMS];  /* [B, T, D] */

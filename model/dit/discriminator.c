@@ -302,8 +302,8 @@ static void spread_text(const struct discriminator *d, struct discriminator_acts
     a->text_ready = 1;
 }
 
-/* What the trunk sees of a clip: it, or its frames as clips of one frame. Latents and sound of a clip lie frame by frame,
-   so that frames are found by their strides alone. */
+/* What the trunk sees of a clip: it, or its frames as clips of one frame. Latents and sound of a clip lie frame by
+   frame, so that frames are found by their strides alone. */
 static struct dit_input trunk_input(const struct discriminator *d, struct discriminator_acts *a,
                                     const struct dit_input *in) {
     static const int position[1] = {0};

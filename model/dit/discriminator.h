@@ -1,12 +1,12 @@
 /* discriminator.h: the Consistency-Aware Discriminator.
-   A teacher-initialised DiT trunk, taps after three blocks, at each tap a Q-Former (q_former.h: learned queries per frame
-   read that frame's tokens). A frame's feature: the three results, concatenated -> LayerNorm -> Linear -> GELU, [dim].
-   Local branch: one logit a frame 1..F-1, linear in its feature. Global branch: the reference frame's feature attends to
-   those of all later frames -> LayerNorm -> one logit. Logits in real. Frame 0 is the clean reference at t = 0.
-   The trunk attends over all frames, so that in scope `clip` a frame's logit knows of the others and of the reference. In
-   scope `frame` the trunk sees every frame as a clip of its own, at one position and with that frame's sound: its logits
-   are those of an ordinary GAN of frames, and a loss that means one leaves the global logit out. Frame 0 goes through as
-   one of the frames and has no local logit. */
+   A teacher-initialised DiT trunk, taps after three blocks, at each tap a Q-Former (q_former.h: learned queries per
+   frame read that frame's tokens). A frame's feature: the three results, concatenated -> LayerNorm -> Linear -> GELU,
+   [dim]. Local branch: one logit a frame 1..F-1, linear in its feature. Global branch: the reference frame's feature
+   attends to those of all later frames -> LayerNorm -> one logit. Logits in real. Frame 0 is the clean reference at t =
+   0. The trunk attends over all frames, so that in scope `clip` a frame's logit knows of the others and of the
+   reference. In scope `frame` the trunk sees every frame as a clip of its own, at one position and with that frame's
+   sound: its logits are those of an ordinary GAN of frames, and a loss that means one leaves the global logit out.
+   Frame 0 goes through as one of the frames and has no local logit. */
 #ifndef MODEL_DIT_DISCRIMINATOR_H
 #define MODEL_DIT_DISCRIMINATOR_H
 
@@ -38,7 +38,8 @@ int discriminator_acts_layout(struct discriminator_acts **acts, const struct dis
 void discriminator_acts_free(struct discriminator_acts *acts); /* NULL is allowed */
 /* New text, audio or weights: what the trunk keeps of them is forgotten. */
 void discriminator_condition_reset(struct discriminator_acts *acts);
-/* in: a bidirectional input of F frames, as many as laid out, from the reference on; of at most the samples laid out. local [B, F-1], global [B], real. */
+/* in: a bidirectional input of F frames, as many as laid out, from the reference on; of at most the samples laid out.
+   local [B, F-1], global [B], real. */
 int discriminator_forward(const struct discriminator *d, const struct params *params, struct discriminator_acts *acts,
                           const struct dit_input *in, real *local, real *global);
 /* After a forward of the same input. dlocal, dglobal: like the logits. Weight gradients are added when params has an

@@ -1,6 +1,6 @@
 /* dit.h: the Wan video diffusion transformer with talk and listen audio attention, forward and backward.
-   Formulas: Wan2.1/2.2 model (docs/model.md): patch 1x2x2, per-frame time, AdaLN with six modulations, self-attention with
-   q/k RMSNorm over the whole width and 3-axis RoPE, text cross-attention, talk and listen cross-attention by frame
+   Formulas: Wan2.1/2.2 model (docs/model.md): patch 1x2x2, per-frame time, AdaLN with six modulations, self-attention
+   with q/k RMSNorm over the whole width and 3-axis RoPE, text cross-attention, talk and listen cross-attention by frame
    (MultiTalk's projection, zero-initialised output), FFN with tanh-GELU.
    One function serves the bidirectional teacher and the causal student: the queries are the frames given, the keys are
    an optional history (kv_cache.h) and those frames. Letters: kernels.h; N = B F P rows. */
@@ -24,11 +24,11 @@ struct dit_config {
     int audio_width;               /* width of a token */
     int audio_hidden;              /* hidden width of the audio projection */
     int audio_every;               /* audio attention in blocks 0, audio_every, ... */
-    int deaf; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
+    int mute_input; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
     double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
     double eps;                         /* 1e-6 */
-    /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma, clean_floor):
-       for tokens about as wide as the model, which has no room to carry their noise to its output. */
+    /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma,
+       clean_floor): for tokens about as wide as the model, which has no room to carry their noise to its output. */
     double clean_floor;
 };
 
@@ -72,8 +72,8 @@ int dit_create(struct dit *net, const struct dit_config *config, int open);
 void dit_destroy(struct dit *net);
 static inline int dit_tokens(const struct dit_config *c) { return (c->height / 2) * (c->width / 2); }
 /* Before anything is laid out: every frame's tokens and self-attention's heads are divided over the ranks of a group
-   (sequence.h), of which all make the same passes. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks than
-   heads or tokens. */
+   (sequence.h), of which all make the same passes. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks
+   than heads or tokens. */
 int dit_divide(struct dit *net, const struct sequence *sequence);
 
 /* What a forward keeps. */
@@ -93,8 +93,8 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
                     struct arena *arena);
 void dit_acts_free(struct dit_acts *acts);
 /* Forget what was computed of the condition: new text, new audio, new weights (both), or the memory has served others
-   meanwhile (both: arena_fork). The table of rotations is forgotten in any case. Other numbers of samples or other frames
-   than the last pass's are noticed without it; new contents behind the same pointers are not. */
+   meanwhile (both: arena_fork). The table of rotations is forgotten in any case. Other numbers of samples or other
+   frames than the last pass's are noticed without it; new contents behind the same pointers are not. */
 void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 
 /* Where a forward leaves each layer's keys and values: k[layer] + b stride; kv_output: keys after RMSNorm, before RoPE.
@@ -123,8 +123,8 @@ struct dit_input {
     long latent_stride;
     const real *t;    /* device [B, frames], 1000 sigma */
     const elem *text; /* device [B, text_len, text_dim] */
-    /* Device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at b audio_stride. Zeros for silence;
-       NULL only without audio modules. */
+    /* Device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at b audio_stride. Zeros for
+       silence; NULL only without audio modules. */
     const elem *audio[AUDIO_STREAMS];
     long audio_stride;
     const struct dit_history *history;     /* NULL: none */
@@ -137,12 +137,12 @@ int dit_forward(const struct dit *net, const struct params *params, struct dit_a
                 real *velocity, long velocity_stride);
 
 /* Computes what a pass of this input would find not ready: rotations, embeddings, text and audio keys. A forward that
-   follows queues work that depends on the pointers and sizes of its input alone, and reads neither positions nor text and
-   audio: it can be recorded (kernels/recordings.h). */
+   follows queues work that depends on the pointers and sizes of its input alone, and reads neither positions nor text
+   and audio: it can be recorded (kernels/recordings.h). */
 int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in);
 
-/* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL when
-   there was none. Of a divided network, here and in taps' gradients: the rank's own rows. */
+/* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL
+   when there was none. Of a divided network, here and in taps' gradients: the rank's own rows. */
 const resid *dit_tap(const struct dit_acts *acts, int block);
 
 struct dit_gradients {
@@ -164,8 +164,8 @@ struct dit_gradients {
 int dit_backward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
                  const struct dit_gradients *gradients);
 
-/* Workspace (kernels/workspace.h) that passes of B samples want: F frames over `history` frames of keys in two ranges besides;
-   with their backward or without. At least WORKSPACE_LEAST; the same on all machines with the backend. */
+/* Workspace (kernels/workspace.h) that passes of B samples want: F frames over `history` frames of keys in two ranges
+   besides; with their backward or without. At least WORKSPACE_LEAST; the same on all machines with the backend. */
 size_t dit_workspace(const struct dit_config *config, int B, int F, int history, int backward);
 
 /* Multiply-adds times two of one forward with `history` frames of keys besides. */

@@ -26,8 +26,9 @@ void kv_cache_clear(struct kv_cache *cache);
 /* Clips of `batch` samples from here on, at most those laid out; forgets all frames. */
 void kv_cache_batch(struct kv_cache *cache, int batch);
 
-/* Where a forward of frames first .. first+count-1 (the reference alone, or one whole chunk) writes its keys and values;
-   from now on these frames are in the cache and those that had their slots are not. Valid until the next call. */
+/* Where a forward of frames first .. first+count-1 (the reference alone, or one whole chunk) writes its keys and
+   values; from now on these frames are in the cache and those that had their slots are not. Valid until the next
+   call. */
 const struct dit_kv_output *kv_cache_output(struct kv_cache *cache, int first, int count);
 /* The history of one chunk for all layers: rotates the keys of view's frames (once a chunk), lists the ranges, and says
    where the chunk's own keys and values go. In a stream's cache the frames that had those places are gone from now on.

@@ -2,9 +2,9 @@
    layout.c parameter table and buffers; condition.c text and audio keys and values; block.c one block;
    dit.c embeddings, head and the order of it all. Rows: N = B F P tokens, G = B F frames; d = dim. Device pointers
    throughout, owned by the activation arena.
-   Divided over ranks (sequence.h), P and N are the rank's own tokens, and self-attention has its queries, keys and values
-   in two forms, one after the other in the same memory: own rows of all heads [N, d], and by heads: all tokens of the
-   rank's own heads [G tokens, heads D]. */
+   Divided over ranks (sequence.h), P and N are the rank's own tokens, and self-attention has its queries, keys and
+   values in two forms, one after the other in the same memory: own rows of all heads [N, d], and by heads: all tokens
+   of the rank's own heads [G tokens, heads D]. */
 #ifndef MODEL_DIT_PRIVATE_H
 #define MODEL_DIT_PRIVATE_H
 
@@ -156,8 +156,8 @@ void dit_condition_embed_backward(struct dit_pass *pass, const elem *w, real *g)
 /* From acts->x[block], or what the block before owes to it, on; acts->x[block + 1] is owed then. kv: where own keys and
    values go, or NULL. */
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv);
-/* y, mean, rstd of LN(acts->x[block]) (1 + scale) + shift, the first norm of a block or of the head (block = layers); what
-   is owed is added to the stream on the way. m: shift and scale, `stride` from group to group. */
+/* y, mean, rstd of LN(acts->x[block]) (1 + scale) + shift, the first norm of a block or of the head (block = layers);
+   what is owed is added to the stream on the way. m: shift and scale, `stride` from group to group. */
 void dit_norm_forward(struct dit_pass *pass, int block, elem *y, real *mean, real *rstd, const real *m, long stride);
 /* Adds what is owed to the stream without a norm. */
 void dit_settle(struct dit_pass *pass);

@@ -2,14 +2,16 @@
    Re-encoding). Pure functions of the config and the chunk's index: no state, no device.
    Latent frame 0 is the clean reference; chunk i >= 1 covers frames (i-1) C + 1 .. i C. Its history are the sink (the
    first `sink` frames, never evicted) and the ring: the last `ring` frames before it that are not in the sink.
-   Positions: the sink keeps its own indices (SINK_NATIVE), or stands right before the first frame after it that the chunk
-   sees (SINK_SHIFTED), as if nothing had been evicted in between: then no two frames share a position, distances are
-   those that a clip without a gap has, and the sink's own positions fall below 0 as ring and chunk move back; ring and chunk move back by a shift that caps, at D,
+   Positions: the sink keeps its own indices (SINK_NATIVE), or stands right before the first frame after it that the
+   chunk sees (SINK_SHIFTED), as if nothing had been evicted in between: then no two frames share a position, distances
+   are those that a clip without a gap has, and the sink's own positions fall below 0 as ring and chunk move back; ring
+   and chunk move back by a shift that caps, at D,
      RAPR_END      the chunk's last frame       (the chunk at D-C+1 .. D; reading 1, the default),
      RAPR_START    the chunk's first frame      (the chunk at D .. D+C-1; reading 2),
      RAPR_CONTEXT  the last frame before it     (the chunk at D+1 .. D+C; reading 3),
    RAPR_OFF        nothing: absolute positions, without end.
-   Where frames were evicted the two differ also with RAPR_OFF. So the largest position is D, D+C-1, D+C. As long as the capped index is at most D, all positions are absolute. */
+   Where frames were evicted the two differ also with RAPR_OFF. So the largest position is D, D+C-1, D+C. As long as the
+   capped index is at most D, all positions are absolute. */
 #ifndef MODEL_DIT_RAPR_H
 #define MODEL_DIT_RAPR_H
 
@@ -37,11 +39,11 @@ struct causal_view {
     int current[HISTORY_MAX];  /* positions of the chunk's own frames, [chunk] */
 };
 
-/* ERR_USAGE names what does not fit: a sink that cuts a chunk in two, more history than HISTORY_MAX, a cap so small that
-   a rolling frame would come before the reference. */
+/* ERR_USAGE names what does not fit: a sink that cuts a chunk in two, more history than HISTORY_MAX, a cap so small
+   that a rolling frame would come before the reference. */
 int causal_check(const struct causal_config *config);
-/* With C = 3, sink = 4, ring = 6, D = 9, reading 1: chunk 1 sees frame 0 at 0, itself at 1..3; chunk 4 sees 0..3 at 0..3
-   and 4..9 at 1..6, itself at 7..9. */
+/* With C = 3, sink = 4, ring = 6, D = 9, reading 1: chunk 1 sees frame 0 at 0, itself at 1..3; chunk 4 sees 0..3 at
+   0..3 and 4..9 at 1..6, itself at 7..9. */
 void causal_view(struct causal_view *view, const struct causal_config *config, int chunk);
 
 #endif

@@ -1,12 +1,13 @@
 /* rollout.h: the causal few-step student at work, chunk by chunk: one function for training and streaming.
-   Prefill: the clean reference at t = 0. Then per chunk N passes at sigma[0] > ... > sigma[N-1]; after each pass but the
-   last the x0 prediction x - sigma v is noised again to the next level with fresh noise:
+   Prefill: the clean reference at t = 0. Then per chunk N passes at sigma[0] > ... > sigma[N-1]; after each pass but
+   the last the x0 prediction x - sigma v is noised again to the next level with fresh noise:
    x = (1 - sigma') x0 + sigma' noise. The history entry of a chunk is the K/V of its last pass; with clean_pass, of an
    extra pass over the last x0 at t = 0.
    Random numbers: noise of (sample, absolute latent frame, element, purpose, pass, step): base/philox.h; pass 0 is the
    starting noise. So a sample's noise depends neither on the batch around it nor on where a stream was cut.
    The gradient of a rollout is that of one pass a chunk, `exit`, with its input and its history held constant:
-   rollout_chunk keeps the input, rollout_rerun runs that pass again, saving, and rollout_rerun_backward follows at once. */
+   rollout_chunk keeps the input, rollout_rerun runs that pass again, saving, and rollout_rerun_backward follows at
+   once. */
 #ifndef MODEL_DIT_ROLLOUT_H
 #define MODEL_DIT_ROLLOUT_H
 
@@ -56,8 +57,9 @@ int rollout_layout_work(struct rollout *work, const struct dit *net, const struc
 /* One of those streams: it has a cache of its own. `work` outlives it. */
 int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena);
 void rollout_free(struct rollout *r);
-/* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for streams, whose
-   ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with adapters run as ever. */
+/* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for
+   streams, whose ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with
+   adapters run as ever. */
 int rollout_record(struct rollout *r);
 /* No more: what was recorded is dropped. */
 void rollout_direct(struct rollout *r);
@@ -77,8 +79,8 @@ static inline int rollout_next_frame(const struct rollout *r) {
    here, audio of frame 0 too. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
                   const struct rollout_condition *condition);
-/* The next chunk: x0 [B][C frames] of the pass `exit` (0..N-1; N-1 is what is served) into out; exit_input, if not NULL,
-   gets that pass's input; all N passes always run. Strides between samples in elements. */
+/* The next chunk: x0 [B][C frames] of the pass `exit` (0..N-1; N-1 is what is served) into out; exit_input, if not
+   NULL, gets that pass's input; all N passes always run. Strides between samples in elements. */
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride);

@@ -1,6 +1,6 @@
-/* sampler.h: the bidirectional teacher's sampler: a solver of the flow's ODE with guidance, the reference frame kept clean.
-   Levels and timesteps: base/schedule.h (schedule_sampler). Solvers: Euler, x += v (sigma_{i+1} - sigma_i), and UniPC
-   (solver.h).
+/* sampler.h: the bidirectional teacher's sampler: a solver of the flow's ODE with guidance, the reference frame kept
+   clean. Levels and timesteps: base/schedule.h (schedule_sampler). Solvers: Euler, x += v (sigma_{i+1} - sigma_i), and
+   UniPC (solver.h).
    Guidance, with c both conditions, w without text, a without audio, u without either:
      audio   v = a + s (c - a)
      text    v = w + g (c - w)

@@ -1,8 +1,9 @@
 /* solver.h: one step along the flow's ODE, as weights of states and predictions at hand. Pure functions, in double.
    sigma falls from sigma[0] to sigma[steps] = 0; v = eps - x0; the prediction of step i is m_i = x_i - sigma_i v.
-   UniPC (Zhao et al. 2023) of order 2 with B(h) = e^h - 1, predicting x0, on lambda = ln((1 - sigma) / sigma): step i first
-   corrects x_i, whose prediction m_i is now known, starting again from the state that the step before started from, then
-   predicts x_{i+1}. The first and the last step are of order 1. sigma[0] may be 1: the formulas have a limit there. */
+   UniPC (Zhao et al. 2023) of order 2 with B(h) = e^h - 1, predicting x0, on lambda = ln((1 - sigma) / sigma): step i
+   first corrects x_i, whose prediction m_i is now known, starting again from the state that the step before started
+   from, then predicts x_{i+1}. The first and the last step are of order 1. sigma[0] may be 1: the formulas have a limit
+   there. */
 #ifndef MODEL_DIT_SOLVER_H
 #define MODEL_DIT_SOLVER_H
 

@@ -1,12 +1,12 @@
 /* lora.h: a network trained through low-rank adapters over frozen weights (Hu et al. 2021).
-   An adapted weight W [dout, din] is W + (alpha / r) B A with A [r, din] normal and B [dout, r] zero at first; parameters
-   trained whole replace the frozen ones; all others stay as they are. The adapters are a parameter table of their own,
-   with the slices of the network's, so optimiser, sharding and states treat them as any network.
-   It works behind the hooks of params.h: acquiring a slice merges it into a working buffer, and when backward is through
-   with a slice its gradient dW gives dB += s dW A^T and dA += s B^T dW. So no network knows of adapters, and the memory
-   is that of a few slices. The merged weights are those that an export has, up to the rounding of elem: here base and
-   product are rounded to elem, there they are summed in float. The price is that dW is computed, which adapters beside
-   the layer would avoid.
+   An adapted weight W [dout, din] is W + (alpha / r) B A with A [r, din] normal and B [dout, r] zero at first;
+   parameters trained whole replace the frozen ones; all others stay as they are. The adapters are a parameter table of
+   their own, with the slices of the network's, so optimiser, sharding and states treat them as any network.
+   It works behind the hooks of params.h: acquiring a slice merges it into a working buffer, and when backward is
+   through with a slice its gradient dW gives dB += s dW A^T and dA += s B^T dW. So no network knows of adapters, and
+   the memory is that of a few slices. The merged weights are those that an export has, up to the rounding of elem: here
+   base and product are rounded to elem, there they are summed in float. The price is that dW is computed, which
+   adapters beside the layer would avoid.
    Names: those of the weights with .lora_A.weight and .lora_B.weight in place of .weight, as other tools have them. */
 #ifndef MODEL_PARAMS_LORA_H
 #define MODEL_PARAMS_LORA_H

@@ -2,7 +2,8 @@
    saving, loading, counting, export) derives from it.
    A network is a list of slices: slice 0 embeddings, slices 1..L the blocks, the last slices heads. A slice is one
    contiguous piece of the arena; a parameter is an offset (in elements) inside its slice. Every parameter starts at a
-   multiple of 32 elements, but for those that follow another one closely (param_follow). Names are the original Wan names ("blocks.3.self_attn.q.weight"). */
+   multiple of 32 elements, but for those that follow another one closely (param_follow). Names are the original Wan
+   names ("blocks.3.self_attn.q.weight"). */
 #ifndef MODEL_PARAMS_PARAMS_H
 #define MODEL_PARAMS_PARAMS_H
 

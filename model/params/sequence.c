@@ -1,4 +1,5 @@
-/* sequence.c: see sequence.h. An exchange is packed into one piece a rank, sent, and unpacked. Two cuts make all pieces:
+/* sequence.c: see sequence.h. An exchange is packed into one piece a rank, sent, and unpacked. Two cuts make all
+   pieces:
      by heads   [rank][G P_r, H_rank, D]   of rows [G P_r, H, D]
      by tokens  [rank][G, P_rank, width]   of whole frames [G, P, width] */
 #include "model/params/sequence.h"

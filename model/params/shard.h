@@ -1,7 +1,7 @@
 /* shard.h: weights and gradients of a network divided over the ranks of a job (ZeRO: Rajbhandari et al. 2020). It is a
    source of slices (params.h); networks and steps do not know of it.
-   Every slice of a parameter table is padded so that it is cut in `ranks` equal pieces; rank r owns piece r. What a rank
-   holds of a network:
+   Every slice of a parameter table is padded so that it is cut in `ranks` equal pieces; rank r owns piece r. What a
+   rank holds of a network:
      zero   weights   gradients   master, moments, average (optimiser.h)
      0      whole     whole       whole
      1      whole     whole       pieces
@@ -104,8 +104,8 @@ real *shard_scratch(struct sharded *shard, int slice);
 
 /* Before an update's first backward: gradients zero. */
 void shard_begin(struct sharded *shard);
-/* Whoever used this rank's pieces of all gradients has set them to zero: the next update need not, unless the rank holds
-   more of them than its pieces, or their place has served as scratch meanwhile. */
+/* Whoever used this rank's pieces of all gradients has set them to zero: the next update need not, unless the rank
+   holds more of them than its pieces, or their place has served as scratch meanwhile. */
 void shard_cleared(struct sharded *shard);
 /* After its last: every gradient of slices first_slice .. is there, summed over ranks. */
 void shard_reduce(struct sharded *shard, int first_slice);

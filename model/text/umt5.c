@@ -78,7 +78,8 @@ int umt5_bucket(const struct umt5_config *c, int distance) {
     int half = c->buckets / 2, near = half / 2, ahead = distance > 0 ? half : 0;
     long far = labs((long)distance);
     if (far < near) return ahead + (int)far;
-    /* the last bucket begins where the logarithm is half - 1; at whole results the logarithms may fall short by a unit */
+    /* the last bucket begins where the logarithm is half - 1; at whole results the logarithms may fall short by a
+       unit */
     double step = log((double)far / near) / log((double)c->max_distance / near) * (half - near) + 1e-9;
     return ahead + (near + step < half ? near + (int)step : half - 1);
 }

@@ -1,12 +1,12 @@
 /* umt5.h: the text encoder of Wan, UMT5 (Raffel 2020; Chung 2023), forward only, at any size.
      x = E[ids];  each layer: x += O attention(Q n, K n, V n), n = rms(x);  x += W2 (gelu(Wg n) W1 n), n = rms(x);
      result rms(x).
-   rms takes no mean off. Attention is not scaled; a layer adds its own bias by head and bucket of the distance between two
-   tokens. No biases, no positions else.
-   Several texts go through together, one after the other in the rows: each sees itself only, so there is neither padding nor
-   mask. Weights come slice by slice from the caller, who may hold one layer at a time: slice 0 is the table of tokens
-   (never needed on the device: rows of it are the input), slices 1 .. layers the layers, the last the final norm.
-   Names are those of Wan's original checkpoint. Threads: one at a time a struct umt5_acts. */
+   rms takes no mean off. Attention is not scaled; a layer adds its own bias by head and bucket of the distance between
+   two tokens. No biases, no positions else.
+   Several texts go through together, one after the other in the rows: each sees itself only, so there is neither
+   padding nor mask. Weights come slice by slice from the caller, who may hold one layer at a time: slice 0 is the table
+   of tokens (never needed on the device: rows of it are the input), slices 1 .. layers the layers, the last the final
+   norm. Names are those of Wan's original checkpoint. Threads: one at a time a struct umt5_acts. */
 #ifndef MODEL_TEXT_UMT5_H
 #define MODEL_TEXT_UMT5_H
 

@@ -6,8 +6,8 @@
                  deterministic=yes by algorithms that always add in the same order
      operations  those of a block over 21 latent frames of 928 x 704 pixels, and of the light decoder, each against the
                  limits
-     stream      tools/bench/stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder, the
-                 first frame
+     stream      tools/bench/stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder,
+                 the first frame
      dry         launches, bytes and operations of a stream's chunk and of a training block, counted without computing
                  anything, against the least that they can be (tools/dry/); needs no device
      kernels     the six calls that most of a stream's and of a training step's time goes to, each once for a profiler

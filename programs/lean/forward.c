@@ -173,8 +173,8 @@ static int load_model(struct program *p, const char *path) {
     TRY(arena_commit(&p->weights_memory));
     p->weights = ARENA_TAKE(&p->weights_memory, "weights", elem, p->net.table.total);
     struct weights_arena arena = {.table = &p->net.table, .weights = p->weights};
-    const struct weights_taker taker = weights_to_arena(&arena);
-    TRY(pretrained_load(&taker, &p->net.table, path, &audio));
+    const struct weights_sink sink = weights_to_arena(&arena);
+    TRY(pretrained_load(&sink, &p->net.table, path, &audio));
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio modules, though its config.json says so", path);
     log_line("%s: %zu parameters", path, p->net.table.values);
     return OK;

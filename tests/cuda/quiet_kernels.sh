@@ -1,5 +1,6 @@
 #!/bin/sh
-# quiet_kernels.sh: prints C that defines each function of kernels.h so that it does nothing, but those that shapes.c has.
+# quiet_kernels.sh: prints C that defines each function of kernels.h so that it does nothing, but those that shapes.c
+# has.
 # Usage: sh quiet_kernels.sh HEADER
 sed -nE 's/^(void|int|long|real) ([a-z_0-9]+)\(.*/\2/p' "$1" |
     grep -vxE 'conv_forward|conv_forward_real|conv_backward_input|conv_backward_weight|attention_forward|attention_backward' |

@@ -157,7 +157,7 @@ static void light(const char *name, int channels, int patch, int h, int w) {
     const struct decoder_config config = {.kind = DECODER_LIGHT,
                                           .light = {.channels = channels,
                                                     .first = 256,
-                                                    .stage = {128, 64, 64},
+                                                    .level = {128, 64, 64},
                                                     .blocks = 3,
                                                     .grow = {1, 2, 2},
                                                     .scale = {2, 2, 2},

@@ -1,5 +1,5 @@
-/* test_cuda_timed.c: products by timing (kernels/cuda/products/gemm_timed.h) over a stand-in for cuBLASLt, whose algorithms take
-   as long as the test says: the fastest is taken and kept in the file, which decides from then on. */
+/* test_cuda_timed.c: products by timing (kernels/cuda/products/gemm_timed.h) over a stand-in for cuBLASLt, whose
+   algorithms take as long as the test says: the fastest is taken and kept in the file, which decides from then on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_cuda_workspace.c: what attention wants of workspace (kernels/workspace.h) at the sizes of the 5B network, against the
-   pieces that kernels/cuda takes, counted here by hand. */
+/* test_cuda_workspace.c: what attention wants of workspace (kernels/workspace.h) at the sizes of the 5B network,
+   against the pieces that kernels/cuda takes, counted here by hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,9 @@
-/* ranks_stages.h: data parallelism and sharding change nothing but the order of sums: a stage on 1, 2, 3 and 4 ranks, with
-   ZeRO 0 to 3, in 1 part and in 4, over processes joined by tcp, against one process; batches that the ranks do not divide;
-   block recompute on 2 ranks, offloaded optimisers on 3. And the tokens of every clip divided by 2, 3 and 4 (sequence.h), with
-   as many ranks and with more: seven tokens a frame and five heads, which none of them divides. Gradients of the first
-   update and, after five updates, every master weight of every network: within 1e-12 of each tensor's norm. */
+/* ranks_stages.h: data parallelism and sharding change nothing but the order of sums: a stage on 1, 2, 3 and 4 ranks,
+   with ZeRO 0 to 3, in 1 part and in 4, over processes joined by tcp, against one process; batches that the ranks do
+   not divide; block recompute on 2 ranks, offloaded optimisers on 3. And the tokens of every clip divided by 2, 3 and 4
+   (sequence.h), with as many ranks and with more: seven tokens a frame and five heads, which none of them divides.
+   Gradients of the first update and, after five updates, every master weight of every network: within 1e-12 of each
+   tensor's norm. */
 #ifndef TESTS_DOUBLE_RANKS_STAGES_H
 #define TESTS_DOUBLE_RANKS_STAGES_H
 
@@ -67,7 +68,8 @@ static inline void check_stage(enum job_stage stage) {
     job_result_free(have);
 }
 
-/* Which ZeRO goes with which division turns with the stage; `all` of them with every one, whole batch and in four parts. */
+/* Which ZeRO goes with which division turns with the stage; `all` of them with every one, whole batch and in four
+   parts. */
 static inline void check_sequence(enum job_stage stage, int all) {
     static const struct job_cut cuts[] = {{.ranks = 2, .sequence = 2, .accumulate = 4},
                                           {.ranks = 3, .sequence = 3, .accumulate = 1, .offload = 1},

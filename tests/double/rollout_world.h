@@ -1,7 +1,8 @@
-/* rollout_world.h: a small network, its rollout and its cache, for the tests of what they compute (test_rollout.c) and of what
-   they differentiate (test_rollout_gradients.c), in double: a rollout as it is defined, a clip chunk after chunk through
-   the cache, gradients against five-point central differences of step 1e-4 along random directions; their own error,
-   h^4 of the function's fifth derivative and 1e-16/h of its value, lies well below the relative 1e-6 that is asked for. */
+/* rollout_world.h: a small network, its rollout and its cache, for the tests of what they compute (test_rollout.c) and
+   of what they differentiate (test_rollout_gradients.c), in double: a rollout as it is defined, a clip chunk after
+   chunk through the cache, gradients against five-point central differences of step 1e-4 along random directions; their
+   own error, h^4 of the function's fifth derivative and 1e-16/h of its value, lies well below the relative 1e-6 that is
+   asked for. */
 #ifndef TESTS_ROLLOUT_WORLD_H
 #define TESTS_ROLLOUT_WORLD_H
 

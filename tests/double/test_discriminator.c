@@ -1,6 +1,6 @@
 /* test_discriminator.c: the Consistency-Aware Discriminator in double: its gradients against five-point central
-   differences of step 1e-4 (error h^4 of the fifth derivative and 1e-16/h of the value: far below the relative 1e-6 asked
-   for), what the two branches look at, and what the warm-up of the heads leaves alone. */
+   differences of step 1e-4 (error h^4 of the fifth derivative and 1e-16/h of the value: far below the relative 1e-6
+   asked for), what the two branches look at, and what the warm-up of the heads leaves alone. */
 #include "tests/small_net.h"
 
 #include "model/dit/discriminator.h"
@@ -247,7 +247,8 @@ static void logits_belong_to_their_sample(void **state) {
 }
 
 /* Local logits know frames; the global one compares: with a trunk that mixes no frames (no self-attention output), a
-   change of frame f moves the local logit of f alone and the global logit, a change of the reference the global alone. */
+   change of frame f moves the local logit of f alone and the global logit, a change of the reference the global
+   alone. */
 static void branches_read_what_they_should(void **state) {
     (void)state;
     struct world w;
@@ -285,7 +286,8 @@ static void branches_read_what_they_should(void **state) {
     close_world(&w);
 }
 
-/* Of sample 1: how many of its local logits a change of frame f moves, and in *own whether its own one is among them. */
+/* Of sample 1: how many of its local logits a change of frame f moves, and in *own whether its own one is among
+   them. */
 static int moved_by(struct world *w, int f, int *own) {
     long frame = w->clip / F;
     real *at = w->latents + w->clip + f * frame, *move = small_reals(&w->small, frame, 0.5);
@@ -307,8 +309,8 @@ static int moved_by(struct world *w, int f, int *own) {
     return count;
 }
 
-/* A trunk that attends over the clip tells every frame's logit of every frame and of the reference; one that sees single
-   frames tells each of its own frame alone. */
+/* A trunk that attends over the clip tells every frame's logit of every frame and of the reference; one that sees
+   single frames tells each of its own frame alone. */
 static void single_frames_know_no_others(void **state) {
     (void)state;
     struct world w;

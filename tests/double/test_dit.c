@@ -1,5 +1,5 @@
-/* test_dit.c: what must be equal to the last bit in the DiT: recompute, input-only backward, reused condition, forward without
-   saving, silent audio modules; which frame hears which sound; what is refused. */
+/* test_dit.c: what must be equal to the last bit in the DiT: recompute, input-only backward, reused condition, forward
+   without saving, silent audio modules; which frame hears which sound; what is refused. */
 #include "tests/double/dit_world.h"
 
 /* Another net with the weights and inputs of `w`, other activations. */
@@ -155,8 +155,8 @@ static void silent_audio(void **state) {
     world_close(&bare);
 }
 
-/* A latent frame hears its own windows only, apart from what self-attention carries: with one frame a sample, sample 0's
-   audio moves sample 0 alone; and talk and listen are not the same thing. */
+/* A latent frame hears its own windows only, apart from what self-attention carries: with one frame a sample, sample
+   0's audio moves sample 0 alone; and talk and listen are not the same thing. */
 static void audio_stays_in_its_frame(void **state) {
     (void)state;
     struct dit_config one = small;

@@ -53,7 +53,8 @@ static void bidirectional(void **state) {
     world_close(&w);
 }
 
-/* A head that gives clean latents: the velocity follows from them, and its gradients are exact, on both sides of the floor. */
+/* A head that gives clean latents: the velocity follows from them, and its gradients are exact, on both sides of the
+   floor. */
 static void clean_latents(void **state) {
     (void)state;
     struct dit_config clean = small, velocity = small;

@@ -1,8 +1,8 @@
 /* test_kernel_gradients.c: every backward of kernels.h against central differences, in double.
    A case has inputs and outputs; L = sum of the outputs times fixed random weights (the outputs' gradients). For each
-   input and random direction u, (L(x + h u) - L(x - h u)) / 2h must equal the dot product of gradient and u. One step of
-   Richardson's extrapolation, from h and h/2, leaves h^4 of L's fifth derivative: about 1e-12 at h = 1e-3 and inputs of
-   order 1, where rounding is about 1e-13. */
+   input and random direction u, (L(x + h u) - L(x - h u)) / 2h must equal the dot product of gradient and u. One step
+   of Richardson's extrapolation, from h and h/2, leaves h^4 of L's fifth derivative: about 1e-12 at h = 1e-3 and inputs
+   of order 1, where rounding is about 1e-13. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -230,7 +230,8 @@ static void norm_rope_back(struct problem *p) {
                           p->saved[1], B, TOKENS, H, D);
 }
 
-/* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for them. */
+/* Inputs q, then k and v of ranges of 3, 2 and 4 tokens; the gradients in all the ways that a range can ask for
+   them. */
 enum { S = 5, K0 = 3, K1 = 2, K2 = 4, TOKEN = H * D, GAP = 3 };
 static void make_ranges(struct problem *p, struct attention_range *r) {
     r[0] = (struct attention_range){p->in[1], p->in[2], K0, K0 * TOKEN, K0 * TOKEN, p->grad[1], p->grad[2], NULL, NULL};

@@ -1,15 +1,15 @@
-/* test_light_decoder.c: the gradients of a decoder's training: every loss, alone and all together, with weights of what moves
-   and noise on the latents, for both networks, against central differences along a random direction of every weight tensor;
-   what does not count behind a gap; that the reference stays clean; and the re-encoding of the consistency loss against the
-   codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 3e-7 of the point are the one error beside
-   rounding; with some thousand values of order 1 there are hardly any. */
+/* test_light_decoder.c: the gradients of a decoder's training: every loss, alone and all together, with weights of what
+   moves and noise on the latents, for both networks, against central differences along a random direction of every
+   weight tensor; what does not count behind a gap; that the reference stays clean; and the re-encoding of the
+   consistency loss against the codec's own encoder. Kinks of ReLU and of absolute values that lie within h = 3e-7 of
+   the point are the one error beside rounding; with some thousand values of order 1 there are hardly any. */
 #include "tests/small_net.h"
 
 #include "kernels/arena.h"
 #include "kernels/kernels.h"
 #include "model/params/transfer.h"
 #include "train/method/light_decoder_step.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 enum { BATCH = 3, PARTS = 2, FRAMES = 3, H = 2, W = 3, CHANNELS = 7, PATCH = 4, SIZE = 12 * PATCH * PATCH };
 enum {
@@ -109,7 +109,7 @@ static void close_world(struct world *w) {
 static void gradient(struct world *w, const struct params *params) {
     mem_zero(w->step.figures, sizeof *w->step.figures);
     for (int i = 0; i < PARTS; i++) {
-        struct part part = share_part(&w->step.share, i);
+        struct part part = batch_split_part(&w->step.split, i);
         const struct light_batch batch = {w->latents + part.first * w->step.latents,
                                           w->target + (long)part.first * PIXELS, w->joined + part.first};
         CHECK(light_step_gradient(&w->step, params, &part, &batch));

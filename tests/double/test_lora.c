@@ -1,5 +1,6 @@
-/* test_lora.c: adapters over a frozen network, in double: at first they change nothing; the gradients of adapters and of
-   parameters trained whole are exact; merged weights give the same velocity as the network that is merged as it runs. */
+/* test_lora.c: adapters over a frozen network, in double: at first they change nothing; the gradients of adapters and
+   of parameters trained whole are exact; merged weights give the same velocity as the network that is merged as it
+   runs. */
 #include "tests/small_net.h"
 
 #include "kernels/arena.h"

@@ -21,7 +21,7 @@ static void layout(struct world *w) {
         .net = &w->net, .rollout = &w->config.rollout, .F = w->config.frames, .seed = (uint64_t)w->config.seed};
     CHECK(ode_step_layout(&w->step, &setup, &w->config.ode_init, &w->state, &w->activations));
     CHECK(ode_step_acts_layout(&w->step, &w->activations));
-    condition_batch_layout(&w->condition, &w->net.config, w->step.share.count, w->step.F, &w->activations);
+    condition_batch_layout(&w->condition, &w->net.config, w->step.split.count, w->step.F, &w->activations);
 }
 
 static void open_world(struct world *w, int history, int recompute) {
@@ -45,7 +45,7 @@ static void open_world(struct world *w, int history, int recompute) {
     layout(w);
     CHECK(device_sync());
     random_condition(&w->condition);
-    random_init(w->step.states, 3, 1, 1, 4 * (long)w->step.share.count * w->step.clip);
+    random_init(w->step.states, 3, 1, 1, 4 * (long)w->step.split.count * w->step.clip);
     small_open(&w->weights, &w->net.table, 0.15);
     small_without_kinks(&w->weights);
     mem_copy(w->step.student.shard.weights, w->weights.params.weights, sizeof(elem) * w->weights.total);
@@ -113,14 +113,14 @@ static void loss_is_the_mean_square_of_x0(void **state) {
     open_world(&w, ODE_HISTORY_OWN, RECOMPUTE_NONE);
     /* A network that answers 0 predicts x0 = x: the loss is the mean square of state minus end. */
     mem_zero(w.step.student.shard.weights, sizeof(elem) * w.weights.total);
-    long clips = (long)w.step.share.count * w.step.clip;
+    long clips = (long)w.step.split.count * w.step.clip;
     for (int level = 1; level < 3; level++)
         mem_copy(w.step.states + level * clips, w.step.states, sizeof(real) * (size_t)clips);
     double loss = run(&w), sum = 0;
     real *a = small_host(w.step.states, clips), *b = small_host(w.step.states + 3 * clips, clips);
     for (long i = 0; i < clips; i++)
         if (i % w.step.clip >= w.step.size) sum += (a[i] - b[i]) * (a[i] - b[i]);
-    sum /= (double)(w.step.share.count * (w.step.clip - w.step.size));
+    sum /= (double)(w.step.split.count * (w.step.clip - w.step.size));
     assert_true(fabs(loss - sum) < 1e-12 * sum);
     free(a);
     free(b);

@@ -1,7 +1,7 @@
-/* test_ranks_lora.c: every stage through adapters, on several ranks and with every way to divide networks, and with clips' tokens
-   divided, against one process (ranks_stages.h): adapters, parameters trained whole, discriminator's heads; critic and
-   discriminator over the one frozen teacher. Also: it is the adapters that train, and an averaged student is what merging by
-   hand gives. */
+/* test_ranks_lora.c: every stage through adapters, on several ranks and with every way to divide networks, and with
+   clips' tokens divided, against one process (ranks_stages.h): adapters, parameters trained whole, discriminator's
+   heads; critic and discriminator over the one frozen teacher. Also: it is the adapters that train, and an averaged
+   student is what merging by hand gives. */
 #include "tests/double/ranks_stages.h"
 
 static void check_adapters(enum job_stage stage) {

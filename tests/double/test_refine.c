@@ -1,7 +1,7 @@
 /* test_refine.c: the adversarial losses as refine_step.c puts them together from single forwards and backwards: the
    discriminator's whole loss (four inputs, both penalties) against central differences along random directions of its
-   weights, the generator's against differences along random clips, frame 0 untouched; heads-only leaves the trunk alone.
-   Five-point rule at h = 1e-4. */
+   weights, the generator's against differences along random clips, frame 0 untouched; heads-only leaves the trunk
+   alone. Five-point rule at h = 1e-4. */
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
@@ -15,7 +15,7 @@ struct world {
     struct arena state, activations;
     struct refine_step step;
     struct condition_batch condition;
-    struct small_net judge;
+    struct small_net discriminator;
     real *truth, *made, *moved, *g, *loss;
     long all;
 };
@@ -56,21 +56,21 @@ static void open_world(struct world *w, double r1, double r2) {
     CHECK(refine_step_prepare(&w->step));
     CHECK(device_sync());
     random_condition(&w->condition);
-    small_open(&w->judge, &w->step.discriminator.trunk.table, 0.2);
-    small_without_kinks(&w->judge);
+    small_open(&w->discriminator, &w->step.discriminator.trunk.table, 0.2);
+    small_without_kinks(&w->discriminator);
     w->all = w->step.B * w->step.rollout.clip;
-    w->truth = small_reals(&w->judge, w->all, 1);
-    w->made = small_reals(&w->judge, w->all, 1);
-    w->moved = small_reals(&w->judge, w->all, 0);
-    w->g = small_reals(&w->judge, w->all, 0);
-    w->loss = small_reals(&w->judge, 1, 0);
+    w->truth = small_reals(&w->discriminator, w->all, 1);
+    w->made = small_reals(&w->discriminator, w->all, 1);
+    w->moved = small_reals(&w->discriminator, w->all, 0);
+    w->g = small_reals(&w->discriminator, w->all, 0);
+    w->loss = small_reals(&w->discriminator, 1, 0);
 }
 
 static void close_world(struct world *w) {
     refine_step_free(&w->step);
     arena_free(&w->state);
     arena_free(&w->activations);
-    small_close(&w->judge);
+    small_close(&w->discriminator);
     dit_destroy(&w->net);
     CHECK(device_sync());
 }
@@ -85,16 +85,16 @@ static struct batch_part whole_batch(const struct world *w) {
     return (struct batch_part){part_whole(w->step.B), w->truth, w->condition};
 }
 
-static double judge_loss(struct world *w, int heads_only) {
-    mem_zero(w->judge.params.grads, sizeof(real) * w->judge.total);
+static double discriminator_loss(struct world *w, int heads_only) {
+    mem_zero(w->discriminator.params.grads, sizeof(real) * w->discriminator.total);
     mem_zero(w->loss, sizeof(real));
     struct batch_part b = whole_batch(w);
-    CHECK(refine_discriminator_gradient(&w->step, &w->judge.params, &b, w->made, 3, 1, heads_only, w->loss));
+    CHECK(refine_discriminator_gradient(&w->step, &w->discriminator.params, &b, w->made, 3, 1, heads_only, w->loss));
     return download_loss(w);
 }
 
 static double generator_loss(struct world *w, const real *made) {
-    struct params frozen = {.table = w->judge.params.table, .weights = w->judge.params.weights};
+    struct params frozen = {.table = w->discriminator.params.table, .weights = w->discriminator.params.weights};
     struct batch_part b = whole_batch(w);
     mem_zero(w->loss, sizeof(real));
     CHECK(refine_generator_gradient(&w->step, &frozen, &b, made, 3, w->g, w->loss));
@@ -104,14 +104,14 @@ static double generator_loss(struct world *w, const real *made) {
 static const double at[4] = {-2, -1, 1, 2}, weight[4] = {1 / 12.0, -8 / 12.0, 8 / 12.0, -1 / 12.0};
 #define STEP 1e-4
 
-static double judge_difference(struct world *w, const real *direction) {
+static double discriminator_difference(struct world *w, const real *direction) {
     double sum = 0;
     for (int i = 0; i < 4; i++) {
-        mem_copy(w->judge.params.weights, w->judge.master, sizeof(elem) * w->judge.total);
-        real_axpby(w->judge.params.weights, (real)(at[i] * STEP), direction, 1, (long)w->judge.total);
-        sum += weight[i] * judge_loss(w, 0);
+        mem_copy(w->discriminator.params.weights, w->discriminator.master, sizeof(elem) * w->discriminator.total);
+        real_axpby(w->discriminator.params.weights, (real)(at[i] * STEP), direction, 1, (long)w->discriminator.total);
+        sum += weight[i] * discriminator_loss(w, 0);
     }
-    mem_copy(w->judge.params.weights, w->judge.master, sizeof(elem) * w->judge.total);
+    mem_copy(w->discriminator.params.weights, w->discriminator.master, sizeof(elem) * w->discriminator.total);
     return sum / STEP;
 }
 
@@ -129,28 +129,28 @@ static void assert_close(double exact, double numeric) {
     if (!(fabs(exact - numeric) < 1e-6 * fabs(numeric))) fail_msg("%.12g, by differences %.12g", exact, numeric);
 }
 
-static void check_judge(double r1, double r2) {
+static void check_discriminator(double r1, double r2) {
     struct world w;
     open_world(&w, r1, r2);
-    long n = (long)w.judge.total;
-    real *gradient = small_reals(&w.judge, n, 0), *direction = small_reals(&w.judge, n, 1);
-    assert_true(judge_loss(&w, 0) > 0);
-    mem_copy(gradient, w.judge.params.grads, sizeof(real) * (size_t)n);
-    assert_close(small_dot(gradient, direction, n), judge_difference(&w, direction));
+    long n = (long)w.discriminator.total;
+    real *gradient = small_reals(&w.discriminator, n, 0), *direction = small_reals(&w.discriminator, n, 1);
+    assert_true(discriminator_loss(&w, 0) > 0);
+    mem_copy(gradient, w.discriminator.params.grads, sizeof(real) * (size_t)n);
+    assert_close(small_dot(gradient, direction, n), discriminator_difference(&w, direction));
     close_world(&w);
 }
 
 static void discriminator_gradient(void **state) {
     (void)state;
-    check_judge(0.3, 0.2);
-    check_judge(0, 0.4);
+    check_discriminator(0.3, 0.2);
+    check_discriminator(0, 0.4);
 }
 
 static void generator_gradient(void **state) {
     (void)state;
     struct world w;
     open_world(&w, 0, 0);
-    real *gradient = small_reals(&w.judge, w.all, 0), *direction = small_reals(&w.judge, w.all, 1);
+    real *gradient = small_reals(&w.discriminator, w.all, 0), *direction = small_reals(&w.discriminator, w.all, 1);
     generator_loss(&w, w.made);
     mem_copy(gradient, w.g, sizeof(real) * (size_t)w.all);
     /* nothing reaches the reference frame */
@@ -167,10 +167,10 @@ static void heads_alone_leave_the_trunk(void **state) {
     (void)state;
     struct world w;
     open_world(&w, 0.3, 0.3);
-    judge_loss(&w, 1);
-    const struct param_table *t = w.judge.params.table;
-    long trunk = (long)t->slice_offset[w.step.discriminator.head_slice], n = (long)w.judge.total;
-    const real *grads = w.judge.params.grads;
+    discriminator_loss(&w, 1);
+    const struct param_table *t = w.discriminator.params.table;
+    long trunk = (long)t->slice_offset[w.step.discriminator.head_slice], n = (long)w.discriminator.total;
+    const real *grads = w.discriminator.params.grads;
     assert_true(small_dot(grads, grads, trunk) == 0);
     assert_true(small_dot(grads + trunk, grads + trunk, n - trunk) > 0);
     close_world(&w);
@@ -196,10 +196,10 @@ static void penalties_are_means_by_branch(void **state) {
     (void)state;
     struct world w;
     open_world(&w, 0, 0);
-    double pairs = judge_loss(&w, 0);
+    double pairs = discriminator_loss(&w, 0);
     close_world(&w);
     open_world(&w, 0.3, 0.2);
-    double all = judge_loss(&w, 0);
+    double all = discriminator_loss(&w, 0);
     double expected =
         pairs + 0.3 * penalty_of(&w, INPUT_REAL, INPUT_REAL_MOVED) + 0.2 * penalty_of(&w, INPUT_FAKE, INPUT_FAKE_MOVED);
     assert_true(all - pairs > 1e-6);
@@ -215,7 +215,7 @@ static void references_are_alike(void **state) {
     open_world(&w, 0, 0);
     w.step.rollout.room = 2;
     long size = w.step.rollout.size, clip = w.step.rollout.clip;
-    real *far = small_reals(&w.judge, w.step.B * size, 1);
+    real *far = small_reals(&w.discriminator, w.step.B * size, 1);
     for (int round = 0; round < 20; round++) {
         mem_copy(w.moved, w.truth, sizeof(real) * (size_t)w.all);
         refine_references(&w.step, w.moved, far, (uint64_t)round, 1);

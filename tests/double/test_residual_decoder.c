@@ -1,8 +1,9 @@
-/* test_residual_decoder.c: the residual decoder (model/codec/residual_decoder.h) in double, through the interface that all
-   decoders have: gradients against central differences along a random direction of every weight tensor, with the reference's
-   picture and without; streams in any pieces against the training forward, bit for bit; what a picture sees and what it does not;
-   and that fresh weights decode as the codec does. Kinks of ReLU that lie within h = 1e-6 of the point are the one error of the
-   differences beside rounding; with some thousand values of order 1 there are hardly any. */
+/* test_residual_decoder.c: the residual decoder (model/codec/residual_decoder.h) in double, through the interface that
+   all decoders have: gradients against central differences along a random direction of every weight tensor, with the
+   reference's picture and without; streams in any pieces against the training forward, bit for bit; what a picture sees
+   and what it does not; and that fresh weights decode as the codec does. Kinks of ReLU that lie within h = 1e-6 of the
+   point are the one error of the differences beside rounding; with some thousand values of order 1 there are hardly
+   any. */
 #include "tests/small_net.h"
 
 #include "kernels/arena.h"
@@ -73,8 +74,8 @@ static void forward(struct world *w) {
                         w->pixels);
 }
 
-/* Half the squared distance from the target, whose gradient is pixels - target. The sum of some ten thousand terms is longer than
-   double: its rounding over the step would be the largest error. */
+/* Half the squared distance from the target, whose gradient is pixels - target. The sum of some ten thousand terms is
+   longer than double: its rounding over the step would be the largest error. */
 static double loss_at(struct world *w) {
     long double sum = 0;
     forward(w);
@@ -104,7 +105,8 @@ static double tensor_error(struct world *w, const struct param *p, const real *g
     }
     double difference = (value[1] - value[0]) / (2 * STEP);
     free(x), free(moved);
-    /* relative to the result, unless its terms cancel or the loss's own rounding, 1e-16 of it over the step, is larger */
+    /* relative to the result, unless its terms cancel or the loss's own rounding, 1e-16 of it over the step, is
+       larger */
     return fabs(difference - dot) / fmax(fmax(fabs(dot), fabs(difference)), 1e-2 * fmax(size, value[0]));
 }
 
@@ -261,9 +263,9 @@ static void open_codec(struct codec *codec) {
     CHECK(codec_open(codec, "pca", H * PATCH, W * PATCH, tensors, 4));
 }
 
-/* With the last layer at zero, fresh weights are the codec's own decode; as they start, they are near it. Both sum some ten numbers
-   of order 1, the codec in float: 1e-5 is a hundred roundings. The residual that is left is of deviation 0.002 times the root of
-   its 9 w2 inputs of order 1, here 36: 0.1 is eight times as much. */
+/* With the last layer at zero, fresh weights are the codec's own decode; as they start, they are near it. Both sum some
+   ten numbers of order 1, the codec in float: 1e-5 is a hundred roundings. The residual that is left is of deviation
+   0.002 times the root of its 9 w2 inputs of order 1, here 36: 0.1 is eight times as much. */
 static void starts_as_the_codec(void **state) {
     (void)state;
     struct world w;

@@ -1,5 +1,5 @@
-/* test_rollout.c: what a rollout and the causal cache compute, in double: a chunk seen through the cache equals the same chunk
-   computed another way. */
+/* test_rollout.c: what a rollout and the causal cache compute, in double: a chunk seen through the cache equals the
+   same chunk computed another way. */
 #include "tests/double/rollout_world.h"
 
 /* The input of pass s is (1 - sigma_s) x0 + sigma_s noise of pass s, x0 the prediction of pass s - 1. */
@@ -66,8 +66,8 @@ static void clean_pass_writes_the_result(void **state) {
     close_world(&b);
 }
 
-/* One layer's keys depend on their own frame alone, so block-causal attention is, for the last chunk of any prefix, plain
-   bidirectional attention over the prefix. */
+/* One layer's keys depend on their own frame alone, so block-causal attention is, for the last chunk of any prefix,
+   plain bidirectional attention over the prefix. */
 static void cache_equals_bidirectional_prefix(void **state) {
     (void)state;
     enum { CHUNKS = 5 };

@@ -1,5 +1,5 @@
-/* test_sampler_guidance.c: what the sampler makes of its passes with and without text and audio. One Euler step from level 1
-   to 0 moves the state by minus the guided velocity; scales of 0 and 1 give the four velocities alone. */
+/* test_sampler_guidance.c: what the sampler makes of its passes with and without text and audio. One Euler step from
+   level 1 to 0 moves the state by minus the guided velocity; scales of 0 and 1 give the four velocities alone. */
 #include "tests/small_net.h"
 
 #include "model/dit/sampler.h"

@@ -1,7 +1,7 @@
-/* test_score.c: what distribution matching gives a clip. SiD's two sweeps against central differences of its loss through
-   both score networks, with guidance and alpha 1.2, the normaliser held at its recorded value; DMD's gradient against
-   its formula from the networks' velocities; frame 0 untouched. Five-point rule at h = 1e-3: error about h^4 of the
-   function's scale, rounding 1e-16 / h. */
+/* test_score.c: what distribution matching gives a clip. SiD's two sweeps against central differences of its loss
+   through both score networks, with guidance and alpha 1.2, the normaliser held at its recorded value; DMD's gradient
+   against its formula from the networks' velocities; frame 0 untouched. Five-point rule at h = 1e-3: error about h^4 of
+   the function's scale, rounding 1e-16 / h. */
 #include "tests/small_net.h"
 
 #include "tests/random_condition.h"
@@ -21,9 +21,9 @@ struct world {
 };
 
 static void layout(struct world *w, const struct score_config *config) {
-    struct share share;
-    CHECK(share_of(&share, B, 1, 0, 1));
-    CHECK(score_layout(&w->score, &w->net, config, &share, F, &w->arena));
+    struct batch_split split;
+    CHECK(batch_split_of(&split, B, 1, 0, 1));
+    CHECK(score_layout(&w->score, &w->net, config, &split, F, &w->arena));
     if (w->acts) dit_acts_free(w->acts);
     CHECK(dit_acts_layout(&w->acts, &w->net, B, F, DIT_SAVE_ALL, &w->arena));
     condition_batch_layout(&w->condition, &w->net.config, B, F, &w->arena);
@@ -138,7 +138,8 @@ static void sid_is_the_gradient_of_its_loss(void **state) {
     check_sid(1, 0.7, 0);
 }
 
-/* With an unguided score the pass without audio has no share; with guidance it has, with the text or the negative one. */
+/* With an unguided score the pass without audio has no share; with guidance it has, with the text or the negative
+   one. */
 static void check_guidance(int guide_text) {
     struct world w;
     open_world(&w, "dmd", 2.5, 1, guide_text);

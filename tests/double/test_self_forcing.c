@@ -1,5 +1,6 @@
-/* test_self_forcing.c: rollouts that are longer than a clip, in double. What the clip holds, and the gradient of its chunks,
-   are to the bit those of a rollout made by hand through a cache with room for all frames, whose sound goes round. */
+/* test_self_forcing.c: rollouts that are longer than a clip, in double. What the clip holds, and the gradient of its
+   chunks, are to the bit those of a rollout made by hand through a cache with room for all frames, whose sound goes
+   round. */
 #include "tests/small_net.h"
 
 #include "base/philox.h"
@@ -17,11 +18,11 @@ static struct self_forcing s;
 static struct rollout hand;
 static struct dit_acts *acts;
 static struct condition_batch condition;
-static struct share share = {.batch = B, .count = B, .parts = 1, .largest = B};
+static struct batch_split split = {.batch = B, .count = B, .parts = 1, .largest = B};
 static struct arena memory;
 
 static void layout(void) {
-    CHECK(self_forcing_layout(&s, &net, &config, &share, F, LONGEST, &memory));
+    CHECK(self_forcing_layout(&s, &net, &config, &split, F, LONGEST, &memory));
     CHECK(self_forcing_acts_layout(&s, DIT_SAVE_ALL, &memory));
     CHECK(rollout_layout(&hand, &net, &config, B, LONGEST, &memory));
     CHECK(dit_acts_layout(&acts, &net, B, C, DIT_SAVE_ALL, &memory));
@@ -140,8 +141,8 @@ static void bad_lengths_are_refused(void **state) {
     struct self_forcing none = {.acts = NULL};
     struct arena arena;
     arena_begin(&arena, "plan");
-    assert_int_equal(self_forcing_layout(&none, &net, &config, &share, F, F - C, &arena), ERR_USAGE);
-    assert_int_equal(self_forcing_layout(&none, &net, &config, &share, F, F + 1, &arena), ERR_USAGE);
+    assert_int_equal(self_forcing_layout(&none, &net, &config, &split, F, F - C, &arena), ERR_USAGE);
+    assert_int_equal(self_forcing_layout(&none, &net, &config, &split, F, F + 1, &arena), ERR_USAGE);
     arena_free(&arena);
 }
 

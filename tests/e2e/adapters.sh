@@ -1,7 +1,7 @@
 #!/bin/sh
-# adapters.sh: the adapters for Pipecat and LiveKit agents (examples/) against those packages, in a loop without their clouds
-# (adapters.py). PYTHON=VENV/bin/python names an interpreter that has them: pip install pipecat-ai livekit-agents websockets.
-# Skipped where it has neither.
+# adapters.sh: the adapters for Pipecat and LiveKit agents (examples/) against those packages, in a loop without their
+# clouds (adapters.py). PYTHON=VENV/bin/python names an interpreter that has them: pip install pipecat-ai livekit-agents
+# websockets. Skipped where it has neither.
 . tests/e2e/checks
 export PYTHONDONTWRITEBYTECODE=1
 python=${PYTHON:-python3}

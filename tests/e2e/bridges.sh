@@ -1,6 +1,6 @@
 #!/bin/sh
-# bridges.sh: pictures and sound sent on by ffmpeg as docs/bridges.md says: a session by RTMP and by UDP, and the pipe of
-# `stream`. Sound and picture stay in step (apart.py). Skipped where ffmpeg or Python is missing.
+# bridges.sh: pictures and sound sent on by ffmpeg as docs/bridges.md says: a session by RTMP and by UDP, and the pipe
+# of `stream`. Sound and picture stay in step (apart.py). Skipped where ffmpeg or Python is missing.
 . tests/e2e/checks
 if ! command -v ffmpeg >/dev/null || ! command -v ffprobe >/dev/null || ! command -v python3 >/dev/null; then
     echo "skipped: bridges need ffmpeg, ffprobe and python3"

@@ -1,8 +1,9 @@
 #!/bin/sh
 # checkpoints.sh: a teacher's way out and in again: trained a little, exported in either naming, in shards and in half
 # types; bin/forward gives the same bits from every form of the same numbers; a teacher that starts from a trunk without
-# audio modules gives that trunk's output to the last bit, and one that starts from an export has all of it. Bad files end
-# with one line and exit code 3. With a Python that has Diffusers (PYTHON_ORACLE=...) its public class loads the export.
+# audio modules gives that trunk's output to the last bit, and one that starts from an export has all of it. Bad files
+# end with one line and exit code 3. With a Python that has Diffusers (PYTHON_ORACLE=...) its public class loads the
+# export.
 . tests/e2e/checks
 refuses() { # refuses CODE TEXT PROGRAM ARGUMENTS...: nothing but one line, which has the text
     want=$1 text=$2

@@ -1,7 +1,7 @@
 #!/bin/sh
-# codec.sh: a small Wan 2.2 autoencoder with made-up weights all the way: pixels to latents and back by `codec`; a data set,
-# a teacher, an exported student and a stream by one line of config; weights that are gone, moved or others; wrong files
-# and sizes give one line and their exit code.
+# codec.sh: a small Wan 2.2 autoencoder with made-up weights all the way: pixels to latents and back by `codec`; a data
+# set, a teacher, an exported student and a stream by one line of config; weights that are gone, moved or others; wrong
+# files and sizes give one line and their exit code.
 . tests/e2e/checks
 
 input=$work/pcm

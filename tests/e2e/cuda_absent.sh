@@ -1,7 +1,7 @@
 #!/bin/sh
-# cuda_absent.sh: the CUDA build (make BACKEND=cuda) on a machine without a GPU: all of the contract comes from kernels/cuda, the
-# driver's own library is not linked, programs say in one line that there is no driver and exit 5, and what is told to
-# NVIDIA's libraries holds together. Skips when there is no such build, or a GPU.
+# cuda_absent.sh: the CUDA build (make BACKEND=cuda) on a machine without a GPU: all of the contract comes from
+# kernels/cuda, the driver's own library is not linked, programs say in one line that there is no driver and exit 5, and
+# what is told to NVIDIA's libraries holds together. Skips when there is no such build, or a GPU.
 CUDA=${CUDA:-build/cuda-bf16}
 [ -x "$CUDA/bin/bench" ] || { echo "no CUDA build here: make BACKEND=cuda programs unit-tests"; exit 77; }
 nvidia-smi -L >/dev/null 2>&1 && { echo "there is a GPU"; exit 77; }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# decoder.sh: a decoder that learns from true pictures, at toy size: a data set that keeps them, the stage in one go, in two
-# and on two ranks, the stages after it that show, export and stream through it, and what is refused in one line.
+# decoder.sh: a decoder that learns from true pictures, at toy size: a data set that keeps them, the stage in one go, in
+# two and on two ranks, the stages after it that show, export and stream through it, and what is refused in one line.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/decoder.sh
 . tests/e2e/checks
 small="height=16 width=16 patch=4 channels=16 frames=7 stride=12 audio_dim=16 text_len=4 text_dim=8 puppet.identities=4

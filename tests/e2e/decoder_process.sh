@@ -1,6 +1,6 @@
 #!/bin/sh
-# decoder_process.sh: a stream whose codec is in a second process (decoder_device): equal frames, work beside the network, one line and
-# an exit code when either process dies, signals to either, nothing left behind.
+# decoder_process.sh: a stream whose codec is in a second process (decoder_device): equal frames, work beside the
+# network, one line and an exit code when either process dies, signals to either, nothing left behind.
 . tests/e2e/checks
 
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 16 4 >/dev/null 2>&1 || exit 1

@@ -1,7 +1,8 @@
 #!/bin/sh
 # faults.sh: updates that would do harm are skipped and counted, end the run or take it back to the last state, by
-# configuration; a checkpoint that cannot be written (files may not grow: what a full disk looks like to the writer) leaves
-# the one before whole and says so in one line, and the run ends or goes on, by configuration; states that are marked stay.
+# configuration; a checkpoint that cannot be written (files may not grow: what a full disk looks like to the writer)
+# leaves the one before whole and says so in one line, and the run ends or goes on, by configuration; states that are
+# marked stay.
 # Usage: BIN=bin BUILD=build/cpu-bf16 sh tests/e2e/faults.sh
 . tests/e2e/checks
 

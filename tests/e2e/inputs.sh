@@ -1,7 +1,7 @@
 #!/bin/sh
-# inputs.sh: what users get wrong, and what they get right in odd ways. Numbers that are none, folders for files, empty files,
-# sizes that do not fit: one line and its exit code, before any work is done. Sound of any rate, width and channels, a state
-# named by its file, output that nobody reads to its end: taken.
+# inputs.sh: what users get wrong, and what they get right in odd ways. Numbers that are none, folders for files, empty
+# files, sizes that do not fit: one line and its exit code, before any work is done. Sound of any rate, width and
+# channels, a state named by its file, output that nobody reads to its end: taken.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/inputs.sh
 . tests/e2e/checks
 mkdir "$work/folder"

@@ -1,7 +1,8 @@
 #!/bin/sh
-# launch.sh: stages as jobs of several processes (scripts/launch.sh): one speaks, all stop after the same step on a signal to
-# any one of them and resume, a rank that is killed or stopped is named and the job ends in time, a run folder takes one
-# job at a time, and processes that do not belong together are refused in one line. Over MPI too, where mpirun is.
+# launch.sh: stages as jobs of several processes (scripts/launch.sh): one speaks, all stop after the same step on a
+# signal to any one of them and resume, a rank that is killed or stopped is named and the job ends in time, a run folder
+# takes one job at a time, and processes that do not belong together are refused in one line. Over MPI too, where mpirun
+# is.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/launch.sh
 . tests/e2e/checks
 log=$work/out
@@ -86,7 +87,8 @@ sh scripts/launch.sh -n 2 sh "$work/odd.sh" >"$log" 2>&1
 [ $? -eq 2 ] && grep -q 'configs differ in line [0-9]*: rank 1 has "seed: 1", rank 0 has "seed: 0"' "$log"
 verdict $? "configs that differ"
 
-# Every rank has a folder of its own, where the data sets differ; then one that all share, and updates that are taken back.
+# Every rank has a folder of its own, where the data sets differ; then one that all share, and updates that are taken
+# back.
 programs=$(cd "$BIN" && pwd)
 mkdir "$work/place0" "$work/place1"
 cp "$work/data.h5" "$work/place0"

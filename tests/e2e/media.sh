@@ -1,7 +1,7 @@
 #!/bin/sh
-# media.sh: what the world does to pictures, videos and sound. Files of every kind are made by tests/programs/media_make and read as our
-# readers read them; then by the programs: prepare and its report, stream with every kind of output, pipes that nobody writes to.
-# Where ../shared/cases is, its files too.
+# media.sh: what the world does to pictures, videos and sound. Files of every kind are made by tests/programs/media_make
+# and read as our readers read them; then by the programs: prepare and its report, stream with every kind of output,
+# pipes that nobody writes to. Where ../shared/cases is, its files too.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/media.sh
 . tests/e2e/checks
 make() { # make NAME [key=value ...]
@@ -128,7 +128,8 @@ check "none" sh -c "! grep -q 'cuts in' '$work/whole.report.txt'"
 printf 'frame,left,top,width,height\n0,1,1,5,5\n0,9,1,5,5\n' >"$work/clips/face.box.csv"
 check "two boxes for one frame" set_of two.h5
 check "it says where, and what to do" grep -q "face.box.csv:3: frame 0 has a second box" "$work/two.report.txt"
-# what docs/formats.md says of active-speaker detectors, run as it stands on what they leave: two faces, the second talks more
+# what docs/formats.md says of active-speaker detectors, run as it stands on what they leave: two faces, the second
+# talks more
 if command -v python3 >/dev/null 2>&1; then
     mkdir "$work/asd" "$work/asd/pywork"
     awk '/^import csv, pickle/ { on = 1 } /^```/ { on = 0 } on' docs/formats.md >"$work/asd/snippet.py"
@@ -246,8 +247,8 @@ check "a slow reader" slowly
 
 # ---- sentences of people ----
 
-# GRID's talker 1 where it is there: talk begins within 3 frames of the aligned word where that is a plosive (bin, place), and ends so of
-# all. Alignments of "lay" and "set" begin in silence as often as not (docs/formats.md).
+# GRID's talker 1 where it is there: talk begins within 3 frames of the aligned word where that is a plosive (bin,
+# place), and ends so of all. Alignments of "lay" and "set" begin in silence as often as not (docs/formats.md).
 grid=../shared/data/grid/s1
 if [ -d "$grid" ]; then
     for align in "$grid"/*.align; do

@@ -1,6 +1,6 @@
 #!/bin/sh
-# mpi.sh: collectives between processes that mpirun started: all of tests/unit/test_comm.c on 2, 3 and 4 ranks; a rank that
-# is killed or stopped is named and the job ends in time, non-zero; wrong numbers of ranks are refused.
+# mpi.sh: collectives between processes that mpirun started: all of tests/unit/test_comm.c on 2, 3 and 4 ranks; a rank
+# that is killed or stopped is named and the job ends in time, non-zero; wrong numbers of ranks are refused.
 # Usage: BUILD=build/cpu-float sh tests/e2e/mpi.sh
 . tests/e2e/checks
 export OMP_NUM_THREADS=1

@@ -1,7 +1,7 @@
 #!/bin/sh
-# negative.sh: a negative prompt in place of no text in guidance. The prompt that clips have, as the negative one, undoes
-# guidance of text; another one, which text_embed made, changes recorded trajectories and the real score of distillation;
-# an export hands it on. A file that is not there or of another width is refused in one line.
+# negative.sh: a negative prompt in place of no text in guidance. The prompt that clips have, as the negative one,
+# undoes guidance of text; another one, which text_embed made, changes recorded trajectories and the real score of
+# distillation; an export hands it on. A file that is not there or of another width is refused in one line.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/negative.sh
 . tests/e2e/checks
 sed 's/text_dim: 8/text_dim: 48/' configs/tiny.yaml >"$work/config.yaml"

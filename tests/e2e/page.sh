@@ -1,7 +1,7 @@
 #!/bin/sh
-# page.sh: the page of `serve` in a headless Chromium with a fake microphone: connect, speak, listen, interrupt, reconnect,
-# be refused, type words, be echoed (page.py). Skipped where Chromium or Python is missing. PAGE_SHOTS=FOLDER leaves screenshots there,
-# PAGE_STUDENT=FOLDER takes that student and PAGE_FACE=PNG its face.
+# page.sh: the page of `serve` in a headless Chromium with a fake microphone: connect, speak, listen, interrupt,
+# reconnect, be refused, type words, be echoed (page.py). Skipped where Chromium or Python is missing. PAGE_SHOTS=FOLDER
+# leaves screenshots there, PAGE_STUDENT=FOLDER takes that student and PAGE_FACE=PNG its face.
 . tests/e2e/checks
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
 python=$(command -v python3)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# prepare.sh: a small puppet data set in one go and killed in the middle, with one worker and with two: the same bytes; the
-# report; wrong configs and folders give one line and their exit code.
+# prepare.sh: a small puppet data set in one go and killed in the middle, with one worker and with two: the same bytes;
+# the report; wrong configs and folders give one line and their exit code.
 . tests/e2e/checks
 prepares() { # prepares CODE ARGUMENTS...: prepare as expected, and a refusal prints nothing else
     want=$1

@@ -50,7 +50,8 @@ restore() {
     done
 }
 
-# Undisturbed runs of every stage, ranks, ZeRO level and division that a round draws; made when they are first asked for.
+# Undisturbed runs of every stage, ranks, ZeRO level and division that a round draws; made when they are first asked
+# for.
 whole() { # whole STAGE RANKS ZERO SEQUENCE -> folder whole_...
     folder="whole_$1_$2_$3_$4"
     [ -d "$work/$folder" ] && return

@@ -1,5 +1,6 @@
 #!/bin/sh
-# readme.sh: what README.md and docs tell users to run on a config that is here makes sense to the program: its plan is printed.
+# readme.sh: what README.md and docs tell users to run on a config that is here makes sense to the program: its plan is
+# printed.
 # Usage: BIN=bin sh tests/e2e/readme.sh
 . tests/e2e/checks
 from="distill.loss=sid" # README's own variable: places of files, which a plan does not read

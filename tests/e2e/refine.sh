@@ -1,8 +1,8 @@
 #!/bin/sh
 # refine.sh: what a refinement does before and beside its updates. While the discriminator's margin is not above what is
-# asked for, the generator is what it was, to the last bit of its checkpoint's weights; the whole discriminator's warm-up
-# ends by the margin or by its number; both go on bit for bit after a stop; a warm-up of the learning rate begins anew with
-# the moments; margins and energies are among the metrics; what judges nothing is refused.
+# asked for, the generator is what it was, to the last bit of its checkpoint's weights; the whole discriminator's
+# warm-up ends by the margin or by its number; both go on bit for bit after a stop; a warm-up of the learning rate
+# begins anew with the moments; margins and energies are among the metrics; what judges nothing is refused.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/refine.sh
 . tests/e2e/checks
 run() { # run STAGE RUN [key=value ...]
@@ -45,7 +45,7 @@ says 'warning: the generator was held still in 6 of 6 steps'
 verdict $? "the run does not say that it taught nothing"
 [ "$(weights still refine)" = "$(weights run distill)" ]
 verdict $? "the generator that was held still is another"
-metric still judge_loss | awk 'NR > 1 && $1 != last {moved = 1} {last = $1} END {exit !moved}'
+metric still discriminator_loss | awk 'NR > 1 && $1 != last {moved = 1} {last = $1} END {exit !moved}'
 verdict $? "the discriminator did not learn beside it"
 
 # Never held, and with the rule's default.
@@ -71,7 +71,7 @@ fresh short refine.warmup=500 refine.warmup_margin=-0.5
 verdict $? "refine, warm-up by the margin"
 ! says 'after a warm-up of'
 verdict $? "a margin that was there already was waited for"
-fresh some refine.warmup=500 refine.warmup_margin=0.05 refine.critic.lr=3e-3
+fresh some refine.warmup=500 refine.warmup_margin=0.05 refine.discriminator.optimiser.lr=3e-3
 verdict $? "refine, warm-up until the margin"
 done=$(sed -nE "s/.*refine.*margin is .* after a warm-up of ([0-9]*) updates.*/\1/p;s/.*margin is .* after a warm-up of ([0-9]*) updates.*/\1/p" "$log" | head -n 1)
 [ -n "$done" ] && [ "$done" -gt 0 ] && [ "$done" -lt 500 ]

@@ -1,7 +1,7 @@
 #!/bin/sh
-# resume.sh: every stage is killed at a random step (SIGKILL) and again stopped by SIGTERM, and goes on; what it ends with
-# is, bit for bit, what the uninterrupted run ends with: parameters, moments, averages, counts, replay of rollouts, and
-# the metrics, times apart. Also: --plan needs no data; wrong settings end with one line and exit code 2 or 3.
+# resume.sh: every stage is killed at a random step (SIGKILL) and again stopped by SIGTERM, and goes on; what it ends
+# with is, bit for bit, what the uninterrupted run ends with: parameters, moments, averages, counts, replay of rollouts,
+# and the metrics, times apart. Also: --plan needs no data; wrong settings end with one line and exit code 2 or 3.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/resume.sh [SEED]
 . tests/e2e/checks
 seeded "$1"

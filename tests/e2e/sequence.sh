@@ -1,8 +1,9 @@
 #!/bin/sh
-# sequence.sh: every stage with the tokens of its clips divided over ranks (comm.sequence), by the real programs. A chain of stages
-# on two, three and four ranks learns what one process learns: the losses of every step, up to the roundings of this build's
-# number type; trajectories are recorded once; a run goes on with another division; the plan's activations shrink; what
-# cannot be divided is refused in one line. Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/sequence.sh
+# sequence.sh: every stage with the tokens of its clips divided over ranks (comm.sequence), by the real programs. A
+# chain of stages on two, three and four ranks learns what one process learns: the losses of every step, up to the
+# roundings of this build's number type; trajectories are recorded once; a run goes on with another division; the plan's
+# activations shrink; what cannot be divided is refused in one line. Usage: BIN=bin BUILD=build/cpu-float sh
+# tests/e2e/sequence.sh
 . tests/e2e/checks
 # Five heads and four tokens a frame: three ranks divide neither, two not the heads.
 settings="data=$work/data.h5 threads=1 model.dim=30 model.heads=5"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# serve.sh: the live protocol against a running server: who is let in, a session's pictures to the bit, interruption, the user's
-# sound, clients that vanish, come back, are slow or break the rules, the queue.
+# serve.sh: the live protocol against a running server: who is let in, a session's pictures to the bit, interruption,
+# the user's sound, clients that vanish, come back, are slow or break the rules, the queue.
 . tests/e2e/checks
 client=$BUILD/tests/programs/live_client
 tiny=$BUILD/tests/programs/tiny_dataset
@@ -163,7 +163,8 @@ check "listening by word" talk 0 say "${quick%\}},\"listening\":\"manual\"}" pla
     say '{"type":"listening.start"}' wait listening say '{"type":"listening.stop"}' wait '"idle"' close 1000
 check "a clock's question" talk 0 say "$quick" play wait session.created say '{"type":"clock","client_us":77}' wait '"client_us":77' \
     mic "$work/voice.pcm" 0 run 700 close 1000
-# of the first chunk that heard the user: sound, due, begun, made, coded, in this order, and the sound no older than a chunk
+# of the first chunk that heard the user: sound, due, begun, made, coded, in this order, and the sound no older than a
+# chunk
 check "a chunk's times" sh -c "grep -o '\"type\":\"chunk\".*user_us.*' '$work/said' | head -n 1 | tr -d '}' | tr ',' '\n' |
     awk -F: '/user_us/ { u = \$2 } /due_us/ { d = \$2 } /begun_us/ { b = \$2 } /made_us/ { m = \$2 } /coded_us/ { c = \$2 }
         END { exit !(u > 0 && d - u < 480000 && d <= b && b < m && m <= c && c - u < 5000000) }'"
@@ -483,7 +484,7 @@ done
 check "one that floods is held back, and no one is told" sh -c "! grep -q speech_full '$work/said.flood'"
 check "and interrupted" heard_by flood '"playback.finished","turn":1,.*"interrupted":true'
 check "and what it goes on with is not spoken" sh -c "! grep -q '\"turn\":2' '$work/said.flood'"
-check "one that reads nothing loses words, which is said once" [ "$(grep -c event=agent.deaf "$work/server")" -eq 1 ]
+check "one that reads nothing loses words, which is said once" [ "$(grep -c event=agent.not_reading "$work/server")" -eq 1 ]
 check "one that ends without a word is told of" grep -q agent_failed "$work/said.quit"
 check "what they say to the log is bounded" within event=agent.log 400
 check "and has no quotes of theirs" grep -q "text=\"trouble 'here'\"" "$work/server"

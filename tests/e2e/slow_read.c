@@ -1,5 +1,5 @@
-/* slow_read.c: loaded before a program (LD_PRELOAD), makes every read of a file at a place take SLOW_READ microseconds, as a
-   disk far away does. */
+/* slow_read.c: loaded before a program (LD_PRELOAD), makes every read of a file at a place take SLOW_READ microseconds,
+   as a disk far away does. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

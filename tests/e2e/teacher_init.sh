@@ -1,7 +1,7 @@
 #!/bin/sh
-# teacher_init.sh: a teacher that starts from a published kind of checkpoint (a folder of sharded files with Wan's names, or
-# Diffusers'; no audio modules) on two ranks is the one that one process starts, whatever is divided: before the first
-# update to the bit, then up to the order of sums. Adapters over it too.
+# teacher_init.sh: a teacher that starts from a published kind of checkpoint (a folder of sharded files with Wan's
+# names, or Diffusers'; no audio modules) on two ranks is the one that one process starts, whatever is divided: before
+# the first update to the bit, then up to the order of sums. Adapters over it too.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/teacher_init.sh
 . tests/e2e/checks
 settings="data=$work/data.h5 threads=1"

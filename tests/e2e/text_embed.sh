@@ -1,6 +1,6 @@
 #!/bin/sh
-# text_embed.sh: prompts through a small text encoder: the same file from texts and from their token numbers; what is wrong
-# with prompts, files and options gives one line and its exit code, and no file.
+# text_embed.sh: prompts through a small text encoder: the same file from texts and from their token numbers; what is
+# wrong with prompts, files and options gives one line and its exit code, and no file.
 . tests/e2e/checks
 embeds() { # embeds CODE ARGUMENTS...: text_embed as expected, and a refusal leaves no file
     want=$1

@@ -1,8 +1,8 @@
 #!/bin/sh
-# webrtc.sh: the bridge to WebRTC (examples/webrtc, docs/bridges.md) in a headless Chromium with a fake microphone: who is
-# let in; connect, listen, speak, interrupt, in VP8 and H.264 (webrtc.py); flashes and beeps of a stand-in for the server
-# (webrtc_flash.py; where Python has `websockets`, and the machine is not busy). Skipped where the bridge is not built or
-# Chromium or Python is missing. BRIDGE_SHOTS=FOLDER leaves screenshots there.
+# webrtc.sh: the bridge to WebRTC (examples/webrtc, docs/bridges.md) in a headless Chromium with a fake microphone: who
+# is let in; connect, listen, speak, interrupt, in VP8 and H.264 (webrtc.py); flashes and beeps of a stand-in for the
+# server (webrtc_flash.py; where Python has `websockets`, and the machine is not busy). Skipped where the bridge is not
+# built or Chromium or Python is missing. BRIDGE_SHOTS=FOLDER leaves screenshots there.
 . tests/e2e/checks
 export PYTHONDONTWRITEBYTECODE=1
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)

@@ -1,7 +1,7 @@
 /* fuzz.h: the readers of files that come from elsewhere, each as a function of bytes. libFuzzer calls one of them
    (target.c, `make fuzz`), tests/unit/test_fuzz_corpus.c all of them with the files kept in tests/fuzz/corpus/NAME.
-   A target may refuse its input or take it; what it must not do is crash, hang, leak or break what it promises, which it
-   says by abort(). The return value is 1 when the input was taken. */
+   A target may refuse its input or take it; what it must not do is crash, hang, leak or break what it promises, which
+   it says by abort(). The return value is 1 when the input was taken. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 

@@ -1,5 +1,5 @@
-/* fuzz_checkpoints.c: networks' checkpoints: sizes from tensors' shapes, from the config.json beside them, and the index of
-   shards. Nothing is loaded: values cannot break what shapes did not. */
+/* fuzz_checkpoints.c: networks' checkpoints: sizes from tensors' shapes, from the config.json beside them, and the
+   index of shards. Nothing is loaded: values cannot break what shapes did not. */
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/tensor_list.h"
 

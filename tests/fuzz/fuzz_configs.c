@@ -1,4 +1,5 @@
-/* fuzz_configs.c: configs, YAML and JSON. A config that is taken must say the same when it is written and read again. */
+/* fuzz_configs.c: configs, YAML and JSON. A config that is taken must say the same when it is written and read
+   again. */
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh SECONDS PROGRAMS TARGET...: runs each fuzz target for so many seconds, one after the other, and says a line each:
-# executions, edges covered, findings. What a target has learned stays in PROGRAMS/corpus/TARGET; a finding's input is
-# written to PROGRAMS/findings/TARGET-*. Exit 1 when there is one.
+# run.sh SECONDS PROGRAMS TARGET...: runs each fuzz target for so many seconds, one after the other, and says a line
+# each: executions, edges covered, findings. What a target has learned stays in PROGRAMS/corpus/TARGET; a finding's
+# input is written to PROGRAMS/findings/TARGET-*. Exit 1 when there is one.
 seconds=$1 programs=$2
 shift 2
 found=0
@@ -15,8 +15,8 @@ for target; do
     config | prepare_config) dictionary=-dict=tests/fuzz/yaml.dict ;;
     *) dictionary=-dict=tests/fuzz/json.dict ;;
     esac
-    # An input has a minute: on a busy machine, at this priority, that is a second of work. Leaks are looked for once, when
-    # the process ends: libFuzzer's check after a run takes half a second.
+    # An input has a minute: on a busy machine, at this priority, that is a second of work. Leaks are looked for once,
+    # when the process ends: libFuzzer's check after a run takes half a second.
     nice -n 19 "$programs/$target" -max_total_time="$seconds" -timeout=60 -detect_leaks=0 -rss_limit_mb=1500 -print_final_stats=1 \
         -max_len=8192 $dictionary -artifact_prefix="$programs/findings/$target-" "$corpus" "tests/fuzz/corpus/$target" \
         >"$log" 2>&1

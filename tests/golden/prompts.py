@@ -65,7 +65,8 @@ texts = [
     "&apos;&Tab;&NewLine;&hellip;&ne;&pi;&lang;x&rang;", "100% of &percnt; = &equals;", "&ampere &lt3 &gtx",
     "line one\nline two\u0085line three", "e\u0301 accent",
 ]
-# ftfy composes accents, which the tokenizer's normalisation does in time, and mends wrong decoding, which nothing does here.
+# ftfy composes accents, which the tokenizer's normalisation does in time, and mends wrong decoding, which nothing does
+# here.
 kept = {"e\u0301 accent": "e\u0301 accent", "Ã©vident": "Ã©vident"}
 texts += ["Ã©vident"]
 entries = []

@@ -11,7 +11,7 @@
 
 /* Relative error in the root of the sum of squares. In bf16 every stored activation and weight is off by at most
    u = 2^-8 of itself; the errors are independent and add in squares over the layers in sequence, each a store and a
-   weight: 3 blocks of 3, growth and convolution in 3 stages, and the first and last layer. */
+   weight: 3 blocks of 3, growth and convolution in 3 levels, and the first and last layer. */
 #ifdef TYPE_BF16
 static double bound(void) { return sqrt(2.0 * (3 * (3 * 3 + 2) + 2)) / 256; }
 #else

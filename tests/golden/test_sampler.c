@@ -1,6 +1,6 @@
-/* test_sampler.c: 50-step UniPC trajectories of a small DiT against Diffusers' scheduler and the original Wan's, levels and
-   timesteps with them; text guidance; Euler (tests/golden/sampler.safetensors, made by sampler.py there). Errors are
-   relative to the way that the state went, not to the state. */
+/* test_sampler.c: 50-step UniPC trajectories of a small DiT against Diffusers' scheduler and the original Wan's, levels
+   and timesteps with them; text guidance; Euler (tests/golden/sampler.safetensors, made by sampler.py there). Errors
+   are relative to the way that the state went, not to the state. */
 #include "checkpoints/names.h"
 #include "kernels/device.h"
 #include "model/dit/sampler.h"

@@ -4,8 +4,8 @@
 #include "tests/golden_file.h"
 #include "tests/text_encoder_file.h"
 
-/* In bf16 every stored weight and activation is off by at most u = 2^-8 of itself, in some 12 stores a layer, in sequence
-   and independent. The result itself is stored in float. */
+/* In bf16 every stored weight and activation is off by at most u = 2^-8 of itself, in some 12 stores a layer, in
+   sequence and independent. The result itself is stored in float. */
 #if defined(TYPE_BF16)
 static double bound(void) { return sqrt(40) / 256; }
 #elif defined(TYPE_DOUBLE)

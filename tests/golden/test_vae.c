@@ -1,6 +1,6 @@
-/* test_vae.c: small Wan VAEs, 2.1 and 2.2, against Diffusers' AutoencoderKLWan in float64 (tests/golden/vae.safetensors,
-   made by vae.py there): encode and decode, in passes of one latent frame and in a pass of all; and the names and
-   shapes of the full-size ones (vae_names.txt). */
+/* test_vae.c: small Wan VAEs, 2.1 and 2.2, against Diffusers' AutoencoderKLWan in float64
+   (tests/golden/vae.safetensors, made by vae.py there): encode and decode, in passes of one latent frame and in a pass
+   of all; and the names and shapes of the full-size ones (vae_names.txt). */
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 #include "model/codec/vae.h"
@@ -10,8 +10,8 @@
 enum { FRAMES = 9, LATENTS = 3, Z = 4 };
 
 /* Relative errors in the root of the sum of squares. The golden values are exact but for their rounding to float. In
-   bf16 every value that is stored is off by at most u = 2^-8 of itself, every weight too; the errors are independent and
-   add in squares: 4 stores and 2 convolutions a residual block, of which the decoder has 14, and some 16 more. */
+   bf16 every value that is stored is off by at most u = 2^-8 of itself, every weight too; the errors are independent
+   and add in squares: 4 stores and 2 convolutions a residual block, of which the decoder has 14, and some 16 more. */
 #if defined(TYPE_DOUBLE)
 static double bound(void) { return 1e-7; }
 #elif defined(TYPE_BF16)
@@ -233,10 +233,10 @@ static int start(void **state) {
     for (int i = 0; i < 3 && !code; i++) {
         struct vae_config config;
         small_vae_config(&config, i > 0, Z);
-        if (i == 2) { /* other multiples, stages, blocks and steps in time than any published model */
+        if (i == 2) { /* other multiples, levels, blocks and steps in time than any published model */
             config.encoder_base = 6;
             config.decoder_base = 10;
-            config.stages = 3;
+            config.levels = 3;
             config.res_blocks = 1;
             memcpy(config.mult, (int[]){1, 2, 1}, 3 * sizeof(int));
             memcpy(config.halve_time, (int[]){1, 1, 0}, 3 * sizeof(int));

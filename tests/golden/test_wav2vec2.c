@@ -6,11 +6,11 @@
 #include "tests/golden_file.h"
 #include "tests/wav2vec2_checkpoint.h"
 
-/* Relative errors in the root of the sum of squares. float: unit 6e-8 through some hundred sums in sequence. double: the
-   stored states are rounded to float (3e-8 of each, so of the root). bf16: what is stored is off by 2^-8 of itself at most,
-   2^-8 / sqrt 3 in the root; those errors are independent and add in squares: the signal, two stores a convolution, four
-   up to the first state, nine a layer, with weights rounded as well for each linear (as many again): 2 (1 + 2 convs + 4 + 9
-   layers), at most 80. */
+/* Relative errors in the root of the sum of squares. float: unit 6e-8 through some hundred sums in sequence. double:
+   the stored states are rounded to float (3e-8 of each, so of the root). bf16: what is stored is off by 2^-8 of itself
+   at most, 2^-8 / sqrt 3 in the root; those errors are independent and add in squares: the signal, two stores a
+   convolution, four up to the first state, nine a layer, with weights rounded as well for each linear (as many again):
+   2 (1 + 2 convs + 4 + 9 layers), at most 80. */
 #if defined(TYPE_BF16)
 static double bound(const struct wav2vec2_config *c) {
     return sqrt(2.0 * (1 + 2 * c->convs + 4 + 9 * c->layers) / 3) / 256;

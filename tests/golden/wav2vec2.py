@@ -73,7 +73,8 @@ for variant, (config, samples, normalise) in VARIANTS.items():
     assert abs(torch.from_numpy(values).double() - exact).max() < 1e-5
     with torch.no_grad():
         result = model(exact[None], output_hidden_states=True)
-        # the last state is meant after the final norm: Transformers 4 lists it so, 5 lists the stable variant's before it
+        # the last state is meant after the final norm: Transformers 4 lists it so, 5 lists the stable variant's before
+        # it
         states = torch.stack([h[0] for h in result.hidden_states[:-1]] + [result.last_hidden_state[0]])
         out[variant + ".states"] = states.float()
         if variant == "base":

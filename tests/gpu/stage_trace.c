@@ -1,8 +1,10 @@
-/* stage_trace.c: what every stage's first updates make of a tiny network, for holding one build against another: another
-   backend, another type, another machine.
-     stage_trace write FILE             runs teacher, ode_init, distill (SiD, DMD) and refine, small and wide, and a longer
+/* stage_trace.c: what every stage's first updates make of a tiny network, for holding one build against another:
+   another backend, another type, another machine.
+     stage_trace write FILE             runs teacher, ode_init, distill (SiD, DMD) and refine, small and wide, and a
+     longer
                                         run of the wide teacher
-     stage_trace compare A B ALLOWED    one line a stage and network: relative difference of the first update's gradients
+     stage_trace compare A B ALLOWED    one line a stage and network: relative difference of the first update's
+     gradients
                                         and of the weights' change over all updates (root of the sums of
                                         squares, and the worst tensor's gradient), and of the loss; of the longer
                                         run every loss. Exit 1 when one is above ALLOWED, or not finite
@@ -118,9 +120,9 @@ static int compare_results(const struct job_result *a, const struct job_result *
     return good;
 }
 
-/* Losses of a training run, each against the other's of the same update. In bf16 either may be 2^-8 from what exact arithmetic
-   gives (half a unit in weights, as much in activations; measured against float: 2.5e-3). They fall by a quarter, which a
-   run that does not learn would miss by far more. */
+/* Losses of a training run, each against the other's of the same update. In bf16 either may be 2^-8 from what exact
+   arithmetic gives (half a unit in weights, as much in activations; measured against float: 2.5e-3). They fall by a
+   quarter, which a run that does not learn would miss by far more. */
 static int compare_runs(const double *a, const double *b, double most) {
     double allowed = fmin(most, 1.0 / 128), worst = 0, first = 0, last = 0;
     int which = 0;

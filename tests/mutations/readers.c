@@ -153,9 +153,9 @@ static int read_transformer(const char *folder, uint32_t *sum) {
     if (!config.height) config.height = config.width = 4;
     if (config.layers > LAYERS_MAX || !config.dim) return error_set(ERR_INPUT, "too large for this test");
     TRY(dit_create(&net, &config, 0));
-    const struct weights_taker taker = {take, sum};
+    const struct weights_sink sink = {take, sum};
     int code = net.table.values > VALUES_MAX ? error_set(ERR_INPUT, "too large for this test")
-                                             : pretrained_load(&taker, &net.table, folder, &audio);
+                                             : pretrained_load(&sink, &net.table, folder, &audio);
     dit_destroy(&net);
     return code;
 }
@@ -311,7 +311,7 @@ static int write_light(const char *path) {
     const struct decoder_config config = {.kind = DECODER_LIGHT,
                                           .light = {.channels = 6,
                                                     .first = 8,
-                                                    .stage = {8, 6, 4},
+                                                    .level = {8, 6, 4},
                                                     .blocks = 1,
                                                     .grow = {1, 2, 2},
                                                     .scale = {2, 2, 1},

@@ -3,11 +3,11 @@
    usage: media_make OUT [key=value ...]; the ending says the container.
      frames=100 pattern=quadrants|disc|patches|bar|shots|face|still codec= sound= rate=48000 channels=1 (0: none)
      orientation=1..8 (EXIF's: in a picture file, or the track's matrix)
-     profile=tEXt|zTXt|iTXt (a PNG's orientation in such a text)   aspect=NUM/DEN   transfer=pq|hlg   interlaced=1   gop=12 (frames from one key frame to the next)
-     alpha=1 (pictures: all of it hidden)   cover=1 (a cover picture before the video)   drop=FROM-TO (frames left out)
-     late=SECONDS (of the video)   clock=PPM (the sound's samples come too fast, its time stamps are right)
-     order=PPM (PCM in mov: the sound is right, its place among the pictures drifts)   piece=960 (samples of PCM written
-     at once)   ends=SECONDS (of the sound)
+     profile=tEXt|zTXt|iTXt (a PNG's orientation in such a text)   aspect=NUM/DEN   transfer=pq|hlg   interlaced=1
+     gop=12 (frames from one key frame to the next) alpha=1 (pictures: all of it hidden)   cover=1 (a cover picture
+     before the video)   drop=FROM-TO (frames left out) late=SECONDS (of the video)   clock=PPM (the sound's samples
+     come too fast, its time stamps are right) order=PPM (PCM in mov: the sound is right, its place among the pictures
+     drifts)   piece=960 (samples of PCM written at once)   ends=SECONDS (of the sound)
      opposite=1 (right = -left) */
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>

@@ -1,5 +1,5 @@
-/* tiny_dataset.c: not a test but what tests/e2e train on: a data set of coloured discs whose mouth opens with the audio,
-   drawn here so that it needs no video or speech library, at the sizes of a config.
+/* tiny_dataset.c: not a test but what tests/e2e train on: a data set of coloured discs whose mouth opens with the
+   audio, drawn here so that it needs no video or speech library, at the sizes of a config.
    usage: tiny_dataset CONFIG.yaml OUT.h5 PIXELS TRAIN_ROWS HELD_OUT_ROWS */
 #include <math.h>
 #include <stdio.h>

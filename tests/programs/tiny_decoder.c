@@ -1,5 +1,5 @@
-/* tiny_decoder.c: writes a small residual decoder (model/codec/residual_decoder.h) with made-up weights, for tests: tiny_decoder
-   OUT.safetensors CHANNELS STRIDE. */
+/* tiny_decoder.c: writes a small residual decoder (model/codec/residual_decoder.h) with made-up weights, for tests:
+   tiny_decoder OUT.safetensors CHANNELS STRIDE. */
 #include <stdio.h>
 #include <stdlib.h>
 

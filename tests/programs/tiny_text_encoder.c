@@ -1,5 +1,5 @@
-/* tiny_text_encoder.c: not a test but what tests/e2e encode prompts with: a UMT5 checkpoint of 90 tokens, which is how many
-   tests/golden/prompts.model has. usage: tiny_text_encoder OUT.safetensors */
+/* tiny_text_encoder.c: not a test but what tests/e2e encode prompts with: a UMT5 checkpoint of 90 tokens, which is how
+   many tests/golden/prompts.model has. usage: tiny_text_encoder OUT.safetensors */
 #include "tests/text_encoder_file.h"
 
 int main(int argc, char **argv) {

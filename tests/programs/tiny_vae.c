@@ -1,5 +1,5 @@
-/* tiny_vae.c: writes a small Wan video autoencoder with made-up weights, for tests: tiny_vae wan21|wan22 OUT.safetensors Z.
-   Diffusers' names, the published channel multiples and stages. */
+/* tiny_vae.c: writes a small Wan video autoencoder with made-up weights, for tests: tiny_vae wan21|wan22
+   OUT.safetensors Z. Diffusers' names, the published channel multiples and levels. */
 #include "tests/vae_files.h"
 
 int main(int argc, char **argv) {

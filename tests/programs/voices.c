@@ -1,5 +1,5 @@
-/* voices.c: not a test but a source of speech for scripts: both voices of a generated dialogue (data/puppet.h), one over the
-   other, as raw 16-bit PCM at 16 kHz on standard output, so that somebody speaks nearly all the time.
+/* voices.c: not a test but a source of speech for scripts: both voices of a generated dialogue (data/puppet.h), one
+   over the other, as raw 16-bit PCM at 16 kHz on standard output, so that somebody speaks nearly all the time.
    usage: voices SEED SECONDS */
 #include <math.h>
 #include <stdint.h>

@@ -67,8 +67,8 @@ void shim_launch_with(dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
 }
 void shim_block_barrier();
 void shim_warp_barrier(unsigned mask);
-/* Publishes the calling lane's bytes (at most 64), waits for the mask's lanes; shim_published then gives a lane's. A second
-   warp barrier must follow before the next. */
+/* Publishes the calling lane's bytes (at most 64), waits for the mask's lanes; shim_published then gives a lane's. A
+   second warp barrier must follow before the next. */
 void shim_publish(unsigned mask, const void *bytes, size_t size);
 const void *shim_published(int lane);
 

@@ -1,5 +1,6 @@
-/* libraries.c: in the shim's build NVIDIA's libraries take no problem, so that the own kernels do all the work; but attention to
-   several ranges with an odd number of queries goes as cuDNN's does, range by range and merged, so that the merging runs too. */
+/* libraries.c: in the shim's build NVIDIA's libraries take no problem, so that the own kernels do all the work; but
+   attention to several ranges with an odd number of queries goes as cuDNN's does, range by range and merged, so that
+   the merging runs too. */
 #include "kernels/cuda/attention/attention.h"
 #include "kernels/cuda/attention/attention_merge.h"
 #include "kernels/cuda/convolution/conv.h"

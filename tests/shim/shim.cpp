@@ -1,10 +1,10 @@
 /* shim.cpp: fibers, blocks, streams and the runtime's calls of cuda_runtime.h of this folder. x86-64.
-   A stream is a list of work that nobody has begun: it runs as late as it may, when somebody waits for it, and no further than
-   is waited for. So two streams that lack an event between them give other results than in program order, and a buffer that
-   is overwritten before its copy was waited for is seen. Where all streams are waited for at once, the thread count of
-   device_init picks whose work goes first. Recording a stream keeps its work in a list that can be queued again. Work
-   of a library may wait for other processes (streams.h): who waits for it asks again and again, and lets other threads
-   in between. */
+   A stream is a list of work that nobody has begun: it runs as late as it may, when somebody waits for it, and no
+   further than is waited for. So two streams that lack an event between them give other results than in program order,
+   and a buffer that is overwritten before its copy was waited for is seen. Where all streams are waited for at once,
+   the thread count of device_init picks whose work goes first. Recording a stream keeps its work in a list that can be
+   queued again. Work of a library may wait for other processes (streams.h): who waits for it asks again and again, and
+   lets other threads in between. */
 #include "streams.h"
 
 #include <sys/mman.h>

@@ -1,13 +1,13 @@
 /* kernel_harness.h: holds this backend's kernels against the double oracle (kernels/oracle.h), for test_kernels_*.c.
-   A test program is a table of cases; a case is a body that makes buffers, calls the kernel and its oracle, and says how
-   far apart the results may be. Every case runs at all its sizes and variants, with aligned and unaligned pointers and
-   with 1, 2, 3 and 5 threads, each twice: the second run must give the same bits. Where the kernels of CUDA run on the host
-   (tests/shim) the number picks the order of threads, and all must give the same. On a device it means nothing, so there
-   everything runs once, in one block of memory that all trials share: the time there is short, and what two runs give is
-   compared by tests/gpu/stage_trace.c. Outputs and all between the buffers start as NaN; outputs must be written wholly and not beyond; inputs must
-   stay as they are.
-   Tolerances. An output of type T may be off by unit(T) |want|, the rounding of the output itself, plus `noise`. A sum of
-   L terms, in any order, carries at most about c sqrt(L) unit(real) sum |terms|, where c = 4 makes failure by chance
+   A test program is a table of cases; a case is a body that makes buffers, calls the kernel and its oracle, and says
+   how far apart the results may be. Every case runs at all its sizes and variants, with aligned and unaligned pointers
+   and with 1, 2, 3 and 5 threads, each twice: the second run must give the same bits. Where the kernels of CUDA run on
+   the host (tests/shim) the number picks the order of threads, and all must give the same. On a device it means
+   nothing, so there everything runs once, in one block of memory that all trials share: the time there is short, and
+   what two runs give is compared by tests/gpu/stage_trace.c. Outputs and all between the buffers start as NaN; outputs
+   must be written wholly and not beyond; inputs must stay as they are.
+   Tolerances. An output of type T may be off by unit(T) |want|, the rounding of the output itself, plus `noise`. A sum
+   of L terms, in any order, carries at most about c sqrt(L) unit(real) sum |terms|, where c = 4 makes failure by chance
    practically impossible (Higham & Mary 2019); slack() adds 8 for the few operations around the sum. Sums of magnitudes
    come from the oracle itself, run on the magnitudes of the inputs: that is exact for what is linear in each input. */
 #ifndef TESTS_KERNEL_HARNESS_H
@@ -55,7 +55,8 @@ struct trial {
     int count, failures, quiet;
     uint64_t digest; /* of all bytes afterwards */
     struct buffer buffer[BUFFERS_MAX];
-    /* One block for all buffers, and what it held at first: a kernel call costs a GUARD=1 build time for every block. */
+    /* One block for all buffers, and what it held at first: a kernel call costs a GUARD=1 build time for every
+       block. */
     unsigned char *device, *start;
     size_t bytes;
 };
@@ -151,7 +152,8 @@ static inline double *mag(const struct buffer *b) { return b ? b->magnitude : NU
 
 static inline int on_device(void) { return strcmp(device_name(), "cuda") == 0; }
 
-/* The device's memory for all trials, as much as the largest has wanted: to make and free it costs more than most kernels. */
+/* The device's memory for all trials, as much as the largest has wanted: to make and free it costs more than most
+   kernels. */
 static struct {
     unsigned char *device;
     size_t bytes;

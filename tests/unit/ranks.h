@@ -1,4 +1,5 @@
-/* ranks.h: runs a function in N processes that form a job over tcp on this host, for tests. The parent starts no thread. */
+/* ranks.h: runs a function in N processes that form a job over tcp on this host, for tests. The parent starts no
+   thread. */
 #ifndef TESTS_UNIT_RANKS_H
 #define TESTS_UNIT_RANKS_H
 

@@ -95,8 +95,8 @@ static void tone_in_its_band(void **state) {
     }
 }
 
-/* White noise of variance s has the same energy a Hertz in all bands, but for the known pre-emphasis: bands that share a
-   gain agree. And twice the amplitude is 6.02 dB everywhere. */
+/* White noise of variance s has the same energy a Hertz in all bands, but for the known pre-emphasis: bands that share
+   a gain agree. And twice the amplitude is 6.02 dB everywhere. */
 static void scale_is_fixed(void **state) {
     (void)state;
     static float pcm[SAMPLES], a[FRAMES * DIM], b[FRAMES * DIM];

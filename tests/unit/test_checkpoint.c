@@ -100,9 +100,9 @@ static int take_value(void *self, const struct param *p, size_t from, size_t cou
 static void every_value_comes_back(const struct dit *net, const char *path, enum weights_part part) {
     struct checkpoint c;
     struct seen seen = {.last = NULL};
-    const struct weights_taker taker = {take_value, &seen};
+    const struct weights_sink sink = {take_value, &seen};
     CHECK(checkpoint_open(&c, path));
-    CHECK(weights_load(&taker, &net->table, &c, part));
+    CHECK(weights_load(&sink, &net->table, &c, part));
     if (part == WEIGHTS_ALL) assert_int_equal(seen.values, net->table.values);
     assert_true(seen.values > 0);
     checkpoint_close(&c);
@@ -111,7 +111,7 @@ static void every_value_comes_back(const struct dit *net, const char *path, enum
 static void comes_back_in_every_form(void **state) {
     (void)state;
     struct dit net;
-    const struct weights_giver giver = {give_value, NULL};
+    const struct weights_source source = {give_value, NULL};
     const enum safetensors_type types[] = {ST_F32, ST_BF16, ST_F16};
     CHECK(dit_create(&net, &small_config, 0));
     for (int t = 0; t < 3; t++)
@@ -121,7 +121,7 @@ static void comes_back_in_every_form(void **state) {
                                                 .type = types[t],
                                                 .shard_bytes = shard * 700000};
                 struct stat info;
-                CHECK(weights_save(folder, "m", &net.table, &giver, WEIGHTS_ALL, &format));
+                CHECK(weights_save(folder, "m", &net.table, &source, WEIGHTS_ALL, &format));
                 assert_int_equal(stat(in_folder("m.safetensors.index.json"), &info) == 0, shard);
                 every_value_comes_back(&net, folder, WEIGHTS_ALL);
                 /* a file by name, not its folder */
@@ -136,12 +136,12 @@ static void comes_back_in_every_form(void **state) {
 static void shards_keep_to_their_size(void **state) {
     (void)state;
     struct dit net;
-    const struct weights_giver giver = {give_value, NULL};
+    const struct weights_source source = {give_value, NULL};
     const struct weights_format format = {.naming = NAMING_ORIGINAL, .type = ST_F32, .shard_bytes = 900000};
     struct shards s;
     size_t bytes = 0;
     CHECK(dit_create(&net, &small_config, 0));
-    CHECK(weights_save(folder, "m", &net.table, &giver, WEIGHTS_ALL, &format));
+    CHECK(weights_save(folder, "m", &net.table, &source, WEIGHTS_ALL, &format));
     CHECK(shards_open(&s, folder));
     assert_true(s.file_count >= 5);
     for (int k = 0; k < s.file_count; k++) {
@@ -186,9 +186,9 @@ static void rounds_to_half_types(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int brain = 0; brain < 2; brain++) {
             float value = cases[i].value, got[256];
-            const struct weights_giver giver = {give_large, &value};
+            const struct weights_source source = {give_large, &value};
             format.type = brain ? ST_BF16 : ST_F16;
-            CHECK(weights_save(folder, "m", &net.table, &giver, WEIGHTS_ALL, &format));
+            CHECK(weights_save(folder, "m", &net.table, &source, WEIGHTS_ALL, &format));
             CHECK(checkpoint_open(&c, folder));
             CHECK(safetensors_read_float(checkpoint_find(&c, "blocks.1.norm3.bias"), got));
             float wanted = brain ? cases[i].brain : cases[i].half;
@@ -197,9 +197,9 @@ static void rounds_to_half_types(void **state) {
             checkpoint_close(&c);
         }
     float large = 65520; /* does not fit: nothing is left of the file */
-    const struct weights_giver giver = {give_large, &large};
+    const struct weights_source source = {give_large, &large};
     format.type = ST_F16;
-    assert_int_equal(weights_save(folder, "m", &net.table, &giver, WEIGHTS_ALL, &format), ERR_NUMERIC);
+    assert_int_equal(weights_save(folder, "m", &net.table, &source, WEIGHTS_ALL, &format), ERR_NUMERIC);
     assert_non_null(strstr(error_text(), "blocks.1.norm3.bias"));
     assert_false(file_exists(in_folder("m.safetensors")));
     dit_destroy(&net);
@@ -290,9 +290,9 @@ static void loads_in_the_memory_of_the_parameters(void **state) {
     CHECK(dit_create(&net, &config, 0));
     long long before = anonymous_kb();
     struct seen seen = {.table = &net.table, .arena = device_alloc(net.table.total * sizeof(elem))};
-    const struct weights_taker taker = {take_and_watch, &seen};
+    const struct weights_sink sink = {take_and_watch, &seen};
     assert_non_null(seen.arena);
-    CHECK(weights_load(&taker, &net.table, &c, WEIGHTS_ALL));
+    CHECK(weights_load(&sink, &net.table, &c, WEIGHTS_ALL));
     long long now = anonymous_kb();
     if (now > seen.peak) seen.peak = now;
     double ratio = (double)(seen.peak - before) * 1024 / (double)(net.table.values * sizeof(elem));

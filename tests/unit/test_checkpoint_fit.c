@@ -1,5 +1,5 @@
-/* test_checkpoint_fit.c: Wan checkpoints that do not fit: all that is amiss is listed, bad shards and folders are one line,
-   config.json is compared with the tensors, and read back as it was printed. */
+/* test_checkpoint_fit.c: Wan checkpoints that do not fit: all that is amiss is listed, bad shards and folders are one
+   line, config.json is compared with the tensors, and read back as it was printed. */
 #include "tests/checkpoint_folder.h"
 
 /* ---- what does not fit ---- */

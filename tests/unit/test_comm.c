@@ -233,15 +233,15 @@ static int numbers_told(int rank, int size, void *context) {
     struct comm part;
     join(size);
     CHECK(comm_split(&part, &world, 0, -rank) == OK);
-    for (int k = 1; k <= 50; k++) comm_tell(k % 2 ? &world : &part, 1000 * rank + k);
+    for (int k = 1; k <= 50; k++) comm_publish(k % 2 ? &world : &part, 1000 * rank + k);
     for (int r = 0; r < size && size > 1; r++) {
         int64_t number = 0, same = 0;
         double until = wall_seconds() + 10;
         while (number != 1000 * r + 50 && wall_seconds() < until) {
-            CHECK(comm_told(&world, r, &number) == OK);
+            CHECK(comm_progress_of(&world, r, &number) == OK);
             usleep(1000);
         }
-        CHECK(comm_told(&part, size - 1 - r, &same) == OK);
+        CHECK(comm_progress_of(&part, size - 1 - r, &same) == OK);
         CHECK(number == 1000 * r + 50 && same == number);
     }
     CHECK(comm_barrier(&world) == OK);

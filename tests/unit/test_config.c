@@ -1,5 +1,5 @@
-/* test_config.c: configs read right, written and read back to the same bytes, and every wrong input refused with one line
-   that names file, line, key and what was expected. */
+/* test_config.c: configs read right, written and read back to the same bytes, and every wrong input refused with one
+   line that names file, line, key and what was expected. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -221,7 +221,8 @@ static void refuses_what_is_no_file(void **state) {
     assert_int_equal(config_load(&s, fields, FIELDS, "/dev/null", NULL, 0), ERR_USAGE); /* empty: steps is missing */
 }
 
-/* Deep nesting, cyclic aliases and every truncation and bit flip of a good file: an error or a config, never a crash. */
+/* Deep nesting, cyclic aliases and every truncation and bit flip of a good file: an error or a config, never a
+   crash. */
 static void survives_anything(void **state) {
     (void)state;
     struct sample s;

@@ -530,7 +530,8 @@ static void write_pictures(hid_t file, hsize_t row, hsize_t first, hsize_t count
     H5Dclose(array);
 }
 
-/* A picture that is another one's is told with its row when its latent frame's are read; the others are as good as ever. */
+/* A picture that is another one's is told with its row when its latent frame's are read; the others are as good as
+   ever. */
 static void sums_tell_pictures(void **state) {
     (void)state;
     static unsigned char bytes[SAMPLE_T * SAMPLE_PICTURE];

@@ -1,6 +1,6 @@
-/* test_decoder_codec.c: a network from a file in a codec's place, of either kind: the same frames in any pieces, those of the
-   network itself held within [-1, 1]; a picture that is given is seen by the kind that looks at one; encoding stays; what does not
-   fit the codec is refused and changes nothing. */
+/* test_decoder_codec.c: a network from a file in a codec's place, of either kind: the same frames in any pieces, those
+   of the network itself held within [-1, 1]; a picture that is given is seen by the kind that looks at one; encoding
+   stays; what does not fit the codec is refused and changes nothing. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,8 +92,8 @@ static float latents[FRAMES * LATENT], picture[FRAME], own[VIDEO * FRAME], unsee
     made[VIDEO * FRAME];
 
 /* How far two orders of summing may lie apart: some 20 stores, each rounded to 2^-24 of numbers that are as large as
-   the largest pixel before it is held (thousands with these weights), walk sqrt(20) roundings apart; bf16 keeps to 0.1 as
-   pixels inside [-1, 1] come from numbers of their own size mostly. */
+   the largest pixel before it is held (thousands with these weights), walk sqrt(20) roundings apart; bf16 keeps to 0.1
+   as pixels inside [-1, 1] come from numbers of their own size mostly. */
 static float apart(const float *pixels) {
     float largest = 0;
     for (int i = 0; i < VIDEO * FRAME; i++) largest = fmaxf(largest, fabsf(2 * pixels[i] - 1));

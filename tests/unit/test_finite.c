@@ -85,12 +85,12 @@ static void transformer(void **state) {
     (void)state;
     struct dit net;
     int audio;
-    const struct weights_taker taker = {take, NULL};
+    const struct weights_sink sink = {take, NULL};
     CHECK(dit_create(&net, &small_config, 0));
     write_whole("a.safetensors", "", &small, 1, "BF16");
-    CHECK(pretrained_load(&taker, &net.table, in_folder("a.safetensors"), &audio));
+    CHECK(pretrained_load(&sink, &net.table, in_folder("a.safetensors"), &audio));
     spoil(in_folder("a.safetensors"), "blocks.1.ffn.net.2.weight");
-    refuses(pretrained_load(&taker, &net.table, in_folder("a.safetensors"), &audio), "a.safetensors",
+    refuses(pretrained_load(&sink, &net.table, in_folder("a.safetensors"), &audio), "a.safetensors",
             "blocks.1.ffn.net.2.weight: holds a value that is not finite");
     dit_destroy(&net);
     unlink(in_folder("a.safetensors"));

@@ -1,6 +1,6 @@
 /* test_fuzz_corpus.c: every file in tests/fuzz/corpus/NAME through the target NAME (tests/fuzz/fuzz.h): examples, and
-   what fuzzing found. A crash, or a sanitizer's word in a SANITIZE=1 build, is the failure. Files whose names start with
-   "good" must be taken, with "bad" refused with a text. */
+   what fuzzing found. A crash, or a sanitizer's word in a SANITIZE=1 build, is the failure. Files whose names start
+   with "good" must be taken, with "bad" refused with a text. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>

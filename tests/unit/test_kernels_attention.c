@@ -1,7 +1,7 @@
 /* test_kernels_attention.c: rotary positions and attention against the oracle.
    Attention's tolerance follows the formulas at the top of kernels/ref/attention.c. A score is off by at most
-   delta = slack(D) scale sum |q||k| + slack(1) |lse|; so p by 2 delta + slack(keys) of itself, and a backend may round p
-   and ds to elem. Every sum then adds slack(terms) of the sum of its terms' magnitudes. */
+   delta = slack(D) scale sum |q||k| + slack(1) |lse|; so p by 2 delta + slack(keys) of itself, and a backend may round
+   p and ds to elem. Every sum then adds slack(terms) of the sum of its terms' magnitudes. */
 #include "kernel_harness.h"
 
 enum { B, S, H, D, LENGTHS }; /* then the lengths of up to three ranges */

@@ -151,7 +151,8 @@ static void layouts(struct trial *t, const long *s) {
 }
 
 /* Sizes: frames, size. Variants: colours in [-1, 1] and in [0, 1], beyond both by a quarter; 2: one is no number, 3:
-   one is infinite. The oracle works in float too, so bytes are the same. Half of the numbers are where the byte changes. */
+   one is infinite. The oracle works in float too, so bytes are the same. Half of the numbers are where the byte
+   changes. */
 static void bytes(struct trial *t, const long *s) {
     long n = 3 * s[0] * s[1];
     int unit_range = t->variant == 1;

@@ -1,5 +1,5 @@
-/* test_kernels_harness.c: the harness itself must notice what it is there for: a wrong number, an output left unwritten,
-   a byte written outside, an input changed, results that differ between two runs. */
+/* test_kernels_harness.c: the harness itself must notice what it is there for: a wrong number, an output left
+   unwritten, a byte written outside, an input changed, results that differ between two runs. */
 #include "kernel_harness.h"
 
 enum fault { NONE, WRONG, SLIGHTLY_WRONG, UNWRITTEN, BEYOND, BEFORE, INPUT_CHANGED, NOT_A_NUMBER };

@@ -3,8 +3,9 @@
 
 enum { N, D };
 
-/* Variant bit 0: rows of very different lengths, one of zeros; bit 1: in place. A length sums squares of one sign, so the
-   factor is off by slack(d) of itself at most; SiLU's slope is at most 1.1, and it rounds in some steps of its own. */
+/* Variant bit 0: rows of very different lengths, one of zeros; bit 1: in place. A length sums squares of one sign, so
+   the factor is off by slack(d) of itself at most; SiLU's slope is at most 1.1, and it rounds in some steps of its
+   own. */
 static void norm(struct trial *t, const long *s, int silu) {
     int in_place = t->variant >> 1 & 1;
     struct buffer *x = make(t, ELEM, in_place ? UPDATED : INPUT, s[N] * s[D]), *w = make(t, ELEM, INPUT, s[D]);

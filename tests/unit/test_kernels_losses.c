@@ -202,8 +202,8 @@ static void sid(struct trial *t, const long *s) {
     allow(loss, n);
 }
 
-/* Bits 0, 1: da, db not wanted. Logits up to 100, where exp would overflow in float. softplus and sigmoid have slopes of
-   at most 1, so they inherit the error of a - b. */
+/* Bits 0, 1: da, db not wanted. Logits up to 100, where exp would overflow in float. softplus and sigmoid have slopes
+   of at most 1, so they inherit the error of a - b. */
 static void relativistic(struct trial *t, const long *s) {
     long n = s[0] * s[1];
     double weight = 0.5;

@@ -210,8 +210,8 @@ static void affine_backward(struct trial *t, const long *s) {
 }
 
 /* The residual's side of a backward: the branch (NULL where nothing of it is read), its gate and what goes back.
-   Variant bits: 0 dbranch is dy; 1 no gate, nor its gradient; 2 the gate's gradient, 3 the bias's and the norm's sums not
-   wanted. */
+   Variant bits: 0 dbranch is dy; 1 no gate, nor its gradient; 2 the gate's gradient, 3 the bias's and the norm's sums
+   not wanted. */
 struct behind {
     struct buffer *branch, *gate, *dbranch, *dgate, *dbias;
     long gate_stride;
@@ -228,8 +228,8 @@ static struct behind make_behind(struct trial *t, const long *s, struct buffer *
     return b;
 }
 
-/* The magnitudes of dx are those of all its terms: what was there, and as allow_dx has it. Then as for a residual, whose
-   gradient is dx with its own noise. */
+/* The magnitudes of dx are those of all its terms: what was there, and as allow_dx has it. Then as for a residual,
+   whose gradient is dx with its own noise. */
 static void allow_behind(struct behind *b, const struct buffer *dx, const double *size, const long *s) {
     long d = s[D];
     for (long i = 0; i < dx->n; i++) {

@@ -20,8 +20,9 @@ static void expect_near(struct trial *t, const char *what, double got, double wa
     if (!(fabs(got - want) <= 4 * 0x1p-24 * fabs(want))) complain(t, -1, what, 0, got, want, 4 * 0x1p-24 * fabs(want));
 }
 
-/* Norm of three tensors, then AdamW on one and its average. Sizes: elements, updates so far. Variant 0: clipped, 1: below
-   the limit, 2: no limit, 3: the loss is not finite, so nothing changes but the gradient, 4: no average, and the gradient stays. */
+/* Norm of three tensors, then AdamW on one and its average. Sizes: elements, updates so far. Variant 0: clipped, 1:
+   below the limit, 2: no limit, 3: the loss is not finite, so nothing changes but the gradient, 4: no average, and the
+   gradient stays. */
 static void step(struct trial *t, const long *s) {
     long n = s[0];
     real lr = (real)1e-2, beta1 = (real)0.9, beta2 = (real)0.999, eps = (real)1e-8, decay = (real)0.1;

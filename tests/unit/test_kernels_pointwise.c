@@ -178,7 +178,8 @@ static void sinusoid(struct trial *t, const long *s) {
     for (long i = 0; i < out->n; i++) out->noise[i] = 2 * unit(REAL);
 }
 
-/* Around the clamp's knee. tanh has slope at most 1 and its argument is off by a rounding or two. Variant 1: in place. */
+/* Around the clamp's knee. tanh has slope at most 1 and its argument is off by a rounding or two. Variant 1: in
+   place. */
 static void clamp(struct trial *t, const long *s) {
     struct buffer *x = make(t, REAL, t->variant ? UPDATED : INPUT, s[0]),
                   *y = t->variant ? x : make(t, REAL, OUTPUT, s[0]);

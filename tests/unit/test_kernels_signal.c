@@ -1,4 +1,5 @@
-/* test_kernels_signal.c: windows, statistics and norms of channels, interpolation and the exact GELU against the oracle. */
+/* test_kernels_signal.c: windows, statistics and norms of channels, interpolation and the exact GELU against the
+   oracle. */
 #include "kernel_harness.h"
 
 /* Sizes: rows, width, stride. Exact. */
@@ -9,9 +10,9 @@ static void unfold(struct trial *t, const long *s) {
     ref_unfold_rows(val(y), val(x), s[0], s[1], s[2]);
 }
 
-/* Sizes: rows, columns. Variant 0: alone; 1: merged. The mean of n numbers below 1.5 (columns off zero, so that one pass over the
-   squares would lose digits) is off by slack(n); the variance by that of n squares below 1, where an error of the
-   mean enters squared, and by the few operations of the merge with numbers up to 3. */
+/* Sizes: rows, columns. Variant 0: alone; 1: merged. The mean of n numbers below 1.5 (columns off zero, so that one
+   pass over the squares would lose digits) is off by slack(n); the variance by that of n squares below 1, where an
+   error of the mean enters squared, and by the few operations of the merge with numbers up to 3. */
 static void moments(struct trial *t, const long *s) {
     double weight = t->variant ? 0.25 : 1;
     struct buffer *x = make(t, REAL, INPUT, s[0] * s[1]);

@@ -10,8 +10,8 @@ static void norm(struct trial *t, const long *s) {
     for (long i = 0; i < y->n; i++) y->noise[i] = slack(s[1]) * fabs(y->value[i]);
 }
 
-/* Bit 0: in place of the gate, bit 1: of the other factor. Far below zero gelu is the difference of nearly equal numbers:
-   its error is one of x/2. */
+/* Bit 0: in place of the gate, bit 1: of the other factor. Far below zero gelu is the difference of nearly equal
+   numbers: its error is one of x/2. */
 static void gate(struct trial *t, const long *s) {
     struct buffer *a = make(t, ELEM, t->variant & 1 ? UPDATED : INPUT, s[0]);
     struct buffer *b = make(t, ELEM, t->variant & 2 ? UPDATED : INPUT, s[0]);
@@ -25,8 +25,8 @@ static void gate(struct trial *t, const long *s) {
 
 enum { S, H, D, BEYOND }; /* reach = S + BEYOND */
 
-/* A score is off by at most delta = slack(D) scale sum |q||k| + slack(1) |bias|, a weight by 2 delta + slack(S) of itself;
-   a backend may round it to elem. */
+/* A score is off by at most delta = slack(D) scale sum |q||k| + slack(1) |bias|, a weight by 2 delta + slack(S) of
+   itself; a backend may round it to elem. */
 static void attend(struct trial *t, const long *s) {
     long n = s[S] * s[H] * s[D], reach = s[S] + s[BEYOND], row = 2 * reach - 1;
     struct buffer *q = make(t, ELEM, INPUT, n), *k = make(t, ELEM, INPUT, n), *v = make(t, ELEM, INPUT, n);

@@ -1,6 +1,6 @@
 /* test_live_session.c: what a live session owes its client, without a network and a student: the end of each turn, the
-   token that it was told, a reference that is judged by the session's own thread, speech that comes as it is spoken. The
-   device's part is played by the test. */
+   token that it was told, a reference that is judged by the session's own thread, speech that comes as it is spoken.
+   The device's part is played by the test. */
 #include "tests/check.h"
 
 #include <stdio.h>

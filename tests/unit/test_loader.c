@@ -1,5 +1,5 @@
-/* test_loader.c: the schedule is a pure function of (seed, step, sample) and visits every row once an epoch; resume at any
-   step gives the same batches; dropout rates; batches hold the rows' numbers; closing never hangs. */
+/* test_loader.c: the schedule is a pure function of (seed, step, sample) and visits every row once an epoch; resume at
+   any step gives the same batches; dropout rates; batches hold the rows' numbers; closing never hangs. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,7 +129,8 @@ static void batch_is_held(void **state) {
     loader_close(loader);
 }
 
-/* One party's sound is dropped whatever becomes of the other's: all four combinations come up as often as they should. */
+/* One party's sound is dropped whatever becomes of the other's: all four combinations come up as often as they
+   should. */
 static void parties_are_dropped_apart(void **state) {
     (void)state;
     struct loader *loader;
@@ -239,8 +240,8 @@ static int row_of_picture(const unsigned char *picture, int clip, int t) {
     return -1;
 }
 
-/* A sample with true pictures: latents and pictures are of the same row and frames, the reference is of the clip's own or
-   other row, as often as it should be, and whether the sample follows it is said; the same at a resume. */
+/* A sample with true pictures: latents and pictures are of the same row and frames, the reference is of the clip's own
+   or other row, as often as it should be, and whether the sample follows it is said; the same at a resume. */
 static void samples_of_pictures(void **state) {
     (void)state;
     enum { FRAMES = 1, LATENT = SAMPLE_LATENTS / SAMPLE_F, STEPS = 400 };

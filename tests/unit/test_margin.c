@@ -23,7 +23,8 @@ static void known_two_rounds_later(void **state) {
     assert_true(fabs(margin_known(&m, 3) + 0.84) < 1e-6);
 }
 
-/* A constant margin is the mean in the end; one batch against it does not turn its sign; what is not finite is left out. */
+/* A constant margin is the mean in the end; one batch against it does not turn its sign; what is not finite is left
+   out. */
 static void mean_over_rounds(void **state) {
     (void)state;
     struct margin m = {{0}};

@@ -1,5 +1,5 @@
-/* test_measures.c: the evaluation's measures against the truth of the puppet's own frames, clean, blurred and noisy, and
-   against sums worked out by hand. */
+/* test_measures.c: the evaluation's measures against the truth of the puppet's own frames, clean, blurred and noisy,
+   and against sums worked out by hand. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -370,7 +370,8 @@ static void picture_quality(void **state) {
 
 static void gradients_by_hand(void **state) {
     (void)state;
-    /* half black, half white: one column in 63 has a gradient of 2, so the largest 3 % are 2 * (1/63) / 0.03 on average */
+    /* half black, half white: one column in 63 has a gradient of 2, so the largest 3 % are 2 * (1/63) / 0.03 on
+       average */
     static float step[FRAME];
     for (int k = 0; k < FRAME; k++) step[k] = k % SIDE < SIDE / 2 ? -1 : 1;
     struct clip clip = {step, 1, SIDE, SIDE};

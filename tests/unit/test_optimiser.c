@@ -1,6 +1,7 @@
-/* test_optimiser.c: the optimiser of a network against AdamW worked by hand in double (Loshchilov and Hutter 2019), with
-   clipping, decay on some parameters only, the average's warm-up; a non-finite gradient changes nothing and is counted;
-   slices left out stay as they are; the host learns of a step late; the learning rate's rise and fall; levels. */
+/* test_optimiser.c: the optimiser of a network against AdamW worked by hand in double (Loshchilov and Hutter 2019),
+   with clipping, decay on some parameters only, the average's warm-up; a non-finite gradient changes nothing and is
+   counted; slices left out stay as they are; the host learns of a step late; the learning rate's rise and fall;
+   levels. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -267,8 +268,8 @@ static void divide(struct world *w, struct sharding *shards, int zero, int rank)
     lay_out(w, shards);
 }
 
-/* Values that come in pieces of any size land where the whole slice would put them, in whichever half of the slice a rank
-   of two holds, and nowhere else. */
+/* Values that come in pieces of any size land where the whole slice would put them, in whichever half of the slice a
+   rank of two holds, and nowhere else. */
 static void takes_values_in_pieces(void **state) {
     (void)state;
     enum { SLICE_MAX = 256 };
@@ -313,7 +314,8 @@ static void expect_zero_gradients(struct world *w) {
     for (int i = 0; i < COUNT; i++) assert_true(got[i] == 0);
 }
 
-/* Whatever was before: an update, of all or of some slices, one that was skipped, values made in the gradients' place. */
+/* Whatever was before: an update, of all or of some slices, one that was skipped, values made in the gradients'
+   place. */
 static void gradients_begin_at_zero(void **state) {
     (void)state;
     struct world w;

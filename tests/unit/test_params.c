@@ -1,5 +1,5 @@
-/* test_params.c: the parameter table: Wan's counts and names, layout of slices, initialisation; and the plan and cost of
-   the full-size network, which need no memory. */
+/* test_params.c: the parameter table: Wan's counts and names, layout of slices, initialisation; and the plan and cost
+   of the full-size network, which need no memory. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -174,8 +174,8 @@ static void initialisation(void **state) {
     dit_destroy(&net);
 }
 
-/* 121 frames at 704 x 1280 in one forward: 517 TFLOP. Of 5B, whose activations no laptop holds, the plan is made all the
-   same, and asks for less with every kind of saving. */
+/* 121 frames at 704 x 1280 in one forward: 517 TFLOP. Of 5B, whose activations no laptop holds, the plan is made all
+   the same, and asks for less with every kind of saving. */
 static void plan_and_cost(void **state) {
     (void)state;
     struct dit net;

@@ -36,8 +36,8 @@ static void published_vectors(void **state) {
     }
 }
 
-/* Every part of an address changes the numbers, the high bits of step and seed too. (Seed and step share the 64 bits of the
-   key, so that some pairs of different seeds meet at steps far apart.) */
+/* Every part of an address changes the numbers, the high bits of step and seed too. (Seed and step share the 64 bits of
+   the key, so that some pairs of different seeds meet at steps far apart.) */
 static void addresses_differ(void **state) {
     (void)state;
     enum { ADDRESSES = 12 };
@@ -72,7 +72,8 @@ static void uniform_numbers(void **state) {
     assert_int_equal(random_below(&a, 0, 1), 0);
 }
 
-/* The polynomials against libm in double: three units in the last place of float, of the result or (sine, cosine) of 1. */
+/* The polynomials against libm in double: three units in the last place of float, of the result or (sine, cosine) of
+   1. */
 static void polynomials_are_accurate(void **state) {
     (void)state;
     struct random_address a = {.seed = 2, .purpose = RANDOM_TEST};

@@ -1,5 +1,5 @@
-/* test_prompt.c: prompts: cleaning, keys and token numbers against Python's (tests/golden/prompts.json, made by prompts.py
-   there), and files of embeddings. */
+/* test_prompt.c: prompts: cleaning, keys and token numbers against Python's (tests/golden/prompts.json, made by
+   prompts.py there), and files of embeddings. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
-/* test_ranks.c: in this build's number type, the gradients that the first update of every stage leaves on 2 and 3 ranks against
-   those of one process: with samples of their own, and with the tokens of every clip divided (seven a frame, five heads). What
-   may differ: the order of the sums over samples and tokens, and the roundings of a sample's own pass, whose matrix products
-   are cut otherwise in smaller batches. Both are roundings on a value's way through the network, of which there are fewer
-   than 64 in these three blocks forward and backward: 64 units of elem, tensor by tensor, where a tensor that is all but
-   nothing beside the network's gradient is held to a hundredth of that one.
+/* test_ranks.c: in this build's number type, the gradients that the first update of every stage leaves on 2 and 3 ranks
+   against those of one process: with samples of their own, and with the tokens of every clip divided (seven a frame,
+   five heads). What may differ: the order of the sums over samples and tokens, and the roundings of a sample's own
+   pass, whose matrix products are cut otherwise in smaller batches. Both are roundings on a value's way through the
+   network, of which there are fewer than 64 in these three blocks forward and backward: 64 units of elem, tensor by
+   tensor, where a tensor that is all but nothing beside the network's gradient is held to a hundredth of that one.
    Where CUDA's kernels run on the host, which takes long, the teacher stands for all: there the collectives, over a
    fake of NCCL, are under way beside streams that begin as late as they may. */
 #include "tests/stage_ranks.h"
@@ -16,8 +16,8 @@ static double unit(void) {
         if (elem_load(elem_store((real)(1 + u))) == elem_load(one)) return u;
 }
 
-/* A discriminator's penalties are differences of logits by the step h of 0.1 (job_config): their roundings come out 1 / h
-   times as large (but never more than a quarter is allowed, which is 64 units of bf16). */
+/* A discriminator's penalties are differences of logits by the step h of 0.1 (job_config): their roundings come out 1 /
+   h times as large (but never more than a quarter is allowed, which is 64 units of bf16). */
 static double allowance(const struct job *job, int network) {
     double plain = 64 * unit();
     return job->stage == JOB_REFINE && network == 1 ? fmin(10 * plain, 0.25) : plain;

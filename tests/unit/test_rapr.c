@@ -1,5 +1,5 @@
-/* test_rapr.c: which frames a chunk sees and at which positions: the tables of docs/model.md, by hand, and what must hold
-   for every chunk. */
+/* test_rapr.c: which frames a chunk sees and at which positions: the tables of docs/model.md, by hand, and what must
+   hold for every chunk. */
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* test_rollout.c: what a rollout promises to the bit, on this backend: the exit step run again equals its first run, a
-   stream with a ring equals training with room for the whole clip, and a sample's noise does not depend on its batch. */
+   stream with a ring equals training with room for the whole clip, and a sample's noise does not depend on its
+   batch. */
 #include "tests/small_rollout.h"
 
 #include "base/philox.h"
@@ -105,8 +106,8 @@ static void windows_may_move(void **state) {
     small_rollout_close(&w);
 }
 
-/* The input of pass 0 is the starting noise: the same for sample 1 alone as beside sample 0. Later passes add noise to a
-   prediction, which equals the other up to the order of sums in a matrix product of another size. */
+/* The input of pass 0 is the starting noise: the same for sample 1 alone as beside sample 0. Later passes add noise to
+   a prediction, which equals the other up to the order of sums in a matrix product of another size. */
 static void noise_is_the_samples_own(void **state) {
     (void)state;
     enum { CHUNKS = 2 };

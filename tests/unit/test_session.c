@@ -1,7 +1,7 @@
-/* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training over
-   the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue without
-   masks, a decoder that sees the reference's picture, the ablations that a session offers, and the decoder in a thread and stream of
-   its own beside the network. */
+/* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training
+   over the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue
+   without masks, a decoder that sees the reference's picture, the ablations that a session offers, and the decoder in a
+   thread and stream of its own beside the network. */
 #include "tests/small_net.h"
 
 #include <pthread.h>
@@ -77,7 +77,7 @@ static int write_student(void **state) {
     float *values = malloc(w.small.total * sizeof *values);
     for (size_t i = 0; i < w.small.total; i++) values[i] = (float)master[i];
     struct weights_host host = {.table = &w.net.table, .values = values};
-    struct weights_giver source = weights_from_host(&host);
+    struct weights_source source = weights_from_host(&host);
     const struct weights_format format = {.naming = NAMING_DIFFUSERS, .type = ST_F32};
     const struct prompt_rows prompts[2] = {{"a person talks", dit.text_len, w.text}, {"", 0, NULL}};
     CHECK(student_write(folder, &w.description, &w.net.table, &source, &format, &w.codec, prompts));
@@ -203,9 +203,9 @@ static void track_features(int track, float *features) {
 }
 
 static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
-    struct share share;
-    CHECK(share_of(&share, 1, 1, 0, 1));
-    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &share, F, 0, arena));
+    struct batch_split split;
+    CHECK(batch_split_of(&split, 1, 1, 0, 1));
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &split, F, 0, arena));
     condition_batch_layout(c, &w.description.dit, 1, F, arena);
     *reference = ARENA_TAKE(arena, "reference", real, r->size);
 }
@@ -423,7 +423,8 @@ static void masks_come_from_the_voices(void **state) {
     session_close(s);
 }
 
-/* Switched off at streaming: the configurations are possible, and they change the picture once the ring has moved on. */
+/* Switched off at streaming: the configurations are possible, and they change the picture once the ring has moved
+   on. */
 static void ablations_can_be_streamed(void **state) {
     (void)state;
     roll_out(w.mask[0], w.mask[1]);

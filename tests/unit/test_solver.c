@@ -1,4 +1,5 @@
-/* test_solver.c: UniPC's weights on problems whose solution is known, and the samplers' levels against values by hand. */
+/* test_solver.c: UniPC's weights on problems whose solution is known, and the samplers' levels against values by
+   hand. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +15,8 @@
 
 enum { STEPS_MAX = 320 };
 
-/* Data of one dimension: normal with this mean and deviation. x at level sigma is normal too, and the flow keeps a point at
-   its quantile z: x = (1 - sigma) mean + z d, d^2 = (1 - sigma)^2 deviation^2 + sigma^2; v = dx / dsigma. */
+/* Data of one dimension: normal with this mean and deviation. x at level sigma is normal too, and the flow keeps a
+   point at its quantile z: x = (1 - sigma) mean + z d, d^2 = (1 - sigma)^2 deviation^2 + sigma^2; v = dx / dsigma. */
 struct normal {
     double mean, deviation;
 };

@@ -1,5 +1,5 @@
-/* test_state.c: training states come back bit for bit; a kill at any moment, a full disk, truncation and flipped bits leave
-   the old state or the new one whole, and the newest whole one is found. */
+/* test_state.c: training states come back bit for bit; a kill at any moment, a full disk, truncation and flipped bits
+   leave the old state or the new one whole, and the newest whole one is found. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* test_text_encoder.c: UMT5 checkpoints: what is refused and how it is said, the full-size encoder's names, shapes and count
-   from a file without data, and the memory that encoding takes. */
+/* test_text_encoder.c: UMT5 checkpoints: what is refused and how it is said, the full-size encoder's names, shapes and
+   count from a file without data, and the memory that encoding takes. */
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -201,8 +201,8 @@ static size_t data_now(void) {
     return pages[5] * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The program again, in memory that ends `bytes` above what it has after a first text, when the libraries have what they
-   keep. Exit code: the library's. */
+/* The program again, in memory that ends `bytes` above what it has after a first text, when the libraries have what
+   they keep. Exit code: the library's. */
 static int encode_within(const char *path, size_t bytes) {
     struct text_encoder e;
     float *out = malloc(sizeof *out * 8 * (size_t)tall.dim);

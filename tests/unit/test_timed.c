@@ -1,5 +1,5 @@
-/* test_timed.c: the clock around kernels (tools/record/timed.h) notes each call once, with the kernel's own time, and changes
-   no result; and the rate of the arithmetic units (kernels/peak.h), which no product exceeds. */
+/* test_timed.c: the clock around kernels (tools/record/timed.h) notes each call once, with the kernel's own time, and
+   changes no result; and the rate of the arithmetic units (kernels/peak.h), which no product exceeds. */
 #include "tests/check.h"
 
 #include <stdlib.h>

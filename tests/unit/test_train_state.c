@@ -1,6 +1,6 @@
-/* test_train_state.c: a state is that of the moment of the save, though updates change the arrays while it is copied and written;
-   what N ranks wrote with any ZeRO level, M read with another; where a rank cannot write its part, it and the first rank say
-   so, the state before is whole, and the next save works. */
+/* test_train_state.c: a state is that of the moment of the save, though updates change the arrays while it is copied
+   and written; what N ranks wrote with any ZeRO level, M read with another; where a rank cannot write its part, it and
+   the first rank say so, the state before is whole, and the next save works. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,9 +22,9 @@ struct world {
     struct param_table table;
     struct arena device, host;
     struct optimiser o;
-    struct share share;
+    struct batch_split split;
     struct train_state saved;
-    real *rows; /* device [SLOTS][share][ROW] */
+    real *rows; /* device [SLOTS][split][ROW] */
     int64_t step;
 };
 
@@ -38,8 +38,8 @@ static int lay_out(struct world *w) {
     static const struct optimiser_config config = {
         .lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1, .ema = 0.9, .ema_warmup = 4};
     TRY(optimiser_layout(&w->o, "test", &w->table, &config, 100, &w->shards, &w->device));
-    w->rows = ARENA_TAKE(&w->device, "rows", real, SLOTS * w->share.count * ROW);
-    train_state_begin(&w->saved, &w->shards, &w->share);
+    w->rows = ARENA_TAKE(&w->device, "rows", real, SLOTS * w->split.count * ROW);
+    train_state_begin(&w->saved, &w->shards, &w->split);
     train_state_network(&w->saved, "net", &w->o);
     train_state_integer(&w->saved, "step", &w->step);
     TRY(train_state_rows(&w->saved, "rows", w->rows, SLOTS, ROW));
@@ -58,7 +58,7 @@ static void open_world(struct world *w, int size, const struct job *job) {
     param_add(&w->table, 0, "wide", INIT_ZERO, 0, 0, (const long[]){job->wide / 4, 4, 0});
     param_add(&w->table, 1, "last", INIT_ZERO, 0, 1, (const long[]){NARROW, NARROW, 0});
     CHECK(param_table_close(&w->table) == OK && sharding_divide(&w->shards, &w->table) == OK);
-    CHECK(sharding_share(&w->shards, &w->share, BATCH, 1) == OK);
+    CHECK(sharding_batch_split(&w->shards, &w->split, BATCH, 1) == OK);
     arena_begin(&w->device, "device");
     arena_begin_host(&w->host, "staging");
     CHECK(lay_out(w) == OK);
@@ -84,10 +84,10 @@ static float value(int seed, int array, int i, size_t j) {
 
 /* The rows of this rank's samples, of one seed; returns how many values. */
 static int rows_of(const struct world *w, int seed, real *rows) {
-    int n = w->share.count;
+    int n = w->split.count;
     for (int i = 0; i < SLOTS * n * ROW; i++)
         rows[i] =
-            (real)value(seed, OPTIMISER_ARRAYS, w->share.first + i / ROW % n, (size_t)(i / ROW / n * 100 + i % ROW));
+            (real)value(seed, OPTIMISER_ARRAYS, w->split.first + i / ROW % n, (size_t)(i / ROW / n * 100 + i % ROW));
     return SLOTS * n * ROW;
 }
 
@@ -152,7 +152,7 @@ static void begin_update(struct world *w) {
 
 static void end_update(struct world *w) {
     CHECK(optimiser_step(&w->o, w->step, 1) == OK);
-    real_fill(w->rows, 0, SLOTS * w->share.count * ROW);
+    real_fill(w->rows, 0, SLOTS * w->split.count * ROW);
     w->step++;
 }
 

@@ -42,7 +42,7 @@ static void the_others_begin_anywhere(void **state) {
 static void trajectories_meet_others_each_round(void **state) {
     (void)state;
     enum { BATCH = 4, CLIPS = 40, STEPS = CLIPS / BATCH };
-    struct ode_step s = {.seed = 3, .share = {.batch = BATCH}};
+    struct ode_step s = {.seed = 3, .split = {.batch = BATCH}};
     int batch_of[2][CLIPS], seen[CLIPS] = {0}, together = 0;
     for (int round = 0; round < 2; round++)
         for (int i = 0; i < CLIPS; i++) {

@@ -1,5 +1,5 @@
-/* test_vae_file.c: video autoencoders from files: both namings, types and prefixes give the same network; what does not fit
-   is listed; the published models' headers; and the codecs that these files are opened as. */
+/* test_vae_file.c: video autoencoders from files: both namings, types and prefixes give the same network; what does not
+   fit is listed; the published models' headers; and the codecs that these files are opened as. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,7 +116,7 @@ static int spoil(void *user, struct safetensors_entry *e) {
         if (!strcmp(e->name, "conv1.bias")) e->name[4] = 'X';
     }
     if (!strcmp(how, "nan") && !strcmp(e->name, "decoder.middle.0.residual.2.weight")) ((float *)e->data)[77] = NAN;
-    return !strcmp(how, "stage") && !strncmp(e->name, "encoder.conv1.weight", 20);
+    return !strcmp(how, "level") && !strncmp(e->name, "encoder.conv1.weight", 20);
 }
 
 static void faults(void **state) {
@@ -138,7 +138,7 @@ static void faults(void **state) {
     assert_int_equal(vae_file_open(&w, path, &checksum), ERR_INPUT);
     expect_text("decoder.middle.0.residual.2.weight: holds a value that is not finite (element 77");
 
-    write_small(1, 0, "", spoil, "stage");
+    write_small(1, 0, "", spoil, "level");
     assert_int_equal(vae_file_config(&config, path), ERR_INPUT);
     expect_text("it is no Wan video autoencoder");
     assert_int_equal(vae_file_config(&config, "tests/golden/vae.safetensors"), ERR_INPUT);

@@ -68,7 +68,7 @@ static void hear(int streaming) {
     for (int f = 0; f < FRAMES; f++) mask[f] = voice_activity_push(&vad, pcm + f * FRAME);
 }
 
-static double share_of(const float *wanted, const float *got) {
+static double batch_split_of(const float *wanted, const float *got) {
     int all = 0, both = 0;
     for (int f = 0; f < FRAMES; f++) all += wanted[f] > 0, both += wanted[f] > 0 && got[f] > 0;
     return (double)both / all;
@@ -116,7 +116,7 @@ static void level_and_offset_do_not_matter(void **state) {
             record(levels[l], offsets[o]);
             for (int streaming = 0; streaming < 2; streaming++) {
                 hear(streaming);
-                share[streaming] = share_of(reference[streaming], mask);
+                share[streaming] = batch_split_of(reference[streaming], mask);
                 expect_sentences();
             }
             print_message("  %5.1f/%5.1f", 100 * share[0], 100 * share[1]);
@@ -126,7 +126,7 @@ static void level_and_offset_do_not_matter(void **state) {
     }
     for (long i = 0; i < SAMPLES; i++) pcm[i] = -speech[i];
     hear(0);
-    assert_true(share_of(reference[0], mask) == 1);
+    assert_true(batch_split_of(reference[0], mask) == 1);
 }
 
 /* ---- no speech ---- */
@@ -183,7 +183,7 @@ static void speech_over_noise(void **state) {
         for (long i = 0; i < SAMPLES; i++) pcm[i] += 0.316f * speech[i];
         for (int streaming = 0; streaming < 2; streaming++) {
             hear(streaming);
-            assert_true(share_of(reference[streaming], mask) >= 0.9);
+            assert_true(batch_split_of(reference[streaming], mask) >= 0.9);
         }
     }
 }

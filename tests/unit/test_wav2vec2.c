@@ -1,6 +1,6 @@
-/* test_wav2vec2.c: wav2vec2 as a stream: any cut of the sound gives the same bits, features come when they are promised, a pass
-   computes what a whole clip of the samples it sees gives, statistics, silence, memory; recipes. Parity with Transformers
-   is in tests/golden. */
+/* test_wav2vec2.c: wav2vec2 as a stream: any cut of the sound gives the same bits, features come when they are
+   promised, a pass computes what a whole clip of the samples it sees gives, statistics, silence, memory; recipes.
+   Parity with Transformers is in tests/golden. */
 #include <malloc.h>
 #include <math.h>
 #include <stdio.h>
@@ -127,8 +127,8 @@ static void features_come_in_time(void **state) {
     }
 }
 
-/* With LayerNorms alone and the signal as it is there are no statistics: a pass that ends with video frame `end` is the clip from
-   its context to two frames beyond, whatever came before. */
+/* With LayerNorms alone and the signal as it is there are no statistics: a pass that ends with video frame `end` is the
+   clip from its context to two frames beyond, whatever came before. */
 static void passes_are_clips_of_what_they_see(void **state) {
     (void)state;
     enum { CONTEXT = 9, STRIDE = 6, FIRST = 3, STATES = 3 };
@@ -184,8 +184,8 @@ static void the_first_pass_has_a_clips_statistics(void **state) {
     sound_encoder_close(&encoder);
 }
 
-/* The past fades: sound three times as loud gives the same features again once the horizon is over, and other ones before
-   that. The sound repeats itself every two passes, so that passes see the same of it. */
+/* The past fades: sound three times as loud gives the same features again once the horizon is over, and other ones
+   before that. The sound repeats itself every two passes, so that passes see the same of it. */
 static void statistics_follow_the_sound(void **state) {
     (void)state;
     enum { TURNS = 9, TURN = 24, ALL = 2 * TURNS * TURN };
@@ -210,7 +210,8 @@ static void statistics_follow_the_sound(void **state) {
     sound_encoder_close(&encoder);
 }
 
-/* Silence, a single sample, samples that are no numbers: features are finite, and what is not finite counts as silence. */
+/* Silence, a single sample, samples that are no numbers: features are finite, and what is not finite counts as
+   silence. */
 static void nothing_breaks_it(void **state) {
     (void)state;
     struct sound_encoder encoder = open_encoder(base_folder, small_recipe(AUDIO_AFTER, 12, 7));

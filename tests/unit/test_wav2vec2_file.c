@@ -1,5 +1,5 @@
-/* test_wav2vec2_file.c: checkpoints of wav2vec2: those that do not fit, all that is amiss in one line; shapes without a config;
-   the public sizes. */
+/* test_wav2vec2_file.c: checkpoints of wav2vec2: those that do not fit, all that is amiss in one line; shapes without a
+   config; the public sizes. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

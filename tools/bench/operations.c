@@ -45,7 +45,8 @@ void bench_attention(const struct limits *l, const struct operands *o, const cha
                                (real)(1 / sqrt((double)D))));
 }
 
-/* Operations bound by memory: `bytes` counts what must be read and written once. Rows n of width d, groups of `rows`. */
+/* Operations bound by memory: `bytes` counts what must be read and written once. Rows n of width d, groups of
+   `rows`. */
 void bench_streams(const struct limits *l, const struct operands *o, long n, long d, long rows, long H) {
     double e = (double)(n * d) * sizeof(elem), r = (double)(n * d) * sizeof(real);
     long half = o->size / 2;

@@ -50,7 +50,7 @@ static int decoder_open(struct decoder *d, const struct dit_config *c, const str
     int tiny = what->tiny, h = c->height, w = c->width;
     const struct light_decoder_config config = {.channels = c->in_channels,
                                                 .first = tiny ? 32 : 256,
-                                                .stage = {tiny ? 16 : 128, tiny ? 16 : 64, tiny ? 16 : 64},
+                                                .level = {tiny ? 16 : 128, tiny ? 16 : 64, tiny ? 16 : 64},
                                                 .blocks = 3,
                                                 .grow = {1, 2, 2},
                                                 .scale = {2, 2, 2},

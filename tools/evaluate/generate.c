@@ -122,7 +122,8 @@ static int sample_batch(struct teacher_generator *g, uint64_t seed, uint64_t ste
 }
 
 /* The window's pictures but its reference, which the decoder sees once more. */
-static int hand_out(struct teacher_generator *g, struct puppet *puppet, long w, int b, frame_taker take, void *user) {
+static int hand_out(struct teacher_generator *g, struct puppet *puppet, long w, int b, frame_receiver take,
+                    void *user) {
     const struct student_description *d = &g->model.description;
     long picture = 3L * d->pixel_height * d->pixel_width;
     TRY(puppet_draw(puppet, (int)(w * (g->T - 1)), d->pixel_height, d->pixel_width, g->frames));
@@ -132,7 +133,8 @@ static int hand_out(struct teacher_generator *g, struct puppet *puppet, long w, 
     return OK;
 }
 
-int generate_teacher(struct teacher_generator *g, struct puppet *puppet, uint64_t seed, frame_taker take, void *user) {
+int generate_teacher(struct teacher_generator *g, struct puppet *puppet, uint64_t seed, frame_receiver take,
+                     void *user) {
     long frames = puppet_frames(puppet), windows = (frames - 1) / (g->T - 1);
     float *features[AUDIO_STREAMS] = {NULL, NULL};
     int code = track_features(&g->sound, puppet_pcm(puppet, PUPPET_AGENT), frames, &features[AUDIO_TALK]);

@@ -27,6 +27,7 @@ struct teacher_generator {
 int teacher_generator_open(struct teacher_generator *g, const char *folder, const struct sampler_config *config, int F,
                            int B);
 void teacher_generator_close(struct teacher_generator *g);
-int generate_teacher(struct teacher_generator *g, struct puppet *puppet, uint64_t seed, frame_taker take, void *user);
+int generate_teacher(struct teacher_generator *g, struct puppet *puppet, uint64_t seed, frame_receiver take,
+                     void *user);
 
 #endif

@@ -1,8 +1,8 @@
-/* measures.h: what the evaluation measures in generated pixels. Pure functions of frames; nothing is kept, no file opened.
-   A clip is [count, 3, height, width] float planar RGB in [-1, 1] on the host; lengths and positions are in pixels, x to
-   the right and y down, a pixel's middle at +0.5. What is followed is found in the pixels by matching patches of the
-   reference picture, whose landmarks are known (for the puppet from its truth), a frame at a time, so that a long clip may
-   be measured in pieces. The patches were sized for 64 x 64 and scale with the height. */
+/* measures.h: what the evaluation measures in generated pixels. Pure functions of frames; nothing is kept, no file
+   opened. A clip is [count, 3, height, width] float planar RGB in [-1, 1] on the host; lengths and positions are in
+   pixels, x to the right and y down, a pixel's middle at +0.5. What is followed is found in the pixels by matching
+   patches of the reference picture, whose landmarks are known (for the puppet from its truth), a frame at a time, so
+   that a long clip may be measured in pieces. The patches were sized for 64 x 64 and scale with the height. */
 #ifndef TOOLS_EVALUATE_MEASURES_H
 #define TOOLS_EVALUATE_MEASURES_H
 
@@ -22,8 +22,8 @@ struct box { /* pixels; x1 and y1 are past the end */
 /* Displacement [count][2] of the face (brows, eyes, nose) since the reference, to a fraction of a pixel. */
 void measure_face_shift(const struct clip *clip, const float *reference, const struct landmarks *marks,
                         float (*shift)[2]);
-/* Height of the dark gap between the lips, [count], mean over the middle columns of the mouth, which is looked for at the
-   reference's place moved by shift (NULL: not moved). Dark is judged against the reference's cheeks. */
+/* Height of the dark gap between the lips, [count], mean over the middle columns of the mouth, which is looked for at
+   the reference's place moved by shift (NULL: not moved). Dark is judged against the reference's cheeks. */
 void measure_mouth_opening(const struct clip *clip, const float *reference, const struct landmarks *marks,
                            const float (*shift)[2], float *opening);
 enum measure_hand { HAND_LEFT, HAND_RIGHT };
@@ -33,9 +33,10 @@ void measure_hand(const struct clip *clip, const float *reference, const struct 
 
 /* ---- lip synchrony ---- */
 
-/* Pearson correlation pooled over spans of talk, each span's means removed. A span is a run of talk > 0.5; at both its ends
-   frames whose known opening is under LIP_PAUSE (a pause inside the mask) and then LIP_CUT more, where the lips still come
-   from or go to rest, are left out: there the mask alone would tell. Spans of under LIP_SPAN frames do not count. */
+/* Pearson correlation pooled over spans of talk, each span's means removed. A span is a run of talk > 0.5; at both its
+   ends frames whose known opening is under LIP_PAUSE (a pause inside the mask) and then LIP_CUT more, where the lips
+   still come from or go to rest, are left out: there the mask alone would tell. Spans of under LIP_SPAN frames do not
+   count. */
 #define LIP_PAUSE 0.05f
 enum { LIP_CUT = 2, LIP_SPAN = 8 };
 struct lip_pool {
@@ -60,8 +61,8 @@ void mask_profile_predict(const struct mask_profile *profile, const float *talk,
 
 /* ---- motion ---- */
 
-/* Variance of a position while a mask is on, each span's mean removed, both axes summed. Start from a zeroed pool. To compare
-   two streams use the same mask for both: a mean taken over longer spans leaves more variance in. */
+/* Variance of a position while a mask is on, each span's mean removed, both axes summed. Start from a zeroed pool. To
+   compare two streams use the same mask for both: a mean taken over longer spans leaves more variance in. */
 struct motion_pool {
     double squares;
     long frames;
@@ -73,10 +74,11 @@ double measure_mean_while(const float *value, const float *mask, const float *un
 
 /* ---- the picture ---- */
 
-/* PSNR (dB, 99 when equal, 0 when not finite) against the reference over what hardly moves in a puppet's picture: the wall
-   to both sides of the head and the middle of the shirt. */
+/* PSNR (dB, 99 when equal, 0 when not finite) against the reference over what hardly moves in a puppet's picture: the
+   wall to both sides of the head and the middle of the shirt. */
 double measure_identity_psnr(const struct clip *clip, const float *reference, const struct landmarks *marks);
-/* Luminance gradients of each frame sorted: mean of the largest 3 %, mean of the flattest half; averaged over frames. */
+/* Luminance gradients of each frame sorted: mean of the largest 3 %, mean of the flattest half; averaged over
+   frames. */
 double measure_sharpness(const struct clip *clip);
 double measure_flat_noise(const struct clip *clip);
 

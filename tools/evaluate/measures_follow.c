@@ -1,7 +1,7 @@
 /* measures_follow.c: face, lips and hands found in the pixels. See measures.h.
-   A patch is followed by the smallest mean squared difference of its colours over all whole-pixel displacements in reach,
-   then by the vertex of the parabola through the neighbours, axis by axis. A face is known by its pattern, so that a change
-   of its mean colour does not count; a hand is a patch of skin, so that it does. */
+   A patch is followed by the smallest mean squared difference of its colours over all whole-pixel displacements in
+   reach, then by the vertex of the parabola through the neighbours, axis by axis. A face is known by its pattern, so
+   that a change of its mean colour does not count; a hand is a patch of skin, so that it does. */
 #include <math.h>
 #include <stddef.h>
 
@@ -45,7 +45,8 @@ static void sample_patch(struct samples *s, const struct clip *clip, const float
         }
 }
 
-/* Mean squared difference between the patch and the frame displaced by (dx, dy); pixels outside the picture do not count. */
+/* Mean squared difference between the patch and the frame displaced by (dx, dy); pixels outside the picture do not
+   count. */
 static float mismatch(const struct clip *clip, const float *frame, const struct samples *s, int dx, int dy) {
     int counted = 0;
     float sum[3] = {0}, squares = 0;

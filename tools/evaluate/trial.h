@@ -37,7 +37,7 @@ struct trial_measures {
 };
 int trial_measures_open(struct trial_measures *m, const struct trial *trial);
 void trial_measures_close(struct trial_measures *m);
-/* A frame_taker (infer/dialogue.h): measures frame `frame`; frames come in order. */
+/* A frame_receiver (infer/dialogue.h): measures frame `frame`; frames come in order. */
 int trial_take(void *measures, long frame, const float *picture);
 
 /* Sums over trials for one source; start from zeros. */

@@ -1,6 +1,7 @@
 /* prompts.h: which prompt each clip of a data set has. Without a file of embeddings (config `text`) all have the
-   same fixed random tokens, and the empty prompt has none. With one (checkpoints/prompt_file.h) a clip's prompt is the text
-   of NAME.txt beside its video, else the config's `prompt`, else the file's default; equal texts are one prompt. */
+   same fixed random tokens, and the empty prompt has none. With one (checkpoints/prompt_file.h) a clip's prompt is the
+   text of NAME.txt beside its video, else the config's `prompt`, else the file's default; equal texts are one
+   prompt. */
 #ifndef TOOLS_PREPARE_PROMPTS_H
 #define TOOLS_PREPARE_PROMPTS_H
 

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-static const char *const deaf_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
+static const char *const mute_input_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
 static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
@@ -78,7 +78,8 @@ static const struct config_field common[] = {
     INT("model.audio_width", model.audio_width, 1, 65536, "96", "width of an audio token"),
     INT("model.audio_hidden", model.audio_hidden, 1, 65536, "192", "hidden width of the audio projection"),
     INT("model.audio_every", model.audio_every, 1, 1000, "1", "audio attention in every such block"),
-    CHOICE("model.deaf", model.deaf, deaf_names, "none", "whose sound is heard as silence: of ablations"),
+    CHOICE("model.mute_input", model.mute_input, mute_input_names, "none",
+           "whose sound is heard as silence: of ablations"),
     REAL("model.rope_theta_t", model.rope_theta_t, 1, 1e9, "100", "base of the temporal positions"),
     REAL("model.rope_theta_hw", model.rope_theta_hw, 1, 1e9, "10", "base of the spatial positions"),
     REAL("model.eps", model.eps, 1e-20, 1, "1e-6", "of the norms"),

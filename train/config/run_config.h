@@ -102,8 +102,8 @@ int run_config_describe_section(const char *name, FILE *file);
 /* Number i of the optimisers of all stages, and what lora.networks calls its network (NULL: nothing); NULL after the
    last. */
 struct optimiser_config *run_config_optimiser(struct run_config *config, int i, const char **network);
-/* Seed of a stage's own random numbers and order of clips: the run's for the first stage, another for each other one, so that
-   no stage sees the clips in the order, or draws the noise, that another did. */
+/* Seed of a stage's own random numbers and order of clips: the run's for the first stage, another for each other one,
+   so that no stage sees the clips in the order, or draws the noise, that another did. */
 uint64_t run_config_seed(const struct run_config *config, const char *stage);
 /* The network that this stage is about, as its states call it: the first that it trains. NULL: there is no such stage,
    or its network is none of those that make a student (light_decoder). */

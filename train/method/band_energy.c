@@ -1,5 +1,5 @@
-/* band_energy.c: see band_energy.h. A frame of channels-first latents is `bands` contiguous pieces, so a weighted sum of
-   mean squares over pieces is the energy of one band. */
+/* band_energy.c: see band_energy.h. A frame of channels-first latents is `bands` contiguous pieces, so a weighted sum
+   of mean squares over pieces is the energy of one band. */
 #include "train/method/band_energy.h"
 
 #include <stdlib.h>

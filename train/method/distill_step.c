@@ -1,9 +1,9 @@
 /* distill_step.c: see distill_step.h. The method, in order:
 
      x = rollout(student, reference, audio)              self_forcing.h
-     g = dL/dx from teacher and critic at x              matching.h, score.h
+     g = dL/dx from teacher and critic at x              distribution_matching.h, score.h
      student -= AdamW(gradient of the rollout along g)   self_forcing.h
-     critic  -= AdamW(flow matching on rollouts)         matching.h, flow_matching.h */
+     critic  -= AdamW(flow matching on rollouts)         distribution_matching.h, flow_matching.h */
 #include "train/method/distill_step.h"
 
 #include <string.h>
@@ -53,12 +53,12 @@ int distill_step_layout(struct distill_step *d, const struct step_setup *setup, 
     d->net = net;
     d->seed = setup->seed;
     d->F = setup->F;
-    TRY(sharding_share(setup->shards, &d->share, c->batch, c->accumulate));
-    int B = d->share.largest;
+    TRY(sharding_batch_split(setup->shards, &d->split, c->batch, c->accumulate));
+    int B = d->split.largest;
     TRY(optimiser_layout(&d->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
-    TRY(self_forcing_layout(&d->rollout, net, setup->rollout, &d->share, d->F, config->frames, activations));
-    TRY(matching_layout(&d->matching, setup, score, &d->share, score->critic_warmup + c->steps * score->critic_ratio,
-                        state, activations));
+    TRY(self_forcing_layout(&d->rollout, net, setup->rollout, &d->split, d->F, config->frames, activations));
+    TRY(distribution_matching_layout(&d->matching, setup, score, &d->split,
+                                     score->critic_warmup + c->steps * score->critic_ratio, state, activations));
     d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)B * d->rollout.clip);
     band_energy_layout(&d->energy, B, d->F, net->config.in_channels, d->rollout.size, activations);
     d->figures = ARENA_TAKE(activations, "figures", struct distill_figures, 1);
@@ -72,7 +72,7 @@ int distill_step_acts_layout(struct distill_step *d, struct arena *arena) {
     enum dit_memory kind = d->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
     struct arena_fork fork;
     arena_fork(arena, &fork);
-    TRY(matching_acts_layout(&d->matching, kind, arena));
+    TRY(distribution_matching_acts_layout(&d->matching, kind, arena));
     arena_alternative(arena, &fork);
     TRY(self_forcing_acts_layout(&d->rollout, kind, arena));
     arena_join(arena, &fork);
@@ -81,41 +81,41 @@ int distill_step_acts_layout(struct distill_step *d, struct arena *arena) {
 
 void distill_step_free(struct distill_step *d) {
     self_forcing_free(&d->rollout);
-    matching_free(&d->matching);
+    distribution_matching_free(&d->matching);
     optimiser_free(&d->student);
     mailbox_free(&d->mail);
     memset(d, 0, sizeof *d);
 }
 
 int distill_step_prepare(struct distill_step *d) {
-    matching_prepare(&d->matching);
+    distribution_matching_prepare(&d->matching);
     mem_zero(d->figures, sizeof *d->figures);
-    mem_zero(d->no_sample, sizeof(real) * (size_t)d->share.largest);
-    return band_energy_prepare(&d->energy, d->share.batch);
+    mem_zero(d->no_sample, sizeof(real) * (size_t)d->split.largest);
+    return band_energy_prepare(&d->energy, d->split.batch);
 }
 
 void distill_step_fresh(struct distill_step *d) {
     optimiser_start(&d->student);
-    matching_fresh(&d->matching);
+    distribution_matching_fresh(&d->matching);
 }
 
 /* The student's clips of a part of the batch; the critic learns from them too. */
 static int roll_out(struct distill_step *d, const struct batch_part *b, int purpose, uint64_t round, int index) {
     struct params student = optimiser_frozen(&d->student);
     struct rollout_noise noise = {
-        .seed = d->seed, .step = round, .purpose = purpose, .sample0 = (long)index * d->share.batch};
+        .seed = d->seed, .step = round, .purpose = purpose, .sample0 = (long)index * d->split.batch};
     int exit = self_forcing_exit(d->config.exit, d->rollout.rollout.config.steps, d->seed, round);
     TRY(self_forcing_rollout(&d->rollout, &student, &b->part, b->clips, d->rollout.clip, &b->condition, &noise, exit,
                              self_forcing_before(&d->rollout, d->seed, round, index)));
-    matching_show(&d->matching, &b->part, self_forcing_clips(&d->rollout), &b->condition);
+    distribution_matching_show(&d->matching, &b->part, self_forcing_clips(&d->rollout), &b->condition);
     return OK;
 }
 
 int distill_critic_rollout(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                            uint64_t round, int index) {
     struct batch_part b;
-    for (int i = 0; i < d->share.parts; i++) {
-        batch_part(&b, &d->share, i, clips, d->rollout.clip, condition);
+    for (int i = 0; i < d->split.parts; i++) {
+        batch_part(&b, &d->split, i, clips, d->rollout.clip, condition);
         TRY(roll_out(d, &b, RANDOM_CRITIC_ROLLOUT, round, index));
     }
     return OK;
@@ -136,12 +136,12 @@ int distill_generator_update(struct distill_step *d, const real *clips, const st
     struct batch_part b;
     optimiser_begin(&d->student);
     mem_zero(d->figures, sizeof *d->figures);
-    for (int i = 0; i < d->share.parts; i++) {
-        batch_part(&b, &d->share, i, clips, d->rollout.clip, condition);
+    for (int i = 0; i < d->split.parts; i++) {
+        batch_part(&b, &d->split, i, clips, d->rollout.clip, condition);
         student.last = b.part.last;
         TRY(roll_out(d, &b, RANDOM_ROLLOUT, round, 0));
-        TRY(matching_gradient(&d->matching, &b.part, d->g, d->student.loss, self_forcing_clips(&d->rollout),
-                              &b.condition, round));
+        TRY(distribution_matching_gradient(&d->matching, &b.part, d->g, d->student.loss,
+                                           self_forcing_clips(&d->rollout), &b.condition, round));
         TRY(self_forcing_backward(&d->rollout, &student, &b.condition, d->g));
         measure(d, &b);
     }
@@ -149,7 +149,7 @@ int distill_generator_update(struct distill_step *d, const real *clips, const st
 }
 
 int distill_critic_update(struct distill_step *d, uint64_t round, int index, long update) {
-    TRY(matching_critic_update(&d->matching, round, index, update));
+    TRY(distribution_matching_critic_update(&d->matching, round, index, update));
     real_axpby(&d->figures->critic_loss, 1, d->matching.critic.loss, 1, 1);
     return OK;
 }
@@ -166,8 +166,8 @@ void distill_step_work(const struct distill_step *d, struct step_work *work) {
     struct network_work *student = step_work_trained(work, "student", &d->student);
     int recompute = d->config.stage.recompute;
     student->updates = 1;
-    step_work_rollout(work, student, &d->rollout, &d->share, 1 + (c->critic_replay ? 0 : c->critic_ratio));
-    step_work_rollout_backward(work, student, &d->rollout, &d->share, recompute);
-    matching_work_gradient(&d->matching, recompute, work);
-    matching_work_critic(&d->matching, recompute, c->critic_ratio, work);
+    step_work_rollout(work, student, &d->rollout, &d->split, 1 + (c->critic_replay ? 0 : c->critic_ratio));
+    step_work_rollout_backward(work, student, &d->rollout, &d->split, recompute);
+    distribution_matching_work_gradient(&d->matching, recompute, work);
+    distribution_matching_work_critic(&d->matching, recompute, c->critic_ratio, work);
 }

@@ -1,14 +1,14 @@
 /* distill_step.h: distribution matching on the student's own rollouts (self-forcing): SiD or DMD.
-   Networks of one shape: student (trained, averaged), critic = fake score (trained on rollouts by flow matching), teacher
-   = real score (frozen). A step is one generator update with its critic updates; before the first step the critic warms
-   up. Opens no file.
+   Networks of one shape: student (trained, averaged), critic = fake score (trained on rollouts by flow matching),
+   teacher = real score (frozen). A step is one generator update with its critic updates; before the first step the
+   critic warms up. Opens no file.
    Memory: no two networks' activations are alive together: student's chunk, scores and critic take turns in the same
    piece. Random numbers are addressed by `round` = warm-up updates + steps so far. */
 #ifndef TRAIN_METHOD_DISTILL_STEP_H
 #define TRAIN_METHOD_DISTILL_STEP_H
 
 #include "train/method/band_energy.h"
-#include "train/method/matching.h"
+#include "train/method/distribution_matching.h"
 #include "train/method/self_forcing.h"
 #include "train/method/stage_config.h"
 
@@ -33,10 +33,10 @@ struct distill_step {
     struct distill_config config;
     uint64_t seed;
     int F;
-    struct share share;
+    struct batch_split split;
     struct optimiser student;
     struct self_forcing rollout;
-    struct matching matching;
+    struct distribution_matching matching;
     real *g; /* device [B, F, C, H, W]: dL/dx of a part */
     struct band_energy energy;
     struct distill_figures *figures; /* device */
@@ -54,7 +54,7 @@ int distill_step_prepare(struct distill_step *d);
 /* From weights in student.master and matching.critic.master (a teacher's). */
 void distill_step_fresh(struct distill_step *d);
 
-/* A rollout for the critic alone, from references clips [share, F, ...] (frame 0); number `index` of this round. */
+/* A rollout for the critic alone, from references clips [split, F, ...] (frame 0); number `index` of this round. */
 int distill_critic_rollout(struct distill_step *d, const real *clips, const struct condition_batch *condition,
                            uint64_t round, int index);
 /* One generator update: rollout, score gradient, gradient of the rollout, AdamW, EMA. */

@@ -6,11 +6,11 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct share *share, int F,
-                         struct arena *arena) {
-    int B = share->largest;
+int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct batch_split *split,
+                         int F, struct arena *arena) {
+    int B = split->largest;
     flow_matching_free(f);
-    f->batch = share->batch;
+    f->batch = split->batch;
     f->B = B;
     f->F = F;
     f->size = (long)config->in_channels * config->height * config->width;

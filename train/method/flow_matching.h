@@ -6,7 +6,7 @@
 
 #include "model/dit/condition_batch.h"
 #include "train/method/levels.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 struct flow_matching {
     int B, F, batch; /* samples of the largest part, frames, samples of the global batch */
@@ -15,8 +15,8 @@ struct flow_matching {
     real *noise, *noisy, *target, *velocity, *slope; /* device [B, F, C, H, W]; slope: dloss/dvelocity */
     real *weight;                                    /* device [B, F]: 1 / (batch (F - 1)); 0 at frame 0 */
 };
-int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct share *share, int F,
-                         struct arena *arena);
+int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct batch_split *split,
+                         int F, struct arena *arena);
 void flow_matching_free(struct flow_matching *f);
 /* After the memory is there: constants. */
 void flow_matching_prepare(struct flow_matching *f);

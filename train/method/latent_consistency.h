@@ -1,5 +1,5 @@
-/* latent_consistency.h: how far decoded pixels, encoded again by the frozen codec, are from the latents they came from, with
-   the gradient to the pixels. Encoding must be known as a linear map: the pca codec's,
+/* latent_consistency.h: how far decoded pixels, encoded again by the frozen codec, are from the latents they came from,
+   with the gradient to the pixels. Encoding must be known as a linear map: the pca codec's,
      latent[c] = k_c b_c . (v - m) = (2 k_c b_c) . (x - (1 + m)/2)     for v = 2x - 1, pixels x in [0, 1],
    v a patch of 12 p^2 numbers in order (frame, colour, row, column); a clip's first frame counts four times. */
 #ifndef TRAIN_METHOD_LATENT_CONSISTENCY_H

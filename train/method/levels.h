@@ -7,7 +7,7 @@
 #include "base/config.h"
 #include "base/philox.h"
 #include "kernels/arena.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 /* How the level of a network that sees a whole clip at one level is drawn. */
 enum level_sampling { LEVEL_SHIFTED_UNIFORM, LEVEL_LOGIT_NORMAL };

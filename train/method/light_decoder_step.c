@@ -25,9 +25,9 @@ static const struct config_field fields[] = {
     CHOICE("light_decoder.network", network, networks, "light",
            "light: stands alone; residual: corrects the codec's linear decode, and sees the reference's picture"),
     INT("light_decoder.width0", net.light.first, 1, 8192, "64", "light: channels of the first stage"),
-    INT("light_decoder.width1", net.light.stage[0], 1, 8192, "48", "of the second"),
-    INT("light_decoder.width2", net.light.stage[1], 1, 8192, "32", "of the third"),
-    INT("light_decoder.width3", net.light.stage[2], 1, 8192, "32", "after it"),
+    INT("light_decoder.width1", net.light.level[0], 1, 8192, "48", "of the second"),
+    INT("light_decoder.width2", net.light.level[1], 1, 8192, "32", "of the third"),
+    INT("light_decoder.width3", net.light.level[2], 1, 8192, "32", "after it"),
     INT("light_decoder.blocks", net.light.blocks, 0, LIGHT_BLOCKS_MAX, "3", "memory blocks a stage"),
     INT("light_decoder.grow0", net.light.grow[0], 1, 2, "1", "frames that a frame becomes in the first stage"),
     INT("light_decoder.grow1", net.light.grow[1], 1, 2, "2", "in the second"),
@@ -83,7 +83,7 @@ static long picture_values(const struct light_step *s) { return 3 * s->height * 
 
 /* What weighs moving pixels, and samples with a gap. */
 static void layout_motion(struct light_step *s, struct arena *arena) {
-    long size = s->share.largest * s->height * s->width;
+    long size = s->split.largest * s->height * s->width;
     if (s->config.target == LIGHT_CODEC && s->config.motion_pixels == 0) return;
     s->motion = ARENA_TAKE(arena, "weights of pixels", real, size * (s->frames - 1));
     s->widened = ARENA_TAKE(arena, "weights of pixels", real, size * (s->frames - 1));
@@ -92,7 +92,7 @@ static void layout_motion(struct light_step *s, struct arena *arena) {
 
 static int layout_noise(struct light_step *s, struct arena *arena) {
     const struct light_config *c = &s->config;
-    long n = s->share.largest;
+    long n = s->split.largest;
     if (c->noise_clip == 0 && c->noise_frame == 0 && c->noise_motion == 0) return OK;
     s->disturbed = ARENA_TAKE(arena, "noise on latents", real, n * s->latents);
     s->each = ARENA_TAKE(arena, "noise on latents", real, n * s->latents);
@@ -118,10 +118,10 @@ int light_step_layout(struct light_step *s, const struct decoder_net *net, const
     s->width = (long)w * stride;
     s->planes = 3 * video_frames(frames);
     s->latents = frames * channels * s->places;
-    TRY(sharding_share(shards, &s->share, config->stage.batch, config->stage.accumulate));
+    TRY(sharding_batch_split(shards, &s->split, config->stage.batch, config->stage.accumulate));
     TRY(optimiser_layout(&s->optimiser, "decoder", net->table, &config->stage.optimiser, config->stage.steps, shards,
                          state));
-    long n = s->share.largest;
+    long n = s->split.largest;
     TRY(decoder_acts_layout(&s->acts, net, DECODER_TRAIN, (int)n, frames, h, w, activations));
     s->pixels = ARENA_TAKE(activations, "decoded pixels", real, n * clip_values(s));
     s->dpixels = ARENA_TAKE(activations, "decoded pixels", real, n * clip_values(s));
@@ -250,8 +250,8 @@ int light_step_run(struct light_step *s, const struct light_batch *batch, long s
     s->step = (uint64_t)step;
     optimiser_begin(&s->optimiser);
     mem_zero(s->figures, sizeof *s->figures);
-    for (int i = 0; i < s->share.parts; i++) {
-        struct part part = share_part(&s->share, i);
+    for (int i = 0; i < s->split.parts; i++) {
+        struct part part = batch_split_part(&s->split, i);
         const struct light_batch own = {batch->latents + part.first * s->latents,
                                         batch->target + part.first * clip_values(s), batch->joined + part.first};
         params.last = part.last;

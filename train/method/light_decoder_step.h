@@ -1,24 +1,24 @@
-/* light_decoder_step.h: one update of a decoder that learns from a codec's own decode or from true pictures. Opens no file: the
-   batch comes as device arrays. A sample is F latent frames z, the first of them the reference's image latent, and its 4F-3
-   pictures t in [0, 1], the first of them the reference. With p the decoder's pixels, e = p - t:
+/* light_decoder_step.h: one update of a decoder that learns from a codec's own decode or from true pictures. Opens no
+   file: the batch comes as device arrays. A sample is F latent frames z, the first of them the reference's image
+   latent, and its 4F-3 pictures t in [0, 1], the first of them the reference. With p the decoder's pixels, e = p - t:
      loss = pixel_weight (mean m |e| or mean e^2)
           + gradient_weight (mean m |dx e| + mean m |dy e|)        differences to the next pixel in a row, in a column
           + consistency_weight mean (encode(p) - z)^2              latent_consistency.h
-   m weighs what moves: m = 1 + motion_pixels min(1, motion / MOTION_FULL), where motion, the largest in 3 x 3 pixels, is the
-   largest deviation of a latent frame's four pictures from their mean and a quarter of |mean - reference|. A sample whose second
-   latent frame does not follow the reference in its clip counts from the third on: the second is there as the past of that.
-   The reference counts with m = 1.
+   m weighs what moves: m = 1 + motion_pixels min(1, motion / MOTION_FULL), where motion, the largest in 3 x 3 pixels,
+   is the largest deviation of a latent frame's four pictures from their mean and a quarter of |mean - reference|. A
+   sample whose second latent frame does not follow the reference in its clip counts from the third on: the second is
+   there as the past of that. The reference counts with m = 1.
    The decoder is given z with errors like those that a generator makes; the reference's latent stays clean:
      z_f + (noise_clip s + g) a + (noise_frame s + g) n_f,   g = u min(1, d) sqrt(1/2)
-   a and n are normal, a the same in all frames of a sample; s is uniform in 0 .. 2 and u in 0 .. noise_motion for each sample; d,
-   at each place, the largest in 3 x 3 of the latents' root mean square deviation in time. */
+   a and n are normal, a the same in all frames of a sample; s is uniform in 0 .. 2 and u in 0 .. noise_motion for each
+   sample; d, at each place, the largest in 3 x 3 of the latents' root mean square deviation in time. */
 #ifndef TRAIN_METHOD_LIGHT_DECODER_STEP_H
 #define TRAIN_METHOD_LIGHT_DECODER_STEP_H
 
 #include "model/codec/decoder_net.h"
 #include "train/method/latent_consistency.h"
 #include "train/method/stage_config.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 enum light_loss { LIGHT_L1, LIGHT_MSE };
 enum light_target { LIGHT_CODEC, LIGHT_PICTURES };
@@ -43,15 +43,15 @@ struct light_figures { /* parts of the loss, weighted */
 };
 /* A rank's share of a batch, device. */
 struct light_batch {
-    const real *latents, *target; /* [share, F, C, h, w], [share, 4F-3, 3, height, width] */
-    const real *joined;           /* [share]: 0: the second latent frame does not follow the first in the clip */
+    const real *latents, *target; /* [split, F, C, h, w], [split, 4F-3, 3, height, width] */
+    const real *joined;           /* [split]: 0: the second latent frame does not follow the first in the clip */
 };
 struct light_step {
     const struct decoder_net *net;
     struct light_config config;
     struct optimiser optimiser;
     struct decoder_acts acts;
-    struct share share;
+    struct batch_split split;
     struct latent_consistency consistency; /* laid out when its weight is not 0 */
     uint64_t seed, step;
     long frames, rows, places;     /* of a sample: latent frames; rows and places of a latent frame */

@@ -40,14 +40,14 @@ int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const st
     s->levels = *setup->rollout;
     s->seed = setup->seed;
     s->F = setup->F;
-    TRY(sharding_share(setup->shards, &s->share, c->batch, c->accumulate));
+    TRY(sharding_batch_split(setup->shards, &s->split, c->batch, c->accumulate));
     s->chunks = (s->F - 1) / C;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * s->F;
     TRY(optimiser_layout(&s->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
 
-    size_t groups = (size_t)s->share.largest * C, chunk = groups * s->size;
-    s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->share.count * s->clip);
+    size_t groups = (size_t)s->split.largest * C, chunk = groups * s->size;
+    s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->split.count * s->clip);
     s->input = ARENA_TAKE(activations, "chunk's input", real, chunk);
     s->target = ARENA_TAKE(activations, "chunk's target velocity", real, chunk);
     s->velocity = ARENA_TAKE(activations, "chunk's velocity", real, chunk);
@@ -62,10 +62,10 @@ int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const st
 int ode_step_acts_layout(struct ode_step *s, struct arena *arena) {
     enum dit_memory kind = s->config.stage.recompute == RECOMPUTE_BLOCK ? DIT_SAVE_BLOCKS : DIT_SAVE_ALL;
     kv_cache_free(s->cache);
-    TRY(kv_cache_layout(&s->cache, s->net, &s->levels.causal, s->share.largest, s->F, arena));
+    TRY(kv_cache_layout(&s->cache, s->net, &s->levels.causal, s->split.largest, s->F, arena));
     TRY(kv_cache_grads_layout(s->cache, arena));
     if (s->acts) dit_acts_free(s->acts);
-    return dit_acts_layout(&s->acts, s->net, s->share.largest, s->levels.causal.chunk, kind, arena);
+    return dit_acts_layout(&s->acts, s->net, s->split.largest, s->levels.causal.chunk, kind, arena);
 }
 
 void ode_step_free(struct ode_step *s) {
@@ -96,7 +96,7 @@ static int level_of(const struct ode_step *s, enum pass_kind kind, int chunk, in
 
 static void copy_chunk(const struct ode_step *s, real *to, int sample, int first, int level) {
     int C = s->levels.causal.chunk;
-    long row = (long)level * s->share.count + s->part.first + sample;
+    long row = (long)level * s->split.count + s->part.first + sample;
     const real *state = s->states + row * s->clip + first * s->size;
     mem_copy(to + (long)sample * C * s->size, state, sizeof(real) * (size_t)(C * s->size));
 }
@@ -106,7 +106,7 @@ static void copy_chunk(const struct ode_step *s, real *to, int sample, int first
 static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, long step) {
     int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
     size_t groups = (size_t)s->part.count * C;
-    double share = 1.0 / ((double)s->share.batch * (s->F - 1) * passes_per_chunk(s));
+    double share = 1.0 / ((double)s->split.batch * (s->F - 1) * passes_per_chunk(s));
     for (int b = 0; b < s->part.count; b++) {
         int level = level_of(s, kind, chunk, b, step);
         double sigma = s->levels.sigma[level];
@@ -227,8 +227,8 @@ static int part_gradient(struct ode_step *s, const struct condition_batch *condi
 
 int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step) {
     struct condition_batch c;
-    for (int i = 0; i < s->share.parts; i++) {
-        s->part = share_part(&s->share, i);
+    for (int i = 0; i < s->split.parts; i++) {
+        s->part = batch_split_part(&s->split, i);
         condition_batch_part(&c, condition, s->part.first, s->part.count);
         TRY(part_gradient(s, &c, step));
     }
@@ -245,11 +245,11 @@ int ode_step_run(struct ode_step *s, const struct condition_batch *condition, lo
 static double chunk_flops(const struct ode_step *s, int chunk) {
     struct causal_view view;
     causal_view(&view, &s->levels.causal, chunk);
-    return dit_flops(&s->net->config, s->share.count, s->levels.causal.chunk, view.count);
+    return dit_flops(&s->net->config, s->split.count, s->levels.causal.chunk, view.count);
 }
 
 long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbacks, long clips) {
-    return permuted_turn(s->seed + (uint64_t)rollbacks, (uint64_t)step * (uint64_t)s->share.batch + (uint64_t)sample,
+    return permuted_turn(s->seed + (uint64_t)rollbacks, (uint64_t)step * (uint64_t)s->split.batch + (uint64_t)sample,
                          clips);
 }
 
@@ -258,14 +258,14 @@ void ode_step_work(const struct ode_step *s, struct step_work *work) {
     int passes = passes_per_chunk(s), again = s->config.stage.recompute != RECOMPUTE_NONE;
     double backward = 1 + 2 + again; /* with the forward before it */
     n->updates = 1;
-    n->forwards = s->share.parts * (2.0 + s->chunks * (1.0 + passes));
-    n->backwards = s->share.parts * (1.0 + s->chunks * (double)passes);
-    work->flops += (1 + backward) * dit_flops(&s->net->config, s->share.count, 1, 0);
+    n->forwards = s->split.parts * (2.0 + s->chunks * (1.0 + passes));
+    n->backwards = s->split.parts * (1.0 + s->chunks * (double)passes);
+    work->flops += (1 + backward) * dit_flops(&s->net->config, s->split.count, 1, 0);
     for (int i = 1; i <= s->chunks; i++) work->flops += (1 + passes * backward) * chunk_flops(s, i);
     const struct dit_config *c = &s->net->config;
     int C = s->levels.causal.chunk;
-    step_work_exchanges(work, c, s->share.count, 1, WORK_FORWARD, 0, 2);
-    step_work_exchanges(work, c, s->share.count, 1, WORK_BACKWARD, again, 1);
-    step_work_exchanges(work, c, s->share.count, C, WORK_FORWARD, 0, s->chunks * (1.0 + passes));
-    step_work_exchanges(work, c, s->share.count, C, WORK_BACKWARD, again, s->chunks * (double)passes);
+    step_work_exchanges(work, c, s->split.count, 1, WORK_FORWARD, 0, 2);
+    step_work_exchanges(work, c, s->split.count, 1, WORK_BACKWARD, again, 1);
+    step_work_exchanges(work, c, s->split.count, C, WORK_FORWARD, 0, s->chunks * (1.0 + passes));
+    step_work_exchanges(work, c, s->split.count, C, WORK_BACKWARD, again, s->chunks * (double)passes);
 }

@@ -1,7 +1,7 @@
 /* ode_step.h: one update of the causal student's initialisation: regression on the teacher's trajectories, chunk by
    chunk, with the exact gradient of block-causal attention (Yin et al. 2025, CausVid).
-   A chunk's input is the trajectory's state at one of the student's levels; the target is the trajectory's end; the loss
-   is the mean square of x0 = x - sigma v against it over frames 1...
+   A chunk's input is the trajectory's state at one of the student's levels; the target is the trajectory's end; the
+   loss is the mean square of x0 = x - sigma v against it over frames 1...
    What a chunk sees of earlier ones:
      history own    their keys and values from the same pass, each at the level drawn for it
      history last   their keys and values from a pass at the last level, as the cache has them in serving; that pass is
@@ -34,13 +34,13 @@ struct ode_step {
     struct rollout_config levels; /* the student's levels and chunking */
     uint64_t seed;
     int F, chunks;
-    struct share share;
+    struct batch_split split;
     struct part part; /* the one in hand */
     long size, clip;  /* elements of a latent frame, of a clip */
     struct optimiser student;
     struct kv_cache *cache;                  /* all frames, with gradients */
     struct dit_acts *acts;                   /* of one chunk, saving */
-    real *states;                            /* device [levels + 1][share, F, C, H, W]: at sigma[0] .. , and the end */
+    real *states;                            /* device [levels + 1][split, F, C, H, W]: at sigma[0] .. , and the end */
     real *input, *target, *velocity, *slope; /* device [B, C frames] of a pass */
     real *t, *inverse, *minus_inverse, *weight; /* device [B, C] of a pass */
     real *host;                                 /* host [4, B, C] */
@@ -54,8 +54,8 @@ void ode_step_free(struct ode_step *s);
 int ode_step_run(struct ode_step *s, const struct condition_batch *condition, long step);
 /* Its loss and gradients alone (s->student.loss, .grads: cleared by the caller). */
 int ode_step_gradient(struct ode_step *s, const struct condition_batch *condition, long step);
-/* Which of the `clips` recorded ones sample `sample` of the global batch has: all of them in an order drawn anew for each
-   round through them, so that each comes as often as another and never with the same company. */
+/* Which of the `clips` recorded ones sample `sample` of the global batch has: all of them in an order drawn anew for
+   each round through them, so that each comes as often as another and never with the same company. */
 long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbacks, long clips);
 /* What a step costs this rank; after the layout. */
 void ode_step_work(const struct ode_step *s, struct step_work *work);

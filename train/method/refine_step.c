@@ -30,7 +30,8 @@ static const struct config_field fields[] = {
         "attention heads of the readers; 0: as the trunk"),
     INT("refine.discriminator.ffn_dim", discriminator.ffn_dim, 0, 262144, "0",
         "hidden width of the readers; 0: as the trunk"),
-    OPTIMISER_KEYS("refine.critic", critic, "2e-4", "0", "0.99", "0", "1", "0", "0", "0"),
+    OPTIMISER_KEYS("refine.discriminator.optimiser", discriminator_optimiser, "2e-4", "0", "0.99", "0", "1", "0", "0",
+                   "0"),
     LEVEL_KEYS("refine.level", level, "shifted_uniform", "1", "0.02", "0.6"),
     LONG("refine.head_warmup", head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
     LONG(
@@ -62,12 +63,13 @@ static int check(const void *settings) {
 }
 
 SECTION(refine, "Refines the student against real clips with the Consistency-Aware Discriminator.",
-        "negative lora rollout distill", check, TRAINS("student", stage.optimiser), TRAINS("discriminator", critic));
+        "negative lora rollout distill", check, TRAINS("student", stage.optimiser),
+        TRAINS("discriminator", discriminator_optimiser));
 
 /* ---- memory ---- */
 
-/* Passes 0 .. are the critic's (matching.c), with which levels share their purpose; the generator's level and noise, then
-   those of the discriminator's updates. */
+/* Passes 0 .. are the critic's (distribution_matching.c), with which levels share their purpose; the generator's level
+   and noise, then those of the discriminator's updates. */
 enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 
 /* What a clip's logit compares is nothing that an ordinary GAN of frames knows. */
@@ -76,23 +78,24 @@ static long local_count(const struct refine_step *r) { return (long)r->B * (r->F
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
 static long value_count(const struct refine_step *r) { return r->B * r->rollout.clip; }
 static size_t figure_count(const struct refine_step *r) {
-    return FIGURE_LOGITS + 2 * (size_t)r->share.batch * (size_t)r->F;
+    return FIGURE_LOGITS + 2 * (size_t)r->split.batch * (size_t)r->F;
 }
 
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
     if (r->config.distill_share > 0) return &r->matching.teacher;
-    return r->config.critic.lora.rank ? &r->trunk : NULL;
+    return r->config.discriminator_optimiser.lora.rank ? &r->trunk : NULL;
 }
 
 /* With adapters its trunk is the frozen teacher's, its heads are trained whole. */
-static int layout_judge(struct refine_step *r, const struct optimiser_config *config, long updates,
-                        struct sharding *shards, struct arena *state) {
+static int layout_discriminator(struct refine_step *r, const struct optimiser_config *config, long updates,
+                                struct sharding *shards, struct arena *state) {
     struct optimiser_config c = *config;
     struct frozen_weights *teacher = refine_frozen_teacher(r);
     c.lora.first_whole_slice = r->discriminator.head_slice;
     if (teacher == &r->trunk) TRY(shard_layout_frozen(&teacher->shard, "teacher", &r->net->table, shards, state));
-    optimiser_share(&r->judge, teacher);
-    return optimiser_layout(&r->judge, "discriminator", &r->discriminator.trunk.table, &c, updates, shards, state);
+    optimiser_share(&r->discriminator_optimiser, teacher);
+    return optimiser_layout(&r->discriminator_optimiser, "discriminator", &r->discriminator.trunk.table, &c, updates,
+                            shards, state);
 }
 
 static int layout_networks(struct refine_step *r, const struct step_setup *setup, const struct score_config *score,
@@ -108,11 +111,11 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
         return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
     r->critic_ratio = score->critic_ratio;
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
-    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->share, r->F, c->frames, activations));
+    TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->split, r->F, c->frames, activations));
     if (c->distill_share > 0)
-        TRY(matching_layout(&r->matching, setup, score, &r->share, c->stage.steps * r->critic_ratio, state,
-                            activations));
-    return layout_judge(r, &c->critic, updates, shards, state);
+        TRY(distribution_matching_layout(&r->matching, setup, score, &r->split, c->stage.steps * r->critic_ratio, state,
+                                         activations));
+    return layout_discriminator(r, &c->discriminator_optimiser, updates, shards, state);
 }
 
 int refine_step_layout(struct refine_step *r, const struct step_setup *setup, const struct refine_config *config,
@@ -121,8 +124,8 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
     r->config = *config;
     if (frames_alone(r)) r->config.global_weight = 0;
     r->seed = setup->seed;
-    TRY(sharding_share(setup->shards, &r->share, config->stage.batch, config->stage.accumulate));
-    r->B = r->share.largest;
+    TRY(sharding_batch_split(setup->shards, &r->split, config->stage.batch, config->stage.accumulate));
+    r->B = r->split.largest;
     r->F = setup->F;
     TRY(layout_networks(r, setup, score, state, activations));
     TRY(levels_layout(&r->levels, r->B, r->F, activations));
@@ -152,10 +155,10 @@ int refine_step_acts_layout(struct refine_step *r, struct arena *arena) {
     struct arena_fork fork;
     arena_fork(arena, &fork);
     if (r->acts) discriminator_acts_free(r->acts);
-    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->share.largest, r->F, kind, arena));
+    TRY(discriminator_acts_layout(&r->acts, &r->discriminator, r->split.largest, r->F, kind, arena));
     if (r->config.distill_share > 0) {
         arena_alternative(arena, &fork);
-        TRY(matching_acts_layout(&r->matching, kind, arena));
+        TRY(distribution_matching_acts_layout(&r->matching, kind, arena));
     }
     arena_alternative(arena, &fork);
     TRY(self_forcing_acts_layout(&r->rollout, kind, arena));
@@ -166,10 +169,10 @@ int refine_step_acts_layout(struct refine_step *r, struct arena *arena) {
 void refine_step_free(struct refine_step *r) {
     discriminator_acts_free(r->acts);
     self_forcing_free(&r->rollout);
-    matching_free(&r->matching);
+    distribution_matching_free(&r->matching);
     levels_free(&r->levels);
     optimiser_free(&r->student);
-    optimiser_free(&r->judge);
+    optimiser_free(&r->discriminator_optimiser);
     shard_free(&r->trunk.shard);
     mailbox_free(&r->mail);
     if (r->discriminator.heads) discriminator_destroy(&r->discriminator);
@@ -180,24 +183,24 @@ void refine_step_free(struct refine_step *r) {
 int refine_step_prepare(struct refine_step *r) {
     levels_fill(&r->levels, r->step_size, r->config.fd_step);
     mem_zero(r->figures, figure_count(r) * sizeof(real));
-    if (r->config.distill_share > 0) matching_prepare(&r->matching);
-    return band_energy_prepare(&r->energy, r->share.batch);
+    if (r->config.distill_share > 0) distribution_matching_prepare(&r->matching);
+    return band_energy_prepare(&r->energy, r->split.batch);
 }
 
-void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->judge, r->seed); }
+void refine_step_new_heads(struct refine_step *r) { optimiser_initialise(&r->discriminator_optimiser, r->seed); }
 
 void refine_step_fresh(struct refine_step *r) {
     optimiser_start(&r->student);
-    optimiser_start(&r->judge);
-    if (r->config.distill_share > 0) matching_fresh(&r->matching);
+    optimiser_start(&r->discriminator_optimiser);
+    if (r->config.distill_share > 0) distribution_matching_fresh(&r->matching);
 }
 
-void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->judge); }
+void refine_heads_warm(struct refine_step *r) { optimiser_start(&r->discriminator_optimiser); }
 
 void refine_schedule(struct refine_step *r, long heads, long whole, long held) {
     const struct refine_config *c = &r->config;
-    r->judge.idle = heads >= c->head_warmup ? c->head_warmup : 0;
-    r->judge.steps = c->head_warmup + whole + c->stage.steps * c->ratio;
+    r->discriminator_optimiser.idle = heads >= c->head_warmup ? c->head_warmup : 0;
+    r->discriminator_optimiser.steps = c->head_warmup + whole + c->stage.steps * c->ratio;
     r->student.idle = held;
 }
 
@@ -223,8 +226,8 @@ static void make_input(struct refine_step *r, enum refine_input kind, const stru
 }
 
 /* Logits of r->input. */
-static int judge(struct refine_step *r, const struct params *params, const struct condition_batch *condition,
-                 enum refine_input kind, struct dit_input *in) {
+static int discriminate(struct refine_step *r, const struct params *params, const struct condition_batch *condition,
+                        enum refine_input kind, struct dit_input *in) {
     *in = condition_batch_clip(condition, 0, r->input, r->rollout.clip, r->levels.t);
     discriminator_condition_reset(r->acts);
     return discriminator_forward(&r->discriminator, params, r->acts, in, r->logits[kind],
@@ -240,7 +243,7 @@ static int wanted(const struct refine_step *r, enum refine_input kind) {
 /* ---- losses on logits ---- */
 
 /* A part's mean counts for as much of the batch's. */
-static double share_of_batch(const struct refine_step *r) { return (double)r->B / r->share.batch; }
+static double share_of_batch(const struct refine_step *r) { return (double)r->B / r->split.batch; }
 
 /* softplus(-(D(a) - D(b))), frames averaged, clips averaged; slopes of a, and of b when it is asked for. */
 static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, enum refine_input b, int slope_of_b) {
@@ -293,7 +296,7 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
     for (int i = 0; i < REFINE_INPUTS; i++) {
         if (!wanted(r, i)) continue;
         make_input(r, i, b, fake_clips, round, index);
-        TRY(judge(r, params, &b->condition, i, &in));
+        TRY(discriminate(r, params, &b->condition, i, &in));
     }
     pair_losses(r, loss, INPUT_REAL, INPUT_FAKE, 1);
     penalty(r, loss, INPUT_REAL, INPUT_REAL_MOVED, r->config.r1, r->figures + FIGURE_R1);
@@ -304,7 +307,7 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
         if (!wanted(r, i)) continue;
         pass.last = params->last && i == last_input;
         make_input(r, i, b, fake_clips, round, index);
-        TRY(judge(r, params, &b->condition, i, &in));
+        TRY(discriminate(r, params, &b->condition, i, &in));
         TRY(discriminator_backward(&r->discriminator, &pass, r->acts, &in, r->slopes[i], r->slopes[i] + local_count(r),
                                    NULL, 0, heads_only));
     }
@@ -313,18 +316,18 @@ int refine_discriminator_gradient(struct refine_step *r, const struct params *pa
 
 int refine_discriminator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                                 uint64_t round, int index, long update, int heads_only) {
-    struct params params = optimiser_params(&r->judge);
+    struct params params = optimiser_params(&r->discriminator_optimiser);
     struct batch_part b;
-    optimiser_begin(&r->judge);
+    optimiser_begin(&r->discriminator_optimiser);
     mem_zero(r->figures, sizeof(real) * FIGURE_MADE);
     mem_zero(r->figures + FIGURE_LOGITS, sizeof(real) * (figure_count(r) - FIGURE_LOGITS));
-    for (int i = 0; i < r->share.parts; i++) {
-        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+    for (int i = 0; i < r->split.parts; i++) {
+        batch_part(&b, &r->split, i, clips, r->rollout.clip, condition);
         params.last = b.part.last;
         TRY(refine_discriminator_gradient(r, &params, &b, r->rollout.x + b.part.first * r->rollout.clip, round, index,
-                                          heads_only, r->judge.loss));
+                                          heads_only, r->discriminator_optimiser.loss));
     }
-    return optimiser_step(&r->judge, update, heads_only ? r->discriminator.head_slice : 0);
+    return optimiser_step(&r->discriminator_optimiser, update, heads_only ? r->discriminator.head_slice : 0);
 }
 
 /* ---- the generator ---- */
@@ -332,26 +335,26 @@ int refine_discriminator_update(struct refine_step *r, const real *clips, const 
 static int roll_out(struct refine_step *r, const struct batch_part *b, uint64_t round, int index) {
     struct params student = optimiser_frozen(&r->student);
     struct rollout_noise noise = {
-        .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->share.batch};
+        .seed = r->seed, .step = round, .purpose = RANDOM_ROLLOUT, .sample0 = (long)index * r->split.batch};
     int exit = self_forcing_exit(r->config.exit, r->rollout.rollout.config.steps, r->seed, round);
     TRY(self_forcing_rollout(&r->rollout, &student, &b->part, b->clips, r->rollout.clip, &b->condition, &noise, exit,
                              self_forcing_before(&r->rollout, r->seed, round, index)));
     if (r->config.distill_share > 0)
-        matching_show(&r->matching, &b->part, self_forcing_clips(&r->rollout), &b->condition);
+        distribution_matching_show(&r->matching, &b->part, self_forcing_clips(&r->rollout), &b->condition);
     return OK;
 }
 
 void refine_references(const struct refine_step *r, real *clips, const real *far, uint64_t round, int index) {
     size_t frame = sizeof(real) * (size_t)r->rollout.size;
     if (self_forcing_before(&r->rollout, r->seed, round, index))
-        mem_copy_rows(clips, sizeof(real) * (size_t)r->rollout.clip, far, frame, frame, (size_t)r->share.count);
+        mem_copy_rows(clips, sizeof(real) * (size_t)r->rollout.clip, far, frame, frame, (size_t)r->split.count);
 }
 
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
                    int index) {
     struct batch_part b;
-    for (int i = 0; i < r->share.parts; i++) {
-        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+    for (int i = 0; i < r->split.parts; i++) {
+        batch_part(&b, &r->split, i, clips, r->rollout.clip, condition);
         TRY(roll_out(r, &b, round, index));
     }
     return OK;
@@ -362,9 +365,9 @@ static int generator_loss(struct refine_step *r, const struct params *params, co
                           const real *fake_clips, uint64_t round, real *loss, struct dit_input *in) {
     draw_level(r, &b->part, round, GENERATOR_PASS);
     make_input(r, INPUT_REAL, b, fake_clips, round, 0);
-    TRY(judge(r, params, &b->condition, INPUT_REAL, in));
+    TRY(discriminate(r, params, &b->condition, INPUT_REAL, in));
     make_input(r, INPUT_FAKE, b, fake_clips, round, 0);
-    TRY(judge(r, params, &b->condition, INPUT_FAKE, in));
+    TRY(discriminate(r, params, &b->condition, INPUT_FAKE, in));
     pair_losses(r, loss, INPUT_FAKE, INPUT_REAL, 0);
     return OK;
 }
@@ -383,8 +386,8 @@ int refine_generator_gradient(struct refine_step *r, const struct params *params
 
 /* g += share times the distillation gradient; its loss is not added, for it has another scale. */
 static int add_distillation(struct refine_step *r, const struct batch_part *b, uint64_t round) {
-    TRY(matching_gradient(&r->matching, &b->part, r->g_matching, r->part_loss, self_forcing_clips(&r->rollout),
-                          &b->condition, round));
+    TRY(distribution_matching_gradient(&r->matching, &b->part, r->g_matching, r->part_loss,
+                                       self_forcing_clips(&r->rollout), &b->condition, round));
     real_axpby(r->g, (real)r->config.distill_share, r->g_matching, 1, value_count(r));
     return OK;
 }
@@ -402,11 +405,11 @@ static void begin_generator(struct refine_step *r) {
 
 int refine_generator_update(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                             uint64_t round, long step) {
-    struct params frozen = optimiser_frozen(&r->judge), student = optimiser_params(&r->student);
+    struct params frozen = optimiser_frozen(&r->discriminator_optimiser), student = optimiser_params(&r->student);
     struct batch_part b;
     begin_generator(r);
-    for (int i = 0; i < r->share.parts; i++) {
-        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+    for (int i = 0; i < r->split.parts; i++) {
+        batch_part(&b, &r->split, i, clips, r->rollout.clip, condition);
         student.last = b.part.last;
         TRY(roll_out(r, &b, round, 0));
         TRY(refine_generator_gradient(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->g, r->student.loss));
@@ -419,12 +422,12 @@ int refine_generator_update(struct refine_step *r, const real *clips, const stru
 
 int refine_generator_hold(struct refine_step *r, const real *clips, const struct condition_batch *condition,
                           uint64_t round, long step) {
-    struct params frozen = optimiser_frozen(&r->judge);
+    struct params frozen = optimiser_frozen(&r->discriminator_optimiser);
     struct batch_part b;
     struct dit_input in;
     begin_generator(r);
-    for (int i = 0; i < r->share.parts; i++) {
-        batch_part(&b, &r->share, i, clips, r->rollout.clip, condition);
+    for (int i = 0; i < r->split.parts; i++) {
+        batch_part(&b, &r->split, i, clips, r->rollout.clip, condition);
         TRY(roll_out(r, &b, round, 0));
         TRY(generator_loss(r, &frozen, &b, self_forcing_clips(&r->rollout), round, r->student.loss, &in));
         measure(r, &b);
@@ -448,7 +451,7 @@ static double mean_difference(const real *a, const real *b, long n) {
 
 int refine_step_report(struct refine_step *r, uint64_t round, struct refine_report *report) {
     const struct refine_config *c = &r->config;
-    long local = (long)r->share.batch * (r->F - 1), all = (long)r->share.batch * r->F;
+    long local = (long)r->split.batch * (r->F - 1), all = (long)r->split.batch * r->F;
     const real *real_logits = r->host + FIGURE_LOGITS, *fake_logits = real_logits + all;
     if (!mailbox_read(&r->mail, (long)round, r->host)) return 0;
     for (int i = 0; i < BRANCHES; i++) {
@@ -461,21 +464,21 @@ int refine_step_report(struct refine_step *r, uint64_t round, struct refine_repo
     }
     double *margin = report->branch_margin;
     margin[BRANCH_LOCAL] = mean_difference(real_logits, fake_logits, local);
-    margin[BRANCH_GLOBAL] = mean_difference(real_logits + local, fake_logits + local, r->share.batch);
+    margin[BRANCH_GLOBAL] = mean_difference(real_logits + local, fake_logits + local, r->split.batch);
     report->margin = (c->local_weight * margin[BRANCH_LOCAL] + c->global_weight * margin[BRANCH_GLOBAL]) /
                      (c->local_weight + c->global_weight);
     return 1;
 }
 
 /* n passes of the discriminator: its trunk ends at the last tap; the heads are small beside it. */
-static void judge_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
-    struct network_work *judge = step_work_trained(work, "discriminator", &r->judge);
+static void discriminator_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
+    struct network_work *discriminator = step_work_trained(work, "discriminator", &r->discriminator_optimiser);
     struct dit_config trunk = r->net->config;
-    struct share share = r->share;
+    struct batch_split split = r->split;
     int F = frames_alone(r) ? 1 : r->F;
-    share.count *= r->F / F;
+    split.count *= r->F / F;
     trunk.layers = r->discriminator.config.taps[2] + 1;
-    step_work_clips(work, judge, &trunk, &share, F, kind, r->config.stage.recompute, n);
+    step_work_clips(work, discriminator, &trunk, &split, F, kind, r->config.stage.recompute, n);
 }
 
 void refine_step_work(const struct refine_step *r, struct step_work *work) {
@@ -483,13 +486,13 @@ void refine_step_work(const struct refine_step *r, struct step_work *work) {
     struct network_work *student = step_work_trained(work, "student", &r->student);
     int inputs = 2 + (c->r1 > 0) + (c->r2 > 0);
     student->updates = 1;
-    step_work_rollout(work, student, &r->rollout, &r->share, c->ratio);
-    step_work_rollout_backward(work, student, &r->rollout, &r->share, c->stage.recompute);
-    judge_work(r, WORK_FORWARD, 2 + 2.0 * inputs * c->ratio, work);
-    judge_work(r, WORK_BACKWARD_INPUT, 1, work);
-    judge_work(r, WORK_BACKWARD, (double)inputs * c->ratio, work);
-    step_work_trained(work, "discriminator", &r->judge)->updates = c->ratio;
+    step_work_rollout(work, student, &r->rollout, &r->split, c->ratio);
+    step_work_rollout_backward(work, student, &r->rollout, &r->split, c->stage.recompute);
+    discriminator_work(r, WORK_FORWARD, 2 + 2.0 * inputs * c->ratio, work);
+    discriminator_work(r, WORK_BACKWARD_INPUT, 1, work);
+    discriminator_work(r, WORK_BACKWARD, (double)inputs * c->ratio, work);
+    step_work_trained(work, "discriminator", &r->discriminator_optimiser)->updates = c->ratio;
     if (c->distill_share == 0) return;
-    matching_work_gradient(&r->matching, c->stage.recompute, work);
-    matching_work_critic(&r->matching, c->stage.recompute, r->critic_ratio, work);
+    distribution_matching_work_gradient(&r->matching, c->stage.recompute, work);
+    distribution_matching_work_critic(&r->matching, c->stage.recompute, r->critic_ratio, work);
 }

@@ -1,20 +1,20 @@
 /* refine_step.h: adversarial refinement of the student against real clips by the Consistency-Aware Discriminator.
-   Pair i is real clip i and a rollout from its reference and conditions; both are judged at the same noise level with the
-   same noise. Relativistic losses (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024) over the frames' logits and the
-   clip's logit; R1 on real and R2 on fake as finite differences: ((D(x_t + h eta) - D(x_t))/h)^2, averaged over the
+   Pair i is real clip i and a rollout from its reference and conditions; both are judged at the same noise level with
+   the same noise. Relativistic losses (Jolicoeur-Martineau 2018; R3GAN, Huang et al. 2024) over the frames' logits and
+   the clip's logit; R1 on real and R2 on fake as finite differences: ((D(x_t + h eta) - D(x_t))/h)^2, averaged over the
    frames' logits and over the clips' logits apart and weighted as the branches are: one mean over all logits would give
    the clip's logit, which is as strong in the loss as all frames' together, 1/F of the penalty.
    The discriminator step has four inputs: real, fake, and both moved by h eta. Four forwards give logits and their
    gradients; then each input runs again, saving, and is back-propagated into the same gradients.
-   A generator that learns from a discriminator at chance is led astray by noise: so heads, then all of the discriminator
-   are trained before it moves, and it is held still where the margin is lost again (margin.h).
+   A generator that learns from a discriminator at chance is led astray by noise: so heads, then all of the
+   discriminator are trained before it moves, and it is held still where the margin is lost again (margin.h).
    In the generator's step D(real) is a constant. A share of the distillation loss can be kept. Opens no file. */
 #ifndef TRAIN_METHOD_REFINE_STEP_H
 #define TRAIN_METHOD_REFINE_STEP_H
 
 #include "model/dit/discriminator.h"
 #include "train/method/band_energy.h"
-#include "train/method/matching.h"
+#include "train/method/distribution_matching.h"
 #include "train/method/self_forcing.h"
 #include "train/method/stage_config.h"
 
@@ -24,13 +24,13 @@ struct refine_config {
     int exit;
     int frames; /* latent frames of a rollout at most; 0: those of a clip (self_forcing.h) */
     struct discriminator_config discriminator;
-    struct optimiser_config critic; /* of the discriminator */
-    struct level_config level;      /* at which real and fake are judged */
-    long head_warmup;               /* discriminator updates of the heads alone, before all else */
-    long warmup;                    /* updates of all of it that follow, at most: until the margin is above */
-    double warmup_margin;           /* this, */
-    double hold_margin;             /* and while it is not above this the generator is held still */
-    int ratio;                      /* discriminator updates a generator update */
+    struct optimiser_config discriminator_optimiser; /* of the discriminator */
+    struct level_config level;                       /* at which real and fake are judged */
+    long head_warmup;                                /* discriminator updates of the heads alone, before all else */
+    long warmup;          /* updates of all of it that follow, at most: until the margin is above */
+    double warmup_margin; /* this, */
+    double hold_margin;   /* and while it is not above this the generator is held still */
+    int ratio;            /* discriminator updates a generator update */
     double local_weight, global_weight;
     double r1, r2, fd_step; /* weights and step of the finite-difference penalties */
     double distill_share;   /* weight of the distillation loss, with the settings of `distill` */
@@ -55,12 +55,12 @@ struct refine_step {
     struct refine_config config;
     uint64_t seed;
     int B, F; /* samples in hand, frames */
-    struct share share;
+    struct batch_split split;
     struct discriminator discriminator;
-    struct optimiser student, judge; /* judge: of the discriminator */
+    struct optimiser student, discriminator_optimiser;
     struct self_forcing rollout;
-    struct matching matching;    /* when distill_share > 0 */
-    int critic_ratio;            /* its critic's updates a step */
+    struct distribution_matching matching; /* when distill_share > 0 */
+    int critic_ratio;                      /* its critic's updates a step */
     struct frozen_weights trunk; /* frozen, under the discriminator's adapters, when matching has no teacher */
     struct levels levels;
     struct band_energy energy;
@@ -89,19 +89,21 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
 /* What is alive during a step only: may share memory with what is not. */
 int refine_step_acts_layout(struct refine_step *r, struct arena *arena);
 void refine_step_free(struct refine_step *r);
-/* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL: none. */
+/* The teacher that the caller loads at every start: the real score, and what adapters of the trunk are over. NULL:
+   none. */
 struct frozen_weights *refine_frozen_teacher(struct refine_step *r);
 int refine_step_prepare(struct refine_step *r);
-/* New heads from the seed; the trunk's weights are loaded over them by the caller, into judge.master. */
+/* New heads from the seed; the trunk's weights are loaded over them by the caller, into
+   discriminator_optimiser.master. */
 void refine_step_new_heads(struct refine_step *r);
-/* From weights in student.master, judge.master (and matching.critic.master). */
+/* From weights in student.master, discriminator_optimiser.master (and matching.critic.master). */
 void refine_step_fresh(struct refine_step *r);
 
-/* Before a batch's rollout number `index` of this round: where that has chunks before its clip, so that this does not follow
-   the reference, the real clips get references from elsewhere, too, or the discriminator would tell them by that. clips
-   [share, F, C, H, W], far [share, C, H, W]. */
+/* Before a batch's rollout number `index` of this round: where that has chunks before its clip, so that this does not
+   follow the reference, the real clips get references from elsewhere, too, or the discriminator would tell them by
+   that. clips [split, F, C, H, W], far [split, C, H, W]. */
 void refine_references(const struct refine_step *r, real *clips, const real *far, uint64_t round, int index);
-/* Rolls the student out: rollout.x [share, F, C, H, W], for the discriminator. Number `index` of this round. */
+/* Rolls the student out: rollout.x [split, F, C, H, W], for the discriminator. Number `index` of this round. */
 int refine_rollout(struct refine_step *r, const real *clips, const struct condition_batch *condition, uint64_t round,
                    int index);
 /* Rolls the student out (number 0 of this round) and makes one generator update from it. */

@@ -4,7 +4,7 @@
 #define TRAIN_METHOD_REPLAY_H
 
 #include "model/dit/condition_batch.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 
 struct train_state;
 struct replay {
@@ -22,8 +22,9 @@ void replay_clear(struct replay *r);
 void replay_push(struct replay *r, const struct part *part, const real *x, const struct condition_batch *condition);
 /* Copies a part of the rollout of slot 0 .. replay_filled - 1 into x and condition. */
 void replay_draw(const struct replay *r, int slot, const struct part *part, real *x, struct condition_batch *condition);
-/* The slot of draw number `index` (0, 1, ...) among draws without replacement: the newest rollout first, then the others
-   from a random one on, each once before any comes again. offset: random, of at least 0; the same for a series. */
+/* The slot of draw number `index` (0, 1, ...) among draws without replacement: the newest rollout first, then the
+   others from a random one on, each once before any comes again. offset: random, of at least 0; the same for a
+   series. */
 int replay_slot(const struct replay *r, long offset, int index);
 static inline int replay_filled(const struct replay *r) { return r->pushed < r->slots ? (int)r->pushed : r->slots; }
 

@@ -8,15 +8,15 @@
 
 enum { SCORE_PASS = 128 }; /* of the levels: apart from the critic's passes, which share their purpose */
 
-int score_layout(struct score *s, const struct dit *net, const struct score_config *config, const struct share *share,
-                 int F, struct arena *arena) {
-    int B = share->largest;
+int score_layout(struct score *s, const struct dit *net, const struct score_config *config,
+                 const struct batch_split *split, int F, struct arena *arena) {
+    int B = split->largest;
     score_free(s);
     s->net = net;
     s->config = *config;
     s->B = B;
     s->F = F;
-    s->batch = share->batch;
+    s->batch = split->batch;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * F;
     size_t all = (size_t)B * s->clip;

@@ -57,8 +57,8 @@ struct score {
     real *scaled;         /* device [B]: N batch / B, with which a part's mean is its share of the batch's */
     real *own[SCORE_OWN]; /* device: buffers of the loss's own, which numbers them */
 };
-int score_layout(struct score *s, const struct dit *net, const struct score_config *config, const struct share *share,
-                 int F, struct arena *arena);
+int score_layout(struct score *s, const struct dit *net, const struct score_config *config,
+                 const struct batch_split *split, int F, struct arena *arena);
 void score_free(struct score *s);
 
 /* g [B, F, C, H, W] = dL/dx of a part's clips x; loss [1] += its share of L (DMD: mean (f - r)^2). `acts` can save; it

@@ -10,7 +10,7 @@
 const char *const exit_names[] = {"last", "random", NULL};
 
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
-                        const struct share *share, int F, int longest, struct arena *arena) {
+                        const struct batch_split *split, int F, int longest, struct arena *arena) {
     int C = config->causal.chunk, kept = F + config->causal.ring;
     if (!longest) longest = F;
     if (longest < F || (longest - 1) % C)
@@ -23,9 +23,9 @@ int self_forcing_layout(struct self_forcing *s, const struct dit *net, const str
     s->room = (longest - F) / C;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * F;
-    TRY(rollout_layout(&s->rollout, net, config, share->largest, longest < kept ? longest : kept, arena));
-    s->x = ARENA_TAKE(arena, "rolled-out clips", real, (size_t)share->count * s->clip);
-    s->exit_input = ARENA_TAKE(arena, "inputs of the exit passes", real, (size_t)share->largest * s->clip);
+    TRY(rollout_layout(&s->rollout, net, config, split->largest, longest < kept ? longest : kept, arena));
+    s->x = ARENA_TAKE(arena, "rolled-out clips", real, (size_t)split->count * s->clip);
+    s->exit_input = ARENA_TAKE(arena, "inputs of the exit passes", real, (size_t)split->largest * s->clip);
     return OK;
 }
 

@@ -33,44 +33,44 @@ void step_work_exchanges(struct step_work *w, const struct dit_config *c, int co
 }
 
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,
-                     const struct share *share, int F, enum work_pass kind, int recompute, double n) {
-    *(kind == WORK_FORWARD ? &network->forwards : &network->backwards) += n * share->parts;
-    w->flops += n * forwards_worth(kind, recompute) * dit_flops(config, share->count, F, 0);
-    step_work_exchanges(w, config, share->count, F, kind, recompute, n);
+                     const struct batch_split *split, int F, enum work_pass kind, int recompute, double n) {
+    *(kind == WORK_FORWARD ? &network->forwards : &network->backwards) += n * split->parts;
+    w->flops += n * forwards_worth(kind, recompute) * dit_flops(config, split->count, F, 0);
+    step_work_exchanges(w, config, split->count, F, kind, recompute, n);
 }
 
 /* One pass over chunk i of all samples. */
-static double chunk_flops(const struct self_forcing *s, const struct share *share, int chunk) {
+static double chunk_flops(const struct self_forcing *s, const struct batch_split *split, int chunk) {
     const struct causal_config *c = &s->rollout.config.causal;
     struct causal_view view;
     causal_view(&view, c, chunk);
-    return dit_flops(&s->net->config, share->count, c->chunk, view.count);
+    return dit_flops(&s->net->config, split->count, c->chunk, view.count);
 }
 
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
-                       const struct share *share, double n) {
+                       const struct batch_split *split, double n) {
     int passes = s->rollout.config.steps + (s->rollout.config.clean_pass != 0);
     double chunks = s->chunks + 0.5 * s->room; /* of a mean rollout */
-    student->forwards += n * share->parts * (1 + chunks * passes);
-    w->flops += n * dit_flops(&s->net->config, share->count, 1, 0);
+    student->forwards += n * split->parts * (1 + chunks * passes);
+    w->flops += n * dit_flops(&s->net->config, split->count, 1, 0);
     for (int i = 1; i <= s->chunks + s->room; i++) {
         double share_of = i <= s->chunks ? 1 : 1 - (i - s->chunks) / (s->room + 1.0); /* of rollouts that come so far */
-        w->flops += n * passes * share_of * chunk_flops(s, share, i);
+        w->flops += n * passes * share_of * chunk_flops(s, split, i);
     }
-    step_work_exchanges(w, &s->net->config, share->count, 1, WORK_FORWARD, 0, n);
-    step_work_exchanges(w, &s->net->config, share->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
+    step_work_exchanges(w, &s->net->config, split->count, 1, WORK_FORWARD, 0, n);
+    step_work_exchanges(w, &s->net->config, split->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
                         n * passes * chunks);
 }
 
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
-                                const struct share *share, int recompute) {
-    student->forwards += (double)share->parts * s->chunks;
-    student->backwards += (double)share->parts * s->chunks;
+                                const struct batch_split *split, int recompute) {
+    student->forwards += (double)split->parts * s->chunks;
+    student->backwards += (double)split->parts * s->chunks;
     for (int i = 1; i <= s->chunks; i++) /* of the last ones, whose histories are the longest */
-        w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, share, i + (s->room + 1) / 2);
+        w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, split, i + (s->room + 1) / 2);
     int C = s->rollout.config.causal.chunk;
-    step_work_exchanges(w, &s->net->config, share->count, C, WORK_FORWARD, 0, s->chunks);
-    step_work_exchanges(w, &s->net->config, share->count, C, WORK_BACKWARD, recompute, s->chunks);
+    step_work_exchanges(w, &s->net->config, split->count, C, WORK_FORWARD, 0, s->chunks);
+    step_work_exchanges(w, &s->net->config, split->count, C, WORK_BACKWARD, recompute, s->chunks);
 }
 
 double step_work_sent(const struct step_work *w, int ranks, int zero) {

@@ -32,18 +32,19 @@ struct step_work {
 /* The network's entry, made when it is not there: of a frozen one by its table, of one that trains by its optimiser. */
 struct network_work *step_work_network(struct step_work *w, const char *name, const struct param_table *table);
 struct network_work *step_work_trained(struct step_work *w, const char *name, const struct optimiser *optimiser);
-/* n passes over clips of the rank's share: forwards, and backwards that give weight gradients too or only the input's. */
+/* n passes over clips of the rank's share: forwards, and backwards that give weight gradients too or only the
+   input's. */
 enum work_pass { WORK_FORWARD, WORK_BACKWARD, WORK_BACKWARD_INPUT };
 void step_work_clips(struct step_work *w, struct network_work *network, const struct dit_config *config,
-                     const struct share *share, int F, enum work_pass kind, int recompute, double n);
+                     const struct batch_split *split, int F, enum work_pass kind, int recompute, double n);
 /* Exchanges of n passes through `count` samples of F frames, and the same of the ways back through them. */
 void step_work_exchanges(struct step_work *w, const struct dit_config *config, int count, int F, enum work_pass kind,
                          int recompute, double n);
 /* A rollout of the student of mean length, and the way back through its exit passes. */
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
-                       const struct share *share, double n);
+                       const struct batch_split *split, double n);
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
-                                const struct share *share, int recompute);
+                                const struct batch_split *split, int recompute);
 /* Bytes that a rank sends in a step, exchanges among them. */
 double step_work_sent(const struct step_work *w, int ranks, int zero);
 

@@ -37,9 +37,9 @@ int teacher_step_layout(struct teacher_step *s, const struct step_setup *setup, 
     s->net = setup->net;
     s->config = *config;
     s->seed = setup->seed;
-    TRY(sharding_share(setup->shards, &s->share, c->batch, c->accumulate));
+    TRY(sharding_batch_split(setup->shards, &s->split, c->batch, c->accumulate));
     TRY(optimiser_layout(&s->optimiser, "teacher", &s->net->table, &c->optimiser, c->steps, setup->shards, state));
-    return flow_matching_layout(&s->flow, &s->net->config, &s->share, setup->F, activations);
+    return flow_matching_layout(&s->flow, &s->net->config, &s->split, setup->F, activations);
 }
 
 int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena) {
@@ -67,8 +67,8 @@ int teacher_step_run(struct teacher_step *s, const real *clips, const struct con
     struct step_random random = {.seed = s->seed, .step = (uint64_t)step};
     struct batch_part b;
     optimiser_begin(&s->optimiser);
-    for (int i = 0; i < s->share.parts; i++) {
-        batch_part(&b, &s->share, i, clips, s->flow.clip, condition);
+    for (int i = 0; i < s->split.parts; i++) {
+        batch_part(&b, &s->split, i, clips, s->flow.clip, condition);
         params.last = b.part.last;
         TRY(flow_matching_gradient(&s->flow, s->net, &params, s->acts, b.clips, &b.condition, &b.part, &s->config.level,
                                    RANDOM_CLIP_NOISE, &random, s->optimiser.loss));
@@ -80,6 +80,6 @@ void teacher_step_work(const struct teacher_step *s, struct step_work *work) {
     struct network_work *n = step_work_trained(work, "teacher", &s->optimiser);
     const struct dit_config *c = &s->net->config;
     n->updates = 1;
-    step_work_clips(work, n, c, &s->share, s->flow.F, WORK_FORWARD, 0, 1);
-    step_work_clips(work, n, c, &s->share, s->flow.F, WORK_BACKWARD, s->config.stage.recompute, 1);
+    step_work_clips(work, n, c, &s->split, s->flow.F, WORK_FORWARD, 0, 1);
+    step_work_clips(work, n, c, &s->split, s->flow.F, WORK_BACKWARD, s->config.stage.recompute, 1);
 }

@@ -19,7 +19,7 @@ extern const struct config_section teacher_section;
 
 struct teacher_step {
     const struct dit *net;
-    struct share share;
+    struct batch_split split;
     struct optimiser optimiser;
     struct flow_matching flow;
     struct dit_acts *acts;
@@ -36,7 +36,7 @@ void teacher_step_free(struct teacher_step *s);
 void teacher_step_prepare(struct teacher_step *s);
 /* New weights from the seed. */
 void teacher_step_fresh(struct teacher_step *s);
-/* Update number `step` (0, 1, ...) from the rank's share of the batch, clips [share, F, C, H, W]. */
+/* Update number `step` (0, 1, ...) from the rank's share of the batch, clips [split, F, C, H, W]. */
 int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step);
 /* What a step costs this rank; after the layout. */
 void teacher_step_work(const struct teacher_step *s, struct step_work *work);

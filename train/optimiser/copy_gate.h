@@ -1,5 +1,5 @@
-/* copy_gate.h: a thread that copies memory closes the gate before another may go on, and opens it when the copy is there;
-   whoever is about to change that memory passes the gate first. */
+/* copy_gate.h: a thread that copies memory closes the gate before another may go on, and opens it when the copy is
+   there; whoever is about to change that memory passes the gate first. */
 #ifndef TRAIN_OPTIMISER_COPY_GATE_H
 #define TRAIN_OPTIMISER_COPY_GATE_H
 

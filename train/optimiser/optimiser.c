@@ -1,5 +1,6 @@
 /* optimiser.c: see optimiser.h. Everything derives from the parameter table: runs of neighbouring parameters that decay
-   alike are updated by one call (padding between them is zero and stays zero), as far as they lie in this rank's piece. */
+   alike are updated by one call (padding between them is zero and stays zero), as far as they lie in this rank's
+   piece. */
 #include "train/optimiser/optimiser.h"
 
 #include <stdio.h>
@@ -50,11 +51,11 @@ int optimiser_layout(struct optimiser *o, const char *network, const struct para
     o->lora.own.grads = o->shard.grads;
     struct arena *keep = shards && shards->host ? shards->host : arena;
     size_t n = shard_pieces(&o->shard);
-    o->stage_size = keep == arena ? 0 : n < STAGE_ELEMENTS ? n : STAGE_ELEMENTS;
+    o->staging_size = keep == arena ? 0 : n < STAGE_ELEMENTS ? n : STAGE_ELEMENTS;
     for (int i = 0; i < OPTIMISER_ARRAYS; i++) {
         if (i == OPTIMISER_EMA && config->ema <= 0) continue;
         o->array[i] = take(keep, network, array_names[i], n * sizeof(real));
-        if (o->stage_size) o->stage[i] = take(arena, network, "staging", o->stage_size * sizeof(real));
+        if (o->staging_size) o->staging[i] = take(arena, network, "staging", o->staging_size * sizeof(real));
     }
     o->state = take(arena, network, "account", sizeof *o->state);
     o->all = take(arena, network, "account", sizeof *o->all * (size_t)(shards && shards->ranks ? shards->ranks : 1));
@@ -78,21 +79,21 @@ void optimiser_free(struct optimiser *o) {
 static int has_average(const struct optimiser *o) { return o->config.ema > 0; }
 
 static void copy_in(const struct optimiser *o, real *device_to, const real *array_from, size_t n) {
-    if (o->stage_size)
+    if (o->staging_size)
         mem_upload(device_to, array_from, n * sizeof(real));
     else
         mem_copy(device_to, array_from, n * sizeof(real));
 }
 
 static void copy_out(const struct optimiser *o, real *array_to, const real *device_from, size_t n) {
-    if (o->stage_size)
+    if (o->staging_size)
         mem_download(array_to, device_from, n * sizeof(real));
     else
         mem_copy(array_to, device_from, n * sizeof(real));
 }
 
 static void zero(const struct optimiser *o, real *array, size_t n) {
-    if (o->stage_size)
+    if (o->staging_size)
         memset(array, 0, n * sizeof(real));
     else
         mem_zero(array, n * sizeof(real));
@@ -100,20 +101,20 @@ static void zero(const struct optimiser *o, real *array, size_t n) {
 
 /* to, device elem [n] = array [n]. */
 static void to_elem(const struct optimiser *o, elem *to, const real *array, size_t n) {
-    if (!o->stage_size) {
+    if (!o->staging_size) {
         elem_from_real(to, array, (long)n);
         return;
     }
-    for (size_t i = 0; i < n; i += o->stage_size) {
-        size_t some = n - i < o->stage_size ? n - i : o->stage_size;
-        copy_in(o, o->stage[0], array + i, some);
-        elem_from_real(to + i, o->stage[0], (long)some);
+    for (size_t i = 0; i < n; i += o->staging_size) {
+        size_t some = n - i < o->staging_size ? n - i : o->staging_size;
+        copy_in(o, o->staging[0], array + i, some);
+        elem_from_real(to + i, o->staging[0], (long)some);
     }
 }
 
 void optimiser_copy(const struct optimiser *o, enum optimiser_array which, size_t at, size_t count, float *to) {
     const real *from = o->array[which] + at;
-    if (!o->stage_size) {
+    if (!o->staging_size) {
         transfer_from_real(to, from, (long)count);
         return;
     }
@@ -125,12 +126,12 @@ int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, f
     struct shard_piece p = shard_piece(&o->shard, slice);
     const real *piece = o->array[which] + p.at;
     size_t size = param_slice_size(o->table, slice);
-    if (p.count == size && !o->stage_size) {
+    if (p.count == size && !o->staging_size) {
         if (to) transfer_from_real(to, piece, (long)size);
         return OK;
     }
     real *whole = shard_scratch(&o->shard, slice);
-    if (o->stage_size)
+    if (o->staging_size)
         mem_upload(whole + p.from, piece, p.count * sizeof(real));
     else
         mem_copy(whole + p.from, piece, p.count * sizeof(real));
@@ -145,7 +146,7 @@ void optimiser_write_part(struct optimiser *o, enum optimiser_array which, int s
     size_t begin = at > p.from ? at : p.from, end = at + count < p.from + p.count ? at + count : p.from + p.count;
     if (begin >= end) return;
     real *to = o->array[which] + p.at + (begin - p.from);
-    if (!o->stage_size) {
+    if (!o->staging_size) {
         transfer_to_real(to, from + (begin - at), (long)(end - begin));
         return;
     }
@@ -181,8 +182,8 @@ void optimiser_start(struct optimiser *o) {
     const real *master = o->array[OPTIMISER_MASTER];
     zero(o, o->array[OPTIMISER_M], n);
     zero(o, o->array[OPTIMISER_V], n);
-    if (has_average(o) && o->stage_size) memcpy(o->array[OPTIMISER_EMA], master, n * sizeof(real));
-    if (has_average(o) && !o->stage_size) mem_copy(o->array[OPTIMISER_EMA], master, n * sizeof(real));
+    if (has_average(o) && o->staging_size) memcpy(o->array[OPTIMISER_EMA], master, n * sizeof(real));
+    if (has_average(o) && !o->staging_size) mem_copy(o->array[OPTIMISER_EMA], master, n * sizeof(real));
     mem_zero(o->state, sizeof *o->state);
     optimiser_publish(o);
 }
@@ -282,16 +283,16 @@ static void update_run(struct optimiser *o, size_t at, elem *weights, real *grad
                        double rate) {
     real *array[OPTIMISER_ARRAYS] = {0};
     int arrays = has_average(o) ? OPTIMISER_ARRAYS : OPTIMISER_EMA;
-    if (!o->stage_size) {
+    if (!o->staging_size) {
         for (int i = 0; i < arrays; i++) array[i] = o->array[i] + at;
         update_values(o, array, weights, grads, n, decay, rate);
         return;
     }
-    for (size_t from = 0; from < n; from += o->stage_size) {
-        size_t some = n - from < o->stage_size ? n - from : o->stage_size;
-        for (int i = 0; i < arrays; i++) copy_in(o, o->stage[i], o->array[i] + at + from, some);
-        update_values(o, o->stage, weights + from, grads + from, some, decay, rate);
-        for (int i = 0; i < arrays; i++) copy_out(o, o->array[i] + at + from, o->stage[i], some);
+    for (size_t from = 0; from < n; from += o->staging_size) {
+        size_t some = n - from < o->staging_size ? n - from : o->staging_size;
+        for (int i = 0; i < arrays; i++) copy_in(o, o->staging[i], o->array[i] + at + from, some);
+        update_values(o, o->staging, weights + from, grads + from, some, decay, rate);
+        for (int i = 0; i < arrays; i++) copy_out(o, o->array[i] + at + from, o->staging[i], some);
     }
 }
 

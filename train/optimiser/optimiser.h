@@ -1,11 +1,11 @@
 /* optimiser.h: what a network has while it trains: fp32 master weights, moments and average, its weights and gradients
    (shard.h), and the device's own account of the updates.
-   With sharding a rank has the state of its piece of every slice only; with offload that state lies in host memory and an
-   update goes through a staging buffer, piece by piece.
-   Loss, norm, clip factor and the non-finite flag stay on the device, the same on all ranks; a step with a non-finite loss
-   or gradient is skipped there. The host learns of a step when it has queued the next one (mailbox.h).
-   With adapters (config.lora, model/params/lora.h) `table` is the adapters' and all of this is theirs; the network's own weights
-   stay frozen, in memory of the optimiser's or, where the stage says so, shared with a frozen network.
+   With sharding a rank has the state of its piece of every slice only; with offload that state lies in host memory and
+   an update goes through a staging buffer, piece by piece.
+   Loss, norm, clip factor and the non-finite flag stay on the device, the same on all ranks; a step with a non-finite
+   loss or gradient is skipped there. The host learns of a step when it has queued the next one (mailbox.h).
+   With adapters (config.lora, model/params/lora.h) `table` is the adapters' and all of this is theirs; the network's
+   own weights stay frozen, in memory of the optimiser's or, where the stage says so, shared with a frozen network.
    AdamW: Loshchilov and Hutter 2019; clipping by the norm of all gradients. */
 #ifndef TRAIN_OPTIMISER_OPTIMISER_H
 #define TRAIN_OPTIMISER_OPTIMISER_H
@@ -59,8 +59,8 @@ struct optimiser {
     const struct param_table *net;   /* the network's: the same without adapters */
     struct optimiser_config config;
     long steps; /* of the whole run, for the cool-down */
-    /* Steps that made no update, or whose moments were thrown away: the rise of the learning rate begins after them. The
-       caller sets it, at the start and whenever it changes; no state holds it. */
+    /* Steps that made no update, or whose moments were thrown away: the rise of the learning rate begins after them.
+       The caller sets it, at the start and whenever it changes; no state holds it. */
     long idle;
     double rates[2]; /* of the last two steps, by their parity; of a step that was held: */
     int held[2];
@@ -74,14 +74,14 @@ struct optimiser {
             real *master, *m, *v, *ema;
         };
     };
-    real *stage[OPTIMISER_ARRAYS];  /* device [stage_size]: what an offloaded update works on */
-    size_t stage_size;              /* 0: the state is on the device */
-    struct optim_state *state;      /* device */
-    struct optim_state *all;        /* device [ranks] */
-    real *loss;                     /* device [1]: the loss of this step, added to by the step */
-    struct mailbox account, losses; /* of the last two steps */
-    int keep_gradients;             /* an update leaves them as they are, for who looks at them behind it: tests */
-    struct copy_gate *copying;      /* another thread copies the arrays: an update waits for it; NULL: none does */
+    real *staging[OPTIMISER_ARRAYS]; /* device [staging_size]: what an offloaded update works on */
+    size_t staging_size;             /* 0: the state is on the device */
+    struct optim_state *state;       /* device */
+    struct optim_state *all;         /* device [ranks] */
+    real *loss;                      /* device [1]: the loss of this step, added to by the step */
+    struct mailbox account, losses;  /* of the last two steps */
+    int keep_gradients;              /* an update leaves them as they are, for who looks at them behind it: tests */
+    struct copy_gate *copying;       /* another thread copies the arrays: an update waits for it; NULL: none does */
 };
 
 /* Lays out everything for `table` (arena.h: called while planning and once more). The caller frees with
@@ -106,12 +106,14 @@ void optimiser_average(struct optimiser *o, struct sharded *weights);
 
 /* Zero master weights in the first `slices` slices, padding too: before they are written in parts. */
 void optimiser_clear(struct optimiser *o, int slices);
-/* Elements at .. at + count - 1 of what this rank has of an array, to host floats: from any thread, beside the steps as long
-   as no update changes them (copying). */
+/* Elements at .. at + count - 1 of what this rank has of an array, to host floats: from any thread, beside the steps as
+   long as no update changes them (copying). */
 void optimiser_copy(const struct optimiser *o, enum optimiser_array which, size_t at, size_t count, float *to);
-/* A slice of an array to host floats [its size]; over the ranks, so all of them call it, and the first has the result. */
+/* A slice of an array to host floats [its size]; over the ranks, so all of them call it, and the first has the
+   result. */
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to);
-/* This rank's piece of it from host floats of the whole slice; from those of `count` of its elements, the first at `at`. */
+/* This rank's piece of it from host floats of the whole slice; from those of `count` of its elements, the first at
+   `at`. */
 void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice, const float *from);
 void optimiser_write_part(struct optimiser *o, enum optimiser_array which, int slice, size_t at, size_t count,
                           const float *from);

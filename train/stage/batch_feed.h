@@ -1,7 +1,7 @@
-/* batch_feed.h: a stage's batches on their way to the device. Two take turns, and a batch is uploaded on a stream of its own
-   while the step before still works on the other: the copy and what is made of it (windows of sound, elems) wait for the last
-   step that used their memory, and the step that uses them waits for them; the host waits for neither.
-   Device memory from the arena; not thread-safe; one feed feeds the default stream. */
+/* batch_feed.h: a stage's batches on their way to the device. Two take turns, and a batch is uploaded on a stream of
+   its own while the step before still works on the other: the copy and what is made of it (windows of sound, elems)
+   wait for the last step that used their memory, and the step that uses them waits for them; the host waits for
+   neither. Device memory from the arena; not thread-safe; one feed feeds the default stream. */
 #ifndef TRAIN_STAGE_BATCH_FEED_H
 #define TRAIN_STAGE_BATCH_FEED_H
 
@@ -17,7 +17,8 @@ struct device_batch {
 };
 void device_batch_layout(struct device_batch *batch, const struct dit_config *config, int B, int F,
                          struct arena *arena);
-/* On the current stream. empty: what stands for no text, host [text_len, text_dim]; NULL: the batch's own empty prompt. */
+/* On the current stream. empty: what stands for no text, host [text_len, text_dim]; NULL: the batch's own empty
+   prompt. */
 void device_batch_upload(struct device_batch *batch, const struct loader_batch *from, const float *empty);
 
 struct batch_feed {

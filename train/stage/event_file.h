@@ -1,5 +1,5 @@
-/* event_file.h: TensorBoard event files with scalars: TFRecord frames (length, masked CRC-32C of the length, data, masked
-   CRC-32C of the data) around Event protocol buffers, both written by hand. */
+/* event_file.h: TensorBoard event files with scalars: TFRecord frames (length, masked CRC-32C of the length, data,
+   masked CRC-32C of the data) around Event protocol buffers, both written by hand. */
 #ifndef TRAIN_STAGE_EVENT_FILE_H
 #define TRAIN_STAGE_EVENT_FILE_H
 

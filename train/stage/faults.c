@@ -31,7 +31,8 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
 
 /* ---- alarms: one line when a run has gone wrong though every update was finite ---- */
 
-/* Generated latents beyond these bounds, over real ones, are no pictures any more: a band has burst, or all are flat. */
+/* Generated latents beyond these bounds, over real ones, are no pictures any more: a band has burst, or all are
+   flat. */
 static const double energy_burst = 5, energy_flat = 0.05;
 static const double loss_risen = 2; /* times the least mean so far */
 

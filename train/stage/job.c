@@ -49,8 +49,8 @@ static void job_failed(void *context, const char *text) {
     _exit(ERR_DEVICE);
 }
 
-/* Threads where the config leaves it open: the cores are shared out among the processes of this host, unless their starter
-   has done that (mpirun binds). */
+/* Threads where the config leaves it open: the cores are shared out among the processes of this host, unless their
+   starter has done that (mpirun binds). */
 static int threads_of(const struct stage *s) {
     cpu_set_t own;
     if (s->config.threads || s->comm.local_size <= 1) return s->config.threads;
@@ -78,7 +78,7 @@ int stage_join(struct stage *s) {
 int stage_agree(struct stage *s, int code) {
     if (s->comm.size <= 1) return code;
     int agreed = comm_agree(&s->comm, code);
-    s->told |= agreed && !code; /* the rank that failed says so itself */
+    s->error_is_remote |= agreed && !code; /* the rank that failed says so itself */
     return agreed;
 }
 
@@ -100,7 +100,7 @@ int stage_leave(struct stage *s, int code) {
     if (s->comm.size > 1) comm_abort(&s->comm, code);
     if (s->comm.rank > 0) log_line("%s", text); /* to its own log */
     log_quiet(0);
-    if (s->told) return code;
+    if (s->error_is_remote) return code;
     error_set((enum error_code)code, "%s", text);
     return args_exit(s->program->section->name, code);
 }

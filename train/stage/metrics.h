@@ -1,7 +1,7 @@
 /* metrics.h: the numbers of a run over its steps: FOLDER/metrics.jsonl, one JSON object a line
-   {"step": 12, "time": 1700000000.123, "loss": 0.25, ...}, and beside it a TensorBoard event file with the same scalars.
-   metrics.jsonl is the truth; the event file is made anew from it when a run resumes. A value that is not finite is null
-   in the JSON and left out of the events. */
+   {"step": 12, "time": 1700000000.123, "loss": 0.25, ...}, and beside it a TensorBoard event file with the same
+   scalars. metrics.jsonl is the truth; the event file is made anew from it when a run resumes. A value that is not
+   finite is null in the JSON and left out of the events. */
 #ifndef TRAIN_STAGE_METRICS_H
 #define TRAIN_STAGE_METRICS_H
 

@@ -1,6 +1,6 @@
 /* run_folder.h: the folder of one run (docs/formats.md):
-     lock, config.yaml (resolved), log.txt (log.rank1.txt, ... of a job's other ranks), metrics.jsonl, events.out.tfevents.*, checkpoints/step_XXXXXXXX.h5 (+ .sum),
-     samples/step_XXXXXXXX[_WHAT].EXT
+     lock, config.yaml (resolved), log.txt (log.rank1.txt, ... of a job's other ranks), metrics.jsonl,
+     events.out.tfevents.*, checkpoints/step_XXXXXXXX.h5 (+ .sum), samples/step_XXXXXXXX[_WHAT].EXT
    One job at a time: a second is refused with a line that names the first one's process and host. */
 #ifndef TRAIN_STAGE_RUN_FOLDER_H
 #define TRAIN_STAGE_RUN_FOLDER_H
@@ -20,8 +20,8 @@ struct run_folder {
 int run_folder_open(struct run_folder *run, const char *path);
 /* For the other ranks of the job: no lock and nothing written but log.rankN.txt. */
 int run_folder_follow(struct run_folder *run, const char *path, int rank);
-/* Saves config.yaml and opens the metrics. last_step: that of the state resumed from, -1 for a fresh run. A fresh run in
-   a folder that holds training states is refused (ERR_USAGE): it would mix two runs. */
+/* Saves config.yaml and opens the metrics. last_step: that of the state resumed from, -1 for a fresh run. A fresh run
+   in a folder that holds training states is refused (ERR_USAGE): it would mix two runs. */
 int run_folder_begin(struct run_folder *run, const void *config, const struct config_field *fields, int count,
                      long last_step);
 void run_folder_close(struct run_folder *run);

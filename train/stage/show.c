@@ -26,7 +26,8 @@ static struct show show_of(const struct stage *s) {
 
 static size_t frame_size(const struct show *w) { return (size_t)3 * w->height * w->width; }
 
-/* pictures: the clips' true ones [clips, 4F-3, 3, height, width], of which a decoder sees the first; NULL: nobody has them. */
+/* pictures: the clips' true ones [clips, 4F-3, 3, height, width], of which a decoder sees the first; NULL: nobody has
+   them. */
 static int decode(struct stage *s, const real *latents, int clips, const float *pictures, float *pixels) {
     struct show w = show_of(s);
     size_t clip = (size_t)s->config.frames * s->codec.channels * s->codec.h * s->codec.w;

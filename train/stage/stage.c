@@ -37,7 +37,7 @@ static int open_ranks(struct stage *s, int planned) {
     s->shards.together = s->sequence.ranks;
     if (c->shard.offload) s->shards.host = &s->offload_memory;
     TRY(sharding_divide(&s->shards, &s->net.table));
-    return sharding_share(&s->shards, &s->share, s->settings->batch, s->settings->accumulate);
+    return sharding_batch_split(&s->shards, &s->split, s->settings->batch, s->settings->accumulate);
 }
 
 /* *go_on 0: help or version was printed. */
@@ -84,7 +84,7 @@ static int source_of(const struct stage *s, const char *path, const char *stage,
 }
 
 int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
-                      enum weights_source source, struct optimiser *optimiser) {
+                      enum weights_choice source, struct optimiser *optimiser) {
     char from[FILE_PATH_MAX];
     TRY(source_of(s, path, stage, from, sizeof from));
     return train_state_load_master(from, network, source, &s->net.table, optimiser);
@@ -107,7 +107,7 @@ static void use_batch(struct stage *s, const struct device_batch *batch) {
 
 static void layout_batch(struct stage *s, struct arena *arena) {
     s->shown = s->config.samples;
-    batch_feed_layout(&s->feed, &s->config.model, s->share.count, s->config.frames, arena);
+    batch_feed_layout(&s->feed, &s->config.model, s->split.count, s->config.frames, arena);
     device_batch_layout(&s->held_out, &s->config.model, s->shown, s->config.frames, arena);
     use_batch(s, &s->feed.batch[s->feed.now]);
 }
@@ -119,8 +119,8 @@ static size_t workspace_wanted(const struct stage *s) {
     const struct causal_config *causal = &s->config.rollout.causal;
     const struct dit_config *c = &s->config.model;
     if (s->program->workspace) return at_least(s->program->workspace(s->self));
-    size_t clips = dit_workspace(c, s->share.largest, s->config.frames, 0, 1);
-    size_t chunks = dit_workspace(c, s->share.largest, causal->chunk, causal->sink + causal->ring, 1);
+    size_t clips = dit_workspace(c, s->split.largest, s->config.frames, 0, 1);
+    size_t chunks = dit_workspace(c, s->split.largest, causal->chunk, causal->sink + causal->ring, 1);
     return clips > chunks ? clips : chunks;
 }
 
@@ -136,7 +136,7 @@ static size_t workspace_size(const struct stage *s) {
 }
 
 static int layout_all(struct stage *s) {
-    train_state_begin(&s->saved, &s->shards, &s->share);
+    train_state_begin(&s->saved, &s->shards, &s->split);
     train_state_integer(&s->saved, "step", &s->step);
     train_state_integer(&s->saved, "batches", &s->batches);
     train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
@@ -167,7 +167,7 @@ static size_t buffer_memory(const struct stage *s) {
     shape.T = (int)video_frames(shape.F);
     shape.pixel_height = s->pictures.height;
     shape.pixel_width = s->pictures.width;
-    return loader_memory(&shape, s->share.count, s->pictures.frames) + comm_memory(s->ranks) +
+    return loader_memory(&shape, s->split.count, s->pictures.frames) + comm_memory(s->ranks) +
            comm_memory(s->sequence.ranks);
 }
 
@@ -188,7 +188,7 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
     printf("%s: %zu parameters, batch %d of %d frames", s->program->section->name, s->table->values, s->settings->batch,
            s->config.frames);
     if (s->ranks > 1)
-        printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->share.count, s->share.parts,
+        printf("; the first of %d ranks: %d samples in %d parts, zero %d", s->ranks, s->split.count, s->split.parts,
                s->shards.zero);
     if (s->sequence.ranks > 1) printf(", tokens divided by %d", s->sequence.ranks);
     printf("\n");
@@ -294,8 +294,8 @@ static int begin(struct stage *s, int *resumed) {
 static int open_loader(struct stage *s) {
     struct loader_config config = {.seed = s->setup.seed,
                                    .batch = s->settings->batch,
-                                   .first = s->share.first,
-                                   .count = s->share.count,
+                                   .first = s->split.first,
+                                   .count = s->split.count,
                                    .split = SPLIT_TRAIN,
                                    .drop_text = s->drop_text,
                                    .drop_audio = s->drop_audio,

@@ -65,10 +65,10 @@ struct stage {
     struct comm comm;                /* of all ranks */
     int stop;                        /* the signal that ends the run, agreed; 0: none */
     int comm_code;                   /* of the agreement */
-    int told;                        /* the error was another rank's, which prints it */
+    int error_is_remote;             /* the error was another rank's, which prints it */
     struct sequence sequence;        /* of those that divide the clips' tokens between them */
     struct sharding shards;          /* of all networks */
-    struct share share;              /* this rank's samples */
+    struct batch_split split;        /* this rank's samples */
     struct step_setup setup;         /* for the layout of the stage's step */
     double drop_text, drop_audio, drop_talk, drop_listen; /* of the loader: 0, or set by load, */
     double far_share;                                     /* as these */
@@ -94,8 +94,8 @@ struct stage {
     /* the share of the batch, on the host and on the device: of the feed, until the next one */
     const struct loader_batch *batch;
     struct batch_feed feed;
-    real *clips; /* [share, F, C, H, W] */
-    real *far;   /* [share, C, H, W]: references from elsewhere in the clips, where they are asked for */
+    real *clips; /* [split, F, C, H, W] */
+    real *far;   /* [split, C, H, W]: references from elsewhere in the clips, where they are asked for */
     struct condition_batch condition;
     /* held-out clips that are shown */
     int shown;
@@ -130,8 +130,8 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
 /* Whole clips of latents [clips, F, C, H, W] (device) through the codec's decoder: host pixels
    [clips, 4F-3, 3, height, width]. */
 int stage_decode(struct stage *s, const real *latents, int clips, float *pixels);
-/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder sees where
-   the data set has them. */
+/* The same of latents [shown, F, C, h, w] for the clips that are shown, whose references' true pictures the decoder
+   sees where the data set has them. */
 int stage_decode_shown(struct stage *s, const real *latents, float *pixels);
 /* Contact sheet and video of generated latents [shown, F, C, H, W] (device) beside the truth. */
 int stage_show(struct stage *s, const char *label, const real *latents);
@@ -141,7 +141,7 @@ int stage_show_frames(struct stage *s, const char *label, const float *truth, co
 /* A network's weights from another stage: from `path` of the config, or RUN/STAGE when it is empty. Master weights to
    start from; weights to read only. */
 int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
-                      enum weights_source source, struct optimiser *optimiser);
+                      enum weights_choice source, struct optimiser *optimiser);
 int stage_load_frozen(const struct stage *s, const char *path, const char *stage, const char *network,
                       struct frozen_weights *weights);
 
@@ -159,8 +159,8 @@ int stage_count_skips(const struct stage *s);
 
 /* What is to be done about the account's skips. ERR_NUMERIC where the run ends; s->fault where it goes back. */
 int stage_check_skips(struct stage *s, long step, const struct optimiser_report *account);
-/* Logs once that a run has gone wrong though every update was finite: generated latents that burst or go flat (figures named
-   energy_*), or, in stages without, a mean loss of twice its least. */
+/* Logs once that a run has gone wrong though every update was finite: generated latents that burst or go flat (figures
+   named energy_*), or, in stages without, a mean loss of twice its least. */
 void stage_watch(struct stage *s, long step, const struct optimiser_report *account, const struct metric *list,
                  int count);
 /* An asynchronous write ended with `code`; the loader and the metrics from s->batches and s->step on. */

@@ -24,12 +24,12 @@ static int take_frozen(void *self, const struct param *p, size_t from, size_t co
 
 int adapters_load_frozen(struct frozen_weights *base, struct weights_origin *origin) {
     struct sharded *shard = &base->shard;
-    const struct weights_taker taker = {take_frozen, shard};
+    const struct weights_sink sink = {take_frozen, shard};
     for (int s = 0; s < shard->table->slices; s++) { /* the padding */
         struct shard_piece p = shard_weight_piece(shard, s);
         mem_zero(shard->weights + p.at, p.count * sizeof(elem));
     }
-    TRY(weights_stream(origin, shard->table, &taker));
+    TRY(weights_stream(origin, shard->table, &sink));
     base->origin = *origin;
     return OK;
 }
@@ -72,10 +72,10 @@ static int take_trained_whole(void *self, const struct param *p, size_t from, si
 }
 
 static int new_adapters(struct optimiser *o, const char *name, struct weights_origin *base) {
-    const struct weights_taker taker = {take_trained_whole, o};
+    const struct weights_sink sink = {take_trained_whole, o};
     TRY(use_base(o, name, base));
     optimiser_initialise(o, o->config.lora.seed);
-    return weights_stream(base, o->base->shard.table, &taker);
+    return weights_stream(base, o->base->shard.table, &sink);
 }
 
 static int adapters_of(struct weights_origin *from, int *adapted, struct lora_config *config,
@@ -152,8 +152,8 @@ static int is_folder(const char *path) {
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* A source named in the config is the base still, or holds the same. What lies in the folder that it names was chosen by
-   the run's first start. */
+/* A source named in the config is the base still, or holds the same. What lies in the folder that it names was chosen
+   by the run's first start. */
 static int check_source(const struct saved_network *n, struct weights_origin *base) {
     struct weights_origin source;
     int found = 0;

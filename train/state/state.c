@@ -14,12 +14,12 @@
 
 /* ---- names ---- */
 
-void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share) {
+void train_state_begin(struct train_state *s, struct sharding *shards, const struct batch_split *split) {
     struct state_write *write = s->write;
     memset(s, 0, sizeof *s);
     s->write = write;
     s->shards = shards;
-    s->share = *share;
+    s->split = *split;
 }
 
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser) {
@@ -75,7 +75,7 @@ void train_state_layout(struct train_state *s, struct arena *host) {
     }
     for (int i = 0; i < s->row_count; i++)
         s->rows[i].staging = ARENA_TAKE(host, "staging of checkpoints", float,
-                                        (size_t)s->rows[i].slots *(size_t)s->share.count * s->rows[i].size);
+                                        (size_t)s->rows[i].slots *(size_t)s->split.count * s->rows[i].size);
 }
 
 /* ---- a write ---- */
@@ -113,7 +113,7 @@ static int copy_now(struct train_state *s) {
         mem_download(&s->networks[i].account, s->networks[i].optimiser->state, sizeof s->networks[i].account);
     for (int i = 0; i < s->row_count; i++)
         transfer_from_real(s->rows[i].staging, s->rows[i].device,
-                           (long)((size_t)s->rows[i].slots * (size_t)s->share.count * s->rows[i].size));
+                           (long)((size_t)s->rows[i].slots * (size_t)s->split.count * s->rows[i].size));
     for (int i = 0; i < s->integer_count; i++) s->integers[i].staged = *s->integers[i].value;
     return device_sync();
 }

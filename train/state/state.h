@@ -5,15 +5,15 @@
    saves its `step` among the integers.
    The file holds whole tensors and whole batches, so the ranks that read it need not be as many as those that wrote it:
    every rank writes its part of each (checkpoints/state.h), and reads what is its. The run folder is one that all see.
-   Writing is asynchronous, on a thread of each rank. It copies the rank's part to host memory (planned: the staging) while the
-   next step runs, which waits before it changes what is not copied yet (optimiser.h, copying); then it writes. The first rank
-   lays the file out, and when all have written sums, syncs and renames it. One write at a time: the next save waits for
-   it. */
+   Writing is asynchronous, on a thread of each rank. It copies the rank's part to host memory (planned: the staging)
+   while the next step runs, which waits before it changes what is not copied yet (optimiser.h, copying); then it
+   writes. The first rank lays the file out, and when all have written sums, syncs and renames it. One write at a time:
+   the next save waits for it. */
 #ifndef TRAIN_STATE_STATE_H
 #define TRAIN_STATE_STATE_H
 
 #include "train/optimiser/optimiser.h"
-#include "train/optimiser/share.h"
+#include "train/optimiser/batch_split.h"
 #include "train/state/weights_stream.h"
 
 /* Names in a state, which writing and reading share: by enum optimiser_array, and the fields of struct optim_state. */
@@ -39,7 +39,7 @@ struct saved_integer {
 /* A batch's rows `slots` times: of each the rank has its share's. Steps change them: they are copied in the save. */
 struct saved_rows {
     char name[48];
-    real *device; /* [slots][share][size] */
+    real *device; /* [slots][split][size] */
     int slots;
     size_t size;
     float *staging; /* host, as on the device */
@@ -57,13 +57,13 @@ struct train_state {
     struct saved_rows rows[STATE_ROWS_MAX];
     int network_count, integer_count, row_count;
     struct sharding *shards; /* NULL: one process */
-    struct share share;
+    struct batch_split split;
     struct state_write *write;
     int64_t saves; /* begun */
     struct state_figures figures;
 };
 /* Forgets what is registered; what follows is of this rank's share. Before the names, in both layout passes. */
-void train_state_begin(struct train_state *s, struct sharding *shards, const struct share *share);
+void train_state_begin(struct train_state *s, struct sharding *shards, const struct batch_split *split);
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser);
 /* Where the config says that a network with adapters starts: on resuming that must be what they are over, or hold the
    same. source: kept by the caller; network: of the state that it names, NULL for a checkpoint of another kind. */
@@ -83,31 +83,34 @@ struct state_keeping {
     const char *config; /* text */
 };
 /* Takes the state of now and starts to write FOLDER/checkpoints/step_00001234.h5; all ranks call it. Returns what an
-   earlier write that had not ended yet came to. Arrays of optimisers change by optimiser_step alone until the next wait. */
+   earlier write that had not ended yet came to. Arrays of optimisers change by optimiser_step alone until the next
+   wait. */
 int train_state_save(struct train_state *s, const char *folder, long step, const struct state_keeping *keeping);
-/* What this rank's last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told once: by the
-   rank whose part it is, and by the first one for the file. */
+/* What this rank's last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told
+   once: by the rank whose part it is, and by the first one for the file. */
 int train_state_poll(struct train_state *s);
 int train_state_wait(struct train_state *s);
 /* Waits for it whatever it comes to, and leaves the error text as it is. */
 void train_state_settle(struct train_state *s);
-/* From the newest whole state in FOLDER; *found 0: there is none, nothing was changed. Warns on stderr's log when device,
-   type or thread count differ from those that wrote it. All ranks call it, and read what the first one finds. */
+/* From the newest whole state in FOLDER; *found 0: there is none, nothing was changed. Warns on stderr's log when
+   device, type or thread count differ from those that wrote it. All ranks call it, and read what the first one
+   finds. */
 int train_state_resume(struct train_state *s, const char *folder, int *found);
 
 /* Weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
-   stage's folder (newest whole state) or a file; the names must be those of `table`; step: the update that they are from,
-   or NULL. Adapters come merged. Into a whole array, device [table->total]; into the first slices of an optimiser's master
-   weights, or, where it has adapters, as what new ones are over (adapters over the same weights, of the same kind, go on);
-   as weights to read only. */
-int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+   stage's folder (newest whole state) or a file; the names must be those of `table`; step: the update that they are
+   from, or NULL. Adapters come merged. Into a whole array, device [table->total]; into the first slices of an
+   optimiser's master weights, or, where it has adapters, as what new ones are over (adapters over the same weights, of
+   the same kind, go on); as weights to read only. */
+int train_state_load_weights(const char *from, const char *network, enum weights_choice source,
                              const struct param_table *table, real *master, long *step);
-int train_state_load_master(const char *from, const char *network, enum weights_source source,
+int train_state_load_master(const char *from, const char *network, enum weights_choice source,
                             const struct param_table *table, struct optimiser *optimiser);
 /* A checkpoint of another kind (checkpoints/pretrained.h); seed: of the audio modules that it lacks. */
 int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, uint64_t seed);
 int train_state_load_frozen(const char *from, const char *network, struct frozen_weights *weights);
-/* After a resume, when the frozen weights that the optimiser shares are there: they are those that its adapters are over. */
+/* After a resume, when the frozen weights that the optimiser shares are there: they are those that its adapters are
+   over. */
 int train_state_check_base(const struct optimiser *o, const char *name);
 
 #endif

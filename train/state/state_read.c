@@ -68,13 +68,13 @@ static int get_network(struct state_reader *r, struct saved_network *n) {
 }
 
 static int get_rows(struct state_reader *r, const struct train_state *s, struct saved_rows *rows) {
-    size_t all = (size_t)s->share.batch * rows->size, mine = (size_t)s->share.count * rows->size;
+    size_t all = (size_t)s->split.batch * rows->size, mine = (size_t)s->split.count * rows->size;
     float *values = malloc((size_t)rows->slots * all * sizeof *values);
     if (!values) return error_set(ERR_DEVICE, "state: out of memory");
     int code = state_get_floats(r, rows->name, values, (size_t)rows->slots * all);
     for (int i = 0; i < rows->slots && !code; i++)
         transfer_to_real(rows->device + (size_t)i * mine,
-                         values + (size_t)i * all + (size_t)s->share.first * rows->size, (long)mine);
+                         values + (size_t)i * all + (size_t)s->split.first * rows->size, (long)mine);
     free(values);
     return code;
 }
@@ -165,14 +165,14 @@ static int step_of(struct weights_origin *o, long *step) {
     return code ? error_context(code, "%s", o->path) : OK;
 }
 
-int train_state_load_weights(const char *from, const char *network, enum weights_source source,
+int train_state_load_weights(const char *from, const char *network, enum weights_choice source,
                              const struct param_table *table, real *master, long *step) {
     struct whole_target target = {table, master};
-    const struct weights_taker taker = {take_whole, &target};
+    const struct weights_sink sink = {take_whole, &target};
     struct weights_origin origin;
     TRY(weights_origin_of_state(&origin, from, network, source));
     mem_zero(master, table->total * sizeof *master);
-    TRY(weights_stream(&origin, table, &taker));
+    TRY(weights_stream(&origin, table, &sink));
     log_origin(&origin);
     return step ? step_of(&origin, step) : OK;
 }
@@ -188,20 +188,20 @@ static int read_master(struct weights_origin *origin, struct optimiser *o) {
 
 static int load_master(struct weights_origin *origin, const char *network, const struct param_table *table,
                        struct optimiser *o) {
-    const struct weights_taker taker = {take_master, o};
+    const struct weights_sink sink = {take_master, o};
     int goes_on = 0;
     if (optimiser_adapted(o)) {
         TRY(adapters_start(o, network, origin, &goes_on));
         if (goes_on) TRY(read_master(origin, o));
     } else {
         optimiser_clear(o, table->slices);
-        TRY(weights_stream(origin, table, &taker));
+        TRY(weights_stream(origin, table, &sink));
     }
     log_origin(origin);
     return OK;
 }
 
-int train_state_load_master(const char *from, const char *network, enum weights_source source,
+int train_state_load_master(const char *from, const char *network, enum weights_choice source,
                             const struct param_table *table, struct optimiser *optimiser) {
     struct weights_origin origin;
     TRY(weights_origin_of_state(&origin, from, network, source));

@@ -1,6 +1,6 @@
 /* state_write.c: the thread that writes this rank's part of a state; the first rank's makes the file of it
-   (state.h). What the ranks tell each other of it goes beside all collectives (comm_tell): the first one that the file
-   is laid out, the others that their parts are on the disk, all that they have failed. */
+   (state.h). What the ranks tell each other of it goes beside all collectives (comm_publish): the first one that the
+   file is laid out, the others that their parts are on the disk, all that they have failed. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,13 +26,13 @@ static int first_rank(const struct state_write *job) {
 }
 
 static void tell(const struct state_write *job, int word) {
-    if (comm_of(job)) comm_tell(comm_of(job), job->number * WORDS + word);
+    if (comm_of(job)) comm_publish(comm_of(job), job->number * WORDS + word);
 }
 
 /* What `rank` says of this save, when it has said something. ERR_DEVICE: it never will. */
 static int hear(const struct state_write *job, int rank, int *word) {
     for (int64_t number;; usleep(LOOK_MICROSECONDS)) {
-        int code = comm_told(comm_of(job), rank, &number);
+        int code = comm_progress_of(comm_of(job), rank, &number);
         *word = (int)(number - job->number * WORDS);
         if (*word > 0) return OK;
         if (code) return code;
@@ -54,7 +54,7 @@ static int hear_all(const struct state_write *job) {
 static int job_goes_on(const struct state_write *job) {
     struct comm *comm = comm_of(job);
     int64_t own;
-    return comm ? comm_told(comm, comm->rank, &own) : OK;
+    return comm ? comm_progress_of(comm, comm->rank, &own) : OK;
 }
 
 /* ---- the copy ---- */
@@ -147,7 +147,7 @@ static int lay_out(struct state_writer *w, const struct state_write *job) {
     }
     for (int i = 0; i < s->integer_count; i++) TRY(state_put_integer(w, s->integers[i].name, s->integers[i].staged));
     for (int i = 0; i < s->row_count; i++) {
-        long shape[1] = {(long)((size_t)s->rows[i].slots * (size_t)s->share.batch * s->rows[i].size)};
+        long shape[1] = {(long)((size_t)s->rows[i].slots * (size_t)s->split.batch * s->rows[i].size)};
         TRY(state_room_floats(w, s->rows[i].name, 1, shape));
     }
     return state_lay_out(w);
@@ -171,10 +171,10 @@ static int put_network(const struct state_write *job, struct state_part *part, c
     return OK;
 }
 
-static int put_rows(const struct share *share, struct state_part *part, const struct saved_rows *r) {
-    size_t mine = (size_t)share->count * r->size, all = (size_t)share->batch * r->size;
+static int put_rows(const struct batch_split *split, struct state_part *part, const struct saved_rows *r) {
+    size_t mine = (size_t)split->count * r->size, all = (size_t)split->batch * r->size;
     for (int i = 0; i < r->slots; i++)
-        TRY(state_part_put(part, r->name, (size_t)i * all + (size_t)share->first * r->size, mine,
+        TRY(state_part_put(part, r->name, (size_t)i * all + (size_t)split->first * r->size, mine,
                            r->staging + (size_t)i * mine));
     return OK;
 }
@@ -182,7 +182,7 @@ static int put_rows(const struct share *share, struct state_part *part, const st
 static int put_part(const struct state_write *job, struct state_part *part) {
     const struct train_state *s = job->state;
     for (int i = 0; i < s->network_count; i++) TRY(put_network(job, part, &s->networks[i]));
-    for (int i = 0; i < s->row_count && sharding_speaks(s->shards); i++) TRY(put_rows(&s->share, part, &s->rows[i]));
+    for (int i = 0; i < s->row_count && sharding_speaks(s->shards); i++) TRY(put_rows(&s->split, part, &s->rows[i]));
     return OK;
 }
 

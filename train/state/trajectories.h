@@ -1,8 +1,8 @@
-/* trajectories.h: the teacher's trajectories on disk: FOLDER/trajectories/clip_000012.h5, one file a clip, so that it does
-   not matter how many ranks recorded them or read them; written through checkpoints/state.h (whole or not at all, checked
-   before it is read): `sigma` [levels + 1] (the last is 0), `states` [levels + 1, F C H W], the clip's conditions, and what
-   it was made with. What does not fit the run is an error that names both. Clip n is sample n mod batch of recorded batch
-   n / batch. */
+/* trajectories.h: the teacher's trajectories on disk: FOLDER/trajectories/clip_000012.h5, one file a clip, so that it
+   does not matter how many ranks recorded them or read them; written through checkpoints/state.h (whole or not at all,
+   checked before it is read): `sigma` [levels + 1] (the last is 0), `states` [levels + 1, F C H W], the clip's
+   conditions, and what it was made with. What does not fit the run is an error that names both. Clip n is sample n mod
+   batch of recorded batch n / batch. */
 #ifndef TRAIN_STATE_TRAJECTORIES_H
 #define TRAIN_STATE_TRAJECTORIES_H
 

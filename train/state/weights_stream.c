@@ -26,7 +26,7 @@ static int set_path(struct weights_origin *o, const char *path) {
 }
 
 int weights_origin_of_state(struct weights_origin *o, const char *from, const char *network,
-                            enum weights_source source) {
+                            enum weights_choice source) {
     struct stat info;
     struct state_reader *r;
     char path[FILE_PATH_MAX];
@@ -91,7 +91,7 @@ static int find_place(struct weights_origin *o, const char *state, const char *p
 struct summing {
     uint64_t *sum;
     uint64_t salt; /* adapters' values are not a network's */
-    const struct weights_taker *to;
+    const struct weights_sink *to;
 };
 
 static int take_summed(void *self, const struct param *p, size_t from, size_t count, const float *values) {
@@ -188,7 +188,7 @@ struct merging {
     struct lora lora;
     float *own;   /* [adapters.total] */
     float *piece; /* [largest parameter] */
-    const struct weights_taker *to;
+    const struct weights_sink *to;
 };
 
 static int take_merged(void *self, const struct param *p, size_t from, size_t count, const float *values) {
@@ -222,12 +222,12 @@ static void close_merging(struct merging *m) {
 
 /* ---- the stream ---- */
 
-static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
-                  int depth, uint64_t *sum);
+static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink, int depth,
+                  uint64_t *sum);
 
 struct giving {
     const struct param_table *table;
-    const struct weights_taker *to;
+    const struct weights_sink *to;
 };
 
 static int give_slice(void *self, int slice, const float *values) {
@@ -240,17 +240,17 @@ static int give_slice(void *self, int slice, const float *values) {
 }
 
 static int stream_plain(struct state_reader *r, const char *group, const struct param_table *table,
-                        const struct weights_taker *taker) {
-    struct giving giving = {table, taker};
+                        const struct weights_sink *sink) {
+    struct giving giving = {table, sink};
     return state_each_slice(r, group, table, give_slice, &giving);
 }
 
 /* The group's own values, or its adapters, for whose base the state is closed. */
-static int stream_state(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
+static int stream_state(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink,
                         int depth, uint64_t *sum) {
-    struct merging m = {.to = taker};
-    struct summing summing = {.sum = sum, .to = taker};
-    const struct weights_taker merge = {take_merged, &m}, plain = {take_summed, &summing};
+    struct merging m = {.to = sink};
+    struct summing summing = {.sum = sum, .to = sink};
+    const struct weights_sink merge = {take_merged, &m}, plain = {take_summed, &summing};
     struct lora_config config;
     struct weights_origin base;
     struct state_reader *r;
@@ -272,7 +272,7 @@ static int stream_state(struct weights_origin *o, const struct param_table *tabl
 }
 
 /* Audio modules that a checkpoint lacks are new. */
-static int give_new_audio(const struct param_table *t, uint64_t seed, const struct weights_taker *taker) {
+static int give_new_audio(const struct param_table *t, uint64_t seed, const struct weights_sink *sink) {
     int code = OK;
     for (int i = 0; i < t->count && !code; i++) {
         const struct param *p = &t->list[i];
@@ -282,7 +282,7 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
         if (device && values) {
             params_initialise_one(device, p, seed);
             transfer_from_real(values, device, (long)p->count);
-            code = taker->take(taker->self, p, 0, p->count, values);
+            code = sink->take(sink->self, p, 0, p->count, values);
         } else
             code = error_set(ERR_DEVICE, "out of memory for new audio modules");
         device_free(device);
@@ -291,22 +291,22 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
     return code;
 }
 
-static int stream_checkpoint(struct weights_origin *o, const struct param_table *table,
-                             const struct weights_taker *taker, uint64_t *sum) {
-    struct summing summing = {.sum = sum, .to = taker};
-    const struct weights_taker summed = {take_summed, &summing};
+static int stream_checkpoint(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink,
+                             uint64_t *sum) {
+    struct summing summing = {.sum = sum, .to = sink};
+    const struct weights_sink summed = {take_summed, &summing};
     int audio;
     TRY(pretrained_load(&summed, table, o->path, &audio));
     o->new_audio = !audio;
     if (audio) return OK;
     *sum += o->seed;
-    return give_new_audio(table, o->seed, taker);
+    return give_new_audio(table, o->seed, sink);
 }
 
-static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker,
-                  int depth, uint64_t *sum) {
+static int stream(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink, int depth,
+                  uint64_t *sum) {
     *sum = 0;
-    TRY(o->group[0] ? stream_state(o, table, taker, depth, sum) : stream_checkpoint(o, table, taker, sum));
+    TRY(o->group[0] ? stream_state(o, table, sink, depth, sum) : stream_checkpoint(o, table, sink, sum));
     if (!o->sum || o->sum == *sum) return OK;
     return error_set(
         ERR_INPUT, "%s: %s%sare not the weights that the adapters were trained over (sum %016llx, then %016llx)",
@@ -318,10 +318,10 @@ static int take_nothing(void *self, const struct param *p, size_t from, size_t c
     return OK;
 }
 
-int weights_stream(struct weights_origin *o, const struct param_table *table, const struct weights_taker *taker) {
-    const struct weights_taker nobody = {take_nothing, NULL};
+int weights_stream(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink) {
+    const struct weights_sink nobody = {take_nothing, NULL};
     uint64_t sum;
-    TRY(stream(o, table, taker ? taker : &nobody, 0, &sum));
+    TRY(stream(o, table, sink ? sink : &nobody, 0, &sum));
     o->sum = sum;
     return OK;
 }

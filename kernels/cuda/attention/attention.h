@@ -23,8 +23,8 @@ void attention_plain_backward(elem *dq, const elem *dout, const real *lse, const
                               const struct attention *a);
 void attention_delta(real *delta, const elem *dout, const elem *o, long B, long S, long H, long D);
 
-/* Own kernels on tensor cores: 1 when they did, 0 when they do not take the problem (rows that are not 16-byte aligned, heads
-   wider than 128, float builds). */
+/* Own kernels on tensor cores: 1 when they did, 0 when they do not take the problem (rows that are not 16-byte aligned,
+   heads wider than 128, float builds). */
 int attention_mma_forward(elem *o, real *lse, const elem *q, const struct attention *a);
 int attention_mma_backward(elem *dq, const elem *dout, const real *lse, const real *delta, const elem *q,
                            const struct attention *a);

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* part [count, B, S, H, D], sums [B, H, S] a range, attention_pitch numbers from one range's to the next's: a range's own output
-   and log-sum. lse = log sum exp of the sums, o = sum exp(sums - lse) part. */
+/* part [count, B, S, H, D], sums [B, H, S] a range, attention_pitch numbers from one range's to the next's: a range's
+   own output and log-sum. lse = log sum exp of the sums, o = sum exp(sums - lse) part. */
 void attention_merge(elem *o, real *lse, const elem *part, const real *sums, int count, long B, long S, long H, long D);
 /* Every range's sums start at a multiple of 16 bytes, as the library is promised. */
 static inline long attention_pitch(long B, long S, long H) { return (B * S * H + 3) / 4 * 4; }

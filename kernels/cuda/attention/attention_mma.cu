@@ -1,17 +1,17 @@
-/* attention_mma.cu: attention on tensor cores by tiles with online softmax (Dao 2023): bf16, heads up to 128. It stands in where
-   cuDNN has no engine, and is what cuDNN is held against at sizes that the plain kernels are too slow for.
-   A warp has 16 rows of its own (queries; in the backward to keys and values: keys) and all of the other side's tile, so
-   scores never leave its registers: the result of one product is the operand of the next. The four warps of a block share
-   the other side's tile. No atomics: dq has a kernel of its own, which works the scores out once more.
+/* attention_mma.cu: attention on tensor cores by tiles with online softmax (Dao 2023): bf16, heads up to 128. It stands
+   in where cuDNN has no engine, and is what cuDNN is held against at sizes that the plain kernels are too slow for.
+   A warp has 16 rows of its own (queries; in the backward to keys and values: keys) and all of the other side's tile,
+   so scores never leave its registers: the result of one product is the operand of the next. The four warps of a block
+   share the other side's tile. No atomics: dq has a kernel of its own, which works the scores out once more.
    With p = exp(scale q.k - lse), ds = p (dout.v - delta) scale:  dq = sum ds k,  dk = sum ds q,  dv = sum p dout. */
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/attention/attention.h"
 
 #ifdef TYPE_BF16
 
-/* 64 rows a block: four warps hide each other's waits. The other side comes 32 rows at a time: with 64 the backward's sums
-   (256 numbers of a 128-wide head a lane row) would leave no registers for scores. Rows in shared memory are 16 bytes longer
-   than W, so that the eight rows of a fragment fall into different banks. */
+/* 64 rows a block: four warps hide each other's waits. The other side comes 32 rows at a time: with 64 the backward's
+   sums (256 numbers of a 128-wide head a lane row) would leave no registers for scores. Rows in shared memory are 16
+   bytes longer than W, so that the eight rows of a fragment fall into different banks. */
 enum { WARPS = 4, MMA_THREADS = 32 * WARPS, ROWS = 16 * WARPS, SIDE = 32, HEAD_MAX = 128, GAP = 8 };
 
 struct mma_ranges {
@@ -88,7 +88,8 @@ template <int W> __device__ static inline void rows_zero(float (&sum)[W / 8][4])
 __device__ static inline int lane_row(int i) { return (int)threadIdx.x % 32 / 4 + i / 2 * 8; }
 __device__ static inline int lane_column(int i) { return (int)threadIdx.x % 4 * 2 + i % 2; }
 
-/* The result's number i of tile n, times factor[row half], to row r of `to`, H D apart: assigned, and added to `to_sum`. */
+/* The result's number i of tile n, times factor[row half], to row r of `to`, H D apart: assigned, and added to
+   `to_sum`. */
 template <int W>
 __device__ static inline void rows_store(elem *to, real *to_sum, const float (&sum)[W / 8][4], const float (&factor)[2],
                                          long rows, const struct mma_sizes &s) {

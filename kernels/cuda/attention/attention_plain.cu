@@ -1,14 +1,14 @@
-/* attention_plain.cu: attention in float arithmetic by tiles with online softmax (Milakov and Gimelshein 2018; Dao 2022):
-   no S x K buffer, any width of heads, any number type. What tensor cores do faster is held against this.
-   A block has a tile of queries (backward to keys and values: of keys) of one head of one sample, and walks the other side
-   tile by tile in index order, so sums have one order and no number has two writers. The backward computes the scores twice,
-   once for dq and once for dk and dv: the price of no atomics.
+/* attention_plain.cu: attention in float arithmetic by tiles with online softmax (Milakov and Gimelshein 2018; Dao
+   2022): no S x K buffer, any width of heads, any number type. What tensor cores do faster is held against this.
+   A block has a tile of queries (backward to keys and values: of keys) of one head of one sample, and walks the other
+   side tile by tile in index order, so sums have one order and no number has two writers. The backward computes the
+   scores twice, once for dq and once for dk and dv: the price of no atomics.
    With p = exp(scale q.k - lse), ds = p (dout.v - delta) scale:  dq = sum ds k,  dk = sum ds q,  dv = sum p dout. */
 #include "kernels/cuda/kernel.cuh"
 #include "kernels/cuda/attention/attention.h"
 
-/* 16 x 16 scores, two a thread; four warps. Rows of the tiles have a number more than they need, against bank conflicts.
-   At the widest head (256) two tiles take 33 kB of shared memory, four 66 kB. */
+/* 16 x 16 scores, two a thread; four warps. Rows of the tiles have a number more than they need, against bank
+   conflicts. At the widest head (256) two tiles take 33 kB of shared memory, four 66 kB. */
 enum { TILE = 16, THREADS = 128, LANES = THREADS / TILE, PITCH_EXTRA = 1 };
 
 struct ranges {
@@ -48,9 +48,9 @@ __device__ static inline void tile_dot(float (*score)[TILE + 1], const float *a,
     }
 }
 
-/* A thread's share of a [TILE][D] sum: row threadIdx.x / LANES, columns threadIdx.x % LANES + k LANES. W: columns in all, at
-   least D. */
-template <int W> struct share { float x[W / LANES]; };
+/* A thread's share of a [TILE][D] sum: row threadIdx.x / LANES, columns threadIdx.x % LANES + k LANES. W: columns in
+   all, at least D. */
+template <int W> struct batch_split { float x[W / LANES]; };
 template <int W> __device__ inline void share_zero(share<W> &s) {
 #pragma unroll
     for (int k = 0; k < W / LANES; k++) s.x[k] = 0;
@@ -70,7 +70,8 @@ __device__ inline void share_add(share<W> &s, const float *weight, int stride, c
 
 /* ---- forward ---- */
 
-/* What is added to the score of query s and key t of head h (T5: Raffel 2020): row[h (2 reach - 1) + s - t + reach - 1]. */
+/* What is added to the score of query s and key t of head h (T5: Raffel 2020): row[h (2 reach - 1) + s - t + reach -
+   1]. */
 struct relative_bias {
     const real *row; /* NULL: nothing */
     long reach;
@@ -149,7 +150,8 @@ __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x % 32 == 0) delta[(b * s.H + h) * s.S + i] = sum;
 }
 
-/* score and dscore, the products q.k and dout.v of a tile, become p and ds. Rows are queries when by_query, else keys. */
+/* score and dscore, the products q.k and dout.v of a tile, become p and ds. Rows are queries when by_query, else
+   keys. */
 template <int BY_QUERY>
 __device__ static inline void softmax_slopes(float (*score)[TILE + 1], float (*dscore)[TILE + 1], const real *lse,
                                              const real *delta, long queries, long keys, float scale) {

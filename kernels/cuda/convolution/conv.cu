@@ -1,6 +1,6 @@
-/* conv.cu: convolutions of kernels.h, channels-last: by cuDNN where it takes the problem, else by plain kernels, which are
-   also what the library is held against: one number of the result a thread, summed in float over the kernel's places, then
-   the group's channels. Neighbouring threads have neighbouring channels of the result. */
+/* conv.cu: convolutions of kernels.h, channels-last: by cuDNN where it takes the problem, else by plain kernels, which
+   are also what the library is held against: one number of the result a thread, summed in float over the kernel's
+   places, then the group's channels. Neighbouring threads have neighbouring channels of the result. */
 #include "kernels/cuda/rows/rows.cuh"
 #include "kernels/cuda/convolution/conv.h"
 #include "kernels/served.h"

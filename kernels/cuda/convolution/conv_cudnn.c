@@ -30,8 +30,8 @@ struct cudnn_key cudnn_conv_key(const struct conv_shape *s, real beta, int real_
 
 /* ---- tensors ---- */
 
-/* [samples, axes.., channels] in memory, as the library's [samples, channels, axes..]. what: IN, OUT or KERNEL, or -1 for
-   ones (a bias). */
+/* [samples, axes.., channels] in memory, as the library's [samples, channels, axes..]. what: IN, OUT or KERNEL, or -1
+   for ones (a bias). */
 static int channels_last_tensor(struct cudnn_graph *g, int64_t uid, cudnnDataType_t type, enum cudnn_place place,
                                 long samples, long channels, const struct cudnn_key *key, int what) {
     int axes = (int)key->v[KEY_AXES];

@@ -21,8 +21,8 @@ struct cudnn_plan {
     struct cudnn_choice choice;
 };
 
-/* What a network and a codec have in shapes is some dozens. Plans stay until the end: a recording (device.h) may hold their
-   kernels. A full table takes no more, and what finds no plan is left to the own kernels. */
+/* What a network and a codec have in shapes is some dozens. Plans stay until the end: a recording (device.h) may hold
+   their kernels. A full table takes no more, and what finds no plan is left to the own kernels. */
 enum { PLANS = 512 };
 static struct {
     pthread_mutex_t lock;

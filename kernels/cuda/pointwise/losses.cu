@@ -1,5 +1,5 @@
-/* losses.cu: losses with their gradients in one pass. loss is real [1] and added to; sums over elements are double, so that
-   a loss of millions of elements still has real's precision. */
+/* losses.cu: losses with their gradients in one pass. loss is real [1] and added to; sums over elements are double, so
+   that a loss of millions of elements still has real's precision. */
 #include "kernels/cuda/rows/total.cuh"
 
 struct add_to_loss {
@@ -55,8 +55,8 @@ void abs_loss(real *loss, real *dpred, const real *pred, const real *target, con
           add_to_loss{loss, weight / (double)(n * size)}, 1, n * size);
 }
 
-/* One axis: element i against its neighbour `step` on, where `place` of the axis is not the last of `length`. The gradient is
-   gathered from both neighbours, so that a thread writes its own element alone. */
+/* One axis: element i against its neighbour `step` on, where `place` of the axis is not the last of `length`. The
+   gradient is gathered from both neighbours, so that a thread writes its own element alone. */
 struct difference_term {
     real *dpred;
     const real *pred, *target;

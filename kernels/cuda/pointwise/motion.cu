@@ -1,5 +1,5 @@
-/* motion.cu: how much pictures and latents of a clip move, and what a decoder's training makes of it. A thread writes one
-   number. */
+/* motion.cu: how much pictures and latents of a clip move, and what a decoder's training makes of it. A thread writes
+   one number. */
 #include "kernels/cuda/kernel.cuh"
 
 enum { COLOURS = 3, GROUP = 4 };

@@ -1,5 +1,5 @@
-/* optimiser.cu: gradient norm, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the device: the host is
-   not asked. Arrays are whole arenas, one launch each. */
+/* optimiser.cu: gradient norm, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the device:
+   the host is not asked. Arrays are whole arenas, one launch each. */
 #include "kernels/cuda/rows/total.cuh"
 
 void grad_norm_begin(struct optim_state *state) {
@@ -7,7 +7,8 @@ void grad_norm_begin(struct optim_state *state) {
     mem_zero(&state->spiked, sizeof state->spiked);
 }
 
-/* Four gradients at a time where they are aligned: this reads the largest array of a step and computes next to nothing. */
+/* Four gradients at a time where they are aligned: this reads the largest array of a step and computes next to
+   nothing. */
 struct square_four {
     const real *grad;
     __device__ double at(long i) const {

@@ -1,5 +1,5 @@
-/* resample.cu: kernels.h's changes of layout and resolution, channels-last. A thread writes one number or, where channels
-   stay together, one vector of channels. */
+/* resample.cu: kernels.h's changes of layout and resolution, channels-last. A thread writes one number or, where
+   channels stay together, one vector of channels. */
 #include "kernels/cuda/kernel.cuh"
 
 /* Where the depth layout [t, h, w, C nt nh nw] keeps channel 0 of position p of the block layout [t nt, h nh, w nw].

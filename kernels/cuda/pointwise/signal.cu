@@ -1,5 +1,5 @@
-/* signal.cu: rows over time: windows, statistics and norms of channels, interpolation. Audio is short (tens of thousands of
-   numbers a second), so these are plain. */
+/* signal.cu: rows over time: windows, statistics and norms of channels, interpolation. Audio is short (tens of
+   thousands of numbers a second), so these are plain. */
 #include "kernels/cuda/kernel.cuh"
 
 struct unfold {
@@ -13,8 +13,8 @@ void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
     for_each_one(unfold{y, x, width, stride}, n * width);
 }
 
-/* A block has 32 columns side by side (whole lines of memory) and eight runs of rows, each summed in double; the runs are
-   added in order. Two parts of weights 1 - w and w: the variance is that within the parts plus
+/* A block has 32 columns side by side (whole lines of memory) and eight runs of rows, each summed in double; the runs
+   are added in order. Two parts of weights 1 - w and w: the variance is that within the parts plus
    w (1 - w) (difference of means)^2. */
 enum { COLUMNS = 32, RUNS = BLOCK_THREADS / COLUMNS };
 

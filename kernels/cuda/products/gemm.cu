@@ -1,5 +1,5 @@
-/* gemm.cu: linear layers and real matrix products of kernels.h: by cuBLASLt where it takes the problem, else by one plain
-   tiled kernel, which is also what the library is held against. Sums are float. A weight is w [dout, din]. */
+/* gemm.cu: linear layers and real matrix products of kernels.h: by cuBLASLt where it takes the problem, else by one
+   plain tiled kernel, which is also what the library is held against. Sums are float. A weight is w [dout, din]. */
 #include "kernels/cuda/rows/rows.cuh"
 #include "kernels/cuda/products/gemm_lt.h"
 #include "kernels/served.h"

@@ -1,6 +1,6 @@
 /* gemm_lt.c: see gemm_lt.h. cuBLASLt thinks in columns: a row-major matrix [r, c] is its column-major one of c rows, r
-   columns. So d^T = b^T a^T is what is asked for: the library's A is our b, its B our a, its m our columns, its n our rows.
-   Its bias runs along its rows, our columns; its sums "of B" run over our a. */
+   columns. So d^T = b^T a^T is what is asked for: the library's A is our b, its B our a, its m our columns, its n our
+   rows. Its bias runs along its rows, our columns; its sums "of B" run over our a. */
 #include "kernels/cuda/products/gemm_lt.h"
 #include "kernels/cuda/products/gemm_plan.h"
 #include "kernels/cuda/products/gemm_timed.h"

@@ -20,8 +20,8 @@ enum gemm_extra {
     GEMM_GELU_ALONE_BIAS /* d = gelu(the sum + bias) */
 };
 
-/* d [rows, columns] = a b + beta d, all row-major and packed; a is [rows, inner], or [inner, rows] when a_transposed; b is
-   [inner, columns], or [columns, inner] when b_transposed. a and b are of type `in`, sums are float. */
+/* d [rows, columns] = a b + beta d, all row-major and packed; a is [rows, inner], or [inner, rows] when a_transposed; b
+   is [inner, columns], or [columns, inner] when b_transposed. a and b are of type `in`, sums are float. */
 struct gemm {
     long rows, columns, inner;
     int a_transposed, b_transposed;
@@ -49,10 +49,10 @@ static inline const char *gemm_operation(enum gemm_number in, enum gemm_number o
     return in == GEMM_REAL ? "product, real" : out == GEMM_REAL && !extra ? "product to real" : names[extra];
 }
 
-/* 1: queued on the current stream. 0: the library has no kernel for this problem (say, a side buffer that is not aligned):
-   nothing was done. Another failure is kept (device.h) and counts as done. The algorithm is the heuristic's first choice
-   for shape, types and alignment, kept from then on, so that the bits do not depend on the machine's mood; unless a file of
-   timed choices is named (gemm_timed.h). */
+/* 1: queued on the current stream. 0: the library has no kernel for this problem (say, a side buffer that is not
+   aligned): nothing was done. Another failure is kept (device.h) and counts as done. The algorithm is the heuristic's
+   first choice for shape, types and alignment, kept from then on, so that the bits do not depend on the machine's mood;
+   unless a file of timed choices is named (gemm_timed.h). */
 int gemm_lt(const struct gemm *g);
 
 #ifdef __cplusplus

@@ -35,9 +35,9 @@ struct gemm_plan {
 struct gemm_key gemm_key(const struct gemm *g, size_t workspace);
 /* Makes the descriptors. After a failure gemm_plan_close frees what was made. */
 cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key);
-/* The heuristic's first `most` algorithms, the one it thinks fastest first; returns how many there are. All keep the rules:
-   float sums of unrounded operands, and split sums added in a fixed order. 0: plan->reason says why. Needs a device, as
-   what follows does. */
+/* The heuristic's first `most` algorithms, the one it thinks fastest first; returns how many there are. All keep the
+   rules: float sums of unrounded operands, and split sums added in a fixed order. 0: plan->reason says why. Needs a
+   device, as what follows does. */
 int gemm_plan_candidates(struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *to, int most);
 /* Takes the first of them. */
 void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle);

@@ -41,7 +41,8 @@ static int read_words(const char *text, cublasLtMatmulAlgo_t *algo) {
     return !strcmp(text, "\n");
 }
 
-/* 1: the file has a line for the product whose algorithm the library takes. Other lines, and torn ones, are passed over. */
+/* 1: the file has a line for the product whose algorithm the library takes. Other lines, and torn ones, are passed
+   over. */
 static int find_kept(struct gemm_plan *plan, cublasLtHandle_t handle, const char *name, const char *begins) {
     FILE *file = fopen(name, "r");
     char line[2 * LINE];

@@ -1,8 +1,8 @@
 /* column_sums.cu: sums over rows in a fixed order: of partial sums that other kernels left, and of a whole matrix. */
 #include "kernels/cuda/rows/rows.cuh"
 
-/* 32 columns side by side for whole lines of memory; 8 rows of threads, each with a run of parts of its own, because one
-   thread alone would wait for every load of a long column. */
+/* 32 columns side by side for whole lines of memory; 8 rows of threads, each with a run of parts of its own, because
+   one thread alone would wait for every load of a long column. */
 enum { COLUMNS = 32, RUNS = 8 };
 
 __global__ void __launch_bounds__(COLUMNS *RUNS)

@@ -1,5 +1,5 @@
-/* length_norm.cu: the norm over channels of video autoencoders and the softmax of their attention. Rows are short (96 to
-   1024 channels), so a warp has a row; it stays in registers between its sum and its use where it is vectorised. */
+/* length_norm.cu: the norm over channels of video autoencoders and the softmax of their attention. Rows are short (96
+   to 1024 channels), so a warp has a row; it stays in registers between its sum and its use where it is vectorised. */
 #include "kernels/cuda/kernel.cuh"
 
 enum { WARPS = BLOCK_THREADS / 32 };

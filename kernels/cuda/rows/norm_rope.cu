@@ -1,10 +1,11 @@
-/* norm_rope.cu: RMSNorm and rotation in one pass over rows in registers (rows.cuh): apart, they read and write queries and
-   keys twice. A thread's eight numbers are four pairs of one head, so the rotation needs no exchange; where rows have no
-   vectors, neighbouring threads hold a pair and tell each other. The norm is rounded to elem before it turns, as it is when
-   the cache's keys turn later. */
+/* norm_rope.cu: RMSNorm and rotation in one pass over rows in registers (rows.cuh): apart, they read and write queries
+   and keys twice. A thread's eight numbers are four pairs of one head, so the rotation needs no exchange; where rows
+   have no vectors, neighbouring threads hold a pair and tell each other. The norm is rounded to elem before it turns,
+   as it is when the cache's keys turn later. */
 #include "kernels/cuda/rows/rms_backward.cuh"
 
-/* The pairs of row `token` of the table turn row v: forward with sign 1, back with -1. All threads of the block call. */
+/* The pairs of row `token` of the table turn row v: forward with sign 1, back with -1. All threads of the block
+   call. */
 struct rotation {
     const real *cos, *sin;
     long D, d;

@@ -1,9 +1,9 @@
 /* norms.cu: LayerNorm (Ba 2016), with modulation (Peebles 2023) or with weights, and RMSNorm (Zhang 2019).
    x [n, d]; mean and rstd [n]. With xh = (x - mean) rstd and dxh the gradient at xh:
    dx = rstd (dxh - mean(dxh) - xh mean(dxh xh)).
-   A block has one row at a time in its registers (rows.cuh), so x, dy and the result cross the memory bus once; statistics
-   are float, the variance from centred values. Backward blocks walk a part of the rows and keep the sums for the
-   gradients of shift, scale and weights in registers too. */
+   A block has one row at a time in its registers (rows.cuh), so x, dy and the result cross the memory bus once;
+   statistics are float, the variance from centred values. Backward blocks walk a part of the rows and keep the sums for
+   the gradients of shift, scale and weights in registers too. */
 #include "kernels/cuda/rows/rms_backward.cuh"
 
 /* ---- forward ---- */
@@ -303,7 +303,8 @@ void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbr
     residual_norm_backward_launch(a, f, &sums, n, rows_per_group);
 }
 
-/* Plans the parts, takes the partial sums, launches, adds them to shift's and scale's gradients (group g at g stride). */
+/* Plans the parts, takes the partial sums, launches, adds them to shift's and scale's gradients (group g at g
+   stride). */
 static void layernorm_backward_launch(struct norm_backward a, real *dshift, real *dscale, long n, long rows_per_group,
                                       int vectorised) {
     struct row_shape shape = row_shape(a.d, vectorised && a.d % VECTOR == 0);

@@ -54,8 +54,8 @@ template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(stru
     if (a.dw_sum) row_store(a.dw_sum + blockIdx.x * a.d, sum, a.d);
 }
 
-/* Plans the parts of n rows and, where dw is wanted, takes its partial sums from the workspace; 0: there is no room, or no
-   rows, or too many. */
+/* Plans the parts of n rows and, where dw is wanted, takes its partial sums from the workspace; 0: there is no room, or
+   no rows, or too many. */
 static inline int rms_backward_begin(struct rms_backward *a, long n, const real *dw) {
     a->rows = row_parts(n, n, a->d, dw != NULL);
     if (!a->rows.groups) return 0;

@@ -1,6 +1,6 @@
 /* rope.cu: rotary positions on three axes (Su 2021; Wan's order of pairs). Pair j of a head is (2j, 2j + 1); the first
-   pairs_t pairs turn by the frame, then pairs_h by the row, pairs_w by the column. One block a token: all its heads use the
-   same table row, which stays in the first cache. */
+   pairs_t pairs turn by the frame, then pairs_h by the row, pairs_w by the column. One block a token: all its heads use
+   the same table row, which stays in the first cache. */
 #include "kernels/cuda/kernel.cuh"
 
 /* ---- table ---- */

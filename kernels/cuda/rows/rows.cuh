@@ -1,7 +1,7 @@
 /* rows.cuh: rows of a matrix in the registers of a block, and sums over rows.
    A row of d numbers is split over the block's threads as launch.h's row_shape says: one read from memory serves the
-   statistics and the result. A sum over rows is made in two steps without atomics: each block adds up a fixed part of the
-   rows in registers and writes a partial sum to the workspace; add_parts adds the partial sums in order. */
+   statistics and the result. A sum over rows is made in two steps without atomics: each block adds up a fixed part of
+   the rows in registers and writes a partial sum to the workspace; add_parts adds the partial sums in order. */
 #ifndef KERNELS_CUDA_ROWS_ROWS_CUH
 #define KERNELS_CUDA_ROWS_ROWS_CUH
 
@@ -14,7 +14,8 @@ template <int V, int K> struct row { float x[K][V]; };
    row_shape sees to. Rows lie at 64-bit distances. */
 template <int V> __device__ inline unsigned column(int k) { return (k * blockDim.x + threadIdx.x) * V; }
 
-/* Runs `body` for the pieces k, columns c that lie in the row; V divides d, so a piece lies in it whole or not at all. */
+/* Runs `body` for the pieces k, columns c that lie in the row; V divides d, so a piece lies in it whole or not at
+   all. */
 #define EACH_PIECE(V, K, d)                                                                                            \
     _Pragma("unroll") for (int k = 0; k < K; k++) if (unsigned c = column<V>(k); c < (unsigned)(d))
 
@@ -103,8 +104,8 @@ __device__ inline struct row_span span_of_block(const struct row_parts &p) {
     return s;
 }
 
-/* sums: how many vectors of d floats each block leaves in the workspace. 0 rows, or more than 32 bits hold (a failure, kept):
-   groups 0. */
+/* sums: how many vectors of d floats each block leaves in the workspace. 0 rows, or more than 32 bits hold (a failure,
+   kept): groups 0. */
 static inline struct row_parts row_parts(long n, long rows_per_group, long d, int sums) {
     struct row_parts p = {n, rows_per_group, 0, 1};
     if (n <= 0) return p;
@@ -115,11 +116,11 @@ static inline struct row_parts row_parts(long n, long rows_per_group, long d, in
     return p;
 }
 
-/* out[g stride + i] += sum over the group's parts of partial[(g parts + p) d + i], in the order of p; out NULL: nothing.
-   In column_sums.cu. */
+/* out[g stride + i] += sum over the group's parts of partial[(g parts + p) d + i], in the order of p; out NULL:
+   nothing. In column_sums.cu. */
 void add_parts(real *out, const float *partial, long groups, long parts, long d, long stride);
-/* Room for the blocks' partial sums of `sum` in the workspace; NULL where the sum is not wanted, or, with a failure kept,
-   where there is none. */
+/* Room for the blocks' partial sums of `sum` in the workspace; NULL where the sum is not wanted, or, with a failure
+   kept, where there is none. */
 static inline float *sums_push(const real *sum, long blocks, long d) {
     return sum ? (float *)workspace_push(sizeof(float) * (size_t)(blocks * d)) : NULL;
 }

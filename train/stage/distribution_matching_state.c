@@ -1,7 +1,7 @@
-/* matching_state.c: what distribution matching adds to a stage's state (matching.h, replay.h). Apart from the steps, which
-   open no file and need no library that does. */
+/* distribution_matching_state.c: what distribution matching adds to a stage's state (distribution_matching.h,
+   replay.h). Apart from the steps, which open no file and need no library that does. */
 #include "base/error.h"
-#include "train/method/matching.h"
+#include "train/method/distribution_matching.h"
 #include "train/state/state.h"
 
 static int save_replay(struct replay *r, struct train_state *state) {
@@ -15,7 +15,7 @@ static int save_replay(struct replay *r, struct train_state *state) {
     return train_state_rows(state, "replay/listen_mask", r->mask_values[AUDIO_LISTEN], n, r->mask);
 }
 
-int matching_save_with(struct matching *m, struct train_state *state) {
+int distribution_matching_save_with(struct distribution_matching *m, struct train_state *state) {
     train_state_network(state, "critic", &m->critic);
     return save_replay(&m->replay, state);
 }
