@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/finite.h"
+#include "base/pixels.h"
 #include "tools/prepare/clip_source.h"
 
 static const char piece_magic[8] = "pieces3";
@@ -35,10 +36,7 @@ static size_t piece_row_bytes(const struct prepare_config *c) {
 
 /* A picture's values in 8 bits. */
 static void to_bytes(unsigned char *bytes, const float *pixels, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        float v = (pixels[i] + 1) * 127.5f + 0.5f;
-        bytes[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;
-    }
+    for (size_t i = 0; i < n; i++) bytes[i] = pixel_byte(pixels[i]);
 }
 
 enum { LARGE_JUDGED = 3 }; /* latent frames that a large codec's report decodes */
