@@ -125,6 +125,14 @@ static int allocate(struct server *s) {
 /* Heard both parties, and saw enough frames where neither spoke. */
 static int learned_idle(const struct student_description *d) { return !d->dit.mute_input && student_idles(d); }
 
+/* A session that is to be measured, where there is no reference yet. */
+static int begin_grey(const struct server *s, struct session *session) {
+    float *grey = calloc(s->picture, sizeof *grey);
+    int code = grey ? session_begin(session, grey, s->unseen) : error_set(ERR_DEVICE, "out of memory for a picture");
+    free(grey);
+    return code;
+}
+
 /* The first session tells the sizes, is measured, and makes the clip. */
 static int try_out(struct server *s, FILE *plan) {
     struct session *session;
