@@ -87,7 +87,7 @@ static int add_rows(uint32_t *sum, struct dataset *set, enum dataset_split split
             memory, memory + latents, memory + latents + audio, memory + latents + audio + T, 0, 0, 0, 0, 0, NULL};
         TRY(dataset_read(set, split, i, &row));
         TRY(add_values(sum, memory, latents + audio + 2 * T));
-        const int columns[] = {row.clip, row.identity, row.utterance, row.split, row.prompt};
+        const int columns[] = {row.clip, row.shot, row.identity, row.utterance, row.split, row.prompt};
         add(sum, columns, sizeof columns);
     }
     return OK;
