@@ -30,6 +30,8 @@ int piece_open(const char *path, const struct prepare_config *config, FILE **fil
 /* Floats of one row: latents, audio, talk, listen; and bytes of its pictures behind them, 0 where none are kept. */
 size_t piece_row_floats(const struct prepare_config *config);
 size_t piece_row_pictures(const struct prepare_config *config);
+/* The next row of an open piece, and which of the clip's shots it is of. ERR_INPUT: it cannot be read. */
+int piece_read(FILE *file, const struct prepare_config *config, float *floats, unsigned char *pictures, int *shot);
 
 /* Groups of four frames for the fit of the codec, 8 bits a value, from the start of a clip: at most `groups`. Every
    config->frames-th is one frame four times, as a window's first latent sees it. */

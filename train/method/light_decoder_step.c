@@ -53,7 +53,7 @@ static const struct config_field fields[] = {
     INT("light_decoder.frames", frames, 0, 1000, "0",
         "latent frames of a window that a step takes of true pictures, beside the reference; 0: the whole window"),
     REAL("light_decoder.other_reference", other_reference, 0, 1, "0.6",
-         "of true pictures: probability that the reference is another window's of the same clip"),
+         "of true pictures: probability that the reference is another window's of the same shot"),
     CHOICE("light_decoder.pixel", pixel, light_names, "l1", "pixel loss"),
     REAL("light_decoder.pixel_weight", pixel_weight, 0, 1e6, "1", "of the pixel loss"),
     REAL("light_decoder.gradient_weight", gradient_weight, 0, 1e6, "1", "of the gradient-difference loss"),

@@ -19,7 +19,7 @@ static const struct config_field fields[] = {
          "Share of samples whose own speech is dropped besides; with drop_listen, what separate guidance needs."),
     REAL("teacher.drop_listen", drop_listen, 0, 1, "0", "Share of samples whose other party is dropped besides."),
     REAL("teacher.far_reference", far_reference, 0, 1, "0",
-         "Share of samples whose reference is of another moment of their clip: what a teacher must know that judges "
+         "Share of samples whose reference is of another moment of their shot: what a teacher must know that judges "
          "rollouts beyond a clip (distill.frames), whose last window does not follow the reference."),
     SAMPLER_KEYS("teacher.sampler", sampler, "16", "3", "2"),
 };
