@@ -1,6 +1,6 @@
-/* clip_rows.h: which rows of a data set's split are windows of the same clip. A clip has one camera, one light and one
-   view (picture_view.h); another clip of the same person may not, so references from another moment come from the same
-   clip. */
+/* clip_rows.h: which rows of a data set's split are windows of the same shot of a clip. A shot has one camera, one
+   light and one view (picture_view.h); what lies behind a cut, or another clip of the same person, may not. So
+   references from another moment come from the same shot. */
 #ifndef DATA_CLIP_ROWS_H
 #define DATA_CLIP_ROWS_H
 
@@ -11,7 +11,7 @@ struct clip_rows;
 /* ERR_DEVICE: out of memory. The set is not needed afterwards. */
 int clip_rows_open(struct clip_rows **rows, const struct dataset *set, enum dataset_split split);
 void clip_rows_close(struct clip_rows *rows);
-/* Another row of row's clip, each as likely, by number `index` of the address; `row` itself where its clip has no
+/* Another row of row's shot, each as likely, by number `index` of the address; `row` itself where its shot has no
    other. */
 long clip_rows_other(const struct clip_rows *rows, long row, const struct random_address *address, uint32_t index);
 

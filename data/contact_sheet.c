@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/pixels.h"
 #include "data/media.h"
 
 enum { CELL = 8, MARGIN = 4, SIDE_MAX = 32768, PIXELS_MAX = 1 << 28 };
@@ -65,12 +66,9 @@ static void draw_frame(struct sheet *sheet, const float *frame, int height, int 
     size_t plane = (size_t)height * width;
     for (int y = 0; y < height * zoom; y++)
         for (int x = 0; x < width * zoom; x++)
-            for (int c = 0; c < 3; c++) {
-                float v = (frame[c * plane + (size_t)(y / zoom) * width + x / zoom] + 1) * 127.5f + 0.5f;
-                sheet->rgb[3 * ((size_t)(top + y) * sheet->width + left + x) + c] = !(v > 0)  ? 0
-                                                                                    : v > 255 ? 255
-                                                                                              : (unsigned char)v;
-            }
+            for (int c = 0; c < 3; c++)
+                sheet->rgb[3 * ((size_t)(top + y) * sheet->width + left + x) + c] =
+                    pixel_byte(frame[c * plane + (size_t)(y / zoom) * width + x / zoom]);
 }
 
 int contact_sheet_write(const char *path, const struct sheet_row *rows, int row_count, int height, int width,

@@ -24,7 +24,7 @@ struct dataset {
     hid_t pictures;                     /* -1: the file has none */
     struct dataset_shape shape;
     long rows;
-    int *clip, *identity, *utterance, *prompt; /* [rows] */
+    int *clip, *shot, *identity, *utterance, *prompt; /* [rows] */
     hid_t text;
     int prompts;
     int *text_start; /* [prompts + 1] */
@@ -202,6 +202,13 @@ static int open_prompts(struct dataset *set, int version) {
     return check_starts(set, (long)sides[0]);
 }
 
+/* Which shot of its clip each row is of; in files of before shots were told apart the only one. */
+static int read_shots(struct dataset *set, hid_t group) {
+    if (H5Lexists(group, "shot", H5P_DEFAULT) > 0) return read_column(set, group, "shot", &set->shot);
+    set->shot = calloc((size_t)set->rows + 1, sizeof *set->shot);
+    return set->shot ? OK : error_set(ERR_DEVICE, "data set: out of memory");
+}
+
 /* Which prompt each row has; in version 1 the only one. */
 static int read_prompt_column(struct dataset *set, hid_t group, int version) {
     if (version > 1) TRY(read_column(set, group, "prompt", &set->prompt));
@@ -281,7 +288,7 @@ static int open_bucket(struct dataset *set, int version) {
         return damaged(set, "listen");
     if (version >= DATASET_PICTURES_SINCE) TRY(open_pictures(set, group));
     int *split = NULL, code;
-    if ((code = read_column(set, group, "clip", &set->clip)) ||
+    if ((code = read_column(set, group, "clip", &set->clip)) || (code = read_shots(set, group)) ||
         (code = read_column(set, group, "identity", &set->identity)) ||
         (code = read_column(set, group, "utterance", &set->utterance)) ||
         (code = read_column(set, group, "split", &split)) || (code = read_prompt_column(set, group, version))) {
@@ -364,6 +371,7 @@ void dataset_close(struct dataset *set) {
     if (set->file >= 0) H5Fclose(set->file);
     pthread_mutex_destroy(&set->lock);
     free(set->clip);
+    free(set->shot);
     free(set->identity);
     free(set->utterance);
     free(set->prompt);
@@ -413,6 +421,7 @@ int dataset_expect(const struct dataset *set, const struct dataset_shape *wanted
 void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row) {
     long r = set->index[split][i];
     row->clip = set->clip[r];
+    row->shot = set->shot[r];
     row->identity = set->identity[r];
     row->utterance = set->utterance[r];
     row->split = split;

@@ -4,8 +4,9 @@
    codec_checksum: model/codec/codec.h); the prompts: attribute text_len, text [R, text_dim] with the rows of one
    after the other, text_start [P+1], prompts [P] their texts, the first the empty one; one group a bucket, named
    TxHxW (video frames, pixel height and width), with latents [N, F, C, H, W], audio [N, A, T, D], talk [N, T], listen
-   [N, T] and the columns clip, identity, utterance, split and prompt [N]; a set made with pictures has pictures [N, T,
-   3, H, W] as well, the windows' true pictures, 8 bits a value, deflated. One bucket is read here. Sums: sums [N, F+3]
+   [N, T] and the columns clip, shot, identity, utterance, split and prompt [N]; a set made with pictures has pictures
+   [N, T, 3, H, W] as well, the windows' true pictures, 8 bits a value, deflated. Shots are a clip's parts between
+   cuts, from 0 on; a file without that column has one shot a clip. One bucket is read here. Sums: sums [N, F+3]
    over every row's latent frames, audio, talk and listen, with pictures [N, 2F+3], which adds the pictures of every
    latent frame; text_sums [P] over every prompt's rows, the attribute sum over all the rest; they are checked when a
    set is opened and when a row is read. Values are finite. Older files are read too: those of version 3 have no
@@ -40,6 +41,7 @@ struct dataset_row {      /* pointers into a caller's buffers of the sizes of da
     float *talk, *listen; /* [T] */
     int clip, identity, utterance, split, prompt;
     unsigned char *pictures; /* [T, 3, pixel height, pixel width]; for dataset_append, where the shape says so */
+    int shot;                /* of the clip */
 };
 
 struct dataset;

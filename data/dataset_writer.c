@@ -15,10 +15,10 @@
 #include "base/media_rates.h"
 #include "base/hdf5_file.h"
 
-enum { COLUMNS = 5, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16, FIXED_CHUNK = 1 << 18 };
+enum { COLUMNS = 6, COLUMN_CHUNK = 1024, MASK_CHUNK = 64, TEXT_CHUNK = 1 << 16, FIXED_CHUNK = 1 << 18 };
 /* Pictures in a chunk; zlib's level: higher ones take several times as long for a few percent. */
 enum { PICTURE_CHUNK = 8, PICTURE_DEFLATE = 1 };
-static const char *const column_names[COLUMNS] = {"clip", "identity", "utterance", "split", "prompt"};
+static const char *const column_names[COLUMNS] = {"clip", "shot", "identity", "utterance", "split", "prompt"};
 
 struct dataset_writer {
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
@@ -309,7 +309,7 @@ int dataset_append(struct dataset_writer *w, const struct dataset_row *row) {
     TRY(append_part(w, row, PART_TALK, w->talk, 2, mask, row->talk));
     TRY(append_part(w, row, PART_LISTEN, w->listen, 2, mask, row->listen));
     if (s->pictures) TRY(append_pictures(w, row));
-    const int values[COLUMNS] = {row->clip, row->identity, row->utterance, row->split, row->prompt};
+    const int values[COLUMNS] = {row->clip, row->shot, row->identity, row->utterance, row->split, row->prompt};
     int bad = append_row(w->sums, H5T_NATIVE_UINT32, w->rows, 2, sums, w->row_sums);
     for (int c = 0; c < COLUMNS && !bad; c++)
         bad = append_row(w->columns[c], H5T_NATIVE_INT, w->rows, 1, latents, &values[c]);

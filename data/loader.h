@@ -15,14 +15,14 @@ struct loader_config {
        mask is 0 besides: drawn apart, so that all four combinations come up. */
     double drop_text, drop_audio, drop_talk, drop_listen;
     int picture_frames;     /* latent frames of a sample with true pictures (picture_sample.h); 0: none is wanted */
-    double other_reference; /* probability that its reference is of another window of the clip */
+    double other_reference; /* probability that its reference is of another window of the shot */
     int far;                /* 1: references from elsewhere are wanted beside the clips */
     double far_share;       /* probability that such a one is in frame 0's place */
     int latents;            /* 0: conditions and frame 0 only are wanted (data-free stages); the other frames are 0 */
 };
 struct loader_batch { /* host, owned by the loader, valid until the next loader_next; B = count */
     float *latents;   /* [B, F, C, H, W] */
-    float *far; /* [B, C, H, W]: frame 0 of another window of the same clip, drawn; a clip of one window: its own */
+    float *far; /* [B, C, H, W]: frame 0 of another window of the same shot, drawn; a shot of one window: its own */
     float *talk_audio, *listen_audio; /* [B, T, D]: audio[0] and audio[A-1], not yet masked */
     float *talk, *listen;             /* [B, T] masks, dropout applied */
     float *text;                      /* [B, text_len, text_dim], dropout applied */

@@ -76,7 +76,8 @@ int audio_write_wav(const char *path, const float *pcm, long samples, int channe
    side; constant memory while neither runs far ahead. Its comment, which all but gif have, is MADE_NOTE. */
 struct video_writer;
 int video_create(struct video_writer **writer, const char *path, int height, int width, int audio_channels);
-int video_write(struct video_writer *writer, const float *frame);
+int video_write(struct video_writer *writer, const float *frame);           /* its bytes by base/pixels.h */
+int video_write_rgb(struct video_writer *writer, const unsigned char *rgb); /* [H, W, 3] */
 int video_write_audio(struct video_writer *writer, const float *pcm, long samples);
 int video_finish(struct video_writer *writer);   /* frees the writer; the file is there when it returns OK */
 void video_discard(struct video_writer *writer); /* frees the writer and removes what was written */

@@ -1,12 +1,12 @@
 /* picture_sample.h: what a decoder learns from, of a data set that holds its windows' true pictures: a reference and a
    few latent frames of a window that come later, with their pictures.
-     latents  [1 + frames, C, H, W]: the reference's image latent, then latent frames a .. a + frames - 1 of the window,
-     a >= 1 pictures [1 + 4 frames, 3, pixel height, pixel width]: the reference, then the window's true pictures of
-     those frames
+     latents  [1 + frames, C, H, W]: the reference's image latent, then latent frames a .. a + frames - 1 of the
+              window, a >= 1
+     pictures [1 + 4 frames, 3, pixel height, pixel width]: the reference, then the window's true pictures of those
+              frames
    The reference is the first picture of the window itself or, with the probability `other`, of another window of the
-   same clip in the same split (a clip has one camera and one light; another clip of the same person may not). Where the
-   sample begins and whose reference it has is a pure function of (seed, step, sample). Errors: ERR_INPUT of the data
-   set. */
+   same shot in the same split (clip_rows.h). Where the sample begins and whose reference it has is a pure function of
+   (seed, step, sample). Errors: ERR_INPUT of the data set. */
 #ifndef DATA_PICTURE_SAMPLE_H
 #define DATA_PICTURE_SAMPLE_H
 

@@ -105,8 +105,9 @@ static void fill_shaded(cairo_t *pen, colour top, colour bottom, double y0, doub
 
 /* ---- the wall ---- */
 
-/* How far wall and body go on outside of the plain picture, for views that move it or make it smaller. */
-#define BEYOND 1.5
+/* How far wall and body go on outside of the plain picture, for views that move it or make it smaller: at the limits of
+   both (picture_view.h) (1/2 + 1/2) exp(0.7) - 1/2 = 1.51 heights are seen. */
+#define BEYOND 1.6
 
 static void draw_window(cairo_t *pen, const struct puppet_looks *k) {
     double x = k->scene_side > 0 ? 0.74 : 0.04;

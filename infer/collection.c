@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/media_rates.h"
+#include "base/pixels.h"
 #include "base/version.h"
 #include "data/media.h"
 
@@ -84,11 +85,7 @@ static int write_picture(const char *path, const float *picture, int height, int
     long n = (long)height * width;
     unsigned char *rgb = malloc((size_t)(3 * n));
     if (!rgb) return error_set(ERR_DEVICE, "out of memory for a picture");
-    for (long i = 0; i < n; i++)
-        for (int c = 0; c < 3; c++) {
-            float v = (picture[c * n + i] + 1) * 127.5f + 0.5f;
-            rgb[3 * i + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
-        }
+    rgb_from_planar(rgb, picture, (size_t)n);
     int code = png_write(path, rgb, height, width);
     free(rgb);
     return code;

@@ -30,7 +30,7 @@ int dialogue_stream(struct session *session, const float *reference, const struc
     float *frames = malloc((size_t)chunk * picture * sizeof *frames);
     if (!frames) return error_set(ERR_DEVICE, "out of memory for a chunk of frames");
     long pushed = 0, out = 1;
-    int code = session_begin(session, reference, frames);
+    int code = session_begin(session, reference, (unsigned char *)frames); /* the reference's picture is not wanted */
     while (!code && out < sound->frames) {
         if (pushed < sound->frames) {
             const long samples = AUDIO_SAMPLES_PER_FRAME;
@@ -45,7 +45,7 @@ int dialogue_stream(struct session *session, const float *reference, const struc
         }
         if (code || !session_ready(session)) continue; /* once all is pushed, every chunk that begins can be taken */
         double spent[2];
-        code = session_take(session, frames, spent);
+        code = session_take_pixels(session, frames, spent);
         if (times) {
             times->network += spent[0];
             times->codec += spent[1];

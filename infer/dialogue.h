@@ -12,7 +12,8 @@ struct dialogue_sound {
     const float *agent, *user;  /* [frames * AUDIO_SAMPLES_PER_FRAME]; user NULL: nobody else speaks */
     const float *talk, *listen; /* [frames]; NULL: by voice activity */
 };
-/* Gets video frame `frame` (1 .. frames-1), planar [3, H, W]; a code other than OK stops. */
+/* Gets video frame `frame` (1 .. frames-1), planar [3, H, W] in [-1, 1], not rounded to 8 bits; a code other than OK
+   stops. */
 typedef int (*frame_receiver)(void *user, long frame, const float *picture);
 
 struct stream_times {

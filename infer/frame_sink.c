@@ -8,21 +8,19 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/finite.h"
 #include "data/media.h"
 
 enum { PIECE = 1024 };
 
 struct frame_sink {
     struct video_writer *video; /* NULL: raw or nowhere */
-    unsigned char *raw;         /* [H, W, 3]; NULL: nowhere */
+    int raw;                    /* to standard output */
     int height, width, parties;
     pthread_mutex_t lock; /* of video */
 };
 
 static void sink_free(struct frame_sink *s) {
     pthread_mutex_destroy(&s->lock);
-    free(s->raw);
     free(s);
 }
 
@@ -33,8 +31,7 @@ int sink_open(struct frame_sink **sink, const char *out, int height, int width, 
     *s = (struct frame_sink){.height = height, .width = width, .parties = parties};
     pthread_mutex_init(&s->lock, NULL);
     if (!strcmp(out, "-")) {
-        s->raw = malloc((size_t)(3 * height * width));
-        if (!s->raw) code = error_set(ERR_DEVICE, "out of memory for a frame");
+        s->raw = 1;
     } else if (strcmp(out, "null")) {
         code = video_create(&s->video, out, height, width, parties);
     }
@@ -57,23 +54,11 @@ static int write_bytes(const unsigned char *bytes, size_t count) {
     return OK;
 }
 
-static int write_raw(struct frame_sink *s, const float *frame) {
-    long pixels = (long)s->height * s->width;
-    for (long i = 0; i < pixels; i++)
-        for (int c = 0; c < 3; c++) {
-            float v = (frame[c * pixels + i] + 1) * 127.5f + 0.5f;
-            s->raw[3 * i + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
-        }
-    return write_bytes(s->raw, 3 * (size_t)pixels);
-}
-
-int sink_frame(struct frame_sink *s, const float *frame) {
-    if (finite_fault(frame, 3 * (size_t)s->height * (size_t)s->width) >= 0)
-        return error_set(ERR_NUMERIC,
-                         "a picture is not finite: the weights or the input make numbers that are too large");
-    if (!s->video) return s->raw ? write_raw(s, frame) : OK;
+int sink_frame(struct frame_sink *s, const unsigned char *rgb) {
+    if (s->raw) return write_bytes(rgb, 3 * (size_t)s->height * (size_t)s->width);
+    if (!s->video) return OK;
     pthread_mutex_lock(&s->lock);
-    int code = video_write(s->video, frame);
+    int code = video_write_rgb(s->video, rgb);
     pthread_mutex_unlock(&s->lock);
     return code;
 }

@@ -7,8 +7,8 @@ struct frame_sink;
 /* out: "null", "-", else a file name, whose ending says its kind (data/media.h). parties: sound channels of the file.
    */
 int sink_open(struct frame_sink **sink, const char *out, int height, int width, int parties);
-/* Planar [3, H, W] in [-1, 1]. ERR_NUMERIC: it is not finite. */
-int sink_frame(struct frame_sink *sink, const float *frame);
+/* rgb [H, W, 3] */
+int sink_frame(struct frame_sink *sink, const unsigned char *rgb);
 int sink_sound(struct frame_sink *sink, const float *agent, const float *user, long samples);
 int sink_finish(struct frame_sink *sink); /* closes; the file is whole when it returns OK */
 void sink_discard(struct frame_sink *sink);

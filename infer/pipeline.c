@@ -23,7 +23,7 @@ struct pipeline {
     pipeline_sink take;
     void *user;
     struct times times[SESSION_SLOTS];
-    float *frames;
+    unsigned char *frames;                   /* of a chunk */
     struct arena arena, host;                /* host: of what is copied from the device */
     struct device_stream *network, *decoder; /* overlapped; else NULL */
     void *workspace;
@@ -147,10 +147,10 @@ static int show_nobody(void *user, const struct pipeline_chunk *chunk) {
     return OK;
 }
 
-/* picture: two, the reference and room for what the codec makes of it */
-static int rehearse_clip(struct pipeline *p, float *picture, size_t size, int chunks) {
+/* first: room for what the codec makes of the reference */
+static int rehearse_clip(struct pipeline *p, const float *reference, unsigned char *first, int chunks) {
     const float silence[AUDIO_SAMPLES_PER_FRAME] = {0};
-    TRY(session_begin(p->session, picture, picture + size));
+    TRY(session_begin(p->session, reference, first));
     while (chunks > 0 && !interrupt_requested()) {
         long taken = session_push(p->session, silence, silence, AUDIO_SAMPLES_PER_FRAME, NULL, NULL);
         if (taken < 0) return (int)-taken;
@@ -162,16 +162,16 @@ static int rehearse_clip(struct pipeline *p, float *picture, size_t size, int ch
 int pipeline_rehearse(struct pipeline *p) {
     const struct student_description *d = session_student(p->session);
     size_t size = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    float *picture = calloc(2 * size, sizeof *picture);
-    if (!picture) return error_set(ERR_DEVICE, "out of memory for a rehearsal");
+    float *grey = calloc(size, sizeof *grey);
+    unsigned char *first = malloc(size);
     pipeline_sink take = p->take;
-    int code = OK;
+    int code = grey && first ? OK : error_set(ERR_DEVICE, "out of memory for a rehearsal");
     p->take = show_nobody;
-    for (int i = 0; i < REHEARSALS && !code; i++)
-        code = rehearse_clip(p, picture, size, session_chunk_kinds(p->session));
+    for (int i = 0; i < REHEARSALS && !code; i++) code = rehearse_clip(p, grey, first, session_chunk_kinds(p->session));
     p->take = take;
     p->busy = p->both = 0;
-    free(picture);
+    free(grey);
+    free(first);
     return code;
 }
 
@@ -203,14 +203,14 @@ static int open_host(struct pipeline *p, FILE *plan) {
     const struct student_description *d = session_student(p->session);
     size_t n = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width * (size_t)session_chunk_frames(p->session);
     arena_begin_host(&p->host, "a chunk's frames (host)");
-    arena_take(&p->host, "frames", n * sizeof(float));
+    arena_take(&p->host, "frames", n);
     if (plan) arena_print(&p->host, plan, 0);
     TRY(arena_commit(&p->host));
-    p->frames = ARENA_TAKE(&p->host, "frames", float, n);
+    p->frames = arena_take(&p->host, "frames", n);
     return OK;
 }
 
-void pipeline_decode_into(struct pipeline *p, float *frames) {
+void pipeline_decode_into(struct pipeline *p, unsigned char *frames) {
     arena_free(&p->host);
     p->frames = frames;
 }

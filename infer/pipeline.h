@@ -11,9 +11,9 @@
 #include "infer/session.h"
 
 struct pipeline_chunk {
-    const float *frames;     /* session_chunk_frames of them, valid during the call */
-    double begun;            /* when the network began it (base/progress.h: clock_seconds) */
-    double network, decoder; /* seconds spent in each */
+    const unsigned char *frames; /* session_chunk_frames of them [H, W, 3], valid during the call */
+    double begun;                /* when the network began it (base/progress.h: clock_seconds) */
+    double network, decoder;     /* seconds spent in each */
 };
 /* Takes a decoded chunk; overlapped it runs in the decoder's thread. Returns an error code. */
 typedef int (*pipeline_sink)(void *user, const struct pipeline_chunk *chunk);
@@ -28,9 +28,9 @@ int pipeline_open(struct pipeline **pipeline, struct session *session, int overl
    can want: its first chunk is then as fast as any other. The session must be begun behind it; its frames are the
    same. */
 int pipeline_rehearse(struct pipeline *pipeline);
-/* Before the first chunk: frames are decoded into this memory of the caller's [session_chunk_frames, 3, H, W], which
+/* Before the first chunk: frames are decoded into this memory of the caller's [session_chunk_frames, H, W, 3], which
    outlives the pipeline, in place of the pipeline's own. */
-void pipeline_decode_into(struct pipeline *pipeline, float *frames);
+void pipeline_decode_into(struct pipeline *pipeline, unsigned char *frames);
 /* After session_ready: runs the next chunk's network and passes it on. */
 int pipeline_run(struct pipeline *pipeline);
 /* Waits until all chunks are handed out. */

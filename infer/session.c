@@ -119,7 +119,7 @@ static int codec_gave(int count, int expected) {
 static struct codec *decoder_of(struct session *s) { return s->alone ? &s->shared->student.codec : &s->codec; }
 
 /* The reference is encoded by the student's own codec: its encoder keeps nothing from one call to the next. */
-int session_begin(struct session *s, const float *reference, float *first) {
+int session_begin(struct session *s, const float *reference, unsigned char *first) {
     struct codec *encoder = &s->shared->student.codec, *decoder = decoder_of(s);
     sound_queue_reset(&s->sound);
     s->begun = 0;
@@ -128,7 +128,7 @@ int session_begin(struct session *s, const float *reference, float *first) {
     codec_decode_begin(decoder, reference);
     TRY(codec_gave(codec_encode(encoder, reference, 1, s->encoded), 1));
     transfer_to_real(s->reference, s->encoded, shared_student_latent_size(s->shared));
-    TRY(codec_gave(codec_decode(decoder, s->reference, 1, first), 1));
+    TRY(codec_gave(codec_decode_bytes(decoder, s->reference, 1, first), 1));
     return device_sync();
 }
 
@@ -189,21 +189,40 @@ int session_generate(struct session *s, int slot) {
     return OK;
 }
 
-int session_decode(struct session *s, int slot, float *frames) {
+int session_decode(struct session *s, int slot, unsigned char *frames) {
+    int chunk = session_student(s)->rollout.causal.chunk;
+    TRY(codec_gave(codec_decode_bytes(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
+    return device_sync();
+}
+
+static int decode_pixels(struct session *s, int slot, float *frames) {
     int chunk = session_student(s)->rollout.causal.chunk;
     TRY(codec_gave(codec_decode(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
     return device_sync();
 }
 
-int session_take(struct session *s, float *frames, double *seconds) {
-    double begin = clock_seconds();
+/* The time since `*since` into seconds[part], if it is wanted; then it is now. */
+static void note_seconds(double *seconds, int part, double *since) {
+    double now = clock_seconds();
+    if (seconds) seconds[part] = now - *since;
+    *since = now;
+}
+
+int session_take(struct session *s, unsigned char *frames, double *seconds) {
+    double since = clock_seconds();
     TRY(session_generate(s, 0));
-    double middle = clock_seconds();
+    note_seconds(seconds, 0, &since);
     TRY(session_decode(s, 0, frames));
-    if (seconds) {
-        seconds[0] = middle - begin;
-        seconds[1] = clock_seconds() - middle;
-    }
+    note_seconds(seconds, 1, &since);
+    return OK;
+}
+
+int session_take_pixels(struct session *s, float *frames, double *seconds) {
+    double since = clock_seconds();
+    TRY(session_generate(s, 0));
+    note_seconds(seconds, 0, &since);
+    TRY(decode_pixels(s, 0, frames));
+    note_seconds(seconds, 1, &since);
     return OK;
 }
 

@@ -26,9 +26,9 @@ int session_chunk_frames(const struct session *session); /* video frames a chunk
 
 /* Seed of the noise from the next session_begin on, in place of the option's. */
 void session_seed(struct session *session, uint64_t seed);
-/* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [3, H, W]: what the codec makes of it (video frame
-   0). */
-int session_begin(struct session *session, const float *reference, float *first);
+/* Starts over with a reference, planar [3, H, W] in [-1, 1]. first [H, W, 3]: what the codec makes of it (video frame
+   0), a picture of 8 bits as all that a session shows. */
+int session_begin(struct session *session, const float *reference, unsigned char *first);
 
 /* The two parties' sound, 16 kHz mono, equally long; user NULL: nobody else speaks. talk, listen: the masks from the
    dialogue system, one value for each video frame that these samples complete; NULL: by voice activity. Returns the
@@ -39,13 +39,16 @@ long session_push(struct session *session, const float *agent, const float *user
 void session_end(struct session *session);
 /* 1: a chunk can be taken. */
 int session_ready(const struct session *session);
-/* Takes the next chunk: frames [4 C, 3, H, W]. seconds [2], if not NULL: spent in the network, in the codec. */
-int session_take(struct session *session, float *frames, double *seconds);
+/* Takes the next chunk: frames [4 C, H, W, 3]. seconds [2], if not NULL: spent in the network, in the codec. */
+int session_take(struct session *session, unsigned char *frames, double *seconds);
+/* The same for measures, which ask for pixels that are not rounded yet: frames [4 C, 3, H, W] in [-1, 1]. Taken in
+   either way, a stream goes on alike. */
+int session_take_pixels(struct session *session, float *frames, double *seconds);
 /* The two halves of session_take, for whoever decodes a chunk while the network works on the next: the network's
    latents into a slot, which stay on the device and are there when the call returns; their frames. Chunks are decoded
    in their order. The halves of different slots may run at the same time in two threads, on two streams. */
 int session_generate(struct session *session, int slot);
-int session_decode(struct session *session, int slot, float *frames);
+int session_decode(struct session *session, int slot, unsigned char *frames);
 /* Seconds of sound that go by before the first chunk can be taken: what is shown (the reference's frame and the chunk),
    and what is heard beyond it: the windows' look-ahead, the audio encoder's own in whole video frames. */
 struct session_wait {

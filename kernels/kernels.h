@@ -135,6 +135,10 @@ void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, c
 /* y [size, C] from x [C, size]: x times its channel's scale [C] plus its shift [C], product and sum each rounded: a
    latent frame out of a codec's normalisation */
 void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size);
+/* rgb [frames, size, 3] from the planes x [frames, 3, size]. Of scale x + shift, a colour in [-1, 1], product and sum
+   each rounded, the byte by base/pixels.h, in float in every build: scale 1 and shift 0 for colours in [-1, 1], 2 and
+   -1 for those in [0, 1]. What lies beyond is held within. fault [1] becomes 1 where an x is not finite, else stays. */
+void pixels_to_bytes(uint8_t *rgb, uint8_t *fault, const real *x, real scale, real shift, long frames, long size);
 
 /* ---- norms ----
    Statistics in real; saved as mean and rstd per row. */

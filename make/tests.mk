@@ -39,7 +39,7 @@ ASKED     := $(BUILD)/cuda-asked
 ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
              convolution/conv_cudnn.c products/gemm_plan.c) $(addprefix tests/cuda/,evaluate.c devices.c)
 ASKED_OBJ := $(ASKED_SRC:%.c=$(ASKED)/%.o)
-ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/,test_cuda_engines test_cuda_graphs test_cuda_descriptors test_cuda_plans test_cuda_timed)
+ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/test_cuda_,engines graphs descriptors plans timed attention)
 $(ASKED)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(call say,cc)
@@ -62,12 +62,15 @@ $(BUILD)/tests/cuda/test_cuda_engines: LDFLAGS += -Wl,--wrap=mem_zero,--wrap=mem
 $(ASKED)/tests/gpu/standin.o: CFLAGS += -DSTANDIN_CUDNN
 $(BUILD)/tests/cuda/test_cuda_plans: $(ASKED)/tests/gpu/standin.o $(ASKED)/kernels/cuda/cudnn/plan.o
 $(BUILD)/tests/cuda/test_cuda_plans: LDFLAGS += -Wl,--wrap=workspace_push,--wrap=workspace_pop
+# Attention's backward over a stand-in that evaluates the library's graphs.
+$(BUILD)/tests/cuda/test_cuda_attention: $(ASKED)/kernels/cuda/attention/attention_library.o
+$(BUILD)/tests/cuda/test_cuda_attention: LDFLAGS += -Wl,--wrap=workspace_push,--wrap=workspace_pop
 # Products timed over a stand-in for the library and its clock.
 $(BUILD)/tests/cuda/test_cuda_timed: $(addprefix $(ASKED)/kernels/cuda/products/,gemm_lt.o gemm_timed.o)
 $(BUILD)/tests/cuda/test_cuda_timed: LDFLAGS += -Wl,--wrap=workspace_push,--wrap=workspace_pop
 $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(ORACLE) $(BUILD)/libkernels.a $(BUILD)/libbase.a \
                 $(BUILD)/tests/cuda/driver/libcuda.so.1
-	$(call link,-Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' \
+	$(call link,$(BUILD)/libbase.a -Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' \
 	    -L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
 else
 $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(BUILD)/tests/cuda/absent.o | $(VERSION_OBJ)

@@ -321,8 +321,7 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, uns
                         struct dataset_writer *writer) {
     const struct prepare_config *c = &p->config;
     const struct clip_entry *entry = &p->list.entries[index];
-    size_t T = (size_t)prepare_window(c), sound = (size_t)c->tracks * T * (size_t)c->audio_dim, n = piece_row_floats(c),
-           bytes = piece_row_pictures(c);
+    size_t T = (size_t)prepare_window(c), sound = (size_t)c->tracks * T * (size_t)c->audio_dim, n = piece_row_floats(c);
     char path[WORK_PATH_MAX];
     FILE *file;
     struct piece_head head;
@@ -339,10 +338,10 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, uns
                               .prompt = p->prompts.of_clip[index],
                               .pictures = pictures};
     int code = OK;
-    for (int r = 0; r < head.rows && !code; r++)
-        code = fread(row_floats, sizeof(float), n, file) == n && fread(pictures, 1, bytes, file) == bytes
-                   ? dataset_append(writer, &row)
-                   : error_set(ERR_INPUT, "%s: cannot be read", path);
+    for (int r = 0; r < head.rows && !code; r++) {
+        code = piece_read(file, c, row_floats, pictures, &row.shot);
+        code = code ? error_context(code, "%s", path) : dataset_append(writer, &row);
+    }
     fclose(file);
     return code;
 }

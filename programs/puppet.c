@@ -2,7 +2,6 @@
    OUT/IIII-UUUU.mp4 (identity, utterance) with two channels of sound, left the agent and right the user; beside it
    .mask.csv (who speaks when: sidecar.h), .truth.csv (the pose of every frame), .txt (what is said) and .png (the first
    picture: a reference for a student). */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/args.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "base/pixels.h"
 #include "base/progress.h"
 #include "data/media.h"
 #include "data/puppet.h"
@@ -82,8 +82,7 @@ static int write_picture(const char *path, struct puppet *puppet, int size, floa
     unsigned char *rgb = malloc(3 * pixels);
     if (!rgb) return error_set(ERR_DEVICE, "out of memory for a picture");
     int code = puppet_draw(puppet, 0, size, size, frame);
-    for (size_t i = 0; !code && i < pixels; i++)
-        for (size_t c = 0; c < 3; c++) rgb[3 * i + c] = (unsigned char)lrintf(127.5f * (frame[c * pixels + i] + 1));
+    if (!code) rgb_from_planar(rgb, frame, pixels);
     if (!code) code = png_write(path, rgb, size, size);
     free(rgb);
     return code;

@@ -180,11 +180,11 @@ static int warm_up(void *self) {
 static int generator_update(struct program *p) {
     struct stage *s = &p->stage;
     uint64_t round = round_of(p);
+    schedule(p, (long)p->whole_warmed); /* anew for each step: a rollback sets the number of held steps back */
     if (margin_known(&p->margin, round) > s->config.refine.hold_margin)
         return refine_generator_update(&p->step, s->clips, &s->condition, round, (long)s->step);
     TRY(refine_generator_hold(&p->step, s->clips, &s->condition, round, (long)s->step));
     p->held++;
-    schedule(p, (long)p->whole_warmed);
     return OK;
 }
 
@@ -219,6 +219,9 @@ static int load(void *self, int resumed) {
     struct frozen_weights *frozen = refine_frozen_teacher(r);
     int share = c->distill_share > 0;
     s->far_references = r->rollout.room > 0;
+    if (share && r->rollout.room && s->config.teacher.far_reference == 0)
+        log_line("warning: refine.frames with refine.distill_share: the teacher judges clips that do not follow their "
+                 "reference, but has seen none; train it with teacher.far_reference above 0");
     TRY(refine_step_prepare(r));
     if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
     if (resumed && optimiser_adapted(&r->discriminator_optimiser))

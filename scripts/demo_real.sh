@@ -31,4 +31,6 @@ for stage in ode_init distill; do
     "$bin/evaluate_real" "$data_config" source="$source" student="$run/export/$stage" folder="$run/streamed/$stage"
 done
 say "held-out clips, streamed by the student of refine"
-"$bin/evaluate_real" "$data_config" source="$source" student="$run/export/refine" folder="$run" varied=yes
+varied=no
+if grep -q 'clips are varied' "$run/data.report.txt"; then varied=yes; fi
+"$bin/evaluate_real" "$data_config" source="$source" student="$run/export/refine" folder="$run" varied=$varied

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/media_rates.h"
+#include "base/pixels.h"
 
 enum { BITS_A_CHANNEL = 64000, SIDE_MAX = 8192, PLAIN_PIECE = AUDIO_SAMPLES_PER_FRAME };
 
@@ -227,20 +228,19 @@ int video_create(struct video_writer **out, const char *path, int height, int wi
     return OK;
 }
 
-int video_write(struct video_writer *w, const float *frame) {
-    size_t plane = (size_t)w->height * w->width;
-    for (size_t i = 0; i < plane; i++)
-        for (int c = 0; c < 3; c++) {
-            float v = (frame[c * plane + i] + 1) * 127.5f + 0.5f;
-            w->rgb[3 * i + c] = !(v > 0) ? 0 : v > 255 ? 255 : (uint8_t)v;
-        }
+int video_write_rgb(struct video_writer *w, const unsigned char *rgb) {
     AVFrame *f = w->video.frame;
     if (av_frame_make_writable(f) < 0) return error_set(ERR_DEVICE, "%s: out of memory", w->path);
-    const uint8_t *from[] = {w->rgb};
+    const uint8_t *from[] = {rgb};
     const int stride[] = {3 * w->width};
     sws_scale(w->scaler, from, stride, 0, w->height, f->data, f->linesize);
     f->pts = w->video.pts++;
     return encode(w, &w->video, f);
+}
+
+int video_write(struct video_writer *w, const float *frame) {
+    rgb_from_planar(w->rgb, frame, (size_t)w->height * (size_t)w->width);
+    return video_write_rgb(w, w->rgb);
 }
 
 /* Encodes the samples gathered so far: a whole frame, or the last. */

@@ -26,7 +26,7 @@ struct codec_process {
     pid_t pid; /* 0: waited for already */
     int fd, status;
     int height, width, capacity; /* pixel frames that the shared memory holds */
-    float *pixels;
+    void *shared;                /* their bytes; float pixels of a request to encode */
     size_t bytes;
     void *latents; /* host: of a chunk */
     size_t latent; /* numbers of a latent frame */
@@ -112,9 +112,11 @@ static struct codec_process *of(const struct codec *codec) { return codec->state
 
 static size_t picture(const struct codec_process *p) { return 3 * (size_t)p->height * (size_t)p->width; }
 
+/* frames: of 8 bits; a frame of float pixels takes the room of four. */
 static int too_many(const struct codec_process *p, int frames) {
     return frames > p->capacity
-               ? error_set(ERR_DEVICE, "%d frames at once for the codec's process, which takes %d", frames, p->capacity)
+               ? error_set(ERR_DEVICE, "the room of %d frames at once for the codec's process, which has %d", frames,
+                           p->capacity)
                : OK;
 }
 
@@ -134,8 +136,8 @@ static void process_decode_begin(struct codec *codec, const float *pixels) {
 
 static int encode(struct codec_process *p, const float *pixels, int frames, float *latents, int *count) {
     struct codec_message answer;
-    TRY(too_many(p, frames));
-    memcpy(p->pixels, pixels, (size_t)frames * picture(p) * sizeof *pixels);
+    TRY(too_many(p, frames * (int)sizeof *pixels));
+    memcpy(p->shared, pixels, (size_t)frames * picture(p) * sizeof *pixels);
     TRY(tell(p, CODEC_ENCODE, frames, NULL, 0));
     TRY(hear(p, &answer, latents, (size_t)frames * p->latent * sizeof *latents));
     *count = answer.count;
@@ -147,7 +149,7 @@ static int process_encode(struct codec *codec, const float *pixels, int frames, 
     return code ? -code : count;
 }
 
-static int decode(struct codec_process *p, const real *latents, int frames, float *pixels, int *count) {
+static int decode(struct codec_process *p, const real *latents, int frames, unsigned char *rgb, int *count) {
     struct codec_message answer;
     size_t bytes = (size_t)frames * p->latent * sizeof *latents;
     TRY(too_many(p, frames * FRAMES_PER_LATENT));
@@ -155,14 +157,19 @@ static int decode(struct codec_process *p, const real *latents, int frames, floa
     TRY(tell(p, CODEC_DECODE, frames, p->latents, bytes));
     TRY(hear(p, &answer, NULL, 0));
     TRY(too_many(p, answer.count));
-    if (pixels != p->pixels) memcpy(pixels, p->pixels, (size_t)answer.count * picture(p) * sizeof *pixels);
+    if (rgb != p->shared) memcpy(rgb, p->shared, (size_t)answer.count * picture(p));
     *count = answer.count;
     return OK;
 }
 
-static int process_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
-    int count = 0, code = decode(of(codec), latents, frames, pixels, &count);
+static int process_decode_bytes(struct codec *codec, const real *latents, int frames, unsigned char *rgb) {
+    int count = 0, code = decode(of(codec), latents, frames, rgb, &count);
     return code ? -code : count;
+}
+
+static int process_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
+    (void)codec, (void)latents, (void)frames, (void)pixels;
+    return -error_set(ERR_USAGE, "a codec in a process of its own gives pictures of 8 bits alone");
 }
 
 static int process_share(struct codec *stream, const struct codec *base) {
@@ -172,7 +179,7 @@ static int process_share(struct codec *stream, const struct codec *base) {
 
 static const struct codec_operations operations = {process_close,  process_tensors,      process_encode_reset,
                                                    process_encode, process_decode_begin, process_decode,
-                                                   process_share};
+                                                   process_share,  process_decode_bytes};
 
 int codec_process_open(void *process, struct codec *codec) {
     struct codec_process *p = process;
@@ -198,11 +205,11 @@ int codec_process_open(void *process, struct codec *codec) {
 
 static int start(struct codec_process *p, struct codec_worker *worker) {
     int pair[2];
-    p->pixels = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p->pixels == MAP_FAILED) return p->pixels = NULL, error_set(ERR_DEVICE, "out of memory for a chunk's frames");
+    p->shared = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p->shared == MAP_FAILED) return p->shared = NULL, error_set(ERR_DEVICE, "out of memory for a chunk's frames");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return error_set(ERR_DEVICE, "the codec's process: %s", strerror(errno));
-    worker->pixels = p->pixels;
+    worker->shared = p->shared;
     worker->parent = (int)getpid();
     fflush(NULL);
     p->pid = fork();
@@ -223,7 +230,7 @@ int codec_process_start(struct codec_process **process, const char *folder, cons
                                 .height = d->pixel_height,
                                 .width = d->pixel_width,
                                 .capacity = d->rollout.causal.chunk * FRAMES_PER_LATENT};
-    p->bytes = (size_t)p->capacity * picture(p) * sizeof *p->pixels;
+    p->bytes = (size_t)p->capacity * picture(p);
     struct codec_worker worker = {
         .folder = folder, .description = d, .device = device, .threads = threads, .capacity = p->capacity};
     int code = start(p, &worker);
@@ -234,7 +241,7 @@ int codec_process_start(struct codec_process **process, const char *folder, cons
     return code;
 }
 
-float *codec_process_frames(const struct codec_process *p) { return p->pixels; }
+unsigned char *codec_process_frames(const struct codec_process *p) { return p->shared; }
 
 long codec_process_number(const struct codec_process *p) { return (long)p->pid; }
 
@@ -244,7 +251,7 @@ void codec_process_end(struct codec_process *p) {
     if (p->pid && !p->failed) (void)codec_wire_send(p->fd, &end, sizeof end, patience, p); /* or it is gone already */
     bury(p, LAST);
     if (p->fd >= 0) close(p->fd);
-    if (p->pixels) munmap(p->pixels, p->bytes);
+    if (p->shared) munmap(p->shared, p->bytes);
     free(p->latents);
     free(p);
 }

@@ -1,7 +1,7 @@
 /* codec_wire.h: what the two processes of codec_process.h say to each other over a pair of sockets. Each message is a
-   struct codec_message and `bytes` behind it: latents, or the picture that a clip begins with. Other pixels lie in
-   memory that both share. Every request has an answer but those that begin a clip, CODEC_ENCODE_RESET and
-   CODEC_DECODE_BEGIN. */
+   struct codec_message and `bytes` behind it: latents, or the picture that a clip begins with. Other pictures lie in
+   memory that both share, as float pixels on the way there, of 8 bits on the way back. Every request has an answer but
+   those that begin a clip, CODEC_ENCODE_RESET and CODEC_DECODE_BEGIN. */
 #ifndef INFER_CODEC_PROCESS_CODEC_WIRE_H
 #define INFER_CODEC_PROCESS_CODEC_WIRE_H
 

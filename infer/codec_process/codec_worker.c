@@ -41,7 +41,7 @@ static size_t latent_numbers(const struct codec *codec) {
     return (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
 }
 
-/* What codec_encode and codec_decode returned. */
+/* What codec_encode and codec_decode_bytes returned. */
 static void put(struct codec_message *answer, int count) {
     int code = count < 0 ? -count : device_sync();
     answer->code = code;
@@ -59,7 +59,7 @@ static int send_answer(const struct codec_worker *w, struct codec_message *answe
 static int encode(const struct codec_worker *w, struct codec *codec, int frames) {
     struct codec_message answer = {0};
     float *latents = malloc((size_t)frames * latent_numbers(codec) * sizeof *latents);
-    put(&answer, latents ? codec_encode(codec, w->pixels, frames, latents)
+    put(&answer, latents ? codec_encode(codec, w->shared, frames, latents)
                          : -error_set(ERR_DEVICE, "out of memory for latents"));
     int sent = send_answer(w, &answer, latents, (size_t)answer.count * latent_numbers(codec) * sizeof *latents);
     free(latents);
@@ -80,7 +80,7 @@ static int decode(const struct codec_worker *w, struct codec *codec, int frames,
     void *latents = malloc(bytes), *device = device_alloc(bytes);
     int whole = latents && codec_wire_receive(w->fd, latents, bytes, NULL, NULL) == WIRE_FINE;
     if (whole && device) mem_upload(device, latents, bytes);
-    put(&answer, device && latents ? codec_decode(codec, device, frames, w->pixels)
+    put(&answer, device && latents ? codec_decode_bytes(codec, device, frames, w->shared)
                                    : -error_set(ERR_DEVICE, "out of memory for latents"));
     device_free(device);
     free(latents);
@@ -131,18 +131,17 @@ static int greet(const struct codec_worker *w, const struct codec *codec, int co
 int codec_worker_run(struct codec_worker *w) {
     struct codec codec = {0};
     struct codec_message request = {0};
-    size_t pixels = (size_t)w->capacity * 3 * (size_t)w->description->pixel_height *
-                    (size_t)w->description->pixel_width * sizeof *w->pixels;
+    size_t bytes = (size_t)w->capacity * 3 * (size_t)w->description->pixel_height * (size_t)w->description->pixel_width;
     stand_alone(w);
     int code = open_codec(w, &codec);
-    device_pin(w->pixels, pixels);
+    device_pin(w->shared, bytes);
     int there = greet(w, &codec, code);
     while (there && !code && request.word != CODEC_END) {
         there = codec_wire_receive(w->fd, &request, sizeof request, NULL, NULL) == WIRE_FINE;
         if (there && request.word != CODEC_END) there = serve(w, &codec, &request);
     }
     if (!there) fprintf(stderr, "stream: the process that this one decodes for is gone\n");
-    device_unpin(w->pixels);
+    device_unpin(w->shared);
     if (codec.operations) codec_close(&codec);
     device_shutdown();
     return there ? code : ERR_DEVICE;

@@ -9,7 +9,7 @@ struct codec_worker {
     const struct student_description *description;
     int device, threads;
     int fd;
-    float *pixels; /* shared: [capacity, 3, H, W] */
+    void *shared; /* bytes of frames [capacity, H, W, 3], or float pixels to encode: a quarter as many frames */
     int capacity;
     int parent; /* process */
 };

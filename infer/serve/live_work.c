@@ -103,15 +103,6 @@ static void fade(struct live *l, unsigned char *rgb) {
     l->has_shown = 1;
 }
 
-static void to_pictures(struct live *l, const float *frames, int count) {
-    const struct student_description *d = &l->server->student;
-    for (int i = 0; i < count; i++) {
-        unsigned char *rgb = l->slot.rgb + (size_t)i * l->server->picture;
-        rgb_from_planar(rgb, frames + (size_t)i * l->server->picture, d->pixel_height, d->pixel_width);
-        fade(l, rgb);
-    }
-}
-
 /* With the lock: the encoder thread may have them. */
 static void hand_over(struct live *l, long first, int count, int flags, const struct chunk_times *times) {
     l->slot.first = first;
@@ -162,7 +153,9 @@ struct chunk_sound {
 };
 
 /* The reference's own picture comes first, where it begins. */
-static int begin_student(struct live *l, float *first) { return session_begin(l->session, l->reference, first); }
+static int begin_student(struct live *l, unsigned char *first) {
+    return session_begin(l->session, l->reference, first);
+}
 
 static int push_sound(struct live *l, const struct chunk_sound *c) {
     for (long i = 0; i < c->frames; i++) {
@@ -175,14 +168,15 @@ static int push_sound(struct live *l, const struct chunk_sound *c) {
 }
 
 static int compute(struct live *l, const struct chunk_sound *c, int begins) {
-    float *frames = l->server->frames;
+    size_t picture = l->server->picture;
+    unsigned char *frames = l->slot.rgb;
     if (begins) {
         TRY(begin_student(l, frames));
-        frames += l->server->picture;
+        frames += picture;
     }
     TRY(push_sound(l, c));
     TRY(session_take(l->session, frames, NULL));
-    to_pictures(l, l->server->frames, begins + l->server->chunk);
+    for (int i = 0; i < begins + l->server->chunk; i++) fade(l, l->slot.rgb + (size_t)i * picture);
     return OK;
 }
 

@@ -20,15 +20,6 @@ static const double measured_seconds = 0.25; /* of work, at most but for the fir
 
 /* ---- pictures ---- */
 
-void rgb_from_planar(unsigned char *rgb, const float *frame, int height, int width) {
-    long pixels = (long)height * width;
-    for (int c = 0; c < 3; c++)
-        for (long i = 0; i < pixels; i++) {
-            float v = (frame[c * pixels + i] + 1) * 127.5f + 0.5f;
-            rgb[3 * i + c] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
-        }
-}
-
 const unsigned char *clip_frame(const struct clip *clip, long at, size_t picture) {
     int period = clip->count > 1 ? 2 * clip->count - 2 : 1;
     long k = at % period;
@@ -36,7 +27,7 @@ const unsigned char *clip_frame(const struct clip *clip, long at, size_t picture
 }
 
 /* A chunk of listening to silence; seconds: what it took. */
-static int quiet_chunk(struct session *session, float *frames, double *seconds) {
+static int quiet_chunk(struct session *session, unsigned char *frames, double *seconds) {
     const float silence[AUDIO_SAMPLES_PER_FRAME] = {0}, talk = 0, listen = 1;
     double begin = clock_seconds();
     while (!session_ready(session)) {
@@ -49,19 +40,13 @@ static int quiet_chunk(struct session *session, float *frames, double *seconds) 
 }
 
 int server_make_clip(struct server *s, struct session *session, const float *reference, struct clip *clip) {
-    const struct student_description *d = &s->student;
     double seconds;
     clip->count = 0;
     clip->rgb = malloc((size_t)(1 + CLIP_CHUNKS * s->chunk) * s->picture);
     if (!clip->rgb) return error_set(ERR_DEVICE, "out of memory for the idle clip");
-    TRY(session_begin(session, reference, s->frames));
-    rgb_from_planar(clip->rgb, s->frames, d->pixel_height, d->pixel_width);
-    for (int k = 0, count = 1; k < CLIP_CHUNKS; k++) {
-        TRY(quiet_chunk(session, s->frames, &seconds));
-        for (int i = 0; i < s->chunk; i++, count++)
-            rgb_from_planar(clip->rgb + (size_t)count * s->picture, s->frames + (size_t)i * s->picture, d->pixel_height,
-                            d->pixel_width);
-    }
+    TRY(session_begin(session, reference, clip->rgb));
+    for (int k = 0; k < CLIP_CHUNKS; k++)
+        TRY(quiet_chunk(session, clip->rgb + (size_t)(1 + k * s->chunk) * s->picture, &seconds));
     clip->count = 1 + CLIP_CHUNKS * s->chunk;
     return OK;
 }
@@ -103,9 +88,9 @@ void server_give_session(struct server *s, struct session *session) {
 static int measure(struct server *s, struct session *session) {
     double seconds[MEASURED_CHUNKS], spent = 0, warm;
     int n = 0;
-    for (int i = 0; i < 2; i++) TRY(quiet_chunk(session, s->frames, &warm));
+    for (int i = 0; i < 2; i++) TRY(quiet_chunk(session, s->unseen, &warm));
     while (n < MEASURED_CHUNKS && (n < 1 || spent < measured_seconds)) {
-        TRY(quiet_chunk(session, s->frames, &seconds[n]));
+        TRY(quiet_chunk(session, s->unseen, &seconds[n]));
         spent += seconds[n++];
     }
     for (int i = 1; i < n; i++)
@@ -129,16 +114,24 @@ static int read_default_reference(struct server *s) {
 }
 
 static int allocate(struct server *s) {
-    size_t frames = (size_t)(1 + s->chunk), heard = (size_t)(1 + s->chunk + s->ahead);
-    s->frames = calloc(frames * s->picture, sizeof *s->frames);
+    size_t heard = (size_t)(1 + s->chunk + s->ahead);
+    s->unseen = malloc((size_t)s->chunk * s->picture);
     s->agent = malloc(heard * AUDIO_SAMPLES_PER_FRAME * sizeof *s->agent);
     s->user = malloc(heard * AUDIO_SAMPLES_PER_FRAME * sizeof *s->user);
     s->listen = malloc(heard * sizeof *s->listen);
-    return s->frames && s->agent && s->user && s->listen ? OK : error_set(ERR_DEVICE, "out of memory for chunks");
+    return s->unseen && s->agent && s->user && s->listen ? OK : error_set(ERR_DEVICE, "out of memory for chunks");
 }
 
 /* Heard both parties, and saw enough frames where neither spoke. */
 static int learned_idle(const struct student_description *d) { return !d->dit.mute_input && student_idles(d); }
+
+/* A session that is to be measured, where there is no reference yet. */
+static int begin_grey(const struct server *s, struct session *session) {
+    float *grey = calloc(s->picture, sizeof *grey);
+    int code = grey ? session_begin(session, grey, s->unseen) : error_set(ERR_DEVICE, "out of memory for a picture");
+    free(grey);
+    return code;
+}
 
 /* The first session tells the sizes, is measured, and makes the clip. */
 static int try_out(struct server *s, FILE *plan) {
@@ -153,7 +146,7 @@ static int try_out(struct server *s, FILE *plan) {
     int code = allocate(s);
     if (!code) code = read_default_reference(s);
     if (!code && s->reference) code = server_make_clip(s, session, s->reference, &s->clip);
-    if (!code && !s->reference) code = session_begin(session, s->frames, s->frames + s->picture);
+    if (!code && !s->reference) code = begin_grey(s, session);
     if (!code) code = measure(s, session);
     if (!code)
         code =
@@ -267,7 +260,7 @@ void server_close(struct server *s) {
     free(s->pool);
     free(s->clip.rgb);
     free(s->reference);
-    free(s->frames);
+    free(s->unseen);
     free(s->agent);
     free(s->user);
     free(s->listen);

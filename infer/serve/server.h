@@ -28,7 +28,7 @@ struct server {
     struct serve_options options;
     struct shared_student *shared; /* weights and working memory: of the device thread */
     struct student_description student;
-    size_t picture;                         /* values of a frame: 3 H W */
+    size_t picture;                         /* values or bytes of a frame: 3 H W */
     int chunk, ahead;                       /* video frames: of a chunk, heard beyond its end */
     int loops;                              /* idle is the clip, not the student */
     double real_time_factor, chunk_seconds; /* of one session: measured at the start; what a chunk takes of late */
@@ -45,9 +45,10 @@ struct server {
     int pooled;
     struct clip clip; /* of the default reference; count 0: there is none */
     float *reference; /* the default one; NULL: none */
-    /* the device thread's: the reference's picture and a chunk [1 + 4 C, 3, H, W]; both parties' sound of a chunk and
+    /* the device thread's: pictures of a chunk that nobody sees [4 C, H, W, 3]; both parties' sound of a chunk and
        where the user is listened to */
-    float *frames, *agent, *user, *listen;
+    unsigned char *unseen;
+    float *agent, *user, *listen;
     struct agents *agents;  /* NULL: clients speak */
     const char *agent_name; /* "say", "echo", "command" */
     struct metrics metrics;
@@ -76,8 +77,5 @@ int server_take_session(struct server *server, struct session **session);
 void server_give_session(struct server *server, struct session *session);
 /* A few chunks of listening to silence from this reference; the session has to be begun again after it. */
 int server_make_clip(struct server *server, struct session *session, const float *reference, struct clip *clip);
-
-/* A frame, planar [3, H, W] in [-1, 1], as rgb [H, W, 3]. */
-void rgb_from_planar(unsigned char *rgb, const float *frame, int height, int width);
 
 #endif

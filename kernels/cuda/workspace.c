@@ -9,7 +9,8 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/types.h"
 
-/* ORDERED_MOST: where the ordered form wants more, as for a whole clip at full size, the own kernels do its work. */
+/* ORDERED_MOST: where the ordered form wants more, as for a whole clip at full size, it goes through the keys in pieces
+   (attention_cudnn.h). */
 enum { TILE = 128, LIBRARY_FORWARD = 4 << 20, ORDERED_MOST = 1 << 30, LIBRARY_CONV = 16 << 20 };
 
 static size_t tiles(long rows) { return (size_t)((rows + TILE - 1) / TILE * TILE); }
@@ -18,7 +19,8 @@ static size_t library_backward(const struct attention_sizes *s) {
     size_t heads = (size_t)s->B * (size_t)s->H,
            gradient = arena_aligned(heads * tiles(s->S) * ((size_t)s->D + 1) * sizeof(real));
     size_t ordered = arena_aligned(heads * tiles(s->S) * tiles(s->longest) * sizeof(elem)) + gradient;
-    return cuda_deterministic() && ordered <= ORDERED_MOST && ordered > 2 * gradient ? ordered : 2 * gradient;
+    if (ordered > ORDERED_MOST) ordered = ORDERED_MOST;
+    return cuda_deterministic() && ordered > 2 * gradient ? ordered : 2 * gradient;
 }
 
 size_t attention_workspace(const struct attention_sizes *s, int backward) {

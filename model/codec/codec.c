@@ -2,8 +2,11 @@
 #include "model/codec/codec.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
+#include "base/finite.h"
+#include "base/pixels.h"
 #include "kernels/device.h"
 #include "model/codec/internal.h"
 #include "model/params/transfer.h"
@@ -79,6 +82,7 @@ struct codec_linear codec_linear(const struct codec *codec) {
 int codec_share(struct codec *stream, const struct codec *base) {
     *stream = *base;
     stream->state = NULL;
+    stream->pictures = NULL;
     stream->decoder = (struct codec_decoder){0};
     int code = base->operations->share(stream, base);
     if (code) {
@@ -93,6 +97,7 @@ int codec_share(struct codec *stream, const struct codec *base) {
 void codec_close(struct codec *codec) {
     if (codec->decoder.close) codec->decoder.close(codec->decoder.state);
     if (codec->operations) codec->operations->close(codec);
+    free(codec->pictures);
     memset(codec, 0, sizeof *codec);
 }
 
@@ -116,6 +121,35 @@ void codec_decode_begin(struct codec *codec, const float *picture) {
 int codec_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
     if (codec->decoder.decode) return codec->decoder.decode(codec->decoder.state, latents, frames, pixels);
     return codec->operations->decode(codec, latents, frames, pixels);
+}
+
+int codec_not_finite(void) {
+    return error_set(ERR_NUMERIC, "a picture is not finite: the weights or the input make numbers that are too large");
+}
+
+/* Through float pixels in host memory, a latent frame at a time. Returns codec_decode's number of frames. */
+static int decode_on_host(struct codec *codec, const real *latents, int frames, unsigned char *rgb) {
+    size_t places = (size_t)codec->height * (size_t)codec->width,
+           latent = (size_t)codec->channels * codec->h * codec->w;
+    int written = 0;
+    if (!codec->pictures) codec->pictures = malloc(FRAMES_PER_LATENT * 3 * places * sizeof *codec->pictures);
+    if (!codec->pictures) return -error_set(ERR_DEVICE, "codec %s: out of memory for pictures", codec->name);
+    for (int i = 0; i < frames; i++) {
+        int made = codec_decode(codec, latents + i * latent, 1, codec->pictures);
+        if (made < 0) return made;
+        if (finite_fault(codec->pictures, 3 * places * (size_t)made) >= 0) return -codec_not_finite();
+        for (int k = 0; k < made; k++, written++)
+            rgb_from_planar(rgb + 3 * places * (size_t)written, codec->pictures + 3 * places * (size_t)k, places);
+    }
+    return written;
+}
+
+int codec_decode_bytes(struct codec *codec, const real *latents, int frames, unsigned char *rgb) {
+    const struct codec_decoder *d = &codec->decoder;
+    if (d->decode_bytes) return d->decode_bytes(d->state, latents, frames, rgb);
+    if (!d->decode && codec->operations->decode_bytes)
+        return codec->operations->decode_bytes(codec, latents, frames, rgb);
+    return decode_on_host(codec, latents, frames, rgb);
 }
 
 int codec_decode_host(struct codec *codec, const float *latents, int frames, float *pixels) {

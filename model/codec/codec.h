@@ -1,6 +1,7 @@
 /* codec.h: video codecs behind one streaming interface. Pixels are host float in [-1, 1], planar [3, height, width] a
-   frame; latents [C, h, w] a latent frame, normalised as the DiT expects them. The encoder gives them as host float,
-   for data sets; the decoder takes them on the device (real), where the DiT makes them.
+   frame, or, where they are to be shown, host bytes [height, width, 3]; latents [C, h, w] a latent frame, normalised
+   as the DiT expects them. The encoder gives them as host float, for data sets; the decoder takes them on the device
+   (real), where the DiT makes them.
    Latent 0 comes from one pixel frame, every later one from four. State is causal and kept between pushes. */
 #ifndef MODEL_CODEC_CODEC_H
 #define MODEL_CODEC_CODEC_H
@@ -27,6 +28,8 @@ struct codec_decoder {
     void (*begin)(void *state, const float *picture); /* as codec_decode_begin */
     int (*decode)(void *state, const real *latents, int frames, float *pixels);
     int (*share)(struct codec_decoder *stream, const struct codec *codec, const void *state); /* as codec_share */
+    int (*decode_bytes)(void *state, const real *latents, int frames,
+                        unsigned char *rgb); /* NULL: decode's, on the host */
 };
 struct codec {
     char name[32];                             /* "pca", "wan21", "wan22" */
@@ -36,6 +39,7 @@ struct codec {
     void *state;                               /* private */
     const struct codec_operations *operations; /* private */
     struct codec_decoder decoder;              /* decode NULL: the codec's own */
+    float *pictures;                           /* private: frames of a latent on their way to bytes; NULL: not yet */
 };
 /* A codec that travels with its data (pca), from its tensors (data set, exported student). ERR_INPUT names what is
    missing or mis-shaped. Codecs with weights in a file of their own: checkpoints/codec_file.h. */
@@ -73,7 +77,10 @@ void codec_decode_begin(struct codec *codec, const float *picture);
 /* Pushes latent frames (device); returns the number of pixel frames written (1 for the first latent, 4 for each later
    one); negative: -(error code). */
 int codec_decode(struct codec *codec, const real *latents, int frames, float *pixels);
-/* The same for latents in host memory, as the encoder gives them: uploads them first. */
+/* The same as pictures of 8 bits, rgb [pixel frames, height, width, 3]: the bytes that base/pixels.h makes of
+   codec_decode's pixels. Where those are on the device they become bytes there. -ERR_NUMERIC: a pixel is not finite. */
+int codec_decode_bytes(struct codec *codec, const real *latents, int frames, unsigned char *rgb);
+/* codec_decode for latents in host memory, as the encoder gives them: uploads them first. */
 int codec_decode_host(struct codec *codec, const float *latents, int frames, float *pixels);
 /* From here on `decoder` decodes; the codec closes it. */
 void codec_use_decoder(struct codec *codec, const struct codec_decoder *decoder);

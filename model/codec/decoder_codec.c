@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
+#include "model/codec/byte_output.h"
 #include "model/params/transfer.h"
 
 /* Latent frames at once: as many as have this number of pixels, at most MOST. */
@@ -15,17 +16,19 @@ struct decoder_codec {
     struct params params;
     struct arena arena;
     struct decoder_acts acts;
-    int at_once;             /* latent frames */
-    real *pixels, *picture;  /* what they make; the first latent's true picture */
-    float *shown;            /* host: the picture, in [0, 1] */
-    size_t channels, values; /* numbers of a latent frame, of a video frame */
-    int shares;              /* net and weights are another stream's */
+    int at_once;              /* latent frames */
+    real *pixels, *picture;   /* what they make; the first latent's true picture */
+    struct byte_output bytes; /* what they make, to be shown */
+    float *shown;             /* host: the picture, in [0, 1] */
+    size_t channels, values;  /* numbers of a latent frame, of a video frame */
+    int shares;               /* net and weights are another stream's */
 };
 
 static int layout(struct decoder_codec *c, const struct codec *codec) {
     TRY(decoder_acts_layout(&c->acts, c->net, DECODER_STREAM, 1, c->at_once, codec->h, codec->w, &c->arena));
     c->pixels = ARENA_TAKE(&c->arena, "decoder: pixels", real, (size_t)c->at_once * FRAMES_PER_LATENT * c->values);
     c->picture = ARENA_TAKE(&c->arena, "decoder: pixels", real, c->values);
+    byte_output_layout(&c->bytes, &c->arena, c->at_once * FRAMES_PER_LATENT, codec->height, codec->width);
     return OK;
 }
 
@@ -70,12 +73,30 @@ static void widen(float *pixels, size_t n) {
     }
 }
 
+/* Latent frames i and on of `frames`, as many as are taken at once, into c->pixels; the number of video frames. */
+static int decode_some(struct decoder_codec *c, const real *latents, int i, int frames) {
+    int now = frames - i < c->at_once ? frames - i : c->at_once;
+    return decoder_stream_decode(c->net, &c->params, &c->acts, latents + (size_t)i * c->channels, now, c->pixels);
+}
+
+static int decoder_codec_decode_bytes(void *state, const real *latents, int frames, unsigned char *rgb) {
+    struct decoder_codec *c = state;
+    int written = 0;
+    byte_output_begin(&c->bytes);
+    for (int i = 0; i < frames; i += c->at_once) {
+        int n = decode_some(c, latents, i, frames);
+        byte_output_frames(&c->bytes, rgb + (size_t)written * c->values, c->pixels, 2, -1, n); /* from [0, 1] */
+        written += n;
+    }
+    int code = byte_output_end(&c->bytes);
+    return code ? -code : written;
+}
+
 static int decoder_codec_decode(void *state, const real *latents, int frames, float *pixels) {
     struct decoder_codec *c = state;
     int written = 0;
     for (int i = 0; i < frames; i += c->at_once) {
-        int now = frames - i < c->at_once ? frames - i : c->at_once;
-        int n = decoder_stream_decode(c->net, &c->params, &c->acts, latents + (size_t)i * c->channels, now, c->pixels);
+        int n = decode_some(c, latents, i, frames);
         float *to = pixels + (size_t)written * c->values;
         transfer_from_real(to, c->pixels, (long)((size_t)n * c->values));
         widen(to, (size_t)n * c->values);
@@ -103,8 +124,12 @@ static int open_stream(struct codec_decoder *decoder, const struct codec *codec,
         return code;
     }
     c->params = (struct params){.table = net->table, .weights = weights};
-    *decoder =
-        (struct codec_decoder){c, decoder_codec_close, decoder_codec_begin, decoder_codec_decode, decoder_codec_share};
+    *decoder = (struct codec_decoder){c,
+                                      decoder_codec_close,
+                                      decoder_codec_begin,
+                                      decoder_codec_decode,
+                                      decoder_codec_share,
+                                      decoder_codec_decode_bytes};
     decoder->begin(c, NULL);
     return OK;
 }

@@ -12,7 +12,10 @@ struct codec_operations {
     void (*decode_begin)(struct codec *codec, const float *picture);
     int (*decode)(struct codec *codec, const real *latents, int frames, float *pixels);
     int (*share)(struct codec *stream, const struct codec *base); /* sets state; all else is a copy of base's */
+    int (*decode_bytes)(struct codec *codec, const real *latents, int frames, unsigned char *rgb); /* NULL: by decode */
 };
+/* What codec_decode_bytes says of a picture that is not finite: ERR_NUMERIC. */
+int codec_not_finite(void);
 
 /* Opens the pca codec; codec->name, height and width are set already. */
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count);

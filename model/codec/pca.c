@@ -200,7 +200,7 @@ static int pca_share(struct codec *stream, const struct codec *base) {
 }
 
 static const struct codec_operations pca_operations = {pca_close,        pca_tensors, pca_encode_reset, pca_encode,
-                                                       pca_decode_begin, pca_decode,  pca_share};
+                                                       pca_decode_begin, pca_decode,  pca_share,        NULL};
 
 /* The tensor of that name and rank with finite values, or NULL and the error text. */
 static const struct codec_tensor *find(const struct codec_tensor *tensors, int count, const char *name, int ndim) {

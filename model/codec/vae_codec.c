@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
+#include "model/codec/byte_output.h"
 #include "model/codec/internal.h"
 #include "model/params/transfer.h"
 
@@ -18,6 +19,7 @@ struct vae_codec {
     struct vae_stream stream[2];  /* by direction */
     struct arena arena[2];        /* what goes in and out on the device */
     real *pixels[2], *latents[2]; /* latents: channels-last */
+    struct byte_output bytes;     /* the decoder's pixels, to be shown */
     real *mean, *std;             /* [z] of the config, for the decoder */
     int ready[2];
     float *pending; /* [4, 3, height, width]: encoder input that does not fill a latent frame yet */
@@ -61,6 +63,7 @@ static void lay_out(const struct codec *codec, enum vae_direction d) {
     v->pixels[d] = ARENA_TAKE(&v->arena[d], "pixels", real, FRAMES_PER_LATENT * frame_values(codec));
     v->latents[d] = ARENA_TAKE(&v->arena[d], "latents", real, latent_values(codec));
     if (d == VAE_ENCODE) return;
+    byte_output_layout(&v->bytes, &v->arena[d], FRAMES_PER_LATENT, codec->height, codec->width);
     v->mean = ARENA_TAKE(&v->arena[d], "statistics", real, codec->channels);
     v->std = ARENA_TAKE(&v->arena[d], "statistics", real, codec->channels);
 }
@@ -129,23 +132,44 @@ static void vae_codec_decode_begin(struct codec *codec, const float *picture) {
     if (v->ready[VAE_DECODE]) vae_stream_reset(&v->stream[VAE_DECODE]);
 }
 
-static int decode_latent(const struct codec *codec, const real *latent, int frames, float *pixels) {
+/* Into v->pixels, on the device; the number of pixel frames. */
+static int decode_latent(const struct codec *codec, const real *latent) {
     struct vae_codec *v = codec->state;
+    int frames = v->stream[VAE_DECODE].started ? FRAMES_PER_LATENT : 1;
     channels_last_scaled(v->latents[VAE_DECODE], latent, v->std, v->mean, codec->channels, (long)codec->h * codec->w);
     vae_decode(&v->stream[VAE_DECODE], &v->params, v->latents[VAE_DECODE], 1, v->pixels[VAE_DECODE]);
+    return frames;
+}
+
+static int pixels_of(const struct codec *codec, int frames, float *pixels) {
+    const struct vae_codec *v = codec->state;
     transfer_from_real(pixels, v->pixels[VAE_DECODE], frames * frame_values(codec));
     for (long i = 0; i < frames * frame_values(codec); i++) pixels[i] = fminf(1, fmaxf(-1, pixels[i]));
     return device_sync();
 }
 
 static int vae_codec_decode(struct codec *codec, const real *latents, int frames, float *pixels) {
-    struct vae_codec *v = codec->state;
     int out = 0, code = make_ready(codec, VAE_DECODE);
     for (int i = 0; i < frames && !code; i++) {
-        int made = v->stream[VAE_DECODE].started ? FRAMES_PER_LATENT : 1;
-        code = decode_latent(codec, latents + i * latent_values(codec), made, pixels + out * frame_values(codec));
+        int made = decode_latent(codec, latents + i * latent_values(codec));
+        code = pixels_of(codec, made, pixels + out * frame_values(codec));
         out += made;
     }
+    return code ? -code : out;
+}
+
+static int vae_codec_decode_bytes(struct codec *codec, const real *latents, int frames, unsigned char *rgb) {
+    struct vae_codec *v = codec->state;
+    int out = 0, code = make_ready(codec, VAE_DECODE);
+    if (code) return -code;
+    byte_output_begin(&v->bytes);
+    for (int i = 0; i < frames && !code; i++) {
+        int made = decode_latent(codec, latents + i * latent_values(codec));
+        byte_output_frames(&v->bytes, rgb + out * frame_values(codec), v->pixels[VAE_DECODE], 1, 0, made);
+        out += made;
+        code = device_sync();
+    }
+    if (!code) code = byte_output_end(&v->bytes);
     return code ? -code : out;
 }
 
@@ -221,7 +245,7 @@ static int vae_codec_share(struct codec *stream, const struct codec *base) {
 
 static const struct codec_operations vae_operations = {vae_codec_close,  vae_codec_tensors,      vae_codec_encode_reset,
                                                        vae_codec_encode, vae_codec_decode_begin, vae_codec_decode,
-                                                       vae_codec_share};
+                                                       vae_codec_share,  vae_codec_decode_bytes};
 
 int codec_vae_open(struct codec *codec, struct vae_weights *weights, int height, int width) {
     struct vae_codec *v = calloc(1, sizeof *v);

@@ -2,16 +2,18 @@
    Re-encoding). Pure functions of the config and the chunk's index: no state, no device.
    Latent frame 0 is the clean reference; chunk i >= 1 covers frames (i-1) C + 1 .. i C. Its history are the sink (the
    first `sink` frames, never evicted) and the ring: the last `ring` frames before it that are not in the sink.
-   Positions: the sink keeps its own indices (SINK_NATIVE), or stands right before the first frame after it that the
-   chunk sees (SINK_SHIFTED), as if nothing had been evicted in between: then no two frames share a position, distances
-   are those that a clip without a gap has, and the sink's own positions fall below 0 as ring and chunk move back; ring
-   and chunk move back by a shift that caps, at D,
+   Positions: ring and chunk move back by a shift that caps, at D,
      RAPR_END      the chunk's last frame       (the chunk at D-C+1 .. D; reading 1, the default),
      RAPR_START    the chunk's first frame      (the chunk at D .. D+C-1; reading 2),
      RAPR_CONTEXT  the last frame before it     (the chunk at D+1 .. D+C; reading 3),
    RAPR_OFF        nothing: absolute positions, without end.
-   Where frames were evicted the two differ also with RAPR_OFF. So the largest position is D, D+C-1, D+C. As long as the
-   capped index is at most D, all positions are absolute. */
+   So the largest position is D, D+C-1, D+C. As long as the capped index is at most D, ring and chunk have absolute
+   positions. The sink has one of
+     SINK_NATIVE   its own indices; frames of the ring may share them,
+     SINK_SHIFTED  those right before the first frame after it that the chunk sees, as if nothing had been evicted in
+                   between: no two frames share a position, distances are those of a clip without a gap, and the sink's
+                   own positions fall below 0 as ring and chunk move back.
+   The two differ as soon as frames were evicted, also with RAPR_OFF. */
 #ifndef MODEL_DIT_RAPR_H
 #define MODEL_DIT_RAPR_H
 

@@ -81,12 +81,14 @@ static int open_pipeline(struct stream *s) {
 static int show_reference(struct stream *s) {
     const struct student_description *d = session_student(s->session);
     size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    float *reference = malloc(2 * picture * sizeof *reference);
-    if (!reference) return error_set(ERR_DEVICE, "out of memory for the frames");
-    int code = image_read(s->options.reference, d->pixel_height, d->pixel_width, reference);
-    if (!code) code = session_begin(s->session, reference, reference + picture);
-    if (!code) code = sink_frame(s->sink, reference + picture);
+    float *reference = malloc(picture * sizeof *reference);
+    unsigned char *first = malloc(picture);
+    int code = reference && first ? OK : error_set(ERR_DEVICE, "out of memory for the frames");
+    if (!code) code = image_read(s->options.reference, d->pixel_height, d->pixel_width, reference);
+    if (!code) code = session_begin(s->session, reference, first);
+    if (!code) code = sink_frame(s->sink, first);
     free(reference);
+    free(first);
     s->frames_begun = s->frames_out = 1;
     return code;
 }

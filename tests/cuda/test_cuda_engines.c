@@ -31,6 +31,7 @@ struct question {
     cudnn_builder *form[3];
     int forms;
     size_t beside[3], plan; /* bytes that the caller takes beside each; bytes that are planned for the call */
+    int kept_whole;         /* attention's backward with determinism: in one piece */
 };
 
 /* What became of it. */
@@ -67,18 +68,32 @@ static void ask_attention(struct question *q) {
             arena_aligned(n * rows * (size_t)q->asked->D * sizeof(uint16_t)) + arena_aligned(4 * n * (rows + 4));
 }
 
-static void ask_backward(struct question *q, const struct device *device) {
+/* With determinism asked for: whole where that fits, else piece by piece. */
+static void ask_ordered(struct question *q) {
+    const struct asked *a = q->asked;
+    size_t kept = cudnn_attention_kept(a->B, a->S, a->H, a->K);
+    q->kept_whole = q->beside[0] + kept <= q->plan;
+    if (q->kept_whole) return;
+    struct asked piece = *a;
+    piece.B = 1, piece.K = cudnn_attention_piece(a->S, a->H, a->D, a->K, q->plan);
+    assert_true(piece.K > 0);
+    q->key = attention_key(&piece);
+    q->beside[0] = cudnn_attention_piece_beside(a->S, a->H, a->D, piece.K);
+}
+
+static void ask_backward(struct question *q) {
     size_t rows = (size_t)(q->asked->B * q->asked->S * q->asked->H), D = (size_t)q->asked->D;
     size_t keys = (size_t)(q->asked->B * q->asked->K * q->asked->H) * D * sizeof(uint16_t);
     size_t history = q->asked->ranges > 1 ? 2 * arena_aligned(keys) + arena_aligned(rows * D * sizeof(uint16_t)) : 0;
     q->key = attention_key(q->asked);
-    q->forms = cudnn_attention_backward_forms(q->form, cudnnGetVersion(), device->capability, asked_deterministic);
+    q->forms = cudnn_attention_backward_forms(q->form, cudnnGetVersion(), asked_deterministic);
     q->plan = planned(q->asked, 1);
     for (int f = 0; f < q->forms; f++) {
         q->beside[f] = history;
         if (q->form[f] != cudnn_attention_backward_whole) q->beside[f] += arena_aligned(4 * rows);
         if (q->form[f] == cudnn_attention_backward_parts) q->beside[f] += arena_aligned(4 * rows * D);
     }
+    if (asked_deterministic) ask_ordered(q);
 }
 
 /* What a stage plans that trains; streams go with the least. */
@@ -102,14 +117,14 @@ static void ask_convolution(struct question *q) {
         q->form[q->forms++] = cudnn_conv_forward_graph;
 }
 
-static struct question question(const struct asked *asked, const struct device *device) {
+static struct question question(const struct asked *asked) {
     struct question q;
     memset(&q, 0, sizeof q);
     q.asked = asked;
     if (asked->what == ASK_ATTENTION)
         ask_attention(&q);
     else if (asked->what == ASK_ATTENTION_BACKWARD)
-        ask_backward(&q, device);
+        ask_backward(&q);
     else
         ask_convolution(&q);
     return q;
@@ -152,6 +167,7 @@ static int form_serves(struct answer *answer, const struct question *q, int form
     snprintf(answer->name, sizeof answer->name, "%s", graph.name);
     if (q->beside[form] > q->plan) return 0;
     target.workspace = q->plan - q->beside[form];
+    target.kept = graph.kept;
     cudnnBackendDescriptor_t operations = cudnn_operations(&parts, &graph, &target);
     int served = operations && (strcmp(mode(), "plans") ? first_engine(answer, operations, &target)
                                                         : plan_made(answer, &graph, &target));
@@ -175,12 +191,13 @@ static const char *const kinds[] = {"convolution", "convolution to float", "conv
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 struct counts {
-    int asked, served, tensor_cores, first_form, fallback;
+    int asked, served, tensor_cores, first_form, fallback, in_pieces;
     size_t workspace; /* most of the library's own */
 };
 
-static void count(struct counts *c, const struct answer *a) {
+static void count(struct counts *c, const struct question *q, const struct answer *a) {
     c->asked++;
+    c->in_pieces += asked_deterministic && q->asked->what == ASK_ATTENTION_BACKWARD && !q->kept_whole;
     if (a->form < 0) return;
     c->served++, c->first_form += !a->form, c->fallback += a->engine.fallback;
     c->tensor_cores += a->engine.tensor_cores;
@@ -192,10 +209,9 @@ static void print_counts(const struct device *device, const struct counts *c) {
     for (int k = 0; k < KINDS; k++)
         if (c[k].asked)
             printf("  sm_%d %-22s %3d asked, %3d served, %3d on tensor cores, %3d by the first form, %2d by mode "
-                   "FALLBACK, "
-                   "%6.1f MiB at most\n",
+                   "FALLBACK, %2d in pieces, %6.1f MiB at most\n",
                    device->capability, kinds[k], c[k].asked, c[k].served, c[k].tensor_cores, c[k].first_form,
-                   c[k].fallback, (double)c[k].workspace / 1048576);
+                   c[k].fallback, c[k].in_pieces, (double)c[k].workspace / 1048576);
 }
 
 static void print_answer(const struct device *device, const struct question *q, const struct answer *a) {
@@ -225,16 +241,14 @@ static int is_asked(const struct asked *a, int i, int d) {
     return *mode() || everywhere || half || (again && i % DEVICES == d);
 }
 
-/* What must be true of an answer. With determinism asked for, the own kernels, whose sums have a fixed order, do
-   attention's backward on 10.x and where the ordered form would take more than is planned. All else has an engine that
-   divides no sum. */
-static int as_wanted(const struct device *device, const struct question *q, const struct answer *a) {
+/* What must be true of an answer. With determinism asked for every backward of attention goes by the ordered form, and
+   all has an engine that divides no sum, but for weight gradients of a few channels. */
+static int as_wanted(const struct question *q, const struct answer *a) {
     const struct asked *asked = q->asked;
     int backward = asked->what == ASK_ATTENTION_BACKWARD;
     if (!asked_deterministic)
         return a->form >= 0 && (a->engine.tensor_cores || (few_channels(asked) && !a->engine.fallback));
-    if (backward && device->capability == 100) return a->form < 0;
-    if (a->form < 0) return backward || (asked->what == ASK_CONV_WEIGHT && few_channels(asked));
+    if (a->form < 0) return asked->what == ASK_CONV_WEIGHT && few_channels(asked);
     return !a->engine.splits && (!backward || q->form[a->form] == cudnn_attention_backward_ordered);
 }
 
@@ -249,10 +263,10 @@ static int ask_all(int d, struct counts *counts) {
     memset(counts, 0, sizeof *counts * KINDS);
     for (int i = 0; i < n; i++) {
         if (!is_asked(&list[i], i, d)) continue;
-        struct question q = question(&list[i], device);
+        struct question q = question(&list[i]);
         struct answer a = answer_to(&q, described);
-        int right = as_wanted(device, &q, &a);
-        count(&counts[q.asked->what], &a);
+        int right = as_wanted(&q, &a);
+        count(&counts[q.asked->what], &q, &a);
         wrong += !right;
         if (!right || !strcmp(mode(), "table") || !strcmp(mode(), "plans")) print_answer(device, &q, &a);
     }
@@ -288,11 +302,15 @@ static void refusals_are_seen(void **state) {
         .what = ASK_ATTENTION_BACKWARD, .of = "none", .B = 1, .S = 640, .K = 640, .H = 4, .D = 128, .ranges = 1};
     cudnnBackendDescriptor_t described = device_described(&devices[1]);
     asked_deterministic = 1;
-    struct question q = question(&asked, &devices[1]);
+    struct question q = question(&asked);
     struct answer a = answer_to(&q, described);
     assert_true(a.form == 0 && a.engine.workspace > 0);
     q.plan = q.beside[0];
     assert_int_equal(answer_to(&q, described).form, -1);
+    /* nor does an engine serve that keeps less than all gradients of scores */
+    struct cudnn_engine one = {.workspace = 100, .accepted = 1};
+    assert_true(cudnn_serves(&one, &(struct cudnn_target){.workspace = 200, .kept = 100}));
+    assert_false(cudnn_serves(&one, &(struct cudnn_target){.workspace = 200, .kept = 101}));
     asked_deterministic = 0;
     struct conv_shape shape = {1, 64, 64, 1, {4, 32, 32}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
     struct question direct = {.asked = &asked, .key = cudnn_conv_key(&shape, 0, 0), .plan = WORKSPACE_LEAST};

@@ -259,7 +259,7 @@ static int run_reader(const struct mutation_reader *reader, const char *samples,
     struct progress *p =
         mmap(NULL, sizeof *p * (size_t)jobs, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     struct progress sum = {0};
-    long cases = count * reader->split / 100 ? count * reader->split / 100 : 1;
+    long cases = count * reader->share / 100 ? count * reader->share / 100 : 1;
     double start = seconds_now();
     int bad = 0, status;
     for (int job = 0; job < jobs; job++) {

@@ -84,10 +84,10 @@ static int add_rows(uint32_t *sum, struct dataset *set, enum dataset_split split
     size_t latents = (size_t)s->F * s->C * s->H * s->W, audio = (size_t)s->A * s->T * s->D, T = (size_t)s->T;
     for (long i = 0; i < dataset_rows(set, split); i++) {
         struct dataset_row row = {
-            memory, memory + latents, memory + latents + audio, memory + latents + audio + T, 0, 0, 0, 0, 0, NULL};
+            memory, memory + latents, memory + latents + audio, memory + latents + audio + T, 0, 0, 0, 0, 0, NULL, 0};
         TRY(dataset_read(set, split, i, &row));
         TRY(add_values(sum, memory, latents + audio + 2 * T));
-        const int columns[] = {row.clip, row.identity, row.utterance, row.split, row.prompt};
+        const int columns[] = {row.clip, row.shot, row.identity, row.utterance, row.split, row.prompt};
         add(sum, columns, sizeof columns);
     }
     return OK;

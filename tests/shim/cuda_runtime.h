@@ -46,6 +46,10 @@ template <class T> struct shim_vector : T {
         abort();
     }
 };
+struct shim_uint2 {
+    unsigned x, y;
+};
+typedef shim_vector<shim_uint2> uint2;
 struct shim_uint4 {
     unsigned x, y, z, w;
 };

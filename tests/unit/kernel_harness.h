@@ -28,7 +28,7 @@
 #include "kernels/kernels.h"
 #include "kernels/oracle.h"
 
-enum number { ELEM, RESID, REAL };
+enum number { ELEM, RESID, REAL, BYTE };
 enum role {
     INPUT,  /* must stay as it is */
     OUTPUT, /* starts as NaN */
@@ -69,10 +69,10 @@ struct kernel_case {
 };
 
 static inline size_t number_size(enum number t) {
-    return t == ELEM ? sizeof(elem) : t == RESID ? sizeof(resid) : sizeof(real);
+    return t == BYTE ? 1 : t == ELEM ? sizeof(elem) : t == RESID ? sizeof(resid) : sizeof(real);
 }
 
-/* Largest relative error of rounding to the type. */
+/* Largest relative error of rounding to the type; bytes must be those that are wanted. */
 static inline double unit(enum number t) {
     size_t size = number_size(t);
     return size == 2 ? 0x1p-8 : size == 4 ? 0x1p-24 : 0x1p-53;
@@ -84,13 +84,17 @@ static inline void encode(unsigned char *to, enum number t, double value) {
     elem e = elem_store((real)value);
     resid r = (resid)value;
     real v = (real)value;
-    memcpy(to, t == ELEM ? (void *)&e : t == RESID ? (void *)&r : (void *)&v, number_size(t));
+    if (t == BYTE)
+        *to = (unsigned char)value;
+    else
+        memcpy(to, t == ELEM ? (void *)&e : t == RESID ? (void *)&r : (void *)&v, number_size(t));
 }
 
 static inline double decode(const unsigned char *from, enum number t) {
     elem e;
     resid r;
     real v;
+    if (t == BYTE) return *from;
     if (t == ELEM) return memcpy(&e, from, sizeof e), elem_load(e);
     if (t == RESID) return memcpy(&r, from, sizeof r), r;
     return memcpy(&v, from, sizeof v), v;

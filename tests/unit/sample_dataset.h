@@ -66,8 +66,8 @@ static inline int sample_append(struct dataset_writer *writer, int r) {
     for (int i = 0; i < SAMPLE_LATENTS; i++) latents[i] = sample_latent(r, i);
     for (int i = 0; i < SAMPLE_AUDIO; i++) audio[i] = sample_audio(r, i);
     for (int t = 0; t < SAMPLE_T; t++) talk[t] = 1, listen[t] = (float)(t % 2);
-    struct dataset_row row = {
-        latents, audio, talk, listen, r / 2, r % 3, r, r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN, r % 2 + 1, pictures};
+    const int split = r % 5 == 4 ? SPLIT_HELD_OUT : SPLIT_TRAIN;
+    struct dataset_row row = {latents, audio, talk, listen, r / 2, r % 3, r, split, r % 2 + 1, pictures, 0};
     return dataset_append(writer, &row);
 }
 

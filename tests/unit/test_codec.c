@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 #include "model/codec/codec.h"
+#include "tests/byte_frames.h"
 
 enum { HEIGHT = 32, WIDTH = 48, PATCH = 8, CHANNELS = 24, FRAMES = 25, FRAME = 3 * HEIGHT * WIDTH };
 
@@ -144,6 +145,8 @@ static void round_trip(void **state) {
     assert_int_equal(codec_decode_host(codec, latents, 7, back), FRAMES);
     assert_true(psnr(clip, back, FRAME) > 35); /* the first frame */
     assert_true(psnr(clip, back, (size_t)FRAMES * FRAME) > 35);
+    expect_bytes(codec, latents, 7, back);
+    expect_fault(codec);
     free(clip);
     free(back);
     free(latents);

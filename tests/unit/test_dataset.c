@@ -51,7 +51,7 @@ static void round_trip(void **state) {
     for (int split = 0; split < 2; split++)
         for (long i = 0; i < dataset_rows(set, split); i++) {
             float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9, NULL};
+            struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 9, 9, NULL, 0};
             assert_int_equal(dataset_read(set, split, i, &row), OK);
             int r = row.utterance;
             assert_int_equal(row.split, split);
@@ -485,7 +485,7 @@ static void sums_tell_changes(void **state) {
 
 static void expect_row(struct dataset *set, long i, const char *says) {
     float latents[SAMPLE_LATENTS], audio[SAMPLE_AUDIO], talk[SAMPLE_T], listen[SAMPLE_T];
-    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0, NULL};
+    struct dataset_row row = {latents, audio, talk, listen, 0, 0, 0, 0, 0, NULL, 0};
     int code = dataset_read(set, SPLIT_TRAIN, i, &row);
     assert_int_equal(code, says ? ERR_INPUT : OK);
     if (says && !strstr(error_text(), says)) fail_msg("\"%s\" does not say \"%s\"", error_text(), says);
@@ -600,7 +600,8 @@ static void what_is_not_finite(void **state) {
                                   0,
                                   0,
                                   1,
-                                  pictures};
+                                  pictures,
+                                  0};
         assert_int_equal(dataset_append(writer, &row), ERR_INPUT);
         assert_non_null(strstr(error_text(), "row 1 (clip 5)"));
         assert_non_null(strstr(error_text(), parts[k]));
@@ -630,7 +631,7 @@ static void sum_of(int first, uint32_t *sum) {
     for (int r = first; r < first + 3; r++) {
         float latents[SAMPLE_LATENTS] = {(float)r}, zero[SAMPLE_LATENTS] = {0};
         static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
-        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1, pictures};
+        struct dataset_row row = {latents, zero, zero, zero, 0, 0, 0, 0, 1, pictures, 0};
         assert_int_equal(dataset_append(writer, &row), OK);
     }
     assert_int_equal(dataset_finish(writer), OK);

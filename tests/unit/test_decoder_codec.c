@@ -16,6 +16,7 @@
 #include "checkpoints/decoder_sizes.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
+#include "tests/byte_frames.h"
 #include "tests/golden_weights.h"
 
 enum { CHANNELS = 5, H = 2, W = 3, PATCH = 4, SIZE = 12 * PATCH * PATCH, FRAMES = 11, LATENT = CHANNELS * H * W };
@@ -132,6 +133,7 @@ static void decodes_as_the_network(void **state) {
     assert_int_equal(decoder_file_use(&codec, path), OK);
     decodes_in_pieces(&codec, &net, values, NULL);
     memcpy(unseen, made, sizeof unseen);
+    expect_bytes(&codec, latents, FRAMES, unseen);
     decodes_in_pieces(&codec, &net, values, picture);
     assert_int_equal(memcmp(unseen, made, sizeof made) != 0, config->kind == DECODER_RESIDUAL);
     codec_encode_reset(&codec);

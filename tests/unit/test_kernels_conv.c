@@ -150,12 +150,37 @@ static void layouts(struct trial *t, const long *s) {
     ref_channels_first(val(back), val(z), s[0], s[1], s[2]);
 }
 
+/* Sizes: frames, size. Variants: colours in [-1, 1] and in [0, 1], beyond both by a quarter; 2: one is no number, 3:
+   one is infinite. The oracle works in float too, so bytes are the same. Half of the numbers are where the byte
+   changes. */
+static void bytes(struct trial *t, const long *s) {
+    long n = 3 * s[0] * s[1];
+    int unit_range = t->variant == 1;
+    real scale = unit_range ? 2 : 1, shift = unit_range ? -1 : 0;
+    struct buffer *x = make(t, REAL, INPUT, n), *rgb = make(t, BYTE, OUTPUT, n), *fault = make(t, BYTE, UPDATED, 1);
+    uint8_t *wanted = malloc((size_t)n), bad = 0;
+    assert_non_null(wanted);
+    spread(x, unit_range ? -0.25 : -1.5, unit_range ? 1.25 : 1.5);
+    for (long i = 0; i < n; i += 2)
+        put(x, i, ((floor(256 * draw(t)) - 0.5) / 127.5 - 1 - (double)shift) / (double)scale);
+    put(x, n - 1, t->variant == 2 ? (double)NAN : t->variant == 3 ? (double)-INFINITY : x->value[n - 1]);
+    put(fault, 0, 0);
+    load(t);
+    pixels_to_bytes(dev(rgb), dev(fault), dev(x), scale, shift, s[0], s[1]);
+    ref_pixels_to_bytes(wanted, &bad, val(x), (double)scale, (double)shift, s[0], s[1]);
+    for (long i = 0; i < n; i++) rgb->value[i] = wanted[i];
+    fault->value[0] = bad;
+    assert_int_equal(bad, t->variant > 1);
+    free(wanted);
+}
+
 static const long block_sizes[][CASE_SIZES] = {
     {1, 1, 1, 1, 1, 1, 1}, {2, 3, 5, 4, 1, 2, 2}, {3, 2, 1, 16, 2, 1, 1}, {2, 2, 3, 33, 2, 2, 3}, {0}};
 static const long upsample_sizes[][CASE_SIZES] = {
     {1, 1, 1, 1, 2}, {2, 3, 5, 4, 2}, {3, 4, 2, 33, 3}, {1, 5, 3, 64, 2}, {0}};
 static const long channel_sizes[][CASE_SIZES] = {{1, 1, 1}, {7, 5, 2}, {33, 16, 4}, {3, 70, 3}, {0}};
 static const long layout_sizes[][CASE_SIZES] = {{1, 1, 1}, {2, 3, 35}, {3, 48, 16}, {1, 16, 70}, {2, 33, 129}, {0}};
+static const long byte_sizes[][CASE_SIZES] = {{1, 1}, {3, 35}, {2, 64}, {5, 2056}, {0}};
 
 static const struct kernel_case conv[] = {
     {"conv_forward", forward, 6, rows},
@@ -166,6 +191,7 @@ static const struct kernel_case conv[] = {
     {"upsample_nearest", upsample, 1, upsample_sizes},
     {"channel_mean, channel_repeat", channels, 1, channel_sizes},
     {"channels_last, channels_last_scaled, channels_first", layouts, 1, layout_sizes},
+    {"pixels_to_bytes", bytes, 4, byte_sizes},
 };
 
 int main(void) { return RUN_CASES(conv); }

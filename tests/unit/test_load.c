@@ -456,7 +456,7 @@ static void a_visitor_comes_back_and_says_what_was_lost(void **state) {
     assert_int_equal(said.units[UNIT_AGENT], 2);
     assert_int_equal(said.first, 3);
     hear(&v, now, "{\"type\":\"error\",\"code\":\"full\",\"fatal\":true}");
-    assert_int_equal(v.stage, VISITOR_GONE);
+    assert_int_equal(v.phase, VISITOR_GONE);
     assert_int_equal(tally.refused, 1);
 }
 

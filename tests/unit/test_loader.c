@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <time.h>
 #include "base/error.h"
+#include "base/philox.h"
+#include "data/clip_rows.h"
 #include "data/loader.h"
 #include "sample_dataset.h"
 
@@ -233,6 +235,48 @@ static void conditions_only(void **state) {
     loader_close(loader);
 }
 
+/* Of a clip that was cut, only what is of the same shot: rows 0, 1, 4 and 2, 3, 5; row 6 is alone. */
+static void far_references_stay_in_their_shot(void **state) {
+    (void)state;
+    static const int shot[] = {0, 0, 1, 1, 0, 1, 2};
+    enum { ROWS = sizeof shot / sizeof *shot, DRAWS = 200 };
+    const char *path = sample_path("shots.h5");
+    struct dataset_writer *writer;
+    struct dataset *cut;
+    struct clip_rows *rows;
+    static float values[SAMPLE_LATENTS + SAMPLE_AUDIO];
+    static unsigned char pictures[SAMPLE_T * SAMPLE_PICTURE];
+    assert_int_equal(sample_create(&writer, path), OK);
+    for (int r = 0; r < ROWS; r++) {
+        struct dataset_row row = {.latents = values,
+                                  .audio = values,
+                                  .talk = values,
+                                  .listen = values,
+                                  .clip = 3,
+                                  .shot = shot[r],
+                                  .prompt = 1,
+                                  .pictures = pictures};
+        assert_int_equal(dataset_append(writer, &row), OK);
+    }
+    assert_int_equal(dataset_finish(writer), OK);
+    assert_int_equal(dataset_open(&cut, path), OK);
+    assert_int_equal(clip_rows_open(&rows, cut, SPLIT_TRAIN), OK);
+    for (int r = 0; r < ROWS; r++) {
+        struct dataset_row row = {0};
+        int seen[ROWS] = {0};
+        dataset_columns(cut, SPLIT_TRAIN, r, &row);
+        assert_int_equal(row.shot, shot[r]);
+        for (int i = 0; i < DRAWS; i++) {
+            const struct random_address address = {.seed = 5, .step = (uint64_t)i, .purpose = RANDOM_TEST};
+            seen[clip_rows_other(rows, r, &address, 0)]++;
+        }
+        for (int k = 0; k < ROWS; k++) /* each of the others, or itself where there is none */
+            assert_int_equal(seen[k] > 0, shot[k] == shot[r] && (k != r || shot[r] == 2));
+    }
+    clip_rows_close(rows);
+    dataset_close(cut);
+}
+
 /* Which row's picture it is: of clip c, one of rows 2c and 2c + 1. */
 static int row_of_picture(const unsigned char *picture, int clip, int t) {
     for (int r = 2 * clip; r < 2 * clip + 2; r++)
@@ -330,6 +374,7 @@ int main(void) {
         cmocka_unit_test(dropout_rates),
         cmocka_unit_test(parties_are_dropped_apart),
         cmocka_unit_test(far_references_are_of_the_same_clip),
+        cmocka_unit_test(far_references_stay_in_their_shot),
         cmocka_unit_test(conditions_only),
         cmocka_unit_test(samples_of_pictures),
         cmocka_unit_test(closes_at_any_time),

@@ -142,6 +142,28 @@ static void puppets_move(void **state) {
     }
 }
 
+/* There is wall or shirt to the last pixel in the smallest picture that is moved farthest, to all four corners: the limits
+   of VARIATION_FIELDS. What nobody drew would be black. */
+static void puppets_at_the_limits(void **state) {
+    (void)state;
+    enum { LARGE = 4 * SIDE, LAST = LARGE - 1 };
+    static float picture[3 * LARGE * LARGE];
+    for (int corner = 0; corner < 4; corner++) {
+        struct puppet *p = open_person(corner);
+        puppet_vary(p,
+                    &(struct picture_view){.x = corner & 1 ? 0.5 : -0.5, .y = corner & 2 ? 0.5 : -0.5, .zoom = -0.7});
+        assert_int_equal(puppet_draw(p, 3, LARGE, LARGE, picture), OK);
+        for (int i = 0; i < LARGE; i++) {
+            const int edges[] = {i, LAST * LARGE + i, i * LARGE, i * LARGE + LAST};
+            for (int e = 0; e < 4; e++) {
+                const float *at = picture + edges[e];
+                assert_true(at[0] > -0.95f || at[LARGE * LARGE] > -0.95f || at[2 * LARGE * LARGE] > -0.95f);
+            }
+        }
+        puppet_close(p);
+    }
+}
+
 /* Places go where the picture goes: the dark gap of an open mouth is found at the lips' place. */
 static void places(void **state) {
     (void)state;
@@ -247,8 +269,13 @@ static void videos_are_varied(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views_fill_their_range), cmocka_unit_test(views_have_an_address), cmocka_unit_test(colours),
-        cmocka_unit_test(puppets_grow),           cmocka_unit_test(puppets_move),          cmocka_unit_test(places),
+        cmocka_unit_test(views_fill_their_range),
+        cmocka_unit_test(views_have_an_address),
+        cmocka_unit_test(colours),
+        cmocka_unit_test(puppets_grow),
+        cmocka_unit_test(puppets_move),
+        cmocka_unit_test(puppets_at_the_limits),
+        cmocka_unit_test(places),
         cmocka_unit_test(videos_are_varied),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

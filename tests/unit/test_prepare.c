@@ -396,6 +396,9 @@ static int grey_source(void *user, float *group) {
     return (*n)++ < 20;
 }
 
+enum { ROWS_KEPT = 64 };
+static int shots[ROWS_KEPT]; /* of the last piece's rows */
+
 /* Cuts one clip; the piece's rows are malloc'd in *rows. */
 static int cut(const struct prepare_config *c, struct codec *codec, const char *name, struct piece_head *head,
                int *rejected, float **rows) {
@@ -410,9 +413,10 @@ static int cut(const struct prepare_config *c, struct codec *codec, const char *
     if (code) return code;
     FILE *file;
     assert_int_equal(piece_open(piece, c, &file, head), OK);
-    size_t n = piece_row_floats(c) * (size_t)head->rows;
-    *rows = malloc(n * sizeof(float));
-    assert_int_equal(fread(*rows, sizeof(float), n, file), n);
+    size_t n = piece_row_floats(c);
+    *rows = malloc(n * (size_t)head->rows * sizeof(float));
+    for (int r = 0; r < head->rows; r++)
+        assert_int_equal(piece_read(file, c, *rows + (size_t)r * n, NULL, &shots[r % ROWS_KEPT]), OK);
     fclose(file);
     return OK;
 }
@@ -503,7 +507,7 @@ static void varied_windows(void **state) {
     assert_int_equal(piece_open(in_folder("piece"), &c, &file, &head), OK);
     rows = malloc(piece_row_floats(&c) * sizeof *rows);
     for (int w = 0; w < head.rows; w++) {
-        assert_int_equal(fread(rows, sizeof *rows, piece_row_floats(&c), file), piece_row_floats(&c));
+        assert_int_equal(piece_read(file, &c, rows, NULL, &shots[0]), OK);
         codec_encode_reset(&codec);
         codec_encode(&codec, clip + 4 * w * FRAME, 9, latents);
         assert_memory_equal(rows, latents, sizeof latents);
@@ -617,6 +621,36 @@ static void shots_are_found(void **state) {
     assert_string_equal(cuts_of(1, 40, 40, 0), "");
     assert_string_equal(cuts_of(1, 1, 79, 0.05), "1 ");
     assert_string_equal(cuts_of(1, 79, 1, 0.05), "79 ");
+}
+
+/* Windows tell which side of a cut they are of, and none has pictures of both: 9 frames each, every 4, of 40 and 25. */
+static void windows_know_their_shot(void **state) {
+    (void)state;
+    enum { FIRST = 40, SECOND = 25, BEFORE = (FIRST - 9) / 4 + 1, BEHIND = (SECOND - 9) / 4 + 1 };
+    float frame[FRAME], *rows, pcm[AUDIO_SAMPLES_PER_FRAME] = {0};
+    struct codec_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
+    struct prepare_config c;
+    struct piece_head head;
+    struct codec codec;
+    struct video_writer *w;
+    int rejected, n = 0;
+    char path[160];
+    strcpy(path, in_folder("clips/two.mp4"));
+    assert_int_equal(video_create(&w, path, SIDE, SIDE, 1), OK);
+    for (int f = 0; f < FIRST + SECOND; f++) {
+        scene(frame, f >= FIRST, f);
+        assert_int_equal(video_write(w, frame), OK);
+        assert_int_equal(video_write_audio(w, pcm, AUDIO_SAMPLES_PER_FRAME), OK);
+    }
+    assert_int_equal(video_finish(w), OK);
+    assert_int_equal(load(&c, NULL), OK);
+    assert_int_equal(codec_fit(&codec, "pca", &fit, grey_source, &n), OK);
+    assert_int_equal(cut(&c, &codec, "two.mp4", &head, &rejected, &rows), OK);
+    assert_int_equal(head.rows, BEFORE + BEHIND);
+    for (int r = 0; r < head.rows; r++) assert_int_equal(shots[r], r >= BEFORE);
+    free(rows);
+    codec_close(&codec);
+    unlink(path);
 }
 
 /* Of 80 frames, the first and the last that are told to be of two shots, where `length` frames from `from` on go over
@@ -901,6 +935,7 @@ int main(void) {
         cmocka_unit_test(windows),
         cmocka_unit_test(varied_windows),
         cmocka_unit_test(shots_are_found),
+        cmocka_unit_test(windows_know_their_shot),
         cmocka_unit_test(dissolves_are_found),
         cmocka_unit_test(boxes),
         cmocka_unit_test(bad_clips),

@@ -16,6 +16,7 @@
 #include "checkpoints/codec_file.h"
 #include "checkpoints/vae_file.h"
 #include "kernels/device.h"
+#include "tests/byte_frames.h"
 #include "tests/vae_files.h"
 #include "tests/wan_files.h"
 
@@ -264,6 +265,8 @@ static void stream(void **state) {
         assert_int_equal(codec_decode_host(&c, whole + latent, 2, pieces + frame), 8);
         assert_memory_equal(pieces, back, (size_t)(FRAMES * frame) * sizeof *back);
         for (int i = 0; i < FRAMES * frame; i++) assert_true(back[i] >= -1 && back[i] <= 1);
+        expect_bytes(&c, whole, 3, back);
+        expect_fault(&c);
         /* a second stream of the same weights: the two do not know of each other */
         struct codec second;
         assert_int_equal(codec_share(&second, &c), OK);

@@ -11,6 +11,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/workspace.h"
+#include "model/codec/byte_output.h"
 #include "model/codec/light_decoder.h"
 #include "model/dit/rollout.h"
 
@@ -27,18 +28,20 @@ struct decoder {
     struct light_acts *acts;
     struct arena arena;
     real *latents[SLOTS], *pixels;
-    size_t bytes; /* of a chunk's pixels */
+    struct byte_output shown;
+    size_t bytes; /* of a chunk's pictures of 8 bits */
     int height, width;
 };
 
 static int decoder_layout(struct decoder *d, int h, int w) {
     int stride = light_decoder_stride(&d->net.config);
     d->height = h * stride, d->width = w * stride;
-    d->bytes = sizeof(real) * 4 * CHUNK * 3 * (size_t)d->height * (size_t)d->width;
+    d->bytes = 4 * CHUNK * 3 * (size_t)d->height * (size_t)d->width;
     TRY(light_acts_layout(&d->acts, &d->net, DECODER_STREAM, 1, CHUNK, h, w, &d->arena));
     for (int i = 0; i < SLOTS; i++)
         d->latents[i] = ARENA_TAKE(&d->arena, "latents", real, (long)CHUNK * d->net.config.channels * h * w);
-    d->pixels = arena_take(&d->arena, "pixels", d->bytes);
+    d->pixels = ARENA_TAKE(&d->arena, "pixels", real, d->bytes);
+    byte_output_layout(&d->shown, &d->arena, 4 * CHUNK, d->height, d->width);
     return OK;
 }
 
@@ -74,8 +77,10 @@ static void decoder_close(struct decoder *d) {
     light_decoder_destroy(&d->net);
 }
 
+/* To pictures of 8 bits, on the device. */
 static void decode(struct decoder *d, int slot) {
-    light_stream_decode(&d->net, &d->params, d->acts, d->latents[slot], CHUNK, d->pixels);
+    int frames = light_stream_decode(&d->net, &d->params, d->acts, d->latents[slot], CHUNK, d->pixels);
+    pixels_to_bytes(d->shown.rgb, d->shown.fault, d->pixels, 2, -1, frames, d->shown.places);
 }
 
 static void bench_decoder(struct decoder *d) {
@@ -187,7 +192,7 @@ static int bench_pair(struct pair *p, struct live *s, struct decoder *d) {
     return OK;
 }
 
-/* One chunk from its sound's features to pixels in the host's memory, nothing beside it; at: begin, then the end of
+/* One chunk from its sound's features to pictures in the host's memory, nothing beside it; at: begin, then the end of
    each part. */
 static int chunk_to_host(struct live *s, struct decoder *d, void *host, double at[4]) {
     at[0] = bench_now();
@@ -197,7 +202,7 @@ static int chunk_to_host(struct live *s, struct decoder *d, void *host, double a
     decode(d, 0);
     TRY(device_sync());
     at[2] = bench_now();
-    mem_download(host, d->pixels, d->bytes);
+    mem_download(host, d->shown.rgb, d->bytes);
     at[3] = bench_now();
     return OK;
 }
@@ -205,7 +210,7 @@ static int chunk_to_host(struct live *s, struct decoder *d, void *host, double a
 static int bench_first_frame(struct live *s, struct decoder *d, const char *name) {
     void *host = malloc(d->bytes);
     double at[4] = {0};
-    if (!host) return error_set(ERR_DEVICE, "out of memory for the pixels");
+    if (!host) return error_set(ERR_DEVICE, "out of memory for the pictures");
     memset(host, 0, d->bytes);  /* the pages are there */
     device_pin(host, d->bytes); /* as a stream's frames are */
     int code = chunk_to_host(s, d, host, at);

@@ -10,9 +10,10 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "base/finite.h"
+#include "base/pixels.h"
 #include "tools/prepare/clip_source.h"
 
-static const char piece_magic[8] = "pieces3";
+static const char piece_magic[8] = "pieces4";
 
 static size_t frame_floats(const struct prepare_config *c) { return 3 * (size_t)c->height * (size_t)c->width; }
 
@@ -30,15 +31,12 @@ size_t piece_row_pictures(const struct prepare_config *c) {
 }
 
 static size_t piece_row_bytes(const struct prepare_config *c) {
-    return sizeof(float) * piece_row_floats(c) + piece_row_pictures(c);
+    return sizeof(float) * piece_row_floats(c) + piece_row_pictures(c) + sizeof(int32_t);
 }
 
 /* Converts a picture's values to 8 bits. */
 static void to_bytes(unsigned char *bytes, const float *pixels, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        float v = (pixels[i] + 1) * 127.5f + 0.5f;
-        bytes[i] = !(v > 0) ? 0 : v > 255 ? 255 : (unsigned char)v;
-    }
+    for (size_t i = 0; i < n; i++) bytes[i] = pixel_byte(pixels[i]);
 }
 
 enum { LARGE_JUDGED = 3 }; /* latent frames of a window that are decoded for the report, where the codec is large */
@@ -53,7 +51,7 @@ struct cutter {
     struct piece_head *head;
     float *window;            /* [T, 3, H, W]: the last frames, the newest at the end when it is full */
     float *back;              /* [T, 3, H, W]: the window encoded and decoded */
-    unsigned char *row;       /* a row as it is written: floats, then pictures */
+    unsigned char *row;       /* a row as it is written: floats, pictures, number of the shot */
     int held;                 /* number of frames in the window */
     long start;               /* video frame that the window starts at */
     void (*beat)(void *user); /* sign of life, called now and then */
@@ -122,6 +120,7 @@ static int cut_window(struct cutter *cut) {
     TRY(check_row(cut));
     if (!cut->head->rows) TRY(judge(cut));
     to_bytes(cut->row + sizeof(float) * piece_row_floats(c), cut->window, piece_row_pictures(c));
+    memcpy(cut->row + piece_row_bytes(c) - sizeof(int32_t), &cut->head->cuts, sizeof(int32_t)); /* the shot */
     fwrite(cut->row, 1, piece_row_bytes(c), cut->out->file);
     cut->sum = crc32_z(cut->sum, cut->row, piece_row_bytes(c));
     cut->head->rows++;
@@ -253,6 +252,16 @@ int piece_open(const char *path, const struct prepare_config *config, FILE **fil
     fclose(*file);
     *file = NULL;
     return error_set(ERR_INPUT, "%s: is damaged", path);
+}
+
+int piece_read(FILE *file, const struct prepare_config *config, float *floats, unsigned char *pictures, int *shot) {
+    size_t n = piece_row_floats(config), bytes = piece_row_pictures(config);
+    int32_t number;
+    if (fread(floats, sizeof *floats, n, file) != n || fread(pictures, 1, bytes, file) != bytes ||
+        fread(&number, sizeof number, 1, file) != 1)
+        return error_set(ERR_INPUT, "a row cannot be read");
+    *shot = number;
+    return OK;
 }
 
 /* A sample for the fit that is being taken. */

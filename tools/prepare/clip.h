@@ -31,6 +31,8 @@ int piece_open(const char *path, const struct prepare_config *config, FILE **fil
    are kept. */
 size_t piece_row_floats(const struct prepare_config *config);
 size_t piece_row_pictures(const struct prepare_config *config);
+/* Reads the next row of an open piece, and the number of its shot in the clip. ERR_INPUT: it cannot be read. */
+int piece_read(FILE *file, const struct prepare_config *config, float *floats, unsigned char *pictures, int *shot);
 
 /* Writes groups of four frames that the codec is fitted to, 8 bits a value, from the start of a clip: at most `groups`.
    Every config->frames-th group is one frame four times, as a window's first latent sees it. */

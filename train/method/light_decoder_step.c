@@ -11,7 +11,7 @@
 #include "model/params/transfer.h"
 
 /* Motion, as a share of the pixels' range, from which on a pixel has the full weight of motion_pixels. */
-#define MOTION_FULL 0.15
+#define MOTION_FULL 0.075
 
 /* ---- settings ---- */
 
@@ -69,7 +69,7 @@ static const struct config_field fields[] = {
     INT("light_decoder.frames", frames, 0, 1000, "0",
         "Latent frames of a window, beside the reference, that a sample of true pictures has; 0: the whole window."),
     REAL("light_decoder.other_reference", other_reference, 0, 1, "0.6",
-         "Probability that a sample of true pictures has its reference from another window of the same clip."),
+         "Probability that a sample of true pictures has its reference from another window of the same shot."),
     CHOICE("light_decoder.pixel", pixel, light_names, "l1",
            "Pixel loss: the mean absolute (l1) or mean square (mse) difference from the target."),
     REAL("light_decoder.pixel_weight", pixel_weight, 0, 1e6, "1", "Weight of the pixel loss."),

@@ -23,7 +23,7 @@ static const struct config_field fields[] = {
     REAL("teacher.drop_listen", drop_listen, 0, 1, "0",
          "Share of samples whose other party's sound alone is dropped besides."),
     REAL("teacher.far_reference", far_reference, 0, 1, "0",
-         "Share of samples whose reference comes from another moment of their clip. A teacher needs it that judges "
+         "Share of samples whose reference comes from another moment of their shot. A teacher needs it that judges "
          "rollouts beyond a clip (distill.frames), whose last window does not follow the reference."),
     SAMPLER_KEYS("teacher.sampler", sampler, "16", "3", "2"),
 };

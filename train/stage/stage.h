@@ -73,7 +73,7 @@ struct stage {
     struct batch_split split;        /* this rank's samples of the batch */
     struct step_setup setup;         /* sizes and seed that the stage's step is laid out for */
     /* Settings of the loader, which a stage's `load` may change: probabilities that a condition is dropped or that a
-       reference comes from another moment of its clip, and whether all samples bring such a reference beside. */
+       reference comes from another moment of its shot, and whether all samples bring such a reference beside. */
     double drop_text, drop_audio, drop_talk, drop_listen, far_share;
     int far_references;
     struct stage_pictures pictures; /* true pictures, which a stage's `network` may ask for */

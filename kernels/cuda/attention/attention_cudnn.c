@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/arena.h"
+
 enum { KEY_B, KEY_S, KEY_K, KEY_H, KEY_D, KEY_K_STRIDE, KEY_V_STRIDE };
 
 /* A single sample has no distance to the next: shapes that differ in it alone share a plan. */
@@ -177,17 +179,38 @@ void cudnn_attention_backward_ordered(struct cudnn_graph *g, const struct cudnn_
     name_graph(g, "backward in parts, ordered", key);
     int ds = up_to_keys(&b), k = turned(&b, b.k_turned);
     GRAPH(g, GRAPH_PRODUCT, ds, k, queries(g, ATTENTION_DQ, key));
+    g->kept = sizeof(elem) * (size_t)(key->v[KEY_B] * key->v[KEY_H] * key->v[KEY_S] * key->v[KEY_K]);
 }
 
-/* The one operation finalises from 9.21 on but has engines for every architecture only from 9.28 on. The library's
-   engines for 10.x add up dq as the blocks come in either form of the parts. */
-int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int capability, int deterministic) {
+/* The one operation finalises from 9.21 on but has engines for every architecture only from 9.28 on. */
+int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int deterministic) {
     int count = 0;
-    if (deterministic) {
-        if (capability / 10 != 10) form[count++] = cudnn_attention_backward_ordered;
-        return count;
-    }
+    if (deterministic) return *form = cudnn_attention_backward_ordered, 1;
     if (version >= 92800) form[count++] = cudnn_attention_backward_whole;
     form[count++] = cudnn_attention_backward_parts;
     return count;
+}
+
+/* ---- pieces of keys ---- */
+
+/* The library keeps gradients of scores in whole tiles. */
+enum { KEPT_TILE = 128 };
+static long whole_tiles(long n) { return (n + KEPT_TILE - 1) / KEPT_TILE * KEPT_TILE; }
+
+size_t cudnn_attention_kept(long B, long S, long H, long keys) {
+    return (size_t)(B * H * whole_tiles(S) * whole_tiles(keys)) * sizeof(elem);
+}
+
+size_t cudnn_attention_piece_beside(long S, long H, long D, long piece) {
+    size_t queries = (size_t)(S * H * D), keys = (size_t)(piece * H * D);
+    return arena_aligned(queries * sizeof(elem)) + arena_aligned(queries * sizeof(real)) +
+           arena_aligned((size_t)(S * H) * sizeof(real)) + 2 * arena_aligned(keys * sizeof(elem));
+}
+
+long cudnn_attention_piece(long S, long H, long D, long keys, size_t bytes) {
+    for (long pieces = 1; pieces <= whole_tiles(keys) / KEPT_TILE; pieces++) {
+        long piece = pieces > 1 ? whole_tiles((keys + pieces - 1) / pieces) : keys;
+        if (cudnn_attention_piece_beside(S, H, D, piece) + cudnn_attention_kept(1, S, H, piece) <= bytes) return piece;
+    }
+    return 0;
 }

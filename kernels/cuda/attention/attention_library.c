@@ -136,15 +136,22 @@ static size_t pieces(const struct part *p) {
     return arena_aligned(p->dq) + 2 * arena_aligned(p->keys) + arena_aligned(p->delta) + arena_aligned(p->dq_sum);
 }
 
+/* Whether the ordered form can keep what it wants to; other forms keep nothing. */
+static int kept_fits(const struct part *part, const struct attention *a) {
+    if (part->form != cudnn_attention_backward_ordered) return 1;
+    size_t bytes = pieces(part) + cudnn_attention_kept(a->B, a->S, a->H, part->range->keys.length);
+    return bytes <= cuda_workspace_left();
+}
+
 /* Finds the form and the plan; 0: the library has none, or the workspace is too small. */
 static int plan_part(struct part *part, const elem *dq, const struct attention *a, int first) {
     cudnn_builder *form[CUDNN_BACKWARD_FORMS];
     struct cudnn_key key = cudnn_attention_key(a, &part->range->keys);
-    int forms = cudnn_attention_backward_forms(form, cudnnGetVersion(), cuda_capability(), cuda_deterministic());
-    if (!forms) served_refuse("cudnn: no backward of attention on this device keeps its bits (deterministic)");
+    int forms = cudnn_attention_backward_forms(form, cudnnGetVersion(), cuda_deterministic());
     for (int f = 0; f < forms; f++) {
         part->form = form[f];
         set_pieces(part, dq, a, first);
+        if (!kept_fits(part, a)) continue;
         if (workspace_holds(pieces(part)) && (part->plan = cudnn_plan(&key, form[f], pieces(part)))) return 1;
     }
     return 0;
@@ -199,8 +206,9 @@ static void run_part(const struct part *part, const struct backward *p, const st
 /* A piece of workspace; NULL where none is wanted. plan_part has seen that they fit. */
 static void *piece(size_t bytes) { return bytes ? workspace_push(bytes) : NULL; }
 
-/* One part: its own gradients to where they are wanted, the queries' added to what earlier parts left in dq. */
-static void backward_part(elem *dq, const struct part *part, const struct backward *p) {
+/* One part: its own gradients to where they are wanted; the queries' are added to what earlier parts left in dq, or in
+   the float sum. */
+static void backward_part(elem *dq, real *sum, const struct part *part, const struct backward *p) {
     const struct attention *a = p->a;
     const struct joined *range = part->range;
     elem *own_dq = piece(part->dq), *own_dk = piece(part->keys), *own_dv = piece(part->keys);
@@ -211,12 +219,109 @@ static void backward_part(elem *dq, const struct part *part, const struct backwa
         run_part(part, p, &to);
         hand_out(range, to.dk, to.dv, a);
         if (dq && part->dq) elem_add(dq, own_dq, a->B * a->S * a->H * a->D);
+        if (sum) real_add_elem(sum, own_dq, a->B * a->S * a->H * a->D);
     }
     workspace_pop(dq_sum);
     workspace_pop(delta);
     workspace_pop(own_dv);
     workspace_pop(own_dk);
     workspace_pop(own_dq);
+}
+
+/* ---- the ordered backward, where it does not fit: one sample's keys in pieces (attention_cudnn.h) ---- */
+
+/* Keys first .. first + length - 1 of a sample's range, as a problem of their own. */
+struct key_piece {
+    struct attention one;
+    struct attention_range keys;
+    struct joined joined;
+    struct part part;
+};
+
+static elem *rows_on(elem *rows, long elements) { return rows ? rows + elements : NULL; }
+static real *sums_on(real *sums, long elements) { return sums ? sums + elements : NULL; }
+
+static void cut_piece(struct key_piece *c, const struct attention *a, const struct attention_range *range, long sample,
+                      long first, long length) {
+    long token = a->H * a->D, k = sample * range->k_stride + first * token,
+         v = sample * range->v_stride + first * token;
+    long gradient = (sample * range->length + first) * token;
+    c->keys = (struct attention_range){.k = range->k + k,
+                                       .v = range->v + v,
+                                       .length = length,
+                                       .k_stride = length * token,
+                                       .v_stride = length * token,
+                                       .dk = rows_on(range->dk, gradient),
+                                       .dv = rows_on(range->dv, gradient),
+                                       .dk_sum = sums_on(range->dk_sum, k),
+                                       .dv_sum = sums_on(range->dv_sum, v)};
+    c->one = (struct attention){&c->keys, 1, 1, a->S, a->H, a->D, a->scale};
+    c->joined = (struct joined){.keys = c->keys, .first = &c->keys, .count = 1};
+    c->part = (struct part){.range = &c->joined, .form = cudnn_attention_backward_ordered};
+    set_pieces(&c->part, NULL, &c->one, 0);
+}
+
+/* Does `each` for every piece of a sample until it returns 0; returns what the last one did. */
+static int for_pieces(const struct attention *a, long sample, size_t bytes,
+                      int (*each)(struct key_piece *piece, void *user), void *user) {
+    struct key_piece piece;
+    int went = 1;
+    for (int r = 0; r < a->count && went; r++) {
+        const struct attention_range *range = &a->ranges[r];
+        long most = range->length > 0 ? cudnn_attention_piece(a->S, a->H, a->D, range->length, bytes) : 0;
+        if (range->length > 0 && !most) return 0;
+        for (long first = 0; first < range->length && went; first += most) {
+            cut_piece(&piece, a, range, sample, first, range->length - first < most ? range->length - first : most);
+            went = each(&piece, user);
+        }
+    }
+    return went;
+}
+
+/* user: the bytes that the caller takes beside those of the piece itself. */
+static int plan_piece(struct key_piece *c, void *user) {
+    struct cudnn_key key = cudnn_attention_key(&c->one, &c->keys);
+    c->part.plan = cudnn_plan(&key, c->part.form, *(const size_t *)user + pieces(&c->part));
+    return c->part.plan != NULL;
+}
+
+/* One sample of the backward. */
+struct sample_backward {
+    struct backward p;
+    real *dq_sum; /* in the workspace by now */
+};
+
+static int run_piece(struct key_piece *c, void *user) {
+    struct sample_backward *s = user;
+    size_t beside = 0;
+    if (!plan_piece(c, &beside)) return device_fail("attention: the plan of a piece is gone"), 0;
+    s->p.a = &c->one;
+    backward_part(NULL, s->dq_sum, &c->part, &s->p);
+    return 1;
+}
+
+static void backward_sample(elem *dq, const struct backward *p, long sample, size_t bytes) {
+    const struct attention *a = p->a;
+    long queries = a->S * a->H * a->D, at = sample * queries;
+    struct sample_backward s = {{p->dout + at, p->o + at, p->q + at, p->lse + sample * a->H * a->S, NULL}, NULL};
+    s.dq_sum = workspace_push(sizeof(real) * (size_t)queries);
+    if (!s.dq_sum) return;
+    mem_zero(s.dq_sum, sizeof(real) * (size_t)queries);
+    for_pieces(a, sample, bytes, run_piece, &s);
+    if (dq) elem_from_real(dq + at, s.dq_sum, queries);
+    workspace_pop(s.dq_sum);
+}
+
+static int backward_in_pieces(elem *dq, const struct backward *p) {
+    const struct attention *a = p->a;
+    size_t bytes = cuda_workspace_left(), beside = sizeof(real) * (size_t)(a->S * a->H * a->D);
+    if (!for_pieces(a, 0, bytes, plan_piece, &beside) || (a->B > 1 && a->H * a->S % 4)) {
+        served_refuse("cudnn: %.1f MiB of workspace do not hold the gradients of any scores (deterministic)",
+                      (double)bytes / 1048576);
+        return 0;
+    }
+    for (long b = 0; b < a->B; b++) backward_sample(dq, p, b, bytes);
+    return 1;
 }
 
 static int gradients_fit(const struct attention *a, const elem *dq, const elem *dout) {
@@ -235,8 +340,8 @@ int attention_cudnn_backward(elem *dq, const elem *dout, const elem *o, const re
     int count = join_ranges(range, a);
     for (int r = 0; r < count; r++) {
         part[r] = (struct part){.range = &range[r]};
-        if (!plan_part(&part[r], dq, a, r == 0)) return 0;
+        if (!plan_part(&part[r], dq, a, r == 0)) return cuda_deterministic() ? backward_in_pieces(dq, &p) : 0;
     }
-    for (int r = 0; r < count; r++) backward_part(dq, &part[r], &p);
+    for (int r = 0; r < count; r++) backward_part(dq, NULL, &part[r], &p);
     return 1;
 }

@@ -120,13 +120,21 @@ int cudnn_propose(struct cudnn_engine *engine, struct cudnn_parts *parts, cudnnB
     return (int)count;
 }
 
+static int fits(const struct cudnn_target *target, int64_t bytes) {
+    return (size_t)bytes >= target->kept && (size_t)bytes <= target->workspace;
+}
+
 int cudnn_serves(const struct cudnn_engine *engine, const struct cudnn_target *target) {
-    return engine->accepted && (engine->workspace < 0 || (size_t)engine->workspace <= target->workspace);
+    return engine->accepted && (engine->workspace < 0 || fits(target, engine->workspace));
 }
 
 /* ---- plans ---- */
 
-static void wants_too_much(struct cudnn_choice *choice, int64_t bytes) {
+static void does_not_fit(struct cudnn_choice *choice, int64_t bytes, const struct cudnn_target *target) {
+    if ((size_t)bytes < target->kept) {
+        snprintf(choice->reason, sizeof choice->reason, "an engine does not keep what its sums are to be made of");
+        return;
+    }
     if (!choice->refused || (size_t)bytes < choice->refused) choice->refused = (size_t)bytes;
 }
 
@@ -135,7 +143,7 @@ static void try_engine(struct cudnn_choice *choice, const struct cudnn_engine *e
                        const struct cudnn_target *target) {
     cudnnBackendDescriptor_t plan = NULL;
     int64_t bytes = 0, one = 0;
-    if (!cudnn_serves(engine, target)) return wants_too_much(choice, engine->workspace);
+    if (!cudnn_serves(engine, target)) return does_not_fit(choice, engine->workspace, target);
     if (cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &plan)) return;
     cudnnStatus_t status = cudnnBackendSetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,
                                                     CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, &engine->config);
@@ -150,12 +158,12 @@ static void try_engine(struct cudnn_choice *choice, const struct cudnn_engine *e
             cudnnBackendGetAttribute(plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, CUDNN_TYPE_INT64, 1, &one, &bytes);
     if (status) {
         cudnn_words(choice->reason, sizeof choice->reason, "the plan of an engine");
-    } else if ((size_t)bytes <= target->workspace) {
+    } else if (fits(target, bytes)) {
         choice->plan = plan, choice->engine = *engine, choice->workspace = (size_t)bytes;
         choice->engine.config = NULL; /* goes with the proposals */
         return;
     } else {
-        wants_too_much(choice, bytes);
+        does_not_fit(choice, bytes, target);
     }
     cudnnBackendDestroyDescriptor(plan);
 }
@@ -176,9 +184,11 @@ static int choose_of_mode(struct cudnn_choice *choice, cudnnBackendDescriptor_t 
     return accepted;
 }
 
-void cudnn_choose(struct cudnn_choice *choice, const struct cudnn_graph *graph, const struct cudnn_target *target) {
+void cudnn_choose(struct cudnn_choice *choice, const struct cudnn_graph *graph, const struct cudnn_target *whom) {
     static const cudnnBackendHeurMode_t modes[] = {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK};
     memset(choice, 0, sizeof *choice);
+    struct cudnn_target keeping = *whom, *target = &keeping;
+    target->kept = graph->kept;
     cudnnBackendDescriptor_t operations = cudnn_operations(&choice->parts, graph, target);
     int accepted = 0;
     if (!operations) return (void)snprintf(choice->reason, sizeof choice->reason, "%s", choice->parts.failed);

@@ -12,6 +12,7 @@ struct cudnn_target {
     cudnnBackendDescriptor_t described; /* but these are its properties */
     size_t workspace;                   /* bytes that an engine may take */
     int deterministic;                  /* 1: none whose sums may change their order */
+    size_t kept;                        /* the graph's (graph.h); cudnn_choose sets it */
 };
 
 /* An engine with its settings, as the library's heuristics propose it. */

@@ -5,6 +5,7 @@
 #ifndef KERNELS_CUDA_CUDNN_GRAPH_H
 #define KERNELS_CUDA_CUDNN_GRAPH_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <cudnn.h>
 #include "kernels/types.h"
@@ -61,6 +62,9 @@ struct cudnn_graph {
     char name[96]; /* for reports: "attention backward 1 x 1914 x 8294, 24 x 128" */
     int tensors, nodes;
     int full; /* 1: something did not fit; no plan is made of such a graph */
+    /* Bytes that an engine must keep in its workspace: with less it adds up what the graph wants kept. 0: any will
+       do */
+    size_t kept;
     struct cudnn_tensor tensor[GRAPH_TENSORS];
     struct graph_node node[GRAPH_NODES];
     struct graph_windows windows;
