@@ -118,7 +118,7 @@ static const struct config_field common[] = {
     REAL("model.eps", model.eps, 1e-20, 1, "1e-6",
          "Number added to the mean square in the norms, against division by zero."),
     REAL("model.clean_floor", model.clean_floor, 0, 1, "0",
-         "0: the network gives the velocity. Above 0: it gives the clean latents x0, of which v = (x - x0) / "
+         "What the network predicts. 0: the velocity; above 0: the clean latents x0, from which v = (x - x0) / "
          "max(sigma, this)."),
 
     INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "Latent frames of a chunk, which the student makes at once."),
