@@ -1,8 +1,10 @@
-/* bench.c: what this machine reaches, against what it can. Prints first where a training step's time goes, by
-   operation, at the demo's size and at 151 million parameters. Then for every operation of a step, at the sizes of the
-   demo and at larger ones, the median of several runs, the rate, and its share of the measured limit: for arithmetic
-   what the units do in registers (kernels/peak.h), for memory a streaming copy by all threads. Then the network as a
-   whole: forward, forward and backward, one training step of the teacher; and both halves of a video autoencoder. */
+/* bench.c: measures what this machine reaches, against what it can. It prints
+     where a training step's time goes, by operation, at the demo's size and at 151 million parameters;
+     for every operation of a step, at the sizes of the demo and at larger ones, the median of several runs, the rate,
+       and its share of the measured limit, which is for arithmetic what the units do in registers (kernels/peak.h) and
+       for memory a streaming copy by all threads;
+     the network as a whole: forward, forward and backward, a training step of the teacher; both halves of a video
+       autoencoder. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@
 
 /* ---- the network ---- */
 
-/* The sizes of the whole network: the demo's are the configuration's defaults, the other has 151 million parameters. */
+/* Sizes of the whole network: the demo's, which are the config's defaults, and one of 151 million parameters. */
 enum step_size { STEP_NONE, STEP_DEMO, STEP_LARGE };
 static const char *const large_keys[] = {"model.dim=768", "model.ffn_dim=3072", "model.heads=12", "model.layers=12",
                                          "teacher.batch=4"};
@@ -106,7 +108,7 @@ static int bench_whole(const struct limits *l) {
     return code;
 }
 
-/* The teacher's training step alone, for scripts/bench_step.sh, which holds it against PyTorch's. */
+/* Times the teacher's training step alone, for scripts/bench_step.sh, which compares it with PyTorch's. */
 static int time_steps(const struct whole *w, struct teacher_step *step, double seconds) {
     enum { RUNS_MAX = 400 };
     double times[RUNS_MAX], least = INFINITY, begun = 0;
@@ -115,7 +117,7 @@ static int time_steps(const struct whole *w, struct teacher_step *step, double s
         double start = bench_now();
         TRY(teacher_step_run(step, w->clips, &w->condition, i));
         TRY(device_sync());
-        if (i == 1) begun = bench_now(); /* two steps fill caches and make the library's plans */
+        if (i == 1) begun = bench_now(); /* the first two steps fill caches and make the library's plans */
         if (i < 2) continue;
         times[runs] = bench_now() - start;
         least = fmin(least, times[runs++]);
@@ -128,11 +130,13 @@ static int time_steps(const struct whole *w, struct teacher_step *step, double s
     return OK;
 }
 
-/* Where a step's time goes: of the fastest of the steps that `seconds` have room for, at least two. */
+/* Measures where a step's time goes, in the fastest of the steps that fit into `seconds`, of which there are at least
+   two. */
 static int profile_steps(const struct limits *l, const struct whole *w, struct teacher_step *step, double seconds) {
     struct step_times least = {.seconds = INFINITY}, times;
     double begun = bench_now();
-    TRY(teacher_step_run(step, w->clips, &w->condition, 0)); /* fills caches and makes the library's plans */
+    TRY(teacher_step_run(step, w->clips, &w->condition,
+                         0)); /* a first step fills caches and makes the library's plans */
     for (long i = 1; i < 3 || bench_now() - begun < seconds; i++) {
         step_times_begin(&times);
         int code = teacher_step_run(step, w->clips, &w->condition, i);
@@ -170,7 +174,7 @@ static int bench_step(enum step_size size, double seconds) {
     return code;
 }
 
-/* A pass of a video autoencoder's half: one latent frame, four frames of 64 x 64 pixels. */
+/* Times a pass of a video autoencoder's encoder or decoder: one latent frame, four frames of 64 x 64 pixels. */
 static int bench_half(const struct limits *l, const struct vae_weights *w, enum vae_direction direction) {
     enum { SIDE = 64 };
     const struct params params = {.table = &w->net.table, .weights = w->weights};
@@ -193,7 +197,7 @@ static int bench_half(const struct limits *l, const struct vae_weights *w, enum 
     return code ? code : device_sync();
 }
 
-/* Wan 2.2's at an eighth of its widths. */
+/* Times Wan 2.2's autoencoder at an eighth of its widths. */
 static int bench_codec(const struct limits *l) {
     struct vae_weights w;
     struct vae_config config;
@@ -252,7 +256,8 @@ static int bench_all(int whole_only) {
 
 /* ---- several processes: scripts/launch.sh -n N bin/bench ---- */
 
-/* Bytes of the buffer that every rank has summed, a second; a rank sends and receives 2 (N-1)/N of them. */
+/* Measures the bytes a second of a buffer that is summed over all ranks; a rank sends and receives 2 (N-1)/N of
+   them. */
 static int bench_sums(struct comm *comm) {
     enum { RUNS = 12 };
     for (long mib = 1; mib <= 64; mib *= 8) {
@@ -297,18 +302,19 @@ static const char *const step_sizes[] = {"none", "demo", "large", NULL};
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     THREADS_FIELD,
-    FLAG("cpu_time", cpu_time, "no", "Counts processor time instead of wall time: for one thread on a busy machine."),
+    FLAG("cpu_time", cpu_time, "no",
+         "Counts processor time instead of wall time, which suits one thread on a busy machine."),
     FLAG("whole", whole, "no", "Measures the limits and whole networks only."),
     CHOICE("step", step, step_sizes, "none",
            "Times the teacher's training step alone, at the demo's size or at 151 million parameters (large), and says "
            "where its time goes."),
-    REAL("seconds", seconds, 0, 1e4, "10", "With step=: how long it is repeated."),
+    REAL("seconds", seconds, 0, 1e4, "10", "Seconds for which step= repeats the training step."),
 };
 static const struct command command = {
     .name = "bench",
     .does = "Measures what this machine reaches in every operation of a training step, against what it can.",
     .words = "",
-    .text = "Started as several processes (streamavatar launch -n N bench) it measures sums over all of them.\n",
+    .text = "Started as several processes (streamavatar launch -n N bench) it measures the sums between them alone.\n",
     .keys = keys,
     .key_count = FIELDS(keys)};
 

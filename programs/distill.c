@@ -14,8 +14,9 @@ struct program {
     struct stage stage;
     struct distill_step step;
     struct student_show show;
-    int64_t warmed;         /* critic updates before all else: saved */
-    int64_t critic_updates; /* in all: saved */
+    /* Integers of the state. */
+    int64_t warmed;         /* critic updates made before the first step */
+    int64_t critic_updates; /* critic updates made in all */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -101,7 +102,7 @@ static int show(void *self) {
     return student_show_run(&p->show, &p->stage, "distilled", &p->step.student);
 }
 
-/* The teacher is read at every start; student and critic come from earlier stages at the first. */
+/* Reads the teacher at every start, and student and critic from earlier stages at the first one. */
 static int load(void *self, int resumed) {
     struct program *p = self;
     struct stage *s = &p->stage;
@@ -109,8 +110,8 @@ static int load(void *self, int resumed) {
     struct distribution_matching *m = &p->step.matching;
     if (p->step.rollout.room && s->config.teacher.far_reference == 0)
         log_line(
-            "warning: distill.frames: clips that do not follow their reference are judged by a teacher that has seen "
-            "none (teacher.far_reference)");
+            "warning: distill.frames: the teacher judges clips that do not follow their reference, but has seen none; "
+            "train it with teacher.far_reference above 0");
     TRY(distill_step_prepare(&p->step));
     TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", &m->teacher));
     if (resumed) return train_state_check_base(&m->critic, "critic");

@@ -1,9 +1,10 @@
-/* evaluate.c: the report on held-out identities and utterances: puppet dialogues that no data set holds, through the
-   teacher and through every exported student, measured in the pixels (measures.h) with controls that must fail.
+/* evaluate.c: makes the report of a run: puppet dialogues of persons and words that no data set holds go through the
+   teacher and through every exported student, and are measured in the pixels (measures.h), with controls that must
+   fail.
      evaluate CONFIG run=RUN [out=FOLDER]
-   Reads RUN/export/STAGE; writes RUN/report.json, RUN/sheet.png, RUN/refined.mp4 (their names begin with development_
-   where evaluate.persons says so) and prints two tables (docs/evaluation.md); with out= every dialogue's videos and
-   sounds as well, for other tools to score (infer/collection.h). */
+   Reads RUN/export/STAGE. Writes RUN/report.json, RUN/sheet.png and RUN/refined.mp4 (with evaluate.persons=development
+   their names begin with development_) and prints two tables (docs/evaluation.md). With out= it also writes every
+   dialogue's videos and sounds, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@
 #include "tools/worker_pool.h"
 #include "train/config/run_config.h"
 
-/* Everything that makes frames of a dialogue. The students' variants follow STUDENT_FIRST. */
+/* The sources that make a dialogue's frames. The students' variants follow STUDENT_FIRST. */
 enum source {
     SOURCE_DRAWN,
     SOURCE_CODEC,
@@ -36,13 +37,13 @@ enum source {
     SOURCE_CAUSAL,
     SOURCE_DISTILLED,
     SOURCE_REFINED,
-    SOURCE_RESEEDED, /* refined, from other noise */
+    SOURCE_RESEEDED, /* the refined student from other noise */
     SOURCE_SHUFFLED,
     SOURCE_SILENCED,
     SOURCE_NO_SINK,
     SOURCE_NO_RAPR,
     SOURCE_NEITHER,
-    SOURCE_VARIED, /* of the same dialogues, in other colours, elsewhere and of another size */
+    SOURCE_VARIED, /* the refined student on the same dialogues in other colours, elsewhere and of another size */
     SOURCES
 };
 static const char *const source_names[SOURCES] = {
@@ -56,56 +57,56 @@ static const char *const stage_folders[SOURCES] = {
 
 enum { COMPARED = SOURCE_RESEEDED + 1 };
 
-/* What is compared dialogue by dialogue. */
+/* Pairs of sources that are compared dialogue by dialogue. */
 static const struct figure_pair pairs[] = {
     {SOURCE_DISTILLED, SOURCE_CAUSAL}, {SOURCE_REFINED, SOURCE_DISTILLED}, {SOURCE_RESEEDED, SOURCE_REFINED}};
 enum { PAIRS = sizeof pairs / sizeof *pairs };
 
-/* Where a collection has what a source made; NULL: it is the collection's own, or not kept. */
+/* Folder of a collection that keeps a source's videos; NULL: they are the collection's items, or are not kept. */
 static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
                                             [SOURCE_CODEC] = "codec",
                                             [SOURCE_TEACHER] = "teacher",
                                             [SOURCE_CAUSAL] = "causal",
                                             [SOURCE_DISTILLED] = "distilled"};
 
-/* What a dialogue has to tell; in memory that the workers share. */
+/* Figures of a dialogue, in memory that the workers share. */
 struct dialogue_result {
     struct source_totals totals[SOURCES];
     struct shift_sums shifts[SOURCES][FOLLOWED];
-    struct latent_sums halves; /* of the codec's copy */
+    struct latent_sums halves; /* latent figures of the codec's copy */
     struct stream_times times[SOURCES];
 };
 
 struct evaluation {
     struct run_config config;
     const char *out;                 /* folder of the collection; "": none */
-    int opened;                      /* this worker has its models */
-    int height, width;               /* of a picture */
-    struct dialogue_result *results; /* [dialogues], shared */
-    struct job *job;                 /* the present one */
-    struct trial trial;              /* the present one */
-    int index;                       /* its number */
+    int opened;                      /* 1: this worker has its models */
+    int height, width;               /* a picture's, pixels */
+    struct dialogue_result *results; /* [dialogues], shared by the workers */
+    struct job *job;                 /* the present job */
+    struct trial trial;              /* the present dialogue */
+    int index;                       /* number of the present dialogue */
     struct session *session[SOURCES];
     struct teacher_generator teacher;
     struct codec encoder;           /* the teacher's codec, as a stream of its own for measuring */
-    struct trial_measures measures; /* of the present source */
-    struct collection_video kept;   /* the same, in the collection */
-    struct dialogue_sound sound;    /* of the trial */
-    /* sums over all dialogues, in the parent: */
+    struct trial_measures measures; /* the present source's */
+    struct collection_video kept;   /* the present source's video in the collection */
+    struct dialogue_sound sound;    /* the present dialogue's */
+    /* Sums over all dialogues, in the parent process. */
     struct source_totals totals[SOURCES];
     struct shift_sums shifts[SOURCES][FOLLOWED];
     struct latent_sums halves;
-    struct source_totals refined_ablated; /* refined, over the ablations' dialogues alone */
+    struct source_totals refined_ablated; /* the refined student's over the ablations' dialogues alone */
     struct stream_times times[SOURCES];
-    /* of figures.h; sources are the first COMPARED */
+    /* Figures with intervals (figures.h), of the first COMPARED sources. */
     struct bootstrap_interval *over_copy, *differences;
     double *over_drawn;
     struct mask_profile profile;
     struct regression mask_only;
-    float *sheet[SOURCES];      /* kept frames of dialogue 0 */
-    struct video_writer *video; /* of dialogue 0: drawn beside refined */
-    float *pair;                /* [3, H, 2 W] */
-    float *picture;             /* [3, H, W] */
+    float *sheet[SOURCES];      /* frames of dialogue 0 for the contact sheet */
+    struct video_writer *video; /* video of dialogue 0: the drawing beside the refined student */
+    float *pair;                /* [3, H, 2 W]: a frame of that video */
+    float *picture;             /* [3, H, W]: a frame of the drawing */
 };
 
 static size_t picture_size(const struct evaluation *e) { return 3 * (size_t)e->trial.height * (size_t)e->trial.width; }
@@ -114,14 +115,14 @@ static int first_person(const struct evaluation *e) {
     return e->config.evaluate.persons == PERSONS_DEVELOPMENT ? TRIAL_DEVELOPMENT : TRIAL_TEST;
 }
 
-/* RUN/NAME, of the development persons RUN/development_NAME. */
+/* Makes the path RUN/NAME, or RUN/development_NAME for the development persons. */
 static int result_path(const struct evaluation *e, char *path, const char *name) {
     char file[64];
     snprintf(file, sizeof file, "%s%s", e->config.evaluate.persons == PERSONS_DEVELOPMENT ? "development_" : "", name);
     return file_join(path, FILE_PATH_MAX, e->config.run, file);
 }
 
-/* How many dialogues a source gets. */
+/* Number of dialogues that a source gets. */
 static int dialogues_of(const struct evaluation *e, enum source source) {
     const struct evaluate_config *c = &e->config.evaluate;
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
@@ -132,7 +133,7 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
 
 /* ---- sources ---- */
 
-/* A frame_receiver: measures, and keeps for the collection. */
+/* Measures a frame and keeps it for the collection (a frame_receiver). */
 static int take(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
     TRY(trial_take(&e->measures, frame, picture));
@@ -147,7 +148,7 @@ static int make_drawn(struct evaluation *e) {
     return OK;
 }
 
-/* What the codec leaves of the true frames: the ceiling of everything that goes through it. */
+/* Makes the codec's copy: true frames encoded and decoded, the ceiling of everything that goes through the codec. */
 static int make_codec(struct evaluation *e) {
     const long group = 4, size = (long)picture_size(e);
     struct codec *codec = &e->teacher.model.codec;
@@ -172,7 +173,7 @@ static int make_codec(struct evaluation *e) {
     return code;
 }
 
-/* Dialogue 0 by the refined student, beside the drawing, goes to a video. */
+/* Writes dialogue 0 by the refined student, beside the drawing, to a video. */
 static int take_and_film(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
     TRY(take(e, frame, picture));
@@ -186,7 +187,8 @@ static int take_and_film(void *user, long frame, const float *picture) {
     return video_write(e->video, e->pair);
 }
 
-/* Another dialogue's speech under this one's talk mask: its talk frames, one after the other, where this one's are. */
+/* Puts another dialogue's speech under this one's talk mask: its talk frames, one after the other, where this one's
+   are. */
 static int other_speech(const struct evaluation *e, float *agent) {
     struct puppet *other;
     int index = e->config.evaluate.dialogues + e->index;
@@ -271,7 +273,8 @@ static int open_kept(struct evaluation *e, enum source source) {
                                  e->trial.reference);
 }
 
-/* The refined student's dialogue is the collection's item; what others made lies beside it. */
+/* Ends a video of the collection. The refined student's dialogue becomes the item; those of other sources lie beside
+   it. */
 static int finish_kept(struct evaluation *e, enum source source) {
     char id[COLLECTION_ID_MAX];
     TRY(collection_video_finish(&e->kept));
@@ -316,7 +319,7 @@ static int run_source(struct evaluation *e, enum source source) {
     return code;
 }
 
-/* After dialogue 0: the same moments by every source. */
+/* Writes the contact sheet after dialogue 0: the same moments by every source. */
 static int write_sheet(struct evaluation *e) {
     char path[FILE_PATH_MAX];
     struct sheet_row rows[SOURCES];
@@ -358,18 +361,18 @@ static int open_sources(struct evaluation *e) {
     return OK;
 }
 
-/* Dialogue `index`, seen by a view of its own, through the refined student. */
+/* Streams dialogue `index`, varied by a view of its own, through the refined student. */
 static int run_varied(struct evaluation *e, int index) {
     struct picture_view view;
     picture_view_draw(&view, &e->config.evaluate.vary, (uint64_t)e->config.seed, (uint64_t)index, 0);
     TRY(trial_vary(&e->trial, &view));
-    e->trial.encoder = NULL; /* the copy's latents are those of the plain pictures */
+    e->trial.encoder = NULL; /* no latents are compared: the copy's are those of the plain pictures */
     TRY(run_source(e, SOURCE_VARIED));
     e->trial.encoder = &e->encoder;
     return trial_vary(&e->trial, &(struct picture_view){0});
 }
 
-/* The copy comes first: all others are held against it. */
+/* Measures a dialogue by all sources. The codec's copy comes first, because all others are compared with it. */
 static enum source in_order(int i) {
     return i == 0 ? SOURCE_CODEC : i <= SOURCE_CODEC ? (enum source)(i - 1) : (enum source)i;
 }
@@ -396,7 +399,7 @@ static int run_dialogue(struct evaluation *e, int index) {
     return OK;
 }
 
-/* In a worker process: one thread a process wastes none of the cores on waiting. */
+/* Does a job in a worker process. Each computes with one thread, so that no core waits for another. */
 static int work(void *user, int index, struct job *job, int *rejected) {
     struct evaluation *e = user;
     *rejected = 0;
@@ -409,7 +412,7 @@ static int work(void *user, int index, struct job *job, int *rejected) {
     return run_dialogue(e, index);
 }
 
-/* Sums in the order of the dialogues, whoever did them. */
+/* Sums the results in the order of the dialogues, whichever worker made them. */
 static void merge_results(struct evaluation *e) {
     for (int i = 0; i < e->config.evaluate.dialogues; i++) {
         const struct dialogue_result *r = &e->results[i];
@@ -423,7 +426,7 @@ static void merge_results(struct evaluation *e) {
     }
 }
 
-/* Figures over the codec's copy, with intervals. */
+/* Computes the figures over those of the codec's copy, with intervals. */
 static int compute_figures(struct evaluation *e) {
     int dialogues = e->config.evaluate.dialogues;
     const struct source_totals **of = calloc((size_t)dialogues * COMPARED, sizeof *of);
@@ -443,7 +446,7 @@ static int compute_figures(struct evaluation *e) {
     return code;
 }
 
-/* The best that the mask alone can say: fitted on as many other dialogues. */
+/* Computes the best prediction of the motion from the talk mask alone, fitted on as many other dialogues. */
 static int mask_only(struct evaluation *e) {
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < e->config.evaluate.dialogues; i++) {
@@ -509,7 +512,7 @@ static cJSON *report_source(const struct evaluation *e, enum source s) {
     return o;
 }
 
-/* The refined student on varied pictures; what it makes of the same dialogues' plain ones is among its own figures. */
+/* Writes the figures of the refined student on varied pictures; those on the plain ones are among its own. */
 static cJSON *report_varied(const struct evaluation *e) {
     const struct picture_variation *v = &e->config.evaluate.vary;
     const struct source_totals *t = &e->totals[SOURCE_VARIED];
@@ -623,7 +626,7 @@ static void print_table(const cJSON *root) {
 }
 
 static int run_dialogues(struct evaluation *e) {
-    const double patience = 1200; /* seconds a dialogue's source may take */
+    const double patience = 1200; /* seconds that one source of a dialogue may take */
     struct worker_pool pool;
     int count = e->config.evaluate.dialogues,
         workers = e->config.threads ? e->config.threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -705,7 +708,8 @@ struct settings {
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     LONG("started", started, 0, 9e15, "0",
-         "When the run began, seconds since 1970, for seconds_total; 0 leaves it out."),
+         "Time when the run began, seconds since 1970, from which the report's seconds_total is counted; 0 leaves that "
+         "out."),
     TEXT("out", out, "",
          "Folder for every dialogue's videos and sounds, with manifest.json, for other tools to score; empty: none."),
 };
@@ -726,7 +730,7 @@ int main(int argc, char **argv) {
     command.config = run_config_fields(&command.config_count);
     int code = args_parse(&args, &command, &o, argc, argv);
     if (code || args.done) return args_exit("evaluate", code);
-    static struct evaluation e; /* the workers are forks: nothing may use the device before */
+    static struct evaluation e; /* the workers are forked: nothing may use the device before */
     e.out = o.out;
     code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code) code = evaluate(&e, o.started);

@@ -1,10 +1,10 @@
-/* evaluate_real.c: a student on the held-out clips of a folder of real videos: each clip's first picture and sound go
-   in; what comes out is compared with the clip by the motion of the mouth's region. Its figures and their controls
-   are those of tools/evaluate/real_motion.h: the codec's copy as ceiling, clips in other orders, and the sound of the
-   clip before in place of the clip's own. What stands still in a clip says by its PSNR whether the picture is kept;
-   with varied=yes also where clip and reference are tinted, moved and scaled as the data config varies training
-   clips. Writes report.json, sheet.png and real.mp4 (real beside generated); with out= every clip's videos and sound
-   as well, for other tools to score (infer/collection.h). */
+/* evaluate_real.c: measures a student on the held-out clips of a folder of real videos. A clip's first picture and its
+   sound go in; the generated clip is compared with the real one by the motion of the mouth's region. The figures and
+   their controls are those of tools/evaluate/real_motion.h: the codec's copy as ceiling, clips in other orders, and the
+   sound of the clip before in place of the clip's own. The PSNR of what stands still in a clip tells whether the
+   picture is kept; with varied=yes also where clip and reference are tinted, moved and scaled as the data config varies
+   training clips. Writes report.json, sheet.png and real.mp4 (real beside generated); with out= also every clip's
+   videos and sound, for other tools to score (infer/collection.h). */
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <stdio.h>
@@ -31,29 +31,29 @@
 
 enum { FRAMES_MAX = 25 * 60, SHEET_CLIPS = 4, SHEET_COLUMNS = 12 };
 
-/* What is measured once more where clips are varied. */
+/* Figures that are measured once more where clips are varied. */
 struct varied {
     int wanted;
     struct still_pool still, still_codec;
-    struct regression mouth; /* motion energy, each clip's mean removed */
+    struct regression mouth; /* motion energy of the mouth, each clip's mean removed */
 };
 struct real_evaluation {
     struct prepare_config config;
-    const char *out, *student; /* folder of the collection, "": none; of the student */
+    const char *out, *student; /* folder of the collection ("": none), folder of the student */
     struct still_pool still, still_codec;
     struct varied varied;
     char (*ids)[COLLECTION_ID_MAX]; /* [count] */
     struct clip_list list;
     struct session *session;
-    int broken; /* what went wrong is not the clip's fault: the next one would fare no better */
+    int broken; /* 1: an error was not the clip's fault, so that other clips would meet it too */
     struct stream_times times;
     struct box mouth;
     int height, width;
     struct real_clip *clips;
     int count;
-    float *sound_before; /* of the clip before, its agent's; NULL: there is none yet */
+    float *sound_before; /* the agent's sound in the clip before; NULL: there is none yet */
     long sound_frames;
-    float *real, *made; /* [FRAMES_MAX, 3, H, W] of the present clip */
+    float *real, *made; /* [FRAMES_MAX, 3, H, W]: the present clip's frames, real and generated */
     float *sheet[2 * SHEET_CLIPS];
     struct video_writer *video;
     float *pair; /* [3, H, 2 W] */
@@ -63,7 +63,8 @@ static size_t picture_size(const struct real_evaluation *e) { return 3 * (size_t
 
 static void no_beat(void *user) { (void)user; }
 
-/* The clip's pictures as prepare takes them, from the first that is there (video frame *first) up to a cut or hole. */
+/* Reads the clip's pictures as prepare takes them, from the first that is there (video frame *first) up to a cut or a
+   missing picture. */
 static int read_frames(struct real_evaluation *e, const struct clip_entry *entry, int *first, int *frames) {
     struct clip_source *source;
     enum clip_picture kind;
@@ -117,7 +118,7 @@ static int keep_sheet(struct real_evaluation *e, int clip) {
     return OK;
 }
 
-/* Real frames through the codec, into e->made: *copied of them, whole latent frames. */
+/* Makes the codec's copy of the real frames in e->made: *copied of them, which make whole latent frames. */
 static int copy_by_codec(struct real_evaluation *e, int frames, int *copied) {
     struct codec *codec = session_codec(e->session);
     int count = (int)latent_frames(frames);
@@ -137,7 +138,7 @@ static struct clip clip_of(const struct real_evaluation *e, const float *frames,
     return (struct clip){frames, count, e->height, e->width};
 }
 
-/* What stands still in the first `count` of e->made against e->real. */
+/* Compares what stands still in the first `count` frames of e->made and e->real. */
 static int add_still(const struct real_evaluation *e, int count, struct still_pool *pool) {
     struct clip truth = clip_of(e, e->real, count), made = clip_of(e, e->made, count);
     return still_pool_add(pool, &truth, &made);
@@ -151,8 +152,8 @@ static int is_taken(const struct real_evaluation *e, const char *id) {
     return 0;
 }
 
-/* The path of the next clip as its id: without its ending, every other character than an id has becomes '-'; paths that
-   are then the same get a number. */
+/* Makes the id of the next clip from its path without the ending. Characters that an id must not have become '-'; ids
+   that are then the same get a number. */
 static void item_id(struct real_evaluation *e, const char *path) {
     char stem[COLLECTION_ID_MAX - 12], *id = e->ids[e->count]; /* room for the number */
     const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
@@ -164,7 +165,7 @@ static void item_id(struct real_evaluation *e, const char *path) {
     for (int twin = 2; is_taken(e, id); twin++) snprintf(id, COLLECTION_ID_MAX, "%s-%d", stem, twin);
 }
 
-/* The clip's pictures [frames, 3, H, W], the first of which is the reference. */
+/* Keeps a video of the clip in the collection. pictures: [frames, 3, H, W], the first of which is the reference. */
 static int keep_video(const struct real_evaluation *e, const char *beside, const char *id,
                       const struct dialogue_sound *sound, const float *pictures, int frames) {
     struct collection_video video;
@@ -214,7 +215,7 @@ static int finish_collection(const struct real_evaluation *e) {
 
 /* ---- one clip ---- */
 
-/* Measures e->made, and then has the codec's copy in its place. A failure here is none of the clip's. */
+/* Measures e->made, and then puts the codec's copy in its place. An error here is not the clip's fault. */
 static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip, const char *path,
                               struct dialogue_sound sound, const struct stream_times *times) {
     struct clip truth = clip_of(e, e->real, clip->frames), made = clip_of(e, e->made, clip->frames);
@@ -235,7 +236,7 @@ static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip,
     return OK;
 }
 
-/* The clip's picture with the sound of the clip before, into e->made. */
+/* Streams the clip's picture with the sound of the clip before into e->made. */
 static int exchange_sound(struct real_evaluation *e, struct real_clip *clip) {
     long frames = e->sound_frames < clip->frames ? e->sound_frames : clip->frames;
     if (!e->sound_before) return OK;
@@ -249,13 +250,13 @@ static int exchange_sound(struct real_evaluation *e, struct real_clip *clip) {
     return OK;
 }
 
-/* The clip once more with the same sound, seen by a view of its own. energy: [2, sound.frames], scratch. */
+/* Streams the clip once more with the same sound, varied by a view of its own. energy: [2, sound.frames], scratch. */
 static int stream_varied(struct real_evaluation *e, struct clip_entry entry, struct dialogue_sound sound,
                          float *energy) {
     int first, frames, copied;
     clip_view(&entry.view, &e->config, &entry);
     TRY(read_frames(e, &entry, &first, &frames));
-    if (frames > sound.frames) frames = (int)sound.frames; /* colours may take a cut below its threshold, or above */
+    if (frames > sound.frames) frames = (int)sound.frames; /* another cut may be found, or none, in other colours */
     sound.frames = frames;
     memcpy(e->made, e->real, picture_size(e) * sizeof(float));
     TRY(dialogue_stream(e->session, e->real, &sound, take, e, NULL));
@@ -300,7 +301,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
     if (!code) code = exchange_sound(e, clip);
     if (!code && e->varied.wanted) code = run_varied(e, entry, &sound);
-    if (code) { /* not counted: the next clip takes its place */
+    if (code) { /* the clip does not count, and the next one takes its place */
         real_clip_close(clip);
         free(padded);
         return code;
@@ -325,7 +326,7 @@ static void add_varied(const struct real_evaluation *e, cJSON *root) {
     cJSON_AddNumberToObject(o, "mouth_motion_correlation", regression_correlation(&e->varied.mouth));
 }
 
-/* The keys that reports always had: the control by the next clip, and amounts over the real frames'. */
+/* Writes the keys that reports always had: the control by the next clip, and amounts over the real frames'. */
 static void add_first_keys(cJSON *root, const struct real_evaluation *e) {
     struct regression shuffled = {0}, own = {0}, copy = {0};
     double moved = 0, made = 0, copied = 0;
@@ -466,11 +467,11 @@ static const struct config_field keys[] = {
     TEXT("folder", folder, NULL, "Folder that report.json, sheet.png and real.mp4 go to."),
     TEXT("out", out, "",
          "Folder for every clip's videos and sound, with manifest.json, for other tools to score; empty: none."),
-    FLAG(
-        "varied", varied, "no",
-        "Streams every clip once more, with its reference and truth varied by the amounts of vary: what a student that "
-        "knows one camera makes of another's pictures."),
-    TEXT("mouth", mouth, "0.3,0.55,0.7,0.85", "The mouth's region, x0,y0,x1,y1 as fractions of the picture."),
+    FLAG("varied", varied, "no",
+         "Streams every clip once more, with reference and truth varied by the amounts of the data config's vary. It "
+         "shows what a student that knows one camera makes of another's pictures."),
+    TEXT("mouth", mouth, "0.3,0.55,0.7,0.85",
+         "Region of the mouth: left, top, right, bottom as fractions of the picture."),
 };
 int main(int argc, char **argv) {
     struct command command = {

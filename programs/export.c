@@ -1,5 +1,5 @@
-/* export.c: a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
-   Adapters are merged; lora_out= writes them apart too, in the names asked for (checkpoints/adapter_file.h).
+/* export.c: writes a stage's weights as a student's folder (checkpoints/student.h): safetensors, config, codec, text.
+   Adapters are merged; lora_out= writes them apart as well, with names as naming= says (checkpoints/adapter_file.h).
    The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
    WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
 #include <stdio.h>
@@ -34,13 +34,16 @@ static const struct config_field keys[] = {
     TEXT("out", out, NULL, "Folder of the student that is written."),
     CHOICE("weights", weights, weights_names, "average",
            "Which weights: the average (EMA) where the stage keeps one, or the raw ones."),
-    CHOICE("naming", naming, naming_names, "diffusers", "Names of the trunk's tensors."),
+    CHOICE("naming", naming, naming_names, "diffusers", "Whose names the trunk's tensors have."),
     CHOICE("type", type, type_names, "f32", "Number type of the tensors."),
-    REAL("shard_mb", shard_mb, 0, 1e9, "0", "Largest file of the trunk in megabytes; 0 writes one file."),
-    TEXT("prompt", prompt, "", "The prompt that the student has; without one that of the first training window."),
+    REAL("shard_mb", shard_mb, 0, 1e9, "0",
+         "Largest size of a file of the trunk, megabytes; a larger trunk is written in several. 0 writes one file."),
+    TEXT("prompt", prompt, "",
+         "Prompt that the student is streamed with; empty takes that of the first training window."),
     TEXT("text", text, "",
-         "File of the prompt's embedding (text_embed writes it), where the data set does not have it."),
-    TEXT("lora_out", lora_out, "", "File for the adapters apart (safetensors), beside the merged weights."),
+         "File of prompts' embeddings (text_embed writes it) with that prompt, where the data set does not have it."),
+    TEXT("lora_out", lora_out, "",
+         "Safetensors file to which the adapters are written as well; the folder has the merged weights. Empty: none."),
 };
 
 static struct weights_format format_of(const struct export_options *o) {
@@ -63,7 +66,7 @@ static void describe(struct student_description *d, const struct run_config *con
     snprintf(d->stage, sizeof d->stage, "%s", o->stage);
 }
 
-/* The stage's weights on the host: [table->total]. */
+/* Reads the stage's weights to the host: [table->total]. */
 static int read_weights(const char *from, const char *network, enum weights_choice source,
                         const struct param_table *table, float *values, long *step) {
     struct arena arena;
@@ -90,7 +93,9 @@ static int write_adapters(struct state_reader *r, const struct weights_origin *f
     float *own;
     int adapted;
     TRY(weights_adapters(r, from->path, from->group, &adapted, &config, &base));
-    if (!adapted) return error_set(ERR_USAGE, "lora_out: %s was trained whole, there are no adapters", from->path);
+    if (!adapted)
+        return error_set(ERR_USAGE, "lora_out: %s was trained whole and has no adapters; leave lora_out away",
+                         from->path);
     int code = weights_adapters_read(r, from->group, table, &config, &lora, &own);
     if (!code) code = adapter_file_write(path, &lora, own, naming);
     if (!code) log_line("%d tensors of adapters over %s to %s", lora.adapters.count, base.path, path);
@@ -112,9 +117,9 @@ static int export_adapters(const char *from, const char *network, enum weights_c
 
 /* ---- the prompts ---- */
 
-struct export_prompts { /* the one that is streamed with, and the empty one */
+struct export_prompts { /* two prompts: the one that the student is streamed with, and the empty one */
     struct prompt_rows rows[2];
-    float *values[2]; /* what rows point to */
+    float *values[2]; /* their embeddings, which the rows point to */
     char *text;
 };
 
@@ -124,7 +129,7 @@ static void prompts_free(struct export_prompts *p) {
     free(p->text);
 }
 
-/* Prompt `number` of the data set as the k-th. */
+/* Takes prompt `number` of the data set as the k-th prompt. */
 static int take_from_set(struct export_prompts *p, int k, struct dataset *set, int number) {
     const struct dataset_shape *s = dataset_shape(set);
     p->values[k] = malloc(sizeof **p->values * (size_t)s->text_len * (size_t)s->text_dim);
@@ -134,7 +139,7 @@ static int take_from_set(struct export_prompts *p, int k, struct dataset *set, i
     return dataset_text(set, number, p->values[k]);
 }
 
-/* The data set's prompt of a cleaned text; without a text the first training window's. */
+/* Takes the data set's prompt with a cleaned text, or, without a text, that of the first training window. */
 static int find_in_set(struct dataset *set, const char *clean, int *number) {
     struct dataset_row row = {.prompt = dataset_prompts(set) - 1};
     if (dataset_rows(set, SPLIT_TRAIN)) dataset_columns(set, SPLIT_TRAIN, 0, &row);
@@ -149,7 +154,7 @@ static int take_from_file(struct export_prompts *p, const struct prompt_file *fi
     const struct prompt_entry *entry[2] = {NULL, prompt_file_empty(file)};
     TRY(prompt_file_find(file, prompt, &entry[0]));
     for (int k = 0; k < 2; k++) {
-        if (!entry[k]) continue; /* the data set's empty one stays */
+        if (!entry[k]) continue; /* the data set's empty prompt stays */
         free(p->values[k]);
         TRY(prompt_file_read(file, entry[k], &p->values[k]));
         p->rows[k].rows = p->values[k];
@@ -182,7 +187,7 @@ static int find_prompts(struct export_prompts *p, struct dataset *set, const str
     return code;
 }
 
-/* What guidance has in place of no text goes where the empty prompt is. */
+/* Puts the prompt that guidance has in place of no text in the place of the empty one. */
 static int take_negative(struct export_prompts *p, const struct run_config *config) {
     float *rows;
     TRY(negative_prompt_load(config, &rows));
@@ -194,7 +199,7 @@ static int take_negative(struct export_prompts *p, const struct run_config *conf
     return OK;
 }
 
-/* The share of the training windows' video frames where both masks are 0. */
+/* Computes the share of the training windows' video frames in which nobody speaks: both masks are 0. */
 static int count_idle(struct dataset *set, double *share) {
     const int frames = dataset_shape(set)->T;
     const long rows = dataset_rows(set, SPLIT_TRAIN);

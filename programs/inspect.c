@@ -1,6 +1,6 @@
-/* inspect.c: prints what a file holds: data sets and training states (HDF5), safetensors, and the folders of a run (its
-   newest whole training state) or of an exported student (config.json and its safetensors). Names, types, shapes,
-   attributes, the config; with stats=yes the range, mean and deviation of every array. */
+/* inspect.c: prints what a file or folder holds: data sets and training states (HDF5), safetensors, a run's folder (its
+   newest whole training state), an exported student's (config.json and its safetensors). It prints names, types,
+   shapes, attributes and the config; with stats=yes also the range, mean and deviation of every array. */
 #include "base/args.h"
 #include "base/error.h"
 #include "base/fileio.h"
@@ -24,7 +24,8 @@ enum { CONFIG_MAX = 1 << 20, ERROR_LINE_MAX = 1024 };
 
 /* ---- HDF5 ---- */
 
-/* The library may crash on a damaged file: it works in a child, whose error line comes back through a pipe. */
+/* Inspects an HDF5 file in a child process, because the library may crash on a damaged file. The child's error line
+   comes back through a pipe. */
 static int inspect_apart(const char *path, int stats) {
     int line[2], status;
     char text[ERROR_LINE_MAX] = "";
@@ -47,12 +48,12 @@ static int inspect_apart(const char *path, int stats) {
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
     if (WIFEXITED(status) && WEXITSTATUS(status) == OK) return OK;
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE)
-        raise(SIGPIPE); /* who reads has left: no fault of the file */
+        raise(SIGPIPE); /* the reader of our output has left, which is no fault of the file */
     if (WIFEXITED(status) && text[0]) return error_set((enum error_code)WEXITSTATUS(status), "%s", text);
     return error_set(ERR_INPUT, "%s: is damaged: the HDF5 library could not cope with it", path);
 }
 
-/* seen: whether it was read through already; NULL: it was not. */
+/* seen: the file's identity, where all of it was read already; NULL: it was not. */
 static int inspect_hdf5_file(const char *path, struct file_identity *seen, int stats) {
     char sum[FILE_PATH_MAX + 8];
     snprintf(sum, sizeof sum, "%s.sum", path);
@@ -123,7 +124,7 @@ static int inspect_file(const char *path, int stats) {
     return error_set(ERR_INPUT, "%s: is neither HDF5 nor safetensors", path);
 }
 
-/* A folder of safetensors with their config.json, and its folder transformer/. */
+/* Inspects a folder of safetensors with their config.json, and its folder transformer/. */
 static int inspect_student(const char *folder, const char *config, int stats) {
     char path[FILE_PATH_MAX], folder_below[FILE_PATH_MAX], *text;
     TRY(file_read(config, CONFIG_MAX, &text, NULL));
@@ -159,7 +160,8 @@ static int inspect_folder(const char *folder, int stats) {
     return inspect_hdf5_file(path, &seen, stats);
 }
 
-/* The section of a run's config that fits a transformer's checkpoint. Its latent size is the run's own. */
+/* Prints the section `model` of a run's config that fits a transformer's checkpoint. The latent size is not in a
+   checkpoint: it is the run's to say. */
 static int print_model_section(const char *path) {
     struct dit_config c;
     TRY(pretrained_config(path, &c));

@@ -2,9 +2,9 @@
    on the windows' true pictures (light_decoder.target).
    usage: light_decoder CONFIG.yaml [key=value ...] [--plan]
    Writes RUN/light_decoder; beside every checkpoint decoder.safetensors, the averaged weights, which `decoder: FILE` in
-   a config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency
-   (parts of the loss), and with the samples psnr: decibels of held-out clips to the target, and where that is the true
-   pictures codec_psnr: the same of the codec's own decode. */
+   a config and `stream decoder=FILE` take. Metrics: loss, grad_norm, lr, ms, skipped, pixel, gradient, consistency (the
+   parts of the loss), and, when samples are shown, psnr (held-out clips against the target, decibels); where the target
+   is the true pictures also codec_psnr (the codec's own decode against them). */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,14 +20,14 @@ struct program {
     struct stage stage;
     struct decoder_net net;
     struct light_step step;
-    real *latents;            /* device [split, F, C, h, w]: of true pictures; else the batch's are taken */
+    real *latents;            /* device [split, F, C, h, w]: those of true pictures; else the batch's are taken */
     real *target;             /* device [split, 4F-3, 3, height, width] */
     real *joined;             /* device [split] */
     float *pixels;            /* host, as target */
     float *joined_host;       /* host [split] */
     float *truth, *made;      /* host [shown, 4F-3, 3, height, width], in [-1, 1] */
     float *values;            /* host [table.total]: the weights that are written */
-    char path[FILE_PATH_MAX]; /* of decoder.safetensors */
+    char path[FILE_PATH_MAX]; /* path of decoder.safetensors */
 };
 
 static int of_pictures(const struct program *p) { return p->stage.config.light.target == LIGHT_PICTURES; }
@@ -39,14 +39,14 @@ static int sample_frames(const struct program *p) {
 static long share_pixels(const struct program *p) {
     return p->step.planes * p->step.height * p->step.width * p->step.split.count;
 }
-/* Numbers of the pictures of the clips that are shown, which are whole. */
+/* Number of values in the pictures of the clips that are shown, which are whole windows. */
 static size_t shown_pixels(const struct program *p) {
     return (size_t)p->stage.shown * (size_t)(3 * video_frames(p->stage.config.frames) * p->step.height * p->step.width);
 }
 
 /* ---- the network ---- */
 
-/* With the sizes of the file that it starts from, whose tensors must be there. */
+/* Makes the network with the sizes of the file that it starts from, which must have all its tensors. */
 static int network_of_file(struct program *p, const char *path) {
     struct safetensors file;
     TRY(safetensors_open(&file, path));
@@ -58,7 +58,7 @@ static int network_of_file(struct program *p, const char *path) {
     return code ? error_context(code, "%s", path) : OK;
 }
 
-/* Samples with true pictures, where the loader is to give them. */
+/* Asks the loader for samples with true pictures, where the target is those. */
 static int ask_for_pictures(struct program *p) {
     const struct run_config *c = &p->stage.config;
     int stride = decoder_net_stride(&p->net), frames = sample_frames(p) - 1;
@@ -101,7 +101,7 @@ static size_t workspace(const void *self) {
     return decoder_net_workspace(&p->net, p->stage.split.largest, sample_frames(p), c->model.height, c->model.width);
 }
 
-/* Weights from the seed, or from a file. */
+/* Starts with weights from the seed or from a file. */
 static int fresh(struct program *p) {
     const char *from = p->stage.config.light.from;
     struct optimiser *o = &p->step.optimiser;
@@ -121,7 +121,8 @@ static int fresh(struct program *p) {
 static int check_codec(struct program *p) {
     const struct codec *codec = &p->stage.codec;
     if (codec->decoder.decode)
-        return error_set(ERR_USAGE, "decoder: the codec's own is what a decoder is compared with here; leave it out");
+        return error_set(ERR_USAGE,
+                         "decoder: must be empty here, because the new decoder is compared with the codec's own");
     if (of_pictures(p) && !dataset_shape(p->stage.set)->pictures)
         return error_set(
             ERR_INPUT,
@@ -138,7 +139,7 @@ static int check_codec(struct program *p) {
 
 /* ---- pixels ---- */
 
-/* The codec's own decode of the batch's clips. */
+/* Decodes the batch's clips with the codec's own decoder, to the target. */
 static int decode_target(struct program *p) {
     long n = share_pixels(p);
     TRY(stage_decode(&p->stage, p->stage.clips, p->step.split.count, p->pixels));
@@ -146,7 +147,7 @@ static int decode_target(struct program *p) {
     return OK;
 }
 
-/* True pictures, and the latents that go with them. */
+/* Uploads the true pictures, and the latents that go with them. */
 static void take_pictures(struct program *p) {
     const struct loader_batch *batch = p->stage.batch;
     long n = share_pixels(p);
@@ -170,7 +171,7 @@ static int next_target(struct program *p) {
 
 static int first_rank(const struct program *p) { return p->stage.shards.rank == 0; }
 
-/* All ranks give their pieces; the first one writes. */
+/* Writes decoder.safetensors: all ranks give their pieces of the weights, and the first one writes. */
 static int write_decoder(void *self) {
     struct program *p = self;
     struct optimiser *o = &p->step.optimiser;
@@ -187,7 +188,7 @@ static double psnr(const float *a, const float *b, size_t n) {
     return 10 * log10((double)n / (sum + 1e-30));
 }
 
-/* The held-out clips through the codec's decoder of the moment; *rate: video frames a second. */
+/* Decodes the held-out clips with the decoder that the codec has now; *rate: video frames a second. */
 static int decode_shown(struct program *p, float *pixels, double *rate) {
     struct stage *s = &p->stage;
     double start = clock_seconds();
@@ -196,8 +197,8 @@ static int decode_shown(struct program *p, float *pixels, double *rate) {
     return OK;
 }
 
-/* The held-out clips beside what the decoder, from the file just written, makes of them. The truth is what it learns to
-   give. */
+/* Shows held-out clips, decoded by the decoder from the file just written, beside the target that it learns to give,
+   and logs its quality and speed. */
 static int show(void *self) {
     struct program *p = self;
     TRY(write_decoder(p));

@@ -18,7 +18,7 @@ struct program {
     struct student_show show;
     struct trajectory_store store;
     struct frozen_weights teacher;
-    int batches; /* files of trajectories */
+    int batches; /* number of recorded batches */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -42,7 +42,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
 
 /* ---- recording ---- */
 
-/* Elements from one level's states to the next: those of the rank's share. */
+/* Number of elements from one level's states to the next level's: the rank's samples lie between. */
 static size_t level_stride(const struct program *p) { return (size_t)p->stage.split.count * p->store.values; }
 
 static void keep_state(struct program *p, const struct part *part, int level) {
@@ -50,7 +50,7 @@ static void keep_state(struct program *p, const struct part *part, int level) {
     mem_copy(to, p->sampler.x, sizeof(real) * (size_t)part->count * p->store.values);
 }
 
-/* A part of a batch: the states at the student's levels and the end. */
+/* Samples a part of a batch with the teacher and keeps its states at the student's levels and at the end. */
 static int record_part(struct program *p, const struct batch_part *b, const int *steps) {
     const struct params teacher = shard_frozen(&p->teacher.shard);
     int levels = p->store.levels, level = 0;
@@ -86,7 +86,7 @@ static int record_batch(struct program *p, int number, const int *steps) {
     return OK;
 }
 
-/* Batches that every rank finds whole. */
+/* Finds the number of batches that every rank sees whole on the disk. */
 static int recorded(struct program *p, int *count) {
     double least = trajectory_store_count(&p->store);
     TRY(comm_values(&p->stage.comm, COMM_MIN, &least, 1));
@@ -106,7 +106,7 @@ static int record(void *self) {
         TRY(record_batch(p, n, steps));
         progress_update(&progress, n + 1, "");
     }
-    TRY(recorded(p, &done)); /* nobody reads before all have written */
+    TRY(recorded(p, &done)); /* a collective: nobody reads before all have written */
     progress_end(&progress, done, "");
     return OK;
 }
@@ -146,7 +146,7 @@ static int show(void *self) {
     return student_show_run(&p->show, &p->stage, "causal", &p->step.student);
 }
 
-/* The student starts from the teacher's average. */
+/* Reads the teacher and, at the first start, the student's weights, which are the teacher's average. */
 static int load(void *self, int resumed) {
     struct program *p = self;
     struct stage *s = &p->stage;

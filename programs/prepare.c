@@ -3,9 +3,9 @@
      1. a sample of the training clips is read and the codec fitted to it;
      2. every clip is cut and encoded into a piece of its own, by several processes, in the folder OUT.work;
      3. the pieces are gathered into the data set in the order of the list, and the folder removed.
-   Interrupted, it goes on where it stopped: codec and pieces that are whole stay. So the data set has the same bytes
-   however many processes made it in however many goes. What was rejected and why is in OUT.report.txt and
-   OUT.report.json. */
+   Started again after an interruption it goes on where it stopped: the codec and the pieces that are whole are kept.
+   The data set has the same bytes however many processes made it and however often it was interrupted. OUT.report.txt
+   and OUT.report.json say which clips were rejected, and why. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,19 +32,21 @@ struct preparation {
     struct prepare_config config;
     struct clip_list list;
     char work[FILE_PATH_MAX + 8]; /* OUT.work */
-    char stamp[STAMP_MAX];        /* what the data set depends on: config and clips */
+    char stamp[STAMP_MAX];        /* the config and clips that the data set depends on, as text */
     struct prepare_prompts prompts;
     struct codec codec;
-    int threads;                           /* of a worker, where codec or audio encoder take some */
+    int threads;                           /* threads of a worker, where codec or audio encoder use any */
     struct sound_encoder sound;            /* each worker loads the weights for itself */
-    int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to, groups of each */
+    int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to; groups of frames of each */
 };
 
 /* ---- what the result depends on ---- */
 
+/* The stamp is the text that a data set keeps of what it was made from; equal stamps mean equal data sets. */
+
+/* Lines of the config that a stamp leaves out: those without influence on the data set, those that other lines of the
+   stamp stand for (prompts, sound), and the values that all sets had before their key existed (pca, no pictures). */
 static int is_immaterial(const char *line) {
-    /* pca stands in no stamp, for it was the only codec when the first data sets were made, nor does a set's lack of
-       pictures, which no set had; prompts and sound have lines of their own */
     static const char *const keys[] = {"out:",           "workers:",       "patience:",        "text:",
                                        "prompt:",        "codec_weights:", "codec: \"pca\"",   "audio_weights:",
                                        "audio_states:",  "audio_mode:",    "audio_resample:",  "audio_context:",
@@ -55,18 +57,18 @@ static int is_immaterial(const char *line) {
     return 0;
 }
 
-/* Keys that say nothing about the puppet's clips. */
+/* Keys for videos alone, which a puppet's stamp leaves out. */
 static int is_of_videos(const char *line) { return !strncmp(line, "box_size:", 9) || !strncmp(line, "shots:", 6); }
 
-/* The section of variations, where there are none: it stands in no stamp, since the first data sets were made before
-   there was one. *inside: the lines before were of the section. */
+/* 1 for lines of the section `vary` where it varies nothing: a stamp leaves it out, because the first data sets were
+   made before there was one. *inside: whether the line before was in the section. */
 static int is_no_variation(const struct prepare_config *c, const char *line, int *inside) {
     *inside = !strncmp(line, "vary:", 5) || (*inside && *line == ' ');
     return *inside && picture_variation_is_none(&c->vary);
 }
 
-/* The resolved config without what does not matter, the audio recipe in place of its keys, and a line that stands for
-   the list of clips. */
+/* Makes the stamp: the config with every key's value, less the lines above, the audio recipe in place of its keys, and
+   a line that stands for the list of clips. */
 static int make_stamp(struct preparation *p) {
     char *text = NULL;
     size_t size = 0;
@@ -104,7 +106,8 @@ static int make_stamp(struct preparation *p) {
     return code;
 }
 
-/* 1 when the data set is there already, made from the same; 0 when it is not there; an error when it is another. */
+/* *done: 1 when the data set is there already with this stamp, 0 when it is not there. ERR_USAGE when it is there with
+   another stamp. */
 static int already_done(const struct preparation *p, int *done) {
     *done = 0;
     if (!file_exists(p->config.out)) return OK;
@@ -125,7 +128,7 @@ static int already_done(const struct preparation *p, int *done) {
                      p->stamp + line);
 }
 
-/* A codec with weights in a file of its own: sizes and checksum are found out here, once; a worker opens it for
+/* Finds the sizes and the checksum of a codec whose weights are in a file of their own. Each worker opens it for
    itself. */
 static int find_codec(struct preparation *p) {
     struct prepare_config *c = &p->config;
@@ -137,7 +140,7 @@ static int find_codec(struct preparation *p) {
     return OK;
 }
 
-/* In a worker. */
+/* Called in a worker. */
 static int open_codec(struct preparation *p) {
     const struct codec found = p->codec;
     const struct codec_source source = {found.name, found.weights, found.checksum};
@@ -147,7 +150,7 @@ static int open_codec(struct preparation *p) {
 
 /* ---- the work folder ---- */
 
-/* Files of the work folder: path has WORK_PATH_MAX bytes. */
+/* Makes the path of a file of the work folder; path has WORK_PATH_MAX bytes. */
 static void work_path(const struct preparation *p, const char *name, char *path) {
     snprintf(path, WORK_PATH_MAX, "%s/%s", p->work, name);
 }
@@ -165,14 +168,14 @@ static void empty_work(const struct preparation *p, int folder_too) {
     if (folder_too) rmdir(p->work);
 }
 
-/* The work folder, with what an earlier go left when it was for the same data set, else empty. */
+/* Opens the work folder. What an earlier start has left in it stays if the stamp is the same, and is removed if not. */
 static int open_work(const struct preparation *p) {
     char path[WORK_PATH_MAX], *text = NULL;
     work_path(p, "stamp", path);
     int same = file_exists(path) && !file_read(path, STAMP_MAX, &text, NULL) && !strcmp(text, p->stamp);
     free(text);
     if (same) {
-        log_line("going on with %s", p->work);
+        log_line("going on with what an earlier start has left in %s", p->work);
         return OK;
     }
     empty_work(p, 0);
@@ -213,13 +216,13 @@ static int next_group(void *user, float *group) {
         if (r->index == r->p->fit_count) return 0;
         char path[WORK_PATH_MAX];
         sample_path(r->p, r->index++, path);
-        r->file = fopen(path, "rb"); /* none: the clip was rejected */
+        r->file = fopen(path, "rb"); /* a rejected clip has none */
     }
     for (size_t i = 0; i < r->size; i++) group[i] = r->bytes[i] / 127.5f - 1;
     return 1;
 }
 
-/* Picks training clips evenly, and how much of each. */
+/* Picks the training clips that the codec is fitted to, evenly from the list, and how much of each. */
 static int choose_fit_clips(struct preparation *p) {
     const struct prepare_config *c = &p->config;
     int training = p->list.count - p->list.held_out, seen = 0;
@@ -237,7 +240,7 @@ static int choose_fit_clips(struct preparation *p) {
     return OK;
 }
 
-/* Fits the codec to the training split, or takes the one that an earlier go fitted. */
+/* Fits the codec to the training split, or takes the one that an earlier start has fitted. */
 static int make_codec(struct preparation *p, int workers) {
     const struct prepare_config *c = &p->config;
     char path[WORK_PATH_MAX];
@@ -296,7 +299,7 @@ static int piece_job(void *user, int index, struct job *job, int *rejected) {
     return code;
 }
 
-/* Marks the jobs whose pieces are there from an earlier go. */
+/* Marks the jobs whose pieces are there from an earlier start. */
 static int find_pieces(struct preparation *p, struct worker_pool *pool) {
     int found = 0;
     for (int i = 0; i < p->list.count; i++) {
@@ -313,7 +316,7 @@ static int find_pieces(struct preparation *p, struct worker_pool *pool) {
     return found;
 }
 
-/* One clip's rows into the data set. */
+/* Copies one clip's rows into the data set. */
 static int gather_piece(struct preparation *p, int index, float *row_floats, unsigned char *pictures,
                         struct dataset_writer *writer) {
     const struct prepare_config *c = &p->config;
@@ -343,7 +346,7 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, uns
     return code;
 }
 
-/* How far training clips are varied; their views follow from that, the seed and their names. */
+/* Notes in the data set how far training clips are varied; their views follow from that, the seed and their names. */
 static int note_variation(const struct prepare_config *c, struct dataset_writer *writer) {
     char text[160];
     if (picture_variation_is_none(&c->vary)) return OK;
@@ -406,7 +409,7 @@ static int gather(struct preparation *p, const struct worker_pool *pool) {
     return code;
 }
 
-/* Why nothing can be made of the clips, or OK. */
+/* ERR_INPUT when no training clip is left; the text has the reason of the first rejection. */
 static int check_yield(const struct preparation *p, const struct worker_pool *pool) {
     const char *why = "";
     for (int i = 0; i < p->list.count; i++) {
@@ -423,7 +426,7 @@ static int prepare_pieces(struct preparation *p, int workers, double start) {
     struct worker_pool pool;
     TRY(worker_pool_open(&pool, p->list.count));
     int found = find_pieces(p, &pool);
-    if (found) log_line("%d clips are ready from before", found);
+    if (found) log_line("%d clips are ready from an earlier start", found);
     int code = worker_pool_run(&pool, workers, "clips", p->config.patience, piece_job, p);
     if (!code) code = prepare_report(&p->config, &p->list, &pool, clock_seconds() - start);
     if (!code) code = check_yield(p, &pool);
@@ -437,7 +440,7 @@ static int prepare(struct preparation *p) {
     int done, lock, cores = (int)sysconf(_SC_NPROCESSORS_ONLN), workers = p->config.workers;
     TRY(find_codec(p));
     if (!workers) workers = codec_is_external(p->config.codec) ? 1 : cores; /* such a codec uses all cores */
-    /* the fit of pca wakes threads here, which a worker does not inherit: it must stay alone */
+    /* The fit of pca starts threads here, which a forked worker does not inherit: it must compute with one thread. */
     p->threads = codec_is_external(p->config.codec) && cores / workers > 1 ? cores / workers : 1;
     TRY(clip_list_open(&p->list, &p->config));
     TRY(prepare_prompts_open(&p->prompts, &p->config, &p->list));

@@ -23,9 +23,9 @@ struct puppet_config {
 static const struct config_field keys[] = {
     LONG("seed", seed, 0, 1e15, "1", "Seed of looks, voices, words and motion."),
     INT("identities", identities, 1, 100000, "4", "Number of people."),
-    INT("first_identity", first_identity, 0, 2e9, "0", "Number of the first person."),
+    INT("first_identity", first_identity, 0, 2e9, "0", "Number of the first person; every number is another person."),
     INT("clips", clips, 1, 1000, "1", "Dialogues of each person."),
-    INT("first_utterance", first_utterance, 0, 2e9, "0", "Number of a person's first dialogue."),
+    INT("first_utterance", first_utterance, 0, 2e9, "0", "Number of the first dialogue; every number has other words."),
     REAL("seconds", seconds, 0.5, 3600, "20", "Length of a dialogue, seconds."),
     INT("size", size, 16, 4096, "256", "Height and width in pixels, an even number."),
 };
@@ -38,7 +38,7 @@ static const struct command command = {
     .keys = keys,
     .key_count = FIELDS(keys)};
 
-/* Runs of a mask as lines of the sidecar. */
+/* Writes the runs of a mask as lines of the sidecar. */
 static void write_spans(const struct puppet *puppet, enum puppet_track track, const char *name, FILE *file) {
     const float *mask = puppet_mask(puppet, track);
     int frames = puppet_frames(puppet);
@@ -88,7 +88,7 @@ static int write_picture(const char *path, struct puppet *puppet, int size, floa
     return code;
 }
 
-/* A frame and its 40 ms of sound at a time. */
+/* Writes a frame and its 40 ms of sound at a time. */
 static int write_frames(struct video_writer *video, struct puppet *puppet, int size, float *frame) {
     float stereo[2 * AUDIO_SAMPLES_PER_FRAME];
     const float *left = puppet_pcm(puppet, PUPPET_AGENT), *right = puppet_pcm(puppet, PUPPET_USER);

@@ -17,11 +17,13 @@ struct program {
     struct stage stage;
     struct refine_step step;
     struct student_show show;
-    int64_t heads_warmed, whole_warmed; /* updates of the heads alone, then of the whole discriminator: saved */
-    int64_t discriminator_updates, critic_updates; /* in all: saved */
-    int64_t held;                                  /* steps in which the generator was held still: saved */
-    struct margin margin;                          /* saved */
-    uint64_t began;                                /* round with which this process began */
+    /* Integers of the state. */
+    int64_t heads_warmed, whole_warmed; /* warm-up updates of the heads alone, then of the whole discriminator */
+    int64_t discriminator_updates, critic_updates; /* updates made in all */
+    int64_t held;                                  /* steps in which the generator was held still */
+    struct margin margin;
+
+    uint64_t began; /* round with which this process began */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -57,17 +59,18 @@ static uint64_t round_at(const struct program *p, long step) {
 }
 static uint64_t round_of(const struct program *p) { return round_at(p, (long)p->stage.step); }
 
-/* The figures of a round that is queued; the margin takes part in what later rounds do. */
-static int hear(struct program *p, uint64_t round, struct refine_report *figures) {
+/* Reads the figures of a round and takes its margin into the running mean, by which later rounds decide. */
+static int read_figures(struct program *p, uint64_t round, struct refine_report *figures) {
     if (!refine_step_report(&p->step, round, figures))
         return error_set(ERR_DEVICE, "figures of round %llu are lost", (unsigned long long)round);
     margin_hear(&p->margin, round, figures->margin);
     return OK;
 }
 
-static void tell_held(const struct program *p, long step) {
+static void log_held(const struct program *p, long step) {
     if (step + 1 < p->stage.settings->steps || !p->held) return;
-    log_line("%sthe generator was held still in %ld of %ld steps: the discriminator's margin was not above %g",
+    log_line("%sthe generator was held still in %ld of %ld steps: the discriminator's margin was not above "
+             "refine.hold_margin (%g); a larger refine.ratio or discriminator learning rate raises it",
              2 * p->held > step + 1 ? "warning: " : "", (long)p->held, step + 1, p->stage.config.refine.hold_margin);
 }
 
@@ -78,7 +81,7 @@ static int report(void *self, long step) {
     uint64_t round = round_at(p, step);
     optimiser_report(&p->step.student, step, &account);
     optimiser_report(&p->step.discriminator_optimiser, (long)p->discriminator_updates - 1, &discriminator);
-    TRY(hear(p, round, &figures));
+    TRY(read_figures(p, round, &figures));
     struct metric list[10 + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
                                              {"discriminator_loss", discriminator.loss},
                                              {"discriminator_norm", discriminator.norm},
@@ -92,7 +95,7 @@ static int report(void *self, long step) {
     for (int i = 0; i < p->step.energy.bands; i++)
         list[10 + i] = (struct metric){band_energy_names[i], figures.energy[i]};
     if (discriminator.skipped_in_row > account.skipped_in_row) account.skipped_in_row = discriminator.skipped_in_row;
-    tell_held(p, step);
+    log_held(p, step);
     return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
 }
 
@@ -118,14 +121,14 @@ static void schedule(struct program *p, long whole) {
     refine_schedule(&p->step, (long)p->heads_warmed, whole, (long)p->held);
 }
 
-/* One update before the first step, which is counted in `warmed`; the round before it is heard of. */
+/* Makes one warm-up update, counts it in `warmed` and reads the figures of the round before it. */
 static int warm_round(struct program *p, int heads_only, int64_t *warmed, const char *what, long all) {
     struct refine_report figures;
     uint64_t round = round_of(p);
     TRY(next_pair(p, 0));
     TRY(discriminator_update(p, 0, heads_only));
     TRY(refine_step_end(&p->step, round));
-    if (round > p->began) TRY(hear(p, round - 1, &figures));
+    if (round > p->began) TRY(read_figures(p, round - 1, &figures));
     ++*warmed;
     return stage_warmed(&p->stage, what, &p->step.discriminator_optimiser, (long)p->discriminator_updates,
                         (long)*warmed, all);
@@ -152,12 +155,13 @@ static int warm_up_whole(struct program *p) {
         TRY(warm_round(p, 0, &p->whole_warmed, "warm-up of the discriminator", c->warmup));
     double margin = margin_known(&p->margin, round_of(p));
     if (p->whole_warmed)
-        log_line("%sthe discriminator's margin is %.3f after a warm-up of %ld updates; %g was waited for",
+        log_line("%sthe discriminator's margin is %.3f after a warm-up of %ld updates; refine.warmup_margin is %g",
                  margin > c->warmup_margin ? "" : "warning: ", margin, (long)p->whole_warmed, c->warmup_margin);
     return OK;
 }
 
-/* In a run that has begun its steps they are over. The last round of theirs is heard of before a state is saved. */
+/* Makes the warm-ups that are left; a run that has begun its steps has none. The figures of their last round are read
+   here, before a state is saved. */
 static int warm_up(void *self) {
     struct program *p = self;
     struct refine_report figures;
@@ -165,7 +169,7 @@ static int warm_up(void *self) {
     if (!p->stage.step) {
         TRY(warm_up_heads(p));
         TRY(warm_up_whole(p));
-        if (round_of(p) > p->began) TRY(hear(p, round_of(p) - 1, &figures));
+        if (round_of(p) > p->began) TRY(read_figures(p, round_of(p) - 1, &figures));
     }
     schedule(p, (long)p->whole_warmed);
     return OK;
@@ -176,7 +180,7 @@ static int warm_up(void *self) {
 static int generator_update(struct program *p) {
     struct stage *s = &p->stage;
     uint64_t round = round_of(p);
-    schedule(p, (long)p->whole_warmed); /* by the count of held steps, which a rollback sets back */
+    schedule(p, (long)p->whole_warmed); /* anew for each step: a rollback sets the number of held steps back */
     if (margin_known(&p->margin, round) > s->config.refine.hold_margin)
         return refine_generator_update(&p->step, s->clips, &s->condition, round, (long)s->step);
     TRY(refine_generator_hold(&p->step, s->clips, &s->condition, round, (long)s->step));
@@ -205,8 +209,8 @@ static int show(void *self) {
     return student_show_run(&p->show, &p->stage, "refined", &p->step.student);
 }
 
-/* The trunk is the teacher's average; the heads are new. With a share of the distillation loss its critic goes on from
-   the student's own stage. */
+/* Loads the weights. At the first start the discriminator's trunk is the teacher's average and its heads are new; with
+   a share of the distillation loss the critic goes on from the stage that the student comes from. */
 static int load(void *self, int resumed) {
     struct program *p = self;
     struct stage *s = &p->stage;
@@ -216,8 +220,8 @@ static int load(void *self, int resumed) {
     int share = c->distill_share > 0;
     s->far_references = r->rollout.room > 0;
     if (share && r->rollout.room && s->config.teacher.far_reference == 0)
-        log_line("warning: refine.frames with refine.distill_share: clips that do not follow their reference are judged "
-                 "by a teacher that has seen none (teacher.far_reference)");
+        log_line("warning: refine.frames with refine.distill_share: the teacher judges clips that do not follow their "
+                 "reference, but has seen none; train it with teacher.far_reference above 0");
     TRY(refine_step_prepare(r));
     if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
     if (resumed && optimiser_adapted(&r->discriminator_optimiser))

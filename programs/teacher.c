@@ -16,7 +16,7 @@ struct program {
     struct stage stage;
     struct teacher_step step;
     struct sampler sampler;
-    struct sharded shown; /* the average, for samples */
+    struct sharded shown; /* the averaged weights, for samples */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -64,8 +64,9 @@ static int one_step(void *self) {
     return teacher_step_run(&p->step, p->stage.clips, &p->stage.condition, (long)p->stage.step);
 }
 
-/* Random weights, or those of a transformer that is there already, whole or to adapt. Audio modules that it lacks are
-   random with an output of zero: the network gives what it gave before, to the last bit. */
+/* Starts from random weights or from a checkpoint's, which are trained whole or through adapters. Audio modules that
+   the checkpoint lacks are random with an output of zero, so that the network gives what it gave before, to the last
+   bit. */
 static int load(void *self, int resumed) {
     struct program *p = self;
     const struct run_config *c = &p->stage.config;
@@ -79,7 +80,7 @@ static int load(void *self, int resumed) {
     if (resumed) return OK;
     if (!c->teacher.init[0]) {
         if (optimiser_adapted(o))
-            return error_set(ERR_USAGE, "lora: adapters of the teacher need teacher.init to adapt");
+            return error_set(ERR_USAGE, "lora: adapters of the teacher need a checkpoint to adapt (teacher.init)");
         teacher_step_fresh(&p->step);
         return OK;
     }

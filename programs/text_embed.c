@@ -16,7 +16,7 @@
 
 enum { TOKENS_MAX = 1 << 16, LIST_MAX = 1 << 24, END_OF_SENTENCE = 1 };
 
-struct embedding { /* a prompt on its way */
+struct embedding { /* a prompt and its tokens */
     char *clean;
     int *ids, length;
 };
@@ -42,7 +42,8 @@ static const struct config_field keys[] = {
     THREADS_FIELD,
 };
 static const struct command command = {.name = "text_embed",
-                                       .does = "Makes the embeddings of prompts.",
+                                       .does = "Writes prompts' embeddings, which prepare and export take, with a "
+                                               "UMT5 text encoder.",
                                        .words = "WEIGHTS TOKENIZER OUT.safetensors [--] PROMPT ...",
                                        .min_words = 3,
                                        .max_words = ARGS_MAX,
@@ -53,7 +54,7 @@ static const struct command command = {.name = "text_embed",
                                        .keys = keys,
                                        .key_count = FIELDS(keys)};
 
-/* "309,12,1" */
+/* Reads token numbers such as "309,12,1". */
 static int parse_ids(const char *text, int most, int *ids, int *length) {
     *length = 0;
     for (const char *at = text;; at++) {
@@ -68,7 +69,7 @@ static int parse_ids(const char *text, int most, int *ids, int *length) {
     }
 }
 
-/* Appends a prompt; ids NULL: the tokenizer's. A prompt that is there already is passed over. */
+/* Appends a prompt, unless it is there already. ids: its token numbers as text; NULL: the tokenizer makes them. */
 static int add_prompt(struct text_embed *t, const struct tokenizer *tokenizer, const char *text, const char *ids) {
     struct embedding *more = realloc(t->prompts, sizeof *more * (size_t)(t->count + 1));
     if (!more) return error_set(ERR_DEVICE, "out of memory");
@@ -94,7 +95,7 @@ static int add_prompt(struct text_embed *t, const struct tokenizer *tokenizer, c
     return OK;
 }
 
-/* One prompt a line (base/text.h); empty lines are passed over. */
+/* Adds the prompts of the list, one a line (base/text.h); empty lines are passed over. */
 static int add_list(struct text_embed *t, const struct tokenizer *tokenizer) {
     char *text;
     TRY(text_read(t->list, LIST_MAX, &text));
@@ -122,7 +123,8 @@ static int add_all(struct text_embed *t, const struct tokenizer *tokenizer, cons
 static int read_prompts(struct text_embed *t, const char *const *words, int count) {
     struct tokenizer *tokenizer = NULL;
     if (t->ids && *t->list) return error_set(ERR_USAGE, "ids and list do not go together");
-    if (!count && !*t->list) return error_set(ERR_USAGE, "no prompt is given");
+    if (!count && !*t->list)
+        return error_set(ERR_USAGE, "no prompt is given: write it behind OUT, or name a file of prompts with list=");
     if (!t->ids) TRY(tokenizer_open(&tokenizer, t->tokenizer));
     if (tokenizer) t->vocabulary = tokenizer_vocabulary(tokenizer);
     int code = add_all(t, tokenizer, words, count);
@@ -137,7 +139,7 @@ static void print_tokens(const struct text_embed *t) {
     }
 }
 
-/* All prompts in one go, so that the weights are read once. */
+/* Encodes all prompts together, so that the weights are read once. */
 static int encode(const struct text_embed *t, struct text_encoder *encoder, float **out) {
     long tokens = 0, longest = 0, at = 0;
     int *ids = NULL, *length = calloc((size_t)t->count, sizeof *length);

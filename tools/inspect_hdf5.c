@@ -25,7 +25,7 @@ struct shape {
     size_t count;
     H5T_class_t class;
     size_t bytes;
-    int variable; /* text of variable length */
+    int variable; /* 1: text of variable length */
     char type[24];
 };
 
@@ -54,7 +54,7 @@ static herr_t read_one(hid_t object, int attribute, hid_t type, void *to) {
     return attribute ? H5Aread(object, type, to) : H5Dread(object, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, to);
 }
 
-/* " = 12", " = text" and the end of the line, for a single number or text; several lines are indented. */
+/* Prints " = 12" or " = text" and ends the line, for a single number or text; several lines are indented. */
 static void print_value(hid_t object, int attribute, hid_t type, const struct shape *s) {
     int ended = 0;
     if (s->class == H5T_INTEGER) {
@@ -84,7 +84,7 @@ static void print_head(const char *name, const struct shape *s) {
     for (int d = 0; d < s->ndim; d++) printf("%s%llu", d ? " x " : "", (unsigned long long)s->size[d]);
 }
 
-/* The values in pieces of whole rows; a row is an index of the first dimension. */
+/* Reads the values in pieces of whole rows; a row is an index of the first dimension. */
 static int add_stats(hid_t set, const struct shape *s, struct tensor_stats *stats) {
     size_t rows = s->ndim ? (size_t)s->size[0] : 1, row = rows ? s->count / rows : 0;
     if (!row) return 1;

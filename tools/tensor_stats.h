@@ -5,15 +5,15 @@
 #include <stddef.h>
 
 struct tensor_stats {          /* starts as all zero */
-    double min, max, mean, m2; /* of the finite values */
-    size_t count, wrong;       /* finite values; others */
+    double min, max, mean, m2; /* over the finite values; m2: sum of squared deviations */
+    size_t count, wrong;       /* number of finite values, of others */
 };
 void tensor_stats_add(struct tensor_stats *stats, const float *values, size_t count);
 double tensor_stats_deviation(const struct tensor_stats *stats);
-/* "[-1, 1], mean 0.01, deviation 0.5" and, when there are, ", 3 not finite". */
+/* Writes "[-1, 1], mean 0.01, deviation 0.5" and, where there are any, ", 3 not finite". */
 void tensor_stats_text(const struct tensor_stats *stats, char *text, size_t size);
-/* Text of a file made printable: control characters become '?', newlines stay when `lines` is not NULL and are followed
-   by it (an indent). To stdout. */
+/* Prints text of a file to stdout. Control characters become '?'; newlines too where `lines` is NULL, else they stay
+   and are followed by `lines` (an indent). */
 void print_clean(const char *text, const char *lines);
 
 #endif

@@ -19,11 +19,11 @@
 enum { WORKERS_MAX = 64, POLL_MICROSECONDS = 20000 };
 
 struct shared {
-    atomic_int next; /* job that is handed out next */
+    atomic_int next; /* number of the job that is handed out next */
     struct job jobs[];
 };
 struct worker {
-    pid_t pid; /* 0: none */
+    pid_t pid; /* process of the worker; 0: there is none */
 };
 
 static struct shared *shared_of(const struct worker_pool *pool) {
@@ -47,10 +47,10 @@ void worker_pool_close(struct worker_pool *pool) {
 
 void worker_pool_beat(struct job *job) { job->beat = clock_seconds(); }
 
-/* A worker process: never returns. */
+/* Runs a worker process; it never returns. */
 static void work(struct worker_pool *pool, int *taken, worker_job run, void *user, pid_t parent) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) _exit(0); /* it died before we asked to be told */
+    if (getppid() != parent) _exit(0); /* the parent died before the line above asked for the signal of its death */
     struct shared *s = shared_of(pool);
     for (;;) {
         int index = atomic_fetch_add(&s->next, 1);
@@ -68,7 +68,7 @@ static void work(struct worker_pool *pool, int *taken, worker_job run, void *use
     }
 }
 
-/* The process of a worker is gone: what it was at is rejected. */
+/* Rejects the job that a worker was at when its process ended. */
 static void bury(struct worker_pool *pool, int index, int status, int impatient) {
     if (index < 0 || pool->jobs[index].state != JOB_RUNNING) return;
     struct job *job = &pool->jobs[index];
@@ -105,7 +105,7 @@ int worker_pool_run(struct worker_pool *pool, int workers, const char *title, do
     pid_t parent = getpid();
     struct progress progress;
     progress_begin(&progress, title, pool->count, finished);
-    fflush(NULL); /* else the children would write it too */
+    fflush(NULL); /* else the children would write what is buffered once more */
     for (;;) {
         while (!code && alive < workers && atomic_load(&s->next) < pool->count) {
             int w = 0;

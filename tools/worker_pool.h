@@ -6,23 +6,23 @@
 #include <stdatomic.h>
 
 enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_REJECTED, JOB_FAILED };
-struct job {           /* shared between the processes */
+struct job {           /* lies in memory that the processes share */
     atomic_int state;  /* enum job_state */
-    int code;          /* of JOB_REJECTED, JOB_FAILED */
-    char text[400];    /* why */
-    double beat;       /* when the job last gave a sign of life, seconds of the monotonic clock */
-    double figures[8]; /* what the job has to tell */
+    int code;          /* error code of JOB_REJECTED and JOB_FAILED */
+    char text[400];    /* their reason */
+    double beat;       /* time of the last sign of life, seconds of the monotonic clock */
+    double figures[8]; /* results of the job */
 };
 struct worker_pool {
     struct job *jobs;
     int count;
 };
-/* Shared memory for `count` jobs, all waiting. */
+/* Takes shared memory for `count` jobs, all waiting. */
 int worker_pool_open(struct worker_pool *pool, int count);
 void worker_pool_close(struct worker_pool *pool);
 
 /* Runs job `index` in a worker process. Returns an error code; sets *rejected when the error concerns this job alone.
-   Calls worker_pool_beat(job) now and then. */
+   It calls worker_pool_beat(job), the sign of life, now and then. */
 typedef int (*worker_job)(void *user, int index, struct job *job, int *rejected);
 void worker_pool_beat(struct job *job);
 

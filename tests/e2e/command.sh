@@ -48,7 +48,7 @@ check "what a stage reads" answers "$BIN/refine" --help-config
 check "its own keys" shows '^  refine.steps '
 check "and the run's" shows '^  seed '
 check "no other stage's" [ "$(grep -c '^  light_decoder\.' "$work/out")" -eq 0 ]
-check "but its name" shows '^of other programs: .*light_decoder'
+check "but its name" shows '^Sections that other programs read: .*light_decoder'
 check "what all stages read" answers "$BIN/export" --help-config
 check "every stage's keys" shows '^  light_decoder.steps '
 check "an option that has another name" expect 2 export --lora file

@@ -12,7 +12,7 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The value below which `share` of the sorted ones lie, between two of them by proportion. */
+/* The quantile `share` of sorted values, interpolated between two of them. */
 static double quantile(const double *sorted, int count, double share) {
     double at = share * (count - 1);
     int below = (int)at;

@@ -8,7 +8,7 @@
 
 static double ratio(double a, double b) { return b > 1e-12 ? a / b : NAN; }
 
-/* ---- on the truth ---- */
+/* ---- figures against the truth ---- */
 
 static double slope(const struct source_totals *s, const struct source_totals *over, int which) {
     return ratio(regression_slope(&s->follow.regression[which]), regression_slope(&over->follow.regression[which]));
@@ -45,12 +45,12 @@ static double hands_found(const struct source_totals *s, const struct source_tot
 
 /* ---- latents ---- */
 
-/* which: kind * REGIONS + region. Already beside the copy. */
+/* Frechet distance to the copy, so that `over` is not used. which: kind * REGIONS + region. */
 static double frechet(const struct source_totals *s, const struct source_totals *over, int which) {
     (void)over;
     return ratio(s->latents.frechet[which / REGIONS][which % REGIONS], s->latents.dialogues);
 }
-/* Deviations over the copy's; which: region. */
+/* Ratio of a region's deviation to the copy's. which: region. */
 static double fine_energy(const struct source_totals *s, const struct source_totals *over, int which) {
     return sqrt(ratio(s->latents.energy[which][LATENT_BANDS - 1], over->latents.energy[which][LATENT_BANDS - 1]));
 }
@@ -133,10 +133,10 @@ struct drawing_of_dialogues {
     const struct figure_table *table;
     const struct figure_pair *pairs;
     int pair_count;
-    double *room; /* [figure_count] */
+    double *room; /* [figure_count]: scratch */
 };
 
-/* One source's figures over another's, both of the drawn dialogues that the source and `also` have. */
+/* Computes one source's figures over another's, from those drawn dialogues that both the source and `also` have. */
 static void source_figures(const struct figure_table *t, const int *drawn, int count, int source, int also, int over,
                            double *out) {
     struct source_totals own = {0}, yardstick = {0};

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Four decimals; null where there was nothing to measure. */
+/* A number with four decimals; null where there was nothing to measure. */
 static void add(cJSON *object, const char *key, double value) {
     if (isfinite(value))
         cJSON_AddNumberToObject(object, key, floor(value * 1e4 + 0.5) / 1e4);
@@ -84,7 +84,7 @@ cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_su
     return all;
 }
 
-/* What stands in the table, and how a stranger calls it. */
+/* Figures of the table, and the words for them that a stranger understands. */
 static const struct line {
     const char *figure, *label;
 } ratios[] = {{"mouth_slope", "mouth: slope on the truth"},

@@ -1,5 +1,5 @@
-/* figures_report.h: figures (figures.h) as objects of report.json and as a table for a reader. Keys:
-   docs/evaluation.md. */
+/* figures_report.h: writes figures (figures.h) as objects of report.json, whose keys docs/evaluation.md explains, and
+   as a table for a reader. */
 #ifndef TOOLS_EVALUATE_FIGURES_REPORT_H
 #define TOOLS_EVALUATE_FIGURES_REPORT_H
 
@@ -7,13 +7,13 @@
 
 #include "tools/evaluate/figures.h"
 
-/* An interval, its value under `key`; a test against chance. */
+/* An interval, whose value has the name `key`; a test against chance. */
 cJSON *interval_json(const char *key, const struct bootstrap_interval *interval);
 cJSON *chance_json(const struct chance_test *test);
 
-/* "measures" of one source: of figures.h's arrays, its row [figure_count] each. */
+/* "measures" of one source, from its rows [figure_count] of figures_compute's arrays. */
 cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *over_drawn);
-/* Differences between two sources: row [figure_count]. */
+/* Differences between two sources, from their row [figure_count]. */
 cJSON *figures_difference_json(const struct bootstrap_interval *differences);
 /* "shifts" of one source: the control by cyclic shifts, [FOLLOWED]. */
 cJSON *figures_shifts_json(const struct shift_sums *shifts);
@@ -24,8 +24,8 @@ cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_
    picture). */
 cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves);
 
-/* Prints the figures that a reader looks at first: a line each, a column for each of `columns` sources (numbers of the
-   table's sources, named by `names`), and the last column's interval. */
+/* Prints the figures that a reader looks at first: a line each, a column for each of column_count sources, whose
+   numbers are `columns` and whose names `names`, and the interval of the last column. */
 void figures_print(const struct bootstrap_interval *over_copy, const char *const *names, const int *columns,
                    int column_count);
 

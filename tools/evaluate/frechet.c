@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* l becomes the lower triangular factor of c. A direction in which c has nothing leaves a column of zeros. */
+/* Sets l to the lower triangular factor of c. A direction in which c is zero leaves a column of zeros. */
 static void factorise(double *l, const double *c, int n) {
     double largest = 0;
     for (int i = 0; i < n; i++) largest = fmax(largest, c[i * n + i]);
@@ -24,7 +24,7 @@ static void factorise(double *l, const double *c, int n) {
     }
 }
 
-/* m = l' c l; room [n]. */
+/* Sets m = l' c l; room: scratch [n]. */
 static void conjugate(double *m, const double *l, const double *c, int n, double *room) {
     for (int j = 0; j < n; j++) {
         for (int i = 0; i < n; i++) {
@@ -38,7 +38,8 @@ static void conjugate(double *m, const double *l, const double *c, int n, double
     }
 }
 
-/* The symmetric a to the tridiagonal of diagonal d [n] and off-diagonal e [n]; a is destroyed, v [n] room. */
+/* Reduces the symmetric a, which is destroyed, to its tridiagonal form: diagonal d [n], off-diagonal e [n]. v: scratch
+   [n]. */
 static void tridiagonalise(double *a, double *d, double *e, double *v, int n) {
     for (int k = 0; k + 1 < n; k++) {
         double norm = 0;
@@ -51,7 +52,7 @@ static void tridiagonalise(double *a, double *d, double *e, double *v, int n) {
         for (int i = k + 1; i < n; i++) v[i] = a[i * n + k]; /* the reflection's direction: x - e first unit vector */
         v[k + 1] -= e[k];
         double half = e[k] * e[k] - e[k] * first, along = 0; /* half of |v|^2 */
-        double *p = d + k + 1;                               /* the end of d is free still; [n - k - 1] */
+        double *p = d + k + 1;                               /* scratch [n - k - 1]: the end of d is not used yet */
         for (int i = k + 1; i < n; i++) {
             double sum = 0;
             for (int j = k + 1; j < n; j++) sum += a[i * n + j] * v[j];
@@ -66,7 +67,7 @@ static void tridiagonalise(double *a, double *d, double *e, double *v, int n) {
     e[n - 1] = 0;
 }
 
-/* One QR step on rows low .. high. */
+/* Makes one QR step on rows low .. high. */
 static void step(double *d, double *e, int low, int high) {
     double half = 0.5 * (d[high - 1] - d[high]), off = e[high - 1];
     double shift = d[high] - off * off / (half + copysign(hypot(half, off), half));
@@ -85,7 +86,7 @@ static void step(double *d, double *e, int low, int high) {
     }
 }
 
-/* d becomes the eigenvalues, in no order. */
+/* Turns d into the eigenvalues, in no order. */
 static void eigenvalues(double *d, double *e, int n) {
     for (int high = n - 1, steps = 0; high > 0 && steps < 50 * n; steps++) {
         for (int i = 0; i < high; i++)

@@ -8,9 +8,9 @@
 struct normal {
     const double *mean, *covariance; /* [n], [n, n], symmetric and not negative */
 };
-/* room [2 n n + 2 n] */
+/* The distance; room: scratch [2 n n + 2 n]. */
 double frechet_distance(const struct normal *a, const struct normal *b, int n, double *room);
-/* To what never varies and has mean 0: |m|^2 + tr C. */
+/* The distance to a distribution that never varies and has mean 0: |m|^2 + tr C. */
 double frechet_to_zero(const struct normal *a, int n);
 
 #endif

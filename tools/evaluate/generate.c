@@ -75,7 +75,7 @@ void teacher_generator_close(struct teacher_generator *g) {
     memset(g, 0, sizeof *g);
 }
 
-/* Features of a whole track: malloc'd [frames, dim]. */
+/* Makes the features of a whole track, malloc'd [frames, dim]. */
 static int track_features(struct sound_encoder *sound, const float *pcm, long frames, float **features) {
     struct audio_encoder encoder;
     TRY(sound_encoder_stream(sound, &encoder));
@@ -90,7 +90,7 @@ static int track_features(struct sound_encoder *sound, const float *pcm, long fr
     return code;
 }
 
-/* Window `w` of the dialogue into place b of the batch. */
+/* Puts window `w` of the dialogue in place b of the batch. */
 static int fill_window(struct teacher_generator *g, struct puppet *puppet, float *const *features, long w, int b) {
     const struct student_description *d = &g->model.description;
     const struct dit_config *c = &d->dit;
@@ -121,7 +121,7 @@ static int sample_batch(struct teacher_generator *g, uint64_t seed, uint64_t ste
     return device_sync();
 }
 
-/* The window's pictures but its reference, which the decoder sees once more. */
+/* Gives out a window's pictures but for its reference, which is decoded with them. */
 static int hand_out(struct teacher_generator *g, struct puppet *puppet, long w, int b, frame_receiver take,
                     void *user) {
     const struct student_description *d = &g->model.description;

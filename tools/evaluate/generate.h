@@ -1,5 +1,5 @@
-/* generate.h: puppet dialogues through the teacher, frame by frame, by its bidirectional sampler over consecutive
-   windows (students stream: infer/dialogue.h). For the evaluation and the contact sheets. Host memory. */
+/* generate.h: makes puppet dialogues with the teacher, whose bidirectional sampler goes over consecutive windows, for
+   the evaluation and its contact sheets. (Students stream: infer/dialogue.h.) Host memory. */
 #ifndef TOOLS_EVALUATE_GENERATE_H
 #define TOOLS_EVALUATE_GENERATE_H
 
@@ -8,10 +8,10 @@
 #include "infer/dialogue.h"
 #include "model/dit/sampler.h"
 
-/* What a puppet's dialogue says to the model. */
+/* The sound and masks of a puppet's dialogue, as a model gets them. */
 struct dialogue_sound dialogue_sound(const struct puppet *puppet);
 
-/* The teacher, window by window of 1 + 4 (F-1) frames, each from the true frame at its start (as in training). */
+/* The teacher, which makes windows of 1 + 4 (F-1) frames, each from the true frame at its start, as in training. */
 struct teacher_generator {
     struct student model;
     struct sound_encoder sound;
@@ -20,7 +20,7 @@ struct teacher_generator {
     struct arena buffers;
     int B, F, T;
     real *references;                                     /* device [B, C, H, W] */
-    float *encoded, *text;                                /* host: those [B, C, H, W], [B, text_len, text_dim] */
+    float *encoded, *text;                                /* host: references [B, C, H, W]; [B, text_len, text_dim] */
     float *features[AUDIO_STREAMS], *mask[AUDIO_STREAMS]; /* host [B, T, D], [B, T] */
     float *frames;                                        /* host [T, 3, H, W] */
 };

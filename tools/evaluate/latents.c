@@ -12,8 +12,8 @@ const char *const region_names[REGIONS] = {"mouth", "eyes", "hands", "whole"};
 
 /* ---- the grid ---- */
 
-/* The boxes of a region in pixels, by the reference's landmarks; returns how many. They are as large as the part and
-   its motion: the mouth with the nods' depth, the hands' with where they swing. */
+/* Finds the boxes of a region, in pixels, from the reference's landmarks, and returns their number. A box is as large
+   as the part and its motion: the mouth's with the depth of nods, the hands' with the reach of their swing. */
 static int region_boxes(enum region region, const struct landmarks *m, float height, float width, struct box box[2]) {
     float h = height, middle = m->head[0];
     switch (region) {
@@ -43,8 +43,8 @@ static float covered(const struct box *cell, const struct box *box) {
 }
 
 void latent_grid(struct latent_grid *g, const struct codec *codec, const struct landmarks *marks) {
-    const float least = 0.2f; /* of a cell in the region */
-    int step = 1, side = 8;   /* every step-th row and column */
+    const float least = 0.2f; /* share of a cell that must lie in the region */
+    int step = 1, side = 8;   /* every step-th row and column is looked at, at most `side` of each */
     _Static_assert(LATENT_POSITIONS == 64, "eight rows of eight");
     while ((codec->h + step - 1) / step > side || (codec->w + step - 1) / step > side) step++;
     memset(g, 0, sizeof *g);
@@ -91,7 +91,7 @@ void latent_history_close(struct latent_history *history) {
 
 int latent_history_take(struct latent_history *history, const struct latent_grid *g, struct codec *encoder,
                         const float *picture) {
-    if (history->count == history->room) return OK; /* pictures that do not fill a last latent frame */
+    if (history->count == history->room) return OK; /* the last pictures do not fill a latent frame */
     if (!history->count) codec_encode_reset(encoder);
     int got = codec_encode(encoder, picture, 1, history->at + history->count * g->size);
     if (got < 0) return -got;
@@ -101,7 +101,7 @@ int latent_history_take(struct latent_history *history, const struct latent_grid
 
 /* ---- moments ---- */
 
-/* Frame f's vector at a position: dims numbers. */
+/* Copies frame f's vector at a position: dims numbers. */
 static void vector_at(const struct latent_grid *g, const struct latent_history *h, int kind, long f, int position,
                       double *out) {
     const float *now = h->at + f * g->size + g->at[position];
@@ -159,7 +159,7 @@ static struct normal normal_at(const struct latent_grid *g, const struct latent_
 
 /* ---- sums ---- */
 
-/* sums [REGIONS] += value / positions of the region, for every region that has the position. */
+/* Adds value / (number of positions of the region) to sums [REGIONS], for every region that has the position. */
 static void add_to_regions(double *sums, int stride, const struct latent_grid *g, int position, double value) {
     for (int r = 0; r < REGIONS; r++)
         if (g->in[r][position]) sums[r * stride] += value / region_count(g, r);

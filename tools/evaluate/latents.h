@@ -1,6 +1,6 @@
-/* latents.h: what the codec's encoder sees in a source's pictures, by region of the picture, beside what it sees in
-   the codec's copy of the truth: Frechet distances of appearance and of motion (a dialogue and a position of the
-   latent grid at a time, then the mean), energies by band, and the spread between two rollouts. Host memory. */
+/* latents.h: compares what the codec's encoder makes of a source's pictures with what it makes of the codec's copy of
+   the truth, by region of the picture: Frechet distances of appearance and of motion (for each dialogue and position of
+   the latent grid, then their mean), energies by band, and the spread between two rollouts. Host memory. */
 #ifndef TOOLS_EVALUATE_LATENTS_H
 #define TOOLS_EVALUATE_LATENTS_H
 
@@ -9,18 +9,18 @@
 
 enum region { REGION_MOUTH, REGION_EYES, REGION_HANDS, REGION_WHOLE, REGIONS };
 extern const char *const region_names[REGIONS];
-/* Appearance: a latent frame less the reference's. Motion: less the one before. */
+/* Appearance: a latent frame less the reference's. Motion: a latent frame less the one before it. */
 enum latent_kind { LATENT_APPEARANCE, LATENT_MOTION, LATENT_KINDS };
-/* Bands: quarters of a codec's components, of pca from coarse to fine. */
+/* Bands are quarters of a codec's components; those of pca go from coarse to fine. */
 enum { LATENT_BANDS = 4, LATENT_POSITIONS = 64, LATENT_DIMS = 128 };
 
-/* Where is what in a latent frame. Of a grid of more than LATENT_POSITIONS positions evenly chosen ones are looked
-   at, of more than LATENT_DIMS components the first. */
+/* Where the regions lie in a latent frame. In a grid of more than LATENT_POSITIONS positions evenly chosen ones are
+   looked at; of more than LATENT_DIMS components the first ones. */
 struct latent_grid {
     int size, plane;                   /* numbers of a latent frame; positions of the whole grid */
-    int dims, positions;               /* that are looked at */
-    int at[LATENT_POSITIONS];          /* place in the plane */
-    int in[REGIONS][LATENT_POSITIONS]; /* 1: of this region; every region has one at least */
+    int dims, positions;               /* components and positions that are looked at */
+    int at[LATENT_POSITIONS];          /* place of each position in the plane */
+    int in[REGIONS][LATENT_POSITIONS]; /* 1: the position lies in the region; every region has at least one */
 };
 void latent_grid(struct latent_grid *grid, const struct codec *codec, const struct landmarks *marks);
 
@@ -29,7 +29,7 @@ struct latent_history {
     long count, room;
     float *at;
 };
-/* Room for `frames` pictures. ERR_DEVICE: out of memory. */
+/* Takes memory for `frames` pictures. ERR_DEVICE: out of memory. */
 int latent_history_open(struct latent_history *history, const struct latent_grid *grid, long frames);
 void latent_history_close(struct latent_history *history);
 /* Pushes a picture through the encoder, which begins anew with the first. ERR_DEVICE: more pictures than room. */
@@ -40,7 +40,8 @@ int latent_history_take(struct latent_history *history, const struct latent_grid
 struct latent_moments {
     double *mean, *covariance;
 };
-/* which: 0, all frames; 1 or 2, the odd or even runs of LATENT_RUN frames. ERR_DEVICE: out of memory. */
+/* Computes moments. which: 0, of all frames; 1 or 2, of the odd or even runs of LATENT_RUN frames. ERR_DEVICE: out of
+   memory. */
 enum { LATENT_RUN = 12 };
 int latent_moments_open(struct latent_moments *moments, const struct latent_grid *grid,
                         const struct latent_history *history, int which);
@@ -49,7 +50,7 @@ void latent_moments_close(struct latent_moments *moments);
 /* Sums over dialogues, doubles alone; start from zeros. */
 struct latent_sums {
     double frechet[LATENT_KINDS][REGIONS];
-    double still[LATENT_KINDS][REGIONS]; /* of a picture that never moves, to this source: the control that must fail */
+    double still[LATENT_KINDS][REGIONS];  /* distance of a picture that never moves: the control that must fail */
     double energy[REGIONS][LATENT_BANDS]; /* variance of appearance */
     double dialogues;
 };
@@ -59,9 +60,9 @@ int latent_sums_add(struct latent_sums *sums, const struct latent_grid *grid, co
 
 void latent_sums_merge(struct latent_sums *to, const struct latent_sums *from); /* to += from */
 
-/* Half the mean squared difference of two rollouts of one dialogue, by region, added to spread [REGIONS] in the unit
-   of latent_sums.energy (all bands together), so that 1 over the copy's energy is as far apart as two unrelated
-   moments. */
+/* Adds half the mean squared difference of two rollouts of one dialogue, by region, to spread [REGIONS]. The unit is
+   that of latent_sums.energy, all bands together: a spread as large as the copy's energy means that the rollouts are as
+   far apart as two unrelated moments. */
 void latent_spread_add(double *spread, const struct latent_grid *grid, const struct latent_history *a,
                        const struct latent_history *b);
 

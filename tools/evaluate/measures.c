@@ -7,7 +7,7 @@
 
 /* ---- spans ---- */
 
-/* The next span of talk, cut as lip synchrony wants it. 0: none is left. */
+/* Finds the next span of talk, less the frames at its ends that lip synchrony leaves out; 0: none is left. */
 static int next_lip_span(const float *known, const float *talk, int count, int *to, int *first, int *last) {
     for (int from = 0; next_span(talk, count, &from, to);) {
         *first = from, *last = *to;
@@ -30,7 +30,7 @@ void lip_frames(float *used, const float *known, const float *talk, int count) {
         for (int i = a; i < b; i++) used[i] = 1;
 }
 
-/* Which cell of the profile frame i of the span [from, to) belongs to. */
+/* The cell of the profile that frame i of the span [from, to) belongs to. */
 static void profile_cell(int i, int from, int to, int *end, int *distance) {
     *end = to - 1 - i < i - from;
     *distance = *end ? to - 1 - i : i - from;
@@ -87,19 +87,19 @@ double measure_mean_while(const float *value, const float *mask, const float *un
 
 static double decibels(double squares, double values) {
     double mean = values > 0 ? squares / values : 0;
-    if (!isfinite(mean)) return 0;                            /* pixels that are no numbers are not like anything */
+    if (!isfinite(mean)) return 0;                            /* pixels that are not finite resemble nothing */
     return mean < 4e-9 ? 99 : fmin(99, 10 * log10(4 / mean)); /* the range of [-1, 1] is 2 */
 }
 
 static size_t frame_size(const struct clip *clip) { return 3 * (size_t)clip->height * (size_t)clip->width; }
 
-/* Whole pixels of a box, cut to the picture. */
+/* Cuts a box to whole pixels of the picture. */
 static void box_pixels(const struct clip *clip, const struct box *box, int *x0, int *x1, int *y0, int *y1) {
     *x0 = (int)fmaxf(0, roundf(box->x0)), *x1 = (int)fminf((float)clip->width, roundf(box->x1));
     *y0 = (int)fmaxf(0, roundf(box->y0)), *y1 = (int)fminf((float)clip->height, roundf(box->y1));
 }
 
-/* What hardly moves: the wall to both sides of the head, and the middle of the shirt. */
+/* Boxes of what hardly moves: the wall to both sides of the head, and the middle of the shirt. */
 enum { WALLS = 2, STILL = 3 };
 static void still_boxes(const struct clip *clip, const struct landmarks *marks, struct box still[STILL]) {
     float h = (float)clip->height, w = (float)clip->width, middle = marks->head[0];
@@ -133,7 +133,7 @@ static float luminance_at(const struct clip *clip, const float *frame, int y, in
     return 0.299f * frame[at] + 0.587f * frame[at + plane] + 0.114f * frame[at + 2 * plane];
 }
 
-/* Histogram of a frame's gradient magnitudes; a cell is 1/GRADIENT_CELLS of the largest possible. */
+/* Makes a histogram of a frame's gradient magnitudes; a cell is 1/GRADIENT_CELLS of the largest possible. */
 enum { GRADIENT_CELLS = 8192 };
 #define GRADIENT_MAX 2.83f
 
@@ -144,12 +144,12 @@ static long gradient_histogram(const struct clip *clip, const float *frame, int 
             float at = luminance_at(clip, frame, y, x);
             float gx = luminance_at(clip, frame, y, x + 1) - at, gy = luminance_at(clip, frame, y + 1, x) - at;
             float share = sqrtf(gx * gx + gy * gy) / GRADIENT_MAX;
-            cells[share < 1 ? (int)(share * GRADIENT_CELLS) : GRADIENT_CELLS - 1]++; /* NaN: the steepest */
+            cells[share < 1 ? (int)(share * GRADIENT_CELLS) : GRADIENT_CELLS - 1]++; /* NaN counts as the steepest */
         }
     return (long)(clip->height - 1) * (clip->width - 1);
 }
 
-/* Mean of the `share` of gradients at one end: step 1 from the flattest up, -1 from the steepest down. */
+/* The mean of the `share` of gradients at one end: step 1 from the flattest up, -1 from the steepest down. */
 static double gradient_end_mean(const struct clip *clip, double share, int step) {
     int cells[GRADIENT_CELLS];
     double total = 0;
@@ -171,7 +171,7 @@ static double gradient_end_mean(const struct clip *clip, double share, int step)
 double measure_sharpness(const struct clip *clip) { return gradient_end_mean(clip, 0.03, -1); }
 double measure_flat_noise(const struct clip *clip) { return gradient_end_mean(clip, 0.5, 1); }
 
-/* Sum over a box, and its area, of the absolute change of luminance between two frames. */
+/* Sums the absolute change of luminance between two frames over a box, and adds its area. */
 static double change_in(const struct clip *clip, const float *now, const float *before, const struct box *box,
                         long *area) {
     int x0, x1, y0, y1;

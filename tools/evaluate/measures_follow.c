@@ -1,4 +1,4 @@
-/* measures_follow.c: face, lips and hands found in the pixels. See measures.h.
+/* measures_follow.c: finds face, lips and hands in the pixels. See measures.h.
    A patch is followed by the smallest mean squared difference of its colours over all whole-pixel displacements in
    reach, then by the vertex of the parabola through the neighbours, axis by axis. A face is known by its pattern, so
    that a change of its mean colour does not count; a hand is a patch of skin, so that it does. */
@@ -15,7 +15,7 @@ struct patch { /* an ellipse of the reference */
     float mean_counts; /* share of the mean difference that counts, 0 .. 1 */
 };
 enum { PATCH_SAMPLES = 1024, PATCH_HEIGHT = 64 };
-struct samples { /* the patch's pixels; of pictures higher than PATCH_HEIGHT only every step-th each way */
+struct samples { /* the patch's pixels; in pictures higher than PATCH_HEIGHT only every step-th each way */
     int count, step;
     struct {
         int x, y;
@@ -65,14 +65,14 @@ static float mismatch(const struct clip *clip, const float *frame, const struct 
     return squares / (float)counted;
 }
 
-/* Where between -1 and 1 the parabola through three values has its smallest. */
+/* Finds where between -1 and 1 the parabola through three values is smallest. */
 static float vertex(float before, float at, float after) {
     float bend = before - 2 * at + after;
     if (!(bend > 0) || !isfinite(bend)) return 0;
     return fmaxf(-0.5f, fminf(0.5f, 0.5f * (before - after) / bend));
 }
 
-/* The best of the displacements from .. to, `step` apart; *best starts as the mismatch to beat. */
+/* Finds the best of the displacements from .. to, `step` apart; *best starts as the mismatch to beat. */
 static void search(const struct clip *clip, const float *frame, const struct samples *s, const int from[2],
                    const int to[2], int step, float *best, int at[2]) {
     for (int dy = from[1]; dy <= to[1]; dy += step)
@@ -82,7 +82,7 @@ static void search(const struct clip *clip, const float *frame, const struct sam
         }
 }
 
-/* The best displacement; returns its mismatch, of whole pixels. */
+/* Finds the best displacement; returns its mismatch at whole pixels. */
 static float follow(const struct clip *clip, const float *frame, const struct samples *s, const struct patch *p,
                     float shift[2]) {
     float best = INFINITY;
@@ -118,7 +118,7 @@ void measure_face_shift(const struct clip *clip, const float *reference, const s
 
 void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
                   enum measure_hand hand, float (*position)[2], float *mismatches) {
-    /* Where a hand may be: below the chin, on its own side, whole in the picture. */
+    /* A hand may be below the chin, on its own side, whole in the picture. */
     float h = (float)clip->height, outer = 0.43f * h, inner = 0.10f * h, middle = marks->head[0];
     const float *at = hand == HAND_LEFT ? marks->hand_left : marks->hand_right;
     float x0 = hand == HAND_LEFT ? middle - outer : middle + inner,
@@ -149,7 +149,7 @@ static float overlap(float low, float high, int cell) {
     return fmaxf(0, fminf(high, (float)cell + 1) - fmaxf(low, (float)cell));
 }
 
-/* Sum over a box of how far each pixel lies from `light` (0) to `dark` (1), edge pixels by the part inside. */
+/* Sums over a box how far each pixel lies from `light` (0) to `dark` (1); edge pixels count by the part inside. */
 static float darkness(const struct clip *clip, const float *frame, const struct box *box, float light, float dark) {
     float sum = 0;
     int y0 = (int)fmaxf(0, floorf(box->y0)), y1 = (int)fminf((float)clip->height, ceilf(box->y1));
@@ -162,7 +162,7 @@ static float darkness(const struct clip *clip, const float *frame, const struct 
     return sum;
 }
 
-/* Luminance of the cheeks beside the mouth. */
+/* The luminance of the cheeks beside the mouth. */
 static float cheeks(const struct clip *clip, const float *reference, const struct landmarks *marks) {
     float h = (float)clip->height, sum = 0, area = 0;
     for (int side = -1; side <= 1; side += 2) {

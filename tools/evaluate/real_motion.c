@@ -12,7 +12,7 @@ const char *const real_figure_names[REAL_FIGURES] = {
     "correlation",        "correlation_with_copy", "ceiling",     "over_ceiling", "amount_over_copy",
     "exchanged_with_own", "exchanged_with_sound",  "sound_counts"};
 
-enum { UNCOUNTED = 2 }; /* frames at the start */
+enum { UNCOUNTED = 2 }; /* number of frames at the start that do not count */
 
 int real_clip_open(struct real_clip *clip, int frames) {
     size_t room = (size_t)frames + FRAMES_PER_LATENT;
@@ -31,7 +31,7 @@ void real_clip_close(struct real_clip *clip) {
     *clip = (struct real_clip){0};
 }
 
-/* Every fourth frame alone is a track whose mean is removed. */
+/* Makes of every fourth frame a track of its own, whose mean is removed. */
 static void add(struct regression *sums, const float *measured, const float *known, int count) {
     for (int phase = 0; phase < FRAMES_PER_LATENT; phase++)
         regression_add_strided(sums, measured + UNCOUNTED + phase, known + UNCOUNTED + phase,

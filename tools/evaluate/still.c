@@ -9,7 +9,7 @@ static double luminance(const float *frame, size_t plane, size_t i) {
     return 0.299 * (double)frame[i] + 0.587 * (double)frame[plane + i] + 0.114 * (double)frame[2 * plane + i];
 }
 
-/* Variance in time of a place's luminance. */
+/* Computes the variance in time of every place's luminance. */
 static double variance(const struct clip *clip, size_t plane, size_t i) {
     double sum = 0, squares = 0;
     for (int f = 0; f < clip->count; f++) {

@@ -47,7 +47,7 @@ double lag_sums_confidence(const struct lag_sums *sums) {
 
 /* ---- cyclic shifts ---- */
 
-/* The sums of one dialogue's track with the circle turned by `shift`; spans [span_count + 1] are places in the
+/* Adds the sums of one dialogue's track with the circle turned by `shift`. spans [span_count + 1] are places in the
    circle. */
 static struct regression turned(const float *measured, const float *circle, float *room, int n, int shift,
                                 const int *spans, int span_count) {
@@ -92,7 +92,7 @@ void shift_sums_merge(struct shift_sums *to, const struct shift_sums *from, int 
     }
 }
 
-/* The correlation in place against those of `count` wrong places. */
+/* Tests the correlation in place against those of `count` wrong places. */
 static struct chance_test chance(double in_place, const double *wrong, int count) {
     struct chance_test test = {.correlation = in_place};
     double squares = 0;

@@ -12,7 +12,8 @@ static void scale_point(float out[2], const float in[2], int width, int height) 
     out[1] = in[1] * (float)height;
 }
 
-/* Evenly over the first span of talk that is long enough, so that the sheet shows a speaking mouth. */
+/* Chooses the frames of the contact sheet evenly from the first span of talk that is long enough, so that the sheet
+   shows a speaking mouth. */
 static void choose_kept(struct trial *t) {
     const long span = 4 * TRIAL_KEPT;
     long start = 1, run = 0;
@@ -117,8 +118,8 @@ void trial_measures_close(struct trial_measures *m) {
     memset(m, 0, sizeof *m);
 }
 
-/* The face's likeness to the copy's at the same moment: mean squared error of a value, 0 where the copy has ended. Of
-   the copy itself the face is kept. */
+/* Compares the face with the copy's at the same moment: mean squared error of a value, 0 where the copy has ended.
+   Where the copy itself is measured its face is kept. */
 static double face_error(struct trial_measures *m, const struct clip *clip, long frame) {
     const struct trial *t = m->trial;
     float patch[FACE_VALUES];
@@ -138,7 +139,7 @@ static double face_error(struct trial_measures *m, const struct clip *clip, long
     return squares;
 }
 
-/* What a frame adds to its second. */
+/* Adds a frame to the sums of its second. */
 static void take_second(struct trial_measures *m, const struct clip *clip, long frame, double wall, double sharpness) {
     double *sums = m->second[frame / VIDEO_RATE];
     sums[DRIFT_WALL] += wall;
@@ -183,7 +184,7 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The copy's latents: of all of its frames, and how far two halves of them are apart. */
+/* Computes the moments of the copy's latents, and the distance of two halves of them. */
 static int set_copy_latents(struct trial *t, const struct trial_measures *copy, struct latent_sums *halves) {
     struct latent_moments half[2] = {{NULL, NULL}, {NULL, NULL}};
     int code = latent_moments_open(&t->copy_latents, &t->grid, &copy->latents, 0);
@@ -219,7 +220,7 @@ void trial_add_spread(double *spread, const struct trial_measures *m) {
     if (m->trial->encoder) latent_spread_add(spread, &m->trial->grid, &m->trial->rollout, &m->latents);
 }
 
-/* The tracks of a source's frames, as tracks.h orders them: room [TRACKS, count]. */
+/* Lists the tracks of a source's frames as tracks.h orders them; room: memory [TRACKS, count]. */
 static void measured_tracks(const struct trial_measures *m, float *room, const float *tracks[TRACKS]) {
     int n = (int)m->count;
     for (int k = 0; k < TRACKS; k++) tracks[k] = room + (size_t)k * (size_t)n;
@@ -246,7 +247,7 @@ static int add_followed(struct source_totals *s, struct shift_sums *shifts, cons
 
 static double decibels(double error) { return -10 * log10(error + 1e-10); }
 
-/* Slopes over the seconds that the source and the copy both have whole. */
+/* Computes the slopes over the seconds that source and copy both have whole. */
 static void add_drift(struct source_totals *s, const struct trial_measures *m) {
     double value[DRIFTS][TRIAL_SECONDS_MAX], mean = m->sharpness / (double)(m->count ? m->count : 1);
     long frames = 1 + (m->count < m->trial->copied ? m->count : m->trial->copied);

@@ -1,9 +1,9 @@
-/* trial_view.c: a trial seen by another view. See trial.h. */
+/* trial_view.c: varies a trial by a view. See trial.h. */
 #include "tools/evaluate/trial.h"
 
-/* Where a place of the plain picture is seen, in pixels. */
+/* Finds where a place of the plain picture is seen, in pixels. */
 static void move_mark(float mark[2], const struct picture_view *view, int width, int height) {
-    const float side = (float)height, left = 0.5f * (float)(width - height); /* of the middle square */
+    const float side = (float)height, left = 0.5f * (float)(width - height); /* the middle square's */
     const float in[2] = {(mark[0] - left) / side, mark[1] / side};
     float out[2];
     picture_view_place(view, in, out);

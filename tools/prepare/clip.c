@@ -34,36 +34,37 @@ static size_t piece_row_bytes(const struct prepare_config *c) {
     return sizeof(float) * piece_row_floats(c) + piece_row_pictures(c) + sizeof(int32_t);
 }
 
-/* A picture's values in 8 bits. */
+/* Converts a picture's values to 8 bits. */
 static void to_bytes(unsigned char *bytes, const float *pixels, size_t n) {
     for (size_t i = 0; i < n; i++) bytes[i] = pixel_byte(pixels[i]);
 }
 
-enum { LARGE_JUDGED = 3 }; /* latent frames that a large codec's report decodes */
+enum { LARGE_JUDGED = 3 }; /* latent frames of a window that are decoded for the report, where the codec is large */
 
-/* What a clip needs while it is cut. */
+/* A clip that is being cut into windows. */
 struct cutter {
-    const char *name; /* of the clip */
+    const char *name; /* the clip's name */
     const struct prepare_config *config;
     struct clip_source *source;
     struct codec *codec;
     struct file_writer *out;
     struct piece_head *head;
-    float *window;            /* [T, 3, H, W]: the last frames, the newest at the end when full */
-    float *back;              /* [T, 3, H, W]: decoded */
-    unsigned char *row;       /* floats, pictures, shot: as they are written */
-    int held;                 /* frames in the window */
+    float *window;            /* [T, 3, H, W]: the last frames, the newest at the end when it is full */
+    float *back;              /* [T, 3, H, W]: the window encoded and decoded */
+    unsigned char *row;       /* a row as it is written: floats, pictures, number of the shot */
+    int held;                 /* number of frames in the window */
     long start;               /* video frame that the window starts at */
-    void (*beat)(void *user); /* called now and then: a sign of life */
+    void (*beat)(void *user); /* sign of life, called now and then */
     void *user;
-    int skip;                 /* frames to pass over, when the stride is longer than the window */
-    uLong sum;                /* of the rows so far */
-    enum clip_picture before; /* what the last frame was */
+    int skip;                 /* number of frames to pass over, where the stride is longer than the window */
+    uLong sum;                /* checksum of the rows so far */
+    enum clip_picture before; /* kind of the last frame */
 };
 
 static float *row_floats(const struct cutter *cut) { return (float *)(void *)cut->row; }
 
-/* The window into the row's latents, four frames after the first one at a time: large codecs take long. */
+/* Encodes the window into the row's latents: the first frame, then four at a time, with a sign of life between, because
+   large codecs take long. */
 static int encode_window(struct cutter *cut) {
     int T = prepare_window(cut->config), out = 0;
     size_t latent = latent_floats(cut->config) / (size_t)cut->config->frames;
@@ -77,8 +78,8 @@ static int encode_window(struct cutter *cut) {
     return OK;
 }
 
-/* Squared error of the codec over a window, for the report; over the start of it where decoding is much more work than
-   encoding. */
+/* Measures the codec's squared error over a window, for the report. A large codec, whose decoder takes long, is
+   measured over the window's start. */
 static int judge(struct cutter *cut) {
     int F = cut->config->frames, out = 0;
     size_t latent = latent_floats(cut->config) / (size_t)F;
@@ -99,7 +100,7 @@ static int judge(struct cutter *cut) {
     return OK;
 }
 
-/* What codec and encoder made of the window: numbers, or nothing that can be trained on. */
+/* ERR_INPUT where codec or audio encoder have made numbers of the window that are not finite. */
 static int check_row(const struct cutter *cut) {
     long at = finite_fault(row_floats(cut), piece_row_floats(cut->config));
     if (at < 0) return OK;
@@ -108,7 +109,7 @@ static int check_row(const struct cutter *cut) {
                      at < (long)latent_floats(cut->config) ? "latents" : "audio features or masks");
 }
 
-/* The full window becomes a row; then it moves on by the stride. */
+/* Writes the full window as a row; then moves it on by the stride. */
 static int cut_window(struct cutter *cut) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), keep = T > c->stride ? T - c->stride : 0;
@@ -132,7 +133,7 @@ static int cut_window(struct cutter *cut) {
     return OK;
 }
 
-/* A frame at which the window cannot go on: a new one begins with it, or behind it. */
+/* Gives the window up at a frame at which it cannot go on: a new one begins with that frame, or behind it. */
 static void break_window(struct cutter *cut, long frame, enum clip_picture kind) {
     if (kind == PICTURE_GOES_ON) return;
     size_t size = frame_floats(cut->config);
@@ -144,7 +145,7 @@ static void break_window(struct cutter *cut, long frame, enum clip_picture kind)
     cut->head->missing += kind == PICTURE_MISSING;
 }
 
-/* All frames of the clip through the window. */
+/* Passes all frames of the clip through the window. */
 static int cut_clip(struct cutter *cut, int *rejected) {
     const struct prepare_config *c = cut->config;
     int T = prepare_window(c), result;
@@ -171,7 +172,8 @@ static int cut_clip(struct cutter *cut, int *rejected) {
     if (!cut->head->rows && !cut->head->missing && !cut->head->cuts)
         return error_set(ERR_INPUT, "%s: is too short: %ld frames, a window has %d", cut->name, frames, T);
     if (!cut->head->rows)
-        return error_set(ERR_INPUT, "%s: has no %d frames in a row: of %ld, %d are not there, and it cuts %d times",
+        return error_set(ERR_INPUT,
+                         "%s: has no %d frames in a row: of %ld, %d have no picture or face, and it cuts %d times",
                          cut->name, T, frames, cut->head->missing, cut->head->cuts);
     long sound = clip_sound_frames(cut->source);
     if (sound < frames - VIDEO_RATE && (double)sound < 0.9 * (double)frames)
@@ -181,7 +183,7 @@ static int cut_clip(struct cutter *cut, int *rejected) {
     return OK;
 }
 
-/* The sum of rows, and of a head that is to be in front of them. */
+/* Computes the checksum of rows with the head that stands before them in the file. */
 static uint32_t add_head(uLong sum, struct piece_head head) {
     head.sum = 0;
     return (uint32_t)crc32_z(sum, (const unsigned char *)&head, sizeof head);
@@ -206,7 +208,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     if (!cut.window || !cut.back || !cut.row) code = error_set(ERR_DEVICE, "out of memory");
     if (!code) code = file_create(&out, piece);
     if (!code) {
-        fwrite(head, sizeof *head, 1, out.file); /* room; the figures come at the end */
+        fwrite(head, sizeof *head, 1, out.file); /* keeps the place; the head is written again at the end */
         code = cut_clip(&cut, rejected);
         if (!code) {
             head->sum = add_head(cut.sum, *head);
@@ -223,7 +225,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     return code;
 }
 
-/* The sum of the rows that follow, which are as many as `head` says; 0 in *whole: they are not there. */
+/* Computes the checksum of the rows that follow, as many as `head` says; *whole: 0 where fewer are there. */
 static uint32_t sum_of(FILE *file, const struct piece_head *head, size_t row, int *whole) {
     unsigned char *bytes = malloc(row);
     uLong sum = crc32_z(0, NULL, 0);
@@ -262,19 +264,19 @@ int piece_read(FILE *file, const struct prepare_config *config, float *floats, u
     return OK;
 }
 
-/* What a sample for the fit needs while it is taken. */
+/* A sample for the fit that is being taken. */
 struct sampler {
     const struct prepare_config *config;
     FILE *out;
     unsigned char *bytes; /* [4, 3, H, W] */
-    int held, wait;       /* frames in `bytes`; frames to pass over before the next group */
-    long groups;          /* that were written */
+    int held, wait;       /* number of frames in `bytes`; frames to pass over before the next group */
+    long groups;          /* number of groups written */
 };
 
 static void sample_frame(struct sampler *s, const float *pixels, enum clip_picture kind) {
-    enum { APART = 11 }; /* frames from one group to the next */
+    enum { APART = 11 }; /* number of frames from one group to the next */
     size_t frame = frame_floats(s->config);
-    if (kind != PICTURE_GOES_ON) s->held = 0; /* a group is of one shot */
+    if (kind != PICTURE_GOES_ON) s->held = 0; /* a group lies within one shot */
     if (kind == PICTURE_MISSING || kind == PICTURE_BLENDED || s->wait-- > 0) return;
     s->wait = 0;
     unsigned char *to = s->bytes + (size_t)s->held++ * frame;
@@ -306,7 +308,7 @@ int prepare_sample(const struct prepare_config *config, const struct clip_entry 
             beat(user);
             sample_frame(&sampler, pixels, kind);
         }
-        *rejected = result < 0; /* a clip that breaks in the middle is not fitted to */
+        *rejected = result < 0; /* a clip that cannot be read to its end is no part of the fit */
         if (*rejected) file_discard(&out);
         code = *rejected ? -result : file_commit(&out);
     }

@@ -22,7 +22,7 @@ static int is_video(const char *name) {
     return 0;
 }
 
-/* A new, zeroed entry at the end of the list; NULL when memory or numbers are out. */
+/* Appends a zeroed entry to the list; NULL when memory or numbers are out. */
 static struct clip_entry *add_entry(struct clip_list *list, const char *path) {
     if (list->count >= CLIPS_MAX) return NULL;
     if (!(list->count & (list->count - 1))) { /* 0 or a power of two: the room is used up */
@@ -111,7 +111,8 @@ static int hold_out(struct clip_list *list, const struct prepare_config *config)
                      config->held_out);
 }
 
-/* The clips' places in the list, those of one folder together: by folder, then as they are listed. */
+/* Sorts the clips' places in the list so that those of one folder stand together: by folder, then in the order of the
+   list. */
 struct place {
     const char *path;
     size_t folder; /* length of its folder part */
@@ -129,15 +130,15 @@ static int same_folder(const struct place *x, const struct place *y) {
     return x->folder == y->folder && !memcmp(x->path, y->path, x->folder);
 }
 
-/* A folder's clips are one identity; identities are numbered as they first come in the list, which a subfolder's clips
-   may stand in the middle of. */
+/* Gives a folder's clips one identity. Identities are numbered in the order in which their folders first come in the
+   list; clips of a subfolder may stand between those of its folder. */
 static int number_identities(struct clip_list *list) {
     struct place *places = malloc(sizeof *places * (size_t)list->count);
     if (!places) return error_set(ERR_DEVICE, "out of memory");
     for (int i = 0; i < list->count; i++)
         places[i] = (struct place){list->entries[i].path, folder_length(list->entries[i].path), i};
     qsort(places, (size_t)list->count, sizeof *places, by_folder);
-    for (int i = 0, first = 0; i < list->count; i++) { /* for now the number of the folder's first clip */
+    for (int i = 0, first = 0; i < list->count; i++) { /* number of the folder's first clip, replaced below */
         if (i && !same_folder(&places[i - 1], &places[i])) first = i;
         list->entries[places[i].index].identity = places[first].index;
     }
@@ -151,7 +152,7 @@ static int number_identities(struct clip_list *list) {
     return OK;
 }
 
-/* Every training clip as often as the config says, its copies behind it. */
+/* Lists every training clip as often as the config says, its copies behind it. */
 static int copy_training_clips(struct clip_list *list, int copies) {
     struct clip_list all = {.ignored = list->ignored};
     int code = OK;

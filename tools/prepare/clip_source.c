@@ -13,29 +13,29 @@
 #include "tools/prepare/sidecar.h"
 
 struct clip_source {
-    struct video_reader *video; /* or .. */
+    struct video_reader *video; /* NULL: the clip is a puppet's */
     struct puppet *puppet;
-    struct shots shots;       /* of a video */
-    struct video_face *faces; /* its windows, where there is a box file */
+    struct shots shots;       /* a video's shots */
+    struct video_face *faces; /* a video's windows about the face, where there is a box file */
     long face_count;
     int unheard;
-    float *picture;          /* that the reader gave */
-    int next, height, width; /* puppet: frame that is drawn next */
-    long frames;             /* video frames' worth of sound */
+    float *picture;          /* the picture that the reader gave last */
+    int next, height, width; /* next: number of the puppet's frame that is drawn next */
+    long frames;             /* length of the sound in video frames */
     int tracks, dim;
     struct sound_encoder *sound;
     float *features[2];   /* [frames, dim] */
-    const float *silence; /* [dim]: the feature of silence; the encoder's */
+    const float *silence; /* [dim]: the encoder's feature of silence */
     float *talk, *listen; /* [frames] */
 };
 
-/* Who is told that work goes on. */
+/* The sign of life and its argument. */
 struct listener {
     void (*beat)(void *);
     void *user;
 };
 
-/* Features of all of a track, pushed a second at a time. */
+/* Makes the features of all of a track, pushed a second at a time. */
 static int encode_sound(struct clip_source *s, const struct listener *listener, int track, const float *pcm,
                         long samples) {
     struct audio_encoder stream;
@@ -55,13 +55,13 @@ static int encode_sound(struct clip_source *s, const struct listener *listener, 
         got = more < 0 ? more : got + more;
         listener->beat(listener->user);
     }
-    for (long f = got; got >= 0 && f < s->frames; f++) /* the other track is longer */
+    for (long f = got; got >= 0 && f < s->frames; f++) /* the rest of a shorter track is silence */
         memcpy(features + f * s->dim, s->silence, sizeof(float) * (size_t)s->dim);
     audio_encoder_close(&stream);
     return got < 0 ? (int)-got : OK;
 }
 
-/* Room for masks and features of s->frames frames. */
+/* Takes memory for masks and features of s->frames frames. */
 static int make_room(struct clip_source *s) {
     s->talk = calloc((size_t)s->frames + 1, sizeof *s->talk);
     s->listen = calloc((size_t)s->frames + 1, sizeof *s->listen);
@@ -82,7 +82,7 @@ static int open_puppet(struct clip_source *s, const struct prepare_config *confi
     return OK;
 }
 
-/* Features and masks of a video's sound, which is in pcm already. */
+/* Makes features and masks of a video's sound, which is in pcm already. */
 static int take_sound(struct clip_source *s, const struct prepare_config *config, const struct listener *listener,
                       const char *path, float *const *pcm, const long *samples) {
     long longest = samples[0] > samples[1] ? samples[0] : samples[1];
@@ -166,7 +166,7 @@ int clip_open(struct clip_source **out, const struct prepare_config *config, con
     return OK;
 }
 
-/* The video's next frame, once those behind it tell whether it begins a shot. */
+/* Reads the video's next frame, once the frames behind it tell whether it begins a shot. */
 static int video_frame(struct clip_source *s, float *pixels, enum clip_picture *kind) {
     static const enum clip_picture kinds[] = {PICTURE_GOES_ON, PICTURE_BEGINS, PICTURE_BLENDED};
     int more = 1, missing;

@@ -19,11 +19,12 @@ const struct config_field prepare_fields[] = {
     INT("width", width, 8, 4096, "64", "Width of the pictures, pixels."),
     TEXT("codec", codec, "pca",
          "The video codec: pca, which is fitted here, or wan21 or wan22, the Wan video autoencoders."),
-    TEXT("codec_weights", codec_weights, "", "File or folder of the codec's weights (wan21, wan22)."),
-    INT("patch", patch, 1, 32, "8", "Pixels of a latent's side (pca)."),
-    INT("channels", channels, 1, 1024, "48", "Numbers of a latent (pca)."),
+    TEXT("codec_weights", codec_weights, "", "File or folder of the codec's weights, which wan21 and wan22 need."),
+    INT("patch", patch, 1, 32, "8", "Side, in pixels, of the square that a latent stands for (pca)."),
+    INT("channels", channels, 1, 1024, "48", "Channels of the latents: numbers that a square of pixels becomes (pca)."),
     REAL("scale_power", scale_power, 0, 1, "0.5",
-         "Latents are divided by deviation^scale_power: 0 leaves them as they are, 1 makes all channels alike."),
+         "Latents are divided by their channel's deviation to this power: 0 leaves them as they are, 1 makes all "
+         "channels alike."),
     REAL("motion_weight", motion_weight, 1e-3, 1e3, "1",
          "Weight of the motion within a latent frame when the codec is fitted: above 1 keeps more of it, and less "
          "detail."),
@@ -35,48 +36,52 @@ const struct config_field prepare_fields[] = {
         "from with light_decoder.target=pictures."),
     AUDIO_CONFIG_FIELDS("logmel", "stream"),
     INT("audio_dim", audio_dim, 0, 65536, "0",
-        "Features a picture; 0 takes as many as the encoder gives (logmel: 32)."),
+        "Number of audio features of a picture; 0 takes as many as the encoder gives (logmel: 32)."),
     INT("tracks", tracks, 1, 2, "1",
         "1 mixes all sound; 2 takes the left channel for the person in the picture, the right one for the other (the "
         "puppet always has 2)."),
     TEXT("text", text, "",
-         "Safetensors file of prompts' embeddings (text_embed); without one all clips have the same random tokens."),
+         "Safetensors file of prompts' embeddings (text_embed makes it); without one all clips have the same random "
+         "tokens."),
     TEXT("prompt", prompt, "",
-         "Prompt of clips that have no NAME.txt beside them; empty takes the default of the file."),
+         "Prompt of clips that have no NAME.txt beside them; empty takes the default of the file of embeddings."),
     INT("text_len", text_len, 1, 4096, "8", "Text tokens of the network, padded with zeros."),
     INT("text_dim", text_dim, 1, 16384, "32", "Width of a text token."),
     CHOICE("mask", mask, masks, "auto",
-           "Who speaks when: from sidecar files, by vad (voice activity), or auto, a sidecar where there is one, "
-           "else vad."),
-    REAL("crop.x", crop.x, 0, 1, "0.5", "Middle of the window as a share of the picture's width."),
-    REAL("crop.y", crop.y, 0, 1, "0.5", "Middle of the window as a share of the picture's height."),
+           "Where prepare learns who speaks when. sidecar: from files beside the clips; vad: from the sound, by voice "
+           "activity; auto: from a sidecar where there is one, else by vad."),
+    REAL("crop.x", crop.x, 0, 1, "0.5",
+         "Middle of the square or rectangle that is cut out, as a share of the picture's width."),
+    REAL("crop.y", crop.y, 0, 1, "0.5",
+         "Middle of the square or rectangle that is cut out, as a share of the picture's height."),
     REAL("crop.size", crop.size, 0, 1, "0",
-         "Height of the window as a share of the picture's; 0 takes the largest window about the middle."),
+         "Height of what is cut out as a share of the picture's; 0 takes as much as fits about the middle."),
     REAL("box_size", box_size, 0.1, 100, "2",
-         "Height of the window about a face, in heights of its box, where a clip has a box file (NAME.box.csv)."),
+         "Height of what is cut out about a face, in heights of its box, where a clip has a box file (NAME.box.csv)."),
     REAL("shots", shot_threshold, 0, 100, "5",
-         "Splits a clip where a picture differs from the one before by so many percent, and stays so; 0 never does."),
+         "Splits a clip at a cut: where a picture differs from the one before by so many percent, and goes on "
+         "differing; 0 never does."),
     VARIATION_FIELDS("vary.", vary, "between training clips"),
     INT("vary.copies", copies, 1, 1000, "1",
         "How often a training clip of a folder is taken, each time varied anew; a larger stride keeps the data set as "
         "large."),
     INT("held_out", held_out, 0, 1000000, "20", "Clips of a folder that are held out."),
     CHOICE("held_out_by", held_out_by, held_out_bys, "clip",
-           "What is held out: single clips, or whole folders (a person, a source video each) until they have held_out "
-           "clips at least."),
-    INT("workers", workers, 0, 64, "0", "Processes; 0 takes one a core."),
+           "What is held out. clip: single clips; folder: whole folders (a person or a source video each) until they "
+           "have held_out clips at least."),
+    INT("workers", workers, 0, 64, "0", "Number of processes that read clips; 0 takes one for every core."),
     REAL("patience", patience, 1, 86400, "120", "Seconds after which a clip that hangs is given up."),
-    INT("fit.clips", fit_clips, 1, 100000, "64", "Training clips that the codec is fitted to, at most."),
-    LONG("fit.patches", fit_patches, 1000, 1e9, "60000", "Patches that the codec is fitted to."),
-    INT("puppet.identities", puppet_identities, 1, 1000000, "90", "Persons in training."),
-    INT("puppet.dialogues", puppet_dialogues, 1, 1000, "2", "Dialogues of each person in training."),
+    INT("fit.clips", fit_clips, 1, 100000, "64", "Largest number of training clips that the codec pca is fitted to."),
+    LONG("fit.patches", fit_patches, 1000, 1e9, "60000", "Number of patches that the codec pca is fitted to."),
+    INT("puppet.identities", puppet_identities, 1, 1000000, "90", "Number of persons in training."),
+    INT("puppet.dialogues", puppet_dialogues, 1, 1000, "2", "Number of dialogues of each person in training."),
     REAL("puppet.seconds", puppet_seconds, 2, 3600, "10", "Length of a dialogue, seconds."),
     INT("puppet.held_out", puppet_held_out, 0, 100000, "16",
-        "Held-out dialogues, each of a person and with words that are in no training dialogue."),
+        "Number of held-out dialogues, each of a person and with words that are in no training dialogue."),
 };
 const int prepare_field_count = FIELDS(prepare_fields);
 
-/* What the encoder says of itself: width, checksum of the weights. */
+/* Completes the recipe with what the encoder knows of itself: width, checksum of the weights. */
 static int settle_audio(struct prepare_config *c, const char *name) {
     struct sound_encoder encoder;
     int code = sound_encoder_open(&encoder, &c->audio.recipe, c->audio_dim, c->audio.weights);
@@ -103,7 +108,7 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
         return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
                          (int)pca_values(c->patch), c->channels);
     if (*c->prompt && !*c->text)
-        return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding (text)", name);
+        return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding: name it with text=", name);
     if (c->copies > 1 && picture_variation_is_none(&c->vary))
         return error_set(ERR_USAGE,
                          "%s: vary.copies: %d copies would be alike: none of vary.colour, vary.place and "

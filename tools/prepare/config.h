@@ -18,23 +18,23 @@ struct prepare_config {
     long seed;
     int height, width;
     char codec[32], codec_weights[FILE_PATH_MAX];
-    int patch, channels; /* given for pca, found out for the others */
+    int patch, channels; /* config's for pca; the other codecs' own */
     double scale_power, motion_weight;
     int frames;   /* latent frames of a window */
-    int pictures; /* 1: rows hold their true pictures */
+    int pictures; /* 1: the data set keeps the windows' true pictures */
     int stride;   /* video frames from one window's start to the next */
     struct audio_config audio;
     int audio_dim, tracks;
-    char text[FILE_PATH_MAX],
-        prompt[4096]; /* file of embeddings, or ""; the prompt of clips without one of their own */
+    char text[FILE_PATH_MAX]; /* file of embeddings; "": none */
+    char prompt[4096];        /* prompt of clips that have none of their own */
     int text_len, text_dim;
     int mask; /* enum prepare_mask */
     struct video_crop crop;
-    struct picture_variation vary; /* of training clips */
-    int copies;                    /* of a folder's training clip, each with a view of its own */
+    struct picture_variation vary; /* amounts by which training clips are varied */
+    int copies;                    /* how often a folder's training clip is taken, each time with its own view */
     double box_size;               /* height of the window over that of the face's box */
     double shot_threshold;         /* percent; 0: clips are not split at cuts */
-    int held_out, held_out_by;     /* clips; enum prepare_held_out_by */
+    int held_out, held_out_by;     /* number of clips; enum prepare_held_out_by */
     int workers, fit_clips;
     long fit_patches;
     double patience; /* seconds that a worker may be silent */
@@ -43,7 +43,7 @@ struct prepare_config {
 };
 extern const struct config_field prepare_fields[];
 extern const int prepare_field_count;
-/* Reads the config and checks what one field alone does not tell. */
+/* Reads the config and checks keys against each other. ERR_USAGE: the text names the key. */
 int prepare_config_load(struct prepare_config *config, const char *path, const char *const *overrides, int count);
 static inline int prepare_window(const struct prepare_config *config) { return (int)video_frames(config->frames); }
 

@@ -10,8 +10,13 @@
 #include "model/audio/encoder.h"
 #include "tools/prepare/sidecar.h"
 
-enum { FRAMES_MAX = 1 << 24, FILLED = 12 /* frames: half a second */, REACH = 24 /* of the smoothing, to each side */ };
-static const double DEVIATION = 8, JUMP = 0.5; /* frames; of a box's height, from one frame to the next */
+enum {
+    FRAMES_MAX = 1 << 24,
+    FILLED = 12, /* longest gap that is filled, frames: half a second */
+    REACH = 24   /* frames to each side that the smoothing takes in */
+};
+static const double DEVIATION = 8; /* deviation of the smoothing's weights, frames */
+static const double JUMP = 0.5;    /* move from one frame to the next that is a cut, in heights of the box */
 
 int faces_find(const char *video, char *path, int size) { return sidecar_beside(video, "box.csv", path, size); }
 
@@ -20,7 +25,7 @@ int faces_find(const char *video, char *path, int size) { return sidecar_beside(
 enum column { FRAME, TIME, LEFT, TOP, WIDTH, HEIGHT, RIGHT, BOTTOM, X, Y, W, H, X1, Y1, X2, Y2, COLUMNS };
 static const char *const names[COLUMNS] = {"frame", "time", "left", "top", "width", "height", "right", "bottom",
                                            "x",     "y",    "w",    "h",   "x1",    "y1",     "x2",    "y2"};
-/* Ways to say a box: the last two columns are its far corner, or its size. */
+/* Names of a box's columns: the last two are its far corner, or its size. */
 static const struct way {
     enum column column[4];
     int corner;
@@ -35,7 +40,7 @@ static const struct way *find_way(const struct csv *csv) {
     return NULL;
 }
 
-/* The frame that a row is about. */
+/* Number of the frame that a row is about. */
 static int read_frame(const struct csv *csv, long *frame) {
     double value;
     int timed = csv->place[TIME] >= 0;
@@ -47,7 +52,7 @@ static int read_frame(const struct csv *csv, long *frame) {
     return OK;
 }
 
-/* A row without numbers of a box has none. */
+/* Reads the box of a row; a row without its numbers has no box. */
 static int read_box(const struct csv *csv, const struct way *way, struct video_face *face) {
     double v[4];
     *face = (struct video_face){0, 0, 0};
@@ -79,7 +84,7 @@ static int keep_row(const struct csv *csv, const struct way *way, struct boxes *
         boxes->room = room;
     }
     int timed =
-        csv->place[TIME] >= 0; /* a tracker may run at a higher rate than ours: the first box of a frame is taken */
+        csv->place[TIME] >= 0; /* a tracker may run at more than 25 a second: the first box of a frame is taken */
     if (boxes->faces[frame].height > 0 && timed) return OK;
     if (boxes->faces[frame].height > 0)
         return csv_fail(csv, "frame %ld has a second box: keep those of the person that is meant", frame);
@@ -102,8 +107,8 @@ static int read_rows(struct csv *csv, struct boxes *boxes) {
 
 /* ---- filling and smoothing ---- */
 
-/* Gaps between two boxes; at the ends the nearest box stays for as long. The array has FILLED frames' room behind it.
-   */
+/* Fills gaps between two boxes; at the ends the nearest box stays for as long. The array has room for FILLED more
+   frames. */
 static void fill(struct boxes *b) {
     long last = -1;
     for (long f = 0; f < b->count; f++) {
@@ -121,7 +126,7 @@ static void fill(struct boxes *b) {
     b->count = last < 0 ? 0 : last + 1 + FILLED;
 }
 
-/* Do two frames in a row show the same person in the same shot? */
+/* 1 where two frames in a row show the same person in the same shot. */
 static int continues(const struct video_face *a, const struct video_face *b) {
     return a->height > 0 && b->height > 0 && hypot(a->x - b->x, a->y - b->y) <= JUMP * a->height;
 }

@@ -40,7 +40,7 @@ static int append(struct prepare_prompts *p, char *text, const struct prompt_ent
     return OK;
 }
 
-/* The number of a text, which it takes. */
+/* Finds the number of a text, or adds it; it takes the text over. */
 static int number_of(struct prepare_prompts *p, char *text, const struct prompt_entry *entry, int *number) {
     size_t at = 0;
     while ((*number = hash_index_next(&p->index, hash_text(text), &at)) >= 0)
@@ -65,7 +65,7 @@ static int check_size(const struct prepare_prompts *p, const struct prompt_entry
                      entry->text ? entry->text : entry->name, entry->length, p->config->text_len);
 }
 
-/* What is called `text` here: by a clip's file, by the config, or by nobody (""). */
+/* Names who asks for a text, for errors: a clip's file, the config, or nobody (""). */
 static int find_prompt(struct prepare_prompts *p, const char *text, int *number) {
     const struct prompt_entry *entry;
     char *clean;
@@ -77,7 +77,7 @@ static int find_prompt(struct prepare_prompts *p, const char *text, int *number)
     return number_of_copy(p, entry->text ? entry->text : entry->name, entry, number);
 }
 
-/* The text of NAME.txt beside NAME.mp4; *text stays NULL when there is none. */
+/* Reads the text of NAME.txt beside NAME.mp4; *text stays NULL when there is none. */
 static int read_sidecar(const struct prepare_config *c, const struct clip_entry *clip, char **text) {
     char video[FILE_PATH_MAX], path[FILE_PATH_MAX];
     if (!strcmp(c->source, "puppet")) return OK;
@@ -100,14 +100,16 @@ static int find_all(struct prepare_prompts *p, const struct clip_list *clips) {
     if (p->file.dim != p->config->text_dim)
         return error_set(ERR_INPUT, "%s: embeddings are %d wide, text_dim is %d", p->file.path, p->file.dim,
                          p->config->text_dim);
-    if (!empty) log_line("%s has no empty prompt: text dropout puts padding alone in a prompt's place", p->file.path);
+    if (!empty)
+        log_line("%s has no empty prompt: where training drops text, padding alone stands in a prompt's place",
+                 p->file.path);
     if (empty) TRY(check_size(p, empty));
     TRY(number_of_copy(p, "", empty, &none));
     for (int i = 0; i < clips->count; i++) TRY(find_clip_prompt(p, &clips->entries[i], &p->of_clip[i]));
     return OK;
 }
 
-/* A line of the embeddings' checksum and of which clip has which text. */
+/* Makes the stamp: a line with the checksum of the embeddings and of which clip has which text. */
 static int make_stamp(struct prepare_prompts *p, const struct clip_list *clips) {
     uint64_t length, hash = HASH_START;
     uint32_t crc;

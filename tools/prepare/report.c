@@ -11,14 +11,14 @@
 #include "base/log.h"
 #include "tools/prepare/clip_source.h"
 
-enum { LINES_MAX = 5 }; /* rejected clips that are logged; the files name them all */
+enum { LINES_MAX = 5 }; /* number of rejected clips that are logged; the files name them all */
 
-struct totals { /* of a split */
+struct totals { /* sums over a split */
     int clips;
     double rows, hours, talk, square, pixels;
 };
 
-/* What clips are like that is not as one would wish: counted over all clips, those rejected too. */
+/* Properties of clips that are not as one would wish, counted over all clips, those rejected too. */
 struct findings {
     double missing, cuts;                                                   /* frames, places */
     int missing_clips, cut_clips, hdr_clips, interlaced_clips, quiet_clips; /* clips */
@@ -51,7 +51,7 @@ static void add_findings(cJSON *all, const struct findings *f) {
     cJSON_AddNumberToObject(object, "clips_too_quiet", f->quiet_clips);
 }
 
-/* A line for each kind that there is, to the log or the text file. */
+/* Writes a line for each of them that there is, to the log or the text file. */
 static void tell_findings(const struct findings *f, FILE *file) {
     char lines[5][200];
     int n = 0;
@@ -75,7 +75,7 @@ static void tell_findings(const struct findings *f, FILE *file) {
     }
 }
 
-/* What was found in one clip, as words; "" for nothing. */
+/* Puts what was found in one clip in words; "" for nothing. */
 static const char *remark(const struct job *job, char *text, size_t size) {
     const double *figures = job->figures;
     int traits = (int)figures[FIGURE_TRAITS];
@@ -109,7 +109,8 @@ static void add_variation(cJSON *all, const struct prepare_config *c) {
     cJSON_AddNumberToObject(object, "copies", c->copies);
 }
 
-/* A line for the text file or, with `file` NULL, the log; none where training clips are as they were filmed. */
+/* Writes a line about variation to the text file or, with `file` NULL, the log; none where training clips are as they
+   were filmed. */
 static void tell_variation(const struct prepare_config *c, FILE *file) {
     char line[200], copies[80] = "";
     if (picture_variation_is_none(&c->vary)) return;
@@ -201,7 +202,7 @@ int prepare_report(const struct prepare_config *config, const struct clip_list *
     TRY(write_json(path, config, list, pool, totals, seconds));
     snprintf(path, sizeof path, "%s.report.txt", stem);
     TRY(write_text(path, config, list, pool, totals, rejected));
-    if (rejected > LINES_MAX) log_line("... and %d more", rejected - LINES_MAX);
+    if (rejected > LINES_MAX) log_line("and %d more clips, which the report names", rejected - LINES_MAX);
     tell_variation(config, NULL);
     const struct findings findings = find(pool);
     tell_findings(&findings, NULL);

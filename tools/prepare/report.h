@@ -1,11 +1,11 @@
-/* report.h: what prepare did, for people (text) and programs (JSON). */
+/* report.h: reports what prepare has done, for people (text) and programs (JSON). */
 #ifndef TOOLS_PREPARE_REPORT_H
 #define TOOLS_PREPARE_REPORT_H
 
 #include "tools/prepare/clip_list.h"
 #include "tools/worker_pool.h"
 
-/* Figures of a clip's job. */
+/* Places of a clip's results in its job's figures (worker_pool.h). */
 enum figure {
     FIGURE_ROWS,
     FIGURE_SECONDS,

@@ -7,8 +7,9 @@
 #include "base/error.h"
 
 static const double STANDS_OUT = 4, COMES_BACK = 0.4; /* over the neighbours' mean step; share of the step itself */
-/* Of dissolves: how far frames may lie off the straight line, and off an even way along it, as shares of its length;
-   how fast what is around one may move, as a share of its own speed; how alike its ends may be (correlation). */
+/* Limits of a dissolve: how far frames may lie off the straight line, and off an even way along it, as shares of its
+   length; how fast pictures around it may change, as a share of its own speed; how alike its ends may be
+   (correlation). */
 static const double OFF_LINE = 0.15, OFF_PACE = 0.12, STILL = 0.4, ALIKE = 0.9;
 static const double DIFFERS = 0.03, MUCH = 1. / 3; /* share of full scale, of the picture */
 
@@ -31,7 +32,7 @@ static float *place(const struct shots *s, long frame) {
     return s->held + (size_t)(frame % (SHOTS_AHEAD + 1)) * 3 * (size_t)s->height * (size_t)s->width;
 }
 
-/* Means of blocks. */
+/* Makes the coarse picture: means of blocks. */
 static void shrink(const struct shots *s, const float *pixels, float *small) {
     memset(small, 0, sizeof *small * SHOTS_SMALL);
     for (int c = 0; c < 3; c++)
@@ -43,7 +44,7 @@ static void shrink(const struct shots *s, const float *pixels, float *small) {
     for (int i = 0; i < SHOTS_SMALL; i++) small[i] *= scale;
 }
 
-/* How far two frames lie apart, 0 to 1. */
+/* Distance of two frames, 0 to 1. */
 static double apart(const struct shots *s, long a, long b) {
     const float *x = s->small[a % SHOTS_RING], *y = s->small[b % SHOTS_RING];
     double sum = 0;
@@ -51,8 +52,8 @@ static double apart(const struct shots *s, long a, long b) {
     return sum / SHOTS_SMALL / 2;
 }
 
-/* The share of the coarse picture's blocks that two frames differ in: a cut changes much of the picture, a hand or a
-   clock little. */
+/* Share of the coarse picture's blocks in which two frames differ: a cut changes much of the picture, a hand or a clock
+   little. */
 static double changed(const struct shots *s, long a, long b) {
     const float *x = s->small[a % SHOTS_RING], *y = s->small[b % SHOTS_RING];
     enum { BLOCKS = SHOTS_BLOCKS * SHOTS_BLOCKS };
@@ -74,7 +75,7 @@ void shots_take(struct shots *s, const float *pixels, int missing) {
     s->taken++;
 }
 
-/* Does frame f begin a shot, by the frames around it that are known? */
+/* 1 where frame f begins a shot, judged by the frames around it that are known. */
 static int is_cut(const struct shots *s, long f) {
     if (!f || s->threshold <= 0) return 0;
     double step = apart(s, f - 1, f), around = 0;
@@ -108,7 +109,7 @@ static double alike(const float *x, const float *y) {
     return scale > 1e-6 ? xy / scale : 0;
 }
 
-/* Do the frames between a and b lie evenly on the line from one to the other? */
+/* 1 where the frames between a and b lie evenly on the line from one to the other. */
 static int is_blend(const struct shots *s, long a, long b) {
     const float *x = s->small[a % SHOTS_RING], *y = s->small[b % SHOTS_RING];
     double square = 0, length = 0;
@@ -125,7 +126,7 @@ static int is_blend(const struct shots *s, long a, long b) {
     return 1;
 }
 
-/* The last frame of a dissolve whose first is f, the longest that it may be; -1: it is none. */
+/* Last frame of the longest dissolve that may begin with frame f; -1: there is none. */
 static long end_of_dissolve(const struct shots *s, long f) {
     long a = f - 1, before = a > SHOTS_STILL ? a - SHOTS_STILL : 0;
     if (f < 1 || s->threshold <= 0) return -1;

@@ -25,8 +25,8 @@ static int good_span(double start, double end) {
     return isfinite(start) && isfinite(end) && start >= 0 && end >= start;
 }
 
-/* A clip's masks being filled. A span that begins a second behind the clip's end or later is of another clip or
-   another unit. */
+/* A clip's masks while they are filled. A span that begins a second behind the clip's end or later is an error: it
+   belongs to another clip, or its times have another unit. */
 struct masks {
     int frames;
     float *talk, *listen;
@@ -79,7 +79,7 @@ static int read_spans(const char *path, const cJSON *spans, const struct masks *
     return OK;
 }
 
-/* What the object says: talk, listen or both, each once; spans under another name are not passed over. */
+/* Reads an object with talk, listen or both, each once; spans under another name are an error. */
 static int read_object(const char *path, const cJSON *all, const struct masks *m) {
     const cJSON *item;
     int seen[2] = {0, 0};
@@ -87,7 +87,7 @@ static int read_object(const char *path, const cJSON *all, const struct masks *m
     cJSON_ArrayForEach(item, all) {
         int listen = !strcasecmp(item->string, "listen");
         if (!listen && strcasecmp(item->string, "talk")) {
-            if (!cJSON_IsArray(item)) continue; /* a remark */
+            if (!cJSON_IsArray(item)) continue; /* a remark, which is passed over */
             return error_set(ERR_INPUT, "%s: %.40s: expected talk or listen", path, item->string);
         }
         if (seen[listen]++) return error_set(ERR_INPUT, "%s: %s: is there twice", path, item->string);

@@ -1,18 +1,19 @@
-/* sidecar.h: who speaks when, from a file beside the clip: NAME.mask.csv or NAME.mask.json for NAME.mp4. csv
-   (base/csv.h): columns start, end, who, with times in seconds and who talk (the person in the picture) or listen
-   (the other one). json: {"talk": [[START, END], ...], "listen": [[START, END], ...]}; either may be missing. Nothing
-   is read as silence that was not understood: other words, keys or fields, a file that holds nothing, spans far
+/* sidecar.h: reads who speaks when from a file beside the clip: NAME.mask.csv or NAME.mask.json for NAME.mp4.
+     csv    (base/csv.h) columns start, end, who: times in seconds; who is talk (the person in the picture) or listen
+            (the other one)
+     json   {"talk": [[START, END], ...], "listen": [[START, END], ...]}; either may be missing
+   What is not understood is never taken for silence: other words, keys or fields, a file that holds nothing, spans far
    behind the clip's end are errors. */
 #ifndef TOOLS_PREPARE_SIDECAR_H
 #define TOOLS_PREPARE_SIDECAR_H
 
-/* Masks [frames] of 0 and 1: 1 where the middle of the video frame lies in a span. ERR_INPUT: "file:line: what is
+/* Reads masks [frames]: 1 where the middle of the video frame lies in a span, else 0. ERR_INPUT: "file:line: what is
    wrong". */
 int sidecar_read(const char *path, int frames, float *talk, float *listen);
-/* The file beside a video that has this ending in the place of the video's, in path (size bytes): NAME.box.csv for
-   NAME.mp4; 0 when there is none. */
+/* Finds the file beside a video that has this ending in the place of the video's (NAME.box.csv for NAME.mp4): its path
+   (size bytes); returns 0 when there is none. */
 int sidecar_beside(const char *video, const char *ending, char *path, int size);
-/* The sidecar of a video, likewise. */
+/* Finds the sidecar of a video likewise. */
 int sidecar_find(const char *video, char *path, int size);
 
 #endif

@@ -1,4 +1,4 @@
-/* run_config.c: the keys that no stage has for itself, the list of all sections, and what no section can say alone. */
+/* run_config.c: the keys that no stage has for itself, the list of all sections, and the checks between sections. */
 #include "train/config/run_config.h"
 
 #include <assert.h>
@@ -15,105 +15,149 @@ static const char *const checkpoint_names[] = {"stop", "go_on", NULL};
 
 #define FIELDS_OF struct run_config
 static const struct config_field common[] = {
-    TEXT("run", run, "runs/run", "folder of the run"),
-    TEXT("data", data, "", "data set; empty: RUN/data.h5"),
+    TEXT("run", run, "runs/run",
+         "Folder of the run: every stage keeps its states, logs and samples in a folder of its own in it."),
+    TEXT("data", data, "", "Data set that prepare made (.h5); empty: RUN/data.h5."),
     FLAG("data_changed", data_changed, "no",
          "Lets a run that resumes go on with another data set than the one that it began with."),
-    TEXT("codec_weights", codec_weights, "", "file of the codec's weights (wan21, wan22); empty: as the data set says"),
+    TEXT("codec_weights", codec_weights, "",
+         "File or folder of the codec's weights (wan21, wan22); empty: the one that the data set names."),
     TEXT("decoder", decoder, "",
-         "decoder in place of the codec's own, a safetensors file (light_decoder makes it); empty: none"),
+         "Safetensors file of a small decoder that makes the pictures in place of the codec's own; light_decoder "
+         "trains one. Empty: the codec decodes."),
     LONG("seed", seed, 0, 4e18, "1",
          "Seed of every random number of the run, from which each stage has one of its own; the same seed, the same "
          "run."),
-    INT("threads", threads, 0, 1024, "0", "0: all cores"),
+    INT("threads", threads, 0, 1024, "0",
+        "Threads that compute in each process; 0: the host's cores, divided among its processes."),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
-        "scratch memory of kernels and libraries at most; 0: as much as the sizes ask for"),
+        "Largest scratch memory of kernels and libraries, MiB; 0: as much as the sizes of the run ask for."),
     FLAG("deterministic", deterministic, "false",
-         "cuda: none of the libraries' algorithms that add in another order each time"),
-    INT("frames", frames, 2, CLIP_FRAMES_MAX, "13", "latent frames of a training clip: the reference and whole chunks"),
-    INT("samples", samples, 1, 64, "4", "held-out clips shown"),
+         "With cuda, uses none of the libraries' algorithms that add numbers in another order each time, so that a run "
+         "can be repeated bit for bit; it is slower."),
+    INT("frames", frames, 2, CLIP_FRAMES_MAX, "13",
+        "Latent frames of a training clip: the reference and whole chunks, so 1 + a multiple of causal.chunk."),
+    INT("samples", samples, 1, 64, "4",
+        "Number of held-out clips that a stage shows as pictures or videos when it takes samples."),
 
     TEXT("negative.file", negative.file, "",
-         "prompts' embeddings (text_embed), one of which guidance has in place of no text"),
-    TEXT("negative.prompt", negative.prompt, "", "its text or name; empty: the file's default"),
+         "File of prompts' embeddings (text_embed writes it), one of which guidance has in place of no text; empty: "
+         "the data set's empty prompt."),
+    TEXT("negative.prompt", negative.prompt, "",
+         "The prompt of negative.file that is meant, by its text or its name; empty: the file's default."),
 
     REAL("faults.spike", faults.spike, 0, 1e6, "0",
-         "skip updates whose gradient norm is this many times the mean; 0: none"),
-    INT("faults.after", faults.after, 1, 1000000, "10", "updates skipped in a row that are a fault"),
-    CHOICE("faults.then", faults.then, fault_names, "stop",
-           "stop, or rollback to the last state and on with other batches"),
+         "Skips updates whose gradient norm is above this many times its running mean; 0: skips none for that."),
+    INT("faults.after", faults.max_skipped_in_row, 1, 1000000, "10",
+        "Number of updates skipped in a row at which the run counts as diverged and faults.then acts."),
+    CHOICE("faults.then", faults.on_fault, fault_names, "stop",
+           "What a diverged run does. stop: ends; rollback: goes back to the last state and on with other batches."),
     CHOICE("faults.checkpoint", faults.checkpoint, checkpoint_names, "stop",
-           "when a checkpoint cannot be written (a full disk): stop, or go_on without it"),
-    INT("faults.rollbacks", faults.rollbacks, 1, 1000, "3", "rollbacks without a new state in between before it stops"),
+           "What a run does when a checkpoint cannot be written (a full disk). stop: ends; go_on: says so and trains "
+           "on without it."),
+    INT("faults.rollbacks", faults.rollbacks, 1, 1000, "3",
+        "Largest number of rollbacks without a new state in between; the next one ends the run."),
 
-    CHOICE("comm.transport", comm.transport, comm_transports, "auto", "between the processes of a job"),
+    CHOICE("comm.transport", comm.transport, comm_transports, "auto",
+           "What carries numbers between the processes of a job; auto takes what was built in and fits how the job was "
+           "started."),
     INT("comm.sequence", comm.sequence, 1, 65536, "1",
-        "neighbouring processes that divide the tokens of every clip between them"),
+        "Number of neighbouring processes that divide the tokens of every clip between them; 1: none do."),
     REAL("comm.timeout", comm.timeout, 0.1, 1e6, "25",
-         "seconds without a sign of life, or behind the others, that end it"),
-    REAL("comm.connect_timeout", comm.connect_timeout, 0.1, 1e6, "60", "seconds for all processes to come"),
+         "Seconds after which a process that gives no sign of life, or keeps the others waiting, ends the job."),
+    REAL("comm.connect_timeout", comm.connect_timeout, 0.1, 1e6, "60",
+         "Seconds that processes wait at the start until all of the job have come."),
 
-    INT("shard.zero", shard.zero, 0, 3, "0", "divided over ranks: 1 optimiser state, 2 gradients, 3 weights too"),
-    FLAG("shard.offload", shard.offload, "false", "optimiser state in host memory"),
+    INT("shard.zero", shard.zero, 0, 3, "0",
+        "What is divided over the processes instead of copied to each: 0 nothing, 1 the optimisers' state, 2 the "
+        "gradients too, 3 the weights too."),
+    FLAG("shard.offload", shard.offload, "false",
+         "Keeps the optimisers' state in host memory, which saves the device's and makes updates slower."),
 
-    INT("lora.rank", lora.rank, 0, 4096, "0", "of the low-rank adapters that are trained; 0: all weights are"),
-    REAL("lora.alpha", lora.alpha, 0, 1e6, "0", "an adapted weight is W + alpha / rank B A; 0: the rank"),
-    TEXT("lora.targets", lora.targets, "self_attn,cross_attn,ffn", "parts of the names of what is adapted"),
-    TEXT("lora.whole", lora.whole, "", "parts of the names of what is trained whole"),
+    INT("lora.rank", lora.rank, 0, 4096, "0",
+        "Rank of the low-rank adapters (LoRA) that are trained over frozen weights; 0: none, all weights are trained."),
+    REAL("lora.alpha", lora.alpha, 0, 1e6, "0",
+         "Scale of the adapters: an adapted weight is W + alpha / rank B A; 0: alpha is the rank."),
+    TEXT("lora.targets", lora.targets, "self_attn,cross_attn,ffn",
+         "Parts of names, with commas between: the weights whose names have one of them get adapters."),
+    TEXT("lora.whole", lora.whole, "",
+         "Parts of names, with commas between: the weights whose names have one of them are trained whole."),
     TEXT("lora.networks", lora.networks, "student,critic,discriminator",
-         "which have adapters: of teacher, student, critic, discriminator"),
+         "Networks that are trained through adapters: some of teacher, student, critic, discriminator, with commas "
+         "between."),
 
-    INT("model.dim", model.dim, 8, 65536, "192", "width"),
-    INT("model.ffn_dim", model.ffn_dim, 8, 262144, "768", "hidden width of the FFN"),
-    INT("model.heads", model.heads, 1, 1024, "6", "attention heads"),
-    INT("model.layers", model.layers, 1, 1000, "4", "blocks"),
-    INT("model.in_channels", model.in_channels, 1, 4096, "48", "latent channels in"),
-    INT("model.out_channels", model.out_channels, 1, 4096, "48", "latent channels out"),
-    INT("model.height", model.height, 2, 4096, "8", "latent rows"),
-    INT("model.width", model.width, 2, 4096, "8", "latent columns"),
-    INT("model.freq_dim", model.freq_dim, 2, 65536, "256", "width of the time sinusoid"),
-    INT("model.text_len", model.text_len, 1, 65536, "8", "text tokens"),
-    INT("model.text_dim", model.text_dim, 1, 65536, "32", "width of a text token"),
-    INT("model.audio_dim", model.audio_dim, 0, 65536, "32", "audio features a video frame; 0: no audio"),
-    INT("model.audio_tokens", model.audio_tokens, 1, 1024, "4", "audio tokens a latent frame"),
-    INT("model.audio_width", model.audio_width, 1, 65536, "96", "width of an audio token"),
-    INT("model.audio_hidden", model.audio_hidden, 1, 65536, "192", "hidden width of the audio projection"),
-    INT("model.audio_every", model.audio_every, 1, 1000, "1", "audio attention in every such block"),
+    INT("model.dim", model.dim, 8, 65536, "192", "Width of the transformer: numbers of a token."),
+    INT("model.ffn_dim", model.ffn_dim, 8, 262144, "768", "Hidden width of the blocks' feed-forward networks."),
+    INT("model.heads", model.heads, 1, 1024, "6", "Number of attention heads."),
+    INT("model.layers", model.layers, 1, 1000, "4", "Number of transformer blocks."),
+    INT("model.in_channels", model.in_channels, 1, 4096, "48",
+        "Channels of the latents that the network reads: those of the codec."),
+    INT("model.out_channels", model.out_channels, 1, 4096, "48",
+        "Channels of the latents that the network gives; must be model.in_channels."),
+    INT("model.height", model.height, 2, 4096, "8",
+        "Rows of a latent frame: the picture's height divided by the codec's stride."),
+    INT("model.width", model.width, 2, 4096, "8",
+        "Columns of a latent frame: the picture's width divided by the codec's stride."),
+    INT("model.freq_dim", model.freq_dim, 2, 65536, "256",
+        "Width of the sinusoidal embedding of the noise level's timestep."),
+    INT("model.text_len", model.text_len, 1, 65536, "8", "Number of text tokens of a prompt."),
+    INT("model.text_dim", model.text_dim, 1, 65536, "32", "Width of a text token."),
+    INT("model.audio_dim", model.audio_dim, 0, 65536, "32",
+        "Number of audio features of a video frame; 0: the network has no audio."),
+    INT("model.audio_tokens", model.audio_tokens, 1, 1024, "4", "Number of audio tokens of a latent frame."),
+    INT("model.audio_width", model.audio_width, 1, 65536, "96", "Width of an audio token."),
+    INT("model.audio_hidden", model.audio_hidden, 1, 65536, "192",
+        "Hidden width of the projection from audio features to tokens."),
+    INT("model.audio_every", model.audio_every, 1, 1000, "1",
+        "Blocks from one with audio attention to the next; 1: every block has it."),
     CHOICE("model.mute_input", model.mute_input, mute_input_names, "none",
-           "whose sound is heard as silence: of ablations"),
-    REAL("model.rope_theta_t", model.rope_theta_t, 1, 1e9, "100", "base of the temporal positions"),
-    REAL("model.rope_theta_hw", model.rope_theta_hw, 1, 1e9, "10", "base of the spatial positions"),
-    REAL("model.eps", model.eps, 1e-20, 1, "1e-6", "of the norms"),
+           "Whose sound the network hears as silence, for ablations: talk, that of the person in the picture; listen, "
+           "the other party's; both; none."),
+    REAL("model.rope_theta_t", model.rope_theta_t, 1, 1e9, "100", "Base of the rotary positions in time."),
+    REAL("model.rope_theta_hw", model.rope_theta_hw, 1, 1e9, "10", "Base of the rotary positions in rows and columns."),
+    REAL("model.eps", model.eps, 1e-20, 1, "1e-6",
+         "Number added to the mean square in the norms, against division by zero."),
     REAL("model.clean_floor", model.clean_floor, 0, 1, "0",
-         "0: the network gives the velocity; above: the clean latents, v = (x - x0)/max(sigma, this)"),
+         "0: the network gives the velocity. Above 0: it gives the clean latents x0, of which v = (x - x0) / "
+         "max(sigma, this)."),
 
-    INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "latent frames a chunk"),
-    INT("causal.sink", rollout.causal.sink, 0, 64, "4", "frames pinned: 1 + chunk, 1, or 0"),
-    INT("causal.ring", rollout.causal.ring, 0, 64, "6", "frames of rolling history"),
-    CHOICE("causal.rapr", rollout.causal.rapr, rapr_names, "end", "which frame of the chunk the cap acts on"),
-    INT("causal.rapr_cap", rollout.causal.rapr_cap, 1, 4096, "9", "largest position D"),
-    CHOICE(
-        "causal.sink_pos", rollout.causal.sink_pos, sink_pos_names, "native",
-        "Positions of the sink. native: its frames' own, from 0 on; shifted: right before the oldest other frame that "
-        "a chunk sees, so that no two frames share a position."),
+    INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "Latent frames of a chunk, which the student makes at once."),
+    INT("causal.sink", rollout.causal.sink, 0, 64, "4",
+        "Frames of the sink, which stay in the cache for good: 1 + causal.chunk (the reference and the first chunk), 1 "
+        "(the reference) or 0."),
+    INT("causal.ring", rollout.causal.ring, 0, 64, "6",
+        "Frames of the ring, the latest ones before a chunk, which are overwritten in turn."),
+    CHOICE("causal.rapr", rollout.causal.rapr, rapr_names, "end",
+           "Which frame's position is capped at causal.rapr_cap (RAPR). end: the chunk's last; start: its first; "
+           "context: the last one before it; off: none, positions rise without end."),
+    INT("causal.rapr_cap", rollout.causal.rapr_cap, 1, 4096, "9",
+        "Largest position D, in latent frames, of the frame that causal.rapr names."),
+    CHOICE("causal.sink_pos", rollout.causal.sink_pos, sink_pos_names, "native",
+           "Positions of the sink. native: its frames' own, from 0 on; shifted: right before the oldest other frame "
+           "that a chunk sees, so that no two frames share a position."),
 
     REALS("rollout.sigma", sigma, sigma_count, 0, 1, "[1, 0.857142857142857, 0.6]",
-          "level of every pass, falling from 1"),
-    FLAG("rollout.clean_pass", rollout.clean_pass, "false", "an extra pass at t = 0 writes the history"),
+          "Noise levels of a chunk's passes, one each, falling from 1."),
+    FLAG("rollout.clean_pass", rollout.clean_pass, "false",
+         "Writes the history of a chunk in an extra pass over the finished latents at t = 0, not in the last pass."),
 
-    INT("evaluate.dialogues", evaluate.dialogues, 1, 10000, "10", "held-out dialogues streamed by every student"),
-    INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10", "of them, sampled by the teacher"),
+    INT("evaluate.dialogues", evaluate.dialogues, 1, 10000, "10",
+        "Number of held-out dialogues that every student streams."),
+    INT("evaluate.teacher_dialogues", evaluate.teacher_dialogues, 1, 10000, "10",
+        "Number of those dialogues that the teacher samples too."),
     INT("evaluate.reseeded", evaluate.reseeded, 0, 10000, "4",
-        "of them, streamed a second time by the last student, from other noise"),
+        "Number of those dialogues that the last student streams a second time from other noise."),
     CHOICE("evaluate.persons", evaluate.persons, persons_names, "test",
-           "whose dialogues: test, for what is claimed, or development, for choosing settings and checkpoints"),
-    INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3", "of them, streamed with parts switched off"),
-    REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "length of a dialogue"),
+           "Persons of the dialogues: test, for what is claimed; development, for choosing settings and checkpoints."),
+    INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3",
+        "Number of those dialogues that are streamed with the sink, RAPR and the other party's sound switched off in "
+        "turn."),
+    REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "Length of a dialogue, seconds."),
     VARIATION_FIELDS("evaluate.vary.", evaluate.vary, "of dialogues that the refined student streams once more"),
     SAMPLER_KEYS("evaluate.sampler", evaluate.sampler, "16", "3", "2"),
 };
 
-/* The sections; of a stage with its place in run_config. */
+/* All sections. A stage's has its rows beside its step and its settings at offset `at` of struct run_config. */
 #define STAGE(key, member)                                                                                             \
     { #key, NULL, 0, &key##_section, offsetof(struct run_config, member) }
 static const struct {
@@ -122,16 +166,16 @@ static const struct {
     const struct config_section *stage;
     size_t at;
 } sections[] = {
-    {"", "the run", 1, NULL, 0},
-    {"negative", "what guidance has in place of no text", 0, NULL, 0},
-    {"faults", "updates that would do harm, and checkpoints that cannot be written", 1, NULL, 0},
-    {"comm", "the processes of a job", 1, NULL, 0},
-    {"shard", "how networks are divided over processes", 1, NULL, 0},
-    {"lora", "networks that are trained through adapters", 0, NULL, 0},
-    {"model", "the diffusion transformer", 1, NULL, 0},
-    {"causal", "what a chunk of the student sees of earlier ones", 1, NULL, 0},
-    {"rollout", "the student's passes", 0, NULL, 0},
-    {"evaluate", "the report on held-out dialogues", 0, NULL, 0},
+    {"", "The run.", 1, NULL, 0},
+    {"negative", "Prompt that guidance has in place of no text.", 0, NULL, 0},
+    {"faults", "What happens at updates that would do harm, and at checkpoints that cannot be written.", 1, NULL, 0},
+    {"comm", "The processes of a job, and how they reach one another.", 1, NULL, 0},
+    {"shard", "How networks are divided over the processes.", 1, NULL, 0},
+    {"lora", "Networks that are trained through adapters over frozen weights.", 0, NULL, 0},
+    {"model", "Shape of the diffusion transformer, the same for all networks of the run.", 1, NULL, 0},
+    {"causal", "What a chunk of the student sees of earlier ones.", 1, NULL, 0},
+    {"rollout", "The student's passes over a chunk.", 0, NULL, 0},
+    {"evaluate", "The report on held-out dialogues.", 0, NULL, 0},
     STAGE(teacher, teacher),
     STAGE(ode_init, ode_init),
     STAGE(distill, distill),
@@ -203,7 +247,7 @@ void run_config_describe(const char *stage, FILE *file) {
             if (told)
                 run_config_describe_section(sections[s].name, file);
             else
-                fprintf(file, "%s%s", others++ ? ", " : "of other programs: ", sections[s].name);
+                fprintf(file, "%s%s", others++ ? ", " : "Sections that other programs read: ", sections[s].name);
         }
     fputc('\n', file);
 }
@@ -220,9 +264,9 @@ const char *run_config_network(const char *stage) {
     return s < SECTIONS && sections[s].stage ? sections[s].stage->optimisers[0].network : NULL;
 }
 
-/* ---- what no section can say alone ---- */
+/* ---- checks between sections ---- */
 
-/* lora.networks: each must be one that some optimiser trains. */
+/* Each network that lora.networks names must be one that some optimiser trains. */
 static int check_networks(struct run_config *c) {
     char known[LORA_LIST] = "", copy[LORA_LIST], *rest = copy;
     const char *network;
@@ -237,7 +281,7 @@ static int check_networks(struct run_config *c) {
     return OK;
 }
 
-/* What the run says for all optimisers. */
+/* Copies the keys that hold for every optimiser (faults.spike, lora) into the settings of each. */
 static int set_optimisers(struct run_config *c) {
     struct lora_config lora = {
         .rank = c->lora.rank, .alpha = c->lora.alpha > 0 ? c->lora.alpha : c->lora.rank, .seed = (uint64_t)c->seed};
@@ -253,7 +297,7 @@ static int set_optimisers(struct run_config *c) {
     return OK;
 }
 
-/* Frames of a stage's rollouts. */
+/* Checks the number of latent frames of a stage's rollouts: whole chunks, and not fewer than a clip has. */
 static int check_rollout(const struct run_config *c, const char *key, int frames) {
     int chunk = c->rollout.causal.chunk;
     if (!frames || (frames >= c->frames && (frames - 1) % chunk == 0)) return OK;

@@ -17,21 +17,28 @@
 static const struct config_field fields[] = {
     STAGE_KEYS("distill", stage, "80", "8"),
     OPTIMISER_KEYS("distill.optimiser", stage.optimiser, "4e-5", "0", "0.99", "0", "1", "0", "0", "0.97"),
-    TEXT("distill.student", student, "", "where the student starts; empty: RUN/ode_init"),
-    TEXT("distill.teacher", teacher, "", "real score, and where the critic starts; empty: RUN/teacher"),
-    CHOICE("distill.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    TEXT("distill.student", student, "", "Where the student starts: a stage's folder or a state; empty: RUN/ode_init."),
+    TEXT("distill.teacher", teacher, "",
+         "The real score, where the critic starts too: a stage's folder or a state; empty: RUN/teacher."),
+    CHOICE(
+        "distill.exit", exit, exit_names, "last",
+        "Pass of each chunk whose prediction is judged and trained: the last, or one drawn at random for each update."),
     INT("distill.frames", frames, 0, 65536, "0",
-        "Latent frames of a rollout at most, the reference and whole chunks. Beyond `frames` the clip that is judged "
-        "is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
-    CHOICE("distill.loss", score.loss, score_losses, "sid", "of the generator"),
-    REAL("distill.guidance", score.guidance, 0, 100, "2", "of the real score; 1: none"),
+        "Largest number of latent frames of a rollout, the reference and whole chunks. Beyond `frames` the clip that "
+        "is judged is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
+    CHOICE("distill.loss", score.loss, score_losses, "sid",
+           "Loss of the student's update, which matches its distribution to the teacher's: SiD or DMD."),
+    REAL("distill.guidance", score.guidance, 0, 100, "2", "Scale of the real score's guidance; 1: none."),
     FLAG("distill.guide_text", score.guide_text, "false",
-         "guidance leaves text out too: the empty prompt, or the negative one, in its place"),
-    REAL("distill.alpha", score.alpha, 0, 10, "1", "of sid"),
+         "Guidance leaves out text as well as sound: the empty prompt, or the negative one, stands in its place."),
+    REAL("distill.alpha", score.alpha, 0, 10, "1",
+         "Weight alpha of the second term of the sid loss, (r - x) - alpha (r - f) with the two scores' clean clips r "
+         "and f."),
     LEVEL_KEYS("distill.level", score.level, "shifted_uniform", "3", "0.02", "0.98"),
     OPTIMISER_KEYS("distill.critic", score.critic, "3e-4", "0", "0.99", "0", "1", "0", "0", "0"),
-    LONG("distill.critic_warmup", score.critic_warmup, 0, 1e9, "80", "critic updates before all else"),
-    INT("distill.critic_ratio", score.critic_ratio, 0, 100, "5", "critic updates a generator update"),
+    LONG("distill.critic_warmup", score.critic_warmup, 0, 1e9, "80", "Number of critic updates before the first step."),
+    INT("distill.critic_ratio", score.critic_ratio, 0, 100, "5",
+        "Number of critic updates after each update of the student."),
     INT("distill.critic_replay", score.critic_replay, 0, 1000, "5",
         "Rollouts kept for the critic, whose updates take the newest, then the others, none twice in a step before all "
         "were taken; 0: a fresh one for each update."),
@@ -99,7 +106,7 @@ void distill_step_fresh(struct distill_step *d) {
     distribution_matching_fresh(&d->matching);
 }
 
-/* The student's clips of a part of the batch; the critic learns from them too. */
+/* Rolls the student out for a part of the batch; the critic learns from these rollouts too. */
 static int roll_out(struct distill_step *d, const struct batch_part *b, int purpose, uint64_t round, int index) {
     struct params student = optimiser_frozen(&d->student);
     struct rollout_noise noise = {
@@ -121,7 +128,7 @@ int distill_critic_rollout(struct distill_step *d, const real *clips, const stru
     return OK;
 }
 
-/* The part's share of the figures. Only addresses inside the device struct. */
+/* Adds a part's share of the figures. They lie on the device: the host takes addresses of their fields only. */
 static void measure(struct distill_step *d, const struct batch_part *b) {
     int B = b->part.count;
     mean_abs_difference(d->part_distance, d->matching.score.normaliser, d->no_sample, 1, B);
@@ -154,7 +161,7 @@ int distill_critic_update(struct distill_step *d, uint64_t round, int index, lon
     return OK;
 }
 
-/* Of the figures only the critic's loss is over all ranks yet. */
+/* Sums the figures over the ranks, but for the critic's loss, which is the sum already. */
 int distill_step_end(struct distill_step *d, long step) {
     TRY(sharding_add(d->student.shard.all, &d->figures->distance, 1 + 2 * ENERGY_BANDS));
     mailbox_post(&d->mail, step, d->figures);

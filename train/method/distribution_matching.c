@@ -61,7 +61,8 @@ int distribution_matching_gradient(struct distribution_matching *m, const struct
     return score_gradient(&m->score, g, loss, x, condition, &teacher, &critic, m->acts, part, &random);
 }
 
-/* Which of the rollouts kept an update takes: of a round's all are seen, the newest first, before one comes again. */
+/* Slot of the rollout that an update takes. The updates of a round take the newest first and all before one comes
+   again. */
 static int critic_slot(const struct distribution_matching *m, uint64_t round, int index) {
     struct random_address address = {.seed = m->seed, .step = round, .purpose = RANDOM_CRITIC_NOISE, .pass = 255};
     return replay_slot(&m->replay, random_below(&address, 0, m->replay.slots), index);

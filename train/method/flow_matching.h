@@ -1,6 +1,6 @@
 /* flow_matching.h: the flow-matching loss of a network that sees whole clips: the teacher's, and the critic's.
    x_t = (1 - sigma) x + sigma eps; loss = mean over samples and frames 1.. of mean |v(x_t, t) - (eps - x)|^2
-   (Lipman et al. 2023; Liu et al. 2023). One level a clip; frame 0 is clean and out of the loss. */
+   (Lipman et al. 2023; Liu et al. 2023). A clip has one level; frame 0 is clean and takes no part in the loss. */
 #ifndef TRAIN_METHOD_FLOW_MATCHING_H
 #define TRAIN_METHOD_FLOW_MATCHING_H
 
@@ -18,11 +18,11 @@ struct flow_matching {
 int flow_matching_layout(struct flow_matching *f, const struct dit_config *config, const struct batch_split *split,
                          int F, struct arena *arena);
 void flow_matching_free(struct flow_matching *f);
-/* After the memory is there: constants. */
+/* Writes the constants, once the memory is there. */
 void flow_matching_prepare(struct flow_matching *f);
 
-/* loss [1] += the part's share of the loss, from its clips x [B, F, C, H, W]; gradients added to params. purpose: of
-   the noise. */
+/* Adds a part's share of the loss to loss [1], device, and its gradients to params. x: its clips [B, F, C, H, W];
+   purpose: the noise's (base/philox.h). */
 int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
                            struct dit_acts *acts, const real *x, const struct condition_batch *condition,
                            const struct part *part, const struct level_config *level, int purpose,

@@ -41,9 +41,10 @@ static void upload_map(struct latent_consistency *c, float *basis, float *offset
 int latent_consistency_prepare(struct latent_consistency *c, const struct codec *codec) {
     const struct codec_linear map = codec_linear(codec);
     if (!map.analysis)
-        return error_set(ERR_USAGE,
-                         "light_decoder.consistency_weight: the %s codec gives no gradient to its pixels; expected 0",
-                         codec->name);
+        return error_set(
+            ERR_USAGE,
+            "light_decoder.consistency_weight: expected 0 with the %s codec, which gives no gradient to pixels",
+            codec->name);
     if (codec->channels != c->C || map.size != c->size)
         return error_set(ERR_USAGE, "light_decoder: decodes %ld channels at stride %ld, the codec has another size",
                          c->C, c->patch);
@@ -56,7 +57,7 @@ int latent_consistency_prepare(struct latent_consistency *c, const struct codec 
     return code;
 }
 
-/* Groups of four frames: the first frame's four copies, then the others as they come. */
+/* Lays the frames out in groups of four, as the codec encodes them: four copies of the first frame, then the others. */
 static void spread_frames(const struct latent_consistency *c, int clips, const real *pixels) {
     long frame = frame_of(c), kept = video_frames(c->frames);
     for (int b = 0; b < clips; b++) {
@@ -67,7 +68,7 @@ static void spread_frames(const struct latent_consistency *c, int clips, const r
     }
 }
 
-/* Its transpose, added. */
+/* Adds the transpose of spread_frames: the gradients by the groups, to the frames that they came from. */
 static void gather_frames(const struct latent_consistency *c, int clips, real *dpixels) {
     long frame = frame_of(c), kept = video_frames(c->frames);
     for (int b = 0; b < clips; b++) {
@@ -89,7 +90,7 @@ void latent_consistency_gradient(struct latent_consistency *c, int clips, double
     depth_from_planes(c->rows, c->clip, groups, c->h, c->w, 3, &pixel_order);
     matmul_real_nt(c->made, c->rows, c->basis, n, c->size, c->C);
     depth_from_planes(c->wanted, latents, groups, c->h, c->w, c->C, &latent_order);
-    real_axpby(c->wanted, 1, c->offset, 1, n * c->C); /* in place of taking it from what was made */
+    real_axpby(c->wanted, 1, c->offset, 1, n * c->C); /* the same difference as if it were subtracted from `made` */
     mse_loss(loss, dpixels ? c->made : NULL, c->made, c->wanted, c->weight, 1, n * c->C);
     if (!dpixels) return;
     matmul_real(c->rows, c->made, c->basis, n, c->C, c->size);

@@ -10,7 +10,7 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 
-/* Motion that has all the weight: a share of the pixels' range. */
+/* Motion, as a share of the pixels' range, from which on a pixel has the full weight of motion_pixels. */
 #define MOTION_FULL 0.075
 
 /* ---- settings ---- */
@@ -21,57 +21,77 @@ static const char *const light_names[] = {"l1", "mse", NULL}, *const networks[] 
 static const struct config_field fields[] = {
     STAGE_KEYS("light_decoder", stage, "400", "4"),
     OPTIMISER_KEYS("light_decoder.optimiser", stage.optimiser, "2e-3", "0.9", "0.99", "0", "1", "20", "100", "0.99"),
-    TEXT("light_decoder.from", from, "", "safetensors file to start from, with its sizes; empty: the sizes below"),
+    TEXT("light_decoder.from", from, "",
+         "Safetensors file to start from, which gives the sizes too; empty: random weights of the sizes below."),
     CHOICE("light_decoder.network", network, networks, "light",
-           "light: stands alone; residual: corrects the codec's linear decode, and sees the reference's picture"),
-    INT("light_decoder.width0", net.light.first, 1, 8192, "64", "light: channels of the first stage"),
-    INT("light_decoder.width1", net.light.level[0], 1, 8192, "48", "of the second"),
-    INT("light_decoder.width2", net.light.level[1], 1, 8192, "32", "of the third"),
-    INT("light_decoder.width3", net.light.level[2], 1, 8192, "32", "after it"),
-    INT("light_decoder.blocks", net.light.blocks, 0, LIGHT_BLOCKS_MAX, "3", "memory blocks a stage"),
-    INT("light_decoder.grow0", net.light.grow[0], 1, 2, "1", "frames that a frame becomes in the first stage"),
-    INT("light_decoder.grow1", net.light.grow[1], 1, 2, "2", "in the second"),
-    INT("light_decoder.grow2", net.light.grow[2], 1, 2, "2", "in the third; 4 in all"),
-    INT("light_decoder.scale0", net.light.scale[0], 1, 2, "2", "growth of the sides in the first stage"),
-    INT("light_decoder.scale1", net.light.scale[1], 1, 2, "2", "in the second"),
-    INT("light_decoder.scale2", net.light.scale[2], 1, 2, "2", "in the third"),
+           "Kind of decoder. light: stands alone; residual: corrects the codec's linear decode, and sees the "
+           "reference's picture."),
+    INT("light_decoder.width0", net.light.first, 1, 8192, "64",
+        "light: channels of the first level, at the latents' resolution."),
+    INT("light_decoder.width1", net.light.level[0], 1, 8192, "48", "light: channels of the second level."),
+    INT("light_decoder.width2", net.light.level[1], 1, 8192, "32", "light: channels of the third level."),
+    INT("light_decoder.width3", net.light.level[2], 1, 8192, "32",
+        "light: channels behind the third level, of which the last layer makes the pixels."),
+    INT("light_decoder.blocks", net.light.blocks, 0, LIGHT_BLOCKS_MAX, "3",
+        "light: number of memory blocks in each level; one sees a frame and the frame before it."),
+    INT("light_decoder.grow0", net.light.grow[0], 1, 2, "1",
+        "light: frames that the first level makes of a frame; the three levels' product must be 4."),
+    INT("light_decoder.grow1", net.light.grow[1], 1, 2, "2", "light: frames that the second level makes of a frame."),
+    INT("light_decoder.grow2", net.light.grow[2], 1, 2, "2", "light: frames that the third level makes of a frame."),
+    INT("light_decoder.scale0", net.light.scale[0], 1, 2, "2",
+        "light: factor by which the first level enlarges height and width."),
+    INT("light_decoder.scale1", net.light.scale[1], 1, 2, "2",
+        "light: factor by which the second level enlarges height and width."),
+    INT("light_decoder.scale2", net.light.scale[2], 1, 2, "2",
+        "light: factor by which the third level enlarges height and width."),
     REAL("light_decoder.clamp", net.light.clamp, 0, LIGHT_CLAMP_MAX, "3",
-         "the latents are held within this; 0: as they are"),
-    INT("light_decoder.patch", net.light.patch, 1, 16, "1", "pixels of a side that the last layer gives at once"),
+         "light: bound c that latents are softly held within, as c tanh(latent / c); 0: they stay as they are."),
+    INT("light_decoder.patch", net.light.patch, 1, 16, "1",
+        "light: side, in pixels, of the square that the last layer makes for each of its places."),
     INT("light_decoder.residual.width0", net.residual.width[0], 1, 8192, "64",
-        "residual: channels at the latents' resolution"),
-    INT("light_decoder.residual.width1", net.residual.width[1], 1, 8192, "48", "at twice that"),
-    INT("light_decoder.residual.width2", net.residual.width[2], 1, 8192, "32", "at four times that"),
+        "residual: channels at the latents' resolution."),
+    INT("light_decoder.residual.width1", net.residual.width[1], 1, 8192, "48",
+        "residual: channels at twice the latents' resolution."),
+    INT("light_decoder.residual.width2", net.residual.width[2], 1, 8192, "32",
+        "residual: channels at four times the latents' resolution."),
     INT("light_decoder.residual.blocks0", net.residual.blocks[0], 0, RESIDUAL_BLOCKS_MAX, "2",
-        "residual blocks at the latents' resolution"),
-    INT("light_decoder.residual.blocks1", net.residual.blocks[1], 0, RESIDUAL_BLOCKS_MAX, "1", "at twice that"),
-    INT("light_decoder.residual.blocks2", net.residual.blocks[2], 0, RESIDUAL_BLOCKS_MAX, "1", "at four times that"),
+        "residual: number of residual blocks at the latents' resolution."),
+    INT("light_decoder.residual.blocks1", net.residual.blocks[1], 0, RESIDUAL_BLOCKS_MAX, "1",
+        "residual: number of residual blocks at twice the latents' resolution."),
+    INT("light_decoder.residual.blocks2", net.residual.blocks[2], 0, RESIDUAL_BLOCKS_MAX, "1",
+        "residual: number of residual blocks at four times the latents' resolution."),
     INT("light_decoder.residual.patch", net.residual.patch, 1, RESIDUAL_PATCH_MAX, "2",
-        "pixels of a side that the last layer gives at once: a quarter of a latent's side"),
+        "residual: side, in pixels, of the square that the last layer makes for each of its places; a quarter of the "
+        "codec's stride."),
     CHOICE("light_decoder.target", target, targets, "codec",
-           "what it learns to give: codec: the codec's own decode; pictures: the data set's true pictures"),
+           "Pictures that the decoder learns to give. codec: the codec's own decode; pictures: the data set's true "
+           "pictures."),
     INT("light_decoder.frames", frames, 0, 1000, "0",
-        "latent frames of a window that a step takes of true pictures, beside the reference; 0: the whole window"),
+        "Latent frames of a window, beside the reference, that a sample of true pictures has; 0: the whole window."),
     REAL("light_decoder.other_reference", other_reference, 0, 1, "0.6",
-         "of true pictures: probability that the reference is another window's of the same shot"),
-    CHOICE("light_decoder.pixel", pixel, light_names, "l1", "pixel loss"),
-    REAL("light_decoder.pixel_weight", pixel_weight, 0, 1e6, "1", "of the pixel loss"),
-    REAL("light_decoder.gradient_weight", gradient_weight, 0, 1e6, "1", "of the gradient-difference loss"),
+         "Probability that a sample of true pictures has its reference from another window of the same shot."),
+    CHOICE("light_decoder.pixel", pixel, light_names, "l1",
+           "Pixel loss: the mean absolute (l1) or mean square (mse) difference from the target."),
+    REAL("light_decoder.pixel_weight", pixel_weight, 0, 1e6, "1", "Weight of the pixel loss."),
+    REAL("light_decoder.gradient_weight", gradient_weight, 0, 1e6, "1",
+         "Weight of the loss on differences between neighbouring pixels, which keeps edges sharp."),
     REAL("light_decoder.consistency_weight", consistency_weight, 0, 1e6, "0",
-         "of the re-encoded output's distance from the latents (codec pca)"),
-    REAL("light_decoder.motion_pixels", motion_pixels, 0, 1e3, "0",
-         "added to the weight 1 of pixels that move in both losses; 0: all weigh the same"),
+         "Weight of the distance between the latents and the encoded output; codec pca only."),
+    REAL(
+        "light_decoder.motion_pixels", motion_pixels, 0, 1e3, "0",
+        "Weight added to the 1 of pixels that move, in the pixel and the gradient loss; 0: all pixels weigh the same."),
     REAL("light_decoder.noise_clip", noise_clip, 0, 10, "0",
-         "typical error put on the latents, the same in all frames of a sample; 0: none"),
-    REAL("light_decoder.noise_frame", noise_frame, 0, 10, "0", "the same, for each frame another; 0: none"),
+         "Typical size of an error put on the latents that is the same in all frames of a sample; 0: none."),
+    REAL("light_decoder.noise_frame", noise_frame, 0, 10, "0",
+         "Typical size of an error put on the latents that is another in each frame; 0: none."),
     REAL("light_decoder.noise_motion", noise_motion, 0, 10, "0",
-         "largest part of the latents' own motion that is put on them as an error; 0: none"),
+         "Largest error put on the latents as a share of their own motion; 0: none."),
 };
 static int check(const void *settings) {
     const struct light_config *c = settings;
     if (c->pixel != LIGHT_MSE || (c->target == LIGHT_CODEC && c->motion_pixels == 0)) return OK;
     return error_set(ERR_USAGE, "light_decoder.pixel: mse weighs all pixels the same: with target=pictures or "
-                                "motion_pixels it must be l1");
+                                "motion_pixels above 0 it must be l1");
 }
 SECTION(light_decoder, "Trains a small, fast decoder on a codec's own decode or on true pictures.", "", check,
         TRAINS(NULL, stage.optimiser));
@@ -81,7 +101,7 @@ SECTION(light_decoder, "Trains a small, fast decoder on a codec's own decode or 
 static long clip_values(const struct light_step *s) { return s->planes * s->height * s->width; }
 static long picture_values(const struct light_step *s) { return 3 * s->height * s->width; }
 
-/* What weighs moving pixels, and samples with a gap. */
+/* Lays out the weights of pixels, which depend on motion and on gaps between reference and clip. */
 static void layout_motion(struct light_step *s, struct arena *arena) {
     long size = s->split.largest * s->height * s->width;
     if (s->config.target == LIGHT_CODEC && s->config.motion_pixels == 0) return;
@@ -167,7 +187,7 @@ int light_step_fresh(struct light_step *s, const struct codec *codec) {
 
 /* ---- an update ---- */
 
-/* The latents that the decoder is given. */
+/* Returns the latents that the decoder is given: with noise, where there is any. */
 static const real *disturb(struct light_step *s, const struct part *part, const real *latents) {
     const struct light_config *c = &s->config;
     long n = part->count, F = s->frames, frame = s->latents / F;
@@ -193,7 +213,7 @@ static const real *disturb(struct light_step *s, const struct part *part, const 
     return s->disturbed;
 }
 
-/* The weights m of the pixels. */
+/* Computes the weights m of the pixels. */
 static void weigh(struct light_step *s, const struct part *part, const real *target, const real *joined) {
     long n = part->count, groups = s->frames - 1, size = s->height * s->width;
     if (!s->map) return;
@@ -202,14 +222,15 @@ static void weigh(struct light_step *s, const struct part *part, const real *tar
     motion_weights(s->map, s->widened, joined, (real)s->config.motion_pixels, (real)MOTION_FULL, n, groups, size);
 }
 
-/* The first picture of every sample, side by side. */
+/* Copies the first picture of every sample to s->reference. */
 static void gather_references(struct light_step *s, const struct part *part, const real *target) {
     long size = picture_values(s);
     for (long b = 0; b < part->count; b++)
         mem_copy(s->reference + b * size, target + b * clip_values(s), (size_t)size * sizeof(real));
 }
 
-/* What the pixels cost, and their gradient d (NULL: not wanted). Means over a part count by its share of the batch. */
+/* Adds the parts of the loss to the figures, and the gradient by the pixels to d (NULL: it is not wanted). A part's
+   means are weighted by its share of the batch. */
 static void pixel_losses(struct light_step *s, const struct part *part, real *d, const real *latents,
                          const real *target) {
     const struct light_config *c = &s->config;
@@ -217,7 +238,7 @@ static void pixel_losses(struct light_step *s, const struct part *part, real *d,
     long planes = part->count * s->planes, n = part->count * clip_values(s);
     struct light_figures *f = s->figures;
     if (d) mem_zero(d, (size_t)n * sizeof(real));
-    if (c->pixel == LIGHT_MSE) { /* assigns the gradient, so it comes first */
+    if (c->pixel == LIGHT_MSE) { /* mse_loss assigns the gradient, so it comes first */
         real_fill(s->weight, (real)(share * c->pixel_weight), 1);
         mse_loss(&f->pixel, d, s->pixels, target, s->weight, 1, n);
     } else {

@@ -22,29 +22,30 @@
 
 enum light_loss { LIGHT_L1, LIGHT_MSE };
 enum light_target { LIGHT_CODEC, LIGHT_PICTURES };
-/* A decoder for a codec. Its latents' channels are model.in_channels. */
+/* Settings of a decoder and its training. Its latents have model.in_channels channels. */
 struct light_config {
     struct stage_config stage;
-    char from[RUN_PATH];       /* safetensors file that it starts from, with its sizes; empty: from the seed */
+    char from[RUN_PATH];       /* safetensors file with weights and sizes to start from; empty: random weights */
     int network;               /* enum decoder_kind */
-    struct decoder_config net; /* when it starts from the seed; its kind is `network` */
+    struct decoder_config net; /* sizes where `from` is empty; its kind is `network` */
     int target;                /* enum light_target */
-    int frames;                /* latent frames of a window that a step takes, beside the reference; 0: all */
+    int frames;                /* latent frames, beside the reference, of a sample of true pictures; 0: the window's */
     double other_reference;    /* probability that the reference is another window's */
     int pixel;                 /* enum light_loss */
     double pixel_weight, gradient_weight, consistency_weight;
     double motion_pixels;                         /* weight of moving pixels over that of still ones, less 1 */
-    double noise_clip, noise_frame, noise_motion; /* on the latents */
+    double noise_clip, noise_frame, noise_motion; /* sizes of the errors put on the latents */
 };
 extern const struct config_section light_decoder_section;
 
-struct light_figures { /* parts of the loss, weighted */
+/* Parts of the loss of a step, weighted; device. */
+struct light_figures {
     real pixel, gradient, consistency;
 };
-/* A rank's share of a batch, device. */
+/* This rank's samples of a batch, device. */
 struct light_batch {
     const real *latents, *target; /* [split, F, C, h, w], [split, 4F-3, 3, height, width] */
-    const real *joined;           /* [split]: 0: the second latent frame does not follow the first in the clip */
+    const real *joined;           /* [split]: 0 where the second latent frame does not follow the first in the clip */
 };
 struct light_step {
     const struct decoder_net *net;
@@ -54,35 +55,37 @@ struct light_step {
     struct batch_split split;
     struct latent_consistency consistency; /* laid out when its weight is not 0 */
     uint64_t seed, step;
-    long frames, rows, places;     /* of a sample: latent frames; rows and places of a latent frame */
-    long planes, height, width;    /* of a sample's pixels: 3 (4F-3) planes of height x width */
-    long latents;                  /* numbers of a sample's latents */
-    real *pixels, *dpixels;        /* [samples of a part, 4F-3, 3, height, width] */
-    real *reference;               /* [samples, 3, height, width] */
-    real *weight;                  /* [1]: of the pixel loss */
-    real *motion, *widened, *map;  /* [samples, F-1, height, width] twice; the weights m; NULL: all are 1 */
-    real *disturbed;               /* [samples, F, C, h, w]; NULL: no noise, and none of what follows */
-    real *still, *each;            /* normals: [samples, C, h, w], [samples, F, C, h, w] */
-    real *deviation, *around;      /* [samples, h, w] twice */
-    real *levels;                  /* [samples, 3]: latent_noise's */
-    float *levels_host;            /* the same */
-    struct light_figures *figures; /* device */
-    struct mailbox mail;
+    long frames, rows, places;  /* latent frames of a sample; rows and places of a latent frame */
+    long planes, height, width; /* a sample's pixels are 3 (4F-3) planes of height x width */
+    long latents;               /* number of values of a sample's latents */
+    /* Device arrays; samples: those of a part. */
+    real *pixels, *dpixels;   /* [samples, 4F-3, 3, height, width]: decoded pixels and the gradient by them */
+    real *reference;          /* [samples, 3, height, width] */
+    real *weight;             /* [1]: weight of the pixel loss */
+    real *motion, *widened;   /* [samples, F-1, height, width]: motion; the largest of it in 3 x 3 pixels */
+    real *map;                /* [samples, 4F-3, height, width]: the weights m; NULL: all are 1 */
+    real *disturbed;          /* [samples, F, C, h, w]: latents with noise; NULL: no noise, and nothing below */
+    real *still, *each;       /* [samples, C, h, w], [samples, F, C, h, w]: normal numbers a and n */
+    real *deviation, *around; /* [samples, h, w]: deviation in time; the largest of it in 3 x 3 places, d */
+    real *levels;             /* [samples, 3]: amounts, as latent_noise takes them */
+    float *levels_host;       /* host copy of levels */
+    struct light_figures *figures;
+    struct mailbox mail; /* carries figures to the host */
 };
 /* frames: F, latent frames of a sample; h, w: latent rows and columns. */
 int light_step_layout(struct light_step *s, const struct decoder_net *net, const struct light_config *config,
                       int frames, int h, int w, uint64_t seed, struct sharding *shards, struct arena *state,
                       struct arena *activations);
 void light_step_free(struct light_step *s);
-/* After the memory is there: constants. ERR_USAGE: the codec does not give what the loss asks for. */
+/* Writes the constants, once the memory is there. ERR_USAGE: the codec does not give what the loss asks for. */
 int light_step_prepare(struct light_step *s, const struct codec *codec);
-/* New weights from the seed, for that codec. */
+/* Starts afresh with random weights from the seed, made fit for that codec (decoder_net_begin). */
 int light_step_fresh(struct light_step *s, const struct codec *codec);
-/* A part of the batch in update s->step: its share of the loss into the optimiser's, of the loss's parts into figures,
-   gradients to params->grads (NULL: none). batch: the part's. */
+/* Processes a part of the batch in update s->step: adds its share of the loss's parts to figures and the gradients to
+   params->grads (NULL: none are wanted). batch: the part's. */
 int light_step_gradient(struct light_step *s, const struct params *params, const struct part *part,
                         const struct light_batch *batch);
-/* Update number `step` (0, 1, ...) from this rank's samples. */
+/* Makes update number `step` (0, 1, ...) from this rank's samples of the batch. */
 int light_step_run(struct light_step *s, const struct light_batch *batch, long step);
 
 #endif

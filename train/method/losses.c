@@ -1,11 +1,12 @@
-/* losses.c: the losses of distribution matching (score.h has their formulas), a row of the table each. */
+/* losses.c: the losses of distribution matching, each a row of the table at the end; score.h has their formulas. */
 #include "base/error.h"
 #include "kernels/device.h"
 #include "train/method/score.h"
 
 /* ---- SiD ---- */
 
-/* Gradients by r, by f, by x directly; dL/dv of one network; dL/dx_t summed over networks: [B, F, C, H, W]. */
+/* Buffers [B, F, C, H, W]: the gradients of L by r, by f and by x directly; by the velocity of the network at work; by
+   x_t, summed over the networks. */
 enum sid_buffer { BY_R, BY_F, BY_X, SLOPE, BY_NOISY };
 
 static void sid_layout(struct score *s, struct arena *arena) {
@@ -14,7 +15,8 @@ static void sid_layout(struct score *s, struct arena *arena) {
     for (int i = BY_R; i <= BY_NOISY; i++) s->own[i] = ARENA_TAKE(arena, names[i], real, (size_t)s->B * s->clip);
 }
 
-/* BY_NOISY += J^T (-sigma share g) of one network: it runs again, saving, and back-propagates to its input. */
+/* Adds to BY_NOISY what reaches x_t through one network, J^T (-sigma share g): the network runs again, saving, and
+   back-propagates to its input. */
 static int add_input_gradient(struct score *s, const struct params *params, const struct condition_batch *condition,
                               int dropped, struct dit_acts *acts, const real *g, real share) {
     struct dit_input in = score_input(s, condition, dropped, acts);
@@ -27,7 +29,7 @@ static int add_input_gradient(struct score *s, const struct params *params, cons
     return dit_backward(s->net, params, acts, &in, &gradients);
 }
 
-/* x_t's share of the gradient: g_r + g_f directly (which is k a), and through the three networks. */
+/* Computes the gradient by x_t: g_r + g_f directly, which is k a, and the parts through the three networks. */
 static int through_networks(struct score *s, const struct condition_batch *condition, const struct params *teacher,
                             const struct params *critic, struct dit_acts *acts) {
     real guidance = (real)s->config.guidance, *by_r = s->own[BY_R], *by_f = s->own[BY_F];
@@ -60,7 +62,7 @@ static void dmd_layout(struct score *s, struct arena *arena) {
 
 static int dmd(struct score *s, real *g, real *loss, const real *x, const struct condition_batch *condition,
                const struct params *teacher, const struct params *critic, struct dit_acts *acts) {
-    (void)x, (void)condition, (void)teacher, (void)critic, (void)acts; /* r and f say it all */
+    (void)x, (void)condition, (void)teacher, (void)critic, (void)acts; /* DMD needs r and f alone */
     mem_zero(s->own[PART_LOSS], sizeof(real));
     dmd_gradient(g, s->own[PART_LOSS], s->f, s->r, s->scaled, s->B, s->clip);
     real_axpby(loss, (real)((double)s->B / s->batch), s->own[PART_LOSS], 1, 1);

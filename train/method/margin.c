@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define SHARE 0.2 /* of the newest margin in the mean: single batches are too noisy to go by */
+#define SHARE 0.2 /* weight of the newest margin in the running mean: single batches are too noisy to decide by */
 #define UNIT  1e6
 
 void margin_hear(struct margin *m, uint64_t round, double value) {

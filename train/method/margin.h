@@ -1,20 +1,19 @@
-/* margin.h: how far a discriminator is ahead of the generator: a running mean of the margin D(real) - D(fake), from 0
-   on, by which the generator is held still while it would learn from a discriminator that knows nothing.
-   A round is the work between two letters of figures (mailbox.h). The host hears of a round when it has queued the
-   next, so what is known at a round is the mean after the round two before it: the same whether the run was stopped in
-   between or not, and on all ranks, which hear the same. Means are kept in millionths, as integers that a state
-   holds. */
+/* margin.h: the running mean, which begins at 0, of a discriminator's margin D(real) - D(fake). It tells how well the
+   discriminator can tell clips apart; refine holds the generator still while the margin is too small to learn from.
+   A round is the work between two posts of figures (mailbox.h). The host reads a round's margin when it has queued the
+   next round, so a decision at round n uses the mean after round n - 2. That is the same on all ranks, and the same
+   whether the run was stopped in between or not. Means are integers, in millionths, because a state holds integers. */
 #ifndef TRAIN_METHOD_MARGIN_H
 #define TRAIN_METHOD_MARGIN_H
 
 #include <stdint.h>
 
 struct margin {
-    int64_t after[2]; /* millionths: the mean after the last round of this parity that was heard of */
+    int64_t after[2]; /* millionths: mean after the last round read, by the parity of that round */
 };
-/* The margin of a round; rounds are heard in order. What is not finite changes nothing. */
+/* Takes the margin of a round into the mean; rounds come in order. A value that is not finite changes nothing. */
 void margin_hear(struct margin *m, uint64_t round, double value);
-/* What is known when the work of `round` is decided on: 0 in the first two. */
+/* The mean that decisions at `round` use: the one after round - 2; 0 in the first two rounds. */
 double margin_known(const struct margin *m, uint64_t round);
 
 #endif

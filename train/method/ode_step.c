@@ -17,11 +17,13 @@ static const char *const history_names[] = {"own", "last", NULL};
 static const struct config_field fields[] = {
     STAGE_KEYS("ode_init", stage, "100", "8"),
     OPTIMISER_KEYS("ode_init.optimiser", stage.optimiser, "5e-4", "0.9", "0.99", "0.01", "1", "10", "30", "0.99"),
-    TEXT("ode_init.teacher", teacher, "", "folder of a stage, or a state; empty: RUN/teacher"),
-    INT("ode_init.trajectories", trajectories, 1, 100000000, "320", "clips recorded from the teacher"),
+    TEXT("ode_init.teacher", teacher, "", "The teacher: a stage's folder or a state; empty: RUN/teacher."),
+    INT("ode_init.trajectories", trajectories, 1, 100000000, "320",
+        "Number of clips that the teacher samples and whose trajectories are recorded."),
     SAMPLER_KEYS("ode_init.sampler", sampler, "12", "3", "2"),
     CHOICE("ode_init.history", history, history_names, "last",
-           "last: a chunk's history is made at the last level, as in serving; own: at each chunk's own level"),
+           "What earlier chunks show to a chunk. last: their keys and values at the last noise level, as in streaming; "
+           "own: at the level that each was drawn."),
 };
 SECTION(ode_init, "Records trajectories of the teacher and trains the causal student on them.", "negative lora rollout",
         NULL, TRAINS("student", stage.optimiser));
@@ -82,7 +84,7 @@ enum pass_kind { PASS_CONTEXT, PASS_CURRENT }; /* writes the history; only reads
 
 static int passes_per_chunk(const struct ode_step *s) { return s->config.history == ODE_HISTORY_LAST ? 2 : 1; }
 
-/* The level of a chunk of a sample (of the part) in a pass. */
+/* Number of the level at which a chunk of a sample, counted in the part, is passed over. */
 static int level_of(const struct ode_step *s, enum pass_kind kind, int chunk, int sample, long step) {
     struct random_address address = {.seed = s->seed,
                                      .step = (uint64_t)step,
@@ -101,8 +103,8 @@ static void copy_chunk(const struct ode_step *s, real *to, int sample, int first
     mem_copy(to + (long)sample * C * s->size, state, sizeof(real) * (size_t)(C * s->size));
 }
 
-/* Input, target velocity (x - end)/sigma, timesteps, and the weights sigma^2 that make the velocities' mean square that
-   of x0. */
+/* Sets a pass's input, target velocity (x - end) / sigma, timesteps, and weights sigma^2, which turn the mean square of
+   the velocities into that of x0. */
 static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, long step) {
     int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
     size_t groups = (size_t)s->part.count * C;
@@ -241,7 +243,7 @@ int ode_step_run(struct ode_step *s, const struct condition_batch *condition, lo
     return optimiser_step(&s->student, step, 0);
 }
 
-/* Frames of history as the cache shows them to a chunk. */
+/* Arithmetic of a pass over a chunk with the history that the cache shows it. */
 static double chunk_flops(const struct ode_step *s, int chunk) {
     struct causal_view view;
     causal_view(&view, &s->levels.causal, chunk);
@@ -256,7 +258,7 @@ long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbac
 void ode_step_work(const struct ode_step *s, struct step_work *work) {
     struct network_work *n = step_work_trained(work, "student", &s->student);
     int passes = passes_per_chunk(s), again = s->config.stage.recompute != RECOMPUTE_NONE;
-    double backward = 1 + 2 + again; /* with the forward before it */
+    double backward = 1 + 2 + again; /* one forward before it, two for itself, one for recomputing */
     n->updates = 1;
     n->forwards = s->split.parts * (2.0 + s->chunks * (1.0 + passes));
     n->backwards = s->split.parts * (1.0 + s->chunks * (double)passes);

@@ -13,45 +13,54 @@
 static const struct config_field fields[] = {
     STAGE_KEYS("refine", stage, "100", "8"),
     OPTIMISER_KEYS("refine.optimiser", stage.optimiser, "3e-5", "0", "0.99", "0", "1", "0", "0", "0.97"),
-    TEXT("refine.student", student, "", "where the student starts; empty: RUN/distill"),
-    TEXT("refine.teacher", teacher, "", "where the trunk starts; empty: RUN/teacher"),
-    CHOICE("refine.exit", exit, exit_names, "last", "the pass whose prediction is judged and trained"),
+    TEXT("refine.student", student, "", "Where the student starts: a stage's folder or a state; empty: RUN/distill."),
+    TEXT("refine.teacher", teacher, "",
+         "Where the discriminator's trunk starts: a stage's folder or a state; empty: RUN/teacher."),
+    CHOICE(
+        "refine.exit", exit, exit_names, "last",
+        "Pass of each chunk whose prediction is judged and trained: the last, or one drawn at random for each update."),
     INT("refine.frames", frames, 0, 65536, "0",
-        "Latent frames of a rollout at most, the reference and whole chunks. Beyond `frames` the clip that is judged "
-        "is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
+        "Largest number of latent frames of a rollout, the reference and whole chunks. Beyond `frames` the clip that "
+        "is judged is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
     CHOICE("refine.discriminator.scope", discriminator.scope, discriminator_scope_names, "clip",
            "What the trunk sees at once. clip: the whole clip with its reference, as the method has it; frame: every "
            "frame by itself, an ordinary GAN of frames, for which the global branch is left out."),
-    INT("refine.discriminator.tap0", discriminator.taps[0], -1, 1000, "-1", "block read; all -1: by depth"),
-    INT("refine.discriminator.tap1", discriminator.taps[1], -1, 1000, "-1", "block read"),
-    INT("refine.discriminator.tap2", discriminator.taps[2], -1, 1000, "-1", "block read"),
-    INT("refine.discriminator.queries", discriminator.queries, 1, 64, "1", "learned queries a frame and tap"),
+    INT("refine.discriminator.tap0", discriminator.taps[0], -1, 1000, "-1",
+        "First of the three trunk blocks whose outputs the heads read; all -1: chosen by the trunk's depth."),
+    INT("refine.discriminator.tap1", discriminator.taps[1], -1, 1000, "-1",
+        "Second of the three trunk blocks whose outputs the heads read."),
+    INT("refine.discriminator.tap2", discriminator.taps[2], -1, 1000, "-1",
+        "Third of the three trunk blocks whose outputs the heads read; the trunk ends there."),
+    INT("refine.discriminator.queries", discriminator.queries, 1, 64, "1",
+        "Number of learned queries with which a head reads each frame at each tap."),
     INT("refine.discriminator.heads", discriminator.heads, 0, 1024, "0",
-        "attention heads of the readers; 0: as the trunk"),
+        "Number of attention heads of the readers; 0: as many as the trunk has."),
     INT("refine.discriminator.ffn_dim", discriminator.ffn_dim, 0, 262144, "0",
-        "hidden width of the readers; 0: as the trunk"),
+        "Hidden width of the readers; 0: the trunk's."),
     OPTIMISER_KEYS("refine.discriminator.optimiser", discriminator_optimiser, "2e-4", "0", "0.99", "0", "1", "0", "0",
                    "0"),
     LEVEL_KEYS("refine.level", level, "shifted_uniform", "1", "0.02", "0.6"),
-    LONG("refine.head_warmup", head_warmup, 0, 1e9, "25", "discriminator updates of the heads alone"),
-    LONG(
-        "refine.warmup", warmup, 0, 1e9, "0",
-        "Updates of the whole discriminator, heads and trunk, before the generator moves: at most so many, and no more "
-        "once the margin is above refine.warmup_margin. The margin is a running mean of D(real) - D(fake)."),
+    LONG("refine.head_warmup", head_warmup, 0, 1e9, "25",
+         "Number of discriminator updates that train its heads alone, before all else."),
+    LONG("refine.warmup", warmup, 0, 1e9, "0",
+         "Largest number of updates of the whole discriminator, heads and trunk, before the generator moves; they end "
+         "earlier once the margin is above refine.warmup_margin. The margin is a running mean of D(real) - D(fake)."),
     REAL("refine.warmup_margin", warmup_margin, -1e6, 1e6, "0.5",
          "Margin that ends the whole discriminator's warm-up."),
     REAL("refine.hold_margin", hold_margin, -1e6, 1e6, "0",
          "The generator is held still in steps before which the margin is at or below this; -1e6: never."),
-    INT("refine.ratio", ratio, 1, 100, "1", "discriminator updates a generator update"),
+    INT("refine.ratio", ratio, 1, 100, "1", "Number of discriminator updates after each update of the generator."),
     REAL("refine.local_weight", local_weight, 0, 1e6, "1",
          "Weight of the local branch, one logit a frame: of its losses and of its penalties."),
     REAL("refine.global_weight", global_weight, 0, 1e6, "1",
          "Weight of the global branch, one logit a clip: of its losses and of its penalties."),
     REAL("refine.r1", r1, 0, 1e6, "0.05",
-         "Weight of the penalty on real clips, a mean a branch, each times the branch's weight."),
-    REAL("refine.r2", r2, 0, 1e6, "0.05", "The same on generated clips."),
-    REAL("refine.fd_step", fd_step, 1e-6, 10, "0.1", "step h of the finite differences"),
-    REAL("refine.distill_share", distill_share, 0, 1e6, "0", "weight of the distillation loss beside it"),
+         "Weight of the gradient penalty on real clips: a mean for each branch, times the branch's weight."),
+    REAL("refine.r2", r2, 0, 1e6, "0.05", "Weight of the gradient penalty on generated clips, which is made alike."),
+    REAL("refine.fd_step", fd_step, 1e-6, 10, "0.1",
+         "Step h of the finite differences that the penalties are made of."),
+    REAL("refine.distill_share", distill_share, 0, 1e6, "0",
+         "Weight of the loss of distill, with its settings, beside the adversarial loss; 0: none."),
 };
 
 static int check(const void *settings) {
@@ -68,11 +77,11 @@ SECTION(refine, "Refines the student against real clips with the Consistency-Awa
 
 /* ---- memory ---- */
 
-/* Passes 0 .. are the critic's (distribution_matching.c), with which levels share their purpose; the generator's level
-   and noise, then those of the discriminator's updates. */
+/* Numbers of the draws of level and noise: the generator's, then those of the discriminator's updates. Draws from 0 on
+   are the critic's (distribution_matching.c), whose levels have the same purpose. */
 enum { GENERATOR_PASS = 129, JUDGE_PASS = 130 };
 
-/* What a clip's logit compares is nothing that an ordinary GAN of frames knows. */
+/* 1 where the trunk sees every frame by itself. Such a GAN of frames has no logit of the clip. */
 static int frames_alone(const struct refine_step *r) { return r->config.discriminator.scope == SCOPE_FRAME; }
 static long local_count(const struct refine_step *r) { return (long)r->B * (r->F - 1); }
 static long logit_count(const struct refine_step *r) { return (long)r->B * r->F; }
@@ -86,7 +95,8 @@ struct frozen_weights *refine_frozen_teacher(struct refine_step *r) {
     return r->config.discriminator_optimiser.lora.rank ? &r->trunk : NULL;
 }
 
-/* With adapters its trunk is the frozen teacher's, its heads are trained whole. */
+/* Lays out the discriminator's optimiser. With adapters the frozen teacher is under its trunk, and its heads are
+   trained whole. */
 static int layout_discriminator(struct refine_step *r, const struct optimiser_config *config, long updates,
                                 struct sharding *shards, struct arena *state) {
     struct optimiser_config c = *config;
@@ -108,7 +118,7 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
     TRY(sharding_divide(shards, &r->discriminator.trunk.table));
     const struct param_table *judged = &r->discriminator.trunk.table;
     if (judged->slice_offset[r->discriminator.head_slice] != r->net->table.total)
-        return error_set(ERR_USAGE, "refine: the discriminator's trunk is not laid out like the teacher");
+        return error_set(ERR_USAGE, "refine: the discriminator's trunk has not the parameters of the teacher");
     r->critic_ratio = score->critic_ratio;
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, shards, state));
     TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->split, r->F, c->frames, activations));
@@ -206,14 +216,14 @@ void refine_schedule(struct refine_step *r, long heads, long whole, long held) {
 
 /* ---- what the discriminator sees ---- */
 
-/* One level a pair and one noise for both; the part's samples are in hand from here on. */
+/* Draws one level and one noise for each pair of a part, which is at work from here on. */
 static void draw_level(struct refine_step *r, const struct part *part, uint64_t round, int pass) {
     struct step_random random = {.seed = r->seed, .step = round, .pass = pass, .level_pass = pass};
     r->B = part->count;
     levels_draw(&r->levels, r->noise, &r->config.level, &random, RANDOM_DISCRIMINATOR, part, r->rollout.size);
 }
 
-/* Fills r->input. A moved input's eta has an address of its own, so it is the same each time. */
+/* Fills r->input. The eta of a moved input is drawn by its address, so that it is the same each time. */
 static void make_input(struct refine_step *r, enum refine_input kind, const struct batch_part *b,
                        const real *fake_clips, uint64_t round, int index) {
     int moved = kind == INPUT_REAL_MOVED || kind == INPUT_FAKE_MOVED;
@@ -225,7 +235,7 @@ static void make_input(struct refine_step *r, enum refine_input kind, const stru
     real_group_combine(r->input, r->levels.one, r->input, r->step_size, r->eta, groups, size);
 }
 
-/* Logits of r->input. */
+/* Computes the logits of r->input. */
 static int discriminate(struct refine_step *r, const struct params *params, const struct condition_batch *condition,
                         enum refine_input kind, struct dit_input *in) {
     *in = condition_batch_clip(condition, 0, r->input, r->rollout.clip, r->levels.t);
@@ -242,10 +252,11 @@ static int wanted(const struct refine_step *r, enum refine_input kind) {
 
 /* ---- losses on logits ---- */
 
-/* A part's mean counts for as much of the batch's. */
+/* Weight of a part's mean in the batch's. */
 static double share_of_batch(const struct refine_step *r) { return (double)r->B / r->split.batch; }
 
-/* softplus(-(D(a) - D(b))), frames averaged, clips averaged; slopes of a, and of b when it is asked for. */
+/* Adds softplus(-(D(a) - D(b))), averaged over frames and over clips apart, to the loss; sets the slopes of a, and
+   those of b when slope_of_b is not 0. */
 static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, enum refine_input b, int slope_of_b) {
     long local = local_count(r);
     double share = share_of_batch(r);
@@ -256,7 +267,7 @@ static void pair_losses(struct refine_step *r, real *loss, enum refine_input a, 
                       (real)(share * r->config.global_weight), r->B);
 }
 
-/* One branch's penalty on the n logits from `at` on: its weighted loss and slopes, and its plain value as a figure. */
+/* Adds one branch's penalty, on the n logits from `at` on: weighted to loss and slopes, plain to the figure. */
 static void branch_penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, long at,
                            long n, double weight, real *figure) {
     real h = (real)r->config.fd_step;
@@ -266,7 +277,7 @@ static void branch_penalty(struct refine_step *r, real *loss, enum refine_input 
     finite_difference_penalty(figure, NULL, NULL, r->logits[moved] + at, r->logits[still] + at, h, (real)share, n);
 }
 
-/* figures: [BRANCHES]. */
+/* Adds both branches' penalties on one kind of clips. figures: [BRANCHES]. */
 static void penalty(struct refine_step *r, real *loss, enum refine_input still, enum refine_input moved, double weight,
                     real *figures) {
     long local = local_count(r);
@@ -276,7 +287,7 @@ static void penalty(struct refine_step *r, real *loss, enum refine_input still, 
     branch_penalty(r, loss, still, moved, local, r->B, weight * r->config.global_weight, figures + BRANCH_GLOBAL);
 }
 
-/* The part's logits to their places among the batch's: frames' [batch, F - 1], then clips' [batch]. */
+/* Copies a part's logits to their places among the batch's: frames' [batch, F - 1], then clips' [batch]. */
 static void keep_logits(const struct refine_step *r, const struct part *part, enum refine_input kind, real *figures) {
     long local = local_count(r), frames = r->F - 1;
     mem_copy(figures + part->sample0 * frames, r->logits[kind], sizeof(real) * (size_t)local);
@@ -360,7 +371,8 @@ int refine_rollout(struct refine_step *r, const real *clips, const struct condit
     return OK;
 }
 
-/* loss [1] += the generator's adversarial loss; the input `in` that fakes are judged by is the last one judged. */
+/* Adds the generator's adversarial loss to loss [1]. `in` is the input with the fake clips; it comes last, so that the
+   activations are its. */
 static int generator_loss(struct refine_step *r, const struct params *params, const struct batch_part *b,
                           const real *fake_clips, uint64_t round, real *loss, struct dit_input *in) {
     draw_level(r, &b->part, round, GENERATOR_PASS);
@@ -384,7 +396,7 @@ int refine_generator_gradient(struct refine_step *r, const struct params *params
     return OK;
 }
 
-/* g += share times the distillation gradient; its loss is not added, for it has another scale. */
+/* Adds the distillation gradient, times its share, to g. Its loss is not added, because it has another scale. */
 static int add_distillation(struct refine_step *r, const struct batch_part *b, uint64_t round) {
     TRY(distribution_matching_gradient(&r->matching, &b->part, r->g_matching, r->part_loss,
                                        self_forcing_clips(&r->rollout), &b->condition, round));
@@ -392,7 +404,7 @@ static int add_distillation(struct refine_step *r, const struct batch_part *b, u
     return OK;
 }
 
-/* The energies of a part's rollouts and real clips. */
+/* Adds the energies of a part's rollouts and real clips to the figures. */
 static void measure(struct refine_step *r, const struct batch_part *b) {
     band_energy_measure(&r->energy, r->figures + FIGURE_MADE, self_forcing_clips(&r->rollout), b->part.count);
     band_energy_measure(&r->energy, r->figures + FIGURE_TRUTH, b->clips, b->part.count);
@@ -470,7 +482,7 @@ int refine_step_report(struct refine_step *r, uint64_t round, struct refine_repo
     return 1;
 }
 
-/* n passes of the discriminator: its trunk ends at the last tap; the heads are small beside it. */
+/* Counts n passes of the discriminator: the trunk up to the last tap. The heads, small beside it, are left out. */
 static void discriminator_work(const struct refine_step *r, enum work_pass kind, double n, struct step_work *work) {
     struct network_work *discriminator = step_work_trained(work, "discriminator", &r->discriminator_optimiser);
     struct dit_config trunk = r->net->config;

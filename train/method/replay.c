@@ -40,7 +40,7 @@ int replay_slot(const struct replay *r, long offset, int index) {
     return (int)((newest + 1 + (offset + turn - 1) % (filled - 1)) % filled);
 }
 
-/* One array of a part between the replay and a batch: `size` elements a sample. */
+/* Where a part's values lie in an array of the replay; `size`: elements of a sample. */
 static real *place(const struct replay *r, real *values, int slot, const struct part *part, size_t size) {
     return values + ((size_t)slot * (size_t)r->B + (size_t)part->first) * size;
 }

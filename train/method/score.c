@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-enum { SCORE_PASS = 128 }; /* of the levels: apart from the critic's passes, which share their purpose */
+enum { SCORE_PASS = 128 }; /* number of the levels' draw, beyond those of the critic, which share their purpose */
 
 int score_layout(struct score *s, const struct dit *net, const struct score_config *config,
                  const struct batch_split *split, int F, struct arena *arena) {

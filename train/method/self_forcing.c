@@ -46,13 +46,13 @@ static long chunk_start(const struct self_forcing *s, int chunk) {
 
 real *self_forcing_clips(const struct self_forcing *s) { return s->x + s->part.first * s->clip; }
 
-/* What chunk i (1 ..) of the rollout hears: the clip's windows, which the chunks before the clip go through again and
-   again, so that the clip's first chunk hears the first ones. */
+/* The sound of chunk i (1 ..) of the rollout: windows of the clip's sound. The chunks before the clip go through them
+   again and again, so that the clip's first chunk hears the first window. */
 static struct rollout_condition chunk_condition(const struct self_forcing *s, const struct condition_batch *condition,
                                                 int chunk) {
     struct rollout_condition c = condition_batch_rollout(condition);
     int away = chunk - 1 - s->before, rounds = away < 0 ? (away + 1) / s->chunks - 1 : 0;
-    int place = away - rounds * s->chunks; /* among the clip's chunks */
+    int place = away - rounds * s->chunks; /* number of the chunk of the clip whose sound this one hears */
     c.window_first = (chunk - 1 - place) * s->rollout.config.causal.chunk;
     return c;
 }
@@ -72,7 +72,8 @@ int self_forcing_rollout(struct self_forcing *s, const struct params *params, co
     rollout_batch(&s->rollout, part->count);
     TRY(rollout_begin(&s->rollout, params, x, s->clip, &c));
     for (int i = 1; i <= before + s->chunks; i++) {
-        long at = chunk_start(s, i > before ? i - before : 1); /* what is forgotten is written over */
+        /* Chunks before the clip use the place of its first one, which is then written over them. */
+        long at = chunk_start(s, i > before ? i - before : 1);
         c = chunk_condition(s, condition, i);
         TRY(rollout_chunk(&s->rollout, params, &c, &mine, exit, x + at, s->clip, s->exit_input + at, s->clip));
     }

@@ -17,7 +17,7 @@ struct network_work *step_work_trained(struct step_work *w, const char *name, co
     return n;
 }
 
-/* A backward is twice a forward, half of it for the weights; a block that is run again is one more. */
+/* Arithmetic of a pass in forwards: a backward is two, one of them for the weights; recomputation is one more. */
 static double forwards_worth(enum work_pass kind, int recompute) {
     if (kind == WORK_FORWARD) return 1;
     return (kind == WORK_BACKWARD ? 2 : 1) + (recompute != 0);
@@ -50,11 +50,12 @@ static double chunk_flops(const struct self_forcing *s, const struct batch_split
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                        const struct batch_split *split, double n) {
     int passes = s->rollout.config.steps + (s->rollout.config.clean_pass != 0);
-    double chunks = s->chunks + 0.5 * s->room; /* of a mean rollout */
+    double chunks = s->chunks + 0.5 * s->room; /* mean number of chunks of a rollout */
     student->forwards += n * split->parts * (1 + chunks * passes);
     w->flops += n * dit_flops(&s->net->config, split->count, 1, 0);
     for (int i = 1; i <= s->chunks + s->room; i++) {
-        double share_of = i <= s->chunks ? 1 : 1 - (i - s->chunks) / (s->room + 1.0); /* of rollouts that come so far */
+        double share_of =
+            i <= s->chunks ? 1 : 1 - (i - s->chunks) / (s->room + 1.0); /* share of rollouts that have chunk i */
         w->flops += n * passes * share_of * chunk_flops(s, split, i);
     }
     step_work_exchanges(w, &s->net->config, split->count, 1, WORK_FORWARD, 0, n);
@@ -66,7 +67,7 @@ void step_work_rollout_backward(struct step_work *w, struct network_work *studen
                                 const struct batch_split *split, int recompute) {
     student->forwards += (double)split->parts * s->chunks;
     student->backwards += (double)split->parts * s->chunks;
-    for (int i = 1; i <= s->chunks; i++) /* of the last ones, whose histories are the longest */
+    for (int i = 1; i <= s->chunks; i++) /* the clip's chunks, with the histories of a rollout of mean length */
         w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, split, i + (s->room + 1) / 2);
     int C = s->rollout.config.causal.chunk;
     step_work_exchanges(w, &s->net->config, split->count, C, WORK_FORWARD, 0, s->chunks);

@@ -11,15 +11,19 @@
 static const struct config_field fields[] = {
     STAGE_KEYS("teacher", stage, "1600", "16"),
     OPTIMISER_KEYS("teacher.optimiser", stage.optimiser, "1e-3", "0.9", "0.99", "0.01", "1", "100", "250", "0.995"),
-    TEXT("teacher.init", init, "", "Wan checkpoint to start from, file or folder; empty: random weights"),
+    TEXT("teacher.init", init, "", "Wan checkpoint to start from, a file or folder; empty: random weights."),
     LEVEL_KEYS("teacher.level", level, "shifted_uniform", "5", "0", "1"),
-    REAL("teacher.drop_text", drop_text, 0, 1, "0", "share of samples whose text is dropped"),
-    REAL("teacher.drop_audio", drop_audio, 0, 1, "0.1", "share of samples whose audio is dropped"),
+    REAL("teacher.drop_text", drop_text, 0, 1, "0",
+         "Share of samples whose text is dropped, which guidance by text needs."),
+    REAL("teacher.drop_audio", drop_audio, 0, 1, "0.1",
+         "Share of samples whose sound is dropped, which guidance by sound needs."),
     REAL("teacher.drop_talk", drop_talk, 0, 1, "0",
-         "Share of samples whose own speech is dropped besides; with drop_listen, what separate guidance needs."),
-    REAL("teacher.drop_listen", drop_listen, 0, 1, "0", "Share of samples whose other party is dropped besides."),
+         "Share of samples whose own speech alone is dropped besides; with drop_listen it lets guidance treat the two "
+         "sounds apart."),
+    REAL("teacher.drop_listen", drop_listen, 0, 1, "0",
+         "Share of samples whose other party's sound alone is dropped besides."),
     REAL("teacher.far_reference", far_reference, 0, 1, "0",
-         "Share of samples whose reference is of another moment of their shot: what a teacher must know that judges "
+         "Share of samples whose reference comes from another moment of their shot. A teacher needs it that judges "
          "rollouts beyond a clip (distill.frames), whose last window does not follow the reference."),
     SAMPLER_KEYS("teacher.sampler", sampler, "16", "3", "2"),
 };

@@ -1,5 +1,5 @@
 /* teacher_step.h: one update of the bidirectional teacher by flow matching. Opens no file: the batch comes as device
-   arrays, the conditions with their dropout already applied. */
+   arrays. The loader has already dropped conditions (teacher.drop_text and its like). */
 #ifndef TRAIN_METHOD_TEACHER_STEP_H
 #define TRAIN_METHOD_TEACHER_STEP_H
 
@@ -13,7 +13,7 @@ struct teacher_config {
     char init[RUN_PATH]; /* transformer to start from (checkpoints/pretrained.h); empty: random weights */
     struct level_config level;
     double drop_text, drop_audio, drop_talk, drop_listen, far_reference;
-    struct sampler_config sampler; /* of the samples that the stage shows */
+    struct sampler_config sampler; /* sampler of what the stage shows */
 };
 extern const struct config_section teacher_section;
 
@@ -26,19 +26,19 @@ struct teacher_step {
     struct teacher_config config;
     uint64_t seed;
 };
-/* Memory in two arenas: what is saved (state) and what is not (activations). */
+/* Lays out memory in two arenas: `state` for what a state holds and the weights, `activations` for the rest. */
 int teacher_step_layout(struct teacher_step *s, const struct step_setup *setup, const struct teacher_config *config,
                         struct arena *state, struct arena *activations);
-/* What is alive during a step only: may share memory with what is not. */
+/* Lays out the network's activations. They are alive during a step only and may share memory with what is not. */
 int teacher_step_acts_layout(struct teacher_step *s, struct arena *arena);
 void teacher_step_free(struct teacher_step *s);
-/* After the memory is there: constants. */
+/* Writes the constants, once the memory is there. */
 void teacher_step_prepare(struct teacher_step *s);
-/* New weights from the seed. */
+/* Starts afresh with random weights from the seed. */
 void teacher_step_fresh(struct teacher_step *s);
-/* Update number `step` (0, 1, ...) from the rank's share of the batch, clips [split, F, C, H, W]. */
+/* Makes update number `step` (0, 1, ...) from this rank's samples of the batch, clips [split, F, C, H, W]. */
 int teacher_step_run(struct teacher_step *s, const real *clips, const struct condition_batch *condition, long step);
-/* What a step costs this rank; after the layout. */
+/* Counts what a step costs this rank; called after the layout. */
 void teacher_step_work(const struct teacher_step *s, struct step_work *work);
 
 #endif

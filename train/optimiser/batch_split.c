@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-/* First sample of a piece. */
+/* Number of the first sample of a piece. */
 static int start_of(int batch, int pieces, int piece) {
     int extra = batch % pieces;
     return piece * (batch / pieces) + (piece < extra ? piece : extra);
@@ -32,7 +32,7 @@ int sharding_batch_split(const struct sharding *shards, struct batch_split *spli
     return code && each > 1 ? error_context(code, "ranks are groups of %d (comm.sequence)", each) : code;
 }
 
-/* The rank's own cut is that of the batch: of its pieces, too, the first have one more. */
+/* A rank's samples, cut by the same rule, give its pieces of the batch: there, too, the larger pieces come first. */
 struct part batch_split_part(const struct batch_split *split, int index) {
     int from = start_of(split->count, split->parts, index), to = start_of(split->count, split->parts, index + 1);
     return (struct part){.batch = split->batch,

@@ -1,5 +1,6 @@
-/* copy_gate.h: a thread that copies memory closes the gate before another may go on, and opens it when the copy is
-   there; whoever is about to change that memory passes the gate first. */
+/* copy_gate.h: a gate between a thread that copies memory and the thread that changes it. The gate is closed when a
+   copy is begun; the copying thread opens it when the copy is complete; whoever is about to change that memory passes
+   the gate first and so waits for the copy. */
 #ifndef TRAIN_OPTIMISER_COPY_GATE_H
 #define TRAIN_OPTIMISER_COPY_GATE_H
 
@@ -9,11 +10,11 @@ struct copy_gate {
     pthread_mutex_t lock;
     pthread_cond_t opened;
     int open;
-    double waited; /* seconds that passing took, all together: of the passing thread */
+    double waited; /* seconds that copy_gate_pass has waited, in all; the passing thread's own */
 };
-/* Closed. */
+/* Makes a gate that is closed. */
 void copy_gate_make(struct copy_gate *gate);
-/* Nobody waits at it any more. */
+/* Nobody may wait at the gate any more. */
 void copy_gate_destroy(struct copy_gate *gate);
 void copy_gate_open(struct copy_gate *gate);
 /* Waits until it is open. */

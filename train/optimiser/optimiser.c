@@ -22,7 +22,7 @@ static void *take(struct arena *arena, const char *network, const char *what, si
 
 void optimiser_share(struct optimiser *o, struct frozen_weights *base) { o->shared = base; }
 
-/* The adapters' table, and the frozen weights. */
+/* Lays out the adapters' table and, unless they are shared, the frozen weights. */
 static int layout_base(struct optimiser *o, const char *network, struct sharding *shards, struct arena *arena) {
     char name[64];
     if (!shards) return error_set(ERR_USAGE, "%s: adapters need a sharding's working memory", network);
@@ -99,7 +99,7 @@ static void zero(const struct optimiser *o, real *array, size_t n) {
         mem_zero(array, n * sizeof(real));
 }
 
-/* to, device elem [n] = array [n]. */
+/* Converts array [n] to elem, device [n]. */
 static void to_elem(const struct optimiser *o, elem *to, const real *array, size_t n) {
     if (!o->staging_size) {
         elem_from_real(to, array, (long)n);
@@ -121,7 +121,7 @@ void optimiser_copy(const struct optimiser *o, enum optimiser_array which, size_
     for (size_t i = 0; i < count; i++) to[i] = (float)from[i];
 }
 
-/* Between two updates the gradients' place is free for a slice gathered from all ranks. */
+/* The slice is gathered in the place of the gradients, which is free between two updates. */
 int optimiser_read(struct optimiser *o, enum optimiser_array which, int slice, float *to) {
     struct shard_piece p = shard_piece(&o->shard, slice);
     const real *piece = o->array[which] + p.at;
@@ -159,7 +159,7 @@ void optimiser_write(struct optimiser *o, enum optimiser_array which, int slice,
 
 /* ---- start ---- */
 
-/* A gradient's place serves for a slice's new values: nothing else is there yet. */
+/* New values are made in the place of the gradients, which is free before the first update. */
 void optimiser_initialise(struct optimiser *o, uint64_t seed) {
     for (int s = 0; s < o->table->slices; s++) {
         struct shard_piece p = shard_piece(&o->shard, s);
@@ -199,7 +199,7 @@ static void publish_as(const struct optimiser *o, struct sharded *to, const real
 
 void optimiser_publish(struct optimiser *o) { publish_as(o, &o->shard, o->array[OPTIMISER_MASTER]); }
 
-/* The adapters' weights are the average's for as long as it takes to merge them. */
+/* Merges adapters with the average's values: they take the place of the adapters' weights while they are merged. */
 static void average_merged(struct optimiser *o, struct sharded *weights) {
     publish_as(o, &o->shard, o->array[has_average(o) ? OPTIMISER_EMA : OPTIMISER_MASTER]);
     shard_settle(weights);
@@ -245,7 +245,7 @@ void optimiser_begin(struct optimiser *o) {
     mem_zero(o->loss, sizeof(real));
 }
 
-/* The norm of all gradients, of which this rank may have pieces only. */
+/* Completes the norm of all gradients over the ranks, each of which may have pieces only. */
 static int close_norm(struct optimiser *o, int first_slice) {
     struct sharding *shards = o->shard.all;
     grad_norm_begin(o->state);
@@ -262,7 +262,7 @@ static int close_norm(struct optimiser *o, int first_slice) {
     return OK;
 }
 
-/* AdamW and the average on n elements on the device. */
+/* Updates n elements on the device with AdamW, and their average. */
 static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAYS], elem *weights, real *grads,
                           size_t n, double decay, double rate) {
     const struct optimiser_config *c = &o->config;
@@ -278,7 +278,7 @@ static void update_values(struct optimiser *o, real *const array[OPTIMISER_ARRAY
                  has_average(o) ? array[OPTIMISER_EMA] : NULL, weights, grads, (long)n, &how, o->state);
 }
 
-/* n elements at `at` of the arrays. */
+/* Updates n elements at `at` of the arrays, through the staging buffer when they are on the host. */
 static void update_run(struct optimiser *o, size_t at, elem *weights, real *grads, size_t n, double decay,
                        double rate) {
     real *array[OPTIMISER_ARRAYS] = {0};
@@ -296,14 +296,14 @@ static void update_run(struct optimiser *o, size_t at, elem *weights, real *grad
     }
 }
 
-/* End (an index into the list) of the run of parameters from `i` that lie in one slice and decay alike. */
+/* The run of parameters from `i` on that lie in one slice and decay alike: returns the index behind its last one. */
 static int run_end(const struct param_table *t, int i) {
     int j = i + 1;
     while (j < t->count && t->list[j].slice == t->list[i].slice && t->list[j].decay == t->list[i].decay) j++;
     return j;
 }
 
-/* Parameters i .. j-1 of one slice, as far as they are in this rank's piece of it. */
+/* Updates parameters i .. j-1 of one slice, as far as they are in this rank's piece of it. */
 static void update_parameters(struct optimiser *o, int i, int j, double rate) {
     const struct param_table *t = o->table;
     const struct param *first = &t->list[i];

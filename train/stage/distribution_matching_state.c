@@ -1,5 +1,6 @@
-/* distribution_matching_state.c: what distribution matching adds to a stage's state (distribution_matching.h,
-   replay.h). Apart from the steps, which open no file and need no library that does. */
+/* distribution_matching_state.c: registers what distribution matching adds to a stage's state: the critic and the kept
+   rollouts (distribution_matching.h, replay.h). It stands apart from the step files because those open no file and link
+   no library that does. */
 #include "base/error.h"
 #include "train/method/distribution_matching.h"
 #include "train/state/state.h"

@@ -24,7 +24,7 @@ uint32_t event_masked_crc(const void *bytes, size_t length) {
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
 }
 
-/* A message under construction; bounded by EVENT_MAX by the limits of metrics.h. */
+/* A message under construction. The limits of metrics.h keep it below EVENT_MAX bytes. */
 struct message {
     unsigned char bytes[EVENT_MAX];
     size_t used;

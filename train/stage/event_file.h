@@ -11,9 +11,9 @@
 /* CRC-32C (Castagnoli), and TensorFlow's masking of it. */
 uint32_t event_crc(const void *bytes, size_t length);
 uint32_t event_masked_crc(const void *bytes, size_t length);
-/* The first record of a file. Errors are left in the stream (ferror). */
+/* Writes the first record of a file; wall_time: seconds since 1970. Errors are left in the stream (ferror). */
 void event_write_header(FILE *file, double wall_time);
-/* One record with all finite values of a step. */
+/* Writes one record with all finite values of a step. */
 void event_write(FILE *file, double wall_time, long step, const struct metric *list, int count);
 
 #endif

@@ -1,5 +1,5 @@
-/* faults.c: what a stage does about updates that were skipped and about checkpoints that could not be written
-   (stage.h). The accounts of the updates are the same on all ranks, so these decisions are too. */
+/* faults.c: what a stage does about updates that were skipped, data sets that were exchanged and checkpoints that could
+   not be written (stage.h). The accounts of the updates are the same on all ranks, so these decisions are too. */
 #include "base/error.h"
 #include "base/log.h"
 #include "train/stage/stage.h"
@@ -20,10 +20,12 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
     s->skips += account->skipped != 0;
     if (account->skipped) log_skip(s, step, account);
     s->skipping = account->skipped_in_row > 0;
-    if (account->skipped_in_row < c->after || s->fault) return OK;
-    int can_return = c->then == FAULT_ROLL_BACK && s->saved_step >= 0 && s->rolled_back < c->rollbacks;
+    if (account->skipped_in_row < c->max_skipped_in_row || s->fault) return OK;
+    int can_return = c->on_fault == FAULT_ROLL_BACK && s->saved_step >= 0 && s->rolled_back < c->rollbacks;
     if (!can_return)
-        return error_set(ERR_NUMERIC, "step %ld: loss or gradient was not finite, or a spike, %ld times in a row%s",
+        return error_set(ERR_NUMERIC,
+                         "step %ld: loss or gradient was not finite, or a spike, %ld times in a row%s: lower the "
+                         "learning rate and start again from an earlier state (docs/troubleshooting.md)",
                          step + 1, account->skipped_in_row, s->rolled_back ? ", again after going back" : "");
     s->fault = 1;
     return OK;
@@ -31,12 +33,13 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
 
 /* ---- alarms: one line when a run has gone wrong though every update was finite ---- */
 
-/* Generated latents beyond these bounds, over real ones, are no pictures any more: a band has burst, or all are
-   flat. */
+/* Bounds of the energy of generated latents over that of real ones; beyond them they are no pictures any more: a band
+   has burst, or all are flat. */
 static const double energy_burst = 5, energy_flat = 0.05;
-static const double loss_risen = 2; /* times the least mean so far */
+static const double loss_risen = 2; /* bound of the mean loss over the least mean so far */
 
-/* Bands of generated over real energy among the figures of a step; 0: it has none. */
+/* Finds the energy bands among the metrics of a step (generated over real energy): their number, 0 where it has none,
+   and their least and largest value. */
 static int energies_of(const struct metric *list, int count, double *least_band, double *most_band) {
     int found = 0;
     for (int i = 0; i < count; i++) {
@@ -58,7 +61,7 @@ static void watch_energies(struct stage *s, long step, double least_band, double
         step + 1, least_band, most_band, burst ? "burst" : "gone flat");
 }
 
-/* A mean over some fifty steps, against the least that it was. */
+/* Compares a mean over some fifty steps with the least value that it had. */
 static void watch_loss(struct stage *s, long step, double loss) {
     enum { FIRST = 10, MANY = 50 };
     s->loss_mean += (loss - s->loss_mean) / (s->losses < MANY ? (double)(s->losses + 1) : MANY);
@@ -87,9 +90,9 @@ int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser,
     struct optimiser_report account;
     s->saved_step = -1;
     optimiser_report(optimiser, updates - 2, &account);
-    if (account.skipped_in_row >= s->config.faults.after)
-        return error_set(ERR_NUMERIC, "%s: loss or gradient was not finite %ld times in a row", what,
-                         account.skipped_in_row);
+    if (account.skipped_in_row >= s->config.faults.max_skipped_in_row)
+        return error_set(ERR_NUMERIC, "%s: loss or gradient was not finite %ld times in a row: lower the learning rate",
+                         what, account.skipped_in_row);
     if (done % LOGGED == 0) log_line("%s %ld/%ld  loss %.4f  norm %.3f", what, done, all, account.loss, account.norm);
     return OK;
 }
@@ -97,13 +100,14 @@ int stage_warmed(struct stage *s, const char *what, struct optimiser *optimiser,
 int stage_count_skips(const struct stage *s) {
     if (!s->skips) return OK;
     if (2 * s->skips > s->updates)
-        return error_set(ERR_NUMERIC, "%ld of %ld updates were skipped: most of this run taught nothing", s->skips,
-                         s->updates);
+        return error_set(ERR_NUMERIC,
+                         "%ld of %ld updates were skipped: most of this run taught nothing; lower the learning rate",
+                         s->skips, s->updates);
     log_line("%s: %ld of %ld updates were skipped", s->program->section->name, s->skips, s->updates);
     return OK;
 }
 
-/* Of a job on several hosts each may have a file of its own at that path. */
+/* Compares the ranks' data sets: on several hosts each may have another file at that path. */
 static int check_ranks(struct stage *s) {
     double sum = dataset_sum(s->set), ends[2] = {sum, -sum};
     if (s->comm.size <= 1) return OK;
@@ -130,7 +134,7 @@ static int check_state(struct stage *s) {
 int stage_check_data(struct stage *s) {
     int code = check_ranks(s);
     if (!code) code = check_state(s);
-    return stage_agree(s, s->comm.rank ? OK : code); /* the same on all ranks: one says it */
+    return stage_agree(s, s->comm.rank ? OK : code); /* the error is the same on all ranks: the first prints it */
 }
 
 int stage_roll_back(struct stage *s) {
@@ -141,7 +145,7 @@ int stage_roll_back(struct stage *s) {
     TRY(train_state_resume(&s->saved, s->folder.path, &found));
     if (!found) return error_set(ERR_INPUT, "%s: no whole state to go back to", s->folder.path);
     log_line("step %ld: updates were skipped %d times in a row: back to step %ld, on with other batches", from,
-             s->config.faults.after, (long)s->step);
+             s->config.faults.max_skipped_in_row, (long)s->step);
     TRY(stage_check_data(s));
     s->batches = batches;
     s->rollbacks = rollbacks;
@@ -152,8 +156,9 @@ int stage_roll_back(struct stage *s) {
 }
 
 int stage_checkpoint_ended(struct stage *s, int code) {
-    if (!code || code == ERR_DEVICE) return code; /* the job's end or the device's, of which the writer heard first */
+    /* ERR_DEVICE: the job or the device has failed, and the writing thread met it first. */
+    if (!code || code == ERR_DEVICE) return code;
     if (s->config.faults.checkpoint == CHECKPOINT_STOP) return error_context(code, "checkpoint");
-    log_line("checkpoint: %s: the run goes on", error_text());
+    log_line("checkpoint: %s: the run goes on without it (faults.checkpoint: go_on)", error_text());
     return OK;
 }

@@ -15,7 +15,7 @@
 
 /* ---- signals ---- */
 
-/* The one thing that a signal handler may touch. */
+/* Number of the signal that came last; 0: none did. A handler may touch nothing but such a variable. */
 static volatile sig_atomic_t signalled;
 
 static void on_signal(int number) { signalled = number; }
@@ -41,7 +41,8 @@ int stage_stopped(struct stage *s) {
 
 /* ---- joining ---- */
 
-/* Called from another thread: this one computes and would not hear of it for long. */
+/* Ends the process when the job has failed. Called from another thread, because this one computes and might not
+   communicate for a long time. */
 static void job_failed(void *context, const char *text) {
     const struct stage *s = context;
     fprintf(stderr, "%s: %s\n", s->program->section->name, text);
@@ -49,8 +50,8 @@ static void job_failed(void *context, const char *text) {
     _exit(ERR_DEVICE);
 }
 
-/* Threads where the config leaves it open: the cores are shared out among the processes of this host, unless their
-   starter has done that (mpirun binds). */
+/* Number of threads to compute with. Where the config leaves it open the cores are divided among the processes of this
+   host, unless whoever started them has done that already (mpirun binds processes to cores). */
 static int threads_of(const struct stage *s) {
     cpu_set_t own;
     if (s->config.threads || s->comm.local_size <= 1) return s->config.threads;
@@ -62,7 +63,7 @@ static int threads_of(const struct stage *s) {
 int stage_join(struct stage *s) {
     const struct comm_config *c = &s->config.comm;
     device_deterministic(s->config.deterministic); /* a plan's workspace depends on it */
-    if (s->plan) return OK;                        /* sizes alone: made on machines without the device too */
+    if (s->plan) return OK;                        /* a plan is made on machines without the device too */
     TRY(comm_open(&s->comm, &(struct comm_options){.transport = comm_transports[c->transport],
                                                    .timeout = c->timeout,
                                                    .connect_timeout = c->connect_timeout,
@@ -78,7 +79,7 @@ int stage_join(struct stage *s) {
 int stage_agree(struct stage *s, int code) {
     if (s->comm.size <= 1) return code;
     int agreed = comm_agree(&s->comm, code);
-    s->error_is_remote |= agreed && !code; /* the rank that failed says so itself */
+    s->error_is_remote |= agreed && !code; /* the rank that failed prints the error itself */
     return agreed;
 }
 
@@ -96,9 +97,9 @@ int stage_leave(struct stage *s, int code) {
     char text[512];
     if (!code) return OK;
     snprintf(text, sizeof text, "%s", error_text());
-    if (s->sequence.comm.size) comm_abort(&s->sequence.comm, code); /* a part, before its whole */
+    if (s->sequence.comm.size) comm_abort(&s->sequence.comm, code); /* a part is aborted before its whole */
     if (s->comm.size > 1) comm_abort(&s->comm, code);
-    if (s->comm.rank > 0) log_line("%s", text); /* to its own log */
+    if (s->comm.rank > 0) log_line("%s", text); /* goes to this rank's own log */
     log_quiet(0);
     if (s->error_is_remote) return code;
     error_set((enum error_code)code, "%s", text);

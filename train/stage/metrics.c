@@ -24,7 +24,7 @@ static double wall_time(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* One kept line into the event file. */
+/* Writes the values of a kept line into the event file. */
 static void replay(FILE *events, const cJSON *line) {
     struct metric list[METRICS_MAX];
     const cJSON *step = cJSON_GetObjectItemCaseSensitive(line, "step"), *when = cJSON_GetObjectItem(line, "time"),
@@ -106,7 +106,7 @@ static int check(const struct metrics *m, long step, const struct metric *list, 
     return OK;
 }
 
-/* The shortest decimal that reads back to the same double. */
+/* Prints the shortest decimal that reads back to the same double. */
 static int print_real(char *text, size_t size, double v) {
     int n = 0;
     for (int digits = 6; digits <= 17; digits++) {

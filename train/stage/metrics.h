@@ -11,12 +11,13 @@ struct metric {
     double value;
 };
 struct metrics;
-/* Lines of steps up to last_step are kept, later ones (and a torn last line) cut, so that after a resume from last_step
-   the file is that of an uninterrupted run, times apart. A fresh run: last_step -1. ERR_INPUT. */
+/* Opens the metrics of a run that resumes from last_step (-1: a fresh run). Lines of steps up to last_step are kept;
+   later ones and a torn last line are cut off, so that the file becomes that of an uninterrupted run but for the times.
+   ERR_INPUT: a file cannot be read or written. */
 int metrics_open(struct metrics **metrics, const char *folder, long last_step);
-/* One line; steps never descend. */
+/* Appends one line; steps never descend. */
 int metrics_write(struct metrics *metrics, long step, const struct metric *list, int count);
-/* Everything written so far is on the disk: before a checkpoint that counts on it. */
+/* Forces everything written so far to the disk: called before a checkpoint, whose resume counts on those lines. */
 int metrics_sync(struct metrics *metrics);
 void metrics_close(struct metrics *metrics);
 

@@ -4,8 +4,8 @@
 
 #include "train/config/run_config.h"
 
-/* *rows: malloc'd [text_len, text_dim]; NULL where the config names none. ERR_INPUT: no such file or prompt, or another
-   width. */
+/* Reads its embedding into *rows, malloc'd [text_len, text_dim]; NULL where the config names no file. ERR_INPUT: there
+   is no such file or prompt, or it has another width than model.text_dim. */
 int negative_prompt_load(const struct run_config *config, float **rows);
 
 #endif

@@ -18,7 +18,7 @@ static int name(struct run_folder *run, const char *path) {
     memset(run, 0, sizeof *run);
     run->lock = -1;
     if (!*path) return error_set(ERR_USAGE, "a run needs a folder");
-    TRY(file_join(run->path, sizeof run->path, path, "")); /* with a slash at the end */
+    TRY(file_join(run->path, sizeof run->path, path, "")); /* ends with a slash */
     run->path[strlen(run->path) - (strlen(run->path) > 1)] = 0;
     return OK;
 }

@@ -1,13 +1,15 @@
-/* set_codec.h: the codec of a data set: its tensors are in it, or its weights in a file of their own. */
+/* set_codec.h: the codec that a data set was made with. pca lies in the data set; the Wan autoencoders have a file of
+   weights, which the data set names with its checksum. */
 #ifndef TRAIN_STAGE_SET_CODEC_H
 #define TRAIN_STAGE_SET_CODEC_H
 
 #include "data/dataset.h"
 
-/* weights: where they are now; "": where the data set was made. ERR_INPUT when they are not the ones it was made
-   with. */
+/* weights: the file of the weights, where it was moved; "": as the data set names it. ERR_INPUT: it is not the file
+   that the data set was made with. */
 int set_codec_open(struct codec *codec, struct dataset *set, const char *weights);
-/* The same for those who want name and tensors alone: no operation of an external codec may be called. */
+/* Fills in the codec's name and tensors alone, without reading an external codec's weights: its operations must not be
+   called. */
 int set_codec_describe(struct codec *codec, struct dataset *set, const char *weights);
 
 #endif

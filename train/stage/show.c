@@ -1,4 +1,4 @@
-/* show.c: what a stage makes of held-out clips, as a contact sheet and a video beside the truth (stage.h). */
+/* show.c: shows what a stage makes of held-out clips, as a contact sheet and a video beside the truth (stage.h). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +26,8 @@ static struct show show_of(const struct stage *s) {
 
 static size_t frame_size(const struct show *w) { return (size_t)3 * w->height * w->width; }
 
-/* pictures: the clips' true ones [clips, 4F-3, 3, height, width], of which a decoder sees the first; NULL: nobody has
-   them. */
+/* pictures: the clips' true pictures [clips, 4F-3, 3, height, width], of which a decoder sees the first; NULL: there
+   are none. */
 static int decode(struct stage *s, const real *latents, int clips, const float *pictures, float *pixels) {
     struct show w = show_of(s);
     size_t clip = (size_t)s->config.frames * s->codec.channels * s->codec.h * s->codec.w;
@@ -70,7 +70,7 @@ static int write_sheet(const struct stage *s, const struct show *w, const char *
     return code;
 }
 
-/* The clips side by side, the truth above. */
+/* Writes a video of the clips side by side, the truth above. */
 static void tile(const struct show *w, int frame) {
     size_t row = (size_t)w->clips * w->width, plane = 2 * (size_t)w->height * row;
     for (int i = 0; i < 2 * w->clips; i++) {
@@ -101,7 +101,7 @@ static int write_video(const struct stage *s, const struct show *w) {
 static size_t pixel_count(const struct show *w) { return (size_t)w->clips * (size_t)w->frames * frame_size(w); }
 
 int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made) {
-    if (s->comm.rank) return OK; /* all ranks have made the same */
+    if (s->comm.rank) return OK; /* all ranks have made the same samples, and the first one writes them */
     struct show w = show_of(s);
     w.truth = truth;
     w.made = made;

@@ -20,15 +20,17 @@ struct plan_settings {
 };
 #define FIELDS_OF struct plan_settings
 static const struct config_field plan_keys[] = {
-    INT("ranks", ranks, 0, 65536, "0", "With --plan: plans for one of so many processes; 0 is one alone."),
+    INT("ranks", ranks, 0, 65536, "0",
+        "Number of processes that --plan plans for; the plan is the first one's. 0 is one alone."),
 };
 
 /* ---- command line, config, network ---- */
 
-/* The processes of the job, or those that a plan asks for (0: not said); and which samples are this one's. */
+/* Sets the number of processes (of the job, or those that a plan is for; planned 0: not given), how networks are
+   divided over them and which samples are this one's. */
 static int open_ranks(struct stage *s, int planned) {
     const struct run_config *c = &s->config;
-    if (planned && !s->plan) return error_set(ERR_USAGE, "ranks=%d: is for --plan", planned);
+    if (planned && !s->plan) return error_set(ERR_USAGE, "ranks=%d: goes with --plan alone", planned);
     s->ranks = s->plan ? (planned ? planned : 1) : s->comm.size;
     TRY(sequence_open(&s->sequence, s->ranks, s->plan ? 0 : s->comm.rank,
                       s->program->own_clips ? 1 : c->comm.sequence));
@@ -40,7 +42,7 @@ static int open_ranks(struct stage *s, int planned) {
     return sharding_batch_split(&s->shards, &s->split, s->settings->batch, s->settings->accumulate);
 }
 
-/* *go_on 0: help or version was printed. */
+/* Reads command line and config. *go_on: 0 when help or version was printed and the program ends. */
 static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     *go_on = 0;
     struct command command = {.name = s->program->section->name,
@@ -114,7 +116,7 @@ static void layout_batch(struct stage *s, struct arena *arena) {
 
 static size_t at_least(size_t bytes) { return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST; }
 
-/* What passes over whole clips, as a teacher's, and over chunks, as a student's, want, backward included. */
+/* Bytes of scratch that passes over whole clips (a teacher's) and over chunks (a student's) want, with backward. */
 static size_t workspace_wanted(const struct stage *s) {
     const struct causal_config *causal = &s->config.rollout.causal;
     const struct dit_config *c = &s->config.model;
@@ -124,14 +126,15 @@ static size_t workspace_wanted(const struct stage *s) {
     return clips > chunks ? clips : chunks;
 }
 
-/* The config's is a cap. */
+/* Bytes of scratch that are laid out: as many as are wanted, at most workspace_mib. */
 static size_t workspace_size(const struct stage *s) {
     size_t wanted = workspace_wanted(s), cap = (size_t)s->config.workspace_mib << 20;
     if (!cap || wanted <= cap) return wanted;
     if (!s->workspace.base && s->shards.rank == 0 && wanted > WORKSPACE_LEAST)
-        log_line("workspace_mib: %d, but %.1f are wanted for the fastest kernels: where those do not fit, slower ones "
-                 "do the work",
-                 s->config.workspace_mib, (double)wanted / 1048576);
+        log_line(
+            "workspace_mib: %d, but the fastest kernels want %.1f: where those do not fit slower ones do the work; "
+            "0 gives them all",
+            s->config.workspace_mib, (double)wanted / 1048576);
     return cap;
 }
 
@@ -146,7 +149,7 @@ static int layout_all(struct stage *s) {
     train_state_layout(&s->saved, &s->staging_memory);
     layout_batch(s, &s->batch_memory);
     arena_take(&s->workspace, "workspace of kernels", workspace_size(s));
-    return device_sync(); /* where a plan and its use differ */
+    return device_sync(); /* returns the error of a layout that differs from its plan */
 }
 
 enum { DEVICE_ARENAS = 4, ARENAS = 6 };
@@ -171,10 +174,10 @@ static size_t buffer_memory(const struct stage *s) {
            comm_memory(s->sequence.ranks);
 }
 
-/* What a step takes besides memory; sent: by the ring's arithmetic (step_work.h). */
+/* Prints what a step takes besides memory: arithmetic, and bytes sent, computed for a ring (step_work.h). */
 static void print_work(const struct stage *s) {
     struct step_work work = {.sequence = s->sequence.ranks};
-    if (!s->program->work) return; /* a stage that does not count it */
+    if (!s->program->work) return;
     s->program->work(s->self, &work);
     int divided = s->sequence.ranks > 1 ? s->sequence.ranks : 1;
     printf("%-32s %10.2f TFLOP\n", "arithmetic a step", 1e-12 * work.flops / divided);
@@ -203,7 +206,8 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
     fflush(stdout);
 }
 
-/* Plans, prints the plan, allocates (unless --plan): the layout is called once for the plan and once for the memory. */
+/* Plans the memory, prints the plan and (unless --plan) allocates it. The layout is called twice, once for the plan and
+   once in the memory. */
 static int take_memory(struct stage *s) {
     struct arena *all[ARENAS] = {&s->state_memory, &s->activation_memory, &s->batch_memory,
                                  &s->workspace,    &s->offload_memory,    &s->staging_memory};
@@ -232,11 +236,11 @@ static int take_memory(struct stage *s) {
 static int check_data(const struct stage *s) {
     const struct dataset_shape wanted = wanted_shape(s);
     TRY(dataset_expect(s->set, &wanted));
-    if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "no training rows");
+    if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "the data set has no training clips");
     return OK;
 }
 
-/* The true pictures of the clips that are shown, where the data set has them. */
+/* Reads the true pictures of the clips that are shown, where the data set has them. */
 static int load_shown_pictures(struct stage *s, const struct loader_config *config) {
     const struct dataset_shape *shape = dataset_shape(s->set);
     size_t clip = (size_t)shape->T * dataset_picture_bytes(shape), n = (size_t)s->shown * clip;
@@ -253,7 +257,7 @@ static int load_shown_pictures(struct stage *s, const struct loader_config *conf
     return code;
 }
 
-/* The held-out clips that are shown: always the same ones. */
+/* Loads the held-out clips that are shown: always the same ones. */
 static int load_shown(struct stage *s) {
     int held_out = dataset_rows(s->set, SPLIT_HELD_OUT) > 0;
     struct loader_config config = {.seed = (uint64_t)s->config.seed,
@@ -262,7 +266,9 @@ static int load_shown(struct stage *s) {
                                    .latents = 1};
     const struct loader_batch *batch;
     struct loader *loader;
-    if (!held_out) log_line("warning: the data set has no held-out clips; samples show training clips");
+    if (!held_out)
+        log_line("warning: the data set has no held-out clips; samples show training clips (prepare's held_out makes "
+                 "some)");
     TRY(loader_open(&loader, s->set, &config, 0));
     int code = loader_next(loader, &batch);
     if (!code) device_batch_upload(&s->held_out, batch, s->negative);
@@ -284,7 +290,7 @@ static int begin(struct stage *s, int *resumed) {
     stage_catch_signals();
     TRY(stage_open_folder(s));
     TRY(stage_agree(s, open_data(s)));
-    s->data_sum = -1; /* what states of before it was kept leave */
+    s->data_sum = -1; /* stays so where the state is older than this integer */
     TRY(train_state_resume(&s->saved, s->folder.path, resumed));
     TRY(stage_check_data(s));
     if (*resumed) s->saved_step = s->step;
@@ -310,7 +316,7 @@ static int open_loader(struct stage *s) {
 }
 
 int stage_restart_data(struct stage *s) {
-    if (s->folder.metrics) { /* the first rank's */
+    if (s->folder.metrics) { /* the first rank alone has them */
         metrics_close(s->folder.metrics);
         s->folder.metrics = NULL;
         TRY(metrics_open(&s->folder.metrics, s->folder.path, (long)s->step));
@@ -331,7 +337,9 @@ static int make_ready(struct stage *s) {
              device_threads());
     if (s->ranks > 1) log_line("%s: rank %d of %d", s->program->section->name, s->comm.rank, s->ranks);
     if (s->sequence.comm.local_size < s->sequence.comm.size)
-        log_line("warning: ranks that divide clips between them (comm.sequence) are on several hosts");
+        log_line(
+            "warning: ranks that divide clips between them (comm.sequence) are on several hosts: every layer waits "
+            "for the network; give each host a multiple of comm.sequence processes");
     comm_busy(&s->comm, NULL);
     return device_sync();
 }
@@ -349,28 +357,29 @@ int stage_next_batch(struct stage *s) {
     return OK;
 }
 
-enum { STEPS_REMEMBERED = 20 }; /* for mean times */
+enum { STEPS_REMEMBERED = 20 }; /* steps over which mean times are taken */
 
-/* The steps begin: what came before does not count as their time. */
+/* Starts the clock of the steps: what came before does not count as their time. */
 static void start_clock(struct stage *s) {
     s->started = clock_seconds();
     s->waited = 0;
 }
 
-/* Says once that the data hold the run up, when the mean of the last steps is no accident any more. */
+/* Logs once that the run waits for data, when enough steps were timed that it is no accident. */
 static void warn_of_waiting(struct stage *s) {
-    const double much = 0.25, noticed = 0.02; /* of a step; seconds: less may be the machine's other work */
+    const double much = 0.25;    /* share of a step */
+    const double noticed = 0.02; /* seconds; a shorter wait may be due to other work of the machine */
     if (s->said_waiting || s->timed < STEPS_REMEMBERED || s->wait_seconds < noticed ||
         s->wait_seconds < much * s->step_seconds)
         return;
     s->said_waiting = 1;
     log_line(
         "warning: %.0f of %.0f ms a step are waiting for clips: the data set's disk or its decompression is slower "
-        "than the network",
+        "than the network; put the data set on a faster disk (docs/troubleshooting.md)",
         1000 * s->wait_seconds, 1000 * s->step_seconds);
 }
 
-/* The step is queued: counts it and its time. */
+/* Counts a step that was queued, and its time. */
 static void count_step(struct stage *s) {
     double now = clock_seconds(), seconds = now - s->started;
     if (s->timed < STEPS_REMEMBERED) s->timed++;
@@ -432,24 +441,24 @@ static int report_to(const struct stage *s, long *reported, long step) {
     return OK;
 }
 
-/* After a run's first step: which library or kernel of the backend did what, and why no faster one. Nothing where the
-   backend has one way for everything. */
-static void tell_served(const struct stage *s) {
+/* Logs, after a run's first step, which library or kernel of the backend did what, and why no faster one. A backend
+   that has one way for everything logs nothing. */
+static void log_served(const struct stage *s) {
     struct served sum;
     for (int i = 0; s->comm.rank == 0 && served_sum(i, &sum); i++)
         log_line("served: %s by %s, %ld calls of %ld sizes%s%s", sum.operation, sum.by, sum.calls, sum.size[0],
                  sum.reason[0] ? ": " : "", sum.reason);
 }
 
-/* All steps that are left, until a signal comes. What a step's account says is read one step late, so that the host
-   never waits for the device; before a state is saved or samples are shown all of it has been read. */
+/* Makes all steps that are left, until a signal comes. A step's account is read one step late, so that the host never
+   waits for the device; before a state is saved or samples are shown all accounts have been read. */
 static int train(struct stage *s) {
     long reported = (long)s->step - 1, first = (long)s->step;
     start_clock(s);
     while (goes_on(s)) {
         TRY(s->program->step(s->self));
         count_step(s);
-        if ((long)s->step == first + 1) tell_served(s);
+        if ((long)s->step == first + 1) log_served(s);
         TRY(report_to(s, &reported, (long)s->step - 2));
         if (save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
         if (s->fault) {
@@ -464,8 +473,8 @@ static int train(struct stage *s) {
     return report_to(s, &reported, (long)s->step - 1);
 }
 
-/* On a backend whose device memory is the host's this holds the plan against what was used. The workspace is what the
-   config says; kernels that need none never touch it. */
+/* Logs the plan beside what was used, on a backend whose device memory is the host's. Kernels that need no workspace
+   never touch theirs, so that part of it is named apart. */
 static void log_memory(const struct stage *s) {
     size_t peak = process_peak(), high = device_workspace_high();
     if (peak > s->resident)
@@ -485,9 +494,9 @@ static void log_checkpoints(const struct stage *s) {
 }
 
 static int finish(struct stage *s, int *exit_code) {
-    if (s->comm_code) return s->comm_code; /* why it stopped */
+    if (s->comm_code) return s->comm_code; /* the job failed, and the run stopped for that */
     if (s->saved_step != s->step) TRY(save(s));
-    TRY(train_state_wait(&s->saved)); /* the last one is not done without */
+    TRY(train_state_wait(&s->saved)); /* the last state must be written, whatever faults.checkpoint says */
     *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
     log_memory(s);
@@ -496,7 +505,7 @@ static int finish(struct stage *s, int *exit_code) {
              (long)s->step);
     TRY(device_sync());
     int code = stage_count_skips(s);
-    return stage_agree(s, s->comm.rank ? OK : code); /* the same on all ranks: one says it */
+    return stage_agree(s, s->comm.rank ? OK : code); /* the error is the same on all ranks: the first prints it */
 }
 
 /* ---- from the command line to the end ---- */
@@ -517,8 +526,8 @@ static int run(struct stage *s, int argc, char **argv, int *exit_code) {
     return finish(s, exit_code);
 }
 
-/* Frees everything. code: what the run ended with; an error is told to the other ranks and printed. Returns what main
-   returns: `code`, or exit_code where it is OK. */
+/* Frees everything. code: the error that the run ended with, which the other ranks learn and which is printed. Returns
+   what main returns: `code`, or exit_code where that is OK. */
 static int close_stage(struct stage *s, int code, int exit_code) {
     train_state_settle(&s->saved); /* before anything is freed: a checkpoint under way is written to its end */
     s->program->free(s->self);

@@ -9,7 +9,7 @@
 int student_show_layout(struct student_show *w, struct stage *stage, struct arena *arena) {
     const struct run_config *c = &stage->config;
     struct batch_split split;
-    TRY(batch_split_of(&split, c->samples, 1, 0, 1)); /* all ranks show the same */
+    TRY(batch_split_of(&split, c->samples, 1, 0, 1)); /* all ranks show the same clips */
     TRY(self_forcing_layout(&w->rollout, &stage->net, &c->rollout, &split, c->frames, 0, arena));
     return shard_layout_frozen(&w->weights, "samples", &stage->net.table, &stage->shards, arena);
 }

@@ -8,11 +8,12 @@
 
 struct student_show {
     struct self_forcing rollout;
-    struct sharded weights; /* the average */
+    struct sharded weights; /* the student's averaged weights, read only */
 };
 int student_show_layout(struct student_show *w, struct stage *stage, struct arena *arena);
 void student_show_free(struct student_show *w);
-/* Always the same noise, so that samples of different steps can be compared. */
+/* Rolls the held-out clips out and shows them (stage_show). The noise is always the same, so that samples of different
+   steps can be compared. */
 int student_show_run(struct student_show *w, struct stage *stage, const char *label, struct optimiser *student);
 
 #endif

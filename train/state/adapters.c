@@ -25,7 +25,7 @@ static int take_frozen(void *self, const struct param *p, size_t from, size_t co
 int adapters_load_frozen(struct frozen_weights *base, struct weights_origin *origin) {
     struct sharded *shard = &base->shard;
     const struct weights_sink sink = {take_frozen, shard};
-    for (int s = 0; s < shard->table->slices; s++) { /* the padding */
+    for (int s = 0; s < shard->table->slices; s++) { /* zeros the padding too */
         struct shard_piece p = shard_weight_piece(shard, s);
         mem_zero(shard->weights + p.at, p.count * sizeof(elem));
     }
@@ -34,7 +34,7 @@ int adapters_load_frozen(struct frozen_weights *base, struct weights_origin *ori
     return OK;
 }
 
-/* Weights that are shared are the stage's to load, here or before. */
+/* The error of a shared base, which the stage loads itself, that is not the one under the adapters. */
 static int wrong_base(const char *name, const struct weights_origin *wanted, const struct weights_origin *found) {
     return error_set(ERR_USAGE, "%s: its adapters are over %s %s, the stage's frozen weights are %s %s", name,
                      wanted->path, wanted->group, found->path, found->group);
@@ -43,7 +43,7 @@ static int wrong_base(const char *name, const struct weights_origin *wanted, con
 static int use_base(struct optimiser *o, const char *name, struct weights_origin *origin) {
     if (!o->shared && weights_origin_same(&o->own_base.origin, origin)) return OK;
     if (!o->shared && !file_exists(origin->path))
-        return error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone", name, origin->path);
+        return error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone; put it back", name, origin->path);
     if (!o->shared) return adapters_load_frozen(&o->own_base, origin);
     o->own_base.origin = *origin;
     if (o->shared->origin.path[0] && !weights_origin_same(&o->shared->origin, origin))
@@ -63,7 +63,7 @@ static int same_adapters(const struct lora_config *x, const struct lora_config *
            !strcmp(x->whole, y->whole) && x->first_whole_slice == y->first_whole_slice;
 }
 
-/* Where the frozen weights come from, what is trained whole starts. */
+/* Weights that are trained whole start from the same source as the frozen ones. */
 static int take_trained_whole(void *self, const struct param *p, size_t from, size_t count, const float *values) {
     struct optimiser *o = self;
     const struct param *own = param_find(o->table, p->name);
@@ -89,13 +89,13 @@ static int adapters_of(struct weights_origin *from, int *adapted, struct lora_co
     return code ? error_context(code, "%s", from->path) : OK;
 }
 
-/* The stage that wrote it removes old states, but none beside which there is such a file. */
+/* Leaves a file beside the state under new adapters that keeps the stage which wrote it from removing that state. */
 static void keep_state(const struct optimiser *o, const struct weights_origin *origin) {
     char path[FILE_PATH_MAX + 8];
     snprintf(path, sizeof path, "%s.keep", origin->path);
     if (!origin->group[0] || (o->shard.all && o->shard.all->rank) || file_exists(path)) return;
     if (file_write(path, "", 0))
-        log_line("warning: %s; adapters need this state for as long as they are", error_text());
+        log_line("warning: %s; keep this state yourself: the adapters need it as long as they are used", error_text());
 }
 
 int adapters_start(struct optimiser *o, const char *name, struct weights_origin *from, int *goes_on) {
@@ -129,7 +129,8 @@ static int check_kind(const char *name, const struct lora_config *there, const s
     return OK;
 }
 
-/* The configured source, or what its adapters are over: *found 1 where it is the base, which is taken from there. */
+/* Compares the configured source, and the weights under its adapters, with the base. *found: 1 where one of them is the
+   base, which is then taken from there. */
 static int compare_source(const struct saved_network *n, struct weights_origin *source, struct weights_origin *base,
                           int *found) {
     const struct param_table *table = n->optimiser->base->shard.table;
@@ -152,15 +153,15 @@ static int is_folder(const char *path) {
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* A source named in the config is the base still, or holds the same. What lies in the folder that it names was chosen
-   by the run's first start. */
+/* Checks that a source named in the config is still the base, or holds the same values. Where it names a folder, the
+   run's first start chose the state in it, and a newer one there is no error. */
 static int check_source(const struct saved_network *n, struct weights_origin *base) {
     struct weights_origin source;
     int found = 0;
     if (!n->source[0]) return OK;
     int code = n->source_network ? weights_origin_of_state(&source, n->source, n->source_network, WEIGHTS_AVERAGE)
                                  : weights_origin_of_checkpoint(&source, n->source, base->seed);
-    if (code && file_exists(base->path)) return OK; /* where it came from is not needed any more */
+    if (code && file_exists(base->path)) return OK; /* the base is there, so the source is not needed */
     TRY(code);
     size_t folder = n->source_network && is_folder(n->source) ? strlen(source.path) : 0;
     for (int slashes = 2; folder && slashes;) slashes -= source.path[--folder] == '/';
@@ -179,11 +180,11 @@ int adapters_resume(struct state_reader *r, const char *path, const struct saved
     TRY(weights_adapters(r, path, n->name, &adapted, &there, &base));
     if (adapted && !optimiser_adapted(o))
         return error_set(ERR_USAGE,
-                         "%s: this run trains it through adapters of rank %d, lora.rank and lora.networks say "
-                         "whole",
+                         "%s: this run trains it through adapters of rank %d, but lora.rank and lora.networks say "
+                         "that it is trained whole",
                          n->name, there.rank);
     if (!adapted && optimiser_adapted(o))
-        return error_set(ERR_USAGE, "%s: this run trains it whole, lora.rank is %d", n->name, o->config.lora.rank);
+        return error_set(ERR_USAGE, "%s: this run trains it whole, but lora.rank is %d", n->name, o->config.lora.rank);
     if (!adapted) return OK;
     TRY(check_kind(n->name, &there, &o->config.lora));
     if (!o->shared) TRY(check_source(n, &base));

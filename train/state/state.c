@@ -1,5 +1,5 @@
-/* state.c: what a state holds, its staging, the start and the end of a write (state.h). The thread that writes:
-   state_write.c. Reading: state_read.c. */
+/* state.c: registers what a state holds, lays out the staging, starts and ends a write (state.h). state_write.c has the
+   thread that writes, state_read.c the reading. */
 #include "train/state/state.h"
 
 #include <stdio.h>
@@ -106,7 +106,7 @@ static struct state_write *new_write(struct train_state *s, const char *folder, 
     return NULL;
 }
 
-/* What is small or changes in a step. */
+/* Copies, in the save itself, what is small or changes in a step. */
 static int copy_now(struct train_state *s) {
     TRY(device_sync());
     for (int i = 0; i < s->network_count; i++)
@@ -144,7 +144,7 @@ int train_state_save(struct train_state *s, const char *folder, long step, const
     return OK;
 }
 
-/* Ends with the thread; the write is the caller's. */
+/* Waits for the thread and returns its write, which the caller frees. */
 static struct state_write *join(struct train_state *s) {
     struct state_write *job = s->write;
     pthread_join(job->thread, NULL);

@@ -1,14 +1,20 @@
-/* state.h: saving and resuming a stage: any set of networks with their optimisers, named integers and named device
-   arrays (a replay of rollouts), through checkpoints/state.h. Saved whole between two steps, so a resumed run goes on
-   bit for bit. A network with adapters saves those, and what they are over by its place. In the file: NETWORK/master,
-   /m, /v, /ema (parameters by name), NETWORK/updates, /skipped, integers and arrays by their names, `config`. A stage
-   saves its `step` among the integers.
-   The file holds whole tensors and whole batches, so the ranks that read it need not be as many as those that wrote it:
-   every rank writes its part of each (checkpoints/state.h), and reads what is its. The run folder is one that all see.
-   Writing is asynchronous, on a thread of each rank. It copies the rank's part to host memory (planned: the staging)
-   while the next step runs, which waits before it changes what is not copied yet (optimiser.h, copying); then it
-   writes. The first rank lays the file out, and when all have written sums, syncs and renames it. One write at a time:
-   the next save waits for it. */
+/* state.h: saves and resumes a stage: any set of networks with their optimisers, named integers and named device arrays
+   (a replay of rollouts), through checkpoints/state.h. A state is taken between two steps and is complete, so that a
+   resumed run goes on bit for bit. It holds
+     NETWORK/master, /m, /v, /ema       parameters by name, of adapters where the network has them
+     NETWORK/updates, /skipped, ...     its counts; with adapters also where the weights under them are
+     integers and arrays by name        a stage's `step` is one of the integers
+     config                             the text of the config
+   The file holds whole tensors and whole batches, so that the ranks which read it need not be as many as those that
+   wrote it: every rank writes its part of each and reads what it needs. All ranks must see the run folder.
+   Writing goes on beside the steps, on a thread of each rank:
+
+     steps     | step n | save | step n+1 ...            | step n+2 ...
+     thread                    | copies to the staging   | writes to the file, the first rank then checks and renames
+
+   An optimiser's update waits before it changes arrays that are not copied yet (optimiser.h, copying). The staging is
+   host memory and part of the plan. The first rank lays the file out; when all ranks have written it makes the
+   checksum, syncs the file and gives it its name. There is one write at a time: the next save waits for it. */
 #ifndef TRAIN_STATE_STATE_H
 #define TRAIN_STATE_STATE_H
 
@@ -16,7 +22,8 @@
 #include "train/optimiser/batch_split.h"
 #include "train/state/weights_stream.h"
 
-/* Names in a state, which writing and reading share: by enum optimiser_array, and the fields of struct optim_state. */
+/* Names in a state, which writing and reading share: the arrays by enum optimiser_array, and the counts of struct
+   optim_state. */
 enum { STATE_NAME_MAX = 128, STATE_COUNTS = 3 };
 static const char *const state_array_names[] = {"master", "m", "v", "ema"};
 static const char *const state_count_names[STATE_COUNTS] = {"updates", "skipped", "skipped_in_row"};
@@ -26,17 +33,18 @@ struct saved_network {
     const char *name; /* "teacher", "student", "critic", "discriminator" */
     struct optimiser *optimiser;
     float *staging[OPTIMISER_ARRAYS]; /* host [elements of this rank's pieces] */
-    struct optim_state account;       /* of the state under way */
-    const char *source_key, *source;  /* train_state_source; source "": the config names none */
-    const char *source_network;       /* NULL: a checkpoint of another kind */
+    struct optim_state account;       /* the account as the write under way saves it */
+    const char *source_key, *source;  /* key and value of train_state_source; source "": the config names none */
+    const char *source_network;       /* network of the state there; NULL: a checkpoint of another kind */
 };
 struct saved_integer {
     const char *name;
     int64_t *value;
-    int64_t staged;
-    int newer; /* older states lack it */
+    int64_t staged; /* its value at the save */
+    int newer;      /* 1: older states lack it */
 };
-/* A batch's rows `slots` times: of each the rank has its share's. Steps change them: they are copied in the save. */
+/* `slots` batches of rows, of each of which this rank has its samples' rows. Steps may change them at any time, so they
+   are copied in the save itself. */
 struct saved_rows {
     char name[48];
     real *device; /* [slots][split][size] */
@@ -44,12 +52,12 @@ struct saved_rows {
     size_t size;
     float *staging; /* host, as on the device */
 };
-struct state_write; /* the one under way */
-/* Of the writes that have ended, on this rank. */
+struct state_write; /* a write under way (state_write.h) */
+/* The writes that have ended on this rank. */
 struct state_figures {
     long count;
-    double paused,
-        wrote; /* seconds, together: that steps have waited, in saves and at updates; that the threads took */
+    double paused; /* seconds, in all, that steps have waited in saves and at updates */
+    double wrote;  /* seconds, in all, that the threads took */
 };
 struct train_state {
     struct saved_network networks[STATE_NETWORKS_MAX];
@@ -59,58 +67,64 @@ struct train_state {
     struct sharding *shards; /* NULL: one process */
     struct batch_split split;
     struct state_write *write;
-    int64_t saves; /* begun */
+    int64_t saves; /* number of saves begun */
     struct state_figures figures;
 };
-/* Forgets what is registered; what follows is of this rank's share. Before the names, in both layout passes. */
+/* Forgets what is registered. Called before anything is registered, in both passes of the layout. split: this rank's
+   samples, of which rows are registered. */
 void train_state_begin(struct train_state *s, struct sharding *shards, const struct batch_split *split);
 void train_state_network(struct train_state *s, const char *name, struct optimiser *optimiser);
-/* Where the config says that a network with adapters starts: on resuming that must be what they are over, or hold the
-   same. source: kept by the caller; network: of the state that it names, NULL for a checkpoint of another kind. */
+/* Registers where the config says that a network with adapters starts (key and value). On resume the adapters' base
+   must be that source or have the same checksum. source: kept by the caller; network: its name in the state there, NULL
+   for a checkpoint of another kind. */
 void train_state_source(struct train_state *s, const char *name, const char *key, const char *source,
                         const char *network);
 void train_state_integer(struct train_state *s, const char *name, int64_t *value);
-/* One that states of earlier versions lack: where it is missing the value stays as it is. */
+/* Registers an integer that states of earlier versions lack: where it is missing the value stays as it is. */
 void train_state_newer_integer(struct train_state *s, const char *name, int64_t *value);
 int train_state_rows(struct train_state *s, const char *name, real *device, int slots, size_t size);
-/* The staging (arena.h), after all names. */
+/* Lays out the staging (arena.h); called when everything is registered. */
 void train_state_layout(struct train_state *s, struct arena *host);
 
-/* How a state is kept. */
+/* Which states are kept when a new one is there, and the config's text for it. */
 struct state_keeping {
-    int keep;           /* the last so many, */
-    long every;         /* and those of steps that this divides (0: none) */
-    const char *config; /* text */
+    int keep;           /* number of the last states that are kept */
+    long every;         /* states of steps that are multiples of this are kept too; 0: none */
+    const char *config; /* text of the config */
 };
-/* Takes the state of now and starts to write FOLDER/checkpoints/step_00001234.h5; all ranks call it. Returns what an
-   earlier write that had not ended yet came to. Arrays of optimisers change by optimiser_step alone until the next
-   wait. */
+/* Takes the present state and starts to write it to FOLDER/checkpoints/step_00001234.h5; all ranks call it. Waits for
+   an earlier write that has not ended yet, and returns that one's error. Until the next wait only optimiser_step may
+   change arrays of optimisers. */
 int train_state_save(struct train_state *s, const char *folder, long step, const struct state_keeping *keeping);
-/* What this rank's last write came to, if it has ended (OK otherwise); and when it has ended. Each failure is told
-   once: by the rank whose part it is, and by the first one for the file. */
+/* The error of this rank's last write: train_state_poll returns it if the write has ended and OK otherwise,
+   train_state_wait waits for the end. Each failure is returned once, by the rank whose part it is and by the first rank
+   for the file. */
 int train_state_poll(struct train_state *s);
 int train_state_wait(struct train_state *s);
-/* Waits for it whatever it comes to, and leaves the error text as it is. */
+/* Waits for the write's end, drops its error and leaves the error text as it is. */
 void train_state_settle(struct train_state *s);
-/* From the newest whole state in FOLDER; *found 0: there is none, nothing was changed. Warns on stderr's log when
-   device, type or thread count differ from those that wrote it. All ranks call it, and read what the first one
-   finds. */
+/* Resumes from the newest whole state in FOLDER, which the first rank looks for; all ranks call it. *found: 0 where
+   there is none, and nothing was changed. Logs a warning when device, number type or thread count differ from those
+   that wrote it. */
 int train_state_resume(struct train_state *s, const char *folder, int *found);
 
-/* Weights of one network from another stage: its average when it has one, or those trained themselves. `from`: a
-   stage's folder (newest whole state) or a file; the names must be those of `table`; step: the update that they are
-   from, or NULL. Adapters come merged. Into a whole array, device [table->total]; into the first slices of an
-   optimiser's master weights, or, where it has adapters, as what new ones are over (adapters over the same weights, of
-   the same kind, go on); as weights to read only. */
+/* Load the weights of one network from another stage: its average when it has one, or the trained ones themselves.
+   from: a stage's folder (its newest whole state) or a file, whose names must be those of the table. Adapters come
+   merged.
+     _weights   into a whole array, device [table->total]; step: receives the step that they are from, or NULL
+     _master    into the first slices of an optimiser's master weights; where it has adapters, as the weights under new
+                ones (adapters of the same kind over the same weights are trained on instead)
+     _frozen    as weights to read only */
 int train_state_load_weights(const char *from, const char *network, enum weights_choice source,
                              const struct param_table *table, real *master, long *step);
 int train_state_load_master(const char *from, const char *network, enum weights_choice source,
                             const struct param_table *table, struct optimiser *optimiser);
-/* A checkpoint of another kind (checkpoints/pretrained.h); seed: of the audio modules that it lacks. */
+/* Loads a checkpoint of another kind (checkpoints/pretrained.h) into master weights or under new adapters. seed: for
+   the audio modules that the checkpoint lacks. */
 int train_state_load_checkpoint(const char *path, struct optimiser *optimiser, uint64_t seed);
 int train_state_load_frozen(const char *from, const char *network, struct frozen_weights *weights);
-/* After a resume, when the frozen weights that the optimiser shares are there: they are those that its adapters are
-   over. */
+/* Checks, after a resume, that the frozen weights which the optimiser shares are those under its adapters. Called when
+   they are loaded. */
 int train_state_check_base(const struct optimiser *o, const char *name);
 
 #endif

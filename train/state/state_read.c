@@ -1,5 +1,5 @@
-/* state_read.c: states and other stages' weights into the memory of this rank (state.h). Tensors are read
-   slice by slice: a rank needs host memory for one slice, whatever the network's size. */
+/* state_read.c: reads states and other stages' weights into the memory of this rank (state.h). Tensors are read slice
+   by slice: a rank needs host memory for one slice, whatever the network's size. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static int get_network(struct state_reader *r, struct saved_network *n) {
         snprintf(name, sizeof name, "%s/%s", n->name, state_count_names[i]);
         TRY(state_get_integer(r, name, &counts[i]));
     }
-    float typical = 0; /* states of before it was kept have none */
+    float typical = 0; /* older states do not hold it */
     snprintf(name, sizeof name, "%s/typical_norm", n->name);
     if (state_has(r, name)) TRY(state_get_floats(r, name, &typical, 1));
     struct optim_state state = {
@@ -113,7 +113,7 @@ static int get_all(struct state_reader *r, const char *path, struct train_state 
     return OK;
 }
 
-/* The first rank looks, so that all read the same file. */
+/* Finds the newest whole state. The first rank looks, so that all read the same file. */
 static int newest(const struct train_state *s, const char *folder, char path[FILE_PATH_MAX],
                   struct file_identity *seen) {
     struct comm *comm = s->shards ? s->shards->comm : NULL;

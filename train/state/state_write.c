@@ -1,6 +1,11 @@
-/* state_write.c: the thread that writes this rank's part of a state; the first rank's makes the file of it
-   (state.h). What the ranks tell each other of it goes beside all collectives (comm_publish): the first one that the
-   file is laid out, the others that their parts are on the disk, all that they have failed. */
+/* state_write.c: the thread that writes this rank's part of a state; the first rank's thread makes the file (state.h).
+   The threads tell each other how far they are with comm_publish, which is no collective and may be called beside the
+   steps:
+
+     first rank    lays the file out, says LAID_OUT; writes its part; waits for all; checksum, sync, rename
+     other ranks   wait for LAID_OUT; write their parts, say WRITTEN
+
+   Any rank may say FAILED instead. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +16,7 @@
 #include "train/state/state_write.h"
 
 enum { LOOK_MICROSECONDS = 5000 };
-/* Number of a save times WORDS plus what there is to say of it. */
+/* What is published: the number of a save times WORDS, plus one of these words. */
 enum { LAID_OUT = 1, WRITTEN, FAILED, WORDS };
 
 /* ---- between the ranks ---- */
@@ -25,12 +30,12 @@ static int first_rank(const struct state_write *job) {
     return !comm || comm->rank == 0;
 }
 
-static void tell(const struct state_write *job, int word) {
+static void publish_word(const struct state_write *job, int word) {
     if (comm_of(job)) comm_publish(comm_of(job), job->number * WORDS + word);
 }
 
-/* What `rank` says of this save, when it has said something. ERR_DEVICE: it never will. */
-static int hear(const struct state_write *job, int rank, int *word) {
+/* Waits until `rank` says a word of this save. ERR_DEVICE: it never will. */
+static int wait_for_word(const struct state_write *job, int rank, int *word) {
     for (int64_t number;; usleep(LOOK_MICROSECONDS)) {
         int code = comm_progress_of(comm_of(job), rank, &number);
         *word = (int)(number - job->number * WORDS);
@@ -39,18 +44,19 @@ static int hear(const struct state_write *job, int rank, int *word) {
     }
 }
 
-/* Whatever they say, all are heard: those that are still writing need the file. */
-static int hear_all(const struct state_write *job) {
+/* Waits for a word of every rank, even after one has failed: those that are still writing need the file. */
+static int wait_for_all(const struct state_write *job) {
     int word, failed = 0;
     for (int r = 1; comm_of(job) && r < comm_of(job)->size; r++) {
-        TRY(hear(job, r, &word));
+        TRY(wait_for_word(job, r, &word));
         if (word == FAILED && !failed) failed = r;
     }
     if (!failed) return OK;
-    return error_set(ERR_INPUT, "%s: rank %d could not write its part: its log says why", job->path, failed);
+    return error_set(ERR_INPUT, "%s: rank %d could not write its part; its log (log.rankN.txt) says why", job->path,
+                     failed);
 }
 
-/* OK as long as the job is whole: nobody waits for the file of one that is not. */
+/* OK as long as no rank of the job has failed; nobody waits for the file of a job that has. */
 static int job_goes_on(const struct state_write *job) {
     struct comm *comm = comm_of(job);
     int64_t own;
@@ -100,7 +106,7 @@ static int lay_out_network(struct state_writer *w, const struct saved_network *n
     return state_put_floats(w, name, &n->account.typical, 0, NULL);
 }
 
-/* What the adapters are and what they are over. */
+/* Writes the adapters' settings and the origin of the weights under them. */
 static int put_adapters(struct state_writer *w, const char *path, const char *network, const struct optimiser *o) {
     const struct lora_config *c = &o->config.lora;
     const struct weights_origin *base = &o->base->origin;
@@ -199,11 +205,11 @@ static int write_part(const struct state_write *job) {
 
 static int fill_file(const struct state_write *job, struct state_writer *w) {
     TRY(lay_out(w, job));
-    tell(job, LAID_OUT);
+    publish_word(job, LAID_OUT);
     char text[sizeof job->text];
     int own = write_part(job);
     snprintf(text, sizeof text, "%s", error_text());
-    int others = hear_all(job);
+    int others = wait_for_all(job);
     return own ? error_set((enum error_code)own, "%s", text) : others;
 }
 
@@ -219,10 +225,11 @@ static int write_file(const struct state_write *job) {
     return state_prune(job->folder, job->keep, job->every);
 }
 
-/* Where the first rank has no file for it, it says so itself. */
+/* Writes this rank's part into the file that the first rank lays out. Where there is none, the first rank reports the
+   error itself. */
 static int follow(const struct state_write *job) {
     int word;
-    TRY(hear(job, 0, &word));
+    TRY(wait_for_word(job, 0, &word));
     return word == FAILED ? OK : write_part(job);
 }
 
@@ -231,11 +238,11 @@ void *state_write_work(void *argument) {
     double start = clock_seconds();
     int code = copy_all(job);
     if (!code) code = first_rank(job) ? write_file(job) : follow(job);
-    int ended = code ? job_goes_on(job) : OK; /* then the file failed because the job had, and that is the text */
+    int ended = code ? job_goes_on(job) : OK; /* where the job has failed, its error is the reason */
     if (ended) code = ended;
     job->code = code;
     if (code) snprintf(job->text, sizeof job->text, "%s", error_text());
-    if (code || !first_rank(job)) tell(job, code ? FAILED : WRITTEN);
+    if (code || !first_rank(job)) publish_word(job, code ? FAILED : WRITTEN);
     job->seconds = clock_seconds() - start;
     atomic_store(&job->ended, 1);
     return NULL;

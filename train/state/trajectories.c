@@ -75,7 +75,7 @@ static void list_entries(const struct condition_batch *c, struct entry entries[E
     memcpy(entries, list, sizeof list);
 }
 
-/* What a file must have been made with. */
+/* Lists the settings that a file must have been recorded with. */
 static void list_facts(const struct run_config *config, float facts[FACTS]) {
     const struct ode_init_config *o = &config->ode_init;
     const float list[FACTS] = {
@@ -85,13 +85,13 @@ static void list_facts(const struct run_config *config, float facts[FACTS]) {
     memcpy(facts, list, sizeof list);
 }
 
-/* The guidance that the other party's sound had. */
+/* Scale of the guidance by the other party's sound. */
 static float listen_of(const struct run_config *c) {
     const struct sampler_config *s = &c->ode_init.sampler;
     return (float)(s->listen_guidance < 0 ? s->guidance : s->listen_guidance);
 }
 
-/* "FILE PROMPT" of what guidance had in place of no text; "" where that was the empty prompt. */
+/* Writes "FILE PROMPT" of the prompt that guidance has in place of no text; "" where that is the empty one. */
 static void name_negative(const struct run_config *c, char name[RUN_PATH + PROMPT_TEXT]) {
     int used = c->negative.file[0] && c->ode_init.sampler.text_guidance != 1;
     snprintf(name, RUN_PATH + PROMPT_TEXT, "%s%s%s", used ? c->negative.file : "", used ? " " : "",
@@ -140,7 +140,7 @@ int trajectory_store_write(struct trajectory_store *t, long number, const real *
     return state_finish(w);
 }
 
-/* Recordings of before there were negative prompts have no name. */
+/* Compares the negative prompt. Older recordings hold none. */
 static int check_negative(const struct trajectory_store *t, struct state_reader *r) {
     char wanted[RUN_PATH + PROMPT_TEXT], *found = NULL;
     name_negative(t->config, wanted);
@@ -156,7 +156,7 @@ static int check_negative(const struct trajectory_store *t, struct state_reader 
     return code;
 }
 
-/* Recordings of before it could be another had that of all audio. */
+/* Compares the guidance by the other party's sound. Older recordings hold none and had that of all sound. */
 static int check_listen(const struct trajectory_store *t, struct state_reader *r) {
     float found = (float)t->config->ode_init.sampler.guidance, wanted = listen_of(t->config);
     if (state_has(r, "listen_guidance")) TRY(state_get_floats(r, "listen_guidance", &found, 1));

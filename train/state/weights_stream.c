@@ -13,11 +13,11 @@
 #include "model/params/transfer.h"
 #include "train/state/state.h"
 
-enum { BASES_MAX = 8 }; /* adapters over adapters over ... */
+enum { BASES_MAX = 8 }; /* longest chain of adapters over adapters */
 
 /* ---- origins ---- */
 
-/* In full, so that a state may name it whatever the folder it is read from. */
+/* Stores the path in full, so that a state which names it can be read from any working folder. */
 static int set_path(struct weights_origin *o, const char *path) {
     char *full = realpath(path, NULL);
     int fits = full && snprintf(o->path, sizeof o->path, "%s", full) < (int)sizeof o->path;
@@ -75,7 +75,7 @@ void weights_place(char place[FILE_PATH_MAX], const char *state, const char *pat
     free(run);
 }
 
-/* Where that is now: at `place`, or else where it was in full. */
+/* Finds where a base is now: at `place`, which may be relative to the state, or else at its former full path. */
 static int find_place(struct weights_origin *o, const char *state, const char *place, const char *full) {
     char path[2 * FILE_PATH_MAX];
     int folder = place[0] == '/' ? 0 : (int)(strrchr(state, '/') ? strrchr(state, '/') + 1 - state : 0);
@@ -90,7 +90,7 @@ static int find_place(struct weights_origin *o, const char *state, const char *p
 
 struct summing {
     uint64_t *sum;
-    uint64_t salt; /* adapters' values are not a network's */
+    uint64_t salt; /* keeps adapters' values apart from a network's */
     const struct weights_sink *to;
 };
 
@@ -135,7 +135,7 @@ static int get_text(struct state_reader *r, const char *group, const char *what,
 
 static int get_config(struct state_reader *r, const char *path, const char *group, struct lora_config *c,
                       struct weights_origin *base) {
-    int64_t rank, first, seed, sum = 0; /* states of before it was kept have no sum */
+    int64_t rank, first, seed, sum = 0; /* older states have no sum */
     char name[STATE_NAME_MAX], place[FILE_PATH_MAX], full[FILE_PATH_MAX];
     float alpha;
     TRY(get_integer(r, group, "rank", 1, 4096, &rank));
@@ -245,7 +245,8 @@ static int stream_plain(struct state_reader *r, const char *group, const struct 
     return state_each_slice(r, group, table, give_slice, &giving);
 }
 
-/* The group's own values, or its adapters, for whose base the state is closed. */
+/* Passes on the group's own values, or its adapters merged into their base; the state is closed before the base is
+   opened. */
 static int stream_state(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink,
                         int depth, uint64_t *sum) {
     struct merging m = {.to = sink};
@@ -263,7 +264,7 @@ static int stream_state(struct weights_origin *o, const struct param_table *tabl
     if (adapted && !code && depth == BASES_MAX)
         code = error_set(ERR_INPUT, "%s: adapters over more than %d others", o->path, BASES_MAX);
     if (adapted && !code && !file_exists(base.path))
-        code = error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone", o->path, base.path);
+        code = error_set(ERR_INPUT, "%s: its adapters are over %s, which is gone; put it back", o->path, base.path);
     uint64_t base_sum = 0;
     if (adapted && !code) code = stream(&base, table, &merge, depth + 1, &base_sum);
     *sum += base_sum;
@@ -271,7 +272,7 @@ static int stream_state(struct weights_origin *o, const struct param_table *tabl
     return code;
 }
 
-/* Audio modules that a checkpoint lacks are new. */
+/* Passes on new audio modules, made from the seed, where the checkpoint lacks them. */
 static int give_new_audio(const struct param_table *t, uint64_t seed, const struct weights_sink *sink) {
     int code = OK;
     for (int i = 0; i < t->count && !code; i++) {
@@ -309,7 +310,7 @@ static int stream(struct weights_origin *o, const struct param_table *table, con
     TRY(o->group[0] ? stream_state(o, table, sink, depth, sum) : stream_checkpoint(o, table, sink, sum));
     if (!o->sum || o->sum == *sum) return OK;
     return error_set(
-        ERR_INPUT, "%s: %s%sare not the weights that the adapters were trained over (sum %016llx, then %016llx)",
+        ERR_INPUT, "%s: %s%sare not the weights that the adapters were trained over (sum now %016llx, then %016llx)",
         o->path, o->group, o->group[0] ? " " : "these ", (unsigned long long)*sum, (unsigned long long)o->sum);
 }
 
