@@ -182,7 +182,8 @@ static int send_picture(void) {
 static int send_sound(void) {
     static size_t odd; /* 1: `rest` is half a sample, which a pipe may hand out */
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    if (++b.ticks % ALIVE_TICKS == 0) return say("{\"type\":\"session.keep_alive\"}"); /* for long pauses */
+    if (++b.ticks % ALIVE_TICKS == 0)
+        return say("{\"type\":\"session.keep_alive\"}"); /* keeps the session in long pauses */
     if (b.sound_ended || b.said - b.spoken > AHEAD || poll(&in, 1, 0) < 1) return 0;
     static unsigned char rest;
     message[HEADER] = rest;

@@ -17,7 +17,7 @@ enum { HEADER = 24, VIDEO = 1, AGENT = 2, REFERENCE = 4, LAST = 4, PIECE = 1 << 
 static struct {
     FILE *picture, *sound, *video, *out;
     const char *codec;
-    int step; /* what is sent next: 0 session.create, 1 the sound, 2 its end, 3 the picture, 4 nothing more */
+    int step; /* next message: 0 session.create, 1 the sound, 2 its end, 3 the picture, 4 none */
     int done, closed, failed;
     uint32_t sequence[5];
     long pictures, sounds;

@@ -56,16 +56,17 @@ enum heard_type {
     HEARD_ERROR,
     HEARD_OTHER /* any type that this client does not know */
 };
+/* A message of the server. The messages that have a key are named beside it. */
 struct heard {
     enum heard_type type;
-    char token[TOKEN_LENGTH + 1];    /* in created and queued */
-    int resumed, interrupted, fatal; /* in created, in finished, in error */
-    int place;                       /* in queued */
+    char token[TOKEN_LENGTH + 1];    /* session.created, session.queued */
+    int resumed, interrupted, fatal; /* session.created; playback.finished; error */
+    int place;                       /* session.queued */
     uint32_t turn;
-    int64_t position_us, next_us;   /* in started and finished */
-    uint32_t next_agent, next_user; /* in created: sequence numbers that the server expects */
-    char code[32];                  /* in error */
-    char state[16];                 /* in state: idle, listening, speaking */
+    int64_t position_us, next_us;   /* playback.started, playback.finished */
+    uint32_t next_agent, next_user; /* session.created: sequence numbers that the server expects */
+    char code[32];                  /* error */
+    char state[16];                 /* state: idle, listening, speaking */
 };
 /* Reads a message. ERR_INPUT: it is no JSON object with a type. Keys that are missing or of another type count as 0 or
    "". */

@@ -18,7 +18,7 @@
 
 struct pipeline_chunk {
     const unsigned char *frames; /* session_chunk_frames of them [H, W, 3], valid during the call */
-    double begun;                /* when the network began it (base/progress.h: clock_seconds) */
+    double begun;                /* time at which the network began it (clock_seconds of base/progress.h) */
     double network, decoder;     /* seconds spent in each */
 };
 /* Takes a decoded chunk; in overlapped mode the decoder's thread calls it. Returns an error code. */

@@ -37,7 +37,7 @@ static struct {
 /* A page's connection and its session. */
 struct visit {
     SoupWebsocketConnection *page, *session; /* session NULL: not open yet */
-    GQueue waiting;                          /* of struct message: what the page said before the session was open */
+    GQueue waiting;                          /* struct message: what the page said before the session was open */
     gsize waiting_bytes;
     GCancellable *opening;
     struct peer *peer;

@@ -44,7 +44,7 @@ void player_free(struct player *p) {
 static int by_time(const void *a, const void *b, void *user) {
     const struct item *x = a, *y = b;
     (void)user;
-    return x->media_us <= y->media_us ? -1 : 1; /* of equal times the newer goes behind */
+    return x->media_us <= y->media_us ? -1 : 1; /* a unit goes behind others of its time */
 }
 
 static void keep(struct player *p, int kind, gint64 media_us, GBytes *payload) {

@@ -11,7 +11,7 @@
 enum codec_word { CODEC_ANSWER, CODEC_ENCODE_RESET, CODEC_ENCODE, CODEC_DECODE_BEGIN, CODEC_DECODE, CODEC_END };
 struct codec_message {
     int32_t word, frames; /* frames: pictures in a request to encode, latent frames in one to decode */
-    int32_t code, count;  /* in an answer: an error code or OK; frames that came out */
+    int32_t code, count;  /* answer: an error code or OK; frames that came out */
     int64_t bytes;        /* bytes that follow the message */
     char text[512];       /* text of an error */
 };

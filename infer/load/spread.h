@@ -3,7 +3,7 @@
 #ifndef INFER_LOAD_SPREAD_H
 #define INFER_LOAD_SPREAD_H
 
-enum { SPREAD_LOW_MS = -5000, SPREAD_HIGH_MS = 120000 }; /* what lies beyond is counted in the outermost bins */
+enum { SPREAD_LOW_MS = -5000, SPREAD_HIGH_MS = 120000 }; /* values beyond count in the outermost bins */
 struct spread {
     long count;
     double most; /* largest of all, seconds */

@@ -36,12 +36,13 @@ enum {
     LOG_LINES = 20          /* lines that are logged in a second */
 };
 /* Seconds. A process "with messages" has sent one in this run: it ends its turns itself. */
-static const double start_again = 1;   /* time between two starts */
-static const double silence = 0.5;     /* time without sound that ends a turn of a process without messages */
-static const double skipped = 2;       /* time for which interrupted sound of such a process is dropped */
-static const double skipped_told = 10; /* the same with messages, where no audio.end comes */
-static const double grace = 2;         /* time from SIGTERM to SIGKILL */
-static const double look = 0.1;        /* time between looks whether a process has ended */
+static const double start_again = 1; /* time between two starts */
+static const double silence = 0.5;   /* time without sound that ends a turn of a process without messages */
+static const double skipped = 2;     /* time for which interrupted sound of such a process is dropped */
+static const double skipped_told =
+    10;                         /* time for which it is dropped of a process with messages, if no audio.end comes */
+static const double grace = 2;  /* time from SIGTERM to SIGKILL */
+static const double look = 0.1; /* time between looks whether a process has ended */
 
 /* Bytes that are being written into a pipe. */
 struct piece {
@@ -327,7 +328,7 @@ static int read_sound(struct agent *a, long room, double now) {
     size_t most = readable(a, room);
     ssize_t n = pipe < 0 || !most ? 0 : read(pipe, a->said + a->odd, most);
     int empty = n < 0 && (errno == EAGAIN || errno == EINTR), end = pipe < 0 || (most && n <= 0 && !empty);
-    if (n > 0 || !most) a->quiet_since = now; /* without room nothing could be read, which is no silence */
+    if (n > 0 || !most) a->quiet_since = now; /* not reading for lack of room is no silence */
     if (pipe >= 0 && end) agent_process_close(&a->process, AGENT_SAYS);
     pthread_mutex_lock(&s->lock);
     if (n > 0) take_sound(a, (size_t)n, now);

@@ -34,7 +34,7 @@ int agent_process_start(struct agent_process *process, const struct agent_comman
 void agent_process_close(struct agent_process *process, enum agent_pipe pipe);
 /* 1: the child itself has ended. Until it is reaped it stays a zombie, so that no other process gets its id. */
 int agent_process_ended(const struct agent_process *process);
-void agent_process_signal(const struct agent_process *process, int signal); /* to its whole group */
+void agent_process_signal(const struct agent_process *process, int signal); /* reaches its whole group */
 /* Call after the child's end: kills what is left of its group and returns its exit code, or 128 + the number of the
    signal that ended it. */
 int agent_process_reap(struct agent_process *process);

@@ -177,7 +177,7 @@ void live_detach(struct live *l) {
     l->detached = clock_seconds();
     outbox_clear(&l->outbox);
     log_line("event=session.detached session=%s", l->id);
-    if (!l->told) live_end(l, 1000, NULL, NULL); /* without a token it cannot come back */
+    if (!l->told) live_end(l, 1000, NULL, NULL); /* it has no token to come back with */
 }
 
 void live_admit(struct live *l) {

@@ -162,7 +162,7 @@ void live_work(struct live *live);
 void *live_encode(void *live);
 
 int64_t live_lead(const struct live *live);     /* lead over play, the client's wish included */
-int64_t live_lead_now(const struct live *live); /* the same while there is speech; else without the client's wish */
+int64_t live_lead_now(const struct live *live); /* lead over play, the wish included only while there is speech */
 int64_t live_wall_us(double at);                /* Unix time at that second of the monotonic clock; 0 for 0 */
 void live_say_clock(struct live *live, int64_t client_us);   /* client_us negative: nobody asked */
 void live_say(struct live *live, char *text);                /* sends a message to the client and frees the text */

@@ -33,7 +33,7 @@ struct wishes {
     enum reference_kind reference;
     char person[PERSON_NAME_MAX];
     int agent_rate, user_rate;
-    int codecs[VIDEO_CODECS], codec_count; /* in the client's order */
+    int codecs[VIDEO_CODECS], codec_count; /* sorted by the client's preference */
     int assumed;                           /* the client does not report its playback */
     int lead_ms;                           /* -1: not said */
     int manual;                            /* 1: listening.start and .stop say when to listen; 0: voice; -1: not said */
@@ -47,10 +47,10 @@ struct message {
     struct wishes wishes;
     uint32_t turn; /* number of the agent's turn; 0: not said */
     int64_t position_us, client_us;
-    int64_t samples;      /* in audio.end: samples of the whole turn; -1: not said */
-    unsigned char *audio; /* in audio.append: raw PCM, malloc'd; the caller of the parser frees it */
+    int64_t samples;      /* samples of the whole turn (audio.end); -1: not said */
+    unsigned char *audio; /* raw PCM (audio.append), malloc'd; message_free frees it */
     size_t audio_bytes;
-    char *text;    /* in text: UTF-8, not empty, malloc'd; freed likewise */
+    char *text;    /* words (text) in UTF-8, not empty, malloc'd; message_free frees it */
     int from_user; /* 1: the words are the user's; 0: the agent's; -1: not said */
 };
 /* Parses a message. ERR_INPUT: the error's text tells the client what is wrong. An unknown type is MESSAGE_UNKNOWN and

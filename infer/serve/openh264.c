@@ -12,7 +12,7 @@
 #include "model/audio/encoder.h"
 
 enum { BITS_LEAST = 100000, PLANES = 3 };
-static const double bits_a_pixel = 0.12; /* the same as for VP8 (video_encoder.c) */
+static const double bits_a_pixel = 0.12; /* equal to VP8's (video_encoder.c) */
 
 struct openh264 {
     ISVCEncoder *encoder;

@@ -19,7 +19,7 @@ struct parcel {
     struct parcel *next;
     size_t length;
     int binary, kind;
-    int64_t end_us;            /* for sound: media time up to which the client has it once this is sent; else 0 */
+    int64_t end_us; /* media time up to which the client has sound once this is sent; 0 if this is no sound */
     struct parcel_times times; /* set for a chunk's first picture */
     unsigned char *bytes;      /* OUTBOX_ROOM bytes before them belong to the network library */
 };

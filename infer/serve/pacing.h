@@ -12,7 +12,7 @@ struct playback {
     double at;           /* time of that position; PACING_NEVER: it does not play yet */
     double since;        /* time at which play began anew; a client that does not play yet waits since then */
     double dry;          /* time at which it ran dry, or would have if it had not stood still; PACING_NEVER: it plays */
-    int64_t limit_us;    /* without another report the position is not taken to go beyond this */
+    int64_t limit_us;    /* furthest position that is assumed without another report */
     int64_t sent_us;     /* end of what the client has been sent */
     int assumed;         /* 1: it sends no reports and is taken to play from the moment that it was sent something */
 };

@@ -62,7 +62,7 @@ struct server {
 /* Loads the student, measures its speed, and starts the device thread. wake, part and network may be set later, before
    the first session. */
 int server_open(struct server *server, const char *folder, FILE *plan);
-void server_end_sessions(struct server *server); /* with close code 1001: the server stops */
+void server_end_sessions(struct server *server); /* close code 1001: the server stops */
 void server_close(struct server *server);
 
 /* These are called with the lock held. */

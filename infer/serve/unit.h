@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { UNIT_HEADER = 24, UNIT_BYTES_MAX = 1 << 20 /* with its header */ };
+enum { UNIT_HEADER = 24, UNIT_BYTES_MAX = 1 << 20 /* header and payload */ };
 enum unit_kind { UNIT_VIDEO = 1, UNIT_AGENT, UNIT_USER, UNIT_REFERENCE, UNIT_KINDS };
 enum unit_flag { UNIT_KEY = 1, UNIT_FIRST = 2, UNIT_LAST = 4, UNIT_CLIP = 8 };
 

@@ -73,7 +73,7 @@ static void set_options(AVCodecContext *c, enum encoder_name name) {
     } else if (name == ENCODER_NVENC) {
         av_opt_set(o, "preset", "p4", 0);
         av_opt_set(o, "tune", "ull", 0);
-        av_opt_set(o, "rc", "cbr", 0); /* without look-ahead or second pass, which both hold pictures back */
+        av_opt_set(o, "rc", "cbr", 0); /* no look-ahead and no second pass, because both hold pictures back */
         av_opt_set(o, "profile", "baseline", 0);
         av_opt_set_int(o, "zerolatency", 1, 0);
         av_opt_set_int(o, "delay", 0, 0);

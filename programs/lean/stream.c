@@ -26,7 +26,7 @@ struct times {                         /* seconds; written by the thread that ha
     double *chunk;                     /* times of the last TIMES_MAX chunks; no more, so that memory is constant */
     double network, codec;             /* sums over all chunks */
     double first_network, first_codec; /* times of the first chunk */
-    double first_frame;                /* from the first chunk's sound being complete to its first frame */
+    double first_frame;                /* time between the first chunk's sound being complete and its first frame */
     long count;
 };
 
@@ -41,7 +41,7 @@ struct stream {
     long frames_begun;      /* video frames of the chunks that the network has begun, and the reference's */
     long frames_out, limit; /* video frames that were handed out, and the most that may be */
     double encoder;         /* seconds that the audio encoder took for the last video frame's sound */
-    double first_encoder;   /* the same for the last sound of the first chunk */
+    double first_encoder;   /* seconds that it took for the last sound of the first chunk */
     struct times times;
 };
 
@@ -165,7 +165,7 @@ static int run(struct stream *s) {
         if (n < AUDIO_SAMPLES_PER_FRAME) break;
     }
     session_end(s->session);
-    TRY(pipeline_finish(s->pipeline)); /* before the limit changes: the decoder's thread reads it */
+    TRY(pipeline_finish(s->pipeline)); /* the decoder's thread reads the limit, which changes next */
     if (sound_frames < s->limit) s->limit = sound_frames;
     TRY(run_chunks(s));
     return pipeline_finish(s->pipeline);
