@@ -197,9 +197,10 @@ static void report(struct stream *s) {
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
              1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
     struct recording_counts r = session_recordings(s->session);
-    if (r.kept) log_line("passes: %ld as they are, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
+    if (r.kept) log_line("passes: %ld run directly, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
     if (session_unheard(s->session))
-        log_line("the agent's sound is too quiet to be heard (below -60 dB of full scale): nobody talks");
+        log_line("the agent's sound is too quiet (below -60 dB of full scale), so nobody talks: make it louder, or "
+                 "give talk=always");
     struct session_wait w = session_wait(s->session);
     double heard = w.chunk + w.ahead + w.encoder_ahead;
     log_line(
