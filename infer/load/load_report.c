@@ -40,7 +40,7 @@ static const struct {
     {"after_stop", "interrupt to picture", offsetof(struct tally, after_stop)},
 };
 enum { SPREADS = sizeof spreads / sizeof *spreads };
-/* Of the server: what is shown before and after, and what grew meanwhile. */
+/* Figures of the server: some are shown before and after, of others what was added meanwhile. */
 static const char *const gauges[] = {"resident_bytes", "outbox_bytes",      "sessions",        "queue",
                                      "connections",    "sessions_capacity", "real_time_factor"};
 static const char *const counters[] = {"sessions_created_total", "sessions_resumed_total",   "sessions_refused_total",
@@ -69,7 +69,7 @@ void report_plan(FILE *f, const struct load_result *r) {
             100 * p->short_share);
     fprintf(f, "  load       %.2f erlang: %.4g a minute x %.3g min\n", load, a->rate, mean / 60);
     if (!r->places) return;
-    double variation = audience_mean_square_stay(a) / (mean * mean); /* 1 + the square of the coefficient */
+    double variation = audience_mean_square_stay(a) / (mean * mean); /* 1 + square of the coefficient of variation */
     fprintf(f, "  places     %d: by Erlang B %.3g %% find none, by Erlang C %.3g %% would have to wait\n", r->places,
             100 * erlang_b(r->places, load), 100 * erlang_c(r->places, load));
     if (load < r->places)

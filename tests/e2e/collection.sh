@@ -92,7 +92,7 @@ check "a sound that is not there" refuses 3 'bad.csv:2: .*nothing.wav' "referenc
 ffmpeg -v error -i "$work/clips/clip 1.mp4" -t 1 "$work/clips/short.mp4"
 printf 'reference,audio,id,truth\n%s,%s,one,../clips/short.mp4\n' "$r" "$r" >"$work/lists/short.csv"
 check "a truth that ends early" expect 0 drive "$work/student" "$work/lists/short.csv" out="$work/early"
-check "that is said" says 'one: .*short.mp4 ends 2.00 s before the sound: its last picture stays'
+check "that is said" says 'one: .*short.mp4 ends 2.00 s before the sound; its last picture fills that time'
 check "a truth that ends before the piece" expect 3 drive "$work/student" "$work/lists/short.csv" out="$work/early" split=1
 check "is named" says 'short.csv:2: .*short.mp4: has pictures of 1.00 s, the item begins at 1.00 s'
 check "sound that is too short" expect 3 drive "$work/student" "$list" out="$work/no" split=10

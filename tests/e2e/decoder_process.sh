@@ -115,5 +115,5 @@ kill -STOP $decoder
 sleep 0.5 # a chunk is waited for
 kill -TERM $stream
 check "a decoder that is stopped holds nobody up" ended 5 20
-check "it says so" says "^stream: the codec's process $decoder gives no answer"
+check "it says so" says "^stream: the codec's process $decoder gave no answer"
 finish

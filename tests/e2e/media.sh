@@ -179,7 +179,7 @@ check "it says so" says HDR
 
 head -c 64000 /dev/zero >"$work/zeros"
 check "sound that cannot be heard" sh -c "'$BIN/stream' '$work/student' threads=1 reference='$work/me.jpg' audio=- <'$work/zeros' >'$work/out' 2>'$log'"
-check "it is said" says "too quiet to be heard"
+check "it is said" says "too quiet (below"
 
 # a wav of 0.9 s, 48 kHz, stereo, by every way in: 23 frames; the same samples raw
 {
