@@ -350,8 +350,8 @@ const struct config_field *config_find(const struct config_field *fields, int co
     return NULL;
 }
 
-/* Puts a text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted already, or there is no memory.
-   */
+/* Puts a text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted
+   already, or there is no memory. */
 static char *quote(const char *text) {
     char *quoted = strchr("'\"", *text) ? NULL : malloc(2 * strlen(text) + 3), *at = quoted;
     if (!quoted) return NULL;

@@ -62,8 +62,8 @@ static inline const char *config_choice(const struct config_field *field, int i)
 }
 /* Finds the field of a key; NULL: there is none. */
 const struct config_field *config_find(const struct config_field *fields, int count, const char *key);
-/* Edit distance: letters to insert, delete or replace to turn a into b. It finds the known name that is nearest to a
-   misspelt one. */
+/* Edit distance: letters to insert, delete or replace to turn a into b. It finds the
+   known name that is nearest to a misspelt one. */
 int config_distance(const char *a, const char *b);
 /* Fills the struct *out from the defaults, the file at `path` (NULL: none) and the overrides, later ones winning.
    Either every field is set or the call fails. */

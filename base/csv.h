@@ -26,8 +26,8 @@ struct csv {
     char *field[CSV_FIELDS_MAX];
     char text[CSV_ROW_MAX]; /* the present row's fields, each NUL-terminated */
 };
-/* Opens a table and names its `columns` columns, of which the first `required` must be there. The names must live as
-   long as the reader. */
+/* Opens a table and names its `columns` columns, of which the first `required` must be
+   there. The names must live as long as the reader. */
 int csv_open(struct csv *csv, const char *path, const char *const *names, int required, int columns);
 void csv_close(struct csv *csv);
 /* 1: the next row is there; 0: the end; negative: -(error code). */

@@ -18,8 +18,8 @@ struct file_writer {
 int file_create(struct file_writer *writer, const char *path);
 int file_commit(struct file_writer *writer); /* puts the new file in place; on error nothing of it is left */
 void file_discard(struct file_writer *writer);
-/* Refuses a path that is a folder (ERR_INPUT), so that a program says so before its work and not when the new file is
-   renamed. */
+/* Refuses a path that is a folder (ERR_INPUT), so that a program says so before its work
+   and not when the new file is renamed. */
 int file_not_folder(const char *path);
 /* Puts a file in place that a library wrote under the name `temporary` and closed, as file_commit does. */
 int file_replace(const char *temporary, const char *path);
@@ -37,8 +37,8 @@ int file_exists(const char *path);
 /* Writes "FOLDER/NAME" to text; ERR_USAGE when it does not fit. */
 int file_join(char *text, size_t size, const char *folder, const char *name);
 
-/* Identity of a file and of its contents, by which a later look finds out that it was replaced or written to. All zero:
-   there was no file. */
+/* Identity of a file and of its contents, by which a later look finds out that it was
+   replaced or written to. All zero: there was no file. */
 struct file_identity {
     uint64_t device, inode, length;
     int64_t seconds, nanoseconds; /* time of the last write */
@@ -46,14 +46,14 @@ struct file_identity {
 struct file_identity file_identify(const char *path); /* all zero where there is no file */
 int file_is_same(const struct file_identity *x, const struct file_identity *y);
 
-/* Tries to lock an open file, for this process alone (exclusive) or together with others, until the file is closed.
-   FILE_HELD: another process has it (EWOULDBLOCK). FILE_UNLOCKED: the file system has no locks (ENOSYS, ENOLCK,
-   EOPNOTSUPP: some network file systems); that is no reason to stop, and the log says it once per process, with the
-   reason. */
+/* Tries to lock an open file, for this process alone (exclusive) or together with others,
+   until the file is closed. FILE_HELD: another process has it (EWOULDBLOCK). FILE_UNLOCKED:
+   the file system has no locks (ENOSYS, ENOLCK, EOPNOTSUPP: some network file systems);
+   that is no reason to stop, and the log says it once per process, with the reason. */
 enum file_lock_state { FILE_LOCKED, FILE_HELD, FILE_UNLOCKED };
 enum file_lock_state file_try_lock(int fd, const char *path, int exclusive);
-/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock; ERR_INPUT names the process and the
-   host that have it. */
+/* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock;
+   ERR_INPUT names the process and the host that have it. */
 int file_lock(const char *folder, int *lock);
 void file_unlock(int lock);
 

@@ -1,5 +1,5 @@
-/* finite.h: checks that values are finite numbers, as every reader does with weights, rows and sound before it hands
-   them on. */
+/* finite.h: checks that values are finite numbers, as every reader does with weights,
+   rows and sound before it hands them on. */
 #ifndef BASE_FINITE_H
 #define BASE_FINITE_H
 

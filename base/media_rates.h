@@ -1,6 +1,6 @@
-/* media_rates.h: the rates of sound, pictures and latents: 16 kHz mono sound, 25 pictures a second, a latent frame of
-   its own for the first picture and one for every four pictures after it. So F latent frames are 1 + 4 (F - 1) video
-   frames. */
+/* media_rates.h: the rates of sound, pictures and latents: 16 kHz mono sound, 25 pictures
+   a second, a latent frame of its own for the first picture and one for every four
+   pictures after it. So F latent frames are 1 + 4 (F - 1) video frames. */
 #ifndef BASE_MEDIA_RATES_H
 #define BASE_MEDIA_RATES_H
 
@@ -13,8 +13,8 @@ enum { FRAMES_PER_LATENT = 4 };
 #define MEDIA_HD static inline
 #endif
 
-/* Video frames of a clip of `latents` latent frames. It is also the number of the first video frame of latent frame
-   `latents`, counted from 0. */
+/* Video frames of a clip of `latents` latent frames. It is also the number of the first
+   video frame of latent frame `latents`, counted from 0. */
 MEDIA_HD long video_frames(long latents) { return latents > 0 ? 1 + FRAMES_PER_LATENT * (latents - 1) : 0; }
 
 /* Latent frames that are complete after `video` video frames of a clip. */

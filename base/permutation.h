@@ -1,5 +1,5 @@
-/* permutation.h: random orders of many things without a table or state: the thing is computed from its turn's number.
-   */
+/* permutation.h: random orders of many things without a table or state: the thing is
+   computed from its turn's number. */
 #ifndef BASE_PERMUTATION_H
 #define BASE_PERMUTATION_H
 
