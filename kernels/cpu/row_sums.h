@@ -7,12 +7,12 @@
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/simd.h"
 
-/* One piece [each] for each of `threads` threads; at NULL: there was no memory, a failure is kept. */
+/* One piece [each] for each of `threads` threads; at == NULL: there was no memory, and a failure is kept. */
 struct row_sums {
     float *at;
     long threads, each;
 };
-/* Zeros, n a thread; to be closed when it is not NULL. */
+/* Opens pieces of n zeros for each thread; close it unless at == NULL. */
 static inline struct row_sums row_sums_open(long n) {
     struct row_sums s = {NULL, omp_get_max_threads(), n};
     s.at = cpu_buffer_take(s.threads, &s.each);

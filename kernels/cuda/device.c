@@ -103,7 +103,7 @@ static int start(void) {
 }
 
 int device_init(int threads) {
-    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for; expected 0 (all cores) or more", threads);
     if (!context.started) {
         int code = start();
         if (code) return device_shutdown(), code;

@@ -1,7 +1,7 @@
-/* launch.h: the arithmetic of launches, without a device: blocks for a number of elements, how a row is split over a
-   block's threads, into how many parts the rows of a sum are cut. All counts are long: arrays of more than 2^31
-   elements are common. What a sum's parts are depends on sizes alone, never on the device, so that the bits do not
-   either. */
+/* launch.h: the arithmetic of launches, without a device: blocks for a number of elements,
+   how a row is split over a block's threads, into how many parts the rows of a sum are cut.
+   All counts are long: arrays of more than 2^31 elements are common. What a sum's parts are
+   depends on sizes alone, never on the device, so that the bits do not either. */
 #ifndef KERNELS_CUDA_LAUNCH_H
 #define KERNELS_CUDA_LAUNCH_H
 
@@ -25,9 +25,9 @@ static inline long launch_blocks(long n, long each) {
     return blocks <= GRID_MAX ? blocks : -1;
 }
 
-/* A divisor of numbers below GRID_MAX (blocks, rows, elements of what place_fits) in 32 bits: a 64-bit division costs
-   as much as a pointwise kernel's memory. A larger one divides them alike: quotient 0, the number itself as the
-   rest. */
+/* A divisor of numbers below GRID_MAX (blocks, rows, elements of what place_fits) in 32
+   bits: a 64-bit division costs as much as a pointwise kernel's memory. A larger one
+   divides them alike: quotient 0, the number itself as the rest. */
 static inline
 #ifdef __CUDACC__
     __host__ __device__

@@ -1,8 +1,8 @@
-/* workspace.c: what attention_library.c takes from the workspace, piece by piece. The backward in parts has a float
-   gradient of the queries and their sums of dout o; an engine may keep the same once more, in whole tiles of rows. The
-   ordered form, which is asked for when equal bits are, keeps every gradient of a score instead. Convolutions on tensor
-   cores take channels eight by eight: what has fewer is copied. tests/cuda/test_cuda_engines.c holds this against what
-   the library says. */
+/* workspace.c: what attention_library.c takes from the workspace, piece by piece. The backward in
+   parts has a float gradient of the queries and their sums of dout o; an engine may keep the same
+   once more, in whole tiles of rows. The ordered form, which is asked for when equal bits are, keeps
+   every gradient of a score instead. Convolutions on tensor cores take channels eight by eight: what
+   has fewer is copied. tests/cuda/test_cuda_engines.c holds this against what the library says. */
 #include "kernels/workspace.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/attention/attention_merge.h"

@@ -54,7 +54,7 @@ void grad_norm_spike(struct optim_state *state, real factor, long warmup) {
 }
 
 __global__ void grad_norm_end_kernel(struct optim_state *state, const real *loss, real max_norm) {
-    state->norm = (float)sqrt(state->norm_squared); /* a NaN or an infinity anywhere in the gradients ends up here */
+    state->norm = (float)sqrt(state->norm_squared); /* a NaN or infinity in any gradient ends up here */
     state->clip = max_norm > 0 && state->norm > max_norm ? max_norm / state->norm : 1;
     state->nonfinite = state->spiked || !isfinite(state->norm) || (loss && !isfinite(*loss));
     if (state->nonfinite) {

@@ -1,5 +1,5 @@
-/* prediction.cu: between what a network predicts and the velocity of the flow, x = (1 - sigma) x0 + sigma eps,
-   v = eps - x0 = (x - x0) / sigma. The floor keeps the quotient finite at small levels. */
+/* prediction.cu: turns a prediction of the clean latents x0 into the velocity of the flow, x = (1 - sigma) x0 +
+   sigma eps, v = eps - x0 = (x - x0) / sigma. The floor keeps the quotient finite at small levels. */
 #include "kernels/cuda/kernel.cuh"
 
 /* Number i of [B, F, size]: sample b at b stride. */
