@@ -19,7 +19,7 @@ struct few {
 /* Rows of floats, `width` apart. */
 struct few_rows {
     float *k, *v, *dk, *dv; /* [keys] of all ranges, one after the other */
-    float *q, *dout;        /* [LANES] of a block; rows that are not there are zero */
+    float *q, *dout;        /* [LANES] rows of a block; rows past the end are zero */
 };
 
 int attention_is_few(const struct attention_range *ranges, int count) {

@@ -176,8 +176,8 @@ static struct range *range_of(const elem *w, const struct packed_form *f) {
     return NULL;
 }
 
-/* 1: transposing the weight would cost as much as it saves, because it is larger than the second cache and the product
-   has few rows. Sizes alone decide, so that bits do not depend on where the weight lies. */
+/* 1: the weight is larger than the second cache and the product has many rows: transposing costs as much as it saves.
+   Sizes alone decide, so that bits do not depend on where the weight lies. */
 static int too_large(const struct packed_form *form, long rows) {
     enum { MANY_ROWS = 256, IN_CACHE = 1 << 18 };
     return ELEM_DATA == dnnl_f32 && rows >= MANY_ROWS && form->k * form->n > IN_CACHE;

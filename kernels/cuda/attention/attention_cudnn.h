@@ -16,8 +16,9 @@ cudnn_builder cudnn_attention_forward_graph;
    in its workspace instead, and each number of a result is then summed by one block. */
 cudnn_builder cudnn_attention_backward_whole, cudnn_attention_backward_parts, cudnn_attention_backward_ordered;
 
-/* The forms to ask for, best first, at most CUDNN_BACKWARD_FORMS; returns their number. version: cudnnGetVersion();
-   capability: of the device, 90 for 9.0; deterministic: only forms whose sums have a fixed order by construction. */
+/* Lists the forms to ask for, best first, at most CUDNN_BACKWARD_FORMS; returns their
+   number. version is that of cudnnGetVersion(), capability that of the device (90 for
+   9.0); deterministic 1: only forms whose sums have a fixed order by construction. */
 enum { CUDNN_BACKWARD_FORMS = 2 };
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int capability, int deterministic);
 
@@ -34,8 +35,8 @@ enum cudnn_attention_uid {
     ATTENTION_DV,
     ATTENTION_ONE,    /* the number 1 */
     ATTENTION_DELTA,  /* float [B, H, S]: sums of dout o; the caller's memory, written by the graph */
-    ATTENTION_DQ_SUM, /* float [B, H, S, D]: as ATTENTION_DELTA; `parts` alone */
-    ATTENTION_INSIDE  /* from here on: what stays inside */
+    ATTENTION_DQ_SUM, /* float [B, H, S, D]: as ATTENTION_DELTA; for `parts` only */
+    ATTENTION_INSIDE  /* tensors that stay inside have this number and higher ones */
 };
 
 #endif

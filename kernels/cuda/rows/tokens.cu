@@ -9,7 +9,7 @@ struct latents {
     long F, C, H, W, stride;
 };
 
-/* Number i of [B, F, C, H, W]: where it lies in the latents, its token, channel and place q*2 + r in the patch. */
+/* Place of number i of [B, F, C, H, W]: index in the latents, token, channel and place q 2 + r in the patch. */
 struct token_place {
     long latent, token, c, qr;
 };
