@@ -393,7 +393,7 @@ int cuda_workspace_holds(const char *what, size_t bytes) {
     size_t left = cuda_workspace_left();
     if (bytes <= left) return 1;
     if (!context.told)
-        log_line("%s wants %.1f MiB of workspace, but there are %.1f: slower kernels do its work; raise workspace_mib",
+        log_line("%s wants %.1f MiB of workspace, but there are %.1f: slower kernels do its work (see workspace_mib)",
                  what, (double)bytes / 1048576, (double)left / 1048576);
     context.told = 1;
     return 0;

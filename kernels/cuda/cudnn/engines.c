@@ -188,7 +188,7 @@ void cudnn_choose(struct cudnn_choice *choice, const struct cudnn_graph *graph, 
     if (choice->plan) return;
     if (choice->refused)
         snprintf(choice->reason, sizeof choice->reason,
-                 "an engine wants %.1f MiB of workspace, but there are %.1f; raise workspace_mib",
+                 "an engine wants %.1f MiB of workspace, but there are %.1f (see workspace_mib)",
                  (double)choice->refused / 1048576, (double)target->workspace / 1048576);
     else if (choice->proposed && !accepted)
         snprintf(choice->reason, sizeof choice->reason, "%d engines, none of which computes as this build wants",
