@@ -12,7 +12,7 @@ enum { ARGS_MAX = 512 };
 struct command {
     const char *name;                  /* "export" */
     const char *does;                  /* one sentence, the first line of --help */
-    const char *words;                 /* as usage shows them, "CONFIG.yaml"; "" where there are none */
+    const char *words;                 /* the words that usage shows, "CONFIG.yaml"; "": none */
     int min_words, max_words;          /* max_words may be ARGS_MAX */
     const char *text;                  /* paragraphs of --help below usage, which explain the words; NULL: none */
     const struct config_field *keys;   /* [key_count]: the command's own keys; one without a default must be given */
@@ -34,7 +34,7 @@ struct args {
 /* Reads the command's own keys into *values, the struct that the offsets of command->keys refer to. ERR_USAGE, with one
    line of text: unknown key or option, too few words or too many. */
 int args_parse(struct args *args, const struct command *command, void *values, int argc, char **argv);
-/* For main: prints "NAME: TEXT" of the last error to stderr, unless code is OK, and returns the exit code. */
+/* Ends main: prints "PROGRAM: TEXT" of the last error to stderr, unless code is OK, and returns the exit code. */
 int args_exit(const char *program, int code);
 
 #endif

@@ -16,7 +16,7 @@ struct csv {
     FILE *file;
     const char *const *names; /* names of the columns, in memory of the caller */
     int required, columns;
-    int place[CSV_COLUMNS_MAX]; /* which field of a row a column is; -1: none */
+    int place[CSV_COLUMNS_MAX]; /* field of a row that holds each column; -1: none */
     int line;                   /* number of the line in which the present row begins */
     int next_line;              /* number of the line that will be read next */
     int rows;                   /* rows read so far, without the column names */

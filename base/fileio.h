@@ -46,10 +46,10 @@ struct file_identity {
 struct file_identity file_identify(const char *path); /* all zero where there is no file */
 int file_is_same(const struct file_identity *x, const struct file_identity *y);
 
-/* Tries to lock an open file, for this process alone (exclusive) or together with others,
-   until the file is closed. FILE_HELD: another process has it (EWOULDBLOCK). FILE_UNLOCKED:
-   the file system has no locks (ENOSYS, ENOLCK, EOPNOTSUPP: some network file systems);
-   that is no reason to stop, and the log says it once per process, with the reason. */
+/* Tries to lock an open file, for this process alone (exclusive) or together with others, until the
+   file is closed. FILE_HELD: another process has it (EWOULDBLOCK). FILE_UNLOCKED: the file system has
+   no locks (ENOSYS, ENOLCK, EOPNOTSUPP: some network file systems); that is no reason to stop, and the
+   log says it once per process, with the reason. */
 enum file_lock_state { FILE_LOCKED, FILE_HELD, FILE_UNLOCKED };
 enum file_lock_state file_try_lock(int fd, const char *path, int exclusive);
 /* Takes the lock of a folder (FOLDER/lock) until the process ends or file_unlock;

@@ -109,7 +109,7 @@ const char *foreign_name(const unsigned char *bytes, size_t count, enum foreign_
 int foreign_refuse(const char *path, enum foreign_kind wanted, const char *expected) {
     unsigned char bytes[START];
     struct stat info;
-    if (stat(path, &info) || !S_ISREG(info.st_mode)) return 0; /* what comes through a pipe is gone once it is read */
+    if (stat(path, &info) || !S_ISREG(info.st_mode)) return 0; /* bytes of a pipe are gone once they are read */
     FILE *file = fopen(path, "rb");
     if (!file) return 0;
     size_t count = fread(bytes, 1, sizeof bytes, file);

@@ -1,6 +1,6 @@
-/* hdf5_file.h: opens and creates HDF5 files under the library's own lock: readers share a
-   file, a writer has it alone. Where the file system has no locks (Lustre and NFS may be
-   so) files are opened without, and the log says so once (file_try_lock). */
+/* hdf5_file.h: opens and creates HDF5 files under the library's own lock: readers share a file, a
+   writer has it alone. Where the file system has no locks (Lustre and NFS may be so) files are opened
+   without, and the log says so once (file_try_lock). */
 #ifndef BASE_HDF5_FILE_H
 #define BASE_HDF5_FILE_H
 

@@ -5,7 +5,7 @@
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
-/* on 1: lines no longer go to stderr; 0: they do again. All ranks of a job but one are quiet. */
+/* Keeps lines from stderr (on 1) or lets them go there again (0). All ranks of a job but one are quiet. */
 void log_quiet(int on);
 /* Opens a log file, to whose end lines are written too until log_close. ERR_INPUT: it cannot be opened. */
 int log_open(const char *path);

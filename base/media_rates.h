@@ -1,6 +1,6 @@
-/* media_rates.h: the rates of sound, pictures and latents: 16 kHz mono sound, 25 pictures
-   a second, a latent frame of its own for the first picture and one for every four
-   pictures after it. So F latent frames are 1 + 4 (F - 1) video frames. */
+/* media_rates.h: the rates of sound, pictures and latents: 16 kHz mono sound, 25 pictures a second, a
+   latent frame of its own for the first picture and one for every four pictures after it. So F latent
+   frames are 1 + 4 (F - 1) video frames. */
 #ifndef BASE_MEDIA_RATES_H
 #define BASE_MEDIA_RATES_H
 

@@ -15,7 +15,7 @@
 
 enum random_purpose {
     RANDOM_INIT = 1,       /* initial weights */
-    RANDOM_DATA_ORDER,     /* which clip, which window */
+    RANDOM_DATA_ORDER,     /* order of clips and windows */
     RANDOM_CLIP_NOISE,     /* noise on a clip: teacher, score and critic */
     RANDOM_TIMESTEP,       /* noise levels */
     RANDOM_DROPOUT,        /* conditioning dropout */
@@ -30,12 +30,12 @@ enum random_purpose {
     RANDOM_STREAM,        /* noise of a live stream */
     RANDOM_PUPPET,        /* the puppets of generated data */
     RANDOM_TEST,
-    RANDOM_AUDIENCE,     /* who visits a live server, and how they talk */
-    RANDOM_REFERENCE,    /* where a decoder's sample begins, and whose picture is its reference */
+    RANDOM_AUDIENCE,     /* visitors of a live server, and their talk */
+    RANDOM_REFERENCE,    /* beginning of a decoder's sample, and the clip of its reference */
     RANDOM_LATENT_NOISE, /* errors on the latents that a decoder learns from */
-    RANDOM_VIEW,         /* how a clip's colours, place and size are varied */
-    RANDOM_BOOTSTRAP,    /* which dialogues an interval draws again */
-    RANDOM_PERMUTATION   /* which clip takes another's place */
+    RANDOM_VIEW,         /* variation of a clip's colours, place and size */
+    RANDOM_BOOTSTRAP,    /* dialogues that a bootstrap interval draws again */
+    RANDOM_PERMUTATION   /* exchange of clips in a test of permutations */
 };
 
 struct philox_block {

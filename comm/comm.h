@@ -2,17 +2,16 @@
    all transports: single (one process), tcp, mpi, nccl.
 
    Every rank of a communicator calls the same collectives in the same order, with matching counts. Buffers are device
-      pointers unless a name says host. A plain call is ordered on the current stream like a
-   kernel: later work on the stream sees its result. comm_start_* only starts a collective, which
-   runs beside the compute; a communicator runs its collectives in the order of the calls. Leave
-   the buffers of a started collective alone until comm_wait has ordered later work behind it.
+   pointers unless a name says host. A plain call is ordered on the current stream like a kernel: later work on the
+   stream sees its result. comm_start_* only starts a collective, which runs beside the compute; a communicator runs its
+   collectives in the order of the calls. Leave the buffers of a started collective alone until comm_wait has ordered
+   later work behind it.
 
    Sums are taken in rank order: the same bits on every rank and in every run (nccl: in its own order, which is fixed
    for a fixed number of ranks, buffer size and way in which the GPUs are connected).
 
-      Errors: ERR_DEVICE, with a text that names the rank at fault: it died, is silent,
-   lags behind for too long, or called another collective. A communicator that has failed
-   once fails at once from then on. No call waits without end. */
+   Errors: ERR_DEVICE, with a text that names the rank at fault: it died, is silent, lags behind for too long, or called
+   another collective. A communicator that has failed once fails at once from then on. No call waits without end. */
 #ifndef COMM_COMM_H
 #define COMM_COMM_H
 
@@ -24,11 +23,11 @@
 struct comm_transport; /* comm/transport.h */
 struct comm_link;      /* a transport's own state */
 struct comm {
-    int rank, size;                         /* in this communicator */
-    int local_rank, local_size;             /* among the ranks of this communicator on this host */
+    int rank, size;                         /* this rank's number in this communicator; number of its ranks */
+    int local_rank, local_size;             /* the same among its ranks on this host */
     const struct comm_transport *transport; /* NULL: one process */
     struct comm_link *link;
-    long step;        /* what comm_at was told last, with the next two */
+    long step;        /* step, what and index: the last arguments of comm_at */
     const char *what; /* NULL: nothing */
     long index;
     struct comm_scratch *scratch; /* transport.h; NULL: one process */
@@ -66,19 +65,19 @@ void comm_at(struct comm *comm, long step, const char *what, long index);
 /* Says that this rank rightly needs long before its next collective ("writing a checkpoint"): as long as it lives, the
    others wait for it without a limit. NULL: that is over. */
 void comm_busy(struct comm *comm, const char *why);
-/* Publishes this rank's progress counter, which is 0 at first. Other ranks read its latest
-   value with comm_progress_of. No collective is involved, any thread may call either function,
-   and neither waits; a new value arrives within moments, and only the latest is kept.
-   ERR_DEVICE: the job has failed, or the rank has left and its counter can no longer change. */
+/* Publishes this rank's progress counter, which is 0 at first. Other ranks read its latest value with
+   comm_progress_of. No collective is involved, any thread may call either function, and neither waits;
+   a new value arrives within moments, and only the latest is kept. ERR_DEVICE: the job has failed, or
+   the rank has left and its counter can no longer change. */
 void comm_publish(struct comm *comm, int64_t number);
 int comm_progress_of(struct comm *comm, int rank, int64_t *number);
 
 /* ---- on device memory; counts (in real or bytes) have one entry a rank, may be 0, and are copied ---- */
 
 int comm_all_reduce(struct comm *comm, real *buffer, long n); /* sum */
-/* own [counts[rank]] = the sum over ranks of piece number `rank` of `all`, which consists
-   of one piece for each rank, one after the other. own may be that piece of `all`. The
-   rest of `all` is undefined afterwards (it may serve as scratch). */
+/* own [counts[rank]] = the sum over ranks of piece number `rank` of `all`, which consists of one piece
+   for each rank, one after the other. own may be that piece of `all`. The rest of `all` is undefined
+   afterwards (it may serve as scratch). */
 int comm_reduce_scatter(struct comm *comm, real *own, real *all, const long *counts);
 /* all = every rank's own [bytes[its rank]], in rank order. own may be this rank's piece of `all`. */
 int comm_all_gather(struct comm *comm, void *all, const void *own, const long *bytes);

@@ -437,10 +437,10 @@ static void nccl_abort(struct comm *comm, int code) {
     comm_abort(&host, code);
 }
 
-/* Refuses an NCCL that cannot order the collectives of several communicators. A part works
-   beside its whole on a stream of its own, and a GPU may not be able to run two collectives at
-   once. So NCCL is told (NCCL_LAUNCH_ORDER_IMPLICIT) to start them on every GPU in the order
-   in which all hosts queue them: none then waits for one that another GPU has not begun. */
+/* Refuses an NCCL that cannot order the collectives of several communicators. A part works beside its
+   whole on a stream of its own, and a GPU may not be able to run two collectives at once. So NCCL is
+   told (NCCL_LAUNCH_ORDER_IMPLICIT) to start them on every GPU in the order in which all hosts queue
+   them: none then waits for one that another GPU has not begun. */
 static int orders_launches(void) {
     enum { FIRST = 22600 };
     int version = 0;

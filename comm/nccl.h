@@ -6,9 +6,9 @@
 #include "comm/job/launch.h"
 #include "comm/transport.h"
 
-/* Opens it over `host`, an open communicator of the same ranks, which the new one owns
-   from then on, also when this fails. Chooses this process's GPU by its local rank
-   (CUDA_VISIBLE_DEVICES); call it before anything else touches CUDA. */
+/* Opens it over `host`, an open communicator of the same ranks, which the new one owns from then on,
+   also when this fails. Chooses this process's GPU by its local rank (CUDA_VISIBLE_DEVICES); call it
+   before anything else touches CUDA. */
 int nccl_open(struct comm *comm, struct comm *host);
 
 #endif

@@ -46,9 +46,9 @@ const char *comm_kind_name(enum comm_kind kind);
 /* Identifies a call within its communicator, for messages and for the check that all ranks make the same call. */
 struct comm_place {
     int64_t number;       /* counts calls, from 1 on */
-    int64_t step, index;  /* what comm_at said */
+    int64_t step, index;  /* arguments of comm_at */
     int32_t kind;         /* enum comm_kind */
-    char what[COMM_NAME]; /* what comm_at said; "": nothing */
+    char what[COMM_NAME]; /* argument of comm_at; "": none */
 };
 struct comm_place comm_place(const struct comm *comm, enum comm_kind kind, int64_t number);
 /* Writes the place as text: all_reduce 17 "grads block 7" of step 3 */

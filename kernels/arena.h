@@ -41,7 +41,7 @@ struct arena {
     char purpose[48];            /* "student activations": what the plan and an out-of-memory line call it */
     char *base;                  /* NULL while planning */
     size_t used, size;           /* bytes: taken so far in this pass; allocated */
-    struct arena_entry *entries; /* what the first pass took, in order */
+    struct arena_entry *entries; /* pieces that the first pass took, in order */
     int count, capacity;
     int next; /* the entry that the second pass takes next */
 };
@@ -61,7 +61,7 @@ void arena_free(struct arena *arena);
 /* Alternatives share memory, because they are never alive together: arena_fork, take the first, arena_alternative, take
    the second, and so on, arena_join. Forks nest. */
 struct arena_fork {
-    size_t start, high; /* where the alternatives begin; where the largest so far ends */
+    size_t start, high; /* bytes: beginning of the alternatives; end of the largest so far */
 };
 void arena_fork(const struct arena *arena, struct arena_fork *fork);
 void arena_alternative(struct arena *arena, struct arena_fork *fork);
@@ -76,7 +76,7 @@ enum { SCRATCH_DEPTH = 64 };
 struct scratch {
     char *base;
     size_t used, size, high;     /* bytes: in use, allocated, most ever in use */
-    size_t start[SCRATCH_DEPTH]; /* where each piece now in use begins */
+    size_t start[SCRATCH_DEPTH]; /* beginning of each piece now in use */
     int depth;                   /* pieces now in use */
 };
 int scratch_open(struct scratch *s, size_t bytes);

@@ -18,7 +18,8 @@ void device_use(int index);
 /* 1: the host has a device of that number, counted from 0. Call it after device_init. A backend on the host serves any
    number of processes and always answers 1. */
 int device_exists(int index);
-/* on 1: equal inputs give equal bits; library algorithms that may add in another order each time are not used. Call it
+/* Makes equal inputs give equal bits (on 1): library algorithms that may add in another order each time are not used.
+   Call it
    before the first kernel. The backends on the host and cuda's own kernels always work so. */
 void device_deterministic(int on);
 const char *device_name(void); /* "ref", "cpu", "cuda" */
@@ -72,10 +73,10 @@ void device_stream_use(struct device_stream *stream); /* per host thread; NULL: 
 void *device_stream_handle(void);
 struct device_event *device_event_create(void);
 void device_event_destroy(struct device_event *event);
-void device_event_record(struct device_event *event); /* on the current stream */
+void device_event_record(struct device_event *event); /* marks the end of what the current stream holds now */
 void device_event_wait(struct device_event *event);   /* the current stream waits for it */
 
-/* on 1: a profiler that was started paused (ncu --profile-from-start off) begins to record; 0: it pauses again. */
+/* Makes a profiler that was started paused (ncu --profile-from-start off) record (on 1) or pause again (0). */
 void device_profile(int on);
 
 /* Recordings. Work that the calling thread queues on its current stream between begin and end is kept with its
@@ -85,13 +86,13 @@ struct device_graph;
 int device_record_begin(void); /* 1: recording; 0: this backend cannot */
 struct device_graph *
 device_record_end(void); /* NULL: it held what cannot be kept; nothing of it was done, nothing failed */
-void device_graph_launch(struct device_graph *graph);  /* on the current stream */
+void device_graph_launch(struct device_graph *graph);  /* queues it on the current stream */
 void device_graph_destroy(struct device_graph *graph); /* NULL is allowed */
 
-/* Gives the kernels a block for library workspaces and their own temporaries: a last-in-first-out
-   stack of fixed size, which kernels push and pop inside one call. It belongs to the program that
-   calls the kernels, and is planned with its other memory. Without one, or with NULL, cuda
-   allocates its own (WORKSPACE_LEAST of workspace.h) when a kernel first wants it. */
+/* Gives the kernels a block for library workspaces and their own temporaries: a last-in-first-out stack
+   of fixed size, which kernels push and pop inside one call. It belongs to the program that calls the
+   kernels, and is planned with its other memory. Without one, or with NULL, cuda allocates its own
+   (WORKSPACE_LEAST of workspace.h) when a kernel first wants it. */
 void device_workspace(void *pointer, size_t bytes);
 /* Bytes of it that were in use at most; 0 on backends whose kernels need none (ref, cpu). */
 size_t device_workspace_high(void);

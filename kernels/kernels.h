@@ -39,7 +39,7 @@ void real_group_combine(real *y, const real *a, const real *x, const real *b, co
 void real_add_elem(real *y, const elem *x, long n);
 /* y += x */
 void elem_add(elem *y, const elem *x, long n);
-/* y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); y may equal x. Backward dx may equal dy. */
+/* y = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); y may equal x. In the backward dx may equal dy. */
 void gelu_forward(elem *y, const elem *x, long n);
 void gelu_backward(elem *dx, const elem *dy, const elem *x, long n);
 /* y = x/2 (1 + erf(x / sqrt 2)); y may equal x */
@@ -70,7 +70,7 @@ void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const
 void linear_backward_input(elem *dx, const elem *dy, const elem *w, long n, long din, long dout, real beta);
 /* dx [n, din] = (dy w) gelu'(pre), pre [n, din] */
 void linear_gelu_backward_input(elem *dx, const elem *dy, const elem *w, const elem *pre, long n, long din, long dout);
-/* dw [dout, din] += dy^T x, db [dout] += the column sums of dy (NULL: not computed) */
+/* dw [dout, din] += dy^T x, db [dout] += the column sums of dy (each NULL: not computed) */
 void linear_backward_weight(real *dw, real *db, const elem *dy, const elem *x, long n, long din, long dout);
 /* The three products below are in real throughout, never bf16: codecs and small algebra use them.
    c [m, n] = a [m, k] b [k, n] */
@@ -80,16 +80,17 @@ void matmul_real_nt(real *c, const real *a, const real *b, long m, long k, long 
 /* c [m, n] = a^T b with a [k, m], b [k, n] */
 void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long n);
 
-/* ---- copies of weights in the order that products read fastest ---- They pay where many products read weights between
-   two changes. A product finds the copy by the weight's address, and makes it when it first wants it. Calls that write
-   device memory (mem_*, elem_from_real, adamw_update) mark copies of what they write as stale; code that writes in any
-   other way calls packed_renew. Products with and without copies give the same bits. */
+/* ---- copies of weights in the order that products read fastest ----
+   They pay where many products read weights between two changes. A product finds the copy by the weight's address, and
+   makes it when it first wants it. Calls that write device memory (mem_*, elem_from_real, adamw_update) mark copies of
+   what they write as stale; code that writes in any other way calls packed_renew. Products with and without copies give
+   the same bits. */
 /* Elements of room that copies of n weights take. 0: this backend reads weights as they
    are, and the three functions below do nothing. */
 long packed_room(long n);
-/* From now on products whose weights lie among these n use copies in `room`. Products of
-   fewer than `rows_least` rows do without where the backend has another way with equal
-   bits, because making a copy costs about as much as it saves a product of 500 rows. */
+/* From now on products whose weights lie among these n use copies in `room`. Products of fewer than
+   `rows_least` rows do without where the backend has another way with equal bits, because making a copy
+   costs about as much as it saves a product of 500 rows. */
 void packed_open(elem *room, const elem *weights, long n, long rows_least);
 /* Says that these bytes have been written: copies of weights among them are stale and will be made again. */
 void packed_renew(const void *memory, long bytes);
@@ -100,10 +101,11 @@ void packed_close(const void *memory, long bytes);
    Activations are channels-last, so that a frame's positions are rows for gemm, for norms over channels and for
    attention: x [samples, t, h, w, ci], y [samples, t', h', w', co]. Weights w [co, kt, kh, kw, ci/groups], bias b [co]
    (NULL: none); checkpoints that hold [co, ci/groups, kt, kh, kw] are permuted once, when they are loaded. One or two
-      axes of length 1 with kernel 1 make a convolution of two dimensions or one. Padding is zeros, in numbers of its
-   own at each end of each axis. Streaming: the input buffer of a causal layer has room for its past frames in front of
-   the new ones. The layer before writes its output behind that room, so that only the past frames are copied; padding
-   before[0] is less by their number. */
+   axes of length 1 with kernel 1 make a convolution of two dimensions or one. Padding is zeros, whose number is chosen
+   for each end of each axis.
+   Streaming: the input buffer of a causal layer has room for its past frames in front of the new ones. The layer before
+   writes its output behind that room, so that only the past frames are copied; padding before[0] is less by their
+   number. */
 #ifndef KERNELS_ORACLE_PASS
 struct conv_shape {
     long samples, ci, co, groups; /* groups divides ci and co */
@@ -115,7 +117,8 @@ static inline long conv_out(const struct conv_shape *s, int axis) {
     return (s->in[axis] + s->before[axis] + s->after[axis] - s->kernel[axis]) / s->stride[axis] + 1;
 }
 /* Order of channels in the depth layout [t, h, w, C nt nh nw], in which every position holds an nt x nh x nw block of
-   each channel. Place (i, j, k) of the block of channel c is channel  c channel + i step[0] + j step[1] + k step[2]. */
+   each channel. Place (i, j, k) of the block of channel c is channel number
+     c channel + i step[0] + j step[1] + k step[2] */
 struct block_order {
     int size[3]; /* nt, nh, nw */
     long channel, step[3];
@@ -145,11 +148,11 @@ void channel_repeat(elem *y, const elem *x, long n, long C, long g);
 /* y [frames, size, C] from x [frames, C, size], the layout of latents and pixels; channels_first goes back */
 void channels_last(elem *y, const real *x, long frames, long C, long size);
 void channels_first(real *y, const elem *x, long frames, long C, long size);
-/* depth_to_block and channels_first in one pass, which takes patches to pixels: y [t nt, C, h nh, w nw] from x [t, h,
-   w, C nt nh nw]. depth_from_planes is the inverse and the backward. */
+/* depth_to_block and channels_first in one pass, which takes patches to pixels: y [t nt, C, h nh, w nw] from
+   x [t, h, w, C nt nh nw]. depth_from_planes is the inverse and the backward. */
 void planes_from_depth(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
 void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, const struct block_order *order);
-/* y [size, C] = x [C, size] scale[C] + shift[C] by channel, product and sum each rounded:
+/* y [size, C] = scale[c] x [C, size] + shift[c] by channel c, product and sum each rounded:
    takes a latent frame out of a codec's normalisation */
 void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size);
 
@@ -236,9 +239,9 @@ void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B
 /* y += x rotated back (sign -1), for gradients in real */
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
                       long x_stride, long y_stride);
-/* rmsnorm_forward and the rotation in one pass: normed = x rstd w, rounded to elem (NULL:
-   not kept), y = normed rotated. x [B, n, H, D] is packed, rstd is [B n]; sample b begins
-   at b y_stride in y and at b normed_stride in normed. */
+/* rmsnorm_forward and the rotation in one pass: normed = x rstd w, rounded to elem (NULL: not kept), y
+   = normed rotated. x [B, n, H, D] is packed, rstd is [B n]; sample b begins at b y_stride in y and at
+   b normed_stride in normed. */
 void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, const elem *w, const real *cos,
                           const real *sin, long B, long n, long H, long D, long y_stride, long normed_stride, real eps);
 /* dx = the gradient of x, dw += that of w (NULL: not computed), from dy, the gradient of the rotated rows. Rows of dx
@@ -247,7 +250,7 @@ void rmsnorm_rope_backward(elem *dx, long dx_stride, real *dw, const elem *dy, c
                            const elem *w, const real *cos, const real *sin, long B, long n, long H, long D);
 
 /* ---- attention ----
-      Queries q and results o are [B, S, H, D]. Keys and values come as a list of ranges, each [B, length, H, D] with a
+   Queries q and results o are [B, S, H, D]. Keys and values come as a list of ranges, each [B, length, H, D] with a
    distance of its own between samples. Every query sees every key of every range; no buffer of queries by keys is made.
      self-attention over a chunk   ranges [sink | ring | current]
      cross-attention to text       one range, the text's tokens
@@ -299,19 +302,20 @@ void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const re
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
                    long feature_start);
 
-/* ---- pieces: rows cut between ranks, for exchanges ---- rows is [n, items] of `width` bytes each. pieces holds
-   `count` pieces one after the other; piece r is [n, its items], and which items are its own is said by piece_first
-   (pieces.h); it may have none. pieces_pack goes from rows to pieces, pieces_unpack back. */
+/* ---- pieces: rows cut between ranks, for exchanges ----
+   rows is [n, items] of `width` bytes each. pieces holds `count` pieces one after the other; piece r is [n, its items],
+   and may be empty. piece_first (pieces.h) says which items a piece has. pieces_pack goes from rows to pieces,
+   pieces_unpack back. */
 void pieces_pack(void *pieces, const void *rows, long n, long items, long width, long count);
 void pieces_unpack(void *rows, const void *pieces, long n, long items, long width, long count);
 
 /* ---- signals: rows over time ---- */
-/* y [n, width] = the windows of x that begin every `stride` elements; x has (n - 1)
-   stride + width of them. From rows of C channels it makes the input of a linear layer
-   that is a convolution over time: width = taps C, stride = step C. */
+/* y [n, width] = the windows of x that begin every `stride` elements; x has (n - 1) stride + width of
+   them. From rows of C channels it makes the input of a linear layer that is a convolution over time:
+   width = taps C, stride = step C. */
 void unfold_rows(elem *y, const elem *x, long n, long width, long stride);
-/* mean, variance [d] of the columns of x [n, d], merged with the ones that are there: `weight` counts these rows, 1 -
-   weight the old values (Chan 1979). With weight 1 the old values are not read. */
+/* mean, variance [d] of the columns of x [n, d], merged with the ones that are there: `weight` is the weight of these
+   rows, 1 - weight that of the old values (Chan 1979). With weight 1 the old values are not read. */
 void channel_moments(real *mean, real *variance, const real *x, long n, long d, real weight);
 /* y [n, d] = (x - mean) / sqrt(variance + eps) w + b by column; w, b [d] NULL: 1 and 0 */
 void channel_norm(elem *y, const real *x, const real *mean, const real *variance, const elem *w, const elem *b, long n,
@@ -325,9 +329,9 @@ void interpolate_rows(real *y, const real *x, long n, long m, long d, double fir
    dpred = its gradient (NULL: not computed) */
 void mse_loss(real *loss, real *dpred, const real *pred, const real *target, const real *weight, long groups,
               long size);
-/* loss += weight mean m |pred - target| over planes [n, size], of which a picture has
-   `colours`; m [n / colours, size] is the weight of every place in a picture (NULL: 1).
-   dpred += its gradient, 0 where pred equals target (NULL: not computed). */
+/* loss += weight mean m |pred - target| over planes [n, size], of which a picture has `colours`; m [n /
+   colours, size] is the weight of every place in a picture (NULL: 1). dpred += its gradient, 0 where
+   pred equals target (NULL: not computed). */
 void abs_loss(real *loss, real *dpred, const real *pred, const real *target, const real *m, long colours, real weight,
               long n, long size);
 /* Difference of image gradients over the same planes of H x W places, with e = pred - target and m taken at the first
@@ -345,9 +349,9 @@ void dmd_gradient(real *g, real *loss, const real *f, const real *r, const real 
    g_f = k (alpha a - b), g_x = -k a (each g NULL: not computed). */
 void sid_gradients(real *g_r, real *g_f, real *g_x, real *loss, const real *x, const real *r, const real *f,
                    const real *norm, real alpha, long B, long n);
-/* Relativistic pairing: loss += weight mean softplus(-(a - b)) over n logits; da, db =
-   its gradients (NULL: not computed). With a = D(real), b = D(fake) it is the
-   discriminator's loss; with a = D(fake), b = D(real) the generator's. */
+/* Relativistic pairing: loss += weight mean softplus(-(a - b)) over n logits; da, db = its gradients
+   (NULL: not computed). With a = D(real), b = D(fake) it is the discriminator's loss; with a = D(fake),
+   b = D(real) the generator's. */
 void relativistic_loss(real *loss, real *da, real *db, const real *a, const real *b, real weight, long n);
 /* Finite-difference penalty: loss += weight mean ((moved - still) / h)^2, with logits at perturbed (moved) and plain
    (still) inputs, h being the size of the perturbation; dmoved, dstill += its gradients */
@@ -410,7 +414,7 @@ struct optim_state {
 void grad_norm_begin(struct optim_state *state);
 /* norm_squared += the sum of grad^2 */
 void grad_norm_add(struct optim_state *state, const real *grad, long n);
-/* Where gradients are sharded: norm_squared = the sum of all [n] ranks' norm_squared, in rank order. */
+/* norm_squared = the sum of all [n] ranks' norm_squared, in rank order, for gradients that are sharded */
 void grad_norm_combine(struct optim_state *state, const struct optim_state *all, long n);
 /* Looks for a spike, before grad_norm_end: after `warmup` updates, a norm above `factor` times the running mean. Its
    update is skipped and leaves the mean as it is; any other makes the mean 0.98 of itself plus 0.02 of the norm. */

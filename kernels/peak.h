@@ -7,8 +7,8 @@
 /* Operations a second; a product and a sum count as two. 0: not measured (on a GPU the
    fastest matrix product stands for it). */
 struct peak {
-    double elem; /* for products of elem, summed in real */
-    double real; /* for products and sums of real */
+    double elem; /* products of elem, summed in real */
+    double real; /* products and sums of real */
 };
 /* Takes a tenth of a second. Call it after device_init. */
 struct peak device_peak(void);

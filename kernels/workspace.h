@@ -15,13 +15,13 @@ struct attention_sizes {
     long B, S, H, D, keys, longest;
     int ranges;
 };
-/* Bytes for attention's forward (backward 0) or backward (1), which wants more, and more
-   again with device_deterministic on. 0 on backends whose kernels take none. With less
-   scratch, slower kernels of the backend's own do the work. */
+/* Bytes for attention's forward (backward 0) or backward (1), which wants more, and more again with
+   device_deterministic on. 0 on backends whose kernels take none. With less scratch, slower kernels of
+   the backend's own do the work. */
 size_t attention_workspace(const struct attention_sizes *sizes, int backward);
-/* Bytes for the gradients of a convolution from ci to co channels that takes `positions`
-   positions, over all samples, to as many. 0 on backends whose kernels take none; more
-   than WORKSPACE_LEAST only where ci or co is no multiple of 8. */
+/* Bytes for the gradients of a convolution from ci to co channels that takes `positions` positions,
+   over all samples, to as many. 0 on backends whose kernels take none; more than WORKSPACE_LEAST only
+   where ci or co is no multiple of 8. */
 size_t conv_workspace(long positions, long ci, long co);
 
 #endif

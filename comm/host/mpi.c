@@ -108,7 +108,7 @@ static int exchange(struct wire *w, const struct wire_piece *pieces) {
 
 static void wire_close(struct wire *w) {
     struct messages *m = w->state;
-    /* after a failure some messages never end, so MPI is left as it is */
+    /* some messages never end after a failure, so MPI is left as it is */
     if (m->comm != MPI_COMM_NULL && !tcp_job_check(w->job)) MPI_Comm_free(&m->comm);
     free(m->lanes);
     free(m->requests);

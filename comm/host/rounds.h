@@ -1,9 +1,10 @@
-/* rounds.h: the collectives of comm.h as rounds of messages between every two ranks, over
-   a wire of host memory (wire.h). Before the first round the ranks exchange headers that
-   say what they are about to do, so that ranks that have diverged find out.
- Sums: rank r adds slice r of the buffer. It receives the other ranks' copies of that
-   slice, adds them in rank order and, in an all-reduce, sends the sums to all. Slices are
-   walked in chunks; a round carries one chunk of copies and the sums of the chunk before:
+/* rounds.h: the collectives of comm.h as rounds of messages between every two ranks, over a wire of host memory
+   (wire.h). Before the first round the ranks exchange headers that say what they are about to do, so that ranks that
+   have diverged find out.
+
+   Sums: rank r adds slice r of the buffer. It receives the other ranks' copies of that slice, adds them in rank order
+   and, in an all-reduce, sends the sums to all. Slices are walked in chunks; a round carries one chunk of copies and
+   the sums of the chunk before:
 
      round 1   copies of chunk 1 go to the rank that adds them
      round 2   copies of chunk 2                               sums of chunk 1 go to all
@@ -17,7 +18,7 @@
 #include "comm/host/wire.h"
 
 enum { ROUND_CHUNK = 1 << 18 /* bytes */ };
-/* What a rank says about a call before it. */
+/* Announces a call to another rank before it begins. */
 struct round_header {
     uint64_t magic;
     struct comm_place place;

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 
-/* How far the exchange with one peer is. */
+/* Progress of the exchange with one peer. */
 struct cursor {
     int sending, receiving; /* piece under way in each direction */
     size_t sent, received;  /* bytes of that piece so far */

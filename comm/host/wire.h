@@ -1,7 +1,7 @@
 /* wire.h: exchanges pieces of host memory between the members of a communicator, over sockets (tcp.c) or MPI (mpi.c),
-      while the job's control connections (job.h) tell whether the members are alive.
+   while the job's control connections (job.h) tell whether the members are alive.
 
-      Watchdog: a rank may keep the others waiting for the timeout plus twice the longest time that the waiting
+   Watchdog: a rank may keep the others waiting for the timeout plus twice the longest time that the waiting
    rank itself has lately spent between two collectives, because ranks do the same work and are slow together.
    A rank that says that it is busy (comm_busy) may take any time as long as it gives signs of life. */
 #ifndef COMM_HOST_WIRE_H
@@ -11,7 +11,7 @@
 #include "comm/transport.h"
 
 enum { WIRE_PIECES = 2 };
-/* What one member sends to and receives from another in an exchange. */
+/* Memory that one member sends to, and receives from, another in an exchange. */
 struct wire_piece {
     const void *send;
     size_t send_bytes;
@@ -25,7 +25,7 @@ struct wire_kind {
     /* Connects the members of w, which is a part of `whole` by colour and key, or all ranks (NULL). Sets w->state. */
     int (*open)(struct wire *w, struct wire *whole, int colour, int key);
     void (*close)(struct wire *w);
-    int (*exchange)(struct wire *w, const struct wire_piece *pieces); /* for wire_exchange; calls wire_look */
+    int (*exchange)(struct wire *w, const struct wire_piece *pieces); /* does wire_exchange; calls wire_look */
     void (*end)(int code); /* called after all communicators and the job are closed; NULL: nothing to do */
 };
 extern const struct wire_kind wire_tcp, wire_mpi; /* built without MPI, wire_mpi refuses to start */

@@ -166,7 +166,7 @@ static void farewell(struct tcp_job *job, struct pollfd *entries) {
     say_to_all(job, &bye);
     for (int r = 0; r < job->size; r++)
         if (job->peers[r].control >= 0) shutdown(job->peers[r].control, SHUT_WR);
-    /* with bytes unread, closing would break the connection before the other end has read the last message */
+    /* closing with bytes unread would break the connection before the other end has read the last message */
     while (drain(job) && clock_seconds() < deadline) {
         for (int r = 0; r < job->size; r++) entries[r] = (struct pollfd){.fd = job->peers[r].control, .events = POLLIN};
         poll(entries, (nfds_t)job->size, 100);

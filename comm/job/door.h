@@ -1,7 +1,7 @@
-/* door.h: the listening socket of a process of a job. A thread accepts every connection and
-   reads its first word. A process of this job begins with the job's mark (launch.h); its
-   connection waits inside until door_take. Any other, and one that is silent for a second, is
-   closed, and logged once for each address. The mark keeps jobs apart; it is no secret. */
+/* door.h: the listening socket of a process of a job. A thread accepts every connection and reads its
+   first word. A process of this job begins with the job's mark (launch.h); its connection waits inside
+   until door_take. Any other, and one that is silent for a second, is closed, and logged once for each
+   address. The mark keeps jobs apart; it is no secret. */
 #ifndef COMM_JOB_DOOR_H
 #define COMM_JOB_DOOR_H
 

@@ -1,9 +1,9 @@
 /* job.h: the processes of a job over TCP: how they find each other, how they learn that one is gone.
 
-      Rendezvous: rank 0 listens at the meeting place (place.h); the others connect and
-   say who they are (rank, number of ranks, build, config). Rank 0 compares, and sends to
-   each either the list of all ranks or the reason why there is no job.
-      Control: a connection between every two ranks and a thread in each process. Every rank gives a sign of life once a
+   Rendezvous: rank 0 listens at the meeting place (place.h); the others connect and say who they are (rank, number of
+   ranks, build, config). Rank 0 compares, and sends to each either the list of all ranks or the reason why there is no
+   job.
+   Control: a connection between every two ranks and a thread in each process. Every rank gives a sign of life once a
    second; a rank that ends says so first, with its reason when it ends with an error. So all ranks learn of one that is
    gone (its connection closes), stopped (silent for `timeout` seconds) or has failed, and name the same one.
    Data: tcp.c makes one more connection between every two ranks of each communicator. */
@@ -32,7 +32,7 @@ struct tcp_message {
 struct tcp_peer {
     char host[64];
     int pid, local_rank;
-    struct socket_address address; /* where it listens */
+    struct socket_address address; /* address at which it listens */
     int control;                   /* socket; -1: none (this rank itself, or the other has left) */
     struct tcp_message in;         /* the message that is being received */
     size_t in_used;                /* bytes of it so far */

@@ -280,9 +280,9 @@ static void settle_addresses(struct tcp_job *job, const struct socket_address *m
     }
 }
 
-/* Joins the job. A rank that loses the connection before the verdict may have met an
-   earlier start of the job just as that ended, or was too slow for rank 0. It looks
-   again, but only for a few seconds, because rank 0 may have ended for good. */
+/* Joins the job. A rank that loses the connection before the verdict may have met an earlier start of
+   the job just as that ended, or was too slow for rank 0. It looks again, but only for a few seconds,
+   because rank 0 may have ended for good. */
 static int call_on_rank_0(struct tcp_job *job, const struct launch *l, const struct hello *own, const char *config) {
     struct socket_address met;
     char text[96], why[TCP_TEXT] = "";

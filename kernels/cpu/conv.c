@@ -18,7 +18,7 @@ struct conv_key { /* padding bytes are zero: compared and hashed as bytes */
     struct conv_shape shape;
     enum onednn_direction direction;
     int bias, threads;
-    float beta;   /* for FORWARD only */
+    float beta;   /* FORWARD only */
     int y_floats; /* FORWARD: the result stays in floats */
     int x_floats; /* TO_INPUT: the result goes to floats, to be added */
 };

@@ -41,7 +41,8 @@ static int primitive_make(struct cache_entry *e, onednn_layout a, onednn_layout 
     int ok = onednn_attributes(&attr, e->key.beta, dnnl_scratchpad_mode_library);
     ok = ok && onednn_describe_matmul(&pd, a, b, bias, c, attr);
     ok = ok &&
-         !(e->key.packed && onednn_is_reference(pd)); /* without a fast way, reading the weight as it is is better */
+         !(e->key.packed &&
+           onednn_is_reference(pd)); /* the library's reference code is slow: reading the weight as it is is better */
     ok = ok && dnnl_primitive_create(&e->primitive, pd) == dnnl_success;
     ok = ok && onednn_memory(&e->a, a) && onednn_memory(&e->b, b) && onednn_memory(&e->c, c);
     ok = ok && (!bias || onednn_memory(&e->bias, bias));

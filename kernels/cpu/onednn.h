@@ -21,7 +21,7 @@ dnnl_engine_t onednn_engine(void);
 int onednn_run(const_dnnl_primitive_t primitive, const dnnl_exec_arg_t *args, int count); /* 1: done */
 
 #if DNNL_VERSION_MAJOR >= 3
-typedef const_dnnl_memory_desc_t onednn_layout; /* how functions take a description */
+typedef const_dnnl_memory_desc_t onednn_layout; /* the type by which functions take a description */
 #define ONEDNN_LAYOUT(desc) (desc)
 #else
 typedef const dnnl_memory_desc_t *onednn_layout;

@@ -1,6 +1,6 @@
-/* optimiser.c: sum of squared gradients, AdamW (Loshchilov 2019) and the average, steered
-   by struct optim_state on the device, streamed by all threads. The norm is summed in
-   double over a fixed number of pieces, so it does not depend on the thread count. */
+/* optimiser.c: sum of squared gradients, AdamW (Loshchilov 2019) and the average, steered by struct
+   optim_state on the device, streamed by all threads. The norm is summed in double over a fixed number
+   of pieces, so it does not depend on the thread count. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"

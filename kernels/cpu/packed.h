@@ -11,10 +11,10 @@ struct packed_form {
     long k, n;
     int transposed;
 };
-/* 1: a product of `rows` rows with this weight reads it in the library's layout. Its products
-   gain by that, the layout is no larger than the weight, and either there is a copy
-   (packed_open) or one is made for each product. In float it is made always, because there the
-   two ways differ in the last bit, and the result must not depend on where a weight lies. */
+/* 1: a product of `rows` rows with this weight reads it in the library's layout. Its products gain by
+   that, the layout is no larger than the weight, and either there is a copy (packed_open) or one is
+   made for each product. In float it is made always, because there the two ways differ in the last bit,
+   and the result must not depend on where a weight lies. */
 int packed_wanted(const elem *w, const struct packed_form *form, long rows);
 /* The layout of that copy; NULL: packed_wanted says 0. */
 const dnnl_memory_desc_t *packed_layout(const struct packed_form *form);

@@ -21,7 +21,7 @@ static inline struct row_sums row_sums_open(long n) {
 }
 /* The calling thread's piece. */
 static inline float *row_sums_own(const struct row_sums *s) { return s->at + omp_get_thread_num() * s->each; }
-/* to [n] += numbers from .. from + n - 1 of the pieces; to NULL: nothing. */
+/* Adds numbers from .. from + n - 1 of each piece to `to` [n], in the order of the threads; to NULL: does nothing. */
 static inline void row_sums_add(real *to, const struct row_sums *s, long from, long n) {
     for (long t = 0; t < s->threads && to; t++)
         for (long i = 0; i < n; i++) to[i] += s->at[t * s->each + from + i];

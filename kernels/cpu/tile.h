@@ -16,7 +16,7 @@
 
 #if defined(TYPE_BF16) && defined(__AVX512BF16__)
 enum { CELL = 2 };
-typedef elem number; /* what a cell holds */
+typedef elem number; /* type of the numbers in a cell */
 SIMD void number_store(number *p, vec x) { elem_store_vec(p, x); }
 SIMD vec cell_multiply_add(vec sum, float a, vec b) {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)vec_set(a), (__m512bh)b);

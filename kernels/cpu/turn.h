@@ -1,6 +1,6 @@
-/* turn.h: rotary positions of a vector of neighbours in pairs (rope.c says how pairs are
-   numbered): rotate(x) = x c + swap(x) s, with every number of c and s doubled and s
-   negative in even lanes. A token's c and s serve all its heads. */
+/* turn.h: rotary positions of a vector of neighbours in pairs (rope.c says how pairs are numbered):
+   rotate(x) = x c + swap(x) s, with every number of c and s doubled and s negative in even lanes. A
+   token's c and s serve all its heads. */
 #ifndef KERNELS_CPU_TURN_H
 #define KERNELS_CPU_TURN_H
 

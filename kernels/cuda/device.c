@@ -20,9 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Pinned pieces for uploads. At 4 MiB a transfer's fixed cost no longer shows. There are
-   enough pieces for a batch at full size (25 MiB a sample: latents, text, features) while
-   a step is still under way: an upload waits until its piece is free. */
+/* Pinned pieces for uploads. At 4 MiB a transfer's fixed cost no longer shows. There are enough pieces
+   for a batch at full size (25 MiB a sample: latents, text, features) while a step is still under way:
+   an upload waits until its piece is free. */
 enum { PIECES = 16, PIECE_BYTES = 4 << 20 };
 
 struct device_stream {
@@ -242,8 +242,7 @@ void mem_zero(void *device_to, size_t bytes) {
 void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
                    size_t rows) {
     if (!bytes || !rows) return;
-    if (rows == 1)
-        return mem_copy(device_to, device_from, bytes); /* with one row the pitches are not used, and may be anything */
+    if (rows == 1) return mem_copy(device_to, device_from, bytes); /* the pitches of one row may be anything */
     cuda_failed(cudaMemcpy2DAsync(device_to, to_pitch, device_from, from_pitch, bytes, rows, cudaMemcpyDeviceToDevice,
                                   cuda_stream()),
                 "mem_copy_rows");

@@ -1,7 +1,7 @@
-/* launch.h: the arithmetic of launches, which needs no device: how many blocks serve a number
-   of elements, how a row is split over a block's threads, into how many parts the rows of a
-   sum are cut. All counts are long, because arrays of more than 2^31 elements are common. The
-   parts of a sum depend on sizes alone, so that bits do not depend on the device. */
+/* launch.h: the arithmetic of launches, which needs no device: how many blocks serve a number of
+   elements, how a row is split over a block's threads, into how many parts the rows of a sum are cut.
+   All counts are long, because arrays of more than 2^31 elements are common. The parts of a sum depend
+   on sizes alone, so that bits do not depend on the device. */
 #ifndef KERNELS_CUDA_LAUNCH_H
 #define KERNELS_CUDA_LAUNCH_H
 

@@ -1,7 +1,7 @@
-/* operations.h: measures the rates of single operations at given sizes and prints them with
-   their share of the measured limits (measure.h): of the arithmetic limit for matrix products
-   and attention, of a copy's rate for all else. Operands come from `o`, which must be large
-   enough. The backward of attention counts five products where the forward counts two. */
+/* operations.h: measures the rates of single operations at given sizes and prints them with their share
+   of the measured limits (measure.h): of the arithmetic limit for matrix products and attention, of a
+   copy's rate for all else. Operands come from `o`, which must be large enough. The backward of
+   attention counts five products where the forward counts two. */
 #ifndef TOOLS_BENCH_OPERATIONS_H
 #define TOOLS_BENCH_OPERATIONS_H
 

@@ -207,7 +207,7 @@ static int bench_first_frame(struct live *s, struct decoder *d, const char *name
     double at[4] = {0};
     if (!host) return error_set(ERR_DEVICE, "out of memory for the pixels");
     memset(host, 0, d->bytes);  /* touches the pages, so that the system gives them now */
-    device_pin(host, d->bytes); /* as a stream's frames are */
+    device_pin(host, d->bytes); /* a stream's frames are pinned, too */
     int code = chunk_to_host(s, d, host, at);
     device_unpin(host);
     free(host);

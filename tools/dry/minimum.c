@@ -166,9 +166,9 @@ static void linear_back(struct list *l, double n, double din, double dout) {
     input_back(l, n, din, dout, 0);
 }
 
-/* The backward of a norm and of the residual in front of it: adds to the stream's
-   gradient, from which that of the branch follows. gated 1: the branch is read, for its
-   gate's gradient. modulated 1: the norm has vectors for each frame. */
+/* The backward of a norm and of the residual in front of it: adds to the stream's gradient, from which
+   that of the branch follows. gated 1: the branch is read, for its gate's gradient. modulated 1: the
+   norm has vectors for each frame. */
 static void norm_back(struct list *l, int modulated, int gated) {
     double Nd = l->N * l->d, Gd = l->G * l->d, sums = modulated ? 2 * Gd : 2 * l->d;
     kernel(l, N(Nd + (gated ? Nd : 0), 2 * Nd + 2 * l->N + Gd * (modulated + 2 * gated) + sums),

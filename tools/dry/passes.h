@@ -9,7 +9,7 @@
 /* A dry run's counts, and the expected ones. */
 struct dry_result {
     struct traffic counted, minimum;
-    struct surplus surplus[SURPLUS_MAX]; /* what is known to exceed the minimum */
+    struct surplus surplus[SURPLUS_MAX]; /* traffic that is known to exceed the minimum */
     int items;
 };
 /* Sum of minimum and surplus, which the count must equal. */

@@ -1,7 +1,7 @@
-/* record.c: see record.h. A line for each kernel says what it reads and writes, with the
-   operands of kernels.h; sums that are added to are read and written, outputs that a call
-   does not want (NULL) do not count. A new kernel in the network's passes needs a line here.
-   Where no dry run is on, the same lines tell the clock (timed.h) what it has timed. */
+/* record.c: see record.h. A line for each kernel says what it reads and writes, with the operands of
+   kernels.h; sums that are added to are read and written, outputs that a call does not want (NULL) do
+   not count. A new kernel in the network's passes needs a line here. Where no dry run is on, the same
+   lines tell the clock (timed.h) what it has timed. */
 #include "tools/record/record.h"
 
 #include <stddef.h>

@@ -11,7 +11,7 @@ struct timed_entry {
     const char *kernel;
     long calls;
     double seconds;
-    double bytes, operations; /* as traffic.h counts them, in bytes of this build */
+    double bytes, operations; /* counts as in traffic.h, but in bytes of this build */
 };
 void timed_begin(double (*clock_seconds)(void));
 /* Ends it and returns the device's first failure meanwhile, or OK. */

@@ -180,9 +180,9 @@ void cudnn_attention_backward_ordered(struct cudnn_graph *g, const struct cudnn_
     GRAPH(g, GRAPH_PRODUCT, ds, k, queries(g, ATTENTION_DQ, key));
 }
 
-/* Lists the forms. The form of one operation finalises from cuDNN 9.21 on, but has
-   engines for every architecture only from 9.28 on. Engines for capability 10.x add up dq
-   in the order in which blocks come, in both forms made of parts. */
+/* Lists the forms. The form of one operation finalises from cuDNN 9.21 on, but has engines for every
+   architecture only from 9.28 on. Engines for capability 10.x add up dq in the order in which blocks
+   come, in both forms made of parts. */
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int capability, int deterministic) {
     int count = 0;
     if (deterministic) {

@@ -16,9 +16,9 @@ cudnn_builder cudnn_attention_forward_graph;
    in its workspace instead, and each number of a result is then summed by one block. */
 cudnn_builder cudnn_attention_backward_whole, cudnn_attention_backward_parts, cudnn_attention_backward_ordered;
 
-/* Lists the forms to ask for, best first, at most CUDNN_BACKWARD_FORMS; returns their
-   number. version is that of cudnnGetVersion(), capability that of the device (90 for
-   9.0); deterministic 1: only forms whose sums have a fixed order by construction. */
+/* Lists the forms to ask for, best first, at most CUDNN_BACKWARD_FORMS; returns their number. version
+   is that of cudnnGetVersion(), capability that of the device (90 for 9.0); deterministic 1: only forms
+   whose sums have a fixed order by construction. */
 enum { CUDNN_BACKWARD_FORMS = 2 };
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int capability, int deterministic);
 

@@ -84,7 +84,7 @@ template <int W> __device__ static inline void rows_zero(float (&sum)[W / 8][4])
         for (int i = 0; i < 4; i++) sum[n][i] = 0;
 }
 
-/* Which of the warp's 16 rows (i of a result's four numbers) and which column of eight. */
+/* Row, of the warp's 16, and column, of eight, of number i of the four that a lane holds of a result. */
 __device__ static inline int lane_row(int i) { return (int)threadIdx.x % 32 / 4 + i / 2 * 8; }
 __device__ static inline int lane_column(int i) { return (int)threadIdx.x % 4 * 2 + i % 2; }
 

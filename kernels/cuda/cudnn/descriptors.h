@@ -12,7 +12,7 @@ struct cudnn_parts {
     cudnnBackendDescriptor_t part[CUDNN_PARTS], operation[GRAPH_NODES];
     int count, operations;
     cudnnStatus_t status;
-    char failed[160]; /* what failed first, and the library's own words for it */
+    char failed[160]; /* the step that failed first, and the library's words for it */
 };
 void cudnn_parts_free(struct cudnn_parts *parts);
 

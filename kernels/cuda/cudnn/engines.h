@@ -8,8 +8,8 @@
 
 /* The device and the limits to choose for. */
 struct cudnn_target {
-    cudnnHandle_t handle;               /* handle of the device; NULL: there is no device, */
-    cudnnBackendDescriptor_t described; /* and these are the properties of the one to choose for */
+    cudnnHandle_t handle;               /* handle of the device; NULL: there is none */
+    cudnnBackendDescriptor_t described; /* properties of the device to choose for, without a handle */
     size_t workspace;                   /* bytes that an engine may take */
     int deterministic;                  /* 1: no engine whose sums may change their order */
 };

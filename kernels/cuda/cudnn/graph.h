@@ -1,7 +1,7 @@
-/* graph.h: describes what cuDNN is asked for as data: tensors, and operations on them in order.
-   One description has three uses: the library's descriptors are made from it (descriptors.h), a
-   plan is chosen and run by it (plan.h), and tests evaluate it on the host, number by number,
-   against the definition (tests/cuda/evaluate.h). Nothing here calls the library. */
+/* graph.h: describes what cuDNN is asked for as data: tensors, and operations on them in order. One
+   description has three uses: the library's descriptors are made from it (descriptors.h), a plan is
+   chosen and run by it (plan.h), and tests evaluate it on the host, number by number, against the
+   definition (tests/cuda/evaluate.h). Nothing here calls the library. */
 #ifndef KERNELS_CUDA_CUDNN_GRAPH_H
 #define KERNELS_CUDA_CUDNN_GRAPH_H
 
@@ -59,7 +59,7 @@ struct graph_windows {
 
 enum { GRAPH_TENSORS = 32, GRAPH_NODES = 20 };
 struct cudnn_graph {
-    char name[96]; /* for reports: "attention backward 1 x 1914 x 8294, 24 x 128" */
+    char name[96]; /* name in reports: "attention backward 1 x 1914 x 8294, 24 x 128" */
     int tensors, nodes;
     int full; /* 1: something did not fit; no plan is made of such a graph */
     struct cudnn_tensor tensor[GRAPH_TENSORS];

@@ -21,9 +21,9 @@ struct cudnn_plan {
     struct cudnn_choice choice;
 };
 
-/* Plans in the table; a network and a codec have some dozens of shapes. Plans stay until
-   the end, because a recording (device.h) may hold their kernels. A full table takes no
-   more, and the backend's own kernels do what finds no plan. */
+/* Plans in the table; a network and a codec have some dozens of shapes. Plans stay until the end,
+   because a recording (device.h) may hold their kernels. A full table takes no more, and the backend's
+   own kernels do what finds no plan. */
 enum { PLANS = 512 };
 static struct {
     pthread_mutex_t lock;

@@ -74,7 +74,7 @@ int gemm_lt(const struct gemm *g) {
         return served_refuse("cublasLt: %s: bias or side buffer not aligned to 16 bytes", operation(g)), 0;
     pthread_mutex_lock(&lt.lock);
     struct gemm_plan *plan = find_plan(g);
-    int done = !plan || plan->chosen; /* without a plan a failure is kept, so another way is of no use */
+    int done = !plan || plan->chosen; /* no plan means a kept failure, so another way is of no use */
     if (plan && plan->chosen) {
         const long size[] = {g->rows, g->columns, g->inner};
         run(plan, g);

@@ -30,7 +30,7 @@ struct gemm {
     float beta;
     const void *a, *b;
     void *d;
-    void *bias; /* what `extra` says; NULL: none */
+    void *bias; /* its meaning depends on `extra`; NULL: none */
     void *side; /* [rows, columns] elem, where `extra` says */
     long parts; /* number of products at once; when above 1, their operands lie so many numbers apart: */
     long a_step, b_step, d_step, bias_step;

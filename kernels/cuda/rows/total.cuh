@@ -1,6 +1,6 @@
-/* total.cuh: the sum of f(i) over many i into one number, in double and in a fixed order,
-   without a round trip to the host: a fixed number of blocks leave partial sums in the
-   workspace, one block adds them up in order. f may write gradients as it goes. */
+/* total.cuh: the sum of f(i) over many i into one number, in double and in a fixed order, without a
+   round trip to the host: a fixed number of blocks leave partial sums in the workspace, one block adds
+   them up in order. f may write gradients as it goes. */
 #ifndef KERNELS_CUDA_ROWS_TOTAL_CUH
 #define KERNELS_CUDA_ROWS_TOTAL_CUH
 
