@@ -20,7 +20,7 @@ struct reading {
     char *out;
     unsigned char *given; /* [count]: set by the source that is being read */
     const char *source;   /* file name, "command line" or "default" */
-    int lines;            /* source has lines worth naming */
+    int lines;            /* 1: error texts name the source's lines */
     yaml_document_t *tree;
 };
 
@@ -73,7 +73,7 @@ static void describe_type(const struct config_field *f, char *text, size_t size)
     }
 }
 
-/* What the file has, short and printable. */
+/* Describes what the file has in a field's place, short and printable. */
 static void describe_node(const yaml_node_t *node, char *text, size_t size) {
     if (node->type == YAML_MAPPING_NODE)
         snprintf(text, size, "a section");
@@ -350,7 +350,8 @@ const struct config_field *config_find(const struct config_field *fields, int co
     return NULL;
 }
 
-/* A text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted already, or there is no memory. */
+/* Puts a text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted
+   already, or there is no memory. */
 static char *quote(const char *text) {
     char *quoted = strchr("'\"", *text) ? NULL : malloc(2 * strlen(text) + 3), *at = quoted;
     if (!quoted) return NULL;

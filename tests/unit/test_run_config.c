@@ -86,9 +86,8 @@ static void a_stage_refuses_what_no_key_can_say(void **state) {
 static void an_old_key_is_refused_by_its_new_name(void **state) {
     static struct run_config c;
     static const char *const renamed[][2] = {
-        {"model.mute_input=talk", "model.mute_input: this key is called model.mute_input now"},
-        {"refine.discriminator.optimiser.lr=1",
-         "refine.discriminator.optimiser.lr: this key is called refine.discriminator.optimiser.lr now"},
+        {"model.deaf=talk", "model.deaf: this key is called model.mute_input now"},
+        {"refine.critic.lr=1", "refine.critic.lr: this key is called refine.discriminator.optimiser.lr now"},
         {"refine={critic: {lr: 1}}", "called refine.discriminator.optimiser"}};
     (void)state;
     for (int i = 0; i < 3; i++) {
