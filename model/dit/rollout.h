@@ -74,8 +74,8 @@ int rollout_record(struct rollout *r);
 /* Ends recording and drops what was recorded. */
 void rollout_direct(struct rollout *r);
 /* Number of chunks, from a clip's first, until every kind of pass has come once: while the history grows, then once
-   round the ring. After one clip of that length libraries have made all their plans, after two all recordings are made.
-   */
+   round the ring. After one clip of that length libraries have made all their plans; after two, all recordings are
+   made. */
 int rollout_chunk_kinds(const struct causal_config *causal);
 struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: nothing is recorded */
 /* Sets the number of samples of the clips that follow, at most the number laid out. */
