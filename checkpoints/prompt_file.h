@@ -1,13 +1,13 @@
 /* prompt_file.h: prompts' embeddings in a safetensors file, F32, BF16 or F16. What is read:
      keyed   prompt/<SHA-256 of the cleaned text> [L, D]; metadata of the same name hold the text, and "default" the key
-             of the prompt that is meant when none is named. text_embed writes such files.
+             of the prompt to use when none is named. text_embed writes such files.
      named   NAME [L, D] or [1, L, D]: found by that name in place of a text. The only one of a file stands for every
-             prompt but the empty one, whose own name is "empty".
-     cache   a named tensor [L, D] and its mask [L] (BOOL or integers, any name): the rows before the first 0 are its
-     tokens.
-   Rows are tokens, without padding; rows of zeros at the end are not told from tokens, and take part just like padding.
-   Tensors of other shapes and names (ids/...) are passed over. The file stays open: rows are read when they are
-   wanted. */
+             prompt except the empty one, whose name is "empty".
+     cache   a named tensor [L, D] and its mask [L] (BOOL or integers, any name): the rows before the first 0 of
+             the mask are its tokens.
+   Rows are tokens, without padding; rows of zeros at the end count as tokens, and take part just like padding.
+   Tensors of other shapes and names (ids/...) are passed over. The file stays open, and rows are read when asked for.
+   */
 #ifndef CHECKPOINTS_PROMPT_FILE_H
 #define CHECKPOINTS_PROMPT_FILE_H
 

@@ -1,13 +1,14 @@
-/* student.h: an exported student: a folder that holds all that streaming needs (docs/formats.md).
+/* student.h: an exported student: a folder that holds everything that streaming needs (docs/formats.md).
      config.json        networks, chunking, levels, codec, audio encoder
-     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load
-     it
+     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names, as other tools
+                        load it
      audio.safetensors  talk and listen modules and the audio projection
-     codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
-                        where that is and what its checksum is
+     codec.safetensors  the video codec's tensors; absent for a codec whose weights have a file of their own, for which
+                        config.json has path and checksum
      decoder.safetensors  a decoder (decoder_file.h), where one decodes in the codec's place
      text.safetensors   the prompt and the empty prompt (prompt_file.h)
-   Written whole: config.json comes last, with sums over the others (export_sums.h), and the reader starts from it. */
+   config.json is written last, with sums over the others (export_sums.h), and the reader starts from it, so that a
+   folder written in part is never read. */
 #ifndef CHECKPOINTS_STUDENT_H
 #define CHECKPOINTS_STUDENT_H
 
@@ -17,9 +18,9 @@
 #include "model/text/prompt.h"
 #include "model/codec/codec.h"
 
-/* Writes a student's folder. prompts: the one that is streamed with, and the empty one. table: of a DiT built from
-   description->dit. The trunk may be in shards; the audio modules have their names in one form only and
-   are one file. */
+/* Writes a student's folder. prompts: the one to stream with, and the empty one. table: the parameters of a DiT built
+   from description->dit. The trunk may be cut into shards; the audio modules, whose names have one form only, are one
+   file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
                   const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);

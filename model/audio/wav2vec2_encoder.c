@@ -1,12 +1,11 @@
 /* wav2vec2_encoder.c: wav2vec2 as the sound comes, window by window. See encoder.h and recipe.h.
-   Video frames are given out in passes that end at fixed places: pass 0 with frame `first`, each later one `stride`
-   frames on. first = 3 mod stride (stride itself when that is 0): a chunk of 4 C video frames is asked for together
-   with two frames beyond it, that is up to frame 4 C i + 2, so that with stride 4 C a chunk waits for nothing but the
-   look-ahead. A pass that gives the video frames begin .. end - 1
+   Features of video frames are made in passes that end at fixed frames: pass 0 before frame `first`, each later one
+   `stride` frames further. first = 3 mod stride (stride itself when that is 0), because a chunk of 4 C video frames is
+   asked for together with two frames beyond it, up to frame 4 C i + 2: with stride 4 C a chunk then waits for nothing
+   but the look-ahead. A pass over video frames begin .. end - 1
      1. waits for the samples up to video frame end + lookahead, and for nothing else;
      2. merges the new samples into the mean and variance of the signal, and the first convolution's outputs over them
-     into
-        those of its channels: all counts alike until `horizon` seconds are reached, from there on the past fades;
+        into those of its channels: every sample counts alike for `horizon` seconds, and from there on the past fades;
      3. makes the features of the new samples, once and for all, by the statistics as they now are;
      4. runs the transformer over the features of the video frames begin - context .. end + lookahead - 1 and takes
         begin .. end - 1 of the hidden states.

@@ -1,4 +1,4 @@
-/* internal.h: what a codec implements behind codec.h. Included by the codecs alone. */
+/* internal.h: what a codec implements behind codec.h. Only the codecs include it. */
 #ifndef MODEL_CODEC_INTERNAL_H
 #define MODEL_CODEC_INTERNAL_H
 
@@ -11,14 +11,15 @@ struct codec_operations {
     int (*encode)(struct codec *codec, const float *pixels, int frames, float *latents);
     void (*decode_begin)(struct codec *codec, const float *picture);
     int (*decode)(struct codec *codec, const real *latents, int frames, float *pixels);
-    int (*share)(struct codec *stream, const struct codec *base); /* sets state; all else is a copy of base's */
+    int (*share)(struct codec *stream,
+                 const struct codec *base); /* sets `state`; the rest of `stream` is a copy of base */
 };
 
 /* Opens the pca codec; codec->name, height and width are set already. */
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count);
-/* codec_fit of the pca codec (pca_fit.c). */
+/* Does codec_fit's work for the pca codec (pca_fit.c). */
 int codec_pca_fit(struct codec *codec, const struct codec_fit *fit, int (*next)(void *user, float *group), void *user);
-/* Pixels of a latent's side, by the tensors of such a codec; 0: they are another's. */
+/* Pixels along a latent position's side, read from a pca codec's tensors; 0: these are no pca codec's. */
 int codec_pca_stride(const struct codec_tensor *tensors, int count);
 struct codec_linear codec_pca_linear(const struct codec *codec);
 

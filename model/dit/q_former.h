@@ -1,8 +1,8 @@
 /* q_former.h: learned queries that read a set of tokens, forward and backward (Q-Former, Li 2023; one per tap and frame
    as in the Consistency-Aware Discriminator).
      attend:    y = tok + O attention(RMS(Q LN(tok)), RMS(K LN(kv)), V LN(kv))
-     q_former:  tok = queries, repeated for every group;  tok1 = attend(tok, kv);  tok2 = tok1 + FFN(LN(tok1)),
-     tanh-GELU
+     q_former:  tok = queries, repeated for every group;  tok1 = attend(tok, kv);  tok2 = tok1 + FFN(LN(tok1))
+                with tanh-GELU
    A group is one set of tokens with its own copy of the queries: a latent frame's tokens, or a clip's frames. tok has
    groups x queries rows, kv groups x keys. Streams are resid, everything else elem with statistics in real. Parameters
    are offsets inside one slice, whose weights and gradients (NULL: input gradients only) the caller acquires. */
