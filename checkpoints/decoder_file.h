@@ -1,5 +1,6 @@
-/* decoder_file.h: networks that decode in a codec's place (model/codec/decoder_net.h) from and to safetensors files.
-   A file's tensors tell which kind it holds (decoder_sizes.h). Convolutions are [co, ci, 3, 3] in a file.
+/* decoder_file.h: reads and writes, as safetensors, networks that decode in a codec's place
+   (model/codec/decoder_net.h). A file's tensors tell which kind it holds (decoder_sizes.h). Convolutions are [co, ci,
+   3, 3] in a file.
      light     names and shapes of the public tiny autoencoders: "decoder.1.weight"; a memory block's first weight
                [co, 2 ci, 3, 3], the frame's own channels before those of the past one; "decoder.7.conv.weight"
                [co n, ci, 1, 1]. Metadata "scale" says how far each level upsamples (default "2,2,2"), metadata "clamp"
@@ -18,14 +19,14 @@
 int decoder_file_create(struct decoder_net *net, const struct safetensors *file);
 /* Only checks the tensors, for a network of known sizes. */
 int decoder_file_check(const struct decoder_net *net, const struct safetensors *file);
-/* To host values [net->table->total], padding zero; checked as above. */
+/* Reads into host values [net->table->total], with zeros for padding; checks the tensors first. */
 int decoder_file_read(float *values, const struct decoder_net *net, const struct safetensors *file);
-/* To device weights. */
+/* Reads into device weights. */
 int decoder_file_load(elem *weights, const struct decoder_net *net, const struct safetensors *file);
-/* From host values [net->table->total], F32. */
+/* Writes host values [net->table->total] as F32. */
 int decoder_file_save(const char *path, const struct decoder_net *net, const float *values);
-/* Opens the file and makes its network the codec's decoder (codec_use_decoder). ERR_INPUT names the file: also when its
-   latents or its enlargement are not the codec's. */
+/* Opens a file and makes its network the codec's decoder (codec_use_decoder). ERR_INPUT names the file, also when its
+   latent channels or its stride are not the codec's. */
 int decoder_file_use(struct codec *codec, const char *path);
 
 #endif

@@ -6,8 +6,7 @@
      cache   a named tensor [L, D] and its mask [L] (BOOL or integers, any name): the rows before the first 0 of
              the mask are its tokens.
    Rows are tokens, without padding; rows of zeros at the end count as tokens, and take part just like padding.
-   Tensors of other shapes and names (ids/...) are passed over. The file stays open, and rows are read when asked for.
-   */
+   Tensors of other shapes and names (ids/...) are passed over. The file stays open; rows are read when asked for. */
 #ifndef CHECKPOINTS_PROMPT_FILE_H
 #define CHECKPOINTS_PROMPT_FILE_H
 
@@ -16,8 +15,8 @@
 #include "model/text/prompt.h"
 
 struct prompt_entry {
-    char *name;       /* key of a keyed one, else the tensor's */
-    const char *text; /* of a keyed one, if the metadata have it */
+    char *name;       /* a keyed prompt's key; else the tensor's name */
+    const char *text; /* text of a keyed prompt, if the metadata have it */
     int keyed;
     long length;
     const struct safetensors_entry *tensor;
@@ -27,20 +26,21 @@ struct prompt_file {
     char path[FILE_PATH_MAX];
     struct prompt_entry *entries;
     int count, dim;
-    int fallback; /* the entry meant when none is named; -1: none */
+    int fallback; /* index of the entry to use when none is named; -1: none */
 };
-/* ERR_INPUT: damaged, no prompts in it, or of several widths. */
+/* Opens a file. ERR_INPUT: it is damaged, holds no prompts, or prompts of several widths. */
 int prompt_file_open(struct prompt_file *f, const char *path);
 void prompt_file_close(struct prompt_file *f);
-/* The entry of a text (cleaned here) or name; NULL or "" for no text: the file's default. ERR_INPUT lists what there
-   is. */
+/* Finds the entry of a text (which it cleans) or of a name; with NULL or "" the file's default. ERR_INPUT lists the
+   prompts that the file has. */
 int prompt_file_find(const struct prompt_file *f, const char *text, const struct prompt_entry **entry);
-/* The empty prompt's; NULL: the file has none. */
+/* Returns the empty prompt's entry; NULL: the file has none. */
 const struct prompt_entry *prompt_file_empty(const struct prompt_file *f);
-/* Rows [length, dim] of an entry, malloc'd, under the text it is to have. ERR_INPUT: not numbers, or none at all. */
+/* Reads the rows [length, dim] of an entry, malloc'd. ERR_INPUT: values that are not finite, or no rows at all. */
 int prompt_file_read(const struct prompt_file *f, const struct prompt_entry *entry, float **rows);
 
-/* Its rows and zeros, into [text_len, text_dim], for a network of these sizes; ERR_INPUT names them. */
+/* Reads an entry's rows, followed by zeros, into [text_len, text_dim] for a network of these sizes. ERR_INPUT: they do
+   not fit; it names both sizes. */
 int prompt_file_fill(const struct prompt_file *f, const struct prompt_entry *entry, int text_len, int text_dim,
                      float *text);
 

@@ -25,28 +25,29 @@ int student_write(const char *folder, const struct student_description *descript
                   const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);
 
-/* A student in memory. weights: its device arena, kept apart so that a plan can name it. */
+/* A student in memory. Its weights have a device arena of their own, so that a plan can name it. */
 struct student {
     struct student_description description;
     struct dit net;
-    struct params params; /* no gradients */
+    struct params params; /* without gradients */
     struct codec codec;
     struct arena weights;
-    const char *text_file, *prompt; /* of student_load: NULL: the folder's file, its default */
-    /* Of student_load: gives the codec in place of student_open_codec; NULL: that. */
+    const char *text_file, *prompt; /* for student_load; NULL: the folder's file; its default prompt */
+    /* For student_load: provides the codec; NULL: student_open_codec does. */
     int (*give_codec)(void *user, struct codec *codec);
     void *giver;
-    float *text, *empty; /* host [text_len, text_dim]: the prompt, and the empty one */
+    float *text, *empty; /* host [text_len, text_dim] each: the prompt, the empty one */
 };
-/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout,
-   description.codec_weights and decoder, text_file and prompt. */
+/* Reads config.json and builds the network, without weights. Before student_load the caller may change
+   description.rollout, description.codec_weights and decoder, text_file and prompt. */
 int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
-/* The codec alone, with the decoder in its place that the description names. */
+/* Opens only the codec, with the decoder that the description names in its place. */
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);
-/* Memory and work of a codec with weights in a file of its own, before it is opened; nothing for others. */
+/* Prints the memory and work of a codec whose weights have a file of their own, before it is opened; prints nothing for
+   others. */
 int student_print_codec(const struct student_description *description, FILE *out);
 
 #endif

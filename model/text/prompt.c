@@ -97,7 +97,7 @@ static int settle_characters(const char *text, char *to) {
 
 /* ---- HTML ---- */
 
-/* Returns the character that &#number; stands for; 0 where it is none. */
+/* Returns the character that &#number; stands for; NOTHING where HTML gives it none. */
 static long numbered_character(long c) {
     if (c >= 0x80 && c < 0xa0) return windows_character(c);
     if (c == 0 || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff) return REPLACEMENT;
@@ -121,7 +121,8 @@ static const char *number_end(const char *at, long *number) {
     return digits ? at + (*at == ';') : NULL;
 }
 
-/* Reads the entity that begins with "&" at `at`, by its longest name, and returns its end; NULL: it is none. */
+/* Reads the entity whose "&" is at `at`, by the longest name that is known, into *code and returns its end; NULL: it is
+   none. */
 static const char *entity_end(const char *at, long *code) {
     if (at[1] == '#') {
         const char *end = number_end(at + 2, code);
