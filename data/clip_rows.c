@@ -1,4 +1,5 @@
-/* clip_rows.c: see clip_rows.h. Rows lie side by side by clip; of each row its place there and its clip's are known. */
+/* clip_rows.c: see clip_rows.h. Rows are sorted by clip; each row's place in that order, and where its clip begins, are
+   noted. */
 #include "data/clip_rows.h"
 
 #include <stdlib.h>
@@ -9,8 +10,9 @@ struct entry {
     long row;
 };
 struct clip_rows {
-    struct entry *by_clip;       /* [rows] */
-    long *place, *first, *count; /* [rows]: of a row: where it is in by_clip; where its clip begins, and its length */
+    struct entry *by_clip; /* [rows] */
+    long *place, *first,
+        *count; /* [rows], for each row: its index in by_clip; that of its clip's first; rows of the clip */
 };
 
 static int compare(const void *a, const void *b) {
