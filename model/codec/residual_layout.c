@@ -1,4 +1,4 @@
-/* residual_layout.c: the table of a residual decoder's layers and parameters, and what they start from
+/* residual_layout.c: the table of a residual decoder's layers and parameters, and their values at the start of training
    (residual_decoder.h). */
 #include "model/codec/residual_decoder.h"
 
