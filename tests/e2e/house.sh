@@ -94,7 +94,7 @@ wide() {
             gsub(/https?:\/\/[^ )>]*/, "")
         }
         {gsub(/\t/, "        ")}
-        length > columns {print FILENAME ":" FNR ":" $0}') | LC_ALL=C.UTF-8 grep -E "^[^:]*:[0-9]*:.{$(($1 + 1))}"
+        length > columns {print FILENAME ":" FNR ":" $0}') | LC_ALL=C.UTF-8 grep -aE "^[^:]*:[0-9]*:.{$(($1 + 1))}"
 }
 {
     cat "$work/c" "$work/scripts" | wide 120
