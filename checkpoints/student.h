@@ -32,7 +32,7 @@ struct student {
     struct params params; /* without gradients */
     struct codec codec;
     struct arena weights;
-    const char *text_file, *prompt; /* for student_load; NULL: the folder's file; its default prompt */
+    const char *text_file, *prompt; /* what student_load reads; NULL: the folder's file; its default prompt */
     /* For student_load: provides the codec; NULL: student_open_codec does. */
     int (*give_codec)(void *user, struct codec *codec);
     void *giver;

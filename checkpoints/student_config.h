@@ -15,7 +15,7 @@ struct student_description {
     struct rollout_config rollout;
     char codec[32];
     char codec_weights[FILE_PATH_MAX],
-        codec_checksum[24];      /* for a codec whose weights have a file of their own; else "" */
+        codec_checksum[24];      /* that file's, if the codec's weights have one of their own; else "" */
     char decoder[FILE_PATH_MAX]; /* file of a decoder in place of the codec's own; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];

@@ -89,7 +89,7 @@ static void decode_group(const struct codec *codec, const float *latent, int ima
 #pragma omp simd
                 for (int lane = 0; lane < PCA_LANES; lane++) pca->tile[(size_t)k * PCA_LANES + lane] += b[k] * z[lane];
         }
-        int frame_size = size / FRAMES_PER_LATENT; /* of a patch in one frame */
+        int frame_size = size / FRAMES_PER_LATENT; /* numbers of a patch in one frame */
         for (int lane = 0; lane < count; lane++) {
             int patch = first + lane;
             float *corner = pixels + (size_t)(patch / codec->w) * p * codec->width + (size_t)(patch % codec->w) * p;

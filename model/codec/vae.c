@@ -12,15 +12,15 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-enum { X, Y, PAD, KEEP }; /* of need and buffer */
-enum { QUERIES = 256 };   /* of attention at a time: bounds the table of scores */
+enum { X, Y, PAD, KEEP }; /* places in need and buffer */
+enum { QUERIES = 256 };   /* queries that attention takes at a time: bounds the table of scores */
 
 struct walk {
     struct vae_stream *stream;
     const struct vae_half *half;
     const elem *weights; /* NULL: planning */
     int first;           /* this is the pass of frame 0 */
-    long t, h, w, c;     /* of x now */
+    long t, h, w, c;     /* present sizes of x */
     elem *x, *y;
     int slot;
     double flops;

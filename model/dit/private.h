@@ -24,7 +24,7 @@ struct attention_query {
     elem *o;           /* attention's output */
     elem *o_heads;     /* self-attention: o by heads; o itself when nothing is divided */
     real *lse;         /* log-sum-exp of the scores [samples, heads, queries], N heads in all */
-    elem *out;         /* after the output projection, before the gate */
+    elem *out;         /* what the output projection gives, not gated yet */
     resid *x;          /* the residual stream behind the layer */
 };
 /* The key side. k is as attention reads it; self-attention's keys go to the cache before their rotation. */

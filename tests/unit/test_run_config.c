@@ -160,7 +160,7 @@ static void stages_have_seeds_of_their_own(void **state) {
             uint64_t a = run_config_seed(&c, stages[i]), b = run_config_seed(&c, stages[k]);
             int same = 0;
             for (uint64_t n = 0; n < 100; n++) same += permuted_turn(a, n, 1000) == permuted_turn(b, n, 1000);
-            assert_true(a != b && same < 10); /* of one in a thousand each */
+            assert_true(a != b && same < 10); /* each agrees by chance once in a thousand */
         }
 }
 

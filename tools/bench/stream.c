@@ -29,7 +29,7 @@ struct decoder {
     struct arena arena;
     real *latents[SLOTS], *pixels;
     struct byte_output shown;
-    size_t bytes; /* of a chunk's pictures of 8 bits */
+    size_t bytes; /* size of a chunk's pictures of 8 bits */
     int height, width;
 };
 
