@@ -12,8 +12,8 @@ struct dialogue_sound {
     const float *agent, *user;  /* [frames * AUDIO_SAMPLES_PER_FRAME]; user NULL: nobody else speaks */
     const float *talk, *listen; /* [frames]; NULL: voice activity decides */
 };
-/* Receives video frame `frame` (1 .. frames-1), planar [3, H, W] in [-1, 1], not rounded to 8 bits; a code other than OK
-   stops the stream. */
+/* Receives video frame `frame` (1 .. frames-1), planar [3, H, W] in [-1, 1], not rounded to 8 bits; a code other than
+   OK stops the stream. */
 typedef int (*frame_receiver)(void *user, long frame, const float *picture);
 
 struct stream_times {

@@ -30,7 +30,7 @@ struct tally {
     struct spread waited;        /* session.create to session.created, of the queued */
     struct spread back;          /* a resumption's session.create to the first picture after it */
     struct spread late_sound;    /* delay of a unit past the time at which the client had to play it; negative: early */
-    struct spread late_picture;  /* the same for pictures */
+    struct spread late_picture;  /* delay of a picture, likewise */
     struct spread finished;      /* an interruption to its playback.finished */
     struct spread after_stop;    /* an interruption to the first picture after it */
 };

@@ -38,7 +38,7 @@ static void drop_surplus(struct microphone *m, long samples) {
 
 int microphone_take(struct microphone *m, float *pcm, long samples, double *came) {
     drop_surplus(m, samples);
-    /* when sound runs short, a reserve is kept back: with a slow clock a chunk then lacks sound once in a while, and
+    /* keeps a reserve back when sound runs short: with a slow clock a chunk then lacks sound once in a while, and
        not every time */
     long reserve = m->live ? MICROPHONE_RESERVE : 0, have = m->waiting;
     if (have < samples) have = have > reserve ? have - reserve : 0;

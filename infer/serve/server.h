@@ -31,7 +31,7 @@ struct server {
     size_t picture;                         /* values or bytes of a frame: 3 H W */
     int chunk, ahead;                       /* video frames in a chunk; those that it hears beyond its end */
     int loops;                              /* 1: while nobody speaks the idle clip is shown, not the student */
-    double real_time_factor, chunk_seconds; /* one session's, measured at the start; time that chunks take of late */
+    double real_time_factor, chunk_seconds; /* one session's, measured at the start; recent time of a chunk */
     int capacity;
     int busy_sessions; /* sessions with a place and a client; all of them may be due at once */
 
@@ -45,8 +45,8 @@ struct server {
     int pooled;
     struct clip clip; /* idle clip of the default reference; count 0: there is none */
     float *reference; /* default reference; NULL: none */
-    /* buffers of the device thread: pictures of a chunk that nobody sees [4 C, H, W, 3]; both parties' sound of a chunk,
-       and the mask of where the user is listened to */
+    /* buffers of the device thread: pictures of a chunk that nobody sees [4 C, H, W, 3]; both parties' sound of a
+       chunk, and the mask of where the user is listened to */
     unsigned char *unseen;
     float *agent, *user, *listen;
     struct agents *agents;  /* NULL: clients bring the agent's speech */
