@@ -136,14 +136,14 @@ static void answer(struct args *args, const struct command *c, const struct aske
 
 /* ---- words and keys ---- */
 
-/* 1: the word looks like a key: letters, digits, dots, underscores or hyphens, then '='. */
+/* Length of the key that a word begins with: letters, digits, dots, underscores or hyphens, then '='; 0: none. */
 static size_t key_length(const char *word) {
     size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
     return word[0] != '.' && word[n] == '=' ? n : 0;
 }
 
-/* 1: the key is the config's: there is a config, and the command's own table does not have the key. A misspelt own key
-   counts as the table's, whose reader then names the right one. */
+/* 1: the key is the command's own; 0: it goes to the config. A key that neither has, but that is nearly one of the
+   command's own, counts as own, so that the reader of the table names the right one. */
 static int is_own(const struct command *c, const char *override, size_t length) {
     enum { SLIP = 2, SHORT = 4 };
     char key[NAME_MAX_LENGTH + 1];

@@ -152,7 +152,7 @@ static int in_range(const struct config_field *f, double v) {
     return (f->min == 0 && f->max == 0) || (v >= f->min && v <= f->max);
 }
 
-/* 1: *value is the number that the whole text says. */
+/* Reads a number; 1: the whole text is one. */
 static int read_real(const struct config_field *f, const yaml_node_t *node, double *value) {
     const char *text = plain_text(node);
     if (!text || !*text || strspn(text, "0123456789+-.eE") != strlen(text)) return 0;

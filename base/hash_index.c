@@ -17,7 +17,7 @@ static int grow(struct hash_index *x) {
     wider.places = malloc(sizeof *wider.places * wider.room);
     if (!wider.places) return error_set(ERR_DEVICE, "out of memory for an index");
     for (size_t i = 0; i < wider.room; i++) wider.places[i].number = -1;
-    size_t begin = 0; /* a place behind a free one, so that no row is cut in two */
+    size_t begin = 0; /* a free place, so that no row is cut in two */
     while (begin < x->room && x->places[begin].number >= 0) begin++;
     for (size_t i = 0; i < x->room; i++) {
         const struct hash_place *place = &x->places[(begin + i) & (x->room - 1)];

@@ -447,8 +447,9 @@ static int orders_launches(void) {
     ncclGetVersion(&version);
     return version >= FIRST
                ? OK
-               : error_set(ERR_DEVICE, "NCCL %d cannot order collectives of several communicators: expected %d",
-                           version, FIRST);
+               : error_set(ERR_DEVICE,
+                           "NCCL %d cannot order collectives of several communicators; %d or later is needed", version,
+                           FIRST);
 }
 
 static int nccl_split(struct comm *part, struct comm *whole, int colour, int key) {

@@ -25,7 +25,8 @@ static int is_done(const struct wire *w, int p) {
     return p == w->rank || (c->sending == WIRE_PIECES && c->receiving == WIRE_PIECES);
 }
 
-/* The first rank with which the exchange is not over. */
+/* The rank that the exchange waits for: the first that has not sent all, else the first that has not taken all; -1:
+   none. */
 static int awaited(const struct wire *w) {
     const struct sockets *s = w->state;
     for (int p = 0; p < w->size; p++)

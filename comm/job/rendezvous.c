@@ -87,7 +87,7 @@ static int configs_differ(const struct guest *g, const char *config) {
 static int compare(const struct guest *g, const struct hello *own, const char *config) {
     const struct hello *h = &g->hello;
     if (strncmp(h->build, own->build, sizeof h->build))
-        return error_set(ERR_DEVICE, "rank %d is another build (%.31s) than rank 0 (%.31s)", h->rank, h->build,
+        return error_set(ERR_DEVICE, "rank %d runs another build (%.31s) than rank 0 (%.31s)", h->rank, h->build,
                          own->build);
     if (h->program != own->program)
         return error_set(ERR_DEVICE, "rank %d runs another program (checksum %08x) than rank 0 (%08x)", h->rank,

@@ -41,7 +41,7 @@ static struct {
     int capability;      /* its compute capability, 90 for 9.0 */
     cudaStream_t stream; /* the default */
     struct scratch workspace;
-    int told;             /* 1: the log has said that the workspace is too small */
+    int said_too_small;   /* 1: the log has said that the workspace is too small */
     void *own_workspace;  /* workspace that is made here when nobody gave one; NULL: none */
     pthread_mutex_t ring; /* guards the pieces */
     char *piece[PIECES];
@@ -378,7 +378,7 @@ static struct scratch *workspace(void) {
 void device_workspace(void *pointer, size_t bytes) {
     struct scratch *s = current ? &current->workspace : &context.workspace;
     *s = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
-    context.told = 0;
+    context.said_too_small = 0;
 }
 
 size_t device_workspace_high(void) { return workspace()->high; }
@@ -391,10 +391,10 @@ size_t cuda_workspace_left(void) {
 int cuda_workspace_holds(const char *what, size_t bytes) {
     size_t left = cuda_workspace_left();
     if (bytes <= left) return 1;
-    if (!context.told)
+    if (!context.said_too_small)
         log_line("%s wants %.1f MiB of workspace, but there are %.1f: slower kernels do its work (see workspace_mib)",
                  what, (double)bytes / 1048576, (double)left / 1048576);
-    context.told = 1;
+    context.said_too_small = 1;
     return 0;
 }
 
