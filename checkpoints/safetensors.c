@@ -233,7 +233,7 @@ static int convert(const struct safetensors_entry *e, size_t from, size_t count,
     if (e->type > ST_BF16 && e->type != ST_F64)
         return error_set(ERR_INPUT, "%.100s: is of type %s, expected floating point", e->name,
                          e->type == ST_OTHER ? e->dtype : safetensors_type_name(e->type));
-    const char *data = (const char *)e->data + from * types[e->type].bytes; /* of any alignment */
+    const char *data = (const char *)e->data + from * types[e->type].bytes; /* may have any alignment */
     uint16_t half;
     double wide;
     switch (e->type) {
