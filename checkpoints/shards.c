@@ -115,7 +115,7 @@ static int parse_index(struct index *index, const char *text, size_t length) {
     cJSON_ArrayForEach(item, map) {
         if (!cJSON_IsString(item)) return error_set(ERR_INPUT, "%.100s: expected a file name", item->string);
         TRY(check_file_name(item->valuestring));
-        names_unwrap(item->string); /* as in the files' own headers */
+        names_unwrap(item->string); /* the files' own headers are unwrapped too */
         index->list[index->count++] = (struct index_entry){.tensor = item->string, .file = item->valuestring};
     }
     if (!index->count) return error_set(ERR_INPUT, "names no tensor");

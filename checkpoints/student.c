@@ -143,7 +143,7 @@ int student_load(struct student *s, const char *folder) {
     s->params = (struct params){.table = &s->net.table};
     s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
     take_copies(s);
-    mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding stays zero */
+    mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* padding must be zero */
     struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
     const struct weights_sink sink = weights_to_arena(&arena);
     TRY(pretrained_load(&sink, &s->net.table, folder, &audio));

@@ -32,8 +32,8 @@ struct student {
     struct params params; /* without gradients */
     struct codec codec;
     struct arena weights;
-    const char *text_file, *prompt; /* what student_load reads; NULL: the folder's file; its default prompt */
-    /* For student_load: provides the codec; NULL: student_open_codec does. */
+    const char *text_file, *prompt; /* set before student_load; NULL: the folder's file; its default prompt */
+    /* Called by student_load to provide the codec; NULL: student_open_codec does. */
     int (*give_codec)(void *user, struct codec *codec);
     void *giver;
     float *text, *empty; /* host [text_len, text_dim] each: the prompt, the empty one */

@@ -15,11 +15,11 @@ struct student_description {
     struct rollout_config rollout;
     char codec[32];
     char codec_weights[FILE_PATH_MAX],
-        codec_checksum[24];      /* that file's, if the codec's weights have one of their own; else "" */
+        codec_checksum[24]; /* that file and its checksum, where a codec's weights have one of their own; else "" */
     char decoder[FILE_PATH_MAX]; /* file of a decoder in place of the codec's own; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
-    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */
+    char audio_recipe[AUDIO_RECIPE_TEXT]; /* the way from sound to features (model/audio/recipe.h) */
     char audio_weights[FILE_PATH_MAX];    /* path of the encoder's weights when the data were prepared; "": none */
     char stage[32];                       /* stage that made the weights: "ode_init", "distill", "refine" */
     long step;

@@ -213,7 +213,7 @@ static int load(const struct checkpoint *c, const struct param_table *table, ele
 
 /* Opens the file and reads the sizes; the caller closes it if this returns OK. */
 static int open_with_sizes(struct checkpoint *c, struct vae_config *config, const char *path) {
-    config->residual = 1; /* a guess by which the first names are looked up; read_sizes decides */
+    config->residual = 1; /* names for the first look-ups; read_sizes then decides */
     TRY(open_file(c, path, config));
     int code = read_sizes(c, config);
     if (code)

@@ -33,7 +33,7 @@ struct dataset_shape {
     int pictures; /* 1: rows have their windows' true pictures */
     char codec[32], audio_encoder[32];
     char codec_weights[FILE_PATH_MAX],
-        codec_checksum[24]; /* that file's, if the codec's weights have one of their own; else "" */
+        codec_checksum[24]; /* that file and its checksum, where a codec's weights have one of their own; else "" */
 };
 struct dataset_row {      /* one row; buffers are the caller's, of dataset_shape's sizes; NULL: not wanted */
     float *latents;       /* [F, C, H, W] */

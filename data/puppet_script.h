@@ -19,7 +19,7 @@ enum puppet_stream {
     PUPPET_MOTION
 }; /* the pass in the address of random numbers */
 struct puppet_dice puppet_dice(uint64_t seed, int identity, int utterance, enum puppet_stream stream);
-double puppet_roll(struct puppet_dice *dice, double low, double high); /* in [low, high) */
+double puppet_roll(struct puppet_dice *dice, double low, double high); /* uniform in [low, high) */
 int puppet_pick(struct puppet_dice *dice, int n);                      /* 0 .. n-1 */
 
 enum { SCRIPT_TEXT = 160, SCRIPT_VOICES = 4 };

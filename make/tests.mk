@@ -80,7 +80,8 @@ $(BUILD)/tests/cuda/test_cuda_timed: LDFLAGS += -Wl,--wrap=workspace_push,--wrap
 $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(ORACLE) $(BUILD)/libkernels.a \
                 $(BUILD)/libbase.a $(BUILD)/tests/cuda/driver/libcuda.so.1
 	$(call link,$(BUILD)/libbase.a -Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 \
-	    -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' -L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
+	    -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' -L$(CUDA_HOME)/lib64 \
+	    -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
 else
 $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(BUILD)/tests/cuda/absent.o | $(VERSION_OBJ)
 	$(call link,)

@@ -10,7 +10,7 @@
 enum { BYTES_AHEAD = 4096 };
 
 struct byte_source {
-    char name[FILE_PATH_MAX]; /* what messages call it */
+    char name[FILE_PATH_MAX]; /* name used in messages */
     int file;                 /* descriptor; -1: closed */
     int keep;                 /* 1: not to be closed (standard input) */
     unsigned char ahead[BYTES_AHEAD];

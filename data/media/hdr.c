@@ -68,7 +68,7 @@ void hdr_map_pixel(const struct hdr_map *m, const uint16_t from[3], float to[3])
         float gain = (float)(HLG_PEAK / WHITE) * powf(fmaxf(y, 1e-6f), 0.2f);
         for (int c = 0; c < 3; c++) rgb[c] *= gain;
     }
-    if (m->wide) { /* to BT.709's primaries (ITU-R BT.2087) */
+    if (m->wide) { /* conversion to BT.709's primaries (ITU-R BT.2087) */
         const float r = rgb[0], g = rgb[1], b = rgb[2];
         rgb[0] = 1.6605f * r - 0.5876f * g - 0.0728f * b;
         rgb[1] = -0.1246f * r + 1.1329f * g - 0.0083f * b;

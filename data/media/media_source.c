@@ -56,7 +56,7 @@ static int open_format(struct media_source *s) {
     AVIOContext *own = s->format->pb;
     AVDictionary *options = NULL;
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    av_dict_set(&options, "pattern_type", "none", 0); /* a picture file may be called a%d.png */
+    av_dict_set(&options, "pattern_type", "none", 0); /* a%d.png is a plain name */
     if (s->untrimmed) av_dict_set(&options, "advanced_editlist", "0", 0);
     const AVInputFormat *known = known_format(s, &options);
     int result = avformat_open_input(&s->format, s->bytes ? NULL : url, known, &options); /* frees format on failure */

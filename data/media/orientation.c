@@ -83,7 +83,7 @@ static int profile_orientation(const unsigned char *text, size_t length) {
     while (at < length && text[at] == '\n') at++;
     while (at < length && lines < 2) lines += text[at++] == '\n';
     for (; bytes && at < length && count < BYTES; at++) {
-        const char *digit = text[at] ? strchr(digits, text[at] | 0x20) : NULL; /* as a lower-case letter */
+        const char *digit = text[at] ? strchr(digits, text[at] | 0x20) : NULL; /* case does not matter */
         if (!digit || text[at] <= ' ') continue;
         int value = (int)(digit - digits);
         if (high >= 0) bytes[count++] = (unsigned char)(high << 4 | value);

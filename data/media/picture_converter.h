@@ -13,7 +13,7 @@
 
 struct picture_converter {
     /* Set by the owner: */
-    const char *path;  /* file that messages name */
+    const char *path;  /* file's name in messages */
     int height, width; /* size of the pictures made */
     struct orientation orientation;
     int tone_mapped;          /* 1: HDR is tone-mapped; 0: refused */

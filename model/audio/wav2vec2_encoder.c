@@ -35,7 +35,7 @@ struct stream {
     struct arena arena;
     struct wav2vec2_buffers buffers;
     real *features[2], *picked, *tapped; /* [window, C] twice; [window, C]; [count, stride, dim] */
-    int side;                            /* which of features[2] is current */
+    int side;                            /* index of the current one of features[2] */
     long feature_first, feature_end;     /* features that it holds: feature_first .. feature_end - 1 */
     long end;                            /* video frames finished so far */
     long heard, rows;                    /* samples, and rows of the first convolution, measured so far */

@@ -25,11 +25,12 @@ struct codec;
 struct codec_decoder {
     void *state;
     void (*close)(void *state);
-    void (*begin)(void *state, const float *picture); /* as codec_decode_begin */
+    void (*begin)(void *state, const float *picture); /* does codec_decode_begin's work */
     int (*decode)(void *state, const real *latents, int frames, float *pixels);
-    int (*share)(struct codec_decoder *stream, const struct codec *codec, const void *state); /* as codec_share */
-    int (*decode_bytes)(void *state, const real *latents, int frames,
-                        unsigned char *rgb); /* NULL: decode's, on the host */
+    /* Does codec_share's work. */
+    int (*share)(struct codec_decoder *stream, const struct codec *codec, const void *state);
+    /* Does codec_decode_bytes' work; NULL: decode does, and the host converts its pixels. */
+    int (*decode_bytes)(void *state, const real *latents, int frames, unsigned char *rgb);
 };
 struct codec {
     char name[32]; /* "pca", "wan21", "wan22" */

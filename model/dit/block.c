@@ -32,7 +32,7 @@ static struct step gated(struct step step, const real *m, long at) {
     return step;
 }
 
-/* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
+/* Grouping of a cross-attention's queries: all of a sample's tokens see its text, a frame's tokens see its audio. */
 struct cross_layer {
     const struct dit_attention_offsets *at;
     size_t norm_w, norm_b;

@@ -15,8 +15,8 @@ enum { TAPS = 3 };
 const char *const discriminator_scope_names[] = {"clip", "frame", NULL};
 
 struct discriminator_heads {
-    struct q_former_offsets reader[TAPS]; /* tap's in slice head_slice + tap */
-    struct {                              /* in slice head_slice + TAPS */
+    struct q_former_offsets reader[TAPS]; /* tap's lies in slice head_slice + tap */
+    struct {                              /* lies in slice head_slice + TAPS */
         size_t norm_w, norm_b, fuse_w, fuse_b, local_w, local_b, global_norm_w, global_norm_b, global_w, global_b;
         struct attend_offsets global;
     } branch;

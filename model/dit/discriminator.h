@@ -24,7 +24,7 @@ struct discriminator_config {
 };
 struct discriminator {
     struct dit trunk;                   /* its table holds the heads' slices too, after the trunk's */
-    struct discriminator_config config; /* with all defaults resolved */
+    struct discriminator_config config; /* its defaults are resolved */
     struct discriminator_heads *heads;  /* parameter offsets; private */
     int head_slice; /* first slice of the heads: one a Q-Former, then one for the branches; warm-up trains only these */
 };

@@ -64,7 +64,7 @@ struct dit {
     struct dit_block_offsets *blocks; /* [layers] */
     struct dit_head_offsets head;
     struct rope_axes axes;
-    const struct sequence *sequence; /* how tokens are divided over ranks; NULL: they are not */
+    const struct sequence *sequence; /* division of tokens over ranks; NULL: none */
 };
 
 /* Builds the parameter table. open not 0: the table is left open for more slices, and the caller closes it. ERR_USAGE

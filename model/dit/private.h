@@ -24,7 +24,7 @@ struct attention_query {
     elem *o;           /* attention's output */
     elem *o_heads;     /* self-attention: o by heads; o itself when nothing is divided */
     real *lse;         /* log-sum-exp of the scores [samples, heads, queries], N heads in all */
-    elem *out;         /* what the output projection gives, not gated yet */
+    elem *out;         /* output projection's result, before the gate */
     resid *x;          /* the residual stream behind the layer */
 };
 /* The key side. k is as attention reads it; self-attention's keys go to the cache before their rotation. */
@@ -45,8 +45,8 @@ struct dit_block_acts {
 };
 
 struct dit_condition {
-    /* How much is ready: -1: nothing; else the embedding, and keys and values of the first so many blocks, for that
-       many samples and those frames. */
+    /* Number of blocks, from the first, whose keys and values are ready (0: only the embedding; -1: nothing), and the
+       samples and frames that they are ready for. */
     int text_blocks, text_batch, audio_blocks, audio_batch, audio_first, audio_frames;
     elem *text_pre, *text_h, *text;   /* [B text_len, d] */
     struct attention_keys *text_keys; /* [layers] */
@@ -85,7 +85,7 @@ enum { DIT_EXCHANGES = 3 }; /* exchanges under way at once: queries, keys, value
 
 struct dit_acts {
     enum dit_memory memory;
-    int B, F, layers;                         /* what was laid out for */
+    int B, F, layers;                         /* sizes laid out for */
     int last_batch, last_frames, last_blocks; /* those of the last forward; 0: there was none */
     int *positions; /* host [F] positions that the RoPE table was made for; position_count of them */
     int position_count;
@@ -99,7 +99,7 @@ struct dit_acts {
     real *e0;                      /* [G, 6 d] */
     resid **x;                     /* [layers + 1] input of every block, then of the head */
     struct dit_block_acts *blocks; /* [layers]; they share buffers unless DIT_SAVE_ALL */
-    int held_block;                /* which block's values are in those shared buffers */
+    int held_block;                /* block whose values are in those shared buffers */
     real *head_e, *head_m;         /* [G, 2 d] */
     real *head_mean, *head_rstd;
     elem *head_y;

@@ -17,7 +17,7 @@
 struct umt5_config {
     long vocab;
     int dim, heads, head_dim, ffn_dim, layers;
-    int buckets, max_distance; /* buckets of relative positions, and the farthest distance (32, 128) */
+    int buckets, max_distance; /* number of buckets of relative positions (32); their largest distance (128) */
     double eps;                /* added to mean squares by rms (1e-6) */
 };
 struct umt5 {
