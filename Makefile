@@ -4,21 +4,23 @@
 #   make live             talk to the demo's student on a page, after make demo  (KEYS="agent=echo": serve's keys)
 #   make demo-real DATA=FOLDER   the same from a folder of real videos
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
-#   make test-threads     the tests of several ranks and the live server under the thread sanitizer (clang, libomp and its Archer)
-#   make bench            achieved rates against measured limits  (PYTHON=: and the training step against that PyTorch's)
+#   make test-threads     the tests of several ranks and the live server under the thread sanitizer (clang, libomp and
+#                         its Archer)
+#   make bench            achieved rates against measured limits  (PYTHON=FILE: the training step against PyTorch's too)
 #   make examples         the clients of examples/, and the bridge to WebRTC where its libraries are (docs/bridges.md)
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
 #   make mutations        damaged files, 10,000 of a kind, through every reader and the programs (30 minutes, two cores)
 #   make parity           golden tensors and exports against today's PyTorch, Diffusers, Transformers and PEFT
-#   make soak             what a live server must stand for minutes and hours, after make demo  (SOAK=0.05: that share)
+#   make soak             what a live server must stand for minutes and hours, after make demo  (SOAK=0.05: a 20th)
 #   make fuzz TIME=600    fuzzes every reader of foreign files, so many seconds each (clang, its libFuzzer and libomp)
 # BACKEND=ref|cpu|cuda|cuda-shim   TYPE=float|bf16|double (double: backend ref only)
-#   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"; cuda-shim: the kernels of cuda, run on the host (tests/shim), for tests
+#   cuda: CUDA_HOME=, CUDA_ARCH="80 90a 100 120"
+#   cuda-shim: the kernels of cuda, run on the host for tests (tests/shim)
 #   V=1: print whole commands
 #
-# What is built mirrors the sources: FOLDER/x.c becomes build/VARIANT/FOLDER/x.o, and where it has a main a program beside it or,
-# from programs/, in bin/. make/cuda.mk has what BACKEND=cuda and cuda-shim add, make/tests.mk the tests, make/fuzz.mk fuzzing,
-# make/install.mk the installation.
+# What is built mirrors the sources: FOLDER/x.c becomes build/VARIANT/FOLDER/x.o. A source with a main becomes a program
+# beside that, or in bin/ where the source lies in programs/. make/cuda.mk has what BACKEND=cuda and cuda-shim add,
+# make/tests.mk the tests, make/fuzz.mk fuzzing, make/install.mk the installation.
 
 .DEFAULT_GOAL := all
 Q        := $(if $(V),,@)
@@ -37,13 +39,18 @@ ifeq ($(origin CC),default)
 CC       := gcc
 endif
 
-VARIANT  := $(BACKEND)-$(TYPE)$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)$(if $(filter thread,$(SANITIZE)),-threads)$(if $(filter 1,$(FUZZ)),-fuzz)
+CHECKED  := $(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize)
+CLANGS   := $(if $(filter thread,$(SANITIZE)),-threads)$(if $(filter 1,$(FUZZ)),-fuzz)
+VARIANT  := $(BACKEND)-$(TYPE)$(CHECKED)$(CLANGS)
 BUILD    := build/$(VARIANT)
 BIN      := $(if $(filter cpu-$(TYPE),$(VARIANT)),bin,$(BUILD)/bin)
 
-PACKAGES := hdf5-serial libavformat libavcodec libavfilter libavutil libswscale libswresample libpng cairo yaml-0.1 libcjson
+PACKAGES_LEAN := libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson
+PACKAGES_FULL := hdf5-serial cairo libavfilter
+PACKAGES      := $(PACKAGES_FULL) $(PACKAGES_LEAN)
 CFLAGS   := -std=c11 -O2 -g -fopenmp -Wall -Wextra -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Werror \
-            -fno-math-errno -ffp-contract=on -D_GNU_SOURCE -DH5_USE_110_API -DBACKEND_NAME='"$(BACKEND)"' -I. -I$(BUILD)/gen
+            -fno-math-errno -ffp-contract=on -D_GNU_SOURCE -DH5_USE_110_API -DBACKEND_NAME='"$(BACKEND)"' \
+            -I. -I$(BUILD)/gen
 CFLAGS   += $(if $(filter bf16,$(TYPE)),-DTYPE_BF16)$(if $(filter double,$(TYPE)),-DTYPE_DOUBLE)
 CFLAGS   += $(if $(filter 1,$(GUARD)),-DGUARD=1)
 CFLAGS   += $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null | sed 's/-I/-isystem /g')
@@ -61,9 +68,10 @@ FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=
 CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w $(FUZZ_FLAGS)
 LDFLAGS  += -fsanitize=fuzzer,address,undefined
 endif
-LIBS_LEAN := $(shell pkg-config --libs libavformat libavcodec libavutil libswscale libswresample libpng yaml-0.1 libcjson 2>/dev/null) -lm -lz -lpthread
-LIBS_FLITE := -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb -lflite_cmulex -lflite_usenglish -lflite
-LIBS_FULL := $(shell pkg-config --libs hdf5-serial cairo libavfilter 2>/dev/null) $(LIBS_FLITE)
+LIBS_LEAN := $(shell pkg-config --libs $(PACKAGES_LEAN) 2>/dev/null) -lm -lz -lpthread
+LIBS_FLITE := -lflite_cmu_us_kal16 -lflite_cmu_us_slt -lflite_cmu_us_rms -lflite_cmu_us_awb \
+              -lflite_cmulex -lflite_usenglish -lflite
+LIBS_FULL := $(shell pkg-config --libs $(PACKAGES_FULL) 2>/dev/null) $(LIBS_FLITE)
 ifeq ($(BACKEND),cpu)
 LIBS_LEAN += -ldnnl
 endif
@@ -74,7 +82,8 @@ ifeq ($(MPI),1)
 $(BUILD)/comm/host/mpi.o: CFLAGS += -DHAVE_MPI $(shell pkg-config --cflags $(MPI_PACKAGE) | sed 's/-I/-isystem /g')
 LIBS_FULL += -Wl,--as-needed $(shell pkg-config --libs $(MPI_PACKAGE)) -Wl,--no-as-needed
 endif
-# The tokenizer is C++ where libsentencepiece is there; without it the build is C alone and text_embed takes token numbers.
+# The tokenizer is C++ where libsentencepiece is installed. Without it the build is C alone, and text_embed takes token
+# numbers.
 CXX      ?= g++
 SENTENCEPIECE := $(shell pkg-config --libs sentencepiece 2>/dev/null)
 TOKENIZER := $(if $(SENTENCEPIECE),checkpoints/tokenizer.cc,checkpoints/tokenizer_none.c)
@@ -85,8 +94,8 @@ ifneq ($(filter cuda%,$(BACKEND)),)
 include make/cuda.mk
 endif
 
-# Floors, from the ground up: every source of a floor goes to its library, but those with a main. A backend on the host takes from
-# ref what it has no file for; on a device nothing can come from there.
+# Floors, from the ground up: every source of a floor goes to its library, but those with a main. A backend on the host
+# takes from ref what it has no file for; on a device nothing can come from there.
 FLOORS   := base kernels comm model data checkpoints train infer tools
 rooms     = $(foreach e,c cu,$(wildcard $(1)/*.$(e) $(1)/*/*.$(e)))
 $(foreach f,$(filter-out kernels checkpoints,$(FLOORS)),$(eval $(f)_SRC := $(call rooms,$(f))))
@@ -111,7 +120,8 @@ endef
 define link # LIBRARIES OF OTHERS
 	@mkdir -p $(dir $@)
 	$(call say,ld)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out $(VERSION_OBJ),$(filter %.c %.o,$^)) $(VERSION_OBJ) $(filter %.a,$^) $(1)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter-out $(VERSION_OBJ),$(filter %.c %.o,$^)) \
+	    $(VERSION_OBJ) $(filter %.a,$^) $(1)
 endef
 $(foreach f,$(FLOORS),$(eval $(call floor_library,$(f))))
 # The version names the commit: only the programs are linked again for a new one, so it is in no library.
@@ -161,7 +171,8 @@ WEBRTC := gstreamer-webrtc-1.0 gstreamer-sdp-1.0 gstreamer-app-1.0 libsoup-3.0 l
 examples: $(BUILD)/examples/client $(BUILD)/examples/broadcast
 ifeq ($(shell pkg-config --exists $(WEBRTC) && echo 1),1)
 examples: $(BUILD)/examples/webrtc/bridge $(BUILD)/tests/bridge/test_player
-$(BUILD)/examples/webrtc/%.o $(BUILD)/tests/bridge/%.o: CFLAGS += $(shell pkg-config --cflags $(WEBRTC) | sed 's/-I/-isystem /g')
+$(BUILD)/examples/webrtc/%.o $(BUILD)/tests/bridge/%.o: \
+    CFLAGS += $(shell pkg-config --cflags $(WEBRTC) | sed 's/-I/-isystem /g')
 $(BUILD)/examples/webrtc/bridge.o: examples/webrtc/page.html
 $(BUILD)/examples/webrtc/bridge: $(addprefix $(BUILD)/examples/webrtc/,bridge.o peer.o player.o)
 	$(call link,$(shell pkg-config --libs $(WEBRTC)))
@@ -186,7 +197,8 @@ $(BUILD)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	$(call say,cc)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c $< -o $@
 
-CXXFLAGS := -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(CFLAGS)) $(shell pkg-config --cflags sentencepiece 2>/dev/null)
+CXXFLAGS := -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(CFLAGS)) \
+            $(shell pkg-config --cflags sentencepiece 2>/dev/null)
 $(BUILD)/%.o: %.cc
 	@mkdir -p $(dir $@)
 	$(call say,c++)
@@ -211,11 +223,13 @@ live: setup
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo_real.sh configs/real.yaml configs/real_data.yaml runs/real "$(DATA)"
-# What a server must stand for minutes and hours; SOAK=0.05 takes that share (scripts/soak.sh has the parts and their keys).
+# What a server must stand for minutes and hours. SOAK=0.05 shortens the times to that fraction (scripts/soak.sh lists
+# the parts and their keys).
 soak: setup
 	+@$(MAKE) --no-print-directory programs unit-tests
 	+@$(MAKE) --no-print-directory SANITIZE=1 $(BUILD)-sanitize/bin/serve
-	BIN=$(BIN) BUILD=$(BUILD) SOAK=$(or $(SOAK),1) sh scripts/soak.sh $(or $(STUDENT),runs/demo/export/refine) $(ONLY)
+	BIN=$(BIN) BUILD=$(BUILD) SOAK=$(or $(SOAK),1) \
+	    sh scripts/soak.sh $(or $(STUDENT),runs/demo/export/refine) $(ONLY)
 clean:
 	rm -rf build bin
 format:

@@ -24,7 +24,7 @@ static int in_section(const char *key, const char *section) {
     return !n || (!strncmp(key, section, n) && key[n] == '.');
 }
 
-/* The config's keys that are the command's own. */
+/* Prints the config's keys that are the command's own. */
 static void print_section(const struct command *c, FILE *file) {
     int first = 0, last = c->config_count;
     while (first < last && !in_section(c->config[first].key, c->section)) first++;
@@ -33,7 +33,7 @@ static void print_section(const struct command *c, FILE *file) {
     config_describe(c->config + first, last - first, file);
 }
 
-/* The other keys and sections of the config, by name. */
+/* Prints the names of the config's other keys and sections. */
 static void print_others(const struct command *c, FILE *file) {
     int column = PAGE_WIDTH;
     size_t n = 0;
@@ -77,7 +77,7 @@ static void print_keys(const struct command *c, FILE *file) {
 
 /* ---- options ---- */
 
-/* The key that a former option has become; NULL: it never was one. */
+/* Finds the key that a former option has become; NULL: `option` never was one. */
 static const struct config_field *key_of_option(const struct command *c, const char *option, size_t length) {
     char name[NAME_MAX_LENGTH + 1];
     if (length > NAME_MAX_LENGTH) return NULL;
@@ -90,7 +90,7 @@ static const struct config_field *key_of_option(const struct command *c, const c
     return key ? key : config_find(c->config, c->config_count, name);
 }
 
-/* `option` is an argument that begins with '-', `next` the one behind it or NULL. */
+/* Refuses `option`, an argument that begins with '-'; `next` is the argument behind it or NULL. */
 static int refuse_option(const struct command *c, const char *option, const char *next) {
     const char *name = option + strspn(option, "-"), *value = strchr(name, '=');
     size_t length = value ? (size_t)(value - name) : strlen(name);
@@ -136,14 +136,14 @@ static void answer(struct args *args, const struct command *c, const struct aske
 
 /* ---- words and keys ---- */
 
-/* Letters, digits, dots, underscores or hyphens, then '='. */
+/* Length of the key that a word begins with: letters, digits, dots, underscores or hyphens, then '='; 0: none. */
 static size_t key_length(const char *word) {
     size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
     return word[0] != '.' && word[n] == '=' ? n : 0;
 }
 
-/* A key that the table does not have is the config file's, where there is one; but a slip of the pen in an own key is
-   left to the table, whose reader names the right one. */
+/* 1: the key is the command's own; 0: it goes to the config. A key that neither has, but that is nearly one of the
+   command's own, counts as own, so that the reader of the table names the right one. */
 static int is_own(const struct command *c, const char *override, size_t length) {
     enum { SLIP = 2, SHORT = 4 };
     char key[NAME_MAX_LENGTH + 1];

@@ -20,7 +20,7 @@ struct reading {
     char *out;
     unsigned char *given; /* [count]: set by the source that is being read */
     const char *source;   /* file name, "command line" or "default" */
-    int lines;            /* source has lines worth naming */
+    int lines;            /* 1: error texts name the source's lines */
     yaml_document_t *tree;
 };
 
@@ -73,7 +73,7 @@ static void describe_type(const struct config_field *f, char *text, size_t size)
     }
 }
 
-/* What the file has, short and printable. */
+/* Describes what the file has in a field's place, short and printable. */
 static void describe_node(const yaml_node_t *node, char *text, size_t size) {
     if (node->type == YAML_MAPPING_NODE)
         snprintf(text, size, "a section");
@@ -152,7 +152,7 @@ static int in_range(const struct config_field *f, double v) {
     return (f->min == 0 && f->max == 0) || (v >= f->min && v <= f->max);
 }
 
-/* 1: *value is the number that the whole text says. */
+/* Reads a number; 1: the whole text is one. */
 static int read_real(const struct config_field *f, const yaml_node_t *node, double *value) {
     const char *text = plain_text(node);
     if (!text || !*text || strspn(text, "0123456789+-.eE") != strlen(text)) return 0;
@@ -350,7 +350,8 @@ const struct config_field *config_find(const struct config_field *fields, int co
     return NULL;
 }
 
-/* A text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted already, or there is no memory. */
+/* Puts a text of the command line in YAML's single quotes, malloc'd; NULL: it is quoted
+   already, or there is no memory. */
 static char *quote(const char *text) {
     char *quoted = strchr("'\"", *text) ? NULL : malloc(2 * strlen(text) + 3), *at = quoted;
     if (!quoted) return NULL;

@@ -25,7 +25,7 @@ struct config_field {
     double min, max;            /* numbers, inclusive */
     const char *fallback;       /* default as YAML text; NULL: must be given */
     const char *const *choices; /* NULL-terminated, or the first name in a table of which the last is NULL */
-    size_t size;                /* of CONFIG_STRING, CONFIG_REALS */
+    size_t size;                /* CONFIG_STRING: bytes; CONFIG_REALS: numbers that fit */
     size_t count_offset;        /* CONFIG_REALS: where the count lies; choices in a table: bytes from name to name */
     const char *help;           /* one line, for --help-config and docs */
 };
@@ -60,16 +60,18 @@ static inline const char *config_choice(const struct config_field *field, int i)
     size_t stride = field->count_offset ? field->count_offset : sizeof *field->choices;
     return *(const char *const *)((const char *)field->choices + (size_t)i * stride);
 }
-/* The field of that key; NULL: there is none. */
+/* Finds the field of a key; NULL: there is none. */
 const struct config_field *config_find(const struct config_field *fields, int count, const char *key);
-/* Letters to insert, delete or replace to make b of a: how near a name is that was not found. */
+/* Edit distance: letters to insert, delete or replace to turn a into b. It finds the
+   known name that is nearest to a misspelt one. */
 int config_distance(const char *a, const char *b);
-/* path NULL: defaults and overrides only. out is filled wholly or the call fails. */
+/* Fills the struct *out from the defaults, the file at `path` (NULL: none) and the overrides, later ones winning.
+   Either every field is set or the call fails. */
 int config_load(void *out, const struct config_field *fields, int count, const char *path, const char *const *overrides,
                 int override_count);
-/* The resolved config as YAML that config_load reads back to the same bytes of `out`. */
+/* Writes the config *in as YAML that config_load reads back to the same bytes. */
 int config_write(const void *in, const struct config_field *fields, int count, FILE *file);
-/* Every key with its type, default and help. */
+/* Prints every key with its type, default and help. */
 void config_describe(const struct config_field *fields, int count, FILE *file);
 
 #endif

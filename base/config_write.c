@@ -24,7 +24,7 @@ static const char *const special[][2] = {{"\xe2\x80\xa8", "\\u2028"},
                                          {"\xef\xbf\xbf", "\\uffff"}};
 enum { SPECIALS = sizeof special / sizeof special[0] };
 
-/* In double quotes. */
+/* Writes a text in YAML's double quotes. */
 static void write_string(FILE *file, const char *s) {
     fputc('"', file);
     for (; *s; s++) {

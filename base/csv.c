@@ -22,7 +22,7 @@ int csv_fail(const struct csv *csv, const char *format, ...) {
 
 /* ---- rows ---- */
 
-/* The next byte, the mark at the start and the LF of a CRLF left out. */
+/* Reads the next byte; the LF of a CRLF is skipped. */
 static int get(struct csv *csv) {
     int c = fgetc(csv->file);
     if (csv->skip_feed && c == '\n') c = fgetc(csv->file);
@@ -40,9 +40,9 @@ static int skip_mark(struct csv *csv) {
     return OK;
 }
 
-struct row { /* being read */
+struct row { /* the row that is being read */
     struct csv *csv;
-    size_t used, blank; /* bytes of text; of them blanks at the field's end */
+    size_t used, blank; /* bytes of text; those that are blanks at the end of the field so far */
     int in_quotes, quoted, begun, comment;
 };
 
@@ -66,7 +66,7 @@ static int end_field(struct row *row) {
     return put(row, 0);
 }
 
-/* A quote: the field's first or last, or, doubled, one of its text. */
+/* Takes a quote: it opens or closes the field or, doubled, belongs to its text. */
 static int take_quote(struct row *row) {
     struct csv *csv = row->csv;
     if (row->in_quotes) {
@@ -100,7 +100,7 @@ static int take(struct row *row, int c) {
     return put(row, c);
 }
 
-/* One row into csv->field; 0 at the end of the file. Comments have no fields. */
+/* Reads one row into csv->field; 0 at the end of the file. A comment is a row without fields. */
 static int read_row(struct csv *csv) {
     struct row row = {.csv = csv};
     int c, any = 0;
@@ -130,7 +130,7 @@ static int is_empty(const struct csv *csv) {
     return 1;
 }
 
-/* The next row that says something. */
+/* Reads on to the next row that has fields. */
 static int read_full_row(struct csv *csv) {
     int got;
     do got = read_row(csv);
@@ -146,7 +146,7 @@ static int column_of(const struct csv *csv, const char *field) {
     return -1;
 }
 
-/* The first row: names, or the columns as they are. */
+/* Reads the first row: column names, or values in the order of the columns. */
 static int find_columns(struct csv *csv) {
     for (int i = 0; i < csv->columns; i++) csv->place[i] = -1;
     for (int f = 0; f < csv->fields; f++) {

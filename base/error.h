@@ -15,8 +15,8 @@ enum error_code {
 /* Keeps the formatted line as this thread's error text; returns code, so that `return error_set(...)` reads well. */
 int error_set(enum error_code code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts "context: " in front of the present text, unless it begins so already; returns code. For callers that know which
-   file or tensor it was. */
+/* Puts "context: " in front of the present text, unless it begins so already; returns
+   code. For callers that know which file or tensor it was. */
 int error_context(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The text of this thread's last error; "" when there was none. */

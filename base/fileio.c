@@ -26,8 +26,10 @@ int file_not_folder(const char *path) {
 static void say_unlocked(const char *path) {
     static atomic_flag said = ATOMIC_FLAG_INIT;
     if (atomic_flag_test_and_set(&said)) return;
-    log_line("%s: files cannot be locked there (%s): going on without; start nothing else that writes the same files",
-             path, strerror(errno));
+    log_line(
+        "%s: this file system cannot lock files (%s), so the run goes on without; start no other program that writes "
+        "the same files",
+        path, strerror(errno));
 }
 
 enum file_lock_state file_try_lock(int fd, const char *path, int exclusive) {
@@ -46,7 +48,7 @@ int file_create(struct file_writer *w, const char *path) {
     if (strlen(path) >= sizeof w->path) return error_set(ERR_INPUT, "%.80s...: the path is too long", path);
     strcpy(w->path, path);
     snprintf(w->temporary, sizeof w->temporary, "%s.tmp", path);
-    /* not truncated before the lock is had: another process may be writing it */
+    /* truncated only once the lock is held: another process may be writing the file */
     int fd = open(w->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return fail(path, "write");
     if (file_try_lock(fd, path, 1) == FILE_HELD) {
@@ -61,8 +63,8 @@ int file_create(struct file_writer *w, const char *path) {
     return OK;
 }
 
-/* A rename is on the disk only when its folder is. Folders that cannot be synced (some network file systems)
-   are let be. */
+/* Syncs a file's folder, because a rename is on the disk only when the folder is. Folders that cannot be synced (some
+   network file systems) are left as they are. */
 static void sync_folder(const char *path) {
     char folder[FILE_PATH_MAX + 8];
     snprintf(folder, sizeof folder, "%s", path);
@@ -119,7 +121,7 @@ int file_read(const char *path, size_t max, char **text, size_t *length) {
         fclose(file);
         return error_set(ERR_INPUT, "%s: is a folder, not a file", path);
     }
-    /* sizes of pipes and of files in /proc are 0: read what comes */
+    /* pipes and files in /proc state a size of 0, so read until the end */
     size_t capacity = info.st_size > 0 && (size_t)info.st_size <= max ? (size_t)info.st_size + 1 : 4096, used = 0;
     char *bytes = malloc(capacity + 1);
     while (bytes && used <= max) {

@@ -70,7 +70,7 @@ static const char *zip_name(const unsigned char *bytes, size_t count) {
     return "a zip archive";
 }
 
-/* Behind a byte order mark and white space. */
+/* Recognises HTML and XML, which may begin with a byte order mark and white space. */
 static const char *page_name(const unsigned char *bytes, size_t count) {
     static const char *const starts[] = {"<!doctype html", "<html", "<head", "<body"};
     const char *text = (const char *)bytes;
@@ -85,7 +85,7 @@ static const char *page_name(const unsigned char *bytes, size_t count) {
     return NULL;
 }
 
-/* A length that the header may have, and the brace that it begins with. */
+/* A safetensors file begins with the length of its header (8 bytes, here below 4 GiB), then the header's brace. */
 static int is_safetensors(const unsigned char *bytes, size_t count) {
     return count > 8 && bytes[8] == '{' && !bytes[4] && !bytes[5] && !bytes[6] && !bytes[7];
 }
@@ -109,7 +109,7 @@ const char *foreign_name(const unsigned char *bytes, size_t count, enum foreign_
 int foreign_refuse(const char *path, enum foreign_kind wanted, const char *expected) {
     unsigned char bytes[START];
     struct stat info;
-    if (stat(path, &info) || !S_ISREG(info.st_mode)) return 0; /* what comes through a pipe is gone once it is read */
+    if (stat(path, &info) || !S_ISREG(info.st_mode)) return 0; /* bytes of a pipe are gone once they are read */
     FILE *file = fopen(path, "rb");
     if (!file) return 0;
     size_t count = fread(bytes, 1, sizeof bytes, file);

@@ -11,13 +11,13 @@ static void put(struct hash_index *x, struct hash_place place) {
     x->places[at & (x->room - 1)] = place;
 }
 
-/* To twice the room; the places of one hash keep their order, as their row is walked from its beginning. */
+/* Doubles the room. Numbers of one hash keep their order, because each row of places is copied from its beginning. */
 static int grow(struct hash_index *x) {
     struct hash_index wider = {.room = x->room ? 2 * x->room : 64, .count = x->count};
     wider.places = malloc(sizeof *wider.places * wider.room);
     if (!wider.places) return error_set(ERR_DEVICE, "out of memory for an index");
     for (size_t i = 0; i < wider.room; i++) wider.places[i].number = -1;
-    size_t begin = 0; /* behind a free place, where no row is cut */
+    size_t begin = 0; /* a free place, so that no row is cut in two */
     while (begin < x->room && x->places[begin].number >= 0) begin++;
     for (size_t i = 0; i < x->room; i++) {
         const struct hash_place *place = &x->places[(begin + i) & (x->room - 1)];

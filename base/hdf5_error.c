@@ -14,10 +14,11 @@ void hdf5_quiet(void) {
 
 struct reason {
     char text[200];
-    int system; /* it is the operating system's */
+    int system; /* 1: it is the operating system's message */
 };
 
-/* The first entry of the stack is the innermost: the system's message when there is one, else the library's. */
+/* Keeps the innermost entry of the stack, which comes first: the system's message when
+   there is one, else the library's. */
 static herr_t find_reason(unsigned n, const H5E_error2_t *entry, void *user) {
     struct reason *reason = user;
     if (reason->system || !entry->desc) return 0;

@@ -9,7 +9,8 @@
 #include "base/fileio.h"
 #include "base/hdf5_error.h"
 
-/* FILE_LOCKED: it could be had a moment ago; and where the file cannot be opened, which the library then says. */
+/* Takes the lock and gives it back, to learn whether it is free. FILE_LOCKED also where the file cannot be opened: the
+   library, asked next, says why. */
 static enum file_lock_state try_lock(const char *path, int exclusive) {
     int fd = open(path, exclusive ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0666);
     if (fd < 0) return FILE_LOCKED;
@@ -18,7 +19,7 @@ static enum file_lock_state try_lock(const char *path, int exclusive) {
     return state;
 }
 
-/* As the library does it by itself, but for a file system without locks. */
+/* Makes the access list that the library would use, except that locking is off where the file system has no locks. */
 static hid_t access_list(enum file_lock_state state) {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
@@ -26,7 +27,7 @@ static hid_t access_list(enum file_lock_state state) {
     return access;
 }
 
-/* Closes the list, which would empty the stack of errors. */
+/* Closes the list and keeps the stack of errors, which H5Pclose empties. */
 static void close_list(hid_t access) {
     hid_t errors = H5Eget_current_stack();
     H5Pclose(access);

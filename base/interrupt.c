@@ -18,7 +18,7 @@ static void on_signal(int number) {
 }
 
 void interrupt_watch(void) {
-    struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: blocking calls end */
+    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART, so that blocking calls end */
     sigemptyset(&action.sa_mask);
     static const int signals[] = {SIGINT, SIGTERM, SIGALRM};
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);

@@ -4,7 +4,7 @@
 #ifndef BASE_INTERRUPT_H
 #define BASE_INTERRUPT_H
 
-void interrupt_watch(void);    /* Begins to look out for signals; the program calls it once. */
-int interrupt_requested(void); /* 1: a signal has come. */
+void interrupt_watch(void);    /* starts to catch both signals; the program calls it once */
+int interrupt_requested(void); /* 1: a signal has come */
 
 #endif

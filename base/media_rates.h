@@ -1,6 +1,6 @@
-/* media_rates.h: how often sound, pictures and latents come: 16 kHz mono sound, 25 pictures a second, and a latent
-   frame for every four pictures but the first, which is a latent frame alone. So F latent frames are 1 + 4 (F - 1)
-   video frames. */
+/* media_rates.h: the rates of sound, pictures and latents: 16 kHz mono sound, 25 pictures a second, a
+   latent frame of its own for the first picture and one for every four pictures after it. So F latent
+   frames are 1 + 4 (F - 1) video frames. */
 #ifndef BASE_MEDIA_RATES_H
 #define BASE_MEDIA_RATES_H
 
@@ -13,14 +13,15 @@ enum { FRAMES_PER_LATENT = 4 };
 #define MEDIA_HD static inline
 #endif
 
-/* Video frames of a clip of so many latent frames; also the number of latent frame `latents`' first video frame. */
+/* Video frames of a clip of `latents` latent frames. It is also the number of the first
+   video frame of latent frame `latents`, counted from 0. */
 MEDIA_HD long video_frames(long latents) { return latents > 0 ? 1 + FRAMES_PER_LATENT * (latents - 1) : 0; }
 
-/* Latent frames that are whole after so many video frames of a clip. */
+/* Latent frames that are complete after `video` video frames of a clip. */
 MEDIA_HD long latent_frames(long video) { return video > 0 ? 1 + (video - 1) / FRAMES_PER_LATENT : 0; }
 
-/* The sound that a latent frame hears: that of its own video frames and of AUDIO_MARGIN more on either side. Latent
-   frame 0 has one video frame, so its window has AUDIO_WINDOW_FIRST rows. */
+/* Rows of sound features, one per video frame, that a latent frame hears: those of its own video frames and of
+   AUDIO_MARGIN more on either side. Latent frame 0 has one video frame, so its window has AUDIO_WINDOW_FIRST rows. */
 enum {
     AUDIO_MARGIN = 2,
     AUDIO_WINDOW = AUDIO_MARGIN + FRAMES_PER_LATENT + AUDIO_MARGIN,

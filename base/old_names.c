@@ -8,7 +8,7 @@ static const struct renamed {
     const char *old, *now;
 } table[] = {
     {"refine.critic", "refine.discriminator.optimiser"},
-    {"model.mute_input", "model.mute_input"},
+    {"model.deaf", "model.mute_input"},
     {"dit.deaf", "dit.mute_input"},             /* an export's config.json */
     {"judge_updates", "discriminator_updates"}, /* a state of refine */
 };

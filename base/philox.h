@@ -15,27 +15,27 @@
 
 enum random_purpose {
     RANDOM_INIT = 1,       /* initial weights */
-    RANDOM_DATA_ORDER,     /* which clip, which window */
-    RANDOM_CLIP_NOISE,     /* teacher, score and critic noise on a clip */
-    RANDOM_TIMESTEP,       /* levels */
+    RANDOM_DATA_ORDER,     /* order of clips and windows */
+    RANDOM_CLIP_NOISE,     /* noise on a clip: teacher, score and critic */
+    RANDOM_TIMESTEP,       /* noise levels */
     RANDOM_DROPOUT,        /* conditioning dropout */
     RANDOM_SAMPLER,        /* starting noise of the teacher's sampler */
     RANDOM_ROLLOUT,        /* the generator's rollout */
     RANDOM_CRITIC_ROLLOUT, /* fresh rollouts for the critic */
     RANDOM_CRITIC_NOISE,
     RANDOM_SCORE_NOISE,   /* noise of the score comparison */
-    RANDOM_EXIT,          /* exit step */
-    RANDOM_DISCRIMINATOR, /* noise of real and fake */
+    RANDOM_EXIT,          /* pass of a rollout that gets the gradient */
+    RANDOM_DISCRIMINATOR, /* noise on real clips and rollouts */
     RANDOM_PERTURB,       /* eta of the finite-difference penalty */
-    RANDOM_STREAM,        /* serving */
-    RANDOM_PUPPET,        /* the generated data */
+    RANDOM_STREAM,        /* noise of a live stream */
+    RANDOM_PUPPET,        /* the puppets of generated data */
     RANDOM_TEST,
-    RANDOM_AUDIENCE,     /* who visits a live server, and how they talk */
-    RANDOM_REFERENCE,    /* where a decoder's sample begins, and whose picture is its reference */
+    RANDOM_AUDIENCE,     /* visitors of a live server, and their talk */
+    RANDOM_REFERENCE,    /* beginning of a decoder's sample, and the clip of its reference */
     RANDOM_LATENT_NOISE, /* errors on the latents that a decoder learns from */
-    RANDOM_VIEW,         /* how a clip's colours, place and size are varied */
-    RANDOM_BOOTSTRAP,    /* which dialogues an interval draws again */
-    RANDOM_PERMUTATION   /* which clip stands in for which */
+    RANDOM_VIEW,         /* variation of a clip's colours, place and size */
+    RANDOM_BOOTSTRAP,    /* dialogues that a bootstrap interval draws again */
+    RANDOM_PERMUTATION   /* exchange of clips in a test of permutations */
 };
 
 struct philox_block {
@@ -48,7 +48,7 @@ struct random_address {
     uint32_t sample, frame;
 };
 
-/* Ten rounds. */
+/* The ten rounds of Philox 4x32. */
 PHILOX_HD struct philox_block philox(struct philox_block counter, uint32_t key0, uint32_t key1) {
     for (int round = 0; round < 10; round++) {
         uint64_t p0 = (uint64_t)0xD2511F53u * counter.v[0], p1 = (uint64_t)0xCD9E8D57u * counter.v[2];
@@ -71,10 +71,10 @@ PHILOX_HD struct philox_block random_block(const struct random_address *a, uint3
                   (uint32_t)(a->seed >> 32) ^ (uint32_t)(high >> 32));
 }
 
-/* In [0, 1): 24 bits. */
+/* A number in [0, 1) of 24 bits. */
 PHILOX_HD float random_unit(uint32_t word) { return (float)(word >> 8) * 5.9604644775390625e-8f; }
 
-/* Control flow on the host: a number in [0, 1), and one in 0 .. n-1. `index` takes the place of the element. */
+/* Draws for decisions on the host: a number in [0, 1), and one in 0 .. n-1. `index` takes the place of the element. */
 static inline double random_uniform(const struct random_address *a, uint32_t index) {
     struct philox_block b = random_block(a, index);
     return ((double)(b.v[0] >> 5) * 67108864.0 + (double)(b.v[1] >> 6)) / 9007199254740992.0;

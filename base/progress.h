@@ -1,5 +1,5 @@
-/* progress.h: how far a long job is. On a terminal a status line with a bar, percentage, rate and time left, redrawn at
-   most ten times a second; elsewhere a log line now and then, and one at the end. */
+/* progress.h: shows how far a long job is. On a terminal it is a status line with a bar, percentage, rate and time
+   left, redrawn at most ten times a second; elsewhere it is a log line now and then, and one at the end. */
 #ifndef BASE_PROGRESS_H
 #define BASE_PROGRESS_H
 
@@ -10,7 +10,7 @@ struct progress {
     double start, drawn; /* seconds, monotonic */
 };
 void progress_begin(struct progress *progress, const char *title, long total, long first);
-/* done of total; `detail` is shown after the bar ("loss 0.123"). */
+/* Shows that `done` units of the total are done; `detail` stands after the bar ("loss 0.123"). */
 void progress_update(struct progress *progress, long done, const char *detail);
 /* Removes the status line and logs a last line. */
 void progress_end(struct progress *progress, long done, const char *detail);

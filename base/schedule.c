@@ -12,7 +12,7 @@ int schedule_sampler(enum schedule_kind kind, int steps, double shift, double *s
     for (int i = 0; i < steps; i++) {
         double share = (double)i / steps;
         sigma[i] = schedule_shift((double)(steps - i) / steps, shift);
-        /* 0.999 is what a float makes of it: a timestep next to a whole number must fall on the same side */
+        /* 0.999 rounded to float, as there, so that a timestep beside a whole number falls on the same side of it */
         if (kind == SCHEDULE_WAN) sigma[i] = schedule_shift((double)0.999f * (1 - share), shift);
         if (kind == SCHEDULE_DIFFUSERS) sigma[i] = i ? schedule_shift(1 - 0.999 * share, shift) : 1 - 1e-6;
         timestep[i] = schedule_timestep(sigma[i]);

@@ -13,7 +13,7 @@ int text_line_number(const char *text, const char *at) {
     return line;
 }
 
-/* The text begins behind the mark. */
+/* Refuses what is no text, and removes the byte order mark. */
 static int check(const char *path, char *text, size_t length) {
     if (length >= 2 && (!memcmp(text, "\xff\xfe", 2) || !memcmp(text, "\xfe\xff", 2)))
         return error_set(ERR_INPUT, "%s:1: is UTF-16 text; expected UTF-8", path);

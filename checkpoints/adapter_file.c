@@ -10,13 +10,13 @@
 
 enum { NAME_MAX_LENGTH = 256 };
 
-/* What a file is made of: at most three tensors of two adapters. */
+/* The tensors of a file; at most three for each pair of factors. */
 struct tensors {
     struct safetensors_entry *list;
     char (*names)[NAME_MAX_LENGTH];
     int count;
     float alpha;
-    float *scaled; /* the factors B, where they are multiplied */
+    float *scaled; /* the factors B times alpha / rank, for Diffusers */
 };
 
 static int add(struct tensors *t, const char *prefix, const char *name, int ndim, const long *shape,
@@ -36,7 +36,7 @@ static int ends(const char *name, const char *end) {
     return n > m && !strcmp(name + n - m, end);
 }
 
-/* B in Diffusers' file, alpha in the other. */
+/* Adds what differs between the namings: the scaled B for Diffusers, or alpha. */
 static int add_original(struct tensors *t, const struct param *p, const float *values) {
     static const char ending[] = ".lora_B.weight";
     char alpha[NAME_MAX_LENGTH];

@@ -14,7 +14,8 @@ static const char marker[] = "patch_embedding.weight"; /* the same in both namin
 
 /* ---- names ---- */
 
-/* What stands in front of the marker is the prefix of all. Files without the marker (audio modules alone) have none. */
+/* Finds the prefix of all names: what stands in front of the marker. Files without the marker, such as audio modules
+   alone, have no prefix. */
 static int find_prefix(struct checkpoint *c) {
     const char *first = NULL;
     size_t m = sizeof marker - 1;
@@ -31,7 +32,7 @@ static int find_prefix(struct checkpoint *c) {
     return OK;
 }
 
-/* A name without the prefix; NULL when it lacks it. */
+/* Returns a name without its prefix; NULL when it does not have the prefix. */
 static const char *bare(const struct checkpoint *c, const char *name) {
     size_t n = strlen(c->prefix);
     return strncmp(name, c->prefix, n) ? NULL : name + n;
@@ -97,7 +98,7 @@ int checkpoint_ignores(const char *key) { return strstr(key, ".norm_added_q.") !
 
 /* ---- sizes ---- */
 
-/* Axis `axis` of a tensor of `ndim` axes. */
+/* Reads the size of axis `axis` of a tensor that must have `ndim` axes. */
 static int read_size(const struct checkpoint *c, const char *name, int ndim, int axis, int *size) {
     const struct safetensors_entry *e = checkpoint_find(c, name);
     if (!e) return error_set(ERR_INPUT, "has no %s%s: it is no Wan transformer", c->prefix, name);
@@ -107,7 +108,7 @@ static int read_size(const struct checkpoint *c, const char *name, int ndim, int
     return OK;
 }
 
-/* How many blocks.N. there are: the largest N + 1, so that a gap is listed as missing. */
+/* Returns the number of blocks, the largest N in blocks.N. plus 1, so that a gap is later listed as missing. */
 static int count_layers(const struct checkpoint *c) {
     long layers = 0;
     for (int i = 0; i < c->shards.count; i++) {
@@ -173,7 +174,7 @@ int checkpoint_dit_config(const struct checkpoint *c, struct dit_config *d) {
     TRY(wan_config_read(path, &config, &found));
     if (found) {
         struct dit_config shapes = *d;
-        shapes.heads = shapes.text_len = 0; /* no shape tells these */
+        shapes.heads = shapes.text_len = 0; /* the shapes do not tell these */
         shapes.eps = 0;
         wan_config_compare(&config, &shapes, "the tensors'", &faults);
         code = fault_report(&faults, "sizes differ");
@@ -194,7 +195,7 @@ int checkpoint_expect(const struct checkpoint *c, const struct dit_config *confi
     int found;
     config_path(c, path, sizeof path);
     TRY(wan_config_read(path, &given, &found));
-    if (!found) return OK; /* the tensors' shapes will tell */
+    if (!found) return OK; /* then only the tensors' shapes are compared, when they are loaded */
     wan_config_compare(&given, config, "the run's", &faults);
     int code = fault_report(&faults, "sizes differ");
     return code ? error_context(code, "%s", path) : OK;

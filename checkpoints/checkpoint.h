@@ -1,5 +1,5 @@
-/* checkpoint.h: a Wan transformer's checkpoint as it is found: the naming of its tensors (original or Diffusers), the
-   prefix that a repack put in front ("model.diffusion_model."), and the sizes of the network it is of.
+/* checkpoint.h: a Wan transformer's checkpoint as other tools wrote it: the naming of its tensors (original or
+   Diffusers), the prefix that repackaging put in front ("model.diffusion_model."), and the sizes of its network.
    Wan 2.1's image branch (k_img, img_emb) is refused by name. Tensors are found by their original names. */
 #ifndef CHECKPOINTS_CHECKPOINT_H
 #define CHECKPOINTS_CHECKPOINT_H
@@ -12,26 +12,27 @@ enum weights_naming { NAMING_ORIGINAL, NAMING_DIFFUSERS };
 struct checkpoint {
     struct shards shards;
     enum weights_naming naming;
-    char prefix[128]; /* "" as a rule */
-    /* Diffusers' name of a tensor, for checkpoints of other networks (vae_file.h); NULL: a transformer's. */
+    char prefix[128]; /* usually "" */
+    /* Makes Diffusers' name from an original one, for checkpoints of other networks (vae_file.h); NULL: transformers'
+       names. */
     int (*rename)(const void *user, const char *original, char *out, size_t size);
     const void *rename_user;
 };
-/* path: what shards.h opens. ERR_INPUT names the file and what is wrong. */
+/* Opens a checkpoint at anything that shards_open takes. ERR_INPUT names the file and what is wrong. */
 int checkpoint_open(struct checkpoint *c, const char *path);
 void checkpoint_close(struct checkpoint *c);
-/* The name that a tensor has in this checkpoint. */
+/* Writes to `key` the name that a tensor has in this checkpoint. */
 int checkpoint_key(const struct checkpoint *c, const char *original, char *key, size_t size);
 const struct safetensors_entry *checkpoint_find(const struct checkpoint *c, const char *original); /* NULL: none */
-/* 1: nobody needs this tensor, although files have it (Diffusers' unused norm_added_q). */
+/* Returns 1 for tensors that files have and no network uses (Diffusers' norm_added_q). */
 int checkpoint_ignores(const char *key);
 
-/* Sizes of the network, from the tensors' shapes and the config.json beside them; the two must agree. The number of
-   heads comes from config.json, else heads of 128 as all of Wan's. height and width are not a network's: 0. Audio sizes
-   are of the audio modules in the file, 0 without. */
+/* Reads the network's sizes from the tensors' shapes and from the config.json beside them, which must agree. The number
+   of heads comes from config.json; without it heads are 128 wide, as in all of Wan's. height and width are 0, because
+   no network states them. Audio sizes are 0 when the file has no audio modules. */
 int checkpoint_dit_config(const struct checkpoint *c, struct dit_config *config);
-/* ERR_INPUT when the checkpoint is of a network of other sizes than `config`, with all sizes that differ, theirs and
-   the run's. Audio is not compared. */
+/* Compares the checkpoint's network with `config`. ERR_INPUT lists all sizes that differ, with both values. Audio is
+   not compared. */
 int checkpoint_expect(const struct checkpoint *c, const struct dit_config *config);
 
 #endif

@@ -36,7 +36,7 @@ static int open_tensors(struct codec *codec, const char *name, const char *path,
     return code ? error_context(code, "%s", path) : OK;
 }
 
-/* The codec whose tensors a file holds, and its stride; NULL: it is something else. */
+/* Returns the codec whose tensors a file holds, and its stride; NULL: the file holds something else. */
 static const char *codec_in(const char *path, int *stride) {
     struct codec_tensor tensors[TENSORS_MAX];
     struct safetensors file;
@@ -73,7 +73,7 @@ static int check_name(const struct codec_source *s, const struct vae_config *con
     return error_set(ERR_INPUT, "%s: holds codec %s, expected %s", s->path, name, s->name);
 }
 
-/* Notes where the weights are and that they are the right ones. */
+/* Notes where the weights are, after checking that they are the right ones. */
 static int note_weights(struct codec *codec, const struct codec_source *s, uint32_t checksum) {
     char *whole = realpath(s->path, NULL);
     int fits =
@@ -94,7 +94,7 @@ static int open_vae(struct codec *codec, const struct codec_source *s, int heigh
     uint32_t checksum;
     TRY(vae_file_config(&config, s->path));
     TRY(check_name(s, &config));
-    TRY(codec_vae_describe(&sizes, &config, height, width)); /* before the weights are read */
+    TRY(codec_vae_describe(&sizes, &config, height, width)); /* fails before the weights are read */
     TRY(vae_file_open(&weights, s->path, &checksum));
     TRY(codec_vae_open(codec, &weights, height, width));
     int code = note_weights(codec, s, checksum);
@@ -151,7 +151,7 @@ int codec_file_open(struct codec *codec, const struct codec_source *s, int heigh
     int stride;
     memset(codec, 0, sizeof *codec);
     if (*s->name && !codec_is_known(s->name))
-        return codec_open(codec, s->name, height, width, NULL, 0); /* says which there are */
+        return codec_open(codec, s->name, height, width, NULL, 0); /* fails with the list of codecs */
     const char *name = *s->name ? s->name : codec_in(s->path, &stride);
     if (name && !codec_is_external(name)) return open_tensors(codec, name, s->path, height, width);
     if (!*s->path)

@@ -14,12 +14,12 @@
 
 /* ---- tensors ---- */
 
-/* What a kind's tensors are called. */
+/* Returns what the names of a kind's tensors begin with. */
 static const char *prefix_of(const struct decoder_net *net) {
     return net->kind == DECODER_RESIDUAL ? DECODER_FILE_RESIDUAL : DECODER_FILE_LIGHT;
 }
 
-/* How a parameter lies in a file. Ours is [co, places, rows, columns, ci], or a bias. */
+/* Shape of a parameter in a file. In our tables it is [co, places, rows, columns, ci], or a bias. */
 struct stored {
     long co, places, rows, columns, ci;
     int ndim;
@@ -35,7 +35,8 @@ static struct stored stored_of(const struct param *p) {
     return f;
 }
 
-/* Where the file has value `index` of ours: the frame itself (the last place) before the past one. */
+/* Returns the file's index of our value `index`. A file has the frame's own channels, our last place, before the past
+   frame's. */
 static long stored_index(const struct stored *f, long index) {
     long i = index % f->ci, x = index / f->ci % f->columns, y = index / (f->ci * f->columns) % f->rows;
     long place = index / (f->ci * f->columns * f->rows) % f->places;
@@ -43,8 +44,8 @@ static long stored_index(const struct stored *f, long index) {
     return ((o * f->places * f->ci + (f->places - 1 - place) * f->ci + i) * f->rows + y) * f->columns + x;
 }
 
-/* Outputs that come before those that are wanted: a light decoder's layer of growth may have twice as many. -1: another
-   shape. */
+/* Number of outputs in the file that come before those that are used, because a light decoder's growth may have twice
+   as many as needed. -1: the shape is another one. */
 static long surplus_outputs(const struct decoder_net *net, const struct safetensors_entry *e, const struct stored *f) {
     if (e->ndim != f->ndim) return -1;
     for (int k = 1; k < f->ndim; k++)
@@ -87,7 +88,7 @@ int decoder_file_create(struct decoder_net *net, const struct safetensors *file)
     int code = decoder_net_create(net, &config);
     if (!code) code = decoder_file_check(net, file);
     if (code) decoder_net_destroy(net);
-    return code == ERR_USAGE ? ERR_INPUT : code; /* the sizes are the file's */
+    return code == ERR_USAGE ? ERR_INPUT : code; /* the sizes came from the file, so this is an input error */
 }
 
 static int read_param(float *ours, const struct decoder_net *net, const struct param *p,
@@ -157,10 +158,11 @@ static int fits(const struct codec *codec, const struct decoder_net *net) {
     return OK;
 }
 
-/* To a codec; net and weights are the caller's when it fails. */
+/* Gives a file's network to a codec as its decoder; net and weights stay the caller's when this fails. */
 static int open_decoder(struct codec *codec, const struct safetensors *file, struct decoder_net *net, elem **weights) {
     struct codec_decoder decoder;
-    TRY(decoder_file_create(net, file)); /* the sizes are the tensors' own before they allocate */
+    TRY(decoder_file_create(net,
+                            file)); /* sizes are checked against the tensors before anything is allocated by them */
     TRY(fits(codec, net));
     *weights = device_alloc(net->table->total * sizeof **weights);
     if (!*weights) return error_set(ERR_DEVICE, "out of memory for the decoder");

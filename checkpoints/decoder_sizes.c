@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 
-enum { FIRST_BLOCK = 3, SIDE_MAX = 64 }; /* a light decoder's first block's number; of a patch */
+enum { FIRST_BLOCK = 3, SIDE_MAX = 64 }; /* number of a light decoder's first block; largest side of a patch */
 
 static int size_from(long value) { return value > 0 && value < 1 << 20 ? (int)value : 0; }
 
-/* The side of a patch of so many numbers, `each` a pixel; 0: they are no square patch's. */
+/* Returns the side of a patch of `numbers` numbers, `each` for a pixel; 0: no square patch has that many. */
 static int patch_from(long numbers, long each) {
     for (int side = 1; side < SIDE_MAX; side++)
         if (each * side * side == numbers) return side;
@@ -19,7 +19,7 @@ static int patch_from(long numbers, long each) {
 
 /* ---- light ---- */
 
-/* The tensor "decoder.NUMBER.PART" of that rank, or NULL. */
+/* Returns the tensor "decoder.NUMBER.PART" if it has the given number of axes, else NULL. */
 static const struct safetensors_entry *part(const struct safetensors *file, int number, const char *name, int ndim) {
     char full[64];
     snprintf(full, sizeof full, "decoder.%d.%s", number, name);
@@ -33,7 +33,7 @@ static const char *metadata_of(const struct safetensors *file, const char *key) 
     return NULL;
 }
 
-/* What the tensors do not say. */
+/* Reads from the metadata what the tensors do not tell. */
 static int describe_metadata(struct light_decoder_config *c, const struct safetensors *file) {
     const char *text = metadata_of(file, "scale"), *clamp = metadata_of(file, "clamp");
     char rest;
@@ -46,7 +46,8 @@ static int describe_metadata(struct light_decoder_config *c, const struct safete
                      text);
 }
 
-/* Stage s begins with block number FIRST_BLOCK + s (blocks + 3); its upsampling has a number of its own. */
+/* Reads a level's sizes. Level s begins with number FIRST_BLOCK + s (blocks + 3), since its upsampling has a number of
+   its own. */
 static int describe_level(struct light_decoder_config *c, const struct safetensors *file, int s, int width) {
     int after = FIRST_BLOCK + s * (c->blocks + 3) + c->blocks;
     const struct safetensors_entry *grow = part(file, after + 1, "conv.weight", 4);
@@ -82,7 +83,7 @@ static int describe_light(struct light_decoder_config *c, const struct safetenso
 
 /* ---- residual ---- */
 
-/* The tensor "residual.NAME.weight" of rank 4, or NULL. */
+/* Returns the tensor "residual.NAME.weight" if it has 4 axes, else NULL. */
 static const struct safetensors_entry *weight(const struct safetensors *file, const char *name) {
     char full[96];
     snprintf(full, sizeof full, DECODER_FILE_RESIDUAL "%s.weight", name);
@@ -103,7 +104,7 @@ static int count_blocks(const struct safetensors *file, int level) {
     return RESIDUAL_BLOCKS_MAX;
 }
 
-/* The width of the level after it, a quarter of what its growth makes. */
+/* Reads the width of the level that follows: a quarter of the growth's outputs. */
 static int grown_width(int *width, const struct safetensors *file, int level) {
     char name[48];
     snprintf(name, sizeof name, "level.%d.grow", level);
@@ -157,7 +158,7 @@ static void set_pair(struct decoder_metadata *m, int pair, const char *key, cons
 
 void decoder_sizes_write(struct decoder_metadata *m, const struct decoder_net *net) {
     set_pair(m, 0, "format", net->kind == DECODER_RESIDUAL ? "residual_decoder" : "light_decoder");
-    if (net->kind == DECODER_RESIDUAL) return; /* its tensors tell all */
+    if (net->kind == DECODER_RESIDUAL) return; /* its tensors tell everything */
     const struct light_decoder_config *c = &net->of.light.config;
     snprintf(m->scale, sizeof m->scale, "%d,%d,%d", c->scale[0], c->scale[1], c->scale[2]);
     snprintf(m->clamp, sizeof m->clamp, "%.17g", c->clamp);

@@ -40,7 +40,7 @@ static int is_part(const struct dirent *entry) {
     return *entry->d_name != '.' && ending && (!strcmp(ending, ".safetensors") || !strcmp(ending, ".json"));
 }
 
-/* Weights, index and config.json of the trunk: writing it leaves no others of its name. */
+/* Adds the trunk's weights, index and config.json; writing the trunk has removed all others of its name. */
 static int add_trunk(cJSON *sums, const char *folder) {
     char below[FILE_PATH_MAX], name[300];
     struct dirent **list;
@@ -56,7 +56,7 @@ static int add_trunk(cJSON *sums, const char *folder) {
     return code;
 }
 
-/* CRC-32 of the JSON, `sum` left out, in the one form that it has without white space. */
+/* Computes the CRC-32 of the JSON without its `sum` key, printed without white space, which is one form only. */
 static int config_sum(const cJSON *root, char *text) {
     cJSON *copy = cJSON_Duplicate(root, 1);
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "sum");
@@ -96,11 +96,11 @@ int export_sums_check_config(const cJSON *root) {
                      text);
 }
 
-/* A name below the folder. */
+/* Whether a name stays inside the folder. */
 static int is_inside(const char *name) { return *name && *name != '/' && !strstr(name, ".."); }
 
-/* The first tensor of a damaged file that is not finite, as safetensors_read_part says it; "" when that is not the
-   damage. */
+/* Names the first tensor of a damaged file with a value that is not finite, in safetensors_read_part's words; "" when
+   that is not the damage. */
 static const char *spoilt_tensor(const char *folder, const char *name) {
     enum { PIECE = 1 << 14 };
     char path[FILE_PATH_MAX];

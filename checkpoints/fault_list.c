@@ -18,7 +18,7 @@ void fault_add(struct fault_list *f, const char *format, ...) {
     if (f->kept == f->capacity) {
         int capacity = f->capacity ? 2 * f->capacity : 64;
         char **more = capacity > KEPT_MAX ? NULL : realloc(f->list, (size_t)capacity * sizeof *more);
-        if (!more) return; /* counted all the same */
+        if (!more) return; /* out of memory; the fault is counted all the same */
         f->list = more;
         f->capacity = capacity;
     }
@@ -34,7 +34,7 @@ void fault_free(struct fault_list *f) {
     *f = (struct fault_list)FAULT_LIST;
 }
 
-/* The first number between two dots, "blocks.7.": where it begins and ends. */
+/* Finds the first number between two dots, as in "blocks.7.", and returns where it begins and ends. */
 static int find_number(const char *text, int *begin, int *end) {
     for (const char *dot = strchr(text, '.'); dot; dot = strchr(dot + 1, '.')) {
         size_t digits = strspn(dot + 1, "0123456789");
@@ -46,7 +46,7 @@ static int find_number(const char *text, int *begin, int *end) {
     return 0;
 }
 
-/* The number of `text` when all else in it is as in `like`, -1 when it is not. */
+/* Returns the number in `text` when the rest of it is the same as in `like`, else -1. */
 static int number_like(const char *text, const char *like, int begin, int end) {
     if (strncmp(text, like, (size_t)begin) || !isdigit((unsigned char)text[begin])) return -1;
     char *rest;
@@ -54,7 +54,8 @@ static int number_like(const char *text, const char *like, int begin, int end) {
     return number < 1000000 && !strcmp(rest, like + end) ? (int)number : -1;
 }
 
-/* "0-3,7" of the faults like f->list[first]; they are taken out of the list (set to ""). */
+/* Writes the numbers of all faults like f->list[first] as "0-3,7" and takes those faults out of the list (sets them to
+   ""). */
 static int numbers_text(struct fault_list *f, int first, int begin, int end, char *text, size_t size) {
     char like[FAULT_MAX];
     int from = -1, to = -1, together = 0;

@@ -10,7 +10,7 @@ struct pair {
     const char *original, *diffusers;
 };
 
-/* A name ends in a pair's text or goes on with ".weight", ".bias". */
+/* Pairs of names. A tensor's name is a pair's text, or continues with ".weight" or ".bias". */
 static const struct pair global_names[] = {
     {"text_embedding.0", "condition_embedder.text_embedder.linear_1"},
     {"text_embedding.2", "condition_embedder.text_embedder.linear_2"},
@@ -52,14 +52,14 @@ enum {
     BLOCK_NAMES = sizeof block_names / sizeof block_names[0]
 };
 
-/* What follows "blocks.N."; NULL: the name is not inside a block. */
+/* Returns what follows "blocks.N."; NULL: the name is not inside a block. */
 static const char *inside_block(const char *name) {
     if (strncmp(name, "blocks.", 7)) return NULL;
     size_t digits = strspn(name + 7, "0123456789");
     return digits && name[7 + digits] == '.' ? name + 8 + digits : NULL;
 }
 
-/* `from` is a pair's text, whole or followed by a dot: the rest, else NULL. */
+/* Returns the rest of a name that is a pair's text, whole or followed by a dot; NULL: it is not. */
 static const char *match(const char *name, const char *text) {
     size_t n = strlen(text);
     return !strncmp(name, text, n) && (!name[n] || name[n] == '.') ? name + n : NULL;

@@ -6,12 +6,12 @@
 
 #include <stddef.h>
 
-/* original -> Diffusers and back; ERR_INPUT when `out` is too small. */
+/* Translate a name from original to Diffusers and back. ERR_INPUT: `out` is too small. */
 int names_to_diffusers(const char *original, char *out, size_t size);
 int names_to_original(const char *diffusers, char *out, size_t size);
-/* 1: a name that only Diffusers files have ("condition_embedder.", ".attn1.", "proj_out."). */
+/* Returns 1 for a name that only Diffusers' files have ("condition_embedder.", ".attn1.", "proj_out."). */
 int names_is_diffusers(const char *name);
-/* Takes out, wherever they stand, the parts that PyTorch's wrappers leave in names: "_fsdp_wrapped_module.",
+/* Removes, wherever they stand, the parts that PyTorch's wrappers leave in names: "_fsdp_wrapped_module.",
    "_checkpoint_wrapped_module." and "_orig_mod." (torch.compile). */
 void names_unwrap(char *name);
 

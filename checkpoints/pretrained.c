@@ -7,7 +7,8 @@
 #include "checkpoints/export_sums.h"
 #include "checkpoints/student_config.h"
 
-/* An export of ours: config.json beside the trunk's folder or, in the first version, its file. */
+/* Whether the folder is an export of ours: it has config.json beside the trunk's folder or, in the first version,
+   beside the trunk's file. */
 static int is_export(const char *path) {
     char config[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
     if (file_join(config, sizeof config, path, "config.json") || !file_exists(config)) return 0;
@@ -15,7 +16,7 @@ static int is_export(const char *path) {
     return !file_join(trunk, sizeof trunk, path, "transformer.safetensors") && file_exists(trunk);
 }
 
-/* The file or folder of the trunk. */
+/* Finds the file or folder of the trunk. */
 static int trunk_path(const char *path, char *trunk, size_t size) {
     if (!is_export(path))
         return (size_t)snprintf(trunk, size, "%s", path) < size

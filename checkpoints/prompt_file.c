@@ -30,7 +30,7 @@ static int is_number(const struct safetensors_entry *e) {
     return e->type == ST_F32 || e->type == ST_BF16 || e->type == ST_F16 || e->type == ST_F64;
 }
 
-/* [L, D], or [1, L, D] as batches of one are saved. */
+/* Whether a tensor is [L, D], or [1, L, D] as batches of one are saved. */
 static int is_embedding(const struct safetensors_entry *e, long *rows, long *dim) {
     int first = e->ndim == 3 && e->shape[0] == 1;
     if (!is_number(e) || e->ndim != 2 + first) return 0;
@@ -62,7 +62,8 @@ static int64_t mask_value(const struct safetensors_entry *e, size_t i) {
     return data[i];
 }
 
-/* The tokens that a mask [L] leaves: those before its first 0, which nothing but zeros may follow. */
+/* Cuts a prompt to the tokens that its mask [L] leaves: those before its first 0, behind which only zeros may
+   follow. */
 static int apply_mask(struct prompt_entry *p, const struct safetensors_entry *mask) {
     size_t n = (size_t)mask->shape[mask->ndim - 1], tokens = 0;
     while (tokens < n && mask_value(mask, tokens)) tokens++;
@@ -101,7 +102,7 @@ static int is_empty(const struct prompt_entry *p) {
     return p->keyed ? !prompt_key("", key) && !strcmp(p->name, key) : !strcmp(p->name, "empty");
 }
 
-/* The prompt that is meant when none is named: as the metadata say, else the only one that is not empty. */
+/* Finds the prompt to use when none is named: the metadata's default, else the only one that is not empty. */
 static int find_fallback(const struct prompt_file *f, const struct hash_index *index) {
     const char *key = metadata(&f->file, index, default_key);
     int only = -1, others = 0;
@@ -135,7 +136,7 @@ void prompt_file_close(struct prompt_file *f) {
     memset(f, 0, sizeof *f);
 }
 
-/* "a", "b" and 3 more */
+/* Lists prompts as: "a", "b" and 3 more. */
 static void list_prompts(const struct prompt_file *f, char *list, size_t size) {
     size_t used = 0;
     int shown = 0;
@@ -161,8 +162,8 @@ static int by_tensor(const void *a, const void *b) {
     return (x->tensor > y->tensor) - (x->tensor < y->tensor);
 }
 
-/* The prompt in the tensor of that name; NULL: there is none. The file's tensors are sorted by name, the prompts are
-   in their order. */
+/* Returns the prompt in the tensor of that name; NULL: there is none. Prompts are in the order of the file's tensors,
+   which are sorted by name. */
 static const struct prompt_entry *entry_of(const struct prompt_file *f, const char *name) {
     struct prompt_entry wanted = {.tensor = safetensors_find(&f->file, name)};
     return wanted.tensor ? bsearch(&wanted, f->entries, (size_t)f->count, sizeof wanted, by_tensor) : NULL;
@@ -231,7 +232,7 @@ int prompt_file_fill(const struct prompt_file *f, const struct prompt_entry *p, 
 /* ---- writing ---- */
 
 struct prompt_writing {
-    struct safetensors_entry *entries; /* two a prompt: rows, token numbers */
+    struct safetensors_entry *entries; /* two for each prompt: rows, token numbers */
     const char **metadata;
     int count, pairs;
     struct hash_index index; /* finds a prompt's place in `entries` by its key */
@@ -274,7 +275,7 @@ static int put_prompt(struct prompt_writing *w, const struct prompt_rows *p, int
     TRY(prompt_key(p->text, key));
     size_t at = 0;
     for (int i; (i = hash_index_next(&w->index, hash_text(key), &at)) >= 0;)
-        if (!strcmp(w->entries[i].name + PREFIX, key)) return OK; /* there already */
+        if (!strcmp(w->entries[i].name + PREFIX, key)) return OK; /* it is there already */
     TRY(hash_index_add(&w->index, hash_text(key), w->count));
     size_t count = (size_t)p->length * (size_t)dim;
     TRY(put_tensor(w, prefix, key, type, p->length, dim,

@@ -1,6 +1,6 @@
-/* safetensors.c: see safetensors.h. What the header says is believed only after it was checked: lengths against the
-   file with arithmetic that cannot overflow, shapes against byte counts, ranges against each other (no overlap, no
-   hole), names against duplicates. */
+/* safetensors.c: see safetensors.h. The header is checked before it is used: lengths against the file, with arithmetic
+   that cannot overflow, shapes against byte counts, ranges against each other (no overlap, no hole), names against
+   duplicates. */
 #include "checkpoints/safetensors.h"
 #include "base/error.h"
 #include "base/fileio.h"
@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum { HEADER_MAX = 100 << 20, NDIM_MAX = 8, WRITE_PIECE = 1 << 16 };
-static const double INTEGER_MAX = 9007199254740992.0; /* 2^53: what a JSON number holds exactly */
+static const double INTEGER_MAX = 9007199254740992.0; /* 2^53, up to which a JSON number is exact */
 
 static const struct {
     const char *name;
@@ -228,12 +228,12 @@ static float from_half(uint16_t h) {
     return sign ? -v : v;
 }
 
-/* Whatever the values are. */
+/* Converts elements whatever their values are. */
 static int convert(const struct safetensors_entry *e, size_t from, size_t count, float *out) {
     if (e->type > ST_BF16 && e->type != ST_F64)
         return error_set(ERR_INPUT, "%.100s: is of type %s, expected floating point", e->name,
                          e->type == ST_OTHER ? e->dtype : safetensors_type_name(e->type));
-    const char *data = (const char *)e->data + from * types[e->type].bytes; /* of any alignment */
+    const char *data = (const char *)e->data + from * types[e->type].bytes; /* may have any alignment */
     uint16_t half;
     double wide;
     switch (e->type) {
@@ -305,7 +305,7 @@ static int check_entry(const struct safetensors_entry *e) {
     return OK;
 }
 
-/* Adds entry i to the names so far. */
+/* Adds entry i's name to those so far; refuses a name that is there already. */
 static int check_name(struct hash_index *names, const struct safetensors_entry *const *order, int i) {
     uint64_t hash = hash_text(order[i]->name);
     size_t at = 0;
@@ -347,7 +347,7 @@ static cJSON *header_of(const struct safetensors_entry *const *order, int count,
     return header;
 }
 
-/* An entry's bytes from its own pointer or, piece by piece, from `give`. */
+/* Writes an entry's bytes from its own pointer or, piece by piece, from `give`. */
 static int write_entry(FILE *file, const struct safetensors_entry *e, safetensors_source give, void *user) {
     if (!give) {
         if (e->bytes) fwrite(e->data, 1, e->bytes, file);
@@ -358,7 +358,7 @@ static int write_entry(FILE *file, const struct safetensors_entry *e, safetensor
     for (size_t from = 0; from < e->count; from += most) {
         size_t count = e->count - from < most ? e->count - from : most;
         TRY(give(user, e, from, count, piece));
-        if (fwrite(piece, size, count, file) != count) return OK; /* file_commit says why */
+        if (fwrite(piece, size, count, file) != count) return OK; /* file_commit reports the reason */
     }
     return OK;
 }

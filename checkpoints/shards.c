@@ -24,7 +24,7 @@ static int ends_in(const char *text, const char *ending) {
 
 /* ---- which file ---- */
 
-/* How many files of the folder end so, and the first by name. */
+/* Counts the files of a folder that have this ending, and returns the first of them by name. */
 static int count_files(const char *folder, const char *ending, char *name, size_t size) {
     DIR *dir = opendir(folder);
     int count = 0;
@@ -42,7 +42,7 @@ static int is_folder(const char *path) {
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* There is no safetensors file; weights of another kind may be what the folder holds. */
+/* Refuses a folder without safetensors files, and names the kind of weights that it holds instead, if any. */
 static int refuse_folder(const char *folder) {
     static const char *const endings[] = {".bin", ".pth", ".pt", ".ckpt", ".gguf"};
     char name[NAME_LENGTH_MAX + 1], path[FILE_PATH_MAX];
@@ -77,8 +77,8 @@ void shards_folder(const struct shards *s, char *folder, size_t size) {
 /* ---- the index ---- */
 
 struct index_entry {
-    const char *tensor, *file; /* in the JSON */
-    int number;                /* of the file */
+    const char *tensor, *file; /* point into the JSON */
+    int number;                /* index of the file */
     int found;
 };
 struct index {
@@ -97,7 +97,7 @@ static int by_file(const void *a, const void *b) {
     return order ? order : strcmp(x->tensor, y->tensor);
 }
 
-/* A name in the index's own folder. */
+/* Refuses a file name that leads out of the index's folder. */
 static int check_file_name(const char *name) {
     size_t n = strlen(name);
     if (!n || n > NAME_LENGTH_MAX || strchr(name, '/') || strchr(name, '\\') || name[0] == '.')
@@ -115,7 +115,7 @@ static int parse_index(struct index *index, const char *text, size_t length) {
     cJSON_ArrayForEach(item, map) {
         if (!cJSON_IsString(item)) return error_set(ERR_INPUT, "%.100s: expected a file name", item->string);
         TRY(check_file_name(item->valuestring));
-        names_unwrap(item->string); /* as in the files' own headers */
+        names_unwrap(item->string); /* the files' own headers are unwrapped too */
         index->list[index->count++] = (struct index_entry){.tensor = item->string, .file = item->valuestring};
     }
     if (!index->count) return error_set(ERR_INPUT, "names no tensor");
@@ -157,7 +157,7 @@ static int open_files(struct shards *s, const struct index *index) {
     return OK;
 }
 
-/* Every tensor is where the index says, and nowhere else. */
+/* Checks that every tensor is where the index says, and nowhere else. */
 static int check_places(struct shards *s, struct index *index) {
     struct fault_list faults = FAULT_LIST;
     for (int k = 0; k < s->file_count; k++)
@@ -247,7 +247,7 @@ const struct safetensors_entry *shards_find(const struct shards *s, const char *
 
 /* ---- writing ---- */
 
-/* The end of the file that begins with entry `begin`. */
+/* Returns the end of the entries that go into one file, from `begin` on. */
 static int fill_file(const struct safetensors_entry *entries, int count, int begin, size_t most) {
     size_t bytes = 0;
     int end = begin;
@@ -255,7 +255,7 @@ static int fill_file(const struct safetensors_entry *entries, int count, int beg
     return end;
 }
 
-/* BASE.safetensors, BASE-*-of-*.safetensors and the index of an earlier writing, the index first. */
+/* Removes BASE.safetensors, BASE-*-of-*.safetensors and the index that an earlier call left, the index first. */
 static int remove_old(const char *folder, const char *base) {
     char path[FILE_PATH_MAX], name[NAME_LENGTH_MAX + 1];
     snprintf(name, sizeof name, "%s%s", base, index_ending);
@@ -294,7 +294,7 @@ static int write_index(const char *folder, const char *base, cJSON *map, size_t 
 
 int shards_write(const char *folder, const char *base, const struct safetensors_entry *entries, int count, size_t most,
                  safetensors_source give, void *user) {
-    static const char *const metadata[] = {"format", "pt", NULL}; /* what PyTorch's readers ask for */
+    static const char *const metadata[] = {"format", "pt", NULL}; /* PyTorch's readers look for this */
     char path[FILE_PATH_MAX], name[NAME_LENGTH_MAX + 1];
     int files = 0, code;
     size_t bytes = 0;

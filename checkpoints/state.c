@@ -20,7 +20,7 @@ enum { NAME_MAX_LENGTH = 256, TEXT_MAX = 1 << 24 };
 static const char format_name[] = "streamavatar training state";
 
 struct state_writer {
-    hid_t file, make_groups; /* property list: intermediate groups, no time stamps */
+    hid_t file, make_groups; /* make_groups: property list that creates intermediate groups, without time stamps */
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
     int failed;
 };
@@ -63,13 +63,13 @@ int state_create(struct state_writer **writer, const char *path) {
     return code;
 }
 
-/* values NULL: room for them. */
+/* Writes a data set. values NULL: only makes room for them. */
 static int put(struct state_writer *w, const char *name, hid_t file_type, hid_t memory_type, int ndim,
                const hsize_t *shape, const void *values) {
     if (strlen(name) >= NAME_MAX_LENGTH) return error_set(ERR_USAGE, "the name %.60s... is too long", name);
     hid_t space = ndim ? H5Screate_simple(ndim, shape, NULL) : H5Screate(H5S_SCALAR);
     hid_t plain = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_obj_track_times(plain, 0); /* the same state gives the same bytes */
+    H5Pset_obj_track_times(plain, 0); /* so that the same state gives the same bytes */
     H5Pset_alloc_time(plain, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(plain, H5D_FILL_TIME_NEVER);
     hid_t set = H5Dcreate2(w->file, name, file_type, space, w->make_groups, plain, H5P_DEFAULT);
@@ -117,7 +117,7 @@ int state_put_text(struct state_writer *w, const char *name, const char *text) {
     return code;
 }
 
-/* Path with an ending: the sums. */
+/* Writes the path of a sums file: the state's path with an ending. */
 static void sum_path(char *text, const char *path, const char *ending) {
     snprintf(text, FILE_PATH_MAX + 16, "%s%s", path, ending);
 }
@@ -142,8 +142,8 @@ static int write_sum(const char *of, const char *path) {
     return file_write(path, text, (size_t)n);
 }
 
-/* A writer that was killed between the two renames left a FILE that matches FILE.sum.new only; that sum is about to be
-   written over. */
+/* Finishes the renames of a writer that was killed between them, whose FILE matches FILE.sum.new only, before that sum
+   is overwritten. */
 static int settle(const char *path, const char *sum, const char *fresh) {
     uint64_t length;
     uint32_t crc;
@@ -172,7 +172,8 @@ static int close_file(struct state_writer *w) {
     return status < 0 ? fail(w->path, "write", "the file") : OK;
 }
 
-/* Disks that are too full for the values are found now; file systems that cannot claim space find it when they come. */
+/* Claims the file's space, so that a disk too full for the values is noticed now. Where the file system cannot claim
+   space it is noticed when values are written. */
 static int claim_space(const struct state_writer *w) {
     struct stat info;
     int fd = open(w->temporary, O_WRONLY | O_CLOEXEC), failed = fd < 0 || fstat(fd, &info);
@@ -193,7 +194,7 @@ int state_lay_out(struct state_writer *w) {
 int state_finish(struct state_writer *w) {
     int code = w->failed ? error_set(ERR_INPUT, "%s: was not written whole", w->path) : close_file(w);
     if (!code) code = publish(w);
-    state_abandon(w); /* removes the temporary file, which is gone when all went well */
+    state_abandon(w); /* removes the temporary file, if the writing failed */
     return code;
 }
 
@@ -222,7 +223,7 @@ static int verify(const char *path) {
 }
 
 int state_verify(const char *path, struct file_identity *seen) {
-    struct file_identity now = file_identify(path); /* before it is read: what is written meanwhile is another file */
+    struct file_identity now = file_identify(path); /* taken before reading: a file replaced meanwhile is another one */
     if (seen && file_is_same(seen, &now)) return OK;
     TRY(verify(path));
     if (seen) *seen = now;
@@ -260,7 +261,7 @@ void state_close(struct state_reader *r) {
     free(r);
 }
 
-/* H5Lexists fails when a folder on the way is missing: every part is asked for. */
+/* Asks for every part of the name, because H5Lexists fails when a group on the way is missing. */
 int state_has(const struct state_reader *r, const char *name) {
     char part[NAME_MAX_LENGTH];
     size_t length = strlen(name);
@@ -274,7 +275,7 @@ int state_has(const struct state_reader *r, const char *name) {
     return 1;
 }
 
-/* An open data set of a class, with its shape; -1 and *code set otherwise. */
+/* Opens a data set of this class of numbers and returns it with its shape; -1, with *code set, when that fails. */
 static hid_t open_set(struct state_reader *r, const char *name, H5T_class_t class, int *ndim, hsize_t *shape,
                       int *code) {
     hid_t set = state_has(r, name) ? H5Dopen2(r->file, name, H5P_DEFAULT) : -1;

@@ -22,7 +22,7 @@ struct state_list {
     int count, capacity;
 };
 
-/* 1: step_DIGITS.h5 followed by `ending`. */
+/* Returns 1 if the name is step_DIGITS.h5 followed by `ending`. */
 static int is_state(const char *name, long *step, const char *ending) {
     char *end;
     if (strncmp(name, "step_", 5) || name[5] < '0' || name[5] > '9' || strlen(name) >= 64) return 0;
@@ -46,7 +46,7 @@ static int by_time(const void *a, const void *b) {
 
 static int add_state(struct state_list *list, DIR *dir, const char *name, long step) {
     struct stat info;
-    if (fstatat(dirfd(dir), name, &info, 0)) return OK; /* gone meanwhile */
+    if (fstatat(dirfd(dir), name, &info, 0)) return OK; /* it has been removed meanwhile */
     if (list->count == list->capacity) {
         int capacity = list->capacity ? 2 * list->capacity : 16;
         struct found_state *more = realloc(list->states, (size_t)capacity * sizeof *more);
@@ -61,7 +61,7 @@ static int add_state(struct state_list *list, DIR *dir, const char *name, long s
     return OK;
 }
 
-/* No folder: an empty list. */
+/* Lists a folder's states; the list is empty when there is no folder. */
 static int list_states(struct state_list *list, const char *folder, int (*order)(const void *, const void *)) {
     memset(list, 0, sizeof *list);
     DIR *dir = opendir(folder);
@@ -97,14 +97,14 @@ int state_newest(const char *folder, char *path, size_t size, struct file_identi
 static void remove_with_sums(const char *path) {
     static const char *const endings[] = {".sum.new", ".sum", ""};
     char name[FILE_PATH_MAX + 16];
-    /* the sums go first: a state without one is not taken for whole */
+    /* sums go first, because a state without sums does not count as whole */
     for (int i = 0; i < 3; i++) {
         snprintf(name, sizeof name, "%s%s", path, endings[i]);
         unlink(name);
     }
 }
 
-/* Files that no writer will finish: the caller has the run folder's lock. */
+/* Removes files that no writer will finish; the caller holds the run folder's lock, so no writer is at work. */
 static void remove_leftovers(const char *folder) {
     static const char *const endings[] = {".tmp", ".sum.tmp", ".sum.new.tmp"};
     char path[FILE_PATH_MAX];
@@ -117,9 +117,9 @@ static void remove_leftovers(const char *folder) {
     if (dir) closedir(dir);
 }
 
-/* By time of writing, not by step: after a resume past a damaged state of a later step, the new states are the ones
-   that count. */
-/* Kept for ever: by its step, or by a mark beside it. */
+/* Orders states by time of writing, not by step: after a resume from before a damaged state of a later step, the newly
+   written states are the ones that count. */
+/* Whether a state is kept for ever, because of its step or of a mark beside it. */
 static int marked(const char *path, long step, long every) {
     char mark[FILE_PATH_MAX + 16];
     snprintf(mark, sizeof mark, "%s.keep", path);

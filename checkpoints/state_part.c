@@ -1,6 +1,6 @@
-/* state_part.c: a process's own values in a training state that another one lays out (state_part_* of state.h). The
-   values of a data set lie in one piece of the file, little-endian; where, the HDF5 library tells; they are written
-   past it. */
+/* state_part.c: a process's own values in a training state that another one lays out (state_part_* of state.h). A data
+   set's values lie in one piece of the file, little-endian. The HDF5 library tells where, and they are written there
+   without it. */
 #include "checkpoints/state.h"
 #include "base/error.h"
 #include "base/fileio.h"
@@ -18,9 +18,9 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "values are written as
 
 enum { NAME_MAX_LENGTH = 256 };
 struct state_part {
-    hid_t file; /* read only: for the places */
+    hid_t file; /* opened read-only, to look up places */
     int fd;
-    char path[FILE_PATH_MAX]; /* of the state to be */
+    char path[FILE_PATH_MAX]; /* path that the state will have */
 };
 
 static int fail(const struct state_part *p, const char *what) {
@@ -55,7 +55,7 @@ int state_part_open(struct state_part **part, const char *path) {
     return code;
 }
 
-/* Where a data set's values are in the file, and how many they are. */
+/* Finds where a data set's values are in the file, and their number. */
 static int place_of(const struct state_part *p, const char *name, haddr_t *at, size_t *values) {
     hid_t set = H5Dopen2(p->file, name, H5P_DEFAULT);
     if (set < 0) return hdf5_fail(p->path, "has no room for %s", name);

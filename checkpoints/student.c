@@ -25,7 +25,7 @@ static int write_text(const char *path, char *text) {
     return code;
 }
 
-/* The folder that other tools load: weights under the name they look for, sizes beside them. */
+/* Writes the folder that other tools load: weights under the name that they look for, with sizes beside them. */
 static int write_trunk(const char *folder, const struct dit_config *config, const struct param_table *table,
                        const struct weights_source *source, const struct weights_format *format) {
     char path[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
@@ -37,7 +37,7 @@ static int write_trunk(const char *folder, const struct dit_config *config, cons
                                                                : wan_config_print_original(config));
 }
 
-/* A copy of the decoder's file; none is left of an earlier student that had one. */
+/* Copies the decoder's file, or removes the one of an earlier student that had one. */
 static int write_decoder(const char *folder, const struct student_description *d) {
     char path[FILE_PATH_MAX], *bytes;
     size_t length;
@@ -73,7 +73,7 @@ int student_write(const char *folder, const struct student_description *d, const
     return student_config_write(folder, d);
 }
 
-/* An error about weights that the student does not hold. */
+/* Adds to an error that the weights are outside the student's folder, and how to name another place. */
 static int elsewhere(int code) {
     return code ? error_context(code, "codec of the student (codec_weights=FILE names another place)") : OK;
 }
@@ -84,7 +84,7 @@ int student_print_codec(const struct student_description *d, FILE *out) {
     return elsewhere(codec_file_print(&source, d->pixel_height, d->pixel_width, out));
 }
 
-/* Its tensors are here, or its weights somewhere else. */
+/* Opens the codec from its tensors in the folder, or from weights elsewhere. */
 static int load_codec(const char *folder, const struct student_description *d, struct codec *codec) {
     char path[FILE_PATH_MAX];
     int external = codec_is_external(d->codec);
@@ -118,7 +118,7 @@ static int load_text(struct student *s, const char *folder) {
     return code;
 }
 
-/* Room for copies of the weights for products: they stay as long as the student is open. */
+/* Takes room for copies of the weights that products read, which last as long as the student is open. */
 static void take_copies(struct student *s) {
     long n = (long)s->net.table.total, room = packed_room(n);
     elem *copies = room ? ARENA_TAKE(&s->weights, "weights for products", elem, room) : NULL;
@@ -143,7 +143,7 @@ int student_load(struct student *s, const char *folder) {
     s->params = (struct params){.table = &s->net.table};
     s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
     take_copies(s);
-    mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* the padding */
+    mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* padding must be zero */
     struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
     const struct weights_sink sink = weights_to_arena(&arena);
     TRY(pretrained_load(&sink, &s->net.table, folder, &audio));

@@ -1,13 +1,14 @@
-/* student.h: an exported student: a folder that holds all that streaming needs (docs/formats.md).
+/* student.h: an exported student: a folder that holds everything that streaming needs (docs/formats.md).
      config.json        networks, chunking, levels, codec, audio encoder
-     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names: as other tools load
-     it
+     transformer/       the trunk with a config.json of its own, in Diffusers or original Wan names, as other tools
+                        load it
      audio.safetensors  talk and listen modules and the audio projection
-     codec.safetensors  the video codec's tensors; none of a codec with weights in a file of their own: config.json says
-                        where that is and what its checksum is
+     codec.safetensors  the video codec's tensors; absent for a codec whose weights have a file of their own, for which
+                        config.json has path and checksum
      decoder.safetensors  a decoder (decoder_file.h), where one decodes in the codec's place
      text.safetensors   the prompt and the empty prompt (prompt_file.h)
-   Written whole: config.json comes last, with sums over the others (export_sums.h), and the reader starts from it. */
+   config.json is written last, with sums over the others (export_sums.h), and the reader starts from it, so that a
+   folder written in part is never read. */
 #ifndef CHECKPOINTS_STUDENT_H
 #define CHECKPOINTS_STUDENT_H
 
@@ -17,35 +18,36 @@
 #include "model/text/prompt.h"
 #include "model/codec/codec.h"
 
-/* Writes a student's folder. prompts: the one that is streamed with, and the empty one. table: of a DiT built from
-   description->dit. The trunk may be in shards; the audio modules have their names in one form only and
-   are one file. */
+/* Writes a student's folder. prompts: the one to stream with, and the empty one. table: the parameters of a DiT built
+   from description->dit. The trunk may be cut into shards; the audio modules, whose names have one form only, are one
+   file. */
 int student_write(const char *folder, const struct student_description *description, const struct param_table *table,
                   const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);
 
-/* A student in memory. weights: its device arena, kept apart so that a plan can name it. */
+/* A student in memory. Its weights have a device arena of their own, so that a plan can name it. */
 struct student {
     struct student_description description;
     struct dit net;
-    struct params params; /* no gradients */
+    struct params params; /* without gradients */
     struct codec codec;
     struct arena weights;
-    const char *text_file, *prompt; /* of student_load: NULL: the folder's file, its default */
-    /* Of student_load: gives the codec in place of student_open_codec; NULL: that. */
+    const char *text_file, *prompt; /* set before student_load; NULL: the folder's file; its default prompt */
+    /* Called by student_load to provide the codec; NULL: student_open_codec does. */
     int (*give_codec)(void *user, struct codec *codec);
     void *giver;
-    float *text, *empty; /* host [text_len, text_dim]: the prompt, and the empty one */
+    float *text, *empty; /* host [text_len, text_dim] each: the prompt, the empty one */
 };
-/* Reads config.json and builds the network; no weights yet: the caller may change description.rollout,
-   description.codec_weights and decoder, text_file and prompt. */
+/* Reads config.json and builds the network, without weights. Before student_load the caller may change
+   description.rollout, description.codec_weights and decoder, text_file and prompt. */
 int student_open(struct student *student, const char *folder);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
-/* The codec alone, with the decoder in its place that the description names. */
+/* Opens only the codec, with the decoder that the description names in its place. */
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);
-/* Memory and work of a codec with weights in a file of its own, before it is opened; nothing for others. */
+/* Prints the memory and work of a codec whose weights have a file of their own, before it is opened; prints nothing for
+   others. */
 int student_print_codec(const struct student_description *description, FILE *out);
 
 #endif

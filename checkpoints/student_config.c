@@ -17,7 +17,7 @@
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
 
-/* One table for both directions: key, where it lives, and the values a sane file may hold. */
+/* One table for reading and writing: key, offset in the struct, and the range of values. */
 struct integer_field {
     const char *group, *key;
     size_t offset;
@@ -128,7 +128,7 @@ static int text_at(const cJSON *root, const char *group, const char *key, char *
     return OK;
 }
 
-/* Which of `names`, of which the last is NULL. */
+/* Returns the index of a key's text among `names`, which end with NULL. */
 static int choice_at(const cJSON *root, const char *group, const char *key, const char *const names[], int *out) {
     char name[32];
     TRY(text_at(root, group, key, name, sizeof name));
@@ -137,7 +137,7 @@ static int choice_at(const cJSON *root, const char *group, const char *key, cons
     return error_set(ERR_INPUT, "%s.%s: \"%s\" is none of those that there are (%s, ...)", group, key, name, names[0]);
 }
 
-/* The recipe, which must be of the encoder; older exports have none. */
+/* Reads the recipe, which must name the same encoder; older exports have none. */
 static int audio_parse(struct student_description *d, const cJSON *root) {
     const cJSON *audio = cJSON_GetObjectItemCaseSensitive(root, "audio");
     struct audio_recipe recipe;
@@ -152,7 +152,7 @@ static int audio_parse(struct student_description *d, const cJSON *root) {
     return OK;
 }
 
-/* A key that was renamed since the file was written: read in silence, it would be lost. */
+/* Refuses a file with keys that have been renamed since, whose values would otherwise be ignored without notice. */
 static int refuse_old_names(const cJSON *root) {
     char key[200], now[200];
     const cJSON *group, *item;
@@ -179,7 +179,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(real_at(root, "dit", "rope_theta_t", 1, 1e9, &d->dit.rope_theta_t));
     TRY(real_at(root, "dit", "rope_theta_hw", 1, 1e9, &d->dit.rope_theta_hw));
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));
-    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "clean_floor")) /* 0 where it is missing */
+    if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"),
+                            "clean_floor")) /* optional; 0 where it is missing */
         TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
     if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "mute_input"))
         TRY(integer_at(root, "dit", "mute_input", 0, 3, &d->dit.mute_input));
@@ -201,7 +202,7 @@ static int description_parse(struct student_description *d, const cJSON *root) {
     TRY(choice_at(root, "rollout", "rapr", rapr_names, &rapr));
     d->rollout.causal.rapr = (enum rapr_mode)rapr;
     if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "rollout"),
-                            "sink_pos")) /* native where it is missing */
+                            "sink_pos")) /* optional; native where it is missing */
         TRY(choice_at(root, "rollout", "sink_pos", sink_pos_names, &d->rollout.causal.sink_pos));
     const cJSON *sigma = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "rollout"), "sigma");
     d->rollout.steps = cJSON_GetArraySize(sigma);

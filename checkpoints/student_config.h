@@ -1,5 +1,5 @@
-/* student_config.h: what an exported student is: its networks, chunking, levels, codec and audio encoder, as its
-   folder's config.json says them (docs/formats.md). */
+/* student_config.h: the description of an exported student, which its folder's config.json holds: networks, chunking,
+   levels, codec and audio encoder (docs/formats.md). */
 #ifndef CHECKPOINTS_STUDENT_CONFIG_H
 #define CHECKPOINTS_STUDENT_CONFIG_H
 
@@ -7,7 +7,7 @@
 #include "model/audio/recipe.h"
 #include "model/dit/rollout.h"
 
-/* The file in the folder of a student with a decoder of its own. */
+/* Name of the decoder's file in the folder of a student that has one. */
 #define STUDENT_DECODER "decoder.safetensors"
 
 struct student_description {
@@ -15,24 +15,24 @@ struct student_description {
     struct rollout_config rollout;
     char codec[32];
     char codec_weights[FILE_PATH_MAX],
-        codec_checksum[24];      /* of a codec whose weights stay in a file of their own; else "" */
-    char decoder[FILE_PATH_MAX]; /* decoder in place of the codec's own: its file; "": none */
+        codec_checksum[24]; /* that file and its checksum, where a codec's weights have one of their own; else "" */
+    char decoder[FILE_PATH_MAX]; /* file of a decoder in place of the codec's own; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
-    char audio_recipe[AUDIO_RECIPE_TEXT]; /* how sound becomes features (model/audio/recipe.h) */
-    char audio_weights[FILE_PATH_MAX];    /* where the encoder's weights were when the data were prepared; "": none */
-    char stage[32];                       /* which stage's weights: "ode_init", "distill", "refine" */
+    char audio_recipe[AUDIO_RECIPE_TEXT]; /* the way from sound to features (model/audio/recipe.h) */
+    char audio_weights[FILE_PATH_MAX];    /* path of the encoder's weights when the data were prepared; "": none */
+    char stage[32];                       /* stage that made the weights: "ode_init", "distill", "refine" */
     long step;
-    double idle; /* share of its training windows' video frames where nobody spoke, both masks 0; -1: not known */
+    double idle; /* share of training video frames where nobody spoke (both masks 0); -1: not known */
 };
 
-/* 1: it has seen idle people: at least STUDENT_IDLE_LEAST of its training frames had both masks at 0. */
+/* Whether training has shown the student idle people: at least STUDENT_IDLE_LEAST of its frames had both masks at 0. */
 #define STUDENT_IDLE_LEAST 0.05
 int student_idles(const struct student_description *description);
-/* Reads config.json of a student's folder and nothing else. ERR_INPUT names the file and the key that is missing or out
-   of range, or says that the file is not what was exported (export_sums.h). */
+/* Reads only the config.json of a student's folder. ERR_INPUT names the file and the key that is missing or out of
+   range, or says that the file is not what was exported (export_sums.h). */
 int student_describe(struct student_description *description, const char *folder);
-/* Writes config.json, with sums over the files that are in the folder. */
+/* Writes config.json, with sums over the other files of the folder. */
 int student_config_write(const char *folder, const struct student_description *description);
 
 #endif

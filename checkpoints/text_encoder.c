@@ -38,7 +38,7 @@ int text_encoder_transformers_name(const char *original, char *name, size_t size
     return n >= 0 && (size_t)n < size ? OK : error_set(ERR_INPUT, "%.60s: has no name in Transformers", original);
 }
 
-/* What the file calls a tensor. Transformers may keep the table of tokens under its second name. */
+/* Finds a tensor by its original name. Transformers may have the table of tokens under a second name. */
 static const struct safetensors_entry *find(const struct text_encoder *e, const char *original) {
     char name[160];
     if (!e->transformers) return shards_find(&e->shards, original);
@@ -48,7 +48,7 @@ static const struct safetensors_entry *find(const struct text_encoder *e, const 
     return entry;
 }
 
-/* Tensors that whole models and repacks have and an encoder does without. */
+/* Whether a tensor belongs to parts of whole models or repackaged files that the encoder does not use. */
 static int is_passed_over(const char *name) {
     return !strncmp(name, "decoder.", 8) || !strncmp(name, "lm_head.", 8) || !strcmp(name, "spiece_model") ||
            !strcmp(name, "encoder.embed_tokens.weight");
@@ -56,7 +56,7 @@ static int is_passed_over(const char *name) {
 
 /* ---- sizes ---- */
 
-/* A matrix's sides; 0 when it is not there or no matrix. */
+/* Reads a matrix's sides; returns 0 when there is no such matrix. */
 static int sides(const struct text_encoder *e, const char *original, long *rows, long *columns) {
     const struct safetensors_entry *entry = find(e, original);
     if (!entry || entry->ndim != 2 || entry->shape[0] > SIDE_MAX || entry->shape[1] > SIDE_MAX) return 0;
@@ -128,7 +128,7 @@ static int apply_config(const cJSON *config, struct umt5_config *c) {
     return OK;
 }
 
-/* The config.json beside the checkpoint, when it has one. */
+/* Reads the config.json beside the checkpoint, if there is one. */
 static int read_config(const struct text_encoder *e, struct umt5_config *c) {
     char folder[FILE_PATH_MAX], path[FILE_PATH_MAX], *text;
     size_t length;
@@ -200,8 +200,8 @@ void text_encoder_close(struct text_encoder *e) {
 struct encoding {
     struct arena memory;
     struct umt5_acts acts;
-    elem *weights; /* of the largest slice but the table's */
-    float *piece;  /* host [PIECE or a row] */
+    elem *weights; /* room for the largest slice except the table of tokens */
+    float *piece;  /* host [PIECE, or a row if that is longer] */
 };
 
 static void layout(struct encoding *w, const struct umt5 *net, long tokens, long longest) {
@@ -209,7 +209,7 @@ static void layout(struct encoding *w, const struct umt5 *net, long tokens, long
     umt5_acts_layout(&w->acts, net, tokens, longest, &w->memory);
 }
 
-/* A slice's tensors from the file into w->weights. */
+/* Loads a slice's tensors from the file into w->weights. */
 static int load_slice(const struct text_encoder *e, struct encoding *w, int slice) {
     const struct param_table *t = &e->net.table;
     for (int i = 0; i < t->count; i++) {
@@ -226,7 +226,7 @@ static int load_slice(const struct text_encoder *e, struct encoding *w, int slic
     return device_sync();
 }
 
-/* Rows of the table of tokens, in host memory that the result takes later. */
+/* Reads the texts' rows of the token table into `out`, which later receives the result. */
 static int look_up(const struct text_encoder *e, const int *ids, long tokens, float *out) {
     const struct umt5_config *c = &e->net.config;
     const struct safetensors_entry *table = find(e, "token_embedding.weight");

@@ -1,4 +1,4 @@
-/* tokenizer.cc: see tokenizer.h. The one file in C++, for libsentencepiece has no other interface. */
+/* tokenizer.cc: see tokenizer.h. The only file in C++, because libsentencepiece has no other interface. */
 #include "checkpoints/tokenizer.h"
 
 #include <sys/stat.h>
@@ -43,7 +43,7 @@ int encode(const tokenizer *t, const char *clean, int most, int *ids, int *lengt
 
 } // namespace
 
-/* No exception may pass into C. */
+/* Catches all exceptions, because none may pass into C. */
 int tokenizer_open(struct tokenizer **out, const char *path) {
     *out = nullptr;
     try {

@@ -1,4 +1,4 @@
-/* tokenizer_none.c: tokenizer.h where libsentencepiece was not there when this was built. */
+/* tokenizer_none.c: takes tokenizer.cc's place in builds without libsentencepiece. */
 #include "checkpoints/tokenizer.h"
 
 #include <stddef.h>

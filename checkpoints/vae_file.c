@@ -24,7 +24,7 @@ static int rename_tensor(const void *user, const char *original, char *out, size
     return vae_names_to_diffusers(user, original, out, size);
 }
 
-/* What stands in front of the marker is the prefix of all. */
+/* Takes what stands in front of the marker as the prefix of all names. */
 static int take_prefix(struct checkpoint *c, const char *name, const char *marker, enum weights_naming naming) {
     size_t n = strlen(name), m = strlen(marker);
     if (n < m || strcmp(name + n - m, marker) || (n > m && name[n - m - 1] != '.')) return 0;
@@ -35,7 +35,7 @@ static int take_prefix(struct checkpoint *c, const char *name, const char *marke
     return 1;
 }
 
-/* Opens the file behind `path`; `config` is what names depend on, to be filled by the caller. */
+/* Opens the file that `path` leads to. Names depend on `config`, which the caller fills in. */
 static int open_file(struct checkpoint *c, const char *path, const struct vae_config *config) {
     char inside[FILE_PATH_MAX];
     memset(c, 0, sizeof *c);
@@ -56,7 +56,7 @@ static int open_file(struct checkpoint *c, const char *path, const struct vae_co
 
 /* ---- sizes ---- */
 
-/* Axis `axis` of a tensor that must be there with `ndim` axes. */
+/* Reads the size of axis `axis` of a tensor that must be there with `ndim` axes. */
 static int side(const struct checkpoint *c, const char *name, int ndim, int axis, int *size) {
     const struct safetensors_entry *e = checkpoint_find(c, name);
     if (!e) return error_set(ERR_INPUT, "has no %s: it is no Wan video autoencoder", name);
@@ -66,7 +66,7 @@ static int side(const struct checkpoint *c, const char *name, int ndim, int axis
     return OK;
 }
 
-/* Encoder layer `layer` of a level, counted through for 2.1. */
+/* Writes the name of a level's encoder layer; 2.1 numbers layers through all levels. */
 static void layer_name(char *name, size_t size, const struct vae_config *c, int level, int layer, const char *end) {
     if (c->residual)
         snprintf(name, size, "encoder.downsamples.%d.downsamples.%d.%s", level, layer, end);
@@ -74,7 +74,7 @@ static void layer_name(char *name, size_t size, const struct vae_config *c, int 
         snprintf(name, size, "encoder.downsamples.%d.%s", layer, end);
 }
 
-/* Walks through the encoder's layers: residual blocks, a resampler, the next level. */
+/* Reads the levels by walking through the encoder's layers: residual blocks, a resampler, the next level. */
 static int read_levels(const struct checkpoint *c, struct vae_config *v) {
     char name[96];
     for (int layer = 0; v->levels < VAE_LEVELS_MAX; v->levels++) {
@@ -157,7 +157,7 @@ static int read_config(const cJSON *root, struct vae_config *v) {
     return vae_config_check(v);
 }
 
-/* The config.json beside the file counts when it is an autoencoder's: original folders have the transformer's there. */
+/* Reads the config.json beside the file if it is an autoencoder's; original folders have the transformer's there. */
 static int read_config_file(const struct checkpoint *c, struct vae_config *v) {
     char folder[FILE_PATH_MAX], path[FILE_PATH_MAX], *text;
     size_t bytes;
@@ -179,7 +179,7 @@ static int read_config_file(const struct checkpoint *c, struct vae_config *v) {
 /* Collects a tensor's pieces, then puts it into the arena in the kernels' order. */
 struct gather {
     const struct param_table *table;
-    elem *weights; /* NULL: the checksum alone */
+    elem *weights; /* NULL: only the checksum is wanted */
     float *tensor, *arranged;
     uint32_t checksum;
 };
@@ -211,9 +211,9 @@ static int load(const struct checkpoint *c, const struct param_table *table, ele
     return code;
 }
 
-/* Opens the file and finds out sizes; the caller closes it when that is OK. */
+/* Opens the file and reads the sizes; the caller closes it if this returns OK. */
 static int open_with_sizes(struct checkpoint *c, struct vae_config *config, const char *path) {
-    config->residual = 1; /* names of the first look-ups; read_sizes decides */
+    config->residual = 1; /* names for the first look-ups; read_sizes then decides */
     TRY(open_file(c, path, config));
     int code = read_sizes(c, config);
     if (code)

@@ -1,5 +1,5 @@
-/* vae_file.h: a Wan video autoencoder from safetensors: the original names (of the published .pth, converted) or
-   Diffusers', F32, F16 or BF16, with or without a prefix. */
+/* vae_file.h: reads a Wan video autoencoder from safetensors, with the original names (of the published .pth,
+   converted) or Diffusers', in F32, F16 or BF16, with or without a prefix. */
 #ifndef CHECKPOINTS_VAE_FILE_H
 #define CHECKPOINTS_VAE_FILE_H
 
@@ -7,14 +7,16 @@
 #include "checkpoints/checkpoint.h"
 #include "model/codec/vae_codec.h"
 
-/* path: what shards.h opens; a folder whose vae/ holds it will do. Sizes come from the tensors' shapes; statistics from
-   Diffusers' config.json beside the file, which must agree with them, else the published ones for 16 and 48 channels.
-   ERR_INPUT: it is no such file; missing, surplus and mis-shaped tensors, all of them. Values are not read. */
+/* Reads sizes and statistics, no weights. path: anything that shards_open takes, or a folder with it in vae/. Sizes
+   come from the tensors' shapes. Statistics come from Diffusers' config.json beside the file, which must agree with the
+   shapes; without it they are the published ones for 16 and 48 channels. ERR_INPUT: it is no such file; or it lists all
+   missing, surplus and mis-shaped tensors. */
 int vae_file_config(struct vae_config *config, const char *path);
-/* The same, and reads the weights into an arena; they must be finite. *checksum: CRC-32 of the values as little-endian
-   floats in the order of the parameter table and the checkpoints' order of elements: the same in both namings. */
+/* Also reads the weights, which must be finite, into an arena. *checksum: CRC-32 of the values as little-endian floats,
+   in the order of the parameter table and the checkpoints' order of elements, so that it is the same in both
+   namings. */
 int vae_file_open(struct vae_weights *weights, const char *path, uint32_t *checksum);
-/* The checksum alone; needs no device. */
+/* Computes only the checksum; needs no device. */
 int vae_file_checksum(const char *path, uint32_t *checksum);
 
 #endif

@@ -1,6 +1,6 @@
 /* vae_names.c: see vae_names.h. Both namings end alike (".weight", ".bias", ".gamma") and differ in how they count: the
-   original 2.1 numbers a half's layers through, 2.2 a level's; Diffusers numbers levels (but for 2.1's encoder) and
-   gives resamplers a name of their own. */
+   original 2.1 numbers the layers of a half, 2.2 those of a level; Diffusers numbers levels (except in 2.1's encoder)
+   and gives resamplers names of their own. */
 #include "checkpoints/vae_names.h"
 
 #include <stdio.h>
@@ -25,7 +25,8 @@ static const struct pair half_names[] = {{"conv1.", "conv_in."},
                                          {"head.2.", "conv_out."}};
 static const struct pair whole_names[] = {{"conv1.", "quant_conv."}, {"conv2.", "post_quant_conv."}};
 
-/* The pair that *rest begins with: its other text, and *rest goes on behind it; "" and *rest as it is without one. */
+/* If *rest begins with a pair's text, returns the pair's other text and moves *rest behind it; else returns "" and
+   leaves *rest. */
 static const char *translated(const struct pair *pairs, size_t count, const char **rest) {
     for (size_t i = 0; i < count; i++) {
         size_t n = strlen(pairs[i].original);
@@ -37,7 +38,7 @@ static const char *translated(const struct pair *pairs, size_t count, const char
 }
 #define TRANSLATED(pairs, rest) translated(pairs, sizeof(pairs) / sizeof *(pairs), rest)
 
-/* The number that *rest begins with, and the dot behind it. */
+/* Reads the number that *rest begins with and moves *rest behind it and its dot. */
 static int number(const char **rest) {
     char *end;
     long n = strtol(*rest, &end, 10);
@@ -45,7 +46,7 @@ static int number(const char **rest) {
     return (int)n;
 }
 
-/* "down_blocks.1.resnets.0." of what follows "downsamples." (decode: "upsamples."). */
+/* Writes Diffusers' form, as "down_blocks.1.resnets.0.", of what follows "downsamples." (decode: "upsamples."). */
 static void stage_name(const struct vae_config *c, const char **rest, int decode, char *out, size_t size) {
     const char *blocks = decode ? "up_blocks" : "down_blocks";
     int level = number(rest), layer = 0;

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include "model/codec/vae.h"
 
-/* original -> Diffusers; of the config, kind and number of residual blocks count. ERR_INPUT when `out` is too small. */
+/* Translates a name from original to Diffusers; needs the config's kind and number of residual blocks. ERR_INPUT: `out`
+   is too small. */
 int vae_names_to_diffusers(const struct vae_config *config, const char *original, char *out, size_t size);
 
 #endif

@@ -15,8 +15,8 @@ enum { BYTES_MAX = 1 << 20, SIZE_LARGEST = 1 << 20, ROPE_POSITIONS = 1024 };
 /* One table for both styles and all directions. "dim" has no key of its own in Diffusers: heads times
    attention_head_dim. */
 static const struct field {
-    const char *original, *diffusers; /* NULL: that style does not have it */
-    size_t here, there;               /* in struct wan_config and struct dit_config */
+    const char *original, *diffusers; /* keys; NULL: the style has none */
+    size_t here, there;               /* offsets in struct wan_config, struct dit_config */
 } fields[] = {
 #define FIELD(original, diffusers, name)                                                                               \
     { original, diffusers, offsetof(struct wan_config, name), offsetof(struct dit_config, name) }
@@ -46,7 +46,7 @@ static int read_size(const cJSON *root, const char *key, int *size) {
     return OK;
 }
 
-/* A feature of the model family that the network here has in one form only. */
+/* Checks a feature of the model family that the network here has in one form only. */
 static int check_feature(const cJSON *root, const char *key, int as_here, const char *expected) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
     return !item || as_here ? OK
@@ -121,7 +121,7 @@ void wan_config_compare(const struct wan_config *c, const struct dit_config *hav
     for (int i = 0; i < FIELDS; i++) {
         int given = *size_at(c, fields[i].here), other = *size_at(have, fields[i].there);
         const char *key = c->diffusers ? fields[i].diffusers : fields[i].original;
-        if (!key) key = "num_attention_heads x attention_head_dim"; /* the width, in Diffusers */
+        if (!key) key = "num_attention_heads x attention_head_dim"; /* Diffusers has no key for the width */
         if (given && other && given != other) fault_add(faults, "%s is %d, %s %d", key, given, have_name, other);
     }
     if (c->eps > 0 && have->eps > 0 && fabs(c->eps - have->eps) > 1e-3 * have->eps)

@@ -18,7 +18,7 @@ enum { CONFIG_BYTES_MAX = 1 << 20, KEY = 160, HEAD_WIDTH = 64 };
 
 /* ---- config.json, preprocessor_config.json ---- */
 
-/* NAME in the folder of the checkpoint; *root NULL when there is none. */
+/* Reads the file NAME in the checkpoint's folder; *root NULL: there is none. */
 static int read_json(const char *weights, const char *name, cJSON **root) {
     char path[FILE_PATH_MAX + 32];
     const char *slash = strrchr(weights, '/');
@@ -68,7 +68,7 @@ static int list_at(const cJSON *root, const char *key, int count, int *out) {
     return OK;
 }
 
-/* What the text at `key` must be, when it is there. */
+/* Checks that the text at `key`, if there is one, is `wanted`. */
 static int text_must_be(const cJSON *root, const char *key, const char *wanted) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
     if (!item || (cJSON_IsString(item) && !strcmp(item->valuestring, wanted))) return OK;
@@ -85,7 +85,7 @@ static int parse_config(struct wav2vec2_config *c, const cJSON *root) {
     if (adapter || (attention_adapter && !cJSON_IsNull(attention_adapter)))
         return error_set(ERR_INPUT, "adapters are not built");
     const cJSON *dims = cJSON_GetObjectItemCaseSensitive(root, "conv_dim");
-    if (dims) { /* else those of base */
+    if (dims) { /* without them, base's */
         c->convs = cJSON_GetArraySize(dims);
         memset(c->conv_dim, 0, sizeof c->conv_dim);
         memset(c->conv_kernel, 0, sizeof c->conv_kernel);
@@ -124,7 +124,7 @@ static int parse_preprocessor(struct wav2vec2_config *c, const cJSON *root) {
 
 /* ---- tensors ---- */
 
-/* The tensor of a parameter, with or without the prefix. */
+/* Finds the tensor of a parameter, with or without the prefix. */
 static const struct safetensors_entry *find(const struct safetensors *file, const char *name) {
     char key[KEY + 16];
     snprintf(key, sizeof key, "wav2vec2.%s", name);
@@ -134,7 +134,7 @@ static const struct safetensors_entry *find(const struct safetensors *file, cons
 
 static const char position_name[] = "encoder.pos_conv_embed.conv.weight";
 
-/* Length (g) and direction (v) of the positional convolution. */
+/* Find the positional convolution's lengths (g) and directions (v). */
 static const struct safetensors_entry *find_length(const struct safetensors *file) {
     const struct safetensors_entry *e = find(file, "encoder.pos_conv_embed.conv.weight_g");
     return e ? e : find(file, "encoder.pos_conv_embed.conv.parametrizations.weight.original0");
@@ -144,12 +144,12 @@ static const struct safetensors_entry *find_direction(const struct safetensors *
     return e ? e : find(file, "encoder.pos_conv_embed.conv.parametrizations.weight.original1");
 }
 
-/* Shape of side `axis` of a tensor, 0 when there is no such tensor of so many axes. */
+/* Returns the size of axis `axis`; 0: there is no such tensor with `ndim` axes. */
 static int side(const struct safetensors_entry *e, int ndim, int axis) {
     return e && e->ndim == ndim && e->shape[axis] < 1 << 24 ? (int)e->shape[axis] : 0;
 }
 
-/* The shape that the tensors have. */
+/* Reads the network's shape from the tensors. */
 static int infer_config(struct wav2vec2_config *c, const struct safetensors *file) {
     char name[KEY];
     const struct safetensors_entry *e;
@@ -180,7 +180,8 @@ static int infer_config(struct wav2vec2_config *c, const struct safetensors *fil
     return OK;
 }
 
-/* The shape in the file: convolutions are [out, in, kernel] there, [out, kernel, in] in the table. */
+/* Writes a parameter's shape in the file: convolutions are [out, in, kernel] there and [out, kernel, in] in the
+   table. */
 static void file_shape(const struct param *p, long *shape) {
     memcpy(shape, p->shape, sizeof p->shape);
     if (p->ndim != 3) return;
@@ -204,7 +205,7 @@ static void check_shape(struct fault_list *faults, const char *name, const struc
     fault_add(faults, "%s is %s, expected %s", e->name, got, want);
 }
 
-/* Tensors of heads and of pretraining. */
+/* Whether a tensor belongs to a head or to pretraining. */
 static int is_beside(const char *name) {
     static const char *const beside[] = {"masked_spec_embed", "lm_head.",   "quantizer.",
                                          "project_",          "projector.", "classifier."};
@@ -237,7 +238,7 @@ static int check_tensors(const struct wav2vec2 *net, const struct safetensors *f
 
 /* ---- reading ---- */
 
-/* [out, in, kernel] to [out, kernel, in], tap k times factor[k] (NULL: as they are). */
+/* Rearranges [out, in, kernel] to [out, kernel, in] and multiplies tap k by factor[k] (NULL: by 1). */
 static void turn(float *to, const float *from, const struct param *p, const double *factor) {
     long taps = p->shape[1], in = p->shape[2];
     for (long o = 0; o < p->shape[0]; o++)
@@ -246,7 +247,7 @@ static void turn(float *to, const float *from, const struct param *p, const doub
                 to[(o * taps + k) * in + i] = (float)(from[(o * in + i) * taps + k] * (factor ? factor[k] : 1));
 }
 
-/* The positional convolution: w[o, i, k] = g[k] v[o, i, k] / |v[:, :, k]|. */
+/* Reads the positional convolution: w[o, i, k] = g[k] v[o, i, k] / |v[:, :, k]|. */
 static int read_position(const struct safetensors *file, const struct param *p, float *values, float *turned) {
     long taps = p->shape[1], filters = p->shape[0] * p->shape[2];
     double *factor = calloc((size_t)taps, sizeof *factor);
@@ -287,12 +288,12 @@ static int load(const struct wav2vec2 *net, const struct safetensors *file, elem
 
 /* ---- the file ---- */
 
-/* model.safetensors of a folder. */
+/* Turns a folder's path into that of its model.safetensors. */
 static int resolve(struct wav2vec2_file *f, const char *path) {
     struct stat s;
     if (stat(path, &s)) return error_set(ERR_INPUT, "%s: is not there", path);
     return S_ISDIR(s.st_mode) ? file_join(f->path, sizeof f->path, path, "model.safetensors")
-                              : file_join(f->path, sizeof f->path, "", path); /* as it is */
+                              : file_join(f->path, sizeof f->path, "", path); /* a file: unchanged */
 }
 
 static int read_configs(struct wav2vec2_config *c, const struct safetensors *file, const char *path) {
@@ -310,7 +311,7 @@ static int read_configs(struct wav2vec2_config *c, const struct safetensors *fil
     return code;
 }
 
-/* The checksum covers what of the shape the tensors do not tell. */
+/* Computes the checksum, over the file and over that part of the shape that the tensors do not tell. */
 static int identify(struct wav2vec2_file *f) {
     const struct wav2vec2_config *c = &f->net.config;
     uint64_t length;
@@ -342,7 +343,7 @@ int wav2vec2_file_open(struct wav2vec2_file *f, const char *path) {
 int wav2vec2_file_load(const struct wav2vec2_file *f, elem *weights) {
     struct safetensors file;
     TRY(safetensors_open(&file, f->path));
-    int code = check_tensors(&f->net, &file); /* the file may have been replaced since */
+    int code = check_tensors(&f->net, &file); /* again, because the file may have been replaced since */
     if (!code) code = load(&f->net, &file, weights);
     safetensors_close(&file);
     return code ? error_context(code, "%s", f->path) : OK;

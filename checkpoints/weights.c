@@ -103,7 +103,7 @@ struct weights_sink weights_to_arena(struct weights_arena *arena) {
 
 /* ---- saving ---- */
 
-/* Rounds to nearest even. */
+/* Converts to BF16, rounding to nearest even. */
 static uint16_t to_brain(float value) {
     uint32_t bits;
     memcpy(&bits, &value, 4);
@@ -111,7 +111,7 @@ static uint16_t to_brain(float value) {
     return (uint16_t)(nan ? (bits >> 16) | 0x40 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-/* The same; what is too large becomes infinite. */
+/* Converts to F16, rounding to nearest even; values that are too large become infinite. */
 static uint16_t to_half(float value) {
     uint32_t bits;
     memcpy(&bits, &value, 4);

@@ -1,22 +1,23 @@
-/* weights.h: a network's weights from and to checkpoints, by the names of its parameter table.
-   Values pass through in pieces, converted on the way (F32, F16, BF16, F64 to float and back): no second copy of the
-   model in memory. Where they go to or come from is the caller's: an arena, or the part of one that a process keeps. */
+/* weights.h: loads and saves a network's weights in checkpoints, by the names of its parameter table. Values pass
+   through in pieces and are converted on the way (F32, F16, BF16, F64 to float and back), so that no second copy of the
+   model is in memory. The caller provides what takes or gives the values: an arena, or the part of one that a process
+   keeps. */
 #ifndef CHECKPOINTS_WEIGHTS_H
 #define CHECKPOINTS_WEIGHTS_H
 
 #include "checkpoints/checkpoint.h"
 #include "model/params/params.h"
 
-/* Which tensors a checkpoint holds: the audio modules are kept in a file of their own. */
+/* The part of the table that a checkpoint holds; audio modules have a file of their own. */
 enum weights_part { WEIGHTS_ALL, WEIGHTS_TRUNK, WEIGHTS_AUDIO };
 int weights_belongs(const struct param *param, enum weights_part part);
 
-/* Takes host values of a parameter's elements from .. from + count; a parameter's pieces come in order. */
+/* Takes host values of a parameter's elements from .. from + count - 1; a parameter's pieces come in order. */
 struct weights_sink {
     int (*take)(void *self, const struct param *param, size_t from, size_t count, const float *values);
     void *self;
 };
-/* Gives them. */
+/* Gives such values. */
 struct weights_source {
     int (*give)(void *self, const struct param *param, size_t from, size_t count, float *values);
     void *self;
@@ -26,9 +27,9 @@ struct weights_source {
    listed (ERR_INPUT) before the first value is read. */
 int weights_load(const struct weights_sink *sink, const struct param_table *table, const struct checkpoint *checkpoint,
                  enum weights_part part);
-/* The check alone. */
+/* Only checks, without reading values. */
 int weights_check(const struct param_table *table, const struct checkpoint *checkpoint, enum weights_part part);
-/* Into device arenas [table->total]: those that are not NULL. `arena` lives as long as the taker. */
+/* Makes a sink that fills device arenas [table->total], those that are not NULL. `arena` must outlive the sink. */
 struct weights_arena {
     const struct param_table *table;
     elem *weights;
@@ -44,7 +45,7 @@ struct weights_format {
 /* Writes `part` as FOLDER/BASE.safetensors or its shards (shards.h). ERR_NUMERIC: a value that F16 cannot hold. */
 int weights_save(const char *folder, const char *base, const struct param_table *table,
                  const struct weights_source *source, enum weights_part part, const struct weights_format *format);
-/* From host values [table->total]; `values` lives as long as the source. */
+/* Makes a source from host values [table->total], which must outlive it. */
 struct weights_host {
     const struct param_table *table;
     const float *values;

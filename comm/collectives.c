@@ -145,7 +145,7 @@ int comm_agree(struct comm *comm, int code) {
     if (code) strncpy(own.text, error_text(), sizeof own.text - 1);
     int met = comm_all_gather_host(comm, all, &own, sizeof own);
     if (met) {
-        /* what went wrong here is the better reason */
+        /* this rank's own error is the better reason */
         code = code ? error_set(code, "%s", own.text) : met;
     } else {
         for (int r = 0; r < comm->size && !code; r++) {

@@ -1,6 +1,6 @@
-/* nccl.c: collectives between GPUs. Calls are queued on a stream of the communicator's own, behind what the caller's
-   current stream holds; comm_wait orders the caller's stream behind them; the host never waits. What concerns host
-   memory, and the watch over the other processes, is the business of a second communicator over TCP or MPI (link.h).
+/* nccl.c: collectives between GPUs. Calls are queued on a stream of the communicator's own, behind the work that the
+   caller's current stream holds; comm_wait orders the caller's stream behind them; the host never waits. A second
+   communicator, over TCP or MPI (link.h), serves host memory and watches the other processes.
 
    NCCL is used without blocking, so that nothing waits in it without end. A thread looks at the collectives under way:
    when the job has failed, NCCL reports an error, or one takes longer than the budget (wire.h) allows, it aborts the
@@ -24,7 +24,7 @@
 #include "kernels/device.h"
 
 enum { CALLS = 256, LOOK_MICROSECONDS = 100000 };
-/* A call is taken within microseconds: for so long (seconds) its caller stays awake. */
+/* Seconds that a caller stays awake while NCCL takes its call, which needs microseconds. */
 static const double AWAKE = 100e-6, ASLEEP_MOST = 1e-3;
 #ifdef TYPE_DOUBLE
 #define NCCL_REAL ncclDouble
@@ -35,19 +35,19 @@ static const double AWAKE = 100e-6, ASLEEP_MOST = 1e-3;
 struct nccl_link {
     struct comm host;        /* the same ranks */
     pthread_mutex_t calls;   /* held in every call of NCCL's communicator */
-    ncclComm_t nccl;         /* under `calls`; NULL: not made yet, or gone */
-    cudaStream_t stream;     /* goes before the stream of compute where both have work */
-    cudaEvent_t before;      /* what the caller had queued */
-    cudaEvent_t done[CALLS]; /* of the last calls, ring */
+    ncclComm_t nccl;         /* guarded by `calls`; NULL: not made yet, or gone */
+    cudaStream_t stream;     /* its work goes before that of the compute stream */
+    cudaEvent_t before;      /* end of the work that the caller had queued */
+    cudaEvent_t done[CALLS]; /* ends of the last calls, a ring */
     pthread_t watcher;
     int watched;
     pthread_mutex_t lock;
-    /* under the lock */
-    int64_t started, finished; /* calls; finished: as last seen */
-    double since;              /* nothing has finished since */
-    double longest;            /* recent time between two calls, with the time of the last one */
+    /* guarded by the lock */
+    int64_t started, finished; /* calls; those finished when the watcher last looked */
+    double since;              /* time of the last progress, on the clock of clock_seconds */
+    double longest;            /* longest recent time between two calls, with the time of the last one */
     double last;
-    char about[160]; /* of the last call */
+    char about[160]; /* names the last call, for error texts */
     int stop, failed;
     char text[480];
 };
@@ -70,7 +70,7 @@ static void abort_calls(struct nccl_link *l) {
     pthread_mutex_unlock(&l->calls);
 }
 
-/* The first failure counts. The others learn of it; kernels that wait for them end. */
+/* Keeps the first failure, tells the other ranks, and ends the kernels that wait for them. */
 static int fail(struct nccl_link *l, const char *text) {
     pthread_mutex_lock(&l->lock);
     int first = !l->failed;
@@ -103,8 +103,8 @@ static int fail_cuda(struct nccl_link *l, cudaError_t code, const char *what) {
 
 /* ---- waiting for what takes microseconds, or for ever ---- */
 
-/* Between two looks at what one has waited for so many seconds: awake at first, but other threads go before; then
-   asleep for a quarter of that time, so that no wait is longer by more than that. */
+/* Pauses between two looks at something that has been awaited for `waited` seconds. At first it only yields to other
+   threads; then it sleeps for a quarter of that time, so that no wait becomes longer by more than a quarter. */
 static void back_off(double waited) {
     if (waited < AWAKE)
         sched_yield();
@@ -112,7 +112,7 @@ static void back_off(double waited) {
         usleep((useconds_t)(1e6 * (waited / 4 < ASLEEP_MOST ? waited / 4 : ASLEEP_MOST)));
 }
 
-/* How long the others may take before they count as lost. */
+/* Seconds that the other ranks may take before they count as lost. */
 static double budget(struct nccl_link *l) {
     pthread_mutex_lock(&l->lock);
     double seconds = l->host.link->wire.job->timeout + 2 * l->longest;
@@ -120,7 +120,7 @@ static double budget(struct nccl_link *l) {
     return seconds;
 }
 
-/* How the communicator is; ncclInProgress: still at the call before. */
+/* Asks NCCL for the communicator's state; ncclInProgress: it is still taking the call before. */
 static ncclResult_t state_of(struct nccl_link *l) {
     ncclResult_t state = ncclInvalidUsage, code = ncclInvalidUsage;
     pthread_mutex_lock(&l->calls);
@@ -129,7 +129,7 @@ static ncclResult_t state_of(struct nccl_link *l) {
     return code == ncclSuccess ? state : code;
 }
 
-/* Waits until a call that NCCL is still working at has been taken, for `limit` seconds at most; not for its kernels. */
+/* Waits, `limit` seconds at most, until NCCL has taken a call; it does not wait for the call's kernels. */
 static int settle(struct nccl_link *l, ncclResult_t code, const char *what, double limit) {
     double begun = clock_seconds();
     if (code == ncclSuccess || code == ncclInProgress) code = state_of(l);
@@ -145,13 +145,13 @@ static int settle(struct nccl_link *l, ncclResult_t code, const char *what, doub
         back_off(waited);
         code = state_of(l);
     }
-    TRY(failure(l)); /* and the communicator gone */
+    TRY(failure(l)); /* the communicator is gone too */
     return code == ncclSuccess ? OK : fail_nccl(l, code, what);
 }
 
 /* ---- watcher ---- */
 
-/* Moves `finished` on; 1: something is under way. */
+/* Brings `finished` up to date; 1: a call is under way. */
 static int look(struct nccl_link *l, double now) {
     pthread_mutex_lock(&l->lock);
     while (l->finished < l->started && cudaEventQuery(l->done[l->finished % CALLS]) == cudaSuccess) {
@@ -278,7 +278,7 @@ static int submit(struct nccl_link *l, const struct comm_call *c) {
     return settle(l, code, comm_kind_name(c->kind), budget(l));
 }
 
-/* Without waiting for the GPU in a call that cannot be ended. */
+/* Waits for the stream by looking again and again, because a call that waits for the GPU could not be ended. */
 static int drain(struct nccl_link *l) {
     double begun = clock_seconds();
     cudaError_t code;
@@ -316,7 +316,7 @@ static int nccl_start(struct comm *comm, const struct comm_call *call, comm_tick
     TRY(submit(l, call));
     pthread_mutex_lock(&l->lock);
     cudaError_t code = cudaEventRecord(l->done[l->started % CALLS], l->stream);
-    if (l->finished + CALLS <= l->started) l->finished = l->started + 1 - CALLS; /* its event is another's now */
+    if (l->finished + CALLS <= l->started) l->finished = l->started + 1 - CALLS; /* a later call has its event now */
     *ticket = ++l->started;
     pthread_mutex_unlock(&l->lock);
     tcp_job_reached(l->host.link->wire.job);
@@ -346,7 +346,7 @@ static void end_watch(struct nccl_link *l) {
     l->watched = 0;
 }
 
-/* After a failure of any kind: what NCCL still holds is dropped. */
+/* Cleans up after a failure of any kind: drops what NCCL still holds. */
 static void destroy(struct nccl_link *l) {
     end_watch(l);
     abort_calls(l);
@@ -360,7 +360,7 @@ static void destroy(struct nccl_link *l) {
 }
 
 static int make_events(struct nccl_link *l) {
-    int least, greatest; /* lower numbers go first */
+    int least, greatest; /* priorities: lower numbers go first */
     cudaError_t code = cudaDeviceGetStreamPriorityRange(&least, &greatest);
     if (!code) code = cudaStreamCreateWithPriority(&l->stream, cudaStreamNonBlocking, greatest);
     if (!code) code = cudaEventCreateWithFlags(&l->before, cudaEventDisableTiming);
@@ -385,7 +385,7 @@ static int join(struct nccl_link *l) {
     return OK;
 }
 
-/* The host's communicator is the caller's still when this fails. */
+/* Opens over `host`, which still belongs to the caller when this fails. */
 static int create(struct comm *comm, const struct comm *host) {
     struct nccl_link *l = calloc(1, sizeof *l);
     if (!l) return error_set(ERR_DEVICE, "out of memory");
@@ -404,8 +404,8 @@ static int create(struct comm *comm, const struct comm *host) {
     return OK;
 }
 
-/* What is done here may still be on its way to another rank, out of memory that NCCL frees: nobody takes its
-   communicator down before all are done. */
+/* Waits until all ranks are done before any takes its communicator down: a collective that is done here may still be on
+   its way to another rank, from memory that NCCL would free. */
 static int finish(struct nccl_link *l) {
     TRY(failure(l));
     TRY(drain(l));
@@ -437,17 +437,19 @@ static void nccl_abort(struct comm *comm, int code) {
     comm_abort(&host, code);
 }
 
-/* A part works beside its whole, on a stream of its own, and a GPU need not run two collectives at once. All hosts
-   queue them in the same order, and NCCL starts them in it when it is told to, on every GPU, so that none waits for one
-   that another GPU has not begun. */
+/* Refuses an NCCL that cannot order the collectives of several communicators. A part works beside its
+   whole on a stream of its own, and a GPU may not be able to run two collectives at once. So NCCL is
+   told (NCCL_LAUNCH_ORDER_IMPLICIT) to start them on every GPU in the order in which all hosts queue
+   them: none then waits for one that another GPU has not begun. */
 static int orders_launches(void) {
     enum { FIRST = 22600 };
     int version = 0;
     ncclGetVersion(&version);
     return version >= FIRST
                ? OK
-               : error_set(ERR_DEVICE, "NCCL %d cannot order collectives of several communicators: expected %d",
-                           version, FIRST);
+               : error_set(ERR_DEVICE,
+                           "NCCL %d cannot order collectives of several communicators; %d or later is needed", version,
+                           FIRST);
 }
 
 static int nccl_split(struct comm *part, struct comm *whole, int colour, int key) {
@@ -476,8 +478,8 @@ const struct comm_transport comm_nccl = {.close = nccl_close,
                                          .start = nccl_start,
                                          .wait = nccl_wait};
 
-/* The local rank's entry of CUDA_VISIBLE_DEVICES, or the GPU of that number; a starter that has bound each process to
-   one GPU of its own (Slurm can) is obeyed. */
+/* Chooses the local rank's entry of CUDA_VISIBLE_DEVICES or, without that variable, the GPU of that number. Where the
+   starter has bound each process to one GPU of its own, as Slurm can, that one is taken. */
 static int choose_gpu(const struct comm *host) {
     const char *visible = getenv("CUDA_VISIBLE_DEVICES"), *entry = visible;
     char choice[96];
@@ -513,7 +515,7 @@ int nccl_open(struct comm *comm, struct comm *host) {
 int nccl_open(struct comm *comm, struct comm *host) {
     (void)comm;
     comm_close(host);
-    return error_set(ERR_USAGE, "transport \"nccl\" is of the cuda backend, this program is built for %s",
+    return error_set(ERR_USAGE, "transport \"nccl\" is part of the cuda backend; this program is built for %s",
                      BACKEND_NAME);
 }
 

@@ -20,7 +20,7 @@ static int timeout_of(const struct comm_options *options, double *seconds) {
     return OK;
 }
 
-/* "cuda-shim" too, whose tests have a fake of NCCL. */
+/* 1 also on "cuda-shim", whose tests bring a fake NCCL. */
 static int on_gpu(void) { return !strncmp(BACKEND_NAME, "cuda", 4); }
 
 static const char *automatic(const struct launch *l) {
@@ -29,10 +29,10 @@ static const char *automatic(const struct launch *l) {
     return l->by == LAUNCH_MPI ? "mpi" : "tcp";
 }
 
-/* One process is what comm_open begins with. */
+/* Leaves the communicator as comm_open begins it: of one process. */
 static int open_single(const struct launch *l) {
     if (l->size == 1) return OK;
-    return error_set(ERR_USAGE, "transport \"single\" is for one process, the environment says %d", l->size);
+    return error_set(ERR_USAGE, "transport \"single\" is for one process, but the environment says %d", l->size);
 }
 
 static int open_tcp(struct comm *comm, const struct launch *l, const struct comm_options *options, double timeout) {

@@ -1,4 +1,4 @@
-/* single.c: the transport of one process: what it gathers and scatters it has already, at most in another place. */
+/* single.c: the transport of one process. Its collectives are copies, or nothing where the data is in place. */
 #include <string.h>
 
 #include "comm/transport.h"
@@ -21,7 +21,7 @@ static void single_busy(struct comm *comm, const char *why) { (void)comm, (void)
 
 static void single_publish(struct comm *comm, int64_t number) { (void)comm, (void)number; }
 
-/* There is no other to ask for. */
+/* There is no other rank whose progress could be asked for. */
 static int single_progress_of(struct comm *comm, int rank, int64_t *number) {
     (void)comm, (void)rank;
     *number = 0;

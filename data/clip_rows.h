@@ -8,7 +8,7 @@
 #include "data/dataset.h"
 
 struct clip_rows;
-/* ERR_DEVICE: out of memory. The set is not needed afterwards. */
+/* Reads the clips of a split; the set is not needed afterwards. ERR_DEVICE: out of memory. */
 int clip_rows_open(struct clip_rows **rows, const struct dataset *set, enum dataset_split split);
 void clip_rows_close(struct clip_rows *rows);
 /* Another row of row's shot, each as likely, by number `index` of the address; `row` itself where its shot has no

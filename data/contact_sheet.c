@@ -10,8 +10,8 @@
 
 enum { CELL = 8, MARGIN = 4, SIDE_MAX = 32768, PIXELS_MAX = 1 << 28 };
 
-/* Letters of 5 x 7 dots in cells of 8 x 8, a byte a row, the lowest bit to the right. Small letters are drawn as
-   capitals; what is not here is left blank. */
+/* Letters of 5 x 7 dots in cells of 8 x 8, one byte for each row of dots, lowest bit to the right. Small letters are
+   drawn as capitals; characters that are not here are left blank. */
 static const struct {
     char letter;
     unsigned char rows[7];
@@ -61,7 +61,7 @@ static void draw_text(struct sheet *sheet, const char *text, int top, int left) 
         }
 }
 
-/* One frame [3, height, width], each pixel zoom x zoom. */
+/* Draws one frame [3, height, width], each pixel zoom x zoom. */
 static void draw_frame(struct sheet *sheet, const float *frame, int height, int width, int zoom, int top, int left) {
     size_t plane = (size_t)height * width;
     for (int y = 0; y < height * zoom; y++)
@@ -93,7 +93,7 @@ int contact_sheet_write(const char *path, const struct sheet_row *rows, int row_
     for (int r = 0; r < row_count; r++) {
         int count = rows[r].count, shown = count < columns ? count : columns, top = (int)(r * step_y) + MARGIN;
         draw_text(&sheet, rows[r].label, top, MARGIN);
-        for (int i = 0; i < shown; i++) { /* evenly picked, first and last among them */
+        for (int i = 0; i < shown; i++) { /* evenly spaced, including first and last */
             int frame = shown > 1 ? (int)((long)i * (count - 1) / (shown - 1)) : 0;
             draw_frame(&sheet, rows[r].frames + 3 * (size_t)frame * height * width, height, width, zoom,
                        top + CELL + MARGIN, (int)(i * step_x) + MARGIN);

@@ -20,7 +20,7 @@ enum { SIDE_MAX = 1 << 16, ROWS_MAX = 1 << 28, CODEC_TENSORS_MAX = 8, PROMPTS_MA
 struct dataset {
     char path[FILE_PATH_MAX];
     hid_t file;
-    hid_t latents, audio, talk, listen; /* the bucket's */
+    hid_t latents, audio, talk, listen; /* arrays of the bucket */
     hid_t pictures;                     /* -1: the file has none */
     struct dataset_shape shape;
     long rows;
@@ -31,9 +31,9 @@ struct dataset {
     char *texts;     /* [prompts, text_bytes + 1] */
     size_t text_bytes;
     hid_t sums;          /* [rows, dataset_row_parts]; -1: the file has none */
-    uint32_t *text_sums; /* [prompts]; NULL: the same */
-    uint32_t sum;        /* over all but the large arrays */
-    long *index[2];      /* rows of each split */
+    uint32_t *text_sums; /* [prompts]; NULL: the file has none */
+    uint32_t sum;        /* sum over everything but the large arrays */
+    long *index[2];      /* row numbers of each split */
     long count[2];
     pthread_mutex_t lock;
 };
@@ -74,8 +74,8 @@ static int read_int_attribute(hid_t object, const char *name, int *value) {
     return code;
 }
 
-/* Opens a numeric array of `ndim` dimensions, every side at least 1 (the first may be 0) and no larger than SIDE_MAX
-   (the first: ROWS_MAX). -1 otherwise. */
+/* Opens a numeric array of `ndim` dimensions whose sides are 1 to SIDE_MAX, the first 0 to ROWS_MAX; returns -1 for any
+   other. */
 static hid_t open_array(hid_t group, const char *name, int ndim, hsize_t *sides) {
     if (H5Lexists(group, name, H5P_DEFAULT) <= 0) return -1;
     hid_t array = H5Dopen2(group, name, H5P_DEFAULT);
@@ -92,7 +92,7 @@ static hid_t open_array(hid_t group, const char *name, int ndim, hsize_t *sides)
     return -1;
 }
 
-/* A whole array of `count` integers, malloc'd. */
+/* Reads a whole array of `count` integers, malloc'd. */
 static int read_integers(struct dataset *set, hid_t group, const char *name, long count, int **values) {
     hsize_t sides[1];
     hid_t array = open_array(group, name, 1, sides);
@@ -110,7 +110,7 @@ static int read_column(struct dataset *set, hid_t group, const char *name, int *
 
 /* ---- sums ---- */
 
-/* The array of sums over rows, and those over prompts. */
+/* Opens the array of sums over rows, and reads those over prompts. */
 static int open_sums(struct dataset *set, hid_t group) {
     hsize_t sides[2];
     if ((set->sums = open_array(group, DATASET_ROW_SUMS, 2, sides)) < 0 || sides[0] != (hsize_t)set->rows ||
@@ -124,7 +124,7 @@ static int open_sums(struct dataset *set, hid_t group) {
     return bad ? damaged(set, DATASET_TEXT_SUMS) : OK;
 }
 
-/* Everything but the large arrays against the sum that the file states. */
+/* Checks everything but the large arrays against the sum that the file states. */
 static int check_sum(struct dataset *set, int version) {
     char text[16], found[16];
     int there = H5Aexists(set->file, DATASET_SUM) > 0;
@@ -144,7 +144,7 @@ static int check_sum(struct dataset *set, int version) {
 
 /* ---- prompts ---- */
 
-/* The texts: an array of strings of one length. */
+/* Reads the texts, an array of strings of equal length. */
 static int read_texts(struct dataset *set) {
     if (H5Lexists(set->file, "prompts", H5P_DEFAULT) <= 0) return damaged(set, "prompts");
     hid_t array = H5Dopen2(set->file, "prompts", H5P_DEFAULT);
@@ -185,7 +185,7 @@ static int open_prompts(struct dataset *set, int version) {
     hsize_t sides[2];
     if ((set->text = open_array(set->file, "text", 2, sides)) < 0) return damaged(set, "text");
     s->text_dim = (int)sides[1];
-    if (version == 1) { /* as two prompts, the empty one without rows */
+    if (version == 1) { /* two prompts, the empty one without rows */
         if (sides[0] < 1 || sides[0] > SIDE_MAX) return damaged(set, "text");
         s->text_len = (int)sides[0];
         set->prompts = 2;
@@ -241,7 +241,7 @@ static herr_t find_bucket(hid_t file, const char *name, const H5L_info_t *info, 
     return 0;
 }
 
-/* The windows' true pictures, which a file may have. */
+/* Opens the array of the windows' true pictures, if the file has one. */
 static int open_pictures(struct dataset *set, hid_t group) {
     const struct dataset_shape *s = &set->shape;
     hsize_t sides[5];
@@ -254,7 +254,7 @@ static int open_pictures(struct dataset *set, hid_t group) {
     return OK;
 }
 
-/* The arrays of the bucket and what their sizes say about the shape. */
+/* Opens the arrays of the bucket and reads the shape from their sizes. */
 static int open_bucket(struct dataset *set, int version) {
     struct dataset_shape *s = &set->shape;
     struct bucket_search search = {.count = 0};
@@ -428,7 +428,7 @@ void dataset_columns(const struct dataset *set, enum dataset_split split, long i
     row->prompt = set->prompt[r];
 }
 
-/* The first `count[1]` entries of row r of an array of `ndim` sides to `to`. */
+/* Reads the first count[1] entries of row r of an array of `ndim` sides into `to`. */
 static int read_row(hid_t array, hid_t type, long r, int ndim, const hsize_t *count, void *to) {
     if (!to) return 0;
     hsize_t start[5] = {(hsize_t)r};
@@ -440,8 +440,8 @@ static int read_row(hid_t array, hid_t type, long r, int ndim, const hsize_t *co
     return bad;
 }
 
-/* Values of a row that were read: numbers, and those that were written there. sums: of the row; NULL: the file has
-   none. */
+/* Checks values that were read of a row: that they are finite, and that their sum is the stored one. sums: the row's;
+   NULL: the file has none. */
 static int check_part(const struct dataset *set, const struct dataset_row *row, long r, int place, const char *name,
                       const uint32_t *sums, const float *values, size_t count) {
     if (!values) return OK;
@@ -480,7 +480,7 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
     uint32_t *sums = set->sums < 0 ? NULL : calloc((size_t)parts[1], sizeof *sums);
     if (set->sums >= 0 && !sums) return error_set(ERR_DEVICE, "data set: out of memory");
     pthread_mutex_lock(&set->lock);
-    hdf5_quiet(); /* this setting belongs to the thread */
+    hdf5_quiet(); /* the setting belongs to the calling thread */
     const hid_t number = H5T_NATIVE_FLOAT;
     int bad = (latent_frames && read_row(set->latents, number, r, 5, latents, row->latents)) ||
               read_row(set->audio, number, r, 4, audio, row->audio) ||
@@ -495,7 +495,7 @@ int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, i
     return code;
 }
 
-/* Each latent frame's pictures against their sum. */
+/* Checks each latent frame's pictures against their sum. */
 static int check_pictures(const struct dataset *set, long r, int first, int frames, const uint32_t *sums,
                           const unsigned char *pictures) {
     const struct dataset_shape *s = &set->shape;
@@ -511,7 +511,7 @@ static int check_pictures(const struct dataset *set, long r, int first, int fram
     return OK;
 }
 
-/* Pictures start .. start + count - 1 of row r. */
+/* Reads pictures start .. start + count - 1 of row r. */
 static int read_pictures(const struct dataset *set, long r, long start, long count, unsigned char *to) {
     const struct dataset_shape *s = &set->shape;
     const hsize_t from[5] = {(hsize_t)r, (hsize_t)start};
@@ -588,7 +588,7 @@ int dataset_text(struct dataset *set, int prompt, float *text) {
                      wrong / s->text_dim);
 }
 
-/* A codec tensor of any rank up to 4, malloc'd. */
+/* Reads a codec tensor of up to 4 axes, malloc'd. */
 static int read_tensor(hid_t group, const char *name, struct codec_tensor *tensor) {
     hid_t array = H5Dopen2(group, name, H5P_DEFAULT);
     if (array < 0) return -1;

@@ -27,73 +27,74 @@ struct dataset_shape {
     int F, C, H, W; /* latent frames, channels, latent height and width */
     int T;          /* video frames: 1 + 4(F-1) */
     int A;          /* audio tracks: 1 mixed, 2 agent and user */
-    int D;          /* features a video frame */
+    int D;          /* features of a video frame */
     int text_len, text_dim;
     int pixel_height, pixel_width;
-    int pictures; /* 1: rows have their true pictures */
+    int pictures; /* 1: rows have their windows' true pictures */
     char codec[32], audio_encoder[32];
     char codec_weights[FILE_PATH_MAX],
-        codec_checksum[24]; /* of a codec whose weights stay in a file of their own; else "" */
+        codec_checksum[24]; /* that file and its checksum, where a codec's weights have one of their own; else "" */
 };
-struct dataset_row {      /* pointers into a caller's buffers of the sizes of dataset_shape; NULL: not wanted */
+struct dataset_row {      /* one row; buffers are the caller's, of dataset_shape's sizes; NULL: not wanted */
     float *latents;       /* [F, C, H, W] */
     float *audio;         /* [A, T, D] */
     float *talk, *listen; /* [T] */
     int clip, identity, utterance, split, prompt;
     unsigned char *pictures; /* [T, 3, pixel height, pixel width]; for dataset_append, where the shape says so */
-    int shot;                /* of the clip */
+    int shot;                /* number of the shot within its clip */
 };
 
 struct dataset;
 int dataset_open(struct dataset **set, const char *path);
 void dataset_close(struct dataset *set);
 const struct dataset_shape *dataset_shape(const struct dataset *set);
-/* By which one data set is told from another: the sum that covers all of it, rows by their sums. Of files without
-   sums it covers all but the values of the rows. */
+/* Returns the sum that tells one data set from another: it covers everything, rows through their own sums. In files
+   without sums it leaves out the rows' values. */
 uint32_t dataset_sum(const struct dataset *set);
 long dataset_rows(const struct dataset *set, enum dataset_split split);
-/* What a program needs of a data set: every field of `wanted` that is not 0 or empty must be the file's. ERR_INPUT
-   names both values. */
+/* Checks a data set against what a program needs: every field of `wanted` that is not 0 or empty must equal the file's.
+   ERR_INPUT names both values. */
 int dataset_expect(const struct dataset *set, const struct dataset_shape *wanted);
-/* Row i of a split, with its first latent_frames latents (the others of row->latents stay as they are). ERR_INPUT
-   names the row and its clip when it is damaged or holds a value that is not finite. Thread-safe: one lock a set, and
-   HDF5's own (Debian's library has it). */
+/* Reads row i of a split, with its first latent_frames latents (the rest of row->latents stays as it is). ERR_INPUT
+   names the row and its clip when it is damaged or holds a value that is not finite. Thread-safe, by a lock for each
+   set and by HDF5's own (which Debian's library has). */
 int dataset_read(struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
 int dataset_read_frames(struct dataset *set, enum dataset_split split, long i, int latent_frames,
                         struct dataset_row *row);
-/* The true pictures of `frames` latent frames of row i, the first of them `first`: bytes [1 + 4 (frames - 1) or 4
-   frames, 3, pixel height, pixel width], since latent frame 0 has one picture and every later one four. ERR_INPUT as
-   above, and where the set has none. Thread-safe. */
+/* Reads the true pictures of `frames` latent frames of row i, from latent frame `first` on: bytes [pictures, 3, pixel
+   height, pixel width], where latent frame 0 has one picture and every later one four. ERR_INPUT: as dataset_read, or
+   the set has no pictures. Thread-safe. */
 int dataset_read_pictures(struct dataset *set, enum dataset_split split, long i, int first, int frames,
                           unsigned char *pictures);
 /* Bytes of one picture. */
 static inline size_t dataset_picture_bytes(const struct dataset_shape *shape) {
     return 3 * (size_t)shape->pixel_height * (size_t)shape->pixel_width;
 }
-/* A row's columns alone, from memory. */
+/* Fills in only a row's columns (clip, identity and so on), which are in memory. */
 void dataset_columns(const struct dataset *set, enum dataset_split split, long i, struct dataset_row *row);
-/* Prompts; 0 is the empty one. */
+/* Returns the number of prompts; prompt 0 is the empty one. */
 int dataset_prompts(const struct dataset *set);
 const char *dataset_prompt_text(const struct dataset *set, int prompt);
 int dataset_prompt_length(const struct dataset *set, int prompt);
-/* Its rows, and zeros to text [text_len, text_dim]. Thread-safe. */
+/* Reads a prompt's rows, followed by zeros, into text [text_len, text_dim]. Thread-safe. */
 int dataset_text(struct dataset *set, int prompt, float *text);
-int dataset_codec(struct dataset *set, struct codec *codec); /* opens the codec stored with the set (not external) */
+int dataset_codec(struct dataset *set, struct codec *codec); /* opens the codec that the set holds (not external) */
 
-/* A note that the writer left; "" when there is none of that name. */
+/* Reads a note that the writer left; "" when there is none of that name. */
 int dataset_note(struct dataset *set, const char *name, char *text, size_t size);
 
-/* Writing: a new file under a temporary name (PATH.tmp), row by row. It is there under its own name when dataset_finish
-   returns OK; until then an older file of that name stays. */
+/* Writes a new file, row by row, under a temporary name (PATH.tmp). It gets its own name when dataset_finish returns
+   OK; until then an older file of that name stays. */
 struct dataset_writer;
 int dataset_create(struct dataset_writer **writer, const char *path, const struct dataset_shape *shape,
                    const struct codec *codec);
-/* Prompts are numbered as they are added, the empty one ("") first; rows name them. ERR_USAGE: too many tokens. */
+/* Adds a prompt. They are numbered in the order in which they are added, the empty one ("") first; rows refer to the
+   numbers. ERR_USAGE: too many tokens. */
 int dataset_add_prompt(struct dataset_writer *writer, const struct prompt_rows *prompt);
-/* ERR_INPUT names the row and its clip: a value is not finite. */
+/* Appends a row. ERR_INPUT names the row and its clip: a value is not finite. */
 int dataset_append(struct dataset_writer *writer, const struct dataset_row *row);
 int dataset_leave_note(struct dataset_writer *writer, const char *name, const char *text);
-/* Frees the writer in any case. */
+/* Completes the file; frees the writer even when it fails. */
 int dataset_finish(struct dataset_writer *writer);
 void dataset_discard(struct dataset_writer *writer);
 

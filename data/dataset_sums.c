@@ -1,6 +1,6 @@
 /* dataset_sums.c: see dataset_internal.h. The library's own checksums (Fletcher-32 on every chunk, those of the newer
-   file format on all of its structure) tell most damage while it reads; these sums are over what was read, so that
-   nothing else is taken. */
+   file format on its structure) reveal most damage while it reads. These sums are over the values as read, so that none
+   but the written ones are accepted. */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -24,7 +24,7 @@ static void add_number(uint32_t *sum, uint64_t number) { add(sum, &number, sizeo
 
 static void add_name(uint32_t *sum, const char *name) { add(sum, name, strlen(name) + 1); }
 
-/* What an array or attribute is made of. -1: nothing that a data set has. */
+/* Adds an array's or attribute's type and extents. Returns -1 for a type that no data set has. */
 static int add_type(uint32_t *sum, hid_t type, hid_t space, size_t *bytes) {
     hsize_t sides[NDIM_MAX];
     H5T_class_t class = H5Tget_class(type);
@@ -67,7 +67,7 @@ static int add_attributes(uint32_t *sum, hid_t object) {
     return H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, add_attribute, sum) < 0;
 }
 
-/* Values in the file's own type; large ones have sums of their own. */
+/* Adds an array's values in the file's own type, except large ones, which have sums of their own. */
 static int add_values(uint32_t *sum, hid_t array, hid_t type, size_t bytes) {
     if (bytes > VALUES_MAX) return -1;
     char *values = calloc(1, bytes + 1);
@@ -79,8 +79,8 @@ static int add_values(uint32_t *sum, hid_t array, hid_t type, size_t bytes) {
 
 struct walk {
     uint32_t *sum;
-    int codec; /* inside the group of the codec's tensors */
-    int depth; /* a damaged file may hold a group inside itself */
+    int codec; /* 1: inside the group of the codec's tensors */
+    int depth; /* depth of groups, limited because a damaged file may hold a group inside itself */
 };
 
 static int add_array(struct walk *w, hid_t array, const char *name) {
@@ -109,7 +109,7 @@ static herr_t add_object(hid_t group, const char *name, const H5L_info_t *info, 
     else if (H5Iget_type(object) == H5I_GROUP)
         bad = add_attributes(w->sum, object) ||
               H5Literate(object, H5_INDEX_NAME, H5_ITER_INC, NULL, add_object, &inside) < 0;
-    add_name(w->sum, "/"); /* the end of what was inside */
+    add_name(w->sum, "/"); /* marks the end of the group */
     H5Oclose(object);
     return bad ? -1 : 0;
 }

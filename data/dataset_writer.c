@@ -24,11 +24,11 @@ struct dataset_writer {
     char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 8];
     struct dataset_shape shape;
     hid_t file, latents, audio, talk, listen, text, columns[COLUMNS];
-    hid_t pictures;     /* where the shape has them */
+    hid_t pictures;     /* open only if the shape has pictures */
     hid_t sums;         /* [rows, parts] */
-    int parts;          /* dataset_row_parts */
-    uint32_t *row_sums; /* [parts]: of the row that is written */
-    uint32_t sums_sum;  /* CRC-32 of all of them */
+    int parts;          /* number of sums of a row (dataset_row_parts) */
+    uint32_t *row_sums; /* [parts] sums of the row being written */
+    uint32_t sums_sum;  /* CRC-32 of all rows' sums */
     hsize_t rows;
     int prompts;
     char **prompt_texts; /* [prompts] */
@@ -62,7 +62,8 @@ static int write_int_attribute(hid_t object, const char *name, int value) {
     return bad;
 }
 
-/* Properties of arrays in chunks, each with a checksum; without times, so that the same rows make the same bytes. */
+/* Makes the properties of arrays in chunks, each with a checksum; no times are stored, so that the same rows make the
+   same bytes. */
 static hid_t chunked(int ndim, const hsize_t *chunk) {
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, ndim, chunk);
@@ -71,11 +72,11 @@ static hid_t chunked(int ndim, const hsize_t *chunk) {
     return properties;
 }
 
-/* A whole array of fixed size. */
+/* Writes a whole array of fixed size. */
 static int write_array(hid_t group, const char *name, hid_t stored, hid_t memory, int ndim, const hsize_t *sides,
                        const void *data) {
     hsize_t chunk[4], values = 1;
-    for (int d = ndim - 1; d >= 0; d--) { /* whole rows, as many as a chunk may hold */
+    for (int d = ndim - 1; d >= 0; d--) { /* a chunk is whole rows, as many as it may hold */
         chunk[d] = values >= FIXED_CHUNK ? 1 : sides[d] < FIXED_CHUNK / values ? sides[d] : FIXED_CHUNK / values;
         values *= chunk[d];
     }
@@ -102,7 +103,7 @@ static hid_t create_group(hid_t file, const char *name) {
     return group;
 }
 
-/* An array of no rows yet, stored in pieces of `chunk_rows` rows. sides[0] is ignored. */
+/* Creates an array without rows, to be stored in chunks of `chunk_rows` rows. sides[0] is ignored. */
 static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim, const hsize_t *sides,
                             hsize_t chunk_rows) {
     hsize_t now[5], most[5], chunk[5];
@@ -117,8 +118,8 @@ static hid_t create_growing(hid_t group, const char *name, hid_t type, int ndim,
     return array;
 }
 
-/* The true pictures, deflated. A chunk is a few pictures of one row, so that who wants some of them need not inflate
-   all; pictures that follow each other share a chunk, for what stands still is stored once. */
+/* Creates the array of true pictures, deflated. A chunk is a few successive pictures of one row: a reader of some
+   pictures need not inflate all, and what stands still within a chunk is stored once. */
 static hid_t create_pictures(hid_t group, const struct dataset_shape *s) {
     const hsize_t now[] = {0, (hsize_t)s->T, 3, (hsize_t)s->pixel_height, (hsize_t)s->pixel_width};
     const hsize_t most[] = {H5S_UNLIMITED, now[1], now[2], now[3], now[4]};
@@ -131,7 +132,7 @@ static hid_t create_pictures(hid_t group, const struct dataset_shape *s) {
     return array;
 }
 
-/* The arrays of the windows, without rows. */
+/* Creates the arrays of the windows, without rows. */
 static int create_bucket(struct dataset_writer *w) {
     const struct dataset_shape *s = &w->shape;
     char name[64];
@@ -207,7 +208,7 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     if (!code) {
         int busy;
         code = hdf5_create(&w->file, w->temporary, HDF5_CHECKED, &busy);
-        if (busy) *w->temporary = 0; /* not ours to remove */
+        if (busy) *w->temporary = 0; /* the file belongs to another writer */
         if (!code) code = create_contents(w, codec);
     }
     if (code) {
@@ -218,7 +219,7 @@ int dataset_create(struct dataset_writer **out, const char *path, const struct d
     return OK;
 }
 
-/* Grows an array of `row` rows by row_sides[0], one as a rule, and writes them. */
+/* Grows an array that has `row` rows by row_sides[0] rows, usually one, and writes those. */
 static int append_row(hid_t array, hid_t type, hsize_t row, int ndim, const hsize_t *row_sides, const void *data) {
     hsize_t sides[5], start[5] = {row};
     for (int d = 0; d < ndim; d++) sides[d] = row_sides[d];
@@ -264,7 +265,7 @@ int dataset_add_prompt(struct dataset_writer *w, const struct prompt_rows *promp
     return prompt->length && append_row(w->text, H5T_NATIVE_FLOAT, first, 2, sides, prompt->rows) ? failed(w) : OK;
 }
 
-/* One part of the row: written and summed, once it is known to hold numbers. */
+/* Writes one part of the row and its sum, after checking that its values are finite. */
 static int append_part(struct dataset_writer *w, const struct dataset_row *row, int part, hid_t array, int ndim,
                        const hsize_t *sides, const float *values) {
     static const char *const names[] = {"latents", "audio", "talk", "listen"};
@@ -282,7 +283,7 @@ static int append_part(struct dataset_writer *w, const struct dataset_row *row, 
     return append_row(array, H5T_NATIVE_FLOAT, w->rows, ndim, sides, values) ? failed(w) : OK;
 }
 
-/* The true pictures, summed by latent frame. */
+/* Writes the true pictures and their sum for each latent frame. */
 static int append_pictures(struct dataset_writer *w, const struct dataset_row *row) {
     const struct dataset_shape *s = &w->shape;
     const hsize_t sides[] = {1, (hsize_t)s->T, 3, (hsize_t)s->pixel_height, (hsize_t)s->pixel_width};
@@ -324,7 +325,7 @@ int dataset_leave_note(struct dataset_writer *w, const char *name, const char *t
     return write_text_attribute(w->file, name, text) ? failed(w) : OK;
 }
 
-/* The texts as strings of the longest one's length, and where the rows of each begin. */
+/* Writes the texts, as strings of the longest one's length, and where the rows of each begin. */
 static int write_prompts(struct dataset_writer *w) {
     size_t bytes = 1;
     if (w->prompts < 1) return error_set(ERR_USAGE, "%s: a data set needs at least the empty prompt", w->path);
@@ -347,7 +348,7 @@ static int write_prompts(struct dataset_writer *w) {
     return bad ? failed(w) : OK;
 }
 
-/* The sum over the rows' sums, then the one over everything. */
+/* Writes the sum over the rows' sums, then the one over everything. */
 static int write_sums(struct dataset_writer *w) {
     char text[16];
     uint32_t sum;

@@ -1,5 +1,5 @@
-/* loader.c: see loader.h. A ring of SLOTS batches: the thread fills, the caller empties; the slot that the caller holds
-   is not filled again before its next call. */
+/* loader.c: see loader.h. A ring of SLOTS batches: the thread fills them and the caller takes them; the slot that the
+   caller holds is not filled again before its next call. */
 #include "data/loader.h"
 
 #include <pthread.h>
@@ -17,7 +17,7 @@ enum { SLOTS = 3, BATCH_MAX = 1 << 16, COLUMNS = 4 };
 struct slot {
     struct loader_batch batch;
     float *memory;
-    int code; /* why it could not be filled */
+    int code; /* error that kept it from being filled */
     char text[512];
 };
 struct loader {
@@ -28,7 +28,7 @@ struct loader {
     long rows;
     float *empty;              /* [text_len, text_dim] */
     float *audio;              /* [A, T, D] of one row */
-    struct clip_rows *by_clip; /* NULL: no references from elsewhere are wanted */
+    struct clip_rows *by_clip; /* NULL: no references from elsewhere */
     struct slot slots[SLOTS];
     uint64_t next;   /* step that the caller gets next */
     uint64_t filled; /* step that the thread fills next */
@@ -41,7 +41,7 @@ struct loader {
 
 long loader_row(uint64_t seed, uint64_t n, long rows) { return permuted_turn(seed, n, rows); }
 
-/* The reference from elsewhere in the clip of sample b, which is row r. */
+/* Reads the reference from elsewhere in the clip for sample b, which is row r. */
 static int fill_far(struct loader *l, struct loader_batch *batch, int b, long r, const struct random_address *address) {
     const struct dataset_shape *s = &l->shape;
     size_t frame = (size_t)s->C * s->H * s->W;
@@ -52,7 +52,7 @@ static int fill_far(struct loader *l, struct loader_batch *batch, int b, long r,
     return OK;
 }
 
-/* Numbers and bytes of a sample with true pictures; 0 where none is wanted. */
+/* Numbers of latents and bytes of pictures in a sample with true pictures; 0 without. */
 static size_t sample_latents(const struct dataset_shape *s, int frames) {
     return frames ? (size_t)(1 + frames) * (size_t)s->C * (size_t)s->H * (size_t)s->W : 0;
 }
@@ -60,7 +60,7 @@ static size_t sample_pictures(const struct dataset_shape *s, int frames) {
     return frames ? (size_t)video_frames(1 + frames) * dataset_picture_bytes(s) : 0;
 }
 
-/* Sample b of a step. */
+/* Fills sample b of a step. */
 static int fill_sample(struct loader *l, struct loader_batch *batch, uint64_t step, int b) {
     const struct dataset_shape *s = &l->shape;
     const struct loader_config *c = &l->config;
@@ -97,10 +97,11 @@ static void fill_slot(struct loader *l, struct slot *slot, uint64_t step) {
     slot->code = OK;
     slot->batch.step = step;
     for (int b = 0; b < l->config.count && !slot->code; b++) slot->code = fill_sample(l, &slot->batch, step, b);
-    if (slot->code) snprintf(slot->text, sizeof slot->text, "%.500s", error_text()); /* the text is this thread's */
+    if (slot->code)
+        snprintf(slot->text, sizeof slot->text, "%.500s", error_text()); /* the error text belongs to this thread */
 }
 
-/* Fills slots as they become free. Slot of step s: s % SLOTS; the caller holds the one of step next - 1. */
+/* The thread: fills slots as they become free. Step s has slot s % SLOTS; the caller holds that of step next - 1. */
 static void *work(void *argument) {
     struct loader *l = argument;
     pthread_mutex_lock(&l->lock);
@@ -119,7 +120,7 @@ static void *work(void *argument) {
     return NULL;
 }
 
-/* Values of a sample's arrays. */
+/* Number of values in a sample's arrays. */
 static size_t sample_size(const struct dataset_shape *s) {
     return (size_t)(s->F + 1) * s->C * s->H * s->W + 2 * (size_t)s->T * s->D + 2 * (size_t)s->T +
            (size_t)s->text_len * s->text_dim;
@@ -131,7 +132,7 @@ size_t loader_memory(const struct dataset_shape *shape, int count, int picture_f
            (floats * sizeof(float) + COLUMNS * sizeof(int) + sample_pictures(shape, picture_frames));
 }
 
-/* One zeroed piece of memory for the arrays of a batch. */
+/* Allocates one zeroed piece of memory for the arrays of a batch. */
 static int allocate_slot(struct slot *slot, const struct dataset_shape *s, int B, int picture_frames) {
     size_t clip = (size_t)s->F * s->C * s->H * s->W, sound = (size_t)s->T * s->D;
     size_t n = (size_t)B;
@@ -167,7 +168,7 @@ static int prepare(struct loader *l) {
         TRY(allocate_slot(&l->slots[i], s, c->count, c->picture_frames));
         l->slots[i].batch.empty = l->empty;
     }
-    if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: no thread to be had");
+    if (pthread_create(&l->thread, NULL, work, l)) return error_set(ERR_DEVICE, "loader: cannot start a thread");
     l->started = 1;
     return OK;
 }
@@ -175,7 +176,7 @@ static int prepare(struct loader *l) {
 int loader_open(struct loader **out, struct dataset *set, const struct loader_config *config, uint64_t first_step) {
     *out = NULL;
     if (config->batch < 1 || config->batch > BATCH_MAX)
-        return error_set(ERR_USAGE, "loader: batch is %d, but 1 to %d is possible", config->batch, BATCH_MAX);
+        return error_set(ERR_USAGE, "loader: batch is %d, expected 1 to %d", config->batch, BATCH_MAX);
     if (config->first < 0 || config->count < 0 || config->first + config->count > config->batch)
         return error_set(ERR_USAGE, "loader: samples %d to %d of a batch of %d", config->first,
                          config->first + config->count - 1, config->batch);
@@ -183,7 +184,7 @@ int loader_open(struct loader **out, struct dataset *set, const struct loader_co
                              config->far_share};
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++)
         if (!(shares[i] >= 0 && shares[i] <= 1))
-            return error_set(ERR_USAGE, "loader: a share of %g, but 0 to 1 is possible", shares[i]);
+            return error_set(ERR_USAGE, "loader: a probability of %g, expected 0 to 1", shares[i]);
     long rows = dataset_rows(set, config->split);
     if (!rows)
         return error_set(ERR_INPUT, "the data set has no %s windows",

@@ -23,8 +23,7 @@ int picture_sampler_open(struct picture_sampler **out, struct dataset *set, enum
     if (!shape->pictures)
         return error_set(ERR_INPUT, "the data set has no pictures (prepare makes them with pictures=true)");
     if (frames < 1 || frames >= shape->F)
-        return error_set(ERR_USAGE, "%d latent frames after the reference, but 1 to %d are possible", frames,
-                         shape->F - 1);
+        return error_set(ERR_USAGE, "%d latent frames after the reference, expected 1 to %d", frames, shape->F - 1);
     struct picture_sampler *s = calloc(1, sizeof *s);
     if (!s) return error_set(ERR_DEVICE, "data set: out of memory");
     *s = (struct picture_sampler){.set = set, .split = split, .frames = frames, .other = other, .seed = seed};

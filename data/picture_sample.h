@@ -13,13 +13,13 @@
 #include "data/dataset.h"
 
 struct picture_sampler;
-/* frames: 1 to F - 1 latent frames after the reference. ERR_USAGE: others; ERR_INPUT: the set has no pictures. The set
-   is the caller's and must outlive the sampler. */
+/* Opens a sampler of `frames` latent frames after the reference, 1 to F - 1 (others: ERR_USAGE). ERR_INPUT: the set has
+   no pictures. The set stays the caller's and must outlive the sampler. */
 int picture_sampler_open(struct picture_sampler **sampler, struct dataset *set, enum dataset_split split, int frames,
                          double other, uint64_t seed);
 void picture_sampler_close(struct picture_sampler *sampler);
-/* One sample, of row `row` of the split, whose latents [F, C, H, W] are `window`. *joined 1: the first latent frame
-   follows the reference in the clip; 0: there is a gap between them. */
+/* Makes one sample from row `row` of the split, whose latents [F, C, H, W] are `window`. *joined 1: the first latent
+   frame follows the reference in the clip; 0: there is a gap between them. */
 int picture_sample(const struct picture_sampler *sampler, uint64_t step, uint32_t sample, long row, const float *window,
                    float *latents, unsigned char *pictures, int *joined);
 

@@ -23,7 +23,8 @@ void picture_view_draw(struct picture_view *view, const struct picture_variation
 
 void picture_view_colour(const struct picture_view *view, float *pixels, size_t plane) {
     float exponent = (float)exp(view->gamma);
-    if (view->gamma == 0 && view->gain[0] == 0 && view->gain[1] == 0 && view->gain[2] == 0) return; /* to the bit */
+    if (view->gamma == 0 && view->gain[0] == 0 && view->gain[1] == 0 && view->gain[2] == 0)
+        return; /* keeps every bit */
     for (size_t c = 0; c < 3; c++) {
         float factor = (float)exp(view->gain[c]);
         for (size_t i = 0; i < plane; i++) {

@@ -1,6 +1,7 @@
-/* picture_view.h: how a clip is seen: its colours, its place in the picture and its size, one for all its frames. Clips
-   that are trained on are varied so (`prepare`), since a student that only ever saw one camera knows no other's
-   pictures. Logarithms and shares of the picture's height, so that zeros are the clip as it is. */
+/* picture_view.h: a view of a clip: changes of its colours, its place in the picture and its size, the same for all its
+   frames. `prepare` varies training clips by views, because a student that only ever saw one camera cannot handle
+   another's pictures. Values are logarithms and fractions of the picture's height, so that zeros leave the clip as it
+   is. */
 #ifndef DATA_PICTURE_VIEW_H
 #define DATA_PICTURE_VIEW_H
 
@@ -8,18 +9,19 @@
 #include <stdint.h>
 
 struct picture_view {
-    double gain[3]; /* natural logarithm of the factor of red, green and blue */
-    double gamma;   /* natural logarithm of the exponent that the values (0 .. 1) are raised to: above 0 is darker */
-    double x, y;    /* what is in the picture moves so far, to the right and down, in heights of the picture */
-    double zoom;    /* natural logarithm of the factor by which it grows about the picture's middle, before it moves */
+    double gain[3]; /* natural logarithms of the factors of red, green and blue */
+    double gamma;   /* natural logarithm of the exponent of the values (0 .. 1); above 0 is darker */
+    double x, y;    /* shift of the picture's contents to the right and down, in heights of the picture */
+    double zoom;    /* natural logarithm of their growth about the picture's middle, before the shift */
 };
-/* How far views go: each number of a view is uniform from -amount to amount. 0: all are alike. */
+/* Range of views: each number of a view is uniform from -amount to amount. 0: all views are alike. */
 struct picture_variation {
-    double colour; /* of gain and gamma */
-    double place;  /* of x and y */
-    double scale;  /* of zoom */
+    double colour; /* amount for gain and gamma */
+    double place;  /* amount for x and y */
+    double scale;  /* amount for zoom */
 };
-/* The keys of a config's section ("vary.") whose struct (FIELDS_OF) has the variation `at`; `of` says of what. */
+/* Keys of a config's section ("vary.") whose struct (FIELDS_OF) has the variation at member `at`; `of`: words that say
+   what is varied. */
 #define VARIATION_FIELDS(section, at, of)                                                                              \
     REAL(section "colour", at.colour, 0, 1, "0",                                                                       \
          "Largest change of a colour's strength, and of the brightness, " of ", as a natural logarithm: 0.15 is "      \
@@ -30,14 +32,14 @@ struct picture_variation {
              "Largest change of the picture's size, " of ", as a natural logarithm: 0.1 is 11 percent larger or "      \
              "10 percent smaller; 0 changes none.")
 
-/* Is there nothing to vary? */
+/* Returns 1 if all amounts are 0. */
 int picture_variation_is_none(const struct picture_variation *variation);
-/* The view that a clip has: random numbers addressed by seed, clip and copy (base/philox.h, RANDOM_VIEW). */
+/* Draws a clip's view from random numbers addressed by seed, clip and copy (base/philox.h, RANDOM_VIEW). */
 void picture_view_draw(struct picture_view *view, const struct picture_variation *variation, uint64_t seed,
                        uint64_t clip, uint32_t copy);
-/* Colours pixels: planar [3, plane] in [-1, 1]; what gets too bright is white. */
+/* Changes the colours of pixels, planar [3, plane] in [-1, 1]; values that get too bright become white. */
 void picture_view_colour(const struct picture_view *view, float *pixels, size_t plane);
-/* Where a place (x, y), in heights of the picture from the top left of its middle square, is seen. */
+/* Computes where a place (x, y) is seen, in heights of the picture from the top left of its middle square. */
 void picture_view_place(const struct picture_view *view, const float in[2], float out[2]);
 
 #endif

@@ -1,7 +1,7 @@
 /* puppet.c: a dialogue in time: who speaks when, and how the body moves with it. See puppet.h.
-   Motion is laid out on ticks of 10 ms (a video frame is 4) from what is heard: the agent's phones drive mouth and
-   hands, the user's drive the nods, each through a short Gaussian, so that all of it can be learned from the two voices
-   near the frame. What cannot (sway, glances, blinks) is small. */
+   Motion is computed on ticks of 10 ms (a video frame is 4) from the sound: the agent's phones drive mouth and hands,
+   the user's drive the nods, each through a short Gaussian, so that all of it can be learned from the two voices near
+   the frame. Motion that cannot be learned (sway, glances, blinks) is small. */
 #include "data/puppet.h"
 
 #include <math.h>
@@ -14,12 +14,12 @@
 
 enum { TICKS = 100, FRAME_TICKS = TICKS / VIDEO_RATE };
 
-struct line { /* a sentence as spoken */
+struct line { /* a spoken sentence */
     float start, end;
     enum puppet_track track;
     char text[SCRIPT_TEXT];
 };
-struct signals { /* of one voice, a value a tick */
+struct signals { /* one voice's signals, a value for each tick */
     float *mouth, *round, *stress, *speaking;
 };
 struct puppet {
@@ -32,13 +32,13 @@ struct puppet {
     struct line *lines;
     struct puppet_looks looks;
     struct picture_view view;
-    struct puppet_canvas *canvas; /* of the size last drawn */
+    struct puppet_canvas *canvas; /* canvas of the size last drawn */
     int height, width;
 };
 
 /* ---- speech on the time line ---- */
 
-/* Mouth opening and lip rounding aimed at by a phone. */
+/* Mouth opening and lip rounding of each phone. */
 static const struct viseme {
     const char *name;
     float mouth, round;
@@ -57,7 +57,7 @@ static struct viseme viseme_of(const char *phone) {
     return (struct viseme){"pau", 0, 0.1f};
 }
 
-/* Writes a spoken sentence into the track from `start` seconds on. What lies beyond the end is dropped. */
+/* Writes a spoken sentence into the track from `start` seconds on; anything beyond the track's end is dropped. */
 static void place_speech(struct puppet *p, enum puppet_track track, double start, const struct script_speech *speech) {
     long first = lround(start * AUDIO_RATE);
     for (long i = 0; i < speech->samples && first + i < p->samples; i++) p->pcm[track][first + i] += speech->pcm[i];
@@ -109,7 +109,8 @@ static int speak(struct puppet *p, struct turn_state *state, enum puppet_track t
     return OK;
 }
 
-/* Turns of one sentence with pauses between; now and then the listener puts a word in, or nobody speaks for longer. */
+/* Makes the dialogue: turns of one sentence with pauses between them; now and then the listener puts a word in, or
+   nobody speaks for a while. */
 static int hold_dialogue(struct puppet *p, double seconds) {
     struct puppet_dice voice = puppet_dice(p->seed, p->identity, -1, PUPPET_VOICE);
     struct turn_state state = {.dice = puppet_dice(p->seed, p->identity, p->utterance, PUPPET_SCRIPT),
@@ -145,7 +146,7 @@ static int hold_dialogue(struct puppet *p, double seconds) {
 
 /* ---- motion ---- */
 
-/* out[t] = in smoothed by a Gaussian of `sigma` seconds, `delay` seconds later; zero outside. */
+/* Smooths `in` by a Gaussian of `sigma` seconds and delays it by `delay` seconds, into out; zeros are outside. */
 static void smooth(float *out, const float *in, int ticks, double sigma, double delay) {
     int reach = (int)ceil(3 * sigma * TICKS), lag = (int)lround(delay * TICKS);
     double total = 0;
@@ -165,7 +166,7 @@ static float frame_mean(const float *signal, int frame) {
     return sum / FRAME_TICKS;
 }
 
-/* The signals that drive the body, a value a tick. */
+/* The signals that drive the body, a value for each tick. */
 enum drive { MOUTH, ROUND, TALKING, BEAT, OPENNESS, EMPHASIS, LISTENING, USER_FAST, USER_SLOW, DRIVES };
 
 static void drive_body(const struct puppet *p, float *drive) {
@@ -199,7 +200,7 @@ static double wave_at(const struct wave *wave, double seconds) {
            0.4 * sin(2 * M_PI * wave->frequency[1] * seconds + wave->phase[1]);
 }
 
-/* Shut for about a fifth of a second every few seconds. */
+/* Lays out blinks: eyes shut for about a fifth of a second every few seconds. */
 static void lay_blinks(struct puppet *p, struct puppet_dice *dice) {
     for (double at = puppet_roll(dice, 0.5, 3); at * VIDEO_RATE < p->frames; at += puppet_roll(dice, 2, 5))
         for (int i = 0; i < p->frames; i++) {

@@ -1,6 +1,6 @@
-/* puppet_drawing.c: see puppet_drawing.h. Lengths are heights of the picture; the head is drawn in its own coordinates
-   (origin in its middle, turned by the tilt). Drawn back to front: wall, hair behind, neck and torso, head, arms,
-   hands. */
+/* puppet_drawing.c: see puppet_drawing.h. Lengths are in heights of the picture; the head is drawn in its own
+   coordinates (origin in its middle, turned by the tilt). The order is from back to front: wall, hair behind, neck and
+   torso, head, arms, hands. */
 #include "data/puppet_drawing.h"
 
 #include <cairo.h>
@@ -50,7 +50,7 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity) {
     looks->hair = mix(hairs[puppet_pick(&dice, 6)], hairs[puppet_pick(&dice, 6)], puppet_roll(&dice, 0, 0.35));
     looks->lips = mix(looks->skin, (colour){0.76, 0.20, 0.28}, puppet_roll(&dice, 0.50, 0.72));
     looks->iris = irises[puppet_pick(&dice, 4)];
-    /* Clothes and wall stay away from the hues of skin, so that hands stand out. */
+    /* Hues of clothes and wall stay away from those of skin, so that hands stand out. */
     double cloth = puppet_roll(&dice, 0.27, 0.93), wall = puppet_roll(&dice, 0.28, 0.82);
     looks->shirt = hsv(cloth, puppet_roll(&dice, 0.35, 0.75), puppet_roll(&dice, 0.35, 0.85));
     looks->wall_top = hsv(wall, puppet_roll(&dice, 0.10, 0.30), puppet_roll(&dice, 0.68, 0.92));
@@ -426,7 +426,7 @@ static void to_heights(cairo_t *pen, const struct puppet_canvas *c) {
     cairo_identity_matrix(pen);
     cairo_translate(pen, 0.5 * (c->width - c->height), 0);
     cairo_scale(pen, c->height, c->height);
-    /* picture_view_place as a matrix */
+    /* the same as picture_view_place */
     cairo_translate(pen, c->view.x + 0.5 * (1 - zoom), c->view.y + 0.5 * (1 - zoom));
     cairo_scale(pen, zoom, zoom);
 }
@@ -447,7 +447,7 @@ int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, con
     cairo_status_t status = cairo_status(pen);
     cairo_destroy(pen);
     c->pen = cairo_create(c->picture);
-    cairo_set_line_cap(c->pen, CAIRO_LINE_CAP_ROUND); /* for good: a frame must not depend on the one before */
+    cairo_set_line_cap(c->pen, CAIRO_LINE_CAP_ROUND); /* set once, so that no frame depends on the one before */
     if (status || cairo_status(c->pen)) {
         puppet_canvas_close(c);
         return error_set(ERR_DEVICE, "puppet: cairo: %s",

@@ -18,13 +18,13 @@ struct puppet_looks {
     double head_width, head_height, jaw, shoulder, eye_gap, brow, fringe;
     int hair_style, collar, scene, scene_side, glasses;
 };
-/* A pure function of (seed, identity). */
+/* Draws a person's looks, a pure function of (seed, identity). */
 void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity);
 
-/* Where parts of the head sit, in heights of the picture from the middle of the head. */
+/* Places of parts of the head, in heights of the picture from the middle of the head. */
 #define PUPPET_EYES_Y -0.018
 #define PUPPET_LIPS_Y 0.088
-/* How far a nod of 1 moves the head, and within it the face. */
+/* Distances by which a nod of 1 moves the head, and the face within it. */
 #define PUPPET_NOD_HEAD 0.027
 #define PUPPET_NOD_FACE 0.026
 
@@ -33,7 +33,7 @@ struct puppet_canvas;
 int puppet_canvas_open(struct puppet_canvas **canvas, int height, int width, const struct puppet_looks *looks,
                        const struct picture_view *view);
 void puppet_canvas_close(struct puppet_canvas *canvas);
-/* planar [3, height, width] in [-1, 1]. */
+/* Draws a frame into planar [3, height, width] in [-1, 1]. */
 void puppet_canvas_draw(struct puppet_canvas *canvas, const struct puppet_pose *pose, float *planar);
 
 #endif

@@ -1,4 +1,4 @@
-/* puppet_pose.h: how the puppet holds itself in one frame. Positions as in puppet.h. */
+/* puppet_pose.h: how the puppet holds itself in one frame. Positions are those of puppet.h. */
 #ifndef DATA_PUPPET_POSE_H
 #define DATA_PUPPET_POSE_H
 
@@ -13,7 +13,7 @@ struct puppet_pose { /* the truth of one frame */
     float blink;   /* 0 open .. 1 shut */
     float gaze[2]; /* -1..1 */
     float sway;    /* sideways shift of the torso */
-    float tilt;    /* of the head, radians */
+    float tilt;    /* tilt of the head, radians */
 };
 #define PUPPET_GAP 0.10f
 

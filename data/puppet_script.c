@@ -62,7 +62,8 @@ static const char *const reply[] = {"yes", "I know", "oh wow", "okay", "of cours
 #define ANY(dice, list) list[puppet_pick(dice, (int)(sizeof list / sizeof *list))]
 
 void script_sentence(struct puppet_dice *dice, char text[SCRIPT_TEXT]) {
-    /* Every form draws the same number of words, so that one form more does not shift the words of the others. */
+    /* Every form of sentence draws the same number of words, so that a new form does not shift the words of the
+       others. */
     int form = puppet_pick(dice, 6);
     const char *a = ANY(dice, who), *b = ANY(dice, did), *c = ANY(dice, kind), *d = ANY(dice, thing);
     const char *e = ANY(dice, where), *f = ANY(dice, when), *g = ANY(dice, opening), *h = ANY(dice, thing);
@@ -115,7 +116,7 @@ static cst_utterance *synthesise(const struct script_voice *voice, const char *t
     utt_set_input_text(utterance, text);
     utt_init(utterance, flite_voice);
     feat_set_float(utterance->features, "duration_stretch", (float)voice->stretch);
-    if (voice->speaker == 0) /* the diphone voice has a target, the statistical ones a factor */
+    if (voice->speaker == 0) /* the diphone voice takes a target pitch, the statistical ones a factor */
         feat_set_float(utterance->features, "int_f0_target_mean", 105.0f * (float)voice->pitch);
     else
         feat_set_float(utterance->features, "f0_shift", (float)voice->pitch);
@@ -126,7 +127,8 @@ static cst_utterance *synthesise(const struct script_voice *voice, const char *t
 
 static int is_pause(const char *name) { return !strcmp(name, "pau") || !strcmp(name, "ssil"); }
 
-/* Phones without the pauses at both ends; times still count from the wave's start. 0: nothing was said. */
+/* Collects the phones without the pauses at both ends; times still count from the wave's start. Returns 0 if nothing
+   was said. */
 static int collect_phones(cst_utterance *utterance, struct script_speech *speech) {
     cst_relation *segments = utt_relation(utterance, "Segment");
     int count = 0;
@@ -147,7 +149,7 @@ static int collect_phones(cst_utterance *utterance, struct script_speech *speech
     return speech->phone_count;
 }
 
-/* The samples from a little before the first phone to a little after the last, at one loudness. */
+/* Copies the samples from a little before the first phone to a little after the last, at the same loudness for all. */
 static int collect_samples(const cst_wave *wave, struct script_speech *speech) {
     const float margin = 0.03f;
     float first = speech->phones[0].start, last = speech->phones[speech->phone_count - 1].end;

@@ -1,6 +1,5 @@
-/* puppet_script.h: what the puppets say, and flite that says it.
-   A sentence is drawn from word lists with good phone variety; speech is 16 kHz PCM with the end time of every
-   phone. */
+/* puppet_script.h: draws what the puppets say, and lets flite say it. Sentences are drawn from word lists with a good
+   variety of phones; speech is 16 kHz PCM with the end time of every phone. */
 #ifndef DATA_PUPPET_SCRIPT_H
 #define DATA_PUPPET_SCRIPT_H
 
@@ -13,9 +12,14 @@ struct puppet_dice {
     struct random_address address;
     uint32_t next;
 };
-enum puppet_stream { PUPPET_LOOKS, PUPPET_VOICE, PUPPET_SCRIPT, PUPPET_MOTION }; /* the address's pass */
+enum puppet_stream {
+    PUPPET_LOOKS,
+    PUPPET_VOICE,
+    PUPPET_SCRIPT,
+    PUPPET_MOTION
+}; /* the pass in the address of random numbers */
 struct puppet_dice puppet_dice(uint64_t seed, int identity, int utterance, enum puppet_stream stream);
-double puppet_roll(struct puppet_dice *dice, double low, double high); /* in [low, high) */
+double puppet_roll(struct puppet_dice *dice, double low, double high); /* uniform in [low, high) */
 int puppet_pick(struct puppet_dice *dice, int n);                      /* 0 .. n-1 */
 
 enum { SCRIPT_TEXT = 160, SCRIPT_VOICES = 4 };
@@ -28,7 +32,7 @@ struct script_phone {
     int stressed;     /* vowel of a stressed syllable */
 };
 struct script_speech {
-    float *pcm; /* silence at both ends trimmed, root mean square SCRIPT_LOUDNESS */
+    float *pcm; /* without silence at both ends; root mean square SCRIPT_LOUDNESS */
     long samples;
     struct script_phone *phones;
     int phone_count;
@@ -37,11 +41,11 @@ struct script_speech {
 
 struct script_voice {
     int speaker;    /* 0 .. SCRIPT_VOICES - 1 */
-    double stretch; /* of durations, 1 normal */
-    double pitch;   /* factor, 1 normal */
+    double stretch; /* factor of durations; 1: normal */
+    double pitch;   /* factor of the pitch; 1: normal */
 };
-/* Synthesis, about 60 times faster than real time. Thread-safe: flite draws its noise from rand(), so that one call
-   runs at a time and starts from srand(noise_seed); processes, not threads, would run in parallel. Free with
+/* Synthesises a text, about 60 times faster than real time. Thread-safe, but one call runs at a time, because flite
+   draws its noise from rand(), which every call starts by srand(noise_seed); processes run in parallel. Free with
    script_free. */
 int script_say(struct script_speech *speech, const struct script_voice *voice, const char *text, unsigned noise_seed);
 void script_free(struct script_speech *speech);

@@ -1,21 +1,20 @@
 #!/usr/bin/env python3
-"""agent.py: an agent for `serve` that joins three programs of yours, each a command line in the environment:
+"""agent.py: an agent for `serve` that joins three programs of yours. Each is a command line in the environment:
 
-    HEAR    reads a WAV file (16 kHz, mono, what the user said from a pause to the next), writes it in words
-    THINK   reads the user's words, writes the answer; each line is spoken as soon as it is there
-    SPEAK   reads a line, writes it as sound: 16-bit mono PCM, little-endian, 24 kHz, without a header
+    HEAR    reads a WAV file (16 kHz, mono: what the user said between two pauses) and writes it in words
+    THINK   reads the user's words and writes the answer; each line is spoken as soon as it is there
+    SPEAK   reads a line and writes it as sound: 16-bit mono PCM, little-endian, 24 kHz, without a header
 
     HEAR='whisper-cli -m base.en.bin -nt -np -f -' THINK='llama-cli -m chat.gguf -no-cnv --no-display-prompt -f -' \\
     SPEAK='piper -m voice.onnx --output_raw | ffmpeg -v error -f s16le -ar 22050 -ac 1 -i - -f s16le -ar 24000 -' \\
         streamavatar serve STUDENT reference=me.png agent='python3 examples/agent.py'
 
-Without HEAR it goes by typed words alone; without THINK it says the user's own words. THINK finds in the file that
-$CONVERSATION names what was said before, a line each ("user: ...", "agent: ..."). `streamavatar agent speak` does for
-SPEAK.
+Without HEAR it answers typed words only; without THINK it repeats the user's words. The file that $CONVERSATION names
+tells THINK what was said before, in lines "user: ..." and "agent: ...". For SPEAK `streamavatar agent speak` will do.
 
-It shows what an agent has to do (docs/serving.md, An agent of your own): listen between listening.start and
-listening.stop, end each turn by audio.end, and stop at once when it is interrupted. It uses nothing but Python's own
-library."""
+It shows what an agent has to do (docs/serving.md, "An agent of your own"): listen between listening.start and
+listening.stop, end each turn by audio.end, and stop at once when it is interrupted. It uses Python's own library
+only."""
 import io
 import json
 import os
@@ -28,8 +27,8 @@ import threading
 import wave
 
 RATE = 16000
-BEFORE = RATE  # bytes of sound from before listening.start: half a second, so that the first word is whole
-MOST = 2 * RATE * 60  # bytes of what the user says that are kept: a minute
+BEFORE = RATE  # bytes of sound kept from before listening.start: half a second, so that the first word is whole
+MOST = 2 * RATE * 60  # bytes of the user's speech that are kept: a minute
 
 
 class Agent:
@@ -37,7 +36,7 @@ class Agent:
         self.commands = {name: os.environ.get(name, "") for name in ("HEAR", "THINK", "SPEAK")}
         self.tells = os.fdopen(4, "w", buffering=1, encoding="utf-8")
         self.jobs = queue.Queue()  # (interruptions so far, words or a sound)
-        self.lock = threading.RLock()  # a signal may come while it is held
+        self.lock = threading.RLock()  # reentrant, because a signal may come while it is held
         self.interruptions = 0
         self.running = []
         self.listening = False
@@ -50,7 +49,7 @@ class Agent:
     # ---- what the user does ----
 
     def listen(self):
-        """Goes through the user's sound as it comes; between start and stop it is kept."""
+        """Reads the user's sound as it comes; keeps what comes between listening.start and listening.stop."""
         while piece := os.read(0, 4096):
             with self.lock:
                 self.heard += piece
@@ -86,7 +85,7 @@ class Agent:
     # ---- what it does ----
 
     def start(self, name, job):
-        """A program of the user's in a process group of its own; None: it is not wanted any more."""
+        """Starts one of the three programs in a process group of its own; None: its job was interrupted."""
         with self.lock:
             if job != self.interruptions:
                 return None
@@ -97,7 +96,7 @@ class Agent:
             return process
 
     def output(self, name, job, given, by_line):
-        """What a program writes, as it comes."""
+        """Yields what a program writes, as it comes."""
         process = self.start(name, job)
         if not process:
             return
@@ -111,7 +110,7 @@ class Agent:
             self.running.remove(process)
         process.stdout.close()
         if process.wait() and job == self.interruptions:
-            print(f"agent.py: {name} ended with {process.returncode}", file=sys.stderr)
+            print(f"agent.py: {name} ended with exit code {process.returncode}", file=sys.stderr)
 
     @staticmethod
     def give(process, given):
@@ -119,7 +118,7 @@ class Agent:
             process.stdin.write(given)
             process.stdin.close()
         except OSError:
-            pass  # it does not read to the end
+            pass  # the program need not read to the end
 
     def say(self, who, words):
         self.conversation.write(f"{who}: {words}\n")
@@ -135,7 +134,7 @@ class Agent:
         return b"".join(self.output("HEAR", job, file.getvalue(), True)).decode(errors="replace").strip()
 
     def answer(self, job, given):
-        """Returns the bytes of sound that were written."""
+        """Hears, thinks and speaks; returns the bytes of sound that were written."""
         said = 0
         words = given if isinstance(given, str) else self.hear(job, given)
         if not words:
@@ -164,7 +163,7 @@ class Agent:
 
     def run(self):
         if not self.commands["SPEAK"]:
-            sys.exit("agent.py: SPEAK is missing in the environment: a command that turns a line into sound")
+            sys.exit("agent.py: set SPEAK in the environment: a command line that turns a line of text into sound")
         signal.signal(signal.SIGTERM, self.leave)
         threading.Thread(target=self.listen, daemon=True).start()
         threading.Thread(target=self.work, daemon=True).start()

@@ -1,8 +1,11 @@
-/* broadcast.c: a session of `serve` (docs/protocol.md) as one stream of pictures and sound with their times, for ffmpeg
-   to send on (docs/bridges.md): broadcast PORT PICTURE [CODEC] <SOUND | ffmpeg -i - ...
-   SOUND is raw 16-bit mono PCM at 16 kHz, a file or a pipe that never ends: it is spoken as it comes, and where it
-   pauses the avatar is silent. PICTURE is a PNG or JPEG file, or "default" for the server's own. CODEC is h264 (the
-   default), vp8, mjpeg or raw. Standard output is a NUT file; it ends when SOUND has ended and has been spoken.
+/* broadcast.c: turns a session of `serve` (docs/protocol.md) into one stream of pictures and sound with their times,
+   which ffmpeg can send on (docs/bridges.md):
+
+     broadcast PORT PICTURE [CODEC] <SOUND | ffmpeg -i - ...
+
+   SOUND is raw 16-bit mono PCM at 16 kHz, from a file or from a pipe that never ends: it is spoken as it comes, and the
+   avatar is silent while it pauses. PICTURE is a PNG or JPEG file, or "default" for the server's own. CODEC is h264
+   (the default), vp8, mjpeg or raw. Standard output is a NUT file; it ends when SOUND has ended and has been spoken.
    Exit codes: 2 usage, 3 the picture, 5 the server or the stream. */
 #include <libavformat/avformat.h>
 #include <libwebsockets.h>
@@ -24,11 +27,11 @@ static struct {
     int created, picture_sent, sound_ended, done, closed, failed;
     uint32_t sequence[5];
     long ticks;
-    long said, spoken; /* samples of the turn: sent to the server, come back with pictures */
+    long said, spoken; /* samples of the turn that were sent to the server, and that came back with pictures */
     AVFormatContext *out;
-    int begun; /* the file's head is written */
+    int begun; /* 1: the file's header is written */
     AVPacket *packet;
-    unsigned char sound[2 * SAMPLES]; /* of the picture that the file begins with */
+    unsigned char sound[2 * SAMPLES]; /* sound of the first picture, which waits until the header is written */
     char *in;
     size_t length;
     long pictures, dropped;
@@ -78,7 +81,8 @@ static int open_output(const char *created) {
     if (avformat_alloc_output_context2(&b.out, NULL, "nut", NULL) < 0) return complain("out of memory");
     AVStream *video = add_stream(AVMEDIA_TYPE_VIDEO, id);
     AVStream *sound = add_stream(AVMEDIA_TYPE_AUDIO, AV_CODEC_ID_PCM_S16LE);
-    if (!video || !sound || avio_open(&b.out->pb, "pipe:1", AVIO_FLAG_WRITE) < 0) return complain("standard output");
+    if (!video || !sound || avio_open(&b.out->pb, "pipe:1", AVIO_FLAG_WRITE) < 0)
+        return complain("cannot write to standard output");
     b.out->flags |= AVFMT_FLAG_FLUSH_PACKETS;
     video->codecpar->width = number(created, "\"width\":");
     video->codecpar->height = number(created, "\"height\":");
@@ -91,7 +95,7 @@ static int open_output(const char *created) {
     return 0;
 }
 
-/* FLV and others want H.264's parameter sets apart: what stands before the first coded slice. */
+/* Begins the file. FLV and other formats need H.264's parameter sets apart: they stand before the first coded slice. */
 static int begin(const unsigned char *picture, size_t bytes) {
     AVCodecParameters *video = b.out->streams[0]->codecpar;
     size_t n = 0;
@@ -111,10 +115,10 @@ static int write_packet(int stream, int64_t time_us, int key, const unsigned cha
     b.packet->stream_index = stream;
     b.packet->pts = b.packet->dts = av_rescale_q(time_us, (AVRational){1, 1000000}, b.out->streams[stream]->time_base);
     b.packet->flags = key ? AV_PKT_FLAG_KEY : 0;
-    return av_write_frame(b.out, b.packet) < 0 ? complain("nobody takes the stream") : 0;
+    return av_write_frame(b.out, b.packet) < 0 ? complain("nobody reads the stream any more") : 0;
 }
 
-/* A picture follows the sound of its time. */
+/* Writes a unit to the file; a picture follows the sound of its time. */
 static int take_unit(const unsigned char *unit, size_t n) {
     int64_t time = (int64_t)get(unit + 8, 8);
     int key = unit[1] & KEY;
@@ -146,7 +150,7 @@ static int say(const char *text) {
     return lws_write(b.socket, message, n, LWS_WRITE_TEXT) < 0 ? -1 : 0;
 }
 
-/* What stands behind the header of `message`. */
+/* Sends `message`: its payload of n bytes is there, the header is written here. */
 static int send_unit(int kind, int flags, uint32_t turn, size_t n) {
     memset(message, 0, HEADER);
     message[0] = (unsigned char)kind;
@@ -174,18 +178,19 @@ static int send_picture(void) {
     return send_unit(REFERENCE, b.picture_sent ? LAST : 0, 0, n);
 }
 
-/* What the sound's source has by now; only so much ahead, for the server bounds what waits. */
+/* Sends the sound that there is by now, but at most AHEAD samples ahead of play: the server bounds what may wait. */
 static int send_sound(void) {
-    static size_t odd; /* a pipe may hand out half a sample */
+    static size_t odd; /* 1: `rest` is half a sample, which a pipe may hand out */
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
-    if (++b.ticks % ALIVE_TICKS == 0) return say("{\"type\":\"session.keep_alive\"}"); /* a pause may be long */
+    if (++b.ticks % ALIVE_TICKS == 0)
+        return say("{\"type\":\"session.keep_alive\"}"); /* keeps the session in long pauses */
     if (b.sound_ended || b.said - b.spoken > AHEAD || poll(&in, 1, 0) < 1) return 0;
     static unsigned char rest;
     message[HEADER] = rest;
     ssize_t n = read(STDIN_FILENO, message + HEADER + odd, PIECE - odd);
     if (n <= 0) {
         b.sound_ended = 1;
-        b.done = !b.said; /* a turn of nothing is not heard of again */
+        b.done = !b.said; /* nothing comes back of a turn without sound */
         return say("{\"type\":\"audio.end\",\"turn\":1}");
     }
     size_t bytes = (size_t)n + odd;
@@ -230,7 +235,7 @@ static int call(struct lws *socket, enum lws_callback_reasons reason, void *user
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
     case LWS_CALLBACK_CLIENT_CLOSED:
         b.closed = 1;
-        if (!b.done) complain(in ? in : "the server has closed");
+        if (!b.done) complain(in ? in : "the server closed the connection");
         return 0;
     default:
         return 0;

@@ -1,7 +1,11 @@
-/* client.c: a whole client of `serve` (docs/protocol.md): brings a picture, says a file, keeps what comes back.
+/* client.c: a whole client of `serve` (docs/protocol.md): uploads a picture, lets the avatar speak a sound file, and
+   keeps the pictures and sound that come back.
+
      client PORT PICTURE SOUND.pcm OUT [CODEC]
-   SOUND.pcm is raw 16-bit mono PCM at 16 kHz; CODEC is h264, vp8 (the default), mjpeg or raw. Writes OUT.pcm and
-   OUT.video (Annex B, IVF, JPEG after JPEG, rgb24 rows: ffplay plays the first three). Ends with the turn's end. */
+
+   SOUND.pcm is raw 16-bit mono PCM at 16 kHz; CODEC is h264, vp8 (the default), mjpeg or raw. It writes OUT.pcm and
+   OUT.video (by codec: Annex B, IVF, JPEG after JPEG, rgb24 rows; ffplay plays the first three) and ends when the turn
+   has been played. */
 #include <libwebsockets.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +17,7 @@ enum { HEADER = 24, VIDEO = 1, AGENT = 2, REFERENCE = 4, LAST = 4, PIECE = 1 << 
 static struct {
     FILE *picture, *sound, *video, *out;
     const char *codec;
-    int step; /* 0: create, 1: the sound, 2: its end, 3: the picture, 4: all is said */
+    int step; /* next message: 0 session.create, 1 the sound, 2 its end, 3 the picture, 4 none */
     int done, closed, failed;
     uint32_t sequence[5];
     long pictures, sounds;
@@ -33,7 +37,7 @@ static int say(struct lws *socket, const char *text) {
     return lws_write(socket, message, n, LWS_WRITE_TEXT) < 0 ? -1 : 0;
 }
 
-/* The next piece of a file as a unit; 0: that was the last, 1: there is more. */
+/* Sends the next piece of a file as a unit. 0: it was the last; 1: there is more. */
 static int send_piece(struct lws *socket, FILE *file, int kind, uint32_t turn) {
     size_t n = fread(message + HEADER, 1, PIECE, file);
     int last = n < PIECE;
@@ -46,7 +50,7 @@ static int send_piece(struct lws *socket, FILE *file, int kind, uint32_t turn) {
     return lws_write(socket, message, HEADER + n, LWS_WRITE_BINARY) < 0 ? -1 : !last;
 }
 
-/* The sound goes before the picture, so that the avatar speaks from its first frame on. */
+/* Sends the next message: the sound before the picture, so that the avatar speaks from its first frame on. */
 static int speak(struct lws *socket) {
     char text[512];
     int more = 0;
@@ -66,7 +70,7 @@ static int speak(struct lws *socket) {
     return more < 0 ? -1 : 0;
 }
 
-/* A VP8 file is IVF: a head, and each picture after its length and number. */
+/* Begins OUT.video. A VP8 file is IVF: a header, then each picture behind its length and number. */
 static void begin_video(const char *created) {
     const char *width = strstr(created, "\"width\":"), *height = strstr(created, "\"height\":");
     unsigned char head[32] = "DKIF\0\0 \0VP80";
@@ -117,7 +121,7 @@ static int call(struct lws *socket, enum lws_callback_reasons reason, void *user
     if (reason == LWS_CALLBACK_CLIENT_WRITEABLE) return speak(socket);
     if (reason == LWS_CALLBACK_CLIENT_RECEIVE) return receive(socket, in, n);
     if (reason != LWS_CALLBACK_CLIENT_CONNECTION_ERROR && reason != LWS_CALLBACK_CLIENT_CLOSED) return 0;
-    if (!client.done) fprintf(stderr, "client: %s\n", in ? (char *)in : "the server has closed");
+    if (!client.done) fprintf(stderr, "client: %s\n", in ? (char *)in : "the server closed the connection");
     client.failed |= !client.done;
     client.closed = 1;
     return 0;

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""client.py: a whole client of `serve` (docs/protocol.md): brings a picture, says a file, keeps what comes back.
+"""client.py: a whole client of `serve` (docs/protocol.md): uploads a picture, lets the avatar speak a sound file, and
+keeps the pictures and sound that come back.
 
     client.py URL PICTURE SOUND.wav OUT [CODEC]
 
-URL is what the server prints, http://127.0.0.1:8080/. SOUND.wav is 16-bit mono PCM at 16 or 24 kHz. CODEC is h264, vp8
-(the default), mjpeg or raw. Writes OUT.video (Annex B, IVF, JPEG after JPEG, rgb24 rows: ffplay plays the first three)
-and OUT.wav, and ends when the turn has been played. A token comes from the environment's STREAMAVATAR_TOKEN. Needs
-Python 3.9 and the package websockets: 10 (Debian's python3-websockets) or later."""
+URL is what the server prints, such as http://127.0.0.1:8080/. SOUND.wav is 16-bit mono PCM at 16 or 24 kHz. CODEC is
+h264, vp8 (the default), mjpeg or raw. It writes OUT.wav and OUT.video (by codec: Annex B, IVF, JPEG after JPEG, rgb24
+rows; ffplay plays the first three) and ends when the turn has been played. It takes a token from the environment
+variable STREAMAVATAR_TOKEN. It needs Python 3.9 and the package websockets, version 10 (Debian's python3-websockets) or
+later."""
 import asyncio
 import json
 import os
@@ -21,12 +23,12 @@ HEADER = struct.Struct("<BBHIqII")  # kind, flags, 0, turn, media time in micros
 VIDEO, AGENT, REFERENCE = 1, 2, 4  # kinds
 FIRST, LAST = 2, 4  # flags
 PIECE = 1 << 15  # bytes
-UNIT_US = 40_000  # how long a picture and a unit of sound last
+UNIT_US = 40_000  # duration of a picture and of a unit of sound, microseconds
 REPORT_S = 0.2
 
 
 class Player:
-    """Where play is: the sound is the clock, and stands where there is none."""
+    """Keeps the position of play: the sound is the clock, which stands still while there is none."""
 
     def __init__(self):
         self.begun, self.position_us, self.have_us = None, 0, 0
@@ -43,7 +45,7 @@ class Player:
 
 
 class Video:
-    """OUT.video. A VP8 file is IVF: a head, and each picture after its length and number."""
+    """Writes OUT.video. A VP8 file is IVF: a header, then each picture behind its length and number."""
 
     def __init__(self, path, video):
         self.file, self.ivf, self.count = open(path, "wb"), video["codec"] == "vp8", 0
@@ -59,7 +61,7 @@ class Video:
 
 
 def pieces(kind, turn, payload):
-    """A payload as units, the last one marked."""
+    """Cuts a payload into units, of which the last is marked."""
     for number, at in enumerate(range(0, max(len(payload), 1), PIECE)):
         piece = payload[at : at + PIECE]
         flags = LAST if at + PIECE >= len(payload) else 0
@@ -67,7 +69,7 @@ def pieces(kind, turn, payload):
 
 
 async def say(socket, picture, sound, rate, codec):
-    """The sound goes before the picture, so that the avatar speaks from its first frame on."""
+    """Sends everything: the sound before the picture, so that the avatar speaks from its first frame on."""
     create = {"type": "session.create", "reference": "upload", "agent_rate": rate, "codecs": [codec], "seed": 1}
     await socket.send(json.dumps(create))
     for unit in pieces(AGENT, 1, sound):
@@ -78,7 +80,7 @@ async def say(socket, picture, sound, rate, codec):
 
 
 async def report(socket, player):
-    """The server makes no more than a chunk beyond what is being played."""
+    """Reports the position regularly: the server makes no more than a chunk beyond what is being played."""
     while True:
         await asyncio.sleep(REPORT_S)
         if player.begun is not None:
@@ -86,7 +88,7 @@ async def report(socket, player):
 
 
 async def hear(socket, player, out, sound):
-    """Keeps pictures and sound until the turn has been played; the number of pictures."""
+    """Keeps pictures and sound until the turn has been played; returns the number of pictures."""
     video = None
     async for message in socket:
         if isinstance(message, bytes):
@@ -107,7 +109,7 @@ async def hear(socket, player, out, sound):
         elif said["type"] == "playback.finished":
             video.file.close()
             return video.count
-    raise ConnectionError("the server has closed")
+    raise ConnectionError("the server closed the connection before the turn was played")
 
 
 async def run(url, picture, speech, out, codec):

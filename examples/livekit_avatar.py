@@ -1,10 +1,10 @@
 """livekit_avatar.py: an avatar of `serve` in a LiveKit room (tried with livekit-agents 1.8.9 and livekit 1.1.21).
 
-As a worker that joins a room in an agent's stead and takes its sound by DataStream:
+It runs as a worker that joins a room on behalf of an agent and takes the agent's sound by DataStream:
 
     livekit_avatar.py ROOM_URL ROOM_TOKEN ws://127.0.0.1:8080 [PICTURE]
 
-or within the agent's own process, behind a QueueAudioOutput:
+or in the agent's own process, behind a QueueAudioOutput:
 
     session.output.audio = QueueAudioOutput(sample_rate=24000)
     async with Live("ws://127.0.0.1:8080") as live:
@@ -12,8 +12,8 @@ or within the agent's own process, behind a QueueAudioOutput:
                               options=options_of(live))
         await runner.start()
 
-AvatarRunner publishes what the generator yields and tells the agent playback_started and playback_finished with the
-position; its clear_buffer, the interruption, ends the turn at the server."""
+AvatarRunner publishes what the generator yields, and sends the agent playback_started and playback_finished with the
+position. An interruption comes as clear_buffer and ends the turn at the server too."""
 import asyncio
 import sys
 
@@ -47,7 +47,7 @@ class StreamAvatarGenerator(VideoGenerator):
         await self._say(self._resampler.push(frame) if self._resampler else [frame])
 
     async def _say(self, frames):
-        """Of several channels the first."""
+        """Sends sound to the avatar; of several channels it takes the first."""
         for frame in frames:
             await self.live.say(bytes(frame.data[::frame.num_channels]))
 
@@ -55,7 +55,7 @@ class StreamAvatarGenerator(VideoGenerator):
         await self.live.interrupt()
 
     async def __aiter__(self):
-        """Sound only where somebody speaks: the runner counts it as the turn's position."""
+        """Yields pictures, and sound only while a turn is spoken: its length is the turn's position to the runner."""
         live = self.live
         async for moment in live.play():
             if moment.picture:
@@ -67,7 +67,7 @@ class StreamAvatarGenerator(VideoGenerator):
 
 
 async def listen(track, live):
-    """A participant's microphone is what the avatar listens to."""
+    """Lets the avatar listen to a participant's microphone."""
     sound = rtc.AudioStream.from_track(track=track, sample_rate=live.user_rate, num_channels=1, frame_size_ms=20)
     async for event in sound:
         await live.hear(bytes(event.frame.data))

@@ -2,10 +2,10 @@
 
     Pipeline([transport.input(), stt, llm, tts, StreamAvatarVideoService("ws://127.0.0.1:8080"), transport.output()])
 
-It takes the speech of the TTS service, as fast as that comes, and hands on pictures and sound in time, 40 ms each, so
-that the transport's BotStartedSpeaking and BotStoppedSpeaking tell what is heard. An InterruptionFrame ends the turn
-at the server too. The user's sound goes to the avatar, which listens. The transport needs audio_out_enabled,
-video_out_enabled, and the avatar's size in video_out_width and video_out_height."""
+It takes the speech of the TTS service as fast as that comes, and hands on pictures and sound of 40 ms, each at its
+time, so that the transport's BotStartedSpeaking and BotStoppedSpeaking are true to what is heard. An InterruptionFrame
+ends the turn at the server too. The user's sound goes to the avatar, which listens to it. The transport needs
+audio_out_enabled, video_out_enabled, and the avatar's size in video_out_width and video_out_height."""
 import asyncio
 
 from pipecat.audio.utils import create_stream_resampler
@@ -18,14 +18,14 @@ from streamavatar_live import Live
 
 
 class StreamAvatarVideoService(FrameProcessor):
-    """`reference` is a picture file's bytes; without one the server's own person speaks. Further keys go into
-    session.create (docs/protocol.md)."""
+    """The service. `reference`: bytes of a picture file; without it the server's own person speaks. Further keys go
+    into session.create (docs/protocol.md)."""
 
     def __init__(self, address, reference=None, *, token=None, agent_rate=24000, name=None, **keys):
         super().__init__(name=name)
         self.live = Live(address, reference, token, agent_rate, on_message=self._on_message, **keys)
         self._to_agent, self._to_user = create_stream_resampler(), create_stream_resampler()
-        self._contexts = {}  # a turn's TTS context, until it has been spoken
+        self._contexts = {}  # TTS context of each turn that has not been spoken to its end
         self._spoken = asyncio.Event()
         self._spoken.set()
         self._player = None
@@ -36,7 +36,7 @@ class StreamAvatarVideoService(FrameProcessor):
             return await self._say(frame)
         if isinstance(frame, TTSStoppedFrame) and self.live.speaking:
             self._contexts[self.live.turn] = frame.context_id
-            return await self.live.end()  # the frame follows when the turn has been heard
+            return await self.live.end()  # the frame is passed on when the turn has been heard
         if isinstance(frame, StartFrame):
             await self._open()
         elif isinstance(frame, InterruptionFrame):
@@ -77,10 +77,10 @@ class StreamAvatarVideoService(FrameProcessor):
                 await self._hand_on(moment)
         except Exception as error:
             self._spoken.set()
-            await self.push_error(f"the avatar is gone: {error}", exception=error)
+            await self.push_error(f"the connection to the avatar's server is lost: {error}", exception=error)
 
     async def _hand_on(self, moment):
-        """A picture waits in the transport's queue for the sound before it, so it goes ahead of its own."""
+        """Passes on a moment, the picture first: the transport shows it after the sound that it was given before."""
         if moment.picture:
             picture = OutputImageRawFrame(image=moment.picture, size=(self.live.width, self.live.height), format="RGB")
             picture.sync_with_audio = True
@@ -94,4 +94,4 @@ class StreamAvatarVideoService(FrameProcessor):
                 self._spoken.set()
 
     async def _on_message(self, message):
-        """For subclasses: state, playback.started, playback.finished, error of the server."""
+        """Gets the server's messages state, playback.started, playback.finished and error; for subclasses."""

@@ -1,13 +1,13 @@
-"""streamavatar_live.py: a session of `serve` for programs in Python: the protocol of docs/protocol.md with asyncio and
-the package `websockets` (10.4 or later). What examples/pipecat_avatar.py and examples/livekit_avatar.py stand on.
+"""streamavatar_live.py: a session of `serve` for programs in Python: speaks the protocol of docs/protocol.md with
+asyncio and the package `websockets` (10.4 or later). pipecat_avatar.py and livekit_avatar.py in this folder use it.
 
     async with Live("ws://127.0.0.1:8080", reference=open("me.png", "rb").read()) as live:
         await live.say(pcm)                  # 16-bit mono at agent_rate, as much and as early as there is
         await live.end()                     # the turn is complete
-        async for moment in live.play():     # every 40 ms, in time
+        async for moment in live.play():     # one every 40 ms, at its time
             show(moment.picture, moment.sound)
 
-Pictures come as raw rgb24 rows, so that nothing has to be decoded: for programs beside the server."""
+Pictures come as raw rgb24 rows, so that nothing has to be decoded; that suits programs on the server's machine."""
 import asyncio
 import json
 import struct
@@ -20,22 +20,22 @@ import websockets
 HEADER = struct.Struct("<BBHIqII")  # kind, flags, 0, turn, time in microseconds, length, sequence
 VIDEO, AGENT, USER, REFERENCE = 1, 2, 3, 4
 KEY, FIRST, LAST = 1, 2, 4
-PIECE = 1 << 17  # bytes a unit; the server takes a mebibyte
+PIECE = 1 << 17  # bytes of speech in a unit; the server takes up to a mebibyte
 FRAME_US, HAND_US, LATE_US, REPORT_US = 40000, 40000, 20000, 200000
 
 
 class Refused(Exception):
-    """The server's `error` message, or its close code."""
+    """The server refused or ended the session; the text is its `error` message or its close code."""
 
 
 @dataclass
 class Moment:
     """40 ms of the avatar."""
-    time_us: int       # media time
-    turn: int          # whose speech sounds; 0: none
+    time_us: int       # media time, microseconds
+    turn: int          # number of the turn that is spoken; 0: none
     sound: bytes       # 16-bit mono at the session's agent_rate
     picture: bytes     # rgb24 rows; None: the server had to drop it
-    last: bool         # the turn's speech ends with it
+    last: bool         # True: the turn's speech ends with this moment
 
 
 class Live:
@@ -50,10 +50,10 @@ class Live:
         self.created, self.turn, self.speaking = None, 0, False
         self._sequence = [0] * 5
         self._sounds, self._pictures = deque(), deque()
-        self._news = asyncio.Event()   # units have come, or the connection has ended
-        self._room = asyncio.Event()   # there may be room for more speech
-        self._waiting = {}             # seconds of speech that a turn has with the server and not yet here
-        self._base = self._from = 0    # media time 0 by our clock; what is older was interrupted
+        self._news = asyncio.Event()   # set when units have come, or the connection has ended
+        self._room = asyncio.Event()   # set when there may be room for more speech
+        self._waiting = {}             # by turn: seconds of speech that were sent and have not come back
+        self._base = self._from = 0    # our clock at media time 0; media time before which all was interrupted
         self._position, self._ended, self._quiet = None, None, 0
 
     async def __aenter__(self):
@@ -89,7 +89,7 @@ class Live:
         await self._socket.send(head + payload)
 
     async def say(self, pcm):
-        """Speech of the turn; the first after end() or interrupt() begins one. Waits while the server has a minute."""
+        """Sends speech; the first after end() or interrupt() begins a turn. Waits while a minute of it is unspoken."""
         if not self.speaking:
             self.turn, self.speaking = self.turn + 1, True
         turn = self.turn
@@ -112,16 +112,16 @@ class Live:
             await self.tell(type="audio.end", turn=self.turn)
 
     async def interrupt(self):
-        """All that is being said or waits ends now; playback.finished says how far each turn came."""
+        """Ends all speech that is being spoken or waits; playback.finished says how far each turn came."""
         self.speaking = False
         self._waiting.clear()
         self._room.set()
-        self._quiet = self.turn  # what is on its way here is not to be heard
+        self._quiet = self.turn  # turns up to this one are silent, as far as they are on their way here
         if self.turn:
             await self.tell(type="interrupt", turn=self.turn)
 
     async def hear(self, pcm):
-        """The user's sound at user_rate, in real time, best 20 ms a call."""
+        """Sends the user's sound at user_rate, in real time, best in pieces of 20 ms."""
         await self._unit(USER, 0, 0, pcm)
 
     # ---- from the server ----
@@ -133,8 +133,8 @@ class Live:
                     self._take(data)
                 else:
                     await self._hear(json.loads(data), begun)
-            raise Refused(f"the server has closed ({self._socket.close_code})")
-        except Exception as error:  # whoever plays learns of it
+            raise Refused(f"the server closed the connection (close code {self._socket.close_code})")
+        except Exception as error:  # play() raises it
             self._ended = error
             if not begun.done():
                 begun.set_exception(error)
@@ -179,7 +179,8 @@ class Live:
         return time.monotonic_ns() // 1000
 
     def _set_clock(self, first, at):
-        """Sound that comes too late is due now, and all that follows it later: time is not made up."""
+        """Sets the clock by a unit of sound. One that comes too late is due now, and all later ones are delayed by as
+        much: lost time is not made up."""
         late = self._now() - (at + self._base)
         if first:
             self._flush(at)
@@ -188,7 +189,7 @@ class Live:
             self._base += late
 
     async def _due(self):
-        """The next unit of sound at its time."""
+        """Waits for the next unit of sound and its time, and returns it."""
         while True:
             while not self._sounds:
                 if self._ended:
@@ -199,7 +200,7 @@ class Live:
             if wait <= 0:
                 return self._sounds.popleft()
             self._news.clear()
-            try:  # what waits may be thrown away meanwhile
+            try:  # the unit may be thrown away while it waits
                 await asyncio.wait_for(self._news.wait(), wait / 1e6)
             except asyncio.TimeoutError:
                 pass

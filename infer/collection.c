@@ -15,7 +15,7 @@
 #include "data/media.h"
 
 enum { RECORD_BYTES_MAX = 16 << 20 };
-#define USER ".user" /* behind an item's id: the other party's sound */
+#define USER ".user" /* suffix of an item's id in the file name of the other party's sound */
 
 int collection_check_id(const char *id) {
     static const char user[] = USER;
@@ -23,13 +23,13 @@ int collection_check_id(const char *id) {
     if (!n || n >= COLLECTION_ID_MAX)
         return error_set(ERR_INPUT, "an id has 1 to %d characters, \"%.40s\" has %zu", COLLECTION_ID_MAX - 1, id, n);
     if (*id == '.' || strspn(id, COLLECTION_ID_CHARACTERS) != n)
-        return error_set(ERR_INPUT, "\"%.80s\" is no id: letters, digits, - _ and . alone, not a dot at first", id);
+        return error_set(ERR_INPUT, "\"%.80s\" is no id: only letters, digits, - _ and . are, and no dot at first", id);
     if (n >= sizeof user - 1 && !strcmp(id + n - (sizeof user - 1), user))
         return error_set(ERR_INPUT, "\"%.80s\" is no id: %s.wav is the name of the other party's sound", id, user);
     return OK;
 }
 
-/* FOLDER/[BESIDE/]ID SUFFIX */
+/* Writes the path FOLDER/[BESIDE/]ID SUFFIX. */
 static int path_of(char *path, const char *folder, const char *beside, const char *id, const char *suffix) {
     char name[2 * COLLECTION_ID_MAX + 64];
     snprintf(name, sizeof name, "%s%s%s%s", beside ? beside : "", beside ? "/" : "", id, suffix);
@@ -98,7 +98,7 @@ static const char *state_of(const struct dialogue_sound *sound, long frame) {
 
 static double seconds_of(long frames) { return (double)frames / VIDEO_RATE; }
 
-/* Runs of frames of one state, [[start, end, state], ...] in seconds from the item's beginning. */
+/* Makes the list of runs of frames that have one state: [[start, end, state], ...] in seconds from the beginning. */
 static cJSON *segments_of(const struct dialogue_sound *sound) {
     cJSON *all = cJSON_CreateArray();
     for (long first = 0, f = 1; f <= sound->frames; f++) {
@@ -188,14 +188,14 @@ static const char *last_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* Files by their last names: the same list may be named from another folder. */
+/* Last part of a path, by which files are compared: the same list may be named from another folder. */
 static int same_value(const cJSON *a, const cJSON *b) {
     if (!a || !b) return a == b;
     if (cJSON_IsString(a) && cJSON_IsString(b)) return !strcmp(last_name(a->valuestring), last_name(b->valuestring));
     return cJSON_Compare(a, b, 1);
 }
 
-/* What an item's pictures depend on. */
+/* Compares all that an item's pictures depend on. */
 static int same_item(const cJSON *there, const cJSON *wanted, const char *id) {
     static const char *const keys[] = {"frames", "reference", "audio", "user",    "truth",
                                        "mask",   "start",     "seed",  "decoder", "student_config_crc32"};
@@ -230,7 +230,7 @@ int collection_find(int *finished, const char *folder, const struct collection_i
 
 /* ---- the whole ---- */
 
-/* The segments leave the record for the table. */
+/* Moves the segments out of the record into the table. */
 static void take_segments(cJSON *record, const char *id, FILE *table) {
     cJSON *all = cJSON_DetachItemFromObject(record, "segments"), *one;
     cJSON_ArrayForEach(one, all) {

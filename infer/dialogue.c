@@ -43,7 +43,7 @@ int dialogue_stream(struct session *session, const float *reference, const struc
         } else {
             session_end(session);
         }
-        if (code || !session_ready(session)) continue; /* once all is pushed, every chunk that begins can be taken */
+        if (code || !session_ready(session)) continue; /* once all sound is pushed, every chunk that begins is ready */
         double spent[2];
         code = session_take_pixels(session, frames, spent);
         if (times) {

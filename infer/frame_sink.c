@@ -14,9 +14,9 @@ enum { PIECE = 1024 };
 
 struct frame_sink {
     struct video_writer *video; /* NULL: raw or nowhere */
-    int raw;                    /* to standard output */
+    int raw;                    /* 1: writes raw frames to standard output */
     int height, width, parties;
-    pthread_mutex_t lock; /* of video */
+    pthread_mutex_t lock; /* guards video */
 };
 
 static void sink_free(struct frame_sink *s) {
@@ -42,7 +42,7 @@ int sink_open(struct frame_sink **sink, const char *out, int height, int width, 
     return code;
 }
 
-/* Also when signals interrupt it (base/interrupt.h): a frame is written whole. */
+/* Writes a whole frame, also when signals interrupt it (base/interrupt.h). */
 static int write_bytes(const unsigned char *bytes, size_t count) {
     while (count) {
         ssize_t n = write(STDOUT_FILENO, bytes, count);

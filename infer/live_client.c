@@ -9,7 +9,7 @@
 
 /* ---- playing ---- */
 
-/* Where play would be if there were sound without end. */
+/* Media time at which play would be if the sound in hand had no end. */
 static int64_t wanted(const struct player *p, double now) {
     return p->position_us + (now > p->at ? (int64_t)(1e6 * (now - p->at) + 0.5) : 0);
 }
@@ -33,7 +33,7 @@ static void set(struct player *p, int64_t position_us, double now) {
 void player_hear(struct player *p, const struct unit *u, double now) {
     if (!p->playing || u->flags & UNIT_FIRST)
         set(p, u->time_us, now);
-    else if (wanted(p, now) >= p->have_us) /* it had run dry: time is not made up */
+    else if (wanted(p, now) >= p->have_us) /* it had run dry: play stood still meanwhile, and no sound is skipped */
         set(p, u->time_us > p->have_us ? u->time_us : p->have_us, now);
     p->have_us = u->time_us + CLIENT_UNIT_US;
 }
@@ -45,11 +45,11 @@ void player_cut(struct player *p, int64_t next_us, double now) {
     p->have_us = next_us;
 }
 
-/* ---- saying ---- */
+/* ---- writing messages ---- */
 
 static size_t fitting(int length, size_t size) { return length > 0 && (size_t)length < size ? (size_t)length : 0; }
 
-/* "a,b" as ["a","b"]. */
+/* Writes "a,b" as ["a","b"]. */
 static void list(char *text, size_t size, const char *names) {
     size_t n = 0;
     text[n++] = '[';
@@ -90,7 +90,7 @@ size_t client_word(char *text, size_t size, enum message_type type) {
     return fitting(snprintf(text, size, "{\"type\":\"%s\"}", message_names[type]), size);
 }
 
-/* ---- hearing ---- */
+/* ---- reading messages ---- */
 
 static const char *const heard_names[HEARD_OTHER] = {
     [HEARD_CREATED] = "session.created",

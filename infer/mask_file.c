@@ -11,7 +11,7 @@ int mask_file_next(struct csv *file, float *talk, float *listen) {
     double values[2] = {0, 0};
     int got = csv_next(file);
     if (got < 0) return -got;
-    if (!got && !file->rows) return error_set(ERR_INPUT, "%s: holds no mask", file->path);
+    if (!got && !file->rows) return error_set(ERR_INPUT, "%s: has no row", file->path);
     for (int i = 0; i < 2 && got; i++) {
         TRY(csv_number(file, i, &values[i]));
         if (!(values[i] >= 0 && values[i] <= 1))

@@ -12,10 +12,10 @@
 #include "kernels/device.h"
 #include "kernels/workspace.h"
 
-/* Scratch of the decoder's kernels, which must not be the network's. */
+/* Bytes of scratch for the decoder's kernels; it is their own, because the network's kernels run at the same time. */
 enum { DECODER_WORKSPACE = WORKSPACE_LEAST };
 
-struct times { /* of the chunk in a slot of the session */
+struct times { /* times of the chunk in a slot of the session */
     double begun, network;
 };
 struct pipeline {
@@ -23,24 +23,24 @@ struct pipeline {
     pipeline_sink take;
     void *user;
     struct times times[SESSION_SLOTS];
-    unsigned char *frames;                   /* of a chunk */
-    struct arena arena, host;                /* host: of what is copied from the device */
-    struct device_stream *network, *decoder; /* overlapped; else NULL */
+    unsigned char *frames;                   /* frames of a chunk */
+    struct arena arena, host;                /* host: arena of the frames, which are copied from the device */
+    struct device_stream *network, *decoder; /* NULL if not overlapped */
     void *workspace;
     int threaded;
     pthread_t thread;
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     long generated, decoded; /* chunks */
     int stop, code;
-    char text[256]; /* of the first error */
-    int workers;    /* network and decoder: how many are at work */
+    char text[256]; /* text of the first error */
+    int workers;    /* how many of network and decoder are at work */
     double busy, busy_since, both, both_since;
 };
 
 /* ---- what both threads keep ---- */
 
-/* by +1: begins to work, -1: ends. With the lock held. */
+/* Counts the time in which one or both work. by: +1 where a worker begins, -1 where it ends. With the lock held. */
 static void count_worker(struct pipeline *p, int by) {
     double now = clock_seconds();
     if (p->workers == 0) p->busy_since = now;
@@ -56,7 +56,7 @@ static void begin_work(struct pipeline *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* A worker has made its chunk, or failed. */
+/* Ends a worker's work on a chunk, which it has made or at which it failed. */
 static void end_work(struct pipeline *p, long *chunks, int code) {
     pthread_mutex_lock(&p->lock);
     count_worker(p, -1);
@@ -69,7 +69,7 @@ static void end_work(struct pipeline *p, long *chunks, int code) {
     pthread_mutex_unlock(&p->lock);
 }
 
-/* With the lock held. */
+/* Returns the first error of either thread. With the lock held. */
 static int first_error(const struct pipeline *p) { return p->code ? error_set(p->code, "%s", p->text) : OK; }
 
 /* ---- the decoder ---- */
@@ -140,14 +140,14 @@ int pipeline_finish(struct pipeline *p) {
 
 /* ---- the rehearsal ---- */
 
-enum { REHEARSALS = 2 }; /* in the first the libraries make their plans, in the second passes are recorded */
+enum { REHEARSALS = 2 }; /* libraries make their plans in the first, passes are recorded in the second */
 
 static int show_nobody(void *user, const struct pipeline_chunk *chunk) {
     (void)user, (void)chunk;
     return OK;
 }
 
-/* first: room for what the codec makes of the reference */
+/* Streams some chunks of silence. first: room for the reference's frame. */
 static int rehearse_clip(struct pipeline *p, const float *reference, unsigned char *first, int chunks) {
     const float silence[AUDIO_SAMPLES_PER_FRAME] = {0};
     TRY(session_begin(p->session, reference, first));
@@ -192,7 +192,7 @@ static int open_thread(struct pipeline *p, FILE *plan) {
         TRY(arena_commit(&p->arena));
         p->workspace = arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);
     }
-    TRY(device_sync()); /* what the network's stream reads was made on the default one */
+    TRY(device_sync()); /* the network's stream reads what was made on the default one */
     if (pthread_create(&p->thread, NULL, work, p)) return error_set(ERR_DEVICE, "cannot start a thread");
     p->threaded = 1;
     device_stream_use(p->network);

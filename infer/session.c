@@ -11,18 +11,18 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 
-/* Chunks that the queues hold besides what a chunk's windows reach over, so that sound can be pushed
+/* Number of chunks of sound that the queues hold besides what a chunk's windows reach over, so that sound can be pushed
    in large pieces. */
 enum { QUEUE_CHUNKS = 2 };
 
 struct session {
     struct shared_student *shared;
-    int alone; /* nobody else has a session of the student: it closes it, and the student's codec is its own */
+    int alone; /* 1: it is the student's only session: it uses the student's codec and closes the student */
     struct codec codec;
     struct rollout rollout;
     struct arena buffers;
     struct sound_queue sound;
-    int begun; /* the reference has gone through the network */
+    int begun; /* 1: the reference has gone through the network */
     struct rollout_noise noise;
     struct rollout_condition condition;
     float *encoded;  /* host: the reference's latent frame */
@@ -78,7 +78,7 @@ static int open_with(struct session **session, struct shared_student *shared, in
     s->alone = alone;
     int code = open_session(s, seed, plan);
     if (code) {
-        s->alone = 0; /* the student stays the caller's */
+        s->alone = 0; /* so that the caller's student is not closed */
         session_close(s);
         *session = NULL;
     }
@@ -110,7 +110,7 @@ void session_close(struct session *s) {
     free(s);
 }
 
-/* What codec_encode or codec_decode returned, as an error code. */
+/* Makes an error code of what codec_encode or codec_decode returned. */
 static int codec_gave(int count, int expected) {
     if (count < 0) return -count;
     return count == expected ? OK : error_set(ERR_DEVICE, "the codec gave %d frames, not %d", count, expected);
@@ -118,7 +118,8 @@ static int codec_gave(int count, int expected) {
 
 static struct codec *decoder_of(struct session *s) { return s->alone ? &s->shared->student.codec : &s->codec; }
 
-/* The reference is encoded by the student's own codec: its encoder keeps nothing from one call to the next. */
+/* Encodes with the student's codec also where sessions share it: its encoder keeps nothing from one call to the
+   next. */
 int session_begin(struct session *s, const float *reference, unsigned char *first) {
     struct codec *encoder = &s->shared->student.codec, *decoder = decoder_of(s);
     sound_queue_reset(&s->sound);
@@ -147,7 +148,8 @@ int session_ready(const struct session *s) {
     return sound_queue_known(&s->sound) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
 }
 
-/* Windows of latent frames first .. first+count-1 from the queues; ends beyond what is known repeat the last frame. */
+/* Makes the windows of latent frames first .. first+count-1 from the queues; beyond what is known the last frame is
+   repeated. */
 static void make_windows(struct session *s, long first, int count) {
     struct shared_student *h = s->shared;
     int dim = session_student(s)->dit.audio_dim;
@@ -169,7 +171,7 @@ static void make_windows(struct session *s, long first, int count) {
     s->condition.window_first = (int)first;
 }
 
-/* The reference goes through the network with the first chunk's sound, as it does in training. */
+/* Runs the reference through the network, with the first chunk's sound, as in training. */
 static int begin_rollout(struct session *s) {
     make_windows(s, 0, 1);
     s->begun = 1;
@@ -201,7 +203,7 @@ static int decode_pixels(struct session *s, int slot, float *frames) {
     return device_sync();
 }
 
-/* The time since `*since` into seconds[part], if it is wanted; then it is now. */
+/* Writes the time since *since to seconds[part], if seconds is not NULL, and sets *since to now. */
 static void note_seconds(double *seconds, int part, double *since) {
     double now = clock_seconds();
     if (seconds) seconds[part] = now - *since;

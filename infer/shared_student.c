@@ -32,7 +32,7 @@ static int layout(struct shared_student *s) {
     s->mask = ARENA_TAKE(a, "mask", real, shared_student_chunk_reach(s));
     for (int i = 0; i < SESSION_SLOTS; i++)
         s->slot[i] = ARENA_TAKE(a, "chunks", real, r->causal.chunk * shared_student_latent_size(s));
-    if (!device_overlaps()) return OK; /* kernels on the host want none */
+    if (!device_overlaps()) return OK; /* kernels on the host need no workspace */
     s->workspace_bytes = dit_workspace(c, 1, r->causal.chunk, r->causal.sink + r->causal.ring, 0);
     s->workspace = arena_take(a, "workspace of kernels", s->workspace_bytes);
     return OK;
@@ -51,7 +51,7 @@ static int allocate(struct shared_student *s, FILE *plan) {
     return layout(s);
 }
 
-/* The audio encoder that the student was trained with. */
+/* Opens the audio encoder that the student was trained with. */
 static int open_sound(struct shared_student *s, const struct session_options *options) {
     const struct student_description *d = &s->student.description;
     const char *named = options->audio_weights;
@@ -59,7 +59,7 @@ static int open_sound(struct shared_student *s, const struct session_options *op
                                    named && *named ? named : d->audio_weights);
 }
 
-/* The ring takes over what the sink held, as far as the cap leaves positions for it. */
+/* Changes the sink; the ring gets the frames that the sink loses, as far as the cap leaves positions for them. */
 static void change_sink(struct causal_config *causal, int sink) {
     int freed = causal->sink - sink;
     causal->sink = sink;

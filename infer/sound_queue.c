@@ -45,7 +45,7 @@ void sound_queue_reset(struct sound_queue *q) {
     q->start = q->filled = q->ended = q->failure = 0;
 }
 
-/* One past the last video frame that fits in the queues. */
+/* Number of the video frame after the last one that fits in the queues. */
 static long queue_end(const struct sound_queue *q) { return q->start + q->capacity; }
 
 static void take_features(struct sound_queue *q, struct sound_party *p, int samples) {
@@ -59,7 +59,7 @@ static void take_features(struct sound_queue *q, struct sound_party *p, int samp
         p->features_end += more;
 }
 
-/* The present video frame has all its samples. */
+/* Finishes the present video frame, which has all its samples: makes its mask and, as they come, features. */
 static void close_frame(struct sound_queue *q, const float *talk, const float *listen) {
     for (int k = 0; k < AUDIO_STREAMS; k++) {
         struct sound_party *p = &q->party[k];

@@ -12,20 +12,20 @@
 
 enum { PIECE = 1024, MARK_BYTES = 8 };
 
-/* 16-bit samples as they come. */
+/* Reader of raw 16-bit samples. */
 struct raw_sound {
     struct byte_source bytes;
-    unsigned char part[4]; /* of a sample frame that is not all there yet */
+    unsigned char part[4]; /* bytes of a sample frame that is not complete yet */
     int have;
 };
 
 struct sound_source {
     struct audio_reader *agent, *user; /* agent NULL: raw; user NULL: none, or agent's second channel */
     struct raw_sound raw;
-    int channels; /* interleaved in `agent` or `raw` */
+    int channels; /* channels that are interleaved in `agent` or `raw` */
 };
 
-/* Do the first bytes belong to a file of sound or video? Raw samples are told by having none of these marks. */
+/* Says whether the first bytes belong to a file of sound or video; raw samples have none of these marks. */
 static int is_container(const unsigned char *bytes, int count) {
     static const struct {
         int at;
@@ -65,7 +65,9 @@ int sound_open(struct sound_source **source, const struct stream_options *o) {
     int code = strcmp(o->audio, "-") ? audio_open(&s->agent, o->audio, parties) : open_standard_input(s, o, parties);
     if (!code && s->agent) s->channels = audio_reader_channels(s->agent);
     if (!code && o->user[0]) {
-        if (s->channels == 2) code = error_set(ERR_USAGE, "user= and a two-channel audio= are both given");
+        if (s->channels == 2)
+            code = error_set(ERR_USAGE, "user= is given although audio= has two channels, of which the right is the "
+                                        "user's: leave out user=, or give a mono audio=");
         if (!code) code = audio_open(&s->user, o->user, AUDIO_ONE_PARTY);
     }
     if (code) {
@@ -85,7 +87,7 @@ void sound_close(struct sound_source *s) {
 
 int sound_parties(const struct sound_source *s) { return s->channels == 2 || s->user ? 2 : 1; }
 
-/* Sample frames of raw sound, as many as there are and at least one until the end. */
+/* Reads sample frames of raw sound: as many as there are, and at least one until the end. */
 static long raw_next(struct sound_source *s, float *interleaved, long want) {
     unsigned char bytes[4 * PIECE];
     struct raw_sound *r = &s->raw;

@@ -16,30 +16,36 @@ const struct config_field stream_fields[] = {
     TEXT("reference", reference, NULL,
          "Picture of the person (PNG, JPEG, WebP; not HDR), or a video whose first frame is taken."),
     TEXT("audio", audio, NULL,
-         "The agent's sound: any file, pipe or FIFO; - for standard input: wav, FLAC, Ogg or another file, else raw "
-         "16-bit PCM at 16 kHz."),
-    TEXT("user", user, "", "The other party's sound; without it the right channel of a stereo `audio`, or nobody."),
+         "The agent's sound: any file, pipe or FIFO, or - for standard input, where all that does not begin like WAV, "
+         "FLAC, Ogg or another media file is taken as raw 16-bit PCM at 16 kHz."),
+    TEXT("user", user, "",
+         "The other party's sound. Left out, the right channel of a stereo `audio` is that party; a mono `audio` has "
+         "none."),
     INT("channels", channels, 1, 2, "1", "Channels of raw PCM; with 2 the left is the agent, the right the user."),
     TEXT("out", out, "'null'",
-         "FILE.mp4 (or .m4v, .mov, .mkv, .webm, .avi, .gif), - for raw rgb24 frames on standard output, null for "
-         "timing alone."),
-    CHOICE("talk", talk, masks, "voice", "Who speaks when: by voice activity, always, or as the file `mask` says."),
-    TEXT("mask", mask, "", "CSV file with a line talk,listen a video frame (with talk=file)."),
-    REAL("seconds", seconds, 0, 1e9, "0", "Stops after this much video; 0 goes on to the sound's end."),
+         "Video file to write (.mp4, .m4v, .mov, .mkv, .webm, .avi or .gif); - writes raw rgb24 frames to standard "
+         "output; null writes nothing and only measures times."),
+    CHOICE("talk", talk, masks, "voice",
+           "How it is decided who speaks when: voice detects voice activity, always takes every party as speaking "
+           "throughout, file reads `mask`."),
+    TEXT("mask", mask, "", "CSV file with one line talk,listen for each video frame; needed with talk=file."),
+    REAL("seconds", seconds, 0, 1e9, "0", "Seconds of video after which to stop; 0 goes on to the sound's end."),
     LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
     THREADS_FIELD,
-    CHOICE(
-        "overlap", overlap, overlaps, "auto",
-        "Decodes a chunk while the network works on the next; auto does so where the device has streams for that, or a "
-        "process of its own decodes."),
+    CHOICE("overlap", overlap, overlaps, "auto",
+           "Whether a chunk is decoded while the network already works on the next; auto does so where the device has "
+           "streams for that, and where a process of its own decodes."),
     INT("decoder_device", decoder_device, -1, 63, "-1",
-        "GPU of a second process that decodes, so that the network has the first GPU (0) for itself: 1 takes the "
-        "second one. "
-        "-1 decodes in this process. Built for the CPU, any number from 0 on makes the second process, on the same "
-        "cores."),
+        "GPU on which a second process decodes, so that the network has the first GPU (0) for itself; 1 takes the "
+        "second GPU. -1 decodes in this process. A program built for the CPU starts the second process for any number "
+        "from 0 on, on the same cores."),
     STUDENT_FIELDS(graphs),
-    CHOICE("sink", sink, sinks, "trained", "The reference sink; with off the reference is evicted like any frame."),
-    CHOICE("rapr", rapr, sinks, "trained", "Reference-anchored positions; with off temporal positions are absolute."),
+    CHOICE("sink", sink, sinks, "trained",
+           "Whether the reference stays in the network's memory for good (the reference sink); off evicts it like any "
+           "other frame, trained does as in training."),
+    CHOICE("rapr", rapr, sinks, "trained",
+           "Whether temporal positions are counted relative to the reference (RAPR); off makes them absolute, trained "
+           "does as in training."),
 };
 const int stream_field_count = FIELDS(stream_fields);
 
@@ -48,6 +54,6 @@ int stream_options_check(const struct stream_options *options) {
     if (!options->reference[0] || !options->audio[0])
         return error_set(ERR_USAGE, "reference= and audio= must be given");
     if (!strcmp(options->audio, "-") && !strcmp(options->user, "-"))
-        return error_set(ERR_USAGE, "both parties from standard input: use audio=- channels=2");
+        return error_set(ERR_USAGE, "audio and user cannot both be standard input: use audio=- channels=2");
     return OK;
 }

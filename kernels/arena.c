@@ -29,7 +29,7 @@ static void *host_alloc(size_t bytes) {
     return memory;
 }
 
-/* Keeps what was asked for in the first pass. */
+/* Notes a piece in the planning pass. */
 static void plan_entry(struct arena *arena, const char *name, size_t bytes) {
     if (arena->count == arena->capacity) {
         int capacity = arena->capacity ? 2 * arena->capacity : 64;
@@ -74,20 +74,20 @@ void arena_join(struct arena *arena, const struct arena_fork *fork) {
     if (fork->high > arena->used) arena->used = fork->high;
 }
 
-/* The largest entries as "name 12.3 MiB, ..." for the out-of-memory line. */
+/* Writes the largest entries as "name 12.3 MiB, ..." for the out-of-memory line. */
 static void largest_entries(const struct arena *arena, char *text, size_t size) {
     size_t written = 0, limit = SIZE_MAX;
-    int after = -1; /* the entry shown last: equal sizes are told apart by index */
+    int previous = -1; /* the entry shown last: equal sizes are told apart by their index */
     text[0] = 0;
     for (int shown = 0; shown < LARGEST_SHOWN && shown < arena->count && written < size; shown++) {
         int best = -1;
         for (int i = 0; i < arena->count; i++) {
             size_t bytes = arena->entries[i].bytes;
-            int open = bytes < limit || (bytes == limit && i > after);
+            int open = bytes < limit || (bytes == limit && i > previous);
             if (open && (best < 0 || bytes > arena->entries[best].bytes)) best = i;
         }
         limit = arena->entries[best].bytes;
-        after = best;
+        previous = best;
         written += (size_t)snprintf(text + written, size - written, "%s%s %.1f MiB", shown ? ", " : "",
                                     arena->entries[best].name, (double)limit / MEBIBYTE);
     }

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both below */
-static char first[256];                                  /* text; "" when there was none */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the two below */
+static char first[256];                                  /* text of the kept failure; "" when there is none */
 static long count;
 
 void failure_keep(const char *format, va_list list) {

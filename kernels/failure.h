@@ -1,13 +1,13 @@
-/* failure.h: what went wrong in kernels and copies, which return nothing: for device.c of every backend. One for the
-   process, thread-safe. */
+/* failure.h: keeps the first failure of kernels and copies, which return nothing, until somebody asks. It serves
+   device.c of every backend; there is one store for the process, thread-safe. */
 #ifndef KERNELS_FAILURE_H
 #define KERNELS_FAILURE_H
 
 #include <stdarg.h>
 
-/* Counts a failure; its text is kept where it is the first since failure_take. */
+/* Counts a failure, and keeps its text if it is the first since failure_take. */
 void failure_keep(const char *format, va_list list);
-/* ERR_DEVICE with the text that is kept, which is then forgotten; OK: there was no failure. */
+/* Returns ERR_DEVICE with the kept text, and forgets it; OK: there was no failure. */
 int failure_take(void);
 
 #endif

@@ -1,8 +1,10 @@
 #!/bin/sh
-# oracle_names.sh HEADER OUT UNDEF: the functions and structs that kernels.h declares, as "#define name ref_name" lines.
-# A declaration starts in column 1; structs are "struct name {".
+# oracle_names.sh HEADER OUT UNDEF: writes "#define name ref_name" to OUT, and "#undef name" to UNDEF, for each function
+# and struct that HEADER (kernels.h) declares. A declaration starts in column 1; structs are "struct name {".
 set -e
-names=$(sed -nE 's/^(void|int|long|real|const [a-z]+ \*?)[ *]*([a-z_0-9]+)\(.*/\2/p; s/^struct ([a-z_0-9]+) \{.*/\1/p' "$1")
+function='s/^(void|int|long|real|const [a-z]+ \*?)[ *]*([a-z_0-9]+)\(.*/\2/p'
+struct='s/^struct ([a-z_0-9]+) \{.*/\1/p'
+names=$(sed -nE "$function; $struct" "$1")
 printf '/* generated from kernels.h */\n' >"$2"
 printf '/* generated from kernels.h */\n' >"$3"
 for n in $names; do

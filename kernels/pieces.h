@@ -1,8 +1,9 @@
-/* pieces.h: things shared out between ranks or blocks as equally as can be: where the share of each begins. */
+/* pieces.h: divides things between ranks or blocks as equally as can be, and says where each one's piece begins. */
 #ifndef KERNELS_PIECES_H
 #define KERNELS_PIECES_H
 
-/* Of n things in `count` pieces, where piece `piece` starts (piece == count: n); the first pieces have one more. */
+/* Index of the first thing of piece `piece` when n things are divided into `count` pieces; n for piece == count. The
+   first n % count pieces have one thing more than the others. */
 static inline
 #ifdef __CUDACC__
     __host__ __device__

@@ -9,7 +9,7 @@
 struct entry {
     unsigned char *key; /* [key_bytes] */
     size_t bytes;
-    struct device_graph *graph; /* NULL: none yet, or refused */
+    struct device_graph *graph; /* NULL: not recorded yet, or it cannot be */
     int refused;
 };
 struct recordings {
@@ -63,11 +63,12 @@ static int run_first(struct recordings *r, const void *key, size_t bytes, int (*
     return run_direct(r, work, user);
 }
 
-/* Recorded and then queued; what could not be recorded was not done, and is done now. */
+/* Records the work and queues the recording. Work that cannot be recorded has not been
+   done by trying, so it is run then. */
 static int run_second(struct recordings *r, struct entry *e, int (*work)(void *), void *user) {
     int recording = device_record_begin(), code = recording ? work(user) : OK;
     if (recording) e->graph = device_record_end();
-    if (code) { /* whatever was kept of it is not what the key stands for */
+    if (code) { /* a recording of work that failed is not what the key stands for */
         device_graph_destroy(e->graph);
         e->graph = NULL;
         return code;

@@ -66,7 +66,7 @@ static int of_one_sum(const struct served *a, const struct served *b) {
     return !strcmp(a->by, b->by) && !strcmp(a->operation, b->operation);
 }
 
-/* Whether an entry before this one begins its sum. */
+/* 1: an earlier entry belongs to the same sum, so that this one does not begin it. */
 static int counted_before(int entry) {
     for (int i = 0; i < entry; i++)
         if (of_one_sum(&table.entry[i], &table.entry[entry])) return 1;

@@ -2,8 +2,8 @@
    elem   weights and saved activations: float, or bf16 (TYPE_BF16)
    resid  the residual stream and its gradient: float
    real   accumulators, norms, softmax statistics, modulation, losses, head output, latents, gradients of weights: float
-   In the double build (TYPE_DOUBLE, backend ref only) all three are double.
-   The oracle (oracle.h) includes kernels.h a second time with the three names defined as macros for double. */
+   In the double build (TYPE_DOUBLE, backend ref only) all three are double. The oracle (oracle.h) includes kernels.h
+   a second time with the three names defined as macros for double. */
 #ifndef KERNELS_TYPES_H
 #define KERNELS_TYPES_H
 

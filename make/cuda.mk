@@ -23,7 +23,8 @@ $(BUILD)/comm/nccl.o: CFLAGS += -DHAVE_NCCL
 LIBS_FULL += -lnccl
 endif
 # nvcc's report of registers must show no spills.
-NVCCFLAGS := -std=c++17 -O3 -lineinfo -ftz=true $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -Xptxas -v \
+NVCCFLAGS := -std=c++17 -O3 -lineinfo -ftz=true \
+             $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a)) -Xptxas -v \
              -Xcompiler -Wall,-Wno-unknown-pragmas -I. $(CUDA_TYPE)
 $(BUILD)/%.o: %.cu scripts/ptxas_gate.sh
 	@mkdir -p $(dir $@)
@@ -31,10 +32,10 @@ $(BUILD)/%.o: %.cu scripts/ptxas_gate.sh
 	$(Q)$(NVCC) $(NVCCFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@ 2>$@.log || { cat $@.log >&2; rm -f $@; exit 1; }
 	$(Q)sh scripts/ptxas_gate.sh $@.log || { rm -f $@; exit 1; }
 else
-# The own kernels alone, by g++: NVIDIA's libraries are not there (tests/shim/libraries.c stands for them, nccl.cpp for
-# NCCL).
-BACKEND_SRC := $(filter-out %/gemm_lt.c %/gemm_plan.c %/gemm_timed.c kernels/cuda/cudnn/% %_cudnn.c %_library.c,$(CUDA_SRC)) \
-               tests/shim/libraries.c $(wildcard tests/shim/*.cpp)
+# Our own kernels alone, built by g++, without the sources that call NVIDIA's libraries. In tests/shim, libraries.c
+# stands in place of cuBLASLt and cuDNN, and nccl.cpp in place of NCCL.
+THEIRS    := %/gemm_lt.c %/gemm_plan.c %/gemm_timed.c kernels/cuda/cudnn/% %_cudnn.c %_library.c
+BACKEND_SRC := $(filter-out $(THEIRS),$(CUDA_SRC)) tests/shim/libraries.c $(wildcard tests/shim/*.cpp)
 SHIMFLAGS := -std=c++17 -O2 -g -Wall -Werror -Wno-unknown-pragmas -ffp-contract=on -Itests/shim -I. $(CUDA_TYPE) \
              $(filter -fsanitize% -fno-%,$(CFLAGS))
 $(BUILD)/%.o: %.cu

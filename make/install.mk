@@ -33,7 +33,8 @@ install: man
 	$(INSTALL) -m 644 $(BUILD)/man/*.1 $(MAN)
 	$(INSTALL) -m 644 scripts/completion.bash $(COMPLETE)/streamavatar
 uninstall:
-	rm -rf $(AT)/bin/streamavatar $(LIBEXEC) $(SHARE) $(DOC) $(MAN)/streamavatar.1 $(MAN)/streamavatar-*.1 $(COMPLETE)/streamavatar
+	rm -rf $(AT)/bin/streamavatar $(LIBEXEC) $(SHARE) $(DOC)
+	rm -f $(MAN)/streamavatar.1 $(MAN)/streamavatar-*.1 $(COMPLETE)/streamavatar
 
 # A tree without git knows its commit from the file COMMIT.
 dist:

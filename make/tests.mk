@@ -1,10 +1,11 @@
 # tests.mk: the test programs. tests/FOLDER/test_x.c becomes build/VARIANT/tests/FOLDER/test_x.
-#   unit      against this backend and the oracle          golden  against tensors of other implementations, here and in
-#   double
-#   double    in the double build                          cuda    what NVIDIA's libraries are told and answer; no GPU,
-#   no nvcc
-#   programs  not tests: what the scripts of tests/e2e use  gpu    see gpu-checks
+#   unit      parts of this build, against what is known and against the oracle
+#   double    gradients and whole stages, in the double build
+#   golden    models against tensors of other implementations, in this build and in double
 #   shim      in the build of the CUDA kernels for the host
+#   cuda      what NVIDIA's libraries are told and answer; needs neither a GPU nor nvcc
+#   gpu       programs that scripts/gpu_check.sh takes to a machine with a GPU (gpu-checks below)
+#   programs  no tests: programs that the scripts of tests/e2e use
 tests_of   = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/$(1)/$(2).c))
 
 # The double oracle: ref/*.c once more, on one thread, every public name with ref_ in front (kernels/oracle.h).
@@ -15,12 +16,14 @@ $(BUILD)/gen/oracle_names.h: kernels/kernels.h kernels/oracle_names.sh
 $(BUILD)/oracle/%.o: kernels/ref/%.c $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(call say,cc)
-	$(Q)$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1 -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -DTYPE_DOUBLE -DORACLE -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(filter-out -DTYPE_BF16 -DGUARD=1 -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -DTYPE_DOUBLE -DORACLE \
+	    -MMD -MP -c $< -o $@
 $(ORACLE): $(patsubst kernels/ref/%.c,$(BUILD)/oracle/%.o,$(wildcard kernels/ref/*.c))
 	$(archive)
 
 # The shim's tests need nothing of the uppermost floors.
-TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(call libraries,train checkpoints data model comm kernels base),$(LIBRARIES)) $(ORACLE)
+SHIM_LIBRARIES := $(call libraries,train checkpoints data model comm kernels base)
+TEST_LIBRARIES := $(if $(filter cuda-shim,$(BACKEND)),$(SHIM_LIBRARIES),$(LIBRARIES)) $(ORACLE)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(TEST_LIBRARIES)
 	$(call link,$(LIBS_FULL) $(LIBS_LEAN) -lcmocka)
 # A session's own thread opens its encoder.
@@ -29,21 +32,25 @@ $(BUILD)/tests/unit/test_live_session: LIBS_LEAN += $(OPENH264)
 # The dry run counts kernels' calls in place of making them, and bench times them: in these programs the linker leads
 # the calls to the recorder first.
 DRY_WRAP := $(shell sh tools/record/names.sh tools/record/record.c)
-$(BIN)/bench $(BIN)/bench_dit $(BUILD)/gpu/bench_dit $(BUILD)/tests/unit/test_dry_run $(BUILD)/tests/unit/test_timed: LDFLAGS += $(DRY_WRAP)
+RECORDED := $(BIN)/bench $(BIN)/bench_dit $(BUILD)/gpu/bench_dit \
+            $(addprefix $(BUILD)/tests/unit/,test_dry_run test_timed)
+$(RECORDED): LDFLAGS += $(DRY_WRAP)
 
 # What NVIDIA's libraries are asked for, by the C compiler alone and in bf16, whatever is built around it: the backend's
 # descriptions of graphs and products, and a driver that does nothing. In builds for the host, whose device.h they use.
 # Where cuDNN is not installed each test says so and is skipped.
 CUDA_HOME ?= /usr/local/cuda
 ASKED     := $(BUILD)/cuda-asked
-ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) attention/attention_cudnn.c \
-             convolution/conv_cudnn.c products/gemm_plan.c) $(addprefix tests/cuda/,evaluate.c devices.c)
+ASKED_SRC := $(addprefix kernels/cuda/,workspace.c $(addprefix cudnn/,graph.c descriptors.c engines.c) \
+             attention/attention_cudnn.c convolution/conv_cudnn.c products/gemm_plan.c) \
+             $(addprefix tests/cuda/,evaluate.c devices.c)
 ASKED_OBJ := $(ASKED_SRC:%.c=$(ASKED)/%.o)
 ASKED_TESTS := $(addprefix $(BUILD)/tests/cuda/test_cuda_,engines graphs descriptors plans timed attention)
 $(ASKED)/%.o: %.c | $(BUILD)/gen/oracle_names.h
 	@mkdir -p $(dir $@)
 	$(call say,cc)
-	$(Q)$(CC) $(filter-out -DTYPE_% -DGUARD=1,$(CFLAGS)) -DTYPE_BF16 -isystem $(CUDA_HOME)/include -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(filter-out -DTYPE_% -DGUARD=1,$(CFLAGS)) -DTYPE_BF16 -isystem $(CUDA_HOME)/include \
+	    -MMD -MP -c $< -o $@
 $(BUILD)/tests/cuda/driver/libcuda.so.1: tests/cuda/driver.c
 	@mkdir -p $(dir $@)
 	$(call say,ld)
@@ -56,8 +63,10 @@ $(ASKED)/quiet_kernels.c: kernels/kernels.h tests/cuda/quiet_kernels.sh
 	$(Q)sh tests/cuda/quiet_kernels.sh $< >$@
 $(ASKED)/quiet_kernels.o: $(ASKED)/quiet_kernels.c
 	$(Q)$(CC) -c $< -o $@
-$(BUILD)/tests/cuda/test_cuda_engines: $(BUILD)/tests/cuda/shapes.o $(ASKED)/quiet_kernels.o $(BUILD)/libmodel.a $(BUILD)/libcomm.a
-$(BUILD)/tests/cuda/test_cuda_engines: LDFLAGS += -Wl,--wrap=mem_zero,--wrap=mem_copy,--wrap=mem_upload,--wrap=mem_copy_rows
+$(BUILD)/tests/cuda/test_cuda_engines: $(BUILD)/tests/cuda/shapes.o $(ASKED)/quiet_kernels.o \
+                                       $(BUILD)/libmodel.a $(BUILD)/libcomm.a
+$(BUILD)/tests/cuda/test_cuda_engines: LDFLAGS += -Wl,--wrap=mem_zero,--wrap=mem_copy \
+                                                  -Wl,--wrap=mem_upload,--wrap=mem_copy_rows
 # The table of plans over a stand-in for the library.
 $(ASKED)/tests/gpu/standin.o: CFLAGS += -DSTANDIN_CUDNN
 $(BUILD)/tests/cuda/test_cuda_plans: $(ASKED)/tests/gpu/standin.o $(ASKED)/kernels/cuda/cudnn/plan.o
@@ -68,10 +77,11 @@ $(BUILD)/tests/cuda/test_cuda_attention: LDFLAGS += -Wl,--wrap=workspace_push,--
 # Products timed over a stand-in for the library and its clock.
 $(BUILD)/tests/cuda/test_cuda_timed: $(addprefix $(ASKED)/kernels/cuda/products/,gemm_lt.o gemm_timed.o)
 $(BUILD)/tests/cuda/test_cuda_timed: LDFLAGS += -Wl,--wrap=workspace_push,--wrap=workspace_pop
-$(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(ORACLE) $(BUILD)/libkernels.a $(BUILD)/libbase.a \
-                $(BUILD)/tests/cuda/driver/libcuda.so.1
-	$(call link,$(BUILD)/libbase.a -Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' \
-	    -L$(CUDA_HOME)/lib64 -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
+$(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(ASKED)/tests/cuda/%.o $(ASKED_OBJ) $(ORACLE) $(BUILD)/libkernels.a \
+                $(BUILD)/libbase.a $(BUILD)/tests/cuda/driver/libcuda.so.1
+	$(call link,$(BUILD)/libbase.a -Wl$(comma)--no-as-needed $(BUILD)/tests/cuda/driver/libcuda.so.1 \
+	    -Wl$(comma)-rpath$(comma)'$$ORIGIN/driver' -L$(CUDA_HOME)/lib64 \
+	    -Wl$(comma)-rpath$(comma)$(CUDA_HOME)/lib64 -lcudnn -lcublasLt $(LIBS_LEAN) -lcmocka)
 else
 $(ASKED_TESTS): $(BUILD)/tests/cuda/%: $(BUILD)/tests/cuda/absent.o | $(VERSION_OBJ)
 	$(call link,)
@@ -80,7 +90,12 @@ endif
 .PHONY: unit-tests kernel-tests double-tests gpu-checks test-threads
 # What only backends on the host have
 HOST_TESTS := $(BUILD)/tests/unit/test_instructions
-UNIT_TESTS := $(filter-out $(if $(filter cuda%,$(BACKEND)),$(HOST_TESTS)),$(call tests_of,unit,test_*)) $(call tests_of,golden,test_*) $(if $(filter cuda%,$(BACKEND)),$(filter-out $(ASKED_TESTS),$(call tests_of,cuda,test_*)),$(ASKED_TESTS))
+UNIT_TESTS := $(call tests_of,unit,test_*) $(call tests_of,golden,test_*)
+ifneq ($(filter cuda%,$(BACKEND)),)
+UNIT_TESTS := $(filter-out $(HOST_TESTS),$(UNIT_TESTS)) $(filter-out $(ASKED_TESTS),$(call tests_of,cuda,test_*))
+else
+UNIT_TESTS += $(ASKED_TESTS)
+endif
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
@@ -96,8 +111,9 @@ double-tests:
 endif
 
 # What scripts/gpu_check.sh carries to a machine that has CUDA's libraries alone: linked with what they use and no more.
-GPU_CHECKS := $(KERNEL_TESTS:$(BUILD)/tests/unit/%=$(BUILD)/gpu/%) $(addprefix $(BUILD)/gpu/,test_recordings test_session test_batch_feed \
-              stage_trace bench_dit gpu_smoke nccl_one_rank)
+GPU_CHECKS := $(KERNEL_TESTS:$(BUILD)/tests/unit/%=$(BUILD)/gpu/%) \
+              $(addprefix $(BUILD)/gpu/,test_recordings test_session test_batch_feed) \
+              $(addprefix $(BUILD)/gpu/,stage_trace bench_dit gpu_smoke nccl_one_rank)
 gpu-checks: $(GPU_CHECKS)
 $(BUILD)/gpu/%: $(BUILD)/tests/unit/%.o $(LIBRARIES) $(ORACLE)
 	$(link_bare)
@@ -114,11 +130,12 @@ $(BUILD)/tests/gpu/nccl.o: comm/nccl.c
 	$(call say,cc)
 	$(Q)$(CC) $(CFLAGS) -DHAVE_NCCL -MMD -MP -c $< -o $@
 define link_bare
-	$(call link,-Wl$(comma)-rpath$(comma)'$$ORIGIN' -Wl$(comma)--as-needed $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka)
+	$(call link,-Wl$(comma)-rpath$(comma)'$$ORIGIN' -Wl$(comma)--as-needed \
+	    $(filter-out -Wl%,$(LIBS_FULL) $(LIBS_LEAN)) -lcmocka)
 endef
 comma := ,
 
-DOUBLE   := $(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(if $(filter 1,$(GUARD)),-guard)$(if $(filter 1,$(SANITIZE)),-sanitize))
+DOUBLE   := $(if $(filter double,$(TYPE)),$(BUILD),build/ref-double$(CHECKED))
 SHIM     := build/cuda-shim-bf16$(if $(filter 1,$(SANITIZE)),-sanitize)
 test: setup
 	+@$(MAKE) --no-print-directory programs examples unit-tests double-tests
@@ -131,9 +148,11 @@ THREAD_SHIM_TESTS := $(addprefix build/cuda-shim-float-threads/tests/,shim/test_
 THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state test_sequence test_session test_live
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
-	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages)) \
-	    $(addprefix $(THREADS)/bin/,export stream serve) $(addprefix $(THREADS)/tests/programs/,tiny_dataset voices live_client)
-	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=cuda-shim TYPE=float $(THREAD_SHIM_TESTS)
+	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) \
+	    $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages) export stream serve) \
+	    $(addprefix $(THREADS)/tests/programs/,tiny_dataset voices live_client)
+	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=cuda-shim TYPE=float \
+	    $(THREAD_SHIM_TESTS)
 	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_SHIM_TESTS) $(THREAD_TESTS)
 
 # Damaged files through every reader and the programs (scripts/mutations.sh): COUNT of each kind of damage, 30 minutes

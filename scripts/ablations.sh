@@ -53,8 +53,8 @@ train() {
     done
 }
 link() { [ -e "$2" ] || [ -L "$2" ] || ln -s "$(realpath "$1")" "$2" || exit; } # link WHAT NAME
-# The base run's stages before FIRST; its trajectories, which depend on the teacher alone; a student for the stages
-# after LAST, so that the report has its columns.
+# Links into a row's folder what it shares with the base run: the stages before FIRST, the trajectories (which depend on
+# the teacher alone), and a student in place of the stages that follow LAST, so that the report has its columns.
 share() { # share FOLDER FIRST
     mkdir -p "$1/export" || exit
     for stage in $stages; do
@@ -74,10 +74,12 @@ measure() { # measure FOLDER LAST KEYS
 }
 # One figure of a report: figure FILE GROUP KEY; "-" where the group has none
 figure() {
-    awk -v g="\"$2\":" -v k="\"$3\":" '$1 == g {on = 1} on && $1 == k {sub(/,$/, "", $2); v = $2; exit} on && $1 ~ /^}/ {exit}
+    awk -v g="\"$2\":" -v k="\"$3\":" \
+        '$1 == g {on = 1} on && $1 == k {sub(/,$/, "", $2); v = $2; exit} on && $1 ~ /^}/ {exit}
         END {print v == "" ? "-" : v}' "$1"
 }
-columns="lip_sync lip_sync_shuffled sharpness hand_motion_ratio listen_motion_ratio identity_psnr_first identity_psnr_last"
+columns="lip_sync lip_sync_shuffled sharpness hand_motion_ratio listen_motion_ratio identity_psnr_first"
+columns="$columns identity_psnr_last"
 table() {
     printf '| row |'
     for c in $columns; do printf ' %s |' "$c"; done

@@ -21,10 +21,14 @@ for size in demo large; do
         awk -v who=$who '{ least = NR == 1 || $1 < least ? $1 : least; all[NR] = $2 }
             END { n = asort_free(all, NR); print least, n }
             function asort_free(a, n,   i, j, t) {
-                for (i = 2; i <= n; i++) for (j = i; j > 1 && a[j - 1] + 0 > a[j] + 0; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
+                for (i = 2; i <= n; i++)
+                    for (j = i; j > 1 && a[j - 1] + 0 > a[j] + 0; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
                 return a[int((n + 1) / 2)]
             }' "$work/$who" >"$work/$who.sum"
     done
     paste "$work/ours.sum" "$work/torch.sum" |
-        awk -v size=$size '{ printf "%s: ours least %.1f ms, median %.1f; PyTorch least %.1f, median %.1f; %.2f times as fast\n", size, $1, $2, $3, $4, $3 / $1 }'
+        awk -v size=$size '{
+            printf "%s: ours least %.1f ms, median %.1f; PyTorch least %.1f, median %.1f; %.2f times as fast\n", size,
+                $1, $2, $3, $4, $3 / $1
+        }'
 done

@@ -65,7 +65,7 @@ class Block(torch.nn.Module):
         return gated(x, self.down(F.gelu(self.up(y), approximate="tanh")), m[5])
 
 
-BOX_SECONDS = 1.0  # of a figure, its first call left out: bench_dit's time box
+BOX_SECONDS = 1.0  # time spent on one figure without its first call, as in bench_dit
 
 
 def timed(call):

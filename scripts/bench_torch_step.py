@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 SIZES = {"demo": (192, 768, 6, 4, 16), "large": (768, 3072, 12, 12, 4)}  # dim, ffn, heads, layers, batch
 FRAMES, CHANNELS, SIDE, PATCH = 13, 48, 8, 2
-TOKENS = (SIDE // PATCH) ** 2  # of a frame
+TOKENS = (SIDE // PATCH) ** 2  # tokens of a frame
 TEXT, TEXT_DIM, FREQ, WINDOW, AUDIO_DIM, AUDIO_HIDDEN, AUDIO_TOKENS, AUDIO_WIDTH = 8, 32, 256, 8, 32, 192, 4, 96
 
 

@@ -3,7 +3,8 @@
 # all. Comment marks in texts and characters are none; a text may go on in the next line after a backslash.
 #   usage: sh scripts/code_lines.sh [FOLDER]       (a tree, with git or without; default: here)
 cd "${1:-.}" || exit 2
-{ git ls-files 2>/dev/null || find . -type f | sed 's,^\./,,'; } | grep -E '\.(c|h|cu|cuh|cc|cpp)$' | grep -vE '^(tests|build)/' |
+{ git ls-files 2>/dev/null || find . -type f | sed 's,^\./,,'; } | grep -E '\.(c|h|cu|cuh|cc|cpp)$' |
+    grep -vE '^(tests|build)/' |
     xargs awk '
     FNR == 1 {
         inside = "" # what the line begins in: "", "*" a comment, a quote

@@ -31,10 +31,15 @@ _streamavatar() {
     *=*)
         _streamavatar_keys "$program" "$command" >/dev/null
         key=${word%%=*} before=
-        values=$(sed -n "s/^$key one of \([^;]*\);.*/\1/p; s/^$key yes or no.*/yes no/p" <<<"${_streamavatar_said[$command]}")
+        values=$(sed -n "s/^$key one of \([^;]*\);.*/\1/p; s/^$key yes or no.*/yes no/p" \
+            <<<"${_streamavatar_said[$command]}")
         case $COMP_WORDBREAKS in *=*) ;; *) before="$key=" ;; esac # without "=" there the reply replaces the whole word
         mapfile -t COMPREPLY < <(
-            if [ -n "$values" ]; then compgen -P "$before" -W "${values//,/ }" -- "${word#*=}"; else compgen -P "$before" -f -- "${word#*=}"; fi
+            if [ -n "$values" ]; then
+                compgen -P "$before" -W "${values//,/ }" -- "${word#*=}"
+            else
+                compgen -P "$before" -f -- "${word#*=}"
+            fi
         )
         [ -n "$values" ] || compopt -o filenames 2>/dev/null
         ;;

@@ -20,7 +20,7 @@
 # test, one trace, ncu, one run of compute-sanitizer, NCCL.
 : "${S_VERSIONS:=30}" "${S_SMOKE:=40}" "${S_STREAM:=40}" "${S_BLOCKS:=45}" "${S_TORCH:=90}" "${S_OPERATIONS:=75}"
 : "${S_TEST:=60}" "${S_TRACE:=60}" "${S_NCU:=60}" "${S_SANITIZER:=45}" "${S_NCCL:=30}"
-: "${LOOP_THREADS:=4}" # of each plain loop on the host
+: "${LOOP_THREADS:=4}" # threads of each plain loop on the host
 set -u
 
 # ---- build ----
@@ -50,7 +50,8 @@ build() {
         cp "$loops/gpu/stage_trace" "$pack/$type/stage_trace_ref"
         [ "$type" = bf16 ] || rm -f "$pack/$type/bench_dit" "$pack/$type/nccl_one_rank" # rates are those of bf16
         strip "$pack/$type/"*
-        if readelf -d "$pack/$type"/* | grep NEEDED | grep -E 'hdf5|mpi|libavcodec|libavformat|libsw|dnnl|cairo|flite'; then
+        if readelf -d "$pack/$type"/* | grep NEEDED |
+            grep -E 'hdf5|mpi|libavcodec|libavformat|libsw|dnnl|cairo|flite'; then
             echo "gpu_check: a program of $type needs a library that a bare machine has not" >&2
             return 1
         fi

@@ -77,7 +77,10 @@ while [ -n "$left" ]; do
         [ $ended -ne 0 ] && [ $code -eq 0 ] || continue
         code=$ended deadline=$(($(date +%s) + ${GRACE:-28}))
         rank=0
-        for p in $pids; do [ "$p" -eq "$pid" ] && echo "launch: rank $rank ended with exit code $ended" >&2; rank=$((rank + 1)); done
+        for p in $pids; do
+            [ "$p" -eq "$pid" ] && echo "launch: rank $rank ended with exit code $ended" >&2
+            rank=$((rank + 1))
+        done
     done
     left=$still
     [ -n "$deadline" ] && [ -n "$left" ] && [ "$(date +%s)" -ge "$deadline" ] && kill -KILL $left 2>/dev/null

@@ -8,16 +8,27 @@ version=$(cat VERSION)
 # column is a heading; entries begin with two blanks, and what they mean follows after more of them.
 page() {
     awk -v title="$1" -v version="$version" '
-        function clean(text) {gsub(/\\/, "\\e", text); gsub(/-/, "\\-", text); return text ~ /^[.\047]/ ? "\\&" text : text}
+        function clean(text) {
+            gsub(/\\/, "\\e", text)
+            gsub(/-/, "\\-", text)
+            return text ~ /^[.\047]/ ? "\\&" text : text
+        }
         function say(text) {print clean(text)}
         function layout(on) {if (on != fixed) print (fixed = on) ? ".nf" : ".fi"}
         NR == 1 {
-            printf ".TH %s 1 \"\" \"streamavatar %s\" \"User Commands\"\n.SH NAME\n%s \\- %s\n", toupper(title), version, clean(title),
+            printf ".TH %s 1 \"\" \"streamavatar %s\" \"User Commands\"\n.SH NAME\n%s \\- %s\n",
+                toupper(title), version, clean(title),
                 clean(substr($0, index($0, ": ") + 2))
             next
         }
         /^usage: / {print ".SH SYNOPSIS"; say(substr($0, 8)); next}
-        /^[a-z].*:$/ {layout(0); described = 1; other = /^other/; print ".SH " toupper(clean(substr($0, 1, length($0) - 1))); next}
+        /^[a-z].*:$/ {
+            layout(0)
+            described = 1
+            other = /^other/
+            print ".SH " toupper(clean(substr($0, 1, length($0) - 1)))
+            next
+        }
         other && /^  / {sub(/^ +/, ""); say($0); next}
         /^$/ {if (described == 2) print ".PP"; next}
         /^  [^ ]+ / && described == 1 {
@@ -27,7 +38,11 @@ page() {
         }
         /^          / && described == 1 {sub(/^ +/, ""); print ".br"; say($0); next}
         {if (!described) {print ".SH DESCRIPTION"; described = 2} layout(described == 2); say($0)}
-        END {layout(0); print ".SH SEE ALSO"; print title == "streamavatar" ? "The pages streamavatar\\-COMMAND(1)." : "streamavatar(1)"}'
+        END {
+            layout(0)
+            print ".SH SEE ALSO"
+            print title == "streamavatar" ? "The pages streamavatar\\-COMMAND(1)." : "streamavatar(1)"
+        }'
 }
 "$bin/streamavatar" help >"$folder/list" || exit 5
 page streamavatar <"$folder/list" >"$folder/streamavatar.1"

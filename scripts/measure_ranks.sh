@@ -40,7 +40,9 @@ shards() {
     for n in 1 "$ranks"; do
         "$BIN/teacher" configs/demo.yaml $wide --plan ranks="$n" shard.zero=3 teacher.batch="$n" >"$work/plan" || exit 1
         awk '/^  teacher: / && !/account/ {n += $(NF - 1)} END {printf "%.1f\n", n}' "$work/plan"
-    done | awk -v n="$ranks" '{x[NR] = $1} END {printf "1 rank: %.1f MiB; each of %d: %.1f MiB, %.3f times it\n", x[1], n, x[2], x[2] / x[1]}'
+    done | awk -v n="$ranks" '
+        {x[NR] = $1}
+        END {printf "1 rank: %.1f MiB; each of %d: %.1f MiB, %.3f times it\n", x[1], n, x[2], x[2] / x[1]}'
 }
 
 # The median time of a step, ms: of the second half of a run.
@@ -53,7 +55,8 @@ train() { # train THREADS [LAUNCHER...]
     threads=$1
     shift
     rm -rf "$work/run"
-    tell "$@" "$BIN/teacher" configs/demo.yaml threads="$threads" data="$work/data.h5" run="$work/run" samples=1 teacher.sampler.steps=1 \
+    tell "$@" "$BIN/teacher" configs/demo.yaml threads="$threads" data="$work/data.h5" run="$work/run" samples=1 \
+        teacher.sampler.steps=1 \
         teacher.steps="$steps" teacher.sample_every=0 teacher.save_every=0
     step_time
 }

@@ -41,7 +41,8 @@ plan() {
         >"$work/plan" || exit 1
     awk '/^networks and opt/ {n = $(NF - 1)} /^total  / {t = $(NF - 1)} /^total \(host\)/ {h = $(NF - 1)}
          /^arithmetic/ {f = $(NF - 1)} /^sent/ {s = $(NF - 1)}
-         END {printf "%.1f %.1f %.1f %.1f %.0f %.1f\n", n / 1024, (t - n) / 1024, t / 1024, h / 1024, f, s / 1024}' "$work/plan"
+         END {printf "%.1f %.1f %.1f %.1f %.0f %.1f\n", n / 1024, (t - n) / 1024, t / 1024, h / 1024, f, s / 1024}' \
+        "$work/plan"
 }
 
 # All plans once: VARIANT STAGE SIZE RANKS ZERO numbers
@@ -62,7 +63,8 @@ memory() { # memory SIZE
     echo
     echo "### $1, 31 latent frames: GiB a rank"
     echo
-    echo "| trained | stage | ranks | ZeRO 0 | ZeRO 1 | ZeRO 2 | ZeRO 3 | activations and batches, of the last of these | host memory a rank |"
+    printf '| trained | stage | ranks | ZeRO 0 | ZeRO 1 | ZeRO 2 | ZeRO 3'
+    echo ' | activations and batches, of the last of these | host memory a rank |'
     echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     awk -v size="$1" '$3 == size {
         key = $1 " | " $2 " | " $4
@@ -116,7 +118,8 @@ divided() {
     echo
     echo "### Tokens divided (\`comm.sequence\`): 8 ranks, ZeRO 3, 704x1280, GiB a rank"
     echo
-    printf "| stage | latent frames | tokens by | samples | activations and batches | total | TFLOP a step | exchanges of tokens | sent in all |"
+    printf "| stage | latent frames | tokens by | samples | activations and batches | total | TFLOP a step"
+    printf " | exchanges of tokens | sent in all |"
     for l in $links; do printf " exchanges at %s GB/s |" "$l"; done
     printf "\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for l in $links; do printf " --- |"; done
@@ -126,15 +129,15 @@ divided() {
         mine=$(stages | awk -v n="$s" '$1 == n {$1 = $2 = ""; print}')
         for f in 31 121; do
             for d in 1 2 4 8; do
-                "$BIN/$program" "$config" --plan ranks=8 shard.zero=3 comm.sequence=$d "$program.batch=$((8 / d))" frames=$f \
-                    samples=1 model.height=44 model.width=80 $mine >"$work/plan" || exit 1
+                "$BIN/$program" "$config" --plan ranks=8 shard.zero=3 comm.sequence=$d "$program.batch=$((8 / d))" \
+                    frames=$f samples=1 model.height=44 model.width=80 $mine >"$work/plan" || exit 1
                 awk -v stage="$s" -v f=$f -v d=$d -v rate="$rate" -v links="$links" '
                     /^networks and opt/ {n = $(NF - 1)} /^total  / {t = $(NF - 1)} /^arithmetic/ {a = $(NF - 1)}
                     /^of it exchanges/ {x = $(NF - 1)} /^sent/ {s = $(NF - 1)}
                     END {
                         sub("_SiD", " SiD", stage); sub("_DMD", " DMD", stage)
-                        printf "| %s | %d | %d | %d | %.1f | %.1f | %.0f | %.1f | %.1f |", stage, f, d, 8 / d, (t - n) / 1024,
-                            t / 1024, a, x / 1024, s / 1024
+                        printf "| %s | %d | %d | %d | %.1f | %.1f | %.0f | %.1f | %.1f |", stage, f, d, 8 / d,
+                            (t - n) / 1024, t / 1024, a, x / 1024, s / 1024
                         m = split(links, link, " ")
                         for (j = 1; j <= m; j++) {
                             y = x / 1024 * 1.073741824 / link[j]
@@ -148,20 +151,26 @@ divided() {
 }
 
 {
-    echo "Made by \`scripts/plan_table.sh\` from \`--plan\` of $config ($("$BIN/teacher" "$config" --plan | awk '/parameters/ {print $2; exit}') parameters a"
-    echo "network, $(sh scripts/number_type.sh) build, one sample a rank, block recompute). Memory is what a rank allocates on the device; its host memory"
-    echo "holds its part of a checkpoint while that is written, batches that are being read, and messages."
+    parameters=$("$BIN/teacher" "$config" --plan | awk '/parameters/ {print $2; exit}')
+    echo "Made by \`scripts/plan_table.sh\` from \`--plan\` of $config ($parameters parameters a network,"
+    echo "$(sh scripts/number_type.sh) build, one sample a rank, block recompute). Memory is what a rank allocates"
+    echo "on the device; its host memory holds its part of a checkpoint while that is written, batches that are being"
+    echo "read, and messages."
     for p in $(sizes | cut -d' ' -f1); do memory "$p"; done
     sending
     divided
     echo
-    echo "Arithmetic, not measurement: a ring sends (N-1)/N of a network's gradients (4 bytes) or weights (2 bytes) for each gathering or"
-    echo "scattering (\`train/method/step_work.h\`); the share of a step is sent / rate over that plus TFLOP / $rate TFLOP/s (40 % of an H100's dense"
-    echo "bf16 rate), as if nothing overlapped. Reduction runs beside backward and gathering ahead of use, so less of it is waited for."
-    echo "Of the exchanges of tokens those of queries and keys run beside the products that follow; their share is of their own time alone."
+    echo "This is arithmetic, not measurement. A ring sends (N-1)/N of a network's gradients (4 bytes) or weights"
+    echo "(2 bytes) for each gathering or scattering (\`train/method/step_work.h\`). The part of a step that it takes"
+    echo "is sent / rate, divided by that plus TFLOP / $rate TFLOP/s (40 % of an H100's dense bf16 rate), as if nothing"
+    echo "overlapped. Reduction runs beside backward, and gathering ahead of use, so that less of it is waited for. Of"
+    echo "the exchanges of tokens those of queries and keys run beside the products that follow; their percentage"
+    echo "counts only their own time."
 } >"$work/tables" || exit 1
 
-[ -f "$out" ] || printf '# Scaling\n\n## Memory and communication at full size\n\n<!-- plan -->\n<!-- /plan -->\n' >"$out"
-grep -q '^<!-- plan -->$' "$out" || printf '\n## Memory and communication at full size\n\n<!-- plan -->\n<!-- /plan -->\n' >>"$out"
+[ -f "$out" ] || printf '# Scaling\n\n## Memory and communication at full size\n\n<!-- plan -->\n<!-- /plan -->\n' \
+    >"$out"
+grep -q '^<!-- plan -->$' "$out" ||
+    printf '\n## Memory and communication at full size\n\n<!-- plan -->\n<!-- /plan -->\n' >>"$out"
 awk -v tables="$work/tables" '/^<!-- plan -->$/ {print; while ((getline line < tables) > 0) print line; skip = 1}
      /^<!-- \/plan -->$/ {skip = 0} !skip && !/^<!-- plan -->$/' "$out" >"$work/new" && cp "$work/new" "$out"

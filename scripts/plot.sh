@@ -16,8 +16,10 @@ for file in "$run"/*/metrics.jsonl; do
     [ -n "$names" ] || continue
     columns=""
     for name in $names; do
-        sed -n "s/.*\"step\": *\([0-9]*\).*\"$name\": *\(-\{0,1\}[0-9.e+-]*\).*/\1 \2/p" "$file" >"$run/plots/$stage.$name.txt"
-        columns="$columns${columns:+, }'$run/plots/$stage.$name.txt' using 1:2 with lines title '$(echo "$name" | tr _ ' ')'"
+        sed -n "s/.*\"step\": *\([0-9]*\).*\"$name\": *\(-\{0,1\}[0-9.e+-]*\).*/\1 \2/p" "$file" \
+            >"$run/plots/$stage.$name.txt"
+        columns="$columns${columns:+, }'$run/plots/$stage.$name.txt' using 1:2 with lines title '$(echo "$name" |
+            tr _ ' ')'"
     done
     scale='set logscale y' # unless a value is not positive (the SiD loss may be negative)
     awk '$2 <= 0 {bad = 1} END {exit bad}' "$run/plots/$stage".*.txt || scale=

@@ -65,7 +65,8 @@ fi
 echo "setup: installing$missing"
 log=$(mktemp) || exit 5
 trap 'rm -f "$log"' EXIT
-apt() { $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 </dev/null; }
+apt() { $root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" \
+    >>"$log" 2>&1 </dev/null; }
 # the lists of a fresh machine are empty or old; an update that fails leaves those that are there
 apt update
 if ! apt install --no-install-recommends $missing; then

@@ -92,7 +92,8 @@ run_begin() {
     first=$(sed -n 's/.*event=session.first_frame .* ms=//p' "$work/log" | head -n 1)
     total=$(awk -v a="$ready" -v b="$first" 'BEGIN { printf "%.0f", a + b }')
     holds "${first:-0} > 0 && $total <= 1000"
-    verdict $? "begin: process to first picture $total ms (at most 1000): ready $ready, the session's first picture $first after its creation"
+    verdict $? "begin: process to first picture $total ms (at most 1000):\
+ ready $ready, the session's first picture $first after its creation"
     stop
 }
 
@@ -109,8 +110,9 @@ crowd() { # crowd SESSIONS SECONDS
     done
     wait $pids
     chunks=$(metric chunks_total) late=$(metric chunks_late_total)
-    echo "        $1 sessions, $2 s: $late of $chunks chunks late; a chunk's work: median $(metric 'chunk_seconds{quantile="0.5"}') s, 99 %" \
-        "$(metric 'chunk_seconds{quantile="0.99"}') s; its wait for the device: 99 % $(metric 'chunk_wait_seconds{quantile="0.99"}') s"
+    echo "        $1 sessions, $2 s: $late of $chunks chunks late; a chunk's work: median" \
+        "$(metric 'chunk_seconds{quantile="0.5"}') s, 99 % $(metric 'chunk_seconds{quantile="0.99"}') s; its wait" \
+        "for the device: 99 % $(metric 'chunk_wait_seconds{quantile="0.99"}') s"
     stop
     holds "${chunks:-0} > 0 && ${late:-1} <= ${chunks:-0} / 100"
 }
@@ -121,7 +123,8 @@ run_many() {
     speech 30
     crowd "$n" "$many"
     held=$?
-    verdict $held "many: $n sessions for $many s without a late chunk at the 99th percentile (0.9 / real-time factor $factor)"
+    verdict $held \
+        "many: $n sessions for $many s without a late chunk at the 99th percentile (0.9 / real-time factor $factor)"
     # the number that holds, where that one does not: the encoders and the clients have their part of the cores too
     fewer=$n
     while [ $held -ne 0 ] && [ "$fewer" -gt 1 ]; do
@@ -156,13 +159,17 @@ run_page() {
     start "$BIN/serve"
     wav 2 "$work/voice.wav"
     wav 10 "$work/speech.wav"
-    python3 -B tests/e2e/page_watch.py "$chromium" "$(cat "$work/address")" "$work/voice.wav" "$work/speech.wav" "$page" >"$work/seen" 2>&1
+    python3 -B tests/e2e/page_watch.py "$chromium" "$(cat "$work/address")" "$work/voice.wav" "$work/speech.wav" \
+        "$page" >"$work/seen" 2>&1
     verdict $? "page: $page s without an error on its console"
     sed 's/^/        /' "$work/seen"
-    holds "$(seen apart 2) + 0 <= 40 && $(seen drift 1) + 0 <= 10 && $(seen drift 1) + 0 >= -10 && $(seen shown 1) + 0 > 20 * $page"
-    verdict $? "page: a picture is at most $(seen apart 2) ms behind its sound (at most 40), which drifts by $(seen drift 1) ms (at most 10)"
+    apart=$(seen apart 2) drift=$(seen drift 1) shown=$(seen shown 1)
+    holds "$apart + 0 <= 40 && $drift + 0 <= 10 && $drift + 0 >= -10 && $shown + 0 > 20 * $page"
+    verdict $? \
+        "page: a picture is at most $apart ms behind its sound (at most 40), which drifts by $drift ms (at most 10)"
     holds "$(seen heard 1) + 0 <= 80 && $(seen heard 2) + 0 <= 150"
-    verdict $? "page: from the last sound that a chunk hears to its first picture: median $(seen heard 1) ms (at most 80), 99 % $(seen heard 2) ms (at most 150)"
+    verdict $? "page: from the last sound that a chunk hears to its first picture:\
+ median $(seen heard 1) ms (at most 80), 99 % $(seen heard 2) ms (at most 150)"
     stop
 }
 
@@ -194,10 +201,13 @@ run_stream() {
     holds "${before:-0} > 0 && $after - ${before:-0} <= 1024"
     verdict $? "stream: resident $before KiB after a tenth, $after KiB at the end (at most 1024 more)"
     in_step "$work/stream"
-    verdict $? "stream: its $(grep -c ' unit 1 ' "$work/stream") pictures and as many sounds are in step, 40 ms apart, from 0 on without a gap"
-    awk '/playback.finished/ { n++; if (!/"position_us":30000000,"interrupted":false/) bad = 1 } END { exit bad || !n }' "$work/stream" ||
+    n=$(grep -c ' unit 1 ' "$work/stream")
+    verdict $? "stream: its $n pictures and as many sounds are in step, 40 ms apart, from 0 on without a gap"
+    awk '/playback.finished/ { n++; if (!/"position_us":30000000,"interrupted":false/) bad = 1 }
+        END { exit bad || !n }' "$work/stream" ||
         [ "$stream" -lt 35 ]
-    verdict $? "stream: $(grep -c playback.finished "$work/stream") turns are told to have been played for the 30 s that each has"
+    n=$(grep -c playback.finished "$work/stream")
+    verdict $? "stream: $n turns are told to have been played for the 30 s that each has"
     # a chunk of 0.48 s as it comes and as it is taken, and what may wait beyond it
     holds "$longest <= 2 * 0.48 + 0.1 + 0.02"
     verdict $? "stream: a microphone 0.3 % fast: at most $longest s of it wait (at most 1.08)"
@@ -211,7 +221,8 @@ run_turnover() {
     speech 2
     early=$(((turnover + 9) / 10))
     for i in $(seq "$turnover"); do
-        timeout 20 "$client" "$port" say "$create" play speech 1 "$work/speech.pcm" wait playback.started run 50 close 1000 >/dev/null
+        timeout 20 "$client" "$port" say "$create" play speech 1 "$work/speech.pcm" wait playback.started run 50 \
+            close 1000 >/dev/null
         [ "$i" -eq "$early" ] && before=$(resident)
     done
     after=$(resident)

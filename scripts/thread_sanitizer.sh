@@ -43,7 +43,8 @@ run "the live server" env BIN="$build/bin" BUILD="$build" sh tests/e2e/serve.sh
 for job in "3 0 1" "3 3 1" "2 1 2"; do
     set -- $job
     for stage in $stages; do
-        run "$stage on $1 ranks, zero $2, tokens by $3" sh scripts/launch.sh -n "$1" "$build/bin/$stage" configs/tiny.yaml \
+        run "$stage on $1 ranks, zero $2, tokens by $3" sh scripts/launch.sh -n "$1" "$build/bin/$stage" \
+            configs/tiny.yaml \
             data="$work/data.h5" run="$work/run$2" threads=2 shard.zero="$2" comm.sequence="$3" comm.timeout=120 \
             $stage.steps=3 $stage.batch=3 $stage.save_every=2 distill.critic_warmup=1 refine.head_warmup=1
     done

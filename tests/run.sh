@@ -54,4 +54,5 @@ if [ ! -s "$list" ] || [ "$(wc -l <"$list")" -ne "$(wc -l <"$COUNTS")" ]; then
     echo "0 1 0" >>"$COUNTS"
 fi
 awk '{passed += $1; failed += $2; skipped += $3}
-    END {if (skipped) print skipped " skipped"; print passed + 0 " passed, " failed + 0 " failed"; exit failed > 0}' "$COUNTS"
+    END {if (skipped) print skipped " skipped"; print passed + 0 " passed, " failed + 0 " failed"; exit failed > 0}' \
+        "$COUNTS"

@@ -12,7 +12,7 @@ struct small_rollout {
     struct small_net small;
     struct rollout_config config;
     struct rollout rollout;
-    struct dit_acts *acts; /* of one chunk */
+    struct dit_acts *acts; /* activations of one chunk */
     struct arena arena;
     struct rollout_condition condition;
     int B, chunks;

@@ -27,9 +27,9 @@ struct job_result {
     int networks;
     size_t count[JOB_NETWORKS]; /* values, padding left out */
     int tensors[JOB_NETWORKS];
-    size_t end[JOB_NETWORKS][JOB_TENSORS]; /* of every tensor in those values */
+    size_t end[JOB_NETWORKS][JOB_TENSORS]; /* where each tensor ends in those values */
     double first[JOB_NETWORKS][JOB_VALUES], last[JOB_NETWORKS][JOB_VALUES];
-    double losses[JOB_LOSSES]; /* of every update */
+    double losses[JOB_LOSSES]; /* the loss of every update */
 };
 
 /* How a job is cut: whatever it is, only the order of sums depends on it. */
@@ -44,7 +44,7 @@ struct job {
     enum job_stage stage;
     struct job_cut cut;
     int batch, updates;
-    int heads;                 /* of a network of seven tokens a frame; 0: one head and two tokens */
+    int heads;                 /* heads of a network with seven tokens a frame; 0: one head and two tokens */
     int wide;                  /* 1: a network of sizes that a GPU's libraries take */
     int lora;                  /* rank of the adapters that all networks are trained through; 0: whole */
     struct job_result *result; /* shared */
@@ -92,7 +92,7 @@ struct job_world {
     struct refine_step refine;
     struct batch_split split;
     struct optimiser *networks[JOB_NETWORKS];
-    struct condition_batch all; /* of the global batch */
+    struct condition_batch all; /* conditions of the global batch */
     real *clips;                /* [batch, F, C, H, W] */
     real *states;               /* [JOB_STATES][batch, F, C, H, W] */
 };
@@ -381,7 +381,7 @@ static inline int job_rank(int rank, int size, void *context) {
         optimiser_report(w.networks[0], step, &report);
         if (!rank) job->result->losses[step] = report.loss;
         for (int n = 0; n < JOB_NETWORKS && w.networks[n] && (step == 0 || step + 1 == job->updates); n++) {
-            if (step == 0) { /* of a network with several updates a step, the last one's */
+            if (step == 0) { /* where a network is updated several times a step: the last one's */
                 size_t count = job_gather(&w, w.networks[n], 1, values);
                 if (!rank) memcpy(job->result->first[n], values, count * sizeof *values);
             }

@@ -42,7 +42,7 @@ static const struct wav2vec2_config checkpoint_large = {.convs = 4,
 /* How the file is written. */
 struct checkpoint_style {
     const char *seed;   /* in front of the names that the weights come from: "base", "large" */
-    const char *prefix; /* of the keys: "wav2vec2." or "" */
+    const char *prefix; /* what the keys begin with: "wav2vec2." or "" */
     int old_names;      /* weight_g and weight_v instead of parametrizations */
     const char *skip;   /* a parameter that is left out; NULL: none */
     int beside;         /* also tensors that are to be passed over */

@@ -36,7 +36,7 @@ static int fill(struct comm_link *l, const int *members, struct wire *whole, int
     return comm_queue_open(&l->queue, &l->rounds);
 }
 
-/* The ranks of the same host, as far as the job knows. */
+/* Finds local_rank and local_size: the members that are on this host, as far as the job knows. */
 static void count_locals(struct comm *comm) {
     const struct wire *w = &comm->link->wire;
     const struct tcp_job *job = w->job;
@@ -49,7 +49,7 @@ static void count_locals(struct comm *comm) {
     }
 }
 
-/* wire: kind, job, size, rank and id are filled in. members: NULL for all ranks. */
+/* Opens a communicator whose wire has kind, job, size, rank and id filled in. members NULL: all ranks. */
 static int create(struct comm *comm, const struct wire *wire, const int *members, struct wire *whole, int colour,
                   int key) {
     struct comm_link *l = calloc(1, sizeof *l);
@@ -86,7 +86,7 @@ int link_open(struct comm *comm, const struct launch *launch, const struct comm_
     return OK;
 }
 
-/* The job belongs to the communicator of all ranks, which is closed last. */
+/* Closes a communicator; that of all ranks, which is closed last, ends the job too. */
 static void close_with(struct comm *comm, int code) {
     const struct wire *w = &comm->link->wire;
     struct tcp_job *job = w->id == WORLD_ID ? w->job : NULL;
@@ -162,7 +162,7 @@ static int link_split(struct comm *part, struct comm *whole, int colour, int key
     if (!code) {
         struct wire as = {.kind = w->kind, .job = w->job};
         as.size = choose(w, wishes, colour, members, &as.rank);
-        /* the same on all members, another for every part that any two ranks share */
+        /* an id that all members compute alike, and that differs between parts that share ranks */
         as.id =
             ((w->id * 0x9e3779b97f4a7c15u + (uint64_t)++whole->link->parts) * 0x9e3779b97f4a7c15u) ^ (uint32_t)colour;
         as.id |= 1u << 4;

@@ -17,7 +17,7 @@
 
 enum { MESSAGE_MAX = 1 << 30 }; /* bytes: MPI counts in int */
 
-/* One direction of what one peer and this rank exchange: its piece under way and how far it is. */
+/* One direction of the exchange with one peer: the piece under way and how far it is. */
 struct lane {
     int piece;
     size_t done, under_way;
@@ -25,7 +25,7 @@ struct lane {
 struct messages {
     MPI_Comm comm;
     struct lane *lanes;    /* [size, 2]: to and from each rank */
-    MPI_Request *requests; /* of each lane */
+    MPI_Request *requests; /* one for each lane */
     int *completed;        /* [2 size] */
 };
 
@@ -37,7 +37,7 @@ static int failed(int code, const char *what) {
     return error_set(ERR_DEVICE, "%s: %.*s", what, length, text);
 }
 
-/* Starts the next message of a lane (even: to rank i/2, odd: from it); its piece becomes WIRE_PIECES at the end. */
+/* Starts the next message of lane i (even: to rank i/2, odd: from it); after the last one its piece is WIRE_PIECES. */
 static int advance(struct messages *m, int i, const struct wire_piece *pieces) {
     struct lane *lane = &m->lanes[i];
     int out = i % 2 == 0, peer = i / 2;
@@ -66,9 +66,9 @@ static int awaited(const struct messages *m, int size) {
     return 0;
 }
 
-/* MPI moves messages only while it is called, large ones piece by piece. A rank that is awaited (idle: looks in vain
-   since then) may be long: leave the processor to others. Once all are there, look without a pause, which on a busy
-   machine costs a time slice each. */
+/* Pauses between two looks, after some that were in vain (idle): MPI moves messages only while it is called, large ones
+   piece by piece. While a rank is awaited the wait may be long, and the processor is soon left to others. Once all have
+   begun, it looks long without a pause, because on a busy machine every pause costs a time slice. */
 static void rest(int awaiting, long idle) {
     if (idle > (awaiting ? 200 : 20000)) {
         struct timespec pause = {.tv_nsec = idle < 2000 ? 20000 : 200000};
@@ -88,7 +88,7 @@ static int exchange(struct wire *w, const struct wire_piece *pieces) {
     for (;;) {
         int count;
         TRY(failed(MPI_Testsome(2 * w->size, m->requests, &count, m->completed, MPI_STATUSES_IGNORE), "MPI_Testsome"));
-        if (count == MPI_UNDEFINED) return OK; /* none is left */
+        if (count == MPI_UNDEFINED) return OK; /* no request is left */
         for (int k = 0; k < count; k++) {
             struct lane *lane = &m->lanes[m->completed[k]];
             lane->done += lane->under_way;
@@ -108,7 +108,7 @@ static int exchange(struct wire *w, const struct wire_piece *pieces) {
 
 static void wire_close(struct wire *w) {
     struct messages *m = w->state;
-    /* after a failure messages are under way that never end: MPI is left as it is */
+    /* some messages never end after a failure, so MPI is left as it is */
     if (m->comm != MPI_COMM_NULL && !tcp_job_check(w->job)) MPI_Comm_free(&m->comm);
     free(m->lanes);
     free(m->requests);
@@ -132,7 +132,8 @@ static int wire_open(struct wire *w, struct wire *whole, int colour, int key) {
     return failed(MPI_Comm_set_errhandler(m->comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
 }
 
-/* After an error the other ranks may never come to MPI_Finalize: the process just ends, and mpirun ends the job. */
+/* Finalizes MPI, except after an error: the other ranks may never come to MPI_Finalize,
+   so the process just ends, and mpirun ends the job. */
 static void end(int code) {
     if (!code) MPI_Finalize();
 }

@@ -87,7 +87,7 @@ static int greet(struct rounds *r, const struct comm_call *call) {
 
 static long least(long a, long b) { return a < b ? a : b; }
 
-/* to[i] = the sum over the ranks in their order; this rank's part is `own`, the others' stand in the staging area. */
+/* to[i] = the sum over the ranks in rank order; this rank's values are `own`, the others' are in the staging area. */
 static void sum(const struct rounds *r, real *to, const real *own, long n) {
     enum { BLOCK = 1024 };
     real total[BLOCK];
@@ -105,15 +105,15 @@ static void sum(const struct rounds *r, real *to, const real *own, long n) {
     }
 }
 
-/* Chunk k of a slice: *n values from the k-th on. */
+/* Chunk k of a slice of `count` values; *n is the number of values in it. */
 static real *chunk(real *slice, long count, long k, long *n) {
     long start = least(k * CHUNK, count);
     *n = least(CHUNK, count - start);
     return slice + start;
 }
 
-/* Slice p of `all` begins at offsets[p]. own: where this rank's sums go. share: the sums go to
-   everybody, into `all`. */
+/* Adds all slices. Slice p of `all` begins at offsets[p] and is added by rank p; this rank's sums go to `own`. share 1:
+   all sums also go to every rank, into `all`. */
 static int reduce(struct rounds *r, real *own, real *all, const long *offsets, const long *counts, int share) {
     long chunks = 0, n;
     for (int p = 0; p < r->size; p++) {
@@ -190,7 +190,8 @@ static int all_to_all(struct rounds *r, const struct comm_call *call) {
     return exchange(r);
 }
 
-/* The root sends each rank a slice, then all send theirs to all: no rank sends more than twice the buffer. */
+/* Broadcast: the root sends each rank a slice, then every rank sends its slice to all. So
+   no rank sends more than twice the buffer. */
 static int broadcast(struct rounds *r, const struct comm_call *call) {
     enum { SMALL = 1 << 16 };
     char *bytes = call->to;

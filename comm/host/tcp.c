@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/progress.h"
 
-/* How far the pieces of one peer are. */
+/* Progress of the exchange with one peer. */
 struct cursor {
-    int sending, receiving; /* piece */
-    size_t sent, received;  /* of it */
+    int sending, receiving; /* piece under way in each direction */
+    size_t sent, received;  /* bytes of that piece so far */
 };
 struct sockets {
     int *fds;               /* [size] */
@@ -25,7 +25,8 @@ static int is_done(const struct wire *w, int p) {
     return p == w->rank || (c->sending == WIRE_PIECES && c->receiving == WIRE_PIECES);
 }
 
-/* The first rank that has something to send or to take. */
+/* The rank that the exchange waits for: the first that has not sent all, else the first that has not taken all; -1:
+   none. */
 static int awaited(const struct wire *w) {
     const struct sockets *s = w->state;
     for (int p = 0; p < w->size; p++)
@@ -35,7 +36,7 @@ static int awaited(const struct wire *w) {
     return -1;
 }
 
-/* Sends what fits. *moved 1: something went. */
+/* Sends as much as the socket takes now. *moved becomes 1 when any byte went. */
 static int push(struct wire *w, const struct wire_piece *pieces, int p, int *moved) {
     struct sockets *s = w->state;
     struct cursor *c = &s->cursors[p];

@@ -43,7 +43,7 @@ int wire_look(struct wire *w, int rank, double *since, double *looked) {
     char name[160], what[200];
     int busy;
     double now = clock_seconds();
-    if (now - *looked > 4 * WIRE_TICK) *since += now - *looked; /* this process itself was stopped */
+    if (now - *looked > 4 * WIRE_TICK) *since += now - *looked; /* this process was stopped: that time is left out */
     *looked = now;
     TRY(tcp_job_check(w->job));
     tcp_job_waits_for(w->job, w->members[rank]);

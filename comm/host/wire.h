@@ -1,9 +1,9 @@
 /* wire.h: exchanges pieces of host memory between the members of a communicator, over sockets (tcp.c) or MPI (mpi.c),
-   while the job's control connections (job.h) tell how the members are.
+   while the job's control connections (job.h) tell whether the members are alive.
 
-   Watchdog: a rank that a collective waits for may keep the others waiting for the timeout and twice the longest time
-   that this rank itself has lately spent between two collectives: ranks do the same work, so what is slow here is slow
-   there. A rank that says it is busy may take its time as long as it gives signs of life. */
+   Watchdog: a rank may keep the others waiting for the timeout plus twice the longest time that the waiting
+   rank itself has lately spent between two collectives, because ranks do the same work and are slow together.
+   A rank that says that it is busy (comm_busy) may take any time as long as it gives signs of life. */
 #ifndef COMM_HOST_WIRE_H
 #define COMM_HOST_WIRE_H
 
@@ -11,7 +11,7 @@
 #include "comm/transport.h"
 
 enum { WIRE_PIECES = 2 };
-/* What one member sends to and receives from another in an exchange. */
+/* Memory that one member sends to, and receives from, another in an exchange. */
 struct wire_piece {
     const void *send;
     size_t send_bytes;
@@ -19,42 +19,43 @@ struct wire_piece {
     size_t receive_bytes;
 };
 struct wire;
-/* What carries the bytes. */
+/* The functions of what carries the bytes: sockets or MPI. */
 struct wire_kind {
-    int (*start)(struct launch *launch); /* before the ranks meet; may choose where. NULL: nothing to do */
-    /* Connects the members of w, a part of `whole` (NULL: all ranks) by colour and key. Sets w->state. */
+    int (*start)(struct launch *launch); /* called before the ranks meet; may choose where. NULL: nothing to do */
+    /* Connects the members of w, which is a part of `whole` by colour and key, or all ranks (NULL). Sets w->state. */
     int (*open)(struct wire *w, struct wire *whole, int colour, int key);
     void (*close)(struct wire *w);
-    int (*exchange)(struct wire *w, const struct wire_piece *pieces); /* wire_exchange; watched by wire_look */
-    void (*end)(int code); /* after all communicators and the job; NULL: nothing to do */
+    int (*exchange)(struct wire *w, const struct wire_piece *pieces); /* does wire_exchange; calls wire_look */
+    void (*end)(int code); /* called after all communicators and the job are closed; NULL: nothing to do */
 };
 extern const struct wire_kind wire_tcp, wire_mpi; /* built without MPI, wire_mpi refuses to start */
 struct wire {
     const struct wire_kind *kind;
-    void *state; /* the kind's */
+    void *state; /* the kind's own */
     struct tcp_job *job;
     int size, rank;
-    int *members; /* [size] ranks of the job */
+    int *members; /* [size] the members' ranks in the job */
     uint64_t id;
     struct comm_place place;  /* the call under way */
-    int greeting;             /* its first exchange, of headers, is not over */
-    double finished, longest; /* end of the last call; longest recent time between two calls */
+    int greeting;             /* 1: its first exchange, of headers, is not over */
+    double finished, longest; /* seconds: time of the end of the last call; longest recent time between two calls */
 };
 
-/* A call begins and ends: OK, or the error of the job, which a call that failed fails. */
+/* Begin and end a call. Both return OK or the error of the job; a call that ends with an error fails the job. */
 int wire_begin(struct wire *w, const struct comm_place *place);
 int wire_end(struct wire *w, int code);
-/* Exchanges pieces [size][WIRE_PIECES] (those of the rank itself are not looked at), in order between two ranks. */
+/* Exchanges pieces [size][WIRE_PIECES]; those of the rank itself are ignored. Pieces
+   between two ranks arrive in order. */
 int wire_exchange(struct wire *w, const struct wire_piece *pieces);
-/* Fails the job: member `rank` is about to do something else, which `text` says. */
+/* Fails the job, because member `rank` is about to do something else than this rank; `text` says what. */
 int wire_diverged(struct wire *w, int rank, const char *text);
 
-/* For the kinds, in an exchange. Seconds between calls of wire_look while nothing moves. */
+/* Seconds between two calls of wire_look, by a kind in whose exchange nothing moves. */
 #define WIRE_TICK 0.25
-/* Judges whether the wait for member `rank` goes on (OK) or is over (ERR_DEVICE). Nothing has moved since *since;
-   *looked is when it was called last. Both are kept up to date. */
+/* Call it about every WIRE_TICK while blocked on member `rank`. Returns OK: wait on; ERR_DEVICE: the watchdog gives up.
+   *since is the time since which nothing has moved, *looked that of the last call; both are kept up to date. */
 int wire_look(struct wire *w, int rank, double *since, double *looked);
-/* The connection to member `rank` broke. ERR_DEVICE, with the reason. */
+/* Reports that the connection to member `rank` broke. Returns ERR_DEVICE with the reason. */
 int wire_lost(struct wire *w, int rank);
 
 #endif

@@ -11,22 +11,22 @@
 #include "base/progress.h"
 #include "comm/job/job.h"
 
-static const double FAREWELL_SECONDS = 2; /* to wait for the others' end of the connections */
-static const double NOTICE_SECONDS = 3;   /* for the program to come and see a failure, before `failed` is called */
+static const double FAREWELL_SECONDS = 2; /* wait for the others to close their ends of the connections */
+static const double NOTICE_SECONDS = 3; /* time for the program to make a call that fails, before `failed` is called */
 
 /* ---- sending ---- */
 
-/* Sends what fits; the rest of a message goes before the next one. */
+/* Sends as much as the socket takes now; the rest of a message goes out before the next one. */
 static void flush_out(struct tcp_peer *p) {
     while (p->control >= 0 && p->out_used < p->out_size) {
         ssize_t n = send(p->control, (char *)&p->out + p->out_used, p->out_size - p->out_used, MSG_NOSIGNAL);
-        if (n <= 0) return; /* full, or broken, which reading tells */
+        if (n <= 0) return; /* the socket is full, or broken: reading will tell which */
         p->out_used += (size_t)n;
     }
     p->out_used = p->out_size = 0;
 }
 
-/* A sign of life is dropped where the last one still waits; the last word is not. */
+/* Queues a message. A sign of life is dropped where the one before still waits to be sent; the last word never is. */
 static void say(struct tcp_peer *p, const struct tcp_message *m) {
     flush_out(p);
     if (p->control < 0 || (p->out_size && m->word == TCP_ALIVE)) return;
@@ -116,14 +116,15 @@ static void look_for_silence(struct tcp_job *job, double now) {
     }
 }
 
-/* This process, or the whole machine, was stopped: what the others did meanwhile is not known yet. */
+/* Forgives the others' silence after this process, or the whole machine, was stopped:
+   what they said meanwhile has not been read yet. */
 static void forgive(struct tcp_job *job, double now) {
     pthread_mutex_lock(&job->lock);
     for (int r = 0; r < job->size; r++) job->peers[r].heard = now;
     pthread_mutex_unlock(&job->lock);
 }
 
-/* A program that is far from its next collective would not hear of a failure. */
+/* Calls `failed` when the job has failed and the program has not noticed: it may be far from its next collective. */
 static void call_program(struct tcp_job *job, double now) {
     pthread_mutex_lock(&job->lock);
     int due = job->failed && job->failure && !job->noticed && !job->leaving && now > job->failure_time + NOTICE_SECONDS;
@@ -143,7 +144,8 @@ static int wait_for_words(struct tcp_job *job, struct pollfd *entries, double se
     return poll(entries, (nfds_t)job->size + 1, (int)(1000 * seconds) + 1);
 }
 
-/* Reads away what is still coming; connections whose other end is closed are closed. The number of others. */
+/* Reads and drops what still comes, and closes connections whose other end is closed.
+   Returns the number of open ones. */
 static int drain(struct tcp_job *job) {
     int open = 0;
     for (int r = 0; r < job->size; r++) {
@@ -160,11 +162,11 @@ static int drain(struct tcp_job *job) {
 static void farewell(struct tcp_job *job, struct pollfd *entries) {
     struct tcp_message bye = {.word = TCP_BYE};
     double deadline = clock_seconds() + FAREWELL_SECONDS;
-    give_sign(job); /* the reason of a failure goes first */
+    give_sign(job); /* sends the reason of a failure before the farewell */
     say_to_all(job, &bye);
     for (int r = 0; r < job->size; r++)
         if (job->peers[r].control >= 0) shutdown(job->peers[r].control, SHUT_WR);
-    /* unread words would make the system break the connection before the other end has read the last one */
+    /* closing with bytes unread would break the connection before the other end has read the last message */
     while (drain(job) && clock_seconds() < deadline) {
         for (int r = 0; r < job->size; r++) entries[r] = (struct pollfd){.fd = job->peers[r].control, .events = POLLIN};
         poll(entries, (nfds_t)job->size, 100);

@@ -14,13 +14,13 @@
 #include "base/progress.h"
 
 static const char MAGIC[8] = "savatar2";
-static const double PATIENCE = 0.8; /* seconds for the first word */
+static const double PATIENCE = 0.8; /* seconds that a connection has for its first word */
 enum { OUTSIDE = 64, NAMED = 64 };
 
-/* One that has not said its word yet. */
+/* A connection whose first word is not complete yet. */
 struct visitor {
     struct door_guest guest; /* fd -1: none */
-    size_t got;              /* bytes of the word */
+    size_t got;              /* bytes of the word so far */
     double until;
 };
 struct inside {
@@ -31,16 +31,16 @@ struct door {
     int listener;
     uint64_t mark;
     struct visitor outside[OUTSIDE];
-    struct socket_address named[NAMED]; /* strangers that were logged, without their ports; of the thread alone */
+    struct socket_address named[NAMED]; /* strangers that were logged, without their ports; for the thread only */
     int names;
     pthread_t thread;
     int running;
     int bell, stop; /* eventfds */
     pthread_mutex_t lock;
-    /* under the lock */
+    /* guarded by the lock */
     int meeting;
-    int failure;           /* errno of accept */
-    struct inside *inside; /* the first to come is the first in the list */
+    int failure;           /* errno of accept, once it has failed; 0 before */
+    struct inside *inside; /* list of those inside, in the order in which they came */
 };
 
 int door_let_in(const struct door_answer *answer, uint64_t mark) {
@@ -57,7 +57,7 @@ static void name_stranger(struct door *d, const struct socket_address *from) {
         if (socket_same(&d->named[i], &address)) return;
     if (d->names < NAMED) d->named[d->names++] = address;
     socket_text(from, text, sizeof text);
-    log_line("closed a connection from %s: it is not of this job", text);
+    log_line("closed a connection from %s, which does not belong to this job", text);
 }
 
 static void turn_away(struct door *d, struct visitor *v, int stranger) {
@@ -109,7 +109,7 @@ static struct visitor *free_place(struct door *d) {
     return NULL;
 }
 
-/* Accepts those who wait, as long as there is a place for them. */
+/* Accepts connections that wait, as long as there is a place for them. */
 static void accept_all(struct door *d, double now) {
     struct visitor *v;
     while ((v = free_place(d))) {
@@ -207,7 +207,7 @@ void door_close(struct door *d) {
 
 int door_bell(const struct door *d) { return d->bell; }
 
-/* 1: one was there. Where none was the bell is stopped. */
+/* Takes a fitting connection from the list; 1: there was one. Where there was none the bell is reset. */
 static int take_now(struct door *d, uint64_t secret, uint64_t id, struct door_guest *guest, int *failure) {
     eventfd_t rung;
     int found = 0;

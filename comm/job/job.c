@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 
-static const double LOST_SECONDS = 1; /* for the control thread to learn why a connection broke */
+static const double LOST_SECONDS = 1; /* time for the control thread to learn why a connection broke */
 static const uint64_t CONTROL_ID = 1;
 
 /* ---- failure ---- */
@@ -130,19 +130,19 @@ static int find(const int *members, int count, int rank) {
     return -1;
 }
 
-/* Connects and waits until the door has let this process in. */
+/* Connects to a rank and waits until its door has let this process in. */
 static int call_once(int *fd, const struct socket_address *at, const struct door_word *word, double deadline) {
     struct door_answer answer;
     TRY(socket_connect(fd, at, deadline));
     int code = socket_send(*fd, word, sizeof *word, deadline);
     if (!code) code = socket_receive(*fd, &answer, sizeof answer, deadline);
     if (!code && !door_let_in(&answer, word->mark))
-        code = error_set(ERR_DEVICE, "what answers there is not of this job");
+        code = error_set(ERR_DEVICE, "the process that answers there does not belong to this job");
     if (code) socket_close(fd);
     return code;
 }
 
-/* Again when it was turned away: on a loaded machine the word may come later than a door waits for one. */
+/* Connects, and again when it was turned away: on a loaded machine the first word may come later than a door waits. */
 static int call_lower(struct tcp_job *job, int *fd, int rank, uint64_t id) {
     enum { PAUSE_MS = 50 };
     struct door_word word = {.mark = job->mark, .secret = job->secret, .id = id, .rank = job->rank};
@@ -207,7 +207,7 @@ static int connect_control(struct tcp_job *job) {
 
 /* ---- the job ---- */
 
-/* Where the starter did not tell: the place among the ranks of the same host name. */
+/* Where the starter did not say: counts the ranks of this host's name, and those of them that come before this one. */
 static void count_locals(struct tcp_job *job) {
     int before = 0, all = 0;
     for (int r = 0; r < job->size; r++) {

@@ -15,7 +15,7 @@ static const char *variable(const char *name) {
     return text && *text ? text : NULL;
 }
 
-/* A whole number in [low, high]; `missing` where the variable is not set. */
+/* Reads a whole number in [low, high]; `missing` is its value where the variable is not set. */
 static int number(const char *name, long low, long high, int missing, int *value) {
     const char *text = variable(name);
     char *end;
@@ -34,12 +34,12 @@ static int number(const char *name, long low, long high, int missing, int *value
 static int needed(const char *name, const char *because) {
     if (variable(name)) return OK;
     return error_set(ERR_USAGE,
-                     "%s is not set, %s is: processes of a job need RANK, WORLD_SIZE, MASTER_ADDR and "
+                     "%s is not set, but %s is; processes of a job need RANK, WORLD_SIZE, MASTER_ADDR and "
                      "MASTER_PORT",
                      name, because);
 }
 
-/* An address of version 6 may stand in brackets. */
+/* Copies MASTER_ADDR, whose IPv6 address may stand in brackets. */
 static int meeting_place(struct launch *l) {
     const char *address = variable("MASTER_ADDR");
     size_t n = address ? strlen(address) : 0;
@@ -55,7 +55,7 @@ int launch_port(const struct launch *l, int i) {
     return port <= LAST ? port : port - LAST - 1 + FIRST;
 }
 
-/* Of the names and values, with their ends, of those variables that are set. */
+/* Hash of names and values, with their zero bytes, of those variables that are set. */
 static uint64_t hash_variables(const char *const *names) {
     uint64_t hash = HASH_START;
     for (; *names; names++) {
@@ -67,7 +67,7 @@ static uint64_t hash_variables(const char *const *names) {
     return hash;
 }
 
-/* An agent counts the restarts that its own node asked for: over several nodes the counts may differ. */
+/* The restart count is left out on several nodes: each agent counts the restarts that its own node asked for. */
 static uint64_t mark_of_torchrun(void) {
     const char *nodes = variable("GROUP_WORLD_SIZE");
     int one = !nodes || !strcmp(nodes, "1");
@@ -75,7 +75,8 @@ static uint64_t mark_of_torchrun(void) {
         (const char *const[]){"TORCHELASTIC_RUN_ID", "MASTER_PORT", one ? "TORCHELASTIC_RESTART_COUNT" : NULL, NULL});
 }
 
-/* A starter of one's own may start a step of Slurm for each node: the job's number alone is the same everywhere. */
+/* Slurm's step number is left out: a starter of one's own may start one step for each node, so that only the job's
+   number is the same everywhere. */
 static uint64_t mark_of_environment(void) {
     return hash_variables((const char *const[]){"STREAMAVATAR_JOB", "MASTER_PORT", "SLURM_JOB_ID", "PBS_JOBID",
                                                 "LSB_JOBID", "FLUX_JOB_ID", NULL});
@@ -100,8 +101,8 @@ static int from_environment(struct launch *l) {
     return OK;
 }
 
-/* "gpu[07-12,15],cpu1" -> "gpu07"; "rack[2-3]n[0-7]" -> "rack2n0". Names are parted by commas and white space; of a
-   list in brackets the first number counts. */
+/* Finds the first node of a list: "gpu[07-12,15],cpu1" -> "gpu07"; "rack[2-3]n[0-7]" -> "rack2n0". Commas and white
+   space separate names; the first number of a list in brackets counts. */
 static void first_node(const char *list, char *name, size_t size) {
     static const char between[] = ", \t\n";
     size_t n = 0;

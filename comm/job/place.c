@@ -37,9 +37,9 @@ int place_listen(const struct launch *l, int *listener, int *port) {
 
 /* ---- looking for rank 0 ---- */
 
-/* One port that was tried. */
+/* A port that is being tried. */
 struct knock {
-    int fd; /* -1: it is none */
+    int fd; /* -1: none is */
     int spoken;
     double until;
     struct socket_address at;
@@ -53,7 +53,7 @@ static void begin(struct knock *k, const struct socket_address *host, int port, 
     socket_begin(&k->fd, &k->at);
 }
 
-/* Goes on with one; gives it up when it is refused, late or not of this job. 1: it is rank 0. */
+/* Goes on with one port; gives it up when it refuses, is late or does not belong to this job. 1: it is rank 0. */
 static int go_on(struct knock *k, const struct launch *l, double now) {
     struct door_word word = {.mark = l->mark, .id = DOOR_MEETING, .rank = l->rank};
     if (!k->spoken && socket_ready(k->fd, POLLOUT, 0)) {
@@ -71,7 +71,7 @@ static int go_on(struct knock *k, const struct launch *l, double now) {
     return 0;
 }
 
-/* Waits until one of them can go on, or the next may begin. 0: there is none. */
+/* Waits until one of the ports can go on, or the next may begin. 0: there is none to wait for. */
 static int wait_for_any(const struct knock *knocks, int begun, double seconds) {
     struct pollfd entries[LAUNCH_PORTS];
     int open = 0;
@@ -83,7 +83,7 @@ static int wait_for_any(const struct knock *knocks, int begun, double seconds) {
     return open;
 }
 
-/* Tries the ports in turn, the next one when the last is refused or silent for a moment, each for so many seconds. */
+/* Tries the ports in turn, each for `seconds`; the next begins when the last has refused or is silent for a moment. */
 static int try_row(const struct launch *l, const struct socket_address *host, double seconds, int *fd,
                    struct socket_address *met) {
     static const double SILENCE = 0.25;
@@ -119,9 +119,8 @@ static int resolve(const struct launch *l, struct socket_address *host) {
 
 int place_find(const struct launch *l, double deadline, int *fd, struct socket_address *met) {
     enum { PAUSE_MS = 100 };
-    static const double LONGEST =
-        8; /* seconds for an answer; the first round gives one, then twice as long each time */
-    double seconds = 1;
+    static const double LONGEST = 8; /* seconds */
+    double seconds = 1;              /* time for an answer in this round along the row; it doubles each time */
     struct socket_address host;
     char text[96];
     for (;;) {
@@ -134,5 +133,9 @@ int place_find(const struct launch *l, double deadline, int *fd, struct socket_a
         poll(NULL, 0, PAUSE_MS);
     }
     socket_text(&host, text, sizeof text);
-    return error_set(ERR_DEVICE, "nobody of this job answers at %s to %d", text, launch_port(l, l->ports - 1));
+    return error_set(
+        ERR_DEVICE,
+        "nobody of this job answers at %s to %d; check that rank 0 was started with the same MASTER_ADDR and "
+        "MASTER_PORT, and that no firewall closes these ports",
+        text, launch_port(l, l->ports - 1));
 }

@@ -1,5 +1,5 @@
-/* rendezvous.c: how the processes of a job find each other (job.h). Wire format: the structs below, as they lie in
-   memory: builds that differ are refused, and the fields that tell are at the front. */
+/* rendezvous.c: how the processes of a job find each other (job.h). The wire format is that of the structs below in
+   memory. That is safe because builds that differ are refused, by fields at the front. */
 #include <math.h>
 #include <poll.h>
 #include <stdio.h>
@@ -39,7 +39,7 @@ struct entry {
     int32_t pid, local_rank;
     char host[64];
 };
-/* One that came to rank 0. */
+/* A process that has come to rank 0. */
 struct guest {
     int fd;
     struct hello hello;
@@ -87,7 +87,7 @@ static int configs_differ(const struct guest *g, const char *config) {
 static int compare(const struct guest *g, const struct hello *own, const char *config) {
     const struct hello *h = &g->hello;
     if (strncmp(h->build, own->build, sizeof h->build))
-        return error_set(ERR_DEVICE, "rank %d is of another build (%.31s) than rank 0 (%.31s)", h->rank, h->build,
+        return error_set(ERR_DEVICE, "rank %d runs another build (%.31s) than rank 0 (%.31s)", h->rank, h->build,
                          own->build);
     if (h->program != own->program)
         return error_set(ERR_DEVICE, "rank %d runs another program (checksum %08x) than rank 0 (%08x)", h->rank,
@@ -95,7 +95,7 @@ static int compare(const struct guest *g, const struct hello *own, const char *c
     return configs_differ(g, config);
 }
 
-/* Receives who has come; 0: no process of a job. */
+/* Receives what a newcomer says of itself; 0: it is no process of a job. */
 static int greet(struct guest *g) {
     double deadline = clock_seconds() + GREETING_SECONDS;
     struct hello *h = &g->hello;
@@ -129,8 +129,8 @@ static int missing(const struct guest *guests, int size, double seconds) {
                      count > 16 ? ", ..." : "");
 }
 
-/* Waits for somebody at the door, or the deadline. One that has come has nothing to say now: its connection moves when
-   it is gone, which is not the same as to be late. */
+/* Waits for a newcomer at the door, or the deadline. Those who have come have nothing to say now: a connection that
+   becomes readable is one that has closed, and that rank is named as gone, not as late. */
 static int await_next(struct tcp_job *job, const struct guest *guests, struct pollfd *entries, double deadline) {
     entries[0] = (struct pollfd){.fd = door_bell(job->door), .events = POLLIN};
     for (int r = 1; r < job->size; r++) entries[r] = (struct pollfd){.fd = guests[r].fd, .events = POLLIN};
@@ -179,7 +179,7 @@ static int gather(struct tcp_job *job, struct guest *guests, struct pollfd *entr
     return OK;
 }
 
-/* Those who come after the meeting has failed would wait for one that will not be. */
+/* Refuses those who come after the meeting has failed, who would wait in vain. */
 static void tell_late_ones(struct tcp_job *job, const struct guest *guests, const struct verdict *verdict,
                            double deadline) {
     int left = 0;
@@ -245,7 +245,7 @@ static int receive_guests(struct tcp_job *job, const struct hello *own, const ch
 
 /* ---- the others ---- */
 
-/* *lost: the connection ended before there was a verdict. */
+/* Reads rank 0's verdict. *lost 1: the connection ended before there was one. */
 static int hear_verdict(struct tcp_job *job, int fd, const struct hello *own, const char *config, int *lost) {
     double deadline = clock_seconds() + job->connect_timeout + VERDICT_EXTRA_SECONDS;
     struct verdict verdict;
@@ -254,7 +254,8 @@ static int hear_verdict(struct tcp_job *job, int fd, const struct hello *own, co
     TRY(socket_send(fd, config, own->config_bytes, deadline));
     TRY(socket_receive(fd, &verdict, sizeof verdict, deadline));
     *lost = 0;
-    if (memcmp(verdict.magic, MAGIC, sizeof MAGIC)) return error_set(ERR_DEVICE, "what answers there is no rank 0");
+    if (memcmp(verdict.magic, MAGIC, sizeof MAGIC))
+        return error_set(ERR_DEVICE, "the process that answers there is not rank 0");
     verdict.text[sizeof verdict.text - 1] = 0;
     if (verdict.code) return error_set(verdict.code == ERR_USAGE ? ERR_USAGE : ERR_DEVICE, "%s", verdict.text);
     job->secret = verdict.secret;
@@ -267,7 +268,7 @@ static int hear_verdict(struct tcp_job *job, int fd, const struct hello *own, co
     return OK;
 }
 
-/* Rank 0's own address is where it was met; a rank that reached it over the loopback lives on its host. */
+/* Sets rank 0's address to the one where it was met; a rank that reached it over the loopback is on its host. */
 static void settle_addresses(struct tcp_job *job, const struct socket_address *met) {
     for (int r = 0; r < job->size; r++) {
         struct socket_address *a = &job->peers[r].address;
@@ -279,8 +280,9 @@ static void settle_addresses(struct tcp_job *job, const struct socket_address *m
     }
 }
 
-/* Who was lost before the verdict may have met a start before this one as it ended, or was too slow for rank 0: it
-   looks again, for a few seconds, since rank 0 may as well have ended. */
+/* Joins the job. A rank that loses the connection before the verdict may have met an earlier start of
+   the job just as that ended, or was too slow for rank 0. It looks again, but only for a few seconds,
+   because rank 0 may have ended for good. */
 static int call_on_rank_0(struct tcp_job *job, const struct launch *l, const struct hello *own, const char *config) {
     struct socket_address met;
     char text[96], why[TCP_TEXT] = "";

@@ -20,7 +20,7 @@ int socket_resolve(struct socket_address *address, const char *host, int port) {
     snprintf(service, sizeof service, "%d", port);
     int failure = getaddrinfo(host, service, &hints, &list);
     if (failure) return error_set(ERR_USAGE, "%s: %s", host, gai_strerror(failure));
-    /* the first of version 4 where there is one: names of a cluster often have unusable addresses of version 6 */
+    /* takes the first IPv4 address where there is one: names in a cluster often have unusable IPv6 addresses */
     struct addrinfo *chosen = list;
     for (struct addrinfo *i = list; i && chosen->ai_family != AF_INET; i = i->ai_next)
         if (i->ai_family == AF_INET) chosen = i;
@@ -77,7 +77,7 @@ static int create(int *fd, const struct socket_address *address) {
     return *fd < 0 ? fail(fd, address, "make a socket") : OK;
 }
 
-/* Small messages leave at once. */
+/* Makes small messages leave at once. */
 static void prepare(int fd) {
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -87,7 +87,7 @@ static int listen_at(int *fd, const struct socket_address *address, int *port) {
     struct socket_address at = *address;
     int on = 1, off = 0;
     TRY(create(fd, &at));
-    /* the port of a run that has just ended may be had again; one that is listened at may not */
+    /* allows the port of a run that has just ended, but not one at which another process listens */
     setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (at.storage.ss_family == AF_INET6) setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     if (bind(*fd, (struct sockaddr *)&at.storage, at.length) || listen(*fd, 1024)) return fail(fd, &at, "listen");
@@ -120,7 +120,7 @@ int socket_ready(int fd, short events, double deadline) {
     }
 }
 
-/* An address of version 4 that came through a socket of both is one of version 4. */
+/* Turns an IPv4 address that came through a socket of both versions into a plain IPv4 address. */
 static void unmap(struct socket_address *a) {
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&a->storage;
     if (a->storage.ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) return;
@@ -143,7 +143,7 @@ int socket_accept(int listener, int *fd, struct socket_address *from) {
     return OK;
 }
 
-/* A connection to a free port of this very host may meet itself. */
+/* 1: the socket is connected to itself, which can happen when it connects to a free port of its own host. */
 static int met_itself(int fd) {
     struct sockaddr_storage own, peer;
     socklen_t own_length = sizeof own, peer_length = sizeof peer;

@@ -1,6 +1,6 @@
-/* audio_reader.c: sound out of files at 16 kHz. See media.h. Sample 0 belongs to time 0 of the file: a stream that
-   starts later is padded with silence, one that starts earlier cut, holes in it (lost packets) are filled, and a clock
-   that is off is followed (data/media/sound_clock.h), so that sound stays with the picture. */
+/* audio_reader.c: reads sound out of files at 16 kHz. See media.h. Sample 0 belongs to time 0 of the file: a stream
+   that starts later is padded with silence, one that starts earlier is cut, gaps (lost packets) are filled, and a clock
+   that is wrong is followed (data/media/sound_clock.h), so that sound stays with the picture. */
 #include "data/media.h"
 
 #include <libavutil/channel_layout.h>
@@ -16,39 +16,40 @@
 #include "data/media/sound_clock.h"
 
 enum { SLACK = AUDIO_RATE / 10, HOLE_MAX = 60 * AUDIO_RATE, CHANNELS_MAX = 64 };
-/* Full scale is 1; floats that hold 16- or 24-bit numbers unscaled stay below this, and powers of it stay finite. */
+/* Largest sample accepted; full scale is 1. Floats that hold 16- or 24-bit numbers unscaled stay below it, and its
+   powers stay finite. */
 static const float SAMPLE_MAX = 1e8f;
 
-/* How two channels go together: those that are each other's opposite would cancel in a sum. */
+/* Whether two channels must be added or subtracted: those that are each other's opposite would cancel in a sum. */
 struct polarity {
-    double left, right, both; /* sums of squares and products of the recent sound, without its offset */
+    double left, right, both; /* sums of squares and of products of the recent sound, without its offset */
     float before[2], passed[2];
     int opposite;
 };
 
 struct audio_reader {
     struct media_source source;
-    int native;   /* channels that the resampler gives */
-    int channels; /* that are given out: native, or 1 mixed of two */
+    int native;   /* channels that the resampler makes */
+    int channels; /* channels that are delivered: native, or 1, mixed of two */
     struct polarity polarity;
     AVFrame *frame;
     struct SwrContext *resampler;
     AVChannelLayout from_layout;
     int from_rate, from_format;
-    float *piece; /* [piece_room, native]: what the resampler gave */
+    float *piece; /* [piece_room, native] the resampler's output */
     long piece_room;
     struct sound_clock clock;
-    double
-        drift; /* seconds of sound gained on the pictures in a second, by the file's order (interleaving.h); 0: none */
-    int64_t first; /* stamp of the first frame, output samples */
-    float *buffer; /* [.., channels]: ready and not given out yet */
+    double drift;  /* drift by the file's order (interleaving.h), as a fraction; 0: none */
+    int64_t first; /* time stamp of the first frame, in output samples */
+    float *buffer; /* [.., channels] samples that are ready and not delivered yet */
     long held, used, capacity;
-    int64_t pushed; /* sample frames that the clock was given */
+    int64_t pushed; /* sample frames given to the clock */
     int64_t cut;    /* sample frames still to be dropped */
     int started, ended;
 };
 
-/* The resampler for frames like this one. Sound that changes its layout in the middle is mixed to the first one's. */
+/* Prepares the resampler for frames of this kind. Sound that changes its layout in the middle is mixed to the first
+   layout. */
 static int prepare_resampler(struct audio_reader *r, const AVFrame *frame) {
     if (r->resampler && frame->sample_rate == r->from_rate && frame->format == r->from_format &&
         !av_channel_layout_compare(&frame->ch_layout, &r->from_layout))
@@ -82,7 +83,7 @@ static int prepare_resampler(struct audio_reader *r, const AVFrame *frame) {
 
 /* ---- mixing ---- */
 
-/* Takes n frames of two channels into account; the recent sound is that of some ten seconds. */
+/* Adds n frames of two channels to the judgement, which covers about the last ten seconds. */
 static void judge_polarity(struct polarity *p, const float *pcm, long n) {
     enum { RECENT = 10 * AUDIO_RATE };
     const float pass = 0.995f; /* a high-pass of 13 Hz */
@@ -101,7 +102,7 @@ static void judge_polarity(struct polarity *p, const float *pcm, long n) {
     if (p->both > 0) p->opposite = 0;
 }
 
-/* Two channels to their mean, or to half their difference where one is the other upside down; in place. */
+/* Mixes two channels, in place, to their mean, or to half their difference where one is the opposite of the other. */
 static void mix(struct audio_reader *r, float *pcm, long n) {
     judge_polarity(&r->polarity, pcm, n);
     float sign = r->polarity.opposite ? -0.5f : 0.5f;
@@ -114,7 +115,7 @@ static int out_of_memory(const struct audio_reader *r) {
     return error_set(ERR_DEVICE, "%s: out of memory", r->source.path);
 }
 
-/* What the clock gives, to the end of the buffer. */
+/* Appends the clock's output to the buffer. */
 static int take(struct audio_reader *r, int last) {
     for (;;) {
         if (r->used) {
@@ -146,7 +147,7 @@ static int push_silence(struct audio_reader *r, long n) {
     return OK;
 }
 
-/* The frame's time against the samples so far: a clock that drifts is followed, a hole becomes silence, an overlap is
+/* Compares the frame's time with the samples so far: a drifting clock is followed, a gap becomes silence, an overlap is
    cut. */
 static int keep_time(struct audio_reader *r, const AVFrame *frame) {
     int64_t due = av_rescale_q(frame->pts, r->source.stream->time_base, (AVRational){1, AUDIO_RATE});
@@ -166,7 +167,7 @@ static int keep_time(struct audio_reader *r, const AVFrame *frame) {
     return OK;
 }
 
-/* Resamples a frame (NULL: what the resampler still holds) to the end of the buffer. */
+/* Resamples a frame (NULL: what the resampler still holds) and appends it to the buffer. */
 static int resample(struct audio_reader *r, const AVFrame *frame) {
     int most = swr_get_out_samples(r->resampler, frame ? frame->nb_samples : 0);
     if (most <= 0) return OK;
@@ -194,7 +195,7 @@ static int resample(struct audio_reader *r, const AVFrame *frame) {
     return take(r, 0);
 }
 
-/* More samples in the buffer, or r->ended. */
+/* Puts more samples into the buffer, or sets r->ended. */
 static int refill(struct audio_reader *r) {
     int result = media_next(&r->source, r->frame);
     if (result < 0) return -result;
@@ -214,20 +215,20 @@ static int refill(struct audio_reader *r) {
 
 enum channel_wish { WISH_MIX, WISH_PARTIES, WISH_ALL };
 
-/* Settles the channels by what the file says of itself. */
+/* Decides on the channels by what the file states. */
 static int start(struct audio_reader *r, enum channel_wish wish) {
     int there = r->source.stream->codecpar->ch_layout.nb_channels;
     if (there > CHANNELS_MAX) return error_set(ERR_INPUT, "%s: sound of %d channels", r->source.path, there);
-    r->native = there < 1 ? 1 : there <= 2 || wish == WISH_ALL ? there : 1; /* of more than two libav makes the mix */
+    r->native = there < 1 ? 1 : there <= 2 || wish == WISH_ALL ? there : 1; /* libav mixes more than two */
     r->channels = wish == WISH_MIX ? 1 : r->native;
     sound_clock_open(&r->clock, r->channels);
     r->frame = av_frame_alloc();
     return r->frame ? OK : out_of_memory(r);
 }
 
-/* Does the container's order say that the clock is off? Sound that came too fast is longer than the pictures, but the
-   edit list that its writer made by the right times ends with them: such a file is looked at without its edit list,
-   and read so when its whole length bears the drift out. */
+/* Finds out whether the container's order says that the clock is wrong. Sound that came too fast is longer than the
+   pictures, but its writer's edit list, made by the right times, ends with them. So such a file is examined without its
+   edit list, and read that way if its whole length confirms the drift. */
 static void find_drift(struct audio_reader *r) {
     struct media_source whole;
     int doubtful;
@@ -238,7 +239,8 @@ static void find_drift(struct audio_reader *r) {
     if (r->drift) r->source = whole;
 }
 
-/* bytes NULL: the file of that path. optional: a file without sound gives *out NULL. */
+/* Opens a reader on `bytes`, or on the file `path` if bytes is NULL. optional 1: a file without sound gives *out
+   NULL. */
 static int open_reader(struct audio_reader **out, const char *path, struct byte_source *bytes, enum channel_wish wish,
                        int optional) {
     *out = NULL;
@@ -311,7 +313,7 @@ int audio_channels(const char *path, int *channels) {
 
 /* ---- whole files ---- */
 
-/* The samples of one channel of all that a reader gives. */
+/* Collects all samples of one channel. */
 static int collect(struct audio_reader *r, int channel, float **pcm, long *samples) {
     long n, count = 0, capacity = 0;
     float *piece = malloc(sizeof(float) * AUDIO_RATE * (size_t)r->channels);

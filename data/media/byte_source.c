@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 
-enum { LOOK_UP_MS = 200 }; /* how often a wait looks whether the program was interrupted */
+enum { LOOK_UP_MS = 200 }; /* interval at which a wait checks for an interrupt */
 
 int byte_source_wanted(const char *path) {
     struct stat info;
@@ -27,7 +27,7 @@ int byte_source_open(struct byte_source *s, const char *path) {
     return s->file >= 0 ? OK : error_set(ERR_INPUT, "%s: cannot be opened: %s", path, strerror(errno));
 }
 
-/* As read(2), once there is something to read. */
+/* Waits until there is something to read, then does what read(2) does. */
 static long wait_and_read(struct byte_source *s, void *bytes, size_t want) {
     for (;;) {
         struct pollfd ready = {.fd = s->file, .events = POLLIN};

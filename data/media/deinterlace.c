@@ -9,8 +9,8 @@
 #include "base/error.h"
 
 struct deinterlace {
-    struct picture_filter filter; /* first, so that one is the other */
-    AVFilterGraph *graph;         /* made for the first frame's kind; another kind makes a new one */
+    struct picture_filter filter; /* first member, so that pointers to both are the same */
+    AVFilterGraph *graph;         /* made for the current kind of frame; another kind gets a new graph */
     AVFilterContext *in, *out;
     AVRational unit;
     int width, height, format;

@@ -1,5 +1,6 @@
-/* deinterlace.h: whole pictures from interlaced ones, by libavfilter's bwdif: one a frame, the other field's lines
-   made up from neighbours in time and place. Linked by prepare and what compares with its data alone. */
+/* deinterlace.h: makes whole pictures from interlaced ones by libavfilter's bwdif: one for each frame, with the second
+   field's lines interpolated from neighbours in time and place. Only prepare and programs that compare with its data
+   link it. */
 #ifndef DATA_DEINTERLACE_H
 #define DATA_DEINTERLACE_H
 

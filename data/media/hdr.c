@@ -6,13 +6,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { STEPS = 1 << 12 }; /* of the table of light; codes between are interpolated */
+enum { STEPS = 1 << 12 }; /* steps of the tables; values between are interpolated */
 static const double WHITE = 203, HLG_PEAK = 1000, KNEE = 0.75;
 
 struct hdr_map {
-    int hlg, wide;            /* wide: BT.2020's primaries */
-    float light[STEPS + 1];   /* of a code: over diffuse white (PQ), of the scene 0 to 1 (HLG) */
-    float display[STEPS + 1]; /* code of a light from 0 to 1, over the light's square root */
+    int hlg, wide;            /* wide 1: BT.2020's primaries */
+    float light[STEPS + 1];   /* light of a code: relative to diffuse white (PQ), or the scene's, 0 to 1 (HLG) */
+    float display[STEPS + 1]; /* code of a light from 0 to 1, indexed by the light's square root */
 };
 
 const char *hdr_kind(const AVFrame *frame) {
@@ -30,7 +30,7 @@ static double hlg_light(double code) {
     return code <= 0.5 ? code * code / 3 : (exp((code - c) / a) + b) / 12;
 }
 
-/* The code of light for an ordinary display (sRGB, IEC 61966-2-1). */
+/* Returns the code of a light for an ordinary display (sRGB, IEC 61966-2-1). */
 static double display_code(double light) {
     return light <= 0.0031308 ? 12.92 * light : 1.055 * pow(light, 1 / 2.4) - 0.055;
 }
@@ -54,7 +54,7 @@ static float look_up(const float *table, float x) {
     return table[i] + (at - (float)i) * (table[i + 1] - table[i]);
 }
 
-/* As it is up to the knee, then ever nearer to 1. */
+/* Leaves light up to the knee as it is, and lets brighter light approach 1. */
 static float compress(float light) {
     const float knee = (float)KNEE;
     return light <= knee ? light : knee + (1 - knee) * (1 - expf((knee - light) / (1 - knee)));
@@ -68,13 +68,13 @@ void hdr_map_pixel(const struct hdr_map *m, const uint16_t from[3], float to[3])
         float gain = (float)(HLG_PEAK / WHITE) * powf(fmaxf(y, 1e-6f), 0.2f);
         for (int c = 0; c < 3; c++) rgb[c] *= gain;
     }
-    if (m->wide) { /* to BT.709's primaries (ITU-R BT.2087) */
+    if (m->wide) { /* conversion to BT.709's primaries (ITU-R BT.2087) */
         const float r = rgb[0], g = rgb[1], b = rgb[2];
         rgb[0] = 1.6605f * r - 0.5876f * g - 0.0728f * b;
         rgb[1] = -0.1246f * r + 1.1329f * g - 0.0083f * b;
         rgb[2] = -0.0182f * r - 0.1006f * g + 1.1187f * b;
     }
-    /* the brightest of the three is compressed and the others with it, so that the hue stays */
+    /* the brightest of the three colours sets the gain of all, so that the hue stays */
     float most = fmaxf(rgb[0], fmaxf(rgb[1], rgb[2])), gain = most > 0 ? compress(most) / most : 0;
     for (int c = 0; c < 3; c++) to[c] = look_up(m->display, sqrtf(fmaxf(rgb[c] * gain, 0)));
 }

@@ -1,5 +1,5 @@
-/* interleaving.c: see interleaving.h. A line is fitted through the differences (time by the pictures around it less
-   time by its own stamp) of all pieces of sound; its slope is the drift. */
+/* interleaving.c: see interleaving.h. For every piece of sound there is a difference: its time by the pictures around
+   it minus the time of its own stamp. The slope of the line fitted through these differences is the drift. */
 #include "data/media/interleaving.h"
 
 #include <libavcodec/avcodec.h>
@@ -7,12 +7,13 @@
 #include <string.h>
 
 enum { PIECES_MIN = 20 };
-/* Seconds. Pieces that lie evenly among pictures scatter by a picture's duration over sqrt(12), 29 ms at ten pictures a
-   second. Below one frame of 40 ms nothing need be mended, and the fit's own error is kept well below the drift. */
+/* In seconds, except the ratio ERRORS_CLEAR. Pieces spread evenly among pictures scatter by a picture's duration over
+   sqrt(12), which is 29 ms at ten pictures a second. A drift well below a frame of 40 ms needs no correction, and a
+   drift must be clear of the fit's own error. */
 static const double SCATTER_MAX = 0.05, DRIFT_MIN = 0.02, ERRORS_CLEAR = 6;
-static const double SLOPE_MAX = 0.012; /* what sound_clock.c follows */
+static const double SLOPE_MAX = 0.012; /* the most that sound_clock.c follows */
 
-/* A track by the container's index: entry i begins at (its stamp times `unit`) seconds. */
+/* A track's entries in the container's index: entry i begins at its stamp times `unit`, in seconds. */
 struct track {
     AVStream *stream;
     int count;
@@ -21,13 +22,13 @@ struct track {
 
 static const AVIndexEntry *entry(const struct track *t, int i) { return avformat_index_get_entry(t->stream, i); }
 static double begins(const struct track *t, int i) { return (double)entry(t, i)->timestamp * t->unit; }
-static double ends(const struct track *t) { /* as the last entry lasts as long as the mean one */
+static double ends(const struct track *t) { /* takes the last entry to last as long as the mean one */
     double last = begins(t, t->count - 1);
     return last + (last - begins(t, 0)) / (t->count - 1);
 }
 
-/* 0: too few entries. Of sound in AVI the stamps of the index are bytes or blocks, in
-   proportion to time; how long all of them last stands in its head. */
+/* Returns 0 if there are too few entries. In AVI the index's stamps of sound are bytes or blocks, in proportion to
+   time, and the duration of all of them is in the file's head. */
 static int open_track(struct track *t, const AVStream *stream, int avi) {
     *t =
         (struct track){(AVStream *)(uintptr_t)stream, 0, av_q2d(stream->time_base)}; /* libav's getter wants no const */
@@ -38,7 +39,7 @@ static int open_track(struct track *t, const AVStream *stream, int avi) {
     return t->unit > 0 && isfinite(t->unit);
 }
 
-/* Does the container leave the sound's times to the count of its samples? */
+/* Whether the container leaves the sound's times to the count of its samples. */
 static int counts_samples(const AVFormatContext *format, const AVStream *sound, int avi) {
     return avi || (strstr(format->iformat->name, "mov") && av_get_exact_bits_per_sample(sound->codecpar->codec_id));
 }
@@ -52,15 +53,15 @@ static int find_pictures(struct track *t, const AVFormatContext *format) {
     return 0;
 }
 
-struct fit { /* of y over x */
+struct fit { /* sums for fitting y over x */
     double n, x, y, xx, xy, yy;
 };
 static void fit_add(struct fit *f, double x, double y) {
     f->n++, f->x += x, f->y += y, f->xx += x * x, f->xy += x * y, f->yy += y * y;
 }
 
-/* Where each piece of sound lies: behind a picture and in front of the next. Pieces that follow each other directly are
-   one, of which the first has the place. */
+/* Fits the places of the pieces of sound, each behind one picture and in front of the next. Pieces that directly follow
+   each other count as one, at the place of the first. */
 static struct fit places(const struct track *sound, const struct track *pictures) {
     struct fit f = {0};
     int64_t end = -1;
@@ -89,7 +90,7 @@ double interleaved_drift(const AVFormatContext *format, const AVStream *stream, 
     double length = ends(&sound) - begins(&sound, 0), drift = fabs(slope) * length;
     if (!(fabs(slope) <= SLOPE_MAX && scatter <= SCATTER_MAX)) return 0;
     if (drift < DRIFT_MIN + ERRORS_CLEAR * scatter / sqrt(across) * length) return 0;
-    /* recording ended for both: the lengths must lie nearer to what the drift makes of them than to equal stamps */
+    /* both were recorded to the same end, so the drift must bring their lengths closer together */
     double apart = ends(&pictures) - ends(&sound);
     *doubtful = !(fabs(apart - slope * length) < 0.5 * drift);
     return *doubtful ? 0 : slope;

@@ -6,8 +6,8 @@
 
 enum { EBML_HEADER = 0x1a45dfa3, SEGMENT = 0x18538067 };
 
-/* An identifier (its marker is part of it) or a size (it is not) of 1 to 8 bytes. *unknown: a size of ones alone. -1:
-   none. */
+/* Reads a number of 1 to 8 bytes: an identifier, which includes its length marker, or a size, which does not. *unknown
+   1: a size whose bits are all ones. Returns -1 if there is none. */
 static int read_number(FILE *file, int is_size, uint64_t *value, int *unknown) {
     int first = fgetc(file), length = 1;
     if (first <= 0) return -1;
@@ -24,7 +24,7 @@ static int read_number(FILE *file, int is_size, uint64_t *value, int *unknown) {
     return 0;
 }
 
-/* Where the Segment ends; 0: unknown. */
+/* Returns the offset at which the Segment ends; 0: unknown. */
 static uint64_t segment_end(FILE *file) {
     uint64_t id, size;
     int unknown;

@@ -19,13 +19,13 @@ static int stop_asked(void *user) {
     return interrupt_requested();
 }
 
-/* libav's reading from a byte source. */
+/* Lets libav read from a byte source. */
 static int read_bytes(void *user, uint8_t *bytes, int want) {
     long n = byte_source_read(user, bytes, (size_t)want);
     return n > 0 ? (int)n : n == 0 ? AVERROR_EOF : AVERROR(EIO);
 }
 
-/* The container of bytes that come once, told by what they hold: the name says nothing. */
+/* Prepares a container for bytes that come once; libav recognises it by its contents, because there is no file name. */
 static int give_bytes(struct media_source *s) {
     unsigned char *buffer = av_malloc(PIPE_PIECE);
     if (buffer) s->format->pb = avio_alloc_context(buffer, PIPE_PIECE, 0, s->bytes, read_bytes, NULL, NULL);
@@ -33,7 +33,8 @@ static int give_bytes(struct media_source *s) {
     return s->format->pb ? OK : error_set(ERR_DEVICE, "%s: out of memory", s->path);
 }
 
-/* The container's format where our own look at the bytes tells, with what it needs to know; NULL: libav finds out. */
+/* Returns the container's format, with the options that it needs, where we recognise it from the bytes ourselves; NULL:
+   libav must find out. */
 static const AVInputFormat *known_format(struct media_source *s, AVDictionary **options) {
     struct wav_head head;
     if (!s->bytes || !wav_head_take(&head, s->bytes)) return NULL;
@@ -42,20 +43,20 @@ static const AVInputFormat *known_format(struct media_source *s, AVDictionary **
     return av_find_input_format(head.samples);
 }
 
-/* Opens the container and looks at its streams. */
+/* Opens the container and reads what it says about its streams. */
 static int open_format(struct media_source *s) {
     char url[sizeof s->path + 8];
-    /* before libav tries what it knows: a few of its readers take nearly anything */
+    /* first, because some of libav's readers accept nearly anything */
     if (foreign_refuse(s->path, FOREIGN_MEDIA, "video, sound or a picture")) return ERR_INPUT;
     snprintf(url, sizeof url, "file:%s", s->path);
-    av_log_set_level(AV_LOG_QUIET); /* what is wrong is said by our own error text */
+    av_log_set_level(AV_LOG_QUIET); /* our own error text says what is wrong */
     if (!(s->format = avformat_alloc_context())) return error_set(ERR_DEVICE, "%s: out of memory", s->path);
     s->format->interrupt_callback.callback = stop_asked;
     if (s->bytes) TRY(give_bytes(s));
     AVIOContext *own = s->format->pb;
     AVDictionary *options = NULL;
     av_dict_set(&options, "protocol_whitelist", "file", 0);
-    av_dict_set(&options, "pattern_type", "none", 0); /* of picture files: a%d.png is one name */
+    av_dict_set(&options, "pattern_type", "none", 0); /* a%d.png is a plain name */
     if (s->untrimmed) av_dict_set(&options, "advanced_editlist", "0", 0);
     const AVInputFormat *known = known_format(s, &options);
     int result = avformat_open_input(&s->format, s->bytes ? NULL : url, known, &options); /* frees format on failure */
@@ -73,7 +74,7 @@ static int open_format(struct media_source *s) {
     if (stopped) return error_set(ERR_INPUT, "%s: interrupted while it was waited for", s->path);
     if (!strcmp(s->format->iformat->name, "tty")) /* libav would draw any text file as a terminal */
         return error_set(ERR_INPUT, "%s: is text, not video or sound", s->path);
-    if (known) return OK; /* all is known of bare samples; libav would wait for two seconds of them */
+    if (known) return OK; /* bare samples need no look ahead, for which libav would wait two seconds */
     if (avformat_find_stream_info(s->format, NULL) < 0 || s->format->nb_streams > STREAMS_MAX)
         return error_set(ERR_INPUT, "%s: its streams cannot be made out", s->path);
     return OK;
@@ -83,7 +84,7 @@ static int is_cover(const AVStream *stream) {
     return (stream->disposition & (AV_DISPOSITION_ATTACHED_PIC | AV_DISPOSITION_TIMED_THUMBNAILS)) != 0;
 }
 
-/* The stream that is meant: libav's choice, unless that is a cover picture. Negative: there is none. */
+/* Chooses the stream as libav does, except that a cover picture does not count. Negative: there is none. */
 static int choose_stream(const struct media_source *s, enum AVMediaType type, const AVCodec **codec) {
     int index = av_find_best_stream(s->format, type, -1, -1, codec, 0);
     if (index < 0 || !is_cover(s->format->streams[index])) return index;
@@ -108,7 +109,8 @@ static int open_decoder(struct media_source *s, const AVCodec *codec, const char
     return OK;
 }
 
-/* Where a stream's own duration is not known, the others' packets tell how far the file goes. */
+/* Discards the packets of other streams, unless this stream's duration is not known, where they tell how far the file
+   goes. */
 static void discard_others(struct media_source *s) {
     for (unsigned i = 0; i < s->format->nb_streams; i++)
         if (s->format->streams[i] != s->stream && s->stream->duration != AV_NOPTS_VALUE)
@@ -173,7 +175,7 @@ int media_open_untrimmed(struct media_source *s, const char *path, enum AVMediaT
     return code;
 }
 
-/* How long a decoded frame lasts, in units of the stream. */
+/* Returns the duration of a decoded frame, in units of the stream. */
 static int64_t duration_of(const struct media_source *s, const AVFrame *frame) {
     if (frame->nb_samples && frame->sample_rate > 0)
         return av_rescale_q(frame->nb_samples, (AVRational){1, frame->sample_rate}, s->stream->time_base);
@@ -182,8 +184,8 @@ static int64_t duration_of(const struct media_source *s, const AVFrame *frame) {
     return rate.num > 0 && rate.den > 0 ? av_rescale_q(1, av_inv_q(rate), s->stream->time_base) : 0;
 }
 
-/* How long the file says that it is, seconds from its time 0, and how far it goes; 0: it does not say. What the stream
-   promises is held against its frames, what the whole file promises against the packets of all streams. */
+/* Returns the length that the file states, in seconds from its time 0 (0: it states none), and in *kept how far it
+   goes. A stream's stated length is compared with its frames, the whole file's with the packets of all streams. */
 static double promise(const struct media_source *s, double *kept) {
     *kept = (double)s->end * av_q2d(s->stream->time_base);
     if (s->stream->duration != AV_NOPTS_VALUE) return (double)s->stream->duration * av_q2d(s->stream->time_base);
@@ -192,7 +194,7 @@ static double promise(const struct media_source *s, double *kept) {
     return stated && s->format->duration > 0 ? (double)s->format->duration / AV_TIME_BASE : 0;
 }
 
-/* At the end of the file: was that all that it promised? */
+/* Checks at the end of a file that it is as long as it states. */
 static int finish(const struct media_source *s) {
     double kept, promised = promise(s, &kept);
     if (interrupt_requested()) return 0;
@@ -207,14 +209,15 @@ static int finish(const struct media_source *s) {
     return 0;
 }
 
-/* Something could not be decoded. Before the first frame that is what a cut between key frames leaves. */
+/* Counts what could not be decoded; an error beyond a limit. Before the first frame the limit is another one, because a
+   file cut between key frames begins with such packets. */
 static int count_error(struct media_source *s, const char *what) {
     if (!s->frames ? ++s->lost <= LOST_MAX : ++s->errors <= ERRORS_MAX) return 0;
     return -error_set(ERR_INPUT, "%s: is damaged: more than %d %s cannot be decoded", s->path,
                       s->frames ? ERRORS_MAX : LOST_MAX, what);
 }
 
-/* How far the file goes by this packet. */
+/* Notes how far the file goes, by this packet. */
 static void note_packet(struct media_source *s) {
     const AVPacket *p = s->packet;
     const AVStream *stream = s->format->streams[p->stream_index];
@@ -223,7 +226,7 @@ static void note_packet(struct media_source *s) {
     s->heard_of = fmax(s->heard_of, (double)(p->pts + p->duration) * av_q2d(stream->time_base) - start);
 }
 
-/* Gives the decoder its next packet, or the word that there are no more. */
+/* Gives the decoder its next packet, or tells it that there are no more. */
 static int feed(struct media_source *s) {
     for (;;) {
         int result = av_read_frame(s->format, s->packet);

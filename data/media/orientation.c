@@ -11,7 +11,7 @@ struct orientation orientation_of_exif(int number) {
     return all[number >= 1 && number <= 8 ? number - 1 : 0];
 }
 
-/* (x', y') = (a x + c y, b x + d y) with the matrix a b u c d v x y w. */
+/* With the matrix a b u, c d v, x y w a point moves to (x', y') = (a x + c y, b x + d y). */
 struct orientation orientation_of_matrix(const int32_t m[9]) {
     int64_t a = m[0], b = m[1], c = m[3], d = m[4];
     if (llabs(a) + llabs(d) >= llabs(b) + llabs(c)) return (struct orientation){0, a < 0, d < 0};
@@ -32,7 +32,7 @@ static unsigned long number_at(const struct tiff *t, size_t at, int size) {
     return value;
 }
 
-/* The first directory's entry ORIENTATION, a SHORT. */
+/* Returns the entry ORIENTATION, a SHORT, of the first directory. */
 static int tiff_orientation(const unsigned char *bytes, size_t length) {
     enum { HEAD = 8, ENTRY = 12, ORIENTATION = 0x112, SHORT = 3 };
     if (length < HEAD || (memcmp(bytes, "II*\0", 4) && memcmp(bytes, "MM\0*", 4))) return 1;
@@ -49,7 +49,8 @@ static int tiff_orientation(const unsigned char *bytes, size_t length) {
     return 1;
 }
 
-/* In some writers' chunks the JPEG marker's "Exif\0\0" stands before the TIFF. */
+/* Reads the EXIF of a JPEG's segment or of a chunk. JPEG and some other writers put the JPEG marker's "Exif\0\0" in
+   front of the TIFF. */
 static int chunk_orientation(const unsigned char *bytes, size_t length) {
     int marked = length > 6 && !memcmp(bytes, "Exif\0\0", 6);
     return marked ? tiff_orientation(bytes + 6, length - 6) : tiff_orientation(bytes, length);
@@ -58,11 +59,11 @@ static int chunk_orientation(const unsigned char *bytes, size_t length) {
 static int jpeg_orientation(const unsigned char *bytes, size_t length) {
     enum { APP1 = 0xe1, START_OF_SCAN = 0xda };
     for (size_t at = 2; at + 4 <= length && bytes[at] == 0xff && bytes[at + 1] != START_OF_SCAN;) {
-        if (bytes[at + 1] == 0xff) { /* filling */
+        if (bytes[at + 1] == 0xff) { /* fill byte */
             at++;
             continue;
         }
-        size_t size = (size_t)bytes[at + 2] << 8 | bytes[at + 3]; /* counts its own two bytes */
+        size_t size = (size_t)bytes[at + 2] << 8 | bytes[at + 3]; /* includes these two bytes */
         if (size < 2 || size > length - at - 2) return 1;
         if (bytes[at + 1] == APP1 && size > 8 && !memcmp(bytes + at + 4, "Exif\0\0", 6))
             return chunk_orientation(bytes + at + 4, size - 2);
@@ -71,8 +72,8 @@ static int jpeg_orientation(const unsigned char *bytes, size_t length) {
     return 1;
 }
 
-/* The EXIF of older PNG writers (ImageMagick's form): a text of that name, which is a name in a line of its own, a
-   number of bytes, and the bytes in hexadecimal digits. */
+/* Reads the EXIF of older PNG writers (ImageMagick's form), a text that has a line with a name, a number of bytes, and
+   the bytes in hexadecimal digits. */
 static int profile_orientation(const unsigned char *text, size_t length) {
     enum { BYTES = 65536 };
     static const char digits[] = "0123456789abcdef";
@@ -82,7 +83,7 @@ static int profile_orientation(const unsigned char *text, size_t length) {
     while (at < length && text[at] == '\n') at++;
     while (at < length && lines < 2) lines += text[at++] == '\n';
     for (; bytes && at < length && count < BYTES; at++) {
-        const char *digit = text[at] ? strchr(digits, text[at] | 0x20) : NULL; /* in lower case */
+        const char *digit = text[at] ? strchr(digits, text[at] | 0x20) : NULL; /* case does not matter */
         if (!digit || text[at] <= ' ') continue;
         int value = (int)(digit - digits);
         if (high >= 0) bytes[count++] = (unsigned char)(high << 4 | value);
@@ -93,7 +94,7 @@ static int profile_orientation(const unsigned char *text, size_t length) {
     return number;
 }
 
-/* A chunk of text: zTXt and perhaps iTXt are packed. Profiles of no more than 256 KiB are read. */
+/* Reads a chunk of text; zTXt is compressed, iTXt may be. Profiles of up to 256 KiB are read. */
 static int text_orientation(const unsigned char *chunk, const unsigned char *data, size_t size) {
     static const char *const names[] = {"Raw profile type exif", "Raw profile type APP1"};
     enum { UNPACKED = 1 << 18 };
@@ -102,7 +103,7 @@ static int text_orientation(const unsigned char *chunk, const unsigned char *dat
     size_t at = strlen(names[0]) + 1;
     for (int i = 0; i < 2; i++) named |= size > at && !memcmp(data, names[i], at);
     if (!named) return 1;
-    if (packed) at++; /* the method: there is one */
+    if (packed) at++; /* the compression method, of which there is one */
     if (wide) {
         if (size - at < 2) return 1;
         packed = data[at] == 1;
@@ -122,7 +123,7 @@ static int text_orientation(const unsigned char *chunk, const unsigned char *dat
     return number;
 }
 
-/* The chunk that is made for it counts before a text. */
+/* Reads a PNG. Its own chunk for EXIF takes precedence over a text. */
 static int png_orientation(const unsigned char *bytes, size_t length) {
     const struct tiff t = {bytes, length, 1};
     int number = 1;

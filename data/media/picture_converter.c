@@ -10,10 +10,10 @@
 
 enum { SIDE_MAX = 16384, PIXELS_MAX = 1 << 26, TAPS_MAX = 256, WHITE = 255 };
 
-/* The size of the picture as seen, its height or width in stored pixels. */
+/* The upright picture's size, in stored pixels. */
 struct seen {
     double height, width;
-    double stretch_x, stretch_y; /* of an upright pixel */
+    double stretch_x, stretch_y; /* stretch of an upright pixel */
 };
 static struct seen seen_size(const struct picture_converter *c, const AVFrame *frame, double aspect) {
     if (c->orientation.transposed) return (struct seen){frame->width * aspect, frame->height, 1, aspect};
@@ -22,7 +22,7 @@ static struct seen seen_size(const struct picture_converter *c, const AVFrame *f
 
 /* ---- what is scaled ---- */
 
-/* The matrix and range of the picture's colours. */
+/* Sets the matrix and range of the picture's colours. */
 static void set_colours(struct SwsContext *scaler, const AVFrame *frame) {
     int matrix = frame->colorspace == AVCOL_SPC_UNSPECIFIED || frame->colorspace == AVCOL_SPC_RGB
                      ? (frame->height >= 720 ? SWS_CS_ITU709 : SWS_CS_ITU601)
@@ -53,7 +53,7 @@ static int make_plain(struct picture_converter *c, const AVFrame *frame) {
     return OK;
 }
 
-/* The picture over white, before it is scaled: what hides under full transparency must not show at edges. */
+/* Lays the picture over white before it is scaled, so that colours under full transparency do not show at edges. */
 static int flatten(struct picture_converter *c, const AVFrame *frame) {
     TRY(make_plain(c, frame));
     c->flattener = sws_getCachedContext(c->flattener, frame->width, frame->height, (enum AVPixelFormat)frame->format,
@@ -75,14 +75,14 @@ static int flatten(struct picture_converter *c, const AVFrame *frame) {
     return OK;
 }
 
-/* The first field of an interlaced picture: every second line. */
+/* Makes `field` the first field of an interlaced picture: every second line. */
 static void take_field(AVFrame *field, const AVFrame *frame) {
     memcpy(field->data, frame->data, sizeof field->data);
     for (int i = 0; i < 4 && field->data[i]; i++) {
         if (!frame->top_field_first) field->data[i] += frame->linesize[i];
         field->linesize[i] = 2 * frame->linesize[i];
     }
-    field->height = frame->height / 4 * 2; /* whole lines of colour in both fields */
+    field->height = frame->height / 4 * 2; /* even, so that lines of colour are whole */
 }
 
 static int is_interlaced(const AVFrame *frame) {
@@ -92,12 +92,12 @@ static int is_interlaced(const AVFrame *frame) {
 
 /* ---- geometry ---- */
 
-/* A window in the picture as seen. */
+/* A window in the upright picture. */
 struct window {
     double left, top, wide, high;
 };
-/* The window as the converter's view has it, moved and shrunk to lie inside the picture: nothing is made up beyond an
-   edge. */
+/* Moves and scales a window as the converter's view says, then moves and shrinks it to lie inside the picture, because
+   nothing is known beyond an edge. */
 static void place_window(const struct picture_converter *c, const struct seen *seen, struct window *w) {
     double middle_x = w->left + w->wide / 2, middle_y = w->top + w->high / 2;
     w->high *= exp(-c->view.zoom);
@@ -111,7 +111,7 @@ static void place_window(const struct picture_converter *c, const struct seen *s
     w->top = fmin(fmax(middle_y - w->high / 2, 0), seen->height - w->high);
 }
 
-/* Which part of the picture we want, and the scaling that fits it. All in the picture as seen. */
+/* Computes the part of the picture that is wanted and the scaling that fits it, all in the upright picture. */
 static int plan_geometry(struct picture_converter *c, const AVFrame *frame, double aspect,
                          const struct video_crop *crop) {
     struct seen seen = seen_size(c, frame, aspect);
@@ -135,7 +135,8 @@ static int plan_geometry(struct picture_converter *c, const AVFrame *frame, doub
     return OK;
 }
 
-/* The scaler for pictures like this one, to c->scaled_width x c->scaled_height: 8 bits a colour, 16 of HDR. */
+/* Makes the scaler for pictures of this kind, to c->scaled_width x c->scaled_height, with 8 bits a colour, or 16 for
+   HDR. */
 static int make_scaler(struct picture_converter *c, const AVFrame *frame) {
     enum AVPixelFormat to = c->hdr ? AV_PIX_FMT_RGB48 : AV_PIX_FMT_RGB24;
     sws_freeContext(c->scaler);
@@ -151,7 +152,7 @@ static int make_scaler(struct picture_converter *c, const AVFrame *frame) {
     return OK;
 }
 
-/* crop NULL: the whole picture at its own size. */
+/* Prepares the scaler. crop NULL: the whole picture at its own size. */
 static int prepare_scaler(struct picture_converter *c, const AVFrame *frame, double aspect,
                           const struct video_crop *crop) {
     int hdr = hdr_kind(frame) != NULL;
@@ -179,7 +180,7 @@ static int prepare_scaler(struct picture_converter *c, const AVFrame *frame, dou
 
 /* ---- pixels ---- */
 
-/* A scaled pixel at a place of the picture as stored, in [-1, 1]. */
+/* Reads a scaled pixel at a place of the stored picture, in [-1, 1]. */
 static void pixel_at(const struct picture_converter *c, int row, int column, float rgb[3]) {
     const uint8_t *line = c->scaled[0] + (ptrdiff_t)row * c->stride[0];
     if (c->hdr) {
@@ -190,9 +191,9 @@ static void pixel_at(const struct picture_converter *c, int row, int column, flo
     }
 }
 
-/* The picture, or what of it is to be scaled, and what was scaled. */
+/* Scales the picture, or the field or flattened copy that stands for it. */
 static int scale(struct picture_converter *c, const AVFrame *frame, double aspect, const struct video_crop *crop) {
-    AVFrame field = *frame; /* shares the pixels; holds no reference */
+    AVFrame field = *frame; /* uses the same pixels without a reference */
     const char *hdr = hdr_kind(frame);
     if (hdr && !c->tone_mapped)
         return error_set(ERR_INPUT, "%s: is HDR (%s): give an ordinary (SDR) picture, or prepare it", c->path, hdr);
@@ -232,8 +233,8 @@ int picture_convert(struct picture_converter *c, const AVFrame *frame, double as
 
 /* ---- a window that moves ---- */
 
-/* Weights of the stored pixels that one of ours is made of, along an axis: a triangle as wide as two of our pixels, or
-   two stored ones, whichever is wider. What lies beyond the picture is its edge. */
+/* Weights, along one axis, of the stored pixels that make one of ours: a triangle as wide as two of our pixels or two
+   stored ones, whichever is wider. Beyond the picture its edge is repeated. */
 struct taps {
     int first, count;
     float weight[TAPS_MAX];
@@ -253,7 +254,7 @@ static void find_taps(struct taps *taps, double middle, double step) {
 }
 static int inside(int at, int length) { return at < 0 ? 0 : at >= length ? length - 1 : at; }
 
-/* Our pixel from those that its taps name. */
+/* Sums up one of our pixels from those that its taps name. */
 static void gather(const struct picture_converter *c, const struct taps *along_x, const struct taps *along_y,
                    float rgb[3]) {
     const struct orientation o = c->orientation;
@@ -275,7 +276,7 @@ int picture_convert_face(struct picture_converter *c, const AVFrame *frame, doub
     double high = face->height * seen.stretch_y, wide = high * c->width / c->height;
     struct window w = {face->x * seen.stretch_x - wide / 2, face->y * seen.stretch_y - high / 2, wide, high};
     place_window(c, &seen, &w);
-    int columns = o.transposed ? c->scaled_height : c->scaled_width; /* as seen, in scaled pixels */
+    int columns = o.transposed ? c->scaled_height : c->scaled_width; /* upright, in scaled pixels */
     int rows = o.transposed ? c->scaled_width : c->scaled_height;
     double step_x = w.wide / seen.width * columns / c->width, step_y = w.high / seen.height * rows / c->height;
     double from_x = w.left / seen.width * columns, from_y = w.top / seen.height * rows;

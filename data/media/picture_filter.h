@@ -1,5 +1,5 @@
-/* picture_filter.h: what may stand between decoder and reader. Its makers link what the programs of the lean floor
-   must not (data/media/deinterlace.h), so the reader knows it by its functions alone. */
+/* picture_filter.h: a filter between decoder and reader, known by its functions only: its implementation
+   (data/media/deinterlace.h) needs a library that lean programs must not link. */
 #ifndef DATA_PICTURE_FILTER_H
 #define DATA_PICTURE_FILTER_H
 
@@ -7,11 +7,11 @@
 #include <libavutil/rational.h>
 
 struct picture_filter {
-    /* Takes a frame, whose pixels it keeps (NULL: there are no more). time_base: the unit of its pts. OK or an error
-       code. */
+    /* Takes a frame and keeps its pixels (NULL: there are no more frames). time_base: the unit of its pts. Returns OK
+       or an error code. */
     int (*push)(struct picture_filter *filter, AVFrame *frame, AVRational time_base);
-    /* The next frame, pts in the same unit: 1; 0: it wants another, or after the last one is empty; negative: -(error
-       code). */
+    /* Returns the next frame, with pts in the same unit: 1; 0: the filter needs another frame first, or is empty after
+       the last; negative: -(error code). */
     int (*pull)(struct picture_filter *filter, AVFrame *frame);
     void (*close)(struct picture_filter *filter);
 };

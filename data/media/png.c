@@ -1,4 +1,4 @@
-/* png.c: PNG files through libpng. See media.h. */
+/* png.c: reads and writes PNG files through libpng. See media.h. */
 #include "data/media.h"
 
 #include <png.h>

@@ -1,5 +1,5 @@
-/* sound_clock.c: see sound_clock.h. A difference e is closed at the rate of e a second beyond DEAD, which jitter of
-   time stamps stays below; so a clock that is off by half a percent lags by 4 + 5 ms. */
+/* sound_clock.c: see sound_clock.h. Differences below DEAD are ignored, because time stamps jitter; a difference e
+   beyond it shrinks at the rate of e a second. So a clock that is wrong by half a percent lags by 4 + 5 ms. */
 #include "data/media/sound_clock.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ void sound_clock_open(struct sound_clock *c, int channels) {
 }
 
 double sound_clock_check(struct sound_clock *c, double index, double due) {
-    double ahead = (double)c->given - ((double)c->dropped + c->position); /* output number less input number, now */
+    double ahead = (double)c->given - ((double)c->dropped + c->position); /* current output number minus input number */
     double apart = due - index - ahead;
     double beyond = apart > DEAD ? apart - DEAD : apart < -DEAD ? apart + DEAD : 0;
     double stretch = fmin(fmax(beyond / AUDIO_RATE, -FASTEST), FASTEST);
@@ -27,7 +27,7 @@ double sound_clock_check(struct sound_clock *c, double index, double due) {
 }
 
 int sound_clock_push(struct sound_clock *c, const float *samples, long count) {
-    long unused = (long)c->position - HALF - 1; /* in front of what the next sample is made of */
+    long unused = (long)c->position - HALF - 1; /* held samples that no later output needs */
     if (unused > 0) {
         if (unused > c->count) unused = c->count;
         c->count -= unused;
@@ -48,15 +48,15 @@ int sound_clock_push(struct sound_clock *c, const float *samples, long count) {
     return OK;
 }
 
-/* The sound at held position `at`, between samples: sum of x[k] sinc(at - k) w(at - k), w the square of Welch's
-   window. */
+/* Computes the sound between samples, at held position at = whole + part: the sum of x[k] sinc(at - k) w(at - k), where
+   w is the square of Welch's window. */
 static void interpolate(const struct sound_clock *c, long whole, double part, float *to) {
     double sums[64] = {0}, all = 0, wave = sin(M_PI * part) / M_PI;
     for (long k = 1 - HALF; k <= HALF; k++) {
         double away = part - (double)k, window = 1 - away * away / (HALF * HALF);
         double weight = (k % 2 ? -wave : wave) / away * window * window;
         all += weight;
-        if (whole + k < 0 || whole + k >= c->count) continue; /* silence before the first and behind the last */
+        if (whole + k < 0 || whole + k >= c->count) continue; /* beyond both ends there is silence */
         for (int i = 0; i < c->channels; i++) sums[i] += weight * c->held[(whole + k) * c->channels + i];
     }
     for (int i = 0; i < c->channels; i++) to[i] = (float)(sums[i] / all);

@@ -1,8 +1,8 @@
-/* video_reader.c: pictures out of files: video at 25 frames a second, still images. See media.h. Output frame k is the
-   one on show at (k + 1/2) / 25 s, so that sources of 25 fps with uneven clocks keep every frame and others lose or
-   repeat the fewest; those moments move with the first picture of a source of 25 fps, by half a frame at most, or its
-   frames might begin at just those moments. A picture stands for at most HOLD, or one and a half of its own rate's
-   frames; what it stands for beyond that is missing. */
+/* video_reader.c: reads pictures out of files: video at 25 frames a second, still images. See media.h. Output frame k
+   is the picture shown at (k + 1/2) / 25 s, so that sources of 25 fps with uneven clocks keep every frame, and others
+   lose or repeat as few as possible. For a source of 25 fps these moments move with its first picture, by at most half
+   a frame, so that they do not fall where frames begin. A picture lasts at most HOLD, or one and a half frames of its
+   own rate; frames beyond that count as missing. */
 #include "data/media.h"
 
 #include <libavutil/display.h>
@@ -23,17 +23,17 @@ struct video_reader {
     struct media_source source;
     struct picture_converter converter;
     struct video_crop crop;
-    const struct video_face *faces; /* NULL: the crop stays */
+    const struct video_face *faces; /* NULL: the window does not follow a face */
     long face_count;
     struct picture_filter *filter; /* NULL: none */
-    int filtering, drained;        /* an interlaced frame has come; the filter has been told that there are no more */
-    AVFrame *shown, *next;         /* on show now; the one after it */
+    int filtering, drained;        /* 1: there was an interlaced frame; 1: the filter knows that no more come */
+    AVFrame *shown, *next;         /* the picture shown now; the one after it */
     int has_shown, has_next, ended;
-    int64_t count;     /* frames given out */
-    double phase;      /* seconds by which the moments of our frames are moved */
-    int64_t shown_end; /* where `shown` ends, once it is the last */
+    int64_t count;     /* frames delivered */
+    double phase;      /* shift of our frames' moments, seconds */
+    int64_t shown_end; /* end of `shown`, once it is the last picture */
     int missing, traits;
-    float *pixels; /* of `shown`, when converted is set */
+    float *pixels; /* pixels of `shown`, if `converted` is 1 */
     int converted;
 };
 
@@ -90,8 +90,8 @@ int video_traits(const struct video_reader *r) { return r->traits; }
 
 /* ---- frames ---- */
 
-/* The orientation: the track's; else the frame's own, which cameras write into the stream; else EXIF's of a picture
-   file. */
+/* Returns the orientation: the track's; else the frame's own, which cameras write into the stream; else EXIF's in a
+   picture file. */
 static struct orientation orientation_of(const struct video_reader *r, const AVFrame *frame) {
     size_t size = 0;
     const uint8_t *track = av_stream_get_side_data(r->source.stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
@@ -107,7 +107,7 @@ static struct orientation orientation_of(const struct video_reader *r, const AVF
     return orientation_of_matrix(matrix);
 }
 
-/* Width over height of a stored pixel: the container's word, else the stream's. */
+/* Returns width over height of a stored pixel, as the container states it, else as the stream does. */
 static double pixel_aspect(const struct video_reader *r, AVFrame *frame) {
     AVRational aspect = av_guess_sample_aspect_ratio(r->source.format, r->source.stream, frame);
     double value = aspect.num > 0 && aspect.den > 0 ? av_q2d(aspect) : 1;
@@ -124,8 +124,8 @@ static int convert(struct video_reader *r, float *pixels) {
     return picture_convert(&r->converter, frame, pixel_aspect(r, frame), &r->crop, pixels);
 }
 
-/* The decoder's next frame, or the filter's once there was an interlaced one: 1, 0 at the end, negative: -(error
-   code). */
+/* Gets the next frame from the decoder, or from the filter once there was an interlaced one. Returns 1; 0 at the end;
+   negative: -(error code). */
 static int next_picture(struct video_reader *r, AVFrame *frame) {
     for (;;) {
         int result = r->filtering ? r->filter->pull(r->filter, frame) : 0;
@@ -157,7 +157,7 @@ static int advance(struct video_reader *r) {
     return OK;
 }
 
-/* Does the picture on show belong to this moment, in seconds? */
+/* Whether the file has no picture for this moment (in seconds), so that the one shown only stands in. */
 static int is_missing(const struct video_reader *r, double moment) {
     double begin = (double)r->shown->pts * av_q2d(r->source.stream->time_base);
     AVRational rate = r->source.stream->avg_frame_rate;
@@ -167,7 +167,8 @@ static int is_missing(const struct video_reader *r, double moment) {
     return r->faces && (r->count >= r->face_count || !(r->faces[r->count].height > 0));
 }
 
-/* Where the first picture of a source of our own rate lies between two of our frames. */
+/* Returns the shift of our frames' moments: where the first picture of a source of our own rate lies between two of
+   them. */
 static double find_phase(const struct video_reader *r, const AVFrame *first) {
     double frames = (double)first->pts * av_q2d(r->source.stream->time_base) / FRAME_SECONDS;
     AVRational rate = r->source.stream->avg_frame_rate;
@@ -180,7 +181,7 @@ int video_read(struct video_reader *r, float *frame) {
     int code = advance(r);
     if (!code && r->has_next && !r->has_shown) r->phase = find_phase(r, r->next);
     double moment = ((double)r->count + 0.5) * FRAME_SECONDS + r->phase;
-    /* the first picture is on show from the start, whatever its time */
+    /* the first picture is shown from the start, whatever its time */
     while (!code && r->has_next && (!r->has_shown || (double)r->next->pts * unit <= moment + tick)) {
         AVFrame *swap = r->shown;
         r->shown = r->next;

@@ -1,4 +1,4 @@
-/* video_writer.c: pictures and sound into video files, of the kind that the name's ending says. See media.h. */
+/* video_writer.c: writes pictures and sound into video files, of the kind that the name's ending says. See media.h. */
 #include "data/media.h"
 
 #include <libavcodec/avcodec.h>
@@ -18,15 +18,15 @@
 
 enum { BITS_A_CHANNEL = 64000, SIDE_MAX = 8192, PLAIN_PIECE = AUDIO_SAMPLES_PER_FRAME };
 
-/* The kinds of file. Matroska cannot say that an encoder of AAC begins with silence, so its sound is FLAC. Small
-   pictures at a high rate: what the model drew is to be seen, not the encoder. */
+/* The kinds of file. Matroska cannot state the silence that an AAC encoder begins with, so its sound is FLAC. Bit rates
+   are high for the small pictures, so that one sees what the model drew and not the encoder's faults. */
 struct option_text {
     const char *name, *value;
 };
 static const struct kind {
-    const char *ending, *format, *video, *sound; /* names of libav; sound NULL: the kind has none */
+    const char *ending, *format, *video, *sound; /* libav's names; sound NULL: the kind has no sound */
     enum AVPixelFormat pixels;
-    struct option_text options[5]; /* of the video's encoder, up to one without a name */
+    struct option_text options[5]; /* options of the video encoder, up to one without a name */
 } kinds[] = {
     {"mp4", "mp4", "libx264", "aac", AV_PIX_FMT_YUV420P, {{"preset", "veryfast"}, {"crf", "15"}}},
     {"m4v", "mp4", "libx264", "aac", AV_PIX_FMT_YUV420P, {{"preset", "veryfast"}, {"crf", "15"}}},
@@ -64,15 +64,15 @@ struct video_writer {
     struct SwsContext *scaler;
     uint8_t *rgb;
     int height, width, channels;
-    int silent;       /* sound is given, but the kind of file has none */
-    int room, filled; /* samples that sound.frame takes, and has */
+    int silent;       /* 1: sound is pushed, but this kind of file has none */
+    int room, filled; /* samples that sound.frame holds when full; that it holds now */
 };
 
 static int broken(const struct video_writer *w, const char *what) {
     return error_set(ERR_INPUT, "%s: cannot %s (disk full?)", w->path, what);
 }
 
-/* Sends a frame (NULL: the end) to an encoder and what comes out of it to the file. */
+/* Sends a frame (NULL: the end) to an encoder and writes what comes out to the file. */
 static int encode(struct video_writer *w, struct output *out, AVFrame *frame) {
     if (avcodec_send_frame(out->encoder, frame) < 0) return broken(w, "be encoded");
     for (;;) {
@@ -86,7 +86,7 @@ static int encode(struct video_writer *w, struct output *out, AVFrame *frame) {
     }
 }
 
-/* A stream in the container with its encoder, ready to be set up. */
+/* Adds a stream to the container, with its encoder ready to be set up. */
 static int add_stream(struct video_writer *w, struct output *out, const char *name) {
     const AVCodec *codec = avcodec_find_encoder_by_name(name);
     if (!codec) return error_set(ERR_DEVICE, "%s: libav has no encoder %s here", w->path, name);
@@ -110,7 +110,7 @@ static int open_encoder(struct video_writer *w, struct output *out, const struct
     return OK;
 }
 
-/* The colours of the pictures in the file: BT.601, but of a kind that stores RGB. */
+/* Declares the colours of the pictures in the file: BT.601, unless the kind stores RGB. */
 static void say_colours(AVCodecContext *e) {
     e->colorspace = AVCOL_SPC_SMPTE170M;
     e->color_primaries = AVCOL_PRI_SMPTE170M;
@@ -192,7 +192,8 @@ static int open_file(struct video_writer *w) {
     }
     av_dict_set(&w->format->metadata, "comment", MADE_NOTE, 0);
     AVDictionary *options = NULL;
-    if (!strcmp(w->kind->format, "mp4")) av_dict_set(&options, "movflags", "+faststart", 0); /* plays while it loads */
+    if (!strcmp(w->kind->format, "mp4"))
+        av_dict_set(&options, "movflags", "+faststart", 0); /* so that it plays while it loads */
     int bad = avformat_write_header(w->format, &options) < 0;
     av_dict_free(&options);
     return bad ? broken(w, "be written") : OK;
@@ -255,10 +256,10 @@ static int flush_sound(struct video_writer *w) {
     return code;
 }
 
-/* A value of channel c as sample w->filled of the frame, in the encoder's format. */
+/* Stores a value of channel c as sample w->filled of the frame, in the encoder's format. */
 static void put_sample(struct video_writer *w, int c, float value) {
     AVFrame *f = w->sound.frame;
-    float v = value >= -1 ? value <= 1 ? value : 1 : value < -1 ? -1 : 0; /* no number: silence */
+    float v = value >= -1 ? value <= 1 ? value : 1 : value < -1 ? -1 : 0; /* NaN becomes silence */
     int at = w->filled * w->channels + c;
     if (f->format == AV_SAMPLE_FMT_FLTP)
         ((float *)(void *)f->data[c])[w->filled] = v;

@@ -12,7 +12,7 @@ static unsigned long little(const unsigned char *bytes, int count) {
     return value;
 }
 
-/* What the chunk "fmt " says; 0: nothing that we know. */
+/* Reads the chunk "fmt "; returns 0 if it states a format that we do not know. */
 static int read_format(struct wav_head *head, const unsigned char *chunk, unsigned long size) {
     static const struct {
         unsigned long tag, bits;
@@ -41,7 +41,7 @@ int wav_head_take(struct wav_head *head, struct byte_source *source) {
         if (!memcmp(bytes + at, "data", WORD)) {
             if (!known) return 0;
             byte_source_pass(source, at + 2 * WORD);
-            /* who does not know the length writes 0 or a very large one */
+            /* writers that do not know the length write 0 or a very large number */
             if (size && size < 0x7fff0000) byte_source_end_after(source, (long)size);
             return 1;
         }

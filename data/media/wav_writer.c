@@ -1,4 +1,4 @@
-/* wav_writer.c: sound into wav files: 16 kHz, 16 bit. See media.h. */
+/* wav_writer.c: writes sound into wav files: 16 kHz, 16 bit. See media.h. */
 #include "data/media.h"
 
 #include <math.h>
@@ -19,7 +19,7 @@ int audio_write_wav(const char *path, const float *pcm, long samples, int channe
     unsigned char head[44] = "RIFF....WAVEfmt ....";
     put_little(head + 4, 36 + bytes, 4);
     put_little(head + 16, 16, 4);
-    put_little(head + 20, 1, 2); /* integers */
+    put_little(head + 20, 1, 2); /* format 1: integers */
     put_little(head + 22, (unsigned long)channels, 2);
     put_little(head + 24, AUDIO_RATE, 4);
     put_little(head + 28, 2UL * AUDIO_RATE * (unsigned long)channels, 4);

@@ -1,11 +1,17 @@
-/* bridge.c: WebRTC in front of `serve` (docs/bridges.md): bridge SERVER_PORT [PORT [NAME [STUN]]]
-   A page opens a WebSocket here and speaks the protocol of docs/protocol.md, as it would with the server, and over the
-   same socket three messages more: webrtc.offer, webrtc.answer, webrtc.candidate. Each such connection has a session of
-   the server. Messages pass through both ways; pictures and the agent's sound leave by WebRTC in place of units, and
-   the microphone comes by WebRTC and goes to the server as units. The bridge plays in the page's place: it keeps the
-   clock and reports the position.
-   Listens on 127.0.0.1 at PORT (default 8090, 0 takes a free one and prints it). NAME: by which a proxy's pages call
-   it. STUN: stun://HOST:PORT, for browsers behind other networks. */
+/* bridge.c: brings the sessions of `serve` to browsers by WebRTC (docs/bridges.md):
+
+     bridge SERVER_PORT [PORT [NAME [STUN]]]
+
+     page  <-- WebSocket: messages ---------------------->  bridge  <-- WebSocket: messages, units -->  serve
+           <-- WebRTC: pictures and sound; microphone -->
+
+   A page opens a WebSocket here and speaks the protocol of docs/protocol.md, as it would with the server, and three
+   messages more: webrtc.offer, webrtc.answer, webrtc.candidate. Each such connection has a session of the server.
+   Messages pass through in both directions. Pictures and the agent's sound leave by WebRTC instead of units; the
+   microphone comes by WebRTC and goes to the server as units. The bridge plays in the page's place: it keeps the clock
+   and reports the position.
+   It listens on 127.0.0.1 at PORT (default 8090; 0 takes a free one and prints it). NAME: host name by which pages call
+   it through a proxy. STUN: stun://HOST:PORT, for browsers in other networks. */
 #include <cjson/cJSON.h>
 #include <gst/gst.h>
 #include <libsoup/soup.h>
@@ -17,26 +23,26 @@
 #include "examples/webrtc/player.h"
 
 enum { TICK_MS = 5, REPORT_US = 200000, MESSAGE_MAX = 1 << 20, UNIT_MAX = 1 << 24, WAITING_MAX = 16 << 20 };
-enum { LEAD_STEP_MS = 20, LEAD_MOST_MS = 240 }; /* as the server's own page: what comes late shall come earlier */
+enum { LEAD_STEP_MS = 20, LEAD_MOST_MS = 240 }; /* lead asked for when units come late; as the server's own page does */
 
 static const char session_path[] = "/v1/session";
 
 static struct {
     SoupServer *server;
-    SoupSession *session; /* of the connections to `serve` */
-    char *address;        /* of `serve` */
+    SoupSession *session; /* makes the connections to `serve` */
+    char *address;        /* URL of `serve` */
     const char *name, *stun;
 } bridge;
 
 /* A page's connection and its session. */
 struct visit {
     SoupWebsocketConnection *page, *session; /* session NULL: not open yet */
-    GQueue waiting;                          /* struct message: said by the page before it was */
+    GQueue waiting;                          /* struct message: what the page said before the session was open */
     gsize waiting_bytes;
     GCancellable *opening;
     struct peer *peer;
     struct player *player;
-    guint timer, heard; /* heard: sequence number of the microphone's units */
+    guint timer, heard; /* heard: sequence number of the microphone's next unit */
     gint64 reported;
     int dry, lead_ms;
 };
@@ -52,7 +58,7 @@ static void message_free(void *pointer) {
     g_free(message);
 }
 
-/* ---- who is let in: pages that this bridge served itself; tokens are the server's matter ---- */
+/* ---- who is let in: pages that this bridge served itself; the server checks tokens ---- */
 
 static int is_ours(const char *authority) {
     static const char *const loopback[] = {"127.0.0.1", "localhost", "[::1]"};
@@ -107,7 +113,8 @@ static void pass(struct visit *v, SoupWebsocketDataType type, GBytes *bytes) {
     if (is_open(v->session)) return soup_websocket_connection_send_message(v->session, type, bytes);
     if (v->session) return;
     v->waiting_bytes += g_bytes_get_size(bytes);
-    if (v->waiting_bytes > WAITING_MAX) return complain(v, "more than 16 MiB before the session is there");
+    if (v->waiting_bytes > WAITING_MAX)
+        return complain(v, "the page sent more than 16 MiB before its session was open");
     struct message *message = g_new(struct message, 1);
     *message = (struct message){.type = type, .bytes = g_bytes_ref(bytes)};
     g_queue_push_tail(&v->waiting, message);
@@ -191,7 +198,7 @@ static const char *text_of(const cJSON *object, const char *key) {
     return text ? text : "";
 }
 
-/* The session is there, and with it the codec: the browser gets its offer. */
+/* Makes the browser's offer: the session is open, so its codec is known. */
 static void open_media(struct visit *v, const cJSON *created) {
     static const struct peer_events events = {.offer = send_offer,
                                               .candidate = send_candidate,
@@ -230,7 +237,7 @@ static void from_session(SoupWebsocketConnection *socket, int type, GBytes *byte
     if (!strcmp(kind, "playback.finished") && v->player &&
         cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(message, "interrupted")))
         player_flush(v->player, (gint64)number(message, "next_us"));
-    if (!strcmp(kind, "state") && v->player) { /* what it is at that time, not before */
+    if (!strcmp(kind, "state") && v->player) { /* passed on at its media time, not before */
         char *copy = g_strndup(text, n);
         player_note(v->player, (gint64)number(message, "from_us"), copy);
         g_free(copy);
@@ -242,7 +249,7 @@ static void from_session(SoupWebsocketConnection *socket, int type, GBytes *byte
 
 /* ---- what the page says ---- */
 
-/* Of the codecs that the page takes those that have a place in RTP here; without a list both. */
+/* Codecs of the page's list that can be sent by RTP here; without a list, both. */
 static cJSON *codecs_of(const cJSON *create) {
     const cJSON *wishes = cJSON_GetObjectItemCaseSensitive(create, "codecs"), *wish;
     cJSON *codecs = cJSON_CreateArray();
@@ -260,7 +267,7 @@ static cJSON *codecs_of(const cJSON *create) {
 static void pass_create(struct visit *v, cJSON *create) {
     cJSON *codecs = codecs_of(create);
     cJSON_DeleteItemFromObjectCaseSensitive(create, "codecs");
-    cJSON_DeleteItemFromObjectCaseSensitive(create, "playback"); /* the bridge reports it */
+    cJSON_DeleteItemFromObjectCaseSensitive(create, "playback"); /* the bridge reports playback itself */
     cJSON_AddItemToObject(create, "codecs", codecs);
     char *text = cJSON_PrintUnformatted(create);
     GBytes *bytes = g_bytes_new(text, strlen(text));
@@ -275,7 +282,7 @@ static void from_page(SoupWebsocketConnection *socket, int type, GBytes *bytes, 
     const char *text = g_bytes_get_data(bytes, &n);
     (void)socket;
     if (type == SOUP_WEBSOCKET_DATA_BINARY) {
-        if (n && text[0] != UNIT_USER) pass(v, type, bytes); /* the microphone comes by WebRTC */
+        if (n && text[0] != UNIT_USER) pass(v, type, bytes); /* not the user's sound: that comes by WebRTC */
         return;
     }
     cJSON *message = cJSON_ParseWithLength(text, n);
@@ -291,7 +298,7 @@ static void from_page(SoupWebsocketConnection *socket, int type, GBytes *bytes, 
     cJSON_Delete(message);
 }
 
-/* ---- a visit from its begin to its end ---- */
+/* ---- a visit from its beginning to its end ---- */
 
 static void session_closed(SoupWebsocketConnection *socket, void *user) {
     struct visit *v = user;
@@ -301,7 +308,8 @@ static void session_closed(SoupWebsocketConnection *socket, void *user) {
         soup_websocket_connection_close(v->page, said ? code : SOUP_WEBSOCKET_CLOSE_SERVER_ERROR, NULL);
 }
 
-/* The server learns of it by the same code, so that a connection that broke can be taken up again. */
+/* Closes the session's connection with a code of the same meaning, so that a session whose page was cut off can be
+   resumed. */
 static void page_closed(SoupWebsocketConnection *socket, void *user) {
     struct visit *v = user;
     g_cancellable_cancel(v->opening);
@@ -343,7 +351,8 @@ static void copy_header(SoupMessage *to, SoupMessageHeaders *from, const char *n
     if (value) soup_message_headers_replace(soup_message_get_request_headers(to), name, value);
 }
 
-/* The page's token goes on to the server as it came, and what a proxy says of where the page is. */
+/* Opens the session. The page's token goes to the server as it came, as does what a proxy says of the page's
+   address. */
 static void open_session(struct visit *v, SoupMessageHeaders *from) {
     SoupMessage *request = soup_message_new("GET", bridge.address);
     const char *protocols = soup_message_headers_get_list(from, "Sec-WebSocket-Protocol");
@@ -370,7 +379,7 @@ static void on_page(SoupServer *server, SoupServerMessage *request, const char *
     open_session(v, soup_server_message_get_request_headers(request));
 }
 
-/* ---- the page itself, which the assembler takes in as it is ---- */
+/* ---- the page, whose bytes the assembler includes as they are ---- */
 
 __asm__(".section .rodata\n"
         "bridge_page: .incbin \"examples/webrtc/page.html\"\n"
@@ -420,7 +429,8 @@ int main(int argc, char **argv) {
     bridge.session = soup_session_new_with_options("max-conns", 4096, "max-conns-per-host", 4096, NULL);
     bridge.server = soup_server_new(NULL, NULL);
     soup_server_add_early_handler(bridge.server, NULL, on_request, NULL, NULL);
-    soup_server_add_early_handler(bridge.server, session_path, on_request, NULL, NULL); /* a path's own come alone */
+    /* a path that has handlers of its own needs this one too: it does not get the general ones */
+    soup_server_add_early_handler(bridge.server, session_path, on_request, NULL, NULL);
     soup_server_add_handler(bridge.server, NULL, on_file, NULL, NULL);
     soup_server_add_websocket_handler(bridge.server, session_path, NULL, protocols, on_page, NULL, NULL);
     int code = listen_at(argc > 2 ? (guint)atoi(argv[2]) : 8090);

@@ -9,12 +9,12 @@
 #include <gst/webrtc/webrtc.h>
 #include <string.h>
 
-struct peer { /* counted: what GStreamer's threads have sent on its way may arrive after the end */
+struct peer { /* reference-counted, because calls from GStreamer's threads may arrive after its end */
     GstElement *pipeline, *rtc, *video, *sound;
     struct peer_events events;
     void *user; /* NULL: closed */
     int user_rate, connected, video_begun, sound_begun;
-    GByteArray *heard; /* less than 20 ms of the microphone; of its thread alone */
+    GByteArray *heard; /* less than 20 ms of the microphone; used by its thread alone */
 };
 
 /* ---- from GStreamer's threads to the main loop ---- */
@@ -73,7 +73,7 @@ static void on_offer(GstPromise *promise, void *user) {
     const GstStructure *reply = gst_promise_get_reply(promise);
     if (reply) gst_structure_get(reply, "offer", GST_TYPE_WEBRTC_SESSION_DESCRIPTION, &offer, NULL);
     gst_promise_unref(promise);
-    if (!offer) return post(p, tell_failure, g_strdup("no offer could be made"), 0, NULL);
+    if (!offer) return post(p, tell_failure, g_strdup("GStreamer made no WebRTC offer"), 0, NULL);
     g_signal_emit_by_name(p->rtc, "set-local-description", offer, NULL);
     post(p, tell_offer, gst_sdp_message_as_text(offer->sdp), 0, NULL);
     gst_webrtc_session_description_free(offer);
@@ -95,12 +95,14 @@ static void on_state(GstElement *rtc, GParamSpec *property, void *user) {
     g_object_get(rtc, "connection-state", &state, NULL);
     if (state == GST_WEBRTC_PEER_CONNECTION_STATE_CONNECTED) post(user, tell_connected, NULL, 0, NULL);
     if (state == GST_WEBRTC_PEER_CONNECTION_STATE_FAILED)
-        post(user, tell_failure, g_strdup("no way to the browser was found"), 0, NULL);
+        post(user, tell_failure, g_strdup("no network path to the browser was found (a STUN server may help)"), 0,
+             NULL);
 }
 
 void peer_answer(struct peer *p, const char *sdp) {
     GstSDPMessage *message;
-    if (gst_sdp_message_new_from_text(sdp, &message) != GST_SDP_OK) return p->events.failed(p->user, "a broken answer");
+    if (gst_sdp_message_new_from_text(sdp, &message) != GST_SDP_OK)
+        return p->events.failed(p->user, "the browser's answer is no SDP");
     GstWebRTCSessionDescription *answer = gst_webrtc_session_description_new(GST_WEBRTC_SDP_TYPE_ANSWER, message);
     g_signal_emit_by_name(p->rtc, "set-remote-description", answer, NULL);
     gst_webrtc_session_description_free(answer);
@@ -152,7 +154,7 @@ static void on_pad(GstElement *rtc, GstPad *pad, void *user) {
 
 /* ---- pictures and sound ---- */
 
-/* The browser's wish for a key frame wanders up from the payloader. */
+/* Passes on the browser's wish for a key frame, which travels upstream from the payloader. */
 static GstPadProbeReturn on_event(GstPad *pad, GstPadProbeInfo *info, void *user) {
     (void)pad;
     if (gst_event_has_name(GST_PAD_PROBE_INFO_EVENT(info), "GstForceKeyUnit"))
@@ -160,8 +162,8 @@ static GstPadProbeReturn on_event(GstPad *pad, GstPadProbeInfo *info, void *user
     return GST_PAD_PROBE_OK;
 }
 
-/* Before the connection is there, one picture and one piece of sound say what the tracks are; more would wait, go out
-   at once and stay in the browser's buffer. */
+/* Pushes media into a track. Before the connection is there, one picture and one piece of sound suffice to say what the
+   tracks are; more would wait, go out all at once and stay as delay in the browser's buffer. */
 static void push(struct peer *p, GstElement *source, gint64 due_us, GstClockTime length, GBytes *bytes) {
     int *begun = source == p->video ? &p->video_begun : &p->sound_begun;
     if (*begun && !p->connected) return;
@@ -183,7 +185,7 @@ gint64 peer_now(struct peer *p) {
     return now > base ? (gint64)((now - base) / 1000) : 0;
 }
 
-/* ---- the whole ---- */
+/* ---- the pipeline ---- */
 
 static const char h264[] = "video/x-h264,stream-format=byte-stream,alignment=au,framerate=25/1 ! h264parse ! "
                            "rtph264pay mtu=1200 config-interval=-1 aggregate-mode=zero-latency ! "
@@ -191,7 +193,7 @@ static const char h264[] = "video/x-h264,stream-format=byte-stream,alignment=au,
 static const char vp8[] = "video/x-vp8,framerate=25/1 ! rtpvp8pay mtu=1200 picture-id-mode=15-bit ! "
                           "application/x-rtp,media=video,encoding-name=VP8,payload=96,rtcp-fb-nack-pli=true";
 
-/* A queue before each payloader would only wait: appsrc has one, and a thread. */
+/* Builds the pipeline. It has no queue before the payloaders, which would only delay: appsrc has one, and a thread. */
 static GstElement *build(const struct peer_options *o, GError **error) {
     char *text = g_strdup_printf(
         "webrtcbin name=rtc bundle-policy=max-bundle latency=60 "
@@ -205,7 +207,7 @@ static GstElement *build(const struct peer_options *o, GError **error) {
     return pipeline;
 }
 
-/* No router is asked to open ports. */
+/* Turns UPnP off, so that no router is asked to open ports. */
 static void spare_routers(struct peer *p) {
     GObject *ice = NULL, *agent = NULL;
     g_object_get(p->rtc, "ice-agent", &ice, NULL);
@@ -215,7 +217,7 @@ static void spare_routers(struct peer *p) {
     g_clear_object(&ice);
 }
 
-/* Tracks of one stream are kept together by the browser. */
+/* Puts both tracks into one stream, so that the browser keeps them in sync. */
 static void join_tracks(struct peer *p) {
     for (int i = 0; i < 2; i++) {
         char name[8];
@@ -284,7 +286,7 @@ void peer_close(struct peer *p) {
     gst_bus_remove_watch(bus);
     gst_object_unref(bus);
     p->user = NULL;
-    gst_element_set_state(p->pipeline, GST_STATE_NULL); /* its threads have ended then */
+    gst_element_set_state(p->pipeline, GST_STATE_NULL); /* ends its threads */
     gst_object_unref(p->rtc);
     gst_object_unref(p->video);
     gst_object_unref(p->sound);

@@ -14,11 +14,11 @@ struct item {
 struct player {
     player_emit *emit;
     void *user;
-    GQueue items; /* in order of their times */
+    GQueue items; /* sorted by media time */
     int started;
-    gint64 base_us;   /* media time + base: when it is due */
-    gint64 played_us; /* end of the sound that was emitted */
-    gint64 from_us;   /* what is older was interrupted */
+    gint64 base_us;   /* a unit is due at its media time plus this */
+    gint64 played_us; /* media time at which the emitted sound ends */
+    gint64 from_us;   /* media time before which everything was interrupted */
     int dry;
 };
 
@@ -44,7 +44,7 @@ void player_free(struct player *p) {
 static int by_time(const void *a, const void *b, void *user) {
     const struct item *x = a, *y = b;
     (void)user;
-    return x->media_us <= y->media_us ? -1 : 1; /* a newcomer goes behind its equals */
+    return x->media_us <= y->media_us ? -1 : 1; /* a unit goes behind others of its time */
 }
 
 static void keep(struct player *p, int kind, gint64 media_us, GBytes *payload) {
@@ -64,7 +64,8 @@ void player_flush(struct player *p, gint64 next_us) {
     p->from_us = next_us;
 }
 
-/* Sound that comes too late is due now, and all that follows it later: time is not made up. */
+/* Sets the clock by a unit of sound. One that comes too late is due now, and all later ones are delayed by as much:
+   lost time is not made up. */
 static void set_clock(struct player *p, int first, gint64 media_us, gint64 now_us) {
     gint64 late = now_us - (media_us + p->base_us);
     if (first) {

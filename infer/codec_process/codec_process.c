@@ -19,25 +19,25 @@
 #include "kernels/device.h"
 #include "model/codec/internal.h"
 
-/* Seconds: for an answer, once the program is asked to end; for the process to end when it is told to. */
+/* Seconds that are waited for an answer once the program is asked to end, and for the process to end. */
 static const double GRACE = 10, LAST = 5;
 
 struct codec_process {
-    pid_t pid; /* 0: waited for already */
+    pid_t pid; /* 0: it has ended and was waited for */
     int fd, status;
     int height, width, capacity; /* pixel frames that the shared memory holds */
     void *shared;                /* their bytes; float pixels of a request to encode */
     size_t bytes;
-    void *latents; /* host: of a chunk */
+    void *latents; /* host memory for a chunk's latents */
     size_t latent; /* numbers of a latent frame */
-    double asked;  /* when the program was first seen to be asked to end; 0: it is not */
+    double asked;  /* time at which the program was first seen to be asked to end; 0: it is not */
     int failed;
     char text[600];
 };
 
 /* ---- its end ---- */
 
-/* Waits for it so long, and then ends it. */
+/* Waits this long for the process to end, then kills it. */
 static void bury(struct codec_process *p, double seconds) {
     double until = clock_seconds() + seconds;
     pid_t got = 0;
@@ -65,7 +65,7 @@ static int lost(struct codec_process *p) {
     return failure(p);
 }
 
-/* Without end while the program is to go on: a device may be slow. */
+/* Waits without end while the program goes on, because a device may be slow; GRACE seconds once it is to end. */
 static int patience(void *user) {
     struct codec_process *p = user;
     double now = clock_seconds();
@@ -74,13 +74,13 @@ static int patience(void *user) {
     return now - p->asked > GRACE ? ERR_DEVICE : OK;
 }
 
-/* What a call of the wire gave, as an error code. */
+/* Makes an error code of what a call of the wire gave. */
 static int outcome(struct codec_process *p, enum codec_wire_result result) {
     p->asked = 0;
     if (result == WIRE_FINE) return OK;
     if (result == WIRE_GONE) return lost(p);
     if (!p->failed)
-        snprintf(p->text, sizeof p->text, "the codec's process %ld gives no answer, and was ended", (long)p->pid);
+        snprintf(p->text, sizeof p->text, "the codec's process %ld gave no answer and was ended", (long)p->pid);
     p->failed = 1;
     bury(p, 0);
     return failure(p);
@@ -95,7 +95,7 @@ static int tell(struct codec_process *p, enum codec_word word, int frames, const
     return outcome(p, codec_wire_send(p->fd, latents, bytes, patience, p));
 }
 
-/* The answer, and at most `room` bytes behind it. */
+/* Receives the answer, and at most `room` bytes behind it. */
 static int hear(struct codec_process *p, struct codec_message *answer, void *bytes, size_t room) {
     if (p->failed) return failure(p);
     TRY(outcome(p, codec_wire_receive(p->fd, answer, sizeof *answer, patience, p)));
@@ -112,7 +112,7 @@ static struct codec_process *of(const struct codec *codec) { return codec->state
 
 static size_t picture(const struct codec_process *p) { return 3 * (size_t)p->height * (size_t)p->width; }
 
-/* frames: of 8 bits; a frame of float pixels takes the room of four. */
+/* Refuses more frames of 8 bits than the shared memory holds; a frame of float pixels takes the room of four. */
 static int too_many(const struct codec_process *p, int frames) {
     return frames > p->capacity
                ? error_set(ERR_DEVICE, "the room of %d frames at once for the codec's process, which has %d", frames,
@@ -127,9 +127,10 @@ static int process_tensors(const struct codec *codec, struct codec_tensor *out, 
     return 0;
 }
 
-/* What fails here fails again in the next request, which can say so. */
+/* Returns no error: what fails here fails again in the next request, which says so. */
 static void process_encode_reset(struct codec *codec) { (void)tell(of(codec), CODEC_ENCODE_RESET, 0, NULL, 0); }
-/* The picture goes by the sockets: the shared memory is taken by what comes next, and nothing waits for this. */
+/* Sends the picture through the sockets. The shared memory will not do: nothing waits for an answer to this request,
+   and the next one may overwrite it. */
 static void process_decode_begin(struct codec *codec, const float *pixels) {
     (void)tell(of(codec), CODEC_DECODE_BEGIN, 0, pixels, pixels ? picture(of(codec)) * sizeof *pixels : 0);
 }
@@ -248,7 +249,8 @@ long codec_process_number(const struct codec_process *p) { return (long)p->pid; 
 void codec_process_end(struct codec_process *p) {
     if (!p) return;
     const struct codec_message end = {.word = CODEC_END};
-    if (p->pid && !p->failed) (void)codec_wire_send(p->fd, &end, sizeof end, patience, p); /* or it is gone already */
+    if (p->pid && !p->failed)
+        (void)codec_wire_send(p->fd, &end, sizeof end, patience, p); /* fails if it is gone already */
     bury(p, LAST);
     if (p->fd >= 0) close(p->fd);
     if (p->shared) munmap(p->shared, p->bytes);

@@ -14,7 +14,7 @@ static enum codec_wire_result wait_for(int fd, short events, codec_patience pati
     return patience(user) ? WIRE_IMPATIENT : WIRE_FINE;
 }
 
-/* What send or recv returned: an end, or nothing yet. */
+/* Decides what a negative or zero result of send or recv means: the other end is closed, or nothing is there yet. */
 static enum codec_wire_result after(ssize_t n, int fd, short events, codec_patience patience, void *user) {
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return wait_for(fd, events, patience, user);
     return n > 0 ? WIRE_FINE : WIRE_GONE;

@@ -1,7 +1,7 @@
-/* codec_wire.h: what the two processes of codec_process.h say to each other over a pair of sockets. Each message is a
-   struct codec_message and `bytes` behind it: latents, or the picture that a clip begins with. Other pictures lie in
-   memory that both share, as float pixels on the way there, of 8 bits on the way back. Every request has an answer but
-   those that begin a clip, CODEC_ENCODE_RESET and CODEC_DECODE_BEGIN. */
+/* codec_wire.h: the messages that the two processes of codec_process.h exchange over a pair of sockets. Each is a
+   struct codec_message and `bytes` bytes behind it: latents, or the picture that a clip begins with. Other pictures lie
+   in memory that both share: as float pixels on the way there, in 8 bits on the way back. Every request has an answer,
+   except those that begin a clip: CODEC_ENCODE_RESET and CODEC_DECODE_BEGIN. */
 #ifndef INFER_CODEC_PROCESS_CODEC_WIRE_H
 #define INFER_CODEC_PROCESS_CODEC_WIRE_H
 
@@ -10,10 +10,10 @@
 
 enum codec_word { CODEC_ANSWER, CODEC_ENCODE_RESET, CODEC_ENCODE, CODEC_DECODE_BEGIN, CODEC_DECODE, CODEC_END };
 struct codec_message {
-    int32_t word, frames; /* frames: pixels' of a request to encode, latent ones of one to decode */
-    int32_t code, count;  /* of an answer: an error code or OK; frames that came out */
-    int64_t bytes;        /* that follow */
-    char text[512];       /* of an error */
+    int32_t word, frames; /* frames: pictures in a request to encode, latent frames in one to decode */
+    int32_t code, count;  /* answer: an error code or OK; frames that came out */
+    int64_t bytes;        /* bytes that follow the message */
+    char text[512];       /* text of an error */
 };
 /* The first answer is followed by this: what the codec is. */
 struct codec_hello {
@@ -21,10 +21,11 @@ struct codec_hello {
     int32_t channels, h, w;
 };
 
-/* Waits for the other a fifth of a second; 0: it may be waited for again, else an error code, with the text set. */
+/* Called after each fifth of a second of waiting for the other process. 0: go on waiting; else an error code, with the
+   error's text set. */
 typedef int (*codec_patience)(void *user);
 enum codec_wire_result { WIRE_FINE, WIRE_GONE, WIRE_IMPATIENT }; /* GONE: the other end is closed */
-/* Whole or not at all. patience NULL: without end. */
+/* Sends or receives everything or fails. patience NULL: waits without end. */
 enum codec_wire_result codec_wire_send(int fd, const void *bytes, size_t count, codec_patience patience, void *user);
 enum codec_wire_result codec_wire_receive(int fd, void *bytes, size_t count, codec_patience patience, void *user);
 

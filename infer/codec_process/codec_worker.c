@@ -1,5 +1,5 @@
-/* codec_worker.c: see codec_worker.h. What goes wrong with the codec is the other process's to say: it has the text in
-   the answer. */
+/* codec_worker.c: see codec_worker.h. Errors of the codec are not printed here: the answer carries their text to the
+   other process, which prints it. */
 #include "infer/codec_process/codec_worker.h"
 
 #include <fcntl.h>
@@ -16,8 +16,8 @@
 
 static volatile sig_atomic_t parent;
 
-/* The other process ends both, once the video so far is whole. A parent that is gone is someone else's number by
-   now. */
+/* Passes a signal on to the other process, which ends both once the video so far is whole. If that process is gone, its
+   id may be someone else's by now, and nothing is sent. */
 static void pass_on(int number) {
     if (getppid() == parent) kill((pid_t)parent, number);
 }
@@ -28,7 +28,7 @@ static void stand_alone(const struct codec_worker *w) {
     parent = w->parent;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC); /* the sound and the frames are not this process's */
+    int nothing = open("/dev/null", O_RDWR | O_CLOEXEC); /* standard input and output belong to the other process */
     if (nothing < 0) return;
     dup2(nothing, STDIN_FILENO);
     dup2(nothing, STDOUT_FILENO);
@@ -41,7 +41,7 @@ static size_t latent_numbers(const struct codec *codec) {
     return (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
 }
 
-/* What codec_encode and codec_decode_bytes returned. */
+/* Puts what codec_encode or codec_decode_bytes returned into the answer. */
 static void put(struct codec_message *answer, int count) {
     int code = count < 0 ? -count : device_sync();
     answer->code = code;
@@ -66,7 +66,7 @@ static int encode(const struct codec_worker *w, struct codec *codec, int frames)
     return sent;
 }
 
-/* bytes: of the first latent's picture; 0: nobody has it. */
+/* Begins a clip. bytes: size of the first latent's picture, which follows; 0: there is none. */
 static int begin_decoding(const struct codec_worker *w, struct codec *codec, size_t bytes) {
     float *picture = malloc(bytes + 1);
     int whole = picture && codec_wire_receive(w->fd, picture, bytes, NULL, NULL) == WIRE_FINE;
@@ -87,7 +87,7 @@ static int decode(const struct codec_worker *w, struct codec *codec, int frames,
     return whole && send_answer(w, &answer, NULL, 0);
 }
 
-/* 1: done, and the other has been told. */
+/* Carries out a request and answers it. 0: the other process is gone, or wants this one to end. */
 static int serve(const struct codec_worker *w, struct codec *codec, const struct codec_message *request) {
     switch (request->word) {
     case CODEC_ENCODE_RESET:

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/philox.h"
 
-/* What is drawn: the `pass` of its address (base/philox.h), so that a new draw disturbs no other. */
+/* Draws, each by its own `pass` of the address (base/philox.h), so that a new kind of draw disturbs no other. */
 enum draw { DRAW_ARRIVAL, DRAW_STAY, DRAW_NETWORK, DRAW_BREAK, DRAW_TURNS };
 
 /* ---- distributions ---- */
@@ -20,14 +20,14 @@ static struct random_address address(const struct audience *a, enum draw draw, l
                                    .sample = (uint32_t)number};
 }
 
-/* In (0, 1]: its logarithm is finite. */
+/* Draws from (0, 1], so that the logarithm is finite. */
 static double uniform(const struct random_address *a, uint32_t index) { return 1 - random_uniform(a, index); }
 
 static double exponential(const struct random_address *a, uint32_t index, double mean) {
     return -mean * log(uniform(a, index));
 }
 
-/* ln X is normal about ln(median); its spread follows from the mean, median exp(sigma^2 / 2). */
+/* Draws a lognormal X: ln X is normal about ln(median), and sigma follows from mean = median exp(sigma^2 / 2). */
 static double log_variance(double median, double mean) { return 2 * log(mean / median); }
 
 static double lognormal(const struct random_address *a, uint32_t index, double median, double mean) {
@@ -41,7 +41,7 @@ double audience_mean_stay(const struct audience *a) {
     return 60 * (a->brief * a->brief_mean + (1 - a->brief) * a->stay_mean);
 }
 
-/* Of an exponential 2 mean^2, of a lognormal mean^2 exp(sigma^2). */
+/* Mean of the square: 2 mean^2 for an exponential, mean^2 exp(sigma^2) for a lognormal. */
 double audience_mean_square_stay(const struct audience *a) {
     double ratio = a->stay_mean / a->stay_median; /* exp(sigma^2 / 2) */
     return 3600 * (a->brief * 2 * a->brief_mean * a->brief_mean +
@@ -76,8 +76,8 @@ static struct visit draw_visit(const struct audience *a, long number, double at)
     return v;
 }
 
-/* Arrivals at the highest rate of all, of which each stays with the share that the rate has there of it (thinning;
-   Lewis & Shedler 1979). */
+/* Draws arrivals at the highest rate of the day and keeps each with the probability rate / highest rate at its time
+   (thinning; Lewis & Shedler 1979). */
 int audience_plan(const struct audience *a, struct visit **visits, long *count) {
     double most = a->rate / 60 * (1 + a->swing), at = 0;
     long room = 64;

@@ -11,12 +11,12 @@
 #include "base/progress.h"
 
 enum {
-    TICK_US = 20000,       /* a piece of the microphone's sound */
-    SLOW_BUFFER = 1 << 15, /* of the kernel, for a slow reader: what it holds the server takes for delivered */
+    TICK_US = 20000,       /* length of a piece of the microphone's sound */
+    SLOW_BUFFER = 1 << 15, /* bytes of a slow reader's kernel buffer; the server takes what it holds for delivered */
     RECEIVE_BYTES = 1 << 16,
-    GIVE_UP = 10 /* connections in a row that nobody takes: the server is gone */
+    GIVE_UP = 10 /* connections that fail in a row, after which the server counts as gone */
 };
-static const double goodbye_seconds = 2; /* for the server to close what was said goodbye to */
+static const double goodbye_seconds = 2; /* time that the server has to close a connection after session.close */
 
 struct guest {
     struct guest *next;
@@ -24,14 +24,14 @@ struct guest {
     struct drive *drive;
     const struct visit *visit;
     struct lws *wsi;                    /* NULL: not connected */
-    double begun;                       /* when this connection was */
-    double breaks_at, back_at, gone_at; /* when; 0: it does not break, is not away, has not said goodbye */
+    double begun;                       /* time at which this connection was begun */
+    double breaks_at, back_at, gone_at; /* times; 0: it does not break, is not away, has not said goodbye */
     int breaking;
-    double reads_at; /* a slow reader takes nothing before */
-    int not_reading; /* it takes nothing now */
-    char *text;      /* of the message that comes in */
+    double reads_at; /* time before which a slow reader takes nothing */
+    int not_reading; /* 1: it takes nothing now */
+    char *text;      /* text of the message that is coming in */
     unsigned char head[UNIT_HEADER];
-    size_t got; /* bytes of that message */
+    size_t got; /* bytes of that message so far */
 };
 struct drive {
     struct lws_context *context;
@@ -40,10 +40,10 @@ struct drive {
     const struct load_options *options;
     struct company *company;
     const struct visit *visits;
-    long count, next;  /* visit to come */
-    double start, end; /* when it began, on the clock; how long it lasts, in the audience's time: seconds */
+    long count, next;  /* number of visits; the next one to come */
+    double start, end; /* seconds: beginning, on the clock; length, in the audience's time */
     struct guest *guests;
-    int unheard; /* connections that nobody took, since one was taken */
+    int unheard; /* connections that failed since the last one that did not */
 };
 
 static unsigned char buffer[LWS_PRE + VISITOR_MESSAGE_MAX];
@@ -76,7 +76,7 @@ static int keep(struct guest *g, const unsigned char *bytes, size_t n, int binar
     return 0;
 }
 
-/* A slow network: after so many bytes it takes nothing until they would have passed. */
+/* Imitates a slow network: after these bytes it takes nothing for as long as they would have needed. */
 static void read_slowly(struct guest *g, size_t bytes, double now) {
     double from = g->reads_at > now ? g->reads_at : now;
     g->reads_at = from + (double)bytes * 8e-3 / g->drive->options->slow_kbps;
@@ -115,7 +115,7 @@ static void reason(struct tally *t, const char *text) { snprintf(t->reason, size
 
 static void not_connected(struct guest *g, const char *why) {
     struct tally *t = g->visitor.company->tally;
-    int answered = !strncmp(why, "HS: ", 4); /* and not as hoped */
+    int answered = !strncmp(why, "HS: ", 4); /* the server answered, with a refusal */
     g->drive->unheard = answered ? 0 : g->drive->unheard + 1;
     t->not_let_in += answered;
     t->failed += !answered;
@@ -197,7 +197,7 @@ static void dial(struct guest *g, double now) {
     if (!lws_client_connect_via_info(&to) && g->visitor.phase != VISITOR_GONE) not_connected(g, "no connection");
 }
 
-/* ---- all of them ---- */
+/* ---- all clients ---- */
 
 static int arrive(struct drive *d, double now) {
     const struct visit *v = d->visits + d->next;
@@ -214,7 +214,7 @@ static int arrive(struct drive *d, double now) {
     return OK;
 }
 
-/* A connection breaks as by a cut cable: nothing is said. Not before the server has all that it needs of a session. */
+/* Breaks a connection like a cut cable, without a word, but not before the server has all that a session needs. */
 static void break_off(struct guest *g, double now) {
     struct visitor *v = &g->visitor;
     if (!g->breaks_at || now < g->breaks_at || !v->token[0] || (v->company->picture && !v->picture_whole)) return;
@@ -227,7 +227,7 @@ static void break_off(struct guest *g, double now) {
 static void attend(struct guest *g, double now) {
     struct visitor *v = &g->visitor;
     if (!g->wsi) {
-        if (g->back_at && now >= v->leaves) v->phase = VISITOR_GONE; /* it has had enough meanwhile */
+        if (g->back_at && now >= v->leaves) v->phase = VISITOR_GONE; /* its stay ended while it was away */
         if (g->back_at && now >= g->back_at && v->phase != VISITOR_GONE) dial(g, now);
         return;
     }
@@ -286,7 +286,7 @@ int drive(struct company *company, const struct target *target, const struct loa
            lws_service(d.context, 0) >= 0)
         progress_update(&progress, d.next, "");
     progress_end(&progress, d.next, "");
-    for (struct guest *g = d.guests; g; g = g->next) g->visitor.phase = VISITOR_GONE; /* whoever was cut short by us */
+    for (struct guest *g = d.guests; g; g = g->next) g->visitor.phase = VISITOR_GONE; /* ended by us, not failed */
     lws_context_destroy(d.context);
     while (d.guests) {
         struct guest *g = d.guests;
@@ -294,5 +294,7 @@ int drive(struct company *company, const struct target *target, const struct loa
         free(g->text);
         free(g);
     }
-    return d.unheard < GIVE_UP ? OK : error_set(ERR_DEVICE, "%s: the server has gone", target->name);
+    return d.unheard < GIVE_UP
+               ? OK
+               : error_set(ERR_DEVICE, "%s: the server is gone: %d connections failed in a row", target->name, GIVE_UP);
 }

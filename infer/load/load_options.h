@@ -1,4 +1,4 @@
-/* load_options.h: what `load` is told on its command line, as key=value (load --help lists them). */
+/* load_options.h: the keys of `load`'s command line (load --help lists them). */
 #ifndef INFER_LOAD_LOAD_OPTIONS_H
 #define INFER_LOAD_LOAD_OPTIONS_H
 
@@ -9,10 +9,10 @@ enum load_plan { PLAN_RUN, PLAN_ONLY, PLAN_LIST };
 struct load_options {
     struct audience audience;
     int plan;            /* enum load_plan */
-    double compress;     /* the audience's time runs so many times faster than the clock */
+    double compress;     /* factor by which the audience's time runs faster than the clock */
     double away;         /* seconds from a connection's break to the visitor's return */
-    double slow_kbps;    /* what a slow network takes, kbit/s */
-    int sessions, queue; /* of the forecast; sessions 0: what the server says */
+    double slow_kbps;    /* rate of a slow network, kbit/s */
+    int sessions, queue; /* places to forecast for; sessions 0: as many as the server says */
     char token_file[1024];
     char picture[1024]; /* "": the server's own reference, or person */
     char person[64];

@@ -40,7 +40,7 @@ static const struct {
     {"after_stop", "interrupt to picture", offsetof(struct tally, after_stop)},
 };
 enum { SPREADS = sizeof spreads / sizeof *spreads };
-/* Of the server: what is shown before and after, and what grew meanwhile. */
+/* Figures of the server: some are shown before and after, of others what was added meanwhile. */
 static const char *const gauges[] = {"resident_bytes", "outbox_bytes",      "sessions",        "queue",
                                      "connections",    "sessions_capacity", "real_time_factor"};
 static const char *const counters[] = {"sessions_created_total", "sessions_resumed_total",   "sessions_refused_total",
@@ -65,18 +65,18 @@ void report_plan(FILE *f, const struct load_result *r) {
     double mean = audience_mean_stay(a), load = offered(r);
     fprintf(f, "plan: seed %ld, %ld visits in %g min, %.4g a minute\n", a->seed, p->visits, a->minutes,
             (double)p->visits / a->minutes);
-    fprintf(f, "  stay       mean %.1f s (of the distribution %.1f s), %.1f %% under a minute\n", p->mean_stay, mean,
+    fprintf(f, "  stay       mean %.1f s (the distribution's: %.1f s), %.1f %% under a minute\n", p->mean_stay, mean,
             100 * p->short_share);
     fprintf(f, "  load       %.2f erlang: %.4g a minute x %.3g min\n", load, a->rate, mean / 60);
     if (!r->places) return;
-    double variation = audience_mean_square_stay(a) / (mean * mean); /* 1 + the square of the coefficient */
+    double variation = audience_mean_square_stay(a) / (mean * mean); /* 1 + square of the coefficient of variation */
     fprintf(f, "  places     %d: by Erlang B %.3g %% find none, by Erlang C %.3g %% would have to wait\n", r->places,
             100 * erlang_b(r->places, load), 100 * erlang_c(r->places, load));
     if (load < r->places)
-        fprintf(f, "             who waits without end waits %.3g s on average (stays vary: x %.3g)\n",
+        fprintf(f, "             if all wait without end, they wait %.3g s on average (x %.3g because stays vary)\n",
                 mean / (r->places - load) * variation / 2, variation / 2);
-    fprintf(f, "             1 %% find none at %.2f erlang, %.4g visits a minute\n", erlang_b_load(r->places, 0.01),
-            60 * erlang_b_load(r->places, 0.01) / mean);
+    fprintf(f, "             1 %% find none at a load of %.2f erlang, %.4g visits a minute\n",
+            erlang_b_load(r->places, 0.01), 60 * erlang_b_load(r->places, 0.01) / mean);
     fprintf(
         f,
         "  expected   %ld admitted at once, %ld queued (%ld of them get in, after %.1f s), %ld refused; %d at most\n",
@@ -113,7 +113,7 @@ void report_run(FILE *f, const struct load_result *r) {
     fprintf(f, "load: %ld visits, %d at once at most\n", t->visits, t->most_present);
     fprintf(f, "  admitted   %ld at once, %ld queued (%ld of them got in), %ld refused, %ld not let in, %ld failed\n",
             t->admitted, t->queued, t->entered, t->refused, t->not_let_in, t->failed);
-    if (*t->reason) fprintf(f, "             the last of these: %s\n", t->reason);
+    if (*t->reason) fprintf(f, "             the last one not let in or failed: %s\n", t->reason);
     long answered = t->admitted + t->queued + t->refused + t->not_let_in + t->failed;
     if (t->visits > answered) fprintf(f, "             %ld left before they were answered\n", t->visits - answered);
     fprintf(f, "  broken     %ld connections, %ld sessions resumed, %ld expired\n", t->broken, t->resumed, t->expired);

@@ -10,16 +10,16 @@
 
 struct load_result {
     const struct load_options *options;
-    int places; /* of the forecast; 0: there is none */
+    int places; /* places that the forecast is for; 0: there is no forecast */
     struct forecast forecast;
     const struct tally *tally;  /* NULL: nothing was driven */
-    const char *before, *after; /* the server's /metrics */
+    const char *before, *after; /* texts of the server's /metrics */
 };
-/* What is to be expected: the plan's figures, and those of the closed forms. */
+/* Prints what is to be expected: the plan's figures, and those of the closed forms. */
 void report_plan(FILE *file, const struct load_result *result);
-/* What happened. */
+/* Prints what happened. */
 void report_run(FILE *file, const struct load_result *result);
-/* Both as one JSON object; times in seconds. */
+/* Writes both as one JSON object; times in seconds. */
 int report_write(const char *path, const struct load_result *result);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* ---- Erlang's formulas ---- */
 
-/* B(0) = 1, B(k) = a B(k - 1) / (k + a B(k - 1)): no factorial, so no overflow. */
+/* Computes B(0) = 1, B(k) = a B(k - 1) / (k + a B(k - 1)); unlike factorials this cannot overflow. */
 double erlang_b(int places, double offered) {
     double b = 1;
     for (int k = 1; k <= places; k++) b = offered * b / (k + offered * b);
@@ -37,12 +37,12 @@ double erlang_b_load(int places, double share) {
 /* ---- a plan's visits, one after the other ---- */
 
 struct house {
-    double *leave; /* [in]: when those with a place go */
-    long *waiting; /* [queued]: visits, the first to come first */
+    double *leave; /* [in]: times at which those with a place leave */
+    long *waiting; /* [queued]: visits that wait, first come first */
     int in, queued;
 };
 
-/* The place that is free first; -1: none is taken. */
+/* Index of the place that becomes free first; -1: none is taken. */
 static int first_to_leave(const struct house *h) {
     int first = h->in ? 0 : -1;
     for (int i = 1; i < h->in; i++)
@@ -59,7 +59,7 @@ static void give_up(struct house *h, const struct visit *visits, double now) {
     h->queued = kept;
 }
 
-/* Places that become free up to `now` go to whoever waits. */
+/* Gives the places that become free up to `now` to those who wait. */
 static void pass_on(struct house *h, const struct visit *visits, double now, struct forecast *f) {
     for (int i; (i = first_to_leave(h)) >= 0 && h->leave[i] <= now;) {
         double at = h->leave[i];

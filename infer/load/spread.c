@@ -5,7 +5,7 @@
 
 enum { BINS = SPREAD_HIGH_MS - SPREAD_LOW_MS };
 
-/* Bin i holds what is longer than i - 1 and at most i milliseconds above the lowest. */
+/* Bin of a duration: bin i holds what is more than i - 1 and at most i milliseconds above the lowest. */
 static int bin_of(double seconds) {
     double bin = ceil(1e3 * seconds - 1e-6) - SPREAD_LOW_MS;
     return bin < 0 ? 0 : bin >= BINS ? BINS - 1 : (int)bin;

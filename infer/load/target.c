@@ -15,7 +15,7 @@
 
 enum { ANSWER_MAX = 1 << 20, PORT_DEFAULT = 8080, SECONDS = 10 };
 
-/* A port's digits and nothing behind them but a slash; 0: it is none. */
+/* Reads a port: digits, and after them nothing but a slash. 0: it is none. */
 static int port_of(const char *text) {
     int length = (int)strspn(text, "0123456789"), port = length && length < 6 ? atoi(text) : 0;
     return (text[length] && strcmp(text + length, "/")) || port > 65535 ? 0 : port;
@@ -25,7 +25,7 @@ int target_parse(struct target *t, const char *text) {
     const char *at = strncasecmp(text, "http://", 7) ? text : text + 7;
     int length = 0;
     if (!strncasecmp(text, "https://", 8))
-        return error_set(ERR_USAGE, "%s: TLS is a proxy's; name the server behind it, http://HOST:PORT", text);
+        return error_set(ERR_USAGE, "%s: load speaks no TLS; name the server behind the proxy, http://HOST:PORT", text);
     sscanf(at, *at == '[' ? "[%255[0-9a-fA-F:.]]%n" : "%255[^][:/ ]%n", t->host, &length);
     const char *rest = at + length;
     t->port = *rest == ':' ? port_of(rest + 1) : *rest && strcmp(rest, "/") ? 0 : PORT_DEFAULT;
@@ -54,7 +54,7 @@ static int dial(const struct target *t) {
     return fd;
 }
 
-/* The whole answer, NUL-terminated; "" where none came. */
+/* Reads the whole answer, NUL-terminated; "" where none came. */
 static void exchange(int fd, const struct target *t, const char *path, char *answer) {
     char request[1024];
     size_t got = 0;
@@ -68,7 +68,7 @@ static void exchange(int fd, const struct target *t, const char *path, char *ans
 
 int target_get(const struct target *t, const char *path, char **body) {
     int fd = dial(t);
-    if (fd < 0) return error_set(ERR_DEVICE, "%s: no server is there", t->name);
+    if (fd < 0) return error_set(ERR_DEVICE, "%s: no server is there; is serve running?", t->name);
     char *answer = malloc(ANSWER_MAX + 1), *space, *begin;
     if (answer) exchange(fd, t, path, answer);
     close(fd);
@@ -81,9 +81,9 @@ int target_get(const struct target *t, const char *path, char **body) {
     if (status == 200) return OK;
     free(answer);
     if (status == 401)
-        return error_set(ERR_DEVICE, "%s: the server wants its token: token_file= or STREAMAVATAR_TOKEN", t->name);
+        return error_set(ERR_DEVICE, "%s: the server wants its token: give token_file= or STREAMAVATAR_TOKEN", t->name);
     if (status) return error_set(ERR_DEVICE, "%s: the server answers GET %s with %d", t->name, path, status);
-    return error_set(ERR_DEVICE, "%s: whatever is there, it does not speak HTTP", t->name);
+    return error_set(ERR_DEVICE, "%s: something answers there, but not in HTTP", t->name);
 }
 
 double metrics_value(const char *text, const char *name) {

@@ -9,11 +9,11 @@
 
 enum {
     MICROPHONE_SAMPLES = VISITOR_RATE / 50,
-    MICROPHONE_BEHIND = 50 /* pieces that are given up when more are due */
+    MICROPHONE_BEHIND = 50 /* pieces by which the microphone may lag behind; what is older is given up */
 };
 static const double report_seconds = 0.2, patience_seconds = 30;
 
-/* A second of voice: twelve harmonics of 120 Hz in four syllables, loud enough to be heard as speech. */
+/* Makes a second of voice: twelve harmonics of 120 Hz in four syllables, loud enough to count as speech. */
 void company_open(struct company *c) {
     for (int i = 0; i < VISITOR_RATE; i++) {
         double t = (double)i / VISITOR_RATE, sum = 0, syllable = sin(M_PI * 4 * t);
@@ -61,7 +61,7 @@ static void keep_turns(struct visitor *v, double now) {
     }
 }
 
-/* ---- saying ---- */
+/* ---- writing messages ---- */
 
 static size_t unit(struct visitor *v, unsigned char *message, int *binary, int kind, int flags, size_t length) {
     const struct unit u = {.kind = kind,
@@ -109,7 +109,8 @@ static size_t say_interrupt(struct visitor *v, double now, char *text) {
     return client_turn(text, VISITOR_MESSAGE_MAX, MESSAGE_INTERRUPT, v->turn);
 }
 
-/* Samples `from` on of the voice that is repeated every second, little-endian; silence where nobody speaks. */
+/* Writes samples of the voice, which repeats every second, from sample `from` on, little-endian; silence where nobody
+   speaks. */
 static void put_sound(const struct visitor *v, unsigned char *at, long from, long samples, int speaks) {
     for (long i = 0; i < samples; i++) {
         uint16_t sample = speaks ? (uint16_t)v->company->voice[(from + i) % VISITOR_RATE] : 0;
@@ -121,13 +122,13 @@ static void put_sound(const struct visitor *v, unsigned char *at, long from, lon
 static size_t say_microphone(struct visitor *v, double now, unsigned char *message, int *binary) {
     long due = (long)((now - v->microphone) * 50) - v->microphone_sent;
     if (due <= 0) return 0;
-    if (due > MICROPHONE_BEHIND) v->microphone_sent += due - 1; /* what the network did not take in time is lost */
+    if (due > MICROPHONE_BEHIND) v->microphone_sent += due - 1; /* gives up what the network did not take in time */
     int speaks = v->turn_phase == TURN_USER || (v->turn_phase == TURN_AGENT && v->interrupted);
     put_sound(v, message + UNIT_HEADER, MICROPHONE_SAMPLES * v->microphone_sent++, MICROPHONE_SAMPLES, speaks);
     return unit(v, message, binary, UNIT_USER, 0, 2 * MICROPHONE_SAMPLES);
 }
 
-/* The agent's speech as fast as the socket takes it, then its end. */
+/* Sends the agent's speech as fast as the socket takes it, then its end. */
 static size_t say_speech(struct visitor *v, unsigned char *message, int *binary) {
     if (v->turn_phase != TURN_AGENT || v->end_said || v->interrupted) return 0;
     long from = (long)(v->sequence[UNIT_AGENT] - v->turn_sequence) * VISITOR_RATE, left = v->samples - from;
@@ -160,15 +161,15 @@ size_t visitor_say(struct visitor *v, double now, unsigned char *message, int *b
     return say_speech(v, message, binary);
 }
 
-/* ---- hearing ---- */
+/* ---- reading messages ---- */
 
-/* The server knows its token. */
+/* Counts a return: the server knew its token. */
 static void count_return(struct visitor *v) {
     v->company->tally->resumed += v->comes_back;
     v->comes_back = 0;
 }
 
-/* What the server has not got of the agent's turn is sent again; of an older turn nothing is. */
+/* Sends again what the server has not got of the agent's turn; of an older turn nothing is sent again. */
 static void take_up(struct visitor *v, const struct heard *h) {
     v->resumed = 1;
     v->sequence[UNIT_AGENT] = h->next_agent;
@@ -185,7 +186,7 @@ static void enter(struct visitor *v, double now, const struct heard *h) {
     if (h->resumed) take_up(v, h);
     v->microphone = now;
     v->microphone_sent = 0;
-    if (v->exchanges) return; /* it was in before */
+    if (v->exchanges) return; /* it had a session before and came back */
     if (v->queued_at) {
         t->entered++;
         spread_add(&t->waited, now - v->queued_at);
@@ -207,7 +208,7 @@ static void queue(struct visitor *v, double now, const struct heard *h) {
 
 static void start(struct visitor *v, double now, const struct heard *h) {
     if (h->turn != v->turn || v->turn_phase != TURN_AGENT) return;
-    /* it is heard when play has come there */
+    /* the turn is heard when play has reached it */
     double begins = now + 1e-6 * (double)(h->position_us - player_position(&v->player, now));
     if (v->exchange.interrupted >= 0) v->interrupt_at = fmax(now, begins) + v->exchange.interrupted;
 }
@@ -216,14 +217,14 @@ static void finish(struct visitor *v, double now, const struct heard *h) {
     struct tally *t = v->company->tally;
     if (h->turn != v->turn || v->turn_phase != TURN_AGENT) return;
     t->turns_played += !h->interrupted;
-    t->interruptions -= v->interrupted && !h->interrupted; /* the turn was over first */
+    t->interruptions -= v->interrupted && !h->interrupted; /* does not count: the turn was over before it */
     if (h->interrupted && v->interrupted) {
         t->interruptions_answered++;
         spread_add(&t->finished, now - v->interrupted);
         player_cut(&v->player, h->next_us, now);
         v->stopped = h->next_us > 0 ? v->interrupted : 0;
         v->stop_us = h->next_us;
-        begin_phase(v, TURN_USER, now + v->exchange.user); /* the user has the word */
+        begin_phase(v, TURN_USER, now + v->exchange.user); /* the user, who interrupted, speaks now */
         return;
     }
     begin_exchange(v, now);
@@ -254,7 +255,7 @@ void visitor_hear_text(struct visitor *v, double now, const char *text, size_t l
     if (h.type == HEARD_ERROR) end_badly(v, &h);
 }
 
-/* Pictures whose numbers are missing were dropped; after a break what was under way is no loss. */
+/* Counts pictures that were dropped, by the numbers that are missing; what a broken connection lost does not count. */
 static void count_picture(struct visitor *v, const struct unit *u) {
     struct tally *t = v->company->tally;
     t->pictures++;

@@ -44,7 +44,7 @@ int access_token(struct access *a, const char *path) {
                      a->address);
 }
 
-/* The same time wherever they differ. */
+/* Compares two texts; it takes the same time wherever they differ. */
 static int equal(const char *offered, size_t length, const char *token) {
     size_t n = strlen(token), differ = length ^ n;
     for (size_t i = 0; i < length; i++) differ |= (size_t)(unsigned char)(offered[i] ^ token[n ? i % n : 0]);
@@ -71,7 +71,8 @@ int access_authorized(const struct access *a, const char *authorization, const c
 
 /* ---- names ---- */
 
-/* The name in "name", "name:port", "[address]:port": its length, and where it begins; 0: none, or no port after it. */
+/* Finds the name in "name", "name:port" or "[address]:port": returns its length and where it begins; 0: there is none,
+   or what follows it is no port. */
 static size_t name_in(const char **text) {
     const char *name = *text, *end;
     if (*name == '[') {

@@ -1,23 +1,25 @@
-/* access.h: who may speak to the server: Host, Origin and token of a request (docs/protocol.md, Who is let in). */
+/* access.h: decides who may speak to the server, by Host, Origin and token of a request (docs/protocol.md, "Who is let
+   in"). */
 #ifndef INFER_SERVE_ACCESS_H
 #define INFER_SERVE_ACCESS_H
 
 struct access {
     char address[256]; /* the address that the server is bound to */
-    char hosts[1024];  /* further names, with commas between */
-    char token[256];   /* "": none */
+    char hosts[1024];  /* further host names, separated by commas */
+    char token[256];   /* "": no token is asked for */
 };
-/* 1: an address of this machine alone. */
+/* 1: a loopback address, which only this machine reaches. */
 int access_is_loopback(const char *address);
-/* The token from the file, or from the environment's STREAMAVATAR_TOKEN where path is "". ERR_INPUT: cannot be read
-   or has characters that a token cannot have; ERR_USAGE: none for an address that others reach. */
+/* Reads the token from the file, or where path is "" from the environment variable STREAMAVATAR_TOKEN. ERR_INPUT: it
+   cannot be read or has characters that a token cannot have; ERR_USAGE: there is none for an address that others can
+   reach. */
 int access_token(struct access *access, const char *path);
-/* host: the header, "" where there is none; a name and perhaps a port. 1: it names this server. */
+/* Checks the Host header: a name and perhaps a port, "" where there is none. 1: it names this server. */
 int access_host(const struct access *access, const char *host);
-/* origin: the header, "" where there is none, as with all that are no browsers. */
+/* Checks the Origin header, "" where there is none, as with all clients that are no browsers. */
 int access_origin(const struct access *access, const char *origin);
-/* authorization: that header or ""; protocols: the subprotocols that are offered, or "". Takes as long for a wrong
-   token as for the right one. */
+/* Checks the token. authorization: that header or ""; protocols: the offered subprotocols or "". A wrong token takes as
+   long as the right one, so that times tell nothing about it. */
 int access_authorized(const struct access *access, const char *authorization, const char *protocols);
 
 #endif

@@ -1,7 +1,7 @@
 /* agent.c: see agent.h. The session's side of an agent is guarded by the server's lock; the process's side belongs to
-   the agents' thread, which reads and writes pipes without the lock. Sound and words come through different pipes:
-   where in the sound an audio.end belongs is what it says itself, or the number of bytes that are in the sound's pipe
-   when it is read. */
+   the agents' thread, which reads and writes pipes without the lock. Sound and messages come through different pipes.
+   The place in the sound to which an audio.end belongs is the number of samples that it gives, or else the end of what
+   is in the sound's pipe when the message is read. */
 #include "infer/serve/agent.h"
 
 #include <errno.h>
@@ -26,21 +26,25 @@
 
 enum {
     TICK_MS = 20,
-    HEARD_MAX = AUDIO_RATE, /* samples that wait for the process */
-    TOLD_MAX = 1 << 16,     /* bytes of messages that wait for it */
-    SAID_PIECE = 1 << 16,   /* bytes of its sound that are read at once, and a tick */
-    MARKS = 64,             /* ends of turns that its sound has not come to */
-    FAILURES = 5,           /* runs without a word, one after the other, before it is given up */
-    MESSAGES = 50,          /* of its own that are read a second */
+    HEARD_MAX = AUDIO_RATE, /* samples that may wait for the process */
+    TOLD_MAX = 1 << 16,     /* bytes of messages that may wait for it */
+    SAID_PIECE = 1 << 16,   /* bytes of its sound that are read at once, and in a tick */
+    MARKS = 64,             /* ends of turns that may lie ahead of the sound read so far */
+    FAILURES = 5,           /* runs without a word, one after the other, after which it is given up */
+    MESSAGES = 50,          /* messages of its own that are read in a second */
     LOG_LINE = 400,         /* bytes of a line of its standard error that are logged */
-    LOG_LINES = 20          /* lines a second */
+    LOG_LINES = 20          /* lines that are logged in a second */
 };
-/* Seconds: between two starts; without sound, after which a turn is over, of a process that sends no messages; how long
-   what was interrupted is dropped where no audio.end comes, of one that sends none and of one that does; from SIGTERM
-   to SIGKILL; between looks whether a process has ended. */
-static const double start_again = 1, silence = 0.5, skipped = 2, skipped_told = 10, grace = 2, look = 0.1;
+/* Seconds. A process "with messages" has sent one in this run: it ends its turns itself. */
+static const double start_again = 1; /* time between two starts */
+static const double silence = 0.5;   /* time without sound that ends a turn of a process without messages */
+static const double skipped = 2;     /* time for which interrupted sound of such a process is dropped */
+static const double skipped_told =
+    10;                         /* time for which it is dropped of a process with messages, if no audio.end comes */
+static const double grace = 2;  /* time from SIGTERM to SIGKILL */
+static const double look = 0.1; /* time between looks whether a process has ended */
 
-/* Bytes on their way into a pipe. */
+/* Bytes that are being written into a pipe. */
 struct piece {
     char bytes[4096];
     size_t length, at;
@@ -48,10 +52,10 @@ struct piece {
 struct agent {
     struct agents *agents;
     struct agent *next;
-    char id[TOKEN_LENGTH + 1]; /* the session's */
+    char id[TOKEN_LENGTH + 1]; /* id of the session */
 
     /* the session's side */
-    struct live *live; /* NULL: it is over */
+    struct live *live; /* NULL: the session is over */
     int16_t heard[HEARD_MAX];
     long heard_count;
     char told[TOLD_MAX];
@@ -61,22 +65,22 @@ struct agent {
 
     /* the process's side */
     struct agent_process process;
-    int running;  /* its pipes may have something, though it has ended */
-    int spoke;    /* in this run, sound or messages */
-    int tells_us; /* in this run, messages: it ends its turns itself */
+    int running;  /* 1: it runs, or it has ended and its pipes may still hold something */
+    int spoke;    /* 1: in this run it has given sound or messages */
+    int tells_us; /* 1: in this run it has sent messages, so it ends its turns itself */
     int failures;
-    double started, looked, terminated; /* when; terminated 0: not yet */
+    double started, looked, terminated; /* times; terminated 0: not yet */
     struct piece hears, is_told;
     struct lines tells, logs;
     unsigned char said[SAID_PIECE + 1];
-    int odd;                     /* said[0] is half a sample */
-    uint64_t said_bytes;         /* in this run, all that were read */
-    uint64_t mark[MARKS], ended; /* of said_bytes: ends of turns to come, the newest of all */
+    int odd;                     /* 1: said[0] is the first half of a sample */
+    uint64_t said_bytes;         /* bytes of sound that were read in this run */
+    uint64_t mark[MARKS], ended; /* places counted like said_bytes: ends of turns to come; the last end of all */
     int marks;
-    uint64_t skip_to;   /* sound before it is dropped */
-    double skips_until; /* and all sound until then, or until a turn's end is told; 0: not */
+    uint64_t skip_to;   /* place before which sound is dropped */
+    double skips_until; /* time until which all sound is dropped, unless the end of a turn comes first; 0: none is */
     double quiet_since;
-    double second; /* when the one began that log_lines were logged in and messages taken */
+    double second; /* beginning of the second for which log_lines and messages are counted */
     int log_lines, messages;
 };
 struct agents {
@@ -154,7 +158,8 @@ int agent_gave_up(const struct agent *a) { return a->gave_up; }
 
 /* ---- into the pipes ---- */
 
-/* What waits goes on its way as far as there is room; sound by whole samples, so that dropping never cuts one. */
+/* Moves what waits into the pieces to be written, as far as there is room; sound by whole samples, so that dropping
+   never cuts one. */
 static void fetch(struct agent *a) {
     if (a->hears.at == a->hears.length && a->heard_count) {
         size_t most = sizeof a->hears.bytes / sizeof *a->heard, have = (size_t)a->heard_count;
@@ -220,14 +225,14 @@ static void read_log(struct agent *a) {
 
 /* ---- out of the words ---- */
 
-/* Where the sound is that is in the pipe now and has not been read. */
+/* Place of the end of the sound that is in the pipe now and has not been read. */
 static uint64_t sound_end(const struct agent *a) {
     int waits = 0, pipe = a->process.pipe[AGENT_SAYS];
     if (pipe >= 0) ioctl(pipe, FIONREAD, &waits);
     return a->said_bytes + (uint64_t)waits;
 }
 
-/* The turn ends with the sound that has been written so far, or where it says. */
+/* Marks the end of a turn: the end of the sound that has been written so far, or an earlier place that it gives. */
 static void mark_end(struct agent *a, int64_t samples) {
     uint64_t end = sound_end(a), said = a->ended + 2 * (uint64_t)samples;
     if (samples >= 0 && said < end) end = said > a->said_bytes ? said : a->said_bytes;
@@ -236,7 +241,7 @@ static void mark_end(struct agent *a, int64_t samples) {
     a->skips_until = 0;
 }
 
-/* What has been written so far is not wanted. */
+/* Drops the sound that has been written so far. */
 static void forget(struct agent *a) {
     a->ended = a->skip_to = sound_end(a);
     a->skips_until = 0;
@@ -272,7 +277,7 @@ static void read_words(struct agent *a) {
 
 /* ---- out of the sound ---- */
 
-/* All that is in the pipe is of what was interrupted; and what follows, unless the process has ended its turn. */
+/* Begins to drop what was interrupted: all that is in the pipe, and what follows, unless the turn has its end there. */
 static void skip(struct agent *a, double now) {
     uint64_t end = sound_end(a);
     a->skip_to = end;
@@ -280,7 +285,7 @@ static void skip(struct agent *a, double now) {
     a->quiet_since = now;
 }
 
-/* With the lock: n new bytes behind said[0..odd). */
+/* Takes n new bytes, which lie behind said[0..odd). With the lock held. */
 static void take_sound(struct agent *a, size_t n, double now) {
     uint64_t from = a->said_bytes;
     a->said_bytes += n;
@@ -294,7 +299,7 @@ static void take_sound(struct agent *a, size_t n, double now) {
     if (a->odd) a->said[0] = a->said[n - 1];
 }
 
-/* With the lock: turns that the sound has come to the end of, or that nothing more comes of. */
+/* Ends the turns whose end the sound has reached, or of which nothing more comes. With the lock held. */
 static void end_turns(struct agent *a, double now) {
     while (a->marks && a->mark[0] <= a->said_bytes) {
         memmove(a->mark, a->mark + 1, sizeof *a->mark * (size_t)--a->marks);
@@ -306,7 +311,7 @@ static void end_turns(struct agent *a, double now) {
     if (a->live) live_agent_pause(a->live);
 }
 
-/* How much may be read: what there is room for, and not beyond a mark. */
+/* Number of bytes that may be read: as many as there is room for, and not beyond a mark. */
 static size_t readable(const struct agent *a, long room) {
     uint64_t most = SAID_PIECE, next = a->said_bytes < a->skip_to ? a->skip_to : UINT64_MAX;
     if (a->marks && a->mark[0] > a->said_bytes && a->mark[0] < next) next = a->mark[0];
@@ -315,7 +320,7 @@ static size_t readable(const struct agent *a, long room) {
     return next - a->said_bytes < most ? (size_t)(next - a->said_bytes) : (size_t)most;
 }
 
-/* Returns 1 while there may be more now. */
+/* Reads sound. Returns 1 while there may be more at once. */
 static int read_sound(struct agent *a, long room, double now) {
     struct server *s = a->agents->server;
     int pipe = a->process.pipe[AGENT_SAYS];
@@ -323,7 +328,7 @@ static int read_sound(struct agent *a, long room, double now) {
     size_t most = readable(a, room);
     ssize_t n = pipe < 0 || !most ? 0 : read(pipe, a->said + a->odd, most);
     int empty = n < 0 && (errno == EAGAIN || errno == EINTR), end = pipe < 0 || (most && n <= 0 && !empty);
-    if (n > 0 || !most) a->quiet_since = now; /* or nobody could say anything */
+    if (n > 0 || !most) a->quiet_since = now; /* not reading for lack of room is no silence */
     if (pipe >= 0 && end) agent_process_close(&a->process, AGENT_SAYS);
     pthread_mutex_lock(&s->lock);
     if (n > 0) take_sound(a, (size_t)n, now);
@@ -371,7 +376,7 @@ static void close_pipes(struct agent *a) {
     for (int i = 0; i < AGENT_PIPES; i++) agent_process_close(&a->process, (enum agent_pipe)i);
 }
 
-/* The process has ended and all that it said has been read: so has its turn. */
+/* Finishes a run: the process has ended and all that it said has been read, so its turn is over too. */
 static void finish(struct agent *a) {
     struct server *s = a->agents->server;
     read_words(a);
@@ -393,7 +398,7 @@ static void look_for_end(struct agent *a, double now) {
     if (agent_process_ended(&a->process)) reap(a);
 }
 
-/* The session is over. 1: so is the agent. */
+/* Ends the agent of a session that is over. 1: it may be freed. */
 static int end(struct agent *a, double now) {
     if (a->process.pid && a->terminated <= 0) {
         close_pipes(a);
@@ -432,13 +437,13 @@ static void serve(struct agent *a, double now) {
     if (!a->process.pid && !more) finish(a);
 }
 
-/* One round. Returns how many agents there are. */
+/* Serves every agent once. Returns how many there are. */
 static int serve_all(struct agents *s) {
     int count = 0;
     double now = clock_seconds();
     pthread_mutex_lock(&s->server->lock);
     struct agent **at = &s->first;
-    while (*at) { /* who comes meanwhile comes at the front */
+    while (*at) { /* an agent that is opened meanwhile is put at the front */
         struct agent *a = *at;
         int over = !a->live;
         pthread_mutex_unlock(&s->server->lock);

@@ -1,6 +1,6 @@
-/* agent.h: the process that speaks for a session (`agent=`, docs/serving.md): what it is given, what comes of it, when
-   it is started again. One thread serves the pipes of all of them, every 20 ms and when there are words for one; it
-   never waits for any. */
+/* agent.h: the process that speaks for a session (`agent=`, docs/serving.md): feeds it, takes its sound and messages,
+   and starts it again when it ends. One thread serves the pipes of all agents, every 20 ms and whenever there is a
+   message for one; it never waits for any of them. */
 #ifndef INFER_SERVE_AGENT_H
 #define INFER_SERVE_AGENT_H
 
@@ -11,23 +11,23 @@ struct agents;
 struct live;
 struct server;
 
-/* Starts the thread. */
+/* Starts the agents' thread. */
 int agents_open(struct agents **agents, struct server *server, const struct agent_command *command);
-/* When no session has one any more: waits until all processes have ended, a few seconds at most. */
+/* Waits until all processes have ended, a few seconds at most. Call when no session has an agent any more. */
 void agents_close(struct agents *agents);
 
-/* All with the server's lock held: */
+/* All of these are called with the server's lock held. */
 
-/* For this session, which leaves it when it ends: from then on the agent knows it no more and ends its process. NULL:
-   out of memory. */
+/* Makes an agent for this session, which calls agent_leave when it ends: the agent then forgets the session and ends
+   its process. NULL: out of memory. */
 struct agent *agent_open(struct agents *agents, struct live *live);
 void agent_leave(struct agent *agent);
-/* The user's sound, 16 kHz. What the process does not read in a second is dropped from the old end. */
+/* Passes on the user's sound, 16 kHz. At most a second waits for the process; beyond that the oldest is dropped. */
 void agent_hear(struct agent *agent, const float *pcm, long samples);
-/* A message, freed here. What does not fit beside 64 KiB that were not read is dropped. `needs`: the process is started
-   if it does not run. */
+/* Passes on a message, which is freed here. At most 64 KiB wait for the process; what does not fit is dropped. needs: 1
+   starts the process if it does not run. */
 void agent_tell(struct agent *agent, char *message, int needs);
-/* What it has said and not written yet is not wanted. */
+/* Tells the agent that it is interrupted: the sound that it has not written yet is not wanted any more. */
 void agent_interrupt(struct agent *agent);
 int agent_gave_up(const struct agent *agent); /* 1: it ended too often without a word and is not started again */
 

@@ -14,7 +14,7 @@
 
 #include "base/error.h"
 
-enum { CLEAR_OF = 10 /* descriptors from here on are not among the child's own */ };
+enum { CLEAR_OF = 10 /* first descriptor that is certainly not one of the child's own */ };
 
 int agent_command_open(struct agent_command *c, const char *text) {
     *c = (struct agent_command){.arguments = {"/bin/sh", "-c", text, NULL}};
@@ -53,7 +53,7 @@ static int open_pipe(struct agent_process *p, int which, int theirs[AGENT_PIPES]
 
 /* ---- the start ---- */
 
-/* The environment without what is the server's alone; the list is malloc'd, its texts are not. */
+/* Makes the child's environment, without what only the server may know; the list is malloc'd, its texts are not. */
 static char **environment(void) {
     static const char secret[] = "STREAMAVATAR_TOKEN=";
     size_t count = 0, kept = 0;

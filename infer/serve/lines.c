@@ -9,13 +9,13 @@ int lines_fill(struct lines *l, int fd) {
     if (l->at) memmove(l->bytes, l->bytes + l->at, l->length - l->at);
     l->length -= l->at;
     l->at = 0;
-    if (l->length == LINES_BYTES) return 1; /* lines_next cuts it */
+    if (l->length == LINES_BYTES) return 1; /* full: lines_next will cut the line */
     ssize_t n = read(fd, l->bytes + l->length, LINES_BYTES - l->length);
     if (n > 0) l->length += (size_t)n;
     return n > 0 ? 1 : n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
 }
 
-/* The bytes up to `end` as a line; what follows begins `over` bytes after it. */
+/* Returns the bytes up to `end` as a line; the next one begins `over` bytes after it. */
 static char *take(struct lines *l, char *end, size_t over) {
     char *line = l->bytes + l->at;
     *end = 0;

@@ -1,4 +1,4 @@
-/* live.c: see live.h. Beginning and end of a session, its connection, and when the device has work for it. */
+/* live.c: see live.h. Begins and ends a session, sees to its connection, and says when the device has work for it. */
 #include "infer/serve/live.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 #include "infer/serve/words.h"
 
 enum {
-    SHORT_FRAMES = 2, /* that a turn which goes on may lack of a chunk: its sound may come with jitter */
+    SHORT_FRAMES = 2, /* frames that a turn which goes on may lack of a chunk, because its sound comes with jitter */
     REFERENCE_SECONDS = 30,
     SILENT_SECONDS = 300,
     STUCK_SECONDS = 30,
@@ -163,11 +163,11 @@ void live_attach(struct live *l, void *connection, int resumed) {
     live_break_off(l);
     if (!resumed) return;
     l->resumed = 1;
-    if (!l->upload_whole) l->upload_bytes = 0; /* how much of it had come the client cannot know */
+    if (!l->upload_whole) l->upload_bytes = 0; /* the client cannot know how much had come, so it sends all again */
     l->server->metrics.resumed++;
     log_line("event=session.resumed session=%s away=%.1f", l->id, l->heard - l->detached);
     l->place = -1;
-    if (l->phase == LIVE_WAITING) return; /* the token is still the one that it was told */
+    if (l->phase == LIVE_WAITING) return; /* it keeps the token that it was told */
     random_name(l->token);
     say_created(l, 1);
 }
@@ -177,7 +177,7 @@ void live_detach(struct live *l) {
     l->detached = clock_seconds();
     outbox_clear(&l->outbox);
     log_line("event=session.detached session=%s", l->id);
-    if (!l->told) live_end(l, 1000, NULL, NULL); /* it has no token to come back by */
+    if (!l->told) live_end(l, 1000, NULL, NULL); /* it has no token to come back with */
 }
 
 void live_admit(struct live *l) {
@@ -190,7 +190,7 @@ void live_prepare(struct live *l) {
     if (l->phase != LIVE_WAITING || !l->admitted || !l->reference) return;
     l->phase = LIVE_PREPARED;
     live_agent_open(l);
-    live_break_off(l); /* the server's clip was shown meanwhile, or nothing */
+    live_break_off(l); /* until now the server's idle clip was shown, or nothing */
     l->looping = 0;
     say_created(l, 0);
     server_poke(l->server);
@@ -198,7 +198,7 @@ void live_prepare(struct live *l) {
 
 /* ---- turns ---- */
 
-/* Turns that ended without any sound are over when those before them are. */
+/* Moves turns that ended without any sound to the turns in play; they are over when those before them are. */
 static void pass_silent(struct live *l) {
     uint32_t turn;
     while (l->turn_count < LIVE_TURNS && (turn = speech_pass(&l->speech))) {
@@ -226,7 +226,7 @@ static void report_finished(struct live *l, int64_t position) {
             l->turns[kept++] = *t;
     }
     l->turn_count = kept;
-    pass_silent(l); /* there may be room for them now */
+    pass_silent(l); /* there may be room for silent turns now */
 }
 
 int64_t live_wall_us(double at) {
@@ -240,7 +240,7 @@ void live_say_clock(struct live *l, int64_t client_us) {
     live_say(l, words_clock(live_wall_us(clock_seconds()), (int64_t)l->end * FRAME_US, client_us));
 }
 
-/* 1: it ends or its connection does. */
+/* Sees to time-outs. 1: the session ended, or its connection did. */
 static int time_out(struct live *l, double now) {
     if (!l->connection) {
         if (now - l->detached < l->server->options.keep) return 0;
@@ -290,7 +290,7 @@ int live_can_speak(const struct live *l, long wanted) {
     uint32_t turn = speech_next(&l->speech, &frames, &ended);
     if (!turn || !frames) return 0;
     int goes_on = l->turn_count && l->turns[l->turn_count - 1].turn == turn;
-    if (!goes_on && l->turn_count == LIVE_TURNS) return 0; /* until one of them has been played */
+    if (!goes_on && l->turn_count == LIVE_TURNS) return 0; /* waits until one of those in play has been played */
     return ended || frames >= wanted - (goes_on ? SHORT_FRAMES : 0);
 }
 
@@ -309,11 +309,11 @@ struct candidate live_candidate(const struct live *l, double now) {
     const struct candidate nothing = {PACING_NEVER, PACING_NEVER};
     int64_t end = (int64_t)l->end * FRAME_US;
     if (l->busy) return nothing;
-    if (l->phase == LIVE_ENDED) return (struct candidate){0, -PACING_NEVER}; /* others can have what it has */
+    if (l->phase == LIVE_ENDED) return (struct candidate){0, -PACING_NEVER}; /* first, because it frees its place */
     double deadline = playback_deadline(&l->playback, end);
     if (l->phase == LIVE_PREPARED) return (struct candidate){0, deadline};
     int shows = l->phase == LIVE_RUNNING || (!l->admitted && l->server->clip.count);
     if (!shows || !l->connection || l->slot.count) return nothing;
-    if (live_cuts_clip(l)) return (struct candidate){0, fmin(now, deadline)}; /* before all that are not late */
+    if (live_cuts_clip(l)) return (struct candidate){0, fmin(now, deadline)}; /* goes before all that are not late */
     return (struct candidate){playback_due(&l->playback, end, live_lead_now(l)), deadline};
 }

@@ -1,5 +1,5 @@
-/* live_agent.c: a session whose agent is the server's own (agent.h): what it hears, what becomes of its sound and
-   words, and the user's voice that interrupts whoever speaks. See live.h. */
+/* live_agent.c: a session whose agent is the server's own (agent.h): passes on what the agent hears, takes its sound
+   and messages, and lets the user's voice interrupt it. See live.h. */
 #include <string.h>
 
 #include "base/progress.h"
@@ -26,7 +26,7 @@ void live_agent_interrupt(struct live *l, uint32_t turn) {
         live_interrupt(l, turn);
         return;
     }
-    /* turns to come are numbered here: an interruption of a number to come is one of all there are */
+    /* the server numbers this agent's turns, so a client that names a turn to come means all turns that there are */
     if (turn >= l->agent_turn) turn = 0;
     live_interrupt(l, turn);
     if (turn) return;
@@ -68,7 +68,7 @@ long live_agent_room(const struct live *l) {
     return s->rate == AGENT_RATE || room <= 0 ? room : room * 3 / 2 - 1;
 }
 
-/* At the session's rate of 16 kHz; returns bytes. */
+/* Brings the agent's sound to the session's rate of 16 kHz; returns bytes. */
 static size_t convert(struct live *l, const unsigned char *pcm, long samples, unsigned char *out) {
     float in[PIECE], slow[PIECE];
     for (long i = 0; i < samples; i++) in[i] = (float)(int16_t)(pcm[2 * i] | pcm[2 * i + 1] << 8);
@@ -114,7 +114,7 @@ void live_agent_message(struct live *l, const struct message *m) {
     case MESSAGE_TEXT:
         live_say(l, words_text(m->text, m->from_user > 0, m->from_user > 0 ? 0 : l->agent_turn + !l->agent_speaks));
         break;
-    default: /* audio.end is a place in its sound: agent.c sees to it */
+    default: /* audio.end marks a place in its sound; agent.c sees to it */
         break;
     }
     server_poke(l->server);

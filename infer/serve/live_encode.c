@@ -1,4 +1,4 @@
-/* live_encode.c: a session's own thread: its reference is decoded and its pictures are encoded here. See live.h. */
+/* live_encode.c: a session's own thread, which decodes its reference and encodes its pictures. See live.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,8 @@ enum { CLOSE_REFUSED = 4000, CLOSE_INTERNAL = 4006 };
 
 /* ---- the reference ---- */
 
-/* Wherever it comes from; without the lock: nobody else touches these fields until `reference` is set. */
+/* Reads the reference, which is uploaded, a person's or the server's. Without the lock: nobody else touches these
+   fields until `reference` is set. */
 static int read_reference(const struct live *l, float *picture) {
     const struct server *s = l->server;
     const struct student_description *d = &s->student;
@@ -86,7 +87,7 @@ static void send_sound(struct live *l, long frame, int flags) {
     outbox_unit(&l->outbox, &u, bytes, NULL);
 }
 
-/* What happened to a chunk up to now, when its first picture is coded. */
+/* Tells the client what happened to a chunk up to now, when its first picture is coded. */
 static void say_times(struct live *l, const struct picture_slot *slot) {
     const struct chunk_times *t = &slot->times;
     live_say(l, words_chunk(&(struct words_chunk){
@@ -101,7 +102,7 @@ static void say_times(struct live *l, const struct picture_slot *slot) {
                 }));
 }
 
-/* How long it took to get the first picture on its way, where it is one. */
+/* Measures the time to the session's first picture, or to the first one after an interruption, if this is one. */
 static void time_picture(struct live *l) {
     struct metrics *m = &l->server->metrics;
     double now = clock_seconds();
@@ -114,11 +115,11 @@ static void time_picture(struct live *l) {
     l->interrupted = 0;
 }
 
-/* With the lock: the frame's units, unless nobody wants them any more. */
+/* Sends a frame's units, unless its client is away or the frame was interrupted. With the lock held. */
 static void send_frame(struct live *l, long frame, int key, const unsigned char *bytes, size_t length) {
     const struct picture_slot *slot = &l->slot;
     if (!l->connection || frame < l->not_before) {
-        l->need_key = 1; /* the client never sees what the encoder now builds upon */
+        l->need_key = 1; /* the encoder has coded a picture that the client never gets */
         return;
     }
     int begins = frame == slot->first && !(slot->flags & UNIT_CLIP);
@@ -159,7 +160,7 @@ static void encode_slot(struct live *l) {
     server_poke(l->server);
 }
 
-/* Without the lock: to begin with a GPU's encoder takes a good part of a second. */
+/* Opens the encoder. Without the lock: a GPU's encoder takes a good part of a second to begin. */
 static void open_encoder(struct live *l) {
     const struct student_description *d = &l->server->student;
     const struct wishes *w = &l->wishes;

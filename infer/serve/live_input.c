@@ -1,4 +1,4 @@
-/* live_input.c: what a client says to its session. See live.h. */
+/* live_input.c: handles what a client says to its session. See live.h. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,11 +16,11 @@ enum { PIECE = 4096, CLOSE_NORMAL = 1000 };
 void live_push_speech(struct live *l, uint32_t turn, const unsigned char *pcm, size_t bytes, double came) {
     if (speech_push(&l->speech, turn, pcm, (long)(bytes / 2), came) == SPEECH_FULL)
         live_say(l, words_error("speech_full", "more speech waits than the server keeps; this piece was dropped", 0));
-    live_settle_turns(l); /* a higher turn ends the one before */
+    live_settle_turns(l); /* a higher turn has ended the one before */
     server_poke(l->server);
 }
 
-/* Whatever turn is ended is reported as finished some time: at once where there is no room for it in the queue. */
+/* Ends a turn. Every turn that is ended is reported as finished in its time; at once where the queue has no room. */
 void live_end_speech(struct live *l, uint32_t turn) {
     if (speech_end(&l->speech, turn) == SPEECH_FULL) live_tell(l, words_finished(turn, 0, 1, 0));
     live_settle_turns(l);
@@ -35,7 +35,7 @@ static void client_speech(struct live *l, uint32_t turn, const unsigned char *pc
         live_push_speech(l, turn, pcm, bytes, l->heard);
 }
 
-/* How much of a turn was played: its frames but for those from the client's position on. */
+/* Microseconds of a turn that were played: its frames before the client's position. */
 static int64_t played(struct live *l, const struct turn_in_play *t, int64_t position) {
     long from = (long)(position / FRAME_US), ahead = 0;
     for (long n = from; n < l->heard_end; n++)
@@ -45,7 +45,7 @@ static int64_t played(struct live *l, const struct turn_in_play *t, int64_t posi
     return us;
 }
 
-/* The turns up to this one that are being spoken stop. 1: there were some. */
+/* Stops the turns up to this one that are being spoken. 1: there were some. */
 static int stop_turns(struct live *l, uint32_t turn, int64_t next_us) {
     int64_t position = playback_position(&l->playback, clock_seconds());
     int kept = 0, count = l->turn_count;
@@ -60,7 +60,7 @@ static int stop_turns(struct live *l, uint32_t turn, int64_t next_us) {
     return kept < count;
 }
 
-/* Turns that wait and will not be spoken. */
+/* Reports as finished the turns that wait and will not be spoken. */
 static void report_unspoken(struct live *l, uint32_t turn) {
     for (int i = 0; i < l->speech.count; i++) {
         uint32_t waits = l->speech.turns[i].turn;
@@ -75,8 +75,8 @@ static uint32_t newest_turn(const struct live *l) {
     return l->turn_count ? l->turns[l->turn_count - 1].turn : 0;
 }
 
-/* Everything of the turn that the client has not played is dropped; the chunk in work is finished and not sent; the
-   next one listens. */
+/* Drops everything of the turn that the client has not played. The chunk in work is finished but not sent, and the next
+   one listens. */
 void live_interrupt(struct live *l, uint32_t turn) {
     if (!turn) turn = newest_turn(l);
     report_unspoken(l, turn);
@@ -116,7 +116,7 @@ static void push_user(struct live *l, const unsigned char *pcm, long samples) {
 
 static int push_reference(struct live *l, const struct unit *u, const unsigned char *payload, const char **error) {
     *error = "bad_reference";
-    if (l->upload_whole && l->resumed) return OK; /* a client that came back cannot know that it is there */
+    if (l->upload_whole && l->resumed) return OK; /* a client that came back cannot know that all of it is here */
     if (l->wishes.reference != REFERENCE_UPLOAD || l->upload_whole)
         return error_set(ERR_INPUT, "no reference was announced");
     if (l->upload_bytes + u->length > REFERENCE_BYTES_MAX)
@@ -127,12 +127,12 @@ static int push_reference(struct live *l, const struct unit *u, const unsigned c
     memcpy(bytes + l->upload_bytes, payload, u->length);
     l->upload_bytes += u->length;
     if (!(u->flags & UNIT_LAST)) return OK;
-    l->upload_whole = 1; /* the session's own thread looks at it */
+    l->upload_whole = 1; /* now the session's own thread decodes it */
     pthread_cond_signal(&l->work);
     return OK;
 }
 
-/* ---- all of it ---- */
+/* ---- units and messages ---- */
 
 int live_unit(struct live *l, const struct unit *u, const unsigned char *payload, const char **error) {
     *error = "bad_message";
@@ -140,7 +140,7 @@ int live_unit(struct live *l, const struct unit *u, const unsigned char *payload
     if (u->kind == UNIT_VIDEO) return error_set(ERR_INPUT, "a client sends no video");
     if (u->kind == UNIT_REFERENCE) return push_reference(l, u, payload, error);
     if (u->length % 2) return error_set(ERR_INPUT, "a unit of 16-bit samples has an odd number of bytes");
-    if (u->sequence < l->expected[u->kind]) return OK; /* sent again after a resumption */
+    if (u->sequence < l->expected[u->kind]) return OK; /* it is here: the client sent it again after a resumption */
     l->expected[u->kind] = u->sequence + 1;
     if (u->kind == UNIT_USER) {
         push_user(l, payload, (long)u->length / 2);

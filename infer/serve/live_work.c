@@ -1,5 +1,5 @@
-/* live_work.c: a session's chunks on the device thread. See live.h. Each chunk: the sound of its video frames is
-   decided under the lock, then the network and the codec work without it, then the pictures are handed to the encoder
+/* live_work.c: makes a session's chunks, on the device thread. See live.h. For each chunk the sound of its video frames
+   is decided under the lock; then network and codec work without it; then the pictures are handed to the encoder
    thread. */
 #include <stdlib.h>
 #include <string.h>
@@ -34,19 +34,19 @@ double live_decide_speech(struct live *l, long from, long count) {
         int ended;
         long frames;
         uint32_t turn = speech_next(&l->speech, &frames, &ended);
-        if (!speaks || !frames) continue; /* none: the rest of its sound comes too late for this chunk */
+        if (!speaks || !frames) continue; /* silence: the rest of the turn's sound comes too late for this chunk */
         f->turn = turn;
         came = speech_take(&l->speech, f->pcm, &f->last);
         note_turn(l, from + i, f);
         if (!f->last) continue;
-        live_settle_turns(l); /* the next one may be silent */
+        live_settle_turns(l); /* takes turns without sound off the queue */
         speaks = live_can_speak(l, count - i - 1);
     }
     live_settle_turns(l);
     return came;
 }
 
-/* As the network hears it: 16 kHz. */
+/* Writes the agent's sound as the network hears it, at 16 kHz. */
 static void hear_agent(struct live *l, long from, long count, float *agent) {
     float pcm[SPEECH_FRAME_MAX];
     int n = l->wishes.agent_rate / VIDEO_RATE;
@@ -60,7 +60,8 @@ static void hear_agent(struct live *l, long from, long count, float *agent) {
     }
 }
 
-/* The user's sound, when the last of it came, and where it is listened to; 1: it is somewhere. */
+/* Takes the user's sound, when the last of it came, and the mask of where the avatar listens to it. 1: it does so
+   somewhere. */
 static int hear_user(struct live *l, long count, float *user, float *listen, double *came) {
     int somewhere = 0;
     microphone_take(&l->microphone, user, count * AUDIO_SAMPLES_PER_FRAME, came);
@@ -79,7 +80,7 @@ static void set_state(struct live *l, enum live_state state, uint32_t turn, long
     live_tell(l, words_state(live_state_names[state], turn, (int64_t)from * FRAME_US));
 }
 
-/* A chunk speaks where any of its frames does. */
+/* Sets the state that a chunk begins: speaking if any of its frames speaks. */
 static void note_state(struct live *l, long from, long count, int listens) {
     for (long n = from; n < from + count; n++) {
         uint32_t turn = live_lane(l, n)->turn;
@@ -92,7 +93,7 @@ static void note_state(struct live *l, long from, long count, int listens) {
 
 /* ---- pictures ---- */
 
-/* After a jump between clip and student the new pictures come in gradually. */
+/* Blends new pictures in after a jump between clip and student. */
 static void fade(struct live *l, unsigned char *rgb) {
     if (l->has_shown && l->fade > 0) {
         int old = l->fade--;
@@ -103,7 +104,7 @@ static void fade(struct live *l, unsigned char *rgb) {
     l->has_shown = 1;
 }
 
-/* With the lock: the encoder thread may have them. */
+/* Hands the pictures in the slot over to the encoder thread. With the lock held. */
 static void hand_over(struct live *l, long first, int count, int flags, const struct chunk_times *times) {
     l->slot.first = first;
     l->slot.flags = flags;
@@ -146,13 +147,13 @@ static void show_clip(struct live *l) {
 
 /* ---- a chunk of the student ---- */
 
-/* What a session of the student hears of a chunk; host memory of the server's. */
+/* The sound of a chunk that the student hears; host memory of the server's. */
 struct chunk_sound {
     const float *agent, *user, *listen;
     long frames;
 };
 
-/* The reference's own picture comes first, where it begins. */
+/* Begins the student with the reference, whose own picture comes first. */
 static int begin_student(struct live *l, unsigned char *first) {
     return session_begin(l->session, l->reference, first);
 }
@@ -185,7 +186,8 @@ static void fail(struct live *l) {
     l->broken = 1;
 }
 
-/* What a chunk takes of late, in steps of a sixteenth; one that was held up counts as two. */
+/* Follows the time that chunks take, each with a weight of a sixteenth; one that was held up counts as at most twice
+   the present value. */
 static void follow_work(struct server *s, double seconds) {
     double most = 2 * s->chunk_seconds;
     s->chunk_seconds += ((seconds < most ? seconds : most) - s->chunk_seconds) / 16;
@@ -200,14 +202,14 @@ static void count_chunk(struct live *l, const struct chunk_times *times, double 
     m->chunks_late += deadline > 0 && times->made > deadline;
 }
 
-/* Since when the chunk that is begun now could have been. */
+/* Time since which the chunk that is begun now was due. */
 static double due_since(const struct live *l, double begun) {
     double due = live_candidate(l, begun).due;
     return due > 0 && due < begun ? due : begun;
 }
 
-/* No turn waits for the end of a clip that only moves: what the client has of it is not continued, and the cross-fade
-   begins with what it sees now. */
+/* Breaks off the idle clip, so that a turn need not wait for its end: what the client has of it is not continued, and
+   the cross-fade begins with the picture that it sees now. */
 static void cut_clip(struct live *l) {
     int64_t left = (int64_t)l->end * FRAME_US - playback_position(&l->playback, clock_seconds());
     long unseen = (long)(left / FRAME_US), seen = l->loop_at - 1 - (unseen > 0 ? unseen : 0);
@@ -252,7 +254,7 @@ static void run_student(struct live *l, double begun) {
 
 /* ---- the beginning ---- */
 
-/* Its own idle clip, from its own reference. */
+/* Makes the session's own idle clip from its reference. */
 static int make_clip(struct live *l) {
     if (!l->server->loops) return OK;
     return server_make_clip(l->server, l->session, l->reference, &l->clip);

@@ -25,9 +25,9 @@ const char *const message_names[MESSAGE_UNKNOWN] = {
     [MESSAGE_TEXT] = "text",
 };
 const char *const video_codec_names[VIDEO_CODECS] = {"h264", "vp8", "mjpeg", "raw"};
-#define NUMBER_MAX 9e15 /* whole numbers that a double holds exactly */
+#define NUMBER_MAX 9e15 /* up to here a double holds whole numbers exactly */
 
-/* A key that is there must be a whole number within its bounds; one that is not leaves `value`. */
+/* Reads a whole number within bounds; a key that is missing leaves *value. */
 static int whole(const cJSON *root, const char *key, double min, double max, int64_t *value) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
     if (!item) return OK;
@@ -38,14 +38,14 @@ static int whole(const cJSON *root, const char *key, double min, double max, int
     return OK;
 }
 
-/* A time that a message of this type must have. */
+/* Reads a time that a message of this type must have. */
 static int wanted(const cJSON *root, const char *key, const char *type, int64_t *value) {
     *value = -1;
     TRY(whole(root, key, 0, NUMBER_MAX, value));
     return *value < 0 ? error_set(ERR_INPUT, "%s: expected with %s", key, type) : OK;
 }
 
-/* The same for a text; "" where there is none. */
+/* Reads a text; "" where there is none. */
 static int text(const cJSON *root, const char *key, const char **value) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
     *value = "";
@@ -103,7 +103,7 @@ static int read_codecs(struct wishes *w, const cJSON *root) {
     return OK;
 }
 
-/* A key that takes one of two words: 0 or 1, or what `value` was where it is not there. */
+/* Reads a key that takes one of two words, as 0 or 1; a key that is missing leaves *value. */
 static int one_of(const cJSON *root, const char *key, const char *zero, const char *one, int *value) {
     const char *word;
     TRY(text(root, key, &word));
@@ -154,7 +154,7 @@ static int sextet(char c) {
     return c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
 }
 
-/* Base64 of both alphabets, padded or not. */
+/* Decodes base64 in either alphabet, padded or not. */
 static int decode_base64(struct message *m, const char *from) {
     size_t length = strlen(from);
     while (length && from[length - 1] == '=') length--;

@@ -1,4 +1,4 @@
-/* message.h: text messages of the live protocol (docs/protocol.md): what a client said, checked; what is said to it. */
+/* message.h: reads and checks the text messages that clients of the live protocol send (docs/protocol.md). */
 #ifndef INFER_SERVE_MESSAGE_H
 #define INFER_SERVE_MESSAGE_H
 
@@ -24,36 +24,37 @@ enum message_type {
 };
 extern const char *const message_names[MESSAGE_UNKNOWN]; /* "session.create", and so on */
 enum reference_kind { REFERENCE_DEFAULT, REFERENCE_UPLOAD, REFERENCE_PERSON };
-/* Codecs as the client names them; the order is the protocol's default preference. */
+/* Video codecs by their names in the protocol; their order is the protocol's default preference. */
 enum video_codec { CODEC_H264, CODEC_VP8, CODEC_MJPEG, CODEC_RAW, VIDEO_CODECS };
 extern const char *const video_codec_names[VIDEO_CODECS];
 
-/* What session.create and session.update ask for. */
+/* The requests of session.create and session.update. */
 struct wishes {
     enum reference_kind reference;
     char person[PERSON_NAME_MAX];
     int agent_rate, user_rate;
-    int codecs[VIDEO_CODECS], codec_count; /* in the client's order */
+    int codecs[VIDEO_CODECS], codec_count; /* sorted by the client's preference */
     int assumed;                           /* the client does not report its playback */
     int lead_ms;                           /* -1: not said */
-    int manual;                            /* listening by word, not by voice; -1: not said */
-    int barge_in;                          /* the user's voice interrupts the agent; -1: not said */
-    int agent;                             /* the server's agent speaks, not the client */
+    int manual;                            /* 1: listening.start and .stop say when to listen; 0: voice; -1: not said */
+    int barge_in;                          /* 1: the user's voice interrupts the agent; -1: not said */
+    int agent;                             /* 1: the server's agent speaks, not the client */
     int64_t seed;                          /* -1: any */
-    char resume[TOKEN_LENGTH + 1];         /* "": a new session */
+    char resume[TOKEN_LENGTH + 1];         /* token of the session to resume; "": a new session */
 };
 struct message {
     enum message_type type;
     struct wishes wishes;
-    uint32_t turn; /* 0: not said */
+    uint32_t turn; /* number of the agent's turn; 0: not said */
     int64_t position_us, client_us;
-    int64_t samples;      /* of audio.end: how much sound the turn has; -1: not said */
-    unsigned char *audio; /* of audio.append: malloc'd, raw PCM; whoever parsed it frees it */
+    int64_t samples;      /* samples of the whole turn (audio.end); -1: not said */
+    unsigned char *audio; /* raw PCM (audio.append), malloc'd; message_free frees it */
     size_t audio_bytes;
-    char *text;    /* of text: malloc'd likewise; UTF-8, not empty */
-    int from_user; /* 1: the words are the user's, 0: the agent's; -1: not said */
+    char *text;    /* words (text) in UTF-8, not empty, malloc'd; message_free frees it */
+    int from_user; /* 1: the words are the user's; 0: the agent's; -1: not said */
 };
-/* ERR_INPUT says what is wrong, in words for the client. An unknown type is MESSAGE_UNKNOWN and no error. */
+/* Parses a message. ERR_INPUT: the error's text tells the client what is wrong. An unknown type is MESSAGE_UNKNOWN and
+   no error. */
 int message_parse(struct message *message, const char *text, size_t length);
 void message_free(struct message *message);
 

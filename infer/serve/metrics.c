@@ -43,7 +43,7 @@ static void summary(FILE *f, const char *name, const char *help, const struct du
 
 static void print(FILE *f, const struct metrics *m, const struct metrics_now *now) {
     value(f, "sessions", "gauge", "Sessions with a place.", now->live);
-    value(f, "sessions_detached", "gauge", "Of these, sessions whose client is away.", now->detached);
+    value(f, "sessions_detached", "gauge", "Sessions with a place whose client is away.", now->detached);
     value(f, "sessions_capacity", "gauge", "Sessions that are admitted at once.", now->capacity);
     value(f, "queue", "gauge", "Clients that wait for a place.", now->queued);
     value(f, "connections", "gauge", "Open WebSocket connections.", now->connections);
@@ -62,7 +62,7 @@ static void print(FILE *f, const struct metrics *m, const struct metrics_now *no
     value(f, "messages_bad_total", "counter", "Messages that broke the protocol.", (double)m->messages_bad);
     value(f, "agents_started_total", "counter", "Processes started that speak for a session.",
           (double)m->agents_started);
-    value(f, "agents_failed_total", "counter", "Of these, processes that ended without a word.",
+    value(f, "agents_failed_total", "counter", "Processes that speak for a session and ended without a word.",
           (double)m->agents_failed);
     value(f, "turns_total", "counter", "Turns begun.", (double)m->turns);
     value(f, "interruptions_total", "counter", "Turns interrupted.", (double)m->interruptions);
@@ -74,12 +74,13 @@ static void print(FILE *f, const struct metrics *m, const struct metrics_now *no
     value(f, "sent_bytes_total", "counter", "Bytes written to clients.", (double)m->bytes_sent);
     summary(f, "chunk_seconds", "Work of a chunk: network, codec, conversion.", &m->chunk);
     summary(f, "encode_seconds", "Encoding of a picture.", &m->encode);
-    summary(f, "first_frame_seconds", "From session.create to the first picture on its way.", &m->first_frame);
-    summary(f, "chunk_wait_seconds", "From when a chunk was due to its begin.", &m->waited);
-    summary(f, "chunk_sent_seconds", "From a chunk's begin to its first picture on its way.", &m->sent);
-    summary(f, "heard_seconds", "From the last of the user's sound that a chunk hears to its first picture on its way.",
+    summary(f, "first_frame_seconds", "Time from session.create to the first picture on its way.", &m->first_frame);
+    summary(f, "chunk_wait_seconds", "Time for which a chunk that was due waited for the device.", &m->waited);
+    summary(f, "chunk_sent_seconds", "Time from a chunk's begin to its first picture on its way.", &m->sent);
+    summary(f, "heard_seconds", "Time from the last user's sound that a chunk hears to its first picture on its way.",
             &m->heard);
-    summary(f, "interrupt_seconds", "From an interruption to the first picture after it on its way.", &m->interrupt);
+    summary(f, "interrupt_seconds", "Time from an interruption to the first picture after it on its way.",
+            &m->interrupt);
 }
 
 char *metrics_text(const struct metrics *m, const struct metrics_now *now) {

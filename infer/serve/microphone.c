@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* From the old end; returns when the last of them came. */
+/* Drops samples from the old end; returns when the last of them came. */
 static double drop(struct microphone *m, long samples) {
     m->waiting -= samples;
     memmove(m->samples, m->samples + samples, (size_t)m->waiting * sizeof *m->samples);
@@ -22,7 +22,8 @@ void microphone_push(struct microphone *m, const float *pcm, long samples, doubl
     m->live = 1;
 }
 
-/* What would be left over `looks` times in a row is not needed against jitter: it only makes the sound old. */
+/* Drops sound that was left over by MICROPHONE_LOOKS takings in a row: it is not needed against jitter and only makes
+   the sound old. */
 static void drop_surplus(struct microphone *m, long samples) {
     if (m->waiting > samples + MICROPHONE_SPARE) {
         drop(m, m->waiting - samples - MICROPHONE_CALM);
@@ -37,8 +38,8 @@ static void drop_surplus(struct microphone *m, long samples) {
 
 int microphone_take(struct microphone *m, float *pcm, long samples, double *came) {
     drop_surplus(m, samples);
-    /* a reserve is put by while someone is there, so that a slow clock is short once in a while and not in every
-       chunk */
+    /* keeps a reserve back when sound runs short: with a slow clock a chunk then lacks sound once in a while, and
+       not every time */
     long reserve = m->live ? MICROPHONE_RESERVE : 0, have = m->waiting;
     if (have < samples) have = have > reserve ? have - reserve : 0;
     if (have > samples) have = samples;

@@ -1,7 +1,7 @@
-/* microphone.h: the user's sound between a client's clock and the avatar's. It comes at the pace of the client's
-   microphone and is taken at the pace of the avatar's time; the two may differ for ever, so what piles up is dropped
-   from the old end, and what is missing is silence. What waits is delay, so no more is kept than the connection's
-   jitter was seen to need. 16 kHz mono float. */
+/* microphone.h: queue of the user's sound between a client's clock and the avatar's, 16 kHz mono float. Sound comes at
+   the pace of the client's microphone and is taken at the pace of the avatar's time. The two may differ for ever, so
+   what piles up is dropped from the old end, and what is missing is silence. Sound that waits is delay, so no more is
+   kept than the connection's jitter was seen to need. */
 #ifndef INFER_SERVE_MICROPHONE_H
 #define INFER_SERVE_MICROPHONE_H
 
@@ -17,13 +17,14 @@ enum {
 struct microphone {
     float samples[MICROPHONE_MAX];
     long waiting;
-    int live;   /* something came since the last taking */
+    int live;   /* 1: something came since the last taking */
     long least; /* samples that were left over by each of the last `looks` takings */
     int looks;
     struct arrivals arrivals;
 };
 void microphone_push(struct microphone *microphone, const float *pcm, long samples, double now);
-/* The next samples, and when the last of them came; 1: some of them were heard, 0: nobody is there, all is silence. */
+/* Takes the next samples, and in *came when the last of them came. 1: some of them are the user's; 0: nobody is there,
+   all are silence. */
 int microphone_take(struct microphone *microphone, float *pcm, long samples, double *came);
 
 #endif

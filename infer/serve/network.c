@@ -20,7 +20,7 @@ enum {
     TICK_US = 50000,
     HEADER_MAX = 2048,
     RECEIVE_BYTES = 1 << 16,
-    SEND_BUFFER = 1 << 18, /* of the kernel: what it holds is out of our reach */
+    SEND_BUFFER = 1 << 18, /* bytes of the kernel's buffer, kept small: what it holds cannot be dropped any more */
     CREATE_SECONDS = 10,
     PERSON_BYTES_MAX = 16 << 20,
     CLOSE_TOO_LARGE = 1009,
@@ -32,22 +32,22 @@ enum {
     CLOSE_REPLACED = 4007
 };
 
-static const double goodbye_seconds = 0.5; /* for clients to learn that the server stops */
+static const double goodbye_seconds = 0.5; /* time in which clients learn that the server stops */
 
-/* A request or a WebSocket. Guarded by the server's lock where live_*, server_* may touch it. */
+/* A request or a WebSocket. The server's lock guards the fields that live_* and server_* functions touch. */
 struct connection {
     struct network *network;
     struct lws *wsi;
-    struct connection *next; /* of the open WebSockets */
+    struct connection *next; /* list of the open WebSockets */
     struct live *live;       /* NULL: none yet, or it is over */
-    char host[64];           /* who it is from */
+    char host[64];           /* address of the client */
     double opened;
-    unsigned char *in; /* the message that comes in */
+    unsigned char *in; /* message that is coming in */
     size_t in_bytes;
-    char *last_words; /* to be said before it closes */
+    char *last_words; /* message to be sent before it closes */
     int close_code;   /* 0: it stays open */
-    int closing;      /* the last words are said: no data may follow the close frame, though the socket takes it */
-    char *body;       /* of an HTTP answer, malloc'd */
+    int closing;      /* 1: the last words are sent; no data may follow the close frame, though the socket takes it */
+    char *body;       /* body of an HTTP answer, malloc'd */
     size_t body_bytes, body_at;
 };
 struct network {
@@ -68,7 +68,7 @@ static const char *header(struct lws *wsi, enum lws_token_indexes which, char *t
     return text;
 }
 
-/* The client's address; a proxy on this machine says for whom it asks. */
+/* Writes the client's address; a proxy on this machine says for whom it asks (X-Forwarded-For). */
 static void name_host(struct lws *wsi, char host[64]) {
     static const char mapped[] = "::ffff:"; /* IPv4 as an IPv6 socket sees it */
     char forwarded[HEADER_MAX];
@@ -82,7 +82,7 @@ static void name_host(struct lws *wsi, char host[64]) {
     if (*from) snprintf(host, 64, "%.63s", from);
 }
 
-/* The status of a refusal; 0: let in. */
+/* Returns the HTTP status of a refusal; 0: let in. */
 static int refuse(struct network *n, struct lws *wsi, int needs_token) {
     char host[HEADER_MAX], origin[HEADER_MAX], authorization[HEADER_MAX], protocols[HEADER_MAX];
     header(wsi, WSI_TOKEN_HOST, host);
@@ -106,7 +106,7 @@ static int is_crowded(const struct network *n, const char *host) {
     return count >= n->server->options.connections;
 }
 
-/* Before a WebSocket is opened: 0: go on, else the refusal's status. */
+/* Decides whether a WebSocket may be opened. 0: it may; else the HTTP status of the refusal. */
 static int refuse_upgrade(struct network *n, struct lws *wsi) {
     char path[HEADER_MAX], protocols[HEADER_MAX], host[64];
     header(wsi, WSI_TOKEN_GET_URI, path);
@@ -130,7 +130,7 @@ static int add_header(struct lws *wsi, const char *name, const char *value, unsi
                                        (int)strlen(value), at, end);
 }
 
-/* The answer's head; its body, malloc'd and taken over, follows when the socket takes it. */
+/* Sends the answer's head; its body, malloc'd and taken over, follows when the socket takes it. */
 static int answer(struct connection *c, int status, const char *type, char *body, size_t bytes) {
     unsigned char buffer[LWS_PRE + 2048], *begin = buffer + LWS_PRE, *at = begin, *end = buffer + sizeof buffer - 1;
     free(c->body);
@@ -163,7 +163,7 @@ static int answer_metrics(struct connection *c) {
     return answer_text(c, 200, "text/plain; version=0.0.4", text);
 }
 
-/* What a client would be refused for; for a page that would rather ask than be refused. */
+/* Answers for what a client would be refused, so that a page can ask before it tries. */
 static int answer_access(struct connection *c) {
     const struct network *n = c->network;
     char host[64], authorization[HEADER_MAX];
@@ -260,7 +260,7 @@ static int call_http(struct lws *wsi, enum lws_callback_reasons reason, void *us
 
 /* ---- sessions ---- */
 
-/* With the lock: nothing more is expected of it; it closes after its last words. */
+/* Lets a connection close after its last words; nothing more is taken from it. With the lock held. */
 static void part(void *connection, char *text, int close_code) {
     struct connection *c = connection;
     if (c->close_code) {
@@ -318,7 +318,7 @@ static void create(struct connection *c, const struct wishes *w) {
     live_attach(l, c, 0);
 }
 
-/* What broke the protocol: the session ends with it. */
+/* Ends the session because its client broke the protocol. */
 static void break_with(struct connection *c, const char *code) {
     c->network->server->metrics.messages_bad++;
     if (c->live)
@@ -356,7 +356,7 @@ static void take_unit(struct connection *c) {
     if (code) break_with(c, error);
 }
 
-/* A piece of a message; the last one completes it. */
+/* Takes a piece of a message; the last one completes it. */
 static int receive(struct connection *c, const void *bytes, size_t length) {
     struct server *s = c->network->server;
     int binary = lws_frame_is_binary(c->wsi);
@@ -375,7 +375,7 @@ static int receive(struct connection *c, const void *bytes, size_t length) {
     if (!lws_is_final_fragment(c->wsi) || lws_remaining_packet_payload(c->wsi)) return 0;
     pthread_mutex_lock(&s->lock);
     if (c->close_code)
-        length = 0; /* it is closing: nobody listens */
+        length = 0; /* the connection is closing: messages are not read any more */
     else if (binary)
         take_unit(c);
     else
@@ -389,13 +389,13 @@ static int receive(struct connection *c, const void *bytes, size_t length) {
 
 /* ---- sending ---- */
 
-/* A chunk's first picture is on its way. */
+/* Measures times when a chunk's first picture is on its way. */
 static void time_parcel(struct metrics *m, const struct parcel_times *times, double now) {
     if (times->begun > 0) metrics_time(&m->sent, now - times->begun);
     if (times->begun > 0 && times->user > 0) metrics_time(&m->heard, now - times->user);
 }
 
-/* closing: nothing comes any more. */
+/* Takes what is to be sent next; NULL: nothing now. *closing: not 0: nothing will come any more. */
 static struct parcel *next_parcel(struct connection *c, int *closing) {
     struct server *s = c->network->server;
     pthread_mutex_lock(&s->lock);
@@ -465,7 +465,7 @@ static void close_connection(struct connection *c) {
     free(c->last_words);
 }
 
-/* A client that closes properly ends its session; all others may come back. */
+/* Handles the end of a connection: a client that closes properly ends its session; all others may come back. */
 static void peer_closes(struct connection *c, const unsigned char *reason, size_t length) {
     int code = length >= 2 ? reason[0] << 8 | reason[1] : 0;
     pthread_mutex_lock(&c->network->server->lock);
@@ -518,7 +518,7 @@ static const struct lws_protocols protocols[] = {
     {"http", call_http, sizeof(struct connection), 0, 0, NULL, 0},
     {"streamavatar.1", call_session, sizeof(struct connection), RECEIVE_BYTES, 0, NULL, 0},
     {NULL, NULL, 0, 0, 0, NULL, 0}};
-/* A peer that says nothing is asked after 20 s, and given up 20 s later. */
+/* A peer that sends nothing is pinged after 20 s, and given up 20 s later. */
 static const lws_retry_bo_t patience = {.secs_since_valid_ping = 20, .secs_since_valid_hangup = 40};
 
 int network_open(struct network **network, struct server *server, const struct access *access) {
@@ -526,8 +526,8 @@ int network_open(struct network **network, struct server *server, const struct a
     if (!n) return error_set(ERR_DEVICE, "out of memory for the network");
     n->server = server;
     n->access = *access;
-    lws_set_log_level(0, NULL); /* what is wrong is said by our own error text */
-    /* with IPv6 the library would listen on all addresses, whichever is named */
+    lws_set_log_level(0, NULL); /* our own error texts say what is wrong */
+    /* IPv6 is off: with it the library would listen on all addresses, whichever is named */
     uint64_t family = strchr(access->address, ':') ? 0 : LWS_SERVER_OPTION_DISABLE_IPV6;
     const struct lws_context_creation_info info = {.port = server->options.port,
                                                    .iface = access->address,
@@ -541,7 +541,9 @@ int network_open(struct network **network, struct server *server, const struct a
     if (!n->context || network_port(n) <= 0) {
         network_close(n);
         *network = NULL;
-        return error_set(ERR_DEVICE, "address=%s port=%d: cannot listen there", access->address, server->options.port);
+        return error_set(ERR_DEVICE,
+                         "address=%s port=%d: cannot listen there; is the port in use? port=0 takes a free one",
+                         access->address, server->options.port);
     }
     pthread_mutex_lock(&server->lock);
     server->wake = wake;

@@ -12,7 +12,7 @@
 #include "model/audio/encoder.h"
 
 enum { BITS_LEAST = 100000, PLANES = 3 };
-static const double bits_a_pixel = 0.12; /* as VP8 (video_encoder.c) */
+static const double bits_a_pixel = 0.12; /* equal to VP8's (video_encoder.c) */
 
 struct openh264 {
     ISVCEncoder *encoder;
@@ -21,7 +21,7 @@ struct openh264 {
     int stride[PLANES];
     int height, width;
     long count;
-    unsigned char *bytes; /* a whole picture: the library's layers lie apart */
+    unsigned char *bytes; /* a whole coded picture; the library gives it in separate layers */
     size_t room;
 };
 
@@ -88,7 +88,7 @@ void openh264_close(struct openh264 *e) {
     free(e);
 }
 
-/* The layers of a picture in one piece. */
+/* Joins the layers of a picture. */
 static int join(struct openh264 *e, const SFrameBSInfo *info, size_t *length) {
     if (e->room < (size_t)info->iFrameSizeInBytes) {
         free(e->bytes);

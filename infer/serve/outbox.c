@@ -61,7 +61,7 @@ int outbox_text(struct outbox *o, const char *text) {
     return OK;
 }
 
-/* Removes what `drops` says; returns how many pictures were among it. */
+/* Removes what `drops` accepts; returns how many pictures were among it. */
 static int remove_where(struct outbox *o, int (*drops)(const struct parcel *)) {
     int pictures = 0;
     struct parcel *all = o->first, *next;
@@ -88,7 +88,7 @@ static int is_unit(const struct parcel *p) { return p->binary; }
 
 int outbox_drop_units(struct outbox *o) { return remove_where(o, is_unit) > 0; }
 
-/* 1: this picture cannot be sent. */
+/* Says whether a picture has to be dropped because too many wait. */
 static int refuse(struct outbox *o, const struct unit *u) {
     if (u->kind != UNIT_VIDEO) return 0;
     if (o->pictures >= OUTBOX_PICTURES) {

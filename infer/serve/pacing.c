@@ -24,7 +24,7 @@ void playback_sent(struct playback *p, int64_t end_us, double now) {
     if (end_us <= p->sent_us) return;
     int begins = p->assumed && p->at == PACING_NEVER,
         dry = p->at != PACING_NEVER && playback_position(p, now) == p->sent_us;
-    if (begins || dry) { /* it stood still where it had nothing to play */
+    if (begins || dry) { /* a client without anything to play has stood still */
         p->position_us = p->sent_us;
         p->at = now;
     }
@@ -32,7 +32,7 @@ void playback_sent(struct playback *p, int64_t end_us, double now) {
     p->dry = PACING_NEVER;
 }
 
-/* The furthest that it is counted on to. */
+/* Furthest position that it is taken to reach without another report. */
 static int64_t limit(const struct playback *p) {
     if (p->assumed || p->sent_us < p->limit_us) return p->sent_us;
     return p->position_us > p->limit_us ? p->position_us : p->limit_us;

@@ -1,4 +1,4 @@
-/* page.c: see page.h. The assembler takes the file in as it is. */
+/* page.c: see page.h. The assembler includes the file's bytes as they are. */
 #include "infer/serve/page.h"
 
 __asm__(".section .rodata\n"

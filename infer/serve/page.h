@@ -1,4 +1,4 @@
-/* page.h: the page that people talk to (page.html), in the program itself. */
+/* page.h: the web page of `serve` (page.html), which is part of the program itself. */
 #ifndef INFER_SERVE_PAGE_H
 #define INFER_SERVE_PAGE_H
 

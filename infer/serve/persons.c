@@ -25,7 +25,7 @@ const char *person_media_type(const char *path) {
     return length > 4 && !strcmp(path + length - 4, ".png") ? "image/png" : "image/jpeg";
 }
 
-/* The name in a file's name; 0: no person's file. */
+/* Finds a person's name in a file name. 0: it is no person's file. */
 static int person_in(char *name, size_t size, const char *file) {
     size_t length = strspn(file, letters);
     if (!length || length >= size) return 0;

@@ -18,12 +18,12 @@ static int big(const unsigned char *at, int bytes) {
     return value > 1u << 30 ? 1 << 30 : (int)value;
 }
 
-/* The frame header of a JPEG: marker FF C0 to FF CF but C4, C8, CC; 0: none. */
+/* Finds the frame header of a JPEG: a marker from FF C0 to FF CF, except C4, C8 and CC. 0: there is none. */
 static size_t jpeg_frame(const unsigned char *bytes, size_t length) {
     size_t at = 2;
     while (at + 9 <= length && bytes[at] == 0xff) {
         int marker = bytes[at + 1];
-        if (marker == 0xff) { /* a fill byte */
+        if (marker == 0xff) { /* fill byte */
             at++;
             continue;
         }
@@ -65,7 +65,7 @@ static int write_all(int file, const unsigned char *bytes, size_t length) {
     return 1;
 }
 
-/* Through the reader of files, by way of a file in memory: the very picture that `stream` would see. */
+/* Reads the picture through a file in memory and the reader of files, so that it is the picture that `stream` sees. */
 int reference_read(const unsigned char *bytes, size_t length, int height, int width, float *picture) {
     char path[64];
     int file = memfd_create("reference", MFD_CLOEXEC);

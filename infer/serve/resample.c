@@ -1,6 +1,7 @@
-/* resample.c: see resample.h. On the common grid of 48 kHz samples of 24 kHz lie at 2n, those of 16 kHz at 3m. Down:
-   out[m] = sum over n of h(3m - 2n) in[n], with h the low pass of twice the gain, as every other grid point is empty;
-   up: out[n] = sum over m of 1.5 h(2n - 3m) in[m]. */
+/* resample.c: see resample.h. On the common grid of 48 kHz, samples of 24 kHz lie at the points 2n, those of 16 kHz at
+   3m. With h the low pass of gain 2, because only every second grid point holds a 24 kHz sample:
+     down  out[m] = sum over n of h(3m - 2n) in[n]
+     up    out[n] = sum over m of 1.5 h(2n - 3m) in[m] */
 #include "infer/serve/resample.h"
 
 #include <math.h>
@@ -12,7 +13,7 @@ static const double cutoff = 7200. / 48000, pi = 3.14159265358979323846;
 static float filter[GRID];
 static pthread_once_t made = PTHREAD_ONCE_INIT;
 
-/* A sinc under Blackman's window. */
+/* Makes the low pass: a sinc under Blackman's window. */
 static void make_filter(void) {
     for (int i = 0; i < GRID; i++) {
         double t = i - GRID / 2, angle = 2 * pi * i / GRID;
@@ -24,14 +25,14 @@ static void make_filter(void) {
 
 void resample_reset(struct resampler *r) { memset(r, 0, sizeof *r); }
 
-/* One of the two ways: points of the grid from an input to the next, from an output to the next. */
+/* A direction of conversion: grid points from one input sample to the next, and from one output sample to the next. */
 struct way {
     int in, out;
-    float gain; /* over the filter's, which is for every other point */
+    float gain; /* factor on top of the filter's gain */
 };
 static const struct way down = {2, 3, 1}, up = {3, 2, 1.5f};
 
-/* The output that lies `after` grid points (fewer than an input's) after the newest input. */
+/* Computes the output that lies `after` grid points (fewer than way->in) after the newest input. */
 static float output(const struct resampler *r, const struct way *w, int after) {
     float sum = 0;
     for (int k = 0; after + w->in * k < GRID; k++) sum += filter[after + w->in * k] * r->history[RESAMPLE_TAPS - 1 - k];

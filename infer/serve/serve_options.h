@@ -1,4 +1,4 @@
-/* serve_options.h: what `serve` is told on its command line, as key=value (serve --help lists them). */
+/* serve_options.h: the keys of `serve`'s command line (serve --help lists them). */
 #ifndef INFER_SERVE_SERVE_OPTIONS_H
 #define INFER_SERVE_SERVE_OPTIONS_H
 
@@ -16,7 +16,7 @@ struct serve_options {
     int encoder;          /* enum encoder_name */
     int idle;             /* enum serve_idle */
     int sessions, queue, connections;
-    double keep; /* seconds that a session without its client is kept */
+    double keep; /* seconds for which a session without its client is kept */
     int threads;
     int graphs; /* 1: off */
     char decoder[768], codec_weights[768], audio_weights[1024], text[768], prompt[4096];

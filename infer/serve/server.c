@@ -16,7 +16,7 @@
 #include "model/audio/encoder.h"
 
 enum { CLIP_CHUNKS = 2, MEASURED_CHUNKS = 8, CLOSE_GOING = 1001 };
-static const double measured_seconds = 0.25; /* of work, at most but for the first chunks */
+static const double measured_seconds = 0.25; /* work after which measuring stops, though not before one chunk */
 
 /* ---- pictures ---- */
 
@@ -26,7 +26,7 @@ const unsigned char *clip_frame(const struct clip *clip, long at, size_t picture
     return clip->rgb + (size_t)(k < clip->count ? k : period - k) * picture;
 }
 
-/* A chunk of listening to silence; seconds: what it took. */
+/* Makes a chunk of listening to silence; *seconds: time that it took. */
 static int quiet_chunk(struct session *session, unsigned char *frames, double *seconds) {
     const float silence[AUDIO_SAMPLES_PER_FRAME] = {0}, talk = 0, listen = 1;
     double begin = clock_seconds();
@@ -84,7 +84,7 @@ void server_give_session(struct server *s, struct session *session) {
 
 /* ---- the start ---- */
 
-/* The median work of a chunk, after two that warm up. */
+/* Measures the median work of a chunk, after two that warm up. */
 static int measure(struct server *s, struct session *session) {
     double seconds[MEASURED_CHUNKS], spent = 0, warm;
     int n = 0;
@@ -122,10 +122,10 @@ static int allocate(struct server *s) {
     return s->unseen && s->agent && s->user && s->listen ? OK : error_set(ERR_DEVICE, "out of memory for chunks");
 }
 
-/* Heard both parties, and saw enough frames where neither spoke. */
+/* Says whether the student learned to be idle: it hears both parties, and saw enough frames where neither spoke. */
 static int learned_idle(const struct student_description *d) { return !d->dit.mute_input && student_idles(d); }
 
-/* A session that is to be measured, where there is no reference yet. */
+/* Begins a session on a grey picture, so that it can be measured without a reference. */
 static int begin_grey(const struct server *s, struct session *session) {
     float *grey = calloc(s->picture, sizeof *grey);
     int code = grey ? session_begin(session, grey, s->unseen) : error_set(ERR_DEVICE, "out of memory for a picture");
@@ -133,7 +133,7 @@ static int begin_grey(const struct server *s, struct session *session) {
     return code;
 }
 
-/* The first session tells the sizes, is measured, and makes the clip. */
+/* Opens a first session, which tells the sizes, makes the idle clip and is measured. */
 static int try_out(struct server *s, FILE *plan) {
     struct session *session;
     TRY(session_open_shared(&session, s->shared, 0, plan));
@@ -186,7 +186,7 @@ static void free_live(struct server *s, int index) {
     pthread_mutex_lock(&s->lock);
 }
 
-/* With the lock: the most urgent piece of work. */
+/* Does the most urgent piece of work, or waits for some. With the lock held. */
 static void work_once(struct server *s) {
     static struct candidate candidates[SERVER_LIVES_MAX];
     double now = clock_seconds();
@@ -292,7 +292,7 @@ struct live *server_resume(struct server *s, const char *token) {
     return NULL;
 }
 
-/* The first of the queue comes in while there is room; the others learn their place. */
+/* Admits the first of the queue while there is room, and tells the others their place. */
 static void move_queue(struct server *s) {
     int room = s->capacity - count_lives(s, 1), place = 0;
     for (int i = 0; i < s->count; i++) {

@@ -19,7 +19,7 @@ void speech_close(struct speech *s) {
 
 static long frame_samples(const struct speech *s) { return s->rate / VIDEO_RATE; }
 
-/* The oldest n samples that wait: one run of the ring or two. */
+/* Copies the oldest n samples that wait, which are one run of the ring or two. */
 static void copy_oldest(const struct speech *s, int16_t *out, long n) {
     long run = s->capacity - s->head < n ? s->capacity - s->head : n;
     if (!n) return;
@@ -27,7 +27,7 @@ static void copy_oldest(const struct speech *s, int16_t *out, long n) {
     memcpy(out + run, s->samples, (size_t)(n - run) * sizeof *out);
 }
 
-/* A larger ring, unrolled. */
+/* Moves the samples to a larger ring, from its beginning on. 0: there is no memory, or SPEECH_SECONDS are reached. */
 static int grow(struct speech *s, long wanted) {
     long most = (long)SPEECH_SECONDS * s->rate, capacity = s->capacity ? s->capacity : (long)FIRST_SECONDS * s->rate;
     while (capacity < wanted) capacity *= 2;
@@ -43,7 +43,7 @@ static int grow(struct speech *s, long wanted) {
     return 1;
 }
 
-/* Ended turns of which nothing waits are done with, but for those that never had any sound: speech_pass has them. */
+/* Removes ended turns of which nothing waits, except those that never had any sound: speech_pass takes those. */
 static void drop_empty(struct speech *s) {
     int kept = 0;
     for (int i = 0; i < s->count; i++) {
@@ -53,7 +53,7 @@ static void drop_empty(struct speech *s) {
     s->count = kept;
 }
 
-/* The turns up to this one take no more sound. */
+/* Closes the turns up to this one for more sound. */
 static void close_turns(struct speech *s, uint32_t turn) {
     if (turn > s->over) s->over = turn;
     for (int i = 0; i < s->count; i++)
@@ -61,7 +61,7 @@ static void close_turns(struct speech *s, uint32_t turn) {
     drop_empty(s);
 }
 
-/* The turn that is being filled, begun if need be; NULL: too many wait. */
+/* Returns the turn to be filled, which may be a new one; NULL: too many wait. */
 static struct speech_turn *filled(struct speech *s, uint32_t turn) {
     struct speech_turn *last = s->count ? &s->turns[s->count - 1] : NULL;
     if (last && last->turn == turn) return last;
@@ -71,7 +71,7 @@ static struct speech_turn *filled(struct speech *s, uint32_t turn) {
     return &s->turns[s->count++];
 }
 
-/* Behind what waits, in one run of the ring or two. */
+/* Appends samples to those that wait, in one run of the ring or two. */
 static void append(struct speech *s, const unsigned char *pcm, long samples) {
     while (samples > 0) {
         long at = (s->head + s->waiting) % s->capacity, run = s->capacity - at < samples ? s->capacity - at : samples;
@@ -113,7 +113,7 @@ uint32_t speech_pass(struct speech *s) {
     return turn;
 }
 
-/* The oldest samples are done with; returns when the last of them came. Turns without sound have no ring. */
+/* Drops the oldest samples; returns when the last of them came. Turns without sound have none. */
 static double drop(struct speech *s, long samples) {
     if (samples) s->head = (s->head + samples) % s->capacity;
     s->waiting -= samples;

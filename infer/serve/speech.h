@@ -1,5 +1,5 @@
-/* speech.h: the agent's speech that waits to be spoken: turns one after the other, handed out one video frame at a
-   time. At most SPEECH_SECONDS wait. 16-bit mono PCM at the session's rate. */
+/* speech.h: queue of the agent's speech that waits to be spoken: turns one after the other, handed out one video frame
+   at a time. At most SPEECH_SECONDS wait. 16-bit mono PCM at the session's rate. */
 #ifndef INFER_SERVE_SPEECH_H
 #define INFER_SERVE_SPEECH_H
 
@@ -11,35 +11,36 @@ enum { SPEECH_SECONDS = 120, SPEECH_TURNS = 64, SPEECH_FRAME_MAX = 24000 / 25 };
 enum speech_result { SPEECH_TAKEN, SPEECH_STALE /* its turn is over: dropped */, SPEECH_FULL /* dropped whole */ };
 struct speech_turn {
     uint32_t turn;
-    int ended, sounded; /* no more comes; some has come */
-    long waiting;       /* samples */
+    int ended, sounded; /* 1: no more sound comes; some sound has come */
+    long waiting;       /* samples that wait */
 };
 struct speech {
     int rate;
     int16_t *samples; /* ring; grows up to SPEECH_SECONDS */
     long capacity, head, waiting;
-    struct speech_turn turns[SPEECH_TURNS]; /* oldest first; the last is the one that is still filled */
+    struct speech_turn turns[SPEECH_TURNS]; /* oldest first; the last one is still being filled */
     int count;
     uint32_t over; /* turns up to this one take no more sound */
     struct arrivals arrivals;
 };
 void speech_open(struct speech *speech, int rate);
 void speech_close(struct speech *speech);
-/* Sound of a turn, little-endian as it came; a higher turn than the one being filled ends that one. */
+/* Appends sound of a turn, little-endian as it came; a higher turn than the one being filled ends that one. */
 enum speech_result speech_push(struct speech *speech, uint32_t turn, const unsigned char *pcm, long samples,
                                double now);
-/* turn 0: the newest. A turn that is ended before any sound of it came takes its place in the queue all the same, so
-   that its end is reported in order. SPEECH_STALE: it was over; SPEECH_FULL: too many turns wait, it is over now. */
+/* Ends a turn; 0: the newest. A turn that is ended before any sound of it came still takes its place in the queue, so
+   that its end is reported in order. SPEECH_STALE: it was over before; SPEECH_FULL: too many turns wait, so it is over
+   without having been queued. */
 enum speech_result speech_end(struct speech *speech, uint32_t turn);
-/* Drops this turn (0: the newest) and those before it, and whatever comes of them later; returns the turn. */
+/* Drops this turn (0: the newest) and those before it, and all that comes of them later; returns the turn. */
 uint32_t speech_interrupt(struct speech *speech, uint32_t turn);
-/* The turn to be spoken next; 0: none. *frames: whole video frames of it that wait; of an ended turn the last, short
-   one too. *ended: no more will come. */
+/* Number of the turn to be spoken next; 0: none. *frames: whole video frames of it that wait, with the last, short one
+   if the turn has ended. *ended: 1: no more of it will come. */
 uint32_t speech_next(const struct speech *speech, long *frames, int *ended);
-/* Where the next turn is one that ended without any sound: takes it off the queue and returns it; 0: it is not. */
+/* Takes the next turn off the queue if it ended without any sound, and returns it; 0: it is none of these. */
 uint32_t speech_pass(struct speech *speech);
-/* A video frame of the next turn, filled up with silence at its end; *last: it was the turn's last. Only when frames
-   wait. Returns when the last of its samples came. */
+/* Takes a video frame of the next turn, filled up with silence at the turn's end; *last: 1: it was the turn's last.
+   Call only while frames wait. Returns when the last of its samples came. */
 double speech_take(struct speech *speech, int16_t *frame, int *last);
 
 #endif

@@ -15,9 +15,9 @@
 #include "model/audio/encoder.h"
 
 enum { KEY_EVERY = VIDEO_RATE, BITS_LEAST = 100000, LEVEL_3_1_PIXELS = 1280 * 720 };
-/* Bits a pixel of VP8 and NVENC, whose rate control wants a figure: 2 Mbit/s at 928 x 704. */
+/* Bits for each pixel with VP8 and NVENC, whose rate control needs a figure: 2 Mbit/s at 928 x 704. */
 static const double bits_a_pixel = 0.12;
-/* x264's quality and MJPEG's: 47 dB on a talking face. */
+/* Quality of x264 and of MJPEG: 47 dB on a talking face. */
 static const char x264_quality[] = "20";
 enum { MJPEG_QUALITY = 4 };
 
@@ -32,7 +32,7 @@ struct video_encoder {
     AVPacket *packet;
     struct SwsContext *scaler;
     struct openh264 *openh264;
-    unsigned char *noted; /* the picture with its note */
+    unsigned char *noted; /* coded picture with the note that it was made */
     size_t room;
     int since_key; /* pictures since the last key frame */
     int64_t count;
@@ -73,7 +73,7 @@ static void set_options(AVCodecContext *c, enum encoder_name name) {
     } else if (name == ENCODER_NVENC) {
         av_opt_set(o, "preset", "p4", 0);
         av_opt_set(o, "tune", "ull", 0);
-        av_opt_set(o, "rc", "cbr", 0); /* no look-ahead, no second pass: both hold pictures back */
+        av_opt_set(o, "rc", "cbr", 0); /* no look-ahead and no second pass, because both hold pictures back */
         av_opt_set(o, "profile", "baseline", 0);
         av_opt_set_int(o, "zerolatency", 1, 0);
         av_opt_set_int(o, "delay", 0, 0);
@@ -125,9 +125,10 @@ static int open_picture(struct video_encoder *e) {
 }
 
 static int open_libav(struct video_encoder *e) {
-    av_log_set_level(AV_LOG_QUIET); /* what is wrong is said by our own error text */
+    av_log_set_level(AV_LOG_QUIET); /* our own error texts say what is wrong */
     const AVCodec *codec = avcodec_find_encoder_by_name(encoder_names[e->name]);
-    if (!codec) return error_set(ERR_USAGE, "encoder=%s: libav has none here", encoder_names[e->name]);
+    if (!codec)
+        return error_set(ERR_USAGE, "encoder=%s: this machine's libavcodec does not have it", encoder_names[e->name]);
     e->context = avcodec_alloc_context3(codec);
     e->frame = av_frame_alloc();
     e->packet = av_packet_alloc();
@@ -160,8 +161,8 @@ static int push_libav(struct video_encoder *e, const unsigned char *rgb, int *ke
     return OK;
 }
 
-/* A driver decides by itself how many pictures it keeps: an encoder that has none ready after the first is of no use
-   here. The next one is a key frame again. */
+/* Tries the encoder: some drivers hold pictures back, and an encoder that gives none for the first picture is of no use
+   here. The picture after the trial is a key frame again. */
 static int try_libav(struct video_encoder *e) {
     unsigned char *black = calloc((size_t)e->height * (size_t)e->width, 3);
     const unsigned char *bytes;
@@ -174,8 +175,7 @@ static int try_libav(struct video_encoder *e) {
 
 /* ---- the note that a picture was made ---- */
 
-/* What goes before the note: in H.264 a message of user data (SEI 5), whose name is a UUID of ours; in
-   JPEG a comment. */
+/* Writes the head of the note: in H.264 a message of user data (SEI type 5) under a UUID of ours; in JPEG a comment. */
 static size_t note(enum video_codec codec, unsigned char *to) {
     static const char text[] = MADE_NOTE;
     static const unsigned char message[] = {0,    0,    0,    1,    6,    5,    16 + sizeof text - 1,
@@ -186,11 +186,11 @@ static size_t note(enum video_codec codec, unsigned char *to) {
     size_t head = codec == CODEC_H264 ? sizeof message : sizeof comment, length = sizeof text - 1;
     memcpy(to, codec == CODEC_H264 ? message : comment, head);
     memcpy(to + head, text, length);
-    if (codec == CODEC_H264) to[head + length++] = 0x80; /* the end of its bits */
+    if (codec == CODEC_H264) to[head + length++] = 0x80; /* stop bit of the SEI unit */
     return head + length;
 }
 
-/* Every key frame has it; VP8 has no place for one. A JPEG's comes after its first two bytes. */
+/* Puts the note into a key frame; VP8 has no place for one. In a JPEG it comes after the first two bytes. */
 static int add_note(struct video_encoder *e, const unsigned char **bytes, size_t *length) {
     enum { NOTE_MAX = 128 };
     enum video_codec codec = codec_of(e->name);
@@ -213,7 +213,7 @@ static int add_note(struct video_encoder *e, const unsigned char **bytes, size_t
     return OK;
 }
 
-/* ---- all of them ---- */
+/* ---- encoders in general ---- */
 
 static int open_named(struct video_encoder **out, enum encoder_name name, int height, int width) {
     struct video_encoder *e = *out = calloc(1, sizeof *e);
@@ -238,7 +238,7 @@ int video_encoder_check(enum encoder_name name, int height, int width) {
     return code;
 }
 
-/* The log says when an encoder that is preferred cannot be had, and when it can again (a GPU's may be taken), once
+/* Logs when an encoder that is preferred cannot be had, and when it can again (a GPU's may be in use elsewhere), once
    each. */
 static void note_outcome(enum encoder_name name, int code) {
     static atomic_int failed[ENCODER_NAMES];
@@ -249,7 +249,7 @@ static void note_outcome(enum encoder_name name, int code) {
         log_line("event=encoder.back encoder=%s", encoder_names[name]);
 }
 
-/* The first encoder of a codec that works here. */
+/* Opens the first encoder of a codec that works here. */
 static int open_any(struct video_encoder **out, enum video_codec codec, int height, int width) {
     static const enum encoder_name order[] = {ENCODER_NVENC, ENCODER_X264,  ENCODER_OPENH264,
                                               ENCODER_VPX,   ENCODER_MJPEG, ENCODER_RAW};

@@ -15,7 +15,7 @@ static cJSON *begin(const char *type) {
 
 static void number(cJSON *root, const char *key, double value) { cJSON_AddNumberToObject(root, key, value); }
 
-/* All 64 bits: JSON's printer would round. */
+/* Adds a whole number with all 64 bits; cJSON's own printer would round it. */
 static void whole(cJSON *root, const char *key, int64_t value) {
     char text[24];
     snprintf(text, sizeof text, "%lld", (long long)value);

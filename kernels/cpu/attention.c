@@ -20,8 +20,8 @@ enum { QUERIES = 64, KEYS = 64 };
 struct shape {
     const struct attention_range *ranges;
     int count;
-    long B, S, H, D, width; /* width: D padded */
-    long queries;           /* in a full tile */
+    long B, S, H, D, width; /* width: D, padded */
+    long queries;           /* queries of a full tile */
     float scale, bits;      /* bits: scale in units of base-2 exponents */
 };
 static struct shape shape_of(const struct attention_range *ranges, int count, long B, long S, long H, long D,
@@ -40,7 +40,7 @@ static int head_fits(long D) {
 /* ---- forward ---- */
 
 struct forward_tile {
-    float *q, *o;     /* columns: cells and floats */
+    float *q, *o;     /* columns, in cells and in floats */
     float *k, *v;     /* rows, pairs */
     float *s, *p;     /* scores [KEYS][lanes]; probabilities, pairs; the same memory where cells are floats */
     float *max, *sum; /* [lanes], max in bits */
@@ -58,7 +58,7 @@ static long forward_tile_take(struct forward_tile *t, const struct shape *s, flo
     return at - base;
 }
 
-/* Scores of `keys` keys become probabilities relative to the new maximum; what was summed so far is scaled to it. */
+/* Turns the scores of `keys` keys into probabilities relative to the new maximum, and scales the sums so far to it. */
 static void softmax_step(const struct shape *s, const struct forward_tile *t, long keys, long lanes) {
     for (long j = 0; j < lanes; j += LANES) {
         vec old = vec_load(t->max + j), max = old;
@@ -133,8 +133,8 @@ void attention_forward(elem *o, real *lse, const elem *q, const struct attention
 
 struct backward_tile {
     float *k, *k_pairs, *v, *dk, *dv; /* all ranges' keys, each range padded to cells; k, v: rows; dk, dv: floats */
-    float *q, *dout;                  /* of a tile of queries: pairs */
-    float *q_t, *dout_t, *dq_t;       /* columns: cells, cells, floats */
+    float *q, *dout;                  /* a tile of queries and of dout, in pairs */
+    float *q_t, *dout_t, *dq_t;       /* columns, in cells, cells and floats */
     float *s, *dp;                    /* [KEYS][lanes] floats, which become P and dS: */
     number *p_rows, *ds_rows;         /* [KEYS][lanes] */
     float *ds_pairs;                  /* [KEYS / CELL][lanes]; all three in place where cells are floats */
@@ -183,7 +183,7 @@ static void output_dot(float *delta, const elem *dout, const elem *o, long pitch
     }
 }
 
-/* s and dp become P and dS. */
+/* Turns s and dp into P and dS. */
 static void softmax_backward(const struct shape *s, const struct backward_tile *t, long keys, long lanes) {
     for (long j = 0; j < lanes; j += LANES) {
         vec lse = vec_load(t->lse + j), delta = vec_load(t->delta + j);
@@ -203,7 +203,8 @@ static void softmax_backward(const struct shape *s, const struct backward_tile *
     }
 }
 
-/* One tile of queries against all keys: adds to dk and dv, leaves dq. Pointers are at the tile's first row. */
+/* Takes one tile of queries against all keys: adds to dk and dv, and assigns dq. Pointers
+   are at the tile's first row. */
 static void backward_queries(const struct shape *s, const struct backward_tile *t, elem *dq, const elem *dout,
                              const elem *o, const real *lse, const elem *q, long rows) {
     long lanes = padded(rows), pitch = s->H * s->D, width = s->width, base = 0;

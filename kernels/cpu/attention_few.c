@@ -1,7 +1,6 @@
-/* attention_few.c: see attention_few.h. LANES queries at a time (a block). The products of a block with one key are
-   LANES vectors of partial sums, which a transposition turns into one vector with a lane for each query; from there on
-   softmax and its gradient are plain arithmetic on a vector for each key.
-   Formulas: those of attention.c. */
+/* attention_few.c: see attention_few.h. It takes LANES queries at a time (a block). The products of a block with one
+   key are LANES vectors of partial sums, which a transposition turns into one vector with a lane for each query; from
+   there on softmax and its gradient are plain arithmetic on a vector for each key. Formulas: those of attention.c. */
 #include <math.h>
 #include <omp.h>
 #include "kernels/cpu/attention_few.h"
@@ -20,7 +19,7 @@ struct few {
 /* Rows of floats, `width` apart. */
 struct few_rows {
     float *k, *v, *dk, *dv; /* [keys] of all ranges, one after the other */
-    float *q, *dout;        /* [LANES] of a block; rows that are not there are zero */
+    float *q, *dout;        /* [LANES] rows of a block; rows past the end are zero */
 };
 
 int attention_is_few(const struct attention_range *ranges, int count) {
@@ -64,7 +63,7 @@ static void load_block(const struct few *f, float *to, const elem *from, long ro
             vec_store(to + i * f->width + d, i < rows ? elem_load_some(from + i * f->pitch + d, f->D - d) : vec_set(0));
 }
 
-/* The sum of each of LANES vectors, a lane each. */
+/* Sums each of LANES vectors; the sum of vector i is lane i of the result. */
 SIMD vec sums(vec part[LANES]) {
     vec_transpose(part);
     for (int half = LANES / 2; half > 0; half /= 2)
@@ -72,7 +71,7 @@ SIMD vec sums(vec part[LANES]) {
     return part[0];
 }
 
-/* The products of a block's rows with one row. */
+/* Dot products of a block's rows with one row. */
 SIMD vec products(const float *block, const float *row, long width) {
     vec part[LANES];
     for (long i = 0; i < LANES; i++) {
@@ -82,7 +81,7 @@ SIMD vec products(const float *block, const float *row, long width) {
     return sums(part);
 }
 
-/* Rows of a block = sums over the keys of weight [key][row] times the key's row. */
+/* Each row of a block = the sum over keys of weight [key][row] times the key's row. */
 static void mix(const struct few *f, elem *to, float (*weight)[LANES], const float *of_keys, long rows) {
     for (long i = 0; i < rows; i++)
         for (long d = 0; d < f->width; d += LANES) {
@@ -137,7 +136,7 @@ void attention_few_forward(elem *o, real *lse, const elem *q, const struct atten
 
 /* ---- backward ---- */
 
-/* The sums over d of dout o for a block's rows. */
+/* Sums over d of dout o for each row of a block. */
 static vec output_dots(const struct few *f, const float *dout, const elem *o, long rows) {
     vec part[LANES];
     for (long i = 0; i < LANES; i++) {
@@ -148,7 +147,7 @@ static vec output_dots(const struct few *f, const float *dout, const elem *o, lo
     return sums(part);
 }
 
-/* Rows of keys += sums over a block's rows of weight [key][row] times the row. */
+/* Each key's row += the sum over a block's rows of weight [key][row] times the row. */
 static void gather(const struct few *f, float *of_keys, float (*weight)[LANES], const float *block) {
     for (long k = 0; k < f->keys; k++)
         for (long d = 0; d < f->width; d += LANES) {
@@ -158,7 +157,7 @@ static void gather(const struct few *f, float *of_keys, float (*weight)[LANES], 
         }
 }
 
-/* Pointers are at the block's first row. dk waits for its factor, the scale; dq gets it here. */
+/* Computes a block's backward; pointers are at the block's first row. dq gets the factor `scale` here, dk later. */
 static void backward_block(const struct few *f, const struct few_rows *t, elem *dq, const elem *dout, const elem *o,
                            const real *lse, const elem *q, long rows) {
     float p[FEW_KEYS][LANES], ds[FEW_KEYS][LANES], log_sum[LANES] = {0};

@@ -22,7 +22,7 @@ float *cpu_buffer_take(long threads, long *each) {
     }
     if (buffer.block) return buffer.block;
     pthread_mutex_unlock(&buffer.lock);
-    device_fail("%.1f MiB for the tiles of %ld threads are not there", (double)size * 4 / 1048576, threads);
+    device_fail("no memory for the tiles of kernels: %.1f MiB for %ld threads", (double)size * 4 / 1048576, threads);
     return NULL;
 }
 

@@ -1,10 +1,9 @@
 /* conv.c: convolutions on oneDNN, channels-last throughout. The library wants weights in blocks of its own choice: they
    are put in that order at every call (weights of a training step change, and it is a small part of the work), into the
    block that kernels share (buffer.h), beside the library's scratchpad. A gradient of weights comes back in that order
-   and is added to the caller's by the same kind of reordering. Primitives are kept in a table, as in gemm.c.
-   Shapes are first put in their simplest form: frames that do not touch each other are samples, a kernel along time
-   alone slides over a picture [t, h w]. What is left is of two dimensions or three; a kernel of one place is a linear
-   layer. */
+   and is added to the caller's by the same kind of reordering. Primitives are kept in a table, as in gemm.c. Shapes are
+   first put in their simplest form: frames that do not touch each other are samples, a kernel along time alone slides
+   over a picture [t, h w]. What is left is of two dimensions or three; a kernel of one place is a linear layer. */
 #include <omp.h>
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/onednn.h"
@@ -19,7 +18,7 @@ struct conv_key { /* padding bytes are zero: compared and hashed as bytes */
     struct conv_shape shape;
     enum onednn_direction direction;
     int bias, threads;
-    float beta;   /* FORWARD alone */
+    float beta;   /* FORWARD only */
     int y_floats; /* FORWARD: the result stays in floats */
     int x_floats; /* TO_INPUT: the result goes to floats, to be added */
 };
@@ -28,7 +27,7 @@ struct conv_entry {
     int state;                           /* 0 empty, 1 ready, -1 refused by oneDNN */
     dnnl_primitive_t primitive, reorder; /* reorder NULL: the library takes the plain order */
     dnnl_memory_t x, w, b, y, plain, scratchpad;
-    size_t w_bytes, scratchpad_bytes, x_bytes; /* x_bytes: of the floats to be added, or 0 */
+    size_t w_bytes, scratchpad_bytes, x_bytes; /* x_bytes: size of the floats to be added, or 0 */
 };
 static struct {
     int used;
@@ -68,7 +67,7 @@ static struct conv_shape simplest(const struct conv_shape *given) {
     return s;
 }
 
-/* A linear layer over all positions. */
+/* 1: the convolution is a linear layer over all positions. */
 static int is_linear(const struct conv_shape *s) {
     return s->groups == 1 && axis_plain(s, 0) && axis_plain(s, 1) && axis_plain(s, 2);
 }
@@ -87,7 +86,8 @@ static int describe_activations(dnnl_memory_desc_t *desc, long n, long c, const 
     return onednn_describe(desc, 2 + axes, dims, strides, type);
 }
 
-/* Weights [(groups,) co, ci, kernel]: strides of the plain order [co, kernel, ci/groups]. Returns the dimensions. */
+/* Describes weights [(groups,) co, ci, kernel] by the strides of the plain order [co,
+   kernel, ci/groups]; returns the number of dimensions. */
 static int weight_dims(const struct conv_shape *s, int axes, long dims[6], long strides[6]) {
     int grouped = s->groups > 1;
     const int *kernel = s->kernel + 3 - axes;
@@ -109,7 +109,7 @@ struct layouts {
 };
 #define LAYOUT(l, which) ONEDNN_LAYOUT((l)->desc[which])
 
-/* The descriptions in the enum's order, as far as they can be made. Returns whether all are. */
+/* Makes the descriptions in the enum's order; 1: all could be made. */
 static int layouts_make(struct layouts *l, const struct conv_key *key) {
     const struct conv_shape *s = &key->shape;
     int axes = s->in[0] == 1 && axis_plain(s, 0) ? 2 : 3, skip = 3 - axes;
@@ -137,13 +137,14 @@ static struct onednn_window window_of(const struct conv_shape *s, int axes) {
         int axis = 3 - axes + i;
         window.stride[i] = s->stride[axis];
         window.before[i] = s->before[axis];
-        /* rows at the end that no output reads are no padding: the library derives the output's size from it */
+        /* leaves out rows at the end that no output reads, because the library derives
+           the output's size from the padding */
         window.after[i] = (conv_out(s, axis) - 1) * s->stride[axis] + s->kernel[axis] - s->in[axis] - s->before[axis];
     }
     return window;
 }
 
-/* The description of the operation; a backward one needs its forward's first. */
+/* Describes the operation; a backward one needs the description of its forward first. */
 static int describe(dnnl_primitive_desc_t *pd, struct layouts *l, const struct conv_key *key,
                     const_dnnl_primitive_attr_t attr) {
     const struct conv_shape *s = &key->shape;
@@ -165,8 +166,8 @@ static int describe(dnnl_primitive_desc_t *pd, struct layouts *l, const struct c
     return ok;
 }
 
-/* The reordering between the caller's order of weights and the library's: from plain, or, for a gradient, added to
-   it. */
+/* Makes the reordering of weights from the caller's order to the library's, or, for a
+   gradient, back, where it is added. */
 static int make_reorder(struct conv_entry *e, onednn_layout plain, onednn_layout packed) {
     int to_weight = e->key.direction == ONEDNN_TO_WEIGHT;
     if (dnnl_memory_desc_equal(plain, packed) && !to_weight) return 1;
@@ -248,7 +249,7 @@ static struct conv_key key_of(const struct conv_shape *s, enum onednn_direction 
 
 /* ---- the operations ---- */
 
-/* dx = beta dx + sum, the sums still in floats. */
+/* dx = beta dx + sum, with the sums in floats. */
 static void add_sums(elem *dx, const float *sum, float beta, long n) {
 #pragma omp parallel for schedule(static) if (n > PARALLEL_MIN)
     for (long i = 0; i < n; i += LANES)
@@ -305,7 +306,7 @@ void conv_forward(elem *y, const elem *x, const elem *w, const elem *b, const st
     }
     struct conv_key key = key_of(shape, ONEDNN_FORWARD);
     key.bias = b != NULL, key.beta = beta;
-    if (!library(&key, x, w, b, y, 0)) device_fail("oneDNN refuses a convolution");
+    if (!library(&key, x, w, b, y, 0)) device_fail("oneDNN cannot do a convolution");
 }
 
 void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape) {
@@ -316,7 +317,7 @@ void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, con
     }
     struct conv_key key = key_of(shape, ONEDNN_FORWARD);
     key.bias = b != NULL, key.y_floats = 1;
-    if (!library(&key, x, w, b, y, 0)) device_fail("oneDNN refuses a convolution to floats");
+    if (!library(&key, x, w, b, y, 0)) device_fail("oneDNN cannot do a convolution with a float result");
 }
 
 void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct conv_shape *shape, real beta) {
@@ -327,7 +328,7 @@ void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct c
     }
     struct conv_key key = key_of(shape, ONEDNN_TO_INPUT);
     key.x_floats = beta != 0;
-    if (!library(&key, dx, w, NULL, dy, beta)) device_fail("oneDNN refuses a convolution's input gradient");
+    if (!library(&key, dx, w, NULL, dy, beta)) device_fail("oneDNN cannot do the input gradient of a convolution");
 }
 
 void conv_backward_weight(real *dw, real *db, const elem *dy, const elem *x, const struct conv_shape *shape) {
@@ -339,5 +340,5 @@ void conv_backward_weight(real *dw, real *db, const elem *dy, const elem *x, con
         return;
     }
     struct conv_key key = key_of(shape, ONEDNN_TO_WEIGHT);
-    if (!library(&key, x, dw, NULL, dy, 0)) device_fail("oneDNN refuses a convolution's weight gradient");
+    if (!library(&key, x, dw, NULL, dy, 0)) device_fail("oneDNN cannot do the weight gradient of a convolution");
 }

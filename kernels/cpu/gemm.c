@@ -40,7 +40,9 @@ static int primitive_make(struct cache_entry *e, onednn_layout a, onednn_layout 
     dnnl_primitive_desc_t pd = NULL;
     int ok = onednn_attributes(&attr, e->key.beta, dnnl_scratchpad_mode_library);
     ok = ok && onednn_describe_matmul(&pd, a, b, bias, c, attr);
-    ok = ok && !(e->key.packed && onednn_is_reference(pd)); /* better to read the weight as it is */
+    ok = ok &&
+         !(e->key.packed &&
+           onednn_is_reference(pd)); /* the library's reference code is slow: reading the weight as it is is better */
     ok = ok && dnnl_primitive_create(&e->primitive, pd) == dnnl_success;
     ok = ok && onednn_memory(&e->a, a) && onednn_memory(&e->b, b) && onednn_memory(&e->c, c);
     ok = ok && (!bias || onednn_memory(&e->bias, bias));
@@ -97,8 +99,8 @@ static uint64_t product_hash(const struct product *p) {
     return h ^ h >> 29;
 }
 
-/* The entry of a product (its padding bytes are zero: product_start). A full table is emptied: programs use some
-   dozens of shapes. */
+/* Finds or makes the entry of a product, whose padding bytes are zero (product_start). A full table is emptied;
+   programs use some dozens of shapes. */
 static struct cache_entry *entry_of(const struct product *p) {
     uint64_t slot = product_hash(p) % CACHE_SLOTS;
     while (gemm.slots[slot].state) {
@@ -158,7 +160,7 @@ static int product_library(const struct product *p, void *c, const void *a, cons
     return onednn_run(e->primitive, args, e->bias ? 4 : 3);
 }
 
-/* With the weight packed for this product alone. */
+/* Runs a product with a copy of the weight that is made for it alone. */
 static int product_repacked(const struct product *p, void *c, const void *a, const elem *b, const void *bias) {
     struct packed_form form = form_of(p);
     long each = p->k * p->n;
@@ -169,7 +171,7 @@ static int product_repacked(const struct product *p, void *c, const void *a, con
     return done;
 }
 
-/* With the weight b in the library's layout, where that is wanted and the library takes it. */
+/* Runs a product with the weight b in the library's layout, where that is wanted and the library takes it. */
 static int product_packed(const struct product *p, void *c, const void *a, const elem *b, const void *bias) {
     struct packed_form form = form_of(p);
     struct product with_copy = *p;
@@ -240,7 +242,7 @@ void linear_gelu_backward_input(elem *dx, const elem *dy, const elem *w, const e
     gelu_backward(dx, dx, pre, n * din);
 }
 
-/* Sums of BIAS_WIDTH columns of dy [n, dout], added to db: four interleaved sums down the rows. */
+/* Columns of dy [n, dout] that are summed together, in four interleaved sums down the rows. */
 enum { BIAS_WIDTH = 4 * LANES };
 static void column_sums(real *db, const elem *dy, long n, long dout) {
     enum { VECTORS = BIAS_WIDTH / LANES, SUMS = 4 };

@@ -37,7 +37,7 @@ void length_norm_silu(elem *y, const elem *x, const elem *w, long n, long d) {
     }
 }
 
-/* The largest of a row, lane by lane; what lies past its end does not count. */
+/* Finds the largest number of a row; lanes past its end do not count. */
 static float row_largest(const real *s, long d) {
     float largest = -INFINITY;
     long whole = d / LANES * LANES;

@@ -27,8 +27,8 @@ static float row_squares(const elem *x, long d) {
     return vec_sum(squares);
 }
 
-/* normed = x scale w (NULL: not wanted), y = rotate(normed): of the stored number, as when the cache's keys turn
-   later. */
+/* normed = x scale w (NULL: not wanted), y = rotate(normed), from the stored numbers, as
+   when the cache rotates its keys later. */
 static void forward_row(elem *y, elem *normed, const elem *x, const elem *w, float scale, const struct token *t) {
     for (long j = 0; j < t->D; j += LANES) {
         struct turn turn = turn_at(t, j, 1);
@@ -56,7 +56,7 @@ void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, cons
     }
 }
 
-/* The mean over the row of what dy, turned back, gives with w and x rstd; dw [d] is added to (NULL: not wanted). */
+/* Mean over the row of (dy rotated back) w x rstd; also adds to dw [d] (NULL: not wanted). */
 static float mean_product(float *dw, const elem *dy, const elem *x, float rstd, const elem *w, const struct token *t) {
     vec product = {0};
     for (long j = 0; j < t->D; j += LANES) {
@@ -71,7 +71,7 @@ static float mean_product(float *dw, const elem *dy, const elem *x, float rstd, 
     return vec_sum(product) / (float)(t->H * t->D);
 }
 
-/* dx may be dy: each number of dy is read once more, just before the same one of dx is written. */
+/* Writes a row of dx. dx may be dy: each number of dy is read once more, just before the same one of dx is written. */
 static void backward_row(elem *dx, float *dw, const elem *dy, const elem *x, float rstd, const elem *w,
                          const struct token *t) {
     float mean = mean_product(dw, dy, x, rstd, w, t);

@@ -11,8 +11,8 @@
 #include "kernels/cpu/residual.h"
 #include "kernels/cpu/row_sums.h"
 
-/* Sums over a row go to SUMS vectors in turn, as an addition takes as long as several reads; the rest of the row to the
-   first of them. */
+/* Vectors that the sums over a row go to in turn, because an addition takes as long as
+   several reads; the rest of the row goes to the first. */
 enum { SUMS = 4, TURN = SUMS * LANES };
 SIMD float sums_total(const vec *sum, long d) { return vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / (float)d; }
 
@@ -107,8 +107,8 @@ void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, con
     }
 }
 
-/* One row of a LayerNorm's backward: dx (NULL: not wanted) and, added up, the sums of dy and of dy xh (NULL: not
-   wanted). dxh = dy factor, where factor is the weight or 1 + scale. */
+/* One row of a LayerNorm's backward: dx (NULL: not wanted), and what the row adds to the sums of dy and of dy xh (NULL:
+   not wanted). dxh = dy factor, where factor is the weight or 1 + scale. */
 struct norm_row {
     resid *dx;
     real *dy_sum, *dy_xh_sum;
@@ -116,7 +116,7 @@ struct norm_row {
     const real *scale;
     const resid *x;
     real mean, rstd;
-    const struct residual_row *front; /* goes back too, from the new dx; NULL: none */
+    const struct residual_row *front; /* residual whose backward follows, from the new dx; NULL: none */
 };
 SIMD vec row_factor(const struct norm_row *r, long i, long left) {
     return r->weight ? elem_load_some(r->weight + i, left) : 1.0f + vec_load_some(r->scale + i, left);
@@ -190,7 +190,7 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
     row_sums_close();
 }
 
-/* With the residual in front: what both kernels below share. A group's rows are one thread's. */
+/* The residual in front of a norm, as both kernels below take it. All rows of a group belong to one thread. */
 struct front {
     elem *dbranch;
     real *dgate;
@@ -198,7 +198,8 @@ struct front {
     const real *gate;
     long gate_stride, rows_per_group;
 };
-/* norm: the vectors of the norm, not yet those of a row; own: this thread's sums of dbias (NULL: not wanted). */
+/* Goes back through a group's rows. `norm` has the vectors of the norm, not yet those of a row; `own` are this thread's
+   sums of dbias (NULL: not wanted). */
 static void residual_norm_rows(struct norm_row norm, const struct front *f, const real *mean, const real *rstd,
                                float *own, long group, long n, long d) {
     long first = group * f->rows_per_group, last = first + f->rows_per_group < n ? first + f->rows_per_group : n;
@@ -281,10 +282,11 @@ void rmsnorm_forward(elem *y, real *rstd, const elem *x, const elem *w, long n, 
     }
 }
 
-/* One row; dw [d] is added to (NULL: not wanted). dx may be dy: all of dy is read before the first write. */
+/* Goes back through one row and adds to dw [d] (NULL: not wanted). dx may be dy: all of
+   dy is read before the first write. */
 static void rmsnorm_backward_row(elem *dx, float *dw, const elem *dy, const elem *x, float rstd, const elem *w,
                                  long d) {
-    vec product = {0}; /* of the gradient at x rstd with x rstd */
+    vec product = {0}; /* dot product of the gradient at x rstd with x rstd */
     for (long i = 0; i < d; i += LANES) {
         vec g = elem_load_some(dy + i, d - i), xh = elem_load_some(x + i, d - i) * rstd;
         product += g * elem_load_some(w + i, d - i) * xh;

@@ -1,5 +1,5 @@
-/* onednn.h: oneDNN for the kernels of this backend, which differ in nothing between its 2.x and 3.x C interfaces but
-   what is here. One engine and one stream, used by one host thread at a time: onednn_acquire ... onednn_release.
+/* onednn.h: oneDNN for the kernels of this backend. All differences between its 2.x and 3.x C interfaces are dealt with
+   here. There is one engine and one stream, used by one host thread at a time: onednn_acquire ... onednn_release.
    A primitive fixes its partition of the work for the number of threads it was made for: its table's key has that
    number, so that the same threads give the same bits. */
 #ifndef KERNELS_CPU_ONEDNN_H
@@ -21,7 +21,7 @@ dnnl_engine_t onednn_engine(void);
 int onednn_run(const_dnnl_primitive_t primitive, const dnnl_exec_arg_t *args, int count); /* 1: done */
 
 #if DNNL_VERSION_MAJOR >= 3
-typedef const_dnnl_memory_desc_t onednn_layout; /* how functions take a description */
+typedef const_dnnl_memory_desc_t onednn_layout; /* the type by which functions take a description */
 #define ONEDNN_LAYOUT(desc) (desc)
 #else
 typedef const dnnl_memory_desc_t *onednn_layout;
@@ -39,7 +39,7 @@ static inline int onednn_describe(dnnl_memory_desc_t *desc, int ndims, const lon
     return dnnl_memory_desc_init_by_strides(desc, ndims, dims, type, strides) == dnnl_success;
 #endif
 }
-/* A layout of the library's own choice. */
+/* Describes memory in a layout of the library's own choice. */
 static inline int onednn_describe_any(dnnl_memory_desc_t *desc, int ndims, const long *size, dnnl_data_type_t type) {
     dnnl_dims_t dims = {0};
     for (int i = 0; i < ndims; i++) dims[i] = size[i];
@@ -49,7 +49,7 @@ static inline int onednn_describe_any(dnnl_memory_desc_t *desc, int ndims, const
     return dnnl_memory_desc_init_by_tag(desc, ndims, dims, type, dnnl_format_tag_any) == dnnl_success;
 #endif
 }
-/* A description of one's own, of one that belongs to a primitive's. */
+/* Copies a description that belongs to a primitive into one of the caller's own. */
 static inline int onednn_keep(dnnl_memory_desc_t *desc, onednn_layout layout) {
     if (!layout) return 0;
 #if DNNL_VERSION_MAJOR >= 3
@@ -68,17 +68,17 @@ static inline void onednn_forget(dnnl_memory_desc_t *desc) {
 #endif
 }
 
-/* Memory without data: dnnl_memory_set_data_handle at each use. */
+/* Makes a memory object without data, which onednn_point gives it at each use. */
 static inline int onednn_memory(dnnl_memory_t *memory, onednn_layout layout) {
     return dnnl_memory_create(memory, layout, onednn_engine(), DNNL_MEMORY_NONE) == dnnl_success;
 }
-/* oneDNN takes all operands as void *, but writes only results. */
+/* Points a memory object at data. oneDNN takes all operands as void *, but writes only results. */
 static inline void onednn_point(dnnl_memory_t memory, const void *data) {
     dnnl_memory_set_data_handle(memory, (void *)(uintptr_t)data);
 }
 
-/* Attributes: the result is beta times what was there plus the new (beta 0: the new); scratchpad_user: the caller gives
-   the scratchpad, whose size the primitive's description says. */
+/* Makes attributes: the result becomes beta times what was there plus the new values (beta 0: the new values). With
+   scratchpad_user the caller gives the scratchpad, whose size the primitive's description says. */
 static inline int onednn_attributes(dnnl_primitive_attr_t *attr, float beta, dnnl_scratchpad_mode_t scratchpad) {
     dnnl_post_ops_t ops = NULL;
     int ok = dnnl_primitive_attr_create(attr) == dnnl_success && dnnl_post_ops_create(&ops) == dnnl_success;
@@ -95,7 +95,7 @@ static inline int onednn_attributes(dnnl_primitive_attr_t *attr, float beta, dnn
     return ok;
 }
 
-/* 1: the library has no fast way for it. */
+/* 1: the library has only its slow reference code for it. */
 static inline int onednn_is_reference(const_dnnl_primitive_desc_t pd) {
     const char *name = "";
     return dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
@@ -114,11 +114,12 @@ static inline int onednn_describe_matmul(dnnl_primitive_desc_t *pd, onednn_layou
 #endif
 }
 
-struct onednn_window { /* of a convolution; an axis each */
+struct onednn_window { /* window of a convolution, an entry for each axis */
     dnnl_dims_t stride, before, after;
 };
 enum onednn_direction { ONEDNN_FORWARD, ONEDNN_TO_INPUT, ONEDNN_TO_WEIGHT };
-/* x, w, y or their gradients; hint: the forward's description, for the two backward directions. */
+/* Describes a convolution of x, w and y or their gradients; hint: the forward's
+   description, which the two backward directions need. */
 static inline int onednn_describe_convolution(dnnl_primitive_desc_t *pd, enum onednn_direction direction,
                                               onednn_layout x, onednn_layout w, onednn_layout b, onednn_layout y,
                                               const struct onednn_window *window, const_dnnl_primitive_desc_t hint,

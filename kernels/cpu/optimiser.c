@@ -1,12 +1,12 @@
-/* optimiser.c: sum of squared gradients, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the
-   device, streamed by all threads. The norm is summed in double over a fixed number of pieces, so it does not depend on
-   the thread count. */
+/* optimiser.c: sum of squared gradients, AdamW (Loshchilov 2019) and the average, steered by struct
+   optim_state on the device, streamed by all threads. The norm is summed in double over a fixed number
+   of pieces, so it does not depend on the thread count. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
 
-/* In double, LANES sums side by side. */
+/* Sums in double, in LANES sums side by side. */
 static double sum_of_squares(const real *x, long n) {
     typedef double dvec __attribute__((vector_size(8 * LANES)));
     dvec sum = {0};
@@ -32,7 +32,7 @@ void grad_norm_add(struct optim_state *state, const real *grad, long n) {
     for (long p = 0; p < PIECES; p++) state->norm_squared += piece[p];
 }
 
-/* Numbers that all threads share: worked out once. */
+/* Numbers that all threads share, computed once. */
 struct update {
     float clip, correct1, correct2, d;
     struct adamw how;
@@ -68,7 +68,7 @@ static void average_piece(const struct update *u, real *restrict ema, const real
     for (long i = 0; i < n; i++) ema[i] = d * ema[i] + (1 - d) * master[i];
 }
 
-/* Piece by piece, so that the average and the zeros find the piece in the first cache. */
+/* Works piece by piece, so that the average and the zeros find the piece in the first cache. */
 void adamw_update(real *master, real *m, real *v, real *ema, elem *weights, real *grad, long n, const struct adamw *how,
                   const struct optim_state *state) {
     KERNEL_SCOPE;

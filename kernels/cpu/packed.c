@@ -1,7 +1,7 @@
-/* packed.c: see packed.h. A range of weights has room for copies of the same size, one of each kind that pays; the copy
-   of the weight at `offset` is at `offset` of its kind's room. Which weights there are shows when products ask for
-   them. A copy is made when a product first wants it and again when the weight was written since.
-   The layout depends on the weight's sizes alone, never on the rows: it is what the library chooses for LAYOUT_ROWS. */
+/* packed.c: see packed.h. A range of weights has room for copies of the same size, one of each kind that pays;
+   the copy of the weight at `offset` is at `offset` of its kind's room. Weights become known when products ask
+   for them. A copy is made when a product first wants it and again when the weight was written since. The layout
+   depends on the weight's sizes alone, never on the rows: it is what the library chooses for LAYOUT_ROWS. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,13 +9,14 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-/* Where a copy pays (docs/cpu.md has the figures): bf16's products want pairs of rows interleaved, which the library
-   else does in every call, both ways. float's want a weight that is not transposed, and dx has that anyway. */
+/* Limits within which a copy pays (docs/cpu.md has the figures). Products in bf16 want pairs of rows interleaved, in
+   both directions, which the library would otherwise do in every call. Products in float want a weight that is not
+   transposed, and dx has that anyway. */
 enum {
     COPIES_FORWARD = 1,
     COPIES_TO_INPUT = ELEM_DATA == dnnl_bf16,
     COPIES = COPIES_FORWARD + COPIES_TO_INPUT,
-    ALWAYS = ELEM_DATA == dnnl_f32, /* without a room, too, and for any number of rows */
+    ALWAYS = ELEM_DATA == dnnl_f32, /* 1: even where there is no room for a copy, and for any number of rows */
 };
 enum { RANGES_MAX = 32, LAYOUTS_MAX = 128, LAYOUT_ROWS = 256 };
 
@@ -39,7 +40,7 @@ struct layout {
     dnnl_memory_t from, to;
 };
 static struct {
-    pthread_mutex_t lock; /* of the ranges; layouts are guarded by onednn_acquire */
+    pthread_mutex_t lock; /* guards the ranges; layouts are guarded by onednn_acquire */
     int ranges, layouts;
     struct range range[RANGES_MAX];
     struct layout layout[LAYOUTS_MAX];
@@ -115,7 +116,7 @@ static int describe_plain(dnnl_memory_desc_t *desc, const struct packed_form *f)
                            ELEM_DATA);
 }
 
-/* What the library chooses for the second operand. */
+/* Asks the library which layout it chooses for the second operand. */
 static int choose_layout(struct layout *l) {
     const long k = l->form.k, n = l->form.n;
     dnnl_memory_desc_t x, any, y;
@@ -145,7 +146,7 @@ static int make_reorder(struct layout *l) {
     return ok;
 }
 
-/* Made once for a form and kept: programs use some dozens. NULL: the table is full. */
+/* Finds the layout of a form, or makes it and keeps it; programs use some dozens. NULL: the table is full. */
 static struct layout *layout_of(const struct packed_form *form) {
     int i = 0;
     while (i < packed.layouts && !same_form(&packed.layout[i].form, form)) i++;
@@ -175,8 +176,8 @@ static struct range *range_of(const elem *w, const struct packed_form *f) {
     return NULL;
 }
 
-/* To transpose a weight that is larger than the second cache costs as much as it spares a product of many rows. By
-   sizes alone, so that bits do not depend on where the weight lies. */
+/* 1: the weight is larger than the second cache and the product has many rows: transposing costs as much as it saves.
+   Sizes alone decide, so that bits do not depend on where the weight lies. */
 static int too_large(const struct packed_form *form, long rows) {
     enum { MANY_ROWS = 256, IN_CACHE = 1 << 18 };
     return ELEM_DATA == dnnl_f32 && rows >= MANY_ROWS && form->k * form->n > IN_CACHE;
@@ -217,7 +218,7 @@ int packed_into(elem *to, const elem *w, const struct packed_form *form) {
 }
 
 #ifdef GUARD
-/* A copy that is called fresh is the weight's still: whoever writes weights has to say so. */
+/* Checks that a copy marked as fresh still equals the weight: code that writes weights has to say so (packed_renew). */
 static void check_fresh(struct layout *l, const elem *copy, const elem *w) {
     elem *again = aligned_alloc(64, (weight_bytes(&l->form) + 63) / 64 * 64);
     if (again && pack(l, again, w) && memcmp(again, copy, weight_bytes(&l->form)) != 0)

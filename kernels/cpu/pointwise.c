@@ -5,7 +5,7 @@
 #include "kernels/kernels.h"
 #include "kernels/cpu/simd.h"
 
-/* Under this many elements one thread is faster than waking the others. */
+/* Elements below which one thread is faster than waking the others. */
 enum { PARALLEL_MIN = 16384 };
 
 #define PRAGMA(text) _Pragma(#text)
@@ -96,7 +96,7 @@ void silu_backward(real *dx, const elem *dy, const real *x, long n) {
     }
 }
 
-/* by the sign, the bits of what passes stay as they are */
+/* The output's sign decides; the gradient that passes keeps its bits. */
 void relu_forward(elem *y, const elem *x, long n) {
     KERNEL_SCOPE;
 #pragma omp parallel for simd schedule(static) if (parallel : n > PARALLEL_MIN)

@@ -4,9 +4,9 @@
 #include "kernels/kernels.h"
 #include "base/normal.h"
 
-enum { GROUPS = 64 }; /* in flight */
+enum { GROUPS = 64 }; /* groups computed at a time */
 
-/* Normals of groups first .. first + GROUPS - 1, element e of group g at z[e][g]. */
+/* Computes the normals of groups first .. first + GROUPS - 1; element e of group g goes to z[e][g]. */
 static void normals_many(float z[4][GROUPS], const struct random_address *address, uint32_t first) {
     uint32_t words[4][GROUPS];
 #pragma omp simd
@@ -20,7 +20,8 @@ static void normals_many(float z[4][GROUPS], const struct random_address *addres
     }
 }
 
-/* Elements first .. first + 4 GROUPS - 1 (those below size) of one address, times scale; y is the address's first. */
+/* Writes elements first .. first + 4 GROUPS - 1 (those below size) of one address, times
+   scale; y is where element 0 goes. */
 static void fill_normals(real *y, const struct random_address *address, real scale, long first, long size) {
     float z[4][GROUPS];
     normals_many(z, address, (uint32_t)(first / 4));
@@ -33,7 +34,7 @@ static void fill_normals(real *y, const struct random_address *address, real sca
 void random_normal(real *y, uint64_t seed, uint64_t step, int purpose, int pass, long sample0, long B, long frame0,
                    long F, long size) {
     KERNEL_SCOPE;
-    long pieces = (size + 4 * GROUPS - 1) / (4 * GROUPS); /* of a frame */
+    long pieces = (size + 4 * GROUPS - 1) / (4 * GROUPS); /* pieces of a frame */
 #pragma omp parallel for schedule(static)
     for (long i = 0; i < B * F * pieces; i++) {
         long frame = i / pieces;

@@ -1,4 +1,4 @@
-/* residual.h: the backward of a gated residual, out = x + y gate, a vector at a time: g is the gradient at out. */
+/* residual.h: the backward of a gated residual, out = x + y gate, a vector at a time. g is the gradient at out. */
 #ifndef KERNELS_CPU_RESIDUAL_H
 #define KERNELS_CPU_RESIDUAL_H
 

@@ -7,12 +7,12 @@
 #include "kernels/cpu/buffer.h"
 #include "kernels/cpu/simd.h"
 
-/* One piece [each] for each of `threads` threads; at NULL: there was no memory, a failure is kept. */
+/* One piece [each] for each of `threads` threads; at == NULL: there was no memory, and a failure is kept. */
 struct row_sums {
     float *at;
     long threads, each;
 };
-/* Zeros, n a thread; to be closed when it is not NULL. */
+/* Opens pieces of n zeros for each thread; close it unless at == NULL. */
 static inline struct row_sums row_sums_open(long n) {
     struct row_sums s = {NULL, omp_get_max_threads(), n};
     s.at = cpu_buffer_take(s.threads, &s.each);
@@ -21,7 +21,7 @@ static inline struct row_sums row_sums_open(long n) {
 }
 /* The calling thread's piece. */
 static inline float *row_sums_own(const struct row_sums *s) { return s->at + omp_get_thread_num() * s->each; }
-/* to [n] += numbers from .. from + n - 1 of the pieces; to NULL: nothing. */
+/* Adds numbers from .. from + n - 1 of each piece to `to` [n], in the order of the threads; to NULL: does nothing. */
 static inline void row_sums_add(real *to, const struct row_sums *s, long from, long n) {
     for (long t = 0; t < s->threads && to; t++)
         for (long i = 0; i < n; i++) to[i] += s->at[t * s->each + from + i];

@@ -11,8 +11,7 @@ void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
     for (long r = 0; r < n; r++) memcpy(y + r * width, x + r * stride, sizeof *y * (size_t)width);
 }
 
-/* Sums over the rows of one vector of columns, of x or of (x - mean)^2: pieces of 64 rows keep the error of a sum
-   small. */
+/* Sums x, or (x - mean)^2, over the rows of one vector of columns. Pieces of 64 rows keep the error of a sum small. */
 SIMD vec column_sum(const real *x, long n, long d, long left, const vec *mean) {
     enum { PIECE = 64 };
     vec sum = {0};
@@ -28,7 +27,8 @@ SIMD vec column_sum(const real *x, long n, long d, long left, const vec *mean) {
     return sum;
 }
 
-/* Two parts of weights 1 - w and w: the variance is that within the parts plus w (1 - w) (difference of means)^2. */
+/* The variance of two parts with weights 1 - w and w is that within the parts plus w (1 -
+   w) (difference of means)^2. */
 void channel_moments(real *mean, real *variance, const real *x, long n, long d, real weight) {
     KERNEL_SCOPE;
     if (d == 1) { /* a signal: its samples are the lanes */

@@ -1,9 +1,9 @@
-/* simd.h: as many floats at a time as a register of the processor holds (LANES: 16 with AVX-512, 8 with AVX, else 4),
-   for the cpu backend, in gcc's vector extensions. The same source serves all three; vectors wider than a register
-   would be legal too, but gcc moves those through memory piece by piece, several times slower. elem is read and written
-   as float whatever it is in memory. exp2 follows 2^x = 2^n 2^f, n the nearest integer, f in [-1/2, 1/2] by a degree-6
-   polynomial through the Chebyshev nodes (relative error 2.6e-9 before rounding). No operation here depends on the
-   thread count. */
+/* simd.h: vectors for the cpu backend, in gcc's vector extensions: as many floats as a register of the
+   processor holds (LANES: 16 with AVX-512, 8 with AVX, otherwise 4). The same source serves all three;
+   vectors wider than a register would be legal too, but gcc moves those through memory piece by piece,
+   several times slower. elem is read and written as float whatever it is in memory. exp2 follows 2^x =
+   2^n 2^f, n the nearest integer, f in [-1/2, 1/2] by a degree-6 polynomial through the Chebyshev
+   nodes (relative error 2.6e-9 before rounding). No operation here depends on the thread count. */
 #ifndef KERNELS_CPU_SIMD_H
 #define KERNELS_CPU_SIMD_H
 
@@ -44,7 +44,8 @@ typedef uint16_t hvec_memory __attribute__((vector_size(2 * LANES), aligned(2), 
 SIMD vec vec_set(float v) { return (vec){EACH_LANE(LANE_IS_V)}; }
 SIMD vec vec_load(const float *p) { return *(const vec_memory *)p; }
 SIMD void vec_store(float *p, vec v) { *(vec_memory *)p = v; }
-/* C's ?: does not take vectors, and gcc 12 does not find the instruction behind the masks. A NaN in a gives b. */
+/* The larger or smaller of a and b, lane by lane; a NaN in a gives b. C's ?: does not take vectors, and gcc 12 does not
+   find the instruction by itself. */
 #if defined(__AVX512F__)
 SIMD vec vec_max(vec a, vec b) { return (vec)_mm512_max_ps((__m512)a, (__m512)b); }
 SIMD vec vec_min(vec a, vec b) { return (vec)_mm512_min_ps((__m512)a, (__m512)b); }
@@ -122,7 +123,7 @@ SIMD vec elem_load_some(const elem *p, long n) { return vec_load_some(p, n); }
 SIMD void elem_store_some(elem *p, vec x, long n) { vec_store_some(p, x, n); }
 #endif
 
-/* x as it is read again after it was stored. */
+/* x rounded as it is when it is stored and read again. */
 SIMD vec elem_rounded(vec x) {
     elem v[LANES];
     elem_store_vec(v, x);
@@ -146,8 +147,8 @@ SIMD float vec_sum(vec v) {
 #endif
 }
 
-/* Transposes a block of LANES x LANES: rounds of swapping the off-diagonal halves of pairs of rows that are `step`
-   apart. */
+/* Transposes a block of LANES x LANES: rounds of swapping the off-diagonal halves of
+   pairs of rows that are `step` apart. */
 #define TAKES_LOW(lane)  ((lane)&step_ ? (lane)-step_ + LANES : (lane))
 #define TAKES_HIGH(lane) (TAKES_LOW(lane) + step_)
 #define TRANSPOSE_ROUND(r, step)                                                                                       \

@@ -1,4 +1,5 @@
-/* tile.h: small dense products out of the first cache, for attention.c: packing of rows, and C [m, n] = A B with the
+/* tile.h: small dense products of data in the first cache, for attention.c: packing of rows, and C [m, n] = A B with
+   the
    numbers of A broadcast one by one and B, C in rows of vectors.
    Operands are packed in cells of 32 bits. A cell is one float; or, where the processor multiplies bf16, two bf16 that
    are neighbours along the dimension that is summed over, and a product takes half as many instructions. So an operand
@@ -15,18 +16,18 @@
 
 #if defined(TYPE_BF16) && defined(__AVX512BF16__)
 enum { CELL = 2 };
-typedef elem number; /* what a cell holds */
+typedef elem number; /* type of the numbers in a cell */
 SIMD void number_store(number *p, vec x) { elem_store_vec(p, x); }
 SIMD vec cell_multiply_add(vec sum, float a, vec b) {
     return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)vec_set(a), (__m512bh)b);
 }
-/* Cells of LANES columns from two rows. */
+/* Makes cells of LANES columns from CELL rows. */
 SIMD vec cell_join(const vec rows[CELL]) {
     uvec even = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[0]), uvec);
     uvec odd = __builtin_convertvector((hvec)_mm512_cvtneps_pbh((__m512)rows[1]), uvec);
     return (vec)(even | odd << 16);
 }
-/* LANES cells of a row of which n numbers are left; a row may start at any elem. */
+/* Loads LANES cells of a row of which n numbers are left; a row may start at any elem. */
 typedef float cell_memory __attribute__((vector_size(64), aligned(2), may_alias));
 SIMD vec cell_load(const elem *p, long n) {
     if (n >= LANES * CELL) return *(const cell_memory *)(const void *)p;
@@ -66,7 +67,7 @@ static inline void pack_pairs(float *to, const elem *from, long pitch, long rows
         }
 }
 
-/* The padded number of rows lie side by side; those that are not there are zero. */
+/* Packs rows into columns. Columns are as long as the padded number of rows; rows past the end are zero. */
 static inline void pack_columns(float *to, const elem *from, long pitch, long rows, long D) {
     long lanes = padded(rows), height = padded(D) / CELL;
     for (long i = 0; i < lanes; i += LANES)
@@ -79,7 +80,7 @@ static inline void pack_columns(float *to, const elem *from, long pitch, long ro
         }
 }
 
-/* Float columns [padded D][padded rows], times a factor of each row, to rows of elem. */
+/* Writes float columns [padded D][padded rows], times a factor for each row, as rows of elem. */
 static inline void unpack_columns(elem *to, long pitch, const float *from, const float *factor, long rows, long D) {
     long lanes = padded(rows);
     for (long i = 0; i < lanes; i += LANES)
@@ -91,8 +92,8 @@ static inline void unpack_columns(elem *to, long pitch, const float *from, const
         }
 }
 
-/* Rows of the padded width, times factor, to where a range wants them: assigned to elem, added to real. NULL: not
-   wanted. */
+/* Writes rows of the padded width, times factor, to where a range wants gradients:
+   assigned to elem `to`, added to real `to_sum`. NULL: not wanted. */
 static inline void unpack_gradient(elem *to, real *to_sum, const float *from, float factor, long pitch, long rows,
                                    long D) {
     for (long i = 0; i < rows; i++)
@@ -108,11 +109,11 @@ static inline void unpack_gradient(elem *to, real *to_sum, const float *from, fl
 
 /* ---- the product ---- */
 
-/* A block's sums, and the two vectors of B, stay in registers: AVX-512 has 32 of them, others 16. */
+/* Rows of a block, so that its sums and the two vectors of B stay in registers: AVX-512 has 32 of them, others 16. */
 enum { BLOCK_ROWS = LANES == 16 ? 8 : 6 };
 
-/* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col] times row l of B; add: 0 or
-   1. */
+/* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col]
+   times row l of B; add: 0 or 1. */
 SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                         long k, int rows, int vectors, int add) {
     vec sum[BLOCK_ROWS][2];

@@ -4,7 +4,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-/* The latents of patch row `row` of B F H/2: channel 0, row 2h. */
+/* Index of the latents of patch row `row`, out of B F H/2: row 2h of channel 0. */
 static long patch_row_start(long row, long F, long C, long H, long W, long stride) {
     long h = row % (H / 2), f = row / (H / 2) % F, b = row / (H / 2) / F;
     return b * stride + f * C * H * W + 2 * h * W;

@@ -1,4 +1,4 @@
-/* cuda.h: what the files of this backend share on the host side. For kernels/cuda/ only. */
+/* cuda.h: the host side that the files of kernels/cuda/ share; nothing else includes it. */
 #ifndef KERNELS_CUDA_CUDA_H
 #define KERNELS_CUDA_CUDA_H
 
@@ -11,26 +11,27 @@ extern "C" {
 #endif
 
 cudaStream_t cuda_stream(void); /* the calling host thread's current stream */
-/* After a launch: keeps the launch's own failure (bad grid, no image for this device). Waits for nothing. */
+/* Call it after a launch: keeps the launch's own failure (bad grid, no image for this device). It waits for nothing. */
 void cuda_launched(const char *kernel);
 /* Keeps the failure of a call of the runtime; returns 1 when there was one. */
 int cuda_failed(cudaError_t code, const char *what);
-/* 1: equal bits for equal inputs, at the price of the faster algorithms whose order of sums may change. */
+/* 1: equal inputs must give equal bits, so that algorithms whose order of sums may change are not used. */
 int cuda_deterministic(void);
-/* 1: the calling thread's work is being recorded (device.h), so nothing may wait for it. */
+/* 1: the calling thread's work is being recorded (device.h), so that nothing may wait for it. */
 int cuda_recording(void);
 /* Compute capability of the device, 90 for 9.0. */
 int cuda_capability(void);
-/* Bytes that workspace_push would still give. */
+/* Bytes that workspace_push can still give. */
 size_t cuda_workspace_left(void);
-/* 1 when it would give that many. 0: it is said once for a workspace that `what` is left to slower kernels. */
+/* 1: workspace_push can give that many bytes. 0: it cannot, and the log says, once for a
+   workspace, that slower kernels do the work of `what`. */
 int cuda_workspace_holds(const char *what, size_t bytes);
 
-/* Handles of the libraries are made when first used and freed by device_shutdown. */
+/* Free the libraries' handles, which are made when first used; device_shutdown calls these. */
 void gemm_lt_close(void);
 void cudnn_close(void);
 
-/* 1 when the pointer can be read by 16 bytes; NULL can. */
+/* 1: the pointer is aligned for reads of 16 bytes; NULL is too. */
 static inline int aligned16(const void *pointer) { return ((uintptr_t)pointer & 15) == 0; }
 
 #ifdef __cplusplus

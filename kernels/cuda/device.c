@@ -20,13 +20,14 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 4 MiB is where a transfer's fixed cost no longer shows. So many of them that a batch at full size (25 MiB a sample:
-   latents, text, features) finds room behind a step that is still under way: an upload waits for the piece it takes. */
+/* Pinned pieces for uploads. At 4 MiB a transfer's fixed cost no longer shows. There are enough pieces
+   for a batch at full size (25 MiB a sample: latents, text, features) while a step is still under way:
+   an upload waits until its piece is free. */
 enum { PIECES = 16, PIECE_BYTES = 4 << 20 };
 
 struct device_stream {
     cudaStream_t stream;
-    struct scratch workspace; /* set while the stream was current; else the default stream's is used */
+    struct scratch workspace; /* set while the stream was current; without one the default stream's is used */
 };
 struct device_event {
     cudaEvent_t event;
@@ -35,16 +36,16 @@ struct device_event {
 /* The backend's context. */
 static struct {
     int started, threads, poison, deterministic;
-    int wanted;          /* device, counted round those there are */
-    int device;          /* the one taken */
+    int wanted;          /* number that device_use gave, modulo the number of devices */
+    int device;          /* number of the device in use */
     int capability;      /* its compute capability, 90 for 9.0 */
     cudaStream_t stream; /* the default */
     struct scratch workspace;
-    int told;             /* that the workspace is too small */
-    void *own_workspace;  /* made then, when first wanted */
-    pthread_mutex_t ring; /* of the pieces */
+    int said_too_small;   /* 1: the log has said that the workspace is too small */
+    void *own_workspace;  /* workspace that is made here when nobody gave one; NULL: none */
+    pthread_mutex_t ring; /* guards the pieces */
     char *piece[PIECES];
-    cudaEvent_t done[PIECES]; /* the piece's last copy */
+    cudaEvent_t done[PIECES]; /* end of the last copy from each piece */
     int next;
 } context = {.ring = PTHREAD_MUTEX_INITIALIZER};
 
@@ -75,14 +76,14 @@ void cuda_launched(const char *kernel) { cuda_failed(cudaGetLastError(), kernel)
 
 static int no_device(cudaError_t code) {
     if (code == cudaErrorInsufficientDriver)
-        return error_set(ERR_DEVICE, "cuda: no NVIDIA driver on this machine, or one too old for this build");
+        return error_set(ERR_DEVICE, "cuda: no NVIDIA driver on this machine, or one that is too old for this build");
     return error_set(ERR_DEVICE, "cuda: %s", code ? cudaGetErrorString(code) : "no GPU on this machine");
 }
 
 static int start(void) {
     int count = 0;
     cudaError_t code = cudaGetDeviceCount(&count);
-    cudaGetLastError(); /* not to be found again by a launch */
+    cudaGetLastError(); /* clears the error, so that no later launch reports it */
     if (code != cudaSuccess || count == 0) return no_device(code);
     struct cudaDeviceProp properties;
     context.device = context.wanted > 0 ? context.wanted % count : 0;
@@ -103,7 +104,7 @@ static int start(void) {
 }
 
 int device_init(int threads) {
-    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for; expected 0 (all cores) or more", threads);
     if (!context.started) {
         int code = start();
         if (code) return device_shutdown(), code;
@@ -113,7 +114,7 @@ int device_init(int threads) {
     return OK;
 }
 
-/* The runtime keeps the device by host thread. */
+/* Chooses the device for the calling thread, because the runtime keeps it by host thread. */
 void device_thread(void) {
     if (context.started) cuda_failed(cudaSetDevice(context.device), "device_thread");
 }
@@ -145,13 +146,13 @@ const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }
 
-/* 1: this cannot be recorded, and is not to be done. */
+/* 1: a recording is under way, which what comes next cannot be part of, so it must not be done. */
 static int spoils_recording(void) {
     if (recording) recording = SPOILT;
     return recording != NOT_RECORDING;
 }
 
-/* A failure inside a recording spoils it: then the same is done without, and fails again if it must. */
+/* A failure inside a recording only spoils it: the same work is then done without one, and fails again if it must. */
 void device_fail(const char *format, ...) {
     va_list list;
     if (spoils_recording()) return;
@@ -178,7 +179,7 @@ void *device_alloc(size_t bytes) {
         cudaGetLastError();
         return NULL;
     }
-    if (context.poison) { /* a NaN in every number type; complete before any stream may write */
+    if (context.poison) { /* a NaN in every number type; it is complete before any stream may write */
         cuda_failed(cudaMemsetAsync(pointer, 0xff, rounded, cuda_stream()), "device_alloc");
         cuda_failed(cudaStreamSynchronize(cuda_stream()), "device_alloc");
     }
@@ -193,7 +194,7 @@ void device_poison(int on) { context.poison = on; }
 
 int device_pin(void *host, size_t bytes) {
     int pinned = context.started && bytes && cudaHostRegister(host, bytes, cudaHostRegisterDefault) == cudaSuccess;
-    cudaGetLastError(); /* not to be found again by a launch */
+    cudaGetLastError(); /* clears the error, so that no later launch reports it */
     return pinned;
 }
 
@@ -241,7 +242,7 @@ void mem_zero(void *device_to, size_t bytes) {
 void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
                    size_t rows) {
     if (!bytes || !rows) return;
-    if (rows == 1) return mem_copy(device_to, device_from, bytes); /* a pitch that is never used may be anything */
+    if (rows == 1) return mem_copy(device_to, device_from, bytes); /* the pitches of one row may be anything */
     cuda_failed(cudaMemcpy2DAsync(device_to, to_pitch, device_from, from_pitch, bytes, rows, cudaMemcpyDeviceToDevice,
                                   cuda_stream()),
                 "mem_copy_rows");
@@ -278,7 +279,7 @@ void device_stream_destroy(struct device_stream *stream) {
     free(stream);
 }
 
-/* A thread that the program has made takes the first device of the host, where it is not told otherwise. */
+/* Sets the stream, and the device too: a thread that the program has made would otherwise use the host's first one. */
 void device_stream_use(struct device_stream *stream) {
     if (stream) device_thread();
     current = stream;
@@ -315,7 +316,7 @@ struct device_graph {
     cudaGraphExec_t exec;
 };
 
-/* Other threads' calls are not restricted meanwhile. */
+/* Begins to record this thread's stream; calls of other threads are not restricted meanwhile. */
 int device_record_begin(void) {
     if (!context.started || recording) return 0;
     if (cudaStreamBeginCapture(cuda_stream(), cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
@@ -330,7 +331,7 @@ static struct device_graph *graph_of(cudaGraph_t kept) {
     struct device_graph *graph = calloc(1, sizeof *graph);
     if (!graph) return NULL;
     if (cudaGraphInstantiate(&graph->exec, kept, 0) == cudaSuccess) {
-        cudaGraphUpload(graph->exec, cuda_stream()); /* or the first launch would */
+        cudaGraphUpload(graph->exec, cuda_stream()); /* otherwise the first launch would do it */
         return graph;
     }
     free(graph);
@@ -346,7 +347,7 @@ struct device_graph *device_record_end(void) {
         if (whole) graph = graph_of(kept);
         cudaGraphDestroy(kept);
     }
-    cudaGetLastError(); /* whatever it was, it is done without a recording */
+    cudaGetLastError(); /* the error does not matter: the work is done without a recording */
     return graph;
 }
 
@@ -362,7 +363,8 @@ void device_graph_destroy(struct device_graph *graph) {
 
 /* ---- workspace ---- */
 
-/* Kernels of two streams run at the same time and must not share a workspace, so a stream may have one of its own. */
+/* The current stream's workspace. Kernels of two streams run at the same time and must
+   not share one, so that a stream may have its own. */
 static struct scratch *workspace(void) {
     if (current && current->workspace.base) return &current->workspace;
     if (!context.workspace.base && context.started) {
@@ -376,7 +378,7 @@ static struct scratch *workspace(void) {
 void device_workspace(void *pointer, size_t bytes) {
     struct scratch *s = current ? &current->workspace : &context.workspace;
     *s = (struct scratch){.base = pointer, .size = pointer ? bytes : 0};
-    context.told = 0;
+    context.said_too_small = 0;
 }
 
 size_t device_workspace_high(void) { return workspace()->high; }
@@ -389,10 +391,10 @@ size_t cuda_workspace_left(void) {
 int cuda_workspace_holds(const char *what, size_t bytes) {
     size_t left = cuda_workspace_left();
     if (bytes <= left) return 1;
-    if (!context.told)
-        log_line("%s: %.1f MiB of workspace are wanted, there are %.1f: slower kernels do its work (workspace_mib)",
+    if (!context.said_too_small)
+        log_line("%s wants %.1f MiB of workspace, but there are %.1f: slower kernels do its work (see workspace_mib)",
                  what, (double)bytes / 1048576, (double)left / 1048576);
-    context.told = 1;
+    context.said_too_small = 1;
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* kernel.cuh: what every .cu file of this backend starts from: launches, loads and stores of the number types, sums
+/* kernel.cuh: the base of every .cu file of this backend: launches, loads and stores of the number types, sums
    over warps and blocks. The same files also build with g++ against tests/shim, which runs them on the host.
    Rules of the house for kernels: indices are long, but for columns of a row and for what is divided (places), which
    are 32 bits where the launch has checked that they fit; outputs are written by one thread each; sums over threads
@@ -53,7 +53,7 @@ template <> __device__ inline elem from_float<elem>(float v) {
 }
 #endif
 
-/* V numbers at p, V 1 or VECTOR; with VECTOR p is 16-byte aligned. */
+/* Loads V numbers at p. V is 1 or VECTOR; with VECTOR p is aligned to 16 bytes. */
 template <int V, class T> __device__ inline void load(float (&x)[V], const T *p) {
     if constexpr (V == 1) {
         x[0] = to_float(*p);
@@ -91,7 +91,7 @@ template <class T> __device__ inline T warp_sum(T v) {
     return v;
 }
 
-/* Two sums at once over the block, a whole number of warps. */
+/* Makes two sums at once over the block, which is a whole number of warps. */
 template <class T> __device__ inline void block_sum_two(T *a, T *b) {
     __shared__ T part[2][32];
     int warps = blockDim.x / 32, warp = threadIdx.x / 32;
@@ -114,13 +114,13 @@ template <class T> __device__ inline T block_sum(T v) {
 
 /* ---- one operation on each of n elements ---- */
 
-/* F is a struct with the operands and a function `at(long i)` for element i. */
+/* Runs f.at(i) for each element i; F is a struct with the operands and a function `at(long i)`. */
 template <class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_one_kernel(F f, long n) {
     long i = (long)blockIdx.x * BLOCK_THREADS + threadIdx.x;
     if (i < n) f.at(i);
 }
 
-/* `template <int V> void at(long i)` for the V elements from i on. */
+/* Runs f.at<V>(i) for every V elements from i on; F has `template <int V> void at(long i)`. */
 template <int V, class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_kernel(F f, long n) {
     long i = ((long)blockIdx.x * BLOCK_THREADS + threadIdx.x) * V;
     if (i + V <= n)
@@ -129,26 +129,27 @@ template <int V, class F> __global__ void __launch_bounds__(BLOCK_THREADS) each_
         for (; i < n; i++) f.template at<1>(i);
 }
 
-/* i / d and i % d of a place i, in its own width: unsigned below GRID_MAX, else long. d at least 1, of any size. */
+/* i / d and i % d of a place i, in the width of i: unsigned below GRID_MAX, long
+   otherwise. d is at least 1, of any size. */
 __device__ inline unsigned quotient(unsigned i, long d) { return i / place_divisor(d); }
 __device__ inline long quotient(long i, long d) { return i / d; }
 __device__ inline unsigned modulo(unsigned i, long d) { return i % place_divisor(d); }
 __device__ inline long modulo(long i, long d) { return i % d; }
 
-/* F with `template <int V, class I> void at(I i)`: an operation that divides the index, which is unsigned where
-   place_fits. */
+/* Gives an operation that divides its index that index as type I (unsigned where
+   place_fits): F has `template <int V, class I> void at(I i)`. */
 template <class I, class F> struct in_places {
     F f;
     template <int V> __device__ void at(long i) const { f.template at<V>((I)i); }
 };
 
-/* The same for one element: `template <class I> void at(I i)`. */
+/* The same for one element at a time: F has `template <class I> void at(I i)`. */
 template <class I, class F> struct one_in_places {
     F f;
     __device__ void at(long i) const { f.at((I)i); }
 };
 
-/* Blocks of `each` elements for n; 0: nothing to launch. */
+/* Number of blocks of `each` elements for n; 0: nothing to launch. */
 static inline long each_blocks(long n, long each) {
     long blocks = launch_blocks(n, each);
     if (blocks < 0) device_fail("a kernel over %ld elements: too many", n);
@@ -160,7 +161,7 @@ template <class F> static inline void for_each_one(F f, long n) {
     if (blocks) LAUNCH((each_one_kernel<F>), blocks, BLOCK_THREADS, 0, f, n);
 }
 
-/* vectorised: all operands of f are 16-byte aligned. */
+/* Launches f over n elements; vectorised 1: all operands of f are aligned to 16 bytes. */
 template <class F> static inline void for_each(F f, long n, int vectorised) {
     long blocks = each_blocks(n, vectorised ? VECTOR * BLOCK_THREADS : BLOCK_THREADS);
     if (!blocks) return;
@@ -170,7 +171,7 @@ template <class F> static inline void for_each(F f, long n, int vectorised) {
         LAUNCH((each_kernel<1, F>), blocks, BLOCK_THREADS, 0, f, n);
 }
 
-/* for_each_one and for_each of an operation that divides: in 32 bits where n allows it. */
+/* for_each_one and for_each for an operation that divides its index: in 32 bits where n allows it. */
 template <class F> static inline void for_each_place_one(F f, long n) {
     if (place_fits(n))
         for_each_one(one_in_places<unsigned, F>{f}, n);

@@ -36,7 +36,8 @@ __device__ inline void mma(float (&d)[4], const unsigned (&a)[4], const unsigned
 #endif
 }
 
-/* a from a row-major tile in shared memory: its corner (0, 0) at `tile`, rows `pitch` apart, pitch even. */
+/* Loads a from a row-major tile in shared memory, whose corner (0, 0) is at `tile`; rows
+   are `pitch` apart, pitch even. */
 __device__ inline void mma_load_a(unsigned (&a)[4], const elem *tile, int pitch) {
     const elem *at = tile + threadIdx.x % 32 / 4 * pitch + threadIdx.x % 4 * 2;
     a[0] = *(const unsigned *)at;
@@ -45,15 +46,15 @@ __device__ inline void mma_load_a(unsigned (&a)[4], const elem *tile, int pitch)
     a[3] = *(const unsigned *)(at + 8 * pitch + 8);
 }
 
-/* b (k, n) from a tile that holds it transposed: element (k, n) at tile[n pitch + k]. */
+/* Loads b from a tile that holds it transposed: element (k, n) is tile[n pitch + k]. */
 __device__ inline void mma_load_b_transposed(unsigned (&b)[2], const elem *tile, int pitch) {
     const elem *at = tile + threadIdx.x % 32 / 4 * pitch + threadIdx.x % 4 * 2;
     b[0] = *(const unsigned *)at;
     b[1] = *(const unsigned *)(at + 8);
 }
 
-/* b (k, n) from a tile that holds it as it is: element (k, n) at tile[k pitch + n]; rows of eight are 16-byte
-   aligned. */
+/* Loads b from a tile that holds it as it is: element (k, n) is tile[k pitch + n]; rows
+   of eight are aligned to 16 bytes. */
 __device__ inline void mma_load_b(unsigned (&b)[2], const elem *tile, int pitch) {
 #ifdef __CUDA_ARCH__
     unsigned from = (unsigned)__cvta_generic_to_shared(tile + threadIdx.x % 16 * pitch);
@@ -65,7 +66,7 @@ __device__ inline void mma_load_b(unsigned (&b)[2], const elem *tile, int pitch)
 #endif
 }
 
-/* Two results side by side, columns 0..7 and 8..15, rounded, as the a of a further product. */
+/* Rounds two results side by side, columns 0..7 and 8..15, to the a of a further product. */
 __device__ inline unsigned mma_pair(float low, float high) {
     return from_float<elem>(low) | (unsigned)from_float<elem>(high) << 16;
 }

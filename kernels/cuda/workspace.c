@@ -1,8 +1,8 @@
-/* workspace.c: what attention_library.c takes from the workspace, piece by piece. The backward in parts has a float
-   gradient of the queries and their sums of dout o; an engine may keep the same once more, in whole tiles of rows. The
-   ordered form, which is asked for when equal bits are, keeps every gradient of a score instead. Convolutions on tensor
-   cores take channels eight by eight: what has fewer is copied. tests/cuda/test_cuda_engines.c holds this against what
-   the library says. */
+/* workspace.c: adds up what attention_library.c takes from the workspace, piece by piece. The backward in parts has a
+   float gradient of the queries and their sums of dout o; an engine may keep the same once more, in whole tiles of
+   rows. The ordered form, which serves where equal bits are asked for, keeps every gradient of a score instead.
+   Convolutions on tensor cores take channels in eights: other numbers of channels are padded in a copy.
+   tests/cuda/test_cuda_engines.c holds this against what the library says. */
 #include "kernels/workspace.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/attention/attention_merge.h"
@@ -28,8 +28,8 @@ size_t attention_workspace(const struct attention_sizes *s, int backward) {
     size_t parts = s->ranges > 1 ? (size_t)s->ranges : 0, pitch = (size_t)attention_pitch(s->B, s->S, s->H);
     if (!backward)
         return arena_aligned(rows * D * parts * of) + arena_aligned(pitch * parts * sizeof(real)) + LIBRARY_FORWARD;
-    size_t keys =
-        parts ? arena_aligned(heads * (size_t)s->longest * D * of) : 0; /* those of a history: added to sums */
+    size_t keys = parts ? arena_aligned(heads * (size_t)s->longest * D * of)
+                        : 0; /* gradients of a history's keys, which are added to sums */
     return (parts ? arena_aligned(rows * D * of) : 0) + 2 * keys + library_backward(s);
 }
 

@@ -1,5 +1,5 @@
-/* denormals.h: results and operands too small to be normal become zero: they would cost a hundred cycles each. A
-   setting of the thread; threads that are created later inherit it from their creator. */
+/* denormals.h: makes results and operands that are too small to be normal floats zero, because each would cost a
+   hundred cycles. It is a setting of the calling thread; threads that it creates later inherit it. */
 #ifndef KERNELS_HOST_DENORMALS_H
 #define KERNELS_HOST_DENORMALS_H
 

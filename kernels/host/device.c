@@ -1,5 +1,5 @@
-/* device.c: device.h for the backends that compute on the host (ref, cpu). Device memory is host memory, the one queue
-   is program order, so a copy is done when it returns and an event has nothing to wait for. */
+/* device.c: device.h for the backends that compute on the host (ref, cpu). Device memory is host memory and work runs
+   in program order, so a copy is done when it returns and an event has nothing to wait for. */
 #include "kernels/device.h"
 #include "kernels/arena.h"
 #include "kernels/failure.h"
@@ -26,7 +26,8 @@ static struct {
 } context;
 
 #if defined(TYPE_BF16) && defined(__x86_64__)
-/* As scripts/number_type.sh, which chose for the machine of the build. */
+/* 1: this processor is slow at bf16. The rule is that of scripts/number_type.sh, which
+   chose for the machine of the build. */
 static int slow_bf16(void) {
     return !__builtin_cpu_supports("amx-bf16") && !(__builtin_cpu_is("amd") && __builtin_cpu_supports("avx512bf16"));
 }
@@ -34,14 +35,14 @@ static int slow_bf16(void) {
 static int slow_bf16(void) { return 0; }
 #endif
 
-/* How long a thread that has nothing to do stays awake before it sleeps. libgomp's own default is milliseconds at every
-   barrier: beside another busy program the waiting thread then keeps the core from the one that it waits for, and a
-   training step of 0.24 s took 8.6 s beside one such program. SPINS tries, some tens of microseconds, cost nothing on a
-   quiet machine.
-   libgomp reads GOMP_SPINCOUNT once, when it is loaded, and no call changes it. So a program that finds nothing said
-   sets it and starts itself again before it has done anything: the same process, arguments and open files. Who sets
-   GOMP_SPINCOUNT or OMP_WAIT_POLICY has said what is wanted and is left alone; a program that cannot be started again
-   goes on as it is. So does one that the loader was told to start (ld.so PROGRAM: then the kernel has loaded no
+/* Tries before a thread that has nothing to do goes to sleep, some tens of microseconds. libgomp's own default is
+   milliseconds at every barrier: beside another busy program the waiting thread then keeps the core from the thread
+   that it waits for, and a training step of 0.24 s took 8.6 s beside one such program. On a quiet machine the early
+   sleep costs nothing.
+   libgomp reads GOMP_SPINCOUNT once, when it is loaded, and no call changes it. So a program that finds it unset sets
+   it and starts itself again before it has done anything: the same process, arguments and open files. Where
+   GOMP_SPINCOUNT or OMP_WAIT_POLICY is set, nothing is changed; a program that cannot be started again goes on as it
+   is. So does one that the loader was told to start (ld.so PROGRAM: then the kernel has loaded no
    interpreter, AT_BASE is 0, and /proc/self/exe is the loader), and one beside another C library than glibc, which
    alone gives a constructor the arguments. */
 #define SPINS "3000"
@@ -57,7 +58,7 @@ __attribute__((constructor)) static void wait_briefly(int argc, char **argv) {
 }
 #endif
 
-/* A host thread has a team of its own. */
+/* Every host thread has an OpenMP team of its own, whose threads are set up here. */
 void device_thread(void) {
     omp_set_dynamic(0);
     omp_set_num_threads(context.threads);
@@ -67,14 +68,15 @@ void device_thread(void) {
 }
 
 int device_init(int threads) {
-    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for", threads);
+    if (threads < 0) return error_set(ERR_DEVICE, "%d threads asked for; expected 0 (all cores) or more", threads);
     const char *missing = instructions_missing(instructions_built);
     if (missing)
         return error_set(ERR_DEVICE,
                          "built for another processor: this one has no %s (make CPU_FLAGS=..., see "
                          "docs/packaging.md)",
                          missing);
-    if (!context.threads && slow_bf16()) log_line("bf16 is slow on this processor: make TYPE=float is faster here");
+    if (!context.threads && slow_bf16())
+        log_line("bf16 is slow on this processor; programs built by `make TYPE=float` are faster here");
     context.threads = threads ? threads : omp_get_num_procs();
     device_thread();
     return OK;
@@ -106,7 +108,7 @@ int device_sync(void) { return failure_take(); }
 
 /* ---- memory ---- */
 
-/* The system promises more memory than it has and kills who uses it: more than the machine's is refused here. */
+/* 1: the machine has less memory than that. The system would promise it all the same, and kill the program later. */
 static int beyond_machine(size_t bytes) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return pages > 0 && page > 0 && bytes / (size_t)page >= (size_t)pages;
@@ -143,8 +145,8 @@ void device_unpin(void *host) { (void)host; }
 
 static _Thread_local struct device_stream *current;
 
-/* A large copy by all threads: one alone does not fill the memory's bandwidth. One on a stream beside the kernels'
-   leaves them theirs. */
+/* Copies a large piece by all threads, because one alone does not fill the memory's bandwidth. A copy on a stream of
+   its own uses one thread and leaves the others to the kernels. */
 static void copy(void *to, const void *from, size_t bytes) {
     enum { LARGE = 4 << 20, PIECES = 16 };
     if (bytes < LARGE || current) {

@@ -1,5 +1,5 @@
-/* guard.c: see guard.h. A list of mapped blocks and a count of the kernels now running: the blocks are open while the
-   count is above zero. */
+/* guard.c: see guard.h. It keeps a list of mapped blocks and a count of the kernels that run now; the blocks are
+   readable while the count is above zero. */
 #ifdef GUARD
 
 #include "kernels/host/guard.h"
@@ -14,7 +14,7 @@
 
 struct block {
     char *mapped, *pointer;
-    size_t size; /* without the last page */
+    size_t size; /* bytes, without the last page, which is never readable */
     struct block *next;
 };
 

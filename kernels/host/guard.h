@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* 64-byte aligned; NULL when there is none left. guard_free takes what guard_alloc gave, or NULL. */
+/* Memory aligned to 64 bytes; NULL: there is none left. guard_free takes what guard_alloc gave, or NULL. */
 void *guard_alloc(size_t bytes);
 void guard_free(void *pointer);
 

@@ -1,9 +1,9 @@
-/* instructions.h: the instruction sets that the cpu backend was compiled for (CPU_FLAGS), against those that this
-   processor has. Any of these the compiler may use by itself; oneDNN asks the processor on its own. */
+/* instructions.h: compares the instruction sets that the cpu backend was compiled for (CPU_FLAGS) with those that this
+   processor has. The compiler may use any of them anywhere; oneDNN asks the processor by itself. */
 #ifndef KERNELS_HOST_INSTRUCTIONS_H
 #define KERNELS_HOST_INSTRUCTIONS_H
 
-/* X(name for __builtin_cpu_supports, macro that the compiler defines as 1 when it may use them) */
+/* List of X(name for __builtin_cpu_supports, macro that the compiler defines as 1 when it may use the set). */
 #define INSTRUCTION_SETS(X)                                                                                            \
     X("sse4.2", __SSE4_2__)                                                                                            \
     X("popcnt", __POPCNT__)                                                                                            \
@@ -22,10 +22,10 @@
     X("avx512vnni", __AVX512VNNI__)                                                                                    \
     X("avx512bf16", __AVX512BF16__)
 
-/* One text a row: "1" where the kernels were compiled for that set. */
+/* One text for each set: "1" where the kernels were compiled for it. */
 extern const char *const instructions_built[];
-/* The first set that was built for (`built`: as instructions_built) and that this processor lacks; NULL: it has them
-   all. */
+/* Name of the first set in `built` (a list like instructions_built) that this processor
+   lacks; NULL: it has them all. */
 const char *instructions_missing(const char *const *built);
 
 #endif

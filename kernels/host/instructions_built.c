@@ -1,5 +1,5 @@
-/* instructions_built.c: see instructions.h. Compiled with the flags of kernels/cpu, and for that reason data alone: it
-   is read on processors that cannot run what those flags allow. */
+/* instructions_built.c: see instructions.h. It is compiled with the flags of kernels/cpu and holds only data, because
+   it is read on processors that cannot run the code that those flags allow. */
 #include "kernels/host/instructions.h"
 
 #define TEXT(value)      #value

@@ -30,8 +30,8 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Every thread times its own runs, and the least of each counts: beside other work a thread rarely has its core for
-   long, let alone all of them at once. `work`: operations of a run. */
+/* Operations a second of all threads in a loop whose run has `work` operations. Every thread times its own runs, and
+   its shortest counts: beside other work a thread rarely has its core for long, let alone all threads at once. */
 static double rate(void (*loop)(void), double work) {
     double sum = 0;
     int threads = device_threads();
@@ -48,7 +48,7 @@ static double rate(void (*loop)(void), double work) {
     return sum;
 }
 
-/* As if the value came from elsewhere: equal sums are computed all the same, and none is left out. */
+/* Hides where a value comes from, so that the compiler neither merges equal sums nor leaves any out. */
 #define OPAQUE(value) __asm__ volatile("" : "+x"(value))
 
 static void loop_real(void) {
@@ -85,7 +85,7 @@ static double rate_bf16(void) { return rate(loop_bf16, 2.0 * SUMS * ROUNDS * 32)
 #endif
 
 #if defined(TYPE_BF16) && defined(__AMX_BF16__)
-/* The kernel gives the tiles' registers to a process that asks. */
+/* Asks the system for the tile registers (AMX), which a process must do before it uses them; 1: allowed. */
 static int tiles_allowed(void) {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;

@@ -22,7 +22,7 @@ static int head_fits(long D) {
     return 0;
 }
 
-/* One query: first the largest score and the sum of exponentials, then the weighted values. */
+/* Computes one query: first the largest score and the sum of exponentials, then the weighted values. */
 static void forward_query(elem *o, real *lse, const elem *q, const struct attention_range *ranges, int count, long b,
                           long h, long H, long D, real scale) {
     real largest = -INFINITY, total = 0, sum[ATTENTION_HEAD_MAX] = {0};
@@ -75,7 +75,7 @@ static void backward_query(elem *dq, const elem *dout, const elem *o, real lse, 
     for (long d = 0; d < D; d++) dq[d] = elem_store(sum[d]);
 }
 
-/* One key of a range: token t, head h, sample b. */
+/* Computes the gradients of one key and value of a range: token t, head h, sample b. */
 static void backward_key(const struct attention_range *range, const elem *dout, const elem *o, const real *lse,
                          const elem *q, long b, long t, long h, long S, long H, long D, real scale) {
     real dk[ATTENTION_HEAD_MAX] = {0}, dv[ATTENTION_HEAD_MAX] = {0};

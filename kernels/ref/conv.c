@@ -18,7 +18,7 @@ static struct place kernel_place(const struct conv_shape *s, long k) { return pl
 static long in_positions(const struct conv_shape *s) { return s->in[0] * s->in[1] * s->in[2]; }
 static long out_positions(const struct conv_shape *s) { return conv_out(s, 0) * conv_out(s, 1) * conv_out(s, 2); }
 
-/* Index of the input position that output `out` meets through kernel place k, -1 outside. */
+/* Index of the input position that output position `out` reads through kernel place k; -1: it lies outside. */
 static long meets_input(const struct conv_shape *s, long out, long k) {
     struct place o = place_at(out, conv_out(s, 1), conv_out(s, 2)), p = kernel_place(s, k);
     long t = o.t * s->stride[0] + p.t - s->before[0], h = o.h * s->stride[1] + p.h - s->before[1];
@@ -27,21 +27,21 @@ static long meets_input(const struct conv_shape *s, long out, long k) {
     return (t * s->in[1] + h) * s->in[2] + w;
 }
 
-/* Output coordinate that input coordinate `in` serves through kernel coordinate k of an axis, -1 none. */
+/* Output coordinate, on one axis, that reads input coordinate `in` through kernel coordinate k; -1: none does. */
 static long serves(const struct conv_shape *s, int axis, long in, long k) {
     long from = in + s->before[axis] - k;
     return from < 0 || from % s->stride[axis] || from / s->stride[axis] >= conv_out(s, axis) ? -1
                                                                                              : from / s->stride[axis];
 }
 
-/* Index of the output position that input `in` serves through kernel place k, -1 none. */
+/* Index of the output position that reads input position `in` through kernel place k; -1: none does. */
 static long serves_output(const struct conv_shape *s, long in, long k) {
     struct place i = place_at(in, s->in[1], s->in[2]), p = kernel_place(s, k);
     long t = serves(s, 0, i.t, p.t), h = serves(s, 1, i.h, p.h), w = serves(s, 2, i.w, p.w);
     return t < 0 || h < 0 || w < 0 ? -1 : (t * conv_out(s, 1) + h) * conv_out(s, 2) + w;
 }
 
-/* Output position `out` of one sample x, channel o. */
+/* Value of channel o at output position `out` for one sample x. */
 static real conv_dot(const elem *x, const elem *w, const elem *b, const struct conv_shape *s, long out, long o) {
     long width = s->ci / s->groups, first = o / (s->co / s->groups) * width, places = kernel_places(s);
     real sum = b ? elem_load(b[o]) : 0;
@@ -76,7 +76,7 @@ void conv_forward_real(real *y, const elem *x, const elem *w, const elem *b, con
             y[r * shape->co + o] = conv_dot(x + r / out * in * shape->ci, w, b, shape, r % out, o);
 }
 
-/* Input position `in`, channel i: the outputs of i's group that read it. */
+/* Gradient of channel i at input position `in`: a sum over the outputs of i's group that read it. */
 static real conv_dot_transposed(const elem *dy, const elem *w, const struct conv_shape *s, long in, long i) {
     long width = s->ci / s->groups, outs = s->co / s->groups, first = i / width * outs, places = kernel_places(s);
     real sum = 0;
@@ -102,7 +102,7 @@ void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct c
     }
 }
 
-/* Weight of output channel o, kernel place k, input channel i of its group. */
+/* Gradient of the weight of output channel o, kernel place k and input channel i of its group. */
 static real conv_weight_sum(const elem *dy, const elem *x, const struct conv_shape *s, long o, long k, long i) {
     long in = in_positions(s), out = out_positions(s), channel = o / (s->co / s->groups) * (s->ci / s->groups) + i;
     real sum = 0;

@@ -1,5 +1,5 @@
-/* gelu.h: the tanh form of GELU and its slope, and its exact form (Hendrycks & Gimpel 2016), for pointwise.c and
-   gemm.c. */
+/* gelu.h: the tanh form of GELU and its slope, and its exact form (Hendrycks & Gimpel
+   2016), for pointwise.c and gemm.c. */
 #ifndef KERNELS_REF_GELU_H
 #define KERNELS_REF_GELU_H
 
@@ -18,7 +18,7 @@ static inline real gelu_slope(real x) {
     return (real)(0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * GELU_ROOT * (1.0 + 3.0 * GELU_CUBIC * x * x));
 }
 
-/* the exact form */
+/* The exact form. */
 static inline real gelu_erf_value(real x) { return (real)(0.5 * x * (1.0 + erf(x * 0.70710678118654752440))); }
 
 #endif

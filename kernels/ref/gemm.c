@@ -4,7 +4,7 @@
 #include "kernels/device.h"
 #include "kernels/ref/gelu.h"
 
-/* Row x of length din times row o of w, plus its bias. */
+/* Dot product of row x, of length din, with row o of w, plus the bias. */
 static real linear_dot(const elem *x, const elem *w, const elem *b, long o, long din) {
     real sum = b ? elem_load(b[o]) : 0;
     for (long i = 0; i < din; i++) sum += elem_load(x[i]) * elem_load(w[o * din + i]);
@@ -43,7 +43,7 @@ void linear_gelu_forward(elem *y, elem *pre, const elem *x, const elem *w, const
         for (long o = 0; o < dout; o++) {
             long at = r * dout + o;
             elem sum = elem_store(linear_dot(x + r * din, w, b, o, din));
-            y[at] = elem_store(gelu_value(elem_load(sum))); /* of the stored value, as the backward sees it */
+            y[at] = elem_store(gelu_value(elem_load(sum))); /* gelu of the stored value, which the backward sees */
             if (pre) pre[at] = sum;
         }
     }

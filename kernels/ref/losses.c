@@ -43,7 +43,7 @@ void abs_loss(real *loss, real *dpred, const real *pred, const real *target, con
     *loss += (real)(weight * sum / (double)(n * size));
 }
 
-/* The term of element i and its neighbour `step` elements on; its gradient, `share` in size, to both. */
+/* Term of element i and its neighbour `step` elements further; adds its gradient, `share` in size, to both. */
 static double gradient_term(real *dpred, const real *pred, const real *target, long i, long step, real share) {
     real difference = (pred[i + step] - target[i + step]) - (pred[i] - target[i]);
     if (dpred) dpred[i + step] += share * sign_of(difference), dpred[i] -= share * sign_of(difference);

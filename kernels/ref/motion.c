@@ -1,5 +1,5 @@
-/* motion.c: how much pictures and latents of a clip move, and what a decoder's training makes of it, as the
-   definition. */
+/* motion.c: measures how much pictures and latents of a clip move, and makes weights and noise of that for the training
+   of decoders, as the definition. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 
@@ -10,7 +10,7 @@ enum { COLOURS = 3, GROUP = 4 };
 static real larger(real a, real b) { return a > b ? a : b; }
 static real at_most_one(real v) { return v < 1 ? v : 1; }
 
-/* Of one colour at one place: pictures of a group lie `frame` numbers apart. */
+/* Motion of one colour at one place; pictures of a group lie `frame` numbers apart. */
 static void colour_motion(const real *group, const real *reference, long frame, real *spread, real *moved) {
     real mean = 0;
     for (int k = 0; k < GROUP; k++) mean += group[k * frame] / GROUP;

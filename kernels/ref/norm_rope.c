@@ -1,5 +1,5 @@
-/* norm_rope.c: RMSNorm and rotation in one, as the definition: one after the other. Backends whose kernels are bound by
-   memory make it one pass. */
+/* norm_rope.c: RMSNorm and rotation in one function. The definition does one after the other; backends whose kernels
+   are bound by memory make it one pass. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 

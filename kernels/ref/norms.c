@@ -25,7 +25,7 @@ void layernorm_modulate_forward(elem *y, real *mean, real *rstd, const resid *x,
     }
 }
 
-/* One row of dx, where the gradient at xh is dy times `factor` (+ 1 with `modulation`). */
+/* Adds to one row of dx. The gradient at xh is dy times the weight or, with weight NULL, times 1 + scale. */
 static void layernorm_backward_row(resid *dx, const elem *dy, const resid *x, real mean, real rstd, const elem *weight,
                                    const real *scale, long d) {
     double sum = 0, product = 0;
@@ -79,7 +79,8 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
     }
 }
 
-/* With the residual in front: one after the other. Backends whose kernels are bound by memory make it one pass. */
+/* The norms with a residual in front do one after the other; backends whose kernels are
+   bound by memory make it one pass. */
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
                                const real *gate, long gate_stride, const real *shift, const real *scale, long n, long d,
                                long rows_per_group, long group_stride, real eps) {
@@ -127,14 +128,14 @@ void rmsnorm_backward(elem *dx, real *dw, const elem *dy, const elem *x, const r
                       long d) {
     KERNEL_SCOPE;
     for (long r = 0; r < n; r++) {
-        double product = 0; /* of the gradient at x rstd with x rstd */
+        double product = 0; /* dot product of the gradient at x rstd with x rstd */
         for (long i = 0; i < d; i++) {
             real g = elem_load(dy[r * d + i]), xh = elem_load(x[r * d + i]) * rstd[r];
             product += g * elem_load(w[i]) * xh;
             if (dw) dw[i] += g * xh;
         }
         real mean_product = (real)(product / (double)d);
-        for (long i = 0; i < d && dx; i++) { /* after all of the row's dy was read: dx may be dy */
+        for (long i = 0; i < d && dx; i++) { /* starts only when all of the row's dy was read, because dx may be dy */
             real g = elem_load(dy[r * d + i]), xh = elem_load(x[r * d + i]) * rstd[r];
             dx[r * d + i] = elem_store(rstd[r] * (g * elem_load(w[i]) - xh * mean_product));
         }

@@ -1,6 +1,6 @@
-/* optim_state.c: what an optimiser's state on the device says of its next update: the norm of the gradients, whether it
-   is a spike or not finite, the factor that clips it, and the counts of updates made and skipped. A few numbers: the
-   same code serves every backend of the host. */
+/* optim_state.c: decides, in an optimiser's state on the device, what its next update does: the norm of the gradients,
+   whether it is a spike or not finite, the factor that clips it, and the counts of updates made and skipped. These are
+   a few numbers, so the same code serves every backend on the host. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 
@@ -29,7 +29,7 @@ void grad_norm_spike(struct optim_state *state, real factor, long warmup) {
 
 void grad_norm_end(struct optim_state *state, const real *loss, real max_norm) {
     KERNEL_SCOPE;
-    state->norm = (float)sqrt(state->norm_squared); /* a NaN or an infinity anywhere in the gradients ends up here */
+    state->norm = (float)sqrt(state->norm_squared); /* a NaN or infinity in any gradient ends up here */
     state->clip = max_norm > 0 && state->norm > max_norm ? (float)(max_norm / state->norm) : 1;
     state->nonfinite = state->spiked || !isfinite(state->norm) || (loss && !isfinite(*loss));
     if (state->nonfinite) {

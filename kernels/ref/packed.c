@@ -1,4 +1,4 @@
-/* packed.c: copies of weights for products, as the definition: products read the weights where they are. */
+/* packed.c: makes no copies of weights: by definition products read the weights where they are. */
 #include "kernels/kernels.h"
 
 long packed_room(long n) { return (void)n, 0; }

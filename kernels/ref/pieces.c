@@ -5,7 +5,7 @@
 #include "kernels/device.h"
 #include "kernels/pieces.h"
 
-/* Columns [first, last) of rows of `row` bytes. */
+/* Copies columns [first, last), in bytes, of rows of `row` bytes. */
 static void cut(char *piece, const char *rows, long n, long row, long first, long last) {
     for (long i = 0; i < n; i++) memcpy(piece + i * (last - first), rows + i * row + first, (size_t)(last - first));
 }

@@ -1,5 +1,5 @@
-/* prediction.c: between what a network predicts and the velocity of the flow, x = (1 - sigma) x0 + sigma eps,
-   v = eps - x0 = (x - x0) / sigma, as the definition. The floor keeps the quotient finite at small levels. */
+/* prediction.c: turns a prediction of the clean latents x0 into the velocity of the flow, x = (1 - sigma) x0 + sigma
+   eps, v = eps - x0 = (x - x0) / sigma, as the definition. The floor keeps the quotient finite at small levels. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 

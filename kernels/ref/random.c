@@ -3,7 +3,7 @@
 #include "kernels/device.h"
 #include "base/normal.h"
 
-/* The `size` normals of one address, times scale. */
+/* Writes the first `size` normals of one address, times scale. */
 static void fill_normals(real *y, const struct random_address *address, real scale, long size) {
     for (long i = 0; i < size; i += 4) {
         struct normal_block z = random_normals(address, (uint32_t)(i / 4));

@@ -1,14 +1,14 @@
-/* resample.c: kernels.h's changes of layout and resolution, channels-last, as the definition. */
+/* resample.c: changes of layout and resolution (kernels.h), channels-last, as the definition. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 
-/* Numbers of a position of the depth layout [t, h, w, C nt nh nw]. */
+/* Numbers that a position of the depth layout [t, h, w, C nt nh nw] holds: a cell. */
 static long depth_cell(long C, const struct block_order *order) {
     return C * order->size[0] * order->size[1] * order->size[2];
 }
 
-/* Where it keeps channel 0 of row r, of all frames, of the block layout [t nt, h nh, w nw]: that row's place k of block
-   x is x cells and k step[2] further on. */
+/* Index, in the depth layout, of channel 0 at the start of row r, counted over all frames, of the block layout [t nt, h
+   nh, w nw]. Place k of block x of that row is x cells and k step[2] further. */
 static long depth_row(long r, long h, long w, long C, const struct block_order *order) {
     long nt = order->size[0], nh = order->size[1], row = r % (h * nh), frame = r / (h * nh);
     return (frame / nt * h + row / nh) * w * depth_cell(C, order) + frame % nt * order->step[0] +
@@ -59,7 +59,7 @@ void upsample_nearest_backward(elem *dx, const elem *dy, long t, long h, long w,
     KERNEL_SCOPE;
 #pragma omp parallel for
     for (long p = 0; p < t * h * w; p++) {
-        const elem *block = dy + (p / w * n * w * n + p % w * n) * C; /* frame and row together: p / w */
+        const elem *block = dy + (p / w * n * w * n + p % w * n) * C; /* p / w counts rows over all frames */
         for (long c = 0; c < C; c++) {
             real sum = 0;
             for (long k = 0; k < (long)n * n; k++) sum += elem_load(block[(k / n * w * n + k % n) * C + c]);
@@ -106,7 +106,7 @@ void channels_last_scaled(real *y, const real *x, const real *scale, const real 
         for (long c = 0; c < C; c++) y[p * C + c] = x[c * size + p] * scale[c] + shift[c];
 }
 
-/* Where planes [frames, C, rows of a frame, w nw] keep channel c of row r of all frames. */
+/* Index, in planes [frames, C, rows of a frame, w nw], of channel c of row r, counted over all frames. */
 static long plane_row(long r, long c, long h, long w, long C, const struct block_order *order) {
     long rows = h * order->size[1];
     return ((r / rows * C + c) * rows + r % rows) * w * order->size[2];

@@ -1,10 +1,10 @@
-/* rope_table.c: the angles of rotary positions on three axes (Su 2021; Wan's order of pairs), for all backends of the
-   host. The first pairs_t pairs of a head turn by the frame, then pairs_h by the row, pairs_w by the column. */
+/* rope_table.c: the angles of rotary positions on three axes (Su 2021; Wan's order of pairs), for all backends on
+   the host. The first pairs_t pairs of a head turn by the frame, then pairs_h by the row, pairs_w by the column. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-/* Angles of one axis into a token's table row from pair `first` on. */
+/* Writes the cosines and sines of one axis to a token's table row, from pair `first` on. */
 static void axis_angles(real *c, real *s, int first, int pairs, double theta, double position) {
     for (int k = 0; k < pairs; k++) {
         double angle = position * pow(theta, -(double)k / pairs);

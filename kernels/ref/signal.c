@@ -10,7 +10,8 @@ void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
         for (long i = 0; i < width; i++) y[r * width + i] = x[r * stride + i];
 }
 
-/* Two parts of weights 1 - w and w: the variance is that within the parts plus w (1 - w) (difference of means)^2. */
+/* The variance of two parts with weights 1 - w and w is that within the parts plus w (1 -
+   w) (difference of means)^2. */
 void channel_moments(real *mean, real *variance, const real *x, long n, long d, real weight) {
     KERNEL_SCOPE;
     for (long c = 0; c < d; c++) {

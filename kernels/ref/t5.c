@@ -22,7 +22,7 @@ void gelu_gate_forward(elem *y, const elem *gate, const elem *up, long n) {
     for (long i = 0; i < n; i++) y[i] = elem_store(gelu_value(elem_load(gate[i])) * elem_load(up[i]));
 }
 
-/* One query of one head; k, v at the head's first key; bias of key t at bias[-t]. Sums follow the largest score. */
+/* Computes one query of one head. k and v point at the head's first key; the bias of key t is bias[-t]. */
 static void attend(elem *o, const elem *q, const elem *k, const elem *v, const real *bias, long S, long pitch, long D,
                    real scale) {
     real largest = -INFINITY, total = 0, sum[ATTENTION_HEAD_MAX] = {0};

@@ -1,10 +1,9 @@
-/* tokens.c: latents to tokens and back, as the definition.
-   Latents real [B][F, C, H, W], sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h,
-   w. */
+/* tokens.c: latents to tokens and back, as the definition. Latents real [B][F, C, H, W],
+   sample b at b stride; a token is a 2 x 2 patch of one frame, tokens in order f, h, w. */
 #include "kernels/kernels.h"
 #include "kernels/device.h"
 
-/* Latent element (q, r) of channel c in the patch that is token `token` of its sample. */
+/* Index, within a sample, of element (q, r) of channel c in the patch of token `token`. */
 static long latent_index(long token, long c, long q, long r, long C, long H, long W) {
     long w = token % (W / 2), h = token / (W / 2) % (H / 2), f = token / (W / 2 * (H / 2));
     return ((f * C + c) * H + 2 * h + q) * W + 2 * w + r;

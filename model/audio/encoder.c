@@ -1,4 +1,4 @@
-/* encoder.c: opens an audio encoder and passes the calls on. See encoder.h. */
+/* encoder.c: opens an audio encoder and passes the calls on to it. See encoder.h. */
 #include "model/audio/encoder.h"
 
 #include <math.h>

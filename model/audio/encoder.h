@@ -7,30 +7,31 @@
 #include "model/audio/recipe.h"
 #include "model/audio/wav2vec2.h"
 
-enum { AUDIO_LOOKAHEAD_ALL = 1 << 30 }; /* of encoders that need all of the sound first */
+enum { AUDIO_LOOKAHEAD_ALL = 1 << 30 }; /* lookahead of encoders that need all of the sound first */
 
 struct audio_operations;
 struct audio_encoder {
     char name[32]; /* "logmel", "wav2vec2" */
-    int dim;       /* features a frame */
-    int lookahead; /* samples needed beyond the end of frame f's 640 before feature f can come out, at most */
+    int dim;       /* features of a video frame */
+    int lookahead; /* most samples that feature f needs beyond the end of frame f's own 640 */
     const struct audio_operations *operations;
     void *state;
 };
-/* name "logmel": `dim` log-mel bands (and nothing else); fixed scale, no clip-wide statistics. ERR_USAGE otherwise. */
+/* Opens the encoder "logmel": `dim` log-mel bands on a fixed scale, without statistics of the clip. ERR_USAGE: any
+   other name, or dim out of range. */
 int audio_encoder_open(struct audio_encoder *encoder, const char *name, int dim);
-/* wav2vec2 by a recipe: one stream; net and weights stay the caller's and may be shared by many streams. ERR_USAGE: the
-   recipe asks for what this net cannot give. */
+/* Opens one stream of wav2vec2, as a recipe says; net and weights stay the caller's and may be shared by many streams.
+   ERR_USAGE: the recipe asks for what this net does not have. */
 int audio_encoder_open_wav2vec2(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
                                 const struct audio_recipe *recipe);
 void audio_encoder_close(struct audio_encoder *encoder);
 void audio_encoder_reset(struct audio_encoder *encoder);
-/* Pushes samples; writes the features that are complete, at most `capacity` frames; returns how many. What does not fit
-   comes with the next call (its samples are kept; with capacity for all that is complete nothing is allocated).
-   Negative: -(error code). */
+/* Pushes samples and writes the features that are complete, at most `capacity` frames; returns their number, or -(error
+   code). What does not fit comes with the next call: its samples are kept. With enough capacity nothing is
+   allocated. */
 int audio_encoder_push(struct audio_encoder *encoder, const float *pcm, long samples, float *features, int capacity);
-/* End of stream: the remaining frames, the missing samples taken as silence; n samples give n/640 frames, rounded up.
-   To be called again when it returns `capacity`; 0 ends it. */
+/* Ends the stream: writes the remaining frames, with silence for missing samples, so that n samples give n/640 frames,
+   rounded up. Call it again until it returns less than `capacity`. */
 int audio_encoder_flush(struct audio_encoder *encoder, float *features, int capacity);
 
 #endif

@@ -1,4 +1,4 @@
-/* internal.h: what an encoder implements behind encoder.h. Included by the encoders alone. */
+/* internal.h: what an encoder implements behind encoder.h. Only the encoders include it. */
 #ifndef MODEL_AUDIO_INTERNAL_H
 #define MODEL_AUDIO_INTERNAL_H
 
@@ -11,14 +11,14 @@ struct audio_operations {
     int (*flush)(struct audio_encoder *encoder, float *features, int capacity);
 };
 
-/* Open an encoder: fill dim, lookahead, operations, state. What they leave in a failure, audio_encoder_close frees. */
+/* Open an encoder: fill in dim, lookahead, operations, state. audio_encoder_close frees whatever a failure leaves. */
 int audio_logmel_open(struct audio_encoder *encoder, int dim);
 int audio_wav2vec2_open(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
-                        const struct audio_recipe *recipe); /* window by window */
+                        const struct audio_recipe *recipe); /* works window by window */
 int audio_wav2vec2_clip_open(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
-                             const struct audio_recipe *recipe); /* all of the sound at once, when it has ended */
+                             const struct audio_recipe *recipe); /* works on all of the sound, at the flush */
 
-/* A sample that can be used: what is not finite is silence. */
+/* Returns the sample, or 0 (silence) if it is not finite. */
 float audio_sample(float sample);
 
 #endif

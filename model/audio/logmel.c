@@ -1,13 +1,13 @@
 /* logmel.c: log-mel energies, one vector a video frame, on a fixed scale. See encoder.h.
    Frame f is samples 640 f .. 640 f + 639. Two Hann windows of 640 samples are centred on its quarters (640 f + 160 and
    640 f + 480), so that together they weigh the frame evenly and reach 160 samples beyond it on both sides; the power
-   spectra of both are added. Before the first sample there is silence.
+   spectra of both are added. The sound before the first sample counts as silence.
      P_k = (|X1_k|^2 + |X2_k|^2) / (2 sum w^2) e_k          power a bin; white noise of variance s gives s e_k
      E_b = sum_k m_bk P_k / sum_k m_bk                      triangles, evenly spaced on the mel scale, 60 to 7600 Hz
      feature_b = (10 log10(E_b + FLOOR) - CENTRE) / SPREAD
    mel(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987). e_k = |1 - 0.97 exp(-i w_k)|^2 is the usual pre-emphasis,
-   which takes off most of the tilt of a voice. CENTRE and SPREAD are about mean and deviation over speech at a usual
-   level; digital silence is -2.6 in all bands.
+   which removes most of the spectral tilt of a voice. CENTRE and SPREAD are about the mean and deviation of speech at a
+   usual level; digital silence is -2.6 in all bands.
    Both windows are real, so one complex transform of x1 + i x2 gives the sum: |Z_k|^2 + |Z_-k|^2 = 2 (|X1_k|^2 +
    |X2_k|^2). */
 #include "model/audio/encoder.h"
@@ -27,25 +27,25 @@ enum {
     BANDS_MAX = 96
 };
 static const double LOWEST = 60, HIGHEST = 7600;             /* Hz */
-static const double FLOOR = 1e-8, CENTRE = -46, SPREAD = 13; /* dB against full scale */
+static const double FLOOR = 1e-8, CENTRE = -46, SPREAD = 13; /* FLOOR: power; the others dB of full scale */
 
 struct logmel {
     int bands;
-    float window[WINDOW]; /* Hann over the root of 2 sum w^2 */
+    float window[WINDOW]; /* Hann window divided by the root of 2 sum w^2 */
     float cosine[POINTS / 2], sine[POINTS / 2];
     float *weights;                        /* [bands, BINS], pre-emphasis included */
-    int first[BANDS_MAX], last[BANDS_MAX]; /* bins of a band, last excluded */
-    float *buffer;                         /* samples from REACH before the next frame on */
+    int first[BANDS_MAX], last[BANDS_MAX]; /* bins first .. last - 1 of each band */
+    float *buffer;                         /* samples, from REACH before the next frame on */
     long held, capacity;
-    long frames_due; /* after flush: frames still to come; -1 before */
-    long samples;    /* pushed so far */
-    long frames;     /* given out so far */
+    long frames_due; /* frames that are still to come after the flush; -1: not flushed */
+    long samples;    /* samples pushed so far */
+    long frames;     /* frames written so far */
 };
 
 static double mel(double hertz) { return 2595 * log10(1 + hertz / 700); }
 static double hertz_of(double m) { return 700 * (pow(10, m / 2595) - 1); }
 
-/* In place, decimation in time, `re` and `im` [POINTS]. */
+/* Fourier transform in place, by decimation in time; re and im [POINTS]. */
 static void transform(const struct logmel *lm, float *re, float *im) {
     for (int i = 1, j = 0; i < POINTS; i++) {
         int bit = POINTS >> 1;
@@ -75,7 +75,7 @@ static void transform(const struct logmel *lm, float *re, float *im) {
     }
 }
 
-/* The feature vector of the SPAN samples at pcm. */
+/* Computes the feature vector of the SPAN samples at pcm. */
 static void encode(const struct logmel *lm, const float *pcm, float *feature) {
     float re[POINTS] = {0}, im[POINTS] = {0}, power[BINS];
     for (int i = 0; i < WINDOW; i++) {
@@ -92,7 +92,7 @@ static void encode(const struct logmel *lm, const float *pcm, float *feature) {
         double energy = 0;
         const float *w = lm->weights + (size_t)b * BINS;
         for (int k = lm->first[b]; k < lm->last[b]; k++) energy += (double)w[k] * power[k];
-        if (!(energy < 1e4)) energy = 1e4; /* NaN and infinity stay out of the network */
+        if (!(energy < 1e4)) energy = 1e4; /* keeps NaN and infinity out of the network */
         feature[b] = (float)((10 * log10(energy + FLOOR) - CENTRE) / SPREAD);
     }
 }
@@ -134,7 +134,7 @@ static void logmel_close(struct audio_encoder *encoder) {
     encoder->state = NULL;
 }
 
-/* Gives out what the buffer holds, up to capacity, and moves the rest to its start. */
+/* Writes the features that the buffer has samples for, up to capacity, and moves the other samples to its start. */
 static int drain(struct logmel *lm, float *features, int capacity) {
     int out = 0;
     long used = 0;
@@ -146,7 +146,7 @@ static int drain(struct logmel *lm, float *features, int capacity) {
     return out;
 }
 
-/* Room for `more` samples behind those held. */
+/* Makes room for `more` samples behind those in the buffer. */
 static int reserve(struct logmel *lm, long more) {
     if (lm->held + more <= lm->capacity) return OK;
     long capacity = 2 * (lm->held + more);
@@ -162,7 +162,7 @@ static int logmel_push(struct audio_encoder *encoder, const float *pcm, long sam
     int out = drain(lm, features, capacity);
     while (samples > 0) {
         long take = lm->capacity - lm->held;
-        if (take < samples && out == capacity) { /* the caller's room is full: keep all the rest */
+        if (take < samples && out == capacity) { /* no room for more features: keep the other samples */
             int code = reserve(lm, samples);
             if (code) return -code;
             take = samples;
@@ -200,8 +200,7 @@ static const struct audio_operations logmel_operations = {logmel_close, logmel_r
 
 int audio_logmel_open(struct audio_encoder *encoder, int dim) {
     if (dim < 1 || dim > BANDS_MAX)
-        return error_set(ERR_USAGE, "audio encoder logmel: %d features a frame, but 1 to %d are possible", dim,
-                         BANDS_MAX);
+        return error_set(ERR_USAGE, "audio encoder logmel: %d features a frame, expected 1 to %d", dim, BANDS_MAX);
     struct logmel *lm = calloc(1, sizeof *lm);
     if (!lm) return error_set(ERR_DEVICE, "audio encoder: out of memory");
     lm->bands = dim;

@@ -98,7 +98,7 @@ int audio_recipe_parse(struct audio_recipe *recipe, const char *text) {
     return audio_recipe_check(recipe) ? ERR_INPUT : OK;
 }
 
-/* A number or "last" at *at. */
+/* Reads a number or "last" at *at and moves *at behind it. */
 static int one_state(const char **at, int layers, int *state) {
     if (!strncmp(*at, "last", 4)) {
         *at += 4;

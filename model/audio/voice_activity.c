@@ -1,8 +1,8 @@
-/* voice_activity.c: see voice_activity.h. A frame's level is that of its samples behind a high-pass, which takes away
-   offset and most of the mains' hum. The room is the lowest level of 10 ms that lasted for VOICE_ROOM_FRAMES; speech
-   never holds a level for that long: it closes for plosives and between words. A frame is speech that stands out from
-   the room and is not far below the voice's own level; it ends at lower thresholds than it begins at.
-   A clip's speech loses the breaths around it. */
+/* voice_activity.c: see voice_activity.h. A frame's level is measured behind a high-pass, which removes offset and most
+   of the mains' hum. The room's level is one that no 10 ms fell below for VOICE_ROOM_FRAMES; speech never keeps up a
+   level for that long, because it pauses for plosives and between words. A frame is speech if it stands out from the
+   room and is not far below the voice's own level; the thresholds at which speech ends are lower than those at which it
+   begins. In a whole clip, breaths around speech are then taken out. */
 #include "model/audio/voice_activity.h"
 
 #include <math.h>
@@ -12,13 +12,20 @@
 #include "base/error.h"
 #include "model/audio/encoder.h"
 
-enum { BLOCK = 160, HANG = 3, REACH = 3, GAP = 6, SHORTEST = 2, LEAD = 12 }; /* samples; the others in frames */
+enum {
+    BLOCK = 160,
+    HANG = 3,
+    REACH = 3,
+    GAP = 6,
+    SHORTEST = 2,
+    LEAD = 12
+}; /* BLOCK in samples, the others in frames */
 static const double ABOVE_ROOM = 9, ABOVE_ROOM_STILL = 4, BELOW_VOICE = 30, BELOW_VOICE_STILL = 40, SOFT = 21; /* dB */
 static const double HEARD = -60, SOFTEST_VOICE = -50, NOTHING = -100; /* dB of full scale */
 static const double PEAK_RISE = 4, PEAK_FALL = 0.02;                  /* dB a frame */
 
 struct level {
-    float frame, lowest; /* of the frame, of its quietest 10 ms; dB of full scale */
+    float frame, lowest; /* level of the frame; of its quietest 10 ms; dB of full scale */
 };
 
 /* Two second-order sections of a high-pass at 120 Hz (Butterworth, order 4, bilinear): with k = tan(pi 120 / 16000)
@@ -40,8 +47,8 @@ static double high_pass(double state[2][2], double x) {
     return x;
 }
 
-/* The state in which the constant sound x gives nothing, so that a recording with an offset does not begin with a
-   click. */
+/* Sets the state in which a constant sound x passes as silence, so that a recording with an offset does not begin with
+   a click. */
 static void settle(double state[2][2], double x) {
     memset(state, 0, 4 * sizeof(double));
     state[0][0] = -sections[0].b * x;
@@ -56,7 +63,7 @@ static struct level measure(double state[2][2], const float *pcm) {
         double sum = 0;
         for (int i = 0; i < BLOCK; i++) {
             double x = pcm[block * BLOCK + i];
-            if (!(fabs(x) < 1e3)) x = 0; /* not a sound */
+            if (!(fabs(x) < 1e3)) x = 0; /* NaN, infinity or nonsense */
             double y = high_pass(state, x);
             sum += y * y;
         }
@@ -107,14 +114,16 @@ static struct level *measure_clip(long frames, const float *pcm, long samples) {
     for (long f = 0; levels && f < frames; f++) {
         float piece[AUDIO_SAMPLES_PER_FRAME];
         for (long i = 0, at = f * AUDIO_SAMPLES_PER_FRAME; i < AUDIO_SAMPLES_PER_FRAME; i++, at++)
-            piece[i] = at < samples ? pcm[at] : samples ? pcm[samples - 1] : 0; /* its end makes no click */
+            piece[i] = at < samples ? pcm[at]
+                       : samples    ? pcm[samples - 1]
+                                    : 0; /* repeating the last sample makes no click */
         levels[f] = measure(state, piece);
     }
     return levels;
 }
 
-/* The room at each frame: the highest level that some VOICE_ROOM_FRAMES in a row, that frame among them, never fall
-   below. */
+/* Finds the room's level at each frame: the highest one that VOICE_ROOM_FRAMES in a row, which include the frame, never
+   fall below. */
 static void find_room(float *room, const struct level *levels, long frames) {
     long window = frames < VOICE_ROOM_FRAMES ? frames : VOICE_ROOM_FRAMES;
     for (long f = 0; f < frames; f++) room[f] = (float)NOTHING;
@@ -130,8 +139,8 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The voice's level: the 90th percentile of the frames that stand out from the room; NOTHING where none is. scratch
-   [frames] */
+/* Returns the voice's level: the 90th percentile of the frames that stand out from the room; NOTHING where there are
+   none. scratch [frames]. */
 static double find_voice(float *scratch, const struct level *levels, const float *room, long frames) {
     long count = 0;
     for (long f = 0; f < frames; f++)
@@ -140,12 +149,12 @@ static double find_voice(float *scratch, const struct level *levels, const float
     return count ? scratch[count * 9 / 10] : NOTHING;
 }
 
-/* Speech is what stands above one level, and to both sides what stands above the lower one, for REACH frames at
-   most. */
+/* Marks frames above one level as speech, and on both sides of them, for at most REACH frames, those above a lower
+   one. */
 static void mark(float *mask, const struct level *levels, const float *room, double voice, long frames) {
     for (long f = 0; f < frames; f++) mask[f] = 0;
     for (int side = 1; side >= -1; side -= 2) {
-        int left = 0; /* frames that may still follow */
+        int left = 0; /* frames that may still be marked */
         for (long i = 0; i < frames; i++) {
             long f = side > 0 ? i : frames - 1 - i;
             if (levels[f].frame > begin_level(room[f], voice))
@@ -157,7 +166,7 @@ static void mark(float *mask, const struct level *levels, const float *room, dou
     }
 }
 
-/* Runs of `value` between two others that are at most `longest` long become the other value. */
+/* Gives runs of `value` that are at most `longest` frames long the other value, where that stands on both sides. */
 static void close_runs(float *mask, long frames, float value, long longest) {
     for (long f = 0, begin = 0; f <= frames; f++) {
         if (f < frames && mask[f] == value) continue;
@@ -167,13 +176,13 @@ static void close_runs(float *mask, long frames, float value, long longest) {
     }
 }
 
-/* Takes breaths and the smack of lips out of a run of speech: what lies SOFT below the run's loudest frame and farther
-   than REACH from a frame that does not. Longer than LEAD frames it is somebody who speaks softly; between louder
-   frames what is no longer than a GAP stays as well. */
+/* Takes breaths and the smack of lips out of a run of speech: frames that are SOFT below the run's loudest one and more
+   than REACH away from a louder one. Soft parts longer than LEAD stay, because somebody speaks softly there, and so do
+   those between louder frames that are no longer than GAP. */
 static void trim_run(float *mask, const struct level *levels, long begin, long end) {
     float loudest = levels[begin].frame;
     for (long f = begin; f < end; f++) loudest = fmaxf(loudest, levels[f].frame);
-    long from = begin; /* of the soft frames */
+    long from = begin; /* first of the soft frames */
     for (long f = begin; f <= end; f++) {
         if (f < end && levels[f].frame < loudest - SOFT) continue;
         long first = from > begin ? from + REACH : from, last = f < end ? f - REACH : f;
@@ -184,7 +193,7 @@ static void trim_run(float *mask, const struct level *levels, long begin, long e
     }
 }
 
-/* Of all runs; one that is short and far below the voice altogether is none. */
+/* Trims all runs, and drops short ones that lie far below the voice altogether. */
 static void trim_runs(float *mask, const struct level *levels, double voice, long frames) {
     for (long begin = 0, end; begin < frames; begin = end + 1) {
         float loudest = (float)NOTHING;

@@ -47,7 +47,7 @@ static int check(const struct wav2vec2_config *c) {
     return OK;
 }
 
-/* Adds a matrix and its bias (NULL: none) of a linear layer. */
+/* Adds the matrix of a linear layer and its bias (NULL: it has none). */
 static void add_linear(struct param_table *t, int slice, const char *name, long out, long in, size_t *w, size_t *b) {
     char full[96];
     snprintf(full, sizeof full, "%s.weight", name);

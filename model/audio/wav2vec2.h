@@ -1,4 +1,4 @@
-/* wav2vec2.h: the speech encoder wav2vec 2.0 (Baevski 2020), both shapes that public checkpoints have, at any size.
+/* wav2vec2.h: the speech encoder wav2vec 2.0 (Baevski 2020), in both shapes that public checkpoints have, at any size.
    Inference only. Names of parameters are those of Transformers' Wav2Vec2Model.
      signal [n]                     16 kHz mono; normalised to mean 0, deviation 1 when the checkpoint wants that
      convolutions over time         no padding; norm and exact GELU after each:
@@ -9,10 +9,10 @@
      positions                      + GELU(grouped convolution over time)
      layers                         post-norm (base) or pre-norm ("stable": large, robust)
    Hidden states: 0 is the first layer's input, i the output of layer i; with pre-norm the last one is normed once more.
-   Two sets of statistics are over time: mean and variance of the signal and of the first convolution's channels. They
+   Two sets of statistics run over time: mean and variance of the signal, and of the first convolution's channels. They
    are kept in the buffers and merged block by block, so that a whole clip and a stream run the same code: a clip
-   measures everything first, a stream goes on measuring (wav2vec2_encoder.c).
-   Device memory throughout but for what is marked host. Errors: device.h; sizes are the caller's to keep. */
+   measures everything first, a stream measures as it goes (wav2vec2_encoder.c). All memory is on the device unless
+   marked host. Failures are those of device.h; the caller must keep to the sizes laid out. */
 #ifndef MODEL_AUDIO_WAV2VEC2_H
 #define MODEL_AUDIO_WAV2VEC2_H
 
@@ -29,8 +29,8 @@ struct wav2vec2_config {
     int dim, layers, heads, ffn_dim;
     int position_kernel, position_groups;
     int pre_norm;
-    double eps;    /* of the LayerNorms outside the convolutions */
-    int normalise; /* the signal is brought to mean 0, deviation 1 */
+    double eps;    /* added to variances by the LayerNorms outside the convolutions */
+    int normalise; /* 1: the signal is brought to mean 0, deviation 1 */
 };
 /* The config of wav2vec2-base. */
 extern const struct wav2vec2_config wav2vec2_base;
@@ -38,7 +38,7 @@ extern const struct wav2vec2_config wav2vec2_base;
 struct wav2vec2 {
     struct wav2vec2_config config;
     struct param_table table; /* slice 0: convolutions, projection, positions, norm; 1 + i: layer i */
-    int hop, reach;           /* samples from one feature to the next; samples that one sees */
+    int hop, reach;           /* samples from one feature to the next; samples that one feature sees */
     struct {
         size_t w, b, norm_w, norm_b;
     } conv[WAV2VEC2_CONVS_MAX]; /* w [out, kernel, in] */
@@ -53,10 +53,10 @@ struct wav2vec2 {
         size_t q_w, q_b, k_w, k_b, v_w, v_b, o_w, o_b, norm_w, norm_b, in_w, in_b, out_w, out_b, last_w, last_b;
     } layer;
 };
-/* ERR_USAGE names the value that cannot be. */
+/* Makes shape and table. ERR_USAGE names a value that is out of range. */
 int wav2vec2_create(struct wav2vec2 *net, const struct wav2vec2_config *config);
 void wav2vec2_destroy(struct wav2vec2 *net);
-/* Features of n samples; 0 when they are fewer than `reach`. */
+/* Number of features of n samples; 0 when they are fewer than `reach`. */
 long wav2vec2_frames(const struct wav2vec2 *net, long samples);
 /* Samples that `frames` features take. */
 static inline long wav2vec2_samples(const struct wav2vec2 *net, long frames) {
@@ -65,10 +65,10 @@ static inline long wav2vec2_samples(const struct wav2vec2 *net, long frames) {
 
 /* Everything that one stream or clip needs besides the weights. */
 struct wav2vec2_buffers {
-    long block, rows;                  /* features made at once, rows of the transformer: at most */
+    long block, rows;                  /* most features made at once; most rows of the transformer */
     real *pcm;                         /* the block's samples */
-    real *mean, *variance;             /* [1] of the signal */
-    real *first_mean, *first_variance; /* of the first convolution's channels */
+    real *mean, *variance;             /* [1] statistics of the signal */
+    real *first_mean, *first_variance; /* statistics of the first convolution's channels */
     elem *signal, *wave[2], *unfolded;
     real *pre;
     real *row_mean, *row_rstd;
@@ -82,17 +82,17 @@ void wav2vec2_layout(struct wav2vec2_buffers *buffers, const struct wav2vec2 *ne
 
 /* Uploads a block's samples (host). */
 void wav2vec2_take(struct wav2vec2_buffers *b, const float *pcm, long samples);
-/* Statistics of the signal: its first `samples` count with `weight` (1: alone). */
+/* Merges the block's first `samples` samples, with `weight`, into the signal's statistics (1: they replace them). */
 void wav2vec2_measure_signal(struct wav2vec2_buffers *b, long samples, double weight);
-/* Statistics of the first convolution over the block of `samples`: its first `rows` outputs count with `weight`.
-   Nothing to do for nets that need none. */
+/* Runs the first convolution over the block of `samples` and merges its first `rows` outputs, with `weight`, into its
+   statistics. Nets without such statistics do nothing. */
 void wav2vec2_measure_first(const struct wav2vec2 *net, const struct params *params, struct wav2vec2_buffers *b,
                             long samples, long rows, double weight);
-/* Features [frames, C] of the block that was taken, by the present statistics. */
+/* Computes features [frames, C] of the current block with the present statistics. */
 void wav2vec2_features(const struct wav2vec2 *net, const struct params *params, struct wav2vec2_buffers *b, long frames,
                        real *features);
 
-/* Which hidden states are wanted: row i of each is that at first + i step, linear between rows. */
+/* The hidden states that are wanted. Row i of each is taken at row first + i step, interpolated linearly. */
 struct wav2vec2_tap {
     const int *state; /* host [count] */
     int count;
@@ -100,14 +100,13 @@ struct wav2vec2_tap {
     double first, step;
     real *out; /* [count, rows, dim] */
 };
-/* Projection and transformer over n rows of features. */
+/* Runs projection and transformer over n rows of features. */
 void wav2vec2_transform(const struct wav2vec2 *net, const struct params *params, struct wav2vec2_buffers *b,
                         const real *features, long n, const struct wav2vec2_tap *tap);
 
-/* A whole clip, as Transformers runs it; allocates what it needs and frees it. All host.
-   before > 0: features are interpolated (ends aligned) to so many rows before the projection. rows: the hidden states
-   are interpolated to so many; 0: as they are. out [count, rows, dim]. A clip shorter than `reach` is continued by
-   silence. */
+/* Runs a whole clip as Transformers does, in memory that it allocates and frees. All arguments are host memory. before:
+   rows that features are interpolated to, ends aligned, before the projection; 0: not. rows: rows that hidden states
+   are interpolated to; 0: not. out [count, rows, dim]. A clip shorter than `reach` is continued by silence. */
 int wav2vec2_clip(const struct wav2vec2 *net, const struct params *params, const float *pcm, long samples, long before,
                   const int *state, int count, long rows, float *out);
 

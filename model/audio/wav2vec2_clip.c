@@ -1,5 +1,5 @@
-/* wav2vec2_clip.c: a whole clip through the speech encoder, in blocks where time allows it: both sets of statistics are
-   measured over all of the clip first, then the features made, then the transformer sees everything at once. */
+/* wav2vec2_clip.c: a whole clip through the speech encoder. Both sets of statistics are measured over all of the clip
+   first, then features are made, both in blocks; then the transformer sees everything at once. */
 #include <stdlib.h>
 #include <string.h>
 #include "base/error.h"
@@ -8,7 +8,7 @@
 #include "model/params/transfer.h"
 #include "model/audio/wav2vec2.h"
 
-enum { BLOCK = 50 }; /* features at once */
+enum { BLOCK = 50 }; /* features made at once */
 
 struct clip {
     const struct wav2vec2 *net;
@@ -27,7 +27,7 @@ static void layout(struct clip *k, long before, long out) {
     k->out = ARENA_TAKE(&k->arena, "hidden states", real, out);
 }
 
-/* Mean and variance of all samples, as parts of growing shares. */
+/* Measures mean and variance of all samples; each block's weight is its share of the samples so far. */
 static void measure_signal(struct clip *k, const float *pcm, long samples) {
     long piece = wav2vec2_samples(k->net, k->buffers.block);
     for (long at = 0; at < samples; at += piece) {
@@ -37,7 +37,7 @@ static void measure_signal(struct clip *k, const float *pcm, long samples) {
     }
 }
 
-/* The same of the first convolution's outputs, of which there are more than the features use. */
+/* Measures the first convolution's outputs likewise, including those that no feature uses. */
 static void measure_first(struct clip *k, const float *pcm, long samples) {
     const struct wav2vec2_config *c = &k->net->config;
     long piece = wav2vec2_samples(k->net, k->buffers.block), kernel = c->conv_kernel[0], stride = c->conv_stride[0];
@@ -58,7 +58,7 @@ static void make_features(struct clip *k, const float *pcm) {
     }
 }
 
-/* From one row to the next when `from` rows become `to`, ends aligned. */
+/* Distance between rows when `from` rows are interpolated to `to`, ends aligned. */
 static double step_of(long from, long to) { return to > 1 ? (double)(from - 1) / (double)(to - 1) : 0; }
 
 static int run(struct clip *k, const float *pcm, long samples, long before, const int *state, int count, long rows,

@@ -1,18 +1,17 @@
-/* wav2vec2_encoder.c: wav2vec2 as the sound comes, window by window. See encoder.h and recipe.h.
-   Video frames are given out in passes that end at fixed places: pass 0 with frame `first`, each later one `stride`
-   frames on. first = 3 mod stride (stride itself when that is 0): a chunk of 4 C video frames is asked for together
-   with two frames beyond it, that is up to frame 4 C i + 2, so that with stride 4 C a chunk waits for nothing but the
-   look-ahead. A pass that gives the video frames begin .. end - 1
+/* wav2vec2_encoder.c: runs wav2vec2 while the sound comes, window by window. See encoder.h and recipe.h.
+   Features of video frames are made in passes that end at fixed frames: pass 0 before frame `first`, each later one
+   `stride` frames further. first = 3 mod stride (stride itself when that is 0), because a chunk of 4 C video frames is
+   asked for together with two frames beyond it, up to frame 4 C i + 2: with stride 4 C a chunk then waits for nothing
+   but the look-ahead. A pass over video frames begin .. end - 1
      1. waits for the samples up to video frame end + lookahead, and for nothing else;
      2. merges the new samples into the mean and variance of the signal, and the first convolution's outputs over them
-     into
-        those of its channels: all counts alike until `horizon` seconds are reached, from there on the past fades;
+        into those of its channels: every sample counts alike for `horizon` seconds, and from there on the past fades;
      3. makes the features of the new samples, once and for all, by the statistics as they now are;
      4. runs the transformer over the features of the video frames begin - context .. end + lookahead - 1 and takes
         begin .. end - 1 of the hidden states.
-   So the work and the memory of a pass are bounded, features depend on where the passes end and not on how the samples
-   were pushed, and the same samples give the same bits. What differs from a whole clip: the statistics, which a clip
-   knows from its start; the past beyond the context; the future beyond the look-ahead.
+   So the work and the memory of a pass are bounded. Features depend on where the passes end and not on how the samples
+   were pushed, and the same samples give the same bits. A whole clip's features differ, because it knows the statistics
+   from its start, the past beyond the context and the future beyond the look-ahead.
    At 25 frames a second and 320 samples a feature, video frame f is feature 2 f exactly: resampling picks rows. */
 #include "model/audio/encoder.h"
 
@@ -32,20 +31,20 @@ struct stream {
     const struct params *params;
     int state[WAV2VEC2_STATES_MAX], count, mean, before;
     long context, stride, lookahead, horizon; /* video frames; horizon: samples */
-    long step;                                /* features a video frame */
+    long step;                                /* features of a video frame */
     struct arena arena;
     struct wav2vec2_buffers buffers;
     real *features[2], *picked, *tapped; /* [window, C] twice; [window, C]; [count, stride, dim] */
-    int side;                            /* the features that hold */
-    long feature_first, feature_end;     /* features in it */
-    long end;                            /* video frames made so far */
-    long heard, rows;                    /* samples and rows of the first convolution that were measured */
+    int side;                            /* index of the current one of features[2] */
+    long feature_first, feature_end;     /* features that it holds: feature_first .. feature_end - 1 */
+    long end;                            /* video frames finished so far */
+    long heard, rows;                    /* samples, and rows of the first convolution, measured so far */
     float *states, *out;                 /* host: [count, stride, dim]; [stride, encoder dim] */
-    long out_first, out_count;           /* rows of out that are still to be given */
-    float *pcm;                          /* host: samples from pcm_first on */
+    long out_first, out_count;           /* rows of `out` that the caller has not had yet */
+    float *pcm;                          /* host, samples from pcm_first on */
     long pcm_first, held, capacity;
-    long samples; /* pushed; all that follows is silence */
-    long due;     /* after the flush: video frames in all; -1 before */
+    long samples; /* samples pushed; what follows is silence */
+    long due;     /* video frames in all, known at the flush; -1: not flushed */
 };
 
 static long smaller(long a, long b) { return a < b ? a : b; }
@@ -56,20 +55,20 @@ static long next_end(const struct stream *s) {
     return PASS_PHASE % s->stride ? PASS_PHASE % s->stride : s->stride;
 }
 
-/* Samples that the pass up to `end` waits for. */
+/* Number of samples that the pass up to video frame `end` waits for. */
 static long samples_for(const struct stream *s, long end) { return AUDIO_SAMPLES_PER_FRAME * (end + s->lookahead); }
 
 /* ---- one pass ---- */
 
 static const float *sample_at(const struct stream *s, long sample) { return s->pcm + (sample - s->pcm_first); }
 
-/* Share that n of `total` things count with, when no more than `horizon` are remembered. */
+/* Weight of the last n of `total` things, when no more than `horizon` are remembered. */
 static double share(long n, long total, long horizon) {
     double w = (double)n / (double)smaller(total, horizon);
     return w < 1 ? w : 1;
 }
 
-/* Step 2, over the samples up to `until`; silence after the end of the sound does not count. */
+/* Step 2, for the samples up to `until`; silence behind the end of the sound does not count. */
 static void measure(struct stream *s, long until) {
     const struct wav2vec2_config *c = &s->net->config;
     until = smaller(until, s->samples);
@@ -86,7 +85,8 @@ static void measure(struct stream *s, long until) {
     wav2vec2_measure_first(s->net, s->params, &s->buffers, length, rows, share(rows, all, s->horizon / stride));
 }
 
-/* Step 3: the window's features move to the other side, from `first` on, and the new ones up to `end` follow. */
+/* Step 3: copies the window's features from `first` on to the other of features[2], and appends new ones up to
+   `end`. */
 static void make_features(struct stream *s, long first, long end) {
     long C = s->net->config.conv_dim[s->net->config.convs - 1], kept = s->feature_end - first;
     const real *from = s->features[s->side] + (first - s->feature_first) * C;
@@ -121,7 +121,7 @@ static void transform(struct stream *s, long begin, long end) {
     s->out_count = tap.rows;
 }
 
-/* Drops the samples that no later pass looks at. */
+/* Drops samples that no later pass reads. */
 static void drop_samples(struct stream *s) {
     long keep = s->feature_end * s->net->hop;
     if (s->due < 0 || s->heard < s->samples) keep = smaller(keep, s->rows * s->net->config.conv_stride[0]);
@@ -163,7 +163,8 @@ static void stream_close(struct audio_encoder *encoder) {
     free(s);
 }
 
-/* Gives what the last pass left, then runs passes while there is room and sound. Negative: -(error code). */
+/* Writes what the last pass left, then runs passes while there is room and sound. Returns frames written or -(error
+   code). */
 static int drain(struct audio_encoder *encoder, float *features, int capacity) {
     struct stream *s = encoder->state;
     int given = 0;
@@ -183,7 +184,7 @@ static int drain(struct audio_encoder *encoder, float *features, int capacity) {
     }
 }
 
-/* Room for `more` samples behind those held. */
+/* Makes room for `more` samples behind those held. */
 static int reserve(struct stream *s, long more) {
     if (s->held + more <= s->capacity) return OK;
     long capacity = 2 * (s->held + more);
@@ -199,7 +200,7 @@ static int stream_push(struct audio_encoder *encoder, const float *pcm, long sam
     int given = drain(encoder, features, capacity);
     while (samples > 0 && given >= 0) {
         long take = s->capacity - s->held;
-        if (take < samples && given == capacity) { /* the caller's room is full: keep all the rest */
+        if (take < samples && given == capacity) { /* no room for more features: keep the other samples */
             int code = reserve(s, samples);
             if (code) return -code;
             take = samples;
@@ -240,8 +241,10 @@ static const struct audio_operations stream_operations = {stream_close, stream_r
 
 static int check(const struct wav2vec2 *net, const struct stream *s) {
     if (net->reach < net->hop)
-        return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples sees but %d: gaps cannot be streamed",
-                         net->hop, net->reach);
+        return error_set(
+            ERR_USAGE,
+            "wav2vec2: a feature every %d samples sees only %d of them; an encoder with such gaps cannot be streamed",
+            net->hop, net->reach);
     if (AUDIO_SAMPLES_PER_FRAME % net->hop)
         return error_set(ERR_USAGE, "wav2vec2: a feature every %d samples; %d must be a multiple of it to stream",
                          net->hop, AUDIO_SAMPLES_PER_FRAME);

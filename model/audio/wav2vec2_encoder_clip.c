@@ -1,7 +1,7 @@
-/* wav2vec2_encoder_clip.c: wav2vec2 over all of the sound at once, behind the streaming interface: samples are kept
-   until the flush, which makes every feature. See encoder.h. n samples are F = n / 640 video frames, rounded up;
-   features before or hidden states after the transformer are interpolated to F rows with their ends aligned. Allocates
-   as the sound grows. */
+/* wav2vec2_encoder_clip.c: runs wav2vec2 over all of the sound at once, behind the streaming interface: samples are
+   kept until the flush, which makes every feature. See encoder.h. n samples are F = n / 640 video frames, rounded up;
+   features before or hidden states after the transformer are interpolated to F rows with their ends aligned. Memory
+   grows with the sound. */
 #include "model/audio/encoder.h"
 
 #include <stdlib.h>
@@ -15,7 +15,7 @@ struct clip {
     int state[WAV2VEC2_STATES_MAX], count, mean, before;
     float *pcm;
     long held, capacity;
-    float *features; /* after the flush: [frames, dim] */
+    float *features; /* [frames, dim], made at the flush */
     long frames, given;
     int flushed;
 };

@@ -1,6 +1,7 @@
 /* wav2vec2_forward.c: the passes of the speech encoder. See wav2vec2.h.
    Rows are time, columns channels, so a convolution over time is a linear layer on overlapping windows of rows
-   (unfold_rows) with its weight as [out, kernel, in]; a group of the positional one likewise, on its own columns. */
+   (unfold_rows), with its weight as [out, kernel, in]. So is each group of the positional convolution, on its own
+   columns. */
 #include <math.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"
@@ -10,7 +11,7 @@
 enum { POSITION_ROWS = 256 }; /* rows of the positional convolution that are unfolded at once */
 static const double SIGNAL_EPS = 1e-7, CONV_EPS = 1e-5;
 
-/* Rows after convolutions 0 .. i of n samples. */
+/* Number of rows that n samples leave after convolutions 0 .. i. */
 static long conv_rows(const struct wav2vec2_config *c, int i, long n) {
     for (int k = 0; k <= i; k++) n = n < c->conv_kernel[k] ? 0 : (n - c->conv_kernel[k]) / c->conv_stride[k] + 1;
     return n;
@@ -77,7 +78,7 @@ static void make_signal(const struct wav2vec2 *net, struct wav2vec2_buffers *b, 
         elem_from_real(b->signal, b->pcm, samples);
 }
 
-/* Convolution i of the n rows of x into b->pre. */
+/* Runs convolution i over the n rows of x, into b->pre. */
 static void conv_real(const struct wav2vec2 *net, const elem *weights, struct wav2vec2_buffers *b, int i, const elem *x,
                       long n) {
     const struct wav2vec2_config *c = &net->config;
@@ -97,7 +98,7 @@ void wav2vec2_measure_first(const struct wav2vec2 *net, const struct params *par
     channel_moments(b->first_mean, b->first_variance, b->pre, rows, net->config.conv_dim[0], (real)weight);
 }
 
-/* Convolution i, norm and GELU: n rows of y. */
+/* Runs convolution i, norm and GELU, which make n rows of y. */
 static void conv_layer(const struct wav2vec2 *net, const elem *weights, struct wav2vec2_buffers *b, int i, elem *y,
                        const elem *x, long n) {
     const struct wav2vec2_config *c = &net->config;
@@ -132,8 +133,8 @@ void wav2vec2_features(const struct wav2vec2 *net, const struct params *params, 
     real_from_elem(features, x, frames * c->conv_dim[c->convs - 1]);
 }
 
-/* x += GELU(positional convolution of x), zeros beyond both ends; an even kernel sees one row more before than
-   after. */
+/* Adds GELU(positional convolution of x) to x, with zeros beyond both ends; an even kernel sees one row more before
+   than after. */
 static void add_positions(const struct wav2vec2 *net, const elem *weights, struct wav2vec2_buffers *b, long n) {
     const struct wav2vec2_config *c = &net->config;
     long d = c->dim, each = d / c->position_groups, kernel = c->position_kernel, width = kernel * each;
@@ -154,7 +155,7 @@ static void add_positions(const struct wav2vec2 *net, const elem *weights, struc
     real_add_elem(b->x, b->o, n * d);
 }
 
-/* h = LN(x); with `onward`, x = h too: a post-norm net goes on from the normed rows. */
+/* h = LN(x). onward 1: x = h too, because a post-norm net goes on from the normed rows. */
 static void norm(const struct wav2vec2 *net, struct wav2vec2_buffers *b, const elem *w, const elem *bias, long n) {
     layernorm_forward(b->h, b->row_mean, b->row_rstd, b->x, w, bias, n, net->config.dim, (real)net->config.eps);
 }
@@ -194,7 +195,7 @@ static void tap_state(const struct wav2vec2 *net, const struct wav2vec2_buffers 
             interpolate_rows(tap->out + i * tap->rows * d, b->x, n, tap->rows, d, tap->first, tap->step);
 }
 
-/* Layer i: x and, with post-norm, its copy h. */
+/* Runs layer i over x and, in a post-norm net, its copy h. */
 static void run_layer(const struct wav2vec2 *net, const elem *w, struct wav2vec2_buffers *b, long n) {
     if (net->config.pre_norm) {
         norm(net, b, w + net->layer.norm_w, w + net->layer.norm_b, n);

@@ -1,4 +1,4 @@
-/* codec.c: picks a codec by its name and passes the calls on. See codec.h. */
+/* codec.c: finds a codec by its name and passes the calls on to it. See codec.h. */
 #include "model/codec/codec.h"
 
 #include <stdio.h>

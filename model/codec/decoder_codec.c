@@ -85,7 +85,8 @@ static int decoder_codec_decode_bytes(void *state, const real *latents, int fram
     byte_output_begin(&c->bytes);
     for (int i = 0; i < frames; i += c->at_once) {
         int n = decode_some(c, latents, i, frames);
-        byte_output_frames(&c->bytes, rgb + (size_t)written * c->values, c->pixels, 2, -1, n); /* from [0, 1] */
+        byte_output_frames(&c->bytes, rgb + (size_t)written * c->values, c->pixels, 2, -1,
+                           n); /* pixels are in [0, 1] */
         written += n;
     }
     int code = byte_output_end(&c->bytes);

@@ -1,13 +1,13 @@
-/* decoder_codec.h: a network (decoder_net.h) as the decoding half of a codec (codec.h). It works through latent frames
-   one at a time, or some at once where pictures are small, so its memory does not depend on how many come. */
+/* decoder_codec.h: a network (decoder_net.h) as the decoding half of a codec (codec.h). It decodes latent frames one at
+   a time, or a few at once where pictures are small, so that its memory does not depend on how many are pushed. */
 #ifndef MODEL_CODEC_DECODER_CODEC_H
 #define MODEL_CODEC_DECODER_CODEC_H
 
 #include "model/codec/codec.h"
 #include "model/codec/decoder_net.h"
 
-/* For the codec's sizes. On success net (from malloc) and weights (device, [net->table->total]) belong to the decoder;
-   streams that share it (codec_share) use them too. ERR_DEVICE. */
+/* Makes a decoder for the codec's sizes. On success net (from malloc) and weights (device, [net->table->total]) belong
+   to the decoder; streams that share it (codec_share) use them too. ERR_DEVICE: out of memory. */
 int decoder_codec_open(struct codec_decoder *decoder, const struct codec *codec, struct decoder_net *net,
                        elem *weights);
 

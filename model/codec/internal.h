@@ -1,4 +1,4 @@
-/* internal.h: what a codec implements behind codec.h. Included by the codecs alone. */
+/* internal.h: what a codec implements behind codec.h. Only the codecs include it. */
 #ifndef MODEL_CODEC_INTERNAL_H
 #define MODEL_CODEC_INTERNAL_H
 
@@ -19,9 +19,9 @@ int codec_not_finite(void);
 
 /* Opens the pca codec; codec->name, height and width are set already. */
 int codec_pca_open(struct codec *codec, const struct codec_tensor *tensors, int count);
-/* codec_fit of the pca codec (pca_fit.c). */
+/* Does codec_fit's work for the pca codec (pca_fit.c). */
 int codec_pca_fit(struct codec *codec, const struct codec_fit *fit, int (*next)(void *user, float *group), void *user);
-/* Pixels of a latent's side, by the tensors of such a codec; 0: they are another's. */
+/* Pixels along a latent position's side, read from a pca codec's tensors; 0: these are no pca codec's. */
 int codec_pca_stride(const struct codec_tensor *tensors, int count);
 struct codec_linear codec_pca_linear(const struct codec *codec);
 

@@ -1,6 +1,6 @@
 /* light_decoder.c: the passes of light_decoder.h. Every layer reads a block of frames and writes the next; between them
-   lie either buffers of their own (TRAIN) or three that take turns (STREAM). In a stream each block has room for one
-   frame in front, where a memory block finds the frame before. */
+   lie either buffers of their own (TRAIN) or three that take turns (STREAM). In a stream each of these blocks of frames
+   has room for one more in front, where a memory block finds the frame before. */
 #include "model/codec/light_decoder.h"
 
 #include <stdlib.h>

@@ -6,8 +6,8 @@
    k_c = g / deviation_c^scale_power, g so that the mean square of all latents is 1 (pca_fit.c). W leaves the mean of
    the four frames as it is and multiplies what differs from it by the motion weight w: where a face fills the picture
    and hardly moves, components fitted with w = 1 hold detail and lose the lips' motion within a group.
-   Latent 0 stands for one pixel frame: that frame four times over goes through the same basis, and the decoder gives
-   the mean of the four frames it gets back. The decoder is linear, so it can leave [-1, 1] a little.
+   Latent 0 stands for one pixel frame: the encoder repeats that frame four times, and the decoder returns the mean of
+   the four frames it gets back. The decoder is linear, so it can leave [-1, 1] a little.
    Tensors: pca.basis [C, 12 p^2] (b), pca.mean [12 p^2], pca.scale [C], pca.motion_weight [1] (left out: 1). */
 #include "model/codec/codec.h"
 
@@ -89,7 +89,7 @@ static void decode_group(const struct codec *codec, const float *latent, int ima
 #pragma omp simd
                 for (int lane = 0; lane < PCA_LANES; lane++) pca->tile[(size_t)k * PCA_LANES + lane] += b[k] * z[lane];
         }
-        int frame_size = size / FRAMES_PER_LATENT; /* of a patch in one frame */
+        int frame_size = size / FRAMES_PER_LATENT; /* numbers of a patch in one frame */
         for (int lane = 0; lane < count; lane++) {
             int patch = first + lane;
             float *corner = pixels + (size_t)(patch / codec->w) * p * codec->width + (size_t)(patch % codec->w) * p;

@@ -1,8 +1,8 @@
 /* pca_fit.c: fits the pca codec (pca.c) to groups of frames.
-   Covariance of the patch vectors in fp32 blocks added up in double; its leading eigenvectors by subspace iteration
-   with Rayleigh-Ritz projection (Golub and Van Loan, "Matrix Computations", 8.2.4 and 8.4), all on the host. Every sum
-   runs in an order that does not depend on the number of threads. 60000 patches of 8 x 8 take about two seconds on two
-   cores. */
+   Adds up the covariance of the patch vectors, in blocks of fp32 summed in double, and finds its leading eigenvectors
+   by subspace iteration with Rayleigh-Ritz projection (Golub and Van Loan, "Matrix Computations", 8.2.4 and 8.4), all
+   on the host. Every sum runs in an order that does not depend on the number of threads. 60000 patches of 8 x 8 take
+   about two seconds on two cores. */
 #include "model/codec/codec.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* residual_decoder.c: the passes of residual_decoder.h. A pass works on `frames` latent frames of every sample, whose
-   positions are rows. What the backward reads has memory of its own when training; streams share it between the blocks
-   of a level. */
+   positions are rows. In training, whatever the backward reads has memory of its own; in a stream the blocks of a level
+   share it. */
 #include "model/codec/residual_decoder.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* residual_layout.c: the table of a residual decoder's layers and parameters, and what they start from
+/* residual_layout.c: the table of a residual decoder's layers and parameters, and their values at the start of training
    (residual_decoder.h). */
 #include "model/codec/residual_decoder.h"
 
@@ -73,7 +73,7 @@ int residual_decoder_create(struct residual_decoder *net, const struct residual_
     TRY(check(config));
     net->config = *config;
     param_table_open(&net->table);
-    long C = config->channels, colours = 3L * config->patch * config->patch; /* of a picture's patch of q x q */
+    long C = config->channels, colours = 3L * config->patch * config->patch; /* numbers of a picture's patch of q x q */
     add_conv(net, next_layer(net, RESIDUAL_LINEAR, 0, C, pca_values(residual_decoder_stride(config)), 1), 0, 0,
              "linear");
     struct residual_layer *l = next_layer(net, RESIDUAL_FIRST, 0, 3 * C, config->width[0], 3);

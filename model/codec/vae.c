@@ -1,6 +1,6 @@
 /* vae.c: a pass of a Wan video autoencoder. See vae.h.
-   One function walks through the layers of a half. The first walks, with no weights, only record how large the buffers
-   and what layers keep have to be, and the operations; so plan and use cannot differ.
+   One function walks through the layers of a half. The first walks have no weights and only record sizes of buffers,
+   what layers keep, and operations; so plan and use cannot differ.
    Four buffers: x (the stream of frames), y (what a layer makes of it; x and y change places), pad (a causal conv's
    input with room for past frames in front) and keep (a level's input until its shortcut). */
 #include "model/codec/vae.h"
@@ -12,15 +12,15 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-enum { X, Y, PAD, KEEP }; /* of need and buffer */
-enum { QUERIES = 256 };   /* of attention at a time: bounds the table of scores */
+enum { X, Y, PAD, KEEP }; /* places in need and buffer */
+enum { QUERIES = 256 };   /* queries that attention takes at a time: bounds the table of scores */
 
 struct walk {
     struct vae_stream *stream;
     const struct vae_half *half;
     const elem *weights; /* NULL: planning */
     int first;           /* this is the pass of frame 0 */
-    long t, h, w, c;     /* of x now */
+    long t, h, w, c;     /* present sizes of x */
     elem *x, *y;
     int slot;
     double flops;

@@ -1,5 +1,5 @@
-/* vae_codec.c: see vae_codec.h. The networks work on one latent frame at a time: their memory is that of four frames
-   whatever is pushed, and any division of a clip gives the same bits. */
+/* vae_codec.c: see vae_codec.h. The networks work on one latent frame at a time, so that their memory is that of four
+   video frames, however many are pushed, and any division of a clip gives the same bits. */
 #include "model/codec/vae_codec.h"
 
 #include <math.h>

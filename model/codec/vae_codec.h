@@ -5,22 +5,24 @@
 #include "model/codec/codec.h"
 #include "model/codec/vae.h"
 
-/* A network with its weights in an arena of their own. */
+/* A network and its weights, which lie in an arena of their own. */
 struct vae_weights {
     struct vae net;
     struct arena arena;
     elem *weights; /* device [net.table.total] */
 };
-/* Builds the network and allocates its weights (padding zero). */
+/* Builds the network and allocates its weights; padding is zero. */
 int vae_weights_open(struct vae_weights *weights, const struct vae_config *config);
 void vae_weights_close(struct vae_weights *weights);
 
-/* "wan21" or "wan22", by the network's kind */
+/* Returns the codec's name for this kind of network: "wan21" or "wan22". */
 const char *codec_vae_name(const struct vae_config *config);
-/* Name, sizes and latents of a codec at that resolution; ERR_INPUT when it cannot be. No operation may be called. */
+/* Fills in name, sizes and latents of a codec at this resolution, without weights: no operation may be called.
+   ERR_INPUT: the resolution does not fit. */
 int codec_vae_describe(struct codec *codec, const struct vae_config *config, int height, int width);
-/* Opens the codec; it takes the weights over, also when it fails. Memory of a direction is allocated at its first use.
-   Latents are normalised by the config's statistics, decoded pixels held within [-1, 1]. */
+/* Opens the codec. The weights belong to it from now on, even when this fails. Memory for encoding and for decoding is
+   allocated when each is first used. Latents are normalised by the config's statistics; decoded pixels are clamped to
+   [-1, 1]. */
 int codec_vae_open(struct codec *codec, struct vae_weights *weights, int height, int width);
 
 #endif

@@ -3,23 +3,25 @@
      x += Wo a + bo,       a = attention(RMS(Wq y), text keys and values),         y = LN(x) w + b
      x += Wo a + bo        likewise for talk, then listen: a frame's queries see that frame's audio tokens
      x += FFN(y) M5,       FFN(y) = W2 gelu(W1 y + b1) + b2,                       y = LN(x)(1 + M4) + M3
-   Each sum goes with the norm behind it in one kernel; the last one with the next block's first norm, or the head's.
-   The backward walks the same lines from the bottom; back.dx is the stream's gradient all the way. */
+   One kernel computes each sum together with the norm that follows it; the last sum waits for the first norm of the
+   next block or of the head. The backward walks the same lines from the bottom up; back.dx is the stream's gradient all
+   the way. */
 #include "model/dit/private.h"
 
 #include "base/error.h"
 #include "kernels/device.h"
 
-/* The residual stream between two layers: x = before + branch gate, made beside the norm of the layer behind it. */
+/* One step of the residual stream: x = before + branch gate, computed together with the norm of the layer that
+   follows. */
 struct step {
     resid *x;
     const resid *before;
     const elem *branch;
-    const real *gate; /* NULL: 1 */
-    size_t gate_at;   /* where the gate lies in the modulation of a frame */
-    size_t bias;      /* of the branch's last product */
+    const real *gate; /* NULL: a gate of 1 */
+    size_t gate_at;   /* offset of the gate in a frame's modulation */
+    size_t bias;      /* offset of the bias of the branch's last product */
 };
-/* Behind an attention; only self-attention's branch has a gate. */
+/* Returns the step behind an attention; only self-attention's branch has a gate. */
 static struct step step_of(const struct attention_query *q, const struct dit_attention_offsets *at,
                            const resid *before) {
     return (struct step){.x = q->x, .before = before, .branch = q->out, .bias = at->o_b};
@@ -30,7 +32,7 @@ static struct step gated(struct step step, const real *m, long at) {
     return step;
 }
 
-/* How the queries of a cross-attention are grouped: all of a sample's tokens see its text, a frame's see its audio. */
+/* Grouping of a cross-attention's queries: all of a sample's tokens see its text, a frame's tokens see its audio. */
 struct cross_layer {
     const struct dit_attention_offsets *at;
     size_t norm_w, norm_b;
@@ -39,7 +41,8 @@ struct cross_layer {
     struct step front;
     const elem *source;
     real *dsource_sum;
-    long samples, queries, tokens, width; /* attention's B, S; keys of a sample; width of the source */
+    long samples, queries, tokens,
+        width; /* attention's batch; queries and keys of each of its samples; width of the keys' source */
 };
 
 static struct cross_layer text_layer(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
@@ -83,14 +86,14 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
                                 .width = config->audio_width};
 }
 
-/* In front of the FFN. */
+/* Returns the step in front of the FFN. */
 static struct step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
     return at->has_audio ? step_of(&a->audio[AUDIO_LISTEN], &at->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x)
                          : step_of(&a->cross, &at->cross, a->self.x);
 }
 
-/* Behind the FFN. */
+/* Returns the step behind the FFN. */
 static struct step block_end(const struct dit_pass *pass, int block) {
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     struct step end = {pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out,
@@ -98,11 +101,11 @@ static struct step block_end(const struct dit_pass *pass, int block) {
     return gated(end, a->m, 5 * pass->d);
 }
 
-/* Where the pass has its own keys and values, as attention reads them. */
+/* Where a pass leaves its own keys and values for attention. */
 struct own_place {
     elem *k, *v;
-    long stride; /* between samples */
-    int at;      /* which of the ranges they are */
+    long stride; /* elements between samples */
+    int at;      /* index of their range among all ranges */
 };
 static struct own_place own_place(const struct dit_pass *pass, int block) {
     const struct dit_history *history = pass->in->history;
@@ -114,7 +117,7 @@ static struct own_place own_place(const struct dit_pass *pass, int block) {
                               history ? history->count : 0};
 }
 
-/* The key ranges of self-attention: the history, if any, and the pass's own frames. Returns their number. */
+/* Lists the key ranges of self-attention: the history, if any, and the pass's own frames. Returns their number. */
 static int self_ranges(const struct dit_pass *pass, int block, struct attention_range *ranges) {
     const struct dit_history *history = pass->in->history;
     struct own_place own = own_place(pass, block);
@@ -127,8 +130,7 @@ static int self_ranges(const struct dit_pass *pass, int block, struct attention_
 
 static int wants_gradients(const struct attention_range *r) { return r->dk || r->dv || r->dk_sum || r->dv_sum; }
 
-/* The same keys in as few ranges as can be: what lies side by side and wants no gradients is one. Returns their
-   number. */
+/* Joins ranges that are neighbours in memory and want no gradients. Returns the number that is left. */
 static int join_ranges(const struct dit_pass *pass, struct attention_range *ranges, int count) {
     int n = 0;
     for (int i = 1; i < count; i++) {
@@ -143,22 +145,23 @@ static int join_ranges(const struct dit_pass *pass, struct attention_range *rang
     return n + 1;
 }
 
-/* What attention wants of queries and keys: RMSNorm and rotation. Nothing divided: both at once; normed is what the
-   cache wants. */
+/* RMSNorm and rotation of queries or keys in one kernel, for networks that are not divided. normed, if not NULL,
+   receives the normed but unrotated keys for the cache. */
 static void norm_rope(const struct dit_pass *pass, elem *y, long y_stride, elem *normed, long normed_stride, real *rstd,
                       const elem *raw, const elem *w) {
     rmsnorm_rope_forward(y, normed, rstd, raw, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
                          pass->F * pass->P, pass->H, pass->D, y_stride, normed_stride, pass->eps);
 }
 
-/* dx: one part of back.dqkv */
+/* Backward of norm_rope. dx: one of the three parts of back.dqkv. */
 static void norm_rope_backward(const struct dit_pass *pass, elem *dx, real *dw, const elem *dy, const elem *raw,
                                const real *rstd, const elem *w) {
     rmsnorm_rope_backward(dx, 3 * pass->d, dw, dy, raw, rstd, w, pass->acts->rope_cos, pass->acts->rope_sin, pass->B,
                           pass->F * pass->P, pass->H, pass->D);
 }
 
-/* Divided: every row by itself, then tokens for heads, and all tokens of the own heads turn. */
+/* In a divided network each rank norms its own rows; ranks then exchange tokens for heads, and each rotates all tokens
+   of its own heads. */
 static int start_heads(const struct dit_pass *pass, int exchange, const elem *rows) {
     return sequence_start_heads(pass->net->sequence, &pass->acts->exchange[exchange], rows, pass->G, pass->tokens,
                                 pass->H, pass->D);
@@ -174,7 +177,7 @@ static int finish_tokens(const struct dit_pass *pass, int exchange, elem *rows) 
     return sequence_finish_tokens(pass->net->sequence, &pass->acts->exchange[exchange], rows);
 }
 
-/* to: at a stride; from: packed */
+/* Rotates packed `from` into `to`, where samples are to_stride apart. */
 static void turn_to(const struct dit_pass *pass, elem *to, long to_stride, const elem *from, int sign) {
     long tokens = pass->F * pass->tokens, stride = tokens * pass->heads * pass->D;
     rope_apply(to, from, pass->acts->rope_cos, pass->acts->rope_sin, pass->B, tokens, pass->heads, pass->D, stride,
@@ -187,7 +190,7 @@ static void turn(const struct dit_pass *pass, elem *by_heads, int sign) {
 
 /* ---- forward ---- */
 
-/* Keys or values, packed, to where they are kept, if they are not there. */
+/* Copies packed keys or values to where they are kept, unless that is where they are. */
 static void keep(const struct dit_pass *pass, elem *to, long stride, const elem *from) {
     if (to == from) return;
     size_t bytes = (size_t)(pass->F * pass->tokens * pass->heads * pass->D) * sizeof(elem);
@@ -198,8 +201,8 @@ static void project(const struct dit_pass *pass, elem *y, const elem *x, const e
     linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
 }
 
-/* Queries, keys and values of the block's input q->y, as attention wants them; keys and values to the cache. Their
-   weights are one matrix (layout.c), their results are equally far from each other. */
+/* Computes queries, keys and values from q->y as attention reads them, and copies keys and values to the cache. One
+   product makes all three, because their weights are one matrix (layout.c) and their results are equally spaced. */
 static void self_inputs(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
@@ -214,7 +217,7 @@ static void self_inputs(const struct dit_pass *pass, int block, const elem *w, c
     if (kv && kv->v[block] != place.v) keep(pass, kv->v[block], kv->stride, own->v);
 }
 
-/* Divided: each exchange runs beside the products that follow. */
+/* The same in a divided network; each exchange runs beside the products that follow. */
 static int self_inputs_divided(const struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;
@@ -324,16 +327,16 @@ int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const str
     return OK;
 }
 
-/* ---- backward ----
-   Each layer begins with the gradient at its branch in back.a, which the norm's backward behind it has left there with
-   the gradients of gate and last bias; the FFN's own is made of the stream's first. */
+/* ---- backward ---- Each layer begins with its branch's gradient in back.a. The backward of the norm behind the layer
+   has left it there and has added the gradients of the gate and the last bias. The FFN, which no norm of this block
+   follows, first makes it from the stream's gradient. */
 
-/* Gradients of a step's gate and bias; NULL: not wanted, or no gate. */
+/* Where the gradients of a step's gate and bias go; NULL: they are not wanted, or there is no gate. */
 static real *dgate_of(const struct dit_pass *pass, const struct step *step, const real *g) {
     return g && step->gate ? pass->acts->back.dm + step->gate_at : NULL;
 }
 
-/* Through a layer's last product, whose bias has its gradient already. */
+/* Backward of a layer's last product, except for its bias, whose gradient is complete already. */
 static void last_product_backward(elem *dx, const elem *dy, const elem *x, const elem *w, real *g, size_t weight,
                                   long n, long din, long dout) {
     if (g) linear_backward_weight(g + weight, NULL, dy, x, n, din, dout);
@@ -382,7 +385,7 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
                                 w + layer->norm_w, front->branch, front->gate, 6 * d, N, d, pass->P);
 }
 
-/* grad [B, F tokens, heads D] += what later chunks collected, own [B] at a stride; summed in real. */
+/* Adds what later chunks collected (own, samples kv_stride apart) to grad [B, F tokens, heads D]; sums in real. */
 static void add_own(struct dit_pass *pass, elem *grad, const real *own) {
     real *sum = pass->acts->back.wide;
     long n = pass->F * pass->tokens * pass->heads * pass->D;
@@ -392,14 +395,14 @@ static void add_own(struct dit_pass *pass, elem *grad, const real *own) {
     elem_from_real(grad, sum, pass->B * n);
 }
 
-/* A gradient [N, d] to its part of the rows of back.dqkv. */
+/* Copies a gradient [N, d] to its third of back.dqkv's rows. */
 static void put(struct dit_pass *pass, int part, const elem *grad) {
     size_t width = (size_t)pass->d * sizeof(elem);
     mem_copy_rows(pass->acts->back.dqkv + part * pass->d, 3 * width, grad, width, width, (size_t)pass->N);
 }
 
-/* From the gradients at what attention had, back.dq, dk and dv, to those at the projections' outputs, side by side in
-   back.dqkv. What later chunks collected is a gradient at the keys before they turn. */
+/* Goes back from the gradients of what attention read, back.dq, dk and dv, to those of the projections' outputs, side
+   by side in back.dqkv. What later chunks collected belongs to the keys before rotation. */
 static void self_inputs_backward(struct dit_pass *pass, int block, const elem *w, real *g) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct attention_query *q = &pass->acts->blocks[block].self;

@@ -1,6 +1,6 @@
 /* condition.c: what the DiT takes from text and audio: the text embedding, the audio tokens (MultiTalk's projection,
-   one for talk and listen) and every block's keys and values of both. None depends on t or the latents, so the first
-   pass that finds them not ready computes them and later passes read them; each backward includes them.
+   one for talk and listen) and every block's keys and values of both. None of these depends on t or the latents, so the
+   first pass that finds them not ready computes them and later passes read them; every backward goes back through them.
      text    c = W2 gelu(W1 x + b1) + b2                                             [B text_len, d]
      audio   h1 = relu(proj1 w) for latent 0 (5 features), relu(proj1_vf w) for later ones (8 features);
              h2 = relu(proj2 h1);  tokens = LN(proj3 h2 viewed [audio_tokens, audio_width])
@@ -17,8 +17,8 @@ void dit_condition_reset(struct dit_acts *acts, int text, int audio) {
 
 /* ---- audio tokens ---- */
 
-/* Rows of the stacked audio buffers: [stream, sample, frame], of which `first` (0 or 1) frames a sample are latent
-   0. */
+/* Rows of the stacked audio buffers, [stream, sample, frame]. first: 1 if each sample begins with latent frame 0, else
+   0; rest: its other frames. */
 struct audio_rows {
     long samples, frames, first, rest, all;
 };

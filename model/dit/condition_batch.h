@@ -7,12 +7,12 @@
 #include "model/dit/dit.h"
 #include "model/dit/rollout.h"
 
-/* Host, as a loader has them: features not yet masked. */
+/* What a loader delivers, on the host; features are not yet multiplied by the mask. */
 struct condition_host {
     const float *features[AUDIO_STREAMS]; /* [B, T, D] */
     const float *mask[AUDIO_STREAMS];     /* [B, T] */
     const float *text;                    /* [B, text_len, text_dim] */
-    const float *empty;                   /* [text_len, text_dim], the empty or a negative prompt; NULL: zeros */
+    const float *empty; /* [text_len, text_dim], the prompt of dropped text: empty or negative; NULL: zeros */
 };
 enum { CLIP_FRAMES_MAX = 1024, AUDIO_ALL = (1 << AUDIO_STREAMS) - 1 };
 struct condition_batch {
@@ -22,27 +22,27 @@ struct condition_batch {
     real *text_real;                /* [B, text_len, text_dim] */
     real *features[AUDIO_STREAMS];  /* [B, T, D] */
     real *mask[AUDIO_STREAMS];      /* [B, T] */
-    elem *text;                     /* as text_real, for the networks */
-    elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D]: features times mask; zeros of what the config is deaf to */
-    elem *silence;                  /* [B, F, 8, D] zeros: both audio inputs dropped */
-    elem *no_text;                  /* [B, text_len, text_dim] the empty or a negative prompt: text dropped */
+    elem *text;                     /* text_real in the networks' type */
+    elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D] features times mask; zeros for streams in mute_input */
+    elem *silence;                  /* [B, F, 8, D] zeros, in place of dropped sound */
+    elem *no_text;                  /* [B, text_len, text_dim] the empty or negative prompt, in place of dropped text */
 };
 
-/* Device memory from the arena (arena.h: called while planning and once more). */
+/* Takes device memory for B clips of F latent frames from the arena (arena.h: called while planning and once more). */
 void condition_batch_layout(struct condition_batch *c, const struct dit_config *config, int B, int F,
                             struct arena *arena);
-/* Text and audio of B samples. */
+/* Copies text and audio of B samples to the device and makes the windows. */
 void condition_batch_upload(struct condition_batch *c, const struct condition_host *host);
-/* Samples first .. first + count - 1 of a batch, as a view of its memory. */
+/* Makes `part` a view of samples first .. first + count - 1 of a batch; the memory stays the batch's. */
 void condition_batch_part(struct condition_batch *part, const struct condition_batch *whole, int first, int count);
-/* Windows and text again from the real arrays (after those were loaded). */
+/* Makes windows and text again from the real arrays, when those have been filled by other means. */
 void condition_batch_refresh(struct condition_batch *c);
 
-/* The input of a network that sees the whole clip: latents [B][F, C, H, W], t device [B, F]; dropped: bits
-   1 << enum audio_stream of what is silence (AUDIO_ALL: both). */
+/* Returns the input of a network that sees the whole clip: latents [B][F, C, H, W], t device [B, F]. dropped: bits 1 <<
+   enum audio_stream of streams that are silenced (AUDIO_ALL: both). */
 struct dit_input condition_batch_clip(const struct condition_batch *c, int dropped, const real *latents,
                                       long latent_stride, const real *t);
-/* For a rollout over the same clip. */
+/* Returns the conditions of a rollout over the same clip. */
 struct rollout_condition condition_batch_rollout(const struct condition_batch *c);
 
 #endif

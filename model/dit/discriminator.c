@@ -1,4 +1,5 @@
-/* discriminator.c: see discriminator.h. Rows: frames are B F, a frame's concatenated width is W = 3 queries dim. */
+/* discriminator.c: see discriminator.h. Letters: B F frames; W = 3 queries dim, the width of a frame's concatenated
+   features. */
 #include "model/dit/discriminator.h"
 
 #include <math.h>
@@ -14,8 +15,8 @@ enum { TAPS = 3 };
 const char *const discriminator_scope_names[] = {"clip", "frame", NULL};
 
 struct discriminator_heads {
-    struct q_former_offsets reader[TAPS]; /* slices head_slice + tap */
-    struct {                              /* slice head_slice + TAPS */
+    struct q_former_offsets reader[TAPS]; /* tap's lies in slice head_slice + tap */
+    struct {                              /* lies in slice head_slice + TAPS */
         size_t norm_w, norm_b, fuse_w, fuse_b, local_w, local_b, global_norm_w, global_norm_b, global_w, global_b;
         struct attend_offsets global;
     } branch;
@@ -23,24 +24,25 @@ struct discriminator_heads {
 
 struct discriminator_acts {
     struct dit_acts *trunk;
-    int B, F, capacity; /* samples in hand, frames, samples laid out */
-    elem *text;         /* [B F, text_len, text_dim]: of scope frame */
-    int text_ready;     /* text has that of the clips in hand */
+    int B, F, capacity; /* samples of the current clips, frames, samples laid out */
+    elem *text;         /* [B F, text_len, text_dim], each frame's copy of its clip's text; only in scope frame */
+    int text_ready;     /* 1: text holds the current clips' */
     struct reader_shape reader_shape, global_shape;
     struct q_former_acts reader[TAPS];
-    /* Divided over ranks: a Q-Former reads whole frames, each rank its share of them, from `exchange`. */
+    /* Only with a trunk divided over ranks: a Q-Former reads whole frames, and each rank gets some of them through
+       `exchange`. */
     struct sequence_slot exchange;
     resid *frames[TAPS], *dframes; /* [groups, P, dim] */
-    resid *feature;                /* [B F, queries dim], of one tap */
+    resid *feature;                /* [B F, queries dim], one tap's */
     struct attend_acts global;
     resid *features;                                /* [B F, W] */
-    real *mean, *rstd;                              /* of features */
+    real *mean, *rstd;                              /* the LayerNorm's statistics of features */
     elem *norm, *fused_raw, *fused;                 /* [B F, W], [B F, dim] twice */
     resid *frame, *reference, *later, *consistency; /* [B, F | 1 | F-1 | 1, dim] */
     real *global_mean, *global_rstd;
     elem *global_norm; /* [B, dim] */
     real *local_all;   /* [B, F] */
-    /* backward: */
+    /* Backward only: */
     struct reader_scratch scratch, global_scratch;
     elem *dlogit, *dfused, *dnorm, *dglobal_norm;
     resid *dreference, *dlater, *dframe, *dfeatures, *dtok;
@@ -86,7 +88,7 @@ static void add_heads(struct discriminator *d) {
         snprintf(prefix, sizeof prefix, "discriminator.q_former.%d", i);
         q_former_params(&d->heads->reader[i], t, slice, prefix, dim, c->ffn_dim, c->queries);
     }
-    /* Logits start near nothing: their layers see unit-variance or smaller rows. */
+    /* Logits start near 0, because the rows that these layers multiply have at most unit variance. */
     double small = 0.1 / sqrt((double)dim);
     d->heads->branch.norm_w = add(t, slice, "norm.weight", INIT_ONE, 0, 0, width);
     d->heads->branch.norm_b = add(t, slice, "norm.bias", INIT_ZERO, 0, 0, width);
@@ -154,7 +156,7 @@ static void take_branches(struct discriminator_acts *a, long width, long dim, st
     a->dtok = ARENA_TAKE(arena, "discriminator gradients", resid, n * width / TAPS);
 }
 
-/* Of a trunk divided over ranks. */
+/* Takes the buffers that only a trunk divided over ranks needs. */
 static void take_frames(struct discriminator_acts *a, struct arena *arena) {
     const struct reader_shape *s = &a->reader_shape;
     long whole = s->groups * s->keys * s->dim, features = (long)a->B * a->F * s->queries * s->dim;
@@ -219,7 +221,7 @@ void discriminator_condition_reset(struct discriminator_acts *a) {
 
 /* ---- forward ---- */
 
-/* rows x n reals, packed on one side and `pitch` apart on the other. */
+/* gather copies rows of n reals that lie `pitch` apart into packed ones, spread does the reverse. */
 static void gather(real *packed, const real *from, long pitch, long n, long rows) {
     mem_copy_rows(packed, sizeof(real) * (size_t)n, from, sizeof(real) * (size_t)pitch, sizeof(real) * (size_t)n,
                   (size_t)rows);
@@ -254,21 +256,22 @@ static int check_input(const struct discriminator *d, const struct discriminator
     const struct dit_config *c = &d->trunk.config;
     long clip = (long)a->F * c->in_channels * c->height * c->width, sound = (long)a->F * AUDIO_WINDOW * c->audio_dim;
     if (d->config.scope == SCOPE_FRAME && (in->latent_stride != clip || (c->audio_dim && in->audio_stride != sound)))
-        return error_set(ERR_USAGE, "discriminator: single frames need clips that lie side by side");
+        return error_set(ERR_USAGE,
+                         "discriminator: in scope frame latents and sound must lie clip behind clip without gaps");
     if (in->batch >= 1 && in->batch <= a->capacity && in->frames == a->F && in->first_frame == 0 && !in->history)
         return OK;
     return error_set(ERR_USAGE, "discriminator: %d samples of %d frames from frame %d on, laid out for %d of %d",
                      in->batch, in->frames, in->first_frame, a->capacity, a->F);
 }
 
-/* This many samples are in hand. */
+/* Sets the number of samples of the current clips. */
 static void use_samples(const struct discriminator *d, struct discriminator_acts *a, int B) {
     a->B = B;
     a->reader_shape.groups = sequence_own(d->trunk.sequence, (long)B * a->F);
     a->global_shape.groups = B;
 }
 
-/* What one tap's Q-Former reads. */
+/* Returns what one tap's Q-Former reads. */
 static const resid *reader_input(const struct discriminator *d, const struct discriminator_acts *a, int tap) {
     return sequence_divides(d->trunk.sequence) ? a->frames[tap] : dit_tap(a->trunk, d->config.taps[tap]);
 }
@@ -293,7 +296,7 @@ static int read_tap(const struct discriminator *d, const struct params *params, 
     return OK;
 }
 
-/* Every frame's own copy of its clip's text. */
+/* Gives every frame a copy of its clip's text. */
 static void spread_text(const struct discriminator *d, struct discriminator_acts *a, const elem *text) {
     long size = (long)d->trunk.config.text_len * d->trunk.config.text_dim;
     size_t bytes = sizeof(elem) * (size_t)size, all = bytes * (size_t)a->F;
@@ -302,8 +305,8 @@ static void spread_text(const struct discriminator *d, struct discriminator_acts
     a->text_ready = 1;
 }
 
-/* What the trunk sees of a clip: it, or its frames as clips of one frame. Latents and sound of a clip lie frame by
-   frame, so that frames are found by their strides alone. */
+/* Returns the trunk's input: the clips, or in scope frame their frames as clips of one frame. A clip's latents and
+   sound lie frame by frame, so other strides are enough to make its frames samples. */
 static struct dit_input trunk_input(const struct discriminator *d, struct discriminator_acts *a,
                                     const struct dit_input *in) {
     static const int position[1] = {0};
@@ -312,7 +315,7 @@ static struct dit_input trunk_input(const struct discriminator *d, struct discri
     if (d->config.scope == SCOPE_CLIP) return trunk;
     spread_text(d, a, in->text);
     trunk.batch = a->B * a->F;
-    trunk.frames = trunk.first_frame = 1; /* no frame is the reference */
+    trunk.frames = trunk.first_frame = 1; /* first_frame 1: no frame is the reference */
     trunk.positions = position;
     trunk.latent_stride = in->latent_stride / a->F;
     trunk.audio_stride = in->audio_stride / a->F;
@@ -336,7 +339,7 @@ int discriminator_forward(const struct discriminator *d, const struct params *pa
 
 static real *grad_at(real *grads, size_t offset) { return grads ? grads + offset : NULL; }
 
-/* From the logits' gradients to dframe, then dfeatures. */
+/* Goes back from the logits' gradients to dframe and on to dfeatures. */
 static void branches_backward(const struct discriminator *d, const elem *w, real *g, struct discriminator_acts *a,
                               const real *dlocal, const real *dglobal) {
     const struct discriminator_heads *h = d->heads;
@@ -371,7 +374,7 @@ static void branches_backward(const struct discriminator *d, const elem *w, real
                        a->mean, a->rstd, w + h->branch.norm_w, n, width);
 }
 
-/* From dfeatures to one tap's gradient, dtap of the rank's rows (NULL: not wanted). */
+/* Goes back from dfeatures through one tap's Q-Former to dtap, gradients of the rank's rows (NULL: not wanted). */
 static int read_tap_backward(const struct discriminator *d, const struct params *params, struct discriminator_acts *a,
                              int tap, resid *dtap) {
     const struct sequence *seq = d->trunk.sequence;
@@ -399,12 +402,13 @@ int discriminator_backward(const struct discriminator *d, const struct params *p
                            long dlatents_stride, int heads_only) {
     TRY(check_input(d, a, in));
     if (d->config.scope == SCOPE_FRAME && dlatents && dlatents_stride != in->latent_stride)
-        return error_set(ERR_USAGE, "discriminator: gradients of single frames lie as their latents do");
+        return error_set(ERR_USAGE, "discriminator: in scope frame gradients must have the strides of the latents");
     if (in->batch != a->B) return error_set(ERR_USAGE, "discriminator: no forward of %d samples", in->batch);
     int slice = d->head_slice + TAPS, counts = !d->trunk.sequence || d->trunk.sequence->rank == 0;
     const elem *w = params_acquire(params, slice);
     real *g = grads_acquire(params, slice);
-    branches_backward(d, w, counts ? g : NULL, a, dlocal, dglobal); /* all ranks of a group do the same */
+    branches_backward(d, w, counts ? g : NULL, a, dlocal,
+                      dglobal); /* all ranks of a group compute this alike; one counts */
     params_release(params, slice);
     grads_done(params, slice);
 

@@ -73,7 +73,7 @@ static void time_forward(struct dit_pass *pass, const elem *w) {
     linear_forward_real(a->e0, a->e_silu, w + at->time_proj_w, w + at->time_proj_b, G, d, 6 * d);
 }
 
-/* A divided network makes all patches and keeps its own: they are few beside its rows. */
+/* In a divided network each rank makes all patches and keeps its own, because patches are cheap. */
 static void patches_forward(struct dit_pass *pass) {
     const struct dit_config *c = pass->config;
     struct dit_acts *a = pass->acts;
@@ -97,7 +97,7 @@ static void embed_forward(struct dit_pass *pass) {
     params_release(pass->params, 0);
 }
 
-/* Of all ranks' tokens. */
+/* Puts the head's rows, gathered from all ranks, back into pictures of velocity. */
 static int velocity_of(struct dit_pass *pass, const real *rows, real *velocity, long stride) {
     const struct dit_config *c = pass->config;
     struct dit_acts *a = pass->acts;
@@ -173,7 +173,7 @@ const resid *dit_tap(const struct dit_acts *acts, int block) {
 
 /* ---- backward ---- */
 
-/* Of the whole velocity's gradient, which every rank has, its own tokens'. */
+/* Takes the own tokens' rows out of the whole velocity's gradient, which every rank has. */
 static void velocity_backward(struct dit_pass *pass, real *drows, const real *dvelocity, long stride) {
     const struct dit_config *c = pass->config;
     real *rows = dit_divided(pass) ? pass->acts->whole : drows;
@@ -183,7 +183,7 @@ static void velocity_backward(struct dit_pass *pass, real *drows, const real *dv
                       4 * (size_t)c->out_channels * sizeof(real));
 }
 
-/* back.dx = the head's part of the stream's gradient, back.de its part of the time embedding's. */
+/* Sets back.dx to the head's part of the stream's gradient, and back.de to its part of the time embedding's. */
 static void head_backward(struct dit_pass *pass) {
     const struct dit_config *c = pass->config;
     const struct dit_head_offsets *at = &pass->net->head;
@@ -221,7 +221,7 @@ static void head_backward(struct dit_pass *pass) {
     if (g) grads_done(pass->params, slice);
 }
 
-/* From de0 and the head's de to the three time layers. */
+/* Goes back from de0 and the head's de through the three time layers. */
 static void time_backward(struct dit_pass *pass, const elem *w, real *g) {
     const struct dit_embed_offsets *at = &pass->net->embed;
     struct dit_acts *a = pass->acts;
@@ -240,7 +240,7 @@ static void time_backward(struct dit_pass *pass, const elem *w, real *g) {
     linear_grads(g, at->time0_w, at->time0_b, b->time_a, a->time_s, G, pass->config->freq_dim, d);
 }
 
-/* dlatents += the patches' gradients, of all ranks' tokens. */
+/* Adds the gradients of the patches of all ranks to dlatents. */
 static int patches_backward(struct dit_pass *pass, const elem *dpatches) {
     const struct dit_config *c = pass->config;
     struct dit_acts *a = pass->acts;
@@ -312,7 +312,7 @@ static int block_step_back(struct dit_pass *pass, int block) {
     int code = OK;
     if (pass->acts->memory == DIT_SAVE_BLOCKS && pass->acts->held_block != block)
         code = dit_block_forward(pass, block, w, NULL);
-    pass->owed = DIT_NOTHING_OWED; /* the stream behind the block is there since the forward */
+    pass->owed = DIT_NOTHING_OWED; /* the forward has left the stream behind the block complete */
     if (!code) code = dit_block_backward(pass, block, w, g);
     params_release(pass->params, slice);
     if (g) grads_done(pass->params, slice);
@@ -334,8 +334,8 @@ int dit_backward(const struct dit *net, const struct params *params, struct dit_
 
 /* ---- cost ---- */
 
-/* Self-attention is the largest: cross-attention has the same queries and fewer keys in one range. History and own keys
-   lie side by side (kv_cache.h). */
+/* Counts self-attention only, the largest: cross-attention has the same queries and fewer keys in one range. History
+   and own keys are neighbours in memory (kv_cache.h). */
 size_t dit_workspace(const struct dit_config *c, int B, int F, int history, int backward) {
     long P = dit_tokens(c), own = F * P, before = history * P;
     struct attention_sizes sizes = {.B = B,

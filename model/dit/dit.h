@@ -3,7 +3,7 @@
    with q/k RMSNorm over the whole width and 3-axis RoPE, text cross-attention, talk and listen cross-attention by frame
    (MultiTalk's projection, zero-initialised output), FFN with tanh-GELU.
    One function serves the bidirectional teacher and the causal student: the queries are the frames given, the keys are
-   an optional history (kv_cache.h) and those frames. Letters: kernels.h; N = B F P rows. */
+   an optional history (kv_cache.h) and those frames. The letters of shapes are those of kernels.h; N = B F P rows. */
 #ifndef MODEL_DIT_DIT_H
 #define MODEL_DIT_DIT_H
 
@@ -17,18 +17,19 @@ struct dit_config {
     int dim, ffn_dim, heads, layers;
     int in_channels, out_channels; /* latent channels */
     int height, width;             /* latent size, even */
-    int freq_dim;                  /* 256 */
-    int text_len, text_dim;        /* rows of the text input (padded), their width */
-    int audio_dim;                 /* features a video frame; 0: no audio modules (bare Wan) */
-    int audio_tokens;              /* tokens a latent frame */
-    int audio_width;               /* width of a token */
+    int freq_dim;                  /* width of the sinusoidal time embedding (256) */
+    int text_len, text_dim;        /* rows of the text input, padding included; their width */
+    int audio_dim;                 /* width of a video frame's sound features; 0: no audio modules (bare Wan) */
+    int audio_tokens;              /* audio tokens of a latent frame */
+    int audio_width;               /* width of an audio token */
     int audio_hidden;              /* hidden width of the audio projection */
-    int audio_every;               /* audio attention in blocks 0, audio_every, ... */
-    int mute_input; /* bits, 1 << enum audio_stream: heard as silence (of ablations); not the network's */
-    double rope_theta_t, rope_theta_hw; /* 10000 in Wan */
-    double eps;                         /* 1e-6 */
-    /* 0: the head gives the velocity (Wan). Above: it gives the clean latents x0, and v = (x - x0)/max(sigma,
-       clean_floor): for tokens about as wide as the model, which has no room to carry their noise to its output. */
+    int audio_every;               /* blocks 0, audio_every, 2 audio_every and so on have audio attention */
+    int mute_input; /* bits 1 << enum audio_stream of streams replaced by silence (ablations); no part of the network */
+    double rope_theta_t, rope_theta_hw; /* base of RoPE's frequencies in time, in space (10000) */
+    double eps;                         /* added to variances by the norms (1e-6) */
+    /* 0: the head's output is the velocity, as in Wan. Above 0: it is the clean latents x0, and v = (x - x0)/max(sigma,
+       clean_floor). For latents whose tokens are about as wide as the model, which then has no room to carry their
+       noise to its output. */
     double clean_floor;
 };
 
@@ -58,29 +59,29 @@ struct dit_head_offsets {
 
 struct dit {
     struct dit_config config;
-    struct param_table table; /* slice 0 embeddings, 1..layers blocks, layers+1 head; a discriminator appends its own */
+    struct param_table table; /* slice 0: embeddings; 1..layers: blocks; layers+1: head; then a discriminator's own */
     struct dit_embed_offsets embed;
     struct dit_block_offsets *blocks; /* [layers] */
     struct dit_head_offsets head;
     struct rope_axes axes;
-    const struct sequence *sequence; /* tokens divided over ranks; NULL: none */
+    const struct sequence *sequence; /* division of tokens over ranks; NULL: none */
 };
 
-/* Builds the parameter table (left open for more slices when `open` is not 0: the caller closes it).
-   ERR_USAGE names what does not fit in the config. */
+/* Builds the parameter table. open not 0: the table is left open for more slices, and the caller closes it. ERR_USAGE
+   names what does not fit in the config. */
 int dit_create(struct dit *net, const struct dit_config *config, int open);
 void dit_destroy(struct dit *net);
 static inline int dit_tokens(const struct dit_config *c) { return (c->height / 2) * (c->width / 2); }
-/* Before anything is laid out: every frame's tokens and self-attention's heads are divided over the ranks of a group
-   (sequence.h), of which all make the same passes. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks
+/* Divides every frame's tokens and self-attention's heads over the ranks of a group (sequence.h), which all make the
+   same passes. Call it before anything is laid out. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks
    than heads or tokens. */
 int dit_divide(struct dit *net, const struct sequence *sequence);
 
-/* What a forward keeps. */
+/* What a forward keeps for a backward. */
 enum dit_memory {
     DIT_FORWARD_ONLY, /* no backward can follow */
-    DIT_SAVE_BLOCKS,  /* recompute: block: the input of every block; backward runs each block again */
-    DIT_SAVE_ALL      /* everything */
+    DIT_SAVE_BLOCKS,  /* the input of every block; backward runs each block again (key `recompute: block`) */
+    DIT_SAVE_ALL      /* all activations */
 };
 
 /* Text and audio keys and values of every block. They depend on neither t nor the latents, so a rollout computes them
@@ -92,36 +93,38 @@ struct dit_acts;
 int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F, enum dit_memory memory,
                     struct arena *arena);
 void dit_acts_free(struct dit_acts *acts);
-/* Forget what was computed of the condition: new text, new audio, new weights (both), or the memory has served others
-   meanwhile (both: arena_fork). The table of rotations is forgotten in any case. Other numbers of samples or other
-   frames than the last pass's are noticed without it; new contents behind the same pointers are not. */
+/* Forgets what was computed from text, from audio, or both. Call it for new text, for new audio, and for both when
+   weights are new or when others have used the memory meanwhile (arena_fork). The table of rotations is forgotten in
+   any case. A change of the number of samples or of the frames is noticed without this call; new contents behind the
+   same pointers are not. */
 void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 
-/* Where a forward leaves each layer's keys and values: k[layer] + b stride; kv_output: keys after RMSNorm, before RoPE.
-   Of a divided network, here and in the history: all tokens of the rank's own heads. */
+/* Where a forward leaves each layer's keys and values, sample b's at k[layer] + b stride. In dit_input.kv_output keys
+   are after RMSNorm and before RoPE. A divided network leaves, here and in the history, all tokens of the rank's own
+   heads. */
 struct dit_kv_output {
     elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
     long stride;               /* elements between samples */
 };
 
-/* One layer's history for every layer: ranges[layer * count + r]; keys already rotated. */
+/* Keys and values of earlier frames: layer's range r is ranges[layer * count + r]. Keys are already rotated. */
 struct dit_history {
     const struct attention_range *ranges;
     int count;
-    /* Where the pass leaves its own keys, rotated, and its values, so that they lie between the history's: behind the
-       first `before` ranges. What lies side by side attention reads as one range. NULL: memory of the pass's own,
-       behind all. */
+    /* Where the pass leaves its own keys, rotated, and its values, so that they lie between the history's, behind the
+       first `before` ranges: attention reads neighbours in memory as one range. NULL: the pass uses its own memory, and
+       its range comes last. */
     const struct dit_kv_output *own;
     int before;
 };
 
 struct dit_input {
     int batch, frames;
-    int first_frame;      /* latent index of frame 0 here; 0: the reference frame is among them */
-    const int *positions; /* host [frames]: temporal RoPE positions */
-    const real *latents;  /* device, [B][frames, C, H, W], sample b at b latent_stride */
+    int first_frame;      /* latent index of the first of the frames; 0: the reference is among them */
+    const int *positions; /* host [frames], temporal RoPE positions */
+    const real *latents;  /* device [B][frames, C, H, W], sample b at b latent_stride */
     long latent_stride;
-    const real *t;    /* device [B, frames], 1000 sigma */
+    const real *t;    /* device [B, frames], timesteps: 1000 sigma */
     const elem *text; /* device [B, text_len, text_dim] */
     /* Device windows (kernels.h: audio_windows) [B][frames, 8, audio_dim], sample b at b audio_stride. Zeros for
        silence; NULL only without audio modules. */
@@ -129,46 +132,49 @@ struct dit_input {
     long audio_stride;
     const struct dit_history *history;     /* NULL: none */
     const struct dit_kv_output *kv_output; /* NULL: not wanted */
-    int blocks; /* run only the first `blocks` blocks and no head (discriminator trunk); 0: all */
+    int blocks; /* above 0: only the first `blocks` blocks run, and no head (discriminator trunk); 0: everything */
 };
 
-/* velocity: device real, laid out like latents (velocity_stride between samples); NULL together with blocks > 0. */
+/* Runs the network. velocity: device real, laid out like latents with velocity_stride between samples; NULL if and only
+   if in->blocks > 0. */
 int dit_forward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
                 real *velocity, long velocity_stride);
 
-/* Computes what a pass of this input would find not ready: rotations, embeddings, text and audio keys. A forward that
-   follows queues work that depends on the pointers and sizes of its input alone, and reads neither positions nor text
-   and audio: it can be recorded (kernels/recordings.h). */
+/* Computes beforehand what a pass of this input would find not ready: rotations, embeddings, text and audio keys. A
+   forward that follows queues work that depends on the pointers and sizes of its input alone, and reads neither
+   positions nor text and audio: it can be recorded (kernels/recordings.h). */
 int dit_prepare(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in);
 
-/* The residual stream after block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL; NULL
-   when there was none. Of a divided network, here and in taps' gradients: the rank's own rows. */
+/* Returns the residual stream behind block `block`, [N, dim], of the last forward with DIT_SAVE_BLOCKS or DIT_SAVE_ALL;
+   NULL when there was none. In a divided network this, like a tap's gradient, has the rank's own rows only. */
 const resid *dit_tap(const struct dit_acts *acts, int block);
 
 struct dit_gradients {
-    const real *dvelocity; /* like velocity; NULL with taps only */
+    const real *dvelocity; /* laid out like velocity; NULL: gradients enter at taps only */
     long dvelocity_stride;
-    int taps; /* gradients that enter at the output of blocks */
+    int taps; /* number of gradients that enter behind blocks */
     int tap_block[DIT_TAPS_MAX];
     const resid *tap_grad[DIT_TAPS_MAX]; /* [N, dim] */
-    real *dlatents;                      /* += , like latents; NULL: not wanted */
+    real *dlatents;                      /* laid out like latents; added to; NULL: not wanted */
     long dlatents_stride;
-    /* Block-causal training (ode_init): gradients of the frames' own keys and values collected from later chunks, added
-       to those of this pass: [layer] + b kv_stride, keys before RoPE. NULL: none. */
+    /* Gradients of the frames' own keys and values that came from later chunks (block-causal training, ode_init), added
+       to this pass's: sample b's at [layer] + b kv_stride, keys before RoPE. NULL: none. */
     const real *const *dk_own, *const *dv_own;
     long kv_stride;
-    /* The history's gradients go where in->history's ranges say (dk_sum, dv_sum: rotated keys). */
+    /* Gradients of the history's keys (rotated) and values are added where in->history's ranges say: dk_sum, dv_sum. */
 };
-/* After a forward of the same input with DIT_SAVE_BLOCKS or DIT_SAVE_ALL. Weight gradients are added when params has an
-   arena for them. */
+/* Backward of the last forward, which had the same input and DIT_SAVE_BLOCKS or DIT_SAVE_ALL. Weight gradients are
+   added when params has an arena for them. */
 int dit_backward(const struct dit *net, const struct params *params, struct dit_acts *acts, const struct dit_input *in,
                  const struct dit_gradients *gradients);
 
-/* Workspace (kernels/workspace.h) that passes of B samples want: F frames over `history` frames of keys in two ranges
-   besides; with their backward or without. At least WORKSPACE_LEAST; the same on all machines with the backend. */
+/* Bytes of workspace (kernels/workspace.h) for passes of B samples of F frames that attend to `history` more frames, in
+   up to two ranges; backward not 0: with their backward. At least WORKSPACE_LEAST; the same on all machines with this
+   backend. */
 size_t dit_workspace(const struct dit_config *config, int B, int F, int history, int backward);
 
-/* Multiply-adds times two of one forward with `history` frames of keys besides. */
+/* Floating-point operations (two for each multiply-add) of one forward that attends to `history` frames besides its
+   own. */
 double dit_flops(const struct dit_config *config, int B, int F, int history);
 
 #endif

@@ -1,14 +1,15 @@
 /* kv_cache.c: see kv_cache.h.
    Memory, T = P dim (one frame; of a divided network P D times the rank's own heads). Every layer has its frames' keys
    before rotation [B, slots, T], and, as attention reads them, rotated keys and values [B, places, T]: the sink's
-   places, then one for each frame of the ring and of the chunk in hand, whose frame f comes round every `period`. So a
-   chunk's own keys and values are written once, where they stay, and neither sink nor ring moves:
+   places, then `period` places for the ring and the chunk in hand, where frames f and f + period share a place. A
+   chunk's keys and values stay where they were written:
 
        places:   | sink: 0 1 2 3 | ring: 13 14 15 | own: 16 17 18 | 10 11 12 |     chunk of frames 16 .. 18
                  | sink: 0 1 2 3 | ring: 13 14 15 |      16 17 18 | own: 19 20 21 |   and the next one
 
-   A stream's slots are its places. A cache for a whole clip has a slot for each frame and values [B, slots, T] besides,
-   from which the places are filled for the chunk in hand. One table of cosines and sines serves all layers. */
+   A slot holds what is stored of a frame. A stream's slots are numbered like its places. A cache for a whole clip has a
+   slot for each frame, and values [B, slots, T] besides, from which the places are filled for the chunk in hand. One
+   table of cosines and sines serves all layers. */
 #include "model/dit/kv_cache.h"
 
 #include <stdlib.h>
@@ -18,25 +19,25 @@
 #include "kernels/device.h"
 
 struct layer_memory {
-    elem *k, *v;                /* by slot; a stream's v are placed_v */
-    elem *placed_k, *placed_v;  /* by place */
-    real *dk, *dv, *dk_rotated; /* sums by slot, and by place */
+    elem *k, *v;                /* [B, slots, T] keys before rotation, values; a stream's v is placed_v */
+    elem *placed_k, *placed_v;  /* [B, places, T], what attention reads */
+    real *dk, *dv, *dk_rotated; /* gradient sums: by slot, by slot, by place */
 };
 enum { NOTHING = -1, OWN = -2 };
 enum { RANGES = ATTENTION_RANGES_MAX - 1 };
 struct kv_cache {
     struct causal_config config;
     struct rope_axes axes;
-    int layers, B, heads, height, width; /* tokens of a frame: height x width */
+    int layers, B, heads, height, width; /* height x width tokens a frame */
     long frame;                          /* T: elements of a frame */
-    int capacity, period, lead;          /* slots and places of the ring; its place of frame `sink` */
+    int capacity, period, lead;          /* slots, places behind the sink's; offset of frame `sink` there */
     int slots, places;                   /* sink + capacity, sink + period */
-    int whole;                           /* slots for a whole clip besides the places */
-    int *stored;                         /* [slots] latent frame, -1: none */
-    int *seen;                           /* [places] index in the view in hand, or NOTHING, OWN */
+    int whole;                           /* 1: there is a slot for every frame of a clip */
+    int *stored;                         /* [slots] latent frame stored; -1: none */
+    int *seen;                           /* [places] index into the current view, or NOTHING, OWN */
     struct layer_memory *layer;
     real *cos, *sin;
-    /* what the calls hand out: */
+    /* Host tables that the public functions return pointers to. */
     elem **out_k, **out_v, **own_k, **own_v;
     real **own_dk, **own_dv;
     struct dit_kv_output output, own;
@@ -170,14 +171,14 @@ static int all_stored(const struct kv_cache *c, const struct causal_view *view) 
     return 1;
 }
 
-/* Which of the view's frames, or of the chunk's own, each place has. */
+/* Notes for each place which of the view's frames it holds, or that it is the chunk's own. */
 static void fill_places(struct kv_cache *c, const struct causal_view *view) {
     for (int p = 0; p < c->places; p++) c->seen[p] = NOTHING;
     for (int i = 0; i < view->count; i++) c->seen[place_of(c, view->frame[i])] = i;
     for (int i = 0; i < view->own; i++) c->seen[place_of(c, view->first + i)] = OWN;
 }
 
-/* Places from p on that hold frames of the view whose slots follow each other too: how many. 0: none of the view's. */
+/* Number of places, from p on, that hold successive frames of the view in successive slots. 0: place p holds none. */
 static int run_length(const struct kv_cache *c, const struct causal_view *view, int p) {
     int n = 0, i = c->seen[p];
     while (i >= 0 && p + n < c->places && c->seen[p + n] == i + n &&
@@ -186,7 +187,8 @@ static int run_length(const struct kv_cache *c, const struct causal_view *view, 
     return n;
 }
 
-/* The runs of the view, one after the other. */
+/* A run: frames of the view that are neighbours both by place and by slot. next_run walks all of them, from a run of
+   zeros. */
 struct run {
     int place, index, slot, n; /* first place, index in the view, slot; frames */
 };
@@ -198,7 +200,7 @@ static int next_run(const struct kv_cache *c, const struct causal_view *view, st
     return 1;
 }
 
-/* Fills the places with the view's keys, rotated. */
+/* Rotates the view's keys to their positions, from slots into places. */
 static void rotate_keys(struct kv_cache *c, const struct causal_view *view) {
     long tokens = (long)c->height * c->width, half = c->axes.head_dim / 2;
     rope_table(c->cos, c->sin, &c->axes, view->position, view->count, c->height, c->width);
@@ -211,7 +213,7 @@ static void rotate_keys(struct kv_cache *c, const struct causal_view *view) {
     }
 }
 
-/* And with their values, where those have slots of their own. */
+/* Copies the view's values from slots into places, where the two are different memory. */
 static void place_values(struct kv_cache *c, const struct causal_view *view) {
     size_t of = sizeof(elem), frame = of * (size_t)c->frame;
     for (struct run r = {0}; next_run(c, view, &r);)
@@ -221,7 +223,8 @@ static void place_values(struct kv_cache *c, const struct causal_view *view) {
                           (size_t)c->B);
 }
 
-/* The chunk's own places. What a stream had stored there is gone: its first pass writes values. */
+/* Finds the chunk's own places. A stream's frames there are forgotten, because the chunk's first pass overwrites their
+   values. */
 static void place_own(struct kv_cache *c, const struct causal_view *view) {
     int place = place_of(c, view->first);
     for (int i = 0; i < view->own && !c->whole; i++) c->stored[place + i] = -1;
@@ -232,7 +235,7 @@ static void place_own(struct kv_cache *c, const struct causal_view *view) {
     c->own = (struct dit_kv_output){c->own_k, c->own_v, c->places * c->frame};
 }
 
-/* One range a run, and how many of them lie before the chunk's own places. */
+/* Lists one attention range a run, and counts those that lie before the chunk's own places. */
 static void list_ranges(struct kv_cache *c, const struct causal_view *view) {
     int count = 0, before = 0, own = place_of(c, view->first);
     for (struct run r = {0}; next_run(c, view, &r); count++) before += r.place < own;
@@ -282,15 +285,15 @@ void kv_cache_grads_clear(struct kv_cache *c) {
     }
 }
 
-/* The view's ring, if it has started over, lies in slots that do not rise. */
+/* False when the slots have been used over again within the view, so that they no longer rise with the frames. */
 static int slots_rise(const struct kv_cache *c, const struct causal_view *view) {
     for (int i = 1; i < view->count; i++)
         if (slot_of(c, view->frame[i]) < slot_of(c, view->frame[i - 1])) return 0;
     return 1;
 }
 
-/* Values' gradients are added up by slot, with one stride for values and sums: so the values come from their slots,
-   too. */
+/* Attention adds values' gradients up with the stride of the values. The sums lie by slot, so the values are read from
+   their slots here, not from places. */
 const struct dit_history *kv_cache_history_with_grads(struct kv_cache *c, const struct causal_view *view) {
     if (!c->whole || !slots_rise(c, view)) {
         error_set(ERR_USAGE, "kv cache: gradients of a history need room for the whole clip");
@@ -311,7 +314,7 @@ const struct dit_history *kv_cache_history_with_grads(struct kv_cache *c, const 
     return &c->view;
 }
 
-/* Cosines, sines and places are still those of this view. */
+/* Uses the cosines, sines and places of this view, which kv_cache_history_with_grads has filled. */
 void kv_cache_grads_collect(struct kv_cache *c, const struct causal_view *view) {
     long tokens = (long)c->height * c->width, half = c->axes.head_dim / 2;
     for (struct run r = {0}; next_run(c, view, &r);) {

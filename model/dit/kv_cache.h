@@ -1,12 +1,27 @@
-/* kv_cache.h: keys (after RMSNorm) and values of past latent frames, a pinned sink and a ring, laid out so that one
-   call of attention reads them together with the chunk in hand. Keys are kept before RoPE, since positions change from
-   chunk to chunk. They are rotated once a chunk, for all layers, into one piece of memory a layer, [sink | ring and
-   own], which has the values beside them. A frame's place in the ring depends on its index alone and comes round: the
-   chunk in hand takes the place of the frames that have just left the history, and stays there when it is history
-   itself. In softmax the order of keys is only that of a sum. A cache with room for the whole clip keeps all frames
-   besides, and fills the same places chunk by chunk: training uses it so. So streaming and training give attention the
-   same keys in the same order, and have the same bits. Which frames a chunk sees, and at which temporal position, is
-   decided by pure functions of the chunk's index (rapr.h). */
+/* kv_cache.h: keys and values of past latent frames for one rollout: a pinned sink and a ring, laid out so that one
+   call of attention reads them together with the chunk in hand. Which frames a chunk sees, and at which positions:
+   rapr.h.
+   Every layer has `sink` places of one frame each, and behind them ring + chunk more, rounded up to whole chunks. A
+   frame's place depends on its index alone: neither sink nor ring ever moves. With sink = 4, ring = 6, chunk = 3 the
+   places hold these frames while a chunk is made ([ ]: its own):
+
+     place       0   1   2   3 |  4   5   6 |  7   8   9 | 10  11  12
+     reference [ 0]
+     chunk 1     0 [ 1   2   3]|            |            |
+     chunk 2     0   1   2   3 |[ 4   5   6]|            |
+     chunk 3     0   1   2   3 |  4   5   6 |[ 7   8   9]|
+     chunk 4     0   1   2   3 |  4   5   6 |  7   8   9 |[10  11  12]
+     chunk 5     0   1   2   3 |[13  14  15]|  7   8   9 | 10  11  12     over 4 .. 6, which chunk 5 no longer sees
+     chunk 6     0   1   2   3 | 13  14  15 |[16  17  18]| 10  11  12     over 7 .. 9
+
+   What is written when. Before a chunk's first pass, kv_cache_history rotates the keys of the sink and the ring to this
+   chunk's positions, in place of their last rotation; in a stream the frames in the chunk's own places are lost now.
+   Every pass writes the chunk's own keys, rotated, and values into its places, over those of the pass before. The
+   chunk's last pass writes its keys before RoPE too (kv_cache_output), into memory beside the places, from which later
+   chunks rotate them. The order of keys changes nothing in softmax but the order of a sum.
+   A cache with room for the whole clip (training) keeps keys and values of all frames besides, and fills the same
+   places from them, chunk by chunk: so streaming and training give attention the same keys in the same order, bit for
+   bit. */
 #ifndef MODEL_DIT_KV_CACHE_H
 #define MODEL_DIT_KV_CACHE_H
 
@@ -15,37 +30,39 @@
 
 struct kv_cache;
 enum { KV_STREAM = 0 };
-/* capacity: frames stored besides the sink, at least config->ring + config->chunk; KV_STREAM: no more than a stream
-   needs, in which an earlier chunk's pass cannot be run again. Device memory from the arena; called twice (arena.h;
-   free what the planning call made). ERR_USAGE: causal_check. */
+/* Makes a cache for B samples. capacity: frames stored besides the sink, at least config->ring + config->chunk;
+   KV_STREAM: only what a stream needs, where an earlier chunk's pass cannot be run again. Device memory comes from the
+   arena; called twice (arena.h; free what the planning call made). ERR_USAGE: the config does not pass causal_check. */
 int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
                     int capacity, struct arena *arena);
 void kv_cache_free(struct kv_cache *cache); /* NULL is allowed */
 /* Forgets all frames. */
 void kv_cache_clear(struct kv_cache *cache);
-/* Clips of `batch` samples from here on, at most those laid out; forgets all frames. */
+/* Sets the number of samples of the clips that follow, at most the number laid out; forgets all frames. */
 void kv_cache_batch(struct kv_cache *cache, int batch);
 
-/* Where a forward of frames first .. first+count-1 (the reference alone, or one whole chunk) writes its keys and
-   values; from now on these frames are in the cache and those that had their slots are not. Valid until the next
-   call. */
+/* Returns where a forward of frames first .. first+count-1 (the reference alone, or one whole chunk) shall write its
+   keys and values. From now on these frames count as stored, and those that had their slots do not. Valid until the
+   next call. */
 const struct dit_kv_output *kv_cache_output(struct kv_cache *cache, int first, int count);
-/* The history of one chunk for all layers: rotates the keys of view's frames (once a chunk), lists the ranges, and says
-   where the chunk's own keys and values go. In a stream's cache the frames that had those places are gone from now on.
-   Valid until the next call. NULL, with the error text set, when a frame of the view is not in the cache. */
+/* Returns the history of one chunk for all layers: rotates the keys of view's frames (once a chunk), lists the ranges,
+   and says where the chunk's own keys and values go. In a stream's cache the frames that had those places are gone from
+   now on. Valid until the next call. NULL, with the error text set, when a frame of the view is not in the cache. */
 const struct dit_history *kv_cache_history(struct kv_cache *cache, const struct causal_view *view);
 
-/* Block-causal training (ode_init): the gradients of history keys and values, added up frame by frame, fp32. */
+/* Memory for gradients of history keys and values, summed frame by frame in fp32: for block-causal training (ode_init),
+   where later chunks' losses reach earlier chunks through the cache. */
 int kv_cache_grads_layout(struct kv_cache *cache, struct arena *arena);
 /* Zeroes the sums of all frames. */
 void kv_cache_grads_clear(struct kv_cache *cache);
-/* As kv_cache_history, and the ranges carry gradient buffers for keys and values. NULL also in a stream's cache, and
-   when the ring has started over inside the view. */
+/* Does what kv_cache_history does and gives the ranges gradient buffers for keys and values. NULL also in a stream's
+   cache, and when the view's frames do not lie in ascending slots. */
 const struct dit_history *kv_cache_history_with_grads(struct kv_cache *cache, const struct causal_view *view);
-/* After the backward of the chunk seen through `view`: un-rotates the key gradients into the frames' sums. (Value
-   gradients are added there by attention itself.) */
+/* Adds the key gradients of one chunk's backward, rotated back, to the frames' sums. Call it after that backward, with
+   the same view. Attention itself adds the value gradients. */
 void kv_cache_grads_collect(struct kv_cache *cache, const struct causal_view *view);
-/* The sums of frames first .., one pointer a layer (keys before RoPE): dit_gradients.dk_own and dv_own. */
+/* Returns the sums of the frames from `first` on, one pointer a layer (keys before RoPE), for dit_gradients.dk_own and
+   dv_own. stride: elements between samples. */
 void kv_cache_grads_own(struct kv_cache *cache, int first, const real *const **dk, const real *const **dv,
                         long *stride);
 

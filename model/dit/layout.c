@@ -1,8 +1,8 @@
 /* layout.c: the DiT's parameter table (original Wan names) and the plan of its activations.
    Initialisation is Wan's: Xavier deviations sqrt(2 / (in + out)) for linear layers, 0.02 in the text and time
-   embeddings, modulation 1/sqrt(dim), zero head and biases; norms one. Audio: output projections zero, so that a new
-   audio module leaves the video model as it is. The audio projection's last bias is not zero: zero features (silence,
-   dropped audio) would otherwise meet the norm behind it with no deviation at all. */
+   embeddings, modulation 1/sqrt(dim), zero head and biases; norms one. Audio output projections are zero, so that a new
+   audio module leaves the video model as it is. The audio projection's last bias is not zero, because zero features
+   (silence, dropped audio) would otherwise give the norm behind it constant rows. */
 #include "model/dit/private.h"
 
 #include <math.h>
@@ -44,7 +44,7 @@ static size_t add_vector(struct builder *b, const char *name, enum param_init in
 
 static double xavier(long din, long dout) { return sqrt(2.0 / (double)(din + dout)); }
 
-/* deviation 0: zero weights */
+/* Adds the weight and the zero bias of a linear layer. deviation 0: zero weights. */
 static void add_linear(struct builder *b, const char *name, long din, long dout, double deviation, size_t *w,
                        size_t *bias) {
     char part[64];
@@ -62,8 +62,9 @@ static void add_norm(struct builder *b, const char *name, long n, size_t *w, siz
     *bias = add_vector(b, part, INIT_ZERO, 0, n);
 }
 
-/* The weights of q, k and v without a gap, then the biases: where all three have the same input they are one matrix and
-   one vector. Their random numbers are those of Wan's order, each weight with its bias. */
+/* Adds the weights of q, k and v without a gap, then their biases: where all three have the same input, one product
+   takes them as one matrix and one vector. They are numbered in Wan's order, each weight before its bias, so that
+   random numbers are the same as in that order. */
 static void add_inputs(struct builder *b, const char *name, long d, long key_width, struct dit_attention_offsets *at) {
     static const char letter[] = "qkv";
     static const int order[] = {0, 2, 4, 1, 3, 5};
@@ -179,7 +180,7 @@ static int check_config(const struct dit_config *c) {
     return OK;
 }
 
-/* Wan's split of a head: a third (rounded down to pairs) each for rows and columns, the rest for time. */
+/* Splits a head's width as Wan does: a third each, rounded down to pairs, for rows and columns, the rest for time. */
 static struct rope_axes rope_split(const struct dit_config *c) {
     int head = c->dim / c->heads, pairs_hw = head / 6;
     return (struct rope_axes){.head_dim = head,
@@ -233,7 +234,7 @@ void dit_destroy(struct dit *net) {
 
 /* ---- activations ---- */
 
-/* Takes buffers under names like "block 3 talk q raw". */
+/* Takes buffers from an arena under names like "block 3 talk q raw". */
 struct planner {
     struct arena *arena;
     char prefix[40];
@@ -256,12 +257,13 @@ static void plan_prefix(struct planner *p, const char *format, ...) {
 
 struct sizes {
     long B, F, G, N, d, heads;
-    long whole;     /* rows of all ranks: N when nothing is divided */
-    long by_heads;  /* self-attention: elements of the rank's own heads of all rows; 0: nothing is divided */
-    long self, lse; /* and of whichever form is the larger; of its lse */
+    long whole;     /* rows of all ranks; N when nothing is divided */
+    long by_heads;  /* self-attention: elements of all rows of the rank's own heads; 0: nothing is divided */
+    long self, lse; /* elements of the larger of the two forms (private.h); of its lse */
 };
 
-/* elements: of q; lse: of lse; behind: elements that lie behind q_raw */
+/* Plans the query side. elements and lse: sizes of q and lse; behind: elements to leave behind q_raw for keys and
+   values. */
 static void plan_query(struct planner *p, struct attention_query *q, const struct sizes *s, long elements, long lse,
                        long behind) {
     q->mean = TAKE(p, "norm mean", real, s->N);
@@ -274,7 +276,8 @@ static void plan_query(struct planner *p, struct attention_query *q, const struc
     q->lse = TAKE(p, "lse", real, lse);
 }
 
-/* raw: what only the backward reads again is shared with these keys; NULL: own. elements: of k and v. */
+/* Plans the key side. elements: size of k and of v. raw: keys whose k_raw and k_rstd are shared, because only a
+   backward reads those again; NULL: own ones. */
 static void plan_keys(struct planner *p, struct attention_keys *k, long rows, long d, long elements,
                       const struct attention_keys *raw) {
     k->k_raw = raw ? raw->k_raw : TAKE(p, "k raw", elem, rows * d);
@@ -283,7 +286,7 @@ static void plan_keys(struct planner *p, struct attention_keys *k, long rows, lo
     k->v = TAKE(p, "v", elem, elements);
 }
 
-/* Of self-attention: keys before the norm and values lie behind its queries before theirs. */
+/* Plans self-attention's keys: raw keys and values lie behind the raw queries, as one product makes all three. */
 static void plan_own_keys(struct planner *p, struct attention_keys *k, const struct sizes *s, elem *q_raw) {
     long Nd = s->N * s->d;
     k->k_raw = q_raw ? q_raw + Nd : NULL;
@@ -292,8 +295,8 @@ static void plan_own_keys(struct planner *p, struct attention_keys *k, const str
     k->k = TAKE(p, "k", elem, s->self);
 }
 
-/* The buffers of one block. keep: a backward will read them, so each of its layers has its own; else the layers take
-   turns on one set and the residual stream `x` is updated in place. */
+/* Plans the buffers of one block. keep not 0: a backward will read them, so each layer of the block has its own; 0: the
+   layers take turns with one set, and the residual stream `x` is updated in place. */
 static void plan_block(struct planner *p, struct dit_block_acts *a, const struct dit_config *c, const struct sizes *s,
                        int block, int keep, int audio, resid *x) {
     long Nd = s->N * s->d;
@@ -321,7 +324,7 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
     a->ffn_pre = keep ? TAKE(p, "pre", elem, s->N * c->ffn_dim) : NULL;
     a->ffn_h = TAKE(p, "h", elem, s->N * c->ffn_dim);
     a->ffn_out = keep ? TAKE(p, "out", elem, Nd) : a->self.out;
-    /* Without a gate nothing reads these again, and the FFN writes later. */
+    /* These may share the FFN's: without a gate nothing reads them again, and the FFN writes later. */
     a->cross.out = a->audio[AUDIO_TALK].out = a->audio[AUDIO_LISTEN].out = a->ffn_out;
 }
 
@@ -396,7 +399,7 @@ static void plan_backward(struct planner *p, struct dit_backward_acts *a, const 
     a->dhidden1_part = TAKE(p, "hidden 1 part", elem, frames * c->audio_hidden);
 }
 
-/* What the exchanges need: the larger of a block's and of the rows that are gathered. */
+/* Plans the exchanges' buffers: as large as a block's exchange or as the rows gathered, whichever is larger. */
 static void plan_exchange(struct planner *p, struct dit_acts *a, const struct dit_config *c, const struct sizes *s) {
     long channels = larger(c->in_channels, c->out_channels), rows = s->whole * 4 * channels * (long)sizeof(real);
     for (int i = 0; i < DIT_EXCHANGES; i++)

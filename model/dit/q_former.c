@@ -164,7 +164,7 @@ void q_former_forward(const struct reader_shape *s, const struct q_former_offset
                       struct q_former_acts *a, const resid *kv) {
     long n = tok_rows(s), d = s->dim, width = s->queries * d;
     mem_zero(a->tok1, sizeof(resid) * (size_t)(n * d));
-    modulation_forward(a->tok, w + at->query, a->tok1, s->groups, width); /* the queries, once a group */
+    modulation_forward(a->tok, w + at->query, a->tok1, s->groups, width); /* copies the queries to every group */
     attend_forward(s, &at->attend, w, &a->attend, a->tok1, a->tok, kv);
     layernorm_forward(a->norm, a->mean, a->rstd, a->tok1, w + at->norm_w, w + at->norm_b, n, d, (real)s->eps);
     linear_gelu_forward(a->hidden, a->hidden_raw, a->norm, w + at->ffn0_w, w + at->ffn0_b, n, d, s->ffn_dim);

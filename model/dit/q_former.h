@@ -1,11 +1,11 @@
 /* q_former.h: learned queries that read a set of tokens, forward and backward (Q-Former, Li 2023; one per tap and frame
    as in the Consistency-Aware Discriminator).
      attend:    y = tok + O attention(RMS(Q LN(tok)), RMS(K LN(kv)), V LN(kv))
-     q_former:  tok = queries, repeated for every group;  tok1 = attend(tok, kv);  tok2 = tok1 + FFN(LN(tok1)),
-     tanh-GELU
-   A group is what a set of queries reads alone: a latent frame's tokens, or a clip's frames. Rows: groups x queries for
-   tok, groups x keys for kv. Streams are resid, everything else elem with statistics in real. Parameters are offsets
-   inside one slice, whose weights and gradients (NULL: input gradients only) the caller acquires. */
+     q_former:  tok = queries, repeated for every group;  tok1 = attend(tok, kv);  tok2 = tok1 + FFN(LN(tok1))
+                with tanh-GELU
+   A group is one set of tokens with its own copy of the queries: a latent frame's tokens, or a clip's frames. tok has
+   groups x queries rows, kv groups x keys. Streams are resid, everything else elem with statistics in real. Parameters
+   are offsets inside one slice, whose weights and gradients (NULL: input gradients only) the caller acquires. */
 #ifndef MODEL_DIT_Q_FORMER_H
 #define MODEL_DIT_Q_FORMER_H
 
@@ -14,8 +14,8 @@
 #include "model/params/params.h"
 
 struct reader_shape {
-    long groups, queries, keys; /* queries and keys a group */
-    int dim, heads, ffn_dim;    /* ffn_dim: q_former alone */
+    long groups, queries, keys; /* queries and keys: of one group */
+    int dim, heads, ffn_dim;    /* ffn_dim: only q_former uses it */
     double eps;
 };
 struct attend_offsets {
@@ -34,17 +34,17 @@ struct attend_acts {
 };
 struct q_former_acts {
     struct attend_acts attend;
-    resid *tok, *tok1, *tok2; /* tok2 [groups queries, dim]: the result */
+    resid *tok, *tok1, *tok2; /* tok2 [groups queries, dim] is the result */
     real *mean, *rstd;
     elem *norm, *hidden_raw, *hidden, *y;
 };
 struct reader_scratch {
     elem *rows[2]; /* [groups queries, dim] */
     elem *keys[3]; /* [groups keys, dim] */
-    elem *hidden;  /* [groups queries, ffn_dim]; NULL without */
+    elem *hidden;  /* [groups queries, ffn_dim]; NULL without an FFN */
 };
 
-/* Append the parameters; names start with `prefix`. */
+/* Append the parameters to the table; their names start with `prefix`. */
 void attend_params(struct attend_offsets *at, struct param_table *table, int slice, const char *prefix, int dim);
 void q_former_params(struct q_former_offsets *at, struct param_table *table, int slice, const char *prefix, int dim,
                      int ffn_dim, int queries);
@@ -55,14 +55,15 @@ void reader_scratch_layout(struct reader_scratch *scratch, const struct reader_s
 
 void attend_forward(const struct reader_shape *shape, const struct attend_offsets *at, const elem *weights,
                     struct attend_acts *acts, resid *out, const resid *tok, const resid *kv);
-/* dtok: the gradient of `out` comes in, that of `tok` goes out. dkv += (NULL: not wanted). */
+/* dtok: the gradient of `out` on entry, of `tok` on return. dkv: the gradient of kv is added to it (NULL: not
+   wanted). */
 void attend_backward(const struct reader_shape *shape, const struct attend_offsets *at, const elem *weights,
                      real *grads, const struct attend_acts *acts, const struct reader_scratch *scratch, resid *dtok,
                      resid *dkv, const resid *tok, const resid *kv);
 
 void q_former_forward(const struct reader_shape *shape, const struct q_former_offsets *at, const elem *weights,
                       struct q_former_acts *acts, const resid *kv);
-/* dtok: the gradient of tok2; overwritten. dkv += (NULL: not wanted). */
+/* dtok: the gradient of tok2; overwritten. dkv: the gradient of kv is added to it (NULL: not wanted). */
 void q_former_backward(const struct reader_shape *shape, const struct q_former_offsets *at, const elem *weights,
                        real *grads, const struct q_former_acts *acts, const struct reader_scratch *scratch, resid *dtok,
                        resid *dkv, const resid *kv);

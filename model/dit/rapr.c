@@ -10,7 +10,7 @@ const char *const sink_pos_names[] = {"native", "shifted", NULL};
 
 static int at_least(int value, int least) { return value > least ? value : least; }
 
-/* How far ring and chunk move back: what the capped index exceeds D by. */
+/* Frames by which ring and chunk move back: the capped frame's index minus D, at least 0. */
 static int shift_of(const struct causal_config *c, int chunk) {
     int first = (chunk - 1) * c->chunk + 1, last = chunk * c->chunk;
     switch (c->rapr) {
@@ -37,7 +37,7 @@ int causal_check(const struct causal_config *c) {
     if (c->rapr == RAPR_OFF) return OK;
     if (c->rapr_cap < 1 || c->rapr_cap > 1 << 20)
         return error_set(ERR_USAGE, "rapr_cap: %d, expected 1 or more", c->rapr_cap);
-    /* the oldest ring frame of a chunk whose capped index stands at D */
+    /* position of the oldest ring frame once the capped frame stands at D */
     int oldest = c->rapr == RAPR_END     ? c->rapr_cap - c->chunk + 1 - c->ring
                  : c->rapr == RAPR_START ? c->rapr_cap - c->ring
                                          : c->rapr_cap - c->ring + 1;

@@ -1,51 +1,70 @@
 /* rapr.h: which past latent frames a chunk sees, and at which temporal RoPE positions (Reference-Anchored Positional
    Re-encoding). Pure functions of the config and the chunk's index: no state, no device.
-   Latent frame 0 is the clean reference; chunk i >= 1 covers frames (i-1) C + 1 .. i C. Its history are the sink (the
-   first `sink` frames, never evicted) and the ring: the last `ring` frames before it that are not in the sink.
-   Positions: ring and chunk move back by a shift that caps, at D,
-     RAPR_END      the chunk's last frame       (the chunk at D-C+1 .. D; reading 1, the default),
-     RAPR_START    the chunk's first frame      (the chunk at D .. D+C-1; reading 2),
-     RAPR_CONTEXT  the last frame before it     (the chunk at D+1 .. D+C; reading 3),
-   RAPR_OFF        nothing: absolute positions, without end.
-   So the largest position is D, D+C-1, D+C. As long as the capped index is at most D, ring and chunk have absolute
-   positions. The sink has one of
-     SINK_NATIVE   its own indices; frames of the ring may share them,
-     SINK_SHIFTED  those right before the first frame after it that the chunk sees, as if nothing had been evicted in
-                   between: no two frames share a position, distances are those of a clip without a gap, and the sink's
-                   own positions fall below 0 as ring and chunk move back.
-   The two differ as soon as frames were evicted, also with RAPR_OFF. */
+   Latent frame 0 is the clean reference; chunk i >= 1 covers frames (i-1) C + 1 .. i C. Its history is the sink (the
+   first `sink` frames, never evicted) and the ring (the last `ring` frames before the chunk that are not in the sink).
+
+   With C = 3, sink = 4, ring = 6, D = 9, RAPR_END and SINK_NATIVE a chunk sees these latent frames, each in the column
+   of its position (tests/unit/test_rapr.c has the same table):
+
+     position         0   1   2   3   4   5   6   7   8   9
+     chunk 1   sink   0
+               own        1   2   3
+     chunk 2   sink   0   1   2   3
+               own                    4   5   6
+     chunk 3   sink   0   1   2   3
+               ring                   4   5   6
+               own                                7   8   9
+     chunk 4   sink   0   1   2   3                             ring and chunk have moved back by 3
+               ring       4   5   6   7   8   9
+               own                               10  11  12
+     chunk 5   sink   0   1   2   3                             moved back by 6; frames 4 .. 6 are gone
+               ring       7   8   9  10  11  12
+               own                               13  14  15
+     chunk 6   sink   0   1   2   3                             moved back by 9; and so on without end
+               ring      10  11  12  13  14  15
+               own                               16  17  18
+
+   Ring and chunk move back by the same shift, the least that keeps one frame's position at or below D. Which frame:
+     RAPR_END      the chunk's last frame       (the chunk ends up at D-C+1 .. D; reading 1, the default),
+     RAPR_START    the chunk's first frame      (at D .. D+C-1; reading 2),
+     RAPR_CONTEXT  the last frame before it     (at D+1 .. D+C; reading 3),
+     RAPR_OFF      none: positions are the frames' indices and grow without end.
+   Until that frame's index passes D, all positions are indices.
+   SINK_NATIVE leaves the sink at its own indices, which ring frames may then share, as in chunk 4. SINK_SHIFTED puts
+   the sink right before the first later frame that the chunk sees, as if nothing had been evicted in between: no two
+   frames share a position and distances are those of a clip without a gap, but the sink falls below 0 (in chunk 4: -3
+   .. 0). The two differ with RAPR_OFF also, once frames have been evicted. */
 #ifndef MODEL_DIT_RAPR_H
 #define MODEL_DIT_RAPR_H
 
-enum rapr_mode { RAPR_OFF, RAPR_END, RAPR_START, RAPR_CONTEXT }; /* off; readings 1, 2, 3 (docs/model.md) */
+enum rapr_mode { RAPR_OFF, RAPR_END, RAPR_START, RAPR_CONTEXT }; /* readings 1, 2, 3: docs/model.md */
 
 enum sink_pos { SINK_NATIVE, SINK_SHIFTED };
-extern const char *const rapr_names[], *const sink_pos_names[]; /* as configs and exports have them */
+extern const char *const rapr_names[], *const sink_pos_names[]; /* values of keys; NULL ends */
 
 struct causal_config {
-    int chunk; /* C: latent frames a chunk (3) */
-    int sink; /* frames pinned: 1 + chunk (reference and first chunk), 1, or 0 (ablation: the reference rolls out too) */
-    int ring; /* frames of rolling history (6) */
+    int chunk; /* C, latent frames of a chunk (3) */
+    int sink;  /* frames never evicted: 1 + whole chunks (4), 1, or 0 (ablation: the reference is evicted too) */
+    int ring;  /* frames of history besides the sink, the latest ones (6) */
     enum rapr_mode rapr;
-    int rapr_cap; /* D (9) */
-    int sink_pos; /* enum sink_pos: where the sink stands (SINK_NATIVE) */
+    int rapr_cap; /* D, largest position of the capped frame (9) */
+    int sink_pos; /* enum sink_pos (SINK_NATIVE) */
 };
 enum { HISTORY_MAX = 64 };
-/* Frames that chunk i >= 1 sees, in ascending order, and all positions. */
+/* What one chunk sees: history frames in ascending order, and the positions of all frames. */
 struct causal_view {
-    int first, own;            /* the chunk's own frames: the first of them, how many */
-    int count;                 /* history frames */
-    int pinned;                /* the first so many of them are the sink's */
+    int first, own;            /* the chunk's own frames: index of the first, number */
+    int count;                 /* number of history frames */
+    int pinned;                /* number of those, from the first, that are the sink's */
     int frame[HISTORY_MAX];    /* latent indices */
     int position[HISTORY_MAX]; /* their temporal RoPE positions */
-    int current[HISTORY_MAX];  /* positions of the chunk's own frames, [chunk] */
+    int current[HISTORY_MAX];  /* [own] positions of the chunk's own frames */
 };
 
-/* ERR_USAGE names what does not fit: a sink that cuts a chunk in two, more history than HISTORY_MAX, a cap so small
-   that a rolling frame would come before the reference. */
+/* Checks a config. ERR_USAGE names what does not fit: a sink that cuts a chunk in two, more history than HISTORY_MAX, a
+   cap so small that a rolling frame would come before the reference. */
 int causal_check(const struct causal_config *config);
-/* With C = 3, sink = 4, ring = 6, D = 9, reading 1: chunk 1 sees frame 0 at 0, itself at 1..3; chunk 4 sees 0..3 at
-   0..3 and 4..9 at 1..6, itself at 7..9. */
+/* Fills `view` with what chunk `chunk` (1 or more) sees, as in the table above. The config has passed causal_check. */
 void causal_view(struct causal_view *view, const struct causal_config *config, int chunk);
 
 #endif

@@ -9,11 +9,11 @@
 struct recorded_passes {
     struct recordings *recordings;
     size_t layers;
-    unsigned char key[]; /* of the pass in hand */
+    unsigned char key[]; /* key of the current pass */
 };
 
-/* All that the host decides in a pass after dit_prepare: the addresses and sizes of its input and result. Where the
-   chunk stands in the clip is not among them: noise, positions, text and audio are worked out before. */
+/* Everything that the host decides in a pass after dit_prepare: addresses and sizes of its input and result. The
+   chunk's place in the clip is no part of it, because noise, positions, text and audio are computed before. */
 struct pass_key {
     const struct params *params;
     const elem *weights;
@@ -25,8 +25,8 @@ struct pass_key {
         writes; /* ranges before the own keys; whether those have places of the history's; go to the cache */
 };
 
-/* For the ring's period and the passes of a chunk, three times over: while the history grows keys come that never
-   return. */
+/* Number of recordings kept, enough for: the ring's period times the passes of a chunk, times three, because while the
+   history still grows each chunk brings keys that never come again. */
 enum { RECORDINGS_MAX = 96 };
 
 int recorded_passes_open(struct recorded_passes **out, const struct dit *net) {
@@ -60,7 +60,7 @@ static size_t put_places(struct recorded_passes *p, size_t at, const struct dit_
     return put(p->key, at, places->v, p->layers * sizeof *places->v);
 }
 
-/* Fills p->key; returns its bytes. */
+/* Fills p->key; returns its length in bytes. */
 static size_t make_key(struct recorded_passes *p, const struct network_pass *pass) {
     const struct dit_input *in = pass->in;
     const struct dit_history *h = in->history;

@@ -10,7 +10,7 @@ static long frame_size(const struct dit_config *c) { return (long)c->out_channel
 
 static long chunk_size(const struct rollout *r) { return r->config.causal.chunk * frame_size(&r->net->config); }
 
-/* [B][size] from one distance between samples to another. */
+/* Copies [B][size]; the strides are elements between samples. */
 static void copy_samples(real *to, long to_stride, const real *from, long from_stride, int B, long size) {
     mem_copy_rows(to, sizeof(real) * (size_t)to_stride, from, sizeof(real) * (size_t)from_stride,
                   sizeof(real) * (size_t)size, (size_t)B);
@@ -68,7 +68,8 @@ int rollout_layout_stream(struct rollout *r, const struct rollout *work, int cap
     return kv_cache_layout(&r->cache, r->net, &r->config.causal, r->batch, capacity, arena);
 }
 
-/* Timesteps of all levels, the clean one last. At every clip: between clips the memory may have been in other hands. */
+/* Fills in the timesteps of all levels, the clean one last. Done at every clip, because others may use the memory
+   between clips. */
 static void fill_levels(struct rollout *r) {
     long levels = (long)r->batch * r->config.causal.chunk;
     for (int s = 0; s <= r->config.steps; s++)
@@ -82,8 +83,8 @@ void rollout_free(struct rollout *r) {
     memset(r, 0, sizeof *r);
 }
 
-/* Input of the network over frames first .. of a clip at level `level` (steps: clean). positions and history must
-   outlive it. */
+/* The network's input for `frames` frames of a clip, from `first` on, at noise level `level` (N: clean). positions and
+   history must outlive it. */
 static struct dit_input input_of(const struct rollout *r, const struct rollout_condition *condition, int first,
                                  int frames, int level, const int *positions, const struct dit_history *history) {
     struct dit_input in = {.batch = r->batch,
@@ -122,7 +123,7 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
     return OK;
 }
 
-/* x0 = x - sigma v, in place of v; both packed. */
+/* Computes x0 = x - sigma v in place of v; both are packed. */
 static void x0_from_velocity(const struct rollout *r, real *velocity, const real *x, int step) {
     real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * chunk_size(r));
 }
@@ -155,7 +156,7 @@ void rollout_direct(struct rollout *r) {
 }
 
 int rollout_chunk_kinds(const struct causal_config *c) {
-    int chunk = c->chunk, growing = (c->sink + c->ring + chunk - 1) / chunk; /* frames before the chunk, in chunks */
+    int chunk = c->chunk, growing = (c->sink + c->ring + chunk - 1) / chunk; /* chunks until the history is full */
     return growing + (c->ring + chunk - 1) / chunk + 1;
 }
 

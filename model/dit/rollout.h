@@ -1,13 +1,21 @@
 /* rollout.h: the causal few-step student at work, chunk by chunk: one function for training and streaming.
-   Prefill: the clean reference at t = 0. Then per chunk N passes at sigma[0] > ... > sigma[N-1]; after each pass but
-   the last the x0 prediction x - sigma v is noised again to the next level with fresh noise:
-   x = (1 - sigma') x0 + sigma' noise. The history entry of a chunk is the K/V of its last pass; with clean_pass, of an
-   extra pass over the last x0 at t = 0.
-   Random numbers: noise of (sample, absolute latent frame, element, purpose, pass, step): base/philox.h; pass 0 is the
-   starting noise. So a sample's noise depends neither on the batch around it nor on where a stream was cut.
+   One clip, with N passes a chunk at noise levels sigma[0] > ... > sigma[N-1]:
+
+     rollout_begin   reference ---------------> pass at t = 0 -------> its K, V into the cache
+     rollout_chunk   noise -------------------> pass 0 at sigma[0] --> x0 = x - sigma[0] v
+     (again and      (1 - s) x0 + s noise ----> pass 1 at sigma[1] --> x0      s = sigma[1], fresh noise
+     again)            ...
+                     (1 - s) x0 + s noise ----> pass N-1 ------------> x0 of the chunk; its K, V into the cache
+                     x0 ----------------------> pass N at t = 0 -----> its K, V into the cache instead (clean_pass only)
+
+   Every pass of a chunk attends to the same history, the cache as it was before the chunk, and to the chunk itself;
+   only the pass named above leaves the chunk in the cache. `out` is the x0 of pass `exit`: N-1 where people see the
+   video, an earlier one where training draws it. Random numbers: noise is addressed by sample, absolute latent frame,
+   element, purpose, pass and step (base/philox.h); pass 0 is the starting noise. So a sample's noise depends neither on
+   the batch around it nor on where a stream was cut.
    The gradient of a rollout is that of one pass a chunk, `exit`, with its input and its history held constant:
-   rollout_chunk keeps the input, rollout_rerun runs that pass again, saving, and rollout_rerun_backward follows at
-   once. */
+   rollout_chunk copies that input out, rollout_rerun runs the pass again and saves activations, and
+   rollout_rerun_backward follows at once. */
 #ifndef MODEL_DIT_ROLLOUT_H
 #define MODEL_DIT_ROLLOUT_H
 
@@ -17,8 +25,8 @@
 enum { ROLLOUT_STEPS_MAX = 8 };
 struct rollout_config {
     struct causal_config causal;
-    int steps;                       /* N */
-    double sigma[ROLLOUT_STEPS_MAX]; /* in (0, 1], falling */
+    int steps;                       /* N, passes of a chunk */
+    double sigma[ROLLOUT_STEPS_MAX]; /* noise level of each pass, in (0, 1], falling */
     int clean_pass;
 };
 struct rollout_noise {
@@ -26,10 +34,11 @@ struct rollout_noise {
     int purpose; /* enum random_purpose */
     long sample0;
 };
-/* Conditions of the batch. Windows cover latent frames window_first .. ; the stream moves them along. */
+/* Text and sound of the batch, on the device. Audio windows cover latent frames from window_first on; a stream moves
+   them along. */
 struct rollout_condition {
     const elem *text;                 /* [B, text_len, text_dim] */
-    const elem *audio[AUDIO_STREAMS]; /* window of frame f at (f - window_first) * AUDIO_WINDOW * audio_dim */
+    const elem *audio[AUDIO_STREAMS]; /* frame f's window is at (f - window_first) * AUDIO_WINDOW * audio_dim */
     long audio_stride;                /* elements between samples */
     int window_first;
 };
@@ -37,61 +46,64 @@ struct rollout_condition {
 struct rollout {
     const struct dit *net;
     struct rollout_config config;
-    int batch; /* samples in hand, at most those laid out */
+    int batch; /* samples of the current clips, at most those laid out */
     struct kv_cache *cache;
-    struct dit_acts *acts; /* DIT_FORWARD_ONLY, chunk frames */
-    int next_chunk;        /* 1 before the first */
-    /* device: x [B, C frames] is the pass's input; x0 its velocity, then its x0 prediction; t [N + 1][B C] the levels'
-       1000 sigma, the last of them 0 */
+    struct dit_acts *acts; /* DIT_FORWARD_ONLY, for the frames of one chunk */
+    int next_chunk;        /* index of the chunk made next, from 1 */
+    /* Device. x [B, C frames]: the pass's input. x0: its velocity, then its x0 prediction. t [N + 1][B C]: 1000 sigma
+       of every level, then 0. */
     real *x, *x0, *t;
-    int borrows;                      /* acts, x, x0 and t are another's */
-    struct recorded_passes *recorded; /* rollout_record */
+    int borrows;                      /* 1: acts, x, x0 and t belong to another rollout (rollout_layout_stream) */
+    struct recorded_passes *recorded; /* NULL until rollout_record */
 };
-/* capacity: kv_cache.h. Called twice (arena.h; free what the planning call made). ERR_USAGE names what does not fit. */
+/* Lays out a rollout of `batch` samples with a cache of its own. capacity: kv_cache.h. Called twice (arena.h; free what
+   the planning call made). ERR_USAGE names what does not fit. */
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
                    int capacity, struct arena *arena);
-/* The memory that chunks are worked out in, without a cache: for streams that take turns with it, chunk by chunk. They
-   share their text as well, whose keys and values lie there. */
+/* Lays out only what making a chunk needs besides the cache, for streams that take turns with it, chunk by chunk. They
+   also share one text, because its keys and values lie there. */
 int rollout_layout_work(struct rollout *work, const struct dit *net, const struct rollout_config *config, int batch,
                         struct arena *arena);
-/* One of those streams: it has a cache of its own. `work` outlives it. */
+/* Lays out one of those streams: a cache of its own, everything else borrowed from `work`, which must outlive it. */
 int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena);
 void rollout_free(struct rollout *r);
-/* From here on the passes of chunks are recorded and replayed where the device does that (kernels/recordings.h): for
-   streams, whose ring slots and sizes soon come round again. The same bits. Networks divided over ranks or with
-   adapters run as ever. */
+/* Records the passes of chunks from here on, and replays them, where the device can (kernels/recordings.h). Worth it
+   for streams, whose places and sizes soon come round again. Results are the same bits. Networks divided over ranks or
+   with adapters are not recorded. */
 int rollout_record(struct rollout *r);
-/* No more: what was recorded is dropped. */
+/* Ends recording and drops what was recorded. */
 void rollout_direct(struct rollout *r);
-/* Chunks from a clip's first until every kind of pass has come: while the history grows, then once round the ring.
-   After one clip of so many all plans of libraries are made, after two all recordings. */
+/* Number of chunks, from a clip's first, until every kind of pass has come once: while the history grows, then once
+   round the ring. After one clip of that length libraries have made all their plans; after two, all recordings are
+   made. */
 int rollout_chunk_kinds(const struct causal_config *causal);
 struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: nothing is recorded */
-/* Clips of `batch` samples from here on. */
+/* Sets the number of samples of the clips that follow, at most the number laid out. */
 void rollout_batch(struct rollout *r, int batch);
-/* The next clip's first chunk is the next one, also before rollout_begin. */
+/* Makes chunk 1 the next one, also before rollout_begin (so that rollout_next_frame is right for the next clip). */
 void rollout_rewind(struct rollout *r);
-/* First latent frame of the next chunk. */
+/* Latent index of the next chunk's first frame. */
 static inline int rollout_next_frame(const struct rollout *r) {
     return (r->next_chunk - 1) * r->config.causal.chunk + 1;
 }
-/* Starts a clip: clears the cache and runs the reference [B][1, C, H, W] (sample stride given) at t = 0. Text is read
-   here, audio of frame 0 too. */
+/* Starts a clip: clears the cache and runs the reference [B][1, C, H, W] (`stride` elements between samples) at t = 0.
+   Reads the text and frame 0's audio window. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
                   const struct rollout_condition *condition);
-/* The next chunk: x0 [B][C frames] of the pass `exit` (0..N-1; N-1 is what is served) into out; exit_input, if not
-   NULL, gets that pass's input; all N passes always run. Strides between samples in elements. */
+/* Makes the next chunk: the x0 [B][C frames] of pass `exit` (0 .. N-1; streams take N-1) goes into out, that pass's
+   input into exit_input if not NULL. All N passes always run. Strides: elements between samples. */
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride);
-/* The pass `exit` of chunk i again, from its recorded input and with its history as a constant, through acts that can
-   save; x0 (into out, NULL: not wanted) is bit-equal to the first run's (on cuda up to elem's rounding: there the FFN's
-   product is another kernel where its argument is kept). Nothing enters the cache. The history must still be there
-   (training capacity). */
+/* Runs pass `exit` of a chunk again, from its kept input and with its history as a constant, through acts that can
+   save. x0 goes into out (NULL: not wanted) and has the same bits as in the first run, but on cuda only up to elem's
+   rounding: the FFN's product is another kernel there where its argument is kept. Nothing enters the cache. The history
+   must still be there (training capacity). */
 int rollout_rerun(struct rollout *r, const struct params *params, struct dit_acts *acts,
                   const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,
                   long exit_stride, real *out, long out_stride);
-/* Backward of rollout_rerun with the same arguments: dx0 [B][C frames] -> weight gradients in params. */
+/* Backward of rollout_rerun, called right after it with the same arguments: from dx0 [B][C frames] to weight gradients
+   in params. */
 int rollout_rerun_backward(struct rollout *r, const struct params *params, struct dit_acts *acts,
                            const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,
                            long exit_stride, const real *dx0, long dx0_stride);

@@ -13,7 +13,7 @@ static int guides_text(const struct sampler *s) { return s->config.text_guidance
 static double listen_guidance(const struct sampler *s) {
     return s->config.listen_guidance < 0 ? s->config.guidance : s->config.listen_guidance;
 }
-/* Whether there is more than one pass. */
+/* Whether a step needs more than one pass of the network. */
 static int guides(const struct sampler *s) {
     return guides_text(s) || s->config.guidance != 1 || listen_guidance(s) != 1;
 }
@@ -62,7 +62,7 @@ void sampler_begin(struct sampler *s, const real *latents, long stride, uint64_t
 
 /* ---- one step's weights ---- */
 
-/* The reference frame's come first: t = 0, and it stays. */
+/* Fills one weight for all frames: `reference` for frame 0 of every sample, the other value elsewhere. */
 static void set_weight(struct sampler *s, enum sampler_weight which, double reference, double generated) {
     for (long g = 0; g < groups_of(s); g++)
         s->host[which * groups_of(s) + g] = (real)(g % s->F ? generated : reference);
@@ -89,7 +89,7 @@ static void upload_weights(struct sampler *s, int i) {
     mem_upload(s->weights, s->host, SAMPLER_WEIGHTS * (size_t)groups_of(s) * sizeof(real));
 }
 
-/* y = a x + b z by frames */
+/* Computes y = a x + b z, with one a and one b for each frame. */
 static void combine(struct sampler *s, real *y, enum sampler_weight a, const real *x, enum sampler_weight b,
                     const real *z) {
     real_group_combine(y, weight(s, a), x, weight(s, b), z, groups_of(s), s->size);
@@ -97,14 +97,15 @@ static void combine(struct sampler *s, real *y, enum sampler_weight a, const rea
 
 /* ---- velocity ---- */
 
-/* A pass of the network and its share of the guided velocity. */
+/* A pass of the network and its weight in the guided velocity. */
 struct term {
-    int text, dropped; /* with the text; bits of the sound that is dropped */
+    int text, dropped; /* 1: with the text; bits of the streams that are dropped */
     double scale;
 };
 enum { TERMS = 4 };
 
-/* The formulas of sampler.h by passes: the whole condition first, and none whose share is 0. */
+/* Lists the passes that the formulas of sampler.h need: first the one with all conditions, and none whose weight is
+   0. */
 static int list_terms(const struct sampler *s, struct term terms[TERMS]) {
     double g = s->config.text_guidance, audio = s->config.guidance, listen = listen_guidance(s);
     int count = 1, guided = guides_text(s);
@@ -123,7 +124,7 @@ static int network(struct sampler *s, const struct params *params, const struct 
     return dit_forward(s->net, params, s->acts, &in, out, s->clip);
 }
 
-/* The guided velocity, into s->velocity. */
+/* Computes the guided velocity into s->velocity. */
 static int guided(struct sampler *s, const struct params *params, const struct condition_batch *condition) {
     struct term terms[TERMS];
     int count = list_terms(s, terms);

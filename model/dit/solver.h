@@ -1,9 +1,8 @@
-/* solver.h: one step along the flow's ODE, as weights of states and predictions at hand. Pure functions, in double.
-   sigma falls from sigma[0] to sigma[steps] = 0; v = eps - x0; the prediction of step i is m_i = x_i - sigma_i v.
-   UniPC (Zhao et al. 2023) of order 2 with B(h) = e^h - 1, predicting x0, on lambda = ln((1 - sigma) / sigma): step i
-   first corrects x_i, whose prediction m_i is now known, starting again from the state that the step before started
-   from, then predicts x_{i+1}. The first and the last step are of order 1. sigma[0] may be 1: the formulas have a limit
-   there. */
+/* solver.h: one step along the flow's ODE, as weights of states and predictions. Pure functions, in double. sigma falls
+   from sigma[0] to sigma[steps] = 0; v = eps - x0; the prediction of step i is m_i = x_i - sigma_i v. UniPC (Zhao et
+   al. 2023) of order 2 with B(h) = e^h - 1, predicting x0, on lambda = ln((1 - sigma) / sigma): step i first corrects
+   x_i, whose prediction m_i is now known, starting again from the state that step i - 1 started from, and then predicts
+   x_{i+1}. The first and the last step are of order 1. sigma[0] may be 1, where the formulas take their limits. */
 #ifndef MODEL_DIT_SOLVER_H
 #define MODEL_DIT_SOLVER_H
 
@@ -15,7 +14,7 @@ struct solver_corrector {
 struct solver_predictor {
     double x, m0, m1;
 };
-/* For i >= 1. */
+/* Weights of step i, 0 <= i < steps; the corrector needs i >= 1. */
 struct solver_corrector solver_unipc_corrector(const double *sigma, int steps, int i);
 struct solver_predictor solver_unipc_predictor(const double *sigma, int steps, int i);
 

@@ -12,7 +12,7 @@
 
 /* ---- the table ---- */
 
-/* Whether one of the parts of `list` is in the name. */
+/* Whether the name contains one of the parts that `list` has between commas. */
 static int listed(const char *list, const char *name) {
     char copy[LORA_LIST], *rest = copy;
     snprintf(copy, sizeof copy, "%s", list);
@@ -101,12 +101,12 @@ void lora_buffers_layout(struct lora_buffers *b, struct arena *arena) {
 
 /* ---- one slice ---- */
 
-/* Their table ends with the last slice that has some. */
+/* The adapters' table ends with the last slice that has adapters, so later slices have none. */
 static int has_adapters(const struct lora *l, int slice) {
     return slice < l->adapters.slices && param_slice_size(&l->adapters, slice) > 0;
 }
 
-/* Adapter number i is the A of a pair: the next one is its B. */
+/* Whether parameter i of the adapters' table is the A of a pair, whose B is the next one. */
 static int is_pair(const struct lora *l, int i) {
     return i + 1 < l->adapters.count && l->target[i] == l->target[i + 1];
 }
@@ -128,7 +128,7 @@ void lora_merge(const struct lora *l, int slice, elem *to) {
         mem_copy(to, params_acquire(&l->base, slice), bytes);
         params_release(&l->base, slice);
     } else
-        mem_zero(to, bytes); /* the padding of what is trained whole */
+        mem_zero(to, bytes); /* slices that are trained whole have padding too */
     if (!has_adapters(l, slice)) return;
     const elem *own = params_acquire(&l->own, slice);
     for (int i = 0; i < l->adapters.count; i++) {
@@ -177,7 +177,8 @@ static void lora_release(void *of, int slice) {
 
 /* ---- gradients ---- */
 
-/* A slice without adapters still passes on what those below it get, keys and modulations among it. */
+/* A slice without adapters needs gradient memory too: its backward computes what slices below it receive, such as the
+   gradients of keys and modulations. */
 static real *lora_grads_acquire(void *of, int slice) {
     const struct lora *l = of;
     if (slice < l->adapters.list[0].slice) return NULL;
@@ -221,7 +222,7 @@ static void lora_grads_done(void *of, int slice, int last) {
     grads_done(&adapters, slice);
 }
 
-/* Of the adapters: whoever divides them divides the frozen weights too. */
+/* The adapters' status stands for the frozen weights too, because the same sharding divides both. */
 static int lora_status(void *of) { return params_status(&((const struct lora *)of)->own); }
 
 struct params lora_params(const struct lora *l) {
@@ -232,7 +233,7 @@ struct params lora_params(const struct lora *l) {
 
 /* ---- on the host ---- */
 
-/* Row by row, for a piece may begin and end inside one. */
+/* Works row by row, because the piece asked for may begin and end inside a row. */
 static void add_product(const struct lora *l, const struct param *a, const float *a_values, const float *b_values,
                         size_t from, size_t count, float *values) {
     size_t din = (size_t)a->shape[1], done = 0;

@@ -63,7 +63,7 @@ void param_number(struct param_table *table, int first, const int *order, int co
 
 static void place_slices(struct param_table *table, size_t unit) {
     memset(table->slice_offset, 0, ((size_t)table->slices + 1) * sizeof *table->slice_offset);
-    for (int i = 0; i < table->count; i++) { /* the slices' sizes */
+    for (int i = 0; i < table->count; i++) { /* counts the slices' sizes */
         const struct param *p = &table->list[i];
         size_t size = round_up(p->offset + p->count);
         table->slice_offset[p->slice + 1] = (size + unit - 1) / unit * unit;
@@ -134,7 +134,7 @@ void params_initialise_one(real *values, const struct param *p, uint64_t seed) {
 }
 
 void params_initialise_slice(real *values, const struct param_table *table, int slice, uint64_t seed) {
-    mem_zero(values, param_slice_size(table, slice) * sizeof *values); /* the padding too */
+    mem_zero(values, param_slice_size(table, slice) * sizeof *values); /* padding is zero */
     for (int i = 0; i < table->count; i++) {
         const struct param *p = &table->list[i];
         if (p->slice == slice) params_initialise_one(values + p->offset, p, seed);

@@ -1,5 +1,5 @@
-/* sequence.c: see sequence.h. An exchange is packed into one piece a rank, sent, and unpacked. Two cuts make all
-   pieces:
+/* sequence.c: see sequence.h. An exchange packs one piece for each rank, sends the pieces, and unpacks what comes.
+   Pieces are cut in two ways:
      by heads   [rank][G P_r, H_rank, D]   of rows [G P_r, H, D]
      by tokens  [rank][G, P_rank, width]   of whole frames [G, P, width] */
 #include "model/params/sequence.h"
@@ -44,7 +44,7 @@ static long count_of(const struct sequence *s, long n, int rank) {
 
 /* ---- heads ---- */
 
-/* counts [rank] = bytes of the piece by heads of this rank's rows, by tokens of this rank's heads. */
+/* counts[rank] = bytes of each rank's piece: this rank's rows cut by heads, or its heads' rows cut by tokens. */
 static void count_heads(const struct sequence *s, const struct sequence_slot *e, long *counts) {
     long rows = e->groups * sequence_own(s, e->tokens);
     for (int r = 0; r < s->ranks; r++) counts[r] = rows * count_of(s, e->heads, r) * e->width;
@@ -55,7 +55,7 @@ static void count_tokens(const struct sequence *s, const struct sequence_slot *e
 }
 
 static struct comm *comm_of(const struct sequence *s, const char *what) {
-    struct comm *comm = (struct comm *)&s->comm; /* what calls are about is the communicator's own note */
+    struct comm *comm = (struct comm *)&s->comm; /* comm_at changes only a note in it */
     comm_at(comm, comm->step, what, -1);
     return comm;
 }
@@ -114,7 +114,8 @@ void sequence_take(const struct sequence *s, void *own, const void *whole, long 
     mem_copy_rows(own, bytes, (const char *)whole + first, (size_t)tokens * width, bytes, (size_t)groups);
 }
 
-/* Whole frames come in as pieces by tokens; a rank's rows are in the order of their frames' owners already. */
+/* Bytes of each rank's piece: `rows` of this rank's rows, which already lie in the order of the frames' owners, and
+   `frames` of its whole frames, cut by tokens. */
 static void count_frames(const struct sequence *s, long groups, long tokens, long width, long *rows, long *frames) {
     for (int r = 0; r < s->ranks; r++) {
         rows[r] = count_of(s, groups, r) * sequence_own(s, tokens) * width;

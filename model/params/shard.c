@@ -49,7 +49,7 @@ int sharding_add(struct sharding *a, real *values, long n) {
     return comm_all_reduce(a->comm, values, n);
 }
 
-/* Every rank's part of a collective: as many. */
+/* Counts for a collective to which every rank contributes `each` elements or bytes. */
 static const long *counts_of(struct sharding *a, size_t each) {
     for (int r = 0; r < a->ranks; r++) a->counts[r] = (long)each;
     return a->counts;
@@ -73,7 +73,7 @@ void sharding_layout(struct sharding *a, struct arena *arena) {
 
 /* ---- a network ---- */
 
-/* In how many pieces a rank's weights, gradients and state are. */
+/* Number of pieces that weights, gradients and optimiser state are cut into; 1: a rank holds them whole. */
 static int ranks_of(const struct sharded *s) { return s->all && s->all->ranks ? s->all->ranks : 1; }
 static int parts_from(const struct sharded *s, int zero) { return s->all && s->all->zero >= zero ? ranks_of(s) : 1; }
 static int weight_parts(const struct sharded *s) { return parts_from(s, 3); }
@@ -119,13 +119,13 @@ static int open_tables(struct sharded *s) {
     s->grads_reduced = calloc(n, 1);
     s->weights_ticket = calloc(n, sizeof *s->weights_ticket);
     s->grads_ticket = calloc(n, sizeof *s->grads_ticket);
-    s->after[0] = calloc(2 * n, sizeof *s->after[0]);
-    if (!s->weights_pending || !s->grads_reduced || !s->weights_ticket || !s->grads_ticket || !s->after[0])
+    s->next[0] = calloc(2 * n, sizeof *s->next[0]);
+    if (!s->weights_pending || !s->grads_reduced || !s->weights_ticket || !s->grads_ticket || !s->next[0])
         return error_set(ERR_DEVICE, "sharding: out of host memory");
-    s->after[1] = s->after[0] + n;
+    s->next[1] = s->next[0] + n;
     for (size_t i = 0; i < n; i++) {
-        s->after[0][i] = (int)i - 1;
-        s->after[1][i] = (int)i + 1;
+        s->next[0][i] = (int)i - 1;
+        s->next[1][i] = (int)i + 1;
     }
     s->rising = 1;
     return OK;
@@ -137,7 +137,8 @@ static void *take(struct arena *arena, const char *network, const char *what, si
     return arena_take(arena, name, bytes);
 }
 
-/* Room for copies of whole weights, which products of at least `rows_least` rows read. */
+/* Takes room for copies of weights in the order that products like, which products of at least `rows_least` rows read.
+   Only for weights that a rank holds whole. */
 static void take_copies(struct sharded *s, const char *network, struct arena *arena, long rows_least) {
     long n = (long)s->table->total, room = packed_room(n);
     if (weight_parts(s) > 1 || !room) return;
@@ -157,7 +158,7 @@ static int layout_weights(struct sharded *s, const char *network, const struct p
     return OK;
 }
 
-/* Weights that stay are worth a copy for any product. */
+/* Frozen weights are copied once, so the copy pays for products of any size. */
 int shard_layout_frozen(struct sharded *s, const char *network, const struct param_table *table,
                         struct sharding *shards, struct arena *arena) {
     TRY(layout_weights(s, network, table, shards, arena));
@@ -167,7 +168,7 @@ int shard_layout_frozen(struct sharded *s, const char *network, const struct par
 
 int shard_layout(struct sharded *s, const char *network, const struct param_table *table, struct sharding *shards,
                  struct arena *arena) {
-    enum { ROWS_LEAST = 512 }; /* a copy lasts until the next update, and is not won back by fewer */
+    enum { ROWS_LEAST = 512 }; /* rows; a copy lasts one update, and smaller products do not earn it back */
     TRY(layout_weights(s, network, table, shards, arena));
     take_copies(s, network, arena, ROWS_LEAST);
     size_t largest = param_largest_slice(table, 0);
@@ -181,10 +182,10 @@ void shard_free(struct sharded *s) {
     free(s->grads_reduced);
     free(s->weights_ticket);
     free(s->grads_ticket);
-    free(s->after[0]);
+    free(s->next[0]);
     s->weights_pending = s->grads_reduced = NULL;
     s->weights_ticket = s->grads_ticket = NULL;
-    s->after[0] = s->after[1] = NULL;
+    s->next[0] = s->next[1] = NULL;
 }
 
 /* ---- weights ---- */
@@ -209,7 +210,7 @@ static struct shard_buffer *find_gathered(const struct sharded *s, int slice) {
     return NULL;
 }
 
-/* Starts to gather a slice into the buffer that was left alone for longest. */
+/* Starts to gather a slice into the free buffer that was used least recently. */
 static struct shard_buffer *start_gathering(struct sharded *s, int slice) {
     struct sharding *a = s->all;
     struct shard_buffer *b = NULL;
@@ -228,15 +229,15 @@ static struct shard_buffer *start_gathering(struct sharded *s, int slice) {
     return b;
 }
 
-/* Remembers which slice followed which, and says which one is likely to be next (-1: none). */
+/* Remembers which slice was acquired after which, and returns the one that is likely to be next (-1: none). */
 static int predict(struct sharded *s, int slice) {
     if (slice != s->last) {
-        s->after[s->rising][s->last] = slice;
+        s->next[s->rising][s->last] = slice;
         s->rising = slice > s->last;
     } else
-        s->rising = !s->rising; /* a pass ends where the next begins: forward, then backward */
+        s->rising = !s->rising; /* the same slice twice: a forward ended where its backward begins */
     s->last = slice;
-    int next = s->after[s->rising][slice];
+    int next = s->next[s->rising][slice];
     return next >= 0 && next < s->table->slices && slice_size(s, next) ? next : -1;
 }
 
@@ -292,7 +293,7 @@ void shard_settle(struct sharded *s) {
 
 /* ---- gradients ---- */
 
-/* A working buffer's sum is there: this rank's piece of it is added up. */
+/* Waits for a working buffer's sum and adds this rank's piece of it to the gradients kept here. */
 static void take_over(struct sharding *a, struct shard_buffer *b) {
     if (!b->of) return;
     struct shard_piece p = piece_of(b->of, b->slice, a->ranks);

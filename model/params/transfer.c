@@ -1,11 +1,11 @@
-/* transfer.c: see transfer.h. Conversion goes through a piece on the stack, so nothing is allocated. */
+/* transfer.c: see transfer.h. Conversion goes through a buffer on the stack, so nothing is allocated. */
 #include "model/params/transfer.h"
 
 #include "kernels/device.h"
 
 enum { PIECE = 4096 };
 
-/* real is float: the bytes are the same. */
+/* True where real is float, so that bytes can be copied without conversion. */
 static int plain(void) { return sizeof(real) == sizeof(float); }
 
 static long piece_of(long n, long done) { return n - done < PIECE ? n - done : PIECE; }

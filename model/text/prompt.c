@@ -41,7 +41,7 @@ static int is_white(long c) {
            (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-/* Characters that only steer: C0 but for white space, delete, deprecated format characters, byte order mark,
+/* True for control characters: C0 except white space, delete, deprecated format characters, byte order mark,
    annotations. */
 static int is_control(long c) {
     return c < 9 || c == 11 || (c >= 14 && c < 32) || c == 127 || (c >= 0x206a && c <= 0x206f) || c == 0xfeff ||
@@ -53,7 +53,7 @@ static long straight_quote(long c) {
     return c >= 0x201c && c <= 0x201f ? '"' : c;
 }
 
-/* The second row of controls (80 .. 9f) is Windows' code page 1252 gone astray. */
+/* Controls 80 .. 9f are taken as what they mean in Windows' code page 1252, where text that has them comes from. */
 static long windows_character(long c) {
     static const unsigned short windows[32] = {0x20ac, 0x81,   0x201a, 0x192,  0x201e, 0x2026, 0x2020, 0x2021,
                                                0x2c6,  0x2030, 0x160,  0x2039, 0x152,  0x8d,   0x17d,  0x8f,
@@ -62,7 +62,7 @@ static long windows_character(long c) {
     return windows[c - 0x80];
 }
 
-/* Latin letters in one character, ff to st; *rest is what follows the first. */
+/* Returns the first letter of a Latin ligature (ff to st) and sets *rest to the others. */
 static long split_ligature(long c, const char **rest) {
     static const char *const letters[] = {"ff", "fi", "fl", "ffi", "ffl", "\305\277t", "st"};
     *rest = letters[c - 0xfb00] + 1;
@@ -79,7 +79,7 @@ static char *settle_character(char *to, long c) {
         while (*rest) *to++ = *rest++;
         return to;
     }
-    if (c >= 0xff01 && c <= 0xff5e) c -= 0xfee0; /* full width */
+    if (c >= 0xff01 && c <= 0xff5e) c -= 0xfee0; /* full-width forms of ASCII */
     return put_character(to, straight_quote(c));
 }
 
@@ -97,7 +97,7 @@ static int settle_characters(const char *text, char *to) {
 
 /* ---- HTML ---- */
 
-/* What &#number; stands for; nothing for what is no character. */
+/* Returns the character that &#number; stands for; NOTHING where HTML gives it none. */
 static long numbered_character(long c) {
     if (c >= 0x80 && c < 0xa0) return windows_character(c);
     if (c == 0 || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff) return REPLACEMENT;
@@ -106,7 +106,7 @@ static long numbered_character(long c) {
     return c;
 }
 
-/* After "&#": the number's end, or NULL when there is none. */
+/* Reads the number behind "&#" and returns its end; NULL: there is no number. */
 static const char *number_end(const char *at, long *number) {
     int base = *at == 'x' || *at == 'X' ? 16 : 10, digits = 0;
     at += base == 16;
@@ -121,7 +121,8 @@ static const char *number_end(const char *at, long *number) {
     return digits ? at + (*at == ';') : NULL;
 }
 
-/* At "&": what it and what follows stand for; NULL: nothing but themselves. The longest name counts. */
+/* Reads the entity whose "&" is at `at`, by the longest name that is known, into *code and returns its end; NULL: it is
+   none. */
 static const char *entity_end(const char *at, long *code) {
     if (at[1] == '#') {
         const char *end = number_end(at + 2, code);
@@ -137,7 +138,8 @@ static const char *entity_end(const char *at, long *code) {
     return NULL;
 }
 
-/* In place: no name is shorter than its character. 1: something changed. */
+/* Resolves entities in place, which fits because no name is shorter than its character. Returns 1 if something
+   changed. */
 static int resolve_html(char *text) {
     char *to = text;
     int changed = 0;
@@ -181,7 +183,7 @@ int prompt_clean(const char *text, char **clean) {
     if (length > PROMPT_TEXT_MAX) return error_set(ERR_INPUT, "prompt: longer than %d bytes", PROMPT_TEXT_MAX);
     char *raw = strdup(text), *out = malloc(length + length / 2 + 1); /* two bytes may become three */
     int code = raw && out ? OK : error_set(ERR_DEVICE, "prompt: out of memory");
-    /* without a tag in sight it is no HTML page, and what is escaped was meant as characters, however often */
+    /* text without a tag is no HTML page, so escaped characters are meant as characters, however often escaped */
     while (!code && !strchr(text, '<') && resolve_html(raw)) continue;
     if (!code) code = settle_characters(raw, out);
     free(raw);

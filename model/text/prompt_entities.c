@@ -7,7 +7,7 @@ struct entity {
     const char *name;
     unsigned code;
 };
-/* These are known without a semicolon, too. */
+/* Names that are also recognised without a semicolon. */
 static const struct entity open_ended[] = {
     {"AElig", 198},  {"AMP", 38},     {"Aacute", 193}, {"Acirc", 194},  {"Agrave", 192}, {"Aring", 197},
     {"Atilde", 195}, {"Auml", 196},   {"COPY", 169},   {"Ccedil", 199}, {"ETH", 208},    {"Eacute", 201},

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* The character of a name; 0: there is none. semicolon: one followed. */
+/* Returns the character that a name stands for; 0: none. semicolon 1: the name is followed by one. */
 unsigned prompt_entity(const char *name, size_t length, int semicolon);
 
 #endif

@@ -10,7 +10,7 @@
 #include "kernels/kernels.h"
 #include "model/params/transfer.h"
 
-/* A layer's tensors, in the order in which the table has them. */
+/* A layer's tensors, in the order of the parameter table. */
 enum { NORM1, Q, K, V, O, NORM2, GATE, UP, DOWN, POSITIONS, LAYER_TENSORS };
 
 struct umt5_config umt5_xxl(void) {
@@ -29,7 +29,7 @@ static void add_layer(struct param_table *table, const struct umt5_config *c, in
     long inner = (long)c->heads * c->head_dim;
     const struct {
         const char *name;
-        long rows, columns; /* columns 0: a vector */
+        long rows, columns; /* columns 0: it is a vector */
     } tensors[LAYER_TENSORS] = {[NORM1] = {"norm1.weight", c->dim, 0},
                                 [Q] = {"attn.q.weight", inner, c->dim},
                                 [K] = {"attn.k.weight", inner, c->dim},
@@ -78,8 +78,8 @@ int umt5_bucket(const struct umt5_config *c, int distance) {
     int half = c->buckets / 2, near = half / 2, ahead = distance > 0 ? half : 0;
     long far = labs((long)distance);
     if (far < near) return ahead + (int)far;
-    /* the last bucket begins where the logarithm is half - 1; at whole results the logarithms may fall short by a
-       unit */
+    /* The last bucket begins where the logarithm is half - 1. Where the exact result is whole, rounding may leave it
+       just below. */
     double step = log((double)far / near) / log((double)c->max_distance / near) * (half - near) + 1e-9;
     return ahead + (near + step < half ? near + (int)step : half - 1);
 }
@@ -118,7 +118,8 @@ void umt5_begin(const struct umt5 *net, struct umt5_acts *a, const float *rows) 
     transfer_to_real(a->x, rows, a->tokens * net->config.dim);
 }
 
-/* Spreads the layer's table [buckets, heads] over the distances: bias of query s and key t at s - t + longest - 1. */
+/* Spreads the layer's table [buckets, heads] over distances: the bias of query s and key t is at s - t + longest -
+   1. */
 static void make_bias(const struct umt5 *net, struct umt5_acts *a, const elem *positions) {
     const struct umt5_config *c = &net->config;
     long row = 2 * a->longest - 1;

@@ -1,6 +1,7 @@
-/* agent.c: what speaks for a session of `serve` on its own: says typed words by flite, or what the user says. A program
-   of its own, so that a crash of it ends a turn and no server. Descriptors as docs/serving.md has them: 0 the user's
-   sound at 16 kHz, 1 the agent's at 24 kHz, 3 and 4 JSON lines. It ends when 0 or 3 does. */
+/* agent.c: the agent that `serve` starts for a session: it speaks typed words through the synthesiser flite, or repeats
+   what the user says. It is a program of its own, so that its crash ends a turn and not the server. Its descriptors
+   are those of docs/serving.md: 0 the user's sound at 16 kHz, 1 the agent's at 24 kHz, 3 and 4 JSON lines. It ends when
+   0 or 3 ends. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,9 +21,9 @@
 
 enum { SOUND = 0, SPEECH = 1, HEARS = 3, TELLS = 4 };
 enum {
-    PHRASE_MAX = 300, /* bytes that are spoken in one breath: the first is heard sooner than a long text is made */
-    TEXTS_MAX = 64,   /* that wait */
-    ECHO_FRAMES = 15  /* that are kept until it is sure that someone talks: 600 ms */
+    PHRASE_MAX = 300, /* bytes that are synthesised at once; short, because a phrase is heard only when it is made */
+    TEXTS_MAX = 64,   /* texts that may wait */
+    ECHO_FRAMES = 15  /* frames (600 ms) that are kept until it is certain that someone talks */
 };
 static const char *const voices[] = {"kal", "slt", "rms", "awb", NULL};
 static struct agent_options { int voice; } options;
@@ -34,10 +35,10 @@ static const struct config_field keys[] = {
 static struct agent {
     char *texts[TEXTS_MAX]; /* ring */
     int text_first, text_count;
-    size_t text_at;       /* where the next phrase of the first text begins */
-    unsigned char *sound; /* on its way out */
+    size_t text_at;       /* place in the first text where its next phrase begins */
+    unsigned char *sound; /* s16le at 24 kHz that is still to be written */
     size_t sound_bytes, sound_at;
-    long turn_bytes; /* of this turn, that are out */
+    long turn_bytes; /* bytes of this turn's sound that are written */
     struct lines lines;
 } a;
 
@@ -61,7 +62,7 @@ static void tell(char *message) {
 
 /* ---- sound ---- */
 
-/* Sound at 16 kHz becomes sound on its way out at 24 kHz, behind what is there. */
+/* Brings sound at 16 kHz to 24 kHz and appends it to what is still to be written. */
 static int add_sound(struct resampler *r, const float *pcm, long samples) {
     float *fast = malloc(sizeof *fast * (size_t)(2 * samples + 2));
     unsigned char *sound = realloc(a.sound, a.sound_bytes + 4 * (size_t)samples + 4);
@@ -81,7 +82,7 @@ static int add_sound(struct resampler *r, const float *pcm, long samples) {
     return OK;
 }
 
-/* Half a sample, which an interruption may leave, is not a number of samples. */
+/* Says that the turn is over, and how many samples it had; unknown (-1) where an interruption left half a sample. */
 static void end_turn(void) {
     tell(words_end(a.turn_bytes % 2 ? -1 : a.turn_bytes / 2));
     a.turn_bytes = 0;
@@ -89,7 +90,7 @@ static void end_turn(void) {
 
 static void drop_sound(void) { a.sound_bytes = a.sound_at = 0; }
 
-/* As much as the pipe takes. 0: nobody reads it any more. */
+/* Writes as much as the pipe takes. 0: nobody reads it any more. */
 static int send_sound(void) {
     ssize_t n = write(SPEECH, a.sound + a.sound_at, a.sound_bytes - a.sound_at);
     if (n < 0) return errno == EAGAIN || errno == EINTR;
@@ -101,7 +102,7 @@ static int send_sound(void) {
 
 /* ---- saying words ---- */
 
-/* The length of the phrase that a text begins with: to the end of a sentence, or to a space where that is far. */
+/* Length of the phrase that a text begins with: up to the end of a sentence, or to a space where that is too far. */
 static size_t phrase_length(const char *text) {
     size_t space = 0;
     for (size_t i = 0; text[i]; i++) {
@@ -113,7 +114,7 @@ static size_t phrase_length(const char *text) {
     return strlen(text);
 }
 
-/* A phrase that flite has no sound for, a smiley, say, is silence. */
+/* Synthesises a phrase; one that flite has no sound for, a smiley for example, is silence. */
 static int add_phrase(struct resampler *r, const char *text, size_t length) {
     const struct script_voice voice = {options.voice, 1, 1};
     const float pause[AUDIO_RATE / 5] = {0};
@@ -134,7 +135,7 @@ static void drop_text(void) {
     a.text_at = 0;
 }
 
-/* The next phrase of the first text; after its last the turn is over. */
+/* Speaks the next phrase of the first text; after its last phrase the turn is over. */
 static int go_on(void) {
     static struct resampler resampler;
     const char *text = a.texts[a.text_first];
@@ -175,11 +176,12 @@ static void take_line(const char *line, int says) {
 struct echo {
     struct talk talk;
     struct resampler resampler;
-    float kept[ECHO_FRAMES * AUDIO_SAMPLES_PER_FRAME]; /* before it was sure that someone talks */
+    float kept[ECHO_FRAMES * AUDIO_SAMPLES_PER_FRAME]; /* sound from before it was certain that someone talks */
     long kept_count;
 };
 
-/* While nobody talks the newest is kept, so that nothing of a word is lost that was one only after a while. */
+/* Keeps the newest sound while nobody talks: a word is recognised as one only a while after it began, and its beginning
+   must be repeated too. */
 static int keep(struct echo *e, const float *pcm, long samples) {
     long most = (long)(sizeof e->kept / sizeof *e->kept), over = e->kept_count + samples - most;
     if (over > 0) {
@@ -206,7 +208,7 @@ static int echo_sound(struct echo *e, const float *pcm, long samples) {
     return OK;
 }
 
-/* The user's sound; 0: there is no more. `echo` NULL: it is not heard. */
+/* Reads the user's sound. 0: there is no more. With `echo` NULL it is thrown away. */
 static int take_sound(struct echo *echo) {
     enum { PIECE = AUDIO_SAMPLES_PER_FRAME };
     static unsigned char bytes[2 * PIECE];
@@ -224,14 +226,14 @@ static int take_sound(struct echo *echo) {
 
 /* ---- the programs ---- */
 
-/* The first phrase is not to wait for the voice's tables to come from the disk. */
+/* Makes a sound beforehand, so that the first phrase need not wait until the voice's tables are read from the disk. */
 static void warm_up(void) {
     const struct script_voice voice = {options.voice, 1, 1};
     struct script_speech speech;
     if (!script_say(&speech, &voice, "a", 1)) script_free(&speech);
 }
 
-/* Says texts and stops when it is told to, or echoes. */
+/* Speaks texts until it is told to stop; with `echo` repeats the user's words instead. */
 static int converse(struct echo *echo) {
     if (fcntl(HEARS, F_GETFD) < 0 || fcntl(TELLS, F_GETFD) < 0)
         return error_set(ERR_USAGE, "descriptors 3 and 4 are not open: serve starts this program (agent=say)");
@@ -249,7 +251,7 @@ static int converse(struct echo *echo) {
     }
 }
 
-/* Lines on standard input as sound on standard output. */
+/* Speaks lines of standard input to standard output. */
 static int speak(void) {
     static struct resampler resampler;
     char *line = NULL;
@@ -280,14 +282,16 @@ static int run(const char *what) {
 int main(int argc, char **argv) {
     const struct command command = {
         .name = "agent",
-        .does = "Speaks for a session of serve: typed words, or what the user says.",
+        .does = "Speaks in a session of serve: typed words, or what the user says.",
         .words = "say|echo|speak",
         .min_words = 1,
         .max_words = 1,
         .text =
-            "say: typed words, by flite. echo: what the user says into the microphone. serve starts both by itself\n"
-            "(agent=say, agent=echo); docs/serving.md has what it gives an agent and takes from it.\n"
-            "speak: lines on standard input as 16-bit mono PCM at 24 kHz on standard output, for agents of your own.\n",
+            "say    speaks typed words through flite; serve starts it with agent=say\n"
+            "echo   repeats what the user says into the microphone; serve starts it with agent=echo\n"
+            "speak  reads lines from standard input and writes them, spoken, to standard output as 16-bit mono PCM at\n"
+            "       24 kHz, for agents of your own\n"
+            "What serve gives an agent and takes from it is in docs/serving.md.\n",
         .keys = keys,
         .key_count = FIELDS(keys)};
     struct args args;

@@ -1,4 +1,5 @@
-/* audio_features.c: the program that shows what wav2vec2 hears. */
+/* audio_features.c: writes the features and hidden states that wav2vec2 makes of a sound, or compares streamed features
+   with those of the whole clip. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +23,13 @@ struct settings {
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     AUDIO_CONFIG_FIELDS("wav2vec2", "whole"),
-    REAL("fps", fps, 1, 1000, "25", "Features a second, of whole clips."),
+    REAL("fps", fps, 1, 1000, "25", "Features a second; other rates than 25 need a whole clip."),
     REAL("via", via, 0, 1000, "0",
-         "Of whole clips: states go to this rate first and then to the nearest row; 0 goes straight. fps=16 via=30 is "
-         "what Wan-S2V does."),
-    FLAG("hidden", hidden, "yes", "Of whole clips: writes the hidden states too."),
-    FLAG("compare", compare, "no", "Says how far the stream's features are from the whole clip's; OUT is not needed."),
+         "Rate to which states are brought first, before each feature takes the nearest of them; 0 goes straight to "
+         "`fps`. For whole clips only; fps=16 via=30 is what Wan-S2V does."),
+    FLAG("hidden", hidden, "yes", "Writes the hidden states too; for whole clips only."),
+    FLAG("compare", compare, "no",
+         "Prints how far the stream's features are from the whole clip's, and writes nothing; takes no OUT."),
     THREADS_FIELD,
 };
 static const struct command command = {
@@ -36,11 +38,12 @@ static const struct command command = {
     .words = "WEIGHTS IN [OUT.safetensors]",
     .min_words = 2,
     .max_words = 3,
-    .text = "IN is any file with sound, or a safetensors file with pcm [n], 16 kHz mono. OUT gets\n"
-            "  features       [F, D]          one row a video frame, by the keys audio_states, audio_resample, ...\n"
-            "  hidden_states  [L + 1, T, dim]  of whole clips: every state at the rate of the transformer\n"
-            "audio_mode=whole, here the default, runs a clip as Transformers does; audio_mode=stream as a live student "
-            "hears it.\n",
+    .text = "IN is any file with sound, or a safetensors file with the tensor pcm [n], 16 kHz mono. OUT gets\n"
+            "  features       [F, D]           one row for each video frame, made as audio_states, audio_resample and\n"
+            "                                  the other audio_ keys say\n"
+            "  hidden_states  [L + 1, T, dim]  every state at the transformer's own rate (whole clips only)\n"
+            "audio_mode=whole, the default here, runs a clip as Hugging Face's Transformers does; audio_mode=stream\n"
+            "as a live student hears it.\n",
     .keys = keys,
     .key_count = FIELDS(keys)};
 
@@ -49,7 +52,7 @@ struct sound {
     long samples;
 };
 struct cost {
-    double wall, processor; /* seconds; of all threads, which a busy machine does not lengthen much */
+    double wall, processor; /* seconds; processor: those of all threads, which a busy machine hardly lengthens */
 };
 
 static struct cost cost_now(void) { return (struct cost){clock_seconds(), (double)clock() / CLOCKS_PER_SEC}; }
@@ -63,7 +66,7 @@ static struct cost cost_since(struct cost start) {
 
 static int read_tensor(struct sound *sound, const struct safetensors *file) {
     const struct safetensors_entry *e = safetensors_find(file, "pcm");
-    if (!e) return error_set(ERR_INPUT, "has no tensor pcm");
+    if (!e) return error_set(ERR_INPUT, "there is no tensor pcm in it");
     if (e->ndim < 1 || (size_t)e->shape[e->ndim - 1] != e->count || e->count > (size_t)1 << 31)
         return error_set(ERR_INPUT, "pcm: expected one row of samples");
     for (int i = 0; file->metadata && file->metadata[i]; i += 2)
@@ -92,7 +95,7 @@ static int read_sound(struct sound *sound, const char *path) {
 
 static float *make_room(long rows, long dim) { return calloc((size_t)rows * (size_t)dim, sizeof(float)); }
 
-/* Through the streaming interface, in its mode: [n / 640 rounded up, dim]. */
+/* Makes features through the streaming interface, in the encoder's mode: [n / 640 rounded up, dim]. */
 static int stream_features(struct sound_encoder *encoder, const struct sound *sound, float *features, long frames,
                            struct cost *cost) {
     struct audio_encoder stream;
@@ -106,7 +109,7 @@ static int stream_features(struct sound_encoder *encoder, const struct sound *so
     return got + more == frames ? OK : error_set(ERR_DEVICE, "%d features of %ld", got + more, frames);
 }
 
-/* A whole clip at another rate than 25, or by way of one: [frames, D]. */
+/* Makes the features of a whole clip at another rate than 25, or by way of the rate `via`: [frames, D]. */
 static int clip_features(struct sound_encoder *encoder, const struct settings *o, const struct sound *sound,
                          float *features, long frames) {
     const struct wav2vec2 *net = &encoder->file.net;
@@ -137,7 +140,7 @@ static int hidden_states(struct sound_encoder *encoder, const struct sound *soun
     int state[WAV2VEC2_LAYERS_MAX + 1], count = net->config.layers + 1;
     for (int i = 0; i < count; i++) state[i] = i;
     *rows = wav2vec2_frames(net, sound->samples);
-    if (!*rows) *rows = 1; /* continued by silence */
+    if (!*rows) *rows = 1; /* a sound that is too short for a row is continued by silence */
     *states = make_room(count * *rows, net->config.dim);
     if (!*states) return error_set(ERR_DEVICE, "out of memory for the hidden states");
     return wav2vec2_clip(net, &encoder->params, sound->pcm, sound->samples, 0, state, count, 0, *states);
@@ -185,7 +188,7 @@ static int make_features(struct sound_encoder *encoder, const struct settings *o
     long frames = (long)ceil(length * o->fps - 1e-9);
     int straight = o->fps == VIDEO_RATE && o->via == 0;
     if (!straight && o->audio.recipe.mode == AUDIO_STREAM)
-        return error_set(ERR_USAGE, "fps, via: a stream has 25 features a second");
+        return error_set(ERR_USAGE, "fps, via: a stream has 25 features a second; others need audio_mode=whole");
     float *features = make_room(frames, encoder->dim);
     if (!features) return error_set(ERR_DEVICE, "out of memory for %ld frames", frames);
     struct audio_encoder stream;
@@ -204,7 +207,8 @@ static int make_features(struct sound_encoder *encoder, const struct settings *o
 
 /* ---- how far a stream is from a whole clip ---- */
 
-/* Root of the sum of squares of a - b over that of b, columns first .. first + width - 1 of some rows. */
+/* Relative distance of a from b: the root of the sum of squares of a - b over that of b, in the columns first ..
+   first + width - 1 of all rows. */
 static double distance(const float *a, const float *b, long rows, long dim, long first, long width) {
     double error = 0, size = 0;
     for (long r = 0; r < rows; r++)

@@ -1,11 +1,11 @@
 /* bench_dit.c: the transformer at full width, as a training block and as a live stream, against this device's measured
    limits.
-   Without part=: all of them for the 5B network. A part alone measures no more than it needs:
-     limits      the largest matrix products, a copy
+   part= names what is measured alone; without it all of these but kernels are:
+     limits      the device's limits: the largest matrix products, a copy
      blocks      one block (with embeddings and head) over 21 latent frames, forward and forward + backward; with
                  deterministic=yes by algorithms that always add in the same order
-     operations  those of a block over 21 latent frames of 928 x 704 pixels, and of the light decoder, each against the
-                 limits
+     operations  the operations of a block over 21 latent frames of 928 x 704 pixels, and of the light decoder, each
+                 against the limits
      stream      tools/bench/stream.h: chunks of 3 latent frames through all 30 layers in 3 passes, the light decoder,
                  the first frame
      dry         launches, bytes and operations of a stream's chunk and of a training block, counted without computing
@@ -13,9 +13,9 @@
      kernels     the six calls that most of a stream's and of a training step's time goes to, each once for a profiler
                  (device_profile), after one that it does not see
    Sizes are those of the pictures; blocks and stream without size= are over 928 x 704, and blocks over 480 x 832 too.
-   Every figure is printed when it is there, after at most about a second. At a part's end: who served what
-   (kernels/served.h), where the backend has several ways. tiny=yes: small shapes, to try the program itself. Operations
-   are counted by dit_flops; a backward counts twice its forward. */
+   Every figure is printed as soon as it is there, after at most about a second. A part ends with the table of who
+   served what (kernels/served.h), where the backend has several ways. tiny=yes takes small shapes, to try the program
+   itself. Operations are counted by dit_flops; a backward counts twice its forward. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@
 #include "tools/bench/stream.h"
 
 enum { BLOCK_FRAMES = 21 };
-static const double BOX_SECONDS = 1; /* of a figure */
+static const double BOX_SECONDS = 1; /* time that the measuring of one figure may take */
 
 /* ---- a training block ---- */
 
@@ -160,7 +160,7 @@ static const struct part {
              {"dry", part_dry, 0, 0, 1},       {"kernels", part_kernels, 0, 0, 0}};
 enum { PARTS = sizeof parts / sizeof *parts };
 
-/* only: one part and the limits that it wants; NULL: all of them, or of the deterministic ones. */
+/* Runs `only`, after the limits where it is held against them. NULL: all parts, or all that can be deterministic. */
 static int run_parts(const struct request *r, const struct part *only) {
     struct limits limits = {0};
     for (int i = 0; i < PARTS; i++) {
@@ -195,8 +195,10 @@ struct settings {
 static const struct config_field keys[] = {
     TEXT("part", part, "", "The part to measure alone: limits, operations, blocks, stream, dry or kernels."),
     CHOICE("net", net, bench_net_names, "5b",
-           "The network that blocks and stream are of: Wan2.2-TI2V-5B's shape or Wan2.1-T2V-1.3B's."),
-    TEXT("size", size, "", "Size of the pictures of blocks and stream, WIDTHxHEIGHT; left out, those named above."),
+           "Shape of the network that blocks and stream measure: Wan2.2-TI2V-5B's or Wan2.1-T2V-1.3B's."),
+    TEXT("size", size, "",
+         "Size of the pictures for blocks and stream, WIDTHxHEIGHT; empty takes 928x704 (5b) or 832x480, and for "
+         "blocks 480x832 as well."),
     THREADS_FIELD,
     FLAG("deterministic", deterministic, "no",
          "Measures training blocks alone, with algorithms that give the same bits every time."),
@@ -204,19 +206,19 @@ static const struct config_field keys[] = {
 };
 static const struct command command = {.name = "bench_dit",
                                        .does =
-                                           "Measures the blocks of a full-size network and a live stream through it.",
+                                           "Measures the blocks of a full-size network, and a live stream through it.",
                                        .words = "",
                                        .keys = keys,
                                        .key_count = FIELDS(keys)};
 
-/* What the keys mean: the case, and the part that is measured alone (NULL: all of them). */
+/* Reads from the keys what is to be measured, and the part that is measured alone (NULL: all of them). */
 static int read_request(struct request *r, const struct part **only, const struct settings *o) {
     int p = 0;
     *r = (struct request){.deterministic = o->deterministic, .sized = *o->size != 0};
     r->what.tiny = o->tiny;
     r->what.net = (enum bench_net)o->net;
     while (*o->part && p < PARTS && strcmp(o->part, parts[p].name)) p++;
-    if (p == PARTS) return error_set(ERR_USAGE, "part: there is none called \"%s\"", o->part);
+    if (p == PARTS) return error_set(ERR_USAGE, "part: there is none called \"%s\"; --help lists them", o->part);
     *only = *o->part ? &parts[p] : NULL;
     if (*only && r->deterministic && !parts[p].deterministic_too)
         return error_set(ERR_USAGE, "part: %s has no deterministic form", o->part);
@@ -239,7 +241,7 @@ static int run(const struct settings *o) {
 int main(int argc, char **argv) {
     struct args args;
     struct settings o;
-    setvbuf(stdout, NULL, _IOLBF, 0); /* a line is out when it is printed, whatever ends the program */
+    setvbuf(stdout, NULL, _IOLBF, 0); /* so that no printed line is lost, whatever ends the program */
     int code = args_parse(&args, &command, &o, argc, argv);
     if (!code && !args.done) code = run(&o);
     return args_exit("bench_dit", code);

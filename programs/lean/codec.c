@@ -1,4 +1,4 @@
-/* codec.c: a video codec on tensors of safetensors files, to hold it against other tools. */
+/* codec.c: runs a video codec on tensors of safetensors files, so that it can be compared with other tools. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,27 +22,27 @@ struct codec_options {
 #define FIELDS_OF struct codec_options
 static const struct config_field keys[] = {
     FLAG("raw", raw, "no",
-         "Latents are as the autoencoder makes them, not normalised: as Diffusers' AutoencoderKLWan has them "
-         "without its "
+         "Leaves latents as the autoencoder makes them, not normalised, like Diffusers' AutoencoderKLWan without its "
          "pipeline."),
-    INT("height", height, 1, CODEC_PIXELS_MAX, "704", "Height of the plan's pictures, pixels."),
-    INT("width", width, 1, CODEC_PIXELS_MAX, "1280", "Width of the plan's pictures, pixels."),
+    INT("height", height, 1, CODEC_PIXELS_MAX, "704", "Height of the pictures that plan is made for, in pixels."),
+    INT("width", width, 1, CODEC_PIXELS_MAX, "1280", "Width of the pictures that plan is made for, in pixels."),
     THREADS_FIELD,
 };
 static const struct command command = {
     .name = "codec",
-    .does = "Runs a video codec on tensors of safetensors files, to hold it against other tools.",
+    .does = "Runs a video codec on tensors of safetensors files, to compare it with other tools.",
     .words = "encode|decode|plan WEIGHTS [IN.safetensors OUT.safetensors]",
     .min_words = 2,
     .max_words = 4,
-    .text =
-        "encode takes pixels [T, 3, H, W] in [-1, 1] with T = 1 + 4 k from IN and writes latents [1 + k, C, h, w];\n"
-        "decode goes back; plan prints memory and operations, from the headers of WEIGHTS alone.\n"
-        "WEIGHTS is a Wan video autoencoder's file or folder, or a pca codec's file.\n",
+    .text = "encode  reads the tensor pixels [T, 3, H, W] in [-1, 1] with T = 1 + 4 k from IN and writes latents\n"
+            "        [1 + k, C, h, w] to OUT\n"
+            "decode  reads latents from IN and writes pixels to OUT\n"
+            "plan    prints the memory and operations that both take; reads only the headers of WEIGHTS\n"
+            "WEIGHTS is a Wan video autoencoder's file or folder, or a pca codec's file.\n",
     .keys = keys,
     .key_count = FIELDS(keys)};
 
-/* A tensor of four axes, as floats (malloc'd). */
+/* A tensor of four axes; values are malloc'd. */
 struct video {
     long shape[4];
     float *values;
@@ -86,7 +86,7 @@ static int room_for(struct video *v, long frames, long channels, long height, lo
 
 /* ---- the codec ---- */
 
-/* The autoencoder with statistics that change nothing. */
+/* Opens the autoencoder with mean 0 and deviation 1, so that its latents are not normalised. */
 static int open_raw(struct codec *codec, const char *path, int height, int width) {
     struct vae_weights weights;
     uint32_t checksum;

@@ -1,5 +1,6 @@
 /* drive.c: streams a student over a list of references and sounds and leaves a folder that other tools can score
-   (infer/collection.h, docs/evaluation.md). An item that is finished is not made again. Links no HDF5, no MPI. */
+   (infer/collection.h, docs/evaluation.md). An item that is already finished is not made again. Links no HDF5, no
+   MPI. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,13 +42,13 @@ struct drive {
     struct session *session;
     struct row *rows;
     long row_count;
-    char (*ids)[COLLECTION_ID_MAX]; /* of all items so far */
+    char (*ids)[COLLECTION_ID_MAX]; /* ids of all items so far */
     long id_count, id_room, made;
-    struct stream_times times; /* of those made now */
+    struct stream_times times; /* sums over the items that this run made */
     double made_seconds;
 };
 
-/* A path of the list is relative to the list's folder. */
+/* Makes the path of a file that the list names: relative to the list's folder, unless it is absolute. */
 static int list_path(char *path, const char *list, const char *text) {
     const char *slash = strrchr(list, '/');
     int folder = *text && *text != '/' && slash ? (int)(slash - list) + 1 : 0;
@@ -56,7 +57,7 @@ static int list_path(char *path, const char *list, const char *text) {
     return OK;
 }
 
-/* Without an id: the sound's file name without its ending. */
+/* Chooses a row's id: the given one, else the sound's file name without its ending. */
 static int choose_id(char *id, const char *given, const char *audio) {
     char name[FILE_PATH_MAX];
     const char *slash = strrchr(audio, '/');
@@ -64,7 +65,7 @@ static int choose_id(char *id, const char *given, const char *audio) {
     char *dot = strrchr(name, '.');
     if (!*given && dot && dot > name) *dot = 0;
     TRY(collection_check_id(name));
-    memcpy(id, name, strlen(name) + 1); /* which fits: checked */
+    memcpy(id, name, strlen(name) + 1); /* it fits: collection_check_id limits the length */
     return OK;
 }
 
@@ -116,7 +117,7 @@ static int read_rows(struct drive *d, struct csv *csv) {
     return refuse_twins(d);
 }
 
-/* Other columns are passed over: whoever wrote "truht" sees here that truth is not among these. */
+/* Logs which columns were found. Others are passed over, so whoever wrote "truht" sees here that truth is missing. */
 static void tell_columns(const struct drive *d, const struct csv *csv) {
     char text[256] = "";
     for (int c = 0; c < COLUMNS; c++)
@@ -217,7 +218,7 @@ struct item {
     int height, width;
 };
 
-/* The true pictures, from the item's start on; where they end the last one stays, which is said. */
+/* Copies the true pictures, from the item's start on; where they end early the last one stays, which is logged. */
 static int copy_truth(const struct item *item, struct video_reader *reader, struct collection_video *video) {
     long end = item->start + item->sound.frames, true_frames = 0;
     for (long f = 0; f < end; f++) {
@@ -231,8 +232,8 @@ static int copy_truth(const struct item *item, struct video_reader *reader, stru
         if (f > item->start) TRY(collection_video_take(video, f - item->start, item->picture));
     }
     if (true_frames < end)
-        log_line("%s: %s ends %.2f s before the sound: its last picture stays", item->id, item->row->path[COLUMN_TRUTH],
-                 (double)(end - true_frames) / VIDEO_RATE);
+        log_line("%s: %s ends %.2f s before the sound; its last picture fills that time", item->id,
+                 item->row->path[COLUMN_TRUTH], (double)(end - true_frames) / VIDEO_RATE);
     return OK;
 }
 
@@ -250,7 +251,7 @@ static int make_truth(const struct drive *d, const struct item *item) {
 }
 
 static int stopped(void) {
-    return interrupt_requested() ? error_set(ERR_INPUT, "stopped; the list goes on from here") : OK;
+    return interrupt_requested() ? error_set(ERR_INPUT, "stopped; the same command goes on from here") : OK;
 }
 
 static int take(void *video, long frame, const float *picture) {
@@ -336,7 +337,7 @@ static int make_parts(struct drive *d, struct item *item, const struct sound *so
     long each = d->o.split > 0 ? (long)ceil(d->o.split * VIDEO_RATE) : sound->frames;
     int finished;
     if (sound->frames < each || each < 2)
-        return error_set(ERR_INPUT, "%s: %.2f s of sound are too short", item->row->path[COLUMN_AUDIO],
+        return error_set(ERR_INPUT, "%s: %.2f s of sound are too short for an item", item->row->path[COLUMN_AUDIO],
                          (double)sound->frames / VIDEO_RATE);
     for (long start = 0; start + each <= sound->frames; start += each) {
         TRY(name_item(d, item, (int)(start / each)));
@@ -402,13 +403,14 @@ static int drive(struct drive *d) {
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     TEXT("out", out, NULL, "Folder for videos, sounds, segments.csv and manifest.json; finished items in it are kept."),
-    REAL("seconds", seconds, 0, 1e9, "0", "Takes only this much of every item's sound; 0 takes all of it."),
+    REAL("seconds", seconds, 0, 1e9, "0", "Seconds that are taken of each row's sound; 0 takes all of it."),
     REAL("split", split, 0, 1e9, "0",
-         "Cuts every item into pieces of this many seconds, ID_000, ID_001 and so on, each from the reference anew; a "
-         "shorter rest is left out. 0 cuts nothing."),
+         "Seconds of the items into which each row is cut (ID_000, ID_001 and so on), each of which begins anew from "
+         "the reference; a shorter rest is left out. 0 makes one item of a row."),
     LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
     THREADS_FIELD,
-    TEXT("decoder", decoder, "", "Decoder in place of the codec's own: a safetensors file, as light_decoder writes one."),
+    TEXT("decoder", decoder, "",
+         "Safetensors file of a decoder that takes the place of the codec's own (light_decoder writes it)."),
 };
 
 int main(int argc, char **argv) {
@@ -419,11 +421,9 @@ int main(int argc, char **argv) {
         .min_words = 2,
         .max_words = 2,
         .text =
-            "LIST.csv has the columns reference and audio, and id, user (the other party's sound), truth (the true "
-            "video)\n"
-            "and mask (talk,listen a video frame) where they are known; paths are relative to the list. What is left "
-            "in\n"
-            "the folder: docs/evaluation.md.\n",
+            "LIST.csv has the columns reference and audio and, where they are known, id, user (the other party's\n"
+            "sound), truth (the true video) and mask (a CSV file with a line talk,listen for each video frame). Paths\n"
+            "are relative to the list's folder. docs/evaluation.md says what the folder `out` holds in the end.\n",
         .keys = keys,
         .key_count = FIELDS(keys)};
     struct args args;

@@ -1,4 +1,5 @@
-/* forward.c: one forward of a DiT on tensors of a file, to hold it against other implementations. */
+/* forward.c: runs one forward of a DiT on the tensors of a file, so that it can be compared with other
+   implementations. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,13 +56,13 @@ static int expect_axis(const struct safetensors_entry *e, int axis, long size) {
     return error_set(ERR_INPUT, "%s: axis %d is %ld, expected %ld", e->name, axis, e->shape[axis], size);
 }
 
-/* All values, malloc'd. */
+/* Reads all values of a tensor; *values is malloc'd. */
 static int read_values(const struct safetensors_entry *e, float **values) {
     *values = malloc(e->count * sizeof **values);
     return *values ? safetensors_read_float(e, *values) : error_set(ERR_DEVICE, "out of memory for %s", e->name);
 }
 
-/* Channels before frames, as in the file, to frames before channels and back. */
+/* Swaps the file's order, channels before frames, with the network's, frames before channels. */
 static void swap_axes(float *to, const float *from, long B, long first, long second, long size) {
     for (long b = 0; b < B; b++)
         for (long i = 0; i < first; i++)
@@ -294,19 +295,20 @@ struct settings {
 static const struct config_field keys[] = {THREADS_FIELD};
 static const struct command command = {
     .name = "forward",
-    .does =
-        "Runs one forward of a diffusion transformer on tensors of a file, to hold it against other implementations.",
+    .does = "Runs one forward of a diffusion transformer on the tensors of a file, to compare it with other programs.",
     .words = "MODEL IN.safetensors OUT.safetensors",
     .min_words = 3,
     .max_words = 3,
     .text =
-        "MODEL is an exported student's folder or any Wan checkpoint (docs/checkpoints.md). IN holds, in any floating "
-        "type:\n"
-        "  latents   [B, C, F, H, W], as PyTorch has them; H and W are even\n"
-        "  timestep  [B], [B, F] a frame, or [B, F H/2 W/2] a token, equal in every frame; 0 to 1000\n"
-        "  text      [B, L, text_dim]: all L rows are attended to, so pad them as the model is used to\n"
-        "  talk, listen  [B, 1 + 4 (F - 1), audio_dim]: features a video frame times their mask; left out: silence\n"
-        "OUT gets velocity, F32, shaped like latents; its metadata say backend and number type.\n",
+        "MODEL is an exported student's folder or any Wan checkpoint (docs/checkpoints.md). IN holds these tensors,\n"
+        "of any floating type:\n"
+        "  latents       [B, C, F, H, W], as PyTorch has them; H and W are even\n"
+        "  timestep      0 to 1000: [B], [B, F] for each frame, or [B, F H/2 W/2] for each token, where the tokens of\n"
+        "                a frame are equal\n"
+        "  text          [B, L, text_dim]; all L rows are attended to, so pad them as in the model's training\n"
+        "  talk, listen  [B, 1 + 4 (F - 1), audio_dim]: features of each video frame times their mask; left out they\n"
+        "                are silence\n"
+        "OUT gets the tensor velocity, F32, shaped like latents; its metadata name backend and number type.\n",
     .keys = keys,
     .key_count = 1};
 

@@ -1,5 +1,5 @@
-/* load.c: drives a live server as an audience would: visits come and go, talk, interrupt, lose their connection, read
-   too slowly (docs/serving.md, How many people that is). Links no HDF5, no MPI. */
+/* load.c: drives a live server as an audience would: visitors come and go, talk, interrupt, lose their connection and
+   read too slowly (docs/serving.md, "How many people that is"). Links no HDF5, no MPI. */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ static int open_company(char **picture) {
 }
 
 static int find_server(struct target *target, const char *text, char **metrics) {
-    struct access access = {.address = "127.0.0.1"}; /* whether it wants a token the server says */
+    struct access access = {.address = "127.0.0.1"}; /* loopback, so that no token is required here: the server says */
     TRY(target_parse(target, text));
     TRY(access_token(&access, options.token_file));
     snprintf(target->token, sizeof target->token, "%s", access.token);
@@ -104,9 +104,9 @@ int main(int argc, char **argv) {
         .min_words = 0,
         .max_words = 1,
         .text =
-            "Visits come at random, stay briefly or long, talk by turns with gaps, interrupt, lose their connection\n"
-            "and come back; docs/serving.md says where the figures are from. The server's connections= has to be as\n"
-            "many as visitors are present at once. Exit code 5: the server is not there.\n",
+            "Visitors come at random, stay briefly or long, take turns in talking, interrupt, lose their connection\n"
+            "and come back; docs/serving.md says where the figures are from. Start the server with connections= of at\n"
+            "least as many as there are visitors at once. Exit code 5 means that the server cannot be reached.\n",
         .keys = load_fields,
         .key_count = load_field_count};
     struct args args;

@@ -19,7 +19,7 @@ static void on_signal(int number) {
     network_stop(network);
 }
 
-/* All cores but one, which encodes and serves. */
+/* Threads that compute: all cores but one, which is left for encoding and serving. */
 static int threads(const struct serve_options *o) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return o->threads ? o->threads : cores > 2 ? (int)cores - 1 : 1;
@@ -34,11 +34,11 @@ static int serve(const char *folder) {
     TRY(device_init(threads(o)));
     TRY(server_open(&server, folder, stderr));
     TRY(network_open(&network, &server, &access));
-    signal(SIGINT, on_signal); /* before this there is nobody to take leave of: they end the process */
+    signal(SIGINT, on_signal); /* set only now: earlier there are no clients to take leave of, and signals end us */
     signal(SIGTERM, on_signal);
     log_line("event=server.ready address=%s port=%d sessions=%d real_time_factor=%.4f chunk_ms=%.1f", o->address,
              network_port(network), server.capacity, server.real_time_factor, 1e3 * server.chunk_seconds);
-    printf("http://%s:%d/\n", o->address, network_port(network)); /* for whoever started it with port=0 */
+    printf("http://%s:%d/\n", o->address, network_port(network)); /* tells the port where port=0 took a free one */
     fflush(stdout);
     network_run(network);
     log_line("event=server.stopping");
@@ -53,8 +53,9 @@ int main(int argc, char **argv) {
                                     .max_words = 1,
                                     .text =
                                         "STUDENT_FOLDER is what export wrote. The address of the page is printed on "
-                                        "standard output; docs/protocol.md\n"
-                                        "has the protocol, docs/serving.md what a server in public needs.\n",
+                                        "standard output.\n"
+                                        "docs/protocol.md has the protocol, docs/serving.md what a public server "
+                                        "needs.\n",
                                     .keys = serve_fields,
                                     .key_count = serve_field_count};
     struct args args;

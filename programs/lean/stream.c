@@ -1,5 +1,5 @@
-/* stream.c: the live avatar from the command line: a student's folder, a picture and sound in; video out.
-   Prints the real-time factor, the delay of the first frame and chunk times. Links no HDF5, no MPI. */
+/* stream.c: the live avatar on the command line: a student's folder, a picture and sound go in, video comes out. Prints
+   the real-time factor, the delay of the first frame and the times of chunks. Links no HDF5, no MPI. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +22,11 @@
 
 enum { TIMES_MAX = 1 << 16 };
 
-struct times {                                      /* seconds; written by whoever hands out frames */
-    double *chunk;                                  /* the last TIMES_MAX chunks, so that memory stays constant */
-    double network, codec;                          /* of all chunks */
-    double first_network, first_codec, first_frame; /* of the first; first_frame: after its sound was there */
+struct times {                         /* seconds; written by the thread that hands out frames */
+    double *chunk;                     /* times of the last TIMES_MAX chunks; no more, so that memory is constant */
+    double network, codec;             /* sums over all chunks */
+    double first_network, first_codec; /* times of the first chunk */
+    double first_frame;                /* time between the first chunk's sound being complete and its first frame */
     long count;
 };
 
@@ -36,15 +37,15 @@ struct stream {
     struct pipeline *pipeline;
     struct sound_source *source;
     struct frame_sink *sink;
-    struct csv mask;        /* of talk=file */
-    long frames_begun;      /* video frames of the chunks that the network has begun, and the first */
-    long frames_out, limit; /* those handed out; at most so many */
-    double encoder;         /* seconds that the sound of the last video frame took to encode */
-    double first_encoder;   /* the same when the first chunk was ready */
+    struct csv mask;        /* open with talk=file */
+    long frames_begun;      /* video frames of the chunks that the network has begun, and the reference's */
+    long frames_out, limit; /* video frames that were handed out, and the most that may be */
+    double encoder;         /* seconds that the audio encoder took for the last video frame's sound */
+    double first_encoder;   /* seconds that it took for the last sound of the first chunk */
     struct times times;
 };
 
-/* A decoded chunk: out with it. Overlapped this is the decoder's thread. */
+/* Writes out a decoded chunk. In overlapped mode the decoder's thread calls it. */
 static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
     struct stream *s = user;
     struct times *t = &s->times;
@@ -64,7 +65,7 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
     return OK;
 }
 
-/* On a device what the libraries and recordings need is made now, so that no chunk waits for it. */
+/* Opens the pipeline and, on a device, rehearses a chunk, so that none has to wait for libraries and recordings. */
 static int open_pipeline(struct stream *s) {
     int overlap = s->options.overlap, can = s->decoder || device_overlaps();
     TRY(pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? can : overlap == OVERLAP_ON, take_chunk, s,
@@ -77,7 +78,7 @@ static int open_pipeline(struct stream *s) {
     return OK;
 }
 
-/* The reference's own frame is the video's first. */
+/* Begins the session with the reference, which the codec has encoded and decoded as the video's first frame. */
 static int show_reference(struct stream *s) {
     const struct student_description *d = session_student(s->session);
     size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
@@ -115,7 +116,7 @@ static void close_stream(struct stream *s) {
     free(s->times.chunk);
 }
 
-/* Everything that the sound so far allows. */
+/* Runs all chunks for which there is enough sound. */
 static int run_chunks(struct stream *s) {
     while (!interrupt_requested() && s->frames_begun < s->limit && session_ready(s->session)) {
         if (s->frames_begun == 1) s->first_encoder = s->encoder;
@@ -138,7 +139,7 @@ static int push_frame(struct stream *s, const float *agent, const float *user, l
     return sink_sound(s->sink, agent, user, samples);
 }
 
-/* A whole video frame of sound, short only at the end. */
+/* Reads the sound of one video frame; it is shorter only at the sound's end. Returns samples, or -(error code). */
 static long read_frame(struct stream *s, float *agent, float *user) {
     long got = 0;
     while (got < AUDIO_SAMPLES_PER_FRAME) {
@@ -164,7 +165,7 @@ static int run(struct stream *s) {
         if (n < AUDIO_SAMPLES_PER_FRAME) break;
     }
     session_end(s->session);
-    TRY(pipeline_finish(s->pipeline)); /* the decoder's thread reads the limit */
+    TRY(pipeline_finish(s->pipeline)); /* the decoder's thread reads the limit, which changes next */
     if (sound_frames < s->limit) s->limit = sound_frames;
     TRY(run_chunks(s));
     return pipeline_finish(s->pipeline);
@@ -179,7 +180,7 @@ static void report(struct stream *s) {
     struct times *t = &s->times;
     long kept = t->count < TIMES_MAX ? t->count : TIMES_MAX;
     if (!kept) {
-        log_line("no chunk: the sound is shorter than one");
+        log_line("no chunk was made: the sound is shorter than one chunk");
         return;
     }
     double video = (double)t->count * session_chunk_frames(s->session) / VIDEO_RATE, chunk = video / (double)t->count;
@@ -196,9 +197,10 @@ static void report(struct stream *s) {
              1e3 * t->first_frame, chunk, 1e3 * t->chunk[kept / 2], 1e3 * t->chunk[kept * 95 / 100],
              1e3 * t->chunk[kept * 99 / 100], 1e3 * t->chunk[kept - 1]);
     struct recording_counts r = session_recordings(s->session);
-    if (r.kept) log_line("passes: %ld as they are, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
+    if (r.kept) log_line("passes: %ld run directly, %ld recorded, %ld replayed", r.direct, r.recorded, r.replayed);
     if (session_unheard(s->session))
-        log_line("the agent's sound is too quiet to be heard (below -60 dB of full scale): nobody talks");
+        log_line("the agent's sound is too quiet (below -60 dB of full scale), so nobody talks: make it louder, or "
+                 "give talk=always");
     struct session_wait w = session_wait(s->session);
     double heard = w.chunk + w.ahead + w.encoder_ahead;
     log_line(
@@ -209,7 +211,7 @@ static void report(struct stream *s) {
         1e3 * (t->first_frame - t->first_network - t->first_codec));
 }
 
-/* Before the device is touched and threads are made. */
+/* Starts the second process that decodes. Call before the device is touched and threads are made, because it forks. */
 static int start_decoder(struct stream *s, const char *folder, struct session_options *options,
                          struct student_description *d) {
     session_options_apply(options, d);
@@ -250,20 +252,21 @@ static int stream(struct stream *s, const char *folder) {
 
 int main(int argc, char **argv) {
     struct command command = {.name = "stream",
-                              .does = "Streams a student as a live avatar: a picture and sound in, video out.",
+                              .does = "Streams a student as a live avatar: takes a picture and sound, makes video.",
                               .words = "STUDENT_FOLDER",
                               .min_words = 1,
                               .max_words = 1,
-                              .text = "STUDENT_FOLDER is what export wrote. Any length of sound runs at constant "
-                                      "memory; the program prints the real-time\n"
-                                      "factor, the delay of the first frame and the times of chunks.\n",
+                              .text = "STUDENT_FOLDER is what export wrote. Memory stays constant, however long the "
+                                      "sound is. At the end the\n"
+                                      "real-time factor, the delay of the first frame and the times of chunks are "
+                                      "printed.\n",
                               .keys = stream_fields,
                               .key_count = stream_field_count};
     struct args args;
     static struct stream s;
     int code = args_parse(&args, &command, &s.options, argc, argv);
     if (code || args.done) return args_exit("stream", code);
-    interrupt_watch(); /* the video so far is finished properly */
+    interrupt_watch(); /* so that Ctrl-C still finishes the video that there is so far */
     code = stream_options_check(&s.options);
     if (!code) code = stream(&s, args.words[0]);
     close_stream(&s);

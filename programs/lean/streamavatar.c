@@ -1,6 +1,6 @@
 /* streamavatar.c: the one command. `streamavatar NAME ...` runs the program NAME that lies beside it (bin/ of a build)
    or in ../libexec/streamavatar (installed), or the script NAME.sh, where its header says "usage: streamavatar NAME".
-   It knows no names: what commands there are and what they do, they say themselves (--help). */
+   It holds no list of names: which commands there are is read from the folders, what they do from their --help. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ struct house {
 
 /* ---- where things are ---- */
 
-/* FOLDER/NAME without its last `up` parts, in place. 1: it is there. */
+/* Writes to `path` FOLDER without its last `up` parts, then NAME. 1: that exists. */
 static int look(char *path, size_t size, const char *folder, int up, const char *name) {
     snprintf(path, size, "%s", folder);
     for (char *slash; up > 0 && (slash = strrchr(path, '/')); up--) *slash = 0;
@@ -33,8 +33,9 @@ static int look(char *path, size_t size, const char *folder, int up, const char 
     return snprintf(path + n, size - n, "/%s", name) < (int)(size - n) && file_exists(path);
 }
 
-/* Installed, the programs are apart from what else lies in bin. In a checkout they are beside this one, some folders
-   below the scripts; anywhere else what lies beside it is not ours. */
+/* Finds the folders of programs and scripts. Installed, the programs lie apart from what else is in bin. In a checkout
+   they lie beside this one, at most DEPTH folders below the one that holds scripts/. Anywhere else nothing is taken:
+   what lies beside this program there is not ours. */
 static int find_house(struct house *h) {
     char own[FILE_PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
@@ -97,7 +98,7 @@ static void list_commands(struct house *h) {
 
 /* ---- what it does ---- */
 
-/* Becomes the command; BIN tells scripts where the programs are. */
+/* Replaces this process by the command; the variable BIN tells scripts where the programs are. */
 static int run(const struct house *h, const char *name, char **argv) {
     char path[FILE_PATH_MAX];
     if (!find_command(h, name, path, sizeof path)) return error_set(ERR_USAGE, "unknown command %.60s", name);
@@ -107,7 +108,7 @@ static int run(const struct house *h, const char *name, char **argv) {
     return error_set(ERR_DEVICE, "%s: cannot be run: %s", path, strerror(errno));
 }
 
-/* The first lines that the commands' --help prints, "NAME: what it does". All are asked at once. */
+/* Prints the first line of each command's --help, "NAME: what it does". All are asked at once, which is quicker. */
 static void print_summaries(const struct house *h) {
     char path[FILE_PATH_MAX], line[256];
     FILE *said[COMMANDS_MAX];
@@ -126,7 +127,7 @@ static void print_summaries(const struct house *h) {
 static void print_help(struct house *h) {
     printf("streamavatar: Trains, distils and streams talking and listening avatars.\n\n"
            "usage: streamavatar COMMAND WORD ... [key=value ...]\n\ncommands:\n"
-           "  help             Prints this text; help COMMAND what that command takes.\n"
+           "  help             Prints this text; help COMMAND prints what that command takes.\n"
            "  version          Prints version, commit, backend, number type and libraries.\n");
     fflush(stdout);
     list_commands(h);

@@ -10,11 +10,11 @@ enum ask { ASK_CONV, ASK_CONV_REAL, ASK_CONV_INPUT, ASK_CONV_WEIGHT, ASK_ATTENTI
 /* One kind of call; a shape is listed once. */
 struct asked {
     enum ask what;
-    const char *of;          /* the network */
-    struct conv_shape shape; /* of convolutions */
+    const char *of;          /* the network that asks */
+    struct conv_shape shape; /* a convolution's */
     int beta, bias;          /* 1: y is added to; there is a bias */
-    long B, S, K, H, D;      /* of attention: one range of K keys */
-    int ranges;              /* of the call that the range is one of */
+    long B, S, K, H, D;      /* an attention's: one range of K keys */
+    int ranges;              /* ranges of the attention call that this one belongs to */
 };
 
 /* Runs all networks; returns how many there are. The list stays. */

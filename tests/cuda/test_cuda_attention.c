@@ -144,7 +144,7 @@ struct problem {
     int ranges, together; /* together: one sample's keys of all ranges lie side by side */
 };
 
-struct operands { /* of the device, and the oracle's */
+struct operands { /* the device's, and the oracle's */
     elem *q, *o, *dout, *dq, *k, *v, *dk[RANGES], *dv[RANGES];
     real *lse, *dk_sum, *dv_sum;
     double *Q, *O, *Dout, *Dq, *K, *V, *Dk[RANGES], *Dv[RANGES], *Lse, *Dk_sum, *Dv_sum;

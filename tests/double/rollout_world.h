@@ -99,7 +99,7 @@ static inline void roll(struct world *w, int exit, real *out, real *exit_input) 
 /* A clip at a level of its own in every chunk and sample: t is kept chunk by chunk. */
 struct causal_clip {
     real *latents; /* [B][frames] */
-    real *t;       /* of chunk i at t + i B C, [B, chunk's frames] */
+    real *t;       /* levels; those of chunk i begin at t + i B C, [B, chunk's frames] */
     real *velocity;
 };
 

@@ -235,7 +235,7 @@ static void logits_belong_to_their_sample(void **state) {
         mem_zero(w.dglobal, sizeof(real) * B);
         mem_zero(w.dlatents, sizeof(real) * (size_t)(B * w.clip));
         if (branch)
-            real_fill(w.dglobal + 1, 1, 1); /* of sample 1 */
+            real_fill(w.dglobal + 1, 1, 1); /* sample 1 */
         else
             real_fill(w.dlocal + (F - 1), 1, F - 1);
         backward(&w, &frozen, w.dlatents, 0);
@@ -268,7 +268,7 @@ static void branches_read_what_they_should(void **state) {
     double *local = small_host(w.local, B * (F - 1)), *global = small_host(w.global, B);
     long frame = w.clip / F;
     real *kept = small_reals(&w.small, frame, 0), *move = small_reals(&w.small, frame, 0.5);
-    for (int f = 0; f < F; f++) { /* of sample 1 */
+    for (int f = 0; f < F; f++) { /* frames of sample 1 */
         real *at = w.latents + w.clip + f * frame;
         mem_copy(kept, at, sizeof(real) * (size_t)frame);
         real_axpby(at, 1, move, 1, frame);

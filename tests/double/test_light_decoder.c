@@ -18,7 +18,7 @@ enum {
     PIXELS = VIDEO * 3 * H * W * PATCH * PATCH
 };
 #define STEP 3e-7
-enum { SEED = 4, NOISE_SEED = 2 }; /* of which no ReLU lies within the step of its corner */
+enum { SEED = 4, NOISE_SEED = 2 }; /* with these seeds no ReLU lies within the step of its corner */
 
 /* Shapes of the stride 4. Light: growth and scale in different stages, with and without patches at the end. */
 static const struct decoder_config shapes[] = {
@@ -261,7 +261,7 @@ static void notices_a_wrong_gradient(void **state) {
 /* The loss is that of what the codec's own encoder makes of the same pixels, in float there. */
 static void encodes_as_the_codec(void **state) {
     (void)state;
-    enum { CLIPS = 2 }; /* of the largest part */
+    enum { CLIPS = 2 }; /* clips of the largest part */
     struct world w;
     static float latents[LATENTS], wanted[LATENTS], video[BATCH * PIXELS];
     static const struct light_config config = {.pixel = LIGHT_L1, .consistency_weight = 1};

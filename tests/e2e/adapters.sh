@@ -12,7 +12,8 @@ if ! has websockets || { ! has pipecat && ! has livekit; }; then
 fi
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
-check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
+    out="$work/student"
 "$BUILD/tests/programs/voices" 1 4 >"$work/speech.pcm"
 "$BIN/serve" "$work/student" port=0 reference=docs/demo.png threads=1 >"$work/address" 2>"$work/server" &
 server=$!
@@ -22,7 +23,8 @@ for _ in $(seq 200); do
     sleep 0.05
 done
 log=$work/said
-timeout 120 "$python" tests/e2e/adapters.py "$(sed 's/http/ws/; s/\/$//' "$work/address")" "$work/speech.pcm" >"$log" 2>&1
+timeout 120 "$python" tests/e2e/adapters.py "$(sed 's/http/ws/; s/\/$//' "$work/address")" "$work/speech.pcm" \
+    >"$log" 2>&1
 code=$?
 sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' "$log")
 if [ -n "$sum" ]; then

@@ -37,7 +37,8 @@ check "another recipe is another set" expect 2 prepare "$work/set.yaml" out="$wo
 check "it says what differs" says stride=6
 check "two steps" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
 check "export" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
-check "the student says what it needs" grep -q '"recipe":.*wav2vec2 version=1 weights=[0-9a-f]\{8\} .*states=last,0 .*stride=12' \
+check "the student says what it needs" grep -q \
+    '"recipe":.*wav2vec2 version=1 weights=[0-9a-f]\{8\} .*states=last,0 .*stride=12' \
     "$work/student/config.json"
 "$BIN/puppet" "$work/clips" size=32 identities=1 clips=1 seconds=2 >/dev/null 2>&1
 clip=$(ls "$work"/clips/*.mp4)
@@ -45,18 +46,22 @@ check "stream" expect 0 stream "$work/student" reference="$clip" audio="$clip" o
 check "frames came out" says "frames, "
 mv "$work/encoder" "$work/moved"
 check "weights that moved" expect 3 stream "$work/student" reference="$clip" audio="$clip"
-check "named elsewhere" expect 0 stream "$work/student" reference="$clip" audio="$clip" out="$work/two.mp4" audio_weights="$work/moved"
+check "named elsewhere" expect 0 stream "$work/student" reference="$clip" audio="$clip" out="$work/two.mp4" \
+    audio_weights="$work/moved"
 check "the same video" cmp "$work/one.mp4" "$work/two.mp4"
 check "other weights" expect 3 stream "$work/student" reference="$clip" audio="$clip" audio_weights="$work/other"
 check "it names both" says "checksum [0-9a-f]\{8\}, the features were made with [0-9a-f]\{8\}"
 check "whole clips" expect 0 prepare "$work/set.yaml" out="$work/whole.h5" audio_weights="$work/moved" audio_mode=whole
-check "export of it" expect 0 export configs/tiny.yaml run="$work/run" data="$work/whole.h5" stage=teacher out="$work/deaf"
+check "export of it" expect 0 export configs/tiny.yaml run="$work/run" data="$work/whole.h5" stage=teacher \
+    out="$work/deaf"
 check "a student of whole clips cannot stream" expect 2 stream "$work/deaf" reference="$clip" audio="$clip"
 check "it says why" says audio_mode
 
-sed 's/"dit":[^{]*{/&"deaf": 1,/' "$work/student/config.json" >"$work/old.json" && mv "$work/old.json" "$work/student/config.json"
+sed 's/"dit":[^{]*{/&"deaf": 1,/' "$work/student/config.json" >"$work/old.json" &&
+    mv "$work/old.json" "$work/student/config.json"
 check "an export of an earlier version" expect 3 stream "$work/student" reference="$clip" audio="$clip"
-check "is told what its key is called now" says 'dit.deaf: this key is called dit.mute_input now: export the student again'
+check "is told what its key is called now" says \
+    'dit.deaf: this key is called dit.mute_input now: export the student again'
 
 check "features of a clip" expect 0 audio_features "$work/moved" "$clip" "$work/whole.safetensors"
 check "and by a stream" expect 0 audio_features "$work/moved" "$clip" "$work/stream.safetensors" audio_mode=stream
@@ -74,7 +79,8 @@ check "too few words" expect 2 audio_features "$work/moved" "$clip"
 check "nothing was written" [ ! -e "$work/no.safetensors" ]
 # sound as a tensor: the header's length, the header, the samples
 tensor() { # tensor FILE RATE VALUES(printf) COUNT
-    head="{\"__metadata__\":{\"rate\":\"$2\"},\"pcm\":{\"dtype\":\"F32\",\"shape\":[$4],\"data_offsets\":[0,$((4 * $4))]}}"
+    pcm="{\"dtype\":\"F32\",\"shape\":[$4],\"data_offsets\":[0,$((4 * $4))]}"
+    head="{\"__metadata__\":{\"rate\":\"$2\"},\"pcm\":$pcm}"
     { le 8 ${#head} && printf '%s' "$head" && printf "$3"; } >"$1"
 }
 tensor "$work/a.safetensors" 16000 '\0\0\0\077\0\0\0\077' 2

@@ -3,11 +3,14 @@
 # they do not know is refused.
 . tests/e2e/checks
 whole() { "$BIN/bench" whole=yes >"$log" 2>&1 && grep -q '^training step .* GFLOP/s' "$log"; }
-step() { "$BIN/bench" step=demo seconds=0.1 >"$log" 2>&1 && grep -q ' rows: training step least [0-9.]* ms, median [0-9.]* ms$' "$log"; }
+step() { "$BIN/bench" step=demo seconds=0.1 >"$log" 2>&1 &&
+    grep -q ' rows: training step least [0-9.]* ms, median [0-9.]* ms$' "$log"; }
 check "a training step alone" step
-profile() { grep -qE '^products, forward +[0-9]+ calls +[0-9.]+ ms .* of the limit' "$log" && grep -q '^the whole step .* ms .* of the limit' "$log"; }
+profile() { grep -qE '^products, forward +[0-9]+ calls +[0-9.]+ ms .* of the limit' "$log" &&
+    grep -q '^the whole step .* ms .* of the limit' "$log"; }
 check "and where its time goes" profile
-wide() { "$BIN/bench_dit" tiny=yes >"$log" 2>&1 && grep -q '^real-time factor' "$log" && grep -q '^light decoder' "$log"; }
+wide() { "$BIN/bench_dit" tiny=yes >"$log" 2>&1 && grep -q '^real-time factor' "$log" &&
+    grep -q '^light decoder' "$log"; }
 check "limits and a training step" whole
 check "blocks, a stream and the light decoder, tiny" wide
 alone() { # PART LINE OTHERS: that part has the line, and none of the others'
@@ -15,7 +18,8 @@ alone() { # PART LINE OTHERS: that part has the line, and none of the others'
 }
 check "limits alone" alone limits '^matrix product' '^(linear|block|stream|profiled)'
 check "kernels alone" alone kernels '^profiled' '^(matrix|block|stream)'
-check "a dry run counts a chunk and a training block" alone dry '^dry: a training block .* times the minimum' '^(matrix|stream|served)'
+check "a dry run counts a chunk and a training block" alone dry '^dry: a training block .* times the minimum' \
+    '^(matrix|stream|served)'
 check "an unknown part exits 2" expect 2 bench_dit part=everything
 check "an unknown network exits 2" expect 2 bench_dit net=14b
 check "a size that no latents make exits 2" expect 2 bench_dit size=100x100

@@ -1,6 +1,6 @@
 #!/bin/sh
-# bridges.sh: pictures and sound sent on by ffmpeg as docs/bridges.md says: a session by RTMP and by UDP, and the pipe
-# of `stream`. Sound and picture stay in step (apart.py). Skipped where ffmpeg or Python is missing.
+# bridges.sh: pictures and sound sent on by ffmpeg as docs/bridges.md says: a session by RTMP and by UDP, and what
+# `stream` writes into a pipe. Sound and picture stay in step (apart.py). Skipped where ffmpeg or Python is missing.
 . tests/e2e/checks
 if ! command -v ffmpeg >/dev/null || ! command -v ffprobe >/dev/null || ! command -v python3 >/dev/null; then
     echo "skipped: bridges need ffmpeg, ffprobe and python3"
@@ -9,7 +9,8 @@ fi
 broadcast=$BUILD/examples/broadcast
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
-check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
+    out="$work/student"
 "$BUILD/tests/programs/voices" 1 6 >"$work/speech.pcm"
 "$BIN/serve" "$work/student" port=0 reference=docs/demo.png threads=1 >"$work/address" 2>"$work/server" &
 server=$!
@@ -46,15 +47,18 @@ check "spoken whole" whole
 check "sound and picture in step by RTMP" in_step rtmp.flv
 
 udp=udp://127.0.0.1:$(free_port SOCK_DGRAM)
-ffmpeg -v error -y -i "$udp?timeout=4000000" -c copy "$work/udp.ts" 2>"$work/far" & # it ends with an error: 4 s of silence
+ffmpeg -v error -y -i "$udp?timeout=4000000" -c copy "$work/udp.ts" \
+    2>"$work/far" & # it ends with an error: 4 s of silence
 far=$!
 sleep 0.5
 send mpegts "$udp?pkt_size=1316"
 check "a session by UDP" whole
 wait $far
 check "sound and picture in step by UDP" in_step udp.ts
-ffmpeg -v error -y -i "$work/sent.nut" -itsoffset 0.12 -i "$work/sent.nut" -map 0:v -map 1:a -c:v copy -c:a aac "$work/late.flv"
-check "what is out of step is found" sh -c "python3 tests/e2e/apart.py '$work/sent.nut' '$work/late.flv' | grep -q 'apart_ms 1[12]'"
+ffmpeg -v error -y -i "$work/sent.nut" -itsoffset 0.12 -i "$work/sent.nut" -map 0:v -map 1:a -c:v copy -c:a aac \
+    "$work/late.flv"
+check "what is out of step is found" sh -c \
+    "python3 tests/e2e/apart.py '$work/sent.nut' '$work/late.flv' | grep -q 'apart_ms 1[12]'"
 
 fails() { # fails CODE SOUND ARGUMENTS...: broadcast ends so, with a line that says why
     want=$1 sound=$2
@@ -77,8 +81,10 @@ check "is left out" says " 1.00 s spoken"
         -i "$work/speech.pcm" -c:v libx264 -tune zerolatency -pix_fmt yuv420p -c:a aac "$work/file.flv"
 check "the pictures of stream and its sound" [ -s "$work/file.flv" ]
 mkfifo "$work/sound"
-tee "$work/sound" <"$work/speech.pcm" | "$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- threads=1 2>"$log" |
-    timeout 60 ffmpeg -v error -y -f s16le -ar 16000 -ac 1 -i "$work/sound" -f rawvideo -pixel_format rgb24 -video_size 8x8 \
+tee "$work/sound" <"$work/speech.pcm" | "$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- threads=1 \
+    2>"$log" |
+    timeout 60 ffmpeg -v error -y -f s16le -ar 16000 -ac 1 -i "$work/sound" -f rawvideo -pixel_format rgb24 \
+    -video_size 8x8 \
         -framerate 25 -i - -map 1:v -map 0:a -c:v libx264 -tune zerolatency -pix_fmt yuv420p -c:a aac "$work/pipe.flv"
 check "the same from a pipe" [ -s "$work/pipe.flv" ]
 for file in file pipe; do

@@ -45,8 +45,10 @@ check "is the whole network's to the last bit" cmp "$first.out" "$work/third.out
 # The trunk's own sizes, as a config, are those that it was trained with.
 "$BIN/inspect" model=yes "$first/transformer" >"$work/model.yaml" 2>"$log"
 check "a config from a checkpoint" grep -q '^  ffn_dim: 64$' "$work/model.yaml"
-check "starts a teacher" expect 0 teacher "$work/model.yaml" data="$work/data.h5" run="$work/fifth" frames=7 model.height=4 \
-    model.width=4 model.text_len=4 model.audio_dim=16 threads=2 teacher.steps=0 teacher.batch=1 teacher.sampler.steps=2 \
+check "starts a teacher" expect 0 teacher "$work/model.yaml" data="$work/data.h5" run="$work/fifth" frames=7 \
+    model.height=4 \
+    model.width=4 model.text_len=4 model.audio_dim=16 threads=2 teacher.steps=0 teacher.batch=1 \
+    teacher.sampler.steps=2 \
     teacher.init="$first/transformer"
 
 cp -r "$first" "$work/clean"
@@ -90,7 +92,8 @@ sed '$s/}$/,"sums":["audio.safetensors"]}/' "$work/old/config.json" >"$work/list
 mv "$work/list.json" "$work/old/config.json"
 check "sums that are a list" refuses 3 "sums: expected" forward "$work/old" "$work/sound.safetensors" "$work/no.out"
 
-printf '{"weight_map":{"a":"../bare.safetensors"}}' >"$first.05/transformer/diffusion_pytorch_model.safetensors.index.json"
+printf '{"weight_map":{"a":"../bare.safetensors"}}' \
+    >"$first.05/transformer/diffusion_pytorch_model.safetensors.index.json"
 check "an index that leaves its folder" refuses 3 "is not one of this folder" forward "$first.05/transformer" \
     "$work/bare.safetensors" "$work/no.out"
 truncate -s -1 "$first/transformer/diffusion_pytorch_model.safetensors"

@@ -56,7 +56,8 @@ check "prepare" make_set 0 codec_weights="$work/vae.safetensors"
 run() {
     want=$1 program=$2
     shift 2
-    expect "$want" "$program" configs/tiny.yaml run="$work/run" data="$work/data.h5" model.in_channels=48 model.out_channels=48 \
+    expect "$want" "$program" configs/tiny.yaml run="$work/run" data="$work/data.h5" model.in_channels=48 \
+        model.out_channels=48 \
         teacher.steps=2 teacher.batch=2 threads=2 "$@"
 }
 check "teacher" run 0 teacher
@@ -77,13 +78,15 @@ overlapped() {
         cmp "$work/out" "$work/after" && [ "$(wc -c <"$work/out")" -eq $((25 * 64 * 64 * 3)) ]
 }
 check "the decoder beside the network" overlapped
-apart() { stream 0 out=- decoder_device=1 "$@" && cmp "$work/out" "$work/after"; } # apart ARGUMENTS...: the same once more
+apart() { stream 0 out=- decoder_device=1 "$@" &&
+    cmp "$work/out" "$work/after"; } # apart ARGUMENTS...: the same once more
 check "the decoder in a process of its own" apart
 check "the delay in its parts" says "first frame [0-9]* ms after the sound begins: .* look-ahead 80, .* codec [0-9]"
 light() {
     want=$1
     shift
-    run "$want" light_decoder light_decoder.steps=2 light_decoder.batch=2 light_decoder.width0=12 light_decoder.width1=8 \
+    run "$want" light_decoder light_decoder.steps=2 light_decoder.batch=2 light_decoder.width0=12 \
+        light_decoder.width1=8 \
         light_decoder.width2=8 light_decoder.width3=4 light_decoder.blocks=1 light_decoder.scale2=2 \
         light_decoder.patch=2 light_decoder.consistency_weight=0 "$@"
 }

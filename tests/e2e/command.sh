@@ -41,7 +41,8 @@ for name in $sources; do
     while read -r key; do
         option=--$(echo "$key" | tr _ -)
         check "$name $option" expect 2 "$name" "$option" 5
-        check "$name $option: its new spelling, in one line" [ "$(sed "s/=yes /=5 /" "$log")" = "$name: write $key=5 instead of $option" ]
+        check "$name $option: its new spelling, in one line" \
+            [ "$(sed "s/=yes /=5 /" "$log")" = "$name: write $key=5 instead of $option" ]
     done <"$work/keys"
 done
 check "what a stage reads" answers "$BIN/refine" --help-config

@@ -47,11 +47,13 @@ expect_5 bench "$CUDA/bin/bench"
 
 # Plans are made where the device is not, and attention's workspace is in them: 21 frames at 12 KiB a token and array.
 for stage in teacher ode_init distill refine; do
-    [ "$("$CUDA/bin/$stage" configs/wan2.2-ti2v-5b.yaml --plan 2>"$log" | awk '/^workspace  / && $2 > 300 {n++} /^total  / {n++} END {print n}')" = 2 ] &&
+    [ "$("$CUDA/bin/$stage" configs/wan2.2-ti2v-5b.yaml --plan 2>"$log" |
+        awk '/^workspace  / && $2 > 300 {n++} /^total  / {n++} END {print n}')" = 2 ] &&
         [ ! -s "$log" ]
     verdict $? "plan of $stage"
 done
-"$CUDA/bin/teacher" configs/wan2.2-ti2v-5b.yaml --plan workspace_mib=64 2>&1 >/dev/null | grep -q 'workspace_mib: 64, but .* are wanted'
+"$CUDA/bin/teacher" configs/wan2.2-ti2v-5b.yaml --plan workspace_mib=64 2>&1 >/dev/null |
+    grep -q 'workspace_mib: 64, but .* are wanted'
 verdict $? "a cap that is too small"
 
 # Descriptors, made without a device.

@@ -17,15 +17,18 @@ check "they are smaller than the bytes they hold" sh -c \
 
 keys="threads=1 light_decoder.network=residual light_decoder.residual.width0=12 light_decoder.residual.width1=8
     light_decoder.residual.width2=8 light_decoder.residual.patch=1 light_decoder.target=pictures light_decoder.frames=3
-    light_decoder.consistency_weight=0 light_decoder.batch=4 light_decoder.optimiser.cooldown=0 light_decoder.log_every=1
-    light_decoder.motion_pixels=3 light_decoder.noise_clip=0.05 light_decoder.noise_frame=0.045 light_decoder.noise_motion=0.3"
+    light_decoder.consistency_weight=0 light_decoder.batch=4 light_decoder.optimiser.cooldown=0
+    light_decoder.log_every=1
+    light_decoder.motion_pixels=3 light_decoder.noise_clip=0.05 light_decoder.noise_frame=0.045
+    light_decoder.noise_motion=0.3"
 learns() { # learns CODE RUN ARGUMENTS...
     want=$1 run=$work/$2
     shift 2
     expect "$want" light_decoder configs/tiny.yaml run="$run" data="$work/data.h5" $keys "$@"
 }
 decoder() { echo "$work/$1/light_decoder/decoder.safetensors"; }
-figure() { sed -n "s/.*\"step\": $2, .*\"$3\": \([-0-9.e]*\).*/\1/p" "$work/$1/light_decoder/metrics.jsonl" | tail -n 1; }
+figure() { sed -n "s/.*\"step\": $2, .*\"$3\": \([-0-9.e]*\).*/\1/p" "$work/$1/light_decoder/metrics.jsonl" |
+    tail -n 1; }
 check "its plan" learns 0 plan --plan
 check "six steps" learns 0 whole light_decoder.steps=6
 check "decibels to the pictures" sh -c "[ -n '$(figure whole 6 psnr)' ] && [ -n '$(figure whole 6 codec_psnr)' ]"
@@ -37,16 +40,19 @@ check "other noise, another decoder" learns 0 still light_decoder.steps=6 light_
     light_decoder.noise_frame=0 light_decoder.noise_motion=0
 check "it is" sh -c "! cmp -s '$(decoder whole)' '$(decoder still)'"
 two() {
-    timeout -k 5 120 sh scripts/launch.sh -n 2 "$BIN/light_decoder" configs/tiny.yaml run="$work/two" data="$work/data.h5" \
+    timeout -k 5 120 sh scripts/launch.sh -n 2 "$BIN/light_decoder" configs/tiny.yaml run="$work/two" \
+        data="$work/data.h5" \
         $keys light_decoder.steps=6 >"$log" 2>&1
 }
 check "two ranks" two
 # The order of sums alone differs: six digits of the first loss.
-check "see the same loss" awk "BEGIN {a = $(figure whole 1 loss); b = $(figure two 1 loss); exit !(a > 0 && (a - b) ^ 2 < (1e-5 * a) ^ 2)}"
+check "see the same loss" awk \
+    "BEGIN {a = $(figure whole 1 loss); b = $(figure two 1 loss); exit !(a > 0 && (a - b) ^ 2 < (1e-5 * a) ^ 2)}"
 check "the codec's decode as the target" learns 0 codec light_decoder.steps=2 light_decoder.target=codec
 check "from its own file" learns 0 again light_decoder.steps=2 light_decoder.from="$(decoder whole)"
 
-check "a teacher shown through it" expect 0 teacher configs/tiny.yaml run="$work/whole" data="$work/data.h5" teacher.steps=2 \
+check "a teacher shown through it" expect 0 teacher configs/tiny.yaml run="$work/whole" data="$work/data.h5" \
+    teacher.steps=2 \
     decoder="$(decoder whole)"
 check "exported with it" expect 0 export configs/tiny.yaml stage=teacher run="$work/whole" data="$work/data.h5" \
     decoder="$(decoder whole)" out="$work/student"

@@ -6,7 +6,8 @@
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=4 \
     teacher.optimiser.lr=0.05 teacher.optimiser.warmup=1 teacher.optimiser.ema=0
-check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
+    out="$work/student"
 "$BUILD/tests/programs/voices" 1 3 >"$work/three.pcm" || exit 1 # seconds
 "$BUILD/tests/programs/voices" 2 120 >"$work/long.pcm" || exit 1
 input=$work/three.pcm
@@ -33,7 +34,8 @@ check "in two" stream 0 out=- decoder_device=1
 check "equal frames, all of three seconds" cmp "$work/one.rgb" "$work/out"
 frame=$(($(wc -c <"$work/out") / 75)) # bytes
 check "it says who decodes" says "process [0-9]* decodes, on device 1"
-check "and how much of it was beside the network" says "a process of its own decoded, [0-9]* % of the decoder.s time beside"
+check "and how much of it was beside the network" says \
+    "a process of its own decoded, [0-9]* % of the decoder.s time beside"
 check "in turn" stream 0 out=- decoder_device=1 overlap=off
 check "equal frames" cmp "$work/one.rgb" "$work/out"
 "$BUILD/tests/programs/tiny_decoder" "$work/decoder.safetensors" 16 4 || exit 1
@@ -50,7 +52,8 @@ mv "$work/student/codec.safetensors" "$work/away"
 check "a codec that is not there" stream 3 decoder_device=1
 check "what the second process met is said once" says "codec.safetensors"
 mv "$work/away" "$work/student/codec.safetensors"
-check "a picture that is not there" expect 3 stream "$work/student" reference="$work/no.png" audio=- threads=1 decoder_device=1
+check "a picture that is not there" expect 3 stream "$work/student" reference="$work/no.png" audio=- threads=1 \
+    decoder_device=1
 check "nothing is left" nobody
 
 # ---- ends ----
@@ -115,5 +118,5 @@ kill -STOP $decoder
 sleep 0.5 # a chunk is waited for
 kill -TERM $stream
 check "a decoder that is stopped holds nobody up" ended 5 20
-check "it says so" says "^stream: the codec's process $decoder gives no answer"
+check "it says so" says "^stream: the codec's process $decoder gave no answer"
 finish

@@ -73,7 +73,8 @@ done
 ! grep -q 'warning' "$work/distill.log"
 verdict $? "a sound distillation is warned of: $(grep -m 1 warning "$work/distill.log")"
 "$BIN/distill" configs/tiny.yaml run="$work/burst" data="$work/data.h5" threads=1 distill.sample_every=0 \
-    distill.student="$work/sound/ode_init" distill.teacher="$work/sound/teacher" distill.optimiser.lr=0.05 distill.steps=10 \
+    distill.student="$work/sound/ode_init" distill.teacher="$work/sound/teacher" distill.optimiser.lr=0.05 \
+    distill.steps=10 \
     >"$work/burst.log" 2>&1
 [ "$(grep -c 'warning: .* the student has burst' "$work/burst.log")" -eq 1 ]
 verdict $? "latents that burst are warned of once"
@@ -85,7 +86,8 @@ case $BUILD in
 *-sanitize*) echo "faults.sh: slow reads are not tried under the sanitizer" ;;
 *)
     ${CC:-cc} -shared -fPIC tests/e2e/slow_read.c -o "$work/slow.so" -ldl &&
-        SLOW_READ=20000 LD_PRELOAD=$work/slow.so "$BIN/teacher" configs/tiny.yaml run="$work/slow" data="$work/data.h5" threads=1 \
+        SLOW_READ=20000 LD_PRELOAD=$work/slow.so "$BIN/teacher" configs/tiny.yaml run="$work/slow" \
+        data="$work/data.h5" threads=1 \
             teacher.steps=25 teacher.sample_every=0 >"$work/slow.log" 2>&1
     verdict $? "slow reads: $(tail -n 1 "$work/slow.log")"
     [ "$(grep -c 'warning: .* ms a step are waiting for clips' "$work/slow.log")" -eq 1 ]

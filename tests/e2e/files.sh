@@ -1,8 +1,8 @@
 #!/bin/sh
 # files.sh: files that are not what a program asks for, and a run whose data or numbers are not what they were. A file
-# of another tool is refused by what it is, in whatever place it stands; a run that resumes with another data set is
-# refused with both sums; one that skipped updates says how many, and fails when they were most. Usage: BIN=bin
-# BUILD=build/cpu-float sh tests/e2e/files.sh
+# that another tool wrote is refused by what it is, wherever it is named. A run that resumes with another data set is
+# refused with both sums. A run that skipped updates says how many, and fails where most were skipped.
+# Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/files.sh
 . tests/e2e/checks
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 12 4 || exit 1
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/other.h5" 16 13 4 || exit 1

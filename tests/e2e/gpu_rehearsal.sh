@@ -178,7 +178,8 @@ kill_at_random() {
         # The last section was under way; those before must have ended.
         open=$(unended "$log" | grep -vxF "$(grep '^== ' "$log" | tail -n 1)")
         echo "  killed after $after s: $sections sections begun, $(wc -l <"$log") lines"
-        [ -z "$lost$open" ] && { [ "$sections" -ge 1 ] || ! grep -q '^== ' "$work/screen"; } # unpacking comes before the first
+        [ -z "$lost$open" ] && { [ "$sections" -ge 1 ] ||
+            ! grep -q '^== ' "$work/screen"; } # unpacking comes before the first
         verdict $? "killed after $after s: lost \"$lost\", ended without a word \"$open\""
     done
 }

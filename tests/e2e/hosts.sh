@@ -29,7 +29,8 @@ v6=$(ip -n $a addr show dev ${a}v | grep -c fd77::1)
 on() {
     [ "$1" = node0 ] && space=$a || space=$b
     RANK=$2 WORLD_SIZE=4 MASTER_ADDR=$address MASTER_PORT=29500 LOCAL_WORLD_SIZE=2 LOCAL_RANK=$(($2 / 2)) \
-        timeout -k 5 60 ip netns exec $space unshare -u sh -c 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"' \
+        timeout -k 5 60 ip netns exec $space unshare -u sh -c \
+        'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"' \
         "$1" "$work/hosts.$1" "$BIN/teacher" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/run" \
         teacher.steps=2 teacher.batch=4 comm.connect_timeout=${patience:-20} >"$work/rank$2" 2>&1
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # house.sh: the order of the source tree that docs/design.md section 2 states. A file includes its own floor and lower
-# ones only; the includes between rooms form no circle; no folder but those of tests holds more than 30 sources. Reads
-# the sources alone.
+# ones only; the includes between rooms form no circle; no folder but those of tests holds more than 30 sources. Then
+# the looks of the text: no line is too wide, and no comment or help text begins in the middle of a sentence. Reads the
+# files alone and needs no build; what is wrong is listed as FILE:LINE.
 # Usage: sh tests/e2e/house.sh [TREE]
 . tests/e2e/checks
 tree=${1:-.}
@@ -67,4 +68,57 @@ verdict $? "folders of more than 30 sources: $(cat "$work/heaps")"
     grep -v '^base/hdf5_' >"$work/heavy"
 [ ! -s "$work/heavy" ]
 verdict $? "includes that the lean programs must not need: $(cat "$work/heavy")"
+
+# ---- the looks of the text ----
+
+# Files of the tree whose names fit one of the patterns; what is built or downloaded does not count.
+files() { # files PATTERN...
+    for pattern; do
+        (cd "$tree" && find . \( -path ./build -o -path ./bin -o -path ./runs -o -path ./gpu_pack -o -name '.?*' \) \
+            -prune -o -type f -name "$pattern" -print)
+    done | sed 's|^\./||' | sort
+}
+files '*.[ch]' '*.cu' '*.cuh' '*.cc' '*.cpp' >"$work/c"
+files '*.sh' '*.bash' '*.sbatch' '*.py' '*.yaml' '*.mk' Makefile checks >"$work/scripts"
+files '*.md' >"$work/markdown"
+[ "$(wc -l <"$work/c")" -gt 500 ] && [ "$(wc -l <"$work/scripts")" -gt 50 ] && [ "$(wc -l <"$work/markdown")" -gt 10 ]
+verdict $? "the files were found"
+
+# wide COLUMNS <LIST: the lines that have more columns (characters; a tab is eight). In Markdown a table's row counts
+# nothing, because it cannot be broken, nor does an address; of a link only what is shown counts.
+wide() {
+    (cd "$tree" && xargs awk -v columns="$1" '
+        FILENAME ~ /\.md$/ {
+            sub(/^ *\|.*/, "")
+            gsub(/\]\([^)]*\)/, "]")
+            gsub(/https?:\/\/[^ )>]*/, "")
+        }
+        {gsub(/\t/, "        ")}
+        length > columns {print FILENAME ":" FNR ":" $0}') | LC_ALL=C.UTF-8 grep -aE "^[^:]*:[0-9]*:.{$(($1 + 1))}"
+}
+{
+    cat "$work/c" "$work/scripts" | wide 120
+    wide 160 <"$work/markdown"
+} | cut -c1-150 >"$work/wide"
+[ ! -s "$work/wide" ]
+verdict $? "lines that are wider than 120 columns (Markdown: 160):
+$(cat "$work/wide")"
+
+# A comment that begins with one of these words in lower case leaves its noun to be guessed. So does a help text, which
+# is the last argument of a row of config keys (base/config.h); the row may go over several lines.
+(cd "$tree" && {
+    xargs grep -nE '(/\*+|//) ?(of|from|after|for)( |$)' <"$work/c"
+    xargs grep -nE '(^|[ \t])# ?(of|from|after|for)( |$)' <"$work/scripts"
+    xargs awk '
+        FNR == 1 {row = 0; last = ""}
+        /(^|[^A-Z_])(TEXT|INT|LONG|REAL|REALS|FLAG|CHOICE|[A-Z_]+_FIELDS?)\(/ {row = 1; last = ""}
+        row && (/, *"(of|from|after|for) / || (/^ *"(of|from|after|for) / && last ~ /, *\\?$/)) {
+            print FILENAME ":" FNR ":" $0
+        }
+        /\)[,;]?( *\\)?$/ {row = 0}
+        {last = $0}' <"$work/c"
+}) | cut -c1-150 >"$work/fragments"
+[ ! -s "$work/fragments" ]
+verdict $? "comments and help texts that begin with a lower-case of, from, after or for:
+$(cat "$work/fragments")"
 finish

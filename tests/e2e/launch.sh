@@ -13,7 +13,8 @@ settings="data=$work/data.h5 threads=1"
 job() {
     ranks=$1 name=$2
     shift 2
-    timeout -k 5 120 sh scripts/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" "$@" \
+    timeout -k 5 120 sh scripts/launch.sh -n "$ranks" "$BIN/teacher" configs/tiny.yaml $settings run="$work/$name" \
+        "$@" \
         >"$log" 2>&1
 }
 # What the interrupted runs below are held to.
@@ -60,7 +61,8 @@ while [ "$(steps_done "one/teacher")" -lt 2 ] && kill -0 $shell 2>/dev/null; do 
 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
 [ $? -eq 3 ] && grep -q "one/teacher: is in use by process [0-9]* on $(hostname)" "$work/second"
 verdict $? "a second job: $(tail -n 1 "$work/second")"
-sh scripts/launch.sh -n 2 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 >"$work/second" 2>&1
+sh scripts/launch.sh -n 2 "$BIN/teacher" configs/tiny.yaml $settings run="$work/one" teacher.steps=100000 \
+    >"$work/second" 2>&1
 [ $? -eq 3 ] && [ "$(grep -c 'is in use' "$work/second")" -eq 1 ]
 verdict $? "a second job of two ranks: $(tail -n 1 "$work/second")"
 kill -TERM $(rank_process one 0)
@@ -76,8 +78,10 @@ unformed() { # unformed CODE PATTERN VARIABLES... : the teacher with this enviro
     verdict $? "exit code $code, expected $want: $(tail -n 1 "$log")"
 }
 unformed 2 'MASTER_ADDR is not set' RANK=0 WORLD_SIZE=2
-unformed 2 'RANK: expected a number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 4000))
-unformed 5 '1 of 2 ranks did not come within 1 s: 1' RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$((24000 + $$ % 4000))
+unformed 2 'RANK: expected a number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 \
+    MASTER_PORT=$((20000 + $$ % 4000))
+unformed 5 '1 of 2 ranks did not come within 1 s: 1' RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 \
+    MASTER_PORT=$((24000 + $$ % 4000))
 [ ! -e "$work/no" ]
 verdict $? "a job that was not formed makes no folder"
 cat >"$work/odd.sh" <<END
@@ -94,7 +98,8 @@ mkdir "$work/place0" "$work/place1"
 cp "$work/data.h5" "$work/place0"
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/place1/data.h5" 12 24 4 || exit 1
 cat >"$work/places.sh" <<END
-cd "$work/place\$RANK" && exec "$programs/teacher" "$PWD/configs/tiny.yaml" data=data.h5 threads=1 run="$work/places" "\$@"
+cd "$work/place\$RANK" &&
+    exec "$programs/teacher" "$PWD/configs/tiny.yaml" data=data.h5 threads=1 run="$work/places" "\$@"
 END
 sh scripts/launch.sh -n 2 sh "$work/places.sh" teacher.steps=4 >"$log" 2>&1
 code=$?

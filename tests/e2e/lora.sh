@@ -22,7 +22,9 @@ verdict $? "teacher"
 run ode_init run lora.rank=16 ode_init.steps=150 ode_init.optimiser.lr=4e-3
 verdict $? "ode_init through adapters"
 losses run/ode_init |
-    awk '{x[NR] = $1} END {for (i = 1; i <= 10; i++) {a += x[i]; b += x[NR + 1 - i]}; print "loss", a / 10, b / 10; exit !(b < 0.95 * a)}' \
+    awk '{x[NR] = $1}
+        END {for (i = 1; i <= 10; i++) {a += x[i]; b += x[NR + 1 - i]}
+            print "loss", a / 10, b / 10; exit !(b < 0.95 * a)}' \
         >>"$log"
 verdict $? "the loss does not fall"
 
@@ -90,7 +92,8 @@ cp "$work/other/ode_init/checkpoints/"step_*12.h5 "$work/stranger.h5"
 cp "$work/other/ode_init/checkpoints/"step_*12.h5.sum "$work/stranger.h5.sum"
 refused 2 'no adapters' "$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=teacher out="$work/x" \
     lora_out="$work/x.lora"
-refused 2 'lora.targets' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.rank=4 lora.targets=no_such
+refused 2 'lora.targets' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.rank=4 \
+    lora.targets=no_such
 refused 2 'lora.networks' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.networks=judge
 refused 2 'teacher.init' "$BIN/teacher" configs/tiny.yaml $settings run="$work/new" lora.rank=4 lora.networks=teacher
 
@@ -103,7 +106,8 @@ fi
 ranks() { # ranks N STAGE RUN [key=value ...]
     count=$1 stage=$2 name=$3
     shift 3
-    sh scripts/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$name" "$@" \
+    sh scripts/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$name" \
+        "$@" \
         >>"$log" 2>&1
 }
 mkdir "$work/dmd"
@@ -117,7 +121,8 @@ strings "$(newest moved/distill)" | grep -q "^\.\./\.\./ode_init/checkpoints"
 verdict $? "the place of the base is not relative"
 
 mv "$work/run/ode_init" "$work/elsewhere"
-refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" $adapters distill.steps=9
+refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" $adapters \
+    distill.steps=9
 run distill run $adapters distill.steps=9 distill.student="$work/elsewhere"
 verdict $? "the config says where the base is now"
 strings "$(newest run/distill)" | grep -q "^$work/elsewhere/checkpoints"

@@ -13,7 +13,8 @@ look() { "$BUILD/tests/programs/media_look" "$@" >"$log" 2>&1; } # look pictures
 # seen FILE PATTERN: what is seen in it; heard and in_sync likewise
 seen() { look pictures "$1" && says "$2"; }
 heard() { look sound "$1" && says "$2"; }
-in_sync() { # in_sync FILE: flashes and beeps lie within one frame, and move by less than 5 ms from one second to the next
+# in_sync FILE: flashes and beeps lie within one frame, and move by less than 5 ms from one second to the next.
+in_sync() {
     look sync "$1" && awk '$2 < 5 || $6 > 40 || $6 < -40 || $8 > 5 || $8 < -5 { exit 1 }' "$log"
 }
 
@@ -106,11 +107,13 @@ mv "$work/hole.mkv" "$work/late.mkv" "$work/pq.mkv" "$work/inter.mpg" "$work/six
 make clips/shots.mkv pattern=shots frames=80
 make 'clips/a%d: [x] 1.mkv' frames=60
 make clips/face.mkv pattern=face frames=60
-awk 'BEGIN { print "Frame,Left,Top,Width,Height"; for (f = 0; f < 60; f++) printf "%d,%g,24,16,16\n", f, 8 + f / 4 }' >"$work/clips/face.box.csv"
+awk 'BEGIN { print "Frame,Left,Top,Width,Height"; for (f = 0; f < 60; f++) printf "%d,%g,24,16,16\n", f, 8 + f / 4 }' \
+    >"$work/clips/face.box.csv"
 set_of() { # set_of OUT [key=value ...]
     set_out=$1
     shift
-    expect "$want" prepare source="$work/clips" out="$work/$set_out" height=32 width=32 channels=16 frames=3 stride=4 audio_dim=8 \
+    expect "$want" prepare source="$work/clips" out="$work/$set_out" height=32 width=32 channels=16 frames=3 stride=4 \
+        audio_dim=8 \
         fit.patches=1000 held_out=1 workers=2 "$@"
 }
 want=0
@@ -137,12 +140,14 @@ if command -v python3 >/dev/null 2>&1; then
 import pickle
 track = lambda left: {\"track\": {\"frame\": list(range(5, 60)), \"bbox\": [[left, 24, left + 16, 40]] * 55}}
 pickle.dump([track(4), track(30)], open(\"pywork/tracks.pckl\", \"wb\"))
-pickle.dump([[0.5] * 10 + [-1] * 45, [-0.2] * 10 + [1.5] * 30 + [-1] * 15], open(\"pywork/scores.pckl\", \"wb\"))' && python3 snippet.py"
+pickle.dump([[0.5] * 10 + [-1] * 45, [-0.2] * 10 + [1.5] * 30 + [-1] * 15],
+            open(\"pywork/scores.pckl\", \"wb\"))' && python3 snippet.py"
     for kind in box mask; do cp "$work/asd/NAME.$kind.csv" "$work/clips/face.$kind.csv"; done
     check "its sidecars" set_of asd.h5
     check "are taken" grep -q "9 clips found, 8 taken, 1 rejected" "$work/asd.report.txt"
     check "boxes of one face" [ "$(grep -c ',30.0,24.0,46.0,40.0' "$work/clips/face.box.csv")" -eq 55 ]
-    check "who talks" [ "$(grep -c ',talk' "$work/clips/face.mask.csv") $(grep -c ',listen' "$work/clips/face.mask.csv")" = "30 10" ]
+    mask=$work/clips/face.mask.csv
+    check "who talks" [ "$(grep -c ',talk' "$mask") $(grep -c ',listen' "$mask")" = "30 10" ]
 else
     echo "media.sh: no python3: the documented snippet is not run"
 fi
@@ -157,7 +162,8 @@ check "are refused" grep -q "six.mkv: has 6 sound channels, but two tracks" "$wo
 
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/set.h5" 16 12 4 || exit 1
 expect 0 teacher configs/tiny.yaml data="$work/set.h5" run="$work/run" threads=1 teacher.steps=2
-check "a student" expect 0 export configs/tiny.yaml data="$work/set.h5" run="$work/run" stage=teacher out="$work/student"
+check "a student" expect 0 export configs/tiny.yaml data="$work/set.h5" run="$work/run" stage=teacher \
+    out="$work/student"
 make me.jpg orientation=6
 make sound.mkv frames=30 pattern=still channels=2
 stream() { # stream CODE ARGUMENTS...
@@ -168,7 +174,8 @@ stream() { # stream CODE ARGUMENTS...
 for ending in mp4 m4v mov mkv webm avi gif; do
     check "out=x.$ending" stream 0 audio="$work/sound.mkv" "out='$work/a%d: [x].$ending'"
     check "it is one of $ending" seen "$work/a%d: [x].$ending" "frames \(29\|30\|31\) "
-    [ $ending = gif ] || check "it says that it was made" grep -q "a synthetic picture of a person" "$work/a%d: [x].$ending"
+    [ $ending = gif ] || check "it says that it was made" grep -q "a synthetic picture of a person" \
+        "$work/a%d: [x].$ending"
     [ $ending = gif ] || check "it has both parties" heard "$work/a%d: [x].$ending" "channels 2 .*talk 25-"
 done
 check "an ending that is none" stream 2 audio="$work/sound.mkv" out="$work/x.foo"
@@ -178,12 +185,14 @@ check "HDR is no reference" stream 3 audio="$work/sound.mkv" reference="$work/hd
 check "it says so" says HDR
 
 head -c 64000 /dev/zero >"$work/zeros"
-check "sound that cannot be heard" sh -c "'$BIN/stream' '$work/student' threads=1 reference='$work/me.jpg' audio=- <'$work/zeros' >'$work/out' 2>'$log'"
-check "it is said" says "too quiet to be heard"
+check "sound that cannot be heard" sh -c \
+    "'$BIN/stream' '$work/student' threads=1 reference='$work/me.jpg' audio=- <'$work/zeros' >'$work/out' 2>'$log'"
+check "it is said" says "too quiet (below"
 
 # a wav of 0.9 s, 48 kHz, stereo, by every way in: 23 frames; the same samples raw
 {
-    printf RIFF && le 4 $((36 + 172800)) && printf 'WAVEfmt ' && le 4 16 && le 2 1 && le 2 2 && le 4 48000 && le 4 192000 && le 2 4 && le 2 16
+    printf RIFF && le 4 $((36 + 172800)) && printf 'WAVEfmt ' && le 4 16 && le 2 1 && le 2 2 && le 4 48000 &&
+        le 4 192000 && le 2 4 && le 2 16
     printf data && le 4 172800 && head -c 172800 /dev/urandom && printf LIST && le 4 4 && printf abcd
 } >"$work/short.wav"
 mkfifo "$work/fifo"
@@ -202,11 +211,13 @@ for way in "$work/short.wav" - /dev/stdin fifo; do
 done
 input=/dev/null
 pipe() { # pipe COMMAND: the stream's sound, through a pipe
-    eval "$1" | "$BIN/stream" "$work/student" threads=1 reference="$work/me.jpg" audio=- >"$work/out" 2>"$log" && says " 23 frames, "
+    eval "$1" | "$BIN/stream" "$work/student" threads=1 reference="$work/me.jpg" audio=- >"$work/out" 2>"$log" &&
+        says " 23 frames, "
 }
 check "a wav through a pipe" pipe 'cat "$work/short.wav"'
 check "raw samples through a pipe" pipe 'head -c 28800 /dev/urandom'
-check "what a recorder writes that does not know how long it will last" pipe '{ printf RIFF && le 4 2147483684 && printf "WAVEfmt " && le 4 16 && le 2 1 && le 2 1 &&
+check "what a recorder writes that does not know how long it will last" pipe \
+    '{ printf RIFF && le 4 2147483684 && printf "WAVEfmt " && le 4 16 && le 2 1 && le 2 1 &&
     le 4 16000 && le 4 32000 && le 2 2 && le 2 16 && printf data && le 4 2147483648 && head -c 28800 /dev/zero; }'
 write_fifo "$work/me.jpg"
 check "a picture by a FIFO" stream 0 audio="$work/short.wav" reference="$work/fifo"
@@ -240,7 +251,8 @@ slowly() { # what is read, once the pipe has long been full and the signal came
     [ "$(cat "$work/code")" -eq 0 ] && [ $(($(stat -c %s "$work/out") % (3 * 16 * 16))) -eq 0 ]
 }
 {
-    printf RIFF && le 4 960036 && printf 'WAVEfmt ' && le 4 16 && le 2 1 && le 2 1 && le 4 16000 && le 4 32000 && le 2 2 && le 2 16
+    printf RIFF && le 4 960036 && printf 'WAVEfmt ' && le 4 16 && le 2 1 && le 2 1 && le 4 16000 && le 4 32000 &&
+        le 2 2 && le 2 16
     printf data && le 4 960000 && head -c 960000 /dev/zero
 } >"$work/long.wav"
 check "a slow reader" slowly
@@ -259,7 +271,8 @@ if [ -d "$grid" ]; then
             $3 != "sil" { if (!words++) begin = $1 / 1000; end = $2 / 1000 }
             END { print substr(name, 1, 1), first - begin, last + 1 - end }' - "$align"
     done >"$work/edges"
-    near() { awk -v of="$1" -v column="$2" '$1 ~ of { n++; near += $column >= -3 && $column <= 3 } END { exit !(n && near >= 0.95 * n) }' "$work/edges"; }
+    near() { awk -v of="$1" -v column="$2" \
+        '$1 ~ of { n++; near += $column >= -3 && $column <= 3 } END { exit !(n && near >= 0.95 * n) }' "$work/edges"; }
     check "where people begin" near '[bp]' 2
     check "where they end" near . 3
 else
@@ -294,10 +307,12 @@ look sound "$cases/speech_with_offset.mkv"
 check "an offset changes nothing" cmp "$log" "$work/without"
 mkdir "$work/cases"
 cp "$cases"/*.mp4 "$cases"/*.mkv "$cases"/*.ts "$cases"/*.mpg "$work/cases"
-check "all of them in a data set" expect 0 prepare source="$work/cases" out="$work/cases.h5" height=32 width=32 channels=16 frames=3 \
+check "all of them in a data set" expect 0 prepare source="$work/cases" out="$work/cases.h5" height=32 width=32 \
+    channels=16 frames=3 \
     stride=25 audio_dim=8 fit.patches=1000 held_out=1 workers=2
 check "with what is missing" grep -q "^56[0-9] frames in 2 clips have no picture" "$work/cases.report.txt"
-expect 0 stream "$work/student" threads=1 reference="$work/me.jpg" audio="$cases/speech_with_offset.wav" out=- && cp "$work/out" "$work/speech"
+expect 0 stream "$work/student" threads=1 reference="$work/me.jpg" audio="$cases/speech_with_offset.wav" out=- &&
+    cp "$work/out" "$work/speech"
 head -c 120000 /dev/zero >"$work/zeros"
 input=$work/zeros
 expect 0 stream "$work/student" threads=1 reference="$work/me.jpg" audio=- out=- && cp "$work/out" "$work/silence"

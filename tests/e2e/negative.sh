@@ -21,7 +21,8 @@ trained() {
     mkdir -p "$work/$name"
     ln -s "$work/run/teacher" "$work/$name/teacher"
     for stage in ode_init distill; do
-        expect 0 $stage $all run="$work/$name" ode_init.steps=2 ode_init.sampler.guidance=1 distill.steps=2 "$@" || return
+        expect 0 $stage $all run="$work/$name" ode_init.steps=2 ode_init.sampler.guidance=1 distill.steps=2 "$@" ||
+            return
     done
     for stage in ode_init distill; do losses "$name/$stage"; done >"$work/$name.losses"
 }

@@ -144,7 +144,8 @@ def type_words(browser):
     check("a voice interrupts", tab.wait("$('history').lastChild.textContent.includes('interrupted after')"), tab)
     tab.click("barge")
     tab.type("words", "Hello once more.")
-    check("or not, where it shall not", tab.wait("/once more[.][0-9.]+ s$/.test($('history').lastChild.textContent)"), tab)
+    check("or not, where it shall not",
+          tab.wait("/once more[.][0-9.]+ s$/.test($('history').lastChild.textContent)"), tab)
     tab.click("microphone")
     tab.click("connect")
 

@@ -15,14 +15,16 @@ if [ -z "$student" ]; then
     student=$work/student
     "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
     check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
-    check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$student"
+    check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
+        out="$student"
 fi
 mkdir "$work/persons"
 cp "${PAGE_FACE:-docs/demo.png}" "$work/persons/anna.png"
 # wav SECONDS FILE <PCM: 16-bit mono at 16 kHz
 wav() {
     bytes=$(($1 * 32000))
-    { printf RIFF; le 4 $((bytes + 36)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 16000; le 4 32000; le 2 2; le 2 16
+    { printf RIFF; le 4 $((bytes + 36)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 16000; le 4 32000; le 2 2
+        le 2 16
       printf data; le 4 $bytes; head -c $bytes; } >"$2"
 }
 "$BUILD/tests/programs/voices" 3 8 | wav 8 "$work/voice.wav"
@@ -49,7 +51,8 @@ for name in plain say echo locked; do
     done
 done
 log=$work/said
-timeout 90 "$python" -B tests/e2e/page.py "$chromium" "$(cat "$work/plain")" "$(cat "$work/say")" "$(cat "$work/echo")" \
+timeout 90 "$python" -B tests/e2e/page.py "$chromium" "$(cat "$work/plain")" "$(cat "$work/say")" \
+    "$(cat "$work/echo")" \
     "$work/voice.wav" "$work/speech.wav" "$PWD/docs/demo.png" "$(cat "$work/locked")" 0123456789abcdef0123 \
     $PAGE_SHOTS >"$log" 2>&1
 code=$?

@@ -104,7 +104,8 @@ while [ $round -lt "$rounds" ]; do
     ended
     verdict $code "round $round: $stage, $n ranks, zero $zero, tokens by $sequence: went on with exit code $code"
     cmp "$(newest "$folder")" "$(newest run/$stage)"
-    verdict $? "round $round: $stage, $n ranks, zero $zero, tokens by $sequence, victim $victim at step $steps: states differ"
+    verdict $? \
+        "round $round: $stage, $n ranks, zero $zero, tokens by $sequence, victim $victim at step $steps: states differ"
     rm -rf "$work/run/$stage"
     restore
     round=$((round + 1))
@@ -132,7 +133,8 @@ for stage in teacher refine; do
         losses run/$stage >"$work/a"
         paste "$work/a" "$work/b" | awk '{d = $1 - $2; if (d < 0) d = -d; m = $2 < 0 ? -$2 : $2
                                           if (d > 2e-3 * m + 1e-6) bad = 1; n++} END {exit bad || n != 6}'
-        verdict $? "$stage: losses of $1 ranks and of 4 differ: $(paste "$work/a" "$work/b" | tail -n 2 | tr '\t\n' '  ')"
+        verdict $? "$stage: losses of $1 ranks and of 4 differ: $(paste "$work/a" "$work/b" | tail -n 2 |
+            tr '\t\n' '  ')"
     done
     rm -rf "$work/run/$stage" "$work/first"
     restore

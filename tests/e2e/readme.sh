@@ -4,7 +4,8 @@
 # Usage: BIN=bin sh tests/e2e/readme.sh
 . tests/e2e/checks
 from="distill.loss=sid" # README's own variable: places of files, which a plan does not read
-sed -nE 's/^(bin|.*`bin)\/((teacher|ode_init|distill|refine|light_decoder) configs\/[^#`]*).*/\2/p' README.md docs/*.md >"$work/commands"
+sed -nE 's/^(bin|.*`bin)\/((teacher|ode_init|distill|refine|light_decoder) configs\/[^#`]*).*/\2/p' README.md \
+    docs/*.md >"$work/commands"
 check "there are commands" [ "$(wc -l <"$work/commands")" -ge 4 ]
 while read -r line; do
     eval "set -- $line"

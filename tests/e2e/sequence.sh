@@ -77,7 +77,8 @@ if with_mpi; then
 fi
 
 # The plan: a rank's activations and its share of the work.
-plan_value() { "$BIN/teacher" configs/tiny.yaml $settings model.height=32 model.width=32 --plan ranks=4 comm.sequence="$1" teacher.batch=$((4 / $1)) |
+plan_value() { "$BIN/teacher" configs/tiny.yaml $settings model.height=32 model.width=32 --plan ranks=4 \
+    comm.sequence="$1" teacher.batch=$((4 / $1)) |
     awk -v name="$2" 'index($0, name) == 1 {print $(NF - 1)}'; }
 awk -v a="$(plan_value 1 activations)" -v b="$(plan_value 4 activations)" 'BEGIN {exit !(b > 0 && b < 0.6 * a)}'
 verdict $? "activations: $(plan_value 1 activations) MiB, tokens by four $(plan_value 4 activations)"

@@ -8,7 +8,8 @@ tiny=$BUILD/tests/programs/tiny_dataset
 "$tiny" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=4 \
     teacher.optimiser.lr=0.05 teacher.optimiser.warmup=1 teacher.optimiser.ema=0
-check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
+    out="$work/student"
 mkdir "$work/persons"
 cp docs/demo.png "$work/persons/anna.png"
 voices=$BUILD/tests/programs/voices
@@ -21,7 +22,8 @@ head -c 48000 /dev/zero >"$work/silence.pcm"
 "$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 <"$work/three.pcm" \
     >"$work/stream.rgb" 2>"$log"
 check "a stream to compare with" [ -s "$work/stream.rgb" ]
-"$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 <"$work/other.pcm" >"$work/other.rgb" 2>"$log"
+"$BIN/stream" "$work/student" reference=docs/demo.png audio=- out=- seed=7 threads=1 \
+    <"$work/other.pcm" >"$work/other.rgb" 2>"$log"
 check "whose pictures are of its sound" differ "$work/stream.rgb" "$work/other.rgb"
 
 server=
@@ -83,7 +85,8 @@ check "start" start idle=student encoder=raw persons="$work/persons" sessions=2 
 check "health" answers 200 /healthz
 hex=$(printf %04X "$port")
 check "listens on the loopback address" grep -qi " 0100007F:$hex 00000000:0000 0A " /proc/net/tcp
-check "and on no other" sh -c "! cat /proc/net/tcp /proc/net/tcp6 | grep -i ':$hex [0]*:0000 0A ' | grep -qv ' 0100007F:'"
+check "and on no other" sh -c \
+    "! cat /proc/net/tcp /proc/net/tcp6 | grep -i ':$hex [0]*:0000 0A ' | grep -qv ' 0100007F:'"
 ends() { # ends SECONDS: a server that gets a signal so long after its start
     "$BIN/serve" "$work/student" port=0 >/dev/null 2>&1 &
     begun=$!
@@ -123,7 +126,8 @@ check "elsewhere" talk 3 path=/v1/other run 10
 
 # ---- a session ----
 
-check "a turn from the first frame on" talk 0 keep="$work/served.rgb" say "$(create ',"seed":7')" play speech 1 "$work/three.pcm" \
+check "a turn from the first frame on" talk 0 keep="$work/served.rgb" say "$(create ',"seed":7')" \
+    play speech 1 "$work/three.pcm" \
     say '{"type":"audio.end","turn":1}' reference docs/demo.png wait playback.finished close 1000
 check "was spoken whole" heard '"turn":1,"position_us":3000000,"interrupted":false'
 check "and properly ended" heard "close 1000"
@@ -135,21 +139,25 @@ head -c $((same * frame)) "$work/served.rgb" >"$work/b"
 check "the pictures of stream, to the bit" cmp "$work/a" "$work/b"
 check "three seconds of them" [ "$same" -gt 60 ]
 units() { awk -v kind="$1" '$2 == "unit" && $3 == kind { print $6 }' "$work/said"; }
-check "pictures 40 ms apart" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { if (\$6 != 40000 * n++) exit 1 } END { exit n < 75 }' '$work/said'"
+check "pictures 40 ms apart" sh -c \
+    "awk '\$2 == \"unit\" && \$3 == 1 { if (\$6 != 40000 * n++) exit 1 } END { exit n < 75 }' '$work/said'"
 check "each with its sound" [ "$(units 1)" = "$(units 2)" ]
 
 check "an interruption" talk 0 say "$quick" play speech 1 "$work/twenty.pcm" wait playback.started run 900 \
     say '{"type":"interrupt"}' wait '"interrupted":true' wait listening run 300 speech 1 "$work/short.pcm" \
     speech 2 "$work/three.pcm" wait '"playback.started","turn":2' close 1000
 check "not spoken whole" sh -c "! grep -q 'position_us\":20000000' '$work/said'"
-# after it: nothing of the old turn, from next_us on without a gap, a key frame first
-check "nothing of the turn comes after it" awk '/"interrupted":true/ { after = 1 } after && $2 == "unit" && $5 == 1 { exit 1 }' \
+# Once interrupted, nothing of the old turn comes; play goes on at next_us without a gap, with a key frame first.
+check "nothing of the turn comes after it" awk \
+    '/"interrupted":true/ { after = 1 } after && $2 == "unit" && $5 == 1 { exit 1 }' \
     "$work/said"
 next=$(sed -n 's/.*"interrupted":true,"next_us":\([0-9]*\).*/\1/p' "$work/said")
 check "play goes on where it was said" sh -c \
-    "awk '/\"interrupted\":true/ { after = 1 } after && \$2 == \"unit\" && \$3 == 1 { print \$4, \$6; exit }' '$work/said' | grep -qx '3 $next'"
+    "awk '/\"interrupted\":true/ { after = 1 }
+        after && \$2 == \"unit\" && \$3 == 1 { print \$4, \$6; exit }' '$work/said' | grep -qx '3 $next'"
 check "within a chunk" awk '/"interrupted":true/ { at = $1 } at && $2 == "unit" { exit $1 - at > 480 }' "$work/said"
-check "a turn that waits is interrupted too" talk 0 say "$quick" play speech 1 "$work/three.pcm" speech 2 "$work/three.pcm" \
+check "a turn that waits is interrupted too" talk 0 say "$quick" play speech 1 "$work/three.pcm" \
+    speech 2 "$work/three.pcm" \
     wait playback.started say '{"type":"interrupt","turn":2}' wait '"turn":1,"position_us":' run 100 close 1000
 check "unspoken" heard '"turn":2,"position_us":0,"interrupted":true,"next_us":0'
 
@@ -161,14 +169,18 @@ wait $quiet
 check "silence is not" sh -c "! grep -q 'listening\|vain' '$work/silent'"
 check "listening by word" talk 0 say "${quick%\}},\"listening\":\"manual\"}" play wait session.created \
     say '{"type":"listening.start"}' wait listening say '{"type":"listening.stop"}' wait '"idle"' close 1000
-check "a clock's question" talk 0 say "$quick" play wait session.created say '{"type":"clock","client_us":77}' wait '"client_us":77' \
+check "a clock's question" talk 0 say "$quick" play wait session.created say '{"type":"clock","client_us":77}' \
+    wait '"client_us":77' \
     mic "$work/voice.pcm" 0 run 700 close 1000
-# of the first chunk that heard the user: sound, due, begun, made, coded, in this order, and the sound no older than a
-# chunk
-check "a chunk's times" sh -c "grep -o '\"type\":\"chunk\".*user_us.*' '$work/said' | head -n 1 | tr -d '}' | tr ',' '\n' |
-    awk -F: '/user_us/ { u = \$2 } /due_us/ { d = \$2 } /begun_us/ { b = \$2 } /made_us/ { m = \$2 } /coded_us/ { c = \$2 }
+# The times of the first chunk that heard the user: sound, due, begun, made, coded, in this order; the sound is no older
+# than a chunk.
+check "a chunk's times" sh -c \
+    "grep -o '\"type\":\"chunk\".*user_us.*' '$work/said' | head -n 1 | tr -d '}' | tr ',' '\n' |
+    awk -F: '/user_us/ { u = \$2 } /due_us/ { d = \$2 } /begun_us/ { b = \$2 } /made_us/ { m = \$2 }
+        /coded_us/ { c = \$2 }
         END { exit !(u > 0 && d - u < 480000 && d <= b && b < m && m <= c && c - u < 5000000) }'"
-check "before its units" awk '/"type":"chunk"/ { said = 1 } $2 == "unit" && $3 == 1 && !said { exit 1 } END { exit !said }' "$work/said"
+check "before its units" awk \
+    '/"type":"chunk"/ { said = 1 } $2 == "unit" && $3 == 1 && !said { exit 1 } END { exit !said }' "$work/said"
 check "in the figures" sh -c "'$client' $port path=/metrics get | grep -q '^streamavatar_heard_seconds_count [1-9]'"
 check "speech as text" talk 0 say "$quick" play say '{"type":"audio.append","turn":1,"audio":"AAAA/38AAAA="}' \
     say '{"type":"audio.end"}' wait playback.finished close 1000
@@ -176,7 +188,8 @@ check "turns without sound" talk 0 say "$quick" play say '{"type":"audio.end","t
     wait '"playback.finished","turn":1,"position_us":0,"interrupted":false' speech 2 "$work/short.pcm" \
     say '{"type":"audio.end","turn":3}' wait '"playback.finished","turn":2,"position_us":40000' \
     wait '"playback.finished","turn":3,"position_us":0,"interrupted":false' close 1000
-check "24 kHz" talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"]}' play speech 1 "$work/voice.pcm" \
+check "24 kHz" talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"]}' \
+    play speech 1 "$work/voice.pcm" \
     say '{"type":"audio.end"}' wait playback.finished close 1000
 check "is two thirds as long" heard '"position_us":1000000,'
 check "no reports, no more chunks" talk 0 say "$quick" wait session.created run 1000 close 1000
@@ -187,7 +200,8 @@ check "than one beyond the first" [ "$(units 1 | wc -l)" -le 25 ]
 check "a client that vanishes" talk 0 say "$quick" play speech 1 "$work/twenty.pcm" wait playback.started run 300 drop
 token=$(sed -n 's/.*session.created.*"token":"\([0-9a-f]*\)".*/\1/p' "$work/said")
 session=$(sed -n 's/.*session.created","session":"\([0-9a-f]*\)".*/\1/p' "$work/said")
-check "comes back" talk 0 say "{\"type\":\"session.create\",\"resume\":\"$token\"}" play wait session.created run 600 drop
+check "comes back" talk 0 say "{\"type\":\"session.create\",\"resume\":\"$token\"}" play wait session.created run 600 \
+    drop
 check "to its session" heard "\"session\":\"$session\""
 check "that knows it" heard '"resumed":true'
 check "and what it has had" heard '"next":{"agent":20'
@@ -246,7 +260,8 @@ talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"],
 check "too much speech is refused, and no more" heard speech_full
 check "a message of no known type is no end" talk 0 say '{"type":"dance"}' wait no_session run 200
 check "half a handshake" sh -c "timeout 1 sh -c 'printf \"GET /v1/ses\" | \"$client\" $port path=/ get' >/dev/null; :"
-check "the first client noticed nothing" awk '/ unit 1 / { if (at && $1 - at > 1500) bad = 1; at = $1 } / close | end$/ { bad = 1 } \
+check "the first client noticed nothing" awk \
+    '/ unit 1 / { if (at && $1 - at > 1500) bad = 1; at = $1 } / close | end$/ { bad = 1 } \
     END { exit bad || !at }' "$work/first"
 kill $first
 wait $first 2>/dev/null
@@ -263,7 +278,8 @@ check "but with the token" answers 200 /metrics bearer=0123456789abcdef0123
 check "and not with another" answers 401 /metrics bearer=0123456789abcdef0124
 check "who asks is told" answers 200 /v1/access
 check "that a token is needed" grep -q '"token":true,"authorized":false,"crowded":false' "$work/answer"
-check "or is there" sh -c "'$client' $port path=/v1/access bearer=0123456789abcdef0123 get | grep -q '\"authorized\":true'"
+check "or is there" sh -c \
+    "'$client' $port path=/v1/access bearer=0123456789abcdef0123 get | grep -q '\"authorized\":true'"
 check "no session without" talk 3 run 10
 check "it says what is missing" heard "http 401"
 check "a session with" talk 0 token=0123456789abcdef0123 say '{"type":"session.create","reference":"person:anna"}' \
@@ -271,7 +287,8 @@ check "a session with" talk 0 token=0123456789abcdef0123 say '{"type":"session.c
 clients=
 for codec in h264 vp8 mjpeg; do
     "$client" "$port" token=0123456789abcdef0123 keep="$work/$codec" \
-        say "{\"type\":\"session.create\",\"reference\":\"person:anna\",\"codecs\":[\"$codec\"]}" play wait session.created \
+        say "{\"type\":\"session.create\",\"reference\":\"person:anna\",\"codecs\":[\"$codec\"]}" \
+        play wait session.created \
         run 900 close 1000 >"$work/said.$codec" 2>&1 &
     clients="$clients $!"
 done
@@ -288,7 +305,8 @@ python=
 for one in python3 /usr/bin/python3; do "$one" -c 'import websockets' 2>/dev/null && python=$one && break; done
 wav() { # wav RATE PCM: 16-bit mono
     bytes=$(wc -c <"$2")
-    printf RIFF; le 4 $((36 + bytes)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 "$1"; le 4 $((2 * $1)); le 2 2; le 2 16
+    printf RIFF; le 4 $((36 + bytes)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 "$1"; le 4 $((2 * $1))
+    le 2 2; le 2 16
     printf data; le 4 "$bytes"; cat "$2"
 }
 example() { timeout 60 "$python" examples/client.py "http://127.0.0.1:$port/" docs/demo.png "$@"; }
@@ -296,7 +314,8 @@ if [ -n "$python" ]; then
     wav 16000 "$work/three.pcm" >"$work/three.wav"
     wav 24000 "$work/voice.pcm" >"$work/voice.wav"
     wav 44100 "$work/voice.pcm" >"$work/other.wav"
-    check "no example without the token" sh -c "! \"$python\" examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/voice.wav' '$work/no' 2>'$log'"
+    check "no example without the token" sh -c \
+        "! '$python' examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/voice.wav' '$work/no' 2>'$log'"
     export STREAMAVATAR_TOKEN=0123456789abcdef0123
     example "$work/voice.wav" "$work/py24" vp8 2>"$work/py24.log"
     verdict $? "the example in Python, at 24 kHz, with it"
@@ -306,7 +325,8 @@ if [ -n "$python" ]; then
     wav 16000 "$work/nothing.pcm" >"$work/nothing.wav"
     example "$work/nothing.wav" "$work/py0" vp8 2>"$work/py0.log"
     verdict $? "and ends where there is nothing to say"
-    check "refuses another rate" sh -c "! \"$python\" examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/other.wav' '$work/no' 2>'$log'"
+    check "refuses another rate" sh -c \
+        "! '$python' examples/client.py http://127.0.0.1:$port/ docs/demo.png '$work/other.wav' '$work/no' 2>'$log'"
     check "in a line" says 'expected 16-bit mono PCM at 16 or 24 kHz'
     unset STREAMAVATAR_TOKEN
 fi
@@ -322,7 +342,9 @@ check "and sound" [ "$(wc -c <"$work/c.pcm")" -ge 96000 ]
 if [ -n "$python" ]; then
     check "the example in Python says them too" grep -q '"position_us":3000000,"interrupted":false' "$work/py.log"
     check "keeps the same pictures" cmp -n $((same * frame)) "$work/c.video" "$work/py.video"
-    check "and the same sound" sh -c "tail -c +45 '$work/py.wav' | head -c 96000 >'$work/py.pcm'; head -c 96000 '$work/c.pcm' | cmp - '$work/py.pcm'"
+    check "and the same sound" sh -c \
+        "tail -c +45 '$work/py.wav' | head -c 96000 >'$work/py.pcm'
+        head -c 96000 '$work/c.pcm' | cmp - '$work/py.pcm'"
 else
     echo "skipped: the client in Python (python3-websockets is not installed)"
     skipped=$((skipped + 1))
@@ -338,8 +360,10 @@ check "a turn amid the loop" talk 0 say "$quick" play wait session.created run 7
     say '{"type":"audio.end","turn":1}' wait playback.started run 600 close 1000
 check "the clip is marked" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { exit \$4 < 8 }' '$work/said'"
 # not after the clip's units, but in their place: a break (FIRST), and pictures of the student's from there on
-check "cuts it short" awk '/playback.started/ { after = 1 } after && $2 == "unit" && $3 == 2 { exit $4 != 2 || $5 != 1 } ' "$work/said"
-check "the student's pictures follow" sh -c "awk '/playback.started/ { after = 1 } after && \$2 == \"unit\" && \$3 == 1 { exit \$4 != 3 }' '$work/said'"
+check "cuts it short" awk \
+    '/playback.started/ { after = 1 } after && $2 == "unit" && $3 == 2 { exit $4 != 2 || $5 != 1 } ' "$work/said"
+check "the student's pictures follow" sh -c \
+    "awk '/playback.started/ { after = 1 } after && \$2 == \"unit\" && \$3 == 1 { exit \$4 != 3 }' '$work/said'"
 check "and the loop's when it is over" talk 0 say "$quick" play speech 1 "$work/short.pcm" say '{"type":"audio.end"}' \
     wait playback.finished run 900 close 1000
 check "under its mark" sh -c "awk '\$2 == \"unit\" && \$3 == 1 { flag = \$4 } END { exit flag < 8 }' '$work/said'"
@@ -367,7 +391,8 @@ descriptors=$(ls "/proc/$server/fd" | wc -l)
 together() {
     name=$1
     shift
-    { timeout 60 "$client" "$port" token=0123456789abcdef0123 "$@" >"$work/said.$name" 2>&1; echo $? >"$work/code.$name"; } &
+    { timeout 60 "$client" "$port" token=0123456789abcdef0123 "$@" >"$work/said.$name" 2>&1
+        echo $? >"$work/code.$name"; } &
     clients="$clients $!"
 }
 done_well() {
@@ -381,10 +406,13 @@ together words say "$with}" play wait session.created say "$(text "Hello there."
 together fast say '{"type":"session.create","reference":"person:anna","codecs":["mjpeg"],"agent":"server"}' play \
     wait session.created say "$(text "Hello there.")" wait '"playback.finished","turn":1' close 1000
 together stopped say "$with}" play wait session.created say "$(text "$numbers")" wait playback.started \
-    say '{"type":"interrupt","turn":4000000000}' wait '"interrupted":true' say "$(text "And on.")" wait '"interrupted":false' close 1000
-together voice say "$with,\"barge_in\":\"voice\"}" play wait session.created say "$(text "$numbers")" wait playback.started \
+    say '{"type":"interrupt","turn":4000000000}' wait '"interrupted":true' say "$(text "And on.")" \
+    wait '"interrupted":false' close 1000
+together voice say "$with,\"barge_in\":\"voice\"}" play wait session.created say "$(text "$numbers")" \
+    wait playback.started \
     mic "$work/voice.pcm" 0 wait '"interrupted":true' close 1000
-together patient say "$with}" play wait session.created say "$(text "One. Two.")" wait playback.started mic "$work/voice.pcm" 0 \
+together patient say "$with}" play wait session.created say "$(text "One. Two.")" wait playback.started \
+    mic "$work/voice.pcm" 0 \
     wait playback.finished close 1000
 together own say "$with}" play wait session.created speech 1 "$work/short.pcm" wait agent_speaks run 100 close 1000
 together without say "$quick" play speech 1 "$work/three.pcm" say '{"type":"audio.end"}' wait playback.finished \
@@ -404,7 +432,8 @@ check "and does not" heard_by patient '"interrupted":false'
 check "a client's own speech is refused" done_well own
 check "but where no agent was asked for" done_well without
 check "all are ended" alone
-"$client" "$port" token=0123456789abcdef0123 say "$with}" play wait session.created run 3000 close 1000 >"$work/other" 2>&1 &
+"$client" "$port" token=0123456789abcdef0123 say "$with}" play wait session.created run 3000 \
+    close 1000 >"$work/other" 2>&1 &
 other=$!
 for _ in $(seq 80); do
     child=$(agents)
@@ -427,7 +456,7 @@ check "and nobody listens to it" sh -c "! grep -q listening '$work/said'"
 check "stop with echo" stop
 
 # An agent that does as it is told by the first words that it gets: mostly, what it should not.
-head -c 48000 "$work/three.pcm" >"$work/second.pcm" # of 24 kHz
+head -c 48000 "$work/three.pcm" >"$work/second.pcm" # one second at 24 kHz
 cat >"$work/agent" <<'AGENT'
 while read -r line <&3; do
     case $line in
@@ -451,10 +480,12 @@ AGENT
 check "start with an agent of our own" start agent="sh $work/agent" persons="$work/persons" sessions=8 keep=1
 descriptors=$(ls "/proc/$server/fd" | wc -l)
 clients=
-together ends say "$with}" play wait session.created say "$(text speak)" wait '"playback.finished","turn":1' say "$(text speak)" \
+together ends say "$with}" play wait session.created say "$(text speak)" wait '"playback.finished","turn":1' \
+    say "$(text speak)" \
     wait '"playback.finished","turn":2' close 1000
 together twice say "$with}" play wait session.created say "$(text twice)" wait '"playback.finished","turn":2' close 1000
-together told say "$with}" play wait session.created say "$(text tell)" mic "$work/voice.pcm" 0 wait '"text":"listening.start"' \
+together told say "$with}" play wait session.created say "$(text tell)" mic "$work/voice.pcm" 0 \
+    wait '"text":"listening.start"' \
     mic "$work/silence.pcm" 0 wait '"text":"listening.stop"' say '{"type":"interrupt"}' wait '"text":"interrupt"' \
     wait '"text":"state"' close 1000
 together bytes say "$with}" play wait session.created say "$(text bytes)" wait '"text":"good"' close 1000
@@ -478,13 +509,15 @@ sleep 2
 check "health meanwhile" answers 200 /healthz
 wait $clients
 for way in $bad; do
-    check "an agent that is all $way spoils no picture" awk '$2 == "unit" && $3 == 1 { n++ } END { exit n < 45 }' "$work/said.$way"
+    check "an agent that is all $way spoils no picture" awk '$2 == "unit" && $3 == 1 { n++ } END { exit n < 45 }' \
+        "$work/said.$way"
     check "and no end" done_well "$way"
 done
 check "one that floods is held back, and no one is told" sh -c "! grep -q speech_full '$work/said.flood'"
 check "and interrupted" heard_by flood '"playback.finished","turn":1,.*"interrupted":true'
 check "and what it goes on with is not spoken" sh -c "! grep -q '\"turn\":2' '$work/said.flood'"
-check "one that reads nothing loses words, which is said once" [ "$(grep -c event=agent.not_reading "$work/server")" -eq 1 ]
+check "one that reads nothing loses words, which is said once" \
+    [ "$(grep -c event=agent.not_reading "$work/server")" -eq 1 ]
 check "one that ends without a word is told of" grep -q agent_failed "$work/said.quit"
 check "what they say to the log is bounded" within event=agent.log 400
 check "and has no quotes of theirs" grep -q "text=\"trouble 'here'\"" "$work/server"

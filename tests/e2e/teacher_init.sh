@@ -28,11 +28,13 @@ same_files() { # every file of two exports
 # within 1e-6 of each other, all within 1e-5.
 close() {
     for name in "$1" "$2"; do
-        sed -E 's/.*"loss": ([^,]*), "grad_norm": ([^,]*),.*/\1 \2/' "$work/$name/teacher/metrics.jsonl" >"$work/$name.figures"
+        sed -E 's/.*"loss": ([^,]*), "grad_norm": ([^,]*),.*/\1 \2/' "$work/$name/teacher/metrics.jsonl" \
+            >"$work/$name.figures"
     done
     paste -d' ' "$work/$1.figures" "$work/$2.figures" | awk '
         function gap(a, b) {return a > b ? (a - b) / a : (b - a) / b}
-        {for (i = 1; i <= 2; i++) {g = gap($i, $(i + 2)); if (g > worst) worst = g; if (NR == 1 && g > first) first = g}}
+        {for (i = 1; i <= 2; i++) {
+            g = gap($i, $(i + 2)); if (g > worst) worst = g; if (NR == 1 && g > first) first = g}}
         END {print NR " steps, first " first ", worst " worst; exit !(NR == 8 && first < 1e-6 && worst < 1e-5)}' >"$log"
 }
 
@@ -54,7 +56,8 @@ for naming in original diffusers; do
         run 2 "two-$naming-$zero" "$init" teacher.steps=0 shard.zero=$zero
         verdict $? "$naming names: two ranks, ZeRO $zero"
         export_to "two-$naming-$zero" "started-$naming-$zero"
-        check "two ranks start from other weights ($naming, ZeRO $zero)" same_files "started-$naming" "started-$naming-$zero"
+        check "two ranks start from other weights ($naming, ZeRO $zero)" same_files "started-$naming" \
+            "started-$naming-$zero"
     done
 done
 check "names change the weights" same_files started-original started-diffusers

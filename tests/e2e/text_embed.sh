@@ -14,19 +14,22 @@ if "$BIN/text_embed" none $model none tokens=yes x 2>&1 | grep -q 'no tokenizer'
     check "without a tokenizer token numbers do" embeds 0 "$weights" - "$work/a.safetensors" ids=yes "a b" 5,6,1
     finish
 fi
-check "prompts" embeds 0 "$weights" $model "$work/a.safetensors" -- "a  person&nbsp;talks" "light = soft" "a person talks"
+check "prompts" embeds 0 "$weights" $model "$work/a.safetensors" -- "a  person&nbsp;talks" "light = soft" \
+    "a person talks"
 check "two prompts and the empty one" says "3 prompts"
 check "token numbers" embeds 0 none $model none tokens=yes "a person talks" ""
 ids=$(head -n 1 "$work/out" | cut -f 1)
 check "they end with the end of the sentence" [ "${ids##*,}" = 1 ]
 check "the empty prompt is the end alone" grep -qx "1	" "$work/out"
 other=$("$BIN/text_embed" none $model none tokens=yes -- "light = soft" | head -n 1 | cut -f 1)
-check "from token numbers" embeds 0 "$weights" - "$work/b.safetensors" ids=yes -- "a person talks" "$ids" "light = soft" "$other"
+check "from token numbers" embeds 0 "$weights" - "$work/b.safetensors" ids=yes -- "a person talks" "$ids" \
+    "light = soft" "$other"
 check "the same bytes" cmp "$work/a.safetensors" "$work/b.safetensors"
 printf 'a person talks\n\n  light = soft\r\n' >"$work/list"
 check "from a list" embeds 0 "$weights" $model "$work/c.safetensors" list="$work/list"
 check "the same bytes again" cmp "$work/a.safetensors" "$work/c.safetensors"
-check "a long prompt is cut, and said" embeds 0 "$weights" $model "$work/d.safetensors" tokens_max=5 "a person talks and talks"
+check "a long prompt is cut, and said" embeds 0 "$weights" $model "$work/d.safetensors" tokens_max=5 \
+    "a person talks and talks"
 check "how much" says "left out"
 check "inspect reads it" expect 0 inspect "$work/a.safetensors"
 

@@ -16,11 +16,13 @@ fi
 check "its clock" sh -c "'$BUILD/tests/bridge/test_player' >'$log' 2>&1"
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
-check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher out="$work/student"
+check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
+    out="$work/student"
 # wav SECONDS FILE: noise, 16-bit mono at 16 kHz
 wav() {
     bytes=$(($1 * 32000))
-    { printf RIFF; le 4 $((bytes + 36)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 16000; le 4 32000; le 2 2; le 2 16
+    { printf RIFF; le 4 $((bytes + 36)); printf 'WAVEfmt '; le 4 16; le 2 1; le 2 1; le 4 16000; le 4 32000; le 2 2
+        le 2 16
       printf data; le 4 $bytes; head -c $bytes /dev/urandom; } >"$2"
 }
 wav 2 "$work/voice.wav"
@@ -53,10 +55,12 @@ answers() { # answers STATUS KEY=VALUE...: the bridge's answer
 talk() { timeout 30 "$client" "$port" "$@" >"$work/said" 2>&1; }
 create='{"type":"session.create","codecs":["vp8"]}'
 
-check "the server" start serve "$BIN/serve" "$work/student" port=0 reference=docs/demo.png threads=1 token_file="$work/token"
+check "the server" start serve "$BIN/serve" "$work/student" port=0 reference=docs/demo.png threads=1 \
+    token_file="$work/token"
 check "the bridge" start bridge "$bridge" "$port" 0
 check "its page" answers 200 path=/
-check "that says what it may load" sh -c "'$client' $port path=/ get 2>/dev/null | grep -qi \"content-security-policy: default-src 'none'\""
+check "that says what it may load" sh -c \
+    "'$client' $port path=/ get 2>/dev/null | grep -qi \"content-security-policy: default-src 'none'\""
 check "nothing else" answers 404 path=/etc/passwd
 check "another host's name" answers 403 path=/ host=example.org
 check "another site's page" answers 403 path=/ origin=http://example.org
@@ -76,7 +80,8 @@ check "the bridge lives on" answers 200 path=/
 
 for codec in vp8 h264; do
     log=$work/$codec
-    timeout 120 "$python" tests/e2e/webrtc.py "$chromium" "$address" $token "$work/voice.wav" "$work/speech.wav" $codec \
+    timeout 120 "$python" tests/e2e/webrtc.py "$chromium" "$address" $token "$work/voice.wav" "$work/speech.wav" \
+        $codec \
         $BRIDGE_SHOTS >"$log" 2>&1
     code=$?
     sum=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
@@ -101,7 +106,8 @@ if [ -n "$with" ] && command -v ffmpeg >/dev/null && [ "$busy" -eq 0 ]; then
     timeout 90 "$python" tests/e2e/webrtc_flash.py "$chromium" "$address" "$work/voice.wav" >"$log" 2>&1
     cat "$log"
     # 30 ms that the browser leaves, 20 of an Opus packet, 40 of the page's own ear
-    check "reach the browser together" awk '/^flashes/ { good = $2 >= 5 && $8 <= 90 && $8 >= -90 } END { exit !good }' "$log"
+    check "reach the browser together" awk '/^flashes/ { good = $2 >= 5 && $8 <= 90 && $8 >= -90 } END { exit !good }' \
+        "$log"
 else
     skipped=$((skipped + 1))
     echo "skipped: flashes and beeps need ffmpeg, Python with websockets, and a machine that is not busy"

@@ -17,7 +17,8 @@ for target; do
     esac
     # An input has a minute: on a busy machine, at this priority, that is a second of work. Leaks are looked for once,
     # when the process ends: libFuzzer's check after a run takes half a second.
-    nice -n 19 "$programs/$target" -max_total_time="$seconds" -timeout=60 -detect_leaks=0 -rss_limit_mb=1500 -print_final_stats=1 \
+    nice -n 19 "$programs/$target" -max_total_time="$seconds" -timeout=60 -detect_leaks=0 -rss_limit_mb=1500 \
+        -print_final_stats=1 \
         -max_len=8192 $dictionary -artifact_prefix="$programs/findings/$target-" "$corpus" "tests/fuzz/corpus/$target" \
         >"$log" 2>&1
     code=$?
@@ -30,6 +31,7 @@ for target; do
         found=1
         verdict="FOUND: $(sed -n 's/^SUMMARY: //p' "$log" | tail -n 1)"
     fi
-    printf '%-22s %12s executions  %6s edges  %5s inputs kept  %s\n' "$target" "${runs:-?}" "${edges:-?}" "$kept" "$verdict"
+    printf '%-22s %12s executions  %6s edges  %5s inputs kept  %s\n' "$target" "${runs:-?}" "${edges:-?}" "$kept" \
+        "$verdict"
 done
 exit $found

@@ -4,11 +4,11 @@
 Needs torch, diffusers, safetensors (CPU): of 2024 or of today (make parity).
     diffusers_loads.py FOLDER FORWARD [--record FILE.json]
 FOLDER: what bin/export wrote in Diffusers names. Both sides run the trunk alone, bidirectional, frame 0 at t = 0.
-Diffusers makes the angles of the timestep in float, where t near 1000 costs digits: the error is given once with the class
-as it is and once with those angles in double, as the original Wan has them. Diffusers 0.35 makes its table of rotations
-for frames, rows and columns 2 (d // 6) wide, but cuts it at d // 3: the same at the published heads of 128, not at this
-test's of 16. Where the class does that it is given the cut of the original and of later versions; what it gives by its
-own cut is printed beside it. tests/golden/diffusers_loads.json is the record of a run in float.
+Diffusers makes the angles of the timestep in float, where t near 1000 costs digits: the error is given once with the
+class as it is and once with those angles in double, as the original Wan has them. Diffusers 0.35 makes its table of
+rotations for frames, rows and columns 2 (d // 6) wide, but cuts it at d // 3: the same at the published heads of 128,
+not at this test's of 16. Where the class does that it is given the cut of the original and of later versions; what it
+gives by its own cut is printed beside it. tests/golden/diffusers_loads.json is the record of a run in float.
 """
 import json
 import os

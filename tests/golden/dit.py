@@ -2,8 +2,9 @@
 """Makes dit.safetensors: a small Wan transformer of Diffusers, its inputs, velocity and gradients.
 
 Made with torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/dit.py (--check: oracle.py)
-Shapes hide nothing: head 32 splits 12/10/10 over t, h, w; H != W; two samples; frame 0 is clean (t = 0). All weights are
-random (Wan's own initialisation has a zero head). Names are the original Wan names; test_dit.c reads the file.
+No two sizes are equal, so that none can stand for another: a head of 32 splits 12/10/10 over t, h, w; H != W; two
+samples; frame 0 is clean (t = 0). All weights are random (Wan's own initialisation has a zero head). Names are the
+original Wan names; test_dit.c reads the file.
 """
 import os
 import re

@@ -3,11 +3,13 @@
 
 Pinned: torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU), and the code of
     https://github.com/Wan-Video/Wan2.2 at 42bf4cfaa384bc21833865abc2f9e6c0e67233dc
-which is not part of this project: check it out somewhere and name it. Run: WAN22=FOLDER python3 tests/golden/dit_original.py
-Nothing of it is changed but its attention call, which needs a GPU library: PyTorch's own attention stands in. Weights and
-inputs are made by both sides (weights.py), so the file holds results only. Three heads of 128, four latent frames of 6 x 8,
-two samples with text of their own length (padded to 7 rows by the model), per-token t with frame 0 at t = 0.
-Of every parameter's gradient: its root sum of squares and its product with a probe; of the small ones all of it.
+which is not part of this project: check it out somewhere and name it.
+Run: WAN22=FOLDER python3 tests/golden/dit_original.py
+Nothing of it is changed but its attention call, which needs a GPU library: PyTorch's own attention stands in. Weights
+and inputs are made by both sides (weights.py), so the file holds results only. Three heads of 128, four latent frames
+of 6 x 8, two samples with text of their own length (padded to 7 rows by the model), per-token t with frame 0 at t = 0.
+The file has the root sum of squares of every parameter's gradient and its product with a probe, and small gradients
+whole.
 """
 import importlib.util
 import os

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes light_decoder.safetensors: inputs and outputs of two small light decoders, one of each kind that Wan uses.
 
-Made with torch 2.5.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/light_decoder.py [--public taehv.py] (--check: oracle.py)
+Made with torch 2.5.1, safetensors 0.8.0 (CPU).
+Run: python3 tests/golden/light_decoder.py [--public taehv.py] (--check: oracle.py)
 The decoder below is written from the public description of the tiny autoencoders for video (TAEHV), in float64. With
 --public the script also holds it against that code, at its own widths, whole and as a stream: recorded with taehv.py of
 github.com/madebyollin/taehv at 1f14a568f24bf8811e0a0ac601613e04fc1581e8, largest difference 0 of both kinds.
@@ -84,7 +85,8 @@ def compare(path):
             while frame is not None:
                 pieces.append(frame[0])
                 frame = stream.decode()
-        print(channels, "channels: public code off by", (theirs.decode_video(latents[None])[0] - made).abs().max().item(),
+        print(channels, "channels: public code off by",
+              (theirs.decode_video(latents[None])[0] - made).abs().max().item(),
               "and as a stream", (torch.cat(pieces) - made).abs().max().item())
 
 

@@ -3,9 +3,9 @@
 
 Needs torch, diffusers, safetensors, peft (CPU): of 2024 or of today (make parity).
     lora_loads.py FOLDER
-FOLDER: base/ and diffusers/ (exports, Diffusers' names), diffusers.lora, original.lora (rank 4, alpha 8). Merged weights are
-base + alpha / rank B A within float rounding, by both files. With adapters (and what was trained whole) on the base,
-Diffusers gives the velocity of its model of the merged weights. Without peft that part is left out, with a line.
+FOLDER: base/ and diffusers/ (exports, Diffusers' names), diffusers.lora, original.lora (rank 4, alpha 8). By both files
+the merged weights are base + alpha / rank B A within float rounding. With adapters (and what was trained whole) on the
+base, Diffusers gives the velocity of its model of the merged weights. Without peft that part is left out, with a line.
 """
 import os
 import sys

@@ -6,7 +6,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CHECK = "--check" in sys.argv
-BOUND = 1e-5  # of a tensor's norm: sums of some hundred floats in another order
+BOUND = 1e-5  # largest error over a tensor's norm: sums of some hundred floats in another order
 if CHECK:
     sys.argv.remove("--check")
 

@@ -26,9 +26,10 @@ os.chdir(folder)  # the model keeps the names it was made from: they are to be t
 random.seed(4)
 
 def train():
-    words = ("a the person talks listens smiles nods head shoulders looking at camera in front of plain blue green wall soft "
-             "light studio portrait woman man young old glasses beard short long hair video high quality realistic natural "
-             "gesture hand moves slowly while speaking calm voice room window évident naïve 人 物 说 话 倾 听").split()
+    words = ("a the person talks listens smiles nods head shoulders looking at camera in front of plain blue green "
+             "wall soft light studio portrait woman man young old glasses beard short long hair video high quality "
+             "realistic natural gesture hand moves slowly while speaking calm "
+             "voice room window évident naïve 人 物 说 话 倾 听").split()
     corpus = "prompts.txt"
     with open(corpus, "w") as f:
         for _ in range(400):

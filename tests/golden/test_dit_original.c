@@ -7,7 +7,7 @@
 #include "tests/golden_weights.h"
 
 enum { BATCH = 2, FRAMES = 4, PARAMS = 69 };
-static const int real_rows[BATCH] = {4, 7}; /* of text; the model pads with zeros */
+static const int real_rows[BATCH] = {4, 7}; /* rows of text; the model pads with zeros */
 
 static const struct dit_config config = {.dim = 384,
                                          .ffn_dim = 160,

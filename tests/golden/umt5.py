@@ -2,9 +2,10 @@
 """Makes umt5.safetensors: what Transformers' UMT5EncoderModel makes of three texts in one padded batch with a mask.
 
 Made with torch 2.5.1, transformers 4.46.3 (CPU). Run: python3 tests/golden/umt5.py (--check: oracle.py)
-Sizes hide nothing: inner width 40 (5 heads of 8), width 48; lengths 151 (beyond the last bucket's distance), 37 and 1. All
-in double; Transformers itself takes norms and softmax in float, which is patched out and changes 1e-6. Weights are those of
-weights.py under the original names, so the file holds token numbers and results only; buckets: of distances -600 .. 600.
+No two sizes are equal: inner width 40 (5 heads of 8), width 48; lengths 151 (beyond the last bucket's distance), 37
+and 1. All is in double; Transformers itself takes norms and softmax in float, which is patched out and changes 1e-6.
+Weights are those of weights.py under the original names, so the file holds token numbers and results only. `buckets`
+has those of the distances -600 to 600.
 """
 import os
 import re
@@ -34,8 +35,9 @@ def original(name):
     for pattern, to in [
         (r"^shared\.|^encoder\.embed_tokens\.", "token_embedding."), (r"^encoder\.final_layer_norm", "norm"),
         (r"^encoder\.block\.(\d+)\.layer\.[01]\.", r"blocks.\1."),
-        (r"SelfAttention\.relative_attention_bias", "pos_embedding.embedding"), (r"SelfAttention\.([qkvo])\.", r"attn.\1."),
-        (r"DenseReluDense\.wi_0", "ffn.gate.0"), (r"DenseReluDense\.wi_1", "ffn.fc1"), (r"DenseReluDense\.wo", "ffn.fc2"),
+        (r"SelfAttention\.relative_attention_bias", "pos_embedding.embedding"),
+        (r"SelfAttention\.([qkvo])\.", r"attn.\1."), (r"DenseReluDense\.wi_0", "ffn.gate.0"),
+        (r"DenseReluDense\.wi_1", "ffn.fc1"), (r"DenseReluDense\.wo", "ffn.fc2"),
     ]:
         name = re.sub(pattern, to, name)
     return name

@@ -3,9 +3,9 @@
 and shapes of the full-size ones.
 
 Made with torch 2.5.1, diffusers 0.35.1, safetensors 0.8.0 (CPU). Run: python3 tests/golden/vae.py (--check: oracle.py)
-All in float64, rounded to float32 at the end. Shapes hide nothing: H != W, channels change between stages, two latent
-frames after the first one. Weights and inputs are made by weights.py from the original Wan names ("wan21." or "wan22." in front).
-The encoder's deviations are not used: the mean is the latent.
+All is in float64, rounded to float32 at the end. No two sizes are equal: H != W, channels change between stages, two
+latent frames follow the first one. Weights and inputs are made by weights.py from the original Wan names ("wan21." or
+"wan22." in front). The encoder's deviations are not used: the mean is the latent.
 """
 import io
 import os
@@ -46,9 +46,11 @@ def original(name, residual, blocks=2):
 
     if residual:
         name = re.sub(r"^encoder\.down_blocks\.(\d+)\.resnets\.", r"encoder.downsamples.\1.downsamples.", name)
-        name = re.sub(r"^encoder\.down_blocks\.(\d+)\.downsampler\.", rf"encoder.downsamples.\1.downsamples.{blocks}.", name)
+        name = re.sub(r"^encoder\.down_blocks\.(\d+)\.downsampler\.",
+                      rf"encoder.downsamples.\1.downsamples.{blocks}.", name)
         name = re.sub(r"^decoder\.up_blocks\.(\d+)\.resnets\.", r"decoder.upsamples.\1.upsamples.", name)
-        name = re.sub(r"^decoder\.up_blocks\.(\d+)\.upsampler\.", rf"decoder.upsamples.\1.upsamples.{blocks + 1}.", name)
+        name = re.sub(r"^decoder\.up_blocks\.(\d+)\.upsampler\.",
+                      rf"decoder.upsamples.\1.upsamples.{blocks + 1}.", name)
     else:
         name = re.sub(r"^encoder\.down_blocks\.", "encoder.downsamples.", name)
         name = re.sub(r"^decoder\.up_blocks\.(\d+)\.resnets\.(\d+)", lambda m: "decoder.upsamples." + flat(m, 4), name)
@@ -56,8 +58,9 @@ def original(name, residual, blocks=2):
                       lambda m: "decoder.upsamples.%d" % (4 * int(m.group(1)) + 3), name)
     for pattern, to in [
         (r"\.mid_block\.resnets\.0\.", ".middle.0."), (r"\.mid_block\.attentions\.0\.", ".middle.1."),
-        (r"\.mid_block\.resnets\.1\.", ".middle.2."), (r"\.norm1\.", ".residual.0."), (r"(?<=\d)\.conv1\.", ".residual.2."),
-        (r"\.norm2\.", ".residual.3."), (r"(?<=\d)\.conv2\.", ".residual.6."), (r"\.conv_shortcut\.", ".shortcut."),
+        (r"\.mid_block\.resnets\.1\.", ".middle.2."), (r"\.norm1\.", ".residual.0."),
+        (r"(?<=\d)\.conv1\.", ".residual.2."), (r"\.norm2\.", ".residual.3."),
+        (r"(?<=\d)\.conv2\.", ".residual.6."), (r"\.conv_shortcut\.", ".shortcut."),
         (r"\.conv_in\.", ".conv1."), (r"\.norm_out\.", ".head.0."), (r"\.conv_out\.", ".head.2."),
         (r"^quant_conv\.", "conv1."), (r"^post_quant_conv\.", "conv2."),
     ]:

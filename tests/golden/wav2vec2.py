@@ -4,9 +4,9 @@
 Made with torch 2.5.1, transformers 4.46.3, numpy (CPU). Run: python3 tests/golden/wav2vec2.py (--check: oracle.py)
   base    norm over time after the first convolution, no bias there, post-norm, old names of the weight norm, prefix
   large   LayerNorm after every convolution, bias, pre-norm ("stable"), odd positional kernel, new names, no prefix
-Shapes hide nothing: widths, heads, groups and kernels differ, lengths are odd, the clip is off zero and goes quiet. Weights
-come from weights.py by variant and name as they are here; hidden states are stored as float32. `before` holds the states of base
-with the convolutions' features interpolated (ends aligned) to fewer rows before the projection.
+No two sizes are equal: widths, heads, groups and kernels differ, lengths are odd, the clip is off zero and goes quiet.
+Weights come from weights.py by variant and name as they are here; hidden states are stored as float32. `before` holds
+the states of base with the convolutions' features interpolated (ends aligned) to fewer rows before the projection.
 """
 import os
 import sys

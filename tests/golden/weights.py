@@ -1,8 +1,8 @@
 """Weights that both sides of a golden test make for themselves, so that no file has to hold them.
 
-Value i of the tensor called `name` is mean + deviation z, z nearly normal: the sum of the four 16-bit pieces of a hash of
-(name, i), centred and scaled to deviation 1. Exact in double, then rounded to float: tests/golden_weights.h makes the
-same bits."""
+Value i of the tensor called `name` is mean + deviation z, z nearly normal: the sum of the four 16-bit pieces of a hash
+of (name, i), centred and scaled to deviation 1. It is exact in double, then rounded to float: tests/golden_weights.h
+makes the same bits."""
 import numpy as np
 import torch
 

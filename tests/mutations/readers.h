@@ -11,7 +11,7 @@ struct mutation_reader {
        */
     int (*read)(const char *folder, uint32_t *sum);
     int ours;  /* it has sums: no damage may make another result */
-    int share; /* of the count that is asked for, in percent: readers that decode take long */
+    int share; /* percent of the count that is asked for; less than 100 where a reader decodes, which takes long */
 };
 extern const struct mutation_reader mutation_readers[];
 extern const int mutation_reader_count;

@@ -14,7 +14,7 @@
 
 struct maker {
     struct dataset_shape shape;
-    int clip, group; /* of the codec's fit */
+    int clip, group; /* what the codec's fit reads next */
 };
 enum { FIT_CLIPS = 24, FIT_GROUPS = 4 };
 

@@ -37,9 +37,9 @@ struct ncclComm {
     std::string path;
     ncclResult_t state = ncclInProgress;
     bool opening = true, joined = false, finishing = false, aborted = false, stop = false, stuck = false;
-    ncclResult_t outcome = ncclSuccess; /* of the call in progress */
+    ncclResult_t outcome = ncclSuccess; /* result of the call in progress */
     moment taken;                       /* when it ends */
-    std::shared_ptr<struct task> waiting; /* of the call in progress */
+    std::shared_ptr<struct task> waiting; /* task of the call in progress */
     std::vector<std::shared_ptr<struct task>> launched;
     std::thread worker;
     std::atomic<int> inside{0};
@@ -51,7 +51,7 @@ static std::vector<std::unique_ptr<ncclComm>> made; /* kept, so that a call on o
 static std::set<long> pending;                      /* numbers of the tasks that have not ended */
 static struct task *on_device;
 static long numbers;
-static thread_local int depth; /* of groups */
+static thread_local int depth; /* number of open groups */
 static thread_local std::vector<struct nccl_op> group;
 static thread_local ncclComm_t group_comm;
 static thread_local cudaStream_t group_stream;

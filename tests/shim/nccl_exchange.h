@@ -29,7 +29,7 @@ struct nccl_place {
     struct nccl_said said;
     unsigned char data[NCCL_PIECE];
 };
-struct nccl_letter { /* from one rank to another */
+struct nccl_letter { /* what one rank sends another */
     std::atomic<long> sent, received;
     size_t bytes;
     unsigned char data[NCCL_PIECE];
@@ -48,7 +48,7 @@ struct nccl_op {
     enum nccl_kind kind;
     const char *from;
     char *to;
-    size_t bytes; /* of a part: there are as many as ranks where a collective scatters */
+    size_t bytes; /* bytes of one part; a collective that scatters has a part for each rank */
     ncclDataType_t type;
     int root; /* or the peer */
     size_t at;

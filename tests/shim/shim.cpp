@@ -38,7 +38,7 @@ static std::vector<fiber> fibers;
 static void *scheduler;
 static int current, count;
 static const std::function<void()> *running;
-static std::recursive_mutex device_lock; /* of everything here: one host thread at a time */
+static std::recursive_mutex device_lock; /* guards everything here: one host thread at a time */
 static cudaError_t last_error;
 #define LOCKED std::lock_guard<std::recursive_mutex> locked(device_lock)
 std::recursive_mutex &shim_lock() { return device_lock; }
@@ -196,7 +196,7 @@ struct shim_stream {
 };
 struct shim_event {
     cudaStream_t stream = NULL; /* NULL: never recorded */
-    long number = 0;            /* of the stream's work until then */
+    long number = 0;            /* pieces of work that the stream had been given until then */
     bool in_recording = false;
 };
 static std::vector<cudaStream_t> streams; /* those that were not destroyed */

@@ -12,6 +12,6 @@ void shim_enqueue(cudaStream_t stream, std::function<bool()> piece);
 /* Runs what the stream holds, as far as it goes. */
 void shim_advance(cudaStream_t stream);
 int shim_priority(cudaStream_t stream);
-std::recursive_mutex &shim_lock(); /* of all streams */
+std::recursive_mutex &shim_lock(); /* the lock that guards all streams */
 
 #endif

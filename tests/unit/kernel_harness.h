@@ -53,7 +53,7 @@ struct trial {
     uint64_t seed;
     uint32_t drawn;
     int count, failures, quiet;
-    uint64_t digest; /* of all bytes afterwards */
+    uint64_t digest; /* digest of all bytes afterwards */
     struct buffer buffer[BUFFERS_MAX];
     /* One block for all buffers, and what it held at first: a kernel call costs a GUARD=1 build time for every
        block. */
@@ -160,7 +160,7 @@ static struct {
 } shared_memory;
 
 static inline unsigned char *trial_memory(size_t bytes) {
-    if (!on_device()) return device_alloc(bytes); /* of its own: what is beyond it is nobody's */
+    if (!on_device()) return device_alloc(bytes); /* an allocation of its own, beyond whose end nothing is mapped */
     if (bytes > shared_memory.bytes) {
         device_free(shared_memory.device);
         shared_memory.device = device_alloc(2 * bytes);

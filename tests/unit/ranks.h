@@ -70,7 +70,7 @@ struct ranks {
     int size, port;
     pid_t pids[RANKS_MAX];
     int codes[RANKS_MAX];      /* exit code, or 1000 + signal */
-    double seconds[RANKS_MAX]; /* from the start to its end */
+    double seconds[RANKS_MAX]; /* time from the start to each rank's end */
     double start;
 };
 

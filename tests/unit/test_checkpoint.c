@@ -81,7 +81,7 @@ static int give_value(void *self, const struct param *p, size_t from, size_t cou
 struct seen {
     const struct param *last;
     size_t next, values;
-    long long peak; /* of anonymous memory, kB; watched when above 0 */
+    long long peak; /* most anonymous memory, kB; watched when above 0 */
     void *arena;    /* device */
     const struct param_table *table;
 };

@@ -207,7 +207,7 @@ static void compares_config_json(void **state) {
         write_text("config.json", bad[i][0]);
         refuses(checkpoint_dit_config(&c, &config), "config.json", bad[i][1]);
     }
-    write_text("config.json", "{\"format\":1}"); /* of something else */
+    write_text("config.json", "{\"format\":1}"); /* belongs to something else */
     CHECK(checkpoint_dit_config(&c, &config));
     checkpoint_close(&c);
     folder_empty(folder);

@@ -538,7 +538,7 @@ static void sums_tell_pictures(void **state) {
     const char *path = sample_path("pictures.h5");
     struct dataset *set;
     assert_int_equal(sample_dataset(path, 4), OK);
-    for (int i = 0; i < SAMPLE_PICTURE; i++) bytes[i] = sample_picture(2, 6, i); /* of the next latent frame */
+    for (int i = 0; i < SAMPLE_PICTURE; i++) bytes[i] = sample_picture(2, 6, i); /* pictures of the next latent frame */
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     write_pictures(file, 2, 4, 1, bytes);
     H5Fclose(file);

@@ -256,11 +256,11 @@ static void halve_it(struct safetensors_entry *e, const char *name) {
 static void refuses_damaged_files(void **state) {
     (void)state;
     refused_by_name(rename_it, "residual.linear.weight", "residual.linear.weight");
-    refused_by_name(rename_it, "residual.stage.1.grow.weight", "residual.stage.1.grow.weight");
+    refused_by_name(rename_it, "residual.level.1.grow.weight", "residual.level.1.grow.weight");
     refused_by_name(rename_it, "residual.enter.bias", "missing residual.enter.bias");
     /* without its second block the first stage has one, and the rest of the second is too much */
-    refused_by_name(rename_it, "residual.stage.0.block.1.conv.1.weight",
-                    "surplus residual.stage.0.block.1.conv.0.weight");
+    refused_by_name(rename_it, "residual.level.0.block.1.conv.1.weight",
+                    "surplus residual.level.0.block.1.conv.0.weight");
     refused_by_name(halve_it, "residual.first.weight", "residual.first.bias is [8], expected [4]");
     refused_by_name(halve_it, "residual.last.weight", "12 times a square");
     refused_by_name(halve_it, "residual.enter.bias", "residual.enter.bias is [2], expected [5]");

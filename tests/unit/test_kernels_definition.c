@@ -287,7 +287,7 @@ static void tokens(void **state) {
     EXPECT_ELEMS(y, 0, 1, 10, 11, 100, 101, 110, 111, 2, 3, 12, 13, 102, 103, 112, 113);
     unpatchify(back, REALS(0, 100, 1, 101, 10, 110, 11, 111, 2, 102, 3, 103, 12, 112, 13, 113), 1, 1, 2, 2, 4, 16);
     EXPECT_REALS(back, 0, 1, 2, 3, 10, 11, 12, 13, 100, 101, 102, 103, 110, 111, 112, 113);
-    real *features = REALS(1, 2, 3, 4, 5, 6, 7, 8); /* of video frame t: t + 1 */
+    real *features = REALS(1, 2, 3, 4, 5, 6, 7, 8); /* video frame t has the value t + 1 */
     audio_windows(y, features, NULL, 1, 8, 1, 0, 3, 0);
     EXPECT_ELEMS(y, 1, 1, 1, 2, 3, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 8, 8, 8, 8);
     audio_windows(y, features, REALS(1, 0, 1, 0, 1, 0, 1, 0), 1, 8, 1, 3, 1, 7); /* rows are video frames 7 .. 14 */

@@ -107,7 +107,7 @@ static void movement(struct trial *t, const long *s) {
     load(t);
     picture_motion(dev(y), dev(x), s[0], s[1], s[2]);
     ref_picture_motion(val(y), val(x), s[0], s[1], s[2]);
-    for (long i = 0; i < y->n; i++) y->noise[i] = slack(4) * 3; /* of values within 1 */
+    for (long i = 0; i < y->n; i++) y->noise[i] = slack(4) * 3; /* y sums values within 1 */
 }
 
 /* Planes, H, W. */

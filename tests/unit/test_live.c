@@ -220,7 +220,7 @@ static void a_client_is_counted_on_between_its_reports(void **state) {
     playback_sent(&p, 10000000, 51);
     playback_report(&p, 2000000, 52);
     assert_int_equal(playback_position(&p, 52.5), 2500000);
-    assert_int_equal(playback_position(&p, 60), 4000000); /* for two seconds */
+    assert_int_equal(playback_position(&p, 60), 4000000); /* counted on for two seconds at most */
     playback_report(&p, 1500000, 61);                     /* it never goes back */
     assert_int_equal(playback_position(&p, 52.5), 2500000);
     playback_begin(&p, 5000000, 61); /* an interruption */

@@ -415,7 +415,7 @@ static void a_visitor_interrupts_and_measures(void **state) {
     assert_int_equal(tally.interruptions, 1);
     assert_int_equal(tally.interruptions_answered, 1);
     assert_true(fabs(spread_quantile(&tally.finished, 1) - 0.1) < 0.0011);
-    u = (struct unit){.kind = UNIT_VIDEO, .time_us = 440000, .sequence = 3}; /* from before it */
+    u = (struct unit){.kind = UNIT_VIDEO, .time_us = 440000, .sequence = 3}; /* older than the interruption */
     unit_pack(head, &u);
     visitor_hear_unit(&v, at + 0.2, head, UNIT_HEADER);
     assert_int_equal(tally.after_stop.count, 0);

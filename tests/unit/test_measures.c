@@ -126,7 +126,7 @@ static double mouth_correlation(struct drawn *d, const float *known, struct regr
 
 static void mouth_in_pixels(void **state) {
     (void)state;
-    static const double least[SPOILINGS] = {0.95, 0.91, 0.95}; /* of a whole dialogue */
+    static const double least[SPOILINGS] = {0.95, 0.91, 0.95}; /* least correlation over a whole dialogue */
     for (int how = CLEAN; how < SPOILINGS; how++) {
         struct regression pool = {0}, wrong = {0};
         for (int i = 0; i < PEOPLE; i++) {

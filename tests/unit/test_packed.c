@@ -83,7 +83,7 @@ static void copies_change_no_product(void **state) {
     products(&w, &plain);
     open_copies(&w, 0);
     products(&w, &copied);
-    products(&w, &copied); /* from copies that are there */
+    products(&w, &copied); /* uses the copies made before */
     assert_memory_equal(copied.y, plain.y, sizeof plain.y);
     assert_memory_equal(copied.dx, plain.dx, sizeof plain.dx);
     arena_free(&w.arena);

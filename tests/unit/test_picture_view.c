@@ -142,8 +142,8 @@ static void puppets_move(void **state) {
     }
 }
 
-/* There is wall or shirt to the last pixel in the smallest picture that is moved farthest, to all four corners: the limits
-   of VARIATION_FIELDS. What nobody drew would be black. */
+/* There is wall or shirt to the last pixel in the smallest picture that is moved farthest, to all four corners: the
+   limits of VARIATION_FIELDS. What nobody drew would be black. */
 static void puppets_at_the_limits(void **state) {
     (void)state;
     enum { LARGE = 4 * SIDE, LAST = LARGE - 1 };

@@ -245,7 +245,7 @@ static void lists(void **state) {
     }
     assert_true(folders_of_one > 0 && folders_of_one < 8);
     assert_int_equal(load(&c, "held_out_by=folder"), OK);
-    c.held_out = 8; /* of 3, 3 and 4 clips: any seven or fewer leave a folder, eight take all three */
+    c.held_out = 8; /* folders have 3, 3 and 4 clips: any seven or fewer leave one, eight take all three */
     assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
     assert_int_equal(load(&c, "held_out=10"), OK);
     assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
@@ -397,7 +397,7 @@ static int grey_source(void *user, float *group) {
 }
 
 enum { ROWS_KEPT = 64 };
-static int shots[ROWS_KEPT]; /* of the last piece's rows */
+static int shots[ROWS_KEPT]; /* shots of the last piece's rows */
 
 /* Cuts one clip; the piece's rows are malloc'd in *rows. */
 static int cut(const struct prepare_config *c, struct codec *codec, const char *name, struct piece_head *head,
@@ -884,7 +884,7 @@ static void prompts_of_clips(void **state) {
     unlink(in_folder("clips/bert/3.txt"));
     assert_int_equal(run(in_folder("none.h5"), "prompt=a person talks", 0), ERR_USAGE); /* without a file */
     assert_int_equal(prompt_file_write(file, prompts, 3, DIM / 2, ST_F32, 0, NULL), OK);
-    assert_int_equal(run(in_folder("none.h5"), text, 0), ERR_INPUT); /* of another width */
+    assert_int_equal(run(in_folder("none.h5"), text, 0), ERR_INPUT); /* its text has another width */
     assert_false(file_exists(in_folder("none.h5")));
 }
 

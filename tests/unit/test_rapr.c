@@ -141,7 +141,7 @@ static int check_view(const struct causal_config *config, int chunk) {
         if (v.position[h] > largest) largest = v.position[h];
     }
     assert_int_equal(v.pinned, config->sink < first ? config->sink : first); /* the sink is never evicted */
-    int rest = first - v.pinned; /* of the others the ring takes as many as it can */
+    int rest = first - v.pinned; /* the ring takes as many of the others as it can */
     assert_int_equal(v.count - v.pinned, rest < config->ring ? rest : config->ring);
     if (v.count > v.pinned) assert_int_equal(v.frame[v.count - 1], first - 1);
     for (int k = 0; k < config->chunk; k++)

@@ -23,7 +23,7 @@ static void fill(struct real_clip *clips, int hears) {
         clips[c].sound_of = c - 1;
         for (int f = 0; f < FRAMES; f++) {
             clips[c].real[f] = noise(c, f) + 0.2f * noise(100 + c, f);
-            float rhythm = f % 4 == 1 ? 3 : 0; /* of whatever the codec decodes */
+            float rhythm = f % 4 == 1 ? 3 : 0; /* the codec's, in whatever it decodes */
             clips[c].copy[f] = rhythm + 0.8f * clips[c].real[f] + 0.1f * noise(200 + c, f);
             clips[c].made[f] = rhythm + (hears ? 0.5f * noise(c, f) : noise(300 + c, f));
             clips[c].exchanged[f] = rhythm + (hears && c ? 0.5f * noise(c - 1, f) : noise(400 + c, f));

@@ -86,9 +86,8 @@ static void a_stage_refuses_what_no_key_can_say(void **state) {
 static void an_old_key_is_refused_by_its_new_name(void **state) {
     static struct run_config c;
     static const char *const renamed[][2] = {
-        {"model.mute_input=talk", "model.mute_input: this key is called model.mute_input now"},
-        {"refine.discriminator.optimiser.lr=1",
-         "refine.discriminator.optimiser.lr: this key is called refine.discriminator.optimiser.lr now"},
+        {"model.deaf=talk", "model.deaf: this key is called model.mute_input now"},
+        {"refine.critic.lr=1", "refine.critic.lr: this key is called refine.discriminator.optimiser.lr now"},
         {"refine={critic: {lr: 1}}", "called refine.discriminator.optimiser"}};
     (void)state;
     for (int i = 0; i < 3; i++) {
@@ -161,7 +160,7 @@ static void stages_have_seeds_of_their_own(void **state) {
             uint64_t a = run_config_seed(&c, stages[i]), b = run_config_seed(&c, stages[k]);
             int same = 0;
             for (uint64_t n = 0; n < 100; n++) same += permuted_turn(a, n, 1000) == permuted_turn(b, n, 1000);
-            assert_true(a != b && same < 10); /* of one in a thousand each */
+            assert_true(a != b && same < 10); /* each agrees by chance once in a thousand */
         }
 }
 

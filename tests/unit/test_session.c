@@ -468,7 +468,7 @@ static void other_prompts(void **state) {
     check_text(file, "a person smiles", OK, rows, 1);
     check_text(file, "nobody", ERR_INPUT, NULL, 0);
     CHECK(prompt_file_write(file, prompts, 1, dit.text_dim - 1, ST_F32, 0, NULL));
-    check_text(file, NULL, ERR_INPUT, NULL, 0); /* of another width */
+    check_text(file, NULL, ERR_INPUT, NULL, 0); /* its text has another width */
 }
 
 int main(void) {

@@ -55,8 +55,8 @@ static void trajectories_meet_others_each_round(void **state) {
         assert_int_equal(seen[a], 2);
         for (int b = 0; b < a; b++) together += batch_of[0][a] == batch_of[0][b] && batch_of[1][a] == batch_of[1][b];
     }
-    assert_true(together < 20); /* of 60 pairs; 60 * 3/39 are expected */
-    int same = 0;               /* after going back: others */
+    assert_true(together < 20); /* 60 pairs share a batch first; 60 * 3/39 are expected to do so again */
+    int same = 0;               /* clips that are drawn again after going back; not all */
     for (int i = 0; i < BATCH; i++) same += ode_step_clip(&s, 0, i, 0, CLIPS) == ode_step_clip(&s, 0, i, 1, CLIPS);
     assert_true(same < BATCH);
 }

@@ -35,7 +35,7 @@ static void pool(void **state) {
     for (int workers = 1; workers <= 3; workers += 2) {
         int never = -1;
         assert_int_equal(worker_pool_open(&p, 20), OK);
-        p.jobs[2].state = JOB_DONE; /* from an earlier go */
+        p.jobs[2].state = JOB_DONE; /* done in an earlier run */
         assert_int_equal(worker_pool_run(&p, workers, "pool", 0.5, pool_job, &never), OK);
         for (int i = 0; i < 20; i++) {
             int bad = i == 3 || i == 5 || i == 7 || i == 8;

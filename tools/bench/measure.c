@@ -28,7 +28,7 @@ double bench_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-enum { FIRST_RUNS = 1 }; /* not counted: the libraries make their plans in it, caches and clocks warm up */
+enum { FIRST_RUNS = 1 }; /* runs that do not count: the libraries make their plans, caches and clocks warm up */
 
 struct series series_start(void) {
     return (struct series){.count = -FIRST_RUNS - 1};

@@ -31,8 +31,8 @@ void bench_gelu(const struct limits *l, const struct operands *o, long n, long d
 void bench_attention(const struct limits *l, const struct operands *o, const char *what, long B, long S, long K, long H,
                      long D) {
     char name[80];
-    double work =
-        4.0 * (double)(B * S * K) * (double)(H * D); /* of the forward; the backward has five products for two */
+    double work = 4.0 * (double)(B * S * K) *
+                  (double)(H * D); /* those of the forward; the backward has five products where it has two */
     long stride = K * H * D;
     struct attention_range range = {.k = o->e[1], .v = o->e[2], .length = K, .k_stride = stride, .v_stride = stride};
     snprintf(name, sizeof name, "attention %s %ld x %ld x %ld, %ld x %ld forward", what, B, S, K, H, D);
@@ -45,8 +45,8 @@ void bench_attention(const struct limits *l, const struct operands *o, const cha
                                (real)(1 / sqrt((double)D))));
 }
 
-/* Operations bound by memory: `bytes` counts what must be read and written once. Rows n of width d, groups of
-   `rows`. */
+/* Measures operations that memory bounds; bytes are those that must be read and written
+   once. n rows of width d, in groups of `rows`. */
 void bench_streams(const struct limits *l, const struct operands *o, long n, long d, long rows, long H) {
     double e = (double)(n * d) * sizeof(elem), r = (double)(n * d) * sizeof(real);
     long half = o->size / 2;
@@ -126,7 +126,7 @@ void bench_dit_operations(const struct limits *l, const struct operands *o, int 
     bench_conv(l, o, 4 * chunk, tiny ? 8 : 352, tiny ? 8 : 464, tiny ? 16 : 64, tiny ? 16 : 64);
 }
 
-/* Makes the call unseen, so that the libraries have their plans, then once more before a profiler's eyes. */
+/* Makes the call once without the profiler, so that the libraries have their plans, and once more with it. */
 #define PROFILED(name, call)                                                                                           \
     do {                                                                                                               \
         call;                                                                                                          \

@@ -1,5 +1,6 @@
-/* regions.c: see regions.h. gcc turns "omp parallel" into a call of GOMP_parallel. A program's own function of that
-   name comes before the runtime's in every library's eyes, so that all their calls pass here on their way. */
+/* regions.c: see regions.h. gcc turns "omp parallel" into a call of GOMP_parallel. When a program has a
+   function of that name, the linker gives it to all libraries in place of the runtime's, so that every
+   call passes here on its way. */
 #include "tools/bench/regions.h"
 
 #include <dlfcn.h>

@@ -8,7 +8,7 @@
 #include "tools/bench/regions.h"
 
 enum { PREFIXES = 8 };
-/* Kernels by how their names begin; each belongs to the first group that has a beginning of it. */
+/* Groups of kernels by the beginnings of their names; a kernel belongs to the first group that fits. */
 static const struct group {
     const char *name;
     enum work work;
@@ -50,7 +50,7 @@ static int belongs(const struct group *g, const char *kernel) {
 
 static const struct group *group_of(const char *kernel) {
     const struct group *g = groups;
-    while (!belongs(g, kernel)) g++; /* the last one takes all */
+    while (!belongs(g, kernel)) g++; /* the last group takes all */
     return g;
 }
 
@@ -67,7 +67,7 @@ static struct timed_entry group_sum(const struct step_times *t, const struct gro
     return sum;
 }
 
-/* What would be gained at the limit, in seconds. */
+/* Prints a group and returns the seconds that would be gained if it ran at its limit. */
 static double print_group(const struct limits *l, const struct timed_entry *e, enum work work, double whole) {
     double amount = work == MEMORY ? e->bytes : e->operations, rate = amount / e->seconds;
     double limit = work == MEMORY ? l->memory : l->arithmetic, lost = e->seconds - amount / limit;

@@ -15,10 +15,10 @@
 #include "model/codec/light_decoder.h"
 #include "model/dit/rollout.h"
 
-/* Long enough for the history to be whole. */
+/* Latent frames of a chunk; chunks after which the history is whole; chunks through the pipeline; its places. */
 enum { CHUNK = 3, WARM_CHUNKS = 10, PIPELINED = 12, SLOTS = 2 };
 static const double CHUNK_SECONDS = 4.0 * CHUNK / 25;
-static const double BOX_SECONDS = 3; /* no further chunk to warm up or to fill the pipeline begins after it */
+static const double BOX_SECONDS = 3; /* time after which no further chunk to warm up or to fill the pipeline begins */
 
 /* ---- the light decoder ---- */
 
@@ -29,7 +29,7 @@ struct decoder {
     struct arena arena;
     real *latents[SLOTS], *pixels;
     struct byte_output shown;
-    size_t bytes; /* of a chunk's pictures of 8 bits */
+    size_t bytes; /* size of a chunk's pictures of 8 bits */
     int height, width;
 };
 
@@ -45,7 +45,7 @@ static int decoder_layout(struct decoder *d, int h, int w) {
     return OK;
 }
 
-/* Latents of the network's, `c`. Widths are the public weights'. */
+/* Opens a light decoder for the latents of network `c`; its widths are those of the public weights. */
 static int decoder_open(struct decoder *d, const struct dit_config *c, const struct bench_case *what) {
     int tiny = what->tiny, h = c->height, w = c->width;
     const struct light_decoder_config config = {.channels = c->in_channels,
@@ -130,11 +130,11 @@ static int bench_chunk(const struct limits *l, struct live *s, const char *name)
     return code;
 }
 
-/* Chunks through network and decoder on two streams; a slot's latents are written again when they have been decoded. */
+/* Network and decoder on two streams; the latents of a slot are written again when they have been decoded. */
 struct pair {
     struct device_stream *network, *decoder;
     struct device_event *made[SLOTS], *shown[SLOTS];
-    void *workspace; /* the decoder's */
+    void *workspace; /* workspace of the decoder's stream */
 };
 
 static int pair_open(struct pair *p) {
@@ -240,7 +240,7 @@ static int live_open(struct live *s) {
     return OK;
 }
 
-/* What `stream` does when it opens (infer/pipeline.h: pipeline_rehearse), on a device; then the clip begins. */
+/* Does what `stream` does when it opens on a device (pipeline_rehearse of infer/pipeline.h), then begins the clip. */
 static int rehearse(struct live *s, struct decoder *d) {
     int chunks = device_overlaps() ? rollout_chunk_kinds(&s->rollout.config.causal) : 0;
     TRY(rollout_record(&s->rollout));

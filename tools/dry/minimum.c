@@ -1,13 +1,13 @@
-/* minimum.c: see minimum.h. Letters: N rows, G frames, d width, W width of the FFN, T rows of text, A of a stream's
-   audio tokens (docs/model.md has the formulas). */
+/* minimum.c: see minimum.h. Letters: N rows, G frames, d width, W width of the FFN, T rows of text, A rows of a
+   stream's audio tokens (docs/model.md has the formulas). */
 #include "tools/dry/minimum.h"
 
 #include "base/media_rates.h"
 
 struct list {
     struct traffic sum;
-    double N, G, P, d, W, D, H, T, A, audio_width, sees; /* sees: keys of self-attention */
-    int saves;                                           /* what a backward reads is written, too */
+    double N, G, P, d, W, D, H, T, A, audio_width, sees; /* sees: keys that a query sees in self-attention */
+    int saves;                                           /* 1: all that a backward reads is written too */
 };
 
 #define N(elems, reals) ((struct numbers){elems, reals})
@@ -27,13 +27,13 @@ static void product_real(struct list *l, double n, double din, double dout) {
     kernel(l, N(n * din + din * dout + dout, 0), N(0, n * dout), 2 * n * din * dout);
 }
 
-/* x += branch gate and y = norm(x); modulated: 2 vectors a frame, else weight and bias. */
+/* x += branch gate and y = norm(x). modulated 1: two vectors for each frame; 0: a weight and a bias. */
 static void residual_norm(struct list *l, int gated, int modulated) {
     double Nd = l->N * l->d, vectors = l->G * l->d * (gated + 2 * modulated), weights = modulated ? 0 : 2 * l->d;
     kernel(l, N(Nd + weights, Nd + vectors), N(Nd, Nd + 2 * l->N), 0);
 }
 
-/* keys: rows of keys and values in all; sees: how many of them one query sees. */
+/* Attention over `keys` rows of keys and of values, of which one query sees `sees`. */
 static void attention(struct list *l, double keys, double sees) {
     double Nd = l->N * l->d;
     kernel(l, N(Nd + 2 * keys * l->d, 0), N(Nd, l->N * l->H), 4 * Nd * sees);
@@ -48,7 +48,7 @@ static void cross(struct list *l, double keys, double sees, int next_modulated) 
     residual_norm(l, 0, next_modulated);
 }
 
-/* kept: own keys before their rotation, for the cache */
+/* One block. kept: numbers of its own keys before their rotation, which go to the cache. */
 static void block(struct list *l, int audio, double kept) {
     double Nd = l->N * l->d, m = 6 * l->G * l->d;
     kernel(l, N(6 * l->d, m), N(0, m), 0);
@@ -84,7 +84,7 @@ static void head(struct list *l, const struct dit_config *c) {
     kernel(l, N(0, l->N * out), N(0, l->N * out), 0);
 }
 
-/* Keys and values of a cross-attention. */
+/* Makes the keys and values of a cross-attention. */
 static void keys(struct list *l, double rows, double width) {
     product(l, rows, width, l->d, 0);
     kernel(l, N(rows * l->d + l->d, 0), N(rows * l->d, rows), 0);
@@ -93,7 +93,7 @@ static void keys(struct list *l, double rows, double width) {
 
 static void audio_tokens(struct list *l, const struct dit_config *c, double frames, int window) {
     double features = (double)window * c->audio_dim, hidden = c->audio_hidden;
-    kernel(l, N(frames * features, 0), N(frames * features, 0), 0); /* gathered */
+    kernel(l, N(frames * features, 0), N(frames * features, 0), 0); /* gathers the features */
     product(l, frames, features, hidden, 0);
 }
 
@@ -121,7 +121,7 @@ static int has_audio(const struct dit_config *c, int layer) { return c->audio_di
 
 static void chunk_condition(struct list *l, const struct dit_config *c, double history) {
     double rows = history * l->P, turned = rows * l->d;
-    kernel(l, N(0, 0), N(0, rows * l->D), 0); /* the table of cosines and sines; the chunk's own as well */
+    kernel(l, N(0, 0), N(0, rows * l->D), 0); /* the table of cosines and sines, the chunk's own included */
     kernel(l, N(0, 0), N(0, l->N * l->D), 0);
     for (int i = 0; i < c->layers; i++) kernel(l, N(turned, rows * l->D), N(turned, 0), 0);
     if (!c->audio_dim) return;
@@ -139,19 +139,19 @@ struct traffic minimum_chunk(const struct dit_config *c, const struct rollout_co
     chunk_condition(&l, c, history);
     for (int pass = 0; pass < passes; pass++) {
         if (pass < r->steps) kernel(&l, N(0, 0), N(0, latents), 0);                   /* noise */
-        if (pass && pass < r->steps) kernel(&l, N(0, 2 * latents), N(0, latents), 0); /* noised again */
+        if (pass && pass < r->steps) kernel(&l, N(0, 2 * latents), N(0, latents), 0); /* noise is added again */
         embedding(&l, c);
         for (int i = 0; i < c->layers; i++) block(&l, has_audio(c, i), pass == passes - 1 ? l.N * l.d : 0);
         head(&l, c);
         if (pass < r->steps) kernel(&l, N(0, 2 * latents), N(0, latents), 0); /* x0 */
     }
-    kernel(&l, N(0, latents), N(0, latents), 0); /* the chunk is handed out */
+    kernel(&l, N(0, latents), N(0, latents), 0); /* copies the chunk out */
     return l.sum;
 }
 
 /* ---- backward ---- */
 
-/* Both gradients of a linear layer; weights' are added to sums. */
+/* The gradients of a linear layer's weights and bias, which are added to sums. */
 static void weight_back(struct list *l, double n, double din, double dout) {
     double sums = din * dout + dout;
     kernel(l, N(n * din + n * dout, sums), N(0, sums), 2 * n * din * dout);
@@ -166,8 +166,9 @@ static void linear_back(struct list *l, double n, double din, double dout) {
     input_back(l, n, din, dout, 0);
 }
 
-/* The norm's backward adds to the stream's gradient, which becomes, gated or not, that of the branch in front. gated:
-   the branch is read for its gate's gradient. modulated: the norm's vectors are a frame's. */
+/* The backward of a norm and of the residual in front of it: adds to the stream's gradient, from which
+   that of the branch follows. gated 1: the branch is read, for its gate's gradient. modulated 1: the
+   norm has vectors for each frame. */
 static void norm_back(struct list *l, int modulated, int gated) {
     double Nd = l->N * l->d, Gd = l->G * l->d, sums = modulated ? 2 * Gd : 2 * l->d;
     kernel(l, N(Nd + (gated ? Nd : 0), 2 * Nd + 2 * l->N + Gd * (modulated + 2 * gated) + sums),
@@ -190,7 +191,7 @@ static void cross_back(struct list *l, double keys, double sees, double width, i
     weight_back(l, keys, width, l->d);
     weight_back(l, keys, width, l->d);
     input_back(l, keys, width, l->d, 0);
-    input_back(l, keys, width, l->d, keys * width); /* added to the keys' part */
+    input_back(l, keys, width, l->d, keys * width); /* the values' part is added to the keys' */
     kernel(l, N(keys * width, keys * width), N(0, keys * width), 0);
     rms_back(l, l->N);
     linear_back(l, l->N, l->d, l->d);
@@ -217,7 +218,7 @@ static void head_back(struct list *l, const struct dit_config *c) {
     double out = 4.0 * c->out_channels, Gd = l->G * l->d;
     kernel(l, N(0, l->N * out), N(l->N * out, 0), 0);
     linear_back(l, l->N, l->d, out);
-    norm_back(l, 1, 1); /* with the last block's residual */
+    norm_back(l, 1, 1); /* together with the last block's residual */
     kernel(l, N(0, 2 * Gd + 2 * l->d), N(0, Gd + 2 * l->d), 0);
 }
 

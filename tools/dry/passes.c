@@ -11,7 +11,7 @@
 #include "tools/record/record.h"
 #include "tools/bench/stream.h"
 
-enum { GROWING = 6, TRAINING_FRAMES = 21 }; /* GROWING: chunks until the history is whole, and some more */
+enum { GROWING = 6, TRAINING_FRAMES = 21 }; /* GROWING: chunks after which the history is surely whole */
 
 static struct traffic part_of(const struct traffic *t, int parts) {
     return (struct traffic){t->launches / parts, t->read / parts, t->written / parts, t->operations / parts};

@@ -22,7 +22,7 @@ static struct sizes sizes_of(const struct dit_config *c, int frames) {
     return (struct sizes){(double)frames * dit_tokens(c), frames, c->dim, (double)c->dim / c->heads, c->layers};
 }
 
-/* Of `times` forward passes. */
+/* Adds the surplus of `times` forward passes. */
 static void forward(struct items *s, const struct sizes *z, double times) {
     double Gd = z->G * z->d, layers = times * z->L;
     add(s, "norm and rotation of queries and of keys apart", layers, N(0, layers * z->N * z->D), N(0, 0));
@@ -30,7 +30,8 @@ static void forward(struct items *s, const struct sizes *z, double times) {
         N(0, 2 * times * Gd));
 }
 
-/* Places of the ring that hold chunks: the own one parts the history, but at the end; behind it lie the older ones. */
+/* Pieces of the history that lie in order, as a mean over the places that a chunk can have in the ring: one and two at
+   two of the places, three at the others, where the chunk divides the history and older frames lie behind it. */
 static double runs_of_history(const struct causal_config *c) {
     double chunks = (double)c->ring / c->chunk;
     return (1 + 2 + 3 * (chunks - 1)) / (chunks + 1);
@@ -42,10 +43,10 @@ int surplus_chunk(struct surplus *items, const struct dit_config *c, const struc
     double frames = AUDIO_STREAMS * z.G * c->audio_hidden;
     double passes = r->steps + r->clean_pass, values = passes * z.L * z.N * z.d;
     forward(&s, &z, passes);
-    add(&s, "values, made beside queries and keys, go to their place in the cache", passes * z.L, N(values, 0),
+    add(&s, "values, made beside queries and keys, are copied to their place in the cache", passes * z.L, N(values, 0),
         N(values, 0));
-    add(&s, "the history's keys turn in as many pieces as lie in their order", z.L * (runs_of_history(&r->causal) - 1),
-        N(0, 0), N(0, 0));
+    add(&s, "the history's keys are rotated in a call for each piece that lies in order",
+        z.L * (runs_of_history(&r->causal) - 1), N(0, 0), N(0, 0));
     if (c->audio_dim)
         add(&s, "audio: the two tracks gathered apart, hidden rows scattered", 2, N(frames, 0), N(frames, 0));
     return s.count;

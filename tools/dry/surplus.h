@@ -1,6 +1,6 @@
-/* surplus.h: what this design launches and moves beyond the minimum (minimum.h): each item with its reason, derived
-   from sizes. Minimum and surplus together are what a dry run must count: a launch more, or 1 % of bytes, is a
-   regression; an item that is worked away is taken off here. */
+/* surplus.h: lists what this design launches and moves beyond the minimum (minimum.h): each item with its reason,
+   derived from sizes. A dry run must count minimum and surplus together: one launch more, or 1 % more bytes, is a
+   regression. An item that has been removed from the design is removed here. */
 #ifndef TOOLS_DRY_SURPLUS_H
 #define TOOLS_DRY_SURPLUS_H
 

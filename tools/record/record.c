@@ -1,6 +1,7 @@
-/* record.c: see record.h. Each kernel's operands as kernels.h has them; sums that are added to are read and written.
-   What a call does not want (NULL) does not count. Adding a kernel to the network's passes takes a line here. Where no
-   dry run is on, the same lines tell the clock (timed.h) what it has timed. */
+/* record.c: see record.h. A line for each kernel says what it reads and writes, with the operands of
+   kernels.h; sums that are added to are read and written, outputs that a call does not want (NULL) do
+   not count. A new kernel in the network's passes needs a line here. Where no dry run is on, the same
+   lines tell the clock (timed.h) what it has timed. */
 #include "tools/record/record.h"
 
 #include <stddef.h>
@@ -13,7 +14,7 @@
 #include "kernels/kernels.h"
 #include "tools/record/timed.h"
 
-enum { KERNELS_MAX = 64, FEW_KEYS = 16 }; /* FEW_KEYS: attention to no more goes by a name of its own */
+enum { KERNELS_MAX = 64, FEW_KEYS = 16 }; /* FEW_KEYS: attention to that many keys or fewer has a name of its own */
 static const size_t ADDRESSES = (size_t)1 << 40;
 
 static struct {
@@ -63,7 +64,7 @@ static void count(const char *kernel, struct numbers in, struct numbers out, dou
     note(kernel, (struct traffic){1, numbers_bytes(in), numbers_bytes(out), operations});
 }
 
-/* A copy knows no type: it counts as one of elem, in bf16. */
+/* Counts a copy as one of elem, in bf16, because it knows no type. */
 static void count_copy(size_t bytes) {
     double moved = 2.0 * (double)(bytes / sizeof(elem));
     if (bytes) note("mem_copy", (struct traffic){1, moved, moved, 0});
@@ -77,7 +78,8 @@ static int side_by_side(const struct attention_range *a, const struct attention_
            (B == 1 || (b->k_stride == a->k_stride && b->v_stride == a->v_stride));
 }
 
-/* Ranges that have keys and do not lie behind the one before: one call of the library each. */
+/* Number of calls of the library for a list of ranges: ranges without keys need none, and
+   a range that lies behind the one before shares its call. */
 static long pieces_of(const struct attention_range *ranges, int count, long B, long width) {
     long pieces = 0;
     const struct attention_range *last = NULL;
@@ -95,7 +97,7 @@ static double keys_of(const struct attention_range *ranges, int count) {
     return keys;
 }
 
-/* Each piece reads the queries and leaves an output; several are merged by a further kernel. */
+/* Counts the forward: each piece reads the queries and leaves an output; a further kernel merges several. */
 static void count_attention_forward(const struct attention_range *ranges, int n, double B, double S, double H,
                                     double D) {
     double width = H * D, keys = keys_of(ranges, n), rows = B * S;
@@ -107,8 +109,8 @@ static void count_attention_forward(const struct attention_range *ranges, int n,
     if (pieces > 1) count("attention_merge", out, (struct numbers){rows * width, rows * H}, 0);
 }
 
-/* The library gives keys' gradients in elem; where sums are wanted they are added by a kernel of their own. Every piece
-   but the first leaves a part of the queries' gradient that is added, too. */
+/* Counts the backward: the library gives the keys' gradients in elem; where sums are wanted, a kernel of its own adds
+   them. Every piece but the first leaves a part of the queries' gradient, which is added too. */
 static void count_attention_backward(const elem *dq, const struct attention_range *ranges, int n, double B, double S,
                                      double H, double D) {
     double width = H * D, rows = B * S, pieces = 0;
@@ -130,7 +132,7 @@ static void count_attention_backward(const elem *dq, const struct attention_rang
 #define IF(pointer, n)  ((pointer) ? (n) : 0)
 #define GROUPS          ((n) / (rows_per_group))
 
-/* The linker's names (DRY_WRAP): calls of `name` come to __wrap_name, and __real_name is the kernel. */
+/* Declares the linker's names (DRY_WRAP): calls of `name` come to __wrap_name, and __real_name is the kernel. */
 #define WRAPPED(type, name, declared)                                                                                  \
     type __real_##name declared;                                                                                       \
     type __wrap_##name declared;                                                                                       \
@@ -187,7 +189,7 @@ COUNTED(linear_backward_input, (elem * dx, const elem *dy, const elem *w, long n
 COUNTED(linear_gelu_backward_input,
         (elem * dx, const elem *dy, const elem *w, const elem *pre, long n, long din, long dout),
         (dx, dy, w, pre, n, din, dout), N(n *dout + din * dout + n * din, 0), N(n *din, 0), PRODUCT)
-/* Where it is timed, the bias is a call of its own. */
+/* When it is timed, the bias is a call of its own. */
 WRAPPED(void, linear_backward_weight,
         (real * dw, real *db, const elem *dy, const elem *x, long n, long din, long dout)) {
     const struct numbers rows = N(n * din + n * dout, 0), sums = N(0, IF(dw, din * dout)), bias = N(0, IF(db, dout));

@@ -1,4 +1,4 @@
-/* timed.c: see timed.h. Calls stand on a stack; what a call took is taken off the one that made it. */
+/* timed.c: see timed.h. Calls under way are on a stack; the time of a call is subtracted from that of its caller. */
 #include "tools/record/timed.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@
 
 enum { KERNELS_MAX = 96, DEPTH_MAX = 8 };
 struct open_call {
-    double begun, others; /* seconds; others: of the calls that this one made */
+    double begun, others; /* seconds; others: those of the calls that this one made */
 };
 static struct {
     int on, code, count, depth;
@@ -43,7 +43,7 @@ int timed_entry(int i, struct timed_entry *entry) {
 
 int timed_on(void) { return timed.on; }
 
-/* The entry of a kernel; the last one stands for all that find no place. */
+/* Finds or makes the entry of a kernel; when the table is full, the last entry stands for all further ones. */
 static struct timed_entry *entry_of(const char *kernel) {
     int i = 0;
     while (i < timed.count && strcmp(timed.entries[i].kernel, kernel) != 0) i++;

@@ -1,12 +1,12 @@
-/* traffic.h: what kernels move and compute, by counting: the sum over calls of each operand's bytes, read once and
-   written once. What a backend keeps in its own workspace, and caches that spare a read, do not count. */
+/* traffic.h: counts what kernels move and compute: the sum over calls of each operand's bytes, read once and written
+   once. A backend's own workspace does not count, nor do caches that save a read. */
 #ifndef TOOLS_RECORD_TRAFFIC_H
 #define TOOLS_RECORD_TRAFFIC_H
 
 struct traffic {
     long launches;
     double read, written; /* bytes */
-    double operations;    /* of products and attention, an addition and a multiplication each */
+    double operations;    /* operations of products and attention; an addition and a multiplication count as two */
 };
 static inline double traffic_bytes(const struct traffic *t) { return t->read + t->written; }
 static inline void traffic_add(struct traffic *sum, const struct traffic *t) {
@@ -15,8 +15,8 @@ static inline void traffic_add(struct traffic *sum, const struct traffic *t) {
     sum->written += t->written;
     sum->operations += t->operations;
 }
-/* Numbers of either type that one kernel reads or writes; in bytes of a build for bf16, whatever this one is for:
-   figures are for a GPU. Copies, which know no type, count as elem's. */
+/* Numbers of each type that one kernel reads or writes. Bytes are those of a bf16 build, whatever this build is,
+   because the figures are for a GPU. Copies, which know no type, count as elem. */
 struct numbers {
     double elems, reals;
 };

@@ -1,5 +1,5 @@
-/* attention.c: attention of kernels.h: by cuDNN where it takes the problem, else by the own kernels, on tensor cores
-   where rows are aligned. */
+/* attention.c: chooses who computes attention (kernels.h): cuDNN where it takes the problem, otherwise kernels of our
+   own, on tensor cores where rows are aligned. */
 #include "kernels/cuda/attention/attention.h"
 #include "kernels/device.h"
 #include "kernels/served.h"

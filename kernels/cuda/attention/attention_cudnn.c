@@ -7,7 +7,8 @@
 
 enum { KEY_B, KEY_S, KEY_K, KEY_H, KEY_D, KEY_K_STRIDE, KEY_V_STRIDE };
 
-/* A single sample has no distance to the next: shapes that differ in it alone share a plan. */
+/* Makes the key. With a single sample the distance to the next is left out, so that
+   shapes that differ only in it share a plan. */
 struct cudnn_key cudnn_attention_key(const struct attention *a, const struct attention_range *range) {
     struct cudnn_key key;
     long packed = range->length * a->H * a->D;
@@ -20,7 +21,7 @@ struct cudnn_key cudnn_attention_key(const struct attention *a, const struct att
 
 /* ---- tensors ---- */
 
-/* [B, rows, H, D] in memory, as the library's [B, H, rows, D]. */
+/* Adds a tensor that is [B, rows, H, D] in memory and [B, H, rows, D] to the library. */
 static int rows_of_heads(struct cudnn_graph *g, int64_t uid, const struct cudnn_key *key, long rows, long stride) {
     long H = key->v[KEY_H], D = key->v[KEY_D];
     struct cudnn_tensor t = {uid, CUDNN_ELEM, CUDNN_IN_MEMORY, 4, {key->v[KEY_B], H, rows, D}, {stride, D, H * D, 1}};
@@ -35,12 +36,12 @@ static int keys(struct cudnn_graph *g, int64_t uid, const struct cudnn_key *key,
     return rows_of_heads(g, uid, key, key->v[KEY_K], stride);
 }
 
-/* The gradients of keys or values, packed. */
+/* Adds the gradients of keys or values, packed. */
 static int key_gradients(struct cudnn_graph *g, int64_t uid, const struct cudnn_key *key) {
     return keys(g, uid, key, key->v[KEY_K] * key->v[KEY_H] * key->v[KEY_D]);
 }
 
-/* Float [B, H, S, columns], packed. */
+/* Adds a float tensor [B, H, S, columns], packed. */
 static int by_query(struct cudnn_graph *g, int64_t uid, const struct cudnn_key *key, enum cudnn_place place,
                     long columns) {
     long B = key->v[KEY_B], H = key->v[KEY_H], S = key->v[KEY_S];
@@ -90,7 +91,7 @@ struct backward {
     int q, k_turned, v_turned, o, dout, statistics, scale;
 };
 
-/* Keys or values as [B, H, D, K]. */
+/* Adds keys or values as [B, H, D, K]. */
 static int turned_keys(struct cudnn_graph *g, int64_t uid, const struct cudnn_key *key, long stride) {
     long H = key->v[KEY_H], D = key->v[KEY_D];
     struct cudnn_tensor t = {
@@ -111,14 +112,14 @@ static struct backward backward_inputs(struct cudnn_graph *g, const struct cudnn
 
 static int64_t inside_uid(const struct cudnn_graph *g) { return ATTENTION_INSIDE + g->tensors; }
 
-/* Float [B, H, S, columns] between two steps. */
+/* Adds a float tensor [B, H, S, columns] that stays between two steps. */
 static int inside(const struct backward *b, long columns) {
     return by_query(b->g, inside_uid(b->g), b->key, CUDNN_INSIDE, columns);
 }
 
 static int scores(const struct backward *b) { return inside(b, b->key->v[KEY_K]); }
 
-/* A matrix that stays inside with its last two axes exchanged, in the type that products take. */
+/* Adds a matrix that stays inside, with its last two axes exchanged, in the type that products take. */
 static int turned(const struct backward *b, int of) {
     const struct cudnn_tensor *x = &b->g->tensor[of];
     struct cudnn_tensor t = *x;
@@ -156,7 +157,7 @@ static int gradient_of_scores(const struct backward *b, int p, int delta) {
     return ds;
 }
 
-/* All but the queries' gradient; returns ds. */
+/* Adds all of the backward but the queries' gradient; returns ds. */
 static int up_to_keys(const struct backward *b) {
     int delta = sums_of_rows(b), p = probabilities(b);
     GRAPH(b->g, GRAPH_PRODUCT, turned(b, p), b->dout, key_gradients(b->g, ATTENTION_DV, b->key));
@@ -182,7 +183,8 @@ void cudnn_attention_backward_ordered(struct cudnn_graph *g, const struct cudnn_
     g->kept = sizeof(elem) * (size_t)(key->v[KEY_B] * key->v[KEY_H] * key->v[KEY_S] * key->v[KEY_K]);
 }
 
-/* The one operation finalises from 9.21 on but has engines for every architecture only from 9.28 on. */
+/* Lists the forms. The form of one operation finalises from cuDNN 9.21 on, but has engines for every architecture only
+   from 9.28 on. */
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int deterministic) {
     int count = 0;
     if (deterministic) return *form = cudnn_attention_backward_ordered, 1;

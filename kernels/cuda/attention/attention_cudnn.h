@@ -46,8 +46,8 @@ enum cudnn_attention_uid {
     ATTENTION_DV,
     ATTENTION_ONE,    /* the number 1 */
     ATTENTION_DELTA,  /* float [B, H, S]: sums of dout o; the caller's memory, written by the graph */
-    ATTENTION_DQ_SUM, /* float [B, H, S, D]: as ATTENTION_DELTA; `parts` alone */
-    ATTENTION_INSIDE  /* from here on: what stays inside */
+    ATTENTION_DQ_SUM, /* float [B, H, S, D]: as ATTENTION_DELTA; for `parts` only */
+    ATTENTION_INSIDE  /* tensors that stay inside have this number and higher ones */
 };
 
 #endif

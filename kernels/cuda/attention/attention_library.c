@@ -1,8 +1,8 @@
-/* attention_library.c: attention.h by cuDNN. Ranges that lie side by side in memory are one problem. A list of what is
-   left is worked through one by one and merged by the log-sums: copying the keys into one piece would move hundreds of
-   megabytes a layer, merging moves the output (attention_merge.cu). The backward splits the same way without any
-   merging of statistics: each part needs the sums over all keys, which the forward has left, so its keys' gradients are
-   final and the queries' add up. */
+/* attention_library.c: attention (attention.h) by cuDNN. Ranges that lie side by side in memory are one
+   problem. The ranges that then remain are done one by one and merged by their log-sums: copying the keys
+   into one piece would move hundreds of megabytes a layer, merging moves the output (attention_merge.cu).
+   The backward splits the same way without any merging of statistics: each part needs the sums over all
+   keys, which the forward has left, so its keys' gradients are final and the queries' add up. */
 #include "kernels/arena.h"
 #include "kernels/cuda/attention/attention_cudnn.h"
 #include "kernels/cuda/attention/attention_merge.h"
@@ -31,11 +31,11 @@ static int workspace_holds(size_t bytes) {
     return holds;
 }
 
-/* Ranges that lie side by side, as one. */
+/* Ranges that lie side by side in memory, as one. */
 struct joined {
     struct attention_range keys; /* no gradients */
     const struct attention_range *first;
-    int count; /* of first[]; those without keys among them */
+    int count; /* ranges from first[] on, those without keys included */
 };
 
 static int follows(const struct attention_range *next, const struct attention_range *last, const struct attention *a) {
@@ -44,7 +44,8 @@ static int follows(const struct attention_range *next, const struct attention_ra
            (a->B == 1 || (next->k_stride == last->k_stride && next->v_stride == last->v_stride));
 }
 
-/* The ranges that have keys, neighbours in memory joined; returns their number. */
+/* Joins ranges that are neighbours in memory, and leaves out those without keys; returns
+   the number of joined ranges. */
 static int join_ranges(struct joined *joined, const struct attention *a) {
     int count = 0;
     for (int r = 0; r < a->count; r++) {
@@ -110,8 +111,7 @@ struct backward {
     const struct attention *a;
 };
 
-/* One joined range: how it is computed, and the workspace that it takes beside the library's, in the order of its
-   pieces. */
+/* One joined range: how it is computed, and the pieces of workspace that it takes beside the library's, in order. */
 struct part {
     const struct joined *range;
     cudnn_builder *form;
@@ -119,10 +119,10 @@ struct part {
     size_t dq, keys, delta, dq_sum; /* bytes; 0: not wanted */
 };
 
-/* Whether the library can write the keys' gradients where they are wanted. */
+/* 1: the library can write the keys' gradients where they are wanted. */
 static int written_in_place(const struct joined *r) { return r->count == 1 && r->first->dk && r->first->dv; }
 
-/* The part's pieces with this form; first: no part before it has written dq. */
+/* Sets the sizes of the part's pieces for this form; first 1: no part before it has written dq. */
 static void set_pieces(struct part *part, const elem *dq, const struct attention *a, int first) {
     size_t rows = (size_t)(a->B * a->S * a->H), D = (size_t)a->D;
     part->dq = dq && first ? 0 : sizeof(elem) * rows * D; /* the library always writes it */
@@ -157,12 +157,12 @@ static int plan_part(struct part *part, const elem *dq, const struct attention *
     return 0;
 }
 
-/* sum [B] at a stride += gradient [B] at another */
+/* sum += gradient for B samples, each array with a stride of its own */
 static void add_to_sum(real *sum, const elem *gradient, long B, long n, long stride, long gradient_stride) {
     for (long b = 0; b < B && sum; b++) real_add_elem(sum + b * stride, gradient + b * gradient_stride, n);
 }
 
-/* Gives the gradients of joined keys to those who want them. */
+/* Hands the gradients of joined keys out to their ranges. */
 static void hand_out(const struct joined *joined, const elem *dk, const elem *dv, const struct attention *a) {
     size_t token = sizeof(elem) * (size_t)(a->H * a->D);
     long all = joined->keys.length * a->H * a->D, before = 0;
@@ -184,7 +184,7 @@ struct targets {
     real *delta, *dq_sum;
 };
 
-/* Engines clear ATTENTION_DQ_SUM themselves (cuDNN 9.6 and later). */
+/* Runs a part. ATTENTION_DQ_SUM need not be cleared: engines do that (cuDNN 9.6 and later). */
 static void run_part(const struct part *part, const struct backward *p, const struct targets *to) {
     static const float one = 1;
     struct cudnn_bindings b = {.count = 0};

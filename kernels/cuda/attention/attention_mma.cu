@@ -9,9 +9,9 @@
 
 #ifdef TYPE_BF16
 
-/* 64 rows a block: four warps hide each other's waits. The other side comes 32 rows at a time: with 64 the backward's
-   sums (256 numbers of a 128-wide head a lane row) would leave no registers for scores. Rows in shared memory are 16
-   bytes longer than W, so that the eight rows of a fragment fall into different banks. */
+/* A block has 64 rows, so that four warps hide each other's waits. The other side comes 32 rows at a time: with
+   64 the backward's sums (256 numbers of a 128-wide head a lane row) would leave no registers for scores. Rows in
+   shared memory are 16 bytes longer than W, so that the eight rows of a fragment fall into different banks. */
 enum { WARPS = 4, MMA_THREADS = 32 * WARPS, ROWS = 16 * WARPS, SIDE = 32, HEAD_MAX = 128, GAP = 8 };
 
 struct mma_ranges {
@@ -20,7 +20,7 @@ struct mma_ranges {
 };
 
 struct mma_sizes {
-    long S, H, D, tiles; /* tiles: of a head's rows */
+    long S, H, D, tiles; /* tiles: number of tiles of a head's rows */
     float scale, bits;   /* bits: scale in units of base-2 exponents */
 };
 
@@ -33,7 +33,7 @@ __device__ static inline struct mma_place mma_place_of_block(const struct mma_si
     return {head / s.H, head % s.H, blockIdx.x % s.tiles * ROWS};
 }
 
-/* `rows` rows of a head, H D apart, as N rows of W in shared memory; zero where there is none. */
+/* Loads `rows` rows of a head, H D apart, as N rows of W numbers in shared memory; zero past the end. */
 template <int W, int N>
 __device__ static inline void rows_load(elem *tile, const elem *from, long rows, const struct mma_sizes &s) {
     for (int t = threadIdx.x; t < N * (W / 8); t += MMA_THREADS) {
@@ -44,7 +44,7 @@ __device__ static inline void rows_load(elem *tile, const elem *from, long rows,
     }
 }
 
-/* sum [SIDE / 8] = this warp's 16 rows of `rows` times the SIDE rows of `side`, all of width W: scores. */
+/* Scores: sum [SIDE / 8] = this warp's 16 rows of `rows` times the SIDE rows of `side`, all of width W. */
 template <int W> __device__ static inline void rows_dot(float (&sum)[SIDE / 8][4], const elem *rows, const elem *side) {
 #pragma unroll
     for (int n = 0; n < SIDE / 8; n++)
@@ -84,12 +84,12 @@ template <int W> __device__ static inline void rows_zero(float (&sum)[W / 8][4])
         for (int i = 0; i < 4; i++) sum[n][i] = 0;
 }
 
-/* Which of the warp's 16 rows (i of a result's four numbers) and which column of eight. */
+/* Row, of the warp's 16, and column, of eight, of number i of the four that a lane holds of a result. */
 __device__ static inline int lane_row(int i) { return (int)threadIdx.x % 32 / 4 + i / 2 * 8; }
 __device__ static inline int lane_column(int i) { return (int)threadIdx.x % 4 * 2 + i % 2; }
 
-/* The result's number i of tile n, times factor[row half], to row r of `to`, H D apart: assigned, and added to
-   `to_sum`. */
+/* Writes number i of tile n of the result, times factor[row half], to row r: assigned in
+   `to`, added in `to_sum`; rows are H D apart. */
 template <int W>
 __device__ static inline void rows_store(elem *to, real *to_sum, const float (&sum)[W / 8][4], const float (&factor)[2],
                                          long rows, const struct mma_sizes &s) {
@@ -107,7 +107,7 @@ __device__ static inline void rows_store(elem *to, real *to_sum, const float (&s
     }
 }
 
-/* A row's four lanes together. */
+/* Combines the four lanes that share a row. */
 __device__ static inline float row_max(float v) {
     v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
     return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
@@ -119,7 +119,7 @@ __device__ static inline float row_sum(float v) {
 
 /* ---- forward ---- */
 
-/* Scores of `keys` keys become weights relative to the new maximum; what was summed so far is scaled to it. */
+/* Turns the scores of `keys` keys into weights relative to the new maximum, and scales the sums so far to it. */
 template <int W>
 __device__ static inline void softmax_step(float (&o)[W / 8][4], float (&score)[SIDE / 8][4], float (&most)[2],
                                            float (&total)[2], long keys, float bits) {
@@ -145,7 +145,7 @@ __device__ static inline void softmax_step(float (&o)[W / 8][4], float (&score)[
 #pragma unroll
         for (int n = 0; n < W / 8; n++) o[n][2 * half] *= shrink, o[n][2 * half + 1] *= shrink;
         most[half] = largest;
-        total[half] = total[half] * shrink + sum; /* of this lane's columns; the row's at the end */
+        total[half] = total[half] * shrink + sum; /* sum of this lane's columns; the row's is made at the end */
     }
 }
 
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
             rows_load<W, SIDE>(keys, range.k + at.b * range.k_stride + head, count, s);
             rows_load<W, SIDE>(values, range.v + at.b * range.v_stride + head, count, s);
             __syncthreads();
-            if (mine >= rows) continue; /* a warp as a whole */
+            if (mine >= rows) continue; /* the same for all of a warp */
             rows_dot<W>(score, queries + mine * (W + GAP), keys);
             softmax_step<W>(sum, score, most, total, count, s.bits);
             rows_add<W>(sum, score, values);
@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
 
 /* ---- backward ---- */
 
-/* The products q.k and dout.v become p and ds / scale. lse in bits. */
+/* Turns the products q.k and dout.v into p and ds / scale; lse is in bits. */
 __device__ static inline void slopes(float &p, float &ds, float lse, float delta, float bits) {
     p = exp2f(p * bits - lse);
     ds = p * (ds - delta);
@@ -207,7 +207,8 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
     rows_zero<W>(sum);
     for (int half = 0; half < 2; half++) {
         long row = mine + lane_row(2 * half), place = (at.b * s.H + at.h) * s.S + at.first + row;
-        log_sum[half] = row < rows ? lse[place] * 1.44269504088896340736f : INFINITY; /* such a row's p are zero */
+        log_sum[half] =
+            row < rows ? lse[place] * 1.44269504088896340736f : INFINITY; /* makes all p of a row past the end zero */
         subtract[half] = row < rows ? delta[place] : 0;
     }
     rows_load<W, ROWS>(queries, q + base, rows, s);
@@ -227,9 +228,11 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
 #pragma unroll
             for (int n = 0; n < SIDE / 8; n++)
 #pragma unroll
-                for (int i = 0; i < 4; i++) { /* keys that are not there are zero rows: what they get times zero */
+                for (int i = 0; i < 4; i++) {
                     slopes(p[n][i], ds[n][i], log_sum[i / 2], subtract[i / 2], s.bits);
-                    if (n * 8 + lane_column(i) >= count) ds[n][i] = 0; /* p of a far lower score may be infinite */
+                    /* keys past the end are rows of zeros, but where
+                                           true scores are far lower their p is infinite */
+                    if (n * 8 + lane_column(i) >= count) ds[n][i] = 0;
                 }
             rows_add<W>(sum, ds, keys);
         }
@@ -292,7 +295,7 @@ __global__ void __launch_bounds__(MMA_THREADS, 1)
 
 /* ---- launches ---- */
 
-/* Rows are read by 16 bytes. */
+/* 1: the kernels take the problem: rows can be read by 16 bytes. */
 static int mma_takes(const struct attention *a, const elem *q, const elem *other) {
     int takes = a->D % 8 == 0 && a->D <= HEAD_MAX && aligned16(q) && aligned16(other);
     for (int r = 0; r < a->count; r++) {
@@ -319,7 +322,7 @@ static long mma_blocks(const struct attention *a, long rows) {
     return blocks < 0 ? 0 : blocks;
 }
 
-/* tiles: rows in shared memory. More than 48 kB must be asked for. */
+/* Launches a kernel with `tiles` rows in shared memory; more than 48 kB must be asked for. */
 #define LAUNCH_MMA_WIDTH(kernel, W, grid, tiles, ...)                                                                  \
     do {                                                                                                               \
         int bytes = (int)sizeof(elem) * (tiles) * ((W) + GAP);                                                         \

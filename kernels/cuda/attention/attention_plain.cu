@@ -1,14 +1,14 @@
-/* attention_plain.cu: attention in float arithmetic by tiles with online softmax (Milakov and Gimelshein 2018; Dao
-   2022): no S x K buffer, any width of heads, any number type. What tensor cores do faster is held against this.
-   A block has a tile of queries (backward to keys and values: of keys) of one head of one sample, and walks the other
-   side tile by tile in index order, so sums have one order and no number has two writers. The backward computes the
-   scores twice, once for dq and once for dk and dv: the price of no atomics.
-   With p = exp(scale q.k - lse), ds = p (dout.v - delta) scale:  dq = sum ds k,  dk = sum ds q,  dv = sum p dout. */
+/* attention_plain.cu: attention in float arithmetic by tiles with online softmax (Milakov and Gimelshein
+   2018; Dao 2022): no S x K buffer, any width of heads, any number type. The kernels on tensor cores are held
+   against it. A block has a tile of queries (backward to keys and values: of keys) of one head of one sample,
+   and walks the other side tile by tile in index order, so sums have one order and no number has two writers.
+   The backward computes the scores twice, once for dq and once for dk and dv: the price of no atomics. With p
+   = exp(scale q.k - lse), ds = p (dout.v - delta) scale:  dq = sum ds k,  dk = sum ds q,  dv = sum p dout. */
 #include "kernels/cuda/kernel.cuh"
 #include "kernels/cuda/attention/attention.h"
 
-/* 16 x 16 scores, two a thread; four warps. Rows of the tiles have a number more than they need, against bank
-   conflicts. At the widest head (256) two tiles take 33 kB of shared memory, four 66 kB. */
+/* A tile is 16 x 16 scores, two to a thread, in four warps. Rows of the tiles are a number longer than they need to be,
+   against bank conflicts. At the widest head (256) two tiles take 33 kB of shared memory, four 66 kB. */
 enum { TILE = 16, THREADS = 128, LANES = THREADS / TILE, PITCH_EXTRA = 1 };
 
 struct ranges {
@@ -17,7 +17,7 @@ struct ranges {
 };
 
 struct sizes {
-    long S, H, D, tiles; /* tiles of a head's queries (keys) */
+    long S, H, D, tiles; /* tiles: number of tiles of a head's queries (or keys) */
     float scale;
 };
 
@@ -30,7 +30,7 @@ __device__ static inline struct place place_of_block(const struct sizes &s) {
     return {head / s.H, head % s.H, blockIdx.x % s.tiles * TILE};
 }
 
-/* `rows` rows of one head, H D apart, into a tile; the rest zero. */
+/* Loads `rows` rows of one head, H D apart, into a tile; the rest is zero. */
 __device__ static inline void tile_load(float *tile, const elem *from, long rows, const struct sizes &s) {
     for (int t = threadIdx.x; t < TILE * (int)s.D; t += THREADS) {
         int r = t / (int)s.D, d = t % (int)s.D;
@@ -48,16 +48,16 @@ __device__ static inline void tile_dot(float (*score)[TILE + 1], const float *a,
     }
 }
 
-/* A thread's share of a [TILE][D] sum: row threadIdx.x / LANES, columns threadIdx.x % LANES + k LANES. W: columns in
-   all, at least D. */
-template <int W> struct batch_split { float x[W / LANES]; };
-template <int W> __device__ inline void share_zero(share<W> &s) {
+/* The numbers of a [TILE][D] sum that one thread holds: row threadIdx.x / LANES, columns threadIdx.x % LANES + k LANES.
+   W, at least D, is the number of columns. */
+template <int W> struct own_sums { float x[W / LANES]; };
+template <int W> __device__ inline void sums_zero(own_sums<W> &s) {
 #pragma unroll
     for (int k = 0; k < W / LANES; k++) s.x[k] = 0;
 }
 /* s += sum over j of weight_j tile_j, weight_j at weight[j stride] */
 template <int W>
-__device__ inline void share_add(share<W> &s, const float *weight, int stride, const float *tile, long D) {
+__device__ inline void sums_add(own_sums<W> &s, const float *weight, int stride, const float *tile, long D) {
     for (int j = 0; j < TILE; j++) {
         float w = weight[j * stride];
 #pragma unroll
@@ -70,8 +70,8 @@ __device__ inline void share_add(share<W> &s, const float *weight, int stride, c
 
 /* ---- forward ---- */
 
-/* What is added to the score of query s and key t of head h (T5: Raffel 2020): row[h (2 reach - 1) + s - t + reach -
-   1]. */
+/* Bias of T5 (Raffel 2020): row[h (2 reach - 1) + s - t + reach - 1] is added to the
+   score of query s and key t of head h. */
 struct relative_bias {
     const real *row; /* NULL: nothing */
     long reach;
@@ -80,19 +80,19 @@ struct relative_bias {
     }
 };
 
-/* lse NULL: not wanted. */
+/* The forward; lse NULL: not wanted. */
 template <int W>
 __global__ void __launch_bounds__(THREADS)
     attention_forward_kernel(elem *o, real *lse, const elem *q, struct ranges all, struct relative_bias bias,
                              struct sizes s) {
     DYNAMIC_SHARED(float, shared);
     __shared__ float score[TILE][TILE + 1];
-    float *queries = shared, *keys = shared + TILE * (s.D + PITCH_EXTRA); /* then values */
+    float *queries = shared, *keys = shared + TILE * (s.D + PITCH_EXTRA); /* keys, then values */
     struct place at = place_of_block(s);
     long rows = s.S - at.first < TILE ? s.S - at.first : TILE, mine = threadIdx.x / LANES;
-    share<W> sum;
+    own_sums<W> sum;
     float largest = -INFINITY, total = 0;
-    share_zero(sum);
+    sums_zero(sum);
     tile_load(queries, q + ((at.b * s.S + at.first) * s.H + at.h) * s.D, rows, s);
     for (int r = 0; r < all.count; r++) {
         const struct attention_range &range = all.range[r];
@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(THREADS)
             for (int k = 0; k < W / LANES; k++) sum.x[k] *= shrink;
             largest = most;
             __syncthreads();
-            share_add(sum, weight, 1, keys, s.D);
+            sums_add(sum, weight, 1, keys, s.D);
         }
     }
     if (mine >= rows) return;
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(THREADS)
 
 /* ---- backward ---- */
 
-/* One warp a row. */
+/* Makes delta; a warp has one row. */
 __global__ void __launch_bounds__(THREADS)
     attention_delta_kernel(real *delta, const elem *dout, const elem *o, long rows, struct sizes s) {
     long row = blockIdx.x * (THREADS / 32L) + threadIdx.x / 32; /* (b S + i) H + h */
@@ -150,8 +150,8 @@ __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x % 32 == 0) delta[(b * s.H + h) * s.S + i] = sum;
 }
 
-/* score and dscore, the products q.k and dout.v of a tile, become p and ds. Rows are queries when by_query, else
-   keys. */
+/* Turns score and dscore, the products q.k and dout.v of a tile, into p and ds. Rows are
+   queries when BY_QUERY, otherwise keys. */
 template <int BY_QUERY>
 __device__ static inline void softmax_slopes(float (*score)[TILE + 1], float (*dscore)[TILE + 1], const real *lse,
                                              const real *delta, long queries, long keys, float scale) {
@@ -175,8 +175,8 @@ __global__ void __launch_bounds__(THREADS)
     struct place at = place_of_block(s);
     long rows = s.S - at.first < TILE ? s.S - at.first : TILE, mine = threadIdx.x / LANES;
     long base = ((at.b * s.S + at.first) * s.H + at.h) * s.D, statistics = (at.b * s.H + at.h) * s.S + at.first;
-    share<W> sum;
-    share_zero(sum);
+    own_sums<W> sum;
+    sums_zero(sum);
     tile_load(queries, q + base, rows, s);
     tile_load(douts, dout + base, rows, s);
     for (int r = 0; r < all.count; r++) {
@@ -192,7 +192,7 @@ __global__ void __launch_bounds__(THREADS)
             __syncthreads();
             softmax_slopes<1>(score, dscore, lse + statistics, delta + statistics, rows, count, s.scale);
             __syncthreads();
-            share_add(sum, dscore[mine], 1, keys, s.D);
+            sums_add(sum, dscore[mine], 1, keys, s.D);
         }
     }
     if (mine >= rows) return;
@@ -215,9 +215,9 @@ __global__ void __launch_bounds__(THREADS)
     long rows = range.length - at.first < TILE ? range.length - at.first : TILE, mine = threadIdx.x / LANES;
     long k_at = at.b * range.k_stride + (at.first * s.H + at.h) * s.D;
     long v_at = at.b * range.v_stride + (at.first * s.H + at.h) * s.D;
-    share<W> dk, dv;
-    share_zero(dk);
-    share_zero(dv);
+    own_sums<W> dk, dv;
+    sums_zero(dk);
+    sums_zero(dv);
     tile_load(keys, range.k + k_at, rows, s);
     tile_load(values, range.v + v_at, rows, s);
     for (long first = 0; first < s.S; first += TILE) {
@@ -232,8 +232,8 @@ __global__ void __launch_bounds__(THREADS)
         __syncthreads();
         softmax_slopes<0>(score, dscore, lse + statistics, delta + statistics, count, rows, s.scale);
         __syncthreads();
-        share_add(dk, dscore[mine], 1, queries, s.D);
-        share_add(dv, score[mine], 1, douts, s.D);
+        sums_add(dk, dscore[mine], 1, queries, s.D);
+        sums_add(dv, score[mine], 1, douts, s.D);
     }
     if (mine >= rows) return;
     long packed = ((at.b * range.length + at.first + mine) * s.H + at.h) * s.D, row = mine * s.H * s.D;
@@ -256,7 +256,7 @@ static struct sizes sizes_of(const struct attention *a, long rows) {
 
 static size_t tiles_bytes(int tiles, long D) { return sizeof(float) * (size_t)(tiles * TILE * (D + PITCH_EXTRA)); }
 
-/* Shared memory beyond 48 kB must be asked for. */
+/* Launches a kernel; shared memory beyond 48 kB must be asked for. */
 #define LAUNCH_WIDTH(kernel, W, grid, bytes, ...)                                                                      \
     do {                                                                                                               \
         if ((bytes) > 48 << 10)                                                                                        \
@@ -280,7 +280,7 @@ static struct ranges copy_ranges(const struct attention *a) {
     return all;
 }
 
-/* Blocks for tiles of `rows` rows of every head; 0: none, or a failure that is kept. */
+/* Number of blocks for tiles of `rows` rows of every head; 0: none, or a failure that is kept. */
 static long head_blocks(const struct attention *a, long rows) {
     long blocks = launch_blocks(a->B * a->H * divide_up(rows, TILE), 1);
     if (blocks < 0) device_fail("attention: %ld samples of %ld rows: too many", a->B, rows);
@@ -295,7 +295,8 @@ void attention_plain_forward(elem *o, real *lse, const elem *q, const struct att
         LAUNCH_HEADS(attention_forward_kernel, a->D, blocks, tiles_bytes(2, a->D), o, lse, q, all, relative_bias{}, s);
 }
 
-/* One sequence; there are no others like it in a step, so tensor cores are not worth a kernel of its own. */
+/* Attention with T5's bias. Prompts are encoded once, outside of steps, so that tensor
+   cores are not worth a kernel of their own here. */
 void attention_relative_forward(elem *o, const elem *q, const elem *k, const elem *v, const real *bias, long S, long H,
                                 long D, long reach, real scale) {
     struct attention_range range = {k, v, S, 0, 0, NULL, NULL, NULL, NULL};

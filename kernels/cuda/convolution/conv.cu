@@ -5,10 +5,11 @@
 #include "kernels/cuda/convolution/conv.h"
 #include "kernels/served.h"
 
-/* A convolution's shape with what threads would work out again and again. */
+/* A convolution's shape, and numbers that follow from it and that threads need again and again. */
 struct conv_sizes {
     struct conv_shape s;
-    long out[3], in_positions, out_positions, places, width, outs; /* width, outs: channels of a group */
+    long out[3], in_positions, out_positions, places, width,
+        outs; /* width, outs: input and output channels of a group */
 };
 
 static struct conv_sizes conv_sizes(const struct conv_shape *s) {
@@ -25,7 +26,7 @@ __device__ static inline void coordinates(long (&at)[3], long index, long h, lon
     at[0] = index / (h * w), at[1] = index / w % h, at[2] = index % w;
 }
 
-/* Index of the input position that output `out` meets through kernel place k, -1 outside. */
+/* Index of the input position that output position `out` reads through kernel place k; -1: it lies outside. */
 __device__ static inline long meets_input(const struct conv_sizes &c, long out, long k) {
     long o[3], p[3], in = 0;
     coordinates(o, out, c.out[1], c.out[2]);
@@ -38,7 +39,7 @@ __device__ static inline long meets_input(const struct conv_sizes &c, long out, 
     return in;
 }
 
-/* Index of the output position that input `in` serves through kernel place k, -1 none. */
+/* Index of the output position that reads input position `in` through kernel place k; -1: none does. */
 __device__ static inline long serves_output(const struct conv_sizes &c, long in, long k) {
     long i[3], p[3], out = 0;
     coordinates(i, in, c.s.in[1], c.s.in[2]);
@@ -124,7 +125,7 @@ void conv_put_bias(elem *y, const elem *b, long rows, long C, real beta) {
     for_each_place(put_bias{y, b, C, beta}, rows * C, aligned16(y) && aligned16(b) && C % VECTOR == 0);
 }
 
-/* The outputs of the channel's group that read it. */
+/* Gradient of an input number: a sum over the outputs of its channel's group that read it. */
 struct conv_input_slope {
     elem *dx;
     const elem *dy, *w;
@@ -151,7 +152,8 @@ void conv_backward_input(elem *dx, const elem *dy, const elem *w, const struct c
     for_each_one(conv_input_slope{dx, dy, w, c, beta}, shape->samples * c.in_positions * shape->ci);
 }
 
-/* Weight of output channel o, kernel place k, input channel j of its group; the weights' order. */
+/* Gradient of the weight of output channel o, kernel place k, input channel j of its
+   group, in the order of the weights. */
 struct conv_weight_slope {
     real *dw;
     const elem *dy, *x;

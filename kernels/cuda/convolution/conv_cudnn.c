@@ -1,10 +1,11 @@
-/* conv_cudnn.c: the graphs of conv_cudnn.h: channels-last tensors, sums in float. Where time is one frame of the kernel
-   the frames are samples of a convolution over two axes, for which the library has more engines. */
+/* conv_cudnn.c: the graphs of conv_cudnn.h: channels-last tensors, sums in float. Where the kernel has one frame, the
+   frames are samples of a convolution over two axes, for which the library has more engines. */
 #include "kernels/cuda/convolution/conv_cudnn.h"
 
 #include <string.h>
 
-/* real: y is; axes: 2 or 3; then for each axis in, out, kernel, stride, before, after. */
+/* Places in the key. KEY_REAL 1: y is real; KEY_AXES: 2 or 3; then follow, for each axis,
+   in, out, kernel, stride, before, after. */
 enum { KEY_SAMPLES, KEY_CI, KEY_CO, KEY_GROUPS, KEY_BETA, KEY_REAL, KEY_AXES, KEY_FIRST };
 enum { IN, OUT, KERNEL, STRIDE, BEFORE, AFTER, PER_AXIS };
 
@@ -12,7 +13,7 @@ static int frames_are_samples(const struct conv_shape *s) {
     return s->kernel[0] == 1 && s->stride[0] == 1 && !s->before[0] && !s->after[0];
 }
 
-/* beta is 0 or 1: the library takes other factors, but then plans would be many. */
+/* Makes the key. beta is 0 or 1: the library takes other factors too, but each would need a plan. */
 struct cudnn_key cudnn_conv_key(const struct conv_shape *s, real beta, int real_output) {
     struct cudnn_key key;
     int first = frames_are_samples(s);
@@ -30,8 +31,8 @@ struct cudnn_key cudnn_conv_key(const struct conv_shape *s, real beta, int real_
 
 /* ---- tensors ---- */
 
-/* [samples, axes.., channels] in memory, as the library's [samples, channels, axes..]. what: IN, OUT or KERNEL, or -1
-   for ones (a bias). */
+/* Adds a tensor that is [samples, axes.., channels] in memory and [samples, channels, axes..] to the library. what says
+   which sizes its axes have: IN, OUT or KERNEL, or -1 for 1 (a bias). */
 static int channels_last_tensor(struct cudnn_graph *g, int64_t uid, cudnnDataType_t type, enum cudnn_place place,
                                 long samples, long channels, const struct cudnn_key *key, int what) {
     int axes = (int)key->v[KEY_AXES];
@@ -85,7 +86,8 @@ void cudnn_conv_forward_graph(struct cudnn_graph *g, const struct cudnn_key *key
     convolve(g, key, result(g, key), (float)key->v[KEY_BETA]);
 }
 
-/* Sums stay inside as float; bias and what y was are added before anything is rounded. */
+/* Describes the forward with bias. Sums stay inside as float; bias and the old y are
+   added before anything is rounded. */
 void cudnn_conv_bias_graph(struct cudnn_graph *g, const struct cudnn_key *key) {
     begin(g, "with bias", key);
     int sum = output(g, key, CONV_SUM, CUDNN_DATA_FLOAT, CUDNN_INSIDE), y = result(g, key);

@@ -6,7 +6,8 @@
 #include "kernels/cuda/convolution/conv.h"
 #include "kernels/cuda/cudnn/graph.h"
 
-/* y = conv(x, w) + beta y; with bias: y = conv(x, w) + bias + beta y in one pass, beta 0 or 1. real: y is float. */
+/* Forward: y = conv(x, w) + beta y or, with bias and in one pass, y = conv(x, w) + bias +
+   beta y; beta is 0 or 1. real 1: y is float. */
 struct cudnn_key cudnn_conv_key(const struct conv_shape *shape, real beta, int real_output);
 cudnn_builder cudnn_conv_forward_graph, cudnn_conv_bias_graph, cudnn_conv_input_graph;
 
@@ -14,8 +15,8 @@ cudnn_builder cudnn_conv_forward_graph, cudnn_conv_bias_graph, cudnn_conv_input_
    engine writes float); `added` keeps the sums inside in float and adds dw behind them; `narrow` rounds them to bf16 in
    CONV_DW_PART, from where the caller adds them. */
 cudnn_builder cudnn_conv_weight_direct, cudnn_conv_weight_added, cudnn_conv_weight_narrow;
-/* The forms to ask for, best first, at most CUDNN_WEIGHT_FORMS; returns their number. deterministic: only those whose
-   engines say in their settings whether a sum is divided (engines.h). */
+/* Lists the forms to ask for, best first, at most CUDNN_WEIGHT_FORMS; returns their number. deterministic 1: only those
+   whose engines say in their settings whether a sum is divided (engines.h). */
 enum { CUDNN_WEIGHT_FORMS = 2 };
 int cudnn_conv_weight_forms(cudnn_builder **form, int deterministic);
 

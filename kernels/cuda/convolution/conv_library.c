@@ -1,4 +1,4 @@
-/* conv_library.c: conv.h by cuDNN: the graphs of conv_cudnn.h, bound and run. */
+/* conv_library.c: convolutions (conv.h) by cuDNN: binds and runs the graphs of conv_cudnn.h. */
 #include "kernels/cuda/convolution/conv_cudnn.h"
 #include "kernels/arena.h"
 #include "kernels/cuda/cuda.h"
@@ -13,7 +13,7 @@ static int fits(const void *x, const void *w, const void *y, real beta) {
 }
 
 struct operands {
-    const void *x, *w, *y, *bias; /* bias: NULL: none */
+    const void *x, *w, *y, *bias; /* bias NULL: none */
 };
 
 static int run(const struct cudnn_key *key, cudnn_builder *build, const struct operands *o, int adds) {
@@ -29,8 +29,8 @@ static int run(const struct cudnn_key *key, cudnn_builder *build, const struct o
     return 1;
 }
 
-/* Without an engine that adds the bias on the way it is put into y first (exactly, where y is not added to), and the
-   sum added to that. */
+/* The forward. Where no engine adds the bias on the way, the bias is put into y first (exactly, where y is not added
+   to), and the sum is added to that. */
 int conv_cudnn_forward(elem *y, const elem *x, const elem *w, const elem *b, const struct conv_shape *shape,
                        real beta) {
     struct cudnn_key key = cudnn_conv_key(shape, beta, 0), adding = cudnn_conv_key(shape, 1, 0);

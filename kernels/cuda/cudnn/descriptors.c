@@ -1,4 +1,4 @@
-/* descriptors.c: see descriptors.h. A table says of each operation which descriptor it is, which attributes take its
+/* descriptors.c: see descriptors.h. A table says, for each operation, which descriptor it is, which attributes take its
    operands, and which other descriptor holds its settings. */
 #include "kernels/cuda/cudnn/descriptors.h"
 
@@ -51,7 +51,8 @@ void cudnn_end(struct cudnn_parts *parts, cudnnBackendDescriptor_t part) {
     if (!parts->status) fail(parts, cudnnBackendFinalize(part), "finalising part", parts->count);
 }
 
-/* 16 bytes of alignment are promised: callers ask no library for less. */
+/* Makes the descriptor of a tensor. It promises 16 bytes of alignment, because callers
+   give the library nothing that has less. */
 static cudnnBackendDescriptor_t tensor_part(struct cudnn_parts *parts, const struct cudnn_tensor *tensor) {
     cudnnBackendDescriptor_t part = cudnn_begin(parts, CUDNN_BACKEND_TENSOR_DESCRIPTOR);
     int64_t alignment = 16;
@@ -82,7 +83,7 @@ enum settings { NO_SETTINGS, POINTWISE, PRODUCT, SUM, CONVOLUTION };
 #define TWO_OPERANDS                                                                                                   \
     { OPERAND(POINTWISE_XDESC), OPERAND(POINTWISE_BDESC), OPERAND(POINTWISE_YDESC) }
 
-/* alpha: the factor of a convolution; the one of what the result was comes next in the library's list. */
+/* alpha: attribute of a convolution's factor; that of the factor of the old result comes next in the library's list. */
 static const struct kind {
     struct {
         cudnnBackendDescriptorType_t type;

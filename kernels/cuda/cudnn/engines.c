@@ -8,7 +8,7 @@ enum { NOTES = 16, KNOBS = 32 };
 
 /* ---- what an engine is ---- */
 
-/* Notes of an engine that this build does not accept. */
+/* 1: this build does not accept engines with this note. */
 static int note_refused(cudnnBackendNumericalNote_t note, int deterministic) {
     switch (note) {
     case CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS:
@@ -21,20 +21,20 @@ static int note_refused(cudnnBackendNumericalNote_t note, int deterministic) {
     case CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC:
         return deterministic;
     case CUDNN_NUMERICAL_NOTE_TENSOR_CORE:
-        return CUDNN_ELEM == CUDNN_DATA_FLOAT; /* that would be TF32 */
+        return CUDNN_ELEM == CUDNN_DATA_FLOAT; /* tensor cores would mean TF32 */
     default:
         return 0;
     }
 }
 
-/* 1 when a setting of the engine divides sums over blocks. */
+/* 1: a setting of the engine divides sums over blocks. */
 static int knob_splits(cudnnBackendDescriptor_t choice) {
     cudnnBackendKnobType_t type = CUDNN_KNOB_TYPE_COUNTS;
     int64_t count = 0, value = 0;
     if (cudnnBackendGetAttribute(choice, CUDNN_ATTR_KNOB_CHOICE_KNOB_TYPE, CUDNN_TYPE_KNOB_TYPE, 1, &count, &type) ||
         cudnnBackendGetAttribute(choice, CUDNN_ATTR_KNOB_CHOICE_KNOB_VALUE, CUDNN_TYPE_INT64, 1, &count, &value))
         return 1;
-    switch ((int)type) { /* some of them are deprecated names, which engines still have */
+    switch ((int)type) { /* numbers, because some names are deprecated, which engines still use */
     case 0:              /* SPLIT_K */
     case CUDNN_KNOB_TYPE_SPLIT_K_SLC:
     case CUDNN_KNOB_TYPE_SPLIT_P_SLC:
@@ -61,7 +61,8 @@ static int splits(cudnnBackendDescriptor_t config) {
     return found;
 }
 
-/* Reads what the library says of the engine; its notes decide, and with determinism asked for its settings too. */
+/* Reads what the library says of the engine and decides whether this build accepts it: by its notes and, where
+   determinism is asked for, by its settings. */
 static void examine(struct cudnn_engine *to, int deterministic) {
     cudnnBackendDescriptor_t engine = NULL;
     cudnnBackendNumericalNote_t notes[NOTES];
@@ -160,7 +161,7 @@ static void try_engine(struct cudnn_choice *choice, const struct cudnn_engine *e
         cudnn_words(choice->reason, sizeof choice->reason, "the plan of an engine");
     } else if (fits(target, bytes)) {
         choice->plan = plan, choice->engine = *engine, choice->workspace = (size_t)bytes;
-        choice->engine.config = NULL; /* goes with the proposals */
+        choice->engine.config = NULL; /* freed with the proposals */
         return;
     } else {
         does_not_fit(choice, bytes, target);
@@ -168,7 +169,7 @@ static void try_engine(struct cudnn_choice *choice, const struct cudnn_engine *e
     cudnnBackendDestroyDescriptor(plan);
 }
 
-/* A plan of what the mode proposes; returns how many engines computed as this build wants. */
+/* Makes a plan of what the mode proposes; returns how many engines compute as this build wants. */
 static int choose_of_mode(struct cudnn_choice *choice, cudnnBackendDescriptor_t operations, cudnnBackendHeurMode_t mode,
                           const struct cudnn_target *target) {
     struct cudnn_engine engine[CUDNN_PROPOSED];
@@ -197,7 +198,7 @@ void cudnn_choose(struct cudnn_choice *choice, const struct cudnn_graph *graph, 
     if (choice->plan) return;
     if (choice->refused)
         snprintf(choice->reason, sizeof choice->reason,
-                 "an engine wants %.1f MiB of workspace, there are %.1f (workspace_mib)",
+                 "an engine wants %.1f MiB of workspace, but there are %.1f (see workspace_mib)",
                  (double)choice->refused / 1048576, (double)target->workspace / 1048576);
     else if (choice->proposed && !accepted)
         snprintf(choice->reason, sizeof choice->reason, "%d engines, none of which computes as this build wants",

@@ -1,15 +1,15 @@
-/* engines.h: which of the library's engines computes a graph. The same code chooses on a device and, in tests, for a
-   device that is only described to the library. */
+/* engines.h: chooses which of the library's engines computes a graph. The same code chooses on a device and, in tests,
+   for a device that is only described to the library. */
 #ifndef KERNELS_CUDA_CUDNN_ENGINES_H
 #define KERNELS_CUDA_CUDNN_ENGINES_H
 
 #include <stddef.h>
 #include "kernels/cuda/cudnn/descriptors.h"
 
-/* For whom is chosen. */
+/* The device and the limits to choose for. */
 struct cudnn_target {
-    cudnnHandle_t handle;               /* the device's; NULL: there is none, */
-    cudnnBackendDescriptor_t described; /* but these are its properties */
+    cudnnHandle_t handle;               /* handle of the device; NULL: there is none */
+    cudnnBackendDescriptor_t described; /* properties of the device to choose for, without a handle */
     size_t workspace;                   /* bytes that an engine may take */
     int deterministic;                  /* 1: none whose sums may change their order */
     size_t kept;                        /* the graph's (graph.h); cudnn_choose sets it */
@@ -18,21 +18,22 @@ struct cudnn_target {
 /* An engine with its settings, as the library's heuristics propose it. */
 struct cudnn_engine {
     cudnnBackendDescriptor_t config;
-    int64_t index;     /* the library's number of it */
+    int64_t index;     /* its number in the library */
     int64_t workspace; /* bytes; -1: only its plan says */
-    int fallback;      /* proposed by the mode that is asked when the first has nothing that serves */
-    int accepted;      /* computes as this build wants: its notes, and with determinism asked for its settings too */
+    int fallback;      /* 1: proposed by the mode that is asked when the first has nothing that serves */
+    int accepted;      /* 1: computes as this build wants, by its notes and, with determinism, its settings */
     int tensor_cores;
-    int splits; /* a sum may be divided over blocks that add to the same number */
+    int splits; /* 1: a sum may be divided over blocks that add to the same number */
 };
 
 struct cudnn_choice {
     struct cudnn_parts parts;      /* all descriptors, to be freed */
     cudnnBackendDescriptor_t plan; /* NULL: the library does not compute the graph */
-    struct cudnn_engine engine;    /* the plan's */
-    size_t workspace, refused;     /* refused: the least that an engine before it wanted which did not fit; 0: none */
-    int proposed;                  /* engines looked at */
-    char reason[256];              /* why there is no plan */
+    struct cudnn_engine engine;    /* the engine of the plan */
+    size_t workspace,
+        refused;      /* bytes; refused: the least that an engine before it wanted and that did not fit, 0: none */
+    int proposed;     /* engines looked at */
+    char reason[256]; /* why there is no plan */
 };
 
 /* Describes the graph and takes the first proposed engine, of mode A, then of FALLBACK, that computes as this build
@@ -40,12 +41,12 @@ struct cudnn_choice {
 void cudnn_choose(struct cudnn_choice *choice, const struct cudnn_graph *graph, const struct cudnn_target *target);
 void cudnn_choice_free(struct cudnn_choice *choice);
 
-/* The steps, for tests that list engines: the operation graph (NULL: parts->failed says why), and what a mode proposes
-   for it, at most CUDNN_PROPOSED, as parts; returns their number. */
+/* The steps of cudnn_choose, for tests that list engines. The first makes the operation graph (NULL: parts->failed says
+   why); the second gets what a mode proposes for it, at most CUDNN_PROPOSED engines, and returns their number. */
 enum { CUDNN_PROPOSED = 16 };
 cudnnBackendDescriptor_t cudnn_operations(struct cudnn_parts *parts, const struct cudnn_graph *graph,
                                           const struct cudnn_target *target);
-/* 1: it computes as this build wants, and is content with the workspace as far as is known before there is a plan. */
+/* 1: the engine computes as this build wants and, as far as is known before there is a plan, fits in the workspace. */
 int cudnn_serves(const struct cudnn_engine *engine, const struct cudnn_target *target);
 int cudnn_propose(struct cudnn_engine *engine, struct cudnn_parts *parts, cudnnBackendDescriptor_t operations,
                   cudnnBackendHeurMode_t mode, const struct cudnn_target *target);

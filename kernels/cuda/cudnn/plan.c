@@ -10,9 +10,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The answer to one question: a graph, and for whom. It holds for every workspace from `least` bytes to below `most`,
-   so that a stream with little workspace and one with much have each their own, and what was refused for want of
-   workspace is asked again where there is more. */
+/* The plan for one graph and one setting of determinism. It holds for every workspace from `least` bytes to below
+   `most`, so that a stream with little workspace and one with much have plans of their own, and a graph that was
+   refused for want of workspace is asked for again where there is more. */
 struct cudnn_plan {
     struct cudnn_key key;
     cudnn_builder *build;
@@ -21,8 +21,9 @@ struct cudnn_plan {
     struct cudnn_choice choice;
 };
 
-/* What a network and a codec have in shapes is some dozens. Plans stay until the end: a recording (device.h) may hold
-   their kernels. A full table takes no more, and what finds no plan is left to the own kernels. */
+/* Plans in the table; a network and a codec have some dozens of shapes. Plans stay until the end,
+   because a recording (device.h) may hold their kernels. A full table takes no more, and the backend's
+   own kernels do what finds no plan. */
 enum { PLANS = 512 };
 static struct {
     pthread_mutex_t lock;
@@ -50,7 +51,8 @@ static int answers(const struct cudnn_plan *plan, const struct cudnn_key *key, c
            workspace < plan->most && !memcmp(&plan->key, key, sizeof *key);
 }
 
-/* With less than the plan wants it is another question; so it is where an engine fits that did not. */
+/* Chooses the plan and sets the workspaces that it holds for: with less than the plan wants, or with enough for a
+   better engine that was refused, another has to be chosen. */
 static void choose(struct cudnn_plan *plan, size_t workspace) {
     struct cudnn_target target = {.handle = dnn.handle, .workspace = workspace, .deterministic = plan->deterministic};
     struct cudnn_graph graph = {.nodes = 0};
@@ -61,7 +63,7 @@ static void choose(struct cudnn_plan *plan, size_t workspace) {
     if (!plan->choice.plan) log_line("cudnn: %s: %s", graph.name, plan->choice.reason);
 }
 
-/* The answer, from the table or new; NULL: the table is full, or a failure is kept. */
+/* Finds the plan in the table, or makes it; NULL: the table is full, or a failure is kept. */
 static const struct cudnn_plan *find_plan(const struct cudnn_key *key, cudnn_builder *build, size_t workspace) {
     for (int i = 0; i < dnn.count; i++)
         if (answers(&dnn.plan[i], key, build, workspace)) return &dnn.plan[i];

@@ -1,11 +1,11 @@
-/* plan.h: plans of graphs, each made once for a shape and kept, and their runs. */
+/* plan.h: makes plans of graphs, each once for a shape, keeps them and runs them. */
 #ifndef KERNELS_CUDA_CUDNN_PLAN_H
 #define KERNELS_CUDA_CUDNN_PLAN_H
 
 #include <stddef.h>
 #include "kernels/cuda/cudnn/graph.h"
 
-/* What a run binds to the tensors. */
+/* The pointers that a run binds to the tensors. */
 enum { CUDNN_BINDINGS = 16 };
 struct cudnn_bindings {
     int count;
@@ -14,11 +14,11 @@ struct cudnn_bindings {
 };
 void cudnn_bind(struct cudnn_bindings *bindings, int64_t uid, const void *pointer);
 
-/* The plan of the key's graph: of the library's engines the first whose notes and settings this build accepts (with
-   determinism asked for, none that may change its bits; float builds, none that rounds operands) and that fits into
-   what the current workspace has left beside `beside` bytes, which the caller is going to take before the run. NULL:
-   there is none; a graph that is refused is logged once, with the reason, which is kept for the table of who served
-   what (kernels/served.h) too. Plans stay until device_shutdown. */
+/* Finds or makes the plan of the key's graph. It uses the first of the library's engines whose notes and settings this
+   build accepts (with determinism, none that may change its bits; in float builds, none that rounds operands) and that
+   fits into what the current workspace has left beside `beside` bytes, which the caller is going to take before the
+   run. NULL: there is no such engine. A graph that is refused is logged once with the reason, which also goes to the
+   table of who served what (kernels/served.h). Plans stay until device_shutdown. */
 struct cudnn_plan;
 const struct cudnn_plan *cudnn_plan(const struct cudnn_key *key, cudnn_builder *build, size_t beside);
 /* Queues the graph on the current stream; a failure is kept. */

@@ -55,14 +55,14 @@ void abs_loss(real *loss, real *dpred, const real *pred, const real *target, con
           add_to_loss{loss, weight / (double)(n * size)}, 1, n * size);
 }
 
-/* One axis: element i against its neighbour `step` on, where `place` of the axis is not the last of `length`. The
-   gradient is gathered from both neighbours, so that a thread writes its own element alone. */
+/* Terms along one axis: element i against its neighbour `step` further, where its place on the axis is not the last of
+   `length`. The gradient is gathered from both neighbours, so that a thread writes only its own element. */
 struct difference_term {
     real *dpred;
     const real *pred, *target;
     place_weights weights;
     long step, length;
-    real share; /* of one pair in the loss */
+    real share; /* factor of one pair in the loss */
     __device__ real difference(long i) const { return (pred[i + step] - target[i + step]) - (pred[i] - target[i]); }
     __device__ double at(long i) const {
         long place = i / step % length;
@@ -74,7 +74,7 @@ struct difference_term {
     }
 };
 
-/* Axis by axis: `step` elements lie between neighbours of an axis of `length`. */
+/* Adds the loss along one axis of `length` places, whose neighbours lie `step` elements apart. */
 static void difference_along(real *loss, real *dpred, const real *pred, const real *target, place_weights weights,
                              real weight, long n, long step, long length) {
     long pairs = n / length * (length - 1);

@@ -1,5 +1,5 @@
-/* motion.cu: how much pictures and latents of a clip move, and what a decoder's training makes of it. A thread writes
-   one number. */
+/* motion.cu: measures how much pictures and latents of a clip move, and makes weights and noise of that for the
+   training of decoders. A thread writes one number. */
 #include "kernels/cuda/kernel.cuh"
 
 enum { COLOURS = 3, GROUP = 4 };
@@ -90,7 +90,7 @@ struct latent_noise_at {
     long F, C, size;
     template <int V> __device__ void at(long i) const {
         long plane = i / size, place = i - plane * size, frame = plane / C, b = frame / F;
-        if (frame == b * F) return; /* the clip's first */
+        if (frame == b * F) return; /* the first frame of a clip */
         real u = level[3 * b + 2] * fminf(1, motion[b * size + place]);
         z[i] +=
             (level[3 * b] + u) * still[(b * C + (plane - frame * C)) * size + place] + (level[3 * b + 1] + u) * each[i];

@@ -1,5 +1,5 @@
-/* optimiser.cu: gradient norm, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the device:
-   the host is not asked. Arrays are whole arenas, one launch each. */
+/* optimiser.cu: gradient norm, AdamW (Loshchilov 2019) and the average, steered by struct optim_state on the device, so
+   that nothing waits for the host. Arrays are whole arenas, one launch each. */
 #include "kernels/cuda/rows/total.cuh"
 
 void grad_norm_begin(struct optim_state *state) {
@@ -7,8 +7,8 @@ void grad_norm_begin(struct optim_state *state) {
     mem_zero(&state->spiked, sizeof state->spiked);
 }
 
-/* Four gradients at a time where they are aligned: this reads the largest array of a step and computes next to
-   nothing. */
+/* Reads four gradients at a time where they are aligned, because this reads the largest
+   array of a step and computes next to nothing. */
 struct square_four {
     const real *grad;
     __device__ double at(long i) const {
@@ -31,7 +31,7 @@ void grad_norm_add(struct optim_state *state, const real *grad, long n) {
     if (n > 4 * fours) total(square{grad + 4 * fours}, add_to_norm{state}, 1, n - 4 * fours);
 }
 
-/* Ranks are few: one thread adds them in their order. */
+/* One thread adds the ranks' sums in their order, because ranks are few. */
 __global__ void grad_norm_combine_kernel(struct optim_state *state, const struct optim_state *all, long n) {
     double sum = 0;
     for (long i = 0; i < n; i++) sum += all[i].norm_squared;
@@ -54,7 +54,7 @@ void grad_norm_spike(struct optim_state *state, real factor, long warmup) {
 }
 
 __global__ void grad_norm_end_kernel(struct optim_state *state, const real *loss, real max_norm) {
-    state->norm = (float)sqrt(state->norm_squared); /* a NaN or an infinity anywhere in the gradients ends up here */
+    state->norm = (float)sqrt(state->norm_squared); /* a NaN or infinity in any gradient ends up here */
     state->clip = max_norm > 0 && state->norm > max_norm ? max_norm / state->norm : 1;
     state->nonfinite = state->spiked || !isfinite(state->norm) || (loss && !isfinite(*loss));
     if (state->nonfinite) {
@@ -70,7 +70,7 @@ void grad_norm_end(struct optim_state *state, const real *loss, real max_norm) {
     LAUNCH(grad_norm_end_kernel, 1, 1, 0, state, loss, max_norm);
 }
 
-/* Blocks that stay: each works out the powers of beta once. Eight blocks for each of 264 multiprocessors. */
+/* Number of blocks, each of which computes the powers of beta once: eight for each of 264 multiprocessors. */
 enum { UPDATE_BLOCKS = 2112 };
 
 struct update {
@@ -81,7 +81,7 @@ struct update {
     struct adamw how;
     const struct optim_state *state;
 };
-struct factors { /* worked out once a block */
+struct factors { /* computed once in each block */
     real clip, correct1, correct2, d;
 };
 

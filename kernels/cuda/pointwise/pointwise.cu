@@ -5,7 +5,7 @@
 
 #define EACH_OF_V _Pragma("unroll") for (int j = 0; j < V; j++)
 
-/* y[i] = f(a[i]), or f(a[i], b[i]); f a struct with an operator () on floats. y may be a or b. */
+/* y[i] = f(a[i]), or f(a[i], b[i]), where f is a struct with an operator () on floats. y may be a or b. */
 template <class Y, class A, class F> struct map_one {
     Y *y;
     const A *a;
@@ -79,7 +79,7 @@ void real_axpby(real *y, real a, const real *x, real b, long n) {
         map(y, x, y, n, blend{a, b});
 }
 
-/* V elements are of one group: vectorised only where size is a multiple of VECTOR. */
+/* The V elements of a vector belong to one group, so it is vectorised only where size is a multiple of VECTOR. */
 struct group_combine {
     real *y;
     const real *a, *x, *b, *z;
@@ -117,7 +117,7 @@ struct gelu_slope_times {
 struct gelu_gate {
     __device__ float operator()(float gate, float up) const { return up * gelu_value(gate); }
 };
-struct gelu_erf_of { /* 1 + erf cancels on the left, erfc does not */
+struct gelu_erf_of { /* erfc, because 1 + erf cancels for negative numbers */
     __device__ float operator()(float x) const { return 0.5f * x * erfcf(x * -0.70710678118654752440f); }
 };
 struct silu_of {

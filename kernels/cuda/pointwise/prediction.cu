@@ -1,8 +1,8 @@
-/* prediction.cu: between what a network predicts and the velocity of the flow, x = (1 - sigma) x0 + sigma eps,
-   v = eps - x0 = (x - x0) / sigma. The floor keeps the quotient finite at small levels. */
+/* prediction.cu: turns a prediction of the clean latents x0 into the velocity of the flow, x = (1 - sigma) x0 +
+   sigma eps, v = eps - x0 = (x - x0) / sigma. The floor keeps the quotient finite at small levels. */
 #include "kernels/cuda/kernel.cuh"
 
-/* Number i of [B, F, size]: sample b at b stride. */
+/* Index of number i of [B, F, size] in an array whose sample b begins at b stride. */
 template <class I> __device__ static inline long at_stride(I i, long F, long size, long stride) {
     I sample = quotient(i, F * size);
     return sample * stride + (i - sample * (I)(F * size));

@@ -1,8 +1,8 @@
-/* resample.cu: kernels.h's changes of layout and resolution, channels-last. A thread writes one number or, where
+/* resample.cu: changes of layout and resolution (kernels.h), channels-last. A thread writes one number or, where
    channels stay together, one vector of channels. */
 #include "kernels/cuda/kernel.cuh"
 
-/* Where the depth layout [t, h, w, C nt nh nw] keeps channel 0 of position p of the block layout [t nt, h nh, w nw].
+/* Index, in the depth layout [t, h, w, C nt nh nw], of channel 0 of position p of the block layout [t nt, h nh, w nw].
    Sizes and their products here are at most the number of elements, so they fit where places do. */
 template <class I>
 __device__ static inline I depth_index(I p, long h, long w, long C, const struct block_order &order) {
@@ -38,7 +38,7 @@ struct depth_from_block {
     }
 };
 
-/* Vectors where a position's channels lie side by side in the depth layout too. */
+/* 1: a position's channels lie side by side in the depth layout too, so that vectors can be used. */
 static int channels_together(const elem *y, const elem *x, long C, const struct block_order *o) {
     return aligned16(y) && aligned16(x) && C % VECTOR == 0 && o->channel == 1 && o->step[0] % VECTOR == 0 &&
            o->step[1] % VECTOR == 0 && o->step[2] % VECTOR == 0;
@@ -63,7 +63,7 @@ struct upsample {
     const elem *x;
     long h, w, C, n;
     template <int V, class I> __device__ void at(I i) const {
-        I p = quotient(i, C), line = quotient(p, w * n), column = p - line * (I)(w * n); /* of the frames' lines */
+        I p = quotient(i, C), line = quotient(p, w * n), column = p - line * (I)(w * n); /* lines of all frames */
         float v[V];
         load(v, x + (quotient(line, n) * w + quotient(column, n)) * C + (i - p * (I)C));
         store(y + i, v);
@@ -79,7 +79,7 @@ struct upsample_slope {
     const elem *dy;
     long w, C, n;
     template <int V, class I> __device__ void at(I i) const {
-        I p = quotient(i, C), line = quotient(p, w); /* of the frames' lines */
+        I p = quotient(i, C), line = quotient(p, w); /* lines of all frames */
         const elem *block = dy + (line * n * w * n + (p - line * (I)w) * n) * C + (i - p * (I)C);
         float sum[V] = {0};
         for (long k = 0; k < n * n; k++) {
@@ -172,7 +172,7 @@ void channels_last_scaled(real *y, const real *x, const real *scale, const real 
     for_each_place_one(scaled_channel{y, x, scale, shift, C, size}, C * size);
 }
 
-/* Number i of the planes [t nt, C, h nh, w nw]: where the depth layout keeps it. */
+/* Index, in the depth layout, of number i of the planes [t nt, C, h nh, w nw]. */
 template <class I>
 __device__ static inline I depth_of_plane(I i, long h, long w, long C, const struct block_order &order) {
     I size = (I)(h * order.size[1] * w * order.size[2]), plane = quotient(i, size), frame = quotient(plane, C),

@@ -1,5 +1,5 @@
-/* signal.cu: rows over time: windows, statistics and norms of channels, interpolation. Audio is short (tens of
-   thousands of numbers a second), so these are plain. */
+/* signal.cu: rows over time: windows, statistics and norms of channels, interpolation.
+   Audio is short (tens of thousands of numbers a second), so the kernels are plain. */
 #include "kernels/cuda/kernel.cuh"
 
 struct unfold {
@@ -14,7 +14,7 @@ void unfold_rows(elem *y, const elem *x, long n, long width, long stride) {
 }
 
 /* A block has 32 columns side by side (whole lines of memory) and eight runs of rows, each summed in double; the runs
-   are added in order. Two parts of weights 1 - w and w: the variance is that within the parts plus
+   are added in order. The variance of two parts with weights 1 - w and w is that within the parts plus
    w (1 - w) (difference of means)^2. */
 enum { COLUMNS = 32, RUNS = BLOCK_THREADS / COLUMNS };
 
@@ -70,7 +70,8 @@ void channel_norm(elem *y, const real *x, const real *mean, const real *variance
     for_each_one(normalise_channels{y, x, mean, variance, w, b, d, eps}, n * d);
 }
 
-/* Places in double: a row number in the thousands must not take digits from the share between two rows. */
+/* Places are in double, because a row number in the thousands must not cost the fraction
+   between two rows its digits. */
 struct interpolate {
     real *y;
     const real *x;

@@ -1,5 +1,5 @@
-/* gemm.cu: linear layers and real matrix products of kernels.h: by cuBLASLt where it takes the problem, else by one
-   plain tiled kernel, which is also what the library is held against. Sums are float. A weight is w [dout, din]. */
+/* gemm.cu: linear layers and real matrix products (kernels.h), by cuBLASLt where it takes the problem, otherwise by one
+   plain tiled kernel, against which the library is also held. Sums are float. A weight is w [dout, din]. */
 #include "kernels/cuda/rows/rows.cuh"
 #include "kernels/cuda/products/gemm_lt.h"
 #include "kernels/served.h"
@@ -9,10 +9,10 @@
    times. The tiles have a column more than they need: a stride of 64 would put a column into one bank. */
 enum { TILE = 64, DEPTH = 16, EACH = 4 };
 
-/* Element (i, k) of a at i a_i + k a_k, (k, j) of b at k b_k + j b_j. */
+/* Operands of a product: element (i, k) of a is at i a_i + k a_k, element (k, j) of b at k b_k + j b_j. */
 template <class T> struct operands {
     const T *a, *b;
-    long a_i, a_k, b_k, b_j, rows, columns, inner, tiles; /* tiles: in a row of tiles */
+    long a_i, a_k, b_k, b_j, rows, columns, inner, tiles; /* tiles: number of tiles in a row of them */
 };
 
 template <class T, class E>
@@ -110,7 +110,8 @@ struct add_bias {
     }
 };
 
-/* The library adds no elem bias to a real result; only the head and small embeddings come this way. */
+/* Uses the plain kernel: the library adds no elem bias to a real result, and only the
+   head and small embeddings need one. */
 void linear_forward_real(real *y, const elem *x, const elem *w, const elem *b, long n, long din, long dout) {
     struct gemm g = {n, dout, din, 0, 1, GEMM_ELEM, GEMM_REAL, GEMM_PLAIN, 0, x, w, y, NULL, NULL};
     if (!gemm_lt(&g)) gemm_plain<elem>(&g, finish_real{y, 0});
@@ -138,7 +139,8 @@ void linear_gelu_backward_input(elem *dx, const elem *dy, const elem *w, const e
     gelu_backward(dx, dx, pre, n * din);
 }
 
-/* dw [dout, din] += dy^T x. The library can sum dy's columns on the way, but only assigns them: into the workspace. */
+/* dw [dout, din] += dy^T x. The library can sum dy's columns on the way, but only assigns
+   the sums, so they go to the workspace first. */
 void linear_backward_weight(real *dw, real *db, const elem *dy, const elem *x, long n, long din, long dout) {
     struct gemm g = {dout, din, n, 1, 0, GEMM_ELEM, GEMM_REAL, GEMM_PLAIN, 1, dy, x, dw, NULL, NULL};
     if (n <= 0) return;

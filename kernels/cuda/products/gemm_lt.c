@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <string.h>
 
-/* What a network has in shapes is some dozens; a full table starts over. */
+/* Plans in the table; a network has some dozens of shapes. A full table starts over. */
 enum { PLANS = 512 };
 static struct {
     pthread_mutex_t lock;
@@ -41,7 +41,7 @@ void gemm_lt_close(void) {
 
 static const char *operation(const struct gemm *g) { return gemm_operation(g->in, g->out, g->extra); }
 
-/* The plan for this problem, from the table or new; NULL with a failure kept. */
+/* Finds the plan for this problem in the table, or makes it; NULL: a failure is kept. */
 static struct gemm_plan *find_plan(const struct gemm *g) {
     struct gemm_key key = gemm_key(g, cuda_workspace_left());
     for (int i = 0; i < lt.count; i++)
@@ -69,12 +69,12 @@ static void run(struct gemm_plan *plan, const struct gemm *g) {
 int gemm_lt(const struct gemm *g) {
     if (g->rows <= 0 || g->columns <= 0) return 1;
     if (g->inner <= 0) return 0;
-    /* the library's rule for side buffers; and the algorithm was chosen for a bias that is aligned */
+    /* the library wants side buffers so, and the algorithm was chosen for an aligned bias */
     if ((g->side && (!aligned16(g->side) || g->columns % 8)) || !aligned16(g->bias))
         return served_refuse("cublasLt: %s: bias or side buffer not aligned to 16 bytes", operation(g)), 0;
     pthread_mutex_lock(&lt.lock);
     struct gemm_plan *plan = find_plan(g);
-    int done = !plan || plan->chosen; /* without a library a failure is kept: no use in another way */
+    int done = !plan || plan->chosen; /* no plan means a kept failure, so another way is of no use */
     if (plan && plan->chosen) {
         const long size[] = {g->rows, g->columns, g->inner};
         run(plan, g);

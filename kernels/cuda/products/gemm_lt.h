@@ -1,4 +1,4 @@
-/* gemm_lt.h: one matrix product by cuBLASLt with what belongs to it in the same pass. */
+/* gemm_lt.h: one matrix product by cuBLASLt, with bias, GELU or sums of columns in the same pass. */
 #ifndef KERNELS_CUDA_PRODUCTS_GEMM_LT_H
 #define KERNELS_CUDA_PRODUCTS_GEMM_LT_H
 
@@ -11,11 +11,11 @@ extern "C" {
 enum gemm_number { GEMM_ELEM, GEMM_REAL };
 enum gemm_extra {
     GEMM_PLAIN,
-    GEMM_BIAS,           /* + bias, elem [columns] */
+    GEMM_BIAS,           /* d = the sum + bias, elem [columns] */
     GEMM_GELU,           /* side = the sum, d = gelu(side) */
     GEMM_GELU_BIAS,      /* side = the sum + bias, d = gelu(side) */
     GEMM_GELU_SLOPE,     /* d = the sum gelu'(side) */
-    GEMM_COLUMN_SUMS_A,  /* bias, real [rows], = sums of a over the inner index */
+    GEMM_COLUMN_SUMS_A,  /* bias, real [rows], becomes the sums of a over the inner index */
     GEMM_GELU_ALONE,     /* d = gelu(the sum), which is not kept */
     GEMM_GELU_ALONE_BIAS /* d = gelu(the sum + bias) */
 };
@@ -30,13 +30,13 @@ struct gemm {
     float beta;
     const void *a, *b;
     void *d;
-    void *bias; /* as extra says; else NULL */
-    void *side; /* [rows, columns] elem, where extra says */
-    long parts; /* above 1: so many products at once, whose operands lie so many numbers apart: */
+    void *bias; /* its meaning depends on `extra`; NULL: none */
+    void *side; /* [rows, columns] elem, where `extra` says */
+    long parts; /* number of products at once; when above 1, their operands lie so many numbers apart: */
     long a_step, b_step, d_step, bias_step;
 };
 
-/* What a product is called in logs and in the table of who served what (kernels/served.h). */
+/* Name of a product in logs and in the table of who served what (kernels/served.h). */
 static inline const char *gemm_operation(enum gemm_number in, enum gemm_number out, enum gemm_extra extra) {
     static const char *const names[] = {"product",
                                         "product, bias",
@@ -49,9 +49,9 @@ static inline const char *gemm_operation(enum gemm_number in, enum gemm_number o
     return in == GEMM_REAL ? "product, real" : out == GEMM_REAL && !extra ? "product to real" : names[extra];
 }
 
-/* 1: queued on the current stream. 0: the library has no kernel for this problem (say, a side buffer that is not
-   aligned): nothing was done. Another failure is kept (device.h) and counts as done. The algorithm is the heuristic's
-   first choice for shape, types and alignment, kept from then on, so that the bits do not depend on the machine's mood;
+/* Queues a product on the current stream. 1: queued, or it failed and the failure is kept (device.h). 0: the library
+   has no kernel for this problem (for example, a side buffer that is not aligned), and nothing was done. The algorithm
+   is the heuristic's first choice for shape, types and alignment, and stays, so that bits do not depend on timing;
    unless a file of timed choices is named (gemm_timed.h). */
 int gemm_lt(const struct gemm *g);
 

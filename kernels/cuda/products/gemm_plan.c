@@ -83,7 +83,7 @@ static cublasStatus_t set_product(struct gemm_plan *plan) {
     return status;
 }
 
-/* Packed row-major matrices [rows, columns], so many, `step` numbers apart. */
+/* Describes `number` packed row-major matrices [rows, columns], `step` numbers apart. */
 static cublasStatus_t layout(cublasLtMatrixLayout_t *l, int number, long rows, long columns, long parts, long step) {
     int32_t count = (int32_t)parts;
     int64_t distance = step;
@@ -112,7 +112,8 @@ cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key
     return status;
 }
 
-/* Sums that are split over the inner index must be added in a fixed order, so not "in place". */
+/* Sets what the heuristic may propose. Sums that are split over the inner index must be
+   added in a fixed order, so not "in place". */
 static cublasStatus_t set_preference(cublasLtMatmulPreference_t preference, const struct gemm_key *k) {
     uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     uint32_t a = (uint32_t)k->b_align, b = (uint32_t)k->a_align, d = (uint32_t)k->d_align;
@@ -133,7 +134,7 @@ static cublasStatus_t set_preference(cublasLtMatmulPreference_t preference, cons
     return status;
 }
 
-/* The heuristic looks at the pointers of bias and side too: any aligned ones stand for those of the calls. */
+/* Sets any aligned pointers in place of bias and side, because the heuristic looks at those pointers too. */
 static cublasStatus_t set_stand_ins(struct gemm_plan *plan) {
     const void *pointer = (const void *)4096;
     cublasStatus_t status = SET(plan, BIAS_POINTER, pointer);
@@ -141,7 +142,8 @@ static cublasStatus_t set_stand_ins(struct gemm_plan *plan) {
     return status;
 }
 
-/* The preference asks for that already; an algorithm from elsewhere (gemm_timed.h) must answer for itself. */
+/* 1: the algorithm adds split sums in a fixed order. The preference asks for that already, but an algorithm from a file
+   (gemm_timed.h) has to be checked. */
 static int keeps_order(const cublasLtMatmulAlgo_t *algo) {
     uint32_t scheme = 0;
     size_t written;
@@ -186,7 +188,7 @@ int gemm_plan_takes(const struct gemm_plan *plan, cublasLtHandle_t handle, struc
     return !result.state && result.workspaceSize <= plan->key.workspace && keeps_order(&algorithm->algo);
 }
 
-/* Bias and side buffer are part of the library's descriptor, so they are set before each call. */
+/* Sets bias and side buffer, which are part of the library's descriptor, before each call. */
 static cublasStatus_t set_pointers(struct gemm_plan *plan, const struct gemm *g) {
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     if (g->bias) status = SET(plan, BIAS_POINTER, g->bias);

@@ -1,5 +1,5 @@
-/* gemm_plan.h: what cuBLASLt has to know of a product: its descriptors, made without a device, and the algorithm chosen
-   for it. */
+/* gemm_plan.h: prepares a product for cuBLASLt: its descriptors, which are made without a
+   device, and the algorithm chosen for it. */
 #ifndef KERNELS_CUDA_PRODUCTS_GEMM_PLAN_H
 #define KERNELS_CUDA_PRODUCTS_GEMM_PLAN_H
 
@@ -7,10 +7,12 @@
 #include <cublasLt.h>
 #include "kernels/cuda/products/gemm_lt.h"
 
-enum { GEMM_WORKSPACE = 32 << 20 }; /* most that a product is offered: what the library's documents advise for sm_90 */
-enum { GEMM_CANDIDATES = 8 };       /* algorithms asked for at most */
+enum {
+    GEMM_WORKSPACE = 32 << 20
+};                            /* most bytes that a product is offered, as the library's documents advise for sm_90 */
+enum { GEMM_CANDIDATES = 8 }; /* algorithms asked for at most */
 
-/* What the choice depends on. Compared byte for byte: gemm_key clears the padding. */
+/* All that the choice depends on. Keys are compared byte for byte; gemm_key clears the padding. */
 struct gemm_key {
     long rows, columns, inner, parts, a_step, b_step, d_step, bias_step;
     size_t workspace;
@@ -28,20 +30,21 @@ struct gemm_plan {
     cublasLtMatrixLayout_t a, b, d; /* the library's A, B and D */
     struct gemm_algorithm algorithm;
     int chosen;         /* 0: the library has nothing for this problem */
-    const char *reason; /* then: why */
+    const char *reason; /* why not, when chosen is 0 */
 };
 
-/* workspace: bytes there are. */
+/* Makes the key; workspace: bytes that are left. */
 struct gemm_key gemm_key(const struct gemm *g, size_t workspace);
 /* Makes the descriptors. After a failure gemm_plan_close frees what was made. */
 cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key);
-/* The heuristic's first `most` algorithms, the one it thinks fastest first; returns how many there are. All keep the
-   rules: float sums of unrounded operands, and split sums added in a fixed order. 0: plan->reason says why. Needs a
-   device, as what follows does. */
+/* Gets the heuristic's first `most` algorithms, the one that it thinks fastest first; returns how many there are. All
+   keep the rules: float sums of unrounded operands, and split sums added in a fixed order. 0: plan->reason says why.
+   This and the functions below need a device. */
 int gemm_plan_candidates(struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *to, int most);
-/* Takes the first of them. */
+/* Takes the first of these algorithms. */
 void gemm_plan_choose(struct gemm_plan *plan, cublasLtHandle_t handle);
-/* 1: the library does this product by algorithm->algo, within the key's workspace and the rules; sets what it takes. */
+/* 1: the library does this product by algorithm->algo, within the key's workspace and the
+   rules; sets algorithm->workspace. */
 int gemm_plan_takes(const struct gemm_plan *plan, cublasLtHandle_t handle, struct gemm_algorithm *algorithm);
 /* Queues the product; workspace [algorithm->workspace]. */
 cublasStatus_t gemm_plan_run(struct gemm_plan *plan, cublasLtHandle_t handle, const struct gemm *g,

@@ -14,13 +14,13 @@
 
 enum { LINE = 512, RUNS = 5, WORDS = sizeof(cublasLtMatmulAlgo_t) / sizeof(uint64_t) };
 
-/* NULL: none is named. */
+/* Name of the file of timed choices; NULL: none is named. */
 static const char *file_name(void) {
     const char *name = getenv("STREAMAVATAR_PRODUCTS");
     return name && *name ? name : NULL;
 }
 
-/* How the product's line begins. */
+/* Writes the beginning of the product's line. */
 static void describe(char line[LINE], const struct gemm_key *k) {
     snprintf(line, LINE,
              "cublasLt %zu sm_%d %s: %ld x %ld x %ld, %ld parts %ld %ld %ld %ld, %d%d %d%d%d%d, aligned %d %d %d, "
@@ -30,7 +30,7 @@ static void describe(char line[LINE], const struct gemm_key *k) {
              k->out, k->extra, k->accumulates, k->a_align, k->b_align, k->d_align, k->workspace);
 }
 
-/* 1: text is the algorithm's words and no more. */
+/* Reads an algorithm; 1: the text is the algorithm's words and no more. */
 static int read_words(const char *text, cublasLtMatmulAlgo_t *algo) {
     int used = 0;
     for (int i = 0; i < WORDS; i++, text += used) {
@@ -41,8 +41,8 @@ static int read_words(const char *text, cublasLtMatmulAlgo_t *algo) {
     return !strcmp(text, "\n");
 }
 
-/* 1: the file has a line for the product whose algorithm the library takes. Other lines, and torn ones, are passed
-   over. */
+/* Looks for the product in the file; 1: there is a line whose algorithm the library
+   takes. Other lines, and torn ones, are skipped. */
 static int find_kept(struct gemm_plan *plan, cublasLtHandle_t handle, const char *name, const char *begins) {
     FILE *file = fopen(name, "r");
     char line[2 * LINE];
@@ -57,7 +57,7 @@ static int find_kept(struct gemm_plan *plan, cublasLtHandle_t handle, const char
     return found;
 }
 
-/* One write behind what is there: processes that share the file do not tear each other's lines. */
+/* Appends the choice to the file by one write, so that processes that share the file do not tear each other's lines. */
 static void keep(const struct gemm_plan *plan, const char *name, const char *begins) {
     char line[2 * LINE];
     size_t length = (size_t)snprintf(line, sizeof line, "%s", begins);
@@ -69,11 +69,12 @@ static void keep(const struct gemm_plan *plan, const char *name, const char *beg
     line[length++] = '\n';
     int file = open(name, O_WRONLY | O_CREAT | O_APPEND, 0644);
     if (file < 0 || write(file, line, length) != (ssize_t)length)
-        log_line("cublasLt: the choice is not kept: %s: %s", name, strerror(errno));
+        log_line("cublasLt: the timed choice cannot be written, the next run will time it again: %s: %s", name,
+                 strerror(errno));
     if (file >= 0) close(file);
 }
 
-/* Milliseconds of the fastest of some runs behind a first one, which loads the kernel; negative: it does not run. */
+/* Milliseconds of the fastest of some runs after a first one, which loads the kernel; negative: it does not run. */
 static float time_of(struct gemm_plan *plan, cublasLtHandle_t handle, const struct gemm *g,
                      const struct gemm_algorithm *algorithm, void *workspace, cudaEvent_t event[2]) {
     float least = -1;
@@ -89,7 +90,7 @@ static float time_of(struct gemm_plan *plan, cublasLtHandle_t handle, const stru
     return least;
 }
 
-/* The first candidate stays unless another is clearly faster. 0: they could not be timed. */
+/* Times the candidates; the first stays unless another is clearly faster. 0: they could not be timed. */
 static int take_fastest(struct gemm_plan *plan, cublasLtHandle_t handle, const struct gemm *g,
                         const struct gemm_algorithm *candidate, int count, void *workspace) {
     cudaEvent_t event[2] = {NULL, NULL};
@@ -104,7 +105,7 @@ static int take_fastest(struct gemm_plan *plan, cublasLtHandle_t handle, const s
     }
     for (int i = 0; i < 2; i++)
         if (event[i]) cudaEventDestroy(event[i]);
-    cudaGetLastError(); /* an algorithm that does not run is none */
+    cudaGetLastError(); /* clears the errors of algorithms that do not run */
     log_line("cublasLt: %s %ld x %ld x %ld: %d algorithms timed, %.3f ms; the library's first choice %.3f ms",
              gemm_operation(g->in, g->out, g->extra), g->rows, g->columns, g->inner, count, (double)least,
              (double)first);

@@ -1,8 +1,8 @@
-/* gemm_timed.h: products by the algorithm that was fastest on this device when it was tried, in place of the one that
-   the library thinks fastest. For whoever names a file in the environment's STREAMAVATAR_PRODUCTS: what was timed is
-   kept there, a line a product, and whoever names it again takes the same, so that the bits depend on the file and not
-   on the machine's mood. A line holds for one version of the library, one compute capability, one number type and one
-   gemm_key. */
+/* gemm_timed.h: does products by the algorithm that was fastest on this device when it was timed, in
+   place of the one that the library thinks fastest, where the environment variable
+   STREAMAVATAR_PRODUCTS names a file. The choices are kept in that file, a line for each product, and
+   later runs with the file take the same, so that bits depend on the file and not on timing. A line
+   holds for one version of the library, one compute capability, one number type and one gemm_key. */
 #ifndef KERNELS_CUDA_PRODUCTS_GEMM_TIMED_H
 #define KERNELS_CUDA_PRODUCTS_GEMM_TIMED_H
 

@@ -1,8 +1,9 @@
-/* column_sums.cu: sums over rows in a fixed order: of partial sums that other kernels left, and of a whole matrix. */
+/* column_sums.cu: sums over rows in a fixed order: adds partial sums that other kernels
+   left, and sums a whole matrix. */
 #include "kernels/cuda/rows/rows.cuh"
 
-/* 32 columns side by side for whole lines of memory; 8 rows of threads, each with a run of parts of its own, because
-   one thread alone would wait for every load of a long column. */
+/* A block has 32 columns side by side, so that it reads whole lines of memory, and 8 rows of threads, each with a run
+   of parts of its own, because one thread alone would wait for every load of a long column. */
 enum { COLUMNS = 32, RUNS = 8 };
 
 __global__ void __launch_bounds__(COLUMNS *RUNS)
@@ -28,7 +29,7 @@ void add_parts(real *out, const float *partial, long groups, long parts, long d,
     LAUNCH(add_parts_kernel, blocks, COLUMNS * RUNS, 0, out, partial, parts, d, stride, tiles);
 }
 
-/* One block: a part of the rows, BLOCK_THREADS V columns. */
+/* Sums a part of the rows; a block has BLOCK_THREADS V columns. */
 template <int V>
 __global__ void __launch_bounds__(BLOCK_THREADS)
     column_sums_kernel(float *partial, const elem *x, long n, long d, long parts, long tiles) {
@@ -47,7 +48,7 @@ __global__ void __launch_bounds__(BLOCK_THREADS)
 void column_sums(real *out, const elem *x, long n, long d) {
     int vectorised = aligned16(x) && d % VECTOR == 0;
     long tiles = divide_up(d, BLOCK_THREADS * (vectorised ? (long)VECTOR : 1)), bytes = (long)sizeof(float) * d;
-    /* tiles share the work as groups do elsewhere */
+    /* here tiles of columns are what groups are elsewhere */
     long parts = sum_parts(tiles, n, divide_up(bytes, tiles), (long)cuda_workspace_left());
     if (n <= 0) return;
     float *partial = (float *)workspace_push((size_t)(parts * bytes));

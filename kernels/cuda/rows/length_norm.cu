@@ -4,13 +4,14 @@
 
 enum { WARPS = BLOCK_THREADS / 32 };
 
-/* Columns are 32 bits: a step past the end of a row must fit too. 0: a failure is kept. */
+/* 1: columns fit in 32 bits, with a step past the end of a row. 0: they do not, and a failure is kept. */
 static int columns_fit(const char *what, long d) {
     if (!place_fits(2 * d)) device_fail("%s: rows of %ld numbers: too many", what, d);
     return place_fits(2 * d);
 }
 
-/* y = x sqrt(d)/max(|x|, 1e-12) w, or the SiLU of that. K: vectors a lane holds; 0: the row is read twice. */
+/* y = x sqrt(d) / max(|x|, 1e-12) w, or the SiLU of that. K is the number of vectors that
+   a lane holds; 0: the row is read twice. */
 template <int V, int K, int SILU>
 __global__ void __launch_bounds__(BLOCK_THREADS)
     length_norm_kernel(elem *y, const elem *x, const elem *w, long n, int d) {
@@ -63,7 +64,7 @@ void length_norm(elem *y, const elem *x, const elem *w, long n, long d) { length
 
 void length_norm_silu(elem *y, const elem *x, const elem *w, long n, long d) { length_norm_launch<1>(y, x, w, n, d); }
 
-/* A block a row: these rows are a frame's positions, thousands long. */
+/* A block has one row, because these rows are the positions of a frame, thousands long. */
 __global__ void __launch_bounds__(BLOCK_THREADS) softmax_kernel(elem *p, const real *s, real scale, int d) {
     __shared__ float largest[WARPS];
     float most = -INFINITY, sum = 0;

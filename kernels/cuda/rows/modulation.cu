@@ -22,7 +22,7 @@ void modulation_forward(real *m, const elem *table, const real *e, long groups, 
                    aligned16(m) && aligned16(table) && aligned16(e) && width % VECTOR == 0);
 }
 
-/* Groups are a batch's frames: few, so a thread takes a column through all of them. */
+/* A thread takes a column through all groups, because they are the frames of a batch and few. */
 struct modulate_backward {
     real *dtable, *de;
     const real *dm;
@@ -39,7 +39,7 @@ struct modulate_backward {
 };
 
 void modulation_backward(real *dtable, real *de, const real *dm, long groups, long width) {
-    /* one column a thread: vectors would leave most of the device idle */
+    /* one column to a thread, because vectors would leave most of the device idle */
     for_each_one(modulate_backward{dtable, de, dm, groups, width}, width);
 }
 
@@ -131,7 +131,7 @@ void residual_backward(elem *dy, real *dgate, real *db, const resid *dout, const
     workspace_pop(a.dgate_sum);
 }
 
-/* Angles in double: t reaches 1000 and its cosine is wanted to the last place of float. */
+/* Angles are in double, because t reaches 1000 and the cosine is wanted to the last place of float. */
 struct sinusoid {
     elem *s;
     const real *t;

@@ -4,8 +4,8 @@
    as it is when the cache's keys turn later. */
 #include "kernels/cuda/rows/rms_backward.cuh"
 
-/* The pairs of row `token` of the table turn row v: forward with sign 1, back with -1. All threads of the block
-   call. */
+/* Rotates row v by the pairs in row `token` of the table: forward with sign 1, back with
+   -1. All threads of the block call it. */
 struct rotation {
     const real *cos, *sin;
     long D, d;
@@ -79,7 +79,7 @@ void rmsnorm_rope_forward(elem *y, elem *normed, real *rstd, const elem *x, cons
     LAUNCH_ROWS(shape, norm_rope_forward_kernel, blocks, a);
 }
 
-/* The gradient turns back before the norm's. */
+/* Rotates the gradient back, before the backward of the norm. */
 struct turn_back {
     struct rotation rotation;
     long n;

@@ -8,8 +8,8 @@
 
 /* ---- forward ---- */
 
-/* y = xh factor + offset, where factor and offset are weights (elem) or 1 + scale and shift (real). With a branch the
-   norm is that of out = x + branch gate. */
+/* y = xh factor + offset, where factor and offset are weights (elem), or 1 + scale and shift (real). With a branch the
+   input of the norm is out = x + branch gate. */
 struct norm_forward {
     elem *y;
     real *mean, *rstd;
@@ -33,7 +33,7 @@ template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w
     }
 }
 
-/* x += branch gate, and out = x */
+/* Adds the branch: x += branch gate, out = x. */
 template <int V, int K>
 __device__ inline void add_branch(row<V, K> &x, const struct norm_forward &a, long r, long gate_at) {
     EACH_PIECE(V, K, a.d) {
@@ -140,7 +140,7 @@ struct norm_backward {
     struct row_parts rows;
 };
 
-/* Row r: from x and dy to xh and dxh, with what they add to the four sums; total and product are the thread's own. */
+/* Makes xh and dxh of row r from x and dy, and adds to the four sums; total and product are the thread's own. */
 template <int V, int K>
 __device__ inline void norm_row_back(row<V, K> &xh, row<V, K> &dxh, row<V, K> &sum, row<V, K> &sum_xh, float *total,
                                      float *product, const struct norm_backward &a, long r, long group) {
@@ -163,7 +163,7 @@ __device__ inline void norm_row_back(row<V, K> &xh, row<V, K> &dxh, row<V, K> &s
     }
 }
 
-/* dx += its piece k at column c, of the means over the row; dx is what was there plus that. */
+/* Adds piece k, at column c, to dx, from the means over the row. */
 template <int V, int K>
 __device__ inline void norm_piece_back(float (&dx)[V], const row<V, K> &xh, const row<V, K> &dxh, int k, unsigned c,
                                        float total, float product, const struct norm_backward &a, long r) {
@@ -201,7 +201,8 @@ struct residual_front {
     long gate_stride;
 };
 
-/* dx is the gradient at a norm's input, in piece k at column c; the sums and dbranch get theirs of it. */
+/* Goes back through the residual: dx is the gradient at the norm's input, in piece k at
+   column c, from which the sums and dbranch follow. */
 template <int V, int K>
 __device__ inline void front_piece_back(float (&dx)[V], row<V, K> &sum_gate, row<V, K> &sum_bias,
                                         const struct residual_front &f, long at, long gate_at, int k) {
@@ -246,10 +247,10 @@ template <int V, int K> __global__ void residual_norm_backward_kernel(struct nor
     if (f.dbias_sum) row_store(f.dbias_sum + blockIdx.x * a.d, sum_bias, a.d);
 }
 
-/* Sums of the norm over groups of rows, or over all where their distance is 0. */
+/* Sums of the norm over each group of rows or, with stride 0, over all rows. */
 struct norm_sums {
     real *dy, *dy_xh, *dgate, *dbias; /* NULL: not wanted */
-    long stride;                      /* between groups of the first two; 0: one group */
+    long stride;                      /* distance between groups of the first two; 0: one group */
 };
 
 static void sums_over(real *sum, const float *partial, const struct norm_backward *a, long stride) {
@@ -303,8 +304,8 @@ void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbr
     residual_norm_backward_launch(a, f, &sums, n, rows_per_group);
 }
 
-/* Plans the parts, takes the partial sums, launches, adds them to shift's and scale's gradients (group g at g
-   stride). */
+/* Plans the parts, takes room for partial sums, launches, and adds the sums to the
+   gradients of shift and scale (group g at g stride). */
 static void layernorm_backward_launch(struct norm_backward a, real *dshift, real *dscale, long n, long rows_per_group,
                                       int vectorised) {
     struct row_shape shape = row_shape(a.d, vectorised && a.d % VECTOR == 0);
@@ -341,7 +342,7 @@ void layernorm_backward(resid *dx, real *dw, real *db, const elem *dy, const res
 
 /* ---- RMSNorm; its backward is in rms_backward.cuh ---- */
 
-/* T: elem, or resid where no statistics are kept (rstd NULL). */
+/* RMSNorm's forward. T is elem, or resid where no statistics are kept (rstd NULL). */
 template <int V, int K, class T>
 __global__ void rmsnorm_forward_kernel(elem *y, real *rstd, const T *x, const elem *w, long d, real eps) {
     long r = blockIdx.x;
@@ -375,7 +376,7 @@ void rmsnorm_resid_forward(elem *y, const resid *x, const elem *w, long n, long 
     rmsnorm_launch(y, NULL, x, w, n, d, eps);
 }
 
-/* The gradient as it comes. */
+/* Leaves the gradient as it is: no rotation. */
 struct straight {
     template <int V, int K> __device__ void operator()(row<V, K> &, unsigned) const {}
 };

@@ -4,12 +4,12 @@
 #include "kernels/cuda/kernel.cuh"
 #include "kernels/pieces.h"
 
-/* In words. */
+/* Sizes of rows and pieces, in words. */
 struct cut_rows {
     long n, items, width, count;
 };
 
-/* Word i of the rows [n, items, width]: where it lies in the pieces. */
+/* Index, in the pieces, of word i of the rows [n, items, width]. */
 __device__ static inline long place_in_pieces(const struct cut_rows &c, long i) {
     long row = i / (c.items * c.width), column = i - row * (c.items * c.width), item = column / c.width;
     long least = c.items / c.count, larger = c.items % c.count, of_larger = larger * (least + 1);
@@ -37,7 +37,7 @@ static void move(void *to, const void *from, long n, long items, long width, lon
     for_each_one(F<W>{(W *)to, (const W *)from, {n, items, words, count}}, n * items * words);
 }
 
-/* By the widest word that divides items and pointers. */
+/* Runs F with the widest word that divides items and pointers. */
 template <template <class> class F>
 static void move_words(void *to, const void *from, long n, long items, long width, long count) {
     unsigned long odd = (unsigned long)(uintptr_t)to | (unsigned long)(uintptr_t)from | (unsigned long)width;

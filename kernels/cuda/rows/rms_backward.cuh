@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/rows/rows.cuh"
 
-/* 0, and a failure kept: a norm's rows are too wide for registers. */
+/* 1: a norm's rows fit in registers. 0: they are too wide, and a failure is kept. */
 static inline int row_fits(const struct row_shape *shape, long d) {
     if (!shape->pieces) device_fail("norm: rows of %ld numbers, at most %d are built", d, ROW_WIDTH_MAX);
     return shape->pieces != 0;
@@ -21,7 +21,7 @@ struct rms_backward {
     struct row_parts rows;
 };
 
-/* turn(row, r): what comes before the norm's own backward, of the gradient at row r, 32 bits; all threads call it. */
+/* The backward of RMSNorm. turn(row, r) changes the gradient of row r (32 bits) before; all threads call it. */
 template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(struct rms_backward a, Turn turn) {
     struct row_span span = span_of_block(a.rows);
     row<V, K> sum;
@@ -54,15 +54,15 @@ template <int V, int K, class Turn> __global__ void rmsnorm_backward_kernel(stru
     if (a.dw_sum) row_store(a.dw_sum + blockIdx.x * a.d, sum, a.d);
 }
 
-/* Plans the parts of n rows and, where dw is wanted, takes its partial sums from the workspace; 0: there is no room, or
-   no rows, or too many. */
+/* Plans the parts of n rows and, where dw is wanted, takes room for its partial sums from the workspace. 0: there is no
+   room, or there are no rows or too many. */
 static inline int rms_backward_begin(struct rms_backward *a, long n, const real *dw) {
     a->rows = row_parts(n, n, a->d, dw != NULL);
     if (!a->rows.groups) return 0;
     return !dw || (a->dw_sum = (float *)workspace_push(sizeof(float) * (size_t)(a->rows.parts * a->d)));
 }
 
-/* Adds them to dw and gives them back. */
+/* Adds the partial sums to dw and gives their room back. */
 static inline void rms_backward_end(struct rms_backward *a, real *dw) {
     add_parts(dw, a->dw_sum, 1, a->rows.parts, a->d, 0);
     workspace_pop(a->dw_sum);

@@ -5,13 +5,13 @@
 
 /* ---- table ---- */
 
-/* Positions are a host array: they travel as an argument of the launch, this many at a time. */
+/* Positions that travel as an argument of one launch, because they come as a host array. */
 enum { POSITIONS = 64 };
 struct positions {
     int frame[POSITIONS];
 };
 
-/* Angles in double: positions reach thousands, and the table is wanted to the last place of float. */
+/* Angles are in double, because positions reach thousands and the table is wanted to the last place of float. */
 struct table_entry {
     real *cos, *sin;
     struct rope_axes axes;
@@ -48,7 +48,7 @@ void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *f
 
 /* ---- rotation ---- */
 
-/* V pairs from x on. */
+/* Loads V pairs from x on. */
 template <int V, class T> __device__ inline void load_pairs(float (&u)[V], float (&v)[V], const T *x) {
     float both[2][V];
     load(both[0], x);
@@ -71,7 +71,7 @@ template <int V, class T> __device__ inline void store_pairs(T *y, const float (
     store(y + V, both[1]);
 }
 
-/* Tokens of samples at a distance; a token's row is H heads of `half` pairs. */
+/* Operands: samples are at a distance of their own; a token's row is H heads of `half` pairs. */
 struct rotation {
     const real *cos, *sin;
     long n, H, half, x_stride, y_stride;

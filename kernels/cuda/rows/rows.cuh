@@ -14,8 +14,8 @@ template <int V, int K> struct row { float x[K][V]; };
    row_shape sees to. Rows lie at 64-bit distances. */
 template <int V> __device__ inline unsigned column(int k) { return (k * blockDim.x + threadIdx.x) * V; }
 
-/* Runs `body` for the pieces k, columns c that lie in the row; V divides d, so a piece lies in it whole or not at
-   all. */
+/* Runs the body for each piece k, at column c, that lies in the row; V divides d, so that
+   a piece lies in it whole or not at all. */
 #define EACH_PIECE(V, K, d)                                                                                            \
     _Pragma("unroll") for (int k = 0; k < K; k++) if (unsigned c = column<V>(k); c < (unsigned)(d))
 
@@ -86,8 +86,8 @@ template <int V, int K> __device__ inline float row_squares(const row<V, K> &r) 
         }                                                                                                              \
     } while (0)
 
-/* The rows of a launch: `groups` groups of rows_per_group rows (the last may be shorter), each group cut into `parts`
-   parts, one block each. */
+/* The rows of a launch: `groups` groups of rows_per_group rows (the last may be shorter),
+   each group cut into `parts` parts, one block each. */
 struct row_parts {
     long n, rows_per_group, groups, parts;
 };
@@ -104,8 +104,8 @@ __device__ inline struct row_span span_of_block(const struct row_parts &p) {
     return s;
 }
 
-/* sums: how many vectors of d floats each block leaves in the workspace. 0 rows, or more than 32 bits hold (a failure,
-   kept): groups 0. */
+/* Divides rows into parts. `sums` is the number of vectors of d floats that each block leaves in the workspace. With 0
+   rows, or more than 32 bits hold (a failure, kept), groups is 0. */
 static inline struct row_parts row_parts(long n, long rows_per_group, long d, int sums) {
     struct row_parts p = {n, rows_per_group, 0, 1};
     if (n <= 0) return p;
@@ -116,11 +116,11 @@ static inline struct row_parts row_parts(long n, long rows_per_group, long d, in
     return p;
 }
 
-/* out[g stride + i] += sum over the group's parts of partial[(g parts + p) d + i], in the order of p; out NULL:
-   nothing. In column_sums.cu. */
+/* out[g stride + i] += sum over the group's parts of partial[(g parts + p) d + i], in the
+   order of p; out NULL: nothing. In column_sums.cu. */
 void add_parts(real *out, const float *partial, long groups, long parts, long d, long stride);
-/* Room for the blocks' partial sums of `sum` in the workspace; NULL where the sum is not wanted, or, with a failure
-   kept, where there is none. */
+/* Takes room in the workspace for the blocks' partial sums of `sum`; NULL: the sum is not
+   wanted, or there is no room, and a failure is kept. */
 static inline float *sums_push(const real *sum, long blocks, long d) {
     return sum ? (float *)workspace_push(sizeof(float) * (size_t)(blocks * d)) : NULL;
 }

@@ -9,7 +9,7 @@ struct latents {
     long F, C, H, W, stride;
 };
 
-/* Number i of [B, F, C, H, W]: where it lies in the latents, its token, channel and place q*2 + r in the patch. */
+/* Place of number i of [B, F, C, H, W]: index in the latents, token, channel and place q 2 + r in the patch. */
 struct token_place {
     long latent, token, c, qr;
 };
@@ -86,7 +86,7 @@ struct audio_window {
 #pragma unroll
         for (int j = 0; j < V; j++) {
             if (mask) v[j] *= mask[b * T + t];
-            if (latent == 0 && row >= AUDIO_WINDOW_FIRST) v[j] = 0; /* frame 0 of the video alone is latent 0 */
+            if (latent == 0 && row >= AUDIO_WINDOW_FIRST) v[j] = 0; /* latent frame 0 is one video frame */
         }
         store(window + i, v);
     }

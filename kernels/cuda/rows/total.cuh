@@ -1,12 +1,13 @@
-/* total.cuh: the sum of f(i) over many i into one number, in double and in a fixed order, without a round trip to the
-   host: a fixed number of blocks leave partial sums in the workspace, one block adds them up in order. f may write
-   gradients as it goes. */
+/* total.cuh: the sum of f(i) over many i into one number, in double and in a fixed order, without a
+   round trip to the host: a fixed number of blocks leave partial sums in the workspace, one block adds
+   them up in order. f may write gradients as it goes. */
 #ifndef KERNELS_CUDA_ROWS_TOTAL_CUH
 #define KERNELS_CUDA_ROWS_TOTAL_CUH
 
 #include "kernels/cuda/kernel.cuh"
 
-/* Depends on the size alone. 1024 blocks fill any device; eight terms a thread make the second step worth while. */
+/* Number of blocks, which depends on the size alone. 1024 fill any device; eight terms to
+   a thread make the second step worth while. */
 static inline long total_parts(long n) {
     long parts = divide_up(n, 8 * BLOCK_THREADS);
     return parts < 1 ? 1 : parts > SUM_BLOCKS ? SUM_BLOCKS : parts;
@@ -21,7 +22,7 @@ __global__ void __launch_bounds__(BLOCK_THREADS) partial_kernel(F f, long n, lon
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-/* G: `at(sample, total)`. */
+/* Adds up the partial sums and calls g.at(sample, total). */
 template <class G>
 __global__ void __launch_bounds__(BLOCK_THREADS) total_kernel(G g, long parts, const double *partial) {
     double sum = 0;
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(BLOCK_THREADS) total_kernel(G g, long parts, c
     if (threadIdx.x == 0) g.at(blockIdx.x, sum);
 }
 
-/* g.at(sample, sum over i < n of f.at(sample n + i)) for each sample. */
+/* Calls g.at(sample, sum over i < n of f.at(sample n + i)) for each sample. */
 template <class F, class G> static void total(F f, G g, long samples, long n) {
     long parts = total_parts(n), blocks = launch_blocks(samples * parts, 1);
     if (blocks < 0) return device_fail("sums of %ld samples: too many", samples);
