@@ -25,9 +25,10 @@ const struct config_field stream_fields[] = {
     TEXT("out", out, "'null'",
          "Video file to write (.mp4, .m4v, .mov, .mkv, .webm, .avi or .gif); - writes raw rgb24 frames to standard "
          "output; null writes nothing and only measures times."),
-    CHOICE("talk", talk, masks, "voice",
-           "How it is decided who speaks when: voice detects voice activity, always takes every party as speaking "
-           "throughout, file reads `mask`."),
+    CHOICE(
+        "talk", talk, masks, "voice",
+        "Who speaks when: voice finds out by voice activity, always lets every party speak throughout, file reads it "
+        "from `mask`."),
     TEXT("mask", mask, "", "CSV file with one line talk,listen for each video frame; needed with talk=file."),
     REAL("seconds", seconds, 0, 1e9, "0", "Seconds of video after which to stop; 0 goes on to the sound's end."),
     LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),

@@ -193,7 +193,7 @@ struct settings {
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    TEXT("part", part, "", "The part to measure alone: limits, operations, blocks, stream, dry or kernels."),
+    TEXT("part", part, "", "Part that is measured alone; empty measures all of them but kernels."),
     CHOICE("net", net, bench_net_names, "5b",
            "Shape of the network that blocks and stream measure: Wan2.2-TI2V-5B's or Wan2.1-T2V-1.3B's."),
     TEXT("size", size, "",
@@ -204,10 +204,19 @@ static const struct config_field keys[] = {
          "Measures training blocks alone, with algorithms that give the same bits every time."),
     FLAG("tiny", tiny, "no", "Takes small shapes, to try the program itself."),
 };
+static const char parts_text[] =
+    "The parts are:\n"
+    "  limits      the largest matrix products and a copy: what this device can do\n"
+    "  operations  the operations of a block and of the light decoder, against the limits\n"
+    "  blocks      a training block over 21 latent frames, forward and backward, against the limits\n"
+    "  stream      chunks of a live stream through all layers, the light decoder, the first frame\n"
+    "  dry         launches, bytes and operations, counted without a device, against the least possible\n"
+    "  kernels     the six costliest calls, each once for a profiler\n";
 static const struct command command = {.name = "bench_dit",
                                        .does =
                                            "Measures the blocks of a full-size network, and a live stream through it.",
                                        .words = "",
+                                       .text = parts_text,
                                        .keys = keys,
                                        .key_count = FIELDS(keys)};
 
