@@ -155,9 +155,9 @@ void depth_from_planes(real *y, const real *x, long t, long h, long w, long C, c
 /* y [size, C] = scale[c] x [C, size] + shift[c] by channel c, product and sum each rounded:
    takes a latent frame out of a codec's normalisation */
 void channels_last_scaled(real *y, const real *x, const real *scale, const real *shift, long C, long size);
-/* rgb [frames, size, 3] from the planes x [frames, 3, size]. Of scale x + shift, a colour in [-1, 1], product and sum
-   each rounded, the byte by base/pixels.h, in float in every build: scale 1 and shift 0 for colours in [-1, 1], 2 and
-   -1 for those in [0, 1]. What lies beyond is held within. fault [1] becomes 1 where an x is not finite, else stays. */
+/* rgb [frames, size, 3] = the bytes (base/pixels.h) of scale x + shift for planes x [frames, 3, size], product and sum
+   each rounded to float in every build. Colours in [-1, 1] take scale 1 and shift 0, those in [0, 1] take 2 and -1;
+   colours beyond are clamped. fault [1] becomes 1 if any x is not finite, and otherwise stays as it is. */
 void pixels_to_bytes(uint8_t *rgb, uint8_t *fault, const real *x, real scale, real shift, long frames, long size);
 
 /* ---- norms ----

@@ -1,5 +1,5 @@
-/* pixels.c: colours to bytes. A task is a piece of a frame: the bytes of each plane are made side by side, then put
-   together. */
+/* pixels.c: turns colours into bytes. A task is a piece of a frame: the bytes of each plane are made
+   first, then woven into pixels. */
 #include <stdint.h>
 
 #include "base/pixels.h"
@@ -8,14 +8,14 @@
 
 enum { PIECE = 1024 };
 
-/* A plane's bytes; other than 0: one of its numbers is not finite. */
+/* Makes the bytes of a plane; returns 0 when all of its numbers are finite. */
 static int plane_to_bytes(uint8_t *to, const real *x, float scale, float shift, long n) {
     int bad = 0;
 #pragma omp simd reduction(| : bad)
     for (long i = 0; i < n; i++) {
         float v = (float)x[i], product = scale * v;
         to[i] = pixel_byte(product + shift);
-        bad |= v - v != 0; /* infinite or no number */
+        bad |= v - v != 0; /* true for infinities and NaN */
     }
     return bad;
 }

@@ -9,8 +9,8 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/types.h"
 
-/* ORDERED_MOST: where the ordered form wants more, as for a whole clip at full size, it goes through the keys in pieces
-   (attention_cudnn.h). */
+/* Sizes in bytes, but TILE, which is rows. Where the ordered form wants more than ORDERED_MOST, as for a whole clip at
+   full size, it takes the keys in pieces (attention_cudnn.h). */
 enum { TILE = 128, LIBRARY_FORWARD = 4 << 20, ORDERED_MOST = 1 << 30, LIBRARY_CONV = 16 << 20 };
 
 static size_t tiles(long rows) { return (size_t)((rows + TILE - 1) / TILE * TILE); }

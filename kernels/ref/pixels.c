@@ -1,4 +1,4 @@
-/* pixels.c: colours to bytes, as the definition (kernels.h). */
+/* pixels.c: turns colours into bytes (kernels.h), as the definition. */
 #include "base/pixels.h"
 
 #include <math.h>
@@ -6,7 +6,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-/* One place of a frame: its three colours; 1: one of them is not finite. */
+/* Turns the three colours of one place of a frame into bytes; 1: one of them is not finite. */
 static int place_to_bytes(uint8_t *rgb, const real *x, float scale, float shift, long size) {
     int bad = 0;
     for (int c = 0; c < 3; c++) {

@@ -29,7 +29,7 @@ struct decoder {
     struct arena arena;
     real *latents[SLOTS], *pixels;
     struct byte_output shown;
-    size_t bytes; /* size of a chunk's pictures of 8 bits */
+    size_t bytes; /* bytes of a chunk's pictures of 8 bits */
     int height, width;
 };
 
@@ -77,7 +77,7 @@ static void decoder_close(struct decoder *d) {
     light_decoder_destroy(&d->net);
 }
 
-/* To pictures of 8 bits, on the device. */
+/* Decodes a slot's latents to pictures of 8 bits, on the device. */
 static void decode(struct decoder *d, int slot) {
     int frames = light_stream_decode(&d->net, &d->params, d->acts, d->latents[slot], CHUNK, d->pixels);
     pixels_to_bytes(d->shown.rgb, d->shown.fault, d->pixels, 2, -1, frames, d->shown.places);
@@ -192,8 +192,8 @@ static int bench_pair(struct pair *p, struct live *s, struct decoder *d) {
     return OK;
 }
 
-/* One chunk from its sound's features to pictures in the host's memory, nothing beside it; at: begin, then the end of
-   each part. */
+/* Takes one chunk from the features of its sound to pictures in host memory, with nothing beside it; at [4] gets the
+   time at the beginning and after each part. */
 static int chunk_to_host(struct live *s, struct decoder *d, void *host, double at[4]) {
     at[0] = bench_now();
     TRY(live_chunk(s, d->latents[0]));
@@ -211,8 +211,8 @@ static int bench_first_frame(struct live *s, struct decoder *d, const char *name
     void *host = malloc(d->bytes);
     double at[4] = {0};
     if (!host) return error_set(ERR_DEVICE, "out of memory for the pictures");
-    memset(host, 0, d->bytes);  /* the pages are there */
-    device_pin(host, d->bytes); /* as a stream's frames are */
+    memset(host, 0, d->bytes);  /* touches the pages, so that the system gives them now */
+    device_pin(host, d->bytes); /* a stream's frames are pinned, too */
     int code = chunk_to_host(s, d, host, at);
     device_unpin(host);
     free(host);

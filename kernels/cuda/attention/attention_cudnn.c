@@ -183,8 +183,8 @@ void cudnn_attention_backward_ordered(struct cudnn_graph *g, const struct cudnn_
     g->kept = sizeof(elem) * (size_t)(key->v[KEY_B] * key->v[KEY_H] * key->v[KEY_S] * key->v[KEY_K]);
 }
 
-/* Lists the forms. The form of one operation finalises from cuDNN 9.21 on, but has engines for every architecture only
-   from 9.28 on. */
+/* Lists the forms. The form of one operation finalises from cuDNN 9.21 on, but has engines for every
+   architecture only from 9.28 on. */
 int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int deterministic) {
     int count = 0;
     if (deterministic) return *form = cudnn_attention_backward_ordered, 1;
@@ -195,7 +195,7 @@ int cudnn_attention_backward_forms(cudnn_builder **form, size_t version, int det
 
 /* ---- pieces of keys ---- */
 
-/* The library keeps gradients of scores in whole tiles. */
+/* Rows and columns of a tile; the library keeps gradients of scores in whole tiles. */
 enum { KEPT_TILE = 128 };
 static long whole_tiles(long n) { return (n + KEPT_TILE - 1) / KEPT_TILE * KEPT_TILE; }
 

@@ -136,7 +136,7 @@ static size_t pieces(const struct part *p) {
     return arena_aligned(p->dq) + 2 * arena_aligned(p->keys) + arena_aligned(p->delta) + arena_aligned(p->dq_sum);
 }
 
-/* Whether the ordered form can keep what it wants to; other forms keep nothing. */
+/* 1: the workspace holds what the ordered form keeps; other forms keep nothing. */
 static int kept_fits(const struct part *part, const struct attention *a) {
     if (part->form != cudnn_attention_backward_ordered) return 1;
     size_t bytes = pieces(part) + cudnn_attention_kept(a->B, a->S, a->H, part->range->keys.length);
@@ -206,8 +206,8 @@ static void run_part(const struct part *part, const struct backward *p, const st
 /* A piece of workspace; NULL where none is wanted. plan_part has seen that they fit. */
 static void *piece(size_t bytes) { return bytes ? workspace_push(bytes) : NULL; }
 
-/* One part: its own gradients to where they are wanted; the queries' are added to what earlier parts left in dq, or in
-   the float sum. */
+/* Goes back through one part: the keys' gradients go where they are wanted, the queries' are added to what earlier
+   parts left in dq or, where it is not NULL, in the float sum. */
 static void backward_part(elem *dq, real *sum, const struct part *part, const struct backward *p) {
     const struct attention *a = p->a;
     const struct joined *range = part->range;
@@ -228,9 +228,9 @@ static void backward_part(elem *dq, real *sum, const struct part *part, const st
     workspace_pop(own_dq);
 }
 
-/* ---- the ordered backward, where it does not fit: one sample's keys in pieces (attention_cudnn.h) ---- */
+/* ---- the ordered backward in pieces of one sample's keys, where the whole does not fit (attention_cudnn.h) ---- */
 
-/* Keys first .. first + length - 1 of a sample's range, as a problem of their own. */
+/* A piece of the keys of a sample's range, as a problem of its own. */
 struct key_piece {
     struct attention one;
     struct attention_range keys;
@@ -261,7 +261,7 @@ static void cut_piece(struct key_piece *c, const struct attention *a, const stru
     set_pieces(&c->part, NULL, &c->one, 0);
 }
 
-/* Does `each` for every piece of a sample until it returns 0; returns what the last one did. */
+/* Calls each(piece, user) for every piece of a sample until it returns 0; returns 1 when it never did. */
 static int for_pieces(const struct attention *a, long sample, size_t bytes,
                       int (*each)(struct key_piece *piece, void *user), void *user) {
     struct key_piece piece;
@@ -278,7 +278,7 @@ static int for_pieces(const struct attention *a, long sample, size_t bytes,
     return went;
 }
 
-/* user: the bytes that the caller takes beside those of the piece itself. */
+/* Finds the plan of a piece; `user` points at the bytes that the caller takes beside those of the piece itself. */
 static int plan_piece(struct key_piece *c, void *user) {
     struct cudnn_key key = cudnn_attention_key(&c->one, &c->keys);
     c->part.plan = cudnn_plan(&key, c->part.form, *(const size_t *)user + pieces(&c->part));
@@ -288,7 +288,7 @@ static int plan_piece(struct key_piece *c, void *user) {
 /* One sample of the backward. */
 struct sample_backward {
     struct backward p;
-    real *dq_sum; /* in the workspace by now */
+    real *dq_sum; /* float gradient of the queries, in the workspace */
 };
 
 static int run_piece(struct key_piece *c, void *user) {

@@ -18,7 +18,7 @@ struct merge {
         for (int r = 0; r < count; r++) most = fmaxf(most, range[r * pitch]);
         for (int r = 0; r < count; r++) total += expf(range[r * pitch] - most);
         if (i == row * (I)D) lse[place] = most + logf(total);
-        float share = 1 / total; /* before the vectors are there: behind them registers do not suffice */
+        float share = 1 / total; /* computed before the vectors are loaded, because registers do not suffice for both */
         for (int r = 0; r < count; r++, range += pitch, from += size) {
             float weight = expf(*range - most) * share, v[V];
             load(v, from);

@@ -133,7 +133,8 @@ int cudnn_serves(const struct cudnn_engine *engine, const struct cudnn_target *t
 
 static void does_not_fit(struct cudnn_choice *choice, int64_t bytes, const struct cudnn_target *target) {
     if ((size_t)bytes < target->kept) {
-        snprintf(choice->reason, sizeof choice->reason, "an engine does not keep what its sums are to be made of");
+        snprintf(choice->reason, sizeof choice->reason,
+                 "an engine would add up as blocks come instead of keeping what its sums are made of");
         return;
     }
     if (!choice->refused || (size_t)bytes < choice->refused) choice->refused = (size_t)bytes;

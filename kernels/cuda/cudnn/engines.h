@@ -11,8 +11,8 @@ struct cudnn_target {
     cudnnHandle_t handle;               /* handle of the device; NULL: there is none */
     cudnnBackendDescriptor_t described; /* properties of the device to choose for, without a handle */
     size_t workspace;                   /* bytes that an engine may take */
-    int deterministic;                  /* 1: none whose sums may change their order */
-    size_t kept;                        /* the graph's (graph.h); cudnn_choose sets it */
+    int deterministic;                  /* 1: no engine whose sums may change their order */
+    size_t kept;                        /* `kept` of the graph (graph.h); cudnn_choose sets it */
 };
 
 /* An engine with its settings, as the library's heuristics propose it. */

@@ -63,8 +63,7 @@ struct cudnn_graph {
     char name[96]; /* name in reports: "attention backward 1 x 1914 x 8294, 24 x 128" */
     int tensors, nodes;
     int full; /* 1: something did not fit; no plan is made of such a graph */
-    /* Bytes that an engine must keep in its workspace: with less it adds up what the graph wants kept. 0: any will
-       do */
+    /* Least bytes of workspace of an engine; one with less adds up what the graph wants kept. 0: any engine will do */
     size_t kept;
     struct cudnn_tensor tensor[GRAPH_TENSORS];
     struct graph_node node[GRAPH_NODES];

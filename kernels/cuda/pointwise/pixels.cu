@@ -1,14 +1,14 @@
-/* pixels.cu: kernels.h's colours to bytes. A thread has one place of a frame or VECTOR of them: it reads of three
-   planes and writes one run of bytes. */
+/* pixels.cu: turns colours into bytes (kernels.h). A thread has one place of a frame, or VECTOR of them: it reads from
+   three planes and writes one run of bytes. */
 #include "kernels/cuda/kernel.cuh"
 
-/* The rule of base/pixels.h, which no compiler may fuse. */
+/* The rule of base/pixels.h, by operations that no compiler may fuse. */
 __device__ static inline unsigned byte_of(float v) {
     float at = __fadd_rn(__fmul_rn(__fadd_rn(v, 1), 127.5f), 0.5f);
     return !(at > 0) ? 0 : at > 255 ? 255 : (unsigned)at;
 }
 
-/* V places' bytes, from their words, the first byte lowest. */
+/* Stores the bytes of V places, which come one in a word each; the first byte lies lowest. */
 template <int V> __device__ static inline void store_bytes(uint8_t *to, const unsigned (&byte)[3 * V]) {
     if constexpr (V == 1) {
 #pragma unroll
@@ -45,7 +45,7 @@ struct places_to_bytes {
             }
         }
         store_bytes<V>(rgb + 3 * (long)i, byte);
-        if (bad) *fault = 1; /* whoever meets one writes the same */
+        if (bad) *fault = 1; /* several threads may write it, all the same */
     }
 };
 
