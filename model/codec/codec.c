@@ -57,7 +57,8 @@ int codec_open(struct codec *codec, const char *name, int height, int width, con
         return error_set(ERR_INPUT, "codec %s: cannot work at %d x %d pixels", name, height, width);
     if (!kind) return error_set(ERR_INPUT, "codec %s: not known here (%s are)", name, codec_names());
     if (kind->external)
-        return error_set(ERR_INPUT, "codec %s: its weights are in a file of their own, and none was named", name);
+        return error_set(ERR_INPUT, "codec %s: its weights have a file of their own; name it with codec_weights=PATH",
+                         name);
     snprintf(codec->name, sizeof codec->name, "%s", name);
     codec->height = height;
     codec->width = width;
@@ -70,7 +71,7 @@ int codec_fit(struct codec *codec, const char *name, const struct codec_fit *fit
               void *user) {
     const struct kind *kind = find(name);
     memset(codec, 0, sizeof *codec);
-    if (!kind || !kind->fit) return error_set(ERR_USAGE, "codec %s: not one that is fitted", name);
+    if (!kind || !kind->fit) return error_set(ERR_USAGE, "codec %s: it cannot be fitted to data", name);
     return kind->fit(codec, fit, next, user);
 }
 
