@@ -155,6 +155,7 @@ int codec_file_open(struct codec *codec, const struct codec_source *s, int heigh
     const char *name = *s->name ? s->name : codec_in(s->path, &stride);
     if (name && !codec_is_external(name)) return open_tensors(codec, name, s->path, height, width);
     if (!*s->path)
-        return error_set(ERR_USAGE, "codec %s: its weights are in a file of their own, and none was named", s->name);
+        return error_set(ERR_USAGE, "codec %s: its weights have a file of their own; name it with codec_weights=PATH",
+                         s->name);
     return open_vae(codec, s, height, width);
 }

@@ -91,8 +91,8 @@ int export_sums_check_config(const cJSON *root) {
     TRY(config_sum(root, text));
     if (cJSON_IsString(sum) && !strcmp(sum->valuestring, text)) return OK;
     return error_set(ERR_INPUT,
-                     "is damaged, or was changed since the export: its sum is %s, not \"sum\" (who takes \"sum\" "
-                     "out takes it as it is)",
+                     "is damaged, or was changed since the export: its sum is %s, not \"sum\" (to use it "
+                     "as it is, remove the key \"sum\")",
                      text);
 }
 
@@ -154,7 +154,7 @@ int export_sums_check(const char *folder) {
     if (!code && sums) code = check_files(sums, folder);
     cJSON_Delete(root);
     if (!code && !covered && !__atomic_exchange_n(&said, 1, __ATOMIC_RELAXED))
-        log_line("%s: an export %s: damage to it may go unseen", folder,
+        log_line("%s: an export %s: damage to it may go unseen; export it again to add sums", folder,
                  sums ? "whose config.json has no sum of its own" : "without sums");
     return code;
 }

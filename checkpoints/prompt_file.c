@@ -151,8 +151,7 @@ static void list_prompts(const struct prompt_file *f, char *list, size_t size) {
 static int none(const struct prompt_file *f, const char *text) {
     char list[400];
     list_prompts(f, list, sizeof list);
-    if (!text || !*text)
-        return error_set(ERR_INPUT, "%s: which prompt is meant must be said; there are %s", f->path, list);
+    if (!text || !*text) return error_set(ERR_INPUT, "%s: has no default prompt; name one of %s", f->path, list);
     return error_set(ERR_INPUT, "%s: has no embedding of \"%.80s\"; there are %s (text_embed makes one)", f->path, text,
                      list);
 }

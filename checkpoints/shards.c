@@ -56,15 +56,16 @@ static int refuse_folder(const char *folder) {
 static int choose_file(const char *folder, int look_below, char *path, size_t size) {
     char name[NAME_LENGTH_MAX + 1], below[FILE_PATH_MAX];
     int indexes = count_files(folder, index_ending, name, sizeof name);
-    if (indexes > 1) return error_set(ERR_INPUT, "%s: holds %d indexes; name the one that is meant", folder, indexes);
+    if (indexes > 1)
+        return error_set(ERR_INPUT, "%s: holds %d indexes; give the path of the one to use", folder, indexes);
     if (indexes) return file_join(path, size, folder, name);
     int files = count_files(folder, file_ending, name, sizeof name);
     if (files == 1) return file_join(path, size, folder, name);
     TRY(file_join(below, sizeof below, folder, "transformer"));
     if (look_below && is_folder(below)) return choose_file(below, 0, path, size);
     if (files)
-        return error_set(ERR_INPUT, "%s: holds %d safetensors files and no index; name the one that is meant", folder,
-                         files);
+        return error_set(ERR_INPUT, "%s: holds %d safetensors files and no index; give the path of the one to use",
+                         folder, files);
     return refuse_folder(folder);
 }
 

@@ -134,7 +134,7 @@ static int choice_at(const cJSON *root, const char *group, const char *key, cons
     TRY(text_at(root, group, key, name, sizeof name));
     for (*out = 0; names[*out]; ++*out)
         if (!strcmp(name, names[*out])) return OK;
-    return error_set(ERR_INPUT, "%s.%s: \"%s\" is none of those that there are (%s, ...)", group, key, name, names[0]);
+    return error_set(ERR_INPUT, "%s.%s: unknown value \"%s\" (known: %s, ...)", group, key, name, names[0]);
 }
 
 /* Reads the recipe, which must name the same encoder; older exports have none. */

@@ -99,7 +99,7 @@ static int agree(const cJSON *config, const char *key, long ours) {
 static int says(const cJSON *config, const char *key, const char *wanted) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(config, key);
     if (!item || (cJSON_IsString(item) && !strcmp(item->valuestring, wanted))) return OK;
-    return error_set(ERR_INPUT, "%s: only %s is built", key, wanted);
+    return error_set(ERR_INPUT, "%s: only %s is supported", key, wanted);
 }
 
 static int apply_config(const cJSON *config, struct umt5_config *c) {

@@ -72,7 +72,7 @@ static int list_at(const cJSON *root, const char *key, int count, int *out) {
 static int text_must_be(const cJSON *root, const char *key, const char *wanted) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
     if (!item || (cJSON_IsString(item) && !strcmp(item->valuestring, wanted))) return OK;
-    return error_set(ERR_INPUT, "%s: only \"%s\" is built", key, wanted);
+    return error_set(ERR_INPUT, "%s: only \"%s\" is supported", key, wanted);
 }
 
 static int parse_config(struct wav2vec2_config *c, const cJSON *root) {
@@ -83,7 +83,7 @@ static int parse_config(struct wav2vec2_config *c, const cJSON *root) {
     TRY(flag_at(root, "add_adapter", &adapter));
     const cJSON *attention_adapter = cJSON_GetObjectItemCaseSensitive(root, "adapter_attn_dim");
     if (adapter || (attention_adapter && !cJSON_IsNull(attention_adapter)))
-        return error_set(ERR_INPUT, "adapters are not built");
+        return error_set(ERR_INPUT, "adapters are not supported");
     const cJSON *dims = cJSON_GetObjectItemCaseSensitive(root, "conv_dim");
     if (dims) { /* without them, base's */
         c->convs = cJSON_GetArraySize(dims);
@@ -118,7 +118,8 @@ static int parse_config(struct wav2vec2_config *c, const cJSON *root) {
 static int parse_preprocessor(struct wav2vec2_config *c, const cJSON *root) {
     int rate = AUDIO_RATE;
     TRY(integer_at(root, "sampling_rate", &rate));
-    if (rate != AUDIO_RATE) return error_set(ERR_INPUT, "sampling_rate: %d, but only %d is built", rate, AUDIO_RATE);
+    if (rate != AUDIO_RATE)
+        return error_set(ERR_INPUT, "sampling_rate: %d, but only %d is supported", rate, AUDIO_RATE);
     return flag_at(root, "do_normalize", &c->normalise);
 }
 

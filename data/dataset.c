@@ -132,7 +132,9 @@ static int check_sum(struct dataset *set, int version) {
     if (dataset_file_sum(set->file, &set->sum)) return damaged(set, "something in it");
     snprintf(found, sizeof found, "%08x", (unsigned)set->sum);
     if (!there) {
-        log_line("%s: a data set of version %d, which has no sums: damage to it may go unseen", set->path, version);
+        log_line(
+            "%s: a data set of version %d, which has no sums: damage to it may go unseen; prepare it again to add them",
+            set->path, version);
         return OK;
     }
     if (read_text_attribute(set->file, DATASET_SUM, text, sizeof text) || strcmp(text, found))
@@ -450,7 +452,7 @@ static int check_part(const struct dataset *set, const struct dataset_row *row, 
         return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): %s: value %ld is not finite", set->path, r,
                          row->clip, name, wrong);
     if (sums && dataset_place_sum((uint64_t)r, place, values, sizeof *values * count) != sums[place])
-        return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): its %s are damaged: their sum is another",
+        return error_set(ERR_INPUT, "%s: data set: row %ld (clip %d): its %s are damaged: their checksum differs",
                          set->path, r, row->clip, name);
     return OK;
 }
@@ -504,7 +506,7 @@ static int check_pictures(const struct dataset *set, long r, int first, int fram
         int place = s->F + PARTS + f;
         if (dataset_place_sum((uint64_t)r, place, pictures, bytes) != sums[place])
             return error_set(ERR_INPUT,
-                             "%s: data set: row %ld (clip %d): its pictures are damaged: their sum is another",
+                             "%s: data set: row %ld (clip %d): its pictures are damaged: their checksum differs",
                              set->path, r, set->clip[r]);
         pictures += bytes;
     }
@@ -581,7 +583,7 @@ int dataset_text(struct dataset *set, int prompt, float *text) {
     pthread_mutex_unlock(&set->lock);
     if (bad) return damaged(set, "text");
     if (set->text_sums && dataset_place_sum((uint64_t)prompt, 0, text, sizeof *text * filled) != set->text_sums[prompt])
-        return error_set(ERR_INPUT, "%s: data set: prompt %d is damaged: its sum is another", set->path, prompt);
+        return error_set(ERR_INPUT, "%s: data set: prompt %d is damaged: its checksum differs", set->path, prompt);
     long wrong = finite_fault(text, filled);
     if (wrong < 0) return OK;
     return error_set(ERR_INPUT, "%s: data set: prompt %d: token %ld is not finite", set->path, prompt,

@@ -76,7 +76,7 @@ static int open_format(struct media_source *s) {
         return error_set(ERR_INPUT, "%s: is text, not video or sound", s->path);
     if (known) return OK; /* bare samples need no look ahead, for which libav would wait two seconds */
     if (avformat_find_stream_info(s->format, NULL) < 0 || s->format->nb_streams > STREAMS_MAX)
-        return error_set(ERR_INPUT, "%s: its streams cannot be made out", s->path);
+        return error_set(ERR_INPUT, "%s: its streams cannot be recognised", s->path);
     return OK;
 }
 

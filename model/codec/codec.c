@@ -11,14 +11,14 @@
 #include "model/codec/internal.h"
 #include "model/params/transfer.h"
 
-/* A row a codec. */
+/* The codecs, a row each. */
 static const struct kind {
     const char *name;
-    int external; /* weights in a file of their own (checkpoints/codec_file.h); the rest is of those that travel */
+    int external; /* 1: weights have a file of their own (checkpoints/codec_file.h); the rest is not used */
     int (*open)(struct codec *codec, const struct codec_tensor *tensors, int count);
     int (*fit)(struct codec *codec, const struct codec_fit *fit, int (*next)(void *user, float *group), void *user);
     int (*stride)(const struct codec_tensor *tensors, int count);
-    struct codec_linear (*linear)(const struct codec *codec); /* NULL: it is no linear map */
+    struct codec_linear (*linear)(const struct codec *codec); /* NULL: the codec is no linear map */
 } kinds[] = {
     {"pca", 0, codec_pca_open, codec_pca_fit, codec_pca_stride, codec_pca_linear},
     {"wan21", 1, NULL, NULL, NULL, NULL},
@@ -57,7 +57,8 @@ int codec_open(struct codec *codec, const char *name, int height, int width, con
         return error_set(ERR_INPUT, "codec %s: cannot work at %d x %d pixels", name, height, width);
     if (!kind) return error_set(ERR_INPUT, "codec %s: not known here (%s are)", name, codec_names());
     if (kind->external)
-        return error_set(ERR_INPUT, "codec %s: its weights are in a file of their own, and none was named", name);
+        return error_set(ERR_INPUT, "codec %s: its weights have a file of their own; name it with codec_weights=PATH",
+                         name);
     snprintf(codec->name, sizeof codec->name, "%s", name);
     codec->height = height;
     codec->width = width;
@@ -70,7 +71,7 @@ int codec_fit(struct codec *codec, const char *name, const struct codec_fit *fit
               void *user) {
     const struct kind *kind = find(name);
     memset(codec, 0, sizeof *codec);
-    if (!kind || !kind->fit) return error_set(ERR_USAGE, "codec %s: not one that is fitted", name);
+    if (!kind || !kind->fit) return error_set(ERR_USAGE, "codec %s: it cannot be fitted to data", name);
     return kind->fit(codec, fit, next, user);
 }
 
@@ -127,7 +128,8 @@ int codec_not_finite(void) {
     return error_set(ERR_NUMERIC, "a picture is not finite: the weights or the input make numbers that are too large");
 }
 
-/* Through float pixels in host memory, a latent frame at a time. Returns codec_decode's number of frames. */
+/* Decodes to bytes through float pixels in host memory, a latent frame at a time. Returns codec_decode's number of
+   frames. */
 static int decode_on_host(struct codec *codec, const real *latents, int frames, unsigned char *rgb) {
     size_t places = (size_t)codec->height * (size_t)codec->width,
            latent = (size_t)codec->channels * codec->h * codec->w;

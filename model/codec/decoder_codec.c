@@ -8,7 +8,7 @@
 #include "model/codec/byte_output.h"
 #include "model/params/transfer.h"
 
-/* Latent frames at once: as many as have this number of pixels, at most MOST. */
+/* Limits of the latent frames decoded at once: so many pixels in all, and at most MOST frames. */
 enum { PIXELS = 1 << 18, MOST = 8 };
 
 struct decoder_codec {
@@ -16,12 +16,12 @@ struct decoder_codec {
     struct params params;
     struct arena arena;
     struct decoder_acts acts;
-    int at_once;              /* latent frames */
-    real *pixels, *picture;   /* what they make; the first latent's true picture */
-    struct byte_output bytes; /* what they make, to be shown */
-    float *shown;             /* host: the picture, in [0, 1] */
+    int at_once;              /* latent frames decoded at once */
+    real *pixels, *picture;   /* their pixels; the first latent's true picture */
+    struct byte_output bytes; /* converts their pixels to bytes */
+    float *shown;             /* host: the true picture, in [0, 1] */
     size_t channels, values;  /* numbers of a latent frame, of a video frame */
-    int shares;               /* net and weights are another stream's */
+    int shares;               /* 1: net and weights belong to another stream */
 };
 
 static int layout(struct decoder_codec *c, const struct codec *codec) {
@@ -65,7 +65,7 @@ static void decoder_codec_begin(void *state, const float *picture) {
     decoder_stream_begin(c->net, &c->acts, picture ? c->picture : NULL);
 }
 
-/* From [0, 1] to [-1, 1], held within. */
+/* Maps pixels from [0, 1] to [-1, 1] and clamps them. */
 static void widen(float *pixels, size_t n) {
     for (size_t i = 0; i < n; i++) {
         float v = 2 * pixels[i] - 1;
@@ -73,7 +73,8 @@ static void widen(float *pixels, size_t n) {
     }
 }
 
-/* Latent frames i and on of `frames`, as many as are taken at once, into c->pixels; the number of video frames. */
+/* Decodes latent frames from i on, as many as are decoded at once, into c->pixels. Returns the number of video
+   frames. */
 static int decode_some(struct decoder_codec *c, const real *latents, int i, int frames) {
     int now = frames - i < c->at_once ? frames - i : c->at_once;
     return decoder_stream_decode(c->net, &c->params, &c->acts, latents + (size_t)i * c->channels, now, c->pixels);
@@ -85,8 +86,7 @@ static int decoder_codec_decode_bytes(void *state, const real *latents, int fram
     byte_output_begin(&c->bytes);
     for (int i = 0; i < frames; i += c->at_once) {
         int n = decode_some(c, latents, i, frames);
-        byte_output_frames(&c->bytes, rgb + (size_t)written * c->values, c->pixels, 2, -1,
-                           n); /* pixels are in [0, 1] */
+        byte_output_frames(&c->bytes, rgb + (size_t)written * c->values, c->pixels, 2, -1, n); /* [0, 1] to [-1, 1] */
         written += n;
     }
     int code = byte_output_end(&c->bytes);
@@ -108,7 +108,7 @@ static int decoder_codec_decode(void *state, const real *latents, int frames, fl
 
 static int decoder_codec_share(struct codec_decoder *stream, const struct codec *codec, const void *state);
 
-/* A stream of that net; net and weights stay the caller's when it fails. */
+/* Opens a stream of a network; net and weights stay the caller's when this fails. */
 static int open_stream(struct codec_decoder *decoder, const struct codec *codec, struct decoder_net *net, elem *weights,
                        int shares) {
     struct decoder_codec *c = calloc(1, sizeof *c);

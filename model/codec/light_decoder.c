@@ -14,17 +14,18 @@
 enum { TRIM = 3, TURNS = 3 };
 
 struct layer_acts {
-    elem *in;        /* [B, T, h, w, ci], behind one frame of room when streaming */
-    elem *hidden[2]; /* MEMORY: after the first and second ReLU; GROW: the 1 x 1 layer's output, then in time */
-    elem *past;      /* MEMORY, streaming: the last frame seen */
+    elem *in; /* [B, T, h, w, ci]; in a stream behind room for one frame */
+    elem *
+        hidden[2]; /* MEMORY: first and second ReLU's output; GROW: the 1 x 1 layer's output, then the same as frames */
+    elem *past;    /* MEMORY in a stream: the last frame seen */
 };
 struct light_acts {
     enum decoder_memory memory;
-    int batch, frames, h, w; /* clips of the pass under way; latent frames at most (STREAM) or of each clip (TRAIN) */
+    int batch, frames, h, w; /* clips of this pass; most latent frames (STREAM) or those of each clip (TRAIN) */
     struct layer_acts layer[LIGHT_LAYERS_MAX];
-    real *clamped, *head, *raw; /* latents; the last layer's output; pixels with those to be trimmed */
+    real *clamped, *head, *raw; /* clamped latents; the last layer's output; pixels before the trimming */
     elem *gradient[TURNS];      /* TRAIN */
-    int started;                /* STREAM: the first latent was seen */
+    int started;                /* STREAM: 1: the first latent has been decoded */
 };
 
 /* ---- sizes ---- */
@@ -39,7 +40,7 @@ static long extent_frame(const struct extent *e) { return e->h * e->w * e->width
 static struct extent input_extent(const struct light_acts *a, const struct light_layer *l, int frames) {
     return (struct extent){(long)a->batch * frames * l->frames, (long)a->h * l->side, (long)a->w * l->side, l->ci};
 }
-/* Elements of the largest block of frames between or in layers, with the stream's room. */
+/* Returns the elements of the largest block of frames between or in layers, with the stream's room. */
 static long largest_block(const struct light_acts *a, const struct light_decoder *net) {
     long largest = 0;
     for (int i = 0; i < net->count; i++) {
@@ -62,14 +63,15 @@ static void layout_train(struct light_acts *a, const struct light_decoder *net, 
         const struct light_layer *l = &net->layers[i];
         struct extent in = input_extent(a, l, a->frames);
         a->layer[i].in = ARENA_TAKE(arena, "decoder: activations", elem, extent_size(&in));
-        for (int k = 0; k < 2; k++) /* what growth passes through is linear: nobody needs it again */
+        for (int k = 0; k < 2; k++) /* growth is linear, so the backward needs none of its inner values */
             a->layer[i].hidden[k] = l->kind == LIGHT_MEMORY
                                         ? ARENA_TAKE(arena, "decoder: activations", elem, extent_size(&in))
                                         : a->gradient[k];
     }
 }
 
-/* A block's output takes the turn after its input's; a memory block's first hidden frames lie there before. */
+/* Lays out a stream. Of the buffers that take turns, a block's output has the one after its input's, which a memory
+   block's first hidden frames use before. */
 static void layout_stream(struct light_acts *a, const struct light_decoder *net, struct arena *arena) {
     elem *turn[TURNS];
     long block = largest_block(a, net);
@@ -84,7 +86,7 @@ static void layout_stream(struct light_acts *a, const struct light_decoder *net,
     }
 }
 
-/* Frames, rows and columns of the pixels before the trimming. */
+/* Returns frames, rows and columns of the pixels before the trimming. */
 static struct extent pixel_extent(const struct light_acts *a, const struct light_decoder *net, int frames) {
     long stride = light_decoder_stride(&net->config);
     return (struct extent){(long)a->batch * frames * (TRIM + 1), a->h * stride, a->w * stride, 3};
@@ -116,7 +118,7 @@ void light_acts_free(struct light_acts *acts) { free(acts); }
 
 /* ---- layers ---- */
 
-/* What a pass works on. frames: latent frames of each sample in this pass. */
+/* One pass. frames: latent frames of each sample. */
 struct pass {
     const struct light_decoder *net;
     const struct params *params;
@@ -124,7 +126,7 @@ struct pass {
     int frames;
 };
 
-/* Convolution `which` of a layer over blocks that lie without room. */
+/* Returns the shape of a layer's convolution `which`, over blocks of frames without room in front. */
 static struct conv_shape shape_of(const struct pass *p, const struct light_layer *l, int which) {
     struct extent in = input_extent(p->acts, l, p->frames);
     int side = l->kind == LIGHT_GROW ? 0 : 1; /* padding of a 1 x 1 or a 3 x 3 kernel */
@@ -137,7 +139,7 @@ static struct conv_shape shape_of(const struct pass *p, const struct light_layer
                            .stride = {1, 1, 1},
                            .before = {0, side, side},
                            .after = {0, side, side}};
-    if (l->kind == LIGHT_MEMORY && which == 0) { /* over the frame before, of the same sample */
+    if (l->kind == LIGHT_MEMORY && which == 0) { /* sees the frame before, of the same sample */
         s.samples = p->acts->batch;
         s.in[0] /= s.samples;
         s.kernel[0] = 2;
@@ -158,7 +160,8 @@ static void conv_relu(const struct pass *p, const struct light_layer *l, int whi
     if (l->relu || l->kind == LIGHT_MEMORY) relu_forward(y, y, extent_positions(&in) * l->co);
 }
 
-/* The first convolution of a block in a stream: the past frame goes into the room, the newest is kept. */
+/* Runs the first convolution of a memory block in a stream: copies the past frame into the room and keeps the
+   newest. */
 static void conv_past(const struct pass *p, const struct light_layer *l, const struct layer_acts *a, const elem *w) {
     struct extent in = input_extent(p->acts, l, p->frames);
     struct conv_shape shape = shape_of(p, l, 0);
@@ -186,7 +189,7 @@ static void memory_forward(const struct pass *p, const struct light_layer *l, co
     relu_forward(out, out, extent_size(&in));
 }
 
-/* Frame t becomes frames t n .. t n + n - 1, the channels of the first one first. */
+/* Order of growth: frame t becomes frames t n .. t n + n - 1, whose channels lie one frame behind the other. */
 static struct block_order growth_order(const struct light_layer *l) {
     return (struct block_order){{l->grow, 1, 1}, 1, {l->ci, 0, 0}};
 }
@@ -196,7 +199,7 @@ static void grow_forward(const struct pass *p, const struct light_layer *l, cons
     struct extent in = input_extent(p->acts, l, p->frames);
     struct conv_shape shape = shape_of(p, l, 0);
     struct block_order order = growth_order(l);
-    elem *grown = l->scale == 1 ? out : a->hidden[1]; /* never the turn of `out` where that is still to be read */
+    elem *grown = l->scale == 1 ? out : a->hidden[1]; /* never the buffer of `out` while that is still to be read */
     elem *wide = l->grow == 1 ? grown : l->scale == 1 ? a->hidden[1] : a->hidden[0];
     conv_forward(wide, a->in, w + l->w[0], NULL, &shape, 0);
     if (l->grow > 1) depth_to_block(grown, wide, in.frames, in.h, in.w, in.width, &order);
@@ -208,7 +211,7 @@ static struct block_order pixel_order(const struct light_decoder *net) {
     return (struct block_order){{1, (int)p, (int)p}, p * p, {0, p, 1}};
 }
 
-/* Latents [frames of all samples, C, h, w] to a->raw or `pixels`. */
+/* Decodes latents [frames of all samples, C, h, w] into a->raw or `pixels`. */
 static void pass_forward(const struct pass *p, const real *latents, real *pixels) {
     const struct light_decoder *net = p->net;
     struct light_acts *a = p->acts;
@@ -279,7 +282,8 @@ void light_decoder_forward(const struct light_decoder *net, const struct params 
     mem_copy_rows(pixels, kept, acts->raw + TRIM * frame, clip * sizeof(real), kept, (size_t)acts->batch);
 }
 
-/* Gradients of convolution `which`: its weight and bias from dy and x, and dx = beta dx + ... (NULL: not wanted). */
+/* Backward of convolution `which`: adds the gradients of weight and bias from dy and x, and sets dx = beta dx + its
+   gradient (NULL: not wanted). */
 static void conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *x, real beta) {
     const struct light_layer *l = &p->net->layers[layer];
     struct conv_shape shape = shape_of(p, l, which);
@@ -290,7 +294,7 @@ static void conv_back(const struct pass *p, int layer, int which, elem *dx, cons
     params_release(p->params, layer);
 }
 
-/* d[0]: the gradient of the output comes in, that of the input goes out. */
+/* Backward of a memory block. d[0]: the gradient of the output on entry, of the input on return. */
 static void memory_back(const struct pass *p, int layer, elem *d[TURNS], const elem *out) {
     const struct layer_acts *a = &p->acts->layer[layer];
     struct extent in = input_extent(p->acts, &p->net->layers[layer], p->frames);
@@ -324,7 +328,8 @@ static void grow_back(const struct pass *p, int layer, elem *d[TURNS]) {
     swap(d, 1);
 }
 
-/* relu: of the layer's output, or NULL. The first layer's input takes no gradient. */
+/* Backward of a plain convolution. relu: its output behind the ReLU, or NULL: it has none. The first layer's input gets
+   no gradient. */
 static void plain_back(const struct pass *p, int layer, elem *d[TURNS], const elem *relu) {
     const struct light_layer *l = &p->net->layers[layer];
     struct extent in = input_extent(p->acts, l, p->frames);

@@ -28,7 +28,7 @@ int light_decoder_stride(const struct light_decoder_config *c) {
     return c->scale[0] * c->scale[1] * c->scale[2] * c->patch;
 }
 
-/* One convolution's weight and bias, "decoder.NUMBER[.conv[.part]]". fan_in: inputs of one output; gain 2 keeps the
+/* Adds a convolution's weight and bias, "decoder.NUMBER[.conv[.part]]". fan_in: inputs of one output; gain 2 keeps the
    mean square through a ReLU (He 2015). */
 static void add(struct light_decoder *net, struct light_layer *l, int which, const char *name, double gain,
                 const long shape[6]) {
@@ -58,7 +58,7 @@ static void add_conv(struct light_decoder *net, int number, int ci, int co, doub
     add(net, l, 0, name, gain, (long[6]){co, 3, 3, ci});
 }
 
-/* The last convolution starts small, so that a deep stack of blocks starts near the identity. */
+/* Adds a memory block. Its last convolution starts small, so that a deep stack of blocks starts near the identity. */
 static void add_memory(struct light_decoder *net, int number, int width, int frames, int side) {
     struct light_layer *l =
         next_layer(net, (struct light_layer){
@@ -91,9 +91,9 @@ int light_decoder_create(struct light_decoder *net, const struct light_decoder_c
     TRY(check(config));
     net->config = *config;
     param_table_open(&net->table);
-    int number = 1, width = config->first, frames = 1, side = 1; /* 0 is the clamp */
+    int number = 1, width = config->first, frames = 1, side = 1; /* number 0 is the clamp */
     add_conv(net, number, config->channels, width, 2, 1, 1, frames, side);
-    number += 2; /* its ReLU */
+    number += 2; /* the convolution and its ReLU */
     for (int s = 0; s < LIGHT_LEVELS; s++) {
         for (int b = 0; b < config->blocks; b++) add_memory(net, number++, width, frames, side);
         number++; /* the upsampling */
@@ -104,12 +104,13 @@ int light_decoder_create(struct light_decoder *net, const struct light_decoder_c
         width = config->level[s];
     }
     number++; /* the last ReLU */
-    /* The last one starts small: a loud start is first of all switched off, and units die of it. */
+    /* The last convolution starts small. Training would first of all push a large start down, and ReLUs die of that. */
     add_conv(net, number, width, 3 * config->patch * config->patch, 0.01, 1, 0, frames, side);
     return param_table_close(&net->table);
 }
 
-/* Adds 1 where output o takes channel o (each of a growing layer's frames its own) at the centre of the kernel. */
+/* Adds 1 at the centre of the kernel where output o takes channel o; in a growing layer each frame takes its own
+   channels. */
 static void add_identity(const struct light_layer *l, float *w) {
     int side = l->kind == LIGHT_GROW ? 1 : 3, outputs = l->kind == LIGHT_GROW ? l->ci * l->grow : l->co;
     for (int o = 0; o < outputs; o++) {

@@ -29,14 +29,15 @@ struct pca {
     float *offset;    /* [C]: W b_c . m */
     float *inverse;   /* [C]: 1 / k_c */
     float *tile;      /* [size, PCA_LANES], patches side by side */
-    float *latent;    /* [C, h, w]: what is decoded, from the device */
+    float *latent;    /* [C, h, w]: the latent frame being decoded, copied from the device */
     float *pending;   /* [4, 3, height, width]: encoder input that does not fill a group yet */
     int pending_frames;
     int encoder_started, decoder_started;
-    int shares; /* all but tile and pending are another stream's */
+    int shares; /* 1: all but tile, latent and pending belong to another stream */
 };
 
-/* Unused lanes hold a copy of the first patch, so that no junk is computed. */
+/* Gathers patches into the lanes of a tile. Unused lanes get a copy of the first patch, so that they compute nothing
+   strange. */
 void pca_gather(float *tile, const float *frames, size_t stride, int height, int width, int p, int first, int count) {
     int w = width / p;
     size_t plane = (size_t)height * width;
@@ -52,7 +53,7 @@ void pca_gather(float *tile, const float *frames, size_t stride, int height, int
     }
 }
 
-/* One group to one latent frame. */
+/* Encodes one group to one latent frame. */
 static void encode_group(const struct codec *codec, const float *frames, size_t stride, float *latent) {
     struct pca *pca = codec->state;
     int patches = codec->h * codec->w;
@@ -72,7 +73,7 @@ static void encode_group(const struct codec *codec, const float *frames, size_t 
     }
 }
 
-/* One latent frame to the frames of a group, or, for a clip's first, to their mean. */
+/* Decodes one latent frame to the frames of a group, or, for a clip's first, to their mean. */
 static void decode_group(const struct codec *codec, const float *latent, int image, float *pixels) {
     struct pca *pca = codec->state;
     int patches = codec->h * codec->w, C = codec->channels, p = pca->patch, size = pca->size;
@@ -138,7 +139,7 @@ static int pca_encode(struct codec *codec, const float *pixels, int frames, floa
     return out;
 }
 
-/* It decodes as it encodes, by patches: the picture of a latent tells it nothing. */
+/* Ignores the picture, because this codec decodes patches by themselves. */
 static void pca_decode_begin(struct codec *codec, const float *picture) {
     (void)picture;
     ((struct pca *)codec->state)->decoder_started = 0;
@@ -179,7 +180,7 @@ static void pca_close(struct codec *codec) {
     free(pca);
 }
 
-/* What a stream works in. */
+/* Allocates the buffers that every stream has of its own. */
 static int make_buffers(struct pca *pca, const struct codec *codec) {
     pca->tile = malloc((size_t)pca->size * PCA_LANES * sizeof(float));
     pca->latent = malloc((size_t)codec->channels * codec->h * codec->w * sizeof(float));
@@ -202,7 +203,7 @@ static int pca_share(struct codec *stream, const struct codec *base) {
 static const struct codec_operations pca_operations = {pca_close,        pca_tensors, pca_encode_reset, pca_encode,
                                                        pca_decode_begin, pca_decode,  pca_share,        NULL};
 
-/* The tensor of that name and rank with finite values, or NULL and the error text. */
+/* Returns the tensor of that name if it has `ndim` axes and finite values, else NULL, with the error text set. */
 static const struct codec_tensor *find(const struct codec_tensor *tensors, int count, const char *name, int ndim) {
     for (int i = 0; i < count; i++) {
         const struct codec_tensor *t = &tensors[i];
@@ -235,7 +236,7 @@ static float *copy(const float *from, size_t count) {
     return to;
 }
 
-/* to = W from for a patch vector of `size` numbers; to may not be from. 1 / weight gives the inverse. */
+/* Computes to = W from for a patch vector of `size` numbers; with 1 / weight its inverse. to and from must differ. */
 static void weigh_motion(float *to, const float *from, int size, double weight) {
     int frame = size / FRAMES_PER_LATENT;
     for (int k = 0; k < frame; k++) {
@@ -246,7 +247,7 @@ static void weigh_motion(float *to, const float *from, int size, double weight) 
     }
 }
 
-/* What is derived from the tensors. */
+/* Computes what is derived from the tensors. */
 static void derive(struct pca *pca, int channels) {
     for (int c = 0; c < channels; c++) {
         const float *b = pca->basis + (size_t)c * pca->size;
@@ -260,7 +261,7 @@ static void derive(struct pca *pca, int channels) {
     }
 }
 
-/* The optional tensor's value; 0: the error text says what is wrong with it. */
+/* Returns the optional tensor's value; 0: it is wrong, and the error text says why. */
 static float motion_weight(const struct codec_tensor *tensors, int count) {
     int there = 0;
     for (int i = 0; i < count; i++) there |= !strcmp(tensors[i].name, "pca.motion_weight");

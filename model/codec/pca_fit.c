@@ -18,16 +18,16 @@ typedef float lanes __attribute__((vector_size(PANEL * sizeof(float))));
 
 struct covariance {
     int size, panels; /* numbers of a patch vector; ceil(size / PANEL) */
-    float *shift;     /* [size]: about the mean; taken off before squaring, so that fp32 loses nothing */
+    float *shift;     /* [size]: about the mean; subtracted before squaring, so that fp32 loses nothing */
     int shifted;
-    lanes *block;     /* [panels][BLOCK]: patch vectors, PANEL numbers of one patch side by side */
+    lanes *block;     /* [panels][BLOCK]: patch vectors; PANEL numbers of a patch are neighbours */
     int filled;       /* patches in the block */
     double *sum;      /* [size] */
     double *products; /* [size, size], the upper triangle of panels */
     double count;
 };
 
-/* products[4 rows of panel i, panel j] += over the block. */
+/* Adds the block's products of 4 rows of panel i with panel j to `products`. */
 static void multiply_panels(struct covariance *cov, int i, int row, int j) {
     const lanes *a = cov->block + (size_t)i * BLOCK, *b = cov->block + (size_t)j * BLOCK;
     lanes sum[4] = {{0}, {0}, {0}, {0}};
@@ -77,7 +77,7 @@ static void covariance_add(struct covariance *cov, const float *tile, int count)
     }
 }
 
-/* products becomes the whole covariance matrix, sum the mean. */
+/* Turns `products` into the whole covariance matrix and `sum` into the mean. */
 static void covariance_finish(struct covariance *cov) {
     covariance_flush(cov);
     int n = cov->size;
@@ -89,7 +89,7 @@ static void covariance_finish(struct covariance *cov) {
     for (int k = 0; k < n; k++) cov->sum[k] = cov->sum[k] / cov->count + cov->shift[k];
 }
 
-/* Eigenvalues (descending) and eigenvectors (columns of v [n, n]) of a symmetric matrix a, by Jacobi's cyclic
+/* Computes eigenvalues (descending) and eigenvectors (columns of v [n, n]) of a symmetric matrix a, by Jacobi's cyclic
    rotations (Golub and Van Loan 8.5); a is destroyed. */
 static void jacobi(double *a, double *v, double *values, int n) {
     memset(v, 0, sizeof *v * (size_t)n * n);
@@ -126,7 +126,7 @@ static void jacobi(double *a, double *v, double *values, int n) {
             }
     }
     for (int i = 0; i < n; i++) values[i] = a[(size_t)i * n + i];
-    for (int i = 0; i < n; i++) { /* selection sort, columns along */
+    for (int i = 0; i < n; i++) { /* selection sort that moves the columns too */
         int best = i;
         for (int j = i + 1; j < n; j++)
             if (values[j] > values[best]) best = j;
@@ -189,8 +189,8 @@ static void transpose(double *to, const double *from, int rows, int columns) {
         for (int j = 0; j < columns; j++) to[(size_t)j * rows + i] = from[(size_t)i * columns + j];
 }
 
-/* The `wanted` leading eigenpairs of a symmetric a [n, n]: vectors as rows of q [m, n], m >= wanted the width of the
-   subspace, values [m] descending. work: 2 m n + 3 m^2 + m doubles. */
+/* Computes the `wanted` leading eigenpairs of a symmetric a [n, n]: vectors as rows of q [m, n], m >= wanted the width
+   of the subspace, values [m] descending. work: 2 m n + 3 m^2 + m doubles. */
 static void leading_eigenvectors(double *q, double *values, const double *a, int n, int m, int wanted, double *work) {
     double *columns = work, *image = columns + (size_t)m * n, *small = image + (size_t)m * n,
            *vectors = small + (size_t)m * m, *turned = vectors + (size_t)m * m, *last = turned + (size_t)m * m;
@@ -236,7 +236,7 @@ static void weigh_motion(struct covariance *cov, double weight) {
             }
 }
 
-/* The codec from covariance and mean. */
+/* Opens the codec that covariance and mean give. */
 static int open_fitted(struct codec *codec, const struct codec_fit *fit, const struct covariance *cov) {
     int n = cov->size, C = fit->channels, m = C + (C / 2 > 8 ? C / 2 : 8);
     if (m > n) m = n;
@@ -255,7 +255,7 @@ static int open_fitted(struct codec *codec, const struct codec_fit *fit, const s
     if (!code) {
         double square = 0;
         for (int c = 0; c < C; c++) {
-            double variance = fmax(values[c], 1e-8 * values[0]); /* components that hold nothing stay finite */
+            double variance = fmax(values[c], 1e-8 * values[0]); /* keeps components without variance finite */
             double divisor = pow(variance, 0.5 * fit->scale_power);
             scale[c] = (float)(1 / divisor);
             square += variance / (divisor * divisor) / C;

@@ -14,24 +14,24 @@ enum { GROUP = FRAMES_PER_LATENT, TURNS = 2 };
 
 struct residual_acts {
     enum decoder_memory memory;
-    int batch, frames, h, w; /* clips of the pass under way; latent frames at most (STREAM) or of each clip (TRAIN) */
-    int patch;               /* q */
+    int batch, frames, h, w; /* clips of this pass; most latent frames (STREAM) or those of each clip (TRAIN) */
+    int patch;               /* q of the header's formulas */
     elem *z, *in;            /* [n, h, w, C]; [n, h, w, 3 C]: z_t, z_(t-1), z_ref */
-    elem *condition;         /* [n, 4h, 4w, 15 q^2]: y, then the reference's picture, by patches of q x q */
-    elem *cells, *picture;   /* [n, 4h, 4w, 12 q^2]: y alone; [batch, 4h, 4w, 3 q^2] */
-    elem *wide;              /* what growth shuffles */
+    elem *condition;         /* [n, 4h, 4w, 15 q^2]: y, then the reference's picture, as patches of q x q */
+    elem *cells, *picture;   /* [n, 4h, 4w, 12 q^2]: y alone; [batch, 4h, 4w, 3 q^2]: the picture alone */
+    elem *wide;              /* input of a growth's pixel shuffle */
     elem *x[RESIDUAL_LEVELS];
-    elem *hidden[RESIDUAL_LAYERS_MAX][2]; /* BLOCK: after each ReLU; GROW, LAST: after theirs */
-    real *rows;                           /* [n, 48 h w q^2]: numbers of the 4 pictures as rows of a product */
+    elem *hidden[RESIDUAL_LAYERS_MAX][2]; /* outputs of the ReLUs: BLOCK has two, GROW and LAST one */
+    real *rows;                           /* [n, 48 h w q^2]: numbers of the 4 pictures, as a product's rows */
     real *drawn, *residual;               /* [n, 4, 3, H, W]: y; the network's part; backward: the gradients of y */
     real *shown;                          /* [batch, 3, H, W]: the reference's picture, in [-1, 1] */
-    int given;                            /* the picture is somebody's, and not y's own */
+    int given;                            /* 1: the true picture is known; 0: y's own takes its place */
     elem *gradient[RESIDUAL_LEVELS][TURNS], *dcondition, *dcells; /* TRAIN */
     elem *past, *reference;                                       /* STREAM: [h, w, C], the last latent and the first */
-    int started;                                                  /* STREAM: the first latent was seen */
+    int started;                                                  /* STREAM: 1: the first latent has been decoded */
 };
 
-/* What a pass works on. frames: latent frames of each sample in this pass. */
+/* One pass. frames: latent frames of each sample. */
 struct pass {
     const struct residual_decoder *net;
     const struct params *params;
@@ -42,7 +42,7 @@ struct pass {
 /* ---- sizes ---- */
 
 static long group_frames(const struct residual_acts *a, int frames) { return (long)a->batch * frames; }
-/* Positions of a latent frame at a level, whose sides are 1, 2 and 4 times the latent's. */
+/* Returns the positions of a latent frame at a level; levels' sides are 1, 2 and 4 times the latent's. */
 static long level_positions(const struct residual_acts *a, int level) { return ((long)a->h * a->w) << 2 * level; }
 static long colours_of(const struct residual_acts *a) { return 3L * a->patch * a->patch; }
 /* Numbers of a picture. */
@@ -57,7 +57,7 @@ static long latent_size(const struct residual_decoder *net, const struct residua
 
 static elem *activations(struct arena *arena, long n) { return ARENA_TAKE(arena, "decoder: activations", elem, n); }
 
-/* The two hidden blocks of each layer; a stream's are those of its level. */
+/* Lays out the hidden values of each layer; in a stream the layers of a level share them. */
 static void layout_hidden(struct residual_acts *a, const struct residual_decoder *net, long n, struct arena *arena) {
     elem *shared[RESIDUAL_LEVELS][2] = {{NULL}};
     for (int s = 0; s < RESIDUAL_LEVELS; s++) {
@@ -112,7 +112,8 @@ int residual_acts_layout(struct residual_acts **acts, const struct residual_deco
     a->rows = ARENA_TAKE(arena, "decoder: pixels", real, GROUP * pictures);
     a->drawn = ARENA_TAKE(arena, "decoder: pixels", real, GROUP * pictures);
     a->residual = ARENA_TAKE(arena, "decoder: pixels", real, GROUP * pictures);
-    a->shown = ARENA_TAKE(arena, "decoder: pixels", real, n * picture_size(a)); /* backward: of every frame */
+    a->shown =
+        ARENA_TAKE(arena, "decoder: pixels", real, n * picture_size(a)); /* the backward needs those of every frame */
     if (memory == DECODER_TRAIN) {
         layout_gradients(a, net, n, arena);
     } else {
@@ -154,7 +155,7 @@ static struct conv_shape shape_of(const struct pass *p, const struct residual_la
                                .after = {0, rim, rim}};
 }
 
-/* Positions of a level in this pass: the rows of a convolution of 1 x 1, which is a linear layer. */
+/* Positions of a level in this pass, which are the rows of a 1 x 1 convolution, a linear layer. */
 static long level_rows(const struct pass *p, int level) {
     return group_frames(p->acts, p->frames) * level_positions(p->acts, level);
 }
@@ -164,7 +165,7 @@ static long level_size(const struct pass *p, int level) { return level_rows(p, l
 
 static struct block_order doubling(long width) { return (struct block_order){{1, 2, 2}, 1, {0, 2 * width, width}}; }
 
-/* Four pictures, or one, as patches of side x side: where a position's numbers lie. */
+/* Order of four pictures, or one, as patches of side x side: where each position's numbers lie. */
 static struct block_order patches(int pictures, long side) {
     return (struct block_order){{pictures, (int)side, (int)side}, side * side, {3 * side * side, side, 1}};
 }
@@ -191,7 +192,7 @@ static void grow_forward(const struct pass *p, int layer, const elem *w) {
     depth_to_block(a->x[l->level + 1], a->wide, shape.in[0], shape.in[1], shape.in[2], width, &order);
 }
 
-/* y as pictures, in [-1, 1], and as patches of q x q. */
+/* Computes y, as pictures in [-1, 1] and as patches of q x q. */
 static void linear_forward_pictures(const struct pass *p, const elem *w) {
     const struct residual_layer *l = &p->net->layers[0];
     struct residual_acts *a = p->acts;
@@ -218,12 +219,12 @@ static void last_forward(const struct pass *p, int layer, const elem *w) {
 
 static size_t elems(long n) { return (size_t)n * sizeof(elem); }
 
-/* Rows of `width` numbers into the wider rows of `to`. */
+/* Copies rows of `width` numbers into the wider rows of `to`. */
 static void copy_rows(elem *to, long to_width, const elem *from, long from_width, long width, long rows) {
     mem_copy_rows(to, elems(to_width), from, elems(from_width), elems(width), (size_t)rows);
 }
 
-/* a->in of one sample: each latent beside the one before it and the reference's. */
+/* Fills a->in for one sample: each latent together with the one before it and the reference's. */
 static void join_latents(const struct pass *p, int sample) {
     const struct residual_acts *a = p->acts;
     long C = p->net->config.channels, positions = (long)a->h * a->w, size = C * positions;
@@ -249,13 +250,13 @@ static void take_latents(const struct pass *p, const real *latents) {
     if (a->memory == DECODER_STREAM) mem_copy(a->past, a->z + (p->frames - 1) * size, elems(size));
 }
 
-/* to = from, of [0, 1], in [-1, 1] */
+/* Maps `from`, in [0, 1], to `to`, in [-1, 1]. */
 static void widen(real *to, const real *from, long n) {
     real_fill(to, -1, n);
     real_axpby(to, 2, from, 1, n);
 }
 
-/* The mean of y's four pictures of each first latent, in [-1, 1]. */
+/* Sets a->shown to the mean of y's four pictures of each first latent, in [-1, 1]. */
 static void show_drawn(const struct pass *p) {
     struct residual_acts *a = p->acts;
     long size = picture_size(a);
@@ -265,7 +266,7 @@ static void show_drawn(const struct pass *p) {
                        size);
 }
 
-/* a->picture of a->shown. */
+/* Makes a->picture, patches, from a->shown. */
 static void cut_picture(struct residual_acts *a) {
     struct block_order cells = patches(1, a->patch);
     depth_from_planes(a->rows, a->shown, a->batch, (long)a->h * RESIDUAL_GROWTH, (long)a->w * RESIDUAL_GROWTH, 3,
@@ -273,7 +274,7 @@ static void cut_picture(struct residual_acts *a) {
     elem_from_real(a->picture, a->rows, a->batch * picture_size(a));
 }
 
-/* a->condition: y beside the reference's picture. */
+/* Fills a->condition: y together with the reference's picture. */
 static void join_pictures(const struct pass *p) {
     struct residual_acts *a = p->acts;
     long c = colours_of(a), positions = level_positions(a, RESIDUAL_LEVELS - 1), row = (GROUP + 1) * c;
@@ -311,7 +312,7 @@ static void layer_forward(const struct pass *p, int layer, const elem *w) {
     }
 }
 
-/* Latents [frames of all samples, C, h, w] to y + residual in a->drawn. */
+/* Decodes latents [frames of all samples, C, h, w] to y + residual in a->drawn. */
 static void pass_forward(const struct pass *p, const real *latents) {
     struct residual_acts *a = p->acts;
     take_latents(p, latents);
@@ -327,8 +328,8 @@ static void pass_forward(const struct pass *p, const real *latents) {
     real_axpby(a->drawn, 1, a->residual, 1, group_frames(a, p->frames) * GROUP * picture_size(a));
 }
 
-/* Frames of [-1, 1], `groups` times four, in [0, 1]; with `image` the first four are one picture, their mean. Returns
-   how many frames there are. */
+/* Maps `groups` times four frames from [-1, 1] to [0, 1]; image 1: the first four become one picture, their mean.
+   Returns the number of frames. */
 static long finish(real *pixels, const real *drawn, long groups, int image, long size) {
     long frames = GROUP * groups - (image ? GROUP - 1 : 0);
     real_fill(pixels, (real)0.5, frames * size);
@@ -375,8 +376,8 @@ void residual_decoder_forward(const struct residual_decoder *net, const struct p
                size);
 }
 
-/* Gradients of convolution `which` of a layer: its weight and bias from dy and x, and dx = what it gives (NULL: not
-   wanted). */
+/* Backward of a layer's convolution `which`: adds the gradients of weight and bias from dy and x, and sets dx to the
+   input's (NULL: not wanted). */
 static void conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *x) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct conv_shape shape = shape_of(p, l);
@@ -394,7 +395,7 @@ static void conv_back(const struct pass *p, int layer, int which, elem *dx, cons
     params_release(p->params, layer);
 }
 
-/* Through convolution `which` and the ReLU before it, whose output is `hidden`. */
+/* Backward of convolution `which` and of the ReLU before it, whose output is `hidden`. */
 static void relu_conv_back(const struct pass *p, int layer, int which, elem *dx, const elem *dy, const elem *hidden) {
     conv_back(p, layer, which, dx, dy, hidden);
     relu_backward(dx, dx, hidden, level_size(p, p->net->layers[layer].level));
@@ -405,7 +406,7 @@ static void block_back(const struct pass *p, int layer) {
     int level = p->net->layers[layer].level;
     elem *const *hidden = a->hidden[layer], *dx = a->gradient[level][0], *inner = a->gradient[level][1];
     relu_conv_back(p, layer, 1, inner, dx, hidden[1]);
-    /* the block's forward is done with x of this level: its place takes what goes on */
+    /* the block no longer needs this level's x, so its memory takes the gradient */
     relu_conv_back(p, layer, 0, a->x[level], inner, hidden[0]);
     elem_add(dx, a->x[level], level_size(p, level));
 }
@@ -420,7 +421,7 @@ static void grow_back(const struct pass *p, int layer) {
     relu_conv_back(p, layer, 0, a->gradient[l->level][0], a->wide, a->hidden[layer][0]);
 }
 
-/* The gradient of pictures [frames, 3, H, W] to a->dcells. */
+/* Backward of the last layer: from the gradient of pictures [frames, 3, H, W] to a->dcells. */
 static void last_back(const struct pass *p, int layer) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct residual_acts *a = p->acts;
@@ -431,14 +432,14 @@ static void last_back(const struct pass *p, int layer) {
     relu_conv_back(p, layer, 0, a->gradient[l->level][0], a->dcells, a->hidden[layer][0]);
 }
 
-/* Patches of q x q, in a's buffer of elem, as pictures in `to`. */
+/* Turns patches of q x q (elem) into pictures in `to`. */
 static void pictures_of(const struct residual_acts *a, real *to, const elem *cells, long n, int pictures) {
     struct block_order order = patches(pictures, a->patch);
     real_from_elem(a->rows, cells, n * pictures * picture_size(a));
     planes_from_depth(to, a->rows, n, (long)a->h * RESIDUAL_GROWTH, (long)a->w * RESIDUAL_GROWTH, 3, &order);
 }
 
-/* Of the picture that was y's own: it goes back to the first latent's four pictures. */
+/* Backward of a picture that was y's own mean: its gradient goes to the first latent's four pictures. */
 static void shown_back(const struct pass *p) {
     struct residual_acts *a = p->acts;
     long n = group_frames(a, p->frames), c = colours_of(a), positions = level_positions(a, RESIDUAL_LEVELS - 1);
@@ -451,7 +452,7 @@ static void shown_back(const struct pass *p) {
                        1, size);
 }
 
-/* To a->drawn, the gradient of y, is added what goes back through the layer where y enters. */
+/* Backward of the layer where y enters: adds to a->drawn, the gradient of y. */
 static void enter_back(const struct pass *p, int layer) {
     const struct residual_layer *l = &p->net->layers[layer];
     struct residual_acts *a = p->acts;

@@ -9,7 +9,7 @@
 #include "base/error.h"
 
 enum { WIDTH_MAX = 8192, CHANNELS_MAX = 4096 };
-/* Deviation of the last layer's weights: the residual starts at almost nothing. */
+/* Standard deviation of the last layer's weights, with which the residual starts near zero. */
 static const double LAST_DEVIATION = 0.002;
 
 static int in_range(int v, int low, int high) { return v >= low && v <= high; }
@@ -23,7 +23,7 @@ static int check(const struct residual_config *c) {
 
 int residual_decoder_stride(const struct residual_config *c) { return RESIDUAL_GROWTH * c->patch; }
 
-/* Convolution `which` of a layer, "residual.NAME.weight" [co, kernel, kernel, ci] and its bias. */
+/* Adds convolution `which` of a layer: "residual.NAME.weight" [co, kernel, kernel, ci] and its bias. */
 static void add_conv(struct residual_decoder *net, struct residual_layer *l, int which, double deviation,
                      const char *name) {
     char full[96];
@@ -42,12 +42,12 @@ static struct residual_layer *next_layer(struct residual_decoder *net, enum resi
     return &net->layers[net->count++];
 }
 
-/* A deviation that keeps the mean square, behind a ReLU (gain 2; He 2015) or not (gain 1). */
+/* Returns the standard deviation that keeps the mean square: gain 2 behind a ReLU (He 2015), else 1. */
 static double deviation(const struct residual_layer *l, double gain) {
     return sqrt(gain / (double)(l->kernel * l->kernel * l->ci));
 }
 
-/* The second convolution starts at zero: a block starts as the identity. */
+/* Adds a level's blocks. A block's second convolution starts at zero, so that the block starts as the identity. */
 static void add_blocks(struct residual_decoder *net, int level) {
     long width = net->config.width[level];
     char name[48];
@@ -73,7 +73,8 @@ int residual_decoder_create(struct residual_decoder *net, const struct residual_
     TRY(check(config));
     net->config = *config;
     param_table_open(&net->table);
-    long C = config->channels, colours = 3L * config->patch * config->patch; /* numbers of a picture's patch of q x q */
+    long C = config->channels,
+         colours = 3L * config->patch * config->patch; /* numbers of one picture's patch of q x q */
     add_conv(net, next_layer(net, RESIDUAL_LINEAR, 0, C, pca_values(residual_decoder_stride(config)), 1), 0, 0,
              "linear");
     struct residual_layer *l = next_layer(net, RESIDUAL_FIRST, 0, 3 * C, config->width[0], 3);

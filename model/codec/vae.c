@@ -12,15 +12,15 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 
-enum { X, Y, PAD, KEEP }; /* places in need and buffer */
-enum { QUERIES = 256 };   /* queries that attention takes at a time: bounds the table of scores */
+enum { X, Y, PAD, KEEP }; /* indices of need and buffer */
+enum { QUERIES = 256 };   /* queries of attention at a time, to bound the table of scores */
 
 struct walk {
     struct vae_stream *stream;
     const struct vae_half *half;
     const elem *weights; /* NULL: planning */
-    int first;           /* this is the pass of frame 0 */
-    long t, h, w, c;     /* present sizes of x */
+    int first;           /* 1: this is the pass of frame 0 */
+    long t, h, w, c;     /* x's current sizes */
     elem *x, *y;
     int slot;
     double flops;
@@ -36,7 +36,7 @@ static void need(struct walk *w, int buffer, long elements) {
     if ((size_t)elements > *n) *n = (size_t)elements;
 }
 
-/* y becomes x, with c channels. */
+/* Makes y the new x, with c channels. */
 static void step(struct walk *w, long c) {
     elem *made = w->y;
     w->y = w->x;
@@ -45,7 +45,7 @@ static void step(struct walk *w, long c) {
     need(w, X, rows(w) * c);
 }
 
-/* The next layer's slot in the cache, of `elements`. */
+/* Returns the next layer's slot in the cache, of `elements` elements. */
 static elem *next_slot(struct walk *w, long elements) {
     struct vae_stream *s = w->stream;
     int slot = w->slot++;
@@ -75,13 +75,13 @@ static struct conv_shape shape_of(const struct walk *w, const struct vae_conv *c
                                .after = {0, side, side}};
 }
 
-/* Where in pad the input of a causal conv of `past` frames goes: t frames of c channels. */
+/* Returns where in pad a causal conv's input goes, t frames of c channels behind `past` frames. */
 static elem *behind(struct walk *w, long past) {
     need(w, PAD, (past + w->t) * frame_size(w));
     return w->weights ? pad(w) + past * frame_size(w) : NULL;
 }
 
-/* y = beta y + conv of pad (behind), whose past frames come from the layer's slot; keeps the last ones there. */
+/* Computes y = beta y + conv of pad. Past frames come from the layer's slot, where the last ones are then kept. */
 static void causal(struct walk *w, const struct vae_conv *c, real beta) {
     long past = c->kernel[0] - 1;
     size_t bytes = (size_t)(past * frame_size(w)) * sizeof(elem);
@@ -93,7 +93,7 @@ static void causal(struct walk *w, const struct vae_conv *c, real beta) {
     if (w->weights) mem_copy(slot, pad(w) + w->t * frame_size(w), bytes);
 }
 
-/* y = conv of 1 x 1 x 1 of x */
+/* Computes y = conv of 1 x 1 x 1 of x. */
 static void pointwise(struct walk *w, const struct vae_conv *c) {
     w->flops += 2.0 * (double)rows(w) * c->ci * c->co;
     need(w, Y, rows(w) * c->co);
@@ -120,7 +120,7 @@ static void residual(struct walk *w, const struct vae_res *r) {
         step(w, w->c);
         return;
     }
-    elem *y = w->y; /* onto x itself */
+    elem *y = w->y; /* added to x itself */
     w->y = w->x;
     causal(w, &r->conv2, 1);
     w->y = y;
@@ -160,8 +160,8 @@ static void middle(struct walk *w) {
 
 /* ---- changes of resolution ---- */
 
-/* Spatial stride 2 behind one more row and column of zeros, then, but for frame 0, time stride 2 behind the frame
-   before. */
+/* Halves resolution: a conv of spatial stride 2 behind one more row and column of zeros. Then, except for frame 0, a
+   conv of stride 2 in time behind the frame before. */
 static void down(struct walk *w, const struct vae_level *s) {
     struct conv_shape shape = shape_of(w, &s->space_conv, w->t);
     memcpy(shape.stride, (int[]){1, 2, 2}, sizeof shape.stride);
@@ -194,7 +194,8 @@ static void down(struct walk *w, const struct vae_level *s) {
     step(w, w->c);
 }
 
-/* But for frame 0, twice the frames: the first half of the channels is the earlier one. Then twice the resolution. */
+/* Doubles the frames, except frame 0: the first half of the channels is the earlier frame. Then doubles the
+   resolution. */
 static void up(struct walk *w, const struct vae_level *s) {
     if (s->time == 2 && w->first) next_slot(w, 2 * frame_size(w)); /* stays zero */
     if (s->time == 2 && !w->first) {
@@ -216,14 +217,14 @@ static void up(struct walk *w, const struct vae_level *s) {
     step(w, s->space_conv.co);
 }
 
-/* Channel c factor + place of a block of time x space x space. */
+/* Order of a shortcut: channel c factor + place, in a block of time x space x space. */
 static struct block_order shortcut_order(const struct vae_level *s) {
     long plane = (long)s->space * s->space;
     return (struct block_order){
         .size = {s->time, s->space, s->space}, .channel = s->time * plane, .step = {plane, s->space, 1}};
 }
 
-/* What a level's shortcut starts from; at frame 0 with zero frames in front where the encoder halves time. */
+/* The input of a level's shortcut; at frame 0 it has zero frames in front where the encoder halves time. */
 struct entry {
     long t, h, w, c;
 };
@@ -238,7 +239,7 @@ static struct entry enter(struct walk *w, const struct vae_level *s) {
     return (struct entry){zeros + w->t, w->h, w->w, w->c};
 }
 
-/* x += means of the entry over blocks, then over neighbouring channels of what that makes */
+/* Adds to x the entry's means over blocks, averaged over neighbouring channels. */
 static void add_means(struct walk *w, const struct vae_level *s, struct entry in) {
     struct block_order order = shortcut_order(s);
     need(w, PAD, in.t * in.h * in.w * in.c);
@@ -249,7 +250,7 @@ static void add_means(struct walk *w, const struct vae_level *s, struct entry in
     elem_add(w->x, w->y, rows(w) * w->c);
 }
 
-/* x += the entry's channels repeated and laid out in blocks; frame 0 is the last one of its block */
+/* Adds to x the entry's channels, repeated and laid out in blocks; frame 0 is the last frame of its block. */
 static void add_copies(struct walk *w, const struct vae_level *s, struct entry in) {
     struct block_order order = shortcut_order(s);
     long dropped = w->first ? s->time - 1 : 0;
@@ -273,7 +274,7 @@ static void level(struct walk *w, const struct vae_level *s) {
     if (shortcut && !encode) add_copies(w, s, in);
 }
 
-/* y = conv(silu(rms(x))) */
+/* Computes y = conv(silu(rms(x))). */
 static void head(struct walk *w) {
     norm_silu(w, behind(w, 2), w->x, w->half->head_norm);
     causal(w, &w->half->out, 0);
@@ -282,7 +283,7 @@ static void head(struct walk *w) {
 
 /* ---- passes (params NULL: a walk that plans) ---- */
 
-/* Channel c p^2 + column p + row of a patch of pixels. */
+/* Order of a patch of pixels: channel c p^2 + column p + row. */
 static struct block_order patch_order(int p) {
     return (struct block_order){.size = {1, p, p}, .channel = (long)p * p, .step = {0, 1, p}};
 }
@@ -325,7 +326,7 @@ void vae_encode(struct vae_stream *s, const struct params *params, const real *p
     for (int i = 0; i < s->vae->config.levels; i++) level(&w, &w.half->level[i]);
     middle(&w);
     head(&w);
-    const struct vae_conv *c = &w.half->latent_conv; /* its first half makes the means, the rest deviations */
+    const struct vae_conv *c = &w.half->latent_conv; /* the first half of its outputs are means, the rest deviations */
     if (w.weights) linear_forward_real(latents, w.x, w.weights + c->weight, w.weights + c->bias, rows(&w), c->ci, z);
     walk_end(&w, params);
 }

@@ -16,16 +16,16 @@
 struct vae_codec {
     struct vae_weights weights;
     struct params params;
-    struct vae_stream stream[2];  /* by direction */
-    struct arena arena[2];        /* what goes in and out on the device */
+    struct vae_stream stream[2];  /* one for each direction */
+    struct arena arena[2];        /* pixels and latents on the device */
     real *pixels[2], *latents[2]; /* latents: channels-last */
-    struct byte_output bytes;     /* the decoder's pixels, to be shown */
-    real *mean, *std;             /* [z] of the config, for the decoder */
+    struct byte_output bytes;     /* converts the decoder's pixels to bytes */
+    real *mean, *std;             /* [z] the config's statistics, for the decoder */
     int ready[2];
     float *pending; /* [4, 3, height, width]: encoder input that does not fill a latent frame yet */
     int pending_frames;
     float *rows; /* [h w, z]: the encoder's latent frame, channels-last */
-    int shares;  /* the weights are another stream's */
+    int shares;  /* 1: the weights belong to another stream */
 };
 
 /* ---- weights ---- */
@@ -83,7 +83,7 @@ static int make_ready(const struct codec *codec, enum vae_direction d) {
 
 /* ---- encoding ---- */
 
-/* One latent frame's pixels (1 or 4 frames) to the latent frame. */
+/* Encodes the pixels (1 or 4 frames) of one latent frame. */
 static int encode_group(const struct codec *codec, const float *pixels, float *latent) {
     struct vae_codec *v = codec->state;
     const struct vae_config *config = &v->weights.net.config;
@@ -132,7 +132,7 @@ static void vae_codec_decode_begin(struct codec *codec, const float *picture) {
     if (v->ready[VAE_DECODE]) vae_stream_reset(&v->stream[VAE_DECODE]);
 }
 
-/* Into v->pixels, on the device; the number of pixel frames. */
+/* Decodes one latent frame into v->pixels, on the device. Returns the number of pixel frames. */
 static int decode_latent(const struct codec *codec, const real *latent) {
     struct vae_codec *v = codec->state;
     int frames = v->stream[VAE_DECODE].started ? FRAMES_PER_LATENT : 1;

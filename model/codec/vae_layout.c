@@ -48,7 +48,8 @@ void vae_config_wan22(struct vae_config *c) {
 
 int vae_stride(const struct vae_config *c) { return c->patch << (c->levels - 1); }
 
-/* Channels where encoder level i starts and ends, and the decoder's, which goes through the multiples backwards. */
+/* Channels at the start and end of encoder level i, and of decoder level i, which goes through the multiples
+   backwards. */
 static int encoder_in(const struct vae_config *c, int i) { return c->encoder_base * (i ? c->mult[i - 1] : 1); }
 static int encoder_out(const struct vae_config *c, int i) { return c->encoder_base * c->mult[i]; }
 static int decoder_out(const struct vae_config *c, int i) { return c->decoder_base * c->mult[c->levels - 1 - i]; }
@@ -105,7 +106,7 @@ static size_t add(struct builder *b, const char *name, const char *end, const lo
     return param_add(b->table, b->slice, full, INIT_ZERO, 0, 0, shape);
 }
 
-/* Axes of the kernel in the file: 3, or 2 where it has no time. */
+/* Adds a convolution. Its kernel has 3 axes in a file, or 2 where it does not span time. */
 static struct vae_conv add_conv(struct builder *b, const char *name, int ci, int co, int t, int side, int axes) {
     struct vae_conv c = {.ci = ci, .co = co, .kernel = {t, side, side}};
     const long with_time[] = {co, ci, t, side, side, 0}, plane[] = {co, ci, side, side, 0}, bias[] = {co, 0};
@@ -140,7 +141,8 @@ static void add_middle(struct builder *b, struct vae_half *half, int channels) {
     half->middle[1] = add_res(b, "middle.2", channels, channels);
 }
 
-/* Layer `index` of level `level`: 2.2 numbers inside the level, 2.1 through all (per_level layers each). */
+/* Writes the name of layer `index` of a level: 2.2 numbers inside the level, 2.1 through all levels (per_level layers
+   each). */
 static void layer_name(char *name, size_t size, const char *word, int residual, int level, int index, int per_level) {
     if (residual)
         snprintf(name, size, "%s.%d.%s.%d", word, level, word, index);

@@ -45,14 +45,13 @@ struct sampler {
     struct sampler_config config;
     double sigma[SAMPLER_STEPS_MAX + 1]; /* noise levels, falling to sigma[steps] = 0 */
     double timestep[SAMPLER_STEPS_MAX];
-    int B, F;                 /* samples of the current clips, at most those laid out; frames */
-    long size, clip;          /* elements of a latent frame; of a clip */
-    real *x;                  /* device [B, F, C, H, W], the state; frame 0 is the reference */
-    real *velocity, *without; /* the guided velocity; one without a condition */
-    real *start,
-        *prediction[3]; /* UniPC: the state that the last step started from; x0 predictions, step i's at i % 3 */
-    real *weights;      /* device [SAMPLER_WEIGHTS, B, F] */
-    real *host;         /* host, the same shape */
+    int B, F;                    /* samples of the current clips, at most those laid out; frames */
+    long size, clip;             /* elements of a latent frame; of a clip */
+    real *x;                     /* device [B, F, C, H, W], the state; frame 0 is the reference */
+    real *velocity, *without;    /* the guided velocity; one without a condition */
+    real *start, *prediction[3]; /* UniPC: start of the last step; x0 predictions, step i's at i % 3 */
+    real *weights;               /* device [SAMPLER_WEIGHTS, B, F] */
+    real *host;                  /* host, the same shape */
     struct dit_acts *acts;
 };
 

@@ -41,8 +41,8 @@ struct umt5_acts {
     elem *q, *k, *v, *o; /* [tokens, heads head_dim] */
     elem *gate, *up;     /* [tokens, ffn_dim] */
     real *bias;          /* [heads, 2 longest - 1] */
-    elem *host_table;
-    real *host_bias; /* bias again; the table of buckets; both host */
+    elem *host_table;    /* host: the layer's table [buckets, heads] */
+    real *host_bias;     /* host: bias */
 };
 /* Takes device memory for `tokens` rows, no text longer than `longest`. umt5_acts_open mallocs the host parts. */
 void umt5_acts_layout(struct umt5_acts *acts, const struct umt5 *net, long tokens, long longest, struct arena *arena);
