@@ -1,5 +1,6 @@
 #!/bin/sh
-# measure_ranks.sh: measures what many ranks cost on this machine, compared with one. It made figures of docs/scaling.md.
+# measure_ranks.sh: measures what many ranks cost on this machine, compared with one. It made figures of
+# docs/scaling.md.
 #   memory [RANKS [ZERO [SEQUENCE]]]
 #                          a teacher of 195 million parameters (LAYERS=16): for every rank (default 2, ZeRO 3, tokens
 #                          not divided) the plan without the workspace that no kernel wanted, the peak above what the
