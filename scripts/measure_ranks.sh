@@ -78,7 +78,7 @@ what=$1
 case $what in
 memory | shards | speed) "$what" "$@" ;;
 *)
-    sed -n '3,9s/^# *//p' "$0" >&2
+    sed -n '/^#   memory/,/^# Usage/s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
