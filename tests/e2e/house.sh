@@ -111,7 +111,7 @@ $(cat "$work/wide")"
     xargs grep -nE '(/\*+|//) ?(of|from|after|for)( |$)' <"$work/c"
     xargs awk '
         FNR == 1 {last = ""}
-        /(^|[ \t])# ?(of|from|after|for)( |$)/ && !(/^ *#/ && last ~ /^ *#.*[^.]$/) {print FILENAME ":" FNR ":" $0}
+        /(^|[ \t])# ?(of|from|after|for)( |$)/ && !(/^ *#/ && last ~ /^ *#[^!].*[^.]$/) {print FILENAME ":" FNR ":" $0}
         {last = $0}' <"$work/scripts"
     xargs awk '
         FNR == 1 {row = 0; last = ""}
