@@ -59,11 +59,11 @@ ifeq ($(SANITIZE),1)
 CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=address,undefined
 endif
-ifeq ($(SANITIZE),thread) # by clang; its OpenMP tells the sanitizer what it orders (scripts/thread_sanitizer.sh)
+ifeq ($(SANITIZE),thread) # needs clang, whose OpenMP tells the sanitizer what it orders (scripts/thread_sanitizer.sh)
 CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS  += -fsanitize=thread
 endif
-ifeq ($(FUZZ),1) # by clang, whose warnings are not ours
+ifeq ($(FUZZ),1) # needs clang, whose warnings we do not follow
 FUZZ_FLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS   := $(filter-out -Werror,$(CFLAGS)) -w $(FUZZ_FLAGS)
 LDFLAGS  += -fsanitize=fuzzer,address,undefined

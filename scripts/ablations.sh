@@ -3,11 +3,11 @@
 #
 # usage: streamavatar ablations CONFIG DATA_CONFIG RUN [ROW ...] [key=value ...]
 #
-# The rows are configs/ablations.txt's, all of them unless some are named; each is a run of its own in
-# RUN/ablations/NAME that begins where it differs from the base run, which is RUN itself (as scripts/demo.sh makes it)
-# and is trained first as far as it is not there. Interrupted, it goes on where it stopped. The columns are those of
-# evaluate, of the row's last student: on held-out puppet dialogues, streamed. key=value is for all stages of all rows.
-# $BIN (default bin) is where the programs lie, $ROWS another file of rows.
+# The rows are those of configs/ablations.txt, all of them unless some are named. Each is a run of its own in
+# RUN/ablations/NAME that begins where it differs from the base run. The base run is RUN itself (as scripts/demo.sh
+# makes it); whatever it lacks is trained first. If it is interrupted, the same command goes on where it stopped. The
+# columns are what evaluate measures of the row's last student, which streams held-out puppet dialogues. key=value holds
+# for all stages of all rows. $BIN (default bin) is where the programs lie, $ROWS another file of rows.
 [ "${1:-}" != --help ] || exec sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
 BIN=${BIN:-bin} rows=${ROWS:-$(dirname "$0")/../configs/ablations.txt}
 [ $# -ge 3 ] || {

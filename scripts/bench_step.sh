@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench_step.sh: the teacher's training step, ours and PyTorch's, in turn, at the demo's size and at 151 million
-# parameters; then the least and the median of all rounds, and how many times as fast ours is by the least.
+# bench_step.sh: times the teacher's training step, ours and PyTorch's by turns, at the demo's size and at 151 million
+# parameters. Prints the least and the median of all rounds, and how many times as fast ours is by the least.
 #   usage: PYTHON=python-with-torch sh scripts/bench_step.sh [ROUNDS [SECONDS]]     (3 rounds of 10 s each)
 # BIN: the programs. The number type is the build's.
 BIN=${BIN:-bin}

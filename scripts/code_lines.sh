@@ -1,6 +1,7 @@
 #!/bin/sh
-# code_lines.sh: lines of C, C++ and CUDA that are neither blank nor comment alone, outside tests: by folder, and in
-# all. Comment marks in texts and characters are none; a text may go on in the next line after a backslash.
+# code_lines.sh: counts the lines of C, C++ and CUDA outside tests that are neither blank nor only comment, by folder
+# and in all. Comment marks inside texts and characters do not count; a text may go on in the next line after a
+# backslash.
 #   usage: sh scripts/code_lines.sh [FOLDER]       (a tree, with git or without; default: here)
 cd "${1:-.}" || exit 2
 { git ls-files 2>/dev/null || find . -type f | sed 's,^\./,,'; } | grep -E '\.(c|h|cu|cuh|cc|cpp)$' |

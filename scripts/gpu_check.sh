@@ -2,13 +2,13 @@
 # gpu_check.sh: checks and measures the CUDA backend in one short visit to a machine that has a GPU, CUDA 13's
 # libraries, perhaps only those in PyTorch's folders, and nothing else of ours.
 #   gpu_check.sh build [PACK]      here: builds, and packs what is needed into PACK (gpu_pack), at most PACK_MIB
-#   gpu_check.sh run PACK [OUT]    there: runs it all within DEADLINE seconds. OUT: a folder for report.txt and few
-#                                  other files; the environment variable OUT where it is not named, else PACK/report
-# Sections come by value: docs/gpu.md has their order. Each line is printed and is in report.txt as soon as it is known,
-# so that a run that is killed has lost only what was under way. A part that fails or is out of time does not hide the
-# others.
+#   gpu_check.sh run PACK [OUT]    there: runs everything within DEADLINE seconds. OUT is a folder for report.txt and
+#                                  a few other files; without it the environment variable OUT names it, else PACK/report
+# The most valuable sections come first: docs/gpu.md has their order. Each line is printed and is in report.txt as soon
+# as it is known, so that a run that is killed has lost only what was under way. A part that fails or is out of time
+# does not hide the others.
 # Exit code of run: 0 all passed, 1 something failed, 5 the smoke test did, 2 usage, 3 OUT or PACK cannot be used.
-# Keys; each can be set in the environment:
+# Keys, each of which can be set in the environment:
 : "${DEADLINE:=560}"    # seconds for all of it
 : "${PACK_MIB:=60}"     # most that the pack may hold
 : "${OUT_FILES:=8}"     # most files in OUT
@@ -452,7 +452,7 @@ run() {
     served
     for type in $TYPES; do loops "$type"; done
     kernels bf16
-    traces bf16 0.06 # as tests/golden/test_dit.c has it, for two roundings instead of one
+    traces bf16 0.06 # the bound of tests/golden/test_dit.c, for two roundings instead of one
     profile
     case " $TYPES " in *" float "*)
         kernels float

@@ -5,10 +5,10 @@
 #
 # PROGRAM is a command of streamavatar or any other program. RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR
 # and MASTER_PORT are set, STREAMAVATAR_JOB tells this job from others, and every line that a process prints begins with
-# its rank. When one ends with an error it is named, and the others have GRACE seconds (default 28) to say why and end,
-# then they are killed; the exit code is that of the first that failed. SIGINT, SIGTERM and SIGUSR1 are passed on to
-# all. Without -p a free port is taken; one that is taken is passed over (docs/scaling.md). Over several hosts: set RANK
-# and the others yourself, or use configs/slurm. $BIN (default bin) is where the commands lie.
+# its rank. When one ends with an error it is named, and the others have GRACE seconds (default 28) to say why and end;
+# then they are killed. The exit code is that of the first that failed. SIGINT, SIGTERM and SIGUSR1 are passed on to
+# all. Without -p a free port is found (docs/scaling.md). To use several hosts, set RANK and the other variables
+# yourself, or use configs/slurm. $BIN (default bin) is where the commands lie.
 [ "${1:-}" != --help ] || exec sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
 usage() {
     echo "launch: expected -n N [-p PORT] PROGRAM ARGS... (see --help)" >&2

@@ -1,13 +1,13 @@
 #!/bin/sh
-# measure_ranks.sh: what many ranks cost on this machine, against one. The figures of docs/scaling.md are made by it.
+# measure_ranks.sh: measures what many ranks cost on this machine, compared with one. It made figures of
+# docs/scaling.md.
 #   memory [RANKS [ZERO [SEQUENCE]]]
 #                          a teacher of 195 million parameters (LAYERS=16): for every rank (default 2, ZeRO 3, tokens
-#                          whole) the plan without the workspace that no kernel wanted, the peak above what the process
-#                          had before, their difference
-#   shards [RANKS]         of the plan: networks and optimiser a rank with ZeRO 3 against one process (default 4)
-#   speed [ROUNDS [STEPS]] the demo's teacher: RANKS=2 processes of one thread against one process of two, in turn;
-#   medians
-#                          of a step, their ratios and the median ratio (default 5 rounds of 20 steps)
+#                          not divided) the plan without the workspace that no kernel wanted, the peak above what the
+#                          process had before, and their difference
+#   shards [RANKS]         networks and optimiser in the plan of a rank with ZeRO 3, over one process's (default 4)
+#   speed [ROUNDS [STEPS]] the demo's teacher: RANKS=2 processes of one thread against one process of two, by turns:
+#                          the median time of a step, the ratios and their median (default 5 rounds of 20 steps)
 # Usage: BIN=bin sh scripts/measure_ranks.sh memory|shards|speed [...]
 BIN=${BIN:-bin}
 export OMP_WAIT_POLICY=passive
@@ -78,7 +78,7 @@ what=$1
 case $what in
 memory | shards | speed) "$what" "$@" ;;
 *)
-    sed -n '3,9s/^# *//p' "$0" >&2
+    sed -n '/^#   memory/,/^# Usage/s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

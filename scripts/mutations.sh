@@ -3,7 +3,7 @@
 # early end) and reads them: COUNT of each kind by every reader inside one process (tests/mutations), PROGRAMS of each
 # kind by the programs themselves. Files of ours with sums must be refused or give the same result; others must not
 # crash or hang a program, nor give a picture that is not finite. Every refusal is one line and exit code 2, 3 or 4.
-# What fails is printed with what makes it again. Readers that decode take a part of COUNT (readers.c).
+# What fails is printed with the command that repeats it. Readers that decode take only a part of COUNT (readers.c).
 #   usage: sh scripts/mutations.sh [COUNT [PROGRAMS [SEED]]]      (10000 and 300: 30 minutes on two cores)
 # BIN: the programs; BUILD: the tests' (tests/programs); JOBS: processes.
 BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float} JOBS=${JOBS:-$(nproc)}

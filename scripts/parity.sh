@@ -1,8 +1,8 @@
 #!/bin/sh
-# parity.sh: holds this project to the public implementations, of today or of the versions that the golden files were
-# made with: every script of tests/golden makes its tensors again and compares (--check), Diffusers loads an export,
-# Diffusers and PEFT load adapters. Python's packages go to a virtual environment outside the tree, made once (PyPI's
-# torch brings CUDA's libraries: 5 GB).
+# parity.sh: compares this project with the public implementations, in their versions of today or in those that the
+# golden files were made with: every script of tests/golden makes its tensors again and compares (--check), Diffusers
+# loads an export, Diffusers and PEFT load adapters. Python's packages go to a virtual environment outside the tree,
+# made once (PyPI's torch brings CUDA's libraries: 5 GB).
 #   usage: sh scripts/parity.sh [today|2024]
 # PARITY: where the environments are (~/.cache/streamavatar-parity); PYTHON: which Python; PIP: further words for pip,
 # such as --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple for a small

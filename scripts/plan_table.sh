@@ -1,7 +1,7 @@
 #!/bin/sh
 # plan_table.sh: writes the tables of docs/scaling.md between its marks "<!-- plan -->" and "<!-- /plan -->", from
-# --plan of the stages at full size: memory a rank by stage, ranks, ZeRO and picture size; arithmetic, bytes sent and
-# the share of a step that sending takes at given rates; the same of clips whose tokens ranks divide. Nothing there is
+# --plan of the stages at full size: memory of a rank by stage, ranks, ZeRO and picture size; arithmetic, bytes sent and
+# the part of a step that sending takes at given rates; the same for clips whose tokens ranks divide. Nothing there is
 # typed by hand. Usage: BIN=bin sh scripts/plan_table.sh [docs/scaling.md]
 BIN=${BIN:-bin}
 out=${1:-docs/scaling.md}

@@ -5,17 +5,17 @@
 # Parts; none: all:
 #   begin     from the start of the process to the first picture of a session
 #   many      as many sessions at once as the server admits
-#   page      the page in a headless Chromium: sound against picture, and from the user's sound to the picture that
-#   heard it
+#   page      the page in a headless Chromium: sound against picture, and the time from the user's sound to the
+#             picture that heard it
 #   stream    an hour of one session at full speed, with a microphone whose clock is 0.3 % fast
 #   turnover  sessions that come and go
-#   attack    peers that are foreign, half open, slow, oversized, malformed, and random bytes, against a server with
-#   sanitizers
+#   attack    peers that are foreign, half open, slow, oversized or malformed, and random bytes, against a server with
+#             sanitizers
 # The first three have the machine to themselves; the others measure memory and positions, no times, and run side by
 # side. Keys from the environment: SECONDS_MANY=600, SECONDS_PAGE=600, SECONDS_STREAM=3600 (of media time),
-# TURNOVER=200, CONNECTS=1000, SECONDS_FUZZ=600, SESSIONS=0 (0: as many as the server admits). SOAK=0.05 takes that
-# share of all; whole it takes 33 minutes on two cores. Programs are in $BIN, the client in $BUILD; the server that is
-# attacked is $SANITIZED/serve where that is (make soak builds it). Exit 1: something did not hold.
+# TURNOVER=200, CONNECTS=1000, SECONDS_FUZZ=600, SESSIONS=0 (0: as many as the server admits). SOAK=0.05 shortens all of
+# them to that fraction; the whole takes 33 minutes on two cores. Programs are in $BIN, the client in $BUILD; the server
+# that is attacked is $SANITIZED/serve where that is (make soak builds it). Exit 1: something did not hold.
 BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float} SOAK=${SOAK:-1} SANITIZED=${SANITIZED:-$BUILD-sanitize/bin}
 student=$1
 [ -f "$student/config.json" ] || {

@@ -6,8 +6,8 @@
 # is a skip. A crash, a time-out, or a program that left no count is a failure. The last line is the sum.
 # Usage: BIN=bin BUILD=build/cpu-float DOUBLE=build/ref-double [PARALLEL=1] sh tests/run.sh [NAME...]
 PARALLEL=${PARALLEL:-$(nproc)}
-LIMIT=${TEST_LIMIT:-300}        # seconds a unit program may take
-LIMIT_E2E=${TEST_LIMIT_E2E:-1800} # and a script
+LIMIT=${TEST_LIMIT:-300}          # seconds a unit program may take
+LIMIT_E2E=${TEST_LIMIT_E2E:-1800} # seconds for a script
 export BIN BUILD DOUBLE
 # Tests use more threads than cores: waiting threads should sleep.
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run_one.sh: runs one test program or script under a time limit and prints its line: its counts and, when they are
-# many, its seconds; the output of one that fails below it. Adds "passed failed skipped" to the file $COUNTS. For
-# run.sh.
+# many, its seconds; below it the output, where the test failed. Adds "passed failed skipped" to the file $COUNTS, which
+# run.sh reads.
 # Usage: COUNTS=FILE sh tests/run_one.sh SECONDS LABEL COMMAND...
 limit=$1 label=$2
 shift 2

@@ -9,7 +9,7 @@
 
 struct evaluation {
     const struct cudnn_graph *graph;
-    double *memory[GRAPH_TENSORS]; /* by the tensor's strides; NaN at first */
+    double *memory[GRAPH_TENSORS]; /* each tensor's values, laid out by its strides; NaN at first */
 };
 
 void evaluation_open(struct evaluation *e, const struct cudnn_graph *graph);

@@ -62,7 +62,7 @@ static void backward_of(const struct sizes *s, cudnn_builder *build) {
     struct ref_attention_range range = {.k = k, .v = v, .length = s->K, .k_stride = stride, .v_stride = stride};
     ref_attention_forward(o, lse, q, &range, 1, s->B, s->S, s->H, s->D, scale);
     for (long i = 0; i < sums; i++)
-        lse[i] += 0.3; /* as if there were more keys elsewhere: statistics are of all ranges */
+        lse[i] += 0.3; /* the statistics cover all ranges: pretend that there are more keys elsewhere */
     range.dk = dk, range.dv = dv;
     ref_attention_backward(dq, dout, o, lse, q, &range, 1, s->B, s->S, s->H, s->D, scale);
 

@@ -58,7 +58,7 @@ static void refused_is_asked_again_where_there_is_more(void **state) {
     assert_non_null(strstr(reason(), "wants 1.0 MiB"));
     const struct cudnn_plan *plan = plan_with(2 * MIB, &key, 0);
     assert_non_null(plan);
-    assert_ptr_equal(plan_with(MIB, &key, 0), plan); /* as much as it takes */
+    assert_ptr_equal(plan_with(MIB, &key, 0), plan); /* exactly as much as it takes is enough */
     assert_ptr_equal(plan_with(64 * MIB, &key, 0), plan);
     assert_null(plan_with(MIB - 1, &key, 0));       /* another stream, with less */
     assert_null(plan_with(2 * MIB, &key, MIB + 1)); /* the caller takes the rest */

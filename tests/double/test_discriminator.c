@@ -105,7 +105,7 @@ static void check_weights(struct world *w, const char *name, size_t position, lo
     double expected = difference(w, w->small.params.weights + position, direction, n);
     double computed = small_dot(w->small.params.grads + position, direction, n);
     scratch_pop(&w->small.memory, direction);
-    assert_true(fabs(expected) > 1e-6); /* or there is nothing to compare */
+    assert_true(fabs(expected) > 1e-6); /* else there would be nothing to compare */
     if (!(fabs(expected - computed) <= TOLERANCE * fabs(expected)))
         fail_msg("%s: gradient %.12g, differences %.12g", name, computed, expected);
 }

@@ -18,7 +18,7 @@ enum {
     PIXELS = VIDEO * 3 * H * W * PATCH * PATCH
 };
 #define STEP 3e-7
-enum { SEED = 4, NOISE_SEED = 2 }; /* with these seeds no ReLU lies within the step of its corner */
+enum { SEED = 4, NOISE_SEED = 2 }; /* seeds for which no ReLU lies within the step of its corner */
 
 /* Shapes of the stride 4. Light: growth and scale in different stages, with and without patches at the end. */
 static const struct decoder_config shapes[] = {

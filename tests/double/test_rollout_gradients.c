@@ -82,7 +82,7 @@ static void rollout_gradient(const struct rollout_config *config, int exit, enum
     roll(&w, exit, w.out, w.exit_input);
     for (int i = 1; i <= w.chunks; i++) rerun_and_back(&w, i);
     check_gradients(&w, rerun_loss);
-    assert_false(has_gradient(&w, "audio_proj.proj1.weight")); /* which serves the reference alone */
+    assert_false(has_gradient(&w, "audio_proj.proj1.weight")); /* proj1 serves the reference alone */
     assert_true(has_gradient(&w, "audio_proj.proj1_vf.weight"));
     close_world(&w);
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
-# ablations.sh: scripts/ablations.sh at toy size, trained through adapters: two rows and the base run; a second go finds
-# all done and prints the same; every row's keys are those of a config. Also what an evaluation is of a run with
-# adapters.
+# ablations.sh: scripts/ablations.sh at toy size, trained through adapters: two rows and the base run. A second call
+# finds everything done and prints the same. Every key of every row is one of a config. A run with adapters is
+# evaluated, too.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/ablations.sh
 . tests/e2e/checks
 export BIN

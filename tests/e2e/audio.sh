@@ -1,6 +1,6 @@
 #!/bin/sh
-# audio.sh: a small wav2vec2 from prepare through training and export to a stream, and audio_features; checkpoints that
-# are missing or others, sound that is none: one line and the exit code.
+# audio.sh: a small wav2vec2 from prepare through training and export to a stream, and in audio_features. A checkpoint
+# that is missing or another one, and a file that is no sound, end in one line and the exit code.
 . tests/e2e/checks
 
 "$BUILD/tests/programs/tiny_wav2vec2" "$work/encoder" tiny || exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# command.sh: the command line that all programs share. Every command's help and version; what an option of before has
-# become; words and keys in any order; what a script that is a command says; completion in bash. Lists no command by
+# command.sh: the command line that all programs share: every command's help and version, the new spelling of old
+# options, words and keys in any order, scripts that are commands, and completion in bash. It lists no command by
 # name: they are the sources in programs/ and the scripts that say so.
 # Usage: BIN=bin sh tests/e2e/command.sh
 . tests/e2e/checks

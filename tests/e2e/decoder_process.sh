@@ -110,7 +110,7 @@ for who in stream decoder; do
     check "whole frames" [ $(($(wc -c <"$work/out") % frame)) -eq 0 ]
 done
 check "a stream" begin out=-
-kill -INT $stream $decoder # as a terminal sends it
+kill -INT $stream $decoder # a terminal sends it to both
 check "SIGINT to both" ended 0 8
 check "without a complaint" lines 0
 check "a stream" begin out=-

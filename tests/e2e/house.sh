@@ -104,11 +104,15 @@ wide() {
 verdict $? "lines that are wider than 120 columns (Markdown: 160):
 $(cat "$work/wide")"
 
-# A comment that begins with one of these words in lower case leaves its noun to be guessed. So does a help text, which
-# is the last argument of a row of config keys (base/config.h); the row may go over several lines.
+# A comment that begins with one of these words in lower case leaves its noun to be guessed; in scripts a line that goes
+# on with the sentence of the line above does not begin one. So does a help text, the last argument of a row of config
+# keys (base/config.h); the row may go over several lines.
 (cd "$tree" && {
     xargs grep -nE '(/\*+|//) ?(of|from|after|for)( |$)' <"$work/c"
-    xargs grep -nE '(^|[ \t])# ?(of|from|after|for)( |$)' <"$work/scripts"
+    xargs awk '
+        FNR == 1 {last = ""}
+        /(^|[ \t])# ?(of|from|after|for)( |$)/ && !(/^ *#/ && last ~ /^ *#[^!].*[^.]$/) {print FILENAME ":" FNR ":" $0}
+        {last = $0}' <"$work/scripts"
     xargs awk '
         FNR == 1 {row = 0; last = ""}
         /(^|[^A-Z_])(TEXT|INT|LONG|REAL|REALS|FLAG|CHOICE|[A-Z_]+_FIELDS?)\(/ {row = 1; last = ""}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# locks.sh: file systems that have no locks: data sets are written and read and runs made without, which each says once,
-# with the reason; and only what a lock says of another process is said of it.
+# locks.sh: on file systems that have no locks data sets are written and read and runs are made without them; each
+# program says so once, with the reason. About another process it says only what a lock tells.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/locks.sh
 . tests/e2e/checks
 log=$work/out

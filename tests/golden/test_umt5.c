@@ -77,7 +77,7 @@ static void namings_and_shards(void **state) {
     unlink(path);
     umt5_file_make(&weights, &small_umt5, 1);
     free(weights.entries[0].name);
-    weights.entries[0].name = strdup("encoder.embed_tokens.weight"); /* as some files have it */
+    weights.entries[0].name = strdup("encoder.embed_tokens.weight"); /* the name that some files use */
     int half = weights.count / 2;
     snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
     FILE *index = fopen(path, "w");

@@ -46,7 +46,7 @@ def original(name):
 with torch.no_grad():
     for name, p in model.named_parameters():
         ours = original(name)
-        if ours.endswith("layer_norm.weight"):  # which of the two norms the name has lost
+        if ours.endswith("layer_norm.weight"):  # the name does not say which of the two norms it is
             ours = ours.replace("layer_norm", "norm1" if ".layer.0." in name else "norm2")
         norm = "norm" in ours
         deviation = 1.0 if "embedding" in ours else 0.1

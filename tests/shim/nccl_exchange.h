@@ -50,7 +50,7 @@ struct nccl_op {
     char *to;
     size_t bytes; /* bytes of one part; a collective that scatters has a part for each rank */
     ncclDataType_t type;
-    int root; /* or the peer */
+    int root; /* the root of a collective, the peer of a message */
     size_t at;
     int part, shown, done;
 };

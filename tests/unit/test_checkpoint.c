@@ -175,8 +175,8 @@ static void rounds_to_half_types(void **state) {
     struct checkpoint c;
     struct weights_format format = {.naming = NAMING_ORIGINAL};
     static const struct {
-        float value, half, brain;              /* by hand: halves have 10 bits of fraction and steps of 2^-24 near 0 */
-    } cases[] = {{1.00048828125f, 1.0f, 1.0f}, /* 1 + 2^-11: tie, to even */
+        float value, half, brain; /* converted by hand: halves have 10 bits of fraction and steps of 2^-24 near 0 */
+    } cases[] = {{1.00048828125f, 1.0f, 1.0f},          /* 1 + 2^-11: tie, to even */
                  {1.00146484375f, 1.001953125f, 1.0f},  /* 1 + 3 2^-11: tie, to even */
                  {65519, 65504, 65536},                 /* the largest that does not become infinite */
                  {-0x1.8p-24f, -0x1p-23f, -0x1.8p-24f}, /* tie between subnormals */

@@ -11,7 +11,7 @@
 #include "tests/unit/ranks.h"
 
 static struct comm world;
-static int started_by_mpi; /* which cannot be started twice: one communicator serves all tests */
+static int started_by_mpi; /* MPI cannot be started twice: one communicator serves all tests */
 
 static void join(int size) {
     if (started_by_mpi && world.size) return;

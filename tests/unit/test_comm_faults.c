@@ -108,7 +108,8 @@ static int hangs_behind(int rank, int size, void *context) {
         for (;;) pause();
     CHECK(comm_barrier(rank == 2 ? &part : &world) == ERR_DEVICE);
     CHECK(strstr(error_text(), "rank 1 ("));
-    comm_abort(&world, ERR_DEVICE); /* as programs do: what it knows reaches the other before its connection closes */
+    comm_abort(&world,
+               ERR_DEVICE); /* programs do so too: the other rank learns the reason before the connection closes */
     return ERR_DEVICE;
 }
 static int the_end_of_the_chain_is_named(void) { return expect(3, hangs_behind, NULL, 0, 3, TIMEOUT + 5); }

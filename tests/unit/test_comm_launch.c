@@ -197,7 +197,7 @@ static void nccl_without_a_gpu(void **state) {
 
 struct plan {
     const char *config[RANKS_MAX];
-    int size[RANKS_MAX], rank[RANKS_MAX]; /* as told; 0, -1: as they are */
+    int size[RANKS_MAX], rank[RANKS_MAX]; /* what the environment says; 0, -1: the true values */
     int start;                            /* ranks that are started */
     int code;
     const char *pattern[2];

@@ -17,7 +17,7 @@ enum spoiling {
     COPY,    /* nothing */
     DRAWN,   /* not even the codec */
     DAMPED,  /* mouth, hands and head move 0.6 as far */
-    DELAYED, /* by LATE frames */
+    DELAYED, /* the video comes LATE frames late */
     OTHERS,  /* another dialogue's motion */
     NO_HANDS,
     BLURRED,
@@ -190,7 +190,7 @@ static void compute(void **state) {
     over_drawn = malloc(sizeof *over_drawn * (size_t)(SPOILINGS * figure_count));
     differences = malloc(sizeof *differences * (size_t)figure_count);
     CHECK(figures_compute(&table, 1, &pair, 1, over_copy, over_drawn, differences));
-    if (getenv("SHOW_FIGURES")) /* to look at: a line a figure, a column a spoiling */
+    if (getenv("SHOW_FIGURES")) /* prints a table to look at: a line for each figure, a column for each spoiling */
         for (int f = 0; f < figure_count; f++) {
             print_message("%-24s", figures[f].name);
             for (int s = 0; s < SPOILINGS; s++) print_message("%9.3f", over_copy[s * figure_count + f].value);

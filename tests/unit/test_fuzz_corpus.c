@@ -25,7 +25,7 @@ static void replay(const char *name, fuzz_target *target) {
         if (*e->d_name == '.') continue;
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
         assert_int_equal(file_read(path, 1 << 20, &bytes, &length), OK);
-        unsigned char *exact = malloc(length ? length : 1); /* so that a byte too far is seen */
+        unsigned char *exact = malloc(length ? length : 1); /* exact size: reading a byte too far is seen */
         assert_non_null(exact);
         memcpy(exact, bytes, length);
         free(bytes);

@@ -249,7 +249,7 @@ static void who_does_not_report_plays_from_when_it_was_sent_something(void **sta
     playback_sent(&p, CHUNK_US, 10);
     assert_int_equal(playback_position(&p, 10.2), 200000);
     assert_int_equal(playback_position(&p, 11), CHUNK_US); /* dry */
-    playback_sent(&p, 2 * CHUNK_US, 12);                   /* and on from there: time is not made up */
+    playback_sent(&p, 2 * CHUNK_US, 12);                   /* play goes on from there: lost time is not caught up */
     assert_int_equal(playback_position(&p, 12.1), CHUNK_US + 100000);
     playback_sent(&p, 3 * CHUNK_US, 12.2); /* before it is dry: nothing changes */
     assert_int_equal(playback_position(&p, 12.3), CHUNK_US + 300000);

@@ -247,7 +247,7 @@ static void videos_are_varied(void **state) {
                  {{.x = 0.1, .y = -0.2}, 36, 28, 40}, /* what is seen goes right and up: the window left and down */
                  {{.zoom = grow}, 44, 24, 32},
                  {{.zoom = -grow, .x = 0.1}, 30, 15, 50},
-                 {{.y = 0.6}, 40, 0, 40},             /* as far as the picture reaches */
+                 {{.y = 0.6}, 40, 0, 40},             /* moved only as far as the picture reaches */
                  {{.zoom = -1.5, .x = 1}, 0, 0, 80}}; /* no larger than the picture */
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int follows = 0; follows < 2; follows++) {

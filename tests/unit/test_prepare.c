@@ -323,7 +323,7 @@ static void clips_are_varied(void **state) {
     for (int i = 0; i < 8; i++) assert_int_equal(list.entries[i].view.x != 0, i < 6);
     assert_true(list.entries[0].view.x != list.entries[1].view.x);
     clip_list_close(&list);
-    assert_int_equal(load(&c, "vary.copies=2"), ERR_USAGE); /* which would be alike */
+    assert_int_equal(load(&c, "vary.copies=2"), ERR_USAGE); /* without variation the copies would be alike */
     assert_int_equal(load(&c, "vary={copies: 2, scale: 0.1}"), OK);
     const char *const puppet[] = {"source=puppet", "out=x", "vary.copies=2", "vary.scale=0.1"};
     assert_int_equal(prepare_config_load(&c, NULL, puppet, 4), ERR_USAGE);

@@ -54,7 +54,7 @@ static void trials_are_varied(void **state) {
     }
     measure_drawn(&t, &lip[1], &identity[1]);
     if (fabs(lip[1] - lip[0]) > 0.03 || identity[1] < 40) fail_msg("lips %.3f, identity %.1f", lip[1], identity[1]);
-    /* with the marks of the plain picture the lips would not be found */
+    /* The marks of the plain picture would miss the lips. */
     struct landmarks moved = t.marks;
     t.marks = marks;
     measure_drawn(&t, &lip[1], &identity[1]);
