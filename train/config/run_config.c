@@ -153,8 +153,7 @@ static const struct config_field common[] = {
         "Number of those dialogues that are streamed with the sink, RAPR and the other party's sound switched off in "
         "turn."),
     REAL("evaluate.seconds", evaluate.seconds, 20, 3600, "60", "Length of a dialogue, seconds."),
-    VARIATION_FIELDS("evaluate.vary.", evaluate.vary,
-                     "Applied to dialogues that the refined student streams once more."),
+    VARIATION_FIELDS("evaluate.vary.", evaluate.vary, "between dialogues that the refined student streams once more"),
     SAMPLER_KEYS("evaluate.sampler", evaluate.sampler, "16", "3", "2"),
 };
 
