@@ -1,5 +1,5 @@
 /* packed.cu: copies of weights for products: the tensor cores' kernels read the weights as they are. */
-#include "kernels/kernels.h"
+#include "kernels/cuda/kernel.cuh"
 
 long packed_room(long) { return 0; }
 

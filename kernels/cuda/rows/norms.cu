@@ -258,22 +258,24 @@ static void sums_over(real *sum, const float *partial, const struct norm_backwar
     add_parts(sum, partial, stride ? a->rows.groups : 1, stride ? a->rows.parts : blocks, a->d, stride);
 }
 
-static void residual_norm_backward_launch(struct norm_backward a, struct residual_front f, const struct norm_sums *s,
-                                          long n, long rows_per_group) {
+/* Returns 0, and has done nothing, for rows without vectors: there a thread has too few registers for all the sums. */
+static int residual_norm_backward_launch(struct norm_backward a, struct residual_front f, const struct norm_sums *s,
+                                         long n, long rows_per_group) {
     int vectorised = a.d % VECTOR == 0 && aligned16(a.dx) && aligned16(a.dy) && aligned16(a.x) && aligned16(a.w) &&
                      aligned16(a.scale) && aligned16(f.dbranch) && aligned16(f.branch) && aligned16(f.gate) &&
                      a.group_stride % 4 == 0 && f.gate_stride % 4 == 0;
     struct row_shape shape = row_shape(a.d, vectorised);
+    if (!vectorised) return 0;
     a.rows = row_parts(n, rows_per_group, a.d, !!s->dy + !!s->dy_xh + !!s->dgate + !!s->dbias);
     long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
-    if (!row_fits(&shape, a.d) || blocks == 0) return;
-    if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups);
+    if (!row_fits(&shape, a.d) || blocks == 0) return 1;
+    if (blocks < 0) return device_fail("norm: %ld groups of rows: too many", a.rows.groups), 1;
     a.dy_sum = sums_push(s->dy, blocks, a.d);
     a.dy_xh_sum = sums_push(s->dy_xh, blocks, a.d);
     f.dgate_sum = sums_push(s->dgate, blocks, a.d);
     f.dbias_sum = sums_push(s->dbias, blocks, a.d);
     if (!s->dy == !a.dy_sum && !s->dy_xh == !a.dy_xh_sum && !s->dgate == !f.dgate_sum && !s->dbias == !f.dbias_sum) {
-        LAUNCH_ROWS(shape, residual_norm_backward_kernel, blocks, a, f);
+        LAUNCH_VECTOR_ROWS(shape, residual_norm_backward_kernel, blocks, a, f);
         sums_over(s->dy, a.dy_sum, &a, s->stride);
         sums_over(s->dy_xh, a.dy_xh_sum, &a, s->stride);
         sums_over(s->dgate, f.dgate_sum, &a, f.gate_stride);
@@ -283,6 +285,7 @@ static void residual_norm_backward_launch(struct norm_backward a, struct residua
     workspace_pop(f.dgate_sum);
     workspace_pop(a.dy_xh_sum);
     workspace_pop(a.dy_sum);
+    return 1;
 }
 
 void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, real *dgate, real *dbias, const elem *dy,
@@ -291,7 +294,9 @@ void residual_layernorm_backward(resid *dx, real *dw, real *db, elem *dbranch, r
     struct norm_backward a = {dx, NULL, NULL, dy, w, x, mean, rstd, NULL, d, 0, {}};
     struct residual_front f = {dbranch, NULL, NULL, branch, gate, gate_stride};
     struct norm_sums sums = {db, dw, dgate, dbias, 0};
-    residual_norm_backward_launch(a, f, &sums, n, gate || dgate ? rows_per_group : n);
+    if (residual_norm_backward_launch(a, f, &sums, n, gate || dgate ? rows_per_group : n)) return;
+    layernorm_backward(dx, dw, db, dy, x, mean, rstd, w, n, d);
+    residual_backward(dbranch, dgate, dbias, dx, branch, gate, n, d, rows_per_group, gate_stride);
 }
 
 void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbranch, real *dgate, real *dbias,
@@ -301,7 +306,9 @@ void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbr
     struct norm_backward a = {dx, NULL, NULL, dy, NULL, x, mean, rstd, scale, d, group_stride, {}};
     struct residual_front f = {dbranch, NULL, NULL, branch, gate, gate_stride};
     struct norm_sums sums = {dshift, dscale, dgate, dbias, group_stride};
-    residual_norm_backward_launch(a, f, &sums, n, rows_per_group);
+    if (residual_norm_backward_launch(a, f, &sums, n, rows_per_group)) return;
+    layernorm_modulate_backward(dx, dshift, dscale, dy, x, mean, rstd, scale, n, d, rows_per_group, group_stride);
+    residual_backward(dbranch, dgate, dbias, dx, branch, gate, n, d, rows_per_group, gate_stride);
 }
 
 /* Plans the parts, takes room for partial sums, launches, and adds the sums to the
