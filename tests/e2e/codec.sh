@@ -91,7 +91,7 @@ light() {
         light_decoder.patch=2 light_decoder.consistency_weight=0 "$@"
 }
 check "no gradient to this codec's pixels" light 2 light_decoder.consistency_weight=1
-check "it says so" says "light_decoder.consistency_weight: the wan22 codec"
+check "it says so" says "light_decoder.consistency_weight: expected 0 with the wan22 codec"
 check "no such enlargement" light 2 light_decoder.patch=1
 check "a light decoder" light 0
 check "it shows samples" [ -s "$work/run/light_decoder/samples/step_00000002_sheet.png" ]

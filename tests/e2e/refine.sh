@@ -139,7 +139,7 @@ stream() {
 stream >"$log" 2>&1
 verdict $? "a student without sink_pos is refused: $(tail -n 1 "$log")"
 sed -i 's/"rapr":/"sink_pos": "left", "rapr":/' "$work/older/config.json"
-refused 3 'rollout.sink_pos: "left"' stream
+refused 3 'rollout.sink_pos: unknown value "left"' stream
 
 # No branch at all.
 fresh none refine.local_weight=0 refine.global_weight=0
