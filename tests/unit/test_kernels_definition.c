@@ -183,8 +183,10 @@ static void resampling(void **state) {
     uint8_t *rgb = block();
     rgb[6] = 0;
     pixels_to_bytes(rgb, rgb + 6, REALS(-1, 0, 1, 2, -9, -0.99), 1, 0, 1, 2);
+    assert_int_equal(device_sync(), OK);
     assert_memory_equal(rgb, ((uint8_t[]){0, 255, 0, 128, 255, 1, 0}), 7);
     pixels_to_bytes(rgb, rgb + 6, REALS(0, 0.25, 1, 3, -1, (real)NAN), 2, -1, 2, 1);
+    assert_int_equal(device_sync(), OK);
     assert_memory_equal(rgb, ((uint8_t[]){0, 64, 255, 255, 0, 0, 1}), 7);
     soft_clamp(r, REALS(0, 3, -30, 0.003), 3, 4);
     EXPECT_REALS(r, 0, 2.2847825, -3, 0.003);
