@@ -3,6 +3,7 @@
 #include "base/hdf5_file.h"
 
 #include <fcntl.h>
+#include <hdf5.h>
 #include <unistd.h>
 
 #include "base/error.h"

@@ -6,15 +6,11 @@
 #include <string.h>
 
 #include "base/process_memory.h"
+#include "base/sorting.h"
 
 void metrics_time(struct durations *d, double seconds) {
     d->last[d->count++ % METRICS_TIMES] = (float)seconds;
     d->sum += seconds;
-}
-
-static int ascending(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
 }
 
 double metrics_quantile(const struct durations *d, double share) {
@@ -22,7 +18,7 @@ double metrics_quantile(const struct durations *d, double share) {
     float *sorted = n ? malloc(n * sizeof *sorted) : NULL;
     if (!sorted) return 0;
     memcpy(sorted, d->last, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, ascending);
+    sort_floats(sorted, n);
     double value = sorted[(size_t)(share * (double)(n - 1) + 0.5)];
     free(sorted);
     return value;

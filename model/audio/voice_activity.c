@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/sorting.h"
 #include "model/audio/encoder.h"
 
 enum {
@@ -134,18 +135,13 @@ static void find_room(float *room, const struct level *levels, long frames) {
     }
 }
 
-static int ascending(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Returns the voice's level: the 90th percentile of the frames that stand out from the room; NOTHING where there are
    none. scratch [frames]. */
 static double find_voice(float *scratch, const struct level *levels, const float *room, long frames) {
     long count = 0;
     for (long f = 0; f < frames; f++)
         if (levels[f].frame > room[f] + ABOVE_ROOM) scratch[count++] = levels[f].frame;
-    qsort(scratch, (size_t)count, sizeof *scratch, ascending);
+    sort_floats(scratch, (size_t)count);
     return count ? scratch[count * 9 / 10] : NOTHING;
 }
 

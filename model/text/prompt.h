@@ -18,8 +18,8 @@ struct prompt_rows {
 /* Cleans a text into *clean, malloc'd. HTML's entities (&amp; &#39; &eacute;) are resolved, also where they were
    escaped twice; curly quotes become straight, full-width letters and ligatures plain; control characters are removed;
    all white space between words becomes one blank. ERR_INPUT: not UTF-8, or longer than PROMPT_TEXT_MAX bytes. Wan's
-   own cleaning (ftfy) also repairs text that was decoded wrongly ("Ã©") and composes accents; here the former stays as
-   it is, and the tokenizer's normalisation does the latter. */
+   own cleaning (ftfy) also repairs text that was decoded wrongly ("Ã©") and composes accents; here the former stays
+   as it is, and the tokenizer's normalisation does the latter. */
 int prompt_clean(const char *text, char **clean);
 /* Computes a prompt's key: SHA-256 of its cleaned text, in hexadecimal. */
 int prompt_key(const char *clean, char key[PROMPT_KEY]);

@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/sorting.h"
 #include "data/media.h"
 #include "infer/codec_process/codec_process.h"
 #include "infer/frame_sink.h"
@@ -171,11 +172,6 @@ static int run(struct stream *s) {
     return pipeline_finish(s->pipeline);
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void report(struct stream *s) {
     struct times *t = &s->times;
     long kept = t->count < TIMES_MAX ? t->count : TIMES_MAX;
@@ -184,7 +180,7 @@ static void report(struct stream *s) {
         return;
     }
     double video = (double)t->count * session_chunk_frames(s->session) / VIDEO_RATE, chunk = video / (double)t->count;
-    qsort(t->chunk, (size_t)kept, sizeof *t->chunk, ascending);
+    sort_doubles(t->chunk, (size_t)kept);
     log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
              pipeline_busy(s->pipeline) / video, t->network / video, t->codec / video);
     if (s->decoder) {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/sorting.h"
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/peak.h"
@@ -55,12 +56,8 @@ int series_next(struct series *s) {
     return 1;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 double bench_median(double *times, int count) {
-    qsort(times, (size_t)count, sizeof *times, by_value);
+    sort_doubles(times, (size_t)count);
     return times[count / 2];
 }
 

@@ -6,11 +6,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
-
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
+#include "base/sorting.h"
 
 /* The quantile `share` of sorted values, interpolated between two of them. */
 static double quantile(const double *sorted, int count, double share) {
@@ -49,7 +45,7 @@ int bootstrap(uint64_t seed, int count, bootstrap_figures compute, void *user, s
         for (int d = 0; d < BOOTSTRAP_DRAWS; d++)
             if (isfinite(own[d])) own[finite++] = own[d];
         if (!finite) continue;
-        qsort(own, (size_t)finite, sizeof *own, ascending);
+        sort_doubles(own, (size_t)finite);
         out[f].low = quantile(own, finite, 0.025);
         out[f].high = quantile(own, finite, 0.975);
     }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "tools/evaluate/frechet.h"
+#include "tools/evaluate/sums.h"
 
 const char *const region_names[REGIONS] = {"mouth", "eyes", "hands", "whole"};
 
@@ -187,11 +188,7 @@ int latent_sums_add(struct latent_sums *sums, const struct latent_grid *g, const
 }
 
 _Static_assert(sizeof(struct latent_sums) % sizeof(double) == 0, "the sums are an array of doubles");
-void latent_sums_merge(struct latent_sums *to, const struct latent_sums *from) {
-    double *sums = (double *)to;
-    const double *more = (const double *)from;
-    for (size_t i = 0; i < sizeof *to / sizeof *sums; i++) sums[i] += more[i];
-}
+void latent_sums_merge(struct latent_sums *to, const struct latent_sums *from) { sums_add(to, from, sizeof *to); }
 
 void latent_spread_add(double *spread, const struct latent_grid *g, const struct latent_history *a,
                        const struct latent_history *b) {

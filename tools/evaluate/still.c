@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include "base/error.h"
+#include "base/sorting.h"
 
 static double luminance(const float *frame, size_t plane, size_t i) {
     return 0.299 * (double)frame[i] + 0.587 * (double)frame[plane + i] + 0.114 * (double)frame[2 * plane + i];
@@ -20,11 +21,6 @@ static double variance(const struct clip *clip, size_t plane, size_t i) {
     return fmax(0, squares / clip->count - sum / clip->count * (sum / clip->count));
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void add_place(struct still_pool *pool, const struct clip *truth, const struct clip *made, size_t i) {
     size_t plane = (size_t)truth->height * (size_t)truth->width;
     for (size_t at = 3 * plane + i; at < 3 * plane * (size_t)truth->count; at += plane) {
@@ -39,7 +35,7 @@ int still_pool_add(struct still_pool *pool, const struct clip *truth, const stru
     double *of = malloc(2 * plane * sizeof *of), *sorted = of + plane;
     if (!of) return error_set(ERR_DEVICE, "out of memory for the still areas");
     for (size_t i = 0; i < plane; i++) sorted[i] = of[i] = variance(truth, plane, i);
-    qsort(sorted, plane, sizeof *sorted, ascending);
+    sort_doubles(sorted, plane);
     for (size_t i = 0; i < plane; i++)
         if (of[i] <= sorted[(plane - 1) / 2]) add_place(pool, truth, made, i);
     free(of);

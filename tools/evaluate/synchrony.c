@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/philox.h"
+#include "base/sorting.h"
 
 /* ---- lags ---- */
 
@@ -33,15 +34,10 @@ double lag_sums_best(const struct lag_sums *sums, double *lag) {
     return at;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 double lag_sums_confidence(const struct lag_sums *sums) {
     double all[LAGS];
     for (int k = 0; k < LAGS; k++) all[k] = regression_correlation(&sums->at[k]);
-    qsort(all, LAGS, sizeof *all, ascending);
+    sort_doubles(all, LAGS);
     return all[LAGS - 1] - all[LAGS / 2];
 }
 

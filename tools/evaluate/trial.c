@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/sorting.h"
+#include "tools/evaluate/sums.h"
 
 static void scale_point(float out[2], const float in[2], int width, int height) {
     out[0] = in[0] * (float)width;
@@ -179,11 +181,6 @@ int trial_take(void *measures, long frame, const float *picture) {
     return OK;
 }
 
-static int ascending(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Computes the moments of the copy's latents, and the distance of two halves of them. */
 static int set_copy_latents(struct trial *t, const struct trial_measures *copy, struct latent_sums *halves) {
     struct latent_moments half[2] = {{NULL, NULL}, {NULL, NULL}};
@@ -200,7 +197,7 @@ int trial_set_copy(struct trial *t, struct trial_measures *copy, struct latent_s
     if (!sorted) return error_set(ERR_DEVICE, "out of memory for the copy's hands");
     for (int h = 0; h < 2; h++) {
         memcpy(sorted, copy->mismatch[h] + 1, n * sizeof *sorted);
-        qsort(sorted, n, sizeof *sorted, ascending);
+        sort_floats(sorted, n);
         t->hand_limit[h] = n ? HAND_BROKEN * sorted[n / 2] : 0;
     }
     free(sorted);
@@ -295,11 +292,7 @@ int source_add(struct source_totals *s, struct shift_sums *shifts, const struct 
 }
 
 _Static_assert(sizeof(struct source_totals) % sizeof(double) == 0, "the totals are an array of doubles");
-void source_merge(struct source_totals *to, const struct source_totals *from) {
-    double *sums = (double *)to;
-    const double *more = (const double *)from;
-    for (size_t i = 0; i < sizeof *to / sizeof *sums; i++) sums[i] += more[i];
-}
+void source_merge(struct source_totals *to, const struct source_totals *from) { sums_add(to, from, sizeof *to); }
 
 static double psnr(double error, double frames) { return frames > 0 ? -10 * log10(error / frames + 1e-10) : 0; }
 double source_psnr_first(const struct source_totals *s) { return psnr(s->error_first, s->frames_first); }

@@ -2,6 +2,7 @@
    not be written (stage.h). The accounts of the updates are the same on all ranks, so these decisions are too. */
 #include "base/error.h"
 #include "base/log.h"
+#include "train/method/band_energy.h"
 #include "train/stage/stage.h"
 
 #include <string.h>
@@ -38,12 +39,18 @@ int stage_check_skips(struct stage *s, long step, const struct optimiser_report 
 static const double energy_burst = 5, energy_flat = 0.05;
 static const double loss_risen = 2; /* bound of the mean loss over the least mean so far */
 
+static int is_energy(const char *name) {
+    for (int i = 0; i < ENERGY_BANDS; i++)
+        if (!strcmp(name, band_energy_names[i])) return 1;
+    return 0;
+}
+
 /* Finds the energy bands among the metrics of a step (generated over real energy): their number, 0 where it has none,
    and their least and largest value. */
 static int energies_of(const struct metric *list, int count, double *least_band, double *most_band) {
     int found = 0;
     for (int i = 0; i < count; i++) {
-        if (strncmp(list[i].name, "energy_", 7)) continue;
+        if (!is_energy(list[i].name)) continue;
         if (!found || list[i].value < *least_band) *least_band = list[i].value;
         if (!found || list[i].value > *most_band) *most_band = list[i].value;
         found++;
