@@ -96,11 +96,11 @@ static hid_t open_array(hid_t group, const char *name, int ndim, hsize_t *sides)
 static int read_integers(struct dataset *set, hid_t group, const char *name, long count, int **values) {
     hsize_t sides[1];
     hid_t array = open_array(group, name, 1, sides);
-    if (array < 0 || sides[0] != (hsize_t)count) return damaged(set, name);
-    *values = malloc(sizeof **values * (size_t)(count + 1));
-    if (!*values) return error_set(ERR_DEVICE, "data set: out of memory");
-    int bad = count && H5Dread(array, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0;
-    H5Dclose(array);
+    int fits = array >= 0 && sides[0] == (hsize_t)count, bad = !fits;
+    *values = fits ? malloc(sizeof **values * (size_t)(count + 1)) : NULL;
+    if (*values && count) bad = H5Dread(array, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, *values) < 0;
+    if (array >= 0) H5Dclose(array);
+    if (fits && !*values) return error_set(ERR_DEVICE, "data set: out of memory");
     return bad ? damaged(set, name) : OK;
 }
 
@@ -117,8 +117,8 @@ static int open_sums(struct dataset *set, hid_t group) {
         sides[1] != (hsize_t)dataset_row_parts(set->shape.F, set->shape.pictures))
         return damaged(set, DATASET_ROW_SUMS);
     hid_t array = open_array(set->file, DATASET_TEXT_SUMS, 1, sides);
-    if (array < 0 || sides[0] != (hsize_t)set->prompts) return damaged(set, DATASET_TEXT_SUMS);
-    set->text_sums = malloc(sizeof *set->text_sums * (size_t)(set->prompts + 1));
+    if (array < 0) return damaged(set, DATASET_TEXT_SUMS);
+    if (sides[0] == (hsize_t)set->prompts) set->text_sums = malloc(sizeof *set->text_sums * (size_t)(set->prompts + 1));
     int bad = !set->text_sums || H5Dread(array, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, set->text_sums) < 0;
     H5Dclose(array);
     return bad ? damaged(set, DATASET_TEXT_SUMS) : OK;
@@ -257,19 +257,8 @@ static int open_pictures(struct dataset *set, hid_t group) {
 }
 
 /* Opens the arrays of the bucket and reads the shape from their sizes. */
-static int open_bucket(struct dataset *set, int version) {
+static int open_arrays(struct dataset *set, hid_t group, int version) {
     struct dataset_shape *s = &set->shape;
-    struct bucket_search search = {.count = 0};
-    if (H5Literate(set->file, H5_INDEX_NAME, H5_ITER_INC, NULL, find_bucket, &search) < 0)
-        return damaged(set, "its list of groups");
-    if (!search.count) return damaged(set, "the group of windows (such as 49x64x64)");
-    if (search.count > 1)
-        return error_set(ERR_INPUT, "%s: data set: %d buckets (one is %s); this program reads sets of one", set->path,
-                         search.count, search.name);
-    if (sscanf(search.name, "%dx%dx%d", &s->T, &s->pixel_height, &s->pixel_width) != 3 || s->T < 1 || s->T > SIDE_MAX ||
-        s->pixel_height < 1 || s->pixel_height > SIDE_MAX || s->pixel_width < 1 || s->pixel_width > SIDE_MAX)
-        return damaged(set, "the name of its bucket");
-    hid_t group = H5Gopen2(set->file, search.name, H5P_DEFAULT);
     hsize_t sides[5], n;
     if ((set->latents = open_array(group, "latents", 5, sides)) < 0) return damaged(set, "latents");
     n = sides[0];
@@ -288,22 +277,16 @@ static int open_bucket(struct dataset *set, int version) {
         return damaged(set, "talk");
     if ((set->listen = open_array(group, "listen", 2, sides)) < 0 || sides[0] != n || sides[1] != (hsize_t)s->T)
         return damaged(set, "listen");
-    if (version >= DATASET_PICTURES_SINCE) TRY(open_pictures(set, group));
-    int *split = NULL, code;
-    if ((code = read_column(set, group, "clip", &set->clip)) || (code = read_shots(set, group)) ||
-        (code = read_column(set, group, "identity", &set->identity)) ||
-        (code = read_column(set, group, "utterance", &set->utterance)) ||
-        (code = read_column(set, group, "split", &split)) || (code = read_prompt_column(set, group, version))) {
-        free(split);
-        return code;
+    return version >= DATASET_PICTURES_SINCE ? open_pictures(set, group) : OK;
+}
+
+/* Lists the rows of each split. */
+static int list_splits(struct dataset *set, hid_t group) {
+    int *split = NULL, code = read_column(set, group, "split", &split);
+    for (int k = 0; k < 2 && !code; k++) {
+        set->index[k] = malloc(sizeof(long) * (size_t)(set->rows + 1));
+        if (!set->index[k]) code = error_set(ERR_DEVICE, "data set: out of memory");
     }
-    if (version >= DATASET_SUMS_SINCE && (code = open_sums(set, group))) {
-        free(split);
-        return code;
-    }
-    H5Gclose(group);
-    for (int k = 0; k < 2; k++) set->index[k] = malloc(sizeof(long) * (size_t)(set->rows + 1));
-    if (!set->index[0] || !set->index[1]) code = error_set(ERR_DEVICE, "data set: out of memory");
     for (long i = 0; !code && i < set->rows; i++) {
         if (split[i] != SPLIT_TRAIN && split[i] != SPLIT_HELD_OUT)
             code = damaged(set, "split");
@@ -311,6 +294,36 @@ static int open_bucket(struct dataset *set, int version) {
             set->index[split[i]][set->count[split[i]]++] = i;
     }
     free(split);
+    return code;
+}
+
+static int read_bucket(struct dataset *set, hid_t group, int version) {
+    TRY(open_arrays(set, group, version));
+    TRY(read_column(set, group, "clip", &set->clip));
+    TRY(read_shots(set, group));
+    TRY(read_column(set, group, "identity", &set->identity));
+    TRY(read_column(set, group, "utterance", &set->utterance));
+    TRY(read_prompt_column(set, group, version));
+    if (version >= DATASET_SUMS_SINCE) TRY(open_sums(set, group));
+    return list_splits(set, group);
+}
+
+static int open_bucket(struct dataset *set, int version) {
+    struct dataset_shape *s = &set->shape;
+    struct bucket_search search = {.count = 0};
+    if (H5Literate(set->file, H5_INDEX_NAME, H5_ITER_INC, NULL, find_bucket, &search) < 0)
+        return damaged(set, "its list of groups");
+    if (!search.count) return damaged(set, "the group of windows (such as 49x64x64)");
+    if (search.count > 1)
+        return error_set(ERR_INPUT, "%s: data set: %d buckets (one is %s); this program reads sets of one", set->path,
+                         search.count, search.name);
+    if (sscanf(search.name, "%dx%dx%d", &s->T, &s->pixel_height, &s->pixel_width) != 3 || s->T < 1 || s->T > SIDE_MAX ||
+        s->pixel_height < 1 || s->pixel_height > SIDE_MAX || s->pixel_width < 1 || s->pixel_width > SIDE_MAX)
+        return damaged(set, "the name of its bucket");
+    hid_t group = H5Gopen2(set->file, search.name, H5P_DEFAULT);
+    if (group < 0) return damaged(set, "the group of windows");
+    int code = read_bucket(set, group, version);
+    H5Gclose(group);
     return code;
 }
 

@@ -7,6 +7,10 @@ if ! command -v ffmpeg >/dev/null || ! command -v ffprobe >/dev/null || ! comman
     exit 77
 fi
 broadcast=$BUILD/examples/broadcast
+[ -x "$broadcast" ] || {
+    echo "skipped: $broadcast is not built (make examples)"
+    exit 77
+}
 "$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 8 16 4 >/dev/null 2>&1 || exit 1
 check "a teacher" expect 0 teacher configs/tiny.yaml run="$work/run" data="$work/data.h5" teacher.steps=2
 check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$work/data.h5" stage=teacher \
@@ -30,6 +34,14 @@ in_step() {
     echo "$1: $(cat "$log")"
     awk '{ exit !($2 >= 100 && $6 >= 0.9 && $8 <= 40) }' "$log"
 }
+# receive FILE FORMAT-AND-INPUT...: what comes there, in the background; what is never sent is given up
+receive() {
+    file=$1
+    shift
+    timeout 120 ffmpeg -v error -y "$@" -c copy "$work/$file" 2>"$work/far" &
+    far=$!
+    sleep 0.5
+}
 # send FORMAT ADDRESS: the session's turn by ffmpeg
 send() {
     "$broadcast" "$port" docs/demo.png <"$work/speech.pcm" 2>"$work/said" | tee "$work/sent.nut" |
@@ -38,19 +50,14 @@ send() {
 whole() { grep -q " 0 dropped, 6.00 s spoken" "$work/said"; }
 
 rtmp=rtmp://127.0.0.1:$(free_port SOCK_STREAM)/live/avatar
-ffmpeg -v error -y -listen 1 -f flv -i "$rtmp" -c copy "$work/rtmp.flv" 2>"$work/far" &
-far=$!
-sleep 0.5
+receive rtmp.flv -listen 1 -f flv -i "$rtmp"
 send flv "$rtmp"
 check "a session by RTMP" wait $far
 check "spoken whole" whole
 check "sound and picture in step by RTMP" in_step rtmp.flv
 
 udp=udp://127.0.0.1:$(free_port SOCK_DGRAM)
-ffmpeg -v error -y -i "$udp?timeout=4000000" -c copy "$work/udp.ts" \
-    2>"$work/far" & # it ends with an error: 4 s of silence
-far=$!
-sleep 0.5
+receive udp.ts -i "$udp?timeout=4000000" # it ends with an error: 4 s of silence
 send mpegts "$udp?pkt_size=1316"
 check "a session by UDP" whole
 wait $far
