@@ -31,7 +31,8 @@ struct question {
     cudnn_builder *form[3];
     int forms;
     size_t beside[3], plan; /* bytes that the caller takes beside each; bytes that are planned for the call */
-    int kept_whole;         /* attention's backward with determinism: in one piece */
+    int kept_whole;         /* attention's backward with determinism: in one piece; 0: by pieces of `key`, of which */
+    struct cudnn_key last;  /* the last may be smaller */
 };
 
 /* What became of it. */
@@ -79,6 +80,8 @@ static void ask_ordered(struct question *q) {
     assert_true(piece.K > 0);
     q->key = attention_key(&piece);
     q->beside[0] = cudnn_attention_piece_beside(a->S, a->H, a->D, piece.K);
+    piece.K = a->K - (a->K - 1) / piece.K * piece.K;
+    q->last = attention_key(&piece);
 }
 
 static void ask_backward(struct question *q) {
@@ -176,11 +179,21 @@ static int form_serves(struct answer *answer, const struct question *q, int form
     return served;
 }
 
+static int in_pieces(const struct question *q) {
+    return asked_deterministic && q->asked->what == ASK_ATTENTION_BACKWARD && !q->kept_whole;
+}
+
+/* The first form that serves. Of pieces the last is asked about too. */
 static struct answer answer_to(const struct question *q, cudnnBackendDescriptor_t described) {
     struct answer a = {.form = -1};
     struct cudnn_target target = {.described = described, .deterministic = asked_deterministic};
     for (int f = 0; f < q->forms && a.form < 0; f++)
         if (form_serves(&a, q, f, target)) a.form = f;
+    if (a.form >= 0 && in_pieces(q)) {
+        struct question last = *q;
+        last.key = q->last;
+        if (!form_serves(&a, &last, a.form, target)) a.form = -1;
+    }
     return a;
 }
 
@@ -197,7 +210,7 @@ struct counts {
 
 static void count(struct counts *c, const struct question *q, const struct answer *a) {
     c->asked++;
-    c->in_pieces += asked_deterministic && q->asked->what == ASK_ATTENTION_BACKWARD && !q->kept_whole;
+    c->in_pieces += in_pieces(q);
     if (a->form < 0) return;
     c->served++, c->first_form += !a->form, c->fallback += a->engine.fallback;
     c->tensor_cores += a->engine.tensor_cores;

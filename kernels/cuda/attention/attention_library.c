@@ -314,7 +314,7 @@ static void backward_sample(elem *dq, const struct backward *p, long sample, siz
 
 static int backward_in_pieces(elem *dq, const struct backward *p) {
     const struct attention *a = p->a;
-    size_t bytes = cuda_workspace_left(), beside = sizeof(real) * (size_t)(a->S * a->H * a->D);
+    size_t bytes = cuda_workspace_left(), beside = arena_aligned(sizeof(real) * (size_t)(a->S * a->H * a->D));
     if (!for_pieces(a, 0, bytes, plan_piece, &beside) || (a->B > 1 && a->H * a->S % 4)) {
         served_refuse("cudnn: %.1f MiB of workspace do not hold the gradients of any scores (deterministic)",
                       (double)bytes / 1048576);
