@@ -51,8 +51,8 @@ void mem_zero(void *device_to, size_t bytes);
 void mem_copy_rows(void *device_to, size_t to_pitch, const void *device_from, size_t from_pitch, size_t bytes,
                    size_t rows);
 
-/* Waits for all work queued on the calling thread's current stream; on the default stream, for that of all streams.
-   Returns OK or the first failure since the last call. */
+/* Waits for all work queued on the calling thread's current stream; on the default stream, for that of all streams,
+   which fails while another thread records. Returns OK or the first failure since the last call. */
 int device_sync(void);
 /* Total number of failures so far, including those that device_sync has returned. A background thread compares the
    number before and after its work, because another thread's device_sync may have consumed its failure. */

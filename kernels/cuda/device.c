@@ -66,8 +66,10 @@ void device_deterministic(int on) { context.deterministic = on; }
 void device_use(int index) { context.wanted = index; }
 
 int cuda_failed(cudaError_t code, const char *what) {
-    if (code != cudaSuccess) device_fail("%s: %s", what, cudaGetErrorString(code));
-    return code != cudaSuccess;
+    if (code == cudaSuccess) return 0;
+    cudaGetLastError(); /* clears the error, so that no later launch reports it again */
+    device_fail("%s: %s", what, cudaGetErrorString(code));
+    return 1;
 }
 
 void cuda_launched(const char *kernel) { cuda_failed(cudaGetLastError(), kernel); }

@@ -24,7 +24,9 @@ dim3 threadIdx, blockIdx, blockDim, gridDim;
 char *shim_dynamic;
 
 enum state { RUN, AT_BLOCK_BARRIER, AT_WARP_BARRIER, DONE };
-enum { STACK_BYTES = 128 << 10, SLOT_BYTES = 64, SHARED_BYTES = 227 << 10 };
+enum { STACK_BYTES = 128 << 10, SLOT_BYTES = 64 };
+/* Shared memory of a block that every device has for which the kernels are built: that of 8.6, 8.9 and 12.0. */
+enum { SHARED_BYTES = 99 << 10, PITCH_MOST = 0x7fffffff };
 
 struct fiber {
     void *stack_pointer;
@@ -265,12 +267,21 @@ void shim_advance(cudaStream_t stream) {
 
 int shim_priority(cudaStream_t stream) { return stream->priority; }
 
-/* What no recording may hold; nobody but the recording thread spoils one. 1: it was. */
+/* Asks about a stream that is being recorded, or waiting for it, spoil the recording, whichever thread does so. 1: it
+   was. */
 static bool spoils(cudaStream_t s) {
-    if (!s->recording || s->recorded_by != std::this_thread::get_id()) return false;
+    if (!s->recording) return false;
     s->spoilt = true;
     return true;
 }
+/* What no recording may hold, and the recording thread alone may not do. 1: it was. */
+static bool spoils_own() {
+    bool any = false;
+    for (cudaStream_t s : streams)
+        if (s->recording && s->recorded_by == std::this_thread::get_id()) any |= spoils(s);
+    return any;
+}
+/* Waiting for the whole device is refused to every thread while a stream is recorded. */
 static bool spoils_any() {
     bool any = false;
     for (cudaStream_t s : streams) any |= spoils(s);
@@ -320,27 +331,27 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int) {
     return cudaSuccess;
 }
 
-/* 1: what was asked for waits for the device, which no recording can hold. */
-static bool spoils_waiting() {
-    LOCKED;
-    return spoils_any() && fail(cudaErrorStreamCaptureUnsupported) != cudaSuccess;
-}
-
 cudaError_t cudaDeviceSynchronize(void) {
-    if (spoils_waiting()) return cudaErrorStreamCaptureUnsupported;
+    {
+        LOCKED;
+        if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+    }
     return wait_until(advance_all), cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void **pointer, size_t bytes) {
     LOCKED;
     size_t machine = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-    if (spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+    if (spoils_own()) return fail(cudaErrorStreamCaptureUnsupported);
     *pointer = bytes < machine ? aligned_alloc(256, (bytes + 255) / 256 * 256) : NULL;
     return *pointer ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
 cudaError_t cudaFree(void *pointer) {
-    if (spoils_waiting()) return cudaErrorStreamCaptureUnsupported;
+    {
+        LOCKED;
+        if (spoils_own()) return fail(cudaErrorStreamCaptureUnsupported);
+    }
     wait_until(advance_all);
     return free(pointer), cudaSuccess;
 }
@@ -350,7 +361,7 @@ cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned) {
 }
 
 cudaError_t cudaFreeHost(void *pointer) {
-    cudaDeviceSynchronize();
+    wait_until(advance_all);
     return free(pointer), cudaSuccess;
 }
 
@@ -367,18 +378,39 @@ cudaError_t cudaHostUnregister(void *pointer) {
     return registered.erase(pointer) ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
 
+/* A device copies in no order of its bytes. */
+static void check_apart(const void *to, const void *from, size_t bytes) {
+    uintptr_t a = (uintptr_t)to, b = (uintptr_t)from;
+    if ((a > b ? a - b : b - a) >= bytes) return;
+    fprintf(stderr, "shim: a copy of %zu bytes onto part of itself\n", bytes);
+    abort();
+}
+
+/* The same of rows: each of `to` against the rows of `from` that lie nearest. */
+static void check_rows_apart(const char *to, long to_pitch, const char *from, long from_pitch, size_t bytes,
+                             long rows) {
+    for (long r = 0; r < rows; r++) {
+        long near = (to + r * to_pitch - from) / from_pitch;
+        for (long s = near - 1; s <= near + 1; s++)
+            if (s >= 0 && s < rows) check_apart(to + r * to_pitch, from + s * from_pitch, bytes);
+    }
+}
+
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind, cudaStream_t stream) {
     LOCKED;
-    return enqueue(stream, [=] { memmove(to, from, bytes); });
+    check_apart(to, from, bytes);
+    return enqueue(stream, [=] { memcpy(to, from, bytes); });
 }
 
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t bytes, size_t rows,
                               enum cudaMemcpyKind, cudaStream_t stream) {
     LOCKED;
-    if (to_pitch < bytes || from_pitch < bytes) return fail(cudaErrorInvalidValue);
+    if (to_pitch < bytes || from_pitch < bytes || to_pitch > PITCH_MOST || from_pitch > PITCH_MOST)
+        return fail(cudaErrorInvalidValue);
+    if (bytes)
+        check_rows_apart((const char *)to, (long)to_pitch, (const char *)from, (long)from_pitch, bytes, (long)rows);
     return enqueue(stream, [=] {
-        for (size_t r = 0; r < rows; r++)
-            memmove((char *)to + r * to_pitch, (const char *)from + r * from_pitch, bytes);
+        for (size_t r = 0; r < rows; r++) memcpy((char *)to + r * to_pitch, (const char *)from + r * from_pitch, bytes);
     });
 }
 
@@ -437,7 +469,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     long number;
     {
         LOCKED;
-        if (event->in_recording || spoils_any()) return fail(cudaErrorStreamCaptureUnsupported);
+        if (event->in_recording || spoils_own()) return fail(cudaErrorStreamCaptureUnsupported);
         stream = event->stream;
         number = event->number;
     }
