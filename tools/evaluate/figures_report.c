@@ -6,12 +6,11 @@
 #include <string.h>
 
 /* A number with four decimals; null where there was nothing to measure. */
-static void add(cJSON *object, const char *key, double value) {
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, floor(value * 1e4 + 0.5) / 1e4);
-    else
-        cJSON_AddNullToObject(object, key);
+static cJSON *number(double value) {
+    return isfinite(value) ? cJSON_CreateNumber(floor(value * 1e4 + 0.5) / 1e4) : cJSON_CreateNull();
 }
+
+static void add(cJSON *object, const char *key, double value) { cJSON_AddItemToObject(object, key, number(value)); }
 
 cJSON *interval_json(const char *key, const struct bootstrap_interval *interval) {
     cJSON *o = cJSON_CreateObject();
@@ -27,6 +26,15 @@ cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *ov
         cJSON *o = interval_json(figures[f].is_ratio ? "over_copy" : "value", &over_copy[f]);
         if (figures[f].is_ratio) add(o, "over_drawing", over_drawn[f]);
         cJSON_AddItemToObject(all, figures[f].name, o);
+    }
+    return all;
+}
+
+cJSON *figures_dialogues_json(const double *by_dialogue, int dialogues) {
+    cJSON *all = cJSON_CreateObject();
+    for (int f = 0; f < figure_count; f++) {
+        cJSON *values = cJSON_AddArrayToObject(all, figures[f].name);
+        for (int i = 0; i < dialogues; i++) cJSON_AddItemToArray(values, number(by_dialogue[f * dialogues + i]));
     }
     return all;
 }
@@ -63,8 +71,7 @@ cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_
         cJSON *bands = cJSON_AddArrayToObject(all, region_names[r]);
         for (int b = 0; b < LATENT_BANDS; b++) {
             double deviation = sqrt(source->energy[r][b] / source->dialogues / (copy->energy[r][b] / copy->dialogues));
-            cJSON_AddItemToArray(bands, isfinite(deviation) ? cJSON_CreateNumber(floor(deviation * 1e4 + 0.5) / 1e4)
-                                                            : cJSON_CreateNull());
+            cJSON_AddItemToArray(bands, number(deviation));
         }
     }
     return all;
