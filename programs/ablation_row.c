@@ -1,7 +1,8 @@
 /* ablation_row.c: keeps a row of a table of ablations as a small JSON file, or says whether a file that is there was
    made with the settings given.
-     ablation_row CONFIG.yaml ROW.json row=NAME seed=N last=STAGE [report=REPORT.json] [data_config=DATA.yaml]
-   The file holds what docs/formats.md says. */
+     ablation_row CONFIG.yaml [ROW.json] row=NAME seed=N last=STAGE [report=REPORT.json] [data_config=DATA.yaml]
+   Without ROW.json it prints the numbers by which settings are told apart (tools/table/settings.h). The file holds what docs/formats.md says. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -16,13 +17,13 @@
 #include "train/config/run_config.h"
 
 struct settings {
-    char row[ROW_NAME], last[ROW_NAME], what[ROW_TEXT];
+    char row[ROW_NAME], last[ROW_NAME], what[ROW_TEXT], against[ROW_NAME];
     char report[FILE_PATH_MAX], data_config[FILE_PATH_MAX], refine_data_config[FILE_PATH_MAX];
     double seconds;
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
-    TEXT("row", row, NULL, "Name of the row."),
+    TEXT("row", row, "", "Name of the row."),
     TEXT("last", last, NULL, "Last stage of the row's student; keys of later stages do not count."),
     TEXT("report", report, "",
          "Report that evaluate made of the student with last=; empty: nothing is written, and an existing file that "
@@ -31,14 +32,18 @@ static const struct config_field keys[] = {
     TEXT("refine_data_config", refine_data_config, "",
          "Config of the data set of refinement and evaluation, where it is another; empty: there is none."),
     TEXT("what", what, "", "A few words on the row, for a reader of the table."),
+    TEXT("against", against, "", "Row that it is compared with; empty: the row above it in a table."),
     REAL("seconds", seconds, 0, 1e9, "0", "Time that the training took, seconds; 0: not known."),
 };
 static const struct command description = {
     .name = "ablation_row",
     .does = "Keeps a row of a table of ablations as a small JSON file, or says whether a file fits.",
-    .words = "CONFIG.yaml ROW.json",
-    .min_words = 2,
+    .words = "CONFIG.yaml [ROW.json]",
+    .min_words = 1,
     .max_words = 2,
+    .text = "With ROW.json alone it says whether that file was made with these settings, with report= it writes the\n"
+            "file. Without ROW.json it prints the seed, and numbers for the table of keys, for the values that decide\n"
+            "what the student of the stage last= becomes, and for what it is measured on.\n",
     .keys = keys,
     .key_count = FIELDS(keys)};
 
@@ -73,6 +78,7 @@ static int keep(const struct settings *o, const struct run_config *config, const
     memcpy(row.name, o->row, sizeof row.name);
     memcpy(row.stage, o->last, sizeof row.stage);
     memcpy(row.what, o->what, sizeof row.what);
+    memcpy(row.against, o->against, sizeof row.against);
     snprintf(row.commit, sizeof row.commit, "%s", version_commit());
     name_machine(row.machine);
     row.seed = config->seed;
@@ -102,6 +108,10 @@ int main(int argc, char **argv) {
     if (code || args.done) return args_exit("ablation_row", code);
     code = run_config_load(&config, args.words[0], args.overrides, args.override_count);
     if (!code) code = find_numbers(&o, &config, &numbers);
-    if (!code) code = *o.report ? keep(&o, &config, &numbers, args.words[1]) : look(&config, &numbers, args.words[1]);
+    if (!code && args.word_count == 1)
+        printf("seed %ld layout %016" PRIx64 " method %016" PRIx64 " measured %016" PRIx64 "\n", config.seed,
+               numbers.layout, numbers.method, numbers.measured);
+    else if (!code)
+        code = *o.report ? keep(&o, &config, &numbers, args.words[1]) : look(&config, &numbers, args.words[1]);
     return args_exit("ablation_row", code);
 }

@@ -74,11 +74,19 @@ static int group(struct lines *lines, const struct table_row *rows, int count) {
             return error_set(ERR_INPUT, "%s: its seeds were trained with different settings", rows[r].name);
         if (l < 0) {
             l = lines->count++;
-            lines->line[l] = (struct line){.source = "student", .before = l - 1};
+            lines->line[l] = (struct line){.source = "student"};
         }
         TRY(add_run(&lines->line[l], &rows[r]));
     }
     return OK;
+}
+
+/* Finds for each line the one that it is compared with. */
+static void find_before(struct lines *lines) {
+    for (int l = 0; l < lines->count; l++) {
+        const char *against = lines->line[l].run[0]->against;
+        lines->line[l].before = *against ? find_line(lines, against) : l - 1;
+    }
 }
 
 /* Adds lines for what was switched off in the students of the row `name`. */
@@ -155,6 +163,7 @@ int lines_open(struct lines *lines, const struct table_row *rows, int count, con
     if (!lines->line) return error_set(ERR_DEVICE, "out of memory for the table");
     TRY(find_columns(lines, rows, count, columns));
     TRY(group(lines, rows, count));
+    find_before(lines);
     add_switched_off(lines, switched_off);
     return compute_all(lines, rows[0].dialogues);
 }

@@ -89,9 +89,8 @@ void lines_markdown(const struct lines *lines, FILE *file) {
     print_figures(lines, file);
     fprintf(file,
             "\nA figure is the mean over %d dialogues of %s persons and the row's seeds. In brackets: the 95 %% "
-            "interval of a bootstrap\nover dialogues and seeds. A star: the step from the row above, or from the row "
-            "that a part is switched off in, lies\noutside its own interval, which the second table has: paired by "
-            "dialogue and seed.\n\n",
+            "interval of a bootstrap\nover dialogues and seeds. A star: the step from the row that it is compared with "
+            "lies outside its own interval, which\nthe second table has, paired by dialogue and seed.\n\n",
             first->dialogues, first->persons);
     print_steps(lines, file);
     fprintf(file, "\nSeeds:");

@@ -89,6 +89,7 @@ static const struct {
 } texts[] = {{"row", offsetof(struct table_row, name), ROW_NAME},
              {"stage", offsetof(struct table_row, stage), ROW_NAME},
              {"what", offsetof(struct table_row, what), ROW_TEXT},
+             {"against", offsetof(struct table_row, against), ROW_NAME},
              {"commit", offsetof(struct table_row, commit), ROW_TEXT},
              {"machine", offsetof(struct table_row, machine), ROW_TEXT},
              {"persons", offsetof(struct table_row, persons), ROW_NAME}};

@@ -10,9 +10,10 @@
 enum { ROW_NAME = 64, ROW_TEXT = 256, ROW_DIALOGUES_MAX = 10000 };
 
 struct table_row {
-    char name[ROW_NAME];  /* the row's, "rapr" */
-    char stage[ROW_NAME]; /* the student's last stage */
-    char what[ROW_TEXT];  /* a few words for a reader; may be empty */
+    char name[ROW_NAME];    /* the row's, "rapr" */
+    char stage[ROW_NAME];   /* the student's last stage */
+    char what[ROW_TEXT];    /* a few words for a reader; may be empty */
+    char against[ROW_NAME]; /* name of the row that it is compared with; empty: the row above it in a table */
     char commit[ROW_TEXT], machine[ROW_TEXT], persons[ROW_NAME];
     long seed;
     double seconds; /* time that training took; 0: not known */
