@@ -13,26 +13,13 @@ enum { BOOTSTRAP_DRAWS = 1000 };
 /* Writes `figures` numbers for the dialogues drawn[0 .. count-1] (numbers below count, some of them more than once). */
 typedef void (*bootstrap_figures)(void *user, const int *drawn, int count, double *figures);
 
-/* What one draw takes: numbers of dialogues and of training runs, some of them more than once. */
-struct bootstrap_sample {
-    const int *dialogues, *runs;
-    int dialogue_count, run_count;
-};
-typedef void (*bootstrap_crossed_figures)(void *user, const struct bootstrap_sample *sample, double *figures);
-
 struct bootstrap_interval {
     double value;     /* the figure over all dialogues, each once */
-    double low, high; /* ends of the 95 % interval; both are the value where nothing could be drawn otherwise */
+    double low, high; /* ends of the 95 % interval; both are the value where there are fewer than two dialogues */
 };
 /* Computes the intervals out [figures]. A draw in which a figure is NaN (nothing to measure there) does not count for
    that figure. ERR_DEVICE: out of memory. */
 int bootstrap(uint64_t seed, int count, bootstrap_figures compute, void *user, struct bootstrap_interval *out,
               int figures);
-/* The same for figures of several training runs (seeds) that were all measured on the same dialogues: dialogues and
-   runs are drawn independently of each other (the pigeonhole bootstrap: Owen 2007, which errs to wide intervals). Of
-   runs one fewer is drawn than there are, because as many would make the variance of so few too small (Rao and Wu
-   1988). With one run the interval is that over dialogues. */
-int bootstrap_crossed(uint64_t seed, int dialogues, int runs, bootstrap_crossed_figures compute, void *user,
-                      struct bootstrap_interval *out, int figures);
 
 #endif

@@ -104,55 +104,47 @@ static void add_switched_off(struct lines *lines, const char *name) {
 
 /* ---- figures ---- */
 
-/* A column's values of a line, and those of the line before for the same seeds: [runs, dialogues], NaN where there is
-   none. before NULL: the line's own means are wanted. */
-struct cells {
-    int dialogues;
-    double *own, *before;
-};
-
-static void compute(void *user, const struct bootstrap_sample *sample, double *figure) {
-    const struct cells *c = user;
-    double sum = 0, count = 0;
-    for (int r = 0; r < sample->run_count; r++)
-        for (int d = 0; d < sample->dialogue_count; d++) {
-            int at = sample->runs[r] * c->dialogues + sample->dialogues[d];
-            double value = c->before ? c->own[at] - c->before[at] : c->own[at];
-            if (isfinite(value)) sum += value, count++;
-        }
-    *figure = count > 0 ? sum / count : NAN;
+/* Puts a column's values of one run into `to` [dialogues]; less those of another line's run, where it is not NULL. */
+static void take_values(const struct line *line, const struct table_row *run, const char *column,
+                        const struct line *less, const struct table_row *other, double *room, double *to) {
+    row_values(run, line->source, column, to);
+    if (!less) return;
+    row_values(other, less->source, column, room);
+    for (int d = 0; d < run->dialogues; d++) to[d] -= room[d];
 }
 
-/* The same draws serve all lines and columns, so that what is compared was drawn alike. */
-enum { TABLE_SEED = 1 };
-
-static int compute_column(const struct lines *lines, struct line *line, int column, double *room) {
-    int n = line->run[0]->dialogues, paired = 0;
-    const struct line *before = line->before < 0 ? NULL : &lines->line[line->before];
-    struct cells own = {n, room, NULL};
+/* Finds the run of the same seed; NULL: the line has none. */
+static const struct table_row *run_of(const struct line *line, long seed) {
     for (int r = 0; r < line->runs; r++)
-        row_values(line->run[r], line->source, lines->column[column], room + (size_t)r * (size_t)n);
-    TRY(bootstrap_crossed(TABLE_SEED, n, line->runs, compute, &own, &line->figure[column], 1));
-    line->step[column] = (struct bootstrap_interval){NAN, NAN, NAN};
-    struct cells pair = {n, room, room + (size_t)LINE_SEEDS_MAX * (size_t)n};
-    for (int r = 0; before && r < line->runs; r++)
-        for (int b = 0; b < before->runs; b++) {
-            if (before->run[b]->seed != line->run[r]->seed) continue;
-            size_t at = (size_t)paired++ * (size_t)n;
-            row_values(line->run[r], line->source, lines->column[column], pair.own + at);
-            row_values(before->run[b], before->source, lines->column[column], pair.before + at);
-        }
-    line->paired = paired;
-    return paired ? bootstrap_crossed(TABLE_SEED, n, paired, compute, &pair, &line->step[column], 1) : OK;
+        if (line->run[r]->seed == seed) return line->run[r];
+    return NULL;
+}
+
+/* room [LINE_SEEDS_MAX + 1, dialogues] */
+static void compute_column(const struct lines *lines, struct line *line, int column, double *room) {
+    const struct line *before = line->before < 0 ? NULL : &lines->line[line->before];
+    const char *name = lines->column[column];
+    int n = line->run[0]->dialogues;
+    double *spare = room + (size_t)LINE_SEEDS_MAX * (size_t)n;
+    for (int r = 0; r < line->runs; r++)
+        take_values(line, line->run[r], name, NULL, NULL, spare, room + (size_t)r * (size_t)n);
+    line->figure[column] = interval_of(room, line->runs, n);
+    line->paired = 0;
+    for (int r = 0; before && r < line->runs; r++) {
+        const struct table_row *other = run_of(before, line->run[r]->seed);
+        if (other)
+            take_values(line, line->run[r], name, before, other, spare, room + (size_t)line->paired++ * (size_t)n);
+    }
+    line->step[column] = line->paired ? interval_of(room, line->paired, n) : (struct interval){NAN, NAN, NAN};
 }
 
 static int compute_all(struct lines *lines, int dialogues) {
-    double *room = malloc(sizeof *room * 2 * LINE_SEEDS_MAX * (size_t)dialogues);
-    int code = room ? OK : error_set(ERR_DEVICE, "out of memory for the table");
+    double *room = malloc(sizeof *room * (LINE_SEEDS_MAX + 1) * (size_t)dialogues);
+    if (!room) return error_set(ERR_DEVICE, "out of memory for the table");
     for (int l = 0; l < lines->count; l++)
-        for (int c = 0; c < lines->columns && !code; c++) code = compute_column(lines, &lines->line[l], c, room);
+        for (int c = 0; c < lines->columns; c++) compute_column(lines, &lines->line[l], c, room);
     free(room);
-    return code;
+    return OK;
 }
 
 int lines_open(struct lines *lines, const struct table_row *rows, int count, const char *switched_off, char *columns) {
@@ -174,7 +166,7 @@ void lines_close(struct lines *lines) {
 }
 
 int line_has_star(const struct line *line, int column) {
-    const struct bootstrap_interval *step = &line->step[column];
-    int drawn = step->low < step->high; /* with one dialogue and one seed there is no interval to be outside of */
-    return drawn && (step->low > 0 || step->high < 0);
+    const struct interval *step = &line->step[column];
+    int known = step->low < step->high; /* with one dialogue and one seed there is no interval to be outside of */
+    return known && (step->low > 0 || step->high < 0);
 }

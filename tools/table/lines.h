@@ -1,12 +1,12 @@
 /* lines.h: the lines of a table of ablations, made of rows (row.h): the seeds of a row form one line, each figure of
    which is the mean over dialogues and seeds with its interval, and a line is compared with another, mostly the one above,
-   dialogue by dialogue and seed by seed (tools/evaluate/bootstrap.h). Host memory. */
+   dialogue by dialogue and seed by seed (interval.h). Host memory. */
 #ifndef TOOLS_TABLE_LINES_H
 #define TOOLS_TABLE_LINES_H
 
 #include <stdio.h>
 
-#include "tools/evaluate/bootstrap.h"
+#include "tools/table/interval.h"
 #include "tools/table/row.h"
 
 enum { LINE_SEEDS_MAX = 64, LINES_MAX = 512, COLUMNS_MAX = 64 };
@@ -18,7 +18,7 @@ struct line {
     int before; /* number of the line that it is compared with; -1: none */
     int paired; /* number of seeds that both have; 0: they are not compared */
     /* [columns]: the figures, and those less the figures of the line before; NaN where there is nothing. */
-    struct bootstrap_interval figure[COLUMNS_MAX], step[COLUMNS_MAX];
+    struct interval figure[COLUMNS_MAX], step[COLUMNS_MAX];
 };
 struct lines {
     struct line *line; /* [count] */

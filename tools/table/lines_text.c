@@ -8,7 +8,7 @@
 /* A number of three significant digits, or of all before the point. */
 static void number(char text[32], double value) { snprintf(text, 32, fabs(value) >= 100 ? "%.0f" : "%.3g", value); }
 
-static void cell(const struct bootstrap_interval *interval, const char *mark, FILE *file) {
+static void cell(const struct interval *interval, const char *mark, FILE *file) {
     char value[32], low[32], high[32];
     if (!isfinite(interval->value)) {
         fprintf(file, " - |");
@@ -88,9 +88,9 @@ void lines_markdown(const struct lines *lines, FILE *file) {
     const struct table_row *first = lines->line[0].run[0];
     print_figures(lines, file);
     fprintf(file,
-            "\nA figure is the mean over %d dialogues of %s persons and the row's seeds. In brackets: the 95 %% "
-            "interval of a bootstrap\nover dialogues and seeds. A star: the step from the row that it is compared with "
-            "lies outside its own interval, which\nthe second table has, paired by dialogue and seed.\n\n",
+            "\nA figure is the mean over %d dialogues of %s persons and the row's seeds. In brackets: its 95 %% "
+            "interval, over other\ndialogues and other seeds. A star: the step from the row that it is compared with "
+            "lies outside its own interval, which the\nsecond table has, paired by dialogue and seed.\n\n",
             first->dialogues, first->persons);
     print_steps(lines, file);
     fprintf(file, "\nSeeds:");
@@ -117,7 +117,7 @@ static void print_data(const struct lines *lines, int column, FILE *file) {
     char name[2 * ROW_NAME];
     fprintf(file, "$data << END\n");
     for (int l = 0; l < lines->count; l++) {
-        const struct bootstrap_interval *i = &lines->line[l].figure[column];
+        const struct interval *i = &lines->line[l].figure[column];
         if (!isfinite(i->value)) continue;
         line_name(&lines->line[l], name);
         fprintf(file, "%d %.6g %.6g %.6g \"", l, i->value, i->low, i->high);
