@@ -102,7 +102,7 @@ struct evaluation {
     /* Figures with intervals (figures.h), of the first COMPARED sources. */
     struct bootstrap_interval *over_copy, *differences;
     double *over_drawn;
-    double *by_dialogue; /* [SOURCES, figure_count, dialogues]: every dialogue's own figures over its copy */
+    cJSON *by_dialogue; /* every dialogue's own figures; part of the report */
     struct mask_profile profile;
     struct regression mask_only;
     float *sheet[SOURCES];      /* frames of dialogue 0 for the contact sheet */
@@ -429,19 +429,16 @@ static void merge_results(struct evaluation *e) {
     }
 }
 
-/* Computes the figures of every dialogue by itself. */
-static int compute_by_dialogue(struct evaluation *e) {
+/* Notes every dialogue's own figures, by source, from which tables of several runs are made. */
+static void keep_dialogues(struct evaluation *e) {
     int dialogues = e->config.evaluate.dialogues;
-    double *at = malloc(sizeof *at * SOURCES * (size_t)figure_count * (size_t)dialogues);
-    if (!at) return error_set(ERR_DEVICE, "out of memory for figures");
-    e->by_dialogue = at;
-    for (int s = 0; s < SOURCES; s++)
-        for (int f = 0; f < figure_count; f++)
-            for (int i = 0; i < dialogues; i++) {
-                const struct source_totals *of = e->results[i].totals;
-                *at++ = of[s].trials > 0 ? figures[f].of(&of[s], &of[SOURCE_CODEC], figures[f].which) : NAN;
-            }
-    return OK;
+    e->by_dialogue = cJSON_CreateObject();
+    for (int s = SOURCE_TEACHER; s < SOURCE_VARIED; s++)
+        if (dialogues_of(e, (enum source)s) > 0) {
+            cJSON *figures_of = cJSON_AddObjectToObject(e->by_dialogue, source_names[s]);
+            for (int i = 0; i < dialogues; i++)
+                figures_dialogue_add(figures_of, &e->results[i].totals[s], &e->results[i].totals[SOURCE_CODEC]);
+        }
 }
 
 /* Computes the figures over those of the codec's copy, with intervals. */
@@ -583,14 +580,6 @@ static cJSON *report(const struct evaluation *e, double seconds_total) {
         add(o, "lip_sync", lip_sync(&e->totals[s]));
         cJSON_AddItemToObject(root, source_names[s], o);
     }
-    for (int s = SOURCE_TEACHER; s < SOURCE_VARIED; s++) {
-        if (!(e->totals[s].trials > 0)) continue;
-        cJSON *o = cJSON_GetObjectItem(root, source_names[s]);
-        if (!o) o = cJSON_AddObjectToObject(root, source_names[s]);
-        int dialogues = e->config.evaluate.dialogues;
-        cJSON_AddItemToObject(o, "by_dialogue",
-                              figures_dialogues_json(e->by_dialogue + s * figure_count * dialogues, dialogues));
-    }
     if (e->totals[SOURCE_VARIED].trials > 0) cJSON_AddItemToObject(root, source_names[SOURCE_VARIED], report_varied(e));
     cJSON_AddItemToObject(root, "frechet_scale", figures_scale_json(&e->totals[SOURCE_CODEC].latents, &e->halves));
     cJSON *differences = cJSON_AddObjectToObject(root, "differences");
@@ -667,7 +656,7 @@ static int run_dialogues(struct evaluation *e) {
     worker_pool_close(&pool);
     if (!code) merge_results(e);
     if (!code) code = compute_figures(e);
-    if (!code) code = compute_by_dialogue(e);
+    if (!code) keep_dialogues(e);
     munmap(e->results, bytes);
     return code;
 }
@@ -706,6 +695,7 @@ static int evaluate(struct evaluation *e, long started) {
     TRY(result_path(e, path, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
     cJSON *root = report(e, seconds);
+    cJSON_AddItemToObject(root, "by_dialogue", e->by_dialogue);
     char *text = cJSON_Print(root);
     int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
     if (!code) print_table(root);
@@ -725,7 +715,6 @@ static void close_evaluation(struct evaluation *e) {
     free(e->over_copy);
     free(e->over_drawn);
     free(e->differences);
-    free(e->by_dialogue);
     free(e->picture);
     free(e->pair);
 }

@@ -30,13 +30,12 @@ cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *ov
     return all;
 }
 
-cJSON *figures_dialogues_json(const double *by_dialogue, int dialogues) {
-    cJSON *all = cJSON_CreateObject();
+void figures_dialogue_add(cJSON *source, const struct source_totals *totals, const struct source_totals *copy) {
     for (int f = 0; f < figure_count; f++) {
-        cJSON *values = cJSON_AddArrayToObject(all, figures[f].name);
-        for (int i = 0; i < dialogues; i++) cJSON_AddItemToArray(values, number(by_dialogue[f * dialogues + i]));
+        cJSON *values = cJSON_GetObjectItemCaseSensitive(source, figures[f].name);
+        if (!values) values = cJSON_AddArrayToObject(source, figures[f].name);
+        cJSON_AddItemToArray(values, number(totals->trials > 0 ? figures[f].of(totals, copy, figures[f].which) : NAN));
     }
-    return all;
 }
 
 cJSON *figures_difference_json(const struct bootstrap_interval *differences) {

@@ -23,11 +23,16 @@ static void cell(const struct interval *interval, const char *mark, FILE *file) 
         fprintf(file, " %s%s |", value, mark);
 }
 
-/* Writes a line's name: "full", or "full, no_sink" for what was switched off while it streamed. */
+/* What was switched off while a student streamed, in a reader's words. */
+static const char *const switched_off[][2] = {
+    {"no_sink", ", sink off"}, {"no_rapr", ", RAPR off"}, {"no_sink_no_rapr", ", both off"}};
+
+/* Writes a line's name: "full", or "full, sink off". */
 static void line_name(const struct line *line, char text[2 * ROW_NAME]) {
-    int switched_off = strcmp(line->source, "student") != 0;
-    snprintf(text, 2 * ROW_NAME, "%s%s%s", line->run[0]->name, switched_off ? ", switched off: " : "",
-             switched_off ? line->source : "");
+    const char *off = "";
+    for (size_t i = 0; i < sizeof switched_off / sizeof *switched_off; i++)
+        if (!strcmp(line->source, switched_off[i][0])) off = switched_off[i][1];
+    snprintf(text, 2 * ROW_NAME, "%s%s", line->run[0]->name, off);
 }
 
 static void head(const struct lines *lines, const char *first, const char *last, FILE *file) {
@@ -50,7 +55,8 @@ static void print_figures(const struct lines *lines, FILE *file) {
         line_name(line, name);
         fprintf(file, "| %s |", name);
         for (int c = 0; c < lines->columns; c++) cell(&line->figure[c], line_has_star(line, c) ? "\\*" : "", file);
-        fprintf(file, " %s |\n", strcmp(line->source, "student") ? "" : line->run[0]->what);
+        fprintf(file, " %s |\n",
+                strcmp(line->source, "student") ? "switched off while it streams" : line->run[0]->what);
     }
 }
 
@@ -128,11 +134,13 @@ static void print_data(const struct lines *lines, int column, FILE *file) {
 }
 
 void lines_gnuplot(const struct lines *lines, const char *png, FILE *file) {
-    int across = lines->columns < 3 ? lines->columns : 3, down = (lines->columns + across - 1) / across;
+    int across = lines->columns < 3 ? lines->columns : 3, down = (lines->columns + across - 1) / across,
+        width = 120 + 40 * (lines->count < 7 ? 7 : lines->count);
     fprintf(file,
             "set terminal pngcairo size %d,%d font 'sans,10'\nset output '%s'\nset multiplot layout %d,%d\n"
-            "set grid y\nset xrange [-0.5:%g]\nset xtics rotate by -40\nunset key\nset rmargin 8\n",
-            400 * across, 300 * down, png, down, across, lines->count - 0.5);
+            "set grid y\nset xrange [-0.5:%g]\nset xtics rotate by -40\nset ytics autofreq\nunset key\n"
+            "set rmargin 6\nset bmargin 6\n",
+            width * across, 340 * down, png, down, across, lines->count - 0.5);
     for (int c = 0; c < lines->columns; c++) {
         fprintf(file, "set title '");
         plain(lines->column[c], file);

@@ -63,11 +63,11 @@ static const char *const kept[][2] = {{"refined", "student"},
 
 static int take_report(struct table_row *row, cJSON *root) {
     const cJSON *persons = cJSON_GetObjectItemCaseSensitive(root, "persons");
+    cJSON *all = cJSON_GetObjectItemCaseSensitive(root, "by_dialogue");
     snprintf(row->persons, sizeof row->persons, "%s", cJSON_IsString(persons) ? persons->valuestring : "");
     row->sources = cJSON_CreateObject();
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
-        cJSON *group = cJSON_GetObjectItemCaseSensitive(root, kept[i][0]),
-              *figures = cJSON_DetachItemFromObjectCaseSensitive(group, "by_dialogue");
+        cJSON *figures = cJSON_DetachItemFromObjectCaseSensitive(all, kept[i][0]);
         if (figures) cJSON_AddItemToObject(row->sources, kept[i][1], figures);
     }
     return check_sources(row);
