@@ -18,7 +18,7 @@
 
 struct settings {
     char row[ROW_NAME], last[ROW_NAME], what[ROW_TEXT], against[ROW_NAME];
-    char report[FILE_PATH_MAX], data_config[FILE_PATH_MAX], refine_data_config[FILE_PATH_MAX];
+    char report[FILE_PATH_MAX], data_config[FILE_PATH_MAX], teacher_data_config[FILE_PATH_MAX];
     double seconds;
 };
 #define FIELDS_OF struct settings
@@ -29,8 +29,9 @@ static const struct config_field keys[] = {
          "Report that evaluate made of the student with last=; empty: nothing is written, and an existing file that "
          "fits ends with 0, another or none with 3 and a line that says why."),
     TEXT("data_config", data_config, "", "Config of the data set; empty: it does not count."),
-    TEXT("refine_data_config", refine_data_config, "",
-         "Config of the data set of refinement and evaluation, where it is another; empty: there is none."),
+    TEXT("teacher_data_config", teacher_data_config, "",
+         "Config of the data set of the teacher, causal initialisation and distillation, where it is another; empty: "
+         "there is none."),
     TEXT("what", what, "", "A few words on the row, for a reader of the table."),
     TEXT("against", against, "", "Row that it is compared with; empty: the row above it in a table."),
     REAL("seconds", seconds, 0, 1e9, "0", "Time that the training took, seconds; 0: not known."),
@@ -50,7 +51,7 @@ static const struct command description = {
 /* Numbers of the settings: those of the run, and those of its one or two data sets. */
 static int find_numbers(const struct settings *o, const struct run_config *config, struct settings_numbers *numbers) {
     static struct prepare_config data[2];
-    const char *paths[] = {o->data_config, o->refine_data_config};
+    const char *paths[] = {o->data_config, o->teacher_data_config};
     int count = 0;
     for (int i = 0; i < 2; i++)
         if (*paths[i]) TRY(prepare_config_load(&data[count++], paths[i], NULL, 0));

@@ -13,8 +13,8 @@
 # variables:
 #   SEEDS        seeds, with commas or blanks between; default 1,2,3
 #   RESULTS      folder of the rows' files, ROW-SEED.json; default RUN/ablations/results
-#   REFINE_DATA  config of another data set for refinement, evaluation and the decoder; DATA_CONFIG's is then made with
-#                its codec
+#   TEACHER_DATA config of a data set for the teacher, causal initialisation and distillation, in latents of DATA_CONFIG's
+#                codec, which refinement, the decoder and evaluation use; default: all use DATA_CONFIG's
 #   JOBS         rows that are trained side by side, each with its share of the threads; default: the cores, on a GPU 1
 #   ROWS         another file of rows
 #   FIGURES      columns of the table, as ablation_table's columns=
@@ -73,17 +73,17 @@ before() { # before STAGE: the stages that come first
 }
 up_to() { before "$1" && echo "$1"; } # up_to STAGE: those and itself
 data_of() { # data_of STAGE: the data set that it is trained on
-    case $1 in
-    refine | "$decoder_stage") [ -z "$REFINE_DATA" ] || { echo "$base/refine_data.h5" && return; } ;;
+    case $1,$TEACHER_DATA in
+    *, | refine,* | "$decoder_stage",*) echo "$base/data.h5" ;;
+    *) echo "$base/teacher_data.h5" ;;
     esac
-    echo "$base/data.h5"
 }
 
 # ---- settings ----
 
 data_keys() { # the data sets' configs, which are part of what a row is known by; none where the data are given
     [ ! -f "$data_config" ] || echo "data_config=$data_config"
-    [ -z "$REFINE_DATA" ] || echo "refine_data_config=$REFINE_DATA"
+    [ -z "$TEACHER_DATA" ] || echo "teacher_data_config=$TEACHER_DATA"
 }
 fits() { # fits ROW SEED: its file was made with the present settings; if not, says why on standard error
     "$BIN/ablation_row" "$config" "$results/$1-$2.json" row="$1" last="$(field "$1" 3)" $(data_keys) \
@@ -155,7 +155,7 @@ record_job() { # record_job SEED: the teacher's trajectories
     share "$base" "$folder" teacher
     ! differs "$folder" ode_init $common seed="$1" ode_init.steps=0 || rm -rf "$folder/ode_init"
     begun=$(date +%s)
-    "$BIN/ode_init" "$config" run="$folder" data="$base/data.h5" $common seed="$1" ode_init.steps=0 || exit
+    "$BIN/ode_init" "$config" run="$folder" data="$(data_of ode_init)" $common seed="$1" ode_init.steps=0 || exit
     timed record "$begun"
 }
 trunk_job() { # trunk_job SEED LAST: what CONFIG says, up to the stage LAST
@@ -177,7 +177,8 @@ row_job() { # row_job ROW SEED
     [ "$first" = - ] || train "$folder" "$first" "$last" $common $keys seed="$2"
     say "$folder: evaluation"
     begun=$(date +%s)
-    "$BIN/evaluate" "$config" run="$folder" data="$(data_of refine)" last="$last" $common $keys || exit
+    "$BIN/evaluate" "$config" run="$folder" data="$(data_of refine)" last="$last" $features_key \
+        $common $keys || exit
     timed evaluate "$begun"
     "$BIN/ablation_row" "$config" "$results/$1-$2.json" row="$1" last="$last" report="$folder/report.json" \
         what="$what" against="$(field "$1" 6)" seconds="$(training_seconds)" $(data_keys) $common $keys seed="$2"
@@ -276,23 +277,31 @@ group() { # group NUMBER...: runs these groups' jobs side by side
 
 # The base run: the data sets, the decoder and the teacher, with all threads.
 prepare_base() {
-    if [ -n "$REFINE_DATA" ] && [ ! -e "$base/refine_data.h5" ]; then
-        say "$base/refine_data.h5"
-        "$BIN/prepare" "$REFINE_DATA" out="$base/refine_data.h5" || exit
-    fi
     if [ ! -e "$base/data.h5" ]; then
         say "$base/data.h5"
-        "$BIN/prepare" "$data_config" out="$base/data.h5" \
-            ${REFINE_DATA:+codec_from="$base/refine_data.h5"} || exit
+        "$BIN/prepare" "$data_config" out="$base/data.h5" || exit
+    fi
+    if [ -n "$TEACHER_DATA" ] && [ ! -e "$base/teacher_data.h5" ]; then
+        say "$base/teacher_data.h5"
+        "$BIN/prepare" "$TEACHER_DATA" out="$base/teacher_data.h5" codec_from="$base/data.h5" || exit
     fi
     if [ ! -e "$base/export/teacher/config.json" ]; then # what comes next is not there: the decoder may not be done
         say "$base: $decoder_stage"
         "$BIN/$decoder_stage" "$config" run="$base" data="$(data_of "$decoder_stage")" $keys_of_all || exit
     fi
+    if [ -n "$features_key" ] && [ ! -e "$base/features.safetensors" ]; then
+        say "$base/features.safetensors"
+        "$BIN/features" "$base/data.h5" out="$base/features.safetensors" || exit
+    fi
 }
 
 keys_of_all=$common
-common="$(decoder_key "$base") $common"
+# The last student streams every dialogue twice, from other noise the second time.
+common="$(decoder_key "$base") evaluate.reseeded=10000 $common"
+# A network of features measures too, where the data set holds the pictures that it learns from.
+features_key=
+[ ! -x "$BIN/features" ] || ! grep -q '^pictures: *true' "$data_config" 2>/dev/null ||
+    features_key=features=$base/features.safetensors
 gpu=
 case $("$BIN/teacher" --version) in *'backend cuda,'*) gpu=1 ;; esac
 jobs=${JOBS:-$([ -n "$gpu" ] && echo 1 || nproc)}

@@ -16,8 +16,10 @@ struct settings {
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
     TEXT("columns", columns,
-         "frechet_mouth,frechet_eyes,frechet_hands,frechet_whole,frechet_motion_whole,mouth_correlation,mouth_slope,"
-         "hands_slope,identity_psnr_first,identity_psnr_last",
+         "frechet_mouth,frechet_hands,frechet_whole,frechet_motion_whole,feature_frechet_mouth,feature_frechet_hands,"
+         "feature_frechet_whole,mouth_correlation,mouth_slope,hands_slope,identity_psnr_first,identity_psnr_last,"
+         "likeness_first,likeness_last,nails_error,iris_error,ghost_rate,lift_distance,spread_over_truth,hue_drift_*,"
+         "idle_*",
          "Figures to show, with commas between (docs/evaluation.md); a name that ends with a star stands for all that "
          "begin so; figures that no row has are left out."),
     TEXT("switched_off", switched_off, "full",

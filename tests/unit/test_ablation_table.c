@@ -119,6 +119,12 @@ static void a_row_comes_back(void **state) {
     for (int d = 0; d < DIALOGUES; d++) assert_true(fabs(values[d] - first[d]) < 1e-12); /* 15 digits */
     assert_int_equal(row_values(&back, "student", "nothing", values), 0);
     assert_true(isnan(values[0]));
+    /* a second rollout: the student's value is the mean of both, where both are there */
+    const double second[] = {7, 8};
+    cJSON *reseeded = cJSON_AddObjectToObject(back.sources, "reseeded");
+    cJSON_AddItemToObject(reseeded, "frechet_hands", cJSON_CreateDoubleArray(second, 2));
+    assert_int_equal(row_values(&back, "student", "frechet_hands", values), 1);
+    assert_true(fabs(values[1] - (first[1] + 8) / 2) < 1e-12 && fabs(values[2] - first[2]) < 1e-12);
     CHECK(row_expect(&back, path, 2, &row.settings));
     struct settings_numbers other = row.settings;
     other.method++;
@@ -258,6 +264,9 @@ static void rows_that_do_not_go_together(void **state) {
     rows[4].settings.measured++;
     refuses(rows, count, "hands_slope", ERR_INPUT);
     rows[4].settings.measured--;
+    strcpy(rows[4].features, "another");
+    refuses(rows, count, "hands_slope", ERR_INPUT);
+    rows[4].features[0] = 0;
     rows[5].settings.method++; /* one of the control's seeds */
     refuses(rows, count, "hands_slope", ERR_INPUT);
     close_rows(rows, count);

@@ -65,10 +65,11 @@ static int add_run(struct line *line, const struct table_row *row) {
 static int group(struct lines *lines, const struct table_row *rows, int count) {
     for (int r = 0; r < count; r++) {
         int l = find_line(lines, rows[r].name);
-        if (rows[r].settings.measured != rows[0].settings.measured || rows[r].dialogues != rows[0].dialogues)
+        if (rows[r].settings.measured != rows[0].settings.measured || rows[r].dialogues != rows[0].dialogues ||
+            strcmp(rows[r].features, rows[0].features))
             return error_set(ERR_INPUT,
                              "%s, seed %ld, and %s, seed %ld, were not measured alike (other data sets, "
-                             "dialogues or keys of evaluate)",
+                             "dialogues, keys of evaluate, or networks of features)",
                              rows[0].name, rows[0].seed, rows[r].name, rows[r].seed);
         if (l >= 0 && rows[r].settings.method != lines->line[l].run[0]->settings.method)
             return error_set(ERR_INPUT, "%s: its seeds were trained with different settings", rows[r].name);

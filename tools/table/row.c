@@ -55,16 +55,17 @@ static int check_sources(struct table_row *row) {
 }
 
 /* What a report calls the sources that a row keeps. */
-static const char *const kept[][2] = {{"refined", "student"},
-                                      {"no_sink", "no_sink"},
-                                      {"no_rapr", "no_rapr"},
-                                      {"no_sink_no_rapr", "no_sink_no_rapr"},
-                                      {"shuffled", "shuffled"}};
+static const char *const kept[][2] = {
+    {"refined", "student"}, {"refined_reseeded", "reseeded"},       {"no_sink", "no_sink"},
+    {"no_rapr", "no_rapr"}, {"no_sink_no_rapr", "no_sink_no_rapr"}, {"shuffled", "shuffled"}};
 
 static int take_report(struct table_row *row, cJSON *root) {
     const cJSON *persons = cJSON_GetObjectItemCaseSensitive(root, "persons");
     cJSON *all = cJSON_GetObjectItemCaseSensitive(root, "by_dialogue");
     snprintf(row->persons, sizeof row->persons, "%s", cJSON_IsString(persons) ? persons->valuestring : "");
+    const cJSON *features =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(root, "features"), "checksum");
+    snprintf(row->features, sizeof row->features, "%s", cJSON_IsString(features) ? features->valuestring : "");
     row->sources = cJSON_CreateObject();
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
         cJSON *figures = cJSON_DetachItemFromObjectCaseSensitive(all, kept[i][0]);
@@ -92,7 +93,8 @@ static const struct {
              {"against", offsetof(struct table_row, against), ROW_NAME},
              {"commit", offsetof(struct table_row, commit), ROW_TEXT},
              {"machine", offsetof(struct table_row, machine), ROW_TEXT},
-             {"persons", offsetof(struct table_row, persons), ROW_NAME}};
+             {"persons", offsetof(struct table_row, persons), ROW_NAME},
+             {"features", offsetof(struct table_row, features), ROW_TEXT}};
 enum { TEXTS = sizeof texts / sizeof *texts };
 
 static int is_plain(const char *text) {
@@ -200,14 +202,24 @@ int row_expect(const struct table_row *row, const char *path, long seed, const s
     return other ? error_set(ERR_INPUT, "%s: was made with another %s", path, other) : OK;
 }
 
-int row_values(const struct table_row *row, const char *source, const char *figure, double *values) {
-    const cJSON *all = cJSON_GetObjectItemCaseSensitive(row->sources, source), *value,
-                *array = cJSON_GetObjectItemCaseSensitive(all, figure);
-    int count = 0, i = 0;
-    for (int d = 0; d < row->dialogues; d++) values[d] = NAN;
-    cJSON_ArrayForEach(value, array) {
-        if (cJSON_IsNumber(value)) count++, values[i] = value->valuedouble;
+/* Adds the numbers of a source's figure to sum [dialogues], and 1 to count where there is one. */
+static void add_values(const struct table_row *row, const char *source, const char *figure, double *sum, int *count) {
+    const cJSON *all = cJSON_GetObjectItemCaseSensitive(row->sources, source), *value;
+    int i = 0;
+    cJSON_ArrayForEach(value, cJSON_GetObjectItemCaseSensitive(all, figure)) {
+        if (cJSON_IsNumber(value)) sum[i] += value->valuedouble, count[i]++;
         i++;
     }
-    return count > 0;
+}
+
+int row_values(const struct table_row *row, const char *source, const char *figure, double *values) {
+    int count[ROW_DIALOGUES_MAX] = {0}, all = 0;
+    memset(values, 0, sizeof *values * (size_t)row->dialogues);
+    add_values(row, source, figure, values, count);
+    if (!strcmp(source, "student")) add_values(row, "reseeded", figure, values, count);
+    for (int d = 0; d < row->dialogues; d++) {
+        values[d] = count[d] ? values[d] / count[d] : NAN;
+        all += count[d];
+    }
+    return all > 0;
 }

@@ -16,7 +16,7 @@ struct settings_numbers {
     uint64_t measured; /* values that decide on what it is measured: the data set's, and those of evaluation */
 };
 /* Computes the numbers of a run. last: the student's stage, whose successors' keys do not count. data [data_count]: the
-   configs of the data sets, that of the first stages and, where they differ, that of refinement and evaluation. Keys
+   configs of the data sets, that of evaluation and, where it is another, that of the first stages. Keys
    that only say where files lie, how the work is divided, or when something is shown or saved do not count.
    ERR_USAGE: there is no stage `last`. */
 int settings_numbers(struct settings_numbers *numbers, const struct run_config *config, const char *last,
