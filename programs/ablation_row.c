@@ -1,7 +1,7 @@
-/* ablation_row.c: keeps a row of a table of ablations as a small JSON file, or says whether a file that is there was
-   made with the settings given.
+/* ablation_row.c: keeps a row of a table of ablations as a small JSON file (docs/formats.md), or says whether a file
+   that is there was made with the settings given.
      ablation_row CONFIG.yaml [ROW.json] row=NAME seed=N last=STAGE [report=REPORT.json] [data_config=DATA.yaml]
-   Without ROW.json it prints the numbers by which settings are told apart (tools/table/settings.h). The file holds what docs/formats.md says. */
+   Without ROW.json it prints the numbers by which settings are told apart (tools/table/settings.h). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -13,8 +13,8 @@
 # variables:
 #   SEEDS        seeds, with commas or blanks between; default 1,2,3
 #   RESULTS      folder of the rows' files, ROW-SEED.json; default RUN/ablations/results
-#   TEACHER_DATA config of a data set for the teacher, causal initialisation and distillation, in latents of DATA_CONFIG's
-#                codec, which refinement, the decoder and evaluation use; default: all use DATA_CONFIG's
+#   TEACHER_DATA config of a data set for the teacher, causal initialisation and distillation, in latents of
+#                DATA_CONFIG's codec, while refinement, the decoder and evaluation use DATA_CONFIG's; default: all do
 #   JOBS         rows that are trained side by side, each with its share of the threads; default: the cores, on a GPU 1
 #   ROWS         another file of rows
 #   FIGURES      columns of the table, as ablation_table's columns=
@@ -132,7 +132,10 @@ timed() { # timed STAGE BEGUN: notes how long it took, for the estimate
     echo "$1 $(($(date +%s) - $2))" >>"$times"
     [ -z "$folder" ] || echo "$1 $(($(date +%s) - $2))" >>"$folder/seconds"
 }
-training_seconds() { awk '$1 != "evaluate" {t[$1] = $2} END {for (s in t) sum += t[s]; print sum + 0}' "$folder/seconds"; }
+training_seconds() { # of the row's own stages, the last time each ran
+    awk '$1 != "evaluate" {last[$1] = $2} END {for (stage in last) sum += last[stage]; print sum + 0}' \
+        "$folder/seconds"
+}
 # The trajectories of a seed depend on the teacher and its sampler alone, so that rows share them, unless their keys
 # change the teacher, the sampler or the shape of clips.
 share_trajectories() { # share_trajectories FOLDER KEYS...
@@ -239,7 +242,7 @@ estimate() {
         }
         END {
             if (!left && unknown) print "how long it takes is known when the first row is done"
-            else printf "about %s%.0f minutes left\n", unknown ? "more than " : "", left / jobs / 60
+            else printf "%s %.0f minutes left\n", unknown ? "more than" : "about", left / jobs / 60
         }' "$times" "$finished" "$queue"
 }
 # Prints the jobs that are to do, in three groups (1, 2, 3), each of which needs the one before: the seeds'

@@ -18,17 +18,17 @@ rows=$work/run/ablations table=$work/run/ablations/table.md
 
 setsid sh scripts/ablations.sh configs/tiny.yaml none "$work/run" self_forcing full $toy >"$log" 2>&1 &
 while kill -0 $! 2>/dev/null && [ ! -d "$rows/seed-1/distill" ]; do sleep 0.05; done
-kill -TERM -- -$!
+env kill -TERM -- -$!
 wait $!
 check "an interruption ends it" [ $? -gt 128 ]
 check "before a row was done" [ ! -e "$rows/results/full-1.json" ]
 check "goes on: two rows, two seeds" ablate self_forcing full
-check "says how long it takes" says 'about [0-9]* minutes left'
+check "says how long it takes" says '[a-z] [0-9]* minutes left'
 check "says which rows are done" [ "$(grep -c '^row [a-z_]* [12]: done in' "$log")" -eq 4 ]
 steps() { sed -n "1,/^$/s/^| $1 | \(.*\) | [^|]* |\$/\1/p" "$table"; } # steps ROW: its figures
 check "the table has the rows in order" [ "$(grep -o '^| [a-z_]* | [0-9]' "$table" | tr -dc 'a-z_\n' | tr '\n' ' ')" \
     = "self_forcing full " ]
-check "figures with intervals" [ "$(steps full | grep -o '[0-9.]* \[[-0-9.e]*, [-0-9.e]*\]' | wc -l)" -ge 8 ]
+check "figures with intervals" [ "$(steps full | grep -o '[0-9.]* \[[-0-9.e]*, [-0-9.e]*\]' | wc -l)" -ge 5 ]
 check "a row's are its own" [ "$(steps self_forcing)" != "$(steps full)" ]
 check "the student with parts switched off beside" [ "$(grep -c '^| full, [a-zA-Z]* off | ' "$table")" -eq 3 ]
 check "the step, paired over both seeds" grep -q '^| full less self_forcing | .* 2 |$' "$table"
@@ -43,7 +43,8 @@ check "seeds have students of their own" sh -c \
         '$rows/seed-2/export/distill/transformer/diffusion_pytorch_model.safetensors'"
 check "it was trained through adapters" sh -c "strings '$(newest run/ablations/seed-1/distill)' | grep -q lora_rank"
 row=$rows/results/full-2.json
-check "a row's file: two rollouts of every dialogue" [ "$(grep -c '"frechet_hands":.\[[0-9.]*, [0-9.]*\]' "$row")" -ge 3 ]
+check "a row's file: two rollouts of every dialogue" \
+    [ "$(grep -c '"frechet_hands":.\[[0-9.]*, [0-9.]*\]' "$row")" -ge 3 ]
 check "and its seed" grep -q '"seed":.2' "$row"
 
 cp "$table" "$work/first.md"
@@ -54,7 +55,8 @@ cp "$row" "$work/row.json"
 head -c 900 "$work/row.json" >"$row"
 refused 3 'full-2.json: expected an object of JSON' "$BIN/ablation_table" "$rows/results/full-1.json" "$row"
 check "a damaged file" ablate self_forcing full
-check "is made again, and no other" [ "$(grep 'done in' "$log" | grep -v '^trunk\|^record' | cut -d: -f1)" = "row full 2" ]
+check "is made again, and no other" \
+    [ "$(grep 'done in' "$log" | grep -v '^trunk\|^record' | cut -d: -f1)" = "row full 2" ]
 check "the figures are the same" cmp "$table" "$work/first.md"
 sed 's/"method":.*/"method": "0123456789abcdef",/' "$work/row.json" >"$row"
 rm -rf "$rows/seed-2" "$rows/full-2"
@@ -62,8 +64,8 @@ check "a file of other settings, and no run" ablate self_forcing full
 check "is trained again, and no other" [ "$(grep 'done in' "$log" | cut -d: -f1 | tr '\n' ' ')" \
     = "record 2 trunk 2 refine row full 2 " ]
 check "to the same figures" cmp "$table" "$work/first.md"
-refused 3 'full-2.json: was made with another values of the method' "$BIN/ablation_row" configs/tiny.yaml "$row" \
-    last=refine seed=2
+refused 3 'full-2.json: was made with other settings: values of the method' \
+    "$BIN/ablation_row" configs/tiny.yaml "$row" last=refine seed=2
 check "files alone make the table" sh -c "RESULTS='$rows/results' sh scripts/ablations.sh configs/tiny.yaml none \
     '$work/nothing' self_forcing full $(echo $toy) >'$log' 2>&1"
 check "the same" cmp "$work/nothing/ablations/table.md" "$work/first.md"

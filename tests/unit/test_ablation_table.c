@@ -187,7 +187,7 @@ static void intervals(void **state) {
     assert_true(fabs(interval_student(2.5) - 3.575) < 0.06); /* between two degrees, where it is least straight */
     const double one_run[] = {1, 2, 3, NAN}, one_dialogue[] = {1, 2, 3}, both[] = {1, 3, 2, 4};
     struct interval i = interval_of(one_run, 1, 4), j = interval_of(one_dialogue, 3, 1);
-    double half = 4.3027 / sqrt(3); /* of three values with deviation 1 */
+    double half = 4.3027 / sqrt(3); /* three values with deviation 1 */
     assert_true(i.value == 2 && fabs(i.low - (2 - half)) < 1e-3 && fabs(i.high - (2 + half)) < 1e-3);
     assert_true(j.value == 2 && fabs(j.low - i.low) < 1e-12 && fabs(j.high - i.high) < 1e-12);
     /* means of the runs 2, 3 and of the dialogues 1.5, 3.5: squared errors 0.25 and 1, freedom 1.5625 / 1.0625 */

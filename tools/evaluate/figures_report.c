@@ -34,7 +34,9 @@ void figures_dialogue_add(cJSON *source, const struct source_totals *totals, con
     for (int f = 0; f < figure_count; f++) {
         cJSON *values = cJSON_GetObjectItemCaseSensitive(source, figures[f].name);
         if (!values) values = cJSON_AddArrayToObject(source, figures[f].name);
-        cJSON_AddItemToArray(values, number(totals->trials > 0 ? figures[f].of(totals, copy, figures[f].which) : NAN));
+        double value = totals->trials > 0 ? figures[f].of(totals, copy, figures[f].which) : NAN;
+        cJSON_AddItemToArray(values,
+                             isfinite(value) ? cJSON_CreateNumber(floor(value * 1e7 + 0.5) / 1e7) : cJSON_CreateNull());
     }
 }
 

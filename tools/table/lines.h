@@ -1,5 +1,5 @@
 /* lines.h: the lines of a table of ablations, made of rows (row.h): the seeds of a row form one line, each figure of
-   which is the mean over dialogues and seeds with its interval, and a line is compared with another, mostly the one above,
+   which is the mean over dialogues and seeds with its interval. A line is compared with another, mostly the one above,
    dialogue by dialogue and seed by seed (interval.h). Host memory. */
 #ifndef TOOLS_TABLE_LINES_H
 #define TOOLS_TABLE_LINES_H

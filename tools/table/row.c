@@ -199,7 +199,7 @@ int row_expect(const struct table_row *row, const char *path, long seed, const s
                         : row->settings.method != settings->method     ? "values of the method's keys"
                         : row->settings.measured != settings->measured ? "data set or evaluation"
                                                                        : NULL;
-    return other ? error_set(ERR_INPUT, "%s: was made with another %s", path, other) : OK;
+    return other ? error_set(ERR_INPUT, "%s: was made with other settings: %s", path, other) : OK;
 }
 
 /* Adds the numbers of a source's figure to sum [dialogues], and 1 to count where there is one. */

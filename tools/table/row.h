@@ -33,8 +33,8 @@ int row_read(struct table_row *row, const char *path);
 void row_close(struct table_row *row);
 /* ERR_INPUT, "PATH: ...", unless the row has this seed and these settings; the text says which of them differ. */
 int row_expect(const struct table_row *row, const char *path, long seed, const struct settings_numbers *settings);
-/* Writes the values [dialogues] of a source's figure, NaN where there is none; those of "student" are the mean of its two
-   rollouts. Returns 1 where one is a number. */
+/* Writes the values [dialogues] of a source's figure, NaN where there is none; those of "student" are the mean of its
+   two rollouts. Returns 1 where one is a number. */
 int row_values(const struct table_row *row, const char *source, const char *figure, double *values);
 
 #endif
