@@ -26,7 +26,7 @@ BIN=${BIN:-bin} rows=${ROWS:-$(dirname "$0")/../configs/ablations.txt}
     exit 2
 }
 config=$1 data_config=$2 base=$3
-seeds=$(echo "${SEEDS:-1,2,3}" | tr ',' ' ')
+seeds=$(echo "${SEEDS:-1,2,3}" | tr ', ' '\n\n' | grep . | sort -u)
 wanted= common= number=0
 for word; do
     number=$((number + 1))
@@ -45,6 +45,7 @@ mark=$(printf '\357\273\277')
 list() { tr '\r' '\n' <"$rows" | sed "1s/^$mark//" | grep -v '^ *#' | grep '|' | sed 's/ *| */|/g; s/^ *//; s/ *$//'; }
 field() { list | awk -F'|' -v n="$1" -v k="$2" '$1 == n {print $k}'; } # field NAME NUMBER
 [ -n "$wanted" ] || wanted=$(list | cut -d'|' -f1)
+wanted=$(printf '%s\n' $wanted | awk '!seen[$0]++')
 for row in $wanted; do
     [ -n "$(field "$row" 1)" ] || {
         echo "ablations: $rows has no row $row; it has $(list | cut -d'|' -f1 | tr '\n' ' ')" >&2
@@ -132,7 +133,7 @@ timed() { # timed STAGE BEGUN: notes how long it took, for the estimate
     echo "$1 $(($(date +%s) - $2))" >>"$times"
     [ -z "$folder" ] || echo "$1 $(($(date +%s) - $2))" >>"$folder/seconds"
 }
-training_seconds() { # of the row's own stages, the last time each ran
+training_seconds() { # sums the row's own stages, the last time each ran
     awk '$1 != "evaluate" {last[$1] = $2} END {for (stage in last) sum += last[stage]; print sum + 0}' \
         "$folder/seconds"
 }
