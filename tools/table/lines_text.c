@@ -98,7 +98,7 @@ void lines_markdown(const struct lines *lines, FILE *file) {
             "interval, over other\ndialogues and other seeds. A star: the step from the row that it is compared with "
             "lies outside its own interval, which the\nsecond table has, paired by dialogue and seed.\n\n",
             first->dialogues, first->persons);
-    print_steps(lines, file);
+    if (lines->count > 1) print_steps(lines, file);
     fprintf(file, "\nSeeds:");
     for (int l = 0; l < lines->count; l++) {
         char name[2 * ROW_NAME];
