@@ -6,6 +6,8 @@
 #   make test             set up, build and run all tests  (GUARD=1, SANITIZE=1: instrumented builds)
 #   make test-threads     the tests of several ranks and the live server under the thread sanitizer (clang, libomp and
 #                         its Archer)
+#   make table            the published rows of ablations with seeds and intervals (WORLD=demo: on the demo's puppets;
+#                         ONLY="rapr full", KEYS="...", SEEDS=1,2; docs/ablations.md)
 #   make bench            achieved rates against measured limits  (PYTHON=FILE: the training step against PyTorch's too)
 #   make examples         the clients of examples/, and the bridge to WebRTC where its libraries are (docs/bridges.md)
 #   make install PREFIX=/usr/local DESTDIR=   and uninstall; make dist: a tarball (docs/packaging.md)
@@ -137,7 +139,7 @@ $(BUILD)/gen/version_text.h: always
 libraries = $(foreach f,$(1),$(BUILD)/lib$(f).a)
 LIBRARIES := $(call libraries,tools infer train checkpoints data model comm kernels base)
 
-.PHONY: all always programs test bench demo live demo-real soak clean format check-format setup
+.PHONY: all always programs test bench table demo live demo-real soak clean format check-format setup
 .SECONDARY:
 all: programs
 
@@ -223,6 +225,15 @@ live: setup
 demo-real: setup
 	+@$(MAKE) --no-print-directory programs
 	BIN=$(BIN) sh scripts/demo_real.sh configs/real.yaml configs/real_data.yaml runs/real "$(DATA)"
+# The table of ablations, whose rows' files are kept with the sources. A world is configs/WORLD.yaml, WORLD_data.yaml
+# and, where the teacher's data are others, WORLD_teacher_data.yaml.
+WORLD ?= $(if $(wildcard configs/hard.yaml),hard,demo)
+PUBLISHED := self_forcing reference_sink rapr ordinary_gan full
+table: setup
+	+@$(MAKE) --no-print-directory programs
+	BIN=$(BIN) RESULTS=docs/results/$(WORLD) TEACHER_DATA=$(wildcard configs/$(WORLD)_teacher_data.yaml) \
+	    sh scripts/ablations.sh configs/$(WORLD).yaml configs/$(WORLD)_data.yaml runs/$(WORLD) \
+	    $(or $(ONLY),$(PUBLISHED)) $(KEYS)
 # What a server must stand for minutes and hours. SOAK=0.05 shortens the times to that fraction (scripts/soak.sh lists
 # the parts and their keys).
 soak: setup

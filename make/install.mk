@@ -29,7 +29,7 @@ install: man
 	$(INSTALL) -m 644 $(wildcard configs/*.*) $(SHARE)/configs
 	$(INSTALL) -m 644 $(wildcard configs/slurm/*) $(SHARE)/configs/slurm
 	$(INSTALL) -m 644 README.md CHANGELOG.md LICENSE $(DOC)
-	$(INSTALL) -m 644 $(wildcard docs/*) $(DOC)/docs
+	$(INSTALL) -m 644 $(wildcard docs/*.*) $(DOC)/docs
 	$(INSTALL) -m 644 $(BUILD)/man/*.1 $(MAN)
 	$(INSTALL) -m 644 scripts/completion.bash $(COMPLETE)/streamavatar
 uninstall:

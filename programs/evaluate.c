@@ -80,6 +80,7 @@ struct dialogue_result {
 struct evaluation {
     struct run_config config;
     const char *out;                 /* folder of the collection; "": none */
+    const char *last;                /* stage whose student alone is measured, in the refined one's place; "": all */
     int opened;                      /* 1: this worker has its models */
     int height, width;               /* a picture's, pixels */
     struct dialogue_result *results; /* [dialogues], shared by the workers */
@@ -101,6 +102,7 @@ struct evaluation {
     /* Figures with intervals (figures.h), of the first COMPARED sources. */
     struct bootstrap_interval *over_copy, *differences;
     double *over_drawn;
+    cJSON *by_dialogue; /* every dialogue's own figures; part of the report */
     struct mask_profile profile;
     struct regression mask_only;
     float *sheet[SOURCES];      /* frames of dialogue 0 for the contact sheet */
@@ -125,6 +127,7 @@ static int result_path(const struct evaluation *e, char *path, const char *name)
 /* Number of dialogues that a source gets. */
 static int dialogues_of(const struct evaluation *e, enum source source) {
     const struct evaluate_config *c = &e->config.evaluate;
+    if (*e->last && source >= SOURCE_TEACHER && source < SOURCE_REFINED) return 0;
     if (source == SOURCE_TEACHER) return c->teacher_dialogues;
     if (source == SOURCE_RESEEDED) return c->reseeded;
     if (source == SOURCE_VARIED && picture_variation_is_none(&c->vary)) return 0;
@@ -342,7 +345,7 @@ static int write_sheet(struct evaluation *e) {
 }
 
 static int open_sources(struct evaluation *e) {
-    char folder[FILE_PATH_MAX], name[64];
+    char folder[FILE_PATH_MAX], name[80];
     const struct evaluate_config *c = &e->config.evaluate;
     enum { TEACHER_BATCH = 8 };
     TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
@@ -354,7 +357,7 @@ static int open_sources(struct evaluation *e) {
         if (s == SOURCE_RESEEDED) options.seed++;
         if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
         if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
-        snprintf(name, sizeof name, "export/%s", stage_folders[s]);
+        snprintf(name, sizeof name, "export/%s", *e->last ? e->last : stage_folders[s]);
         TRY(file_join(folder, sizeof folder, e->config.run, name));
         TRY(session_open(&e->session[s], folder, &options, NULL));
     }
@@ -424,6 +427,18 @@ static void merge_results(struct evaluation *e) {
         latent_sums_merge(&e->halves, &r->halves);
         if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
     }
+}
+
+/* Notes every dialogue's own figures, by source, from which tables of several runs are made. */
+static void keep_dialogues(struct evaluation *e) {
+    int dialogues = e->config.evaluate.dialogues;
+    e->by_dialogue = cJSON_CreateObject();
+    for (int s = SOURCE_TEACHER; s < SOURCE_VARIED; s++)
+        if (dialogues_of(e, (enum source)s) > 0) {
+            cJSON *figures_of = cJSON_AddObjectToObject(e->by_dialogue, source_names[s]);
+            for (int i = 0; i < dialogues; i++)
+                figures_dialogue_add(figures_of, &e->results[i].totals[s], &e->results[i].totals[SOURCE_CODEC]);
+        }
 }
 
 /* Computes the figures over those of the codec's copy, with intervals. */
@@ -641,17 +656,19 @@ static int run_dialogues(struct evaluation *e) {
     worker_pool_close(&pool);
     if (!code) merge_results(e);
     if (!code) code = compute_figures(e);
+    if (!code) keep_dialogues(e);
     munmap(e->results, bytes);
     return code;
 }
 
 static int finish_collection(const struct evaluation *e) {
     int count = e->config.evaluate.dialogues;
-    char folder[FILE_PATH_MAX], (*ids)[COLLECTION_ID_MAX] = malloc((size_t)count * sizeof *ids);
+    char folder[FILE_PATH_MAX], name[80], (*ids)[COLLECTION_ID_MAX] = malloc((size_t)count * sizeof *ids);
     struct student_description d = {0};
     if (!ids) return error_set(ERR_DEVICE, "out of memory for the collection");
     for (int i = 0; i < count; i++) item_id(ids[i], i);
-    int code = file_join(folder, sizeof folder, e->config.run, "export/refine");
+    snprintf(name, sizeof name, "export/%s", *e->last ? e->last : stage_folders[SOURCE_REFINED]);
+    int code = file_join(folder, sizeof folder, e->config.run, name);
     if (!code) code = student_describe(&d, folder);
     const struct collection_maker maker = {.program = "evaluate",
                                            .student = folder,
@@ -678,6 +695,7 @@ static int evaluate(struct evaluation *e, long started) {
     TRY(result_path(e, path, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
     cJSON *root = report(e, seconds);
+    cJSON_AddItemToObject(root, "by_dialogue", e->by_dialogue);
     char *text = cJSON_Print(root);
     int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
     if (!code) print_table(root);
@@ -703,7 +721,7 @@ static void close_evaluation(struct evaluation *e) {
 
 struct settings {
     long started;
-    char out[FILE_PATH_MAX];
+    char out[FILE_PATH_MAX], last[64];
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
@@ -712,6 +730,9 @@ static const struct config_field keys[] = {
          "out."),
     TEXT("out", out, "",
          "Folder for every dialogue's videos and sounds, with manifest.json, for other tools to score; empty: none."),
+    TEXT("last", last, "",
+         "Stage of the run whose student alone is measured, as the report's refined one: the last stage of a row of "
+         "ablations. Empty: the teacher and the students of all stages."),
 };
 
 int main(int argc, char **argv) {
@@ -732,6 +753,7 @@ int main(int argc, char **argv) {
     if (code || args.done) return args_exit("evaluate", code);
     static struct evaluation e; /* the workers are forked: nothing may use the device before */
     e.out = o.out;
+    e.last = o.last;
     code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code) code = evaluate(&e, o.started);
     close_evaluation(&e);

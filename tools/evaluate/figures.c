@@ -75,6 +75,12 @@ static double drift(const struct source_totals *s, const struct source_totals *o
     return ratio(s->drift[which], s->trials);
 }
 
+/* Likeness of wall and shirt to the reference. which: 0 in the first, 1 in the last TRIAL_ENDS_SECONDS. */
+static double identity_psnr(const struct source_totals *s, const struct source_totals *over, int which) {
+    (void)over;
+    return (which ? s->frames_last : s->frames_first) > 0 ? (which ? source_psnr_last : source_psnr_first)(s) : NAN;
+}
+
 static double sharpness(const struct source_totals *s, const struct source_totals *over, int which) {
     (void)which;
     return ratio(ratio(s->sharpness, s->frames), ratio(over->sharpness, over->frames));
@@ -121,6 +127,8 @@ const struct figure figures[] = {
     {"flat_noise", flat_noise, 0, 1},
     {"flicker", flicker, 0, 1},
     {"face_psnr", face_psnr, 0, 0},
+    {"identity_psnr_first", identity_psnr, 0, 0},
+    {"identity_psnr_last", identity_psnr, 1, 0},
     {"wall_drift", drift, DRIFT_WALL, 0},
     {"face_drift", drift, DRIFT_FACE, 0},
     {"sharpness_drift", drift, DRIFT_SHARPNESS, 0},

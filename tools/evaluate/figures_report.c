@@ -6,12 +6,11 @@
 #include <string.h>
 
 /* A number with four decimals; null where there was nothing to measure. */
-static void add(cJSON *object, const char *key, double value) {
-    if (isfinite(value))
-        cJSON_AddNumberToObject(object, key, floor(value * 1e4 + 0.5) / 1e4);
-    else
-        cJSON_AddNullToObject(object, key);
+static cJSON *number(double value) {
+    return isfinite(value) ? cJSON_CreateNumber(floor(value * 1e4 + 0.5) / 1e4) : cJSON_CreateNull();
 }
+
+static void add(cJSON *object, const char *key, double value) { cJSON_AddItemToObject(object, key, number(value)); }
 
 cJSON *interval_json(const char *key, const struct bootstrap_interval *interval) {
     cJSON *o = cJSON_CreateObject();
@@ -29,6 +28,16 @@ cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *ov
         cJSON_AddItemToObject(all, figures[f].name, o);
     }
     return all;
+}
+
+void figures_dialogue_add(cJSON *source, const struct source_totals *totals, const struct source_totals *copy) {
+    for (int f = 0; f < figure_count; f++) {
+        cJSON *values = cJSON_GetObjectItemCaseSensitive(source, figures[f].name);
+        if (!values) values = cJSON_AddArrayToObject(source, figures[f].name);
+        double value = totals->trials > 0 ? figures[f].of(totals, copy, figures[f].which) : NAN;
+        cJSON_AddItemToArray(values,
+                             isfinite(value) ? cJSON_CreateNumber(floor(value * 1e7 + 0.5) / 1e7) : cJSON_CreateNull());
+    }
 }
 
 cJSON *figures_difference_json(const struct bootstrap_interval *differences) {
@@ -63,8 +72,7 @@ cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_
         cJSON *bands = cJSON_AddArrayToObject(all, region_names[r]);
         for (int b = 0; b < LATENT_BANDS; b++) {
             double deviation = sqrt(source->energy[r][b] / source->dialogues / (copy->energy[r][b] / copy->dialogues));
-            cJSON_AddItemToArray(bands, isfinite(deviation) ? cJSON_CreateNumber(floor(deviation * 1e4 + 0.5) / 1e4)
-                                                            : cJSON_CreateNull());
+            cJSON_AddItemToArray(bands, number(deviation));
         }
     }
     return all;

@@ -13,6 +13,9 @@ cJSON *chance_json(const struct chance_test *test);
 
 /* "measures" of one source, from its rows [figure_count] of figures_compute's arrays. */
 cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *over_drawn);
+/* Adds one more dialogue to "by_dialogue" of one source: to every figure's array the figure of this dialogue alone,
+   null where the source or the dialogue has none. */
+void figures_dialogue_add(cJSON *source, const struct source_totals *totals, const struct source_totals *copy);
 /* Differences between two sources, from their row [figure_count]. */
 cJSON *figures_difference_json(const struct bootstrap_interval *differences);
 /* "shifts" of one source: the control by cyclic shifts, [FOLLOWED]. */

@@ -1,0 +1,89 @@
+/* settings.c: see settings.h. */
+#include "tools/table/settings.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "tools/prepare/config.h"
+#include "train/config/run_config.h"
+
+/* Keys that change no figure: whole keys, sections ("comm.") and the last parts of keys of stages (".keep"). */
+static const char *const idle[] = {"run",           "data",       "data_changed",     "codec_weights", "decoder",
+                                   "seed",          "threads",    "samples",          "comm.",         "shard.",
+                                   "workspace_mib", ".log_every", ".sample_every",    ".save_every",   ".keep",
+                                   ".keep_every",   ".recompute", "faults.checkpoint"};
+static const char *const idle_of_data[] = {"out", "workers", "patience", "codec_weights", "codec_from"};
+
+static int is_in(const char *const *list, size_t count, const char *key) {
+    size_t length = strlen(key);
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(list[i]);
+        int whole = !strcmp(key, list[i]), section = list[i][n - 1] == '.' && !strncmp(key, list[i], n),
+            end = list[i][0] == '.' && length > n && !strcmp(key + length - n, list[i]);
+        if (whole || section || end) return 1;
+    }
+    return 0;
+}
+
+static uint64_t hash_value(uint64_t hash, const struct config_field *field, const void *values) {
+    const char *at = (const char *)values + field->offset;
+    switch (field->type) {
+    case CONFIG_INT:
+    case CONFIG_BOOL:
+    case CONFIG_CHOICE:
+        return hash_bytes(hash, at, sizeof(int));
+    case CONFIG_LONG:
+        return hash_bytes(hash, at, sizeof(long));
+    case CONFIG_REAL:
+        return hash_bytes(hash, at, sizeof(double));
+    case CONFIG_STRING:
+        return hash_bytes(hash, at, strlen(at) + 1);
+    case CONFIG_REALS: {
+        int count = *(const int *)((const char *)values + field->count_offset);
+        return hash_bytes(hash_number(hash, (uint64_t)count), at, (size_t)count * sizeof(double));
+    }
+    }
+    return hash;
+}
+
+static uint64_t hash_layout(uint64_t hash, const struct config_field *fields, int count) {
+    for (int i = 0; i < count; i++) hash = hash_number(hash, (uint64_t)fields[i].type + 1);
+    return hash;
+}
+
+/* The section of a key: "distill" of "distill.steps", "" of "seed". */
+static void section_of(const char *key, char section[64]) {
+    size_t dot = strcspn(key, ".");
+    memset(section, 0, 64);
+    if (key[dot] && dot < 64) memcpy(section, key, dot);
+}
+
+static void hash_run(struct settings_numbers *numbers, const struct run_config *config, const char *last) {
+    int count, behind = 0;
+    const struct config_field *fields = run_config_fields(&count);
+    char section[64], before[64] = "";
+    for (int i = 0; i < count; i++) {
+        section_of(fields[i].key, section);
+        int changed = strcmp(section, before) != 0, is_stage = run_config_network(section) != NULL;
+        if (changed && !strcmp(before, last)) behind = 1;
+        memcpy(before, section, sizeof before);
+        if ((is_stage && behind) || is_in(idle, sizeof idle / sizeof *idle, fields[i].key)) continue;
+        uint64_t *to = strcmp(section, "evaluate") ? &numbers->method : &numbers->measured;
+        *to = hash_value(*to, &fields[i], config);
+    }
+    numbers->layout = hash_layout(numbers->layout, fields, count);
+}
+
+int settings_numbers(struct settings_numbers *numbers, const struct run_config *config, const char *last,
+                     const struct prepare_config *data, int data_count) {
+    if (!run_config_network(last)) return error_set(ERR_USAGE, "last: there is no stage %s that makes a student", last);
+    *numbers = (struct settings_numbers){HASH_START, HASH_START, HASH_START};
+    hash_run(numbers, config, last);
+    numbers->layout = hash_layout(numbers->layout, prepare_fields, prepare_field_count);
+    for (int d = 0; d < data_count; d++)
+        for (int i = 0; i < prepare_field_count; i++)
+            if (!is_in(idle_of_data, sizeof idle_of_data / sizeof *idle_of_data, prepare_fields[i].key))
+                numbers->measured = hash_value(numbers->measured, &prepare_fields[i], &data[d]);
+    return OK;
+}
