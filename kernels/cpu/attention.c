@@ -117,8 +117,7 @@ static long tile_rows(const struct shape *s, long first, long all) {
 static void forward_group(const struct shape *s, const struct forward_tile t[GROUP], elem *o, real *lse, const elem *q,
                           long b, long h, long all) {
     long pitch = s->H * s->D, tile = s->queries;
-    for (int i = 0; i * tile < all; i++)
-        forward_begin(s, &t[i], q + i * tile * pitch, tile_rows(s, i * tile, all));
+    for (int i = 0; i * tile < all; i++) forward_begin(s, &t[i], q + i * tile * pitch, tile_rows(s, i * tile, all));
     for (int r = 0; r < s->count; r++) {
         const struct attention_range *range = &s->ranges[r];
         for (long first = 0; first < range->length; first += KEYS) {

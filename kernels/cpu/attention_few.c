@@ -254,8 +254,8 @@ void attention_few_backward(elem *dq, const elem *dout, const elem *o, const rea
             for (long i = 0; i < S; i += BLOCK)
                 for (long h = 0; h < heads; h++) {
                     long rows = S - i < BLOCK ? S - i : BLOCK, at = (b * S + i) * f.pitch + (h0 + h) * D;
-                    backward_block(&f, &t, h, dq ? dq + at : NULL, dout + at, o + at,
-                                   lse + (b * H + h0 + h) * S + i, q + at, rows);
+                    backward_block(&f, &t, h, dq ? dq + at : NULL, dout + at, o + at, lse + (b * H + h0 + h) * S + i,
+                                   q + at, rows);
                 }
             store_gradients(&f, &t, b, h0, heads);
         }
