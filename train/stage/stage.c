@@ -467,7 +467,7 @@ static int make_step(const struct stage *s, struct thread_pace *pace) {
     wall = seconds_of(CLOCK_MONOTONIC) - wall, processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor;
     device_use_threads(thread_pace_next(pace, wall, processor));
     if (pace->now != threads)
-        log_line("%d threads%s: a step took %.0f ms with %d and had the processor for %.0f ms", pace->now,
+        log_line("threads=%d%s: a step took %.0f ms with %d and had the processor for %.0f ms", pace->now,
                  pace->trial ? " on trial" : "", 1e3 * wall, threads, 1e3 * processor);
     return OK;
 }
