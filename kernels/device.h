@@ -24,6 +24,9 @@ int device_exists(int index);
 void device_deterministic(int on);
 const char *device_name(void); /* "ref", "cpu", "cuda" */
 int device_threads(void);
+/* Computes with so many threads in the calling thread's kernels from now on, at most device_threads(). A backend on a
+   device has no use for it. */
+void device_use_threads(int threads);
 /* Gives the calling thread the device and the thread count of device_init. Every further
    host thread calls it before its first kernel or copy. */
 void device_thread(void);

@@ -39,22 +39,30 @@ static int head_fits(long D) {
 
 /* ---- forward ---- */
 
+/* Tiles of queries that one task takes side by side, so that keys and values are packed once for all of them. */
+enum { GROUP = 4 };
+
 struct forward_tile {
     float *q, *o;     /* columns, in cells and in floats */
     float *k, *v;     /* rows, pairs */
     float *s, *p;     /* scores [KEYS][lanes]; probabilities, pairs; the same memory where cells are floats */
     float *max, *sum; /* [lanes], max in bits */
 };
-static long forward_tile_take(struct forward_tile *t, const struct shape *s, float *base) {
+/* The memory of GROUP tiles, which share what only one of them needs at a time. */
+static long forward_tiles_take(struct forward_tile t[GROUP], const struct shape *s, float *base) {
     float *at = base;
-    t->q = at, at += s->width * s->queries;
-    t->o = at, at += s->width * s->queries;
-    t->k = at, at += KEYS * s->width;
-    t->v = at, at += KEYS * s->width;
-    t->s = t->p = at, at += KEYS * s->queries;
-    if (CELL > 1) t->p = at, at += KEYS * s->queries;
-    t->max = at, at += s->queries;
-    t->sum = at, at += s->queries;
+    struct forward_tile shared = {0};
+    shared.k = at, at += KEYS * s->width;
+    shared.v = at, at += KEYS * s->width;
+    shared.s = shared.p = at, at += KEYS * s->queries;
+    if (CELL > 1) shared.p = at, at += KEYS * s->queries;
+    for (int i = 0; i < GROUP; i++) {
+        t[i] = shared;
+        t[i].q = at, at += s->width * s->queries;
+        t[i].o = at, at += s->width * s->queries;
+        t[i].max = at, at += s->queries;
+        t[i].sum = at, at += s->queries;
+    }
     return at - base;
 }
 
@@ -78,34 +86,66 @@ static void softmax_step(const struct shape *s, const struct forward_tile *t, lo
     }
 }
 
-static void forward_tile_run(const struct shape *s, const struct forward_tile *t, elem *o, real *lse, const elem *q,
-                             long b, long h, long rows) {
-    long lanes = padded(rows), pitch = s->H * s->D, width = s->width;
-    pack_columns(t->q, q, pitch, rows, s->D);
-    memset(t->o, 0, sizeof(float) * (size_t)(width * lanes));
+static void forward_begin(const struct shape *s, const struct forward_tile *t, const elem *q, long rows) {
+    long lanes = padded(rows);
+    pack_columns(t->q, q, s->H * s->D, rows, s->D);
+    memset(t->o, 0, sizeof(float) * (size_t)(s->width * lanes));
     for (long j = 0; j < lanes; j++) t->max[j] = -1e30f, t->sum[j] = 0;
+}
+
+/* Takes a tile's queries against the keys and values that are packed. */
+static void forward_keys(const struct shape *s, const struct forward_tile *t, long keys, long rows) {
+    long lanes = padded(rows), width = s->width;
+    product_set(t->s, lanes, t->k, width / CELL, 1, t->q, lanes, keys, lanes, width / CELL);
+    softmax_step(s, t, keys, lanes);
+    product_add(t->o, lanes, t->v, 1, width, t->p, lanes, width, lanes, cells(keys));
+}
+
+static void forward_end(const struct shape *s, const struct forward_tile *t, elem *o, real *lse, long rows) {
+    for (long j = 0; j < rows; j++) lse[j] = t->max[j] * LN_2 + logf(t->sum[j]);
+    for (long j = 0; j < padded(rows); j++) t->sum[j] = 1 / t->sum[j];
+    unpack_columns(o, s->H * s->D, t->o, t->sum, rows, s->D);
+}
+
+/* Number of queries in the tile that begins at `first` of `all`; 0: there is none. */
+static long tile_rows(const struct shape *s, long first, long all) {
+    long rows = all - first < s->queries ? all - first : s->queries;
+    return rows > 0 ? rows : 0;
+}
+
+/* Computes the queries of a group's tiles; pointers are at the first of `all` rows. */
+static void forward_group(const struct shape *s, const struct forward_tile t[GROUP], elem *o, real *lse, const elem *q,
+                          long b, long h, long all) {
+    long pitch = s->H * s->D, tile = s->queries;
+    for (int i = 0; i * tile < all; i++) forward_begin(s, &t[i], q + i * tile * pitch, tile_rows(s, i * tile, all));
     for (int r = 0; r < s->count; r++) {
         const struct attention_range *range = &s->ranges[r];
         for (long first = 0; first < range->length; first += KEYS) {
             long keys = range->length - first < KEYS ? range->length - first : KEYS;
             pack_rows(t->k, range->k + b * range->k_stride + first * pitch + h * s->D, pitch, keys, s->D);
             pack_pairs(t->v, range->v + b * range->v_stride + first * pitch + h * s->D, pitch, keys, s->D);
-            product_set(t->s, lanes, t->k, width / CELL, 1, t->q, lanes, keys, lanes, width / CELL);
-            softmax_step(s, t, keys, lanes);
-            product_add(t->o, lanes, t->v, 1, width, t->p, lanes, width, lanes, cells(keys));
+            for (int i = 0; i * tile < all; i++) forward_keys(s, &t[i], keys, tile_rows(s, i * tile, all));
         }
     }
-    for (long j = 0; j < rows; j++) lse[j] = t->max[j] * LN_2 + logf(t->sum[j]);
-    for (long j = 0; j < lanes; j++) t->sum[j] = 1 / t->sum[j];
-    unpack_columns(o, pitch, t->o, t->sum, rows, s->D);
+    for (int i = 0; i * tile < all; i++)
+        forward_end(s, &t[i], o + i * tile * pitch, lse + i * tile, tile_rows(s, i * tile, all));
+}
+
+/* Number of tiles in a group, such that every thread has some groups; it changes no number. */
+static long tiles_of_group(long tiles, long others) {
+    enum { TASKS = 3 };
+    long most = others * tiles / (TASKS * omp_get_max_threads());
+    most = most < tiles ? most : tiles;
+    return most < 1 ? 1 : most < GROUP ? most : GROUP;
 }
 
 void attention_forward(elem *o, real *lse, const elem *q, const struct attention_range *ranges, int count, long B,
                        long S, long H, long D, real scale) {
     KERNEL_SCOPE;
     struct shape s = shape_of(ranges, count, B, S, H, D, scale);
-    struct forward_tile sizes;
-    long each = forward_tile_take(&sizes, &s, NULL), tiles = (S + s.queries - 1) / s.queries, tasks = B * H * tiles;
+    struct forward_tile sizes[GROUP];
+    long each = forward_tiles_take(sizes, &s, NULL), tiles = (S + s.queries - 1) / s.queries;
+    long step = tiles_of_group(tiles, B * H) * s.queries, groups = (S + step - 1) / step;
     if (!head_fits(D)) return;
     if (attention_is_few(ranges, count)) {
         attention_few_forward(o, lse, q, ranges, count, B, S, H, D, scale);
@@ -115,13 +155,13 @@ void attention_forward(elem *o, real *lse, const elem *q, const struct attention
     if (!buffer) return;
 #pragma omp parallel
     {
-        struct forward_tile tile;
-        forward_tile_take(&tile, &s, buffer + omp_get_thread_num() * each);
-#pragma omp for schedule(dynamic, 4)
-        for (long task = 0; task < tasks; task++) {
-            long b = task / (H * tiles), h = task / tiles % H, first = task % tiles * s.queries;
-            long rows = S - first < s.queries ? S - first : s.queries, at = ((b * S + first) * H + h) * D;
-            forward_tile_run(&s, &tile, o + at, lse + (b * H + h) * S + first, q + at, b, h, rows);
+        struct forward_tile group[GROUP];
+        forward_tiles_take(group, &s, buffer + omp_get_thread_num() * each);
+#pragma omp for schedule(dynamic, 1)
+        for (long task = 0; task < B * H * groups; task++) {
+            long b = task / (H * groups), h = task / groups % H, first = task % groups * step;
+            long rows = S - first < step ? S - first : step, at = ((b * S + first) * H + h) * D;
+            forward_group(&s, group, o + at, lse + (b * H + h) * S + first, q + at, b, h, rows);
         }
     }
     cpu_buffer_give();

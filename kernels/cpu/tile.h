@@ -1,6 +1,5 @@
-/* tile.h: small dense products of data in the first cache, for attention.c: packing of rows, and C [m, n] = A B with
-   the
-   numbers of A broadcast one by one and B, C in rows of vectors.
+/* tile.h: small dense products of data in the first cache, for attention.c: packing of rows, and C [m, n] = A B
+   with the numbers of A broadcast one by one and B, C in rows of vectors.
    Operands are packed in cells of 32 bits. A cell is one float; or, where the processor multiplies bf16, two bf16 that
    are neighbours along the dimension that is summed over, and a product takes half as many instructions. So an operand
    comes in up to three layouts, named by what its cells run along (R rows of width W):
@@ -109,13 +108,14 @@ static inline void unpack_gradient(elem *to, real *to_sum, const float *from, fl
 
 /* ---- the product ---- */
 
-/* Rows of a block, so that its sums and the two vectors of B stay in registers: AVX-512 has 32 of them, others 16. */
-enum { BLOCK_ROWS = LANES == 16 ? 8 : 6 };
+/* Most rows of a block, so that its sums and the two vectors of B stay in registers: AVX-512 has 32 of them, others 16.
+   Fewer than FEW_ROWS leave the multipliers idle: an addition takes four turns, and two can begin in each. */
+enum { BLOCK_ROWS = LANES == 16 ? 8 : 6, FEW_ROWS = 4 };
 
 /* `rows` x `vectors` vectors of C = add C + sum over l of A (i, l) = a[i a_row + l a_col]
-   times row l of B; add: 0 or 1. */
+   times row l of B; add: 0 or 1. cell: numbers in a cell. */
 SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
-                        long k, int rows, int vectors, int add) {
+                        long k, int rows, int vectors, int add, int cell) {
     vec sum[BLOCK_ROWS][2];
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++) sum[i][j] = add ? vec_load(c + i * c_row + j * LANES) : vec_set(0);
@@ -124,39 +124,52 @@ SIMD void product_block(float *c, long c_row, const float *a, long a_row, long a
         for (int j = 0; j < vectors; j++) right[j] = vec_load(b + l * b_row + j * LANES);
         for (int i = 0; i < rows; i++) {
             float left = a[i * a_row + l * a_col];
-            for (int j = 0; j < vectors; j++) sum[i][j] = cell_multiply_add(sum[i][j], left, right[j]);
+            for (int j = 0; j < vectors; j++)
+                sum[i][j] = cell > 1 ? cell_multiply_add(sum[i][j], left, right[j]) : sum[i][j] + left * right[j];
         }
     }
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < vectors; j++) vec_store(c + i * c_row + j * LANES, sum[i][j]);
 }
 
+/* Takes blocks of BLOCK_ROWS, but such that what is left at the end is blocks of FEW_ROWS as often as that goes. */
 SIMD void product_columns(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
-                          long m, long k, int vectors, int add) {
-    long i = 0;
-    for (; i + BLOCK_ROWS <= m; i += BLOCK_ROWS)
-        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, BLOCK_ROWS, vectors, add);
-    for (; i + 4 <= m; i += 4)
-        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 4, vectors, add);
-    for (; i < m; i++) product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 1, vectors, add);
+                          long m, long k, int vectors, int add, int cell) {
+    long i = 0, large = m / BLOCK_ROWS;
+    if (large && m % BLOCK_ROWS % FEW_ROWS == FEW_ROWS - BLOCK_ROWS % FEW_ROWS) large--;
+    for (; large; large--, i += BLOCK_ROWS)
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, BLOCK_ROWS, vectors, add, cell);
+    for (; i + FEW_ROWS <= m; i += FEW_ROWS)
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, FEW_ROWS, vectors, add, cell);
+    for (; i < m; i++)
+        product_block(c + i * c_row, c_row, a + i * a_row, a_row, a_col, b, b_row, k, 1, vectors, add, cell);
 }
 
 SIMD void product(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row, long m,
-                  long n, long k, int add) {
+                  long n, long k, int add, int cell) {
     long j = 0;
     for (; j + 2 * LANES <= n; j += 2 * LANES)
-        product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 2, add);
-    if (j < n) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 1, add);
+        product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 2, add, cell);
+    if (j < n) product_columns(c + j, c_row, a, a_row, a_col, b + j, b_row, m, k, 1, add, cell);
 }
 /* C [m, n] = A [m, k] B [k, n], n a multiple of LANES, k and all distances in cells. */
 static inline void product_set(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                                long m, long n, long k) {
-    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 0);
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 0, CELL);
 }
 /* C += A B */
 static inline void product_add(float *c, long c_row, const float *a, long a_row, long a_col, const float *b, long b_row,
                                long m, long n, long k) {
-    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 1);
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 1, CELL);
+}
+/* The same of floats, whatever a cell is. */
+static inline void product_floats_set(float *c, long c_row, const float *a, long a_row, long a_col, const float *b,
+                                      long b_row, long m, long n, long k) {
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 0, 1);
+}
+static inline void product_floats_add(float *c, long c_row, const float *a, long a_row, long a_col, const float *b,
+                                      long b_row, long m, long n, long k) {
+    product(c, c_row, a, a_row, a_col, b, b_row, m, n, k, 1, 1);
 }
 
 #endif

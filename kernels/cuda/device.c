@@ -148,6 +148,8 @@ const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }
 
+void device_use_threads(int threads) { (void)threads; }
+
 /* 1: a recording is under way, which what comes next cannot be part of, so it must not be done. */
 static int spoils_recording(void) {
     if (recording) recording = SPOILT;

@@ -97,6 +97,8 @@ const char *device_name(void) { return BACKEND_NAME; }
 
 int device_threads(void) { return context.threads; }
 
+void device_use_threads(int threads) { omp_set_num_threads(threads < context.threads ? threads : context.threads); }
+
 void device_fail(const char *format, ...) {
     va_list list;
     va_start(list, format);

@@ -30,6 +30,9 @@ static const struct config_field common[] = {
          "run."),
     INT("threads", threads, 0, 1024, "0",
         "Threads that compute in each process; 0: the host's cores, divided among its processes."),
+    FLAG("threads_adapt", threads_adapt, "no",
+         "Takes fewer threads while other programs use the cores and a step is faster so (docs/cpu.md). Such a run "
+         "cannot be repeated bit for bit."),
     INT("workspace_mib", workspace_mib, 0, 1048576, "0",
         "Largest scratch memory of kernels and libraries, MiB; 0: as much as the sizes of the run ask for."),
     FLAG("deterministic", deterministic, "false",

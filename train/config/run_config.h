@@ -76,7 +76,7 @@ struct run_config {
     char decoder[RUN_PATH]; /* file of a decoder in the codec's place; empty: the codec decodes */
     struct negative_config negative;
     long seed;
-    int threads;
+    int threads, threads_adapt;
     int workspace_mib; /* limit of the scratch memory of kernels and libraries; 0: none */
     int deterministic; /* 1: cuda takes no algorithm that adds in another order each time */
     struct fault_config faults;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/args.h"
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "kernels/workspace.h"
 #include "train/stage/negative_prompt.h"
 #include "train/stage/set_codec.h"
+#include "train/stage/thread_pace.h"
 
 struct plan_settings {
     int ranks;
@@ -450,13 +452,35 @@ static void log_served(const struct stage *s) {
                  sum.reason[0] ? ": " : "", sum.reason);
 }
 
+static double seconds_of(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Makes a step, and chooses the threads of the next one where the run adapts them. */
+static int make_step(const struct stage *s, struct thread_pace *pace) {
+    int threads = pace->now;
+    double wall = seconds_of(CLOCK_MONOTONIC), processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID);
+    TRY(s->program->step(s->self));
+    if (!s->config.threads_adapt) return OK;
+    wall = seconds_of(CLOCK_MONOTONIC) - wall, processor = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - processor;
+    device_use_threads(thread_pace_next(pace, wall, processor));
+    if (pace->now != threads)
+        log_line("threads=%d%s: a step took %.0f ms with %d and had the processor for %.0f ms", pace->now,
+                 pace->trial ? " on trial" : "", 1e3 * wall, threads, 1e3 * processor);
+    return OK;
+}
+
 /* Makes all steps that are left, until a signal comes. A step's account is read one step late, so that the host never
    waits for the device; before a state is saved or samples are shown all accounts have been read. */
 static int train(struct stage *s) {
     long reported = (long)s->step - 1, first = (long)s->step;
+    struct thread_pace pace;
+    thread_pace_begin(&pace, device_threads());
     start_clock(s);
     while (goes_on(s)) {
-        TRY(s->program->step(s->self));
+        TRY(make_step(s, &pace));
         count_step(s);
         if ((long)s->step == first + 1) log_served(s);
         TRY(report_to(s, &reported, (long)s->step - 2));
