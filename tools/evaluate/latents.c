@@ -43,32 +43,37 @@ static float covered(const struct box *cell, const struct box *box) {
     return x > 0 && y > 0 ? x * y / ((cell->x1 - cell->x0) * (cell->y1 - cell->y0)) : 0;
 }
 
-void latent_grid(struct latent_grid *g, const struct codec *codec, const struct landmarks *marks) {
+void latent_grid_of(struct latent_grid *g, const struct latent_sizes *sizes, const struct landmarks *marks) {
     const float least = 0.2f; /* share of a cell that must lie in the region */
     int step = 1, side = 8;   /* every step-th row and column is looked at, at most `side` of each */
     _Static_assert(LATENT_POSITIONS == 64, "eight rows of eight");
-    while ((codec->h + step - 1) / step > side || (codec->w + step - 1) / step > side) step++;
+    while ((sizes->h + step - 1) / step > side || (sizes->w + step - 1) / step > side) step++;
     memset(g, 0, sizeof *g);
-    g->plane = codec->h * codec->w;
-    g->size = codec->channels * g->plane;
-    g->dims = codec->channels < LATENT_DIMS ? codec->channels : LATENT_DIMS;
-    float cell_h = (float)codec->height / (float)codec->h, cell_w = (float)codec->width / (float)codec->w;
+    g->plane = sizes->h * sizes->w;
+    g->size = sizes->channels * g->plane;
+    g->dims = sizes->channels < LATENT_DIMS ? sizes->channels : LATENT_DIMS;
+    float cell_h = (float)sizes->height / (float)sizes->h, cell_w = (float)sizes->width / (float)sizes->w;
     float most[REGIONS] = {0};
     int best[REGIONS] = {0};
-    for (int y = step / 2; y < codec->h; y += step)
-        for (int x = step / 2; x < codec->w; x += step, g->positions++) {
+    for (int y = step / 2; y < sizes->h; y += step)
+        for (int x = step / 2; x < sizes->w; x += step, g->positions++) {
             struct box cell = {(float)x * cell_w, (float)y * cell_h, (float)(x + 1) * cell_w, (float)(y + 1) * cell_h};
-            g->at[g->positions] = y * codec->w + x;
+            g->at[g->positions] = y * sizes->w + x;
             for (int r = 0; r < REGIONS; r++) {
                 struct box box[2];
                 float share = 0;
-                int count = region_boxes((enum region)r, marks, (float)codec->height, (float)codec->width, box);
+                int count = region_boxes((enum region)r, marks, (float)sizes->height, (float)sizes->width, box);
                 for (int b = 0; b < count; b++) share += covered(&cell, &box[b]);
                 g->in[r][g->positions] = share >= least;
                 if (share > most[r]) most[r] = share, best[r] = g->positions;
             }
         }
     for (int r = 0; r < REGIONS; r++) g->in[r][best[r]] = 1;
+}
+
+void latent_grid(struct latent_grid *g, const struct codec *codec, const struct landmarks *marks) {
+    const struct latent_sizes sizes = {codec->channels, codec->h, codec->w, codec->height, codec->width};
+    latent_grid_of(g, &sizes, marks);
 }
 
 static int region_count(const struct latent_grid *g, int region) {
