@@ -19,6 +19,11 @@ static const char *metadata_of(const struct safetensors *file, const char *key) 
     return "";
 }
 
+double feature_file_deviation(const struct safetensors *file) {
+    double noted = atof(metadata_of(file, "deviation"));
+    return noted > 0 && noted < 1e9 ? noted : 1;
+}
+
 /* A length of a tensor; 0: there is no such tensor, or it has fewer dimensions. */
 static int length_of(const struct safetensors *file, const char *name, int dimension) {
     const struct safetensors_entry *e = safetensors_find(file, name);

@@ -1,7 +1,7 @@
 /* features.c: trains a network of features (model/features/feature_net.h) on the training clips of a data set that
    holds true pictures, and writes it to a file, in whose features the evaluations then measure Frechet distances and
-   likeness (`features=`). How well it tells what it was taught is measured on the held-out clips, printed, and noted in
-   the file. */
+   likeness (`features=`). How well it tells what it was taught is measured on the held-out clips (training clips where there are none), printed,
+   and noted in the file, with the deviation of its maps, which is their unit. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,9 +138,10 @@ static int train(struct training *t) {
 static int score(struct training *t, struct feature_score *score) {
     struct params params = optimiser_frozen(&t->step.optimiser);
     *score = (struct feature_score){0};
-    for (long i = 0; i < TEST_BATCHES && t->held_out.rows; i++) {
+    const struct feature_bank *bank = t->held_out.rows ? &t->held_out : &t->bank;
+    for (long i = 0; i < TEST_BATCHES; i++) {
         struct feature_batch batch;
-        TRY(draw_batch(&t->batch, &t->held_out, (uint64_t)t->settings->seed, i, &batch));
+        TRY(draw_batch(&t->batch, bank, (uint64_t)t->settings->seed, i, &batch));
         feature_step_gradient(&t->step, &params, &batch);
         TRY(feature_score_add(score, &t->step, t->batch.labels));
     }
@@ -148,13 +149,15 @@ static int score(struct training *t, struct feature_score *score) {
 }
 
 static int save(struct training *t, const struct feature_score *s) {
-    char steps[32], seed[32], sum[16], person[16], sound[16], spoiled[16];
+    char steps[32], seed[32], sum[16], person[16], sound[16], spoiled[16], deviation[32];
     const char *notes[] = {"steps",
                            steps,
                            "seed",
                            seed,
                            "data",
                            sum,
+                           "deviation",
+                           deviation,
                            "held_out_person",
                            person,
                            "held_out_sound",
@@ -162,6 +165,7 @@ static int save(struct training *t, const struct feature_score *s) {
                            "held_out_spoiled",
                            spoiled,
                            NULL};
+    snprintf(deviation, sizeof deviation, "%.9g", s->batches > 0 ? sqrt(s->variance / s->batches) : 1);
     snprintf(steps, sizeof steps, "%ld", t->settings->steps);
     snprintf(seed, sizeof seed, "%ld", t->settings->seed);
     snprintf(sum, sizeof sum, "%08x", dataset_sum(t->set));
@@ -180,10 +184,10 @@ static int save(struct training *t, const struct feature_score *s) {
 static void print_score(const struct training *t, const struct feature_score *s, double seconds) {
     uint64_t length;
     uint32_t sum;
-    if (t->held_out.rows)
-        printf("held-out clips, pairs of which the right one is the nearer (chance 0.5): picture of the same person "
-               "%.3f, sound of the moment %.3f, place that was tampered with %.3f\n",
-               feature_score_share(&s->person), feature_score_share(&s->sound), feature_score_share(&s->spoiled));
+    printf("%s clips, pairs of which the right one is the nearer (chance 0.5): picture of the same person %.3f, sound "
+           "of the moment %.3f, place that was tampered with %.3f\n",
+           t->held_out.rows ? "held-out" : "training (no held-out ones are there)", feature_score_share(&s->person),
+           feature_score_share(&s->sound), feature_score_share(&s->spoiled));
     if (!file_checksum(t->settings->out, &length, &sum))
         printf("%s: %zu parameters, checksum %08x, %.0f s\n", t->settings->out, t->net.table.values, sum, seconds);
 }

@@ -350,7 +350,8 @@ static void features_agree(void **state) {
            still_mouth = copy.still[LATENT_APPEARANCE][REGION_MOUTH] / copy.dialogues;
     within(COPY, "feature_frechet_whole", 0, 1e-6);
     within(COPY, "feature_frechet_motion_mouth", 0, 1e-6);
-    within(STILL, "feature_frechet_mouth", 0.9 * still_mouth, 1.1 * still_mouth);
+    assert_true(of(STILL, "feature_frechet_mouth") > 3 * of(DAMPED, "feature_frechet_mouth"));
+    assert_true(of(STILL, "feature_frechet_mouth") < 1.2 * still_mouth); /* which is the drawing, not its copy */
     within(DAMPED, "feature_frechet_mouth", 0.01 * still_mouth, 0.6 * still_mouth);
     assert_true(of(DAMPED, "feature_frechet_mouth") > of(DELAYED, "feature_frechet_mouth"));
     assert_true(of(HANDS_BLURRED, "feature_frechet_hands") > 0.05 * still_hands);

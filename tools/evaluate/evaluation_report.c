@@ -76,13 +76,7 @@ static int report_facts(cJSON *root, const struct evaluation_facts *facts) {
         "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
         "first frame; students: streamed chunk by chunk from the first frame alone; no_sink, no_rapr: the refined "
         "weights, switched off at streaming");
-    if (!*facts->features) return OK;
-    char id[FEATURE_ID];
-    TRY(feature_reader_id(facts->features, id));
-    cJSON *o = cJSON_AddObjectToObject(root, "features");
-    cJSON_AddStringToObject(o, "file", facts->features);
-    cJSON_AddStringToObject(o, "checksum", id);
-    return OK;
+    return *facts->features ? feature_reader_report(root, facts->features) : OK;
 }
 
 /* Writes the refined student's figures that other dialogues or sources are needed for, and those of ablations. */

@@ -20,6 +20,7 @@ struct feature_reader {
     elem *weights, *row;       /* device; row [embedding] */
     real *picture, *planes;    /* device [3, height, width]; [channels, h, w] */
     float *clamped, *row_host; /* host */
+    double deviation;          /* unit of the maps */
 };
 
 static long picture_values(const struct feature_reader *r) { return 3L * r->net.config.height * r->net.config.width; }
@@ -35,6 +36,7 @@ static void layout(struct feature_reader *r) {
 static int load(struct feature_reader *r, const struct safetensors *file, int height, int width) {
     TRY(feature_file_create(&r->net, file));
     const struct feature_config *c = &r->net.config;
+    r->deviation = feature_file_deviation(file);
     if (c->height != height || c->width != width)
         return error_set(ERR_INPUT, "is for pictures of %d x %d, these are %d x %d", c->height, c->width, height,
                          width);
@@ -102,6 +104,7 @@ int feature_reader_take(struct feature_reader *r, const float *picture, float *m
     if (map) {
         channels_first(r->planes, r->acts.map, 1, feature_reader_sizes(r).channels, (long)r->net.h * r->net.w);
         transfer_from_real(map, r->planes, feature_map_size(&r->net));
+        for (long i = 0; i < feature_map_size(&r->net); i++) map[i] /= (float)r->deviation;
     }
     return device_sync();
 }
@@ -111,5 +114,14 @@ int feature_reader_id(const char *path, char id[FEATURE_ID]) {
     uint32_t sum;
     TRY(file_checksum(path, &length, &sum));
     snprintf(id, FEATURE_ID, "%08" PRIx32 "-%" PRIu64, sum, length);
+    return OK;
+}
+
+int feature_reader_report(cJSON *root, const char *path) {
+    char id[FEATURE_ID];
+    TRY(feature_reader_id(path, id));
+    cJSON *o = cJSON_AddObjectToObject(root, "features");
+    cJSON_AddStringToObject(o, "file", path);
+    cJSON_AddStringToObject(o, "checksum", id);
     return OK;
 }

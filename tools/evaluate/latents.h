@@ -28,6 +28,9 @@ struct latent_sizes {
     int channels, h, w, height, width;
 };
 void latent_grid_of(struct latent_grid *grid, const struct latent_sizes *sizes, const struct landmarks *marks);
+/* Says anew where a region lies: in these boxes. */
+void latent_grid_cover(struct latent_grid *grid, const struct latent_sizes *sizes, enum region region,
+                       const struct box *boxes, int count);
 
 /* The latent frames of one source in one dialogue: at [count, size], the reference's first. */
 struct latent_history {

@@ -12,11 +12,13 @@ struct pair_score { /* sums over pairs; start from zeros */
 };
 struct feature_score {
     struct pair_score person, sound, spoiled;
+    double variance, batches; /* mean over the places and channels of a map of the variance over pictures */
 };
 /* Adds the batch whose loss the step has just computed; labels: its host labels. ERR_DEVICE: out of memory. */
 int feature_score_add(struct feature_score *score, const struct feature_step *step, const float *labels);
-/* Counts the pairs of a value of `high` and a value of `low` in which the first is larger; equal ones count half. */
-void pair_score_add(struct pair_score *score, const float *high, long highs, const float *low, long lows);
+/* Counts the pairs of a value of `high` and a value of `low` in which the first is larger; equal ones count half.
+   ERR_DEVICE: out of memory. */
+int pair_score_add(struct pair_score *score, const float *high, long highs, const float *low, long lows);
 double feature_score_share(const struct pair_score *score); /* 0 where there were no pairs */
 
 #endif
