@@ -24,6 +24,12 @@ double feature_file_deviation(const struct safetensors *file) {
     return noted > 0 && noted < 1e9 ? noted : 1;
 }
 
+/* A size in the metadata, in pixels; 0, which no network has: it is missing or out of range. */
+static int size_of(const struct safetensors *file, const char *key) {
+    long size = strtol(metadata_of(file, key), NULL, 10);
+    return size > 0 && size <= 8192 ? (int)size : 0;
+}
+
 /* A length of a tensor; 0: there is no such tensor, or it has fewer dimensions. */
 static int length_of(const struct safetensors *file, const char *name, int dimension) {
     const struct safetensors_entry *e = safetensors_find(file, name);
@@ -31,9 +37,9 @@ static int length_of(const struct safetensors *file, const char *name, int dimen
 }
 
 static struct feature_config sizes_of(const struct safetensors *file) {
-    struct feature_config c = {.height = atoi(metadata_of(file, "height")),
-                               .width = atoi(metadata_of(file, "width")),
-                               .patch = atoi(metadata_of(file, "patch")),
+    struct feature_config c = {.height = size_of(file, "height"),
+                               .width = size_of(file, "width"),
+                               .patch = size_of(file, "patch"),
                                .widths = {length_of(file, "first.bias", 0)},
                                .embedding = length_of(file, "person.bias", 0),
                                .window = length_of(file, "heard.0.weight", 1),

@@ -447,6 +447,7 @@ static int evaluate(struct evaluation *e, long started) {
     TRY(student_describe(&d, path));
     e->height = d.pixel_height;
     e->width = d.pixel_width;
+    if (*e->features) TRY(feature_reader_check(e->features, e->height, e->width));
     TRY(run_dialogues(e));
     if (*e->out) TRY(finish_collection(e));
     TRY(mask_only(e));

@@ -33,13 +33,31 @@ static void layout(struct feature_reader *r) {
     r->planes = ARENA_TAKE(&r->arena, "features: pictures", real, feature_map_size(&r->net));
 }
 
+/* Makes the file's network, which must be for pictures of that size. */
+static int make_network(struct feature_net *net, const struct safetensors *file, int height, int width) {
+    TRY(feature_file_create(net, file));
+    const struct feature_config *c = &net->config;
+    if (c->height == height && c->width == width) return OK;
+    int code =
+        error_set(ERR_INPUT, "is for pictures of %d x %d, these are %d x %d", c->height, c->width, height, width);
+    feature_net_destroy(net);
+    return code;
+}
+
+int feature_reader_check(const char *path, int height, int width) {
+    struct safetensors file;
+    struct feature_net net = {0};
+    TRY(safetensors_open(&file, path));
+    int code = make_network(&net, &file, height, width);
+    feature_net_destroy(&net);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
 static int load(struct feature_reader *r, const struct safetensors *file, int height, int width) {
-    TRY(feature_file_create(&r->net, file));
+    TRY(make_network(&r->net, file, height, width));
     const struct feature_config *c = &r->net.config;
     r->deviation = feature_file_deviation(file);
-    if (c->height != height || c->width != width)
-        return error_set(ERR_INPUT, "is for pictures of %d x %d, these are %d x %d", c->height, c->width, height,
-                         width);
     arena_begin(&r->arena, "features");
     layout(r);
     TRY(arena_commit(&r->arena));

@@ -8,6 +8,8 @@
 #include "tools/evaluate/latents.h"
 
 struct feature_reader;
+/* Checks the file without a device, so that a long run fails before it begins. ERR_INPUT as below. */
+int feature_reader_check(const char *path, int height, int width);
 /* Opens the file's network for pictures of that size. ERR_INPUT names the file: it holds no such network, or one for
    pictures of another size. */
 int feature_reader_open(struct feature_reader **reader, const char *path, int height, int width);
