@@ -1,7 +1,7 @@
 /* features.c: trains a network of features (model/features/feature_net.h) on the training clips of a data set that
    holds true pictures, and writes it to a file, in whose features the evaluations then measure Frechet distances and
-   likeness (`features=`). How well it tells what it was taught is measured on the held-out clips (training clips where there are none), printed,
-   and noted in the file, with the deviation of its maps, which is their unit. */
+   likeness (`features=`). How well it tells what it was taught is measured on the held-out clips (training clips where
+   there are none), printed, and noted in the file, with the deviation of its maps, which is their unit. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -66,7 +66,7 @@ size_t feature_net_workspace(const struct feature_net *net, int pictures);
 /* Computes acts->map of n pictures, at most the layout's. */
 void feature_net_forward(const struct feature_net *net, const struct params *params, struct feature_acts *acts, int n,
                          const real *pictures);
-/* Adds the parameters' gradients from that of the map of the last forward, dmap [n, h, w, width2], which it destroys. */
+/* Adds the parameters' gradients from that of the map of the last forward, dmap [n, h, w, width2]. */
 void feature_net_backward(const struct feature_net *net, const struct params *params, struct feature_acts *acts, int n,
                           elem *dmap);
 

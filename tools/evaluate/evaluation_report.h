@@ -9,7 +9,7 @@
 #include "tools/evaluate/evaluation_sums.h"
 
 struct evaluation_facts {                 /* what stands in a report beside the sums */
-    double seconds;                       /* of the whole run; 0: not known */
+    double seconds;                       /* duration of the whole run; 0: not known */
     int development;                      /* 1: the dialogues are the development persons' */
     const struct picture_variation *vary; /* amounts of SOURCE_VARIED */
     const char *features;                 /* file of the network of features; "": none */

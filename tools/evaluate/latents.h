@@ -1,6 +1,7 @@
 /* latents.h: compares what the codec's encoder makes of a source's pictures with what it makes of the codec's copy of
-   the truth, by region of the picture (and, in the same way, what a network of features makes of both: feature_track.h): Frechet distances of appearance and of motion (for each dialogue and position of
-   the latent grid, then their mean), energies by band, and the spread between two rollouts. Host memory. */
+   the truth, by region of the picture: Frechet distances of appearance and of motion (for each dialogue and position of
+   the latent grid, then their mean), energies by band, and the spread between two rollouts. The maps of a network of
+   features are compared by the same functions (feature_track.h). Host memory. */
 #ifndef TOOLS_EVALUATE_LATENTS_H
 #define TOOLS_EVALUATE_LATENTS_H
 

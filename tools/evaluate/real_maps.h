@@ -1,7 +1,7 @@
-/* real_maps.h: compares the pictures that a student makes of a real clip with the codec's copy of the clip, by their maps:
-   the codec's latents and, where there is a network of features, its maps: Frechet distances of appearance and of motion
-   (latents.h) in the mouth's box and in the whole picture, how far two rollouts are apart, and the likeness to the
-   clip's first picture by the network's row. Host memory; the network uses the device. */
+/* real_maps.h: compares the pictures that a student makes of a real clip with the codec's copy of the clip, by their
+   maps: the codec's latents and, where there is a network of features, its maps. It measures Frechet distances of
+   appearance and of motion (latents.h) in the mouth's box and in the whole picture, how far two rollouts are apart, and
+   the likeness to the clip's first picture by the network's row. Host memory; the network uses the device. */
 #ifndef TOOLS_EVALUATE_REAL_MAPS_H
 #define TOOLS_EVALUATE_REAL_MAPS_H
 
@@ -13,7 +13,7 @@ enum { ENDS_SECONDS = 10 }; /* length of a clip's first and last part */
 struct real_map_sums {
     struct latent_sums latents, features;
     struct latent_sums copy;       /* the copy's own latents compared with themselves: their energy */
-    double spread[REGIONS];        /* of latents, between two rollouts */
+    double spread[REGIONS];        /* distance of latents between two rollouts */
     double likeness[2], frames[2]; /* cosines with the first picture in the first and the last seconds */
 };
 void real_map_sums_merge(struct real_map_sums *to, const struct real_map_sums *from); /* to += from */
@@ -29,7 +29,7 @@ int real_mapper_open(struct real_mapper *mapper, const struct codec *codec, cons
                      const struct box *mouth);
 void real_mapper_close(struct real_mapper *mapper);
 
-struct real_maps { /* of one source's pictures of a clip */
+struct real_maps { /* one source's, in a clip */
     struct latent_history latents, features;
 };
 /* Computes the maps of a clip's pictures, the first of which is the reference. likeness NULL: it is not wanted. */

@@ -43,8 +43,7 @@ void trial_close(struct trial *trial);
 /* Has the latents of sources measured from here on, with this encoder, which nobody else may use meanwhile. */
 void trial_use_encoder(struct trial *trial, struct codec *encoder);
 
-/* Has features of sources measured from here on, by this reader. The person after this one lends a picture of a stranger.
- */
+/* Has features of sources measured from here on, by this reader. The next person lends a stranger's picture. */
 int trial_use_features(struct trial *trial, struct feature_reader *reader);
 
 /* Properties that may drift over minutes: likeness of wall and shirt, likeness of the face, sharpness. */

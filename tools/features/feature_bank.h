@@ -25,11 +25,11 @@ int feature_bank_open(struct feature_bank *bank, struct dataset *set, enum datas
                       size_t bytes);
 void feature_bank_close(struct feature_bank *bank);
 
-struct feature_sample_shape { /* of a batch */
+struct feature_sample_shape { /* a batch's */
     int n, h, w;              /* samples; rows and columns of places whose tampering is to be found */
 };
-/* Draws batch number `step` into host arrays shaped as struct feature_batch's: pictures [3 n, 3, height, width], windows
-   [n, window], labels and weights [n, h w]. The samples' windows are different ones as long as there are enough.
+/* Draws batch number `step` into host arrays shaped as struct feature_batch's: pictures [3 n, 3, height, width],
+   windows [n, window], labels and weights [n, h w]. No two samples have the same window while there are enough.
      a  a picture as it is, but for a shift of at most a sixteenth of its height
      b  another moment of the same shot, from another window where it has one, and in it a square that is 1/2 to 1 as
         wide as the picture
