@@ -7,8 +7,8 @@
      spoiled  which places of c were tampered with: 1 there, 0 elsewhere
    Each is a mean square: half the mean over i = j of (S - 1)^2 + half the mean over the others of S^2 (a regression of
    the cosines, close to the spectral contrastive loss of HaoChen et al. 2021), and half the mean over the places of
-   each kind of (spoiled - label)^2. The loss is their sum. The first makes features of looks, the second of mouth and hands,
-   the third of how neighbouring places go together. */
+   each kind of (spoiled - label)^2. The loss is their sum. The first makes features of looks, the second of mouth and
+   hands, the third of how neighbouring places go together. */
 #ifndef TRAIN_METHOD_FEATURE_STEP_H
 #define TRAIN_METHOD_FEATURE_STEP_H
 
