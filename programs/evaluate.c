@@ -458,9 +458,10 @@ static int evaluate(struct evaluation *e, long started) {
                                            .vary = &e->config.evaluate.vary,
                                            .features = e->features};
     cJSON *root = cJSON_CreateObject();
-    TRY(evaluation_report(root, &e->sums, &facts));
-    char *text = cJSON_Print(root);
-    int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
+    int code = evaluation_report(root, &e->sums, &facts);
+    char *text = code ? NULL : cJSON_Print(root);
+    if (!code)
+        code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
     if (!code) evaluation_report_print(root, &e->sums);
     free(text);
     cJSON_Delete(root);

@@ -421,14 +421,14 @@ static int write_report(const struct real_evaluation *e, const char *out) {
     TRY(real_chance(e->clips, e->count, seed, &made, &copy));
     cJSON *root = cJSON_CreateObject();
     add_first_keys(root, e);
-    if (*e->features) TRY(feature_reader_report(root, e->features));
+    int code = *e->features ? feature_reader_report(root, e->features) : OK;
     cJSON *measures = cJSON_AddObjectToObject(root, "measures");
     for (int f = 0; f < REAL_FIGURES; f++)
         cJSON_AddItemToObject(measures, real_figure_names[f], interval_json("value", &measured[f]));
     cJSON_AddItemToObject(root, "permutations", chance_json(&made));
     cJSON_AddItemToObject(root, "codec_permutations", chance_json(&copy));
     char path[FILE_PATH_MAX], *text = cJSON_Print(root);
-    int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
     if (!code) code = file_write(path, text, strlen(text));
     if (!code) print_figures(measured, &made, &copy);
     free(text);
