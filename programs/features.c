@@ -32,7 +32,8 @@ static const struct config_field keys[] = {
     LONG("steps", steps, 1, 1e9, "400", "Number of updates."),
     INT("batch", batch, 2, 4096, "32", "Samples of an update: each has three pictures and a sound."),
     REAL("lr", lr, 0, 1, "2e-3", "Learning rate, which falls to 0 over the second half of the updates."),
-    LONG("seed", seed, 0, 1e15, "1", "Seed of weights and samples; networks of other seeds measure almost the same."),
+    LONG("seed", seed, 0, 1e15, "1",
+         "Seed of weights and samples; the same seed, data and thread count give the same file."),
     INT("patch", patch, 0, 64, "0",
         "Side of a square of pixels, a quarter of that which one place of the features covers; 0: a 32nd of the "
         "picture's height."),
