@@ -72,7 +72,8 @@ check "faces have a likeness" awk -v x="$(number "$report" codec face_likeness_l
 check "distances have their scale" [ "$(grep -c '"still_picture":' "$report")" -eq 16 ]
 check "the older figures are the same" [ "$(number "$report" refined frechet_mouth value)" = "$lag" ]
 check "the table has both" shows 'in features: hands'
-check "and stars" shows 'Differences over the same dialogues'
+check "and differences" shows 'Differences over the same dialogues'
+check "one dialogue earns no star" sh -c "! grep -q '[0-9][*]' '$work/out'"
 check "no such file" expect 3 evaluate "$work/run.yaml" features="$work/no.safetensors"
 check "is named" says 'no.safetensors'
 check "a file that is something else" expect 3 evaluate "$work/run.yaml" features="$work/student/weights.safetensors"

@@ -165,7 +165,8 @@ static void print_difference(const struct bootstrap_interval *differences, const
     for (int p = 0; p < pairs; p++) {
         const struct bootstrap_interval *d = &differences[p * figure_count + f];
         print_number(d->value, 20);
-        printf("%c", d->low > 0 || d->high < 0 ? '*' : ' ');
+        int has_width = d->low < d->high; /* one dialogue alone tells nothing of others */
+        printf("%c", has_width && (d->low > 0 || d->high < 0) ? '*' : ' ');
     }
 }
 
