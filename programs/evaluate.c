@@ -23,44 +23,18 @@
 #include "data/media.h"
 #include "infer/collection.h"
 #include "kernels/device.h"
+#include "tools/evaluate/evaluation_report.h"
 #include "tools/evaluate/figures_report.h"
 #include "tools/evaluate/generate.h"
 #include "tools/evaluate/trial.h"
 #include "tools/worker_pool.h"
 #include "train/config/run_config.h"
 
-/* The sources that make a dialogue's frames. The students' variants follow STUDENT_FIRST. */
-enum source {
-    SOURCE_DRAWN,
-    SOURCE_CODEC,
-    SOURCE_TEACHER,
-    SOURCE_CAUSAL,
-    SOURCE_DISTILLED,
-    SOURCE_REFINED,
-    SOURCE_RESEEDED, /* the refined student from other noise */
-    SOURCE_SHUFFLED,
-    SOURCE_SILENCED,
-    SOURCE_NO_SINK,
-    SOURCE_NO_RAPR,
-    SOURCE_NEITHER,
-    SOURCE_VARIED, /* the refined student on the same dialogues in other colours, elsewhere and of another size */
-    SOURCES
-};
-static const char *const source_names[SOURCES] = {
-    "drawn",    "codec",    "teacher", "causal",  "distilled",       "refined", "refined_reseeded",
-    "shuffled", "silenced", "no_sink", "no_rapr", "no_sink_no_rapr", "varied"};
 static const char *const stage_folders[SOURCES] = {
     [SOURCE_TEACHER] = "teacher", [SOURCE_CAUSAL] = "ode_init", [SOURCE_DISTILLED] = "distill",
     [SOURCE_REFINED] = "refine",  [SOURCE_RESEEDED] = "refine", [SOURCE_SHUFFLED] = "refine",
     [SOURCE_SILENCED] = "refine", [SOURCE_NO_SINK] = "refine",  [SOURCE_NO_RAPR] = "refine",
     [SOURCE_NEITHER] = "refine",  [SOURCE_VARIED] = "refine"};
-
-enum { COMPARED = SOURCE_RESEEDED + 1 };
-
-/* Pairs of sources that are compared dialogue by dialogue. */
-static const struct figure_pair pairs[] = {
-    {SOURCE_DISTILLED, SOURCE_CAUSAL}, {SOURCE_REFINED, SOURCE_DISTILLED}, {SOURCE_RESEEDED, SOURCE_REFINED}};
-enum { PAIRS = sizeof pairs / sizeof *pairs };
 
 /* Folder of a collection that keeps a source's videos; NULL: they are the collection's items, or are not kept. */
 static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
@@ -68,14 +42,6 @@ static const char *const beside[SOURCES] = {[SOURCE_DRAWN] = "truth",
                                             [SOURCE_TEACHER] = "teacher",
                                             [SOURCE_CAUSAL] = "causal",
                                             [SOURCE_DISTILLED] = "distilled"};
-
-/* Figures of a dialogue, in memory that the workers share. */
-struct dialogue_result {
-    struct source_totals totals[SOURCES];
-    struct shift_sums shifts[SOURCES][FOLLOWED];
-    struct latent_sums halves; /* latent figures of the codec's copy */
-    struct stream_times times[SOURCES];
-};
 
 struct evaluation {
     struct run_config config;
@@ -89,22 +55,15 @@ struct evaluation {
     int index;                       /* number of the present dialogue */
     struct session *session[SOURCES];
     struct teacher_generator teacher;
-    struct codec encoder;           /* the teacher's codec, as a stream of its own for measuring */
+    struct codec encoder; /* the teacher's codec, as a stream of its own for measuring */
+    const char *features; /* file of a network of features; "": none */
+    struct feature_reader *reader;
     struct trial_measures measures; /* the present source's */
     struct collection_video kept;   /* the present source's video in the collection */
     struct dialogue_sound sound;    /* the present dialogue's */
-    /* Sums over all dialogues, in the parent process. */
-    struct source_totals totals[SOURCES];
-    struct shift_sums shifts[SOURCES][FOLLOWED];
-    struct latent_sums halves;
-    struct source_totals refined_ablated; /* the refined student's over the ablations' dialogues alone */
-    struct stream_times times[SOURCES];
-    /* Figures with intervals (figures.h), of the first COMPARED sources. */
-    struct bootstrap_interval *over_copy, *differences;
-    double *over_drawn;
-    cJSON *by_dialogue; /* every dialogue's own figures; part of the report */
+    cJSON *by_dialogue;             /* every dialogue's own figures; part of the report */
+    struct evaluation_sums sums;    /* over all dialogues, in the parent process */
     struct mask_profile profile;
-    struct regression mask_only;
     float *sheet[SOURCES];      /* frames of dialogue 0 for the contact sheet */
     struct video_writer *video; /* video of dialogue 0: the drawing beside the refined student */
     float *pair;                /* [3, H, 2 W]: a frame of that video */
@@ -351,6 +310,7 @@ static int open_sources(struct evaluation *e) {
     TRY(file_join(folder, sizeof folder, e->config.run, "export/teacher"));
     TRY(teacher_generator_open(&e->teacher, folder, &c->sampler, e->config.frames, TEACHER_BATCH));
     TRY(codec_share(&e->encoder, &e->teacher.model.codec));
+    if (*e->features) TRY(feature_reader_open(&e->reader, e->features, e->height, e->width));
     for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
         if (!dialogues_of(e, (enum source)s)) continue;
         struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
@@ -369,9 +329,12 @@ static int run_varied(struct evaluation *e, int index) {
     struct picture_view view;
     picture_view_draw(&view, &e->config.evaluate.vary, (uint64_t)e->config.seed, (uint64_t)index, 0);
     TRY(trial_vary(&e->trial, &view));
-    e->trial.encoder = NULL; /* no latents are compared: the copy's are those of the plain pictures */
+    /* Neither latents nor features are compared: the copy's are those of the plain pictures. */
+    e->trial.encoder = NULL;
+    e->trial.features.reader = NULL;
     TRY(run_source(e, SOURCE_VARIED));
     e->trial.encoder = &e->encoder;
+    e->trial.features.reader = e->reader;
     return trial_vary(&e->trial, &(struct picture_view){0});
 }
 
@@ -386,6 +349,7 @@ static int run_dialogue(struct evaluation *e, int index) {
     TRY(trial_open(&e->trial, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
                    e->width));
     trial_use_encoder(&e->trial, &e->encoder);
+    if (e->reader) TRY(trial_use_features(&e->trial, e->reader));
     if (!e->picture) {
         e->picture = malloc(picture_size(e) * sizeof *e->picture);
         e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
@@ -415,20 +379,6 @@ static int work(void *user, int index, struct job *job, int *rejected) {
     return run_dialogue(e, index);
 }
 
-/* Sums the results in the order of the dialogues, whichever worker made them. */
-static void merge_results(struct evaluation *e) {
-    for (int i = 0; i < e->config.evaluate.dialogues; i++) {
-        const struct dialogue_result *r = &e->results[i];
-        for (int s = 0; s < SOURCES; s++) {
-            source_merge(&e->totals[s], &r->totals[s]);
-            shift_sums_merge(e->shifts[s], r->shifts[s], FOLLOWED);
-            stream_times_add(&e->times[s], &r->times[s]);
-        }
-        latent_sums_merge(&e->halves, &r->halves);
-        if (i < e->config.evaluate.ablations) source_merge(&e->refined_ablated, &r->totals[SOURCE_REFINED]);
-    }
-}
-
 /* Notes every dialogue's own figures, by source, from which tables of several runs are made. */
 static void keep_dialogues(struct evaluation *e) {
     int dialogues = e->config.evaluate.dialogues;
@@ -439,26 +389,6 @@ static void keep_dialogues(struct evaluation *e) {
             for (int i = 0; i < dialogues; i++)
                 figures_dialogue_add(figures_of, &e->results[i].totals[s], &e->results[i].totals[SOURCE_CODEC]);
         }
-}
-
-/* Computes the figures over those of the codec's copy, with intervals. */
-static int compute_figures(struct evaluation *e) {
-    int dialogues = e->config.evaluate.dialogues;
-    const struct source_totals **of = calloc((size_t)dialogues * COMPARED, sizeof *of);
-    e->over_copy = malloc((size_t)(COMPARED * figure_count) * sizeof *e->over_copy);
-    e->over_drawn = malloc((size_t)(COMPARED * figure_count) * sizeof *e->over_drawn);
-    e->differences = malloc((size_t)(PAIRS * figure_count) * sizeof *e->differences);
-    int code =
-        of && e->over_copy && e->over_drawn && e->differences ? OK : error_set(ERR_DEVICE, "out of memory for figures");
-    for (int i = 0; i < dialogues && !code; i++)
-        for (int s = 0; s < COMPARED; s++)
-            if (e->results[i].totals[s].trials > 0) of[i * COMPARED + s] = &e->results[i].totals[s];
-    const struct figure_table table = {dialogues, COMPARED, SOURCE_CODEC, SOURCE_DRAWN, of};
-    if (!code)
-        code = figures_compute(&table, (uint64_t)e->config.seed, pairs, PAIRS, e->over_copy, e->over_drawn,
-                               e->differences);
-    free(of);
-    return code;
 }
 
 /* Computes the best prediction of the motion from the talk mask alone, fitted on as many other dialogues. */
@@ -478,166 +408,12 @@ static int mask_only(struct evaluation *e) {
                     return error_set(ERR_DEVICE, "out of memory for the mask's prediction");
                 }
                 mask_profile_predict(&e->profile, t.talk, t.frames, predicted);
-                lip_pool_add(&e->mask_only, predicted, t.mouth, t.talk, t.frames);
+                lip_pool_add(&e->sums.mask_only, predicted, t.mouth, t.talk, t.frames);
                 free(predicted);
             }
             trial_close(&t);
         }
     return OK;
-}
-
-/* ---- the report ---- */
-
-static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
-
-static void add(cJSON *object, const char *key, double value) {
-    cJSON_AddNumberToObject(object, key, isfinite(value) ? floor(value * 1e4 + 0.5) / 1e4 : 0);
-}
-
-static double hand_ratio(const struct evaluation *e, enum source s) {
-    return ratio(motion_pool_variance(&e->totals[s].hands), motion_pool_variance(&e->totals[SOURCE_DRAWN].hands));
-}
-
-static double lip_sync(const struct source_totals *t) {
-    return regression_correlation(&t->follow.regression[FOLLOWED_MOUTH]);
-}
-static double mouth_deviation(const struct source_totals *t) {
-    return regression_deviation(&t->follow.regression[FOLLOWED_MOUTH]);
-}
-
-static cJSON *report_source(const struct evaluation *e, enum source s) {
-    const struct source_totals *t = &e->totals[s], *drawn = &e->totals[SOURCE_DRAWN];
-    cJSON *o = cJSON_CreateObject();
-    add(o, "lip_sync", lip_sync(t));
-    add(o, "mouth_amplitude", ratio(mouth_deviation(t), mouth_deviation(drawn)));
-    add(o, "sharpness", ratio(t->sharpness / t->frames, drawn->sharpness / drawn->frames));
-    add(o, "flat_noise", t->flat / t->frames);
-    add(o, "hand_motion_ratio", hand_ratio(e, s));
-    add(o, "listen_mouth_ratio", ratio(t->listen_mouth, t->talk_mouth));
-    add(o, "identity_psnr_first", source_psnr_first(t));
-    add(o, "identity_psnr_last", source_psnr_last(t));
-    add(o, "talk_minutes", t->follow.regression[FOLLOWED_MOUTH].frames / VIDEO_RATE / 60);
-    add(o, "video_minutes", t->frames / VIDEO_RATE / 60);
-    const struct stream_times *times = &e->times[s];
-    if (times->frames) {
-        add(o, "rtf", (times->network + times->codec) * VIDEO_RATE / (double)times->frames);
-        add(o, "rtf_network", times->network * VIDEO_RATE / (double)times->frames);
-        add(o, "first_frame_ms", 1e3 * times->first / (double)times->streams);
-    }
-    return o;
-}
-
-/* Writes the figures of the refined student on varied pictures; those on the plain ones are among its own. */
-static cJSON *report_varied(const struct evaluation *e) {
-    const struct picture_variation *v = &e->config.evaluate.vary;
-    const struct source_totals *t = &e->totals[SOURCE_VARIED];
-    cJSON *o = cJSON_CreateObject();
-    add(o, "colour", v->colour);
-    add(o, "place", v->place);
-    add(o, "scale", v->scale);
-    add(o, "identity_psnr_first", source_psnr_first(t));
-    add(o, "identity_psnr_last", source_psnr_last(t));
-    add(o, "identity_psnr_first_plain", source_psnr_first(&e->refined_ablated));
-    add(o, "identity_psnr_last_plain", source_psnr_last(&e->refined_ablated));
-    add(o, "lip_sync", lip_sync(t));
-    add(o, "lip_sync_plain", lip_sync(&e->refined_ablated));
-    return o;
-}
-
-static cJSON *report(const struct evaluation *e, double seconds_total) {
-    cJSON *root = cJSON_CreateObject();
-    if (seconds_total > 0) add(root, "seconds_total", seconds_total);
-    cJSON_AddStringToObject(root, "device", device_name());
-    cJSON_AddStringToObject(root, "type", TYPE_NAME);
-    cJSON_AddNumberToObject(root, "threads_a_stream", 1);
-    cJSON_AddStringToObject(root, "persons",
-                            e->config.evaluate.persons == PERSONS_DEVELOPMENT ? "development" : "test");
-    cJSON_AddStringToObject(root, "yardstick", "measures: over the codec's copy of the truth, of the same dialogues");
-    cJSON_AddStringToObject(
-        root, "protocol",
-        "held-out identities and utterances; teacher: bidirectional windows with guidance, each from its true "
-        "first frame; students: streamed chunk by chunk from the first frame alone; no_sink, no_rapr: the refined "
-        "weights, switched off at streaming");
-    add(root, "lip_sync_mask_only", regression_correlation(&e->mask_only));
-    for (int s = SOURCE_DRAWN; s < COMPARED; s++) {
-        if (!(e->totals[s].trials > 0)) continue;
-        cJSON *o = report_source(e, (enum source)s);
-        cJSON_AddItemToObject(o, "measures",
-                              figures_json(e->over_copy + s * figure_count, e->over_drawn + s * figure_count));
-        cJSON_AddItemToObject(o, "shifts", figures_shifts_json(e->shifts[s]));
-        cJSON_AddItemToObject(o, "bands", figures_bands_json(&e->totals[s].latents, &e->totals[SOURCE_CODEC].latents));
-        cJSON_AddItemToObject(root, source_names[s], o);
-    }
-    cJSON *refined = cJSON_GetObjectItem(root, "refined");
-    add(refined, "lip_sync_shuffled", lip_sync(&e->totals[SOURCE_SHUFFLED]));
-    add(refined, "listen_motion_ratio",
-        ratio(motion_pool_variance(&e->refined_ablated.head), motion_pool_variance(&e->totals[SOURCE_SILENCED].head)));
-    add(refined, "identity_psnr_last_same_dialogues", source_psnr_last(&e->refined_ablated));
-    for (int s = SOURCE_NO_SINK; s <= SOURCE_NEITHER; s++) {
-        cJSON *o = cJSON_CreateObject();
-        add(o, "identity_psnr_first", source_psnr_first(&e->totals[s]));
-        add(o, "identity_psnr_last", source_psnr_last(&e->totals[s]));
-        add(o, "lip_sync", lip_sync(&e->totals[s]));
-        cJSON_AddItemToObject(root, source_names[s], o);
-    }
-    if (e->totals[SOURCE_VARIED].trials > 0) cJSON_AddItemToObject(root, source_names[SOURCE_VARIED], report_varied(e));
-    cJSON_AddItemToObject(root, "frechet_scale", figures_scale_json(&e->totals[SOURCE_CODEC].latents, &e->halves));
-    cJSON *differences = cJSON_AddObjectToObject(root, "differences");
-    for (int p = 0; p < PAIRS; p++) {
-        char name[64];
-        snprintf(name, sizeof name, "%s_less_%s", source_names[pairs[p].a], source_names[pairs[p].b]);
-        cJSON_AddItemToObject(differences, name, figures_difference_json(e->differences + p * figure_count));
-    }
-    return root;
-}
-
-static double value(const cJSON *root, const char *group, const char *key) {
-    const cJSON *item = cJSON_GetObjectItem(group ? cJSON_GetObjectItem(root, group) : root, key);
-    return item ? item->valuedouble : NAN;
-}
-
-static void print_figures(const struct evaluation *e) {
-    static const int columns[] = {SOURCE_DRAWN,  SOURCE_CODEC,     SOURCE_TEACHER,
-                                  SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
-    figures_print(e->over_copy, source_names, columns, sizeof columns / sizeof *columns);
-    struct chance_test mouth = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_MOUTH]),
-                       hands = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_HANDS]);
-    printf(
-        "\ncontrol, refined against the truth shifted in time (%d shifts): mouth %.3f in place, %.3f +- %.3f shifted; "
-        "hands %.3f, %.3f +- %.3f\n",
-        SHIFTS, mouth.correlation, mouth.mean, mouth.deviation, hands.correlation, hands.mean, hands.deviation);
-}
-
-static void print_table(const cJSON *root) {
-    static const char *const columns[] = {"drawn", "codec", "teacher", "causal", "distilled", "refined"};
-    static const char *const rows[] = {
-        "lip_sync",           "mouth_amplitude",     "sharpness",          "flat_noise", "hand_motion_ratio",
-        "listen_mouth_ratio", "identity_psnr_first", "identity_psnr_last", "rtf",        "first_frame_ms"};
-    printf("\n%-22s", "");
-    for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) printf("%11s", columns[c]);
-    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-        printf("\n%-22s", rows[r]);
-        for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) {
-            double v = value(root, columns[c], rows[r]);
-            if (isnan(v))
-                printf("%11s", "-");
-            else
-                printf("%11.3f", v);
-        }
-    }
-    printf("\n\nrefined, controls:      shuffled speech %.3f, mask alone %.3f (lip sync; both should be near 0)\n",
-           value(root, "refined", "lip_sync_shuffled"), value(root, NULL, "lip_sync_mask_only"));
-    printf("listening:              head motion %.2f times that with the other party silenced\n",
-           value(root, "refined", "listen_motion_ratio"));
-    printf("identity, last 10 s:    %.1f dB; switched off at streaming: sink %.1f, RAPR %.1f, both %.1f\n",
-           value(root, "refined", "identity_psnr_last_same_dialogues"), value(root, "no_sink", "identity_psnr_last"),
-           value(root, "no_rapr", "identity_psnr_last"), value(root, "no_sink_no_rapr", "identity_psnr_last"));
-    if (cJSON_GetObjectItem(root, "varied"))
-        printf("varied pictures:        identity, first 10 s: %.1f dB, plain %.1f; lip sync %.3f, plain %.3f\n",
-               value(root, "varied", "identity_psnr_first"), value(root, "varied", "identity_psnr_first_plain"),
-               value(root, "varied", "lip_sync"), value(root, "varied", "lip_sync_plain"));
-    if (value(root, NULL, "seconds_total") > 0)
-        printf("seconds, all in all:    %.0f\n", value(root, NULL, "seconds_total"));
 }
 
 static int run_dialogues(struct evaluation *e) {
@@ -654,8 +430,8 @@ static int run_dialogues(struct evaluation *e) {
         if (atomic_load(&pool.jobs[i].state) != JOB_DONE)
             code = error_set(ERR_DEVICE, "dialogue %d: %s", i, pool.jobs[i].text);
     worker_pool_close(&pool);
-    if (!code) merge_results(e);
-    if (!code) code = compute_figures(e);
+    if (!code)
+        code = evaluation_sums_add(&e->sums, e->results, count, e->config.evaluate.ablations, (uint64_t)e->config.seed);
     if (!code) keep_dialogues(e);
     munmap(e->results, bytes);
     return code;
@@ -689,17 +465,23 @@ static int evaluate(struct evaluation *e, long started) {
     TRY(student_describe(&d, path));
     e->height = d.pixel_height;
     e->width = d.pixel_width;
+    if (*e->features) TRY(feature_reader_check(e->features, e->height, e->width));
     TRY(run_dialogues(e));
     if (*e->out) TRY(finish_collection(e));
     TRY(mask_only(e));
     TRY(result_path(e, path, "report.json"));
     double seconds = started ? difftime(time(NULL), (time_t)started) : 0;
-    cJSON *root = report(e, seconds);
+    const struct evaluation_facts facts = {.seconds = seconds,
+                                           .development = e->config.evaluate.persons == PERSONS_DEVELOPMENT,
+                                           .vary = &e->config.evaluate.vary,
+                                           .features = e->features};
+    cJSON *root = cJSON_CreateObject();
+    int code = evaluation_report(root, &e->sums, &facts);
     cJSON_AddItemToObject(root, "by_dialogue", e->by_dialogue);
-    char *text = cJSON_Print(root);
-    int code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
-    if (!code) print_table(root);
-    if (!code) print_figures(e);
+    char *text = code ? NULL : cJSON_Print(root);
+    if (!code)
+        code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
+    if (!code) evaluation_report_print(root, &e->sums);
     free(text);
     cJSON_Delete(root);
     return code;
@@ -711,17 +493,16 @@ static void close_evaluation(struct evaluation *e) {
         free(e->sheet[s]);
     }
     codec_close(&e->encoder);
+    feature_reader_close(e->reader);
     teacher_generator_close(&e->teacher);
-    free(e->over_copy);
-    free(e->over_drawn);
-    free(e->differences);
+    evaluation_sums_close(&e->sums);
     free(e->picture);
     free(e->pair);
 }
 
 struct settings {
     long started;
-    char out[FILE_PATH_MAX], last[64];
+    char out[FILE_PATH_MAX], features[FILE_PATH_MAX], last[64];
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
@@ -730,6 +511,9 @@ static const struct config_field keys[] = {
          "out."),
     TEXT("out", out, "",
          "Folder for every dialogue's videos and sounds, with manifest.json, for other tools to score; empty: none."),
+    TEXT("features", features, "",
+         "Network of features (`features` trains one), in which Frechet distances and likeness to the reference are "
+         "measured beside those in the codec's latents; empty: none."),
     TEXT("last", last, "",
          "Stage of the run whose student alone is measured, as the report's refined one: the last stage of a row of "
          "ablations. Empty: the teacher and the students of all stages."),
@@ -753,6 +537,7 @@ int main(int argc, char **argv) {
     if (code || args.done) return args_exit("evaluate", code);
     static struct evaluation e; /* the workers are forked: nothing may use the device before */
     e.out = o.out;
+    e.features = o.features;
     e.last = o.last;
     code = run_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code) code = evaluate(&e, o.started);

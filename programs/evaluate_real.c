@@ -53,7 +53,11 @@ struct real_evaluation {
     int count;
     float *sound_before; /* the agent's sound in the clip before; NULL: there is none yet */
     long sound_frames;
-    float *real, *made; /* [FRAMES_MAX, 3, H, W]: the present clip's frames, real and generated */
+    float *real, *made;   /* [FRAMES_MAX, 3, H, W]: the present clip's frames, real and generated */
+    int seeds;            /* rollouts of each clip: 1 or 2 */
+    const char *features; /* file of a network of features; "": none */
+    struct real_mapper mapper;
+    struct real_maps maps_made, maps_copy, maps_again;
     float *sheet[2 * SHEET_CLIPS];
     struct video_writer *video;
     float *pair; /* [3, H, 2 W] */
@@ -224,6 +228,7 @@ static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip,
     measure_motion_energy(&truth, &e->mouth, clip->real);
     measure_motion_energy(&made, &e->mouth, clip->made);
     TRY(add_still(e, clip->frames, &e->still));
+    TRY(real_maps_take(&e->mapper, &e->maps_made, &made, &clip->maps));
     if (e->count < SHEET_CLIPS) TRY(keep_sheet(e, e->count));
     TRY(film(e, clip->frames, sound.agent));
     if (*e->out) TRY(keep_clip(e, id, path, sound, times));
@@ -231,6 +236,8 @@ static int keep_what_was_made(struct real_evaluation *e, struct real_clip *clip,
     struct clip copy = clip_of(e, e->made, clip->copied);
     measure_motion_energy(&copy, &e->mouth, clip->copy);
     TRY(add_still(e, clip->copied, &e->still_codec));
+    TRY(real_maps_take(&e->mapper, &e->maps_copy, &copy, NULL));
+    TRY(real_maps_compare(&e->mapper, &clip->maps, &e->maps_made, &e->maps_copy));
     if (*e->out) TRY(keep_video(e, "codec", id, &sound, e->made, clip->copied));
     e->broken = 0;
     return OK;
@@ -247,6 +254,23 @@ static int exchange_sound(struct real_evaluation *e, struct real_clip *clip) {
     measure_motion_energy(&made, &e->mouth, clip->exchanged);
     clip->swapped = (int)frames;
     clip->sound_of = e->count - 1;
+    return OK;
+}
+
+/* Streams the clip once more from other noise into e->made, and compares it with the first time. */
+static int make_again(struct real_evaluation *e, struct real_clip *clip, const struct dialogue_sound *sound) {
+    memcpy(e->made, e->real, picture_size(e) * sizeof(float));
+    session_seed(e->session, (uint64_t)e->config.seed + 1);
+    int code = dialogue_stream(e->session, e->real, sound, take, e, NULL);
+    session_seed(e->session, (uint64_t)e->config.seed);
+    TRY(code);
+    e->broken = 1;
+    struct clip made = clip_of(e, e->made, clip->frames);
+    measure_motion_energy(&made, &e->mouth, clip->reseeded);
+    clip->again = clip->frames;
+    TRY(real_maps_take(&e->mapper, &e->maps_again, &made, NULL));
+    latent_spread_add(clip->maps.spread, &e->mapper.latent_grid, &e->maps_made.latents, &e->maps_again.latents);
+    e->broken = 0;
     return OK;
 }
 
@@ -299,6 +323,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     if (!code) code = dialogue_stream(e->session, e->real, &sound, take, e, &times);
     item_id(e, entry->path);
     if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
+    if (!code && e->seeds > 1) code = make_again(e, clip, &sound);
     if (!code) code = exchange_sound(e, clip);
     if (!code && e->varied.wanted) code = run_varied(e, entry, &sound);
     if (code) { /* the clip does not count, and the next one takes its place */
@@ -356,14 +381,34 @@ static void add_first_keys(cJSON *root, const struct real_evaluation *e) {
 
 static void print_figures(const struct bootstrap_interval *measured, const struct chance_test *made,
                           const struct chance_test *copy) {
-    static const char *const labels[REAL_FIGURES] = {
-        "motion of the mouth, with the clip's own",  "with the codec's copy of it",
-        "the copy with the clip: the ceiling",       "student over that ceiling",
-        "amount of motion, over the copy's",         "control: another's sound, own frames",
-        "another's sound, the frames of that sound", "what the right sound adds"};
+    static const char *const labels[REAL_FIGURES] = {"motion of the mouth, with the clip's own",
+                                                     "with the codec's copy of it",
+                                                     "the copy with the clip: the ceiling",
+                                                     "student over that ceiling",
+                                                     "amount of motion, over the copy's",
+                                                     "control: another's sound, own frames",
+                                                     "another's sound, the frames of that sound",
+                                                     "what the right sound adds",
+                                                     "other noise, with the clip's own",
+                                                     "the two rollouts with each other",
+                                                     "spread of rollouts: mouth",
+                                                     "spread of rollouts: whole",
+                                                     "fine detail that moves: mouth",
+                                                     "fine detail that moves: whole",
+                                                     "Frechet distance to the copy: mouth",
+                                                     "Frechet distance: whole",
+                                                     "Frechet distance, motion: mouth",
+                                                     "Frechet distance, motion: whole",
+                                                     "Frechet distance in features: mouth",
+                                                     "in features: whole",
+                                                     "in features, motion: mouth",
+                                                     "in features, motion: whole",
+                                                     "whose picture, cosine: first 10 s",
+                                                     "whose picture: last 10 s"};
     printf("\n%-44s%11s   95 %%\n", "", "student");
     for (int f = 0; f < REAL_FIGURES; f++)
-        printf("%-44s%11.3f   %.3f to %.3f\n", labels[f], measured[f].value, measured[f].low, measured[f].high);
+        if (isfinite(measured[f].value))
+            printf("%-44s%11.3f   %.3f to %.3f\n", labels[f], measured[f].value, measured[f].low, measured[f].high);
     printf("clips in other orders (%d): student %.3f +- %.3f, p %.3f; the copy %.3f +- %.3f, p %.3f\n", PERMUTATIONS,
            made->mean, made->deviation, made->p, copy->mean, copy->deviation, copy->p);
 }
@@ -376,13 +421,14 @@ static int write_report(const struct real_evaluation *e, const char *out) {
     TRY(real_chance(e->clips, e->count, seed, &made, &copy));
     cJSON *root = cJSON_CreateObject();
     add_first_keys(root, e);
+    int code = *e->features ? feature_reader_report(root, e->features) : OK;
     cJSON *measures = cJSON_AddObjectToObject(root, "measures");
     for (int f = 0; f < REAL_FIGURES; f++)
         cJSON_AddItemToObject(measures, real_figure_names[f], interval_json("value", &measured[f]));
     cJSON_AddItemToObject(root, "permutations", chance_json(&made));
     cJSON_AddItemToObject(root, "codec_permutations", chance_json(&copy));
     char path[FILE_PATH_MAX], *text = cJSON_Print(root);
-    int code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
+    if (!code) code = text ? file_join(path, sizeof path, out, "report.json") : error_set(ERR_DEVICE, "out of memory");
     if (!code) code = file_write(path, text, strlen(text));
     if (!code) print_figures(measured, &made, &copy);
     free(text);
@@ -412,6 +458,7 @@ static int open_evaluation(struct real_evaluation *e, const char *student, const
     e->width = session_student(e->session)->pixel_width;
     float w = (float)e->width, h = (float)e->height;
     e->mouth = (struct box){box[0] * w, box[1] * h, box[2] * w, box[3] * h};
+    TRY(real_mapper_open(&e->mapper, session_codec(e->session), e->features, &e->mouth));
     TRY(clip_list_open(&e->list, &e->config));
     e->clips = calloc((size_t)e->list.held_out + 1, sizeof *e->clips);
     e->ids = calloc((size_t)e->list.held_out + 1, sizeof *e->ids);
@@ -445,6 +492,10 @@ static int evaluate_real(struct real_evaluation *e, const char *student, const c
 
 static void close_evaluation(struct real_evaluation *e) {
     video_discard(e->video);
+    real_maps_close(&e->maps_made);
+    real_maps_close(&e->maps_copy);
+    real_maps_close(&e->maps_again);
+    real_mapper_close(&e->mapper);
     session_close(e->session);
     clip_list_close(&e->list);
     for (int i = 0; e->clips && i < e->count; i++) real_clip_close(&e->clips[i]);
@@ -458,8 +509,8 @@ static void close_evaluation(struct real_evaluation *e) {
 }
 
 struct settings {
-    char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], out[FILE_PATH_MAX], mouth[64];
-    int varied;
+    char student[FILE_PATH_MAX], folder[FILE_PATH_MAX], out[FILE_PATH_MAX], features[FILE_PATH_MAX], mouth[64];
+    int varied, seeds;
 };
 #define FIELDS_OF struct settings
 static const struct config_field keys[] = {
@@ -470,6 +521,12 @@ static const struct config_field keys[] = {
     FLAG("varied", varied, "no",
          "Streams every clip once more, with reference and truth varied by the amounts of the data config's vary. It "
          "shows what a student that knows one camera makes of another's pictures."),
+    TEXT("features", features, "",
+         "Network of features (`features` trains one), in which Frechet distances and likeness are measured beside "
+         "those "
+         "in the codec's latents; empty: none."),
+    INT("seeds", seeds, 1, 2, "1",
+        "Rollouts of each clip. With 2, what another noise changes is measured, in motion and in latents."),
     TEXT("mouth", mouth, "0.3,0.55,0.7,0.85",
          "Region of the mouth: left, top, right, bottom as fractions of the picture."),
 };
@@ -492,6 +549,8 @@ int main(int argc, char **argv) {
     e.out = o.out;
     e.varied.wanted = o.varied;
     e.student = o.student;
+    e.features = o.features;
+    e.seeds = o.seeds;
     code = prepare_config_load(&e.config, args.words[0], args.overrides, args.override_count);
     if (!code && o.varied && picture_variation_is_none(&e.config.vary))
         code = error_set(ERR_USAGE, "%s: varied: none of vary.colour, vary.place and vary.scale is above 0",

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "checkpoints/decoder_file.h"
+#include "checkpoints/feature_file.h"
 #include "checkpoints/pretrained.h"
 #include "checkpoints/text_encoder.h"
 #include "checkpoints/vae_file.h"
@@ -66,10 +67,21 @@ static int try_decoder(const char *path) {
     return !code;
 }
 
+static int try_features(const char *path) {
+    struct safetensors file;
+    struct feature_net net;
+    if (safetensors_open(&file, path)) return 0;
+    int code = feature_file_create(&net, &file);
+    if (!code) feature_net_destroy(&net);
+    safetensors_close(&file);
+    return !code;
+}
+
 int fuzz_tensors(const unsigned char *data, size_t size) {
     const char *path = fuzz_tensor_file("model.safetensors", data, size);
-    return path &&
-           try_transformer(path) + try_text_encoder(path) + try_vae(path) + try_wav2vec2(path) + try_decoder(path) > 0;
+    return path && try_transformer(path) + try_text_encoder(path) + try_vae(path) + try_wav2vec2(path) +
+                           try_decoder(path) + try_features(path) >
+                       0;
 }
 
 /* Small networks whose configs are given. The first letter of the input says which. */

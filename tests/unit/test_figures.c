@@ -4,9 +4,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "checkpoints/feature_file.h"
 #include "data/puppet_drawing.h"
+#include "kernels/device.h"
 #include "model/codec/codec.h"
+#include "model/params/transfer.h"
 #include "tests/check.h"
 #include "tools/evaluate/figures.h"
 
@@ -30,7 +34,8 @@ enum spoiling {
 };
 
 static struct codec codec, encoder;
-static struct latent_sums halves;
+static struct feature_reader *reader;
+static struct copy_halves halves;
 static struct source_totals totals[DIALOGUES][SPOILINGS];
 static struct shift_sums shifts[SPOILINGS][FOLLOWED];
 
@@ -138,8 +143,32 @@ static void measure(struct trial *trial, struct drawing *d, enum spoiling how, i
     trial_measures_close(&m);
 }
 
+/* A network of features with random weights, which is enough to tell pictures apart, through its file. */
+static void open_features(void) {
+    static const struct feature_config config = {SIDE, SIDE, 2, {8, 12, 16}, 16, 8, 4};
+    char path[] = "/tmp/features_XXXXXX";
+    struct feature_net net;
+    close(mkstemp(path));
+    CHECK(feature_net_create(&net, &config));
+    long total = (long)net.table.total;
+    real *master = device_alloc((size_t)total * sizeof *master);
+    float *values = malloc((size_t)total * sizeof *values);
+    params_initialise(master, &net.table, SEED);
+    transfer_from_real(values, master, total);
+    CHECK(feature_file_save(path, &net, values, NULL));
+    CHECK(feature_reader_open(&reader, path, SIDE, SIDE));
+    struct feature_reader *wrong;
+    assert_int_equal(feature_reader_open(&wrong, path, 2 * SIDE, SIDE), ERR_INPUT);
+    unlink(path);
+    device_free(master);
+    free(values);
+    feature_net_destroy(&net);
+}
+
 static int set_up(void **state) {
     (void)state;
+    CHECK(device_init(1));
+    open_features();
     static const struct codec_fit fit = {SIDE, SIDE, 8, 48, 0.5, 4};
     static const struct picture_view plain;
     struct training training = {0};
@@ -151,6 +180,7 @@ static int set_up(void **state) {
         struct puppet_looks looks;
         CHECK(trial_open(&trial, SEED, TRIAL_DEVELOPMENT, i, SECONDS, SIDE, SIDE));
         trial_use_encoder(&trial, &encoder);
+        CHECK(trial_use_features(&trial, reader));
         CHECK(puppet_open(&d.other, SEED, TRIAL_DEVELOPMENT + i, TRIAL_DEVELOPMENT + 50 + i, SECONDS));
         puppet_looks(&looks, SEED, TRIAL_DEVELOPMENT + i);
         CHECK(puppet_canvas_open(&d.canvas, SIDE, SIDE, &looks, &plain));
@@ -270,6 +300,7 @@ static void blur_is_seen_as_blur(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
+    feature_reader_close(reader);
     codec_close(&encoder);
     codec_close(&codec);
     free(over_copy), free(over_drawn), free(differences);
@@ -297,7 +328,7 @@ static void distances_order_what_is_wrong(void **state) {
             within(STILL, name, 0.98 * still(kind, (enum region)r), 1.02 * still(kind, (enum region)r));
             if (r != REGION_EYES) /* where most is blinks, which another dialogue has as many of */
                 assert_true(of(DAMPED, name) > of(DELAYED, name)); /* what is late is the same set of pictures */
-            double chance = halves.frechet[kind][r] / halves.dialogues;
+            double chance = halves.latents.frechet[kind][r] / halves.latents.dialogues;
             assert_true(chance > 0 && chance < still(kind, (enum region)r));
         }
     /* the hands alone are blurred: so says the region, and the band */
@@ -308,6 +339,42 @@ static void distances_order_what_is_wrong(void **state) {
     within(BLURRED, "fine_energy_mouth", 0, 0.8);
     within(STILL, "fine_energy_whole", 0, 0.02);
     assert_true(of(STRANGER, "frechet_whole") > of(OTHERS, "frechet_whole"));
+}
+
+/* Distances in features say the same of what was spoiled, and where. */
+static void features_agree(void **state) {
+    (void)state;
+    struct latent_sums copy = {0};
+    for (int i = 0; i < DIALOGUES; i++) latent_sums_merge(&copy, &totals[i][COPY].features);
+    double still_hands = copy.still[LATENT_APPEARANCE][REGION_HANDS] / copy.dialogues,
+           still_mouth = copy.still[LATENT_APPEARANCE][REGION_MOUTH] / copy.dialogues;
+    within(COPY, "feature_frechet_whole", 0, 1e-6);
+    within(COPY, "feature_frechet_motion_mouth", 0, 1e-6);
+    assert_true(of(STILL, "feature_frechet_mouth") > 3 * of(DAMPED, "feature_frechet_mouth"));
+    assert_true(of(STILL, "feature_frechet_mouth") < 1.2 * still_mouth); /* which is the drawing, not its copy */
+    within(DAMPED, "feature_frechet_mouth", 0.01 * still_mouth, 0.6 * still_mouth);
+    assert_true(of(DAMPED, "feature_frechet_mouth") > of(DELAYED, "feature_frechet_mouth"));
+    assert_true(of(HANDS_BLURRED, "feature_frechet_hands") > 0.05 * still_hands);
+    within(HANDS_BLURRED, "feature_frechet_mouth", 0, 0.02 * still_mouth);
+    assert_true(of(STRANGER, "feature_frechet_whole") > 5 * of(OTHERS, "feature_frechet_whole"));
+    double chance = halves.features.frechet[LATENT_APPEARANCE][REGION_HANDS] / halves.features.dialogues;
+    assert_true(chance > 0 && chance < still_hands);
+}
+
+/* Another's motion leaves the person; another's looks do not, and neither does what is seen more and more brightly. */
+static void likeness_says_whose_picture_it_is(void **state) {
+    (void)state;
+    static const char *const names[LIKENESSES][3] = {
+        {"likeness_first", "likeness_last", "likeness_stranger"},
+        {"face_likeness_first", "face_likeness_last", "face_likeness_stranger"}};
+    for (int k = 0; k < LIKENESSES; k++) {
+        double copy = of(COPY, names[k][0]), others = of(OTHERS, names[k][0]), stranger = of(STRANGER, names[k][0]),
+               apart = copy - of(COPY, names[k][2]); /* between this person and the next */
+        assert_true(apart > 0 && copy <= 1 + 1e-6);
+        assert_true(fabs(others - copy) < 0.25 * apart && stranger < copy - 0.5 * apart);
+        assert_true(of(DRIFTING, names[k][1]) < of(DRIFTING, names[k][0]) - 3 * fabs(of(COPY, names[k][1]) - copy));
+        within(STILL, names[k][1], copy - 0.1 * apart, 1 + 1e-6);
+    }
 }
 
 static void likeness_is_the_face_s(void **state) {
@@ -346,6 +413,8 @@ int main(void) {
                                        cmocka_unit_test(hands_that_are_gone_are_missed),
                                        cmocka_unit_test(blur_is_seen_as_blur),
                                        cmocka_unit_test(distances_order_what_is_wrong),
+                                       cmocka_unit_test(features_agree),
+                                       cmocka_unit_test(likeness_says_whose_picture_it_is),
                                        cmocka_unit_test(likeness_is_the_face_s),
                                        cmocka_unit_test(drift_and_flicker),
                                        cmocka_unit_test(spread_of_rollouts)};

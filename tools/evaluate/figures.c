@@ -45,10 +45,28 @@ static double hands_found(const struct source_totals *s, const struct source_tot
 
 /* ---- latents ---- */
 
-/* Frechet distance to the copy, so that `over` is not used. which: kind * REGIONS + region. */
+static double distance(const struct latent_sums *sums, int which) {
+    return ratio(sums->frechet[which / REGIONS][which % REGIONS], sums->dialogues);
+}
+/* Frechet distances to the copy, so that `over` is not used, in latents and in a network's features. which: kind *
+   REGIONS + region. */
 static double frechet(const struct source_totals *s, const struct source_totals *over, int which) {
     (void)over;
-    return ratio(s->latents.frechet[which / REGIONS][which % REGIONS], s->latents.dialogues);
+    return distance(&s->latents, which);
+}
+static double feature_frechet(const struct source_totals *s, const struct source_totals *over, int which) {
+    (void)over;
+    return distance(&s->features, which);
+}
+/* Cosines of a network's rows with the reference's, in the first or last seconds, and with a stranger's. which:
+   likeness * ENDS + end; likeness. */
+static double likeness(const struct source_totals *s, const struct source_totals *over, int which) {
+    (void)over;
+    return likeness_mean(&s->likeness, (enum likeness)(which / ENDS), (enum end)(which % ENDS));
+}
+static double stranger(const struct source_totals *s, const struct source_totals *over, int which) {
+    (void)over;
+    return likeness_of_stranger(&s->likeness, (enum likeness)which);
 }
 /* Ratio of a region's deviation to the copy's. which: region. */
 static double fine_energy(const struct source_totals *s, const struct source_totals *over, int which) {
@@ -132,6 +150,20 @@ const struct figure figures[] = {
     {"wall_drift", drift, DRIFT_WALL, 0},
     {"face_drift", drift, DRIFT_FACE, 0},
     {"sharpness_drift", drift, DRIFT_SHARPNESS, 0},
+    {"feature_frechet_mouth", feature_frechet, LATENT_APPEARANCE *REGIONS + REGION_MOUTH, 0},
+    {"feature_frechet_eyes", feature_frechet, LATENT_APPEARANCE *REGIONS + REGION_EYES, 0},
+    {"feature_frechet_hands", feature_frechet, LATENT_APPEARANCE *REGIONS + REGION_HANDS, 0},
+    {"feature_frechet_whole", feature_frechet, LATENT_APPEARANCE *REGIONS + REGION_WHOLE, 0},
+    {"feature_frechet_motion_mouth", feature_frechet, LATENT_MOTION *REGIONS + REGION_MOUTH, 0},
+    {"feature_frechet_motion_eyes", feature_frechet, LATENT_MOTION *REGIONS + REGION_EYES, 0},
+    {"feature_frechet_motion_hands", feature_frechet, LATENT_MOTION *REGIONS + REGION_HANDS, 0},
+    {"feature_frechet_motion_whole", feature_frechet, LATENT_MOTION *REGIONS + REGION_WHOLE, 0},
+    {"likeness_first", likeness, LIKENESS_WHOLE *ENDS + END_FIRST, 0},
+    {"likeness_last", likeness, LIKENESS_WHOLE *ENDS + END_LAST, 0},
+    {"likeness_stranger", stranger, LIKENESS_WHOLE, 0},
+    {"face_likeness_first", likeness, LIKENESS_FACE *ENDS + END_FIRST, 0},
+    {"face_likeness_last", likeness, LIKENESS_FACE *ENDS + END_LAST, 0},
+    {"face_likeness_stranger", stranger, LIKENESS_FACE, 0},
 };
 const int figure_count = sizeof figures / sizeof *figures;
 

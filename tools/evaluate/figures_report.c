@@ -78,18 +78,16 @@ cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_
     return all;
 }
 
-cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves) {
-    cJSON *all = cJSON_CreateObject();
+void figures_scale_add(cJSON *scale, const char *prefix, const struct latent_sums *copy,
+                       const struct latent_sums *halves) {
     for (int kind = 0; kind < LATENT_KINDS; kind++)
         for (int r = 0; r < REGIONS; r++) {
             char name[64];
-            snprintf(name, sizeof name, "%s%s", kind == LATENT_MOTION ? "frechet_motion_" : "frechet_",
-                     region_names[r]);
-            cJSON *o = cJSON_AddObjectToObject(all, name);
+            snprintf(name, sizeof name, "%s%s%s", prefix, kind == LATENT_MOTION ? "motion_" : "", region_names[r]);
+            cJSON *o = cJSON_AddObjectToObject(scale, name);
             add(o, "halves_of_copy", halves->frechet[kind][r] / halves->dialogues);
             add(o, "still_picture", copy->still[kind][r] / copy->dialogues);
         }
-    return all;
 }
 
 /* Figures of the table, and the words for them that a stranger understands. */
@@ -109,11 +107,23 @@ static const struct line {
               {"sharpness", "sharpness"},
               {"flat_noise", "noise in flat areas"},
               {"flicker", "flicker of the wall"}},
-  values[] = {{"frechet_mouth", "Frechet distance: mouth"},       {"frechet_eyes", "Frechet distance: eyes"},
-              {"frechet_hands", "Frechet distance: hands"},       {"frechet_whole", "Frechet distance: whole"},
-              {"frechet_motion_mouth", "Frechet, motion: mouth"}, {"frechet_motion_hands", "Frechet, motion: hands"},
-              {"mouth_lag_ms", "mouth is late by, ms"},           {"face_psnr", "face: likeness to the copy's, dB"},
-              {"face_drift", "face: that, change a minute"},      {"wall_drift", "wall: likeness, dB more a minute"}};
+  values[] = {{"frechet_mouth", "Frechet distance: mouth"},
+              {"frechet_eyes", "Frechet distance: eyes"},
+              {"frechet_hands", "Frechet distance: hands"},
+              {"frechet_whole", "Frechet distance: whole"},
+              {"frechet_motion_mouth", "Frechet, motion: mouth"},
+              {"frechet_motion_hands", "Frechet, motion: hands"},
+              {"feature_frechet_mouth", "the same in features: mouth"},
+              {"feature_frechet_hands", "in features: hands"},
+              {"feature_frechet_whole", "in features: whole"},
+              {"feature_frechet_motion_mouth", "in features, motion: mouth"},
+              {"feature_frechet_motion_hands", "in features, motion: hands"},
+              {"face_likeness_first", "face: whose it is, cosine, at first"},
+              {"face_likeness_last", "face: that in the last 10 s"},
+              {"mouth_lag_ms", "mouth is late by, ms"},
+              {"face_psnr", "face: likeness to the copy's, dB"},
+              {"face_drift", "face: that, change a minute"},
+              {"wall_drift", "wall: likeness, dB more a minute"}};
 
 static int figure_named(const char *name) {
     int f = 0;
@@ -130,7 +140,9 @@ static void print_number(double value, int width) {
 
 static void print_line(const struct bootstrap_interval *over_copy, const struct line *line, const int *columns,
                        int column_count) {
-    int f = figure_named(line->figure), last = columns[column_count - 1];
+    int f = figure_named(line->figure), last = columns[column_count - 1], measured = 0;
+    for (int c = 0; c < column_count; c++) measured |= isfinite(over_copy[columns[c] * figure_count + f].value);
+    if (!measured) return; /* no network of features was given */
     printf("\n%-34s", line->label);
     for (int c = 0; c < column_count; c++) print_number(over_copy[columns[c] * figure_count + f].value, 11);
     printf("   ");
@@ -150,5 +162,26 @@ void figures_print(const struct bootstrap_interval *over_copy, const char *const
     printf("\n\nAgainst the codec's copy, in units of their own; Frechet distances: 0 is the copy");
     for (size_t l = 0; l < sizeof values / sizeof *values; l++)
         print_line(over_copy, &values[l], columns, column_count);
+    printf("\n");
+}
+
+static void print_difference(const struct bootstrap_interval *differences, const struct line *line, int pairs) {
+    int f = figure_named(line->figure), measured = 0;
+    for (int p = 0; p < pairs; p++) measured |= isfinite(differences[p * figure_count + f].value);
+    if (!measured) return;
+    printf("\n%-34s", line->label);
+    for (int p = 0; p < pairs; p++) {
+        const struct bootstrap_interval *d = &differences[p * figure_count + f];
+        print_number(d->value, 20);
+        int has_width = d->low < d->high; /* one dialogue alone tells nothing of others */
+        printf("%c", has_width && (d->low > 0 || d->high < 0) ? '*' : ' ');
+    }
+}
+
+void figures_print_differences(const struct bootstrap_interval *differences, const char *const *names, int pairs) {
+    printf("\nDifferences over the same dialogues; *: the 95 %% interval, paired by dialogue, excludes 0\n%-34s", "");
+    for (int p = 0; p < pairs; p++) printf("%20s ", names[p]);
+    for (size_t l = 0; l < sizeof ratios / sizeof *ratios; l++) print_difference(differences, &ratios[l], pairs);
+    for (size_t l = 0; l < sizeof values / sizeof *values; l++) print_difference(differences, &values[l], pairs);
     printf("\n");
 }

@@ -23,13 +23,17 @@ cJSON *figures_shifts_json(const struct shift_sums *shifts);
 
 /* "bands" of one source: deviation within a dialogue over the copy's, by region, from coarse to fine. */
 cJSON *figures_bands_json(const struct latent_sums *source, const struct latent_sums *copy);
-/* "frechet_scale": what a Frechet distance to the copy is by chance (halves of the copy) and at worst (a still
-   picture). */
-cJSON *figures_scale_json(const struct latent_sums *copy, const struct latent_sums *halves);
+/* Adds to "frechet_scale" what a Frechet distance to the copy is by chance (halves of the copy) and at worst (a still
+   picture). prefix: what the names of the figures begin with, "frechet_" or "feature_frechet_". */
+void figures_scale_add(cJSON *scale, const char *prefix, const struct latent_sums *copy,
+                       const struct latent_sums *halves);
 
 /* Prints the figures that a reader looks at first: a line each, a column for each of column_count sources, whose
    numbers are `columns` and whose names `names`, and the interval of the last column. */
 void figures_print(const struct bootstrap_interval *over_copy, const char *const *names, const int *columns,
                    int column_count);
+/* Prints the differences of the same figures, [pairs, figure_count], a column for each pair, with a star where the
+   interval excludes 0. */
+void figures_print_differences(const struct bootstrap_interval *differences, const char *const *names, int pairs);
 
 #endif

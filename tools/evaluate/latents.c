@@ -43,32 +43,46 @@ static float covered(const struct box *cell, const struct box *box) {
     return x > 0 && y > 0 ? x * y / ((cell->x1 - cell->x0) * (cell->y1 - cell->y0)) : 0;
 }
 
-void latent_grid(struct latent_grid *g, const struct codec *codec, const struct landmarks *marks) {
+void latent_grid_cover(struct latent_grid *g, const struct latent_sizes *sizes, enum region region,
+                       const struct box *boxes, int count) {
     const float least = 0.2f; /* share of a cell that must lie in the region */
-    int step = 1, side = 8;   /* every step-th row and column is looked at, at most `side` of each */
+    float cell_h = (float)sizes->height / (float)sizes->h, cell_w = (float)sizes->width / (float)sizes->w, most = 0;
+    int best = 0;
+    for (int p = 0; p < g->positions; p++) {
+        float y = (float)(g->at[p] / sizes->w), x = (float)(g->at[p] % sizes->w), share = 0;
+        struct box cell = {x * cell_w, y * cell_h, (x + 1) * cell_w, (y + 1) * cell_h};
+        for (int b = 0; b < count; b++) share += covered(&cell, &boxes[b]);
+        g->in[region][p] = share >= least;
+        if (share > most) most = share, best = p;
+    }
+    g->in[region][best] = 1;
+}
+
+/* Chooses the positions that are looked at: every step-th row and column, at most `side` of each. */
+static void choose_positions(struct latent_grid *g, const struct latent_sizes *sizes) {
+    int step = 1, side = 8;
     _Static_assert(LATENT_POSITIONS == 64, "eight rows of eight");
-    while ((codec->h + step - 1) / step > side || (codec->w + step - 1) / step > side) step++;
+    while ((sizes->h + step - 1) / step > side || (sizes->w + step - 1) / step > side) step++;
     memset(g, 0, sizeof *g);
-    g->plane = codec->h * codec->w;
-    g->size = codec->channels * g->plane;
-    g->dims = codec->channels < LATENT_DIMS ? codec->channels : LATENT_DIMS;
-    float cell_h = (float)codec->height / (float)codec->h, cell_w = (float)codec->width / (float)codec->w;
-    float most[REGIONS] = {0};
-    int best[REGIONS] = {0};
-    for (int y = step / 2; y < codec->h; y += step)
-        for (int x = step / 2; x < codec->w; x += step, g->positions++) {
-            struct box cell = {(float)x * cell_w, (float)y * cell_h, (float)(x + 1) * cell_w, (float)(y + 1) * cell_h};
-            g->at[g->positions] = y * codec->w + x;
-            for (int r = 0; r < REGIONS; r++) {
-                struct box box[2];
-                float share = 0;
-                int count = region_boxes((enum region)r, marks, (float)codec->height, (float)codec->width, box);
-                for (int b = 0; b < count; b++) share += covered(&cell, &box[b]);
-                g->in[r][g->positions] = share >= least;
-                if (share > most[r]) most[r] = share, best[r] = g->positions;
-            }
-        }
-    for (int r = 0; r < REGIONS; r++) g->in[r][best[r]] = 1;
+    g->plane = sizes->h * sizes->w;
+    g->size = sizes->channels * g->plane;
+    g->dims = sizes->channels < LATENT_DIMS ? sizes->channels : LATENT_DIMS;
+    for (int y = step / 2; y < sizes->h; y += step)
+        for (int x = step / 2; x < sizes->w; x += step) g->at[g->positions++] = y * sizes->w + x;
+}
+
+void latent_grid_of(struct latent_grid *g, const struct latent_sizes *sizes, const struct landmarks *marks) {
+    choose_positions(g, sizes);
+    for (int r = 0; r < REGIONS; r++) {
+        struct box box[2];
+        int count = region_boxes((enum region)r, marks, (float)sizes->height, (float)sizes->width, box);
+        latent_grid_cover(g, sizes, (enum region)r, box, count);
+    }
+}
+
+void latent_grid(struct latent_grid *g, const struct codec *codec, const struct landmarks *marks) {
+    const struct latent_sizes sizes = {codec->channels, codec->h, codec->w, codec->height, codec->width};
+    latent_grid_of(g, &sizes, marks);
 }
 
 static int region_count(const struct latent_grid *g, int region) {

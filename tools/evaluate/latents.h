@@ -1,6 +1,7 @@
 /* latents.h: compares what the codec's encoder makes of a source's pictures with what it makes of the codec's copy of
    the truth, by region of the picture: Frechet distances of appearance and of motion (for each dialogue and position of
-   the latent grid, then their mean), energies by band, and the spread between two rollouts. Host memory. */
+   the latent grid, then their mean), energies by band, and the spread between two rollouts. The maps of a network of
+   features are compared by the same functions (feature_track.h). Host memory. */
 #ifndef TOOLS_EVALUATE_LATENTS_H
 #define TOOLS_EVALUATE_LATENTS_H
 
@@ -23,6 +24,14 @@ struct latent_grid {
     int in[REGIONS][LATENT_POSITIONS]; /* 1: the position lies in the region; every region has at least one */
 };
 void latent_grid(struct latent_grid *grid, const struct codec *codec, const struct landmarks *marks);
+/* The same for maps of any origin: a picture of height x width pixels becomes [channels, h, w]. */
+struct latent_sizes {
+    int channels, h, w, height, width;
+};
+void latent_grid_of(struct latent_grid *grid, const struct latent_sizes *sizes, const struct landmarks *marks);
+/* Says anew where a region lies: in these boxes. */
+void latent_grid_cover(struct latent_grid *grid, const struct latent_sizes *sizes, enum region region,
+                       const struct box *boxes, int count);
 
 /* The latent frames of one source in one dialogue: at [count, size], the reference's first. */
 struct latent_history {

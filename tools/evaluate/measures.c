@@ -214,6 +214,14 @@ void measure_face_patch(const struct clip *clip, const struct landmarks *marks, 
                                    left + 0.24f * h * ((float)i + 0.5f) / FACE_ACROSS);
 }
 
+void measure_window(const struct clip *clip, const struct box *box, float *window) {
+    float down = (box->y1 - box->y0) / (float)clip->height, across = (box->x1 - box->x0) / (float)clip->width;
+    for (int c = 0; c < 3; c++)
+        for (int y = 0; y < clip->height; y++)
+            for (int x = 0; x < clip->width; x++)
+                *window++ = between(clip, c, box->y0 + down * ((float)y + 0.5f), box->x0 + across * ((float)x + 0.5f));
+}
+
 double measure_slope_a_minute(const double *value, int seconds) {
     double mean = 0, middle = 0.5 * (seconds - 1), xy = 0, xx = 0;
     if (seconds < 2) return 0;

@@ -87,6 +87,9 @@ double measure_flicker(const struct clip *clip, const float *before, const struc
    has moved to. It has interpolated colours at FACE_ACROSS x FACE_DOWN points: [3, FACE_DOWN, FACE_ACROSS]. */
 enum { FACE_ACROSS = 16, FACE_DOWN = 14, FACE_VALUES = 3 * FACE_ACROSS * FACE_DOWN };
 void measure_face_patch(const struct clip *clip, const struct landmarks *marks, const float shift[2], float *patch);
+/* Takes a box of one frame as interpolated colours, [3, height, width] as the frame itself. The box may reach beyond
+   the edges, where the last row or column goes on. */
+void measure_window(const struct clip *clip, const struct box *box, float *window);
 /* The least-squares slope of a value that is given for every second, in its unit a minute; 0 for fewer than two. */
 double measure_slope_a_minute(const double *value, int seconds);
 

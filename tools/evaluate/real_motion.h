@@ -9,6 +9,7 @@
 #define TOOLS_EVALUATE_REAL_MOTION_H
 
 #include "tools/evaluate/bootstrap.h"
+#include "tools/evaluate/real_maps.h"
 #include "tools/evaluate/synchrony.h"
 
 struct real_clip {
@@ -18,6 +19,9 @@ struct real_clip {
     float *real, *made, *copy; /* motion energy, a value a frame */
     float *exchanged;          /* motion energy of what was made from the sound of clip number sound_of */
     int sound_of;
+    int again;       /* number of frames of reseeded; 0: there is none */
+    float *reseeded; /* motion energy of what was made of the same sound from other noise */
+    struct real_map_sums maps;
 };
 /* Takes memory for energies, all 0; the caller fills them. ERR_DEVICE: out of memory. */
 int real_clip_open(struct real_clip *clip, int frames);
@@ -32,6 +36,22 @@ enum real_figure {
     REAL_EXCHANGED_OWN,    /* correlation of exchanged with the real frames of its picture: should fall */
     REAL_EXCHANGED_SOUND,  /* correlation of exchanged with the real frames of its sound: should hold */
     REAL_SOUND_COUNTS,     /* REAL_CORRELATION less REAL_EXCHANGED_OWN, over the clips that have both */
+    REAL_RESEEDED,         /* correlation of reseeded with real */
+    REAL_BETWEEN_SEEDS,    /* correlation of made with reseeded: 1 where noise changes nothing */
+    REAL_SPREAD_MOUTH,     /* latents: half the mean squared difference of the two over the copy's variance */
+    REAL_SPREAD_WHOLE,
+    REAL_FINE_ENERGY_MOUTH, /* latents: deviation of the last quarter of the components, over the copy's */
+    REAL_FINE_ENERGY_WHOLE,
+    REAL_FRECHET_MOUTH, /* latents: Frechet distance to the copy, of appearance, a clip */
+    REAL_FRECHET_WHOLE,
+    REAL_FRECHET_MOTION_MOUTH, /* and of motion */
+    REAL_FRECHET_MOTION_WHOLE,
+    REAL_FEATURE_FRECHET_MOUTH, /* the same in a network's features */
+    REAL_FEATURE_FRECHET_WHOLE,
+    REAL_FEATURE_FRECHET_MOTION_MOUTH,
+    REAL_FEATURE_FRECHET_MOTION_WHOLE,
+    REAL_LIKENESS_FIRST, /* cosine of the network's row with that of the clip's first picture, first seconds */
+    REAL_LIKENESS_LAST,  /* and last */
     REAL_FIGURES
 };
 extern const char *const real_figure_names[REAL_FIGURES];

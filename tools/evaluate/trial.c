@@ -31,6 +31,14 @@ static void choose_kept(struct trial *t) {
     }
 }
 
+static void read_marks(struct landmarks *marks, const struct puppet_pose *pose, int width, int height) {
+    scale_point(marks->head, pose->head, width, height);
+    scale_point(marks->eyes, pose->eyes, width, height);
+    scale_point(marks->lips, pose->lips, width, height);
+    scale_point(marks->hand_left, pose->hand_left, width, height);
+    scale_point(marks->hand_right, pose->hand_right, width, height);
+}
+
 int trial_open(struct trial *t, uint64_t seed, int first, int index, double seconds, int height, int width) {
     memset(t, 0, sizeof *t);
     TRY(puppet_open(&t->puppet, seed, first + index, first + index, seconds));
@@ -54,11 +62,9 @@ int trial_open(struct trial *t, uint64_t seed, int first, int index, double seco
     for (size_t f = 0; f < n; f++) t->mouth[f] = pose[f].mouth;
     memcpy(t->talk, puppet_mask(t->puppet, PUPPET_AGENT), n * sizeof *t->talk);
     memcpy(t->listen, puppet_mask(t->puppet, PUPPET_USER), n * sizeof *t->listen);
-    scale_point(t->marks.head, pose[0].head, width, height);
-    scale_point(t->marks.eyes, pose[0].eyes, width, height);
-    scale_point(t->marks.lips, pose[0].lips, width, height);
-    scale_point(t->marks.hand_left, pose[0].hand_left, width, height);
-    scale_point(t->marks.hand_right, pose[0].hand_right, width, height);
+    read_marks(&t->marks, &pose[0], width, height);
+    t->seed = seed;
+    t->person = first + index;
     t->plain = t->marks;
     choose_kept(t);
     return OK;
@@ -68,6 +74,8 @@ void trial_close(struct trial *t) {
     puppet_close(t->puppet);
     known_tracks_close(&t->tracks);
     latent_moments_close(&t->copy_latents);
+    latent_moments_close(&t->copy_features);
+    feature_subject_close(&t->features);
     latent_history_close(&t->rollout);
     free(t->copy_faces);
     free(t->reference);
@@ -80,6 +88,22 @@ void trial_close(struct trial *t) {
 void trial_use_encoder(struct trial *t, struct codec *encoder) {
     t->encoder = encoder;
     latent_grid(&t->grid, encoder, &t->marks);
+}
+
+int trial_use_features(struct trial *t, struct feature_reader *reader) {
+    struct puppet *stranger;
+    struct landmarks marks;
+    float *picture = malloc(3 * (size_t)t->height * (size_t)t->width * sizeof *picture);
+    if (!picture) return error_set(ERR_DEVICE, "out of memory for a stranger");
+    int code = puppet_open(&stranger, t->seed, t->person + 1, t->person + 1, 1);
+    if (!code) {
+        code = puppet_draw(stranger, 0, t->height, t->width, picture);
+        read_marks(&marks, &puppet_truth(stranger)[0], t->width, t->height);
+        if (!code) code = feature_subject_open(&t->features, reader, t->reference, &t->marks, picture, &marks);
+        puppet_close(stranger);
+    }
+    free(picture);
+    return code;
 }
 
 static int seconds_of(const struct trial *t) { return (t->frames + VIDEO_RATE - 1) / VIDEO_RATE; }
@@ -104,6 +128,7 @@ int trial_measures_open(struct trial_measures *m, const struct trial *t) {
     int code = whole ? OK : error_set(ERR_DEVICE, "out of memory for the measures");
     if (!code && t->encoder) code = latent_history_open(&m->latents, &t->grid, t->frames);
     if (!code && t->encoder) code = latent_history_take(&m->latents, &t->grid, t->encoder, t->reference);
+    if (!code && t->features.reader) code = feature_track_open(&m->features, &t->features, t->reference, t->frames);
     if (code) trial_measures_close(m);
     return code;
 }
@@ -117,6 +142,7 @@ void trial_measures_close(struct trial_measures *m) {
     free(m->second);
     free(m->faces);
     latent_history_close(&m->latents);
+    feature_track_close(&m->features);
     memset(m, 0, sizeof *m);
 }
 
@@ -175,23 +201,31 @@ int trial_take(void *measures, long frame, const float *picture) {
     if (frame > 1) m->flicker += measure_flicker(&clip, m->before, &t->marks);
     memcpy(m->before, picture, size * sizeof *picture);
     if (t->encoder) TRY(latent_history_take(&m->latents, &t->grid, t->encoder, picture));
+    if (t->features.reader)
+        TRY(feature_track_take(&m->features, &t->features, &clip, &t->marks, m->face[frame], frame, t->frames, ends));
     for (int i = 0; i < TRIAL_KEPT; i++)
         if (t->kept[i] == frame) memcpy(m->kept + (size_t)i * size, picture, size * sizeof *picture);
     m->count = frame;
     return OK;
 }
 
-/* Computes the moments of the copy's latents, and the distance of two halves of them. */
-static int set_copy_latents(struct trial *t, const struct trial_measures *copy, struct latent_sums *halves) {
+void copy_halves_merge(struct copy_halves *to, const struct copy_halves *from) {
+    latent_sums_merge(&to->latents, &from->latents);
+    latent_sums_merge(&to->features, &from->features);
+}
+
+/* Computes the moments of the copy's maps (latents or features), and the distance of two halves of them. */
+static int set_copy_maps(struct latent_moments *moments, const struct latent_grid *grid,
+                         const struct latent_history *maps, struct latent_sums *halves) {
     struct latent_moments half[2] = {{NULL, NULL}, {NULL, NULL}};
-    int code = latent_moments_open(&t->copy_latents, &t->grid, &copy->latents, 0);
-    for (int i = 0; i < 2 && !code; i++) code = latent_moments_open(&half[i], &t->grid, &copy->latents, 1 + i);
-    if (!code) code = latent_sums_add(halves, &t->grid, &half[0], &half[1]);
+    int code = latent_moments_open(moments, grid, maps, 0);
+    for (int i = 0; i < 2 && !code; i++) code = latent_moments_open(&half[i], grid, maps, 1 + i);
+    if (!code) code = latent_sums_add(halves, grid, &half[0], &half[1]);
     for (int i = 0; i < 2; i++) latent_moments_close(&half[i]);
     return code;
 }
 
-int trial_set_copy(struct trial *t, struct trial_measures *copy, struct latent_sums *halves) {
+int trial_set_copy(struct trial *t, struct trial_measures *copy, struct copy_halves *halves) {
     size_t n = (size_t)copy->count;
     float *sorted = malloc((n + 1) * sizeof *sorted);
     if (!sorted) return error_set(ERR_DEVICE, "out of memory for the copy's hands");
@@ -204,7 +238,9 @@ int trial_set_copy(struct trial *t, struct trial_measures *copy, struct latent_s
     t->copy_faces = copy->faces;
     t->copied = copy->count;
     copy->faces = NULL;
-    return t->encoder ? set_copy_latents(t, copy, halves) : OK;
+    if (t->encoder) TRY(set_copy_maps(&t->copy_latents, &t->grid, &copy->latents, &halves->latents));
+    if (!t->features.reader) return OK;
+    return set_copy_maps(&t->copy_features, &t->features.grid, &copy->features.maps, &halves->features);
 }
 
 void trial_keep_rollout(struct trial *t, struct trial_measures *m) {
@@ -258,11 +294,12 @@ static void add_drift(struct source_totals *s, const struct trial_measures *m) {
     for (int k = 0; k < DRIFTS; k++) s->drift[k] += measure_slope_a_minute(value[k], seconds);
 }
 
-static int add_latents(struct source_totals *s, const struct trial_measures *m) {
-    const struct trial *t = m->trial;
+/* Adds the distances of maps (latents or features) from the copy's. */
+static int add_maps(struct latent_sums *sums, const struct latent_grid *grid, const struct latent_history *maps,
+                    const struct latent_moments *copy) {
     struct latent_moments moments = {0};
-    TRY(latent_moments_open(&moments, &t->grid, &m->latents, 0));
-    int code = latent_sums_add(&s->latents, &t->grid, &moments, &t->copy_latents);
+    TRY(latent_moments_open(&moments, grid, maps, 0));
+    int code = latent_sums_add(sums, grid, &moments, copy);
     latent_moments_close(&moments);
     return code;
 }
@@ -271,7 +308,9 @@ int source_add(struct source_totals *s, struct shift_sums *shifts, const struct 
     const struct trial *t = m->trial;
     int n = (int)m->count;
     TRY(add_followed(s, shifts, m));
-    if (t->encoder) TRY(add_latents(s, m));
+    if (t->encoder) TRY(add_maps(&s->latents, &t->grid, &m->latents, &t->copy_latents));
+    if (t->features.reader) TRY(add_maps(&s->features, &t->features.grid, &m->features.maps, &t->copy_features));
+    likeness_sums_merge(&s->likeness, &m->features.likeness);
     add_drift(s, m);
     s->face_error += m->face_error;
     s->face_frames += m->face_frames;

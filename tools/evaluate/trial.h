@@ -4,6 +4,7 @@
 #define TOOLS_EVALUATE_TRIAL_H
 
 #include "data/puppet.h"
+#include "tools/evaluate/feature_track.h"
 #include "tools/evaluate/latents.h"
 #include "tools/evaluate/measures.h"
 #include "tools/evaluate/tracks.h"
@@ -15,6 +16,8 @@ enum { TRIAL_KEPT = 12, TRIAL_ENDS_SECONDS = 10, TRIAL_SECONDS_MAX = 3600 };
 struct trial {
     struct puppet *puppet;
     int frames, height, width;
+    uint64_t seed;
+    int person;                   /* number of the person and of the dialogue */
     float *reference;             /* [3, H, W]: the drawn frame 0 */
     struct landmarks marks;       /* landmarks of the reference */
     struct landmarks plain;       /* those of the plain picture: others only where a view varies it (trial_vary) */
@@ -22,9 +25,10 @@ struct trial {
     struct known_tracks tracks;   /* the truth of the tracks that are followed */
     struct codec *encoder;        /* NULL: latents are not measured */
     struct latent_grid grid;
+    struct feature_subject features; /* reader NULL: features are not measured */
     /* The codec's copy, after trial_set_copy. */
     float hand_limit[2]; /* largest mismatch at which a hand counts as found */
-    struct latent_moments copy_latents;
+    struct latent_moments copy_latents, copy_features;
     unsigned char *copy_faces; /* [copied, FACE_VALUES], from frame 1 on; a byte a colour value, 0 .. 255 for -1 .. 1 */
     long copied;
     struct latent_history rollout; /* the rollout that trial_keep_rollout kept */
@@ -38,6 +42,9 @@ int trial_vary(struct trial *trial, const struct picture_view *view);
 void trial_close(struct trial *trial);
 /* Has the latents of sources measured from here on, with this encoder, which nobody else may use meanwhile. */
 void trial_use_encoder(struct trial *trial, struct codec *encoder);
+
+/* Has features of sources measured from here on, by this reader. The next person lends a stranger's picture. */
+int trial_use_features(struct trial *trial, struct feature_reader *reader);
 
 /* Properties that may drift over minutes: likeness of wall and shirt, likeness of the face, sharpness. */
 enum drift { DRIFT_WALL, DRIFT_FACE, DRIFT_SHARPNESS, DRIFTS };
@@ -56,6 +63,7 @@ struct trial_measures {
     double face_error, face_frames;  /* squared errors a value against the copy's face at the same moment */
     double (*second)[DRIFTS];        /* [seconds]: sums over a second's frames, from which drift is computed */
     struct latent_history latents;
+    struct feature_track features;
     unsigned char *faces; /* [frames, FACE_VALUES]: the copy's own, while it is measured; else NULL */
     float *kept;          /* [TRIAL_KEPT, 3, H, W] */
 };
@@ -64,12 +72,17 @@ void trial_measures_close(struct trial_measures *m);
 /* A frame_receiver (infer/dialogue.h): measures frame `frame`; frames come in order. */
 int trial_take(void *measures, long frame, const float *picture);
 
+/* Distances between two halves of the copy's frames. */
+struct copy_halves {
+    struct latent_sums latents, features;
+};
+void copy_halves_merge(struct copy_halves *to, const struct copy_halves *from); /* to += from */
 /* Makes the codec's copy, which was measured, the yardstick of other sources. halves: the distances between two halves
    of the copy's frames (runs of LATENT_RUN in turn) are added to it; they tell how large a distance is by chance, and
    somewhat more than that, because they have half the frames. A hand counts as found where its mismatch is at most
    HAND_BROKEN times the copy's median. ERR_DEVICE: out of memory. */
 enum { HAND_BROKEN = 3 };
-int trial_set_copy(struct trial *trial, struct trial_measures *copy, struct latent_sums *halves);
+int trial_set_copy(struct trial *trial, struct trial_measures *copy, struct copy_halves *halves);
 /* trial_keep_rollout keeps a rollout's latents; trial_add_spread adds the distance of another rollout of the trial from
    them (latents.h) to spread [REGIONS]. */
 void trial_keep_rollout(struct trial *trial, struct trial_measures *m);
@@ -77,9 +90,11 @@ void trial_add_spread(double *spread, const struct trial_measures *m);
 
 /* Sums over trials for one source. They consist of doubles, so that they add up as one array; start from zeros. */
 struct source_totals {
-    struct follow_sums follow;       /* mouth, hands and nod against the truth */
-    struct motion_pool hands, head;  /* hands while talking, head while listening */
-    struct latent_sums latents;      /* compared with the copy's */
+    struct follow_sums follow;      /* mouth, hands and nod against the truth */
+    struct motion_pool hands, head; /* hands while talking, head while listening */
+    struct latent_sums latents;     /* compared with the copy's */
+    struct latent_sums features;    /* the same of the maps of a network of features */
+    struct likeness_sums likeness;
     double spread[REGIONS];          /* distance from the rollout that was kept */
     double hand_found, hand_frames;  /* number of frames in which a hand was found, and of all; both hands */
     double face_error, face_frames;  /* squared errors a value against the copy's face */
