@@ -35,7 +35,8 @@ enum random_purpose {
     RANDOM_LATENT_NOISE, /* errors on the latents that a decoder learns from */
     RANDOM_VIEW,         /* variation of a clip's colours, place and size */
     RANDOM_BOOTSTRAP,    /* dialogues that a bootstrap interval draws again */
-    RANDOM_PERMUTATION   /* exchange of clips in a test of permutations */
+    RANDOM_PERMUTATION,  /* exchange of clips in a test of permutations */
+    RANDOM_PROBE         /* spoiled clips of the discriminator's probe */
 };
 
 struct philox_block {
