@@ -46,7 +46,7 @@ static void blur_along(float *to, const float *from, int height, int width, cons
 }
 
 int spoil_blur(const struct pictures *p, const struct spoil_box *box) {
-    const struct kernel k = gaussian(0.019 * p->height);
+    const struct kernel k = gaussian(fmax(0.019 * p->height, 0.5));
     size_t size = (size_t)p->height * (size_t)p->width;
     float *rows = malloc(2 * size * sizeof *rows), *whole = rows ? rows + size : NULL;
     if (!rows) return error_set(ERR_DEVICE, "out of memory for a blur");
