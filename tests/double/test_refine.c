@@ -144,13 +144,13 @@ static void check_discriminator(double r1, double r2) {
     close_world(&w);
 }
 
-static void discriminator_gradient(void **state) {
+static void gradient_of_the_discriminator(void **state) {
     (void)state;
     check_discriminator(0.3, 0.2);
     check_discriminator(0, 0.4);
 }
 
-static void generator_gradient(void **state) {
+static void gradient_of_the_generator(void **state) {
     (void)state;
     struct world w;
     open_world(&w, 0, 0);
@@ -238,9 +238,9 @@ static void references_are_alike(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(discriminator_gradient), cmocka_unit_test(generator_gradient),
-                                       cmocka_unit_test(heads_alone_leave_the_trunk),
-                                       cmocka_unit_test(penalties_are_means_by_branch),
-                                       cmocka_unit_test(references_are_alike)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient_of_the_discriminator), cmocka_unit_test(gradient_of_the_generator),
+        cmocka_unit_test(heads_alone_leave_the_trunk), cmocka_unit_test(penalties_are_means_by_branch),
+        cmocka_unit_test(references_are_alike)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
