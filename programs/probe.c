@@ -184,10 +184,7 @@ static int new_discriminator(struct probe *p) {
     const struct refine_config *c = &p->config.refine;
     struct discriminator_step *d = &p->step;
     char from[FILE_PATH_MAX];
-    if (c->teacher[0])
-        snprintf(from, sizeof from, "%s", c->teacher);
-    else
-        TRY(file_join(from, sizeof from, p->config.run, "teacher"));
+    TRY(run_config_source(&p->config, c->teacher, "teacher", from, sizeof from));
     if (d->frozen) TRY(train_state_load_frozen(from, "teacher", d->frozen));
     discriminator_step_new_heads(d);
     TRY(train_state_load_master(from, "teacher", WEIGHTS_AVERAGE, &p->net.table, &d->optimiser));

@@ -209,6 +209,11 @@ static int show(void *self) {
     return student_show_run(&p->show, &p->stage, "refined", &p->step.student);
 }
 
+static int measure(void *self, double *value) {
+    struct program *p = self;
+    return student_show_measure(&p->show, &p->stage, &p->step.student, value);
+}
+
 /* Loads the weights. At the first start the discriminator's trunk is the teacher's average and its heads are new; with
    a share of the distillation loss the critic goes on from the stage that the student comes from. */
 static int load(void *self, int resumed) {
@@ -242,7 +247,8 @@ static void free_all(void *self) {
     student_show_free(&p->show);
 }
 
-static const struct stage_program program = STAGE_PROGRAM(refine, refine, .work = work, .warm_up = warm_up);
+static const struct stage_program program =
+    STAGE_PROGRAM(refine, refine, .work = work, .measure = measure, .warm_up = warm_up);
 
 int main(int argc, char **argv) {
     static struct program p;
