@@ -26,7 +26,7 @@ struct settings {
     char spoil[256], scope[64];
     long updates;
     int pairs;
-    double require;
+    double require, hue;
     double box[4];
     int box_count;
 };
@@ -35,7 +35,7 @@ static const struct config_field keys[] = {
     TEXT(
         "spoil", spoil, "hands,noise,person,hue,sound,none",
         "Ways in which clips are spoiled, with commas between. hands: blurred there; noise: 0.05 of the way from black "
-        "to white; person: another one in the second half; hue: drifts by 60 degrees; sound: 8 frames late; none."),
+        "to white; person: another one in the second half; hue: drifts evenly; sound: 8 frames late; none."),
     TEXT("scope", scope, "",
          "Scopes of the discriminator, with commas between: clip, frame; empty: refine.discriminator.scope."),
     LONG("updates", updates, 0, 1e9, "0",
@@ -46,6 +46,7 @@ static const struct config_field keys[] = {
         "require", require, 0, 1, "0",
         "Least area under the curve of the branch that a fault is for (hands, noise: local; person, hue: global). "
         "Where one is smaller, or clips that are not spoiled are told apart, the exit code is 4. 0: none is required."),
+    REAL("hue", hue, 1, 180, "60", "Degrees by which the hues of a clip drift from its reference to its end."),
     REALS("hands", box, box_count, 0, 1, "[0.1, 0.7, 0.9, 1]",
           "Region of the hands: left, top, right, bottom as fractions of the picture."),
 };
@@ -130,7 +131,8 @@ static int open_data(struct probe *p) {
         return error_set(ERR_INPUT, "%s: has %ld held-out clips, expected a batch (refine.batch=%d) at least",
                          p->config.data, held_out, batch);
     TRY(set_codec_open(&p->codec, p->set, p->config.codec_weights));
-    TRY(pair_maker_open(&p->maker, p->set, &p->codec, &hands, run_config_seed(&p->config, "refine"), batch));
+    TRY(pair_maker_open(&p->maker, p->set, &p->codec, &hands, p->settings.hue, run_config_seed(&p->config, "refine"),
+                        batch));
     p->clip = calloc((size_t)p->judged, sizeof *p->clip);
     for (int s = 0; s < SIDES; s++)
         for (int b = 0; b < BRANCHES; b++) {

@@ -23,7 +23,9 @@ struct program {
     int64_t held;                                  /* steps in which the generator was held still */
     struct margin margin;
 
-    uint64_t began; /* round with which this process began */
+    uint64_t began;  /* round with which this process began */
+    int at_chance;   /* steps in a row in which the margin was that of guessing */
+    int said_chance; /* 1: that was warned of */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -74,6 +76,21 @@ static void log_held(const struct program *p, long step) {
              2 * p->held > step + 1 ? "warning: " : "", (long)p->held, step + 1, p->stage.config.refine.hold_margin);
 }
 
+/* Logs once that the discriminator has told nothing for a while: below that margin what the generator learns is noise.
+   A margin below 0 says that the generator has outrun it. */
+static void watch_margin(struct program *p, long step, double margin) {
+    enum { LONG = 20 };
+    const double guessing = 0.05;
+    p->at_chance = margin < guessing ? p->at_chance + 1 : 0;
+    if (p->said_chance || p->at_chance < LONG) return;
+    p->said_chance = 1;
+    log_line(
+        "warning: step %ld: the discriminator's margin has been below %g for %d steps (%.3g now): it tells nothing; "
+        "a larger refine.ratio or discriminator learning rate, or a longer refine.warmup, raises it "
+        "(docs/troubleshooting.md)",
+        step + 1, guessing, LONG, margin);
+}
+
 static int report(void *self, long step) {
     struct program *p = self;
     struct optimiser_report account, discriminator;
@@ -95,6 +112,7 @@ static int report(void *self, long step) {
     for (int i = 0; i < p->step.energy.bands; i++)
         list[10 + i] = (struct metric){band_energy_names[i], figures.energy[i]};
     if (discriminator.skipped_in_row > account.skipped_in_row) account.skipped_in_row = discriminator.skipped_in_row;
+    watch_margin(p, step, margin_known(&p->margin, round + 2));
     log_held(p, step);
     return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
 }

@@ -66,8 +66,8 @@ static void cut(struct pair_maker *m, float *at) {
 }
 
 int pair_maker_open(struct pair_maker *m, struct dataset *set, struct codec *codec, const struct spoil_box *hands,
-                    uint64_t seed, int count) {
-    *m = (struct pair_maker){.set = set, .codec = codec, .hands = *hands, .seed = seed, .count = count};
+                    double hue, uint64_t seed, int count) {
+    *m = (struct pair_maker){.set = set, .codec = codec, .hands = *hands, .hue = hue, .seed = seed, .count = count};
     m->memory = calloc(memory_count(m), sizeof *m->memory);
     m->bytes = malloc(sizes_of(set).pixels);
     m->clip = calloc((size_t)count, sizeof *m->clip);
@@ -179,7 +179,7 @@ static void turn_hues(struct pair_maker *m, uint64_t number, int drifts) {
     double start = random_uniform(&address, 0);
     for (int t = 0; t < shape->T; t++) {
         int f = drifts ? (t + FRAMES_PER_LATENT - 1) / FRAMES_PER_LATENT : 0;
-        spoil_hue(&p, t, spoil_hue_angle(start, f, shape->F));
+        spoil_hue(&p, t, spoil_hue_angle(start, m->hue, f, shape->F));
     }
 }
 

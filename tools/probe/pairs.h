@@ -4,7 +4,7 @@
    decodes where the set has none. Host memory.
      hands, noise  one clip; the fake's pictures are spoiled
      person        the fake goes on, in its second half, with pictures and sound of another person's clip
-     hue           the real clip's hues are all turned by one angle; the fake's begin there and drift
+     hue           the real clip's hues are all turned by one angle; the fake's begin there and drift evenly
      sound         one clip; the fake's sound is 8 frames late, and the first 8 frames of both have none
      none          the fake is another person's clip with its own reference and sound
    Which rows a pair has is a pure function of seed and number. A set of one person has pairs of other clips instead. */
@@ -19,6 +19,7 @@ struct pair_maker {
     struct dataset *set;
     struct codec *codec;
     struct spoil_box hands;
+    double hue; /* degrees by which hues drift */
     uint64_t seed;
     int count;                        /* pairs of a batch */
     struct loader_batch batch[SIDES]; /* the present pairs */
@@ -31,7 +32,7 @@ struct pair_maker {
 };
 /* Opens a maker of `count` pairs a batch. The set and the codec stay the caller's. ERR_DEVICE: out of memory. */
 int pair_maker_open(struct pair_maker *maker, struct dataset *set, struct codec *codec, const struct spoil_box *hands,
-                    uint64_t seed, int count);
+                    double hue, uint64_t seed, int count);
 void pair_maker_close(struct pair_maker *maker);
 /* Makes pairs number first .. first + count - 1 of a split. */
 int pair_maker_next(struct pair_maker *maker, enum dataset_split split, enum spoil spoil, uint64_t first);

@@ -93,7 +93,6 @@ void spoil_hue(const struct pictures *p, int picture, double degrees) {
     }
 }
 
-double spoil_hue_angle(double start, int f, int F) {
-    double period = 4 * SPOIL_HUE_MOST, at = fmod(start * period + SPOIL_HUE_DRIFT * f / (F - 1), period);
-    return at < period / 2 ? at - SPOIL_HUE_MOST : 3 * SPOIL_HUE_MOST - at;
+double spoil_hue_angle(double start, double drift, int f, int F) {
+    return fmod(360 * start + drift * f / (F - 1) + 360, 360);
 }

@@ -27,11 +27,9 @@ int spoil_blur(const struct pictures *pictures, const struct spoil_box *box);
 void spoil_noise(const struct pictures *pictures, uint64_t seed, uint32_t sample);
 /* Turns the hues of a picture by an angle, in degrees, about the axis of greys. */
 void spoil_hue(const struct pictures *pictures, int picture, double degrees);
-/* Angle of latent frame f of F in a clip whose hue drifts by SPOIL_HUE_DRIFT in all. The angle goes up and down between
-   -SPOIL_HUE_MOST and SPOIL_HUE_MOST like a triangle; `start`, 0 .. 1, says where on it the clip begins. With an even
-   start every frame's angle is as likely as any other, so that no frame by itself tells that the hue drifts. */
-#define SPOIL_HUE_MOST  40.0
-#define SPOIL_HUE_DRIFT 60.0
-double spoil_hue_angle(double start, int f, int F);
+/* Angle of latent frame f of F in a clip whose hues drift by `drift` degrees in all. `start`, 0 .. 1, says where on the
+   circle the clip begins: with an even start every frame's angle is as likely as any other, so that no frame by itself
+   tells that the hues drift. */
+double spoil_hue_angle(double start, double drift, int f, int F);
 
 #endif
