@@ -58,7 +58,7 @@ static const char *const branch_names[BRANCHES] = {"local", "global"};
 struct result {
     int done;
     struct bootstrap_interval area[BRANCHES];
-    struct discriminator_report last; /* of the last training update */
+    struct discriminator_report last; /* Figures of the last training update. */
 };
 struct probe {
     struct settings settings;

@@ -38,7 +38,8 @@ verdict $? "ode_init"
 verdict $? "the best state of ode_init"
 
 # A distillation that goes wrong.
-wrong="distill.optimiser.lr=0.02 distill.optimiser.ema=0 distill.steps=40 distill.best_every=2 distill.best_patience=3 distill.keep=1"
+wrong="distill.optimiser.lr=0.02 distill.optimiser.ema=0 distill.steps=40 distill.keep=1"
+wrong="$wrong distill.best_every=2 distill.best_patience=3"
 run distill run $wrong
 verdict $? "a distillation that is ended early has exit code 0"
 says 'distill: ends early at step [0-9]* of 40: 3 measures in a row were no better than that of step [0-9]*'
@@ -47,7 +48,7 @@ says 'warning: step [0-9]*: .*\(has collapsed\|has burst\|loses the person\)'
 verdict $? "a collapse is said"
 chosen=$(best run distill) end=$(last run distill)
 [ "$chosen" = "$(least run distill)" ] && [ "$end" -eq $((chosen + 6)) ] && [ "$end" -lt 40 ]
-verdict $? "the best state is that of the least measure, three measures before the end: $(measures run distill | tr '\n' ' ')"
+verdict $? "the best state is that of the least measure, three before the end: $(measures run distill | tr '\n' ' ')"
 [ "$(ls "$work/run/distill/checkpoints" | grep -c 'step_[0-9]*.h5$')" -eq 2 ]
 verdict $? "the best state and the newest are kept, and no other"
 [ "$(exported run distill)" = "$end" ]

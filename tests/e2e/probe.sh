@@ -1,6 +1,7 @@
 #!/bin/sh
-# probe.sh: the discriminator's probe, from a teacher to its report. It learns to tell that a person changes, gives the same
-# report twice, and its exit code says whether what was required is there; settings that make no sense are refused.
+# probe.sh: the discriminator's probe, from a teacher to its report. It learns to tell that a person changes, gives the
+# same report twice, and its exit code says whether what was required is there; settings that make no sense are
+# refused.
 # Usage: BIN=bin BUILD=build/cpu-float sh tests/e2e/probe.sh
 . tests/e2e/checks
 mkdir -p "$work/run"

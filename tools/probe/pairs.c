@@ -8,7 +8,7 @@
 #include "base/philox.h"
 
 enum { SOUND_LATE = 8 }; /* frames */
-enum { OWN, OTHER };     /* of struct pair_maker's two rows */
+enum { OWN, OTHER };     /* Which of struct pair_maker's two rows. */
 
 struct sizes { /* numbers of a clip's arrays */
     size_t latents, features, mask, text, picture, pixels, audio;

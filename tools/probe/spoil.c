@@ -66,7 +66,7 @@ int spoil_blur(const struct pictures *p, const struct spoil_box *box) {
 /* ---- noise, hue ---- */
 
 void spoil_noise(const struct pictures *p, uint64_t seed, uint32_t sample) {
-    const float deviation = 2 * 0.05f; /* from -1 to 1 */
+    const float deviation = 2 * 0.05f; /* Colours go from -1 to 1. */
     long size = 3L * p->height * p->width;
     for (int picture = 1; picture < p->count; picture++) {
         const struct random_address address = {
