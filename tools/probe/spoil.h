@@ -20,8 +20,8 @@ struct pictures {
 struct spoil_box {
     double left, top, right, bottom;
 };
-/* Blurs a region of all later pictures by a Gaussian of deviation 0.019 of the picture's height (1.2 pixels of 64), half
-   a pixel at least. ERR_DEVICE: out of memory. */
+/* Blurs a region of all later pictures by a Gaussian of deviation 0.019 of the picture's height (1.2 pixels of 64), and
+   half a pixel at least. ERR_DEVICE: out of memory. */
 int spoil_blur(const struct pictures *pictures, const struct spoil_box *box);
 /* Adds noise to all later pictures: normal, of deviation 0.05 of the way from black to white. */
 void spoil_noise(const struct pictures *pictures, uint64_t seed, uint32_t sample);

@@ -1,4 +1,4 @@
-/* refine_config.h: the settings of `refine`, most of which are the discriminator's. Their keys stand in refine_step.c. */
+/* refine_config.h: the settings of `refine`, most of which are the discriminator's. Their keys are in refine_step.c. */
 #ifndef TRAIN_METHOD_REFINE_CONFIG_H
 #define TRAIN_METHOD_REFINE_CONFIG_H
 
