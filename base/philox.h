@@ -36,7 +36,8 @@ enum random_purpose {
     RANDOM_VIEW,         /* variation of a clip's colours, place and size */
     RANDOM_BOOTSTRAP,    /* dialogues that a bootstrap interval draws again */
     RANDOM_PERMUTATION,  /* exchange of clips in a test of permutations */
-    RANDOM_FEATURES      /* pictures that a network of features learns from */
+    RANDOM_FEATURES,     /* pictures that a network of features learns from */
+    RANDOM_PROBE         /* spoiled clips of the discriminator's probe */
 };
 
 struct philox_block {

@@ -65,8 +65,13 @@ int state_verify(const char *path, struct file_identity *seen);
 /* Run folders: FOLDER/checkpoints/step_00001234.h5. Finds the newest whole state ("" when there is none); damaged ones
    are skipped with a line in the log. seen: gets the identity of the one found; NULL: not wanted. */
 int state_newest(const char *folder, char *path, size_t size, struct file_identity *seen);
-/* Keeps the `keep` (at least 1) states written last, those of every `every`-th step (0: none) and those with a
-   FILE.keep beside them; removes all others and what killed writers left. */
+/* The best state of a run folder, which checkpoints/best.h5, a link beside the states, points to. state_mark_best sets
+   the link to the state of a step, whether or not that is written yet. state_best finds it, path "": the folder has
+   none, or it is no folder. ERR_INPUT: the link cannot be made; the state that it points to is gone or damaged. */
+int state_mark_best(const char *folder, long step);
+int state_best(const char *folder, char *path, size_t size);
+/* Keeps the `keep` (at least 1) states written last, those of every `every`-th step (0: none), the best one and those
+   with a FILE.keep beside them; removes all others and what killed writers left. */
 int state_prune(const char *folder, int keep, long every);
 
 #endif

@@ -126,15 +126,50 @@ static int marked(const char *path, long step, long every) {
     return (every > 0 && step > 0 && step % every == 0) || file_exists(mark);
 }
 
+/* ---- the best one ---- */
+
+#define BEST "best.h5"
+
+/* Reads which file of a folder of states is the best; "": none is. */
+static void read_best(const char *states, char *name, size_t size) {
+    char link[FILE_PATH_MAX];
+    ssize_t length = file_join(link, sizeof link, states, BEST) ? -1 : readlink(link, name, size - 1);
+    name[length > 0 ? length : 0] = 0;
+}
+
+int state_mark_best(const char *folder, long step) {
+    char states[FILE_PATH_MAX], link[FILE_PATH_MAX], made[FILE_PATH_MAX], name[64];
+    TRY(file_join(states, sizeof states, folder, "checkpoints"));
+    TRY(file_join(link, sizeof link, states, BEST));
+    TRY(file_join(made, sizeof made, states, BEST ".tmp"));
+    snprintf(name, sizeof name, "step_%08ld.h5", step);
+    unlink(made);
+    if (!symlink(name, made) && !rename(made, link)) return OK;
+    return error_set(ERR_INPUT, "%s: cannot make the link: %s", link, strerror(errno));
+}
+
+int state_best(const char *folder, char *path, size_t size) {
+    char states[FILE_PATH_MAX], name[64];
+    TRY(file_join(states, sizeof states, folder, "checkpoints"));
+    read_best(states, name, sizeof name);
+    path[0] = 0;
+    if (!*name) return OK;
+    TRY(file_join(path, size, states, name));
+    int code = state_verify(path, NULL);
+    return code ? error_context(code, "the best state of %s", folder) : OK;
+}
+
 int state_prune(const char *folder, int keep, long every) {
-    char states[FILE_PATH_MAX], path[FILE_PATH_MAX];
+    char states[FILE_PATH_MAX], path[FILE_PATH_MAX], best[64];
     struct state_list list;
     TRY(file_join(states, sizeof states, folder, "checkpoints"));
+    read_best(states, best, sizeof best);
     TRY(list_states(&list, states, by_time));
     int code = OK;
     for (int i = keep > 1 ? keep : 1; i < list.count && !code; i++) {
         code = file_join(path, sizeof path, states, list.states[i].name);
-        if (!code && !marked(path, list.states[i].step, every)) remove_with_sums(path);
+        int is_best = !strcmp(list.states[i].name, best);
+        if (!code && !is_best && !marked(path, list.states[i].step, every)) remove_with_sums(path);
     }
     free(list.states);
     remove_leftovers(states);

@@ -102,6 +102,11 @@ static int show(void *self) {
     return student_show_run(&p->show, &p->stage, "distilled", &p->step.student);
 }
 
+static int measure(void *self, double *value) {
+    struct program *p = self;
+    return student_show_measure(&p->show, &p->stage, &p->step.student, value);
+}
+
 /* Reads the teacher at every start, and student and critic from earlier stages at the first one. */
 static int load(void *self, int resumed) {
     struct program *p = self;
@@ -127,7 +132,8 @@ static void free_all(void *self) {
     student_show_free(&p->show);
 }
 
-static const struct stage_program program = STAGE_PROGRAM(distill, distill, .work = work, .warm_up = warm_up_critic);
+static const struct stage_program program =
+    STAGE_PROGRAM(distill, distill, .work = work, .measure = measure, .warm_up = warm_up_critic);
 
 int main(int argc, char **argv) {
     static struct program p;

@@ -229,11 +229,11 @@ static int export_stage(const struct run_config *config, const struct export_opt
     TRY(dataset_note(set, "audio_recipe", d.audio_recipe, sizeof d.audio_recipe));
     TRY(dataset_note(set, "audio_weights", d.audio_weights, sizeof d.audio_weights));
     TRY(count_idle(set, &d.idle));
-    struct dit net;
+    struct dit net = {.sequence = NULL};
     struct codec codec = {.state = NULL};
-    char from[RUN_PATH + 32];
-    snprintf(from, sizeof from, "%s/%s", config->run, o->stage);
-    int code = dit_create(&net, &config->model, 0);
+    char from[FILE_PATH_MAX];
+    int code = run_config_source(config, "", o->stage, from, sizeof from);
+    if (!code) code = dit_create(&net, &config->model, 0);
     float *values = code ? NULL : calloc(net.table.total, sizeof *values);
     struct export_prompts prompts = {.text = NULL};
     if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");

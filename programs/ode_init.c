@@ -146,6 +146,11 @@ static int show(void *self) {
     return student_show_run(&p->show, &p->stage, "causal", &p->step.student);
 }
 
+static int measure(void *self, double *value) {
+    struct program *p = self;
+    return student_show_measure(&p->show, &p->stage, &p->step.student, value);
+}
+
 /* Reads the teacher and, at the first start, the student's weights, which are the teacher's average. */
 static int load(void *self, int resumed) {
     struct program *p = self;
@@ -173,7 +178,8 @@ static void free_all(void *self) {
     student_show_free(&p->show);
 }
 
-static const struct stage_program program = STAGE_PROGRAM(ode_init, ode_init, .work = work, .warm_up = record);
+static const struct stage_program program =
+    STAGE_PROGRAM(ode_init, ode_init, .work = work, .measure = measure, .warm_up = record);
 
 int main(int argc, char **argv) {
     static struct program p;

@@ -23,7 +23,9 @@ struct program {
     int64_t held;                                  /* steps in which the generator was held still */
     struct margin margin;
 
-    uint64_t began; /* round with which this process began */
+    uint64_t began;  /* round with which this process began */
+    int at_chance;   /* steps in a row in which the margin was that of guessing */
+    int said_chance; /* 1: that was warned of */
 };
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
@@ -32,7 +34,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     TRY(refine_step_layout(&p->step, &p->stage.setup, &c->refine, &c->distill.score, state, activations));
     train_state_network(&p->stage.saved, "student", &p->step.student);
     train_state_source(&p->stage.saved, "student", "refine.student", c->refine.student, "student");
-    train_state_network(&p->stage.saved, "discriminator", &p->step.discriminator_optimiser);
+    train_state_network(&p->stage.saved, "discriminator", &p->step.discriminator.optimiser);
     train_state_integer(&p->stage.saved, "heads_warmed", &p->heads_warmed);
     train_state_newer_integer(&p->stage.saved, "discriminator_warmed", &p->whole_warmed);
     train_state_newer_integer(&p->stage.saved, "generator_held", &p->held);
@@ -60,7 +62,7 @@ static uint64_t round_at(const struct program *p, long step) {
 static uint64_t round_of(const struct program *p) { return round_at(p, (long)p->stage.step); }
 
 /* Reads the figures of a round and takes its margin into the running mean, by which later rounds decide. */
-static int read_figures(struct program *p, uint64_t round, struct refine_report *figures) {
+static int read_figures(struct program *p, uint64_t round, struct discriminator_report *figures) {
     if (!refine_step_report(&p->step, round, figures))
         return error_set(ERR_DEVICE, "figures of round %llu are lost", (unsigned long long)round);
     margin_hear(&p->margin, round, figures->margin);
@@ -74,13 +76,28 @@ static void log_held(const struct program *p, long step) {
              2 * p->held > step + 1 ? "warning: " : "", (long)p->held, step + 1, p->stage.config.refine.hold_margin);
 }
 
+/* Logs once that the discriminator has told nothing for a while: below that margin what the generator learns is noise.
+   A margin below 0 says that the generator has outrun it. */
+static void watch_margin(struct program *p, long step, double margin) {
+    enum { LONG = 20 };
+    const double guessing = 0.05;
+    p->at_chance = margin < guessing ? p->at_chance + 1 : 0;
+    if (p->said_chance || p->at_chance < LONG) return;
+    p->said_chance = 1;
+    log_line(
+        "warning: step %ld: the discriminator's margin has been below %g for %d steps (%.3g now): it tells nothing; "
+        "a larger refine.ratio or discriminator learning rate, or a longer refine.warmup, raises it "
+        "(docs/troubleshooting.md)",
+        step + 1, guessing, LONG, margin);
+}
+
 static int report(void *self, long step) {
     struct program *p = self;
     struct optimiser_report account, discriminator;
-    struct refine_report figures;
+    struct discriminator_report figures;
     uint64_t round = round_at(p, step);
     optimiser_report(&p->step.student, step, &account);
-    optimiser_report(&p->step.discriminator_optimiser, (long)p->discriminator_updates - 1, &discriminator);
+    optimiser_report(&p->step.discriminator.optimiser, (long)p->discriminator_updates - 1, &discriminator);
     TRY(read_figures(p, round, &figures));
     struct metric list[10 + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
                                              {"discriminator_loss", discriminator.loss},
@@ -95,6 +112,7 @@ static int report(void *self, long step) {
     for (int i = 0; i < p->step.energy.bands; i++)
         list[10 + i] = (struct metric){band_energy_names[i], figures.energy[i]};
     if (discriminator.skipped_in_row > account.skipped_in_row) account.skipped_in_row = discriminator.skipped_in_row;
+    watch_margin(p, step, margin_known(&p->margin, round + 2));
     log_held(p, step);
     return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
 }
@@ -110,7 +128,7 @@ static int next_pair(struct program *p, int index) {
     return refine_rollout(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index);
 }
 
-static int discriminator_update(struct program *p, int index, int heads_only) {
+static int update_discriminator(struct program *p, int index, int heads_only) {
     return refine_discriminator_update(&p->step, p->stage.clips, &p->stage.condition, round_of(p), index,
                                        (long)p->discriminator_updates++, heads_only);
 }
@@ -123,14 +141,14 @@ static void schedule(struct program *p, long whole) {
 
 /* Makes one warm-up update, counts it in `warmed` and reads the figures of the round before it. */
 static int warm_round(struct program *p, int heads_only, int64_t *warmed, const char *what, long all) {
-    struct refine_report figures;
+    struct discriminator_report figures;
     uint64_t round = round_of(p);
     TRY(next_pair(p, 0));
-    TRY(discriminator_update(p, 0, heads_only));
+    TRY(update_discriminator(p, 0, heads_only));
     TRY(refine_step_end(&p->step, round));
     if (round > p->began) TRY(read_figures(p, round - 1, &figures));
     ++*warmed;
-    return stage_warmed(&p->stage, what, &p->step.discriminator_optimiser, (long)p->discriminator_updates,
+    return stage_warmed(&p->stage, what, &p->step.discriminator.optimiser, (long)p->discriminator_updates,
                         (long)*warmed, all);
 }
 
@@ -138,7 +156,7 @@ static int warm_up_heads(struct program *p) {
     long updates = p->stage.config.refine.head_warmup;
     while (p->heads_warmed < updates && !stage_stopped(&p->stage)) {
         TRY(warm_round(p, 1, &p->heads_warmed, "warm-up of the heads", updates));
-        if (p->heads_warmed == updates) refine_heads_warm(&p->step);
+        if (p->heads_warmed == updates) discriminator_heads_warm(&p->step.discriminator);
     }
     return OK;
 }
@@ -164,7 +182,7 @@ static int warm_up_whole(struct program *p) {
    here, before a state is saved. */
 static int warm_up(void *self) {
     struct program *p = self;
-    struct refine_report figures;
+    struct discriminator_report figures;
     p->began = round_of(p);
     if (!p->stage.step) {
         TRY(warm_up_heads(p));
@@ -197,7 +215,7 @@ static int one_step(void *self) {
     TRY(generator_update(p));
     for (int j = 0; j < c->ratio; j++) {
         if (j) TRY(next_pair(p, j));
-        TRY(discriminator_update(p, j, 0));
+        TRY(update_discriminator(p, j, 0));
     }
     for (int j = 0; c->distill_share > 0 && j < score->critic_ratio; j++)
         TRY(distribution_matching_critic_update(&p->step.matching, round, j, (long)p->critic_updates++));
@@ -207,6 +225,11 @@ static int one_step(void *self) {
 static int show(void *self) {
     struct program *p = self;
     return student_show_run(&p->show, &p->stage, "refined", &p->step.student);
+}
+
+static int measure(void *self, double *value) {
+    struct program *p = self;
+    return student_show_measure(&p->show, &p->stage, &p->step.student, value);
 }
 
 /* Loads the weights. At the first start the discriminator's trunk is the teacher's average and its heads are new; with
@@ -224,12 +247,12 @@ static int load(void *self, int resumed) {
                  "reference, but has seen none; train it with teacher.far_reference above 0");
     TRY(refine_step_prepare(r));
     if (frozen) TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", frozen));
-    if (resumed && optimiser_adapted(&r->discriminator_optimiser))
-        TRY(train_state_check_base(&r->discriminator_optimiser, "discriminator"));
+    if (resumed && optimiser_adapted(&r->discriminator.optimiser))
+        TRY(train_state_check_base(&r->discriminator.optimiser, "discriminator"));
     if (resumed && share) TRY(train_state_check_base(&r->matching.critic, "critic"));
     if (resumed) return OK;
-    refine_step_new_heads(r);
-    TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &r->discriminator_optimiser));
+    discriminator_step_new_heads(&r->discriminator);
+    TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &r->discriminator.optimiser));
     TRY(stage_load_master(s, c->student, "distill", "student", WEIGHTS_AVERAGE, &r->student));
     if (share) TRY(stage_load_master(s, c->student, "distill", "critic", WEIGHTS_RAW, &r->matching.critic));
     refine_step_fresh(r);
@@ -242,7 +265,8 @@ static void free_all(void *self) {
     student_show_free(&p->show);
 }
 
-static const struct stage_program program = STAGE_PROGRAM(refine, refine, .work = work, .warm_up = warm_up);
+static const struct stage_program program =
+    STAGE_PROGRAM(refine, refine, .work = work, .measure = measure, .warm_up = warm_up);
 
 int main(int argc, char **argv) {
     static struct program p;

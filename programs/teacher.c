@@ -16,8 +16,23 @@ struct program {
     struct stage stage;
     struct teacher_step step;
     struct sampler sampler;
-    struct sharded shown; /* the averaged weights, for samples */
+    struct sharded shown; /* the averaged weights, for samples and measures */
+    /* The loss on held-out clips, only with teacher.best_every. */
+    struct flow_matching judged;
+    struct dit_acts *judged_acts;
+    real *judged_loss; /* device [1] */
 };
+
+static int layout_measure(struct program *p, struct arena *activations) {
+    const struct run_config *c = &p->stage.config;
+    struct batch_split split;
+    if (!stage_measures(&p->stage)) return OK;
+    TRY(batch_split_of(&split, c->samples, 1, 0, 1)); /* all ranks measure the same clips */
+    TRY(flow_matching_layout(&p->judged, &c->model, &split, c->frames, activations));
+    p->judged_loss = ARENA_TAKE(activations, "loss of held-out clips", real, 1);
+    if (p->judged_acts) dit_acts_free(p->judged_acts);
+    return dit_acts_layout(&p->judged_acts, &p->stage.net, c->samples, c->frames, DIT_FORWARD_ONLY, activations);
+}
 
 static int layout(void *self, struct arena *state, struct arena *activations) {
     struct program *p = self;
@@ -31,6 +46,7 @@ static int layout(void *self, struct arena *state, struct arena *activations) {
     arena_alternative(activations, &fork);
     TRY(shard_layout_frozen(&p->shown, "samples", &p->stage.net.table, &p->stage.shards, activations));
     TRY(sampler_layout(&p->sampler, &p->stage.net, &c->teacher.sampler, c->samples, c->frames, activations));
+    TRY(layout_measure(p, activations));
     arena_join(activations, &fork);
     return OK;
 }
@@ -56,6 +72,30 @@ static int show(void *self) {
     TRY(sampler_run(&p->sampler, &params, &s->held_out.condition));
     shard_settle(&p->shown); /* its memory serves others now */
     return stage_show(s, "teacher", p->sampler.x);
+}
+
+static int measure_batch(void *user, const struct device_batch *clips, int number) {
+    struct program *p = user;
+    const struct stage *s = &p->stage;
+    const struct params params = shard_frozen(&p->shown);
+    const struct step_random random = {.seed = (uint64_t)s->config.seed, .step = (uint64_t)number};
+    const struct part part = part_whole(s->shown);
+    return flow_matching_loss(&p->judged, &s->net, &params, p->judged_acts, clips->clips, &clips->condition, &part,
+                              &s->config.teacher.level, RANDOM_CLIP_NOISE, &random, p->judged_loss);
+}
+
+/* The loss on held-out clips at levels and noise that are always the same: a sum over batches. */
+static int measure(void *self, double *value) {
+    struct program *p = self;
+    real loss;
+    optimiser_average(&p->step.optimiser, &p->shown);
+    flow_matching_prepare(&p->judged);
+    mem_zero(p->judged_loss, sizeof loss);
+    TRY(stage_each_held_out(&p->stage, measure_batch, p));
+    shard_settle(&p->shown); /* its memory serves others now */
+    mem_download(&loss, p->judged_loss, sizeof loss);
+    *value = (double)loss / stage_held_out_batches(&p->stage);
+    return device_sync();
 }
 
 static int one_step(void *self) {
@@ -95,9 +135,11 @@ static void free_all(void *self) {
     teacher_step_free(&p->step);
     sampler_free(&p->sampler);
     shard_free(&p->shown);
+    flow_matching_free(&p->judged);
+    if (p->judged_acts) dit_acts_free(p->judged_acts);
 }
 
-static const struct stage_program program = STAGE_PROGRAM(teacher, teacher, .work = work);
+static const struct stage_program program = STAGE_PROGRAM(teacher, teacher, .work = work, .measure = measure);
 
 int main(int argc, char **argv) {
     static struct program p;

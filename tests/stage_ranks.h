@@ -184,7 +184,7 @@ static inline void job_layout(struct job_world *w) {
         CHECK(!refine_step_layout(&w->refine, &setup, &c->refine, &c->distill.score, s, a));
         CHECK(!refine_step_acts_layout(&w->refine, a));
         w->networks[0] = &w->refine.student;
-        w->networks[1] = &w->refine.discriminator_optimiser;
+        w->networks[1] = &w->refine.discriminator.optimiser;
         w->networks[2] = &w->refine.matching.critic;
         break;
     default:

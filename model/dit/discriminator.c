@@ -17,7 +17,8 @@ const char *const discriminator_scope_names[] = {"clip", "frame", NULL};
 struct discriminator_heads {
     struct q_former_offsets reader[TAPS]; /* tap's lies in slice head_slice + tap */
     struct {                              /* lies in slice head_slice + TAPS */
-        size_t norm_w, norm_b, fuse_w, fuse_b, local_w, local_b, global_norm_w, global_norm_b, global_w, global_b;
+        size_t norm_w, norm_b, fuse_w, fuse_b, local_w, local_b, change_w, change_b, global_norm_w, global_norm_b,
+            global_w, global_b;
         struct attend_offsets global;
     } branch;
 };
@@ -39,12 +40,15 @@ struct discriminator_acts {
     real *mean, *rstd;                              /* the LayerNorm's statistics of features */
     elem *norm, *fused_raw, *fused;                 /* [B F, W], [B F, dim] twice */
     resid *frame, *reference, *later, *consistency; /* [B, F | 1 | F-1 | 1, dim] */
+    resid *difference;                              /* [B, F-1, dim]: later less reference */
+    elem *difference_elem, *change_raw, *change;    /* [B, F-1, dim] */
     real *global_mean, *global_rstd;
     elem *global_norm; /* [B, dim] */
     real *local_all;   /* [B, F] */
     /* Backward only: */
     struct reader_scratch scratch, global_scratch;
-    elem *dlogit, *dfused, *dnorm, *dglobal_norm;
+    elem *dlogit, *dfused, *dnorm, *dglobal_norm, *dchange, *ddifference;
+    resid *one_frame; /* [B, dim] */
     resid *dreference, *dlater, *dframe, *dfeatures, *dtok;
     resid *dtap[TAPS]; /* [B F P, dim] */
 };
@@ -96,6 +100,8 @@ static void add_heads(struct discriminator *d) {
     d->heads->branch.fuse_b = add(t, slice, "fuse.bias", INIT_ZERO, 0, 0, dim);
     d->heads->branch.local_w = add(t, slice, "local.weight", INIT_NORMAL, small, 1, dim);
     d->heads->branch.local_b = add(t, slice, "local.bias", INIT_ZERO, 0, 0, 1);
+    d->heads->branch.change_w = add(t, slice, "global.change.weight", INIT_NORMAL, 1 / sqrt((double)dim), dim, dim);
+    d->heads->branch.change_b = add(t, slice, "global.change.bias", INIT_ZERO, 0, 0, dim);
     attend_params(&d->heads->branch.global, t, slice, "discriminator.global.attend", dim);
     d->heads->branch.global_norm_w = add(t, slice, "global.norm.weight", INIT_ONE, 0, 0, dim);
     d->heads->branch.global_norm_b = add(t, slice, "global.norm.bias", INIT_ZERO, 0, 0, dim);
@@ -141,6 +147,10 @@ static void take_branches(struct discriminator_acts *a, long width, long dim, st
     a->reference = ARENA_TAKE(arena, "discriminator features", resid, B * dim);
     a->later = ARENA_TAKE(arena, "discriminator features", resid, later * dim);
     a->consistency = ARENA_TAKE(arena, "discriminator features", resid, B * dim);
+    a->difference = ARENA_TAKE(arena, "discriminator features", resid, later * dim);
+    a->difference_elem = ARENA_TAKE(arena, "discriminator features", elem, later * dim);
+    a->change_raw = ARENA_TAKE(arena, "discriminator features", elem, later * dim);
+    a->change = ARENA_TAKE(arena, "discriminator features", elem, later * dim);
     a->global_mean = ARENA_TAKE(arena, "discriminator statistics", real, B);
     a->global_rstd = ARENA_TAKE(arena, "discriminator statistics", real, B);
     a->global_norm = ARENA_TAKE(arena, "discriminator features", elem, B * dim);
@@ -149,6 +159,9 @@ static void take_branches(struct discriminator_acts *a, long width, long dim, st
     a->dfused = ARENA_TAKE(arena, "discriminator gradients", elem, n * dim);
     a->dnorm = ARENA_TAKE(arena, "discriminator gradients", elem, n * width);
     a->dglobal_norm = ARENA_TAKE(arena, "discriminator gradients", elem, B * dim);
+    a->dchange = ARENA_TAKE(arena, "discriminator gradients", elem, later * dim);
+    a->ddifference = ARENA_TAKE(arena, "discriminator gradients", elem, later * dim);
+    a->one_frame = ARENA_TAKE(arena, "discriminator gradients", resid, B * dim);
     a->dreference = ARENA_TAKE(arena, "discriminator gradients", resid, B * dim);
     a->dlater = ARENA_TAKE(arena, "discriminator gradients", resid, later * dim);
     a->dframe = ARENA_TAKE(arena, "discriminator gradients", resid, n * dim);
@@ -231,6 +244,18 @@ static void spread(real *to, long pitch, const real *packed, long n, long rows) 
                   (size_t)rows);
 }
 
+/* Adds to each later frame's feature what its difference from the reference's gives: GELU(Linear(difference)). */
+static void change_forward(const struct discriminator *d, const elem *w, struct discriminator_acts *a) {
+    const struct discriminator_heads *h = d->heads;
+    long B = a->B, F = a->F, dim = d->trunk.config.dim, n = B * (F - 1);
+    for (int f = 0; f < F - 1; f++) spread(a->difference + f * dim, (F - 1) * dim, a->reference, dim, B);
+    real_axpby(a->difference, 1, a->later, -1, n * dim);
+    elem_from_real(a->difference_elem, a->difference, n * dim);
+    linear_gelu_forward(a->change, a->change_raw, a->difference_elem, w + h->branch.change_w, w + h->branch.change_b, n,
+                        dim, dim);
+    real_add_elem(a->later, a->change, n * dim);
+}
+
 static void branches_forward(const struct discriminator *d, const elem *w, struct discriminator_acts *a, real *local,
                              real *global) {
     const struct discriminator_heads *h = d->heads;
@@ -246,6 +271,7 @@ static void branches_forward(const struct discriminator *d, const elem *w, struc
     real_from_elem(a->frame, a->fused, n * dim);
     gather(a->reference, a->frame, F * dim, dim, B);
     gather(a->later, a->frame + dim, F * dim, (F - 1) * dim, B);
+    change_forward(d, w, a);
     attend_forward(&a->global_shape, &h->branch.global, w, &a->global, a->consistency, a->reference, a->later);
     layernorm_forward(a->global_norm, a->global_mean, a->global_rstd, a->consistency, w + h->branch.global_norm_w,
                       w + h->branch.global_norm_b, B, dim, eps);
@@ -339,6 +365,24 @@ int discriminator_forward(const struct discriminator *d, const struct params *pa
 
 static real *grad_at(real *grads, size_t offset) { return grads ? grads + offset : NULL; }
 
+/* Adds to dlater and dreference what came through the differences. */
+static void change_backward(const struct discriminator *d, const elem *w, real *g, struct discriminator_acts *a) {
+    const struct discriminator_heads *h = d->heads;
+    long B = a->B, F = a->F, dim = d->trunk.config.dim, n = B * (F - 1);
+    elem_from_real(a->dchange, a->dlater, n * dim);
+    gelu_backward(a->dchange, a->dchange, a->change_raw, n * dim);
+    if (g)
+        linear_backward_weight(g + h->branch.change_w, g + h->branch.change_b, a->dchange, a->difference_elem, n, dim,
+                               dim);
+    linear_backward_input(a->ddifference, a->dchange, w + h->branch.change_w, n, dim, dim, 0);
+    real_add_elem(a->dlater, a->ddifference, n * dim);
+    real_from_elem(a->difference, a->ddifference, n * dim);
+    for (int f = 0; f < F - 1; f++) {
+        gather(a->one_frame, a->difference + f * dim, (F - 1) * dim, dim, B);
+        real_axpby(a->dreference, -1, a->one_frame, 1, B * dim);
+    }
+}
+
 /* Goes back from the logits' gradients to dframe and on to dfeatures. */
 static void branches_backward(const struct discriminator *d, const elem *w, real *g, struct discriminator_acts *a,
                               const real *dlocal, const real *dglobal) {
@@ -355,6 +399,7 @@ static void branches_backward(const struct discriminator *d, const elem *w, real
                        dim);
     attend_backward(&a->global_shape, &h->branch.global, w, g, &a->global, &a->global_scratch, a->dreference, a->dlater,
                     a->reference, a->later);
+    change_backward(d, w, g, a);
     spread(a->dframe, F * dim, a->dreference, dim, B);
     spread(a->dframe + dim, F * dim, a->dlater, (F - 1) * dim, B);
 

@@ -56,7 +56,7 @@ static void open_world(struct world *w, double r1, double r2) {
     CHECK(refine_step_prepare(&w->step));
     CHECK(device_sync());
     random_condition(&w->condition);
-    small_open(&w->discriminator, &w->step.discriminator.trunk.table, 0.2);
+    small_open(&w->discriminator, &w->step.discriminator.network.trunk.table, 0.2);
     small_without_kinks(&w->discriminator);
     w->all = w->step.B * w->step.rollout.clip;
     w->truth = small_reals(&w->discriminator, w->all, 1);
@@ -89,15 +89,19 @@ static double discriminator_loss(struct world *w, int heads_only) {
     mem_zero(w->discriminator.params.grads, sizeof(real) * w->discriminator.total);
     mem_zero(w->loss, sizeof(real));
     struct batch_part b = whole_batch(w);
-    CHECK(refine_discriminator_gradient(&w->step, &w->discriminator.params, &b, w->made, 3, 1, heads_only, w->loss));
+    struct batch_part made = b;
+    made.clips = w->made;
+    CHECK(
+        discriminator_gradient(&w->step.discriminator, &w->discriminator.params, &b, &made, 3, 1, heads_only, w->loss));
     return download_loss(w);
 }
 
 static double generator_loss(struct world *w, const real *made) {
     struct params frozen = {.table = w->discriminator.params.table, .weights = w->discriminator.params.weights};
-    struct batch_part b = whole_batch(w);
+    struct batch_part b = whole_batch(w), fake = b;
+    fake.clips = made;
     mem_zero(w->loss, sizeof(real));
-    CHECK(refine_generator_gradient(&w->step, &frozen, &b, made, 3, w->g, w->loss));
+    CHECK(discriminator_generator_gradient(&w->step.discriminator, &frozen, &b, &fake, 3, w->g, w->loss));
     return download_loss(w);
 }
 
@@ -140,13 +144,13 @@ static void check_discriminator(double r1, double r2) {
     close_world(&w);
 }
 
-static void discriminator_gradient(void **state) {
+static void gradient_of_the_discriminator(void **state) {
     (void)state;
     check_discriminator(0.3, 0.2);
     check_discriminator(0, 0.4);
 }
 
-static void generator_gradient(void **state) {
+static void gradient_of_the_generator(void **state) {
     (void)state;
     struct world w;
     open_world(&w, 0, 0);
@@ -169,7 +173,7 @@ static void heads_alone_leave_the_trunk(void **state) {
     open_world(&w, 0.3, 0.3);
     discriminator_loss(&w, 1);
     const struct param_table *t = w.discriminator.params.table;
-    long trunk = (long)t->slice_offset[w.step.discriminator.head_slice], n = (long)w.discriminator.total;
+    long trunk = (long)t->slice_offset[w.step.discriminator.network.head_slice], n = (long)w.discriminator.total;
     const real *grads = w.discriminator.params.grads;
     assert_true(small_dot(grads, grads, trunk) == 0);
     assert_true(small_dot(grads + trunk, grads + trunk, n - trunk) > 0);
@@ -177,10 +181,11 @@ static void heads_alone_leave_the_trunk(void **state) {
 }
 
 /* The whole loss without the pairs', from the logits as they were judged: a mean a branch, its weight on each. */
-static double penalty_of(const struct world *w, enum refine_input still, enum refine_input moved) {
+static double penalty_of(const struct world *w, enum judged_input still, enum judged_input moved) {
     const struct refine_config *c = &w->config.refine;
     long B = w->step.B, local = B * (w->step.F - 1);
-    real *a = small_host(w->step.logits[still], local + B), *b = small_host(w->step.logits[moved], local + B);
+    real *a = small_host(w->step.discriminator.logits[still], local + B),
+         *b = small_host(w->step.discriminator.logits[moved], local + B);
     double sum[BRANCHES] = {0};
     for (long i = 0; i < local + B; i++) {
         double slope = ((double)b[i] - (double)a[i]) / c->fd_step;
@@ -233,9 +238,9 @@ static void references_are_alike(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(discriminator_gradient), cmocka_unit_test(generator_gradient),
-                                       cmocka_unit_test(heads_alone_leave_the_trunk),
-                                       cmocka_unit_test(penalties_are_means_by_branch),
-                                       cmocka_unit_test(references_are_alike)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient_of_the_discriminator), cmocka_unit_test(gradient_of_the_generator),
+        cmocka_unit_test(heads_alone_leave_the_trunk), cmocka_unit_test(penalties_are_means_by_branch),
+        cmocka_unit_test(references_are_alike)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,6 +341,30 @@ static void finds_the_newest_whole_one(void **state) {
     assert_int_equal(files_in(name), 2);
 }
 
+/* The best state is kept beside the newest until another one is the best; it may be damaged or gone, and is said so. */
+static void the_best_is_kept(void **state) {
+    (void)state;
+    char run[200], name[400], found[400];
+    snprintf(run, sizeof run, "%s/best_run", folder);
+    snprintf(name, sizeof name, "%s/checkpoints", run);
+    assert_int_equal(state_best(run, found, sizeof found), OK);
+    assert_string_equal(found, "");
+    assert_int_equal(file_make_folders(name), OK);
+    for (int step = 1; step <= 4; step++) {
+        snprintf(name, sizeof name, "%s/checkpoints/step_%08d.h5", run, step);
+        assert_int_equal(save(name, step), OK);
+        if (step <= 2) assert_int_equal(state_mark_best(run, step), OK);
+        assert_int_equal(state_prune(run, 1, 0), OK);
+        assert_int_equal(state_best(run, found, sizeof found), OK);
+        assert_int_equal(seed_of(found), step < 2 ? step : 2);
+    }
+    snprintf(name, sizeof name, "%s/checkpoints", run);
+    assert_int_equal(files_in(name), 5); /* two states, their sums, the link */
+    assert_int_equal(truncate(found, 1000), 0);
+    assert_int_equal(state_best(run, found, sizeof found), ERR_INPUT);
+    assert_non_null(strstr(error_text(), "best state"));
+}
+
 /* What was found whole is not read again while it looks the same: damage that leaves length and time shows that. */
 static void reads_through_once(void **state) {
     (void)state;
@@ -391,6 +415,7 @@ int main(void) {
         cmocka_unit_test(survives_kills),
         cmocka_unit_test(survives_every_rename),
         cmocka_unit_test(finds_the_newest_whole_one),
+        cmocka_unit_test(the_best_is_kept),
         cmocka_unit_test(reads_through_once),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

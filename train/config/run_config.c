@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/fileio.h"
+#include "checkpoints/state.h"
 
 static const char *const persons_names[] = {"test", "development", NULL};
+static const char *const states_names[] = {"newest", "best", NULL};
 static const char *const mute_input_names[] = {"none", "talk", "listen", "both", NULL}; /* bits: talk, listen */
 const char *const comm_transports[] = {"auto", "single", "tcp", "mpi", "nccl", NULL};
 static const char *const fault_names[] = {"stop", "rollback", NULL};
@@ -42,6 +45,11 @@ static const struct config_field common[] = {
         "Latent frames of a training clip: the reference and whole chunks, so 1 + a multiple of causal.chunk."),
     INT("samples", samples, 1, 64, "4",
         "Number of held-out clips that a stage shows as pictures or videos when it takes samples."),
+    INT("development_clips", development_clips, 1, 65536, "16",
+        "Number of held-out clips by which a stage with best_every tells its best state; taken `samples` at a time."),
+    CHOICE("states", states, states_names, "newest",
+           "Which state of another stage's folder is taken, by stages, export and probe. newest: the last one; best: "
+           "the one that the stage's best_every found, where there is one."),
 
     TEXT("negative.file", negative.file, "",
          "File of prompts' embeddings (text_embed writes it), one of which guidance has in place of no text; empty: "
@@ -200,6 +208,17 @@ const struct config_field *run_config_fields(int *count) {
             if (field->type == CONFIG_REALS) field->count_offset += sections[s].at;
         }
     return all;
+}
+
+int run_config_source(const struct run_config *config, const char *path, const char *stage, char *source, size_t size) {
+    char folder[FILE_PATH_MAX];
+    if (path[0] && snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
+        return error_set(ERR_USAGE, "%.80s...: the path is too long", path);
+    if (!path[0]) TRY(file_join(folder, sizeof folder, config->run, stage));
+    if (config->states == STATES_BEST) TRY(state_best(folder, source, size));
+    if (config->states == STATES_BEST && source[0]) return OK;
+    if (snprintf(source, size, "%s", folder) < (int)size) return OK;
+    return error_set(ERR_USAGE, "%.80s...: the path is too long", folder);
 }
 
 struct optimiser_config *run_config_optimiser(struct run_config *config, int i, const char **network) {

@@ -60,6 +60,9 @@ struct evaluate_config {
     struct sampler_config sampler; /* the teacher's */
 };
 
+/* Which state of a stage's folder others take. */
+enum which_state { STATES_NEWEST, STATES_BEST };
+
 /* Prompt that guidance has in place of no text. */
 enum { PROMPT_TEXT = 1024 };
 struct negative_config {
@@ -80,8 +83,10 @@ struct run_config {
     int workspace_mib; /* limit of the scratch memory of kernels and libraries; 0: none */
     int deterministic; /* 1: cuda takes no algorithm that adds in another order each time */
     struct fault_config faults;
-    int frames;  /* latent frames F of a training clip: 1 + a multiple of causal.chunk */
-    int samples; /* held-out clips that a stage shows */
+    int frames;            /* latent frames F of a training clip: 1 + a multiple of causal.chunk */
+    int samples;           /* held-out clips that a stage shows */
+    int development_clips; /* held-out clips that a stage measures */
+    int states;            /* enum which_state: the one that is taken of another stage's folder */
     struct comm_config comm;
     struct shard_config shard;
     struct lora_settings lora;
@@ -109,6 +114,9 @@ int run_config_describe_section(const char *name, FILE *file);
 /* Settings of optimiser number i of all stages, NULL after the last; *network: its network's name in lora.networks,
    NULL where that takes no adapters. */
 struct optimiser_config *run_config_optimiser(struct run_config *config, int i, const char **network);
+/* Where a stage's weights are: `path`, a value of the config, or the folder RUN/STAGE where that is empty. Of a folder
+   it is the best state, where `states` asks for it and the folder has one. ERR_USAGE: a path is too long. */
+int run_config_source(const struct run_config *config, const char *path, const char *stage, char *source, size_t size);
 /* Seed of a stage's own random numbers and order of clips: the run's for the first stage, another for each other one,
    so that no stage sees the clips in the order, or draws the noise, that another did. */
 uint64_t run_config_seed(const struct run_config *config, const char *stage);

@@ -34,20 +34,38 @@ void flow_matching_prepare(struct flow_matching *f) {
     levels_fill(&f->levels, f->weight, 1.0 / ((double)f->batch * (f->F - 1)));
 }
 
-int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
-                           struct dit_acts *acts, const real *x, const struct condition_batch *condition,
-                           const struct part *part, const struct level_config *level, int purpose,
-                           const struct step_random *random, real *loss) {
+/* Computes the loss and its gradient by the velocity, f->slope. */
+static int forward(struct flow_matching *f, const struct dit *net, const struct params *params, struct dit_acts *acts,
+                   const real *x, const struct condition_batch *condition, const struct part *part,
+                   const struct level_config *level, int purpose, const struct step_random *random, real *loss,
+                   struct dit_input *in) {
     long all = (long)part->count * f->clip, groups = (long)part->count * f->F;
     levels_draw(&f->levels, f->noise, level, random, purpose, part, f->size);
     levels_noise(&f->levels, f->noisy, x, f->noise, f->size);
     mem_copy(f->target, f->noise, (size_t)all * sizeof(real));
     real_axpby(f->target, -1, x, 1, all);
 
-    struct dit_input in = condition_batch_clip(condition, 0, f->noisy, f->clip, f->levels.t);
+    *in = condition_batch_clip(condition, 0, f->noisy, f->clip, f->levels.t);
     dit_condition_reset(acts, 1, 1);
-    TRY(dit_forward(net, params, acts, &in, f->velocity, f->clip));
+    TRY(dit_forward(net, params, acts, in, f->velocity, f->clip));
     mse_loss(loss, f->slope, f->velocity, f->target, f->weight, groups, f->size);
+    return OK;
+}
+
+int flow_matching_loss(struct flow_matching *f, const struct dit *net, const struct params *params,
+                       struct dit_acts *acts, const real *x, const struct condition_batch *condition,
+                       const struct part *part, const struct level_config *level, int purpose,
+                       const struct step_random *random, real *loss) {
+    struct dit_input in;
+    return forward(f, net, params, acts, x, condition, part, level, purpose, random, loss, &in);
+}
+
+int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,
+                           struct dit_acts *acts, const real *x, const struct condition_batch *condition,
+                           const struct part *part, const struct level_config *level, int purpose,
+                           const struct step_random *random, real *loss) {
+    struct dit_input in;
+    TRY(forward(f, net, params, acts, x, condition, part, level, purpose, random, loss, &in));
     struct dit_gradients gradients = {.dvelocity = f->slope, .dvelocity_stride = f->clip};
     return dit_backward(net, params, acts, &in, &gradients);
 }

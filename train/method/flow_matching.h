@@ -21,6 +21,11 @@ void flow_matching_free(struct flow_matching *f);
 /* Writes the constants, once the memory is there. */
 void flow_matching_prepare(struct flow_matching *f);
 
+/* Adds a part's share of the loss to loss [1], device; no gradients. x, purpose: as below. */
+int flow_matching_loss(struct flow_matching *f, const struct dit *net, const struct params *params,
+                       struct dit_acts *acts, const real *x, const struct condition_batch *condition,
+                       const struct part *part, const struct level_config *level, int purpose,
+                       const struct step_random *random, real *loss);
 /* Adds a part's share of the loss to loss [1], device, and its gradients to params. x: its clips [B, F, C, H, W];
    purpose: the noise's (base/philox.h). */
 int flow_matching_gradient(struct flow_matching *f, const struct dit *net, const struct params *params,

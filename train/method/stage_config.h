@@ -18,6 +18,8 @@ struct stage_config {
     long log_every, sample_every, save_every; /* steps; samples and states are made at the end too; 0: only there */
     int keep;                                 /* number of the last states that are kept */
     long keep_every;                          /* states of steps that are multiples of this are kept too; 0: none */
+    long best_every;                          /* steps from one measure of development to the next; 0: none */
+    int best_patience;                        /* measures without a better one that end the stage; 0: never */
 };
 enum run_recompute { RECOMPUTE_NONE, RECOMPUTE_BLOCK };
 extern const char *const recompute_names[], *const solver_names[], *const schedule_names[];
@@ -38,7 +40,12 @@ extern const char *const recompute_names[], *const solver_names[], *const schedu
              "Steps from one checkpoint to the next; 0: at the end only."),                                            \
         INT(key ".keep", member.keep, 1, 1000, "2", "Number of checkpoints that are kept: the last ones."),            \
         LONG(key ".keep_every", member.keep_every, 0, 1e9, "0",                                                        \
-             "Keeps the checkpoints of steps that are multiples of this for good; 0: of none.")
+             "Keeps the checkpoints of steps that are multiples of this for good; 0: of none."),                       \
+        LONG(key ".best_every", member.best_every, 0, 1e9, "0",                                                        \
+             "Steps from one measure of held-out clips (development_clips) to the next; the checkpoint with the "      \
+             "smallest one is kept as checkpoints/best.h5. 0: nothing is measured."),                                  \
+        INT(key ".best_patience", member.best_patience, 0, 1000000, "0",                                               \
+            "Ends the stage early when so many measures in a row were no better than the best before; 0: never.")
 
 /* The rows of a stage's settings, for its table of keys. key: "distill"; member: the struct stage_config in the
    stage's settings. SAMPLER_KEYS: those of a struct sampler_config (model/dit/sampler.h). */

@@ -66,6 +66,7 @@ static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     TRY(run_config_load(&s->config, args.words[0], args.overrides, args.override_count));
     TRY(run_config_text(&s->config, &s->config_text));
     s->settings = (const struct stage_config *)((const char *)&s->config + s->program->settings);
+    TRY(stage_best_check(s));
     TRY(stage_join(s));
     TRY(dit_create(&s->net, &s->config.model, 0));
     s->table = &s->net.table;
@@ -80,24 +81,17 @@ static int open_stage(struct stage *s, int argc, char **argv, int *go_on) {
     return OK;
 }
 
-static int source_of(const struct stage *s, const char *path, const char *stage, char *out, size_t size) {
-    if (!path[0]) return file_join(out, size, s->config.run, stage);
-    if (snprintf(out, size, "%s", path) >= (int)size)
-        return error_set(ERR_USAGE, "%.80s...: the path is too long", path);
-    return OK;
-}
-
 int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
                       enum weights_choice source, struct optimiser *optimiser) {
     char from[FILE_PATH_MAX];
-    TRY(source_of(s, path, stage, from, sizeof from));
+    TRY(run_config_source(&s->config, path, stage, from, sizeof from));
     return train_state_load_master(from, network, source, &s->net.table, optimiser);
 }
 
 int stage_load_frozen(const struct stage *s, const char *path, const char *stage, const char *network,
                       struct frozen_weights *weights) {
     char from[FILE_PATH_MAX];
-    TRY(source_of(s, path, stage, from, sizeof from));
+    TRY(run_config_source(&s->config, path, stage, from, sizeof from));
     return train_state_load_frozen(from, network, weights);
 }
 
@@ -113,6 +107,7 @@ static void layout_batch(struct stage *s, struct arena *arena) {
     s->shown = s->config.samples;
     batch_feed_layout(&s->feed, &s->config.model, s->split.count, s->config.frames, arena);
     device_batch_layout(&s->held_out, &s->config.model, s->shown, s->config.frames, arena);
+    if (stage_measures(s)) device_batch_layout(&s->development, &s->config.model, s->shown, s->config.frames, arena);
     use_batch(s, &s->feed.batch[s->feed.now]);
 }
 
@@ -146,6 +141,9 @@ static int layout_all(struct stage *s) {
     train_state_integer(&s->saved, "batches", &s->batches);
     train_state_integer(&s->saved, "rollbacks", &s->rollbacks);
     train_state_newer_integer(&s->saved, "data_sum", &s->data_sum);
+    train_state_newer_integer(&s->saved, "best_step", &s->best_step);
+    train_state_newer_integer(&s->saved, "best_value", &s->best_value);
+    train_state_newer_integer(&s->saved, "best_waited", &s->best_waited);
     TRY(s->program->layout(s->self, &s->state_memory, &s->activation_memory));
     sharding_layout(&s->shards, &s->state_memory);
     train_state_layout(&s->saved, &s->staging_memory);
@@ -239,6 +237,11 @@ static int check_data(const struct stage *s) {
     const struct dataset_shape wanted = wanted_shape(s);
     TRY(dataset_expect(s->set, &wanted));
     if (!dataset_rows(s->set, SPLIT_TRAIN)) return error_set(ERR_INPUT, "the data set has no training clips");
+    if (stage_measures(s) && !dataset_rows(s->set, SPLIT_HELD_OUT))
+        return error_set(ERR_INPUT,
+                         "the data set has no held-out clips, which %s.best_every measures (prepare's "
+                         "held_out makes some)",
+                         s->program->section->name);
     return OK;
 }
 
@@ -348,7 +351,7 @@ static int make_ready(struct stage *s) {
 
 /* ---- steps ---- */
 
-static int goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_stopped(s); }
+static int goes_on(struct stage *s) { return s->step < s->settings->steps && !stage_early(s) && !stage_stopped(s); }
 
 int stage_next_batch(struct stage *s) {
     double before = clock_seconds();
@@ -412,17 +415,21 @@ int stage_report(struct stage *s, long step, const struct optimiser_report *acco
     log_status("%s", line);
     if ((step + 1) % s->settings->log_every == 0 || step + 1 == s->settings->steps) log_line("%s", line);
     TRY(stage_checkpoint_ended(s, train_state_poll(&s->saved)));
+    if (s->saved_step >= s->best_step) TRY(stage_mark_best(s));
     stage_watch(s, step, account, extra, extra_count);
     return stage_check_skips(s, step, account);
 }
 
+/* 1 after the last step. */
+static int is_last(const struct stage *s) { return s->step == s->settings->steps || stage_early(s); }
+
 static int sample_due(const struct stage *s) {
-    if (s->step == s->settings->steps) return 1;
+    if (is_last(s)) return 1;
     return s->settings->sample_every && s->step % s->settings->sample_every == 0;
 }
 
 static int save_due(const struct stage *s) {
-    if (s->step == s->settings->steps) return 1;
+    if (is_last(s) || (s->best_unmarked && s->best_step == s->step)) return 1;
     return s->settings->save_every && s->step % s->settings->save_every == 0 && !s->skipping;
 }
 
@@ -431,6 +438,7 @@ static int save(struct stage *s) {
     if (s->folder.metrics) TRY(metrics_sync(s->folder.metrics));
     struct state_keeping keeping = {s->settings->keep, s->settings->keep_every, s->config_text};
     TRY(stage_checkpoint_ended(s, train_state_wait(&s->saved)));
+    if (s->best_step != s->step) TRY(stage_mark_best(s));
     TRY(train_state_save(&s->saved, s->folder.path, (long)s->step, &keeping));
     s->saved_step = s->step;
     s->rolled_back = 0;
@@ -484,12 +492,13 @@ static int train(struct stage *s) {
         count_step(s);
         if ((long)s->step == first + 1) log_served(s);
         TRY(report_to(s, &reported, (long)s->step - 2));
-        if (save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
+        if (stage_best_due(s) || save_due(s) || sample_due(s)) TRY(report_to(s, &reported, (long)s->step - 1));
         if (s->fault) {
             TRY(stage_roll_back(s));
             reported = (long)s->step - 1;
             continue;
         }
+        if (stage_best_due(s)) TRY(stage_judge(s));
         if (save_due(s)) TRY(save(s));
         if (sample_due(s)) TRY(s->program->show(s->self));
         start_clock(s);
@@ -521,6 +530,7 @@ static int finish(struct stage *s, int *exit_code) {
     if (s->comm_code) return s->comm_code; /* the job failed, and the run stopped for that */
     if (s->saved_step != s->step) TRY(save(s));
     TRY(train_state_wait(&s->saved)); /* the last state must be written, whatever faults.checkpoint says */
+    TRY(stage_mark_best(s));
     *exit_code = s->stop ? 128 + s->stop : 0;
     log_status("%s", "");
     log_memory(s);
@@ -582,7 +592,7 @@ int stage_main(struct stage *s, const struct stage_program *program, void *self,
     memset(s, 0, sizeof *s);
     s->program = program;
     s->self = self;
-    s->saved_step = -1;
+    s->saved_step = s->best_step = s->measured_step = -1;
     s->folder.lock = -1;
     int exit_code = 0, code = run(s, argc, argv, &exit_code);
     return close_stage(s, code, exit_code);

@@ -7,7 +7,7 @@
      plans the memory and prints the plan; --plan ends here     layout and work for the plan; layout again in memory
      opens run folder and data set, reads the newest state      load: all weights, or those that no state holds
      writes config.yaml, opens metrics and loader               warm_up
-     makes steps until the last one or a signal                 step; report, one step late; save; show
+     makes steps until the last one or a signal                 step; report, one step late; measure; save; show
      saves a state unless the last step has                     save
      waits for the thread that writes it, frees everything      free
 
@@ -22,8 +22,8 @@
 #include "train/stage/run_folder.h"
 #include "train/state/state.h"
 
-/* The functions that a stage brings. self is the pointer that stage_main was given. network, work, workspace, warm_up
-   and save may be NULL. */
+/* The functions that a stage brings. self is the pointer that stage_main was given. network, work, workspace, warm_up,
+   save and measure may be NULL. */
 struct stage_program {
     const struct config_section *section; /* its keys; its name is the program's */
     size_t settings;                      /* offset of its struct stage_config in struct run_config */
@@ -39,7 +39,10 @@ struct stage_program {
     int (*report)(void *self, long step);  /* gives that step's account and figures to stage_report */
     int (*save)(void *self);               /* writes files of its own before every state */
     int (*show)(void *self);               /* makes samples (stage_show) */
-    void (*free)(void *self);              /* frees everything; members that were never laid out are zero */
+    /* Measures the network on held-out clips (stage_each_held_out), the less the better; NULL: the stage has no such
+       measure. Called between two steps. */
+    int (*measure)(void *self, double *value);
+    void (*free)(void *self); /* frees everything; members that were never laid out are zero */
 };
 /* Fills in a stage_program from functions of these names; `...`: those that not every stage has. settings_member: the
    stage's member of struct run_config. */
@@ -88,10 +91,12 @@ struct stage {
     struct loader *loader;
     struct train_state saved; /* networks, arrays and integers that a state holds */
     /* Integers of the state. */
-    int64_t step;      /* steps done */
-    int64_t batches;   /* batches taken from the loader */
-    int64_t rollbacks; /* rollbacks of the whole run */
-    int64_t data_sum;  /* checksum of the data set (dataset_sum); -1: not known yet */
+    int64_t step;                  /* steps done */
+    int64_t batches;               /* batches taken from the loader */
+    int64_t rollbacks;             /* rollbacks of the whole run */
+    int64_t data_sum;              /* checksum of the data set (dataset_sum); -1: not known yet */
+    int64_t best_step, best_value; /* step with the least measure of held-out clips (-1: none yet); in billionths */
+    int64_t best_waited;           /* measures since then */
     /* Faults. */
     int64_t saved_step; /* step of the last state; -1: there is none */
     long updates;       /* updates that this process has accounted for */
@@ -106,9 +111,12 @@ struct stage {
     real *clips; /* [split, F, C, H, W] */
     real *far;   /* [split, C, H, W]: references from other moments of the clips, where far_references is set */
     struct condition_batch condition;
+    int64_t measured_step; /* step of the last measure; -1: none yet */
+    int best_unmarked;     /* 1: the link to the best state is still to be set, when that is written */
     /* Held-out clips that are shown. */
     int shown;
     struct device_batch held_out;
+    struct device_batch development; /* held-out clips on their way through a measure; only with best_every */
     float *shown_pictures; /* host [shown, 4F-3, 3, height, width] in [-1, 1]: true pictures; NULL: there are none */
     float *negative;       /* host [text_len, text_dim]: prompt in place of the empty one; NULL: none */
     /* Times and warnings. */
@@ -148,6 +156,15 @@ int stage_show(struct stage *s, const char *label, const real *latents);
 /* Writes them of finished video frames, truth and made [shown, 4F-3, 3, height, width], host in [-1, 1]. */
 int stage_show_frames(struct stage *s, const char *label, const float *truth, const float *made);
 
+/* 1: the config asks for measures of held-out clips (best_every). */
+int stage_measures(const struct stage *s);
+/* Number of batches of held-out clips that a stage is measured by: as many whole ones as there are, one at least. */
+int stage_held_out_batches(const struct stage *s);
+/* Gives `take` the held-out clips that a stage is measured by, development_clips of them, `shown` at a time: always the
+   same ones, in the same order; number: that of the batch. */
+int stage_each_held_out(struct stage *s, int (*take)(void *user, const struct device_batch *clips, int number),
+                        void *user);
+
 /* Load a network's weights from another stage: from `path`, a value of the config, or from RUN/STAGE when that is
    empty. stage_load_master: into an optimiser's master weights, to train on; stage_load_frozen: to read only. */
 int stage_load_master(const struct stage *s, const char *path, const char *stage, const char *network,
@@ -180,6 +197,19 @@ void stage_watch(struct stage *s, long step, const struct optimiser_report *acco
 int stage_checkpoint_ended(struct stage *s, int code);
 /* Opens loader and metrics again, from s->batches and s->step on. */
 int stage_restart_data(struct stage *s);
+
+/* ---- best.c, for stage.c ---- */
+
+/* ERR_USAGE: it does, and the stage has none. */
+int stage_best_check(const struct stage *s);
+/* 1: a measure is due after this step; a number of measures in a row were no better, and the stage is to end. */
+int stage_best_due(const struct stage *s);
+int stage_early(const struct stage *s);
+/* Measures, writes the metric `development`, logs, and decides whether this step is the best one (best_step). All ranks
+   call it. */
+int stage_judge(struct stage *s);
+/* Sets the link to the best state, if that is due and the state is written. */
+int stage_mark_best(struct stage *s);
 
 /* ---- job.c, for stage.c ---- */
 

@@ -28,7 +28,7 @@ enum { STATE_NAME_MAX = 128, STATE_COUNTS = 3 };
 static const char *const state_array_names[] = {"master", "m", "v", "ema"};
 static const char *const state_count_names[STATE_COUNTS] = {"updates", "skipped", "skipped_in_row"};
 
-enum { STATE_NETWORKS_MAX = 4, STATE_INTEGERS_MAX = 16, STATE_ROWS_MAX = 16 };
+enum { STATE_NETWORKS_MAX = 4, STATE_INTEGERS_MAX = 24, STATE_ROWS_MAX = 16 };
 struct saved_network {
     const char *name; /* "teacher", "student", "critic", "discriminator" */
     struct optimiser *optimiser;
