@@ -49,8 +49,8 @@ int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
 /* Opens only the codec, with the decoder that the description names in its place. */
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);
-/* Plans the codec and the decoder in its place: what all streams share; what a stream takes that decodes. A plan that is
-   NULL is left out. A codec that works on the host (pca) is not listed: it keeps a few frames. */
+/* Plans the codec and the decoder in its place: what all streams share; what a stream takes that decodes. A plan that
+   is NULL is left out. A codec that works on the host (pca) is not listed: it keeps a few frames. */
 int student_plan_codec(const struct student_description *description, struct memory_plan *shared,
                        struct memory_plan *stream);
 

@@ -183,7 +183,8 @@ double pipeline_both(const struct pipeline *p) { return p->both; }
 
 /* Lays out the frames of a chunk, and the workspace of a decoder that works beside the network. */
 static void lay_out(struct pipeline *p, const struct student_description *d, int overlapped) {
-    size_t n = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width * FRAMES_PER_LATENT * (size_t)d->rollout.causal.chunk;
+    size_t n =
+        3 * (size_t)d->pixel_height * (size_t)d->pixel_width * FRAMES_PER_LATENT * (size_t)d->rollout.causal.chunk;
     p->frames = arena_take(&p->host, "frames", n);
     if (overlapped && device_overlaps())
         p->workspace = arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);

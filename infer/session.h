@@ -19,8 +19,8 @@ int session_open(struct session **session, const char *folder, const struct sess
    All sessions of a student are used in one thread, a chunk at a time, in any order; the student must outlive them. */
 int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed,
                         struct memory_plan *plan);
-/* Plans a session alone: cache, a stream of the codec's decoder, the audio encoder's streams. The student is prepared or
-   loaded. plan NULL: does nothing. */
+/* Plans a session alone: cache, a stream of the codec's decoder, the audio encoder's streams. The student is prepared
+   or loaded. plan NULL: does nothing. */
 int session_plan(const struct shared_student *shared, struct memory_plan *plan);
 void session_close(struct session *session); /* NULL is allowed */
 const struct student_description *session_student(const struct session *session);

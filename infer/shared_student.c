@@ -97,7 +97,7 @@ int shared_student_plan(const struct shared_student *s, struct memory_plan *plan
 
 int shared_student_load(struct shared_student *s, const char *folder) {
     const struct dit_config *c = &s->student.description.dit;
-    rollout_free(&s->work); /* of the plan */
+    rollout_free(&s->work); /* the plan needed it; it is laid out again in memory */
     TRY(arena_commit(&s->buffers));
     TRY(layout(s));
     shared_student_use(s);

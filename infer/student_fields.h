@@ -1,6 +1,6 @@
 /* student_fields.h: the keys that say how a student is run and where its parts lie, written once for all programs that
-   open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, weights_mib, text, prompt, decoder,
-   codec_weights and audio_weights. */
+   open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, weights_mib, text, prompt,
+   decoder, codec_weights and audio_weights. */
 #ifndef INFER_STUDENT_FIELDS_H
 #define INFER_STUDENT_FIELDS_H
 

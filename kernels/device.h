@@ -72,7 +72,7 @@ struct device_stream *device_stream_create_urgent(void);
 int device_overlaps(void);
 void device_stream_destroy(struct device_stream *stream);
 void device_stream_use(struct device_stream *stream); /* per host thread; NULL: the default stream */
-struct device_stream *device_stream_current(void);         /* what device_stream_use set last in this thread */
+struct device_stream *device_stream_current(void);    /* what device_stream_use set last in this thread */
 /* The current stream as the device's own libraries take it (cuda: cudaStream_t); NULL on a backend on the host. */
 void *device_stream_handle(void);
 struct device_event *device_event_create(void);

@@ -21,8 +21,8 @@ const char *codec_vae_name(const struct vae_config *config);
 /* Fills in name, sizes and latents of a codec at this resolution, without weights: no operation may be called.
    ERR_INPUT: the resolution does not fit. */
 int codec_vae_describe(struct codec *codec, const struct vae_config *config, int height, int width);
-/* Plans the codec: what all streams share, which is weights and encoder, and what one stream takes to decode. A plan that
-   is NULL is left out. */
+/* Plans the codec: what all streams share, which is weights and encoder, and what one stream takes to decode. A plan
+   that is NULL is left out. */
 int codec_vae_plan(const struct vae_config *config, int height, int width, struct memory_plan *shared,
                    struct memory_plan *stream);
 /* Opens the codec. The weights belong to it from now on, even when this fails. Memory for encoding and for decoding is

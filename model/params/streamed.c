@@ -16,8 +16,7 @@
 static void spread(struct streamed *s, int count) {
     int blocks = s->table->slices - 2;
     memset(s->away, 0, (size_t)s->table->slices);
-    for (int b = 0; b < blocks; b++)
-        s->away[1 + b] = (long)(b + 1) * count / blocks > (long)b * count / blocks;
+    for (int b = 0; b < blocks; b++) s->away[1 + b] = (long)(b + 1) * count / blocks > (long)b * count / blocks;
     s->streamed = count;
 }
 
@@ -52,9 +51,9 @@ int streamed_plan(struct streamed *s, const struct param_table *table, size_t by
         if (taken <= bytes) return OK;
         if (taken < least) least = taken;
     }
-    return error_set(ERR_USAGE, "weights: %.0f MiB are too few for this network: it takes at least %.0f, of %.0f in all",
-                     (double)bytes / MEBIBYTE, (double)((least + 0xfffff) >> 20),
-                     (double)(table->total * sizeof(elem)) / MEBIBYTE);
+    return error_set(
+        ERR_USAGE, "weights: %.0f MiB are too few for this network: it takes at least %.0f, of %.0f in all",
+        (double)bytes / MEBIBYTE, (double)((least + 0xfffff) >> 20), (double)(table->total * sizeof(elem)) / MEBIBYTE);
 }
 
 /* ---- memory ---- */

@@ -10,7 +10,8 @@
      copies           | block 3 into B      | block 5 into A        |
 
    The streamed blocks are spread evenly, so that the copy of one has the time of several blocks. Where all work runs on
-   the host there is one buffer, filled when the slice is wanted. Slice 0 (embeddings) and the last slice (head) stay. */
+   the host there is one buffer, filled when the slice is wanted. Slice 0 (embeddings) and the last slice (head) always
+   stay. */
 #ifndef MODEL_PARAMS_STREAMED_H
 #define MODEL_PARAMS_STREAMED_H
 
@@ -28,15 +29,15 @@ struct slice_store {
 enum { STREAMED_BUFFERS = 2 };
 struct streamed_buffer {
     elem *memory;
-    int slice, held, pending;           /* slice in it (-1: none); acquired, not yet released; copy not yet waited for */
+    int slice, held, pending; /* slice in it (-1: none); acquired, not yet released; copy not yet waited for */
     struct device_event *filled, *left; /* the copy is done; the last user is done */
 };
 struct streamed {
     const struct param_table *table;
-    int buffers;         /* 0: every slice stays */
-    int streamed;        /* number of slices that are streamed */
-    unsigned char *away; /* [slices] 1: streamed */
-    size_t *place;       /* [slices] offset in `resident`, or, of a streamed slice, in `host` */
+    int buffers;                              /* 0: every slice stays */
+    int streamed;                             /* number of slices that are streamed */
+    unsigned char *away;                      /* [slices] 1: streamed */
+    size_t *place;                            /* [slices] offset in `resident`, or, of a streamed slice, in `host` */
     size_t resident_size, host_size, largest; /* elements: of slices that stay, of those streamed, of the largest of
                                                  those */
     elem *resident, *host;                    /* device; pinned host memory, NULL with another store */
