@@ -13,6 +13,7 @@
 #include "base/old_names.h"
 #include "base/foreign.h"
 #include "checkpoints/export_sums.h"
+#include "checkpoints/pretrained.h"
 #include "model/codec/codec.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
@@ -220,7 +221,22 @@ static int description_parse(struct student_description *d, const cJSON *root) {
 
 int student_idles(const struct student_description *d) { return d->idle >= STUDENT_IDLE_LEAST; }
 
-int student_describe(struct student_description *description, const char *folder) {
+/* Names a transformer of another tool for what it is, when it was taken for a student: `code` is the error of that. */
+static int refuse_bare(const char *path, int code) {
+    char text[512];
+    struct checkpoint c;
+    snprintf(text, sizeof text, "%s", error_text());
+    if (pretrained_is_export(path) || checkpoint_open(&c, path)) return error_set(code, "%s", text);
+    int bare = checkpoint_find(&c, "patch_embedding.weight") && !checkpoint_find(&c, "audio_proj.norm.weight");
+    checkpoint_close(&c);
+    if (!bare) return error_set(code, "%s", text);
+    return error_set(ERR_INPUT,
+                     "%s: a transformer without talk and listen modules, so no student to stream; a teacher can start "
+                     "from it (teacher.init=%s)",
+                     path, path);
+}
+
+static int describe(struct student_description *description, const char *folder) {
     char path[FILE_PATH_MAX];
     char *text;
     size_t bytes;
@@ -236,4 +252,9 @@ int student_describe(struct student_description *description, const char *folder
     if (!code && description->decoder[0])
         code = file_join(description->decoder, sizeof description->decoder, folder, STUDENT_DECODER);
     return code ? error_context(code, "%s", path) : OK;
+}
+
+int student_describe(struct student_description *description, const char *folder) {
+    int code = describe(description, folder);
+    return code == ERR_INPUT ? refuse_bare(folder, code) : code;
 }
