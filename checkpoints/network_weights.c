@@ -34,9 +34,18 @@ int network_weights_plan(struct network_weights *w, const struct param_table *ta
     return OK;
 }
 
+/* Bytes that products take for a copy of the largest weight, where weights have no copies of their own. */
+static size_t lent(const struct network_weights *w) {
+    size_t most = 0;
+    for (int i = 0; i < w->table->count; i++)
+        if (w->table->list[i].ndim == 2 && w->table->list[i].count > most) most = w->table->list[i].count;
+    return w->copied.used ? 0 : (size_t)packed_lent((long)most) * sizeof(elem);
+}
+
 void network_weights_print(const struct network_weights *w, struct memory_plan *plan) {
     memory_plan_arena(plan, &w->device);
     if (w->copied.used) memory_plan_arena(plan, &w->copied);
+    if (lent(w)) memory_plan_bytes(plan, "a weight's copy for its product", lent(w));
     if (on_host(w)) memory_plan_arena(plan, &w->host);
 }
 

@@ -10,7 +10,7 @@
 
 /* Whether the folder is an export of ours: it has config.json beside the trunk's folder or, in the first version,
    beside the trunk's file. */
-int pretrained_is_export(const char *path) {
+static int is_export(const char *path) {
     char config[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
     if (file_join(config, sizeof config, path, "config.json") || !file_exists(config)) return 0;
     if (!file_join(trunk, sizeof trunk, path, "transformer") && file_exists(trunk)) return 1;
@@ -19,7 +19,7 @@ int pretrained_is_export(const char *path) {
 
 /* Finds the file or folder of the trunk. */
 static int trunk_path(const char *path, char *trunk, size_t size) {
-    if (!pretrained_is_export(path))
+    if (!is_export(path))
         return (size_t)snprintf(trunk, size, "%s", path) < size
                    ? OK
                    : error_set(ERR_INPUT, "%.80s...: the path is too long", path);
@@ -30,7 +30,7 @@ static int trunk_path(const char *path, char *trunk, size_t size) {
 int pretrained_config(const char *path, struct dit_config *config) {
     struct student_description description;
     struct checkpoint c;
-    if (pretrained_is_export(path)) {
+    if (is_export(path)) {
         TRY(student_describe(&description, path));
         *config = description.dit;
         return OK;
@@ -78,11 +78,11 @@ static int load_audio(const struct weights_sink *sink, const struct param_table 
 int pretrained_load(const struct weights_sink *sink, const struct param_table *table, const char *path, int *audio) {
     char trunk[FILE_PATH_MAX], modules[FILE_PATH_MAX];
     int wanted = has_audio(table), found;
-    if (pretrained_is_export(path)) TRY(export_sums_check(path));
+    if (is_export(path)) TRY(export_sums_check(path));
     TRY(trunk_path(path, trunk, sizeof trunk));
     TRY(load(sink, table, trunk, wanted, &found));
     *audio = !wanted || found;
-    if (*audio || !pretrained_is_export(path)) return OK;
+    if (*audio || !is_export(path)) return OK;
     TRY(file_join(modules, sizeof modules, path, "audio.safetensors"));
     if (!file_exists(modules)) return OK;
     TRY(load_audio(sink, table, modules));
@@ -96,7 +96,7 @@ int pretrained_files_open(struct pretrained_files *files, const char *path) {
     TRY(trunk_path(path, trunk, sizeof trunk));
     TRY(checkpoint_open(&files->part[0], trunk));
     files->count = 1;
-    if (!pretrained_is_export(path)) return OK;
+    if (!is_export(path)) return OK;
     int code = file_join(modules, sizeof modules, path, "audio.safetensors");
     if (!code && file_exists(modules) && !(code = checkpoint_open(&files->part[1], modules))) files->count = 2;
     if (code) pretrained_files_close(files);

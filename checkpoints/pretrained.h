@@ -5,8 +5,6 @@
 
 #include "checkpoints/weights.h"
 
-/* 1: `path` is the folder of an exported student or teacher, not another tool's checkpoint. */
-int pretrained_is_export(const char *path);
 /* Reads the sizes of the network at `path`. Checkpoints of other tools have no latent size: height and width are 0. */
 int pretrained_config(const char *path, struct dit_config *config);
 /* Compares config.json beside the trunk with `config`. ERR_INPUT names the sizes that differ, with both values. */

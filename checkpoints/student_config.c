@@ -12,8 +12,8 @@
 #include "base/fileio.h"
 #include "base/old_names.h"
 #include "base/foreign.h"
+#include "checkpoints/checkpoint.h"
 #include "checkpoints/export_sums.h"
-#include "checkpoints/pretrained.h"
 #include "model/codec/codec.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, FORMAT_VERSION = 1 };
@@ -221,12 +221,19 @@ static int description_parse(struct student_description *d, const cJSON *root) {
 
 int student_idles(const struct student_description *d) { return d->idle >= STUDENT_IDLE_LEAST; }
 
+/* 1: the folder is laid out as a student's: config.json and the trunk's folder lie beside each other. */
+static int is_laid_out(const char *path) {
+    char config[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
+    return !file_join(config, sizeof config, path, "config.json") && file_exists(config) &&
+           !file_join(trunk, sizeof trunk, path, "transformer") && file_exists(trunk);
+}
+
 /* Names a transformer of another tool for what it is, when it was taken for a student: `code` is the error of that. */
 static int refuse_bare(const char *path, int code) {
     char text[512];
     struct checkpoint c;
     snprintf(text, sizeof text, "%s", error_text());
-    if (pretrained_is_export(path) || checkpoint_open(&c, path)) return error_set(code, "%s", text);
+    if (is_laid_out(path) || checkpoint_open(&c, path)) return error_set(code, "%s", text);
     int bare = checkpoint_find(&c, "patch_embedding.weight") && !checkpoint_find(&c, "audio_proj.norm.weight");
     checkpoint_close(&c);
     if (!bare) return error_set(code, "%s", text);

@@ -91,6 +91,8 @@ int shared_student_plan(const struct shared_student *s, struct memory_plan *plan
     if (!plan) return OK;
     network_weights_print(&s->student.weights, plan);
     memory_plan_arena(plan, &s->buffers);
+    const struct dit_config *c = &s->student.description.dit;
+    memory_plan_host(plan, "the prompt, the empty one (host)", 2 * sizeof(float) * (size_t)(c->text_len * c->text_dim));
     if (!s->student.give_codec) TRY(student_plan_codec(&s->student.description, plan, NULL));
     return sound_encoder_plan(&s->sound, plan, NULL);
 }

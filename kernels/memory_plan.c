@@ -19,6 +19,12 @@ void memory_plan_bytes(struct memory_plan *plan, const char *purpose, size_t byt
     print_line(plan->out, purpose, bytes);
 }
 
+void memory_plan_host(struct memory_plan *plan, const char *purpose, size_t bytes) {
+    if (!plan) return;
+    plan->host += bytes;
+    print_line(plan->out, purpose, bytes);
+}
+
 void memory_plan_total(const struct memory_plan *plan) {
     if (!plan) return;
     print_line(plan->out, "total", plan->device);

@@ -13,8 +13,9 @@ struct memory_plan {
 };
 /* Prints an arena that is planned or committed, and adds its bytes. plan NULL: does nothing, here and below. */
 void memory_plan_arena(struct memory_plan *plan, const struct arena *arena);
-/* The same for device memory that is in no arena. */
+/* The same for memory that is in no arena: on the device; in host memory. */
 void memory_plan_bytes(struct memory_plan *plan, const char *purpose, size_t bytes);
+void memory_plan_host(struct memory_plan *plan, const char *purpose, size_t bytes);
 /* Prints what has been added up so far; host memory only where there is some. */
 void memory_plan_total(const struct memory_plan *plan);
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Rehearses a student of Wan2.2-TI2V-5B's size on this machine: makes one of random weights in published shards (11 GB of
-# bf16), checks that every tensor is found by its published name, prints the plan, and streams one chunk of small
+# Rehearses a student of Wan2.2-TI2V-5B's size on this machine: makes one of random weights in published shards (11 GB
+# of bf16), checks that every tensor is found by its published name, prints the plan, and streams one chunk of small
 # pictures with the weights kept within a budget. Prints the time, and the peak memory beside the plan.
 # usage: rehearsal.sh FOLDER [weights_mib=4000] [KEY=VALUE of stream ...]
 # FOLDER is made, and is yours to remove; one that has a student already is used again. docs/scaling.md has a record.
