@@ -139,6 +139,14 @@ int codec_file_print(const struct codec_source *s, int height, int width, FILE *
     return code;
 }
 
+int codec_file_plan(const struct codec_source *s, int height, int width, struct memory_plan *shared,
+                    struct memory_plan *stream) {
+    struct vae_config config;
+    TRY(vae_file_config(&config, s->path));
+    TRY(check_name(s, &config));
+    return codec_vae_plan(&config, height, width, shared, stream);
+}
+
 int codec_file_stride(const char *path, int *stride) {
     struct vae_config config;
     if (codec_in(path, stride)) return OK;

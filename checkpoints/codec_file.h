@@ -4,6 +4,7 @@
 #define CHECKPOINTS_CODEC_FILE_H
 
 #include <stdio.h>
+#include "kernels/memory_plan.h"
 #include "model/codec/codec.h"
 
 /* Where a codec is: its name ("": whatever the file holds), the file or folder, and the checksum that its weights must
@@ -20,6 +21,9 @@ int codec_file_describe(struct codec *codec, const struct codec_source *source, 
 int codec_file_stride(const char *path, int *stride);
 /* Prints the memory and the operations that a codec takes, without reading its weights. */
 int codec_file_print(const struct codec_source *source, int height, int width, FILE *out);
+/* Plans an external codec without reading its weights (vae_codec.h). */
+int codec_file_plan(const struct codec_source *source, int height, int width, struct memory_plan *shared,
+                    struct memory_plan *stream);
 
 /* Writes the tensors of a codec that is not external. */
 int codec_file_write(const char *path, const struct codec *codec);

@@ -184,6 +184,25 @@ static int use(struct codec *codec, const struct safetensors *file) {
     return code;
 }
 
+static int plan_decoder(const struct codec *codec, const struct safetensors *file, struct memory_plan *shared,
+                        struct memory_plan *stream) {
+    struct decoder_net net;
+    TRY(decoder_file_create(&net, file));
+    int code = fits(codec, &net);
+    if (!code) code = decoder_codec_plan(codec, &net, shared, stream);
+    decoder_net_destroy(&net);
+    return code;
+}
+
+int decoder_file_plan(const struct codec *codec, const char *path, struct memory_plan *shared,
+                      struct memory_plan *stream) {
+    struct safetensors file;
+    TRY(safetensors_open(&file, path));
+    int code = plan_decoder(codec, &file, shared, stream);
+    safetensors_close(&file);
+    return code ? error_context(code, "%s", path) : OK;
+}
+
 int decoder_file_use(struct codec *codec, const char *path) {
     struct safetensors file;
     TRY(safetensors_open(&file, path));

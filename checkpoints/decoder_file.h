@@ -11,6 +11,7 @@
 #define CHECKPOINTS_DECODER_FILE_H
 
 #include "checkpoints/safetensors.h"
+#include "kernels/memory_plan.h"
 #include "model/codec/codec.h"
 #include "model/codec/decoder_net.h"
 
@@ -28,5 +29,8 @@ int decoder_file_save(const char *path, const struct decoder_net *net, const flo
 /* Opens a file and makes its network the codec's decoder (codec_use_decoder). ERR_INPUT names the file, also when its
    latent channels or its stride are not the codec's. */
 int decoder_file_use(struct codec *codec, const char *path);
+/* Plans what decoder_file_use would take (decoder_codec.h), from the file's header and the codec's sizes. */
+int decoder_file_plan(const struct codec *codec, const char *path, struct memory_plan *shared,
+                      struct memory_plan *stream);
 
 #endif

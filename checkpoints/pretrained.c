@@ -2,6 +2,7 @@
 #include "checkpoints/pretrained.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "checkpoints/export_sums.h"
@@ -87,4 +88,28 @@ int pretrained_load(const struct weights_sink *sink, const struct param_table *t
     TRY(load_audio(sink, table, modules));
     *audio = 1;
     return OK;
+}
+
+int pretrained_files_open(struct pretrained_files *files, const char *path) {
+    char trunk[FILE_PATH_MAX], modules[FILE_PATH_MAX];
+    memset(files, 0, sizeof *files);
+    TRY(trunk_path(path, trunk, sizeof trunk));
+    TRY(checkpoint_open(&files->part[0], trunk));
+    files->count = 1;
+    if (!is_export(path)) return OK;
+    int code = file_join(modules, sizeof modules, path, "audio.safetensors");
+    if (!code && file_exists(modules) && !(code = checkpoint_open(&files->part[1], modules))) files->count = 2;
+    if (code) pretrained_files_close(files);
+    return code;
+}
+
+void pretrained_files_close(struct pretrained_files *files) {
+    for (int i = 0; i < files->count; i++) checkpoint_close(&files->part[i]);
+    memset(files, 0, sizeof *files);
+}
+
+const struct safetensors_entry *pretrained_files_find(const struct pretrained_files *files, const char *name) {
+    const struct safetensors_entry *e = NULL;
+    for (int i = 0; i < files->count && !e; i++) e = checkpoint_find(&files->part[i], name);
+    return e;
 }

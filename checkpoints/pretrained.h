@@ -14,4 +14,14 @@ int pretrained_expect(const char *path, const struct dit_config *config);
    them. */
 int pretrained_load(const struct weights_sink *sink, const struct param_table *table, const char *path, int *audio);
 
+/* The open files of a transformer whose values are read later: its trunk and, apart from it, its audio modules. */
+struct pretrained_files {
+    struct checkpoint part[2];
+    int count;
+};
+int pretrained_files_open(struct pretrained_files *files, const char *path);
+void pretrained_files_close(struct pretrained_files *files);
+/* Finds a tensor by its original name; NULL: there is none. */
+const struct safetensors_entry *pretrained_files_find(const struct pretrained_files *files, const char *name);
+
 #endif

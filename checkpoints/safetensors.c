@@ -275,12 +275,20 @@ int safetensors_read_float(const struct safetensors_entry *e, float *out) {
     return safetensors_read_part(e, 0, e->count, out);
 }
 
-void safetensors_forget(const struct safetensors_entry *e, size_t from, size_t count) {
+static void advise(const struct safetensors_entry *e, size_t from, size_t count, int advice) {
     if (e->type == ST_OTHER || !count) return;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), size = types[e->type].bytes;
     uintptr_t begin = ((uintptr_t)e->data + from * size) / page * page,
               end = (uintptr_t)e->data + (from + count) * size;
-    madvise((void *)begin, end - begin, MADV_DONTNEED); /* only advice: a page that is read again comes from the file */
+    madvise((void *)begin, end - begin, advice); /* only advice: a page that is read again comes from the file */
+}
+
+void safetensors_want(const struct safetensors_entry *e, size_t from, size_t count) {
+    advise(e, from, count, MADV_WILLNEED);
+}
+
+void safetensors_forget(const struct safetensors_entry *e, size_t from, size_t count) {
+    advise(e, from, count, MADV_DONTNEED);
 }
 
 /* ---- writing ---- */

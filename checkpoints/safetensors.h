@@ -35,6 +35,8 @@ int safetensors_read_float(const struct safetensors_entry *entry, float *out);
 int safetensors_read_part(const struct safetensors_entry *entry, size_t from, size_t count, float *out);
 /* Converts all elements, finite or not, for inspecting a file. */
 int safetensors_read_any(const struct safetensors_entry *entry, float *out);
+/* Has the system read these elements into memory beside other work. */
+void safetensors_want(const struct safetensors_entry *entry, size_t from, size_t count);
 /* Lets the pages of these elements leave memory, so that a file larger than the memory can pass through it. */
 void safetensors_forget(const struct safetensors_entry *entry, size_t from, size_t count);
 

@@ -52,10 +52,25 @@ int sound_encoder_open_text(struct sound_encoder *e, const char *text, int dim, 
     return sound_encoder_open(e, &recipe, dim, weights);
 }
 
+static int learned(const struct sound_encoder *e) { return !strcmp(e->recipe.encoder, "wav2vec2"); }
+
+static void plan_weights(const struct sound_encoder *e, struct arena *weights) {
+    arena_begin(weights, "wav2vec2 weights");
+    ARENA_TAKE(weights, "weights", elem, e->file.net.table.total);
+}
+
+int sound_encoder_plan(const struct sound_encoder *e, struct memory_plan *shared, struct memory_plan *stream) {
+    struct arena weights;
+    if (!learned(e)) return OK; /* the host computes logmel, in a few kilobytes */
+    plan_weights(e, &weights);
+    memory_plan_arena(shared, &weights);
+    arena_free(&weights);
+    return audio_encoder_plan_wav2vec2(&e->file.net, &e->recipe, stream);
+}
+
 static int load(struct sound_encoder *e) {
     size_t total = e->file.net.table.total;
-    arena_begin(&e->weights, "wav2vec2 weights");
-    ARENA_TAKE(&e->weights, "weights", elem, total);
+    plan_weights(e, &e->weights);
     TRY(arena_commit(&e->weights));
     elem *weights = ARENA_TAKE(&e->weights, "weights", elem, total);
     mem_zero(weights, sizeof *weights * total);
@@ -71,7 +86,7 @@ static int load(struct sound_encoder *e) {
 
 int sound_encoder_stream(struct sound_encoder *e, struct audio_encoder *stream) {
     memset(stream, 0, sizeof *stream);
-    if (strcmp(e->recipe.encoder, "wav2vec2")) return audio_encoder_open(stream, e->recipe.encoder, e->dim);
+    if (!learned(e)) return audio_encoder_open(stream, e->recipe.encoder, e->dim);
     if (!e->params.weights) TRY(load(e));
     return audio_encoder_open_wav2vec2(stream, &e->file.net, &e->params, &e->recipe);
 }

@@ -25,6 +25,8 @@ int sound_encoder_open(struct sound_encoder *encoder, const struct audio_recipe 
 int sound_encoder_open_text(struct sound_encoder *encoder, const char *recipe, int dim, const char *weights);
 /* Opens a new stream; call device_init before. */
 int sound_encoder_stream(struct sound_encoder *encoder, struct audio_encoder *stream);
+/* Plans the weights, which all streams share, and one stream. A plan that is NULL is left out. */
+int sound_encoder_plan(const struct sound_encoder *encoder, struct memory_plan *shared, struct memory_plan *stream);
 /* Returns the feature [dim] of silence, half a second after it began. */
 int sound_encoder_silence(struct sound_encoder *encoder, const float **silence);
 void sound_encoder_close(struct sound_encoder *encoder); /* close its streams before */

@@ -78,10 +78,17 @@ static int elsewhere(int code) {
     return code ? error_context(code, "codec of the student (codec_weights=FILE names another place)") : OK;
 }
 
-int student_print_codec(const struct student_description *d, FILE *out) {
+int student_plan_codec(const struct student_description *d, struct memory_plan *shared, struct memory_plan *stream) {
     const struct codec_source source = {d->codec, d->codec_weights, d->codec_checksum};
-    if (!codec_is_external(d->codec)) return OK;
-    return elsewhere(codec_file_print(&source, d->pixel_height, d->pixel_width, out));
+    const struct codec sizes = {.height = d->pixel_height,
+                                .width = d->pixel_width,
+                                .channels = d->dit.in_channels,
+                                .h = d->dit.height,
+                                .w = d->dit.width};
+    if (codec_is_external(d->codec)) /* a decoder in its place leaves its own decoder's buffers unused */
+        TRY(elsewhere(
+            codec_file_plan(&source, d->pixel_height, d->pixel_width, shared, d->decoder[0] ? NULL : stream)));
+    return d->decoder[0] ? decoder_file_plan(&sizes, d->decoder, shared, stream) : OK;
 }
 
 /* Opens the codec from its tensors in the folder, or from weights elsewhere. */
@@ -118,35 +125,24 @@ static int load_text(struct student *s, const char *folder) {
     return code;
 }
 
-/* Takes room for copies of the weights that products read, which last as long as the student is open. */
-static void take_copies(struct student *s) {
-    long n = (long)s->net.table.total, room = packed_room(n);
-    elem *copies = room ? ARENA_TAKE(&s->weights, "weights for products", elem, room) : NULL;
-    if (copies) packed_open(copies, s->params.weights, n, 0);
-}
-
 int student_open(struct student *s, const char *folder) {
     memset(s, 0, sizeof *s);
     TRY(student_describe(&s->description, folder));
     TRY(dit_create(&s->net, &s->description.dit, 0));
-    arena_begin(&s->weights, "student weights");
-    ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
-    take_copies(s);
-    return OK;
+    return network_weights_plan(&s->weights, &s->net.table, 0, WEIGHTS_COPIED);
+}
+
+int student_limit(struct student *s, long mib) {
+    network_weights_close(&s->weights);
+    return network_weights_plan(&s->weights, &s->net.table, mib, WEIGHTS_COPIED);
 }
 
 int student_load(struct student *s, const char *folder) {
     const struct student_description *d = &s->description;
     const struct dit_config *c = &d->dit;
     int audio;
-    TRY(arena_commit(&s->weights));
-    s->params = (struct params){.table = &s->net.table};
-    s->params.weights = ARENA_TAKE(&s->weights, "weights", elem, s->net.table.total);
-    take_copies(s);
-    mem_zero(s->params.weights, s->net.table.total * sizeof(elem)); /* padding must be zero */
-    struct weights_arena arena = {.table = &s->net.table, .weights = s->params.weights};
-    const struct weights_sink sink = weights_to_arena(&arena);
-    TRY(pretrained_load(&sink, &s->net.table, folder, &audio));
+    TRY(network_weights_load(&s->weights, folder, &audio));
+    s->params = s->weights.params;
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio.safetensors", folder);
     TRY(load_text(s, folder));
     TRY(s->give_codec ? s->give_codec(s->giver, &s->codec) : student_open_codec(&s->codec, folder, d));
@@ -158,7 +154,7 @@ int student_load(struct student *s, const char *folder) {
 
 void student_close(struct student *s) {
     codec_close(&s->codec);
-    arena_free(&s->weights);
+    network_weights_close(&s->weights);
     dit_destroy(&s->net);
     free(s->text);
     free(s->empty);

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 #include "checkpoints/student_config.h"
-#include "checkpoints/weights.h"
+#include "checkpoints/network_weights.h"
 #include "model/text/prompt.h"
 #include "model/codec/codec.h"
 
@@ -25,13 +25,13 @@ int student_write(const char *folder, const struct student_description *descript
                   const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]);
 
-/* A student in memory. Its weights have a device arena of their own, so that a plan can name it. */
+/* A student in memory. */
 struct student {
     struct student_description description;
     struct dit net;
     struct params params; /* without gradients */
     struct codec codec;
-    struct arena weights;
+    struct network_weights weights;
     const char *text_file, *prompt; /* set before student_load; NULL: the folder's file; its default prompt */
     /* Called by student_load to provide the codec; NULL: student_open_codec does. */
     int (*give_codec)(void *user, struct codec *codec);
@@ -41,13 +41,17 @@ struct student {
 /* Reads config.json and builds the network, without weights. Before student_load the caller may change
    description.rollout, description.codec_weights and decoder, text_file and prompt. */
 int student_open(struct student *student, const char *folder);
+/* Plans the weights anew, within `mib` of device memory (network_weights.h). Between student_open, which plans to keep
+   all of them, and student_load. */
+int student_limit(struct student *student, long mib);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
 void student_close(struct student *student);
 /* Opens only the codec, with the decoder that the description names in its place. */
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);
-/* Prints the memory and work of a codec whose weights have a file of their own, before it is opened; prints nothing for
-   others. */
-int student_print_codec(const struct student_description *description, FILE *out);
+/* Plans the codec and the decoder in its place: what all streams share; what a stream takes that decodes. A plan that
+   is NULL is left out. A codec that works on the host (pca) is not listed: it keeps a few frames. */
+int student_plan_codec(const struct student_description *description, struct memory_plan *shared,
+                       struct memory_plan *stream);
 
 #endif

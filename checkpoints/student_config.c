@@ -12,6 +12,7 @@
 #include "base/fileio.h"
 #include "base/old_names.h"
 #include "base/foreign.h"
+#include "checkpoints/checkpoint.h"
 #include "checkpoints/export_sums.h"
 #include "model/codec/codec.h"
 
@@ -220,7 +221,29 @@ static int description_parse(struct student_description *d, const cJSON *root) {
 
 int student_idles(const struct student_description *d) { return d->idle >= STUDENT_IDLE_LEAST; }
 
-int student_describe(struct student_description *description, const char *folder) {
+/* 1: the folder is laid out as a student's: config.json and the trunk's folder lie beside each other. */
+static int is_laid_out(const char *path) {
+    char config[FILE_PATH_MAX], trunk[FILE_PATH_MAX];
+    return !file_join(config, sizeof config, path, "config.json") && file_exists(config) &&
+           !file_join(trunk, sizeof trunk, path, "transformer") && file_exists(trunk);
+}
+
+/* Names a transformer of another tool for what it is, when it was taken for a student: `code` is the error of that. */
+static int refuse_bare(const char *path, int code) {
+    char text[512];
+    struct checkpoint c;
+    snprintf(text, sizeof text, "%s", error_text());
+    if (is_laid_out(path) || checkpoint_open(&c, path)) return error_set(code, "%s", text);
+    int bare = checkpoint_find(&c, "patch_embedding.weight") && !checkpoint_find(&c, "audio_proj.norm.weight");
+    checkpoint_close(&c);
+    if (!bare) return error_set(code, "%s", text);
+    return error_set(ERR_INPUT,
+                     "%s: a transformer without talk and listen modules, so no student to stream; a teacher can start "
+                     "from it (teacher.init=%s)",
+                     path, path);
+}
+
+static int describe(struct student_description *description, const char *folder) {
     char path[FILE_PATH_MAX];
     char *text;
     size_t bytes;
@@ -236,4 +259,9 @@ int student_describe(struct student_description *description, const char *folder
     if (!code && description->decoder[0])
         code = file_join(description->decoder, sizeof description->decoder, folder, STUDENT_DECODER);
     return code ? error_context(code, "%s", path) : OK;
+}
+
+int student_describe(struct student_description *description, const char *folder) {
+    int code = describe(description, folder);
+    return code == ERR_INPUT ? refuse_bare(folder, code) : code;
 }

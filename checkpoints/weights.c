@@ -62,7 +62,7 @@ int weights_check(const struct param_table *table, const struct checkpoint *c, e
     return code ? error_context(code, "%s", s->path) : OK;
 }
 
-static int load_tensor(const struct weights_sink *sink, const struct param *p, const struct safetensors_entry *e) {
+int weights_load_tensor(const struct weights_sink *sink, const struct param *p, const struct safetensors_entry *e) {
     float values[PIECE];
     for (size_t from = 0; from < p->count; from += PIECE) {
         size_t count = p->count - from < PIECE ? p->count - from : PIECE, end = from + count;
@@ -83,7 +83,7 @@ int weights_load(const struct weights_sink *sink, const struct param_table *tabl
         const struct param *p = &table->list[i];
         if (!weights_belongs(p, part)) continue;
         const struct safetensors_entry *e = checkpoint_find(c, p->name);
-        int code = load_tensor(sink, p, e);
+        int code = weights_load_tensor(sink, p, e);
         if (code) return error_context(code, "%s", c->shards.path);
     }
     return OK;

@@ -27,6 +27,9 @@ struct weights_source {
    listed (ERR_INPUT) before the first value is read. */
 int weights_load(const struct weights_sink *sink, const struct param_table *table, const struct checkpoint *checkpoint,
                  enum weights_part part);
+/* Reads the values of one parameter from its tensor, which weights_check has found to fit. */
+int weights_load_tensor(const struct weights_sink *sink, const struct param *param,
+                        const struct safetensors_entry *entry);
 /* Only checks, without reading values. */
 int weights_check(const struct param_table *table, const struct checkpoint *checkpoint, enum weights_part part);
 /* Makes a sink that fills device arenas [table->total], those that are not NULL. `arena` must outlive the sink. */

@@ -181,32 +181,48 @@ double pipeline_both(const struct pipeline *p) { return p->both; }
 
 /* ---- open and close ---- */
 
-static int open_thread(struct pipeline *p, FILE *plan) {
+/* Lays out the frames of a chunk, and the workspace of a decoder that works beside the network. */
+static void lay_out(struct pipeline *p, const struct student_description *d, int overlapped) {
+    size_t n =
+        3 * (size_t)d->pixel_height * (size_t)d->pixel_width * FRAMES_PER_LATENT * (size_t)d->rollout.causal.chunk;
+    p->frames = arena_take(&p->host, "frames", n);
+    if (overlapped && device_overlaps())
+        p->workspace = arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);
+}
+
+static void plan_arenas(struct pipeline *p, const struct student_description *d, int overlapped,
+                        struct memory_plan *plan) {
+    arena_begin(&p->arena, "decoder's workspace");
+    arena_begin_host(&p->host, "a chunk's frames (host)");
+    lay_out(p, d, overlapped);
+    if (p->arena.used) memory_plan_arena(plan, &p->arena);
+    memory_plan_arena(plan, &p->host);
+}
+
+void pipeline_plan(const struct student_description *d, int overlapped, struct memory_plan *plan) {
+    struct pipeline p = {0};
+    plan_arenas(&p, d, overlapped, plan);
+    arena_free(&p.arena);
+    arena_free(&p.host);
+}
+
+static int allocate(struct pipeline *p, int overlapped, struct memory_plan *plan) {
+    const struct student_description *d = session_student(p->session);
+    plan_arenas(p, d, overlapped, plan);
+    TRY(arena_commit(&p->host));
+    if (p->arena.used) TRY(arena_commit(&p->arena));
+    lay_out(p, d, overlapped);
+    return OK;
+}
+
+static int open_thread(struct pipeline *p) {
     p->network = device_stream_create();
     p->decoder = device_stream_create_urgent();
     if (!p->network || !p->decoder) return error_set(ERR_DEVICE, "no streams for network and decoder");
-    if (device_overlaps()) {
-        arena_begin(&p->arena, "decoder's workspace");
-        arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);
-        if (plan) arena_print(&p->arena, plan, 0);
-        TRY(arena_commit(&p->arena));
-        p->workspace = arena_take(&p->arena, "workspace of kernels", DECODER_WORKSPACE);
-    }
     TRY(device_sync()); /* the network's stream reads what was made on the default one */
     if (pthread_create(&p->thread, NULL, work, p)) return error_set(ERR_DEVICE, "cannot start a thread");
     p->threaded = 1;
     device_stream_use(p->network);
-    return OK;
-}
-
-static int open_host(struct pipeline *p, FILE *plan) {
-    const struct student_description *d = session_student(p->session);
-    size_t n = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width * (size_t)session_chunk_frames(p->session);
-    arena_begin_host(&p->host, "a chunk's frames (host)");
-    arena_take(&p->host, "frames", n);
-    if (plan) arena_print(&p->host, plan, 0);
-    TRY(arena_commit(&p->host));
-    p->frames = arena_take(&p->host, "frames", n);
     return OK;
 }
 
@@ -216,14 +232,14 @@ void pipeline_decode_into(struct pipeline *p, unsigned char *frames) {
 }
 
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_sink take, void *user,
-                  FILE *plan) {
+                  struct memory_plan *plan) {
     struct pipeline *p = *pipeline = calloc(1, sizeof *p);
     if (!p) return error_set(ERR_DEVICE, "out of memory for a pipeline");
     *p = (struct pipeline){.session = session, .take = take, .user = user};
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
-    int code = open_host(p, plan);
-    if (!code && overlapped) code = open_thread(p, plan);
+    int code = allocate(p, overlapped, plan);
+    if (!code && overlapped) code = open_thread(p);
     if (code) {
         pipeline_close(p);
         *pipeline = NULL;

@@ -25,11 +25,13 @@ struct pipeline_chunk {
 typedef int (*pipeline_sink)(void *user, const struct pipeline_chunk *chunk);
 
 struct pipeline;
-/* Opens the pipeline of a session, which must outlive it. plan: file to which the memory plan is printed; NULL: none.
+/* Plans a pipeline; plan NULL: does nothing. */
+void pipeline_plan(const struct student_description *student, int overlapped, struct memory_plan *plan);
+/* Opens the pipeline of a session, which must outlive it. plan: prints its memory; NULL: none is printed.
    In overlapped mode this thread's current stream becomes the network's until pipeline_close (the audio encoder uses it
    too). Do not wait on the default stream meanwhile: that waits for the decoder as well. */
 int pipeline_open(struct pipeline **pipeline, struct session *session, int overlapped, pipeline_sink take, void *user,
-                  FILE *plan);
+                  struct memory_plan *plan);
 /* Streams silence from a grey picture, without handing it out, until all plans and recordings are made that a stream
    can want, so that the first real chunk is as fast as any other. Call session_begin after it; the frames of the
    session are those that it has without a rehearsal. */

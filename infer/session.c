@@ -42,20 +42,40 @@ static int layout(struct session *s) {
     return OK;
 }
 
-static int allocate(struct session *s, FILE *plan) {
-    arena_begin(&s->buffers, "a session");
+/* Plans a session's own buffers. */
+static int plan_buffers(struct session *s) {
+    arena_begin(&s->buffers, "KV cache");
     TRY(layout(s));
     rollout_free(&s->rollout);
-    if (plan) arena_print(&s->buffers, plan, 0);
+    return OK;
+}
+
+static int plan_streams(const struct shared_student *shared, struct memory_plan *plan) {
+    if (!shared->student.give_codec) TRY(student_plan_codec(&shared->student.description, NULL, plan));
+    for (int k = 0; k < AUDIO_STREAMS; k++) TRY(sound_encoder_plan(&shared->sound, NULL, plan));
+    return OK;
+}
+
+int session_plan(const struct shared_student *shared, struct memory_plan *plan) {
+    struct session s = {.shared = (struct shared_student *)(uintptr_t)shared};
+    if (!plan) return OK;
+    int code = plan_buffers(&s);
+    memory_plan_arena(plan, &s.buffers);
+    arena_free(&s.buffers);
+    return code ? code : plan_streams(shared, plan);
+}
+
+static int allocate(struct session *s) {
+    TRY(plan_buffers(s));
     TRY(arena_commit(&s->buffers));
     return layout(s);
 }
 
-static int open_session(struct session *s, uint64_t seed, FILE *plan) {
+static int open_session(struct session *s, uint64_t seed) {
     const struct shared_student *shared = s->shared;
     const struct dit_config *c = &session_student(s)->dit;
     int chunk = session_student(s)->rollout.causal.chunk;
-    TRY(allocate(s, plan));
+    TRY(allocate(s));
     if (!shared->direct) TRY(rollout_record(&s->rollout));
     TRY(sound_queue_open(&s->sound, &s->shared->sound,
                          shared_student_chunk_reach(shared) + QUEUE_CHUNKS * session_chunk_frames(s)));
@@ -71,12 +91,14 @@ static int open_session(struct session *s, uint64_t seed, FILE *plan) {
     return OK;
 }
 
-static int open_with(struct session **session, struct shared_student *shared, int alone, uint64_t seed, FILE *plan) {
+static int open_with(struct session **session, struct shared_student *shared, int alone, uint64_t seed,
+                     struct memory_plan *plan) {
+    TRY(session_plan(shared, plan));
     struct session *s = *session = calloc(1, sizeof *s);
     if (!s) return error_set(ERR_DEVICE, "out of memory for a session");
     s->shared = shared;
     s->alone = alone;
-    int code = open_session(s, seed, plan);
+    int code = open_session(s, seed);
     if (code) {
         s->alone = 0; /* so that the caller's student is not closed */
         session_close(s);
@@ -85,16 +107,17 @@ static int open_with(struct session **session, struct shared_student *shared, in
     return code;
 }
 
-int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed, FILE *plan) {
+int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed,
+                        struct memory_plan *plan) {
     return open_with(session, shared, 0, seed, plan);
 }
 
-int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan) {
+int session_open(struct session **session, const char *folder, const struct session_options *options,
+                 struct memory_plan *plan) {
     struct shared_student *shared;
     *session = NULL;
     TRY(shared_student_open(&shared, folder, options, plan));
     int code = open_with(session, shared, 1, options->seed, plan);
-    if (!code && plan && shared->sound.weights.base) arena_print(&shared->sound.weights, plan, 0);
     if (code) shared_student_close(shared);
     return code;
 }

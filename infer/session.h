@@ -12,12 +12,16 @@
 
 struct session;
 
-/* Loads the student in `folder`, plans and allocates everything. plan: file to which the memory plan is printed; NULL:
-   none. */
-int session_open(struct session **session, const char *folder, const struct session_options *options, FILE *plan);
+/* Loads the student in `folder`, plans and allocates everything. plan: prints the memory; NULL: none is printed. */
+int session_open(struct session **session, const char *folder, const struct session_options *options,
+                 struct memory_plan *plan);
 /* Opens one session of many on a shared student: it has a cache, a codec's state, sound and random numbers of its own.
    All sessions of a student are used in one thread, a chunk at a time, in any order; the student must outlive them. */
-int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed, FILE *plan);
+int session_open_shared(struct session **session, struct shared_student *shared, uint64_t seed,
+                        struct memory_plan *plan);
+/* Plans a session alone: cache, a stream of the codec's decoder, the audio encoder's streams. The student is prepared
+   or loaded. plan NULL: does nothing. */
+int session_plan(const struct shared_student *shared, struct memory_plan *plan);
 void session_close(struct session *session); /* NULL is allowed */
 const struct student_description *session_student(const struct session *session);
 /* The student's codec; encoding or decoding with it ends the stream: begin again. */

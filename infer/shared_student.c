@@ -38,19 +38,6 @@ static int layout(struct shared_student *s) {
     return OK;
 }
 
-static int allocate(struct shared_student *s, FILE *plan) {
-    arena_begin(&s->buffers, "working memory");
-    TRY(layout(s));
-    rollout_free(&s->work);
-    if (plan) {
-        arena_print(&s->student.weights, plan, 0);
-        arena_print(&s->buffers, plan, 0);
-        if (!s->student.give_codec) TRY(student_print_codec(&s->student.description, plan));
-    }
-    TRY(arena_commit(&s->buffers));
-    return layout(s);
-}
-
 /* Opens the audio encoder that the student was trained with. */
 static int open_sound(struct shared_student *s, const struct session_options *options) {
     const struct student_description *d = &s->student.description;
@@ -75,30 +62,59 @@ void session_options_apply(const struct session_options *options, struct student
     if (options->decoder && *options->decoder) snprintf(d->decoder, sizeof d->decoder, "%s", options->decoder);
 }
 
-static int open_student(struct shared_student *s, const char *folder, const struct session_options *options,
-                        FILE *plan) {
+static int prepare(struct shared_student *s, const char *folder, const struct session_options *options) {
     TRY(student_open(&s->student, folder));
-    const struct dit_config *c = &s->student.description.dit;
-    s->direct = options->direct;
+    if (options->weights_mib) TRY(student_limit(&s->student, options->weights_mib));
+    s->direct = options->direct || s->student.weights.streamed.streamed;
     session_options_apply(options, &s->student.description);
     s->student.text_file = options->text;
     s->student.prompt = options->prompt;
     s->student.give_codec = options->give_codec;
     s->student.giver = options->giver;
-    TRY(allocate(s, plan));
-    shared_student_use(s);
-    TRY(student_load(&s->student, folder));
-    transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
+    arena_begin(&s->buffers, "workspace of a chunk");
+    TRY(layout(s));
     return open_sound(s, options);
 }
 
-int shared_student_open(struct shared_student **shared, const char *folder, const struct session_options *options,
-                        FILE *plan) {
+int shared_student_prepare(struct shared_student **shared, const char *folder, const struct session_options *options) {
     struct shared_student *s = *shared = calloc(1, sizeof *s);
     if (!s) return error_set(ERR_DEVICE, "out of memory for a student");
-    int code = open_student(s, folder, options, plan);
+    int code = prepare(s, folder, options);
     if (code) {
         shared_student_close(s);
+        *shared = NULL;
+    }
+    return code;
+}
+
+int shared_student_plan(const struct shared_student *s, struct memory_plan *plan) {
+    if (!plan) return OK;
+    network_weights_print(&s->student.weights, plan);
+    memory_plan_arena(plan, &s->buffers);
+    const struct dit_config *c = &s->student.description.dit;
+    memory_plan_host(plan, "the prompt, the empty one (host)", 2 * sizeof(float) * (size_t)(c->text_len * c->text_dim));
+    if (!s->student.give_codec) TRY(student_plan_codec(&s->student.description, plan, NULL));
+    return sound_encoder_plan(&s->sound, plan, NULL);
+}
+
+int shared_student_load(struct shared_student *s, const char *folder) {
+    const struct dit_config *c = &s->student.description.dit;
+    rollout_free(&s->work); /* the plan needed it; it is laid out again in memory */
+    TRY(arena_commit(&s->buffers));
+    TRY(layout(s));
+    shared_student_use(s);
+    TRY(student_load(&s->student, folder));
+    transfer_to_elem(s->text, s->student.text, (long)c->text_len * c->text_dim);
+    return OK;
+}
+
+int shared_student_open(struct shared_student **shared, const char *folder, const struct session_options *options,
+                        struct memory_plan *plan) {
+    TRY(shared_student_prepare(shared, folder, options));
+    int code = shared_student_plan(*shared, plan);
+    if (!code) code = shared_student_load(*shared, folder);
+    if (code) {
+        shared_student_close(*shared);
         *shared = NULL;
     }
     return code;

@@ -5,7 +5,6 @@
 #define INFER_SHARED_STUDENT_H
 
 #include <stdint.h>
-#include <stdio.h>
 #include "checkpoints/sound_encoder.h"
 #include "checkpoints/student.h"
 
@@ -18,6 +17,7 @@ struct session_options {
     const char *decoder;       /* file of a decoder in the codec's place; NULL or "": what the student has */
     const char *codec_weights; /* file of the weights of wan21 or wan22; NULL: the path that the student names */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": the path that the student names */
+    long weights_mib;          /* device memory for the network's weights, in MiB; 0: all of them (network_weights.h) */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt in it; NULL: the student's own */
     /* Gives the codec instead of one that is opened here (codec_process.h); NULL: it is opened here. */
     int (*give_codec)(void *user, struct codec *codec);
@@ -40,10 +40,15 @@ struct shared_student {
     size_t workspace_bytes;
 };
 
-/* Loads the student in `folder`. options->seed is not read. plan: file to which the memory plan is printed; NULL:
-   none. */
+/* Opens the student in `folder` in two steps. options->seed is not read. prepare reads the files' headers and plans all
+   memory, without a device; load takes the memory and reads the weights. */
+int shared_student_prepare(struct shared_student **shared, const char *folder, const struct session_options *options);
+int shared_student_load(struct shared_student *shared, const char *folder);
+/* Plans what all sessions share; between prepare and load. plan NULL: does nothing. */
+int shared_student_plan(const struct shared_student *shared, struct memory_plan *plan);
+/* All three: plan NULL: none is made. */
 int shared_student_open(struct shared_student **shared, const char *folder, const struct session_options *options,
-                        FILE *plan);
+                        struct memory_plan *plan);
 void shared_student_close(struct shared_student *shared); /* close its sessions first; NULL is allowed */
 /* Makes the calling thread the one that works with it from here on; until then it is the one that opened it. */
 void shared_student_use(struct shared_student *shared);

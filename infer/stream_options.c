@@ -13,10 +13,13 @@ static const char *const sinks[] = {"trained", "on", "off", NULL};
 
 #define FIELDS_OF struct stream_options
 const struct config_field stream_fields[] = {
-    TEXT("reference", reference, NULL,
-         "Picture of the person (PNG, JPEG, WebP; not HDR), or a video whose first frame is taken."),
-    TEXT("audio", audio, NULL,
-         "The agent's sound: any file, pipe or FIFO, or - for standard input, where all that does not begin like WAV, "
+    TEXT("reference", reference, "",
+         "Picture of the person (PNG, JPEG, WebP; not HDR), or a video whose first frame is taken. Must be given, "
+         "except "
+         "with --plan."),
+    TEXT("audio", audio, "",
+         "The agent's sound, which must be given, except with --plan: any file, pipe or FIFO, or - for standard input, "
+         "where all that does not begin like WAV, "
          "FLAC, Ogg or another media file is taken as raw 16-bit PCM at 16 kHz."),
     TEXT("user", user, "",
          "The other party's sound. Left out, the right channel of a stereo `audio` is that party; a mono `audio` has "

@@ -24,6 +24,7 @@ struct stream_options {
     int overlap;                       /* enum stream_overlap */
     int sink, rapr;                    /* enum stream_switch */
     int decoder_device;                /* device of the process that decodes; -1: this process decodes */
+    long weights_mib;                  /* device memory for the network's weights; 0: all of them */
     int graphs;                        /* enum stream_graphs */
     char codec_weights[FILE_PATH_MAX]; /* "": the path that the student's folder names */
     char audio_weights[FILE_PATH_MAX]; /* checkpoint of the audio encoder; "": the path that the folder names */

@@ -1,14 +1,17 @@
 /* student_fields.h: the keys that say how a student is run and where its parts lie, written once for all programs that
-   open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, text, prompt, decoder,
-   codec_weights and audio_weights. */
+   open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, weights_mib, text, prompt,
+   decoder, codec_weights and audio_weights. */
 #ifndef INFER_STUDENT_FIELDS_H
 #define INFER_STUDENT_FIELDS_H
+
+#include "checkpoints/network_weights.h"
 
 /* choices: {"on", "off", NULL} */
 #define STUDENT_FIELDS(choices)                                                                                        \
     CHOICE("graphs", graphs, choices, "on",                                                                            \
            "Whether the network's passes are recorded once and replayed, where the device does that; off queues "      \
            "every kernel by itself."),                                                                                 \
+        WEIGHTS_MIB_FIELD,                                                                                             \
         TEXT("text", text, "",                                                                                         \
              "Safetensors file with embeddings of prompts (text_embed writes it); empty takes the student's own."),    \
         TEXT("prompt", prompt, "", "Prompt to take from the file `text`; empty takes the file's default."),            \

@@ -46,6 +46,9 @@ void device_unpin(void *host); /* does nothing for memory that is not pinned */
 /* Copies, in order on the current stream. mem_download returns when the bytes are there. A background thread may copy
    too, on a stream of its own; its copies take no threads from the kernels. */
 void mem_upload(void *device_to, const void *host_from, size_t bytes);
+/* The same from memory that device_pin has pinned, without a copy in between: on a stream of its own it runs beside the
+   device's work. The bytes must stay as they are until the stream has come to its end. */
+void mem_upload_pinned(void *device_to, const void *host_from, size_t bytes);
 void mem_download(void *host_to, const void *device_from, size_t bytes);
 void mem_copy(void *device_to, const void *device_from, size_t bytes);
 void mem_zero(void *device_to, size_t bytes);
@@ -72,6 +75,7 @@ struct device_stream *device_stream_create_urgent(void);
 int device_overlaps(void);
 void device_stream_destroy(struct device_stream *stream);
 void device_stream_use(struct device_stream *stream); /* per host thread; NULL: the default stream */
+struct device_stream *device_stream_current(void);    /* what device_stream_use set last in this thread */
 /* The current stream as the device's own libraries take it (cuda: cudaStream_t); NULL on a backend on the host. */
 void *device_stream_handle(void);
 struct device_event *device_event_create(void);

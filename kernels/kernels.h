@@ -88,6 +88,8 @@ void matmul_real_tn(real *c, const real *a, const real *b, long m, long k, long 
 /* Elements of room that copies of n weights take. 0: this backend reads weights as they
    are, and the three functions below do nothing. */
 long packed_room(long n);
+/* Elements of the room that a product itself takes for a weight of n elements that has no copy; 0: it takes none. */
+long packed_lent(long n);
 /* From now on products whose weights lie among these n use copies in `room`. Products of fewer than
    `rows_least` rows do without where the backend has another way with equal bits, because making a copy
    costs about as much as it saves a product of 500 rows. */

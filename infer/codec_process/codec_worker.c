@@ -115,8 +115,9 @@ static int open_device(const struct codec_worker *w) {
 }
 
 static int open_codec(const struct codec_worker *w, struct codec *codec) {
+    struct memory_plan plan = {.out = stderr};
     TRY(open_device(w));
-    TRY(student_print_codec(w->description, stderr));
+    TRY(student_plan_codec(w->description, &plan, &plan));
     return student_open_codec(codec, w->folder, w->description);
 }
 

@@ -18,7 +18,8 @@ struct serve_options {
     int sessions, queue, connections;
     double keep; /* seconds for which a session without its client is kept */
     int threads;
-    int graphs; /* 1: off */
+    int graphs;       /* 1: off */
+    long weights_mib; /* device memory for the network's weights; 0: all of them */
     char decoder[768], codec_weights[768], audio_weights[1024], text[768], prompt[4096];
 };
 extern const struct config_field serve_fields[];

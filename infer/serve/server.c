@@ -53,16 +53,35 @@ int server_make_clip(struct server *s, struct session *session, const float *ref
 
 /* ---- sessions of the student ---- */
 
-static int load_student(struct server *s, const char *folder, FILE *plan) {
-    const struct serve_options *o = &s->options;
-    const struct session_options options = {.sink = -1,
-                                            .rapr = -1,
-                                            .direct = o->graphs,
-                                            .decoder = o->decoder,
-                                            .codec_weights = o->codec_weights,
-                                            .audio_weights = o->audio_weights,
-                                            .text = *o->text ? o->text : NULL,
-                                            .prompt = o->prompt};
+static struct session_options student_options(const struct serve_options *o) {
+    return (struct session_options){.sink = -1,
+                                    .rapr = -1,
+                                    .direct = o->graphs,
+                                    .weights_mib = o->weights_mib,
+                                    .decoder = o->decoder,
+                                    .codec_weights = o->codec_weights,
+                                    .audio_weights = o->audio_weights,
+                                    .text = *o->text ? o->text : NULL,
+                                    .prompt = o->prompt};
+}
+
+int server_plan(const struct serve_options *options, const char *folder, struct memory_plan *plan) {
+    struct shared_student *shared;
+    const struct session_options student = student_options(options);
+    struct memory_plan each = {.out = plan->out, .detail = plan->detail};
+    TRY(shared_student_prepare(&shared, folder, &student));
+    fprintf(plan->out, "for all sessions:\n");
+    int code = shared_student_plan(shared, plan);
+    memory_plan_total(plan);
+    fprintf(plan->out, "for each session:\n");
+    if (!code) code = session_plan(shared, &each);
+    memory_plan_total(&each);
+    shared_student_close(shared);
+    return code;
+}
+
+static int load_student(struct server *s, const char *folder, struct memory_plan *plan) {
+    const struct session_options options = student_options(&s->options);
     return shared_student_open(&s->shared, folder, &options, plan);
 }
 
@@ -134,7 +153,7 @@ static int begin_grey(const struct server *s, struct session *session) {
 }
 
 /* Opens a first session, which tells the sizes, makes the idle clip and is measured. */
-static int try_out(struct server *s, FILE *plan) {
+static int try_out(struct server *s, struct memory_plan *plan) {
     struct session *session;
     TRY(session_open_shared(&session, s->shared, 0, plan));
     struct session_wait wait = session_wait(session);
@@ -223,7 +242,7 @@ static int open_agents(struct server *s) {
 
 static void no_network(void *network) { (void)network; }
 
-int server_open(struct server *s, const char *folder, FILE *plan) {
+int server_open(struct server *s, const char *folder, struct memory_plan *plan) {
     s->wake = no_network;
     pthread_condattr_t monotonic;
     pthread_mutex_init(&s->lock, NULL);

@@ -59,9 +59,11 @@ struct server {
     void *network;
 };
 
+/* Prints the memory that the student takes, and what each session adds, from the files' headers alone. */
+int server_plan(const struct serve_options *options, const char *folder, struct memory_plan *plan);
 /* Loads the student, measures its speed, and starts the device thread. wake, part and network may be set later, before
    the first session. */
-int server_open(struct server *server, const char *folder, FILE *plan);
+int server_open(struct server *server, const char *folder, struct memory_plan *plan);
 void server_end_sessions(struct server *server); /* close code 1001: the server stops */
 void server_close(struct server *server);
 

@@ -226,6 +226,12 @@ void mem_upload(void *device_to, const void *host_from, size_t bytes) {
     pthread_mutex_unlock(&context.ring);
 }
 
+void mem_upload_pinned(void *device_to, const void *host_from, size_t bytes) {
+    if (bytes && !spoils_recording())
+        cuda_failed(cudaMemcpyAsync(device_to, host_from, bytes, cudaMemcpyHostToDevice, cuda_stream()),
+                    "mem_upload_pinned");
+}
+
 void mem_download(void *host_to, const void *device_from, size_t bytes) {
     if (!bytes || spoils_recording()) return;
     if (!cuda_failed(cudaMemcpyAsync(host_to, device_from, bytes, cudaMemcpyDeviceToHost, cuda_stream()),
@@ -287,6 +293,10 @@ void device_stream_destroy(struct device_stream *stream) {
 void device_stream_use(struct device_stream *stream) {
     if (stream) device_thread();
     current = stream;
+}
+
+struct device_stream *device_stream_current(void) {
+    return current;
 }
 
 struct device_event *device_event_create(void) {

@@ -169,6 +169,10 @@ void mem_upload(void *device_to, const void *host_from, size_t bytes) {
     packed_renew(device_to, (long)bytes);
 }
 
+void mem_upload_pinned(void *device_to, const void *host_from, size_t bytes) {
+    mem_upload(device_to, host_from, bytes);
+}
+
 void mem_download(void *host_to, const void *device_from, size_t bytes) {
     KERNEL_SCOPE;
     copy(host_to, device_from, bytes);
@@ -219,6 +223,10 @@ void device_stream_destroy(struct device_stream *stream) {
 }
 
 void device_stream_use(struct device_stream *stream) { current = stream; }
+
+struct device_stream *device_stream_current(void) {
+    return current;
+}
 
 void *device_stream_handle(void) { return NULL; }
 

@@ -3,6 +3,8 @@
 
 long packed_room(long n) { return (void)n, 0; }
 
+long packed_lent(long n) { return (void)n, 0; }
+
 void packed_open(elem *room, const elem *weights, long n, long rows_least) {
     (void)room, (void)weights, (void)n, (void)rows_least;
 }

@@ -4,6 +4,7 @@
 #define MODEL_AUDIO_ENCODER_H
 
 #include "base/media_rates.h"
+#include "kernels/memory_plan.h"
 #include "model/audio/recipe.h"
 #include "model/audio/wav2vec2.h"
 
@@ -24,6 +25,9 @@ int audio_encoder_open(struct audio_encoder *encoder, const char *name, int dim)
    ERR_USAGE: the recipe asks for what this net does not have. */
 int audio_encoder_open_wav2vec2(struct audio_encoder *encoder, const struct wav2vec2 *net, const struct params *params,
                                 const struct audio_recipe *recipe);
+/* Plans such a stream. */
+int audio_encoder_plan_wav2vec2(const struct wav2vec2 *net, const struct audio_recipe *recipe,
+                                struct memory_plan *plan);
 void audio_encoder_close(struct audio_encoder *encoder);
 void audio_encoder_reset(struct audio_encoder *encoder);
 /* Pushes samples and writes the features that are complete, at most `capacity` frames; returns their number, or -(error

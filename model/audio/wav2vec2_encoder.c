@@ -264,9 +264,33 @@ static void layout(struct stream *s) {
     wav2vec2_layout(&s->buffers, s->net, block, s->before ? window / s->step : window, &s->arena);
 }
 
-static int allocate(struct stream *s, int dim) {
+/* Sets what a stream of this recipe is, and plans its memory. */
+static int plan(struct stream *s, const struct wav2vec2 *net, const struct audio_recipe *recipe) {
+    s->net = net;
+    s->context = recipe->context;
+    s->stride = recipe->stride;
+    s->lookahead = recipe->lookahead;
+    s->horizon = lround(recipe->horizon * AUDIO_RATE);
+    s->before = recipe->resample == AUDIO_BEFORE;
+    s->step = AUDIO_SAMPLES_PER_FRAME / net->hop;
+    TRY(check(net, s));
+    TRY(audio_states(recipe->states, net->config.layers, s->state, WAV2VEC2_STATES_MAX, &s->count, &s->mean));
     arena_begin(&s->arena, "speech encoder");
     layout(s);
+    return OK;
+}
+
+int audio_encoder_plan_wav2vec2(const struct wav2vec2 *net, const struct audio_recipe *recipe,
+                                struct memory_plan *memory) {
+    struct stream s = {0};
+    if (recipe->mode == AUDIO_WHOLE) return OK; /* its memory depends on the clip */
+    int code = plan(&s, net, recipe);
+    if (!code) memory_plan_arena(memory, &s.arena);
+    arena_free(&s.arena);
+    return code;
+}
+
+static int allocate(struct stream *s, int dim) {
     TRY(arena_commit(&s->arena));
     layout(s);
     s->capacity =
@@ -283,16 +307,8 @@ int audio_wav2vec2_open(struct audio_encoder *encoder, const struct wav2vec2 *ne
     if (!s) return error_set(ERR_DEVICE, "audio encoder: out of memory");
     encoder->operations = &stream_operations;
     encoder->state = s;
-    s->net = net;
     s->params = params;
-    s->context = recipe->context;
-    s->stride = recipe->stride;
-    s->lookahead = recipe->lookahead;
-    s->horizon = lround(recipe->horizon * AUDIO_RATE);
-    s->before = recipe->resample == AUDIO_BEFORE;
-    s->step = AUDIO_SAMPLES_PER_FRAME / net->hop;
-    TRY(check(net, s));
-    TRY(audio_states(recipe->states, net->config.layers, s->state, WAV2VEC2_STATES_MAX, &s->count, &s->mean));
+    TRY(plan(s, net, recipe));
     encoder->dim = s->mean ? net->config.dim : s->count * net->config.dim;
     encoder->lookahead = (int)(AUDIO_SAMPLES_PER_FRAME * (s->stride - 1 + s->lookahead));
     TRY(allocate(s, encoder->dim));

@@ -32,6 +32,28 @@ static int layout(struct decoder_codec *c, const struct codec *codec) {
     return OK;
 }
 
+/* Fills in the sizes of a stream. */
+static void size(struct decoder_codec *c, const struct codec *codec, struct decoder_net *net) {
+    c->net = net;
+    c->channels = (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
+    c->values = 3 * (size_t)codec->height * (size_t)codec->width;
+    long most = PIXELS / ((long)FRAMES_PER_LATENT * codec->height * codec->width);
+    c->at_once = most < 1 ? 1 : most > MOST ? MOST : (int)most;
+}
+
+int decoder_codec_plan(const struct codec *codec, struct decoder_net *net, struct memory_plan *shared,
+                       struct memory_plan *stream) {
+    struct decoder_codec c = {0};
+    size(&c, codec, net);
+    memory_plan_bytes(shared, "decoder weights", net->table->total * sizeof(elem));
+    arena_begin(&c.arena, "decoder");
+    int code = layout(&c, codec);
+    if (!code) memory_plan_arena(stream, &c.arena);
+    decoder_acts_free(&c.acts);
+    arena_free(&c.arena);
+    return code;
+}
+
 static int allocate(struct decoder_codec *c, const struct codec *codec) {
     c->shown = malloc(c->values * sizeof *c->shown);
     if (!c->shown) return error_set(ERR_DEVICE, "out of memory for the decoder's picture");
@@ -113,12 +135,8 @@ static int open_stream(struct codec_decoder *decoder, const struct codec *codec,
                        int shares) {
     struct decoder_codec *c = calloc(1, sizeof *c);
     if (!c) return error_set(ERR_DEVICE, "out of memory for the decoder");
-    c->net = net;
+    size(c, codec, net);
     c->shares = shares;
-    c->channels = (size_t)codec->channels * (size_t)codec->h * (size_t)codec->w;
-    c->values = 3 * (size_t)codec->height * (size_t)codec->width;
-    long most = PIXELS / ((long)FRAMES_PER_LATENT * codec->height * codec->width);
-    c->at_once = most < 1 ? 1 : most > MOST ? MOST : (int)most;
     int code = allocate(c, codec);
     if (code) {
         free_stream(c);

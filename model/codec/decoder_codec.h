@@ -3,6 +3,7 @@
 #ifndef MODEL_CODEC_DECODER_CODEC_H
 #define MODEL_CODEC_DECODER_CODEC_H
 
+#include "kernels/memory_plan.h"
 #include "model/codec/codec.h"
 #include "model/codec/decoder_net.h"
 
@@ -10,5 +11,9 @@
    to the decoder; streams that share it (codec_share) use them too. ERR_DEVICE: out of memory. */
 int decoder_codec_open(struct codec_decoder *decoder, const struct codec *codec, struct decoder_net *net,
                        elem *weights);
+/* Plans it, for a codec of which only the sizes are read: the weights, which all streams share, and a stream's memory.
+   A plan that is NULL is left out. */
+int decoder_codec_plan(const struct codec *codec, struct decoder_net *net, struct memory_plan *shared,
+                       struct memory_plan *stream);
 
 #endif

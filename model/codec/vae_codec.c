@@ -30,14 +30,17 @@ struct vae_codec {
 
 /* ---- weights ---- */
 
-int vae_weights_open(struct vae_weights *w, const struct vae_config *config) {
+static int plan_weights(struct vae_weights *w, const struct vae_config *config) {
     memset(w, 0, sizeof *w);
-    int code = vae_create(&w->net, config);
-    if (!code) {
-        arena_begin(&w->arena, "video autoencoder weights");
-        ARENA_TAKE(&w->arena, "weights", elem, w->net.table.total);
-        code = arena_commit(&w->arena);
-    }
+    TRY(vae_create(&w->net, config));
+    arena_begin(&w->arena, "video autoencoder weights");
+    ARENA_TAKE(&w->arena, "weights", elem, w->net.table.total);
+    return OK;
+}
+
+int vae_weights_open(struct vae_weights *w, const struct vae_config *config) {
+    int code = plan_weights(w, config);
+    if (!code) code = arena_commit(&w->arena);
     if (code) {
         vae_weights_close(w);
         return code;
@@ -224,6 +227,28 @@ static int plan(struct codec *codec, struct vae_codec *v) {
     v->pending = malloc((size_t)(FRAMES_PER_LATENT * frame_values(codec)) * sizeof(float));
     v->rows = malloc((size_t)latent_values(codec) * sizeof(float));
     return v->pending && v->rows ? OK : error_set(ERR_DEVICE, "codec %s: out of memory", codec->name);
+}
+
+static void plan_direction(const struct vae_codec *v, enum vae_direction d, struct memory_plan *memory) {
+    memory_plan_arena(memory, &v->stream[d].arena);
+    memory_plan_arena(memory, &v->arena[d]);
+}
+
+int codec_vae_plan(const struct vae_config *config, int height, int width, struct memory_plan *shared,
+                   struct memory_plan *stream) {
+    struct vae_codec *v = calloc(1, sizeof *v);
+    struct codec codec = {.height = height, .width = width};
+    if (!v) return error_set(ERR_DEVICE, "codec: out of memory");
+    int code = plan_weights(&v->weights, config);
+    if (!code) code = plan(&codec, v);
+    if (!code) {
+        memory_plan_arena(shared, &v->weights.arena);
+        plan_direction(v, VAE_ENCODE, shared);
+        plan_direction(v, VAE_DECODE, stream);
+    }
+    codec.state = v;
+    vae_codec_close(&codec);
+    return code;
 }
 
 static int vae_codec_share(struct codec *stream, const struct codec *base) {

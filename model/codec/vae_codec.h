@@ -2,6 +2,7 @@
 #ifndef MODEL_CODEC_VAE_CODEC_H
 #define MODEL_CODEC_VAE_CODEC_H
 
+#include "kernels/memory_plan.h"
 #include "model/codec/codec.h"
 #include "model/codec/vae.h"
 
@@ -20,6 +21,10 @@ const char *codec_vae_name(const struct vae_config *config);
 /* Fills in name, sizes and latents of a codec at this resolution, without weights: no operation may be called.
    ERR_INPUT: the resolution does not fit. */
 int codec_vae_describe(struct codec *codec, const struct vae_config *config, int height, int width);
+/* Plans the codec: what all streams share, which is weights and encoder, and what one stream takes to decode. A plan
+   that is NULL is left out. */
+int codec_vae_plan(const struct vae_config *config, int height, int width, struct memory_plan *shared,
+                   struct memory_plan *stream);
 /* Opens the codec. The weights belong to it from now on, even when this fails. Memory for encoding and for decoding is
    allocated when each is first used. Latents are normalised by the config's statistics; decoded pixels are clamped to
    [-1, 1]. */

@@ -8,9 +8,14 @@
 #include "base/error.h"
 #include "base/finite.h"
 #include "base/log.h"
-#include "checkpoints/pretrained.h"
+#include "checkpoints/network_weights.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
+
+struct settings {
+    int threads;
+    long weights_mib;
+};
 
 enum { WORKSPACE_MIB = 64, FRAMES_MAX = 1024 };
 
@@ -27,8 +32,8 @@ struct program {
     struct dit_config config;
     struct dit net;
     struct inputs in;
-    struct arena weights_memory, memory;
-    elem *weights;
+    struct network_weights weights;
+    struct arena memory;
     struct dit_acts *acts;
     /* device */
     real *latents, *velocity, *t, *text_real, *features;
@@ -166,16 +171,11 @@ static int read_inputs(struct program *p, const char *path) {
 
 /* ---- the network ---- */
 
-static int load_model(struct program *p, const char *path) {
+static int load_model(struct program *p, const char *path, long mib) {
     int audio;
     TRY(dit_create(&p->net, &p->config, 0));
-    arena_begin(&p->weights_memory, "weights");
-    ARENA_TAKE(&p->weights_memory, "weights", elem, p->net.table.total);
-    TRY(arena_commit(&p->weights_memory));
-    p->weights = ARENA_TAKE(&p->weights_memory, "weights", elem, p->net.table.total);
-    struct weights_arena arena = {.table = &p->net.table, .weights = p->weights};
-    const struct weights_sink sink = weights_to_arena(&arena);
-    TRY(pretrained_load(&sink, &p->net.table, path, &audio));
+    TRY(network_weights_plan(&p->weights, &p->net.table, mib, WEIGHTS_PLAIN));
+    TRY(network_weights_load(&p->weights, path, &audio));
     if (!audio) return error_set(ERR_INPUT, "%s: has no audio modules, though its config.json says so", path);
     log_line("%s: %zu parameters", path, p->net.table.values);
     return OK;
@@ -234,8 +234,7 @@ static int run_forward(struct program *p) {
                                  .text = p->text,
                                  .audio = {D ? p->windows[0] : NULL, D ? p->windows[1] : NULL},
                                  .audio_stride = p->in.F * AUDIO_WINDOW * D};
-    const struct params params = {.table = &p->net.table, .weights = p->weights};
-    TRY(dit_forward(&p->net, &params, p->acts, &in, p->velocity, out_clip));
+    TRY(dit_forward(&p->net, &p->weights.params, p->acts, &in, p->velocity, out_clip));
     float *values = malloc((size_t)(B * out_clip) * sizeof *values);
     p->out = malloc((size_t)(B * out_clip) * sizeof *p->out);
     int code = values && p->out ? OK : error_set(ERR_DEVICE, "out of memory for the velocity");
@@ -264,10 +263,10 @@ static int write_velocity(const struct program *p, const char *path) {
     return safetensors_write(path, &e, 1, metadata);
 }
 
-static int run(struct program *p, const char *model, const char *in, const char *out) {
+static int run(struct program *p, const struct settings *o, const char *model, const char *in, const char *out) {
     TRY(pretrained_config(model, &p->config));
     TRY(read_inputs(p, in));
-    TRY(load_model(p, model));
+    TRY(load_model(p, model, o->weights_mib));
     TRY(run_forward(p));
     return write_velocity(p, out);
 }
@@ -276,7 +275,7 @@ static void free_all(struct program *p) {
     device_workspace(NULL, 0);
     dit_acts_free(p->acts);
     arena_free(&p->memory);
-    arena_free(&p->weights_memory);
+    network_weights_close(&p->weights);
     dit_destroy(&p->net);
     free(p->in.latents);
     free(p->in.t);
@@ -288,11 +287,8 @@ static void free_all(struct program *p) {
 
 /* ---- the program ---- */
 
-struct settings {
-    int threads;
-};
 #define FIELDS_OF struct settings
-static const struct config_field keys[] = {THREADS_FIELD};
+static const struct config_field keys[] = {THREADS_FIELD, WEIGHTS_MIB_FIELD};
 static const struct command command = {
     .name = "forward",
     .does = "Runs one forward of a diffusion transformer on the tensors of a file, to compare it with other programs.",
@@ -310,7 +306,7 @@ static const struct command command = {
         "                are silence\n"
         "OUT gets the tensor velocity, F32, shaped like latents; its metadata name backend and number type.\n",
     .keys = keys,
-    .key_count = 1};
+    .key_count = FIELDS(keys)};
 
 int main(int argc, char **argv) {
     static struct program p;
@@ -319,7 +315,7 @@ int main(int argc, char **argv) {
     int code = args_parse(&args, &command, &o, argc, argv);
     if (code || args.done) return args_exit("forward", code);
     code = device_init(o.threads);
-    if (!code) code = run(&p, args.words[0], args.words[1], args.words[2]);
+    if (!code) code = run(&p, &o, args.words[0], args.words[1], args.words[2]);
     free_all(&p);
     return args_exit("forward", code);
 }

@@ -32,7 +32,9 @@ static int serve(const char *folder) {
     snprintf(access.hosts, sizeof access.hosts, "%s", o->hosts);
     TRY(access_token(&access, o->token_file));
     TRY(device_init(threads(o)));
-    TRY(server_open(&server, folder, stderr));
+    struct memory_plan plan = {.out = stderr};
+    TRY(server_open(&server, folder, &plan));
+    memory_plan_total(&plan);
     TRY(network_open(&network, &server, &access));
     signal(SIGINT, on_signal); /* set only now: earlier there are no clients to take leave of, and signals end us */
     signal(SIGTERM, on_signal);
@@ -51,6 +53,7 @@ int main(int argc, char **argv) {
                                     .words = "STUDENT_FOLDER",
                                     .min_words = 1,
                                     .max_words = 1,
+                                    .plans = 1,
                                     .text =
                                         "STUDENT_FOLDER is what export wrote. The address of the page is printed on "
                                         "standard output.\n"
@@ -61,6 +64,10 @@ int main(int argc, char **argv) {
     struct args args;
     int code = args_parse(&args, &command, &server.options, argc, argv);
     if (code || args.done) return args_exit("serve", code);
+    if (args.plan) {
+        struct memory_plan plan = {.out = stdout};
+        return args_exit("serve", server_plan(&server.options, args.words[0], &plan));
+    }
     signal(SIGPIPE, SIG_IGN);
     code = serve(args.words[0]);
     server_close(&server);

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process_memory.h"
 #include "base/progress.h"
 #include "base/sorting.h"
 #include "data/media.h"
@@ -44,6 +45,8 @@ struct stream {
     double encoder;         /* seconds that the audio encoder took for the last video frame's sound */
     double first_encoder;   /* seconds that it took for the last sound of the first chunk */
     struct times times;
+    struct memory_plan plan; /* printed when the memory is taken */
+    size_t resident;         /* bytes that this process had before */
 };
 
 /* Writes out a decoded chunk. In overlapped mode the decoder's thread calls it. */
@@ -66,11 +69,16 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
     return OK;
 }
 
+/* 1: the decoder works beside the network. */
+static int overlapped(const struct stream_options *o) {
+    int can = o->decoder_device >= 0 || device_overlaps();
+    return o->overlap == OVERLAP_AUTO ? can : o->overlap == OVERLAP_ON;
+}
+
 /* Opens the pipeline and, on a device, rehearses a chunk, so that none has to wait for libraries and recordings. */
 static int open_pipeline(struct stream *s) {
-    int overlap = s->options.overlap, can = s->decoder || device_overlaps();
-    TRY(pipeline_open(&s->pipeline, s->session, overlap == OVERLAP_AUTO ? can : overlap == OVERLAP_ON, take_chunk, s,
-                      stderr));
+    TRY(pipeline_open(&s->pipeline, s->session, overlapped(&s->options), take_chunk, s, &s->plan));
+    memory_plan_total(&s->plan);
     if (s->decoder) pipeline_decode_into(s->pipeline, codec_process_frames(s->decoder));
     if (!device_overlaps()) return OK;
     double begin = clock_seconds();
@@ -172,6 +180,14 @@ static int run(struct stream *s) {
     return pipeline_finish(s->pipeline);
 }
 
+/* Logs the plan beside what was used, where the device's memory is the host's. */
+static void log_memory(const struct stream *s) {
+    size_t peak = process_peak();
+    if (!device_overlaps() && peak > s->resident)
+        log_line("memory: %.1f MiB planned; this process's peak is %.1f MiB above what it had before",
+                 (double)(s->plan.device + s->plan.host) / 0x1p20, (double)(peak - s->resident) / 0x1p20);
+}
+
 static void report(struct stream *s) {
     struct times *t = &s->times;
     long kept = t->count < TIMES_MAX ? t->count : TIMES_MAX;
@@ -218,24 +234,61 @@ static int start_decoder(struct stream *s, const char *folder, struct session_op
     return OK;
 }
 
-static int stream(struct stream *s, const char *folder) {
-    struct session_options options = {.seed = (uint64_t)s->options.seed,
+/* Makes the session's options of the command line's and the student's description. */
+static struct session_options options_of(const struct stream_options *o, const struct student_description *d) {
+    struct session_options options = {.seed = (uint64_t)o->seed,
                                       .sink = -1,
                                       .rapr = -1,
-                                      .direct = s->options.graphs == GRAPHS_OFF,
-                                      .codec_weights = s->options.codec_weights,
-                                      .audio_weights = s->options.audio_weights,
-                                      .decoder = s->options.decoder,
-                                      .text = *s->options.text ? s->options.text : NULL,
-                                      .prompt = s->options.prompt};
+                                      .direct = o->graphs == GRAPHS_OFF,
+                                      .weights_mib = o->weights_mib,
+                                      .codec_weights = o->codec_weights,
+                                      .audio_weights = o->audio_weights,
+                                      .decoder = o->decoder,
+                                      .text = *o->text ? o->text : NULL,
+                                      .prompt = o->prompt};
+    if (o->sink != SWITCH_AS_TRAINED) options.sink = o->sink == SWITCH_ON ? 1 + d->rollout.causal.chunk : 0;
+    if (o->rapr != SWITCH_AS_TRAINED) options.rapr = o->rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
+    return options;
+}
+
+/* Prints what the second process takes, which decodes on a device of its own. */
+static int plan_decoder(const struct shared_student *shared, int device, FILE *out) {
+    struct memory_plan plan = {.out = out};
+    fprintf(out, "process that decodes, on device %d:\n", device);
+    TRY(student_plan_codec(&shared->student.description, &plan, &plan));
+    memory_plan_total(&plan);
+    return OK;
+}
+
+/* --plan: prints the memory that a stream takes, by purpose, from the files' headers alone. */
+static int print_plan(const struct stream_options *o, const char *folder) {
+    struct memory_plan plan = {.out = stdout};
+    struct shared_student *shared;
     struct student_description d;
     TRY(student_describe(&d, folder));
-    if (s->options.sink != SWITCH_AS_TRAINED)
-        options.sink = s->options.sink == SWITCH_ON ? 1 + d.rollout.causal.chunk : 0;
-    if (s->options.rapr != SWITCH_AS_TRAINED) options.rapr = s->options.rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
+    struct session_options options = options_of(o, &d);
+    if (o->decoder_device >= 0) options.give_codec = codec_process_open;
+    TRY(shared_student_prepare(&shared, folder, &options));
+    int code = shared_student_plan(shared, &plan);
+    if (!code) code = session_plan(shared, &plan);
+    if (!code) {
+        pipeline_plan(&shared->student.description, overlapped(o), &plan);
+        memory_plan_total(&plan);
+    }
+    if (!code && o->decoder_device >= 0) code = plan_decoder(shared, o->decoder_device, stdout);
+    shared_student_close(shared);
+    return code;
+}
+
+static int stream(struct stream *s, const char *folder) {
+    struct student_description d;
+    TRY(student_describe(&d, folder));
+    struct session_options options = options_of(&s->options, &d);
     if (s->options.decoder_device >= 0) TRY(start_decoder(s, folder, &options, &d));
     TRY(device_init(s->options.threads));
-    TRY(session_open(&s->session, folder, &options, stderr));
+    s->plan.out = stderr;
+    s->resident = process_resident();
+    TRY(session_open(&s->session, folder, &options, &s->plan));
     s->limit = s->options.seconds > 0 ? (long)ceil(s->options.seconds * VIDEO_RATE) : 1L << 60;
     TRY(open_stream(s));
     TRY(run(s));
@@ -243,6 +296,7 @@ static int stream(struct stream *s, const char *folder) {
     s->sink = NULL;
     TRY(sink_finish(sink));
     report(s);
+    log_memory(s);
     return OK;
 }
 
@@ -252,6 +306,7 @@ int main(int argc, char **argv) {
                               .words = "STUDENT_FOLDER",
                               .min_words = 1,
                               .max_words = 1,
+                              .plans = 1,
                               .text = "STUDENT_FOLDER is what export wrote. Memory stays constant, however long the "
                                       "sound is. At the end the\n"
                                       "real-time factor, the delay of the first frame and the times of chunks are "
@@ -262,6 +317,7 @@ int main(int argc, char **argv) {
     static struct stream s;
     int code = args_parse(&args, &command, &s.options, argc, argv);
     if (code || args.done) return args_exit("stream", code);
+    if (args.plan) return args_exit("stream", print_plan(&s.options, args.words[0]));
     interrupt_watch(); /* so that Ctrl-C still finishes the video that there is so far */
     code = stream_options_check(&s.options);
     if (!code) code = stream(&s, args.words[0]);

@@ -31,6 +31,7 @@ check "f16 rounds" differ "$first.out" "$work/diffusers-f16-0.out"
 
 # Surgery: the trunk alone, and new audio modules in front of which it stays as it was.
 check "forward of the trunk" expect 0 forward "$first/transformer" "$work/bare.safetensors" "$work/trunk.out"
+check "a trunk is no student" refuses 3 "teacher.init=$first/transformer" stream "$first/transformer" --plan
 check "audio counts" differ "$first.out" "$work/trunk.out"
 check "a teacher starts from the trunk" expect 0 teacher $all run="$work/second" teacher.steps=0 \
     teacher.init="$work/original-f32-0/transformer"

@@ -208,17 +208,34 @@ static void rounds_to_half_types(void **state) {
 
 static void takes_prefixes(void **state) {
     (void)state;
-    static const char *const prefixes[] = {"model.diffusion_model.", "diffusion_model.", "module.dit.", ""};
+    static const char *const prefixes[] = {"model.diffusion_model.", "diffusion_model.", "module.dit.", "", "model.",
+                                           "generator_ema.model.",   "generator.model."};
     struct dit net;
     struct checkpoint c;
     CHECK(dit_create(&net, &small_config, 0));
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         write_whole("a.safetensors", prefixes[i], &small, i & 1, "F16");
         CHECK(checkpoint_open(&c, in_folder("a.safetensors")));
         assert_string_equal(c.prefix, prefixes[i]);
         CHECK(weights_check(&net.table, &c, WEIGHTS_ALL));
         checkpoint_close(&c);
     }
+    /* students of Self-Forcing and its kin, saved while FSDP wrapped them */
+    write_whole("a.safetensors", "model._fsdp_wrapped_module.", &small, 0, "F16");
+    CHECK(checkpoint_open(&c, in_folder("a.safetensors")));
+    assert_string_equal(c.prefix, "model.");
+    CHECK(weights_check(&net.table, &c, WEIGHTS_ALL));
+    checkpoint_close(&c);
+    /* minWM's branch for cameras is more than this network has */
+    struct wan_header camera;
+    wan_header_open(&camera, "F16");
+    wan_add_transformer(&camera, "model.", &small, 0);
+    wan_add(&camera, "", "model.blocks.0.self_attn.prope_o.weight", "dd", &small);
+    assert_int_equal(wan_header_write(&camera, in_folder("a.safetensors")), 0);
+    CHECK(checkpoint_open(&c, in_folder("a.safetensors")));
+    refuses(weights_check(&net.table, &c, WEIGHTS_ALL), "a.safetensors",
+            "surplus model.blocks.0.self_attn.prope_o.weight");
+    checkpoint_close(&c);
     /* one tensor without the prefix that all others have */
     struct wan_header h;
     wan_header_open(&h, "F16");

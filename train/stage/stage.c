@@ -11,6 +11,7 @@
 #include "base/process_memory.h"
 #include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
+#include "kernels/memory_plan.h"
 #include "kernels/served.h"
 #include "kernels/workspace.h"
 #include "train/stage/negative_prompt.h"
@@ -187,7 +188,7 @@ static void print_work(const struct stage *s) {
 }
 
 static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
-    size_t device = 0, host = s->buffers;
+    struct memory_plan plan = {.out = stdout, .detail = s->plan, .host = s->buffers};
     printf("%s: %zu parameters, batch %d of %d frames", s->program->section->name, s->table->values, s->settings->batch,
            s->config.frames);
     if (s->ranks > 1)
@@ -195,13 +196,10 @@ static void print_plan(const struct stage *s, struct arena *const all[ARENAS]) {
                s->shards.zero);
     if (s->sequence.ranks > 1) printf(", tokens divided by %d", s->sequence.ranks);
     printf("\n");
-    for (int i = 0; i < ARENAS; i++) {
-        *(i < DEVICE_ARENAS ? &device : &host) += all[i]->used;
-        if (i < DEVICE_ARENAS || all[i]->used) arena_print(all[i], stdout, s->plan);
-    }
+    for (int i = 0; i < ARENAS; i++)
+        if (i < DEVICE_ARENAS || all[i]->used) memory_plan_arena(&plan, all[i]);
     printf("%-32s %10.1f MiB\n", "loader and messages (host)", (double)s->buffers / 1048576);
-    printf("%-32s %10.1f MiB\n", "total", (double)device / 1048576);
-    printf("%-32s %10.1f MiB\n", "total (host)", (double)host / 1048576);
+    memory_plan_total(&plan);
     if (s->plan) print_work(s);
     fflush(stdout);
 }
