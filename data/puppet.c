@@ -28,6 +28,7 @@ struct puppet {
     uint64_t seed;
     enum puppet_world world;
     int draw, identity, utterance, frames, ticks, line_count;
+    double seconds;
     long samples;
     float *pcm[2], *mask[2];
     struct signals voice[2];
@@ -363,35 +364,75 @@ static int allocate(struct puppet *p) {
     return good ? OK : error_set(ERR_DEVICE, "puppet: out of memory");
 }
 
-static int fill(struct puppet *p, double seconds) {
+/* Takes the sound and what is known of it from another draw. */
+static int take_voices(struct puppet *p, const struct puppet *of) {
+    size_t ticks = (size_t)p->ticks * sizeof(float);
+    for (int track = 0; track < 2; track++) {
+        const struct signals *to = &p->voice[track], *from = &of->voice[track];
+        memcpy(to->mouth, from->mouth, ticks), memcpy(to->round, from->round, ticks);
+        memcpy(to->stress, from->stress, ticks), memcpy(to->speaking, from->speaking, ticks);
+        memcpy(p->pcm[track], of->pcm[track], (size_t)p->samples * sizeof(float));
+        memcpy(p->mask[track], of->mask[track], (size_t)p->frames * sizeof(float));
+    }
+    p->lines = malloc((size_t)(of->line_count + 1) * sizeof *p->lines);
+    if (!p->lines) return error_set(ERR_DEVICE, "puppet: out of memory");
+    memcpy(p->lines, of->lines, (size_t)of->line_count * sizeof *p->lines);
+    p->line_count = of->line_count;
+    return OK;
+}
+
+/* Fills the puppet; of: another draw of it, or NULL. */
+static int fill(struct puppet *p, const struct puppet *of) {
     TRY(allocate(p));
     puppet_looks(&p->looks, p->seed, p->identity);
     if (p->world == PUPPET_HARD) puppet_details(&p->looks, p->seed, p->identity);
-    TRY(hold_dialogue(p, seconds));
+    TRY(of ? take_voices(p, of) : hold_dialogue(p, p->seconds));
     return move_body(p);
 }
 
-int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds) {
-    return puppet_open_world(puppet, PUPPET_PLAIN, 0, seed, identity, utterance, seconds);
-}
-
-int puppet_open_world(struct puppet **puppet, enum puppet_world world, int draw, uint64_t seed, int identity,
-                      int utterance, double seconds) {
-    *puppet = NULL;
-    if (!(seconds >= 0.5 && seconds <= 3600))
-        return error_set(ERR_USAGE, "puppet: %g seconds: expected 0.5 to 3600", seconds);
+/* Opens a puppet whose numbers are those of `numbers`. */
+static int open_puppet(struct puppet **puppet, const struct puppet *numbers, const struct puppet *of) {
     struct puppet *p = calloc(1, sizeof *p);
+    *puppet = NULL;
     if (!p) return error_set(ERR_DEVICE, "puppet: out of memory");
-    *p = (struct puppet){.seed = seed, .world = world, .draw = draw, .identity = identity, .utterance = utterance};
-    p->frames = (int)lround(seconds * VIDEO_RATE);
+    *p = *numbers;
     p->ticks = p->frames * FRAME_TICKS;
     p->samples = (long)p->frames * AUDIO_SAMPLES_PER_FRAME;
-    int code = fill(p, seconds);
+    int code = fill(p, of);
     if (code)
         puppet_close(p);
     else
         *puppet = p;
     return code;
+}
+
+int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds) {
+    return puppet_open_world(puppet, PUPPET_PLAIN, seed, identity, utterance, seconds);
+}
+
+int puppet_open_world(struct puppet **puppet, enum puppet_world world, uint64_t seed, int identity, int utterance,
+                      double seconds) {
+    *puppet = NULL;
+    if (!(seconds >= 0.5 && seconds <= 3600))
+        return error_set(ERR_USAGE, "puppet: %g seconds: expected 0.5 to 3600", seconds);
+    const struct puppet numbers = {.seed = seed,
+                                   .world = world,
+                                   .identity = identity,
+                                   .utterance = utterance,
+                                   .seconds = seconds,
+                                   .frames = (int)lround(seconds * VIDEO_RATE)};
+    return open_puppet(puppet, &numbers, NULL);
+}
+
+int puppet_open_draw(struct puppet **puppet, const struct puppet *of, int draw) {
+    const struct puppet numbers = {.seed = of->seed,
+                                   .world = of->world,
+                                   .draw = draw,
+                                   .identity = of->identity,
+                                   .utterance = of->utterance,
+                                   .seconds = of->seconds,
+                                   .frames = of->frames};
+    return open_puppet(puppet, &numbers, of);
 }
 
 void puppet_close(struct puppet *p) {

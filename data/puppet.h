@@ -29,9 +29,12 @@ struct puppet;
 /* Makes a dialogue of `seconds` (0.5 .. 3600) of video. ERR_USAGE: the length is out of range; ERR_INPUT: flite
    fails. */
 int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds);
-/* The same in either world. draw: which of the motions that go with the same looks and voices; data sets have 0. */
-int puppet_open_world(struct puppet **puppet, enum puppet_world world, int draw, uint64_t seed, int identity,
-                      int utterance, double seconds);
+/* The same in either world. */
+int puppet_open_world(struct puppet **puppet, enum puppet_world world, uint64_t seed, int identity, int utterance,
+                      double seconds);
+/* Opens the same dialogue once more, with the same looks and voices, but another draw of all that no voice tells. Draw 0
+   is what puppet_open gives. */
+int puppet_open_draw(struct puppet **puppet, const struct puppet *of, int draw);
 void puppet_close(struct puppet *puppet);
 int puppet_frames(const struct puppet *puppet);
 /* Returns a party's sound: 16 kHz mono in [-1, 1], frames * AUDIO_SAMPLES_PER_FRAME samples. */

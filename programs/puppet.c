@@ -139,7 +139,7 @@ static int write_all(const struct puppet_config *c, const char *folder, float *f
         struct puppet *puppet;
         snprintf(name, sizeof name, "%04d-%04d", identity, utterance);
         TRY(file_join(stem, sizeof stem, folder, name));
-        TRY(puppet_open_world(&puppet, (enum puppet_world)c->world, 0, (uint64_t)c->seed, identity, utterance,
+        TRY(puppet_open_world(&puppet, (enum puppet_world)c->world, (uint64_t)c->seed, identity, utterance,
                               c->seconds));
         int code = write_dialogue(puppet, stem, c->size, frame);
         puppet_close(puppet);

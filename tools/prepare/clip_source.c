@@ -72,8 +72,8 @@ static int open_puppet(struct clip_source *s, const struct prepare_config *confi
                        const struct listener *listener) {
     int spoil;
     TRY(puppet_spoil_read(config->puppet_spoil, &spoil));
-    TRY(puppet_open_world(&s->puppet, (enum puppet_world)config->puppet_world, 0, (uint64_t)config->seed,
-                          entry->identity, entry->utterance, config->puppet_seconds));
+    TRY(puppet_open_world(&s->puppet, (enum puppet_world)config->puppet_world, (uint64_t)config->seed, entry->identity,
+                          entry->utterance, config->puppet_seconds));
     puppet_vary(s->puppet, &entry->view);
     puppet_spoil(s->puppet, spoil);
     s->frames = puppet_frames(s->puppet);
