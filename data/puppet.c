@@ -138,7 +138,7 @@ static int take_short_turns(struct puppet *p, struct turn_state *state, double s
     return OK;
 }
 
-/* The hard world's turns: sentences for some seconds, the agent first. Every fourth pause lasts for seconds too. */
+/* The hard world's turns: sentences for some seconds, the agent first. Four of ten pauses last for seconds, too. */
 static int take_long_turns(struct puppet *p, struct turn_state *state, double seconds) {
     enum puppet_track speaker = PUPPET_AGENT;
     double now = puppet_roll(&state->dice, 0.4, 0.8);
@@ -153,7 +153,7 @@ static int take_long_turns(struct puppet *p, struct turn_state *state, double se
         }
         now = end + puppet_roll(&state->dice, 0.3, 0.8);
         double idle = puppet_roll(&state->dice, 0, 1), longer = puppet_roll(&state->dice, 2, 8);
-        if (idle < 0.25) now = end + longer;
+        if (idle < 0.4) now = end + longer;
         speaker = speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER;
     }
     return OK;

@@ -44,6 +44,7 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity) {
                                    {0.86, 0.68, 0.38}, {0.62, 0.24, 0.12}, {0.62, 0.61, 0.62}};
     static const colour irises[] = {{0.30, 0.20, 0.12}, {0.22, 0.42, 0.62}, {0.25, 0.45, 0.30}, {0.38, 0.30, 0.18}};
     struct puppet_dice dice = puppet_dice(seed, identity, -1, PUPPET_LOOKS);
+    *looks = (struct puppet_looks){.detailed = 0};
     double tone = puppet_roll(&dice, 0, 3);
     int step = (int)tone;
     looks->skin = mix(skins[step], skins[step + 1], tone - step);

@@ -55,7 +55,7 @@ static const struct contest {
                 {HARD_IRIS, GATE_POPULATION, "mean colours of all persons", 0},
                 {HARD_IRIS, GATE_STRANGER, "another person's", 0},
                 {HARD_GHOSTS, GATE_GHOSTS, "two draws, half and half", 0},
-                {HARD_LIFTS, GATE_MEAN, "mean of four draws", 0},
+                {HARD_LIFTS, GATE_MEAN, "mean of eight draws", 0},
                 {HARD_SPREAD, GATE_MEAN, "the same from every seed", 0},
                 {HARD_HUE_5, GATE_SPOILED, "hues turned by 40 degrees", 5},
                 {HARD_HUE_20, GATE_SPOILED, "hues turned by 40 degrees", 20},
@@ -63,7 +63,8 @@ static const struct contest {
                 {HARD_IDLE_MOUTH, GATE_SPOILED, "a mouth that moves", 0},
                 {HARD_IDLE_BLINKS, GATE_SPOILED, "no blinks", 0},
                 {HARD_IDLE_SWAY, GATE_SPOILED, "a head that stands still", 0}};
-enum { CONTESTS = sizeof contests / sizeof *contests, ORACLE = 0, CONTROL = 1, APART = 2, KINDS = 3 };
+enum { CONTESTS = sizeof contests / sizeof *contests };
+enum { TRUTH, ORACLE, CONTROL, APART, KINDS };
 
 struct judgement {
     const char *data;
@@ -103,7 +104,7 @@ static int run_dialogues(struct judgement *j) {
     return code;
 }
 
-/* The shares of every region, then oracle, control and their difference of every contest. */
+/* The shares of every region; then of every contest the truth, oracle and control, and how far these two are apart. */
 enum { FIGURES = REGIONS + KINDS * CONTESTS };
 static void compute(void *user, const int *drawn, int count, double *out) {
     const struct judgement *j = user;
@@ -117,6 +118,7 @@ static void compute(void *user, const int *drawn, int count, double *out) {
     for (int c = 0; c < CONTESTS; c++) {
         const struct hard_figure *figure = &hard_figures[contests[c].figure];
         double *own = out + REGIONS + KINDS * c;
+        own[TRUTH] = figure->of(&all.sums[GATE_COPY], &all.sums[GATE_COPY], figure->which);
         own[ORACLE] = figure->of(&all.sums[GATE_ORACLE], &all.sums[GATE_COPY], figure->which);
         own[CONTROL] = figure->of(&all.sums[contests[c].control], &all.sums[GATE_COPY], figure->which);
         own[APART] = fabs(own[CONTROL] - own[ORACLE]);
@@ -138,15 +140,15 @@ static int judge(const struct judgement *j, const struct bootstrap_interval *fig
     for (int r = 0; r < REGIONS; r++)
         printf("%s %s %.2f (%.2f to %.2f)", r ? "," : "", region_names[r], figures[r].value, figures[r].low,
                figures[r].high);
-    printf("\nthe whole must have %.2f: %s\n\n%-44s %-28s %8s %8s %7s\n", j->settings.open, failures ? "FAILS" : "good",
-           "measure, through the codec", "control", "oracle", "control", "apart");
+    printf("\nthe whole must have %.2f: %s\n\n%-44s %-28s %8s %8s %8s %7s\n", j->settings.open,
+           failures ? "FAILS" : "good", "measure, through the codec", "control", "truth", "oracle", "control", "apart");
     for (int c = 0; c < CONTESTS; c++) {
         if (j->settings.seconds <= contests[c].seconds) continue;
         const struct bootstrap_interval *own = figures + REGIONS + KINDS * c;
         double apart = separation(&own[APART]);
         int fails = !(apart >= j->settings.separation);
-        printf("%-44s %-28s %8.3f %8.3f %7.1f%s\n", hard_figures[contests[c].figure].what, contests[c].is,
-               own[ORACLE].value, own[CONTROL].value, apart, fails ? "  FAILS" : "");
+        printf("%-44s %-28s %8.3f %8.3f %8.3f %7.1f%s\n", hard_figures[contests[c].figure].what, contests[c].is,
+               own[TRUTH].value, own[ORACLE].value, own[CONTROL].value, apart, fails ? "  FAILS" : "");
         failures += fails;
     }
     printf("apart: standard errors over dialogues between oracle and control; %g are needed\n", j->settings.separation);

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "tools/evaluate/trial.h"
 
-enum { DRAWS = 4, POPULATION = 64, FAR = 1000 };
+enum { DRAWS = 8, POPULATION = 64, FAR = 1000 };
 #define DYE 40.0 /* degrees */
 
 struct gate {

@@ -402,12 +402,12 @@ static double idle_mouth(const struct hard_sums *s, const struct hard_sums *copy
     return share(share(s->idle_mouth, s->idle_frames), share(s->talk_mouth, s->talk_frames));
 }
 static double idle_blinks(const struct hard_sums *s, const struct hard_sums *copy, int which) {
-    (void)which;
-    return share(share(s->blinks, s->idle_frames), share(copy->blinks, copy->idle_frames));
+    (void)copy, (void)which;
+    return share(60 * VIDEO_RATE * s->blinks, s->idle_frames);
 }
 static double idle_sway(const struct hard_sums *s, const struct hard_sums *copy, int which) {
-    (void)which;
-    return sqrt(share(share(s->sway_squares, s->idle_frames), share(copy->sway_squares, copy->idle_frames)));
+    (void)copy, (void)which;
+    return sqrt(share(s->sway_squares, s->idle_frames));
 }
 
 const struct hard_figure hard_figures[HARD_FIGURES] = {
@@ -420,6 +420,6 @@ const struct hard_figure hard_figures[HARD_FIGURES] = {
     [HARD_HUE_20] = {"hue_drift_20s", "hues of shirt and hair at 20 s", hue_drift, 1},
     [HARD_HUE_60] = {"hue_drift_60s", "hues of shirt and hair at 60 s", hue_drift, 2},
     [HARD_IDLE_MOUTH] = {"idle_mouth", "mouth while idle over while talking", idle_mouth, 0},
-    [HARD_IDLE_BLINKS] = {"idle_blinks", "blinks while idle over the truth's", idle_blinks, 0},
-    [HARD_IDLE_SWAY] = {"idle_sway", "sway while idle over the truth's", idle_sway, 0},
+    [HARD_IDLE_BLINKS] = {"idle_blinks", "blinks while idle, a minute", idle_blinks, 0},
+    [HARD_IDLE_SWAY] = {"idle_sway", "sway of the face while idle, pixels", idle_sway, 0},
 };
