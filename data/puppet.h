@@ -32,8 +32,8 @@ int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utteran
 /* The same in either world. */
 int puppet_open_world(struct puppet **puppet, enum puppet_world world, uint64_t seed, int identity, int utterance,
                       double seconds);
-/* Opens the same dialogue once more, with the same looks and voices, but another draw of all that no voice tells. Draw 0
-   is what puppet_open gives. */
+/* Opens the same dialogue once more, with the same looks and voices, but another draw of all that no voice tells.
+   Draw 0 is what puppet_open gives. */
 int puppet_open_draw(struct puppet **puppet, const struct puppet *of, int draw);
 void puppet_close(struct puppet *puppet);
 int puppet_frames(const struct puppet *puppet);

@@ -23,8 +23,8 @@ struct puppet_looks {
 };
 /* Draws a person's looks, a pure function of (seed, identity). */
 void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity);
-/* Gives a person the details of the hard world: colours of iris, nails and sleeve stripes of any hue, hair and shirt that
-   have one, no glasses. A pure function of (seed, identity), too. */
+/* Gives a person the details of the hard world: iris, nails, sleeve stripes and hair of any hue, and no glasses. A pure
+   function of (seed, identity), too. */
 void puppet_details(struct puppet_looks *looks, uint64_t seed, int identity);
 /* Turns the hue of shirt and hair by so many degrees. */
 void puppet_dye(struct puppet_looks *looks, double degrees);

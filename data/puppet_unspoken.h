@@ -1,7 +1,7 @@
-/* puppet_unspoken.h: what the hard world's agent does that no voice tells, frame by frame: for every sentence which hand
-   beats (left, right or both, a third each) and how far (0.4 or 1); where the eyes look (one of four targets, a new one
-   every 0.5 to 1.5 s); how far the head is turned (left, straight or right, 0.8 to 2 s each). Pure functions of
-   the dice's address. */
+/* puppet_unspoken.h: what the hard world's agent does that no voice tells, frame by frame: for every sentence which
+   hand beats (left, right or both, a third each) and how far (0.4 or 1); where the eyes look (one of four targets, a
+   new one every 0.5 to 1.5 s); how far the head is turned (left, straight or right, 0.8 to 2 s each). Pure functions
+   of the dice's address. */
 #ifndef DATA_PUPPET_UNSPOKEN_H
 #define DATA_PUPPET_UNSPOKEN_H
 
@@ -16,9 +16,9 @@ struct unspoken_frame {
 struct unspoken_sentence { /* a sentence of the agent, seconds */
     double start, end;
 };
-/* Fills `frames`. In the first sentence both hands beat as far as they can and are up before it begins, and at the start
-   the head is straight and the eyes look ahead, so that the first picture shows the person whole. ERR_DEVICE: out of
-   memory. */
+/* Fills `frames`. In the first sentence both hands beat as far as they can and are up before it begins, and at the
+   start the head is straight and the eyes look ahead, so that the first picture shows the person whole. ERR_DEVICE:
+   out of memory. */
 int unspoken_fill(struct unspoken_frame *frames, int count, const struct unspoken_sentence *sentences,
                   int sentence_count, struct puppet_dice *dice);
 

@@ -1,5 +1,5 @@
-/* test_puppet_worlds.c: the plain world stays what it was; the hard world has what its header promises; spoiled pictures
-   are spoiled where and when they should be. */
+/* test_puppet_worlds.c: the plain world stays what it was; the hard world has what its header promises; spoiled
+   pictures are spoiled where and when they should be. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -6,8 +6,8 @@
 
 #include "data/puppet.h"
 
-/* Reads the world and the puppet's seed from a data set's notes. ERR_INPUT: no data set, a world that is not known, or a
-   set that is not of puppets; without seed (NULL) such a set counts as the plain world. */
+/* Reads the world and the puppet's seed from a data set's notes. ERR_INPUT: no data set, a world that is not known, or
+   a set that is not of puppets; where no seed is wanted (NULL) such a set counts as the plain world. */
 int data_world(const char *path, enum puppet_world *world, uint64_t *seed);
 
 #endif

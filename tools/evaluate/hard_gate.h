@@ -8,7 +8,8 @@
 #include "tools/evaluate/latents.h"
 
 /* Pictures that go through the codec. The copy is the truth; the oracle and its twin are other draws of what no voice
-   tells, as a perfect sampler would make them. The others are controls, which the measures must tell from the oracle. */
+   tells, as a perfect sampler would make them. The others are controls, which the measures must tell from the
+   oracle. */
 enum gate_source {
     GATE_COPY,
     GATE_ORACLE,

@@ -1,8 +1,8 @@
 /* hard_world.h: what is measured in the pictures of the puppet's hard world (data/puppet.h), beyond the measures of
-   every world: whether details that were out of the picture come back in the right colours, whether hands are either up
-   or away and as often as the truth's, whether hues drift, and whether idle spans are idle. The codec's copy of the truth
-   is measured first and is the yardstick. A student chooses its own gestures; so only what the voices decide says when
-   something is measured, and where it is seen is found in the pictures. Host memory. */
+   every world: whether details that were out of the picture come back in the right colours, whether hands are either
+   up or away and as often as the truth's, whether hues drift, and whether idle spans are idle. The codec's copy of the
+   truth is measured first and is the yardstick. A student chooses its own gestures; so only what the voices decide
+   says when something is measured, and where it is seen is found in the pictures. Host memory. */
 #ifndef TOOLS_EVALUATE_HARD_WORLD_H
 #define TOOLS_EVALUATE_HARD_WORLD_H
 
@@ -19,8 +19,8 @@ struct hard_frame { /* what is seen in one picture; colours in [-1, 1], lengths 
     float shirt[3], hair[3];       /* mean colours */
 };
 
-/* What is measured in a picture: colours just after hands came back, or eyes; hands that gesture; nobody speaks, past the
-   moment in which the body comes to rest; the agent talks; hues. */
+/* What is measured in a picture: colours, just after hands came back or eyes; hands that gesture; that nobody speaks,
+   past the moment in which the body comes to rest; that the agent talks; hues. */
 enum hard_moment {
     HARD_HANDS_BACK = 1,
     HARD_EYES_BACK = 2,
