@@ -11,7 +11,9 @@
 #include "base/error.h"
 #include "data/puppet_drawing.h"
 #include "data/puppet_script.h"
+#include "data/puppet_unspoken.h"
 
+const char *const puppet_worlds[] = {"plain", "hard", NULL};
 enum { TICKS = 100, FRAME_TICKS = TICKS / VIDEO_RATE };
 
 struct line { /* a spoken sentence */
@@ -24,7 +26,9 @@ struct signals { /* one voice's signals, a value for each tick */
 };
 struct puppet {
     uint64_t seed;
-    int identity, utterance, frames, ticks, line_count;
+    enum puppet_world world;
+    int draw, identity, utterance, frames, ticks, line_count;
+    double seconds;
     long samples;
     float *pcm[2], *mask[2];
     struct signals voice[2];
@@ -34,6 +38,7 @@ struct puppet {
     struct picture_view view;
     struct puppet_canvas *canvas; /* canvas of the size last drawn */
     int height, width;
+    int spoil; /* bits of enum puppet_spoil */
 };
 
 /* ---- speech on the time line ---- */
@@ -109,8 +114,51 @@ static int speak(struct puppet *p, struct turn_state *state, enum puppet_track t
     return OK;
 }
 
-/* Makes the dialogue: turns of one sentence with pauses between them; now and then the listener puts a word in, or
+/* The plain world's turns: one sentence each, with pauses between them; now and then the listener puts a word in, or
    nobody speaks for a while. */
+static int take_short_turns(struct puppet *p, struct turn_state *state, double seconds) {
+    enum puppet_track speaker = puppet_pick(&state->dice, 2) ? PUPPET_USER : PUPPET_AGENT;
+    double now = puppet_roll(&state->dice, 0.1, 0.5);
+    while (now < seconds) {
+        char text[SCRIPT_TEXT] = {0}, word[SCRIPT_TEXT] = {0};
+        double end, word_end;
+        script_sentence(&state->dice, text);
+        script_backchannel(&state->dice, word);
+        double interjects = puppet_roll(&state->dice, 0, 1), at = puppet_roll(&state->dice, 0.5, 0.8);
+        TRY(speak(p, state, speaker, now, text, &end));
+        if (interjects < (speaker == PUPPET_USER ? 0.25 : 0.10)) {
+            double when = now + at * (end - now);
+            TRY(speak(p, state, speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER, when, word, &word_end));
+            end = fmax(end, word_end);
+        }
+        double pause = puppet_roll(&state->dice, 0.3, 0.8), longer = puppet_roll(&state->dice, 0, 1);
+        now = end + pause + (longer < 0.15 ? 1.0 : 0.0);
+        if (puppet_roll(&state->dice, 0, 1) < 0.85) speaker = speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER;
+    }
+    return OK;
+}
+
+/* The hard world's turns: sentences for some seconds, the agent first. Four of ten pauses last for seconds, too. */
+static int take_long_turns(struct puppet *p, struct turn_state *state, double seconds) {
+    enum puppet_track speaker = PUPPET_AGENT;
+    double now = puppet_roll(&state->dice, 0.4, 0.8);
+    while (now < seconds) {
+        double began = now, end = now;
+        double least = speaker == PUPPET_USER ? puppet_roll(&state->dice, 3.2, 5) : puppet_roll(&state->dice, 2, 6);
+        while (now < seconds && end - began < least) {
+            char text[SCRIPT_TEXT] = {0};
+            script_sentence(&state->dice, text);
+            TRY(speak(p, state, speaker, now, text, &end));
+            now = end + puppet_roll(&state->dice, 0.15, 0.30);
+        }
+        now = end + puppet_roll(&state->dice, 0.3, 0.8);
+        double idle = puppet_roll(&state->dice, 0, 1), longer = puppet_roll(&state->dice, 2, 8);
+        if (idle < 0.4) now = end + longer;
+        speaker = speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER;
+    }
+    return OK;
+}
+
 static int hold_dialogue(struct puppet *p, double seconds) {
     struct puppet_dice voice = puppet_dice(p->seed, p->identity, -1, PUPPET_VOICE);
     struct turn_state state = {.dice = puppet_dice(p->seed, p->identity, p->utterance, PUPPET_SCRIPT),
@@ -122,24 +170,7 @@ static int hold_dialogue(struct puppet *p, double seconds) {
         (state.voices[PUPPET_AGENT].speaker + 1 + puppet_pick(&state.dice, SCRIPT_VOICES - 1)) % SCRIPT_VOICES;
     state.voices[PUPPET_USER].stretch = puppet_roll(&state.dice, 0.95, 1.12);
     state.voices[PUPPET_USER].pitch = puppet_roll(&state.dice, 0.88, 1.15);
-    enum puppet_track speaker = puppet_pick(&state.dice, 2) ? PUPPET_USER : PUPPET_AGENT;
-    double now = puppet_roll(&state.dice, 0.1, 0.5);
-    while (now < seconds) {
-        char text[SCRIPT_TEXT] = {0}, word[SCRIPT_TEXT] = {0};
-        double end, word_end;
-        script_sentence(&state.dice, text);
-        script_backchannel(&state.dice, word);
-        double interjects = puppet_roll(&state.dice, 0, 1), at = puppet_roll(&state.dice, 0.5, 0.8);
-        TRY(speak(p, &state, speaker, now, text, &end));
-        if (interjects < (speaker == PUPPET_USER ? 0.25 : 0.10)) {
-            double when = now + at * (end - now);
-            TRY(speak(p, &state, speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER, when, word, &word_end));
-            end = fmax(end, word_end);
-        }
-        double pause = puppet_roll(&state.dice, 0.3, 0.8), longer = puppet_roll(&state.dice, 0, 1);
-        now = end + pause + (longer < 0.15 ? 1.0 : 0.0);
-        if (puppet_roll(&state.dice, 0, 1) < 0.85) speaker = speaker == PUPPET_USER ? PUPPET_AGENT : PUPPET_USER;
-    }
+    TRY(p->world == PUPPET_HARD ? take_long_turns(p, &state, seconds) : take_short_turns(p, &state, seconds));
     mark_speech(p);
     return OK;
 }
@@ -167,7 +198,7 @@ static float frame_mean(const float *signal, int frame) {
 }
 
 /* The signals that drive the body, a value for each tick. */
-enum drive { MOUTH, ROUND, TALKING, BEAT, OPENNESS, EMPHASIS, LISTENING, USER_FAST, USER_SLOW, DRIVES };
+enum drive { MOUTH, ROUND, TALKING, BEAT, OPENNESS, EMPHASIS, LISTENING, USER_FAST, USER_SLOW, HEARING, DRIVES };
 
 static void drive_body(const struct puppet *p, float *drive) {
     const struct signals *agent = &p->voice[PUPPET_AGENT], *user = &p->voice[PUPPET_USER];
@@ -181,6 +212,7 @@ static void drive_body(const struct puppet *p, float *drive) {
     smooth(drive + LISTENING * n, user->speaking, n, 0.20, 0.12);
     smooth(drive + USER_FAST * n, user->mouth, n, 0.16, 0.12);
     smooth(drive + USER_SLOW * n, user->mouth, n, 0.45, 0.12);
+    smooth(drive + HEARING * n, user->speaking, n, 0.20, 0.45);
 }
 
 /* A slow wave between -1 and 1 of two seeded frequencies (Hz). */
@@ -205,18 +237,95 @@ static void lay_blinks(struct puppet *p, struct puppet_dice *dice) {
     for (double at = puppet_roll(dice, 0.5, 3); at * VIDEO_RATE < p->frames; at += puppet_roll(dice, 2, 5))
         for (int i = 0; i < p->frames; i++) {
             double away = fabs((i + 0.5) / VIDEO_RATE - at) / 0.10;
-            if (away < 1) p->truth[i].blink = (float)fmin(1, 1.6 * (1 - away));
+            if (away < 1) p->truth[i].blink = fmaxf(p->truth[i].blink, (float)fmin(1, 1.6 * (1 - away)));
         }
 }
 
 static void pose_head(struct puppet_pose *pose, double sway, double bob, double tilt) {
-    pose->head[0] = (float)(0.5 + 1.6 * sway);
+    double turn = pose->turn;
+    pose->head[0] = (float)(0.5 + 1.6 * sway + PUPPET_TURN_HEAD * turn);
     pose->head[1] = (float)(0.335 + bob + PUPPET_NOD_HEAD * pose->nod);
     pose->tilt = (float)tilt;
     double down[2] = {-sin(tilt), cos(tilt)}, face = PUPPET_NOD_FACE * pose->nod;
+    double across[2] = {PUPPET_TURN_FACE * turn * cos(tilt), PUPPET_TURN_FACE * turn * sin(tilt)};
     for (int k = 0; k < 2; k++) {
-        pose->eyes[k] = (float)(pose->head[k] + down[k] * (PUPPET_EYES_Y + face));
-        pose->lips[k] = (float)(pose->head[k] + down[k] * (PUPPET_LIPS_Y + face));
+        pose->eyes[k] = (float)(pose->head[k] + down[k] * (PUPPET_EYES_Y + face) + across[k]);
+        pose->lips[k] = (float)(pose->head[k] + down[k] * (PUPPET_LIPS_Y + face) + across[k]);
+    }
+}
+
+/* Slow waves of a dialogue, which no voice tells. */
+struct waves {
+    struct wave sway, breath, lean, glance, hands;
+};
+
+/* What both worlds' bodies do alike, once sway and turn are known: mouth, nods, and the head after them. */
+static void pose_face(struct puppet_pose *pose, const float d[DRIVES], const struct waves *w, double now) {
+    pose->mouth = fminf(1, d[MOUTH]);
+    pose->round = d[ROUND];
+    /* A nod for every swell of the user's voice above its slow mean. */
+    pose->nod = fminf(1, fmaxf(0, 3.6f * (d[USER_FAST] - 0.75f * d[USER_SLOW])));
+    double bob = 0.002 * wave_at(&w->breath, now) + 0.018 * d[EMPHASIS] * d[TALKING];
+    pose_head(pose, pose->sway, bob, 0.025 * wave_at(&w->lean, now) + 0.03 * d[LISTENING]);
+}
+
+static void pose_plain(struct puppet_pose *pose, const float d[DRIVES], const struct waves *w, double now) {
+    pose->sway = (float)(0.004 * wave_at(&w->sway, now));
+    pose_face(pose, d, w, now);
+    double attention = fmax(d[LISTENING], 0.4 * (1 - d[TALKING]));
+    pose->gaze[0] = (float)((1 - attention) * 0.8 * wave_at(&w->glance, now));
+    pose->gaze[1] = (float)(0.35 * d[TALKING] * wave_at(&w->lean, 3 * now));
+    /* Hands rise while talking, swing out with open vowels and beat down on stressed ones. */
+    double lift = d[TALKING], swing = d[OPENNESS] - 0.3 * d[TALKING], beat = d[BEAT] - 0.25 * d[TALKING];
+    double drift = 0.010 * wave_at(&w->hands, now) * lift;
+    double x = 0.165 + 0.050 * lift + 0.36 * swing, y = 0.930 - 0.140 * lift + 0.26 * beat - 0.18 * swing;
+    pose->hand_left[0] = (float)(0.5 - x + pose->sway + drift);
+    pose->hand_right[0] = (float)(0.5 + x + pose->sway + drift);
+    pose->hand_left[1] = (float)(y + drift);
+    pose->hand_right[1] = (float)(y - drift - 0.03 * lift * (1 - 2 * d[OPENNESS]));
+}
+
+/* Hands are out of the picture but for those that a sentence chose. */
+static void pose_hard(struct puppet_pose *pose, const float d[DRIVES], const struct waves *w, double now,
+                      const struct unspoken_frame *own) {
+    pose->sway = (float)(0.010 * wave_at(&w->sway, now));
+    pose->turn = own->turn;
+    pose_face(pose, d, w, now);
+    pose->blink = fminf(1, fmaxf(0, 4 * (d[HEARING] - 0.35f)));
+    for (int k = 0; k < 2; k++) pose->gaze[k] = own->gaze[k];
+    float *const hands[2] = {pose->hand_left, pose->hand_right};
+    for (int h = 0; h < 2; h++) {
+        double reach = own->reach[h], swing = d[OPENNESS] - 0.3 * d[TALKING], beat = d[BEAT] - 0.25 * d[TALKING];
+        double drift = 0.010 * wave_at(&w->hands, now + 3 * h), x = 0.215 + reach * 0.20 * swing;
+        double held = PUPPET_HAND_LOW - PUPPET_HAND_LIFT * reach + reach * 0.16 * beat + drift;
+        hands[h][0] = (float)(0.5 + (h ? x : -x) + pose->sway + drift);
+        hands[h][1] = (float)(PUPPET_HAND_AWAY + own->up[h] * (held - PUPPET_HAND_AWAY));
+    }
+}
+
+/* Makes the hard world's choices, an array of all frames. */
+static int choose(const struct puppet *p, struct unspoken_frame **out, struct puppet_dice *dice) {
+    *out = malloc((size_t)p->frames * sizeof **out);
+    struct unspoken_sentence *sentences = malloc((size_t)(p->line_count + 1) * sizeof *sentences);
+    int count = 0, code = *out && sentences ? OK : error_set(ERR_DEVICE, "puppet: out of memory");
+    for (int i = 0; i < p->line_count && !code; i++)
+        if (p->lines[i].track == PUPPET_AGENT)
+            sentences[count++] = (struct unspoken_sentence){(double)p->lines[i].start, (double)p->lines[i].end};
+    if (!code) code = unspoken_fill(*out, p->frames, sentences, count, dice);
+    free(sentences);
+    return code;
+}
+
+static void pose_frames(struct puppet *p, const float *drive, const struct waves *waves,
+                        const struct unspoken_frame *own) {
+    for (int i = 0; i < p->frames; i++) {
+        double now = (i + 0.5) / VIDEO_RATE;
+        float d[DRIVES];
+        for (int k = 0; k < DRIVES; k++) d[k] = frame_mean(drive + (size_t)k * (size_t)p->ticks, i);
+        if (own)
+            pose_hard(&p->truth[i], d, waves, now, &own[i]);
+        else
+            pose_plain(&p->truth[i], d, waves, now);
     }
 }
 
@@ -225,36 +334,20 @@ static int move_body(struct puppet *p) {
     if (!drive) return error_set(ERR_DEVICE, "puppet: out of memory");
     drive_body(p, drive);
     struct puppet_dice dice = puppet_dice(p->seed, p->identity, p->utterance, PUPPET_MOTION);
-    struct wave sway = roll_wave(&dice, 0.10, 0.25), breath = roll_wave(&dice, 0.2, 0.3),
-                lean = roll_wave(&dice, 0.1, 0.2);
-    struct wave glance = roll_wave(&dice, 0.15, 0.4), float_hand = roll_wave(&dice, 0.2, 0.5);
-    for (int i = 0; i < p->frames; i++) {
-        struct puppet_pose *pose = &p->truth[i];
-        double now = (i + 0.5) / VIDEO_RATE;
-        float d[DRIVES];
-        for (int k = 0; k < DRIVES; k++) d[k] = frame_mean(drive + (size_t)k * (size_t)p->ticks, i);
-        pose->mouth = fminf(1, d[MOUTH]);
-        pose->round = d[ROUND];
-        /* A nod for every swell of the user's voice above its slow mean. */
-        pose->nod = fminf(1, fmaxf(0, 3.6f * (d[USER_FAST] - 0.75f * d[USER_SLOW])));
-        pose->sway = (float)(0.004 * wave_at(&sway, now));
-        double bob = 0.002 * wave_at(&breath, now) + 0.018 * d[EMPHASIS] * d[TALKING];
-        pose_head(pose, pose->sway, bob, 0.025 * wave_at(&lean, now) + 0.03 * d[LISTENING]);
-        double attention = fmax(d[LISTENING], 0.4 * (1 - d[TALKING]));
-        pose->gaze[0] = (float)((1 - attention) * 0.8 * wave_at(&glance, now));
-        pose->gaze[1] = (float)(0.35 * d[TALKING] * wave_at(&lean, 3 * now));
-        /* Hands rise while talking, swing out with open vowels and beat down on stressed ones. */
-        double lift = d[TALKING], swing = d[OPENNESS] - 0.3 * d[TALKING], beat = d[BEAT] - 0.25 * d[TALKING];
-        double drift = 0.010 * wave_at(&float_hand, now) * lift;
-        double x = 0.165 + 0.050 * lift + 0.36 * swing, y = 0.930 - 0.140 * lift + 0.26 * beat - 0.18 * swing;
-        pose->hand_left[0] = (float)(0.5 - x + pose->sway + drift);
-        pose->hand_right[0] = (float)(0.5 + x + pose->sway + drift);
-        pose->hand_left[1] = (float)(y + drift);
-        pose->hand_right[1] = (float)(y - drift - 0.03 * lift * (1 - 2 * d[OPENNESS]));
+    dice.address.step = (uint64_t)p->draw;
+    struct waves waves;
+    waves.sway = roll_wave(&dice, 0.10, 0.25), waves.breath = roll_wave(&dice, 0.2, 0.3);
+    waves.lean = roll_wave(&dice, 0.1, 0.2);
+    waves.glance = roll_wave(&dice, 0.15, 0.4), waves.hands = roll_wave(&dice, 0.2, 0.5);
+    struct unspoken_frame *own = NULL;
+    int code = p->world == PUPPET_HARD ? choose(p, &own, &dice) : OK;
+    if (!code) {
+        pose_frames(p, drive, &waves, own);
+        lay_blinks(p, &dice);
     }
-    lay_blinks(p, &dice);
+    free(own);
     free(drive);
-    return OK;
+    return code;
 }
 
 /* ---- the interface ---- */
@@ -271,29 +364,75 @@ static int allocate(struct puppet *p) {
     return good ? OK : error_set(ERR_DEVICE, "puppet: out of memory");
 }
 
-static int fill(struct puppet *p, double seconds) {
+/* Takes the sound and what is known of it from another draw. */
+static int take_voices(struct puppet *p, const struct puppet *of) {
+    size_t ticks = (size_t)p->ticks * sizeof(float);
+    for (int track = 0; track < 2; track++) {
+        const struct signals *to = &p->voice[track], *from = &of->voice[track];
+        memcpy(to->mouth, from->mouth, ticks), memcpy(to->round, from->round, ticks);
+        memcpy(to->stress, from->stress, ticks), memcpy(to->speaking, from->speaking, ticks);
+        memcpy(p->pcm[track], of->pcm[track], (size_t)p->samples * sizeof(float));
+        memcpy(p->mask[track], of->mask[track], (size_t)p->frames * sizeof(float));
+    }
+    p->lines = malloc((size_t)(of->line_count + 1) * sizeof *p->lines);
+    if (!p->lines) return error_set(ERR_DEVICE, "puppet: out of memory");
+    memcpy(p->lines, of->lines, (size_t)of->line_count * sizeof *p->lines);
+    p->line_count = of->line_count;
+    return OK;
+}
+
+/* Fills the puppet; of: another draw of it, or NULL. */
+static int fill(struct puppet *p, const struct puppet *of) {
     TRY(allocate(p));
     puppet_looks(&p->looks, p->seed, p->identity);
-    TRY(hold_dialogue(p, seconds));
+    if (p->world == PUPPET_HARD) puppet_details(&p->looks, p->seed, p->identity);
+    TRY(of ? take_voices(p, of) : hold_dialogue(p, p->seconds));
     return move_body(p);
 }
 
-int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds) {
-    *puppet = NULL;
-    if (!(seconds >= 0.5 && seconds <= 3600))
-        return error_set(ERR_USAGE, "puppet: %g seconds: expected 0.5 to 3600", seconds);
+/* Opens a puppet whose numbers are those of `numbers`. */
+static int open_puppet(struct puppet **puppet, const struct puppet *numbers, const struct puppet *of) {
     struct puppet *p = calloc(1, sizeof *p);
+    *puppet = NULL;
     if (!p) return error_set(ERR_DEVICE, "puppet: out of memory");
-    *p = (struct puppet){.seed = seed, .identity = identity, .utterance = utterance};
-    p->frames = (int)lround(seconds * VIDEO_RATE);
+    *p = *numbers;
     p->ticks = p->frames * FRAME_TICKS;
     p->samples = (long)p->frames * AUDIO_SAMPLES_PER_FRAME;
-    int code = fill(p, seconds);
+    int code = fill(p, of);
     if (code)
         puppet_close(p);
     else
         *puppet = p;
     return code;
+}
+
+int puppet_open(struct puppet **puppet, uint64_t seed, int identity, int utterance, double seconds) {
+    return puppet_open_world(puppet, PUPPET_PLAIN, seed, identity, utterance, seconds);
+}
+
+int puppet_open_world(struct puppet **puppet, enum puppet_world world, uint64_t seed, int identity, int utterance,
+                      double seconds) {
+    *puppet = NULL;
+    if (!(seconds >= 0.5 && seconds <= 3600))
+        return error_set(ERR_USAGE, "puppet: %g seconds: expected 0.5 to 3600", seconds);
+    const struct puppet numbers = {.seed = seed,
+                                   .world = world,
+                                   .identity = identity,
+                                   .utterance = utterance,
+                                   .seconds = seconds,
+                                   .frames = (int)lround(seconds * VIDEO_RATE)};
+    return open_puppet(puppet, &numbers, NULL);
+}
+
+int puppet_open_draw(struct puppet **puppet, const struct puppet *of, int draw) {
+    const struct puppet numbers = {.seed = of->seed,
+                                   .world = of->world,
+                                   .draw = draw,
+                                   .identity = of->identity,
+                                   .utterance = of->utterance,
+                                   .seconds = of->seconds,
+                                   .frames = of->frames};
+    return open_puppet(puppet, &numbers, of);
 }
 
 void puppet_close(struct puppet *p) {
@@ -326,6 +465,16 @@ void puppet_vary(struct puppet *p, const struct picture_view *view) {
     p->canvas = NULL;
 }
 
+void puppet_spoil(struct puppet *p, int spoil) { p->spoil = spoil; }
+const struct puppet_looks *puppet_person(const struct puppet *p) { return &p->looks; }
+enum puppet_world puppet_world(const struct puppet *p) { return p->world; }
+
+static void drift(struct puppet *p, int frame) {
+    struct puppet_looks looks = p->looks;
+    puppet_dye(&looks, puppet_spoil_hue(p->seed, p->identity, p->utterance, frame));
+    puppet_canvas_dress(p->canvas, &looks);
+}
+
 int puppet_draw(struct puppet *p, int frame, int height, int width, float *planar) {
     if (frame < 0 || frame >= p->frames) return error_set(ERR_USAGE, "puppet: no frame %d of %d", frame, p->frames);
     if (!p->canvas || p->height != height || p->width != width) {
@@ -334,6 +483,7 @@ int puppet_draw(struct puppet *p, int frame, int height, int width, float *plana
         TRY(puppet_canvas_open(&p->canvas, height, width, &p->looks, &p->view));
         p->height = height, p->width = width;
     }
+    if (p->spoil & SPOIL_DRIFT) drift(p, frame);
     puppet_canvas_draw(p->canvas, &p->truth[frame], planar);
-    return OK;
+    return p->spoil & SPOIL_HANDS ? puppet_spoil_blur(planar, height, width, &p->truth[frame]) : OK;
 }

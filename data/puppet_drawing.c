@@ -44,6 +44,7 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity) {
                                    {0.86, 0.68, 0.38}, {0.62, 0.24, 0.12}, {0.62, 0.61, 0.62}};
     static const colour irises[] = {{0.30, 0.20, 0.12}, {0.22, 0.42, 0.62}, {0.25, 0.45, 0.30}, {0.38, 0.30, 0.18}};
     struct puppet_dice dice = puppet_dice(seed, identity, -1, PUPPET_LOOKS);
+    *looks = (struct puppet_looks){.detailed = 0};
     double tone = puppet_roll(&dice, 0, 3);
     int step = (int)tone;
     looks->skin = mix(skins[step], skins[step + 1], tone - step);
@@ -69,6 +70,30 @@ void puppet_looks(struct puppet_looks *looks, uint64_t seed, int identity) {
     looks->scene = puppet_pick(&dice, SCENE_STYLES);
     looks->scene_side = puppet_pick(&dice, 2) ? 1 : -1;
     looks->glasses = puppet_roll(&dice, 0, 1) < 0.25;
+}
+
+void puppet_details(struct puppet_looks *looks, uint64_t seed, int identity) {
+    struct puppet_dice dice = puppet_dice(seed, identity, -1, PUPPET_DETAILS);
+    looks->detailed = 1;
+    looks->glasses = 0;
+    looks->iris = hsv(puppet_roll(&dice, 0, 1), 0.85, puppet_roll(&dice, 0.55, 0.80));
+    looks->nails = hsv(puppet_roll(&dice, 0, 1), puppet_roll(&dice, 0.75, 0.95), puppet_roll(&dice, 0.55, 0.95));
+    looks->stripes = hsv(puppet_roll(&dice, 0, 1), puppet_roll(&dice, 0.6, 0.9), puppet_roll(&dice, 0.7, 0.95));
+    looks->stripe_count = 1 + puppet_pick(&dice, 2);
+    looks->hair = hsv(puppet_roll(&dice, 0, 1), puppet_roll(&dice, 0.45, 0.75), puppet_roll(&dice, 0.30, 0.65));
+}
+
+/* Turns a colour's hue by a rotation about the axis of greys. */
+static colour turned(colour c, double degrees) {
+    double a = degrees * M_PI / 180, u = (1 - cos(a)) / 3, v = sin(a) / sqrt(3), same = cos(a) + u;
+    double r = same * c.r + (u - v) * c.g + (u + v) * c.b, g = (u + v) * c.r + same * c.g + (u - v) * c.b,
+           b = (u - v) * c.r + (u + v) * c.g + same * c.b;
+    return (colour){fmin(1, fmax(0, r)), fmin(1, fmax(0, g)), fmin(1, fmax(0, b))};
+}
+
+void puppet_dye(struct puppet_looks *looks, double degrees) {
+    looks->shirt = turned(looks->shirt, degrees);
+    looks->hair = turned(looks->hair, degrees);
 }
 
 /* ---- strokes ---- */
@@ -248,15 +273,16 @@ static void draw_hair_front(cairo_t *pen, const struct puppet_looks *k, double f
 }
 
 static void draw_eye(cairo_t *pen, const struct puppet_looks *k, const struct puppet_pose *pose, double x, double y) {
-    double open = 1 - pose->blink, rx = 0.029, ry = 0.0195;
+    double large = k->detailed ? 1.28 : 1, open = 1 - pose->blink, rx = 0.029 * large, ry = 0.0195 * large;
+    double iris = k->detailed ? 0.0215 : 0.0150, pupil = k->detailed ? 0.0070 : 0.0075;
     cairo_save(pen);
     ellipse(pen, x, y + 0.004 * (1 - open), rx, ry * open);
     cairo_clip_preserve(pen);
     fill_with(pen, (colour){0.97, 0.97, 0.96});
     double ix = x + 0.009 * pose->gaze[0], iy = y + 0.006 * pose->gaze[1];
-    ellipse(pen, ix, iy, 0.0150, 0.0150);
+    ellipse(pen, ix, iy, iris, iris);
     fill_with(pen, k->iris);
-    ellipse(pen, ix, iy, 0.0075, 0.0075);
+    ellipse(pen, ix, iy, pupil, pupil);
     fill_with(pen, (colour){0.05, 0.04, 0.05});
     ellipse(pen, ix - 0.005, iy - 0.006, 0.0035, 0.0035);
     fill_with(pen, (colour){1, 1, 1});
@@ -313,19 +339,9 @@ static void draw_mouth(cairo_t *pen, const struct puppet_looks *k, const struct 
     cairo_restore(pen);
 }
 
-static void draw_head(cairo_t *pen, const struct puppet_looks *k, const struct puppet_pose *pose) {
-    double face = PUPPET_NOD_FACE * pose->nod, drop = 0.062 * pose->mouth;
-    double chin = 0.182 * k->head_height + drop + 0.55 * face, w = 0.137 * k->head_width;
+/* What a turn of the head shifts: eyes, brows, nose and mouth; `face` is how far a nod has. */
+static void draw_face(cairo_t *pen, const struct puppet_looks *k, const struct puppet_pose *pose, double face) {
     for (int side = -1; side <= 1; side += 2) {
-        ellipse(pen, side * w * 1.01, 0.005 + 0.5 * face, 0.024, 0.038);
-        fill_with(pen, darker(k->skin, 0.10));
-    }
-    face_path(pen, k, chin, drop);
-    fill_shaded(pen, lighter(k->skin, 0.06), darker(k->skin, 0.10), -0.15, 0.22);
-    for (int side = -1; side <= 1; side += 2) {
-        ellipse(pen, side * 0.082 * k->head_width, 0.055 + face, 0.030, 0.022);
-        ink_thin(pen, (colour){0.92, 0.35, 0.33}, 0.16);
-        cairo_fill(pen);
         draw_eye(pen, k, pose, side * k->eye_gap, PUPPET_EYES_Y + face);
         draw_brow(pen, k, side * k->eye_gap, PUPPET_EYES_Y - 0.043 + 1.1 * face - 0.004 * pose->mouth, side);
     }
@@ -334,6 +350,26 @@ static void draw_head(cairo_t *pen, const struct puppet_looks *k, const struct p
     stroke_with(pen, darker(k->skin, 0.28), 0.008);
     draw_mouth(pen, k, pose, PUPPET_LIPS_Y + face);
     if (k->glasses) draw_glasses(pen, k, PUPPET_EYES_Y + face);
+}
+
+static void draw_head(cairo_t *pen, const struct puppet_looks *k, const struct puppet_pose *pose) {
+    double face = PUPPET_NOD_FACE * pose->nod, drop = 0.062 * pose->mouth, aside = PUPPET_TURN_FACE * pose->turn;
+    double chin = 0.182 * k->head_height + drop + 0.55 * face, w = 0.137 * k->head_width;
+    for (int side = -1; side <= 1; side += 2) {
+        ellipse(pen, side * w * 1.01, 0.005 + 0.5 * face, 0.024, 0.038);
+        fill_with(pen, darker(k->skin, 0.10));
+    }
+    face_path(pen, k, chin, drop);
+    fill_shaded(pen, lighter(k->skin, 0.06), darker(k->skin, 0.10), -0.15, 0.22);
+    for (int side = -1; side <= 1; side += 2) {
+        ellipse(pen, side * 0.082 * k->head_width + 0.3 * aside, 0.055 + face, 0.030, 0.022);
+        ink_thin(pen, (colour){0.92, 0.35, 0.33}, 0.16);
+        cairo_fill(pen);
+    }
+    cairo_save(pen);
+    cairo_translate(pen, aside, 0);
+    draw_face(pen, k, pose, face);
+    cairo_restore(pen);
     draw_hair_front(pen, k, face);
 }
 
@@ -385,14 +421,56 @@ static void draw_torso(cairo_t *pen, const struct puppet_looks *k, double x) {
     }
 }
 
+static void stroke_arm(cairo_t *pen, const double elbow[2], const double wrist[2], colour c, double thickness) {
+    cairo_move_to(pen, elbow[0], elbow[1]);
+    cairo_line_to(pen, wrist[0], wrist[1]);
+    stroke_with(pen, c, thickness);
+}
+
+/* Stripes lie across the sleeve, the first near the wrist. */
+static void draw_stripes(cairo_t *pen, const struct puppet_looks *k, const double elbow[2], const double wrist[2]) {
+    double along[2] = {elbow[0] - wrist[0], elbow[1] - wrist[1]}, length = hypot(along[0], along[1]);
+    cairo_set_line_cap(pen, CAIRO_LINE_CAP_BUTT);
+    for (int i = 0; i < k->stripe_count && length > 1e-6; i++) {
+        double from = (0.012 + 0.058 * i) / length, to = from + 0.032 / length;
+        double a[2] = {wrist[0] + from * along[0], wrist[1] + from * along[1]},
+               b[2] = {wrist[0] + to * along[0], wrist[1] + to * along[1]};
+        stroke_arm(pen, a, b, k->stripes, 0.092);
+    }
+    cairo_set_line_cap(pen, CAIRO_LINE_CAP_ROUND);
+}
+
 static void draw_arm(cairo_t *pen, const struct puppet_looks *k, double x, const float hand[2], int side) {
-    double elbow = x + side * 0.275 * k->shoulder, wrist = hand[0] + side * 0.012;
-    cairo_move_to(pen, elbow, 1.03);
-    cairo_line_to(pen, wrist, hand[1] + 0.045);
-    stroke_with(pen, darker(k->shirt, 0.42), 0.104);
-    cairo_move_to(pen, elbow, 1.03);
-    cairo_line_to(pen, wrist, hand[1] + 0.045);
-    stroke_with(pen, darker(k->shirt, 0.12), 0.090);
+    const double elbow[2] = {x + side * 0.275 * k->shoulder, k->detailed ? 1.16 : 1.03};
+    const double wrist[2] = {hand[0] + side * 0.012, hand[1] + (k->detailed ? 0.070 : 0.045)};
+    stroke_arm(pen, elbow, wrist, darker(k->shirt, 0.42), 0.104);
+    stroke_arm(pen, elbow, wrist, darker(k->shirt, 0.12), 0.090);
+    if (k->detailed) draw_stripes(pen, k, elbow, wrist);
+}
+
+/* Four fingers with nails, and a thumb, about the middle of the palm. */
+static void draw_fingers(cairo_t *pen, const struct puppet_looks *k) {
+    static const double length[4] = {0.074, 0.090, 0.094, 0.082};
+    colour skin = lighter(k->skin, 0.04), line = darker(k->skin, 0.38);
+    for (int pass = 0; pass < 2; pass++) { /* outlines, then what they hold */
+        double more = pass ? 0 : 0.011;
+        colour c = pass ? skin : line;
+        for (int i = 0; i < 4; i++) {
+            double x = -0.0405 + 0.027 * i;
+            cairo_move_to(pen, 0.8 * x, -0.010);
+            cairo_line_to(pen, x, -length[i]);
+            stroke_with(pen, c, 0.0225 + more);
+        }
+        cairo_move_to(pen, -0.030, 0.020);
+        cairo_line_to(pen, -0.066, -0.014);
+        stroke_with(pen, c, 0.024 + more);
+        ellipse(pen, 0, 0.018, 0.044 + more / 2, 0.052 + more / 2);
+        fill_with(pen, c);
+    }
+    for (int i = 0; i < 4; i++) {
+        ellipse(pen, -0.0405 + 0.027 * i, -length[i] - 0.001, 0.0115, 0.0165);
+        fill_with(pen, k->nails);
+    }
 }
 
 static void draw_hand(cairo_t *pen, const struct puppet_looks *k, const float hand[2], int side) {
@@ -401,6 +479,11 @@ static void draw_hand(cairo_t *pen, const struct puppet_looks *k, const float ha
     cairo_translate(pen, hand[0], hand[1]);
     cairo_rotate(pen, side * (0.9 * (hand[1] - 0.85) + 0.6 * (side * (hand[0] - 0.5) - 0.25)));
     cairo_scale(pen, side, 1);
+    if (k->detailed) {
+        draw_fingers(pen, k);
+        cairo_restore(pen);
+        return;
+    }
     cairo_move_to(pen, -0.030, 0.050);
     cairo_curve_to(pen, -0.052, 0.020, -0.046, -0.030, -0.034, -0.052);
     cairo_curve_to(pen, -0.020, -0.072, 0.020, -0.072, 0.034, -0.052);
@@ -464,6 +547,8 @@ void puppet_canvas_close(struct puppet_canvas *canvas) {
     cairo_surface_destroy(canvas->wall);
     free(canvas);
 }
+
+void puppet_canvas_dress(struct puppet_canvas *c, const struct puppet_looks *looks) { c->looks = *looks; }
 
 static void read_pixels(const struct puppet_canvas *c, float *planar) {
     cairo_surface_flush(c->picture);

@@ -14,6 +14,7 @@ struct puppet_pose { /* the truth of one frame */
     float gaze[2]; /* -1..1 */
     float sway;    /* sideways shift of the torso */
     float tilt;    /* tilt of the head, radians */
+    float turn;    /* -1..1: the head turned to the left..right; already in the positions of head, eyes and lips */
 };
 #define PUPPET_GAP 0.10f
 

@@ -16,8 +16,10 @@ enum puppet_stream {
     PUPPET_LOOKS,
     PUPPET_VOICE,
     PUPPET_SCRIPT,
-    PUPPET_MOTION
-}; /* the pass in the address of random numbers */
+    PUPPET_MOTION,
+    PUPPET_DETAILS, /* of the hard world's persons */
+    PUPPET_SPOIL    /* of a spoiled set: which dialogues drift */
+};                  /* the pass in the address of random numbers */
 struct puppet_dice puppet_dice(uint64_t seed, int identity, int utterance, enum puppet_stream stream);
 double puppet_roll(struct puppet_dice *dice, double low, double high); /* uniform in [low, high) */
 int puppet_pick(struct puppet_dice *dice, int n);                      /* 0 .. n-1 */

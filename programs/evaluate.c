@@ -26,6 +26,7 @@
 #include "tools/evaluate/evaluation_report.h"
 #include "tools/evaluate/figures_report.h"
 #include "tools/evaluate/generate.h"
+#include "tools/evaluate/hard_evaluation.h"
 #include "tools/evaluate/trial.h"
 #include "tools/worker_pool.h"
 #include "train/config/run_config.h"
@@ -50,6 +51,7 @@ struct evaluation {
     int opened;                      /* 1: this worker has its models */
     int height, width;               /* a picture's, pixels */
     struct dialogue_result *results; /* [dialogues], shared by the workers */
+    struct hard_evaluation hard;     /* the measures of the hard world */
     struct job *job;                 /* the present job */
     struct trial trial;              /* the present dialogue */
     int index;                       /* number of the present dialogue */
@@ -99,6 +101,7 @@ static int dialogues_of(const struct evaluation *e, enum source source) {
 static int take(void *user, long frame, const float *picture) {
     struct evaluation *e = user;
     TRY(trial_take(&e->measures, frame, picture));
+    hard_source_take(&e->hard, frame, picture);
     return e->kept.writer ? collection_video_take(&e->kept, frame, picture) : OK;
 }
 
@@ -154,8 +157,8 @@ static int take_and_film(void *user, long frame, const float *picture) {
 static int other_speech(const struct evaluation *e, float *agent) {
     struct puppet *other;
     int index = e->config.evaluate.dialogues + e->index;
-    TRY(puppet_open(&other, (uint64_t)e->config.seed, first_person(e) + e->index, first_person(e) + index,
-                    e->config.evaluate.seconds));
+    TRY(puppet_open_world(&other, e->hard.world, (uint64_t)e->config.seed, first_person(e) + e->index,
+                          first_person(e) + index, e->config.evaluate.seconds));
     const float *pcm = puppet_pcm(other, PUPPET_AGENT), *talk = puppet_mask(other, PUPPET_AGENT);
     int frames = puppet_frames(other), from = 0;
     for (int f = 0; f < e->trial.frames; f++) {
@@ -254,6 +257,7 @@ static int finish_kept(struct evaluation *e, enum source source) {
 
 static int run_source(struct evaluation *e, enum source source) {
     TRY(trial_measures_open(&e->measures, &e->trial));
+    TRY(hard_source_begin(&e->hard));
     int film = source == SOURCE_REFINED && e->index == 0, keep = *e->out && source <= SOURCE_REFINED;
     int code = film ? open_video(e) : OK;
     if (!code && keep) code = open_kept(e, source);
@@ -273,6 +277,7 @@ static int run_source(struct evaluation *e, enum source source) {
     if (!code) code = source_add(&result->totals[source], result->shifts[source], &e->measures);
     if (!code && source == SOURCE_REFINED) trial_keep_rollout(&e->trial, &e->measures);
     if (!code && source == SOURCE_RESEEDED) trial_add_spread(result->totals[source].spread, &e->measures);
+    if (!code) code = hard_source_end(&e->hard, source, result->totals[source].spread[REGION_WHOLE]);
     if (!code && e->index == 0) {
         e->sheet[source] = e->measures.kept;
         e->measures.kept = NULL;
@@ -346,10 +351,11 @@ static enum source in_order(int i) {
 static int run_dialogue(struct evaluation *e, int index) {
     e->index = index;
     memset(&e->results[index], 0, sizeof e->results[index]);
-    TRY(trial_open(&e->trial, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
-                   e->width));
+    TRY(trial_open_world(&e->trial, e->hard.world, (uint64_t)e->config.seed, first_person(e), index,
+                         e->config.evaluate.seconds, e->height, e->width));
     trial_use_encoder(&e->trial, &e->encoder);
     if (e->reader) TRY(trial_use_features(&e->trial, e->reader));
+    TRY(hard_dialogue_begin(&e->hard, index, &e->trial, index < dialogues_of(e, SOURCE_RESEEDED)));
     if (!e->picture) {
         e->picture = malloc(picture_size(e) * sizeof *e->picture);
         e->pair = malloc(2 * picture_size(e) * sizeof *e->pair);
@@ -362,6 +368,7 @@ static int run_dialogue(struct evaluation *e, int index) {
         worker_pool_beat(e->job);
     }
     if (index == 0) TRY(write_sheet(e));
+    hard_dialogue_end(&e->hard);
     trial_close(&e->trial);
     return OK;
 }
@@ -386,8 +393,10 @@ static void keep_dialogues(struct evaluation *e) {
     for (int s = SOURCE_TEACHER; s < SOURCE_VARIED; s++)
         if (dialogues_of(e, (enum source)s) > 0) {
             cJSON *figures_of = cJSON_AddObjectToObject(e->by_dialogue, source_names[s]);
-            for (int i = 0; i < dialogues; i++)
+            for (int i = 0; i < dialogues; i++) {
                 figures_dialogue_add(figures_of, &e->results[i].totals[s], &e->results[i].totals[SOURCE_CODEC]);
+                hard_dialogue_add(&e->hard, figures_of, s, i);
+            }
         }
 }
 
@@ -397,8 +406,8 @@ static int mask_only(struct evaluation *e) {
         for (int i = 0; i < e->config.evaluate.dialogues; i++) {
             struct trial t;
             int index = pass ? i : 2 * e->config.evaluate.dialogues + i;
-            TRY(trial_open(&t, (uint64_t)e->config.seed, first_person(e), index, e->config.evaluate.seconds, e->height,
-                           e->width));
+            TRY(trial_open_world(&t, e->hard.world, (uint64_t)e->config.seed, first_person(e), index,
+                                 e->config.evaluate.seconds, e->height, e->width));
             if (!pass) {
                 mask_profile_add(&e->profile, t.mouth, t.talk, t.frames);
             } else {
@@ -466,6 +475,7 @@ static int evaluate(struct evaluation *e, long started) {
     e->height = d.pixel_height;
     e->width = d.pixel_width;
     if (*e->features) TRY(feature_reader_check(e->features, e->height, e->width));
+    TRY(hard_evaluation_open(&e->hard, e->config.data, e->config.evaluate.dialogues, SOURCES, SOURCE_CODEC));
     TRY(run_dialogues(e));
     if (*e->out) TRY(finish_collection(e));
     TRY(mask_only(e));
@@ -478,10 +488,13 @@ static int evaluate(struct evaluation *e, long started) {
     cJSON *root = cJSON_CreateObject();
     int code = evaluation_report(root, &e->sums, &facts);
     cJSON_AddItemToObject(root, "by_dialogue", e->by_dialogue);
+    if (!code) evaluation_report_print(root, &e->sums);
+    if (!code)
+        code = hard_evaluation_report(&e->hard, (uint64_t)e->config.seed, root, source_names, source_pairs,
+                                      SOURCE_PAIRS, shown_sources, SHOWN_SOURCES);
     char *text = code ? NULL : cJSON_Print(root);
     if (!code)
         code = text ? file_write(path, text, strlen(text)) : error_set(ERR_DEVICE, "out of memory for the report");
-    if (!code) evaluation_report_print(root, &e->sums);
     free(text);
     cJSON_Delete(root);
     return code;
@@ -492,6 +505,7 @@ static void close_evaluation(struct evaluation *e) {
         session_close(e->session[s]);
         free(e->sheet[s]);
     }
+    hard_evaluation_close(&e->hard);
     codec_close(&e->encoder);
     feature_reader_close(e->reader);
     teacher_generator_close(&e->teacher);

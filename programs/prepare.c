@@ -20,6 +20,7 @@
 #include "base/philox.h"
 #include "base/progress.h"
 #include "checkpoints/codec_file.h"
+#include "data/puppet.h"
 #include "kernels/device.h"
 #include "tools/prepare/clip.h"
 #include "tools/prepare/prompts.h"
@@ -35,6 +36,7 @@ struct preparation {
     char stamp[STAMP_MAX];        /* the config and clips that the data set depends on, as text */
     struct prepare_prompts prompts;
     struct codec codec;
+    uint64_t codec_hash;                   /* of the tensors of a codec that another data set gave */
     int threads;                           /* threads of a worker, where codec or audio encoder use any */
     struct sound_encoder sound;            /* each worker loads the weights for itself */
     int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to; groups of frames of each */
@@ -45,16 +47,36 @@ struct preparation {
 /* The stamp is the text that a data set keeps of what it was made from; equal stamps mean equal data sets. */
 
 /* Lines of the config that a stamp leaves out: those without influence on the data set, those that other lines of the
-   stamp stand for (prompts, sound), and the values that all sets had before their key existed (pca, no pictures). */
+   stamp stand for (prompts, sound, codec), and the values that all sets had before their key existed (pca, no
+   pictures). */
 static int is_immaterial(const char *line) {
-    static const char *const keys[] = {"out:",           "workers:",       "patience:",        "text:",
-                                       "prompt:",        "codec_weights:", "codec: \"pca\"",   "audio_weights:",
-                                       "audio_states:",  "audio_mode:",    "audio_resample:",  "audio_context:",
-                                       "audio_stride:",  "audio_horizon:", "audio_lookahead:", "audio_normalise:",
-                                       "pictures: false"};
+    static const char *const keys[] = {"out:",
+                                       "workers:",
+                                       "patience:",
+                                       "text:",
+                                       "prompt:",
+                                       "codec_weights:",
+                                       "codec: \"pca\"",
+                                       "audio_weights:",
+                                       "audio_states:",
+                                       "audio_mode:",
+                                       "audio_resample:",
+                                       "audio_context:",
+                                       "audio_stride:",
+                                       "audio_horizon:",
+                                       "audio_lookahead:",
+                                       "audio_normalise:",
+                                       "pictures: false",
+                                       "first_reference: false",
+                                       "codec_from:"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strncmp(line, keys[i], strlen(keys[i]))) return 1;
     return 0;
+}
+
+/* The same of the section `puppet`: the world of the first data sets, and nothing spoiled. */
+static int is_plain_puppet(const char *line) {
+    return !strcmp(line, "  world: plain") || !strcmp(line, "  spoil: \"\"");
 }
 
 /* Keys for videos alone, which a puppet's stamp leaves out. */
@@ -80,7 +102,7 @@ static int make_stamp(struct preparation *p) {
     int puppet = !strcmp(p->config.source, "puppet"), in_variations = 0;
     for (char *next = text, *line; !code && (line = strsep(&next, "\n"));) {
         if (!*line || is_immaterial(line) || (puppet && is_of_videos(line))) continue;
-        if (is_no_variation(&p->config, line, &in_variations)) continue;
+        if (is_no_variation(&p->config, line, &in_variations) || is_plain_puppet(line)) continue;
         int n = snprintf(p->stamp + used, sizeof p->stamp - used, "%s\n", line);
         if (n < 0 || used + (size_t)n >= sizeof p->stamp) code = error_set(ERR_USAGE, "the config is too long");
         used += (size_t)n;
@@ -98,6 +120,10 @@ static int make_stamp(struct preparation *p) {
         hash = hash_bytes(hash, e->path, strlen(e->path));
         hash = hash_number(hash_number(hash, e->size), e->changed);
     }
+    if (!code && *p->config.codec_from)
+        used += (size_t)snprintf(p->stamp + used, sizeof p->stamp - used, "codec_from: %016llx\n",
+                                 (unsigned long long)p->codec_hash);
+    if (used >= sizeof p->stamp) return error_set(ERR_USAGE, "the config is too long");
     if (!code &&
         snprintf(p->stamp + used, sizeof p->stamp - used, "%s%s%s%sclips: %d, %016llx\n",
                  *p->codec.checksum ? "codec_checksum: " : "", p->codec.checksum, *p->codec.checksum ? "\n" : "",
@@ -128,10 +154,39 @@ static int already_done(const struct preparation *p, int *done) {
                      p->stamp + line);
 }
 
-/* Finds the sizes and the checksum of a codec whose weights are in a file of their own. Each worker opens it for
-   itself. */
+/* Takes the codec of another data set, whose sizes must be those of the config. */
+static int take_codec(struct preparation *p) {
+    const struct prepare_config *c = &p->config;
+    struct dataset *set;
+    TRY(dataset_open(&set, c->codec_from));
+    const struct dataset_shape wanted = {.C = c->channels,
+                                         .H = c->height / c->patch,
+                                         .W = c->width / c->patch,
+                                         .pixel_height = c->height,
+                                         .pixel_width = c->width};
+    int code = dataset_expect(set, &wanted);
+    if (!code && strcmp(dataset_shape(set)->codec, c->codec))
+        code = error_set(ERR_INPUT, "%s: has the codec %s, not %s", c->codec_from, dataset_shape(set)->codec, c->codec);
+    if (!code) code = dataset_codec(set, &p->codec);
+    dataset_close(set);
+    if (code) return error_context(code, "codec_from");
+    enum { TENSORS_MAX = 16 };
+    struct codec_tensor tensors[TENSORS_MAX];
+    int count = codec_tensors(&p->codec, tensors, TENSORS_MAX);
+    p->codec_hash = HASH_START;
+    for (int i = 0; i < count; i++) {
+        size_t size = sizeof(float);
+        for (int k = 0; k < tensors[i].ndim; k++) size *= (size_t)tensors[i].shape[k];
+        p->codec_hash = hash_bytes(p->codec_hash, tensors[i].data, size);
+    }
+    return OK;
+}
+
+/* Finds the codec where it is not fitted here: another data set's, or the sizes and the checksum of one whose weights
+   are in a file of their own, which each worker opens for itself. */
 static int find_codec(struct preparation *p) {
     struct prepare_config *c = &p->config;
+    if (*c->codec_from) return take_codec(p);
     const struct codec_source source = {c->codec, c->codec_weights, ""};
     if (!codec_is_external(c->codec)) return OK;
     TRY(codec_file_describe(&p->codec, &source, c->height, c->width));
@@ -246,7 +301,7 @@ static int make_codec(struct preparation *p, int workers) {
     char path[WORK_PATH_MAX];
     work_path(p, "codec.safetensors", path);
     const struct codec_source made = {c->codec, path, ""};
-    if (codec_is_external(c->codec)) return OK; /* the workers open it */
+    if (codec_is_external(c->codec) || *c->codec_from) return OK; /* the workers open it, or it is open */
     if (file_exists(path) && !codec_file_open(&p->codec, &made, c->height, c->width)) return OK;
     TRY(choose_fit_clips(p));
     struct worker_pool pool;
@@ -367,7 +422,10 @@ static int leave_notes(const struct preparation *p, struct dataset_writer *write
     snprintf(number, sizeof number, "%ld", p->config.seed);
     TRY(dataset_leave_note(writer, "puppet_seed", number));
     snprintf(number, sizeof number, "%.17g", p->config.puppet_seconds);
-    return dataset_leave_note(writer, "puppet_seconds", number);
+    TRY(dataset_leave_note(writer, "puppet_seconds", number));
+    if (*p->config.puppet_spoil) TRY(dataset_leave_note(writer, "puppet_spoil", p->config.puppet_spoil));
+    if (p->config.puppet_world == PUPPET_PLAIN) return OK; /* which is what a set without this note is */
+    return dataset_leave_note(writer, "puppet_world", puppet_worlds[p->config.puppet_world]);
 }
 
 static int gather(struct preparation *p, const struct worker_pool *pool) {

@@ -16,12 +16,16 @@
 
 struct puppet_config {
     long seed;
+    int world; /* enum puppet_world */
     int identities, first_identity, clips, first_utterance, size;
     double seconds;
 };
 #define FIELDS_OF struct puppet_config
 static const struct config_field keys[] = {
     LONG("seed", seed, 0, 1e15, "1", "Seed of looks, voices, words and motion."),
+    CHOICE("world", world, puppet_worlds, "plain",
+           "plain: the voices decide nearly all motion; hard: most of it is the agent's own choice, and details of the "
+           "person leave the picture for seconds."),
     INT("identities", identities, 1, 100000, "4", "Number of people."),
     INT("first_identity", first_identity, 0, 2e9, "0", "Number of the first person; every number is another person."),
     INT("clips", clips, 1, 1000, "1", "Dialogues of each person."),
@@ -135,7 +139,8 @@ static int write_all(const struct puppet_config *c, const char *folder, float *f
         struct puppet *puppet;
         snprintf(name, sizeof name, "%04d-%04d", identity, utterance);
         TRY(file_join(stem, sizeof stem, folder, name));
-        TRY(puppet_open(&puppet, (uint64_t)c->seed, identity, utterance, c->seconds));
+        TRY(puppet_open_world(&puppet, (enum puppet_world)c->world, (uint64_t)c->seed, identity, utterance,
+                              c->seconds));
         int code = write_dialogue(puppet, stem, c->size, frame);
         puppet_close(puppet);
         TRY(code);

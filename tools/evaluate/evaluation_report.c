@@ -132,11 +132,12 @@ static double value(const cJSON *root, const char *group, const char *key) {
     return item ? item->valuedouble : NAN;
 }
 
+const int shown_sources[SHOWN_SOURCES] = {SOURCE_DRAWN,  SOURCE_CODEC,     SOURCE_TEACHER,
+                                          SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
+
 static void print_figures(const struct evaluation_sums *e) {
-    static const int columns[] = {SOURCE_DRAWN,  SOURCE_CODEC,     SOURCE_TEACHER,
-                                  SOURCE_CAUSAL, SOURCE_DISTILLED, SOURCE_REFINED};
     static const char *const pairs[SOURCE_PAIRS] = {"distilled - causal", "refined - distilled", "other noise"};
-    figures_print(e->over_copy, source_names, columns, sizeof columns / sizeof *columns);
+    figures_print(e->over_copy, source_names, shown_sources, SHOWN_SOURCES);
     figures_print_differences(e->differences, pairs, SOURCE_PAIRS);
     struct chance_test mouth = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_MOUTH]),
                        hands = shift_sums_test(&e->shifts[SOURCE_REFINED][FOLLOWED_HANDS]);

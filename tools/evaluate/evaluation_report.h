@@ -16,6 +16,9 @@ struct evaluation_facts {                 /* what stands in a report beside the 
 };
 /* Fills in root. ERR_INPUT: the file of features cannot be read. */
 int evaluation_report(cJSON *root, const struct evaluation_sums *sums, const struct evaluation_facts *facts);
+/* The sources that the printed tables have as columns, and their order. */
+enum { SHOWN_SOURCES = 6 };
+extern const int shown_sources[SHOWN_SOURCES];
 void evaluation_report_print(const cJSON *root, const struct evaluation_sums *sums);
 
 #endif

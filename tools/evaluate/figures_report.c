@@ -30,14 +30,17 @@ cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *ov
     return all;
 }
 
+void dialogue_value_add(cJSON *source, const char *name, double value) {
+    cJSON *values = cJSON_GetObjectItemCaseSensitive(source, name);
+    if (!values) values = cJSON_AddArrayToObject(source, name);
+    cJSON_AddItemToArray(values,
+                         isfinite(value) ? cJSON_CreateNumber(floor(value * 1e7 + 0.5) / 1e7) : cJSON_CreateNull());
+}
+
 void figures_dialogue_add(cJSON *source, const struct source_totals *totals, const struct source_totals *copy) {
-    for (int f = 0; f < figure_count; f++) {
-        cJSON *values = cJSON_GetObjectItemCaseSensitive(source, figures[f].name);
-        if (!values) values = cJSON_AddArrayToObject(source, figures[f].name);
-        double value = totals->trials > 0 ? figures[f].of(totals, copy, figures[f].which) : NAN;
-        cJSON_AddItemToArray(values,
-                             isfinite(value) ? cJSON_CreateNumber(floor(value * 1e7 + 0.5) / 1e7) : cJSON_CreateNull());
-    }
+    for (int f = 0; f < figure_count; f++)
+        dialogue_value_add(source, figures[f].name,
+                           totals->trials > 0 ? figures[f].of(totals, copy, figures[f].which) : NAN);
 }
 
 cJSON *figures_difference_json(const struct bootstrap_interval *differences) {

@@ -13,6 +13,8 @@ cJSON *chance_json(const struct chance_test *test);
 
 /* "measures" of one source, from its rows [figure_count] of figures_compute's arrays. */
 cJSON *figures_json(const struct bootstrap_interval *over_copy, const double *over_drawn);
+/* Adds one more dialogue to the array of one figure in a source's "by_dialogue"; NaN becomes null. */
+void dialogue_value_add(cJSON *source, const char *name, double value);
 /* Adds one more dialogue to "by_dialogue" of one source: to every figure's array the figure of this dialogue alone,
    null where the source or the dialogue has none. */
 void figures_dialogue_add(cJSON *source, const struct source_totals *totals, const struct source_totals *copy);

@@ -99,6 +99,11 @@ int latent_history_open(struct latent_history *history, const struct latent_grid
     return history->at ? OK : error_set(ERR_DEVICE, "out of memory for the latents of a dialogue");
 }
 
+void latent_history_add(struct latent_history *h, const struct latent_grid *g, const float *latent) {
+    memcpy(h->at + h->count * g->size, latent, (size_t)g->size * sizeof *latent);
+    h->count++;
+}
+
 void latent_history_close(struct latent_history *history) {
     free(history->at);
     *history = (struct latent_history){0};
@@ -216,5 +221,21 @@ void latent_spread_add(double *spread, const struct latent_grid *g, const struct
                 squares += 0.5 * apart * apart;
             }
         if (count > 1) add_to_regions(spread, 1, g, p, squares / (double)(count - 1));
+    }
+}
+
+void latent_energy_add(double *energy, const struct latent_grid *g, const struct latent_history *history) {
+    double frames = (double)(history->count - 1);
+    for (int p = 0; p < g->positions && frames > 0; p++) {
+        double variance = 0;
+        for (int c = 0; c < g->dims; c++) {
+            double sum = 0, squares = 0;
+            for (long f = 1; f < history->count; f++) {
+                double at = (double)history->at[f * g->size + (long)c * g->plane + g->at[p]];
+                sum += at, squares += at * at;
+            }
+            variance += squares / frames - sum * sum / (frames * frames);
+        }
+        add_to_regions(energy, 1, g, p, variance);
     }
 }

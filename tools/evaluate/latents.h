@@ -45,6 +45,9 @@ void latent_history_close(struct latent_history *history);
 int latent_history_take(struct latent_history *history, const struct latent_grid *grid, struct codec *encoder,
                         const float *picture);
 
+/* Adds a latent frame; there must be room. */
+void latent_history_add(struct latent_history *history, const struct latent_grid *grid, const float *latent);
+
 /* Means [kind, position, dims] and covariances [kind, position, dims, dims]. */
 struct latent_moments {
     double *mean, *covariance;
@@ -74,5 +77,7 @@ void latent_sums_merge(struct latent_sums *to, const struct latent_sums *from); 
    far apart as two unrelated moments. */
 void latent_spread_add(double *spread, const struct latent_grid *grid, const struct latent_history *a,
                        const struct latent_history *b);
+/* Adds the variance of a dialogue's latents, by region, to energy [REGIONS], in the unit of the spread. */
+void latent_energy_add(double *energy, const struct latent_grid *grid, const struct latent_history *history);
 
 #endif

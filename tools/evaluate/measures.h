@@ -14,6 +14,7 @@ struct clip {
 };
 struct landmarks { /* places in the reference picture, pixels */
     float head[2], eyes[2], lips[2], hand_left[2], hand_right[2];
+    float turn; /* how far to a side the face may move in turns of the head, beyond what it sways */
 };
 struct box { /* pixels; x1 and y1 are past the end */
     float x0, y0, x1, y1;

@@ -106,7 +106,7 @@ static const float *frame_of(const struct clip *clip, int i) {
 void measure_face_shift(const struct clip *clip, const float *reference, const struct landmarks *marks,
                         float (*shift)[2]) {
     float h = (float)clip->height;
-    int across = (int)ceilf(0.06f * h), down = (int)ceilf(0.11f * h);
+    int across = (int)ceilf(0.06f * h + marks->turn), down = (int)ceilf(0.11f * h);
     struct patch face = {.middle = {marks->eyes[0], marks->eyes[1] + 0.01f * h},
                          .radius = {0.125f * h, 0.095f * h},
                          .dx = {-across, across},

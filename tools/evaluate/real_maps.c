@@ -11,7 +11,7 @@ _Static_assert(sizeof(struct real_map_sums) % sizeof(double) == 0, "the sums are
 void real_map_sums_merge(struct real_map_sums *to, const struct real_map_sums *from) { sums_add(to, from, sizeof *to); }
 
 static void cover(struct latent_grid *grid, const struct latent_sizes *sizes, const struct box *mouth) {
-    const struct landmarks nowhere = {{0}, {0}, {0}, {0}, {0}}; /* only mouth and whole are read */
+    const struct landmarks nowhere = {.turn = 0}; /* only mouth and whole are read */
     latent_grid_of(grid, sizes, &nowhere);
     latent_grid_cover(grid, sizes, REGION_MOUTH, mouth, 1);
 }

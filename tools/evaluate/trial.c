@@ -40,8 +40,13 @@ static void read_marks(struct landmarks *marks, const struct puppet_pose *pose, 
 }
 
 int trial_open(struct trial *t, uint64_t seed, int first, int index, double seconds, int height, int width) {
+    return trial_open_world(t, PUPPET_PLAIN, seed, first, index, seconds, height, width);
+}
+
+int trial_open_world(struct trial *t, enum puppet_world world, uint64_t seed, int first, int index, double seconds,
+                     int height, int width) {
     memset(t, 0, sizeof *t);
-    TRY(puppet_open(&t->puppet, seed, first + index, first + index, seconds));
+    TRY(puppet_open_world(&t->puppet, world, seed, first + index, first + index, seconds));
     t->frames = puppet_frames(t->puppet);
     t->height = height;
     t->width = width;
@@ -65,6 +70,7 @@ int trial_open(struct trial *t, uint64_t seed, int first, int index, double seco
     read_marks(&t->marks, &pose[0], width, height);
     t->seed = seed;
     t->person = first + index;
+    if (world == PUPPET_HARD) t->marks.turn = (float)((PUPPET_TURN_HEAD + PUPPET_TURN_FACE) * height);
     t->plain = t->marks;
     choose_kept(t);
     return OK;

@@ -36,6 +36,9 @@ struct trial {
 };
 /* Opens dialogue number `index` of the persons that begin at `first`, of at most TRIAL_SECONDS_MAX seconds. */
 int trial_open(struct trial *trial, uint64_t seed, int first, int index, double seconds, int height, int width);
+/* The same in either of the puppet's worlds. */
+int trial_open_world(struct trial *trial, enum puppet_world world, uint64_t seed, int first, int index, double seconds,
+                     int height, int width);
 /* Varies the trial by a view from here on: the dialogue is drawn so, and reference and landmarks are those of the plain
    picture as the view shows them. A view of zeros gives the plain picture again. */
 int trial_vary(struct trial *trial, const struct picture_view *view);

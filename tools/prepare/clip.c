@@ -50,6 +50,8 @@ struct cutter {
     struct file_writer *out;
     struct piece_head *head;
     float *window;            /* [T, 3, H, W]: the last frames, the newest at the end when it is full */
+    float *first;             /* [3, H, W]: the shot's first picture, where it is every window's reference; else NULL */
+    int first_of;             /* number of that shot; -1: none yet */
     float *back;              /* [T, 3, H, W]: the window encoded and decoded */
     unsigned char *row;       /* a row as it is written: floats, pictures, number of the shot */
     int held;                 /* number of frames in the window */
@@ -109,10 +111,18 @@ static int check_row(const struct cutter *cut) {
                      at < (long)latent_floats(cut->config) ? "latents" : "audio features or masks");
 }
 
-/* Writes the full window as a row; then moves it on by the stride. */
-static int cut_window(struct cutter *cut) {
+static void exchange(float *a, float *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float kept = a[i];
+        a[i] = b[i];
+        b[i] = kept;
+    }
+}
+
+/* Writes the full window as a row. */
+static int write_window(struct cutter *cut) {
     const struct prepare_config *c = cut->config;
-    int T = prepare_window(c), keep = T > c->stride ? T - c->stride : 0;
+    int T = prepare_window(c);
     float *audio = row_floats(cut) + latent_floats(c),
           *talk = audio + (size_t)c->tracks * (size_t)T * (size_t)c->audio_dim;
     TRY(encode_window(cut));
@@ -125,6 +135,22 @@ static int cut_window(struct cutter *cut) {
     cut->sum = crc32_z(cut->sum, cut->row, piece_row_bytes(c));
     cut->head->rows++;
     for (int t = 0; t < T; t++) cut->head->talk += talk[t] / T;
+    return OK;
+}
+
+/* Writes the full window as a row, with the shot's first picture in place of its own where that is its reference; then
+   moves it on by the stride. */
+static int cut_window(struct cutter *cut) {
+    const struct prepare_config *c = cut->config;
+    int T = prepare_window(c), keep = T > c->stride ? T - c->stride : 0;
+    if (cut->first && cut->first_of != cut->head->cuts) {
+        memcpy(cut->first, cut->window, sizeof(float) * frame_floats(c));
+        cut->first_of = cut->head->cuts;
+    }
+    if (cut->first) exchange(cut->first, cut->window, frame_floats(c));
+    int code = write_window(cut);
+    if (cut->first) exchange(cut->first, cut->window, frame_floats(c));
+    if (code) return code;
     memmove(cut->window, cut->window + (size_t)(T - keep) * frame_floats(c),
             sizeof(float) * (size_t)keep * frame_floats(c));
     cut->held = keep;
@@ -193,8 +219,14 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
                  struct sound_encoder *sound, const char *piece, struct piece_head *head, int *rejected,
                  void (*beat)(void *), void *user) {
     struct file_writer out;
-    struct cutter cut = {
-        .name = entry->path, .config = config, .codec = codec, .out = &out, .head = head, .beat = beat, .user = user};
+    struct cutter cut = {.name = entry->path,
+                         .config = config,
+                         .codec = codec,
+                         .out = &out,
+                         .head = head,
+                         .beat = beat,
+                         .user = user,
+                         .first_of = -1};
     memset(head, 0, sizeof *head);
     memcpy(head->magic, piece_magic, sizeof head->magic);
     head->row_floats = (int32_t)piece_row_floats(config);
@@ -204,8 +236,10 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     size_t window = (size_t)prepare_window(config) * frame_floats(config);
     cut.window = malloc(sizeof(float) * window);
     cut.back = malloc(sizeof(float) * window);
+    cut.first = config->first_reference ? malloc(sizeof(float) * frame_floats(config)) : NULL;
     cut.row = malloc(piece_row_bytes(config));
-    if (!cut.window || !cut.back || !cut.row) code = error_set(ERR_DEVICE, "out of memory");
+    if (!cut.window || !cut.back || !cut.row || (config->first_reference && !cut.first))
+        code = error_set(ERR_DEVICE, "out of memory");
     if (!code) code = file_create(&out, piece);
     if (!code) {
         fwrite(head, sizeof *head, 1, out.file); /* keeps the place; the head is written again at the end */
@@ -221,6 +255,7 @@ int prepare_clip(const struct prepare_config *config, const struct clip_entry *e
     clip_close(cut.source);
     free(cut.window);
     free(cut.back);
+    free(cut.first);
     free(cut.row);
     return code;
 }

@@ -70,8 +70,12 @@ static int make_room(struct clip_source *s) {
 
 static int open_puppet(struct clip_source *s, const struct prepare_config *config, const struct clip_entry *entry,
                        const struct listener *listener) {
-    TRY(puppet_open(&s->puppet, (uint64_t)config->seed, entry->identity, entry->utterance, config->puppet_seconds));
+    int spoil;
+    TRY(puppet_spoil_read(config->puppet_spoil, &spoil));
+    TRY(puppet_open_world(&s->puppet, (enum puppet_world)config->puppet_world, (uint64_t)config->seed, entry->identity,
+                          entry->utterance, config->puppet_seconds));
     puppet_vary(s->puppet, &entry->view);
+    puppet_spoil(s->puppet, spoil);
     s->frames = puppet_frames(s->puppet);
     TRY(make_room(s));
     memcpy(s->talk, puppet_mask(s->puppet, PUPPET_AGENT), sizeof(float) * (size_t)s->frames);

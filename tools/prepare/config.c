@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/error.h"
 #include "checkpoints/sound_encoder.h"
+#include "data/puppet.h"
 #include "model/codec/codec.h"
 
 static const char *const masks[] = {"auto", "vad", "sidecar", NULL};
@@ -73,6 +74,19 @@ const struct config_field prepare_fields[] = {
     REAL("patience", patience, 1, 86400, "120", "Seconds after which a clip that hangs is given up."),
     INT("fit.clips", fit_clips, 1, 100000, "64", "Largest number of training clips that the codec pca is fitted to."),
     LONG("fit.patches", fit_patches, 1000, 1e9, "60000", "Number of patches that the codec pca is fitted to."),
+    FLAG("first_reference", first_reference, "no",
+         "Every window's reference, its first latent, is its shot's first picture, as in a stream that began with it; "
+         "no: the window's own first picture."),
+    TEXT("codec_from", codec_from, "",
+         "Data set (.h5) whose codec is taken, so that latents of both sets mean the same; empty: the codec is fitted "
+         "to this set (pca)."),
+    CHOICE("puppet.world", puppet_world, puppet_worlds, "plain",
+           "plain: the voices decide nearly all motion; hard: most of it is the agent's own choice, and details of the "
+           "person leave the picture for seconds."),
+    TEXT("puppet.spoil", puppet_spoil, "",
+         "What is spoiled, with a comma between: hands (hands and mouth are blurred), drift (in half of the dialogues "
+         "the hues of shirt and hair wander by 40 degrees within a window). For a teacher's set, of which refinement "
+         "has the clean twin."),
     INT("puppet.identities", puppet_identities, 1, 1000000, "90", "Number of persons in training."),
     INT("puppet.dialogues", puppet_dialogues, 1, 1000, "2", "Number of dialogues of each person in training."),
     REAL("puppet.seconds", puppet_seconds, 2, 3600, "10", "Length of a dialogue, seconds."),
@@ -107,6 +121,13 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
     if (!external && c->channels > pca_values(c->patch))
         return error_set(ERR_USAGE, "%s: channels: a patch of %d has %d components at most, not %d", name, c->patch,
                          (int)pca_values(c->patch), c->channels);
+    if (*c->codec_from && external)
+        return error_set(ERR_USAGE, "%s: codec_from: is for pca; codec %s has its weights from codec_weights", name,
+                         c->codec);
+    if (*c->puppet_spoil && strcmp(c->source, "puppet"))
+        return error_set(ERR_USAGE, "%s: puppet.spoil: is for source: puppet alone", name);
+    int spoil, code = puppet_spoil_read(c->puppet_spoil, &spoil);
+    if (code) return error_context(code, "%s: puppet.spoil", name);
     if (*c->prompt && !*c->text)
         return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding: name it with text=", name);
     if (c->copies > 1 && picture_variation_is_none(&c->vary))

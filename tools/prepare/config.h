@@ -37,7 +37,11 @@ struct prepare_config {
     int held_out, held_out_by;     /* number of clips; enum prepare_held_out_by */
     int workers, fit_clips;
     long fit_patches;
-    double patience; /* seconds that a worker may be silent */
+    double patience;                /* seconds that a worker may be silent */
+    int first_reference;            /* 1: every window's first latent shows its shot's first picture */
+    char codec_from[FILE_PATH_MAX]; /* a data set whose codec is taken; "": it is fitted here */
+    int puppet_world;               /* enum puppet_world */
+    char puppet_spoil[32];          /* list of what is spoiled (data/puppet_spoil.h) */
     int puppet_identities, puppet_dialogues, puppet_held_out;
     double puppet_seconds;
 };
