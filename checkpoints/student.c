@@ -55,7 +55,8 @@ static int write_decoder(const char *folder, const struct student_description *d
 int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
                   const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]) {
-    const struct weights_format audio = {.naming = NAMING_ORIGINAL, .type = format->type};
+    const struct weights_format audio = {
+        .naming = NAMING_ORIGINAL, .type = format->type, .quantised = format->quantised};
     char path[FILE_PATH_MAX];
     TRY(file_make_folders(folder));
     TRY(file_join(path, sizeof path, folder, "config.json"));
@@ -118,9 +119,11 @@ static int load_text(struct student *s, const char *folder) {
     return code;
 }
 
-/* Takes room for copies of the weights that products read, which last as long as the student is open. */
+/* Takes room for copies of the weights that products read, which last as long as the student is open. Quantised weights
+   are read as they are; then only the embeddings, the first slice, get copies. */
 static void take_copies(struct student *s) {
-    long n = (long)s->net.table.total, room = packed_room(n);
+    const struct param_table *table = &s->net.table;
+    long n = (long)(s->net.config.weights ? table->slice_offset[1] : table->total), room = packed_room(n);
     elem *copies = room ? ARENA_TAKE(&s->weights, "weights for products", elem, room) : NULL;
     if (copies) packed_open(copies, s->params.weights, n, 0);
 }
