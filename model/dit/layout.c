@@ -341,7 +341,7 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
 static void plan_operand(struct planner *p, struct dit_operand *o, const struct dit_config *c, const struct sizes *s) {
     long text = s->B * c->text_len, audio = c->audio_dim ? s->G * c->audio_tokens : 0, rows = s->N;
     long numbers = s->N * larger(c->ffn_dim, s->d);
-    plan_prefix(p, "");
+    plan_prefix(p, "blocks ");
     rows = larger(rows, larger(text, audio));
     numbers = larger(numbers, larger(text * s->d, audio * c->audio_width));
     o->codes = TAKE(p, "quantised operand", uint8_t, numbers);
