@@ -1,8 +1,8 @@
 /* quantised_product.c: a linear layer of quantised rows and weights, in one of three ways.
      int8 by oneDNN   on processors with instructions for it (VNNI, AMX): sums in int32, then a pass for scales and bias
      int8 by AVX2     elsewhere. The library's own way there adds pairs of products in 16 bits, which saturate; here both
-                      operands become 16 bits wide and vpmaddwd adds pairs of products in 32 bits. A tile of 4 rows and 3
-                      columns stays in 12 registers along the whole inner index, as both operands lie along it.
+                      operands become 16 bits wide and vpmaddwd adds pairs of products in 32 bits. A tile of 4 rows and 2
+                      columns stays in 8 registers along the whole inner index, as both operands lie along it.
      widened          fp8, and int8 on other processors: the codes become elem, which holds them exactly, and an ordinary
                       product sums them in float.
    Whole numbers have one sum whatever the order, so bits depend on nothing there. */
@@ -37,7 +37,7 @@ SIMD elem scaled(float sum, float row, float column, const elem *b, long o) {
 
 #ifdef INT8_BY_AVX2
 
-enum { ROWS = 4, COLUMNS = 3, DEPTH = 16 }; /* a tile, and the numbers of a register */
+enum { ROWS = 4, COLUMNS = 2, DEPTH = 16 }; /* a tile, and the numbers of a register */
 enum { PANEL = 64, CHUNK = 48 }; /* rows and columns that a thread takes at once: they stay in its second cache */
 
 /* Widens `count` codes at `from`, to multiples of DEPTH with zeros. */
@@ -48,30 +48,36 @@ static void widen_int8(int16_t *to, const uint8_t *from, long count, long padded
     for (; i < padded; i++) to[i] = i < count ? (int8_t)from[i] : 0;
 }
 
-/* Adds up each of four registers; lane i is the sum of v[i]. */
-SIMD __m128i four_sums(const __m256i v[ROWS]) {
-    __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+/* Adds up each of four registers; lane i is the sum of the i-th. */
+SIMD __m128i four_sums(__m256i a, __m256i b, __m256i c, __m256i d) {
+    __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
     return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
 }
 
+SIMD __m256i load_numbers(const int16_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+
+/* The sums of row i with the two columns, in registers. The empty instruction makes the compiler finish a row's sums
+   before it begins the next one's: it would otherwise do all products first and run out of registers. */
+#define EACH_ROW(DO)   DO(0) DO(1) DO(2) DO(3)
+#define SUMS_OF_ROW(i) __m256i a##i = _mm256_setzero_si256(), b##i = a##i;
+#define ADD_ROW(i)                                                                                                     \
+    {                                                                                                                  \
+        const __m256i row = load_numbers(x + (i)*depth + k);                                                           \
+        a##i = _mm256_add_epi32(a##i, _mm256_madd_epi16(row, first));                                                  \
+        b##i = _mm256_add_epi32(b##i, _mm256_madd_epi16(row, second));                                                 \
+        __asm__("" : "+x"(a##i), "+x"(b##i));                                                                          \
+    }
+
 /* sum[j][i] = row i of x times column j of w, whose rows and columns lie `depth` apart. */
 static void tile_sums(int32_t sum[COLUMNS][ROWS], const int16_t *x, const int16_t *w, long depth) {
-    __m256i acc[COLUMNS][ROWS];
-    for (int j = 0; j < COLUMNS; j++)
-        for (int i = 0; i < ROWS; i++) acc[j][i] = _mm256_setzero_si256();
+    EACH_ROW(SUMS_OF_ROW)
     for (long k = 0; k < depth; k += DEPTH) {
-        __m256i column[COLUMNS];
-#pragma GCC unroll 3
-        for (int j = 0; j < COLUMNS; j++) column[j] = _mm256_loadu_si256((const __m256i *)(w + j * depth + k));
-#pragma GCC unroll 4
-        for (int i = 0; i < ROWS; i++) {
-            __m256i row = _mm256_loadu_si256((const __m256i *)(x + i * depth + k));
-#pragma GCC unroll 3
-            for (int j = 0; j < COLUMNS; j++)
-                acc[j][i] = _mm256_add_epi32(acc[j][i], _mm256_madd_epi16(row, column[j]));
-        }
+        __m256i first = load_numbers(w + k), second = load_numbers(w + depth + k);
+        __asm__("" : "+x"(first), "+x"(second)); /* not read from memory again for each row */
+        EACH_ROW(ADD_ROW)
     }
-    for (int j = 0; j < COLUMNS; j++) _mm_storeu_si128((__m128i *)sum[j], four_sums(acc[j]));
+    _mm_storeu_si128((__m128i *)sum[0], four_sums(a0, a1, a2, a3));
+    _mm_storeu_si128((__m128i *)sum[1], four_sums(b0, b1, b2, b3));
 }
 
 static long least(long a, long b) { return a < b ? a : b; }
