@@ -2,9 +2,9 @@
      int8   whole numbers from -127 to 127
      fp8    E4M3 (Micikevicius et al. 2022): a sign, four bits of exponent (bias 7), three of mantissa; the largest is
             448, steps below 2^-6 are 2^-9; there are no infinities, and the codes of its two NaNs are never written
-   A row is quantised so that its largest magnitude takes the largest code: scale = max |x| / QUANTISED_LARGEST. A weight
-   [dout, din] has a scale for each output channel (a row of it), an operand x [n, din] one for each token. A row of
-   magnitudes below QUANTISED_ZERO becomes zeros with scale 0. A row with a value that is not finite has a NaN for a
+   A row is quantised so that its largest magnitude takes the largest code: scale = max |x| / 127 or 448. A
+   weight [dout, din] has a scale for each output channel (a row of it), an operand x [n, din] one for each token. A row
+   of magnitudes below QUANTISED_ZERO becomes zeros with scale 0. A row with a value that is not finite has a NaN for a
    scale, so that the fault shows in every number that is computed from it. */
 #ifndef KERNELS_QUANTISED_H
 #define KERNELS_QUANTISED_H

@@ -1,5 +1,6 @@
-/* quantise.c: rows of 8-bit numbers with a scale each (quantised.h). A row waits in the first cache, as floats, until its
-   largest magnitude is known. Magnitudes are compared as whole numbers, in whose order a NaN is above all others. */
+/* quantise.c: rows of 8-bit numbers with a scale each (quantised.h). A row waits in the first cache, as floats, until
+   its largest magnitude is known. Magnitudes are compared as whole numbers, in whose order a NaN is above all others.
+   */
 #include <omp.h>
 #include "kernels/device.h"
 #include "kernels/kernels.h"

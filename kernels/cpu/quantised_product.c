@@ -1,10 +1,10 @@
 /* quantised_product.c: a linear layer of quantised rows and weights, in one of three ways.
      int8 by oneDNN   on processors with instructions for it (VNNI, AMX): sums in int32, then a pass for scales and bias
-     int8 by AVX2     elsewhere. The library's own way there adds pairs of products in 16 bits, which saturate; here both
-                      operands become 16 bits wide and vpmaddwd adds pairs of products in 32 bits. A tile of 4 rows and 2
-                      columns stays in 8 registers along the whole inner index, as both operands lie along it.
-     widened          fp8, and int8 on other processors: the codes become elem, which holds them exactly, and an ordinary
-                      product sums them in float.
+     int8 by AVX2     elsewhere. The library's own way there adds pairs of products in 16 bits, which saturate; here
+                      both operands become 16 bits wide and vpmaddwd adds pairs of products in 32 bits. A tile of 4 rows
+                      and 2 columns stays in 8 registers along the whole inner index, as both operands lie along it.
+     widened          fp8, and int8 on other processors: the codes become elem, which holds them exactly, and an
+                      ordinary product sums them in float.
    Whole numbers have one sum whatever the order, so bits depend on nothing there. */
 #include <omp.h>
 #include <pthread.h>

@@ -31,8 +31,8 @@ struct dit_config {
        clean_floor). For latents whose tokens are about as wide as the model, which then has no room to carry their
        noise to its output. */
     double clean_floor;
-    /* Type of the linear layers' weights in the blocks: enum quantised_type. Such a network runs forward only, and makes
-       the operands of those layers quantised too, token by token; all else is as in one of elem. */
+    /* Type of the linear layers' weights in the blocks: enum quantised_type. Such a network runs forward only, and
+       makes the operands of those layers quantised too, token by token; all else is as in one of elem. */
     enum quantised_type weights;
 };
 

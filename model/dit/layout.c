@@ -21,7 +21,7 @@ struct builder {
     struct param_table *table;
     int slice;
     char prefix[64];
-    enum quantised_type type; /* of the blocks' linear weights */
+    enum quantised_type type; /* type of the blocks' linear weights */
 };
 
 int dit_param_quantises(const struct param *p) { return p->ndim == 2 && !strncmp(p->name, "blocks.", 7); }

@@ -3,8 +3,8 @@
    A network is a list of slices: slice 0 embeddings, slices 1..L the blocks, the last slices heads. A slice is one
    contiguous piece of the arena; a parameter is an offset (in elements) inside its slice. Every parameter starts at a
    multiple of 32 elements, except those that lie right behind another (param_follow). A quantised weight (quantised.h)
-   takes the room of its bytes in elements: codes, then a scale in real for each output channel. Names are the original Wan names
-   ("blocks.3.self_attn.q.weight"). */
+   takes the room of its bytes in elements: codes, then a scale in real for each output channel. Names are the original
+   Wan names ("blocks.3.self_attn.q.weight"). */
 #ifndef MODEL_PARAMS_PARAMS_H
 #define MODEL_PARAMS_PARAMS_H
 
@@ -26,7 +26,7 @@ struct param {
     enum param_init init;
     double deviation;         /* standard deviation for INIT_NORMAL */
     int decay;                /* 1: weight decay applies */
-    enum quantised_type type; /* of a weight [dout, din] that is kept quantised; QUANTISED_NONE: elem */
+    enum quantised_type type; /* type of a weight [dout, din] that is kept quantised; QUANTISED_NONE: elem */
 };
 struct param_table {
     struct param *list;

@@ -159,8 +159,8 @@ static uint8_t *codes_of(struct trial *t, struct buffer *b, enum quantised_type 
     return codes;
 }
 
-/* Bit 0: the type; bit 1: no bias; bits 2 and 3: x and w consist of the largest codes, with any sign. With int8 and rows
-   this short every sum is below 2^24, exact, and rounded by the scales and the bias alone. */
+/* Bit 0: the type; bit 1: no bias; bits 2 and 3: x and w consist of the largest codes, with any sign. With int8 and
+   rows this short every sum is below 2^24, exact, and rounded by the scales and the bias alone. */
 static void product(struct trial *t, const long *s) {
     const long n = s[0], din = s[1], dout = s[2];
     const enum quantised_type type = type_of(t);

@@ -19,7 +19,7 @@ static struct world {
     struct small_net small;
     float *values, *rounded;
     struct arena arena;
-    elem *weights; /* of the quantised network */
+    elem *weights; /* those of the quantised network */
 } w;
 
 static const char *in_folder(const char *name) {
@@ -170,11 +170,11 @@ static double distance(const real *a, const real *b, long n) {
 }
 
 /* How far the velocities of a quantised network and of one with rounded weights may be apart, relative, in root mean
-   square. They differ by the rounding of operands alone. An operand in int8 is off by at most half a step, on average by
-   a step / sqrt(12), where a step is max / 127; max of rows as wide as these, 6 to 24, is at most about 3 times their
-   root mean square: 0.7 %. In fp8 it is off by at most 2^-4 of each number, on average by 2^-4 / sqrt(3) times 3/4,
-   as numbers lie anywhere between powers of two: 2.7 %. A product passes the relative error on. A block has 18 of them,
-   one after the other or side by side, whose errors are independent and add in squares. */
+   square. They differ by the rounding of operands alone. An operand in int8 is off by at most half a step, on average
+   by a step / sqrt(12), where a step is max / 127; max of rows as wide as these, 6 to 24, is at most about 3 times
+   their root mean square: 0.7 %. In fp8 it is off by at most 2^-4 of each number, on average by 2^-4 / sqrt(3) times
+   3/4, as numbers lie anywhere between powers of two: 2.7 %. A product passes the relative error on. A block has 18 of
+   them, one after the other or side by side, whose errors are independent and add in squares. */
 static double allowed(enum quantised_type type) {
     const double each = type == QUANTISED_INT8 ? 3.0 / 127 / sqrt(12) : 0.75 * 0x1p-4 / sqrt(3);
     return each * sqrt(18.0 * LAYERS);

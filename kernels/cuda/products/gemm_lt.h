@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* Products of int8 have sums in int32, products of fp8 (E4M3) in float; neither operand is transposed but b, and beta is
-   0. */
+/* Products of int8 have sums in int32, products of fp8 (E4M3) in float; neither operand is transposed but b, and beta
+   is 0. */
 enum gemm_number { GEMM_ELEM, GEMM_REAL, GEMM_INT8, GEMM_FP8, GEMM_INT32 };
 enum gemm_extra {
     GEMM_PLAIN,

@@ -1,5 +1,6 @@
 /* quantise.cuh: what the kernels that make 8-bit rows (kernels/quantised.h) share: the largest magnitude of a block's
-   numbers, and codes side by side. Magnitudes are compared as whole numbers, in whose order a NaN is above all others. */
+   numbers, and codes side by side. Magnitudes are compared as whole numbers, in whose order a NaN is above all others.
+   */
 #ifndef KERNELS_CUDA_ROWS_QUANTISE_CUH
 #define KERNELS_CUDA_ROWS_QUANTISE_CUH
 

@@ -1,7 +1,8 @@
 /* quantise.cu: rows of 8-bit numbers with a scale each (kernels/quantised.h). A block has a row of any width, which it
    reads twice: for the largest magnitude, and, from the cache, for the codes. */
-#include "kernels/cuda/products/gelu.cuh"
 #include "kernels/cuda/rows/quantise.cuh"
+/* behind that, which defines what it needs */
+#include "kernels/cuda/products/gelu.cuh"
 
 struct as_it_is {
     __device__ static float of(float x) { return x; }
