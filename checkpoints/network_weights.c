@@ -12,8 +12,16 @@
 /* Whether streamed slices have host memory of their own; elsewhere the files serve. */
 static int on_host(const struct network_weights *w) { return w->streamed.streamed && device_overlaps(); }
 
+/* Weights that may have copies for products, from the first one on. Quantised ones are read as they are; then only the
+   embeddings, the first slice, get copies. */
+static long copied_weights(const struct param_table *table) {
+    for (int i = 0; i < table->count; i++)
+        if (table->list[i].type) return (long)table->slice_offset[1];
+    return (long)table->total;
+}
+
 static void layout(struct network_weights *w) {
-    long n = (long)w->table->total, room = w->copies == WEIGHTS_COPIED ? packed_room(n) : 0;
+    long n = copied_weights(w->table), room = w->copies == WEIGHTS_COPIED ? packed_room(n) : 0;
     streamed_layout(&w->streamed, &w->device);
     if (on_host(w)) streamed_layout_host(&w->streamed, &w->host);
     if (!room || w->streamed.streamed) return;
@@ -38,7 +46,8 @@ int network_weights_plan(struct network_weights *w, const struct param_table *ta
 static size_t lent(const struct network_weights *w) {
     size_t most = 0;
     for (int i = 0; i < w->table->count; i++)
-        if (w->table->list[i].ndim == 2 && w->table->list[i].count > most) most = w->table->list[i].count;
+        if (w->table->list[i].ndim == 2 && !w->table->list[i].type && w->table->list[i].count > most)
+            most = w->table->list[i].count;
     return w->copied.used ? 0 : (size_t)packed_lent((long)most) * sizeof(elem);
 }
 
@@ -58,6 +67,13 @@ static int take(void *self, const struct param *p, size_t from, size_t count, co
     return OK;
 }
 
+static int take_quantised(void *self, const struct param *p, const void *codes, const float *scales) {
+    const struct network_weights *w = self;
+    elem *host, *device = streamed_home(&w->streamed, p->slice, &host);
+    weights_put_quantised(device ? device + p->offset : NULL, host ? host + p->offset : NULL, p, codes, scales);
+    return OK;
+}
+
 static void say(const struct network_weights *w) {
     const struct streamed *s = &w->streamed;
     log_line("weights: %.0f of %.0f MiB stay; %d of %d blocks are streamed from %s, so passes are not recorded",
@@ -71,7 +87,7 @@ int network_weights_load(struct network_weights *w, const char *path, int *audio
     if (on_host(w)) TRY(arena_commit(&w->host));
     layout(w);
     mem_zero(w->streamed.resident, w->streamed.resident_size * sizeof(elem)); /* padding must be zero */
-    const struct weights_sink sink = {take, w};
+    const struct weights_sink sink = {take, w, take_quantised};
     TRY(pretrained_load(&sink, w->table, path, audio));
     if (w->streamed.streamed && !on_host(w)) {
         TRY(slice_file_open(&w->file, w->table, path));

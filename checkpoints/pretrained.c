@@ -75,10 +75,22 @@ static int load_audio(const struct weights_sink *sink, const struct param_table 
     return code;
 }
 
+/* Refuses a quantised student where its weights are to be trained. */
+static int expect_type(const struct param_table *table, const char *path) {
+    struct student_description d;
+    TRY(student_describe(&d, path));
+    for (int i = 0; d.dit.weights && i < table->count; i++)
+        if (dit_param_quantises(&table->list[i]) && !table->list[i].type)
+            return error_set(ERR_INPUT, "%s: its weights are quantised, for streaming; training takes the full export",
+                             path);
+    return OK;
+}
+
 int pretrained_load(const struct weights_sink *sink, const struct param_table *table, const char *path, int *audio) {
     char trunk[FILE_PATH_MAX], modules[FILE_PATH_MAX];
     int wanted = has_audio(table), found;
     if (is_export(path)) TRY(export_sums_check(path));
+    if (is_export(path)) TRY(expect_type(table, path));
     TRY(trunk_path(path, trunk, sizeof trunk));
     TRY(load(sink, table, trunk, wanted, &found));
     *audio = !wanted || found;
@@ -108,8 +120,8 @@ void pretrained_files_close(struct pretrained_files *files) {
     memset(files, 0, sizeof *files);
 }
 
-const struct safetensors_entry *pretrained_files_find(const struct pretrained_files *files, const char *name) {
-    const struct safetensors_entry *e = NULL;
-    for (int i = 0; i < files->count && !e; i++) e = checkpoint_find(&files->part[i], name);
-    return e;
+const struct checkpoint *pretrained_files_with(const struct pretrained_files *files, const char *name) {
+    for (int i = 0; i < files->count; i++)
+        if (checkpoint_find(&files->part[i], name)) return &files->part[i];
+    return NULL;
 }

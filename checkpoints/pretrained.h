@@ -21,7 +21,7 @@ struct pretrained_files {
 };
 int pretrained_files_open(struct pretrained_files *files, const char *path);
 void pretrained_files_close(struct pretrained_files *files);
-/* Finds a tensor by its original name; NULL: there is none. */
-const struct safetensors_entry *pretrained_files_find(const struct pretrained_files *files, const char *name);
+/* Finds the part that has a tensor, by its original name; NULL: there is none. */
+const struct checkpoint *pretrained_files_with(const struct pretrained_files *files, const char *name);
 
 #endif

@@ -26,8 +26,9 @@ static const double INTEGER_MAX = 9007199254740992.0; /* 2^53, up to which a JSO
 static const struct {
     const char *name;
     size_t bytes;
-} types[] = {[ST_F32] = {"F32", 4}, [ST_F16] = {"F16", 2}, [ST_BF16] = {"BF16", 2}, [ST_F64] = {"F64", 8},
-             [ST_I32] = {"I32", 4}, [ST_I64] = {"I64", 8}, [ST_U8] = {"U8", 1}};
+} types[] = {[ST_F32] = {"F32", 4}, [ST_F16] = {"F16", 2}, [ST_BF16] = {"BF16", 2},
+             [ST_F64] = {"F64", 8}, [ST_I32] = {"I32", 4}, [ST_I64] = {"I64", 8},
+             [ST_U8] = {"U8", 1},   [ST_I8] = {"I8", 1},   [ST_F8] = {"F8_E4M3", 1}};
 
 /* ---- reading ---- */
 

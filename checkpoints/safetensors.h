@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum safetensors_type { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I32, ST_I64, ST_U8, ST_OTHER };
+enum safetensors_type { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I32, ST_I64, ST_U8, ST_I8, ST_F8, ST_OTHER };
 struct safetensors_entry {
     char *name;
     enum safetensors_type type;

@@ -9,7 +9,7 @@
 struct slice_file {
     const struct param_table *table;
     struct pretrained_files files;
-    const struct safetensors_entry **entry; /* [table->count] the parameters' tensors */
+    const struct checkpoint **part; /* [table->count] where each parameter's tensors are */
 };
 /* Opens the checkpoint at `path`, which pretrained_load has found to fit the table. */
 int slice_file_open(struct slice_file *file, const struct param_table *table, const char *path);

@@ -55,7 +55,8 @@ static int write_decoder(const char *folder, const struct student_description *d
 int student_write(const char *folder, const struct student_description *d, const struct param_table *table,
                   const struct weights_source *source, const struct weights_format *format, const struct codec *codec,
                   const struct prompt_rows prompts[2]) {
-    const struct weights_format audio = {.naming = NAMING_ORIGINAL, .type = format->type};
+    const struct weights_format audio = {
+        .naming = NAMING_ORIGINAL, .type = format->type, .quantised = format->quantised};
     char path[FILE_PATH_MAX];
     TRY(file_make_folders(folder));
     TRY(file_join(path, sizeof path, folder, "config.json"));

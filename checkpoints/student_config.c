@@ -55,6 +55,8 @@ static const struct integer_field integers[] = {
 };
 enum { INTEGERS = sizeof integers / sizeof *integers };
 
+static const char *const weights_names[] = {"int8", "fp8", NULL}; /* in the order of enum quantised_type, behind none */
+
 static cJSON *group_of(cJSON *root, const char *name) {
     cJSON *group = cJSON_GetObjectItemCaseSensitive(root, name);
     return group ? group : cJSON_AddObjectToObject(root, name);
@@ -73,6 +75,7 @@ static cJSON *print(const struct student_description *d) {
     cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
     cJSON_AddNumberToObject(dit, "eps", d->dit.eps);
     cJSON_AddNumberToObject(dit, "clean_floor", d->dit.clean_floor);
+    if (d->dit.weights) cJSON_AddStringToObject(dit, "weights", weights_names[d->dit.weights - 1]);
     if (d->dit.mute_input) cJSON_AddNumberToObject(dit, "mute_input", d->dit.mute_input);
     cJSON_AddStringToObject(rollout, "rapr", rapr_names[d->rollout.causal.rapr]);
     cJSON_AddStringToObject(rollout, "sink_pos", sink_pos_names[d->rollout.causal.sink_pos]);
@@ -167,6 +170,15 @@ static int refuse_old_names(const cJSON *root) {
     return OK;
 }
 
+/* Reads the type of the blocks' linear weights; where the key is missing they are not quantised. */
+static int weights_parse(struct student_description *d, const cJSON *root) {
+    int type;
+    if (!cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "weights")) return OK;
+    TRY(choice_at(root, "dit", "weights", weights_names, &type));
+    d->dit.weights = (enum quantised_type)(type + 1);
+    return OK;
+}
+
 static int description_parse(struct student_description *d, const cJSON *root) {
     int rapr;
     memset(d, 0, sizeof *d);
@@ -185,6 +197,7 @@ static int description_parse(struct student_description *d, const cJSON *root) {
         TRY(real_at(root, "dit", "clean_floor", 0, 1, &d->dit.clean_floor));
     if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, "dit"), "mute_input"))
         TRY(integer_at(root, "dit", "mute_input", 0, 3, &d->dit.mute_input));
+    TRY(weights_parse(d, root));
     TRY(text_at(root, "video", "codec", d->codec, sizeof d->codec));
     if (codec_is_external(d->codec)) {
         TRY(text_at(root, "video", "codec_weights", d->codec_weights, sizeof d->codec_weights));

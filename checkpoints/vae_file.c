@@ -202,7 +202,7 @@ static int load(const struct checkpoint *c, const struct param_table *table, ele
     struct gather g = {.table = table, .weights = weights};
     g.tensor = malloc(largest * sizeof *g.tensor);
     g.arranged = malloc(largest * sizeof *g.arranged);
-    const struct weights_sink sink = {take, &g};
+    const struct weights_sink sink = {.take = take, .self = &g};
     int code = g.tensor && g.arranged ? weights_load(&sink, table, c, WEIGHTS_ALL)
                                       : error_set(ERR_DEVICE, "out of memory for a tensor of %zu values", largest);
     free(g.tensor);

@@ -16,6 +16,9 @@ int weights_belongs(const struct param *param, enum weights_part part);
 struct weights_sink {
     int (*take)(void *self, const struct param *param, size_t from, size_t count, const float *values);
     void *self;
+    /* Takes a weight [dout, din] that the table keeps quantised (params.h): its codes and its scales [dout]. NULL: such
+       a table is not loaded. */
+    int (*take_quantised)(void *self, const struct param *param, const void *codes, const float *scales);
 };
 /* Gives such values. */
 struct weights_source {
@@ -27,9 +30,10 @@ struct weights_source {
    listed (ERR_INPUT) before the first value is read. */
 int weights_load(const struct weights_sink *sink, const struct param_table *table, const struct checkpoint *checkpoint,
                  enum weights_part part);
-/* Reads the values of one parameter from its tensor, which weights_check has found to fit. */
-int weights_load_tensor(const struct weights_sink *sink, const struct param *param,
-                        const struct safetensors_entry *entry);
+/* Reads the values of one parameter from the checkpoint that has its tensors, which weights_check has found to fit. */
+int weights_load_param(const struct weights_sink *sink, const struct param *param, const struct checkpoint *checkpoint);
+/* Puts a quantised weight where its slice is kept: in device memory, in host memory, or (NULL) not there. */
+void weights_put_quantised(elem *device, elem *host, const struct param *param, const void *codes, const float *scales);
 /* Only checks, without reading values. */
 int weights_check(const struct param_table *table, const struct checkpoint *checkpoint, enum weights_part part);
 /* Makes a sink that fills device arenas [table->total], those that are not NULL. `arena` must outlive the sink. */
@@ -43,7 +47,10 @@ struct weights_sink weights_to_arena(struct weights_arena *arena);
 struct weights_format {
     enum weights_naming naming;
     enum safetensors_type type; /* ST_F32, ST_BF16 or ST_F16 */
-    size_t shard_bytes;         /* largest file; 0: one file */
+    /* Type of the blocks' linear weights (dit_param_quantises): each is written as I8 or F8_E4M3, and behind it its
+       scales, F32 [dout], as NAME.scale. QUANTISED_NONE: they are of `type` as well. */
+    enum quantised_type quantised;
+    size_t shard_bytes; /* largest file; 0: one file */
 };
 /* Writes `part` as FOLDER/BASE.safetensors or its shards (shards.h). ERR_NUMERIC: a value that F16 cannot hold. */
 int weights_save(const char *folder, const char *base, const struct param_table *table,

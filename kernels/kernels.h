@@ -19,6 +19,7 @@
 #define KERNELS_KERNELS_H
 
 #include <stdint.h>
+#include "quantised.h"
 #include "types.h"
 #ifdef ORACLE /* ref/ compiled as the oracle: double, ref_ names */
 #include "oracle_names.h"
@@ -223,6 +224,28 @@ void residual_modulate_backward(resid *dx, real *dshift, real *dscale, elem *dbr
 /* s [n, width] = [cos(t w_i), sin(t w_i)] with w_i = 10000^(-i / (width/2)), i < width/2:
    features of the timesteps t [n]; angles are in double */
 void time_sinusoid(elem *s, const real *t, long n, long width);
+
+/* ---- quantised rows and weights: forward only (quantised.h) ----
+   Rows become codes [n, d] of one byte and a scale each, [n]. */
+/* codes and scale from x [n, d] */
+void rows_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d);
+/* codes and scale from gelu(x), in its tanh form, which is not rounded to elem in between */
+void gelu_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d);
+/* residual_modulate_forward (with branch NULL: layernorm_modulate_forward, and out is not touched) and
+   residual_layernorm_forward, then rows_quantise of their y: with the same bits, in one pass where the backend can. y
+   [n, d], mean and rstd [n] are room for backends that cannot; what is in them afterwards depends on the backend. */
+void residual_modulate_quantise(uint8_t *codes, real *code_scale, enum quantised_type type, elem *y, real *mean,
+                                real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
+                                long gate_stride, const real *shift, const real *scale, long n, long d,
+                                long rows_per_group, long group_stride, real eps);
+void residual_layernorm_quantise(uint8_t *codes, real *code_scale, enum quantised_type type, elem *y, real *mean,
+                                 real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
+                                 long gate_stride, const elem *w, const elem *b, long n, long d, long rows_per_group,
+                                 real eps);
+/* y [n, dout] = x_scale[r] w_scale[o] (codes of x [n, din]) (codes of w [dout, din])^T + b (NULL: none). Sums of int8
+   are exact (din up to 2^17), those of fp8 are in real. */
+void linear_quantised_forward(elem *y, const uint8_t *x, const real *x_scale, const uint8_t *w, const real *w_scale,
+                              const elem *b, enum quantised_type type, long n, long din, long dout);
 
 /* ---- rotary position embedding (RoPE) ----
    Elements (2j, 2j+1) of each head are a pair that is rotated by an angle. A table has one row for each token, with the

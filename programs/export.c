@@ -27,7 +27,7 @@ struct export_options {
 };
 static const char *const weights_names[] = {"average", "raw", NULL};
 static const char *const naming_names[] = {"diffusers", "original", NULL};
-static const char *const type_names[] = {"f32", "bf16", "f16", NULL};
+static const char *const type_names[] = {"f32", "bf16", "f16", "int8", "fp8", NULL};
 #define FIELDS_OF struct export_options
 static const struct config_field keys[] = {
     TEXT("stage", stage, NULL, "The stage whose weights are exported, such as teacher or refine: a folder of the run."),
@@ -35,7 +35,9 @@ static const struct config_field keys[] = {
     CHOICE("weights", weights, weights_names, "average",
            "Which weights: the average (EMA) where the stage keeps one, or the raw ones."),
     CHOICE("naming", naming, naming_names, "diffusers", "Whose names the trunk's tensors have."),
-    CHOICE("type", type, type_names, "f32", "Number type of the tensors."),
+    CHOICE("type", type, type_names, "f32",
+           "Number type of the tensors. int8 and fp8 are for streaming alone: the linear layers' weights in the blocks "
+           "become numbers of one byte with a scale for each output channel; all else is f32."),
     REAL("shard_mb", shard_mb, 0, 1e9, "0",
          "Largest size of a file of the trunk, megabytes; a larger trunk is written in several. 0 writes one file."),
     TEXT("prompt", prompt, "",
@@ -47,9 +49,11 @@ static const struct config_field keys[] = {
 };
 
 static struct weights_format format_of(const struct export_options *o) {
-    static const enum safetensors_type stored[] = {ST_F32, ST_BF16, ST_F16};
+    static const enum safetensors_type stored[] = {ST_F32, ST_BF16, ST_F16, ST_F32, ST_F32};
+    static const enum quantised_type quantised[] = {[3] = QUANTISED_INT8, [4] = QUANTISED_FP8};
     return (struct weights_format){.naming = o->naming ? NAMING_ORIGINAL : NAMING_DIFFUSERS,
                                    .type = stored[o->type],
+                                   .quantised = quantised[o->type],
                                    .shard_bytes = (size_t)(o->shard_mb * 1e6)};
 }
 
@@ -58,6 +62,7 @@ static void describe(struct student_description *d, const struct run_config *con
     memset(d, 0, sizeof *d);
     d->dit = config->model;
     d->rollout = config->rollout;
+    d->dit.weights = format_of(o).quantised;
     d->pixel_height = shape->pixel_height;
     d->pixel_width = shape->pixel_width;
     snprintf(d->codec, sizeof d->codec, "%s", shape->codec);

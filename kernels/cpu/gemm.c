@@ -8,6 +8,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/buffer.h"
+#include "kernels/cpu/gemm.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/packed.h"
 #include "kernels/cpu/simd.h"
@@ -203,6 +204,14 @@ static void product_with_weight(struct product *p, void *c, const void *a, const
         onednn_release();
     }
     if (!done) product_run(p, c, a, w, bias);
+}
+
+int product_of_int8(int32_t *c, const int8_t *a, const int8_t *b, long m, long k, long n) {
+    struct product p = product_start(m, n, k, 0, 1, dnnl_s8, dnnl_s32, 0);
+    if (!onednn_acquire()) return 0;
+    int done = product_library(&p, c, a, b, NULL);
+    onednn_release();
+    return done;
 }
 
 /* ---- linear layers ---- */

@@ -11,22 +11,12 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
-/* One step of the residual stream: x = before + branch gate, computed together with the norm of the layer that
-   follows. */
-struct step {
-    resid *x;
-    const resid *before;
-    const elem *branch;
-    const real *gate; /* NULL: a gate of 1 */
-    size_t gate_at;   /* offset of the gate in a frame's modulation */
-    size_t bias;      /* offset of the bias of the branch's last product */
-};
 /* Returns the step behind an attention; only self-attention's branch has a gate. */
-static struct step step_of(const struct attention_query *q, const struct dit_attention_offsets *at,
-                           const resid *before) {
-    return (struct step){.x = q->x, .before = before, .branch = q->out, .bias = at->o_b};
+static struct dit_step step_of(const struct attention_query *q, const struct dit_attention_offsets *at,
+                               const resid *before) {
+    return (struct dit_step){.x = q->x, .before = before, .branch = q->out, .bias = at->o_b};
 }
-static struct step gated(struct step step, const real *m, long at) {
+static struct dit_step gated(struct dit_step step, const real *m, long at) {
     step.gate = m + at;
     step.gate_at = (size_t)at;
     return step;
@@ -38,7 +28,7 @@ struct cross_layer {
     size_t norm_w, norm_b;
     const struct attention_query *q;
     const struct attention_keys *keys;
-    struct step front;
+    struct dit_step front;
     const elem *source;
     real *dsource_sum;
     long samples, queries, tokens,
@@ -69,7 +59,7 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
     struct dit_condition *c = &pass->acts->condition;
     long source = stream * pass->G * config->audio_tokens * config->audio_width;
     real *dtokens = pass->acts->back.dtokens;
-    struct step behind_text = step_of(&a->cross, &at->cross, a->self.x);
+    struct dit_step behind_text = step_of(&a->cross, &at->cross, a->self.x);
     return (struct cross_layer){.at = &at->audio[stream],
                                 .norm_w = at->audio_norm_w[stream],
                                 .norm_b = at->audio_norm_b[stream],
@@ -87,17 +77,17 @@ static struct cross_layer audio_layer(const struct dit_pass *pass, int block, in
 }
 
 /* Returns the step in front of the FFN. */
-static struct step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
+static struct dit_step ffn_front(const struct dit_pass *pass, int block, const struct dit_block_acts *a) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
     return at->has_audio ? step_of(&a->audio[AUDIO_LISTEN], &at->audio[AUDIO_LISTEN], a->audio[AUDIO_TALK].x)
                          : step_of(&a->cross, &at->cross, a->self.x);
 }
 
 /* Returns the step behind the FFN. */
-static struct step block_end(const struct dit_pass *pass, int block) {
+static struct dit_step block_end(const struct dit_pass *pass, int block) {
     const struct dit_block_acts *a = &pass->acts->blocks[block];
-    struct step end = {pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out,
-                       .bias = pass->net->blocks[block].ffn2_b};
+    struct dit_step end = {pass->acts->x[block + 1], ffn_front(pass, block, a).x, a->ffn_out,
+                           .bias = pass->net->blocks[block].ffn2_b};
     return gated(end, a->m, 5 * pass->d);
 }
 
@@ -198,7 +188,7 @@ static void keep(const struct dit_pass *pass, elem *to, long stride, const elem 
 }
 
 static void project(const struct dit_pass *pass, elem *y, const elem *x, const elem *w, size_t weight, size_t bias) {
-    linear_forward(y, x, w + weight, w + bias, pass->N, pass->d, pass->d, 0);
+    dit_linear(pass, y, x, w, weight, bias, pass->N, pass->d, pass->d);
 }
 
 /* Computes queries, keys and values from q->y as attention reads them, and copies keys and values to the cache. One
@@ -209,7 +199,7 @@ static void self_inputs(const struct dit_pass *pass, int block, const elem *w, c
     const struct attention_keys *own = &pass->acts->blocks[block].own;
     struct own_place place = own_place(pass, block);
     long packed = pass->F * pass->P * pass->d;
-    linear_parts_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, 3, own->k_raw - q->q_raw, pass->N, pass->d, pass->d);
+    dit_linear_inputs(pass, q->q_raw, own->k_raw - q->q_raw, q->y, w, at);
     norm_rope(pass, q->q, packed, NULL, 0, q->q_rstd, q->q_raw, w + at->norm_q);
     norm_rope(pass, place.k, place.stride, kv ? kv->k[block] : NULL, kv ? kv->stride : 0, own->k_rstd, own->k_raw,
               w + at->norm_k);
@@ -242,12 +232,20 @@ static int self_inputs_divided(const struct dit_pass *pass, int block, const ele
     return OK;
 }
 
+/* Takes the step that is owed to the stream in front of a block or the head, or one that adds nothing. */
+static struct dit_step take_owed(struct dit_pass *pass, int block) {
+    struct dit_step front = {.before = pass->acts->x[block]};
+    if (pass->owed != DIT_NOTHING_OWED) front = block_end(pass, pass->owed);
+    pass->owed = DIT_NOTHING_OWED;
+    return front;
+}
+
 static int self_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv) {
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
-    long d = pass->d;
-    dit_norm_forward(pass, block, q->y, q->mean, q->rstd, a->m, 6 * d);
+    struct dit_step front = take_owed(pass, block);
+    dit_modulated_operand(pass, q->y, q->mean, q->rstd, &front, a->m);
     if (dit_divided(pass))
         TRY(self_inputs_divided(pass, block, w, kv));
     else
@@ -260,6 +258,7 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
         TRY(start_tokens(pass, 0, q->o_heads));
         TRY(finish_tokens(pass, 0, q->o));
     }
+    dit_operand_of(pass, q->o, pass->N, pass->d);
     project(pass, q->out, q->o, w, at->o_w, at->o_b);
     return OK;
 }
@@ -268,44 +267,33 @@ static void cross_forward(const struct dit_pass *pass, const struct cross_layer 
     const struct dit_attention_offsets *at = layer->at;
     const struct attention_query *q = layer->q;
     long N = pass->N, d = pass->d;
-    const struct step *front = &layer->front;
-    residual_layernorm_forward(q->y, q->mean, q->rstd, front->x, front->before, front->branch, front->gate, 6 * d,
-                               w + layer->norm_w, w + layer->norm_b, N, d, pass->P, pass->eps);
-    linear_forward(q->q_raw, q->y, w + at->q_w, w + at->q_b, N, d, d, 0);
+    dit_affine_operand(pass, q, &layer->front, w + layer->norm_w, w + layer->norm_b);
+    project(pass, q->q_raw, q->y, w, at->q_w, at->q_b);
     rmsnorm_forward(q->q, q->q_rstd, q->q_raw, w + at->norm_q, N, d, pass->eps);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
     attention_forward(q->o, q->lse, q->q, &range, 1, layer->samples, layer->queries, pass->H, pass->D, pass->scale);
-    linear_forward(q->out, q->o, w + at->o_w, w + at->o_b, N, d, d, 0);
+    dit_operand_of(pass, q->o, N, d);
+    project(pass, q->out, q->o, w, at->o_w, at->o_b);
 }
 
 static void ffn_forward(struct dit_pass *pass, int block, const elem *w) {
     const struct dit_block_offsets *at = &pass->net->blocks[block];
     const struct dit_block_acts *a = &pass->acts->blocks[block];
-    struct step front = ffn_front(pass, block, a);
-    long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
-    residual_modulate_forward(a->ffn_y, a->ffn_mean, a->ffn_rstd, front.x, front.before, front.branch, front.gate,
-                              6 * d, a->m + 3 * d, a->m + 4 * d, N, d, pass->P, 6 * d, pass->eps);
-    linear_gelu_forward(a->ffn_h, a->ffn_pre, a->ffn_y, w + at->ffn0_w, w + at->ffn0_b, N, d, wide);
-    linear_forward(a->ffn_out, a->ffn_h, w + at->ffn2_w, w + at->ffn2_b, N, wide, d, 0);
+    struct dit_step front = ffn_front(pass, block, a);
+    dit_modulated_operand(pass, a->ffn_y, a->ffn_mean, a->ffn_rstd, &front, a->m + 3 * pass->d);
+    dit_two_layers(pass, a->ffn_out, a->ffn_h, a->ffn_pre, a->ffn_y, w, at);
     pass->owed = block;
 }
 
-void dit_norm_forward(struct dit_pass *pass, int block, elem *y, real *mean, real *rstd, const real *m, long stride) {
-    const resid *x = pass->acts->x[block];
-    long N = pass->N, d = pass->d;
-    if (pass->owed == DIT_NOTHING_OWED) {
-        layernorm_modulate_forward(y, mean, rstd, x, m, m + d, N, d, pass->P, stride, pass->eps);
-        return;
-    }
-    struct step end = block_end(pass, pass->owed);
-    residual_modulate_forward(y, mean, rstd, end.x, end.before, end.branch, end.gate, 6 * d, m, m + d, N, d, pass->P,
-                              stride, pass->eps);
-    pass->owed = DIT_NOTHING_OWED;
+void dit_head_norm_forward(struct dit_pass *pass) {
+    struct dit_acts *a = pass->acts;
+    struct dit_step front = take_owed(pass, pass->config->layers);
+    dit_modulated_rows(pass, a->head_y, a->head_mean, a->head_rstd, &front, a->head_m, 2 * pass->d);
 }
 
 void dit_settle(struct dit_pass *pass) {
     if (pass->owed == DIT_NOTHING_OWED) return;
-    struct step end = block_end(pass, pass->owed);
+    struct dit_step end = block_end(pass, pass->owed);
     residual_forward(end.x, end.before, end.branch, end.gate, pass->N, pass->d, pass->P, 6 * pass->d);
     pass->owed = DIT_NOTHING_OWED;
 }
@@ -332,7 +320,7 @@ int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const str
    follows, first makes it from the stream's gradient. */
 
 /* Where the gradients of a step's gate and bias go; NULL: they are not wanted, or there is no gate. */
-static real *dgate_of(const struct dit_pass *pass, const struct step *step, const real *g) {
+static real *dgate_of(const struct dit_pass *pass, const struct dit_step *step, const real *g) {
     return g && step->gate ? pass->acts->back.dm + step->gate_at : NULL;
 }
 
@@ -350,7 +338,7 @@ static void ffn_backward(struct dit_pass *pass, int block, const elem *w, real *
     real *dm = g ? b->dm : NULL;
     elem *dpre = b->wide;
     long N = pass->N, d = pass->d, wide = pass->config->ffn_dim;
-    struct step end = block_end(pass, block), front = ffn_front(pass, block, a);
+    struct dit_step end = block_end(pass, block), front = ffn_front(pass, block, a);
     residual_backward(b->a, dgate_of(pass, &end, g), grad_at(g, end.bias), b->dx, end.branch, end.gate, N, d, pass->P,
                       6 * d);
     if (g) linear_backward_weight(g + at->ffn2_w, NULL, b->a, a->ffn_h, N, wide, d);
@@ -367,7 +355,7 @@ static void cross_backward(struct dit_pass *pass, const struct cross_layer *laye
     const struct attention_query *q = layer->q;
     struct dit_backward_acts *b = &pass->acts->back;
     long N = pass->N, d = pass->d;
-    const struct step *front = &layer->front;
+    const struct dit_step *front = &layer->front;
     last_product_backward(b->b, b->a, q->o, w, g, at->o_w, N, d, d);
     struct attention_range range = dit_condition_range(pass, layer->keys, layer->tokens);
     range.dk = g ? b->dkeys : NULL;

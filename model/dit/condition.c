@@ -160,9 +160,10 @@ static void keys_forward(const struct dit_pass *pass, const struct attention_key
                          const struct dit_attention_offsets *at, const elem *w, const elem *source, long rows,
                          long width) {
     long d = pass->d;
-    linear_forward(keys->k_raw, source, w + at->k_w, w + at->k_b, rows, width, d, 0);
+    dit_operand_of(pass, source, rows, width);
+    dit_linear(pass, keys->k_raw, source, w, at->k_w, at->k_b, rows, width, d);
     rmsnorm_forward(keys->k, keys->k_rstd, keys->k_raw, w + at->norm_k, rows, d, pass->eps);
-    linear_forward(keys->v, source, w + at->v_w, w + at->v_b, rows, width, d, 0);
+    dit_linear(pass, keys->v, source, w, at->v_w, at->v_b, rows, width, d);
 }
 
 void dit_condition_keys(struct dit_pass *pass, int block, const elem *w) {

@@ -121,7 +121,7 @@ static int head_forward(struct dit_pass *pass, real *velocity, long stride) {
     mem_copy_rows(a->head_e, 2 * row, a->e, row, row, (size_t)G);
     mem_copy_rows(a->head_e + d, 2 * row, a->e, row, row, (size_t)G);
     modulation_forward(a->head_m, w + at->modulation, a->head_e, G, 2 * d);
-    dit_norm_forward(pass, c->layers, a->head_y, a->head_mean, a->head_rstd, a->head_m, 2 * d);
+    dit_head_norm_forward(pass);
     linear_forward_real(a->head_out, a->head_y, w + at->w, w + at->b, pass->N, d, 4 * c->out_channels);
     params_release(pass->params, c->layers + 1);
     TRY(velocity_of(pass, a->head_out, velocity, stride));

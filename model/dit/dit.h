@@ -31,6 +31,9 @@ struct dit_config {
        clean_floor). For latents whose tokens are about as wide as the model, which then has no room to carry their
        noise to its output. */
     double clean_floor;
+    /* Type of the linear layers' weights in the blocks: enum quantised_type. Such a network runs forward only, and
+       makes the operands of those layers quantised too, token by token; all else is as in one of elem. */
+    enum quantised_type weights;
 };
 
 enum audio_stream { AUDIO_TALK, AUDIO_LISTEN, AUDIO_STREAMS };
@@ -71,6 +74,8 @@ struct dit {
    names what does not fit in the config. */
 int dit_create(struct dit *net, const struct dit_config *config, int open);
 void dit_destroy(struct dit *net);
+/* 1: a parameter whose weights become quantised where config.weights says so: a linear layer's weight in a block. */
+int dit_param_quantises(const struct param *param);
 static inline int dit_tokens(const struct dit_config *c) { return (c->height / 2) * (c->width / 2); }
 /* Divides every frame's tokens and self-attention's heads over the ranks of a group (sequence.h), which all make the
    same passes. Call it before anything is laid out. Inputs and velocity stay whole on every rank. ERR_USAGE: more ranks

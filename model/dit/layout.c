@@ -21,7 +21,10 @@ struct builder {
     struct param_table *table;
     int slice;
     char prefix[64];
+    enum quantised_type type; /* type of the blocks' linear weights */
 };
+
+int dit_param_quantises(const struct param *p) { return p->ndim == 2 && !strncmp(p->name, "blocks.", 7); }
 
 typedef size_t adder(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
                      int decay, const long *shape);
@@ -30,7 +33,10 @@ static size_t add_by(adder *how, struct builder *b, const char *name, enum param
                      const long *shape) {
     char full[160];
     snprintf(full, sizeof full, "%s%s", b->prefix, name);
-    return how(b->table, b->slice, full, init, deviation, decay, shape);
+    size_t offset = how(b->table, b->slice, full, init, deviation, decay, shape);
+    if (!b->table->failed && dit_param_quantises(&b->table->list[b->table->count - 1]))
+        param_quantise(b->table, b->type);
+    return offset;
 }
 
 static size_t add(struct builder *b, const char *name, enum param_init init, double deviation, int decay,
@@ -200,7 +206,7 @@ int dit_create(struct dit *net, const struct dit_config *config, int open) {
     if (!net->blocks) return error_set(ERR_DEVICE, "model: out of host memory");
     param_table_open(&net->table);
     memset(&net->embed, 0xff, sizeof net->embed);
-    struct builder b = {.table = &net->table};
+    struct builder b = {.table = &net->table, .type = config->weights};
     add_embeddings(&b, config, &net->embed);
     for (int l = 0; l < config->layers; l++) {
         b.slice = l + 1;
@@ -254,6 +260,8 @@ static void plan_prefix(struct planner *p, const char *format, ...) {
     vsnprintf(p->prefix, sizeof p->prefix, format, args);
     va_end(args);
 }
+
+static long larger(long a, long b) { return a > b ? a : b; }
 
 struct sizes {
     long B, F, G, N, d, heads;
@@ -328,6 +336,18 @@ static void plan_block(struct planner *p, struct dit_block_acts *a, const struct
     a->cross.out = a->audio[AUDIO_TALK].out = a->audio[AUDIO_LISTEN].out = a->ffn_out;
 }
 
+/* Plans the quantised operand of the layer in work, which is at most as large as the FFN's or that of the keys of text
+   or of audio. */
+static void plan_operand(struct planner *p, struct dit_operand *o, const struct dit_config *c, const struct sizes *s) {
+    long text = s->B * c->text_len, audio = c->audio_dim ? s->G * c->audio_tokens : 0, rows = s->N;
+    long numbers = s->N * larger(c->ffn_dim, s->d);
+    plan_prefix(p, "blocks ");
+    rows = larger(rows, larger(text, audio));
+    numbers = larger(numbers, larger(text * s->d, audio * c->audio_width));
+    o->codes = TAKE(p, "quantised operand", uint8_t, numbers);
+    o->scale = TAKE(p, "quantised operand's scales", real, rows);
+}
+
 static void plan_condition(struct planner *p, struct dit_condition *a, const struct dit *net, const struct sizes *s,
                            int keep) {
     const struct dit_config *c = &net->config;
@@ -358,8 +378,6 @@ static void plan_condition(struct planner *p, struct dit_condition *a, const str
         }
     }
 }
-
-static long larger(long a, long b) { return a > b ? a : b; }
 
 static void plan_backward(struct planner *p, struct dit_backward_acts *a, const struct dit_config *c,
                           const struct sizes *s) {
@@ -446,6 +464,8 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
     const struct dit_config *c = &net->config;
     *acts = NULL;
     if (B < 1 || F < 1) return error_set(ERR_USAGE, "model: activations for %d samples of %d frames", B, F);
+    if (c->weights && memory != DIT_FORWARD_ONLY)
+        return error_set(ERR_USAGE, "model: a network of quantised weights runs forward only, it is not trained");
     struct dit_acts *a = acts_create(net, B, F, memory);
     if (!a) return error_set(ERR_DEVICE, "model: out of host memory");
     struct sizes s = sizes_of(net, B, F);
@@ -483,6 +503,7 @@ int dit_acts_layout(struct dit_acts **acts, const struct dit *net, int B, int F,
     a->head_y = TAKE(&p, "norm", elem, s.N * s.d);
     a->head_out = TAKE(&p, "out", real, s.N * 4 * c->out_channels);
     plan_condition(&p, &a->condition, net, &s, !forward_only);
+    if (c->weights) plan_operand(&p, &a->operand, c, &s);
     if (!forward_only) plan_backward(&p, &a->back, c, &s);
     if (sequence_divides(net->sequence)) plan_exchange(&p, a, c, &s);
     *acts = a;

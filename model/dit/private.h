@@ -81,6 +81,12 @@ struct dit_backward_acts {
     elem *dtokens_elem;
 };
 
+/* Rows that a quantised network's next products read: codes and a scale a row. */
+struct dit_operand {
+    uint8_t *codes;
+    real *scale;
+};
+
 enum { DIT_EXCHANGES = 3 }; /* exchanges under way at once: queries, keys, values */
 
 struct dit_acts {
@@ -105,6 +111,7 @@ struct dit_acts {
     elem *head_y;
     real *head_out; /* [N, 4 out_channels] */
     struct dit_condition condition;
+    struct dit_operand operand; /* only in a quantised network */
     struct dit_backward_acts back;
     /* Only in a network divided over ranks: */
     struct sequence_slot exchange[DIT_EXCHANGES];
@@ -138,6 +145,39 @@ static inline void linear_grads(real *grads, size_t w, size_t b, const elem *dy,
     if (grads) linear_backward_weight(grads + w, grads + b, dy, x, n, din, dout);
 }
 
+/* One step of the residual stream: x = before + branch gate, computed together with the norm of the layer that
+   follows. */
+struct dit_step {
+    resid *x;
+    const resid *before;
+    const elem *branch; /* NULL: nothing is added, and the stream is `before` */
+    const real *gate;   /* NULL: a gate of 1 */
+    size_t gate_at;     /* offset of the gate in a frame's modulation */
+    size_t bias;        /* offset of the bias of the branch's last product */
+};
+
+/* ---- products.c: the blocks' linear layers, of elem or quantised ---- */
+/* Makes rows x [n, width] the operand of the products that follow; in a network of elem nothing is to be done. */
+void dit_operand_of(const struct dit_pass *pass, const elem *x, long n, long width);
+/* y [n, dout] = x w^T + b, with offsets of weight and bias in w. A quantised network does not read x [n, din], but the
+   operand that was made last: by dit_operand_of, or by a norm below. */
+void dit_linear(const struct dit_pass *pass, elem *y, const elem *x, const elem *w, size_t weight, size_t bias, long n,
+                long din, long dout);
+/* The three layers for an attention's queries, keys and values of x [N, d]; their results begin y_stride apart. */
+void dit_linear_inputs(const struct dit_pass *pass, elem *y, long y_stride, const elem *x, const elem *w,
+                       const struct dit_attention_offsets *at);
+/* The FFN: y [N, d] = W2 gelu(W1 x + b1) + b2, with h [N, ffn_dim] in between. pre: what a backward needs, or NULL. */
+void dit_two_layers(const struct dit_pass *pass, elem *y, elem *h, elem *pre, const elem *x, const elem *w,
+                    const struct dit_block_offsets *at);
+/* Norms of the stream behind a step, whose results y [N, d] are rows, or the operand of the products that follow. m:
+   shift and scale of the modulation, `stride` elements from frame to frame. w, b: weights in its place. */
+void dit_modulated_rows(const struct dit_pass *pass, elem *y, real *mean, real *rstd, const struct dit_step *front,
+                        const real *m, long stride);
+void dit_modulated_operand(const struct dit_pass *pass, elem *y, real *mean, real *rstd, const struct dit_step *front,
+                           const real *m);
+void dit_affine_operand(const struct dit_pass *pass, const struct attention_query *q, const struct dit_step *front,
+                        const elem *w, const elem *b);
+
 /* ---- condition.c ---- */
 /* Computes the text embedding and audio tokens if they are not ready. w: weights of slice 0. */
 void dit_condition_embed(struct dit_pass *pass, const elem *w);
@@ -158,10 +198,8 @@ void dit_condition_embed_backward(struct dit_pass *pass, const elem *w, real *g)
 /* Runs one block from acts->x[block] on, with what the block before still owes to it; on return acts->x[block + 1] is
    owed (pass->owed). kv: where keys and values are to be left, or NULL. */
 int dit_block_forward(struct dit_pass *pass, int block, const elem *w, const struct dit_kv_output *kv);
-/* Computes y = LN(acts->x[block]) (1 + scale) + shift with its mean and rstd, the first norm of a block or of the head
-   (block = layers). What is owed is added to the stream on the way. m: shift and scale, `stride` elements from frame to
-   frame. */
-void dit_norm_forward(struct dit_pass *pass, int block, elem *y, real *mean, real *rstd, const real *m, long stride);
+/* Computes the head's norm, head_y with its mean and rstd, from the stream; what is owed is added on the way. */
+void dit_head_norm_forward(struct dit_pass *pass);
 /* Adds what is owed to the stream, where no norm follows. */
 void dit_settle(struct dit_pass *pass);
 /* back.dx: gradient of the block's output on entry, of its input on return; adds to back.de0. g NULL: inputs only. */

@@ -41,7 +41,7 @@ size_t param_add(struct param_table *table, int slice, const char *name, enum pa
         p->shape[p->ndim] = shape[p->ndim];
         p->count *= (size_t)shape[p->ndim];
     }
-    p->offset = last && last->slice == slice ? round_up(last->offset + last->count) : 0;
+    p->offset = last && last->slice == slice ? round_up(last->offset + param_room(last)) : 0;
     p->number = table->count - 1;
     p->init = init;
     p->deviation = deviation;
@@ -54,7 +54,17 @@ size_t param_follow(struct param_table *table, int slice, const char *name, enum
     param_add(table, slice, name, init, deviation, decay, shape);
     if (table->failed || table->count < 2) return 0;
     struct param *p = &table->list[table->count - 1];
-    return p->offset = p[-1].offset + p[-1].count;
+    return p->offset = p[-1].offset + param_room(&p[-1]);
+}
+
+void param_quantise(struct param_table *table, enum quantised_type type) {
+    if (!table->failed) table->list[table->count - 1].type = type;
+}
+
+size_t param_room(const struct param *p) {
+    if (p->type == QUANTISED_NONE) return p->count;
+    size_t bytes = quantised_scales_at(p->shape[0], p->shape[1]) + (size_t)p->shape[0] * sizeof(real);
+    return round_up((bytes + sizeof(elem) - 1) / sizeof(elem));
 }
 
 void param_number(struct param_table *table, int first, const int *order, int count) {
@@ -65,7 +75,7 @@ static void place_slices(struct param_table *table, size_t unit) {
     memset(table->slice_offset, 0, ((size_t)table->slices + 1) * sizeof *table->slice_offset);
     for (int i = 0; i < table->count; i++) { /* counts the slices' sizes */
         const struct param *p = &table->list[i];
-        size_t size = round_up(p->offset + p->count);
+        size_t size = round_up(p->offset + param_room(p));
         table->slice_offset[p->slice + 1] = (size + unit - 1) / unit * unit;
     }
     for (int s = 0; s < table->slices; s++) table->slice_offset[s + 1] += table->slice_offset[s];

@@ -2,13 +2,15 @@
    saving, loading, counting, export) derives from it.
    A network is a list of slices: slice 0 embeddings, slices 1..L the blocks, the last slices heads. A slice is one
    contiguous piece of the arena; a parameter is an offset (in elements) inside its slice. Every parameter starts at a
-   multiple of 32 elements, except those that lie right behind another (param_follow). Names are the original Wan names
-   ("blocks.3.self_attn.q.weight"). */
+   multiple of 32 elements, except those that lie right behind another (param_follow). A quantised weight (quantised.h)
+   takes the room of its bytes in elements: codes, then a scale in real for each output channel. Names are the original
+   Wan names ("blocks.3.self_attn.q.weight"). */
 #ifndef MODEL_PARAMS_PARAMS_H
 #define MODEL_PARAMS_PARAMS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include "kernels/quantised.h"
 #include "kernels/types.h"
 
 enum param_init { INIT_ZERO, INIT_ONE, INIT_NORMAL };
@@ -22,8 +24,9 @@ struct param {
     size_t offset; /* elements from the start of the slice */
     int number;    /* addresses its random numbers and checksum; index in the list, or as param_number says */
     enum param_init init;
-    double deviation; /* standard deviation for INIT_NORMAL */
-    int decay;        /* 1: weight decay applies */
+    double deviation;         /* standard deviation for INIT_NORMAL */
+    int decay;                /* 1: weight decay applies */
+    enum quantised_type type; /* type of a weight [dout, din] that is kept quantised; QUANTISED_NONE: elem */
 };
 struct param_table {
     struct param *list;
@@ -42,6 +45,19 @@ size_t param_add(struct param_table *table, int slice, const char *name, enum pa
 /* Appends a parameter right behind the one before, without padding, so that one product can take both as one matrix. */
 size_t param_follow(struct param_table *table, int slice, const char *name, enum param_init init, double deviation,
                     int decay, const long *shape);
+/* Keeps the weight [dout, din] that was added last in a quantised type. */
+void param_quantise(struct param_table *table, enum quantised_type type);
+/* Elements that a parameter takes in its slice. */
+size_t param_room(const struct param *param);
+/* Where a quantised weight's codes [dout, din] and scales [dout] lie, from where it begins. */
+struct quantised_weight {
+    const uint8_t *codes;
+    const real *scale;
+};
+static inline struct quantised_weight quantised_weight(const elem *weight, long dout, long din) {
+    const uint8_t *codes = (const uint8_t *)weight;
+    return (struct quantised_weight){codes, (const real *)(const void *)(codes + quantised_scales_at(dout, din))};
+}
 /* Numbers parameters `first` .. first + count - 1 of the list first + order[0], first + order[1] and so on, so that
    random numbers and checksums stay those of that other order. */
 void param_number(struct param_table *table, int first, const int *order, int count);

@@ -153,7 +153,7 @@ static int read_transformer(const char *folder, uint32_t *sum) {
     if (!config.height) config.height = config.width = 4;
     if (config.layers > LAYERS_MAX || !config.dim) return error_set(ERR_INPUT, "too large for this test");
     TRY(dit_create(&net, &config, 0));
-    const struct weights_sink sink = {take, sum};
+    const struct weights_sink sink = {.take = take, .self = sum};
     int code = net.table.values > VALUES_MAX ? error_set(ERR_INPUT, "too large for this test")
                                              : pretrained_load(&sink, &net.table, folder, &audio);
     dit_destroy(&net);

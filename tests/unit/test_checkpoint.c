@@ -100,7 +100,7 @@ static int take_value(void *self, const struct param *p, size_t from, size_t cou
 static void every_value_comes_back(const struct dit *net, const char *path, enum weights_part part) {
     struct checkpoint c;
     struct seen seen = {.last = NULL};
-    const struct weights_sink sink = {take_value, &seen};
+    const struct weights_sink sink = {.take = take_value, .self = &seen};
     CHECK(checkpoint_open(&c, path));
     CHECK(weights_load(&sink, &net->table, &c, part));
     if (part == WEIGHTS_ALL) assert_int_equal(seen.values, net->table.values);
@@ -307,7 +307,7 @@ static void loads_in_the_memory_of_the_parameters(void **state) {
     CHECK(dit_create(&net, &config, 0));
     long long before = anonymous_kb();
     struct seen seen = {.table = &net.table, .arena = device_alloc(net.table.total * sizeof(elem))};
-    const struct weights_sink sink = {take_and_watch, &seen};
+    const struct weights_sink sink = {.take = take_and_watch, .self = &seen};
     assert_non_null(seen.arena);
     CHECK(weights_load(&sink, &net.table, &c, WEIGHTS_ALL));
     long long now = anonymous_kb();

@@ -85,7 +85,7 @@ static void transformer(void **state) {
     (void)state;
     struct dit net;
     int audio;
-    const struct weights_sink sink = {take, NULL};
+    const struct weights_sink sink = {.take = take, .self = NULL};
     CHECK(dit_create(&net, &small_config, 0));
     write_whole("a.safetensors", "", &small, 1, "BF16");
     CHECK(pretrained_load(&sink, &net.table, in_folder("a.safetensors"), &audio));

@@ -234,6 +234,30 @@ COUNTED(residual_layernorm_forward,
          long gate_stride, const elem *w, const elem *b, long n, long d, long rows_per_group, real eps),
         (y, mean, rstd, out, x, branch, gate, gate_stride, w, b, n, d, rows_per_group, eps), N(n *d + 2 * d, RESIDUAL),
         N(n *d, n *d + 2 * n), 0)
+/* Codes are half an elem of bf16 each. */
+#define CODES(count) (0.5 * (double)(count))
+COUNTED(residual_modulate_quantise,
+        (uint8_t * codes, real *code_scale, enum quantised_type type, elem *y, real *mean, real *rstd, resid *out,
+         const resid *x, const elem *branch, const real *gate, long gate_stride, const real *shift, const real *scale,
+         long n, long d, long rows_per_group, long group_stride, real eps),
+        (codes, code_scale, type, y, mean, rstd, out, x, branch, gate, gate_stride, shift, scale, n, d, rows_per_group,
+         group_stride, eps),
+        N(IF(branch, n *d), RESIDUAL + MODULATED), N(CODES(n *d), IF(branch, n *d) + 3 * n), 0)
+COUNTED(residual_layernorm_quantise,
+        (uint8_t * codes, real *code_scale, enum quantised_type type, elem *y, real *mean, real *rstd, resid *out,
+         const resid *x, const elem *branch, const real *gate, long gate_stride, const elem *w, const elem *b, long n,
+         long d, long rows_per_group, real eps),
+        (codes, code_scale, type, y, mean, rstd, out, x, branch, gate, gate_stride, w, b, n, d, rows_per_group, eps),
+        N(n *d + 2 * d, RESIDUAL), N(CODES(n *d), n *d + 3 * n), 0)
+COUNTED(rows_quantise, (uint8_t * codes, real *scale, enum quantised_type type, const elem *x, long n, long d),
+        (codes, scale, type, x, n, d), N(n *d, 0), N(CODES(n *d), n), 0)
+COUNTED(gelu_quantise, (uint8_t * codes, real *scale, enum quantised_type type, const elem *x, long n, long d),
+        (codes, scale, type, x, n, d), N(n *d, 0), N(CODES(n *d), n), 0)
+COUNTED(linear_quantised_forward,
+        (elem * y, const uint8_t *x, const real *x_scale, const uint8_t *w, const real *w_scale, const elem *b,
+         enum quantised_type type, long n, long din, long dout),
+        (y, x, x_scale, w, w_scale, b, type, n, din, dout), N(CODES(n *din + dout * din) + IF(b, dout), n + dout),
+        N(n *dout, 0), PRODUCT)
 COUNTED(layernorm_backward,
         (resid * dx, real *dw, real *db, const elem *dy, const resid *x, const real *mean, const real *rstd,
          const elem *w, long n, long d),

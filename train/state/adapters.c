@@ -24,7 +24,7 @@ static int take_frozen(void *self, const struct param *p, size_t from, size_t co
 
 int adapters_load_frozen(struct frozen_weights *base, struct weights_origin *origin) {
     struct sharded *shard = &base->shard;
-    const struct weights_sink sink = {take_frozen, shard};
+    const struct weights_sink sink = {.take = take_frozen, .self = shard};
     for (int s = 0; s < shard->table->slices; s++) { /* zeros the padding too */
         struct shard_piece p = shard_weight_piece(shard, s);
         mem_zero(shard->weights + p.at, p.count * sizeof(elem));
@@ -72,7 +72,7 @@ static int take_trained_whole(void *self, const struct param *p, size_t from, si
 }
 
 static int new_adapters(struct optimiser *o, const char *name, struct weights_origin *base) {
-    const struct weights_sink sink = {take_trained_whole, o};
+    const struct weights_sink sink = {.take = take_trained_whole, .self = o};
     TRY(use_base(o, name, base));
     optimiser_initialise(o, o->config.lora.seed);
     return weights_stream(base, o->base->shard.table, &sink);

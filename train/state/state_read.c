@@ -168,7 +168,7 @@ static int step_of(struct weights_origin *o, long *step) {
 int train_state_load_weights(const char *from, const char *network, enum weights_choice source,
                              const struct param_table *table, real *master, long *step) {
     struct whole_target target = {table, master};
-    const struct weights_sink sink = {take_whole, &target};
+    const struct weights_sink sink = {.take = take_whole, .self = &target};
     struct weights_origin origin;
     TRY(weights_origin_of_state(&origin, from, network, source));
     mem_zero(master, table->total * sizeof *master);
@@ -188,7 +188,7 @@ static int read_master(struct weights_origin *origin, struct optimiser *o) {
 
 static int load_master(struct weights_origin *origin, const char *network, const struct param_table *table,
                        struct optimiser *o) {
-    const struct weights_sink sink = {take_master, o};
+    const struct weights_sink sink = {.take = take_master, .self = o};
     int goes_on = 0;
     if (optimiser_adapted(o)) {
         TRY(adapters_start(o, network, origin, &goes_on));

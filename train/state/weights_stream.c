@@ -251,7 +251,8 @@ static int stream_state(struct weights_origin *o, const struct param_table *tabl
                         int depth, uint64_t *sum) {
     struct merging m = {.to = sink};
     struct summing summing = {.sum = sum, .to = sink};
-    const struct weights_sink merge = {take_merged, &m}, plain = {take_summed, &summing};
+    const struct weights_sink merge = {.take = take_merged, .self = &m},
+                              plain = {.take = take_summed, .self = &summing};
     struct lora_config config;
     struct weights_origin base;
     struct state_reader *r;
@@ -295,7 +296,7 @@ static int give_new_audio(const struct param_table *t, uint64_t seed, const stru
 static int stream_checkpoint(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink,
                              uint64_t *sum) {
     struct summing summing = {.sum = sum, .to = sink};
-    const struct weights_sink summed = {take_summed, &summing};
+    const struct weights_sink summed = {.take = take_summed, .self = &summing};
     int audio;
     TRY(pretrained_load(&summed, table, o->path, &audio));
     o->new_audio = !audio;
@@ -320,7 +321,7 @@ static int take_nothing(void *self, const struct param *p, size_t from, size_t c
 }
 
 int weights_stream(struct weights_origin *o, const struct param_table *table, const struct weights_sink *sink) {
-    const struct weights_sink nobody = {take_nothing, NULL};
+    const struct weights_sink nobody = {.take = take_nothing, .self = NULL};
     uint64_t sum;
     TRY(stream(o, table, sink ? sink : &nobody, 0, &sum));
     o->sum = sum;

@@ -8,7 +8,9 @@
 extern "C" {
 #endif
 
-enum gemm_number { GEMM_ELEM, GEMM_REAL };
+/* Products of int8 have sums in int32, products of fp8 (E4M3) in float; neither operand is transposed but b, and beta
+   is 0. */
+enum gemm_number { GEMM_ELEM, GEMM_REAL, GEMM_INT8, GEMM_FP8, GEMM_INT32 };
 enum gemm_extra {
     GEMM_PLAIN,
     GEMM_BIAS,           /* d = the sum + bias, elem [columns] */
@@ -34,6 +36,7 @@ struct gemm {
     void *side; /* [rows, columns] elem, where `extra` says */
     long parts; /* number of products at once; when above 1, their operands lie so many numbers apart: */
     long a_step, b_step, d_step, bias_step;
+    const float *a_scale, *b_scale; /* [rows], [columns]: factors of fp8's sums, before the bias; NULL: none */
 };
 
 /* Name of a product in logs and in the table of who served what (kernels/served.h). */
@@ -46,6 +49,8 @@ static inline const char *gemm_operation(enum gemm_number in, enum gemm_number o
                                         "product, sums of bias",
                                         "product, gelu alone",
                                         "product, bias, gelu alone"};
+    if (in == GEMM_INT8) return "product, int8";
+    if (in == GEMM_FP8) return out == GEMM_REAL ? "product, fp8" : "product, fp8, scaled";
     return in == GEMM_REAL ? "product, real" : out == GEMM_REAL && !extra ? "product to real" : names[extra];
 }
 

@@ -5,12 +5,20 @@
 #include <string.h>
 
 static cudaDataType_t number_type(int number) {
+    switch (number) {
+    case GEMM_INT8:
+        return CUDA_R_8I;
+    case GEMM_INT32:
+        return CUDA_R_32I;
+    case GEMM_FP8:
+        return CUDA_R_8F_E4M3;
 #ifdef TYPE_BF16
-    return number == GEMM_ELEM ? CUDA_R_16BF : CUDA_R_32F;
-#else
-    (void)number;
-    return CUDA_R_32F;
+    case GEMM_ELEM:
+        return CUDA_R_16BF;
 #endif
+    default:
+        return CUDA_R_32F;
+    }
 }
 
 static int alignment(const void *pointer) {
@@ -30,6 +38,7 @@ struct gemm_key gemm_key(const struct gemm *g, size_t workspace) {
     key.a_transposed = g->a_transposed, key.b_transposed = g->b_transposed;
     key.in = g->in, key.out = g->out, key.extra = g->extra;
     key.accumulates = g->beta != 0;
+    key.scaled = g->a_scale != NULL;
     key.workspace = workspace < GEMM_WORKSPACE ? workspace : GEMM_WORKSPACE;
     key.a_align = alignment(g->a), key.b_align = alignment(g->b), key.d_align = alignment(g->d);
     return key;
@@ -80,6 +89,9 @@ static cublasStatus_t set_product(struct gemm_plan *plan) {
     if (!status && k->parts > 1) status = SET(plan, BIAS_BATCH_STRIDE, bias_step);
     if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_LD, pitch);
     if (!status && has_side(k->extra)) status = SET(plan, EPILOGUE_AUX_DATA_TYPE, side);
+    int32_t by_row = CUBLASLT_MATMUL_MATRIX_SCALE_OUTER_VEC_32F;
+    if (!status && k->scaled) status = SET(plan, A_SCALE_MODE, by_row);
+    if (!status && k->scaled) status = SET(plan, B_SCALE_MODE, by_row);
     return status;
 }
 
@@ -100,7 +112,9 @@ static cublasStatus_t layout(cublasLtMatrixLayout_t *l, int number, long rows, l
 cublasStatus_t gemm_plan_open(struct gemm_plan *plan, const struct gemm_key *key) {
     memset(plan, 0, sizeof *plan);
     plan->key = *key;
-    cublasStatus_t status = cublasLtMatmulDescCreate(&plan->product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    const int whole = key->in == GEMM_INT8;
+    cublasStatus_t status = cublasLtMatmulDescCreate(&plan->product, whole ? CUBLAS_COMPUTE_32I : CUBLAS_COMPUTE_32F,
+                                                     whole ? CUDA_R_32I : CUDA_R_32F);
     if (!status) status = set_product(plan);
     if (!status)
         status = layout(&plan->a, key->in, key->b_transposed ? key->columns : key->inner,
@@ -139,6 +153,8 @@ static cublasStatus_t set_stand_ins(struct gemm_plan *plan) {
     const void *pointer = (const void *)4096;
     cublasStatus_t status = SET(plan, BIAS_POINTER, pointer);
     if (!status && has_side(plan->key.extra)) status = SET(plan, EPILOGUE_AUX_POINTER, pointer);
+    if (!status && plan->key.scaled) status = SET(plan, A_SCALE_POINTER, pointer);
+    if (!status && plan->key.scaled) status = SET(plan, B_SCALE_POINTER, pointer);
     return status;
 }
 
@@ -157,7 +173,7 @@ static cublasStatus_t ask(struct gemm_plan *plan, cublasLtHandle_t handle, cubla
     cublasLtMatmulPreference_t preference = NULL;
     cublasStatus_t status = cublasLtMatmulPreferenceCreate(&preference);
     if (!status) status = set_preference(preference, &plan->key);
-    if (!status && plan->key.extra != GEMM_PLAIN) status = set_stand_ins(plan);
+    if (!status && (plan->key.extra != GEMM_PLAIN || plan->key.scaled)) status = set_stand_ins(plan);
     if (!status)
         status = cublasLtMatmulAlgoGetHeuristic(handle, plan->product, plan->a, plan->b, plan->d, plan->d, preference,
                                                 most, results, found);
@@ -188,20 +204,25 @@ int gemm_plan_takes(const struct gemm_plan *plan, cublasLtHandle_t handle, struc
     return !result.state && result.workspaceSize <= plan->key.workspace && keeps_order(&algorithm->algo);
 }
 
-/* Sets bias and side buffer, which are part of the library's descriptor, before each call. */
+/* Sets bias, side buffer and scales, which are part of the library's descriptor, before each call. */
 static cublasStatus_t set_pointers(struct gemm_plan *plan, const struct gemm *g) {
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     if (g->bias) status = SET(plan, BIAS_POINTER, g->bias);
     if (!status && g->side) status = SET(plan, EPILOGUE_AUX_POINTER, g->side);
+    if (!status && g->b_scale) status = SET(plan, A_SCALE_POINTER, g->b_scale); /* its A is our b */
+    if (!status && g->a_scale) status = SET(plan, B_SCALE_POINTER, g->a_scale);
     return status;
 }
 
 cublasStatus_t gemm_plan_run(struct gemm_plan *plan, cublasLtHandle_t handle, const struct gemm *g,
                              const struct gemm_algorithm *algorithm, void *workspace, cudaStream_t stream) {
     const float one = 1;
+    const int32_t whole_one = 1, whole_zero = 0; /* factors are of the sums' type */
+    const int whole = g->in == GEMM_INT8;
+    const void *alpha = whole ? (const void *)&whole_one : &one, *beta = whole ? (const void *)&whole_zero : &g->beta;
     cublasStatus_t status = set_pointers(plan, g);
     if (status) return status;
-    return cublasLtMatmul(handle, plan->product, &one, g->b, plan->a, g->a, plan->b, &g->beta, g->d, plan->d, g->d,
+    return cublasLtMatmul(handle, plan->product, alpha, g->b, plan->a, g->a, plan->b, beta, g->d, plan->d, g->d,
                           plan->d, &algorithm->algo, workspace, algorithm->workspace, stream);
 }
 

@@ -16,8 +16,8 @@ enum { GEMM_CANDIDATES = 8 }; /* algorithms asked for at most */
 struct gemm_key {
     long rows, columns, inner, parts, a_step, b_step, d_step, bias_step;
     size_t workspace;
-    int a_transposed, b_transposed, in, out, extra, accumulates;
-    int a_align, b_align, d_align; /* bytes, at most 16 */
+    int a_transposed, b_transposed, in, out, extra, accumulates, scaled; /* scaled: a and b have scales */
+    int a_align, b_align, d_align;                                       /* bytes, at most 16 */
 };
 /* A way to do the product, as the library keeps it, and the workspace that it takes. */
 struct gemm_algorithm {

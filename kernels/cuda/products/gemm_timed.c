@@ -23,11 +23,12 @@ static const char *file_name(void) {
 /* Writes the beginning of the product's line. */
 static void describe(char line[LINE], const struct gemm_key *k) {
     snprintf(line, LINE,
-             "cublasLt %zu sm_%d %s: %ld x %ld x %ld, %ld parts %ld %ld %ld %ld, %d%d %d%d%d%d, aligned %d %d %d, "
+             "cublasLt %zu sm_%d %s: %ld x %ld x %ld, %ld parts %ld %ld %ld %ld, %d%d %d%d%d%d%s, aligned %d %d %d, "
              "workspace %zu:",
              cublasLtGetVersion(), cuda_capability(), sizeof(elem) == 2 ? "bf16" : "float", k->rows, k->columns,
              k->inner, k->parts, k->a_step, k->b_step, k->d_step, k->bias_step, k->a_transposed, k->b_transposed, k->in,
-             k->out, k->extra, k->accumulates, k->a_align, k->b_align, k->d_align, k->workspace);
+             k->out, k->extra, k->accumulates, k->scaled ? " scaled" : "", k->a_align, k->b_align, k->d_align,
+             k->workspace);
 }
 
 /* Reads an algorithm; 1: the text is the algorithm's words and no more. */

@@ -4,6 +4,7 @@
    A block has one row at a time in its registers (rows.cuh), so x, dy and the result cross the memory bus once;
    statistics are float, the variance from centred values. Backward blocks walk a part of the rows and keep the sums for
    the gradients of shift, scale and weights in registers too. */
+#include "kernels/cuda/rows/quantise.cuh"
 #include "kernels/cuda/rows/rms_backward.cuh"
 
 /* ---- forward ---- */
@@ -21,6 +22,9 @@ struct norm_forward {
     const real *shift, *scale; /* modulation */
     long d, rows_per_group, group_stride, gate_stride;
     real eps;
+    uint8_t *codes; /* NULL: y is stored; else its codes and scales are, in its place */
+    real *code_scale;
+    enum quantised_type type;
 };
 
 template <int V> __device__ inline void factor_load(float (&f)[V], const elem *w, const real *scale, unsigned c) {
@@ -80,7 +84,10 @@ template <int V, int K> __global__ void layernorm_forward_kernel(struct norm_for
 #pragma unroll
         for (int j = 0; j < V; j++) x.x[k][j] = x.x[k][j] * rstd * factor[j] + offset[j];
     }
-    row_store(a.y + r * a.d, x, a.d);
+    if (a.codes)
+        row_quantise(a.codes + r * a.d, a.code_scale + r, a.type, x, a.d);
+    else
+        row_store(a.y + r * a.d, x, a.d);
 }
 
 static void layernorm_launch(struct norm_forward a, long n, int vectorised) {
@@ -109,7 +116,7 @@ static void residual_norm_launch(struct norm_forward a, long n) {
     layernorm_launch(a, n,
                      aligned16(a.y) && aligned16(a.x) && aligned16(a.out) && aligned16(a.branch) && aligned16(a.gate) &&
                          aligned16(a.w) && aligned16(a.b) && aligned16(a.shift) && aligned16(a.scale) &&
-                         a.group_stride % 4 == 0 && a.gate_stride % 4 == 0);
+                         aligned16(a.codes) && a.group_stride % 4 == 0 && a.gate_stride % 4 == 0);
 }
 
 void residual_modulate_forward(elem *y, real *mean, real *rstd, resid *out, const resid *x, const elem *branch,
@@ -125,6 +132,25 @@ void residual_layernorm_forward(elem *y, real *mean, real *rstd, resid *out, con
                                 long rows_per_group, real eps) {
     struct norm_forward a = {y,    mean, rstd,           x, out,         branch, gate, w, b, NULL,
                              NULL, d,    rows_per_group, 0, gate_stride, eps};
+    residual_norm_launch(a, n);
+}
+
+void residual_modulate_quantise(uint8_t *codes, real *code_scale, enum quantised_type type, elem *, real *mean,
+                                real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
+                                long gate_stride, const real *shift, const real *scale, long n, long d,
+                                long rows_per_group, long group_stride, real eps) {
+    struct norm_forward a = {NULL,  mean,       rstd,  x, branch ? out : NULL, branch,       gate,        NULL,
+                             NULL,  shift,      scale, d, rows_per_group,      group_stride, gate_stride, eps,
+                             codes, code_scale, type};
+    residual_norm_launch(a, n);
+}
+
+void residual_layernorm_quantise(uint8_t *codes, real *code_scale, enum quantised_type type, elem *, real *mean,
+                                 real *rstd, resid *out, const resid *x, const elem *branch, const real *gate,
+                                 long gate_stride, const elem *w, const elem *b, long n, long d, long rows_per_group,
+                                 real eps) {
+    struct norm_forward a = {NULL, mean, rstd,           x, out,         branch, gate,  w,          b,   NULL,
+                             NULL, d,    rows_per_group, 0, gate_stride, eps,    codes, code_scale, type};
     residual_norm_launch(a, n);
 }
 
