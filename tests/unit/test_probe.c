@@ -86,8 +86,8 @@ static void each_frame_hears_one_person(void **state) {
         int others = 0;
         for (int i = 1; i < SAMPLE_F; i++) {
             int heard[2] = {0};
-            for (int t = (int)video_frames(i) - AUDIO_MARGIN; t < video_frames(i + 1) + AUDIO_MARGIN && t < SAMPLE_T;
-                 t++)
+            for (int t = i > 1 ? (int)video_frames(i) - AUDIO_MARGIN : 0;
+                 t < video_frames(i + 1) + AUDIO_MARGIN && t < SAMPLE_T; t++)
                 if (f->talk[b * SAMPLE_T + t] != 0) heard[is_heard(f, b, t, own)]++;
             assert_true(!heard[0] || !heard[1]);
             others += heard[0] > 0;
