@@ -27,7 +27,8 @@ struct plane {
     const float *weight;
 };
 
-/* Blurs a box from p->at into `to`: along the rows of the box and of those that its columns reach, then along columns. */
+/* Blurs a box from p->at into `to`: first along rows, those beyond the box too that a column reaches, then along
+   columns. */
 static void blur_box(const struct plane *p, const struct blur_box *box, float *to) {
     int first = within(box->top - p->reach, p->height), last = within(box->bottom - 1 + p->reach, p->height);
     for (int y = first; y <= last; y++)

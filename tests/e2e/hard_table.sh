@@ -1,7 +1,7 @@
 #!/bin/sh
-# hard_table.sh: a row of scripts/ablations.sh on the hard world at toy size, where the teacher learns from a spoiled data
-# set and refinement from the clean one: which stage sees which, the hard world's figures in the report, by source, by
-# difference and by dialogue, and in the row's file and table.
+# hard_table.sh: a row of scripts/ablations.sh on the hard world at toy size, where the teacher learns from a spoiled
+# data set and refinement from the clean one: which stage sees which, the hard world's figures in the report, by source,
+# by difference and by dialogue, and in the row's file and table.
 # Usage: BIN=bin sh tests/e2e/hard_table.sh
 . tests/e2e/checks
 export BIN OMP_NUM_THREADS=1
@@ -22,7 +22,8 @@ pictures: true
 fit: {clips: 4, patches: 4000}
 puppet: {world: hard, identities: 4, held_out: 1, seconds: 6}
 EOT
-sed 's/^pictures.*/pictures: false/; s/world: hard/&, spoil: "hands,drift"/' "$work/data.yaml" >"$work/teacher_data.yaml"
+sed 's/^pictures.*/pictures: false/; s/world: hard/&, spoil: "hands,drift"/' "$work/data.yaml" \
+    >"$work/teacher_data.yaml"
 toy="model.height=8 model.width=8 teacher.steps=2 ode_init.steps=1 ode_init.trajectories=2 distill.steps=1
     distill.critic_warmup=1 refine.steps=1 refine.head_warmup=1 light_decoder.steps=1 evaluate.dialogues=2
     evaluate.teacher_dialogues=1 evaluate.ablations=1 evaluate.seconds=20 evaluate.reseeded=2"

@@ -129,7 +129,7 @@ static const int wanted[GATE_SOURCES] = {[GATE_COPY] = HARD_ALL,
 static int is_wanted(const struct gate *g, enum gate_source source, int first) {
     int bits = 0;
     for (int i = 0; i < FRAMES_PER_LATENT; i++) bits |= g->hard.moments[first + i];
-    if (source == GATE_SPOILED && first % 32 == 1) return 1; /* of its talk a sample is enough */
+    if (source == GATE_SPOILED && first % 32 == 1) return 1; /* a sample of its talk is enough */
     return source <= GATE_TWIN || (bits & wanted[source]) || !codec_linear(g->codec).size;
 }
 
