@@ -51,7 +51,7 @@ set terminal pngcairo size 1200,800 font 'sans,10' noenhanced
 set output '$run/plots/hours.png'
 set datafile separator ','
 set xlabel 'minute'
-set key font 'sans,8'
+set key font 'sans,8' outside below
 set grid
 set multiplot layout 2,3$panels
 unset multiplot

@@ -81,6 +81,7 @@ static void colours_and_contrast_fade(void **state) {
     assert_true(fabs(of(&sums, MINUTE_CONTRAST) / of(&still, MINUTE_CONTRAST) - 0.5) < 1e-5);
     assert_true(fabs(of(&sums, MINUTE_SATURATION) / of(&still, MINUTE_SATURATION) - 0.5) < 1e-5);
     assert_true(fabs(of(&sums, MINUTE_ENERGY) - 0.5) < 1e-4);
+    assert_true(fabs(of(&sums, MINUTE_MOTION) / of(&still, MINUTE_MOTION) - 0.5) < 1e-4);
     assert_true(of(&sums, MINUTE_IDENTITY) < of(&still, MINUTE_IDENTITY) - 10);
 }
 

@@ -9,8 +9,8 @@
 #include "base/process_memory.h"
 #include "tools/table/interval.h"
 
-const char *const minute_figure_names[MINUTE_FIGURES] = {"identity", "hue",    "saturation",
-                                                         "contrast", "energy", "lip_sync"};
+const char *const minute_figure_names[MINUTE_FIGURES] = {"identity", "hue",      "saturation", "contrast",
+                                                         "energy",   "lip_sync", "motion"};
 
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
 
@@ -29,6 +29,8 @@ double minute_figure(const struct minute_sums *s, const struct minute_sums *draw
         return ratio(ratio(s->energy, s->changes), ratio(drawn->energy, drawn->changes));
     case MINUTE_SYNC:
         return s->mouth.frames > 0 ? regression_correlation(&s->mouth) : NAN;
+    case MINUTE_MOTION:
+        return 127.5 * ratio(s->energy, s->changes); /* luminance goes from -1 to 1 */
     default:
         return NAN;
     }

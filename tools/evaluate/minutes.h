@@ -15,6 +15,7 @@ enum minute_figure {
     MINUTE_CONTRAST,   /* deviation of luminance over the reference's */
     MINUTE_ENERGY,     /* mean absolute change of luminance from frame to frame, over the drawing's in that minute */
     MINUTE_SYNC,       /* correlation of the mouth's opening with the known one while talking (lip_pool_add) */
+    MINUTE_MOTION,     /* mean absolute change of luminance from frame to frame, not over anything, in levels of 255 */
     MINUTE_FIGURES
 };
 extern const char *const minute_figure_names[MINUTE_FIGURES];
