@@ -75,7 +75,7 @@ void minute_meter_take(struct minute_meter *m, struct minute_sums *s, long frame
     memcpy(m->pair + size, picture, size * sizeof *m->pair);
     measure_motion_energy(&pair, &whole, change);
     memcpy(m->pair, picture, size * sizeof *m->pair);
-    if (frame <= 1) return; /* from the drawn reference to the first made frame is no motion */
+    if (frame <= 1) return; /* the step from the reference to the first made frame is no motion */
     s->energy += change[1];
     s->changes++;
 }

@@ -33,10 +33,10 @@ double minute_figure(const struct minute_sums *sums, const struct minute_sums *d
 struct minute_meter {
     int height, width;
     const float *reference;        /* [3, H, W], the caller's */
-    const struct landmarks *marks; /* of the reference, the caller's */
+    const struct landmarks *marks; /* those of the reference; the caller's */
     double contrast, chroma;       /* the reference's */
     float *pair;                   /* [2, 3, H, W]: the frame before and the present one */
-    float opening[MINUTE_FRAMES];  /* of the mouth in the present minute's frames */
+    float opening[MINUTE_FRAMES];  /* the mouth's, in the present minute's frames */
 };
 /* ERR_DEVICE: out of memory. */
 int minute_meter_open(struct minute_meter *meter, const float *reference, const struct landmarks *marks, int height,
