@@ -122,7 +122,9 @@ template <int V> __device__ static void clear_at(const struct update &a, long i)
     store(a.grad + i, zeros);
 }
 
-template <int V> __global__ void __launch_bounds__(BLOCK_THREADS) update_kernel(struct update a) {
+/* Four blocks on a multiprocessor leave 64 registers a thread, of which this takes all but a few. Without the bound
+   ptxas takes fewer for V = 1, and spills. */
+template <int V> __global__ void __launch_bounds__(BLOCK_THREADS, 4) update_kernel(struct update a) {
     __shared__ struct factors f;
     int skip = a.state->nonfinite;
     if (threadIdx.x == 0 && !skip) f = factors_of(a);
