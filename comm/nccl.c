@@ -181,7 +181,7 @@ static void judge(struct nccl_link *l, double now) {
     pthread_mutex_lock(&l->lock);
     if (busy) l->since = now;
     double waited = now - l->since;
-    int over = waited > job->timeout + 2 * l->longest;
+    int over = waited > job->timeout + 2 * l->longest && (rank < 0 || !tcp_job_quiet(job, rank));
     if (over) {
         snprintf(name, sizeof name, "no rank");
         if (rank >= 0) tcp_job_name(job, rank, name, sizeof name);

@@ -49,7 +49,7 @@ int wire_look(struct wire *w, int rank, double *since, double *looked) {
     tcp_job_waits_for(w->job, w->members[rank]);
     int culprit = tcp_job_culprit(w->job, w->members[rank], &busy);
     if (busy) *since = now;
-    if (now - *since <= w->job->timeout + 2 * w->longest) return OK;
+    if (now - *since <= w->job->timeout + 2 * w->longest || tcp_job_quiet(w->job, culprit)) return OK;
     tcp_job_name(w->job, culprit, name, sizeof name);
     comm_describe(&w->place, what, sizeof what);
     if (culprit != w->members[rank])

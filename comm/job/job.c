@@ -105,6 +105,14 @@ int tcp_job_culprit(struct tcp_job *job, int rank, int *busy) {
     return rank;
 }
 
+int tcp_job_quiet(struct tcp_job *job, int rank) {
+    pthread_mutex_lock(&job->lock);
+    const struct tcp_peer *p = &job->peers[rank];
+    int quiet = rank != job->rank && p->control >= 0 && clock_seconds() - p->heard > job->timeout / 2;
+    pthread_mutex_unlock(&job->lock);
+    return quiet;
+}
+
 void tcp_job_reached(struct tcp_job *job) {
     pthread_mutex_lock(&job->lock);
     job->reached++;

@@ -92,6 +92,9 @@ void tcp_job_waits_for(struct tcp_job *job, int rank);
 /* The rank that keeps `rank` waiting in the end: the last of the chain of ranks that wait
    for one another. *busy 1: it says that it is busy. */
 int tcp_job_culprit(struct tcp_job *job, int rank, int *busy);
+/* 1: nothing has been heard of the rank for more than half the timeout. Whoever waits for it leaves the verdict to the
+   control thread then, which knows more: that it gives no sign of life at all, or that it does again. */
+int tcp_job_quiet(struct tcp_job *job, int rank);
 /* comm_publish and comm_progress_of over the control connections. */
 void tcp_job_publish(struct tcp_job *job, int64_t number);
 int tcp_job_progress_of(struct tcp_job *job, int rank, int64_t *number);

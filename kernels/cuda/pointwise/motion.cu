@@ -67,10 +67,10 @@ struct latent_motion_at {
     template <int V> __device__ void at(long i) const {
         long b = i / size;
         const real *clip = x + b * F * C * size + (i - b * size);
-        double sum = 0;
+        double sum = 0, share = 1.0 / (double)(F - 1); /* a division in the loop is a call, around which ptxas spills */
         for (long c = 0; c < C; c++) {
             double mean = 0;
-            for (long f = 1; f < F; f++) mean += (double)clip[(f * C + c) * size] / (double)(F - 1);
+            for (long f = 1; f < F; f++) mean += share * (double)clip[(f * C + c) * size];
             for (long f = 1; f < F; f++) {
                 double off = (double)clip[(f * C + c) * size] - mean;
                 sum += off * off;
