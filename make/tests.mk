@@ -151,8 +151,8 @@ THREAD_TESTS := test_comm test_comm_faults test_comm_launch test_train_state tes
 test-threads: setup
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=ref TYPE=float \
 	    $(THREAD_TESTS:%=$(THREADS)/tests/unit/%) \
-	    $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages) export stream serve) \
-	    $(addprefix $(THREADS)/tests/programs/,tiny_dataset voices live_client)
+	    $(addprefix $(THREADS)/bin/,$(shell . scripts/stages.sh; echo $$stages) export stream serve agent) \
+	    $(addprefix $(THREADS)/,examples/client $(addprefix tests/programs/,tiny_dataset voices live_client))
 	+@$(MAKE) --no-print-directory SANITIZE=thread CC=clang CXX=clang++ BACKEND=cuda-shim TYPE=float \
 	    $(THREAD_SHIM_TESTS)
 	@sh scripts/thread_sanitizer.sh $(THREADS) $(THREAD_SHIM_TESTS) $(THREAD_TESTS)
