@@ -82,6 +82,7 @@ struct upsample_slope {
         I p = quotient(i, C), line = quotient(p, w); /* lines of all frames */
         const elem *block = dy + (line * n * w * n + (p - line * (I)w) * n) * C + (i - p * (I)C);
         float sum[V] = {0};
+#pragma unroll 1 /* n is 2 mostly; nvcc's four turns at a time, with a division of long numbers in each, would spill */
         for (long k = 0; k < n * n; k++) {
             float v[V];
             load(v, block + (k / n * w * n + k % n) * C);
