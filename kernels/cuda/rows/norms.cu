@@ -284,14 +284,27 @@ static void sums_over(real *sum, const float *partial, const struct norm_backwar
     add_parts(sum, partial, stride ? a->rows.groups : 1, stride ? a->rows.parts : blocks, a->d, stride);
 }
 
-/* Returns 0, and has done nothing, for rows without vectors: there a thread has too few registers for all the sums. */
+/* The launch for a shape with vectors and at most MOST_PIECES pieces a thread. */
+enum { MOST_PIECES = 3 };
+static void residual_norm_backward_start(const struct row_shape *shape, long blocks, const struct norm_backward *a,
+                                         const struct residual_front *f) {
+    if (shape->pieces == 1)
+        LAUNCH((residual_norm_backward_kernel<VECTOR, 1>), blocks, shape->threads, 0, *a, *f);
+    else if (shape->pieces == 2)
+        LAUNCH((residual_norm_backward_kernel<VECTOR, 2>), blocks, shape->threads, 0, *a, *f);
+    else
+        LAUNCH((residual_norm_backward_kernel<VECTOR, MOST_PIECES>), blocks, shape->threads, 0, *a, *f);
+}
+
+/* Returns 0, and has done nothing, for rows without vectors and for very wide ones (above 6144 numbers): there a thread
+   has too few registers for all the sums. */
 static int residual_norm_backward_launch(struct norm_backward a, struct residual_front f, const struct norm_sums *s,
                                          long n, long rows_per_group) {
     int vectorised = a.d % VECTOR == 0 && aligned16(a.dx) && aligned16(a.dy) && aligned16(a.x) && aligned16(a.w) &&
                      aligned16(a.scale) && aligned16(f.dbranch) && aligned16(f.branch) && aligned16(f.gate) &&
                      a.group_stride % 4 == 0 && f.gate_stride % 4 == 0;
     struct row_shape shape = row_shape(a.d, vectorised);
-    if (!vectorised) return 0;
+    if (!vectorised || shape.pieces > MOST_PIECES) return 0;
     a.rows = row_parts(n, rows_per_group, a.d, !!s->dy + !!s->dy_xh + !!s->dgate + !!s->dbias);
     long blocks = launch_blocks(a.rows.groups * a.rows.parts, 1);
     if (!row_fits(&shape, a.d) || blocks == 0) return 1;
@@ -301,7 +314,7 @@ static int residual_norm_backward_launch(struct norm_backward a, struct residual
     f.dgate_sum = sums_push(s->dgate, blocks, a.d);
     f.dbias_sum = sums_push(s->dbias, blocks, a.d);
     if (!s->dy == !a.dy_sum && !s->dy_xh == !a.dy_xh_sum && !s->dgate == !f.dgate_sum && !s->dbias == !f.dbias_sum) {
-        LAUNCH_VECTOR_ROWS(shape, residual_norm_backward_kernel, blocks, a, f);
+        residual_norm_backward_start(&shape, blocks, &a, &f);
         sums_over(s->dy, a.dy_sum, &a, s->stride);
         sums_over(s->dy_xh, a.dy_xh_sum, &a, s->stride);
         sums_over(s->dgate, f.dgate_sum, &a, f.gate_stride);

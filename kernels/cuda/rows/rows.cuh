@@ -51,27 +51,23 @@ template <int V, int K> __device__ inline float row_squares(const row<V, K> &r) 
     return sum;
 }
 
-/* Launches kernel<V, K> for a shape with vectors, or for any shape. */
-#define LAUNCH_VECTOR_ROWS(shape, kernel, grid, ...)                                                                   \
-    do {                                                                                                               \
-        switch ((shape).pieces) {                                                                                      \
-        case 1:                                                                                                        \
-            LAUNCH((kernel<VECTOR, 1>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-            break;                                                                                                     \
-        case 2:                                                                                                        \
-            LAUNCH((kernel<VECTOR, 2>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-            break;                                                                                                     \
-        case 3:                                                                                                        \
-            LAUNCH((kernel<VECTOR, 3>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-            break;                                                                                                     \
-        default:                                                                                                       \
-            LAUNCH((kernel<VECTOR, 4>), grid, (shape).threads, 0, __VA_ARGS__);                                        \
-        }                                                                                                              \
-    } while (0)
+/* Launches kernel<V, K> for a shape. */
 #define LAUNCH_ROWS(shape, kernel, grid, ...)                                                                          \
     do {                                                                                                               \
         if ((shape).vector > 1) {                                                                                      \
-            LAUNCH_VECTOR_ROWS(shape, kernel, grid, __VA_ARGS__);                                                      \
+            switch ((shape).pieces) {                                                                                  \
+            case 1:                                                                                                    \
+                LAUNCH((kernel<VECTOR, 1>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
+                break;                                                                                                 \
+            case 2:                                                                                                    \
+                LAUNCH((kernel<VECTOR, 2>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
+                break;                                                                                                 \
+            case 3:                                                                                                    \
+                LAUNCH((kernel<VECTOR, 3>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
+                break;                                                                                                 \
+            default:                                                                                                   \
+                LAUNCH((kernel<VECTOR, 4>), grid, (shape).threads, 0, __VA_ARGS__);                                    \
+            }                                                                                                          \
         } else {                                                                                                       \
             switch ((shape).pieces) {                                                                                  \
             case 1:                                                                                                    \
