@@ -255,9 +255,9 @@ static int export_stage(const struct run_config *config, const struct export_opt
     struct weights_source source = weights_from_host(&host);
     if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, prompts.rows);
     if (!code)
-        log_line(
-            "%s, step %ld: %zu parameters to %s, %d passes a chunk; nobody speaks in %.1f %% of the training frames",
-            o->stage, d.step, net.table.values, o->out, d.rollout.steps, 1e2 * d.idle);
+        log_line("%s, step %ld: %zu parameters to %s, passes of a chunk: %d; nobody speaks in %.1f %% of the training "
+                 "frames",
+                 o->stage, d.step, net.table.values, o->out, d.rollout.steps, 1e2 * d.idle);
     codec_close(&codec);
     free(values);
     prompts_free(&prompts);

@@ -219,8 +219,8 @@ static void set_passes(struct program *p) {
     int before = p->passes;
     p->passes = refine_passes(&p->step, (long)p->stage.step);
     if (before && p->passes != before)
-        log_line("step %ld: the student has %d passes a chunk from here on, the last at level %.3g",
-                 (long)p->stage.step + 1, p->passes, c->sigma[p->passes - 1]);
+        log_line("step %ld: passes of a chunk from here on: %d, the last at level %.3g", (long)p->stage.step + 1,
+                 p->passes, c->sigma[p->passes - 1]);
 }
 
 static int one_step(void *self) {
