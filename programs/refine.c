@@ -1,9 +1,10 @@
 /* refine.c: adversarial refinement of the student against real clips.
    usage: refine CONFIG.yaml [key=value ...] [--plan]
    Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was
-   held still), passes (of a chunk), discriminator_loss (with penalties), discriminator_norm, margin_local, margin_global (mean D(real) -
-   D(fake)), margin (the running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties
-   without weights), energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
+   held still), passes (of a chunk), discriminator_loss (with penalties), discriminator_norm, margin_local,
+   margin_global (mean D(real) - D(fake)), margin (the running mean that the generator waits for), r1_local,
+   r1_global, r2_local, r2_global (penalties without weights), energy_0 .. energy_3 (latent energy, generated over
+   real, coarse to fine). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ struct program {
     struct margin margin;
 
     uint64_t began;  /* round with which this process began */
-    int passes;      /* of a chunk, in the present step; 0: none was made */
+    int passes;      /* number of passes of a chunk in the present step; 0: none was made */
     int at_chance;   /* steps in a row in which the margin was that of guessing */
     int said_chance; /* 1: that was warned of */
 };

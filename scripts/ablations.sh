@@ -171,7 +171,8 @@ row_job() { # row_job ROW SEED
     first=$(field "$1" 2) last=$(field "$1" 3) keys=$(field "$1" 4) what=$(field "$1" 5)
     folder=$shared/$1-$2
     case " $keys" in
-    *' ode_init.loss='* | *' ode_init.sampler.'* | *' ode_init.batch='* | *' ode_init.trajectories='* | *' frames='* | *' model.'* | \
+    *' ode_init.loss='* | *' ode_init.sampler.'* | \
+        *' ode_init.batch='* | *' ode_init.trajectories='* | *' frames='* | *' model.'* | \
         *' rollout.sigma='*) own_trajectories=1 ;;
     esac
     case $first in

@@ -187,8 +187,8 @@ static void predict(struct world *w, const struct params *params, int state, dou
     arena_free(&arena);
 }
 
-/* Mean square of the two predictions' difference over frames 1.., which is the loss of a clip of one chunk. Both samples
-   are at their own levels; lower: 1 takes the target one level lower, as it should be, 0 at the same level. */
+/* Mean square of the two predictions' difference over frames 1.., which is the loss of a clip of one chunk. Both
+   samples are at their own levels; lower: 1 takes the target from the lower state, as it should, 0 from the other. */
 static double loss_by_rollouts(struct world *w, const struct params *average, int lower) {
     long n = w->step.split.count * w->step.clip, values = w->step.split.count * (w->step.clip - w->step.size);
     real *a = small_reals(&w->weights, n, 0), *b = small_reals(&w->weights, n, 0);
@@ -246,8 +246,8 @@ static void set_constant(const struct dit *net, elem *weights, real *master, dou
     if (weights) elem_from_real(weights, master, (long)net->table.total);
 }
 
-/* Trains a student that knows nothing by consistency from a teacher whose path ends at `end` everywhere, and returns how
-   far its prediction is from there, over the distance at the start. spoil: 1 leaves the teacher's step out. */
+/* Trains a student that knows nothing by consistency from a teacher whose path ends at `end` everywhere, and returns
+   how far its prediction is from there, over the distance at the start. spoil: 1 leaves the teacher's step out. */
 static double distance_after(int spoil, double end) {
     struct world w;
     open_world(&w, &(struct way){ODE_LOSS_CONSISTENCY, ODE_HISTORY_LAST, .steps = 3, .clean_floor = 1e-3});

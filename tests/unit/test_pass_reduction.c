@@ -48,7 +48,7 @@ static void a_state_has_the_passes_that_it_was_trained_for(void **state) {
     static struct run_config c;
     const char *keys[] = {"refine.passes=1", "refine.steps=6"};
     CHECK(run_config_load(&c, NULL, keys, 2));
-    static const int wanted[] = {3, 3, 3, 2, 2, 1, 1, 1}; /* after 0, 1, ... updates */
+    static const int wanted[] = {3, 3, 3, 2, 2, 1, 1, 1}; /* with 0, 1, ... updates made */
     for (int done = 0; done < 8; done++)
         assert_int_equal(run_config_rollout(&c, "refine", done - 1).steps, wanted[done]);
     assert_int_equal(run_config_rollout(&c, "distill", 5).steps, 3);

@@ -28,8 +28,8 @@ int consistency_layout(struct consistency *c, const struct dit_config *config, c
 void consistency_free(struct consistency *c);
 /* n of a sample of the global batch, for a sampler of N steps (a pure function). */
 int consistency_step(uint64_t seed, long step, long sample, int N);
-/* Makes the three states of a part, each device [part, F, C, H, W], at update number `step`. The sampler is laid out for
-   the largest part; its memory is free again afterwards. */
+/* Makes the three states of a part, each device [part, F, C, H, W], at update number `step`. The sampler is laid out
+   for the largest part; its memory is free again afterwards. */
 int consistency_pair(struct consistency *c, struct sampler *sampler, const struct params *teacher,
                      const struct batch_part *b, long step, real *drawn, real *lower, real *history);
 

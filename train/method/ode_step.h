@@ -1,18 +1,19 @@
-/* ode_step.h: one update of the causal student's initialisation, chunk by chunk, with the exact gradient of block-causal
-   attention. A chunk's pass is at some state x_s of level s; its prediction is f(x_s, s) = x_s - s v. Two losses, each
-   the mean square over frames 1.. of f(x_s, s) against a target (config ode_init.loss):
-     trajectories  x_s is the state of a recorded trajectory of the teacher at one of the student's levels; the target is
-                   the trajectory's end (Yin et al. 2025, CausVid).
+/* ode_step.h: one update of the causal student's initialisation, chunk by chunk, with the exact gradient of
+   block-causal attention. A chunk's pass is at some state x_s of level s; its prediction is f(x_s, s) = x_s - s v.
+   There are two losses, each the mean square over frames 1.. of f(x_s, s) against a target (config ode_init.loss):
+     trajectories  x_s is the state of a recorded trajectory of the teacher at one of the student's levels; the target
+                   is the trajectory's end (Yin et al. 2025, CausVid).
      consistency   x_s is a clip of the data set, noised; one step of the teacher's solver takes it to the next lower
                    level s' (consistency.h), and the target is f'(x_s', s') of the student's average f', which takes no
                    gradient. At s' = 0 it is x_s' itself, since x - 0 v = x. So no trajectories are recorded. The levels
-                   are those of the teacher's sampler (Causal-Forcing++, 2026, with 48 levels, guidance 3 and an average
-                   of 0.99; there the teacher is causal, here it is the bidirectional one, which takes one level a clip).
+                   are those of the teacher's sampler (Causal-Forcing++, 2026, with 48 levels, guidance 3 and an
+                   average of 0.99; there the teacher is causal, here it is the bidirectional one, which takes one level
+                   a clip).
    A chunk sees of earlier chunks (config ode_init.history)
      last   their keys and values as the cache has them in streaming: from a pass at the student's last level, or with
-            rollout.clean_pass at level 0. The chunk's own pass is another one. On trajectories the pass at the last level
-            is trained as well, and the own pass is at one of the other levels; a student of one pass without a clean
-            one has a single pass for both.
+            rollout.clean_pass at level 0. The chunk's own pass is another one. On trajectories the pass at the last
+            level is trained as well, and the own pass is at one of the other levels; a student of one pass without a
+            clean one has a single pass for both.
      own    their keys and values from the same pass, on trajectories each at the level drawn for it.
    The gradient goes through keys and values of the history too. The order of the work, the reference being chunk 0:
      targets    reference, chunk 1, 2, ..., n     consistency only: the average's passes; their predictions are kept

@@ -1,6 +1,6 @@
 /* pass_reduction.h: a student that loses its passes one by one while it is refined, as in TurboTalk (Liu et al. 2026),
-   which goes from 4 passes to 1 by adversarial distillation; here real clips are what rollouts are compared with, and the
-   steps of the stage are split evenly over the numbers of passes:
+   which goes from 4 passes to 1 by adversarial distillation; here real clips are what rollouts are compared with, and
+   the steps of the stage are split evenly over the numbers of passes:
 
      steps   | 3 passes | 2 passes | 1 pass |     from rollout.sigma's 3 to refine.passes 1
 
