@@ -61,7 +61,6 @@ static void describe(struct student_description *d, const struct run_config *con
                      const struct export_options *o) {
     memset(d, 0, sizeof *d);
     d->dit = config->model;
-    d->rollout = config->rollout;
     d->dit.weights = format_of(o).quantised;
     d->pixel_height = shape->pixel_height;
     d->pixel_width = shape->pixel_width;
@@ -243,6 +242,7 @@ static int export_stage(const struct run_config *config, const struct export_opt
     struct export_prompts prompts = {.text = NULL};
     if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
     if (!code) code = read_weights(from, network, kind, &net.table, values, &d.step);
+    d.rollout = run_config_rollout(config, o->stage, d.step - 1);
     if (!code && *o->lora_out) code = export_adapters(from, network, kind, &net.table, o->lora_out, format.naming);
     if (!code) code = find_prompts(&prompts, set, o);
     if (!code) code = take_negative(&prompts, config);
@@ -255,8 +255,9 @@ static int export_stage(const struct run_config *config, const struct export_opt
     struct weights_source source = weights_from_host(&host);
     if (!code) code = student_write(o->out, &d, &net.table, &source, &format, &codec, prompts.rows);
     if (!code)
-        log_line("%s, step %ld: %zu parameters to %s; nobody speaks in %.1f %% of the training frames", o->stage,
-                 d.step, net.table.values, o->out, 1e2 * d.idle);
+        log_line("%s, step %ld: %zu parameters to %s, passes of a chunk: %d; nobody speaks in %.1f %% of the training "
+                 "frames",
+                 o->stage, d.step, net.table.values, o->out, d.rollout.steps, 1e2 * d.idle);
     codec_close(&codec);
     free(values);
     prompts_free(&prompts);

@@ -1,7 +1,9 @@
-/* ode_init.c: initialises the causal student: records the teacher's trajectories, then regresses the student on them.
+/* ode_init.c: initialises the causal student: records the teacher's trajectories and regresses the student on them, or
+   trains it by consistency between noised clips and one step of the teacher's solver (ode_init.loss).
    usage: ode_init CONFIG.yaml [key=value ...] [--plan]
-   Writes RUN/ode_init and RUN/ode_init/trajectories. Metrics: loss (mean square of x0 against the trajectory's end),
-   grad_norm, lr, ms, skipped. */
+   Writes RUN/ode_init and, with trajectories, RUN/ode_init/trajectories. Metrics: loss (mean square of x0 against the
+   trajectory's end, or against the average's x0 one step lower), grad_norm, lr, ms, skipped; with consistency energy_0
+   .. energy_3 (latent energy of those targets over the clips', coarse to fine). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,10 +96,13 @@ static int recorded(struct program *p, int *count) {
     return OK;
 }
 
+static int records(const struct program *p) { return p->stage.config.ode_init.loss == ODE_LOSS_TRAJECTORIES; }
+
 static int record(void *self) {
     struct program *p = self;
     int steps[ROLLOUT_STEPS_MAX] = {0}, done;
     struct progress progress;
+    if (!records(p)) return OK;
     TRY(recorded(p, &done));
     if (done >= p->batches) return OK;
     TRY(trajectory_steps(&p->stage.config, &p->sampler, steps));
@@ -126,18 +131,36 @@ static int read_batch(struct program *p) {
     return OK;
 }
 
-static void work(const void *self, struct step_work *to) { ode_step_work(&((const struct program *)self)->step, to); }
+static void work(const void *self, struct step_work *to) {
+    const struct program *p = self;
+    ode_step_work(&p->step, &p->sampler, to);
+}
 
 static int report(void *self, long step) {
     struct program *p = self;
     struct optimiser_report account;
+    struct ode_figures figures;
+    struct metric list[ENERGY_BANDS];
     optimiser_report(&p->step.student, step, &account);
-    return stage_report(&p->stage, step, &account, NULL, 0);
+    if (records(p)) return stage_report(&p->stage, step, &account, NULL, 0);
+    if (!mailbox_read(&p->step.mail, step, &figures))
+        return error_set(ERR_DEVICE, "figures of step %ld are lost", step);
+    for (int i = 0; i < p->step.energy.bands; i++)
+        list[i] = (struct metric){band_energy_names[i], (double)figures.made[i] / (double)figures.truth[i]};
+    return stage_report(&p->stage, step, &account, list, p->step.energy.bands);
+}
+
+/* Takes a batch of the data set and one step of the teacher's solver from it. */
+static int make_pairs(struct program *p) {
+    const struct params teacher = shard_frozen(&p->teacher.shard);
+    struct stage *s = &p->stage;
+    TRY(stage_next_batch(s));
+    return ode_step_pairs(&p->step, &p->sampler, &teacher, s->clips, &s->condition, (long)s->step);
 }
 
 static int one_step(void *self) {
     struct program *p = self;
-    TRY(read_batch(p));
+    TRY(records(p) ? read_batch(p) : make_pairs(p));
     return ode_step_run(&p->step, &p->stage.condition, (long)p->stage.step);
 }
 
@@ -157,11 +180,13 @@ static int load(void *self, int resumed) {
     struct stage *s = &p->stage;
     const struct ode_init_config *c = &s->config.ode_init;
     p->batches = (c->trajectories + c->stage.batch - 1) / c->stage.batch;
+    TRY(ode_step_prepare(&p->step));
     TRY(stage_load_frozen(s, c->teacher, "teacher", "teacher", &p->teacher));
     if (!resumed) {
         TRY(stage_load_master(s, c->teacher, "teacher", "teacher", WEIGHTS_AVERAGE, &p->step.student));
         optimiser_start(&p->step.student);
     }
+    if (!records(p)) return OK;
     int done;
     TRY(trajectory_store_open(&p->store, s->folder.path, &s->config));
     TRY(recorded(p, &done));

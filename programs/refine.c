@@ -1,15 +1,17 @@
 /* refine.c: adversarial refinement of the student against real clips.
    usage: refine CONFIG.yaml [key=value ...] [--plan]
    Writes RUN/refine. Metrics: loss (generator, adversarial), grad_norm, lr, ms, skipped, held (1: the generator was
-   held still), discriminator_loss (with penalties), discriminator_norm, margin_local, margin_global (mean D(real) -
-   D(fake)), margin (the running mean that the generator waits for), r1_local, r1_global, r2_local, r2_global (penalties
-   without weights), energy_0 .. energy_3 (latent energy, generated over real, coarse to fine). */
+   held still), passes (of a chunk), discriminator_loss (with penalties), discriminator_norm, margin_local,
+   margin_global (mean D(real) - D(fake)), margin (the running mean that the generator waits for), r1_local,
+   r1_global, r2_local, r2_global (penalties without weights), energy_0 .. energy_3 (latent energy, generated over
+   real, coarse to fine). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "train/method/margin.h"
+#include "train/method/pass_reduction.h"
 #include "train/method/refine_step.h"
 #include "train/stage/student_show.h"
 
@@ -24,6 +26,7 @@ struct program {
     struct margin margin;
 
     uint64_t began;  /* round with which this process began */
+    int passes;      /* number of passes of a chunk in the present step; 0: none was made */
     int at_chance;   /* steps in a row in which the margin was that of guessing */
     int said_chance; /* 1: that was warned of */
 };
@@ -99,22 +102,26 @@ static int report(void *self, long step) {
     optimiser_report(&p->step.student, step, &account);
     optimiser_report(&p->step.discriminator.optimiser, (long)p->discriminator_updates - 1, &discriminator);
     TRY(read_figures(p, round, &figures));
-    struct metric list[10 + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
-                                             {"discriminator_loss", discriminator.loss},
-                                             {"discriminator_norm", discriminator.norm},
-                                             {"margin_local", figures.branch_margin[BRANCH_LOCAL]},
-                                             {"margin_global", figures.branch_margin[BRANCH_GLOBAL]},
-                                             {"margin", margin_known(&p->margin, round + 2)},
-                                             {"r1_local", figures.r1[BRANCH_LOCAL]},
-                                             {"r1_global", figures.r1[BRANCH_GLOBAL]},
-                                             {"r2_local", figures.r2[BRANCH_LOCAL]},
-                                             {"r2_global", figures.r2[BRANCH_GLOBAL]}};
+    enum { OWN = 11 };
+    int passes = p->stage.config.rollout.steps, fewest = p->stage.config.refine.passes;
+    if (fewest) passes = reduced_passes(passes, fewest, step, p->stage.settings->steps);
+    struct metric list[OWN + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
+                                              {"passes", passes},
+                                              {"discriminator_loss", discriminator.loss},
+                                              {"discriminator_norm", discriminator.norm},
+                                              {"margin_local", figures.branch_margin[BRANCH_LOCAL]},
+                                              {"margin_global", figures.branch_margin[BRANCH_GLOBAL]},
+                                              {"margin", margin_known(&p->margin, round + 2)},
+                                              {"r1_local", figures.r1[BRANCH_LOCAL]},
+                                              {"r1_global", figures.r1[BRANCH_GLOBAL]},
+                                              {"r2_local", figures.r2[BRANCH_LOCAL]},
+                                              {"r2_global", figures.r2[BRANCH_GLOBAL]}};
     for (int i = 0; i < p->step.energy.bands; i++)
-        list[10 + i] = (struct metric){band_energy_names[i], figures.energy[i]};
+        list[OWN + i] = (struct metric){band_energy_names[i], figures.energy[i]};
     if (discriminator.skipped_in_row > account.skipped_in_row) account.skipped_in_row = discriminator.skipped_in_row;
     watch_margin(p, step, margin_known(&p->margin, round + 2));
     log_held(p, step);
-    return stage_report(&p->stage, step, &account, list, 10 + p->step.energy.bands);
+    return stage_report(&p->stage, step, &account, list, OWN + p->step.energy.bands);
 }
 
 static int next_batch(struct program *p, int index) {
@@ -184,6 +191,7 @@ static int warm_up(void *self) {
     struct program *p = self;
     struct discriminator_report figures;
     p->began = round_of(p);
+    refine_passes(&p->step, (long)p->stage.step);
     if (!p->stage.step) {
         TRY(warm_up_heads(p));
         TRY(warm_up_whole(p));
@@ -206,8 +214,19 @@ static int generator_update(struct program *p) {
     return OK;
 }
 
+/* Sets the passes of this step, and logs when there are fewer from here on. */
+static void set_passes(struct program *p) {
+    const struct rollout_config *c = &p->step.rollout.rollout.config;
+    int before = p->passes;
+    p->passes = refine_passes(&p->step, (long)p->stage.step);
+    if (before && p->passes != before)
+        log_line("step %ld: passes of a chunk from here on: %d, the last at level %.3g", (long)p->stage.step + 1,
+                 p->passes, c->sigma[p->passes - 1]);
+}
+
 static int one_step(void *self) {
     struct program *p = self;
+    set_passes(p);
     const struct refine_config *c = &p->stage.config.refine;
     const struct score_config *score = &p->stage.config.distill.score;
     uint64_t round = round_of(p);

@@ -171,7 +171,8 @@ row_job() { # row_job ROW SEED
     first=$(field "$1" 2) last=$(field "$1" 3) keys=$(field "$1" 4) what=$(field "$1" 5)
     folder=$shared/$1-$2
     case " $keys" in
-    *' ode_init.sampler.'* | *' ode_init.batch='* | *' ode_init.trajectories='* | *' frames='* | *' model.'* | \
+    *' ode_init.loss='* | *' ode_init.sampler.'* | \
+        *' ode_init.batch='* | *' ode_init.trajectories='* | *' frames='* | *' model.'* | \
         *' rollout.sigma='*) own_trajectories=1 ;;
     esac
     case $first in
@@ -257,7 +258,11 @@ jobs_to_do() {
             first=$(field "$row" 2) end=$(field "$row" 3)
             case $first in
             teacher) echo "2 row $row $seed" && continue ;;
-            ode_init) echo "2 row $row $seed" && starts=1 && continue ;;
+            ode_init)
+                echo "2 row $row $seed"
+                case $(field "$row" 4) in *ode_init.loss=consistency*) ;; *) starts=1 ;; esac
+                continue
+                ;;
             -) echo "3 row $row $seed" ;;
             *) echo "3 row $row $seed" && end=$(before "$first" | tail -n 1) ;;
             esac

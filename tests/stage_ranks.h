@@ -18,8 +18,9 @@
 #include "tests/unit/ranks.h"
 #include "train/config/run_config.h"
 
-enum job_stage { JOB_TEACHER, JOB_ODE, JOB_DISTILL_SID, JOB_DISTILL_DMD, JOB_REFINE, JOB_STAGES };
-static const char *const job_stage_names[JOB_STAGES] = {"teacher", "ode_init", "distill sid", "distill dmd", "refine"};
+enum job_stage { JOB_TEACHER, JOB_ODE, JOB_DISTILL_SID, JOB_DISTILL_DMD, JOB_REFINE, JOB_CONSISTENCY, JOB_STAGES };
+static const char *const job_stage_names[JOB_STAGES] = {"teacher",     "ode_init", "distill sid",
+                                                        "distill dmd", "refine",   "ode_init by consistency"};
 enum { JOB_NETWORKS = 3, JOB_VALUES = 1 << 19, JOB_STATES = 3, JOB_TENSORS = 512, JOB_LOSSES = 64 };
 
 /* What a job leaves behind. */
@@ -88,6 +89,8 @@ struct job_world {
     struct arena state, activations, host, batch;
     struct teacher_step teacher;
     struct ode_step ode;
+    struct sampler sampler; /* Solver of the teacher, for ode_init by consistency; its weights. */
+    struct sharded solver;
     struct distill_step distill;
     struct refine_step refine;
     struct batch_split split;
@@ -141,6 +144,9 @@ static inline struct run_config job_config(const struct job *j) {
         .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4}, .steps = 2, .sigma = {1, 0.6}};
     c.teacher = (struct teacher_config){.stage = stage, .level = level};
     c.ode_init = (struct ode_init_config){.stage = stage, .history = ODE_HISTORY_LAST};
+    c.ode_init.loss = j->stage == JOB_CONSISTENCY ? ODE_LOSS_CONSISTENCY : ODE_LOSS_TRAJECTORIES;
+    c.ode_init.sampler =
+        (struct sampler_config){.steps = 4, .shift = 3, .guidance = 2, .text_guidance = 1, .listen_guidance = -1};
     c.distill = (struct distill_config){.stage = stage,
                                         .score = {.loss = score_loss_of(j->stage == JOB_DISTILL_DMD ? "dmd" : "sid"),
                                                   .guidance = 2,
@@ -175,7 +181,10 @@ static inline void job_layout(struct job_world *w) {
         CHECK(!teacher_step_acts_layout(&w->teacher, a));
         w->networks[0] = &w->teacher.optimiser;
         break;
+    case JOB_CONSISTENCY:
     case JOB_ODE:
+        CHECK(!shard_layout_frozen(&w->solver, "teacher", &w->net.table, &w->shards, s));
+        CHECK(!sampler_layout(&w->sampler, &w->net, &c->ode_init.sampler, w->split.largest, c->frames, a));
         CHECK(!ode_step_layout(&w->ode, &setup, &c->ode_init, s, a));
         CHECK(!ode_step_acts_layout(&w->ode, a));
         w->networks[0] = &w->ode.student;
@@ -244,6 +253,7 @@ static inline void job_fill(struct job_world *w) {
         }
         optimiser_start(w->networks[n]);
     }
+    if (w->job->stage == JOB_CONSISTENCY) job_fill_frozen(&w->solver, 30);
     struct distribution_matching *m = w->job->stage == JOB_REFINE ? &w->refine.matching : &w->distill.matching;
     if (!m->net) return;
     replay_clear(&m->replay);
@@ -276,6 +286,7 @@ static inline void job_open(struct job_world *w, const struct job *job) {
     job_layout(w);
     CHECK(!device_sync());
     if (job->stage == JOB_TEACHER) teacher_step_prepare(&w->teacher);
+    if (job->stage == JOB_CONSISTENCY) CHECK(!ode_step_prepare(&w->ode));
     if (job->stage == JOB_REFINE) CHECK(!refine_step_prepare(&w->refine));
     if (job->stage == JOB_DISTILL_SID || job->stage == JOB_DISTILL_DMD) CHECK(!distill_step_prepare(&w->distill));
     job_fill(w);
@@ -285,6 +296,8 @@ static inline void job_open(struct job_world *w, const struct job *job) {
 static inline void job_close(struct job_world *w) {
     teacher_step_free(&w->teacher);
     ode_step_free(&w->ode);
+    sampler_free(&w->sampler);
+    shard_free(&w->solver);
     distill_step_free(&w->distill);
     refine_step_free(&w->refine);
     arena_free(&w->state);
@@ -316,6 +329,12 @@ static inline void job_update(struct job_world *w, long step) {
                      sizeof(real) * (size_t)(w->split.count * clip));
         CHECK(!ode_step_run(&w->ode, &mine, step));
         break;
+    case JOB_CONSISTENCY: {
+        const struct params teacher = shard_frozen(&w->solver);
+        CHECK(!ode_step_pairs(&w->ode, &w->sampler, &teacher, clips, &mine, step));
+        CHECK(!ode_step_run(&w->ode, &mine, step));
+        break;
+    }
     case JOB_REFINE:
         CHECK(!refine_generator_update(&w->refine, clips, &mine, round, step));
         CHECK(!refine_discriminator_update(&w->refine, clips, &mine, round, 0, 2 * step, 0));

@@ -42,7 +42,7 @@ int sampler_layout(struct sampler *s, const struct dit *net, const struct sample
         for (int k = 0; k < 3; k++) s->prediction[k] = ARENA_TAKE(arena, "sampler prediction", real, all);
     }
     s->weights = ARENA_TAKE(arena, "sampler weights", real, SAMPLER_WEIGHTS * groups_of(s));
-    s->host = malloc(SAMPLER_WEIGHTS * (size_t)groups_of(s) * sizeof(real));
+    s->host = calloc(SAMPLER_WEIGHTS * (size_t)groups_of(s), sizeof(real));
     if (!s->host) return error_set(ERR_DEVICE, "sampler: out of memory");
     return dit_acts_layout(&s->acts, net, B, F, DIT_FORWARD_ONLY, arena);
 }
@@ -161,6 +161,32 @@ int sampler_step(struct sampler *s, const struct params *params, const struct co
     else
         combine(s, s->x, SAMPLER_ONE, s->x, SAMPLER_MOVE, s->velocity);
     return OK;
+}
+
+/* Weights of a step of each sample's own. */
+static void upload_own_weights(struct sampler *s, const int *step) {
+    real *t = s->host + SAMPLER_T * groups_of(s), *move = s->host + SAMPLER_MOVE * groups_of(s);
+    set_weight(s, SAMPLER_ONE, 1, 1);
+    for (long g = 0; g < groups_of(s); g++) {
+        int i = step[g / s->F], generated = g % s->F != 0;
+        t[g] = generated ? (real)s->timestep[i] : 0;
+        move[g] = generated ? (real)(s->sigma[i + 1] - s->sigma[i]) : 0;
+    }
+    mem_upload(s->weights, s->host, SAMPLER_WEIGHTS * (size_t)groups_of(s) * sizeof(real));
+}
+
+int sampler_step_each(struct sampler *s, const struct params *params, const struct condition_batch *condition,
+                      const int *step) {
+    upload_own_weights(s, step);
+    dit_condition_reset(s->acts, 1, 1);
+    TRY(guided(s, params, condition));
+    combine(s, s->x, SAMPLER_ONE, s->x, SAMPLER_MOVE, s->velocity);
+    return OK;
+}
+
+int sampler_passes(const struct sampler *s) {
+    struct term terms[TERMS];
+    return list_terms(s, terms);
 }
 
 int sampler_run(struct sampler *s, const struct params *params, const struct condition_batch *condition) {

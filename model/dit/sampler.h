@@ -68,6 +68,12 @@ static inline void sampler_batch(struct sampler *s, int B) { s->B = B; }
 void sampler_begin(struct sampler *s, const real *latents, long stride, uint64_t seed, uint64_t step, long sample0);
 /* Takes s->x from sigma[i] to sigma[i + 1]; steps come in order. */
 int sampler_step(struct sampler *s, const struct params *params, const struct condition_batch *condition, int i);
+/* Takes every sample of s->x one step of order 1 (Euler's, whatever the solver) of its own: sample b from
+   sigma[step[b]] to sigma[step[b] + 1]. The caller has filled s->x; frame 0 stays. step: host [B]. */
+int sampler_step_each(struct sampler *s, const struct params *params, const struct condition_batch *condition,
+                      const int *step);
+/* Number of the network's passes that a step takes: one, and more with guidance. */
+int sampler_passes(const struct sampler *s);
 /* Runs all steps. */
 int sampler_run(struct sampler *s, const struct params *params, const struct condition_batch *condition);
 

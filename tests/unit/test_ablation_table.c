@@ -45,6 +45,8 @@ static void same_settings(void **state) {
                  {"rollout.sigma=[1,0.5]", 1, 0},
                  {"distill.loss=dmd", 1, 0},
                  {"light_decoder.steps=7", 1, 0},
+                 {"ode_init.loss=consistency", 1, 0},
+                 {"ode_init.loss=trajectories", 0, 0},
                  {"refine.steps=7", 0, 0},
                  {"evaluate.seconds=30", 0, 1},
                  {"run=elsewhere", 0, 0},
@@ -65,6 +67,9 @@ static void same_settings(void **state) {
     }
     const char *refine = "refine.steps=7";
     assert_true(numbers_of("refine", NULL, 0, 0).method != numbers_of("refine", &refine, 1, 0).method);
+    const char *passes = "refine.passes=1", *none = "refine.passes=0";
+    assert_true(numbers_of("refine", NULL, 0, 0).method != numbers_of("refine", &passes, 1, 0).method);
+    assert_true(numbers_of("refine", NULL, 0, 0).method == numbers_of("refine", &none, 1, 0).method);
     assert_true(numbers_of("distill", NULL, 0, 1).measured != plain.measured);
     struct run_config config;
     struct settings_numbers numbers;

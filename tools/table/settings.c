@@ -13,6 +13,9 @@ static const char *const idle[] = {"run",    "data",          "data_changed",  "
                                    "seed",   "threads",       "threads_adapt", "samples",          "comm.",
                                    "shard.", "workspace_mib", ".log_every",    ".sample_every",    ".save_every",
                                    ".keep",  ".keep_every",   ".recompute",    "faults.checkpoint"};
+/* Keys that came when rows had been kept already. With their default values they do what was done without them; so they
+   count only with others, and rows that are older keep their numbers. */
+static const char *const younger[] = {"ode_init.loss", "refine.passes"};
 static const char *const idle_of_data[] = {"out", "workers", "patience", "codec_weights", "codec_from"};
 
 static int is_in(const char *const *list, size_t count, const char *key) {
@@ -47,8 +50,13 @@ static uint64_t hash_value(uint64_t hash, const struct config_field *field, cons
     return hash;
 }
 
+static int is_younger(const struct config_field *field) {
+    return is_in(younger, sizeof younger / sizeof *younger, field->key);
+}
+
 static uint64_t hash_layout(uint64_t hash, const struct config_field *fields, int count) {
-    for (int i = 0; i < count; i++) hash = hash_number(hash, (uint64_t)fields[i].type + 1);
+    for (int i = 0; i < count; i++)
+        if (!is_younger(&fields[i])) hash = hash_number(hash, (uint64_t)fields[i].type + 1);
     return hash;
 }
 
@@ -59,8 +67,16 @@ static void section_of(const char *key, char section[64]) {
     if (key[dot] && dot < 64) memcpy(section, key, dot);
 }
 
-static void hash_run(struct settings_numbers *numbers, const struct run_config *config, const char *last) {
+/* 1: the key has its default value in `config`. */
+static int is_default(const struct config_field *field, const struct run_config *config,
+                      const struct run_config *defaults) {
+    return hash_value(HASH_START, field, config) == hash_value(HASH_START, field, defaults);
+}
+
+static int hash_run(struct settings_numbers *numbers, const struct run_config *config, const char *last) {
+    static struct run_config defaults;
     int count, behind = 0;
+    TRY(run_config_load(&defaults, NULL, NULL, 0));
     const struct config_field *fields = run_config_fields(&count);
     char section[64], before[64] = "";
     for (int i = 0; i < count; i++) {
@@ -69,17 +85,19 @@ static void hash_run(struct settings_numbers *numbers, const struct run_config *
         if (changed && !strcmp(before, last)) behind = 1;
         memcpy(before, section, sizeof before);
         if ((is_stage && behind) || is_in(idle, sizeof idle / sizeof *idle, fields[i].key)) continue;
+        if (is_younger(&fields[i]) && is_default(&fields[i], config, &defaults)) continue;
         uint64_t *to = strcmp(section, "evaluate") ? &numbers->method : &numbers->measured;
         *to = hash_value(*to, &fields[i], config);
     }
     numbers->layout = hash_layout(numbers->layout, fields, count);
+    return OK;
 }
 
 int settings_numbers(struct settings_numbers *numbers, const struct run_config *config, const char *last,
                      const struct prepare_config *data, int data_count) {
     if (!run_config_network(last)) return error_set(ERR_USAGE, "last: there is no stage %s that makes a student", last);
     *numbers = (struct settings_numbers){HASH_START, HASH_START, HASH_START};
-    hash_run(numbers, config, last);
+    TRY(hash_run(numbers, config, last));
     numbers->layout = hash_layout(numbers->layout, prepare_fields, prepare_field_count);
     for (int d = 0; d < data_count; d++)
         for (int i = 0; i < prepare_field_count; i++)

@@ -1,7 +1,8 @@
 /* settings.h: tells by a number whether two trainings were made with the same settings. The values of a config's keys
    are hashed in the order of its table, without the keys' names: a key that is renamed leaves the number as it is. A
    key that is added or moves changes the table's layout, which has a number of its own, so that whoever finds another
-   hash can say whether a value or the table changed. Pure functions. */
+   hash can say whether a value or the table changed. Keys that are named as younger than the first rows (settings.c)
+   count only where they have another value than their default, and not in the layout. Pure functions. */
 #ifndef TOOLS_TABLE_SETTINGS_H
 #define TOOLS_TABLE_SETTINGS_H
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/state.h"
+#include "train/method/pass_reduction.h"
 
 static const char *const persons_names[] = {"test", "development", NULL};
 static const char *const states_names[] = {"newest", "best", NULL};
@@ -286,6 +287,14 @@ const char *run_config_network(const char *stage) {
     return s < SECTIONS && sections[s].stage ? sections[s].stage->optimisers[0].network : NULL;
 }
 
+struct rollout_config run_config_rollout(const struct run_config *config, const char *stage, long step) {
+    struct rollout_config rollout = config->rollout;
+    const struct refine_config *r = &config->refine;
+    if (r->passes && !strcmp(stage, refine_section.name))
+        reduce_passes(&rollout, reduced_passes(rollout.steps, r->passes, step, r->stage.steps));
+    return rollout;
+}
+
 /* ---- checks between sections ---- */
 
 /* Each network that lora.networks names must be one that some optimiser trains. */
@@ -350,6 +359,9 @@ static int check(struct run_config *c) {
                          c->model.in_channels, c->model.out_channels);
     TRY(check_rollout(c, "distill.frames", c->distill.frames));
     TRY(check_rollout(c, "refine.frames", c->refine.frames));
+    if (c->refine.passes > c->sigma_count)
+        return error_set(ERR_USAGE, "refine.passes: expected at most the %d passes of rollout.sigma, found %d",
+                         c->sigma_count, c->refine.passes);
     for (int s = 0; s < SECTIONS; s++)
         if (sections[s].stage && sections[s].stage->check)
             TRY(sections[s].stage->check((const char *)c + sections[s].at));

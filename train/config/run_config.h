@@ -123,6 +123,9 @@ uint64_t run_config_seed(const struct run_config *config, const char *stage);
 /* Name of the network that a stage is for, as its states call it: the first that it trains. NULL: there is no such
    stage, or its network is none of those that make a student (light_decoder). */
 const char *run_config_network(const char *stage);
+/* The rollout of the student that a stage has after update number `step`, counted from 0: it was trained for those
+   passes. After the stage's last update and beyond: that which the stage ends with. */
+struct rollout_config run_config_rollout(const struct run_config *config, const char *stage, long step);
 /* The config with every key's value as text, malloc'd: the caller frees *text. */
 int run_config_text(const struct run_config *config, char **text);
 

@@ -12,6 +12,7 @@ struct refine_config {
     char student[RUN_PATH], teacher[RUN_PATH];
     int exit;
     int frames; /* largest number of latent frames of a rollout (self_forcing.h); 0: a clip's */
+    int passes; /* passes of a chunk that the student ends with (pass_reduction.h); 0: those of rollout.sigma */
     struct discriminator_config discriminator;
     struct optimiser_config discriminator_optimiser;
     struct level_config level;          /* noise levels at which clips are judged */

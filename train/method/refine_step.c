@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "kernels/device.h"
+#include "train/method/pass_reduction.h"
 
 /* ---- settings ---- */
 
@@ -22,6 +23,10 @@ static const struct config_field fields[] = {
     INT("refine.frames", frames, 0, 65536, "0",
         "Largest number of latent frames of a rollout, the reference and whole chunks. Beyond `frames` the clip that "
         "is judged is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
+    INT("refine.passes", passes, 0, ROLLOUT_STEPS_MAX, "0",
+        "Passes of a chunk that the student ends with. It begins with those of rollout.sigma and loses them one by "
+        "one, "
+        "each number having an equal share of the steps; its levels are some of rollout.sigma's. 0: it loses none."),
     CHOICE("refine.discriminator.scope", discriminator.scope, discriminator_scope_names, "clip",
            "What the trunk sees at once. clip: the whole clip with its reference, as the method has it; frame: every "
            "frame by itself, an ordinary GAN of frames, for which the global branch is left out."),
@@ -104,6 +109,7 @@ int refine_step_layout(struct refine_step *r, const struct step_setup *setup, co
     TRY(sharding_batch_split(setup->shards, &r->split, config->stage.batch, config->stage.accumulate));
     r->B = r->split.largest;
     r->F = setup->F;
+    r->levels = *setup->rollout;
     TRY(layout_networks(r, setup, score, state, activations));
     band_energy_layout(&r->energy, r->B, r->F, r->net->config.in_channels, r->rollout.size, activations);
     size_t all = (size_t)(r->B * r->rollout.clip);
@@ -152,6 +158,14 @@ void refine_schedule(struct refine_step *r, long heads, long whole, long held) {
     const struct refine_config *c = &r->config;
     discriminator_schedule(&r->discriminator, heads, c->head_warmup + whole + c->stage.steps * c->ratio);
     r->student.idle = held;
+}
+
+int refine_passes(struct refine_step *r, long step) {
+    const struct refine_config *c = &r->config;
+    struct rollout_config *config = &r->rollout.rollout.config;
+    *config = r->levels;
+    if (c->passes) reduce_passes(config, reduced_passes(r->levels.steps, c->passes, step, c->stage.steps));
+    return config->steps;
 }
 
 /* ---- the discriminator ---- */

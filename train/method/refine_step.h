@@ -19,6 +19,7 @@ struct refine_step {
     struct batch_split split;
     struct discriminator_step discriminator;
     struct optimiser student;
+    struct rollout_config levels; /* the levels that the student begins with */
     struct self_forcing rollout;
     struct distribution_matching matching; /* laid out when distill_share > 0 */
     int critic_ratio;                      /* updates of its critic in a step */
@@ -40,6 +41,9 @@ int refine_step_prepare(struct refine_step *r);
 /* Starts afresh from the weights in student.master, discriminator.optimiser.master (and matching.critic.master). */
 void refine_step_fresh(struct refine_step *r);
 
+/* Sets the passes of all rollouts of update number `step`, and of the warm-ups before the first one (pass_reduction.h).
+   Returns their number. Called before the rollouts. */
+int refine_passes(struct refine_step *r, long step);
 /* Called before rollout number `index` of this round. Where the rollout has chunks before its clip, the clip does not
    follow its reference; then the real clips get references from another moment too, lest the discriminator tell them
    apart by that. clips [split, F, C, H, W], far [split, C, H, W]: those references. */

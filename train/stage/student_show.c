@@ -12,9 +12,10 @@
 
 int student_show_layout(struct student_show *w, struct stage *stage, struct arena *arena) {
     const struct run_config *c = &stage->config;
+    const struct rollout_config rollout = run_config_rollout(c, stage->program->section->name, stage->settings->steps);
     struct batch_split split;
     TRY(batch_split_of(&split, c->samples, 1, 0, 1)); /* all ranks show the same clips */
-    TRY(self_forcing_layout(&w->rollout, &stage->net, &c->rollout, &split, c->frames, 0, arena));
+    TRY(self_forcing_layout(&w->rollout, &stage->net, &rollout, &split, c->frames, 0, arena));
     return shard_layout_frozen(&w->weights, "samples", &stage->net.table, &stage->shards, arena);
 }
 
@@ -30,7 +31,7 @@ static int roll_out(struct student_show *w, struct stage *stage, const struct pa
     struct part part = part_whole(stage->shown);
     struct rollout_noise noise = {.seed = (uint64_t)stage->config.seed, .purpose = RANDOM_SAMPLER, .sample0 = sample0};
     return self_forcing_rollout(&w->rollout, params, &part, clips->clips, w->rollout.clip, &clips->condition, &noise,
-                                stage->config.rollout.steps - 1, 0);
+                                w->rollout.rollout.config.steps - 1, 0);
 }
 
 int student_show_run(struct student_show *w, struct stage *stage, const char *label, struct optimiser *student) {

@@ -1,5 +1,6 @@
 /* student_show.h: held-out clips rolled out by a student's averaged weights, for the samples of ode_init, distill and
-   refine and for the measure by which they choose a state. */
+   refine and for the measure by which they choose a state. They have the passes that the stage ends with, also while it
+   still trains more of them (refine.passes). */
 #ifndef TRAIN_STAGE_STUDENT_SHOW_H
 #define TRAIN_STAGE_STUDENT_SHOW_H
 
