@@ -164,6 +164,10 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDa
                                           uint64_t columns, int64_t pitch) {
     return (void)type, (void)rows, (void)columns, (void)pitch, *layout = (cublasLtMatrixLayout_t)&something, 0;
 }
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t name,
+                                                const void *value, size_t bytes) {
+    return (void)layout, (void)name, (void)value, (void)bytes, 0;
+}
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return (void)layout, 0; }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
     return *preference = (cublasLtMatmulPreference_t)&something, 0;
