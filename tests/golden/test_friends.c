@@ -23,8 +23,7 @@ enum { FRIENDS = sizeof friends / sizeof *friends };
 
 static elem *weights; /* device, of the network that was loaded last */
 
-/* The toolkit's names are really there, which the reader of safetensors takes wrappers off: else this would test nothing
-   but the original's. */
+/* The toolkit's names are really in the file. (The reader of safetensors takes the parts of wrappers off them.) */
 static void check_layout(const char *path, const struct friend *f) {
     char name[128], *text;
     size_t bytes;

@@ -1,7 +1,7 @@
-/* big_student.c: writes a student of Wan2.2-TI2V-5B's size with random weights in bf16, in shards as published, for the
-   rehearsal at real size (scripts/rehearsal.sh): big_student FOLDER [LAYERS [bf16|int8|fp8]]. Names and shapes are those of the
-   parameter table; LAYERS below 30 make a smaller one. The codec is a pca of small pictures, so that a processor can
-   run a chunk. */
+/* big_student.c: writes a student of Wan2.2-TI2V-5B's size with random weights in bf16, in shards as published, for
+   the rehearsal at real size (scripts/rehearsal.sh): big_student FOLDER [LAYERS [bf16|int8|fp8]]. Names and shapes
+   are those of the parameter table; LAYERS below 30 make a smaller one. The codec is a pca of small pictures, so that
+   a processor can run a chunk. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* test_tiles.c: pictures in overlapping tiles: how an axis is cut, that weights add up to one, and what an autoencoder in
-   tiles makes of a clip, beside the whole: where nothing but the seams differs, less the more tiles overlap. */
+/* test_tiles.c: pictures in overlapping tiles: how an axis is cut, that weights add up to one, and what an autoencoder
+   in tiles makes of a clip, beside the whole picture's: the more the tiles overlap, the less their seams show. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
