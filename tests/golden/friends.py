@@ -15,7 +15,7 @@ A network is their CausalWanModel behind `model.`, one head of 128 and one block
 bf16 holds exactly. It is put into a .pt as the toolkit's trainer does; for Self-Forcing and minWM by PyTorch's own FSDP
 with a wrapper around each block, whose averages keep FSDP's names. The text of the conversion is taken from
 docs/checkpoints.md and run. `whole` is the velocity where all four frames are one chunk, `causal` that of chunks of two
-frames of which each also sees the ones before it; t differs from frame to frame. minWM's network has chunks only through its
+frames of which each also sees the ones before it; t differs from frame to frame. minWM has chunks only by its
 cache.
 """
 import importlib
