@@ -96,7 +96,7 @@ static int open_vae(struct codec *codec, const struct codec_source *s, int heigh
     TRY(check_name(s, &config));
     TRY(codec_vae_describe(&sizes, &config, height, width)); /* fails before the weights are read */
     TRY(vae_file_open(&weights, s->path, &checksum));
-    TRY(codec_vae_open(codec, &weights, height, width));
+    TRY(codec_vae_open(codec, &weights, &s->tiles, height, width));
     int code = note_weights(codec, s, checksum);
     if (code) codec_close(codec);
     return code;
@@ -112,10 +112,24 @@ int codec_file_describe(struct codec *codec, const struct codec_source *s, int h
     return note_weights(codec, s, checksum);
 }
 
-static int print_direction(const struct vae *net, enum vae_direction direction, int height, int width, FILE *out) {
+/* Prints what tiles of the picture take besides: host memory, and passes. */
+static void print_tiles(const struct vae_stream *stream, int tiles, FILE *out) {
+    if (tiles == 1) return;
+    fprintf(out, "  %d tiles of %d x %d pixels, a pass each; their past frames, in host memory: %.1f MiB\n", tiles,
+            stream->height, stream->width, (double)tiles * stream->slot[stream->slots] * sizeof(elem) / 0x1p20);
+}
+
+static int print_direction(const struct vae *net, enum vae_direction direction, const struct codec *sizes,
+                           const struct codec_tiles *tiles, FILE *out) {
     struct vae_stream stream;
+    struct tile_axis rows, columns;
+    int stride = vae_stride(&net->config);
+    TRY(tile_axis_cut(&rows, tiles, sizes->h, stride));
+    TRY(tile_axis_cut(&columns, tiles, sizes->w, stride));
+    int height = rows.side * stride, width = columns.side * stride;
     TRY(vae_stream_plan(&stream, net, direction, height, width, 1));
     vae_stream_print(&stream, out);
+    print_tiles(&stream, rows.count * columns.count, out);
     vae_stream_close(&stream);
     return OK;
 }
@@ -132,9 +146,9 @@ int codec_file_print(const struct codec_source *s, int height, int width, FILE *
         fprintf(out, "%s: %zu parameters, %.1f MiB; %d x %d pixels, latents [%d, %d, %d] of 4 frames\n", sizes.name,
                 net.table.values, (double)net.table.total * sizeof(elem) / 0x1p20, height, width, sizes.channels,
                 sizes.h, sizes.w);
-        code = print_direction(&net, VAE_ENCODE, height, width, out);
+        code = print_direction(&net, VAE_ENCODE, &sizes, &s->tiles, out);
     }
-    if (!code) code = print_direction(&net, VAE_DECODE, height, width, out);
+    if (!code) code = print_direction(&net, VAE_DECODE, &sizes, &s->tiles, out);
     vae_destroy(&net);
     return code;
 }
@@ -144,7 +158,7 @@ int codec_file_plan(const struct codec_source *s, int height, int width, struct 
     struct vae_config config;
     TRY(vae_file_config(&config, s->path));
     TRY(check_name(s, &config));
-    return codec_vae_plan(&config, height, width, shared, stream);
+    return codec_vae_plan(&config, &s->tiles, height, width, shared, stream);
 }
 
 int codec_file_stride(const char *path, int *stride) {

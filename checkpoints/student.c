@@ -80,7 +80,7 @@ static int elsewhere(int code) {
 }
 
 int student_plan_codec(const struct student_description *d, struct memory_plan *shared, struct memory_plan *stream) {
-    const struct codec_source source = {d->codec, d->codec_weights, d->codec_checksum};
+    const struct codec_source source = {d->codec, d->codec_weights, d->codec_checksum, d->codec_tiles};
     const struct codec sizes = {.height = d->pixel_height,
                                 .width = d->pixel_width,
                                 .channels = d->dit.in_channels,
@@ -97,7 +97,8 @@ static int load_codec(const char *folder, const struct student_description *d, s
     char path[FILE_PATH_MAX];
     int external = codec_is_external(d->codec);
     TRY(file_join(path, sizeof path, folder, "codec.safetensors"));
-    const struct codec_source source = {d->codec, external ? d->codec_weights : path, d->codec_checksum};
+    const struct codec_source source = {d->codec, external ? d->codec_weights : path, d->codec_checksum,
+                                        d->codec_tiles};
     int code = codec_file_open(codec, &source, d->pixel_height, d->pixel_width);
     return external ? elsewhere(code) : code;
 }

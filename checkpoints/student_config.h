@@ -5,6 +5,7 @@
 
 #include "base/fileio.h"
 #include "model/audio/recipe.h"
+#include "model/codec/tiles.h"
 #include "model/dit/rollout.h"
 
 /* Name of the decoder's file in the folder of a student that has one. */
@@ -16,7 +17,8 @@ struct student_description {
     char codec[32];
     char codec_weights[FILE_PATH_MAX],
         codec_checksum[24]; /* that file and its checksum, where a codec's weights have one of their own; else "" */
-    char decoder[FILE_PATH_MAX]; /* file of a decoder in place of the codec's own; "": none */
+    struct codec_tiles codec_tiles; /* of an autoencoder; not in config.json: zeros after student_describe */
+    char decoder[FILE_PATH_MAX];    /* file of a decoder in place of the codec's own; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];
     char audio_recipe[AUDIO_RECIPE_TEXT]; /* the way from sound to features (model/audio/recipe.h) */

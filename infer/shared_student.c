@@ -59,6 +59,7 @@ void session_options_apply(const struct session_options *options, struct student
     if (options->sink >= 0) change_sink(&d->rollout.causal, options->sink);
     if (options->codec_weights && *options->codec_weights)
         snprintf(d->codec_weights, sizeof d->codec_weights, "%s", options->codec_weights);
+    d->codec_tiles = (struct codec_tiles){options->codec_tile, -1};
     if (options->decoder && *options->decoder) snprintf(d->decoder, sizeof d->decoder, "%s", options->decoder);
 }
 
@@ -92,6 +93,8 @@ int shared_student_plan(const struct shared_student *s, struct memory_plan *plan
     network_weights_print(&s->student.weights, plan);
     memory_plan_arena(plan, &s->buffers);
     const struct dit_config *c = &s->student.description.dit;
+    size_t widened = dit_quantised_room(c, 1, s->student.description.rollout.causal.chunk);
+    if (widened) memory_plan_bytes(plan, "operands of quantised products", widened);
     memory_plan_host(plan, "the prompt, the empty one (host)", 2 * sizeof(float) * (size_t)(c->text_len * c->text_dim));
     if (!s->student.give_codec) TRY(student_plan_codec(&s->student.description, plan, NULL));
     return sound_encoder_plan(&s->sound, plan, NULL);

@@ -17,6 +17,7 @@ struct session_options {
     const char *decoder;       /* file of a decoder in the codec's place; NULL or "": what the student has */
     const char *codec_weights; /* file of the weights of wan21 or wan22; NULL: the path that the student names */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": the path that the student names */
+    int codec_tile;            /* side of an autoencoder's tiles in pixels (tiles.h); 0: none */
     long weights_mib;          /* device memory for the network's weights, in MiB; 0: all of them (network_weights.h) */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt in it; NULL: the student's own */
     /* Gives the codec instead of one that is opened here (codec_process.h); NULL: it is opened here. */

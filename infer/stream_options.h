@@ -25,6 +25,7 @@ struct stream_options {
     int sink, rapr;                    /* enum stream_switch */
     int decoder_device;                /* device of the process that decodes; -1: this process decodes */
     long weights_mib;                  /* device memory for the network's weights; 0: all of them */
+    int codec_tile;                    /* side of an autoencoder's tiles in pixels; 0: none */
     int graphs;                        /* enum stream_graphs */
     char codec_weights[FILE_PATH_MAX]; /* "": the path that the student's folder names */
     char audio_weights[FILE_PATH_MAX]; /* checkpoint of the audio encoder; "": the path that the folder names */

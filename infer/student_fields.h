@@ -1,10 +1,11 @@
 /* student_fields.h: the keys that say how a student is run and where its parts lie, written once for all programs that
    open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, weights_mib, text, prompt,
-   decoder, codec_weights and audio_weights. */
+   decoder, codec_weights, codec_tile and audio_weights. */
 #ifndef INFER_STUDENT_FIELDS_H
 #define INFER_STUDENT_FIELDS_H
 
 #include "checkpoints/network_weights.h"
+#include "model/codec/codec.h"
 
 /* choices: {"on", "off", NULL} */
 #define STUDENT_FIELDS(choices)                                                                                        \
@@ -19,6 +20,9 @@
              "Safetensors file of a decoder that takes the place of the codec's own (light_decoder writes it)."),      \
         TEXT("codec_weights", codec_weights, "",                                                                       \
              "File of the codec's weights (wan21, wan22); empty takes the path that the student's folder names."),     \
+        INT("codec_tile", codec_tile, 0, CODEC_PIXELS_MAX, "0",                                                        \
+            "Side in pixels of the square tiles in which an autoencoder (wan21, wan22) encodes and decodes, to take "  \
+            "less device memory; neighbours overlap by a quarter and are blended. 0 works on whole pictures."),        \
         TEXT("audio_weights", audio_weights, "",                                                                       \
              "Checkpoint of the audio encoder; empty takes the path that the student's folder names.")
 

@@ -18,6 +18,7 @@
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "quantised.h"
 #include "types.h"
@@ -162,6 +163,16 @@ void channels_last_scaled(real *y, const real *x, const real *scale, const real 
    each rounded to float in every build. Colours in [-1, 1] take scale 1 and shift 0, those in [0, 1] take 2 and -1;
    colours beyond are clamped. fault [1] becomes 1 if any x is not finite, and otherwise stays as it is. */
 void pixels_to_bytes(uint8_t *rgb, uint8_t *fault, const real *x, real scale, real shift, long frames, long size);
+/* A tile [h, w] of planes [planes, H, W], whose corner is at row `top` and column `left`. */
+#ifndef KERNELS_ORACLE_PASS
+struct tile_place {
+    long planes, H, W, top, left, h, w;
+};
+#endif
+/* tile [planes, h, w] = that part of whole */
+void tile_take(real *tile, const real *whole, const struct tile_place *place);
+/* that part of whole += rows[y] columns[x] tile[plane, y, x]; rows [h], columns [w] */
+void tile_blend(real *whole, const real *tile, const real *rows, const real *columns, const struct tile_place *place);
 
 /* ---- norms ----
    Statistics are in real and saved by row: mean [n], and rstd [n] = 1 / sqrt(variance + eps) (RMS norms: 1 / sqrt(mean
@@ -246,6 +257,9 @@ void residual_layernorm_quantise(uint8_t *codes, real *code_scale, enum quantise
    are exact (din up to 2^17), those of fp8 are in real. */
 void linear_quantised_forward(elem *y, const uint8_t *x, const real *x_scale, const uint8_t *w, const real *w_scale,
                               const elem *b, enum quantised_type type, long n, long din, long dout);
+/* Bytes of host memory that such a product takes beside its arguments and the workspace, where this backend makes wider
+   numbers of the codes or sums apart. They stay and serve every product of that size or less. */
+long quantised_room(enum quantised_type type, long n, long din, long dout);
 
 /* ---- rotary position embedding (RoPE) ----
    Elements (2j, 2j+1) of each head are a pair that is rotated by an angle. A table has one row for each token, with the

@@ -8,7 +8,8 @@ names=$(sed -nE "$function; $struct" "$1")
 printf '/* generated from kernels.h */\n' >"$2"
 printf '/* generated from kernels.h */\n' >"$3"
 for n in $names; do
-    case $n in optim_state | rope_axes | conv_shape | block_order) continue ;; esac # no element types inside: shared
+    # no element types inside: shared
+    case $n in optim_state | rope_axes | conv_shape | block_order | tile_place) continue ;; esac
     echo "#define $n ref_$n" >>"$2"
     echo "#undef $n" >>"$3"
 done

@@ -7,11 +7,11 @@
 # PARITY: where the environments are (~/.cache/streamavatar-parity); PYTHON: which Python; PIP: further words for pip,
 # such as --index-url https://download.pytorch.org/whl/cpu --extra-index-url https://pypi.org/simple for a small
 # torch; WAN22: a checkout of https://github.com/Wan-Video/Wan2.2 at 42bf4cf, without which what needs it is left out;
-# BIN, BUILD: as in tests/run.sh.
+# FRIENDS: a folder of the checkouts that tests/golden/friends.py names, likewise; BIN, BUILD: as in tests/run.sh.
 set=${1:-today} home=${PARITY:-${XDG_CACHE_HOME:-$HOME/.cache}/streamavatar-parity} PYTHON=${PYTHON:-python3}
 BIN=${BIN:-bin} BUILD=${BUILD:-build/cpu-float}
 case $set in
-today) packages="torch diffusers transformers peft accelerate safetensors numpy sentencepiece ftfy" ;;
+today) packages="torch diffusers transformers peft accelerate safetensors numpy sentencepiece ftfy einops" ;;
 2024)
     packages="torch==2.5.1 diffusers==0.35.1 transformers==4.46.3 peft==0.17.1 accelerate==1.1.1 safetensors numpy<2.3
         sentencepiece==0.2.0 ftfy==6.3.1 huggingface_hub<1"
@@ -49,9 +49,10 @@ from importlib.metadata import version
 print("parity:", ", ".join(f"{p} {version(p)}" for p in ("torch", "diffusers", "transformers", "peft")))
 END
 newer=$("$python" -c 'import diffusers; print(int(tuple(map(int, diffusers.__version__.split(".")[:2])) >= (0, 37)))')
-for name in dit vae umt5 wav2vec2 light_decoder sampler dit_original prompts; do
+for name in dit vae umt5 wav2vec2 light_decoder sampler dit_original prompts friends; do
     case $name in
     dit_original) [ -n "$WAN22" ] || { skip "$name: WAN22 names no checkout of Wan2.2" && continue; } ;;
+    friends) [ -n "$FRIENDS" ] || { skip "$name: FRIENDS names no folder of checkouts" && continue; } ;;
     sampler) [ "$newer" = 1 ] || { skip "$name: its schedule is that of Diffusers 0.37 and later" && continue; } ;;
     esac
     run "$name" "$python" "tests/golden/$name.py" --check

@@ -60,6 +60,7 @@ static struct session_options student_options(const struct serve_options *o) {
                                     .weights_mib = o->weights_mib,
                                     .decoder = o->decoder,
                                     .codec_weights = o->codec_weights,
+                                    .codec_tile = o->codec_tile,
                                     .audio_weights = o->audio_weights,
                                     .text = *o->text ? o->text : NULL,
                                     .prompt = o->prompt};

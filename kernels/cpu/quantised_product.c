@@ -99,12 +99,17 @@ static void panel_columns(const struct layer *l, const int16_t *x, int16_t *w, l
     }
 }
 
+static long rounded(long n, long to) { return (n + to - 1) / to * to; }
+
 /* The room holds x with 16 bits a number, its rows rounded up to ROWS, and a thread's columns of w. */
+static long int8_floats(long n, long din, long dout) {
+    return (void)dout, (rounded(n, ROWS) + COLUMNS * omp_get_max_threads()) * rounded(din, DEPTH) / 2;
+}
+
 static int int8_product(const struct layer *l) {
-    const long depth = (l->din + DEPTH - 1) / DEPTH * DEPTH, rows = (l->n + ROWS - 1) / ROWS * ROWS;
+    const long depth = rounded(l->din, DEPTH), rows = rounded(l->n, ROWS);
     const long panels = (l->n + PANEL - 1) / PANEL, chunks = (l->dout + CHUNK - 1) / CHUNK;
-    const int threads = omp_get_max_threads();
-    long floats = (rows + COLUMNS * threads) * depth / 2;
+    long floats = int8_floats(l->n, l->din, l->dout);
     int16_t *x = (int16_t *)cpu_buffer_take(1, &floats), *w = x + rows * depth;
     if (!x) return 1;
 #pragma omp parallel
@@ -126,8 +131,10 @@ static int int8_product(const struct layer *l) {
 
 #elif defined(INT8_BY_LIBRARY)
 
+static long int8_floats(long n, long din, long dout) { return (void)din, n * dout; }
+
 static int int8_product(const struct layer *l) {
-    long sums = l->n * l->dout;
+    long sums = int8_floats(l->n, l->din, l->dout);
     int32_t *sum = (int32_t *)cpu_buffer_take(1, &sums);
     if (!sum) return 1;
     int done = product_of_int8(sum, (const int8_t *)l->x, (const int8_t *)l->w, l->n, l->din, l->dout);
@@ -143,6 +150,7 @@ static int int8_product(const struct layer *l) {
 
 #else
 
+static long int8_floats(long n, long din, long dout) { return (void)n, (void)din, (void)dout, 0; }
 static int int8_product(const struct layer *l) { return (void)l, 0; }
 
 #endif
@@ -173,12 +181,19 @@ static void widen(elem *to, const uint8_t *from, long count, enum quantised_type
     for (long i = 0; i < count; i++) to[i] = value[from[i]];
 }
 
+/* Numbers rounded up to whole lines of a cache. */
+static size_t lines_of(long numbers) { return ((size_t)numbers + 31) / 32 * 32; }
+
+/* The room holds the sums in float, then x and w in elem. */
+static size_t widened_floats(long n, long din, long dout) {
+    return lines_of(n * dout) + (lines_of(n * din) + lines_of(dout * din)) * sizeof(elem) / sizeof(float);
+}
+
 static void widened_product(const struct layer *l, enum quantised_type type) {
-    const size_t x_size = (size_t)(l->n * l->din), w_size = (size_t)(l->dout * l->din), sums = (size_t)(l->n * l->dout);
     pthread_mutex_lock(&room.lock);
-    float *sum = room_of(sums + x_size + w_size + 32);
+    float *sum = room_of(widened_floats(l->n, l->din, l->dout));
     if (sum) {
-        elem *x = (elem *)(sum + (sums + 15) / 16 * 16), *w = x + (x_size + 15) / 16 * 16;
+        elem *x = (elem *)(sum + lines_of(l->n * l->dout)), *w = x + lines_of(l->n * l->din);
         widen(x, l->x, l->n * l->din, type);
         widen(w, l->w, l->dout * l->din, type);
         linear_forward_real(sum, x, w, NULL, l->n, l->din, l->dout);
@@ -197,4 +212,9 @@ void linear_quantised_forward(elem *y, const uint8_t *x, const real *x_scale, co
     if (n <= 0 || dout <= 0) return;
     if (type == QUANTISED_INT8 && int8_product(&l)) return;
     widened_product(&l, type);
+}
+
+long quantised_room(enum quantised_type type, long n, long din, long dout) {
+    long whole = type == QUANTISED_INT8 ? int8_floats(n, din, dout) : 0;
+    return (long)sizeof(float) * (whole ? whole : (long)widened_floats(n, din, dout));
 }

@@ -23,3 +23,7 @@ void linear_quantised_forward(elem *y, const uint8_t *x, const real *x_scale, co
             y[r * dout + o] = elem_store(b ? sum + elem_load(b[o]) : sum);
         }
 }
+
+long quantised_room(enum quantised_type type, long n, long din, long dout) {
+    return (void)type, (void)n, (void)din, (void)dout, 0;
+}

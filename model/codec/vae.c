@@ -288,7 +288,21 @@ static struct block_order patch_order(int p) {
     return (struct block_order){.size = {1, p, p}, .channel = (long)p * p, .step = {0, 1, p}};
 }
 
+/* Brings what a borrowing stream's layers keep to the device for a pass, and away again. */
+static void fetch(const struct vae_stream *s) {
+    size_t bytes = s->slot[s->slots] * sizeof(elem);
+    if (!s->beside) return;
+    if (s->started)
+        mem_upload(s->cache, s->kept, bytes);
+    else
+        mem_zero(s->cache, bytes);
+}
+static void park(const struct vae_stream *s) {
+    if (s->beside) mem_download(s->kept, s->cache, s->slot[s->slots] * sizeof(elem));
+}
+
 static struct walk walk_start(struct vae_stream *s, const struct params *params) {
+    if (params) fetch(s);
     struct walk w = {.stream = s, .half = &s->vae->half[s->direction], .first = !s->started};
     w.weights = params ? params_acquire(params, s->direction) : NULL;
     w.x = s->buffer[X];
@@ -298,9 +312,10 @@ static struct walk walk_start(struct vae_stream *s, const struct params *params)
 
 static void walk_end(struct walk *w, const struct params *params) {
     struct vae_stream *s = w->stream;
-    if (params)
+    if (params) {
         params_release(params, s->direction);
-    else
+        park(s);
+    } else
         s->flops[s->started] = w->flops;
     s->slots = w->slot;
     s->started = 1;
@@ -360,6 +375,14 @@ void vae_decode(struct vae_stream *s, const struct params *params, const real *l
 
 /* ---- memory ---- */
 
+static void borrow(struct vae_stream *s) {
+    memcpy(s->buffer, s->beside->buffer, sizeof s->buffer);
+    s->score = s->beside->score;
+    s->probability = s->beside->probability;
+    s->cache = s->beside->cache;
+    s->kept = ARENA_TAKE(&s->parked, "past frames of layers", elem, s->slot[s->slots]);
+}
+
 static void lay_out(struct vae_stream *s) {
     static const char *const names[] = {"frames", "frames, next", "frames behind past ones", "level input"};
     long n = (long)(s->height / vae_stride(&s->vae->config)) * (s->width / vae_stride(&s->vae->config));
@@ -385,21 +408,30 @@ int vae_stream_plan(struct vae_stream *s, const struct vae *vae, enum vae_direct
     return OK;
 }
 
+void vae_stream_plan_beside(struct vae_stream *s, const struct vae_stream *first) {
+    *s = *first;
+    s->beside = first;
+    memset(&s->arena, 0, sizeof s->arena);
+    arena_begin_host(&s->parked, "past frames of a tile (host)");
+    borrow(s);
+}
+
 int vae_stream_open(struct vae_stream *s) {
-    TRY(arena_commit(&s->arena));
-    lay_out(s);
+    TRY(arena_commit(s->beside ? &s->parked : &s->arena));
+    (s->beside ? borrow : lay_out)(s);
     vae_stream_reset(s);
     return device_sync();
 }
 
 void vae_stream_close(struct vae_stream *s) {
     arena_free(&s->arena);
+    arena_free(&s->parked);
     memset(s, 0, sizeof *s);
 }
 
 void vae_stream_reset(struct vae_stream *s) {
     s->started = 0;
-    mem_zero(s->cache, s->slot[s->slots] * sizeof(elem));
+    if (!s->beside) mem_zero(s->cache, s->slot[s->slots] * sizeof(elem));
 }
 
 void vae_stream_print(const struct vae_stream *s, FILE *out) {

@@ -85,7 +85,10 @@ struct vae_stream {
     int group;         /* most latent frames of a pass */
     int started;       /* 1: frame 0 is done */
     struct arena arena;
-    size_t need[4]; /* elements of each buffer */
+    const struct vae_stream *beside; /* stream of the same sizes whose memory this one borrows; NULL: none */
+    struct arena parked;             /* host memory of a stream that borrows */
+    elem *kept;                      /* there: what its layers keep, while others use the device's */
+    size_t need[4];                  /* elements of each buffer */
     elem *buffer[4], *cache, *probability;
     real *score;
     size_t slot[VAE_SLOTS_MAX + 1]; /* offset in the cache of what each layer keeps, in order of execution */
@@ -96,6 +99,10 @@ struct vae_stream {
 /* Computes sizes; allocates nothing. ERR_INPUT: height or width is no multiple of the stride. */
 int vae_stream_plan(struct vae_stream *stream, const struct vae *vae, enum vae_direction direction, int height,
                     int width, int group);
+/* Plans another stream of the same sizes, which borrows the device memory of `first` for each of its passes: of its own
+   it has host memory only, pinned where the device can do that, to which what layers keep goes between passes. `first`
+   makes no pass itself, stays where it is, is opened first and closed last. */
+void vae_stream_plan_beside(struct vae_stream *stream, const struct vae_stream *first);
 int vae_stream_open(struct vae_stream *stream); /* allocates what was planned; then resets */
 void vae_stream_close(struct vae_stream *stream);
 void vae_stream_reset(struct vae_stream *stream); /* starts a clip */

@@ -349,6 +349,21 @@ size_t dit_workspace(const struct dit_config *c, int B, int F, int history, int 
     return bytes > WORKSPACE_LEAST ? bytes : WORKSPACE_LEAST;
 }
 
+size_t dit_quantised_room(const struct dit_config *c, int B, int F) {
+    const long N = (long)B * F * dit_tokens(c), text = (long)B * c->text_len, audio = (long)B * F * c->audio_tokens;
+    const long product[][3] = {{N, c->dim, c->ffn_dim},
+                               {N, c->ffn_dim, c->dim},
+                               {N, c->dim, c->dim},
+                               {text, c->dim, c->dim},
+                               {c->audio_dim ? audio : 0, c->audio_width, c->dim}};
+    long most = 0;
+    for (int i = 0; c->weights && i < 5; i++) {
+        long bytes = quantised_room(c->weights, product[i][0], product[i][1], product[i][2]);
+        if (bytes > most) most = bytes;
+    }
+    return (size_t)most;
+}
+
 double dit_flops(const struct dit_config *c, int B, int F, int history) {
     double d = c->dim, G = (double)B * F, P = dit_tokens(c), N = G * P, text = (double)B * c->text_len;
     double tokens = G * c->audio_tokens, audio_in = AUDIO_WINDOW * (double)c->audio_dim;

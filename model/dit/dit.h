@@ -178,6 +178,10 @@ int dit_backward(const struct dit *net, const struct params *params, struct dit_
    backend. */
 size_t dit_workspace(const struct dit_config *config, int B, int F, int history, int backward);
 
+/* Bytes of host memory that the products of a network with quantised weights take themselves in such passes (kernels.h:
+   quantised_room); 0: other networks, and backends without. */
+size_t dit_quantised_room(const struct dit_config *config, int B, int F);
+
 /* Floating-point operations (two for each multiply-add) of one forward that attends to `history` frames besides its
    own. */
 double dit_flops(const struct dit_config *config, int B, int F, int history);

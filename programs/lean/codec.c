@@ -17,6 +17,7 @@
 struct codec_options {
     const char *weights, *in, *out;
     int height, width, threads, raw;
+    struct codec_tiles tiles;
     int decode;
 };
 #define FIELDS_OF struct codec_options
@@ -26,6 +27,12 @@ static const struct config_field keys[] = {
          "pipeline."),
     INT("height", height, 1, CODEC_PIXELS_MAX, "704", "Height of the pictures that plan is made for, in pixels."),
     INT("width", width, 1, CODEC_PIXELS_MAX, "1280", "Width of the pictures that plan is made for, in pixels."),
+    INT("tile", tiles.side, 0, CODEC_PIXELS_MAX, "0",
+        "Side in pixels of the square tiles in which a Wan autoencoder works, one after the other, to take less device "
+        "memory; 0 works on whole pictures. Tiles are rounded up to whole latent positions."),
+    INT("overlap", tiles.overlap, -1, CODEC_PIXELS_MAX, "-1",
+        "Least overlap of neighbouring tiles in pixels, over which they are blended; -1 takes a quarter of the tile. "
+        "The seams show more the less the tiles overlap."),
     THREADS_FIELD,
 };
 static const struct command command = {
@@ -87,19 +94,19 @@ static int room_for(struct video *v, long frames, long channels, long height, lo
 /* ---- the codec ---- */
 
 /* Opens the autoencoder with mean 0 and deviation 1, so that its latents are not normalised. */
-static int open_raw(struct codec *codec, const char *path, int height, int width) {
+static int open_raw(struct codec *codec, const char *path, const struct codec_tiles *tiles, int height, int width) {
     struct vae_weights weights;
     uint32_t checksum;
     TRY(vae_file_open(&weights, path, &checksum));
     for (int i = 0; i < VAE_Z_MAX; i++) weights.net.config.mean[i] = 0, weights.net.config.std[i] = 1;
-    return codec_vae_open(codec, &weights, height, width);
+    return codec_vae_open(codec, &weights, tiles, height, width);
 }
 
 static int open_codec(struct codec *codec, const struct codec_options *o, long height, long width) {
-    const struct codec_source source = {"", o->weights, ""};
+    const struct codec_source source = {"", o->weights, "", o->tiles};
     if (height > CODEC_PIXELS_MAX || width > CODEC_PIXELS_MAX)
         return error_set(ERR_INPUT, "%s: %ld x %ld pixels are more than %d", o->in, height, width, CODEC_PIXELS_MAX);
-    return o->raw ? open_raw(codec, o->weights, (int)height, (int)width)
+    return o->raw ? open_raw(codec, o->weights, &o->tiles, (int)height, (int)width)
                   : codec_file_open(codec, &source, (int)height, (int)width);
 }
 
@@ -156,7 +163,7 @@ static int convert(const struct codec_options *o) {
 /* ---- the program ---- */
 
 static int plan(const struct codec_options *o) {
-    const struct codec_source source = {"", o->weights, ""};
+    const struct codec_source source = {"", o->weights, "", o->tiles};
     return codec_file_print(&source, o->height, o->width, stdout);
 }
 

@@ -242,6 +242,7 @@ static struct session_options options_of(const struct stream_options *o, const s
                                       .direct = o->graphs == GRAPHS_OFF,
                                       .weights_mib = o->weights_mib,
                                       .codec_weights = o->codec_weights,
+                                      .codec_tile = o->codec_tile,
                                       .audio_weights = o->audio_weights,
                                       .decoder = o->decoder,
                                       .text = *o->text ? o->text : NULL,

@@ -1,10 +1,11 @@
-/* big_student.c: writes a student of Wan2.2-TI2V-5B's size with random weights in bf16, in shards as published, for the
-   rehearsal at real size (scripts/rehearsal.sh): big_student FOLDER [LAYERS]. Names and shapes are those of the
-   parameter table; LAYERS below 30 make a smaller one. The codec is a pca of small pictures, so that a processor can
-   run a chunk. */
+/* big_student.c: writes a student of Wan2.2-TI2V-5B's size with random weights in bf16, in shards as published, for
+   the rehearsal at real size (scripts/rehearsal.sh): big_student FOLDER [LAYERS [bf16|int8|fp8]]. Names and shapes
+   are those of the parameter table; LAYERS below 30 make a smaller one. The codec is a pca of small pictures, so that
+   a processor can run a chunk. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "checkpoints/student.h"
@@ -59,8 +60,8 @@ static int open_codec(struct codec *codec) {
     return codec_open(codec, "pca", SIDE, SIDE, tensors, 3);
 }
 
-static int write_student(const char *folder, struct dit *net, struct codec *codec) {
-    const struct student_description d = {
+static int write_student(const char *folder, struct dit *net, enum quantised_type type, struct codec *codec) {
+    struct student_description d = {
         .dit = net->config,
         .rollout = {.causal = {3, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = 3, .sigma = {1, 0.909090909, 0.714285714}},
         .codec = "pca",
@@ -70,15 +71,17 @@ static int write_student(const char *folder, struct dit *net, struct codec *code
         .audio_recipe = "logmel version=1",
         .stage = "distill",
         .idle = -1};
+    d.dit.weights = type;
     const struct weights_source source = {give, NULL};
-    const struct weights_format format = {.naming = NAMING_DIFFUSERS, .type = ST_BF16, .shard_bytes = (size_t)5e9};
+    const struct weights_format format = {
+        .naming = NAMING_DIFFUSERS, .type = ST_BF16, .quantised = type, .shard_bytes = (size_t)5e9};
     static float text[512 * 4096];
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) text[i] = noise(2 << 20, i);
     const struct prompt_rows prompts[2] = {{"a person talks", size.text_len, text}, {"", 0, NULL}};
     return student_write(folder, &d, &net->table, &source, &format, codec, prompts);
 }
 
-static int run(const char *folder, int layers) {
+static int run(const char *folder, int layers, enum quantised_type type) {
     struct dit_config config = size;
     struct codec codec = {0};
     struct dit net = {0};
@@ -86,7 +89,7 @@ static int run(const char *folder, int layers) {
     TRY(device_init(1));
     TRY(open_codec(&codec));
     int code = dit_create(&net, &config, 0);
-    if (!code) code = write_student(folder, &net, &codec);
+    if (!code) code = write_student(folder, &net, type, &codec);
     if (!code) printf("%d tensors, %zu parameters\n", net.table.count, net.table.values);
     dit_destroy(&net);
     codec_close(&codec);
@@ -94,11 +97,15 @@ static int run(const char *folder, int layers) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: big_student FOLDER [LAYERS]\n");
+    enum quantised_type type = argc < 4                   ? QUANTISED_NONE
+                               : !strcmp(argv[3], "int8") ? QUANTISED_INT8
+                               : !strcmp(argv[3], "fp8")  ? QUANTISED_FP8
+                                                          : QUANTISED_NONE;
+    if (argc < 2 || argc > 4 || (argc == 4 && !type && strcmp(argv[3], "bf16"))) {
+        fprintf(stderr, "usage: big_student FOLDER [LAYERS [bf16|int8|fp8]]\n");
         return ERR_USAGE;
     }
-    int code = run(argv[1], argc > 2 ? atoi(argv[2]) : LAYERS);
+    int code = run(argv[1], argc > 2 ? atoi(argv[2]) : LAYERS, type);
     if (code) fprintf(stderr, "big_student: %s\n", error_text());
     return code;
 }

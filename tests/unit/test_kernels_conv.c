@@ -150,6 +150,22 @@ static void layouts(struct trial *t, const long *s) {
     ref_channels_first(val(back), val(z), s[0], s[1], s[2]);
 }
 
+/* Sizes: planes, H, W, top, left, h, w. What lies around the tile stays as it is. */
+static void tiles(struct trial *t, const long *s) {
+    const struct tile_place place = {s[0], s[1], s[2], s[3], s[4], s[5], s[6]};
+    long n = s[0] * s[5] * s[6];
+    struct buffer *whole = make(t, REAL, INPUT, s[0] * s[1] * s[2]), *tile = make(t, REAL, OUTPUT, n);
+    struct buffer *from = make(t, REAL, INPUT, n), *to = make(t, REAL, UPDATED, s[0] * s[1] * s[2]);
+    struct buffer *down = make(t, REAL, INPUT, s[5]), *along = make(t, REAL, INPUT, s[6]);
+    load(t);
+    tile_take(dev(tile), dev(whole), &place);
+    ref_tile_take(val(tile), val(whole), &place);
+    tile_blend(dev(to), dev(from), dev(down), dev(along), &place);
+    ref_tile_blend(val(to), val(from), val(down), val(along), &place);
+    ref_tile_blend(mag(to), mag(from), mag(down), mag(along), &place);
+    allow(to, 3);
+}
+
 /* Sizes: frames, size. Variants: colours in [-1, 1] and in [0, 1], beyond both by a quarter; 2: one is no number, 3:
    one is infinite. The oracle works in float too, so bytes are the same. Half of the numbers are where the byte
    changes. */
@@ -182,6 +198,9 @@ static const long channel_sizes[][CASE_SIZES] = {{1, 1, 1}, {7, 5, 2}, {33, 16, 
 static const long layout_sizes[][CASE_SIZES] = {{1, 1, 1}, {2, 3, 35}, {3, 48, 16}, {1, 16, 70}, {2, 33, 129}, {0}};
 static const long byte_sizes[][CASE_SIZES] = {{1, 1}, {3, 35}, {2, 64}, {5, 2056}, {0}};
 
+static const long tile_sizes[][CASE_SIZES] = {
+    {1, 1, 1, 0, 0, 1, 1}, {3, 7, 9, 2, 3, 5, 4}, {2, 33, 65, 0, 32, 33, 33}, {12, 16, 8, 8, 0, 8, 8}, {0}};
+
 static const struct kernel_case conv[] = {
     {"conv_forward", forward, 6, rows},
     {"conv_forward_real", forward_real, 2, rows},
@@ -192,6 +211,7 @@ static const struct kernel_case conv[] = {
     {"channel_mean, channel_repeat", channels, 1, channel_sizes},
     {"channels_last, channels_last_scaled, channels_first", layouts, 1, layout_sizes},
     {"pixels_to_bytes", bytes, 4, byte_sizes},
+    {"tile_take, tile_blend", tiles, 1, tile_sizes},
 };
 
 int main(void) { return RUN_CASES(conv); }

@@ -220,7 +220,7 @@ static void full_size(void **state) {
 
 static struct codec open_codec(int residual) {
     struct codec codec;
-    const struct codec_source source = {residual ? "wan22" : "wan21", path, ""};
+    const struct codec_source source = {residual ? "wan22" : "wan21", path, "", {0}};
     write_small(residual, 1, "", NULL, NULL);
     int code = codec_file_open(&codec, &source, HEIGHT, WIDTH);
     if (code) fail_msg("%s", error_text());
@@ -292,7 +292,7 @@ static void statistics(void **state) {
     plain = open_codec(1);
     assert_int_equal(vae_file_open(&w, path, &checksum), OK);
     for (int i = 0; i < Z; i++) w.net.config.mean[i] = (float)(i - 1), w.net.config.std[i] = (float)(1 << i);
-    assert_int_equal(codec_vae_open(&other, &w, HEIGHT, WIDTH), OK);
+    assert_int_equal(codec_vae_open(&other, &w, &(struct codec_tiles){0, 0}, HEIGHT, WIDTH), OK);
     int frame = 3 * HEIGHT * WIDTH, n = plain.h * plain.w;
     float *clip = clip_of(frame, 0.5), a[Z * 6], b[Z * 6],
           *back[2] = {malloc((size_t)frame * 4), malloc((size_t)frame * 4)};
@@ -313,7 +313,7 @@ static void statistics(void **state) {
 static void codec_faults(void **state) {
     (void)state;
     struct codec c = open_codec(1), other;
-    struct codec_source source = {"wan22", path, c.checksum};
+    struct codec_source source = {"wan22", path, c.checksum, {0}};
     assert_int_equal(codec_tensors(&c, NULL, 0), 0);
     assert_true(codec_is_external(c.name) && !codec_is_external("pca"));
     assert_true(c.weights[0] == '/');
@@ -326,12 +326,12 @@ static void codec_faults(void **state) {
     source.checksum = "00000000";
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_INPUT);
     expect_text("checksum");
-    source = (struct codec_source){"wan21", path, ""};
+    source = (struct codec_source){"wan21", path, "", {0}};
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_INPUT);
     expect_text("holds codec wan22, expected wan21");
-    source = (struct codec_source){"wan22", "", ""};
+    source = (struct codec_source){"wan22", "", "", {0}};
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_USAGE);
-    source = (struct codec_source){"vae9", path, ""};
+    source = (struct codec_source){"vae9", path, "", {0}};
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_INPUT);
     expect_text("not known here");
     assert_int_equal(codec_open(&other, "wan22", HEIGHT, WIDTH, NULL, 0), ERR_INPUT);

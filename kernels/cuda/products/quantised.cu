@@ -118,3 +118,5 @@ void linear_quantised_forward(elem *y, const uint8_t *x, const real *x_scale, co
     if (n <= 0 || dout <= 0) return;
     if (!scaled_inside(&l, type) && !by_library(l, type)) widened(l, type);
 }
+
+long quantised_room(enum quantised_type, long, long, long) { return 0; } /* what it takes is in the workspace */
