@@ -483,7 +483,7 @@ int puppet_draw(struct puppet *p, int frame, int height, int width, float *plana
         TRY(puppet_canvas_open(&p->canvas, height, width, &p->looks, &p->view));
         p->height = height, p->width = width;
     }
-    if (p->spoil & SPOIL_DRIFT) drift(p, frame);
+    if (p->spoil & PUPPET_SPOIL_DRIFT) drift(p, frame);
     puppet_canvas_draw(p->canvas, &p->truth[frame], planar);
-    return p->spoil & SPOIL_HANDS ? puppet_spoil_blur(planar, height, width, &p->truth[frame]) : OK;
+    return p->spoil & PUPPET_SPOIL_HANDS ? puppet_spoil_blur(planar, height, width, &p->truth[frame], &p->view) : OK;
 }

@@ -17,8 +17,8 @@ enum puppet_stream {
     PUPPET_VOICE,
     PUPPET_SCRIPT,
     PUPPET_MOTION,
-    PUPPET_DETAILS, /* of the hard world's persons */
-    PUPPET_SPOIL    /* of a spoiled set: which dialogues drift */
+    PUPPET_DETAILS, /* the hard world's persons: nails, stripes, irises */
+    PUPPET_SPOIL    /* which dialogues of a spoiled set drift */
 };                  /* the pass in the address of random numbers */
 struct puppet_dice puppet_dice(uint64_t seed, int identity, int utterance, enum puppet_stream stream);
 double puppet_roll(struct puppet_dice *dice, double low, double high); /* uniform in [low, high) */

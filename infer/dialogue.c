@@ -22,42 +22,63 @@ void dialogue_voice_mask(float *mask, const float *pcm, long frames) {
     for (long f = 0; f < frames; f++) mask[f] = voice_activity_push(&vad, pcm + f * AUDIO_SAMPLES_PER_FRAME);
 }
 
+/* A piece_giver of sound in memory. */
+static int give_piece(void *user, long frame, struct sound_piece *piece) {
+    const struct dialogue_sound *sound = user;
+    const long at = frame * AUDIO_SAMPLES_PER_FRAME;
+    *piece = (struct sound_piece){.agent = sound->agent + at,
+                                  .user = sound->user ? sound->user + at : NULL,
+                                  .talk = sound->talk ? sound->talk + frame : NULL,
+                                  .listen = sound->listen ? sound->listen + frame : NULL};
+    return OK;
+}
+
 int dialogue_stream(struct session *session, const float *reference, const struct dialogue_sound *sound,
                     frame_receiver take, void *user, struct stream_times *times) {
+    struct dialogue_sound copy = *sound;
+    return dialogue_stream_pieces(session, reference, sound->frames, give_piece, &copy, take, user, times);
+}
+
+/* Pushes the sound of frame *pushed, or ends the sound behind the last. */
+static int push_piece(struct session *session, long frames, piece_giver give, void *giver, long *pushed) {
+    struct sound_piece piece;
+    if (*pushed >= frames) {
+        session_end(session);
+        return OK;
+    }
+    TRY(give(giver, *pushed, &piece));
+    long taken = session_push(session, piece.agent, piece.user, AUDIO_SAMPLES_PER_FRAME, piece.talk, piece.listen);
+    if (taken == AUDIO_SAMPLES_PER_FRAME) ++*pushed;
+    return taken < 0 ? (int)-taken : OK;
+}
+
+static void add_times(struct stream_times *times, const double spent[2], int chunk, int first) {
+    times->network += spent[0];
+    times->codec += spent[1];
+    times->frames += chunk;
+    if (!first) return;
+    times->first += spent[0] + spent[1];
+    times->streams++;
+}
+
+int dialogue_stream_pieces(struct session *session, const float *reference, long frames, piece_giver give, void *giver,
+                           frame_receiver take, void *user, struct stream_times *times) {
     const struct student_description *d = session_student(session);
     size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
     int chunk = session_chunk_frames(session);
-    float *frames = malloc((size_t)chunk * picture * sizeof *frames);
-    if (!frames) return error_set(ERR_DEVICE, "out of memory for a chunk of frames");
+    float *made = malloc((size_t)chunk * picture * sizeof *made);
+    if (!made) return error_set(ERR_DEVICE, "out of memory for a chunk of frames");
     long pushed = 0, out = 1;
-    int code = session_begin(session, reference, (unsigned char *)frames); /* the reference's picture is not wanted */
-    while (!code && out < sound->frames) {
-        if (pushed < sound->frames) {
-            const long samples = AUDIO_SAMPLES_PER_FRAME;
-            const float *talk = sound->talk ? sound->talk + pushed : NULL;
-            const float *listen = sound->listen ? sound->listen + pushed : NULL;
-            const float *user_pcm = sound->user ? sound->user + pushed * samples : NULL;
-            long taken = session_push(session, sound->agent + pushed * samples, user_pcm, samples, talk, listen);
-            if (taken < 0) code = (int)-taken;
-            if (taken == samples) pushed++;
-        } else {
-            session_end(session);
-        }
+    int code = session_begin(session, reference, (unsigned char *)made); /* the reference's picture is not wanted */
+    while (!code && out < frames) {
+        code = push_piece(session, frames, give, giver, &pushed);
         if (code || !session_ready(session)) continue; /* once all sound is pushed, every chunk that begins is ready */
         double spent[2];
-        code = session_take_pixels(session, frames, spent);
-        if (times) {
-            times->network += spent[0];
-            times->codec += spent[1];
-            times->frames += chunk;
-            if (out == 1) {
-                times->first += spent[0] + spent[1];
-                times->streams++;
-            }
-        }
-        for (int i = 0; i < chunk && !code && out < sound->frames; i++, out++)
-            code = take(user, out, frames + (size_t)i * picture);
+        code = session_take_pixels(session, made, spent);
+        if (times) add_times(times, spent, chunk, out == 1);
+        for (int i = 0; i < chunk && !code && out < frames; i++, out++)
+            code = take(user, out, made + (size_t)i * picture);
     }
-    free(frames);
+    free(made);
     return code;
 }

@@ -99,8 +99,10 @@ endif
 KERNEL_TESTS := $(call tests_of,unit,test_kernels_*) $(BUILD)/tests/unit/test_device
 unit-tests: $(UNIT_TESTS) $(call tests_of,programs,*) $(BUILD)/tests/programs/mutations
 kernel-tests: $(KERNEL_TESTS) $(addprefix $(BUILD)/tests/unit/,test_recordings test_batch_feed)
-# What the build of the CUDA kernels for the host is for: those, and the collectives over a fake of NCCL.
-SHIM_TESTS := $(addprefix $(BUILD)/tests/unit/,test_comm test_sequence test_ranks) $(call tests_of,shim,test_*)
+# What the build of the CUDA kernels for the host is for: those, the collectives over a fake of NCCL, and weights that
+# are copied from pinned host memory beside the device's work.
+SHIM_TESTS := $(addprefix $(BUILD)/tests/unit/,test_comm test_sequence test_ranks test_streamed test_network_weights) \
+              $(call tests_of,shim,test_*)
 .PHONY: shim-tests
 shim-tests: kernel-tests $(SHIM_TESTS)
 ifeq ($(TYPE),double)

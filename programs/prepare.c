@@ -36,7 +36,7 @@ struct preparation {
     char stamp[STAMP_MAX];        /* the config and clips that the data set depends on, as text */
     struct prepare_prompts prompts;
     struct codec codec;
-    uint64_t codec_hash;                   /* of the tensors of a codec that another data set gave */
+    uint64_t codec_hash;                   /* hash of the tensors of a codec that another data set gave */
     int threads;                           /* threads of a worker, where codec or audio encoder use any */
     struct sound_encoder sound;            /* each worker loads the weights for itself */
     int *fit_clips, fit_count, fit_groups; /* clips that the codec is fitted to; groups of frames of each */

@@ -15,7 +15,8 @@
 #   RESULTS      folder of the rows' files, ROW-SEED.json; default RUN/ablations/results
 #   TEACHER_DATA config of a data set for the teacher, causal initialisation and distillation, in latents of
 #                DATA_CONFIG's codec, while refinement, the decoder and evaluation use DATA_CONFIG's; default: all do
-#   JOBS         rows that are trained side by side, each with its share of the threads; default: the cores, on a GPU 1
+#   JOBS         rows that are trained side by side, each with its share of the threads unless threads= says how many;
+#                default: the cores, on a GPU 1
 #   ROWS         another file of rows
 #   FIGURES      columns of the table, as ablation_table's columns=
 #   BIN          where the programs lie; default bin
@@ -273,7 +274,10 @@ group() { # group NUMBER...: runs these groups' jobs side by side
     side=$jobs
     [ "$count" -ge "$side" ] || side=$count
     threads=
-    [ -n "$gpu" ] || threads="threads=$(($(nproc) / side > 0 ? $(nproc) / side : 1))"
+    case "$gpu $common" in
+    ' '*' threads='*) ;; # the command says how many
+    ' '*) threads="threads=$(($(nproc) / side > 0 ? $(nproc) / side : 1))" ;;
+    esac
     shift
     xargs -P "$side" -I{} env ABLATION_JOB={} sh "$0" "$@" $threads <"$shared/group"
     [ $? -lt 124 ] || fail 130 "interrupted; the same command goes on"

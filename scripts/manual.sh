@@ -11,12 +11,14 @@ page() {
         function clean(text) {
             gsub(/\\/, "\\e", text)
             gsub(/-/, "\\-", text)
+            gsub(/,/, ",\\:", text) # a long list may be broken behind a comma
             return text ~ /^[.\047]/ ? "\\&" text : text
         }
         function say(text) {print clean(text)}
         function layout(on) {if (on != fixed) print (fixed = on) ? ".nf" : ".fi"}
         NR == 1 {
-            printf ".TH %s 1 \"\" \"streamavatar %s\" \"User Commands\"\n.SH NAME\n%s \\- %s\n",
+            # Lines end where they end (.ad l): some hold one long list, in which there is nothing to stretch.
+            printf ".TH %s 1 \"\" \"streamavatar %s\" \"User Commands\"\n.ad l\n.SH NAME\n%s \\- %s\n",
                 toupper(title), version, clean(title),
                 clean(substr($0, index($0, ": ") + 2))
             next

@@ -35,7 +35,9 @@ void print_clean(const char *text, const char *lines) {
         if (c == '\n' && lines) {
             putchar('\n');
             if (text[1]) fputs(lines, stdout);
-        } else
+        } else if (c == '\t' && lines)
+            fputs("  ", stdout);
+        else
             putchar(c < 32 || c == 127 ? '?' : c);
     }
 }

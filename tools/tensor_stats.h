@@ -12,8 +12,8 @@ void tensor_stats_add(struct tensor_stats *stats, const float *values, size_t co
 double tensor_stats_deviation(const struct tensor_stats *stats);
 /* Writes "[-1, 1], mean 0.01, deviation 0.5" and, where there are any, ", 3 not finite". */
 void tensor_stats_text(const struct tensor_stats *stats, char *text, size_t size);
-/* Prints text of a file to stdout. Control characters become '?'; newlines too where `lines` is NULL, else they stay
-   and are followed by `lines` (an indent). */
+/* Prints text of a file to stdout. Control characters become '?'. Where `lines` is not NULL newlines stay and are
+   followed by `lines` (an indent), and a tab becomes two spaces. */
 void print_clean(const char *text, const char *lines);
 
 #endif

@@ -3,8 +3,8 @@
    (q_former.h: learned queries read each frame's tokens). A frame's feature: the three results, concatenated ->
    LayerNorm -> Linear -> GELU, [dim]. Local branch: one logit for each frame 1..F-1, linear in its feature. Global
    branch: to each later frame's feature GELU(Linear(feature - reference's)) is added, what has changed since the
-   reference; the reference's feature attends to these sums -> LayerNorm -> one logit. (Averages of features alone, which
-   the attention gives, tell a drift up from one down, but not either from none.) Logits in real.
+   reference; the reference's feature attends to these sums -> LayerNorm -> one logit. (Attention averages features, and
+   an average alone tells a drift up from one down, but not either from none.) Logits in real.
    Frame 0 is the clean reference at t = 0. The trunk attends over all frames, so that in scope `clip` a frame's logit
    depends on the other frames and on the reference too. In scope `frame` the trunk sees every frame as a clip of its
    own, always at the same position, with that frame's sound: the local logits are those of an ordinary GAN of single

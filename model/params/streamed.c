@@ -93,7 +93,16 @@ int streamed_open(struct streamed *s) {
     return made ? OK : error_set(ERR_DEVICE, "weights: no stream for copies");
 }
 
+/* Waits for the copy that was begun for a pass to come: its memory, at both ends, is about to be freed. */
+static void wait_for_copies(const struct streamed *s) {
+    struct device_stream *work = device_stream_current();
+    device_stream_use(s->copies);
+    device_sync(); /* a failure shows in the passes, or was of no consequence */
+    device_stream_use(work);
+}
+
 void streamed_close(struct streamed *s) {
+    if (s->copies) wait_for_copies(s);
     for (int i = 0; i < s->buffers && s->copies; i++) {
         device_event_destroy(s->buffer[i].filled);
         device_event_destroy(s->buffer[i].left);
@@ -156,7 +165,8 @@ static const elem *streamed_acquire(void *of, int slice) {
     if (!s->away[slice]) return s->resident + s->place[slice];
     struct streamed_buffer *b = find(s, slice);
     if (!b && !(b = start(s, slice))) { /* another slice was expected, and both buffers are taken */
-        for (int i = 0; i < s->buffers; i++) s->buffer[i].pending = 0;
+        for (int i = 0; i < s->buffers; i++)
+            if (s->buffer[i].pending) s->buffer[i].pending = 0, s->buffer[i].slice = -1;
         b = start(s, slice);
     }
     if (!b) {

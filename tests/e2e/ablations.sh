@@ -11,7 +11,7 @@ small="height=16 width=16 patch=4 channels=16 frames=7 stride=24 audio_dim=16 te
 check "data" expect 0 prepare configs/demo_data.yaml out="$work/run/data.h5" $small
 toy="lora.rank=2 teacher.steps=3 ode_init.steps=2 ode_init.trajectories=4 distill.steps=2 distill.critic_warmup=1
     refine.steps=1 refine.head_warmup=1 evaluate.dialogues=2 evaluate.teacher_dialogues=1 evaluate.ablations=1
-    evaluate.seconds=20 light_decoder.steps=2"
+    evaluate.seconds=20 light_decoder.steps=2 threads=1"
 export SEEDS=1,2 JOBS=2
 ablate() { sh scripts/ablations.sh configs/tiny.yaml none "$work/run" "$@" $toy >"$log" 2>&1; }
 rows=$work/run/ablations table=$work/run/ablations/table.md
@@ -64,6 +64,8 @@ check "a file of other settings, and no run" ablate self_forcing full
 check "is trained again, and no other" [ "$(grep 'done in' "$log" | cut -d: -f1 | tr '\n' ' ')" \
     = "record 2 trunk 2 refine row full 2 " ]
 check "to the same figures" cmp "$table" "$work/first.md"
+check "with as many threads as the command says, though one job is alone" \
+    grep -q '^threads: 1$' "$rows/seed-2/refine/config.yaml"
 refused 3 'full-2.json: was made with other settings: values of the method' \
     "$BIN/ablation_row" configs/tiny.yaml "$row" last=refine seed=2
 check "files alone make the table" sh -c "RESULTS='$rows/results' sh scripts/ablations.sh configs/tiny.yaml none \

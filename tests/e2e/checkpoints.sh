@@ -100,7 +100,7 @@ check "an index that leaves its folder" refuses 3 "is not one of this folder" fo
 truncate -s -1 "$first/transformer/diffusion_pytorch_model.safetensors"
 check "a trunk cut short" refuses 3 "cut short" forward "$first/transformer" "$work/bare.safetensors" "$work/no.out"
 check "nothing is written" test ! -e "$work/no.out"
-check "an unknown type" refuses 2 "type: expected one of f32, bf16, f16, got" export $all run="$work/run" \
+check "an unknown type" refuses 2 "type: expected one of f32, bf16, f16, int8, fp8, got" export $all run="$work/run" \
     stage=teacher type=f8 out="$work/no"
 
 if [ -n "$PYTHON_ORACLE" ]; then

@@ -16,13 +16,14 @@ model.rope_theta_t=10000 model.rope_theta_hw=10000"
 "$BUILD/tests/programs/forward_input" "$work/in.safetensors" 2 16 3 4 6 5 8 16 || exit 1
 
 check "a network of some megabytes" expect 0 teacher $all run="$work/run" teacher.steps=1
-for form in "diffusers f32 0" "original bf16 4"; do
+# naming, type, MB of a shard, two budgets in MiB
+for form in "diffusers f32 0 12 17" "original bf16 4 12 17" "diffusers int8 0 5 6" "original fp8 4 5 6"; do
     set -- $form
     student="$work/$1-$2"
     check "export $form" expect 0 export $all run="$work/run" stage=teacher naming="$1" type="$2" shard_mb="$3" \
         out="$student"
     check "forward with all weights" expect 0 forward "$student" "$work/in.safetensors" "$work/all"
-    for mib in 12 17; do
+    for mib in $4 $5; do
         check "forward with $mib MiB" expect 0 forward "$student" "$work/in.safetensors" "$work/some" weights_mib="$mib"
         check "it says what is streamed" says "blocks are streamed from"
         check "the same bits" cmp "$work/all" "$work/some"
@@ -34,14 +35,16 @@ least=$(sed -n 's/.*at least \([0-9]*\),.*/\1/p' "$log")
 check "the least is enough" expect 0 forward "$student" "$work/in.safetensors" "$work/some" weights_mib="$least"
 check "less is not" expect 2 forward "$student" "$work/in.safetensors" "$work/none" weights_mib=$((least - 1))
 
-student="$work/diffusers-f32"
 sounds="reference=tests/inputs/picture.png audio=tests/inputs/sound.wav talk=always seconds=1 threads=2"
-"$BIN/stream" "$student" $sounds out=- >"$work/all" 2>"$log"
-check "stream" test -s "$work/all"
-check "it compares plan and peak" says "MiB planned; this process's peak"
-"$BIN/stream" "$student" $sounds out=- weights_mib="$least" >"$work/some" 2>"$log"
-check "stream with the least" cmp "$work/all" "$work/some"
-check "stream with too little" refuses 2 "at least" stream "$student" $sounds weights_mib=1
+for student in "$work/diffusers-int8" "$work/diffusers-f32"; do
+    "$BIN/stream" "$student" $sounds out=- >"$work/all" 2>"$log"
+    check "stream" test -s "$work/all"
+    check "it compares plan and peak" says "MiB planned; this process's peak"
+    check "stream with too little" refuses 2 "at least" stream "$student" $sounds weights_mib=1
+    least=$(sed -n 's/.*at least \([0-9]*\),.*/\1/p' "$log")
+    "$BIN/stream" "$student" $sounds out=- weights_mib="$least" >"$work/some" 2>"$log"
+    check "stream with the least" cmp "$work/all" "$work/some"
+done
 
 check "the plan of a stream" plan stream "$student"
 check "by purpose" grep -q '^KV cache .*MiB$' "$work/plan"

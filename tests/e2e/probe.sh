@@ -10,11 +10,11 @@ figure() { # figure FAULT BRANCH: the area under the curve in the report
     tr -d ' \n\t' <"$work/run/probe.json" | sed -E "s/.*\"$1\":.*\"$2\":\{\"area\":([0-9.e-]+).*/\1/"
 }
 
-"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 12 || exit 1
+"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 96 48 || exit 1
 check teacher expect 0 teacher $config
 
 learnt="refine.batch=4 refine.head_warmup=10 refine.discriminator.optimiser.lr=2e-3"
-learnt="$learnt refine.level.max=0.1 refine.r1=0 refine.r2=0 spoil=person updates=60"
+learnt="$learnt refine.level.max=0.1 refine.r1=0 refine.r2=0 spoil=person updates=120"
 check "the probe" expect 0 probe $config $learnt
 check "a table" grep -q '^person *clip *[0-9.]* ([0-9.]* to [0-9.]*)' "$work/out"
 area=$(figure person global)
@@ -33,6 +33,6 @@ check "no branch for clips there" grep -q '^person *frame .* - ' "$work/out"
 check "an unknown fault" refused 2 'there is no teeth' "$BIN/probe" $config spoil=hands,teeth
 check "an unknown scope" refused 2 'there is no all' "$BIN/probe" $config scope=all
 check "a region without an area" refused 2 'hands: expected' "$BIN/probe" $config hands='[0.5,0,0.5,1]'
-check "too few held-out clips" refused 3 '12 held-out clips' "$BIN/probe" $config refine.batch=16
+check "too few held-out clips" refused 3 '48 held-out clips' "$BIN/probe" $config refine.batch=64
 check "no teacher" refused 3 'teacher' "$BIN/probe" $config run="$work/none"
 finish

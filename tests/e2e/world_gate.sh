@@ -33,9 +33,9 @@ check "that is said" says 'puppet.spoil: expected hands'
 check "a folder's clips are not spoiled" prepares 2 out="$work/c.h5" source="$work" puppet.spoil=hands
 check "nothing was written" [ ! -e "$work/c.h5" ]
 
-# Eight dialogues of 64 s must lie 5 standard errors apart. Those of 26 s have larger errors, by the root of 64 / 26; so
-# 3.2 are asked of them.
-check "the hard world passes" expect 0 world_gate "$work/hard.h5" dialogues=8 seconds=26 separation=3.2
+# Fourteen dialogues of 64 s must lie 5 standard errors apart. Those of 26 s have larger errors, by the root of 64 / 26;
+# so 3.2 are asked of them.
+check "the hard world passes" expect 0 world_gate "$work/hard.h5" seconds=26 separation=3.2
 [ "$passed" -gt 0 ] && cp "$work/out" "$work/table"
 check "without a failure" sh -c '! grep -q FAILS "$0"' "$work/table"
 check "with every measure" [ "$(grep -c "  *[0-9.]*  *[0-9.]*  *[0-9.]*  *[0-9.]*$" "$work/table")" -ge 12 ]

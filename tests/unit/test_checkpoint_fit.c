@@ -23,7 +23,7 @@ static void lists_all_that_does_not_fit(void **state) {
     wan_header_open(&h, "BF16");
     wan_add_transformer(&h, "", &wide, 0);
     wan_add(&h, "", "blocks.1.extra.weight", "d", &small);
-    wan_add_shape(&h, "time_extra", "F8_E4M3", (long[]){2, 0});
+    wan_add_shape(&h, "time_extra", "F8_E5M2", (long[]){2, 0});
     assert_int_equal(wan_header_write(&h, in_folder("a.safetensors")), 0);
     CHECK(checkpoint_open(&c, folder));
     refuses(weights_check(&net.table, &c, WEIGHTS_ALL), "a.safetensors", "1002 tensors do not fit: ");
@@ -49,12 +49,12 @@ static void names_the_type_that_it_cannot_read(void **state) {
     struct dit net;
     struct checkpoint c;
     CHECK(dit_create(&net, &small_config, 0));
-    wan_header_open(&h, "F8_E4M3");
+    wan_header_open(&h, "F8_E5M2");
     wan_add_transformer(&h, "", &small, 0);
     assert_int_equal(wan_header_write(&h, in_folder("a.safetensors")), 0);
     CHECK(checkpoint_open(&c, folder));
     refuses(weights_check(&net.table, &c, WEIGHTS_ALL), "blocks.0-2.self_attn.q.weight",
-            "is of type F8_E4M3, expected F32, BF16 or F16");
+            "is of type F8_E5M2, expected F32, BF16 or F16");
     checkpoint_close(&c);
     dit_destroy(&net);
     folder_empty(folder);

@@ -624,10 +624,22 @@ static void shots_are_found(void **state) {
 }
 
 /* Windows tell which side of a cut they are of, and none has pictures of both: 9 frames each, every 4, of 40 and 25. */
+enum { FIRST = 40, SECOND = 25, BEFORE = (FIRST - 9) / 4 + 1, BEHIND = (SECOND - 9) / 4 + 1 };
+
+/* With first_reference latent 0 of every window is that of its shot's first window; all else is as it was. */
+static void expect_first_references(const struct prepare_config *c, const float *plain, const float *given) {
+    size_t row = piece_row_floats(c), latent = (size_t)(c->channels * (SIDE / c->patch) * (SIDE / c->patch));
+    for (size_t r = 0; r < BEFORE + BEHIND; r++) {
+        const float *first = plain + (r < BEFORE ? 0 : BEFORE) * row;
+        assert_memory_equal(given + r * row, first, latent * sizeof(float));
+        assert_memory_equal(given + r * row + latent, plain + r * row + latent, (row - latent) * sizeof(float));
+        if (r != 0 && r != BEFORE) assert_memory_not_equal(plain + r * row, first, latent * sizeof(float));
+    }
+}
+
 static void windows_know_their_shot(void **state) {
     (void)state;
-    enum { FIRST = 40, SECOND = 25, BEFORE = (FIRST - 9) / 4 + 1, BEHIND = (SECOND - 9) / 4 + 1 };
-    float frame[FRAME], *rows, pcm[AUDIO_SAMPLES_PER_FRAME] = {0};
+    float frame[FRAME], *rows, *given, pcm[AUDIO_SAMPLES_PER_FRAME] = {0};
     struct codec_fit fit = {SIDE, SIDE, 8, 16, 0.5, 1};
     struct prepare_config c;
     struct piece_head head;
@@ -648,6 +660,11 @@ static void windows_know_their_shot(void **state) {
     assert_int_equal(cut(&c, &codec, "two.mp4", &head, &rejected, &rows), OK);
     assert_int_equal(head.rows, BEFORE + BEHIND);
     for (int r = 0; r < head.rows; r++) assert_int_equal(shots[r], r >= BEFORE);
+    c.first_reference = 1;
+    assert_int_equal(cut(&c, &codec, "two.mp4", &head, &rejected, &given), OK);
+    assert_int_equal(head.rows, BEFORE + BEHIND);
+    expect_first_references(&c, rows, given);
+    free(given);
     free(rows);
     codec_close(&codec);
     unlink(path);

@@ -68,6 +68,37 @@ static void pictures_are_spoiled(void **state) {
     close_world(&w);
 }
 
+/* The sample's rows tell by their numbers whose sound a picture has. */
+static int is_heard(const struct loader_batch *batch, int b, int t, const float *sound) {
+    int at = b * SAMPLE_T + t;
+    return batch->talk[at] != 0 && batch->talk_audio[at * SAMPLE_D] == sound[t * SAMPLE_D];
+}
+
+/* Where the person changes no latent frame hears both, and the real clip is as silent there as the fake one. */
+static void each_frame_hears_one_person(void **state) {
+    (void)state;
+    struct world w;
+    open_world(&w);
+    CHECK(pair_maker_next(&w.maker, SPLIT_TRAIN, SPOIL_PERSON, 4));
+    for (int b = 0; b < PAIRS; b++) {
+        const struct loader_batch *r = &w.maker.batch[SIDE_REAL], *f = &w.maker.batch[SIDE_FAKE];
+        const float *own = r->talk_audio + b * SOUND;
+        int others = 0;
+        for (int i = 1; i < SAMPLE_F; i++) {
+            int heard[2] = {0};
+            for (int t = i > 1 ? (int)video_frames(i) - AUDIO_MARGIN : 0;
+                 t < video_frames(i + 1) + AUDIO_MARGIN && t < SAMPLE_T; t++)
+                if (f->talk[b * SAMPLE_T + t] != 0) heard[is_heard(f, b, t, own)]++;
+            assert_true(!heard[0] || !heard[1]);
+            others += heard[0] > 0;
+        }
+        assert_int_equal(others, 1); /* the sample's second half is one latent frame */
+        assert_memory_equal(r->talk + b * SAMPLE_T, f->talk + b * SAMPLE_T, SAMPLE_T * sizeof(float));
+        assert_true(r->talk[b * SAMPLE_T] == 1 && r->talk[b * SAMPLE_T + SAMPLE_T - 1] == 1);
+    }
+    close_world(&w);
+}
+
 /* Outside of its region a blur changes no bit. */
 static void hands_alone_are_blurred(void **state) {
     (void)state;
@@ -210,6 +241,7 @@ static void one_clip(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(pictures_are_spoiled),
+                                       cmocka_unit_test(each_frame_hears_one_person),
                                        cmocka_unit_test(hands_alone_are_blurred),
                                        cmocka_unit_test(others_are_whole),
                                        cmocka_unit_test(sound_is_late),

@@ -8,7 +8,7 @@
 #include "data/dataset.h"
 
 static int world_named(const char *name, enum puppet_world *world) {
-    *world = PUPPET_PLAIN; /* of sets without the note */
+    *world = PUPPET_PLAIN; /* sets without the note are of the plain world */
     for (int w = 0; puppet_worlds[w]; w++)
         if (!strcmp(name, puppet_worlds[w])) *world = (enum puppet_world)w;
     return !*name || !strcmp(name, puppet_worlds[*world]);

@@ -13,12 +13,14 @@ enum { DRAWS = 8, POPULATION = 64, FAR = 1000 };
 
 struct gate {
     const struct gate_settings *settings;
+    int index;                   /* the dialogue's */
     struct trial trial;          /* its puppet is draw 0 */
     struct puppet *draws[DRAWS]; /* draw 0 is the trial's */
     struct puppet_canvas *canvas;
     struct puppet_looks looks[GATE_SOURCES];
     struct codec *codec;
     struct hard_trial hard;
+    int strangers; /* number of those whose details GATE_STRANGER has shown */
     struct latent_history latents[GATE_TWIN + 1];
     float *group, *other, *latent; /* pictures of a latent frame, one more picture, and that latent */
     void (*beat)(void *);
@@ -41,16 +43,27 @@ static void mean_details(struct puppet_looks *looks, uint64_t seed) {
         *to[k] = (struct puppet_colour){sum[k][0] / POPULATION, sum[k][1] / POPULATION, sum[k][2] / POPULATION};
 }
 
-static void dress_sources(struct gate *g, int person) {
-    const struct puppet_looks *own = puppet_person(g->trial.puppet);
-    struct puppet_looks stranger = *own;
-    for (int s = 0; s < GATE_SOURCES; s++) g->looks[s] = *own;
-    puppet_dye(&g->looks[GATE_SPOILED], DYE);
-    if (!own->detailed) return;
-    mean_details(&g->looks[GATE_POPULATION], g->settings->seed);
-    puppet_details(&stranger, g->settings->seed, person + FAR);
+/* Gives GATE_STRANGER the details of one more person. */
+static void next_stranger(struct gate *g) {
+    struct puppet_looks stranger = *puppet_person(g->trial.puppet);
+    if (!stranger.detailed) return;
+    puppet_details(&stranger, g->settings->seed, g->settings->first + FAR * (g->index + 1) + g->strangers++);
     g->looks[GATE_STRANGER].nails = stranger.nails;
     g->looks[GATE_STRANGER].iris = stranger.iris;
+}
+
+static void dress_sources(struct gate *g) {
+    const struct puppet_looks *own = puppet_person(g->trial.puppet);
+    for (int s = 0; s < GATE_SOURCES; s++) g->looks[s] = *own;
+    puppet_dye(&g->looks[GATE_SPOILED], DYE);
+    if (own->detailed) mean_details(&g->looks[GATE_POPULATION], g->settings->seed);
+    next_stranger(g);
+}
+
+/* 1 at the first picture of a return (hard_world.h). */
+static int returns_at(const struct gate *g, int f) {
+    const int back = HARD_HANDS_BACK | HARD_EYES_BACK;
+    return g->hard.moments[f] & ~(f ? g->hard.moments[f - 1] : 0) & back;
 }
 
 static struct puppet_pose mean_pose(const struct gate *g, int f) {
@@ -83,6 +96,7 @@ static void draw(struct gate *g, enum gate_source source, int f, float *picture)
     struct puppet_pose pose = of[f];
     if (source == GATE_MEAN) pose = mean_pose(g, f);
     if (source == GATE_SPOILED) pose = restless_pose(g, f);
+    if (source == GATE_STRANGER && returns_at(g, f)) next_stranger(g);
     puppet_canvas_dress(g->canvas, &g->looks[source]);
     puppet_canvas_draw(g->canvas, &pose, picture);
     if (source != GATE_GHOSTS) return;
@@ -115,7 +129,7 @@ static const int wanted[GATE_SOURCES] = {[GATE_COPY] = HARD_ALL,
 static int is_wanted(const struct gate *g, enum gate_source source, int first) {
     int bits = 0;
     for (int i = 0; i < FRAMES_PER_LATENT; i++) bits |= g->hard.moments[first + i];
-    if (source == GATE_SPOILED && first % 32 == 1) return 1; /* of its talk a sample is enough */
+    if (source == GATE_SPOILED && first % 32 == 1) return 1; /* a sample of its talk is enough */
     return source <= GATE_TWIN || (bits & wanted[source]) || !codec_linear(g->codec).size;
 }
 
@@ -168,13 +182,13 @@ static void add_spreads(struct gate *g, struct gate_result *result) {
 static int open_gate(struct gate *g, int index) {
     const struct gate_settings *s = g->settings;
     const struct picture_view plain = {0};
-    int person = s->first + index, height = g->codec->height, width = g->codec->width;
+    int height = g->codec->height, width = g->codec->width;
     TRY(trial_open_world(&g->trial, s->world, s->seed, s->first, index, s->seconds, height, width));
     latent_grid(&g->trial.grid, g->codec, &g->trial.marks);
     g->draws[0] = g->trial.puppet;
     for (int d = 1; d < DRAWS; d++) TRY(puppet_open_draw(&g->draws[d], g->trial.puppet, d));
     TRY(hard_trial_open(&g->hard, g->trial.puppet, g->trial.reference, &g->trial.marks, height, width));
-    dress_sources(g, person);
+    dress_sources(g);
     size_t size = 3 * (size_t)height * (size_t)width;
     g->group = malloc(FRAMES_PER_LATENT * size * sizeof *g->group);
     g->other = malloc(size * sizeof *g->other);
@@ -196,7 +210,7 @@ static void close_gate(struct gate *g) {
 
 int gate_dialogue(const struct gate_settings *settings, int index, struct codec *codec, struct gate_result *result,
                   void (*beat)(void *), void *user) {
-    struct gate gate = {.settings = settings, .codec = codec, .beat = beat, .user = user};
+    struct gate gate = {.settings = settings, .index = index, .codec = codec, .beat = beat, .user = user};
     memset(result, 0, sizeof *result);
     int code = open_gate(&gate, index);
     for (int s = 0; s < GATE_SOURCES && !code; s++) code = run_source(&gate, (enum gate_source)s, result);

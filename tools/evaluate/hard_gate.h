@@ -15,7 +15,7 @@ enum gate_source {
     GATE_ORACLE,
     GATE_TWIN,
     GATE_POPULATION, /* nails and irises in the mean colours of all persons */
-    GATE_STRANGER,   /* nails and irises of another person */
+    GATE_STRANGER,   /* nails and irises of another person at each return, as a sampler without memory has them */
     GATE_GHOSTS,     /* oracle and twin, half and half */
     GATE_MEAN,       /* the mean pose of several draws, as a regression gives it; the same from every seed */
     GATE_SPOILED,    /* hues turned by 40 degrees; mouth that moves while idle, and neither blinks nor sway there */

@@ -133,6 +133,37 @@ static float luminance_at(const struct clip *clip, const float *frame, int y, in
     return 0.299f * frame[at] + 0.587f * frame[at + plane] + 0.114f * frame[at + 2 * plane];
 }
 
+double measure_contrast(const struct clip *clip) {
+    double sum = 0, squares = 0, pixels = (double)clip->height * clip->width;
+    for (int y = 0; y < clip->height; y++)
+        for (int x = 0; x < clip->width; x++) {
+            double value = luminance_at(clip, clip->frames, y, x);
+            sum += value, squares += value * value;
+        }
+    return sqrt(fmax(0, squares / pixels - sum / pixels * (sum / pixels)));
+}
+
+/* A pixel's two coordinates in the plane of chroma. */
+static void chroma_at(const float *frame, size_t plane, size_t at, double chroma[2]) {
+    double r = frame[at], g = frame[at + plane], b = frame[at + 2 * plane];
+    chroma[0] = (2 * r - g - b) / sqrt(6.0);
+    chroma[1] = (g - b) / sqrt(2.0);
+}
+
+double measure_chroma(const struct clip *clip, const float *reference, double turn[2]) {
+    size_t plane = (size_t)clip->height * (size_t)clip->width;
+    double squares = 0, own[2], of[2];
+    turn[0] = turn[1] = 0;
+    for (size_t at = 0; at < plane; at++) {
+        chroma_at(clip->frames, plane, at, own);
+        chroma_at(reference, plane, at, of);
+        squares += own[0] * own[0] + own[1] * own[1];
+        turn[0] += own[0] * of[0] + own[1] * of[1];
+        turn[1] += own[1] * of[0] - own[0] * of[1];
+    }
+    return sqrt(squares / (double)plane);
+}
+
 /* Makes a histogram of a frame's gradient magnitudes; a cell is 1/GRADIENT_CELLS of the largest possible. */
 enum { GRADIENT_CELLS = 8192 };
 #define GRADIENT_MAX 2.83f

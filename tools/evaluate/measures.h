@@ -80,6 +80,13 @@ double measure_identity_psnr(const struct clip *clip, const float *reference, co
 /* The mean over frames of the largest 3 % of a frame's luminance gradients; of the flattest half of them. */
 double measure_sharpness(const struct clip *clip);
 double measure_flat_noise(const struct clip *clip);
+/* The deviation of one frame's luminance over its pixels. */
+double measure_contrast(const struct clip *clip);
+/* Compares one frame's colours with those of a reference, [3, H, W], both taken along the axis of greys (1, 1, 1) onto
+   the plane of chroma. Returns the root mean square of the frame's chroma. turn: the sums over pixels of both chromas'
+   products as complex numbers, (frame) x (conjugate of the reference). Their angle is the rotation about the axis of
+   greys that brings the reference's hues nearest to the frame's, by least squares. Frames' sums may be added up. */
+double measure_chroma(const struct clip *clip, const float *reference, double turn[2]);
 
 /* One frame's mean absolute change of luminance since the frame before, [3, H, W], in the wall beside the head, where
    nothing moves. */

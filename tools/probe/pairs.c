@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/media_rates.h"
 #include "base/philox.h"
 
 enum { SOUND_LATE = 8 }; /* frames */
@@ -156,7 +157,18 @@ static struct pictures pictures_of(const struct pair_maker *m, int i) {
     return (struct pictures){m->pixels[i], s->T, s->pixel_height, s->pixel_width};
 }
 
-/* The fake goes on with pictures and sound of the other row, from a latent frame in the middle on. */
+/* Takes the sound from pictures [from, to) of both clips of pair b; what lies outside of them is left out. */
+static void silence(struct pair_maker *m, int b, int from, int to) {
+    int T = dataset_shape(m->set)->T;
+    if (from < 0) from = 0;
+    if (to > T) to = T;
+    for (int s = 0; s < SIDES; s++)
+        for (int t = from; t < to; t++) m->batch[s].talk[b * T + t] = m->batch[s].listen[b * T + t] = 0;
+}
+
+/* The fake goes on with pictures and sound of the other row, from a latent frame in the middle on. Latent frames hear
+   AUDIO_MARGIN pictures before and after their own, so that about the change two of them would hear both persons, which
+   no real frame does. Both clips are silent there. */
 static void change_person(struct pair_maker *m, int b) {
     struct sizes z = sizes_of(m->set);
     const struct dataset_shape *shape = dataset_shape(m->set);
@@ -169,6 +181,7 @@ static void change_person(struct pair_maker *m, int b) {
     memcpy(to->listen_audio + at * z.features + from * D, row->audio + last + from * D, left * D * sizeof(float));
     memcpy(to->talk + at * z.mask + from, row->talk + from, left * sizeof(float));
     memcpy(to->listen + at * z.mask + from, row->listen + from, left * sizeof(float));
+    silence(m, b, (int)from - AUDIO_MARGIN, (int)from + AUDIO_MARGIN);
 }
 
 /* Turns the hues of the pictures; real: all by the angle at which the fake begins. */
@@ -191,14 +204,13 @@ static void delay(float *rows, size_t width, size_t count) {
 
 static void shift_sound(struct pair_maker *m, int b) {
     struct sizes z = sizes_of(m->set);
-    size_t D = (size_t)dataset_shape(m->set)->D, at = (size_t)b, none = SOUND_LATE < z.mask ? SOUND_LATE : z.mask;
-    struct loader_batch *fake = &m->batch[SIDE_FAKE], *true_one = &m->batch[SIDE_REAL];
+    size_t D = (size_t)dataset_shape(m->set)->D, at = (size_t)b;
+    struct loader_batch *fake = &m->batch[SIDE_FAKE];
     delay(fake->talk_audio + at * z.features, D, z.mask);
     delay(fake->listen_audio + at * z.features, D, z.mask);
     delay(fake->talk + at * z.mask, 1, z.mask);
     delay(fake->listen + at * z.mask, 1, z.mask);
-    memset(true_one->talk + at * z.mask, 0, none * sizeof(float));
-    memset(true_one->listen + at * z.mask, 0, none * sizeof(float));
+    silence(m, b, 0, SOUND_LATE);
 }
 
 /* ---- pairs ---- */

@@ -3,7 +3,8 @@
    of such pairs, so that encoding them once more tells nothing; they are the set's true pictures, or what the codec
    decodes where the set has none. Host memory.
      hands, noise  one clip; the fake's pictures are spoiled
-     person        the fake goes on, in its second half, with pictures and sound of another person's clip
+     person        the fake goes on, in its second half, with pictures and sound of another person's clip; in both clips
+                   the two pictures on either side of the change have no sound, which two latent frames would share
      hue           the real clip's hues are all turned by one angle; the fake's begin there and drift evenly
      sound         one clip; the fake's sound is 8 frames late, and the first 8 frames of both have none
      none          the fake is another person's clip with its own reference and sound

@@ -2,11 +2,10 @@
 #include "tools/probe/spoil.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/normal.h"
+#include "data/blur.h"
 
 const char *const spoil_names[SPOILS + 1] = {"hands", "noise", "person", "hue", "sound", "none", NULL};
 
@@ -14,52 +13,13 @@ static float *plane(const struct pictures *p, int picture, int colour) {
     return p->at + (size_t)(3 * picture + colour) * (size_t)p->height * (size_t)p->width;
 }
 
-static int within(int at, int count) { return at < 0 ? 0 : at < count ? at : count - 1; }
-
 /* ---- blur ---- */
 
-enum { REACH_MAX = 64 };
-struct kernel {
-    int reach;
-    float weight[2 * REACH_MAX + 1];
-};
-
-static struct kernel gaussian(double deviation) {
-    struct kernel k = {.reach = (int)ceil(3 * deviation)};
-    double sum = 0;
-    if (k.reach > REACH_MAX) k.reach = REACH_MAX;
-    for (int i = -k.reach; i <= k.reach; i++) sum += exp(-0.5 * i * i / (deviation * deviation));
-    for (int i = -k.reach; i <= k.reach; i++)
-        k.weight[i + k.reach] = (float)(exp(-0.5 * i * i / (deviation * deviation)) / sum);
-    return k;
-}
-
-/* Blurs a plane along rows (dx 1) or columns (dy 1); beyond an edge lies its nearest pixel. */
-static void blur_along(float *to, const float *from, int height, int width, const struct kernel *k, int dx, int dy) {
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            float sum = 0;
-            for (int i = -k->reach; i <= k->reach; i++)
-                sum += k->weight[i + k->reach] * from[within(y + i * dy, height) * width + within(x + i * dx, width)];
-            to[y * width + x] = sum;
-        }
-}
-
 int spoil_blur(const struct pictures *p, const struct spoil_box *box) {
-    const struct kernel k = gaussian(fmax(0.019 * p->height, 0.5));
-    size_t size = (size_t)p->height * (size_t)p->width;
-    float *rows = malloc(2 * size * sizeof *rows), *whole = rows ? rows + size : NULL;
-    if (!rows) return error_set(ERR_DEVICE, "out of memory for a blur");
-    int x0 = (int)lround(box->left * p->width), x1 = (int)lround(box->right * p->width),
-        y0 = (int)lround(box->top * p->height), y1 = (int)lround(box->bottom * p->height);
-    for (int i = 3; i < 3 * p->count; i++) {
-        float *pixels = plane(p, i / 3, i % 3);
-        blur_along(rows, pixels, p->height, p->width, &k, 1, 0);
-        blur_along(whole, rows, p->height, p->width, &k, 0, 1);
-        for (int y = y0; y < y1; y++)
-            memcpy(pixels + y * p->width + x0, whole + y * p->width + x0, sizeof(float) * (size_t)(x1 - x0));
-    }
-    free(rows);
+    const struct blur_box pixels = {(int)lround(box->left * p->width), (int)lround(box->top * p->height),
+                                    (int)lround(box->right * p->width), (int)lround(box->bottom * p->height)};
+    for (int i = 1; i < p->count; i++)
+        TRY(blur_boxes(plane(p, i, 0), p->height, p->width, fmax(0.019 * p->height, 0.5), &pixels, 1));
     return OK;
 }
 

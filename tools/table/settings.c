@@ -9,10 +9,10 @@
 #include "train/config/run_config.h"
 
 /* Keys that change no figure: whole keys, sections ("comm.") and the last parts of keys of stages (".keep"). */
-static const char *const idle[] = {"run",           "data",       "data_changed",     "codec_weights", "decoder",
-                                   "seed",          "threads",    "samples",          "comm.",         "shard.",
-                                   "workspace_mib", ".log_every", ".sample_every",    ".save_every",   ".keep",
-                                   ".keep_every",   ".recompute", "faults.checkpoint"};
+static const char *const idle[] = {"run",    "data",          "data_changed",  "codec_weights",    "decoder",
+                                   "seed",   "threads",       "threads_adapt", "samples",          "comm.",
+                                   "shard.", "workspace_mib", ".log_every",    ".sample_every",    ".save_every",
+                                   ".keep",  ".keep_every",   ".recompute",    "faults.checkpoint"};
 static const char *const idle_of_data[] = {"out", "workers", "patience", "codec_weights", "codec_from"};
 
 static int is_in(const char *const *list, size_t count, const char *key) {
