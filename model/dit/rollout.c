@@ -192,6 +192,8 @@ struct term {
 };
 enum { TERMS_MAX = 3, MUTE_ALL = (1 << AUDIO_STREAMS) - 1 };
 
+int rollout_guided_passes(double talk, double listen) { return 1 + (talk != 1) + (talk != listen); }
+
 /* Lists the passes of a step, the one that hears everybody last, so that what it writes stays in the cache. */
 static int list_terms(const struct rollout *r, struct term *terms) {
     double talk = r->guidance[AUDIO_TALK], listen = r->guidance[AUDIO_LISTEN];

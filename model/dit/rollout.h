@@ -90,6 +90,7 @@ struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: n
    v with a weight other than 0 costs a pass. The cache keeps keys and values of the pass that hears both. Streams alone
    (rollout_layout_stream) can do it. */
 void rollout_guide(struct rollout *r, double talk, double listen);
+int rollout_guided_passes(double talk, double listen); /* passes that a step takes then */
 /* Sets the number of samples of the clips that follow, at most the number laid out. */
 void rollout_batch(struct rollout *r, int batch);
 /* Makes chunk 1 the next one, also before rollout_begin (so that rollout_next_frame is right for the next clip). */

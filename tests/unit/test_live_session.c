@@ -113,7 +113,7 @@ static void speak(struct live *l, uint32_t turn, long samples) {
 }
 
 static void tell(struct live *l, enum message_type type, uint32_t turn) {
-    const struct message m = {.type = type, .turn = turn};
+    struct message m = {.type = type, .turn = turn};
     const char *error;
     CHECK(live_message(l, &m, &error));
 }
