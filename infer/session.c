@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/philox.h"
 #include "infer/sound_queue.h"
 #include "kernels/device.h"
@@ -17,6 +18,7 @@ enum { QUEUE_CHUNKS = 2 };
 
 /* A reference that has been changed while streaming, in host memory, until its first chunk is decoded. */
 struct look {
+    uint64_t hash; /* of the picture */
     float *latent; /* as encoded, behind the picture in one piece of memory */
     float picture[];
 };
@@ -33,8 +35,10 @@ struct session {
     elem *text;                        /* device: the prompt, where it is not the student's own */
     struct rollout_noise noise;
     struct rollout_condition condition;
-    float *encoded;  /* host: the reference's latent frame */
-    real *reference; /* device */
+    float *encoded;                    /* host: the reference's latent frame */
+    real *reference;                   /* device */
+    elem *first_window[AUDIO_STREAMS]; /* device: the sound that the reference heard as the stream began */
+    uint64_t shown;                    /* hash of the present reference's picture */
 };
 
 int session_find_prompt(const struct session *s, const char *prompt, float *text) {
@@ -53,6 +57,8 @@ static int layout(struct session *s) {
     const struct dit_config *c = &session_student(s)->dit;
     s->reference = ARENA_TAKE(&s->buffers, "reference", real, shared_student_latent_size(s->shared));
     s->text = ARENA_TAKE(&s->buffers, "prompt of a session", elem, c->text_len * c->text_dim);
+    for (int k = 0; k < AUDIO_STREAMS; k++)
+        s->first_window[k] = ARENA_TAKE(&s->buffers, "reference's sound", elem, AUDIO_WINDOW * c->audio_dim);
     return OK;
 }
 
@@ -165,6 +171,14 @@ static int codec_gave(int count, int expected) {
 
 static struct codec *decoder_of(struct session *s) { return s->alone ? &s->shared->student.codec : &s->codec; }
 
+static size_t picture_size(const struct session *s) {
+    return 3 * (size_t)session_student(s)->pixel_height * (size_t)session_student(s)->pixel_width;
+}
+
+static uint64_t hash_of(const struct session *s, const float *picture) {
+    return hash_bytes(HASH_START, picture, picture_size(s) * sizeof *picture);
+}
+
 /* Encodes with the student's codec also where sessions share it: its encoder keeps nothing from one call to the
    next. */
 int session_begin(struct session *s, const float *reference, unsigned char *first) {
@@ -172,6 +186,7 @@ int session_begin(struct session *s, const float *reference, unsigned char *firs
     sound_queue_reset(&s->sound);
     s->begun = 0;
     forget_looks(s);
+    s->shown = hash_of(s, reference);
     rollout_rewind(&s->rollout);
     codec_encode_reset(encoder);
     codec_decode_begin(decoder, reference);
@@ -188,10 +203,14 @@ int session_set_reference(struct session *s, const float *reference) {
     if (d->rollout.causal.sink < 1)
         return error_set(ERR_USAGE, "the reference cannot be changed: without a sink the network does not keep it");
     struct codec *encoder = &s->shared->student.codec;
-    size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    size_t numbers = picture + (size_t)shared_student_latent_size(s->shared);
+    free(s->next);
+    s->next = NULL;
+    uint64_t hash = hash_of(s, reference);
+    if (hash == s->shown) return OK; /* the decoder's past need not be lost for it */
+    size_t picture = picture_size(s), numbers = picture + (size_t)shared_student_latent_size(s->shared);
     struct look *look = malloc(sizeof *look + numbers * sizeof *look->picture);
     if (!look) return error_set(ERR_DEVICE, "out of memory for a reference");
+    look->hash = hash;
     look->latent = look->picture + picture;
     memcpy(look->picture, reference, picture * sizeof *reference);
     codec_encode_reset(encoder);
@@ -200,7 +219,6 @@ int session_set_reference(struct session *s, const float *reference) {
         free(look);
         return code;
     }
-    free(s->next);
     s->next = look;
     return OK;
 }
@@ -240,15 +258,13 @@ int session_ready(const struct session *s) {
     return sound_queue_known(&s->sound) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
 }
 
-/* Makes the windows of latent frames first .. first+count-1 of a clip that begins at the stream's latent frame `origin`,
-   from the queues; beyond what is known the last frame is repeated, before the clip's beginning the first. */
-static void make_windows(struct session *s, long first, int count, long origin) {
+/* Makes the windows of latent frames first .. first+count-1 from the queues; beyond what is known the last frame is
+   repeated. */
+static void make_windows(struct session *s, long first, int count) {
     struct shared_student *h = s->shared;
     int dim = session_student(s)->dit.audio_dim;
-    long zero = FRAMES_PER_LATENT * origin; /* the clip's first video frame */
-    long begin = zero + video_frames(first) - AUDIO_MARGIN, end = begin + shared_student_chunk_reach(h),
+    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + shared_student_chunk_reach(h),
          known = sound_queue_known(&s->sound);
-    if (begin < zero) begin = zero;
     if (begin < s->sound.start) begin = s->sound.start;
     if (end > known) end = known;
     if (end <= begin) begin = end - 1;
@@ -260,28 +276,36 @@ static void make_windows(struct session *s, long first, int count, long origin) 
         }
         transfer_to_real(h->features, sound_queue_features(&s->sound, k, begin), T * dim);
         transfer_to_real(h->mask, sound_queue_mask(&s->sound, k, begin), T);
-        audio_windows(h->window[k], h->features, h->mask, 1, T, dim, first, count, begin - zero);
+        audio_windows(h->window[k], h->features, h->mask, 1, T, dim, first, count, begin);
     }
     s->condition.window_first = (int)first;
 }
 
+static size_t window_bytes(const struct session *s) {
+    return (size_t)(AUDIO_WINDOW * session_student(s)->dit.audio_dim) * sizeof(elem);
+}
+
 /* Runs the reference through the network, with the first chunk's sound, as in training. */
 static int begin_rollout(struct session *s) {
-    make_windows(s, 0, 1, 0);
+    make_windows(s, 0, 1);
+    for (int k = 0; k < AUDIO_STREAMS; k++) mem_copy(s->first_window[k], s->shared->window[k], window_bytes(s));
     s->begun = 1;
     return rollout_begin(&s->rollout, &s->shared->student.params, s->reference, shared_student_latent_size(s->shared),
                          &s->condition);
 }
 
-/* Puts the next reference in the old one's place, with the sound of a clip that begins at the frame before the chunk. */
+/* Puts the next reference in the old one's place, with the sound that the old one heard: it is there as if the stream
+   had begun with it. */
 static int change_reference(struct session *s, int slot) {
     long size = shared_student_latent_size(s->shared);
     transfer_to_real(s->reference, s->next->latent, size);
     free(s->shows[slot]);
     s->shows[slot] = s->next;
+    s->shown = s->next->hash;
     s->next = NULL;
     if (!s->begun) return OK;
-    make_windows(s, 0, 1, rollout_next_frame(&s->rollout) - 1);
+    for (int k = 0; k < AUDIO_STREAMS; k++) mem_copy(s->shared->window[k], s->first_window[k], window_bytes(s));
+    s->condition.window_first = 0;
     return rollout_change_reference(&s->rollout, &s->shared->student.params, s->reference, size, &s->condition);
 }
 
@@ -297,7 +321,7 @@ int session_generate(struct session *s, int slot) {
     if (s->next) TRY(change_reference(s, slot));
     use_text(s);
     if (!s->begun) TRY(begin_rollout(s));
-    make_windows(s, rollout_next_frame(&s->rollout), config->causal.chunk, 0);
+    make_windows(s, rollout_next_frame(&s->rollout), config->causal.chunk);
     TRY(rollout_chunk(&s->rollout, &s->shared->student.params, &s->condition, &s->noise, config->steps - 1,
                       s->shared->slot[slot], config->causal.chunk * shared_student_latent_size(s->shared), NULL, 0));
     TRY(device_sync());

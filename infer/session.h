@@ -38,9 +38,10 @@ int session_begin(struct session *session, const float *reference, unsigned char
    time between chunks, also before the first one. The same changes before the same chunks give the same frames.
 
    Reference: the look changes without a restart; no frame is added. The picture is encoded and run like a first one;
-   its keys and values take the place of the old reference's in the sink, at position 0, and the rest of the cache stays
-   as it is, so that the motion goes on (docs/design.md, section 7, has what was tried). The decoder begins anew with
-   the new picture, which is not shown itself. Nothing may be between network and decoder (pipeline_finish). Host memory
+   its keys and values take the place of the old reference's in the sink, at position 0, as if the stream had begun with
+   it, and the rest of the cache stays, so that the motion goes on (docs/design.md, section 7, has what was tried). The
+   decoder begins anew with the new picture, which is not shown itself. The picture that is there already changes no
+   bit. Nothing may be between network and decoder (pipeline_finish). Host memory
    of a picture and a latent is held until that chunk is decoded. ERR_USAGE: the student has no sink.
    Prompt: text [text_len, text_dim], host; the cache keeps the past as it was.
    Guidance: how strongly the agent's and the user's sound act, as rollout_guide defines it; 1 and 1: as trained. Another
