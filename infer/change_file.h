@@ -13,7 +13,7 @@ enum change_what { CHANGE_REFERENCE, CHANGE_PROMPT, CHANGE_TALK, CHANGE_LISTEN, 
 struct change {
     double time;
     enum change_what what;
-    double strength; /* of talk and listen */
+    double strength; /* value with talk and listen */
     char *text;      /* path or prompt; NULL with talk and listen */
 };
 enum { CHANGES_MAX = 1000 };

@@ -18,7 +18,7 @@ enum { QUEUE_CHUNKS = 2 };
 
 /* A reference that has been changed while streaming, in host memory, until its first chunk is decoded. */
 struct look {
-    uint64_t hash; /* of the picture */
+    uint64_t hash; /* the picture's */
     float *latent; /* as encoded, behind the picture in one piece of memory */
     float picture[];
 };

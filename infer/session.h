@@ -34,8 +34,8 @@ void session_seed(struct session *session, uint64_t seed);
    reference as the codec encodes and decodes it, in 8 bits like all that a session shows. */
 int session_begin(struct session *session, const float *reference, unsigned char *first);
 
-/* Changes while streaming. Each takes effect with the chunk that is generated next, and stays; the calls may come at any
-   time between chunks, also before the first one. The same changes before the same chunks give the same frames.
+/* Changes while streaming. Each takes effect with the chunk that is generated next, and stays; the calls may come at
+   any time between chunks, also before the first one. The same changes before the same chunks give the same frames.
 
    Reference: the look changes without a restart; no frame is added. The picture is encoded and run like a first one;
    its keys and values take the place of the old reference's in the sink, at position 0, as if the stream had begun with
@@ -44,7 +44,8 @@ int session_begin(struct session *session, const float *reference, unsigned char
    bit. Nothing may be between network and decoder (pipeline_finish). Host memory
    of a picture and a latent is held until that chunk is decoded. ERR_USAGE: the student has no sink.
    Prompt: text [text_len, text_dim], host; the cache keeps the past as it was.
-   Guidance: how strongly the agent's and the user's sound act, as rollout_guide defines it; 1 and 1: as trained. Another
+   Guidance: how strongly the agent's and the user's sound act, as rollout_guide defines it; 1 and 1: as trained.
+   Another
    strength than 1 takes one or two more passes a step, and so up to three times as long. ERR_INPUT: outside 0 to
    SESSION_GUIDANCE_MAX. */
 enum { SESSION_GUIDANCE_MAX = 5 };

@@ -5,8 +5,9 @@
                device thread (live_work.c)       queues -> sound of the next chunk -> pictures in `slot`
      client <- session's thread (live_encode.c)  `slot` -> coded pictures in `outbox`, which the network thread sends
 
-   The session's own thread also decodes its reference and what changes (live_change.c). Media time counts video frames of 40 ms. Which sound a frame
-   gets is decided a few frames before its picture is made, because the network hears beyond a chunk's end. */
+   The session's own thread also decodes its reference and what changes (live_change.c). Media time counts video frames
+   of 40 ms. Which sound a frame gets is decided a few frames before its picture is made, because the network hears
+   beyond a chunk's end. */
 #ifndef INFER_SERVE_LIVE_H
 #define INFER_SERVE_LIVE_H
 
@@ -185,7 +186,7 @@ void *live_encode(void *live);
 struct live_picture {
     enum reference_kind kind;
     const char *person;
-    const unsigned char *bytes; /* of an upload */
+    const unsigned char *bytes; /* an upload's */
     size_t length;
 };
 int live_read_picture(const struct server *server, const struct live_picture *from, float *picture);

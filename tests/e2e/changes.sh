@@ -16,7 +16,8 @@ check "as a student" expect 0 export configs/tiny.yaml run="$work/run" data="$wo
 other=tests/inputs/picture.png
 
 # a file of the prompts "old" and "new", one token each
-header='{"old":{"dtype":"F32","shape":[1,8],"data_offsets":[0,32]},"new":{"dtype":"F32","shape":[1,8],"data_offsets":[32,64]}}'
+row='"dtype":"F32","shape":[1,8],"data_offsets"'
+header="{\"old\":{$row:[0,32]},\"new\":{$row:[32,64]}}"
 {
     le 8 ${#header}
     printf %s "$header"
@@ -231,7 +232,8 @@ check "the other one's clip" talk keep="$work/ben.rgb" say "$(echo "$anna" | sed
     play wait session.created run 600 close 1000
 check "a face changes while nobody speaks" talk keep="$work/idle.rgb" say "$anna" play wait session.created run 800 \
     say "$(change '"reference":"person:ben"')" wait session.changed run 700 close 1000
-check "in the chunk that it says" cmp -n $((12 * frame)) -i "$(($(from_us) / 40000 * frame)):0" "$work/idle.rgb" "$work/ben.rgb"
+check "in the chunk that it says" cmp -n $((12 * frame)) -i "$(($(from_us) / 40000 * frame)):0" \
+    "$work/idle.rgb" "$work/ben.rgb"
 check "stop the loop" stop
 check "a clean end" sh -c "! grep -qi 'sanitizer\|error=internal' '$work/server'"
 finish

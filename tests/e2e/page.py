@@ -57,7 +57,8 @@ def restyle(tab):
     strength = "$('talk-strength').value = 2; $('talk-strength').dispatchEvent(new Event('change'))"
     check("changes are offered in a session", tab.get("!$('style').disabled && !$('faces').disabled"), tab)
     tab.get(strength)
-    check("a strength changes", tab.wait("change.made.talk === 2 && $('change').textContent.startsWith('Changed')"), tab)
+    check("a strength changes", tab.wait(
+        "change.made.talk === 2 && $('change').textContent.startsWith('Changed')"), tab)
     tab.choose("file", picture)
     check("and the face", tab.wait("change.made.reference === 'upload'"), tab)
     shown = tab.get("picture.shown")

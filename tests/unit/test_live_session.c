@@ -51,6 +51,7 @@ static int open_server(void **state) {
     server.chunk = CHUNK;
     server.ahead = AHEAD;
     server.capacity = 1;
+    server.passes_most = 9;
     pthread_mutex_lock(&server.lock);
     return 0;
 }
@@ -387,7 +388,10 @@ static void ask_change(struct live *l, struct change_request change) {
     CHECK(live_message(l, &m, &error));
     message_free(&m);
 }
-#define CHANGE(...) ((struct change_request){.reference = REFERENCE_STAYS, .talk = -1, .listen = -1, __VA_ARGS__})
+/* Says nothing of what is REFERENCE_STAYS or negative. */
+static struct change_request change_to(enum reference_kind reference, double talk, double listen) {
+    return (struct change_request){.reference = reference, .talk = talk, .listen = listen};
+}
 
 static void await_change(const struct live *l) {
     for (int i = 0; i < 20000 && !l->change.ready; i++) {
@@ -398,20 +402,20 @@ static void await_change(const struct live *l) {
     assert_true(l->change.ready);
 }
 
-/* Half a picture changes nothing, nor does what came with it; the last word counts; what nobody asked for is dropped. */
+/* Half a picture changes nothing, nor does what came with it; the last word counts; a picture that nobody asked for is
+   dropped. */
 static void a_change_is_whole_or_none(void **state) {
     (void)state;
     char *bytes;
     size_t length;
     CHECK(file_read("docs/demo.png", 1 << 24, &bytes, &length));
     server.student.rollout.causal.sink = 1;
-    server.passes_most = 9;
     struct live *l = open_running();
     send_reference(l, bytes, length, UNIT_LAST);
     assert_null(l->change.upload);
-    ask_change(l, CHANGE(.reference = REFERENCE_UPLOAD, .talk = 3));
+    ask_change(l, change_to(REFERENCE_UPLOAD, 3, -1));
     send_reference(l, bytes, length / 2, 0);
-    ask_change(l, CHANGE(.listen = 2));
+    ask_change(l, change_to(REFERENCE_STAYS, -1, 2));
     assert_false(live_change_to_read(l));
     assert_true(l->change.talk == 1 && l->change.listen == 1);
     assert_int_equal(live_passes(l), 3);
@@ -419,9 +423,9 @@ static void a_change_is_whole_or_none(void **state) {
     live_attach(l, &connection, 1);
     assert_int_equal(live_passes(l), 1);
     assert_null(l->change.upload);
-    ask_change(l, CHANGE(.reference = REFERENCE_UPLOAD, .talk = 3));
+    ask_change(l, change_to(REFERENCE_UPLOAD, 3, -1));
     send_reference(l, "no picture", 10, 0);
-    ask_change(l, CHANGE(.reference = REFERENCE_UPLOAD, .talk = 2));
+    ask_change(l, change_to(REFERENCE_UPLOAD, 2, -1));
     send_reference(l, bytes, length, UNIT_LAST);
     await_change(l);
     struct live_change made = live_change_take(l);
@@ -438,32 +442,31 @@ static void a_change_is_bounded(void **state) {
     (void)state;
     static const char zeros[1 << 20];
     server.student.rollout.causal.sink = 1;
-    server.passes_most = 9;
     struct live *l = open_running();
-    ask_change(l, CHANGE(.reference = REFERENCE_UPLOAD));
+    ask_change(l, change_to(REFERENCE_UPLOAD, -1, -1));
     for (int i = 0; i < 12; i++) {
         send_reference(l, zeros, sizeof zeros, 0);
         assert_true(l->change.upload_bytes <= 8 << 20);
     }
     assert_non_null(strstr(hear(l), "bad_change"));
     assert_null(l->change.upload);
-    ask_change(l, CHANGE(.reference = REFERENCE_UPLOAD, .talk = 2));
+    ask_change(l, change_to(REFERENCE_UPLOAD, 2, -1));
     live_tick(l, clock_seconds() + 29);
     assert_int_equal(live_passes(l), 3);
     live_tick(l, clock_seconds() + 31);
     assert_non_null(strstr(hear(l), "bad_change"));
     assert_int_equal(live_passes(l), 1);
-    for (int i = 0; i < LIVE_CHANGES_AT_ONCE - 2; i++) ask_change(l, CHANGE(.talk = 1));
+    for (int i = 0; i < LIVE_CHANGES_AT_ONCE - 2; i++) ask_change(l, change_to(REFERENCE_STAYS, 1, -1));
     assert_null(strstr(hear(l), "change_busy"));
-    ask_change(l, CHANGE(.talk = 1));
+    ask_change(l, change_to(REFERENCE_STAYS, 1, -1));
     assert_non_null(strstr(hear(l), "change_busy"));
     l->change.asked_at -= 1;
-    for (int i = 0; i < LIVE_CHANGES_A_SECOND; i++) ask_change(l, CHANGE(.talk = 1));
+    for (int i = 0; i < LIVE_CHANGES_A_SECOND; i++) ask_change(l, change_to(REFERENCE_STAYS, 1, -1));
     assert_null(strstr(hear(l), "change_busy"));
     assert_int_equal(l->phase, LIVE_RUNNING);
     server.student.rollout.causal.sink = 0;
     l->change.used = 0;
-    ask_change(l, CHANGE(.reference = REFERENCE_DEFAULT));
+    ask_change(l, change_to(REFERENCE_DEFAULT, -1, -1));
     assert_non_null(strstr(hear(l), "no sink"));
 }
 
@@ -473,15 +476,15 @@ static void guidance_takes_places(void **state) {
     server.capacity = 8;
     server.passes_most = 4;
     struct live *l = open_running();
-    ask_change(l, CHANGE(.talk = 2, .listen = 2));
+    ask_change(l, change_to(REFERENCE_STAYS, 2, 2));
     await_change(l);
     assert_int_equal(live_passes(l), 2);
     assert_int_equal(server_room(&server), SERVER_ROOM);
     struct live *other = open_running();
-    ask_change(other, CHANGE(.listen = 0, .talk = 2));
+    ask_change(other, change_to(REFERENCE_STAYS, 2, 0));
     assert_non_null(strstr(hear(other), "change_busy"));
     assert_int_equal(live_passes(other), 1);
-    ask_change(other, CHANGE(.listen = 0));
+    ask_change(other, change_to(REFERENCE_STAYS, -1, 0));
     assert_int_equal(live_passes(other), 2);
     assert_int_equal(server_room(&server), SERVER_QUEUE);
     live_end(l, 1000, NULL, NULL);
