@@ -347,7 +347,7 @@ static void sessions_of_one_student_do_not_know_of_each_other(void **state) {
 }
 
 /* Streams the clip on two sessions of one student by turns. The first takes changes before the chunk that begins at
-   video frame `at`: another picture if not NULL, and another prompt and guidance if `restyled`. */
+   video frame `at`: another picture if not NULL; another prompt (restyled 1) or guidance (2). */
 static void stream_changed(struct session *s[2], long at, const float *picture, int restyled,
                            unsigned char frames[2][T][PICTURE]) {
     float text[64] = {0};
@@ -355,10 +355,8 @@ static void stream_changed(struct session *s[2], long at, const float *picture, 
     for (int i = 0; i < 2; i++) CHECK(session_begin(s[i], w.picture, frames[i][0]));
     for (long out = 1; out < T; out += 4 * C) {
         if (out == at && picture) CHECK(session_set_reference(s[0], picture));
-        if (out == at && restyled) {
-            session_set_prompt(s[0], text);
-            CHECK(session_set_guidance(s[0], 2, 0.5));
-        }
+        if (out == at && restyled == 1) session_set_prompt(s[0], text);
+        if (out == at && restyled == 2) CHECK(session_set_guidance(s[0], 2, 0.5));
         for (int i = 0; i < 2; i++) assert_true(stream_on(s[i], &read[i], frames[i] + out));
     }
 }
@@ -380,13 +378,13 @@ static void a_change_is_a_session_s_own(void **state) {
     stream_changed(s, AT, NULL, 0, plain);
     stream_changed(s, AT, w.picture, 0, frames);
     assert_memory_equal(frames, plain, sizeof plain);
-    for (int restyled = 0; restyled < 2; restyled++) {
+    for (int restyled = 0; restyled < 3; restyled++) {
         stream_changed(s, AT, restyled ? NULL : other, restyled, frames);
         assert_memory_equal(frames[0], plain[0], AT * sizeof frames[0][0]);
         assert_memory_not_equal(frames[0][AT], plain[0][AT], 4 * C * sizeof frames[0][0]);
         assert_memory_equal(frames[1], plain[1], sizeof plain[1]);
+        session_as_trained(s[0]);
     }
-    session_as_trained(s[0]);
     stream_changed(s, AT, NULL, 0, frames);
     assert_memory_equal(frames, plain, sizeof plain);
     assert_int_equal(session_set_guidance(s[0], 5.1, 1), ERR_INPUT);
