@@ -108,23 +108,32 @@ int student_open_codec(struct codec *codec, const char *folder, const struct stu
     return d->decoder[0] ? decoder_file_use(codec, d->decoder) : OK;
 }
 
-static int load_text(struct student *s, const char *folder) {
+/* Reads a prompt and, into `empty` if that is not NULL, the empty one; a file without it leaves `empty`. */
+static int read_prompts(const struct student *s, const char *folder, const char *prompt, float *text, float *empty) {
     const struct dit_config *c = &s->description.dit;
-    const struct prompt_entry *entry, *empty;
+    const struct prompt_entry *entry, *none;
     struct prompt_file file;
     char path[FILE_PATH_MAX];
-    size_t count = (size_t)c->text_len * (size_t)c->text_dim;
+    TRY(file_join(path, sizeof path, folder, "text.safetensors"));
+    TRY(prompt_file_open(&file, s->text_file ? s->text_file : path));
+    int code = prompt_file_find(&file, prompt, &entry);
+    if (!code) code = prompt_file_fill(&file, entry, c->text_len, c->text_dim, text);
+    if (!code && empty && (none = prompt_file_empty(&file)))
+        code = prompt_file_fill(&file, none, c->text_len, c->text_dim, empty);
+    prompt_file_close(&file);
+    return code;
+}
+
+int student_prompt(const struct student *s, const char *folder, const char *prompt, float *text) {
+    return read_prompts(s, folder, prompt, text, NULL);
+}
+
+static int load_text(struct student *s, const char *folder) {
+    size_t count = (size_t)s->description.dit.text_len * (size_t)s->description.dit.text_dim;
     s->text = malloc(count * sizeof *s->text);
     s->empty = calloc(count, sizeof *s->empty);
     if (!s->text || !s->empty) return error_set(ERR_DEVICE, "out of memory for the text");
-    TRY(file_join(path, sizeof path, folder, "text.safetensors"));
-    TRY(prompt_file_open(&file, s->text_file ? s->text_file : path));
-    int code = prompt_file_find(&file, s->prompt, &entry);
-    if (!code) code = prompt_file_fill(&file, entry, c->text_len, c->text_dim, s->text);
-    if (!code && (empty = prompt_file_empty(&file)))
-        code = prompt_file_fill(&file, empty, c->text_len, c->text_dim, s->empty);
-    prompt_file_close(&file);
-    return code;
+    return read_prompts(s, folder, s->prompt, s->text, s->empty);
 }
 
 int student_open(struct student *s, const char *folder) {

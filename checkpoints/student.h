@@ -46,6 +46,9 @@ int student_open(struct student *student, const char *folder);
 int student_limit(struct student *student, long mib);
 /* Allocates and loads weights, codec and text. ERR_INPUT names the file and lists what does not fit. */
 int student_load(struct student *student, const char *folder);
+/* Reads a prompt of the text file (prompt_file_find), host [text_len, text_dim]; NULL or "": its default. In
+   any thread, after student_open. */
+int student_prompt(const struct student *student, const char *folder, const char *prompt, float *text);
 void student_close(struct student *student);
 /* Opens only the codec, with the decoder that the description names in its place. */
 int student_open_codec(struct codec *codec, const char *folder, const struct student_description *description);

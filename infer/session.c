@@ -6,6 +6,7 @@
 
 #include "base/progress.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/philox.h"
 #include "infer/sound_queue.h"
 #include "kernels/device.h"
@@ -15,6 +16,12 @@
    in large pieces. */
 enum { QUEUE_CHUNKS = 2 };
 
+/* A reference that has been changed while streaming, in host memory, until its first chunk is decoded. */
+struct look {
+    uint64_t hash; /* the picture's */
+    float *latent; /* as encoded, behind the picture in one piece of memory */
+    float picture[];
+};
 struct session {
     struct shared_student *shared;
     int alone; /* 1: it is the student's only session: it uses the student's codec and closes the student */
@@ -22,12 +29,21 @@ struct session {
     struct rollout rollout;
     struct arena buffers;
     struct sound_queue sound;
-    int begun; /* 1: the reference has gone through the network */
+    int begun;                         /* 1: the reference has gone through the network */
+    struct look *next;                 /* reference from the next chunk on; NULL: the present one stays */
+    struct look *shows[SESSION_SLOTS]; /* reference with which a slot's chunk begins; NULL: it continues the last one */
+    elem *text;                        /* device: the prompt, where it is not the student's own */
     struct rollout_noise noise;
     struct rollout_condition condition;
-    float *encoded;  /* host: the reference's latent frame */
-    real *reference; /* device */
+    float *encoded;                    /* host: the reference's latent frame */
+    real *reference;                   /* device */
+    elem *first_window[AUDIO_STREAMS]; /* device: the sound that the reference heard as the stream began */
+    uint64_t shown;                    /* hash of the present reference's picture */
 };
+
+int session_find_prompt(const struct session *s, const char *prompt, float *text) {
+    return shared_student_prompt(s->shared, prompt, text);
+}
 
 const struct student_description *session_student(const struct session *s) { return &s->shared->student.description; }
 struct codec *session_codec(struct session *s) {
@@ -38,7 +54,11 @@ int session_chunk_frames(const struct session *s) { return shared_student_chunk_
 
 static int layout(struct session *s) {
     TRY(rollout_layout_stream(&s->rollout, &s->shared->work, KV_STREAM, &s->buffers));
+    const struct dit_config *c = &session_student(s)->dit;
     s->reference = ARENA_TAKE(&s->buffers, "reference", real, shared_student_latent_size(s->shared));
+    s->text = ARENA_TAKE(&s->buffers, "prompt of a session", elem, c->text_len * c->text_dim);
+    for (int k = 0; k < AUDIO_STREAMS; k++)
+        s->first_window[k] = ARENA_TAKE(&s->buffers, "reference's sound", elem, AUDIO_WINDOW * c->audio_dim);
     return OK;
 }
 
@@ -122,9 +142,19 @@ int session_open(struct session **session, const char *folder, const struct sess
     return code;
 }
 
+static void forget_looks(struct session *s) {
+    free(s->next);
+    s->next = NULL;
+    for (int i = 0; i < SESSION_SLOTS; i++) {
+        free(s->shows[i]);
+        s->shows[i] = NULL;
+    }
+}
+
 void session_close(struct session *s) {
     if (!s) return;
     sound_queue_close(&s->sound);
+    forget_looks(s);
     rollout_free(&s->rollout);
     arena_free(&s->buffers);
     if (s->codec.operations) codec_close(&s->codec);
@@ -141,12 +171,22 @@ static int codec_gave(int count, int expected) {
 
 static struct codec *decoder_of(struct session *s) { return s->alone ? &s->shared->student.codec : &s->codec; }
 
+static size_t picture_size(const struct session *s) {
+    return 3 * (size_t)session_student(s)->pixel_height * (size_t)session_student(s)->pixel_width;
+}
+
+static uint64_t hash_of(const struct session *s, const float *picture) {
+    return hash_bytes(HASH_START, picture, picture_size(s) * sizeof *picture);
+}
+
 /* Encodes with the student's codec also where sessions share it: its encoder keeps nothing from one call to the
    next. */
 int session_begin(struct session *s, const float *reference, unsigned char *first) {
     struct codec *encoder = &s->shared->student.codec, *decoder = decoder_of(s);
     sound_queue_reset(&s->sound);
     s->begun = 0;
+    forget_looks(s);
+    s->shown = hash_of(s, reference);
     rollout_rewind(&s->rollout);
     codec_encode_reset(encoder);
     codec_decode_begin(decoder, reference);
@@ -154,6 +194,53 @@ int session_begin(struct session *s, const float *reference, unsigned char *firs
     transfer_to_real(s->reference, s->encoded, shared_student_latent_size(s->shared));
     TRY(codec_gave(codec_decode_bytes(decoder, s->reference, 1, first), 1));
     return device_sync();
+}
+
+/* ---- changes ---- */
+
+int session_set_reference(struct session *s, const float *reference) {
+    const struct student_description *d = session_student(s);
+    if (d->rollout.causal.sink < 1)
+        return error_set(ERR_USAGE, "the reference cannot be changed: without a sink the network does not keep it");
+    struct codec *encoder = &s->shared->student.codec;
+    free(s->next);
+    s->next = NULL;
+    uint64_t hash = hash_of(s, reference);
+    if (hash == s->shown) return OK; /* the decoder's past need not be lost for it */
+    size_t picture = picture_size(s), numbers = picture + (size_t)shared_student_latent_size(s->shared);
+    struct look *look = malloc(sizeof *look + numbers * sizeof *look->picture);
+    if (!look) return error_set(ERR_DEVICE, "out of memory for a reference");
+    look->hash = hash;
+    look->latent = look->picture + picture;
+    memcpy(look->picture, reference, picture * sizeof *reference);
+    codec_encode_reset(encoder);
+    int code = codec_gave(codec_encode(encoder, reference, 1, look->latent), 1);
+    if (code) {
+        free(look);
+        return code;
+    }
+    s->next = look;
+    return OK;
+}
+
+void session_set_prompt(struct session *s, const float *text) {
+    const struct dit_config *c = &session_student(s)->dit;
+    transfer_to_elem(s->text, text, (long)c->text_len * c->text_dim);
+    s->condition.text = s->text;
+    s->shared->text_used = NULL; /* what lies there may be of the same address */
+}
+
+int session_set_guidance(struct session *s, double talk, double listen) {
+    if (!(talk >= 0 && talk <= SESSION_GUIDANCE_MAX && listen >= 0 && listen <= SESSION_GUIDANCE_MAX))
+        return error_set(ERR_INPUT, "guidance: expected 0 to %d, got talk %g and listen %g", SESSION_GUIDANCE_MAX, talk,
+                         listen);
+    rollout_guide(&s->rollout, talk, listen);
+    return OK;
+}
+
+void session_as_trained(struct session *s) {
+    s->condition.text = s->shared->text;
+    rollout_guide(&s->rollout, 1, 1);
 }
 
 void session_seed(struct session *s, uint64_t seed) { s->noise.seed = seed; }
@@ -194,17 +281,45 @@ static void make_windows(struct session *s, long first, int count) {
     s->condition.window_first = (int)first;
 }
 
+static size_t window_bytes(const struct session *s) {
+    return (size_t)(AUDIO_WINDOW * session_student(s)->dit.audio_dim) * sizeof(elem);
+}
+
 /* Runs the reference through the network, with the first chunk's sound, as in training. */
 static int begin_rollout(struct session *s) {
     make_windows(s, 0, 1);
+    for (int k = 0; k < AUDIO_STREAMS; k++) mem_copy(s->first_window[k], s->shared->window[k], window_bytes(s));
     s->begun = 1;
     return rollout_begin(&s->rollout, &s->shared->student.params, s->reference, shared_student_latent_size(s->shared),
                          &s->condition);
 }
 
+/* Puts the next reference in the old one's place, with the sound that the old one heard: it is there as if the stream
+   had begun with it. */
+static int change_reference(struct session *s, int slot) {
+    long size = shared_student_latent_size(s->shared);
+    transfer_to_real(s->reference, s->next->latent, size);
+    free(s->shows[slot]);
+    s->shows[slot] = s->next;
+    s->shown = s->next->hash;
+    s->next = NULL;
+    if (!s->begun) return OK;
+    for (int k = 0; k < AUDIO_STREAMS; k++) mem_copy(s->shared->window[k], s->first_window[k], window_bytes(s));
+    s->condition.window_first = 0;
+    return rollout_change_reference(&s->rollout, &s->shared->student.params, s->reference, size, &s->condition);
+}
+
+/* Has the text's keys and values worked out again if those that lie there are of another text. */
+static void use_text(struct session *s) {
+    if (s->shared->text_used != s->condition.text) dit_condition_reset(s->rollout.acts, 1, 0);
+    s->shared->text_used = s->condition.text;
+}
+
 int session_generate(struct session *s, int slot) {
     const struct rollout_config *config = &session_student(s)->rollout;
     if (s->sound.failure) return s->sound.failure;
+    if (s->next) TRY(change_reference(s, slot));
+    use_text(s);
     if (!s->begun) TRY(begin_rollout(s));
     make_windows(s, rollout_next_frame(&s->rollout), config->causal.chunk);
     TRY(rollout_chunk(&s->rollout, &s->shared->student.params, &s->condition, &s->noise, config->steps - 1,
@@ -214,14 +329,28 @@ int session_generate(struct session *s, int slot) {
     return OK;
 }
 
+/* Begins the decoder's clip anew where a chunk begins with another reference, whose own picture is not shown. */
+static int show_look(struct session *s, int slot) {
+    struct look *look = s->shows[slot];
+    if (!look) return OK;
+    struct codec *decoder = decoder_of(s);
+    codec_decode_begin(decoder, look->picture);
+    int code = codec_gave(codec_decode_host(decoder, look->latent, 1, look->picture), 1);
+    free(look);
+    s->shows[slot] = NULL;
+    return code;
+}
+
 int session_decode(struct session *s, int slot, unsigned char *frames) {
     int chunk = session_student(s)->rollout.causal.chunk;
+    TRY(show_look(s, slot));
     TRY(codec_gave(codec_decode_bytes(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
     return device_sync();
 }
 
 static int decode_pixels(struct session *s, int slot, float *frames) {
     int chunk = session_student(s)->rollout.causal.chunk;
+    TRY(show_look(s, slot));
     TRY(codec_gave(codec_decode(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
     return device_sync();
 }

@@ -34,6 +34,30 @@ void session_seed(struct session *session, uint64_t seed);
    reference as the codec encodes and decodes it, in 8 bits like all that a session shows. */
 int session_begin(struct session *session, const float *reference, unsigned char *first);
 
+/* Changes while streaming. Each takes effect with the chunk that is generated next, and stays; the calls may come at
+   any time between chunks, also before the first one. The same changes before the same chunks give the same frames.
+
+   Reference: the look changes without a restart; no frame is added. The picture is encoded and run like a first one;
+   its keys and values take the place of the old reference's in the sink, at position 0, as if the stream had begun with
+   it, and the rest of the cache stays, so that the motion goes on (docs/design.md, section 7, has what was tried). The
+   decoder begins anew with the new picture, which is not shown itself. The picture that is there already changes no
+   bit. Nothing may be between network and decoder (pipeline_finish). Host memory
+   of a picture and a latent is held until that chunk is decoded. ERR_USAGE: the student has no sink.
+   Prompt: text [text_len, text_dim], host; the cache keeps the past as it was.
+   Guidance: how strongly the agent's and the user's sound act, as rollout_guide defines it; 1 and 1: as trained.
+   Another
+   strength than 1 takes one or two more passes a step, and so up to three times as long. ERR_INPUT: outside 0 to
+   SESSION_GUIDANCE_MAX. */
+enum { SESSION_GUIDANCE_MAX = 5 };
+int session_set_reference(struct session *session, const float *reference);
+/* Reads a prompt that can be set: a text or name of the student's file of prompts (or of the option `text`). ERR_INPUT
+   lists those that there are. In any thread. */
+int session_find_prompt(const struct session *session, const char *prompt, float *text);
+void session_set_prompt(struct session *session, const float *text);
+int session_set_guidance(struct session *session, double talk, double listen);
+/* Takes prompt and guidance back to what the student has. session_begin leaves them as they are. */
+void session_as_trained(struct session *session);
+
 /* Pushes the two parties' sound, 16 kHz mono, equally long; user NULL: nobody else speaks. talk, listen: the masks from
    the dialogue system, one value for each video frame that these samples complete; NULL: voice activity decides.
    Returns the samples taken, which are fewer than given when a chunk must be taken first; negative: -(error code). */

@@ -65,6 +65,7 @@ void session_options_apply(const struct session_options *options, struct student
 
 static int prepare(struct shared_student *s, const char *folder, const struct session_options *options) {
     TRY(student_open(&s->student, folder));
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
     if (options->weights_mib) TRY(student_limit(&s->student, options->weights_mib));
     s->direct = options->direct || s->student.weights.streamed.streamed;
     session_options_apply(options, &s->student.description);
@@ -121,6 +122,10 @@ int shared_student_open(struct shared_student **shared, const char *folder, cons
         *shared = NULL;
     }
     return code;
+}
+
+int shared_student_prompt(const struct shared_student *s, const char *prompt, float *text) {
+    return student_prompt(&s->student, s->folder, prompt, text);
 }
 
 void shared_student_use(struct shared_student *s) {

@@ -29,12 +29,14 @@ void session_options_apply(const struct session_options *options, struct student
 /* Number of chunks that may lie between network and decoder. */
 enum { SESSION_SLOTS = 2 };
 struct shared_student {
+    char folder[FILE_PATH_MAX];
     struct student student;
     struct sound_encoder sound;
     int direct;          /* see session_options */
     struct rollout work; /* no cache */
     struct arena buffers;
     /* device memory: the prompt; the windows, features and masks of the chunk in work */
+    const elem *text_used; /* the text whose keys and values lie in the working memory; NULL: not known */
     elem *text, *window[AUDIO_STREAMS];
     real *features, *mask, *slot[SESSION_SLOTS]; /* slot: a chunk's latents, from network to codec */
     void *workspace;
@@ -50,6 +52,8 @@ int shared_student_plan(const struct shared_student *shared, struct memory_plan 
 /* All three: plan NULL: none is made. */
 int shared_student_open(struct shared_student **shared, const char *folder, const struct session_options *options,
                         struct memory_plan *plan);
+/* Reads a prompt, see session_find_prompt; "" is the default one. text: host [text_len, text_dim]. In any thread. */
+int shared_student_prompt(const struct shared_student *shared, const char *prompt, float *text);
 void shared_student_close(struct shared_student *shared); /* close its sessions first; NULL is allowed */
 /* Makes the calling thread the one that works with it from here on; until then it is the one that opened it. */
 void shared_student_use(struct shared_student *shared);

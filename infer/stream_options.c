@@ -33,6 +33,11 @@ const struct config_field stream_fields[] = {
         "Who speaks when: voice finds out by voice activity, always lets every party speak throughout, file reads it "
         "from `mask`."),
     TEXT("mask", mask, "", "CSV file with one line talk,listen for each video frame; needed with talk=file."),
+    TEXT(
+        "changes", changes, "",
+        "CSV file of changes while streaming, a line time,what,value each. What is reference (the value is a picture), "
+        "prompt, or talk or listen (how strongly that party's sound acts, 0 to 5; 1 is as trained). A change takes "
+        "effect with the first chunk that begins at its time, in seconds of video, or later."),
     REAL("seconds", seconds, 0, 1e9, "0", "Seconds of video after which to stop; 0 goes on to the sound's end."),
     LONG("seed", seed, 0, 9e15, "1", "Seed of the noise; the same seed and sound give the same video."),
     THREADS_FIELD,

@@ -18,6 +18,7 @@ struct stream_options {
     char out[FILE_PATH_MAX];       /* FILE.mp4, "-": raw rgb24 frames on standard output, "null": nowhere */
     int talk;                      /* enum stream_mask */
     char mask[FILE_PATH_MAX];      /* CSV with a line talk,listen for each video frame */
+    char changes[FILE_PATH_MAX];   /* CSV with time,what,value; "": nothing changes */
     double seconds;                /* length of video after which to stop; 0: the sound's */
     long seed;
     int threads;

@@ -77,6 +77,7 @@ int live_create(struct live **out, struct server *server, const struct wishes *w
     outbox_open(&l->outbox);
     speech_open(&l->speech, wishes->agent_rate);
     talk_reset(&l->talk);
+    live_change_open(&l->change);
     pthread_cond_init(&l->work, NULL);
     playback_begin(&l->playback, 0, l->created);
     l->playback.assumed = wishes->assumed;
@@ -106,6 +107,7 @@ void live_destroy(struct live *l) {
     free(l->shown);
     free(l->reference);
     free(l->upload);
+    live_change_free(&l->change);
     free(l->clip.rgb);
     free(l);
 }
@@ -164,6 +166,7 @@ void live_attach(struct live *l, void *connection, int resumed) {
     if (!resumed) return;
     l->resumed = 1;
     if (!l->upload_whole) l->upload_bytes = 0; /* the client cannot know how much had come, so it sends all again */
+    live_change_resume(l);
     l->server->metrics.resumed++;
     log_line("event=session.resumed session=%s away=%.1f", l->id, l->heard - l->detached);
     l->place = -1;
@@ -260,6 +263,7 @@ static int time_out(struct live *l, double now) {
 
 void live_tick(struct live *l, double now) {
     if (l->phase == LIVE_ENDED || time_out(l, now)) return;
+    live_change_tick(l, now);
     if (!l->outbox.first) l->wrote = now;
     if (l->phase != LIVE_RUNNING || !l->connection) return;
     report_finished(l, playback_position(&l->playback, now));

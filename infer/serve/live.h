@@ -5,8 +5,9 @@
                device thread (live_work.c)       queues -> sound of the next chunk -> pictures in `slot`
      client <- session's thread (live_encode.c)  `slot` -> coded pictures in `outbox`, which the network thread sends
 
-   The session's own thread also decodes its reference. Media time counts video frames of 40 ms. Which sound a frame
-   gets is decided a few frames before its picture is made, because the network hears beyond a chunk's end. */
+   The session's own thread also decodes its reference and what changes (live_change.c). Media time counts video frames
+   of 40 ms. Which sound a frame gets is decided a few frames before its picture is made, because the network hears
+   beyond a chunk's end. */
 #ifndef INFER_SERVE_LIVE_H
 #define INFER_SERVE_LIVE_H
 
@@ -28,6 +29,8 @@
 #include "model/audio/voice_activity.h"
 
 enum { LIVE_TURNS = 64, FRAME_US = 1000000 / VIDEO_RATE, LIVE_FADE = 5 /* frames */ };
+/* Changes that a client may ask for at once, and in a second. */
+enum { LIVE_CHANGES_AT_ONCE = 8, LIVE_CHANGES_A_SECOND = 2 };
 
 enum live_phase {
     LIVE_WAITING,  /* waits for a place or for its reference */
@@ -64,6 +67,23 @@ struct picture_slot {
     long first;         /* video frame of the first picture */
     int flags;          /* enum unit_flag */
     struct chunk_times times;
+};
+
+/* What the client changes while streaming, on its way from the message to the next chunk. A later message adds to what
+   waits, and replaces what it says again. */
+struct live_change {
+    /* asked for, and not read yet; `upload` is malloc'd bytes of a picture that is being sent */
+    struct change_request asked;
+    int waits, uploaded; /* 1: something is asked for; all of its picture is there */
+    unsigned char *upload;
+    size_t upload_bytes;
+    double asked_at; /* time of the newest message */
+    double used;     /* messages that count against LIVE_CHANGES_AT_ONCE, as they were then */
+    int reserved;    /* passes a step that the guidance asked for will take; 0: none is asked for */
+    /* read, and to be made with the next chunk if `ready`; host memory, malloc'd; NULL: stays */
+    float *reference, *prompt;
+    double talk, listen; /* guidance; it is always known */
+    int ready;
 };
 
 struct live {
@@ -121,8 +141,10 @@ struct live {
     float *reference;      /* planar [3, H, W] */
     unsigned char *upload; /* bytes of a reference that is being sent */
     size_t upload_bytes;
-    int upload_whole;     /* 1: all of it is there and the encoder thread may decode it */
-    struct clip clip;     /* its own idle clip; count 0: none is made */
+    int upload_whole; /* 1: all of it is there and the encoder thread may decode it */
+    struct clip clip; /* its own idle clip; count 0: none is made */
+    int clip_old;     /* 1: the clip shows an earlier reference */
+    struct live_change change;
     unsigned char *shown; /* last picture [H, W, 3], for cross-fades; valid with has_shown */
     int has_shown, fade;  /* fade: pictures left of a cross-fade */
     struct picture_slot slot;
@@ -141,7 +163,7 @@ struct live {
 int live_create(struct live **live, struct server *server, const struct wishes *wishes, int admitted);
 void live_destroy(struct live *live); /* device thread only, without the lock: it joins the encoder thread */
 /* Handle what the client says. ERR_INPUT, ERR_USAGE: a fatal error, whose code for the client is *error. */
-int live_message(struct live *live, const struct message *message, const char **error);
+int live_message(struct live *live, struct message *message, const char **error);
 int live_unit(struct live *live, const struct unit *unit, const unsigned char *payload, const char **error);
 void live_attach(struct live *live, void *connection, int resumed);
 void live_detach(struct live *live);
@@ -160,6 +182,14 @@ struct candidate live_candidate(const struct live *live, double now);
 void live_work(struct live *live);
 /* Main function of the encoder thread; takes the lock itself. */
 void *live_encode(void *live);
+/* Reads a reference, planar [3, H, W] of the student's size, without the lock. ERR_INPUT says what is wrong with it. */
+struct live_picture {
+    enum reference_kind kind;
+    const char *person;
+    const unsigned char *bytes; /* an upload's */
+    size_t length;
+};
+int live_read_picture(const struct server *server, const struct live_picture *from, float *picture);
 
 int64_t live_lead(const struct live *live);     /* lead over play, the client's wish included */
 int64_t live_lead_now(const struct live *live); /* lead over play, the wish included only while there is speech */
@@ -185,6 +215,23 @@ void live_interrupt(struct live *live, uint32_t turn);
 long live_wanted(const struct live *live);       /* video frames of sound that the next chunk takes */
 int live_wants_student(const struct live *live); /* 0: the idle clip will do */
 int live_cuts_clip(const struct live *live);     /* 1: the idle clip has to be broken off for the student */
+
+/* Changes while streaming (live_change.c). */
+
+/* Takes a session.change and what it has allocated, or refuses it with a word; the session goes on either way. */
+void live_change_ask(struct live *live, struct message *message);
+/* Takes a piece of a picture that a change announced; drops one that nobody waits for. */
+void live_change_picture(struct live *live, const struct unit *unit, const unsigned char *payload);
+int live_change_to_read(const struct live *live); /* 1: the session's own thread has a change to read */
+void live_change_read(struct live *live);         /* does so, in that thread; releases the lock meanwhile */
+void live_change_resume(struct live *live);       /* the client came back: half a picture is forgotten */
+void live_change_tick(struct live *live, double now);
+/* Device thread: takes what is ready, to be made with the chunk in work, without the lock; what was taken is freed. */
+struct live_change live_change_take(struct live *live);
+int live_change_make(struct live *live, struct live_change *change);
+void live_change_open(struct live_change *change);
+void live_change_free(struct live_change *change);
+int live_passes(const struct live *live); /* passes a step that its guidance takes or will take */
 
 /* The agent (live_agent.c). */
 

@@ -16,19 +16,16 @@ enum { CLOSE_REFUSED = 4000, CLOSE_INTERNAL = 4006 };
 
 /* ---- the reference ---- */
 
-/* Reads the reference, which is uploaded, a person's or the server's. Without the lock: nobody else touches these
-   fields until `reference` is set. */
-static int read_reference(const struct live *l, float *picture) {
-    const struct server *s = l->server;
+int live_read_picture(const struct server *s, const struct live_picture *from, float *picture) {
     const struct student_description *d = &s->student;
     char path[sizeof s->options.persons + PERSON_NAME_MAX + 2];
     int height, width;
-    if (l->wishes.reference == REFERENCE_UPLOAD) {
-        TRY(reference_check(l->upload, l->upload_bytes, &height, &width));
-        return reference_read(l->upload, l->upload_bytes, d->pixel_height, d->pixel_width, picture);
+    if (from->kind == REFERENCE_UPLOAD) {
+        TRY(reference_check(from->bytes, from->length, &height, &width));
+        return reference_read(from->bytes, from->length, d->pixel_height, d->pixel_width, picture);
     }
-    if (l->wishes.reference == REFERENCE_PERSON) {
-        if (!person_path(path, sizeof path, s->options.persons, l->wishes.person))
+    if (from->kind == REFERENCE_PERSON) {
+        if (!person_path(path, sizeof path, s->options.persons, from->person))
             return error_set(ERR_INPUT, "no such person");
         return image_read(path, d->pixel_height, d->pixel_width, picture);
     }
@@ -43,9 +40,12 @@ static int reference_is_there(const struct live *l) {
 }
 
 static void take_reference(struct live *l) {
+    /* nobody else touches these until `reference` is set */
+    const struct live_picture from = {l->wishes.reference, l->wishes.person, l->upload, l->upload_bytes};
     pthread_mutex_unlock(&l->server->lock);
     float *picture = malloc(l->server->picture * sizeof *picture);
-    int code = picture ? read_reference(l, picture) : error_set(ERR_DEVICE, "out of memory for a reference");
+    int code =
+        picture ? live_read_picture(l->server, &from, picture) : error_set(ERR_DEVICE, "out of memory for a reference");
     pthread_mutex_lock(&l->server->lock);
     free(l->upload);
     l->upload = NULL;
@@ -190,6 +190,8 @@ void *live_encode(void *argument) {
             take_reference(l);
         else if (l->slot.count)
             encode_slot(l);
+        else if (live_change_to_read(l))
+            live_change_read(l);
         else
             pthread_cond_wait(&l->work, &l->server->lock);
     }

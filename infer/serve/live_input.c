@@ -116,6 +116,10 @@ static void push_user(struct live *l, const unsigned char *pcm, long samples) {
 
 static int push_reference(struct live *l, const struct unit *u, const unsigned char *payload, const char **error) {
     *error = "bad_reference";
+    if (l->phase != LIVE_WAITING) {
+        live_change_picture(l, u, payload);
+        return OK;
+    }
     if (l->upload_whole && l->resumed) return OK; /* a client that came back cannot know that all of it is here */
     if (l->wishes.reference != REFERENCE_UPLOAD || l->upload_whole)
         return error_set(ERR_INPUT, "no reference was announced");
@@ -162,7 +166,7 @@ static void update(struct live *l, const struct wishes *w) {
     if (w->barge_in >= 0) l->wishes.barge_in = w->barge_in;
 }
 
-int live_message(struct live *l, const struct message *m, const char **error) {
+int live_message(struct live *l, struct message *m, const char **error) {
     *error = "no_session";
     l->heard = clock_seconds();
     switch (m->type) {
@@ -170,6 +174,9 @@ int live_message(struct live *l, const struct message *m, const char **error) {
         return error_set(ERR_INPUT, "there is a session already");
     case MESSAGE_UPDATE:
         update(l, &m->wishes);
+        break;
+    case MESSAGE_CHANGE:
+        live_change_ask(l, m);
         break;
     case MESSAGE_APPEND:
         client_speech(l, m->turn, m->audio, m->audio_bytes);

@@ -113,9 +113,29 @@ static void hand_over(struct live *l, long first, int count, int flags, const st
     pthread_cond_signal(&l->work);
 }
 
+static void fail(struct live *l) {
+    live_end(l, CLOSE_INTERNAL, "internal", error_text());
+    l->broken = 1;
+}
+
+/* Tells the client of a change that was made with the chunk that begins here. */
+static void say_changed(struct live *l, const struct live_change *change, long first) {
+    if (!change->ready) return;
+    live_say(l, words_changed((int64_t)first * FRAME_US));
+    if (change->reference) l->need_key = 1; /* another person: a key frame costs no more than the difference */
+}
+
 /* ---- a chunk of the clip ---- */
 
 static const struct clip *clip_of(const struct live *l) { return l->clip.count ? &l->clip : &l->server->clip; }
+
+/* Makes the clip of another reference, from whose picture it begins. No cross-fade mixes two persons. */
+static int renew_clip(struct live *l) {
+    l->clip_old = 0;
+    l->fade = 0;
+    l->loop_at = 0;
+    return server_make_clip(l->server, l->session, l->reference, &l->clip);
+}
 
 static void show_clip(struct live *l) {
     struct chunk_times times = {0};
@@ -134,14 +154,22 @@ static void show_clip(struct live *l) {
     note_state(l, first, count, listens && l->admitted);
     l->end += count;
     l->busy = 1;
+    struct live_change change = live_change_take(l);
     pthread_mutex_unlock(&l->server->lock);
-    for (int i = 0; i < count; i++) {
+    int code = live_change_make(l, &change);
+    if (!code && l->clip_old) code = renew_clip(l);
+    for (int i = 0; i < count && !code; i++) {
         unsigned char *rgb = l->slot.rgb + (size_t)i * l->server->picture;
         memcpy(rgb, clip_frame(clip_of(l), l->loop_at++, l->server->picture), l->server->picture);
         fade(l, rgb);
     }
     pthread_mutex_lock(&l->server->lock);
     l->busy = 0;
+    if (code) {
+        fail(l);
+        return;
+    }
+    say_changed(l, &change, first);
     hand_over(l, first, count, UNIT_CLIP, &times);
 }
 
@@ -168,9 +196,10 @@ static int push_sound(struct live *l, const struct chunk_sound *c) {
     return session_ready(l->session) ? OK : error_set(ERR_DEVICE, "the sound of a chunk does not make it ready");
 }
 
-static int compute(struct live *l, const struct chunk_sound *c, int begins) {
+static int compute(struct live *l, const struct chunk_sound *c, struct live_change *change, int begins) {
     size_t picture = l->server->picture;
     unsigned char *frames = l->slot.rgb;
+    TRY(live_change_make(l, change));
     if (begins) {
         TRY(begin_student(l, frames));
         frames += picture;
@@ -179,11 +208,6 @@ static int compute(struct live *l, const struct chunk_sound *c, int begins) {
     TRY(session_take(l->session, frames, NULL));
     for (int i = 0; i < begins + l->server->chunk; i++) fade(l, l->slot.rgb + (size_t)i * picture);
     return OK;
-}
-
-static void fail(struct live *l) {
-    live_end(l, CLOSE_INTERNAL, "internal", error_text());
-    l->broken = 1;
 }
 
 /* Follows the time that chunks take, each with a weight of a sixteenth; one that was held up counts as at most twice
@@ -238,8 +262,9 @@ static void run_student(struct live *l, double begun) {
     l->heard_end += wanted;
     l->end += count;
     l->busy = 1;
+    struct live_change change = live_change_take(l);
     pthread_mutex_unlock(&s->lock);
-    int code = compute(l, &(struct chunk_sound){s->agent, s->user, s->listen, wanted}, begins);
+    int code = compute(l, &(struct chunk_sound){s->agent, s->user, s->listen, wanted}, &change, begins);
     times.made = clock_seconds();
     pthread_mutex_lock(&s->lock);
     l->busy = 0;
@@ -249,6 +274,7 @@ static void run_student(struct live *l, double begun) {
     }
     l->begun = 1;
     count_chunk(l, &times, deadline);
+    say_changed(l, &change, first);
     hand_over(l, first, count, 0, &times);
 }
 

@@ -3,15 +3,18 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "infer/session.h"
 
 const char *const message_names[MESSAGE_UNKNOWN] = {
     [MESSAGE_CREATE] = "session.create",
     [MESSAGE_UPDATE] = "session.update",
+    [MESSAGE_CHANGE] = "session.change",
     [MESSAGE_APPEND] = "audio.append",
     [MESSAGE_END] = "audio.end",
     [MESSAGE_INTERRUPT] = "interrupt",
@@ -64,20 +67,25 @@ static int read_turn(struct message *m, const cJSON *root) {
 
 /* ---- session.create and session.update ---- */
 
-static int read_reference(struct wishes *w, const cJSON *root) {
+/* A key that is missing leaves *kind. */
+static int read_reference(enum reference_kind *kind, char who[PERSON_NAME_MAX], const cJSON *root) {
     static const char person[] = "person:";
     const char *name;
     TRY(text(root, "reference", &name));
-    if (!*name || !strcmp(name, "default")) return OK;
-    if (!strcmp(name, "upload")) {
-        w->reference = REFERENCE_UPLOAD;
+    if (!*name) return OK;
+    if (!strcmp(name, "default")) {
+        *kind = REFERENCE_DEFAULT;
         return OK;
     }
-    const char *who = name + sizeof person - 1;
-    if (strncmp(name, person, sizeof person - 1) || !*who || strlen(who) >= sizeof w->person)
+    if (!strcmp(name, "upload")) {
+        *kind = REFERENCE_UPLOAD;
+        return OK;
+    }
+    const char *at = name + sizeof person - 1;
+    if (strncmp(name, person, sizeof person - 1) || !*at || strlen(at) >= PERSON_NAME_MAX)
         return error_set(ERR_INPUT, "reference: expected default, upload or person:NAME");
-    w->reference = REFERENCE_PERSON;
-    strcpy(w->person, who);
+    *kind = REFERENCE_PERSON;
+    strcpy(who, at);
     return OK;
 }
 
@@ -132,7 +140,7 @@ static int read_create(struct wishes *w, const cJSON *root) {
     w->user_rate = 16000;
     w->seed = -1;
     TRY(read_update(w, root));
-    TRY(read_reference(w, root));
+    TRY(read_reference(&w->reference, w->person, root));
     TRY(read_rate(root, "agent_rate", &w->agent_rate));
     TRY(read_rate(root, "user_rate", &w->user_rate));
     TRY(read_codecs(w, root));
@@ -143,6 +151,48 @@ static int read_create(struct wishes *w, const cJSON *root) {
     if (*resume && strlen(resume) != TOKEN_LENGTH) return error_set(ERR_INPUT, "resume: not a token of this server");
     strcpy(w->resume, resume);
     return OK;
+}
+
+/* ---- session.change ---- */
+
+static int read_guidance(const cJSON *root, const char *key, double *value) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(root, key);
+    if (!item) return OK;
+    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble <= SESSION_GUIDANCE_MAX))
+        return error_set(ERR_INPUT, "%s: expected a number from 0 to %d", key, SESSION_GUIDANCE_MAX);
+    *value = item->valuedouble;
+    return OK;
+}
+
+static int read_prompt(struct change_request *c, const cJSON *root) {
+    const char *prompt;
+    if (!cJSON_GetObjectItemCaseSensitive(root, "prompt")) return OK;
+    TRY(text(root, "prompt", &prompt));
+    if (strlen(prompt) > TEXT_BYTES_MAX || !text_is_utf8(prompt))
+        return error_set(ERR_INPUT, "prompt: expected at most %d bytes of UTF-8", TEXT_BYTES_MAX);
+    c->prompt = strdup(prompt);
+    return c->prompt ? OK : error_set(ERR_DEVICE, "out of memory for a prompt");
+}
+
+static int read_change_keys(struct change_request *c, const cJSON *root) {
+    TRY(read_reference(&c->reference, c->person, root));
+    TRY(read_guidance(root, "talk", &c->talk));
+    TRY(read_guidance(root, "listen", &c->listen));
+    TRY(read_prompt(c, root));
+    if (c->reference == REFERENCE_STAYS && c->talk < 0 && c->listen < 0 && !c->prompt)
+        return error_set(ERR_INPUT, "expected reference, prompt, talk or listen");
+    return OK;
+}
+
+/* A wrong value goes into m->fault: it ends no session. */
+static int read_change(struct message *m, const cJSON *root) {
+    m->change = (struct change_request){.reference = REFERENCE_STAYS, .talk = -1, .listen = -1};
+    int code = read_change_keys(&m->change, root);
+    if (code == ERR_INPUT) {
+        snprintf(m->fault, sizeof m->fault, "%s", error_text());
+        code = OK;
+    }
+    return code;
 }
 
 /* ---- audio.append ---- */
@@ -200,6 +250,8 @@ static int read_keys(struct message *m, const cJSON *root) {
         return read_create(&m->wishes, root);
     case MESSAGE_UPDATE:
         return read_update(&m->wishes, root);
+    case MESSAGE_CHANGE:
+        return read_change(m, root);
     case MESSAGE_APPEND:
         return read_append(m, root);
     case MESSAGE_END:
@@ -245,6 +297,8 @@ int message_parse(struct message *m, const char *bytes, size_t length) {
 void message_free(struct message *m) {
     free(m->audio);
     free(m->text);
+    free(m->change.prompt);
+    m->change.prompt = NULL;
     m->audio = NULL;
     m->audio_bytes = 0;
     m->text = NULL;

@@ -5,10 +5,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MESSAGE_BYTES_MAX = 1 << 16, TEXT_BYTES_MAX = 4096, TOKEN_LENGTH = 32, PERSON_NAME_MAX = 64 };
+enum { MESSAGE_BYTES_MAX = 1 << 16, TEXT_BYTES_MAX = 4096, TOKEN_LENGTH = 32, PERSON_NAME_MAX = 64, FAULT_BYTES = 256 };
 enum message_type {
     MESSAGE_CREATE,
     MESSAGE_UPDATE,
+    MESSAGE_CHANGE,
     MESSAGE_APPEND,
     MESSAGE_END,
     MESSAGE_INTERRUPT,
@@ -23,7 +24,7 @@ enum message_type {
     MESSAGE_UNKNOWN
 };
 extern const char *const message_names[MESSAGE_UNKNOWN]; /* "session.create", and so on */
-enum reference_kind { REFERENCE_DEFAULT, REFERENCE_UPLOAD, REFERENCE_PERSON };
+enum reference_kind { REFERENCE_DEFAULT, REFERENCE_UPLOAD, REFERENCE_PERSON, REFERENCE_STAYS };
 /* Video codecs by their names in the protocol; their order is the protocol's default preference. */
 enum video_codec { CODEC_H264, CODEC_VP8, CODEC_MJPEG, CODEC_RAW, VIDEO_CODECS };
 extern const char *const video_codec_names[VIDEO_CODECS];
@@ -42,10 +43,19 @@ struct wishes {
     int64_t seed;                          /* -1: any */
     char resume[TOKEN_LENGTH + 1];         /* token of the session to resume; "": a new session */
 };
+/* The requests of session.change. */
+struct change_request {
+    enum reference_kind reference; /* REFERENCE_STAYS: not said */
+    char person[PERSON_NAME_MAX];
+    char *prompt;        /* UTF-8; "": the default one; NULL: not said; malloc'd */
+    double talk, listen; /* guidance; negative: not said */
+};
 struct message {
     enum message_type type;
     struct wishes wishes;
-    uint32_t turn; /* number of the agent's turn; 0: not said */
+    struct change_request change;
+    char fault[FAULT_BYTES]; /* what is wrong with a session.change, which is no reason to end a session; "": nothing */
+    uint32_t turn;           /* number of the agent's turn; 0: not said */
     int64_t position_us, client_us;
     int64_t samples;      /* samples of the whole turn (audio.end); -1: not said */
     unsigned char *audio; /* raw PCM (audio.append), malloc'd; message_free frees it */
@@ -54,7 +64,7 @@ struct message {
     int from_user; /* 1: the words are the user's; 0: the agent's; -1: not said */
 };
 /* Parses a message. ERR_INPUT: the error's text tells the client what is wrong. An unknown type is MESSAGE_UNKNOWN and
-   no error. */
+   no error; nor is a session.change with a wrong value, which says so in `fault` and asks for nothing. */
 int message_parse(struct message *message, const char *text, size_t length);
 void message_free(struct message *message);
 

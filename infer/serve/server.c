@@ -42,6 +42,7 @@ static int quiet_chunk(struct session *session, unsigned char *frames, double *s
 int server_make_clip(struct server *s, struct session *session, const float *reference, struct clip *clip) {
     double seconds;
     clip->count = 0;
+    free(clip->rgb);
     clip->rgb = malloc((size_t)(1 + CLIP_CHUNKS * s->chunk) * s->picture);
     if (!clip->rgb) return error_set(ERR_DEVICE, "out of memory for the idle clip");
     TRY(session_begin(session, reference, clip->rgb));
@@ -96,6 +97,7 @@ int server_take_session(struct server *s, struct session **session) {
 
 void server_give_session(struct server *s, struct session *session) {
     if (!session) return;
+    session_as_trained(session);
     if (s->pooled < s->capacity)
         s->pool[s->pooled++] = session;
     else
@@ -121,7 +123,9 @@ static int measure(struct server *s, struct session *session) {
         }
     s->chunk_seconds = seconds[n / 2];
     s->real_time_factor = s->chunk_seconds * VIDEO_RATE / s->chunk;
-    s->capacity = s->options.sessions ? s->options.sessions : schedule_capacity(s->real_time_factor);
+    int measured = schedule_capacity(s->real_time_factor);
+    s->capacity = s->options.sessions ? s->options.sessions : measured;
+    s->passes_most = measured > s->capacity ? measured : s->capacity;
     return OK;
 }
 
@@ -299,10 +303,22 @@ static int count_lives(const struct server *s, int admitted) {
     return count;
 }
 
+int server_passes(const struct server *s) {
+    int passes = 0;
+    for (int i = 0; i < s->count; i++)
+        if (s->lives[i]->phase != LIVE_ENDED && s->lives[i]->admitted) passes += live_passes(s->lives[i]);
+    return passes;
+}
+
+static int places_left(const struct server *s) {
+    int places = s->capacity - count_lives(s, 1), passes = s->passes_most - server_passes(s);
+    return places < passes ? places : passes;
+}
+
 enum server_room server_room(const struct server *s) {
     if (s->stop || s->count == SERVER_LIVES_MAX) return SERVER_FULL;
     int queued = count_lives(s, 0);
-    if (!queued && count_lives(s, 1) < s->capacity) return SERVER_ROOM;
+    if (!queued && places_left(s) > 0) return SERVER_ROOM;
     return queued < s->options.queue ? SERVER_QUEUE : SERVER_FULL;
 }
 
@@ -314,7 +330,7 @@ struct live *server_resume(struct server *s, const char *token) {
 
 /* Admits the first of the queue while there is room, and tells the others their place. */
 static void move_queue(struct server *s) {
-    int room = s->capacity - count_lives(s, 1), place = 0;
+    int room = places_left(s), place = 0;
     for (int i = 0; i < s->count; i++) {
         struct live *l = s->lives[i];
         if (l->phase == LIVE_ENDED || l->admitted) continue;

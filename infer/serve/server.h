@@ -32,7 +32,8 @@ struct server {
     int chunk, ahead;                       /* video frames in a chunk; those that it hears beyond its end */
     int loops;                              /* 1: while nobody speaks the idle clip is shown, not the student */
     double real_time_factor, chunk_seconds; /* one session's, measured at the start; recent time of a chunk */
-    int capacity;
+    int capacity;                           /* sessions that run at once */
+    int passes_most;   /* passes a step that all of them together may make; guidance takes more than one */
     int busy_sessions; /* sessions with a place and a client; all of them may be due at once */
 
     pthread_mutex_t lock;
@@ -69,6 +70,8 @@ void server_close(struct server *server);
 
 /* These are called with the lock held. */
 enum server_room { SERVER_ROOM, SERVER_QUEUE, SERVER_FULL };
+/* Sums the passes a step of all sessions with a place (live_passes). */
+int server_passes(const struct server *server);
 enum server_room server_room(const struct server *server);
 struct live *server_resume(struct server *server, const char *token);   /* NULL: no session has this token */
 void server_tick(struct server *server, double now);                    /* sees to queue, time-outs and every session */

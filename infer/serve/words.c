@@ -53,6 +53,12 @@ char *words_created(const struct words_created *c) {
     return end(root);
 }
 
+char *words_changed(int64_t from_us) {
+    cJSON *root = begin("session.changed");
+    whole(root, "from_us", from_us);
+    return end(root);
+}
+
 char *words_queued(int place, const char *token) {
     cJSON *root = begin("session.queued");
     number(root, "place", place);

@@ -18,6 +18,8 @@ struct words_chunk {
     int64_t lead_us; /* media time that the client had in hand when the chunk was due */
 };
 char *words_chunk(const struct words_chunk *chunk);
+/* session.changed: the pictures from this media time on are made with the change. */
+char *words_changed(int64_t from_us);
 char *words_queued(int place, const char *token);
 char *words_state(const char *state, uint32_t turn, int64_t from_us);
 char *words_started(uint32_t turn, int64_t position_us);

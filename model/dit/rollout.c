@@ -10,6 +10,11 @@ static long frame_size(const struct dit_config *c) { return (long)c->out_channel
 
 static long chunk_size(const struct rollout *r) { return r->config.causal.chunk * frame_size(&r->net->config); }
 
+/* Elements of a chunk's audio windows. */
+static long silence_size(const struct rollout *r) {
+    return (long)r->config.causal.chunk * AUDIO_WINDOW * r->net->config.audio_dim;
+}
+
 /* Copies [B][size]; the strides are elements between samples. */
 static void copy_samples(real *to, long to_stride, const real *from, long from_stride, int B, long size) {
     mem_copy_rows(to, sizeof(real) * (size_t)to_stride, from, sizeof(real) * (size_t)from_stride,
@@ -34,6 +39,7 @@ static int start(struct rollout *r, const struct dit *net, const struct rollout_
     TRY(check(config, &net->config));
     r->net = net;
     r->config = *config;
+    for (int s = 0; s < AUDIO_STREAMS; s++) r->guidance[s] = 1;
     r->batch = batch;
     return OK;
 }
@@ -59,7 +65,10 @@ int rollout_layout(struct rollout *r, const struct dit *net, const struct rollou
 int rollout_layout_work(struct rollout *work, const struct dit *net, const struct rollout_config *config, int batch,
                         struct arena *arena) {
     TRY(start(work, net, config, batch));
-    return lay_out_work(work, arena);
+    TRY(lay_out_work(work, arena));
+    work->sum = ARENA_TAKE(arena, "rollout guided x0", real, batch * chunk_size(work));
+    work->silence = ARENA_TAKE(arena, "rollout silence", elem, batch * silence_size(work));
+    return OK;
 }
 
 int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena) {
@@ -108,19 +117,29 @@ void rollout_batch(struct rollout *r, int batch) {
     kv_cache_batch(r->cache, batch);
 }
 
+void rollout_guide(struct rollout *r, double talk, double listen) {
+    r->guidance[AUDIO_TALK] = talk;
+    r->guidance[AUDIO_LISTEN] = listen;
+}
+
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
                   const struct rollout_condition *condition) {
-    static const int position[1] = {0};
     kv_cache_clear(r->cache);
-    dit_condition_reset(r->acts, 1, 1);
     fill_levels(r);
+    TRY(rollout_change_reference(r, params, reference, stride, condition));
+    rollout_rewind(r);
+    return OK;
+}
+
+int rollout_change_reference(struct rollout *r, const struct params *params, const real *reference, long stride,
+                             const struct rollout_condition *condition) {
+    static const int position[1] = {0};
+    dit_condition_reset(r->acts, 1, 1);
     struct dit_input in = input_of(r, condition, 0, 1, r->config.steps, position, NULL);
     in.latents = reference;
     in.latent_stride = stride;
     in.kv_output = kv_cache_output(r->cache, 0, 1);
-    TRY(dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config)));
-    rollout_rewind(r);
-    return OK;
+    return dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config));
 }
 
 /* Computes x0 = x - sigma v in place of v; both are packed. */
@@ -164,6 +183,52 @@ struct recording_counts rollout_recordings(const struct rollout *r) {
     return recorded_passes_counts(r->recorded);
 }
 
+/* ---- guidance ---- */
+
+/* A pass that does not hear some parties, and its weight in the guided velocity. */
+struct term {
+    int mute; /* bit of each party that is not heard */
+    double weight;
+};
+enum { TERMS_MAX = 3, MUTE_ALL = (1 << AUDIO_STREAMS) - 1 };
+
+int rollout_guided_passes(double talk, double listen) { return 1 + (talk != 1) + (talk != listen); }
+
+/* Lists the passes of a step, the one that hears everybody last, so that what it writes stays in the cache. */
+static int list_terms(const struct rollout *r, struct term *terms) {
+    double talk = r->guidance[AUDIO_TALK], listen = r->guidance[AUDIO_LISTEN];
+    int count = 0;
+    if (talk != 1) terms[count++] = (struct term){MUTE_ALL, 1 - talk};
+    if (talk != listen) terms[count++] = (struct term){1 << AUDIO_LISTEN, talk - listen};
+    terms[count++] = (struct term){0, listen};
+    return count;
+}
+
+/* Runs the passes of one step and leaves the guided x0 in r->x0. Keys of the audio are worked out for every pass. */
+static int run_guided(const struct rollout *r, const struct params *params, const struct dit_input *in, int step,
+                      const struct term *terms, int count) {
+    long size = r->batch * chunk_size(r);
+    mem_zero(r->sum, sizeof(real) * (size_t)size);
+    mem_zero(r->silence, sizeof(elem) * (size_t)(r->batch * silence_size(r)));
+    for (int i = 0; i < count; i++) {
+        struct dit_input heard = *in;
+        if (terms[i].mute) heard.kv_output = NULL;
+        for (int s = 0; s < AUDIO_STREAMS; s++)
+            if (terms[i].mute >> s & 1) heard.audio[s] = r->silence;
+        dit_condition_reset(r->acts, 0, 1);
+        TRY(run_pass(r, params, &heard, r->x0, step));
+        real_axpby(r->sum, (real)terms[i].weight, r->x0, 1, size);
+    }
+    real_axpby(r->x0, 1, r->sum, 0, size);
+    return OK;
+}
+
+static int run_step(const struct rollout *r, const struct params *params, const struct dit_input *in, int step) {
+    struct term terms[TERMS_MAX];
+    int count = list_terms(r, terms);
+    return count == 1 ? run_pass(r, params, in, r->x0, step) : run_guided(r, params, in, step, terms, count);
+}
+
 /* ---- chunks ---- */
 
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
@@ -187,7 +252,7 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
         in.latents = r->x;
         in.latent_stride = size;
         if (step == N - 1 && !r->config.clean_pass) in.kv_output = kv_cache_output(r->cache, first, C);
-        TRY(run_pass(r, params, &in, r->x0, step));
+        TRY(run_step(r, params, &in, step));
         if (step != exit) continue;
         copy_samples(out, out_stride, r->x0, size, r->batch, size);
         if (exit_input) copy_samples(exit_input, exit_stride, r->x, size, r->batch, size);

@@ -53,6 +53,9 @@ struct rollout {
     /* Device. x [B, C frames]: the pass's input. x0: its velocity, then its x0 prediction. t [N + 1][B C]: 1000 sigma
        of every level, then 0. */
     real *x, *x0, *t;
+    double guidance[AUDIO_STREAMS];   /* see rollout_guide; 1 after the layout */
+    real *sum;                        /* as x0: the guided prediction while its passes run; NULL: laid out without */
+    elem *silence;                    /* windows of a chunk in which nobody is heard */
     int borrows;                      /* 1: acts, x, x0 and t belong to another rollout (rollout_layout_stream) */
     struct recorded_passes *recorded; /* NULL until rollout_record */
 };
@@ -78,6 +81,16 @@ void rollout_direct(struct rollout *r);
    made. */
 int rollout_chunk_kinds(const struct causal_config *causal);
 struct recording_counts rollout_recordings(const struct rollout *r); /* zeros: nothing is recorded */
+/* Sets how strongly each party's sound acts from the next chunk on, as in the teacher's guidance (sampler.h):
+
+     v = v(nobody) + talk (v(agent) - v(nobody)) + listen (v(both) - v(agent)),
+
+   where v(...) hears these parties and windows of zeros for the others. A student was distilled from guided velocities,
+   so 1 and 1 are what it learned, and cost one pass a step; 0 does not hear the party; more than 1 exaggerates it. Each
+   v with a weight other than 0 costs a pass. The cache keeps keys and values of the pass that hears both. Streams alone
+   (rollout_layout_stream) can do it. */
+void rollout_guide(struct rollout *r, double talk, double listen);
+int rollout_guided_passes(double talk, double listen); /* passes that a step takes then */
 /* Sets the number of samples of the clips that follow, at most the number laid out. */
 void rollout_batch(struct rollout *r, int batch);
 /* Makes chunk 1 the next one, also before rollout_begin (so that rollout_next_frame is right for the next clip). */
@@ -90,6 +103,10 @@ static inline int rollout_next_frame(const struct rollout *r) {
    Reads the text and frame 0's audio window. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,
                   const struct rollout_condition *condition);
+/* Puts another reference in the place of frame 0 while the clip goes on: its keys and values replace the old ones,
+   everything else stays. Between chunks, as long as frame 0 is in the cache (a sink of 1 or more). */
+int rollout_change_reference(struct rollout *r, const struct params *params, const real *reference, long stride,
+                             const struct rollout_condition *condition);
 /* Makes the next chunk: the x0 [B][C frames] of pass `exit` (0 .. N-1; streams take N-1) goes into out, that pass's
    input into exit_input if not NULL. All N passes always run. Strides: elements between samples. */
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,

@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "base/sorting.h"
 #include "data/media.h"
+#include "infer/change_file.h"
 #include "infer/codec_process/codec_process.h"
 #include "infer/frame_sink.h"
 #include "infer/mask_file.h"
@@ -39,6 +40,7 @@ struct stream {
     struct pipeline *pipeline;
     struct sound_source *source;
     struct frame_sink *sink;
+    struct change_list changes;
     struct csv mask;        /* open with talk=file */
     long frames_begun;      /* video frames of the chunks that the network has begun, and the reference's */
     long frames_out, limit; /* video frames that were handed out, and the most that may be */
@@ -109,6 +111,8 @@ static int open_stream(struct stream *s) {
     s->times.chunk = malloc(TIMES_MAX * sizeof(double));
     if (!s->times.chunk) return error_set(ERR_DEVICE, "out of memory for the times");
     if (o->talk == MASK_FILE) TRY(mask_file_open(&s->mask, o->mask));
+    if (*o->changes) TRY(change_list_read(&s->changes, o->changes));
+    TRY(change_list_check(&s->changes, s->session));
     TRY(sound_open(&s->source, o));
     TRY(sink_open(&s->sink, o->out, d->pixel_height, d->pixel_width, sound_parties(s->source)));
     TRY(open_pipeline(s));
@@ -122,13 +126,26 @@ static void close_stream(struct stream *s) {
     session_close(s->session);
     codec_process_end(s->decoder);
     csv_close(&s->mask);
+    change_list_free(&s->changes);
     free(s->times.chunk);
+}
+
+/* Makes the changes that are due before the next chunk. One that cannot be made, because its picture is gone by now, is
+   logged; the stream goes on without it. */
+static int make_changes(struct stream *s) {
+    while (change_list_due(&s->changes, s->frames_begun)) {
+        TRY(pipeline_finish(s->pipeline)); /* the codec must be at rest while it encodes a reference */
+        if (change_list_make(&s->changes, s->session, s->frames_begun))
+            log_line("change %d left out: %s", s->changes.done, error_text());
+    }
+    return OK;
 }
 
 /* Runs all chunks for which there is enough sound. */
 static int run_chunks(struct stream *s) {
     while (!interrupt_requested() && s->frames_begun < s->limit && session_ready(s->session)) {
         if (s->frames_begun == 1) s->first_encoder = s->encoder;
+        TRY(make_changes(s));
         TRY(pipeline_run(s->pipeline));
         s->frames_begun += session_chunk_frames(s->session);
     }

@@ -53,6 +53,23 @@ def talk(tab):
     check(f"within a chunk and what it takes to make one: {taken} ms", 0 < taken <= 2 * chunk, tab)
 
 
+def restyle(tab):
+    strength = "$('talk-strength').value = 2; $('talk-strength').dispatchEvent(new Event('change'))"
+    check("changes are offered in a session", tab.get("!$('style').disabled && !$('faces').disabled"), tab)
+    tab.get(strength)
+    check("a strength changes", tab.wait(
+        "change.made.talk === 2 && $('change').textContent.startsWith('Changed')"), tab)
+    tab.choose("file", picture)
+    check("and the face", tab.wait("change.made.reference === 'upload'"), tab)
+    shown = tab.get("picture.shown")
+    check("while pictures go on", tab.wait(f"picture.shown > {shown} + 15"), tab)
+    tab.picture("changed-light")
+    tab.type("prompt", "nobody knows this")
+    check("what cannot be is said", tab.wait("$('error').textContent.includes('has no embedding')"), tab)
+    check("and taken back", tab.wait("!$('prompt').value && !change.waits && $('talk-strength').value === '2'"), tab)
+    check("in a session that goes on", tab.get("session.wanted && !!session.created"), tab)
+
+
 def come_back(tab):
     tab.choose("sound", speech)
     tab.wait("session.state === 'speaking'")
@@ -166,6 +183,7 @@ with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
     try:
         tab = Tab(browser)
         talk(tab)
+        restyle(tab)
         come_back(tab)
         refuse(browser, tab)
         other_ways(browser)

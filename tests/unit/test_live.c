@@ -119,6 +119,44 @@ static void a_message_that_is_wrong_is_refused_with_a_word(void **state) {
     }
 }
 
+/* A change asks for what it says; one that is wrong asks for nothing and says why, but is no fatal message. */
+static void a_change_that_is_wrong_is_no_end(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        ",\"reference\":7",
+        ",\"reference\":\"person:\"",
+        ",\"reference\":\"nobody\"",
+        ",\"prompt\":1",
+        ",\"prompt\":\"\355\240\200\"",
+        ",\"talk\":\"1\"",
+        ",\"talk\":-0.1",
+        ",\"listen\":5.01",
+        ",\"listen\":1e400",
+        ",\"talk\":1,\"listen\":null",
+    };
+    struct message m;
+    char line[128];
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(line, sizeof line, "{\"type\":\"session.change\"%s}", wrong[i]);
+        CHECK(parse(&m, line));
+        if (!*m.fault) fail_msg("taken: %s", line);
+        message_free(&m);
+    }
+    CHECK(parse(&m, "{\"type\":\"session.change\",\"reference\":\"person:ben\",\"prompt\":\"\",\"talk\":2.5}"));
+    assert_int_equal(m.type, MESSAGE_CHANGE);
+    assert_string_equal(m.fault, "");
+    assert_int_equal(m.change.reference, REFERENCE_PERSON);
+    assert_string_equal(m.change.person, "ben");
+    assert_string_equal(m.change.prompt, "");
+    assert_true(m.change.talk == 2.5 && m.change.listen < 0);
+    message_free(&m);
+    CHECK(parse(&m, "{\"type\":\"session.change\",\"listen\":0}"));
+    assert_int_equal(m.change.reference, REFERENCE_STAYS);
+    assert_null(m.change.prompt);
+    message_free(&m);
+}
+
 static void a_text_that_is_too_long_is_refused(void **state) {
     (void)state;
     char words[TEXT_BYTES_MAX + 2];
@@ -704,6 +742,7 @@ int main(void) {
         cmocka_unit_test(a_header_says_what_the_protocol_page_says),
         cmocka_unit_test(a_message_is_taken_as_it_is_meant),
         cmocka_unit_test(a_message_that_is_wrong_is_refused_with_a_word),
+        cmocka_unit_test(a_change_that_is_wrong_is_no_end),
         cmocka_unit_test(a_text_that_is_too_long_is_refused),
         cmocka_unit_test(lines_come_as_they_were_written_and_long_ones_are_cut),
         cmocka_unit_test(a_name_must_be_ours),

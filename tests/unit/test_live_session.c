@@ -51,6 +51,7 @@ static int open_server(void **state) {
     server.chunk = CHUNK;
     server.ahead = AHEAD;
     server.capacity = 1;
+    server.passes_most = 9;
     pthread_mutex_lock(&server.lock);
     return 0;
 }
@@ -113,7 +114,7 @@ static void speak(struct live *l, uint32_t turn, long samples) {
 }
 
 static void tell(struct live *l, enum message_type type, uint32_t turn) {
-    const struct message m = {.type = type, .turn = turn};
+    struct message m = {.type = type, .turn = turn};
     const char *error;
     CHECK(live_message(l, &m, &error));
 }
@@ -379,6 +380,117 @@ static void who_knows_no_token_leaves_nothing_behind(void **state) {
     assert_int_equal(queued->phase, LIVE_ENDED);
 }
 
+/* ---- changes while streaming ---- */
+
+static void ask_change(struct live *l, struct change_request change) {
+    struct message m = {.type = MESSAGE_CHANGE, .change = change};
+    const char *error;
+    CHECK(live_message(l, &m, &error));
+    message_free(&m);
+}
+/* Says nothing of what is REFERENCE_STAYS or negative. */
+static struct change_request change_to(enum reference_kind reference, double talk, double listen) {
+    return (struct change_request){.reference = reference, .talk = talk, .listen = listen};
+}
+
+static void await_change(const struct live *l) {
+    for (int i = 0; i < 20000 && !l->change.ready; i++) {
+        pthread_mutex_unlock(&server.lock);
+        usleep(1000);
+        pthread_mutex_lock(&server.lock);
+    }
+    assert_true(l->change.ready);
+}
+
+/* Half a picture changes nothing, nor does what came with it; the last word counts; a picture that nobody asked for is
+   dropped. */
+static void a_change_is_whole_or_none(void **state) {
+    (void)state;
+    char *bytes;
+    size_t length;
+    CHECK(file_read("docs/demo.png", 1 << 24, &bytes, &length));
+    server.student.rollout.causal.sink = 1;
+    struct live *l = open_running();
+    send_reference(l, bytes, length, UNIT_LAST);
+    assert_null(l->change.upload);
+    ask_change(l, change_to(REFERENCE_UPLOAD, 3, -1));
+    send_reference(l, bytes, length / 2, 0);
+    ask_change(l, change_to(REFERENCE_STAYS, -1, 2));
+    assert_false(live_change_to_read(l));
+    assert_true(l->change.talk == 1 && l->change.listen == 1);
+    assert_int_equal(live_passes(l), 3);
+    live_detach(l);
+    live_attach(l, &connection, 1);
+    assert_int_equal(live_passes(l), 1);
+    assert_null(l->change.upload);
+    ask_change(l, change_to(REFERENCE_UPLOAD, 3, -1));
+    send_reference(l, "no picture", 10, 0);
+    ask_change(l, change_to(REFERENCE_UPLOAD, 2, -1));
+    send_reference(l, bytes, length, UNIT_LAST);
+    await_change(l);
+    struct live_change made = live_change_take(l);
+    assert_non_null(made.reference);
+    assert_true(made.talk == 2 && made.listen == 1);
+    assert_null(strstr(hear(l), "error"));
+    assert_false(l->change.ready);
+    free(made.reference);
+    free(bytes);
+}
+
+/* A picture of any size, and one that never comes, end neither the session nor the memory. */
+static void a_change_is_bounded(void **state) {
+    (void)state;
+    static const char zeros[1 << 20];
+    server.student.rollout.causal.sink = 1;
+    struct live *l = open_running();
+    ask_change(l, change_to(REFERENCE_UPLOAD, -1, -1));
+    for (int i = 0; i < 12; i++) {
+        send_reference(l, zeros, sizeof zeros, 0);
+        assert_true(l->change.upload_bytes <= 8 << 20);
+    }
+    assert_non_null(strstr(hear(l), "bad_change"));
+    assert_null(l->change.upload);
+    ask_change(l, change_to(REFERENCE_UPLOAD, 2, -1));
+    live_tick(l, clock_seconds() + 29);
+    assert_int_equal(live_passes(l), 3);
+    live_tick(l, clock_seconds() + 31);
+    assert_non_null(strstr(hear(l), "bad_change"));
+    assert_int_equal(live_passes(l), 1);
+    for (int i = 0; i < LIVE_CHANGES_AT_ONCE - 2; i++) ask_change(l, change_to(REFERENCE_STAYS, 1, -1));
+    assert_null(strstr(hear(l), "change_busy"));
+    ask_change(l, change_to(REFERENCE_STAYS, 1, -1));
+    assert_non_null(strstr(hear(l), "change_busy"));
+    l->change.asked_at -= 1;
+    for (int i = 0; i < LIVE_CHANGES_A_SECOND; i++) ask_change(l, change_to(REFERENCE_STAYS, 1, -1));
+    assert_null(strstr(hear(l), "change_busy"));
+    assert_int_equal(l->phase, LIVE_RUNNING);
+    server.student.rollout.causal.sink = 0;
+    l->change.used = 0;
+    ask_change(l, change_to(REFERENCE_DEFAULT, -1, -1));
+    assert_non_null(strstr(hear(l), "no sink"));
+}
+
+/* The passes of guidance take places. */
+static void guidance_takes_places(void **state) {
+    (void)state;
+    server.capacity = 8;
+    server.passes_most = 4;
+    struct live *l = open_running();
+    ask_change(l, change_to(REFERENCE_STAYS, 2, 2));
+    await_change(l);
+    assert_int_equal(live_passes(l), 2);
+    assert_int_equal(server_room(&server), SERVER_ROOM);
+    struct live *other = open_running();
+    ask_change(other, change_to(REFERENCE_STAYS, 2, 0));
+    assert_non_null(strstr(hear(other), "change_busy"));
+    assert_int_equal(live_passes(other), 1);
+    ask_change(other, change_to(REFERENCE_STAYS, -1, 0));
+    assert_int_equal(live_passes(other), 2);
+    assert_int_equal(server_room(&server), SERVER_QUEUE);
+    live_end(l, 1000, NULL, NULL);
+    assert_int_equal(server_room(&server), SERVER_ROOM);
+}
+
 #define LIVE_TEST(test) cmocka_unit_test_setup_teardown(test, open_server, close_server)
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -393,6 +505,9 @@ int main(void) {
         LIVE_TEST(a_reference_is_judged_by_the_session_s_own_thread),
         LIVE_TEST(who_was_told_a_token_can_come_back_whatever_it_waits_for),
         LIVE_TEST(who_knows_no_token_leaves_nothing_behind),
+        LIVE_TEST(a_change_is_whole_or_none),
+        LIVE_TEST(a_change_is_bounded),
+        LIVE_TEST(guidance_takes_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

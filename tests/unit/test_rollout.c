@@ -1,6 +1,6 @@
 /* test_rollout.c: what a rollout promises to the bit, on this backend: the exit step run again equals its first run, a
-   stream with a ring equals training with room for the whole clip, and a sample's noise does not depend on its
-   batch. */
+   stream with a ring equals training with room for the whole clip, a sample's noise does not depend on its batch, and
+   a reference and guidance that change between chunks follow their rules. */
 #include "tests/small_rollout.h"
 
 #include "base/philox.h"
@@ -169,6 +169,163 @@ static int setup(void **state) {
     return device_init(2);
 }
 
+/* ---- changes between chunks ---- */
+
+/* Chunks from .. to of a clip whose earlier ones are there. */
+static void roll_on(struct small_rollout *w, int from, int to) {
+    const struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST};
+    for (int i = from; i <= to; i++)
+        CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, STEPS - 1, chunk_of(w, w->out, 0, i),
+                            w->clip, NULL, 0));
+}
+
+static void give_reference(struct small_rollout *w, const real *reference) {
+    CHECK(rollout_change_reference(&w->rollout, &w->small.params, reference, w->frame, &w->condition));
+}
+
+/* Rolls 12 chunks, with a change to `other` before chunk `at`, and copies the clip to `to`. */
+static void roll_with_change(struct small_rollout *w, const real *other, int at, real *to) {
+    CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
+    roll_on(w, 1, at - 1);
+    give_reference(w, other);
+    roll_on(w, at, 12);
+    mem_copy(to, w->out, sizeof(real) * (size_t)w->clip);
+}
+
+/* The new reference's keys and values lie where the old one's were and nothing else is touched: giving the same
+   reference changes no bit, also when the ring has come round; another one before the first chunk is a beginning with
+   it; and a cache with a slot for every frame goes on as the stream's does. */
+static void a_reference_is_replaced_in_place(void **state) {
+    (void)state;
+    enum { CHUNKS = 12, AT = 8 };
+    struct small_rollout w, whole;
+    small_rollout_open(&w, &standard, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
+    small_rollout_open(&whole, &standard, LAYERS, 1, CHUNKS, CHUNKS * C + 1, DIT_FORWARD_ONLY);
+    real *other = small_reals(&w.small, w.frame, 1), *expected = small_reals(&w.small, w.clip, 0),
+         *got = small_reals(&w.small, w.clip, 0);
+    size_t frame = sizeof(real) * (size_t)w.frame, made = frame * CHUNKS * C, before = frame * (AT - 1) * C;
+    roll(&w, STEPS - 1, 0);
+    mem_copy(expected, w.out, made + frame);
+    roll_with_change(&w, w.reference, AT, got);
+    assert_same_bits(got + w.frame, expected + w.frame, made);
+    roll_with_change(&w, other, AT, got);
+    assert_same_bits(got + w.frame, expected + w.frame, before);
+    real *old = small_host(chunk_of(&w, expected, 0, AT), C * w.frame),
+         *new = small_host(chunk_of(&w, got, 0, AT), C * w.frame);
+    assert_memory_not_equal(old, new, C * frame);
+    free(old);
+    free(new);
+    roll_with_change(&whole, other, AT, expected);
+    assert_same_bits(got + w.frame, expected + w.frame, made);
+    roll_with_change(&w, other, 1, got);
+    CHECK(rollout_begin(&w.rollout, &w.small.params, other, w.frame, &w.condition));
+    roll_on(&w, 1, CHUNKS);
+    assert_same_bits(got + w.frame, w.out + w.frame, made);
+    small_rollout_close(&whole);
+    small_rollout_close(&w);
+}
+
+/* A stream's rollout beside `w`: same network and conditions, laid out as sessions do. */
+struct guided {
+    struct rollout work, stream;
+    struct arena arena;
+    real *out;
+};
+static void guided_layout(struct guided *g, const struct small_rollout *w) {
+    CHECK(rollout_layout_work(&g->work, &w->net, &w->config, 1, &g->arena));
+    CHECK(rollout_layout_stream(&g->stream, &g->work, KV_STREAM, &g->arena));
+    g->out = ARENA_TAKE(&g->arena, "out", real, C * w->frame);
+}
+static void guided_free(struct guided *g) {
+    rollout_free(&g->stream);
+    rollout_free(&g->work);
+}
+
+/* The first chunk with parties silenced (bits of `mute`) or guided, on the host. */
+static real *first_chunk(struct guided *g, struct small_rollout *w, int mute, double talk, double listen) {
+    const struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST};
+    struct rollout_condition c = w->condition;
+    rollout_guide(&g->stream, talk, listen);
+    CHECK(rollout_begin(&g->stream, &w->small.params, w->reference, w->frame, &c));
+    elem *silence = small_elems(&w->small, w->condition.audio_stride, 0);
+    for (int s = 0; s < AUDIO_STREAMS; s++)
+        if (mute >> s & 1) c.audio[s] = silence;
+    CHECK(rollout_chunk(&g->stream, &w->small.params, &c, &noise, g->stream.config.steps - 1, g->out, C * w->frame,
+                        NULL, 0));
+    return small_host(g->out, C * w->frame);
+}
+
+/* With one pass a chunk the guided x0 is the mixture that rollout_guide states of the x0 with parties silenced; weights
+   of 0 and 1 take one of them to the bit, and the cache holds the pass that hears both. */
+static void guidance_mixes_what_is_heard(void **state) {
+    (void)state;
+    static const double strengths[][2] = {{1, 1}, {0, 0}, {1, 0}, {0, 1}, {2, 2}, {1, 3}, {2.5, 0.5}};
+    struct rollout_config config = standard;
+    struct small_rollout w;
+    struct guided g = {0};
+    config.steps = 1;
+    small_rollout_open(&w, &config, LAYERS, 1, 2, KV_STREAM, DIT_FORWARD_ONLY);
+    arena_begin(&g.arena, "guided");
+    guided_layout(&g, &w);
+    guided_free(&g);
+    CHECK(arena_commit(&g.arena));
+    guided_layout(&g, &w);
+    long n = C * w.frame;
+    real *both = first_chunk(&g, &w, 0, 1, 1), *agent = first_chunk(&g, &w, 1 << AUDIO_LISTEN, 1, 1),
+         *none = first_chunk(&g, &w, 3, 1, 1);
+    assert_memory_not_equal(both, agent, sizeof *both * (size_t)n);
+    assert_memory_not_equal(agent, none, sizeof *both * (size_t)n);
+    for (size_t k = 0; k < sizeof strengths / sizeof *strengths; k++) {
+        double talk = strengths[k][0], listen = strengths[k][1];
+        real *got = first_chunk(&g, &w, 0, talk, listen);
+        for (long i = 0; i < n; i++) {
+            double a = (1 - talk) * (double)none[i], b = (talk - listen) * (double)agent[i],
+                   c = listen * (double)both[i];
+            /* each product and each of two sums is rounded once */
+            double rounding = 3 * 0x1p-24 * (fabs(a) + fabs(b) + fabs(c));
+            if (fabs((double)got[i] - (a + b + c)) > rounding)
+                fail_msg("strengths %g and %g: number %ld", talk, listen, i);
+        }
+        free(got);
+    }
+    free(both);
+    free(agent);
+    free(none);
+    guided_free(&g);
+    arena_free(&g.arena);
+    small_rollout_close(&w);
+}
+
+/* A chunk of another strength writes the same keys and values with its last pass only if that pass hears both: after a
+   first chunk at strengths 0, a cache of one pass a chunk is the same as ever, and so is the second chunk at 1. */
+static void guidance_leaves_the_cache_alone(void **state) {
+    (void)state;
+    struct rollout_config config = standard;
+    struct small_rollout w;
+    struct guided g = {0};
+    const struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST};
+    config.steps = 1;
+    small_rollout_open(&w, &config, LAYERS, 1, 2, KV_STREAM, DIT_FORWARD_ONLY);
+    arena_begin(&g.arena, "guided");
+    guided_layout(&g, &w);
+    guided_free(&g);
+    CHECK(arena_commit(&g.arena));
+    guided_layout(&g, &w);
+    real *second[2];
+    for (int guided = 0; guided < 2; guided++) {
+        free(first_chunk(&g, &w, 0, guided ? 0 : 1, guided ? 3 : 1));
+        rollout_guide(&g.stream, 1, 1);
+        CHECK(rollout_chunk(&g.stream, &w.small.params, &w.condition, &noise, 0, g.out, C * w.frame, NULL, 0));
+        second[guided] = small_host(g.out, C * w.frame);
+    }
+    assert_memory_equal(second[0], second[1], sizeof(real) * (size_t)(C * w.frame));
+    free(second[0]);
+    free(second[1]);
+    guided_free(&g);
+    arena_free(&g.arena);
+    small_rollout_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rerun_equals_first_run_saving_all),
@@ -176,6 +333,9 @@ int main(void) {
         cmocka_unit_test(stream_equals_training),
         cmocka_unit_test(windows_may_move),
         cmocka_unit_test(noise_is_the_samples_own),
+        cmocka_unit_test(a_reference_is_replaced_in_place),
+        cmocka_unit_test(guidance_mixes_what_is_heard),
+        cmocka_unit_test(guidance_leaves_the_cache_alone),
         cmocka_unit_test(wrong_use_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -346,6 +346,52 @@ static void sessions_of_one_student_do_not_know_of_each_other(void **state) {
     shared_student_close(shared);
 }
 
+/* Streams the clip on two sessions of one student by turns. The first takes changes before the chunk that begins at
+   video frame `at`: another picture if not NULL; another prompt (restyled 1) or guidance (2). */
+static void stream_changed(struct session *s[2], long at, const float *picture, int restyled,
+                           unsigned char frames[2][T][PICTURE]) {
+    float text[64] = {0};
+    long read[2] = {0};
+    for (int i = 0; i < 2; i++) CHECK(session_begin(s[i], w.picture, frames[i][0]));
+    for (long out = 1; out < T; out += 4 * C) {
+        if (out == at && picture) CHECK(session_set_reference(s[0], picture));
+        if (out == at && restyled == 1) session_set_prompt(s[0], text);
+        if (out == at && restyled == 2) CHECK(session_set_guidance(s[0], 2, 0.5));
+        for (int i = 0; i < 2; i++) assert_true(stream_on(s[i], &read[i], frames[i] + out));
+    }
+}
+
+/* What is before a change, and another session, know nothing of it; the same picture changes nothing; a session that is
+   taken back to what was trained makes what it ever made. */
+static void a_change_is_a_session_s_own(void **state) {
+    (void)state;
+    enum { AT = 1 + 4 * C };
+    static unsigned char plain[2][T][PICTURE], frames[2][T][PICTURE];
+    float other[PICTURE];
+    struct shared_student *shared;
+    struct session *s[2];
+    const struct session_options options = {.sink = -1, .rapr = -1};
+    assert_true(w.description.dit.text_len * w.description.dit.text_dim <= 64);
+    for (int i = 0; i < PICTURE; i++) other[i] = (float)noise(9, i);
+    CHECK(shared_student_open(&shared, folder, &options, NULL));
+    for (int i = 0; i < 2; i++) CHECK(session_open_shared(&s[i], shared, 5 + (uint64_t)i, NULL));
+    stream_changed(s, AT, NULL, 0, plain);
+    stream_changed(s, AT, w.picture, 0, frames);
+    assert_memory_equal(frames, plain, sizeof plain);
+    for (int restyled = 0; restyled < 3; restyled++) {
+        stream_changed(s, AT, restyled ? NULL : other, restyled, frames);
+        assert_memory_equal(frames[0], plain[0], AT * sizeof frames[0][0]);
+        assert_memory_not_equal(frames[0][AT], plain[0][AT], 4 * C * sizeof frames[0][0]);
+        assert_memory_equal(frames[1], plain[1], sizeof plain[1]);
+        session_as_trained(s[0]);
+    }
+    stream_changed(s, AT, NULL, 0, frames);
+    assert_memory_equal(frames, plain, sizeof plain);
+    assert_int_equal(session_set_guidance(s[0], 5.1, 1), ERR_INPUT);
+    for (int i = 0; i < 2; i++) session_close(s[i]);
+    shared_student_close(shared);
+}
+
 static void decoder_beside_the_network(void **state) {
     (void)state;
     struct session *s = open_session(-1, -1);
@@ -475,6 +521,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
                                        cmocka_unit_test(the_decoder_sees_the_reference),
                                        cmocka_unit_test(sessions_of_one_student_do_not_know_of_each_other),
+                                       cmocka_unit_test(a_change_is_a_session_s_own),
                                        cmocka_unit_test(decoder_beside_the_network),
                                        cmocka_unit_test(a_rehearsal_changes_nothing),
                                        cmocka_unit_test(failure_of_the_decoder),
