@@ -24,6 +24,7 @@ static const struct config_field fields[] = {
     CHOICE("ode_init.history", history, history_names, "last",
            "What earlier chunks show to a chunk. last: their keys and values at the last noise level, as in streaming; "
            "own: at the level that each was drawn."),
+    SPOIL_KEYS("ode_init.history_spoil", spoil),
 };
 SECTION(ode_init, "Records trajectories of the teacher and trains the causal student on them.", "negative lora rollout",
         NULL, TRAINS("student", stage.optimiser));
@@ -47,6 +48,9 @@ int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const st
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * s->F;
     TRY(optimiser_layout(&s->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
+
+    TRY(history_spoil_layout(&s->spoil, "ode_init.history_spoil", &config->spoil, &net->config, &s->levels.causal,
+                             s->split.largest, s->chunks, activations));
 
     size_t groups = (size_t)s->split.largest * C, chunk = groups * s->size;
     s->states = ARENA_TAKE(activations, "trajectories", real, (size_t)(s->levels.steps + 1) * s->split.count * s->clip);
@@ -73,6 +77,7 @@ int ode_step_acts_layout(struct ode_step *s, struct arena *arena) {
 void ode_step_free(struct ode_step *s) {
     if (s->acts) dit_acts_free(s->acts);
     kv_cache_free(s->cache);
+    history_spoil_free(&s->spoil);
     optimiser_free(&s->student);
     free(s->host);
     memset(s, 0, sizeof *s);
@@ -145,6 +150,36 @@ static struct dit_input chunk_input(const struct ode_step *s, const struct condi
     return in;
 }
 
+/* ---- the spoiled history ---- */
+
+static struct spoil_address spoil_address(const struct ode_step *s, long step) {
+    return (struct spoil_address){.seed = s->seed, .step = (uint64_t)step, .purpose = RANDOM_TIMESTEP};
+}
+
+static int is_spoiled(const struct ode_step *s, int chunk) {
+    return s->spoil.config.probability > 0 && chunk == history_spoil_first(&s->levels.causal);
+}
+
+/* Spoils the input of the pass that leaves a chunk in the cache. */
+static void spoil_input(struct ode_step *s, int chunk, long step) {
+    int first = 1 + (chunk - 1) * s->levels.causal.chunk;
+    struct spoil_address address = spoil_address(s, step);
+    for (int b = 0; b < s->part.count; b++) {
+        s->spoil.clean[b] = 1 - s->levels.sigma[level_of(s, PASS_CONTEXT, chunk, b, step)];
+        copy_chunk(s, s->velocity, b, first, s->levels.steps);
+    }
+    history_spoil_apply(&s->spoil, s->input, s->velocity, &address, s->part.sample0, s->part.count, first);
+}
+
+/* Forgets the gradients that later chunks left for a spoiled entry: no pass that is trained made it. */
+static void drop_spoiled_gradients(struct ode_step *s, int chunk, long step) {
+    int C = s->levels.causal.chunk;
+    struct spoil_address address = spoil_address(s, step);
+    for (int b = 0; b < s->part.count; b++)
+        if (history_spoil_draw(&s->spoil.config, &address, s->part.sample0 + b).spoiled)
+            kv_cache_grads_drop(s->cache, 1 + (chunk - 1) * C, C, b);
+}
+
 static int forward_context(struct ode_step *s, const struct params *params, const struct condition_batch *condition,
                            int chunk, long step) {
     int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
@@ -153,6 +188,7 @@ static int forward_context(struct ode_step *s, const struct params *params, cons
     const struct dit_history *history = kv_cache_history(s->cache, &view);
     if (!history) return ERR_USAGE;
     prepare_pass(s, PASS_CONTEXT, chunk, step);
+    if (is_spoiled(s, chunk)) spoil_input(s, chunk, step);
     struct dit_input in = chunk_input(s, condition, first, C, view.current, history);
     in.kv_output = kv_cache_output(s->cache, first, C);
     dit_condition_reset(s->acts, 0, 1);
@@ -173,6 +209,7 @@ static int backward_pass(struct ode_step *s, const struct params *params, const 
     TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, C * s->size));
     mse_loss(s->student.loss, s->slope, s->velocity, s->target, s->weight, (long)s->part.count * C, s->size);
     struct dit_gradients gradients = {.dvelocity = s->slope, .dvelocity_stride = C * s->size};
+    if (kind == PASS_CONTEXT && is_spoiled(s, chunk)) drop_spoiled_gradients(s, chunk, step);
     if (kind == PASS_CONTEXT)
         kv_cache_grads_own(s->cache, first, &gradients.dk_own, &gradients.dv_own, &gradients.kv_stride);
     TRY(dit_backward(s->net, params, s->acts, &in, &gradients));
