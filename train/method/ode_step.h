@@ -10,8 +10,9 @@
      forward    reference, chunk 1, 2, ..., n     fills the cache; nothing else is kept
      backward   chunk n, ..., 2, 1, reference     each runs again, saving; its backward also takes in the gradients by
                                                   its keys and values that later chunks have collected (fp32)
-   So one chunk's activations are alive at a time. With ode_init.history_spoil the entry of one chunk in the cache comes
-   from a spoiled input (history_spoil.h); its own losses see the chunk as it is, and no gradient goes into that entry. */
+   So one chunk's activations are alive at a time.
+   With ode_init.history_spoil the entry of one chunk in the cache comes from a spoiled input (history_spoil.h). The
+   chunk's own losses see it as it is, and no gradient goes into that entry. */
 #ifndef TRAIN_METHOD_ODE_STEP_H
 #define TRAIN_METHOD_ODE_STEP_H
 

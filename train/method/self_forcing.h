@@ -46,8 +46,8 @@ struct self_forcing {
    where that is not the reference and whole chunks, or fewer than F. */
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
                         const struct batch_split *split, int F, int longest, struct arena *arena);
-/* Lays out, after self_forcing_layout, what spoiling the history of rollouts takes (history_spoil.h). Without it none is
-   spoiled. key: the config's name of these settings. */
+/* Lays out, after self_forcing_layout, what spoiling the history of rollouts takes (history_spoil.h). Without it none
+   is spoiled. key: the config's name of these settings. */
 int self_forcing_spoil_layout(struct self_forcing *s, const char *key, const struct spoil_config *config,
                               struct arena *arena);
 /* Lays out the activations of one chunk, which may share memory with what step 2 uses. */
