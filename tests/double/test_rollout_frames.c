@@ -1,5 +1,5 @@
-/* test_rollout_frames.c: students of one latent frame a chunk, in double: a frame seen through the cache, with sink, ring
-   and RAPR, equals the same frame computed another way. The positions are written by hand. */
+/* test_rollout_frames.c: students of one latent frame a chunk, in double: a frame seen through the cache, with sink,
+   ring and RAPR, equals the same frame computed another way. The positions are written by hand. */
 #define WORLD_CHUNK 1
 #include "tests/double/rollout_history.h"
 

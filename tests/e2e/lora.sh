@@ -1,9 +1,9 @@
 #!/bin/sh
 # lora.sh: distillation through adapters, on a spoiled history (STAGE.history_spoil). A run that is killed goes on bit
 # for bit; the loss of causal initialisation falls; the next stage goes on with adapters over the same weights; an
-# export is base + alpha / rank B A; the adapters' own file holds the same; Diffusers loads it (where PYTHON_ORACLE names
-# a Python that has it); DMD on several ranks; a run that was moved goes on; a base that is gone or another, other
-# adapters and adapters of what was trained whole are refused in one line.
+# export is base + alpha / rank B A; the adapters' own file holds the same; Diffusers loads it (where PYTHON_ORACLE
+# has it); DMD on several ranks; a run that was moved goes on; a base that is gone or another, other adapters and
+# adapters of what was trained whole are refused in one line.
 # Usage: BIN=bin BUILD=build/cpu-float [PYTHON_ORACLE=python3] sh tests/e2e/lora.sh
 . tests/e2e/checks
 settings="data=$work/data.h5 threads=2 causal.sink=1"
