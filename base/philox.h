@@ -37,7 +37,8 @@ enum random_purpose {
     RANDOM_BOOTSTRAP,    /* dialogues that a bootstrap interval draws again */
     RANDOM_PERMUTATION,  /* exchange of clips in a test of permutations */
     RANDOM_FEATURES,     /* pictures that a network of features learns from */
-    RANDOM_PROBE         /* spoiled clips of the discriminator's probe */
+    RANDOM_PROBE,        /* spoiled clips of the discriminator's probe */
+    RANDOM_SPOIL         /* errors put on a student's history in training */
 };
 
 struct philox_block {

@@ -336,3 +336,12 @@ void kv_cache_grads_own(struct kv_cache *c, int first, const real *const **dk, c
     *dv = (const real *const *)c->own_dv;
     *stride = c->slots * c->frame;
 }
+
+void kv_cache_grads_drop(struct kv_cache *c, int first, int count, int sample) {
+    long at = ((long)sample * c->slots + slot_of(c, first)) * c->frame;
+    size_t bytes = sizeof(real) * (size_t)(count * c->frame);
+    for (int l = 0; l < c->layers; l++) {
+        mem_zero(c->layer[l].dk + at, bytes);
+        mem_zero(c->layer[l].dv + at, bytes);
+    }
+}

@@ -65,5 +65,8 @@ void kv_cache_grads_collect(struct kv_cache *cache, const struct causal_view *vi
    dv_own. stride: elements between samples. */
 void kv_cache_grads_own(struct kv_cache *cache, int first, const real *const **dk, const real *const **dv,
                         long *stride);
+/* Zeroes one sample's sums of the frames from `first` on, reference or whole chunk: of entries that no pass with a
+   gradient made. */
+void kv_cache_grads_drop(struct kv_cache *cache, int first, int count, int sample);
 
 #endif

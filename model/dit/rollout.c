@@ -268,6 +268,29 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
     return OK;
 }
 
+/* Number of the pass whose keys and values the cache keeps. */
+static int entry_pass(const struct rollout *r) { return r->config.steps - (r->config.clean_pass ? 0 : 1); }
+
+struct rollout_entry rollout_entry(struct rollout *r) {
+    int clean = r->config.clean_pass;
+    if (clean) mem_copy(r->x, r->x0, sizeof(real) * (size_t)(r->batch * chunk_size(r)));
+    return (struct rollout_entry){r->x, r->x0, clean ? 0 : r->config.sigma[r->config.steps - 1]};
+}
+
+int rollout_replace_entry(struct rollout *r, const struct params *params, const struct rollout_condition *condition) {
+    int C = r->config.causal.chunk, first = rollout_next_frame(r) - C;
+    struct causal_view view;
+    causal_view(&view, &r->config.causal, r->next_chunk - 1);
+    const struct dit_history *history = kv_cache_history(r->cache, &view);
+    if (!history) return ERR_USAGE;
+    struct dit_input in = input_of(r, condition, first, C, entry_pass(r), view.current, history);
+    in.latents = r->x;
+    in.latent_stride = chunk_size(r);
+    in.kv_output = kv_cache_output(r->cache, first, C);
+    dit_condition_reset(r->acts, 0, 1);
+    return dit_forward(r->net, params, r->acts, &in, r->x0, chunk_size(r));
+}
+
 /* Fills `in` for the pass `exit` of a chunk; view must outlive it. */
 static int exit_pass(struct rollout *r, struct causal_view *view, struct dit_input *in,
                      const struct rollout_condition *condition, int chunk, int exit, const real *exit_input,

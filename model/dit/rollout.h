@@ -112,6 +112,17 @@ int rollout_change_reference(struct rollout *r, const struct params *params, con
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride);
+/* The chunk just made, as the cache has it: the input of the pass whose keys and values the cache keeps, the chunk's
+   clean latents z, both [B, C frames], and that pass's noise level. They lie in the rollout's work memory until its
+   next call. */
+struct rollout_entry {
+    real *input, *z;
+    double sigma;
+};
+struct rollout_entry rollout_entry(struct rollout *r);
+/* Runs that pass again from what entry.input holds now: its keys and values take the place of the chunk's in the cache
+   (train/method/history_spoil.h). Overwrites z. */
+int rollout_replace_entry(struct rollout *r, const struct params *params, const struct rollout_condition *condition);
 /* Runs pass `exit` of a chunk again, from its kept input and with its history as a constant, through acts that can
    save. x0 goes into out (NULL: not wanted) and has the same bits as in the first run, but on cuda only up to elem's
    rounding: the FFN's product is another kernel there where its argument is kept. Nothing enters the cache. The history

@@ -10,10 +10,13 @@
 
 #include "base/philox.h"
 
-enum { C = 3, STEPS = 3, B = 2 };
+#ifndef WORLD_CHUNK
+#define WORLD_CHUNK 3 /* latent frames of a chunk */
+#endif
+enum { C = WORLD_CHUNK, STEPS = 3, B = 2 };
 
 static const struct rollout_config standard = {
-    .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
+    .causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
 
 struct world {
     struct dit net;

@@ -1,13 +1,14 @@
 #!/bin/sh
-# lora.sh: distillation through adapters. A run that is killed goes on bit for bit; the loss of causal initialisation
-# falls; the next stage goes on with adapters over the same weights; an export is base + alpha / rank B A; the adapters'
-# own file holds the same; Diffusers loads it (where PYTHON_ORACLE names a Python that has it); DMD on several ranks; a
-# run that was moved goes on; a base that is gone or another, other adapters and adapters of what was trained whole are
-# refused in one line.
+# lora.sh: distillation through adapters, on a spoiled history (STAGE.history_spoil). A run that is killed goes on bit
+# for bit; the loss of causal initialisation falls; the next stage goes on with adapters over the same weights; an
+# export is base + alpha / rank B A; the adapters' own file holds the same; Diffusers loads it (where PYTHON_ORACLE
+# has it); DMD on several ranks; a run that was moved goes on; a base that is gone or another, other adapters and
+# adapters of what was trained whole are refused in one line.
 # Usage: BIN=bin BUILD=build/cpu-float [PYTHON_ORACLE=python3] sh tests/e2e/lora.sh
 . tests/e2e/checks
-settings="data=$work/data.h5 threads=2"
-adapters="lora.rank=4 lora.alpha=8 lora.whole=time_projection"
+settings="data=$work/data.h5 threads=2 causal.sink=1"
+spoil="distill.history_spoil.probability=0.5 refine.history_spoil.probability=0.5"
+adapters="lora.rank=4 lora.alpha=8 lora.whole=time_projection $spoil"
 run() { # run STAGE RUN [key=value ...]
     stage=$1 name=$2
     shift 2
@@ -19,7 +20,7 @@ run teacher run
 verdict $? "teacher"
 
 # A student of rank 16 learns.
-run ode_init run lora.rank=16 ode_init.steps=150 ode_init.optimiser.lr=4e-3
+run ode_init run lora.rank=16 ode_init.steps=150 ode_init.optimiser.lr=4e-3 ode_init.history_spoil.probability=0.5
 verdict $? "ode_init through adapters"
 losses run/ode_init |
     awk '{x[NR] = $1}
@@ -58,7 +59,7 @@ verdict $? "the resumed run's adapters differ"
 verdict $? "export of the base"
 
 # The base stays though its stage goes on and keeps two states.
-run ode_init run lora.rank=16 ode_init.steps=156 ode_init.save_every=2
+run ode_init run lora.rank=16 ode_init.steps=156 ode_init.save_every=2 ode_init.history_spoil.probability=0.5
 verdict $? "ode_init goes on"
 check "the base is kept" test -f "$work/run/ode_init/checkpoints/step_00000150.h5"
 rm "$work"/run/ode_init/checkpoints/step_0000015[246].h5*
@@ -106,9 +107,8 @@ fi
 ranks() { # ranks N STAGE RUN [key=value ...]
     count=$1 stage=$2 name=$3
     shift 3
-    sh scripts/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/$name" \
-        "$@" \
-        >>"$log" 2>&1
+    sh scripts/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml $settings threads=1 run="$work/$name" \
+        "$@" >>"$log" 2>&1
 }
 mkdir "$work/dmd"
 cp -r "$work/run/teacher" "$work/run/ode_init" "$work/dmd/"

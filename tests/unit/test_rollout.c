@@ -14,7 +14,7 @@ static void roll(struct small_rollout *w, int exit, long sample0) {
     struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST, .sample0 = sample0};
     CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
     for (int i = 1; i <= w->chunks; i++) {
-        long at = (1 + (i - 1) * C) * w->frame;
+        long at = (1 + (i - 1) * w->config.causal.chunk) * w->frame;
         CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, exit, w->out + at, w->clip,
                             w->exit_input + at, w->clip));
     }
@@ -61,13 +61,15 @@ static void stream_equals_training(void **state) {
         {C, 4, 6, RAPR_END, 9, SINK_NATIVE},     {C, 1, 6, RAPR_END, 9, SINK_NATIVE},
         {C, 0, 6, RAPR_END, 9, SINK_NATIVE},     {C, 4, 6, RAPR_START, 9, SINK_NATIVE},
         {C, 4, 5, RAPR_CONTEXT, 9, SINK_NATIVE}, {C, 4, 6, RAPR_OFF, 0, SINK_NATIVE},
-        {C, 4, 6, RAPR_END, 9, SINK_SHIFTED}};
+        {C, 4, 6, RAPR_END, 9, SINK_SHIFTED},    {1, 2, 6, RAPR_END, 9, SINK_NATIVE},
+        {1, 0, 3, RAPR_START, 4, SINK_NATIVE},   {1, 1, 3, RAPR_CONTEXT, 4, SINK_NATIVE},
+        {1, 2, 3, RAPR_OFF, 0, SINK_NATIVE}}; /* the last ones: frame by frame */
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rollout_config config = standard;
         config.causal = kinds[k];
         struct small_rollout stream, training;
         small_rollout_open(&stream, &config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
-        small_rollout_open(&training, &config, LAYERS, 1, CHUNKS, CHUNKS * C + 1, DIT_FORWARD_ONLY);
+        small_rollout_open(&training, &config, LAYERS, 1, CHUNKS, CHUNKS * config.causal.chunk + 1, DIT_FORWARD_ONLY);
         roll(&stream, STEPS - 1, 0);
         roll(&training, STEPS - 1, 0);
         long generated = stream.clip - stream.frame;

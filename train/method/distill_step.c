@@ -26,6 +26,8 @@ static const struct config_field fields[] = {
     INT("distill.frames", frames, 0, 65536, "0",
         "Largest number of latent frames of a rollout, the reference and whole chunks. Beyond `frames` the clip that "
         "is judged is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
+    SPOIL_KEYS("distill.history_spoil", spoil),
+    SPOIL_ROLLED_KEY("distill.history_spoil", spoil),
     CHOICE("distill.loss", score.loss, score_losses, "sid",
            "Loss of the student's update, which matches its distribution to the teacher's: SiD or DMD."),
     REAL("distill.guidance", score.guidance, 0, 100, "2", "Scale of the real score's guidance; 1: none."),
@@ -64,6 +66,7 @@ int distill_step_layout(struct distill_step *d, const struct step_setup *setup, 
     int B = d->split.largest;
     TRY(optimiser_layout(&d->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
     TRY(self_forcing_layout(&d->rollout, net, setup->rollout, &d->split, d->F, config->frames, activations));
+    TRY(self_forcing_spoil_layout(&d->rollout, "distill.history_spoil", &config->spoil, activations));
     TRY(distribution_matching_layout(&d->matching, setup, score, &d->split,
                                      score->critic_warmup + c->steps * score->critic_ratio, state, activations));
     d->g = ARENA_TAKE(activations, "gradient by the clips", real, (size_t)B * d->rollout.clip);

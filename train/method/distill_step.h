@@ -19,6 +19,7 @@ struct distill_config {
     char student[RUN_PATH], teacher[RUN_PATH];
     int exit;   /* enum rollout_exit */
     int frames; /* largest number of latent frames of a rollout (self_forcing.h); 0: a clip's */
+    struct spoil_config spoil;
     struct score_config score;
 };
 extern const struct config_section distill_section;

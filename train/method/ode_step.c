@@ -28,6 +28,7 @@ static const struct config_field fields[] = {
     CHOICE("ode_init.history", history, history_names, "last",
            "What earlier chunks show to a chunk. last: their keys and values at the last noise level, or with "
            "rollout.clean_pass clean, as in streaming; own: at the level that each was drawn."),
+    SPOIL_KEYS("ode_init.history_spoil", spoil),
 };
 SECTION(ode_init,
         "Trains the causal student on trajectories of the teacher that it records, or by consistency along them.",
@@ -48,7 +49,11 @@ static double history_level(const struct ode_step *s) {
 
 /* A history of pure noise tells of a trajectory, whose start it is, but of a noised clip nothing. */
 static int check_history(const struct ode_step *s) {
-    if (!learns_consistency(s) || s->config.history == ODE_HISTORY_OWN || history_level(s) < 1) return OK;
+    if (!learns_consistency(s)) return OK;
+    if (s->config.spoil.probability > 0)
+        return error_set(ERR_USAGE, "ode_init.history_spoil.probability: must be 0 with ode_init.loss `consistency`, "
+                                    "which keeps no end of a clip to spoil");
+    if (s->config.history == ODE_HISTORY_OWN || history_level(s) < 1) return OK;
     return error_set(ERR_USAGE, "ode_init.loss: `consistency` with rollout.sigma [1] needs rollout.clean_pass, because "
                                 "a history written at level 1 shows nothing of the clip");
 }
@@ -90,6 +95,9 @@ int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const st
     s->clip = s->size * s->F;
     TRY(optimiser_layout(&s->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
 
+    TRY(history_spoil_layout(&s->spoil, "ode_init.history_spoil", &config->spoil, &net->config, &s->levels.causal,
+                             s->split.largest, s->chunks, activations));
+
     size_t groups = (size_t)s->split.largest * C, chunk = groups * s->size;
     int states = learns_consistency(s) ? CONSISTENCY_STATES : s->levels.steps + 1;
     s->states = ARENA_TAKE(activations, "clips' states", real, (size_t)states * s->split.count * s->clip);
@@ -117,6 +125,7 @@ int ode_step_acts_layout(struct ode_step *s, struct arena *arena) {
 void ode_step_free(struct ode_step *s) {
     if (s->acts) dit_acts_free(s->acts);
     kv_cache_free(s->cache);
+    history_spoil_free(&s->spoil);
     optimiser_free(&s->student);
     shard_free(&s->average);
     consistency_free(&s->pairs);
@@ -227,6 +236,36 @@ static struct dit_input chunk_input(const struct ode_step *s, const struct condi
     return in;
 }
 
+/* ---- the spoiled history ---- */
+
+static struct spoil_address spoil_address(const struct ode_step *s, long step) {
+    return (struct spoil_address){.seed = s->seed, .step = (uint64_t)step, .purpose = RANDOM_TIMESTEP};
+}
+
+static int is_spoiled(const struct ode_step *s, int chunk) {
+    return s->spoil.config.probability > 0 && chunk == history_spoil_first(&s->levels.causal);
+}
+
+/* Spoils the input of the pass that leaves a chunk in the cache. */
+static void spoil_input(struct ode_step *s, int chunk, long step) {
+    int first = 1 + (chunk - 1) * s->levels.causal.chunk;
+    struct spoil_address address = spoil_address(s, step);
+    for (int b = 0; b < s->part.count; b++) {
+        s->spoil.clean[b] = 1 - pass_of(s, PASS_CONTEXT, chunk, b, step).sigma;
+        copy_chunk(s, s->velocity, b, first, s->levels.steps);
+    }
+    history_spoil_apply(&s->spoil, s->input, s->velocity, &address, s->part.sample0, s->part.count, first);
+}
+
+/* Forgets the gradients that later chunks left for a spoiled entry: no pass that is trained made it. */
+static void drop_spoiled_gradients(struct ode_step *s, int chunk, long step) {
+    int C = s->levels.causal.chunk;
+    struct spoil_address address = spoil_address(s, step);
+    for (int b = 0; b < s->part.count; b++)
+        if (history_spoil_draw(&s->spoil.config, &address, s->part.sample0 + b).spoiled)
+            kv_cache_grads_drop(s->cache, 1 + (chunk - 1) * C, C, b);
+}
+
 /* Runs a pass for its velocity and, where it writes, for its keys and values. */
 static int forward_pass(struct ode_step *s, const struct params *params, const struct condition_batch *condition,
                         enum pass_kind kind, int chunk, long step, int writes) {
@@ -236,6 +275,7 @@ static int forward_pass(struct ode_step *s, const struct params *params, const s
     const struct dit_history *history = kv_cache_history(s->cache, &view);
     if (!history) return ERR_USAGE;
     prepare_pass(s, kind, chunk, step);
+    if (kind == PASS_CONTEXT && is_spoiled(s, chunk)) spoil_input(s, chunk, step);
     struct dit_input in = chunk_input(s, condition, first, C, view.current, history);
     if (writes) in.kv_output = kv_cache_output(s->cache, first, C);
     dit_condition_reset(s->acts, 0, 1);
@@ -257,6 +297,7 @@ static int backward_pass(struct ode_step *s, const struct params *params, const 
     TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, C * s->size));
     mse_loss(s->student.loss, s->slope, s->velocity, s->target, s->weight, (long)s->part.count * C, s->size);
     struct dit_gradients gradients = {.dvelocity = s->slope, .dvelocity_stride = C * s->size};
+    if (kind == PASS_CONTEXT && is_spoiled(s, chunk)) drop_spoiled_gradients(s, chunk, step);
     if (kind == PASS_CONTEXT)
         kv_cache_grads_own(s->cache, first, &gradients.dk_own, &gradients.dv_own, &gradients.kv_stride);
     TRY(dit_backward(s->net, params, s->acts, &in, &gradients));

@@ -20,7 +20,9 @@
      forward    reference, chunk 1, 2, ..., n     fills the cache; nothing else is kept
      backward   chunk n, ..., 2, 1, reference     each runs again, saving; its backward also takes in the gradients by
                                                   its keys and values that later chunks have collected (fp32)
-   So one chunk's activations are alive at a time. */
+   So one chunk's activations are alive at a time.
+   With ode_init.history_spoil the entry of one chunk in the cache comes from a spoiled input (history_spoil.h). The
+   chunk's own losses see it as it is, and no gradient goes into that entry. */
 #ifndef TRAIN_METHOD_ODE_STEP_H
 #define TRAIN_METHOD_ODE_STEP_H
 
@@ -29,6 +31,7 @@
 #include "model/dit/sampler.h"
 #include "train/method/band_energy.h"
 #include "train/method/consistency.h"
+#include "train/method/history_spoil.h"
 #include "train/method/stage_config.h"
 #include "train/method/step_work.h"
 
@@ -41,6 +44,7 @@ struct ode_init_config {
     int trajectories;       /* number of clips recorded */
     struct sampler_config sampler;
     int history; /* enum ode_history: the level of the history that a chunk sees */
+    struct spoil_config spoil;
 };
 extern const struct config_section ode_init_section;
 
@@ -62,6 +66,7 @@ struct ode_step {
     struct part part; /* part of the batch at work */
     long size, clip;  /* elements of a latent frame, of a clip */
     struct optimiser student;
+    struct history_spoil spoil;
     struct kv_cache *cache; /* keys and values of all frames, with their gradients */
     struct dit_acts *acts;  /* activations of one chunk, saving */
     real *states;           /* device [states][split, F, C, H, W] */

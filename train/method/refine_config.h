@@ -3,6 +3,7 @@
 #define TRAIN_METHOD_REFINE_CONFIG_H
 
 #include "model/dit/discriminator.h"
+#include "train/method/history_spoil.h"
 #include "train/method/levels.h"
 #include "train/method/stage_config.h"
 #include "train/optimiser/optimiser.h"
@@ -13,6 +14,7 @@ struct refine_config {
     int exit;
     int frames; /* largest number of latent frames of a rollout (self_forcing.h); 0: a clip's */
     int passes; /* passes of a chunk that the student ends with (pass_reduction.h); 0: those of rollout.sigma */
+    struct spoil_config spoil;
     struct discriminator_config discriminator;
     struct optimiser_config discriminator_optimiser;
     struct level_config level;          /* noise levels at which clips are judged */

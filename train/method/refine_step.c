@@ -25,8 +25,10 @@ static const struct config_field fields[] = {
         "is judged is the reference and the last chunks, after an even draw of others; 0: as many as `frames`."),
     INT("refine.passes", passes, 0, ROLLOUT_STEPS_MAX, "0",
         "Passes of a chunk that the student ends with. It begins with those of rollout.sigma and loses them one by "
-        "one, "
-        "each number having an equal share of the steps; its levels are some of rollout.sigma's. 0: it loses none."),
+        "one, each number having an equal share of the steps; its levels are some of rollout.sigma's. 0: it loses "
+        "none."),
+    SPOIL_KEYS("refine.history_spoil", spoil),
+    SPOIL_ROLLED_KEY("refine.history_spoil", spoil),
     CHOICE("refine.discriminator.scope", discriminator.scope, discriminator_scope_names, "clip",
            "What the trunk sees at once. clip: the whole clip with its reference, as the method has it; frame: every "
            "frame by itself, an ordinary GAN of frames, for which the global branch is left out."),
@@ -95,6 +97,7 @@ static int layout_networks(struct refine_step *r, const struct step_setup *setup
     TRY(optimiser_layout(&r->student, "student", &r->net->table, &c->stage.optimiser, c->stage.steps, setup->shards,
                          state));
     TRY(self_forcing_layout(&r->rollout, r->net, setup->rollout, &r->split, r->F, c->frames, activations));
+    TRY(self_forcing_spoil_layout(&r->rollout, "refine.history_spoil", &c->spoil, activations));
     if (teacher)
         TRY(distribution_matching_layout(&r->matching, setup, score, &r->split, c->stage.steps * r->critic_ratio, state,
                                          activations));

@@ -33,7 +33,14 @@ int self_forcing_acts_layout(struct self_forcing *s, enum dit_memory memory, str
     return dit_acts_layout(&s->acts, s->net, s->rollout.batch, s->rollout.config.causal.chunk, memory, arena);
 }
 
+int self_forcing_spoil_layout(struct self_forcing *s, const char *key, const struct spoil_config *config,
+                              struct arena *arena) {
+    const struct rollout *r = &s->rollout;
+    return history_spoil_layout(&s->spoil, key, config, &s->net->config, &r->config.causal, r->batch, s->chunks, arena);
+}
+
 void self_forcing_free(struct self_forcing *s) {
+    history_spoil_free(&s->spoil);
     if (s->acts) dit_acts_free(s->acts);
     rollout_free(&s->rollout);
     memset(s, 0, sizeof *s);
@@ -57,11 +64,29 @@ static struct rollout_condition chunk_condition(const struct self_forcing *s, co
     return c;
 }
 
+/* Spoils the entry of the chunk just made in the cache. All ranks run this pass, whether or not one of their samples is
+   spoiled, because they may share weights. */
+static int spoil_entry(struct self_forcing *s, const struct params *params, const struct rollout_condition *condition,
+                       const struct spoil_address *address) {
+    struct rollout_entry entry = rollout_entry(&s->rollout);
+    int first = rollout_next_frame(&s->rollout) - s->rollout.config.causal.chunk;
+    for (int b = 0; b < s->part.count; b++) s->spoil.clean[b] = 1 - entry.sigma;
+    history_spoil_apply(&s->spoil, entry.input, entry.z, address, s->part.sample0, s->part.count, first);
+    return rollout_replace_entry(&s->rollout, params, condition);
+}
+
+/* Number of the chunk whose entry is spoiled; 0: none. */
+static int spoiled_chunk(const struct self_forcing *s, const struct spoil_address *address) {
+    if (s->spoil.config.probability == 0) return 0;
+    return history_spoil_chunk(&s->spoil.config, &s->rollout.config.causal, s->before, address);
+}
+
 int self_forcing_rollout(struct self_forcing *s, const struct params *params, const struct part *part,
                          const real *reference, long stride, const struct condition_batch *condition,
                          const struct rollout_noise *noise, int exit, int before) {
     struct rollout_condition c = condition_batch_rollout(condition);
     struct rollout_noise mine = *noise;
+    struct spoil_address address = {noise->seed, noise->step, noise->purpose, noise->sample0};
     s->part = *part;
     s->exit = exit;
     s->before = before;
@@ -71,11 +96,13 @@ int self_forcing_rollout(struct self_forcing *s, const struct params *params, co
                   sizeof(real) * (size_t)s->size, (size_t)part->count);
     rollout_batch(&s->rollout, part->count);
     TRY(rollout_begin(&s->rollout, params, x, s->clip, &c));
+    int spoiled = spoiled_chunk(s, &address);
     for (int i = 1; i <= before + s->chunks; i++) {
         /* Chunks before the clip use the place of its first one, which is then written over them. */
         long at = chunk_start(s, i > before ? i - before : 1);
         c = chunk_condition(s, condition, i);
         TRY(rollout_chunk(&s->rollout, params, &c, &mine, exit, x + at, s->clip, s->exit_input + at, s->clip));
+        if (i == spoiled) TRY(spoil_entry(s, params, &c, &address));
     }
     return OK;
 }

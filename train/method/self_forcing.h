@@ -20,6 +20,7 @@
 
 #include "model/dit/condition_batch.h"
 #include "model/dit/rollout.h"
+#include "train/method/history_spoil.h"
 #include "train/optimiser/batch_split.h"
 
 /* The pass whose prediction is judged and trained. */
@@ -29,12 +30,13 @@ extern const char *const exit_names[];
 struct self_forcing {
     const struct dit *net;
     struct rollout rollout;
-    struct dit_acts *acts; /* activations of one chunk, saving */
-    int F, chunks;         /* latent frames of the clip, chunks of the clip */
-    int room;              /* largest number of chunks before the clip */
-    long size, clip;       /* elements of a latent frame, of a clip */
-    real *x;               /* device [split, F, C, H, W]: the reference and the exit passes' predictions */
-    real *exit_input;      /* device, frames 1.. of one part's clips: inputs of the exit passes */
+    struct dit_acts *acts;      /* activations of one chunk, saving */
+    int F, chunks;              /* latent frames of the clip, chunks of the clip */
+    int room;                   /* largest number of chunks before the clip */
+    long size, clip;            /* elements of a latent frame, of a clip */
+    real *x;                    /* device [split, F, C, H, W]: the reference and the exit passes' predictions */
+    real *exit_input;           /* device, frames 1.. of one part's clips: inputs of the exit passes */
+    struct history_spoil spoil; /* what is done to the history (self_forcing_spoil_layout) */
     /* The present rollout: */
     struct part part; /* part of the batch that it is for */
     int before;       /* chunks before the clip */
@@ -44,6 +46,10 @@ struct self_forcing {
    where that is not the reference and whole chunks, or fewer than F. */
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
                         const struct batch_split *split, int F, int longest, struct arena *arena);
+/* Lays out, after self_forcing_layout, what spoiling the history of rollouts takes (history_spoil.h). Without it none
+   is spoiled. key: the config's name of these settings. */
+int self_forcing_spoil_layout(struct self_forcing *s, const char *key, const struct spoil_config *config,
+                              struct arena *arena);
 /* Lays out the activations of one chunk, which may share memory with what step 2 uses. */
 int self_forcing_acts_layout(struct self_forcing *s, enum dit_memory memory, struct arena *arena);
 void self_forcing_free(struct self_forcing *s);

@@ -58,9 +58,12 @@ void step_work_rollout(struct step_work *w, struct network_work *student, const 
             i <= s->chunks ? 1 : 1 - (i - s->chunks) / (s->room + 1.0); /* share of rollouts that have chunk i */
         w->flops += n * passes * share_of * chunk_flops(s, split, i);
     }
+    int spoils = s->spoil.config.probability > 0; /* one pass more, over the chunk whose entry is spoiled */
+    student->forwards += n * split->parts * spoils;
+    w->flops += n * spoils * chunk_flops(s, split, history_spoil_first(&s->rollout.config.causal));
     step_work_exchanges(w, &s->net->config, split->count, 1, WORK_FORWARD, 0, n);
     step_work_exchanges(w, &s->net->config, split->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
-                        n * passes * chunks);
+                        n * (passes * chunks + spoils));
 }
 
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
