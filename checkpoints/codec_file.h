@@ -12,7 +12,7 @@
    have ("": any). */
 struct codec_source {
     const char *name, *path, *checksum;
-    struct codec_tiles tiles; /* of an autoencoder; zeros: none. Other codecs take no tiles */
+    struct codec_tiles tiles; /* an autoencoder's; zeros: none. Other codecs take no tiles */
 };
 /* Opens a codec. ERR_INPUT names the file and what is wrong: another codec, other weights, tensors that do not fit. */
 int codec_file_open(struct codec *codec, const struct codec_source *source, int height, int width);

@@ -17,7 +17,7 @@ struct student_description {
     char codec[32];
     char codec_weights[FILE_PATH_MAX],
         codec_checksum[24]; /* that file and its checksum, where a codec's weights have one of their own; else "" */
-    struct codec_tiles codec_tiles; /* of an autoencoder; not in config.json: zeros after student_describe */
+    struct codec_tiles codec_tiles; /* an autoencoder's; not in config.json: zeros after student_describe */
     char decoder[FILE_PATH_MAX];    /* file of a decoder in place of the codec's own; "": none */
     int pixel_height, pixel_width;
     char audio_encoder[32];

@@ -18,11 +18,11 @@ struct vae_codec {
     struct params params;
     struct codec_tiles tiles;
     struct tile_axis rows, columns;     /* tiles of latent positions; one of each: no tiles */
-    struct vae_stream *stream[2];       /* for each direction one and, with tiles, behind it one a tile, row by row */
+    struct vae_stream *stream[2];       /* one a direction and, with tiles, behind it one a tile, row by row */
     struct arena arena[2];              /* pixels and latents on the device */
-    real *pixels[2], *latents[2];       /* of a tile; latents: channels-last */
+    real *pixels[2], *latents[2];       /* a tile's; latents: channels-last */
     real *whole[2];                     /* with tiles: all pixels; to decode, all of the latent frame too */
-    real *weight_rows, *weight_columns; /* of each tile's pixels, [count][side stride] */
+    real *weight_rows, *weight_columns; /* those of each tile's pixels, [count][side stride] */
     real *latent;                       /* with tiles: a tile of the latent frame that is decoded */
     float *blend_rows, *blend_columns;  /* host: weights of each tile's latents, [count][side] */
     struct byte_output bytes;           /* converts the decoder's pixels to bytes */

@@ -22,15 +22,15 @@ const char *codec_vae_name(const struct vae_config *config);
 /* Fills in name, sizes and latents of a codec at this resolution, without weights: no operation may be called.
    ERR_INPUT: the resolution does not fit. */
 int codec_vae_describe(struct codec *codec, const struct vae_config *config, int height, int width);
-/* Plans the codec in tiles: what all streams share, which is weights and encoder, and what one stream takes to decode. A plan
-   that is NULL is left out. */
+/* Plans the codec in tiles: what all streams share, which is weights and encoder, and what one stream takes to decode.
+   A plan that is NULL is left out. */
 int codec_vae_plan(const struct vae_config *config, const struct codec_tiles *tiles, int height, int width,
                    struct memory_plan *shared, struct memory_plan *stream);
 /* Opens the codec. The weights belong to it from now on, even when this fails. Memory for encoding and for decoding is
    allocated when each is first used. Latents are normalised by the config's statistics; decoded pixels are clamped to
-   [-1, 1]. With tiles both directions work on one tile of the picture after the other and blend what overlaps; each tile's
-   layers keep their past frames, in host memory while other tiles are at work, so that a stream stays causal and cuts of
-   a clip change no bit. ERR_USAGE: tiles.h. */
+   [-1, 1]. With tiles both directions work on one tile of the picture after the other and blend what overlaps; each
+   tile's layers keep their past frames, in host memory while other tiles are at work, so that a stream stays causal and
+   cuts of a clip change no bit. ERR_USAGE: tiles.h. */
 int codec_vae_open(struct codec *codec, struct vae_weights *weights, const struct codec_tiles *tiles, int height,
                    int width);
 

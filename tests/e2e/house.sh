@@ -69,6 +69,15 @@ verdict $? "folders of more than 30 sources: $(cat "$work/heaps")"
 [ ! -s "$work/heavy" ]
 verdict $? "includes that the lean programs must not need: $(cat "$work/heavy")"
 
+# Whatever is called of NVIDIA's libraries has its stand-in for the rehearsal of a visit to a GPU.
+if [ -f tests/gpu/standin.c ]; then
+    grep -rhoE '\b(cublasLt|cudnn|nccl|cuda)[A-Z][A-Za-z0-9]*\(' kernels/cuda comm tools programs | tr -d '(' |
+        sort -u >"$work/calls"
+    while read -r name; do grep -qw "$name" tests/gpu/standin.c || echo "$name"; done <"$work/calls" >"$work/called"
+    [ ! -s "$work/called" ]
+    verdict $? "tests/gpu/standin.c lacks: $(cat "$work/called")"
+fi
+
 # ---- the looks of the text ----
 
 # Files of the tree whose names fit one of the patterns; what is built or downloaded does not count.

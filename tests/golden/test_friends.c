@@ -12,7 +12,7 @@ enum { FRAMES = 4, CHUNK = 2, HEIGHT = 6, WIDTH = 8, CHANNELS = 4, TEXT = 5, TEX
 enum { FRAME = CHANNELS * HEIGHT * WIDTH, LAYERS_MAX = 2 };
 
 struct friend {
-    const char *name, *beginning; /* of the tensors' names, below `model.`, as they are in the file */
+    const char *name, *beginning; /* the tensors' names begin so, below `model.`, in the file */
     int layers;
 };
 static struct friend friends[] = {{"self_forcing", "model._fsdp_wrapped_module.blocks.1._fsdp_wrapped_module.", 2},
