@@ -222,6 +222,13 @@ check "what a recorder writes that does not know how long it will last" pipe \
 write_fifo "$work/me.jpg"
 check "a picture by a FIFO" stream 0 audio="$work/short.wav" reference="$work/fifo"
 
+# Waits until a program, PID, has a hand on SIGTERM, which takes long on a busy machine.
+catches_term() {
+    for _ in $(seq 100); do
+        case $(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null) in *[4567cdef]???) return ;; esac
+        sleep 0.1
+    done
+}
 # inputs that nobody writes to: SIGTERM ends the program
 for key in audio user reference mask; do
     rest="audio=$work/short.wav reference=$work/me.jpg channels=1"
@@ -230,7 +237,8 @@ for key in audio user reference mask; do
     head -c 44 "$work/short.wav" >"$work/sound.wav" && head -c 64000 /dev/zero >>"$work/sound.wav"
     "$BIN/stream" "$work/student" threads=1 $rest $key="$work/fifo" >"$work/out" 2>"$log" &
     pid=$!
-    sleep 0.5
+    catches_term $pid
+    sleep 0.3
     kill -TERM $pid 2>/dev/null
     (sleep 5 && kill -9 $pid) >/dev/null 2>&1 </dev/null &
     guard=$!
