@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -431,8 +430,8 @@ static int run_dialogues(struct evaluation *e) {
     int count = e->config.evaluate.dialogues,
         workers = e->config.threads ? e->config.threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     size_t bytes = (size_t)count * sizeof *e->results;
-    e->results = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (e->results == MAP_FAILED) return error_set(ERR_DEVICE, "out of memory for the results");
+    e->results = worker_memory(bytes);
+    if (!e->results) return error_set(ERR_DEVICE, "out of memory for the results");
     TRY(worker_pool_open(&pool, count));
     int code = worker_pool_run(&pool, workers, "held-out dialogues", patience, work, e);
     for (int i = 0; i < count && !code; i++)
@@ -442,7 +441,7 @@ static int run_dialogues(struct evaluation *e) {
     if (!code)
         code = evaluation_sums_add(&e->sums, e->results, count, e->config.evaluate.ablations, (uint64_t)e->config.seed);
     if (!code) keep_dialogues(e);
-    munmap(e->results, bytes);
+    worker_memory_free(e->results, bytes);
     return code;
 }
 

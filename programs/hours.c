@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/args.h"
@@ -322,11 +321,11 @@ static int run(struct hours *h, const struct args *args) {
     TRY(add_sources(h, args));
     TRY(file_make_folders(args->words[0]));
     bytes = (size_t)h->count * (size_t)h->settings.minutes * sizeof *h->minutes;
-    h->minutes = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (h->minutes == MAP_FAILED) return error_set(ERR_DEVICE, "out of memory for the minutes");
+    h->minutes = worker_memory(bytes);
+    if (!h->minutes) return error_set(ERR_DEVICE, "out of memory for the minutes");
     int code = stream_all(h);
     if (!code) code = report(h, args->words[0]);
-    munmap(h->minutes, bytes);
+    worker_memory_free(h->minutes, bytes);
     return code;
 }
 

@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "train/method/margin.h"
-#include "train/method/pass_reduction.h"
 #include "train/method/refine_step.h"
 #include "train/stage/student_show.h"
 
@@ -103,8 +102,7 @@ static int report(void *self, long step) {
     optimiser_report(&p->step.discriminator.optimiser, (long)p->discriminator_updates - 1, &discriminator);
     TRY(read_figures(p, round, &figures));
     enum { OWN = 11 };
-    int passes = p->stage.config.rollout.steps, fewest = p->stage.config.refine.passes;
-    if (fewest) passes = reduced_passes(passes, fewest, step, p->stage.settings->steps);
+    int passes = run_config_rollout(&p->stage.config, refine_section.name, step).steps;
     struct metric list[OWN + ENERGY_BANDS] = {{"held", p->step.student.held[step & 1]},
                                               {"passes", passes},
                                               {"discriminator_loss", discriminator.loss},

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/args.h"
@@ -164,12 +163,12 @@ static int run(struct judgement *j) {
     TRY(data_world(j->data, &j->gate.world, &j->gate.seed));
     j->gate.first = TRIAL_DEVELOPMENT;
     j->gate.seconds = j->settings.seconds;
-    j->results = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (j->results == MAP_FAILED) return error_set(ERR_DEVICE, "out of memory for the results");
+    j->results = worker_memory(bytes);
+    if (!j->results) return error_set(ERR_DEVICE, "out of memory for the results");
     int code = run_dialogues(j);
     if (!code) code = bootstrap(j->gate.seed, j->settings.dialogues, compute, j, figures, FIGURES);
     int failures = code ? 0 : judge(j, figures);
-    munmap(j->results, bytes);
+    worker_memory_free(j->results, bytes);
     if (failures)
         return error_set(ERR_NUMERIC, "%s: the world fails in %d of %d points", j->data, failures, CONTESTS + 1);
     return code;

@@ -31,16 +31,25 @@ static struct shared *shared_of(const struct worker_pool *pool) {
 }
 static size_t shared_bytes(int count) { return sizeof(struct shared) + sizeof(struct job) * (size_t)count; }
 
+void *worker_memory(size_t bytes) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+void worker_memory_free(void *memory, size_t bytes) {
+    if (memory) munmap(memory, bytes);
+}
+
 int worker_pool_open(struct worker_pool *pool, int count) {
-    struct shared *s = mmap(NULL, shared_bytes(count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (s == MAP_FAILED) return error_set(ERR_DEVICE, "no memory for %d jobs", count);
+    struct shared *s = worker_memory(shared_bytes(count));
+    if (!s) return error_set(ERR_DEVICE, "no memory for %d jobs", count);
     pool->jobs = s->jobs;
     pool->count = count;
     return OK;
 }
 
 void worker_pool_close(struct worker_pool *pool) {
-    if (pool->jobs) munmap(shared_of(pool), shared_bytes(pool->count));
+    if (pool->jobs) worker_memory_free(shared_of(pool), shared_bytes(pool->count));
     pool->jobs = NULL;
     pool->count = 0;
 }
@@ -98,8 +107,8 @@ int worker_pool_run(struct worker_pool *pool, int workers, const char *title, do
     struct worker list[WORKERS_MAX] = {{0}};
     if (workers < 1) workers = 1;
     if (workers > WORKERS_MAX) workers = WORKERS_MAX;
-    int *taken = mmap(NULL, sizeof(int) * WORKERS_MAX, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (taken == MAP_FAILED) return error_set(ERR_DEVICE, "no memory for the workers");
+    int *taken = worker_memory(sizeof(int) * WORKERS_MAX);
+    if (!taken) return error_set(ERR_DEVICE, "no memory for the workers");
     atomic_store(&s->next, 0);
     int failed, finished = count_finished(pool, &failed), alive = 0, code = OK;
     pid_t parent = getpid();
@@ -140,6 +149,6 @@ int worker_pool_run(struct worker_pool *pool, int workers, const char *title, do
     }
     finished = count_finished(pool, &failed);
     progress_end(&progress, finished, code ? "stopped" : "");
-    munmap(taken, sizeof(int) * WORKERS_MAX);
+    worker_memory_free(taken, sizeof(int) * WORKERS_MAX);
     return code;
 }

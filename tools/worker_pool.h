@@ -4,6 +4,7 @@
 #define TOOLS_WORKER_POOL_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 enum job_state { JOB_WAITING, JOB_RUNNING, JOB_DONE, JOB_REJECTED, JOB_FAILED };
 struct job {           /* lies in memory that the processes share */
@@ -17,6 +18,10 @@ struct worker_pool {
     struct job *jobs;
     int count;
 };
+/* Memory of zeros that the program and its workers share, for results that are more than struct job holds. NULL: there
+   is none left. */
+void *worker_memory(size_t bytes);
+void worker_memory_free(void *memory, size_t bytes); /* NULL: nothing to do */
 /* Takes shared memory for `count` jobs, all waiting. */
 int worker_pool_open(struct worker_pool *pool, int count);
 void worker_pool_close(struct worker_pool *pool);

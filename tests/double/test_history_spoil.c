@@ -5,6 +5,7 @@
 #include "tests/small_net.h"
 
 #include "base/philox.h"
+#include "tests/double/ode_loss.h"
 #include "tests/random_condition.h"
 #include "train/config/run_config.h"
 
@@ -208,15 +209,6 @@ static void layout_ode(struct initialised *w, int history, const struct spoil_co
     condition_batch_layout(&w->condition, &w->net.config, w->step.split.count, w->step.F, &w->activations);
 }
 
-static double ode_loss(struct initialised *w) {
-    real loss;
-    optimiser_begin(&w->step.student);
-    CHECK(ode_step_gradient(&w->step, &w->condition, 7));
-    CHECK(device_sync());
-    mem_download(&loss, w->step.student.loss, sizeof loss);
-    return (double)loss;
-}
-
 static void open_ode(struct initialised *w, int history, const struct spoil_config *spoil) {
     memset(w, 0, sizeof *w);
     struct dit_config net = small_config(2);
@@ -233,7 +225,7 @@ static void open_ode(struct initialised *w, int history, const struct spoil_conf
     small_open(&w->weights, &w->net.table, 0.15);
     small_without_kinks(&w->weights);
     mem_copy(w->step.student.shard.weights, w->weights.params.weights, sizeof(elem) * w->weights.total);
-    w->loss = ode_loss(w);
+    w->loss = ode_loss_of(&w->step, &w->condition);
     w->gradient = small_host(w->step.student.shard.grads, (long)w->weights.total);
 }
 

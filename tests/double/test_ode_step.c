@@ -6,6 +6,7 @@
    the end of the teacher's path, for which its boundary at level 0 is needed. */
 #include "tests/small_net.h"
 
+#include "tests/double/ode_loss.h"
 #include "tests/random_condition.h"
 #include "train/config/run_config.h"
 
@@ -79,14 +80,7 @@ static void close_world(struct world *w) {
     dit_destroy(&w->net);
 }
 
-static double run(struct world *w) {
-    real loss;
-    optimiser_begin(&w->step.student);
-    CHECK(ode_step_gradient(&w->step, &w->condition, 7));
-    CHECK(device_sync());
-    mem_download(&loss, w->step.student.loss, sizeof loss);
-    return (double)loss;
-}
+static double run(struct world *w) { return ode_loss_of(&w->step, &w->condition); }
 
 static double difference(struct world *w, const real *direction, double h) {
     static const double at[4] = {-2, -1, 1, 2}, weight[4] = {1, -8, 8, -1};

@@ -135,27 +135,10 @@ refused 3 "nowhere.csv" "$BIN/stream" "$work/student" reference=docs/demo.png au
 # ---- sessions ----
 
 server=
-start() { # start KEY=VALUE...: a server; $port, $server
-    : >"$work/address"
-    "$BIN/serve" "$work/student" port=0 encoder=raw text="$work/prompts" prompt=old persons="$work/persons" "$@" \
-        >"$work/address" 2>"$work/server" &
-    server=$!
-    for _ in $(seq 200); do
-        [ -s "$work/address" ] && break
-        kill -0 $server 2>/dev/null || break
-        sleep 0.05
-    done
-    port=$(sed 's/.*:\([0-9]*\)\/$/\1/' "$work/address")
-    log=$work/server
-    [ -n "$port" ]
+start() { # start KEY=VALUE...: a server with prompts and persons to change to
+    start_server encoder=raw text="$work/prompts" prompt=old persons="$work/persons" "$@"
 }
-stop() {
-    kill $server 2>/dev/null
-    wait $server
-    code=$?
-    server=
-    [ $code -eq 0 ]
-}
+stop() { stop_server; }
 trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
 talk() { # talk ARGUMENTS...: the client's log in $work/said
     timeout 60 "$client" "$port" "$@" >"$work/said" 2>&1

@@ -27,26 +27,8 @@ check "a stream to compare with" [ -s "$work/stream.rgb" ]
 check "whose pictures are of its sound" differ "$work/stream.rgb" "$work/other.rgb"
 
 server=
-start() { # start KEY=VALUE...: a server; $port, $server
-    : >"$work/address"
-    "$BIN/serve" "$work/student" port=0 "$@" >"$work/address" 2>"$work/server" &
-    server=$!
-    for _ in $(seq 200); do
-        [ -s "$work/address" ] && break
-        kill -0 $server 2>/dev/null || break
-        sleep 0.05
-    done
-    port=$(sed 's/.*:\([0-9]*\)\/$/\1/' "$work/address")
-    log=$work/server
-    [ -n "$port" ]
-}
-stop() {
-    kill $server 2>/dev/null
-    wait $server
-    code=$?
-    server=
-    [ $code -eq 0 ]
-}
+start() { start_server "$@"; }
+stop() { stop_server; }
 trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
 talk() { # talk CODE ARGUMENTS...: the client's log in $work/said
     want=$1

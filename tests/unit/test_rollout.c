@@ -242,6 +242,23 @@ static void guided_free(struct guided *g) {
     rollout_free(&g->stream);
     rollout_free(&g->work);
 }
+/* Opens `w` with one pass a chunk, and the stream beside it. */
+static void guided_open(struct guided *g, struct small_rollout *w) {
+    struct rollout_config config = standard;
+    config.steps = 1;
+    *g = (struct guided){0};
+    small_rollout_open(w, &config, LAYERS, 1, 2, KV_STREAM, DIT_FORWARD_ONLY);
+    arena_begin(&g->arena, "guided");
+    guided_layout(g, w);
+    guided_free(g);
+    CHECK(arena_commit(&g->arena));
+    guided_layout(g, w);
+}
+static void guided_close(struct guided *g, struct small_rollout *w) {
+    guided_free(g);
+    arena_free(&g->arena);
+    small_rollout_close(w);
+}
 
 /* The first chunk with parties silenced (bits of `mute`) or guided, on the host. */
 static real *first_chunk(struct guided *g, struct small_rollout *w, int mute, double talk, double listen) {
@@ -262,16 +279,9 @@ static real *first_chunk(struct guided *g, struct small_rollout *w, int mute, do
 static void guidance_mixes_what_is_heard(void **state) {
     (void)state;
     static const double strengths[][2] = {{1, 1}, {0, 0}, {1, 0}, {0, 1}, {2, 2}, {1, 3}, {2.5, 0.5}};
-    struct rollout_config config = standard;
     struct small_rollout w;
-    struct guided g = {0};
-    config.steps = 1;
-    small_rollout_open(&w, &config, LAYERS, 1, 2, KV_STREAM, DIT_FORWARD_ONLY);
-    arena_begin(&g.arena, "guided");
-    guided_layout(&g, &w);
-    guided_free(&g);
-    CHECK(arena_commit(&g.arena));
-    guided_layout(&g, &w);
+    struct guided g;
+    guided_open(&g, &w);
     long n = C * w.frame;
     real *both = first_chunk(&g, &w, 0, 1, 1), *agent = first_chunk(&g, &w, 1 << AUDIO_LISTEN, 1, 1),
          *none = first_chunk(&g, &w, 3, 1, 1);
@@ -293,26 +303,17 @@ static void guidance_mixes_what_is_heard(void **state) {
     free(both);
     free(agent);
     free(none);
-    guided_free(&g);
-    arena_free(&g.arena);
-    small_rollout_close(&w);
+    guided_close(&g, &w);
 }
 
 /* A chunk of another strength writes the same keys and values with its last pass only if that pass hears both: after a
    first chunk at strengths 0, a cache of one pass a chunk is the same as ever, and so is the second chunk at 1. */
 static void guidance_leaves_the_cache_alone(void **state) {
     (void)state;
-    struct rollout_config config = standard;
     struct small_rollout w;
-    struct guided g = {0};
+    struct guided g;
     const struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST};
-    config.steps = 1;
-    small_rollout_open(&w, &config, LAYERS, 1, 2, KV_STREAM, DIT_FORWARD_ONLY);
-    arena_begin(&g.arena, "guided");
-    guided_layout(&g, &w);
-    guided_free(&g);
-    CHECK(arena_commit(&g.arena));
-    guided_layout(&g, &w);
+    guided_open(&g, &w);
     real *second[2];
     for (int guided = 0; guided < 2; guided++) {
         free(first_chunk(&g, &w, 0, guided ? 0 : 1, guided ? 3 : 1));
@@ -323,9 +324,7 @@ static void guidance_leaves_the_cache_alone(void **state) {
     assert_memory_equal(second[0], second[1], sizeof(real) * (size_t)(C * w.frame));
     free(second[0]);
     free(second[1]);
-    guided_free(&g);
-    arena_free(&g.arena);
-    small_rollout_close(&w);
+    guided_close(&g, &w);
 }
 
 int main(void) {

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/error.h"
 #include "base/fileio.h"
 #include "tools/evaluate/data_world.h"
 #include "tools/evaluate/figures_report.h"
+#include "tools/worker_pool.h"
 
 static size_t sums_bytes(const struct hard_evaluation *e) {
     return (size_t)e->dialogues * (size_t)e->sources * sizeof *e->sums;
@@ -20,14 +20,12 @@ int hard_evaluation_open(struct hard_evaluation *e, const char *data, int dialog
     *e = (struct hard_evaluation){.dialogues = dialogues, .sources = sources, .copy = copy};
     if (file_exists(data)) TRY(data_world(data, &e->world, NULL));
     if (e->world != PUPPET_HARD) return OK;
-    void *sums = mmap(NULL, sums_bytes(e), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (sums == MAP_FAILED) return error_set(ERR_DEVICE, "out of memory for the hard world's sums");
-    e->sums = sums;
-    return OK;
+    e->sums = worker_memory(sums_bytes(e));
+    return e->sums ? OK : error_set(ERR_DEVICE, "out of memory for the hard world's sums");
 }
 
 void hard_evaluation_close(struct hard_evaluation *e) {
-    if (e->sums) munmap(e->sums, sums_bytes(e));
+    worker_memory_free(e->sums, sums_bytes(e));
     e->sums = NULL;
 }
 

@@ -290,8 +290,7 @@ const char *run_config_network(const char *stage) {
 struct rollout_config run_config_rollout(const struct run_config *config, const char *stage, long step) {
     struct rollout_config rollout = config->rollout;
     const struct refine_config *r = &config->refine;
-    if (r->passes && !strcmp(stage, refine_section.name))
-        reduce_passes(&rollout, reduced_passes(rollout.steps, r->passes, step, r->stage.steps));
+    if (!strcmp(stage, refine_section.name)) reduce_passes_at(&rollout, r->passes, step, r->stage.steps);
     return rollout;
 }
 

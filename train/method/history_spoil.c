@@ -78,16 +78,22 @@ static double channel_shift(const struct spoil_address *address, long sample, in
     return (double)random_normals(&a, 3 + (uint32_t)channel / 4).v[channel % 4];
 }
 
+/* Sets the weights of one sample's channel in all frames of the chunk, from the first frame's place on. */
+static void set_channel(struct history_spoil *s, size_t groups, size_t place, const double weights[WEIGHTS]) {
+    for (int f = 0; f < s->frames; f++, place += (size_t)s->channels)
+        for (int w = 0; w < WEIGHTS; w++) s->host[w * groups + place] = (real)weights[w];
+}
+
 static void set_weights(struct history_spoil *s, const struct spoil_address *address, long sample, int count) {
-    size_t groups = (size_t)count * s->frames * s->channels;
-    for (size_t g = 0; g < groups; g++) {
-        size_t b = g / ((size_t)s->frames * s->channels);
-        int channel = (int)(g % (size_t)s->channels);
-        struct spoil_draw draw = history_spoil_draw(&s->config, address, sample + (long)b);
+    size_t one = (size_t)s->frames * (size_t)s->channels, groups = (size_t)count * one;
+    for (int b = 0; b < count; b++) {
+        struct spoil_draw draw = history_spoil_draw(&s->config, address, sample + b);
         double clean = draw.spoiled ? s->clean[b] : 0;
-        double shift = clean ? clean * s->config.shift * channel_shift(address, sample + (long)b, channel) : 0;
-        double weights[WEIGHTS] = {1, clean * (draw.factor - 1), shift, clean * draw.noise};
-        for (int w = 0; w < WEIGHTS; w++) s->host[w * groups + g] = (real)weights[w];
+        for (int c = 0; c < s->channels; c++) {
+            double shift = clean ? clean * s->config.shift * channel_shift(address, sample + b, c) : 0;
+            double weights[WEIGHTS] = {1, clean * (draw.factor - 1), shift, clean * draw.noise};
+            set_channel(s, groups, (size_t)b * one + (size_t)c, weights);
+        }
     }
     mem_upload(s->device, s->host, WEIGHTS * groups * sizeof(real));
 }

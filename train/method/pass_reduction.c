@@ -13,3 +13,7 @@ void reduce_passes(struct rollout_config *config, int passes) {
         config->sigma[i] = config->sigma[(2 * i * N + passes) / (2 * passes)];
     config->steps = passes;
 }
+
+void reduce_passes_at(struct rollout_config *config, int fewest, long step, long steps) {
+    if (fewest) reduce_passes(config, reduced_passes(config->steps, fewest, step, steps));
+}

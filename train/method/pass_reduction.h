@@ -16,5 +16,7 @@
 int reduced_passes(int most, int fewest, long step, long steps);
 /* Leaves a rollout so many of its passes. */
 void reduce_passes(struct rollout_config *config, int passes);
+/* Leaves a rollout the passes that it has in update number `step`. fewest 0: all of them, in every update. */
+void reduce_passes_at(struct rollout_config *config, int fewest, long step, long steps);
 
 #endif

@@ -167,7 +167,7 @@ int refine_passes(struct refine_step *r, long step) {
     const struct refine_config *c = &r->config;
     struct rollout_config *config = &r->rollout.rollout.config;
     *config = r->levels;
-    if (c->passes) reduce_passes(config, reduced_passes(r->levels.steps, c->passes, step, c->stage.steps));
+    reduce_passes_at(config, c->passes, step, c->stage.steps);
     return config->steps;
 }
 
