@@ -2,10 +2,25 @@
 #include "data/picture_view.h"
 
 #include <math.h>
+#include "base/error.h"
 #include "base/philox.h"
 
 int picture_variation_is_none(const struct picture_variation *v) {
     return v->colour == 0 && v->place == 0 && v->scale == 0;
+}
+
+int picture_variation_check(const struct picture_variation *v) {
+    if (v->step > 0 && v->place < v->step)
+        return error_set(ERR_USAGE, "place_step: %g is more than place, %g, so nothing would be shifted", v->step,
+                         v->place);
+    return OK;
+}
+
+/* A shift for u, uniform in [-1, 1): every multiple of the step within the amount is as likely as the others. */
+static double shift_of(const struct picture_variation *v, double u) {
+    if (v->step == 0) return v->place * u;
+    double most = floor(v->place / v->step + 1e-9);
+    return v->step * (floor((2 * most + 1) * (u + 1) / 2) - most);
 }
 
 void picture_view_draw(struct picture_view *view, const struct picture_variation *variation, uint64_t seed,
@@ -16,8 +31,8 @@ void picture_view_draw(struct picture_view *view, const struct picture_variation
     *view =
         (struct picture_view){.gain = {variation->colour * u[0], variation->colour * u[1], variation->colour * u[2]},
                               .gamma = variation->colour * u[3],
-                              .x = variation->place * u[4],
-                              .y = variation->place * u[5],
+                              .x = shift_of(variation, u[4]),
+                              .y = shift_of(variation, u[5]),
                               .zoom = variation->scale * u[6]};
 }
 

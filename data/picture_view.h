@@ -18,6 +18,7 @@ struct picture_view {
 struct picture_variation {
     double colour; /* amount for gain and gamma */
     double place;  /* amount for x and y */
+    double step;   /* x and y are whole multiples of it; 0: any number */
     double scale;  /* amount for zoom */
 };
 /* Keys of a config's section ("vary.") whose struct (FIELDS_OF) has the variation at member `at`; `of`: words that say
@@ -28,12 +29,17 @@ struct picture_variation {
          "16 percent more or 14 percent less; 0 changes none."),                                                       \
         REAL(section "place", at.place, 0, 0.5, "0",                                                                   \
              "Largest shift of the picture, in x and in y, " of ", in heights of the picture; 0 shifts none."),        \
+        REAL(section "place_step", at.step, 0, 0.5, "0",                                                               \
+             "Shifts are whole multiples of this, in heights of the picture; 0 allows any. The width of a codec's "    \
+             "patch (patch / height) keeps what each part of a latent means."),                                        \
         REAL(section "scale", at.scale, 0, 0.7, "0",                                                                   \
              "Largest change of the picture's size, " of ", as a natural logarithm: 0.1 is 11 percent larger or "      \
              "10 percent smaller; 0 changes none.")
 
 /* Returns 1 if all amounts are 0. */
 int picture_variation_is_none(const struct picture_variation *variation);
+/* Returns ERR_USAGE if shifts of at most `place` have no multiple of `step` but 0. */
+int picture_variation_check(const struct picture_variation *variation);
 /* Draws a clip's view from random numbers addressed by seed, clip and copy (base/philox.h, RANDOM_VIEW). */
 void picture_view_draw(struct picture_view *view, const struct picture_variation *variation, uint64_t seed,
                        uint64_t clip, uint32_t copy);

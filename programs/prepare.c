@@ -403,10 +403,10 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, uns
 
 /* Notes in the data set how far training clips are varied; their views follow from that, the seed and their names. */
 static int note_variation(const struct prepare_config *c, struct dataset_writer *writer) {
-    char text[160];
+    char text[200];
     if (picture_variation_is_none(&c->vary)) return OK;
-    snprintf(text, sizeof text, "colour %g, place %g, scale %g, copies %d, seed %ld", c->vary.colour, c->vary.place,
-             c->vary.scale, c->copies, c->seed);
+    snprintf(text, sizeof text, "colour %g, place %g in steps of %g, scale %g, copies %d, seed %ld", c->vary.colour,
+             c->vary.place, c->vary.step, c->vary.scale, c->copies, c->seed);
     return dataset_leave_note(writer, "vary", text);
 }
 

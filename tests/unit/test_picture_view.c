@@ -56,9 +56,29 @@ static void views_fill_their_range(void **state) {
     }
 }
 
+/* With a step each multiple of it within the amount is drawn, 300 of 1500 times of five: within three deviations (sqrt(1500
+   * 0.2 * 0.8) = 15.5), and nothing else. A step beyond the amount is refused. */
+static void shifts_in_steps(void **state) {
+    (void)state;
+    const struct picture_variation variation = {.place = 0.25, .step = 0.125}, coarse = {.place = 0.1, .step = 0.125};
+    int drawn[2][5] = {{0}};
+    for (uint64_t clip = 0; clip < 1500; clip++) {
+        struct picture_view view;
+        picture_view_draw(&view, &variation, 3, clip, 0);
+        const double shift[2] = {view.x / 0.125, view.y / 0.125};
+        for (int k = 0; k < 2; k++) {
+            assert_true(shift[k] == floor(shift[k]) && fabs(shift[k]) <= 2);
+            drawn[k][(int)shift[k] + 2]++;
+        }
+    }
+    for (int k = 0; k < 10; k++) assert_in_range(drawn[k / 5][k % 5], 300 - 46, 300 + 46);
+    assert_int_equal(picture_variation_check(&variation), OK);
+    assert_int_equal(picture_variation_check(&coarse), ERR_USAGE);
+}
+
 static void views_have_an_address(void **state) {
     (void)state;
-    const struct picture_variation variation = {0.2, 0.1, 0.3}, none = {0, 0, 0};
+    const struct picture_variation variation = {.colour = 0.2, .place = 0.1, .scale = 0.3}, none = {0};
     struct picture_view one, again, other, plain = {0};
     picture_view_draw(&one, &variation, 1, 5, 2);
     picture_view_draw(&again, &variation, 1, 5, 2);
@@ -269,13 +289,10 @@ static void videos_are_varied(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views_fill_their_range),
-        cmocka_unit_test(views_have_an_address),
-        cmocka_unit_test(colours),
-        cmocka_unit_test(puppets_grow),
-        cmocka_unit_test(puppets_move),
-        cmocka_unit_test(puppets_at_the_limits),
-        cmocka_unit_test(places),
+        cmocka_unit_test(views_fill_their_range), cmocka_unit_test(shifts_in_steps),
+        cmocka_unit_test(views_have_an_address),  cmocka_unit_test(colours),
+        cmocka_unit_test(puppets_grow),           cmocka_unit_test(puppets_move),
+        cmocka_unit_test(puppets_at_the_limits),  cmocka_unit_test(places),
         cmocka_unit_test(videos_are_varied),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

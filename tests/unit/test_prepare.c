@@ -288,7 +288,7 @@ static void clips_are_varied(void **state) {
     struct prepare_config c;
     struct clip_list once, list, fewer;
     assert_int_equal(load(&c, NULL), OK);
-    c.vary = (struct picture_variation){0.1, 0.05, 0.2};
+    c.vary = (struct picture_variation){.colour = 0.1, .place = 0.05, .scale = 0.2};
     assert_int_equal(clip_list_open(&once, &c), OK);
     c.copies = COPIES;
     assert_int_equal(clip_list_open(&list, &c), OK);
@@ -325,6 +325,8 @@ static void clips_are_varied(void **state) {
     clip_list_close(&list);
     assert_int_equal(load(&c, "vary.copies=2"), ERR_USAGE); /* without variation the copies would be alike */
     assert_int_equal(load(&c, "vary={copies: 2, scale: 0.1}"), OK);
+    assert_int_equal(load(&c, "vary={place: 0.1, place_step: 0.125}"), ERR_USAGE);
+    assert_int_equal(load(&c, "vary={place: 0.125, place_step: 0.125}"), OK);
     const char *const puppet[] = {"source=puppet", "out=x", "vary.copies=2", "vary.scale=0.1"};
     assert_int_equal(prepare_config_load(&c, NULL, puppet, 4), ERR_USAGE);
 }

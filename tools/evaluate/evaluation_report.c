@@ -53,6 +53,7 @@ static cJSON *report_varied(const struct evaluation_sums *e, const struct pictur
     cJSON *o = cJSON_CreateObject();
     add(o, "colour", v->colour);
     add(o, "place", v->place);
+    add(o, "place_step", v->step);
     add(o, "scale", v->scale);
     add(o, "identity_psnr_first", source_psnr_first(t));
     add(o, "identity_psnr_last", source_psnr_last(t));

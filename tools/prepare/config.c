@@ -130,6 +130,8 @@ int prepare_config_load(struct prepare_config *c, const char *path, const char *
     if (code) return error_context(code, "%s: puppet.spoil", name);
     if (*c->prompt && !*c->text)
         return error_set(ERR_USAGE, "%s: prompt: needs the file of its embedding: name it with text=", name);
+    code = picture_variation_check(&c->vary);
+    if (code) return error_context(code, "%s: vary", name);
     if (c->copies > 1 && picture_variation_is_none(&c->vary))
         return error_set(ERR_USAGE,
                          "%s: vary.copies: %d copies would be alike: none of vary.colour, vary.place and "

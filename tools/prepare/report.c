@@ -105,6 +105,7 @@ static void add_variation(cJSON *all, const struct prepare_config *c) {
     cJSON *object = cJSON_AddObjectToObject(all, "vary");
     cJSON_AddNumberToObject(object, "colour", c->vary.colour);
     cJSON_AddNumberToObject(object, "place", c->vary.place);
+    cJSON_AddNumberToObject(object, "place_step", c->vary.step);
     cJSON_AddNumberToObject(object, "scale", c->vary.scale);
     cJSON_AddNumberToObject(object, "copies", c->copies);
 }

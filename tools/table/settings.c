@@ -15,8 +15,9 @@ static const char *const idle[] = {"run",    "data",          "data_changed",  "
                                    ".keep",  ".keep_every",   ".recompute",    "faults.checkpoint"};
 /* Keys that came when rows had been kept already. With their default values they do what was done without them; so they
    count only with others, and rows that are older keep their numbers. */
-static const char *const younger[] = {"ode_init.loss", "refine.passes", "ode_init.history_spoil.",
-                                      "distill.history_spoil.", "refine.history_spoil."};
+static const char *const younger[] = {"ode_init.loss",           "refine.passes",         "ode_init.history_spoil.",
+                                      "distill.history_spoil.",  "refine.history_spoil.", "vary.place_step",
+                                      "evaluate.vary.place_step"};
 static const char *const idle_of_data[] = {"out", "workers", "patience", "codec_weights", "codec_from"};
 
 static int is_in(const char *const *list, size_t count, const char *key) {
@@ -68,10 +69,9 @@ static void section_of(const char *key, char section[64]) {
     if (key[dot] && dot < 64) memcpy(section, key, dot);
 }
 
-/* 1: the key has its default value in `config`. */
-static int is_default(const struct config_field *field, const struct run_config *config,
-                      const struct run_config *defaults) {
-    return hash_value(HASH_START, field, config) == hash_value(HASH_START, field, defaults);
+/* 1: the key is younger than kept rows and has its default value. */
+static int is_as_before(const struct config_field *field, const void *values, const void *defaults) {
+    return is_younger(field) && hash_value(HASH_START, field, values) == hash_value(HASH_START, field, defaults);
 }
 
 static int hash_run(struct settings_numbers *numbers, const struct run_config *config, const char *last) {
@@ -86,11 +86,22 @@ static int hash_run(struct settings_numbers *numbers, const struct run_config *c
         if (changed && !strcmp(before, last)) behind = 1;
         memcpy(before, section, sizeof before);
         if ((is_stage && behind) || is_in(idle, sizeof idle / sizeof *idle, fields[i].key)) continue;
-        if (is_younger(&fields[i]) && is_default(&fields[i], config, &defaults)) continue;
+        if (is_as_before(&fields[i], config, &defaults)) continue;
         uint64_t *to = strcmp(section, "evaluate") ? &numbers->method : &numbers->measured;
         *to = hash_value(*to, &fields[i], config);
     }
     numbers->layout = hash_layout(numbers->layout, fields, count);
+    return OK;
+}
+
+static int hash_data(uint64_t *hash, const struct prepare_config *data) {
+    static struct prepare_config defaults;
+    const char *const needed[] = {"source=puppet", "out=data.h5"}; /* these two have no default */
+    TRY(config_load(&defaults, prepare_fields, prepare_field_count, NULL, needed, 2));
+    for (int i = 0; i < prepare_field_count; i++)
+        if (!is_in(idle_of_data, sizeof idle_of_data / sizeof *idle_of_data, prepare_fields[i].key) &&
+            !is_as_before(&prepare_fields[i], data, &defaults))
+            *hash = hash_value(*hash, &prepare_fields[i], data);
     return OK;
 }
 
@@ -100,9 +111,6 @@ int settings_numbers(struct settings_numbers *numbers, const struct run_config *
     *numbers = (struct settings_numbers){HASH_START, HASH_START, HASH_START};
     TRY(hash_run(numbers, config, last));
     numbers->layout = hash_layout(numbers->layout, prepare_fields, prepare_field_count);
-    for (int d = 0; d < data_count; d++)
-        for (int i = 0; i < prepare_field_count; i++)
-            if (!is_in(idle_of_data, sizeof idle_of_data / sizeof *idle_of_data, prepare_fields[i].key))
-                numbers->measured = hash_value(numbers->measured, &prepare_fields[i], &data[d]);
+    for (int d = 0; d < data_count; d++) TRY(hash_data(&numbers->measured, &data[d]));
     return OK;
 }

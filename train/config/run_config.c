@@ -356,6 +356,8 @@ static int check(struct run_config *c) {
     if (c->model.in_channels != c->model.out_channels)
         return error_set(ERR_USAGE, "model.out_channels: expected model.in_channels (%d), found %d",
                          c->model.in_channels, c->model.out_channels);
+    int varied = picture_variation_check(&c->evaluate.vary);
+    if (varied) return error_context(varied, "evaluate.vary");
     TRY(check_rollout(c, "distill.frames", c->distill.frames));
     TRY(check_rollout(c, "refine.frames", c->refine.frames));
     if (c->refine.passes > c->sigma_count)
