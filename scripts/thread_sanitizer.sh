@@ -17,6 +17,7 @@ export OMP_TOOL_LIBRARIES="$archer" OMP_NUM_THREADS=2
 export TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66 history_size=4"
 work=$(mktemp -d) || exit 5
 trap 'rm -rf "$work"' EXIT
+export TMPDIR="$work" # tests' folders lie there too, so that nothing stays of what crashed
 failed=0
 run() { # run LABEL COMMAND...
     label=$1
