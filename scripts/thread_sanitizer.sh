@@ -27,7 +27,7 @@ run() { # run LABEL COMMAND...
     if [ $code -ne 0 ] || grep -q 'WARNING: ThreadSanitizer' "$work/log"; then
         failed=1
         echo "FAIL $label (exit code $code)"
-        grep -A 30 'WARNING: ThreadSanitizer' "$work/log" | head -n 60
+        grep -A 30 'WARNING: ThreadSanitizer' "$work/log" | head -n 60 | grep . || tail -n 60 "$work/log"
     else
         echo "ok   $label"
     fi
