@@ -23,7 +23,7 @@ failed=0
 run() { # run LABEL COMMAND...
     label=$1
     shift
-    timeout -k 5 900 "$@" >"$work/log" 2>&1
+    timeout -k 5 1800 "$@" >"$work/log" 2>&1
     code=$? reports=$(cat "$work"/report.* 2>/dev/null | grep -c 'WARNING: ThreadSanitizer')
     if [ $code -ne 0 ] || [ "$reports" -ne 0 ]; then
         failed=1

@@ -198,7 +198,7 @@ check "it says so" heard "close 4005"
 sleep $((2 * patience)) # until the client that vanished has been given up
 "$client" "$port" say "$quick" play run $((40000 * patience)) >"$work/first" 2>&1 &
 first=$!
-"$client" "$port" say "$quick" play wait session.created run $((1200 * patience)) close 1000 >"$work/second" 2>&1 &
+"$client" "$port" say "$quick" play wait session.created run $((2400 * patience)) close 1000 >"$work/second" 2>&1 &
 second=$!
 sleep $((patience - 1)).5
 "$client" "$port" say "$quick" play wait session.queued wait session.created run 300 close 1000 >"$work/third" 2>&1 &
