@@ -429,6 +429,7 @@ run() {
     out=${2:-${OUT:-$pack/report}}
     mkdir -p "$out" && out=$(cd "$out" && pwd) && [ -w "$out" ] || refuse 3 "$out cannot be written"
     work_folder || refuse 3 "no folder for programs"
+    export TMPDIR="$work" # tests' folders lie there, so that nothing stays of what crashed
     trap clean EXIT
     trap 'exit 130' INT TERM HUP
     report=$out/report.txt

@@ -14,19 +14,22 @@ archer=$(ls /usr/lib/llvm-*/lib/libarcher.so 2>/dev/null | tail -n 1)
     exit 5
 }
 export OMP_TOOL_LIBRARIES="$archer" OMP_NUM_THREADS=2
-export TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66 history_size=4"
 work=$(mktemp -d) || exit 5
+# Reports go to files, one a process: what a program says may be kept by the test that runs it, its exit code too.
+export TSAN_OPTIONS="ignore_noninstrumented_modules=1 exitcode=66 history_size=4 log_path=$work/report"
 trap 'rm -rf "$work"' EXIT
+export TMPDIR="$work" # tests' folders lie there too, so that nothing stays of what crashed
 failed=0
 run() { # run LABEL COMMAND...
     label=$1
     shift
-    timeout -k 5 900 "$@" >"$work/log" 2>&1
-    code=$?
-    if [ $code -ne 0 ] || grep -q 'WARNING: ThreadSanitizer' "$work/log"; then
+    timeout -k 5 1800 "$@" >"$work/log" 2>&1
+    code=$? reports=$(cat "$work"/report.* 2>/dev/null | grep -c 'WARNING: ThreadSanitizer')
+    if [ $code -ne 0 ] || [ "$reports" -ne 0 ]; then
         failed=1
-        echo "FAIL $label (exit code $code)"
-        grep -A 30 'WARNING: ThreadSanitizer' "$work/log" | head -n 60
+        echo "FAIL $label (exit code $code, $reports reports)"
+        cat "$work"/report.* 2>/dev/null | head -n 60 | grep . || tail -n 60 "$work/log"
+        rm -f "$work"/report.*
     else
         echo "ok   $label"
     fi

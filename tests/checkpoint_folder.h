@@ -13,7 +13,7 @@
 
 #include <sys/stat.h>
 
-static char folder[] = "/tmp/test_checkpoint_XXXXXX";
+static char folder[FOLDER_MAX];
 static const struct wan_size small = {.dim = 256, .ffn = 192, .layers = 3, .in = 8, .out = 8, .text = 32};
 
 static inline const char *in_folder(const char *name) {
@@ -61,7 +61,7 @@ static const struct dit_config small_config = {.dim = 256,
 
 static inline int set_up(void **state) {
     (void)state;
-    return device_init(1) || !mkdtemp(folder);
+    return device_init(1) || folder_make(folder, "test_checkpoint");
 }
 static inline int tear_down(void **state) {
     (void)state;

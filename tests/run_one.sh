@@ -6,7 +6,9 @@
 limit=$1 label=$2
 shift 2
 log=$(mktemp) || exit 1
-trap 'rm -f "$log" "$log.said"' EXIT
+TMPDIR=$(mktemp -d) || exit 1 # the test's own, so that nothing stays of what crashed
+export TMPDIR
+trap 'rm -rf "$log" "$log.said" "$TMPDIR"' EXIT
 trap 'exit 130' INT TERM
 
 # count LABEL CODE SECONDS: reads the program's output in $log.

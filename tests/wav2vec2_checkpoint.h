@@ -10,6 +10,7 @@
 #include "base/fileio.h"
 #include "checkpoints/safetensors.h"
 #include "model/audio/wav2vec2.h"
+#include "tests/folder.h"
 #include "tests/golden_weights.h"
 
 static const struct wav2vec2_config checkpoint_base = {.convs = 3,
@@ -126,11 +127,11 @@ static inline int checkpoint_write_config(const char *path, const struct wav2vec
     return fclose(f) ? error_set(ERR_INPUT, "%s: cannot be written", path) : OK;
 }
 
-/* A whole checkpoint in a fresh folder below `folder` (its name in `folder`, a mkdtemp template). */
-static inline int checkpoint_write(char *folder, const struct wav2vec2_config *config,
+/* A whole checkpoint in a fresh folder, whose path is written to `folder`. */
+static inline int checkpoint_write(char folder[FOLDER_MAX], const struct wav2vec2_config *config,
                                    const struct checkpoint_style *style) {
-    char path[1024];
-    if (!mkdtemp(folder)) return error_set(ERR_INPUT, "%s: cannot be made", folder);
+    char path[FILE_PATH_MAX];
+    if (folder_make(folder, "wav2vec2")) return error_set(ERR_INPUT, "%s: cannot be made", folder);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     TRY(checkpoint_write_weights(path, config, style));
     snprintf(path, sizeof path, "%s/config.json", folder);

@@ -110,6 +110,13 @@ static struct dit_input input_of(const struct rollout *r, const struct rollout_c
     return in;
 }
 
+/* Refuses windows that begin behind the first frame to be made: its own would lie before them in memory. */
+static int check_windows(const struct rollout_condition *condition, int first) {
+    if (condition->window_first <= first) return OK;
+    return error_set(ERR_USAGE, "rollout: the audio windows begin at latent frame %d, behind frame %d",
+                     condition->window_first, first);
+}
+
 void rollout_rewind(struct rollout *r) { r->next_chunk = 1; }
 
 void rollout_batch(struct rollout *r, int batch) {
@@ -134,6 +141,7 @@ int rollout_begin(struct rollout *r, const struct params *params, const real *re
 int rollout_change_reference(struct rollout *r, const struct params *params, const real *reference, long stride,
                              const struct rollout_condition *condition) {
     static const int position[1] = {0};
+    TRY(check_windows(condition, 0));
     dit_condition_reset(r->acts, 1, 1);
     struct dit_input in = input_of(r, condition, 0, 1, r->config.steps, position, NULL);
     in.latents = reference;
@@ -237,6 +245,7 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
     int C = r->config.causal.chunk, N = r->config.steps, first = rollout_next_frame(r);
     long size = chunk_size(r);
     if (exit < 0 || exit >= N) return error_set(ERR_USAGE, "rollout: exit step %d of %d", exit, N);
+    TRY(check_windows(condition, first));
     struct causal_view view;
     causal_view(&view, &r->config.causal, r->next_chunk);
     const struct dit_history *history = kv_cache_history(r->cache, &view);

@@ -35,7 +35,7 @@ struct rollout_noise {
     long sample0;
 };
 /* Text and sound of the batch, on the device. Audio windows cover latent frames from window_first on; a stream moves
-   them along. */
+   them along, and back to 0 for a new reference. ERR_USAGE where they begin behind the frames to be made. */
 struct rollout_condition {
     const elem *text;                 /* [B, text_len, text_dim] */
     const elem *audio[AUDIO_STREAMS]; /* frame f's window is at (f - window_first) * AUDIO_WINDOW * audio_dim */

@@ -10,6 +10,7 @@
 #include "kernels/cuda/products/gemm_timed.h"
 #include "kernels/device.h"
 #include "tests/cuda/devices.h"
+#include "tests/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,7 +99,7 @@ cudaError_t cudaGetLastError(void) { return cudaSuccess; }
 
 /* ---- the tests ---- */
 
-static char name[64];
+static char folder[FOLDER_MAX], name[FILE_PATH_MAX];
 
 /* The algorithm of a product of so many rows by a process that has met none; runs: how often the library was called. */
 static int choice(long rows, float beta) {
@@ -126,14 +127,13 @@ static long lines(void) {
 
 static int fresh(void **state) {
     (void)state;
-    snprintf(name, sizeof name, "%s/test_cuda_timed.%d", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", (int)getpid());
-    unlink(name);
+    if (folder_make(folder, "test_cuda_timed") || file_join(name, sizeof name, folder, "products")) return 1;
     recording = asked_deterministic = 0;
     return setenv("STREAMAVATAR_PRODUCTS", name, 1);
 }
 static int clean(void **state) {
     (void)state;
-    unlink(name);
+    folder_remove(folder);
     return unsetenv("STREAMAVATAR_PRODUCTS");
 }
 

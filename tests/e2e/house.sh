@@ -78,6 +78,12 @@ if [ -f tests/gpu/standin.c ]; then
     verdict $? "tests/gpu/standin.c lacks: $(cat "$work/called")"
 fi
 
+# Tests make their folders where whoever starts them cleans up (tests/folder.h).
+(cd "$tree" && grep -rnE 'mk[ds]temp|"/tmp' tests --include='*.[ch]') |
+    grep -v '^tests/folder\.h:' >"$work/astray"
+[ ! -s "$work/astray" ]
+verdict $? "tests with folders or files of their own making: $(cat "$work/astray")"
+
 # ---- the looks of the text ----
 
 # Files of the tree whose names fit one of the patterns; what is built or downloaded does not count.

@@ -33,7 +33,7 @@ trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
 talk() { # talk CODE ARGUMENTS...: the client's log in $work/said
     want=$1
     shift
-    timeout 60 "$client" "$port" "$@" >"$work/said" 2>&1
+    timeout $((60 * patience)) "$client" "$port" "$@" >"$work/said" 2>&1
     code=$?
     log=$work/said
     [ $code -eq "$want" ]
@@ -63,7 +63,8 @@ echo "too short" >"$work/token"
 check "a token that is none" expect 3 serve "$work/student" port=0 token_file="$work/token"
 check "no such student" expect 3 serve "$work/nowhere" port=0
 check "no such encoder" expect 2 serve "$work/student" port=0 encoder=h265
-check "start" start idle=student encoder=raw persons="$work/persons" sessions=2 queue=1 connections=8 keep=2
+check "start" start idle=student encoder=raw persons="$work/persons" sessions=2 queue=1 connections=8 \
+    keep=$((2 * patience))
 check "health" answers 200 /healthz
 hex=$(printf %04X "$port")
 check "listens on the loopback address" grep -qi " 0100007F:$hex 00000000:0000 0A " /proc/net/tcp
@@ -137,7 +138,8 @@ next=$(sed -n 's/.*"interrupted":true,"next_us":\([0-9]*\).*/\1/p' "$work/said")
 check "play goes on where it was said" sh -c \
     "awk '/\"interrupted\":true/ { after = 1 }
         after && \$2 == \"unit\" && \$3 == 1 { print \$4, \$6; exit }' '$work/said' | grep -qx '3 $next'"
-check "within a chunk" awk '/"interrupted":true/ { at = $1 } at && $2 == "unit" { exit $1 - at > 480 }' "$work/said"
+check "within a chunk" awk -v most=$((480 * patience)) \
+    '/"interrupted":true/ { at = $1 } at && $2 == "unit" { exit $1 - at > most }' "$work/said"
 check "a turn that waits is interrupted too" talk 0 say "$quick" play speech 1 "$work/three.pcm" \
     speech 2 "$work/three.pcm" \
     wait playback.started say '{"type":"interrupt","turn":2}' wait '"turn":1,"position_us":' run 100 close 1000
@@ -193,15 +195,15 @@ check "it says so" heard "close 4005"
 
 # ---- too many ----
 
-sleep 2 # until the client that vanished has been given up
-"$client" "$port" say "$quick" play run 20000 >"$work/first" 2>&1 &
+sleep $((2 * patience)) # until the client that vanished has been given up
+"$client" "$port" say "$quick" play run $((40000 * patience)) >"$work/first" 2>&1 &
 first=$!
-"$client" "$port" say "$quick" play wait session.created run 1200 close 1000 >"$work/second" 2>&1 &
+"$client" "$port" say "$quick" play wait session.created run $((2400 * patience)) close 1000 >"$work/second" 2>&1 &
 second=$!
-sleep 0.5
+sleep $((patience - 1)).5
 "$client" "$port" say "$quick" play wait session.queued wait session.created run 300 close 1000 >"$work/third" 2>&1 &
 third=$!
-sleep 0.3
+sleep $((patience - 1)).3
 check "the fourth is sent away" talk 0 say "$quick" wait '"full"' run 300
 check "with a code" heard "close 4004"
 wait $third
@@ -215,7 +217,7 @@ check "health meanwhile" answers 200 /healthz
 breaks() { # breaks WHAT CODE COMMAND...: the connection is closed with this code, and the server lives
     what=$1 close=$2
     shift 2
-    talk 0 "$@" run 2000
+    talk 0 "$@" run $((2000 * patience))
     check "$what" heard "close $close"
 }
 breaks "no JSON" 4000 say 'hello'
@@ -242,8 +244,8 @@ talk 0 say '{"type":"session.create","reference":"person:anna","codecs":["raw"],
 check "too much speech is refused, and no more" heard speech_full
 check "a message of no known type is no end" talk 0 say '{"type":"dance"}' wait no_session run 200
 check "half a handshake" sh -c "timeout 1 sh -c 'printf \"GET /v1/ses\" | \"$client\" $port path=/ get' >/dev/null; :"
-check "the first client noticed nothing" awk \
-    '/ unit 1 / { if (at && $1 - at > 1500) bad = 1; at = $1 } / close | end$/ { bad = 1 } \
+check "the first client noticed nothing" awk -v most=$((1500 * patience)) \
+    '/ unit 1 / { if (at && $1 - at > most) bad = 1; at = $1 } / close | end$/ { bad = 1 } \
     END { exit bad || !at }' "$work/first"
 kill $first
 wait $first 2>/dev/null
@@ -271,7 +273,7 @@ for codec in h264 vp8 mjpeg; do
     "$client" "$port" token=0123456789abcdef0123 keep="$work/$codec" \
         say "{\"type\":\"session.create\",\"reference\":\"person:anna\",\"codecs\":[\"$codec\"]}" \
         play wait session.created \
-        run 900 close 1000 >"$work/said.$codec" 2>&1 &
+        run $((900 * patience)) close 1000 >"$work/said.$codec" 2>&1 &
     clients="$clients $!"
 done
 wait $clients
@@ -373,7 +375,7 @@ descriptors=$(ls "/proc/$server/fd" | wc -l)
 together() {
     name=$1
     shift
-    { timeout 60 "$client" "$port" token=0123456789abcdef0123 "$@" >"$work/said.$name" 2>&1
+    { timeout $((60 * patience)) "$client" "$port" token=0123456789abcdef0123 "$@" >"$work/said.$name" 2>&1
         echo $? >"$work/code.$name"; } &
     clients="$clients $!"
 }
@@ -485,7 +487,7 @@ clients=
 for way in $bad; do
     together "$way" say "$with}" play wait session.created say "$(text $way)" mic "$work/voice.pcm" 0 \
         $([ $way != deaf ] || for i in $(seq 40); do echo "say $(text "$(printf %04000d 0)")"; done) \
-        say '{"type":"interrupt"}' run 1500 close 1000
+        say '{"type":"interrupt"}' run $((1500 * patience)) close 1000
 done
 sleep 2
 check "health meanwhile" answers 200 /healthz
@@ -529,7 +531,7 @@ fi
 
 BIN="$BIN" sh scripts/live.sh "$work/student" encoder=raw >"$work/address" 2>"$work/server" &
 server=$!
-for _ in $(seq 400); do
+for _ in $(seq $((400 * patience))); do
     grep -q 'The page is at' "$work/address" && break
     sleep 0.05
 done

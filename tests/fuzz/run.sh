@@ -5,6 +5,11 @@
 seconds=$1 programs=$2
 shift 2
 found=0
+# Inputs lie in memory where there is such a folder, and go away with it whatever becomes of the targets.
+TMPDIR=$(mktemp -d /dev/shm/fuzz-XXXXXX 2>/dev/null || mktemp -d) || exit 1
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' INT TERM
 mkdir -p "$programs/findings"
 for target; do
     corpus=$programs/corpus/$target log=$programs/$target.log

@@ -6,6 +6,7 @@
 #include "checkpoints/decoder_file.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
+#include "tests/folder.h"
 #include "tests/golden_file.h"
 #include "tests/golden_weights.h"
 
@@ -79,8 +80,8 @@ static void public_file_free(struct public_file *file) {
     file->count = 0;
 }
 
-static char folder[] = "/tmp/light_decoder_XXXXXX";
-static char path[64], copy[64];
+static char folder[FOLDER_MAX];
+static char path[FILE_PATH_MAX], copy[FILE_PATH_MAX];
 
 static void write_public(const struct kind *kind, const int width[4], const int grow[3]) {
     static struct public_file file;
@@ -284,7 +285,7 @@ int main(void) {
         cmocka_unit_test(full_size),
         cmocka_unit_test(refused),
     };
-    if (device_init(2) || !mkdtemp(folder)) return 1;
+    if (device_init(2) || folder_make(folder, "light_decoder")) return 1;
     device_poison(1);
     snprintf(path, sizeof path, "%s/public.safetensors", folder);
     snprintf(copy, sizeof copy, "%s/ours.safetensors", folder);

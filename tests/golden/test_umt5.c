@@ -1,6 +1,7 @@
 /* test_umt5.c: the text encoder against Transformers' UMT5EncoderModel (tests/golden/umt5.safetensors, made by umt5.py
    there in double), through checkpoint files in both namings. */
 #include <unistd.h>
+#include "tests/folder.h"
 #include "tests/golden_file.h"
 #include "tests/text_encoder_file.h"
 
@@ -15,7 +16,7 @@ static double bound(void) { return 1e-5; }
 #endif
 
 static struct safetensors file;
-static char folder[] = "/tmp/test_umt5_XXXXXX";
+static char folder[FOLDER_MAX];
 
 static int *integers(const char *name, int *count) {
     const struct safetensors_entry *e = safetensors_find(&file, name);
@@ -44,7 +45,7 @@ static void transformers_parity(void **state) {
     int *ids = integers("ids", &tokens), *length = integers("lengths", &count);
     const struct safetensors_entry *e = safetensors_find(&file, "result");
     struct umt5_file weights;
-    char path[128];
+    char path[FILE_PATH_MAX];
     snprintf(path, sizeof path, "%s/original.safetensors", folder);
     umt5_file_make(&weights, &small_umt5, 0);
     assert_int_equal(safetensors_write(path, weights.entries, weights.count, NULL), OK);
@@ -68,7 +69,7 @@ static void namings_and_shards(void **state) {
     (void)state;
     static const int ids[] = {5, 0, 89, 17, 1}, length[] = {3, 2};
     struct umt5_file weights;
-    char path[128], name[128];
+    char path[FILE_PATH_MAX], name[FILE_PATH_MAX];
     snprintf(path, sizeof path, "%s/one.safetensors", folder);
     umt5_file_make(&weights, &small_umt5, 0);
     assert_int_equal(safetensors_write(path, weights.entries, weights.count, NULL), OK);
@@ -118,7 +119,7 @@ static void buckets(void **state) {
 
 static int start(void **state) {
     (void)state;
-    return golden_open(&file, "tests/golden/umt5.safetensors") || !mkdtemp(folder);
+    return golden_open(&file, "tests/golden/umt5.safetensors") || folder_make(folder, "test_umt5");
 }
 
 static int stop(void **state) {

@@ -58,7 +58,7 @@ static float *make_pcm(const char *seed, long samples) {
 
 static void run(const struct wav2vec2_config *config, const struct checkpoint_style *style, long samples,
                 const char *states, int before) {
-    char folder[] = "/tmp/wav2vec2_XXXXXX";
+    char folder[FOLDER_MAX];
     CHECK(checkpoint_write(folder, config, style));
     struct wav2vec2_file checkpoint;
     CHECK(wav2vec2_file_open(&checkpoint, folder));

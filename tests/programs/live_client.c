@@ -15,7 +15,8 @@
      race SECONDS FILE PPM plays as fast as the server makes it: FILE is said again and again and is the user's sound as
                            well, whose clock is PPM fast, until so much media time has come
      play                  from now on plays and reports its position, as a page would
-     wait TEXT             until a text message has it: at most 20 s, then exit code 1
+     wait TEXT             until a text message has it: at most 20 s, times PATIENCE of the environment where that is
+                           set, then exit code 1
      run MS                takes messages
      deaf MS               takes none
      close CODE            closes properly
@@ -268,7 +269,8 @@ static size_t from_hex(const char *hex, unsigned char *bytes) {
 }
 
 static void wait_for(const char *text) {
-    double until = clock_seconds() + WAIT_MS / 1e3;
+    const char *patience = getenv("PATIENCE");
+    double until = clock_seconds() + WAIT_MS / 1e3 * (patience ? atoi(patience) : 1);
     for (;;) {
         char *found = c.last ? strstr(c.last, text) : NULL;
         if (found) { /* what came up to here has been waited for */

@@ -100,14 +100,11 @@ static inline int sample_dataset(const char *path, int rows) {
     return code;
 }
 
-/* A path for a test's file, in its own folder under /tmp. */
+/* A path for a test's file, in its own folder. */
 static inline const char *sample_path(const char *name) {
-    static char folder[64], path[8][128];
+    static char folder[FOLDER_MAX], path[8][FILE_PATH_MAX];
     static int used;
-    if (!*folder) {
-        strcpy(folder, "/tmp/test_data_XXXXXX");
-        if (!mkdtemp(folder)) abort();
-    }
+    if (!*folder && folder_make(folder, "test_data")) abort();
     char *p = path[used++ % 8];
     snprintf(p, sizeof *path, "%s/%s", folder, name);
     return p;

@@ -109,8 +109,8 @@ static struct table_row make_row(const char *name, int row, long seed, double ba
 
 static void a_row_comes_back(void **state) {
     (void)state;
-    char folder[] = "/tmp/ablation_table_XXXXXX", path[64];
-    assert_non_null(mkdtemp(folder));
+    char folder[FOLDER_MAX], path[FILE_PATH_MAX];
+    assert_int_equal(folder_make(folder, "ablation_table"), 0);
     snprintf(path, sizeof path, "%s/a-2.json", folder);
     struct table_row row = make_row("a", 0, 2, 3), back;
     double values[DIALOGUES], first[DIALOGUES];
@@ -158,8 +158,8 @@ static void damaged_rows(void **state) {
         {"null", "1e999"},
         {"\"figures\"", "\"sources\""},
     };
-    char folder[] = "/tmp/ablation_table_XXXXXX", path[64], *text;
-    assert_non_null(mkdtemp(folder));
+    char folder[FOLDER_MAX], path[FILE_PATH_MAX], *text;
+    assert_int_equal(folder_make(folder, "ablation_table"), 0);
     snprintf(path, sizeof path, "%s/a-2.json", folder);
     struct table_row row = make_row("a", 0, 2, 3), back;
     CHECK(row_write(&row, path));

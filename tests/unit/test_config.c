@@ -9,6 +9,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/fileio.h"
+#include "tests/folder.h"
 
 #include <limits.h>
 #include <math.h>
@@ -46,7 +47,7 @@ static const struct config_field fields[] = {
 };
 enum { FIELDS = sizeof fields / sizeof fields[0] };
 
-static char folder[] = "/tmp/test_config_XXXXXX", path[64], other[64];
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX], other[FILE_PATH_MAX];
 
 static int load(struct sample *s, const char *text) {
     memset(s, 0, sizeof *s);
@@ -129,7 +130,7 @@ static void writes_what_it_reads(void **state) {
 
 static void refuses(const char *text, const char *expected) {
     struct sample s;
-    char line[1024];
+    char line[2 * FILE_PATH_MAX];
     int code = load(&s, text);
     if (code != ERR_USAGE) fail_msg("accepted: %s", text);
     snprintf(line, sizeof line, "%s%s", path, expected);
@@ -262,7 +263,7 @@ static void describes_all_keys(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    if (!mkdtemp(folder)) return 1;
+    if (folder_make(folder, "test_config")) return 1;
     snprintf(path, sizeof path, "%s/a.yaml", folder);
     snprintf(other, sizeof other, "%s/b.yaml", folder);
     return 0;

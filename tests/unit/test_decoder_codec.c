@@ -17,12 +17,13 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 #include "tests/byte_frames.h"
+#include "tests/folder.h"
 #include "tests/golden_weights.h"
 
 enum { CHANNELS = 5, H = 2, W = 3, PATCH = 4, SIZE = 12 * PATCH * PATCH, FRAMES = 11, LATENT = CHANNELS * H * W };
 enum { FRAME = 3 * H * PATCH * W * PATCH, VIDEO = 1 + 4 * (FRAMES - 1) };
 
-static char path[64];
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX];
 static const struct decoder_config fitting[] = {
     {.kind = DECODER_LIGHT, .light = {CHANNELS, 8, {6, 5, 4}, 1, {1, 2, 2}, {2, 1, 1}, 2, 2.5}},
     {.kind = DECODER_RESIDUAL, .residual = {CHANNELS, {8, 6, 5}, {2, 0, 1}, 1}},
@@ -225,7 +226,7 @@ static void refused_by_name(void (*spoil)(struct safetensors_entry *e, const cha
     struct decoder_net net, none;
     struct safetensors file;
     float *values;
-    char other[80];
+    char other[FILE_PATH_MAX + 8];
     write_decoder(&fitting[1], &net, &values);
     assert_int_equal(safetensors_open(&file, path), OK);
     for (int i = 0; i < file.count; i++) spoil(&file.entries[i], name);
@@ -278,10 +279,11 @@ int main(void) {
     }
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(refuses_what_does_not_fit);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(refuses_damaged_files);
-    snprintf(path, sizeof path, "/tmp/decoder_codec_%ld.safetensors", (long)getpid());
-    if (device_init(2)) return 1;
+    if (device_init(2) || folder_make(folder, "decoder_codec") ||
+        file_join(path, sizeof path, folder, "decoder.safetensors"))
+        return 1;
     device_poison(1);
     int failed = _cmocka_run_group_tests("decoder codec", tests, (size_t)count, NULL, NULL);
-    unlink(path);
+    folder_remove(folder);
     return failed;
 }

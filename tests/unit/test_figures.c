@@ -12,6 +12,7 @@
 #include "model/codec/codec.h"
 #include "model/params/transfer.h"
 #include "tests/check.h"
+#include "tests/folder.h"
 #include "tools/evaluate/figures.h"
 
 enum { SIDE = 64, FRAME = 3 * SIDE * SIDE, SEED = 7, SECONDS = 20, DIALOGUES = 2, LATE = 3 };
@@ -146,9 +147,10 @@ static void measure(struct trial *trial, struct drawing *d, enum spoiling how, i
 /* A network of features with random weights, which is enough to tell pictures apart, through its file. */
 static void open_features(void) {
     static const struct feature_config config = {SIDE, SIDE, 2, {8, 12, 16}, 16, 8, 4};
-    char path[] = "/tmp/features_XXXXXX";
+    char folder[FOLDER_MAX], path[FILE_PATH_MAX];
     struct feature_net net;
-    close(mkstemp(path));
+    assert_int_equal(folder_make(folder, "features"), 0);
+    CHECK(file_join(path, sizeof path, folder, "net"));
     CHECK(feature_net_create(&net, &config));
     long total = (long)net.table.total;
     real *master = device_alloc((size_t)total * sizeof *master);
@@ -159,7 +161,7 @@ static void open_features(void) {
     CHECK(feature_reader_open(&reader, path, SIDE, SIDE));
     struct feature_reader *wrong;
     assert_int_equal(feature_reader_open(&wrong, path, 2 * SIDE, SIDE), ERR_INPUT);
-    unlink(path);
+    folder_remove(folder);
     device_free(master);
     free(values);
     feature_net_destroy(&net);

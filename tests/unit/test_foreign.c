@@ -19,7 +19,7 @@
 #include "data/media.h"
 #include "tests/folder.h"
 
-static char folder[] = "/tmp/test_foreign_XXXXXX", path[128];
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX];
 
 struct kind {
     const char *bytes;
@@ -122,7 +122,7 @@ static void tells_damage_from_another_kind(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    return !mkdtemp(folder);
+    return folder_make(folder, "test_foreign");
 }
 static int tear_down(void **state) {
     (void)state;

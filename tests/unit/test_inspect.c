@@ -19,11 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/test_inspect_XXXXXX";
+static char folder[FOLDER_MAX];
 static const float values[] = {1, 2, 3, 4, 5, INFINITY};
 
 static const char *file_named(const char *name) {
-    static char path[4][128];
+    static char path[4][FILE_PATH_MAX];
     static int next;
     char *text = path[next++ % 4];
     snprintf(text, sizeof path[0], "%s/%s", folder, name);
@@ -46,7 +46,7 @@ static void statistics(void **state) {
 
 /* Runs inspect; its whole output, errors too, into text. Returns the exit code. */
 static int inspect(const char *arguments, char *text, size_t size) {
-    char command[512];
+    char command[4 * FILE_PATH_MAX];
     snprintf(command, sizeof command, "%s/inspect %s 2>&1", getenv("BIN"), arguments);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
@@ -93,7 +93,7 @@ static void shows(const char *arguments, const char *const *parts) {
 static void prints_what_is_there(void **state) {
     (void)state;
     needs_the_program();
-    char arguments[300];
+    char arguments[2 * FILE_PATH_MAX];
     assert_int_equal(file_make_folders(file_named("run/checkpoints")), OK);
     write_state(file_named("run/checkpoints/step_00000012.h5"));
     snprintf(arguments, sizeof arguments, "stats=yes %s", file_named("run"));
@@ -142,7 +142,7 @@ static void refuses_wrong_files(void **state) {
 static void survives_damaged_hdf5(void **state) {
     (void)state;
     needs_the_program();
-    char *bytes, text[16384], arguments[200];
+    char *bytes, text[16384], arguments[2 * FILE_PATH_MAX];
     size_t n;
     const char *path = file_named("b.h5");
     write_state(path);
@@ -164,7 +164,7 @@ static void survives_damaged_hdf5(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    return mkdtemp(folder) ? 0 : 1;
+    return folder_make(folder, "test_inspect");
 }
 static int tear_down(void **state) {
     (void)state;

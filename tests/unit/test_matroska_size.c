@@ -14,8 +14,9 @@
 #include "base/fileio.h"
 #include "data/media/matroska_size.h"
 #include "data/media.h"
+#include "tests/folder.h"
 
-static char path[] = "/tmp/test_matroska_XXXXXX";
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX];
 
 static int cut(const void *bytes, size_t length) {
     uint64_t have, promised;
@@ -71,12 +72,11 @@ static void clips(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    int file = mkstemp(path);
-    return file < 0 || close(file);
+    return folder_make(folder, "test_matroska") || file_join(path, sizeof path, folder, "clip");
 }
 static int tear_down(void **state) {
     (void)state;
-    return unlink(path);
+    return folder_remove(folder);
 }
 
 int main(void) {

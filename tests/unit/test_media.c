@@ -18,9 +18,9 @@
 
 enum { SIDE = 64, FRAME = 3 * SIDE * SIDE, FRAMES = 50, SAMPLES = FRAMES * 640, FLASH = 30 };
 
-static char folder[64];
+static char folder[FOLDER_MAX];
 static const char *in_folder(const char *name) {
-    static char path[4][128];
+    static char path[4][FILE_PATH_MAX];
     static int used;
     char *p = path[used++ % 4];
     snprintf(p, sizeof *path, "%s/%s", folder, name);
@@ -65,9 +65,8 @@ static int write_clip(const char *path, int channels) {
 
 static int setup(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/test_media_XXXXXX");
-    return !mkdtemp(folder) || write_clip(in_folder("one.mp4"), 1) || write_clip(in_folder("two.mp4"), 2) ||
-           write_clip(in_folder("mute.mp4"), 0);
+    return folder_make(folder, "test_media") || write_clip(in_folder("one.mp4"), 1) ||
+           write_clip(in_folder("two.mp4"), 2) || write_clip(in_folder("mute.mp4"), 0);
 }
 static int teardown(void **state) {
     (void)state;
@@ -407,7 +406,7 @@ static void writer_errors(void **state) {
     frame[5] = NAN;
     frame[6] = INFINITY;
     const char *path = in_folder("gone.mp4");
-    char temporary[160];
+    char temporary[FILE_PATH_MAX + 8];
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
     assert_int_equal(video_create(&w, path, 64, 64, 0), OK);
     assert_int_equal(video_write(w, frame), OK);

@@ -8,7 +8,7 @@
 #include "tests/folder.h"
 
 enum { F = 2, LAYERS = 8, PASSES = 2 };
-static char folder[] = "/tmp/test_network_weights_XXXXXX";
+static char folder[FOLDER_MAX];
 
 /* Wide enough for a budget in MiB. */
 static struct dit_config config_of(enum quantised_type type) {
@@ -87,7 +87,7 @@ static void same_bits(enum quantised_type type) {
     const struct dit_config full_config = config_of(QUANTISED_NONE), config = config_of(type);
     struct dit full, net;
     struct small_net small = {0};
-    char path[256];
+    char path[FILE_PATH_MAX];
     long none, some;
     CHECK(dit_create(&full, &full_config, 0));
     CHECK(dit_create(&net, &config, 0));
@@ -117,7 +117,7 @@ static void of_fp8(void **state) { (void)state, same_bits(QUANTISED_FP8); }
 
 static int prepare(void **state) {
     (void)state;
-    return !mkdtemp(folder) || device_init(2);
+    return folder_make(folder, "test_network_weights") || device_init(2);
 }
 static int clean(void **state) {
     (void)state;

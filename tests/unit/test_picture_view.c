@@ -17,11 +17,10 @@
 
 enum { SIDE = 64, PLANE = SIDE * SIDE, NUMBERS = sizeof(struct picture_view) / sizeof(double) };
 
-static char folder[64];
+static char folder[FOLDER_MAX];
 static int setup(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/test_view_XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    return folder_make(folder, "test_view");
 }
 static int teardown(void **state) {
     (void)state;
@@ -223,7 +222,7 @@ static void places(void **state) {
 /* 120 x 80 pixels that say where they are: red 2 x, green 3 y. */
 static const char *ramp(void) {
     static unsigned char rgb[80 * 120 * 3];
-    static char path[100];
+    static char path[FILE_PATH_MAX];
     for (int y = 0; y < 80; y++)
         for (int x = 0; x < 120; x++) {
             rgb[3 * (y * 120 + x)] = (unsigned char)(2 * x);

@@ -30,9 +30,9 @@
 
 enum { SIDE = 32, FRAME = 3 * SIDE * SIDE };
 
-static char folder[64];
+static char folder[FOLDER_MAX];
 static const char *in_folder(const char *name) {
-    static char path[8][160];
+    static char path[8][FILE_PATH_MAX];
     static int used;
     char *p = path[used++ % 8];
     snprintf(p, sizeof *path, "%s/%s", folder, name);
@@ -78,8 +78,7 @@ static int film(const char *path, int frames, int channels, int seed) {
 /* A folder of clips: good ones in two folders, and all kinds of bad ones. */
 static int setup(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/test_prepare_XXXXXX");
-    if (!mkdtemp(folder)) return -1;
+    if (folder_make(folder, "test_prepare")) return -1;
     mkdir(in_folder("clips"), 0777);
     mkdir(in_folder("clips/anna"), 0777);
     mkdir(in_folder("clips/bert"), 0777);
@@ -143,7 +142,7 @@ static void sidecars(void **state) {
     put(json, "\xef\xbb\xbf{\"Talk\":\r[[0.04, 0.12]]}\r");
     assert_int_equal(sidecar_read(json, 10, talk, listen), OK);
     expect_mask(talk, 10, "0110000000");
-    char found[200];
+    char found[FILE_PATH_MAX];
     assert_int_equal(sidecar_find(in_folder("a.mp4"), found, sizeof found), 1);
     assert_string_equal(found, path);
     assert_int_equal(sidecar_find(in_folder("b.mp4"), found, sizeof found), 0);
@@ -204,7 +203,7 @@ static void sidecars(void **state) {
 /* ---- clips ---- */
 
 static int load(struct prepare_config *c, const char *more) {
-    static char source[200], out[200];
+    static char source[FILE_PATH_MAX + 8], out[FILE_PATH_MAX + 8];
     snprintf(source, sizeof source, "source=%s", in_folder("clips"));
     snprintf(out, sizeof out, "out=%s", in_folder("set.h5"));
     const char *overrides[] = {source,       out,           "height=32",        "width=32", "channels=16", "frames=3",
@@ -252,7 +251,7 @@ static void lists(void **state) {
     assert_int_equal(load(&c, "source=/nowhere"), OK);
     assert_int_equal(clip_list_open(&list, &c), ERR_INPUT);
     mkdir(in_folder("empty"), 0777);
-    char empty[200];
+    char empty[FILE_PATH_MAX + 8];
     snprintf(empty, sizeof empty, "source=%s", in_folder("empty"));
     assert_int_equal(load(&c, empty), OK);
     assert_int_equal(clip_list_open(&list, &c), ERR_INPUT);
@@ -342,7 +341,7 @@ static void folders(void **state) {
     (void)state;
     struct prepare_config c;
     struct clip_list list;
-    char path[300], source[250];
+    char path[FILE_PATH_MAX + 32], source[FILE_PATH_MAX + 8];
     static const char *const clips[] = {"a/1.mp4", "a/b/2.mp4", "a/c.mp4", "ab/d.mp4", "e.mp4"};
     static const int identity[] = {0, 1, 0, 2, 3};
     snprintf(source, sizeof source, "source=%s", in_folder("tree"));
@@ -369,7 +368,7 @@ static void many_folders(void **state) {
     enum { MANY = 20000 };
     struct prepare_config c;
     struct clip_list list;
-    char path[300], source[250];
+    char path[FILE_PATH_MAX + 32], source[FILE_PATH_MAX + 8];
     snprintf(source, sizeof source, "source=%s", in_folder("many"));
     mkdir(in_folder("many"), 0777);
     for (int i = 0; i < MANY; i++) {
@@ -648,7 +647,7 @@ static void windows_know_their_shot(void **state) {
     struct codec codec;
     struct video_writer *w;
     int rejected, n = 0;
-    char path[160];
+    char path[FILE_PATH_MAX];
     strcpy(path, in_folder("clips/two.mp4"));
     assert_int_equal(video_create(&w, path, SIDE, SIDE, 1), OK);
     for (int f = 0; f < FIRST + SECOND; f++) {
@@ -723,7 +722,7 @@ static void boxes(void **state) {
     (void)state;
     struct video_face *faces;
     long count;
-    char found[200];
+    char found[FILE_PATH_MAX];
     const char *path = in_folder("b.box.csv");
     put(path,
         "\xef\xbb\xbf\"Frame\",X1,Y1,X2,Y2,score\r\n0,10,20,30,60,1\r\n4,14,20,34,60,1\r\n40,100,20,120,60,1\r\n");
@@ -772,7 +771,7 @@ static char program[512];
 
 /* Runs prepare; kills it after `seconds` when that is positive. Returns the exit code, -1 when killed. */
 static int run(const char *out, const char *more, double seconds) {
-    char source[200], out_text[200];
+    char source[FILE_PATH_MAX + 8], out_text[FILE_PATH_MAX + 8];
     snprintf(source, sizeof source, "source=%s", in_folder("clips"));
     snprintf(out_text, sizeof out_text, "out=%s", out);
     pid_t pid = fork();
@@ -809,7 +808,7 @@ static void whole_program(void **state) {
         print_message("%s is not built\n", program);
         skip();
     }
-    char one[160], two[160]; /* in_folder's own text does not last */
+    char one[FILE_PATH_MAX], two[FILE_PATH_MAX]; /* in_folder's own text does not last */
     strcpy(one, in_folder("one.h5"));
     strcpy(two, in_folder("two.h5"));
     assert_int_equal(run(one, "workers=1", 0), 0);
@@ -863,7 +862,7 @@ static void prompts_of_clips(void **state) {
     static float rows[3][LEN * DIM];
     const struct prompt_rows prompts[] = {
         {"a person talks", 3, rows[0]}, {"somebody else", 2, rows[1]}, {"", 1, rows[2]}};
-    char file[160], text[200], out[160];
+    char file[FILE_PATH_MAX], text[FILE_PATH_MAX + 8], out[FILE_PATH_MAX];
     strcpy(file, in_folder("text.safetensors"));
     strcpy(out, in_folder("prompts.h5"));
     snprintf(text, sizeof text, "text=%s", file);

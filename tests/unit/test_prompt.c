@@ -15,8 +15,9 @@
 #include "base/fileio.h"
 #include "checkpoints/prompt_file.h"
 #include "checkpoints/tokenizer.h"
+#include "tests/folder.h"
 
-static char folder[] = "/tmp/test_prompt_XXXXXX";
+static char folder[FOLDER_MAX];
 static cJSON *golden;
 
 static const char *text_of(const cJSON *entry, const char *key) {
@@ -26,7 +27,7 @@ static const char *text_of(const cJSON *entry, const char *key) {
 }
 
 static const char *in_folder(const char *name) {
-    static char path[200];
+    static char path[FILE_PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
@@ -261,7 +262,7 @@ static int start(void **state) {
     if (file_read("tests/golden/prompts.json", 1 << 20, &text, NULL)) return print_error("%s\n", error_text()), 1;
     golden = cJSON_Parse(text);
     free(text);
-    return !cJSON_IsArray(golden) || !mkdtemp(folder);
+    return !cJSON_IsArray(golden) || folder_make(folder, "test_prompt");
 }
 
 static int stop(void **state) {

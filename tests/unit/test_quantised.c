@@ -11,7 +11,7 @@
 #include "tests/folder.h"
 
 enum { F = 2, LAYERS = 2, C = 3 };
-static char folder[] = "/tmp/test_quantised_XXXXXX";
+static char folder[FOLDER_MAX];
 
 /* The full network and its values; the same with weights rounded as a quantised one's. */
 static struct world {
@@ -23,7 +23,7 @@ static struct world {
 } w;
 
 static const char *in_folder(const char *name) {
-    static char path[256];
+    static char path[FILE_PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
@@ -287,7 +287,7 @@ static void refuses_what_cannot_be_used(void **state) {
 
 static int prepare(void **state) {
     (void)state;
-    return !mkdtemp(folder) || device_init(2);
+    return folder_make(folder, "test_quantised") || device_init(2);
 }
 static int clean(void **state) {
     (void)state;

@@ -10,6 +10,7 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 #include "tests/check.h"
+#include "tests/folder.h"
 #include "tools/evaluate/real_maps.h"
 
 enum { SIDE = 32, FRAME = 3 * SIDE * SIDE, FRAMES = 61, GROUPS = 40, SEED = 3 };
@@ -64,14 +65,15 @@ static void write_features(const char *path) {
 static int set_up(void **state) {
     (void)state;
     static const struct codec_fit fit = {SIDE, SIDE, 8, 16, 0.5, 4};
-    char path[] = "/tmp/real_maps_XXXXXX";
+    char folder[FOLDER_MAX], path[FILE_PATH_MAX];
     int made = 0;
     CHECK(device_init(1));
     CHECK(codec_fit(&codec, "pca", &fit, next_group, &made));
-    close(mkstemp(path));
+    assert_int_equal(folder_make(folder, "real_maps"), 0);
+    CHECK(file_join(path, sizeof path, folder, "net"));
     write_features(path);
     CHECK(real_mapper_open(&mapper, &codec, path, &mouth));
-    unlink(path);
+    folder_remove(folder);
     return 0;
 }
 

@@ -84,7 +84,7 @@ static void stream_equals_training(void **state) {
     }
 }
 
-/* The stream moves its audio windows along: only where they start may change. */
+/* The stream moves its audio windows along: only where they start may change, and not beyond what is made. */
 static void windows_may_move(void **state) {
     (void)state;
     enum { CHUNKS = 4 };
@@ -104,6 +104,13 @@ static void windows_may_move(void **state) {
         CHECK(rollout_chunk(&w.rollout, &w.small.params, &part, &noise, STEPS - 1, chunk_of(&w, w.out, 0, i), w.clip,
                             NULL, 0));
     }
+    struct rollout_condition late = all;
+    late.window_first = 1;
+    assert_int_equal(rollout_begin(&w.rollout, &w.small.params, w.reference, w.frame, &late), ERR_USAGE);
+    late.window_first = C + 1;
+    rollout_rewind(&w.rollout);
+    assert_int_equal(rollout_chunk(&w.rollout, &w.small.params, &late, &noise, STEPS - 1, w.out, w.clip, NULL, 0),
+                     ERR_USAGE);
     assert_same_bits(w.out + w.frame, whole + w.frame, sizeof(real) * (size_t)(w.clip - w.frame));
     small_rollout_close(&w);
 }

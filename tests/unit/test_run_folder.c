@@ -21,14 +21,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/test_run_folder_XXXXXX";
+static char folder[FOLDER_MAX];
 struct settings {
     int steps;
 };
 static const struct config_field fields[] = {
     {.key = "steps", .type = CONFIG_INT, .min = 1, .max = 10, .fallback = "3", .help = "updates"}};
 
-static void named(char *text, const char *name) { snprintf(text, 128, "%s/%s", folder, name); }
+static void named(char *text, const char *name) { snprintf(text, FILE_PATH_MAX, "%s/%s", folder, name); }
 
 static void write_steps(struct metrics *m, long from, long to) {
     for (long step = from; step <= to; step++) {
@@ -41,7 +41,7 @@ static void write_steps(struct metrics *m, long from, long to) {
 
 /* metrics.jsonl with the times left out. */
 static char *lines_without_times(const char *run) {
-    char path[128], *text;
+    char path[FILE_PATH_MAX], *text;
     snprintf(path, sizeof path, "%s/metrics.jsonl", run);
     assert_int_equal(file_read(path, 1 << 20, &text, NULL), OK);
     for (char *at; (at = strstr(text, "\"time\": "));)
@@ -57,7 +57,7 @@ static uint64_t little(const unsigned char *p, int bytes) {
 
 /* Walks the records, checks both sums of each, and returns how many there are; *last: the last one's data. */
 static int count_events(const char *run, unsigned char *last, size_t *last_length) {
-    char path[128], *text;
+    char path[FILE_PATH_MAX], *text;
     size_t n, at = 0;
     int count = 0;
     snprintf(path, sizeof path, "%s/events.out.tfevents.0.streamavatar", run);
@@ -102,7 +102,7 @@ static void event_bytes(void **state) {
 static void resumes_metrics(void **state) {
     (void)state;
     struct metrics *m;
-    char whole[128], torn[128], path[160];
+    char whole[FILE_PATH_MAX], torn[FILE_PATH_MAX], path[FILE_PATH_MAX + 16];
     unsigned char event_a[4096], event_b[4096];
     size_t length_a, length_b;
     named(whole, "whole");
@@ -166,7 +166,7 @@ static void refuses_wrong_metrics(void **state) {
 static void one_process_a_folder(void **state) {
     (void)state;
     struct run_folder run, second;
-    char path[128], expected[256];
+    char path[FILE_PATH_MAX], expected[FILE_PATH_MAX + 64];
     named(path, "run/of/mine");
     assert_int_equal(run_folder_open(&run, path), OK);
     assert_int_equal(run_folder_open(&second, path), ERR_INPUT);
@@ -200,7 +200,7 @@ static void keeps_config_log_and_paths(void **state) {
     (void)state;
     struct run_folder run;
     struct settings settings = {7};
-    char path[128], name[256], *text;
+    char path[FILE_PATH_MAX], name[FILE_PATH_MAX + 64], *text;
     named(path, "run2/");
     assert_int_equal(run_folder_open(&run, path), OK);
     assert_int_equal(run_folder_begin(&run, &settings, fields, 1, -1), OK);
@@ -222,7 +222,7 @@ static void keeps_config_log_and_paths(void **state) {
 
 static void files_are_old_or_new(void **state) {
     (void)state;
-    char path[128], temporary[160], *text;
+    char path[FILE_PATH_MAX], temporary[FILE_PATH_MAX + 16], *text;
     int status;
     named(path, "file");
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
@@ -271,7 +271,7 @@ static void files_are_old_or_new(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    return mkdtemp(folder) ? 0 : 1;
+    return folder_make(folder, "test_run_folder");
 }
 static int tear_down(void **state) {
     (void)state;

@@ -10,6 +10,7 @@
 #include "base/fileio.h"
 #include "checkpoints/names.h"
 #include "checkpoints/safetensors.h"
+#include "tests/folder.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/test_safetensors_XXXXXX", path[64];
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX];
 
 /* A file with this header text and so many zero bytes of data. */
 static void craft(const char *header, uint64_t told_length, size_t data) {
@@ -361,7 +362,7 @@ static void unwraps_names(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    if (!mkdtemp(folder)) return 1;
+    if (folder_make(folder, "test_safetensors")) return 1;
     snprintf(path, sizeof path, "%s/a.safetensors", folder);
     return 0;
 }

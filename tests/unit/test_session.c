@@ -20,7 +20,7 @@
 enum { C = 3, CHUNKS = 5, F = 1 + C * CHUNKS, T = 1 + 4 * (F - 1), SAMPLES = T * AUDIO_SAMPLES_PER_FRAME };
 enum { PATCH = 4, HEIGHT = 8, WIDTH = 16, CHANNELS = 6, VECTOR = 12 * PATCH * PATCH, PICTURE = 3 * HEIGHT * WIDTH };
 
-static char folder[] = "/tmp/test_session_XXXXXX";
+static char folder[FOLDER_MAX];
 
 struct world {
     struct dit net;
@@ -51,7 +51,7 @@ static void open_codec(void) {
 
 static int write_student(void **state) {
     (void)state;
-    if (!mkdtemp(folder) || device_init(2)) return 1;
+    if (folder_make(folder, "test_session") || device_init(2)) return 1;
     open_codec();
     struct dit_config dit = small_config(2);
     dit.in_channels = dit.out_channels = CHANNELS;
@@ -500,7 +500,7 @@ static void check_text(const char *file, const char *prompt, int code, const flo
 static void other_prompts(void **state) {
     (void)state;
     const struct dit_config dit = w.description.dit;
-    char file[400];
+    char file[FILE_PATH_MAX];
     float rows[64];
     const struct prompt_rows prompts[] = {{"a person smiles", 1, rows}, {"a person listens", 2, rows}, {"", 0, NULL}};
     assert_true(3 * dit.text_dim <= 64 && dit.text_len >= 2);

@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/test_state_XXXXXX", path[128];
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX];
 static struct param_table table;
 enum { VALUES_MAX = 4096 };
 
@@ -211,7 +211,7 @@ static void finds_damage(void **state) {
     }
     free(bytes);
     assert_int_equal(save(path, 2), OK);
-    char sum[160];
+    char sum[FILE_PATH_MAX + 8];
     snprintf(sum, sizeof sum, "%s.sum", path);
     assert_int_equal(truncate(sum, 9), 0);
     assert_int_equal(state_open(&r, path), ERR_INPUT);
@@ -257,7 +257,7 @@ static void survives_kills(void **state) {
 /* The two renames, one by one, with a writer killed between them twice in a row. */
 static void survives_every_rename(void **state) {
     (void)state;
-    char sum[160], fresh[160], old_sum[64] = "";
+    char sum[FILE_PATH_MAX + 8], fresh[FILE_PATH_MAX + 16], old_sum[64] = "";
     snprintf(sum, sizeof sum, "%s.sum", path);
     snprintf(fresh, sizeof fresh, "%s.sum.new", path);
     assert_int_equal(save(path, 1), OK);
@@ -312,7 +312,7 @@ static void survives_a_full_disk(void **state) {
 
 static void finds_the_newest_whole_one(void **state) {
     (void)state;
-    char run[64], name[128], found[128];
+    char run[FOLDER_MAX + 16], name[FILE_PATH_MAX], found[FILE_PATH_MAX];
     snprintf(run, sizeof run, "%s/run", folder);
     assert_int_equal(state_newest(run, found, sizeof found, NULL), OK);
     assert_string_equal(found, "");
@@ -344,7 +344,7 @@ static void finds_the_newest_whole_one(void **state) {
 /* The best state is kept beside the newest until another one is the best; it may be damaged or gone, and is said so. */
 static void the_best_is_kept(void **state) {
     (void)state;
-    char run[200], name[400], found[400];
+    char run[FOLDER_MAX + 16], name[FILE_PATH_MAX], found[FILE_PATH_MAX];
     snprintf(run, sizeof run, "%s/best_run", folder);
     snprintf(name, sizeof name, "%s/checkpoints", run);
     assert_int_equal(state_best(run, found, sizeof found), OK);
@@ -390,7 +390,7 @@ static void reads_through_once(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    if (!mkdtemp(folder)) return 1;
+    if (folder_make(folder, "test_state")) return 1;
     snprintf(path, sizeof path, "%s/a.h5", folder);
     param_table_open(&table);
     param_add(&table, 0, "a.weight", INIT_ZERO, 0, 0, (long[]){5, 7, 0});

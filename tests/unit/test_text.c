@@ -18,7 +18,7 @@
 #include "base/text.h"
 #include "tests/folder.h"
 
-static char folder[] = "/tmp/test_text_XXXXXX", path[64];
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX];
 static const char *const names[] = {"a", "b", "c"};
 
 static void put(const char *text, size_t length) { assert_int_equal(file_write(path, text, length), OK); }
@@ -182,7 +182,7 @@ static void configs(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    if (!mkdtemp(folder)) return 1;
+    if (folder_make(folder, "test_text")) return 1;
     snprintf(path, sizeof path, "%s/file", folder);
     return 0;
 }

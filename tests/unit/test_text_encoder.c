@@ -6,12 +6,13 @@
 #include <unistd.h>
 #include "base/fileio.h"
 #include "kernels/device.h"
+#include "tests/folder.h"
 #include "tests/text_encoder_file.h"
 
-static char folder[] = "/tmp/test_text_encoder_XXXXXX";
+static char folder[FOLDER_MAX];
 
 static const char *in_folder(const char *name) {
-    static char path[200];
+    static char path[FILE_PATH_MAX];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return path;
 }
@@ -247,7 +248,7 @@ static void one_layer_in_memory(void **state) {
 static int start(void **state) {
     (void)state;
     device_poison(1);
-    return device_init(2) || !mkdtemp(folder);
+    return device_init(2) || folder_make(folder, "test_text_encoder");
 }
 
 static int stop(void **state) {

@@ -242,10 +242,10 @@ static void a_part_that_cannot_be_written(void **state) {
 }
 
 int main(void) {
-    static char folder[] = "/tmp/test_train_state_XXXXXX";
+    static char folder[FOLDER_MAX];
     const struct CMUnitTest tests[] = {cmocka_unit_test_prestate(is_of_its_moment, folder),
                                        cmocka_unit_test_prestate(a_part_that_cannot_be_written, folder)};
-    if (!mkdtemp(folder)) return 1;
+    if (folder_make(folder, "test_train_state")) return 1;
     int bad = cmocka_run_group_tests(tests, NULL, NULL);
     return folder_remove(folder) ? 1 : bad;
 }

@@ -17,11 +17,12 @@
 #include "checkpoints/vae_file.h"
 #include "kernels/device.h"
 #include "tests/byte_frames.h"
+#include "tests/folder.h"
 #include "tests/vae_files.h"
 #include "tests/wan_files.h"
 
 enum { HEIGHT = 32, WIDTH = 48, FRAMES = 9, Z = 4 };
-static char folder[] = "/tmp/test_vae_file_XXXXXX", path[64], model[64]; /* model: with a vae/ inside */
+static char folder[FOLDER_MAX], path[FILE_PATH_MAX], model[FILE_PATH_MAX]; /* model: with a vae/ inside */
 
 static void expect_text(const char *part) {
     if (!strstr(error_text(), part)) fail_msg("\"%s\" lacks \"%s\"", error_text(), part);
@@ -148,7 +149,7 @@ static void faults(void **state) {
 }
 
 static const char *in_model(const char *name) {
-    static char full[128];
+    static char full[2 * FILE_PATH_MAX];
     snprintf(full, sizeof full, "%s/vae/%s", model, name);
     return full;
 }
@@ -364,7 +365,7 @@ static void plan(void **state) {
 static int start(void **state) {
     (void)state;
     device_poison(1);
-    if (!mkdtemp(folder)) return -1;
+    if (folder_make(folder, "test_vae_file")) return -1;
     snprintf(path, sizeof path, "%s/vae.safetensors", folder);
     snprintf(model, sizeof model, "%s/model", folder);
     return device_init(2);

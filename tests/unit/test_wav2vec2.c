@@ -25,7 +25,7 @@ static const double SAME = 1e-5;
 #endif
 
 static const struct checkpoint_style style = {"unit", "", 0, NULL, 0};
-static char base_folder[] = "/tmp/wav2vec2_base_XXXXXX", large_folder[] = "/tmp/wav2vec2_large_XXXXXX";
+static char base_folder[FOLDER_MAX], large_folder[FOLDER_MAX];
 static float pcm[SAMPLES];
 
 static struct sound_encoder open_encoder(const char *folder, struct audio_recipe recipe) {
@@ -354,12 +354,12 @@ static void refusals(void **state) {
     assert_int_equal(sound_encoder_open(&e, &recipe, 0, base_folder), ERR_USAGE);
     recipe = audio_recipe_default("whisper");
     assert_int_equal(sound_encoder_open(&e, &recipe, 0, base_folder), ERR_USAGE);
-    assert_int_equal(sound_encoder_open(&e, &recipe, 0, "/tmp/there_is_none"), ERR_USAGE);
+    assert_int_equal(sound_encoder_open(&e, &recipe, 0, "there_is_none"), ERR_USAGE);
     recipe = small_recipe(AUDIO_AFTER, 12, 7);
-    assert_int_equal(sound_encoder_open(&e, &recipe, 0, "/tmp/there_is_none"), ERR_INPUT);
+    assert_int_equal(sound_encoder_open(&e, &recipe, 0, "there_is_none"), ERR_INPUT);
     struct wav2vec2_config config = checkpoint_base; /* 240 samples a feature: no part of a video frame's 640 */
     config.conv_stride[0] = 15;
-    char folder[] = "/tmp/wav2vec2_odd_XXXXXX";
+    char folder[FOLDER_MAX];
     CHECK(checkpoint_write(folder, &config, &style));
     struct audio_encoder s;
     CHECK(sound_encoder_open(&e, &recipe, 0, folder));

@@ -13,7 +13,7 @@ static const struct checkpoint_style style = {"unit", "", 0, NULL, 0};
 
 /* Opening a checkpoint whose file `name` holds `text` (NULL: removed) fails with `said`. */
 static void expect_refused(const char *name, const char *text, const char *said) {
-    char folder[] = "/tmp/wav2vec2_bad_XXXXXX", path[1024];
+    char folder[FOLDER_MAX], path[FILE_PATH_MAX];
     struct wav2vec2_file file;
     CHECK(checkpoint_write(folder, &checkpoint_base, &style));
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -51,7 +51,7 @@ static void bad_checkpoints(void **state) {
 /* Missing, surplus and mis-shaped tensors, all of them; values that are no numbers. */
 static void bad_tensors(void **state) {
     (void)state;
-    char folder[] = "/tmp/wav2vec2_bad_XXXXXX", path[1024];
+    char folder[FOLDER_MAX], path[FILE_PATH_MAX];
     struct wav2vec2_file file;
     struct checkpoint_style lacking = style;
     lacking.skip = "encoder.layers.1.attention.k_proj.bias";
@@ -94,7 +94,7 @@ static void shapes_without_a_config(void **state) {
         config.position_kernel = 5, config.position_groups = 8;
         config.conv_bias = config.norm_every = config.pre_norm = large;
         struct checkpoint_style prefixed = {"unit", large ? "wav2vec2." : "", !large, NULL, large};
-        char folder[] = "/tmp/wav2vec2_bare_XXXXXX", path[1024];
+        char folder[FOLDER_MAX], path[FILE_PATH_MAX];
         CHECK(checkpoint_write(folder, &config, &prefixed));
         snprintf(path, sizeof path, "%s/config.json", folder);
         remove(path);

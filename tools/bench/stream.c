@@ -227,6 +227,7 @@ static int bench_first_frame(struct live *s, struct decoder *d, const char *name
 
 static int live_begin(struct live *s) {
     const struct dit_config *c = &s->rollout.net->config;
+    s->condition.window_first = 0;
     return rollout_begin(&s->rollout, s->params, s->inputs.latents, (long)c->in_channels * c->height * c->width,
                          &s->condition);
 }
