@@ -6,16 +6,14 @@
 
 #include "checkpoints/network_weights.h"
 #include "model/codec/codec.h"
-
-/* The values of `cache_type`, in the order of enum kv_type. */
-static const char *const student_cache_types[] = {"full", "fp8", NULL};
+#include "model/dit/kv_cache.h"
 
 /* choices: {"on", "off", NULL} */
 #define STUDENT_FIELDS(choices)                                                                                        \
     CHOICE("graphs", graphs, choices, "on",                                                                            \
            "Whether the network's passes are recorded once and replayed, where the device does that; off queues "      \
            "every kernel by itself."),                                                                                 \
-        CHOICE("cache_type", cache_type, student_cache_types, "full",                                                  \
+        CHOICE("cache_type", cache_type, kv_type_names, "full",                                                        \
                "How the network's past (keys and values of earlier frames) is kept: full in its own numbers, fp8 in "  \
                "8 bits with a scale for each head and token, which takes about a third of that memory and changes "    \
                "pictures slightly."),                                                                                  \

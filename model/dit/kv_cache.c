@@ -19,6 +19,8 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+const char *const kv_type_names[] = {"full", "fp8", NULL};
+
 struct fp8_memory { /* [B, slots, T] codes; [B, slots, T / head_dim] scales */
     uint8_t *codes;
     real *scale;

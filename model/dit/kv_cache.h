@@ -38,7 +38,8 @@
 
 struct kv_cache;
 enum { KV_STREAM = 0 };
-enum kv_type { KV_FULL, KV_FP8 }; /* what a stream's cache keeps: numbers of elem; fp8 with scales */
+enum kv_type { KV_FULL, KV_FP8 };         /* what a stream's cache keeps: numbers of elem; fp8 with scales */
+extern const char *const kv_type_names[]; /* in that order, for keys; ends with NULL */
 
 /* Places of one layer, for caches in fp8 that take turns, a pass at a time. Device memory of an arena. */
 struct kv_layer {
