@@ -14,7 +14,7 @@
 struct codec_source {
     const char *name, *path, *checksum;
     struct codec_tiles tiles; /* an autoencoder's; zeros: none. Other codecs take no tiles */
-    enum vae_halves halves;   /* of an autoencoder; zero: both. Other codecs are small, and whole */
+    enum vae_halves halves;   /* an autoencoder's; zero: both. Other codecs are small, and whole */
 };
 /* Opens a codec. ERR_INPUT names the file and what is wrong: another codec, other weights, tensors that do not fit. */
 int codec_file_open(struct codec *codec, const struct codec_source *source, int height, int width);

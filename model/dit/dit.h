@@ -110,7 +110,7 @@ void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 struct dit_kv_output {
     elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
     long stride;               /* elements between samples */
-    /* Takes over what has been left of a layer, before the next one leaves its own there; NULL: it stays where it is. */
+    /* Takes over what has been left of a layer, before the next leaves its own there; NULL: it stays there. */
     void (*take)(void *of, int layer);
     void *of; /* argument of take */
 };

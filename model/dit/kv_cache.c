@@ -56,7 +56,7 @@ struct kv_cache {
     real **own_dk, **own_dv;
     struct dit_kv_output output, own;
     struct attention_range *ranges; /* [layers][RANGES] */
-    struct run runs[RANGES];        /* of the current view */
+    struct run runs[RANGES];        /* the current view's */
     int run_count;
     struct dit_history view;
 };

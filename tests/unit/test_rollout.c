@@ -265,7 +265,7 @@ static void roll_rounded(struct small_rollout *w, const real *other) {
 
 /* A cache in fp8 gives what a full one gives whose keys before RoPE and values are rounded to fp8 as soon as they are
    kept: over the ring's rotation, a change of the reference and for two samples, to the bit where elem is float; in
-   bf16 the full one rounds keys once more before their rotation. So the rounding of what is kept is all that differs. */
+   bf16 the full one rounds keys once more before their rotation. The rounding of what is kept is all that differs. */
 static void a_cache_in_fp8_rounds_what_it_keeps(void **state) {
     (void)state;
     static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE},
