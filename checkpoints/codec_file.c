@@ -95,7 +95,7 @@ static int open_vae(struct codec *codec, const struct codec_source *s, int heigh
     TRY(vae_file_config(&config, s->path));
     TRY(check_name(s, &config));
     TRY(codec_vae_describe(&sizes, &config, height, width)); /* fails before the weights are read */
-    TRY(vae_file_open(&weights, s->path, &checksum));
+    TRY(vae_file_open(&weights, s->path, s->halves, &checksum));
     TRY(codec_vae_open(codec, &weights, &s->tiles, height, width));
     int code = note_weights(codec, s, checksum);
     if (code) codec_close(codec);
@@ -158,7 +158,7 @@ int codec_file_plan(const struct codec_source *s, int height, int width, struct 
     struct vae_config config;
     TRY(vae_file_config(&config, s->path));
     TRY(check_name(s, &config));
-    return codec_vae_plan(&config, &s->tiles, height, width, shared, stream);
+    return codec_vae_plan(&config, s->halves, &s->tiles, height, width, shared, stream);
 }
 
 int codec_file_stride(const char *path, int *stride) {

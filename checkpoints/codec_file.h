@@ -7,12 +7,14 @@
 #include "kernels/memory_plan.h"
 #include "model/codec/codec.h"
 #include "model/codec/tiles.h"
+#include "model/codec/vae_codec.h"
 
 /* Where a codec is: its name ("": whatever the file holds), the file or folder, and the checksum that its weights must
    have ("": any). */
 struct codec_source {
     const char *name, *path, *checksum;
     struct codec_tiles tiles; /* an autoencoder's; zeros: none. Other codecs take no tiles */
+    enum vae_halves halves;   /* an autoencoder's; zero: both. Other codecs are small, and whole */
 };
 /* Opens a codec. ERR_INPUT names the file and what is wrong: another codec, other weights, tensors that do not fit. */
 int codec_file_open(struct codec *codec, const struct codec_source *source, int height, int width);

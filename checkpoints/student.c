@@ -79,16 +79,21 @@ static int elsewhere(int code) {
     return code ? error_context(code, "codec of the student (codec_weights=FILE names another place)") : OK;
 }
 
+/* Where the codec is. path: of its weights or tensors. A decoder in its place leaves its own decoder out. */
+static struct codec_source source_of(const struct student_description *d, const char *path) {
+    return (struct codec_source){d->codec, path, d->codec_checksum, d->codec_tiles,
+                                 d->decoder[0] ? VAE_ENCODER_ALONE : VAE_BOTH};
+}
+
 int student_plan_codec(const struct student_description *d, struct memory_plan *shared, struct memory_plan *stream) {
-    const struct codec_source source = {d->codec, d->codec_weights, d->codec_checksum, d->codec_tiles};
+    const struct codec_source source = source_of(d, d->codec_weights);
     const struct codec sizes = {.height = d->pixel_height,
                                 .width = d->pixel_width,
                                 .channels = d->dit.in_channels,
                                 .h = d->dit.height,
                                 .w = d->dit.width};
-    if (codec_is_external(d->codec)) /* a decoder in its place leaves its own decoder's buffers unused */
-        TRY(elsewhere(
-            codec_file_plan(&source, d->pixel_height, d->pixel_width, shared, d->decoder[0] ? NULL : stream)));
+    if (codec_is_external(d->codec))
+        TRY(elsewhere(codec_file_plan(&source, d->pixel_height, d->pixel_width, shared, stream)));
     return d->decoder[0] ? decoder_file_plan(&sizes, d->decoder, shared, stream) : OK;
 }
 
@@ -97,8 +102,7 @@ static int load_codec(const char *folder, const struct student_description *d, s
     char path[FILE_PATH_MAX];
     int external = codec_is_external(d->codec);
     TRY(file_join(path, sizeof path, folder, "codec.safetensors"));
-    const struct codec_source source = {d->codec, external ? d->codec_weights : path, d->codec_checksum,
-                                        d->codec_tiles};
+    const struct codec_source source = source_of(d, external ? d->codec_weights : path);
     int code = codec_file_open(codec, &source, d->pixel_height, d->pixel_width);
     return external ? elsewhere(code) : code;
 }

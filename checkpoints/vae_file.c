@@ -180,6 +180,7 @@ static int read_config_file(const struct checkpoint *c, struct vae_config *v) {
 struct gather {
     const struct param_table *table;
     elem *weights; /* NULL: only the checksum is wanted */
+    size_t size;   /* elements of the weights; parameters behind them only count in the checksum */
     float *tensor, *arranged;
     uint32_t checksum;
 };
@@ -187,7 +188,7 @@ struct gather {
 static int take(void *self, const struct param *p, size_t from, size_t count, const float *values) {
     struct gather *g = self;
     g->checksum = (uint32_t)crc32(g->checksum, (const unsigned char *)values, (unsigned)(count * sizeof *values));
-    if (!g->weights) return OK;
+    if (!g->weights || param_position(g->table, p) >= g->size) return OK;
     memcpy(g->tensor + from, values, count * sizeof *values);
     if (from + count < p->count) return OK;
     vae_arrange(g->arranged, g->tensor, p);
@@ -195,11 +196,12 @@ static int take(void *self, const struct param *p, size_t from, size_t count, co
     return OK;
 }
 
-static int load(const struct checkpoint *c, const struct param_table *table, elem *weights, uint32_t *checksum) {
+static int load(const struct checkpoint *c, const struct param_table *table, elem *weights, size_t size,
+                uint32_t *checksum) {
     size_t largest = 1;
     for (int i = 0; i < table->count; i++)
         if (table->list[i].count > largest) largest = table->list[i].count;
-    struct gather g = {.table = table, .weights = weights};
+    struct gather g = {.table = table, .weights = weights, .size = size};
     g.tensor = malloc(largest * sizeof *g.tensor);
     g.arranged = malloc(largest * sizeof *g.arranged);
     const struct weights_sink sink = {.take = take, .self = &g};
@@ -235,13 +237,13 @@ int vae_file_config(struct vae_config *config, const char *path) {
     return code;
 }
 
-int vae_file_open(struct vae_weights *weights, const char *path, uint32_t *checksum) {
+int vae_file_open(struct vae_weights *weights, const char *path, enum vae_halves halves, uint32_t *checksum) {
     struct vae_config config;
     struct checkpoint c;
     TRY(open_with_sizes(&c, &config, path));
-    int code = vae_weights_open(weights, &config);
+    int code = vae_weights_open(weights, &config, halves);
     if (!code) {
-        code = load(&c, &weights->net.table, weights->weights, checksum);
+        code = load(&c, &weights->net.table, weights->weights, vae_weights_size(weights), checksum);
         if (!code) code = device_sync();
         if (code) vae_weights_close(weights);
     }
@@ -255,7 +257,7 @@ int vae_file_checksum(const char *path, uint32_t *checksum) {
     struct vae net = {.table = {NULL}};
     TRY(open_with_sizes(&c, &config, path));
     int code = vae_create(&net, &config);
-    if (!code) code = load(&c, &net.table, NULL, checksum);
+    if (!code) code = load(&c, &net.table, NULL, 0, checksum);
     vae_destroy(&net);
     checkpoint_close(&c);
     return code;

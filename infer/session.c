@@ -53,7 +53,7 @@ struct codec *session_codec(struct session *s) {
 int session_chunk_frames(const struct session *s) { return shared_student_chunk_frames(s->shared); }
 
 static int layout(struct session *s) {
-    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, KV_STREAM, &s->buffers));
+    TRY(rollout_layout_stream(&s->rollout, &s->shared->work, &s->buffers));
     const struct dit_config *c = &session_student(s)->dit;
     s->reference = ARENA_TAKE(&s->buffers, "reference", real, shared_student_latent_size(s->shared));
     s->text = ARENA_TAKE(&s->buffers, "prompt of a session", elem, c->text_len * c->text_dim);

@@ -24,7 +24,7 @@ static int layout(struct shared_student *s) {
     const struct dit_config *c = &s->student.description.dit;
     const struct rollout_config *r = &s->student.description.rollout;
     struct arena *a = &s->buffers;
-    TRY(rollout_layout_work(&s->work, &s->student.net, r, 1, a));
+    TRY(rollout_layout_work(&s->work, &s->student.net, r, 1, s->cache_type, a));
     s->text = ARENA_TAKE(a, "text", elem, c->text_len * c->text_dim);
     for (int k = 0; k < AUDIO_STREAMS; k++)
         s->window[k] = ARENA_TAKE(a, "audio windows", elem, r->causal.chunk * AUDIO_WINDOW * c->audio_dim);
@@ -68,6 +68,7 @@ static int prepare(struct shared_student *s, const char *folder, const struct se
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     if (options->weights_mib) TRY(student_limit(&s->student, options->weights_mib));
     s->direct = options->direct || s->student.weights.streamed.streamed;
+    s->cache_type = options->cache_type;
     session_options_apply(options, &s->student.description);
     s->student.text_file = options->text;
     s->student.prompt = options->prompt;

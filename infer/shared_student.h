@@ -18,6 +18,7 @@ struct session_options {
     const char *codec_weights; /* file of the weights of wan21 or wan22; NULL: the path that the student names */
     const char *audio_weights; /* checkpoint of the audio encoder; NULL or "": the path that the student names */
     int codec_tile;            /* side of an autoencoder's tiles in pixels (tiles.h); 0: none */
+    enum kv_type cache_type;   /* what the KV cache keeps */
     long weights_mib;          /* device memory for the network's weights, in MiB; 0: all of them (network_weights.h) */
     const char *text, *prompt; /* file of prompts' embeddings and the prompt in it; NULL: the student's own */
     /* Gives the codec instead of one that is opened here (codec_process.h); NULL: it is opened here. */
@@ -32,7 +33,8 @@ struct shared_student {
     char folder[FILE_PATH_MAX];
     struct student student;
     struct sound_encoder sound;
-    int direct;          /* see session_options */
+    int direct; /* see session_options, as cache_type */
+    enum kv_type cache_type;
     struct rollout work; /* no cache */
     struct arena buffers;
     /* device memory: the prompt; the windows, features and masks of the chunk in work */

@@ -25,6 +25,7 @@ struct stream_options {
     int overlap;                       /* enum stream_overlap */
     int sink, rapr;                    /* enum stream_switch */
     int decoder_device;                /* device of the process that decodes; -1: this process decodes */
+    int cache_type;                    /* enum kv_type */
     long weights_mib;                  /* device memory for the network's weights; 0: all of them */
     int codec_tile;                    /* side of an autoencoder's tiles in pixels; 0: none */
     int graphs;                        /* enum stream_graphs */

@@ -1,17 +1,22 @@
 /* student_fields.h: the keys that say how a student is run and where its parts lie, written once for all programs that
-   open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, weights_mib, text, prompt,
-   decoder, codec_weights, codec_tile and audio_weights. */
+   open one. The struct that FIELDS_OF names (base/config.h) needs the members graphs, cache_type, weights_mib, text,
+   prompt, decoder, codec_weights, codec_tile and audio_weights. */
 #ifndef INFER_STUDENT_FIELDS_H
 #define INFER_STUDENT_FIELDS_H
 
 #include "checkpoints/network_weights.h"
 #include "model/codec/codec.h"
+#include "model/dit/kv_cache.h"
 
 /* choices: {"on", "off", NULL} */
 #define STUDENT_FIELDS(choices)                                                                                        \
     CHOICE("graphs", graphs, choices, "on",                                                                            \
            "Whether the network's passes are recorded once and replayed, where the device does that; off queues "      \
            "every kernel by itself."),                                                                                 \
+        CHOICE("cache_type", cache_type, kv_type_names, "full",                                                        \
+               "How the network's past (keys and values of earlier frames) is kept: full in its own numbers, fp8 in "  \
+               "8 bits with a scale for each head and token, which takes about a third of that memory and changes "    \
+               "pictures slightly."),                                                                                  \
         WEIGHTS_MIB_FIELD,                                                                                             \
         TEXT("text", text, "",                                                                                         \
              "Safetensors file with embeddings of prompts (text_embed writes it); empty takes the student's own."),    \

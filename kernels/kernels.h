@@ -240,6 +240,8 @@ void time_sinusoid(elem *s, const real *t, long n, long width);
    Rows become codes [n, d] of one byte and a scale each, [n]. */
 /* codes and scale from x [n, d] */
 void rows_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d);
+/* y [n, d] = codes times their row's scale, as rows_quantise made them */
+void rows_widen(elem *y, const uint8_t *codes, const real *scale, enum quantised_type type, long n, long d);
 /* codes and scale from gelu(x), in its tanh form, which is not rounded to elem in between */
 void gelu_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d);
 /* residual_modulate_forward (with branch NULL: layernorm_modulate_forward, and out is not touched) and
@@ -279,6 +281,9 @@ void rope_table(real *cos, real *sin, const struct rope_axes *axes, const int *f
    backward. y may equal x. Sample b begins at b x_stride in x and at b y_stride in y. */
 void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
                 long y_stride, int sign);
+/* y [n, H, D] = rows_widen of codes [n H, D], rotated before it is rounded, token i by row i of the table */
+void rope_widen(elem *y, const uint8_t *codes, const real *scale, enum quantised_type type, const real *cos,
+                const real *sin, long n, long H, long D);
 /* y += x rotated back (sign -1), for gradients in real */
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
                       long x_stride, long y_stride);

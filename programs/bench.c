@@ -204,7 +204,7 @@ static int bench_codec(const struct limits *l) {
     vae_config_wan22(&config);
     config.encoder_base /= 8;
     config.decoder_base /= 8;
-    TRY(vae_weights_open(&w, &config));
+    TRY(vae_weights_open(&w, &config, VAE_BOTH));
     real *master = device_alloc(w.net.table.total * sizeof *master);
     int code = master ? OK : error_set(ERR_DEVICE, "out of memory for the codec's weights");
     if (!code) {

@@ -317,7 +317,8 @@ static int open_sources(struct evaluation *e) {
     if (*e->features) TRY(feature_reader_open(&e->reader, e->features, e->height, e->width));
     for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
         if (!dialogues_of(e, (enum source)s)) continue;
-        struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
+        struct session_options options = {
+            .seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1, .cache_type = (enum kv_type)c->cache_type};
         if (s == SOURCE_RESEEDED) options.seed++;
         if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
         if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;

@@ -187,7 +187,7 @@ static int take_codec(struct preparation *p) {
 static int find_codec(struct preparation *p) {
     struct prepare_config *c = &p->config;
     if (*c->codec_from) return take_codec(p);
-    const struct codec_source source = {c->codec, c->codec_weights, "", {0}};
+    const struct codec_source source = {c->codec, c->codec_weights, "", {0}, VAE_BOTH};
     if (!codec_is_external(c->codec)) return OK;
     TRY(codec_file_describe(&p->codec, &source, c->height, c->width));
     c->channels = p->codec.channels;
@@ -198,7 +198,7 @@ static int find_codec(struct preparation *p) {
 /* Called in a worker. */
 static int open_codec(struct preparation *p) {
     const struct codec found = p->codec;
-    const struct codec_source source = {found.name, found.weights, found.checksum, {0}};
+    const struct codec_source source = {found.name, found.weights, found.checksum, {0}, VAE_BOTH};
     if (found.operations) return OK;
     return codec_file_open(&p->codec, &source, found.height, found.width);
 }
@@ -300,7 +300,7 @@ static int make_codec(struct preparation *p, int workers) {
     const struct prepare_config *c = &p->config;
     char path[WORK_PATH_MAX];
     work_path(p, "codec.safetensors", path);
-    const struct codec_source made = {c->codec, path, "", {0}};
+    const struct codec_source made = {c->codec, path, "", {0}, VAE_BOTH};
     if (codec_is_external(c->codec) || *c->codec_from) return OK; /* the workers open it, or it is open */
     if (file_exists(path) && !codec_file_open(&p->codec, &made, c->height, c->width)) return OK;
     TRY(choose_fit_clips(p));

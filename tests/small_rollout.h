@@ -11,6 +11,9 @@ struct small_rollout {
     struct dit net;
     struct small_net small;
     struct rollout_config config;
+    int streams;         /* 1: laid out as sessions do, with a cache of this type */
+    enum kv_type type;   /* else with a cache of `capacity` */
+    struct rollout work; /* what it borrows then */
     struct rollout rollout;
     struct dit_acts *acts; /* activations of one chunk */
     struct arena arena;
@@ -30,14 +33,23 @@ static inline struct rollout_condition small_condition(struct small_net *s, cons
 }
 
 static inline void small_rollout_layout(struct small_rollout *w, int capacity, enum dit_memory memory) {
-    CHECK(rollout_layout(&w->rollout, &w->net, &w->config, w->B, capacity, &w->arena));
+    if (w->streams) {
+        CHECK(rollout_layout_work(&w->work, &w->net, &w->config, w->B, w->type, &w->arena));
+        CHECK(rollout_layout_stream(&w->rollout, &w->work, &w->arena));
+    } else {
+        CHECK(rollout_layout(&w->rollout, &w->net, &w->config, w->B, capacity, &w->arena));
+    }
     CHECK(dit_acts_layout(&w->acts, &w->net, w->B, w->config.causal.chunk, memory, &w->arena));
 }
 
-/* B clips of the reference and that many chunks; capacity: frames that the cache has room for. */
-static inline void small_rollout_open(struct small_rollout *w, const struct rollout_config *config, int layers, int B,
+static inline void small_rollout_free(struct small_rollout *w) {
+    rollout_free(&w->rollout);
+    rollout_free(&w->work);
+    dit_acts_free(w->acts);
+}
+
+static inline void small_rollout_make(struct small_rollout *w, const struct rollout_config *config, int layers, int B,
                                       int chunks, int capacity, enum dit_memory memory) {
-    memset(w, 0, sizeof *w);
     struct dit_config dit = small_config(layers);
     CHECK(dit_create(&w->net, &dit, 0));
     small_open(&w->small, &w->net.table, 0.15);
@@ -49,8 +61,7 @@ static inline void small_rollout_open(struct small_rollout *w, const struct roll
     w->clip = w->frames * w->frame;
     arena_begin(&w->arena, "test");
     small_rollout_layout(w, capacity, memory);
-    rollout_free(&w->rollout);
-    dit_acts_free(w->acts);
+    small_rollout_free(w);
     CHECK(arena_commit(&w->arena));
     small_rollout_layout(w, capacity, memory);
     w->condition = small_condition(&w->small, &dit, B, w->frames);
@@ -59,9 +70,24 @@ static inline void small_rollout_open(struct small_rollout *w, const struct roll
     w->exit_input = small_reals(&w->small, B * w->clip, 0);
 }
 
+/* B clips of the reference and that many chunks; capacity: frames that the cache has room for. */
+static inline void small_rollout_open(struct small_rollout *w, const struct rollout_config *config, int layers, int B,
+                                      int chunks, int capacity, enum dit_memory memory) {
+    memset(w, 0, sizeof *w);
+    small_rollout_make(w, config, layers, B, chunks, capacity, memory);
+}
+
+/* The same as sessions lay it out, with a cache of this type. */
+static inline void small_stream_open(struct small_rollout *w, const struct rollout_config *config, int layers, int B,
+                                     int chunks, enum kv_type type) {
+    memset(w, 0, sizeof *w);
+    w->streams = 1;
+    w->type = type;
+    small_rollout_make(w, config, layers, B, chunks, KV_STREAM, DIT_FORWARD_ONLY);
+}
+
 static inline void small_rollout_close(struct small_rollout *w) {
-    rollout_free(&w->rollout);
-    dit_acts_free(w->acts);
+    small_rollout_free(w);
     arena_free(&w->arena);
     small_close(&w->small);
     dit_destroy(&w->net);

@@ -19,6 +19,7 @@ struct serve_options {
     double keep; /* seconds for which a session without its client is kept */
     int threads;
     int graphs;       /* 1: off */
+    int cache_type;   /* enum kv_type */
     long weights_mib; /* device memory for the network's weights; 0: all of them */
     int codec_tile;   /* side of an autoencoder's tiles in pixels; 0: none */
     char decoder[768], codec_weights[768], audio_weights[1024], text[768], prompt[4096];

@@ -58,6 +58,7 @@ static struct session_options student_options(const struct serve_options *o) {
     return (struct session_options){.sink = -1,
                                     .rapr = -1,
                                     .direct = o->graphs,
+                                    .cache_type = (enum kv_type)o->cache_type,
                                     .weights_mib = o->weights_mib,
                                     .decoder = o->decoder,
                                     .codec_weights = o->codec_weights,

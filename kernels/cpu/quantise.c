@@ -5,10 +5,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/buffer.h"
-#include "kernels/cpu/simd.h"
-
-typedef uint8_t bvec __attribute__((vector_size(LANES)));
-typedef uint8_t bvec_memory __attribute__((vector_size(LANES), aligned(1), may_alias));
+#include "kernels/cpu/widen.h"
 
 SIMD ivec larger(ivec a, ivec b) {
     ivec first = a > b;
@@ -112,6 +109,14 @@ static void quantise(uint8_t *codes, real *scale, enum quantised_type type, fill
 void rows_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d) {
     KERNEL_SCOPE;
     quantise(codes, scale, type, fill_same, x, n, d);
+}
+
+void rows_widen(elem *y, const uint8_t *codes, const real *scale, enum quantised_type type, long n, long d) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long r = 0; r < n; r++)
+        for (long i = 0; i < d; i += LANES)
+            elem_store_some(y + r * d + i, codes_load_some(codes + r * d + i, type, d - i) * scale[r], d - i);
 }
 
 void gelu_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d) {

@@ -3,6 +3,7 @@
 #include "kernels/device.h"
 #include "kernels/kernels.h"
 #include "kernels/cpu/turn.h"
+#include "kernels/cpu/widen.h"
 
 void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
                 long y_stride, int sign) {
@@ -18,6 +19,20 @@ void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B
                 elem_store_some(out + h * D + d, turn_apply(t, elem_load_some(in + h * D + d, D - d)), D - d);
         }
     }
+}
+
+void rope_widen(elem *y, const uint8_t *codes, const real *scale, enum quantised_type type, const real *cos,
+                const real *sin, long n, long H, long D) {
+    KERNEL_SCOPE;
+#pragma omp parallel for schedule(static)
+    for (long i = 0; i < n; i++)
+        for (long d = 0; d < D; d += LANES) {
+            struct turn t = turn_load(cos + i * (D / 2) + d / 2, sin + i * (D / 2) + d / 2, (D - d) / 2, 1);
+            for (long head = i * H; head < (i + 1) * H; head++) {
+                vec v = codes_load_some(codes + head * D + d, type, D - d) * scale[head];
+                elem_store_some(y + head * D + d, turn_apply(t, v), D - d);
+            }
+        }
 }
 
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,

@@ -24,6 +24,11 @@ void rows_quantise(uint8_t *codes, real *scale, enum quantised_type type, const 
     for (long r = 0; r < n; r++) quantise_row(codes + r * d, scale + r, type, same, x + r * d, d);
 }
 
+void rows_widen(elem *y, const uint8_t *codes, const real *scale, enum quantised_type type, long n, long d) {
+    KERNEL_SCOPE;
+    for (long i = 0; i < n * d; i++) y[i] = elem_store(scale[i / d] * (real)quantised_value(codes[i], type));
+}
+
 void gelu_quantise(uint8_t *codes, real *scale, enum quantised_type type, const elem *x, long n, long d) {
     KERNEL_SCOPE;
     for (long r = 0; r < n; r++) quantise_row(codes + r * d, scale + r, type, gelu_value, x + r * d, d);

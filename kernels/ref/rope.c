@@ -20,6 +20,22 @@ void rope_apply(elem *y, const elem *x, const real *cos, const real *sin, long B
     }
 }
 
+void rope_widen(elem *y, const uint8_t *codes, const real *scale, enum quantised_type type, const real *cos,
+                const real *sin, long n, long H, long D) {
+    KERNEL_SCOPE;
+    for (long i = 0; i < n * H; i++) { /* token i / H, head i % H */
+        const uint8_t *in = codes + i * D;
+        elem *out = y + i * D;
+        for (long j = 0; j < D / 2; j++) {
+            real c = cos[i / H * (D / 2) + j], s = sin[i / H * (D / 2) + j];
+            real u = scale[i] * (real)quantised_value(in[2 * j], type);
+            real v = scale[i] * (real)quantised_value(in[2 * j + 1], type);
+            out[2 * j] = elem_store(u * c - v * s);
+            out[2 * j + 1] = elem_store(u * s + v * c);
+        }
+    }
+}
+
 void rope_add_inverse(real *y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D,
                       long x_stride, long y_stride) {
     KERNEL_SCOPE;

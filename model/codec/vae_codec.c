@@ -36,23 +36,28 @@ struct vae_codec {
 
 /* ---- weights ---- */
 
-static int plan_weights(struct vae_weights *w, const struct vae_config *config) {
+size_t vae_weights_size(const struct vae_weights *w) {
+    return w->halves == VAE_BOTH ? w->net.table.total : w->net.table.slice_offset[VAE_ENCODE + 1];
+}
+
+static int plan_weights(struct vae_weights *w, const struct vae_config *config, enum vae_halves halves) {
     memset(w, 0, sizeof *w);
     TRY(vae_create(&w->net, config));
-    arena_begin(&w->arena, "video autoencoder weights");
-    ARENA_TAKE(&w->arena, "weights", elem, w->net.table.total);
+    w->halves = halves;
+    arena_begin(&w->arena, halves == VAE_BOTH ? "video autoencoder weights" : "video encoder weights");
+    ARENA_TAKE(&w->arena, "weights", elem, vae_weights_size(w));
     return OK;
 }
 
-int vae_weights_open(struct vae_weights *w, const struct vae_config *config) {
-    int code = plan_weights(w, config);
+int vae_weights_open(struct vae_weights *w, const struct vae_config *config, enum vae_halves halves) {
+    int code = plan_weights(w, config, halves);
     if (!code) code = arena_commit(&w->arena);
     if (code) {
         vae_weights_close(w);
         return code;
     }
-    w->weights = ARENA_TAKE(&w->arena, "weights", elem, w->net.table.total);
-    mem_zero(w->weights, w->net.table.total * sizeof(elem));
+    w->weights = ARENA_TAKE(&w->arena, "weights", elem, vae_weights_size(w));
+    mem_zero(w->weights, vae_weights_size(w) * sizeof(elem));
     return OK;
 }
 
@@ -121,10 +126,15 @@ static int upload_weights(real *to, const struct tile_axis *axis, int stride) {
     return OK;
 }
 
+static int has_half(const struct vae_codec *v, enum vae_direction d) {
+    return d == VAE_ENCODE || v->weights.halves == VAE_BOTH;
+}
+
 static int make_ready(const struct codec *codec, enum vae_direction d) {
     struct vae_codec *v = codec->state;
     int stride = vae_stride(&v->weights.net.config);
     if (v->ready[d]) return OK;
+    if (!has_half(v, d)) return error_set(ERR_USAGE, "codec %s: its own decoder was not loaded", codec->name);
     for (int i = 0; i < stream_count(v); i++) TRY(vae_stream_open(&v->stream[d][i]));
     TRY(arena_commit(&v->arena[d]));
     lay_out(codec, d);
@@ -342,7 +352,7 @@ static int plan(struct codec *codec, struct vae_codec *v) {
     codec->state = v;
     TRY(tile_axis_cut(&v->rows, &v->tiles, codec->h, stride));
     TRY(tile_axis_cut(&v->columns, &v->tiles, codec->w, stride));
-    for (int d = 0; d < 2; d++) {
+    for (int d = 0; d < 2 && has_half(v, d); d++) {
         arena_begin(&v->arena[d], purpose[d]);
         lay_out(codec, d);
         TRY(plan_streams(v, d));
@@ -363,18 +373,18 @@ static void plan_direction(const struct vae_codec *v, enum vae_direction d, stru
     memory_plan_arena(memory, &v->arena[d]);
 }
 
-int codec_vae_plan(const struct vae_config *config, const struct codec_tiles *tiles, int height, int width,
-                   struct memory_plan *shared, struct memory_plan *stream) {
+int codec_vae_plan(const struct vae_config *config, enum vae_halves halves, const struct codec_tiles *tiles, int height,
+                   int width, struct memory_plan *shared, struct memory_plan *stream) {
     struct vae_codec *v = calloc(1, sizeof *v);
     struct codec codec = {.height = height, .width = width};
     if (!v) return error_set(ERR_DEVICE, "codec: out of memory");
     v->tiles = *tiles;
-    int code = plan_weights(&v->weights, config);
+    int code = plan_weights(&v->weights, config, halves);
     if (!code) code = plan(&codec, v);
     if (!code) {
         memory_plan_arena(shared, &v->weights.arena);
         plan_direction(v, VAE_ENCODE, shared);
-        plan_direction(v, VAE_DECODE, stream);
+        if (has_half(v, VAE_DECODE)) plan_direction(v, VAE_DECODE, stream);
     }
     codec.state = v;
     vae_codec_close(&codec);

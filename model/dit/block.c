@@ -244,12 +244,15 @@ static int self_forward(struct dit_pass *pass, int block, const elem *w, const s
     const struct dit_attention_offsets *at = &pass->net->blocks[block].self;
     const struct dit_block_acts *a = &pass->acts->blocks[block];
     const struct attention_query *q = &a->self;
+    const struct dit_history *history = pass->in->history;
     struct dit_step front = take_owed(pass, block);
+    if (history && history->give) history->give(history->of, block);
     dit_modulated_operand(pass, q->y, q->mean, q->rstd, &front, a->m);
     if (dit_divided(pass))
         TRY(self_inputs_divided(pass, block, w, kv));
     else
         self_inputs(pass, block, w, kv);
+    if (kv && kv->take) kv->take(kv->of, block);
     struct attention_range ranges[ATTENTION_RANGES_MAX];
     int count = join_ranges(pass, ranges, self_ranges(pass, block, ranges));
     attention_forward(q->o_heads, q->lse, q->q, ranges, count, pass->B, pass->F * pass->tokens, pass->heads, pass->D,

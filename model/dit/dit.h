@@ -110,6 +110,9 @@ void dit_condition_reset(struct dit_acts *acts, int text, int audio);
 struct dit_kv_output {
     elem *const *k, *const *v; /* host arrays [layers] of device pointers to sample 0, first frame */
     long stride;               /* elements between samples */
+    /* Takes over what has been left of a layer, before the next leaves its own there; NULL: it stays there. */
+    void (*take)(void *of, int layer);
+    void *of; /* argument of take */
 };
 
 /* Keys and values of earlier frames: layer's range r is ranges[layer * count + r]. Keys are already rotated. */
@@ -121,6 +124,9 @@ struct dit_history {
        its range comes last. */
     const struct dit_kv_output *own;
     int before;
+    /* Puts a layer's keys and values where its ranges say, before its attention; NULL: they are there. */
+    void (*give)(void *of, int layer);
+    void *of; /* argument of give */
 };
 
 struct dit_input {

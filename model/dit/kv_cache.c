@@ -9,7 +9,8 @@
 
    A slot holds what is stored of a frame. A stream's slots are numbered like its places. A cache for a whole clip has a
    slot for each frame, and values [B, slots, T] besides, from which the places are filled for the chunk in hand. One
-   table of cosines and sines serves all layers. */
+   table of cosines and sines serves all layers. In fp8 a layer has codes and scales by slot alone, and all layers have
+   the same places, which each fills when its turn comes. */
 #include "model/dit/kv_cache.h"
 
 #include <stdlib.h>
@@ -18,13 +19,24 @@
 #include "base/error.h"
 #include "kernels/device.h"
 
+const char *const kv_type_names[] = {"full", "fp8", NULL};
+
+struct fp8_memory { /* [B, slots, T] codes; [B, slots, T / head_dim] scales */
+    uint8_t *codes;
+    real *scale;
+};
 struct layer_memory {
+    struct fp8_memory k8, v8;   /* only in fp8: keys before rotation, values */
     elem *k, *v;                /* [B, slots, T] keys before rotation, values; a stream's v is placed_v */
     elem *placed_k, *placed_v;  /* [B, places, T], what attention reads */
     real *dk, *dv, *dk_rotated; /* gradient sums: by slot, by slot, by place */
 };
 enum { NOTHING = -1, OWN = -2 };
 enum { RANGES = ATTENTION_RANGES_MAX - 1 };
+/* A run: frames of a view that are neighbours both by place and by slot. */
+struct run {
+    int place, index, slot, n; /* first place, index in the view, slot; frames */
+};
 struct kv_cache {
     struct causal_config config;
     struct rope_axes axes;
@@ -33,6 +45,8 @@ struct kv_cache {
     int capacity, period, lead;          /* slots, places behind the sink's; offset of frame `sink` there */
     int slots, places;                   /* sink + capacity, sink + period */
     int whole;                           /* 1: there is a slot for every frame of a clip */
+    const struct kv_layer *shared;       /* in fp8: the places; else NULL */
+    int kept, kept_count;                /* slot and number of the frames that a pass leaves */
     int *stored;                         /* [slots] latent frame stored; -1: none */
     int *seen;                           /* [places] index into the current view, or NOTHING, OWN */
     struct layer_memory *layer;
@@ -42,6 +56,8 @@ struct kv_cache {
     real **own_dk, **own_dv;
     struct dit_kv_output output, own;
     struct attention_range *ranges; /* [layers][RANGES] */
+    struct run runs[RANGES];        /* the current view's */
+    int run_count;
     struct dit_history view;
 };
 
@@ -54,10 +70,21 @@ static int place_of(const struct kv_cache *c, int frame) { return ring_index(c, 
 
 static int round_up(int n, int unit) { return (n + unit - 1) / unit * unit; }
 
+static struct fp8_memory take_fp8(struct arena *arena, const char *purpose, size_t numbers, int head_dim) {
+    return (struct fp8_memory){ARENA_TAKE(arena, purpose, uint8_t, numbers),
+                               ARENA_TAKE(arena, "cache scales", real, numbers / (size_t)head_dim)};
+}
+
 static void take_layers(struct kv_cache *c, struct arena *arena) {
     size_t store = (size_t)c->B * c->slots * c->frame, placed = (size_t)c->B * c->places * c->frame;
     for (int l = 0; l < c->layers; l++) {
         struct layer_memory *m = &c->layer[l];
+        if (c->shared) {
+            m->k8 = take_fp8(arena, "cache keys in fp8", store, c->axes.head_dim);
+            m->v8 = take_fp8(arena, "cache values in fp8", store, c->axes.head_dim);
+            *m = (struct layer_memory){.k8 = m->k8, .v8 = m->v8, .placed_k = c->shared->k, .placed_v = c->shared->v};
+            continue;
+        }
         m->k = ARENA_TAKE(arena, "cache keys", elem, store);
         m->placed_k = ARENA_TAKE(arena, "cache keys, rotated", elem, placed);
         m->placed_v = ARENA_TAKE(arena, "cache values", elem, placed);
@@ -95,12 +122,8 @@ static int host_tables(struct kv_cache *c) {
            c->ranges;
 }
 
-int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
-                    int capacity, struct arena *arena) {
-    *cache = NULL;
-    TRY(causal_check(config));
-    struct kv_cache *c = calloc(1, sizeof *c);
-    if (!c) return error_set(ERR_DEVICE, "kv cache: out of host memory");
+static void set_shape(struct kv_cache *c, const struct dit *net, const struct causal_config *config, int B,
+                      int capacity) {
     c->config = *config;
     c->axes = net->axes;
     c->layers = net->config.layers;
@@ -110,6 +133,28 @@ int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct
     c->width = net->config.width / 2;
     c->frame = (long)c->height * c->width * c->heads * net->axes.head_dim;
     set_sizes(c, capacity);
+}
+
+int kv_layer_layout(struct kv_layer *layer, const struct dit *net, const struct causal_config *config, int B,
+                    struct arena *arena) {
+    struct kv_cache c = {.shared = layer};
+    TRY(causal_check(config));
+    set_shape(&c, net, config, B, KV_STREAM);
+    size_t others = (size_t)(B - 1) * c.places * c.frame, placed = others + (size_t)c.places * c.frame;
+    layer->k = ARENA_TAKE(arena, "a layer's keys, rotated", elem, placed);
+    layer->v = ARENA_TAKE(arena, "a layer's values", elem, placed);
+    layer->before = ARENA_TAKE(arena, "a layer's new keys", elem, others + (size_t)config->chunk * c.frame);
+    return OK;
+}
+
+static int lay_out(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
+                   int capacity, const struct kv_layer *shared, struct arena *arena) {
+    *cache = NULL;
+    TRY(causal_check(config));
+    struct kv_cache *c = calloc(1, sizeof *c);
+    if (!c) return error_set(ERR_DEVICE, "kv cache: out of host memory");
+    set_shape(c, net, config, B, capacity);
+    c->shared = shared;
     if (!host_tables(c)) {
         kv_cache_free(c);
         return error_set(ERR_DEVICE, "kv cache: out of host memory");
@@ -118,6 +163,16 @@ int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct
     kv_cache_clear(c);
     *cache = c;
     return OK;
+}
+
+int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
+                    int capacity, struct arena *arena) {
+    return lay_out(cache, net, config, B, capacity, NULL, arena);
+}
+
+int kv_cache_layout_fp8(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
+                        const struct kv_layer *layer, struct arena *arena) {
+    return lay_out(cache, net, config, B, KV_STREAM, layer, arena);
 }
 
 void kv_cache_free(struct kv_cache *c) {
@@ -144,14 +199,51 @@ void kv_cache_batch(struct kv_cache *c, int batch) {
     kv_cache_clear(c);
 }
 
+/* ---- fp8 ---- */
+
+/* Where frame 0 of `slot` of sample b lies. */
+static struct fp8_memory fp8_at(const struct kv_cache *c, const struct fp8_memory *m, int b, int slot) {
+    long at = ((long)b * c->slots + slot) * c->frame;
+    return (struct fp8_memory){m->codes + at, m->scale + at / c->axes.head_dim};
+}
+
+/* Quantises what a pass has left of a layer: see struct dit_kv_output. */
+static void take_layer(void *of, int l) {
+    const struct kv_cache *c = of;
+    long rows = c->kept_count * c->frame / c->axes.head_dim, D = c->axes.head_dim;
+    for (int b = 0; b < c->B; b++) {
+        struct fp8_memory k = fp8_at(c, &c->layer[l].k8, b, c->kept), v = fp8_at(c, &c->layer[l].v8, b, c->kept);
+        long sample = (long)b * c->places * c->frame;
+        rows_quantise(k.codes, k.scale, QUANTISED_FP8, c->shared->before + sample, rows, D);
+        rows_quantise(v.codes, v.scale, QUANTISED_FP8, c->shared->v + sample + c->kept * c->frame, rows, D);
+    }
+}
+
+/* Fills the places with a layer's keys and values: see struct dit_history. */
+static void give_layer(void *of, int l) {
+    const struct kv_cache *c = of;
+    long tokens = (long)c->height * c->width, D = c->axes.head_dim;
+    for (int i = 0; i < c->run_count * c->B; i++) {
+        const struct run *r = &c->runs[i / c->B];
+        int b = i % c->B;
+        struct fp8_memory k = fp8_at(c, &c->layer[l].k8, b, r->slot), v = fp8_at(c, &c->layer[l].v8, b, r->slot);
+        long table = r->index * tokens * (D / 2), at = ((long)b * c->places + r->place) * c->frame;
+        rope_widen(c->shared->k + at, k.codes, k.scale, QUANTISED_FP8, c->cos + table, c->sin + table, r->n * tokens,
+                   c->heads, D);
+        rows_widen(c->shared->v + at, v.codes, v.scale, QUANTISED_FP8, r->n * tokens * c->heads, D);
+    }
+}
+
 const struct dit_kv_output *kv_cache_output(struct kv_cache *c, int first, int count) {
     int slot = slot_of(c, first);
     for (int i = 0; i < count; i++) c->stored[slot + i] = first + i;
     for (int l = 0; l < c->layers; l++) {
-        c->out_k[l] = c->layer[l].k + slot * c->frame;
-        c->out_v[l] = c->layer[l].v + slot * c->frame;
+        c->out_k[l] = c->shared ? c->shared->before : c->layer[l].k + slot * c->frame;
+        c->out_v[l] = (c->shared ? c->shared->v : c->layer[l].v) + slot * c->frame;
     }
-    c->output = (struct dit_kv_output){c->out_k, c->out_v, c->slots * c->frame};
+    c->kept = slot;
+    c->kept_count = count;
+    c->output = (struct dit_kv_output){c->out_k, c->out_v, c->slots * c->frame, c->shared ? take_layer : NULL, c};
     return &c->output;
 }
 
@@ -187,11 +279,7 @@ static int run_length(const struct kv_cache *c, const struct causal_view *view, 
     return n;
 }
 
-/* A run: frames of the view that are neighbours both by place and by slot. next_run walks all of them, from a run of
-   zeros. */
-struct run {
-    int place, index, slot, n; /* first place, index in the view, slot; frames */
-};
+/* Walks all runs of the view, from one of zeros. */
 static int next_run(const struct kv_cache *c, const struct causal_view *view, struct run *run) {
     int p = run->place + run->n;
     while (p < c->places && c->seen[p] < 0) p++;
@@ -203,7 +291,6 @@ static int next_run(const struct kv_cache *c, const struct causal_view *view, st
 /* Rotates the view's keys to their positions, from slots into places. */
 static void rotate_keys(struct kv_cache *c, const struct causal_view *view) {
     long tokens = (long)c->height * c->width, half = c->axes.head_dim / 2;
-    rope_table(c->cos, c->sin, &c->axes, view->position, view->count, c->height, c->width);
     for (struct run r = {0}; next_run(c, view, &r);) {
         long table = r.index * tokens * half;
         for (int l = 0; l < c->layers; l++)
@@ -232,7 +319,7 @@ static void place_own(struct kv_cache *c, const struct causal_view *view) {
         c->own_k[l] = c->layer[l].placed_k + place * c->frame;
         c->own_v[l] = c->layer[l].placed_v + place * c->frame;
     }
-    c->own = (struct dit_kv_output){c->own_k, c->own_v, c->places * c->frame};
+    c->own = (struct dit_kv_output){.k = c->own_k, .v = c->own_v, .stride = c->places * c->frame};
 }
 
 /* Lists one attention range a run, and counts those that lie before the chunk's own places. */
@@ -247,13 +334,27 @@ static void list_ranges(struct kv_cache *c, const struct causal_view *view) {
                                               .length = (long)r.n * c->height * c->width,
                                               .k_stride = c->places * c->frame,
                                               .v_stride = c->places * c->frame};
-    c->view = (struct dit_history){.ranges = c->ranges, .count = count, .own = &c->own, .before = before};
+    c->view = (struct dit_history){.ranges = c->ranges,
+                                   .count = count,
+                                   .own = &c->own,
+                                   .before = before,
+                                   .give = c->shared ? give_layer : NULL,
+                                   .of = c};
+}
+
+static void note_runs(struct kv_cache *c, const struct causal_view *view) {
+    c->run_count = 0;
+    for (struct run r = {0}; next_run(c, view, &r);) c->runs[c->run_count++] = r;
 }
 
 static int begin_history(struct kv_cache *c, const struct causal_view *view) {
     if (!all_stored(c, view)) return 0;
     fill_places(c, view);
-    rotate_keys(c, view);
+    rope_table(c->cos, c->sin, &c->axes, view->position, view->count, c->height, c->width);
+    if (c->shared)
+        note_runs(c, view);
+    else
+        rotate_keys(c, view);
     place_own(c, view);
     list_ranges(c, view);
     return 1;

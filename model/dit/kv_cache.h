@@ -21,7 +21,15 @@
    chunks rotate them. The order of keys changes nothing in softmax but the order of a sum.
    A cache with room for the whole clip (training) keeps keys and values of all frames besides, and fills the same
    places from them, chunk by chunk: so streaming and training give attention the same keys in the same order, bit for
-   bit. */
+   bit.
+
+   A stream's cache may keep keys before RoPE and values in fp8 (quantised.h), with a scale for each head and token:
+   1.03 bytes a number. Then there are places of one layer only (struct kv_layer), which all layers and all streams use
+   in turn: before a layer's attention the view's keys are widened and rotated into them, and its values widened; what
+   the chunk's last pass leaves there is quantised. The chunk's own keys and values are never rounded to fp8 while the
+   chunk is made. Why that scale: fp8 has an exponent of its own, so that one scale for a head and frame would round
+   hardly worse; but a token's codes then depend on its neighbours, and a frame must be read twice. A scale for each
+   token costs 3 % of memory at 128 numbers a head, and the kernel that quantises operands makes it as it is. */
 #ifndef MODEL_DIT_KV_CACHE_H
 #define MODEL_DIT_KV_CACHE_H
 
@@ -30,11 +38,25 @@
 
 struct kv_cache;
 enum { KV_STREAM = 0 };
+enum kv_type { KV_FULL, KV_FP8 };         /* what a stream's cache keeps: numbers of elem; fp8 with scales */
+extern const char *const kv_type_names[]; /* in that order, for keys; ends with NULL */
+
+/* Places of one layer, for caches in fp8 that take turns, a pass at a time. Device memory of an arena. */
+struct kv_layer {
+    elem *k, *v;  /* [B, places, T] rotated keys, values */
+    elem *before; /* keys before RoPE that a pass leaves, with the distance between samples of k */
+};
+/* Lays out those places for B samples; called twice (arena.h). ERR_USAGE: the config does not pass causal_check. */
+int kv_layer_layout(struct kv_layer *layer, const struct dit *net, const struct causal_config *config, int B,
+                    struct arena *arena);
 /* Makes a cache for B samples. capacity: frames stored besides the sink, at least config->ring + config->chunk;
    KV_STREAM: only what a stream needs, where an earlier chunk's pass cannot be run again. Device memory comes from the
    arena; called twice (arena.h; free what the planning call made). ERR_USAGE: the config does not pass causal_check. */
 int kv_cache_layout(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
                     int capacity, struct arena *arena);
+/* The same for a stream's cache in fp8, whose passes go through `layer`, laid out for the same net, config and B. */
+int kv_cache_layout_fp8(struct kv_cache **cache, const struct dit *net, const struct causal_config *config, int B,
+                        const struct kv_layer *layer, struct arena *arena);
 void kv_cache_free(struct kv_cache *cache); /* NULL is allowed */
 /* Forgets all frames. */
 void kv_cache_clear(struct kv_cache *cache);

@@ -63,18 +63,22 @@ int rollout_layout(struct rollout *r, const struct dit *net, const struct rollou
 }
 
 int rollout_layout_work(struct rollout *work, const struct dit *net, const struct rollout_config *config, int batch,
-                        struct arena *arena) {
+                        enum kv_type type, struct arena *arena) {
     TRY(start(work, net, config, batch));
     TRY(lay_out_work(work, arena));
+    work->type = type;
+    if (type == KV_FP8) TRY(kv_layer_layout(&work->layer, net, &config->causal, batch, arena));
     work->sum = ARENA_TAKE(arena, "rollout guided x0", real, batch * chunk_size(work));
     work->silence = ARENA_TAKE(arena, "rollout silence", elem, batch * silence_size(work));
     return OK;
 }
 
-int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena) {
+int rollout_layout_stream(struct rollout *r, const struct rollout *work, struct arena *arena) {
+    const struct causal_config *causal = &work->config.causal;
     *r = *work;
     r->borrows = 1;
-    return kv_cache_layout(&r->cache, r->net, &r->config.causal, r->batch, capacity, arena);
+    if (work->type == KV_FP8) return kv_cache_layout_fp8(&r->cache, r->net, causal, r->batch, &work->layer, arena);
+    return kv_cache_layout(&r->cache, r->net, causal, r->batch, KV_STREAM, arena);
 }
 
 /* Fills in the timesteps of all levels, the clean one last. Done at every clip, because others may use the memory

@@ -53,9 +53,11 @@ struct rollout {
     /* Device. x [B, C frames]: the pass's input. x0: its velocity, then its x0 prediction. t [N + 1][B C]: 1000 sigma
        of every level, then 0. */
     real *x, *x0, *t;
-    double guidance[AUDIO_STREAMS];   /* see rollout_guide; 1 after the layout */
-    real *sum;                        /* as x0: the guided prediction while its passes run; NULL: laid out without */
-    elem *silence;                    /* windows of a chunk in which nobody is heard */
+    double guidance[AUDIO_STREAMS]; /* see rollout_guide; 1 after the layout */
+    real *sum;                      /* as x0: the guided prediction while its passes run; NULL: laid out without */
+    elem *silence;                  /* windows of a chunk in which nobody is heard */
+    enum kv_type type;              /* what the caches of streams keep, and in fp8 the places that they share */
+    struct kv_layer layer;
     int borrows;                      /* 1: acts, x, x0 and t belong to another rollout (rollout_layout_stream) */
     struct recorded_passes *recorded; /* NULL until rollout_record */
 };
@@ -63,12 +65,13 @@ struct rollout {
    the planning call made). ERR_USAGE names what does not fit. */
 int rollout_layout(struct rollout *r, const struct dit *net, const struct rollout_config *config, int batch,
                    int capacity, struct arena *arena);
-/* Lays out only what making a chunk needs besides the cache, for streams that take turns with it, chunk by chunk. They
-   also share one text, because its keys and values lie there. */
+/* Lays out only what making a chunk needs besides the cache, for streams that take turns with it, chunk by chunk, and
+   whose caches are of that type. They also share one text, because its keys and values lie there. */
 int rollout_layout_work(struct rollout *work, const struct dit *net, const struct rollout_config *config, int batch,
-                        struct arena *arena);
-/* Lays out one of those streams: a cache of its own, everything else borrowed from `work`, which must outlive it. */
-int rollout_layout_stream(struct rollout *r, const struct rollout *work, int capacity, struct arena *arena);
+                        enum kv_type type, struct arena *arena);
+/* Lays out one of those streams: a cache (KV_STREAM) of its own, everything else borrowed from `work`, which must
+   outlive it and stay where it is. */
+int rollout_layout_stream(struct rollout *r, const struct rollout *work, struct arena *arena);
 void rollout_free(struct rollout *r);
 /* Records the passes of chunks from here on, and replays them, where the device can (kernels/recordings.h). Worth it
    for streams, whose places and sizes soon come round again. Results are the same bits. Networks divided over ranks or

@@ -97,13 +97,13 @@ static int room_for(struct video *v, long frames, long channels, long height, lo
 static int open_raw(struct codec *codec, const char *path, const struct codec_tiles *tiles, int height, int width) {
     struct vae_weights weights;
     uint32_t checksum;
-    TRY(vae_file_open(&weights, path, &checksum));
+    TRY(vae_file_open(&weights, path, VAE_BOTH, &checksum));
     for (int i = 0; i < VAE_Z_MAX; i++) weights.net.config.mean[i] = 0, weights.net.config.std[i] = 1;
     return codec_vae_open(codec, &weights, tiles, height, width);
 }
 
 static int open_codec(struct codec *codec, const struct codec_options *o, long height, long width) {
-    const struct codec_source source = {"", o->weights, "", o->tiles};
+    const struct codec_source source = {"", o->weights, "", o->tiles, VAE_BOTH};
     if (height > CODEC_PIXELS_MAX || width > CODEC_PIXELS_MAX)
         return error_set(ERR_INPUT, "%s: %ld x %ld pixels are more than %d", o->in, height, width, CODEC_PIXELS_MAX);
     return o->raw ? open_raw(codec, o->weights, &o->tiles, (int)height, (int)width)
@@ -163,7 +163,7 @@ static int convert(const struct codec_options *o) {
 /* ---- the program ---- */
 
 static int plan(const struct codec_options *o) {
-    const struct codec_source source = {"", o->weights, "", o->tiles};
+    const struct codec_source source = {"", o->weights, "", o->tiles, VAE_BOTH};
     return codec_file_print(&source, o->height, o->width, stdout);
 }
 

@@ -257,6 +257,7 @@ static struct session_options options_of(const struct stream_options *o, const s
                                       .sink = -1,
                                       .rapr = -1,
                                       .direct = o->graphs == GRAPHS_OFF,
+                                      .cache_type = (enum kv_type)o->cache_type,
                                       .weights_mib = o->weights_mib,
                                       .codec_weights = o->codec_weights,
                                       .codec_tile = o->codec_tile,

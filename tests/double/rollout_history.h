@@ -75,7 +75,7 @@ static inline struct dit_kv_output export_output(struct export *e, int layers, i
         e->k_at[l] = e->k + l * e->layer + first * e->frame;
         e->v_at[l] = e->v + l * e->layer + first * e->frame;
     }
-    return (struct dit_kv_output){e->k_at, e->v_at, e->sample};
+    return (struct dit_kv_output){.k = e->k_at, .v = e->v_at, .stride = e->sample};
 }
 
 /* Frames and positions of a history, as the tables of docs/model.md say, by hand. */

@@ -219,7 +219,7 @@ static void own_keys_and_values(void **state) {
                                                .dk_sum = c.dk + at,
                                                .dv_sum = c.dv + at};
     }
-    c.output = (struct dit_kv_output){c.out_k, c.out_v, c.frame};
+    c.output = (struct dit_kv_output){.k = c.out_k, .v = c.out_v, .stride = c.frame};
     c.history = (struct dit_history){.ranges = c.ranges, .count = 1};
     c.a.in.kv_output = &c.output;
     c.b.in.history = &c.history;

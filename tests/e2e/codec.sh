@@ -97,6 +97,12 @@ check "a light decoder" light 0
 check "it shows samples" [ -s "$work/run/light_decoder/samples/step_00000002_sheet.png" ]
 decoder=$work/run/light_decoder/decoder.safetensors
 check "stream through it" stream 0 decoder="$decoder" out="$work/light.mp4"
+check "the codec's own decoder is not loaded" sh -c \
+    "grep -q '^video encoder weights .*MiB' '$log' && ! grep -q '^video decoder' '$log'"
+total() { # total ARGUMENTS...: MiB of the device's memory by the plan
+    expect 0 stream "$work/student" --plan "$@" && sed -n 's/^total  *\([0-9.]*\) MiB/\1/p' "$work/out"
+}
+check "the plan falls" awk "BEGIN {exit !($(total decoder="$decoder") < $(total))}"
 check "the light decoder beside the network" overlapped decoder="$decoder"
 check "the light decoder in a process of its own" apart decoder="$decoder"
 check "another picture" differ "$work/light.mp4" "$work/out.mp4"

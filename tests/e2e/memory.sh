@@ -53,6 +53,20 @@ check "the plan of a stream with the least" plan stream "$student" weights_mib="
 check "it is less" test "$(total)" -lt "$whole"
 check "the plan of a server" plan serve "$student"
 check "sessions apart" grep -q '^for each session' "$work/plan"
+cache() { sed -n 's/^KV cache  *\([0-9.]*\) MiB/\1/p' "$work/plan"; }
+check "the plan of a stream" plan stream "$student"
+full=$(cache)
+check "with a cache in fp8" plan stream "$student" cache_type=fp8
+check "it is less than half" awk "BEGIN {exit !($(cache) > 0 && 2 * $(cache) < $full)}"
+check "of a server too" plan serve "$student" cache_type=fp8
+check "it is as much" awk "BEGIN {exit !(2 * $(cache) < $full)}"
+"$BIN/stream" "$student" $sounds out=- cache_type=fp8 >"$work/some" 2>"$log"
+check "a stream with it has as many pictures" test "$(wc -c <"$work/some")" -eq "$(wc -c <"$work/all")"
+check "others" differ "$work/some" "$work/all"
+"$BIN/stream" "$student" $sounds out=- cache_type=fp8 weights_mib="$least" >"$work/all" 2>"$log"
+check "the same with streamed weights" cmp "$work/some" "$work/all"
+check "no such cache" refuses 2 "cache_type" stream "$student" $sounds cache_type=fp4
+
 check "a plan of too little" refuses 2 "at least" stream "$student" --plan weights_mib=1
 check "a stream still wants its sound" refuses 2 "reference= and audio=" stream "$student"
 finish

@@ -2,7 +2,8 @@
 """Makes friend_NAME.safetensors: small students in the files of Self-Forcing, CausVid, LongLive and minWM, converted as
 docs/checkpoints.md says, and the velocities that each toolkit's own network gives with those weights.
 
-Pinned: torch 2.15.0, safetensors 0.8.0 (CPU), and the code of the toolkits, which is not part of this project:
+Pinned: torch 2.15.0, einops 0.8.2, safetensors 0.8.0 (CPU), and the code of the toolkits, which is not part of this
+project:
     Self-Forcing  https://github.com/guandeh17/Self-Forcing at 33593df3e81fa3ec10239271dd2c100facac6de1
     CausVid       https://github.com/tianweiy/CausVid       at ca2115039172dfa3a02deee1534408a09680f29f
     LongLive      https://github.com/NVlabs/LongLive        at 7860ad9685686bc3edfd407eb4d12579ca47d689

@@ -113,7 +113,7 @@ static void run(struct golden_net *g, real *velocity, int chunk) {
                                                   .k_stride = tokens,
                                                   .v_stride = tokens};
     }
-    const struct dit_kv_output own = {past.k, past.v, tokens};
+    const struct dit_kv_output own = {.k = past.k, .v = past.v, .stride = tokens};
     const struct dit_history leaves = {.ranges = past.ranges, .count = 0, .own = &own},
                              sees = {.ranges = past.ranges, .count = 1};
     pass(g, acts, 0, chunk, chunk < FRAMES ? &leaves : NULL, NULL, velocity);

@@ -163,7 +163,7 @@ static int read_transformer(const char *folder, uint32_t *sum) {
 static int read_vae(const char *folder, uint32_t *sum) {
     struct vae_weights weights;
     uint32_t checksum;
-    TRY(vae_file_open(&weights, folder, &checksum));
+    TRY(vae_file_open(&weights, folder, VAE_BOTH, &checksum));
     int code = add_weights(sum, weights.weights, weights.net.table.total);
     vae_weights_close(&weights);
     return code;

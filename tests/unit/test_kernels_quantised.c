@@ -1,5 +1,5 @@
-/* test_kernels_quantised.c: rows of 8-bit numbers, norms that make them, and products of them, against the oracle.
-   Sizes: n, d; or n, din, dout. */
+/* test_kernels_quantised.c: rows of 8-bit numbers, what makes them, reads them and multiplies them, against the oracle.
+   Sizes: n, d; n, H, D; or n, din, dout. */
 #include "kernel_harness.h"
 
 static enum quantised_type type_of(const struct trial *t) { return t->variant & 1 ? QUANTISED_FP8 : QUANTISED_INT8; }
@@ -80,6 +80,51 @@ static void not_finite(struct trial *t, const long *s) {
     }
     for (long i = 0; i < n * d; i++) put(codes, i, bytes[i]);
     free(got), free(bytes);
+}
+
+/* Codes of every kind but fp8's NaNs, with scales of every size. */
+static struct buffer *make_codes(struct trial *t, long n, enum quantised_type type) {
+    struct buffer *codes = make(t, BYTE, INPUT, n);
+    for (long i = 0; i < n; i++) {
+        int code = (int)floor(256 * draw(t));
+        put(codes, i, type == QUANTISED_FP8 && (code & 0x7f) == FP8_NAN ? 0 : code == 0x80 ? 0x81 : code);
+    }
+    return codes;
+}
+static uint8_t *bytes_of(const struct buffer *codes) {
+    uint8_t *bytes = malloc((size_t)codes->n);
+    for (long i = 0; i < codes->n; i++) bytes[i] = (uint8_t)codes->value[i];
+    return bytes;
+}
+
+/* Bit 0: the type. */
+static void widen(struct trial *t, const long *s) {
+    const long n = s[0], d = s[1];
+    struct buffer *codes = make_codes(t, n * d, type_of(t)), *scale = make(t, REAL, INPUT, n);
+    struct buffer *y = make(t, ELEM, OUTPUT, n * d);
+    uint8_t *bytes = bytes_of(codes);
+    load(t);
+    rows_widen(dev(y), dev(codes), dev(scale), type_of(t), n, d);
+    ref_rows_widen(val(y), bytes, val(scale), type_of(t), n, d);
+    for (long i = 0; i < n * d; i++) y->noise[i] = unit(REAL) * fabs(y->value[i]);
+    free(bytes);
+}
+
+/* Bit 0: the type. */
+static void widen_rotated(struct trial *t, const long *s) {
+    const long n = s[0], H = s[1], D = s[2], half = D / 2;
+    struct buffer *codes = make_codes(t, n * H * D, type_of(t)), *scale = make(t, REAL, INPUT, n * H);
+    struct buffer *c = make(t, REAL, INPUT, n * half), *sn = make(t, REAL, INPUT, n * half);
+    struct buffer *y = make(t, ELEM, OUTPUT, n * H * D);
+    uint8_t *bytes = bytes_of(codes);
+    load(t);
+    rope_widen(dev(y), dev(codes), dev(scale), type_of(t), dev(c), dev(sn), n, H, D);
+    ref_rope_widen(val(y), bytes, val(scale), type_of(t), val(c), val(sn), n, H, D);
+    for (long i = 0; i < n * H * D; i++) {
+        double u = quantised_value(bytes[i / 2 * 2], type_of(t)), v = quantised_value(bytes[i / 2 * 2 + 1], type_of(t));
+        y->noise[i] = slack(2) * fabs(scale->value[i / D]) * (fabs(u) + fabs(v));
+    }
+    free(bytes);
 }
 
 /* Room whose contents do not matter afterwards. */
@@ -185,6 +230,7 @@ static void product(struct trial *t, const long *s) {
 }
 
 static const long row_shapes[][CASE_SIZES] = {{1, 1}, {3, 33}, {33, 31}, {31, 96}, {5, 256}, {2, 1030}, {0}};
+static const long head_shapes[][CASE_SIZES] = {{1, 1, 2}, {3, 5, 6}, {33, 3, 16}, {31, 2, 34}, {5, 24, 128}, {0}};
 static const long norm_shapes[][CASE_SIZES] = {{2, 33}, {34, 31}, {30, 96}, {6, 256}, {2, 1032}, {0}};
 static const long shapes[][CASE_SIZES] = {{1, 1, 1},     {3, 1, 33},    {33, 31, 3},   {31, 96, 33},  {1, 64, 31},
                                           {64, 32, 128}, {70, 130, 40}, {67, 48, 101}, {5, 1000, 49}, {0}};
@@ -192,6 +238,8 @@ static const long shapes[][CASE_SIZES] = {{1, 1, 1},     {3, 1, 33},    {33, 31,
 static const struct kernel_case quantised[] = {
     {"rows_quantise, gelu_quantise", rows, 8, row_shapes},
     {"rows_quantise, not finite", not_finite, 8, row_shapes},
+    {"rows_widen", widen, 2, row_shapes},
+    {"rope_widen", widen_rotated, 2, head_shapes},
     {"residual_modulate_quantise, residual_layernorm_quantise", norms, 16, norm_shapes},
     {"linear_quantised_forward", product, 16, shapes},
 };

@@ -127,12 +127,12 @@ static void roll(struct small_rollout *w, uint64_t seed, int chunks) {
                             w->out + (1 + i * C) * w->frame, w->clip, NULL, 0));
 }
 
-static void recorded_equals_direct(const struct rollout_config *config) {
+static void recorded_equals_direct(const struct rollout_config *config, enum kv_type type) {
     struct small_rollout direct, recorded;
     /* the ring has room for one chunk more than the history, and starts over after so many chunks */
     int period = (config->causal.ring + 2 * C - 1) / C, passes = STEPS + config->clean_pass;
-    small_rollout_open(&direct, config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
-    small_rollout_open(&recorded, config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
+    small_stream_open(&direct, config, LAYERS, 1, CHUNKS, type);
+    small_stream_open(&recorded, config, LAYERS, 1, CHUNKS, type);
     CHECK(rollout_record(&recorded.rollout));
     for (int clip = 0; clip < 2; clip++) {
         roll(&direct, 5 + (uint64_t)clip, CHUNKS);
@@ -156,8 +156,10 @@ static void recorded_streams(void **state) {
     struct rollout_config absolute = standard; /* positions without end: they are not part of a pass */
     absolute.causal.rapr = RAPR_OFF;
     absolute.clean_pass = 1;
-    recorded_equals_direct(&standard);
-    recorded_equals_direct(&absolute);
+    for (enum kv_type type = KV_FULL; type <= KV_FP8; type++) {
+        recorded_equals_direct(&standard, type);
+        recorded_equals_direct(&absolute, type);
+    }
 }
 
 /* After two clips of rollout_chunk_kinds chunks nothing of a third is done for the first or second time. */

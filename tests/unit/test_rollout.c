@@ -234,6 +234,107 @@ static void a_reference_is_replaced_in_place(void **state) {
     small_rollout_close(&w);
 }
 
+/* ---- a cache in fp8 ---- */
+
+/* Rounds what a full cache holds of these frames to what one in fp8 would give back. */
+static void round_cache(struct small_rollout *w, int first, int count) {
+    const struct dit_kv_output *kept = kv_cache_output(w->rollout.cache, first, count);
+    const struct dit_config *c = &w->net.config;
+    long D = c->dim / c->heads, rows = count * dit_tokens(c) * c->heads;
+    uint8_t *codes = small_alloc(&w->small, (size_t)(rows * D));
+    real *scale = small_reals(&w->small, rows, 0);
+    for (int l = 0; l < LAYERS; l++)
+        for (int b = 0; b < w->B; b++)
+            for (int v = 0; v < 2; v++) {
+                elem *numbers = (v ? kept->v : kept->k)[l] + b * kept->stride;
+                rows_quantise(codes, scale, QUANTISED_FP8, numbers, rows, D);
+                rows_widen(numbers, codes, scale, QUANTISED_FP8, rows, D);
+            }
+}
+
+/* Makes a clip whose reference changes before chunk AT; what a full cache keeps is rounded after every pass. */
+enum { FP8_CHUNKS = 9, FP8_AT = 7 };
+static void roll_rounded(struct small_rollout *w, const real *other) {
+    const struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST};
+    const int rounds = w->type == KV_FULL;
+    CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
+    if (rounds) round_cache(w, 0, 1);
+    for (int i = 1; i <= FP8_CHUNKS; i++) {
+        if (i == FP8_AT) {
+            CHECK(rollout_change_reference(&w->rollout, &w->small.params, other, w->frame, &w->condition));
+            if (rounds) round_cache(w, 0, 1);
+        }
+        CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, STEPS - 1, chunk_of(w, w->out, 0, i),
+                            w->clip, NULL, 0));
+        if (rounds) round_cache(w, 1 + (i - 1) * C, C);
+    }
+}
+
+/* A cache in fp8 gives what a full one gives whose keys before RoPE and values are rounded to fp8 as soon as they are
+   kept: over the ring's rotation, a change of the reference and for two samples, to the bit where elem is float; in
+   bf16 the full one rounds keys once more before their rotation. The rounding of what is kept is all that differs. */
+static void a_cache_in_fp8_rounds_what_it_keeps(void **state) {
+    (void)state;
+    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE},
+                                                 {C, 1, 5, RAPR_CONTEXT, 9, SINK_SHIFTED}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        struct rollout_config config = standard;
+        config.causal = kinds[k];
+        config.clean_pass = (int)k;
+        struct small_rollout full, fp8;
+        small_stream_open(&full, &config, LAYERS, 2, FP8_CHUNKS, KV_FULL);
+        small_stream_open(&fp8, &config, LAYERS, 2, FP8_CHUNKS, KV_FP8);
+        assert_true(fp8.arena.size < full.arena.size);
+        roll_rounded(&full, small_reals(&full.small, 2 * full.frame, 1));
+        roll_rounded(&fp8, small_reals(&fp8.small, 2 * fp8.frame, 1));
+        for (int b = 0; b < 2; b++) {
+            long n = FP8_CHUNKS * C * full.frame;
+            real *want = small_host(chunk_of(&full, full.out, b, 1), n),
+                 *got = small_host(chunk_of(&fp8, fp8.out, b, 1), n);
+            double off = 0, size = 0;
+            for (long i = 0; i < n; i++) {
+                off += pow((double)got[i] - (double)want[i], 2);
+                size += pow((double)want[i], 2);
+            }
+            if (sizeof(elem) == 4) assert_true(off == 0);
+            assert_true(size > 0 && off < 1e-3 * size);
+            free(want), free(got);
+        }
+        small_rollout_close(&full);
+        small_rollout_close(&fp8);
+    }
+}
+
+/* Streams in fp8 that take turns with one layer's places do not know of each other. */
+static void caches_in_fp8_take_turns(void **state) {
+    (void)state;
+    const struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST};
+    struct small_rollout w;
+    struct rollout second;
+    struct arena arena;
+    small_stream_open(&w, &standard, LAYERS, 1, FP8_CHUNKS, KV_FP8);
+    roll(&w, STEPS - 1, 0);
+    size_t made = sizeof(real) * (size_t)(w.clip - w.frame);
+    real *alone = small_reals(&w.small, w.clip, 0), *other = small_reals(&w.small, w.frame, 1);
+    mem_copy(alone, w.out, sizeof(real) * (size_t)w.clip);
+    arena_begin(&arena, "second");
+    CHECK(rollout_layout_stream(&second, &w.work, &arena));
+    rollout_free(&second);
+    CHECK(arena_commit(&arena));
+    CHECK(rollout_layout_stream(&second, &w.work, &arena));
+    CHECK(rollout_begin(&w.rollout, &w.small.params, w.reference, w.frame, &w.condition));
+    CHECK(rollout_begin(&second, &w.small.params, other, w.frame, &w.condition));
+    for (int i = 1; i <= FP8_CHUNKS; i++) {
+        CHECK(rollout_chunk(&w.rollout, &w.small.params, &w.condition, &noise, STEPS - 1, chunk_of(&w, w.out, 0, i),
+                            w.clip, NULL, 0));
+        CHECK(rollout_chunk(&second, &w.small.params, &w.condition, &noise, STEPS - 1, w.exit_input, w.clip, NULL, 0));
+    }
+    assert_same_bits(w.out + w.frame, alone + w.frame, made);
+    rollout_free(&second);
+    arena_free(&arena);
+    small_rollout_close(&w);
+}
+
 /* A stream's rollout beside `w`: same network and conditions, laid out as sessions do. */
 struct guided {
     struct rollout work, stream;
@@ -241,8 +342,8 @@ struct guided {
     real *out;
 };
 static void guided_layout(struct guided *g, const struct small_rollout *w) {
-    CHECK(rollout_layout_work(&g->work, &w->net, &w->config, 1, &g->arena));
-    CHECK(rollout_layout_stream(&g->stream, &g->work, KV_STREAM, &g->arena));
+    CHECK(rollout_layout_work(&g->work, &w->net, &w->config, 1, KV_FULL, &g->arena));
+    CHECK(rollout_layout_stream(&g->stream, &g->work, &g->arena));
     g->out = ARENA_TAKE(&g->arena, "out", real, C * w->frame);
 }
 static void guided_free(struct guided *g) {
@@ -342,6 +443,8 @@ int main(void) {
         cmocka_unit_test(windows_may_move),
         cmocka_unit_test(noise_is_the_samples_own),
         cmocka_unit_test(a_reference_is_replaced_in_place),
+        cmocka_unit_test(a_cache_in_fp8_rounds_what_it_keeps),
+        cmocka_unit_test(caches_in_fp8_take_turns),
         cmocka_unit_test(guidance_mixes_what_is_heard),
         cmocka_unit_test(guidance_leaves_the_cache_alone),
         cmocka_unit_test(wrong_use_is_refused),

@@ -54,7 +54,7 @@ static struct codec open_codec(int residual, int side, int overlap) {
     struct vae_weights w;
     struct codec codec;
     small_vae_config(&config, residual, Z);
-    assert_int_equal(vae_weights_open(&w, &config), OK);
+    assert_int_equal(vae_weights_open(&w, &config, VAE_BOTH), OK);
     for (int i = 0; i < w.net.table.count; i++) {
         const struct param *p = &w.net.table.list[i];
         float *values = malloc(p->count * sizeof *values), *arranged = malloc(p->count * sizeof *values);
@@ -195,7 +195,7 @@ static void plans(void **state) {
     for (int i = 0; i < 3; i++) {
         const struct codec_tiles tiles = {i == 0 ? 0 : i == 1 ? 512 : 256, -1};
         struct memory_plan plan = {.out = out};
-        assert_int_equal(codec_vae_plan(&config, &tiles, 704, 1280, NULL, &plan), OK);
+        assert_int_equal(codec_vae_plan(&config, VAE_BOTH, &tiles, 704, 1280, NULL, &plan), OK);
         device[i] = plan.device, host[i] = plan.host;
         print_message("wan22 decodes 704 x 1280 in tiles of %d: %.0f MiB on the device, %.0f in host memory\n",
                       tiles.side, (double)device[i] / 0x1p20, (double)host[i] / 0x1p20);

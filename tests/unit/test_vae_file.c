@@ -14,8 +14,11 @@
 #include "base/error.h"
 #include "base/fileio.h"
 #include "checkpoints/codec_file.h"
+#include "checkpoints/decoder_file.h"
 #include "checkpoints/vae_file.h"
 #include "kernels/device.h"
+#include "kernels/kernels.h"
+#include "model/params/transfer.h"
 #include "tests/byte_frames.h"
 #include "tests/folder.h"
 #include "tests/vae_files.h"
@@ -52,7 +55,7 @@ static void forms(void **state) {
             write_small(residual, form % 2, prefixes[form], NULL, NULL);
             assert_int_equal(vae_file_config(&read, path), OK);
             assert_memory_equal(&read, &config, sizeof config);
-            assert_int_equal(vae_file_open(&w, path, &checksum), OK);
+            assert_int_equal(vae_file_open(&w, path, VAE_BOTH, &checksum), OK);
             assert_memory_equal(&w.net.config, &config, sizeof config);
             size_t size = w.net.table.total * sizeof(elem);
             unsigned char *now = malloc(size);
@@ -133,10 +136,10 @@ static void faults(void **state) {
     expect_text("decoder.conv1.bias is [63], expected [64]");
     expect_text("missing conv1.bias [8]");
     expect_text("surplus convX.bias");
-    assert_int_equal(vae_file_open(&w, path, &checksum), ERR_INPUT);
+    assert_int_equal(vae_file_open(&w, path, VAE_BOTH, &checksum), ERR_INPUT);
 
     write_small(1, 0, "", spoil, "nan");
-    assert_int_equal(vae_file_open(&w, path, &checksum), ERR_INPUT);
+    assert_int_equal(vae_file_open(&w, path, VAE_BOTH, &checksum), ERR_INPUT);
     expect_text("decoder.middle.0.residual.2.weight: holds a value that is not finite (element 77");
 
     write_small(1, 0, "", spoil, "level");
@@ -221,7 +224,7 @@ static void full_size(void **state) {
 
 static struct codec open_codec(int residual) {
     struct codec codec;
-    const struct codec_source source = {residual ? "wan22" : "wan21", path, "", {0}};
+    const struct codec_source source = {residual ? "wan22" : "wan21", path, "", {0}, VAE_BOTH};
     write_small(residual, 1, "", NULL, NULL);
     int code = codec_file_open(&codec, &source, HEIGHT, WIDTH);
     if (code) fail_msg("%s", error_text());
@@ -284,6 +287,96 @@ static void stream(void **state) {
     }
 }
 
+/* ---- a decoder in the codec's place ---- */
+
+enum { LATENTS = 3 };
+static void use_decoder(struct codec *codec) {
+    const struct decoder_config sizes = {.kind = DECODER_LIGHT,
+                                         .light = {Z, 8, {6, 5, 4}, 1, {1, 2, 2}, {2, 2, 2}, 2, 2.5}};
+    char file[FILE_PATH_MAX];
+    struct decoder_net net;
+    snprintf(file, sizeof file, "%s/decoder.safetensors", folder);
+    assert_int_equal(decoder_net_create(&net, &sizes), OK);
+    float *values = calloc(net.table->total, sizeof *values);
+    assert_non_null(values);
+    for (int i = 0; i < net.table->count; i++) {
+        const struct param *p = &net.table->list[i];
+        golden_values(values + param_position(net.table, p), p->name, (long)p->count, 0.3, 0.02);
+    }
+    assert_int_equal(decoder_file_save(file, &net, values), OK);
+    assert_int_equal(decoder_file_use(codec, file), OK);
+    unlink(file);
+    free(values);
+    decoder_net_destroy(&net);
+}
+
+/* Encodes a clip and decodes it to bytes. */
+static void there_and_back(struct codec *codec, const float *clip, float *latents, unsigned char *rgb) {
+    real *device = device_alloc((size_t)(LATENTS * codec->channels * codec->h * codec->w) * sizeof *device);
+    assert_non_null(device);
+    codec_encode_reset(codec);
+    assert_int_equal(codec_encode(codec, clip, FRAMES, latents), LATENTS);
+    transfer_to_real(device, latents, (long)LATENTS * codec->channels * codec->h * codec->w);
+    codec_decode_begin(codec, NULL);
+    assert_int_equal(codec_decode_bytes(codec, device, LATENTS, rgb), FRAMES);
+    device_free(device);
+}
+
+/* Where another decoder takes the codec's place, its own is in no memory and in no plan: the same latents, the same
+   pictures, of a stream that shares the codec too. Without that decoder it cannot decode. */
+static void encoder_alone(void **state) {
+    (void)state;
+    struct codec whole = open_codec(1), alone, second;
+    struct codec_source source = {"wan22", path, whole.checksum, {0}, VAE_ENCODER_ALONE};
+    struct vae_weights w;
+    uint32_t checksum;
+    assert_int_equal(vae_file_open(&w, path, VAE_ENCODER_ALONE, &checksum), OK);
+    assert_int_equal(w.arena.size / sizeof(elem), w.net.table.slice_offset[1]);
+    assert_true(w.net.table.slice_offset[1] < w.net.table.total * 2 / 3);
+    vae_weights_close(&w);
+
+    int frame = 3 * HEIGHT * WIDTH, latent = whole.channels * whole.h * whole.w;
+    float *clip = clip_of(FRAMES * frame, 0.5), *latents[2];
+    unsigned char *rgb[2];
+    for (int i = 0; i < 2; i++) {
+        latents[i] = malloc((size_t)(LATENTS * latent) * sizeof **latents);
+        rgb[i] = malloc((size_t)(FRAMES * frame));
+        assert_true(latents[i] && rgb[i]);
+    }
+    assert_int_equal(codec_file_open(&alone, &source, HEIGHT, WIDTH), OK); /* the checksum is still the file's */
+    real *device = device_alloc((size_t)latent * sizeof *device);
+    real_fill(device, 0, latent);
+    assert_int_equal(codec_decode(&alone, device, 1, clip), -ERR_USAGE);
+    expect_text("its own decoder was not loaded");
+    device_free(device);
+    use_decoder(&whole);
+    use_decoder(&alone);
+    there_and_back(&whole, clip, latents[0], rgb[0]);
+    there_and_back(&alone, clip, latents[1], rgb[1]);
+    assert_memory_equal(latents[0], latents[1], (size_t)(LATENTS * latent) * sizeof **latents);
+    assert_memory_equal(rgb[0], rgb[1], (size_t)(FRAMES * frame));
+    assert_int_equal(codec_share(&second, &alone), OK);
+    memset(rgb[1], 0, (size_t)(FRAMES * frame));
+    there_and_back(&second, clip, latents[1], rgb[1]);
+    assert_memory_equal(rgb[0], rgb[1], (size_t)(FRAMES * frame));
+    codec_close(&second), codec_close(&alone), codec_close(&whole);
+    for (int i = 0; i < 2; i++) free(latents[i]), free(rgb[i]);
+    free(clip);
+
+    struct memory_plan plan[2] = {{.out = fopen("/dev/null", "w")}, {.out = fopen("/dev/null", "w")}};
+    assert_true(plan[0].out && plan[1].out);
+    source.checksum = "";
+    for (int i = 0; i < 2; i++) {
+        source.halves = i ? VAE_ENCODER_ALONE : VAE_BOTH;
+        assert_int_equal(codec_file_plan(&source, HEIGHT, WIDTH, &plan[i], NULL), OK);
+        size_t shared = plan[i].device;
+        assert_int_equal(codec_file_plan(&source, HEIGHT, WIDTH, NULL, &plan[i]), OK);
+        assert_int_equal(plan[i].device == shared, i);
+        fclose(plan[i].out);
+    }
+    assert_true(plan[1].device < plan[0].device);
+}
+
 /* Latents are normalised by the statistics: with others, they change by just that, and decode to the same. */
 static void statistics(void **state) {
     (void)state;
@@ -291,7 +384,7 @@ static void statistics(void **state) {
     struct vae_weights w;
     uint32_t checksum;
     plain = open_codec(1);
-    assert_int_equal(vae_file_open(&w, path, &checksum), OK);
+    assert_int_equal(vae_file_open(&w, path, VAE_BOTH, &checksum), OK);
     for (int i = 0; i < Z; i++) w.net.config.mean[i] = (float)(i - 1), w.net.config.std[i] = (float)(1 << i);
     assert_int_equal(codec_vae_open(&other, &w, &(struct codec_tiles){0, 0}, HEIGHT, WIDTH), OK);
     int frame = 3 * HEIGHT * WIDTH, n = plain.h * plain.w;
@@ -314,7 +407,7 @@ static void statistics(void **state) {
 static void codec_faults(void **state) {
     (void)state;
     struct codec c = open_codec(1), other;
-    struct codec_source source = {"wan22", path, c.checksum, {0}};
+    struct codec_source source = {"wan22", path, c.checksum, {0}, VAE_BOTH};
     assert_int_equal(codec_tensors(&c, NULL, 0), 0);
     assert_true(codec_is_external(c.name) && !codec_is_external("pca"));
     assert_true(c.weights[0] == '/');
@@ -327,12 +420,12 @@ static void codec_faults(void **state) {
     source.checksum = "00000000";
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_INPUT);
     expect_text("checksum");
-    source = (struct codec_source){"wan21", path, "", {0}};
+    source = (struct codec_source){"wan21", path, "", {0}, VAE_BOTH};
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_INPUT);
     expect_text("holds codec wan22, expected wan21");
-    source = (struct codec_source){"wan22", "", "", {0}};
+    source = (struct codec_source){"wan22", "", "", {0}, VAE_BOTH};
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_USAGE);
-    source = (struct codec_source){"vae9", path, "", {0}};
+    source = (struct codec_source){"vae9", path, "", {0}, VAE_BOTH};
     assert_int_equal(codec_file_open(&other, &source, HEIGHT, WIDTH), ERR_INPUT);
     expect_text("not known here");
     assert_int_equal(codec_open(&other, "wan22", HEIGHT, WIDTH, NULL, 0), ERR_INPUT);
@@ -379,9 +472,10 @@ static int stop(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(forms),       cmocka_unit_test(types),        cmocka_unit_test(faults),
-        cmocka_unit_test(config_file), cmocka_unit_test(full_size),    cmocka_unit_test(stream),
-        cmocka_unit_test(statistics),  cmocka_unit_test(codec_faults), cmocka_unit_test(plan),
+        cmocka_unit_test(forms),         cmocka_unit_test(types),        cmocka_unit_test(faults),
+        cmocka_unit_test(config_file),   cmocka_unit_test(full_size),    cmocka_unit_test(stream),
+        cmocka_unit_test(statistics),    cmocka_unit_test(codec_faults), cmocka_unit_test(plan),
+        cmocka_unit_test(encoder_alone),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

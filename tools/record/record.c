@@ -251,6 +251,8 @@ COUNTED(residual_layernorm_quantise,
         N(n *d + 2 * d, RESIDUAL), N(CODES(n *d), n *d + 3 * n), 0)
 COUNTED(rows_quantise, (uint8_t * codes, real *scale, enum quantised_type type, const elem *x, long n, long d),
         (codes, scale, type, x, n, d), N(n *d, 0), N(CODES(n *d), n), 0)
+COUNTED(rows_widen, (elem * y, const uint8_t *codes, const real *scale, enum quantised_type type, long n, long d),
+        (y, codes, scale, type, n, d), N(CODES(n *d), n), N(n *d, 0), 0)
 COUNTED(gelu_quantise, (uint8_t * codes, real *scale, enum quantised_type type, const elem *x, long n, long d),
         (codes, scale, type, x, n, d), N(n *d, 0), N(CODES(n *d), n), 0)
 COUNTED(linear_quantised_forward,
@@ -322,6 +324,10 @@ COUNTED(rope_apply,
         (elem * y, const elem *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
          long y_stride, int sign),
         (y, x, cos, sin, B, n, H, D, x_stride, y_stride, sign), N(ROWS, n *D), N(ROWS, 0), 0)
+COUNTED(rope_widen,
+        (elem * y, const uint8_t *codes, const real *scale, enum quantised_type type, const real *cos, const real *sin,
+         long n, long H, long D),
+        (y, codes, scale, type, cos, sin, n, H, D), N(CODES(n *H *D), n *H + n * D), N(n *H *D, 0), 0)
 COUNTED(rope_add_inverse,
         (real * y, const real *x, const real *cos, const real *sin, long B, long n, long H, long D, long x_stride,
          long y_stride),

@@ -161,6 +161,8 @@ static const struct config_field common[] = {
         "Number of those dialogues that the last student streams a second time from other noise."),
     CHOICE("evaluate.persons", evaluate.persons, persons_names, "test",
            "Persons of the dialogues: test, for what is claimed; development, for choosing settings and checkpoints."),
+    CHOICE("evaluate.cache_type", evaluate.cache_type, kv_type_names, "full",
+           "How the students that are measured keep their past, as cache_type of stream."),
     INT("evaluate.ablations", evaluate.ablations, 1, 10000, "3",
         "Number of those dialogues that are streamed with the sink, RAPR and the other party's sound switched off in "
         "turn."),

@@ -55,6 +55,7 @@ struct evaluate_config {
     int reseeded;                  /* dialogues that the last student streams a second time, from other noise */
     int persons;                   /* enum evaluate_persons */
     int ablations;                 /* dialogues with sink, RAPR and the other party's sound switched off in turn */
+    int cache_type;                /* enum kv_type of the students' caches */
     double seconds;                /* length of a dialogue */
     struct picture_variation vary; /* amounts by which dialogues are varied that the refined student streams again */
     struct sampler_config sampler; /* the teacher's */

@@ -8,7 +8,8 @@ static int get(struct codec *codec, struct dataset *set, const char *weights,
                int (*get_external)(struct codec *, const struct codec_source *, int, int)) {
     const struct dataset_shape *s = dataset_shape(set);
     if (!codec_is_external(s->codec)) return dataset_codec(set, codec);
-    const struct codec_source source = {s->codec, *weights ? weights : s->codec_weights, s->codec_checksum, {0}};
+    const struct codec_source source = {
+        s->codec, *weights ? weights : s->codec_weights, s->codec_checksum, {0}, VAE_BOTH};
     int code = get_external(codec, &source, s->pixel_height, s->pixel_width);
     if (code) return error_context(code, "codec of the data set (codec_weights=FILE names another place)");
     if (codec->channels == s->C && codec->h == s->H && codec->w == s->W) return OK;

@@ -44,6 +44,20 @@ __device__ inline void store_codes(uint8_t *codes, const float (&x)[V], float fa
         *(uint2 *)codes = made.words[0];
 }
 
+/* Loads what V codes stand for; with VECTOR they are aligned to as many bytes. */
+template <int V> __device__ inline void load_codes(float (&x)[V], const uint8_t *codes, enum quantised_type type) {
+    union {
+        uint2 words[(V + 7) / 8];
+        uint8_t code[V];
+    } raw;
+    if constexpr (V == 1)
+        raw.code[0] = *codes;
+    else
+        raw.words[0] = *(const uint2 *)codes;
+#pragma unroll
+    for (int j = 0; j < V; j++) x[j] = quantised_value(raw.code[j], type);
+}
+
 /* Stores a row as codes and a scale, from values rounded to elem. */
 template <int V, int K>
 __device__ inline void row_quantise(uint8_t *codes, real *scale, enum quantised_type type, row<V, K> &x, long d) {
