@@ -234,11 +234,17 @@ int session_set_reference(struct session *s, const float *reference) {
     return OK;
 }
 
+/* Before the first chunk, has the reference go through the network again, with the prompt that there is then. */
+static void reread_reference(struct session *s) {
+    if (s->rollout.next_chunk == 1) s->begun = 0;
+}
+
 void session_set_prompt(struct session *s, const float *text) {
     const struct dit_config *c = &session_student(s)->dit;
     transfer_to_elem(s->text, text, (long)c->text_len * c->text_dim);
     s->condition.text = s->text;
     s->shared->text_used = NULL; /* what lies there may be of the same address */
+    reread_reference(s);
 }
 
 int session_set_guidance(struct session *s, double talk, double listen) {
@@ -251,15 +257,11 @@ int session_set_guidance(struct session *s, double talk, double listen) {
 
 void session_as_trained(struct session *s) {
     s->condition.text = s->shared->text;
+    reread_reference(s);
     rollout_guide(&s->rollout, 1, 1);
 }
 
 void session_seed(struct session *s, uint64_t seed) { s->noise.seed = seed; }
-
-long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
-                  const float *listen) {
-    return sound_queue_push(&s->sound, agent, user, samples, talk, listen);
-}
 
 void session_end(struct session *s) { sound_queue_end(&s->sound); }
 
@@ -325,6 +327,17 @@ static int change_reference(struct session *s, int slot) {
 static void use_text(struct session *s) {
     if (s->shared->text_used != s->condition.text) dit_condition_reset(s->rollout.acts, 1, 0);
     s->shared->text_used = s->condition.text;
+}
+
+/* The reference goes through the network as soon as the sound that it hears is there, so that the first picture need not
+   wait for it. */
+long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
+                  const float *listen) {
+    long taken = sound_queue_push(&s->sound, agent, user, samples, talk, listen);
+    if (taken < 0 || s->begun || sound_queue_known(&s->sound) <= AUDIO_MARGIN) return taken;
+    use_text(s);
+    int code = begin_rollout(s);
+    return code ? -code : taken;
 }
 
 int session_generate(struct session *s, int slot) {

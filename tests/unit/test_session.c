@@ -330,17 +330,14 @@ static void other_chunks_stream_as_trained(void **state) {
     set_standard();
 }
 
-/* Streams the clip, then with other sound and masks from video frame `from` on; returns how many of the frames before
-   `end` differ. */
-static int frames_that_hear(struct session *s, long from, long end) {
-    static unsigned char plain[T][PICTURE];
+/* Streams the clip with other sound and masks from video frame `from` on; returns how many of the frames before `end`
+   are not those of `plain`. */
+static int frames_that_hear(struct session *s, unsigned char (*plain)[PICTURE], long from, long end) {
     static float pcm[2][SAMPLES], mask[2][T];
     struct audio_encoder encoder;
     CHECK(audio_encoder_open(&encoder, "logmel", w.description.dit.audio_dim));
     long ahead = encoder.lookahead, differ = 0;
     audio_encoder_close(&encoder);
-    stream(s, SAMPLES, w.mask[0], w.mask[1]);
-    memcpy(plain, w.frames, sizeof plain);
     memcpy(pcm, w.pcm, sizeof pcm);
     memcpy(mask, w.mask, sizeof mask);
     for (int k = 0; k < 2; k++) {
@@ -358,6 +355,7 @@ static int frames_that_hear(struct session *s, long from, long end) {
    that a student hears who was trained without a limit. */
 static void sound_beyond_the_look_ahead_is_not_heard(void **state) {
     (void)state;
+    static unsigned char plain[T][PICTURE];
     for (int ahead = 0; ahead <= AUDIO_MARGIN; ahead++)
         for (int kind = 0; kind < 3; kind++) {
             const struct causal_config kinds[] = {{1, 4, 6, RAPR_END, 9, SINK_NATIVE, ahead, 0},
@@ -365,10 +363,12 @@ static void sound_beyond_the_look_ahead_is_not_heard(void **state) {
                                                   {C, 2, 6, RAPR_END, 9, SINK_NATIVE, ahead, 1}};
             set_chunks(&kinds[kind]);
             struct session *s = open_session(-1, -1);
-            for (int chunk = 1; chunk <= 3; chunk++) {
+            stream(s, SAMPLES, w.mask[0], w.mask[1]);
+            memcpy(plain, w.frames, sizeof plain);
+            for (int chunk = 1; chunk <= 3; chunk += 2) {
                 long end = video_frames(causal_first(&kinds[kind], chunk + 1)); /* first video frame behind it */
-                assert_int_equal(frames_that_hear(s, end + ahead, end), 0);
-                assert_true(frames_that_hear(s, end + ahead - 1, end) > 0);
+                assert_int_equal(frames_that_hear(s, plain, end + ahead, end), 0);
+                assert_true(frames_that_hear(s, plain, end + ahead - 1, end) > 0);
             }
             session_close(s);
         }
