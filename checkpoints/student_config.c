@@ -54,7 +54,7 @@ static const struct integer_field integers[] = {
     {"video", "width", offsetof(struct student_description, pixel_width), 2, 1 << 16},
 };
 enum { INTEGERS = sizeof integers / sizeof *integers };
-/* Integers that older exports do not have; where one is missing, and in a file where it is left out, it is `standard`. */
+/* Integers that older exports do not have. One that is `standard` is not written, and one that is missing is that. */
 static const struct optional_integer {
     struct integer_field field;
     int standard;

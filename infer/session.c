@@ -329,8 +329,8 @@ static void use_text(struct session *s) {
     s->shared->text_used = s->condition.text;
 }
 
-/* The reference goes through the network as soon as the sound that it hears is there, so that the first picture need not
-   wait for it. */
+/* The reference goes through the network as soon as the sound that it hears is there, so that the first picture need
+   not wait for it. */
 long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
                   const float *listen) {
     long taken = sound_queue_push(&s->sound, agent, user, samples, talk, listen);

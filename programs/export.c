@@ -222,8 +222,8 @@ static int count_idle(struct dataset *set, double *share) {
     return code;
 }
 
-/* Says by which passes the student makes a chunk: those that the state's last update trained; of a state that was chosen
-   as the best, those that it was measured by, with which the stage ends. */
+/* Says by which passes the student makes a chunk: those that the state's last update trained, or for a state that was
+   chosen as the best those that it was measured by, with which the stage ends. */
 static int take_rollout(struct student_description *d, const struct run_config *config, const char *stage,
                         const char *state) {
     char folder[FILE_PATH_MAX], best[FILE_PATH_MAX] = "";

@@ -122,8 +122,8 @@ strings "$(newest moved/distill)" | grep -q "^\.\./\.\./ode_init/checkpoints"
 verdict $? "the place of the base is not relative"
 
 mv "$work/run/ode_init" "$work/elsewhere"
-refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" "$work/config.yaml" $settings run="$work/run" $adapters \
-    distill.steps=9
+refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" "$work/config.yaml" $settings run="$work/run" \
+    $adapters distill.steps=9
 run distill run $adapters distill.steps=9 distill.student="$work/elsewhere"
 verdict $? "the config says where the base is now"
 strings "$(newest run/distill)" | grep -q "^$work/elsewhere/checkpoints"
