@@ -73,8 +73,8 @@ long session_push(struct session *session, const float *agent, const float *user
 void session_end(struct session *session);
 /* 1: a chunk can be taken. */
 int session_ready(const struct session *session);
-/* Takes the next chunk: frames [n, H, W, 3], n as session_next_frames said. seconds [2], if not NULL, receives the times
-   of network and codec. */
+/* Takes the next chunk: frames [n, H, W, 3], n as session_next_frames said. seconds [2], if not NULL, receives the
+   times of network and codec. */
 int session_take(struct session *session, unsigned char *frames, double *seconds);
 /* The same for measures, which need pixels that are not rounded yet: frames [.., 3, H, W] in [-1, 1]. The stream goes
    on in the same way after either. */
