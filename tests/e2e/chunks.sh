@@ -53,7 +53,7 @@ sound=280
 try first 'first frame and chunk 200, look-ahead 40, encoder.s look-ahead 40' '"audio_lookahead":1,"first_chunk":1' \
     causal.first_chunk=1 causal.sink=2 causal.audio_lookahead=1 ode_init.history_spoil.probability=0.5
 
-refused 2 'frames: expected 5 ' "$BIN/ode_init" $all run="$work/none" causal.first_chunk=1 causal.sink=2 frames=7
+refused 2 'frames: expected 2 ' "$BIN/ode_init" $all run="$work/none" causal.first_chunk=1 causal.sink=2 frames=7
 refused 2 'causal.sink: expected 0, 1 or 2 ' "$BIN/ode_init" $all run="$work/none" causal.first_chunk=1 causal.sink=4
 refused 2 'causal.first_chunk: expected at most' "$BIN/ode_init" $all run="$work/none" causal.first_chunk=4
 refused 2 'distill.frames: expected 0 ' "$BIN/distill" $all run="$work/none" causal.first_chunk=1 causal.sink=2 \
