@@ -28,4 +28,17 @@ enum {
     AUDIO_WINDOW_FIRST = AUDIO_MARGIN + 1 + AUDIO_MARGIN
 };
 
+/* How far latent frames hear: up to `ahead` video frames beyond the last one of their chunk. The first chunk, behind
+   latent frame 0, has first_chunk latent frames, every other one has `chunk`; latent frame 0 hears as far as the first
+   chunk, because the two are made together. chunk 0: there are no chunks, and nothing is cut off. */
+struct audio_reach {
+    int first_chunk, chunk, ahead;
+};
+
+/* Video frames, from the clip's first, that latent frame `latent` may hear; chunk is not 0. */
+MEDIA_HD long audio_reach_end(struct audio_reach reach, long latent) {
+    long behind = latent - reach.first_chunk, chunks = behind > 0 ? (behind + reach.chunk - 1) / reach.chunk : 0;
+    return video_frames(1 + reach.first_chunk + chunks * reach.chunk) + reach.ahead;
+}
+
 #endif

@@ -7,6 +7,7 @@
 static const struct renamed {
     const char *old, *now;
 } table[] = {
+    {"audio_lookahead", "audio_encoder_lookahead"}, /* a data set's */
     {"refine.critic", "refine.discriminator.optimiser"},
     {"model.deaf", "model.mute_input"},
     {"dit.deaf", "dit.mute_input"},             /* an export's config.json */

@@ -54,6 +54,19 @@ static const struct integer_field integers[] = {
     {"video", "width", offsetof(struct student_description, pixel_width), 2, 1 << 16},
 };
 enum { INTEGERS = sizeof integers / sizeof *integers };
+/* Integers that older exports do not have. One that is `standard` is not written, and one that is missing is that. */
+static const struct optional_integer {
+    struct integer_field field;
+    int standard;
+} optional[] = {{CAUSAL(audio_lookahead, 0, AUDIO_MARGIN), AUDIO_MARGIN}, {CAUSAL(first_chunk, 0, HISTORY_MAX / 2), 0}};
+enum { OPTIONAL = sizeof optional / sizeof *optional };
+
+static int *integer_of(struct student_description *d, const struct integer_field *field) {
+    return (int *)((char *)d + field->offset);
+}
+static int value_of(const struct student_description *d, const struct integer_field *field) {
+    return *(const int *)((const char *)d + field->offset);
+}
 
 static const char *const weights_names[] = {"int8", "fp8", NULL}; /* in the order of enum quantised_type, behind none */
 
@@ -68,8 +81,12 @@ static cJSON *print(const struct student_description *d) {
     cJSON_AddStringToObject(root, "stage", d->stage);
     cJSON_AddNumberToObject(root, "step", (double)d->step);
     for (int i = 0; i < INTEGERS; i++)
-        cJSON_AddNumberToObject(group_of(root, integers[i].group), integers[i].key,
-                                *(const int *)((const char *)d + integers[i].offset));
+        cJSON_AddNumberToObject(group_of(root, integers[i].group), integers[i].key, value_of(d, &integers[i]));
+    for (int i = 0; i < OPTIONAL; i++) {
+        const struct integer_field *f = &optional[i].field;
+        if (value_of(d, f) != optional[i].standard)
+            cJSON_AddNumberToObject(group_of(root, f->group), f->key, value_of(d, f));
+    }
     cJSON *dit = group_of(root, "dit"), *rollout = group_of(root, "rollout");
     cJSON_AddNumberToObject(dit, "rope_theta_t", d->dit.rope_theta_t);
     cJSON_AddNumberToObject(dit, "rope_theta_hw", d->dit.rope_theta_hw);
@@ -179,6 +196,16 @@ static int weights_parse(struct student_description *d, const cJSON *root) {
     return OK;
 }
 
+static int optional_parse(struct student_description *d, const cJSON *root) {
+    for (int i = 0; i < OPTIONAL; i++) {
+        const struct integer_field *f = &optional[i].field;
+        *integer_of(d, f) = optional[i].standard;
+        if (cJSON_HasObjectItem(cJSON_GetObjectItemCaseSensitive(root, f->group), f->key))
+            TRY(integer_at(root, f->group, f->key, f->min, f->max, integer_of(d, f)));
+    }
+    return OK;
+}
+
 static int description_parse(struct student_description *d, const cJSON *root) {
     int rapr;
     memset(d, 0, sizeof *d);
@@ -188,7 +215,8 @@ static int description_parse(struct student_description *d, const cJSON *root) {
         return error_set(ERR_INPUT, "format: expected %d", FORMAT_VERSION);
     for (int i = 0; i < INTEGERS; i++)
         TRY(integer_at(root, integers[i].group, integers[i].key, integers[i].min, integers[i].max,
-                       (int *)((char *)d + integers[i].offset)));
+                       integer_of(d, &integers[i])));
+    TRY(optional_parse(d, root));
     TRY(real_at(root, "dit", "rope_theta_t", 1, 1e9, &d->dit.rope_theta_t));
     TRY(real_at(root, "dit", "rope_theta_hw", 1, 1e9, &d->dit.rope_theta_hw));
     TRY(real_at(root, "dit", "eps", 0, 1, &d->dit.eps));

@@ -65,14 +65,14 @@ int dialogue_stream_pieces(struct session *session, const float *reference, long
                            frame_receiver take, void *user, struct stream_times *times) {
     const struct student_description *d = session_student(session);
     size_t picture = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    int chunk = session_chunk_frames(session);
-    float *made = malloc((size_t)chunk * picture * sizeof *made);
+    float *made = malloc((size_t)session_chunk_frames(session) * picture * sizeof *made);
     if (!made) return error_set(ERR_DEVICE, "out of memory for a chunk of frames");
     long pushed = 0, out = 1;
     int code = session_begin(session, reference, (unsigned char *)made); /* the reference's picture is not wanted */
     while (!code && out < frames) {
         code = push_piece(session, frames, give, giver, &pushed);
         if (code || !session_ready(session)) continue; /* once all sound is pushed, every chunk that begins is ready */
+        int chunk = session_next_frames(session);
         double spent[2];
         code = session_take_pixels(session, made, spent);
         if (times) add_times(times, spent, chunk, out == 1);

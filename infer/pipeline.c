@@ -15,8 +15,9 @@
 /* Bytes of scratch for the decoder's kernels; it is their own, because the network's kernels run at the same time. */
 enum { DECODER_WORKSPACE = WORKSPACE_LEAST };
 
-struct times { /* times of the chunk in a slot of the session */
+struct times { /* times and size of the chunk in a slot of the session */
     double begun, network;
+    int count; /* video frames of the chunk */
 };
 struct pipeline {
     struct session *session;
@@ -77,7 +78,8 @@ static int first_error(const struct pipeline *p) { return p->code ? error_set(p-
 static int decode(struct pipeline *p, int slot) {
     double begin = clock_seconds();
     TRY(session_decode(p->session, slot, p->frames));
-    struct pipeline_chunk chunk = {p->frames, p->times[slot].begun, p->times[slot].network, clock_seconds() - begin};
+    struct pipeline_chunk chunk = {p->frames, p->times[slot].count, p->times[slot].begun, p->times[slot].network,
+                                   clock_seconds() - begin};
     return p->take(p->user, &chunk);
 }
 
@@ -120,6 +122,7 @@ int pipeline_run(struct pipeline *p) {
     int slot = (int)(p->generated % SESSION_SLOTS);
     struct times *times = &p->times[slot];
     times->begun = clock_seconds();
+    times->count = session_next_frames(p->session);
     int code = session_generate(p->session, slot);
     times->network = clock_seconds() - times->begun;
     end_work(p, &p->generated, code);

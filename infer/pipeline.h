@@ -17,7 +17,8 @@
 #include "infer/session.h"
 
 struct pipeline_chunk {
-    const unsigned char *frames; /* session_chunk_frames of them [H, W, 3], valid during the call */
+    const unsigned char *frames; /* [count, H, W, 3], valid during the call */
+    int count;                   /* video frames of the chunk */
     double begun;                /* time at which the network began it (clock_seconds of base/progress.h) */
     double network, decoder;     /* seconds spent in each */
 };

@@ -31,6 +31,7 @@ struct session {
     struct sound_queue sound;
     int begun;                         /* 1: the reference has gone through the network */
     struct look *next;                 /* reference from the next chunk on; NULL: the present one stays */
+    int own[SESSION_SLOTS];            /* latent frames of the chunk in a slot */
     struct look *shows[SESSION_SLOTS]; /* reference with which a slot's chunk begins; NULL: it continues the last one */
     elem *text;                        /* device: the prompt, where it is not the student's own */
     struct rollout_noise noise;
@@ -50,7 +51,17 @@ struct codec *session_codec(struct session *s) {
     return &s->shared->student.codec;
 }
 
+/* Video frames of sound that a chunk waits for beyond its last one. */
+static int lookahead(const struct session *s) { return session_student(s)->rollout.causal.audio_lookahead; }
+
 int session_chunk_frames(const struct session *s) { return shared_student_chunk_frames(s->shared); }
+
+/* Latent frames of the chunk that is generated next. */
+static int next_own(const struct session *s) {
+    return causal_own(&session_student(s)->rollout.causal, s->rollout.next_chunk);
+}
+
+int session_next_frames(const struct session *s) { return FRAMES_PER_LATENT * next_own(s); }
 
 static int layout(struct session *s) {
     TRY(rollout_layout_stream(&s->rollout, &s->shared->work, &s->buffers));
@@ -223,11 +234,17 @@ int session_set_reference(struct session *s, const float *reference) {
     return OK;
 }
 
+/* Before the first chunk, has the reference go through the network again, with the prompt that there is then. */
+static void reread_reference(struct session *s) {
+    if (s->rollout.next_chunk == 1) s->begun = 0;
+}
+
 void session_set_prompt(struct session *s, const float *text) {
     const struct dit_config *c = &session_student(s)->dit;
     transfer_to_elem(s->text, text, (long)c->text_len * c->text_dim);
     s->condition.text = s->text;
     s->shared->text_used = NULL; /* what lies there may be of the same address */
+    reread_reference(s);
 }
 
 int session_set_guidance(struct session *s, double talk, double listen) {
@@ -240,22 +257,18 @@ int session_set_guidance(struct session *s, double talk, double listen) {
 
 void session_as_trained(struct session *s) {
     s->condition.text = s->shared->text;
+    reread_reference(s);
     rollout_guide(&s->rollout, 1, 1);
 }
 
 void session_seed(struct session *s, uint64_t seed) { s->noise.seed = seed; }
-
-long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
-                  const float *listen) {
-    return sound_queue_push(&s->sound, agent, user, samples, talk, listen);
-}
 
 void session_end(struct session *s) { sound_queue_end(&s->sound); }
 
 int session_ready(const struct session *s) {
     long first = video_frames(rollout_next_frame(&s->rollout));
     if (s->sound.ended) return first < s->sound.end_frame;
-    return sound_queue_known(&s->sound) >= first + session_chunk_frames(s) + AUDIO_MARGIN;
+    return sound_queue_known(&s->sound) >= first + session_next_frames(s) + lookahead(s);
 }
 
 /* Makes the windows of latent frames first .. first+count-1 from the queues; beyond what is known the last frame is
@@ -263,7 +276,8 @@ int session_ready(const struct session *s) {
 static void make_windows(struct session *s, long first, int count) {
     struct shared_student *h = s->shared;
     int dim = session_student(s)->dit.audio_dim;
-    long begin = video_frames(first) - AUDIO_MARGIN, end = begin + shared_student_chunk_reach(h),
+    const struct audio_reach reach = causal_reach(&session_student(s)->rollout.causal);
+    long begin = video_frames(first) - AUDIO_MARGIN, end = audio_reach_end(reach, first),
          known = sound_queue_known(&s->sound);
     if (begin < s->sound.start) begin = s->sound.start;
     if (end > known) end = known;
@@ -276,7 +290,7 @@ static void make_windows(struct session *s, long first, int count) {
         }
         transfer_to_real(h->features, sound_queue_features(&s->sound, k, begin), T * dim);
         transfer_to_real(h->mask, sound_queue_mask(&s->sound, k, begin), T);
-        audio_windows(h->window[k], h->features, h->mask, 1, T, dim, first, count, begin);
+        audio_windows(h->window[k], h->features, h->mask, 1, T, dim, first, count, begin, reach);
     }
     s->condition.window_first = (int)first;
 }
@@ -315,15 +329,27 @@ static void use_text(struct session *s) {
     s->shared->text_used = s->condition.text;
 }
 
+/* The reference goes through the network as soon as the sound that it hears is there, so that the first picture need
+   not wait for it. */
+long session_push(struct session *s, const float *agent, const float *user, long samples, const float *talk,
+                  const float *listen) {
+    long taken = sound_queue_push(&s->sound, agent, user, samples, talk, listen);
+    if (taken < 0 || s->begun || sound_queue_known(&s->sound) <= AUDIO_MARGIN) return taken;
+    use_text(s);
+    int code = begin_rollout(s);
+    return code ? -code : taken;
+}
+
 int session_generate(struct session *s, int slot) {
     const struct rollout_config *config = &session_student(s)->rollout;
     if (s->sound.failure) return s->sound.failure;
     if (s->next) TRY(change_reference(s, slot));
     use_text(s);
     if (!s->begun) TRY(begin_rollout(s));
-    make_windows(s, rollout_next_frame(&s->rollout), config->causal.chunk);
+    int own = s->own[slot] = next_own(s);
+    make_windows(s, rollout_next_frame(&s->rollout), own);
     TRY(rollout_chunk(&s->rollout, &s->shared->student.params, &s->condition, &s->noise, config->steps - 1,
-                      s->shared->slot[slot], config->causal.chunk * shared_student_latent_size(s->shared), NULL, 0));
+                      s->shared->slot[slot], own * shared_student_latent_size(s->shared), NULL, 0));
     TRY(device_sync());
     sound_queue_drop(&s->sound, video_frames(rollout_next_frame(&s->rollout)) - AUDIO_MARGIN);
     return OK;
@@ -342,16 +368,16 @@ static int show_look(struct session *s, int slot) {
 }
 
 int session_decode(struct session *s, int slot, unsigned char *frames) {
-    int chunk = session_student(s)->rollout.causal.chunk;
+    int own = s->own[slot];
     TRY(show_look(s, slot));
-    TRY(codec_gave(codec_decode_bytes(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
+    TRY(codec_gave(codec_decode_bytes(decoder_of(s), s->shared->slot[slot], own, frames), FRAMES_PER_LATENT * own));
     return device_sync();
 }
 
 static int decode_pixels(struct session *s, int slot, float *frames) {
-    int chunk = session_student(s)->rollout.causal.chunk;
+    int own = s->own[slot];
     TRY(show_look(s, slot));
-    TRY(codec_gave(codec_decode(decoder_of(s), s->shared->slot[slot], chunk, frames), session_chunk_frames(s)));
+    TRY(codec_gave(codec_decode(decoder_of(s), s->shared->slot[slot], own, frames), FRAMES_PER_LATENT * own));
     return device_sync();
 }
 
@@ -392,7 +418,8 @@ struct recording_counts session_recordings(const struct session *s) {
 }
 
 struct session_wait session_wait(const struct session *s) {
-    return (struct session_wait){.chunk = (1 + session_chunk_frames(s)) / (double)VIDEO_RATE,
-                                 .ahead = AUDIO_MARGIN / (double)VIDEO_RATE,
+    const struct causal_config *causal = &session_student(s)->rollout.causal;
+    return (struct session_wait){.chunk = video_frames(causal_first(causal, 2)) / (double)VIDEO_RATE,
+                                 .ahead = lookahead(s) / (double)VIDEO_RATE,
                                  .encoder_ahead = sound_queue_behind(&s->sound) / (double)VIDEO_RATE};
 }

@@ -1,8 +1,11 @@
 /* session.h: a live avatar: sound goes in, video frames come out, at constant memory and without end.
    A session is opened once for a student and begun with a reference picture; then sound is pushed as it comes, and
    chunks are taken as soon as their sound is there. All buffers are host memory of the caller. Frame 0 is the
-   reference; chunk i (from 1) of C latent frames covers the video frames 4 C (i-1) + 1 .. 4 C i. It needs sound up to
-   two video frames beyond its last, plus the audio encoder's own look-ahead.
+   reference; chunk i (from 1) of C latent frames covers the video frames 4 C (i-1) + 1 .. 4 C i. A student whose first
+   chunk is shorter (causal.first_chunk = P) has 4 P video frames there, and all later ones come so much earlier. A
+   chunk needs sound up to
+   the student's look-ahead beyond its last (causal.audio_lookahead, two video frames unless it was trained with less),
+   plus the audio encoder's own.
    A session is used in one thread; only session_decode may run in another (pipeline.h). Functions return the error
    codes of base/error.h. */
 #ifndef INFER_SESSION_H
@@ -26,7 +29,9 @@ void session_close(struct session *session); /* NULL is allowed */
 const struct student_description *session_student(const struct session *session);
 /* The student's codec; encoding or decoding with it ends the stream: begin again. */
 struct codec *session_codec(struct session *session);
-int session_chunk_frames(const struct session *session); /* video frames a chunk: 4 C */
+int session_chunk_frames(const struct session *session); /* video frames of a chunk, the largest: 4 C */
+/* Video frames of the chunk that is generated next: 4 C, or fewer if it is the first. */
+int session_next_frames(const struct session *session);
 
 /* Seed of the noise from the next session_begin on, in place of the option's. */
 void session_seed(struct session *session, uint64_t seed);
@@ -68,9 +73,10 @@ long session_push(struct session *session, const float *agent, const float *user
 void session_end(struct session *session);
 /* 1: a chunk can be taken. */
 int session_ready(const struct session *session);
-/* Takes the next chunk: frames [4 C, H, W, 3]. seconds [2], if not NULL, receives the times of network and codec. */
+/* Takes the next chunk: frames [n, H, W, 3], n as session_next_frames said. seconds [2], if not NULL, receives the
+   times of network and codec. */
 int session_take(struct session *session, unsigned char *frames, double *seconds);
-/* The same for measures, which need pixels that are not rounded yet: frames [4 C, 3, H, W] in [-1, 1]. The stream goes
+/* The same for measures, which need pixels that are not rounded yet: frames [.., 3, H, W] in [-1, 1]. The stream goes
    on in the same way after either. */
 int session_take_pixels(struct session *session, float *frames, double *seconds);
 /* The two halves of session_take, for callers that decode a chunk while the network works on the next. session_generate

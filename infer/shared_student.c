@@ -12,7 +12,7 @@ int shared_student_chunk_frames(const struct shared_student *s) {
 }
 
 int shared_student_chunk_reach(const struct shared_student *s) {
-    return AUDIO_MARGIN + shared_student_chunk_frames(s) + AUDIO_MARGIN;
+    return AUDIO_MARGIN + shared_student_chunk_frames(s) + s->student.description.rollout.causal.audio_lookahead;
 }
 
 long shared_student_latent_size(const struct shared_student *s) {

@@ -20,6 +20,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "base/media_rates.h"
 #include "quantised.h"
 #include "types.h"
 #ifdef ORACLE /* ref/ compiled as the oracle: double, ref_ names */
@@ -346,9 +347,10 @@ void clean_to_velocity_backward(real *dclean, real *dx, long dx_stride, const re
 /* Gathers the sound that latent frames first .. first+F-1 of a clip hear: window [B, F, AUDIO_WINDOW, D]
    (base/media_rates.h) from features [B, T, D], one row a video frame, times mask [B, T] (NULL: 1). Latent frame i >= 1
    takes video frames 4i-5 .. 4i+2; latent frame 0 takes -2 .. 2 in its first rows, the rest is zero. Features begin at
-   video frame feature_start (0 but in a stream); rows outside them are replaced by the first or last. */
+   video frame feature_start (0 but in a stream); rows outside them are replaced by the first or last, and rows beyond
+   `reach` by the last within it. */
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
-                   long feature_start);
+                   long feature_start, struct audio_reach reach);
 
 /* ---- pieces: rows cut between ranks, for exchanges ----
    rows is [n, items] of `width` bytes each. pieces holds `count` pieces one after the other; piece r is [n, its items],

@@ -43,7 +43,7 @@ static int whole_layout(struct whole *w) {
     const struct step_setup setup = {.net = &w->net, .F = F, .seed = 1};
     TRY(teacher_step_layout(&w->step, &setup, &w->config.teacher, &w->arena, &w->arena));
     TRY(teacher_step_acts_layout(&w->step, &w->arena));
-    condition_batch_layout(&w->condition, c, B, F, &w->arena);
+    condition_batch_layout(&w->condition, c, NULL, B, F, &w->arena);
     w->clips = ARENA_TAKE(&w->arena, "clips", real, (size_t)B * F * c->in_channels * c->height * c->width);
     w->t = ARENA_TAKE(&w->arena, "levels", real, (size_t)B * F);
     return OK;

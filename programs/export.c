@@ -2,6 +2,7 @@
    Adapters are merged; lora_out= writes them apart as well, with names as naming= says (checkpoints/adapter_file.h).
    The average (EMA) is taken when the stage keeps one. The teacher is exported the same way. Diffusers loads the trunk:
    WanTransformer3DModel.from_pretrained(FOLDER, subfolder="transformer"). */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "checkpoints/adapter_file.h"
 #include "checkpoints/prompt_file.h"
+#include "checkpoints/state.h"
 #include "checkpoints/student.h"
 #include "data/dataset.h"
 #include "kernels/device.h"
@@ -220,6 +222,17 @@ static int count_idle(struct dataset *set, double *share) {
     return code;
 }
 
+/* Says by which passes the student makes a chunk: those that the state's last update trained, or for a state that was
+   chosen as the best those that it was measured by, with which the stage ends. */
+static int take_rollout(struct student_description *d, const struct run_config *config, const char *stage,
+                        const char *state) {
+    char folder[FILE_PATH_MAX], best[FILE_PATH_MAX] = "";
+    TRY(file_join(folder, sizeof folder, config->run, stage));
+    if (config->states == STATES_BEST) TRY(state_best(folder, best, sizeof best));
+    d->rollout = run_config_rollout(config, stage, strcmp(state, best) ? d->step - 1 : LONG_MAX);
+    return OK;
+}
+
 static int export_stage(const struct run_config *config, const struct export_options *o) {
     const enum weights_choice kind = o->weights ? WEIGHTS_RAW : WEIGHTS_AVERAGE;
     const struct weights_format format = format_of(o);
@@ -242,7 +255,7 @@ static int export_stage(const struct run_config *config, const struct export_opt
     struct export_prompts prompts = {.text = NULL};
     if (!code && !values) code = error_set(ERR_DEVICE, "out of memory for the weights");
     if (!code) code = read_weights(from, network, kind, &net.table, values, &d.step);
-    d.rollout = run_config_rollout(config, o->stage, d.step - 1);
+    if (!code) code = take_rollout(&d, config, o->stage, from);
     if (!code && *o->lora_out) code = export_adapters(from, network, kind, &net.table, o->lora_out, format.naming);
     if (!code) code = find_prompts(&prompts, set, o);
     if (!code) code = take_negative(&prompts, config);

@@ -64,7 +64,7 @@ static int is_immaterial(const char *line) {
                                        "audio_context:",
                                        "audio_stride:",
                                        "audio_horizon:",
-                                       "audio_lookahead:",
+                                       "audio_encoder_lookahead:",
                                        "audio_normalise:",
                                        "pictures: false",
                                        "first_reference: false",

@@ -151,7 +151,7 @@ static int layout(struct probe *p, const struct refine_config *config) {
     TRY(discriminator_step_layout(&p->step, &setup, config, config->head_warmup + p->updates, NULL, &p->state,
                                   &p->activations));
     TRY(discriminator_step_acts_layout(&p->step, &p->activations));
-    for (int s = 0; s < SIDES; s++) device_batch_layout(&p->side[s], c, B, F, &p->activations);
+    for (int s = 0; s < SIDES; s++) device_batch_layout(&p->side[s], c, NULL, B, F, &p->activations);
     size_t scratch = dit_workspace(c, p->step.split.largest, F, 0, 1);
     arena_take(&p->workspace, "workspace of kernels", scratch > WORKSPACE_LEAST ? scratch : WORKSPACE_LEAST);
     return device_sync();

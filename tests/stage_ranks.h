@@ -141,7 +141,9 @@ static inline struct run_config job_config(const struct job *j) {
         c.model.audio_dim = 8, c.model.audio_width = 16, c.model.audio_hidden = 24;
     }
     c.rollout = (struct rollout_config){
-        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4}, .steps = 2, .sigma = {1, 0.6}};
+        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4, .audio_lookahead = AUDIO_MARGIN},
+        .steps = 2,
+        .sigma = {1, 0.6}};
     c.teacher = (struct teacher_config){.stage = stage, .level = level};
     c.ode_init = (struct ode_init_config){.stage = stage, .history = ODE_HISTORY_LAST};
     c.ode_init.loss = j->stage == JOB_CONSISTENCY ? ODE_LOSS_CONSISTENCY : ODE_LOSS_TRAJECTORIES;
@@ -203,7 +205,7 @@ static inline void job_layout(struct job_world *w) {
         w->networks[1] = &w->distill.matching.critic;
     }
     sharding_layout(&w->shards, s);
-    condition_batch_layout(&w->all, &w->net.config, w->job->batch, c->frames, &w->batch);
+    condition_batch_layout(&w->all, &w->net.config, NULL, w->job->batch, c->frames, &w->batch);
     long clip = (long)c->frames * w->net.config.in_channels * w->net.config.height * w->net.config.width;
     w->clips = ARENA_TAKE(&w->batch, "clips", real, w->job->batch * clip);
     w->states = ARENA_TAKE(&w->batch, "states", real, JOB_STATES * w->job->batch * clip);

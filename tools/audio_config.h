@@ -30,7 +30,7 @@ extern const char *const audio_config_modes[], *const audio_config_resamples[];
             "Pictures before a window whose sound wav2vec2 hears with it (audio_mode stream)."),                       \
         INT("audio_stride", audio.recipe.stride, 1, 250, "12",                                                         \
             "Pictures of a window of wav2vec2 (audio_mode stream): as many as a chunk has, or a divisor of that."),    \
-        INT("audio_lookahead", audio.recipe.lookahead, 0, 50, "2",                                                     \
+        INT("audio_encoder_lookahead", audio.recipe.lookahead, 0, 50, "2",                                             \
             "Pictures after a window whose sound wav2vec2 hears with it (audio_mode stream); they delay a live "       \
             "stream."),                                                                                                \
         REAL("audio_horizon", audio.recipe.horizon, 1, 1000000, "30",                                                  \

@@ -286,7 +286,10 @@ int64_t live_lead_now(const struct live *l) {
     return pacing_lead((int64_t)s->chunk * FRAME_US, s->chunk_seconds, s->busy_sessions, 0);
 }
 
-long live_wanted(const struct live *l) { return l->server->chunk + (l->begun ? 0 : 1 + l->server->ahead); }
+long live_wanted(const struct live *l) {
+    const struct server *s = l->server;
+    return l->begun ? s->chunk : 1 + s->first_chunk + s->ahead;
+}
 
 int live_can_speak(const struct live *l, long wanted) {
     long frames;

@@ -205,8 +205,9 @@ static int compute(struct live *l, const struct chunk_sound *c, struct live_chan
         frames += picture;
     }
     TRY(push_sound(l, c));
+    int count = session_next_frames(l->session);
     TRY(session_take(l->session, frames, NULL));
-    for (int i = 0; i < begins + l->server->chunk; i++) fade(l, l->slot.rgb + (size_t)i * picture);
+    for (int i = 0; i < begins + count; i++) fade(l, l->slot.rgb + (size_t)i * picture);
     return OK;
 }
 
@@ -244,7 +245,7 @@ static void cut_clip(struct live *l) {
 static void run_student(struct live *l, double begun) {
     struct server *s = l->server;
     struct chunk_times times = {.begun = begun, .due = due_since(l, begun), .lead_us = live_lead_now(l)};
-    int begins = !l->begun, count = begins + s->chunk;
+    int begins = !l->begun, count = begins ? 1 + s->first_chunk : s->chunk;
     long first = l->end, wanted = live_wanted(l);
     if (live_cuts_clip(l)) cut_clip(l);
     int plays = l->playback.at != PACING_NEVER;

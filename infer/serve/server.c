@@ -46,9 +46,13 @@ int server_make_clip(struct server *s, struct session *session, const float *ref
     clip->rgb = malloc((size_t)(1 + CLIP_CHUNKS * s->chunk) * s->picture);
     if (!clip->rgb) return error_set(ERR_DEVICE, "out of memory for the idle clip");
     TRY(session_begin(session, reference, clip->rgb));
-    for (int k = 0; k < CLIP_CHUNKS; k++)
-        TRY(quiet_chunk(session, clip->rgb + (size_t)(1 + k * s->chunk) * s->picture, &seconds));
-    clip->count = 1 + CLIP_CHUNKS * s->chunk;
+    int made = 1;
+    for (int k = 0; k < CLIP_CHUNKS; k++) {
+        int frames = session_next_frames(session);
+        TRY(quiet_chunk(session, clip->rgb + (size_t)made * s->picture, &seconds));
+        made += frames;
+    }
+    clip->count = made;
     return OK;
 }
 
@@ -166,6 +170,7 @@ static int try_out(struct server *s, struct memory_plan *plan) {
     s->student = *session_student(session);
     s->picture = 3 * (size_t)s->student.pixel_height * (size_t)s->student.pixel_width;
     s->chunk = session_chunk_frames(session);
+    s->first_chunk = FRAMES_PER_LATENT * causal_own(&s->student.rollout.causal, 1);
     s->ahead = (int)lround((wait.ahead + wait.encoder_ahead) * VIDEO_RATE);
     s->loops = s->options.idle == IDLE_LOOP || (s->options.idle == IDLE_AUTO && !learned_idle(&s->student));
     int code = allocate(s);

@@ -29,7 +29,8 @@ struct server {
     struct shared_student *shared; /* weights and working memory; the device thread's alone */
     struct student_description student;
     size_t picture;                         /* values or bytes of a frame: 3 H W */
-    int chunk, ahead;                       /* video frames in a chunk; those that it hears beyond its end */
+    int chunk, first_chunk;                 /* video frames in a chunk; in a student's first one */
+    int ahead;                              /* those that a chunk hears beyond its end */
     int loops;                              /* 1: while nobody speaks the idle clip is shown, not the student */
     double real_time_factor, chunk_seconds; /* one session's, measured at the start; recent time of a chunk */
     int capacity;                           /* sessions that run at once */

@@ -11,8 +11,11 @@ static size_t window_count(const struct condition_batch *c) {
     return (size_t)c->B * c->F * AUDIO_WINDOW * c->audio_dim;
 }
 
-void condition_batch_layout(struct condition_batch *c, const struct dit_config *config, int B, int F,
-                            struct arena *arena) {
+/* 1: the student hears less than networks that see the whole clip. */
+static int is_limited(const struct condition_batch *c) { return c->reach.chunk && c->reach.ahead < AUDIO_MARGIN; }
+
+void condition_batch_layout(struct condition_batch *c, const struct dit_config *config,
+                            const struct causal_config *causal, int B, int F, struct arena *arena) {
     c->B = B;
     c->F = F;
     c->T = (int)video_frames(F);
@@ -20,6 +23,7 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
     c->text_dim = config->text_dim;
     c->audio_dim = config->audio_dim;
     c->mute_input = config->mute_input;
+    c->reach = causal ? causal_reach(causal) : (struct audio_reach){0};
     for (int f = 0; f < F; f++) c->positions[f] = f;
     c->text_real = ARENA_TAKE(arena, "text", real, text_count(c));
     c->text = ARENA_TAKE(arena, "text, elem", elem, text_count(c));
@@ -27,7 +31,8 @@ void condition_batch_layout(struct condition_batch *c, const struct dit_config *
     for (int s = 0; s < AUDIO_STREAMS; s++) {
         c->features[s] = ARENA_TAKE(arena, "audio features", real, feature_count(c));
         c->mask[s] = ARENA_TAKE(arena, "audio mask", real, mask_count(c));
-        c->windows[s] = ARENA_TAKE(arena, "audio windows", elem, window_count(c));
+        c->windows[s] = c->heard[s] = ARENA_TAKE(arena, "audio windows", elem, window_count(c));
+        if (is_limited(c)) c->heard[s] = ARENA_TAKE(arena, "audio windows as far as heard", elem, window_count(c));
     }
     c->silence = ARENA_TAKE(arena, "silence", elem, window_count(c));
 }
@@ -44,14 +49,20 @@ void condition_batch_upload(struct condition_batch *c, const struct condition_ho
     condition_batch_refresh(c);
 }
 
+/* Makes the windows of a stream, whole or as far as the student hears. */
+static void make_windows(const struct condition_batch *c, int stream, elem *windows, struct audio_reach reach) {
+    if (c->mute_input >> stream & 1)
+        mem_zero(windows, window_count(c) * sizeof(elem));
+    else
+        audio_windows(windows, c->features[stream], c->mask[stream], c->B, c->T, c->audio_dim, 0, c->F, 0, reach);
+}
+
 void condition_batch_refresh(struct condition_batch *c) {
     elem_from_real(c->text, c->text_real, (long)text_count(c));
     mem_zero(c->silence, window_count(c) * sizeof(elem));
     for (int s = 0; s < AUDIO_STREAMS && c->audio_dim; s++) {
-        if (c->mute_input >> s & 1)
-            mem_zero(c->windows[s], window_count(c) * sizeof(elem));
-        else
-            audio_windows(c->windows[s], c->features[s], c->mask[s], c->B, c->T, c->audio_dim, 0, c->F, 0);
+        make_windows(c, s, c->windows[s], (struct audio_reach){0});
+        if (is_limited(c)) make_windows(c, s, c->heard[s], c->reach);
     }
 }
 
@@ -64,6 +75,7 @@ void condition_batch_part(struct condition_batch *part, const struct condition_b
         part->features[s] += (size_t)first * feature_count(whole) / whole->B;
         part->mask[s] += (size_t)first * mask_count(whole) / whole->B;
         part->windows[s] += (size_t)first * window_count(whole) / whole->B;
+        part->heard[s] += (size_t)first * window_count(whole) / whole->B;
     }
 }
 
@@ -83,7 +95,7 @@ struct dit_input condition_batch_clip(const struct condition_batch *c, int dropp
 
 struct rollout_condition condition_batch_rollout(const struct condition_batch *c) {
     return (struct rollout_condition){.text = c->text,
-                                      .audio = {c->windows[AUDIO_TALK], c->windows[AUDIO_LISTEN]},
+                                      .audio = {c->heard[AUDIO_TALK], c->heard[AUDIO_LISTEN]},
                                       .audio_stride = (long)c->F * AUDIO_WINDOW * c->audio_dim,
                                       .window_first = 0};
 }

@@ -23,14 +23,17 @@ struct condition_batch {
     real *features[AUDIO_STREAMS];  /* [B, T, D] */
     real *mask[AUDIO_STREAMS];      /* [B, T] */
     elem *text;                     /* text_real in the networks' type */
+    struct audio_reach reach;       /* the student's, whose look-ahead may be limited */
     elem *windows[AUDIO_STREAMS];   /* [B, F, 8, D] features times mask; zeros for streams in mute_input */
+    elem *heard[AUDIO_STREAMS];     /* the same as far as the student hears; the same memory where that is all */
     elem *silence;                  /* [B, F, 8, D] zeros, in place of dropped sound */
     elem *no_text;                  /* [B, text_len, text_dim] the empty or negative prompt, in place of dropped text */
 };
 
-/* Takes device memory for B clips of F latent frames from the arena (arena.h: called while planning and once more). */
-void condition_batch_layout(struct condition_batch *c, const struct dit_config *config, int B, int F,
-                            struct arena *arena);
+/* Takes device memory for B clips of F latent frames from the arena (arena.h: called while planning and once more).
+   causal: the student whose rollouts hear these clips; NULL: networks that see whole clips alone. */
+void condition_batch_layout(struct condition_batch *c, const struct dit_config *config,
+                            const struct causal_config *causal, int B, int F, struct arena *arena);
 /* Copies text and audio of B samples to the device and makes the windows. */
 void condition_batch_upload(struct condition_batch *c, const struct condition_host *host);
 /* Makes `part` a view of samples first .. first + count - 1 of a batch; the memory stays the batch's. */
@@ -42,7 +45,7 @@ void condition_batch_refresh(struct condition_batch *c);
    enum audio_stream of streams that are silenced (AUDIO_ALL: both). */
 struct dit_input condition_batch_clip(const struct condition_batch *c, int dropped, const real *latents,
                                       long latent_stride, const real *t);
-/* Returns the conditions of a rollout over the same clip. */
+/* Returns the conditions of a rollout over the same clip, which hears no further than the student does. */
 struct rollout_condition condition_batch_rollout(const struct condition_batch *c);
 
 #endif

@@ -95,10 +95,10 @@ static void take_layers(struct kv_cache *c, struct arena *arena) {
     c->sin = ARENA_TAKE(arena, "cache sines", real, table);
 }
 
-/* Frame 1, the first of a chunk, must fall on a multiple of the chunk, or chunks would straddle the ring's end. */
+/* The first frame of a whole chunk must fall on a multiple of the chunk, or chunks would straddle the ring's end. */
 static void set_sizes(struct kv_cache *c, int capacity) {
     int C = c->config.chunk, sink = c->config.sink;
-    c->lead = sink == 0 ? C - 1 : 0;
+    c->lead = (C - (causal_first(&c->config, 2) - sink) % C) % C;
     c->period = c->capacity = round_up(c->config.ring + C, C);
     c->whole = capacity > 0;
     if (c->whole) c->capacity = round_up((capacity > c->period ? capacity : c->period) + c->lead, C);
@@ -250,7 +250,7 @@ const struct dit_kv_output *kv_cache_output(struct kv_cache *c, int first, int c
 /* ---- the history of a chunk ---- */
 
 static int all_stored(const struct kv_cache *c, const struct causal_view *view) {
-    if (view->count > c->config.sink + c->config.ring || view->own != c->config.chunk) {
+    if (view->count > c->config.sink + c->config.ring || view->own > c->config.chunk) {
         error_set(ERR_USAGE, "kv cache: a view of %d frames and a chunk of %d, laid out for %d and %d", view->count,
                   view->own, c->config.sink + c->config.ring, c->config.chunk);
         return 0;

@@ -2,6 +2,9 @@
    Re-encoding). Pure functions of the config and the chunk's index: no state, no device.
    Latent frame 0 is the clean reference; chunk i >= 1 covers frames (i-1) C + 1 .. i C. Its history is the sink (the
    first `sink` frames, never evicted) and the ring (the last `ring` frames before the chunk that are not in the sink).
+   The first chunk may be shorter, so that a stream starts sooner: with first_chunk = P it covers frames 1 .. P, and
+   chunk i >= 2 covers P + (i-2) C + 1 .. P + (i-1) C. All rules below are about frames and stay as they are; the sink
+   of reference and first chunk is then 1 + P frames.
 
    With C = 3, sink = 4, ring = 6, D = 9, RAPR_END and SINK_NATIVE a chunk sees these latent frames, each in the column
    of its position (tests/unit/test_rapr.c has the same table):
@@ -37,6 +40,8 @@
 #ifndef MODEL_DIT_RAPR_H
 #define MODEL_DIT_RAPR_H
 
+#include "base/media_rates.h"
+
 enum rapr_mode { RAPR_OFF, RAPR_END, RAPR_START, RAPR_CONTEXT }; /* readings 1, 2, 3: docs/model.md */
 
 enum sink_pos { SINK_NATIVE, SINK_SHIFTED };
@@ -44,11 +49,14 @@ extern const char *const rapr_names[], *const sink_pos_names[]; /* values of key
 
 struct causal_config {
     int chunk; /* C, latent frames of a chunk (3) */
-    int sink;  /* frames never evicted: 1 + whole chunks (4), 1, or 0 (ablation: the reference is evicted too) */
+    int sink;  /* frames never evicted: reference and whole chunks (4), 1, or 0 (ablation: no reference either) */
     int ring;  /* frames of history besides the sink, the latest ones (6) */
     enum rapr_mode rapr;
     int rapr_cap; /* D, largest position of the capped frame (9) */
     int sink_pos; /* enum sink_pos (SINK_NATIVE) */
+    /* Video frames of sound that a chunk hears beyond its last one, at most AUDIO_MARGIN, as far as windows reach. */
+    int audio_lookahead;
+    int first_chunk; /* P, latent frames of the first chunk, at most C; 0: C */
 };
 enum { HISTORY_MAX = 64 };
 /* What one chunk sees: history frames in ascending order, and the positions of all frames. */
@@ -61,9 +69,21 @@ struct causal_view {
     int current[HISTORY_MAX];  /* [own] positions of the chunk's own frames */
 };
 
+/* Latent frames of chunk `chunk` (1 ..). */
+static inline int causal_own(const struct causal_config *c, int chunk) {
+    return chunk == 1 && c->first_chunk ? c->first_chunk : c->chunk;
+}
+/* Index of its first latent frame, which is also how many frames lie before it. */
+static inline int causal_first(const struct causal_config *c, int chunk) {
+    return chunk == 1 ? 1 : 1 + causal_own(c, 1) + (chunk - 2) * c->chunk;
+}
+/* Number of chunks of a clip of `frames` latent frames; 0: it does not end with a chunk, or has none. */
+int causal_chunks(const struct causal_config *config, int frames);
 /* Checks a config. ERR_USAGE names what does not fit: a sink that cuts a chunk in two, more history than HISTORY_MAX, a
    cap so small that a rolling frame would come before the reference. */
 int causal_check(const struct causal_config *config);
+/* How far the windows of a student's latent frames may hear. */
+struct audio_reach causal_reach(const struct causal_config *config);
 /* Fills `view` with what chunk `chunk` (1 or more) sees, as in the table above. The config has passed causal_check. */
 void causal_view(struct causal_view *view, const struct causal_config *config, int chunk);
 

@@ -8,7 +8,9 @@
 
 static long frame_size(const struct dit_config *c) { return (long)c->out_channels * c->height * c->width; }
 
-static long chunk_size(const struct rollout *r) { return r->config.causal.chunk * frame_size(&r->net->config); }
+/* Elements of a sample's chunk: of the largest, and of one of `frames` frames. */
+static long size_of(const struct rollout *r, int frames) { return frames * frame_size(&r->net->config); }
+static long chunk_size(const struct rollout *r) { return size_of(r, r->config.causal.chunk); }
 
 /* Elements of a chunk's audio windows. */
 static long silence_size(const struct rollout *r) {
@@ -154,9 +156,9 @@ int rollout_change_reference(struct rollout *r, const struct params *params, con
     return dit_forward(r->net, params, r->acts, &in, r->x0, frame_size(&r->net->config));
 }
 
-/* Computes x0 = x - sigma v in place of v; both are packed. */
-static void x0_from_velocity(const struct rollout *r, real *velocity, const real *x, int step) {
-    real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * chunk_size(r));
+/* Computes x0 = x - sigma v in place of v; both are packed, with `size` elements a sample. */
+static void x0_from_velocity(const struct rollout *r, real *velocity, const real *x, int step, long size) {
+    real_axpby(velocity, 1, x, (real)-r->config.sigma[step], r->batch * size);
 }
 
 /* One network pass of a chunk; step N: the clean one, whose result is not used. */
@@ -168,8 +170,9 @@ struct chunk_pass {
 static int queue_pass(void *user) {
     const struct chunk_pass *p = user;
     const struct rollout *r = p->r;
-    TRY(dit_forward(r->net, p->pass.params, r->acts, p->pass.in, p->pass.result, chunk_size(r)));
-    if (p->pass.step < r->config.steps) x0_from_velocity(r, p->pass.result, r->x, p->pass.step);
+    long size = size_of(r, p->pass.in->frames);
+    TRY(dit_forward(r->net, p->pass.params, r->acts, p->pass.in, p->pass.result, size));
+    if (p->pass.step < r->config.steps) x0_from_velocity(r, p->pass.result, r->x, p->pass.step, size);
     return OK;
 }
 
@@ -188,7 +191,8 @@ void rollout_direct(struct rollout *r) {
 
 int rollout_chunk_kinds(const struct causal_config *c) {
     int chunk = c->chunk, growing = (c->sink + c->ring + chunk - 1) / chunk; /* chunks until the history is full */
-    return growing + (c->ring + chunk - 1) / chunk + 1;
+    int shorter = causal_own(c, 1) < chunk; /* a kind of its own, after which the history grows later */
+    return shorter + growing + (c->ring + chunk - 1) / chunk + 1;
 }
 
 struct recording_counts rollout_recordings(const struct rollout *r) {
@@ -219,7 +223,7 @@ static int list_terms(const struct rollout *r, struct term *terms) {
 /* Runs the passes of one step and leaves the guided x0 in r->x0. Keys of the audio are worked out for every pass. */
 static int run_guided(const struct rollout *r, const struct params *params, const struct dit_input *in, int step,
                       const struct term *terms, int count) {
-    long size = r->batch * chunk_size(r);
+    long size = r->batch * size_of(r, in->frames);
     mem_zero(r->sum, sizeof(real) * (size_t)size);
     mem_zero(r->silence, sizeof(elem) * (size_t)(r->batch * silence_size(r)));
     for (int i = 0; i < count; i++) {
@@ -246,8 +250,8 @@ static int run_step(const struct rollout *r, const struct params *params, const 
 int rollout_chunk(struct rollout *r, const struct params *params, const struct rollout_condition *condition,
                   const struct rollout_noise *noise, int exit, real *out, long out_stride, real *exit_input,
                   long exit_stride) {
-    int C = r->config.causal.chunk, N = r->config.steps, first = rollout_next_frame(r);
-    long size = chunk_size(r);
+    int C = causal_own(&r->config.causal, r->next_chunk), N = r->config.steps, first = rollout_next_frame(r);
+    long size = size_of(r, C);
     if (exit < 0 || exit >= N) return error_set(ERR_USAGE, "rollout: exit step %d of %d", exit, N);
     TRY(check_windows(condition, first));
     struct causal_view view;
@@ -284,24 +288,27 @@ int rollout_chunk(struct rollout *r, const struct params *params, const struct r
 /* Number of the pass whose keys and values the cache keeps. */
 static int entry_pass(const struct rollout *r) { return r->config.steps - (r->config.clean_pass ? 0 : 1); }
 
+/* Latent frames of the chunk just made. */
+static int last_own(const struct rollout *r) { return causal_own(&r->config.causal, r->next_chunk - 1); }
+
 struct rollout_entry rollout_entry(struct rollout *r) {
     int clean = r->config.clean_pass;
-    if (clean) mem_copy(r->x, r->x0, sizeof(real) * (size_t)(r->batch * chunk_size(r)));
+    if (clean) mem_copy(r->x, r->x0, sizeof(real) * (size_t)(r->batch * size_of(r, last_own(r))));
     return (struct rollout_entry){r->x, r->x0, clean ? 0 : r->config.sigma[r->config.steps - 1]};
 }
 
 int rollout_replace_entry(struct rollout *r, const struct params *params, const struct rollout_condition *condition) {
-    int C = r->config.causal.chunk, first = rollout_next_frame(r) - C;
+    int C = last_own(r), first = rollout_next_frame(r) - C;
     struct causal_view view;
     causal_view(&view, &r->config.causal, r->next_chunk - 1);
     const struct dit_history *history = kv_cache_history(r->cache, &view);
     if (!history) return ERR_USAGE;
     struct dit_input in = input_of(r, condition, first, C, entry_pass(r), view.current, history);
     in.latents = r->x;
-    in.latent_stride = chunk_size(r);
+    in.latent_stride = size_of(r, C);
     in.kv_output = kv_cache_output(r->cache, first, C);
     dit_condition_reset(r->acts, 0, 1);
-    return dit_forward(r->net, params, r->acts, &in, r->x0, chunk_size(r));
+    return dit_forward(r->net, params, r->acts, &in, r->x0, size_of(r, C));
 }
 
 /* Fills `in` for the pass `exit` of a chunk; view must outlive it. */
@@ -311,8 +318,7 @@ static int exit_pass(struct rollout *r, struct causal_view *view, struct dit_inp
     causal_view(view, &r->config.causal, chunk);
     const struct dit_history *history = kv_cache_history(r->cache, view);
     if (!history) return ERR_USAGE;
-    int C = r->config.causal.chunk;
-    *in = input_of(r, condition, (chunk - 1) * C + 1, C, exit, view->current, history);
+    *in = input_of(r, condition, view->first, view->own, exit, view->current, history);
     in->latents = exit_input;
     in->latent_stride = exit_stride;
     return OK;
@@ -325,11 +331,11 @@ int rollout_rerun(struct rollout *r, const struct params *params, struct dit_act
     struct dit_input in;
     TRY(exit_pass(r, &view, &in, condition, chunk, exit, exit_input, exit_stride));
     dit_condition_reset(acts, 1, 1);
-    long size = chunk_size(r);
+    long size = size_of(r, in.frames);
     TRY(dit_forward(r->net, params, acts, &in, r->x0, size));
     if (!out) return OK;
     copy_samples(r->x, size, exit_input, exit_stride, r->batch, size);
-    x0_from_velocity(r, r->x0, r->x, exit);
+    x0_from_velocity(r, r->x0, r->x, exit, size);
     copy_samples(out, out_stride, r->x0, size, r->batch, size);
     return OK;
 }
@@ -340,7 +346,7 @@ int rollout_rerun_backward(struct rollout *r, const struct params *params, struc
     struct causal_view view;
     struct dit_input in;
     TRY(exit_pass(r, &view, &in, condition, chunk, exit, exit_input, exit_stride));
-    long size = chunk_size(r);
+    long size = size_of(r, in.frames);
     copy_samples(r->x, size, dx0, dx0_stride, r->batch, size);
     mem_zero(r->x0, sizeof(real) * (size_t)(r->batch * size));
     real_axpby(r->x0, (real)-r->config.sigma[exit], r->x, 1, r->batch * size); /* dv = -sigma dx0 */

@@ -98,10 +98,8 @@ int rollout_guided_passes(double talk, double listen); /* passes that a step tak
 void rollout_batch(struct rollout *r, int batch);
 /* Makes chunk 1 the next one, also before rollout_begin (so that rollout_next_frame is right for the next clip). */
 void rollout_rewind(struct rollout *r);
-/* Latent index of the next chunk's first frame. */
-static inline int rollout_next_frame(const struct rollout *r) {
-    return (r->next_chunk - 1) * r->config.causal.chunk + 1;
-}
+/* Latent index of the next chunk's first frame; its number of frames is causal_own's (rapr.h). */
+static inline int rollout_next_frame(const struct rollout *r) { return causal_first(&r->config.causal, r->next_chunk); }
 /* Starts a clip: clears the cache and runs the reference [B][1, C, H, W] (`stride` elements between samples) at t = 0.
    Reads the text and frame 0's audio window. */
 int rollout_begin(struct rollout *r, const struct params *params, const real *reference, long stride,

@@ -206,7 +206,7 @@ static void upload_audio(struct program *p) {
             transfer_to_real(p->features, p->in.features[s], p->in.B * T * D);
         else
             mem_zero(p->features, (size_t)(p->in.B * T * D) * sizeof(real));
-        audio_windows(p->windows[s], p->features, NULL, p->in.B, T, D, 0, p->in.F, 0);
+        audio_windows(p->windows[s], p->features, NULL, p->in.B, T, D, 0, p->in.F, 0, (struct audio_reach){0});
     }
 }
 

@@ -30,7 +30,7 @@ struct times {                         /* seconds; written by the thread that ha
     double network, codec;             /* sums over all chunks */
     double first_network, first_codec; /* times of the first chunk */
     double first_frame;                /* time between the first chunk's sound being complete and its first frame */
-    long count;
+    long count, frames;                /* chunks; their video frames */
 };
 
 struct stream {
@@ -57,8 +57,7 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
     struct times *t = &s->times;
     const struct student_description *d = session_student(s->session);
     size_t frame = 3 * (size_t)d->pixel_height * (size_t)d->pixel_width;
-    int count = session_chunk_frames(s->session);
-    for (int i = 0; i < count && s->frames_out < s->limit; i++, s->frames_out++) {
+    for (int i = 0; i < chunk->count && s->frames_out < s->limit; i++, s->frames_out++) {
         TRY(sink_frame(s->sink, chunk->frames + (size_t)i * frame));
         if (t->count || i) continue;
         t->first_frame = clock_seconds() - chunk->begun;
@@ -66,6 +65,7 @@ static int take_chunk(void *user, const struct pipeline_chunk *chunk) {
         t->first_codec = chunk->decoder;
     }
     t->chunk[t->count++ % TIMES_MAX] = clock_seconds() - chunk->begun;
+    t->frames += chunk->count;
     t->network += chunk->network;
     t->codec += chunk->decoder;
     return OK;
@@ -146,8 +146,9 @@ static int run_chunks(struct stream *s) {
     while (!interrupt_requested() && s->frames_begun < s->limit && session_ready(s->session)) {
         if (s->frames_begun == 1) s->first_encoder = s->encoder;
         TRY(make_changes(s));
+        int count = session_next_frames(s->session);
         TRY(pipeline_run(s->pipeline));
-        s->frames_begun += session_chunk_frames(s->session);
+        s->frames_begun += count;
     }
     return OK;
 }
@@ -212,7 +213,7 @@ static void report(struct stream *s) {
         log_line("no chunk was made: the sound is shorter than one chunk");
         return;
     }
-    double video = (double)t->count * session_chunk_frames(s->session) / VIDEO_RATE, chunk = video / (double)t->count;
+    double video = (double)t->frames / VIDEO_RATE, chunk = (double)session_chunk_frames(s->session) / VIDEO_RATE;
     sort_doubles(t->chunk, (size_t)kept);
     log_line("%ld frames, %.2f s of video; real-time factor %.3f (network %.3f, codec %.3f)", s->frames_out, video,
              pipeline_busy(s->pipeline) / video, t->network / video, t->codec / video);
@@ -265,7 +266,7 @@ static struct session_options options_of(const struct stream_options *o, const s
                                       .decoder = o->decoder,
                                       .text = *o->text ? o->text : NULL,
                                       .prompt = o->prompt};
-    if (o->sink != SWITCH_AS_TRAINED) options.sink = o->sink == SWITCH_ON ? 1 + d->rollout.causal.chunk : 0;
+    if (o->sink != SWITCH_AS_TRAINED) options.sink = o->sink == SWITCH_ON ? causal_first(&d->rollout.causal, 2) : 0;
     if (o->rapr != SWITCH_AS_TRAINED) options.rapr = o->rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
     return options;
 }

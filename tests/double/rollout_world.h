@@ -16,7 +16,7 @@
 enum { C = WORLD_CHUNK, STEPS = 3, B = 2 };
 
 static const struct rollout_config standard = {
-    .causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
+    .causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
 
 struct world {
     struct dit net;
@@ -77,8 +77,9 @@ static inline void close_world(struct world *w) {
 }
 
 /* Offset of chunk i; chunk 0 is the reference. */
-static long chunk_at(const struct world *w, int i) { return i ? (1 + (i - 1) * C) * w->frame : 0; }
-static int chunk_frames(int i) { return i ? C : 1; }
+static int chunk_first(const struct world *w, int i) { return i ? causal_first(&w->config.causal, i) : 0; }
+static long chunk_at(const struct world *w, int i) { return chunk_first(w, i) * w->frame; }
+static int chunk_frames(const struct world *w, int i) { return i ? causal_own(&w->config.causal, i) : 1; }
 
 /* ---- the rollout as it is defined ---- */
 
@@ -113,16 +114,17 @@ static inline struct causal_clip make_clip(struct world *w) {
                             .t = small_reals(&w->small, (w->chunks + 1) * B * C, 0),
                             .velocity = small_reals(&w->small, B * w->clip, 0)};
     for (int i = 0; i <= w->chunks; i++)
-        for (int b = 0; b < B; b++) real_fill(c.t + i * B * C + b * chunk_frames(i), level(b, i), chunk_frames(i));
+        for (int b = 0; b < B; b++)
+            real_fill(c.t + i * B * C + b * chunk_frames(w, i), level(b, i), chunk_frames(w, i));
     return c;
 }
 
 /* Frames of chunk i of a clip of latents. */
 static inline struct dit_input input_of(struct world *w, int i, const int *positions, const real *latents,
                                         const real *t) {
-    int first = i ? (i - 1) * C + 1 : 0;
+    int first = chunk_first(w, i);
     struct dit_input in = {.batch = B,
-                           .frames = chunk_frames(i),
+                           .frames = chunk_frames(w, i),
                            .first_frame = first,
                            .positions = positions,
                            .latents = latents + chunk_at(w, i),
@@ -161,7 +163,7 @@ static inline void causal_forward(struct world *w, const struct causal_clip *c, 
         struct causal_view view;
         const int *positions = view_of(w, &view, i);
         const struct dit_history *history = i ? kv_cache_history(cache, &view) : NULL;
-        causal_chunk(w, c, params, i, history, kv_cache_output(cache, i ? (i - 1) * C + 1 : 0, chunk_frames(i)),
+        causal_chunk(w, c, params, i, history, kv_cache_output(cache, chunk_first(w, i), chunk_frames(w, i)),
                      positions);
     }
 }

@@ -11,7 +11,7 @@
 
 enum { B = 2, C = 3, F = 13, LONGEST = 22, CHUNKS = (F - 1) / C, STEPS = 2, SPOILED = 2 };
 
-static const struct causal_config causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE};
+static const struct causal_config causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0};
 static const struct spoil_config certain = {1, 0.3, 0.4, 0.5, 0}, never = {0, 0.3, 0.4, 0.5, 0};
 
 /* ---- what is drawn ---- */
@@ -52,7 +52,7 @@ static void the_sink_is_never_spoiled(void **state) {
         int chunk, sink, first;
     } of[] = {{3, 0, 1}, {3, 1, 1}, {3, 4, 2}, {1, 0, 1}, {1, 1, 1}, {1, 2, 2}, {2, 3, 2}, {3, 7, 3}};
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
-        struct causal_config c = {of[i].chunk, of[i].sink, 6, RAPR_END, 9, SINK_NATIVE};
+        struct causal_config c = {of[i].chunk, of[i].sink, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0};
         assert_int_equal(history_spoil_first(&c), of[i].first);
         for (int before = 0; before < 9; before++) {
             struct spoil_config config = certain;
@@ -97,12 +97,12 @@ struct rolled {
 
 static void layout_rolled(struct rolled *w, const struct spoil_config *spoil) {
     static const struct rollout_config config = {
-        .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.6}};
+        .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0}, .steps = STEPS, .sigma = {1, 0.6}};
     static const struct batch_split split = {.batch = B, .count = B, .parts = 1, .largest = B};
     CHECK(self_forcing_layout(&w->s, &w->net, &config, &split, F, LONGEST, &w->memory));
     if (spoil) CHECK(self_forcing_spoil_layout(&w->s, "key", spoil, &w->memory));
     CHECK(self_forcing_acts_layout(&w->s, DIT_SAVE_ALL, &w->memory));
-    condition_batch_layout(&w->condition, &w->net.config, B, F, &w->memory);
+    condition_batch_layout(&w->condition, &w->net.config, NULL, B, F, &w->memory);
 }
 
 /* One rollout and its gradient. */
@@ -199,14 +199,14 @@ struct initialised {
 
 static void layout_ode(struct initialised *w, int history, const struct spoil_config *spoil) {
     static const struct rollout_config rollout = {
-        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4},
+        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4, .audio_lookahead = AUDIO_MARGIN},
         .steps = 3,
         .sigma = {1, 0.8, 0.5}};
     const struct step_setup setup = {.net = &w->net, .rollout = &rollout, .F = 9, .seed = 1};
     struct ode_init_config config = {.stage = {.steps = 10, .batch = 2}, .history = history, .spoil = *spoil};
     CHECK(ode_step_layout(&w->step, &setup, &config, &w->state, &w->activations));
     CHECK(ode_step_acts_layout(&w->step, &w->activations));
-    condition_batch_layout(&w->condition, &w->net.config, w->step.split.count, w->step.F, &w->activations);
+    condition_batch_layout(&w->condition, &w->net.config, NULL, w->step.split.count, w->step.F, &w->activations);
 }
 
 static void open_ode(struct initialised *w, int history, const struct spoil_config *spoil) {

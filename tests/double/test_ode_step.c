@@ -23,6 +23,7 @@ struct world {
 struct way {
     int loss, history, steps, clean_pass, recompute;
     int frames;         /* 0: four chunks */
+    int first_chunk;    /* 1: a first chunk of one frame, in a sink of two */
     double clean_floor; /* above 0: the head gives clean latents */
 };
 
@@ -31,7 +32,7 @@ static void layout(struct world *w) {
         .net = &w->net, .rollout = &w->config.rollout, .F = w->config.frames, .seed = (uint64_t)w->config.seed};
     CHECK(ode_step_layout(&w->step, &setup, &w->config.ode_init, &w->state, &w->activations));
     CHECK(ode_step_acts_layout(&w->step, &w->activations));
-    condition_batch_layout(&w->condition, &w->net.config, w->step.split.count, w->step.F, &w->activations);
+    condition_batch_layout(&w->condition, &w->net.config, NULL, w->step.split.count, w->step.F, &w->activations);
 }
 
 static void open_world(struct world *w, const struct way *way) {
@@ -42,11 +43,16 @@ static void open_world(struct world *w, const struct way *way) {
     CHECK(dit_create(&w->net, &net, 0));
     w->config.model = net;
     w->config.frames = way->frames ? way->frames : 9;
-    w->config.rollout =
-        (struct rollout_config){.causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4},
-                                .steps = way->steps,
-                                .sigma = {1, 0.8, 0.5},
-                                .clean_pass = way->clean_pass};
+    w->config.rollout = (struct rollout_config){.causal = {.chunk = 2,
+                                                           .first_chunk = way->first_chunk,
+                                                           .sink = way->first_chunk ? 2 : 3,
+                                                           .ring = 2,
+                                                           .rapr = RAPR_END,
+                                                           .rapr_cap = 4,
+                                                           .audio_lookahead = AUDIO_MARGIN},
+                                                .steps = way->steps,
+                                                .sigma = {1, 0.8, 0.5},
+                                                .clean_pass = way->clean_pass};
     w->config.ode_init.stage = (struct stage_config){.steps = 10, .batch = 2, .recompute = way->recompute};
     w->config.ode_init.loss = way->loss;
     w->config.ode_init.history = way->history;
@@ -115,6 +121,12 @@ static void gradient_on_trajectories(void **state) {
     (void)state;
     check(&(struct way){ODE_LOSS_TRAJECTORIES, ODE_HISTORY_OWN, .steps = 3});
     check(&(struct way){ODE_LOSS_TRAJECTORIES, ODE_HISTORY_LAST, .steps = 3, .recompute = RECOMPUTE_BLOCK});
+}
+
+static void gradient_with_a_short_first_chunk(void **state) {
+    (void)state;
+    check(&(struct way){ODE_LOSS_TRAJECTORIES, ODE_HISTORY_LAST, .steps = 3, .frames = 8, .first_chunk = 1});
+    check(&(struct way){ODE_LOSS_CONSISTENCY, ODE_HISTORY_LAST, .steps = 2, .frames = 8, .first_chunk = 1});
 }
 
 static void gradient_of_one_pass(void **state) {
@@ -306,6 +318,7 @@ static void history_of_noise_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(gradient_on_trajectories),
+                                       cmocka_unit_test(gradient_with_a_short_first_chunk),
                                        cmocka_unit_test(gradient_of_one_pass),
                                        cmocka_unit_test(gradient_of_consistency),
                                        cmocka_unit_test(loss_is_the_mean_square_of_x0),

@@ -26,7 +26,7 @@ static void layout(struct world *w) {
     CHECK(
         refine_step_layout(&w->step, &setup, &w->config.refine, &w->config.distill.score, &w->state, &w->activations));
     CHECK(refine_step_acts_layout(&w->step, &w->activations));
-    condition_batch_layout(&w->condition, &w->net.config, w->step.B, w->step.F, &w->activations);
+    condition_batch_layout(&w->condition, &w->net.config, NULL, w->step.B, w->step.F, &w->activations);
 }
 
 static void open_world(struct world *w, double r1, double r2) {
@@ -37,7 +37,9 @@ static void open_world(struct world *w, double r1, double r2) {
     w->config.model = net;
     w->config.frames = 5;
     w->config.rollout = (struct rollout_config){
-        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4}, .steps = 2, .sigma = {1, 0.6}};
+        .causal = {.chunk = 2, .sink = 3, .ring = 2, .rapr = RAPR_END, .rapr_cap = 4, .audio_lookahead = AUDIO_MARGIN},
+        .steps = 2,
+        .sigma = {1, 0.6}};
     w->config.refine =
         (struct refine_config){.stage = {.steps = 10, .batch = 2},
                                .discriminator = {.taps = {0, 1, 3}, .queries = 1, .heads = 3, .ffn_dim = 14},

@@ -68,30 +68,37 @@ static void clean_pass_writes_the_result(void **state) {
 
 static void cache_equals_bidirectional_prefix(void **state) {
     (void)state;
-    cache_equals_prefix();
+    for (int first = 0; first <= 2; first++) cache_equals_prefix(first);
 }
 
 static void cache_equals_hand_made_history(void **state) {
     (void)state;
     static const struct hand_case cases[] = {
-        {{C, 4, 6, RAPR_END, 9, SINK_NATIVE},
+        {{C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
          {{1, {0}, {0}, {1, 2, 3}},
           {4, {0, 1, 2, 3}, {0, 1, 2, 3}, {4, 5, 6}},
           {7, {0, 1, 2, 3, 4, 5, 6}, {0, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {0, 1, 2, 3, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {10, {0, 1, 2, 3, 7, 8, 9, 10, 11, 12}, {0, 1, 2, 3, 1, 2, 3, 4, 5, 6}, {7, 8, 9}}}},
-        {{C, 4, 6, RAPR_CONTEXT, 9, SINK_NATIVE},
+        {{C, 4, 6, RAPR_CONTEXT, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
          {{1, {0}, {0}, {1, 2, 3}},
           {4, {0, 1, 2, 3}, {0, 1, 2, 3}, {4, 5, 6}},
           {7, {0, 1, 2, 3, 4, 5, 6}, {0, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {10, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {10, 11, 12}},
           {10, {0, 1, 2, 3, 7, 8, 9, 10, 11, 12}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {10, 11, 12}}}},
-        {{C, 0, 6, RAPR_START, 9, SINK_NATIVE},
+        {{C, 0, 6, RAPR_START, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
          {{1, {0}, {0}, {1, 2, 3}},
           {4, {0, 1, 2, 3}, {0, 1, 2, 3}, {4, 5, 6}},
           {6, {1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6}, {7, 8, 9}},
           {6, {4, 5, 6, 7, 8, 9}, {3, 4, 5, 6, 7, 8}, {9, 10, 11}},
           {6, {7, 8, 9, 10, 11, 12}, {3, 4, 5, 6, 7, 8}, {9, 10, 11}}}},
+        /* a first chunk of one frame, which is in the sink with the reference */
+        {{C, 2, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 1},
+         {{1, {0}, {0}, {1}},
+          {2, {0, 1}, {0, 1}, {2, 3, 4}},
+          {5, {0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}, {5, 6, 7}},
+          {8, {0, 1, 2, 3, 4, 5, 6, 7}, {0, 1, 1, 2, 3, 4, 5, 6}, {7, 8, 9}},
+          {8, {0, 1, 5, 6, 7, 8, 9, 10}, {0, 1, 1, 2, 3, 4, 5, 6}, {7, 8, 9}}}},
     };
     cache_equals_hand_made(cases, sizeof cases / sizeof *cases);
 }

@@ -5,14 +5,14 @@
 
 static void cache_equals_bidirectional_prefix(void **state) {
     (void)state;
-    cache_equals_prefix();
+    cache_equals_prefix(0);
 }
 
 /* Frames are evicted from chunk 5 or 6 on, and from there on the new frame stands at the same position. */
 static void cache_equals_hand_made_history(void **state) {
     (void)state;
     static const struct hand_case cases[] = {
-        {{C, 2, 3, RAPR_END, 5, SINK_NATIVE},
+        {{C, 2, 3, RAPR_END, 5, SINK_NATIVE, AUDIO_MARGIN, 0},
          {{1, {0}, {0}, {1}},
           {2, {0, 1}, {0, 1}, {2}},
           {3, {0, 1, 2}, {0, 1, 2}, {3}},
@@ -22,7 +22,8 @@ static void cache_equals_hand_made_history(void **state) {
           {5, {0, 1, 4, 5, 6}, {0, 1, 2, 3, 4}, {5}},
           {5, {0, 1, 5, 6, 7}, {0, 1, 2, 3, 4}, {5}},
           {5, {0, 1, 6, 7, 8}, {0, 1, 2, 3, 4}, {5}}}},
-        {{C, 1, 3, RAPR_CONTEXT, 4, SINK_NATIVE}, /* the frame before the new one stands at 4 at most */
+        {{C, 1, 3, RAPR_CONTEXT, 4, SINK_NATIVE, AUDIO_MARGIN,
+          0}, /* the frame before the new one stands at 4 at most */
          {{1, {0}, {0}, {1}},
           {2, {0, 1}, {0, 1}, {2}},
           {3, {0, 1, 2}, {0, 1, 2}, {3}},
@@ -32,7 +33,7 @@ static void cache_equals_hand_made_history(void **state) {
           {4, {0, 4, 5, 6}, {0, 2, 3, 4}, {5}},
           {4, {0, 5, 6, 7}, {0, 2, 3, 4}, {5}},
           {4, {0, 6, 7, 8}, {0, 2, 3, 4}, {5}}}},
-        {{C, 0, 3, RAPR_END, 4, SINK_NATIVE}, /* without a sink the reference goes too */
+        {{C, 0, 3, RAPR_END, 4, SINK_NATIVE, AUDIO_MARGIN, 0}, /* without a sink the reference goes too */
          {{1, {0}, {0}, {1}},
           {2, {0, 1}, {0, 1}, {2}},
           {3, {0, 1, 2}, {0, 1, 2}, {3}},

@@ -94,7 +94,7 @@ static void rollout_gradient_of_an_earlier_step(void **state) {
     (void)state;
     struct rollout_config config = standard;
     config.clean_pass = 1;
-    config.causal = (struct causal_config){C, 1, 5, RAPR_START, 7, SINK_NATIVE};
+    config.causal = (struct causal_config){C, 1, 5, RAPR_START, 7, SINK_NATIVE, AUDIO_MARGIN, 0};
     rollout_gradient(&config, 1, DIT_SAVE_BLOCKS);
 }
 
@@ -188,7 +188,7 @@ static void block_causal_gradient_is_exact(void **state) {
 }
 static void block_causal_gradient_without_a_sink(void **state) {
     (void)state;
-    struct causal_config causal = {C, 0, 5, RAPR_CONTEXT, 6, SINK_NATIVE};
+    struct causal_config causal = {C, 0, 5, RAPR_CONTEXT, 6, SINK_NATIVE, AUDIO_MARGIN, 0};
     block_causal_gradient(&causal, DIT_SAVE_BLOCKS);
 }
 

@@ -134,9 +134,9 @@ static int start(void **state) {
     CHECK(dit_create(&net, &config, 0));
     small_open(&small, &net.table, 0.3);
     arena_begin(&memory, "condition");
-    condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
+    condition_batch_layout(&condition, &config, NULL, BATCH, FRAMES, &memory);
     CHECK(arena_commit(&memory));
-    condition_batch_layout(&condition, &config, BATCH, FRAMES, &memory);
+    condition_batch_layout(&condition, &config, NULL, BATCH, FRAMES, &memory);
     for (int i = 0; i < BATCH * TEXT; i++) text[i] = (float)cos(i);
     upload(text, NULL);
     return device_sync();

@@ -26,7 +26,7 @@ static void layout(struct world *w, const struct score_config *config) {
     CHECK(score_layout(&w->score, &w->net, config, &split, F, &w->arena));
     if (w->acts) dit_acts_free(w->acts);
     CHECK(dit_acts_layout(&w->acts, &w->net, B, F, DIT_SAVE_ALL, &w->arena));
-    condition_batch_layout(&w->condition, &w->net.config, B, F, &w->arena);
+    condition_batch_layout(&w->condition, &w->net.config, NULL, B, F, &w->arena);
 }
 
 static void open_world(struct world *w, const char *loss, double guidance, double alpha, int guide_text) {

@@ -10,7 +10,7 @@
 enum { B = 2, C = 3, F = 7, LONGEST = 22, ROOM = (LONGEST - F) / C, CHUNKS = (F - 1) / C, STEPS = 2 };
 
 static const struct rollout_config config = {
-    .causal = {C, 4, 3, RAPR_END, 6, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.6}};
+    .causal = {C, 4, 3, RAPR_END, 6, SINK_NATIVE, AUDIO_MARGIN, 0}, .steps = STEPS, .sigma = {1, 0.6}};
 
 static struct dit net;
 static struct small_net small;
@@ -26,7 +26,7 @@ static void layout(void) {
     CHECK(self_forcing_acts_layout(&s, DIT_SAVE_ALL, &memory));
     CHECK(rollout_layout(&hand, &net, &config, B, LONGEST, &memory));
     CHECK(dit_acts_layout(&acts, &net, B, C, DIT_SAVE_ALL, &memory));
-    condition_batch_layout(&condition, &net.config, B, F, &memory);
+    condition_batch_layout(&condition, &net.config, &config.causal, B, F, &memory);
 }
 
 static int start(void **state) {

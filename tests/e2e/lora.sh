@@ -6,16 +6,17 @@
 # adapters of what was trained whole are refused in one line.
 # Usage: BIN=bin BUILD=build/cpu-float [PYTHON_ORACLE=python3] sh tests/e2e/lora.sh
 . tests/e2e/checks
-settings="data=$work/data.h5 threads=2 causal.sink=1"
+settings="data=$work/data.h5 threads=2" # with the reference and a whole chunk in the sink, and two chunks behind it
 spoil="distill.history_spoil.probability=0.5 refine.history_spoil.probability=0.5"
 adapters="lora.rank=4 lora.alpha=8 lora.whole=time_projection $spoil"
+sed 's/^frames: 7/frames: 10/' configs/tiny.yaml >"$work/config.yaml"
 run() { # run STAGE RUN [key=value ...]
     stage=$1 name=$2
     shift 2
-    "$BIN/$stage" configs/tiny.yaml $settings run="$work/$name" "$@" >>"$log" 2>&1
+    "$BIN/$stage" "$work/config.yaml" $settings run="$work/$name" "$@" >>"$log" 2>&1
 }
 
-"$BUILD/tests/programs/tiny_dataset" configs/tiny.yaml "$work/data.h5" 16 24 4 || exit 1
+"$BUILD/tests/programs/tiny_dataset" "$work/config.yaml" "$work/data.h5" 16 24 4 || exit 1
 run teacher run
 verdict $? "teacher"
 
@@ -43,18 +44,18 @@ done
 verdict $? "distill was not killed"
 run distill run $adapters
 verdict $? "distill resumed"
-"$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=distill out="$work/resumed" \
+"$BIN/export" "$work/config.yaml" $settings run="$work/run" stage=distill out="$work/resumed" \
     lora_out="$work/resumed.lora" >>"$log" 2>&1
 verdict $? "export of the resumed run"
 rm -rf "$work/run/distill" && mv "$work/whole" "$work/run/distill"
 for naming in original diffusers; do
-    "$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=distill naming=$naming out="$work/$naming" \
+    "$BIN/export" "$work/config.yaml" $settings run="$work/run" stage=distill naming=$naming out="$work/$naming" \
         lora_out="$work/$naming.lora" >>"$log" 2>&1
     verdict $? "export, $naming names"
 done
 cmp "$work/resumed.lora" "$work/diffusers.lora"
 verdict $? "the resumed run's adapters differ"
-"$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=ode_init out="$work/base" \
+"$BIN/export" "$work/config.yaml" $settings run="$work/run" stage=ode_init out="$work/base" \
     >>"$log" 2>&1
 verdict $? "export of the base"
 
@@ -74,7 +75,7 @@ verdict $? "refine's student is not over what distill's was"
 again() { # again PATTERN key=value ...: distill goes on so
     pattern=$1
     shift
-    refused 2 "$pattern" "$BIN/distill" configs/tiny.yaml $settings run="$work/run" distill.steps=9 "$@"
+    refused 2 "$pattern" "$BIN/distill" "$work/config.yaml" $settings run="$work/run" distill.steps=9 "$@"
 }
 again 'student: lora.rank is 3, this run.s adapters have 4' $adapters lora.rank=3
 again 'student: lora.alpha is 3, this run.s adapters have 8' $adapters lora.alpha=3
@@ -91,12 +92,12 @@ again 'critic: its adapters are over .*run/teacher.* frozen weights are .*other/
     distill.teacher="$work/other/teacher"
 cp "$work/other/ode_init/checkpoints/"step_*12.h5 "$work/stranger.h5"
 cp "$work/other/ode_init/checkpoints/"step_*12.h5.sum "$work/stranger.h5.sum"
-refused 2 'no adapters' "$BIN/export" configs/tiny.yaml $settings run="$work/run" stage=teacher out="$work/x" \
+refused 2 'no adapters' "$BIN/export" "$work/config.yaml" $settings run="$work/run" stage=teacher out="$work/x" \
     lora_out="$work/x.lora"
-refused 2 'lora.targets' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.rank=4 \
+refused 2 'lora.targets' "$BIN/distill" "$work/config.yaml" $settings run="$work/new" --plan lora.rank=4 \
     lora.targets=no_such
-refused 2 'lora.networks' "$BIN/distill" configs/tiny.yaml $settings run="$work/new" --plan lora.networks=judge
-refused 2 'teacher.init' "$BIN/teacher" configs/tiny.yaml $settings run="$work/new" lora.rank=4 lora.networks=teacher
+refused 2 'lora.networks' "$BIN/distill" "$work/config.yaml" $settings run="$work/new" --plan lora.networks=judge
+refused 2 'teacher.init' "$BIN/teacher" "$work/config.yaml" $settings run="$work/new" lora.rank=4 lora.networks=teacher
 
 if [ -n "$PYTHON_ORACLE" ]; then
     "$PYTHON_ORACLE" tests/golden/lora_loads.py "$work" >>"$log" 2>&1
@@ -107,7 +108,7 @@ fi
 ranks() { # ranks N STAGE RUN [key=value ...]
     count=$1 stage=$2 name=$3
     shift 3
-    sh scripts/launch.sh -n "$count" "$BIN/$stage" configs/tiny.yaml $settings threads=1 run="$work/$name" \
+    sh scripts/launch.sh -n "$count" "$BIN/$stage" "$work/config.yaml" $settings threads=1 run="$work/$name" \
         "$@" >>"$log" 2>&1
 }
 mkdir "$work/dmd"
@@ -121,8 +122,8 @@ strings "$(newest moved/distill)" | grep -q "^\.\./\.\./ode_init/checkpoints"
 verdict $? "the place of the base is not relative"
 
 mv "$work/run/ode_init" "$work/elsewhere"
-refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" configs/tiny.yaml $settings run="$work/run" $adapters \
-    distill.steps=9
+refused 3 'ode_init/checkpoints.*, which is gone' "$BIN/distill" "$work/config.yaml" $settings run="$work/run" \
+    $adapters distill.steps=9
 run distill run $adapters distill.steps=9 distill.student="$work/elsewhere"
 verdict $? "the config says where the base is now"
 strings "$(newest run/distill)" | grep -q "^$work/elsewhere/checkpoints"
@@ -133,7 +134,7 @@ mkdir -p "$work/run/ode_init/checkpoints"
 base=$(cd "$work/elsewhere/checkpoints" && ls step_*.h5 | tail -n 1)
 mv "$work/stranger.h5" "$work/elsewhere/checkpoints/$base"
 mv "$work/stranger.h5.sum" "$work/elsewhere/checkpoints/$base.sum"
-refused 3 "$base.* not the weights that the adapters were trained over" "$BIN/distill" configs/tiny.yaml $settings \
+refused 3 "$base.* not the weights that the adapters were trained over" "$BIN/distill" "$work/config.yaml" $settings \
     run="$work/run" $adapters distill.steps=12
 
 finish

@@ -76,5 +76,11 @@ for step in 2 4 6; do # levels of the exports of steps 2, 4 and 6, with the run 
     verdict $? "refine: states differ when it goes on from step $step"
 done
 check "a stream of one pass" streams at6
+# A state that was chosen as the best is exported with the passes by which it was measured, which are the last ones.
+ln -sfn step_00000002.h5 "$work/run/refine/checkpoints/best.h5" && cp "$work/whole2/checkpoints/"step_00000002.* \
+    "$work/run/refine/checkpoints/"
+check "export of the best state" stage export run $fewer stage=refine states=best out="$work/best"
+[ "$(levels best)" = '[1]' ] && says 'refine, step 2:'
+verdict $? "the export of the best state has $(levels best), not [1]"
 refused 2 'refine.passes' "$BIN/refine" $all run="$work/run" refine.passes=4
 finish

@@ -167,9 +167,9 @@ static void make_inputs(void) {
     memcpy(start, noise, sizeof start);
     for (int b = 0; b < BATCH; b++) memcpy(start + b * FRAMES * FRAME, reference + b * FRAME, FRAME * sizeof *start);
     arena_begin(&memory, "condition");
-    condition_batch_layout(&condition, &golden_config, BATCH, FRAMES, &memory);
+    condition_batch_layout(&condition, &golden_config, NULL, BATCH, FRAMES, &memory);
     assert_int_equal(arena_commit(&memory), OK);
-    condition_batch_layout(&condition, &golden_config, BATCH, FRAMES, &memory);
+    condition_batch_layout(&condition, &golden_config, NULL, BATCH, FRAMES, &memory);
     float none[BATCH * (1 + 4 * (FRAMES - 1))] = {0};
     const struct condition_host host = {.features = {none, none}, .mask = {none, none}, .text = text};
     condition_batch_upload(&condition, &host);

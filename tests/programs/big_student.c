@@ -61,16 +61,17 @@ static int open_codec(struct codec *codec) {
 }
 
 static int write_student(const char *folder, struct dit *net, enum quantised_type type, struct codec *codec) {
-    struct student_description d = {
-        .dit = net->config,
-        .rollout = {.causal = {3, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = 3, .sigma = {1, 0.909090909, 0.714285714}},
-        .codec = "pca",
-        .pixel_height = SIDE,
-        .pixel_width = SIDE,
-        .audio_encoder = "logmel",
-        .audio_recipe = "logmel version=1",
-        .stage = "distill",
-        .idle = -1};
+    struct student_description d = {.dit = net->config,
+                                    .rollout = {.causal = {3, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                .steps = 3,
+                                                .sigma = {1, 0.909090909, 0.714285714}},
+                                    .codec = "pca",
+                                    .pixel_height = SIDE,
+                                    .pixel_width = SIDE,
+                                    .audio_encoder = "logmel",
+                                    .audio_recipe = "logmel version=1",
+                                    .stage = "distill",
+                                    .idle = -1};
     d.dit.weights = type;
     const struct weights_source source = {give, NULL};
     const struct weights_format format = {

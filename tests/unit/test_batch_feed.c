@@ -32,9 +32,9 @@ static void open_world(struct world *w) {
     size_t sound = B * T * 6, values = sizeof(float) * (B * F * 4 * 24 * 32 + 2 * sound + 2 * B * T + B * TEXT * 8);
     memset(w, 0, sizeof *w);
     arena_begin(&w->arena, "feed");
-    batch_feed_layout(&w->feed, &config, B, F, &w->arena);
+    batch_feed_layout(&w->feed, &config, NULL, B, F, &w->arena);
     CHECK(arena_commit(&w->arena));
-    batch_feed_layout(&w->feed, &config, B, F, &w->arena);
+    batch_feed_layout(&w->feed, &config, NULL, B, F, &w->arena);
     w->windows_size = (size_t)B * F * AUDIO_WINDOW * 6;
     w->host = malloc(values);
     w->sums = device_alloc(STEPS * w->feed.batch[0].values * sizeof(real));

@@ -290,10 +290,22 @@ static void tokens(void **state) {
     unpatchify(back, REALS(0, 100, 1, 101, 10, 110, 11, 111, 2, 102, 3, 103, 12, 112, 13, 113), 1, 1, 2, 2, 4, 16);
     EXPECT_REALS(back, 0, 1, 2, 3, 10, 11, 12, 13, 100, 101, 102, 103, 110, 111, 112, 113);
     real *features = REALS(1, 2, 3, 4, 5, 6, 7, 8); /* video frame t has the value t + 1 */
-    audio_windows(y, features, NULL, 1, 8, 1, 0, 3, 0);
+    const struct audio_reach all = {0}, none = {1, 1, 0}, pairs = {1, 2, 1};
+    audio_windows(y, features, NULL, 1, 8, 1, 0, 3, 0, all);
     EXPECT_ELEMS(y, 1, 1, 1, 2, 3, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7, 8, 8, 8, 8);
-    audio_windows(y, features, REALS(1, 0, 1, 0, 1, 0, 1, 0), 1, 8, 1, 3, 1, 7); /* rows are video frames 7 .. 14 */
+    audio_windows(y, features, REALS(1, 0, 1, 0, 1, 0, 1, 0), 1, 8, 1, 3, 1, 7,
+                  all); /* rows are video frames 7 .. 14 */
     EXPECT_ELEMS(y, 1, 0, 3, 0, 5, 0, 7, 0);
+    /* frame by frame, and nothing beyond a frame's last picture: 4 of latent frames 0 and 1, 8 of latent frame 2 */
+    audio_windows(y, features, NULL, 1, 8, 1, 0, 2, 0, none);
+    EXPECT_ELEMS(y, 1, 1, 1, 2, 3, 0, 0, 0, 1, 1, 2, 3, 4, 5, 5, 5);
+    audio_windows(y, features, REALS(1, 1, 1, 1, 1, 0, 1, 1), 1, 8, 1, 2, 1, 3, none); /* rows from picture 3 on */
+    EXPECT_ELEMS(y, 1, 2, 3, 4, 5, 0, 0, 0);
+    /* latent frames 2 and 3 are a chunk, which ends with picture 12; one picture more may be heard */
+    audio_windows(y, features, NULL, 1, 8, 1, 2, 2, 7, pairs);
+    EXPECT_ELEMS(y, 1, 1, 1, 1, 1, 2, 3, 4, 1, 2, 3, 4, 5, 6, 7, 7);
+    audio_windows(y, features, NULL, 1, 8, 1, 3, 1, 7, (struct audio_reach){1, 2, 0});
+    EXPECT_ELEMS(y, 1, 2, 3, 4, 5, 6, 6, 6);
 }
 
 /* Two pictures of two planes each of 1 x 2 places; the weight of a pair is that of its first place. */

@@ -28,14 +28,15 @@ static void unpatches(struct trial *t, const long *s) {
     ref_unpatchify_backward(val(dx), val(dy), s[0], s[1], s[2], s[3], s[4], stride);
 }
 
-/* B, T, D, F, first, feature_start. Variant 1: no mask. */
+/* B, T, D, F, first, feature_start, chunk, look-ahead; the first chunk has one frame. Variant 1: no mask. */
 static void windows(struct trial *t, const long *s) {
     struct buffer *x = make(t, REAL, INPUT, s[0] * s[1] * s[2]), *mask = make_unless(t, 0, REAL, INPUT, s[0] * s[1]);
     struct buffer *y = make(t, ELEM, OUTPUT, s[0] * s[3] * 8 * s[2]);
     for (long i = 0; mask && i < mask->n; i++) put(mask, i, mask->value[i] > 0);
     load(t);
-    audio_windows(dev(y), dev(x), dev(mask), s[0], s[1], s[2], s[4], s[3], s[5]);
-    ref_audio_windows(val(y), val(x), val(mask), s[0], s[1], s[2], s[4], s[3], s[5]);
+    const struct audio_reach reach = {1, (int)s[6], (int)s[7]};
+    audio_windows(dev(y), dev(x), dev(mask), s[0], s[1], s[2], s[4], s[3], s[5], reach);
+    ref_audio_windows(val(y), val(x), val(mask), s[0], s[1], s[2], s[4], s[3], s[5], reach);
 }
 
 /* ---- losses: groups (or samples), elements of each ---- */
@@ -256,8 +257,9 @@ static void normals(struct trial *t, const long *s) {
 static const long latents[][CASE_SIZES] = {
     {1, 1, 1, 2, 2, 0}, {2, 3, 3, 4, 6, 5}, {1, 2, 16, 8, 8, 0}, {3, 1, 5, 2, 10, 7}, {0}};
 static const long groups[][CASE_SIZES] = {{1, 1}, {3, 31}, {2, 33}, {5, 1000}, {0}};
-static const long clips[][CASE_SIZES] = {{1, 1, 1, 1, 0, 0},   {2, 17, 3, 5, 0, 0},  {3, 40, 33, 3, 4, 0},
-                                         {1, 12, 8, 3, 7, 23}, {2, 9, 5, 2, 20, 60}, {0}};
+static const long clips[][CASE_SIZES] = {
+    {1, 1, 1, 1, 0, 0},   {2, 17, 3, 5, 0, 0},       {3, 40, 33, 3, 4, 0},      {1, 12, 8, 3, 7, 23},
+    {2, 9, 5, 2, 20, 60}, {2, 17, 8, 5, 0, 0, 1, 0}, {2, 29, 3, 7, 1, 0, 3, 1}, {0}};
 
 static const struct kernel_case losses[] = {
     {"patchify", patches, 1, latents},

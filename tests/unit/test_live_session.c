@@ -48,7 +48,7 @@ static int open_server(void **state) {
     server.student.pixel_height = server.student.pixel_width = SIDE;
     server.picture = 3 * SIDE * SIDE;
     server.reference = picture;
-    server.chunk = CHUNK;
+    server.chunk = server.first_chunk = CHUNK;
     server.ahead = AHEAD;
     server.capacity = 1;
     server.passes_most = 9;

@@ -152,7 +152,7 @@ static void recorded_equals_direct(const struct rollout_config *config, enum kv_
 static void recorded_streams(void **state) {
     (void)state;
     const struct rollout_config standard = {
-        .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.6}};
+        .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0}, .steps = STEPS, .sigma = {1, 0.6}};
     struct rollout_config absolute = standard; /* positions without end: they are not part of a pass */
     absolute.causal.rapr = RAPR_OFF;
     absolute.clean_pass = 1;
@@ -165,10 +165,10 @@ static void recorded_streams(void **state) {
 /* After two clips of rollout_chunk_kinds chunks nothing of a third is done for the first or second time. */
 static void a_rehearsal_leaves_nothing_to_record(void **state) {
     (void)state;
-    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE},
-                                                 {C, 1, 6, RAPR_END, 9, SINK_NATIVE},
-                                                 {C, 0, 5, RAPR_CONTEXT, 9, SINK_NATIVE},
-                                                 {C, 4, 4, RAPR_START, 9, SINK_NATIVE}};
+    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 1, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 0, 5, RAPR_CONTEXT, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 4, 4, RAPR_START, 9, SINK_NATIVE, AUDIO_MARGIN, 0}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         const struct rollout_config config = {.causal = kinds[k], .steps = STEPS, .sigma = {1, 0.6}};
         struct small_rollout w;

@@ -8,13 +8,13 @@
 enum { LAYERS = 2, C = 3, STEPS = 3 };
 
 static const struct rollout_config standard = {
-    .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
+    .causal = {C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0}, .steps = STEPS, .sigma = {1, 0.857, 0.6}};
 
 static void roll(struct small_rollout *w, int exit, long sample0) {
     struct rollout_noise noise = {.seed = 5, .step = 70000, .purpose = RANDOM_TEST, .sample0 = sample0};
     CHECK(rollout_begin(&w->rollout, &w->small.params, w->reference, w->frame, &w->condition));
     for (int i = 1; i <= w->chunks; i++) {
-        long at = (1 + (i - 1) * w->config.causal.chunk) * w->frame;
+        long at = causal_first(&w->config.causal, i) * w->frame;
         CHECK(rollout_chunk(&w->rollout, &w->small.params, &w->condition, &noise, exit, w->out + at, w->clip,
                             w->exit_input + at, w->clip));
     }
@@ -57,13 +57,25 @@ static void rerun_equals_first_run_saving_blocks(void **state) {
 static void stream_equals_training(void **state) {
     (void)state;
     enum { CHUNKS = 12 };
-    static const struct causal_config kinds[] = {
-        {C, 4, 6, RAPR_END, 9, SINK_NATIVE},     {C, 1, 6, RAPR_END, 9, SINK_NATIVE},
-        {C, 0, 6, RAPR_END, 9, SINK_NATIVE},     {C, 4, 6, RAPR_START, 9, SINK_NATIVE},
-        {C, 4, 5, RAPR_CONTEXT, 9, SINK_NATIVE}, {C, 4, 6, RAPR_OFF, 0, SINK_NATIVE},
-        {C, 4, 6, RAPR_END, 9, SINK_SHIFTED},    {1, 2, 6, RAPR_END, 9, SINK_NATIVE},
-        {1, 0, 3, RAPR_START, 4, SINK_NATIVE},   {1, 1, 3, RAPR_CONTEXT, 4, SINK_NATIVE},
-        {1, 2, 3, RAPR_OFF, 0, SINK_NATIVE}}; /* the last ones: frame by frame */
+    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 1, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 0, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 4, 6, RAPR_START, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 4, 5, RAPR_CONTEXT, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 4, 6, RAPR_OFF, 0, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 4, 6, RAPR_END, 9, SINK_SHIFTED, AUDIO_MARGIN, 0},
+                                                 {1, 2, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {1, 0, 3, RAPR_START, 4, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {1, 1, 3, RAPR_CONTEXT, 4, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {1, 2, 3, RAPR_OFF, 0, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 /* the last ones: a short first chunk */
+                                                 {C, 2, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 1},
+                                                 {C, 1, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 1},
+                                                 {C, 0, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 1},
+                                                 {C, 5, 4, RAPR_START, 9, SINK_NATIVE, AUDIO_MARGIN, 1},
+                                                 {C, 3, 5, RAPR_CONTEXT, 9, SINK_SHIFTED, AUDIO_MARGIN, 2},
+                                                 {C, 1, 7, RAPR_OFF, 0, SINK_NATIVE, AUDIO_MARGIN, 2},
+                                                 {C, 0, 4, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 2}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rollout_config config = standard;
         config.causal = kinds[k];

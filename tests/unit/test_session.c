@@ -1,7 +1,7 @@
 /* test_session.c: what a live session makes of sound that comes in pieces equals, to the bit, the rollout of training
    over the same clip: features, masks, audio windows (latent frame 0, both ends), history and noise. Also: a dialogue
    without masks, a decoder that sees the reference's picture, the ablations that a session offers, and the decoder in a
-   thread and stream of its own beside the network. */
+   thread and stream of its own beside the network; students of other chunks, and how far they hear. */
 #include "tests/small_net.h"
 
 #include <pthread.h>
@@ -27,9 +27,11 @@ struct world {
     struct small_net small;
     struct codec codec;
     struct student_description description;
+    int latents; /* latent frames of the clip in use, at most F */
     float pcm[2][SAMPLES], mask[2][T], text[15], picture[PICTURE];
     unsigned char frames[T][PICTURE], expected[T][PICTURE]; /* [H, W, 3] */
     float taken[T][PICTURE], pixels[T][PICTURE]; /* the same as planes in [-1, 1]; taken: of every second chunk */
+    unsigned char rounded[T];                    /* 1: the frame was taken as bytes */
 };
 static struct world w;
 
@@ -49,8 +51,26 @@ static void open_codec(void) {
     CHECK(codec_open(&w.codec, "pca", HEIGHT, WIDTH, tensors, 3));
 }
 
+static long clip_frames(void) { return video_frames(w.latents); }
+static long clip_samples(void) { return clip_frames() * AUDIO_SAMPLES_PER_FRAME; }
+
+/* Writes the student as its description says now. */
+static void write_folder(void) {
+    real *master = small_host(w.small.master, (long)w.small.total);
+    float *values = malloc(w.small.total * sizeof *values);
+    for (size_t i = 0; i < w.small.total; i++) values[i] = (float)master[i];
+    struct weights_host host = {.table = &w.net.table, .values = values};
+    struct weights_source source = weights_from_host(&host);
+    const struct weights_format format = {.naming = NAMING_DIFFUSERS, .type = ST_F32};
+    const struct prompt_rows prompts[2] = {{"a person talks", w.description.dit.text_len, w.text}, {"", 0, NULL}};
+    CHECK(student_write(folder, &w.description, &w.net.table, &source, &format, &w.codec, prompts));
+    free(values);
+    free(master);
+}
+
 static int write_student(void **state) {
     (void)state;
+    w.latents = F;
     if (folder_make(folder, "test_session") || device_init(2)) return 1;
     open_codec();
     struct dit_config dit = small_config(2);
@@ -59,30 +79,23 @@ static int write_student(void **state) {
     dit.width = WIDTH / PATCH;
     CHECK(dit_create(&w.net, &dit, 0));
     small_open(&w.small, &w.net.table, 0.15);
-    w.description = (struct student_description){
-        .dit = dit,
-        .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE}, .steps = 3, .sigma = {1, 0.857, 0.6}},
-        .codec = "pca",
-        .pixel_height = HEIGHT,
-        .pixel_width = WIDTH,
-        .audio_encoder = "logmel",
-        .stage = "distill"};
+    w.description =
+        (struct student_description){.dit = dit,
+                                     .rollout = {.causal = {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 .steps = 3,
+                                                 .sigma = {1, 0.857, 0.6}},
+                                     .codec = "pca",
+                                     .pixel_height = HEIGHT,
+                                     .pixel_width = WIDTH,
+                                     .audio_encoder = "logmel",
+                                     .stage = "distill"};
     for (int k = 0; k < 2; k++) {
         for (long i = 0; i < SAMPLES; i++) w.pcm[k][i] = (float)(0.3 * noise(1 + k, i) * noise(3 + k, i / 2000));
         for (int t = 0; t < T; t++) w.mask[k][t] = noise(5 + k, t / 4) > -0.3;
     }
     for (int i = 0; i < PICTURE; i++) w.picture[i] = (float)noise(7, i);
     for (int i = 0; i < dit.text_len * dit.text_dim; i++) w.text[i] = (float)noise(8, i);
-    real *master = small_host(w.small.master, (long)w.small.total);
-    float *values = malloc(w.small.total * sizeof *values);
-    for (size_t i = 0; i < w.small.total; i++) values[i] = (float)master[i];
-    struct weights_host host = {.table = &w.net.table, .values = values};
-    struct weights_source source = weights_from_host(&host);
-    const struct weights_format format = {.naming = NAMING_DIFFUSERS, .type = ST_F32};
-    const struct prompt_rows prompts[2] = {{"a person talks", dit.text_len, w.text}, {"", 0, NULL}};
-    CHECK(student_write(folder, &w.description, &w.net.table, &source, &format, &w.codec, prompts));
-    free(values);
-    free(master);
+    write_folder();
     return 0;
 }
 
@@ -103,31 +116,35 @@ static struct session *open_with_decoder(int sink, int rapr, const char *decoder
 
 static struct session *open_session(int sink, int rapr) { return open_with_decoder(sink, rapr, NULL); }
 
-/* Every second chunk as pixels that are not rounded yet. */
-static void take(struct session *s, long out) {
-    if (out / (4 * C) % 2 == 0) {
+/* Takes the chunk of these many frames; every second chunk as pixels that are not rounded yet. */
+static void take(struct session *s, long out, int frames, int bytes) {
+    for (long t = out; t < out + frames; t++) w.rounded[t] = (unsigned char)bytes;
+    if (bytes) {
         CHECK(session_take(s, w.frames[out], NULL));
         return;
     }
     CHECK(session_take_pixels(s, w.taken[out], NULL));
-    for (long t = out; t < out + 4 * C; t++) rgb_from_planar(w.frames[t], w.taken[t], PICTURE / 3);
+    for (long t = out; t < out + frames; t++) rgb_from_planar(w.frames[t], w.taken[t], PICTURE / 3);
 }
 
 /* The clip through a session, `piece` samples at a time, into w.frames. */
 static void stream(struct session *s, long piece, const float *talk, const float *listen) {
     long out = 1;
+    int chunks = 0;
     CHECK(session_begin(s, w.picture, w.frames[0]));
-    for (long at = 0; at < SAMPLES;) {
-        long n = SAMPLES - at < piece ? SAMPLES - at : piece, frame = at / AUDIO_SAMPLES_PER_FRAME;
+    for (long at = 0, samples = clip_samples(); at < samples;) {
+        long n = samples - at < piece ? samples - at : piece, frame = at / AUDIO_SAMPLES_PER_FRAME;
         at += session_push(s, w.pcm[0] + at, w.pcm[1] + at, n, talk ? talk + frame : NULL,
                            listen ? listen + frame : NULL);
-        if (at == SAMPLES) session_end(s);
-        for (; session_ready(s); out += 4 * C) {
-            assert_true(out + 4 * C <= T);
-            take(s, out);
+        if (at == samples) session_end(s);
+        while (session_ready(s)) {
+            int frames = session_next_frames(s);
+            assert_true(out + frames <= clip_frames());
+            take(s, out, frames, chunks++ % 2);
+            out += frames;
         }
     }
-    assert_int_equal(out, T);
+    assert_int_equal(out, clip_frames());
 }
 
 /* All the sound that goes in before a chunk is due, and the chunk; 0: the clip is over. */
@@ -156,7 +173,7 @@ static int show(void *user, const struct pipeline_chunk *chunk) {
     shown->in_thread = !pthread_equal(pthread_self(), shown->opener);
     if (shown->fail_from && shown->out > 4 * C * (shown->fail_from - 1))
         return error_set(ERR_INPUT, "chunk %d is refused", shown->fail_from);
-    if (shown->out + 4 * C > T || chunk->network <= 0 || chunk->decoder < 0)
+    if (chunk->count != 4 * C || shown->out + 4 * C > T || chunk->network <= 0 || chunk->decoder < 0)
         return error_set(ERR_DEVICE, "a bad chunk");
     memcpy(w.frames[shown->out], chunk->frames, 4 * C * sizeof w.frames[0]);
     shown->out += 4 * C;
@@ -196,17 +213,18 @@ static void track_features(int track, float *features) {
     struct audio_encoder encoder;
     int dim = w.description.dit.audio_dim;
     CHECK(audio_encoder_open(&encoder, "logmel", dim));
-    int done = audio_encoder_push(&encoder, w.pcm[track], SAMPLES, features, T);
-    done += audio_encoder_flush(&encoder, features + done * dim, T - done);
-    assert_int_equal(done, T);
+    int frames = (int)clip_frames();
+    int done = audio_encoder_push(&encoder, w.pcm[track], (int)clip_samples(), features, frames);
+    done += audio_encoder_flush(&encoder, features + done * dim, frames - done);
+    assert_int_equal(done, frames);
     audio_encoder_close(&encoder);
 }
 
 static void layout(struct self_forcing *r, struct condition_batch *c, real **reference, struct arena *arena) {
     struct batch_split split;
     CHECK(batch_split_of(&split, 1, 1, 0, 1));
-    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &split, F, 0, arena));
-    condition_batch_layout(c, &w.description.dit, 1, F, arena);
+    CHECK(self_forcing_layout(r, &w.net, &w.description.rollout, &split, w.latents, 0, arena));
+    condition_batch_layout(c, &w.description.dit, &w.description.rollout.causal, 1, w.latents, arena);
     *reference = ARENA_TAKE(arena, "reference", real, r->size);
 }
 
@@ -233,9 +251,11 @@ static void roll_out(const float *talk, const float *listen) {
     CHECK(self_forcing_rollout(&r, &w.small.params, &part, reference, r.size, &c, &random, 2, 0));
     codec_decode_begin(&w.codec, w.picture);
     int made = codec_decode(&w.codec, r.x, 1, w.pixels[0]);
-    for (int f = 1; f < F; f += C) made += codec_decode(&w.codec, r.x + f * r.size, C, w.pixels[made]);
-    assert_int_equal(made, T);
-    for (int t = 0; t < T; t++) rgb_from_planar(w.expected[t], w.pixels[t], PICTURE / 3);
+    for (int i = 1; i <= r.chunks; i++)
+        made += codec_decode(&w.codec, r.x + causal_first(&w.description.rollout.causal, i) * r.size,
+                             causal_own(&w.description.rollout.causal, i), w.pixels[made]);
+    assert_int_equal(made, clip_frames());
+    for (int t = 0; t < made; t++) rgb_from_planar(w.expected[t], w.pixels[t], PICTURE / 3);
     free(latents);
     self_forcing_free(&r);
     arena_free(&arena);
@@ -243,16 +263,17 @@ static void roll_out(const float *talk, const float *listen) {
 }
 
 static void expect_same_frames(void) {
-    for (int t = 0; t < T; t++)
+    for (int t = 0; t < clip_frames(); t++)
         if (memcmp(w.frames[t], w.expected[t], sizeof w.frames[t])) fail_msg("video frame %d differs", t);
 }
 
 static void expect_same_pixels(void) {
     int between = 0;
-    for (int t = 1; t < T; t++)
-        if ((t - 1) / (4 * C) % 2 && memcmp(w.taken[t], w.pixels[t], sizeof w.taken[t]))
+    for (int t = 1; t < clip_frames(); t++)
+        if (!w.rounded[t] && memcmp(w.taken[t], w.pixels[t], sizeof w.taken[t]))
             fail_msg("pixels of video frame %d differ", t);
-    for (int i = 0; i < PICTURE; i++) between += w.frames[T - 1][i] > 0 && w.frames[T - 1][i] < 255;
+    for (int i = 0; i < PICTURE; i++)
+        between += w.frames[clip_frames() - 1][i] > 0 && w.frames[clip_frames() - 1][i] < 255;
     assert_true(between > PICTURE / 4); /* bytes that are held within say little */
 }
 
@@ -267,6 +288,91 @@ static void stream_equals_training(void **state) {
         expect_same_pixels();
     }
     session_close(s);
+}
+
+/* Writes the student with other chunks, and takes a clip that they fill. */
+static void set_chunks(const struct causal_config *causal) {
+    w.description.rollout.causal = *causal;
+    w.latents = F;
+    while (!causal_chunks(causal, w.latents)) w.latents--;
+    write_folder();
+}
+
+static void set_standard(void) {
+    set_chunks(&(struct causal_config){C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0});
+}
+
+/* Chunks of one frame, a first chunk of one or two, and every look-ahead. */
+static void other_chunks_stream_as_trained(void **state) {
+    (void)state;
+    static const struct causal_config kinds[] = {{1, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {1, 2, 6, RAPR_END, 9, SINK_NATIVE, 0, 0},
+                                                 {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE, 1, 0},
+                                                 {C, 2, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 1},
+                                                 {C, 2, 6, RAPR_END, 9, SINK_NATIVE, 0, 1},
+                                                 {C, 3, 6, RAPR_START, 9, SINK_NATIVE, 1, 2},
+                                                 {C, 0, 6, RAPR_END, 9, SINK_NATIVE, 1, 1}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        set_chunks(&kinds[k]);
+        roll_out(w.mask[0], w.mask[1]);
+        struct session *s = open_session(-1, -1);
+        struct session_wait wait = session_wait(s);
+        assert_int_equal(lround(25 * wait.chunk), 1 + 4 * causal_own(&kinds[k], 1));
+        assert_int_equal(lround(25 * wait.ahead), kinds[k].audio_lookahead);
+        static const long pieces[] = {AUDIO_SAMPLES_PER_FRAME, SAMPLES};
+        for (int i = 0; i < 2; i++) {
+            stream(s, pieces[i], w.mask[0], w.mask[1]);
+            expect_same_frames();
+            expect_same_pixels();
+        }
+        session_close(s);
+    }
+    set_standard();
+}
+
+/* Streams the clip with other sound and masks from video frame `from` on; returns how many of the frames before `end`
+   are not those of `plain`. */
+static int frames_that_hear(struct session *s, unsigned char (*plain)[PICTURE], long from, long end) {
+    static float pcm[2][SAMPLES], mask[2][T];
+    struct audio_encoder encoder;
+    CHECK(audio_encoder_open(&encoder, "logmel", w.description.dit.audio_dim));
+    long ahead = encoder.lookahead, differ = 0;
+    audio_encoder_close(&encoder);
+    memcpy(pcm, w.pcm, sizeof pcm);
+    memcpy(mask, w.mask, sizeof mask);
+    for (int k = 0; k < 2; k++) {
+        for (long i = from * AUDIO_SAMPLES_PER_FRAME + ahead; i < SAMPLES; i++) w.pcm[k][i] = (float)noise(30 + k, i);
+        for (long t = from; t < T; t++) w.mask[k][t] = 1 - w.mask[k][t];
+    }
+    stream(s, SAMPLES, w.mask[0], w.mask[1]);
+    memcpy(w.pcm, pcm, sizeof pcm);
+    memcpy(w.mask, mask, sizeof mask);
+    for (long t = 0; t < end; t++) differ += memcmp(plain[t], w.frames[t], sizeof plain[t]) != 0;
+    return (int)differ;
+}
+
+/* Sound beyond a chunk's look-ahead changes no bit of it; the last picture within it does, and so does every picture
+   that a student hears who was trained without a limit. */
+static void sound_beyond_the_look_ahead_is_not_heard(void **state) {
+    (void)state;
+    static unsigned char plain[T][PICTURE];
+    for (int ahead = 0; ahead <= AUDIO_MARGIN; ahead++)
+        for (int kind = 0; kind < 3; kind++) {
+            const struct causal_config kinds[] = {{1, 4, 6, RAPR_END, 9, SINK_NATIVE, ahead, 0},
+                                                  {C, 1 + C, 6, RAPR_END, 9, SINK_NATIVE, ahead, 0},
+                                                  {C, 2, 6, RAPR_END, 9, SINK_NATIVE, ahead, 1}};
+            set_chunks(&kinds[kind]);
+            struct session *s = open_session(-1, -1);
+            stream(s, SAMPLES, w.mask[0], w.mask[1]);
+            memcpy(plain, w.frames, sizeof plain);
+            for (int chunk = 1; chunk <= 3; chunk += 2) {
+                long end = video_frames(causal_first(&kinds[kind], chunk + 1)); /* first video frame behind it */
+                assert_int_equal(frames_that_hear(s, plain, end + ahead, end), 0);
+                assert_true(frames_that_hear(s, plain, end + ahead - 1, end) > 0);
+            }
+            session_close(s);
+        }
+    set_standard();
 }
 
 static void write_decoder(const char *path) {
@@ -519,6 +625,8 @@ static void other_prompts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(stream_equals_training),
+                                       cmocka_unit_test(other_chunks_stream_as_trained),
+                                       cmocka_unit_test(sound_beyond_the_look_ahead_is_not_heard),
                                        cmocka_unit_test(the_decoder_sees_the_reference),
                                        cmocka_unit_test(sessions_of_one_student_do_not_know_of_each_other),
                                        cmocka_unit_test(a_change_is_a_session_s_own),

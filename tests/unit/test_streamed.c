@@ -91,7 +91,7 @@ static void close_streamed(struct world *w) {
 
 static void open_world(struct world *w) {
     static const struct rollout_config config = {
-        .causal = {C, 3, 4, RAPR_END, 7, SINK_NATIVE}, .steps = STEPS, .sigma = {1, 0.6}};
+        .causal = {C, 3, 4, RAPR_END, 7, SINK_NATIVE, AUDIO_MARGIN, 0}, .steps = STEPS, .sigma = {1, 0.6}};
     memset(w, 0, sizeof *w);
     small_rollout_open(&w->rollout, &config, LAYERS, 1, CHUNKS, KV_STREAM, DIT_FORWARD_ONLY);
     arena_begin_host(&w->host_arena, "test (host)");

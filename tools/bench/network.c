@@ -59,10 +59,14 @@ struct dit_config bench_config(const struct bench_case *what, int layers) {
 
 struct rollout_config bench_rollout(void) {
     enum { CHUNK = 3 };
-    return (struct rollout_config){
-        .causal = {.chunk = CHUNK, .sink = 1 + CHUNK, .ring = 2 * CHUNK, .rapr = RAPR_END, .rapr_cap = 9},
-        .steps = 3,
-        .sigma = {1, 0.909, 0.714}};
+    return (struct rollout_config){.causal = {.chunk = CHUNK,
+                                              .sink = 1 + CHUNK,
+                                              .ring = 2 * CHUNK,
+                                              .rapr = RAPR_END,
+                                              .rapr_cap = 9,
+                                              .audio_lookahead = AUDIO_MARGIN},
+                                   .steps = 3,
+                                   .sigma = {1, 0.909, 0.714}};
 }
 
 int bench_weights_open(struct params *params, const struct param_table *table, int grads) {

@@ -21,7 +21,7 @@ struct dialogue_sound dialogue_sound(const struct puppet *puppet) {
 
 static int layout(struct teacher_generator *g, const struct sampler_config *config) {
     const struct dit_config *c = &g->model.description.dit;
-    condition_batch_layout(&g->condition, c, g->B, g->F, &g->buffers);
+    condition_batch_layout(&g->condition, c, NULL, g->B, g->F, &g->buffers);
     g->references = ARENA_TAKE(&g->buffers, "references", real, (long)g->B * c->in_channels * c->height * c->width);
     return sampler_layout(&g->sampler, &g->model.net, config, g->B, g->F, &g->buffers);
 }

@@ -16,8 +16,9 @@ static const char *const idle[] = {"run",    "data",          "data_changed",  "
 /* Keys that came when rows had been kept already. With their default values they do what was done without them; so they
    count only with others, and rows that are older keep their numbers. */
 static const char *const younger[] = {
-    "ode_init.loss",         "refine.passes",   "ode_init.history_spoil.",  "distill.history_spoil.",
-    "refine.history_spoil.", "vary.place_step", "evaluate.vary.place_step", "evaluate.cache_type"};
+    "ode_init.loss",          "refine.passes",     "ode_init.history_spoil.",  "distill.history_spoil.",
+    "refine.history_spoil.",  "vary.place_step",   "evaluate.vary.place_step", "evaluate.cache_type",
+    "causal.audio_lookahead", "causal.first_chunk"};
 static const char *const idle_of_data[] = {"out", "workers", "patience", "codec_weights", "codec_from"};
 
 static int is_in(const char *const *list, size_t count, const char *key) {

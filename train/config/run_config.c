@@ -43,7 +43,8 @@ static const struct config_field common[] = {
          "With cuda, uses none of the libraries' algorithms that add numbers in another order each time, so that a run "
          "can be repeated bit for bit; it is slower."),
     INT("frames", frames, 2, CLIP_FRAMES_MAX, "13",
-        "Latent frames of a training clip: the reference and whole chunks, so 1 + a multiple of causal.chunk."),
+        "Latent frames of a training clip: the reference and whole chunks, so 1 + causal.first_chunk + a multiple of "
+        "causal.chunk."),
     INT("samples", samples, 1, 64, "4",
         "Number of held-out clips that a stage shows as pictures or videos when it takes samples."),
     INT("development_clips", development_clips, 1, 65536, "16",
@@ -134,9 +135,12 @@ static const struct config_field common[] = {
          "max(sigma, this)."),
 
     INT("causal.chunk", rollout.causal.chunk, 1, 64, "3", "Latent frames of a chunk, which the student makes at once."),
+    INT("causal.first_chunk", rollout.causal.first_chunk, 0, 64, "0",
+        "Latent frames of the first chunk, behind the reference, at most causal.chunk; fewer make a live stream start "
+        "sooner. 0: causal.chunk."),
     INT("causal.sink", rollout.causal.sink, 0, 64, "4",
-        "Frames of the sink, which stay in the cache for good: 1 + causal.chunk (the reference and the first chunk), 1 "
-        "(the reference) or 0."),
+        "Frames of the sink, which stay in the cache for good: the reference and whole chunks (with one chunk: 1 + "
+        "causal.first_chunk, 4 where that is 3), 1 (the reference) or 0."),
     INT("causal.ring", rollout.causal.ring, 0, 64, "6",
         "Frames of the ring, the latest ones before a chunk, which are overwritten in turn."),
     CHOICE("causal.rapr", rollout.causal.rapr, rapr_names, "end",
@@ -147,6 +151,10 @@ static const struct config_field common[] = {
     CHOICE("causal.sink_pos", rollout.causal.sink_pos, sink_pos_names, "native",
            "Positions of the sink. native: its frames' own, from 0 on; shifted: right before the oldest other frame "
            "that a chunk sees, so that no two frames share a position."),
+
+    INT("causal.audio_lookahead", rollout.causal.audio_lookahead, 0, AUDIO_MARGIN, "2",
+        "Pictures beyond a chunk's last whose sound the student hears; a live stream waits for them. 2: as far as the "
+        "teacher's windows reach; less makes its answers come earlier."),
 
     REALS("rollout.sigma", sigma, sigma_count, 0, 1, "[1, 0.857142857142857, 0.6]",
           "Noise levels of a chunk's passes, one each, falling from 1."),
@@ -187,7 +195,7 @@ static const struct {
     {"shard", "How networks are divided over the processes.", 1, NULL, 0},
     {"lora", "Networks that are trained through adapters over frozen weights.", 0, NULL, 0},
     {"model", "Shape of the diffusion transformer, the same for all networks of the run.", 1, NULL, 0},
-    {"causal", "What a chunk of the student sees of earlier ones.", 1, NULL, 0},
+    {"causal", "What a chunk of the student sees of earlier ones, and how far it hears.", 1, NULL, 0},
     {"rollout", "The student's passes over a chunk.", 0, NULL, 0},
     {"evaluate", "The report on held-out dialogues.", 0, NULL, 0},
     STAGE(teacher, teacher),
@@ -331,23 +339,41 @@ static int set_optimisers(struct run_config *c) {
 
 /* Checks the number of latent frames of a stage's rollouts: whole chunks, and not fewer than a clip has. */
 static int check_rollout(const struct run_config *c, const char *key, int frames) {
-    int chunk = c->rollout.causal.chunk;
-    if (!frames || (frames >= c->frames && (frames - 1) % chunk == 0)) return OK;
+    const struct causal_config *causal = &c->rollout.causal;
+    int chunk = causal->chunk;
+    if (!frames || frames == c->frames) return OK;
+    if (causal_own(causal, 1) < chunk)
+        return error_set(ERR_USAGE,
+                         "%s: expected 0 with a causal.first_chunk (%d) below causal.chunk (%d), because a "
+                         "clip late in a rollout begins with a whole chunk",
+                         key, causal->first_chunk, chunk);
+    if (frames >= c->frames && causal_chunks(causal, frames)) return OK;
     return error_set(ERR_USAGE,
                      "%s: expected 0, or 1 + a multiple of causal.chunk (%d) that is not below frames (%d), "
                      "found %d",
                      key, chunk, c->frames, frames);
 }
 
+/* Checks the lengths that consist of chunks. */
+static int check_chunks(const struct run_config *c) {
+    const struct causal_config *causal = &c->rollout.causal;
+    if (causal->first_chunk > causal->chunk)
+        return error_set(ERR_USAGE, "causal.first_chunk: expected at most causal.chunk (%d), found %d", causal->chunk,
+                         causal->first_chunk);
+    int begins = 1 + causal_own(causal, 1);
+    if (!causal_chunks(causal, c->frames))
+        return error_set(ERR_USAGE, "frames: expected %d + a multiple of causal.chunk (%d), found %d", begins,
+                         causal->chunk, c->frames);
+    if (causal->sink > 1 && !causal_chunks(causal, causal->sink))
+        return error_set(ERR_USAGE, "causal.sink: expected 0, 1 or %d + a multiple of causal.chunk (%d), found %d",
+                         begins, causal->chunk, causal->sink);
+    return OK;
+}
+
 static int check(struct run_config *c) {
     const struct causal_config *causal = &c->rollout.causal;
     if (!c->run[0]) return error_set(ERR_USAGE, "run: expected a folder, found nothing");
-    if (c->frames < 1 + causal->chunk || (c->frames - 1) % causal->chunk)
-        return error_set(ERR_USAGE, "frames: expected 1 + a multiple of causal.chunk (%d), found %d", causal->chunk,
-                         c->frames);
-    if (causal->sink != 0 && causal->sink != 1 && causal->sink != 1 + causal->chunk)
-        return error_set(ERR_USAGE, "causal.sink: expected 0, 1 or 1 + causal.chunk (%d), found %d", 1 + causal->chunk,
-                         causal->sink);
+    TRY(check_chunks(c));
     if (causal->sink + causal->ring > HISTORY_MAX)
         return error_set(ERR_USAGE, "causal.sink + causal.ring: expected at most %d", HISTORY_MAX);
     if (c->sigma_count < 1 || c->sigma[0] != 1)

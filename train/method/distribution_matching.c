@@ -23,7 +23,7 @@ int distribution_matching_layout(struct distribution_matching *m, const struct s
     TRY(score_layout(&m->score, net, config, split, F, activations));
     TRY(flow_matching_layout(&m->flow, &net->config, split, F, activations));
     m->clips = ARENA_TAKE(activations, "critic's clips", real, (size_t)split->largest * m->score.clip);
-    condition_batch_layout(&m->condition, &net->config, split->largest, F, activations);
+    condition_batch_layout(&m->condition, &net->config, NULL, split->largest, F, activations);
     replay_layout(&m->replay, slots, split->count, &m->condition, m->score.clip, state);
     return OK;
 }

@@ -12,8 +12,9 @@
 enum { ONES, FACTOR, SHIFT, NOISE, WEIGHTS };
 
 int history_spoil_first(const struct causal_config *causal) {
-    int pinned = causal->sink > 1 ? causal->sink - 1 : 0; /* frames of chunks in the sink, the reference apart */
-    return (pinned + causal->chunk - 1) / causal->chunk + 1;
+    int chunk = 1;
+    while (causal_first(causal, chunk) < causal->sink) chunk++;
+    return chunk;
 }
 
 int history_spoil_layout(struct history_spoil *s, const char *key, const struct spoil_config *config,
@@ -27,7 +28,7 @@ int history_spoil_layout(struct history_spoil *s, const char *key, const struct 
         return error_set(ERR_USAGE,
                          "%s.probability: no chunk of the clip sees another that is not in the sink; expected "
                          "frames of at least %d, found %d",
-                         key, 1 + (first + 1) * causal->chunk, 1 + chunks * causal->chunk);
+                         key, causal_first(causal, first + 2), causal_first(causal, chunks + 1));
     s->B = B;
     s->frames = causal->chunk;
     s->channels = net->in_channels;
@@ -99,7 +100,8 @@ static void set_weights(struct history_spoil *s, const struct spoil_address *add
 }
 
 void history_spoil_apply(struct history_spoil *s, real *x, real *z, const struct spoil_address *address, long sample,
-                         int count, int first) {
+                         int count, int first, int frames) {
+    s->frames = frames;
     long groups = (long)count * s->frames * s->channels;
     const real *ones = s->device;
     struct random_address noise = numbers(address, 1, sample);

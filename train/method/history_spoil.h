@@ -60,7 +60,7 @@ struct spoil_draw {
 };
 struct history_spoil {
     struct spoil_config config;
-    int B, frames, channels; /* samples laid out at most, frames of a chunk, channels */
+    int B, frames, channels; /* samples laid out at most, frames of the present chunk, channels */
     long plane;              /* elements of a frame's channel */
     double *clean;           /* host [B]: 1 - sigma of each sample's input, which the caller sets */
     real *host, *device;     /* [4, B, frames, channels]: ones, and the weights of z, of 1 and of n */
@@ -81,8 +81,9 @@ struct spoil_draw history_spoil_draw(const struct spoil_config *config, const st
                                      long sample);
 /* Spoils the input x [count, frames, channels, plane] of the pass that leaves a chunk, whose first frame is `first`, in
    the cache; of samples that are not spoiled no bit changes. `sample` is the number of the first, counted from
-   address->sample0. z, of the same shape, holds the chunk's clean latents and is overwritten. */
+   address->sample0. z, of the same shape, holds the chunk's clean latents and is overwritten. frames: the chunk's, at
+   most those laid out. */
 void history_spoil_apply(struct history_spoil *s, real *x, real *z, const struct spoil_address *address, long sample,
-                         int count, int first);
+                         int count, int first, int frames);
 
 #endif

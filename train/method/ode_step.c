@@ -34,6 +34,9 @@ SECTION(ode_init,
         "Trains the causal student on trajectories of the teacher that it records, or by consistency along them.",
         "negative lora rollout", NULL, TRAINS("student", stage.optimiser));
 
+static int own_frames(const struct ode_step *s, int chunk) { return causal_own(&s->levels.causal, chunk); }
+static int first_frame(const struct ode_step *s, int chunk) { return causal_first(&s->levels.causal, chunk); }
+
 static int learns_consistency(const struct ode_step *s) { return s->config.loss == ODE_LOSS_CONSISTENCY; }
 
 /* 1: the pass that writes a chunk's history is another than the one that is at the level drawn. */
@@ -90,7 +93,7 @@ int ode_step_layout(struct ode_step *s, const struct step_setup *setup, const st
     s->F = setup->F;
     TRY(sharding_batch_split(setup->shards, &s->split, c->batch, c->accumulate));
     TRY(check_history(s));
-    s->chunks = (s->F - 1) / C;
+    s->chunks = causal_chunks(&s->levels.causal, s->F);
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * s->F;
     TRY(optimiser_layout(&s->student, "student", &net->table, &c->optimiser, c->steps, setup->shards, state));
@@ -183,23 +186,23 @@ static real *state_at(const struct ode_step *s, int state, int first) {
     return s->states + ((long)state * s->split.count + s->part.first) * s->clip + first * s->size;
 }
 
-static void copy_chunk(const struct ode_step *s, real *to, int sample, int first, int state) {
-    int C = s->levels.causal.chunk;
-    mem_copy(to + (long)sample * C * s->size, state_at(s, state, first) + sample * s->clip,
-             sizeof(real) * (size_t)(C * s->size));
+static void copy_chunk(const struct ode_step *s, real *to, int sample, int chunk, int state) {
+    long values = own_frames(s, chunk) * s->size;
+    mem_copy(to + sample * values, state_at(s, state, first_frame(s, chunk)) + sample * s->clip,
+             sizeof(real) * (size_t)values);
 }
 
 /* Sets a pass's input, its timesteps, and the factors of what is wanted of it. Of a pass that is trained that is the
    target velocity (x - end) / sigma, whose weight sigma^2 turns the mean square of the velocities into that of x0; of
    the average's, the prediction x - sigma v. A pass for its history alone has weight 0. */
 static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, long step) {
-    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    int C = own_frames(s, chunk);
     size_t groups = (size_t)s->part.count * C;
     double share = 1.0 / ((double)s->split.batch * (s->F - 1) * trained_passes(s));
     for (int b = 0; b < s->part.count; b++) {
         struct pass p = pass_of(s, kind, chunk, b, step);
         double inverse = p.trained ? 1 / p.sigma : 0;
-        copy_chunk(s, s->input, b, first, p.state);
+        copy_chunk(s, s->input, b, chunk, p.state);
         for (int f = 0; f < C; f++) {
             size_t g = (size_t)b * C + f;
             s->host[g] = (real)schedule_timestep(p.sigma);
@@ -212,10 +215,11 @@ static void prepare_pass(struct ode_step *s, enum pass_kind kind, int chunk, lon
     for (int i = 0; i < 4; i++) mem_upload(small[i], s->host + i * groups, groups * sizeof(real));
 }
 
-static void prepare_target(struct ode_step *s, int first) {
-    int C = s->levels.causal.chunk, end = learns_consistency(s) ? STATE_TARGET : s->levels.steps;
-    for (int b = 0; b < s->part.count; b++) copy_chunk(s, s->target, b, first, end);
-    real_group_combine(s->target, s->of_input, s->input, s->of_other, s->target, (long)s->part.count * C, s->size);
+static void prepare_target(struct ode_step *s, int chunk) {
+    int end = learns_consistency(s) ? STATE_TARGET : s->levels.steps;
+    long frames = (long)s->part.count * own_frames(s, chunk);
+    for (int b = 0; b < s->part.count; b++) copy_chunk(s, s->target, b, chunk, end);
+    real_group_combine(s->target, s->of_input, s->input, s->of_other, s->target, frames, s->size);
 }
 
 static struct dit_input chunk_input(const struct ode_step *s, const struct condition_batch *condition, int first,
@@ -248,28 +252,27 @@ static int is_spoiled(const struct ode_step *s, int chunk) {
 
 /* Spoils the input of the pass that leaves a chunk in the cache. */
 static void spoil_input(struct ode_step *s, int chunk, long step) {
-    int first = 1 + (chunk - 1) * s->levels.causal.chunk;
     struct spoil_address address = spoil_address(s, step);
     for (int b = 0; b < s->part.count; b++) {
         s->spoil.clean[b] = 1 - pass_of(s, PASS_CONTEXT, chunk, b, step).sigma;
-        copy_chunk(s, s->velocity, b, first, s->levels.steps);
+        copy_chunk(s, s->velocity, b, chunk, s->levels.steps);
     }
-    history_spoil_apply(&s->spoil, s->input, s->velocity, &address, s->part.sample0, s->part.count, first);
+    history_spoil_apply(&s->spoil, s->input, s->velocity, &address, s->part.sample0, s->part.count,
+                        first_frame(s, chunk), own_frames(s, chunk));
 }
 
 /* Forgets the gradients that later chunks left for a spoiled entry: no pass that is trained made it. */
 static void drop_spoiled_gradients(struct ode_step *s, int chunk, long step) {
-    int C = s->levels.causal.chunk;
     struct spoil_address address = spoil_address(s, step);
     for (int b = 0; b < s->part.count; b++)
         if (history_spoil_draw(&s->spoil.config, &address, s->part.sample0 + b).spoiled)
-            kv_cache_grads_drop(s->cache, 1 + (chunk - 1) * C, C, b);
+            kv_cache_grads_drop(s->cache, first_frame(s, chunk), own_frames(s, chunk), b);
 }
 
 /* Runs a pass for its velocity and, where it writes, for its keys and values. */
 static int forward_pass(struct ode_step *s, const struct params *params, const struct condition_batch *condition,
                         enum pass_kind kind, int chunk, long step, int writes) {
-    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    int C = own_frames(s, chunk), first = first_frame(s, chunk);
     struct causal_view view;
     causal_view(&view, &s->levels.causal, chunk);
     const struct dit_history *history = kv_cache_history(s->cache, &view);
@@ -285,13 +288,13 @@ static int forward_pass(struct ode_step *s, const struct params *params, const s
 /* Runs a pass again, saving, adds its loss, and goes back through it into weights and history. */
 static int backward_pass(struct ode_step *s, const struct params *params, const struct condition_batch *condition,
                          enum pass_kind kind, int chunk, long step) {
-    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    int C = own_frames(s, chunk), first = first_frame(s, chunk);
     struct causal_view view;
     causal_view(&view, &s->levels.causal, chunk);
     const struct dit_history *history = kv_cache_history_with_grads(s->cache, &view);
     if (!history) return ERR_USAGE;
     prepare_pass(s, kind, chunk, step);
-    prepare_target(s, first);
+    prepare_target(s, chunk);
     struct dit_input in = chunk_input(s, condition, first, C, view.current, history);
     dit_condition_reset(s->acts, 0, 1);
     TRY(dit_forward(s->net, params, s->acts, &in, s->velocity, C * s->size));
@@ -339,7 +342,7 @@ static int backward_reference(struct ode_step *s, const struct params *params,
 /* Runs the average over a chunk's lower state and keeps its prediction. */
 static int make_target(struct ode_step *s, const struct params *average, const struct condition_batch *condition,
                        int chunk, long step) {
-    int C = s->levels.causal.chunk, first = 1 + (chunk - 1) * C;
+    int C = own_frames(s, chunk), first = first_frame(s, chunk);
     size_t bytes = sizeof(real) * (size_t)(C * s->size);
     TRY(forward_pass(s, average, condition, PASS_TARGET, chunk, step, !has_history_pass(s)));
     real_group_combine(s->velocity, s->of_input, s->input, s->of_other, s->velocity, (long)s->part.count * C, s->size);
@@ -416,7 +419,7 @@ int ode_step_run(struct ode_step *s, const struct condition_batch *condition, lo
 static double chunk_flops(const struct ode_step *s, int chunk) {
     struct causal_view view;
     causal_view(&view, &s->levels.causal, chunk);
-    return dit_flops(&s->net->config, s->split.count, s->levels.causal.chunk, view.count);
+    return dit_flops(&s->net->config, s->split.count, view.own, view.count);
 }
 
 long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbacks, long clips) {
@@ -428,14 +431,14 @@ long ode_step_clip(const struct ode_step *s, long step, int sample, long rollbac
 static void consistency_work(const struct ode_step *s, const struct sampler *sampler, struct step_work *work) {
     const struct dit_config *c = &s->net->config;
     struct network_work *average = step_work_network(work, "student's average", &s->net->table);
-    int C = s->levels.causal.chunk, passes = 1 + has_history_pass(s);
+    int passes = 1 + has_history_pass(s);
     step_work_clips(work, step_work_network(work, "teacher", &s->net->table), c, &s->split, s->F, WORK_FORWARD, 0,
                     sampler_passes(sampler));
     average->forwards += s->split.parts * (1.0 + s->chunks * passes);
     work->flops += dit_flops(c, s->split.count, 1, 0);
     for (int i = 1; i <= s->chunks; i++) work->flops += passes * chunk_flops(s, i);
     step_work_exchanges(work, c, s->split.count, 1, WORK_FORWARD, 0, 1);
-    step_work_exchanges(work, c, s->split.count, C, WORK_FORWARD, 0, s->chunks * (double)passes);
+    step_work_exchanges(work, c, s->split.count, s->F - 1, WORK_FORWARD, 0, passes);
 }
 
 void ode_step_work(const struct ode_step *s, const struct sampler *sampler, struct step_work *work) {
@@ -448,10 +451,9 @@ void ode_step_work(const struct ode_step *s, const struct sampler *sampler, stru
     work->flops += (1 + backward) * dit_flops(&s->net->config, s->split.count, 1, 0);
     for (int i = 1; i <= s->chunks; i++) work->flops += (1 + passes * backward) * chunk_flops(s, i);
     const struct dit_config *c = &s->net->config;
-    int C = s->levels.causal.chunk;
     step_work_exchanges(work, c, s->split.count, 1, WORK_FORWARD, 0, 2);
     step_work_exchanges(work, c, s->split.count, 1, WORK_BACKWARD, again, 1);
-    step_work_exchanges(work, c, s->split.count, C, WORK_FORWARD, 0, s->chunks * (1.0 + passes));
-    step_work_exchanges(work, c, s->split.count, C, WORK_BACKWARD, again, s->chunks * (double)passes);
+    step_work_exchanges(work, c, s->split.count, s->F - 1, WORK_FORWARD, 0, 1.0 + passes);
+    step_work_exchanges(work, c, s->split.count, s->F - 1, WORK_BACKWARD, again, passes);
     if (learns_consistency(s)) consistency_work(s, sampler, work);
 }

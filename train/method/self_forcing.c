@@ -11,16 +11,20 @@ const char *const exit_names[] = {"last", "random", NULL};
 
 int self_forcing_layout(struct self_forcing *s, const struct dit *net, const struct rollout_config *config,
                         const struct batch_split *split, int F, int longest, struct arena *arena) {
-    int C = config->causal.chunk, kept = F + config->causal.ring;
+    const struct causal_config *causal = &config->causal;
+    int kept = F + causal->ring;
     if (!longest) longest = F;
-    if (longest < F || (longest - 1) % C)
-        return error_set(ERR_USAGE, "rollout: %d latent frames, expected 0 or 1 + a multiple of %d, at least %d",
-                         longest, C, F);
+    if (longest < F || !causal_chunks(causal, F) || !causal_chunks(causal, longest))
+        return error_set(ERR_USAGE, "rollout: %d latent frames, expected 0 or 1 + %d + a multiple of %d, at least %d",
+                         longest, causal_own(causal, 1), causal->chunk, F);
+    if (longest > F && causal_own(causal, 1) < causal->chunk)
+        return error_set(ERR_USAGE, "rollout: longer than a clip only where the first chunk is as long as others, "
+                                    "because a clip late in a rollout begins with a whole chunk");
     self_forcing_free(s);
     s->net = net;
     s->F = F;
-    s->chunks = (F - 1) / C;
-    s->room = (longest - F) / C;
+    s->chunks = causal_chunks(causal, F);
+    s->room = (longest - F) / causal->chunk;
     s->size = (long)net->config.in_channels * net->config.height * net->config.width;
     s->clip = s->size * F;
     TRY(rollout_layout(&s->rollout, net, config, split->largest, longest < kept ? longest : kept, arena));
@@ -48,7 +52,7 @@ void self_forcing_free(struct self_forcing *s) {
 
 /* Where chunk i (1 ..) starts in a sample's clip. */
 static long chunk_start(const struct self_forcing *s, int chunk) {
-    return (1 + (long)(chunk - 1) * s->rollout.config.causal.chunk) * s->size;
+    return causal_first(&s->rollout.config.causal, chunk) * s->size;
 }
 
 real *self_forcing_clips(const struct self_forcing *s) { return s->x + s->part.first * s->clip; }
@@ -69,9 +73,10 @@ static struct rollout_condition chunk_condition(const struct self_forcing *s, co
 static int spoil_entry(struct self_forcing *s, const struct params *params, const struct rollout_condition *condition,
                        const struct spoil_address *address) {
     struct rollout_entry entry = rollout_entry(&s->rollout);
-    int first = rollout_next_frame(&s->rollout) - s->rollout.config.causal.chunk;
+    int frames = causal_own(&s->rollout.config.causal, s->rollout.next_chunk - 1);
+    int first = rollout_next_frame(&s->rollout) - frames;
     for (int b = 0; b < s->part.count; b++) s->spoil.clean[b] = 1 - entry.sigma;
-    history_spoil_apply(&s->spoil, entry.input, entry.z, address, s->part.sample0, s->part.count, first);
+    history_spoil_apply(&s->spoil, entry.input, entry.z, address, s->part.sample0, s->part.count, first, frames);
     return rollout_replace_entry(&s->rollout, params, condition);
 }
 

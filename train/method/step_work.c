@@ -44,11 +44,12 @@ static double chunk_flops(const struct self_forcing *s, const struct batch_split
     const struct causal_config *c = &s->rollout.config.causal;
     struct causal_view view;
     causal_view(&view, c, chunk);
-    return dit_flops(&s->net->config, split->count, c->chunk, view.count);
+    return dit_flops(&s->net->config, split->count, view.own, view.count);
 }
 
 void step_work_rollout(struct step_work *w, struct network_work *student, const struct self_forcing *s,
                        const struct batch_split *split, double n) {
+    const struct causal_config *c = &s->rollout.config.causal;
     int passes = s->rollout.config.steps + (s->rollout.config.clean_pass != 0);
     double chunks = s->chunks + 0.5 * s->room; /* mean number of chunks of a rollout */
     student->forwards += n * split->parts * (1 + chunks * passes);
@@ -60,10 +61,11 @@ void step_work_rollout(struct step_work *w, struct network_work *student, const 
     }
     int spoils = s->spoil.config.probability > 0; /* one pass more, over the chunk whose entry is spoiled */
     student->forwards += n * split->parts * spoils;
-    w->flops += n * spoils * chunk_flops(s, split, history_spoil_first(&s->rollout.config.causal));
+    w->flops += n * spoils * chunk_flops(s, split, history_spoil_first(c));
     step_work_exchanges(w, &s->net->config, split->count, 1, WORK_FORWARD, 0, n);
-    step_work_exchanges(w, &s->net->config, split->count, s->rollout.config.causal.chunk, WORK_FORWARD, 0,
-                        n * (passes * chunks + spoils));
+    double frames = s->F - 1 + 0.5 * s->room * c->chunk; /* mean number of latent frames that a rollout makes */
+    int spoiled = causal_own(c, history_spoil_first(c));
+    step_work_exchanges(w, &s->net->config, split->count, 1, WORK_FORWARD, 0, n * (passes * frames + spoils * spoiled));
 }
 
 void step_work_rollout_backward(struct step_work *w, struct network_work *student, const struct self_forcing *s,
@@ -72,9 +74,8 @@ void step_work_rollout_backward(struct step_work *w, struct network_work *studen
     student->backwards += (double)split->parts * s->chunks;
     for (int i = 1; i <= s->chunks; i++) /* the clip's chunks, with the histories of a rollout of mean length */
         w->flops += (1 + forwards_worth(WORK_BACKWARD, recompute)) * chunk_flops(s, split, i + (s->room + 1) / 2);
-    int C = s->rollout.config.causal.chunk;
-    step_work_exchanges(w, &s->net->config, split->count, C, WORK_FORWARD, 0, s->chunks);
-    step_work_exchanges(w, &s->net->config, split->count, C, WORK_BACKWARD, recompute, s->chunks);
+    step_work_exchanges(w, &s->net->config, split->count, s->F - 1, WORK_FORWARD, 0, 1);
+    step_work_exchanges(w, &s->net->config, split->count, s->F - 1, WORK_BACKWARD, recompute, 1);
 }
 
 double step_work_sent(const struct step_work *w, int ranks, int zero) {

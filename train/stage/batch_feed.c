@@ -6,12 +6,13 @@
 #include "kernels/device.h"
 #include "model/params/transfer.h"
 
-void device_batch_layout(struct device_batch *b, const struct dit_config *c, int B, int F, struct arena *arena) {
+void device_batch_layout(struct device_batch *b, const struct dit_config *c, const struct causal_config *causal, int B,
+                         int F, struct arena *arena) {
     b->values = (size_t)B * (size_t)F * (size_t)c->in_channels * (size_t)c->height * (size_t)c->width;
     b->clips = ARENA_TAKE(arena, "clips", real, b->values);
     b->frames = b->values / (size_t)F;
     b->far = ARENA_TAKE(arena, "far references", real, b->frames);
-    condition_batch_layout(&b->condition, c, B, F, arena);
+    condition_batch_layout(&b->condition, c, causal, B, F, arena);
 }
 
 void device_batch_upload(struct device_batch *b, const struct loader_batch *from, const float *empty) {
@@ -24,9 +25,10 @@ void device_batch_upload(struct device_batch *b, const struct loader_batch *from
     condition_batch_upload(&b->condition, &host);
 }
 
-void batch_feed_layout(struct batch_feed *f, const struct dit_config *config, int B, int F, struct arena *arena) {
+void batch_feed_layout(struct batch_feed *f, const struct dit_config *config, const struct causal_config *causal, int B,
+                       int F, struct arena *arena) {
     for (int i = 0; i < 2; i++) {
-        device_batch_layout(&f->batch[i], config, B, F, arena);
+        device_batch_layout(&f->batch[i], config, causal, B, F, arena);
         if (!arena->base) continue; /* a plan needs no device */
         if (!f->ready[i]) f->ready[i] = device_event_create();
         if (!f->used[i]) f->used[i] = device_event_create();

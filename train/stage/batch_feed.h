@@ -20,8 +20,8 @@ struct device_batch {
     size_t values; /* number of values in clips */
     struct condition_batch condition;
 };
-void device_batch_layout(struct device_batch *batch, const struct dit_config *config, int B, int F,
-                         struct arena *arena);
+void device_batch_layout(struct device_batch *batch, const struct dit_config *config,
+                         const struct causal_config *causal, int B, int F, struct arena *arena);
 /* Uploads on the current stream. empty: the prompt that stands for no text, host [text_len, text_dim]; NULL: the
    batch's own empty prompt. */
 void device_batch_upload(struct device_batch *batch, const struct loader_batch *from, const float *empty);
@@ -33,7 +33,8 @@ struct batch_feed {
     int now; /* index of the batch that the current step uses */
 };
 /* Called while planning and once more (arena.h). */
-void batch_feed_layout(struct batch_feed *feed, const struct dit_config *config, int B, int F, struct arena *arena);
+void batch_feed_layout(struct batch_feed *feed, const struct dit_config *config, const struct causal_config *causal,
+                       int B, int F, struct arena *arena);
 void batch_feed_free(struct batch_feed *feed);
 /* Queues the upload of a batch and returns it. Work that is queued from here on must not use the batch before. */
 const struct device_batch *batch_feed_next(struct batch_feed *feed, const struct loader_batch *from,

@@ -105,10 +105,12 @@ static void use_batch(struct stage *s, const struct device_batch *batch) {
 }
 
 static void layout_batch(struct stage *s, struct arena *arena) {
+    const struct causal_config *causal = &s->config.rollout.causal;
     s->shown = s->config.samples;
-    batch_feed_layout(&s->feed, &s->config.model, s->split.count, s->config.frames, arena);
-    device_batch_layout(&s->held_out, &s->config.model, s->shown, s->config.frames, arena);
-    if (stage_measures(s)) device_batch_layout(&s->development, &s->config.model, s->shown, s->config.frames, arena);
+    batch_feed_layout(&s->feed, &s->config.model, causal, s->split.count, s->config.frames, arena);
+    device_batch_layout(&s->held_out, &s->config.model, causal, s->shown, s->config.frames, arena);
+    if (stage_measures(s))
+        device_batch_layout(&s->development, &s->config.model, causal, s->shown, s->config.frames, arena);
     use_batch(s, &s->feed.batch[s->feed.now]);
 }
 

@@ -76,10 +76,12 @@ struct audio_window {
     elem *window;
     const real *features, *mask;
     long T, D, first, F, feature_start;
+    audio_reach reach;
     template <int V> __device__ void at(long i) const {
         long at = i / D, d = i % D, b = at / (F * AUDIO_WINDOW), latent = first + at / AUDIO_WINDOW % F,
              row = at % AUDIO_WINDOW;
-        long t = video_frames(latent) - AUDIO_MARGIN + row - feature_start;
+        long t = video_frames(latent) - AUDIO_MARGIN + row, end = reach.chunk ? audio_reach_end(reach, latent) : t + 1;
+        t = (t < end ? t : end - 1) - feature_start;
         t = t < 0 ? 0 : t >= T ? T - 1 : t;
         float v[V];
         load(v, features + (b * T + t) * D + d);
@@ -93,7 +95,7 @@ struct audio_window {
 };
 
 void audio_windows(elem *window, const real *features, const real *mask, long B, long T, long D, long first, long F,
-                   long feature_start) {
-    for_each(audio_window{window, features, mask, T, D, first, F, feature_start}, B * F * AUDIO_WINDOW * D,
+                   long feature_start, audio_reach reach) {
+    for_each(audio_window{window, features, mask, T, D, first, F, feature_start, reach}, B * F * AUDIO_WINDOW * D,
              aligned16(window) && aligned16(features) && D % VECTOR == 0);
 }
