@@ -16,7 +16,7 @@ static const char *const graphs[] = {"on", "off", NULL};
 
 struct options {
     int streams, chunks, threads, cpu_time;
-    int graphs, codec_tile;
+    int graphs, cache_type, codec_tile;
     long weights_mib;
     char text[FILE_PATH_MAX], prompt[FILE_PATH_MAX], decoder[FILE_PATH_MAX], codec_weights[FILE_PATH_MAX],
         audio_weights[FILE_PATH_MAX];
@@ -36,6 +36,7 @@ static struct session_options session_options_of(const struct options *o) {
                                     .sink = -1,
                                     .rapr = -1,
                                     .direct = o->graphs,
+                                    .cache_type = (enum kv_type)o->cache_type,
                                     .weights_mib = o->weights_mib,
                                     .decoder = o->decoder,
                                     .codec_weights = o->codec_weights,

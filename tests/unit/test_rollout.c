@@ -287,8 +287,8 @@ static void roll_rounded(struct small_rollout *w, const real *other) {
    bf16 the full one rounds keys once more before their rotation. The rounding of what is kept is all that differs. */
 static void a_cache_in_fp8_rounds_what_it_keeps(void **state) {
     (void)state;
-    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE},
-                                                 {C, 1, 5, RAPR_CONTEXT, 9, SINK_SHIFTED}};
+    static const struct causal_config kinds[] = {{C, 4, 6, RAPR_END, 9, SINK_NATIVE, AUDIO_MARGIN, 0},
+                                                 {C, 1, 5, RAPR_CONTEXT, 9, SINK_SHIFTED, AUDIO_MARGIN, 0}};
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         struct rollout_config config = standard;
         config.causal = kinds[k];
