@@ -55,8 +55,8 @@ static void views_fill_their_range(void **state) {
     }
 }
 
-/* With a step each multiple of it within the amount is drawn, 300 of 1500 times of five: within three deviations (sqrt(1500
-   * 0.2 * 0.8) = 15.5), and nothing else. A step beyond the amount is refused. */
+/* With a step each multiple of it within the amount is drawn, and nothing else: of 1500 draws of five values each comes
+   300 times within three deviations (sqrt(1500 * 0.2 * 0.8) = 15.5). A step beyond the amount is refused. */
 static void shifts_in_steps(void **state) {
     (void)state;
     const struct picture_variation variation = {.place = 0.25, .step = 0.125}, coarse = {.place = 0.1, .step = 0.125};
