@@ -32,7 +32,7 @@ on() {
         timeout -k 5 60 ip netns exec $space unshare -u sh -c \
         'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"' \
         "$1" "$work/hosts.$1" "$BIN/teacher" configs/tiny.yaml data="$work/data.h5" threads=1 run="$work/run" \
-        teacher.steps=2 teacher.batch=4 comm.connect_timeout=${patience:-20} >"$work/rank$2" 2>&1
+        teacher.steps=2 teacher.batch=4 comm.connect_timeout=${connect:-20} >"$work/rank$2" 2>&1
 }
 # job ADDRESS: ranks 0 and 2 on node0, 1 and 3 on node1; codes: what they ended with.
 job() {
@@ -95,7 +95,7 @@ trained
 verdict $? "a name that is known late:$codes"
 
 # A name that is never known, and one that means another host everywhere: one line, in time.
-patience=2
+connect=2
 job never.invalid
 [ "$codes" = " 5 2 2 2" ] && tail -n 1 "$work/rank1" | grep -q 'MASTER_ADDR: never.invalid: ' &&
     tail -n 1 "$work/rank0" | grep -q '3 of 4 ranks did not come within 2 s: 1, 2, 3'
