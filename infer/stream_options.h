@@ -7,7 +7,6 @@
 
 enum stream_mask { MASK_VOICE, MASK_ALWAYS, MASK_FILE };
 enum stream_overlap { OVERLAP_AUTO, OVERLAP_ON, OVERLAP_OFF };
-enum stream_graphs { GRAPHS_ON, GRAPHS_OFF };
 enum stream_switch { SWITCH_AS_TRAINED, SWITCH_ON, SWITCH_OFF };
 
 struct stream_options {
@@ -28,7 +27,7 @@ struct stream_options {
     int cache_type;                    /* enum kv_type */
     long weights_mib;                  /* device memory for the network's weights; 0: all of them */
     int codec_tile;                    /* side of an autoencoder's tiles in pixels; 0: none */
-    int graphs;                        /* enum stream_graphs */
+    int graphs;                        /* 1: off */
     char codec_weights[FILE_PATH_MAX]; /* "": the path that the student's folder names */
     char audio_weights[FILE_PATH_MAX]; /* checkpoint of the audio encoder; "": the path that the folder names */
     char decoder[FILE_PATH_MAX];       /* file of a decoder in place of the codec's own; "": what the student has */

@@ -31,4 +31,11 @@
         TEXT("audio_weights", audio_weights, "",                                                                       \
              "Checkpoint of the audio encoder; empty takes the path that the student's folder names.")
 
+/* Members of struct session_options that follow from those keys, of options `o`: a part of its initialiser. The second
+   of the choices switches recordings off. */
+#define STUDENT_SESSION_OPTIONS(o)                                                                                     \
+    .direct = (o)->graphs, .cache_type = (enum kv_type)(o)->cache_type, .weights_mib = (o)->weights_mib,               \
+    .decoder = (o)->decoder, .codec_weights = (o)->codec_weights, .codec_tile = (o)->codec_tile,                       \
+    .audio_weights = (o)->audio_weights, .text = *(o)->text ? (o)->text : NULL, .prompt = (o)->prompt
+
 #endif

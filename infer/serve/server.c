@@ -12,6 +12,7 @@
 #include "data/media.h"
 #include "infer/serve/live.h"
 #include "infer/serve/words.h"
+#include "infer/student_fields.h"
 #include "kernels/device.h"
 #include "model/audio/encoder.h"
 
@@ -59,17 +60,7 @@ int server_make_clip(struct server *s, struct session *session, const float *ref
 /* ---- sessions of the student ---- */
 
 static struct session_options student_options(const struct serve_options *o) {
-    return (struct session_options){.sink = -1,
-                                    .rapr = -1,
-                                    .direct = o->graphs,
-                                    .cache_type = (enum kv_type)o->cache_type,
-                                    .weights_mib = o->weights_mib,
-                                    .decoder = o->decoder,
-                                    .codec_weights = o->codec_weights,
-                                    .codec_tile = o->codec_tile,
-                                    .audio_weights = o->audio_weights,
-                                    .text = *o->text ? o->text : NULL,
-                                    .prompt = o->prompt};
+    return (struct session_options){.sink = -1, .rapr = -1, STUDENT_SESSION_OPTIONS(o)};
 }
 
 int server_plan(const struct serve_options *options, const char *folder, struct memory_plan *plan) {

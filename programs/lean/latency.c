@@ -32,18 +32,7 @@ static const struct config_field keys[] = {
 };
 
 static struct session_options session_options_of(const struct options *o) {
-    return (struct session_options){.seed = 1,
-                                    .sink = -1,
-                                    .rapr = -1,
-                                    .direct = o->graphs,
-                                    .cache_type = (enum kv_type)o->cache_type,
-                                    .weights_mib = o->weights_mib,
-                                    .decoder = o->decoder,
-                                    .codec_weights = o->codec_weights,
-                                    .codec_tile = o->codec_tile,
-                                    .audio_weights = o->audio_weights,
-                                    .text = *o->text ? o->text : NULL,
-                                    .prompt = o->prompt};
+    return (struct session_options){.seed = 1, .sink = -1, .rapr = -1, STUDENT_SESSION_OPTIONS(o)};
 }
 
 static void print_times(const char *what, double *times, int count) {

@@ -20,6 +20,7 @@
 #include "infer/pipeline.h"
 #include "infer/sound_source.h"
 #include "infer/stream_options.h"
+#include "infer/student_fields.h"
 #include "kernels/device.h"
 #include "model/audio/encoder.h"
 
@@ -254,18 +255,7 @@ static int start_decoder(struct stream *s, const char *folder, struct session_op
 
 /* Makes the session's options of the command line's and the student's description. */
 static struct session_options options_of(const struct stream_options *o, const struct student_description *d) {
-    struct session_options options = {.seed = (uint64_t)o->seed,
-                                      .sink = -1,
-                                      .rapr = -1,
-                                      .direct = o->graphs == GRAPHS_OFF,
-                                      .cache_type = (enum kv_type)o->cache_type,
-                                      .weights_mib = o->weights_mib,
-                                      .codec_weights = o->codec_weights,
-                                      .codec_tile = o->codec_tile,
-                                      .audio_weights = o->audio_weights,
-                                      .decoder = o->decoder,
-                                      .text = *o->text ? o->text : NULL,
-                                      .prompt = o->prompt};
+    struct session_options options = {.seed = (uint64_t)o->seed, .sink = -1, .rapr = -1, STUDENT_SESSION_OPTIONS(o)};
     if (o->sink != SWITCH_AS_TRAINED) options.sink = o->sink == SWITCH_ON ? causal_first(&d->rollout.causal, 2) : 0;
     if (o->rapr != SWITCH_AS_TRAINED) options.rapr = o->rapr == SWITCH_ON ? RAPR_END : RAPR_OFF;
     return options;
