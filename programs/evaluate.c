@@ -172,6 +172,10 @@ static int other_speech(const struct evaluation *e, float *agent) {
     return OK;
 }
 
+static uint64_t noise_of(const struct evaluation *e, enum source source) {
+    return noise_seed((uint64_t)e->config.seed, e->index, source == SOURCE_RESEEDED);
+}
+
 static int make_stream(struct evaluation *e, enum source source) {
     struct dialogue_sound sound = dialogue_sound(e->trial.puppet);
     float *replaced = NULL, *mask = NULL;
@@ -188,6 +192,7 @@ static int make_stream(struct evaluation *e, enum source source) {
             sound.listen = mask;
         }
     }
+    session_seed(e->session[source], noise_of(e, source));
     if (!code)
         code = dialogue_stream(e->session[source], e->trial.reference, &sound, take_and_film, e,
                                &e->results[e->index].times[source]);
@@ -203,7 +208,7 @@ static int make(struct evaluation *e, enum source source) {
     case SOURCE_CODEC:
         return make_codec(e);
     case SOURCE_TEACHER:
-        return generate_teacher(&e->teacher, e->trial.puppet, (uint64_t)e->config.seed, take, e);
+        return generate_teacher(&e->teacher, e->trial.puppet, noise_of(e, source), take, e);
     default:
         return make_stream(e, source);
     }
@@ -245,7 +250,7 @@ static int finish_kept(struct evaluation *e, enum source source) {
     if (source != SOURCE_REFINED) return OK;
     item_id(id, e->index);
     const struct collection_item item = {.id = id,
-                                         .seed = (uint64_t)e->config.seed,
+                                         .seed = noise_of(e, source),
                                          .sound = &e->sound,
                                          .picture = e->trial.reference,
                                          .height = e->trial.height,
@@ -317,9 +322,7 @@ static int open_sources(struct evaluation *e) {
     if (*e->features) TRY(feature_reader_open(&e->reader, e->features, e->height, e->width));
     for (int s = SOURCE_CAUSAL; s < SOURCES; s++) {
         if (!dialogues_of(e, (enum source)s)) continue;
-        struct session_options options = {
-            .seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1, .cache_type = (enum kv_type)c->cache_type};
-        if (s == SOURCE_RESEEDED) options.seed++;
+        struct session_options options = {.sink = -1, .rapr = -1, .cache_type = (enum kv_type)c->cache_type};
         if (s == SOURCE_NO_SINK || s == SOURCE_NEITHER) options.sink = 0;
         if (s == SOURCE_NO_RAPR || s == SOURCE_NEITHER) options.rapr = RAPR_OFF;
         snprintf(name, sizeof name, "export/%s", *e->last ? e->last : stage_folders[s]);

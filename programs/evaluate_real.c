@@ -65,6 +65,11 @@ struct real_evaluation {
 
 static size_t picture_size(const struct real_evaluation *e) { return 3 * (size_t)e->height * (size_t)e->width; }
 
+/* Seed of the noise of the clip at hand; again: of its second rollout. */
+static uint64_t noise_of(const struct real_evaluation *e, int again) {
+    return noise_seed((uint64_t)e->config.seed, e->count, again);
+}
+
 static void no_beat(void *user) { (void)user; }
 
 /* Reads the clip's pictures as prepare takes them, from the first that is there (video frame *first) up to a cut or a
@@ -193,7 +198,7 @@ static int keep_clip(const struct real_evaluation *e, const char *id, const char
                                          .reference = path,
                                          .audio = path,
                                          .truth = path,
-                                         .seed = (uint64_t)e->config.seed,
+                                         .seed = noise_of(e, 0),
                                          .sound = &sound,
                                          .picture = e->real,
                                          .height = e->height,
@@ -260,9 +265,9 @@ static int exchange_sound(struct real_evaluation *e, struct real_clip *clip) {
 /* Streams the clip once more from other noise into e->made, and compares it with the first time. */
 static int make_again(struct real_evaluation *e, struct real_clip *clip, const struct dialogue_sound *sound) {
     memcpy(e->made, e->real, picture_size(e) * sizeof(float));
-    session_seed(e->session, (uint64_t)e->config.seed + 1);
+    session_seed(e->session, noise_of(e, 1));
     int code = dialogue_stream(e->session, e->real, sound, take, e, NULL);
-    session_seed(e->session, (uint64_t)e->config.seed);
+    session_seed(e->session, noise_of(e, 0));
     TRY(code);
     e->broken = 1;
     struct clip made = clip_of(e, e->made, clip->frames);
@@ -320,6 +325,7 @@ static int run_clip(struct real_evaluation *e, const struct clip_entry *entry) {
     struct dialogue_sound sound = {.frames = clip->frames, .agent = padded, .user = padded ? padded + want : NULL};
     if (!code) memcpy(e->made, e->real, picture_size(e) * sizeof(float));
     struct stream_times times = {0};
+    session_seed(e->session, noise_of(e, 0));
     if (!code) code = dialogue_stream(e->session, e->real, &sound, take, e, &times);
     item_id(e, entry->path);
     if (!code) code = keep_what_was_made(e, clip, path, sound, &times);
@@ -451,7 +457,7 @@ static int open_evaluation(struct real_evaluation *e, const char *student, const
     if (sscanf(mouth, "%f,%f,%f,%f", &box[0], &box[1], &box[2], &box[3]) != 4 || !(box[0] >= 0 && box[1] >= 0) ||
         !(box[2] > box[0] && box[3] > box[1] && box[2] <= 1 && box[3] <= 1))
         return error_set(ERR_USAGE, "mouth=%s: expected x0,y0,x1,y1 as fractions of the picture", mouth);
-    struct session_options options = {.seed = (uint64_t)e->config.seed, .sink = -1, .rapr = -1};
+    struct session_options options = {.sink = -1, .rapr = -1};
     TRY(device_init(0));
     TRY(session_open(&e->session, student, &options, NULL));
     e->height = session_student(e->session)->pixel_height;

@@ -53,6 +53,38 @@ void pca_gather(float *tile, const float *frames, size_t stride, int height, int
     }
 }
 
+/* Sums basis . patch over the numbers of a patch for TOGETHER components from `first` on (those behind the last are the
+   last again) and every lane. The sums of TOGETHER components and two quads of lanes stay in registers of any
+   processor; each runs over the numbers in their order, so that no bit depends on how they are grouped. */
+enum { TOGETHER = 4, QUAD = 4 };
+typedef float quad __attribute__((vector_size(4 * QUAD), aligned(4), may_alias));
+
+static void analyse(const struct codec *codec, int first, float sums[TOGETHER][PCA_LANES]) {
+    const struct pca *pca = codec->state;
+    const float *basis[TOGETHER];
+    for (int i = 0; i < TOGETHER; i++) {
+        int c = first + i < codec->channels ? first + i : codec->channels - 1;
+        basis[i] = pca->analysis + (size_t)c * pca->size;
+    }
+    for (int lane = 0; lane < PCA_LANES; lane += 2 * QUAD) {
+        const float *patch = pca->tile + lane;
+        quad low[TOGETHER] = {{0}}, high[TOGETHER] = {{0}};
+        for (int k = 0; k < pca->size; k++, patch += PCA_LANES) {
+            quad l = *(const quad *)patch, h = *(const quad *)(patch + QUAD);
+#pragma GCC unroll 4
+            for (int i = 0; i < TOGETHER; i++) {
+                low[i] += basis[i][k] * l;
+                high[i] += basis[i][k] * h;
+            }
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < TOGETHER; i++) {
+            *(quad *)(sums[i] + lane) = low[i];
+            *(quad *)(sums[i] + lane + QUAD) = high[i];
+        }
+    }
+}
+
 /* Encodes one group to one latent frame. */
 static void encode_group(const struct codec *codec, const float *frames, size_t stride, float *latent) {
     struct pca *pca = codec->state;
@@ -60,13 +92,10 @@ static void encode_group(const struct codec *codec, const float *frames, size_t 
     for (int first = 0; first < patches; first += PCA_LANES) {
         int count = patches - first < PCA_LANES ? patches - first : PCA_LANES;
         pca_gather(pca->tile, frames, stride, codec->height, codec->width, pca->patch, first, count);
+        float sums[TOGETHER][PCA_LANES];
         for (int c = 0; c < codec->channels; c++) {
-            float sum[PCA_LANES] = {0};
-            const float *b = pca->analysis + (size_t)c * pca->size;
-            for (int k = 0; k < pca->size; k++)
-#pragma omp simd
-                for (int lane = 0; lane < PCA_LANES; lane++)
-                    sum[lane] += b[k] * pca->tile[(size_t)k * PCA_LANES + lane];
+            if (c % TOGETHER == 0) analyse(codec, c, sums);
+            const float *sum = sums[c % TOGETHER];
             float *to = latent + (size_t)c * patches + first;
             for (int lane = 0; lane < count; lane++) to[lane] = (sum[lane] - pca->offset[c]) * pca->scale[c];
         }

@@ -106,6 +106,8 @@ other=$rows/seed-1/development_report.json
 check "are others" sh -c "! cmp -s '$other' '$report' && grep -q '\"persons\":.*\"development\"' '$other'"
 check "and leave the test's report alone" cmp "$report" "$work/test_report.json"
 check "the manifest has it" grep -q '"id":.*"dialogue_000"' "$kept/manifest.json"
+check "each dialogue has noise of its own" \
+    [ "$(sed -n 's/^.*"seed":[[:space:]]*\([0-9]*\).*$/\1/p' "$kept/manifest.json" | sort -u | wc -l)" -eq 2 ]
 check "a row that there is not" sh -c \
     "sh scripts/ablations.sh configs/tiny.yaml none '$work/run' nonsense >'$log' 2>&1; [ \$? -eq 2 ]"
 check "is named" says 'no row nonsense'

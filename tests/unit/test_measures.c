@@ -27,7 +27,7 @@ struct drawn {
 };
 
 static struct landmarks landmarks_of(const struct puppet_pose *pose, float h) {
-    struct landmarks m;
+    struct landmarks m = {.turn = 0};
     for (int k = 0; k < 2; k++) {
         m.head[k] = h * pose->head[k], m.eyes[k] = h * pose->eyes[k], m.lips[k] = h * pose->lips[k];
         m.hand_left[k] = h * pose->hand_left[k], m.hand_right[k] = h * pose->hand_right[k];

@@ -11,6 +11,14 @@
 /* The sound and masks of a puppet's dialogue, as a model gets them. */
 struct dialogue_sound dialogue_sound(const struct puppet *puppet);
 
+/* Seed of the noise of item `index`, a dialogue or clip, of a report with `seed`. Every item has noise of its own, so
+   that intervals over items contain what noise decides; the same items of two students have the same. again: 1 for
+   other noise of the same item. */
+static inline uint64_t noise_seed(uint64_t seed, int index, int again) {
+    enum { ITEMS_MAX = 100000 };
+    return 2 * (seed * ITEMS_MAX + (uint64_t)index) + (uint64_t)again;
+}
+
 /* The teacher, which makes windows of 1 + 4 (F-1) frames, each from the true frame at its start, as in training. */
 struct teacher_generator {
     struct student model;

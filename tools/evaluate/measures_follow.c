@@ -14,13 +14,13 @@ struct patch { /* an ellipse of the reference */
     } dx, dy;          /* displacements searched, pixels */
     float mean_counts; /* share of the mean difference that counts, 0 .. 1 */
 };
-enum { PATCH_SAMPLES = 1024, PATCH_HEIGHT = 64 };
+enum { PATCH_SAMPLES = 1024, PATCH_ROWS = 64, PATCH_HEIGHT = 64, PASSES = 4 };
 struct samples { /* the patch's pixels; in pictures higher than PATCH_HEIGHT only every step-th each way */
-    int count, step;
+    int count, step, rows;
     struct {
-        int x, y;
-        float colour[3];
-    } at[PATCH_SAMPLES];
+        int x, y, first, count; /* pixels x, x + step, ... of row y, whose colours begin at `first` */
+    } row[PATCH_ROWS]; /* every PASSES-th row, then the rows beside those, and so on, so that few tell a bad match */
+    float colour[3][PATCH_SAMPLES];
     float mean_counts;
 };
 
@@ -28,41 +28,81 @@ static float pixel(const float *frame, int height, int width, int channel, int y
     return frame[((size_t)channel * (size_t)height + (size_t)y) * (size_t)width + (size_t)x];
 }
 
+/* Samples the pixels of row y that lie in the ellipse and the picture. */
+static void sample_row(struct samples *s, const struct clip *clip, const float *reference, const struct patch *p,
+                       int y) {
+    int first = s->count;
+    float v = ((float)y + 0.5f - p->middle[1]) / p->radius[1];
+    if (y < 0 || y >= clip->height || s->rows == PATCH_ROWS) return;
+    for (int x = (int)floorf(p->middle[0] - p->radius[0]); x < p->middle[0] + p->radius[0]; x += s->step) {
+        float u = ((float)x + 0.5f - p->middle[0]) / p->radius[0];
+        if (u * u + v * v > 1 || x < 0 || x >= clip->width || s->count == PATCH_SAMPLES) continue;
+        if (s->count == first) s->row[s->rows].x = x;
+        for (int c = 0; c < 3; c++) s->colour[c][s->count] = pixel(reference, clip->height, clip->width, c, y, x);
+        s->count++;
+    }
+    if (s->count == first) return;
+    s->row[s->rows].y = y, s->row[s->rows].first = first, s->row[s->rows].count = s->count - first;
+    s->rows++;
+}
+
 static void sample_patch(struct samples *s, const struct clip *clip, const float *reference, const struct patch *p) {
-    s->count = 0;
+    s->count = s->rows = 0;
     s->step = clip->height > PATCH_HEIGHT ? clip->height / PATCH_HEIGHT : 1;
     s->mean_counts = p->mean_counts;
-    for (int y = (int)floorf(p->middle[1] - p->radius[1]); y < p->middle[1] + p->radius[1]; y += s->step)
-        for (int x = (int)floorf(p->middle[0] - p->radius[0]); x < p->middle[0] + p->radius[0]; x += s->step) {
-            float u = ((float)x + 0.5f - p->middle[0]) / p->radius[0],
-                  v = ((float)y + 0.5f - p->middle[1]) / p->radius[1];
-            if (u * u + v * v > 1 || x < 0 || y < 0 || x >= clip->width || y >= clip->height) continue;
-            if (s->count == PATCH_SAMPLES) return;
-            s->at[s->count].x = x, s->at[s->count].y = y;
-            for (int c = 0; c < 3; c++)
-                s->at[s->count].colour[c] = pixel(reference, clip->height, clip->width, c, y, x);
-            s->count++;
-        }
+    int top = (int)floorf(p->middle[1] - p->radius[1]);
+    float bottom = p->middle[1] + p->radius[1];
+    for (int pass = 0; pass < PASSES; pass++)
+        for (int y = top + pass * s->step; (float)y < bottom; y += PASSES * s->step)
+            sample_row(s, clip, reference, p, y);
+}
+
+/* Sum of squared differences without the part of their mean that does not count. It never falls as pixels are added. */
+static float about_mean(const struct samples *s, float squares, const float sum[3], int counted) {
+    for (int c = 0; c < 3; c++) squares -= (1 - s->mean_counts) * sum[c] * sum[c] / (float)counted;
+    return squares;
+}
+
+/* Adds up the differences of n pixels, `step` apart in the frame, and their squares. Inline, so that the compiler makes
+   a loop of vectors for a step that it knows. */
+static inline void add_differences(const float *frame, int step, const float *colour, int n, float *sum,
+                                   float *squares) {
+    float all = 0, square = 0;
+#pragma omp simd reduction(+ : all, square)
+    for (int i = 0; i < n; i++) {
+        float d = frame[i * step] - colour[i];
+        all += d;
+        square += d * d;
+    }
+    *sum += all;
+    *squares += square;
 }
 
 /* Mean squared difference between the patch and the frame displaced by (dx, dy); pixels outside the picture do not
-   count. */
-static float mismatch(const struct clip *clip, const float *frame, const struct samples *s, int dx, int dy) {
+   count. INFINITY as soon as it is sure to be above `limit`. */
+static float mismatch(const struct clip *clip, const float *frame, const struct samples *s, int dx, int dy,
+                      float limit) {
     int counted = 0;
+    size_t plane = (size_t)clip->height * (size_t)clip->width;
     float sum[3] = {0}, squares = 0;
-    for (int i = 0; i < s->count; i++) {
-        int x = s->at[i].x + dx, y = s->at[i].y + dy;
-        if (x < 0 || y < 0 || x >= clip->width || y >= clip->height) continue;
-        counted++;
+    for (int r = 0; r < s->rows; r++) {
+        int x = s->row[r].x + dx, y = s->row[r].y + dy, from = 0, to = s->row[r].count;
+        if (y < 0 || y >= clip->height) continue;
+        while (from < to && x + from * s->step < 0) from++;
+        while (to > from && x + (to - 1) * s->step >= clip->width) to--;
+        if (from == to) continue;
         for (int c = 0; c < 3; c++) {
-            float d = pixel(frame, clip->height, clip->width, c, y, x) - s->at[i].colour[c];
-            sum[c] += d;
-            squares += d * d;
+            const float *at = frame + (size_t)c * plane + (size_t)y * (size_t)clip->width + x + from * s->step,
+                        *colour = s->colour[c] + s->row[r].first + from;
+            if (s->step == 1)
+                add_differences(at, 1, colour, to - from, &sum[c], &squares);
+            else
+                add_differences(at, s->step, colour, to - from, &sum[c], &squares);
         }
+        counted += to - from;
+        if (about_mean(s, squares, sum, counted) > 1.001f * limit * (float)s->count) return INFINITY;
     }
-    if (counted < 4) return INFINITY;
-    for (int c = 0; c < 3; c++) squares -= (1 - s->mean_counts) * sum[c] * sum[c] / (float)counted;
-    return squares / (float)counted;
+    return counted < 4 ? INFINITY : about_mean(s, squares, sum, counted) / (float)counted;
 }
 
 /* Finds where between -1 and 1 the parabola through three values is smallest. */
@@ -77,25 +117,29 @@ static void search(const struct clip *clip, const float *frame, const struct sam
                    const int to[2], int step, float *best, int at[2]) {
     for (int dy = from[1]; dy <= to[1]; dy += step)
         for (int dx = from[0]; dx <= to[0]; dx += step) {
-            float m = mismatch(clip, frame, s, dx, dy);
+            float m = mismatch(clip, frame, s, dx, dy, *best);
             if (m < *best) *best = m, at[0] = dx, at[1] = dy;
         }
 }
 
-/* Finds the best displacement; returns its mismatch at whole pixels. */
+static int within(int value, int from, int to) { return value < from ? from : value > to ? to : value; }
+
+/* Finds the best displacement; returns its mismatch at whole pixels. `at` is looked at first, the sooner to know what
+   the others must beat, and becomes the best whole displacement. */
 static float follow(const struct clip *clip, const float *frame, const struct samples *s, const struct patch *p,
-                    float shift[2]) {
-    float best = INFINITY;
-    int at[2] = {0, 0};
+                    int at[2], float shift[2]) {
+    at[0] = within(at[0], p->dx.from, p->dx.to), at[1] = within(at[1], p->dy.from, p->dy.to);
+    float best = mismatch(clip, frame, s, at[0], at[1], INFINITY);
     search(clip, frame, s, (int[]){p->dx.from, p->dy.from}, (int[]){p->dx.to, p->dy.to}, s->step, &best, at);
     if (s->step > 1) {
         int from[2] = {at[0] - s->step, at[1] - s->step}, to[2] = {at[0] + s->step, at[1] + s->step};
         search(clip, frame, s, from, to, 1, &best, at);
     }
-    shift[0] = (float)at[0] +
-               vertex(mismatch(clip, frame, s, at[0] - 1, at[1]), best, mismatch(clip, frame, s, at[0] + 1, at[1]));
-    shift[1] = (float)at[1] +
-               vertex(mismatch(clip, frame, s, at[0], at[1] - 1), best, mismatch(clip, frame, s, at[0], at[1] + 1));
+    for (int k = 0; k < 2; k++) {
+        int x = k == 0, y = k == 1;
+        shift[k] = (float)at[k] + vertex(mismatch(clip, frame, s, at[0] - x, at[1] - y, INFINITY), best,
+                                         mismatch(clip, frame, s, at[0] + x, at[1] + y, INFINITY));
+    }
     return best;
 }
 
@@ -112,8 +156,9 @@ void measure_face_shift(const struct clip *clip, const float *reference, const s
                          .dx = {-across, across},
                          .dy = {-down, down}};
     struct samples samples;
+    int at[2] = {0, 0};
     sample_patch(&samples, clip, reference, &face);
-    for (int i = 0; i < clip->count; i++) follow(clip, frame_of(clip, i), &samples, &face, shift[i]);
+    for (int i = 0; i < clip->count; i++) follow(clip, frame_of(clip, i), &samples, &face, at, shift[i]);
 }
 
 void measure_hand(const struct clip *clip, const float *reference, const struct landmarks *marks,
@@ -129,10 +174,11 @@ void measure_hand(const struct clip *clip, const float *reference, const struct 
                          .dy = {(int)ceilf(0.64f * h - at[1]), (int)floorf(0.985f * h - at[1])},
                          .mean_counts = 1};
     struct samples samples;
+    int displaced[2] = {0, 0};
     sample_patch(&samples, clip, reference, &palm);
     for (int i = 0; i < clip->count; i++) {
         float shift[2];
-        mismatches[i] = follow(clip, frame_of(clip, i), &samples, &palm, shift) / 3;
+        mismatches[i] = follow(clip, frame_of(clip, i), &samples, &palm, displaced, shift) / 3;
         for (int k = 0; k < 2; k++) position[i][k] = at[k] + shift[k];
     }
 }
