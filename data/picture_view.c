@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "base/philox.h"
 
+enum { VIEW_NUMBERS = 7 }; /* that a view is made of */
+
 int picture_variation_is_none(const struct picture_variation *v) {
     return v->colour == 0 && v->place == 0 && v->scale == 0;
 }
@@ -23,11 +25,20 @@ static double shift_of(const struct picture_variation *v, double u) {
     return v->step * (floor((2 * most + 1) * (u + 1) / 2) - most);
 }
 
+static struct random_address address_of(uint64_t seed, uint64_t clip, uint32_t copy) {
+    return (struct random_address){.seed = seed ^ clip, .purpose = RANDOM_VIEW, .sample = copy};
+}
+
+int picture_view_stays_plain(double share, uint64_t seed, uint64_t clip, uint32_t copy) {
+    const struct random_address address = address_of(seed, clip, copy);
+    return random_uniform(&address, VIEW_NUMBERS) < share;
+}
+
 void picture_view_draw(struct picture_view *view, const struct picture_variation *variation, uint64_t seed,
                        uint64_t clip, uint32_t copy) {
-    const struct random_address address = {.seed = seed ^ clip, .purpose = RANDOM_VIEW, .sample = copy};
-    double u[7];
-    for (uint32_t i = 0; i < 7; i++) u[i] = 2 * random_uniform(&address, i) - 1;
+    const struct random_address address = address_of(seed, clip, copy);
+    double u[VIEW_NUMBERS];
+    for (uint32_t i = 0; i < VIEW_NUMBERS; i++) u[i] = 2 * random_uniform(&address, i) - 1;
     *view =
         (struct picture_view){.gain = {variation->colour * u[0], variation->colour * u[1], variation->colour * u[2]},
                               .gamma = variation->colour * u[3],

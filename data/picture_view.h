@@ -43,6 +43,8 @@ int picture_variation_check(const struct picture_variation *variation);
 /* Draws a clip's view from random numbers addressed by seed, clip and copy (base/philox.h, RANDOM_VIEW). */
 void picture_view_draw(struct picture_view *view, const struct picture_variation *variation, uint64_t seed,
                        uint64_t clip, uint32_t copy);
+/* Returns 1 if the clip is one of the `share` (0 .. 1) of all clips that stay as they are; by the same numbers. */
+int picture_view_stays_plain(double share, uint64_t seed, uint64_t clip, uint32_t copy);
 /* Changes the colours of pixels, planar [3, plane] in [-1, 1]; values that get too bright become white. */
 void picture_view_colour(const struct picture_view *view, float *pixels, size_t plane);
 /* Computes where a place (x, y) is seen, in heights of the picture from the top left of its middle square. */

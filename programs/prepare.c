@@ -405,8 +405,8 @@ static int gather_piece(struct preparation *p, int index, float *row_floats, uns
 static int note_variation(const struct prepare_config *c, struct dataset_writer *writer) {
     char text[200];
     if (picture_variation_is_none(&c->vary)) return OK;
-    snprintf(text, sizeof text, "colour %g, place %g in steps of %g, scale %g, copies %d, seed %ld", c->vary.colour,
-             c->vary.place, c->vary.step, c->vary.scale, c->copies, c->seed);
+    snprintf(text, sizeof text, "colour %g, place %g in steps of %g, scale %g, plain %g, copies %d, seed %ld",
+             c->vary.colour, c->vary.place, c->vary.step, c->vary.scale, c->plain, c->copies, c->seed);
     return dataset_leave_note(writer, "vary", text);
 }
 

@@ -60,6 +60,14 @@ kill -9 $pid 2>/dev/null
 wait $pid 2>/dev/null
 check "after a kill" prepares 0 "$work/set.yaml" out="$work/w.h5" $varied workers=1
 check "the same bytes" cmp "$work/v.h5" "$work/w.h5"
+check "half of them stay plain" prepares 0 "$work/set.yaml" out="$work/h.h5" $varied vary.plain=0.5
+check "the report says so" grep -q "clips are varied, but for 50 % of them: colour by" "$work/h.report.txt"
+check "the data set too" sh -c '"$0" "$1" | grep -q "vary.*plain 0.5, copies 1"' "$BIN/inspect" "$work/h.h5"
+check "all of them" prepares 0 "$work/set.yaml" out="$work/p.h5" $varied vary.plain=1
+quality() { grep '^training  ' "$work/$1.report.txt"; } # quality NAME: of a data set
+check "are the clips that nothing varies" [ "$(quality p)" = "$(quality a)" ]
+check "the other sets' clips are not" [ "$(quality v)" != "$(quality a)" -a "$(quality h)" != "$(quality a)" -a \
+    "$(quality h)" != "$(quality v)" ]
 check "other amounts are refused" prepares 2 "$work/set.yaml" out="$work/v.h5" vary.colour=0.2
 check "copies that would be alike" prepares 2 "$work/set.yaml" out="$work/c.h5" vary.copies=2
 check "an amount out of range" prepares 2 "$work/set.yaml" out="$work/c.h5" vary.place=0.6

@@ -75,6 +75,23 @@ static void shifts_in_steps(void **state) {
     assert_int_equal(picture_variation_check(&coarse), ERR_USAGE);
 }
 
+/* As many clips as the share says stay plain, within four standard errors, and one seed's are not another's. */
+static void some_stay_plain(void **state) {
+    (void)state;
+    enum { CLIPS = 2000 };
+    int plain = 0, both = 0;
+    for (uint64_t clip = 0; clip < CLIPS; clip++) {
+        int stays = picture_view_stays_plain(0.3, 1, clip, 0);
+        plain += stays;
+        both += stays && picture_view_stays_plain(0.3, 7919, clip, 0);
+        assert_false(picture_view_stays_plain(0, 1, clip, 0));
+        assert_true(picture_view_stays_plain(1, 1, clip, 0));
+        assert_true(!stays || picture_view_stays_plain(0.5, 1, clip, 0));
+    }
+    assert_true(fabs(plain - 0.3 * CLIPS) < 4 * sqrt(0.3 * 0.7 * CLIPS));
+    assert_true(fabs(both - 0.09 * CLIPS) < 4 * sqrt(0.09 * 0.91 * CLIPS));
+}
+
 static void views_have_an_address(void **state) {
     (void)state;
     const struct picture_variation variation = {.colour = 0.2, .place = 0.1, .scale = 0.3}, none = {0};
@@ -288,10 +305,15 @@ static void videos_are_varied(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views_fill_their_range), cmocka_unit_test(shifts_in_steps),
-        cmocka_unit_test(views_have_an_address),  cmocka_unit_test(colours),
-        cmocka_unit_test(puppets_grow),           cmocka_unit_test(puppets_move),
-        cmocka_unit_test(puppets_at_the_limits),  cmocka_unit_test(places),
+        cmocka_unit_test(views_fill_their_range),
+        cmocka_unit_test(shifts_in_steps),
+        cmocka_unit_test(views_have_an_address),
+        cmocka_unit_test(some_stay_plain),
+        cmocka_unit_test(colours),
+        cmocka_unit_test(puppets_grow),
+        cmocka_unit_test(puppets_move),
+        cmocka_unit_test(puppets_at_the_limits),
+        cmocka_unit_test(places),
         cmocka_unit_test(videos_are_varied),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -205,9 +205,17 @@ static int list_puppet(struct clip_list *list, const struct prepare_config *conf
     return OK;
 }
 
+static uint64_t clip_number(const struct clip_entry *entry) {
+    return hash_bytes(HASH_START, entry->path, strlen(entry->path));
+}
+
 void clip_view(struct picture_view *view, const struct prepare_config *config, const struct clip_entry *entry) {
-    uint64_t clip = hash_bytes(HASH_START, entry->path, strlen(entry->path));
-    picture_view_draw(view, &config->vary, (uint64_t)config->seed, clip, (uint32_t)entry->copy);
+    picture_view_draw(view, &config->vary, (uint64_t)config->seed, clip_number(entry), (uint32_t)entry->copy);
+}
+
+static int stays_plain(const struct prepare_config *config, const struct clip_entry *entry) {
+    return entry->split != SPLIT_TRAIN ||
+           picture_view_stays_plain(config->plain, (uint64_t)config->seed, clip_number(entry), (uint32_t)entry->copy);
 }
 
 int clip_list_open(struct clip_list *list, const struct prepare_config *config) {
@@ -216,7 +224,7 @@ int clip_list_open(struct clip_list *list, const struct prepare_config *config) 
     for (int i = 0; i < list->count; i++) {
         struct clip_entry *entry = &list->entries[i];
         list->held_out += entry->split == SPLIT_HELD_OUT;
-        if (entry->split == SPLIT_TRAIN) clip_view(&entry->view, config, entry);
+        if (!stays_plain(config, entry)) clip_view(&entry->view, config, entry);
     }
     if (code) clip_list_close(list);
     return code;

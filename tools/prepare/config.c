@@ -63,6 +63,10 @@ const struct config_field prepare_fields[] = {
          "Splits a clip at a cut: where a picture differs from the one before by so many percent, and goes on "
          "differing; 0 never does."),
     VARIATION_FIELDS("vary.", vary, "between training clips"),
+    REAL(
+        "vary.plain", plain, 0, 1, "0",
+        "Share of the training clips that stay as they were filmed. A small network that sees nothing but varied clips "
+        "may not learn to follow the sound; one that sees plain ones too learns from them first."),
     INT("vary.copies", copies, 1, 1000, "1",
         "How often a training clip of a folder is taken, each time varied anew; a larger stride keeps the data set as "
         "large."),

@@ -31,6 +31,7 @@ struct prepare_config {
     int mask; /* enum prepare_mask */
     struct video_crop crop;
     struct picture_variation vary; /* amounts by which training clips are varied */
+    double plain;                  /* share of the training clips, 0 .. 1, that are not varied */
     int copies;                    /* how often a folder's training clip is taken, each time with its own view */
     double box_size;               /* height of the window over that of the face's box */
     double shot_threshold;         /* percent; 0: clips are not split at cuts */

@@ -107,18 +107,21 @@ static void add_variation(cJSON *all, const struct prepare_config *c) {
     cJSON_AddNumberToObject(object, "place", c->vary.place);
     cJSON_AddNumberToObject(object, "place_step", c->vary.step);
     cJSON_AddNumberToObject(object, "scale", c->vary.scale);
+    cJSON_AddNumberToObject(object, "plain", c->plain);
     cJSON_AddNumberToObject(object, "copies", c->copies);
 }
 
 /* Writes a line about variation to the text file or, with `file` NULL, the log; none where training clips are as they
    were filmed. */
 static void tell_variation(const struct prepare_config *c, FILE *file) {
-    char line[200], copies[80] = "";
+    char line[260], plain[40] = "", copies[80] = "";
     if (picture_variation_is_none(&c->vary)) return;
     if (c->copies > 1) snprintf(copies, sizeof copies, "; each is taken %d times, and counted as often", c->copies);
-    snprintf(line, sizeof line,
-             "training clips are varied: colour by %.0f %%, place by %.1f %% of the height, size by %.0f %% at most%s",
-             100 * expm1(c->vary.colour), 100 * c->vary.place, 100 * expm1(c->vary.scale), copies);
+    if (c->plain > 0) snprintf(plain, sizeof plain, ", but for %.0f %% of them", 100 * c->plain);
+    snprintf(
+        line, sizeof line,
+        "training clips are varied%s: colour by %.0f %%, place by %.1f %% of the height, size by %.0f %% at most%s",
+        plain, 100 * expm1(c->vary.colour), 100 * c->vary.place, 100 * expm1(c->vary.scale), copies);
     if (file)
         fprintf(file, "%s\n", line);
     else
