@@ -94,13 +94,18 @@ fits() { # fits ROW SEED: its file was made with the present settings; if not, s
 settings() { # settings CONFIG STAGE KEYS...: numbers for all that decides on what a stage makes
     "$BIN/ablation_row" "$1" last="$2" "$@"
 }
-# Whether a stage in FOLDER was begun with other settings than CONFIG with KEYS: differs FOLDER STAGE KEYS...
+# Whether a stage in FOLDER was begun with other settings than CONFIG with KEYS: differs FOLDER STAGE KEYS... What it is
+# measured on does not count.
 differs() {
     made_with=$1/$2/config.yaml stage_named=$2
     shift 2
     [ -f "$made_with" ] &&
-        [ "$("$BIN/ablation_row" "$made_with" last="$stage_named" 2>&1)" != \
-            "$("$BIN/ablation_row" "$config" last="$stage_named" "$@")" ]
+        [ "$(what_trains "$made_with")" != "$(what_trains "$config" "$@")" ]
+}
+what_trains() { # what_trains CONFIG KEYS...
+    of=$1
+    shift
+    "$BIN/ablation_row" "$of" last="$stage_named" "$@" 2>&1 | sed "s/ measured .*//"
 }
 
 # ---- a job: this script again, with the same arguments and $ABLATION_JOB ----

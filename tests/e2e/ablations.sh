@@ -86,6 +86,9 @@ check "says so" says '^row bad 1: FAILED'
 check "and the others are in the table" grep -q '^| full | ' "$table"
 check "which says that it is not" says 'not in the table, because they failed: bad-1 bad-2'
 
+check "measured on other persons" ablate self_forcing evaluate.persons=development
+check "without a stage trained anew" sh -c "! grep -q 'begins anew' $rows/*/log.*.txt"
+
 kept=$work/kept
 check "an evaluation that keeps its videos" expect 0 evaluate configs/tiny.yaml run="$rows/seed-1" \
     data="$work/run/data.h5" $toy out="$kept"
