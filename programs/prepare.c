@@ -501,6 +501,7 @@ static int prepare(struct preparation *p) {
     /* The fit of pca starts threads here, which a forked worker does not inherit: it must compute with one thread. */
     p->threads = codec_is_external(p->config.codec) && cores / workers > 1 ? cores / workers : 1;
     TRY(clip_list_open(&p->list, &p->config));
+    TRY(clip_list_leaves_training(&p->list, &p->config));
     TRY(prepare_prompts_open(&p->prompts, &p->config, &p->list));
     TRY(make_stamp(p));
     TRY(already_done(p, &done));

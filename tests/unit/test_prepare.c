@@ -245,8 +245,19 @@ static void lists(void **state) {
     assert_true(folders_of_one > 0 && folders_of_one < 8);
     assert_int_equal(load(&c, "held_out_by=folder"), OK);
     c.held_out = 8; /* folders have 3, 3 and 4 clips: any seven or fewer leave one, eight take all three */
-    assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(list.held_out, 10);
+    assert_int_equal(clip_list_leaves_training(&list, &c), ERR_USAGE);
+    clip_list_close(&list);
     assert_int_equal(load(&c, "held_out=10"), OK);
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(clip_list_leaves_training(&list, &c), ERR_USAGE);
+    clip_list_close(&list);
+    assert_int_equal(load(&c, "held_out=9"), OK);
+    assert_int_equal(clip_list_open(&list, &c), OK);
+    assert_int_equal(clip_list_leaves_training(&list, &c), OK);
+    clip_list_close(&list);
+    assert_int_equal(load(&c, "held_out=11"), OK);
     assert_int_equal(clip_list_open(&list, &c), ERR_USAGE);
     assert_int_equal(load(&c, "source=/nowhere"), OK);
     assert_int_equal(clip_list_open(&list, &c), ERR_INPUT);

@@ -104,11 +104,7 @@ static int hold_out(struct clip_list *list, const struct prepare_config *config)
         wanted++;
     for (int i = 0; i < wanted; i++) list->entries[draws[i].index].split = SPLIT_HELD_OUT;
     free(draws);
-    if (wanted < list->count) return OK;
-    return error_set(ERR_USAGE,
-                     "held_out_by: folder: %d clips are in as many folders as there are; none would be left to "
-                     "train on",
-                     config->held_out);
+    return OK;
 }
 
 /* Sorts the clips' places in the list so that those of one folder stand together: by folder, then in the order of the
@@ -179,9 +175,8 @@ static int list_folder(struct clip_list *list, const struct prepare_config *conf
     TRY(walk_folder(list, config->source));
     if (!list->count)
         return error_set(ERR_INPUT, "%s: holds no videos (%d other files)", config->source, list->ignored);
-    if (config->held_out >= list->count)
-        return error_set(ERR_USAGE, "held_out: %d of %d clips; none would be left to train on", config->held_out,
-                         list->count);
+    if (config->held_out > list->count)
+        return error_set(ERR_USAGE, "held_out: %d clips, where the folder has %d", config->held_out, list->count);
     qsort(list->entries, (size_t)list->count, sizeof *list->entries, by_path);
     for (int i = 0; i < list->count; i++) list->entries[i].utterance = i;
     TRY(number_identities(list));
@@ -228,6 +223,12 @@ int clip_list_open(struct clip_list *list, const struct prepare_config *config) 
     }
     if (code) clip_list_close(list);
     return code;
+}
+
+int clip_list_leaves_training(const struct clip_list *list, const struct prepare_config *config) {
+    if (list->held_out < list->count) return OK;
+    return error_set(ERR_USAGE, "held_out: %d, by %s, takes all %d clips; none would be left to train on",
+                     config->held_out, config->held_out_by == HELD_OUT_BY_FOLDER ? "folder" : "clip", list->count);
 }
 
 void clip_list_close(struct clip_list *list) {

@@ -23,8 +23,10 @@ struct clip_list {
 /* The view of a clip, training clip or not: a function of the config's seed and amounts, and of its path and copy. */
 void clip_view(struct picture_view *view, const struct prepare_config *config, const struct clip_entry *entry);
 /* Lists the videos below a folder, or the puppet's dialogues, with their split. ERR_INPUT: there is no folder, or there
-   are no videos in it. */
+   are no videos in it. ERR_USAGE: more clips are to be held out than there are. */
 int clip_list_open(struct clip_list *list, const struct prepare_config *config);
+/* Returns ERR_USAGE if all clips are held out, as a folder may be that is only measured on. */
+int clip_list_leaves_training(const struct clip_list *list, const struct prepare_config *config);
 void clip_list_close(struct clip_list *list);
 
 #endif
