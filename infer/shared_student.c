@@ -4,8 +4,11 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "infer/student_fields.h"
 #include "kernels/device.h"
 #include "model/params/transfer.h"
+
+const char *const graphs_choices[] = {"on", "off", NULL};
 
 int shared_student_chunk_frames(const struct shared_student *s) {
     return FRAMES_PER_LATENT * s->student.description.rollout.causal.chunk;

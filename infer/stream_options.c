@@ -8,7 +8,6 @@
 
 static const char *const masks[] = {"voice", "always", "file", NULL};
 static const char *const overlaps[] = {"auto", "on", "off", NULL};
-static const char *const graphs[] = {"on", "off", NULL};
 static const char *const sinks[] = {"trained", "on", "off", NULL};
 
 #define FIELDS_OF struct stream_options
@@ -48,7 +47,7 @@ const struct config_field stream_fields[] = {
         "GPU on which a second process decodes, so that the network has the first GPU (0) for itself; 1 takes the "
         "second GPU. -1 decodes in this process. A program built for the CPU starts the second process for any number "
         "from 0 on, on the same cores."),
-    STUDENT_FIELDS(graphs),
+    STUDENT_FIELDS,
     CHOICE("sink", sink, sinks, "trained",
            "Whether the reference stays in the network's memory for good (the reference sink); off evicts it like any "
            "other frame, trained does as in training."),

@@ -8,9 +8,10 @@
 #include "model/codec/codec.h"
 #include "model/dit/kv_cache.h"
 
-/* choices: {"on", "off", NULL} */
-#define STUDENT_FIELDS(choices)                                                                                        \
-    CHOICE("graphs", graphs, choices, "on",                                                                            \
+extern const char *const graphs_choices[]; /* on, off; shared_student.c */
+
+#define STUDENT_FIELDS                                                                                                 \
+    CHOICE("graphs", graphs, graphs_choices, "on",                                                                     \
            "Whether the network's passes are recorded once and replayed, where the device does that; off queues "      \
            "every kernel by itself."),                                                                                 \
         CHOICE("cache_type", cache_type, kv_type_names, "full",                                                        \
@@ -32,7 +33,7 @@
              "Checkpoint of the audio encoder; empty takes the path that the student's folder names.")
 
 /* Members of struct session_options that follow from those keys, of options `o`: a part of its initialiser. The second
-   of the choices switches recordings off. */
+   of graphs_choices switches recordings off. */
 #define STUDENT_SESSION_OPTIONS(o)                                                                                     \
     .direct = (o)->graphs, .cache_type = (enum kv_type)(o)->cache_type, .weights_mib = (o)->weights_mib,               \
     .decoder = (o)->decoder, .codec_weights = (o)->codec_weights, .codec_tile = (o)->codec_tile,                       \

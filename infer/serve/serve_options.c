@@ -5,7 +5,6 @@
 #include "infer/student_fields.h"
 
 static const char *const idles[] = {"auto", "student", "loop", NULL};
-static const char *const graphs[] = {"on", "off", NULL};
 
 #define FIELDS_OF struct serve_options
 const struct config_field serve_fields[] = {
@@ -36,6 +35,6 @@ const struct config_field serve_fields[] = {
          "Seconds for which a session is kept after its connection broke, so that its client may come back."),
     INT("threads", threads, 0, 1024, "0",
         "Threads that compute; 0 takes all cores but one, which is left for encoding and serving."),
-    STUDENT_FIELDS(graphs),
+    STUDENT_FIELDS,
 };
 const int serve_field_count = FIELDS(serve_fields);

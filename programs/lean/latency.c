@@ -12,7 +12,6 @@
 #include "tools/bench/measure.h"
 
 enum { STUDENTS_MAX = 16 };
-static const char *const graphs[] = {"on", "off", NULL};
 
 struct options {
     int streams, chunks, threads, cpu_time;
@@ -28,7 +27,7 @@ static const struct config_field keys[] = {
     INT("threads", threads, 0, 1024, "1", "Threads that compute; 0: the host's cores."),
     FLAG("cpu_time", cpu_time, "no",
          "Measures processor time instead of wall time, for one thread on a machine that others use too."),
-    STUDENT_FIELDS(graphs),
+    STUDENT_FIELDS,
 };
 
 static struct session_options session_options_of(const struct options *o) {
